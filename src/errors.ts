@@ -1,0 +1,51 @@
+/** The closed set of failures a caller can see; `src/dbus` alone maps them to names on the wire. */
+export type ErrorCode =
+  | 'AccessDenied'
+  | 'InteractiveAuthorizationRequired'
+  | 'InvalidArgs'
+  | 'LimitsExceeded'
+  | 'UnknownMethod'
+  | 'UnknownObject'
+  | 'UnknownInterface'
+  | 'UnknownProperty'
+  | 'PropertyReadOnly'
+  | 'NotFound'
+  | 'AlreadyExists'
+  | 'NotSupported'
+  | 'Unavailable'
+  | 'NotProvisioned'
+  | 'Cancelled'
+  | 'Failed';
+
+/** A failure the caller may see. Anything else that is thrown reaches the wire as `Failed`, without detail. */
+export class ServiceError extends Error {
+  override readonly name = 'ServiceError';
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** Whether this is a `ServiceError`, of the given code when one is named. */
+export function isServiceError(error: unknown, code?: ErrorCode): error is ServiceError {
+  return error instanceof ServiceError && (code === undefined || error.code === code);
+}
+
+/** The message of an error and of its causes, for the journal: `reading key.json: EACCES: permission denied`. */
+export function describeError(error: unknown): string {
+  const seen = new Set<unknown>();
+  const parts: string[] = [];
+  for (let current = error; current !== undefined && !seen.has(current); ) {
+    seen.add(current);
+    parts.push(current instanceof Error ? current.message : String(current));
+    current = current instanceof Error ? current.cause : undefined;
+  }
+  return parts.filter((part) => part !== '').join(': ');
+}
+
+/** Marks a branch that the type system has proved impossible. */
+export function unreachable(value: never): never {
+  throw new TypeError(`unexpected value ${JSON.stringify(value)}`);
+}

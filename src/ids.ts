@@ -1,0 +1,93 @@
+import { ServiceError } from './errors.ts';
+
+declare const brand: unique symbol;
+type Brand<T, Name extends string> = T & { readonly [brand]: Name };
+
+/** Name of a key in the Keys service. Never used as a file name as it is. */
+export type KeyId = Brand<string, 'KeyId'>;
+/** Name of a certificate in the Certificates service. Never used as a file name as it is. */
+export type CertificateId = Brand<string, 'CertificateId'>;
+/** Name of a module identity, as the cloud spells it (`$edgeAgent`). */
+export type ModuleId = Brand<string, 'ModuleId'>;
+/** Name of a module in the runtime (`edgeAgent`). */
+export type ModuleName = Brand<string, 'ModuleName'>;
+
+const ID = /^[A-Za-z0-9$][A-Za-z0-9._$/:@-]{0,127}$/;
+const MODULE = /^[A-Za-z0-9$][A-Za-z0-9._$:-]{0,127}$/;
+
+/** True for a text that names a key or certificate: 1-128 characters, no empty, `.` or `..` segment. */
+export function isId(text: string): boolean {
+  if (!ID.test(text)) return false;
+  return text.split('/').every((segment) => segment !== '' && segment !== '.' && segment !== '..');
+}
+
+/** True for a text that names a module: an id without `/` and `@`. */
+export function isModuleName(text: string): boolean {
+  return MODULE.test(text) && text !== '.' && text !== '..';
+}
+
+function refuse(text: string, what: string): never {
+  throw new ServiceError('InvalidArgs', `${JSON.stringify(text.slice(0, 160))} is not a ${what}`);
+}
+
+/** A key id, or InvalidArgs. */
+export function parseKeyId(text: string): KeyId {
+  return isId(text) ? (text as KeyId) : refuse(text, 'key id');
+}
+
+/** A certificate id, or InvalidArgs. */
+export function parseCertificateId(text: string): CertificateId {
+  return isId(text) ? (text as CertificateId) : refuse(text, 'certificate id');
+}
+
+/** A module id, or InvalidArgs. */
+export function parseModuleId(text: string): ModuleId {
+  return isModuleName(text) ? (text as ModuleId) : refuse(text, 'module id');
+}
+
+/** A module name, or InvalidArgs. */
+export function parseModuleName(text: string): ModuleName {
+  return isModuleName(text) ? (text as ModuleName) : refuse(text, 'module name');
+}
+
+/** `$edgeAgent` for the module `edgeAgent`, `$edgeHub` for `edgeHub`; every other name is its own id. */
+export function moduleIdOf(name: ModuleName): ModuleId {
+  const system = name === 'edgeAgent' || name === 'edgeHub';
+  return (system ? `$${name}` : name) as string as ModuleId;
+}
+
+/** The name a module has in the runtime: its id without a leading `$`. */
+export function moduleNameOf(id: ModuleId): ModuleName {
+  return parseModuleName(id.replace(/^\$/, ''));
+}
+
+/**
+ * Whether a glob of the configuration covers a text: `*` is any run of characters, `/` included, `?` is one.
+ * Ids that begin with `iotedge/` are covered only by globs that begin so too.
+ */
+export function globMatches(glob: string, text: string): boolean {
+  if (text.startsWith('iotedge/') && !glob.startsWith('iotedge/')) return false;
+  let at = 0;
+  let from = 0;
+  let star = -1;
+  let mark = 0;
+  while (at < text.length) {
+    if (glob[from] === '*') {
+      star = from++;
+      mark = at;
+    } else if (from < glob.length && (glob[from] === '?' || glob[from] === text[at])) {
+      from++;
+      at++;
+    } else if (star >= 0) {
+      from = star + 1;
+      at = ++mark;
+    } else return false;
+  }
+  while (glob[from] === '*') from++;
+  return from === glob.length;
+}
+
+/** The id without the `@<n>` that a rotation appended: grants and globs on an id cover its rotated names. */
+export function unrotated(id: string): string {
+  return id.replace(/@[0-9]+$/, '');
+}
