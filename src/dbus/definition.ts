@@ -1,0 +1,245 @@
+/**
+ * The form in which an interface is stated once. Types of handlers and clients, introspection, D-Bus
+ * policy, polkit actions and the API reference are all derived from tables of this form.
+ */
+
+/** A variant as it stands on the wire: the signature of one complete type and its value. */
+export interface VariantValue {
+  readonly signature: string;
+  readonly value: unknown;
+}
+
+interface BasicTypes {
+  y: number;
+  b: boolean;
+  n: number;
+  q: number;
+  i: number;
+  u: number;
+  x: bigint;
+  t: bigint;
+  d: number;
+  s: string;
+  o: string;
+  g: string;
+  v: VariantValue;
+}
+
+type ParseOne<S extends string> = S extends `ay${infer Rest}`
+  ? [Buffer, Rest]
+  : S extends `a{s${infer Value}`
+    ? ParseOne<Value> extends [infer V, `}${infer Rest}`]
+      ? [Readonly<Record<string, V>>, Rest]
+      : never
+    : S extends `a${infer Element}`
+      ? ParseOne<Element> extends [infer V, infer Rest extends string]
+        ? [readonly V[], Rest]
+        : never
+      : S extends `(${infer Members}`
+        ? ParseStruct<Members, []>
+        : S extends `${infer Code extends keyof BasicTypes}${infer Rest}`
+          ? [BasicTypes[Code], Rest]
+          : never;
+
+type ParseStruct<S extends string, Members extends readonly unknown[]> = S extends `)${infer Rest}`
+  ? [Members, Rest]
+  : ParseOne<S> extends [infer V, infer Rest extends string]
+    ? ParseStruct<Rest, readonly [...Members, V]>
+    : never;
+
+/** The TypeScript type of a value of one complete D-Bus type: `ay` is a Buffer, `x` and `t` are bigint. */
+export type ValueOf<S extends string> = ParseOne<S> extends [infer V, ''] ? V : never;
+
+/** Names and signatures, in the order in which they stand on the wire. */
+export type Fields = Readonly<Record<string, string>>;
+
+/** The values of `Fields`, all present. */
+export type Values<F extends Fields> = { readonly [K in keyof F]: ValueOf<F[K]> };
+
+/** The values of `Fields`, each of which may be absent. */
+export type OptionalValues<F extends Fields> = {
+  readonly [K in keyof F]?: ValueOf<F[K]> | undefined;
+};
+
+/**
+ * Every argument and option as the text that an authorization detail shows: a string as it is, a boolean
+ * as `true` or `false`, an array of strings joined by commas, bytes with everything but printable ASCII
+ * percent-encoded. An option that was not given is `` (a boolean: `false`).
+ */
+export type TextArguments = Readonly<Record<string, string>>;
+
+/** Where a detail comes from: an argument, option or resolved text by name, or a function of all of them. */
+export type DetailSource = string | ((text: TextArguments) => string);
+
+/** What authorization is asked before the handler is reached. */
+export interface QuestionDefinition {
+  readonly action:
+    | string
+    | { readonly oneOf: readonly string[]; readonly choose: (text: TextArguments) => string };
+  /** All details of the action; a list stands for details named like their arguments. */
+  readonly details: readonly string[] | Readonly<Record<string, DetailSource>>;
+  /** Asked only of calls for which this is true. */
+  readonly when?: (text: TextArguments) => boolean;
+}
+
+/** `public` or every question that must be answered with yes. */
+export type Authorization = 'public' | QuestionDefinition | readonly QuestionDefinition[];
+
+/** What an argument or option must satisfy before anybody is asked: a name of that kind, a largest size. */
+export type Check =
+  | 'key-id'
+  | 'certificate-id'
+  | 'module-id'
+  | 'module-name'
+  | { readonly maxBytes: number }
+  | { readonly maxValue: number };
+
+/** One method. The argument `options a{sv}` is appended to `in` of every method. */
+export interface MethodDefinition {
+  readonly doc: string;
+  readonly in?: Fields;
+  /** The keys that `options` may have; any other is InvalidArgs. */
+  readonly options?: Fields;
+  readonly out?: Fields;
+  /** The keys of an `a{sv}` or `aa{sv}` result, by the name of that result. */
+  readonly records?: Readonly<Record<string, Fields>>;
+  readonly check?: Readonly<Record<string, Check>>;
+  /** Texts for the details that only the service can tell; they stand in for arguments of the same name. */
+  readonly resolve?: readonly string[];
+  readonly authorize: Authorization;
+}
+
+/** One property. Reading is public; `write: 'owner'` lets uid 0 and the service's own uid set it. */
+export interface PropertyDefinition {
+  readonly doc: string;
+  readonly type: string;
+  /** The keys of an `a{sv}` property. */
+  readonly record?: Fields;
+  /** EmitsChangedSignal of the D-Bus specification. */
+  readonly emits: 'true' | 'invalidates' | 'const' | 'false';
+  readonly write?: 'owner';
+}
+
+/** One signal. */
+export interface SignalDefinition {
+  readonly doc: string;
+  readonly args?: Fields;
+}
+
+/** One D-Bus interface. */
+export interface InterfaceDefinition {
+  readonly name: string;
+  readonly doc: string;
+  readonly methods?: Readonly<Record<string, MethodDefinition>>;
+  readonly properties?: Readonly<Record<string, PropertyDefinition>>;
+  readonly signals?: Readonly<Record<string, SignalDefinition>>;
+}
+
+/** What polkit shows and answers by default for one action; `active` is for a person at the console. */
+export interface ActionDefinition {
+  readonly description: string;
+  readonly message: string;
+  readonly defaults?: {
+    readonly any: 'no' | 'yes';
+    readonly inactive: 'no' | 'yes';
+    readonly active: 'auth_admin' | 'yes';
+  };
+}
+
+/** One service: its name, its user, the manager object, the objects below it and its polkit actions. */
+export interface ServiceDefinition {
+  /** Short name: `keys` in `iotedge-keys`, `keys.yaml` and `src/keys`. */
+  readonly name: string;
+  readonly doc: string;
+  readonly busName: string;
+  readonly path: string;
+  readonly user: string;
+  readonly manager: InterfaceDefinition;
+  /** Child objects live at `<path>/<segment>/<escaped id>`. */
+  readonly child: { readonly segment: string; readonly interface: InterfaceDefinition };
+  readonly actions: Readonly<Record<string, ActionDefinition>>;
+}
+
+/** States an interface; the result keeps the literal types that handlers and clients are computed from. */
+export function defineInterface<const D extends InterfaceDefinition>(definition: D): D {
+  return definition;
+}
+
+/** States a service. */
+export function defineService<const S extends ServiceDefinition>(definition: S): S {
+  return definition;
+}
+
+type FieldsOf<T> = T extends Fields ? T : Record<never, string>;
+type MethodsOf<D extends InterfaceDefinition> = NonNullable<D['methods']>;
+type Simplify<T> = { [K in keyof T]: T[K] };
+
+type ResultOf<M extends MethodDefinition, K> = K extends keyof FieldsOf<M['out']>
+  ? M['records'] extends Readonly<Record<K & string, infer Shape extends Fields>>
+    ? FieldsOf<M['out']>[K] extends `aa${string}`
+      ? readonly Values<Shape>[]
+      : Values<Shape>
+    : ValueOf<FieldsOf<M['out']>[K] & string>
+  : never;
+
+/** What a handler of a method receives. */
+export type Input<M extends MethodDefinition> = Simplify<
+  Values<FieldsOf<M['in']>> & { readonly options: OptionalValues<FieldsOf<M['options']>> }
+>;
+
+/** What a caller of a method passes. */
+export type Arguments<M extends MethodDefinition> = Simplify<
+  Values<FieldsOf<M['in']>> & { readonly options?: OptionalValues<FieldsOf<M['options']>> }
+>;
+
+/** What a method answers, by the names of its results. */
+export type Output<M extends MethodDefinition> = {
+  readonly [K in keyof FieldsOf<M['out']>]: ResultOf<M, K>;
+};
+
+/** One function per method of an interface; `Context` is what the dispatcher knows about the call. */
+export type Handlers<D extends InterfaceDefinition, Context> = {
+  readonly [K in keyof MethodsOf<D>]: (
+    args: Input<MethodsOf<D>[K]>,
+    call: Context,
+  ) => Output<MethodsOf<D>[K]> | Promise<Output<MethodsOf<D>[K]>>;
+};
+
+type Resolving<D extends InterfaceDefinition> = {
+  [K in keyof MethodsOf<D>]: MethodsOf<D>[K] extends { readonly resolve: readonly string[] }
+    ? K
+    : never;
+}[keyof MethodsOf<D>];
+
+/** For each method with `resolve`: the function that tells those texts. */
+export type Resolvers<D extends InterfaceDefinition, Context> = {
+  readonly [K in Resolving<D>]: (
+    args: Input<MethodsOf<D>[K]>,
+    call: Context,
+  ) => ResolvedTexts<MethodsOf<D>[K]> | Promise<ResolvedTexts<MethodsOf<D>[K]>>;
+};
+
+type ResolvedTexts<M extends MethodDefinition> = M extends {
+  readonly resolve: readonly (infer Name extends string)[];
+}
+  ? { readonly [K in Name]: string }
+  : never;
+
+/** The values of all properties of an interface. */
+export type Properties<D extends InterfaceDefinition> = {
+  readonly [K in keyof NonNullable<D['properties']>]: PropertyValue<
+    NonNullable<D['properties']>[K]
+  >;
+};
+
+type PropertyValue<P extends PropertyDefinition> = P extends {
+  readonly record: infer Shape extends Fields;
+}
+  ? Values<Shape>
+  : ValueOf<P['type']>;
+
+/** The arguments of a signal, by name. */
+export type SignalArguments<
+  D extends InterfaceDefinition,
+  K extends keyof NonNullable<D['signals']>,
+> = Values<FieldsOf<NonNullable<D['signals']>[K]['args']>>;

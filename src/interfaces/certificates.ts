@@ -1,0 +1,161 @@
+import { type Check, defineInterface, defineService } from '../dbus/definition.ts';
+import { describe, managerProperties } from './common.ts';
+
+const certificateId = { certificate_id: 'certificate-id' } as const;
+const certificates: Check = { maxBytes: 256 << 10 };
+const caProfiles: readonly (string | undefined)[] = ['device-ca', 'workload-ca'];
+
+/** The manager object of the Certificates service. */
+export const certificatesInterface = defineInterface({
+  name: 'org.iotedge.Certificates1',
+  doc: 'Holds certificates; issues, imports and exports them. Private keys stay in the Keys service.',
+  methods: {
+    Issue: {
+      doc: 'Signs a CSR (DER or PEM) and answers the chain, leaf first. Nothing is stored.',
+      in: { certificate_id: 's', csr: 'ay' },
+      options: { issuer: 's', profile: 's', lifetime_s: 'u' },
+      out: { chain_pem: 's' },
+      check: { ...certificateId, csr: certificates },
+      resolve: ['issuer', 'profile'],
+      authorize: {
+        action: {
+          oneOf: ['org.iotedge.certificates1.issue', 'org.iotedge.certificates1.issue-ca'],
+          choose: (text) =>
+            caProfiles.includes(text['profile'])
+              ? 'org.iotedge.certificates1.issue-ca'
+              : 'org.iotedge.certificates1.issue',
+        },
+        details: ['certificate_id', 'issuer', 'profile'],
+      },
+    },
+    Get: {
+      doc: 'The certificate, its chain and the key that belongs to it: the one consistent read.',
+      in: { certificate_id: 's' },
+      out: { certificate: 'a{sv}' },
+      records: {
+        certificate: {
+          chain_pem: 's',
+          key_id: 's',
+          not_before: 't',
+          not_after: 't',
+          renew_at: 't',
+        },
+      },
+      check: certificateId,
+      authorize: 'public',
+    },
+    Import: {
+      doc: 'Stores a certificate and its chain; formats `pem`, `der`, `pkcs7`. A private key is refused.',
+      in: { certificate_id: 's', data: 'ay', format: 's' },
+      options: { key_id: 's', if_exists: 's' },
+      out: { certificate: 'o' },
+      check: { ...certificateId, data: certificates, key_id: 'key-id' },
+      authorize: { action: 'org.iotedge.certificates1.import', details: ['certificate_id'] },
+    },
+    Export: {
+      doc: 'The certificate and its chain as `pem` or `pkcs7`, or the certificate alone as `der`.',
+      in: { certificate_id: 's', format: 's' },
+      out: { data: 'ay' },
+      check: certificateId,
+      authorize: {
+        action: 'org.iotedge.certificates1.export',
+        details: ['certificate_id', 'format'],
+      },
+    },
+    Delete: {
+      doc: 'Deletes a certificate that was imported. Its key stays.',
+      in: { certificate_id: 's' },
+      check: certificateId,
+      authorize: { action: 'org.iotedge.certificates1.delete', details: ['certificate_id'] },
+    },
+    GetTrustBundle: {
+      doc: 'The certificates that modules trust: of the id asked for, else as configured, else `trusted-ca`.',
+      options: { certificate_id: 's' },
+      out: { pem: 's' },
+      check: certificateId,
+      authorize: 'public',
+    },
+    Describe: describe,
+  },
+  properties: {
+    ...managerProperties,
+    TrustBundleDigest: {
+      type: 's',
+      emits: 'true',
+      doc: 'SHA-256 of the trust bundle, lower-case hex.',
+    },
+  },
+  signals: {
+    RenewalFailed: {
+      doc: 'A certificate could not be renewed; next_attempt is 0 when there will be none.',
+      args: { certificate_id: 's', reason: 's', next_attempt: 't' },
+    },
+    TrustBundleChanged: { doc: 'GetTrustBundle answers something else now.' },
+  },
+});
+
+/** A certificate. */
+export const certificateInterface = defineInterface({
+  name: 'org.iotedge.Certificates1.Certificate',
+  doc: 'A certificate that the service holds.',
+  properties: {
+    CertificateId: { type: 's', emits: 'const', doc: 'Its id.' },
+    KeyId: { type: 's', emits: 'true', doc: 'The key that belongs to it, `` when not known.' },
+    Subject: { type: 's', emits: 'true', doc: 'Subject name (RFC 4514).' },
+    Issuer: { type: 's', emits: 'true', doc: 'Issuer name (RFC 4514).' },
+    SerialNumber: { type: 's', emits: 'true', doc: 'Serial number, hex.' },
+    NotBefore: {
+      type: 't',
+      emits: 'true',
+      doc: 'Start of validity, microseconds since the epoch.',
+    },
+    NotAfter: { type: 't', emits: 'true', doc: 'End of validity, microseconds since the epoch.' },
+    SubjectAlternativeNames: { type: 'as', emits: 'true', doc: 'Such as `dns:edge` or `ip:::1`.' },
+    Fingerprint: { type: 's', emits: 'true', doc: 'SHA-256 of the certificate, lower-case hex.' },
+    Method: { type: 's', emits: 'true', doc: 'How it is issued, `none` when it was handed in.' },
+    Profile: { type: 's', emits: 'true', doc: 'What it is for, `` when not known.' },
+    State: {
+      type: 's',
+      emits: 'true',
+      doc: '`valid`, `not-yet-valid`, `renewing`, `stuck`, `expired` or `damaged`.',
+    },
+    RenewAt: { type: 't', emits: 'true', doc: 'When renewal is due, 0 when never.' },
+    NextAttempt: { type: 't', emits: 'true', doc: 'When renewal is tried again, 0 when not.' },
+    LastError: { type: 's', emits: 'true', doc: 'What is wrong with it, `` when nothing is.' },
+    Preloaded: { type: 'b', emits: 'const', doc: 'Whether it comes from the configuration.' },
+  },
+});
+
+/** The Certificates service. */
+export const certificatesService = defineService({
+  name: 'certificates',
+  doc: 'Holds, issues, imports and exports certificates.',
+  busName: 'org.iotedge.Certificates1',
+  path: '/org/iotedge/Certificates1',
+  user: 'iotedge-certificates',
+  manager: certificatesInterface,
+  child: { segment: 'certificate', interface: certificateInterface },
+  actions: {
+    'org.iotedge.certificates1.issue': {
+      description: 'Issue a certificate',
+      message: 'Authentication is required to issue the certificate $(certificate_id)',
+    },
+    'org.iotedge.certificates1.issue-ca': {
+      description: 'Issue a certificate that can issue certificates',
+      message: 'Authentication is required to issue the CA certificate $(certificate_id)',
+    },
+    'org.iotedge.certificates1.import': {
+      description: 'Import a certificate',
+      message: 'Authentication is required to import the certificate $(certificate_id)',
+    },
+    'org.iotedge.certificates1.export': {
+      description: 'Export a certificate',
+      message: 'Authentication is required to export the certificate $(certificate_id)',
+      defaults: { any: 'yes', inactive: 'yes', active: 'yes' },
+    },
+    'org.iotedge.certificates1.delete': {
+      description: 'Delete a certificate',
+      message: 'Authentication is required to delete the certificate $(certificate_id)',
+    },
+  },
+});

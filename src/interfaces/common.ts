@@ -1,0 +1,22 @@
+import type { Fields, MethodDefinition, PropertyDefinition } from '../dbus/definition.ts';
+
+/** What every manager says about itself. */
+export const managerProperties = {
+  Version: { type: 's', emits: 'const', doc: 'Version of the service.' },
+  Health: {
+    type: 's',
+    emits: 'true',
+    doc: '`ok` or `degraded`; when degraded, LastError says why.',
+  },
+  LastError: { type: 's', emits: 'true', doc: 'What is wrong at present, `` when nothing is.' },
+} as const satisfies Readonly<Record<string, PropertyDefinition>>;
+
+/** The whole service in one call, for tools. */
+export const describe = {
+  doc: 'Everything public that the service knows, as JSON: {service, version, health, objects}.',
+  out: { json: 's' },
+  authorize: 'public',
+} as const satisfies MethodDefinition;
+
+/** Long operations: with `wait` false the reply comes when the operation is accepted and written down. */
+export const waitOption = { wait: 'b' } as const satisfies Fields;

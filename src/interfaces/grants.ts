@@ -1,0 +1,75 @@
+/**
+ * What the four services may do with one another's objects without polkit being asked, in every backend.
+ * Whoever adds a line here widens what a taken-over service can reach.
+ */
+
+/** One grant. A detail that is not in `match` is free, except those of `guardedDetails`. */
+export interface Grant {
+  readonly user: string;
+  /** A glob on the action. */
+  readonly action: string;
+  /** Globs by detail. A glob on an id covers the `@<n>` that rotation appends. */
+  readonly match: Readonly<Record<string, string>>;
+}
+
+/** Details that must be harmless unless a rule names them: nothing elevated, no CA, no derived key. */
+export const guardedDetails: Readonly<Record<string, (value: string) => boolean>> = {
+  elevated: (value) => value === '' || value === 'false',
+  profile: (value) => !value.endsWith('-ca'),
+  derivation: (value) => value === '',
+};
+
+const moduleKeys = { key_id: 'iotedge/module-identities' };
+
+/** The services' own ids, and the two that nearly every configuration uses: `device-id` and `device-ca`. */
+export const grants: readonly Grant[] = [
+  {
+    user: 'iotedge-certificates',
+    action: 'org.iotedge.keys1.sign',
+    match: { key_id: 'device-ca' },
+  },
+  {
+    user: 'iotedge-certificates',
+    action: 'org.iotedge.keys1.sign',
+    match: { key_id: 'iotedge/workload-ca' },
+  },
+  { user: 'iotedge-identity', action: 'org.iotedge.keys1.sign', match: { key_id: 'device-id' } },
+  { user: 'iotedge-identity', action: 'org.iotedge.keys1.create', match: moduleKeys },
+  {
+    user: 'iotedge-identity',
+    action: 'org.iotedge.keys1.sign',
+    match: { ...moduleKeys, derivation: '?*' },
+  },
+  {
+    user: 'iotedge-identity',
+    action: 'org.iotedge.keys1.export',
+    match: { ...moduleKeys, derivation: '?*' },
+  },
+  {
+    user: 'iotedge-modules',
+    action: 'org.iotedge.keys1.sign',
+    match: { ...moduleKeys, derivation: '?*' },
+  },
+  {
+    user: 'iotedge-modules',
+    action: 'org.iotedge.keys1.create',
+    match: { key_id: 'iotedge/module-encryption' },
+  },
+  {
+    user: 'iotedge-modules',
+    action: 'org.iotedge.keys1.encrypt',
+    match: { key_id: 'iotedge/module-encryption' },
+  },
+  {
+    user: 'iotedge-modules',
+    action: 'org.iotedge.keys1.decrypt',
+    match: { key_id: 'iotedge/module-encryption' },
+  },
+  {
+    user: 'iotedge-modules',
+    action: 'org.iotedge.certificates1.issue',
+    match: { certificate_id: 'iotedge/module/*' },
+  },
+  { user: 'iotedge-modules', action: 'org.iotedge.identity1.provision', match: {} },
+  { user: 'iotedge-modules', action: 'org.iotedge.identity1.manage', match: { module_id: '*' } },
+];

@@ -1,0 +1,189 @@
+import { defineInterface, defineService, type Fields } from '../dbus/definition.ts';
+import { describe, managerProperties, waitOption } from './common.ts';
+
+const moduleId = { module_id: 'module-id' } as const;
+const manage = { action: 'org.iotedge.identity1.manage', details: ['module_id'] } as const;
+const provision = { action: 'org.iotedge.identity1.provision', details: [] } as const;
+
+/** An identity as methods answer it; what does not apply is ``. */
+export const identityRecord = {
+  kind: 's',
+  hub_hostname: 's',
+  gateway_hostname: 's',
+  device_id: 's',
+  module_id: 's',
+  generation_id: 's',
+  auth: 's',
+  key_id: 's',
+  derivation: 'ay',
+  certificate_id: 's',
+} as const satisfies Fields;
+
+/** The manager object of the Identity service. */
+export const identityInterface = defineInterface({
+  name: 'org.iotedge.Identity1',
+  doc: 'Provisions the device with the cloud and gives its modules their identities.',
+  methods: {
+    Provision: {
+      doc: 'Provisions the device; answers the saved result when there is one.',
+      options: waitOption,
+      out: { device: 'a{sv}' },
+      records: { device: identityRecord },
+      authorize: provision,
+    },
+    Reprovision: {
+      doc: 'Asks the provisioning service again; the saved result stays until there is a new one.',
+      options: waitOption,
+      out: { device: 'a{sv}' },
+      records: { device: identityRecord },
+      authorize: provision,
+    },
+    GetDeviceIdentity: {
+      doc: 'The identity of the device, from saved state; NotProvisioned when there is none.',
+      out: { identity: 'a{sv}' },
+      records: { identity: identityRecord },
+      authorize: 'public',
+    },
+    GetCallerIdentity: {
+      doc: "The identity that the configuration gives to the caller's uid, from saved state.",
+      out: { identity: 'a{sv}' },
+      records: { identity: identityRecord },
+      authorize: 'public',
+    },
+    GetModuleIdentity: {
+      doc: 'The identity of a module, from saved state.',
+      in: { module_id: 's' },
+      out: { identity: 'a{sv}' },
+      records: { identity: identityRecord },
+      check: moduleId,
+      authorize: 'public',
+    },
+    ListModuleIdentities: {
+      doc: 'The identities of all modules, from saved state.',
+      out: { identities: 'aa{sv}' },
+      records: { identities: identityRecord },
+      authorize: 'public',
+    },
+    CreateModuleIdentity: {
+      doc: 'Registers a module with the hub; completes one that an interrupted call has left.',
+      in: { module_id: 's' },
+      options: { kind: 's', managed_by: 's', usage: 's' },
+      out: { identity: 'a{sv}' },
+      records: { identity: identityRecord },
+      check: moduleId,
+      authorize: manage,
+    },
+    UpdateModuleIdentity: {
+      doc: 'Writes the keys of a module to the hub again and reads its generation.',
+      in: { module_id: 's' },
+      options: { kind: 's', managed_by: 's', usage: 's' },
+      out: { identity: 'a{sv}' },
+      records: { identity: identityRecord },
+      check: moduleId,
+      authorize: manage,
+    },
+    DeleteModuleIdentity: {
+      doc: 'Removes a module from the hub and from saved state.',
+      in: { module_id: 's' },
+      check: moduleId,
+      authorize: manage,
+    },
+    CreateSasToken: {
+      doc: 'A SAS token of a module, or of the device for ``; lifetime 1 to 86400 s, 0 is 3600 s.',
+      in: { module_id: 's', audience: 's', lifetime_s: 'u' },
+      out: { token: 's' },
+      check: { audience: { maxBytes: 4096 } },
+      authorize: {
+        action: {
+          oneOf: ['org.iotedge.identity1.sign', 'org.iotedge.identity1.sign-device'],
+          choose: (text) =>
+            text['module_id'] === ''
+              ? 'org.iotedge.identity1.sign-device'
+              : 'org.iotedge.identity1.sign',
+        },
+        details: ['module_id', 'audience'],
+      },
+    },
+    Cancel: {
+      doc: 'Cancels provisioning; its callers get Cancelled.',
+      in: { id: 's' },
+      authorize: provision,
+    },
+    Describe: describe,
+  },
+  properties: {
+    ...managerProperties,
+    State: {
+      type: 's',
+      emits: 'true',
+      doc: '`unprovisioned`, `provisioning`, `provisioned` or `failed`.',
+    },
+    Source: { type: 's', emits: 'const', doc: 'Where the identity comes from, such as `dps`.' },
+    Attestation: {
+      type: 's',
+      emits: 'const',
+      doc: 'How the device proves itself, such as `x509`.',
+    },
+    HubHostname: { type: 's', emits: 'true', doc: 'The hub, `host[:port]`.' },
+    DeviceId: { type: 's', emits: 'true', doc: 'The id of the device on the hub.' },
+    GatewayHostname: { type: 's', emits: 'true', doc: 'What to connect to in place of the hub.' },
+    LastProvisioned: { type: 't', emits: 'true', doc: 'When, in microseconds since the epoch.' },
+    NextAttempt: { type: 't', emits: 'true', doc: 'When provisioning is tried again, 0 when not.' },
+    ClockSkew: {
+      type: 'x',
+      emits: 'true',
+      doc: 'Clock of the cloud minus ours at the last answer, microseconds.',
+    },
+  },
+});
+
+/** The identity of a module. */
+export const moduleIdentityInterface = defineInterface({
+  name: 'org.iotedge.Identity1.ModuleIdentity',
+  doc: 'The identity of a module.',
+  properties: {
+    Kind: { type: 's', emits: 'const', doc: '`module` or `local`.' },
+    HubHostname: { type: 's', emits: 'true', doc: 'The hub, `host[:port]`.' },
+    GatewayHostname: { type: 's', emits: 'true', doc: 'What to connect to in place of the hub.' },
+    DeviceId: { type: 's', emits: 'true', doc: 'The id of the device.' },
+    ModuleId: { type: 's', emits: 'const', doc: 'The id of the module.' },
+    GenerationId: {
+      type: 's',
+      emits: 'true',
+      doc: 'Tells a module from an earlier one of its id.',
+    },
+    Auth: { type: 's', emits: 'true', doc: '`sas`, `x509` or `tpm`.' },
+    KeyId: { type: 's', emits: 'true', doc: 'The key that signs for it.' },
+    Derivation: { type: 'ay', emits: 'true', doc: 'The derivation from that key, empty for none.' },
+    CertificateId: { type: 's', emits: 'true', doc: 'Its certificate, `` for none.' },
+  },
+});
+
+/** The Identity service. */
+export const identityService = defineService({
+  name: 'identity',
+  doc: 'Provisions the device with the cloud; device and module identities.',
+  busName: 'org.iotedge.Identity1',
+  path: '/org/iotedge/Identity1',
+  user: 'iotedge-identity',
+  manager: identityInterface,
+  child: { segment: 'module', interface: moduleIdentityInterface },
+  actions: {
+    'org.iotedge.identity1.provision': {
+      description: 'Provision the device',
+      message: 'Authentication is required to provision this device',
+    },
+    'org.iotedge.identity1.manage': {
+      description: 'Manage a module identity',
+      message: 'Authentication is required to manage the identity of the module $(module_id)',
+    },
+    'org.iotedge.identity1.sign': {
+      description: 'Create a SAS token of a module',
+      message: 'Authentication is required to create a SAS token of the module $(module_id)',
+    },
+    'org.iotedge.identity1.sign-device': {
+      description: 'Create a SAS token of the device',
+      message: 'Authentication is required to create a SAS token of this device',
+    },
+  },
+});

@@ -1,0 +1,174 @@
+import { defineInterface, defineService } from '../dbus/definition.ts';
+import { describe, managerProperties, waitOption } from './common.ts';
+
+const byName = { name: 'module-name' } as const;
+const control = {
+  action: 'org.iotedge.modules1.control',
+  details: { module: 'name' },
+} as const;
+const run = {
+  action: 'org.iotedge.modules1.run',
+  details: { module: 'name', type: 'type', image: 'image', elevated: 'elevated' },
+} as const;
+const runByName = {
+  action: 'org.iotedge.modules1.run',
+  details: { module: 'name', type: () => '', image: () => '', elevated: () => '' },
+};
+
+/** The manager object of the Module Runtime. */
+export const modulesInterface = defineInterface({
+  name: 'org.iotedge.Modules1',
+  doc: 'Runs Edge modules and serves them the workload API.',
+  methods: {
+    Create: {
+      doc: 'Makes a module: its identity, its image, its container. It is not started.',
+      in: { name: 's', type: 's', config_json: 's', env: 'a{ss}' },
+      options: waitOption,
+      out: { module: 'o' },
+      check: { ...byName, config_json: { maxBytes: 1 << 20 }, env: { maxBytes: 1 << 20 } },
+      resolve: ['image', 'elevated'],
+      authorize: run,
+    },
+    Start: {
+      doc: 'Starts a module and keeps it running.',
+      in: { name: 's' },
+      check: byName,
+      authorize: control,
+    },
+    Stop: {
+      doc: 'Stops a module and keeps it stopped; it is killed after timeout_s.',
+      in: { name: 's' },
+      options: { ...waitOption, timeout_s: 'u' },
+      check: byName,
+      authorize: control,
+    },
+    Restart: {
+      doc: 'Stops a module and starts it again.',
+      in: { name: 's' },
+      options: { ...waitOption, timeout_s: 'u' },
+      check: byName,
+      authorize: control,
+    },
+    Delete: {
+      doc: 'Removes a module and its container. Its image and its identity stay.',
+      in: { name: 's' },
+      check: byName,
+      authorize: runByName,
+    },
+    GetConfig: {
+      doc: 'The configuration of a module as JSON, without registry passwords.',
+      in: { name: 's' },
+      out: { config_json: 's' },
+      check: byName,
+      authorize: runByName,
+    },
+    GetLogs: {
+      doc: 'Log lines of a module, UTF-8, 4 MiB at most; times in microseconds since the epoch.',
+      in: { name: 's' },
+      options: { tail: 'i', since: 't', until: 't', timestamps: 'b' },
+      out: { log: 'ay' },
+      check: byName,
+      authorize: { action: 'org.iotedge.modules1.read-logs', details: { module: 'name' } },
+    },
+    GetSystemInfo: {
+      doc: 'What this machine and its container engine are.',
+      out: { system: 'a{sv}' },
+      records: {
+        system: {
+          os_type: 's',
+          architecture: 's',
+          version: 's',
+          server_version: 's',
+          kernel_version: 's',
+          operating_system: 's',
+          cpus: 'u',
+          total_memory: 't',
+          virtualized: 's',
+        },
+      },
+      authorize: 'public',
+    },
+    Cancel: {
+      doc: 'Cancels what is under way for a module; its callers get Cancelled.',
+      in: { id: 's' },
+      check: { id: 'module-name' },
+      authorize: {
+        action: 'org.iotedge.modules1.run',
+        details: { module: 'id', type: () => '', image: () => '', elevated: () => '' },
+      },
+    },
+    Describe: describe,
+  },
+  properties: {
+    ...managerProperties,
+    Engine: {
+      type: 'a{sv}',
+      record: { name: 's', version: 's', reachable: 'b' },
+      emits: 'true',
+      doc: 'The container engine.',
+    },
+    Agent: {
+      type: 's',
+      emits: 'const',
+      doc: 'The name of the agent module, `` when there is none.',
+    },
+  },
+});
+
+/** A module. */
+export const moduleInterface = defineInterface({
+  name: 'org.iotedge.Modules1.Module',
+  doc: 'A module that the runtime runs.',
+  properties: {
+    Name: { type: 's', emits: 'const', doc: 'Its name.' },
+    Type: { type: 's', emits: 'const', doc: '`docker` or `systemd`.' },
+    Image: { type: 's', emits: 'true', doc: 'Its image as configured.' },
+    State: {
+      type: 's',
+      emits: 'true',
+      doc: '`created`, `pulling`, `starting`, `running`, `stopping`, `stopped`, `failed`, `backoff` or `unknown`.',
+    },
+    ExitCode: { type: 'i', emits: 'true', doc: 'Of the last run.' },
+    StartedAt: { type: 't', emits: 'true', doc: 'Microseconds since the epoch, 0 for never.' },
+    FinishedAt: { type: 't', emits: 'true', doc: 'Microseconds since the epoch, 0 for never.' },
+    RestartCount: { type: 'u', emits: 'true', doc: 'How often the runtime has started it again.' },
+    Progress: { type: 'd', emits: 'true', doc: 'Of the present operation, 0 to 1.' },
+    ProgressText: { type: 's', emits: 'true', doc: 'What is being done.' },
+    LastError: { type: 's', emits: 'true', doc: 'What is wrong with it, `` when nothing is.' },
+    ConfigDigest: {
+      type: 's',
+      emits: 'true',
+      doc: 'SHA-256 of its configuration, lower-case hex.',
+    },
+    CreateOptions: {
+      type: 's',
+      emits: 'true',
+      doc: 'Create options as JSON, without environment, labels and credentials.',
+    },
+  },
+});
+
+/** The Module Runtime. */
+export const modulesService = defineService({
+  name: 'modules',
+  doc: 'Runs Edge modules and serves them the workload API.',
+  busName: 'org.iotedge.Modules1',
+  path: '/org/iotedge/Modules1',
+  user: 'iotedge-modules',
+  manager: modulesInterface,
+  child: { segment: 'module', interface: moduleInterface },
+  actions: {
+    'org.iotedge.modules1.run': {
+      description: 'Create, change and delete a module',
+      message: 'Authentication is required to change the module $(module)',
+    },
+    'org.iotedge.modules1.control': {
+      description: 'Start and stop a module',
+      message: 'Authentication is required to start or stop the module $(module)',
+    },
+    'org.iotedge.modules1.read-logs': {
+      description: 'Read the log of a module',
+      message: 'Authentication is required to read the log of the module $(module)',
+    },
+  },
+});
