@@ -39,7 +39,13 @@ export function describeError(error: unknown): string {
   const parts: string[] = [];
   for (let current = error; current !== undefined && !seen.has(current); ) {
     seen.add(current);
-    parts.push(current instanceof Error ? current.message : typeof current === 'string' ? current : 'unknown failure');
+    parts.push(
+      current instanceof Error
+        ? current.message
+        : typeof current === 'string'
+          ? current
+          : 'unknown failure',
+    );
     current = current instanceof Error ? current.cause : undefined;
   }
   return parts.filter((part) => part !== '').join(': ');
