@@ -203,7 +203,11 @@ export class Bus implements AsyncDisposable {
   }
 
   /** Calls a method of the bus itself. */
-  callDriver(member: string, signature: string, body: readonly unknown[]): Promise<readonly unknown[]> {
+  callDriver(
+    member: string,
+    signature: string,
+    body: readonly unknown[],
+  ): Promise<readonly unknown[]> {
     return this.#callDriver(member, signature, body);
   }
 
@@ -275,7 +279,9 @@ export class Bus implements AsyncDisposable {
   #lose(error: Error | undefined): void {
     this.#gone = true;
     for (const { reject } of [...this.#pending.values()]) reject(lostBus(error));
-    this.#settleClosed(this.#closing ? undefined : (error ?? new Error('the bus closed the connection')));
+    this.#settleClosed(
+      this.#closing ? undefined : (error ?? new Error('the bus closed the connection')),
+    );
   }
 }
 
@@ -287,7 +293,9 @@ export function systemBusAddress(environment: NodeJS.ProcessEnv = process.env): 
 /** Whether the bus said that nobody owns the name. */
 export function hasNoOwner(error: unknown): boolean {
   const cause = error instanceof ServiceError ? error.cause : error;
-  return cause instanceof BusError && cause.errorName === 'org.freedesktop.DBus.Error.NameHasNoOwner';
+  return (
+    cause instanceof BusError && cause.errorName === 'org.freedesktop.DBus.Error.NameHasNoOwner'
+  );
 }
 
 function lostBus(cause?: Error): ServiceError {
@@ -333,7 +341,8 @@ function matches(match: SignalMatch, signal: BusSignal): boolean {
   const comparable = sender?.startsWith(':') === true || sender === driver.destination;
   if (comparable && sender !== signal.sender) return false;
   if (match.path !== undefined && match.path !== signal.path) return false;
-  if (pathNamespace !== undefined && !`${signal.path}/`.startsWith(`${pathNamespace}/`)) return false;
+  if (pathNamespace !== undefined && !`${signal.path}/`.startsWith(`${pathNamespace}/`))
+    return false;
   if (match.interface !== undefined && match.interface !== signal.interface) return false;
   if (match.member !== undefined && match.member !== signal.member) return false;
   if (match.arg0 !== undefined && match.arg0 !== signal.body[0]) return false;

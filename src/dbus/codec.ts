@@ -27,7 +27,9 @@ export function writeMessage(writer: WireWriter, message: Message): void {
   const { body, signature } = message;
   const writers = writersOf(signature);
   if (writers.length !== body.length) {
-    throw new TypeError(`signature ${signature} needs ${writers.length} values, not ${body.length}`);
+    throw new TypeError(
+      `signature ${signature} needs ${writers.length} values, not ${body.length}`,
+    );
   }
   const start = writer.position;
   const outerBase = writer.base;

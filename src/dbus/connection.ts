@@ -27,7 +27,9 @@ export function socketPath(addresses: string): string {
     const abstract = options.get('abstract');
     if (abstract !== undefined) return `\0${abstract}`;
   }
-  throw new TypeError(`no unix:path= or unix:abstract= in the bus address ${JSON.stringify(addresses)}`);
+  throw new TypeError(
+    `no unix:path= or unix:abstract= in the bus address ${JSON.stringify(addresses)}`,
+  );
 }
 
 /** A connection to a message bus: authentication, framing, and one write per turn of the event loop. */

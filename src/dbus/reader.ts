@@ -98,14 +98,34 @@ const basicReaders: Readonly<Record<string, ValueReader>> = {
     if (value > 1) throw new TypeError('a boolean is 0 or 1');
     return value === 1;
   },
-  n: fixed(2, (buffer, at) => buffer.readInt16LE(at), (buffer, at) => buffer.readInt16BE(at)),
-  q: fixed(2, (buffer, at) => buffer.readUInt16LE(at), (buffer, at) => buffer.readUInt16BE(at)),
+  n: fixed(
+    2,
+    (buffer, at) => buffer.readInt16LE(at),
+    (buffer, at) => buffer.readInt16BE(at),
+  ),
+  q: fixed(
+    2,
+    (buffer, at) => buffer.readUInt16LE(at),
+    (buffer, at) => buffer.readUInt16BE(at),
+  ),
   i: (reader) => reader.uint32() | 0,
   u: (reader) => reader.uint32(),
   h: (reader) => reader.uint32(),
-  x: fixed(8, (buffer, at) => buffer.readBigInt64LE(at), (buffer, at) => buffer.readBigInt64BE(at)),
-  t: fixed(8, (buffer, at) => buffer.readBigUInt64LE(at), (buffer, at) => buffer.readBigUInt64BE(at)),
-  d: fixed(8, (buffer, at) => buffer.readDoubleLE(at), (buffer, at) => buffer.readDoubleBE(at)),
+  x: fixed(
+    8,
+    (buffer, at) => buffer.readBigInt64LE(at),
+    (buffer, at) => buffer.readBigInt64BE(at),
+  ),
+  t: fixed(
+    8,
+    (buffer, at) => buffer.readBigUInt64LE(at),
+    (buffer, at) => buffer.readBigUInt64BE(at),
+  ),
+  d: fixed(
+    8,
+    (buffer, at) => buffer.readDoubleLE(at),
+    (buffer, at) => buffer.readDoubleBE(at),
+  ),
   s: (reader) => reader.string(),
   o: (reader) => {
     const path = reader.string();
