@@ -316,23 +316,20 @@ function abandoned(call: MethodCall, signal: AbortSignal | undefined): ServiceEr
   });
 }
 
-const matchKeys = {
-  sender: 'sender',
-  path: 'path',
-  pathNamespace: 'path_namespace',
-  interface: 'interface',
-  member: 'member',
-  arg0: 'arg0',
-  arg2: 'arg2',
-} as const;
-
 function matchRule(match: SignalMatch): string {
-  const rules = ["type='signal'"];
-  for (const [name, key] of Object.entries(matchKeys)) {
-    const value = Object.entries(match).find(([matched]) => matched === name)?.[1];
-    if (typeof value === 'string') rules.push(`${key}='${value.replaceAll("'", `'\\''`)}'`);
-  }
-  return rules.join(',');
+  const keys: Readonly<Record<string, string | undefined>> = {
+    sender: match.sender,
+    path: match.path,
+    path_namespace: match.pathNamespace,
+    interface: match.interface,
+    member: match.member,
+    arg0: match.arg0,
+    arg2: match.arg2,
+  };
+  const rules = Object.entries(keys)
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => `${key}='${value?.replaceAll("'", `'\\''`)}'`);
+  return ["type='signal'", ...rules].join(',');
 }
 
 /** The bus matches well-known senders by owner; here only unique names and the bus itself can be compared. */
