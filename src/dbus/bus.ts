@@ -278,7 +278,7 @@ export class Bus implements AsyncDisposable {
 
   #lose(error: Error | undefined): void {
     this.#gone = true;
-    for (const { reject } of [...this.#pending.values()]) reject(lostBus(error));
+    for (const { reject } of this.#pending.values()) reject(lostBus(error));
     this.#settleClosed(
       this.#closing ? undefined : (error ?? new Error('the bus closed the connection')),
     );

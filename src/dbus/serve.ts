@@ -104,7 +104,7 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
 
   /** Aborts the signal of every call under way; they are still answered. */
   abandonCalls(): void {
-    for (const sender of [...this.#calls.keys()]) this.#abandonCallsOf(sender);
+    for (const sender of this.#calls.keys()) this.#abandonCallsOf(sender);
   }
 
   #receive(message: IncomingMessage): void {
