@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { InterfaceDefinition, PropertyDefinition } from './definition.ts';
-import { Variant, variant } from './variant.ts';
+import { type Variant, variant } from './variant.ts';
 
 /** What changed in a set of properties, as PropertiesChanged tells it. */
 export interface PropertyChange {
