@@ -42,6 +42,8 @@ export class Method {
   readonly #inNames: readonly string[];
   readonly #outNames: readonly string[];
   readonly #checks: readonly (readonly [string, Check])[];
+  /** Fields that a detail may show: bytes only when a detail names them, since they may be long. */
+  readonly #shown: (readonly [string, string])[];
 
   constructor(name: string, definition: MethodDefinition) {
     const { authorize } = definition;
@@ -54,6 +56,10 @@ export class Method {
     this.outSignature = Object.values(definition.out ?? {}).join('');
     this.questions = authorize === 'public' ? [] : isList(authorize) ? authorize : [authorize];
     this.resolves = definition.resolve !== undefined;
+    const named = new Set(this.questions.flatMap(({ details }) => Object.values(details)));
+    this.#shown = Object.entries({ ...definition.in, ...definition.options }).filter(
+      ([field, type]) => type !== 'ay' || named.has(field),
+    );
   }
 
   /** The arguments of a body of this method's signature; InvalidArgs or LimitsExceeded when one is wrong. */
@@ -95,13 +101,12 @@ export class Method {
     throw invalid(`${this.name} has no option ${JSON.stringify(name)}; it knows: ${known}`);
   }
 
-  /** Every argument and option as a detail shows it. */
+  /** Every argument and option that a detail may show, as it shows it. */
   texts({ values }: CallArguments): Record<string, string> {
     const texts: Record<string, string> = {};
-    for (const name of this.#inNames) texts[name] = textOf(values[name]);
-    for (const [name, signature] of Object.entries(this.#definition.options ?? {})) {
-      const value = values.options[name];
-      texts[name] = value === undefined && signature === 'b' ? 'false' : textOf(value);
+    for (const [name, type] of this.#shown) {
+      const value = Object.hasOwn(values, name) ? values[name] : values.options[name];
+      texts[name] = value === undefined && type === 'b' ? 'false' : textOf(value);
     }
     return texts;
   }
