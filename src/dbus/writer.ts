@@ -1,3 +1,4 @@
+import { isObjectPathValid } from 'dbus-next/lib/validators.js';
 import { alignmentOf, isSingleType, parseSignature, type Type } from './signature.ts';
 import { Variant } from './variant.ts';
 
@@ -154,7 +155,12 @@ const basicWriters: Readonly<Record<string, ValueWriter>> = {
     writer.position = writer.buffer.writeDoubleLE(value, writer.position);
   },
   s: (writer, value) => writer.string(text(value)),
-  o: (writer, value) => writer.string(text(value)),
+  // the bus drops whoever sends a wrong path, so that must not leave the process
+  o: (writer, value) => {
+    const path = text(value);
+    if (!isObjectPathValid(path)) expected('an object path');
+    writer.string(path);
+  },
   g: (writer, value) => {
     parseSignature(text(value));
     writer.signature(text(value));
