@@ -1,0 +1,45 @@
+import { Bus } from '../../src/dbus/bus.ts';
+import { Callers } from '../../src/dbus/caller.ts';
+import { defineInterface, defineService } from '../../src/dbus/definition.ts';
+import { serve } from '../../src/dbus/serve.ts';
+
+const echoInterface = defineInterface({
+  name: 'org.iotedge.Echo1',
+  doc: 'Answers what it is sent.',
+  methods: {
+    Echo: { doc: 'The same bytes.', in: { data: 'ay' }, out: { data: 'ay' }, authorize: 'public' },
+  },
+});
+const echoService = defineService({
+  name: 'echo',
+  doc: 'Answers what it is sent.',
+  busName: 'org.iotedge.Echo1',
+  path: '/org/iotedge/Echo1',
+  user: 'root',
+  manager: echoInterface,
+  child: { segment: 'none', interface: echoInterface },
+  actions: {},
+});
+
+/** Serves the echo on a bus until the process ends. */
+async function main(address: string): Promise<void> {
+  const bus = await Bus.connect(address);
+  serve(bus, echoService, {
+    handlers: { Echo: ({ data }) => ({ data }) },
+    resolvers: {},
+    properties: {},
+    authorizer: { authorize: () => undefined },
+    callers: await Callers.start(bus),
+    names: {
+      'key-id': () => true,
+      'certificate-id': () => true,
+      'module-id': () => true,
+      'module-name': () => true,
+    },
+    logControl: { level: 'info', target: 'journal', syslogIdentifier: 'echo' },
+    observer: { decided: () => undefined, failed: () => undefined },
+  });
+  await bus.requestName(echoService.busName);
+}
+
+void main(process.argv[2] ?? '');
