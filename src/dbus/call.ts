@@ -13,6 +13,8 @@ export interface CallContext {
   readonly interactive: boolean;
   /** Aborted when the caller leaves the bus or the service stops. */
   readonly signal: AbortSignal;
+  /** When the call came in, by `performance.now()`. */
+  readonly startedAt: number;
 }
 
 /** A call under way. What it may not need, its request id and its signal, is made on first use. */
