@@ -154,14 +154,13 @@ test('finds a call of run() in every test file', () => {
 });
 
 test('finds nothing left for later and nothing untyped', () => {
-  const forbidden =
-    /\bTODO\b|\bFIXME\b|\bXXX\b|@ts-(?:ignore|expect-error|nocheck)|:\s*any\b|\bas any\b|<any>/;
+  const words = /\bTODO\b|\bFIXME\b|\bXXX\b|@ts-(?:ignore|expect-error|nocheck)/;
+  const types = /:\s*any\b|\bas any\b|<any>/;
   const files = [...filesBelow('src', /\.(ts|mjs|c|h)$/), ...filesBelow('test', /\.(ts|mjs|c)$/)];
-  const others = files.filter((file) => file !== 'test/architecture.test.ts');
-  assert.equal(
-    others.filter((file) => forbidden.test(read(file))),
-    [],
-  );
+  const guilty = files
+    .filter((file) => file !== 'test/architecture.test.ts')
+    .filter((file) => words.test(read(file)) || types.test(withoutComments(read(file))));
+  assert.equal(guilty, []);
 });
 
 test('finds no test that is skipped or singled out', () => {
