@@ -19,7 +19,8 @@ function removeOrphans() {
   }
 }
 
-async function compile() {
+/** Compiles sources and tests into dist/src and dist/test. */
+export async function compile() {
   const options = ['--incremental', '--tsBuildInfoFile', 'dist/.tsbuildinfo'];
   await run(join(root, 'node_modules/.bin/tsc'), options, { cwd: root });
   removeOrphans();

@@ -1,31 +1,15 @@
 // Packs each executable into one CommonJS file, without whose lookups a service starts much sooner.
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
+import { compiled, importCompiled, schemaOf, services } from './compiled.mjs';
 import { root } from './setup.mjs';
-
-const services = ['keys', 'certificates', 'identity', 'modules'];
 
 /** Every executable: its name, its entry point below src, and the services whose configuration it reads. */
 const executables = [
   ...services.map((name) => ({ name: `iotedge-${name}`, entry: `${name}/main`, configs: [name] })),
   { name: 'iotedgectl', entry: 'cli/main', configs: services },
 ];
-
-const compiled = (module) => join(root, 'dist/src', `${module}.js`);
-
-const importCompiled = (module) => import(pathToFileURL(compiled(module)).href);
-
-/** The schemas that the services' `config.ts` export. */
-async function schemasOf(configs) {
-  const modules = await Promise.all(configs.map((name) => importCompiled(`${name}/config`)));
-  return modules
-    .flatMap((exported) => Object.values(exported))
-    .filter(
-      (value) => typeof value === 'object' && value !== null && typeof value.$id === 'string',
-    );
-}
 
 /** Puts validators made now where the module that compiles schemas at run time was. */
 function generatedValidators(configs) {
@@ -36,7 +20,7 @@ function generatedValidators(configs) {
       bundle.onResolve({ filter: /\/schema-validator\.js$/ }, ({ path }) => ({ path, namespace }));
       bundle.onLoad({ filter: /.*/, namespace }, async () => {
         const { standaloneValidators } = await importCompiled('service/schema-standalone');
-        const contents = standaloneValidators(await schemasOf(configs));
+        const contents = standaloneValidators(await Promise.all(configs.map(schemaOf)));
         return { contents, loader: 'js', resolveDir: root };
       });
     },

@@ -1,0 +1,56 @@
+// Writes every file of the repository that is derived from the definitions in src.
+// usage: node src/build/generate.mjs [--check]
+//   --check  writes nothing and fails when a file is stale; compares with what was compiled last
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { compile } from './build.mjs';
+import { importCompiled, schemaOf, services } from './compiled.mjs';
+import { requireNode } from './node-version.mjs';
+import { root, runMain } from './setup.mjs';
+
+/** What the generators of `derived-files.ts` start from. */
+async function derivedSources() {
+  const { interfaceXml, introspectionXml } = await importCompiled('dbus/introspect');
+  const schemas = {};
+  for (const name of services) {
+    const schema = await schemaOf(name);
+    if (schema !== undefined) schemas[name] = schema;
+  }
+  return { schemas, introspect: (definition) => introspectionXml([interfaceXml(definition)]) };
+}
+
+/** Derived files as they should be, and the files that are no longer derived from anything. */
+async function plan() {
+  const { derivedFiles, derivedFolders } = await importCompiled('build/derived-files');
+  const files = derivedFiles(await derivedSources());
+  const obsolete = derivedFolders
+    .filter((folder) => existsSync(join(root, folder)))
+    .flatMap((folder) => readdirSync(join(root, folder)).map((name) => `${folder}/${name}`))
+    .filter((path) => !files.has(path));
+  return { files, obsolete };
+}
+
+function isCurrent(path, text) {
+  return existsSync(join(root, path)) && readFileSync(join(root, path), 'utf8') === text;
+}
+
+async function check() {
+  const { files, obsolete } = await plan();
+  const stale = [...files].filter(([path, text]) => !isCurrent(path, text)).map(([path]) => path);
+  if (stale.length + obsolete.length === 0) return;
+  throw new Error(`stale, run npm run generate: ${[...stale, ...obsolete].join(' ')}`);
+}
+
+async function generate() {
+  await compile();
+  const { files, obsolete } = await plan();
+  for (const path of obsolete) rmSync(join(root, path));
+  for (const [path, text] of files) {
+    mkdirSync(dirname(join(root, path)), { recursive: true });
+    writeFileSync(join(root, path), text);
+  }
+  console.log(`${files.size} files are up to date`);
+}
+
+requireNode();
+runMain(process.argv.includes('--check') ? check : generate);

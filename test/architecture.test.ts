@@ -1,0 +1,182 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+
+const test = suite('architecture');
+const root = join(import.meta.dirname, '../..');
+const domains = ['keys', 'certificates', 'identity', 'modules'];
+
+/** Which files of `src` a file may import; the first row whose folder or file matches says it. A folder may always import itself. */
+const mayImport: readonly (readonly [string, readonly string[]])[] = [
+  ['errors.ts', []],
+  ['ids.ts', ['errors.ts']],
+  ['interfaces/', ['dbus/definition.ts']],
+  ['dbus/', ['errors.ts']],
+  ['service/', ['dbus/', 'interfaces/', 'native/', 'errors.ts', 'ids.ts']],
+  ['x509/', ['errors.ts']],
+  ['native/', []],
+  ...domains.map((name) => [`${name}/config.ts`, ['service/config.ts', 'ids.ts']] as const),
+  ...domains.map(
+    (name) =>
+      [
+        `${name}/`,
+        ['dbus/', 'interfaces/', 'service/', 'native/', 'x509/', 'errors.ts', 'ids.ts'],
+      ] as const,
+  ),
+  [
+    'cli/',
+    [
+      'interfaces/',
+      'dbus/',
+      'service/config.ts',
+      ...domains.map((name) => `${name}/config.ts`),
+      'x509/',
+      'ids.ts',
+      'errors.ts',
+    ],
+  ],
+  ['build/', ['interfaces/', 'cli/', ...domains.map((name) => `${name}/config.ts`)]],
+];
+
+/** Only build reads types of the definition tables from where they are stated; nothing of `dbus` runs there. */
+const typesOnly: Readonly<Record<string, readonly string[]>> = { 'build/': ['dbus/definition.ts'] };
+
+/** Where in `src` a package may be imported, and how; a package that is not here may not be imported at all. */
+const packages: readonly { readonly name: RegExp; readonly folder: string }[] = [
+  { name: /^dbus-next\//, folder: 'dbus/' },
+  {
+    name: /^(winston|winston-transport|logform|triple-beam|ajv|js-yaml)(\/|$)/,
+    folder: 'service/',
+  },
+  { name: /^node-forge\/lib\//, folder: 'x509/' },
+  { name: /^pkcs11js$/, folder: 'keys/pkcs11/' },
+  { name: /^dockerode$/, folder: 'modules/docker/' },
+  { name: /^esbuild$/, folder: 'build/' },
+];
+
+interface Import {
+  readonly from: string;
+  readonly what: string;
+  readonly typeOnly: boolean;
+}
+
+function filesBelow(folder: string, ending: RegExp): readonly string[] {
+  return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => ending.test(name))
+    .map((name) => `${folder}/${name}`)
+    .sort();
+}
+
+function read(path: string): string {
+  return readFileSync(join(root, path), 'utf8');
+}
+
+/** Blanks comments, so that words and imports in them do not count; strings that hold `//` stay. */
+function withoutComments(text: string): string {
+  return text.replace(
+    /("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`)|\/\*[\s\S]*?\*\/|\/\/[^\n]*/g,
+    (_, string: string | undefined) => string ?? '',
+  );
+}
+
+function importsOf(file: string): readonly Import[] {
+  const text = withoutComments(read(file));
+  const statements =
+    /^(?:import|export)\s+(type\s)?[^'";]*?from\s+'([^']+)'|^import\s+'([^']+)'|\b(?:import|require)\(\s*'([^']+)'/gm;
+  return [...text.matchAll(statements)].map(([, type, named, bare, called]) => ({
+    from: file,
+    what: named ?? bare ?? called ?? '',
+    typeOnly: type !== undefined,
+  }));
+}
+
+function allowsLocal({ from, what, typeOnly }: Import): boolean {
+  const importer = from.slice('src/'.length);
+  const target = normalize(join(dirname(from), what));
+  if (!target.startsWith('src/')) return importer.startsWith('build/') && what.endsWith('.mjs');
+  const imported = target.slice('src/'.length);
+  const rule = mayImport.find(([owner]) => importer.startsWith(owner));
+  if (rule === undefined) return false;
+  const [owner, allowed] = rule;
+  const own = owner.endsWith('/') && imported.startsWith(owner);
+  const types = typeOnly ? (typesOnly[owner] ?? []) : [];
+  return own || [...allowed, ...types].some((prefix) => imported.startsWith(prefix));
+}
+
+function allowsPackage({ from, what }: Import): boolean {
+  const importer = from.slice('src/'.length);
+  return packages.some(({ name, folder }) => name.test(what) && importer.startsWith(folder));
+}
+
+const sourceImports = filesBelow('src', /\.ts$/).flatMap(importsOf);
+const show = ({ from, what }: Import) => `${from} imports ${what}`;
+
+test('sees the imports it judges', () => {
+  assert.ok(sourceImports.some(({ what }) => what.startsWith('dbus-next/')));
+  assert.ok(sourceImports.some(({ what }) => what.endsWith('/dbus/definition.ts')));
+});
+
+test('keeps every import of src within the dependency table', () => {
+  const local = sourceImports.filter(({ what }) => what.startsWith('.'));
+  assert.equal(local.filter((one) => !allowsLocal(one)).map(show), []);
+});
+
+test('keeps every package in the folder that owns it', () => {
+  const foreign = sourceImports.filter(({ what }) => !/^(\.|node:)/.test(what));
+  assert.equal(foreign.filter((one) => !allowsPackage(one)).map(show), []);
+});
+
+test('compiles schemas in one module, which bundles replace', () => {
+  const importers = sourceImports
+    .filter(({ what }) => /^ajv(\/|$)/.test(what))
+    .map(({ from }) => from);
+  const allowed = ['src/service/schema-standalone.ts', 'src/service/schema-validator.ts'];
+  assert.equal(
+    [...new Set(importers)].filter((file) => !allowed.includes(file)),
+    [],
+  );
+});
+
+test('keeps files small', () => {
+  const lines = (file: string) => read(file).split('\n').length - 1;
+  const limit = (file: string) => (file.startsWith('src/') ? 400 : 600);
+  const files = [...filesBelow('src', /\.(ts|mjs|c|h)$/), ...filesBelow('test', /\.(ts|mjs|c)$/)];
+  const large = files.filter((file) => lines(file) > limit(file));
+  assert.equal(large, []);
+});
+
+test('finds a call of run() in every test file', () => {
+  const silent = filesBelow('test', /\.test\.ts$/).filter(
+    (file) => !/\b(run\(\)|[a-zA-Z]+(Contract|Matrix)\()/.test(read(file)),
+  );
+  assert.equal(silent, []);
+});
+
+test('finds nothing left for later and nothing untyped', () => {
+  const words = /\bTODO\b|\bFIXME\b|\bXXX\b|@ts-(?:ignore|expect-error|nocheck)/;
+  const types = /:\s*any\b|\bas any\b|<any>/;
+  const files = [...filesBelow('src', /\.(ts|mjs|c|h)$/), ...filesBelow('test', /\.(ts|mjs|c)$/)];
+  const guilty = files
+    .filter((file) => file !== 'test/architecture.test.ts')
+    .filter((file) => words.test(read(file)) || types.test(withoutComments(read(file))));
+  assert.equal(guilty, []);
+});
+
+test('finds no test that is skipped or singled out', () => {
+  const files = filesBelow('test', /\.test\.ts$/);
+  assert.equal(
+    files.filter((file) => /\.(?:skip|only)\(['"`]/.test(read(file))),
+    [],
+  );
+});
+
+test('has no barrels and no folders for everything', () => {
+  const names = [...filesBelow('src', /\.ts$/), ...filesBelow('test', /\.ts$/)];
+  const vague = names.filter((name) =>
+    /\/(index|types|utils?|helpers?|common)(\/|\.ts$)/.test(name),
+  );
+  assert.equal(vague, ['src/interfaces/common.ts']);
+});
+
+test.run();
