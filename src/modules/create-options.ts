@@ -1,0 +1,209 @@
+import { realpath } from 'node:fs/promises';
+import { posix } from 'node:path';
+import { ServiceError } from '../errors.ts';
+import type { JsonObject, RegistryAuth } from './engine.ts';
+
+/** The `docker` configuration of a module: what ModuleSpec calls `settings`. */
+export interface ModuleSettings {
+  readonly image: string;
+  /** The engine's create request as the user wrote it, without members that are null. */
+  readonly createOptions: JsonObject;
+  readonly auth: RegistryAuth | undefined;
+}
+
+/** Says what in a JSON value does not fit a schema, one text per problem; none when it fits. */
+export type Validate = (value: unknown) => readonly string[];
+
+/** What is needed to tell whether create options are elevated. */
+export interface ElevationRules {
+  /** Against `createOptionsSchema`. */
+  readonly validate: Validate;
+  /** The network that modules join. */
+  readonly network: string;
+  /** Host directories below which anything may be mounted. */
+  readonly allowedBinds: readonly string[];
+}
+
+const IMAGE = /^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}$/;
+const VOLUME = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
+const BIND_MODES = /^(ro|rw|z|Z|nocopy)(,(ro|rw|z|Z|nocopy))*$/;
+
+/** Settings from the text that a caller sent, or InvalidArgs. */
+export function parseSettingsJson(text: string): ModuleSettings {
+  return parseSettings(parseJson(text, 'the configuration of a module'));
+}
+
+/** Settings from a JSON value, or InvalidArgs. Create options may be an object or its JSON text. */
+export function parseSettings(value: unknown): ModuleSettings {
+  const settings = objectAt(value, 'the configuration of a module');
+  const unknown = Object.keys(settings).find(
+    (key) => key !== 'image' && key !== 'createOptions' && key !== 'auth',
+  );
+  if (unknown !== undefined) refuse(`${JSON.stringify(unknown)} is not a setting of a module`);
+  const image = settings['image'];
+  if (typeof image !== 'string' || !isImage(image)) refuse('image is not an image reference');
+  return {
+    image,
+    createOptions: parseCreateOptions(settings['createOptions']),
+    auth: parseAuth(settings['auth']),
+  };
+}
+
+/** True for a text that may be an image reference; the engine knows the rest. */
+function isImage(text: string): boolean {
+  return IMAGE.test(text) && !text.split('/').some((part) => part === '' || /^\.+$/.test(part));
+}
+
+function parseCreateOptions(value: unknown): JsonObject {
+  if (value === undefined || value === null || value === '') return {};
+  const parsed = typeof value === 'string' ? parseJson(value, 'createOptions') : value;
+  return objectAt(withoutNulls(objectAt(parsed, 'createOptions')), 'createOptions');
+}
+
+/** The engine's clients write null for what is not set. */
+function withoutNulls(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutNulls);
+  if (typeof value !== 'object' || value === null) return value;
+  const kept = Object.entries(value).filter(([, member]) => member !== null);
+  return Object.fromEntries(kept.map(([key, member]) => [key, withoutNulls(member)]));
+}
+
+function parseAuth(value: unknown): RegistryAuth | undefined {
+  if (value === undefined || value === null) return undefined;
+  const auth: Record<string, string> = {};
+  for (const [key, member] of Object.entries(objectAt(value, 'auth'))) {
+    if (!['serveraddress', 'username', 'password', 'email'].includes(key)) {
+      refuse(`${JSON.stringify(key)} is not a setting of auth`);
+    }
+    if (typeof member !== 'string') refuse(`auth.${key} is not a text`);
+    auth[key] = member;
+  }
+  return auth;
+}
+
+function parseJson(text: string, what: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    // The parser's message quotes the text, which may hold a password.
+    throw new ServiceError('InvalidArgs', `${what} is not JSON`, {
+      cause: cause instanceof Error ? cause.name : undefined,
+    });
+  }
+}
+
+/** The value as an object with own keys, or InvalidArgs. */
+export function objectAt(value: unknown, what: string): JsonObject {
+  if (!isObject(value)) refuse(`${what} is not a JSON object`);
+  return value;
+}
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function refuse(message: string): never {
+  throw new ServiceError('InvalidArgs', message);
+}
+
+/** The member of an object as an object, empty when it is none. */
+export function memberObject(object: JsonObject, key: string): JsonObject {
+  const member = Object.hasOwn(object, key) ? object[key] : undefined;
+  return isObject(member) ? member : {};
+}
+
+/** The member of an object as an array, empty when it is none. */
+export function memberArray(object: JsonObject, key: string): readonly unknown[] {
+  const member = Object.hasOwn(object, key) ? object[key] : undefined;
+  return Array.isArray(member) ? member : [];
+}
+
+/** The create options without the mounts whose source or target is one of these paths: the runtime makes those itself. */
+export function withoutMountsOf(options: JsonObject, paths: ReadonlySet<string>): JsonObject {
+  const hostConfig = memberObject(options, 'HostConfig');
+  const binds = memberArray(hostConfig, 'Binds');
+  const mounts = memberArray(hostConfig, 'Mounts');
+  if (binds.length === 0 && mounts.length === 0) return options;
+  const bindKept = (bind: unknown): boolean =>
+    typeof bind !== 'string' ||
+    !bind.split(':', 2).some((part) => paths.has(posix.normalize(part)));
+  const mountKept = (mount: unknown): boolean =>
+    !isObject(mount) ||
+    ![mount['Source'], mount['Target']].some(
+      (path) => typeof path === 'string' && paths.has(posix.normalize(path)),
+    );
+  const { Binds: _binds, Mounts: _mounts, ...rest } = hostConfig;
+  return {
+    ...options,
+    HostConfig: {
+      ...rest,
+      ...(binds.length > 0 && { Binds: binds.filter(bindKept) }),
+      ...(mounts.length > 0 && { Mounts: mounts.filter(mountKept) }),
+    },
+  };
+}
+
+/** Why these create options need elevation, one text per reason; none when they do not. */
+export async function elevationReasons(
+  options: JsonObject,
+  rules: ElevationRules,
+): Promise<readonly string[]> {
+  const invalid = rules.validate(options);
+  if (invalid.length > 0) return invalid;
+  const reasons = [...networkReasons(options, rules.network)];
+  for (const source of bindSources(memberObject(options, 'HostConfig'), reasons)) {
+    const reason = await bindReason(source, rules.allowedBinds);
+    if (reason !== undefined) reasons.push(reason);
+  }
+  return reasons;
+}
+
+function* networkReasons(options: JsonObject, network: string): Generator<string> {
+  const mode = memberObject(options, 'HostConfig')['NetworkMode'];
+  const modes: readonly unknown[] = [undefined, '', 'default', 'bridge', 'none', network];
+  if (!modes.includes(mode)) yield `HostConfig.NetworkMode ${JSON.stringify(mode)} is not allowed`;
+  const endpoints = memberObject(memberObject(options, 'NetworkingConfig'), 'EndpointsConfig');
+  for (const name of Object.keys(endpoints)) {
+    if (name !== network) yield `network ${JSON.stringify(name)} is not allowed`;
+  }
+}
+
+/** Host paths among the mounts; what is neither a host path nor a volume becomes a reason. */
+function bindSources(hostConfig: JsonObject, reasons: string[]): readonly string[] {
+  const sources: string[] = [];
+  const take = (source: string, what: string): void => {
+    if (source.startsWith('/')) sources.push(source);
+    else if (source !== '' && !VOLUME.test(source)) reasons.push(`${what} is not allowed`);
+  };
+  for (const bind of memberArray(hostConfig, 'Binds')) {
+    if (typeof bind !== 'string') continue;
+    const [source = '', target, mode, ...rest] = bind.split(':');
+    const fits = rest.length === 0 && (mode === undefined || BIND_MODES.test(mode));
+    if (!fits) reasons.push(`bind ${JSON.stringify(bind)} is not allowed`);
+    else if (target !== undefined) take(source, `bind ${JSON.stringify(bind)}`);
+  }
+  for (const mount of memberArray(hostConfig, 'Mounts')) {
+    if (!isObject(mount) || typeof mount['Source'] !== 'string') continue;
+    take(mount['Source'], `mount of ${JSON.stringify(mount['Source'])}`);
+  }
+  return sources;
+}
+
+/** Host paths that the create options mount. */
+export function hostPaths(options: JsonObject): readonly string[] {
+  return bindSources(memberObject(options, 'HostConfig'), []);
+}
+
+async function bindReason(path: string, allowed: readonly string[]): Promise<string | undefined> {
+  const shown = JSON.stringify(path);
+  const normal = posix.normalize(path).replace(/(.)\/$/, '$1');
+  const below = allowed.some((root) => normal === root || normal.startsWith(`${root}/`));
+  if (!below) return `host path ${shown} is not below allowed_binds`;
+  try {
+    const resolved = await realpath(normal);
+    return resolved === normal ? undefined : `host path ${shown} goes through a symbolic link`;
+  } catch {
+    // Not there, or not for us to see: the engine would make it, as root.
+    return `host path ${shown} cannot be resolved`;
+  }
+}

@@ -1,0 +1,40 @@
+import type Docker from 'dockerode';
+import type { LogRequest } from '../engine.ts';
+
+/**
+ * The log of a container as a stream. The client's own `logs` reads the whole answer into memory and parses it when it happens to be JSON,
+ * hence this request below it.
+ */
+export function logStream(
+  docker: Docker,
+  name: string,
+  { request, signal }: { request: LogRequest; signal: AbortSignal },
+): Promise<unknown> {
+  const query = {
+    stdout: true,
+    stderr: true,
+    timestamps: request.timestamps ?? false,
+    tail: request.tail ?? 'all',
+    ...(request.since !== undefined && { since: seconds(request.since) }),
+    ...(request.until !== undefined && { until: seconds(request.until) }),
+  };
+  return new Promise((resolve, reject) => {
+    const options = {
+      path: `/containers/${name}/logs?`,
+      method: 'GET',
+      isStream: true,
+      abortSignal: signal,
+      statusCodes: { 200: true, 404: 'no such container', 500: 'server error' },
+      options: query,
+    };
+    docker.modem.dial(options, (error: unknown, stream: unknown) => {
+      if (error instanceof Error) reject(error);
+      else resolve(stream);
+    });
+  });
+}
+
+/** `1700000000.000250` for microseconds. */
+function seconds(micros: bigint): string {
+  return `${micros / 1_000_000n}.${String(micros % 1_000_000n).padStart(6, '0')}`;
+}

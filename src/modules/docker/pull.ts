@@ -1,0 +1,49 @@
+import type { PullProgress } from '../engine.ts';
+import { jsonLines } from './streams.ts';
+import { translatePull } from './translate.ts';
+
+/** The reference with `:latest` where it names neither tag nor digest: the engine would fetch all tags. */
+export function withTag(reference: string): string {
+  const last = reference.slice(reference.lastIndexOf('/') + 1);
+  return last.includes(':') || last.includes('@') ? reference : `${reference}:latest`;
+}
+
+/** Reads the answer to a pull to its end, or throws what went wrong in it. */
+export async function followPull(
+  stream: AsyncIterable<unknown>,
+  image: string,
+  onProgress: (progress: PullProgress) => void,
+): Promise<void> {
+  const layers = new Map<string, Layer>();
+  for await (const line of jsonLines(stream)) {
+    if ('error' in line) throw translatePull(String(line.error), image);
+    const status = 'status' in line && typeof line.status === 'string' ? line.status : '';
+    if ('id' in line && typeof line.id === 'string') {
+      layers.set(line.id, layerOf(line, layers.get(line.id)));
+    }
+    onProgress({ fraction: fractionOf(layers), text: status });
+  }
+}
+
+interface Layer {
+  readonly current: number;
+  readonly total: number;
+}
+
+function layerOf(line: object, before: Layer | undefined): Layer {
+  const detail = 'progressDetail' in line ? line.progressDetail : undefined;
+  if (typeof detail !== 'object' || detail === null) return before ?? { current: 0, total: 0 };
+  const current = 'current' in detail ? Number(detail.current) : (before?.current ?? 0);
+  const total = 'total' in detail ? Number(detail.total) : (before?.total ?? 0);
+  return { current: Math.min(current, total), total };
+}
+
+function fractionOf(layers: ReadonlyMap<string, Layer>): number {
+  let current = 0;
+  let total = 0;
+  for (const layer of layers.values()) {
+    current += layer.current;
+    total += layer.total;
+  }
+  return total > 0 ? current / total : 0;
+}

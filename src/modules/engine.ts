@@ -1,0 +1,117 @@
+/** A create request or an engine's answer as JSON. */
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+/** What a container does, as the engine tells it. */
+export type ContainerState =
+  | { readonly kind: 'created' }
+  | { readonly kind: 'running'; readonly startedAt: Date }
+  | { readonly kind: 'paused'; readonly startedAt: Date }
+  | ({ readonly kind: 'restarting' } & Finished)
+  | ({ readonly kind: 'exited' } & Finished)
+  | { readonly kind: 'removing' }
+  | { readonly kind: 'dead' }
+  | { readonly kind: 'unknown' };
+
+/** How the last run of a container ended. */
+export interface Finished {
+  readonly exitCode: number;
+  readonly startedAt: Date | undefined;
+  readonly finishedAt: Date | undefined;
+}
+
+/** A container that stands under the name of a module. */
+export interface Container {
+  readonly id: string;
+  /** Whether it carries our owner label: another's container is never touched. */
+  readonly ours: boolean;
+  /** Digest of the configuration that it was made from, `` when it does not say. */
+  readonly digest: string;
+  readonly state: ContainerState;
+  /** How often the engine itself has started it again. */
+  readonly restartCount: number;
+}
+
+/** What the engine says about itself. */
+export interface EngineVersion {
+  readonly name: string;
+  readonly version: string;
+}
+
+/** What the engine says about the machine. */
+export interface EngineSystem {
+  readonly osType: string;
+  readonly architecture: string;
+  readonly serverVersion: string;
+  readonly kernelVersion: string;
+  readonly operatingSystem: string;
+  readonly cpus: number;
+  readonly totalMemoryBytes: number;
+}
+
+/** Credentials for a registry. Never logged, never answered. */
+export interface RegistryAuth {
+  readonly serveraddress?: string;
+  readonly username?: string;
+  readonly password?: string;
+  readonly email?: string;
+}
+
+/** How far a pull has come: 0 to 1, and a word for people. */
+export interface PullProgress {
+  readonly fraction: number;
+  readonly text: string;
+}
+
+/** What `pull` needs besides the reference. */
+export interface PullOptions {
+  readonly auth?: RegistryAuth | undefined;
+  readonly onProgress?: (progress: PullProgress) => void;
+}
+
+/** A container network that modules join. */
+export interface Network {
+  readonly name: string;
+  readonly ipv6?: boolean;
+  readonly ipam?: JsonObject;
+}
+
+/** Which lines of a log; times in microseconds since the epoch. */
+export interface LogRequest {
+  /** How many of the last lines, undefined for all. */
+  readonly tail?: number | undefined;
+  readonly since?: bigint | undefined;
+  readonly until?: bigint | undefined;
+  readonly timestamps?: boolean;
+  /** When the log is longer, the newest lines that fit. */
+  readonly maxBytes: number;
+}
+
+/**
+ * A container engine. Every operation answers NotFound for what is not there, InvalidArgs for what the
+ * engine refuses, Unavailable when the engine cannot be reached or cannot do it now, and Cancelled when
+ * the signal says so. Stopping a stopped container, starting a running one and removing an absent one
+ * are successes.
+ */
+export interface ContainerEngine {
+  version(signal: AbortSignal): Promise<EngineVersion>;
+  system(signal: AbortSignal): Promise<EngineSystem>;
+  /** The image's id, undefined when the engine does not have it. */
+  findImage(reference: string, signal: AbortSignal): Promise<string | undefined>;
+  pull(reference: string, options: PullOptions, signal: AbortSignal): Promise<void>;
+  ensureNetwork(network: Network, signal: AbortSignal): Promise<void>;
+  /** The container of that name, undefined when there is none. */
+  inspect(name: string, signal: AbortSignal): Promise<Container | undefined>;
+  /** Makes a container; AlreadyExists when the name is taken. */
+  create(name: string, body: JsonObject, signal: AbortSignal): Promise<void>;
+  start(name: string, signal: AbortSignal): Promise<void>;
+  /** Asks the container to end and kills it after `timeoutS`; undefined leaves that to the engine. */
+  stop(name: string, timeoutS: number | undefined, signal: AbortSignal): Promise<void>;
+  remove(name: string, signal: AbortSignal): Promise<void>;
+  logs(name: string, request: LogRequest, signal: AbortSignal): Promise<Buffer>;
+  /**
+   * The name of each of our containers to which something happens, from the moment the iteration
+   * starts until the engine goes away, which ends it with Unavailable. Nothing is replayed: whoever
+   * iterates looks at everything first.
+   */
+  events(signal: AbortSignal): AsyncIterable<string>;
+}

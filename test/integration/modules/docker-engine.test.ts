@@ -1,0 +1,216 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { isServiceError } from '../../../src/errors.ts';
+import { DockerEngine } from '../../../src/modules/docker/docker-engine.ts';
+import type { ContainerState } from '../../../src/modules/engine.ts';
+import { digestLabel, owner, ownerLabel } from '../../../src/modules/labels.ts';
+import { importBusybox } from '../../support/engine/images.ts';
+import { PrivateEngine } from '../../support/engine/private-engine.ts';
+
+interface Context {
+  machine: PrivateEngine;
+  engine: DockerEngine;
+}
+
+const test = suite<Context>('docker engine');
+const image = 'localhost/busybox:1';
+const labels = { [ownerLabel]: owner, [digestLabel]: 'abc' };
+
+function soon(): AbortSignal {
+  return AbortSignal.timeout(30_000);
+}
+
+async function codeOf(promise: Promise<unknown>): Promise<string | undefined> {
+  try {
+    await promise;
+    return undefined;
+  } catch (error) {
+    return isServiceError(error) ? error.code : `not ours: ${String(error)}`;
+  }
+}
+
+async function untilState(engine: DockerEngine, name: string, kind: ContainerState['kind']) {
+  const deadline = Date.now() + 20_000;
+  for (;;) {
+    const container = await engine.inspect(name, soon());
+    if (container?.state.kind === kind) return container.state;
+    if (Date.now() > deadline) throw new Error(`${name} is ${container?.state.kind}`);
+    await sleep(50);
+  }
+}
+
+function shell(script: string): Record<string, unknown> {
+  return { Image: image, Cmd: ['sh', '-c', script], Labels: labels };
+}
+
+test.before(async (context) => {
+  context.machine = await PrivateEngine.start();
+  context.engine = new DockerEngine(context.machine.socketPath);
+  await importBusybox(context.machine, image);
+});
+
+test.after(async (context) => {
+  await context.machine[Symbol.asyncDispose]();
+});
+
+test('tells its name and version', async ({ engine }) => {
+  const { name, version } = await engine.version(soon());
+  assert.ok(name.length > 0);
+  assert.match(version, /^[0-9]+\./);
+});
+
+test('tells what the machine is', async ({ engine }) => {
+  const system = await engine.system(soon());
+  assert.is(system.osType, 'linux');
+  assert.ok(system.cpus > 0);
+  assert.ok(system.totalMemoryBytes > 1 << 20);
+});
+
+test('finds an image, and says when there is none', async ({ engine }) => {
+  assert.match((await engine.findImage(image, soon())) ?? '', /^sha256:/);
+  assert.is(await engine.findImage('localhost/absent', soon()), undefined);
+});
+
+test('says Unavailable when a registry cannot be reached', async ({ engine }) => {
+  assert.is(await codeOf(engine.pull('127.0.0.1:9/absent:1', {}, soon())), 'Unavailable');
+});
+
+test('makes a network once', async ({ engine, machine }) => {
+  await engine.ensureNetwork({ name: 'azure-iot-edge' }, soon());
+  await engine.ensureNetwork({ name: 'azure-iot-edge' }, soon());
+  const names = await machine.docker('network', 'ls', '--format', '{{.Name}}');
+  assert.is(names.split('\n').filter((name) => name === 'azure-iot-edge').length, 1);
+});
+
+test('creates, starts, stops and removes a container', async ({ engine }) => {
+  const name = 'lifecycle';
+  await engine.create(name, shell('sleep 100'), soon());
+  const created = await engine.inspect(name, soon());
+  assert.is(created?.state.kind, 'created');
+  assert.is(created?.digest, 'abc');
+  assert.is(created?.ours, true);
+  await engine.start(name, soon());
+  await engine.start(name, soon());
+  await untilState(engine, name, 'running');
+  await engine.stop(name, 0, soon());
+  await engine.stop(name, 0, soon());
+  const state = await untilState(engine, name, 'exited');
+  assert.is(state.kind === 'exited' && state.exitCode, 137);
+  await engine.remove(name, soon());
+  await engine.remove(name, soon());
+  assert.is(await engine.inspect(name, soon()), undefined);
+});
+
+test('says AlreadyExists for a name that is taken', async ({ engine }) => {
+  await engine.create('taken', shell('true'), soon());
+  assert.is(await codeOf(engine.create('taken', shell('true'), soon())), 'AlreadyExists');
+});
+
+test('says NotFound for an image that it does not have', async ({ engine }) => {
+  const body = { Image: 'localhost/absent:1', Labels: labels };
+  assert.is(await codeOf(engine.create('imageless', body, soon())), 'NotFound');
+});
+
+test('says InvalidArgs for a request that the engine refuses', async ({ engine }) => {
+  const body = { Image: image, HostConfig: { Memory: 1 } };
+  assert.is(await codeOf(engine.create('refused', body, soon())), 'InvalidArgs');
+});
+
+test('knows a container of somebody else', async ({ engine, machine }) => {
+  await machine.docker('create', '--name', 'foreign', image);
+  assert.is((await engine.inspect('foreign', soon()))?.ours, false);
+});
+
+test('answers the log without frames', async ({ engine }) => {
+  await engine.create(
+    'chatty',
+    shell('echo one; echo two >&2; echo three; printf "\\377\\n"'),
+    soon(),
+  );
+  await engine.start('chatty', soon());
+  await untilState(engine, 'chatty', 'exited');
+  const all = await engine.logs('chatty', { maxBytes: 1 << 20 }, soon());
+  assert.equal(
+    all.toString().split('\n').toSorted(),
+    ['', 'one', 'three', 'two', '\ufffd'].toSorted(),
+  );
+  const tail = await engine.logs('chatty', { tail: 1, maxBytes: 1 << 20 }, soon());
+  assert.is(tail.toString(), '\ufffd\n');
+  const stamped = await engine.logs('chatty', { timestamps: true, maxBytes: 1 << 20 }, soon());
+  assert.match(stamped.toString(), /^\d{4}-\d\d-\d\dT\S+Z /);
+  const none = await engine.logs('chatty', { until: 1_000_000n, maxBytes: 1 << 20 }, soon());
+  assert.is(none.length, 0);
+});
+
+test('answers the newest whole lines of a log that is too long', async ({ engine }) => {
+  await engine.create(
+    'long',
+    shell('i=0; while [ $i -lt 2000 ]; do echo line $i; i=$((i+1)); done'),
+    soon(),
+  );
+  await engine.start('long', soon());
+  await untilState(engine, 'long', 'exited');
+  const log = (await engine.logs('long', { maxBytes: 1000 }, soon())).toString();
+  assert.ok(log.length <= 1000 && log.length > 900);
+  assert.match(log, /^line \d+\n/);
+  assert.match(log, /line 1999\n$/);
+});
+
+test('answers the log of a container with a terminal', async ({ engine }) => {
+  await engine.create('terminal', { ...shell('echo \'{"a":1}\''), Tty: true }, soon());
+  await engine.start('terminal', soon());
+  await untilState(engine, 'terminal', 'exited');
+  const log = await engine.logs('terminal', { maxBytes: 1 << 20 }, soon());
+  assert.is(log.toString().trim(), '{"a":1}');
+});
+
+test('says NotFound for the log of a container that is not there', async ({ engine }) => {
+  assert.is(await codeOf(engine.logs('absent', { maxBytes: 10 }, soon())), 'NotFound');
+});
+
+test('tells what happens to a container', async ({ engine }) => {
+  const stop = new AbortController();
+  const names = new Set<string>();
+  const listening = (async () => {
+    for await (const name of engine.events(AbortSignal.any([stop.signal, soon()]))) {
+      names.add(name);
+      if (names.has('watched')) break;
+    }
+  })();
+  await sleep(300);
+  await engine.create('watched', shell('true'), soon());
+  await listening;
+  stop.abort();
+  assert.ok(names.has('watched'));
+});
+
+test('says Cancelled when the signal does', async ({ engine }) => {
+  const stop = new AbortController();
+  const asking = codeOf(engine.version(stop.signal));
+  stop.abort();
+  assert.is(await asking, 'Cancelled');
+});
+
+test('says Unavailable where there is no engine', async () => {
+  const absent = new DockerEngine('/nonexistent/docker.sock');
+  assert.is(await codeOf(absent.version(soon())), 'Unavailable');
+  assert.is(await codeOf(absent.inspect('any', soon())), 'Unavailable');
+});
+
+test('ends its events with Unavailable when the engine goes, and works when it is back', async (context) => {
+  const { engine, machine } = context;
+  const listening = codeOf(
+    (async () => {
+      for await (const name of engine.events(soon())) void name;
+    })(),
+  );
+  await sleep(300);
+  await machine.stopDaemon();
+  assert.is(await listening, 'Unavailable');
+  assert.is(await codeOf(engine.version(soon())), 'Unavailable');
+  await machine.startDaemon();
+  assert.match((await engine.version(soon())).version, /^[0-9]/);
+});
+
+test.run();

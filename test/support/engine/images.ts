@@ -1,0 +1,91 @@
+import { execFile } from 'node:child_process';
+import {
+  chmod,
+  copyFile,
+  cp,
+  mkdir,
+  mkdtemp,
+  realpath,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import type { PrivateEngine } from './private-engine.ts';
+
+const run = promisify(execFile);
+const applets = ['sh', 'ls', 'cat', 'echo', 'env', 'id', 'sleep', 'true', 'false', 'kill', 'trap'];
+
+/** Gives the engine an image that holds busybox alone. */
+export async function importBusybox(engine: PrivateEngine, tag: string): Promise<void> {
+  await importTree(engine, { tag, changes: ['CMD ["sh"]'] }, async (root) => {
+    await copyBusybox(root);
+  });
+}
+
+/** What is in an image besides node. */
+export interface NodeImage {
+  readonly tag: string;
+  /** The module that the image runs, copied to `/app/main.mjs`. */
+  readonly main: string;
+}
+
+/** Gives the engine an image with the node that runs this, its libraries, busybox and one script. */
+export async function importNode(engine: PrivateEngine, image: NodeImage): Promise<void> {
+  const changes = ['ENV PATH=/usr/bin:/bin', 'WORKDIR /app', 'CMD ["node", "main.mjs"]'];
+  await importTree(engine, { tag: image.tag, changes }, async (root) => {
+    await copyBusybox(root);
+    await copyNode(root);
+    await mkdir(join(root, 'app'));
+    await cp(image.main, join(root, 'app/main.mjs'));
+  });
+}
+
+async function importTree(
+  engine: PrivateEngine,
+  image: { readonly tag: string; readonly changes: readonly string[] },
+  fill: (root: string) => Promise<void>,
+): Promise<void> {
+  const work = await mkdtemp(join(tmpdir(), 'iotedge-image-'));
+  try {
+    const root = join(work, 'root');
+    await mkdir(join(root, 'etc'), { recursive: true });
+    await mkdir(join(root, 'tmp'));
+    await chmod(join(root, 'tmp'), 0o1777);
+    await writeFile(join(root, 'etc/passwd'), 'root:x:0:0:root:/:/bin/sh\n');
+    await writeFile(join(root, 'etc/group'), 'root:x:0:\n');
+    await fill(root);
+    const tar = join(work, 'image.tar');
+    await run('tar', ['--owner=0', '--group=0', '-C', root, '-cf', tar, '.']);
+    await engine.docker(
+      'import',
+      ...image.changes.flatMap((change) => ['-c', change]),
+      tar,
+      image.tag,
+    );
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+async function copyBusybox(root: string): Promise<void> {
+  const { stdout } = await run('sh', ['-c', 'command -v busybox']);
+  await mkdir(join(root, 'bin'));
+  await copyFile(await realpath(stdout.trim()), join(root, 'bin/busybox'));
+  await chmod(join(root, 'bin/busybox'), 0o755);
+  for (const applet of applets) await symlink('busybox', join(root, 'bin', applet));
+}
+
+async function copyNode(root: string): Promise<void> {
+  const node = await realpath(process.execPath);
+  await mkdir(join(root, 'usr/bin'), { recursive: true });
+  await copyFile(node, join(root, 'usr/bin/node'));
+  await chmod(join(root, 'usr/bin/node'), 0o755);
+  const { stdout } = await run('ldd', [node]);
+  for (const [library] of stdout.matchAll(/\/\S+/g)) {
+    await mkdir(join(root, dirname(library)), { recursive: true });
+    await copyFile(await realpath(library), join(root, library));
+  }
+}
