@@ -20,11 +20,14 @@ export type NameChecks = Readonly<
   Record<'key-id' | 'certificate-id' | 'module-id' | 'module-name', (text: string) => boolean>
 >;
 
+interface CallValues {
+  [name: string]: unknown;
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
 /** The arguments of a call, options apart. */
 export interface CallArguments {
-  readonly values: Readonly<Record<string, unknown>> & {
-    readonly options: Readonly<Record<string, unknown>>;
-  };
+  readonly values: Readonly<CallValues>;
   /** The standard option `request_id`. */
   readonly requestId: string | undefined;
 }
@@ -64,14 +67,14 @@ export class Method {
 
   /** The arguments of a body of this method's signature; InvalidArgs or LimitsExceeded when one is wrong. */
   parse(body: readonly unknown[], names: NameChecks): CallArguments {
-    const values: Record<string, unknown> = {};
-    for (let at = 0; at < this.#inNames.length; at++) values[this.#inNames[at] ?? ''] = body[at];
     const { options, requestId } = this.#parseOptions(body.at(-1));
+    const values: CallValues = { options };
+    for (let at = 0; at < this.#inNames.length; at++) values[this.#inNames[at] ?? ''] = body[at];
     for (const [name, check] of this.#checks) {
       const value = Object.hasOwn(values, name) ? values[name] : options[name];
       if (value !== undefined) checkValue(name, value, check, names);
     }
-    return { values: { ...values, options }, requestId };
+    return { values, requestId };
   }
 
   #parseOptions(dictionary: unknown): {
