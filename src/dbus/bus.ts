@@ -2,8 +2,10 @@ import { ServiceError } from '../errors.ts';
 import { isReply } from './codec.ts';
 import { Connection } from './connection.ts';
 import { type IncomingMessage, Message, messageFlag, messageType } from './message.ts';
+import { type BusSignal, type SignalMatch, Subscriptions } from './subscriptions.ts';
 import { BusError, errorFromWire } from './wire-errors.ts';
 
+export type { BusSignal, SignalMatch } from './subscriptions.ts';
 export { BusError };
 
 const driver = {
@@ -12,7 +14,7 @@ const driver = {
   interface: 'org.freedesktop.DBus',
 } as const;
 const defaultTimeoutMs = 30_000;
-const helloTimeoutMs = 10_000;
+const connectTimeoutMs = 10_000;
 const maxSerial = 0xffffffff;
 
 /** A call to a method of another process. */
@@ -27,6 +29,8 @@ export interface MethodCall {
   readonly interactive?: boolean;
   /** Fail with Unavailable rather than start the callee. */
   readonly noAutoStart?: boolean;
+  /** What the answer must look like; the call fails with Failed when it does not. */
+  readonly replySignature?: string;
 }
 
 /** When to stop waiting for an answer; the default is 30 s. */
@@ -35,35 +39,10 @@ export interface CallOptions {
   readonly timeoutMs?: number | undefined;
 }
 
-/** Which signals a subscription is about; what is absent is not looked at. */
-export interface SignalMatch {
-  readonly sender?: string;
-  readonly path?: string;
-  readonly pathNamespace?: string;
-  readonly interface?: string;
-  readonly member?: string;
-  readonly arg0?: string;
-  readonly arg2?: string;
-}
-
-/** A signal as it came in. */
-export interface BusSignal {
-  readonly sender: string;
-  readonly path: string;
-  readonly interface: string;
-  readonly member: string;
-  readonly signature: string;
-  readonly body: readonly unknown[];
-}
-
 interface PendingCall {
+  readonly replySignature: string | undefined;
   readonly resolve: (body: readonly unknown[]) => void;
   readonly reject: (error: Error) => void;
-}
-
-interface Subscriber {
-  readonly match: SignalMatch;
-  readonly listener: (signal: BusSignal) => void;
 }
 
 /** A connection to a message bus, as a client and as a place to serve objects. */
@@ -76,7 +55,10 @@ export class Bus implements AsyncDisposable {
   #gone = false;
   #closing = false;
   readonly #pending = new Map<number, PendingCall>();
-  readonly #subscribers = new Set<Subscriber>();
+  readonly #subscriptions = new Subscriptions(
+    (member, body) => this.callDriver(member, 's', body),
+    (name) => this.nameOwner(name),
+  );
   #onCall: ((message: IncomingMessage) => void) | undefined;
   readonly #settleClosed: (error: Error | undefined) => void;
 
@@ -92,11 +74,14 @@ export class Bus implements AsyncDisposable {
   static async connect(address: string, signal?: AbortSignal): Promise<Bus> {
     const bus = new Bus();
     try {
-      bus.#connection = await Connection.open(address, {
-        message: (message) => bus.#receive(message),
-        closed: (error) => bus.#lose(error),
-      });
-      const hello = await bus.#callDriver('Hello', '', [], { signal, timeoutMs: helloTimeoutMs });
+      const limit = AbortSignal.timeout(connectTimeoutMs);
+      const either = signal === undefined ? limit : AbortSignal.any([signal, limit]);
+      const listener = {
+        message: (message: IncomingMessage) => bus.#receive(message),
+        closed: (error: Error | undefined) => bus.#lose(error),
+      };
+      bus.#connection = await Connection.open(address, listener, either);
+      const hello = await bus.#callDriver('Hello', '', [], { signal: either });
       bus.#uniqueName = String(hello[0]);
     } catch (error) {
       await bus.close();
@@ -144,6 +129,7 @@ export class Bus implements AsyncDisposable {
         : undefined;
       signal?.addEventListener('abort', abort, { once: true });
       this.#pending.set(serial, {
+        replySignature: call.replySignature,
         resolve: (body) => {
           finish();
           resolve(body);
@@ -159,20 +145,8 @@ export class Bus implements AsyncDisposable {
   }
 
   /** Listens for signals until the subscription is disposed of. */
-  async subscribe(
-    match: SignalMatch,
-    listener: (signal: BusSignal) => void,
-  ): Promise<AsyncDisposable> {
-    const subscriber = { match, listener };
-    this.#subscribers.add(subscriber);
-    const rule = matchRule(match);
-    await this.#callDriver('AddMatch', 's', [rule]);
-    return {
-      [Symbol.asyncDispose]: async () => {
-        this.#subscribers.delete(subscriber);
-        if (!this.#gone) await this.#callDriver('RemoveMatch', 's', [rule]);
-      },
-    };
+  subscribe(match: SignalMatch, listener: (signal: BusSignal) => void): Promise<AsyncDisposable> {
+    return this.#subscriptions.add(match, listener);
   }
 
   /** Takes a well-known name; Unavailable when another process has it. */
@@ -249,30 +223,18 @@ export class Bus implements AsyncDisposable {
 
   #receive(message: IncomingMessage): void {
     if (message.type === messageType.call) this.#onCall?.(message);
-    else if (message.type === messageType.signal) this.#receiveSignal(message);
+    else if (message.type === messageType.signal) this.#subscriptions.deliver(message);
     else if (isReply(message)) this.#receiveReply(message);
   }
 
   #receiveReply(message: IncomingMessage): void {
     const pending = this.#pending.get(message.replySerial ?? 0);
     if (pending === undefined) return;
-    if (message.bodyError !== undefined) pending.reject(message.bodyError);
-    else if (message.type === messageType.reply) pending.resolve(message.body);
+    if (message.type === messageType.error) pending.reject(errorOf(message));
     else {
-      const [text] = message.body;
-      const name = message.errorName ?? 'org.freedesktop.DBus.Error.Failed';
-      pending.reject(errorFromWire(name, typeof text === 'string' ? text : ''));
-    }
-  }
-
-  #receiveSignal(message: IncomingMessage): void {
-    const { sender, path, member, bodyError } = message;
-    if (bodyError !== undefined || sender === undefined) return;
-    if (path === undefined || message.interface === undefined || member === undefined) return;
-    const { signature, body } = message;
-    const signal = { sender, path, interface: message.interface, member, signature, body };
-    for (const { match, listener } of this.#subscribers) {
-      if (matches(match, signal)) listener(signal);
+      const wrong = wrongReply(message, pending.replySignature);
+      if (wrong === undefined) pending.resolve(message.body);
+      else pending.reject(wrong);
     }
   }
 
@@ -298,6 +260,20 @@ export function hasNoOwner(error: unknown): boolean {
   );
 }
 
+function errorOf({ errorName, body }: IncomingMessage): Error {
+  const [text] = body;
+  const name = errorName ?? 'org.freedesktop.DBus.Error.Failed';
+  return errorFromWire(name, typeof text === 'string' ? text : '');
+}
+
+/** What is wrong with a reply: a peer of another version, or one that is not what it claims to be. */
+function wrongReply(message: IncomingMessage, wanted: string | undefined): Error | undefined {
+  const { signature, bodyError: cause } = message;
+  if (cause !== undefined) return new ServiceError('Failed', 'the reply is unreadable', { cause });
+  if (wanted === undefined || wanted === signature) return undefined;
+  return new ServiceError('Failed', `the reply is (${signature}), not (${wanted})`);
+}
+
 function lostBus(cause?: Error): ServiceError {
   return new ServiceError('Unavailable', 'the connection to the bus is lost', { cause });
 }
@@ -314,34 +290,4 @@ function abandoned(call: MethodCall, signal: AbortSignal | undefined): ServiceEr
   return new ServiceError('Cancelled', `the call of ${member} on ${destination} was abandoned`, {
     cause: signal?.reason,
   });
-}
-
-function matchRule(match: SignalMatch): string {
-  const keys: Readonly<Record<string, string | undefined>> = {
-    sender: match.sender,
-    path: match.path,
-    path_namespace: match.pathNamespace,
-    interface: match.interface,
-    member: match.member,
-    arg0: match.arg0,
-    arg2: match.arg2,
-  };
-  const rules = Object.entries(keys)
-    .filter(([, value]) => value !== undefined)
-    .map(([key, value]) => `${key}='${value?.replaceAll("'", `'\\''`)}'`);
-  return ["type='signal'", ...rules].join(',');
-}
-
-/** The bus matches well-known senders by owner; here only unique names and the bus itself can be compared. */
-function matches(match: SignalMatch, signal: BusSignal): boolean {
-  const { sender, pathNamespace } = match;
-  const comparable = sender?.startsWith(':') === true || sender === driver.destination;
-  if (comparable && sender !== signal.sender) return false;
-  if (match.path !== undefined && match.path !== signal.path) return false;
-  if (pathNamespace !== undefined && !`${signal.path}/`.startsWith(`${pathNamespace}/`))
-    return false;
-  if (match.interface !== undefined && match.interface !== signal.interface) return false;
-  if (match.member !== undefined && match.member !== signal.member) return false;
-  if (match.arg0 !== undefined && match.arg0 !== signal.body[0]) return false;
-  return match.arg2 === undefined || match.arg2 === signal.body[2];
 }

@@ -87,6 +87,7 @@ async function callMethod(bus: Bus, remote: Remote, call: ClientCall): Promise<u
       signature: `${Object.values(fields).join('')}a{sv}`,
       body: [...Object.keys(fields).map((name) => args[name]), optionsOf(method, args, options)],
       interactive: options.interactive === true,
+      replySignature: Object.values(method.out ?? {}).join(''),
     },
     options,
   );

@@ -1,0 +1,273 @@
+import { once } from 'node:events';
+import { rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Bus, type BusSignal } from '../../../src/dbus/bus.ts';
+import { Callers } from '../../../src/dbus/caller.ts';
+import { Message } from '../../../src/dbus/message.ts';
+import { isServiceError } from '../../../src/errors.ts';
+import { deadline, until } from '../../support/deadline.ts';
+import { failureOf } from '../../support/failure.ts';
+import { PrivateBus } from '../../support/private-bus.ts';
+
+const test = suite('dbus bus');
+
+const driver = {
+  destination: 'org.freedesktop.DBus',
+  path: '/org/freedesktop/DBus',
+  interface: 'org.freedesktop.DBus',
+};
+const source = { path: '/a', interface: 'a.b', member: 'News' };
+
+test('says Hello and has a unique name', async () => {
+  await using rig = await PrivateBus.start();
+  await using bus = await rig.connect();
+  assert.match(bus.uniqueName, /^:\d+\.\d+$/);
+  const [names] = await bus.call({ ...driver, member: 'ListNames' });
+  assert.ok(Array.isArray(names) && names.includes(bus.uniqueName));
+});
+
+test('takes a name once, gives it back, and tells who owns it', async () => {
+  await using rig = await PrivateBus.start();
+  await using one = await rig.connect();
+  await using two = await rig.connect();
+  assert.is(await one.nameOwner('a.b'), undefined);
+  await one.requestName('a.b');
+  await one.requestName('a.b');
+  assert.is(await two.nameOwner('a.b'), one.uniqueName);
+  assert.is(await failureOf(two.requestName('a.b')), 'Unavailable');
+  await one.releaseName('a.b');
+  await two.requestName('a.b');
+});
+
+test('says Unavailable where nobody answers to the name, or at all', async () => {
+  await using rig = await PrivateBus.start();
+  await using one = await rig.connect();
+  await using deaf = await rig.connect();
+  const nobody = { destination: 'no.body', path: '/', interface: 'a.b', member: 'M' };
+  assert.is(await failureOf(one.call(nobody)), 'Unavailable');
+  const silent = { ...nobody, destination: deaf.uniqueName };
+  assert.is(await failureOf(one.call(silent, { timeoutMs: 50 })), 'Unavailable');
+  const abort = AbortSignal.timeout(50);
+  const waiting = one.call(silent, { signal: abort, timeoutMs: Number.POSITIVE_INFINITY });
+  assert.is(await failureOf(waiting), 'Cancelled');
+  assert.is(await failureOf(one.call(silent, { signal: abort })), 'Cancelled');
+});
+
+test('rejects a call whose body does not fit, and goes on', async () => {
+  await using rig = await PrivateBus.start();
+  await using bus = await rig.connect();
+  const call = { ...driver, member: 'GetNameOwner', signature: 's', body: [7] };
+  assert.match(await failureOf(bus.call(call)), 'TypeError');
+  await bus.call({ ...driver, member: 'GetId' });
+});
+
+test('reaches abstract sockets and takes the first address that it can use', async () => {
+  await using rig = await PrivateBus.start();
+  const address = `tcp:host=x,port=1;unix:path=${rig.socket.replace('/', '%2f')}`;
+  await using bus = await Bus.connect(address);
+  assert.ok(bus.uniqueName);
+  assert.is(await failureOf(Bus.connect('unix:abstract=/iotedge-no-such-bus')), 'Unavailable');
+  assert.is(await failureOf(Bus.connect('tcp:host=x')), 'Unavailable');
+  assert.is(await failureOf(Bus.connect('unix:path=%zz')), 'Unavailable');
+});
+
+test('gives up on a bus that accepts and then says nothing', async () => {
+  await using rig = await PrivateBus.start();
+  const path = join(rig.directory, 'mute');
+  const server = createServer();
+  server.listen(path);
+  await once(server, 'listening');
+  const connecting = Bus.connect(`unix:path=${path}`, AbortSignal.timeout(100));
+  assert.is(await deadline(5000, failureOf(connecting), 'connect to give up'), 'Unavailable');
+  server.close();
+  await rm(path, { force: true });
+});
+
+test('gives up on a peer that speaks another protocol', async () => {
+  await using rig = await PrivateBus.start();
+  const path = join(rig.directory, 'http');
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined);
+    socket.once('data', () => socket.write('OK 00\r\n'));
+    socket.on('data', (chunk) => {
+      if (chunk.includes('BEGIN')) socket.write('HTTP/1.1 400 Bad Request\r\n\r\n');
+    });
+  });
+  server.listen(path);
+  await once(server, 'listening');
+  const connecting = Bus.connect(`unix:path=${path}`);
+  assert.is(await deadline(5000, failureOf(connecting), 'connect to give up'), 'Unavailable');
+  server.close();
+});
+
+test('notices the loss of the bus and rejects what waits', async () => {
+  await using rig = await PrivateBus.start();
+  const bus = await rig.connect();
+  await using deaf = await rig.connect();
+  const call = { destination: deaf.uniqueName, path: '/', interface: 'a.b', member: 'M' };
+  const waiting = failureOf(bus.call(call));
+  await bus.call({ ...driver, member: 'GetId' });
+  await rig.kill();
+  assert.is(await deadline(5000, waiting, 'the call to fail'), 'Unavailable');
+  assert.instance(await deadline(5000, bus.closed, 'closed'), Error);
+  assert.is(await failureOf(bus.call(call)), 'Unavailable');
+  await bus.close();
+});
+
+test('closes without an error when asked to, after what was queued is out', async () => {
+  await using rig = await PrivateBus.start();
+  await using listener = await rig.connect();
+  const bus = await rig.connect();
+  const heard: BusSignal[] = [];
+  await listener.subscribe({ sender: bus.uniqueName }, (signal) => void heard.push(signal));
+  for (let at = 0; at < 500; at++) {
+    const body = [at, Buffer.alloc(2000)];
+    bus.send(new Message({ ...source, type: 4, signature: 'uay', body }));
+  }
+  await deadline(5000, bus.close(), 'close');
+  assert.is(await deadline(1000, bus.closed, 'closed'), undefined);
+  await until(5000, 'all signals', () => heard.length === 500);
+  assert.equal(
+    heard.map(({ body }) => body[0]),
+    [...heard.keys()],
+  );
+});
+
+test('hears what it subscribed to, until it is disposed of', async () => {
+  await using rig = await PrivateBus.start();
+  await using listener = await rig.connect();
+  await using sender = await rig.connect();
+  const heard: string[] = [];
+  const note = ({ body }: BusSignal): void => void heard.push(String(body[0]));
+  const subscription = await listener.subscribe({ ...source, arg0: "it's" }, note);
+  const emit = (path: string, text: string): void =>
+    sender.send(new Message({ ...source, path, type: 4, signature: 's', body: [text] }));
+  emit('/a', "it's");
+  emit('/b', "it's");
+  emit('/a', 'other');
+  await until(2000, 'a signal', () => heard.length > 0);
+  await subscription[Symbol.asyncDispose]();
+  emit('/a', "it's");
+  await sender.call({ ...driver, member: 'GetId' });
+  await listener.call({ ...driver, member: 'GetId' });
+  assert.equal(heard, ["it's"]);
+});
+
+test('subscribes and unsubscribes as often as one likes', async () => {
+  await using rig = await PrivateBus.start();
+  await using bus = await rig.connect();
+  for (let round = 0; round < 600; round++) {
+    const subscription = await bus.subscribe({ ...source, arg0: String(round) }, () => undefined);
+    await subscription[Symbol.asyncDispose]();
+  }
+});
+
+test('believes signals of a name only from the owner of the name', async () => {
+  await using rig = await PrivateBus.start();
+  await using listener = await rig.connect();
+  await using first = await rig.connect();
+  await using second = await rig.connect();
+  const heard: string[] = [];
+  const match = { sender: 'org.iotedge.Source', ...source };
+  await listener.subscribe(match, ({ body }) => void heard.push(String(body[0])));
+  const emit = (bus: Bus, text: string): Promise<readonly unknown[]> => {
+    const { uniqueName: destination } = listener; // unicast: no match rule stands in its way
+    const signal = { ...source, destination, type: 4, signature: 's', body: [text] };
+    bus.send(new Message(signal));
+    return bus.call({ ...driver, member: 'GetId' });
+  };
+  await emit(second, 'nobody owns it');
+  await first.requestName('org.iotedge.Source');
+  await emit(first, 'owner');
+  await emit(second, 'impostor');
+  await first.releaseName('org.iotedge.Source');
+  await emit(first, 'former owner');
+  await second.requestName('org.iotedge.Source');
+  await emit(second, 'new owner');
+  await listener.call({ ...driver, member: 'GetId' });
+  assert.equal(heard, ['owner', 'new owner']);
+});
+
+test('believes signals of a name that had an owner before', async () => {
+  await using rig = await PrivateBus.start();
+  await using listener = await rig.connect();
+  await using owner = await rig.connect();
+  await owner.requestName('org.iotedge.Source');
+  const heard: string[] = [];
+  const match = { sender: 'org.iotedge.Source', ...source };
+  await listener.subscribe(match, ({ body }) => void heard.push(String(body[0])));
+  owner.send(new Message({ ...source, type: 4, signature: 's', body: ['news'] }));
+  await until(2000, 'the signal', () => heard.length === 1);
+});
+
+test('survives a listener that throws', async () => {
+  await using rig = await PrivateBus.start();
+  await using listener = await rig.connect();
+  await using sender = await rig.connect();
+  let heard = 0;
+  await listener.subscribe(source, () => {
+    heard++;
+    throw new Error('a listener of a test');
+  });
+  const warned = once(process, 'warning');
+  sender.send(new Message({ ...source, type: 4 }));
+  await until(2000, 'the signal', () => heard === 1);
+  await deadline(2000, warned, 'a warning');
+  await listener.call({ ...driver, member: 'GetId' });
+});
+
+test('carries 24 MiB both ways', async () => {
+  await using rig = await PrivateBus.start();
+  await using one = await rig.connect();
+  await using two = await rig.connect();
+  const big = Buffer.alloc(24 << 20, 7);
+  two.serveCalls(({ serial, sender, body }) => {
+    const reply = { type: 2, replySerial: serial, destination: sender, signature: 'ay', body };
+    two.send(new Message(reply));
+  });
+  const call = { destination: two.uniqueName, path: '/', interface: 'a.b', member: 'M' };
+  const [answer] = await one.call({ ...call, signature: 'ay', body: [big] });
+  assert.ok(big.equals(answer as Buffer)); // the reply has the signature of the call
+});
+
+test('refuses a reply of another signature than was asked for', async () => {
+  await using rig = await PrivateBus.start();
+  await using one = await rig.connect();
+  await using two = await rig.connect();
+  two.serveCalls(({ serial, sender }) => {
+    const reply = { type: 2, replySerial: serial, destination: sender };
+    two.send(new Message({ ...reply, signature: 's', body: ['text'] }));
+  });
+  const call = { destination: two.uniqueName, path: '/', interface: 'a.b', member: 'M' };
+  assert.equal(await one.call({ ...call, replySignature: 's' }), ['text']);
+  assert.is(await failureOf(one.call({ ...call, replySignature: 'ay' })), 'Failed');
+});
+
+test('asks for the credentials of a caller once and forgets them when it leaves', async () => {
+  await using rig = await PrivateBus.start();
+  await using bus = await rig.connect();
+  const callers = await Callers.start(bus);
+  const other = await rig.connect();
+  const name = other.uniqueName;
+  const left: string[] = [];
+  using _ = callers.onVanish((sender) => void left.push(sender));
+  const [first, second] = await Promise.all([callers.get(name), callers.get(name)]);
+  assert.is(first, second);
+  assert.is(callers.known(name), first);
+  assert.is(first.uid, process.getuid?.());
+  assert.is(first.pid, process.pid);
+  await other.close();
+  await until(2000, 'the caller to be forgotten', () => left.includes(name));
+  assert.is(callers.known(name), undefined);
+  assert.is(await failureOf(callers.get(name)), 'AccessDenied');
+});
+
+test('passes the cause on when the bus cannot be reached', async () => {
+  const error: unknown = await Bus.connect('unix:path=/nonexistent/bus').catch((e: unknown) => e);
+  assert.ok(isServiceError(error, 'Unavailable') && error.cause instanceof Error);
+});
+
+test.run();
