@@ -1,84 +1,105 @@
-// Runs every compiled test file as a process of its own and ends with `N passed, N failed`.
-// usage: node test/run.mjs [SUBSTRING...]   only files whose path has one of the substrings
-import { spawn } from 'node:child_process';
+// Makes the machine ready, runs every compiled test file as a process of its own and ends with `N passed, N failed`.
+// usage: node test/run.mjs [--built] [SUBSTRING...]
+//   --built    neither set-up nor build
+//   SUBSTRING  only files whose path has one of the substrings
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { requireNode } from '../src/build/node-version.mjs';
+
+requireNode();
+const { runMain, setUp } = await import('../src/build/setup.mjs');
+const { runTestFile } = await import('./support/test-process.mjs');
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const deadlineMs = 180_000;
+const compiled = join(root, 'dist/test');
 const atOnce = 2;
 
-function testFiles(folder) {
-  return readdirSync(folder, { recursive: true })
-    .map((name) => join(folder, name))
-    .filter((name) => name.endsWith('.test.js'))
+/** Debian packages that only tests need: another bus, another TLS client. */
+const packages = ['dbus-broker', 'curl'];
+
+/** These make users, namespaces and containers. */
+const needsRoot = (file) => /^(integration|system)\//.test(relative(compiled, file));
+
+function testFiles(filters) {
+  return readdirSync(compiled, { recursive: true })
+    .map((name) => join(compiled, name))
+    .filter((file) => file.endsWith('.test.js'))
+    .filter((file) => filters.length === 0 || filters.some((part) => file.includes(part)))
     .sort();
 }
 
-/** Tests a file declares; fewer that ran mean that the file stopped early. */
-function declared(file) {
-  return (readFileSync(file, 'utf8').match(/^\s*test\(/gm) ?? []).length;
+/** How many tests a file declares; fewer that ran mean that it stopped early. Loops make more of them, never fewer. */
+function declaredTests(file) {
+  const text = readFileSync(file, 'utf8');
+  const names = [...text.matchAll(/(\w+) = (?:suite|runnable)\(/g)].map((match) => match[1]);
+  if (names.length === 0) return 0;
+  return (text.match(new RegExp(`^\\s*(?:${names.join('|')})\\(`, 'gm')) ?? []).length;
 }
 
-function runFile(file) {
-  const started = Date.now();
-  return new Promise((resolve) => {
-    const child = spawn(process.execPath, ['--enable-source-maps', file], {
-      cwd: root,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    let output = '';
-    child.stdout.on('data', (chunk) => {
-      output += chunk;
-    });
-    child.stderr.on('data', (chunk) => {
-      output += chunk;
-    });
-    const timer = setTimeout(() => {
-      output += `\nkilled: not done within ${deadlineMs / 1000} s\n`;
-      child.kill('SIGKILL');
-    }, deadlineMs);
-    child.on('close', (code) => {
-      clearTimeout(timer);
-      resolve({ file, code, output, seconds: (Date.now() - started) / 1000 });
-    });
-  });
+/** uvu's summary of a file against what the file declares and what it said cannot run on this machine. */
+function countsOf({ file, code, output, leftovers }) {
+  const summary = (label) => Number(new RegExp(`^ *${label}: +(\\d+)`, 'm').exec(output)?.[1] ?? 0);
+  const total = summary('Total');
+  const passed = summary('Passed');
+  const notRunnable = output.match(/^not runnable here: .*$/gm) ?? [];
+  const missing = Math.max(0, declaredTests(file) - total - notRunnable.length);
+  const failed = total - passed + missing + summary('Skipped');
+  const broken = code !== 0 || total + notRunnable.length === 0 || leftovers.length > 0;
+  return { passed, failed: failed === 0 && broken ? 1 : failed, missing, notRunnable };
 }
 
-/** uvu's summary of a file: how many tests it had and how many of them passed. */
-function countsOf({ file, code, output }) {
-  const total = Number(/^\s*Total:\s+(\d+)/m.exec(output)?.[1] ?? 0);
-  const passed = Number(/^\s*Passed:\s+(\d+)/m.exec(output)?.[1] ?? 0);
-  const missing = Math.max(0, declared(file) - total);
-  const failed = total - passed + missing;
-  return { passed, failed: failed === 0 && (code !== 0 || total === 0) ? 1 : failed };
+function report({ name, counts, leftovers, output, seconds }) {
+  const verdict = counts.failed === 0 ? 'ok  ' : 'FAIL';
+  console.log(`${verdict} ${name} (${counts.passed} passed, ${seconds.toFixed(1)} s)`);
+  for (const line of counts.notRunnable) console.log(`     ${line}`);
+  if (counts.failed === 0) return;
+  console.log(output);
+  if (counts.missing > 0) console.log(`${counts.missing} tests that ${name} declares did not run`);
+  for (const process of leftovers) console.log(`left behind: ${process}`);
 }
 
-const wanted = process.argv.slice(2);
-const files = testFiles(join(root, 'dist/test')).filter(
-  (file) => wanted.length === 0 || wanted.some((part) => file.includes(part)),
-);
-const results = [];
-const queue = [...files];
-await Promise.all(
-  Array.from({ length: atOnce }, async () => {
+/** Runs the files, two at a time, and says how each went. */
+async function runFiles(files) {
+  const queue = [...files];
+  const results = [];
+  const worker = async () => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
-      const result = await runFile(file);
-      const counts = countsOf(result);
-      results.push({ ...result, ...counts });
-      const name = relative(join(root, 'dist'), file);
-      console.log(
-        `${counts.failed === 0 ? 'ok  ' : 'FAIL'} ${name} (${counts.passed} passed, ${result.seconds.toFixed(1)} s)`,
-      );
-      if (counts.failed > 0) console.log(result.output);
+      const outcome = await runTestFile(file, root);
+      const counts = countsOf({ ...outcome, file });
+      const result = { ...outcome, counts, name: relative(compiled, file) };
+      results.push(result);
+      report(result);
     }
-  }),
-);
-const slowest = results.toSorted((a, b) => b.seconds - a.seconds).slice(0, 10);
-console.log('\nslowest files:');
-for (const { file, seconds } of slowest)
-  console.log(`  ${seconds.toFixed(1)} s  ${relative(join(root, 'dist/test'), file)}`);
-const sum = (key) => results.reduce((total, result) => total + result[key], 0);
-console.log(`\n${sum('passed')} passed, ${sum('failed')} failed`);
-process.exitCode = sum('failed') > 0 || sum('passed') === 0 ? 1 : 0;
+  };
+  await Promise.all(Array.from({ length: atOnce }, worker));
+  return results;
+}
+
+function summarize(results, skipped) {
+  const slowest = [...results].sort((a, b) => b.seconds - a.seconds).slice(0, 10);
+  console.log('\nslowest files:');
+  for (const { name, seconds } of slowest) console.log(`  ${seconds.toFixed(1)} s  ${name}`);
+  const sum = (key) => results.reduce((total, { counts }) => total + counts[key], 0);
+  const notRunnable = results.flatMap(({ counts }) => counts.notRunnable);
+  if (notRunnable.length > 0) console.log(`\n${[...new Set(notRunnable)].join('\n')}`);
+  const left = skipped + notRunnable.length;
+  console.log(
+    `\n${sum('passed')} passed, ${sum('failed')} failed${left > 0 ? `, ${left} skipped` : ''}`,
+  );
+  return sum('failed') === 0 && sum('passed') > 0;
+}
+
+runMain(async () => {
+  const args = process.argv.slice(2);
+  if (!args.includes('--built')) await setUp({ packages });
+  let files = testFiles(args.filter((arg) => !arg.startsWith('--')));
+  let skipped = 0;
+  if (process.getuid() !== 0) {
+    const left = files.filter(needsRoot);
+    skipped = left.reduce((total, file) => total + declaredTests(file), 0);
+    console.log(`not root: ${left.length} files of integration tests are skipped`);
+    files = files.filter((file) => !needsRoot(file));
+  }
+  if (!summarize(await runFiles(files), skipped)) process.exitCode = 1;
+});

@@ -64,7 +64,8 @@ export type OptionalValues<F extends Fields> = {
 /**
  * Every argument and option as the text that an authorization detail shows: a string as it is, a boolean
  * as `true` or `false`, an array of strings joined by commas, bytes with everything but printable ASCII
- * percent-encoded. An option that was not given is `` (a boolean: `false`).
+ * percent-encoded. An option that was not given is `` (a boolean: `false`). Bytes are there only when a
+ * detail names them.
  */
 export type TextArguments = Readonly<Record<string, string>>;
 

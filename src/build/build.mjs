@@ -1,0 +1,49 @@
+// Builds everything into dist/: compiled sources and tests, native addons, one bundled file per executable.
+// usage: node src/build/build.mjs
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { run } from './command.mjs';
+import { requireNode } from './node-version.mjs';
+import { root, runMain } from './setup.mjs';
+
+/** Compiled files whose source is gone would still be run as tests or bundled. */
+function removeOrphans() {
+  for (const folder of ['src', 'test']) {
+    const compiled = join(root, 'dist', folder);
+    if (!existsSync(compiled)) continue;
+    for (const name of readdirSync(compiled, { recursive: true })) {
+      const source = join(root, folder, name.replace(/\.js(\.map)?$/, '.ts'));
+      if (/\.js(\.map)?$/.test(name) && !existsSync(source)) rmSync(join(compiled, name));
+    }
+  }
+}
+
+async function compile() {
+  const options = ['--incremental', '--tsBuildInfoFile', 'dist/.tsbuildinfo'];
+  await run(join(root, 'node_modules/.bin/tsc'), options, { cwd: root });
+  removeOrphans();
+}
+
+async function buildAddons() {
+  const { buildNative } = await import('../native/build.mjs');
+  await buildNative({ outDir: join(root, 'dist/bin') });
+}
+
+/** The whole build. `say` is told each step. */
+export async function buildAll(say) {
+  say('compile');
+  await compile();
+  if (existsSync(join(root, 'src/native/build.mjs'))) {
+    say('native addons');
+    await buildAddons();
+  }
+  say('bundle');
+  const { bundleAll } = await import('./bundle.mjs');
+  await bundleAll();
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  requireNode();
+  runMain(() => buildAll((step) => console.log(`build: ${step}`)));
+}

@@ -1,0 +1,55 @@
+import { spawn } from 'node:child_process';
+
+/** A program that could not do its job; `output` is everything it said. */
+export class CommandError extends Error {
+  constructor(command, code, output) {
+    super(`${command} failed (${code})`);
+    this.output = output;
+  }
+}
+
+/**
+ * Runs a program to its end without a terminal and answers what it printed. Fails with all of its output when it
+ * does not exit with 0, unless `check` is false.
+ */
+export function run(command, args, { check = true, ...options } = {}) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
+    let stdout = '';
+    let output = '';
+    child.stdout.setEncoding('utf8').on('data', (text) => {
+      stdout += text;
+      output += text;
+    });
+    child.stderr.setEncoding('utf8').on('data', (text) => {
+      output += text;
+    });
+    child.on('error', (error) => {
+      reject(new CommandError(command, error.code, error.message));
+    });
+    child.on('close', (code, signal) => {
+      if (code === 0 || !check) resolve({ code, stdout, output });
+      else
+        reject(new CommandError([command, ...args.slice(0, 2)].join(' '), signal ?? code, output));
+    });
+  });
+}
+
+/** Does something while no other process holds the same lock file; the lock goes with this process. */
+export async function withLock(file, action) {
+  const holder = spawn('flock', [file, 'sh', '-c', 'echo locked; exec cat'], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  await new Promise((resolve, reject) => {
+    holder.stdout.once('data', resolve);
+    holder.once('error', reject);
+    holder.once('exit', (code) =>
+      reject(new Error(`cannot lock ${file} (flock ended with ${code})`)),
+    );
+  });
+  try {
+    return await action();
+  } finally {
+    holder.stdin.end();
+  }
+}

@@ -1,0 +1,136 @@
+import { accessSync, constants } from 'node:fs';
+import { join } from 'node:path';
+import { run } from './command.mjs';
+import { hasNodeHeaders } from './node-headers.mjs';
+
+/** Without these nothing can be built. */
+const toBuild = ['python3', 'make', 'g++', 'pkg-config', 'libsystemd-dev'];
+
+/** What the services, the private bus and the demonstration run on. */
+const toRun = [
+  'dbus',
+  'dbus-daemon',
+  'polkitd',
+  'systemd',
+  'libglib2.0-bin',
+  'softhsm2',
+  'opensc',
+  'openssl',
+  'ca-certificates',
+  'util-linux',
+  'iproute2',
+  'docker.io',
+  'busybox-static',
+];
+
+/** A machine that has the program from elsewhere needs no package for it (docker-ce and docker.io exclude each other). */
+const programs = { 'docker.io': 'dockerd', 'docker-cli': 'docker' };
+
+function isOnPath(program) {
+  const folders = [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/sbin'];
+  return folders.some((folder) => {
+    try {
+      accessSync(join(folder, program), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+async function missingOf(packages) {
+  const format = '${Package} ${db:Status-Status}\n';
+  const { stdout } = await run('dpkg-query', ['-W', '-f', format, ...packages], { check: false });
+  const installed = new Set(stdout.split('\n').filter((line) => line.endsWith(' installed')));
+  return packages.filter(
+    (name) =>
+      !installed.has(`${name} installed`) && !(name in programs && isOnPath(programs[name])),
+  );
+}
+
+/** The version that apt would install, '' where the distribution has no such package. */
+async function candidate(name) {
+  const { stdout } = await run('apt-cache', ['policy', name], { check: false });
+  const version = /^ {2}Candidate: (\S+)$/m.exec(stdout)?.[1] ?? '';
+  return version === '(none)' ? '' : version;
+}
+
+/** Packages that only some distributions have, and only some machines need. */
+async function additions() {
+  const names = [];
+  if (!isOnPath('docker') && (await candidate('docker-cli')) !== '') names.push('docker-cli');
+  const major = process.versions.node.split('.')[0];
+  if (!hasNodeHeaders() && (await candidate('libnode-dev')).startsWith(`${major}.`)) {
+    names.push('libnode-dev');
+  }
+  return missingOf(names);
+}
+
+/**
+ * One shell does the whole installation: nothing that is installed may start by itself, so a policy-rc.d says no
+ * meanwhile, unless the administrator has one. Packages are never removed to make room.
+ */
+const installation = `
+set -eu
+exec 9>/run/lock/iotedge-set-up.lock
+flock 9
+policy=/usr/sbin/policy-rc.d
+mark='# temporary, written by the set-up of iotedge'
+if [ -e "$policy" ] && grep -qxF "$mark" "$policy"; then rm -f "$policy"; fi
+if [ ! -e "$policy" ] && [ ! -L "$policy" ]; then
+  trap 'rm -f "$policy"' EXIT
+  trap 'exit 130' INT TERM HUP
+  printf '#!/bin/sh\\n%s\\nexit 101\\n' "$mark" > "$policy"
+  chmod 755 "$policy"
+fi
+apt-get install -y --no-install-recommends --no-remove \
+  -o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confold "$@"
+`;
+
+const environment = () => ({
+  ...process.env,
+  DEBIAN_FRONTEND: 'noninteractive',
+  NEEDRESTART_SUSPEND: '1',
+  LC_ALL: 'C.UTF-8',
+});
+
+/** Refreshes apt's lists, waiting for another apt; an unreachable mirror is left to the installation to notice. */
+async function refreshLists() {
+  for (let attempt = 0; attempt < 60; attempt += 1) {
+    const { code, output } = await run('apt-get', ['update', '-q'], {
+      check: false,
+      env: environment(),
+    });
+    if (code === 0 || !output.includes('Could not get lock')) return;
+    await new Promise((resolve) => {
+      setTimeout(resolve, 5000);
+    });
+  }
+}
+
+/**
+ * Installs what is missing of the Debian packages, `extra` among them. Without root it only says what is missing,
+ * and fails when nothing can be built without it.
+ */
+export async function installPackages(extra, say) {
+  if (!isOnPath('apt-get') || !isOnPath('dpkg-query')) {
+    say('this is not Debian or Ubuntu: the packages it needs are left to you');
+    return;
+  }
+  let missing = await missingOf([...toBuild, ...toRun, ...extra]);
+  if (process.getuid() !== 0) {
+    if (missing.length === 0) return;
+    const advice = `missing Debian packages: sudo apt-get install ${missing.join(' ')}`;
+    if (missing.some((name) => toBuild.includes(name))) throw new Error(advice);
+    say(advice);
+    return;
+  }
+  if (missing.length > 0) {
+    say('apt-get update');
+    await refreshLists();
+  }
+  missing = [...missing, ...(await additions())];
+  if (missing.length === 0) return;
+  say(`installing ${missing.length} Debian packages: ${missing.join(' ')}`);
+  await run('sh', ['-c', installation, 'install', ...missing], { env: environment() });
+}

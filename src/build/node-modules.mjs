@@ -1,0 +1,63 @@
+import { createHash } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { run } from './command.mjs';
+import { buildEnvironment } from './node-headers.mjs';
+
+/** What node_modules was made from: the two files, the machine and the Node that its addons were built for. */
+function fingerprint(root) {
+  const hash = createHash('sha256');
+  for (const name of ['package.json', 'package-lock.json'])
+    hash.update(readFileSync(join(root, name)));
+  return hash.update(`${process.arch} ${process.versions.modules}`).digest('hex');
+}
+
+function isCurrent(stamp, wanted) {
+  try {
+    return readFileSync(stamp, 'utf8') === wanted;
+  } catch {
+    return false;
+  }
+}
+
+/** npm as the one that started this process, else the one on the path. */
+function npm(root, args) {
+  const script = process.env.npm_execpath;
+  const options = { cwd: root, env: buildEnvironment() };
+  return script?.endsWith('.js')
+    ? run(process.execPath, [script, ...args], options)
+    : run('npm', args, options);
+}
+
+/** Whether an addon of node_modules can be loaded by the running Node; else why not. */
+async function loads(root, name) {
+  const { code, output } = await run(process.execPath, ['-e', `require('${name}')`], {
+    cwd: root,
+    check: false,
+  });
+  return code === 0 ? undefined : output;
+}
+
+/** npm may leave an addon unbuilt and report success: builds it once more in the open and fails with the log. */
+async function requireAddon(root, name, say) {
+  if ((await loads(root, name)) === undefined) return;
+  say(`building ${name}`);
+  const { output } = await npm(root, ['rebuild', name, '--foreground-scripts']);
+  const problem = await loads(root, name);
+  if (problem !== undefined) throw new Error(`${name} does not load\n${output}\n${problem}`);
+}
+
+/**
+ * Installs the packages of the lock file when node_modules is not made from it. Not `npm ci`: that refuses a lock
+ * file without the entries of other platforms, which some registries do not have.
+ */
+export async function installNodeModules(root, say) {
+  const stamp = join(root, 'node_modules/.iotedge-stamp');
+  const wanted = fingerprint(root);
+  if (!isCurrent(stamp, wanted)) {
+    say('npm install, by the lock file');
+    await npm(root, ['install', '--no-save', '--include=dev', '--no-audit', '--no-fund']);
+    writeFileSync(stamp, wanted);
+  }
+  await requireAddon(root, 'pkcs11js', say);
+}

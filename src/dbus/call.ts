@@ -1,0 +1,60 @@
+import { randomUUID } from 'node:crypto';
+import type { Caller } from './caller.ts';
+import type { IncomingMessage } from './message.ts';
+import { messageFlag } from './message.ts';
+
+/** What a handler, a resolver and an authorizer know about a call. */
+export interface CallContext {
+  readonly caller: Caller;
+  readonly member: string;
+  /** Follows a request through all services and into their journals. */
+  readonly requestId: string;
+  /** Whether the caller lets a person be asked. */
+  readonly interactive: boolean;
+  /** Aborted when the caller leaves the bus or the service stops. */
+  readonly signal: AbortSignal;
+  /** When the call came in, by `performance.now()`. */
+  readonly startedAt: number;
+}
+
+/** A call under way. What it may not need, its request id and its signal, is made on first use. */
+export class IncomingCall implements CallContext {
+  readonly message: IncomingMessage;
+  readonly caller: Caller;
+  readonly startedAt = performance.now();
+  readonly #givenRequestId: string | undefined;
+  #requestId: string | undefined;
+  #abort: AbortController | undefined;
+  #aborted = false;
+
+  constructor(message: IncomingMessage, caller: Caller, requestId: string | undefined) {
+    this.message = message;
+    this.caller = caller;
+    this.#givenRequestId = requestId;
+  }
+
+  get member(): string {
+    return this.message.member ?? '';
+  }
+
+  get requestId(): string {
+    this.#requestId ??= this.#givenRequestId ?? randomUUID();
+    return this.#requestId;
+  }
+
+  get interactive(): boolean {
+    return (this.message.flags & messageFlag.allowInteractive) !== 0;
+  }
+
+  get signal(): AbortSignal {
+    this.#abort ??= new AbortController();
+    if (this.#aborted) this.#abort.abort();
+    return this.#abort.signal;
+  }
+
+  /** Tells whoever works on the call that nobody waits for it any more. */
+  abandon(): void {
+    this.#aborted = true;
+    this.#abort?.abort();
+  }
+}

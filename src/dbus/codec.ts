@@ -1,0 +1,190 @@
+import { type IncomingMessage, type Message, messageType } from './message.ts';
+import { readersOf, WireReader } from './reader.ts';
+import { type WireWriter, writersOf } from './writer.ts';
+
+const littleEndian = 0x6c;
+const bigEndian = 0x42;
+/** Bytes of a message before its header fields. */
+export const fixedHeaderBytes = 16;
+const maxMessageBytes = 128 << 20;
+
+const field = {
+  path: 1,
+  interface: 2,
+  member: 3,
+  errorName: 4,
+  replySerial: 5,
+  destination: 6,
+  signature: 8,
+} as const;
+const typeOfString = 0x73;
+const typeOfPath = 0x6f;
+const typeOfUint32 = 0x75;
+const typeOfSignature = 0x67;
+
+/** Appends a message; on failure the writer is as it was before. */
+export function writeMessage(writer: WireWriter, message: Message): void {
+  const { body, signature } = message;
+  const writers = writersOf(signature);
+  if (writers.length !== body.length) {
+    throw new TypeError(
+      `signature ${signature} needs ${writers.length} values, not ${body.length}`,
+    );
+  }
+  const start = writer.position;
+  const outerBase = writer.base;
+  writer.base = start;
+  writer.variantDepth = 0;
+  try {
+    writeHeader(writer, message, start);
+    const bodyStart = writer.position;
+    for (let at = 0; at < writers.length; at++) writers[at]?.(writer, body[at]);
+    writer.patch(start + 4, writer.position - bodyStart);
+  } catch (error) {
+    writer.position = start;
+    throw error;
+  } finally {
+    writer.base = outerBase;
+  }
+}
+
+function writeHeader(writer: WireWriter, message: Message, start: number): void {
+  writer.reserve(64);
+  writer.byte(littleEndian);
+  writer.byte(message.type);
+  writer.byte(message.flags);
+  writer.byte(1);
+  writer.uint32(0);
+  writer.uint32(message.serial);
+  writer.uint32(0);
+  const fields = writer.position;
+  writeStringField(writer, field.path, message.path, typeOfPath);
+  writeStringField(writer, field.interface, message.interface);
+  writeStringField(writer, field.member, message.member);
+  writeStringField(writer, field.errorName, message.errorName);
+  if (message.replySerial !== undefined) {
+    beginField(writer, field.replySerial, typeOfUint32);
+    writer.uint32(message.replySerial);
+  }
+  writeStringField(writer, field.destination, message.destination);
+  if (message.signature !== '') {
+    beginField(writer, field.signature, typeOfSignature);
+    writer.signature(message.signature);
+  }
+  writer.patch(start + 12, writer.position - fields);
+  writer.align(8);
+}
+
+function beginField(writer: WireWriter, code: number, type: number): void {
+  writer.align(8);
+  writer.reserve(4);
+  writer.byte(code);
+  writer.byte(1);
+  writer.byte(type);
+  writer.byte(0);
+}
+
+function writeStringField(
+  writer: WireWriter,
+  code: number,
+  value: string | undefined,
+  type: number = typeOfString,
+): void {
+  if (value === undefined) return;
+  beginField(writer, code, type);
+  writer.string(value);
+}
+
+/** Size of the message whose first 16 bytes these are; TypeError when no message begins so. */
+export function messageSize(header: Buffer): number {
+  const order = header[0];
+  if (order !== littleEndian && order !== bigEndian) throw new TypeError('not a D-Bus message');
+  const little = order === littleEndian;
+  const body = little ? header.readUInt32LE(4) : header.readUInt32BE(4);
+  const fields = little ? header.readUInt32LE(12) : header.readUInt32BE(12);
+  const size = fixedHeaderBytes + ((fields + 7) & ~7) + body;
+  if (fields > maxMessageBytes || body > maxMessageBytes || size > maxMessageBytes) {
+    throw new TypeError('message larger than 128 MiB');
+  }
+  return size;
+}
+
+interface HeaderFields {
+  path?: unknown;
+  interface?: unknown;
+  member?: unknown;
+  errorName?: unknown;
+  replySerial?: unknown;
+  destination?: unknown;
+  sender?: unknown;
+  signature?: unknown;
+}
+const fieldNames: readonly (keyof HeaderFields | undefined)[] = [
+  undefined,
+  'path',
+  'interface',
+  'member',
+  'errorName',
+  'replySerial',
+  'destination',
+  'sender',
+  'signature',
+];
+
+/**
+ * Reads a whole message. Never throws for a bad body: that is `bodyError`, so that the call can be
+ * answered. A bad header is a TypeError or RangeError: the bus does not forward such messages.
+ */
+export function readMessage(bytes: Buffer): IncomingMessage {
+  const little = bytes[0] === littleEndian;
+  const reader = new WireReader(bytes, 12, little);
+  const fieldsEnd = fixedHeaderBytes + reader.uint32();
+  const fields: HeaderFields = {};
+  while (reader.position < fieldsEnd) {
+    reader.align(8);
+    const name = fieldNames[bytes[reader.take(1)] ?? 0];
+    const value = readersOf(reader.signature())[0]?.(reader);
+    if (name !== undefined) fields[name] = value;
+  }
+  const signature = typeof fields.signature === 'string' ? fields.signature : '';
+  reader.position = (fieldsEnd + 7) & ~7;
+  const { body, error } = readBody(reader, signature);
+  return {
+    type: bytes[1] ?? 0,
+    flags: bytes[2] ?? 0,
+    serial: little ? bytes.readUInt32LE(8) : bytes.readUInt32BE(8),
+    path: stringOf(fields.path),
+    interface: stringOf(fields.interface),
+    member: stringOf(fields.member),
+    errorName: stringOf(fields.errorName),
+    replySerial: typeof fields.replySerial === 'number' ? fields.replySerial : undefined,
+    destination: stringOf(fields.destination),
+    sender: stringOf(fields.sender),
+    signature,
+    body,
+    bodyError: error,
+    sizeBytes: bytes.length,
+  };
+}
+
+function stringOf(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
+
+function readBody(
+  reader: WireReader,
+  signature: string,
+): { readonly body: readonly unknown[]; readonly error: Error | undefined } {
+  if (signature === '') return { body: [], error: undefined };
+  try {
+    const body = readersOf(signature).map((read) => read(reader));
+    return { body, error: undefined };
+  } catch (error) {
+    return { body: [], error: error instanceof Error ? error : new TypeError('unreadable body') };
+  }
+}
+
+/** True for the two types of message that answer a call. */
+export function isReply(message: IncomingMessage): boolean {
+  return message.type === messageType.reply || message.type === messageType.error;
+}

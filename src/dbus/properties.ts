@@ -1,0 +1,89 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { InterfaceDefinition, PropertyDefinition } from './definition.ts';
+import { type Variant, variant } from './variant.ts';
+
+/** What changed in a set of properties, as PropertiesChanged tells it. */
+export interface PropertyChange {
+  readonly changed: Readonly<Record<string, Variant>>;
+  readonly invalidated: readonly string[];
+}
+
+/** The properties of one interface on one object. */
+export class PropertySet {
+  readonly #definitions: Readonly<Record<string, PropertyDefinition>>;
+  readonly #values = new Map<string, unknown>();
+
+  /** All properties must be given. */
+  constructor(definition: InterfaceDefinition, values: Readonly<Record<string, unknown>>) {
+    this.#definitions = definition.properties ?? {};
+    for (const name of Object.keys(this.#definitions)) {
+      if (values[name] === undefined) throw new TypeError(`property ${name} has no value`);
+      this.#values.set(name, values[name]);
+    }
+  }
+
+  /** Changes values and answers what must be told; undefined when nothing must. */
+  set(values: Readonly<Record<string, unknown>>): PropertyChange | undefined {
+    const changed: Record<string, Variant> = {};
+    const invalidated: string[] = [];
+    for (const [name, value] of Object.entries(values)) {
+      const definition = this.#definitions[name];
+      if (definition === undefined) throw new TypeError(`no property ${name}`);
+      if (value === undefined || isDeepStrictEqual(this.#values.get(name), value)) continue;
+      this.#values.set(name, value);
+      if (definition.emits === 'true') changed[name] = toVariant(definition, value);
+      if (definition.emits === 'invalidates') invalidated.push(name);
+    }
+    if (invalidated.length === 0 && Object.keys(changed).length === 0) return undefined;
+    return { changed, invalidated };
+  }
+
+  /** One value; undefined when there is no such property. */
+  get(name: string): Variant | undefined {
+    const definition = Object.hasOwn(this.#definitions, name) ? this.#definitions[name] : undefined;
+    if (definition === undefined) return undefined;
+    return toVariant(definition, this.#values.get(name));
+  }
+
+  /** All values, as GetAll answers them. */
+  all(): Record<string, Variant> {
+    return Object.fromEntries(
+      Object.entries(this.#definitions).map(([name, definition]) => [
+        name,
+        toVariant(definition, this.#values.get(name)),
+      ]),
+    );
+  }
+
+  /** All values as they would stand in JSON: times as numbers, bytes as base64. */
+  toJson(): Record<string, unknown> {
+    return Object.fromEntries([...this.#values].map(([name, value]) => [name, jsonOf(value)]));
+  }
+}
+
+function toVariant({ type, record }: PropertyDefinition, value: unknown): Variant {
+  return variant(type, record === undefined ? value : recordToVariants(record, value));
+}
+
+/** A plain object as `a{sv}` by the signatures of its fields; all of them must be there. */
+export function recordToVariants(
+  fields: Readonly<Record<string, string>>,
+  value: unknown,
+): Record<string, Variant> {
+  const values = new Map(typeof value === 'object' && value !== null ? Object.entries(value) : []);
+  return Object.fromEntries(
+    Object.entries(fields).map(([name, type]) => {
+      const field: unknown = values.get(name);
+      if (field === undefined) throw new TypeError(`field ${name} has no value`);
+      return [name, variant(type, field)];
+    }),
+  );
+}
+
+function jsonOf(value: unknown): unknown {
+  if (typeof value === 'bigint') return Number(value);
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
+  if (Array.isArray(value)) return value.map(jsonOf);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, jsonOf(field)]));
+}

@@ -1,0 +1,143 @@
+import type { Bus } from './bus.ts';
+import type { Properties, ServiceDefinition, SignalArguments } from './definition.ts';
+import { Message, messageType } from './message.ts';
+import type { Method } from './method.ts';
+import { managedInterfaces, ObjectTree, type ServedObject } from './object-tree.ts';
+import { childPath } from './path.ts';
+import { type PropertyChange, PropertySet } from './properties.ts';
+
+type SignalsOf<S extends ServiceDefinition> = NonNullable<S['manager']['signals']>;
+
+/** What a service shows on the bus: the manager, the objects below it, and the news about them. */
+export class Published<S extends ServiceDefinition> {
+  protected readonly tree = new ObjectTree();
+  readonly #bus: Bus;
+  readonly #service: S;
+  readonly #manager: PropertySet;
+  readonly #children = new Map<string, PropertySet>();
+  #live = false;
+
+  constructor(
+    bus: Bus,
+    service: S,
+    properties: Properties<S['manager']>,
+    methods: ReadonlyMap<string, Method>,
+  ) {
+    const { manager, path } = service;
+    this.#bus = bus;
+    this.#service = service;
+    this.#manager = new PropertySet(manager, properties);
+    const served = { definition: manager, properties: this.#manager, methods };
+    this.tree.add({ path, interfaces: new Map([[manager.name, served]]), managesObjects: true });
+  }
+
+  /** From now on changes are announced: the service has its name, and what was there before is no news. */
+  goLive(): void {
+    this.#live = true;
+  }
+
+  /** Changes properties of the manager. */
+  setProperties(values: Partial<Properties<S['manager']>>): void {
+    this.#announce(this.#service.path, this.#service.manager.name, this.#manager.set(values));
+  }
+
+  /** Adds the object of an id, or replaces its properties. */
+  putObject(id: string, properties: Properties<S['child']['interface']>): void {
+    if (this.#children.has(id)) {
+      this.updateObject(id, properties);
+      return;
+    }
+    const definition = this.#service.child.interface;
+    const set = new PropertySet(definition, properties);
+    const path = this.objectPath(id);
+    const served = { definition, properties: set, methods: new Map<string, Method>() };
+    const object: ServedObject = {
+      path,
+      interfaces: new Map([[definition.name, served]]),
+      managesObjects: false,
+    };
+    this.#children.set(id, set);
+    this.tree.add(object);
+    this.#tell('InterfacesAdded', 'oa{sa{sv}}', [path, managedInterfaces(object)]);
+  }
+
+  /** Changes properties of the object of an id. */
+  updateObject(id: string, values: Partial<Properties<S['child']['interface']>>): void {
+    const change = this.#children.get(id)?.set(values);
+    this.#announce(this.objectPath(id), this.#service.child.interface.name, change);
+  }
+
+  /** Removes the object of an id, if there is one. */
+  removeObject(id: string): void {
+    if (!this.#children.delete(id)) return;
+    const path = this.objectPath(id);
+    this.tree.remove(path);
+    this.#tell('InterfacesRemoved', 'oas', [path, [this.#service.child.interface.name]]);
+  }
+
+  /** The ids that have an object. */
+  objectIds(): readonly string[] {
+    return [...this.#children.keys()];
+  }
+
+  /** The path of the object of an id, whether it is there or not. */
+  objectPath(id: string): string {
+    return childPath(this.#service.path, this.#service.child.segment, id);
+  }
+
+  /** Sends a signal of the manager. */
+  emit<K extends keyof SignalsOf<S> & string>(
+    name: K,
+    args: SignalArguments<S['manager'], K>,
+  ): void {
+    const fields = this.#service.manager.signals?.[name]?.args ?? {};
+    const values = new Map<string, unknown>(Object.entries(args));
+    this.#signal(this.#service.path, {
+      interface: this.#service.manager.name,
+      member: name,
+      signature: Object.values(fields).join(''),
+      body: Object.keys(fields).map((field) => values.get(field)),
+    });
+  }
+
+  /** Everything public as plain data. */
+  protected describe(more: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
+    const { Version, Health, LastError, ...properties } = this.#manager.toJson();
+    return {
+      service: this.#service.name,
+      version: Version,
+      health: Health,
+      last_error: LastError,
+      properties,
+      ...more,
+      objects: Object.fromEntries([...this.#children].map(([id, set]) => [id, set.toJson()])),
+    };
+  }
+
+  #announce(path: string, interfaceName: string, change: PropertyChange | undefined): void {
+    if (change === undefined) return;
+    this.#signal(path, {
+      interface: 'org.freedesktop.DBus.Properties',
+      member: 'PropertiesChanged',
+      signature: 'sa{sv}as',
+      body: [interfaceName, change.changed, change.invalidated],
+    });
+  }
+
+  #tell(member: string, signature: string, body: readonly unknown[]): void {
+    const objectManager = 'org.freedesktop.DBus.ObjectManager';
+    this.#signal(this.#service.path, { interface: objectManager, member, signature, body });
+  }
+
+  #signal(
+    path: string,
+    signal: {
+      readonly interface: string;
+      readonly member: string;
+      readonly signature: string;
+      readonly body: readonly unknown[];
+    },
+  ): void {
+    if (this.#live) this.#bus.send(new Message({ type: messageType.signal, path, ...signal }));
+  }
+}

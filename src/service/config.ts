@@ -1,0 +1,151 @@
+/**
+ * Configuration: `<dir>/<service>.yaml`, then `<dir>/<service>.d/*.yaml` in the order of their names. Maps
+ * merge, everything else replaces. Everything that is wrong is reported at once, with the place where it stands.
+ */
+import { join } from 'node:path';
+import { describeError } from '../errors.ts';
+import { readConfigFiles, type SourceFile } from './config-files.ts';
+import {
+  ConfigError,
+  formatPath,
+  type Position,
+  type Problem,
+  type SettingPath,
+} from './problem.ts';
+import type { Schema } from './schema-options.ts';
+import { compile } from './schema-validator.ts';
+import { type Explanation, explain } from './violation.ts';
+import type { ConfigNode, MapEntry } from './yaml.ts';
+
+export { type CommonConfig, commonProperties } from './common-config.ts';
+export type { SourceFile } from './config-files.ts';
+export { ConfigError, formatProblem, type Problem } from './problem.ts';
+export type { Schema } from './schema-options.ts';
+
+/** What `parse` may ask and say beyond the value itself. */
+export interface ParseContext {
+  /** Every file that was read, in order. */
+  readonly sources: readonly SourceFile[];
+  /** The file that has the last word on a setting; undefined when no file mentions it. */
+  sourceOf(path: SettingPath): SourceFile | undefined;
+  /** Adds a problem, placed where the setting stands, or the nearest setting around it. */
+  report(path: SettingPath, message: string): void;
+}
+
+/** Where a configuration is and what it must look like. */
+export interface ConfigSource<T> {
+  readonly dir: string;
+  /** `keys` for `keys.yaml` and `keys.d`. */
+  readonly service: string;
+  readonly schema: Schema;
+  /** Checks what a schema cannot say and gives the value its type; what it throws is a problem too. */
+  readonly parse: (value: unknown, context: ParseContext) => T;
+}
+
+/** The configuration, frozen. Throws `ConfigError` with everything that is wrong. */
+export async function loadConfig<T>(source: ConfigSource<T>): Promise<T> {
+  const { sources, documents, problems } = await readConfigFiles(source.dir, source.service);
+  const start = { file: join(source.dir, `${source.service}.yaml`), line: 1, column: 1 };
+  const root = documents.reduce(mergeNodes, { kind: 'map', at: start, entries: new Map() });
+  const value = valueOf(root);
+  const explanations = explain(compile(source.schema)(value), source.schema, value);
+  throwIfAny([...problems, ...explanations.map((explanation) => place(root, explanation))]);
+  return deepFreeze(parse(source, value, { root, sources }));
+}
+
+function parse<T>(
+  source: ConfigSource<T>,
+  value: unknown,
+  { root, sources }: { readonly root: ConfigNode; readonly sources: readonly SourceFile[] },
+): T {
+  const found: Problem[] = [];
+  const report: ParseContext['report'] = (path, message) => {
+    found.push(place(root, { path, about: 'value', message }));
+  };
+  const sourceOf: ParseContext['sourceOf'] = (path) => {
+    const file = find(root, path)?.node.at.file;
+    return sources.find((one) => one.path === file);
+  };
+  try {
+    const parsed = source.parse(value, { sources, sourceOf, report });
+    throwIfAny(found);
+    return parsed;
+  } catch (error) {
+    if (error instanceof ConfigError) throw error;
+    report([], describeError(error));
+    throw byPlace(found);
+  }
+}
+
+function throwIfAny(problems: readonly Problem[]): void {
+  if (problems.length > 0) throw byPlace(problems);
+}
+
+function byPlace(problems: readonly Problem[]): ConfigError {
+  const files = [...new Set(problems.map(({ file }) => file))];
+  const order = ({ file, line, column }: Problem) =>
+    files.indexOf(file) * 1e12 + line * 1e6 + column;
+  return new ConfigError([...problems].sort((left, right) => order(left) - order(right)));
+}
+
+function mergeNodes(base: ConfigNode, over: ConfigNode): ConfigNode {
+  if (base.kind !== 'map' || over.kind !== 'map') return over;
+  const entries = new Map<string, MapEntry>(base.entries);
+  for (const [key, entry] of over.entries) {
+    const before = entries.get(key);
+    entries.set(key, before ? { ...entry, node: mergeNodes(before.node, entry.node) } : entry);
+  }
+  return { kind: 'map', at: over.at, entries };
+}
+
+function valueOf(node: ConfigNode): unknown {
+  switch (node.kind) {
+    case 'scalar':
+      return node.value;
+    case 'list':
+      return node.items.map(valueOf);
+    case 'map':
+      return Object.fromEntries(
+        [...node.entries].map(([key, entry]) => [key, valueOf(entry.node)]),
+      );
+  }
+}
+
+/** The node at a path, with the place of its key; undefined when the path leads nowhere. */
+function find(root: ConfigNode, path: SettingPath): MapEntry | undefined {
+  let entry: MapEntry | undefined = { at: root.at, node: root };
+  for (const step of path) {
+    if (entry?.node.kind === 'map') entry = entry.node.entries.get(String(step));
+    else if (entry?.node.kind === 'list' && typeof step === 'number') {
+      const item: ConfigNode | undefined = entry.node.items[step];
+      entry = item && { at: item.at, node: item };
+    } else return undefined;
+  }
+  return entry;
+}
+
+function place(root: ConfigNode, explanation: Explanation): Problem {
+  const { path, about, message, suggestion } = explanation;
+  let at: Position = root.at;
+  for (let length = path.length; length >= 0; length--) {
+    const entry = find(root, path.slice(0, length));
+    if (entry === undefined) continue;
+    const whole = length === path.length && about === 'value' && entry.node.kind === 'scalar';
+    at = whole ? entry.node.at : entry.at;
+    break;
+  }
+  return {
+    ...at,
+    path: formatPath(path),
+    message,
+    ...(suggestion !== undefined && { suggestion }),
+  };
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
+  if (ArrayBuffer.isView(value)) return value;
+  Object.freeze(value);
+  for (const inner of Object.values(value)) deepFreeze(inner);
+  return value;
+}

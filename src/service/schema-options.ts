@@ -1,0 +1,16 @@
+/** A JSON schema (draft 7). Its `$id` is how a bundle finds the validator made for it. */
+export interface Schema {
+  readonly $id: string;
+  readonly [keyword: string]: unknown;
+}
+
+/** How schemas are understood, at run time and at build time: every error, defaults filled in, no unknown keywords. */
+export const validatorOptions = {
+  allErrors: true,
+  useDefaults: true,
+  discriminator: true,
+  strict: true,
+  strictTypes: false,
+  strictRequired: false,
+  allowUnionTypes: true,
+} as const;

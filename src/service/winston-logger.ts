@@ -1,0 +1,32 @@
+import { Writable } from 'node:stream';
+import { createLogger, type Logger, transports } from 'winston';
+import type { LogSink } from './log.ts';
+import { type LogRecord, priorities } from './log-record.ts';
+
+/** A winston logger of syslog's levels; level and target are decided before and after it. */
+export function openLogger(sink: LogSink): Logger {
+  const stream = new Writable({
+    objectMode: true,
+    write: ({ record }: { readonly record: LogRecord }, _, next) => {
+      sink(record);
+      next();
+    },
+  });
+  return createLogger({
+    levels: Object.fromEntries(priorities.map((priority, number) => [priority, number])),
+    level: 'debug',
+    transports: [new transports.Stream({ stream })],
+  });
+}
+
+/** Waits until the logger has passed on everything. */
+export async function closeLogger(logger: Logger): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const deadline = setTimeout(resolve, 1000);
+    logger.once('finish', () => {
+      clearTimeout(deadline);
+      resolve();
+    });
+    logger.end();
+  });
+}

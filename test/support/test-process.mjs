@@ -1,0 +1,81 @@
+import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const deadlineMs = 300_000;
+const graceMs = 5_000;
+const marker = 'IOTEDGE_TEST_PROCESS';
+
+/** Every process whose environment carries the mark, wherever it has moved to: id and command line. */
+function marked(mark) {
+  const wanted = `${marker}=${mark}`;
+  const found = [];
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      if (!readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').includes(wanted)) continue;
+      const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+      if (command !== '') found.push({ pid: Number(pid), command });
+    } catch {
+      // It ended while we looked, or belongs to somebody else.
+    }
+  }
+  return found;
+}
+
+/** Ends what a test process left running, after a moment to end by itself; answers what had to be ended. */
+async function stopLeftovers(mark) {
+  for (const end = Date.now() + graceMs; marked(mark).length > 0 && Date.now() < end; )
+    await sleep(50);
+  const leftovers = marked(mark);
+  for (const { pid } of leftovers) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // It ended in the meantime.
+    }
+  }
+  return leftovers.map(({ pid, command }) => `${command} (process ${pid})`);
+}
+
+/** Test processes that run now; they end with the runner. */
+const running = new Set();
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  process.once(signal, () => {
+    for (const child of running) child.kill('SIGTERM');
+    setTimeout(() => process.exit(1), graceMs);
+  });
+}
+
+/** Runs one test file to its end or its deadline, and sees to it that nothing that it started outlives it. */
+export async function runTestFile(file, cwd) {
+  const started = Date.now();
+  const mark = randomUUID();
+  const child = spawn(process.execPath, ['--enable-source-maps', file], {
+    cwd,
+    env: { ...process.env, [marker]: mark },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  running.add(child);
+  let output = '';
+  const collect = (text) => {
+    output += text;
+  };
+  child.stdout.setEncoding('utf8').on('data', collect);
+  child.stderr.setEncoding('utf8').on('data', collect);
+  const timer = setTimeout(() => {
+    output += `\nkilled: not done within ${deadlineMs / 1000} s\n`;
+    child.kill('SIGKILL');
+  }, deadlineMs);
+  const closed = new Promise((resolve) => {
+    child.on('close', resolve);
+  });
+  const code = await new Promise((resolve) => {
+    child.on('exit', (status, signal) => resolve(status ?? signal));
+  });
+  clearTimeout(timer);
+  running.delete(child);
+  const leftovers = await stopLeftovers(mark);
+  await Promise.race([closed, sleep(graceMs, undefined, { ref: false })]);
+  return { code, output, leftovers, seconds: (Date.now() - started) / 1000 };
+}

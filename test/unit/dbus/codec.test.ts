@@ -1,0 +1,371 @@
+import { createRequire } from 'node:module';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { messageSize, readMessage, writeMessage } from '../../../src/dbus/codec.ts';
+import { type IncomingMessage, Message } from '../../../src/dbus/message.ts';
+import { readersOf, WireReader } from '../../../src/dbus/reader.ts';
+import { Variant, variant } from '../../../src/dbus/variant.ts';
+import { WireWriter, writersOf } from '../../../src/dbus/writer.ts';
+
+const test = suite('dbus codec');
+
+type Marshal = (signature: string, body: readonly unknown[], offset: number) => Buffer;
+const marshal = createRequire(import.meta.url)('dbus-next/lib/marshall.js') as Marshal; // untyped
+
+interface Sample {
+  readonly signature: string;
+  readonly values: readonly unknown[];
+  /** The same values as dbus-next's marshaller takes them: variants and entries as pairs. */
+  readonly pairs?: readonly unknown[];
+}
+
+const samples: readonly Sample[] = [
+  { signature: 'y', values: [255] },
+  { signature: 'b', values: [true] },
+  { signature: 'n', values: [-32768] },
+  { signature: 'q', values: [65535] },
+  { signature: 'i', values: [-2147483648] },
+  { signature: 'u', values: [4294967295] },
+  { signature: 'x', values: [-9007199254740993n] },
+  { signature: 't', values: [18446744073709551615n] },
+  { signature: 'd', values: [-1.5e-300] },
+  { signature: 's', values: ['grün 🔑'] },
+  { signature: 'o', values: ['/org/iotedge/Keys1'] },
+  { signature: 'g', values: ['a{sv}'] },
+  { signature: 'as', values: [['one', '', 'three']] },
+  { signature: 'at', values: [[]] },
+  { signature: 'ax', values: [[1n, -1n]] },
+  { signature: 'ay', values: [Buffer.from('bytes')], pairs: [Buffer.from('bytes')] },
+  { signature: '(yxs)', values: [[1, 2n, 'three']] },
+  { signature: 'a(sb)', values: [[['a', true]]] },
+  { signature: 'aad', values: [[[0.5], [], [1, 2]]] },
+  {
+    signature: 'a{ss}',
+    values: [{ a: 'b', c: 'd' }],
+    pairs: [
+      [
+        ['a', 'b'],
+        ['c', 'd'],
+      ],
+    ],
+  },
+  { signature: 'v', values: [variant('s', 'inner')], pairs: [['s', 'inner']] },
+  { signature: 'v', values: [variant('v', variant('u', 7))], pairs: [['v', ['u', 7]]] },
+  {
+    signature: 'sa{sv}y',
+    values: ['x', { n: variant('t', 5n), list: variant('as', ['q']) }, 9],
+    pairs: [
+      'x',
+      [
+        ['n', ['t', 5n]],
+        ['list', ['as', ['q']]],
+      ],
+      9,
+    ],
+  },
+  {
+    signature: 'a{oa{sa{sv}}}',
+    values: [{ '/a': { 'b.c': { D: variant('b', false) } } }],
+    pairs: [[['/a', [['b.c', [['D', ['b', false]]]]]]]],
+  },
+];
+
+function write(signature: string, values: readonly unknown[], offset = 0): Buffer {
+  const writer = new WireWriter(16);
+  for (let at = 0; at < offset; at++) writer.byte(0);
+  writersOf(signature).forEach((writeValue, at) => writeValue(writer, values[at]));
+  return writer.buffer.subarray(offset, writer.position);
+}
+
+function read(signature: string, bytes: Buffer, offset = 0): readonly unknown[] {
+  const whole = Buffer.concat([Buffer.alloc(offset), bytes]);
+  const reader = new WireReader(whole, offset, true);
+  return readersOf(signature).map((readValue) => readValue(reader));
+}
+
+/** Null prototypes become plain objects: uvu compares prototypes too. */
+function plain(value: unknown): unknown {
+  if (value instanceof Uint8Array) return [...value];
+  if (value instanceof Variant) return [value.signature, plain(value.value)];
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.entries(value).map(([key, item]) => [key, plain(item)]);
+}
+
+function refusal(action: () => unknown): unknown {
+  try {
+    action();
+  } catch (error) {
+    return error;
+  }
+  return undefined;
+}
+
+for (const { signature, values, pairs = values } of samples) {
+  test(`writes ${signature} as dbus-next does, at every alignment, and reads it back`, () => {
+    for (const offset of [0, 1, 2, 4, 8, 12]) {
+      const bytes = write(signature, values, offset);
+      assert.equal([...bytes], [...marshal(signature, pairs, offset)], `offset ${offset}`);
+      assert.equal(plain(read(signature, bytes, offset)), plain(values), `offset ${offset}`);
+    }
+  });
+}
+
+test('writes and reads the smallest 64-bit integer', () => {
+  assert.equal(read('x', write('x', [-(1n << 63n)])), [-(1n << 63n)]);
+});
+
+test('takes a Map as a dictionary, and keys that are not strings', () => {
+  const bytes = write('a{us}', [new Map([[7, 'seven']])]);
+  assert.equal(plain(read('a{us}', bytes)), [[['7', 'seven']]]);
+});
+
+test('reads __proto__ and constructor as keys like any other', () => {
+  const entries = new Map([
+    ['__proto__', variant('a{sv}', new Map([['polluted', variant('b', true)]]))],
+    ['constructor', variant('s', 'x')],
+  ]);
+  const [dictionary] = read('a{sv}', write('a{sv}', [entries]));
+  assert.is(Object.getPrototypeOf(dictionary), null);
+  assert.equal(Object.keys(dictionary as object), ['__proto__', 'constructor']);
+  assert.is(Object.hasOwn(Object.prototype, 'polluted'), false);
+});
+
+test('copies bytes, so that the message they came in can go', () => {
+  const bytes = write('ay', [Buffer.from('secret')]);
+  const [value] = read('ay', bytes) as [Buffer];
+  bytes.fill(0);
+  assert.is(value.toString(), 'secret');
+});
+
+test('refuses values of another type than the signature says', () => {
+  const wrong: readonly (readonly [string, unknown])[] = [
+    ['y', 256],
+    ['y', -1],
+    ['y', 1.5],
+    ['b', 1],
+    ['n', 32768],
+    ['q', -1],
+    ['i', 2147483648],
+    ['u', -1],
+    ['u', '1'],
+    ['u', undefined],
+    ['x', 1n << 63n],
+    ['t', -1n],
+    ['t', 1.5],
+    ['d', '1'],
+    ['s', 1],
+    ['s', undefined],
+    ['s', 'a\0b'],
+    ['o', 'no path'],
+    ['o', ''],
+    ['g', 'zz'],
+    ['v', 'bare'],
+    ['v', variant('', undefined)],
+    ['v', variant('ss', ['a', 'b'])],
+    ['ay', 'text'],
+    ['ay', [1, 2]],
+    ['as', 'text'],
+    ['a{sv}', undefined],
+    ['a{sv}', { a: 1 }],
+    ['(ss)', ['one']],
+    ['h', 0],
+  ];
+  for (const [signature, value] of wrong) {
+    const error = refusal(() => write(signature, [value]));
+    assert.instance(error, TypeError, `${signature} ${String(value)}`);
+  }
+});
+
+test('leaves the writer as it was when a message cannot be written', () => {
+  const writer = new WireWriter(16);
+  const call = { path: '/a', member: 'M', signature: 'sv' };
+  writeMessage(writer, new Message({ ...call, serial: 1, body: ['a', variant('u', 1)] }));
+  const before = writer.position;
+  const deep = Array.from({ length: 40 }).reduce<Variant>(
+    (inner) => variant('v', inner),
+    variant('u', 1),
+  );
+  const bad = [['a', 7], ['a', deep], ['only one']];
+  for (const body of bad) {
+    assert.ok(refusal(() => writeMessage(writer, new Message({ ...call, serial: 2, body }))));
+    assert.is(writer.position, before);
+  }
+  writeMessage(writer, new Message({ ...call, serial: 3, body: ['a', variant('u', 1)] }));
+  assert.is(readMessage(writer.buffer.subarray(before, writer.position)).serial, 3);
+});
+
+function message(signature: string, values: readonly unknown[]): Buffer {
+  const writer = new WireWriter(64);
+  const fields = { path: '/org/iotedge/Keys1', interface: 'org.iotedge.Keys1', member: 'Sign' };
+  const header = { ...fields, destination: 'org.iotedge.Keys1', serial: 0xfffffffe, flags: 5 };
+  writeMessage(writer, new Message({ ...header, signature, body: values }));
+  return Buffer.from(writer.buffer.subarray(0, writer.position));
+}
+
+test('reads the header that it wrote', () => {
+  const bytes = message('su', ['text', 7]);
+  assert.is(messageSize(bytes), bytes.length);
+  const { type, flags, serial, path, interface: name, member, destination } = readMessage(bytes);
+  assert.equal(
+    { type, flags, serial, path, name, member, destination },
+    {
+      type: 1,
+      flags: 5,
+      serial: 0xfffffffe,
+      path: '/org/iotedge/Keys1',
+      name: 'org.iotedge.Keys1',
+      member: 'Sign',
+      destination: 'org.iotedge.Keys1',
+    },
+  );
+});
+
+/** A big-endian error reply as another implementation might send it. */
+const bigEndian = Buffer.from(
+  `42030101 00000006 00000009 0000002d
+   04017300 00000005 612e622e 63000000 05017500 00000007 08016700 01730000 06017300 00000004 3a312e32 00000000
+   00000001 6800`.replace(/\s/g, ''),
+  'hex',
+);
+
+test('reads messages of the other byte order', () => {
+  assert.is(messageSize(bigEndian), bigEndian.length);
+  const { type, serial, errorName, replySerial, destination, body } = readMessage(bigEndian);
+  assert.equal([type, serial, errorName, replySerial], [3, 9, 'a.b.c', 7]);
+  assert.is(destination, ':1.2');
+  assert.equal(body, ['h']);
+});
+
+test('refuses sizes that no message has', () => {
+  const header = message('s', ['x']).subarray(0, 16);
+  for (const [at, value] of [
+    [4, 0xffffffff],
+    [4, 129 << 20],
+    [12, 0xffffffff],
+    [12, 0x7fffffff],
+    [0, 0x78],
+  ] as const) {
+    const wrong = Buffer.from(header);
+    wrong.writeUInt32LE(value, at);
+    assert.instance(
+      refusal(() => messageSize(wrong)),
+      TypeError,
+    );
+  }
+});
+
+/** Header fields path, member and signature by hand; the body as it is. */
+function withBody(signature: string, body: Buffer): Buffer {
+  const text = (code: string, type: string, value: string): Buffer => {
+    const bytes = Buffer.from(`${code}\x01${type}\0${'\0'.repeat(4)}${value}\0`, 'latin1');
+    bytes.writeUInt32LE(value.length, 4);
+    return Buffer.concat([bytes, Buffer.alloc((8 - (bytes.length % 8)) % 8)]);
+  };
+  const last = Buffer.from(
+    `\x08\x01g\0${String.fromCharCode(signature.length)}${signature}\0`,
+    'latin1',
+  );
+  const fields = Buffer.concat([text('\x01', 'o', '/'), text('\x03', 's', 'M'), last]);
+  const header = Buffer.alloc(16);
+  header.set([0x6c, 1, 0, 1]);
+  header.writeUInt32LE(body.length, 4);
+  header.writeUInt32LE(1, 8);
+  header.writeUInt32LE(fields.length, 12);
+  const padding = Buffer.alloc((8 - (fields.length % 8)) % 8);
+  return Buffer.concat([header, fields, padding, body]);
+}
+
+/** A call with this signature and these bytes as its body. */
+function bodyOf(signature: string, body: Buffer): IncomingMessage {
+  return readMessage(withBody(signature, body));
+}
+
+test('answers a descriptor that was never attached as a plain index', () => {
+  const { bodyError, body } = bodyOf('h', Buffer.from([0, 0, 0, 0]));
+  assert.is(bodyError, undefined);
+  assert.equal(body, [0]);
+});
+
+test('says in bodyError what is wrong with a body, and never throws for it', () => {
+  const wrong: readonly (readonly [string, string])[] = [
+    ['s', 'ffffffff'],
+    ['s', '0400000061'],
+    ['s', '01000000 6161'],
+    ['b', '02000000'],
+    ['u', '0000'],
+    ['t', '00000000'],
+    ['ay', '01000001 00'],
+    ['as', '04000004 00'],
+    ['at', '04000000 00000000 00000000 00000000'],
+    ['a{sv}', '08000000 00000000 01000000 61000000'],
+    ['v', '00 00'],
+    ['v', '027373 00'],
+    ['v', 'ff'],
+    ['o', '01000000 6100'],
+    ['a()', '00000000'],
+    ['zz', '00'],
+    ['a{', '00'],
+  ];
+  for (const [signature, hex] of wrong) {
+    const bytes = Buffer.from(hex.replaceAll(' ', ''), 'hex');
+    const { bodyError, body } = bodyOf(signature, bytes);
+    assert.instance(bodyError, Error, `${signature} ${hex}`);
+    assert.equal(body, []);
+  }
+});
+
+test('refuses variants nested without end', () => {
+  const bytes = Buffer.concat([Buffer.from('0176 00'.replaceAll(' ', '').repeat(5000), 'hex')]);
+  assert.instance(bodyOf('v', bytes).bodyError, RangeError);
+});
+
+/** The same numbers in every run (xorshift32). */
+function numbers(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) % below;
+  };
+}
+
+test('survives truncated messages', () => {
+  for (const { signature, values } of samples) {
+    const whole = message(signature, values);
+    for (let length = 16; length < whole.length; length++) {
+      const error = refusal(() => readMessage(whole.subarray(0, length)));
+      if (error !== undefined) assert.ok(error instanceof RangeError || error instanceof TypeError);
+    }
+  }
+});
+
+test('survives mutated messages', () => {
+  const next = numbers(20_20);
+  const started = performance.now();
+  for (let round = 0; round < 40_000; round++) {
+    const { signature, values } = samples[next(samples.length)] ?? { signature: '', values: [] };
+    const bytes = message(signature, values);
+    for (let change = next(4); change >= 0; change--) bytes[next(bytes.length)] = next(256);
+    const error = refusal(() => readMessage(bytes));
+    if (error !== undefined) assert.ok(error instanceof RangeError || error instanceof TypeError);
+  }
+  assert.ok(performance.now() - started < 60_000);
+});
+
+test('writes and reads 32 MiB in time that is a matter of copying', () => {
+  const started = performance.now();
+  const { body } = readMessage(message('ay', [Buffer.alloc(32 << 20, 1)]));
+  assert.is((body[0] as Buffer).length, 32 << 20);
+  assert.ok(performance.now() - started < 2000);
+});
+
+test('refuses to write arrays above 64 MiB', () => {
+  assert.instance(
+    refusal(() => message('ay', [Buffer.alloc((64 << 20) + 1)])),
+    RangeError,
+  );
+});
+
+test.run();

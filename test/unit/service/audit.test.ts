@@ -1,0 +1,113 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { CallContext } from '../../../src/dbus/serve.ts';
+import { ServiceError } from '../../../src/errors.ts';
+import { Audit } from '../../../src/service/audit.ts';
+import type { Fields, Log } from '../../../src/service/log.ts';
+
+const test = suite('audit');
+
+type Line = readonly [string, string, Fields];
+
+function rig(repeatMs = 10_000): { audit: Audit; lines: Line[] } {
+  const lines: Line[] = [];
+  const write =
+    (level: string) =>
+    (message: string, fields: Fields = {}) => {
+      lines.push([level, message, fields]);
+    };
+  const log: Log = {
+    error: write('error'),
+    warn: write('warn'),
+    info: write('info'),
+    debug: write('debug'),
+  };
+  return { audit: new Audit({ log, repeatMs }), lines };
+}
+
+function call(uid: number): CallContext {
+  return {
+    caller: { sender: ':1.7', uid, gids: [], pid: undefined },
+    member: 'Sign',
+    requestId: 'request',
+    interactive: false,
+    signal: new AbortController().signal,
+    startedAt: performance.now(),
+  };
+}
+
+const sign = (key_id: string) => ({
+  action: 'org.iotedge.keys1.sign',
+  details: { key_id, mechanism: 'ed25519', derivation: '' },
+});
+
+test('writes the first decision at once and repeats as a count', () => {
+  const { audit, lines } = rig();
+  for (let count = 0; count < 5; count++) audit.decided(call(1000), sign('a'), undefined);
+  assert.is(lines.length, 1);
+  const [level, message, fields] = lines[0] ?? [];
+  assert.equal([level, message], ['info', 'decided']);
+  assert.is(fields?.['uid'], 1000);
+  assert.is(fields?.['action'], 'org.iotedge.keys1.sign');
+  assert.is(fields?.['id'], 'a');
+  assert.is(fields?.['verdict'], 'allowed');
+  assert.equal(fields?.['details'], ['mechanism:ed25519']);
+  assert.is(fields?.['requestId'], 'request');
+  audit[Symbol.dispose]();
+  assert.is(lines.length, 2);
+  assert.is(lines[1]?.[2]['repeats'], 4);
+});
+
+test('tells uids, ids and verdicts apart', () => {
+  const { audit, lines } = rig();
+  const denied = new ServiceError('AccessDenied', 'no');
+  audit.decided(call(1000), sign('a'), undefined);
+  audit.decided(call(1001), sign('a'), undefined);
+  audit.decided(call(1000), sign('b'), undefined);
+  audit.decided(call(1000), sign('a'), denied);
+  assert.is(lines.length, 4);
+  audit[Symbol.dispose]();
+});
+
+test('writes a decision again at once when it was not repeated for a while', async () => {
+  const { audit, lines } = rig(20);
+  audit.decided(call(1000), sign('a'), undefined);
+  await new Promise((resolve) => setTimeout(resolve, 60));
+  audit.decided(call(1000), sign('a'), undefined);
+  assert.is(lines.length, 2);
+  assert.is(lines[1]?.[2]['repeats'], undefined);
+  audit[Symbol.dispose]();
+});
+
+test('writes what the caller did wrong as info, what went wrong here as error, a refusal not twice', () => {
+  const { audit, lines } = rig();
+  audit.failed(call(1000), 'org.iotedge.Keys1.Sign', new ServiceError('NotFound', 'no key "a"'));
+  audit.failed(call(1000), 'org.iotedge.Keys1.Sign', new ServiceError('AccessDenied', 'no'));
+  const cause = new Error('EIO');
+  audit.failed(call(1000), 'org.iotedge.Keys1.Sign', new TypeError('broken', { cause }));
+  audit.failed(undefined, 'org.iotedge.Keys1.Nonsense', new ServiceError('UnknownMethod', 'none'));
+  assert.equal(
+    lines.map(([level, , fields]) => [level, fields['code']]),
+    [
+      ['info', 'NotFound'],
+      ['error', 'Failed'],
+      ['info', 'UnknownMethod'],
+    ],
+  );
+  assert.is(lines[1]?.[2]['reason'], 'broken: EIO');
+  audit[Symbol.dispose]();
+});
+
+test('is not flooded by one caller with many ids, and still hears the others', () => {
+  const { audit, lines } = rig();
+  for (let count = 0; count < 10_000; count++)
+    audit.decided(call(1000), sign(`k${count}`), undefined);
+  const flood = lines.length;
+  assert.ok(flood < 300);
+  audit.decided(call(1001), sign('a'), undefined);
+  assert.is(lines.length, flood + 1);
+  audit[Symbol.dispose]();
+  assert.ok(lines.some(([, , fields]) => fields['others'] === true && fields['repeats'] === 9744));
+});
+
+test.run();

@@ -1,0 +1,47 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Cleanup } from '../../../src/service/cleanup.ts';
+
+const test = suite('clean-up');
+
+test('undoes in reverse order, one step after the other', async () => {
+  const done: string[] = [];
+  {
+    await using cleanup = new Cleanup();
+    const resource = { [Symbol.dispose]: () => void done.push('first') };
+    assert.is(cleanup.use(resource), resource);
+    cleanup.use({
+      async [Symbol.asyncDispose]() {
+        await Promise.resolve();
+        done.push('second');
+      },
+    });
+    cleanup.defer(() => void done.push('third'));
+  }
+  assert.equal(done, ['third', 'second', 'first']);
+});
+
+test('runs every step when some fail and throws all failures', async () => {
+  const done: string[] = [];
+  const cleanup = new Cleanup();
+  cleanup.defer(() => void done.push('ran'));
+  cleanup.defer(() => Promise.reject(new Error('a')));
+  cleanup.defer(() => {
+    throw new Error('b');
+  });
+  const error: unknown = await cleanup[Symbol.asyncDispose]().catch((thrown: unknown) => thrown);
+  assert.instance(error, AggregateError);
+  assert.equal(done, ['ran']);
+});
+
+test('runs no step twice and takes none once it has begun', async () => {
+  let runs = 0;
+  const cleanup = new Cleanup();
+  cleanup.defer(() => void runs++);
+  await cleanup[Symbol.asyncDispose]();
+  await cleanup[Symbol.asyncDispose]();
+  assert.is(runs, 1);
+  assert.throws(() => cleanup.defer(() => undefined));
+});
+
+test.run();

@@ -1,0 +1,252 @@
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import {
+  type CommonConfig,
+  ConfigError,
+  commonProperties,
+  loadConfig,
+  type ParseContext,
+  type Problem,
+} from '../../../src/service/config.ts';
+
+const test = suite<{ dir: string }>('configuration');
+
+const schema = {
+  $id: 'https://example.invalid/test.schema.json',
+  type: 'object',
+  properties: {
+    ...commonProperties,
+    agent: {
+      type: 'object',
+      properties: {
+        name: { type: 'string' },
+        type: { type: 'string', enum: ['docker', 'systemd'] },
+      },
+      required: ['name'],
+      additionalProperties: false,
+    },
+    trusted: {
+      anyOf: [{ type: 'string' }, { type: 'array', items: { type: 'string' } }],
+    },
+    certificates: {
+      type: 'object',
+      additionalProperties: {
+        type: 'object',
+        properties: { method: { type: 'string' } },
+        additionalProperties: false,
+      },
+    },
+  },
+  patternProperties: { '^preloaded_key:.+$': { type: 'string' } },
+  additionalProperties: false,
+} as const;
+
+test.before.each(async (context) => {
+  context.dir = await mkdtemp(join(tmpdir(), 'service-config-'));
+});
+test.after.each(async ({ dir }) => {
+  await rm(dir, { recursive: true });
+});
+
+type Loose = CommonConfig & Readonly<Record<string, unknown>>;
+
+function load(
+  dir: string,
+  parse: (value: unknown, context: ParseContext) => unknown = (value) => value,
+): Promise<Loose> {
+  return loadConfig({ dir, service: 'keys', schema, parse: parse as () => Loose });
+}
+
+async function problems(dir: string, text: string): Promise<readonly Problem[]> {
+  await writeFile(join(dir, 'keys.yaml'), text);
+  const error: unknown = await load(dir).then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  assert.instance(error, ConfigError);
+  return error instanceof ConfigError ? error.problems : [];
+}
+
+function brief({ line, column, path, suggestion }: Problem): unknown[] {
+  return [line, column, path, suggestion];
+}
+
+test('takes a missing file, an empty one and one of comments as empty, with all defaults', async ({
+  dir,
+}) => {
+  const expected = {
+    log_level: 'info',
+    idle_exit_s: 60,
+    authorization: { backend: 'polkit', cache_s: 10, acl: [] },
+    grants: [],
+  };
+  assert.equal(await load(dir), expected);
+  for (const text of ['', '\n', '# nothing\n', '---\n# nothing\n']) {
+    await writeFile(join(dir, 'keys.yaml'), text);
+    assert.equal(await load(dir), expected);
+  }
+});
+
+test('freezes the result through and through', async ({ dir }) => {
+  const config = await load(dir);
+  assert.ok(Object.isFrozen(config));
+  assert.ok(Object.isFrozen(config.authorization.acl));
+});
+
+test('merges maps of drop-ins in the order of their names and replaces everything else', async ({
+  dir,
+}) => {
+  await writeFile(
+    join(dir, 'keys.yaml'),
+    "agent: {name: a, type: docker}\ntrusted: [x, y]\n'preloaded_key:k': a\n",
+  );
+  await mkdir(join(dir, 'keys.d'));
+  await writeFile(join(dir, 'keys.d/20.yaml'), 'agent: {name: last}\n');
+  await writeFile(join(dir, 'keys.d/10.yaml'), 'agent: {name: first}\ntrusted: [z]\n');
+  await writeFile(join(dir, 'keys.d/30.yaml.bak'), 'nonsense: 1\n');
+  const config = await load(dir);
+  assert.equal(config['agent'], { name: 'last', type: 'docker' });
+  assert.equal(config['trusted'], ['z']);
+  assert.is(config['preloaded_key:k'], 'a');
+});
+
+test('names the place and the nearest key of every unknown key, all at once', async ({ dir }) => {
+  const found = await problems(
+    dir,
+    "log_level: info\n'preloded_key:x': a\nagent:\n  nme: a\n  name: b\n  type: dcker\nidle_exits: 1\n",
+  );
+  assert.equal(found.map(brief), [
+    [2, 1, 'preloded_key:x', 'preloaded_key:x'],
+    [4, 3, 'agent.nme', 'name'],
+    [6, 9, 'agent.type', 'docker'],
+    [7, 1, 'idle_exits', 'idle_exit_s'],
+  ]);
+  assert.ok(found.every(({ file }) => file === join(dir, 'keys.yaml')));
+});
+
+test('suggests nothing when nothing is near', async ({ dir }) => {
+  const [problem] = await problems(dir, 'zzzzzzzz: 1\n');
+  assert.is(problem?.suggestion, undefined);
+});
+
+test('finds keys in maps whose keys are free', async ({ dir }) => {
+  const found = await problems(dir, "certificates:\n  'a*':\n    metod: est\n");
+  assert.equal(found.map(brief), [[3, 5, 'certificates.a*.metod', 'method']]);
+});
+
+test('reports a value of the wrong type, a missing key and an empty value once each', async ({
+  dir,
+}) => {
+  const found = await problems(dir, 'trusted: 5\nagent: {}\ncertificates:\n');
+  assert.equal(found.map(brief), [
+    [1, 10, 'trusted', undefined],
+    [2, 1, 'agent', undefined],
+    [3, 1, 'certificates', undefined],
+  ]);
+});
+
+test('needs a user or a group in a rule', async ({ dir }) => {
+  const found = await problems(dir, 'authorization: {acl: [{actions: ["*"]}]}\n');
+  assert.equal(found.map(brief), [[1, 23, 'authorization.acl[0]', undefined]]);
+});
+
+test('names the drop-in that a wrong value came from', async ({ dir }) => {
+  await mkdir(join(dir, 'keys.d'));
+  await writeFile(join(dir, 'keys.d/a.yaml'), '\nlog_level: loud\n');
+  const [problem] = await problems(dir, 'log_level: info\n');
+  assert.is(problem?.file, join(dir, 'keys.d/a.yaml'));
+  assert.equal(problem && brief(problem), [2, 12, 'log_level', undefined]);
+});
+
+test('refuses what makes a file mean something else than it seems to', async ({ dir }) => {
+  const lines: readonly (readonly [string, number, number])[] = [
+    ['log_level: info\nlog_level: warn\n', 2, 1],
+    ['agent: &a {name: x}\ncertificates: {b: {<<: *a}}\n', 2, 20],
+    ['log_level: info\n---\nlog_level: warn\n', 1, 1],
+    ['agent: {name: x\n', 2, 1],
+    ['- a\n', 1, 1],
+    ['? [a]\n: b\n', 1, 3],
+    ['trusted: !!binary aGk=\n', 1, 10],
+    ['trusted: *nowhere\n', 1, 10],
+  ];
+  for (const [text, line, column] of lines) {
+    const found = await problems(dir, text);
+    assert.ok(
+      found.some((problem) => problem.line === line && problem.column === column),
+      `${text}: ${JSON.stringify(found)}`,
+    );
+  }
+});
+
+test('accepts aliases but not a bomb of them', async ({ dir }) => {
+  await writeFile(join(dir, 'keys.yaml'), 'agent: {name: &n x}\ntrusted: *n\n');
+  assert.is((await load(dir))['trusted'], 'x');
+  const levels = Array.from(
+    { length: 20 },
+    (_, level) => `l${level + 1}: &l${level + 1} [*l${level}, *l${level}, *l${level}]`,
+  );
+  const found = await problems(dir, `l0: &l0 [x]\n${levels.join('\n')}\n`);
+  assert.is(found.length, 1);
+});
+
+test('never echoes a value', async ({ dir }) => {
+  const found = await problems(
+    dir,
+    "'preloaded_key:a': [s3cret]\nagent: s3cret\nlog_level: s3cret\n",
+  );
+  assert.is(found.length, 3);
+  assert.not.match(JSON.stringify(found), 's3cret');
+});
+
+test('takes __proto__ as a key like any other', async ({ dir }) => {
+  const found = await problems(dir, '__proto__: {name: x}\n');
+  assert.equal(found.map(brief), [[1, 1, '__proto__', undefined]]);
+});
+
+test('reports a file that is a directory, not UTF-8 or too deep', async ({ dir }) => {
+  await mkdir(join(dir, 'keys.d/x.yaml'), { recursive: true });
+  await writeFile(join(dir, 'keys.d/y.yaml'), Buffer.from([0xff, 0xfe, 0x00]));
+  const found = await problems(dir, `trusted: ${'['.repeat(1000)}\n`);
+  assert.is(found.length, 3);
+});
+
+test('places what parse reports and what it throws', async ({ dir }) => {
+  await writeFile(join(dir, 'keys.yaml'), 'agent:\n  name: x\n');
+  const error: unknown = await load(dir, (_, context) => {
+    context.report(['agent', 'name'], 'is taken');
+    context.report(['agent', 'type'], 'is needed');
+    throw new Error('no luck');
+  }).catch((thrown: unknown) => thrown);
+  assert.instance(error, ConfigError);
+  assert.equal(
+    error instanceof ConfigError && error.problems.map(({ line, column }) => [line, column]),
+    [
+      [1, 1],
+      [1, 1],
+      [2, 9],
+    ],
+  );
+});
+
+test('tells which file a setting came from and who can read it', async ({ dir }) => {
+  await writeFile(join(dir, 'keys.yaml'), 'trusted: a\nlog_level: info\n');
+  await mkdir(join(dir, 'keys.d'));
+  const dropIn = join(dir, 'keys.d/a.yaml');
+  await writeFile(dropIn, 'trusted: b\n');
+  await chmod(dropIn, 0o640);
+  let seen: ParseContext | undefined;
+  await load(dir, (value, context) => {
+    seen = context;
+    return value;
+  });
+  assert.is(seen?.sources.length, 2);
+  assert.is(seen?.sourceOf(['trusted'])?.path, dropIn);
+  assert.is(seen?.sourceOf(['trusted'])?.mode, 0o640);
+  assert.is(seen?.sourceOf(['log_level'])?.path, join(dir, 'keys.yaml'));
+  assert.is(seen?.sourceOf(['agent']), undefined);
+});
+
+test.run();
