@@ -6,3 +6,5 @@ export const owner = 'Microsoft.Azure.Devices.Edge.Agent';
 export const imageLabel = 'net.azure-devices.edge.original-image';
 /** SHA-256 of the create request that a container was made from. */
 export const digestLabel = 'org.iotedge.config-digest';
+/** How the labels begin that IoT Edge tools keep data of their own in, environments among them. */
+export const ownLabels = 'net.azure-devices.edge.';

@@ -1,0 +1,42 @@
+import { ownLabels } from '../labels.ts';
+
+/** A module as others may see it. */
+export interface ModuleSummary {
+  readonly name: string;
+  readonly type: string;
+  readonly image: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly status: ModuleStatus;
+}
+
+/** How a module is, in the words of the API. */
+export interface ModuleStatus {
+  readonly runtimeStatus: 'unknown' | 'running' | 'stopped' | 'failed' | 'dead';
+  readonly startTime: Date | undefined;
+  readonly exit: { readonly code: number; readonly time: Date | undefined } | undefined;
+}
+
+/** The answer to `GET /modules`: nobody's environment, and no label that a tool keeps its own data in. */
+export function moduleList(modules: readonly ModuleSummary[]): object {
+  return { modules: modules.map(details) };
+}
+
+function details({ name, type, image, labels, status }: ModuleSummary): object {
+  const shown = Object.entries(labels).filter(([label]) => !label.startsWith(ownLabels));
+  const createOptions = { Labels: Object.fromEntries(shown) };
+  return {
+    id: 'id',
+    name,
+    type,
+    config: { settings: { image, createOptions }, env: [] },
+    status: {
+      ...(status.startTime !== undefined && { startTime: status.startTime.toISOString() }),
+      ...(status.exit !== undefined && { exitStatus: exitStatus(status.exit) }),
+      runtimeStatus: { status: status.runtimeStatus },
+    },
+  };
+}
+
+function exitStatus({ code, time }: NonNullable<ModuleStatus['exit']>): object {
+  return { exitTime: (time ?? new Date(0)).toISOString(), statusCode: String(code) };
+}

@@ -1,0 +1,208 @@
+/**
+ * The workload API: what a module may ask. It is served on a socket that only this module sees, so whoever
+ * connects is the module, and a path that names another one is refused.
+ */
+import { ServiceError } from '../../errors.ts';
+import {
+  type ModuleId,
+  type ModuleName,
+  moduleIdOf,
+  moduleNameOf,
+  parseModuleId,
+} from '../../ids.ts';
+import { base64Bytes, joinSecret, jsonOfPem } from '../secret.ts';
+import { HttpProblem } from './body.ts';
+import type { ApiReply, ApiRequest, Route } from './http.ts';
+import { type ModuleSummary, moduleList } from './module-list.ts';
+
+/** What a request is made on behalf of. */
+export interface WorkloadCall {
+  readonly requestId: string;
+  readonly signal: AbortSignal;
+}
+
+/** The part of a module's identity that the API depends on. */
+export interface WorkloadIdentity {
+  readonly moduleId: ModuleId;
+  readonly generationId: string;
+}
+
+/** A certificate that a module asks for. */
+export interface CertificateRequest {
+  readonly purpose: 'server' | 'identity';
+  readonly commonName: string;
+  /** The end of validity that the module wishes, at most. */
+  readonly notAfter: Date | undefined;
+}
+
+/** A certificate with the key that was made for it. The key is in no other place. */
+export interface IssuedCertificate {
+  readonly chainPem: string;
+  readonly notAfter: Date;
+  /** PKCS#8 as PEM; whoever takes it wipes it. */
+  readonly privateKeyPem: Buffer;
+}
+
+/** Where the answers come from. */
+export interface WorkloadBackend {
+  identity(module: ModuleId, call: WorkloadCall): Promise<WorkloadIdentity>;
+  modules(): readonly ModuleSummary[];
+  trustBundle(call: WorkloadCall): Promise<string>;
+  manifestTrustBundle(call: WorkloadCall): Promise<string>;
+  /** HMAC-SHA256 by the module's primary key. */
+  sign(module: ModuleId, data: Buffer, call: WorkloadCall): Promise<Buffer>;
+  encrypt(plaintext: Buffer, aad: Buffer, call: WorkloadCall): Promise<Buffer>;
+  decrypt(ciphertext: Buffer, aad: Buffer, call: WorkloadCall): Promise<Buffer>;
+  /** AccessDenied when the module may not have that name. */
+  certificate(
+    module: ModuleName,
+    request: CertificateRequest,
+    call: WorkloadCall,
+  ): Promise<IssuedCertificate>;
+}
+
+/** The routes of one module's socket. */
+export function workloadRoutes(module: ModuleName, backend: WorkloadBackend): readonly Route[] {
+  const own = moduleIdOf(module);
+  return [
+    {
+      method: 'GET',
+      path: '/modules',
+      answer: () => ({ status: 200, json: moduleList(backend.modules()) }),
+    },
+    bundleRoute('/trust-bundle', (call) => backend.trustBundle(call)),
+    bundleRoute('/manifest-trust-bundle', (call) => backend.manifestTrustBundle(call)),
+    generationRoute('sign', own, backend, async (request) => {
+      const { algo, data } = texts(request.body, ['algo', 'data']);
+      if (algo.toUpperCase() !== 'HMACSHA256') {
+        throw new ServiceError('InvalidArgs', 'algo is not "HMACSHA256"');
+      }
+      const digest = await backend.sign(own, base64(data, 'data'), request);
+      return { status: 200, json: { digest: digest.toString('base64') } };
+    }),
+    generationRoute('encrypt', own, backend, async (request, identity) => {
+      const body = texts(request.body, ['plaintext', 'initializationVector']);
+      const plaintext = base64(body.plaintext, 'plaintext');
+      const output = await backend.encrypt(plaintext, aadOf(identity, body), request);
+      plaintext.fill(0);
+      return { status: 200, json: { ciphertext: output.toString('base64') } };
+    }),
+    generationRoute('decrypt', own, backend, async (request, identity) => {
+      const body = texts(request.body, ['ciphertext', 'initializationVector']);
+      const ciphertext = base64(body.ciphertext, 'ciphertext');
+      const output = await backend.decrypt(ciphertext, aadOf(identity, body), request);
+      const plaintext = base64Bytes(output);
+      output.fill(0);
+      return { status: 200, secretJson: joinSecret(['{"plaintext":"', plaintext, '"}']) };
+    }),
+    generationRoute('certificate/server', own, backend, async (request) => {
+      const { commonName } = texts(request.body, ['commonName']);
+      const wish = { purpose: 'server', commonName, notAfter: expiration(request.body) } as const;
+      return certificateReply(await backend.certificate(module, wish, request));
+    }),
+    {
+      method: 'POST',
+      path: '/modules/:module/certificate/identity',
+      answer: async (request) => {
+        requireOwn(request.params['module'], own);
+        const wish = {
+          purpose: 'identity',
+          commonName: own,
+          notAfter: expiration(request.body),
+        } as const;
+        return certificateReply(await backend.certificate(module, wish, request));
+      },
+    },
+  ];
+}
+
+function bundleRoute(path: string, read: (call: WorkloadCall) => Promise<string>): Route {
+  return {
+    method: 'GET',
+    path,
+    answer: async (request) => ({ status: 200, json: { certificate: await read(request) } }),
+  };
+}
+
+/** A route below `/modules/{module}/genid/{generation}`, for the module as it is registered now. */
+function generationRoute(
+  path: string,
+  own: ModuleId,
+  backend: WorkloadBackend,
+  answer: (request: ApiRequest, identity: WorkloadIdentity) => Promise<ApiReply>,
+): Route {
+  return {
+    method: 'POST',
+    path: `/modules/:module/genid/:generation/${path}`,
+    answer: async (request) => {
+      requireOwn(request.params['module'], own);
+      const identity = await backend.identity(own, request);
+      if (request.params['generation'] !== identity.generationId) {
+        throw new ServiceError('AccessDenied', `module "${own}" is of another generation`);
+      }
+      return answer(request, identity);
+    },
+  };
+}
+
+/** The module's name and its cloud id are the same module. */
+function requireOwn(named: string | undefined, own: ModuleId): void {
+  if (moduleIdOf(moduleNameOf(parseModuleId(named ?? ''))) !== own) {
+    throw new ServiceError('AccessDenied', `this socket is for module "${own}" alone`);
+  }
+}
+
+function certificateReply({ chainPem, notAfter, privateKeyPem }: IssuedCertificate): ApiReply {
+  const rest = JSON.stringify({ certificate: chainPem, expiration: notAfter.toISOString() });
+  const key = jsonOfPem(privateKeyPem);
+  return {
+    status: 201,
+    secretJson: joinSecret(['{"privateKey":{"type":"key","bytes":"', key, `"},${rest.slice(1)}`]),
+  };
+}
+
+function texts<const K extends string>(body: unknown, keys: readonly K[]): Record<K, string> {
+  const found = keys.map((key) => [key, memberOf(body, key)] as const);
+  for (const [key, value] of found) {
+    if (typeof value !== 'string') throw new HttpProblem(422, `the body has no text "${key}"`);
+  }
+  return Object.fromEntries(found) as Record<K, string>; // checked one by one above
+}
+
+function memberOf(body: unknown, key: string): unknown {
+  if (typeof body !== 'object' || body === null || !Object.hasOwn(body, key)) return undefined;
+  return new Map<string, unknown>(Object.entries(body)).get(key);
+}
+
+function expiration(body: unknown): Date | undefined {
+  const text = memberOf(body, 'expiration');
+  if (text === undefined || text === null || text === '') return undefined;
+  const time = new Date(typeof text === 'string' ? text : Number.NaN);
+  if (Number.isNaN(time.getTime())) {
+    throw new ServiceError('InvalidArgs', 'expiration is not a time');
+  }
+  return time;
+}
+
+function base64(text: string, name: string): Buffer {
+  const bytes = Buffer.from(text, 'base64');
+  const canonical = /^[A-Za-z0-9+/]*={0,2}$/.test(text) && text.length % 4 === 0;
+  if (!canonical) throw new ServiceError('InvalidArgs', `${name} is not base64`);
+  return bytes;
+}
+
+/** What binds a ciphertext to its module, each part with its length so that no two read alike. */
+function aadOf(
+  identity: WorkloadIdentity,
+  body: { readonly initializationVector: string },
+): Buffer {
+  const vector = base64(body.initializationVector, 'initializationVector');
+  const parts = [Buffer.from(identity.moduleId), Buffer.from(identity.generationId), vector];
+  return Buffer.concat(parts.flatMap((part) => [lengthOf(part), part]));
+}
+
+function lengthOf(part: Buffer): Buffer {
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(part.length);
+  return length;
+}
