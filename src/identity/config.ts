@@ -145,7 +145,7 @@ export function parseIdentityConfig(value: unknown, context: ParseContext): Iden
 
 function parseDps(
   provisioning: IdentityYaml['provisioning'],
-  { report }: ParseContext,
+  context: ParseContext,
 ): DpsSettings | undefined {
   if (provisioning === undefined) return undefined;
   const { scope_id: scopeId, registration_id: registrationId, attestation } = provisioning;
@@ -153,7 +153,10 @@ function parseDps(
     try {
       return parseReference(attestation[name], scheme);
     } catch (error) {
-      report(['provisioning', 'attestation', name], error instanceof Error ? error.message : '');
+      context.report(
+        ['provisioning', 'attestation', name],
+        error instanceof Error ? error.message : '',
+      );
       return '';
     }
   };
