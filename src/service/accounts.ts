@@ -1,0 +1,67 @@
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { promisify } from 'node:util';
+
+/** Tells the number of a user or a group by its name; undefined when there is none. */
+export interface Accounts {
+  uid(name: string): Promise<number | undefined>;
+  gid(name: string): Promise<number | undefined>;
+}
+
+/** The accounts in this machine's files, and what else `getent` knows. A number stands for itself. */
+export class SystemAccounts implements Accounts {
+  readonly #files = new Map<string, Promise<string>>();
+  readonly #asksGetent: boolean;
+
+  /** Without getent nothing is started; names of a directory service are then unknown. */
+  constructor(options: { readonly getent: boolean }) {
+    this.#asksGetent = options.getent;
+  }
+
+  uid(name: string): Promise<number | undefined> {
+    return this.#find('passwd', name);
+  }
+
+  gid(name: string): Promise<number | undefined> {
+    return this.#find('group', name);
+  }
+
+  async #find(database: 'passwd' | 'group', name: string): Promise<number | undefined> {
+    if (/^[0-9]{1,10}$/.test(name)) return Number(name);
+    if (!/^[A-Za-z_][A-Za-z0-9_.@\\-]{0,255}\$?$/.test(name)) return undefined;
+    const local = numberOf(await this.#file(database), name);
+    if (local !== undefined || !this.#asksGetent) return local;
+    return numberOf(await getent(database, name), name);
+  }
+
+  #file(database: string): Promise<string> {
+    let text = this.#files.get(database);
+    if (text === undefined) {
+      // A machine without the file has no local accounts.
+      text = readFile(`/etc/${database}`, 'utf8').catch(() => '');
+      this.#files.set(database, text);
+    }
+    return text;
+  }
+}
+
+/** The third field, in `passwd` the uid and in `group` the gid. */
+function numberOf(text: string, name: string): number | undefined {
+  for (const line of text.split('\n')) {
+    const [first, , number] = line.split(':');
+    if (first === name && number !== undefined && /^[0-9]+$/.test(number)) return Number(number);
+  }
+  return undefined;
+}
+
+async function getent(database: string, name: string): Promise<string> {
+  try {
+    const { stdout } = await promisify(execFile)('getent', ['--', database, name], {
+      timeout: 5000,
+    });
+    return stdout;
+  } catch {
+    // Not installed, or it knows no such name.
+    return '';
+  }
+}

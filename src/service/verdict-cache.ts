@@ -1,0 +1,88 @@
+/** For how long verdicts may be used again, counted from the question. */
+export interface VerdictLifetimes {
+  readonly yesMs: number;
+  readonly noMs: number;
+}
+
+interface Verdict {
+  readonly sender: string;
+  readonly allowed: boolean;
+  readonly until: number;
+}
+
+const MAX_VERDICTS = 4096;
+
+/** Verdicts by question, for as long as the caller stays and nothing changed that they were based on. */
+export class VerdictCache {
+  readonly #lifetimes: VerdictLifetimes;
+  readonly #verdicts = new Map<string, Verdict>();
+  readonly #keysBySender = new Map<string, Set<string>>();
+  #generation = 0;
+
+  constructor(lifetimes: VerdictLifetimes) {
+    this.#lifetimes = lifetimes;
+  }
+
+  /** How many times everything was dropped: an answer to a question of an earlier generation is not kept. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** The verdict, when there is one that may still be used. */
+  get(key: string, now: number): boolean | undefined {
+    const verdict = this.#verdicts.get(key);
+    if (verdict === undefined) return undefined;
+    if (now < verdict.until) return verdict.allowed;
+    this.#remove(key, verdict);
+    return undefined;
+  }
+
+  /** Keeps the answer to a question that was asked then, in that generation. */
+  keep(
+    key: string,
+    sender: string,
+    answer: { readonly allowed: boolean; readonly askedAt: number; readonly generation: number },
+  ): void {
+    const { allowed, askedAt, generation } = answer;
+    const lifetime = allowed ? this.#lifetimes.yesMs : this.#lifetimes.noMs;
+    if (lifetime <= 0 || generation !== this.#generation) return;
+    const before = this.#verdicts.get(key);
+    if (before !== undefined) this.#remove(key, before);
+    if (this.#verdicts.size >= MAX_VERDICTS) this.#removeOldest();
+    this.#verdicts.set(key, { sender, allowed, until: askedAt + lifetime });
+    const keys = this.#keysBySender.get(sender);
+    if (keys === undefined) this.#keysBySender.set(sender, new Set([key]));
+    else keys.add(key);
+  }
+
+  /** Forgets a caller that left the bus. */
+  dropSender(sender: string): void {
+    for (const key of this.#keysBySender.get(sender) ?? []) this.#verdicts.delete(key);
+    this.#keysBySender.delete(sender);
+  }
+
+  /** Forgets everything, answers under way included. */
+  dropAll(): void {
+    this.#generation++;
+    this.#verdicts.clear();
+    this.#keysBySender.clear();
+  }
+
+  get size(): number {
+    return this.#verdicts.size;
+  }
+
+  #removeOldest(): void {
+    for (const [key, verdict] of this.#verdicts) {
+      this.#remove(key, verdict);
+      return;
+    }
+  }
+
+  #remove(key: string, { sender }: Verdict): void {
+    this.#verdicts.delete(key);
+    const keys = this.#keysBySender.get(sender);
+    keys?.delete(key);
+    if (keys?.size === 0) this.#keysBySender.delete(sender);
+  }
+}
