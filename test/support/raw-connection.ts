@@ -12,6 +12,7 @@ export interface RawMessage {
   readonly path?: string;
   readonly interface?: string;
   readonly member?: string;
+  readonly replySerial?: number;
   readonly signature?: string;
   readonly body?: Buffer;
 }
@@ -92,13 +93,16 @@ export class RawConnection implements Disposable {
 
 function encode(message: RawMessage, serial: number): Buffer {
   const body = message.body ?? Buffer.alloc(0);
-  const fields = Buffer.concat([
+  const fields = [
     textField(1, 'o', message.path),
     textField(2, 's', message.interface),
     textField(3, 's', message.member),
+    serialField(message.replySerial),
     textField(6, 's', message.destination),
     signatureField(message.signature),
-  ]);
+  ].reduce((before, field) =>
+    field.length === 0 ? before : Buffer.concat([padded(before), field]),
+  );
   const header = Buffer.alloc(16);
   header.write('l', 0, 'latin1');
   header.writeUInt8(message.type, 1);
@@ -106,15 +110,8 @@ function encode(message: RawMessage, serial: number): Buffer {
   header.writeUInt8(1, 3);
   header.writeUInt32LE(body.length, 4);
   header.writeUInt32LE(serial, 8);
-  header.writeUInt32LE(unpaddedLength(message, fields), 12);
-  return Buffer.concat([header, fields, body]);
-}
-
-/** The signature field comes last and its padding does not count. */
-function unpaddedLength({ signature }: RawMessage, fields: Buffer): number {
-  if (signature === undefined) return fields.length;
-  const used = 4 + 1 + signature.length + 1;
-  return fields.length - ((8 - (used % 8)) % 8);
+  header.writeUInt32LE(fields.length, 12);
+  return Buffer.concat([header, padded(fields), body]);
 }
 
 function textField(code: number, type: string, value: string | undefined): Buffer {
@@ -122,12 +119,19 @@ function textField(code: number, type: string, value: string | undefined): Buffe
   const text = Buffer.from(`${value}\0`);
   const length = Buffer.alloc(4);
   length.writeUInt32LE(text.length - 1);
-  return padded(Buffer.concat([Buffer.from([code, 1, type.charCodeAt(0), 0]), length, text]));
+  return Buffer.concat([Buffer.from([code, 1, type.charCodeAt(0), 0]), length, text]);
+}
+
+function serialField(serial: number | undefined): Buffer {
+  if (serial === undefined) return Buffer.alloc(0);
+  const field = Buffer.from('\x05\x01u\0\0\0\0\0');
+  field.writeUInt32LE(serial, 4);
+  return field;
 }
 
 function signatureField(signature: string | undefined): Buffer {
   if (signature === undefined) return Buffer.alloc(0);
-  return padded(Buffer.from(`\x08\x01g\0${String.fromCharCode(signature.length)}${signature}\0`));
+  return Buffer.from(`\x08\x01g\0${String.fromCharCode(signature.length)}${signature}\0`);
 }
 
 function padded(bytes: Buffer): Buffer {

@@ -1,0 +1,131 @@
+// Builds the addons and the OpenSSL module with the node-gyp that npm brings, against the headers of the running Node.
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { cp, copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { existsSync, realpathSync } from 'node:fs';
+import { basename, delimiter, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const here = dirname(fileURLToPath(import.meta.url));
+
+const projects = [
+  {
+    name: 'provider',
+    products: {
+      'iotedge_keys_provider.node': 'iotedge_keys_provider.node',
+      'iotedge-keys.so': join('ossl-modules', 'iotedge-keys.so'),
+    },
+  },
+  { name: 'linux', products: { 'iotedge_linux.node': 'iotedge_linux.node' } },
+];
+
+/**
+ * Builds what is not up to date and puts it below `outDir`: `iotedge_keys_provider.node`, `iotedge_linux.node` and
+ * `ossl-modules/iotedge-keys.so`. `asan` instruments the provider with AddressSanitizer, `deadlineMs` is how long its
+ * call of the Keys service may take; both are for tests. Rejects with the end of the compiler's output.
+ */
+export async function buildNative({ outDir, asan = false, deadlineMs = 30_000, only } = {}) {
+  const variables = { asan: asan ? 1 : 0, deadline_ms: deadlineMs };
+  for (const project of projects.filter(({ name }) => only === undefined || name === only)) {
+    await buildProject(project, { outDir, variables });
+  }
+}
+
+async function buildProject({ name, products }, { outDir, variables }) {
+  const source = join(here, name);
+  const work = join(dirname(outDir), `.${basename(outDir)}-native`, name);
+  const stamp = join(work, 'stamp');
+  const wanted = await fingerprint(source, variables);
+  const targets = Object.values(products).map((path) => join(outDir, path));
+  if (targets.every((path) => existsSync(path)) && (await contents(stamp)) === wanted) return;
+  await rm(work, { recursive: true, force: true });
+  await mkdir(dirname(work), { recursive: true });
+  await cp(source, work, { recursive: true });
+  await compile(work, variables);
+  for (const [product, path] of Object.entries(products)) {
+    await place(join(work, 'build', 'Release', product), join(outDir, path));
+  }
+  await writeFile(stamp, wanted);
+}
+
+/** Running processes keep the file that they have mapped. */
+async function place(from, to) {
+  const next = `${to}.${process.pid}.new`;
+  await mkdir(dirname(to), { recursive: true });
+  await copyFile(from, next);
+  await rename(next, to);
+}
+
+async function fingerprint(source, variables) {
+  const hash = createHash('sha256').update(JSON.stringify([variables, process.arch, nodeDirectory()]));
+  for (const file of (await readdir(source)).toSorted()) {
+    hash.update(`\0${file}\0`).update(await readFile(join(source, file)));
+  }
+  hash.update(await readFile(fileURLToPath(import.meta.url)));
+  return hash.digest('hex');
+}
+
+function contents(path) {
+  return readFile(path, 'utf8').catch(() => undefined);
+}
+
+async function compile(work, variables) {
+  const nodedir = nodeDirectory();
+  const definitions = Object.entries(variables).map(([name, value]) => `-D${name}=${value}`);
+  const options = ['rebuild', '--release', `--directory=${work}`, '--loglevel=error'];
+  if (nodedir !== undefined) options.push(`--nodedir=${nodedir}`);
+  await run(process.execPath, [nodeGyp(), ...options, '--', ...definitions]);
+}
+
+/** The prefix with the headers of the running Node; undefined lets node-gyp download them. */
+function nodeDirectory() {
+  const own = dirname(dirname(realpathSync(process.execPath)));
+  return [own, '/usr'].find((prefix) => hasHeaders(prefix));
+}
+
+function hasHeaders(prefix) {
+  const include = join(prefix, 'include', 'node');
+  return existsSync(join(include, 'node_api.h')) && existsSync(join(include, 'common.gypi'));
+}
+
+function nodeGyp() {
+  const found = npmDirectories()
+    .flatMap((npm) => [join(npm, 'node_modules', 'node-gyp'), join(npm, '..', 'node-gyp')])
+    .map((directory) => join(directory, 'bin', 'node-gyp.js'))
+    .find((file) => existsSync(file));
+  if (found === undefined) throw new Error('node-gyp was found neither in npm nor beside it');
+  return found;
+}
+
+/** Where npm may be installed: the one that runs us, the one of this Node, those on PATH, Debian's. */
+function npmDirectories() {
+  const running = process.env.npm_execpath;
+  const programs = (process.env.PATH ?? '').split(delimiter).map((directory) => join(directory, 'npm'));
+  return [
+    ...(running === undefined ? [] : [dirname(dirname(running))]),
+    join(dirname(dirname(realpathSync(process.execPath))), 'lib', 'node_modules', 'npm'),
+    ...programs.filter((file) => existsSync(file)).map((file) => dirname(dirname(realpathSync(file)))),
+    '/usr/share/nodejs/npm',
+  ];
+}
+
+function run(command, args) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    const collect = (chunk) => {
+      output = (output + chunk).slice(-20_000);
+    };
+    child.stdout.on('data', collect);
+    child.stderr.on('data', collect);
+    child.once('error', reject);
+    child.once('close', (code) => {
+      if (code === 0) resolve();
+      else reject(new Error(`building the native code failed with ${code}:\n${output}`));
+    });
+  });
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await buildNative({ outDir: process.argv[2] ?? join(here, '..', '..', 'dist', 'bin') });
+}

@@ -1,0 +1,181 @@
+/* What Node cannot do: datagrams to unix sockets, with a sealed memfd where one is too large, and SO_PEERCRED. */
+#define NAPI_VERSION 8
+#include <errno.h>
+#include <fcntl.h>
+#include <node_api.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define SEND_BUFFER_SIZE (8 << 20)
+#define ALL_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+
+static napi_value throw_error(napi_env env, int error, const char *what)
+{
+  char code[16], message[160], reason[96];
+
+  snprintf(code, sizeof code, "E%d", error);
+  snprintf(message, sizeof message, "%s: %s", what, strerror_r(error, reason, sizeof reason));
+  napi_throw_error(env, code, message);
+  return NULL;
+}
+
+/* A path, or an abstract name that begins with `@`. */
+static bool to_address(const char *text, size_t length, struct sockaddr_un *address, socklen_t *size)
+{
+  if ((text[0] != '/' && text[0] != '@') || length < 2 || length >= sizeof address->sun_path) return false;
+  memset(address, 0, sizeof *address);
+  address->sun_family = AF_UNIX;
+  memcpy(address->sun_path, text, length);
+  *size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
+  if (text[0] == '@')
+    address->sun_path[0] = '\0'; /* an abstract name ends with its length */
+  else
+    *size += 1;
+  return true;
+}
+
+static int write_all(int fd, const uint8_t *data, size_t length)
+{
+  while (length > 0) {
+    ssize_t written = write(fd, data, length);
+
+    if (written < 0 && errno != EINTR) return -errno;
+    if (written > 0) {
+      data += written;
+      length -= (size_t)written;
+    }
+  }
+  return 0;
+}
+
+/* The descriptor of a file in memory that nobody can change any more, or a negative errno. */
+static int sealed_copy(const uint8_t *data, size_t length)
+{
+  int fd = memfd_create("journal-record", MFD_CLOEXEC | MFD_ALLOW_SEALING), r;
+
+  if (fd < 0) return -errno;
+  r = write_all(fd, data, length);
+  if (r == 0 && fcntl(fd, F_ADD_SEALS, ALL_SEALS) < 0) r = -errno;
+  if (r == 0) return fd;
+  close(fd);
+  return r;
+}
+
+static int send_descriptor(int sock, struct sockaddr_un *address, socklen_t size, int fd)
+{
+  union {
+    struct cmsghdr header;
+    char bytes[CMSG_SPACE(sizeof fd)];
+  } control;
+  struct msghdr message = {
+    .msg_name = address,
+    .msg_namelen = size,
+    .msg_control = &control,
+    .msg_controllen = sizeof control,
+  };
+  struct cmsghdr *header;
+
+  memset(&control, 0, sizeof control);
+  header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof fd);
+  memcpy(CMSG_DATA(header), &fd, sizeof fd);
+  return sendmsg(sock, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
+static int send_as_descriptor(int sock, struct sockaddr_un *address, socklen_t size, const uint8_t *data, size_t length)
+{
+  int fd = sealed_copy(data, length), r;
+
+  if (fd < 0) return fd;
+  r = send_descriptor(sock, address, size, fd);
+  close(fd);
+  return r;
+}
+
+/* Never blocks: a receiver that does not keep up is a failure. */
+static int send_datagram(struct sockaddr_un *address, socklen_t size, const uint8_t *data, size_t length, bool large)
+{
+  int sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), buffer = SEND_BUFFER_SIZE, r = 0;
+
+  if (sock < 0) return -errno;
+  /* as far as the system allows; a larger datagram goes as a descriptor */
+  (void)setsockopt(sock, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
+  if (sendto(sock, data, length, MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)address, size) < 0) r = -errno;
+  if (large && (r == -EMSGSIZE || r == -ENOBUFS)) r = send_as_descriptor(sock, address, size, data, length);
+  close(sock);
+  return r;
+}
+
+/* send(address: string, data: Uint8Array, large: boolean): boolean */
+static napi_value send_to(napi_env env, napi_callback_info info)
+{
+  napi_value arguments[3], result;
+  size_t count = 3, text_length, length;
+  char text[sizeof((struct sockaddr_un *)NULL)->sun_path + 1];
+  struct sockaddr_un address;
+  socklen_t size;
+  napi_typedarray_type type;
+  void *data;
+  bool large;
+
+  if (napi_get_cb_info(env, info, &count, arguments, NULL, NULL) != napi_ok || count != 3
+      || napi_get_value_string_utf8(env, arguments[0], text, sizeof text, &text_length) != napi_ok
+      || napi_get_typedarray_info(env, arguments[1], &type, &length, &data, NULL, NULL) != napi_ok
+      || type != napi_uint8_array || napi_get_value_bool(env, arguments[2], &large) != napi_ok)
+    return throw_error(env, EINVAL, "send");
+  if (!to_address(text, text_length, &address, &size)) return throw_error(env, EINVAL, "address of a socket");
+  if (napi_get_boolean(env, send_datagram(&address, size, data, length, large) == 0, &result) != napi_ok) return NULL;
+  return result;
+}
+
+static bool set_number(napi_env env, napi_value object, const char *name, int64_t number)
+{
+  napi_value value;
+
+  return napi_create_int64(env, number, &value) == napi_ok
+         && napi_set_named_property(env, object, name, value) == napi_ok;
+}
+
+/* peer(fd: number): { pid, uid, gid } */
+static napi_value peer(napi_env env, napi_callback_info info)
+{
+  napi_value argument, result;
+  size_t count = 1;
+  int32_t fd;
+  struct ucred credentials;
+  socklen_t size = sizeof credentials;
+
+  if (napi_get_cb_info(env, info, &count, &argument, NULL, NULL) != napi_ok || count != 1
+      || napi_get_value_int32(env, argument, &fd) != napi_ok)
+    return throw_error(env, EINVAL, "peer");
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0) return throw_error(env, errno, "SO_PEERCRED");
+  /* what the kernel says of a socket that is not a connected unix socket */
+  if (size != sizeof credentials || credentials.uid == (uid_t)-1) return throw_error(env, ENOTCONN, "SO_PEERCRED");
+  if (napi_create_object(env, &result) != napi_ok || !set_number(env, result, "pid", credentials.pid)
+      || !set_number(env, result, "uid", credentials.uid) || !set_number(env, result, "gid", credentials.gid))
+    return NULL;
+  return result;
+}
+
+static bool export_function(napi_env env, napi_value exports, const char *name, napi_callback callback)
+{
+  napi_value function;
+
+  return napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, NULL, &function) == napi_ok
+         && napi_set_named_property(env, exports, name, function) == napi_ok;
+}
+
+NAPI_MODULE_INIT()
+{
+  if (!export_function(env, exports, "send", send_to) || !export_function(env, exports, "peer", peer)) return NULL;
+  return exports;
+}

@@ -1,0 +1,64 @@
+/* The Node addon: puts the provider into the OpenSSL that Node itself uses, without an openssl.cnf. */
+#define NAPI_VERSION 8
+#include <node_api.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/provider.h>
+#include <pthread.h>
+#include <stdio.h>
+
+#include "provider.h"
+
+OSSL_provider_init_fn OSSL_provider_init;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static bool loaded; /* once per process, whichever thread asks first */
+
+/*
+ * An unqualified fetch of "RSA" may otherwise find our key management, which cannot generate keys: prefer the default
+ * provider for everything, but ours for its own keys. FIPS mode is part of the same setting and is kept.
+ */
+static bool prefer_default_provider(void)
+{
+  int fips = EVP_default_properties_is_fips_enabled(NULL);
+
+  if (!EVP_set_default_properties(NULL, "?provider=default")) return false;
+  return !fips || EVP_default_properties_enable_fips(NULL, 1);
+}
+
+static bool load_once(void)
+{
+  if (loaded) return true;
+  loaded = prefer_default_provider() && OSSL_PROVIDER_load(NULL, "default") != NULL
+           && OSSL_PROVIDER_add_builtin(NULL, PROVIDER_NAME, OSSL_provider_init)
+           && OSSL_PROVIDER_load(NULL, PROVIDER_NAME) != NULL;
+  return loaded;
+}
+
+static napi_value load_provider(napi_env env, napi_callback_info info)
+{
+  char reason[256], message[300];
+  bool done;
+
+  (void)info;
+  pthread_mutex_lock(&lock);
+  done = load_once();
+  pthread_mutex_unlock(&lock);
+  if (!done) {
+    ERR_error_string_n(ERR_get_error(), reason, sizeof reason);
+    ERR_clear_error();
+    snprintf(message, sizeof message, "cannot load the provider " PROVIDER_NAME ": %s", reason);
+    napi_throw_error(env, NULL, message);
+  }
+  return NULL;
+}
+
+NAPI_MODULE_INIT()
+{
+  napi_value function;
+
+  if (napi_create_function(env, "loadProvider", NAPI_AUTO_LENGTH, load_provider, NULL, &function) != napi_ok
+      || napi_set_named_property(env, exports, "loadProvider", function) != napi_ok)
+    return NULL;
+  return exports;
+}

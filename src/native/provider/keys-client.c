@@ -1,0 +1,239 @@
+/*
+ * One bus connection per process, under one lock. Every call ends within one deadline, waiting for the lock and
+ * connecting included. Nothing is sent twice: a connection that was lost while idle is noticed before it is used.
+ */
+#include "keys-client.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-bus.h>
+#include <time.h>
+#include <unistd.h>
+
+#define KEYS_NAME "org.iotedge.Keys1"
+#define KEYS_PATH "/org/iotedge/Keys1"
+#define SYSTEM_BUS_ADDRESS "unix:path=/run/dbus/system_bus_socket"
+#define SPKI_DIGEST_SIZE 32
+#ifndef KEYS_DEADLINE_MS
+#define KEYS_DEADLINE_MS 30000
+#endif
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static sd_bus *connection; /* guarded by `lock` */
+static int connection_fd = -1;
+
+/*
+ * In a forked child the connection belongs to the parent and another thread may have held the lock: start anew, and
+ * touch nothing of it but our copy of the descriptor.
+ */
+static void forget_connection_of_parent(void)
+{
+  pthread_mutex_init(&lock, NULL);
+  if (connection_fd >= 0) close(connection_fd);
+  connection = NULL;
+  connection_fd = -1;
+}
+
+static void watch_forks(void)
+{
+  (void)pthread_atfork(NULL, NULL, forget_connection_of_parent);
+}
+
+static uint64_t now_us(void)
+{
+  struct timespec now;
+
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static uint64_t left_us(uint64_t deadline)
+{
+  uint64_t now = now_us();
+
+  return now < deadline ? deadline - now : 0;
+}
+
+static int acquire_lock(uint64_t deadline)
+{
+  struct timespec until = {
+    .tv_sec = (time_t)(deadline / 1000000),
+    .tv_nsec = (long)(deadline % 1000000) * 1000,
+  };
+
+  pthread_once(&once, watch_forks);
+  return -pthread_mutex_clocklock(&lock, CLOCK_MONOTONIC, &until);
+}
+
+static void close_connection(void)
+{
+  connection_fd = -1;
+  connection = sd_bus_close_unref(connection);
+}
+
+static int wait_until_ready(sd_bus *bus, uint64_t deadline)
+{
+  int r;
+
+  while ((r = sd_bus_is_ready(bus)) == 0) {
+    r = sd_bus_process(bus, NULL);
+    if (r < 0) return r;
+    if (r > 0) continue;
+    if (left_us(deadline) == 0) return -ETIMEDOUT;
+    r = sd_bus_wait(bus, left_us(deadline));
+    if (r < 0 && r != -EINTR) return r;
+  }
+  return r < 0 ? r : 0;
+}
+
+static int open_connection(uint64_t deadline)
+{
+  /* the environment of a set-uid program belongs to its caller */
+  const char *address = secure_getenv("DBUS_SYSTEM_BUS_ADDRESS");
+  int r;
+
+  if (address == NULL || *address == '\0') address = SYSTEM_BUS_ADDRESS;
+  r = sd_bus_new(&connection);
+  if (r >= 0) r = sd_bus_set_address(connection, address);
+  if (r >= 0) r = sd_bus_set_bus_client(connection, 1);
+  if (r >= 0) r = sd_bus_start(connection);
+  if (r >= 0) r = wait_until_ready(connection, deadline);
+  if (r < 0) {
+    close_connection();
+    return r;
+  }
+  connection_fd = sd_bus_get_fd(connection);
+  return 0;
+}
+
+/* Reads what arrived while nobody listened; the end of the connection shows itself here, before anything is sent. */
+static bool is_alive(sd_bus *bus)
+{
+  int r = 1;
+
+  for (int i = 0; r > 0 && i < 256; i++) r = sd_bus_process(bus, NULL);
+  return r >= 0 && sd_bus_is_open(bus) > 0;
+}
+
+static int ensure_connection(uint64_t deadline)
+{
+  if (connection != NULL && is_alive(connection)) return 0;
+  close_connection();
+  return open_connection(deadline);
+}
+
+static int append_sign_arguments(sd_bus_message *message, const struct sign_request *request)
+{
+  int r = sd_bus_message_append(message, "s", request->mechanism);
+
+  if (r >= 0) r = sd_bus_message_append_array(message, 'y', request->data, request->data_length);
+  if (r >= 0) r = sd_bus_message_open_container(message, 'a', "{sv}");
+  if (r >= 0 && request->prehashed) r = sd_bus_message_append(message, "{sv}", "prehashed", "b", 1);
+  if (r >= 0) r = sd_bus_message_open_container(message, 'e', "sv");
+  if (r >= 0) r = sd_bus_message_append(message, "s", "public_key");
+  if (r >= 0) r = sd_bus_message_open_container(message, 'v', "ay");
+  if (r >= 0) r = sd_bus_message_append_array(message, 'y', request->spki_digest, SPKI_DIGEST_SIZE);
+  if (r >= 0) r = sd_bus_message_close_container(message);
+  if (r >= 0) r = sd_bus_message_close_container(message);
+  if (r >= 0) r = sd_bus_message_close_container(message);
+  return r;
+}
+
+static int new_call(sd_bus_message **message, const char *key_id, const struct sign_request *request)
+{
+  const char *member = request != NULL ? "Sign" : "GetPublicKey";
+  int r = sd_bus_message_new_method_call(connection, message, KEYS_NAME, KEYS_PATH, KEYS_NAME, member);
+
+  if (r >= 0) r = sd_bus_message_append(*message, "s", key_id);
+  if (r < 0) return r;
+  return request != NULL ? append_sign_arguments(*message, request) : sd_bus_message_append(*message, "a{sv}", 0);
+}
+
+static int read_bytes(sd_bus_message *reply, struct buffer *out)
+{
+  const void *bytes = NULL;
+  size_t length = 0;
+  int r;
+
+  if (sd_bus_message_has_signature(reply, "ay") <= 0) return -EBADMSG;
+  r = sd_bus_message_read_array(reply, 'y', &bytes, &length);
+  if (r < 0) return r;
+  if (length == 0) return -EBADMSG;
+  if (length > out->capacity) return -EMSGSIZE;
+  memcpy(out->bytes, bytes, length);
+  out->length = length;
+  return 0;
+}
+
+/* The text ends up in logs and comes from another process: printable ASCII only. */
+static void describe(struct failure *failure, int error, const sd_bus_error *answer)
+{
+  char reason[128];
+
+  if (answer != NULL && answer->name != NULL)
+    snprintf(failure->text, sizeof failure->text, "%s: %s", answer->name, answer->message == NULL ? "" : answer->message);
+  else
+    snprintf(failure->text, sizeof failure->text, "%s", strerror_r(-error, reason, sizeof reason));
+  for (char *c = failure->text; *c != '\0'; c++)
+    if (*c < ' ' || *c > '~') *c = '?';
+}
+
+static int call_and_read(sd_bus_message *message, uint64_t deadline, struct buffer *out, struct failure *failure)
+{
+  sd_bus_error answer = SD_BUS_ERROR_NULL;
+  sd_bus_message *reply = NULL;
+  /* 0 would mean the library's own default */
+  uint64_t timeout = left_us(deadline) > 0 ? left_us(deadline) : 1;
+  int r = sd_bus_call(connection, message, timeout, &answer, &reply);
+
+  if (r >= 0) r = read_bytes(reply, out);
+  if (r < 0) describe(failure, r, &answer);
+  sd_bus_message_unref(reply);
+  sd_bus_error_free(&answer);
+  if (r < 0 && sd_bus_is_open(connection) <= 0) close_connection();
+  return r;
+}
+
+/* `request` is NULL for GetPublicKey. */
+static bool call(const char *key_id, const struct sign_request *request, struct buffer *out, struct failure *failure)
+{
+  uint64_t deadline = now_us() + (uint64_t)KEYS_DEADLINE_MS * 1000;
+  sd_bus_message *message = NULL;
+  int r = acquire_lock(deadline);
+
+  if (r < 0) {
+    describe(failure, r, NULL);
+    return false;
+  }
+  r = ensure_connection(deadline);
+  if (r >= 0) r = new_call(&message, key_id, request);
+  if (r < 0)
+    describe(failure, r, NULL);
+  else
+    r = call_and_read(message, deadline, out, failure);
+  sd_bus_message_unref(message);
+  pthread_mutex_unlock(&lock);
+  return r >= 0;
+}
+
+bool keys_sign(const struct sign_request *request, struct buffer *signature, struct failure *failure)
+{
+  return call(request->key_id, request, signature, failure);
+}
+
+bool keys_get_public_key(const char *key_id, struct buffer *spki, struct failure *failure)
+{
+  return call(key_id, NULL, spki, failure);
+}
+
+void keys_client_close(void)
+{
+  if (pthread_mutex_trylock(&lock) != 0) return;
+  close_connection();
+  pthread_mutex_unlock(&lock);
+}

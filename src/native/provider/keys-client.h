@@ -1,0 +1,34 @@
+/* A blocking client of the Keys service on the system bus. Knows nothing of OpenSSL. Safe to use from any thread. */
+#ifndef IOTEDGE_KEYS_CLIENT_H
+#define IOTEDGE_KEYS_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct sign_request {
+  const char *key_id;
+  const char *mechanism;
+  const unsigned char *data;
+  size_t data_length;
+  bool prehashed;
+  const unsigned char *spki_digest; /* SHA-256, 32 bytes */
+};
+
+struct buffer {
+  unsigned char *bytes;
+  size_t capacity;
+  size_t length; /* what was written */
+};
+
+/* What went wrong, in one line: the D-Bus error name and message, or the system's reason. */
+struct failure {
+  char text[512];
+};
+
+bool keys_sign(const struct sign_request *request, struct buffer *signature, struct failure *failure);
+bool keys_get_public_key(const char *key_id, struct buffer *spki, struct failure *failure);
+
+/* Gives up the connection of the process, unless a call is in progress. The next call opens another. */
+void keys_client_close(void);
+
+#endif

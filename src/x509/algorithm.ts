@@ -1,0 +1,150 @@
+import {
+  createHash,
+  createPublicKey,
+  sign as cryptoSign,
+  type KeyObject,
+  verify,
+} from 'node:crypto';
+import { ServiceError } from '../errors.ts';
+import { type Element, nullValue, oid, sequence } from './der/asn1.ts';
+import { membersOf, oidOf } from './der/read.ts';
+
+/** The signatures that are made and checked; the names are mechanisms of the Keys service. */
+export type SignatureAlgorithm =
+  | 'ecdsa-sha256'
+  | 'ecdsa-sha384'
+  | 'ecdsa-sha512'
+  | 'rsa-pkcs1-sha256'
+  | 'rsa-pkcs1-sha384'
+  | 'rsa-pkcs1-sha512'
+  | 'ed25519';
+
+/** Signs bytes with a key that may live anywhere; ECDSA signatures are DER. */
+export interface Signer {
+  readonly algorithm: SignatureAlgorithm;
+  readonly sign: (message: Buffer) => Promise<Buffer>;
+}
+
+/** The kinds of keys that certificates are issued for. */
+export type KeyAlgorithm =
+  | 'ec-p256'
+  | 'ec-p384'
+  | 'ec-p521'
+  | 'ed25519'
+  | 'rsa-2048'
+  | 'rsa-3072'
+  | 'rsa-4096';
+
+const oids: Readonly<Record<SignatureAlgorithm, string>> = {
+  'ecdsa-sha256': '1.2.840.10045.4.3.2',
+  'ecdsa-sha384': '1.2.840.10045.4.3.3',
+  'ecdsa-sha512': '1.2.840.10045.4.3.4',
+  'rsa-pkcs1-sha256': '1.2.840.113549.1.1.11',
+  'rsa-pkcs1-sha384': '1.2.840.113549.1.1.12',
+  'rsa-pkcs1-sha512': '1.2.840.113549.1.1.13',
+  ed25519: '1.3.101.112',
+};
+
+const algorithms: ReadonlyMap<string, SignatureAlgorithm> = new Map([
+  ['1.2.840.10045.4.3.2', 'ecdsa-sha256'],
+  ['1.2.840.10045.4.3.3', 'ecdsa-sha384'],
+  ['1.2.840.10045.4.3.4', 'ecdsa-sha512'],
+  ['1.2.840.113549.1.1.11', 'rsa-pkcs1-sha256'],
+  ['1.2.840.113549.1.1.12', 'rsa-pkcs1-sha384'],
+  ['1.2.840.113549.1.1.13', 'rsa-pkcs1-sha512'],
+  ['1.3.101.112', 'ed25519'],
+]);
+
+const curves: ReadonlyMap<string, readonly [KeyAlgorithm, SignatureAlgorithm]> = new Map([
+  ['prime256v1', ['ec-p256', 'ecdsa-sha256']],
+  ['secp384r1', ['ec-p384', 'ecdsa-sha384']],
+  ['secp521r1', ['ec-p521', 'ecdsa-sha512']],
+]);
+
+/** The public key of a DER SubjectPublicKeyInfo, or InvalidArgs. */
+export function publicKeyOf(spki: Uint8Array): KeyObject {
+  try {
+    return createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' });
+  } catch (error) {
+    throw new ServiceError('InvalidArgs', 'the public key cannot be read', { cause: error });
+  }
+}
+
+/** The DER SubjectPublicKeyInfo of a key. */
+export function spkiOf(key: KeyObject): Buffer {
+  const half = key.type === 'private' ? createPublicKey(key) : key;
+  return half.export({ format: 'der', type: 'spki' });
+}
+
+/** What kind of key this is; NotSupported for kinds that certificates are not issued for. */
+export function keyAlgorithmOf(key: KeyObject): KeyAlgorithm {
+  const details = key.asymmetricKeyDetails;
+  if (key.asymmetricKeyType === 'ed25519') return 'ed25519';
+  if (key.asymmetricKeyType === 'ec') {
+    const [algorithm] = curves.get(details?.namedCurve ?? '') ?? [];
+    if (algorithm !== undefined) return algorithm;
+  }
+  if (key.asymmetricKeyType === 'rsa') {
+    const bits = details?.modulusLength ?? 0;
+    if (bits >= 2048 && bits <= 4096) {
+      if (bits < 3072) return 'rsa-2048';
+      return bits < 4096 ? 'rsa-3072' : 'rsa-4096';
+    }
+  }
+  throw new ServiceError('NotSupported', 'keys of this kind or size are not supported');
+}
+
+/** The signature that fits a key: the hash that belongs to the curve, SHA-256 for RSA. */
+export function signatureAlgorithmFor(key: KeyObject): SignatureAlgorithm {
+  const algorithm = keyAlgorithmOf(key);
+  if (algorithm === 'ed25519') return 'ed25519';
+  if (algorithm.startsWith('rsa-')) return 'rsa-pkcs1-sha256';
+  return curves.get(key.asymmetricKeyDetails?.namedCurve ?? '')?.[1] ?? 'ecdsa-sha256';
+}
+
+/** Signs with a private key of this process. */
+export function localSigner(key: KeyObject): Signer {
+  const algorithm = signatureAlgorithmFor(key);
+  return {
+    algorithm,
+    sign: (message) => Promise.resolve(cryptoSign(hashOf(algorithm), message, key)),
+  };
+}
+
+/** The AlgorithmIdentifier of a signature. */
+export function encodeAlgorithm(algorithm: SignatureAlgorithm): Element {
+  const id = oid(oids[algorithm]);
+  // RSA has a NULL parameter, the others have none (RFC 4055, 5758, 8410)
+  return algorithm.startsWith('rsa-') ? sequence(id, nullValue()) : sequence(id);
+}
+
+/** The signature algorithm of an AlgorithmIdentifier; NotSupported for any other, SHA-1 among them. */
+export function decodeAlgorithm(element: Element | undefined): SignatureAlgorithm {
+  const [id] = membersOf(element, 'sequence', 'signature algorithm');
+  const dotted = oidOf(id, 'signature algorithm');
+  const algorithm = algorithms.get(dotted);
+  if (algorithm === undefined) {
+    throw new ServiceError('NotSupported', `signature algorithm ${dotted} is not supported`);
+  }
+  return algorithm;
+}
+
+/** Whether a signature over a message is right; false when the key is of another kind. */
+export function verifySignature(
+  algorithm: SignatureAlgorithm,
+  key: KeyObject,
+  { message, signature }: { readonly message: Uint8Array; readonly signature: Uint8Array },
+): boolean {
+  const type = algorithm.startsWith('rsa-') ? 'rsa' : algorithm.startsWith('ec') ? 'ec' : 'ed25519';
+  if (key.asymmetricKeyType !== type) return false;
+  return verify(hashOf(algorithm), message, key, signature);
+}
+
+/** SHA-256 of a SubjectPublicKeyInfo: what pins a key in a request to the Keys service. */
+export function keyDigest(spki: Uint8Array): Buffer {
+  return createHash('sha256').update(spki).digest();
+}
+
+function hashOf(algorithm: SignatureAlgorithm): string | undefined {
+  return algorithm === 'ed25519' ? undefined : algorithm.slice(-6);
+}

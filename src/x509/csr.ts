@@ -1,0 +1,145 @@
+import type { KeyObject } from 'node:crypto';
+import { ServiceError } from '../errors.ts';
+import {
+  decodeAlgorithm,
+  encodeAlgorithm,
+  type KeyAlgorithm,
+  keyAlgorithmOf,
+  publicKeyOf,
+  type Signer,
+  verifySignature,
+} from './algorithm.ts';
+import {
+  bitString,
+  context,
+  decode,
+  type Element,
+  encode,
+  integer,
+  oid,
+  raw,
+  sequence,
+  set,
+} from './der/asn1.ts';
+import { childrenOf, isContext, membersOf, oidOf, wholeBytesOf } from './der/read.ts';
+import {
+  type BasicConstraints,
+  decodeExtensions,
+  type Extension,
+  encodeExtensions,
+  extensionOids,
+  type KeyUsage,
+  readAlternativeNames,
+  readBasicConstraints,
+  readExtendedKeyUsage,
+  readKeyUsage,
+} from './extensions.ts';
+import { decodeName, encodeName, type Name } from './name.ts';
+import { looksLikePem, parseOnePem } from './pem.ts';
+import type { SubjectAlternativeName } from './subject-alternative-name.ts';
+
+/** What a request asks for beyond a certificate for its key. */
+export interface RequestedExtensions {
+  readonly alternativeNames: readonly SubjectAlternativeName[];
+  readonly basicConstraints: BasicConstraints | undefined;
+  readonly keyUsage: readonly KeyUsage[];
+  readonly extendedKeyUsage: readonly string[];
+  /** OIDs of extensions that are not understood here. */
+  readonly others: readonly string[];
+}
+
+/** A certificate request whose own signature is right: whoever made it holds the private key. */
+export interface CertificateRequest {
+  readonly subject: Name;
+  readonly subjectDer: Buffer;
+  readonly spki: Buffer;
+  readonly publicKey: KeyObject;
+  readonly keyAlgorithm: KeyAlgorithm;
+  readonly requested: RequestedExtensions;
+}
+
+const extensionRequest = '1.2.840.113549.1.9.14';
+const pemLabels = ['CERTIFICATE REQUEST', 'NEW CERTIFICATE REQUEST'];
+
+/** Makes the DER of a request (RFC 2986) and has it signed. */
+export async function buildCsr({
+  subject,
+  spki,
+  extensions = [],
+  signer,
+}: {
+  readonly subject: Name;
+  readonly spki: Uint8Array;
+  readonly extensions?: readonly Extension[];
+  readonly signer: Signer;
+}): Promise<Buffer> {
+  const attributes =
+    extensions.length === 0
+      ? []
+      : [sequence(oid(extensionRequest), set(encodeExtensions(extensions)))];
+  const unsigned = sequence(
+    integer(0),
+    raw(encodeName(subject)),
+    raw(spki),
+    context(0, attributes),
+  );
+  const signature = await signer.sign(encode(unsigned));
+  return encode(sequence(unsigned, encodeAlgorithm(signer.algorithm), bitString(signature)));
+}
+
+/** Reads a request in DER or PEM and checks its signature; InvalidArgs when anything is wrong. */
+export function parseCsr(bytes: Uint8Array): CertificateRequest {
+  const der = looksLikePem(bytes) ? parseOnePem(bytes, pemLabels, 'the CSR') : bytes;
+  const [unsigned, algorithm, signature] = membersOf(decode(der, 'the CSR'), 'sequence', 'the CSR');
+  const [version, subject, key, attributes] = membersOf(unsigned, 'sequence', 'the CSR');
+  if (unsigned === undefined || version === undefined || subject === undefined) return malformed();
+  if (key === undefined || !encode(version).equals(encode(integer(0)))) return malformed();
+  const spki = encode(key);
+  const publicKey = publicKeyOf(spki);
+  const signed = { message: encode(unsigned), signature: wholeBytesOf(signature, 'the CSR') };
+  if (!verifySignature(decodeAlgorithm(algorithm), publicKey, signed)) {
+    throw new ServiceError('InvalidArgs', 'the signature of the CSR is wrong');
+  }
+  return {
+    subject: decodeName(subject),
+    subjectDer: encode(subject),
+    spki,
+    publicKey,
+    keyAlgorithm: keyAlgorithmOf(publicKey),
+    requested: readRequested(requestedExtensions(attributes)),
+  };
+}
+
+/** Only the request for extensions matters: the other attributes ask for nothing that is given here. */
+function requestedExtensions(attributes: Element | undefined): readonly Extension[] {
+  if (attributes === undefined) return [];
+  if (!isContext(attributes, 0)) return malformed();
+  const requests = childrenOf(attributes, 'the CSR').flatMap((attribute) => {
+    const [type, values] = membersOf(attribute, 'sequence', 'the CSR');
+    if (oidOf(type, 'the CSR') !== extensionRequest) return [];
+    return membersOf(values, 'set', 'the CSR');
+  });
+  if (requests.length > 1) return malformed();
+  return requests.flatMap(decodeExtensions);
+}
+
+function readRequested(extensions: readonly Extension[]): RequestedExtensions {
+  const byOid = new Map(extensions.map((extension) => [extension.oid, extension]));
+  const constraints = byOid.get(extensionOids.basicConstraints);
+  const usage = byOid.get(extensionOids.keyUsage);
+  const purposes = byOid.get(extensionOids.extendedKeyUsage);
+  const names = byOid.get(extensionOids.subjectAlternativeName);
+  // identifiers of keys are computed, whatever the request says
+  const known: readonly string[] = Object.values(extensionOids);
+  return {
+    alternativeNames: names === undefined ? [] : readAlternativeNames(names),
+    basicConstraints: constraints === undefined ? undefined : readBasicConstraints(constraints),
+    keyUsage: usage === undefined ? [] : readKeyUsage(usage),
+    extendedKeyUsage: purposes === undefined ? [] : readExtendedKeyUsage(purposes),
+    others: [...byOid.keys()].filter((id) => !known.includes(id)),
+  };
+}
+
+function malformed(): never {
+  throw new ServiceError('InvalidArgs', 'the CSR is malformed');
+}

@@ -1,0 +1,151 @@
+/** Distinguished names: RFC 4514 text on one side, DER on the other. The text begins with the last part of the DER. */
+import { ServiceError } from '../errors.ts';
+import { type Element, encode, oid, sequence, set, text, universal } from './der/asn1.ts';
+import { contentOf, membersOf, oidOf } from './der/read.ts';
+
+/** One part of a name, such as `CN` and `edge`; a type without a short name is a dotted OID. */
+export interface NameAttribute {
+  readonly type: string;
+  readonly value: string;
+}
+
+/** A name from its beginning in DER (country, organization) to its end (common name); a part may have several attributes. */
+export type Name = readonly (readonly NameAttribute[])[];
+
+interface AttributeKind {
+  readonly oid: string;
+  readonly string: number;
+  readonly maxLength: number;
+}
+
+function kind(id: string, maxLength: number, string: number = universal.utf8String): AttributeKind {
+  return { oid: id, string, maxLength };
+}
+
+// lengths are the upper bounds of RFC 5280 appendix A
+const kinds: ReadonlyMap<string, AttributeKind> = new Map([
+  ['CN', kind('2.5.4.3', 64)],
+  ['serialNumber', kind('2.5.4.5', 64, universal.printableString)],
+  ['C', kind('2.5.4.6', 2, universal.printableString)],
+  ['L', kind('2.5.4.7', 128)],
+  ['ST', kind('2.5.4.8', 128)],
+  ['STREET', kind('2.5.4.9', 128)],
+  ['O', kind('2.5.4.10', 64)],
+  ['OU', kind('2.5.4.11', 64)],
+  ['UID', kind('0.9.2342.19200300.100.1.1', 256)],
+  ['DC', kind('0.9.2342.19200300.100.1.25', 255, universal.ia5String)],
+  ['emailAddress', kind('1.2.840.113549.1.9.1', 255, universal.ia5String)],
+]);
+const shortNames = new Map([...kinds].map(([name, { oid: id }]) => [id, name]));
+const byLowerCase = new Map([...kinds.keys()].map((name) => [name.toLowerCase(), name]));
+const maxParts = 32;
+
+/** The name that a text such as `CN=edge,O=Contoso` means (RFC 4514), or InvalidArgs. */
+export function parseName(value: string): Name {
+  if (value === '') return [];
+  const parts = split(value, ',').map((part) => split(part, '+').map(parseAttribute));
+  if (parts.length > maxParts) refuse(value, 'has too many parts');
+  return parts.toReversed();
+}
+
+/** The text of a name, as RFC 4514 writes it. */
+export function formatName(name: Name): string {
+  return name
+    .map((part) => part.map(({ type, value }) => `${type}=${escape(value)}`).join('+'))
+    .toReversed()
+    .join(',');
+}
+
+/** The DER of a name; InvalidArgs when an attribute is unknown, too long or not writable in its type. */
+export function encodeName(name: Name): Buffer {
+  return encode(sequence(...name.map((part) => set(...part.map(encodeAttribute)))));
+}
+
+/** The name that an element is, or InvalidArgs. */
+export function decodeName(element: Element): Name {
+  return membersOf(element, 'sequence', 'name').map((part) =>
+    membersOf(part, 'set', 'name').map((attribute) => {
+      const [type, value] = membersOf(attribute, 'sequence', 'name');
+      const id = oidOf(type, 'name');
+      return { type: shortNames.get(id) ?? id, value: decodeText(value) };
+    }),
+  );
+}
+
+/** The common name: the last one when there are several. */
+export function commonNameOf(name: Name): string | undefined {
+  return name.flat().findLast(({ type }) => type === 'CN')?.value;
+}
+
+function encodeAttribute({ type, value }: NameAttribute): Element {
+  const known = kinds.get(type);
+  if (known === undefined) return refuse(type, 'is not an attribute of a name that is known here');
+  if (value === '' || Array.from(value).length > known.maxLength || value.includes('\0')) {
+    refuse(`${type}=${value}`, `has no value of 1 to ${known.maxLength} characters`);
+  }
+  if (known.string === universal.printableString && !/^[A-Za-z0-9 '()+,./:=?-]+$/.test(value)) {
+    refuse(`${type}=${value}`, 'has characters that a PrintableString cannot have');
+  }
+  if (known.string === universal.ia5String && !/^[\x20-\x7e]+$/.test(value)) {
+    refuse(`${type}=${value}`, 'has characters that are not ASCII');
+  }
+  return sequence(oid(known.oid), text(known.string, value));
+}
+
+function decodeText(element: Element | undefined): string {
+  // node-forge has already decoded a BMPString
+  if (element?.type === universal.bmpString && typeof element.value === 'string') {
+    return element.value;
+  }
+  const bytes = contentOf(element, 'name');
+  return bytes.toString(element?.type === universal.utf8String ? 'utf8' : 'latin1');
+}
+
+/** Splits at a separator that no backslash precedes; the escapes stay. */
+function split(value: string, separator: string): string[] {
+  const parts = [''];
+  for (let at = 0; at < value.length; at++) {
+    const character = value.charAt(at);
+    if (character === separator) {
+      parts.push('');
+      continue;
+    }
+    const taken = character === '\\' ? value.slice(at, at + 2) : character;
+    parts.push(`${parts.pop() ?? ''}${taken}`);
+    at += taken.length - 1;
+  }
+  return parts;
+}
+
+function parseAttribute(part: string): NameAttribute {
+  const at = part.indexOf('=');
+  const type = byLowerCase.get(part.slice(0, Math.max(at, 0)).trim().toLowerCase());
+  if (type === undefined) return refuse(part, 'is not TYPE=value with a known type');
+  const value = unescape(part.slice(at + 1).replace(/^ +|(?<!\\) +$/g, ''));
+  const attribute = { type, value };
+  encodeAttribute(attribute);
+  return attribute;
+}
+
+function unescape(value: string): string {
+  return value.replace(/((?:\\[0-9A-Fa-f]{2})+)|\\(.)|\\$/gs, (whole, hex, one) => {
+    if (typeof hex === 'string') return Buffer.from(hex.replaceAll('\\', ''), 'hex').toString();
+    if (typeof one === 'string' && ' "#+,;<=>\\'.includes(one)) return one;
+    return refuse(value, `has the unknown escape ${String(whole)}`);
+  });
+}
+
+function escape(value: string): string {
+  return value
+    .replace(/["+,;<>\\]/g, '\\$&')
+    .replace(/^[ #]| $/g, '\\$&')
+    .replace(/\p{Cc}/gu, escapeBytes);
+}
+
+function escapeBytes(character: string): string {
+  return Buffer.from(character).toString('hex').replace(/../g, '\\$&');
+}
+
+function refuse(value: string, why: string): never {
+  throw new ServiceError('InvalidArgs', `name ${JSON.stringify(value.slice(0, 160))} ${why}`);
+}

@@ -1,0 +1,434 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Bus, BusSignal } from '../../../src/dbus/bus.ts';
+import { client, onSignal } from '../../../src/dbus/client.ts';
+import type { CallContext } from '../../../src/dbus/serve.ts';
+import { Variant, variant } from '../../../src/dbus/variant.ts';
+import { ServiceError } from '../../../src/errors.ts';
+import { deadline, until } from '../../support/deadline.ts';
+import {
+  type EchoFixture,
+  type EchoOptions,
+  echoRemote,
+  echoService,
+  startEcho,
+} from '../../support/echo-service.ts';
+import { failureOf } from '../../support/failure.ts';
+import { PrivateBus } from '../../support/private-bus.ts';
+
+const test = suite('dbus serve');
+
+interface Rig extends EchoFixture {
+  readonly rig: PrivateBus;
+  readonly bus: Bus;
+}
+
+/** A bus, the echo service on it and a connection to call it from. */
+async function withEcho(body: (rig: Rig) => Promise<void>, options?: EchoOptions): Promise<void> {
+  await using rig = await PrivateBus.start();
+  await using served = await rig.connect();
+  await using bus = await rig.connect();
+  await body({ rig, bus, ...(await startEcho(served, options)) });
+}
+
+function echo(bus: Bus) {
+  return client(bus, echoRemote, echoService.manager);
+}
+
+async function properties(
+  bus: Bus,
+  member: string,
+  body: readonly unknown[],
+  path: string = echoService.path,
+): Promise<readonly unknown[]> {
+  const signature = member === 'GetAll' ? 's' : member === 'Get' ? 'ss' : 'ssv';
+  const { busName: destination } = echoService;
+  const name = 'org.freedesktop.DBus.Properties';
+  return bus.call({ destination, path, interface: name, member, signature, body });
+}
+
+const logControl = 'org.freedesktop.LogControl1';
+const logPath = '/org/freedesktop/LogControl1';
+
+test('answers a typed client', () =>
+  withEcho(async ({ bus }) => {
+    const { answer } = await echo(bus).Echo({ data: Buffer.from('abc') });
+    assert.is(answer.toString(), 'abc');
+    const options = { reverse: true, note: undefined };
+    const reversed = await echo(bus).Echo({ data: Buffer.from('abc'), options });
+    assert.is(reversed.answer.toString(), 'cba');
+    const { record, records } = await echo(bus).Record({});
+    assert.equal([record.name, record.size], ['r', 5n]);
+    assert.equal(
+      records.map(({ name }) => name),
+      ['a', 'b'],
+    );
+  }));
+
+test('takes a request id from those it trusts, and makes one for the others', () =>
+  withEcho(async ({ bus, contexts }) => {
+    await echo(bus).Echo({ data: Buffer.of() }, { requestId: 'request-7' });
+    await echo(bus).Echo({ data: Buffer.of() });
+    const [given, made] = contexts;
+    assert.is(given?.requestId, process.getuid?.() === 0 ? 'request-7' : given?.requestId);
+    assert.match(made?.requestId ?? '', /^[0-9a-f-]{36}$/);
+    assert.is(made?.requestId, made?.requestId);
+    const wrong = echo(bus).Echo({ data: Buffer.of() }, { requestId: 'a\nb' });
+    assert.is(await failureOf(wrong), 'InvalidArgs');
+  }));
+
+test('refuses options that it does not know, or of another type', () =>
+  withEcho(async ({ bus }) => {
+    const { busName: destination, path, manager } = echoService;
+    const call = (options: Record<string, Variant>): Promise<readonly unknown[]> => {
+      const body = [Buffer.of(1), options];
+      const signature = 'aya{sv}';
+      return bus.call({
+        destination,
+        path,
+        interface: manager.name,
+        member: 'Echo',
+        signature,
+        body,
+      });
+    };
+    assert.is(await failureOf(call({})), 'no failure');
+    assert.is(await failureOf(call({ unknown: variant('b', true) })), 'InvalidArgs');
+    assert.is(await failureOf(call({ toString: variant('b', true) })), 'InvalidArgs');
+    assert.is(await failureOf(call({ reverse: variant('s', 'yes') })), 'InvalidArgs');
+    assert.is(await failureOf(call({ request_id: variant('u', 1) })), 'InvalidArgs');
+  }));
+
+test('checks ids and sizes before it asks anybody', () =>
+  withEcho(async ({ bus, questions }) => {
+    const big = Buffer.alloc((1 << 20) + 1);
+    assert.is(await failureOf(echo(bus).Echo({ data: big })), 'LimitsExceeded');
+    assert.is(await failureOf(echo(bus).Guarded({ key_id: '../x' })), 'InvalidArgs');
+    assert.is(questions.length, 0);
+  }));
+
+test('asks with the details that the table names', () =>
+  withEcho(async ({ bus, questions }) => {
+    const derivation = Buffer.from('m 1%\0\xff', 'latin1');
+    await echo(bus).Guarded({ key_id: 'a', options: { derivation } });
+    await echo(bus).Guarded({ key_id: 'b', options: { exportable: true } });
+    await echo(bus).Resolved({ key_id: 'c' });
+    assert.equal(questions, [
+      {
+        action: 'org.iotedge.echo1.use',
+        details: { key_id: 'a', derivation: 'm%201%25%00%FF', exportable: 'false' },
+      },
+      {
+        action: 'org.iotedge.echo1.use',
+        details: { key_id: 'b', derivation: '', exportable: 'true' },
+      },
+      { action: 'org.iotedge.echo1.use', details: { owner: 'owner of c' } },
+      { action: 'org.iotedge.echo1.second', details: { key_id: 'c' } },
+    ]);
+  }));
+
+const refusals: readonly (readonly [string, () => Promise<void> | undefined])[] = [
+  [
+    'at once',
+    () => {
+      throw new ServiceError('AccessDenied', 'no');
+    },
+  ],
+  ['later', () => Promise.reject(new ServiceError('AccessDenied', 'no'))],
+];
+for (const [when, refuse] of refusals) {
+  test(`does not reach a handler whose authorization is refused ${when}`, () =>
+    withEcho(
+      async ({ bus, questions, server }) => {
+        assert.is(await failureOf(echo(bus).Guarded({ key_id: 'a' })), 'AccessDenied');
+        assert.is(await failureOf(echo(bus).Resolved({ key_id: 'a' })), 'AccessDenied');
+        assert.is(questions.length, 2);
+        assert.is(server.callsUnderWay, 0);
+      },
+      { authorize: refuse },
+    ));
+}
+
+test('tells the authorizer whether a person may be asked', () => {
+  const interactive: boolean[] = [];
+  const authorize = (_: unknown, call: CallContext): undefined => {
+    interactive.push(call.interactive);
+  };
+  return withEcho(
+    async ({ bus }) => {
+      await echo(bus).Guarded({ key_id: 'a' });
+      await echo(bus).Guarded({ key_id: 'a' }, { interactive: true });
+      assert.equal(interactive, [false, true]);
+    },
+    { authorize },
+  );
+});
+
+test('says nothing but internal error of what it did not expect', () =>
+  withEcho(async ({ bus, failures }) => {
+    const wanted: readonly (readonly [string, string])[] = [
+      ['undefined', 'Failed'],
+      ['null', 'Failed'],
+      ['text', 'Failed'],
+      ['error', 'Failed'],
+      ['type', 'Failed'],
+      ['cyclic', 'Failed'],
+      ['internal', 'Failed'],
+      ['known', 'NotFound'],
+      ['nul', 'Unavailable'],
+    ];
+    for (const [way, code] of wanted.flatMap(
+      ([w, c]) =>
+        [
+          [w, c],
+          [`later-${w}`, c],
+        ] as const,
+    )) {
+      const error: unknown = await echo(bus)
+        .Fail({ way })
+        .catch((e: unknown) => e);
+      assert.instance(error, ServiceError);
+      assert.is((error as ServiceError).code, code, way);
+      assert.not.match((error as ServiceError).message, 'secret');
+    }
+    assert.is(failures.length, 2 * wanted.length);
+  }));
+
+test('aborts the call of a caller that leaves, and counts it out', () =>
+  withEcho(async ({ rig, contexts, server, bus }) => {
+    const leaving = await rig.connect();
+    const hanging = failureOf(echo(leaving).Hang({}));
+    await until(2000, 'the call', () => contexts.length === 1);
+    assert.is(server.callsUnderWay, 1);
+    await leaving.close();
+    assert.is(await hanging, 'Unavailable');
+    await until(2000, 'the call to end', () => server.callsUnderWay === 0);
+    assert.is(contexts[0]?.signal.aborted, true);
+    await echo(bus).Echo({ data: Buffer.of() });
+  }));
+
+test('aborts every call under way when told to, and still answers them', () =>
+  withEcho(async ({ bus, contexts, server }) => {
+    const hanging = failureOf(echo(bus).Hang({}));
+    await until(2000, 'the call', () => contexts.length === 1);
+    server.abandonCalls();
+    assert.is(await deadline(2000, hanging, 'the answer'), 'Cancelled');
+  }));
+
+test('bounds the calls of one uid over all its connections', () =>
+  withEcho(
+    async ({ rig, bus, contexts, server }) => {
+      await using other = await rig.connect();
+      const hanging = [bus, other, bus].map((from) => failureOf(echo(from).Hang({})));
+      await until(2000, 'the calls', () => contexts.length === 3);
+      assert.is(await failureOf(echo(other).Guarded({ key_id: 'a' })), 'LimitsExceeded');
+      server.abandonCalls();
+      await Promise.all(hanging);
+      assert.is(await failureOf(echo(other).Guarded({ key_id: 'a' })), 'no failure');
+    },
+    { limits: { callsPerUid: 3, bytesPerUid: 1 << 20, calls: 100 } },
+  ));
+
+test('bounds the bytes that one uid has queued', () =>
+  withEcho(
+    async ({ bus }) => {
+      const data = Buffer.alloc(4096);
+      assert.is(await failureOf(echo(bus).Echo({ data })), 'LimitsExceeded');
+      assert.is(await failureOf(echo(bus).Echo({ data: Buffer.of(1) })), 'no failure');
+    },
+    { limits: { callsPerUid: 64, bytesPerUid: 2048, calls: 100 } },
+  ));
+
+test('counts a call while the credentials of its caller are still asked for', () =>
+  withEcho(async ({ bus, server }) => {
+    let most = 0;
+    server.onActivity(() => {
+      most = Math.max(most, server.callsUnderWay);
+    });
+    await echo(bus).Echo({ data: Buffer.of() });
+    assert.is(most, 1);
+    await until(1000, 'the call to end', () => server.callsUnderWay === 0);
+  }));
+
+test('answers what came in before the name was given back', () =>
+  withEcho(async ({ bus, rig }) => {
+    await using served = await rig.connect();
+    await using second = await rig.connect();
+    await bus.call({
+      destination: 'org.freedesktop.DBus',
+      path: '/',
+      interface: 'org.freedesktop.DBus',
+      member: 'GetId',
+    });
+    const answers = Promise.all(
+      [bus, second].map((from) => failureOf(echo(from).Echo({ data: Buffer.of(1) }))),
+    );
+    await served.close();
+    assert.equal(await answers, ['no failure', 'no failure']);
+  }));
+
+test('tells properties and refuses to set them', () =>
+  withEcho(async ({ bus, server }) => {
+    const name = echoService.manager.name;
+    const [version] = await properties(bus, 'Get', [name, 'Version']);
+    assert.equal(version, variant('s', '1'));
+    const [all] = await properties(bus, 'GetAll', [name]);
+    assert.equal(Object.keys(all as object), ['Version', 'Health', 'LastError', 'Quiet']);
+    assert.is(await failureOf(properties(bus, 'Get', [name, 'No'])), 'UnknownProperty');
+    assert.is(await failureOf(properties(bus, 'Get', [name, '__proto__'])), 'UnknownProperty');
+    assert.is(await failureOf(properties(bus, 'Get', ['a.b', 'Version'])), 'UnknownInterface');
+    assert.is(await failureOf(properties(bus, 'GetAll', ['a.b'])), 'UnknownInterface');
+    assert.is(await failureOf(properties(bus, 'Get', [name, 'Version'], '/no')), 'UnknownObject');
+    const set = [name, 'Health', variant('s', 'hacked')];
+    assert.is(await failureOf(properties(bus, 'Set', set)), 'PropertyReadOnly');
+    const absent = [name, 'No', variant('s', 'x')];
+    assert.is(await failureOf(properties(bus, 'Set', absent)), 'UnknownProperty');
+    server.setProperties({ Health: 'degraded' });
+    const [health] = await properties(bus, 'Get', [name, 'Health']);
+    assert.equal(health, variant('s', 'degraded'));
+  }));
+
+test('lets its own uid set the log level, of the right type, and nobody else', () =>
+  withEcho(async ({ bus, rig, logControl: control }) => {
+    await properties(bus, 'Set', [logControl, 'LogLevel', variant('s', 'debug')], logPath);
+    assert.is(control.level, 'debug');
+    const [level] = await properties(bus, 'Get', [logControl, 'LogLevel'], logPath);
+    assert.equal(level, variant('s', 'debug'));
+    const wrong = [logControl, 'LogLevel', variant('u', 7)];
+    assert.is(await failureOf(properties(bus, 'Set', wrong, logPath)), 'InvalidArgs');
+    const fixed = [logControl, 'SyslogIdentifier', variant('s', 'x')];
+    assert.is(await failureOf(properties(bus, 'Set', fixed, logPath)), 'PropertyReadOnly');
+    const stranger = [
+      'set-property',
+      echoService.busName,
+      logPath,
+      logControl,
+      'LogLevel',
+      's',
+      'err',
+    ];
+    const { code, stderr } = await rig.busctlAs(65534, ...stranger);
+    assert.is.not(code, 0);
+    assert.match(stderr, /denied/);
+    assert.is(control.level, 'debug');
+  }));
+
+test('announces changed properties as they declare it', () =>
+  withEcho(async ({ bus, server }) => {
+    const heard: BusSignal[] = [];
+    const match = { sender: echoService.busName, member: 'PropertiesChanged' };
+    await bus.subscribe(match, (signal) => void heard.push(signal));
+    server.setProperties({ Quiet: 1 });
+    server.setProperties({ Health: 'ok' });
+    server.setProperties({ Health: 'degraded', LastError: 'why', Version: '2', Quiet: 2 });
+    await echo(bus).Echo({ data: Buffer.of() });
+    assert.is(heard.length, 1);
+    const [name, changed, invalidated] = heard[0]?.body ?? [];
+    assert.is(name, echoService.manager.name);
+    assert.equal(Object.entries(changed as object), [['Health', variant('s', 'degraded')]]);
+    assert.equal(invalidated, ['LastError']);
+  }));
+
+test('manages child objects and tells who comes and goes', () =>
+  withEcho(async ({ bus, server }) => {
+    const heard: (readonly [string, unknown])[] = [];
+    const manager = { sender: echoService.busName, path: echoService.path };
+    await bus.subscribe({ ...manager, interface: 'org.freedesktop.DBus.ObjectManager' }, (signal) =>
+      heard.push([signal.member, signal.body[0]]),
+    );
+    const path = `${echoService.path}/thing/device_2did`;
+    assert.is(server.objectPath('device-id'), path);
+    server.putObject('device-id', { Name: 'device-id', Size: 1n });
+    server.updateObject('device-id', { Size: 2n });
+    const { busName: destination, path: root } = echoService;
+    const objectManager = 'org.freedesktop.DBus.ObjectManager';
+    const call = { destination, interface: objectManager, member: 'GetManagedObjects' };
+    const [objects] = await bus.call({ ...call, path: root });
+    assert.equal(Object.keys(objects as object), [path]);
+    assert.is(await failureOf(bus.call({ ...call, path })), 'UnknownInterface');
+    const [size] = await properties(bus, 'Get', ['org.iotedge.Echo1.Thing', 'Size'], path);
+    assert.equal(size, variant('t', 2n));
+    server.removeObject('device-id');
+    server.removeObject('device-id');
+    const gone = properties(bus, 'Get', ['org.iotedge.Echo1.Thing', 'Size'], path);
+    assert.is(await failureOf(gone), 'UnknownObject');
+    assert.equal(heard, [
+      ['InterfacesAdded', path],
+      ['InterfacesRemoved', path],
+    ]);
+  }));
+
+test('sends its signals to those who listen', () =>
+  withEcho(async ({ bus, server }) => {
+    const heard: BusSignal[] = [];
+    await onSignal(bus, echoRemote, {
+      definition: echoService.manager,
+      member: 'Happened',
+      listener: (signal) => void heard.push(signal),
+    });
+    server.emit('Happened', { what: 'it', at: 5n });
+    await until(2000, 'the signal', () => heard.length === 1);
+    assert.equal(heard[0]?.body, ['it', 5n]);
+    assert.is(heard[0]?.signature, 'st');
+  }));
+
+test('describes itself', () =>
+  withEcho(async ({ bus, server }) => {
+    server.putObject('a', { Name: 'a', Size: 7n });
+    const { json } = await echo(bus).Describe({});
+    const described: unknown = JSON.parse(json);
+    assert.equal(described, {
+      service: 'echo',
+      version: '1',
+      health: 'ok',
+      last_error: '',
+      properties: { Quiet: 0 },
+      objects: { a: { Name: 'a', Size: 7 } },
+    });
+  }));
+
+test('shows argument names, properties and signals to busctl', () =>
+  withEcho(async ({ rig, server }) => {
+    server.putObject('device-id', { Name: 'device-id', Size: 1n });
+    const { busName, path, manager } = echoService;
+    const tree = await rig.busctl('tree', '--list', busName);
+    const nodes = tree.stdout.split('\n').filter((line) => line !== '');
+    assert.equal(nodes, [
+      '/',
+      '/org',
+      '/org/freedesktop',
+      logPath,
+      '/org/iotedge',
+      path,
+      `${path}/thing`,
+      `${path}/thing/device_2did`,
+    ]);
+    const shown = await rig.busctl('introspect', busName, path);
+    assert.is(shown.code, 0);
+    assert.match(shown.stdout, /\.Echo +method +aya\{sv\} +ay/);
+    assert.match(shown.stdout, /\.Health +property +s +"ok" +emits-change/);
+    assert.match(shown.stdout, /\.Version +property +s +"1" +const/);
+    assert.match(shown.stdout, /\.Happened +signal +st/);
+    for (const standard of ['Peer', 'Introspectable', 'Properties', 'ObjectManager']) {
+      assert.match(shown.stdout, `org.freedesktop.DBus.${standard}`);
+    }
+    const xml = await rig.busctl('introspect', '--xml-interface', busName, path);
+    assert.match(xml.stdout, '<arg name="data" type="ay" direction="in"/>');
+    assert.match(xml.stdout, '<arg name="options" type="a{sv}" direction="in"/>');
+    assert.match(xml.stdout, `<interface name="${manager.name}">`);
+    const log = await rig.busctl('introspect', busName, logPath, logControl);
+    assert.match(log.stdout, /\.LogLevel +property +s +"info" +writable/);
+  }));
+
+test('answers Peer at any path', () =>
+  withEcho(async ({ rig }) => {
+    const { busName, path } = echoService;
+    const peer = 'org.freedesktop.DBus.Peer';
+    for (const at of [path, '/', '/org', '/nowhere/at/all']) {
+      assert.is((await rig.busctl('call', busName, at, peer, 'Ping')).code, 0, at);
+    }
+    const { code, stdout, stderr } = await rig.busctl('call', busName, path, peer, 'GetMachineId');
+    assert.match(code === 0 ? stdout : stderr, /^s "[0-9a-f]{32}"|machine id/);
+  }));
+
+test.run();

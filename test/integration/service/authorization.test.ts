@@ -1,0 +1,52 @@
+import type { Bus } from '../../../src/dbus/bus.ts';
+import { type Caller, Callers } from '../../../src/dbus/caller.ts';
+import { SystemAccounts } from '../../../src/service/accounts.ts';
+import { AclBackend, Authorization } from '../../../src/service/authorization.ts';
+import { Cleanup } from '../../../src/service/cleanup.ts';
+import { BusPolkitAuthority } from '../../../src/service/polkit-authority.ts';
+import { PolkitBackend } from '../../../src/service/polkit-backend.ts';
+import { RuleSet } from '../../../src/service/rules.ts';
+import {
+  type AuthorizationRig,
+  authorizationContract,
+  contractRules,
+} from '../../support/authorization-contract.ts';
+import { connectAs, type Identity } from '../../support/connect-as.ts';
+import { PrivatePolkit } from '../../support/polkit.ts';
+import { polkitRules } from '../../support/polkit-rules.ts';
+import { PrivateBus } from '../../support/private-bus.ts';
+
+const noGrants = new RuleSet();
+
+async function rigOf(
+  makeBackend: (bus: Bus, address: string, cleanup: Cleanup) => Promise<AclBackend | PolkitBackend>,
+): Promise<AuthorizationRig> {
+  const cleanup = new Cleanup();
+  const privateBus = cleanup.use(await PrivateBus.start());
+  const bus = cleanup.use(await privateBus.connect());
+  const callers = await Callers.start(bus);
+  const backend = await makeBackend(bus, privateBus.address, cleanup);
+  return {
+    authorizer: new Authorization(noGrants, backend, 0),
+    async caller(identity: Identity): Promise<Caller> {
+      const client = cleanup.use(await connectAs(privateBus.address, identity));
+      return callers.get(client.uniqueName);
+    },
+    [Symbol.asyncDispose]: () => cleanup[Symbol.asyncDispose](),
+  };
+}
+
+authorizationContract('polkit', () =>
+  rigOf(async (bus, address, cleanup) => {
+    cleanup.use(await PrivatePolkit.start(bus, address, polkitRules(contractRules)));
+    const lifetimes = { yesMs: 10_000, noMs: 1000 };
+    return new PolkitBackend({ authority: new BusPolkitAuthority(bus), lifetimes });
+  }),
+);
+
+authorizationContract('rules', () =>
+  rigOf(async () => {
+    const accounts = new SystemAccounts({ getent: true });
+    return new AclBackend(await RuleSet.fromAcl(contractRules, accounts));
+  }),
+);

@@ -1,0 +1,121 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Caller } from '../../src/dbus/caller.ts';
+import type { Authorizer, CallContext, Question } from '../../src/dbus/serve.ts';
+import { isServiceError } from '../../src/errors.ts';
+import type { AclRule } from '../../src/service/common-config.ts';
+import type { Identity } from './connect-as.ts';
+
+/** A backend that decides by rules, and connections of whoever is needed. */
+export interface AuthorizationRig extends AsyncDisposable {
+  readonly authorizer: Authorizer;
+  caller(identity: Identity): Promise<Caller>;
+}
+
+const daemon: Identity = { uid: 1, gid: 1 };
+const bin: Identity = { uid: 2, gid: 2 };
+const games: Identity = { uid: 5, gid: 60 };
+const root: Identity = { uid: 0, gid: 0 };
+
+/** The rules that the matrix is about. */
+export const contractRules: readonly AclRule[] = [
+  { user: 'daemon', actions: ['org.iotedge.keys1.sign'], match: { key_id: 'device-*' } },
+  { user: 'daemon', actions: ['org.iotedge.keys1.verify'] },
+  {
+    user: 'daemon',
+    actions: ['org.iotedge.keys1.sign'],
+    match: { key_id: 'base', derivation: 'module-?' },
+  },
+  { group: 'games', actions: ['org.iotedge.keys1.*'], match: { key_id: 'shared' } },
+  { user: 'bin', actions: ['org.iotedge.modules1.run'], match: { module: '*' } },
+];
+
+const sign = (key_id: string, derivation = ''): Question => ({
+  action: 'org.iotedge.keys1.sign',
+  details: { key_id, mechanism: 'ed25519', derivation },
+});
+const run = (elevated: string): Question => ({
+  action: 'org.iotedge.modules1.run',
+  details: { module: 'web', type: 'docker', image: 'web:1', elevated },
+});
+
+const matrix: readonly (readonly [string, Identity, Question, boolean])[] = [
+  ['a key that a glob covers', daemon, sign('device-id'), true],
+  ['a rotated name of such a key', daemon, sign('device-id@3'), true],
+  ['a key that no glob covers', daemon, sign('other'), false],
+  ['a key of the services', daemon, sign('iotedge/workload-ca'), false],
+  ['a derived key that the rule does not name', daemon, sign('device-id', 'module-a'), false],
+  ['a derived key that the rule names', daemon, sign('base', 'module-a'), true],
+  ['another derived key', daemon, sign('base', 'module-ab'), false],
+  ['the base key itself', daemon, sign('base'), false],
+  ['another action', daemon, { ...sign('device-id'), action: 'org.iotedge.keys1.export' }, false],
+  [
+    'any key by a rule without match',
+    daemon,
+    { ...sign('x'), action: 'org.iotedge.keys1.verify' },
+    true,
+  ],
+  ['a key by group', games, sign('shared'), true],
+  [
+    'a key by group with another action',
+    games,
+    { ...sign('shared'), action: 'org.iotedge.keys1.delete' },
+    true,
+  ],
+  ['another key by group', games, sign('device-id'), false],
+  ['a key by the rule of another user', bin, sign('device-id'), false],
+  ['a harmless module', bin, run('false'), true],
+  ['an elevated module', bin, run('true'), false],
+  ['everything to root', root, sign('whatever', 'x'), true],
+  ['an elevated module to root', root, run('true'), true],
+];
+
+/** Every backend decides this matrix the same way. */
+export function authorizationContract(name: string, open: () => Promise<AuthorizationRig>): void {
+  const test = suite<{ rig: AuthorizationRig }>(`authorization by ${name}`);
+  test.before(async (context) => {
+    context.rig = await open();
+  });
+  test.after(async ({ rig }) => {
+    await rig[Symbol.asyncDispose]();
+  });
+  for (const [what, identity, question, allowed] of matrix) {
+    test(`${allowed ? 'allows' : 'denies'} ${what}`, async ({ rig }) => {
+      const caller = await rig.caller(identity);
+      const verdict = await ask(rig.authorizer, question, callBy(caller));
+      assert.is(verdict, allowed ? 'allowed' : 'AccessDenied');
+      assert.is(await ask(rig.authorizer, question, callBy(caller)), verdict);
+    });
+  }
+  test.run();
+}
+
+/** `allowed`, or the code of the refusal. */
+export async function ask(
+  authorizer: Authorizer,
+  question: Question,
+  call: CallContext,
+): Promise<string> {
+  try {
+    await authorizer.authorize(question, call);
+    return 'allowed';
+  } catch (error) {
+    return isServiceError(error) ? error.code : `broken: ${String(error)}`;
+  }
+}
+
+/** A call by a caller. */
+export function callBy(
+  caller: Caller,
+  { interactive = false, abort = new AbortController() } = {},
+): CallContext {
+  const { signal } = abort;
+  return {
+    caller,
+    member: 'Sign',
+    requestId: 'r',
+    interactive,
+    signal,
+    startedAt: performance.now(),
+  };
+}

@@ -1,0 +1,171 @@
+/**
+ * The cloud as a double on loopback: the provisioning service and the hub's identity registry on one HTTPS
+ * port, which asks for client certificates. It refuses what the real ones refuse.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer, type Server } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { type SecureVersion, TLSSocket } from 'node:tls';
+import { CloudRefusal, type CloudRequest, type CloudResponse } from './exchange.ts';
+import { type Enrollment, Provisioning } from './provisioning.ts';
+import { Registry } from './registry.ts';
+
+const maxBodyBytes = 256 << 10;
+
+/** What a double is started with; PEM texts. */
+export interface CloudOptions {
+  readonly key: string;
+  readonly certificate: string;
+  /** Roots whose client certificates are enrolled. */
+  readonly clientRoots: string;
+  readonly scopeId: string;
+  readonly enrollments: ReadonlyMap<string, Enrollment>;
+  readonly assigningPolls?: number;
+  readonly retryAfterS?: number;
+  readonly minVersion?: SecureVersion;
+  readonly maxVersion?: SecureVersion;
+}
+
+/** What was asked, for tests to look at. */
+export interface LoggedRequest {
+  readonly method: string;
+  readonly url: string;
+  readonly status: number;
+  readonly protocol: string;
+}
+
+/** A running double. */
+export class Cloud implements AsyncDisposable {
+  readonly requests: LoggedRequest[] = [];
+  readonly provisioning: Provisioning;
+  readonly registry: Registry;
+  /** Answers in place of the service while it gives an answer: for failures. */
+  interfere: ((request: CloudRequest) => CloudResponse | undefined) | undefined;
+  /** What the Date header is ahead of the clock. */
+  clockSkewMs = 0;
+  readonly #server: Server;
+
+  private constructor(options: CloudOptions) {
+    const { key, certificate: cert, clientRoots: ca, minVersion, maxVersion } = options;
+    this.#server = createServer(
+      {
+        key,
+        cert,
+        ca,
+        requestCert: true,
+        rejectUnauthorized: false, // refused with an answer, as the services do
+        ...(minVersion === undefined ? {} : { minVersion }),
+        ...(maxVersion === undefined ? {} : { maxVersion }),
+      },
+      (request, response) => void this.#serve(request, response),
+    );
+    this.provisioning = new Provisioning({
+      scopeId: options.scopeId,
+      enrollments: options.enrollments,
+      assigningPolls: options.assigningPolls ?? 1,
+      retryAfterS: options.retryAfterS ?? 1,
+      assignedHub: () => this.host,
+    });
+    this.registry = new Registry((name) => {
+      const deviceId = options.enrollments.get(name)?.deviceId;
+      return deviceId !== undefined && this.provisioning.assigned.has(deviceId)
+        ? deviceId
+        : undefined;
+    });
+  }
+
+  /** Listens on a free port of the loopback interface. */
+  static async start(options: CloudOptions): Promise<Cloud> {
+    const cloud = new Cloud(options);
+    await new Promise<void>((resolve, reject) => {
+      cloud.#server.once('error', reject).listen(0, '127.0.0.1', resolve);
+    });
+    return cloud;
+  }
+
+  /** `localhost:<port>`: what the device is told as its hub. */
+  get host(): string {
+    const { port } = this.#server.address() as AddressInfo; // it listens on TCP
+    return `localhost:${port}`;
+  }
+
+  /** The global endpoint for `identity.yaml`. */
+  get endpoint(): string {
+    return `https://${this.host}`;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise<void>((resolve) => {
+      this.#server.close(() => resolve());
+    });
+  }
+
+  async #serve(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+    const response = await this.#answer(incoming);
+    const protocol = incoming.socket instanceof TLSSocket ? incoming.socket.getProtocol() : '';
+    this.requests.push({
+      method: incoming.method ?? '',
+      url: incoming.url ?? '',
+      status: response.status,
+      protocol: protocol ?? '',
+    });
+    const date = new Date(Date.now() + this.clockSkewMs).toUTCString();
+    outgoing.writeHead(response.status, {
+      date,
+      'content-type': 'application/json; charset=utf-8',
+      ...response.headers,
+    });
+    outgoing.end(response.body === undefined ? undefined : JSON.stringify(response.body));
+  }
+
+  async #answer(incoming: IncomingMessage): Promise<CloudResponse> {
+    try {
+      const request = await requestOf(incoming);
+      const other = this.interfere?.(request);
+      if (other !== undefined) return other;
+      if (Provisioning.serves(request.path)) return this.provisioning.answer(request);
+      if (Registry.serves(request.path)) return this.registry.answer(request);
+      throw new CloudRefusal(404, 'no such resource');
+    } catch (error) {
+      if (error instanceof CloudRefusal) return error.response;
+      return new CloudRefusal(500, error instanceof Error ? error.message : 'failed').response;
+    }
+  }
+}
+
+async function requestOf(incoming: IncomingMessage): Promise<CloudRequest> {
+  const url = new URL(incoming.url ?? '/', 'https://cloud');
+  return {
+    method: incoming.method ?? '',
+    path: url.pathname.slice(1).split('/').map(decodeURIComponent),
+    query: url.searchParams,
+    headers: incoming.headers,
+    body: await bodyOf(incoming),
+    clientName: clientNameOf(incoming),
+    now: new Date(),
+  };
+}
+
+async function bodyOf(incoming: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of incoming) {
+    const bytes = Buffer.from(chunk as Uint8Array); // no encoding is set on the stream
+    size += bytes.length;
+    if (size > maxBodyBytes) throw new CloudRefusal(413, 'body too large');
+    chunks.push(bytes);
+  }
+  if (size === 0) return undefined;
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString('utf8'));
+  } catch {
+    throw new CloudRefusal(400, 'the body is not JSON');
+  }
+}
+
+function clientNameOf({ socket }: IncomingMessage): string | undefined {
+  if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined;
+  const { subject } = socket.getPeerCertificate();
+  return typeof subject?.CN === 'string' ? subject.CN : undefined;
+}

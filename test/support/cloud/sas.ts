@@ -1,0 +1,55 @@
+import { createHmac, timingSafeEqual } from 'node:crypto';
+
+/** What a token claims, still in the spelling in which it was sent. */
+interface Claims {
+  readonly sr: string;
+  readonly sig: string;
+  readonly se: string;
+  readonly skn: string | undefined;
+}
+
+const prefix = 'SharedAccessSignature ';
+
+function claimsOf(authorization: string): Claims | undefined {
+  if (!authorization.startsWith(prefix)) return undefined;
+  const fields = new Map(
+    authorization
+      .slice(prefix.length)
+      .split('&')
+      .map((field) => {
+        const at = field.indexOf('=');
+        return [field.slice(0, at), field.slice(at + 1)] as const;
+      }),
+  );
+  const sr = fields.get('sr');
+  const sig = fields.get('sig');
+  const se = fields.get('se');
+  if (sr === undefined || sig === undefined || se === undefined) return undefined;
+  return { sr, sig: decodeURIComponent(sig), se, skn: fields.get('skn') };
+}
+
+/** What a token is checked against. */
+export interface SasExpectation {
+  /** The resource, not encoded; the token may spell it encoded or not. */
+  readonly resource: string;
+  readonly key: Buffer;
+  readonly now: Date;
+  readonly keyName?: string;
+}
+
+/** Why a token is refused; undefined for a good one. The signature is over `sr` as it was sent. */
+export function refusalOfSas(authorization: string, expected: SasExpectation): string | undefined {
+  const claims = claimsOf(authorization);
+  if (claims === undefined) return 'not a SharedAccessSignature';
+  if (decodeURIComponent(claims.sr).toLowerCase() !== expected.resource.toLowerCase()) {
+    return `token is for ${claims.sr}`;
+  }
+  if (claims.skn !== expected.keyName) return `unexpected skn ${claims.skn ?? '(none)'}`;
+  if (!/^\d+$/.test(claims.se) || Number(claims.se) * 1000 <= expected.now.getTime()) {
+    return `token expired at ${claims.se}`;
+  }
+  const wanted = createHmac('sha256', expected.key).update(`${claims.sr}\n${claims.se}`).digest();
+  const given = Buffer.from(claims.sig, 'base64');
+  const equal = given.length === wanted.length && timingSafeEqual(given, wanted);
+  return equal ? undefined : 'wrong signature';
+}

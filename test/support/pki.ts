@@ -1,0 +1,67 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+/** A certificate and its key, PEM. */
+export interface Credential {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** A throw-away root made with openssl, and what it signs. */
+export class Pki implements AsyncDisposable {
+  readonly directory: string;
+  readonly root: Credential;
+
+  private constructor(directory: string, root: Credential) {
+    this.directory = directory;
+    this.root = root;
+  }
+
+  static async create(): Promise<Pki> {
+    const directory = await mkdtemp(join(tmpdir(), 'iotedge-pki-'));
+    const [key, certificate] = [join(directory, 'root.key'), join(directory, 'root.cer')];
+    await openssl(
+      `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=root -keyout ${key} -out ${certificate}`,
+    );
+    return new Pki(directory, await credential(key, certificate));
+  }
+
+  /** A leaf for a name; with `hosts` a server's, without a client's. */
+  async issue(name: string, hosts: readonly string[] = []): Promise<Credential> {
+    const base = join(this.directory, `leaf-${Buffer.from(name).toString('hex')}-${hosts.length}`);
+    const names = hosts.map((host) => (/^[\d.]+$/.test(host) ? `IP:${host}` : `DNS:${host}`));
+    const extensions = [
+      `extendedKeyUsage=${hosts.length > 0 ? 'serverAuth' : 'clientAuth'}`,
+      ...(names.length > 0 ? [`subjectAltName=${names.join(',')}`] : []),
+    ];
+    await writeFile(`${base}.ext`, `${extensions.join('\n')}\n`);
+    await openssl(
+      `req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=${name} -keyout ${base}.key -out ${base}.csr`,
+    );
+    const [key, root] = [join(this.directory, 'root.key'), join(this.directory, 'root.cer')];
+    await openssl(
+      `x509 -req -in ${base}.csr -CA ${root} -CAkey ${key} -CAcreateserial -days 1 -extfile ${base}.ext -out ${base}.cer`,
+    );
+    return credential(`${base}.key`, `${base}.cer`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(this.directory, { recursive: true, force: true });
+  }
+}
+
+async function credential(key: string, certificate: string): Promise<Credential> {
+  return {
+    key: await readFile(key, 'utf8'),
+    certificate: await readFile(certificate, 'utf8'),
+  };
+}
+
+async function openssl(line: string): Promise<void> {
+  await run('openssl', line.split(' '), { timeout: 20_000 });
+}

@@ -1,0 +1,92 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Caller } from '../../../src/dbus/caller.ts';
+import { grants } from '../../../src/interfaces/grants.ts';
+import { type Rule, RuleSet, ruleAllows } from '../../../src/service/rules.ts';
+
+const test = suite('rules');
+
+const accounts = {
+  uid: (name: string) =>
+    Promise.resolve(
+      new Map([
+        ['ann', 1000],
+        ['iotedge-identity', 996],
+      ]).get(name),
+    ),
+  gid: (name: string) => Promise.resolve(new Map([['ops', 50]]).get(name)),
+};
+
+function caller(uid: number, ...gids: number[]): Caller {
+  return { sender: ':1.1', uid, gids, pid: undefined };
+}
+
+function sign(key_id: string, derivation = ''): Parameters<typeof ruleAllows>[1] {
+  return { action: 'org.iotedge.keys1.sign', details: { key_id, derivation } };
+}
+
+test('leave a detail free that they do not match, except the guarded ones', () => {
+  const any: Rule = { actions: ['org.iotedge.*'], match: {} };
+  assert.ok(ruleAllows(any, sign('device-id')));
+  assert.not.ok(ruleAllows(any, sign('device-id', 'module')));
+  assert.ok(ruleAllows({ ...any, match: { derivation: '*' } }, sign('device-id', 'module')));
+  for (const [name, harmless, harmful] of [
+    ['elevated', 'false', 'true'],
+    ['profile', 'server', 'device-ca'],
+  ] as const) {
+    assert.ok(ruleAllows(any, { action: 'org.iotedge.x', details: { [name]: harmless } }));
+    assert.not.ok(ruleAllows(any, { action: 'org.iotedge.x', details: { [name]: harmful } }));
+  }
+});
+
+test('cover the names that rotation gives to an id, and no others', () => {
+  const rule: Rule = { actions: ['*'], match: { key_id: 'device-id' } };
+  assert.ok(ruleAllows(rule, sign('device-id@2')));
+  assert.not.ok(ruleAllows(rule, sign('device-id2')));
+  assert.not.ok(ruleAllows(rule, sign('device-id@x')));
+  assert.not.ok(ruleAllows({ ...rule, match: { key_id: '*' } }, sign('iotedge/workload-ca@1')));
+});
+
+test('do not match a detail that the action does not have', () => {
+  const rule: Rule = { actions: ['*'], match: { certificate_id: '*' } };
+  assert.not.ok(ruleAllows(rule, sign('device-id')));
+  assert.not.ok(ruleAllows({ actions: ['*'], match: { toString: '*' } }, sign('device-id')));
+});
+
+test('are for users, groups as the bus reports them, or both', async () => {
+  const set = await RuleSet.fromAcl(
+    [
+      { user: 'ann', actions: ['a'] },
+      { group: 'ops', actions: ['b'] },
+      { user: 'ann', group: 'ops', actions: ['c'] },
+      { user: 'nobody-here', actions: ['*'] },
+      { user: 'nobody-here', group: 'ops', actions: ['*'] },
+      { group: 'nobody-here', actions: ['*'] },
+    ],
+    accounts,
+  );
+  const may = (who: Caller): string[] =>
+    ['a', 'b', 'c', 'd'].filter((action) => set.allows(who, { action, details: {} }));
+  assert.equal(may(caller(1000)), ['a']);
+  assert.equal(may(caller(1001, 7, 50)), ['b']);
+  assert.equal(may(caller(1000, 50)), ['a', 'b', 'c']);
+  assert.equal(may(caller(1002)), []);
+});
+
+test('grant a service what the table says, and what the configuration adds', async () => {
+  const added = {
+    user: 'iotedge-identity',
+    actions: ['org.iotedge.keys1.sign'],
+    match: { key_id: 'my-key' },
+  };
+  const set = await RuleSet.fromGrants(grants, [added], accounts);
+  const identity = caller(996);
+  assert.ok(set.allows(identity, sign('device-id@3')));
+  assert.ok(set.allows(identity, sign('my-key')));
+  assert.ok(set.allows(identity, sign('iotedge/module-identities', 'x')));
+  assert.not.ok(set.allows(identity, sign('iotedge/module-identities')));
+  assert.not.ok(set.allows(identity, sign('device-ca')));
+  assert.not.ok(set.allows(caller(997), sign('device-id')));
+});
+
+test.run();

@@ -1,0 +1,125 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { localSigner, spkiOf } from '../../../src/x509/algorithm.ts';
+import { buildCsr, parseCsr } from '../../../src/x509/csr.ts';
+import {
+  basicConstraints,
+  extendedKeyUsage,
+  keyUsage,
+  subjectAlternativeName,
+} from '../../../src/x509/extensions.ts';
+import { formatName, parseName } from '../../../src/x509/name.ts';
+import { encodePem } from '../../../src/x509/pem.ts';
+import { parseAlternativeName } from '../../../src/x509/subject-alternative-name.ts';
+import { codeOf, keyKinds, makeKey, openssl, Workspace } from './openssl.ts';
+
+const test = suite('certificate requests');
+
+function makeCsr(kind: (typeof keyKinds)[number] = 'ec-p256'): Promise<Buffer> {
+  const key = makeKey(kind);
+  return buildCsr({
+    subject: parseName('CN=edge,O=Contoso'),
+    spki: spkiOf(key),
+    extensions: [
+      subjectAlternativeName([
+        parseAlternativeName('dns', 'Edge.local'),
+        parseAlternativeName('ip', '2001:db8::1'),
+        parseAlternativeName('uri', 'urn:edge:1'),
+      ]),
+      keyUsage(['digitalSignature']),
+      extendedKeyUsage(['serverAuth', 'clientAuth']),
+      basicConstraints({ ca: false }),
+    ],
+    signer: localSigner(key),
+  });
+}
+
+for (const kind of keyKinds) {
+  test(`makes requests with ${kind} keys that openssl verifies, and reads them back`, async () => {
+    using files = new Workspace();
+    const der = await makeCsr(kind);
+    const path = files.write('csr.pem', encodePem(der, 'CERTIFICATE REQUEST'));
+    assert.match(openssl('req', '-in', path, '-verify', '-noout', '-text'), 'DNS:edge.local');
+    const request = parseCsr(der);
+    assert.is(request.keyAlgorithm, kind);
+    assert.is(formatName(request.subject), 'CN=edge,O=Contoso');
+    assert.equal(request.requested, {
+      alternativeNames: [
+        { kind: 'dns', value: 'edge.local' },
+        { kind: 'ip', value: '2001:db8::1' },
+        { kind: 'uri', value: 'urn:edge:1' },
+      ],
+      basicConstraints: { ca: false, pathLength: undefined },
+      keyUsage: ['digitalSignature'],
+      extendedKeyUsage: ['serverAuth', 'clientAuth'],
+      others: [],
+    });
+  });
+}
+
+test('reads a request made by openssl', async () => {
+  using files = new Workspace();
+  const key = files.write('key.pem', makeKey('ec-p384').export({ format: 'pem', type: 'pkcs8' }));
+  const pem = openssl(
+    'req',
+    '-new',
+    '-key',
+    key,
+    '-subj',
+    '/C=DE/O=Contoso/CN=edge',
+    '-addext',
+    'subjectAltName=DNS:a.example,IP:10.0.0.1',
+    '-addext',
+    'basicConstraints=critical,CA:TRUE,pathlen:1',
+    '-addext',
+    'certificatePolicies=1.2.3.4',
+  );
+  const request = parseCsr(Buffer.from(pem));
+  assert.is(formatName(request.subject), 'CN=edge,O=Contoso,C=DE');
+  assert.equal(request.requested.basicConstraints, { ca: true, pathLength: 1 });
+  assert.equal(request.requested.others, ['2.5.29.32']);
+  assert.is(request.requested.alternativeNames.length, 2);
+});
+
+test('refuses a request whose signature belongs to another key', async () => {
+  const forged = buildCsr({
+    subject: parseName('CN=edge'),
+    spki: spkiOf(makeKey('ec-p256')),
+    signer: localSigner(makeKey('ec-p256')),
+  });
+  const der = await forged;
+  assert.is(await codeOf(() => parseCsr(der)), 'InvalidArgs');
+});
+
+test('refuses every truncation and survives every flipped byte', async () => {
+  const der = await makeCsr();
+  for (let length = 0; length < der.length; length += 3) {
+    assert.is(await codeOf(() => parseCsr(der.subarray(0, length))), 'InvalidArgs');
+  }
+  for (let at = 0; at < der.length; at++) {
+    const changed = Buffer.from(der);
+    changed.writeUInt8(changed.readUInt8(at) ^ 0x55, at);
+    assert.match((await codeOf(() => parseCsr(changed))) ?? 'accepted', /InvalidArgs|NotSupported/);
+  }
+});
+
+test('refuses huge lengths, deep nesting, trailing bytes and other PEM blocks', async () => {
+  const der = await makeCsr();
+  const nested = Buffer.alloc(4096);
+  for (let at = 0; at < nested.length; at += 4) nested.set([0x30, 0x82, 0x0f, 0xff], at);
+  const hostile = [
+    Buffer.from('3084ffffffff', 'hex'),
+    Buffer.from('308800ffffffffffffff', 'hex'),
+    Buffer.from('3080', 'hex'),
+    Buffer.from(`${'3080'.repeat(2000)}`, 'hex'),
+    nested,
+    Buffer.alloc(300_000, 0x30),
+    Buffer.concat([der, Buffer.from([0])]),
+    Buffer.from(encodePem(der, 'CERTIFICATE')),
+    Buffer.from('-----BEGIN CERTIFICATE REQUEST-----\nMIIB\n'),
+    Buffer.alloc(0),
+  ];
+  for (const bytes of hostile) assert.is(await codeOf(() => parseCsr(bytes)), 'InvalidArgs');
+});
+
+test.run();

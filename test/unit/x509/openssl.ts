@@ -1,0 +1,91 @@
+import { execFileSync } from 'node:child_process';
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { localSigner, spkiOf } from '../../../src/x509/algorithm.ts';
+import { type Certificate, parseCertificate } from '../../../src/x509/certificate.ts';
+import { buildCertificate } from '../../../src/x509/certificate-builder.ts';
+import { basicConstraints, keyIdentifier, keyUsage } from '../../../src/x509/extensions.ts';
+import { encodeName, parseName } from '../../../src/x509/name.ts';
+
+/** The key kinds that certificates are made for in tests. */
+export const keyKinds = ['ec-p256', 'ec-p384', 'rsa-2048', 'ed25519'] as const;
+
+/** A private key of a kind. */
+export function makeKey(kind: (typeof keyKinds)[number]): KeyObject {
+  switch (kind) {
+    case 'ec-p256':
+      return generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).privateKey;
+    case 'ec-p384':
+      return generateKeyPairSync('ec', { namedCurve: 'secp384r1' }).privateKey;
+    case 'rsa-2048':
+      return generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+    case 'ed25519':
+      return generateKeyPairSync('ed25519').privateKey;
+  }
+}
+
+/** A directory for the files that the openssl command reads; removed when disposed. */
+export class Workspace implements Disposable {
+  readonly #path = mkdtempSync(join(tmpdir(), 'iotedge-x509-'));
+
+  /** Writes a file and returns its path. */
+  write(name: string, content: Uint8Array | string): string {
+    const path = join(this.#path, name);
+    writeFileSync(path, content);
+    return path;
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.#path, { recursive: true });
+  }
+}
+
+/** What the openssl command says, errors included; throws when it fails. */
+export function openssl(...args: readonly string[]): string {
+  return execFileSync('openssl', args, { encoding: 'utf8', timeout: 20_000, stdio: 'pipe' });
+}
+
+/** A CA certificate, self-signed or issued by another one. */
+export async function makeCa({
+  name,
+  key,
+  by,
+  pathLength,
+  now = new Date(),
+}: {
+  readonly name: string;
+  readonly key: KeyObject;
+  readonly by?: { readonly certificate: Certificate; readonly key: KeyObject };
+  readonly pathLength?: number;
+  readonly now?: Date;
+}): Promise<Certificate> {
+  const spki = spkiOf(key);
+  const subjectDer = encodeName(parseName(name));
+  const start = Math.floor(now.getTime() / 1000) * 1000 - 3_600_000;
+  const der = await buildCertificate(
+    {
+      subjectDer,
+      spki,
+      validity: { notBefore: new Date(start), notAfter: new Date(start + 86_400_000) },
+      extensions: [
+        basicConstraints({ ca: true, pathLength }),
+        keyUsage(['keyCertSign', 'cRLSign']),
+      ],
+    },
+    by?.certificate ?? { subjectDer, keyIdentifier: keyIdentifier(spki) },
+    localSigner(by?.key ?? key),
+  );
+  return parseCertificate(der, 'CA');
+}
+
+/** The code of the ServiceError that a function throws or rejects with, else undefined. */
+export async function codeOf(action: () => unknown): Promise<string | undefined> {
+  try {
+    await action();
+  } catch (error) {
+    return error instanceof Error && 'code' in error ? String(error.code) : String(error);
+  }
+  return undefined;
+}
