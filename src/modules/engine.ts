@@ -109,9 +109,9 @@ export interface ContainerEngine {
   remove(name: string, signal: AbortSignal): Promise<void>;
   logs(name: string, request: LogRequest, signal: AbortSignal): Promise<Buffer>;
   /**
-   * The name of each of our containers to which something happens, from the moment the iteration
-   * starts until the engine goes away, which ends it with Unavailable. Nothing is replayed: whoever
-   * iterates looks at everything first.
+   * Resolves when the engine is being listened to, to the name of each of our containers to which
+   * something happens from then on. The engine going away ends the iteration with Unavailable. Nothing is
+   * replayed: whoever listens looks at everything first.
    */
-  events(signal: AbortSignal): AsyncIterable<string>;
+  listen(signal: AbortSignal): Promise<AsyncIterable<string>>;
 }

@@ -70,7 +70,7 @@ function run(container: Container, wanted: Present['run']): readonly Step[] {
 }
 
 /** Whether something of it may run, now or soon. */
-function isLive({ state }: Container): boolean {
+export function isLive({ state }: Container): boolean {
   return (
     state.kind === 'running' ||
     state.kind === 'paused' ||

@@ -20,6 +20,7 @@ import { messageOf, statusOf, translate, translatePull } from './translate.ts';
 
 const answerMs = 60_000;
 const noticeMs = 10_000;
+const listening = 'listening to the container engine';
 
 /** An engine that speaks the Docker API on a unix socket. */
 export class DockerEngine implements ContainerEngine {
@@ -134,21 +135,12 @@ export class DockerEngine implements ContainerEngine {
     );
   }
 
-  async *events(signal: AbortSignal): AsyncGenerator<string> {
-    const docker = await this.#open();
-    const doing = 'listening to the container engine';
+  listen(signal: AbortSignal): Promise<AsyncIterable<string>> {
     const filters = JSON.stringify({ type: ['container'], label: [`${ownerLabel}=${owner}`] });
-    try {
-      const stream = await docker.getEvents({ filters, abortSignal: signal });
-      for await (const event of jsonLines(iterable(stream))) {
-        const name = eventName(event);
-        if (name !== undefined) yield name;
-      }
-    } catch (error) {
-      throw translate(error, doing, signal);
-    }
-    if (signal.aborted) throw translate(undefined, doing, signal);
-    throw new ServiceError('Unavailable', `${doing}: it has gone away`);
+    return this.#ask(listening, noticeMs, signal, async (docker) =>
+      // Not the signal with the deadline: that one would end the stream.
+      eventNames(iterable(await docker.getEvents({ filters, abortSignal: signal })), signal),
+    );
   }
 
   /** One request with a deadline: the client has none of its own, and hangs when an answer is cut off. */
@@ -176,6 +168,21 @@ export class DockerEngine implements ContainerEngine {
     }
     return this.#client;
   }
+}
+
+async function* eventNames(
+  stream: AsyncIterable<unknown>,
+  signal: AbortSignal,
+): AsyncGenerator<string> {
+  try {
+    for await (const event of jsonLines(stream)) {
+      const name = eventName(event);
+      if (name !== undefined) yield name;
+    }
+  } catch (error) {
+    throw translate(error, listening, signal);
+  }
+  throw new ServiceError('Unavailable', `${listening}: it has gone away`);
 }
 
 function shown(name: string): string {

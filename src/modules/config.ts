@@ -1,0 +1,335 @@
+/**
+ * modules.yaml. `connect` is where a module finds the APIs inside its container, `listen` is where this
+ * machine does.
+ */
+import { hostname as machineName } from 'node:os';
+import { posix } from 'node:path';
+import {
+  type CertificateId,
+  isModuleName,
+  type ModuleName,
+  parseCertificateId,
+  parseKeyId,
+  parseModuleName,
+} from '../ids.ts';
+import {
+  type CommonConfig,
+  commonProperties,
+  type ParseContext,
+  type Schema,
+} from '../service/config.ts';
+
+/** A certificate by its id in the Certificates service, or in a file. */
+export type CertificateReference =
+  | { readonly kind: 'id'; readonly id: CertificateId }
+  | { readonly kind: 'file'; readonly path: string };
+
+/** The two APIs as absolute paths of unix sockets. */
+export interface ApiPaths {
+  readonly management: string;
+  readonly workload: string;
+}
+
+/** The module that manages the others. */
+export interface AgentConfig {
+  readonly name: ModuleName;
+  readonly type: 'docker';
+  /** What ModuleSpec calls `settings`. */
+  readonly config: unknown;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** The container network that modules join. */
+export interface NetworkConfig {
+  readonly name: string;
+  readonly ipv6?: boolean;
+  readonly ipam?: Readonly<Record<string, unknown>>;
+}
+
+/** modules.yaml, checked. */
+export interface ModulesConfig extends CommonConfig {
+  /** Issues the certificates of modules; undefined leaves the choice to the Certificates service. */
+  readonly deviceCa: CertificateId | undefined;
+  /** Empty leaves the choice to the Certificates service. */
+  readonly trustedCas: readonly CertificateReference[];
+  readonly agent: AgentConfig | undefined;
+  readonly hostname: string;
+  readonly connect: ApiPaths;
+  readonly listen: ApiPaths;
+  readonly engineSocket: string;
+  readonly network: NetworkConfig;
+  readonly allowElevated: boolean;
+  readonly allowedBinds: readonly string[];
+  /** Modules besides edgeHub whose server certificates may name the device. */
+  readonly serverNames: readonly ModuleName[];
+}
+
+const text = { type: 'string', minLength: 1 } as const;
+const socketUri = { type: 'string', pattern: '^unix://(localhost)?/[^\\0]+$' } as const;
+const defaultUris = {
+  management_uri: 'unix:///var/lib/iotedge/mgmt.sock',
+  workload_uri: 'unix:///var/lib/iotedge/workload.sock',
+};
+
+function apis(description: string): object {
+  return {
+    description,
+    type: 'object',
+    additionalProperties: false,
+    default: {},
+    properties: {
+      management_uri: {
+        description: 'The management API, unix:///path.',
+        ...socketUri,
+        default: defaultUris.management_uri,
+      },
+      workload_uri: {
+        description: 'The workload API, unix:///path.',
+        ...socketUri,
+        default: defaultUris.workload_uri,
+      },
+    },
+  };
+}
+
+const agentSchema = {
+  description: 'The module that manages the others. Without it only D-Bus callers do.',
+  type: 'object',
+  additionalProperties: false,
+  required: ['config'],
+  properties: {
+    name: { description: 'Its name.', ...text, default: 'edgeAgent' },
+    type: { description: 'What runs it.', type: 'string', enum: ['docker'], default: 'docker' },
+    config: {
+      description: 'Its container.',
+      type: 'object',
+      additionalProperties: false,
+      required: ['image'],
+      properties: {
+        image: { description: 'Image reference.', ...text },
+        createOptions: {
+          description: "The engine's create request, as an object or as its JSON text.",
+          type: ['object', 'string'],
+        },
+        auth: {
+          description: 'Credentials for the registry.',
+          type: 'object',
+          additionalProperties: false,
+          properties: {
+            serveraddress: { description: 'Host of the registry.', type: 'string' },
+            username: { description: 'User name.', type: 'string' },
+            password: { description: 'Password.', type: 'string' },
+            email: { description: 'Mail address.', type: 'string' },
+          },
+        },
+      },
+    },
+    env: {
+      description: 'Environment of the agent.',
+      type: 'object',
+      additionalProperties: { type: ['string', 'number', 'boolean'] },
+      default: {},
+    },
+  },
+} as const;
+
+/** JSON schema of modules.yaml. */
+export const modulesSchema = {
+  $id: 'iotedge:modules',
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    ...commonProperties,
+    certificates: {
+      description: 'Certificates by reference: cert://<id>, key://<id> or a bare id.',
+      type: 'object',
+      additionalProperties: false,
+      default: {},
+      properties: {
+        device_ca_cert: { description: 'The CA that issues the certificates of modules.', ...text },
+        device_ca_pk: { description: 'Its key.', ...text },
+        trusted_ca_certs: {
+          description: 'What modules trust: one reference or a list; file:///path is allowed.',
+          anyOf: [text, { type: 'array', items: text }],
+        },
+      },
+    },
+    agent: agentSchema,
+    hostname: { description: 'The name that modules know this device by.', ...text },
+    connect: apis('Where modules find the APIs, inside their containers.'),
+    listen: apis('Where this machine finds the APIs.'),
+    moby_runtime: {
+      description: 'The container engine.',
+      type: 'object',
+      additionalProperties: false,
+      default: {},
+      properties: {
+        uri: {
+          description: 'Its API, unix:///path.',
+          ...socketUri,
+          default: 'unix:///var/run/docker.sock',
+        },
+      },
+    },
+    network: {
+      description: 'The container network that modules join; it is made when it is missing.',
+      anyOf: [
+        text,
+        {
+          type: 'object',
+          additionalProperties: false,
+          required: ['name'],
+          properties: {
+            name: { description: 'Its name.', ...text },
+            ipv6: { description: 'Whether it has IPv6.', type: 'boolean' },
+            ipam: { description: "The engine's address management.", type: 'object' },
+          },
+        },
+      ],
+      default: 'azure-iot-edge',
+    },
+    allow_elevated: {
+      description: 'Whether modules may have create options that reach outside their container.',
+      type: 'boolean',
+      default: false,
+    },
+    allowed_binds: {
+      description: 'Host directories below which modules may mount anything.',
+      type: 'array',
+      items: { type: 'string', pattern: '^/' },
+      default: [],
+    },
+    server_names: {
+      description: 'Modules besides edgeHub whose server certificates may name the device.',
+      type: 'array',
+      items: text,
+      default: [],
+    },
+  },
+} as const satisfies Schema;
+
+/** What the schema leaves to be read further. */
+interface RawConfig extends CommonConfig {
+  readonly certificates: {
+    readonly device_ca_cert?: string;
+    readonly device_ca_pk?: string;
+    readonly trusted_ca_certs?: string | readonly string[];
+  };
+  readonly agent?: {
+    readonly name: string;
+    readonly type: 'docker';
+    readonly config: unknown;
+    readonly env: Readonly<Record<string, string | number | boolean>>;
+  };
+  readonly hostname?: string;
+  readonly connect: typeof defaultUris;
+  readonly listen: typeof defaultUris;
+  readonly moby_runtime: { readonly uri: string };
+  readonly network: string | NetworkConfig;
+  readonly allow_elevated: boolean;
+  readonly allowed_binds: readonly string[];
+  readonly server_names: readonly string[];
+}
+
+/** Checks what the schema cannot say. */
+export function parseModulesConfig(value: unknown, context: ParseContext): ModulesConfig {
+  const raw = value as RawConfig; // fits the schema
+  const { certificates, network } = raw;
+  reportProblems(raw, context);
+  return {
+    log_level: raw.log_level,
+    idle_exit_s: raw.idle_exit_s,
+    authorization: raw.authorization,
+    grants: raw.grants,
+    ...(raw.homedir_path !== undefined && { homedir_path: raw.homedir_path }),
+    ...(raw.homedir !== undefined && { homedir: raw.homedir }),
+    deviceCa: tryParse(context, ['certificates', 'device_ca_cert'], () =>
+      parseDeviceCa(certificates.device_ca_cert),
+    ),
+    trustedCas: trustedCas(certificates.trusted_ca_certs, context),
+    agent: agentOf(raw.agent, context),
+    hostname: raw.hostname ?? machineName(),
+    connect: pathsOf(raw.connect),
+    listen: pathsOf(raw.listen),
+    engineSocket: pathOf(raw.moby_runtime.uri),
+    network: typeof network === 'string' ? { name: network } : network,
+    allowElevated: raw.allow_elevated,
+    allowedBinds: raw.allowed_binds.map((path) => posix.normalize(path).replace(/(.)\/$/, '$1')),
+    serverNames: raw.server_names.filter(isModuleName).map(parseModuleName),
+  };
+}
+
+function reportProblems(raw: RawConfig, context: ParseContext): void {
+  const connect = pathsOf(raw.connect);
+  if (posix.basename(connect.management) === posix.basename(connect.workload)) {
+    context.report(['connect', 'workload_uri'], 'the two sockets need different file names');
+  }
+  for (const [index, name] of raw.server_names.entries()) {
+    if (!isModuleName(name)) context.report(['server_names', index], 'not a module name');
+  }
+  const key = raw.certificates.device_ca_pk;
+  if (key === undefined) return;
+  const path = ['certificates', 'device_ca_pk'];
+  if (/^[a-z0-9+]+:/i.test(key) && !key.startsWith('key://')) {
+    context.report(path, 'not key://<id>: only the Keys service reads private keys');
+  } else tryParse(context, path, () => parseKeyId(key.replace(/^key:\/\//, '')));
+}
+
+function tryParse<T>(
+  context: ParseContext,
+  path: readonly (string | number)[],
+  parse: () => T,
+): T | undefined {
+  try {
+    return parse();
+  } catch (error) {
+    context.report(path, error instanceof Error ? error.message : 'not understood');
+    return undefined;
+  }
+}
+
+function parseDeviceCa(reference: string | undefined): CertificateId | undefined {
+  if (reference === undefined) return undefined;
+  const parsed = parseReference(reference);
+  if (parsed.kind === 'file') {
+    throw new TypeError('not cert://<id>: a CA that issues is one of the Certificates service');
+  }
+  return parsed.id;
+}
+
+function parseReference(reference: string): CertificateReference {
+  const file = /^file:\/\/(\/.*)$/.exec(reference)?.[1];
+  if (file !== undefined) return { kind: 'file', path: posix.normalize(decodeURI(file)) };
+  return { kind: 'id', id: parseCertificateId(reference.replace(/^cert:\/\//, '')) };
+}
+
+function trustedCas(
+  references: string | readonly string[] | undefined,
+  context: ParseContext,
+): readonly CertificateReference[] {
+  const path = ['certificates', 'trusted_ca_certs'];
+  if (references === undefined) return [];
+  if (typeof references === 'string') {
+    return [tryParse(context, path, () => parseReference(references)) ?? []].flat();
+  }
+  return references.flatMap(
+    (reference, index) =>
+      tryParse(context, [...path, index], () => parseReference(reference)) ?? [],
+  );
+}
+
+function agentOf(raw: RawConfig['agent'], context: ParseContext): AgentConfig | undefined {
+  if (raw === undefined) return undefined;
+  const name = tryParse(context, ['agent', 'name'], () => parseModuleName(raw.name));
+  if (name === undefined) return undefined;
+  const env = Object.entries(raw.env).map(([key, value]) => [key, String(value)] as const);
+  return { name, type: raw.type, config: raw.config, env: Object.fromEntries(env) };
+}
+
+function pathsOf(uris: typeof defaultUris): ApiPaths {
+  return { management: pathOf(uris.management_uri), workload: pathOf(uris.workload_uri) };
+}
+
+function pathOf(uri: string): string {
+  return posix.normalize(uri.replace(/^unix:\/\/(localhost)?/, ''));
+}

@@ -1,0 +1,40 @@
+import type { Work } from './apply.ts';
+import type { Container } from './engine.ts';
+import type { Desired, Step } from './plan.ts';
+
+/** What shall become of a module. */
+export type Goal = 'stopped' | 'restart' | 'start' | 'started' | 'absent';
+
+/** A module's configuration, ready for the engine. */
+export interface Prepared extends Omit<Work, 'engine' | 'name' | 'stopTimeoutS' | 'onProgress'> {
+  readonly digest: string;
+  /** Whether the engine's own restart policy decides what follows the container's end. */
+  readonly engineRestarts: boolean;
+}
+
+/** How a module is, for those who want to know. */
+export interface Report {
+  readonly goal: Goal;
+  readonly container: Container | undefined;
+  /** Whether `container` is what the engine says at present. */
+  readonly known: boolean;
+  readonly step: Step['kind'] | undefined;
+  readonly progress: number;
+  readonly progressText: string;
+  readonly restartCount: number;
+  /** When the next attempt is made, undefined when none is due. */
+  readonly retryAt: Date | undefined;
+  readonly error: string;
+}
+
+/** What the goal means for planning. */
+export function desiredOf(goal: Goal, prepared: Prepared | undefined): Desired {
+  if (goal === 'absent' || prepared === undefined) return { kind: 'absent' };
+  const run =
+    goal === 'stopped'
+      ? 'stopped'
+      : goal === 'started' && prepared.engineRestarts
+        ? 'started'
+        : 'running';
+  return { kind: 'present', digest: prepared.digest, run };
+}
