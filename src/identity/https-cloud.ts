@@ -1,0 +1,103 @@
+import type { CloudAnswer, CloudClient, CloudRequest, RemoteCredential } from './cloud.ts';
+import type { CloudSettings } from './config.ts';
+
+/** What goes to the thread that speaks TLS. */
+export interface HttpsRequest {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly clientCertificate: RemoteCredential;
+  /** PEM; the public roots when absent. */
+  readonly ca?: string;
+  readonly proxy?: string;
+  readonly timeoutMs: number;
+}
+
+/** What comes back. */
+export interface HttpsResponse {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
+  readonly body: Uint8Array;
+}
+
+/** Speaks HTTPS with a client certificate whose key stays in the Keys service. */
+export interface HttpsClient {
+  request(request: HttpsRequest, signal: AbortSignal): Promise<HttpsResponse>;
+}
+
+/** What requests are made with. */
+export interface HttpsCloudOptions {
+  readonly https: HttpsClient;
+  readonly settings: CloudSettings;
+  /** PEM of the roots that the settings name. */
+  readonly ca: string | undefined;
+  /** Read anew for each request: certificates are renewed. */
+  readonly credential: (signal: AbortSignal) => Promise<RemoteCredential>;
+  readonly onDate: (date: Date) => void;
+  readonly userAgent: string;
+}
+
+/** The cloud over HTTPS, as the device. */
+export class HttpsCloud implements CloudClient {
+  readonly #options: HttpsCloudOptions;
+
+  constructor(options: HttpsCloudOptions) {
+    this.#options = options;
+  }
+
+  async send(request: CloudRequest, signal: AbortSignal): Promise<CloudAnswer> {
+    const { https, settings, ca, credential, userAgent } = this.#options;
+    const { method, url, body, headers } = request;
+    const response = await https.request(
+      {
+        method,
+        url,
+        headers: {
+          accept: 'application/json',
+          'user-agent': userAgent,
+          ...(body !== undefined && { 'content-type': 'application/json; charset=utf-8' }),
+          ...headers,
+        },
+        clientCertificate: await credential(signal),
+        timeoutMs: settings.timeoutMs,
+        ...(body !== undefined && { body: JSON.stringify(body) }),
+        ...(ca !== undefined && { ca }),
+        ...(settings.proxy !== undefined && { proxy: settings.proxy }),
+      },
+      signal,
+    );
+    this.#noteDate(response);
+    return {
+      status: response.status,
+      retryAfterS: retryAfterOf(headerOf(response, 'retry-after'), Date.now()),
+      body: parseJson(response.body),
+    };
+  }
+
+  #noteDate(response: HttpsResponse): void {
+    const time = Date.parse(headerOf(response, 'date') ?? '');
+    if (!Number.isNaN(time)) this.#options.onDate(new Date(time));
+  }
+}
+
+function headerOf({ headers }: HttpsResponse, name: string): string | undefined {
+  const value = headers[name];
+  return typeof value === 'string' ? value : value?.[0];
+}
+
+/** Seconds of a Retry-After header, which holds seconds or a date (RFC 9110 10.2.3). */
+export function retryAfterOf(header: string | undefined, nowMs: number): number | undefined {
+  if (header === undefined) return undefined;
+  if (/^\d{1,9}$/.test(header)) return Number(header);
+  const date = Date.parse(header);
+  return Number.isNaN(date) ? undefined : Math.max(0, (date - nowMs) / 1000);
+}
+
+function parseJson(body: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(body).toString('utf8'));
+  } catch {
+    return undefined; // an error page of something on the way: the status says enough
+  }
+}
