@@ -143,11 +143,25 @@ export function readMessage(bytes: Buffer): IncomingMessage {
   while (reader.position < fieldsEnd) {
     reader.align(8);
     const name = fieldNames[bytes[reader.take(1)] ?? 0];
-    const value = readersOf(reader.signature())[0]?.(reader);
+    const value = readField(reader);
     if (name !== undefined) fields[name] = value;
   }
   reader.position = (fieldsEnd + 7) & ~7;
   return new ReceivedMessage(reader, fields);
+}
+
+/** Fields have types of one character: these are read without looking a reader up. The bus checked their text. */
+function readField(reader: WireReader): unknown {
+  const { buffer, position } = reader;
+  if (buffer[position] === 1 && buffer[position + 2] === 0) {
+    const type = buffer[position + 1];
+    reader.position = position + 3;
+    if (type === typeOfString || type === typeOfPath) return reader.string();
+    if (type === typeOfUint32) return reader.uint32();
+    if (type === typeOfSignature) return reader.signature();
+    reader.position = position;
+  }
+  return readersOf(reader.signature())[0]?.(reader);
 }
 
 class ReceivedMessage implements IncomingMessage {

@@ -21,6 +21,8 @@ const test = suite('dbus serve');
 interface Rig extends EchoFixture {
   readonly rig: PrivateBus;
   readonly bus: Bus;
+  /** The connection of the service. */
+  readonly served: Bus;
 }
 
 /** A bus, the echo service on it and a connection to call it from. */
@@ -28,7 +30,7 @@ async function withEcho(body: (rig: Rig) => Promise<void>, options?: EchoOptions
   await using rig = await PrivateBus.start();
   await using served = await rig.connect();
   await using bus = await rig.connect();
-  await body({ rig, bus, ...(await startEcho(served, options)) });
+  await body({ rig, bus, served, ...(await startEcho(served, options)) });
 }
 
 function echo(bus: Bus) {
@@ -250,21 +252,17 @@ test('counts a call while the credentials of its caller are still asked for', ()
     await until(1000, 'the call to end', () => server.callsUnderWay === 0);
   }));
 
-test('answers what came in before the name was given back', () =>
-  withEcho(async ({ bus, rig }) => {
-    await using served = await rig.connect();
-    await using second = await rig.connect();
-    await bus.call({
-      destination: 'org.freedesktop.DBus',
-      path: '/',
-      interface: 'org.freedesktop.DBus',
-      member: 'GetId',
-    });
-    const answers = Promise.all(
-      [bus, second].map((from) => failureOf(echo(from).Echo({ data: Buffer.of(1) }))),
-    );
+test('answers what came in before the name was given back, then leaves', () =>
+  withEcho(async ({ rig, server, served }) => {
+    const callers = await Promise.all(Array.from({ length: 20 }, () => rig.connect()));
+    const answers = callers.map((from) => failureOf(echo(from).Echo({ data: Buffer.of(1) })));
+    // the bus has every call when it answers what was sent behind it on the same connection
+    await Promise.all(callers.map((from) => from.nameOwner('a.b')));
+    await served.releaseName(echoService.busName);
+    await until(2000, 'the last call', () => server.callsUnderWay === 0);
     await served.close();
-    assert.equal(await answers, ['no failure', 'no failure']);
+    assert.equal([...new Set(await Promise.all(answers))], ['no failure']);
+    await Promise.all(callers.map((from) => from.close()));
   }));
 
 test('tells properties and refuses to set them', () =>
