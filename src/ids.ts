@@ -50,6 +50,22 @@ export function parseModuleName(text: string): ModuleName {
   return isModuleName(text) ? (text as ModuleName) : refuse(text, 'module name');
 }
 
+/**
+ * The id in a reference of a configuration: `key://<id>` or `cert://<id>` by the scheme, or a bare id.
+ * InvalidArgs for anything else; only keys.yaml may name the file of a private key.
+ */
+export function parseReference(text: string, scheme: 'key' | 'cert'): string {
+  if (scheme === 'key' && text.startsWith('file:')) {
+    throw new ServiceError(
+      'InvalidArgs',
+      `${text} names a file, but only the Keys service reads private keys: preload it in keys.yaml`,
+    );
+  }
+  const prefix = `${scheme}://`;
+  const id = text.startsWith(prefix) ? text.slice(prefix.length) : text;
+  return isId(id) ? id : refuse(text, scheme === 'key' ? 'key id' : 'certificate id');
+}
+
 /** `$edgeAgent` for the module `edgeAgent`, `$edgeHub` for `edgeHub`; every other name is its own id. */
 export function moduleIdOf(name: ModuleName): ModuleId {
   const system = name === 'edgeAgent' || name === 'edgeHub';

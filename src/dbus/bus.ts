@@ -268,10 +268,12 @@ function errorOf({ errorName, body }: IncomingMessage): Error {
 
 /** What is wrong with a reply: a peer of another version, or one that is not what it claims to be. */
 function wrongReply(message: IncomingMessage, wanted: string | undefined): Error | undefined {
-  const { signature, bodyError: cause } = message;
-  if (cause !== undefined) return new ServiceError('Failed', 'the reply is unreadable', { cause });
-  if (wanted === undefined || wanted === signature) return undefined;
-  return new ServiceError('Failed', `the reply is (${signature}), not (${wanted})`);
+  const { signature } = message;
+  if (wanted !== undefined && wanted !== signature) {
+    return new ServiceError('Failed', `the reply is (${signature}), not (${wanted})`);
+  }
+  const { bodyError: cause } = message;
+  return cause && new ServiceError('Failed', 'the reply is unreadable', { cause });
 }
 
 function lostBus(cause?: Error): ServiceError {

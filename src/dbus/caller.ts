@@ -63,7 +63,9 @@ export class Callers {
 
   async #ask(sender: string): Promise<Caller> {
     const caller = parseCredentials(sender, await this.#credentials(sender));
-    if (!this.#asked.has(sender)) return caller; // left while we asked
+    if (!this.#asked.has(sender)) {
+      throw new ServiceError('AccessDenied', `the caller ${sender} has left the bus`);
+    }
     if (this.#known.size >= maxCallers) this.#known.clear();
     this.#known.set(sender, caller);
     return caller;

@@ -132,8 +132,8 @@ const fieldNames: readonly (keyof HeaderFields | undefined)[] = [
 ];
 
 /**
- * Reads a whole message. Never throws for a bad body: that is `bodyError`, so that the call can be
- * answered. A bad header is a TypeError or RangeError: the bus does not forward such messages.
+ * Reads the header of a whole message; its body is read when it is looked at, since many a message is
+ * refused unread. A bad header is a TypeError or RangeError: the bus does not forward such messages.
  */
 export function readMessage(bytes: Buffer): IncomingMessage {
   const little = bytes[0] === littleEndian;
@@ -146,42 +146,69 @@ export function readMessage(bytes: Buffer): IncomingMessage {
     const value = readersOf(reader.signature())[0]?.(reader);
     if (name !== undefined) fields[name] = value;
   }
-  const signature = typeof fields.signature === 'string' ? fields.signature : '';
   reader.position = (fieldsEnd + 7) & ~7;
-  const { body, error } = readBody(reader, signature);
-  return {
-    type: bytes[1] ?? 0,
-    flags: bytes[2] ?? 0,
-    serial: little ? bytes.readUInt32LE(8) : bytes.readUInt32BE(8),
-    path: stringOf(fields.path),
-    interface: stringOf(fields.interface),
-    member: stringOf(fields.member),
-    errorName: stringOf(fields.errorName),
-    replySerial: typeof fields.replySerial === 'number' ? fields.replySerial : undefined,
-    destination: stringOf(fields.destination),
-    sender: stringOf(fields.sender),
-    signature,
-    body,
-    bodyError: error,
-    sizeBytes: bytes.length,
-  };
+  return new ReceivedMessage(reader, fields);
+}
+
+class ReceivedMessage implements IncomingMessage {
+  readonly type: number;
+  readonly flags: number;
+  readonly serial: number;
+  readonly path: string | undefined;
+  readonly interface: string | undefined;
+  readonly member: string | undefined;
+  readonly errorName: string | undefined;
+  readonly replySerial: number | undefined;
+  readonly destination: string | undefined;
+  readonly sender: string | undefined;
+  readonly signature: string;
+  readonly sizeBytes: number;
+  /** Stands at the body until that is read, then lets go of the bytes. */
+  #reader: WireReader | undefined;
+  #body: readonly unknown[] = [];
+  #bodyError: Error | undefined;
+
+  constructor(reader: WireReader, fields: HeaderFields) {
+    const { buffer, littleEndian: little } = reader;
+    this.type = buffer[1] ?? 0;
+    this.flags = buffer[2] ?? 0;
+    this.serial = little ? buffer.readUInt32LE(8) : buffer.readUInt32BE(8);
+    this.path = stringOf(fields.path);
+    this.interface = stringOf(fields.interface);
+    this.member = stringOf(fields.member);
+    this.errorName = stringOf(fields.errorName);
+    this.replySerial = typeof fields.replySerial === 'number' ? fields.replySerial : undefined;
+    this.destination = stringOf(fields.destination);
+    this.sender = stringOf(fields.sender);
+    this.signature = stringOf(fields.signature) ?? '';
+    this.sizeBytes = buffer.length;
+    this.#reader = reader;
+  }
+
+  get body(): readonly unknown[] {
+    this.#read();
+    return this.#body;
+  }
+
+  get bodyError(): Error | undefined {
+    this.#read();
+    return this.#bodyError;
+  }
+
+  #read(): void {
+    const reader = this.#reader;
+    if (reader === undefined) return;
+    this.#reader = undefined;
+    try {
+      this.#body = readersOf(this.signature).map((read) => read(reader));
+    } catch (error) {
+      this.#bodyError = error instanceof Error ? error : new TypeError('unreadable body');
+    }
+  }
 }
 
 function stringOf(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined;
-}
-
-function readBody(
-  reader: WireReader,
-  signature: string,
-): { readonly body: readonly unknown[]; readonly error: Error | undefined } {
-  if (signature === '') return { body: [], error: undefined };
-  try {
-    const body = readersOf(signature).map((read) => read(reader));
-    return { body, error: undefined };
-  } catch (error) {
-    return { body: [], error: error instanceof Error ? error : new TypeError('unreadable body') };
-  }
 }
 
 /** True for the two types of message that answer a call. */

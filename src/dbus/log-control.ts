@@ -1,4 +1,6 @@
 import { defineInterface } from './definition.ts';
+import type { ServedInterface, ServedObject } from './object-tree.ts';
+import { PropertySet } from './properties.ts';
 
 /** Where LogControl1 lives on every service. */
 export const logControlPath = '/org/freedesktop/LogControl1';
@@ -24,4 +26,29 @@ export interface LogControl {
   level: string;
   target: string;
   readonly syslogIdentifier: string;
+}
+
+/** The object that speaks LogControl1 for a log. */
+export function logControlObject(control: LogControl): ServedObject {
+  const values = (): Record<string, string> => ({
+    LogLevel: control.level,
+    LogTarget: control.target,
+    SyslogIdentifier: control.syslogIdentifier,
+  });
+  const properties = new PropertySet(logControlInterface, values());
+  const served: ServedInterface = {
+    definition: logControlInterface,
+    properties,
+    methods: new Map(),
+    write: (name, value) => {
+      if (name === 'LogLevel') control.level = String(value);
+      else control.target = String(value);
+      properties.set(values());
+    },
+  };
+  return {
+    path: logControlPath,
+    interfaces: new Map([[logControlInterface.name, served]]),
+    managesObjects: false,
+  };
 }

@@ -8,7 +8,7 @@ export const messageType = { call: 1, reply: 2, error: 3, signal: 4 } as const;
 /** Flags of the D-Bus specification. */
 export const messageFlag = { noReplyExpected: 1, noAutoStart: 2, allowInteractive: 4 } as const;
 
-/** A message as it came in; `bodyError` says why its body could not be read. */
+/** A message as it came in. Its body is read on first use; `bodyError` says why that was not possible. */
 export interface IncomingMessage {
   readonly type: number;
   readonly flags: number;

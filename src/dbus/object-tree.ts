@@ -41,6 +41,11 @@ export class ObjectTree {
     return [...this.#objects.values()].filter((object) => object.path.startsWith(`${path}/`));
   }
 
+  /** Whether an object is at the path or below it. */
+  hasNode(path: string): boolean {
+    return this.#objects.has(path) || this.#childrenOf(path).length > 0;
+  }
+
   /** Introspection of an object or of a node on the way to one; undefined where there is neither. */
   introspect(path: string): string | undefined {
     const object = this.#objects.get(path);

@@ -4,12 +4,12 @@ import { type CallContext, IncomingCall } from './call.ts';
 import type { Caller, Callers } from './caller.ts';
 import type { Handlers, Properties, Resolvers, ServiceDefinition } from './definition.ts';
 import { CallCounter, type CallLimits, defaultCallLimits } from './limits.ts';
-import { type LogControl, logControlInterface, logControlPath } from './log-control.ts';
-import { type IncomingMessage, Message, messageFlag, messageType } from './message.ts';
+import { type LogControl, logControlObject } from './log-control.ts';
+import type { IncomingMessage } from './message.ts';
 import { type CallArguments, Method, type NameChecks, type Question } from './method.ts';
-import type { ServedInterface, ServedObject } from './object-tree.ts';
-import { PropertySet } from './properties.ts';
+import type { ServedObject } from './object-tree.ts';
 import { Published } from './published.ts';
+import { reply, replyError } from './replies.ts';
 import {
   checkWritable,
   type StandardCall,
@@ -18,7 +18,6 @@ import {
   standardMethods,
   unknownObject,
 } from './standard.ts';
-import { wireNameOf } from './wire-errors.ts';
 
 export type { CallContext } from './call.ts';
 export type { NameChecks, Question } from './method.ts';
@@ -55,6 +54,8 @@ export interface ServeOptions<S extends ServiceDefinition> {
 type Handler = (args: unknown, call: CallContext) => unknown;
 type Table = ReadonlyMap<string, Handler>;
 
+/** More than any method takes; what is larger is refused before it is taken apart. */
+const maxCallBytes = 4 << 20;
 const propertiesInterface = 'org.freedesktop.DBus.Properties';
 
 /** Serves a service on a bus; it owns no name yet, and announces nothing before `goLive`. */
@@ -74,6 +75,7 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
   readonly #handlers: Table;
   readonly #resolvers: Table;
   readonly #calls = new Map<string, Set<IncomingCall>>();
+  #identifying = 0;
   #onActivity: () => void = () => undefined;
 
   constructor(bus: Bus, service: S, options: ServeOptions<S>) {
@@ -94,7 +96,7 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
 
   /** Calls under way. */
   get callsUnderWay(): number {
-    return this.#counter.calls;
+    return this.#counter.calls + this.#identifying;
   }
 
   /** Is told whenever a call begins or ends: what idle exit counts by. */
@@ -132,7 +134,7 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
     }
     const method = served.methods.get(member);
     if (method === undefined) throw unknownMethod(interfaceName, member);
-    checkSignature(message, method.signature);
+    checkBody(message, method.signature);
     this.#admit(message, method, method.parse(message.body, this.#options.names));
   }
 
@@ -156,7 +158,7 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
     const { message, object, path, tree } = call;
     const { member = '' } = message;
     if (interfaceName === propertiesInterface && member === 'Set') {
-      checkSignature(message, 'ssv');
+      checkBody(message, 'ssv');
       if (object === undefined) throw unknownObject(path);
       checkWritable(object, message.body);
       this.#answerWrite(call);
@@ -164,37 +166,44 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
     }
     const method = standardMethods.get(interfaceName)?.get(member);
     if (method === undefined) throw unknownMethod(interfaceName, member);
-    if (object === undefined && !(method.anywhere && tree.introspect(path) !== undefined)) {
-      throw unknownObject(path);
-    }
-    checkSignature(message, method.signature);
+    const there =
+      object !== undefined ||
+      method.where === 'anywhere' ||
+      (method.where === 'node' && tree.hasNode(path));
+    if (!there) throw unknownObject(path);
+    checkBody(message, method.signature);
     this.#reply(message, method.answer(call));
   }
 
   #answerWrite(call: StandardCall): void {
     const { message } = call;
-    void this.#options.callers
-      .get(message.sender ?? '')
-      .then(({ uid }) => {
-        if (uid !== 0 && uid !== process.getuid?.()) {
-          throw new ServiceError('AccessDenied', 'only root and the service may set this property');
-        }
-        this.#reply(message, setProperty(call));
-      })
-      .catch((error: unknown) => this.#refuse(message, undefined, error));
+    void this.#identify(message, ({ uid }) => {
+      if (uid !== 0 && uid !== process.getuid?.()) {
+        throw new ServiceError('AccessDenied', 'only root and the service may set this property');
+      }
+      this.#reply(message, setProperty(call));
+    });
   }
 
   #admit(message: IncomingMessage, method: Method, args: CallArguments): void {
-    const { sender = '' } = message;
-    const known = this.#options.callers.known(sender);
-    if (known !== undefined) {
-      this.#begin(message, method, args, known);
-      return;
+    const known = this.#options.callers.known(message.sender ?? '');
+    if (known !== undefined) this.#begin(message, method, args, known);
+    else {
+      void this.#identify(message, (caller) => this.#begin(message, method, args, caller));
     }
-    void this.#options.callers
-      .get(sender)
-      .then((caller) => this.#begin(message, method, args, caller))
-      .catch((error: unknown) => this.#refuse(message, undefined, error));
+  }
+
+  /** Goes on when the caller's credentials are known; the call counts as under way meanwhile. */
+  async #identify(message: IncomingMessage, proceed: (caller: Caller) => void): Promise<void> {
+    this.#identifying++;
+    try {
+      proceed(await this.#options.callers.get(message.sender ?? ''));
+    } catch (error) {
+      this.#refuse(message, undefined, error);
+    } finally {
+      this.#identifying--;
+      this.#onActivity();
+    }
   }
 
   #begin(message: IncomingMessage, method: Method, args: CallArguments, caller: Caller): void {
@@ -302,26 +311,14 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
     for (const call of this.#calls.get(sender) ?? []) call.abandon();
   }
 
-  #reply(message: IncomingMessage, { signature, body }: StandardReply): void {
-    if ((message.flags & messageFlag.noReplyExpected) !== 0) return;
-    const { serial: replySerial, sender: destination } = message;
-    const type = messageType.reply;
-    this.#bus.send(new Message({ type, replySerial, destination, signature, body }));
+  #reply(message: IncomingMessage, answer: StandardReply): void {
+    reply(this.#bus, message, answer);
   }
 
   #refuse(message: IncomingMessage, call: CallContext | undefined, error: unknown): void {
     const name = `${message.interface ?? ''}.${message.member ?? ''}`;
     this.#options.observer.failed(call, name, error);
-    if ((message.flags & messageFlag.noReplyExpected) !== 0) return;
-    const ours = error instanceof ServiceError;
-    const errorName = wireNameOf(ours ? error.code : 'Failed');
-    const text = ours && error.code !== 'Failed' ? error.message : 'internal error';
-    const { serial: replySerial, sender: destination } = message;
-    const body = [text.replaceAll('\0', ' ').slice(0, 4096)];
-    const type = messageType.error;
-    this.#bus.send(
-      new Message({ type, replySerial, destination, errorName, signature: 's', body }),
-    );
+    replyError(this.#bus, message, error);
   }
 }
 
@@ -342,40 +339,24 @@ function methodsOf(service: ServiceDefinition): ReadonlyMap<string, Method> {
   );
 }
 
-function logControlObject(control: LogControl): ServedObject {
-  const values = (): Record<string, string> => ({
-    LogLevel: control.level,
-    LogTarget: control.target,
-    SyslogIdentifier: control.syslogIdentifier,
-  });
-  const properties = new PropertySet(logControlInterface, values());
-  const served: ServedInterface = {
-    definition: logControlInterface,
-    properties,
-    methods: new Map(),
-    write: (name, value) => {
-      if (name === 'LogLevel') control.level = String(value);
-      else control.target = String(value);
-      properties.set(values());
-    },
-  };
-  return {
-    path: logControlPath,
-    interfaces: new Map([[logControlInterface.name, served]]),
-    managesObjects: false,
-  };
-}
-
 function unknownMethod(interfaceName: string, member: string): ServiceError {
   const where = interfaceName === '' ? '' : ` in ${interfaceName}`;
   return new ServiceError('UnknownMethod', `no method ${member}${where}`);
 }
 
-function checkSignature({ signature, bodyError, member }: IncomingMessage, wanted: string): void {
+/** Refuses what the method does not take, before anything of the body is read if it can. */
+function checkBody(message: IncomingMessage, wanted: string): void {
+  const { signature, sizeBytes, member = '' } = message;
   if (signature !== wanted) {
-    throw new ServiceError('InvalidArgs', `${member ?? ''} takes (${wanted}), not (${signature})`);
+    throw new ServiceError('InvalidArgs', `${member} takes (${wanted}), not (${signature})`);
   }
-  if (bodyError !== undefined) {
-    throw new ServiceError('InvalidArgs', `${member ?? ''}: ${bodyError.message}`);
+  if (sizeBytes > maxCallBytes) {
+    throw new ServiceError(
+      'LimitsExceeded',
+      `a call of ${sizeBytes} bytes, the limit is ${maxCallBytes}`,
+    );
+  }
+  if (message.bodyError !== undefined) {
+    throw new ServiceError('InvalidArgs', `${member}: ${message.bodyError.message}`);
   }
 }

@@ -25,8 +25,8 @@ export interface StandardCall {
 
 interface StandardMethod {
   readonly signature: string;
-  /** Whether it is there on nodes without an object. */
-  readonly anywhere: boolean;
+  /** Whether it is there on objects only, on the nodes between them too, or on every path there may be. */
+  readonly where: 'object' | 'node' | 'anywhere';
   readonly answer: (call: StandardCall) => StandardReply;
 }
 
@@ -37,27 +37,27 @@ export const standardMethods: ReadonlyMap<string, ReadonlyMap<string, StandardMe
   [
     'org.freedesktop.DBus.Peer',
     new Map<string, StandardMethod>([
-      ['Ping', { signature: '', anywhere: true, answer: () => none }],
-      ['GetMachineId', { signature: '', anywhere: true, answer: machineId }],
+      ['Ping', { signature: '', where: 'anywhere', answer: () => none }],
+      ['GetMachineId', { signature: '', where: 'anywhere', answer: machineId }],
     ]),
   ],
   [
     'org.freedesktop.DBus.Introspectable',
     new Map<string, StandardMethod>([
-      ['Introspect', { signature: '', anywhere: true, answer: introspect }],
+      ['Introspect', { signature: '', where: 'node', answer: introspect }],
     ]),
   ],
   [
     'org.freedesktop.DBus.Properties',
     new Map<string, StandardMethod>([
-      ['Get', { signature: 'ss', anywhere: false, answer: getProperty }],
-      ['GetAll', { signature: 's', anywhere: false, answer: getAllProperties }],
+      ['Get', { signature: 'ss', where: 'object', answer: getProperty }],
+      ['GetAll', { signature: 's', where: 'object', answer: getAllProperties }],
     ]),
   ],
   [
     'org.freedesktop.DBus.ObjectManager',
     new Map<string, StandardMethod>([
-      ['GetManagedObjects', { signature: '', anywhere: false, answer: getManagedObjects }],
+      ['GetManagedObjects', { signature: '', where: 'object', answer: getManagedObjects }],
     ]),
   ],
 ]);

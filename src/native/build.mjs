@@ -1,8 +1,8 @@
 // Builds the addons and the OpenSSL module with the node-gyp that npm brings, against the headers of the running Node.
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cp, copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { existsSync, realpathSync } from 'node:fs';
+import { copyFile, cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -57,7 +57,9 @@ async function place(from, to) {
 }
 
 async function fingerprint(source, variables) {
-  const hash = createHash('sha256').update(JSON.stringify([variables, process.arch, nodeDirectory()]));
+  const hash = createHash('sha256').update(
+    JSON.stringify([variables, process.arch, nodeDirectory()]),
+  );
   for (const file of (await readdir(source)).toSorted()) {
     hash.update(`\0${file}\0`).update(await readFile(join(source, file)));
   }
@@ -100,11 +102,15 @@ function nodeGyp() {
 /** Where npm may be installed: the one that runs us, the one of this Node, those on PATH, Debian's. */
 function npmDirectories() {
   const running = process.env.npm_execpath;
-  const programs = (process.env.PATH ?? '').split(delimiter).map((directory) => join(directory, 'npm'));
+  const programs = (process.env.PATH ?? '')
+    .split(delimiter)
+    .map((directory) => join(directory, 'npm'));
   return [
     ...(running === undefined ? [] : [dirname(dirname(running))]),
     join(dirname(dirname(realpathSync(process.execPath))), 'lib', 'node_modules', 'npm'),
-    ...programs.filter((file) => existsSync(file)).map((file) => dirname(dirname(realpathSync(file)))),
+    ...programs
+      .filter((file) => existsSync(file))
+      .map((file) => dirname(dirname(realpathSync(file)))),
     '/usr/share/nodejs/npm',
   ];
 }

@@ -63,26 +63,28 @@ export interface AuthorizationOptions {
   readonly callers: Callers;
   readonly service: ServiceDefinition;
   readonly config: Pick<CommonConfig, 'authorization' | 'grants'>;
+  /** Where the users of the services are looked up. */
+  readonly accounts: Accounts;
 }
 
 /** The authorization that the configuration asks for. */
 export async function createAuthorization(options: AuthorizationOptions): Promise<Authorization> {
-  const { callers, service, config } = options;
+  const { callers, service, config, accounts } = options;
   const here = grants.filter(({ action }) =>
     Object.keys(service.actions).some((known) => globMatches(action, known)),
   );
-  const local = new SystemAccounts({ getent: false });
-  const granted = await RuleSet.fromGrants(here, config.grants, local);
-  const backend = await createBackend(options, new SystemAccounts({ getent: true }));
+  const granted = await RuleSet.fromGrants(here, config.grants, accounts);
+  const backend = await createBackend(options);
   callers.onVanish((sender) => backend.forget(sender));
   return new Authorization(granted, backend);
 }
 
-async function createBackend(
-  { bus, config: { authorization } }: AuthorizationOptions,
-  accounts: Accounts,
-): Promise<AuthorizationBackend> {
+async function createBackend({
+  bus,
+  config: { authorization },
+}: AuthorizationOptions): Promise<AuthorizationBackend> {
   if (authorization.backend === 'acl') {
+    const accounts = new SystemAccounts({ getent: true });
     return new AclBackend(await RuleSet.fromAcl(authorization.acl, accounts));
   }
   const yesMs = authorization.cache_s * 1000;

@@ -32,7 +32,8 @@ export interface CommonConfig {
   readonly homedir?: string;
 }
 
-const serviceUsers = [
+/** The users of the four services. */
+export const serviceUsers = [
   'iotedge-keys',
   'iotedge-certificates',
   'iotedge-identity',

@@ -1,19 +1,20 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Bus } from '../../src/dbus/bus.ts';
 import { deadline } from './deadline.ts';
 
 /** Like the stock system.conf, except that everybody may own names and call everybody. */
-function configuration(socket: string): string {
+function configuration(socket: string, directory: string): string {
   return `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig>
   <type>system</type>
   <listen>unix:path=${socket}</listen>
   <auth>EXTERNAL</auth>
+  <servicedir>${directory}/services</servicedir>
   <policy context="default">
     <allow user="*"/>
     <allow own="*"/>
@@ -29,6 +30,9 @@ function configuration(socket: string): string {
 </busconfig>
 `;
 }
+
+/** Commands by bus name, each an absolute path with arguments. */
+export type Activatable = (address: string, directory: string) => Readonly<Record<string, string>>;
 
 /** What a command printed and how it ended. */
 export interface CommandResult {
@@ -49,13 +53,21 @@ export class PrivateBus implements AsyncDisposable {
     this.#daemon = daemon;
   }
 
-  /** Starts a bus that nobody else knows; resolves when it can be connected to. */
-  static async start(): Promise<PrivateBus> {
+  /**
+   * Starts a bus that nobody else knows; resolves when it can be connected to. `activatable` tells the commands
+   * by which the bus starts the owners of names.
+   */
+  static async start(activatable: Activatable = () => ({})): Promise<PrivateBus> {
     const directory = await mkdtemp(join(tmpdir(), 'iotedge-bus-'));
     await chmod(directory, 0o755); // other uids connect too
     const socket = join(directory, 'bus');
     const file = join(directory, 'bus.conf');
-    await writeFile(file, configuration(socket));
+    await writeFile(file, configuration(socket, directory));
+    await mkdir(join(directory, 'services'));
+    for (const [name, command] of Object.entries(activatable(`unix:path=${socket}`, directory))) {
+      const service = `[D-BUS Service]\nName=${name}\nExec=${command}\n`;
+      await writeFile(join(directory, `services/${name}.service`), service);
+    }
     const args = [
       '--nofork',
       '--nopidfile',

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Bus } from '../../../src/dbus/bus.ts';
+import type { Bus } from '../../../src/dbus/bus.ts';
 import { client } from '../../../src/dbus/client.ts';
 import { variant } from '../../../src/dbus/variant.ts';
 import { WireWriter, writersOf } from '../../../src/dbus/writer.ts';

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import type { Bus, BusSignal } from '../../../src/dbus/bus.ts';
 import { client, onSignal } from '../../../src/dbus/client.ts';
 import type { CallContext } from '../../../src/dbus/serve.ts';
-import { Variant, variant } from '../../../src/dbus/variant.ts';
+import { type Variant, variant } from '../../../src/dbus/variant.ts';
 import { ServiceError } from '../../../src/errors.ts';
 import { deadline, until } from '../../support/deadline.ts';
 import {

@@ -194,7 +194,7 @@ test('has two questions of a uid under way and eight in all, uid by uid', async 
   }
   assert.equal(senders().slice(8), [':1.1', ':1.5', ':1.2', ':1.6', ':1.3', ':1.1']);
   rig.authority.auto = 'yes';
-  for (const check of [...rig.authority.checks]) check.answer('yes');
+  for (const check of rig.authority.checks) check.answer('yes');
   await Promise.all(asked);
   assert.is(rig.authority.mostInFlight, 8);
   assert.is(rig.authority.checks.length, 60);
@@ -250,13 +250,13 @@ test('answers plain questions while people think', async () => {
   rig.authority.auto = 'challenge';
   await settle();
   rig.authority.auto = undefined;
-  for (const { options, answer } of [...rig.authority.checks]) {
+  for (const { options, answer } of rig.authority.checks) {
     if (!options.interactive) answer('challenge');
   }
   await settle();
   rig.authority.auto = 'yes';
   assert.is(await rig.ask(call(':1.1', { uid: 1 }), sign('other')), 'allowed');
-  for (const { answer } of [...rig.authority.checks]) answer('no');
+  for (const { answer } of rig.authority.checks) answer('no');
   await Promise.all(prompts);
 });
 

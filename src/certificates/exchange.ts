@@ -1,0 +1,43 @@
+/** Formats in which certificates are handed in and out. */
+import { ServiceError } from '../errors.ts';
+import {
+  type Certificate,
+  encodeCertificatesPem,
+  parseCertificate,
+  parseCertificatesPem,
+} from '../x509/certificate.ts';
+import { arrange } from '../x509/chain.ts';
+import { encodePkcs7, parsePkcs7 } from '../x509/pkcs7.ts';
+
+/** The certificates in data, leaf first; InvalidArgs when there is anything else in it. */
+export function readFormat(data: Buffer, format: string): readonly Certificate[] {
+  switch (format) {
+    case 'pem':
+      return arrange(parseCertificatesPem(data, 'the data'));
+    case 'der':
+      return [parseCertificate(data, 'the data')];
+    case 'pkcs7':
+      return arrange(parsePkcs7(data, 'the data'));
+    default:
+      return unknown(format);
+  }
+}
+
+/** A chain in a format; `der` has room for the first certificate only. */
+export function writeFormat(chain: readonly Certificate[], format: string): Buffer {
+  switch (format) {
+    case 'pem':
+      return Buffer.from(encodeCertificatesPem(chain));
+    case 'der':
+      return chain[0]?.der ?? Buffer.alloc(0);
+    case 'pkcs7':
+      return encodePkcs7(chain);
+    default:
+      return unknown(format);
+  }
+}
+
+function unknown(format: string): never {
+  const shown = JSON.stringify(format.slice(0, 64));
+  throw new ServiceError('InvalidArgs', `${shown} is not a format: pem, der or pkcs7`);
+}

@@ -1,0 +1,50 @@
+import type { Handlers, Resolvers } from '../dbus/definition.ts';
+import type { CallContext } from '../dbus/serve.ts';
+import { parseCertificateId } from '../ids.ts';
+import type { certificatesInterface } from '../interfaces/certificates.ts';
+import type { CertificateService } from './service.ts';
+
+type Manager = typeof certificatesInterface;
+
+/** The methods of the manager. */
+export function certificatesHandlers(
+  service: CertificateService,
+  objectPath: (id: string) => string,
+): Omit<Handlers<Manager, CallContext>, 'Describe'> {
+  return {
+    async Issue({ certificate_id, csr, options }, { signal, requestId }) {
+      const request = { ...options, via: { signal, requestId } };
+      return { chain_pem: await service.issue(certificate_id, csr, request) };
+    },
+    async Get({ certificate_id }, { signal, requestId }) {
+      return { certificate: await service.get(certificate_id, { signal, requestId }) };
+    },
+    async Import({ certificate_id, data, format, options }) {
+      const { key_id: keyId, if_exists: ifExists } = options;
+      await service.import(certificate_id, { data, format }, { keyId, ifExists });
+      return { certificate: objectPath(certificate_id) };
+    },
+    async Export({ certificate_id, format }) {
+      return { data: await service.export(certificate_id, format) };
+    },
+    async Delete({ certificate_id }) {
+      await service.delete(certificate_id);
+      return {};
+    },
+    async GetTrustBundle({ options }) {
+      return { pem: await service.trustBundle(options.certificate_id) };
+    },
+  };
+}
+
+/** What authorization is asked about an Issue: the issuer and the profile that it comes to. */
+export function certificatesResolvers(
+  service: CertificateService,
+): Resolvers<Manager, CallContext> {
+  return {
+    Issue: ({ certificate_id, options }) => {
+      if (options.issuer !== undefined) parseCertificateId(options.issuer);
+      return service.resolve(certificate_id, options);
+    },
+  };
+}

@@ -1,0 +1,69 @@
+import { ServiceError } from '../../errors.ts';
+import type { Signer } from '../../x509/algorithm.ts';
+import {
+  type Certificate,
+  isCa,
+  isIssuedBy,
+  isSelfSigned,
+  parseCertificate,
+} from '../../x509/certificate.ts';
+import { buildCertificate, validityWithin } from '../../x509/certificate-builder.ts';
+import { subjectAlternativeName } from '../../x509/extensions.ts';
+import type { Granted } from '../policy.ts';
+import { extensionsOf, type ProfileRights } from '../profile.ts';
+
+/** A CA of this device: its certificate, leaf first, and what signs with its key. */
+export interface LocalCa {
+  readonly id: string;
+  readonly chain: readonly [Certificate, ...Certificate[]];
+  readonly signer: Signer;
+}
+
+/** What is to be certified. */
+export interface CertifiedKey {
+  readonly spki: Buffer;
+  readonly granted: Granted;
+  readonly rights: ProfileRights;
+}
+
+/**
+ * Issues a certificate and answers its chain: leaf, CA, and the CA's issuers without the root. InvalidArgs
+ * when the issuer is no CA or its path length is used up, Unavailable when it is not valid now.
+ */
+export async function issueWithLocalCa(
+  { id, chain, signer }: LocalCa,
+  { spki, granted, rights }: CertifiedKey,
+  now: Date,
+): Promise<readonly Certificate[]> {
+  const [issuer, ...above] = chain;
+  checkMayIssue(id, issuer, rights);
+  const { subjectDer, names, lifetimeS } = granted;
+  const critical = subjectDer.length === 2; // an empty SEQUENCE
+  const der = await buildCertificate(
+    {
+      subjectDer,
+      spki,
+      validity: validityWithin(issuer, { now, lifetimeMs: lifetimeS * 1000 }),
+      extensions: [
+        ...extensionsOf(rights, issuer.basicConstraints.pathLength),
+        ...(names.length === 0 ? [] : [subjectAlternativeName(names, { critical })]),
+      ],
+    },
+    issuer,
+    signer,
+  );
+  const certificate = parseCertificate(der, 'the new certificate');
+  // a signature that does not fit must not leave the house, whoever made it
+  if (!isIssuedBy(certificate, issuer)) {
+    throw new ServiceError('Failed', `the signature by the key of ${id} does not verify`);
+  }
+  return [certificate, issuer, ...above.filter((one) => !isSelfSigned(one))];
+}
+
+function checkMayIssue(id: string, issuer: Certificate, rights: ProfileRights): void {
+  const name = JSON.stringify(id);
+  if (!isCa(issuer)) throw new ServiceError('InvalidArgs', `the certificate ${name} is not a CA`);
+  if (rights.pathLength !== undefined && issuer.basicConstraints.pathLength === 0) {
+    throw new ServiceError('InvalidArgs', `the path length of ${name} allows no CA below it`);
+  }
+}

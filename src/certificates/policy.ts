@@ -1,0 +1,193 @@
+/** What an id may get: the configuration's word, never the caller's. A request may ask for less, not for more. */
+import { ServiceError } from '../errors.ts';
+import { globMatches } from '../ids.ts';
+import type { CertificateRequest } from '../x509/csr.ts';
+import { encodeName, formatName, type Name, parseName } from '../x509/name.ts';
+import {
+  formatAlternativeName,
+  parseAlternativeName,
+  type SubjectAlternativeName,
+} from '../x509/subject-alternative-name.ts';
+import {
+  type CertificateRule,
+  type CertificatesConfig,
+  type Method,
+  type Profile,
+  profiles,
+} from './config.ts';
+import { isCaProfile, rightsOf } from './profile.ts';
+
+/** What certificates of one id may be. */
+export interface Policy {
+  readonly id: string;
+  readonly method: Method;
+  /** The only issuer, when the configuration names one. */
+  readonly issuer: string | undefined;
+  readonly profiles: readonly Profile[];
+  /** Undefined: as the request says. */
+  readonly subject: Name | undefined;
+  /** Undefined: as the request says, DNS names and IP addresses only. */
+  readonly names: readonly SubjectAlternativeName[] | undefined;
+  readonly lifetimeS: number;
+  readonly maxLifetimeS: number;
+  readonly keyPolicy: readonly string[] | undefined;
+}
+
+/** What a certificate will say, as far as the request and the policy tell. */
+export interface Granted {
+  readonly subjectDer: Buffer;
+  readonly names: readonly SubjectAlternativeName[];
+  readonly lifetimeS: number;
+}
+
+const unitsS = new Map([
+  ['s', 1],
+  ['min', 60],
+  ['h', 3600],
+  ['d', 86_400],
+]);
+const modulePrefix = 'iotedge/module/';
+const maxModuleLifetimeS = 365 * 86_400;
+
+/** The rule of the configuration for an id: the exact one, else that of the longest glob. */
+export function ruleFor(config: Pick<CertificatesConfig, 'certificates'>, id: string) {
+  const rules = new Map(Object.entries(config.certificates));
+  const globs = [...rules.keys()]
+    .filter((glob) => globMatches(glob, id))
+    .sort((left, right) => right.length - left.length || (left < right ? -1 : 1));
+  const rule: CertificateRule = rules.get(id) ?? rules.get(globs[0] ?? '') ?? {};
+  return rule;
+}
+
+/**
+ * What certificates of an id may be. For the ids of modules the runtime checks names and the configuration
+ * only bounds the life and names the issuer: the certificates are leaves, whatever it says.
+ */
+export function policyFor(config: Pick<CertificatesConfig, 'certificates'>, id: string): Policy {
+  const rule = ruleFor(config, id);
+  const lifetimeS = parseLifetime(rule.lifetime ?? '30d');
+  const common = {
+    id,
+    method: rule.method ?? 'local_ca',
+    issuer: rule.issuer,
+    lifetimeS,
+    keyPolicy: rule.key_policy,
+  };
+  if (id.startsWith(modulePrefix)) {
+    return {
+      ...common,
+      profiles: ['client', 'server'],
+      subject: undefined,
+      names: undefined,
+      maxLifetimeS: rule.lifetime === undefined ? maxModuleLifetimeS : lifetimeS,
+    };
+  }
+  return {
+    ...common,
+    profiles: rule.profiles ?? ['client'],
+    subject: parseName(rule.subject ?? formatName([[{ type: 'CN', value: id }]])),
+    names: namesOf(rule),
+    maxLifetimeS: lifetimeS,
+  };
+}
+
+/** The profile asked for, or the first that the policy has; InvalidArgs when the policy does not have it. */
+export function resolveProfile(policy: Policy, asked: string | undefined): Profile {
+  const wanted = asked ?? policy.profiles[0];
+  const profile = profiles.find((known) => known === wanted);
+  if (profile === undefined || !policy.profiles.includes(profile)) {
+    refuse(policy, `the profile ${JSON.stringify(wanted?.slice(0, 64))}`);
+  }
+  return profile;
+}
+
+/** The issuer asked for, else the configured one, else `device-ca`; InvalidArgs when another one is configured. */
+export function resolveIssuer(policy: Policy, asked: string | undefined): string {
+  if (policy.issuer !== undefined && asked !== undefined && asked !== policy.issuer) {
+    refuse(policy, `the issuer ${JSON.stringify(asked.slice(0, 160))}`);
+  }
+  return asked ?? policy.issuer ?? 'device-ca';
+}
+
+/** What of a request is granted; InvalidArgs when it asks for more than the policy allows. */
+export function grant(
+  policy: Policy,
+  csr: CertificateRequest,
+  { profile, lifetimeS }: { readonly profile: Profile; readonly lifetimeS: number | undefined },
+): Granted {
+  checkRights(policy, csr, profile);
+  if (policy.keyPolicy?.includes(csr.keyAlgorithm) === false) {
+    refuse(policy, `a key of the kind ${csr.keyAlgorithm}`);
+  }
+  const life = lifetimeS ?? policy.lifetimeS;
+  if (life === 0 || life > policy.maxLifetimeS) refuse(policy, `a life of ${life} s`);
+  const names = grantNames(policy, csr);
+  return { subjectDer: grantSubject(policy, csr, names), names, lifetimeS: life };
+}
+
+function checkRights(policy: Policy, csr: CertificateRequest, profile: Profile): void {
+  const { basicConstraints, keyUsage, extendedKeyUsage, others } = csr.requested;
+  const rights = rightsOf(profile, csr.keyAlgorithm);
+  if (basicConstraints?.ca === true && !isCaProfile(profile)) refuse(policy, 'a CA certificate');
+  if ((basicConstraints?.pathLength ?? 0) > (rights.pathLength ?? 0)) {
+    refuse(policy, 'a path length');
+  }
+  const usage = keyUsage.find((one) => !rights.keyUsage.includes(one));
+  if (usage !== undefined) refuse(policy, `the key usage ${usage}`);
+  const purpose = extendedKeyUsage.find((one) => !rights.extendedKeyUsage.includes(one));
+  if (purpose !== undefined) refuse(policy, `the extended key usage ${purpose}`);
+  if (others[0] !== undefined) refuse(policy, `the extension ${others[0]}`);
+}
+
+function grantSubject(
+  policy: Policy,
+  csr: CertificateRequest,
+  names: readonly SubjectAlternativeName[],
+): Buffer {
+  if (policy.subject === undefined) {
+    if (csr.subject.length === 0 && names.length === 0) refuse(policy, 'no name at all');
+    return csr.subjectDer;
+  }
+  // compared as text: other string types in the request are no different name
+  const subject = formatName(policy.subject);
+  if (csr.subject.length > 0 && formatName(csr.subject) !== subject) {
+    refuse(policy, `the subject ${JSON.stringify(formatName(csr.subject).slice(0, 200))}`);
+  }
+  return encodeName(policy.subject);
+}
+
+function grantNames(policy: Policy, csr: CertificateRequest): readonly SubjectAlternativeName[] {
+  const asked = csr.requested.alternativeNames;
+  const allowed = policy.names;
+  if (allowed !== undefined && asked.length === 0) return allowed;
+  const spelled = new Set(allowed?.map(formatAlternativeName));
+  for (const name of asked) {
+    const fits =
+      allowed === undefined
+        ? name.kind === 'dns' || name.kind === 'ip'
+        : spelled.has(formatAlternativeName(name));
+    if (!fits)
+      refuse(policy, `the name ${JSON.stringify(formatAlternativeName(name).slice(0, 200))}`);
+  }
+  return asked;
+}
+
+function namesOf({ dns = [], ip = [], uri = [] }: CertificateRule): SubjectAlternativeName[] {
+  return [
+    ...dns.map((text) => parseAlternativeName('dns', text)),
+    ...ip.map((text) => parseAlternativeName('ip', text)),
+    ...uri.map((text) => parseAlternativeName('uri', text)),
+  ];
+}
+
+function parseLifetime(text: string): number {
+  const [, count, unit] = /^(\d+)([a-z]+)$/.exec(text) ?? [];
+  return Number(count) * (unitsS.get(unit ?? '') ?? Number.NaN);
+}
+
+function refuse({ id }: Policy, what: string): never {
+  throw new ServiceError(
+    'InvalidArgs',
+    `the configuration of the certificate ${JSON.stringify(id)} does not allow ${what}`,
+  );
+}

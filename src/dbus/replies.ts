@@ -1,0 +1,31 @@
+import { ServiceError } from '../errors.ts';
+import type { Bus } from './bus.ts';
+import { type IncomingMessage, Message, messageFlag, messageType } from './message.ts';
+import type { StandardReply } from './standard.ts';
+import { wireNameOf } from './wire-errors.ts';
+
+const maxErrorText = 4096;
+
+/** Answers a call, unless the caller wants no answer. */
+export function reply(bus: Bus, call: IncomingMessage, { signature, body }: StandardReply): void {
+  if (!wantsReply(call)) return;
+  const { serial: replySerial, sender: destination } = call;
+  const type = messageType.reply;
+  bus.send(new Message({ type, replySerial, destination, signature, body }));
+}
+
+/** Answers a call with a failure; whatever is not a ServiceError is told as `internal error`. */
+export function replyError(bus: Bus, call: IncomingMessage, error: unknown): void {
+  if (!wantsReply(call)) return;
+  const { serial: replySerial, sender: destination } = call;
+  const ours = error instanceof ServiceError && error.code !== 'Failed';
+  const errorName = wireNameOf(ours ? error.code : 'Failed');
+  const text = ours ? error.message.replaceAll('\0', ' ') : 'internal error';
+  const body = [text.slice(0, maxErrorText)];
+  const type = messageType.error;
+  bus.send(new Message({ type, replySerial, destination, errorName, signature: 's', body }));
+}
+
+function wantsReply({ flags }: IncomingMessage): boolean {
+  return (flags & messageFlag.noReplyExpected) === 0;
+}

@@ -1,0 +1,170 @@
+import { parseReference } from '../ids.ts';
+import {
+  type CommonConfig,
+  commonProperties,
+  type ParseContext,
+  type Schema,
+} from '../service/config.ts';
+
+/** Registration with the Device Provisioning Service, attested by a client certificate. */
+export interface DpsSettings {
+  readonly scopeId: string;
+  /** Default: the common name of the certificate. */
+  readonly registrationId: string | undefined;
+  readonly certificateId: string;
+  readonly keyId: string;
+  readonly globalEndpoint: string;
+}
+
+/** How the cloud is reached. */
+export interface CloudSettings {
+  /** PEM files of further roots; the system's are trusted when there are none. */
+  readonly trustedCa: readonly string[];
+  readonly timeoutMs: number;
+  readonly proxy: string | undefined;
+}
+
+/** What `identity.yaml` says. */
+export interface IdentityConfig extends CommonConfig {
+  /** Absent: the device stays unprovisioned. */
+  readonly dps: DpsSettings | undefined;
+  readonly cloud: CloudSettings;
+  /** Which identity a uid has: a module id, or `` for the device. */
+  readonly principals: ReadonlyMap<number, string>;
+}
+
+const text = { type: 'string', minLength: 1 };
+
+/** The JSON schema of `identity.yaml`. */
+export const identitySchema = {
+  $id: 'https://iotedge.example/schema/identity.schema.json',
+  title: 'identity.yaml',
+  type: 'object',
+  properties: {
+    ...commonProperties,
+    provisioning: {
+      description: 'How the device gets its identity; absent: it has none.',
+      type: 'object',
+      properties: {
+        source: { description: 'Where the identity comes from.', type: 'string', enum: ['dps'] },
+        scope_id: { ...text, description: 'The id scope of the provisioning service.' },
+        registration_id: { ...text, description: 'Default: the common name of identity_cert.' },
+        global_endpoint: {
+          description: 'The provisioning service.',
+          type: 'string',
+          pattern: '^https://[^/?#]+/?$',
+          default: 'https://global.azure-devices-provisioning.net',
+        },
+        attestation: {
+          description: 'How the device proves which it is.',
+          type: 'object',
+          properties: {
+            method: { type: 'string', enum: ['x509'] },
+            identity_cert: { ...text, description: 'cert://<id> in the Certificates service.' },
+            identity_pk: { ...text, description: 'key://<id> in the Keys service.' },
+          },
+          required: ['method', 'identity_cert', 'identity_pk'],
+          additionalProperties: false,
+        },
+      },
+      required: ['source', 'scope_id', 'attestation'],
+      additionalProperties: false,
+    },
+    cloud: {
+      description: 'How the cloud is reached.',
+      type: 'object',
+      properties: {
+        trusted_ca: {
+          description: 'PEM files of roots to trust in place of the public ones.',
+          anyOf: [text, { type: 'array', items: text }],
+        },
+        timeout_s: {
+          description: 'For one request.',
+          type: 'number',
+          minimum: 1,
+          maximum: 600,
+          default: 70,
+        },
+        proxy: { description: 'http:// URL of a proxy.', type: 'string', pattern: '^https?://' },
+      },
+      additionalProperties: false,
+    },
+    principals: {
+      description: 'Local users that have an identity, by a name of your choice.',
+      type: 'object',
+      additionalProperties: {
+        type: 'object',
+        properties: {
+          uid: { type: 'integer', minimum: 0 },
+          module_id: { type: 'string', description: 'Absent or empty: the device.' },
+        },
+        required: ['uid'],
+        additionalProperties: false,
+      },
+    },
+  },
+  additionalProperties: false,
+} as const satisfies Schema;
+
+/** The shape that the schema guarantees. */
+interface IdentityYaml extends CommonConfig {
+  readonly provisioning?: {
+    readonly scope_id: string;
+    readonly registration_id?: string;
+    readonly global_endpoint: string;
+    readonly attestation: { readonly identity_cert: string; readonly identity_pk: string };
+  };
+  readonly cloud?: {
+    readonly trusted_ca?: string | readonly string[];
+    readonly timeout_s?: number;
+    readonly proxy?: string;
+  };
+  readonly principals?: Readonly<
+    Record<string, { readonly uid: number; readonly module_id?: string }>
+  >;
+}
+
+const defaultTimeoutS = 70;
+
+/** The configuration of a value that the schema has accepted. */
+export function parseIdentityConfig(value: unknown, context: ParseContext): IdentityConfig {
+  const yaml = value as IdentityYaml; // checked by the schema
+  const { trusted_ca: trusted = [], timeout_s: timeout, proxy } = yaml.cloud ?? {};
+  const principals = Object.values(yaml.principals ?? {});
+  return {
+    ...yaml,
+    dps: parseDps(yaml.provisioning, context),
+    cloud: {
+      trustedCa: typeof trusted === 'string' ? [trusted] : trusted,
+      timeoutMs: (timeout ?? defaultTimeoutS) * 1000,
+      proxy,
+    },
+    principals: new Map(principals.map(({ uid, module_id: moduleId = '' }) => [uid, moduleId])),
+  };
+}
+
+function parseDps(
+  provisioning: IdentityYaml['provisioning'],
+  context: ParseContext,
+): DpsSettings | undefined {
+  if (provisioning === undefined) return undefined;
+  const { scope_id: scopeId, registration_id: registrationId, attestation } = provisioning;
+  const reference = (name: 'identity_cert' | 'identity_pk', scheme: 'cert' | 'key'): string => {
+    try {
+      return parseReference(attestation[name], scheme);
+    } catch (error) {
+      context.report(
+        ['provisioning', 'attestation', name],
+        error instanceof Error ? error.message : '',
+      );
+      return '';
+    }
+  };
+  return {
+    scopeId,
+    registrationId,
+    certificateId: reference('identity_cert', 'cert'),
+    keyId: reference('identity_pk', 'key'),
+    globalEndpoint: provisioning.global_endpoint.replace(/\/$/, ''),
+  };
+}

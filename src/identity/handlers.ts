@@ -1,0 +1,124 @@
+import type { Handlers } from '../dbus/definition.ts';
+import type { CallContext } from '../dbus/serve.ts';
+import { ServiceError } from '../errors.ts';
+import { type ModuleId, parseModuleId } from '../ids.ts';
+import type { identityInterface } from '../interfaces/identity.ts';
+import type { IdentityConfig } from './config.ts';
+import type { Device } from './device.ts';
+import type { ModuleKeyring } from './keys.ts';
+import type { ModuleIdentities } from './modules.ts';
+import { deviceRecord, type IdentityRecord, moduleRecord } from './record.ts';
+import { resolveAudience, signedToken, unsignedToken } from './sas-token.ts';
+import type { SavedDevice } from './state.ts';
+
+/** What the methods of the Identity service work on. */
+export interface IdentityParts {
+  readonly config: IdentityConfig;
+  readonly device: Device;
+  readonly modules: ModuleIdentities;
+  readonly keyring: ModuleKeyring;
+  readonly now: () => Date;
+  /** Aborted when the service stops: what was begun goes on when its caller leaves. */
+  readonly stopping: AbortSignal;
+}
+
+const defaultManagedBy = 'iotedge';
+
+/** The methods of `org.iotedge.Identity1`. */
+export function identityHandlers(
+  parts: IdentityParts,
+): Omit<Handlers<typeof identityInterface, CallContext>, 'Describe'> {
+  const { config, device, modules, stopping } = parts;
+  const record = (saved: SavedDevice): IdentityRecord => deviceRecord(saved, credentialOf(config));
+  const provision = async (again: boolean, wait = true): Promise<{ device: IdentityRecord }> => {
+    const outcome = device.provision({ again });
+    if (!wait) {
+      outcome.catch(() => undefined); // told by State and LastError
+      return { device: record(device.status.device ?? unassigned) };
+    }
+    return { device: record(await outcome) };
+  };
+  return {
+    Provision: ({ options }) => provision(false, options.wait),
+    Reprovision: ({ options }) => provision(true, options.wait),
+    GetDeviceIdentity: () => ({ identity: record(device.saved) }),
+    GetCallerIdentity: (_args, { caller }) => {
+      const principal = config.principals.get(caller.uid);
+      if (principal === undefined) {
+        throw new ServiceError('NotFound', `identity.yaml names no identity for uid ${caller.uid}`);
+      }
+      if (principal === '') return { identity: record(device.saved) };
+      return { identity: moduleRecord(modules.get(parseModuleId(principal))) };
+    },
+    GetModuleIdentity: ({ module_id: id }) => ({
+      identity: moduleRecord(modules.get(parseModuleId(id))),
+    }),
+    ListModuleIdentities: () => ({ identities: modules.list().map(moduleRecord) }),
+    CreateModuleIdentity: async ({ module_id: id, options }) => {
+      checkKind(options.kind);
+      const managedBy = options.managed_by ?? defaultManagedBy;
+      const module = await modules.create(parseModuleId(id), managedBy, stopping);
+      return { identity: moduleRecord(module) };
+    },
+    UpdateModuleIdentity: async ({ module_id: id, options }) => {
+      checkKind(options.kind);
+      const module = await modules.update(parseModuleId(id), options.managed_by, stopping);
+      return { identity: moduleRecord(module) };
+    },
+    DeleteModuleIdentity: async ({ module_id: id }) => {
+      await modules.delete(parseModuleId(id), stopping);
+      return {};
+    },
+    CreateSasToken: ({ module_id: id, audience, lifetime_s: lifetimeS }, { signal }) =>
+      createSasToken(parts, { id, audience, lifetimeS, signal }),
+    Cancel: ({ id }) => {
+      if (id !== '') throw new ServiceError('NotFound', `no operation ${JSON.stringify(id)}`);
+      device.cancel();
+      return {};
+    },
+  };
+}
+
+/** What is answered to who does not wait for the first result. */
+const unassigned: SavedDevice = {
+  hubHostname: '',
+  deviceId: '',
+  source: '',
+  scopeId: '',
+  provisionedAt: '',
+};
+
+function credentialOf({ dps }: IdentityConfig): { keyId: string; certificateId: string } {
+  return { keyId: dps?.keyId ?? '', certificateId: dps?.certificateId ?? '' };
+}
+
+function checkKind(kind: string | undefined): void {
+  if (kind === undefined || kind === 'module') return;
+  throw new ServiceError(
+    'NotSupported',
+    `identities of kind ${JSON.stringify(kind)} are not made here`,
+  );
+}
+
+interface TokenRequest {
+  readonly id: string;
+  readonly audience: string;
+  readonly lifetimeS: number;
+  readonly signal: AbortSignal;
+}
+
+async function createSasToken(
+  { device, modules, keyring, now }: IdentityParts,
+  { id, audience, lifetimeS, signal }: TokenRequest,
+): Promise<{ readonly token: string }> {
+  if (id === '') {
+    const { deviceId } = device.saved;
+    throw new ServiceError('NotSupported', `device ${deviceId} proves itself by certificate`);
+  }
+  const moduleId: ModuleId = parseModuleId(id);
+  const module = modules.get(moduleId);
+  const own = `${module.hubHostname}/devices/${module.deviceId}/modules/${moduleId}`;
+  const unsigned = unsignedToken(resolveAudience(own, audience), lifetimeS, now());
+  const signature = await keyring.sign(module, Buffer.from(unsigned.text), signal);
+  return { token: signedToken(unsigned, signature) };
+}

@@ -1,0 +1,98 @@
+import { ServiceError } from '../errors.ts';
+import type { ModuleId } from '../ids.ts';
+import { type CloudClient, type CloudRequest, failureOf, stringField } from './cloud.ts';
+import type { Assignment } from './provisioner.ts';
+
+const apiVersion = 'api-version=2017-11-08-preview';
+
+/** A module as the hub's registry has it. */
+export interface HubModule {
+  readonly moduleId: string;
+  readonly managedBy: string;
+  readonly generationId: string;
+}
+
+/** The two keys of a module. Whoever makes them wipes them. */
+export interface ModuleKeys {
+  readonly primary: Buffer;
+  readonly secondary: Buffer;
+}
+
+/** The identity registry of the hub, asked as the device. All methods reject with CloudError. */
+export class Hub {
+  readonly #cloud: CloudClient;
+  readonly #device: Assignment;
+
+  constructor(cloud: CloudClient, device: Assignment) {
+    this.#cloud = cloud;
+    this.#device = device;
+  }
+
+  /** Registers a module without keys; undefined when there is one of that id already. */
+  async create(
+    moduleId: ModuleId,
+    managedBy: string,
+    signal: AbortSignal,
+  ): Promise<HubModule | undefined> {
+    const body = { moduleId, deviceId: this.#device.deviceId, managedBy };
+    return this.#module({ method: 'PUT', url: this.#url(moduleId), body }, signal, 409);
+  }
+
+  /** The module; undefined when there is none. */
+  get(moduleId: ModuleId, signal: AbortSignal): Promise<HubModule | undefined> {
+    return this.#module({ method: 'GET', url: this.#url(moduleId) }, signal, 404);
+  }
+
+  /** Gives a module its keys; undefined when there is no such module. */
+  async setKeys(
+    { moduleId, managedBy }: { readonly moduleId: ModuleId; readonly managedBy: string },
+    keys: ModuleKeys,
+    signal: AbortSignal,
+  ): Promise<HubModule | undefined> {
+    const symmetricKey = {
+      primaryKey: keys.primary.toString('base64'),
+      secondaryKey: keys.secondary.toString('base64'),
+    };
+    const body = {
+      moduleId,
+      deviceId: this.#device.deviceId,
+      managedBy,
+      authentication: { type: 'sas', symmetricKey },
+    };
+    const headers = { 'if-match': '*' };
+    return this.#module({ method: 'PUT', url: this.#url(moduleId), body, headers }, signal, 404);
+  }
+
+  /** Removes a module; one that is not there is no failure. */
+  async delete(moduleId: ModuleId, signal: AbortSignal): Promise<void> {
+    const url = this.#url(moduleId);
+    const request: CloudRequest = { method: 'DELETE', url, headers: { 'if-match': '*' } };
+    const answer = await this.#cloud.send(request, signal);
+    if (answer.status !== 204 && answer.status !== 200 && answer.status !== 404) {
+      throw failureOf(`removing module ${moduleId} from the hub`, answer);
+    }
+  }
+
+  async #module(
+    request: CloudRequest,
+    signal: AbortSignal,
+    absent: number,
+  ): Promise<HubModule | undefined> {
+    const answer = await this.#cloud.send(request, signal);
+    if (answer.status === absent) return undefined;
+    const what = `${request.method} of a module on ${this.#device.hubHostname}`;
+    if (answer.status !== 200 && answer.status !== 201) throw failureOf(what, answer);
+    const moduleId = stringField(answer.body, 'moduleId');
+    const generationId = stringField(answer.body, 'generationId');
+    if (moduleId === undefined || generationId === undefined) {
+      throw new ServiceError('Unavailable', `${what}: the answer names no generation`);
+    }
+    return { moduleId, generationId, managedBy: stringField(answer.body, 'managedBy') ?? '' };
+  }
+
+  #url(moduleId: ModuleId): string {
+    const { hubHostname, deviceId } = this.#device;
+    const module = encodeURIComponent(moduleId);
+    return `https://${hubHostname}/devices/${encodeURIComponent(deviceId)}/modules/${module}?${apiVersion}`;
+  }
+}

@@ -1,0 +1,185 @@
+import { describeError, ServiceError } from '../errors.ts';
+import type { ModuleId } from '../ids.ts';
+import type { Log } from '../service/log.ts';
+import type { Hub, HubModule } from './hub.ts';
+import type { ModuleKeyring } from './keys.ts';
+import type { IdentityState, SavedDevice, SavedModule } from './state.ts';
+
+/** What the module identities are made of. */
+export interface ModuleIdentitiesOptions {
+  readonly state: IdentityState;
+  readonly keyring: ModuleKeyring;
+  /** The saved device; throws NotProvisioned. */
+  readonly device: () => SavedDevice;
+  readonly hub: (device: SavedDevice) => Hub;
+  readonly published: {
+    put(module: SavedModule): void;
+    remove(id: ModuleId): void;
+  };
+  readonly log: Log;
+}
+
+/** The identities of the modules. What is asked of one id happens one after the other. */
+export class ModuleIdentities {
+  readonly #options: ModuleIdentitiesOptions;
+  readonly #known = new Map<ModuleId, SavedModule>();
+  /** Ids whose file cannot be read: reported, and not replaced by anything but Delete. */
+  readonly #damaged = new Map<ModuleId, string>();
+  readonly #turns = new Map<ModuleId, Promise<unknown>>();
+
+  private constructor(options: ModuleIdentitiesOptions) {
+    this.#options = options;
+  }
+
+  /** The identities that are saved; incomplete ones wait for the call that completes them. */
+  static async load(options: ModuleIdentitiesOptions): Promise<ModuleIdentities> {
+    const modules = new ModuleIdentities(options);
+    for (const id of await options.state.moduleIds()) await modules.#load(id);
+    return modules;
+  }
+
+  /** What is wrong with files, for Describe and Health. */
+  get damaged(): ReadonlyMap<ModuleId, string> {
+    return this.#damaged;
+  }
+
+  list(): readonly SavedModule[] {
+    return [...this.#known.values()].filter(({ phase }) => phase === 'complete');
+  }
+
+  /** NotFound when there is none, Unavailable when its file is damaged. */
+  get(id: ModuleId): SavedModule {
+    this.#refuseDamaged(id);
+    const module = this.#known.get(id);
+    if (module?.phase !== 'complete') throw absent(id);
+    return module;
+  }
+
+  /** Registers a module with the hub, gives it its keys and remembers it. */
+  create(id: ModuleId, managedBy: string, signal: AbortSignal): Promise<SavedModule> {
+    return this.#inTurn(id, async () => {
+      this.#refuseDamaged(id);
+      const device = this.#options.device();
+      const before = this.#known.get(id);
+      if (before !== undefined && before.managedBy !== managedBy) throw taken(id, before.managedBy);
+      if (before?.phase === 'complete' && before.hubHostname === device.hubHostname) return before;
+      await this.#remember(intent(id, managedBy, device));
+      return this.#complete(id, managedBy, signal);
+    });
+  }
+
+  /** Writes the keys of a module again, for its present generation. */
+  update(id: ModuleId, managedBy: string | undefined, signal: AbortSignal): Promise<SavedModule> {
+    return this.#inTurn(id, async () => {
+      const before = this.get(id);
+      const device = this.#options.device();
+      await this.#remember({ ...before, phase: 'creating' });
+      const found = await this.#options.hub(device).get(id, signal);
+      if (found === undefined) throw new ServiceError('NotFound', `the hub has no module "${id}"`);
+      return this.#giveKeys({ ...found, managedBy: managedBy ?? before.managedBy }, signal);
+    });
+  }
+
+  /** Removes a module from the hub, then from here. */
+  delete(id: ModuleId, signal: AbortSignal): Promise<void> {
+    return this.#inTurn(id, async () => {
+      if (!this.#known.has(id) && !this.#damaged.has(id)) throw absent(id);
+      await this.#options.hub(this.#options.device()).delete(id, signal);
+      await this.#forget(id);
+      this.#options.log.info('module identity deleted', { moduleId: id });
+    });
+  }
+
+  async #complete(id: ModuleId, managedBy: string, signal: AbortSignal): Promise<SavedModule> {
+    const hub = this.#options.hub(this.#options.device());
+    const made = (await hub.create(id, managedBy, signal)) ?? (await hub.get(id, signal));
+    if (made === undefined) {
+      throw new ServiceError('Unavailable', `module "${id}" came and went on the hub: try again`);
+    }
+    if (made.managedBy !== managedBy) {
+      await this.#forget(id);
+      throw taken(id, made.managedBy);
+    }
+    return this.#giveKeys(made, signal);
+  }
+
+  async #giveKeys(module: HubModule, signal: AbortSignal): Promise<SavedModule> {
+    const device = this.#options.device();
+    const { hubHostname, deviceId } = device;
+    const { generationId, managedBy } = module;
+    const moduleId = module.moduleId as ModuleId; // the id that was asked for, as the hub repeats it
+    const { keyring, hub } = this.#options;
+    await keyring.ensureBase(signal);
+    const updated = await keyring.withKeys({ moduleId, generationId }, signal, (keys) =>
+      hub(device).setKeys({ moduleId, managedBy }, keys, signal),
+    );
+    if (updated?.generationId !== generationId) {
+      throw new ServiceError('Unavailable', `module "${moduleId}" changed on the hub: try again`);
+    }
+    const saved: SavedModule = {
+      moduleId,
+      managedBy,
+      generationId,
+      deviceId,
+      hubHostname,
+      phase: 'complete',
+    };
+    await this.#remember(saved);
+    this.#options.log.info('module identity registered', { moduleId, generationId });
+    return saved;
+  }
+
+  async #remember(module: SavedModule): Promise<void> {
+    await this.#options.state.saveModule(module);
+    this.#known.set(module.moduleId, module);
+    if (module.phase === 'complete') this.#options.published.put(module);
+  }
+
+  async #forget(id: ModuleId): Promise<void> {
+    await this.#options.state.deleteModule(id);
+    this.#known.delete(id);
+    this.#damaged.delete(id);
+    this.#options.published.remove(id);
+  }
+
+  async #load(id: ModuleId): Promise<void> {
+    try {
+      const module = await this.#options.state.module(id);
+      if (module !== undefined) this.#known.set(id, module);
+    } catch (error) {
+      this.#damaged.set(id, describeError(error));
+      this.#options.log.error('module identity damaged', { moduleId: id });
+    }
+  }
+
+  #refuseDamaged(id: ModuleId): void {
+    const why = this.#damaged.get(id);
+    if (why === undefined) return;
+    throw new ServiceError('Unavailable', `the file of module "${id}" is damaged: ${why}`);
+  }
+
+  /** Waits for what is under way for the id, whatever became of it. */
+  #inTurn<T>(id: ModuleId, act: () => Promise<T>): Promise<T> {
+    const before = this.#turns.get(id) ?? Promise.resolve();
+    const turn = before.then(act, act);
+    const settled = turn.catch(() => undefined); // its caller is told
+    this.#turns.set(id, settled);
+    void settled.then(() => {
+      if (this.#turns.get(id) === settled) this.#turns.delete(id);
+    });
+    return turn;
+  }
+}
+
+function intent(id: ModuleId, managedBy: string, device: SavedDevice): SavedModule {
+  const { hubHostname, deviceId } = device;
+  return { moduleId: id, managedBy, generationId: '', deviceId, hubHostname, phase: 'creating' };
+}
+
+function absent(id: ModuleId): ServiceError {
+  return new ServiceError('NotFound', `no module identity "${id}"`);
+}
+
+function taken(id: ModuleId, managedBy: string): ServiceError {
+  return new ServiceError('AlreadyExists', `module "${id}" is managed by ${managedBy || 'nobody'}`);
+}

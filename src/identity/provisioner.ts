@@ -1,0 +1,14 @@
+/** What provisioning finds out. */
+export interface Assignment {
+  /** `host[:port]`. */
+  readonly hubHostname: string;
+  readonly deviceId: string;
+}
+
+/** A way to find out which device this is, and on which hub. */
+export interface Provisioner {
+  readonly source: string;
+  readonly attestation: string;
+  /** Rejects with CloudError or another ServiceError. */
+  provision(signal: AbortSignal): Promise<Assignment>;
+}

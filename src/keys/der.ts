@@ -1,0 +1,55 @@
+/** A DER element. */
+export function tlv(tag: number, ...content: readonly Buffer[]): Buffer {
+  const body = content.length === 1 && content[0] ? content[0] : Buffer.concat(content);
+  const { length } = body;
+  if (length < 0x80) return Buffer.concat([Buffer.of(tag, length), body]);
+  if (length < 0x100) return Buffer.concat([Buffer.of(tag, 0x81, length), body]);
+  return Buffer.concat([Buffer.of(tag, 0x82, length >> 8, length & 0xff), body]);
+}
+
+/** The DER ECDSA-Sig-Value (RFC 3279 2.2.3) of the concatenated r and s that tokens give. */
+export function ecdsaToDer(signature: Buffer): Buffer {
+  const half = signature.length / 2;
+  return tlv(0x30, integer(signature.subarray(0, half)), integer(signature.subarray(half)));
+}
+
+/** r and s of an ECDSA-Sig-Value, each `size` bytes; `undefined` for anything that is not exactly one. */
+export function ecdsaFromDer(der: Buffer, size: number): Buffer | undefined {
+  const body = content(der, 0x30);
+  if (body === undefined || body.end !== der.length) return undefined;
+  const r = content(der, 0x02, body.start);
+  const s = r && content(der, 0x02, r.end);
+  if (r === undefined || s === undefined || s.end !== der.length) return undefined;
+  const raw = Buffer.alloc(2 * size);
+  for (const [index, { start, end }] of [r, s].entries()) {
+    const bytes = der.subarray(start, end);
+    const minimal = bytes[0] !== 0 || (bytes[1] ?? 0) >= 0x80;
+    if (bytes.length === 0 || (bytes[0] ?? 0) >= 0x80 || !minimal) return undefined;
+    const value = bytes[0] === 0 ? bytes.subarray(1) : bytes;
+    if (value.length > size) return undefined;
+    value.copy(raw, (index + 1) * size - value.length);
+  }
+  return raw;
+}
+
+function integer(bytes: Buffer): Buffer {
+  let first = 0;
+  while (first < bytes.length - 1 && bytes[first] === 0) first++;
+  const value = bytes.subarray(first);
+  return (value[0] ?? 0) >= 0x80 ? tlv(0x02, Buffer.of(0), value) : tlv(0x02, value);
+}
+
+function content(
+  der: Buffer,
+  tag: number,
+  at = 0,
+): { readonly start: number; readonly end: number } | undefined {
+  if (der[at] !== tag) return undefined;
+  const length = der[at + 1] ?? 0xff;
+  // No ECDSA signature is longer than 255 bytes, and DER allows one length for each size.
+  const long = length === 0x81;
+  const size = long ? (der[at + 2] ?? 0) : length;
+  if ((long && size < 0x80) || (!long && length >= 0x80)) return undefined;
+  const start = at + (long ? 3 : 2);
+  return start + size <= der.length ? { start, end: start + size } : undefined;
+}

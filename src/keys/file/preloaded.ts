@@ -1,0 +1,110 @@
+import { createPrivateKey, createSecretKey, type KeyObject } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import type { KeyId } from '../../ids.ts';
+import {
+  type Algorithm,
+  canHave,
+  isPairAlgorithm,
+  isRsa,
+  ownUsage,
+  type SymmetricAlgorithm,
+  type Usage,
+} from '../algorithm.ts';
+import { algorithmOf, fitsRaw, parsePkcs8, spkiOf } from '../material.ts';
+import type { KeyInfo } from '../store.ts';
+import type { FileKey } from './key-file.ts';
+
+/** A file outside the state directory that the configuration makes a key of. */
+export interface PreloadedFile {
+  readonly path: string;
+  /** What the configuration says it is used for. */
+  readonly usages: readonly Usage[] | undefined;
+}
+
+/**
+ * The key in a file: a private key in PEM or DER PKCS#8, else raw bytes, which are of aes-256 when the
+ * configuration wants to encrypt with them. It is unavailable, with the reason, when there is no such key.
+ */
+export async function readPreloaded(
+  id: KeyId,
+  { path, usages }: PreloadedFile,
+): Promise<FileKey | { readonly info: KeyInfo; readonly key: undefined }> {
+  let content: Buffer;
+  try {
+    content = await readFile(path);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+    return { info: unavailable(id, `${path} cannot be read: ${code}`), key: undefined };
+  }
+  try {
+    const found = privateKeyIn(content) ?? secretKeyIn(content, usages);
+    if (found !== undefined) return { info: describe(id, found, usages), key: found.key };
+    return { info: unavailable(id, `${path} holds no key that is offered`), key: undefined };
+  } finally {
+    content.fill(0);
+  }
+}
+
+interface Found {
+  readonly key: KeyObject;
+  readonly algorithm: Algorithm;
+}
+
+function privateKeyIn(content: Buffer): Found | undefined {
+  const key = content.includes('-----BEGIN') ? parsePem(content) : parsePkcs8(content);
+  const algorithm = key && algorithmOf(key);
+  return key === undefined || algorithm === undefined ? undefined : { key, algorithm };
+}
+
+function parsePem(content: Buffer): KeyObject | undefined {
+  try {
+    return createPrivateKey(content);
+  } catch {
+    // What OpenSSL says of it does not help: the file is named to whoever can look into it.
+    return undefined;
+  }
+}
+
+function secretKeyIn(content: Buffer, usages: readonly Usage[] | undefined): Found | undefined {
+  const algorithm: SymmetricAlgorithm = usages?.includes('encrypt') ? 'aes-256' : 'hmac-sha256';
+  if (content.includes('-----BEGIN') || !fitsRaw(algorithm, content)) return undefined;
+  return { key: createSecretKey(content), algorithm };
+}
+
+function describe(
+  id: KeyId,
+  { key, algorithm }: Found,
+  usages: readonly Usage[] | undefined,
+): KeyInfo {
+  const isPair = isPairAlgorithm(algorithm);
+  const whole: readonly Usage[] = isPair
+    ? ['sign', ...(isRsa(algorithm) ? (['decrypt'] as const) : [])]
+    : [ownUsage(algorithm)];
+  return {
+    ...blank(id),
+    kind: isPair ? 'pair' : 'symmetric',
+    algorithm,
+    usages: usages?.filter((usage) => canHave(algorithm, usage)) ?? whole,
+    spki: isPair ? spkiOf(key) : undefined,
+  };
+}
+
+function unavailable(id: KeyId, reason: string): KeyInfo {
+  return { ...blank(id), state: 'unavailable', reason };
+}
+
+function blank(id: KeyId): KeyInfo {
+  return {
+    id,
+    kind: 'pair',
+    algorithm: undefined,
+    usages: [],
+    store: 'file',
+    origin: 'preloaded',
+    exportable: false,
+    exportDerived: false,
+    state: 'ok',
+    created: undefined,
+    spki: undefined,
+  };
+}

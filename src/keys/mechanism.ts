@@ -1,0 +1,93 @@
+import { hash } from 'node:crypto';
+import { ServiceError } from '../errors.ts';
+import { type Algorithm, isEc, isRsa } from './algorithm.ts';
+
+/** The hashes of the sign mechanisms. */
+export type Hash = 'sha256' | 'sha384' | 'sha512';
+
+/** How a signature is made: a family, and for the families that sign a digest the hash. */
+export type SignMechanism =
+  | { readonly family: 'ecdsa' | 'rsa-pkcs1' | 'rsa-pss'; readonly hash: Hash }
+  | { readonly family: 'ed25519' | 'hmac-sha256' };
+
+/** How data is encrypted. */
+export type EncryptMechanism = 'aes-256-gcm' | 'rsa-oaep-sha256';
+
+/** What is to be signed and how; with `prehashed` the data is the digest. */
+export interface SignRequest {
+  readonly mechanism: SignMechanism;
+  readonly data: Buffer;
+  readonly prehashed: boolean;
+}
+
+const MECHANISMS = new Map<string, SignMechanism>([
+  ['ed25519', { family: 'ed25519' }],
+  ['hmac-sha256', { family: 'hmac-sha256' }],
+]);
+for (const family of ['ecdsa', 'rsa-pkcs1', 'rsa-pss'] as const) {
+  for (const name of ['sha256', 'sha384', 'sha512'] as const) {
+    MECHANISMS.set(`${family}-${name}`, { family, hash: name });
+  }
+}
+
+const HASH_BYTES = { sha256: 32, sha384: 48, sha512: 64 } as const;
+
+/** The bytes of a digest. */
+export function hashBytes(name: Hash): number {
+  return HASH_BYTES[name];
+}
+
+/** A sign mechanism by its name on the bus, or InvalidArgs. */
+export function parseSignMechanism(text: string): SignMechanism {
+  const mechanism = MECHANISMS.get(text);
+  if (mechanism === undefined) {
+    throw new ServiceError('InvalidArgs', `${quote(text)} is not a sign mechanism`);
+  }
+  return mechanism;
+}
+
+/** An encrypt mechanism by its name on the bus, or InvalidArgs. */
+export function parseEncryptMechanism(text: string): EncryptMechanism {
+  if (text === 'aes-256-gcm' || text === 'rsa-oaep-sha256') return text;
+  throw new ServiceError('InvalidArgs', `${quote(text)} is not an encrypt mechanism`);
+}
+
+/** Checks that data given as a digest is one; InvalidArgs when its length is not exactly the hash's. */
+export function parseSignRequest(
+  mechanism: SignMechanism,
+  data: Buffer,
+  prehashed: boolean,
+): SignRequest {
+  if (!prehashed) return { mechanism, data, prehashed };
+  if (!('hash' in mechanism)) {
+    throw new ServiceError('InvalidArgs', `${mechanism.family} signs messages, not digests`);
+  }
+  if (data.length !== hashBytes(mechanism.hash)) {
+    const found = `${data.length} bytes are not a ${mechanism.hash} digest`;
+    throw new ServiceError('InvalidArgs', found);
+  }
+  return { mechanism, data, prehashed };
+}
+
+/** The digest that a request of a family with a hash signs. */
+export function digestOf(request: SignRequest, name: Hash): Buffer {
+  return request.prehashed ? request.data : hash(name, request.data, 'buffer');
+}
+
+/** Whether keys of an algorithm can be used with a sign mechanism. */
+export function signsWith(algorithm: Algorithm, mechanism: SignMechanism): boolean {
+  switch (mechanism.family) {
+    case 'ecdsa':
+      return isEc(algorithm);
+    case 'rsa-pkcs1':
+    case 'rsa-pss':
+      return isRsa(algorithm);
+    case 'ed25519':
+    case 'hmac-sha256':
+      return algorithm === mechanism.family;
+  }
+}
+
+function quote(text: string): string {
+  return JSON.stringify(text.slice(0, 80));
+}

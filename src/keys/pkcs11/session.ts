@@ -1,0 +1,134 @@
+import type { Handle, Mechanism, PKCS11, Template } from 'pkcs11js';
+import { ckrName } from './errors.ts';
+import type { PairTemplate, SecretTemplate } from './templates.ts';
+
+/** Longest result of a signature: an RSA key of 8192 bits. */
+const RESULT_BYTES = 1024;
+
+/** The asynchronous calls of pkcs11js that take data and fill a buffer. */
+type Transform = (session: Handle, input: Buffer, output: Buffer) => Promise<Buffer>;
+
+/**
+ * One session, for one operation at a time. The work of a token runs on a thread of libuv; pkcs11js does not
+ * keep the buffers of such a call alive, so the session does until the call is over.
+ */
+export class Session {
+  readonly handle: Handle;
+  /** Set when the session can no longer be used, not even by the next operation. */
+  broken = false;
+  /** What the call that is under way reads and writes; nobody looks at it, it must only stay reachable. */
+  held: readonly Buffer[] = [];
+  readonly #api: PKCS11;
+  readonly #output = Buffer.alloc(RESULT_BYTES);
+
+  constructor(api: PKCS11, handle: Handle) {
+    this.#api = api;
+    this.handle = handle;
+  }
+
+  /** A signature or MAC. */
+  async sign(mechanism: Mechanism, key: Handle, data: Buffer): Promise<Buffer> {
+    this.#api.C_SignInit(this.handle, mechanism, key);
+    return await this.#run((...call) => this.#api.C_SignAsync(...call), data, this.#output);
+  }
+
+  /** A ciphertext. */
+  async encrypt(mechanism: Mechanism, key: Handle, data: Buffer): Promise<Buffer> {
+    this.#api.C_EncryptInit(this.handle, mechanism, key);
+    const output = Buffer.alloc(data.length + RESULT_BYTES);
+    return await this.#run((...call) => this.#api.C_EncryptAsync(...call), data, output);
+  }
+
+  /** A plaintext; the buffer that it was made in is wiped. */
+  async decrypt(mechanism: Mechanism, key: Handle, data: Buffer): Promise<Buffer> {
+    this.#api.C_DecryptInit(this.handle, mechanism, key);
+    const output = Buffer.alloc(data.length + RESULT_BYTES);
+    try {
+      return await this.#run((...call) => this.#api.C_DecryptAsync(...call), data, output);
+    } finally {
+      output.fill(0);
+    }
+  }
+
+  /** Generates a key pair. */
+  async generatePair({ mechanism, publicKey, privateKey }: PairTemplate): Promise<void> {
+    await this.#api.C_GenerateKeyPairAsync(this.handle, mechanism, publicKey, privateKey);
+  }
+
+  /** Generates a symmetric key. */
+  async generateKey({ mechanism, key }: SecretTemplate): Promise<void> {
+    await this.#api.C_GenerateKeyAsync(this.handle, mechanism, key);
+  }
+
+  /** Puts an object into the token. */
+  create(template: Template): void {
+    this.#api.C_CreateObject(this.handle, template);
+  }
+
+  /** Removes an object from the token. */
+  destroy(object: Handle): void {
+    this.#api.C_DestroyObject(this.handle, object);
+  }
+
+  /** The handles of all token objects that match. */
+  find(template: Template): readonly Handle[] {
+    const found: Handle[] = [];
+    this.#api.C_FindObjectsInit(this.handle, template);
+    try {
+      for (;;) {
+        const some = this.#api.C_FindObjects(this.handle, 64);
+        found.push(...some);
+        if (some.length < 64) return found;
+      }
+    } finally {
+      this.#api.C_FindObjectsFinal(this.handle);
+    }
+  }
+
+  /** The values of attributes that every object of the kind has. */
+  attributes(object: Handle, types: readonly number[]): readonly Buffer[] {
+    const template = types.map((type) => ({ type }));
+    return this.#api
+      .C_GetAttributeValue(this.handle, object, template)
+      .map(({ value }) => (Buffer.isBuffer(value) ? value : Buffer.alloc(0)));
+  }
+
+  /** The value of an attribute that the object may not have, or may not show. */
+  attribute(object: Handle, type: number): Buffer | undefined {
+    try {
+      return this.attributes(object, [type])[0];
+    } catch (error) {
+      const name = ckrName(error);
+      if (name === 'CKR_ATTRIBUTE_TYPE_INVALID' || name === 'CKR_ATTRIBUTE_SENSITIVE') {
+        return undefined;
+      }
+      throw error;
+    }
+  }
+
+  async #run(transform: Transform, input: Buffer, output: Buffer): Promise<Buffer> {
+    this.held = [input, output];
+    try {
+      return Buffer.from(await transform(this.handle, input, output));
+    } catch (error) {
+      if (ckrName(error) !== 'CKR_BUFFER_TOO_SMALL') throw error;
+      // The operation is still active and would block the session.
+      return await this.#runAgain(transform, input);
+    } finally {
+      this.held = [];
+    }
+  }
+
+  async #runAgain(transform: Transform, input: Buffer): Promise<Buffer> {
+    const output = Buffer.alloc(input.length + 64 * RESULT_BYTES);
+    this.held = [input, output];
+    try {
+      return Buffer.from(await transform(this.handle, input, output));
+    } catch (error) {
+      this.broken = ckrName(error) === 'CKR_BUFFER_TOO_SMALL';
+      throw error;
+    } finally {
+      output.fill(0);
+    }
+  }
+}

@@ -1,0 +1,175 @@
+import { isId, type KeyId, parseKeyId } from '../../ids.ts';
+import { isPairAlgorithm, isSymmetricAlgorithm, type Usage } from '../algorithm.ts';
+import type { Ignored, KeyInfo } from '../store.ts';
+import { type KeyObject, readKeys } from './objects.ts';
+import type { TokenKeyRecord, TokenKeyRecords } from './records.ts';
+import type { Session } from './session.ts';
+import type { ObjectSelector } from './uri.ts';
+
+/** A key and the object on the token that it is. */
+export interface TokenKey {
+  readonly info: KeyInfo;
+  /** `undefined` when no single object is this key. */
+  readonly object: KeyObject | undefined;
+}
+
+/** What is known of keys beside the token. */
+export interface KeyKnowledge {
+  readonly records: TokenKeyRecords;
+  /** Usages that the configuration gives. */
+  readonly usages: ReadonlyMap<KeyId, readonly Usage[]>;
+  /** Why an object is not offered under its label: the configuration names it, or its label, otherwise. */
+  readonly reserved: (object: KeyObject) => string | undefined;
+}
+
+/** Whether a selector matches an object. */
+export function isObjectSelected(object: KeyObject, selector: ObjectSelector): boolean {
+  const type = object.kind === 'pair' ? 'private' : 'secret-key';
+  return (
+    (selector.object === undefined || selector.object === object.label) &&
+    (selector.id === undefined || selector.id.equals(object.ckaId)) &&
+    (selector.type === undefined || selector.type === type)
+  );
+}
+
+/** The key that a URI of the configuration names: unavailable unless exactly one object matches. */
+export function preloadedKey(
+  session: Session,
+  id: KeyId,
+  options: { readonly selector: ObjectSelector; readonly usages: readonly Usage[] | undefined },
+): TokenKey {
+  const objects = readKeys(session, options.selector);
+  const [object] = objects;
+  if (object === undefined || objects.length > 1) {
+    return unavailable(id, `${objects.length} keys of the token match its URI`);
+  }
+  return keyOf(id, object, { usages: options.usages, record: undefined, origin: 'preloaded' });
+}
+
+/** A preloaded key whose token or object cannot be seen. */
+export function unavailable(id: KeyId, reason: string, known?: KeyInfo): TokenKey {
+  const blank: KeyInfo = {
+    id,
+    kind: 'pair',
+    algorithm: undefined,
+    usages: [],
+    store: 'pkcs11',
+    origin: 'preloaded',
+    exportable: false,
+    exportDerived: false,
+    state: 'unavailable',
+    created: undefined,
+    spki: undefined,
+  };
+  return { info: { ...(known ?? blank), state: 'unavailable', reason }, object: undefined };
+}
+
+/** The objects of a label, and which of them is the key of that id. */
+export interface Labelled {
+  readonly key: TokenKey | undefined;
+  /** Why there is no key although there are objects. */
+  readonly reason: string | undefined;
+  readonly objects: readonly KeyObject[];
+}
+
+/** What the token holds under an id. */
+export function lookUp(session: Session, id: KeyId, knowledge: KeyKnowledge): Labelled {
+  return choose(id, readKeys(session, { object: id }), knowledge);
+}
+
+/** Everything that the token holds. */
+export function listAll(
+  session: Session,
+  knowledge: KeyKnowledge,
+): { readonly keys: readonly TokenKey[]; readonly ignored: readonly Ignored[] } {
+  const byLabel = new Map<string, KeyObject[]>();
+  for (const object of readKeys(session, {})) {
+    byLabel.set(object.label, [...(byLabel.get(object.label) ?? []), object]);
+  }
+  const keys: TokenKey[] = [];
+  const ignored: Ignored[] = [];
+  for (const [label, objects] of byLabel) {
+    if (!isId(label)) {
+      ignored.push({ label, reason: 'its label is not a key id' });
+      continue;
+    }
+    const { key, reason } = choose(parseKeyId(label), objects, knowledge);
+    if (key !== undefined) keys.push(key);
+    if (reason !== undefined) ignored.push({ label, reason });
+  }
+  for (const [label, reason] of knowledge.records.allDamaged()) {
+    if (!byLabel.has(label)) ignored.push({ label, reason });
+  }
+  return { keys, ignored };
+}
+
+function choose(id: KeyId, objects: readonly KeyObject[], knowledge: KeyKnowledge): Labelled {
+  const refuse = (reason: string | undefined): Labelled => ({ key: undefined, reason, objects });
+  const record = knowledge.records.get(id);
+  const own = record && objects.find(({ ckaId }) => ckaId.toString('hex') === record.ckaId);
+  // While one key replaces another, both are there: the new one counts as soon as it is.
+  const replaced = own === undefined ? undefined : record?.pending?.replaces;
+  const candidates = objects.filter(
+    (object) => object === own || object.ckaId.toString('hex') !== replaced,
+  );
+  const [object, ...others] = candidates;
+  if (object === undefined) return refuse(undefined);
+  if (others.length > 0) return refuse(`${candidates.length} keys have this label`);
+  const reserved = knowledge.reserved(object);
+  if (reserved !== undefined) return refuse(reserved);
+  if (object.algorithm === undefined) return refuse('it is not a kind of key that is offered');
+  const known = own === undefined ? record?.pending?.previous : record;
+  const made = known?.ckaId === object.ckaId.toString('hex') ? known : undefined;
+  const key = keyOf(id, object, {
+    usages: knowledge.usages.get(id),
+    record: made,
+    origin: made?.origin ?? 'foreign',
+  });
+  const damage = knowledge.records.damage(id);
+  if (damage === undefined) return { key, reason: undefined, objects };
+  const info = { ...key.info, state: 'damaged', reason: damage } as const;
+  return { key: { ...key, info }, reason: undefined, objects };
+}
+
+function keyOf(
+  id: KeyId,
+  object: KeyObject,
+  options: {
+    readonly usages: readonly Usage[] | undefined;
+    readonly record: TokenKeyRecord | undefined;
+    readonly origin: KeyInfo['origin'];
+  },
+): TokenKey {
+  const { record, origin } = options;
+  const configured = options.usages?.filter((usage) => usage === 'derive' || allows(object, usage));
+  const usages = record?.usages ?? configured ?? object.usages;
+  // A base key is a generic secret that is used through HMAC, whatever is derived from it.
+  const generic = object.kind === 'symmetric' && usages.includes('encrypt');
+  const derived = generic && usages.includes('derive') ? 'aes-256' : object.algorithm;
+  const info: KeyInfo = {
+    id,
+    kind: object.kind,
+    algorithm: record?.algorithm ?? derived,
+    usages,
+    store: 'pkcs11',
+    origin,
+    exportable: false,
+    exportDerived: record?.exportDerived ?? false,
+    state: 'ok',
+    created: record?.created,
+    spki: object.spki,
+  };
+  const { algorithm } = info;
+  const usable =
+    object.kind === 'pair'
+      ? algorithm !== undefined && isPairAlgorithm(algorithm) && info.spki !== undefined
+      : algorithm !== undefined && isSymmetricAlgorithm(algorithm);
+  if (usable) return { info, object };
+  return unavailable(id, 'it is not a kind of key that is offered', info);
+}
+
+/** Whether the attributes of an object let it be used so; `encrypt` also as a base key that can MAC. */
+function allows(object: KeyObject, usage: Usage): boolean {
+  if (object.usages.includes(usage)) return true;
+  return usage === 'encrypt' && object.algorithm === 'hmac-sha256';
+}

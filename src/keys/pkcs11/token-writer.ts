@@ -1,0 +1,310 @@
+/**
+ * Making and removing keys in a token. A token has no transactions, so what is about to happen is written
+ * down first (`Pending`) and finished or rolled back when the token is next seen:
+ *
+ *   record pending ──► new objects ──► replaced objects destroyed ──► record done
+ *         │ no new object found                │ new object found
+ *         └► the record as it was before       └► goes on from there
+ */
+import { randomBytes } from 'node:crypto';
+import { ServiceError } from '../../errors.ts';
+import type { KeyId } from '../../ids.ts';
+import { isSymmetricAlgorithm, type PairAlgorithm, type SymmetricAlgorithm } from '../algorithm.ts';
+import type { KeyAttributes, Material } from '../store.ts';
+import { isNotSupported, lossOf, translate } from './errors.ts';
+import { findAll, readKeys } from './objects.ts';
+import type { TokenKeyRecord } from './records.ts';
+import type { Session } from './session.ts';
+import { importTemplates, type Names, pairTemplate, secretTemplate, wipe } from './templates.ts';
+import type { Token } from './token.ts';
+import { type KeyKnowledge, lookUp } from './token-keys.ts';
+
+interface NewPair {
+  readonly algorithms: readonly PairAlgorithm[];
+  readonly attributes: KeyAttributes;
+}
+
+interface NewSymmetric {
+  readonly algorithm: SymmetricAlgorithm;
+  readonly attributes: KeyAttributes;
+}
+
+interface NewImport {
+  readonly material: Material;
+  readonly attributes: KeyAttributes;
+}
+
+/** Makes and removes keys in one token. */
+export class TokenWriter {
+  readonly #token: Token;
+  readonly #knowledge: KeyKnowledge;
+  /** One change at a time: settling would roll back what is only under way. */
+  #last: Promise<unknown> = Promise.resolve();
+  #changes = 0;
+
+  constructor(token: Token, knowledge: KeyKnowledge) {
+    this.#token = token;
+    this.#knowledge = knowledge;
+  }
+
+  /** Makes a pair of the first algorithm that the token knows. */
+  async createPair(id: KeyId, made: NewPair, signal: AbortSignal): Promise<void> {
+    await this.#alone(() => this.#createPair(id, made, signal));
+  }
+
+  /** Makes a symmetric key. */
+  async createSymmetric(id: KeyId, made: NewSymmetric, signal: AbortSignal): Promise<void> {
+    await this.#alone(() => this.#createSymmetric(id, made, signal));
+  }
+
+  /** Puts material into the token, in the place of the key that has the id. */
+  async importKey(id: KeyId, made: NewImport, signal: AbortSignal): Promise<void> {
+    await this.#alone(() => this.#importKey(id, made, signal));
+  }
+
+  /** Removes the objects of a key, then its record. NotFound when there is none. */
+  async deleteKey(id: KeyId, signal: AbortSignal): Promise<void> {
+    await this.#alone(() => this.#deleteKey(id, signal));
+  }
+
+  /** Finishes or rolls back what was under way when the service last stopped, unless a change is being made. */
+  async settle(signal: AbortSignal): Promise<void> {
+    if (this.#changes === 0) await this.#alone(() => this.#settleAll(signal));
+  }
+
+  async #createPair(id: KeyId, made: NewPair, signal: AbortSignal): Promise<void> {
+    const { usages } = made.attributes;
+    const record = this.#record(id, made.attributes, { origin: 'generated' });
+    await this.#add(
+      { ...record, pending: await this.#nothing(id, signal) },
+      signal,
+      async (session) => {
+        for (const algorithm of made.algorithms) {
+          const template = pairTemplate(names(record), algorithm, usages);
+          if (await supported(() => session.generatePair(template))) return;
+        }
+        throw cannot(`make a key pair of ${made.algorithms.join(', ')}`);
+      },
+    );
+  }
+
+  async #createSymmetric(id: KeyId, made: NewSymmetric, signal: AbortSignal): Promise<void> {
+    const { algorithm, attributes } = made;
+    const record = this.#record(id, attributes, { origin: 'generated', algorithm });
+    await this.#add(
+      { ...record, pending: await this.#nothing(id, signal) },
+      signal,
+      async (session) => {
+        const template = secretTemplate(names(record), algorithm, attributes.usages);
+        if (!(await supported(() => session.generateKey(template)))) {
+          throw cannot(`make a key of ${algorithm}`);
+        }
+      },
+    );
+  }
+
+  async #importKey(id: KeyId, made: NewImport, signal: AbortSignal): Promise<void> {
+    const { material, attributes } = made;
+    const { algorithm } = material;
+    const record = this.#record(id, attributes, {
+      origin: 'imported',
+      algorithm: isSymmetricAlgorithm(algorithm) ? algorithm : undefined,
+    });
+    const pending = await this.#replaceable(id, signal);
+    await this.#add({ ...record, pending }, signal, async (session) => {
+      const templates = importTemplates(names(record), material, attributes.usages);
+      try {
+        const put = async () => {
+          if (templates.publicKey !== undefined) session.create(templates.publicKey);
+          session.create(templates.key);
+        };
+        if (!(await supported(put))) throw cannot(`import a key of ${algorithm}`);
+      } finally {
+        wipe(templates.key);
+      }
+    });
+  }
+
+  async #deleteKey(id: KeyId, signal: AbortSignal): Promise<void> {
+    await this.#settleAll(signal);
+    await this.#token.use(
+      () => `cannot delete key "${id}"`,
+      (session) => {
+        const { key, objects } = lookUp(session, id, this.#knowledge);
+        if (objects.length === 0) this.#token.confirmAbsence(session);
+        if (objects.length === 0 && this.#knowledge.records.damage(id) !== undefined) return;
+        if (key?.object === undefined) {
+          const why = objects.length === 0 ? '' : ' of its own: see Describe';
+          throw new ServiceError('NotFound', `no key "${id}"${why}`);
+        }
+        for (const handle of findAll(session, key.object)) session.destroy(handle);
+      },
+      signal,
+    );
+    await this.#knowledge.records.remove(id);
+  }
+
+  async #alone<T>(change: () => Promise<T>): Promise<T> {
+    const before = this.#last;
+    const turn = before.then(change);
+    this.#changes++;
+    this.#last = turn.then(
+      () => undefined,
+      () => undefined,
+    );
+    try {
+      return await turn;
+    } finally {
+      this.#changes--;
+    }
+  }
+
+  async #settleAll(signal: AbortSignal): Promise<void> {
+    const pending = this.#knowledge.records.all().filter((record) => record.pending !== undefined);
+    for (const record of pending) await this.#settle(record, signal);
+  }
+
+  async #add(
+    record: TokenKeyRecord,
+    signal: AbortSignal,
+    make: (session: Session) => Promise<void>,
+  ): Promise<void> {
+    await this.#knowledge.records.put(record);
+    try {
+      await this.#token.use(
+        () => `cannot make key "${record.id}"`,
+        async (session) => {
+          try {
+            await make(session);
+          } catch (error) {
+            // Perhaps the key was made although the answer was lost: only a lost session is tried again.
+            throw lossOf(error) === 'session' ? error : translate(error, `key "${record.id}"`);
+          }
+        },
+        signal,
+      );
+    } catch (error) {
+      await this.#abandon(record);
+      throw error;
+    }
+    await this.#settle(record, signal);
+  }
+
+  /** Removes what a failed attempt made; what cannot be removed now is settled later. */
+  async #abandon(record: TokenKeyRecord): Promise<void> {
+    try {
+      const signal = AbortSignal.timeout(5_000);
+      await this.#destroy(record.id, record.ckaId, signal);
+      await this.#settle(record, signal);
+    } catch {
+      // The failure that led here is the one to report, and the record says what is left to do.
+    }
+  }
+
+  async #settle(record: TokenKeyRecord, signal: AbortSignal): Promise<void> {
+    const { id, ckaId, pending } = record;
+    const isThere = await this.#token.use(
+      () => `cannot look for key "${id}"`,
+      (session) => {
+        const found = readKeys(session, { object: id, id: Buffer.from(ckaId, 'hex') }).length > 0;
+        if (!found) this.#token.confirmAbsence(session);
+        return found;
+      },
+      signal,
+    );
+    if (isThere) {
+      if (pending?.replaces !== undefined) await this.#destroy(id, pending.replaces, signal);
+      await this.#knowledge.records.put({ ...record, pending: undefined });
+      return;
+    }
+    await this.#destroy(id, ckaId, signal);
+    if (pending?.previous === undefined) await this.#knowledge.records.remove(id);
+    else await this.#knowledge.records.put(pending.previous);
+  }
+
+  async #destroy(id: KeyId, ckaId: string, signal: AbortSignal): Promise<void> {
+    await this.#token.use(
+      () => `cannot remove what is left of key "${id}"`,
+      (session) => {
+        const named = { label: id, ckaId: Buffer.from(ckaId, 'hex') };
+        for (const handle of findAll(session, named)) session.destroy(handle);
+      },
+      signal,
+    );
+  }
+
+  /** The intent of a key for which there is nothing in the token yet. */
+  async #nothing(id: KeyId, signal: AbortSignal): Promise<NonNullable<TokenKeyRecord['pending']>> {
+    const { objects } = await this.#look(id, signal);
+    if (objects.length > 0) {
+      throw new ServiceError('AlreadyExists', `the token holds a key of the label "${id}"`);
+    }
+    return { replaces: undefined, previous: undefined };
+  }
+
+  async #replaceable(
+    id: KeyId,
+    signal: AbortSignal,
+  ): Promise<NonNullable<TokenKeyRecord['pending']>> {
+    const { key, objects, reason } = await this.#look(id, signal);
+    if (objects.length > 0 && key?.object === undefined) {
+      const message = `the token holds a key of the label "${id}": ${reason ?? key?.info.reason}`;
+      throw new ServiceError('AlreadyExists', message);
+    }
+    return {
+      replaces: key?.object?.ckaId.toString('hex'),
+      previous: this.#knowledge.records.get(id),
+    };
+  }
+
+  async #look(id: KeyId, signal: AbortSignal): Promise<ReturnType<typeof lookUp>> {
+    await this.#settleAll(signal);
+    const damage = this.#knowledge.records.damage(id);
+    if (damage !== undefined) throw new ServiceError('AlreadyExists', `key "${id}": ${damage}`);
+    return await this.#token.use(
+      () => `cannot look for key "${id}"`,
+      (session) => {
+        const found = lookUp(session, id, this.#knowledge);
+        if (found.objects.length === 0) this.#token.confirmAbsence(session);
+        return found;
+      },
+      signal,
+    );
+  }
+
+  #record(
+    id: KeyId,
+    { usages, exportDerived }: KeyAttributes,
+    kind: Pick<TokenKeyRecord, 'origin'> & { readonly algorithm?: SymmetricAlgorithm | undefined },
+  ): TokenKeyRecord {
+    return {
+      id,
+      ckaId: randomBytes(16).toString('hex'),
+      algorithm: kind.algorithm,
+      usages,
+      origin: kind.origin,
+      exportDerived,
+      created: new Date(),
+      pending: undefined,
+    };
+  }
+}
+
+function names({ id, ckaId }: TokenKeyRecord): Names {
+  return { id, ckaId: Buffer.from(ckaId, 'hex') };
+}
+
+/** False when the token says that it cannot do this at all. */
+async function supported(make: () => Promise<void>): Promise<boolean> {
+  try {
+    await make();
+    return true;
+  } catch (error) {
+    if (isNotSupported(error)) return false;
+    throw error;
+  }
+}
+
+function cannot(what: string): ServiceError {
+  return new ServiceError('NotSupported', `the token cannot ${what}`);
+}

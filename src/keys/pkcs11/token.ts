@@ -1,0 +1,225 @@
+import type { Handle, PKCS11 } from 'pkcs11js';
+import { isServiceError, ServiceError } from '../../errors.ts';
+import { CKF } from './constants.ts';
+import { LostError, lossOf, translate } from './errors.ts';
+import { isUser, login, readPin } from './login.ts';
+import type { Pkcs11Module } from './module.ts';
+import type { Session } from './session.ts';
+import { SessionPool } from './session-pool.ts';
+import { type FoundToken, findToken, isSelected, unpadded } from './slots.ts';
+import { formatUri, type PinSource, type TokenSelector } from './uri.ts';
+
+const SESSIONS = 4;
+/** A call that fails because handles died is made again; three causes can follow one another. */
+const ATTEMPTS = 4;
+/** A failed connection answers everybody for so long before it is tried again. */
+const RETRY_MS = 1_000;
+/** A library is started again for a token that is not there at most so often. */
+const RESTART_MS = 5_000;
+
+interface Connection {
+  readonly found: FoundToken;
+  readonly pool: SessionPool;
+  readonly moduleGeneration: number;
+}
+
+/** What works with an open session of a token that is logged in. */
+export type Work<T> = (session: Session, api: PKCS11) => Promise<T> | T;
+
+/**
+ * A token, connected when it is first used and again when it was lost: session gone → new session and login;
+ * token gone → the library is started again and the token looked for once. Everything is Unavailable
+ * meanwhile.
+ */
+export class Token implements AsyncDisposable {
+  readonly name: string;
+  readonly #module: Pkcs11Module;
+  readonly #selector: TokenSelector;
+  readonly #pin: PinSource | undefined;
+  #generation = 0;
+  #connection: Connection | undefined;
+  #connecting: Promise<Connection> | undefined;
+  #failure: { readonly error: unknown; readonly at: number } | undefined;
+
+  constructor(module: Pkcs11Module, selector: TokenSelector, pin: PinSource | undefined) {
+    this.name = formatUri(selector);
+    this.#module = module;
+    this.#selector = selector;
+    this.#pin = pin;
+  }
+
+  /** Whether this is, as far as it is connected, the token that a selector in the same library means. */
+  isSelectedBy(module: Pkcs11Module, selector: TokenSelector): boolean {
+    const connection = this.#connected();
+    if (module !== this.#module) return false;
+    return connection !== undefined && isSelected(connection.found, selector);
+  }
+
+  /** Whether handles of this generation can be used now. */
+  holds(generation: number): boolean {
+    return generation === this.#generation && this.#connected() !== undefined;
+  }
+
+  /** Object handles found in an older generation are void. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /**
+   * Runs work in a session of its own. It runs again when it failed because session, object handle or token
+   * had been lost, so up to its first success it must not have lasting effects.
+   */
+  async use<T>(doing: () => string, work: Work<T>, signal: AbortSignal): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      let connection: Connection | undefined;
+      try {
+        connection = this.#connected() ?? (await this.#connect());
+        const session = connection.pool.take() ?? (await connection.pool.wait(signal));
+        return await this.#within(connection, session, work);
+      } catch (error) {
+        const again = attempt < ATTEMPTS && (await this.#recover(error, connection));
+        if (!again) throw translate(error, `${doing()}: ${this.name}`);
+      }
+    }
+  }
+
+  /**
+   * Throws when what was just searched for may exist although it was not found: a token that is gone shows no
+   * objects, and neither does a session that is no longer logged in.
+   */
+  confirmAbsence(session: Session): void {
+    const connection = this.#connected();
+    if (connection === undefined) throw new LostError('session');
+    this.#confirmPresence(connection);
+    const required = (connection.found.info.flags & CKF.LOGIN_REQUIRED) !== 0;
+    if (required && !isUser(this.#module, session.handle)) throw new LostError('session');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#connecting?.catch(() => undefined);
+    this.#disconnect(this.#connection);
+  }
+
+  async #within<T>(connection: Connection, session: Session, work: Work<T>): Promise<T> {
+    this.#module.enter();
+    try {
+      return await work(session, this.#module.api);
+    } catch (error) {
+      if (lossOf(error) === 'session') session.broken = true;
+      throw error;
+    } finally {
+      connection.pool.release(session);
+      this.#module.leave();
+    }
+  }
+
+  #connected(): Connection | undefined {
+    const connection = this.#connection;
+    if (connection === undefined || !this.#module.open) return undefined;
+    return connection.moduleGeneration === this.#module.generation ? connection : undefined;
+  }
+
+  /** Whether it makes sense to try again after this failure. */
+  async #recover(error: unknown, connection: Connection | undefined): Promise<boolean> {
+    const loss = lossOf(error);
+    if (loss === undefined) return false;
+    if (loss === 'object') {
+      this.#generation++;
+      return true;
+    }
+    if (loss === 'token' && connection !== undefined && this.#isPresent(connection)) return false;
+    this.#disconnect(connection);
+    if (loss === 'token') await this.#module.restart(RESTART_MS);
+    return true;
+  }
+
+  #isPresent(connection: Connection): boolean {
+    try {
+      this.#confirmPresence(connection);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #confirmPresence({ found }: Connection): void {
+    const { serialNumber } = this.#module.api.C_GetTokenInfo(found.slot);
+    if (serialNumber !== found.info.serialNumber) throw new LostError('token');
+  }
+
+  #disconnect(connection: Connection | undefined): void {
+    connection?.pool.close();
+    if (this.#connection === connection) this.#connection = undefined;
+  }
+
+  async #connect(): Promise<Connection> {
+    const failure = this.#failure;
+    if (failure !== undefined && performance.now() - failure.at < RETRY_MS) throw failure.error;
+    this.#connecting ??= this.#connectNow().finally(() => {
+      this.#connecting = undefined;
+    });
+    return await this.#connecting;
+  }
+
+  async #connectNow(): Promise<Connection> {
+    this.#disconnect(this.#connection);
+    try {
+      const pin = await readPin(this.#pin);
+      await this.#module.ready();
+      const found = await this.#find();
+      this.#connection = this.#openPool(found, pin);
+      this.#generation++;
+      this.#failure = undefined;
+      return this.#connection;
+    } catch (error) {
+      const failure = translate(error, this.name);
+      this.#failure = { error: failure, at: performance.now() };
+      throw failure;
+    }
+  }
+
+  async #find(): Promise<FoundToken> {
+    try {
+      return findToken(this.#module.api, this.#selector);
+    } catch (error) {
+      // Some libraries look for tokens only when they start.
+      if (!isServiceError(error, 'Unavailable') && lossOf(error) === undefined) throw error;
+      await this.#module.restart(RESTART_MS);
+      return findToken(this.#module.api, this.#selector);
+    }
+  }
+
+  #openPool(found: FoundToken, pin: string | undefined): Connection {
+    const { info, slot } = found;
+    if ((info.flags & CKF.TOKEN_INITIALIZED) === 0) {
+      throw new ServiceError('Unavailable', `${this.name}: the token is not initialized`);
+    }
+    const writable = (info.flags & CKF.WRITE_PROTECTED) === 0;
+    const flags = CKF.SERIAL_SESSION | (writable ? CKF.RW_SESSION : 0);
+    const limit = sessionLimit(writable ? info.maxRwSessionCount : info.maxSessionCount);
+    const pool = new SessionPool(this.#module.api, { slot, flags, limit });
+    const session = pool.take();
+    try {
+      if (session !== undefined) this.#login(found, { session: session.handle, pin });
+    } catch (error) {
+      pool.close();
+      throw error;
+    } finally {
+      if (session !== undefined) pool.release(session);
+    }
+    return { found, pool, moduleGeneration: this.#module.generation };
+  }
+
+  #login(found: FoundToken, options: { session: Handle; pin: string | undefined }): void {
+    try {
+      login(this.#module, found, options);
+    } catch (error) {
+      throw translate(error, `login to ${unpadded(found.info.label) || this.name}`);
+    }
+  }
+}
+
+/** 0 is no limit, and so is the largest number, which says that the token does not tell. */
+function sessionLimit(most: number): number {
+  return most > 0 && most < SESSIONS ? most : SESSIONS;
+}

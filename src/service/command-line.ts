@@ -1,0 +1,75 @@
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import type { ServiceDefinition } from '../dbus/definition.ts';
+
+/** What a service was started to do. */
+export type Command =
+  | { readonly kind: 'serve'; readonly configDir: string; readonly stateDir: string | undefined }
+  | { readonly kind: 'introspect' }
+  | { readonly kind: 'help' }
+  | { readonly kind: 'version' };
+
+/** The command line is wrong; the process ends with 2. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+/** What the arguments say; UsageError when they say nothing. */
+export function parseCommandLine(args: readonly string[]): Command {
+  const values = parseOptions(args);
+  if (values.help === true) return { kind: 'help' };
+  if (values.version === true) return { kind: 'version' };
+  if (values.introspect === true) return { kind: 'introspect' };
+  const { 'config-dir': configDir = '/etc/iotedge', 'state-dir': stateDir } = values;
+  if (configDir === '' || stateDir === '') throw new UsageError('a directory must have a name');
+  return { kind: 'serve', configDir, stateDir };
+}
+
+function parseOptions(args: readonly string[]) {
+  try {
+    const flag = { type: 'boolean' } as const;
+    const text = { type: 'string' } as const;
+    const options = {
+      'config-dir': text,
+      'state-dir': text,
+      introspect: flag,
+      help: flag,
+      version: flag,
+    };
+    return parseArgs({ args: [...args], options }).values;
+  } catch (error) {
+    if (error instanceof TypeError) throw new UsageError(error.message);
+    throw error;
+  }
+}
+
+/** The text of `--help`. */
+export function helpText({ name, busName, doc }: ServiceDefinition): string {
+  return `iotedge-${name} [--config-dir DIR] [--state-dir DIR]
+
+${doc}
+Serves ${busName} on the system bus, or on the one of DBUS_SYSTEM_BUS_ADDRESS.
+
+  --config-dir DIR  where ${name}.yaml and ${name}.d are (/etc/iotedge)
+  --state-dir DIR   where state is kept (the configuration, $STATE_DIRECTORY, /var/lib/iotedge/${name})
+  --introspect      print the D-Bus interfaces as XML
+  --version         print the version
+  --help            print this
+`;
+}
+
+/** Where state is kept: the command line, the configuration, systemd, the usual place. */
+export function stateDirOf(
+  name: string,
+  choices: {
+    readonly commandLine: string | undefined;
+    readonly config: { readonly homedir_path?: string; readonly homedir?: string };
+    readonly environment: NodeJS.ProcessEnv;
+  },
+): string {
+  const { commandLine, config, environment } = choices;
+  // systemd lists all state directories of the unit; the first is the one to use.
+  const fromSystemd = environment['STATE_DIRECTORY']?.split(':')[0];
+  const configured = config.homedir_path ?? config.homedir;
+  return commandLine ?? configured ?? (fromSystemd || undefined) ?? join('/var/lib/iotedge', name);
+}

@@ -1,0 +1,57 @@
+/** When a service may end until it is called again. */
+export interface IdleOptions {
+  /** 0 is never. */
+  readonly idleMs: number;
+  /** Calls or operations under way. */
+  readonly isBusy: () => boolean;
+  /** When the service has to do something by itself. */
+  readonly due: () => Date | undefined;
+  readonly now: () => Date;
+  /** Told once. */
+  readonly onIdle: () => void;
+}
+
+/** A service that has something to do this soon stays. */
+const SOON_MS = 600_000;
+const MIN_PAUSE_MS = 5;
+
+/** Notices when a service has had nothing to do for a while. */
+export class IdleWatch implements Disposable {
+  readonly #options: IdleOptions;
+  #lastActivity = performance.now();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: IdleOptions) {
+    this.#options = options;
+    if (options.idleMs > 0) this.#look(options.idleMs);
+  }
+
+  /** Something happened. Called for every message, so it does no more than this. */
+  readonly activity = (): void => {
+    this.#lastActivity = performance.now();
+  };
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+  }
+
+  #look(inMs: number): void {
+    this.#timer = setTimeout(() => this.#check(), Math.max(inMs, MIN_PAUSE_MS));
+  }
+
+  #check(): void {
+    const { idleMs, isBusy, due, now, onIdle } = this.#options;
+    if (isBusy()) this.activity();
+    const left = this.#lastActivity + idleMs - performance.now();
+    if (left > 0) {
+      this.#look(left);
+      return;
+    }
+    const next = due();
+    if (next !== undefined && next.getTime() - now().getTime() <= SOON_MS) {
+      this.#look(idleMs);
+      return;
+    }
+    onIdle();
+  }
+}

@@ -1,0 +1,205 @@
+import type { Bus } from '../dbus/bus.ts';
+import { Callers } from '../dbus/caller.ts';
+import type { Properties, Resolvers, ServiceDefinition } from '../dbus/definition.ts';
+import { type CallContext, type ServeOptions, type Server, serve } from '../dbus/serve.ts';
+import { describeError } from '../errors.ts';
+import { isId, isModuleName } from '../ids.ts';
+import { SystemAccounts } from './accounts.ts';
+import { Audit } from './audit.ts';
+import { createAuthorization } from './authorization.ts';
+import { Cleanup } from './cleanup.ts';
+import { type CommonConfig, serviceUsers } from './common-config.ts';
+import { IdleWatch } from './idle.ts';
+import type { Log, ServiceLog } from './log.ts';
+
+/** What a service is given to start with. */
+export interface StartContext<C> {
+  readonly bus: Bus;
+  readonly config: C;
+  /** Exists, and only the service's user can enter it. */
+  readonly stateDir: string;
+  readonly log: Log;
+  /** Aborted when the service stops, after the last call was answered. */
+  readonly signal: AbortSignal;
+  /** Undone after that. */
+  readonly cleanup: Cleanup;
+  readonly now: () => Date;
+  readonly startedAt: Date;
+  readonly version: string;
+}
+
+/** A service that has started: how it answers, and when it may end. */
+export interface Running<S extends ServiceDefinition> {
+  readonly handlers: ServeOptions<S>['handlers'];
+  readonly resolvers: Resolvers<S['manager'], CallContext>;
+  readonly properties: Properties<S['manager']>;
+  /** More for `Describe`. */
+  readonly describeMore?: () => Readonly<Record<string, unknown>>;
+  /** Puts the objects on the server, which the service keeps for its news; the name is not taken yet. */
+  readonly publish?: (server: Server<S>) => void;
+  /** The service has its name: what is due may begin. */
+  readonly live?: () => void;
+  /** Whether an operation is unfinished that no call waits for. */
+  readonly isBusy?: () => boolean;
+  /** When something has to be done next. */
+  readonly due?: () => Date | undefined;
+}
+
+/** One of the services, as its `main.ts` states it. */
+export interface ServiceProgram<S extends ServiceDefinition, C extends CommonConfig> {
+  readonly service: S;
+  readonly start: (context: StartContext<C>) => Promise<Running<S>>;
+  /** False for a service that never ends by itself. */
+  readonly idleExit?: boolean;
+}
+
+/** What a service runs with. */
+export interface Surroundings<C> {
+  readonly bus: Bus;
+  readonly config: C;
+  readonly stateDir: string;
+  readonly log: ServiceLog;
+  readonly version: string;
+  /** Tells systemd about the state of the process; does nothing without systemd. */
+  readonly notify: (state: string) => void;
+  /** Aborted when the service is to stop. */
+  readonly stop: AbortSignal;
+}
+
+const LOG_OPENS_AFTER_MS = 1000;
+const CALLS_MAY_FINISH_MS = 10_000;
+const CALLS_MAY_GIVE_UP_MS = 5000;
+
+/** Serves until told to stop or idle, and stops in order. Rejects when the service cannot start. */
+export async function serveUntilStopped<S extends ServiceDefinition, C extends CommonConfig>(
+  program: ServiceProgram<S, C>,
+  surroundings: Surroundings<C>,
+): Promise<void> {
+  const { bus, log, notify, stop } = surroundings;
+  await using cleanup = new Cleanup();
+  const audit = cleanup.use(new Audit({ log }));
+  const working = new AbortController();
+  cleanup.defer(() => working.abort());
+  const startedAt = new Date();
+  const now = (): Date => new Date();
+  const { config, stateDir, version } = surroundings;
+  const signal = working.signal;
+  const context = { bus, config, stateDir, log, signal, cleanup, now, startedAt, version };
+  const running = await program.start(context);
+  const server = await exportObjects(program, running, { surroundings, audit });
+  if (stop.aborted) return;
+  await bus.requestName(program.service.busName);
+  server.goLive();
+  notify('READY=1');
+  log.info('started', { version });
+  running.live?.();
+  const opening = setTimeout(() => openLog(log), LOG_OPENS_AFTER_MS).unref();
+  await untilStopOrIdle(program, running, { server, config, stop, now });
+  clearTimeout(opening);
+  notify('STOPPING=1');
+  await drain(bus, server, program.service.busName);
+  log.info('stopped', {});
+}
+
+async function exportObjects<S extends ServiceDefinition, C extends CommonConfig>(
+  program: ServiceProgram<S, C>,
+  running: Running<S>,
+  { surroundings, audit }: { readonly surroundings: Surroundings<C>; readonly audit: Audit },
+): Promise<Server<S>> {
+  const { bus, config, log } = surroundings;
+  const { service } = program;
+  const accounts = new SystemAccounts({ getent: false });
+  const callers = await Callers.start(bus);
+  const authorizer = await createAuthorization({ bus, callers, service, config, accounts });
+  const trusted = new Set(await Promise.all(serviceUsers.map((name) => accounts.uid(name))));
+  const { handlers, resolvers, properties, describeMore } = running;
+  const server = serve(bus, service, {
+    handlers,
+    resolvers,
+    properties,
+    authorizer,
+    callers,
+    names: {
+      'key-id': isId,
+      'certificate-id': isId,
+      'module-id': isModuleName,
+      'module-name': isModuleName,
+    },
+    logControl: log,
+    observer: audit,
+    trustsRequestId: ({ uid }) => trusted.has(uid),
+    ...(describeMore && { describeMore }),
+  });
+  running.publish?.(server);
+  return server;
+}
+
+async function untilStopOrIdle<S extends ServiceDefinition, C extends CommonConfig>(
+  { idleExit = true }: ServiceProgram<S, C>,
+  running: Running<S>,
+  {
+    server,
+    config,
+    stop,
+    now,
+  }: {
+    readonly server: Server<S>;
+    readonly config: C;
+    readonly stop: AbortSignal;
+    readonly now: () => Date;
+  },
+): Promise<void> {
+  await new Promise<void>((resolve) => {
+    stop.addEventListener('abort', () => resolve(), { once: true });
+    if (stop.aborted) resolve();
+    const watch = new IdleWatch({
+      idleMs: idleExit ? config.idle_exit_s * 1000 : 0,
+      isBusy: () => server.callsUnderWay > 0 || running.isBusy?.() === true,
+      due: () => running.due?.(),
+      now,
+      onIdle: resolve,
+    });
+    server.onActivity(watch.activity);
+    stop.addEventListener('abort', () => watch[Symbol.dispose](), { once: true });
+  });
+}
+
+/**
+ * Gives the name back and answers what was sent before: everything that the bus routed here arrives before its
+ * reply to ReleaseName, and the credentials of those callers before the reply to a question asked after it.
+ */
+async function drain<S extends ServiceDefinition>(
+  bus: Bus,
+  server: Server<S>,
+  busName: string,
+): Promise<void> {
+  await bus.releaseName(busName);
+  await bus.callDriver('GetId', '', []);
+  await new Promise(setImmediate);
+  if (await callsEnd(server, CALLS_MAY_FINISH_MS)) return;
+  server.abandonCalls();
+  await callsEnd(server, CALLS_MAY_GIVE_UP_MS);
+}
+
+function callsEnd<S extends ServiceDefinition>(
+  server: Server<S>,
+  timeoutMs: number,
+): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(false), timeoutMs);
+    const look = (): void => {
+      if (server.callsUnderWay > 0) return;
+      clearTimeout(timer);
+      resolve(true);
+    };
+    server.onActivity(look);
+    look();
+  });
+}
+
+function openLog(log: ServiceLog): void {
+  log.open().catch((error: unknown) => {
+    log.flush();
+    log.error('the log could not be opened', { error: describeError(error) });
+  });
+}

@@ -1,0 +1,168 @@
+/**
+ * The life of a service process:
+ *
+ *   configuration ─► connect ─► start ─► export objects ─► take the name ─► serve
+ *     │ 78                                                  SIGTERM, idle │  │ bus lost
+ *     ▼                                                                   ▼  ▼ 1
+ *   end                0 ◄─ flush ◄─ clean up ◄─ answer ◄─ give the name back
+ *
+ * Ending in any other way is a failure, so the exit code is 1 until the stop was orderly.
+ */
+import { Bus, systemBusAddress } from '../dbus/bus.ts';
+import type { ServiceDefinition } from '../dbus/definition.ts';
+import { interfaceXml, introspectionXml } from '../dbus/introspect.ts';
+import { describeError } from '../errors.ts';
+import { helpText, parseCommandLine, stateDirOf, UsageError } from './command-line.ts';
+import {
+  type CommonConfig,
+  ConfigError,
+  formatProblem,
+  loadConfig,
+  type ParseContext,
+  type Schema,
+} from './config.ts';
+import { consoleSink, journalSink } from './journal.ts';
+import { type ServiceProgram, serveUntilStopped } from './lifetime.ts';
+import { priorityOf, ServiceLog } from './log.ts';
+import { makeStateDirectory } from './state-file.ts';
+import { openSystemd, type Systemd } from './systemd.ts';
+
+export type { Running, ServiceProgram, StartContext } from './lifetime.ts';
+
+/** A service with its configuration. */
+export interface Program<S extends ServiceDefinition, C extends CommonConfig>
+  extends ServiceProgram<S, C> {
+  readonly schema: Schema;
+  readonly parse: (value: unknown, context: ParseContext) => C;
+}
+
+/** What ends a process that cannot go on. */
+interface Crash {
+  log: ServiceLog | undefined;
+}
+
+const exitCode = { stopped: 0, failed: 1, usage: 2, configuration: 78 } as const;
+const version = process.env['IOTEDGE_VERSION'] ?? 'development';
+
+/** Runs the service as this process does what its arguments say, and ends the process. */
+export async function main<S extends ServiceDefinition, C extends CommonConfig>(
+  program: Program<S, C>,
+): Promise<void> {
+  process.exitCode = exitCode.failed;
+  const crash: Crash = { log: undefined };
+  process.on('uncaughtException', (error) => end(crash, error));
+  process.on('unhandledRejection', (error) => end(crash, error));
+  process.exit(await obey(program, crash));
+}
+
+async function obey<S extends ServiceDefinition, C extends CommonConfig>(
+  program: Program<S, C>,
+  crash: Crash,
+): Promise<number> {
+  try {
+    const command = parseCommandLine(process.argv.slice(2));
+    switch (command.kind) {
+      case 'help':
+        process.stdout.write(helpText(program.service));
+        return exitCode.stopped;
+      case 'version':
+        process.stdout.write(`${version}\n`);
+        return exitCode.stopped;
+      case 'introspect':
+        process.stdout.write(introspection(program.service));
+        return exitCode.stopped;
+      case 'serve':
+        return await serveFrom(program, command, crash);
+    }
+  } catch (error) {
+    return explainFailure(program.service, error, crash);
+  }
+}
+
+async function serveFrom<S extends ServiceDefinition, C extends CommonConfig>(
+  program: Program<S, C>,
+  directories: { readonly configDir: string; readonly stateDir: string | undefined },
+  crash: Crash,
+): Promise<number> {
+  const { service, schema, parse } = program;
+  const dir = directories.configDir;
+  const config = await loadConfig({ dir, service: service.name, schema, parse });
+  const systemd = await openSystemd(process.env);
+  const log = openLog(service.name, config, systemd);
+  crash.log = log;
+  const stop = stopOnSignals();
+  const stateDir = stateDirOf(service.name, {
+    commandLine: directories.stateDir,
+    config,
+    environment: process.env,
+  });
+  await makeStateDirectory(stateDir);
+  const bus = await Bus.connect(systemBusAddress());
+  const { notify } = systemd;
+  const served = serveUntilStopped(program, { bus, config, stateDir, log, version, notify, stop });
+  const lost = await Promise.race([served.then(() => undefined), bus.closed.then(lostBus)]);
+  if (lost !== undefined) throw lost;
+  await bus.close();
+  await log[Symbol.asyncDispose]();
+  return exitCode.stopped;
+}
+
+function lostBus(cause: Error | undefined): Error {
+  return new Error('the connection to the bus is lost', { cause });
+}
+
+function openLog(name: string, config: CommonConfig, { journalSend }: Systemd): ServiceLog {
+  const identifier = `iotedge-${name}`;
+  const journal = journalSend && journalSink(journalSend, identifier);
+  return new ServiceLog({
+    identifier,
+    level: priorityOf(config.log_level),
+    target: journal === undefined ? 'console' : 'journal',
+    sinks: { console: consoleSink, ...(journal && { journal }) },
+  });
+}
+
+/** Aborted by the first signal; a second one ends the process at once, as a failure. */
+function stopOnSignals(): AbortSignal {
+  const stop = new AbortController();
+  for (const name of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(name, () => {
+      if (stop.signal.aborted) process.exit(exitCode.failed);
+      stop.abort();
+    });
+  }
+  return stop.signal;
+}
+
+function explainFailure(service: ServiceDefinition, error: unknown, { log }: Crash): number {
+  if (error instanceof UsageError) {
+    process.stderr.write(`iotedge-${service.name}: ${error.message}\n\n${helpText(service)}`);
+    return exitCode.usage;
+  }
+  if (error instanceof ConfigError) {
+    for (const problem of error.problems) process.stderr.write(`${formatProblem(problem)}\n`);
+    return exitCode.configuration;
+  }
+  if (log === undefined) {
+    process.stderr.write(`iotedge-${service.name}: ${describeError(error)}\n`);
+    return exitCode.failed;
+  }
+  log.error('the service failed', { error: describeError(error) });
+  log.flush();
+  return exitCode.failed;
+}
+
+function end({ log }: Crash, error: unknown): never {
+  const stack = error instanceof Error ? error.stack : undefined;
+  const fields = { error: describeError(error), stack };
+  if (log === undefined) consoleSink({ priority: 'crit', message: 'unexpected failure', fields });
+  else {
+    log.error('unexpected failure', fields);
+    log.flush();
+  }
+  process.exit(exitCode.failed);
+}
+
+function introspection({ manager, child }: ServiceDefinition): string {
+  return introspectionXml([interfaceXml(manager), interfaceXml(child.interface)]);
+}

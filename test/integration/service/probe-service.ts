@@ -1,0 +1,87 @@
+import { appendFileSync } from 'node:fs';
+import { defineInterface, defineService } from '../../../src/dbus/definition.ts';
+import { describe, managerProperties } from '../../../src/interfaces/common.ts';
+import { type CommonConfig, commonProperties } from '../../../src/service/config.ts';
+import { main, type Running, type StartContext } from '../../../src/service/run.ts';
+
+const probeInterface = defineInterface({
+  name: 'org.iotedge.Probe1',
+  doc: 'A service that does nothing but live.',
+  methods: {
+    Echo: { doc: 'Answers.', in: { text: 's' }, out: { text: 's' }, authorize: 'public' },
+    Slow: { doc: 'Answers late.', in: { ms: 'u' }, authorize: 'public' },
+    Reject: { doc: 'Leaves a rejection unhandled.', authorize: 'public' },
+    Where: { doc: 'Where state is kept.', out: { directory: 's' }, authorize: 'public' },
+    Guarded: {
+      doc: 'Needs authorization.',
+      in: { key_id: 's' },
+      authorize: { action: 'org.iotedge.keys1.sign', details: ['key_id'] },
+    },
+    Describe: describe,
+  },
+  properties: managerProperties,
+});
+
+const probeService = defineService({
+  name: 'probe',
+  doc: 'A service that does nothing but live.',
+  busName: 'org.iotedge.Probe1',
+  path: '/org/iotedge/Probe1',
+  user: 'root',
+  manager: probeInterface,
+  child: {
+    segment: 'thing',
+    interface: defineInterface({ name: 'org.iotedge.Probe1.Thing', doc: 'A thing.' }),
+  },
+  actions: {},
+});
+
+const schema = {
+  $id: 'https://example.invalid/probe.schema.json',
+  type: 'object',
+  properties: commonProperties,
+  additionalProperties: false,
+};
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}
+
+/** Notes what happens to the process, for the tests that count lives. */
+function note(text: string): void {
+  const file = process.env['PROBE_NOTES'];
+  if (file !== undefined) appendFileSync(file, `${process.pid} ${text}\n`);
+}
+
+function start(context: StartContext<CommonConfig>): Promise<Running<typeof probeService>> {
+  note('start');
+  context.cleanup.defer(() => note('cleaned up'));
+  return Promise.resolve({
+    handlers: {
+      Echo: ({ text }) => ({ text }),
+      async Slow({ ms }, call) {
+        note('slow');
+        await Promise.race([
+          pause(ms),
+          new Promise((resolve) => call.signal.addEventListener('abort', resolve)),
+        ]);
+        return {};
+      },
+      Reject() {
+        void Promise.reject(new Error('nobody looks'));
+        return {};
+      },
+      Where: () => ({ directory: context.stateDir }),
+      Guarded: () => ({}),
+    },
+    resolvers: {},
+    properties: { Version: context.version, Health: 'ok', LastError: '' },
+  });
+}
+
+// What the schema lets through has this type.
+const parse = (value: unknown): CommonConfig => value as CommonConfig;
+
+void main({ service: probeService, schema, parse, start });

@@ -1,0 +1,303 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Bus } from '../../../src/dbus/bus.ts';
+import { variant } from '../../../src/dbus/variant.ts';
+import { isServiceError } from '../../../src/errors.ts';
+import { connectAs } from '../../support/connect-as.ts';
+import { deadline } from '../../support/deadline.ts';
+import { PrivateBus } from '../../support/private-bus.ts';
+
+const test = suite<{ dir: string; privateBus: PrivateBus; bus: Bus }>('life of a service');
+
+const busName = 'org.iotedge.Probe1';
+const program = join(import.meta.dirname, 'probe-service.js');
+
+interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** The probe as a child process. */
+class Probe implements AsyncDisposable {
+  readonly child: ChildProcess;
+  readonly ended: Promise<Ended>;
+  stderr = '';
+
+  constructor(args: readonly string[], environment: NodeJS.ProcessEnv) {
+    const env = { ...process.env, ...environment };
+    this.child = spawn(process.execPath, [program, ...args], {
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let stdout = '';
+    this.child.stdout?.on('data', (chunk) => (stdout += String(chunk)));
+    this.child.stderr?.on('data', (chunk) => (this.stderr += String(chunk)));
+    const closed = once(this.child, 'close');
+    this.ended = closed.then(() => ({ code: this.child.exitCode, stdout, stderr: this.stderr }));
+  }
+
+  end(): Promise<Ended> {
+    return deadline(20_000, this.ended, 'the service to end');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.child.kill('SIGKILL');
+    await this.end();
+  }
+}
+
+test.before.each(async (context) => {
+  context.dir = await mkdtemp(join(tmpdir(), 'service-run-'));
+  context.privateBus = await PrivateBus.start();
+  context.bus = await context.privateBus.connect();
+});
+test.after.each(async ({ dir, privateBus, bus }) => {
+  await bus.close();
+  await privateBus[Symbol.asyncDispose]();
+  await rm(dir, { recursive: true });
+});
+
+function probe(dir: string, privateBus: PrivateBus, args: readonly string[] = []): Probe {
+  const environment = {
+    DBUS_SYSTEM_BUS_ADDRESS: privateBus.address,
+    PROBE_NOTES: join(dir, 'notes'),
+  };
+  return new Probe(['--config-dir', dir, '--state-dir', join(dir, 'state'), ...args], environment);
+}
+
+function call(
+  bus: Bus,
+  member: string,
+  signature = '',
+  body: readonly unknown[] = [],
+): Promise<readonly unknown[]> {
+  const target = { destination: busName, path: '/org/iotedge/Probe1', interface: busName };
+  return bus.call({ ...target, member, signature: `${signature}a{sv}`, body: [...body, {}] });
+}
+
+async function started(bus: Bus, service: Probe): Promise<void> {
+  const end = Date.now() + 20_000;
+  while ((await bus.nameOwner(busName)) === undefined) {
+    if (Date.now() > end || service.child.exitCode !== null) throw new Error(service.stderr);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+async function codeOf(promise: Promise<unknown>): Promise<string> {
+  return promise.then(
+    () => 'none',
+    (error: unknown) => (isServiceError(error) ? error.code : String(error)),
+  );
+}
+
+test('prints help, version and interfaces without a bus', async () => {
+  for (const [option, expected] of [
+    ['--help', '--state-dir DIR'],
+    ['--version', 'development'],
+    ['--introspect', '<interface name="org.iotedge.Probe1.Thing">'],
+  ] as const) {
+    await using service = new Probe([option], { DBUS_SYSTEM_BUS_ADDRESS: 'unix:path=/nowhere' });
+    const { code, stdout } = await service.end();
+    assert.is(code, 0);
+    assert.match(stdout, expected);
+  }
+});
+
+test('ends with 2 for a wrong command line', async () => {
+  for (const args of [['--nonsense'], ['argument'], ['--config-dir'], ['--state-dir', '']]) {
+    await using service = new Probe(args, {});
+    assert.is((await service.end()).code, 2);
+  }
+});
+
+test('ends with 78 and all problems for a wrong configuration, and touches nothing', async ({
+  dir,
+  privateBus,
+}) => {
+  await writeFile(join(dir, 'probe.yaml'), 'log_levl: info\nidle_exit_s: never\n');
+  await using service = probe(dir, privateBus);
+  const { code, stderr } = await service.end();
+  assert.is(code, 78);
+  const file = join(dir, 'probe.yaml');
+  assert.is(
+    stderr,
+    `${file}:1:1: unknown key "log_levl", did you mean "log_level"?\n` +
+      `${file}:2:14: "idle_exit_s" must be a number\n`,
+  );
+  assert.equal(await readdir(dir), ['probe.yaml']);
+});
+
+test('ends with 1 when there is no bus', async ({ dir }) => {
+  const environment = { DBUS_SYSTEM_BUS_ADDRESS: `unix:path=${dir}/nothing` };
+  await using service = new Probe(['--config-dir', dir, '--state-dir', dir], environment);
+  assert.is((await service.end()).code, 1);
+});
+
+test('keeps state where the command line, the configuration and systemd say, in this order', async ({
+  dir,
+  privateBus,
+  bus,
+}) => {
+  const cases = [
+    { args: ['--state-dir', join(dir, 'a')], yaml: `homedir_path: ${dir}/b\n`, expected: 'a' },
+    { args: [], yaml: `homedir_path: ${dir}/b\n`, expected: 'b' },
+    { args: [], yaml: `homedir: ${dir}/b\n`, expected: 'b' },
+    { args: [], yaml: '', expected: 'c' },
+  ];
+  for (const { args, yaml, expected } of cases) {
+    await writeFile(join(dir, 'probe.yaml'), yaml);
+    await using service = new Probe(['--config-dir', dir, ...args], {
+      DBUS_SYSTEM_BUS_ADDRESS: privateBus.address,
+      STATE_DIRECTORY: `${dir}/c:${dir}/d`,
+    });
+    await started(bus, service);
+    assert.equal(await call(bus, 'Where'), [join(dir, expected)]);
+    assert.is((await stat(join(dir, expected))).mode & 0o777, 0o700);
+    service.child.kill('SIGTERM');
+    assert.is((await service.end()).code, 0);
+  }
+});
+
+test('answers what is under way when it is told to stop, and ends with 0', async ({
+  dir,
+  privateBus,
+  bus,
+}) => {
+  await using service = probe(dir, privateBus);
+  await started(bus, service);
+  const slow = call(bus, 'Slow', 'u', [300]);
+  await call(bus, 'Echo', 's', ['']);
+  service.child.kill('SIGTERM');
+  await slow;
+  assert.is(await bus.nameOwner(busName), undefined);
+  const { code, stderr } = await service.end();
+  assert.is(code, 0, stderr);
+  assert.match(await readFile(join(dir, 'notes'), 'utf8'), 'cleaned up');
+});
+
+test('ends with 1 at once when the bus goes away', async ({ dir, privateBus, bus }) => {
+  await using service = probe(dir, privateBus);
+  await started(bus, service);
+  const since = Date.now();
+  await privateBus.kill();
+  const { code } = await service.end();
+  assert.is(code, 1);
+  assert.ok(Date.now() - since < 2000);
+});
+
+test('ends with 1 when another process has its name', async ({ dir, privateBus, bus }) => {
+  await bus.requestName(busName);
+  await using service = probe(dir, privateBus);
+  const { code, stderr } = await service.end();
+  assert.is(code, 1);
+  assert.match(stderr, busName);
+});
+
+test('ends with 1 when a failure has nobody to deal with it, and says which', async ({
+  dir,
+  privateBus,
+  bus,
+}) => {
+  await using service = probe(dir, privateBus);
+  await started(bus, service);
+  await codeOf(call(bus, 'Reject'));
+  const { code, stderr } = await service.end();
+  assert.is(code, 1);
+  assert.match(stderr, 'nobody looks');
+});
+
+test('changes its log level while it runs', async ({ dir, privateBus, bus }) => {
+  await using service = probe(dir, privateBus);
+  await started(bus, service);
+  const target = {
+    destination: busName,
+    path: '/org/freedesktop/LogControl1',
+    interface: 'org.freedesktop.DBus.Properties',
+  };
+  const set = (level: string): Promise<readonly unknown[]> => {
+    const body = ['org.freedesktop.LogControl1', 'LogLevel', variant('s', level)];
+    return bus.call({ ...target, member: 'Set', signature: 'ssv', body });
+  };
+  await set('err');
+  assert.is(await codeOf(set('loud')), 'InvalidArgs');
+  await codeOf(call(bus, 'Slow', 's', ['']));
+  service.child.kill('SIGTERM');
+  assert.not.match((await service.end()).stderr, 'stopped');
+});
+
+test('denies what needs authorization when there is no polkit, except to root', async ({
+  dir,
+  privateBus,
+  bus,
+}) => {
+  await using service = probe(dir, privateBus);
+  await started(bus, service);
+  await call(bus, 'Guarded', 's', ['a']);
+  await using daemon = await connectAs(privateBus.address, { uid: 1, gid: 1 });
+  assert.is(await codeOf(call(daemon, 'Guarded', 's', ['a'])), 'AccessDenied');
+  service.child.kill('SIGTERM');
+  const { stderr } = await service.end();
+  assert.match(
+    stderr,
+    /^<6>decided uid=0 .*action=org\.iotedge\.keys1\.sign id=a verdict=allowed/m,
+  );
+  assert.match(stderr, /^<6>decided uid=1 .*verdict=denied/m);
+});
+
+test('ends with 0 when it was idle, but not while a call is under way', async ({
+  dir,
+  privateBus,
+  bus,
+}) => {
+  await writeFile(join(dir, 'probe.yaml'), 'idle_exit_s: 0.2\n');
+  await using service = probe(dir, privateBus);
+  await started(bus, service);
+  await call(bus, 'Slow', 'u', [600]);
+  assert.is((await service.end()).code, 0);
+});
+
+test('never ends by itself when it is told not to', async ({ dir, privateBus, bus }) => {
+  await writeFile(join(dir, 'probe.yaml'), 'idle_exit_s: 0\n');
+  await using service = probe(dir, privateBus);
+  await started(bus, service);
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  assert.is(service.child.exitCode, null);
+});
+
+test('is started by the bus as often as it is needed and loses no call when it ends', async ({
+  dir,
+}) => {
+  await writeFile(join(dir, 'probe.yaml'), 'idle_exit_s: 0.05\n');
+  const notes = join(dir, 'notes');
+  await using privateBus = await PrivateBus.start((address) => ({
+    [busName]:
+      `/usr/bin/env DBUS_SYSTEM_BUS_ADDRESS=${address} PROBE_NOTES=${notes} ` +
+      `${process.execPath} ${program} --config-dir ${dir} --state-dir ${dir}/state`,
+  }));
+  await using bus = await privateBus.connect();
+  const failures: unknown[] = [];
+  let answered = 0;
+  const client = async (count: number): Promise<void> => {
+    for (let turn = 0; turn < count; turn++) {
+      const text = String(turn);
+      await call(bus, 'Echo', 's', [text]).then(
+        ([answer]) => (answered += answer === text ? 1 : 0),
+        (error: unknown) => failures.push(error),
+      );
+      await new Promise((resolve) => setTimeout(resolve, 40 + Math.random() * 40));
+    }
+  };
+  await deadline(120_000, Promise.all([client(80), client(80)]), 'the calls');
+  assert.equal(failures, []);
+  assert.is(answered, 160);
+  const starts = (await readFile(notes, 'utf8')).match(/start/g)?.length ?? 0;
+  assert.ok(starts > 3, `${starts} lives`);
+});
+
+test.run();
