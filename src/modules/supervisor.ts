@@ -65,6 +65,11 @@ export class Supervisor {
     return this.#report;
   }
 
+  /** The change that is under way, undefined when there is none. */
+  get verb(): string | undefined {
+    return this.#operation?.request.verb;
+  }
+
   /** Looks at the module soon: something may have happened to it. */
   wake(): void {
     this.#poked = true;
@@ -161,15 +166,16 @@ export class Supervisor {
     this.#tell({ container, known: true });
     this.#noteEnd(container);
     if (await this.#stopFirst(container, signal)) return 'again';
+    // Before anything is asked of anybody: what failed is not tried again at every piece of news.
+    const retryAt = this.#backoff.until(now());
+    this.#tell({ retryAt });
+    if (retryAt !== undefined) return retryAt;
     const prepared = this.#goal === 'absent' ? undefined : await prepare(signal);
     const imagePresent =
       prepared === undefined || (await engine.findImage(prepared.image, signal)) !== undefined;
     signal.throwIfAborted();
     const [step] = plan({ container, imagePresent }, desiredOf(this.#goal, prepared));
     if (step === undefined) return this.#settled();
-    const retryAt = this.#backoff.until(now());
-    this.#tell({ retryAt });
-    if (retryAt !== undefined) return retryAt;
     await this.#do(step, prepared, signal);
     return 'again';
   }

@@ -1,0 +1,127 @@
+import type { Handlers, Resolvers } from '../dbus/definition.ts';
+import type { CallContext } from '../dbus/serve.ts';
+import { ServiceError } from '../errors.ts';
+import { moduleNameOf, type ModuleName, parseModuleId } from '../ids.ts';
+import type { modulesInterface } from '../interfaces/modules.ts';
+import { type ModuleSettings, parseSettingsJson } from './create-options.ts';
+import type { ModuleRuntime } from './runtime.ts';
+import type { SystemInfo } from './system-info.ts';
+
+const longestLogBytes = 4 << 20;
+
+/** What the handlers need. */
+export interface HandlerParts {
+  readonly runtime: ModuleRuntime;
+  readonly isElevated: (settings: ModuleSettings) => Promise<boolean>;
+  readonly systemInfo: (signal: AbortSignal) => Promise<SystemInfo>;
+  readonly objectPath: (name: ModuleName) => string;
+}
+
+type Interface = typeof modulesInterface;
+
+/** What authorization is told about a module that is to be made. */
+export function moduleResolvers({
+  isElevated,
+}: Pick<HandlerParts, 'isElevated'>): Resolvers<Interface, CallContext> {
+  return {
+    async Create({ type, config_json }) {
+      const settings = parseConfig(type, config_json);
+      return { image: settings.image, elevated: String(await isElevated(settings)) };
+    },
+  };
+}
+
+/** The methods of org.iotedge.Modules1. */
+export function moduleHandlers(
+  parts: HandlerParts,
+): Omit<Handlers<Interface, CallContext>, 'Describe'> {
+  const { runtime } = parts;
+  return {
+    async Create({ name: text, type, config_json, env, options }, call) {
+      const name = parseName(text);
+      const source = { name, settings: parseConfig(type, config_json), env: checkedEnv(env) };
+      await untilGone(runtime.create(source, { wait: options.wait ?? true }), call);
+      return { module: parts.objectPath(name) };
+    },
+    async Start({ name }, call) {
+      const request = { verb: 'Start', goal: 'start', revert: true } as const;
+      await untilGone(runtime.change(parseName(name), request, { wait: true }), call);
+      return {};
+    },
+    async Stop({ name, options: { wait = true, timeout_s } }, call) {
+      const request = {
+        verb: 'Stop',
+        goal: 'stopped',
+        until: 'stopped',
+        revert: wait,
+        stopTimeoutS: timeout_s,
+      } as const;
+      await untilGone(runtime.change(parseName(name), request, { wait }), call);
+      return {};
+    },
+    async Restart({ name, options: { wait = true, timeout_s } }, call) {
+      const goal = 'restart';
+      const request = { verb: 'Restart', goal, revert: wait, stopTimeoutS: timeout_s } as const;
+      await untilGone(runtime.change(parseName(name), request, { wait }), call);
+      return {};
+    },
+    async Delete({ name }, call) {
+      const request = { verb: 'Delete', goal: 'absent', revert: true } as const;
+      await untilGone(runtime.change(parseName(name), request, { wait: true }), call);
+      return {};
+    },
+    GetConfig: ({ name }) => ({ config_json: runtime.configOf(parseName(name)) }),
+    async GetLogs({ name, options: { tail = -1, since, until, timestamps = false } }, { signal }) {
+      if (tail < -1) throw new ServiceError('InvalidArgs', 'tail is a count of lines, or -1');
+      const request = {
+        tail: tail === -1 ? undefined : tail,
+        since: since === 0n ? undefined : since,
+        until: until === 0n ? undefined : until,
+        timestamps,
+        maxBytes: longestLogBytes,
+      };
+      return { log: await runtime.logs(parseName(name), request, signal) };
+    },
+    GetSystemInfo: async (_args, { signal }) => ({ system: await parts.systemInfo(signal) }),
+    Cancel({ id }) {
+      runtime.cancel(parseName(id));
+      return {};
+    },
+  };
+}
+
+/** A module's name; its cloud id is taken for it. */
+function parseName(text: string): ModuleName {
+  return moduleNameOf(parseModuleId(text));
+}
+
+function parseConfig(type: string, configJson: string): ModuleSettings {
+  if (type === 'systemd') {
+    throw new ServiceError('NotSupported', 'modules of type "systemd" are not run here');
+  }
+  if (type !== 'docker') throw new ServiceError('InvalidArgs', 'type is not "docker"');
+  return parseSettingsJson(configJson);
+}
+
+function checkedEnv(env: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  for (const key of Object.keys(env)) {
+    if (key === '' || key.includes('=')) {
+      throw new ServiceError('InvalidArgs', `${JSON.stringify(key)} is no name of a variable`);
+    }
+  }
+  return env;
+}
+
+/** Waits no longer than the caller does. What was begun goes on. */
+async function untilGone(operation: Promise<void>, { signal }: CallContext): Promise<void> {
+  let leave = (): void => {};
+  const gone = new Promise<never>((_resolve, reject) => {
+    leave = () => reject(new ServiceError('Cancelled', 'the wait was given up; the work goes on'));
+  });
+  signal.addEventListener('abort', leave, { once: true });
+  try {
+    await Promise.race([operation, gone]);
+  } finally {
+    signal.removeEventListener('abort', leave);
+  }
+}

@@ -1,0 +1,71 @@
+import { isServiceError, ServiceError } from '../errors.ts';
+import type { ModuleId } from '../ids.ts';
+import type { WorkloadCall } from './api/workload.ts';
+import type { Clients } from './clients.ts';
+
+/** The identity of a module as the Identity service tells it. */
+export type ModuleIdentity = Awaited<
+  ReturnType<Clients['identity']['GetModuleIdentity']>
+>['identity'];
+
+const oldestMs = 600_000;
+const provisionMs = 300_000;
+
+/** Part of the Identity service that modules need. */
+export type IdentityClient = Pick<
+  Clients['identity'],
+  'Provision' | 'GetModuleIdentity' | 'CreateModuleIdentity'
+>;
+
+/** The identities of modules, asked for once and kept until the Identity service says that something changed. */
+export class Identities {
+  readonly #client: IdentityClient;
+  readonly #now: () => Date;
+  readonly #known = new Map<
+    string,
+    { readonly identity: ModuleIdentity; readonly until: number }
+  >();
+
+  constructor(client: IdentityClient, now: () => Date) {
+    this.#client = client;
+    this.#now = now;
+  }
+
+  /** Forgets everything: it may have changed. */
+  clear(): void {
+    this.#known.clear();
+  }
+
+  /** The identity of a module that has one; NotFound otherwise. */
+  async get(moduleId: ModuleId, call: WorkloadCall): Promise<ModuleIdentity> {
+    const known = this.#known.get(moduleId);
+    if (known !== undefined && known.until > this.#now().getTime()) return known.identity;
+    const { identity } = await this.#client.GetModuleIdentity({ module_id: moduleId }, call);
+    return this.#keep(moduleId, identity);
+  }
+
+  /** The identity of a module, registered now if it has none; provisions the device when nobody has. */
+  async ensure(moduleId: ModuleId, call: WorkloadCall): Promise<ModuleIdentity> {
+    try {
+      return await this.get(moduleId, call);
+    } catch (error) {
+      if (!isServiceError(error)) throw error;
+      if (error.code === 'NotProvisioned') await this.#provision(call);
+      else if (error.code !== 'NotFound') throw error;
+    }
+    const { identity } = await this.#client.CreateModuleIdentity({ module_id: moduleId }, call);
+    return this.#keep(moduleId, identity);
+  }
+
+  async #provision(call: WorkloadCall): Promise<void> {
+    await this.#client.Provision({}, { ...call, timeoutMs: provisionMs });
+  }
+
+  #keep(moduleId: ModuleId, identity: ModuleIdentity): ModuleIdentity {
+    if (identity.generation_id === '') {
+      throw new ServiceError('Unavailable', `module "${moduleId}" has no generation id`);
+    }
+    this.#known.set(moduleId, { identity, until: this.#now().getTime() + oldestMs });
+    return identity;
+  }
+}

@@ -1,0 +1,12 @@
+import { modulesService } from '../interfaces/modules.ts';
+import { main } from '../service/run.ts';
+import { modulesSchema, parseModulesConfig } from './config.ts';
+import { startModules } from './service.ts';
+
+void main({
+  service: modulesService,
+  schema: modulesSchema,
+  parse: parseModulesConfig,
+  start: startModules,
+  idleExit: false,
+});

@@ -1,0 +1,148 @@
+import { randomUUID } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { posix } from 'node:path';
+import type { Properties } from '../dbus/definition.ts';
+import { describeError } from '../errors.ts';
+import type { ModuleName } from '../ids.ts';
+import type { moduleInterface } from '../interfaces/modules.ts';
+import type { Log } from '../service/log.ts';
+import { listener, type RequestRecord } from './api/http.ts';
+import type { ModuleSummary } from './api/module-list.ts';
+import { makeSocketDirectory, serveSocket } from './api/socket.ts';
+import { type WorkloadBackend, workloadRoutes } from './api/workload.ts';
+import type { ModulesConfig } from './config.ts';
+import { aliasesOf } from './container-body.ts';
+import { memberObject } from './create-options.ts';
+import type { ContainerEngine } from './engine.ts';
+import type { Goal, Prepared, Report } from './goal.ts';
+import { moduleProperties, moduleStatus } from './module-properties.ts';
+import type { ModuleSource } from './prepare.ts';
+import { Supervisor } from './supervisor.ts';
+
+/** What a module is kept with. */
+export interface ModuleParts {
+  readonly config: ModulesConfig;
+  readonly engine: ContainerEngine;
+  readonly engineReachable: () => boolean;
+  readonly backend: WorkloadBackend;
+  readonly socketsPath: string;
+  readonly prepare: (source: ModuleSource, signal: AbortSignal) => Promise<Prepared>;
+  readonly saveGoal: (source: ModuleSource, goal: Goal) => Promise<void>;
+  readonly onChange: (module: ManagedModule) => void;
+  readonly now: () => Date;
+  readonly log: Log;
+}
+
+/** A module: its configuration, its supervisor and its socket. */
+export class ManagedModule implements AsyncDisposable {
+  readonly source: ModuleSource;
+  readonly supervisor: Supervisor;
+  readonly #stop = new AbortController();
+  #digest = '';
+  #sockets: AsyncDisposable | undefined;
+  #directory = '';
+
+  private constructor(parts: ModuleParts, source: ModuleSource, goal: Goal) {
+    const { engine, engineReachable, now, log } = parts;
+    this.source = source;
+    this.supervisor = new Supervisor({
+      name: source.name,
+      goal,
+      engine,
+      engineReachable,
+      prepare: async (signal) => {
+        const prepared = await parts.prepare(source, signal);
+        this.#digest = prepared.digest;
+        return prepared;
+      },
+      saveGoal: (changed) => parts.saveGoal(source, changed),
+      onReport: () => parts.onChange(this),
+      now,
+      log,
+    });
+  }
+
+  /** Makes the module's socket; nothing is done with its container before `run`. */
+  static async open(parts: ModuleParts, source: ModuleSource, goal: Goal): Promise<ManagedModule> {
+    const module = new ManagedModule(parts, source, goal);
+    await module.#serve(parts);
+    return module;
+  }
+
+  get name(): ModuleName {
+    return this.source.name;
+  }
+
+  get report(): Report {
+    return this.supervisor.report;
+  }
+
+  /** The names that its create options give it on the network. */
+  get aliases(): readonly string[] {
+    return aliasesOf(this.source.settings.createOptions);
+  }
+
+  /** Looks after the container until disposed of, or until it is absent as wanted. */
+  run(): Promise<'stopped' | 'absent'> {
+    return this.supervisor.run(this.#stop.signal);
+  }
+
+  properties(): Properties<typeof moduleInterface> {
+    const { name, settings } = this.source;
+    return moduleProperties({ name, settings, digest: this.#digest, report: this.report });
+  }
+
+  summary(): ModuleSummary {
+    const { name, settings } = this.source;
+    const labels = Object.entries(memberObject(settings.createOptions, 'Labels'));
+    return {
+      name,
+      type: 'docker',
+      image: settings.image,
+      labels: Object.fromEntries(labels.map(([key, value]) => [key, String(value)])),
+      status: moduleStatus(this.report),
+    };
+  }
+
+  /** Removes the directory of its socket: the module is gone. */
+  async removeDirectory(): Promise<void> {
+    await this[Symbol.asyncDispose]();
+    await rm(this.#directory, { recursive: true, force: true });
+  }
+
+  /** Stops looking after it; its container stays as it is. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    const sockets = this.#sockets;
+    this.#sockets = undefined;
+    await sockets?.[Symbol.asyncDispose]();
+  }
+
+  async #serve({ backend, config, log, socketsPath }: ModuleParts): Promise<void> {
+    this.#directory = await makeSocketDirectory(socketsPath, this.name);
+    const answer = listener(workloadRoutes(this.name, backend), {
+      signal: this.#stop.signal,
+      requestId: randomUUID,
+      onRequest: (record) => logRequest(log, this.name, record),
+    });
+    const name = posix.basename(config.connect.workload);
+    this.#sockets = await serveSocket({ directory: this.#directory, name, mode: 0o666 }, answer);
+  }
+}
+
+/** Failures of ours are the journal's business, a module's mistakes are told when somebody asks. */
+function logRequest(log: Log, module: string, record: RequestRecord): void {
+  const { method, route, status, requestId, durationMs, error } = record;
+  const fields = {
+    module,
+    method,
+    route,
+    status,
+    requestId,
+    durationMs: Math.round(durationMs),
+    ...(error !== undefined && { error: describeError(error) }),
+  };
+  if (status === 500) log.error('workload request failed', fields);
+  else if (status >= 400) log.info('workload request refused', fields);
+  else log.debug('workload request answered', fields);
+}

@@ -1,0 +1,93 @@
+/**
+ * Certificates for modules. The key pair is made here for the request and handed over; it is in no file,
+ * no log and no string. It is RSA because the clients in the field read nothing else from this API.
+ */
+import { sign as cryptoSign, generateKeyPair, X509Certificate } from 'node:crypto';
+import { isIP } from 'node:net';
+import { promisify } from 'node:util';
+import { ServiceError } from '../errors.ts';
+import { buildCsr } from '../x509/csr.ts';
+import { subjectAlternativeName } from '../x509/extensions.ts';
+import {
+  parseAlternativeName,
+  type SubjectAlternativeName,
+} from '../x509/subject-alternative-name.ts';
+import type { IssuedCertificate } from './api/workload.ts';
+import { pemBytes } from './secret.ts';
+
+const makeKeyPair = promisify(generateKeyPair);
+const keyBits = 2048;
+
+/** Signs a request: what Certificates1 does. */
+export type Issue = (csr: Buffer) => Promise<string>;
+
+/** What a certificate shall say. */
+export interface CertificateNames {
+  readonly commonName: string;
+  readonly alternativeNames: readonly SubjectAlternativeName[];
+}
+
+/** A new key and its certificate. */
+export async function makeCertificate(
+  { commonName, alternativeNames }: CertificateNames,
+  issue: Issue,
+): Promise<IssuedCertificate> {
+  const { privateKey, publicKey } = await makeKeyPair('rsa', { modulusLength: keyBits });
+  const sign = (message: Buffer): Promise<Buffer> =>
+    new Promise((resolve, reject) => {
+      cryptoSign('sha256', message, privateKey, (error, signature) => {
+        if (error === null) resolve(signature);
+        else reject(error);
+      });
+    });
+  const csr = await buildCsr({
+    subject: [[{ type: 'CN', value: commonName }]],
+    spki: publicKey.export({ format: 'der', type: 'spki' }),
+    extensions: [subjectAlternativeName(alternativeNames)],
+    signer: { algorithm: 'rsa-pkcs1-sha256', sign },
+  });
+  const chainPem = await issue(csr);
+  const leaf = readLeaf(chainPem);
+  if (!leaf.publicKey.equals(publicKey)) {
+    throw new ServiceError('Unavailable', 'the certificate issued is for another key');
+  }
+  const der = privateKey.export({ format: 'der', type: 'pkcs8' });
+  return {
+    chainPem,
+    notAfter: new Date(leaf.validTo),
+    privateKeyPem: pemBytes('PRIVATE KEY', der),
+  };
+}
+
+function readLeaf(chainPem: string): X509Certificate {
+  try {
+    return new X509Certificate(chainPem);
+  } catch (cause) {
+    throw new ServiceError('Unavailable', 'the certificate issued cannot be read', { cause });
+  }
+}
+
+/** The names of a server certificate: what clients connect to, and the module. */
+export function serverNames(commonName: string, module: string): CertificateNames {
+  const names = [...new Set([commonName, module])];
+  return {
+    commonName,
+    alternativeNames: names.map((name) =>
+      parseAlternativeName(isIP(name) === 0 ? 'dns' : 'ip', name),
+    ),
+  };
+}
+
+/** The names of a module's identity certificate. */
+export function identityNames(identity: {
+  readonly hub_hostname: string;
+  readonly device_id: string;
+  readonly module_id: string;
+}): CertificateNames {
+  const path = `/devices/${encodeURIComponent(identity.device_id)}/modules/${encodeURIComponent(identity.module_id)}`;
+  const uri = `azureiot://${identity.hub_hostname}${path}`;
+  return {
+    commonName: identity.module_id,
+    alternativeNames: [parseAlternativeName('uri', uri)],
+  };
+}

@@ -1,0 +1,120 @@
+import type { Properties } from '../dbus/definition.ts';
+import type { moduleInterface } from '../interfaces/modules.ts';
+import type { ModuleStatus } from './api/module-list.ts';
+import { publicCreateOptions } from './container-body.ts';
+import type { ModuleSettings } from './create-options.ts';
+import type { ContainerState } from './engine.ts';
+import type { Report } from './goal.ts';
+
+/** What a module is, for its properties. */
+export interface ModuleView {
+  readonly name: string;
+  readonly settings: ModuleSettings;
+  readonly digest: string;
+  readonly report: Report;
+}
+
+/** The values of org.iotedge.Modules1.Module. */
+export function moduleProperties(view: ModuleView): Properties<typeof moduleInterface> {
+  const { name, settings, digest, report } = view;
+  const state = report.container?.state;
+  const ended = state?.kind === 'exited' || state?.kind === 'restarting' ? state : undefined;
+  const startedAt = state !== undefined && 'startedAt' in state ? state.startedAt : undefined;
+  return {
+    Name: name,
+    Type: 'docker',
+    Image: settings.image,
+    State: stateOf(report),
+    ExitCode: ended?.exitCode ?? 0,
+    StartedAt: microseconds(startedAt),
+    FinishedAt: microseconds(ended?.finishedAt),
+    RestartCount: report.restartCount + (report.container?.restartCount ?? 0),
+    Progress: report.progress,
+    ProgressText: report.progressText,
+    LastError: report.error === '' ? endOf(report) : report.error,
+    ConfigDigest: digest,
+    CreateOptions: JSON.stringify(publicCreateOptions(settings.createOptions)),
+  };
+}
+
+/** The one word for how a module is. */
+export function stateOf(report: Report): string {
+  switch (report.step) {
+    case 'pull':
+      return 'pulling';
+    case 'create':
+      return report.goal === 'stopped' ? 'created' : 'starting';
+    case 'start':
+      return 'starting';
+    case 'stop':
+    case 'remove':
+      return 'stopping';
+    case undefined:
+      return restingState(report);
+  }
+}
+
+function restingState({ container, known, goal, retryAt, error }: Report): string {
+  if (!known) return 'unknown';
+  const waiting = retryAt !== undefined;
+  switch (container?.state.kind) {
+    case 'running':
+    case 'paused':
+      return 'running';
+    case 'restarting':
+      return 'backoff';
+    case 'exited':
+      if (waiting) return 'backoff';
+      return goal === 'stopped' || container.state.exitCode === 0 ? 'stopped' : 'failed';
+    case 'dead':
+      return 'failed';
+    case 'unknown':
+    case 'removing':
+      return 'unknown';
+    case 'created':
+    case undefined:
+      if (waiting) return 'backoff';
+      return error === '' ? 'created' : 'failed';
+  }
+}
+
+/** Why a module that shall run does not, `` when that is not so. */
+function endOf({ container, goal }: Report): string {
+  const state = container?.state;
+  if (state?.kind !== 'exited' || goal === 'stopped' || state.exitCode === 0) return '';
+  return `ended with exit code ${state.exitCode}`;
+}
+
+/** How a module is, in the words of the HTTP APIs. */
+export function moduleStatus({ container }: Report): ModuleStatus {
+  const state = container?.state;
+  if (state === undefined)
+    return { runtimeStatus: 'unknown', startTime: undefined, exit: undefined };
+  const startTime = 'startedAt' in state ? state.startedAt : undefined;
+  const ended = state.kind === 'exited' || state.kind === 'restarting' ? state : undefined;
+  const exit = ended && { code: ended.exitCode, time: ended.finishedAt };
+  return { runtimeStatus: runtimeStatus(state), startTime, exit };
+}
+
+function runtimeStatus(state: ContainerState): ModuleStatus['runtimeStatus'] {
+  switch (state.kind) {
+    case 'running':
+      return 'running';
+    case 'created':
+    case 'paused':
+    case 'restarting':
+      return 'stopped';
+    case 'exited':
+      return state.exitCode === 0 ? 'stopped' : 'failed';
+    case 'removing':
+      return 'stopped';
+    case 'dead':
+      return 'dead';
+    case 'unknown':
+      return 'unknown';
+  }
+}
+
+function microseconds(time: Date | undefined): bigint {
+  return time === undefined ? 0n : BigInt(time.getTime()) * 1000n;
+}

@@ -1,0 +1,93 @@
+import { mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type ModuleName, parseModuleName } from '../ids.ts';
+import {
+  DamagedFile,
+  deleteStateFile,
+  fileNameOf,
+  idOfFileName,
+  readStateJson,
+  removeLeftovers,
+  writeStateFile,
+} from '../service/state-file.ts';
+import { type ModuleSettings, objectAt, parseSettings } from './create-options.ts';
+import type { Goal } from './goal.ts';
+
+/** A module as it was asked for. The agent's configuration is in modules.yaml, so its record has none. */
+export interface ModuleRecord {
+  readonly name: ModuleName;
+  readonly goal: Goal;
+  readonly settings: ModuleSettings | undefined;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+const goals: readonly Goal[] = ['stopped', 'restart', 'start', 'started', 'absent'];
+
+/** What of modules outlives the process: one file each, replaced as a whole. */
+export class Records {
+  readonly #directory: string;
+
+  private constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  /** The records below a state directory. */
+  static async open(stateDirectory: string): Promise<Records> {
+    const directory = join(stateDirectory, 'modules');
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    await removeLeftovers(directory);
+    return new Records(directory);
+  }
+
+  /** Everything that can be read, and the files that cannot: those are left alone. */
+  async readAll(): Promise<{
+    readonly records: readonly ModuleRecord[];
+    readonly damaged: readonly DamagedFile[];
+  }> {
+    const records: ModuleRecord[] = [];
+    const damaged: DamagedFile[] = [];
+    for (const file of await readdir(this.#directory)) {
+      const name = idOfFileName(file, '.json');
+      if (name === undefined) continue;
+      try {
+        const record = await readStateJson(join(this.#directory, file), (value) =>
+          parseRecord(name, value),
+        );
+        if (record !== undefined) records.push(record);
+      } catch (error) {
+        if (!(error instanceof DamagedFile)) throw error;
+        damaged.push(error);
+      }
+    }
+    return { records, damaged };
+  }
+
+  async write({ name, goal, settings, env }: ModuleRecord): Promise<void> {
+    const content = JSON.stringify({ version: 1, name, goal, settings, env });
+    await writeStateFile(this.#pathOf(name), content);
+  }
+
+  async delete(name: ModuleName): Promise<void> {
+    await deleteStateFile(this.#pathOf(name));
+  }
+
+  #pathOf(name: ModuleName): string {
+    return join(this.#directory, fileNameOf(name, '.json'));
+  }
+}
+
+function parseRecord(fileName: string, value: unknown): ModuleRecord {
+  const record = objectAt(value, 'a module');
+  const { version, name, settings } = { ...record };
+  const goal = goals.find((known) => known === record['goal']);
+  if (version !== 1 || name !== fileName || goal === undefined) {
+    throw new TypeError('it is not the record of this module');
+  }
+  const env = Object.entries(objectAt(record['env'], 'env'));
+  return {
+    name: parseModuleName(fileName),
+    goal,
+    settings: settings === undefined ? undefined : parseSettings(settings),
+    env: Object.fromEntries(env.map(([key, text]) => [key, String(text)])),
+  };
+}

@@ -1,0 +1,136 @@
+import { join } from 'node:path';
+import type { Bus, BusSignal } from '../dbus/bus.ts';
+import { childPath } from '../dbus/path.ts';
+import type { Server } from '../dbus/serve.ts';
+import { Variant } from '../dbus/variant.ts';
+import { identityService } from '../interfaces/identity.ts';
+import { modulesService } from '../interfaces/modules.ts';
+import type { Running, StartContext } from '../service/run.ts';
+import { compile } from '../service/schema-validator.ts';
+import { clientsOn } from './clients.ts';
+import type { ModulesConfig } from './config.ts';
+import type { Validate } from './create-options.ts';
+import { createOptionsSchema } from './create-options-schema.ts';
+import { DockerEngine } from './docker/docker-engine.ts';
+import { moduleHandlers, moduleResolvers } from './handlers.ts';
+import { Identities } from './identities.ts';
+import { isElevated, prepare } from './prepare.ts';
+import { Records } from './records.ts';
+import { ModuleRuntime, type Publisher } from './runtime.ts';
+import { systemInfo } from './system-info.ts';
+import { workloadBackend } from './workload-backend.ts';
+
+type Service = typeof modulesService;
+
+/** Starts the Module Runtime: modules are looked after as soon as the service has its name. */
+export async function startModules(
+  context: StartContext<ModulesConfig>,
+): Promise<Running<Service>> {
+  const { bus, config, stateDir, cleanup, now, log, version } = context;
+  const clients = clientsOn(bus);
+  const identities = new Identities(clients.identity, now);
+  const engine = new DockerEngine(config.engineSocket);
+  const socketsPath = join(stateDir, 'mnt');
+  const parts = { config, identities, validate: validator(), socketsPath };
+  const publisher = new ServerPublisher();
+  const runtime = cleanup.use(
+    new ModuleRuntime({
+      config,
+      engine,
+      records: await Records.open(stateDir),
+      socketsPath,
+      prepare: (source, signal) => prepare(parts, source, signal),
+      backend: (directory) =>
+        workloadBackend({
+          config,
+          clients,
+          identities,
+          modules: () => directory.modules().map((module) => module.summary()),
+          aliases: (name) => directory.find(name)?.aliases ?? [],
+          now,
+        }),
+      publisher,
+      now,
+      log,
+    }),
+  );
+  const handlers = {
+    runtime,
+    isElevated: (settings: Parameters<typeof isElevated>[1]) => isElevated(parts, settings),
+    systemInfo: (signal: AbortSignal) => systemInfo(engine, version, signal),
+    objectPath: (name: string) =>
+      childPath(modulesService.path, modulesService.child.segment, name),
+  };
+  cleanup.use(
+    await onIdentityNews(bus, () => {
+      identities.clear();
+      runtime.retryAll();
+    }),
+  );
+  await runtime.open();
+  return {
+    handlers: moduleHandlers(handlers),
+    resolvers: moduleResolvers(handlers),
+    properties: {
+      Version: version,
+      Health: 'ok',
+      LastError: '',
+      Engine: { name: 'docker', version: '', reachable: false },
+      Agent: config.agent?.name ?? '',
+    },
+    publish: (server) => publisher.connect(server, runtime),
+    live: () => runtime.start(),
+  };
+}
+
+function validator(): Validate {
+  const check = compile(createOptionsSchema);
+  return (value) =>
+    check(value).map(({ instancePath, message, params }) => {
+      const extra = params['additionalProperty'];
+      const what = typeof extra === 'string' ? ` (${JSON.stringify(extra)})` : '';
+      return `createOptions${instancePath} ${message ?? 'is not allowed'}${what}`;
+    });
+}
+
+/** Shows modules on the bus once there is a server; before that, nobody could look. */
+class ServerPublisher implements Publisher {
+  #server: Server<Service> | undefined;
+
+  connect(server: Server<Service>, runtime: ModuleRuntime): void {
+    this.#server = server;
+    runtime.publishAll();
+  }
+
+  put(...[name, properties]: Parameters<Publisher['put']>): void {
+    this.#server?.putObject(name, properties);
+  }
+
+  remove(name: string): void {
+    this.#server?.removeObject(name);
+  }
+
+  manager(values: Parameters<Publisher['manager']>[0]): void {
+    this.#server?.setProperties(values);
+  }
+}
+
+/** Calls back when an identity came, went or changed, or the device was provisioned. */
+function onIdentityNews(bus: Bus, listener: () => void): Promise<AsyncDisposable> {
+  const { busName: sender, path: pathNamespace } = identityService;
+  return bus.subscribe({ sender, pathNamespace }, (signal) => {
+    if (isIdentityNews(signal)) listener();
+  });
+}
+
+/** Failed attempts to provision are news too, but they must not cause further ones. */
+function isIdentityNews({ path, member, body }: BusSignal): boolean {
+  if (path !== identityService.path) return member === 'PropertiesChanged';
+  if (member === 'InterfacesAdded' || member === 'InterfacesRemoved') return true;
+  const changed: unknown = body[1];
+  if (member !== 'PropertiesChanged' || typeof changed !== 'object' || changed === null) {
+    return false;
+  }
+  const state: unknown = new Map<string, unknown>(Object.entries(changed)).get('State');
+  return state instanceof Variant && state.value === 'provisioned';
+}

@@ -1,0 +1,152 @@
+import { readFile } from 'node:fs/promises';
+import { isServiceError, ServiceError } from '../errors.ts';
+import { type ModuleName, moduleIdOf } from '../ids.ts';
+import type { ModuleSummary } from './api/module-list.ts';
+import type { CertificateRequest, WorkloadBackend, WorkloadCall } from './api/workload.ts';
+import type { Clients } from './clients.ts';
+import type { CertificateReference, ModulesConfig } from './config.ts';
+import type { Identities } from './identities.ts';
+import { identityNames, makeCertificate, serverNames } from './module-certificate.ts';
+
+const encryptionKey = 'iotedge/module-encryption';
+const longestLifeS = 30 * 86_400;
+
+/** Where the answers come from: the other three services, and what is known about modules. */
+export interface BackendParts {
+  readonly config: Pick<ModulesConfig, 'deviceCa' | 'trustedCas' | 'hostname' | 'serverNames'>;
+  readonly clients: Pick<Clients, 'keys' | 'certificates'>;
+  readonly identities: Identities;
+  readonly modules: () => readonly ModuleSummary[];
+  /** The names that a module's create options give it on the network. */
+  readonly aliases: (module: ModuleName) => readonly string[];
+  readonly now: () => Date;
+}
+
+/** The workload API's answers, each made by the service that it belongs to. */
+export function workloadBackend(parts: BackendParts): WorkloadBackend {
+  const { clients, identities, modules } = parts;
+  return {
+    modules,
+    identity: async (moduleId, call) => {
+      const { generation_id: generationId } = await identities.get(moduleId, call);
+      return { moduleId, generationId };
+    },
+    sign: (moduleId, data, call) => sign(parts, { moduleId, data }, call),
+    encrypt: (input, aad, call) => encrypt(clients.keys, { input, aad }, call),
+    decrypt: async (input, aad, call) => {
+      const mechanism = 'aes-256-gcm';
+      const request = { key_id: encryptionKey, mechanism, input, options: { aad } };
+      return (await clients.keys.Decrypt(request, call)).output;
+    },
+    trustBundle: (call) => trustBundle(parts, call),
+    // Deployment manifests are not signed here.
+    manifestTrustBundle: () => Promise.resolve(''),
+    certificate: (module, request, call) => certificate(parts, { module, request }, call),
+  };
+}
+
+async function sign(
+  { identities, clients }: BackendParts,
+  { moduleId, data }: { moduleId: Parameters<Identities['get']>[0]; data: Buffer },
+  call: WorkloadCall,
+): Promise<Buffer> {
+  const { auth, key_id, derivation } = await identities.get(moduleId, call);
+  if (auth !== 'sas') {
+    throw new ServiceError('NotSupported', `module "${moduleId}" has no key of its own`);
+  }
+  const options = derivation.length > 0 ? { derivation } : {};
+  const request = { key_id, mechanism: 'hmac-sha256', data, options };
+  return (await clients.keys.Sign(request, call)).signature;
+}
+
+async function encrypt(
+  keys: Clients['keys'],
+  { input, aad }: { readonly input: Buffer; readonly aad: Buffer },
+  call: WorkloadCall,
+): Promise<Buffer> {
+  const request = { key_id: encryptionKey, mechanism: 'aes-256-gcm', input, options: { aad } };
+  try {
+    return (await keys.Encrypt(request, call)).output;
+  } catch (error) {
+    if (!isServiceError(error, 'NotFound')) throw error;
+  }
+  const options = { if_exists: 'keep' };
+  await keys.CreateKey(
+    { key_id: encryptionKey, algorithm: 'aes-256', usages: ['encrypt'], options },
+    call,
+  );
+  return (await keys.Encrypt(request, call)).output;
+}
+
+async function trustBundle({ config, clients }: BackendParts, call: WorkloadCall): Promise<string> {
+  if (config.trustedCas.length === 0)
+    return (await clients.certificates.GetTrustBundle({}, call)).pem;
+  const bundles = await Promise.all(
+    config.trustedCas.map((reference) => readBundle(clients, reference, call)),
+  );
+  return bundles.map((pem) => (pem.endsWith('\n') ? pem : `${pem}\n`)).join('');
+}
+
+async function readBundle(
+  { certificates }: Pick<Clients, 'certificates'>,
+  reference: CertificateReference,
+  call: WorkloadCall,
+): Promise<string> {
+  if (reference.kind === 'id') {
+    const options = { certificate_id: reference.id };
+    return (await certificates.GetTrustBundle({ options }, call)).pem;
+  }
+  const text = await readFile(reference.path, 'utf8').catch((cause: unknown) => {
+    throw new ServiceError('Unavailable', `cannot read ${JSON.stringify(reference.path)}`, {
+      cause,
+    });
+  });
+  const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
+  return blocks.join('\n');
+}
+
+async function certificate(
+  parts: BackendParts,
+  { module, request }: { readonly module: ModuleName; readonly request: CertificateRequest },
+  call: WorkloadCall,
+) {
+  const { clients, config, identities, now } = parts;
+  const isServer = request.purpose === 'server';
+  if (isServer) checkName(parts, module, request.commonName);
+  const names = isServer
+    ? serverNames(request.commonName, module)
+    : identityNames(await identities.get(moduleIdOf(module), call));
+  const lifetime_s = lifetimeS(request.notAfter, now());
+  return makeCertificate(names, async (csr) => {
+    const options = {
+      profile: isServer ? 'server' : 'client',
+      lifetime_s,
+      ...(config.deviceCa !== undefined && { issuer: config.deviceCa }),
+    };
+    const certificate_id = `iotedge/module/${module}:${request.purpose}`;
+    return (await clients.certificates.Issue({ certificate_id, csr, options }, call)).chain_pem;
+  });
+}
+
+/** A module may call itself by its own names; by the device's only when clients reach the device through it. */
+function checkName({ aliases, config }: BackendParts, module: ModuleName, name: string): void {
+  const isFront = module === 'edgeHub' || config.serverNames.includes(module);
+  const own = [module, moduleIdOf(module), ...aliases(module)].filter(
+    (alias) => isFront || !sameName(alias, config.hostname),
+  );
+  if (isFront) own.push(config.hostname);
+  if (own.some((allowed) => sameName(allowed, name))) return;
+  const shown = JSON.stringify(name.slice(0, 160));
+  throw new ServiceError('AccessDenied', `${shown} is not a name of module "${module}"`);
+}
+
+function sameName(left: string, right: string): boolean {
+  return left.toLowerCase() === right.toLowerCase();
+}
+
+function lifetimeS(notAfter: Date | undefined, now: Date): number {
+  if (notAfter === undefined) return longestLifeS;
+  const seconds = Math.floor((notAfter.getTime() - now.getTime()) / 1000);
+  if (seconds <= 0) throw new ServiceError('InvalidArgs', 'expiration is in the past');
+  return Math.min(seconds, longestLifeS);
+}
