@@ -173,7 +173,8 @@ static int get_identifier(const struct signature *signature, OSSL_PARAM *param)
 {
   const struct algorithm_identifier *found = identifier(signature);
 
-  return found != NULL && OSSL_PARAM_set_octet_string(param, found->der, found->length);
+  if (found == NULL) return FAIL(signature->provider, REASON_NOT_SUPPORTED, "AlgorithmIdentifier of this signature");
+  return OSSL_PARAM_set_octet_string(param, found->der, found->length);
 }
 
 static int get_padding(const struct signature *signature, OSSL_PARAM *param)

@@ -28,7 +28,7 @@ static void *open_uri(void *context, const char *uri)
   if (strncasecmp(uri, SCHEME, strlen(SCHEME)) != 0) return NULL;
   length = strlen(id);
   if (!key_id_is_valid(id, length)) {
-    FAIL(provider, REASON_INVALID_KEY_ID, "%.140s", uri);
+    FAIL(provider, REASON_INVALID_KEY_ID, "the part after " SCHEME);
     return NULL;
   }
   store = malloc(sizeof *store + length + 1);

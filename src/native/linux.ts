@@ -1,0 +1,72 @@
+import { loadAddon } from './addon.ts';
+
+interface LinuxAddon {
+  send(address: string, data: Uint8Array, large: boolean): boolean;
+  peer(fd: number): PeerCredentials;
+}
+
+/** Who is at the other end of a connected unix socket, as the kernel noted when it was connected. */
+export interface PeerCredentials {
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** Fields of a journal record, by the journal's names: capital letters, digits and underscores. One may come twice. */
+export type JournalFields = Iterable<readonly [string, string]>;
+
+const journalSocket = '/run/systemd/journal/socket';
+
+let loaded: LinuxAddon | undefined | 'not yet' = 'not yet';
+
+/** The addon, or undefined where it is not built or does not load: everything here is a nicety except `peer`. */
+function linux(): LinuxAddon | undefined {
+  if (loaded !== 'not yet') return loaded;
+  try {
+    // what src/native/linux/linux.c exports
+    loaded = loadAddon('iotedge_linux') as LinuxAddon | undefined;
+  } catch {
+    // built for another machine: like none at all
+    loaded = undefined;
+  }
+  return loaded;
+}
+
+/**
+ * Sends one record to the journal. False when there is no journal, it does not keep up, or the addon is missing: the
+ * caller then writes the record to stderr. Never blocks.
+ */
+export function journalSend(fields: JournalFields, socket: string = journalSocket): boolean {
+  return linux()?.send(socket, encodeJournalRecord(fields), true) ?? false;
+}
+
+/**
+ * Tells the service manager a state such as `READY=1` (sd_notify(3)). False when nobody listens on $NOTIFY_SOCKET or
+ * the addon is missing.
+ */
+export function notify(state: string): boolean {
+  const socket = process.env['NOTIFY_SOCKET'] ?? '';
+  if (!/^[/@]./.test(socket)) return false;
+  return linux()?.send(socket, Buffer.from(state), false) ?? false;
+}
+
+/** The credentials behind a connected unix socket; throws when it is not one, or without the addon. */
+export function peer(fd: number): PeerCredentials {
+  const addon = linux();
+  if (addon === undefined) throw new Error('iotedge_linux.node is not installed');
+  return addon.peer(fd);
+}
+
+/** The native protocol of the journal: `NAME=value`, or with a length before a value of several lines. */
+export function encodeJournalRecord(fields: JournalFields): Buffer {
+  return Buffer.concat(Array.from(fields, ([name, value]) => encodeField(name, value)));
+}
+
+function encodeField(name: string, value: string): Buffer {
+  if (!/^[A-Z][A-Z0-9_]{0,63}$/.test(name)) throw new TypeError(`${name} is no journal field`);
+  if (!value.includes('\n')) return Buffer.from(`${name}=${value}\n`);
+  const bytes = Buffer.from(value);
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(bytes.length));
+  return Buffer.concat([Buffer.from(`${name}\n`), length, bytes, Buffer.from('\n')]);
+}

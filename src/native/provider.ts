@@ -1,0 +1,41 @@
+import { loadAddon } from './addon.ts';
+
+interface ProviderAddon {
+  loadProvider(): void;
+}
+
+/**
+ * Puts the provider `iotedge-keys` into the OpenSSL of this process, so that `tls.createSecureContext` takes the PEM of
+ * `keyPem`. Doing it again, also in another thread, is harmless. Throws when it cannot be loaded.
+ *
+ * Signing then blocks the thread until the Keys service answers: only a worker thread may use such a context. Use the PEM
+ * with nothing else of node:crypto; Node 20 and 22 abort on details of a key that they cannot look into.
+ */
+export function loadProvider(): void {
+  const addon = loadAddon('iotedge_keys_provider');
+  if (addon === undefined) throw new Error('iotedge_keys_provider.node is not installed');
+  // the one thing that src/native/provider/addon.c exports
+  (addon as ProviderAddon).loadProvider();
+}
+
+const tag = { sequence: 0x30, utf8String: 0x0c, octetString: 0x04 } as const;
+
+/** The PEM that stands for a key of the Keys service: its id and its public half, nothing secret. */
+export function keyPem(keyId: string, spkiDer: Uint8Array): string {
+  const id = element(tag.utf8String, Buffer.from(keyId));
+  const der = element(tag.sequence, Buffer.concat([id, element(tag.octetString, spkiDer)]));
+  const lines = der.toString('base64').match(/.{1,64}/g) ?? [];
+  return ['-----BEGIN IOTEDGE KEY-----', ...lines, '-----END IOTEDGE KEY-----', ''].join('\n');
+}
+
+function element(identifier: number, content: Uint8Array): Buffer {
+  return Buffer.concat([Buffer.from([identifier, ...lengthOctets(content.length)]), content]);
+}
+
+/** DER: the fewest octets. The provider takes nothing longer than 64 KiB. */
+function lengthOctets(length: number): readonly number[] {
+  if (length < 0x80) return [length];
+  if (length < 0x100) return [0x81, length];
+  if (length < 0x10000) return [0x82, length >> 8, length & 0xff];
+  throw new RangeError(`${length} bytes are no public key`);
+}
