@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { build } from 'esbuild';
-import { compiled, importCompiled, schemaOf, services } from './compiled.mjs';
+import { compiled, importCompiled, schemasOf, services } from './compiled.mjs';
 import { root } from './setup.mjs';
 
 /** Every executable: its name, its entry point below src, and the services whose configuration it reads. */
@@ -20,7 +20,7 @@ function generatedValidators(configs) {
       bundle.onResolve({ filter: /\/schema-validator\.js$/ }, ({ path }) => ({ path, namespace }));
       bundle.onLoad({ filter: /.*/, namespace }, async () => {
         const { standaloneValidators } = await importCompiled('service/schema-standalone');
-        const contents = standaloneValidators(await Promise.all(configs.map(schemaOf)));
+        const contents = standaloneValidators((await Promise.all(configs.map(schemasOf))).flat());
         return { contents, loader: 'js', resolveDir: root };
       });
     },
