@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { build } from 'esbuild';
-import { compiled, importCompiled, schemaOf, services } from './compiled.mjs';
+import { compiled, importCompiled, schemasOf, services } from './compiled.mjs';
 import { root } from './setup.mjs';
 
 /** Every executable: its name, its entry point below src, and the services whose configuration it reads. */
@@ -20,12 +20,24 @@ function generatedValidators(configs) {
       bundle.onResolve({ filter: /\/schema-validator\.js$/ }, ({ path }) => ({ path, namespace }));
       bundle.onLoad({ filter: /.*/, namespace }, async () => {
         const { standaloneValidators } = await importCompiled('service/schema-standalone');
-        const contents = standaloneValidators(await Promise.all(configs.map(schemaOf)));
+        const contents = standaloneValidators((await Promise.all(configs.map(schemasOf))).flat());
         return { contents, loader: 'js', resolveDir: root };
       });
     },
   };
 }
+
+/** What dockerode needs for engines reached by SSH and for BuildKit, neither of which is used: half of its load time. */
+const leftOut = /^(ssh2|@grpc\/grpc-js|@grpc\/proto-loader|protobufjs)$/;
+
+const withoutUnusedPackages = {
+  name: 'without-unused-packages',
+  setup(bundle) {
+    const namespace = 'left-out';
+    bundle.onResolve({ filter: leftOut }, ({ path }) => ({ path, namespace }));
+    bundle.onLoad({ filter: /.*/, namespace }, () => ({ contents: 'module.exports = {};' }));
+  },
+};
 
 /** A file that a running process may have mapped is replaced, never written into. */
 function replaceFile(path, contents, mode) {
@@ -57,7 +69,7 @@ async function bundle({ name, entry, configs }, version) {
     loader: { '.node': 'copy' },
     assetNames: '[name]',
     external: ['usocket', 'x11', 'cpu-features'],
-    plugins: [generatedValidators(configs)],
+    plugins: [generatedValidators(configs), withoutUnusedPackages],
     logLevel: 'warning',
   });
   mkdirSync(outdir, { recursive: true });

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { root } from './setup.mjs';
@@ -12,9 +12,21 @@ export const compiled = (module) => join(root, 'dist/src', `${module}.js`);
 /** The exports of a compiled module of src. */
 export const importCompiled = (module) => import(pathToFileURL(compiled(module)).href);
 
-/** The JSON schema that a service's `config.ts` exports; undefined while it has none. */
-export async function schemaOf(service) {
+const isSchema = (value) => typeof value === 'object' && value !== null && '$id' in value;
+
+/** The JSON schema of a service's configuration file, which its `config.ts` exports; undefined while it has none. */
+export async function configurationSchema(service) {
   if (!existsSync(compiled(`${service}/config`))) return undefined;
-  const exported = Object.values(await importCompiled(`${service}/config`));
-  return exported.find((value) => typeof value === 'object' && value !== null && '$id' in value);
+  return Object.values(await importCompiled(`${service}/config`)).find(isSchema);
+}
+
+/** Every JSON schema that a service compiles: of its configuration, and what its `*-schema.ts` export. */
+export async function schemasOf(service) {
+  const names = readdirSync(join(root, 'dist/src', service)).filter((name) =>
+    /^(config|.*-schema)\.js$/.test(name),
+  );
+  const modules = names.map((name) => importCompiled(`${service}/${name.replace(/\.js$/, '')}`));
+  return (await Promise.all(modules)).flatMap((exported) =>
+    Object.values(exported).filter(isSchema),
+  );
 }

@@ -4,7 +4,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { compile } from './build.mjs';
-import { importCompiled, schemaOf, services } from './compiled.mjs';
+import { configurationSchema, importCompiled, services } from './compiled.mjs';
 import { requireNode } from './node-version.mjs';
 import { root, runMain } from './setup.mjs';
 
@@ -13,7 +13,7 @@ async function derivedSources() {
   const { interfaceXml, introspectionXml } = await importCompiled('dbus/introspect');
   const schemas = {};
   for (const name of services) {
-    const schema = await schemaOf(name);
+    const schema = await configurationSchema(name);
     if (schema !== undefined) schemas[name] = schema;
   }
   return { schemas, introspect: (definition) => introspectionXml([interfaceXml(definition)]) };

@@ -1,0 +1,148 @@
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
+import pkcs11 from 'pkcs11js';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { deadline, until } from '../support/deadline.ts';
+import { Rig } from '../support/rig.ts';
+import { rigUsers } from '../support/rig-users.ts';
+import { softhsmLibrary, tokenPin } from '../support/softhsm.ts';
+
+const test = suite('rig');
+
+/** Processes that mention a directory on their command line. */
+async function processesAbout(directory: string): Promise<readonly string[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const lines = await Promise.all(
+    pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')),
+  );
+  return lines.filter((line) => line.includes(directory));
+}
+
+/** What polkit says about a process of a user. */
+async function isAllowed(rig: Rig, user: 'alice' | 'operator', action: string): Promise<boolean> {
+  const subject = rig.spawn('sleep', ['30'], { user });
+  const status = `/proc/${subject.pid}/status`;
+  const uid = `Uid:\t${rigUsers[user]}`;
+  await until(5000, `sleep to be ${user}`, () => readFileSync(status, 'utf8').includes(uid));
+  const check = ['--action-id', action, '--process', String(subject.pid)];
+  const { code, stderr } = await rig.run('pkcheck', check);
+  subject.kill();
+  assert.ok(code === 0 || code === 1 || code === 2, stderr);
+  return code === 0;
+}
+
+/** What asking for the value of each private key of the token fails with. */
+function readPrivateValues(): readonly string[] {
+  const module = new pkcs11.PKCS11();
+  module.load(softhsmLibrary());
+  module.C_Initialize();
+  try {
+    const [slot] = module.C_GetSlotList(true);
+    if (slot === undefined) return [];
+    const session = module.C_OpenSession(slot, pkcs11.CKF_SERIAL_SESSION);
+    module.C_Login(session, pkcs11.CKU_USER, tokenPin);
+    module.C_FindObjectsInit(session, [{ type: pkcs11.CKA_CLASS, value: pkcs11.CKO_PRIVATE_KEY }]);
+    return module.C_FindObjects(session, 10).map((key) => {
+      try {
+        module.C_GetAttributeValue(session, key, [{ type: pkcs11.CKA_VALUE }]);
+        return 'readable';
+      } catch (error) {
+        return error instanceof Error ? error.message : '';
+      }
+    });
+  } finally {
+    module.C_Finalize();
+  }
+}
+
+test('has a bus with polkit and the four services to be activated', async () => {
+  await using rig = await Rig.start({ token: false });
+  const { stdout } = await rig.busctl(['list', '--no-legend'], 'alice');
+  assert.match(stdout, 'org.freedesktop.PolicyKit1');
+  for (const name of ['Keys1', 'Certificates1', 'Identity1', 'Modules1']) {
+    assert.match(stdout, `org.iotedge.${name}`);
+  }
+});
+
+test('leaves the files of the machine as they are', async () => {
+  const before = await readFile('/etc/passwd', 'utf8');
+  await using rig = await Rig.start({ token: false });
+  assert.is((await rig.run('id', ['-u', 'iotedge-keys'])).stdout, '59101\n');
+  assert.is(await readFile('/etc/passwd', 'utf8'), before);
+  const { stdout } = await rig.run('ls', ['/usr/share/polkit-1/actions']);
+  assert.is(stdout.match(/org\.iotedge\..*\.policy/g)?.length, 4);
+  assert.not.ok(
+    (await readdir('/usr/share/polkit-1/actions')).some((name) => /iotedge/.test(name)),
+  );
+});
+
+test('is not seen by another rig', async () => {
+  await using one = await Rig.start({ token: false });
+  await using other = await Rig.start({ token: false, polkit: false });
+  assert.is.not(one.address, other.address);
+  assert.match((await one.busctl(['list'])).stdout, 'PolicyKit1');
+  assert.not.match((await other.busctl(['list'])).stdout, 'PolicyKit1');
+});
+
+test('lets operators do everything and nobody else anything, until the rules change', async () => {
+  await using rig = await Rig.start({ token: false });
+  assert.ok(await isAllowed(rig, 'operator', 'org.iotedge.keys1.sign'));
+  assert.not(await isAllowed(rig, 'alice', 'org.iotedge.keys1.sign'));
+  await rig.stopPolkit();
+  await rig.writeRules('polkit.addRule(function () { return polkit.Result.YES; });\n');
+  await rig.startPolkit();
+  assert.ok(await isAllowed(rig, 'alice', 'org.iotedge.keys1.sign'));
+});
+
+test('has a token in slot 0 whose private keys never leave it', async () => {
+  await using rig = await Rig.start();
+  const keys = await rig.token.tool('--list-objects', '--type', 'privkey');
+  const access = keys.match(/Access: +sensitive, always sensitive, never extractable, local/g);
+  assert.is(access?.length, 2);
+  process.env['SOFTHSM2_CONF'] = rig.token.configuration;
+  const values = readPrivateValues();
+  assert.equal(values, ['CKR_ATTRIBUTE_SENSITIVE', 'CKR_ATTRIBUTE_SENSITIVE']);
+});
+
+test('has certificates for the keys in the token', async () => {
+  await using rig = await Rig.start({ token: { deviceId: 'EC:secp384r1', deviceCa: 'rsa:2048' } });
+  const secrets = `${rig.directory}/secrets`;
+  const chain = ['verify', '-CAfile', `${secrets}/trusted-ca.cer`];
+  const { code, stdout } = await rig.run('openssl', [
+    ...chain,
+    `${secrets}/device-id.cer`,
+    `${secrets}/device-ca.cer`,
+  ]);
+  assert.is(code, 0, stdout);
+});
+
+test('leaves neither processes nor files when it is disposed of', async () => {
+  const rig = await Rig.start();
+  rig.spawn('setsid', ['-f', 'sleep', '1234.5']); // in another session, nobody's child
+  await rig[Symbol.asyncDispose]();
+  assert.not.ok(existsSync(rig.directory));
+  assert.equal(await processesAbout(rig.directory), []);
+  assert.equal(await processesAbout('1234.5'), []);
+});
+
+test('ends when its owner is killed', async () => {
+  const script = `import { Rig } from ${JSON.stringify(new URL('../support/rig.js', import.meta.url))};
+    const rig = await Rig.start();
+    console.log(rig.directory);
+    setInterval(() => {}, 1000);`;
+  const owner = spawn(process.execPath, ['--input-type=module', '--eval', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const line = new Promise<string>((resolve) => {
+    owner.stdout.setEncoding('utf8').once('data', resolve);
+  });
+  const directory = (await deadline(20_000, line, 'the rig')).trim();
+  assert.ok(existsSync(directory));
+  owner.kill('SIGKILL');
+  await until(10_000, 'the rig to be gone', () => !existsSync(directory));
+  assert.equal(await processesAbout(directory), []);
+});
+
+test.run();

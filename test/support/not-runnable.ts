@@ -1,0 +1,67 @@
+/**
+ * The one list of what cannot run on every machine, and why. A test that needs one of these is defined with what
+ * `runnable` returns; where it cannot run it is printed as not runnable here. Any other test that does not run fails.
+ */
+import { accessSync, constants, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+interface Need {
+  /** What to print where it is missing. */
+  readonly reason: string;
+  readonly isMet: () => boolean;
+}
+
+/** What tests may need beyond root and the packages that set-up installs. */
+const needs = {
+  'container-engine': {
+    reason: 'no dockerd is installed',
+    isMet: () => isInstalled('dockerd'),
+  },
+  'resource-capability': {
+    reason: 'CAP_SYS_RESOURCE is not in the bounding set, so no container can be privileged',
+    isMet: () => hasCapability(24),
+  },
+  'cgroup-v2': {
+    reason: 'the controllers of cgroup v2 are not available',
+    isMet: () => controllers().includes('memory'),
+  },
+  tpm: {
+    reason: 'there is no TPM device',
+    isMet: () => isReadable('/dev/tpmrm0'),
+  },
+} as const satisfies Readonly<Record<string, Need>>;
+
+type Define = (name: string, run: () => void | Promise<void>) => void;
+
+/** Defines tests by `define` where the need is met; elsewhere says of each that it is not runnable here. */
+export function runnable(need: keyof typeof needs, define: Define): Define {
+  const { isMet, reason } = needs[need];
+  if (isMet()) return (name, run) => define(name, run);
+  return (name) => {
+    console.log(`not runnable here: ${need} (${reason}): ${name}`);
+  };
+}
+
+function isReadable(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isInstalled(program: string): boolean {
+  const folders = [...(process.env['PATH'] ?? '').split(':'), '/usr/sbin'];
+  return folders.some((folder) => isReadable(join(folder, program)));
+}
+
+function hasCapability(bit: number): boolean {
+  const bounding = /^CapBnd:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1];
+  return ((BigInt(`0x${bounding ?? '0'}`) >> BigInt(bit)) & 1n) === 1n;
+}
+
+function controllers(): readonly string[] {
+  const file = '/sys/fs/cgroup/cgroup.controllers';
+  return isReadable(file) ? readFileSync(file, 'utf8').trim().split(' ') : [];
+}

@@ -1,0 +1,307 @@
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createWriteStream, existsSync, realpathSync } from 'node:fs';
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Bus } from '../../src/dbus/bus.ts';
+import { keysService } from '../../src/interfaces/keys.ts';
+import { deadline } from './deadline.ts';
+import { type CommandOptions, type CommandResult, Namespace } from './namespace.ts';
+import { writeBusConfiguration } from './rig-bus.ts';
+import { type Settings, writeConfiguration, writeDropIn } from './rig-config.ts';
+import {
+  operatorsMayDoEverything,
+  polkitMounts,
+  writePolkitFiles,
+  writeRules,
+} from './rig-polkit.ts';
+import { launcherText, makeFor, type ServiceName, services } from './rig-services.ts';
+import { type RigUser, writeUsers } from './rig-users.ts';
+import { SoftHsmToken, type TokenKeyType } from './softhsm.ts';
+import { ThrowAwayAuthority } from './throw-away-authority.ts';
+
+/** What a test wants otherwise than the rig does by itself. */
+export interface RigOptions {
+  /** Settings laid over the four files. */
+  readonly settings?: Settings;
+  /** JavaScript for polkit; by default operators may do everything and nobody else anything. */
+  readonly rules?: string;
+  /** Whether polkitd is there from the start; default true. */
+  readonly polkit?: boolean;
+  /** What the two key pairs in the token are; false for no token. */
+  readonly token?: { readonly deviceId?: TokenKeyType; readonly deviceCa?: TokenKeyType } | false;
+  /** Variables in the environment of services. */
+  readonly environment?: Readonly<Partial<Record<ServiceName, Readonly<Record<string, string>>>>>;
+}
+
+const checkout = join(import.meta.dirname, '../../..');
+const bundles = join(checkout, 'dist/bin');
+const deviceName = 'edge-device-1';
+
+/**
+ * The whole device on one machine, for tests and for the demonstration: a system bus, polkit, a token and the four
+ * bundled services, each activated on demand as its own user. All of it lives in one directory and one mount
+ * namespace, so the machine's own files stay as they are and rigs do not see each other. It ends with its owner.
+ */
+export class Rig implements AsyncDisposable {
+  /** Holds everything; removed in the end. */
+  readonly directory: string;
+  readonly #options: RigOptions;
+  #namespace: Namespace | undefined;
+  #polkitd: ChildProcess | undefined;
+  #token: SoftHsmToken | undefined;
+  #authority: ThrowAwayAuthority | undefined;
+
+  private constructor(directory: string, options: RigOptions) {
+    this.directory = directory;
+    this.#options = options;
+  }
+
+  /** Starts bus and polkit and makes token and certificates; services start when they are called. */
+  static async start(options: RigOptions = {}): Promise<Rig> {
+    if (!existsSync(bundles)) throw new Error('npm run build comes before this');
+    const directory = await mkdtemp('/run/iotedge-');
+    const rig = new Rig(directory, options);
+    try {
+      await chmod(directory, 0o755);
+      await rig.#writeFiles();
+      rig.#namespace = await Namespace.open(directory, rig.#mounts());
+      await rig.#startBus();
+      if (options.polkit !== false) await rig.startPolkit();
+      if (options.token !== false) await rig.#makeToken(options.token ?? {});
+      return rig;
+    } catch (error) {
+      await rig[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** What DBUS_SYSTEM_BUS_ADDRESS must say. */
+  get address(): string {
+    return `unix:path=${this.directory}/bus`;
+  }
+
+  /** The token with the keys of the device. */
+  get token(): SoftHsmToken {
+    if (this.#token === undefined) throw new TypeError('this rig has no token');
+    return this.#token;
+  }
+
+  /** The root that certified the device; it certifies servers too. */
+  get authority(): ThrowAwayAuthority {
+    if (this.#authority === undefined) throw new TypeError('this rig has no certificates');
+    return this.#authority;
+  }
+
+  /** A connection to the bus as this process's user. */
+  connect(): Promise<Bus> {
+    return deadline(10_000, Bus.connect(this.address), 'the bus');
+  }
+
+  /** Runs a command among the private files, with the rig's bus as the system bus. */
+  run(command: string, args: readonly string[], options?: CommandOptions): Promise<CommandResult> {
+    return this.#inside.run(command, args, this.#withBus(options));
+  }
+
+  /** Starts a program among the private files that goes on running. */
+  spawn(command: string, args: readonly string[], options?: CommandOptions): ChildProcess {
+    return this.#inside.spawn(command, args, this.#withBus(options));
+  }
+
+  /** Runs busctl on the rig's bus. */
+  busctl(args: readonly string[], user?: RigUser): Promise<CommandResult> {
+    return this.run('busctl', [`--address=${this.address}`, ...args], { user });
+  }
+
+  /** Runs gdbus on the rig's bus: `gdbus(['call', '--dest', …])`. */
+  gdbus([verb = 'help', ...args]: readonly string[], user?: RigUser): Promise<CommandResult> {
+    return this.run('gdbus', [verb, '--system', ...args], { user });
+  }
+
+  /** Runs the project's command line program. */
+  iotedgectl(args: readonly string[], user?: RigUser): Promise<CommandResult> {
+    return this.run(`${this.directory}/node`, [`${this.directory}/lib/iotedgectl.cjs`, ...args], {
+      user,
+    });
+  }
+
+  /** A shell script that becomes the service, to be run as root with `sh`, among the private files. */
+  launcher(service: ServiceName): string {
+    return join(this.directory, 'launch', service);
+  }
+
+  /** Where a service keeps its state. */
+  stateDirectory(service: ServiceName): string {
+    return join(this.directory, 'state', service);
+  }
+
+  /** The process of a service; undefined while it does not run. */
+  async processOf(service: ServiceName): Promise<number | undefined> {
+    await using bus = await this.connect();
+    const name = services[service].busName;
+    if ((await bus.nameOwner(name)) === undefined) return undefined;
+    const [pid] = await bus.call({
+      destination: 'org.freedesktop.DBus',
+      path: '/org/freedesktop/DBus',
+      interface: 'org.freedesktop.DBus',
+      member: 'GetConnectionUnixProcessID',
+      signature: 's',
+      body: [name],
+    });
+    return Number(pid);
+  }
+
+  /** Stops a service, if it runs, and waits until it has left the bus; the next call starts it again. */
+  async stop(service: ServiceName, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    const pid = await this.processOf(service);
+    if (pid === undefined) return;
+    process.kill(pid, signal);
+    const gone = async () => {
+      while ((await this.processOf(service)) === pid) await sleep(20);
+    };
+    await deadline(15_000, gone(), `${service} to stop`);
+  }
+
+  /** What a service, `dbus-daemon` or `polkitd` has printed so far. */
+  async log(name: ServiceName | 'dbus-daemon' | 'polkitd'): Promise<string> {
+    const file = join(this.directory, 'log', `${name}.log`);
+    return existsSync(file) ? readFile(file, 'utf8') : '';
+  }
+
+  /** Lays settings over a service's file; it reads them when it starts next. */
+  configure(service: ServiceName, settings: object): Promise<void> {
+    return writeDropIn(this.directory, service, settings);
+  }
+
+  /** Replaces polkit's rules. */
+  writeRules(rules: string): Promise<void> {
+    return writeRules(this.directory, rules);
+  }
+
+  /** Starts polkitd and waits until it answers. */
+  async startPolkit(): Promise<void> {
+    this.#polkitd = this.#daemon('polkitd', '/usr/lib/polkit-1/polkitd', ['--no-debug']);
+    await using bus = await this.connect();
+    const answered = async () => {
+      while ((await bus.nameOwner('org.freedesktop.PolicyKit1')) === undefined) await sleep(10);
+    };
+    await deadline(10_000, answered(), 'polkitd');
+  }
+
+  /** Ends polkitd; by default as a crash does. */
+  async stopPolkit(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    const daemon = this.#polkitd;
+    this.#polkitd = undefined;
+    if (daemon === undefined || daemon.exitCode !== null || daemon.signalCode !== null) return;
+    const exit = once(daemon, 'exit');
+    daemon.kill(signal);
+    await deadline(10_000, exit, 'polkitd to stop');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#namespace === undefined) await rm(this.directory, { recursive: true, force: true });
+    await this.#namespace?.[Symbol.asyncDispose]();
+  }
+
+  get #inside(): Namespace {
+    if (this.#namespace === undefined) throw new TypeError('the rig has not started');
+    return this.#namespace;
+  }
+
+  #withBus(options: CommandOptions = {}): CommandOptions {
+    const environment = { DBUS_SYSTEM_BUS_ADDRESS: this.address, ...options.environment };
+    return { ...options, environment };
+  }
+
+  async #writeFiles(): Promise<void> {
+    const { directory } = this;
+    for (const name of ['etc', 'lib', 'log', 'launch', 'state', 'secrets', 'engine'])
+      await mkdir(join(directory, name));
+    await writeFile(join(directory, 'node'), '');
+    await writeUsers(join(directory, 'etc'));
+    const policies = join(checkout, 'dbus-policy');
+    await writePolkitFiles(directory, policies, this.#options.rules ?? operatorsMayDoEverything);
+    const names = Object.keys(services) as ServiceName[];
+    const activations = names.map((name) => ({
+      service: services[name],
+      launcher: this.launcher(name),
+    }));
+    await writeBusConfiguration(directory, policies, activations);
+    await writeConfiguration(directory, this.#options.settings ?? {});
+    for (const name of names) {
+      await makeFor(services[name].user, this.stateDirectory(name));
+      const variables = {
+        DBUS_SYSTEM_BUS_ADDRESS: this.address,
+        ...this.#options.environment?.[name],
+      };
+      await writeFile(this.launcher(name), launcherText(directory, name, variables));
+    }
+  }
+
+  /** Node and the bundles are mounted because their own places may be closed to the services' users. */
+  #mounts(): readonly string[] {
+    const { directory } = this;
+    return [
+      `mount --bind '${directory}/etc/passwd' /etc/passwd`,
+      `mount --bind '${directory}/etc/group' /etc/group`,
+      ...polkitMounts(directory),
+      `if [ -d /run/systemd ]; then mount -t tmpfs -o mode=755 tmpfs /run/systemd; fi`,
+      `mount --bind '${realpathSync(process.execPath)}' '${directory}/node'`,
+      `mount --bind '${bundles}' '${directory}/lib'`,
+    ];
+  }
+
+  async #startBus(): Promise<void> {
+    const config = join(this.directory, 'dbus/system.conf');
+    const args = ['--nofork', '--nopidfile', '--nosyslog', '--config-file', config];
+    const daemon = this.#daemon('dbus-daemon', 'dbus-daemon', args);
+    const ready = async () => {
+      while (!existsSync(join(this.directory, 'bus'))) {
+        if (daemon.exitCode !== null) throw new Error(await this.log('dbus-daemon'));
+        await sleep(10);
+      }
+    };
+    await deadline(10_000, ready(), 'the bus to start');
+  }
+
+  #daemon(name: string, command: string, args: readonly string[]): ChildProcess {
+    const daemon = this.spawn(command, args);
+    const log = createWriteStream(join(this.directory, 'log', `${name}.log`), { flags: 'a' });
+    daemon.stdin?.end();
+    daemon.stdout?.pipe(log);
+    daemon.stderr?.pipe(log);
+    return daemon;
+  }
+
+  async #makeToken(types: {
+    readonly deviceId?: TokenKeyType;
+    readonly deviceCa?: TokenKeyType;
+  }): Promise<void> {
+    const folder = join(this.directory, 'token');
+    await makeFor(keysService.user, folder);
+    const token = await SoftHsmToken.create(folder, (command, args, options) =>
+      this.run(command, args, { ...options, user: keysService.user }),
+    );
+    await token.createKeyPair('device id', types.deviceId);
+    await token.createKeyPair('device ca', types.deviceCa);
+    const authority = await ThrowAwayAuthority.create(join(this.directory, 'authority'));
+    const secrets = {
+      'device-id.cer': await authority.certify(
+        deviceName,
+        await token.publicKey('device id'),
+        'client',
+      ),
+      'device-ca.cer': await authority.certify(
+        `${deviceName} CA`,
+        await token.publicKey('device ca'),
+        'device-ca',
+      ),
+      'trusted-ca.cer': await authority.certificate(),
+    };
+    for (const [name, pem] of Object.entries(secrets))
+      await writeFile(join(this.directory, 'secrets', name), pem);
+    this.#token = token;
+    this.#authority = authority;
+  }
+}
