@@ -13,7 +13,7 @@ export interface AuditOptions {
   readonly repeatMs?: number;
 }
 
-type Level = 'info' | 'error';
+type Level = 'info' | 'warn' | 'error';
 
 interface Entry {
   readonly level: Level;
@@ -41,7 +41,7 @@ export class Audit implements ServeObserver, Disposable {
   }
 
   decided(call: CallContext, question: Question, error: unknown): void {
-    const verdict = error === undefined ? 'allowed' : 'denied';
+    const verdict = verdictOf(error);
     const id = idOf(question);
     const key = `${call.caller.uid} ${question.action} ${id} ${verdict}`;
     const known = this.#entries.get(key);
@@ -50,8 +50,11 @@ export class Audit implements ServeObserver, Disposable {
       return;
     }
     const fields = { ...describeDecision(call, question), id, verdict, ...reasonOf(error) };
+    // Whoever would have decided failed to; the machine's administrator should know.
+    const broken = verdict === 'denied' && error instanceof Error && error.cause !== undefined;
+    const level = broken ? 'warn' : 'info';
     this.#first(key, {
-      level: 'info',
+      level,
       message: 'decided',
       uid: call.caller.uid,
       fields,
@@ -129,6 +132,11 @@ export class Audit implements ServeObserver, Disposable {
     this.#entries.clear();
     this.#entriesByUid.clear();
   }
+}
+
+function verdictOf(error: unknown): 'allowed' | 'denied' | 'abandoned' {
+  if (error === undefined) return 'allowed';
+  return isServiceError(error, 'Cancelled') ? 'abandoned' : 'denied';
 }
 
 function idOf({ details }: Question): string {

@@ -75,30 +75,45 @@ export async function serveUntilStopped<S extends ServiceDefinition, C extends C
   program: ServiceProgram<S, C>,
   surroundings: Surroundings<C>,
 ): Promise<void> {
-  const { bus, log, notify, stop } = surroundings;
   await using cleanup = new Cleanup();
-  const audit = cleanup.use(new Audit({ log }));
+  const audit = cleanup.use(new Audit({ log: surroundings.log }));
   const working = new AbortController();
-  cleanup.defer(() => working.abort());
-  const startedAt = new Date();
-  const now = (): Date => new Date();
-  const { config, stateDir, version } = surroundings;
-  const signal = working.signal;
-  const context = { bus, config, stateDir, log, signal, cleanup, now, startedAt, version };
-  const running = await program.start(context);
-  const server = await exportObjects(program, running, { surroundings, audit });
-  if (stop.aborted) return;
+  try {
+    const { bus, config, stateDir, log, version } = surroundings;
+    const startedAt = new Date();
+    const { signal } = working;
+    const context = { bus, config, stateDir, log, signal, cleanup, now, startedAt, version };
+    const running = await program.start(context);
+    const server = await exportObjects(program, running, { surroundings, audit });
+    if (!surroundings.stop.aborted) await live(program, running, { surroundings, server });
+  } finally {
+    working.abort();
+  }
+}
+
+function now(): Date {
+  return new Date();
+}
+
+/** From taking the name to the last answer. */
+async function live<S extends ServiceDefinition, C extends CommonConfig>(
+  program: ServiceProgram<S, C>,
+  running: Running<S>,
+  { surroundings, server }: { readonly surroundings: Surroundings<C>; readonly server: Server<S> },
+): Promise<void> {
+  const { bus, config, log, notify, stop, version } = surroundings;
   await bus.requestName(program.service.busName);
   server.goLive();
   notify('READY=1');
   log.info('started', { version });
   running.live?.();
   const opening = setTimeout(() => openLog(log), LOG_OPENS_AFTER_MS).unref();
-  await untilStopOrIdle(program, running, { server, config, stop, now });
+  const idleMs = program.idleExit === false ? 0 : config.idle_exit_s * 1000;
+  await untilStopOrIdle(running, { server, idleMs, stop });
   clearTimeout(opening);
   notify('STOPPING=1');
   await drain(bus, server, program.service.busName);
-  log.info('stopped', {});
+  log.info('stopped');
 }
 
 async function exportObjects<S extends ServiceDefinition, C extends CommonConfig>(
@@ -134,33 +149,26 @@ async function exportObjects<S extends ServiceDefinition, C extends CommonConfig
   return server;
 }
 
-async function untilStopOrIdle<S extends ServiceDefinition, C extends CommonConfig>(
-  { idleExit = true }: ServiceProgram<S, C>,
+async function untilStopOrIdle<S extends ServiceDefinition>(
   running: Running<S>,
-  {
-    server,
-    config,
-    stop,
-    now,
-  }: {
-    readonly server: Server<S>;
-    readonly config: C;
-    readonly stop: AbortSignal;
-    readonly now: () => Date;
-  },
+  options: { readonly server: Server<S>; readonly idleMs: number; readonly stop: AbortSignal },
 ): Promise<void> {
+  const { server, idleMs, stop } = options;
   await new Promise<void>((resolve) => {
-    stop.addEventListener('abort', () => resolve(), { once: true });
-    if (stop.aborted) resolve();
     const watch = new IdleWatch({
-      idleMs: idleExit ? config.idle_exit_s * 1000 : 0,
+      idleMs,
       isBusy: () => server.callsUnderWay > 0 || running.isBusy?.() === true,
       due: () => running.due?.(),
       now,
       onIdle: resolve,
     });
     server.onActivity(watch.activity);
-    stop.addEventListener('abort', () => watch[Symbol.dispose](), { once: true });
+    const end = (): void => {
+      watch[Symbol.dispose]();
+      resolve();
+    };
+    if (stop.aborted) end();
+    else stop.addEventListener('abort', end, { once: true });
   });
 }
 

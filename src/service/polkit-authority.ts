@@ -111,14 +111,15 @@ function isLostReply(error: unknown): boolean {
 function parseAnswer(answer: unknown): PolkitAnswer {
   const fields: readonly unknown[] = Array.isArray(answer) ? answer : [];
   const [authorized, challenge, details] = fields;
-  if (typeof authorized !== 'boolean' || typeof challenge !== 'boolean' || details === undefined) {
+  const formed = typeof authorized === 'boolean' && typeof challenge === 'boolean';
+  if (!formed || typeof details !== 'object' || details === null) {
     throw new TypeError('the answer of polkit is not of the form (bba{ss})');
   }
-  if (authorized && challenge)
-    throw new TypeError('the answer of polkit is both yes and a challenge');
+  if (authorized && challenge) {
+    throw new TypeError('the answer of polkit is both a yes and a challenge');
+  }
   if (challenge) return 'challenge';
   if (!authorized) return 'no';
-  const temporary =
-    typeof details === 'object' && details !== null && Object.keys(details).length > 0;
-  return temporary ? 'yes-once' : 'yes';
+  // A yes that somebody's authentication left behind: polkit takes it back without telling.
+  return Object.hasOwn(details, 'polkit.temporary_authorization_id') ? 'yes-once' : 'yes';
 }

@@ -10,7 +10,7 @@ export interface Identity {
 
 /**
  * Connects this process, which runs as root, to a bus as somebody else: the kernel tells the bus who called
- * connect(2), and that call is made before `Bus.connect` first waits.
+ * connect(2), and that call is made before `Bus.connect` first waits. One at a time.
  */
 export async function connectAs(
   address: string,

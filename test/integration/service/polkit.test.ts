@@ -1,0 +1,239 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Bus } from '../../../src/dbus/bus.ts';
+import { Callers } from '../../../src/dbus/caller.ts';
+import { Message, messageType } from '../../../src/dbus/message.ts';
+import type { Question } from '../../../src/dbus/serve.ts';
+import { variant } from '../../../src/dbus/variant.ts';
+import { Authorization } from '../../../src/service/authorization.ts';
+import { Cleanup } from '../../../src/service/cleanup.ts';
+import { BusPolkitAuthority } from '../../../src/service/polkit-authority.ts';
+import { PolkitBackend } from '../../../src/service/polkit-backend.ts';
+import { RuleSet } from '../../../src/service/rules.ts';
+import { ask, callBy } from '../../support/authorization-contract.ts';
+import { connectAs } from '../../support/connect-as.ts';
+import { deadline, until } from '../../support/deadline.ts';
+import { PrivatePolkit } from '../../support/polkit.ts';
+import { PrivateBus } from '../../support/private-bus.ts';
+
+interface Context {
+  cleanup: Cleanup;
+  address: string;
+  bus: Bus;
+  callers: Callers;
+  polkit: PrivatePolkit;
+  authorizer: Authorization;
+  /** A connection of uid 1. */
+  client: Bus;
+}
+
+const test = suite<Context>('polkit');
+
+const sign: Question = {
+  action: 'org.iotedge.keys1.sign',
+  details: { key_id: 'device-id', mechanism: 'ed25519', derivation: '' },
+};
+const daemon = { uid: 1, gid: 1 };
+const authority = {
+  destination: 'org.freedesktop.PolicyKit1',
+  path: '/org/freedesktop/PolicyKit1/Authority',
+  interface: 'org.freedesktop.PolicyKit1.Authority',
+};
+
+function always(result: 'YES' | 'NO' | 'AUTH_ADMIN' | 'AUTH_SELF'): string {
+  return `polkit.addRule(function () { return polkit.Result.${result}; });`;
+}
+
+test.before.each(async (context) => {
+  const cleanup = new Cleanup();
+  const privateBus = cleanup.use(await PrivateBus.start());
+  const bus = cleanup.use(await privateBus.connect());
+  const callers = await Callers.start(bus);
+  const polkit = cleanup.use(await PrivatePolkit.start(bus, privateBus.address, always('YES')));
+  const lifetimes = { yesMs: 10_000, noMs: 1000 };
+  const backend = new PolkitBackend({ authority: new BusPolkitAuthority(bus), lifetimes });
+  callers.onVanish((sender) => backend.forget(sender));
+  const authorizer = new Authorization(new RuleSet(), backend, 0);
+  const client = cleanup.use(await connectAs(privateBus.address, daemon));
+  Object.assign(context, {
+    cleanup,
+    address: privateBus.address,
+    bus,
+    callers,
+    polkit,
+    authorizer,
+    client,
+  });
+});
+test.after.each(async ({ cleanup }) => {
+  await cleanup[Symbol.asyncDispose]();
+});
+
+async function askFor(
+  { authorizer, callers }: Context,
+  sender: string,
+  options: Parameters<typeof callBy>[1] = {},
+): Promise<string> {
+  const caller = await callers.get(sender);
+  return deadline(30_000, ask(authorizer, sign, callBy(caller, options)), 'a decision');
+}
+
+test('answers the second time without asking, and asks again when the rules change', async (context) => {
+  const { authorizer, callers, client, polkit } = context;
+  assert.is(await askFor(context, client.uniqueName), 'allowed');
+  const caller = await callers.get(client.uniqueName);
+  assert.is(authorizer.authorize(sign, callBy(caller)), undefined);
+  await polkit.setRules(always('NO'));
+  assert.is(await askFor(context, client.uniqueName), 'AccessDenied');
+  await polkit.setRules(always('YES'));
+  assert.is(await askFor(context, client.uniqueName), 'allowed');
+});
+
+test('believes no Changed but the one of polkit', async (context) => {
+  const { authorizer, bus, callers, client } = context;
+  assert.is(await askFor(context, client.uniqueName), 'allowed');
+  const { path, interface: interfaceName } = authority;
+  const destination = bus.uniqueName;
+  const type = messageType.signal;
+  client.send(
+    new Message({ type, destination, path, interface: interfaceName, member: 'Changed' }),
+  );
+  await client.call({
+    destination: 'org.freedesktop.DBus',
+    path: '/',
+    interface: 'org.freedesktop.DBus',
+    member: 'GetId',
+  });
+  await bus.callDriver('GetId', '', []);
+  const caller = await callers.get(client.uniqueName);
+  assert.is(authorizer.authorize(sign, callBy(caller)), undefined);
+});
+
+test('denies while polkit is gone, and asks the next one', async (context) => {
+  const { client, polkit } = context;
+  assert.is(await askFor(context, client.uniqueName), 'allowed');
+  await polkit.stop();
+  assert.is(await askFor(context, client.uniqueName), 'AccessDenied');
+  await polkit.run();
+  assert.is(await askFor(context, client.uniqueName), 'allowed');
+});
+
+test('denies when polkit goes away while it is asked', async (context) => {
+  const { client, polkit } = context;
+  polkit.signal('SIGSTOP');
+  const answer = askFor(context, client.uniqueName);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  await polkit.stop();
+  assert.is(await answer, 'AccessDenied');
+});
+
+test('denies an action that polkit does not know', async (context) => {
+  const { client, polkit } = context;
+  await polkit.removeActions('keys');
+  await polkit.setRules(always('YES'));
+  assert.is(await askFor(context, client.uniqueName), 'AccessDenied');
+});
+
+test('denies a caller that is not there any more', async (context) => {
+  const { callers, client, authorizer } = context;
+  const caller = await callers.get(client.uniqueName);
+  await client.close();
+  assert.is(await ask(authorizer, sign, callBy(caller)), 'AccessDenied');
+});
+
+test('says InteractiveAuthorizationRequired for a challenge, and AccessDenied when nobody can be asked', async (context) => {
+  const { client, polkit } = context;
+  await polkit.setRules(always('AUTH_ADMIN'));
+  assert.is(await askFor(context, client.uniqueName), 'InteractiveAuthorizationRequired');
+  assert.is(await askFor(context, client.uniqueName, { interactive: true }), 'AccessDenied');
+});
+
+/** A process of uid 1 with an authentication agent. */
+class Agent implements AsyncDisposable {
+  readonly begun: string[] = [];
+  readonly cancelled: string[] = [];
+  name = '';
+  readonly #bus: Bus;
+  readonly #child: ChildProcess;
+
+  constructor(bus: Bus, address: string) {
+    this.#bus = bus;
+    const program = join(import.meta.dirname, '../../support/polkit-agent.js');
+    const identity = [`--reuid=${daemon.uid}`, `--regid=${daemon.gid}`, '--clear-groups'];
+    this.#child = spawn('setpriv', [...identity, process.execPath, program], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+      env: { ...process.env, DBUS_SYSTEM_BUS_ADDRESS: address },
+    });
+    createInterface({ input: this.#child.stdout ?? process.stdin }).on('line', (line) => {
+      const [word, text = ''] = line.split(' ');
+      if (word === 'name') this.name = text;
+      else (word === 'begun' ? this.begun : this.cancelled).push(text);
+    });
+  }
+
+  /** Lets the newest authentication succeed. */
+  async agree(): Promise<void> {
+    const member = 'AuthenticationAgentResponse2';
+    const identity = ['unix-user', { uid: variant('u', daemon.uid) }];
+    const body = [daemon.uid, this.begun.at(-1), identity];
+    await this.#bus.call({ ...authority, member, signature: 'us(sa{sv})', body });
+    this.#child.stdin?.write('done\n');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const exit = once(this.#child, 'exit');
+    this.#child.kill('SIGKILL');
+    await deadline(5000, exit, 'the agent to end');
+  }
+}
+
+async function startAgent({ bus, address, cleanup }: Context): Promise<Agent> {
+  const agent = cleanup.use(new Agent(bus, address));
+  await until(20_000, 'the agent to start', () => agent.name !== '');
+  return agent;
+}
+
+test('asks a person every time, and only for calls that permit it', async (context) => {
+  await context.polkit.setRules(always('AUTH_SELF'));
+  const agent = await startAgent(context);
+  for (const turn of [1, 2]) {
+    assert.is(await askFor(context, agent.name), 'InteractiveAuthorizationRequired');
+    const answer = askFor(context, agent.name, { interactive: true });
+    await until(10_000, 'the agent to be asked', () => agent.begun.length === turn);
+    await agent.agree();
+    assert.is(await answer, 'allowed');
+  }
+  assert.equal(agent.cancelled, []);
+});
+
+test('stops asking a person when the caller leaves', async (context) => {
+  await context.polkit.setRules(always('AUTH_SELF'));
+  const agent = await startAgent(context);
+  const abort = new AbortController();
+  const answer = askFor(context, agent.name, { interactive: true, abort });
+  await until(10_000, 'the agent to be asked', () => agent.begun.length === 1);
+  abort.abort();
+  assert.is(await answer, 'Cancelled');
+  await until(10_000, 'the agent to be told', () => agent.cancelled.length === 1);
+});
+
+test('answers a hundred callers with many questions within the deadline', async (context) => {
+  const { address, authorizer, callers, cleanup } = context;
+  const answers: Promise<string>[] = [];
+  for (const uid of [1, 2, 5, 7]) {
+    const client = cleanup.use(await connectAs(address, { uid, gid: uid }));
+    const caller = await callers.get(client.uniqueName);
+    for (let key = 0; key < 25; key++) {
+      const question = { ...sign, details: { ...sign.details, key_id: `k${key}` } };
+      answers.push(ask(authorizer, question, callBy(caller)));
+    }
+  }
+  const verdicts = await deadline(60_000, Promise.all(answers), 'a hundred decisions');
+  assert.ok(verdicts.every((verdict) => verdict === 'allowed'));
+});
+
+test.run();

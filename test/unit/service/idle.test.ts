@@ -1,0 +1,62 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { IdleWatch } from '../../../src/service/idle.ts';
+
+const test = suite('idle watch');
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}
+
+class Rig {
+  idle = 0;
+  busy = false;
+  due: Date | undefined;
+  readonly watch: IdleWatch;
+
+  constructor(idleMs: number) {
+    this.watch = new IdleWatch({
+      idleMs,
+      isBusy: () => this.busy,
+      due: () => this.due,
+      now: () => new Date(1_000_000),
+      onIdle: () => void this.idle++,
+    });
+  }
+}
+
+test('tells once, after nothing happened for as long as it was told', async () => {
+  const rig = new Rig(40);
+  await pause(20);
+  rig.watch.activity();
+  await pause(30);
+  assert.is(rig.idle, 0);
+  await pause(80);
+  assert.is(rig.idle, 1);
+});
+
+test('waits for what is unfinished and for what is due soon', async () => {
+  const rig = new Rig(10);
+  rig.busy = true;
+  rig.due = new Date(1_000_000 + 599_000);
+  await pause(50);
+  assert.is(rig.idle, 0);
+  rig.busy = false;
+  await pause(50);
+  assert.is(rig.idle, 0);
+  rig.due = new Date(1_000_000 + 601_000);
+  await pause(50);
+  assert.is(rig.idle, 1);
+});
+
+test('never tells when the time is 0 or it was disposed of', async () => {
+  const never = new Rig(0);
+  const disposed = new Rig(10);
+  disposed.watch[Symbol.dispose]();
+  await pause(60);
+  assert.equal([never.idle, disposed.idle], [0, 0]);
+});
+
+test.run();
