@@ -1,7 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Properties } from '../dbus/definition.ts';
 import { ServiceError } from '../errors.ts';
-import type { certificateInterface } from '../interfaces/certificates.ts';
 import { type Certificate, encodeCertificatesPem } from '../x509/certificate.ts';
 import { parseCsr } from '../x509/csr.ts';
 import type { CertificatesConfig } from './config.ts';
@@ -11,16 +9,9 @@ import { issueWithLocalCa } from './issuers/local-ca.ts';
 import { grant, policyFor, resolveIssuer, resolveProfile, ruleFor } from './policy.ts';
 import { Preloaded } from './preloaded.ts';
 import { rightsOf } from './profile.ts';
+import type { Publisher } from './publisher.ts';
 import type { SigningKeys, Via } from './signing-keys.ts';
 import type { Storage } from './storage.ts';
-
-/** What the rest of the world sees of the certificates. */
-export interface Publisher {
-  put(id: string, properties: Properties<typeof certificateInterface>): void;
-  remove(id: string): void;
-  trustBundle(digest: string): void;
-  health(problems: readonly string[]): void;
-}
 
 /** What the service is made of. */
 export interface Parts {
@@ -47,12 +38,16 @@ export interface CertificateRecord {
   readonly renew_at: bigint;
 }
 
+const lookAgainMs = 30_000;
+
 /** Everything that can be done with certificates; failures are ServiceErrors. */
 export class CertificateService {
   readonly #parts: Parts;
   readonly #preloaded: Preloaded;
   /** Ids of keys that were found by their public halves, by fingerprint of the certificate. */
   readonly #found = new Map<string, string>();
+  /** When the key of a certificate, by its fingerprint, is looked for again. */
+  readonly #lookAgain = new Map<string, number>();
   readonly #damaged = new Map<string, string>();
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -214,9 +209,18 @@ export class CertificateService {
     return found;
   }
 
+  /** As `#keyIdOf`, but asks the Keys service rarely: anybody may call Get. */
   async #keyIdOrNone(held: Held, via: Via): Promise<string> {
+    const [certificate] = held.chain;
+    const fingerprint = certificate?.fingerprint ?? '';
+    const now = this.#parts.now().getTime();
+    const known = this.#knownKeyId(held);
+    const again = this.#lookAgain.get(fingerprint);
+    if (known !== '' || (again !== undefined && now < again)) return known;
     try {
-      return await this.#keyIdOf(held, via);
+      const found = await this.#keyIdOf(held, via);
+      if (found === '') this.#lookAgain.set(fingerprint, now + lookAgainMs);
+      return found;
     } catch {
       // the certificate is there whether the Keys service is or not
       return '';

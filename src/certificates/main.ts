@@ -1,0 +1,47 @@
+import { join } from 'node:path';
+import { childPath } from '../dbus/path.ts';
+import { describeError } from '../errors.ts';
+import { certificatesService } from '../interfaces/certificates.ts';
+import { main, type Running, type StartContext } from '../service/run.ts';
+import { type CertificatesConfig, certificatesSchema, parseCertificatesConfig } from './config.ts';
+import { certificatesHandlers, certificatesResolvers } from './handlers.ts';
+import { BusPublisher } from './publisher.ts';
+import { CertificateService } from './service.ts';
+import { BusKeys } from './signing-keys.ts';
+import { Storage } from './storage.ts';
+
+async function start(
+  context: StartContext<CertificatesConfig>,
+): Promise<Running<typeof certificatesService>> {
+  const { bus, config, log, now, signal, stateDir, version } = context;
+  const storage = await Storage.open(join(stateDir, 'certificates'));
+  const publisher = new BusPublisher();
+  const service = new CertificateService({
+    config,
+    storage,
+    keys: new BusKeys(bus),
+    publisher,
+    now,
+  });
+  await service.publishAll();
+  const { path, child } = certificatesService;
+  return {
+    handlers: certificatesHandlers(service, (id) => childPath(path, child.segment, id)),
+    resolvers: certificatesResolvers(service),
+    properties: { Version: version, ...publisher.state },
+    publish: (server) => publisher.attach(server),
+    live() {
+      service.findKeys({ signal }).catch((error: unknown) => {
+        // Get looks again; until then the objects show no key
+        log.debug('keys of certificates were not looked up', { error: describeError(error) });
+      });
+    },
+  };
+}
+
+void main({
+  service: certificatesService,
+  schema: certificatesSchema,
+  parse: parseCertificatesConfig,
+  start,
+});

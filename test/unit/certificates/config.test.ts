@@ -1,0 +1,127 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import {
+  type CertificatesConfig,
+  certificatesSchema,
+  parseCertificatesConfig,
+} from '../../../src/certificates/config.ts';
+import { ruleFor } from '../../../src/certificates/policy.ts';
+import { ConfigError, loadConfig } from '../../../src/service/config.ts';
+
+const test = suite<{ dir: string }>('certificates configuration');
+
+test.before.each(async (context) => {
+  context.dir = await mkdtemp(join(tmpdir(), 'iotedge-certificates-'));
+});
+test.after.each(async ({ dir }) => {
+  await rm(dir, { recursive: true });
+});
+
+async function load(dir: string, text: string): Promise<CertificatesConfig> {
+  await writeFile(join(dir, 'certificates.yaml'), text);
+  return loadConfig({
+    dir,
+    service: 'certificates',
+    schema: certificatesSchema,
+    parse: parseCertificatesConfig,
+  });
+}
+
+async function pathsOfProblems(dir: string, text: string): Promise<readonly string[]> {
+  try {
+    await load(dir, text);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems.map(({ path }) => path);
+    throw error;
+  }
+  return [];
+}
+
+test('takes the file that users have', async ({ dir }) => {
+  const config = await load(
+    dir,
+    `homedir_path: '/var/lib/iotedge/cs'
+
+'preloaded_cert:device-id': '/var/secrets/device-id.cer'
+'preloaded_cert:device-ca': 'file:///var/secrets/device-ca.cer'
+'preloaded_cert:trusted-ca': ['/var/secrets/trusted-ca.cer', 'cert://device-ca']
+`,
+  );
+  assert.is(config.homedir_path, '/var/lib/iotedge/cs');
+  assert.equal(config.preloaded, {
+    'device-id': [{ kind: 'file', path: '/var/secrets/device-id.cer' }],
+    'device-ca': [{ kind: 'file', path: '/var/secrets/device-ca.cer' }],
+    'trusted-ca': [
+      { kind: 'file', path: '/var/secrets/trusted-ca.cer' },
+      { kind: 'certificate', id: 'device-ca' },
+    ],
+  });
+});
+
+test('has a default for everything', async ({ dir }) => {
+  const config = await load(dir, '');
+  assert.equal(config.certificates, {});
+  assert.equal(config.trust_bundle, []);
+  assert.equal(config.preloaded, {});
+});
+
+test('takes all settings of a certificate', async ({ dir }) => {
+  const config = await load(
+    dir,
+    `certificates:
+  'hub*':
+    method: local_ca
+    issuer: device-ca
+    profiles: [server]
+    subject: CN=hub
+    dns: [hub.local]
+    ip: ['10.0.0.1']
+    uri: ['urn:hub']
+    lifetime: 90d
+    renew_at: 70%
+    key_policy: [ec-p256]
+    key_id: hub
+issuers: { device-ca: { key_id: my-key } }
+trust_bundle: [trusted-ca]
+`,
+  );
+  assert.is(ruleFor(config, 'hub1').lifetime, '90d');
+});
+
+test('names what is wrong, methods that it does not know among it', async ({ dir }) => {
+  const wrong = `'preloaded_cert:a//b': '/x'
+'preloaded_cert:device-id': 'not/../a path'
+'preloaded_cer:x': '/x'
+certificates:
+  a: { method: est }
+  b: { profile: server }
+  c: { lifetime: 30 days, renew_at: '100%' }
+`;
+  const first = await pathsOfProblems(dir, wrong);
+  for (const part of ['preloaded_cer', 'a.method', 'b.profile', 'c.lifetime', 'c.renew_at']) {
+    assert.ok(
+      first.some((path) => path.includes(part)),
+      `${part} in ${first.join(' ')}`,
+    );
+  }
+  const second = await pathsOfProblems(dir, wrong.split('\n').slice(0, 2).join('\n'));
+  assert.is(second.length, 2);
+});
+
+test('prefers the exact id, then the longest glob, and keeps the own ids of the services apart', () => {
+  const certificates = {
+    '*': { subject: 'CN=any' },
+    'hub*': { subject: 'CN=glob' },
+    hub1: { subject: 'CN=exact' },
+  };
+  const subject = (id: string) => ruleFor({ certificates }, id).subject;
+  assert.is(subject('hub1'), 'CN=exact');
+  assert.is(subject('hub2'), 'CN=glob');
+  assert.is(subject('x'), 'CN=any');
+  assert.is(subject('iotedge/module/x'), undefined);
+});
+
+test.run();

@@ -1,0 +1,110 @@
+import { createHash, type KeyObject } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  type CertificatesConfig,
+  parseCertificatesConfig,
+} from '../../../src/certificates/config.ts';
+import type { Publisher } from '../../../src/certificates/publisher.ts';
+import { CertificateService } from '../../../src/certificates/service.ts';
+import type { SigningKeys } from '../../../src/certificates/signing-keys.ts';
+import { Storage } from '../../../src/certificates/storage.ts';
+import { ServiceError } from '../../../src/errors.ts';
+import {
+  localSigner,
+  publicKeyOf,
+  type Signer,
+  signatureAlgorithmFor,
+  spkiOf,
+} from '../../../src/x509/algorithm.ts';
+
+/** Keys of this process. */
+export class LocalKeys implements SigningKeys {
+  readonly #keys = new Map<string, KeyObject>();
+
+  add(id: string, key: KeyObject): void {
+    this.#keys.set(id, key);
+  }
+
+  signer(id: string, spki: Buffer): Signer {
+    const key = this.#keys.get(id);
+    if (key !== undefined && spkiOf(key).equals(spki)) return localSigner(key);
+    const missing = new ServiceError('NotFound', `no key ${id}`);
+    return {
+      algorithm: signatureAlgorithmFor(publicKeyOf(spki)),
+      sign: () => Promise.reject(missing),
+    };
+  }
+
+  find(spki: Buffer): Promise<string | undefined> {
+    const found = [...this.#keys].find(([, key]) => spkiOf(key).equals(spki));
+    return Promise.resolve(found?.[0]);
+  }
+}
+
+/** What was published, by id. */
+export class Published implements Publisher {
+  readonly objects = new Map<string, Parameters<Publisher['put']>[1]>();
+  digest = '';
+  problems: readonly string[] = [];
+
+  put: Publisher['put'] = (id, properties) => void this.objects.set(id, properties);
+  remove: Publisher['remove'] = (id) => void this.objects.delete(id);
+  trustBundle: Publisher['trustBundle'] = (digest) => void (this.digest = digest);
+  health: Publisher['health'] = (problems) => void (this.problems = problems);
+}
+
+/** Settings as they stand in certificates.yaml, defaults filled in. */
+export function configOf(settings: Readonly<Record<string, unknown>> = {}): CertificatesConfig {
+  const defaults = {
+    log_level: 'info',
+    idle_exit_s: 60,
+    authorization: { backend: 'polkit', cache_s: 10, acl: [] },
+    grants: [],
+    certificates: {},
+    issuers: {},
+    trust_bundle: [],
+  };
+  const report = (_path: unknown, message: string): never => {
+    throw new Error(message);
+  };
+  return parseCertificatesConfig({ ...defaults, ...settings }, { report });
+}
+
+/** A service over a temporary directory. */
+export class Rig implements AsyncDisposable {
+  readonly directory: string;
+  readonly keys = new LocalKeys();
+  readonly published = new Published();
+  readonly service: CertificateService;
+  now = new Date();
+
+  private constructor(directory: string, storage: Storage, config: CertificatesConfig) {
+    this.directory = directory;
+    const { keys, published: publisher } = this;
+    const now = () => this.now;
+    this.service = new CertificateService({ config, storage, keys, publisher, now });
+  }
+
+  /** Starts a service; with a directory, on the state that another one left. */
+  static async start(
+    settings: Readonly<Record<string, unknown>> = {},
+    given?: string,
+  ): Promise<Rig> {
+    const directory = given ?? (await mkdtemp(join(tmpdir(), 'iotedge-certificates-')));
+    const storage = await Storage.open(join(directory, 'certificates'));
+    const rig = new Rig(directory, storage, configOf(settings));
+    await rig.service.publishAll();
+    return rig;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** SHA-256, lower-case hex. */
+export function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('hex');
+}

@@ -1,0 +1,178 @@
+import { readdir, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { encodeCertificatesPem, parseCertificatesPem } from '../../../src/x509/certificate.ts';
+import { encodePkcs7, parsePkcs7 } from '../../../src/x509/pkcs7.ts';
+import { codeOf, makeCa, makeKey } from '../x509/openssl.ts';
+import { Rig, sha256 } from './rig.ts';
+
+const test = suite('certificates service');
+const never = {};
+
+async function makeChain() {
+  const [rootKey, key] = [makeKey('ec-p256'), makeKey('ec-p256')];
+  const root = await makeCa({ name: 'CN=root', key: rootKey });
+  const ca = await makeCa({ name: 'CN=ca', key, by: { certificate: root, key: rootKey } });
+  return { root, ca, key, pem: Buffer.from(encodeCertificatesPem([ca, root])) };
+}
+
+test('keeps what is imported, in every format, across a restart', async () => {
+  const { root, ca, pem } = await makeChain();
+  await using rig = await Rig.start();
+  await rig.service.import('plain', { data: pem, format: 'pem' }, { keyId: 'my-key' });
+  await rig.service.import('alone', { data: ca.der, format: 'der' }, {});
+  await rig.service.import('a/b:c$', { data: encodePkcs7([root, ca]), format: 'pkcs7' }, {});
+  const again = await Rig.start({}, rig.directory);
+  const record = await again.service.get('plain', never);
+  assert.is(record.chain_pem, pem.toString());
+  assert.is(record.key_id, 'my-key');
+  assert.is(record.not_after, BigInt(ca.notAfter.getTime()) * 1000n);
+  assert.is((await again.service.get('a/b:c$', never)).chain_pem, pem.toString());
+  assert.equal(await again.service.export('alone', 'der'), ca.der);
+  assert.equal((await again.service.export('plain', 'pem')).toString(), pem.toString());
+  assert.is(parsePkcs7(await again.service.export('plain', 'pkcs7'), 'x').length, 2);
+  assert.equal([...again.published.objects.keys()].sort(), ['a/b:c$', 'alone', 'plain']);
+});
+
+test('refuses private keys, unknown formats, foreign data and broken chains', async () => {
+  const { root, key } = await makeChain();
+  const other = await makeCa({ name: 'CN=other', key: makeKey('ec-p256') });
+  await using rig = await Rig.start();
+  const pkcs8 = String(key.export({ format: 'pem', type: 'pkcs8' }));
+  const withKey = Buffer.from(encodeCertificatesPem([root]) + pkcs8);
+  for (const [format, data] of [
+    ['pem', withKey],
+    ['der', Buffer.from(key.export({ format: 'der', type: 'pkcs8' }))],
+    ['pkcs12', root.der],
+    ['pem', root.der],
+    ['pem', Buffer.alloc(0)],
+    ['pkcs7', root.der],
+    ['der', Buffer.concat([root.der, other.der])],
+  ] as const) {
+    assert.is(
+      await codeOf(() => rig.service.import('x', { data, format }, {})),
+      'InvalidArgs',
+      format,
+    );
+  }
+  const wrong = { ifExists: 'keep' };
+  const good = { data: root.der, format: 'der' };
+  assert.is(await codeOf(() => rig.service.import('x', good, wrong)), 'InvalidArgs');
+  assert.is(await codeOf(() => rig.service.export('x', 'pem')), 'NotFound');
+});
+
+test('replaces only when told to, and deletes', async () => {
+  const { root, ca } = await makeChain();
+  await using rig = await Rig.start();
+  await rig.service.import('x', { data: root.der, format: 'der' }, {});
+  const second = { data: ca.der, format: 'der' };
+  assert.is(await codeOf(() => rig.service.import('x', second, {})), 'AlreadyExists');
+  await rig.service.import('x', second, { ifExists: 'replace' });
+  assert.is(rig.published.objects.get('x')?.Subject, 'CN=ca');
+  await rig.service.delete('x');
+  assert.is(rig.published.objects.size, 0);
+  assert.is(await codeOf(() => rig.service.delete('x')), 'NotFound');
+  assert.equal(await readdir(join(rig.directory, 'certificates')), []);
+});
+
+test('lets one of two imports at once win', async () => {
+  const { root, ca } = await makeChain();
+  await using rig = await Rig.start();
+  const codes = await Promise.all(
+    [root, ca].map(({ der }) =>
+      codeOf(() => rig.service.import('x', { data: der, format: 'der' }, {})),
+    ),
+  );
+  assert.equal(codes, [undefined, 'AlreadyExists']);
+});
+
+test('reads preloaded files as they are now, and finds the key that belongs to them', async () => {
+  const { ca, pem, key } = await makeChain();
+  await using files = await Rig.start();
+  const path = join(files.directory, 'ca.cer');
+  await writeFile(path, pem);
+  await using rig = await Rig.start({ 'preloaded_cert:device-ca': path });
+  rig.keys.add('some-key', key);
+  assert.is((await rig.service.get('device-ca', never)).key_id, 'some-key');
+  assert.is(rig.published.objects.get('device-ca')?.KeyId, 'some-key');
+  assert.is(rig.published.objects.get('device-ca')?.Preloaded, true);
+  const data = { data: ca.der, format: 'der' };
+  const replace = { ifExists: 'replace' };
+  assert.is(await codeOf(() => rig.service.import('device-ca', data, replace)), 'NotSupported');
+  assert.is(await codeOf(() => rig.service.delete('device-ca')), 'NotSupported');
+  const newer = await makeCa({ name: 'CN=newer', key: makeKey('ed25519') });
+  await writeFile(path, encodeCertificatesPem([newer]));
+  assert.match(
+    (await rig.service.get('device-ca', never)).chain_pem,
+    encodeCertificatesPem([newer]),
+  );
+  assert.is(rig.published.objects.get('device-ca')?.Subject, 'CN=newer');
+});
+
+test('shows a preloaded certificate that cannot be read as damaged, and the rest', async () => {
+  const { key } = await makeChain();
+  await using files = await Rig.start();
+  const secret = join(files.directory, 'key.pem');
+  await writeFile(secret, String(key.export({ format: 'pem', type: 'pkcs8' })));
+  await using rig = await Rig.start({
+    'preloaded_cert:gone': join(files.directory, 'gone.cer'),
+    'preloaded_cert:secret': secret,
+    'preloaded_cert:loop': ['loop'],
+    'preloaded_cert:endless': '/dev/zero',
+  });
+  for (const id of ['gone', 'secret', 'loop', 'endless']) {
+    assert.is(rig.published.objects.get(id)?.State, 'damaged', id);
+    assert.is(await codeOf(() => rig.service.get(id, never)), 'Unavailable', id);
+  }
+  assert.is(rig.published.problems.length, 4);
+});
+
+test('reports a damaged record, keeps its file, and takes a replacement', async () => {
+  const { root } = await makeChain();
+  await using rig = await Rig.start();
+  const data = { data: root.der, format: 'der' };
+  await rig.service.import('x', data, {});
+  await truncate(join(rig.directory, 'certificates/x.json'), 100);
+  const again = await Rig.start({}, rig.directory);
+  assert.is(again.published.objects.get('x')?.State, 'damaged');
+  assert.is(await codeOf(() => again.service.get('x', never)), 'Unavailable');
+  assert.is(await codeOf(() => again.service.import('x', data, {})), 'AlreadyExists');
+  await again.service.import('x', data, { ifExists: 'replace' });
+  assert.is(again.published.objects.get('x')?.State, 'valid');
+  assert.equal(again.published.problems, []);
+});
+
+test('tells whether a certificate is valid now', async () => {
+  const { root } = await makeChain();
+  await using rig = await Rig.start();
+  const stateAt = async (ms: number): Promise<string | undefined> => {
+    rig.now = new Date(Date.now() + ms);
+    await rig.service.import('x', { data: root.der, format: 'der' }, { ifExists: 'replace' });
+    return rig.published.objects.get('x')?.State;
+  };
+  assert.is(await stateAt(0), 'valid');
+  assert.is(await stateAt(-2 * 3_600_000), 'not-yet-valid');
+  assert.is(await stateAt(2 * 86_400_000), 'expired');
+});
+
+test('puts the trust bundle together: of an id, as configured, of trusted-ca, or empty', async () => {
+  const { root, ca, pem } = await makeChain();
+  const two = encodeCertificatesPem([root, ca]);
+  await using empty = await Rig.start();
+  assert.is(await empty.service.trustBundle(undefined), '');
+  await empty.service.import('trusted-ca', { data: root.der, format: 'der' }, {});
+  assert.is(await empty.service.trustBundle(undefined), encodeCertificatesPem([root]));
+  assert.is(empty.published.digest, sha256(encodeCertificatesPem([root])));
+  await empty.service.import('more', { data: pem, format: 'pem' }, {});
+  assert.is(
+    parseCertificatesPem(Buffer.from(await empty.service.trustBundle('more')), 'x').length,
+    2,
+  );
+  assert.is(await codeOf(() => empty.service.trustBundle('none')), 'NotFound');
+  const configured = await Rig.start({ trust_bundle: ['trusted-ca', 'more'] }, empty.directory);
+  assert.is(await configured.service.trustBundle(undefined), two);
+  assert.is(configured.published.digest, sha256(two));
+});
+
+test.run();
