@@ -56,9 +56,8 @@ export function parseKeyFile(path: string, id: KeyId, content: Buffer): FileKey 
   if (end < 0) throw new DamagedFile(path, 'it is empty or truncated');
   const material = content.subarray(end + 1);
   try {
-    const fields = new Map<string, unknown>(
-      Object.entries(JSON.parse(content.toString('utf8', 0, end)) ?? {}),
-    );
+    const json: unknown = JSON.parse(content.toString('utf8', 0, end));
+    const fields = new Map<string, unknown>(Object.entries(json ?? {}));
     if (fields.get('version') !== 1) throw new TypeError('its version is not known');
     if (fields.get('id') !== id) throw new TypeError('it is of another key');
     if (fields.get('bytes') !== material.length) throw new TypeError('it is truncated');

@@ -5,6 +5,9 @@ import type { PairTemplate, SecretTemplate } from './templates.ts';
 /** Longest result of a signature: an RSA key of 8192 bits. */
 const RESULT_BYTES = 1024;
 
+/** pkcs11js passes no address for a buffer that was made empty, and tokens refuse that as no argument at all. */
+const NOTHING = Buffer.alloc(1).subarray(0, 0);
+
 /** The asynchronous calls of pkcs11js that take data and fill a buffer. */
 type Transform = (session: Handle, input: Buffer, output: Buffer) => Promise<Buffer>;
 
@@ -106,12 +109,16 @@ export class Session {
     }
   }
 
-  async #run(transform: Transform, input: Buffer, output: Buffer): Promise<Buffer> {
+  async #run(transform: Transform, data: Buffer, output: Buffer): Promise<Buffer> {
+    const input = data.length === 0 ? NOTHING : data;
     this.held = [input, output];
     try {
       return Buffer.from(await transform(this.handle, input, output));
     } catch (error) {
-      if (ckrName(error) !== 'CKR_BUFFER_TOO_SMALL') throw error;
+      const name = ckrName(error);
+      // Refused before the operation was looked at: it may still be active.
+      if (name === 'CKR_ARGUMENTS_BAD') this.broken = true;
+      if (name !== 'CKR_BUFFER_TOO_SMALL') throw error;
       // The operation is still active and would block the session.
       return await this.#runAgain(transform, input);
     } finally {

@@ -1,5 +1,6 @@
 import type { Handle, PKCS11, TokenInfo } from 'pkcs11js';
 import { ServiceError } from '../../errors.ts';
+import { CKF } from './constants.ts';
 import { formatUri, type TokenSelector } from './uri.ts';
 
 /** A token in its slot. */
@@ -23,6 +24,9 @@ export function findToken(api: PKCS11, selector: TokenSelector): FoundToken {
   if (others.length > 0) {
     const count = others.length + 1;
     throw new ServiceError('Unavailable', `${count} tokens match ${formatUri(selector)}`);
+  }
+  if ((token.info.flags & CKF.TOKEN_INITIALIZED) === 0) {
+    throw new ServiceError('Unavailable', `the token of ${formatUri(selector)} is not initialized`);
   }
   return token;
 }

@@ -219,11 +219,8 @@ export class Pkcs11Store implements KeyStore {
   async deleteKey(id: KeyId, signal: AbortSignal): Promise<void> {
     if (this.#preloaded.has(id)) throw notSupported(`key "${id}" is preloaded`);
     if (this.#writer === undefined) throw notFound(id);
-    try {
-      await this.#writer.deleteKey(id, signal);
-    } finally {
-      this.#entries.delete(id);
-    }
+    await this.#writer.deleteKey(id, signal);
+    this.#entries.delete(id);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -71,7 +71,7 @@ export function importTemplates(
 ): { readonly key: Template; readonly publicKey: Template | undefined } {
   if (material.kind === 'raw') {
     const aes = material.algorithm === 'aes-256' && !usages.includes('derive');
-    const value = { type: CKA.VALUE, value: Buffer.from(material.bytes) };
+    const value = { type: CKA.VALUE, value: padded(material.bytes) };
     return { key: [...secretAttributes(names, aes), value], publicKey: undefined };
   }
   const key = createPrivateKey({ key: material.bytes, format: 'der', type: 'pkcs8' });
@@ -211,6 +211,13 @@ function ecTemplates(
       { type: CKA.VALUE, value: part(jwk.d) },
     ],
   };
+}
+
+/** HMAC fills a key with zeros (RFC 2104 2): the same key in the length that tokens want at least. */
+function padded(bytes: Buffer): Buffer {
+  const value = Buffer.alloc(Math.max(bytes.length, 32));
+  bytes.copy(value);
+  return value;
 }
 
 function part(text: string | undefined): Buffer {

@@ -9,7 +9,12 @@
 import { randomBytes } from 'node:crypto';
 import { ServiceError } from '../../errors.ts';
 import type { KeyId } from '../../ids.ts';
-import { isSymmetricAlgorithm, type PairAlgorithm, type SymmetricAlgorithm } from '../algorithm.ts';
+import {
+  canHave,
+  isSymmetricAlgorithm,
+  type PairAlgorithm,
+  type SymmetricAlgorithm,
+} from '../algorithm.ts';
 import type { KeyAttributes, Material } from '../store.ts';
 import { isNotSupported, lossOf, translate } from './errors.ts';
 import { findAll, readKeys } from './objects.ts';
@@ -80,10 +85,11 @@ export class TokenWriter {
       signal,
       async (session) => {
         for (const algorithm of made.algorithms) {
+          if (!usages.every((usage) => canHave(algorithm, usage))) continue;
           const template = pairTemplate(names(record), algorithm, usages);
           if (await supported(() => session.generatePair(template))) return;
         }
-        throw cannot(`make a key pair of ${made.algorithms.join(', ')}`);
+        throw cannot(`make a key pair of ${made.algorithms.join(', ')} for ${usages.join(', ')}`);
       },
     );
   }

@@ -1,5 +1,5 @@
 import type { Handle, PKCS11 } from 'pkcs11js';
-import { isServiceError, ServiceError } from '../../errors.ts';
+import { isServiceError } from '../../errors.ts';
 import { CKF } from './constants.ts';
 import { LostError, lossOf, translate } from './errors.ts';
 import { isUser, login, readPin } from './login.ts';
@@ -191,9 +191,6 @@ export class Token implements AsyncDisposable {
 
   #openPool(found: FoundToken, pin: string | undefined): Connection {
     const { info, slot } = found;
-    if ((info.flags & CKF.TOKEN_INITIALIZED) === 0) {
-      throw new ServiceError('Unavailable', `${this.name}: the token is not initialized`);
-    }
     const writable = (info.flags & CKF.WRITE_PROTECTED) === 0;
     const flags = CKF.SERIAL_SESSION | (writable ? CKF.RW_SESSION : 0);
     const limit = sessionLimit(writable ? info.maxRwSessionCount : info.maxSessionCount);
