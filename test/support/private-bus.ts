@@ -69,6 +69,8 @@ export class PrivateBus implements AsyncDisposable {
       await writeFile(join(directory, `services/${name}.service`), service);
     }
     const args = [
+      '--pdeathsig=KILL', // a test process that is killed disposes of nothing
+      'dbus-daemon',
       '--nofork',
       '--nopidfile',
       '--nosyslog',
@@ -76,7 +78,7 @@ export class PrivateBus implements AsyncDisposable {
       '--config-file',
       file,
     ];
-    const daemon = spawn('dbus-daemon', args, { stdio: ['ignore', 'pipe', 'ignore'] });
+    const daemon = spawn('setpriv', args, { stdio: ['ignore', 'pipe', 'ignore'] });
     const bus = new PrivateBus(directory, socket, daemon);
     await deadline(10_000, once(daemon.stdout, 'data'), 'the private bus to start');
     return bus;
