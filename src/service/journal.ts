@@ -1,9 +1,9 @@
-import { writeSync } from 'node:fs';
+import { fstatSync, writeSync } from 'node:fs';
 import type { LogSink } from './log.ts';
 import { priorities, toJournalFields, toLine } from './log-record.ts';
 
-/** Sends one record to systemd's journal. */
-export type JournalSend = (fields: [string, string][]) => void;
+/** Sends one record to systemd's journal; false when the journal did not take it. */
+export type JournalSend = (fields: Iterable<readonly [string, string]>) => boolean;
 
 /** Lines on standard error, `<6>certificate renewed certificateId=device-id`: systemd reads the number off. */
 export const consoleSink: LogSink = (record) => {
@@ -18,10 +18,13 @@ export const consoleSink: LogSink = (record) => {
 /** Structured records in the journal; on standard error when the journal does not take one. */
 export function journalSink(send: JournalSend, identifier: string): LogSink {
   return (record) => {
-    try {
-      send(toJournalFields(record, identifier));
-    } catch {
-      consoleSink(record);
-    }
+    if (!send(toJournalFields(record, identifier))) consoleSink(record);
   };
+}
+
+/** Whether standard error goes to the journal: systemd tells the stream, which may have been replaced since. */
+export function isJournalStream(stream: string | undefined): boolean {
+  if (stream === undefined) return false;
+  const { dev, ino } = fstatSync(2);
+  return stream === `${dev}:${ino}`;
 }

@@ -60,8 +60,8 @@ export interface Surroundings<C> {
   readonly stateDir: string;
   readonly log: ServiceLog;
   readonly version: string;
-  /** Tells systemd about the state of the process; does nothing without systemd. */
-  readonly notify: (state: string) => void;
+  /** Tells systemd about the state of the process; false without systemd. */
+  readonly notify: (state: string) => boolean;
   /** Aborted when the service is to stop. */
   readonly stop: AbortSignal;
 }

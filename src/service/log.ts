@@ -23,10 +23,10 @@ export interface Log {
 /** Where records end up. */
 export type LogSink = (record: LogRecord) => void;
 
-/** The sinks by the name that LogControl1 gives them; no journal when there is none. */
+/** The sinks by the name that LogControl1 gives them. */
 export interface LogSinks {
   readonly console: LogSink;
-  readonly journal?: LogSink;
+  readonly journal: LogSink;
 }
 
 /** How a log begins; LogControl1 can change level and target later. */
@@ -78,10 +78,8 @@ export class ServiceLog implements Log, LogControl, AsyncDisposable {
   }
 
   set target(value: string) {
-    const known = value === 'console' || value === 'journal';
-    if (!known || this.#sinks[value] === undefined) {
-      const targets = Object.keys(this.#sinks).join(' or ');
-      throw new ServiceError('InvalidArgs', `the log target of this process is ${targets}`);
+    if (value !== 'console' && value !== 'journal') {
+      throw new ServiceError('InvalidArgs', 'the log target is console or journal');
     }
     this.#target = value;
   }
@@ -147,7 +145,7 @@ export class ServiceLog implements Log, LogControl, AsyncDisposable {
   }
 
   #write(record: LogRecord): void {
-    (this.#sinks[this.#target] ?? this.#sinks.console)(record);
+    this.#sinks[this.#target](record);
   }
 }
 

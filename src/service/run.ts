@@ -12,6 +12,7 @@ import { Bus, systemBusAddress } from '../dbus/bus.ts';
 import type { ServiceDefinition } from '../dbus/definition.ts';
 import { interfaceXml, introspectionXml } from '../dbus/introspect.ts';
 import { describeError } from '../errors.ts';
+import { journalSend, notify } from '../native/linux.ts';
 import { helpText, parseCommandLine, stateDirOf, UsageError } from './command-line.ts';
 import {
   type CommonConfig,
@@ -21,11 +22,10 @@ import {
   type ParseContext,
   type Schema,
 } from './config.ts';
-import { consoleSink, journalSink } from './journal.ts';
+import { consoleSink, isJournalStream, journalSink } from './journal.ts';
 import { type ServiceProgram, serveUntilStopped } from './lifetime.ts';
 import { priorityOf, ServiceLog } from './log.ts';
 import { makeStateDirectory } from './state-file.ts';
-import { openSystemd, type Systemd } from './systemd.ts';
 
 export type { Running, ServiceProgram, StartContext } from './lifetime.ts';
 
@@ -87,8 +87,7 @@ async function serveFrom<S extends ServiceDefinition, C extends CommonConfig>(
   const { service, schema, parse } = program;
   const dir = directories.configDir;
   const config = await loadConfig({ dir, service: service.name, schema, parse });
-  const systemd = await openSystemd(process.env);
-  const log = openLog(service.name, config, systemd);
+  const log = openLog(service.name, config);
   crash.log = log;
   const stop = stopOnSignals();
   const stateDir = stateDirOf(service.name, {
@@ -98,7 +97,6 @@ async function serveFrom<S extends ServiceDefinition, C extends CommonConfig>(
   });
   await makeStateDirectory(stateDir);
   const bus = await Bus.connect(systemBusAddress());
-  const { notify } = systemd;
   const served = serveUntilStopped(program, { bus, config, stateDir, log, version, notify, stop });
   const lost = await Promise.race([served.then(() => undefined), bus.closed.then(lostBus)]);
   if (lost !== undefined) throw lost;
@@ -111,15 +109,12 @@ function lostBus(cause: Error | undefined): Error {
   return new Error('the connection to the bus is lost', { cause });
 }
 
-function openLog(name: string, config: CommonConfig, { journalSend }: Systemd): ServiceLog {
+function openLog(name: string, config: CommonConfig): ServiceLog {
   const identifier = `iotedge-${name}`;
-  const journal = journalSend && journalSink(journalSend, identifier);
-  return new ServiceLog({
-    identifier,
-    level: priorityOf(config.log_level),
-    target: journal === undefined ? 'console' : 'journal',
-    sinks: { console: consoleSink, ...(journal && { journal }) },
-  });
+  const level = priorityOf(config.log_level);
+  const target = isJournalStream(process.env['JOURNAL_STREAM']) ? 'journal' : 'console';
+  const sinks = { console: consoleSink, journal: journalSink(journalSend, identifier) };
+  return new ServiceLog({ identifier, level, target, sinks });
 }
 
 /** Aborted by the first signal; a second one ends the process at once, as a failure. */

@@ -1,7 +1,8 @@
+import { fstatSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isServiceError } from '../../../src/errors.ts';
-import { journalSink } from '../../../src/service/journal.ts';
+import { isJournalStream, journalSink } from '../../../src/service/journal.ts';
 import { priorityOf, ServiceLog } from '../../../src/service/log.ts';
 import { type LogRecord, toJournalFields, toLine } from '../../../src/service/log-record.ts';
 
@@ -9,7 +10,8 @@ const test = suite('log');
 
 function collecting(level: 'info' | 'debug' = 'info'): { log: ServiceLog; records: LogRecord[] } {
   const records: LogRecord[] = [];
-  const sinks = { console: (record: LogRecord) => void records.push(record) };
+  const sink = (record: LogRecord): void => void records.push(record);
+  const sinks = { console: sink, journal: (): void => undefined };
   const log = new ServiceLog({ identifier: 'iotedge-test', level, target: 'console', sinks });
   return { log, records };
 }
@@ -63,14 +65,14 @@ test('follows changes of the level at once', async () => {
   assert.is(log.level, 'err');
 });
 
-test('says InvalidArgs for a level it does not know and a target it does not have', () => {
+test('says InvalidArgs for a level or a target that it does not know', () => {
   const { log } = collecting();
   assert.is(
     codeOf(() => (log.level = 'loud')),
     'InvalidArgs',
   );
   assert.is(
-    codeOf(() => (log.target = 'journal')),
+    codeOf(() => (log.target = 'nowhere')),
     'InvalidArgs',
   );
   assert.is(log.target, 'console');
@@ -128,11 +130,16 @@ test('shows no PIN, token or private key that came into it by mistake', () => {
   }
 });
 
-test('falls back to standard error when the journal takes nothing', async () => {
-  const sink = journalSink(() => {
-    throw new Error('gone');
-  }, 'x');
+test('falls back to standard error when the journal does not take a record', () => {
+  const sink = journalSink(() => false, 'x');
   sink({ priority: 'debug', message: 'seen on standard error', fields: {} });
+});
+
+test('takes only the stream that systemd made for the journal', () => {
+  const { dev, ino } = fstatSync(2);
+  assert.ok(isJournalStream(`${dev}:${ino}`));
+  assert.not.ok(isJournalStream(`${dev}:${ino + 1}`));
+  assert.not.ok(isJournalStream(undefined));
 });
 
 test.run();
