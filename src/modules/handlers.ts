@@ -1,7 +1,7 @@
 import type { Handlers, Resolvers } from '../dbus/definition.ts';
 import type { CallContext } from '../dbus/serve.ts';
 import { ServiceError } from '../errors.ts';
-import { moduleNameOf, type ModuleName, parseModuleId } from '../ids.ts';
+import { type ModuleName, moduleNameOf, parseModuleId } from '../ids.ts';
 import type { modulesInterface } from '../interfaces/modules.ts';
 import { type ModuleSettings, parseSettingsJson } from './create-options.ts';
 import type { ModuleRuntime } from './runtime.ts';

@@ -12,6 +12,7 @@ import {
 } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { PrivateEngine } from './private-engine.ts';
 
@@ -89,3 +90,8 @@ async function copyNode(root: string): Promise<void> {
     await copyFile(await realpath(library), join(root, library));
   }
 }
+
+/** A script for `importNode` that asks the workload API for everything and prints what it got as one line of JSON. */
+export const workloadClient: string = fileURLToPath(
+  new URL('../../../../test/support/engine/workload-client.mjs', import.meta.url),
+);

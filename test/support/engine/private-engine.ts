@@ -112,14 +112,10 @@ export class PrivateEngine implements AsyncDisposable {
     return stdout.trim();
   }
 
-  /** Runs a command where the engine's networks are. */
-  async inNetwork(command: string, ...args: readonly string[]): Promise<string> {
-    const { stdout } = await run(
-      'nsenter',
-      [`--net=/run/netns/${this.#namespace}`, command, ...args],
-      { timeout: startMs },
-    );
-    return stdout;
+  /** Starts a program where the engine's networks are; whoever starts it ends it. */
+  spawnInNetwork(command: string, ...args: readonly string[]): ChildProcess {
+    const enter = `--net=/run/netns/${this.#namespace}`;
+    return spawn('nsenter', [enter, command, ...args], { stdio: 'ignore' });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

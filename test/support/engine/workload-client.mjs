@@ -1,0 +1,69 @@
+// A module: asks the workload API for all that it gives, prints one line of JSON and waits for its end.
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { request } from 'node:http';
+
+const env = process.env;
+const socketPath = new URL(env.IOTEDGE_WORKLOADURI).pathname;
+const module = encodeURIComponent(env.IOTEDGE_MODULEID);
+const generation = encodeURIComponent(env.IOTEDGE_MODULEGENERATIONID);
+
+function ask(method, path, body) {
+  return new Promise((resolve, reject) => {
+    const options = {
+      socketPath,
+      method,
+      path: `${path}?api-version=2018-06-28`,
+      headers: body === undefined ? {} : { 'Content-Type': 'application/json' },
+      timeout: 30_000,
+    };
+    const call = request(options, (answer) => {
+      let text = '';
+      answer.setEncoding('utf8');
+      answer.on('data', (chunk) => {
+        text += chunk;
+      });
+      answer.on('end', () => resolve({ status: answer.statusCode, json: JSON.parse(text) }));
+    });
+    call.on('timeout', () => call.destroy(new Error('no answer')));
+    call.on('error', reject);
+    call.end(body === undefined ? undefined : JSON.stringify(body));
+  });
+}
+
+const own = `/modules/${module}/genid/${generation}`;
+const data = Buffer.from('hub%2Fdevices%2Fdevice\n1700000000').toString('base64');
+const commonName = env.COMMON_NAME ?? 'edgeAgent';
+const initializationVector = Buffer.from('vector').toString('base64');
+const plaintext = Buffer.from('plaintext').toString('base64');
+
+async function report() {
+  const signed = await ask('POST', `${own}/sign`, { keyId: 'primary', algo: 'HMACSHA256', data });
+  const bundle = await ask('GET', '/trust-bundle');
+  const server = await ask('POST', `${own}/certificate/server`, { commonName });
+  const other = await ask('POST', '/modules/other/certificate/identity');
+  const sealed = await ask('POST', `${own}/encrypt`, { plaintext, initializationVector });
+  const { ciphertext } = sealed.json;
+  const opened = await ask('POST', `${own}/decrypt`, { ciphertext, initializationVector });
+  const certificate =
+    server.status === 201 ? new X509Certificate(server.json.certificate) : undefined;
+  return {
+    digest: signed.json.digest,
+    bundle: bundle.json.certificate,
+    serverStatus: server.status,
+    chain: server.json.certificate,
+    keyMatches:
+      certificate?.checkPrivateKey(createPrivateKey(server.json.privateKey.bytes)) ?? false,
+    otherStatus: other.status,
+    opened: opened.json.plaintext === plaintext,
+    env: Object.fromEntries(
+      Object.entries(env).filter(([name]) => /^(IOTEDGE_|EdgeDevice|Mode$|NetworkId$)/.test(name)),
+    ),
+  };
+}
+
+process.on('SIGTERM', () => process.exit(0));
+setInterval(() => {}, 60_000);
+report().then(
+  (found) => console.log(JSON.stringify(found)),
+  (error) => console.log(JSON.stringify({ error: String(error) })),
+);
