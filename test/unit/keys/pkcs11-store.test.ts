@@ -57,7 +57,9 @@ const id = parseKeyId('device-id');
 const signP256 = parseSignRequest(parseSignMechanism('ecdsa-sha256'), randomBytes(32), true);
 
 function show({ keys }: { readonly keys: readonly KeyInfo[] }): readonly string[] {
-  return keys.map((key) => `${key.id} ${key.origin} ${key.algorithm} ${key.usages.join()} ${key.state}`);
+  return keys.map(
+    (key) => `${key.id} ${key.origin} ${key.algorithm} ${key.usages.join()} ${key.state}`,
+  );
 }
 
 const test = suite('Pkcs11Store');
