@@ -180,7 +180,7 @@ export class Supervisor {
     return 'again';
   }
 
-  /** Stopping needs nothing but the container: it works when the module's identity cannot be had. */
+  /** Stopping needs nothing but the container, if there is one: it works when no identity can be had. */
   async #stopFirst(container: Container | undefined, signal: AbortSignal): Promise<boolean> {
     if (this.#goal !== 'restart' && this.#goal !== 'stopped') return false;
     if (container?.ours === true && isLive(container)) {

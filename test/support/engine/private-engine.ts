@@ -17,11 +17,13 @@ const stopMs = 20_000;
  */
 export class PrivateEngine implements AsyncDisposable {
   readonly directory: string;
+  readonly socketPath: string;
   readonly #namespace: string;
   #daemon: ChildProcess | undefined;
 
-  private constructor(directory: string) {
+  private constructor(directory: string, socketPath = join(directory, 'docker.sock')) {
     this.directory = directory;
+    this.socketPath = socketPath;
     this.#namespace = basename(directory);
   }
 
@@ -35,9 +37,10 @@ export class PrivateEngine implements AsyncDisposable {
     return undefined;
   }
 
-  /** A running engine. */
-  static async start(): Promise<PrivateEngine> {
-    const engine = new PrivateEngine(await mkdtemp(join(tmpdir(), 'iotedge-engine-')));
+  /** A running engine. Its socket is its own unless told otherwise; the group `docker` may connect. */
+  static async start(socketPath?: string): Promise<PrivateEngine> {
+    const directory = await mkdtemp(join(tmpdir(), 'iotedge-engine-'));
+    const engine = new PrivateEngine(directory, socketPath);
     try {
       await run('ip', ['netns', 'add', engine.#namespace]);
       await run('ip', ['-n', engine.#namespace, 'link', 'set', 'lo', 'up']);
@@ -47,10 +50,6 @@ export class PrivateEngine implements AsyncDisposable {
       await engine[Symbol.asyncDispose]();
       throw error;
     }
-  }
-
-  get socketPath(): string {
-    return join(this.directory, 'docker.sock');
   }
 
   /** Starts the daemon again after `stopDaemon`; its containers and images are still there. */
