@@ -1,0 +1,85 @@
+import { type ClientRequest, request as httpRequest } from 'node:http';
+import { Agent, type AgentOptions, request as httpsRequest, type RequestOptions } from 'node:https';
+import { isIP, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { callbackify } from 'node:util';
+import { HttpsFailure } from './https-message.ts';
+
+/** Where the tunnel begins. */
+export interface Proxy {
+  readonly url: URL;
+  /** The roots that a proxy reached over https is verified with. */
+  readonly ca?: string;
+}
+
+type Connected = (error: Error | null, stream: Duplex) => void;
+
+const answerWithinMs = 30_000;
+
+/** Speaks TLS with the server through a tunnel that an HTTP proxy opens (CONNECT, RFC 9110 9.3.6). */
+export class TunnelAgent extends Agent {
+  readonly #proxy: Proxy;
+
+  constructor(proxy: Proxy, options: AgentOptions) {
+    super(options);
+    this.#proxy = proxy;
+  }
+
+  override createConnection(options: RequestOptions, callback?: Connected): undefined {
+    if (callback === undefined) throw new TypeError('a tunnel is opened asynchronously');
+    callbackify(() => this.#connect(options))(callback);
+  }
+
+  async #connect(options: RequestOptions): Promise<Duplex> {
+    const inTunnel = { ...options, socket: await this.#open(authorityOf(options)) };
+    const stream = super.createConnection(inTunnel);
+    if (stream) return stream;
+    throw new HttpsFailure('proxy', 'UNKNOWN', 'no TLS in the tunnel');
+  }
+
+  #open(authority: string): Promise<Socket> {
+    return new Promise((resolve, reject) => {
+      const outgoing = this.#ask(authority);
+      outgoing.once('connect', (response, socket: Socket) => {
+        if (response.statusCode === 200) {
+          resolve(socket);
+          return;
+        }
+        socket.destroy();
+        const code = `HTTP_${response.statusCode}`;
+        reject(new HttpsFailure('proxy', code, `the proxy answered ${response.statusCode}`));
+      });
+      outgoing.on('error', (error: NodeJS.ErrnoException) => {
+        reject(new HttpsFailure('proxy', error.code ?? 'UNKNOWN', error.message));
+      });
+      outgoing.end();
+    });
+  }
+
+  #ask(authority: string): ClientRequest {
+    const { url, ca } = this.#proxy;
+    const { hostname, port, protocol } = url;
+    const host = hostname.replace(/^\[|\]$/g, '');
+    const headers = { host: authority, ...authorizationOf(url) };
+    const options = { host, method: 'CONNECT', path: authority, headers, agent: false } as const;
+    const outgoing =
+      protocol === 'https:'
+        ? httpsRequest({ ...options, port: port || 443, ...(ca === undefined ? {} : { ca }) })
+        : httpRequest({ ...options, port: port || 80 });
+    outgoing.setTimeout(answerWithinMs, () => {
+      outgoing.destroy(Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' }));
+    });
+    return outgoing;
+  }
+}
+
+function authorityOf({ host, port }: RequestOptions): string {
+  const name = host ?? 'localhost';
+  return `${isIP(name) === 6 ? `[${name}]` : name}:${port ?? 443}`;
+}
+
+function authorizationOf({ username, password }: URL): Record<string, string> {
+  if (username === '') return {};
+  const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  return { 'proxy-authorization': `Basic ${Buffer.from(credentials).toString('base64')}` };
+}

@@ -1,0 +1,171 @@
+import { isMainThread, Worker, workerData } from 'node:worker_threads';
+import { ServiceError } from '../errors.ts';
+import {
+  type FromWorker,
+  HttpsFailure,
+  type HttpsRequest,
+  type HttpsResponse,
+  type ToWorker,
+  tlsWorkerRole,
+} from './https-message.ts';
+
+/** How the thread for TLS is made. */
+export interface HttpsClientOptions {
+  /** The file that the thread runs, the executable itself when absent; it calls `runAsTlsWorker` before all else. */
+  readonly workerFile?: string | URL;
+}
+
+interface Exchange {
+  readonly host: string;
+  readonly resolve: (response: HttpsResponse) => void;
+  readonly reject: (error: ServiceError) => void;
+}
+
+/**
+ * For the top of a `main.ts`: when this thread was started by an `HttpsClient`, serves it and answers true, and the program
+ * must do nothing else.
+ */
+export function runAsTlsWorker(): boolean {
+  if (isMainThread || workerData !== tlsWorkerRole) return false;
+  // Only here: nothing of TLS is read by a thread that speaks none.
+  void import('./tls-worker.ts').then(({ serveTls }) => serveTls());
+  return true;
+}
+
+/**
+ * Speaks HTTPS from a thread of its own, because a client certificate's key is in the Keys service and signing with it
+ * blocks. The thread starts with the first request, is kept with its connections and TLS sessions, and is replaced
+ * should it end.
+ */
+export class HttpsClient implements AsyncDisposable {
+  readonly #workerFile: string | URL;
+  readonly #exchanges = new Map<number, Exchange>();
+  #worker: Worker | undefined;
+  #nextId = 1;
+  #closed = false;
+
+  private constructor(workerFile: string | URL) {
+    this.#workerFile = workerFile;
+  }
+
+  /** A client that has not connected to anything yet. */
+  static start({ workerFile = process.argv[1] }: HttpsClientOptions = {}): HttpsClient {
+    if (workerFile === undefined) throw new TypeError('no file for the TLS thread');
+    return new HttpsClient(workerFile);
+  }
+
+  /**
+   * One exchange. Unavailable, with an `HttpsFailure` as the cause, when there is no acceptable answer within the time;
+   * Cancelled when the signal is aborted.
+   */
+  async request(request: HttpsRequest, signal: AbortSignal): Promise<HttpsResponse> {
+    const host = hostOf(request.url);
+    if (signal.aborted) throw cancelled(host, signal);
+    if (this.#closed) throw new ServiceError('Unavailable', 'the HTTPS client is closed');
+    const id = this.#nextId++;
+    const onAbort = (): void => this.#abandon(id, cancelled(host, signal));
+    const onLate = (): void => this.#abandon(id, late(host, request.timeoutMs));
+    const timer = setTimeout(onLate, request.timeoutMs);
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      return await new Promise((resolve, reject) => {
+        this.#exchanges.set(id, { host, resolve, reject });
+        this.#send({ kind: 'request', id, request });
+      });
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', onAbort);
+      this.#exchanges.delete(id);
+      if (this.#exchanges.size === 0) this.#worker?.unref();
+    }
+  }
+
+  #send(message: ToWorker): void {
+    this.#worker ??= this.#startWorker();
+    this.#worker.ref();
+    this.#worker.postMessage(message);
+  }
+
+  /** The worker may be blocked in a signature: nobody waits for it. */
+  #abandon(id: number, error: ServiceError): void {
+    this.#worker?.postMessage({ kind: 'abort', id } satisfies ToWorker);
+    this.#exchanges.get(id)?.reject(error);
+  }
+
+  #startWorker(): Worker {
+    const worker = new Worker(this.#workerFile, { workerData: tlsWorkerRole });
+    worker.on('message', (message: FromWorker) => this.#receive(message));
+    worker.on('error', (error) => this.#lose(worker, error));
+    worker.on('exit', () => this.#lose(worker, undefined));
+    return worker;
+  }
+
+  #receive(message: FromWorker): void {
+    const exchange = this.#exchanges.get(message.id);
+    if (exchange === undefined) return;
+    if (message.kind === 'response') {
+      const { status, headers, body } = message;
+      exchange.resolve({
+        status,
+        headers,
+        body: Buffer.from(body.buffer, body.byteOffset, body.length),
+      });
+      return;
+    }
+    exchange.reject(unavailable(exchange.host, message.failure, message));
+  }
+
+  #lose(worker: Worker, error: unknown): void {
+    if (this.#worker !== worker) return;
+    this.#worker = undefined;
+    for (const { host, reject } of this.#exchanges.values()) {
+      reject(new ServiceError('Unavailable', `${host}: the TLS thread ended`, { cause: error }));
+    }
+  }
+
+  /** Ends the thread and whatever it was doing; requests under way become Unavailable. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    await this.#worker?.terminate();
+  }
+}
+
+function hostOf(url: string): string {
+  try {
+    const { protocol, host } = new URL(url);
+    if (protocol === 'https:') return host;
+  } catch (error) {
+    throw new ServiceError('InvalidArgs', 'not a URL', { cause: error });
+  }
+  throw new ServiceError('InvalidArgs', 'only https: URLs can be requested');
+}
+
+function cancelled(host: string, signal: AbortSignal): ServiceError {
+  return new ServiceError('Cancelled', `the request to ${host} was cancelled`, {
+    cause: signal.reason,
+  });
+}
+
+function late(host: string, timeoutMs: number): ServiceError {
+  return unavailable(host, 'connection', {
+    code: 'ETIMEDOUT',
+    message: `no answer within ${timeoutMs} ms`,
+  });
+}
+
+function unavailable(
+  host: string,
+  kind: HttpsFailure['kind'],
+  { code, message }: { readonly code: string; readonly message: string },
+): ServiceError {
+  const cause = new HttpsFailure(kind, code, message);
+  return new ServiceError('Unavailable', `${host}: ${explain[kind]}${code}`, { cause });
+}
+
+const explain: Readonly<Record<HttpsFailure['kind'], string>> = {
+  'server-certificate': 'its certificate does not verify: ',
+  'client-certificate': 'our certificate or its key cannot be used: ',
+  proxy: 'the proxy failed: ',
+  response: 'its answer cannot be taken: ',
+  connection: '',
+};

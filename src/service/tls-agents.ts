@@ -1,0 +1,70 @@
+import { createHash } from 'node:crypto';
+import { Agent, type AgentOptions } from 'node:https';
+import { createSecureContext, type SecureContext } from 'node:tls';
+import { keyPem } from '../native/provider.ts';
+import { toFailure } from './https-error.ts';
+import { HttpsFailure, type HttpsRequest } from './https-message.ts';
+import { TunnelAgent } from './https-tunnel.ts';
+
+const maxAgents = 16;
+/** Less than the minute after which many servers close an idle connection. */
+const idleMs = 55_000;
+
+type Route = Pick<HttpsRequest, 'clientCertificate' | 'ca' | 'proxy'>;
+
+/** Keeps connections and TLS sessions apart by client certificate, roots and proxy. */
+export class TlsAgents {
+  readonly #agents = new Map<string, Agent>();
+  readonly #loadProvider: () => void;
+
+  /** The provider is loaded when the first client certificate is used. */
+  constructor(loadProvider: () => void) {
+    this.#loadProvider = loadProvider;
+  }
+
+  /** The agent for a route; the one that was used longest ago is given up when there are too many. */
+  get(route: Route): Agent {
+    const name = nameOf(route);
+    const agent = this.#agents.get(name) ?? this.#create(route);
+    this.#agents.delete(name);
+    this.#agents.set(name, agent);
+    const [oldest] = this.#agents;
+    if (this.#agents.size > maxAgents && oldest !== undefined) {
+      this.#agents.delete(oldest[0]);
+      oldest[1].destroy();
+    }
+    return agent;
+  }
+
+  #create(route: Route): Agent {
+    const { proxy, ca } = route;
+    const options: AgentOptions = {
+      keepAlive: true,
+      timeout: idleMs,
+      maxSockets: 8,
+      secureContext: this.#secureContext(route),
+    };
+    if (proxy === undefined) return new Agent(options);
+    return new TunnelAgent({ url: new URL(proxy), ...(ca === undefined ? {} : { ca }) }, options);
+  }
+
+  #secureContext({ clientCertificate, ca }: Route): SecureContext {
+    const options = { minVersion: 'TLSv1.2', ...(ca === undefined ? {} : { ca }) } as const;
+    if (clientCertificate === undefined) return createSecureContext(options);
+    const { chainPem, keyId, spki } = clientCertificate;
+    try {
+      this.#loadProvider();
+      return createSecureContext({ ...options, cert: chainPem, key: keyPem(keyId, spki) });
+    } catch (error) {
+      const { code, message } = toFailure(error);
+      throw new HttpsFailure('client-certificate', code, message);
+    }
+  }
+}
+
+/** One name for each route, of a size that does not grow with certificates. */
+function nameOf({ clientCertificate, ca, proxy }: Route): string {
+  const { chainPem, keyId, spki } = clientCertificate ?? {};
+  const parts = [chainPem, keyId, spki && Buffer.from(spki).toString('hex'), ca, proxy];
+  return createHash('sha256').update(JSON.stringify(parts)).digest('base64');
+}
