@@ -34,7 +34,7 @@ function source(name: string, createOptions: Record<string, unknown> = {}, image
 }
 
 function sleeping(seconds = 1000): Record<string, unknown> {
-  return { Cmd: ['sleep', String(seconds)], StopTimeout: 0 };
+  return { Cmd: ['sleep', String(seconds)], StopSignal: 'SIGKILL' };
 }
 
 async function codeOf(promise: Promise<unknown>): Promise<string | undefined> {
