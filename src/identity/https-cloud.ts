@@ -1,30 +1,7 @@
+import type { HttpsClient } from '../service/https.ts';
+import type { HttpsResponse } from '../service/https-message.ts';
 import type { CloudAnswer, CloudClient, CloudRequest, RemoteCredential } from './cloud.ts';
 import type { CloudSettings } from './config.ts';
-
-/** What goes to the thread that speaks TLS. */
-export interface HttpsRequest {
-  readonly method: string;
-  readonly url: string;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body?: string;
-  readonly clientCertificate: RemoteCredential;
-  /** PEM; the public roots when absent. */
-  readonly ca?: string;
-  readonly proxy?: string;
-  readonly timeoutMs: number;
-}
-
-/** What comes back. */
-export interface HttpsResponse {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
-  readonly body: Uint8Array;
-}
-
-/** Speaks HTTPS with a client certificate whose key stays in the Keys service. */
-export interface HttpsClient {
-  request(request: HttpsRequest, signal: AbortSignal): Promise<HttpsResponse>;
-}
 
 /** What requests are made with. */
 export interface HttpsCloudOptions {
@@ -82,8 +59,7 @@ export class HttpsCloud implements CloudClient {
 }
 
 function headerOf({ headers }: HttpsResponse, name: string): string | undefined {
-  const value = headers[name];
-  return typeof value === 'string' ? value : value?.[0];
+  return headers[name];
 }
 
 /** Seconds of a Retry-After header, which holds seconds or a date (RFC 9110 10.2.3). */
@@ -94,9 +70,9 @@ export function retryAfterOf(header: string | undefined, nowMs: number): number 
   return Number.isNaN(date) ? undefined : Math.max(0, (date - nowMs) / 1000);
 }
 
-function parseJson(body: Uint8Array): unknown {
+function parseJson(body: Buffer): unknown {
   try {
-    return JSON.parse(Buffer.from(body).toString('utf8'));
+    return JSON.parse(body.toString('utf8'));
   } catch {
     return undefined; // an error page of something on the way: the status says enough
   }

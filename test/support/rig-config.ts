@@ -8,6 +8,12 @@ export type Settings = Readonly<
   Partial<Record<'keys' | 'certificates' | 'identity' | 'modules', object>>
 >;
 
+/** The name of the device: its registration id and its id in the hub. */
+export const deviceName = 'edge-device-1';
+
+/** The id scope that the device is configured with. */
+export const scopeId = '0ne00000001';
+
 const keys = () => `# keys.yaml
 pkcs11_lib_path: '${softhsmLibrary()}'
 pkcs11_base_slot: 'pkcs11:slot-id=0?pin-value=${tokenPin}'
@@ -27,7 +33,7 @@ homedir_path: '${directory}/state/certificates'
 const identity = `# identity.yaml
 provisioning:
   source: 'dps'
-  scope_id: '0ne00000001'
+  scope_id: '${scopeId}'
   attestation:
     method: 'x509'
     identity_cert: 'cert://device-id'
@@ -46,7 +52,7 @@ agent:
   config:
     image: 'localhost/edge-agent:1'
 
-hostname: 'edge-device-1.local'
+hostname: '${deviceName}.local'
 
 connect:
   management_uri: 'unix:///var/lib/iotedge/mgmt.sock'

@@ -9,7 +9,7 @@ import { keysService } from '../../src/interfaces/keys.ts';
 import { deadline } from './deadline.ts';
 import { type CommandOptions, type CommandResult, Namespace } from './namespace.ts';
 import { writeBusConfiguration } from './rig-bus.ts';
-import { type Settings, writeConfiguration, writeDropIn } from './rig-config.ts';
+import { deviceName, type Settings, writeConfiguration, writeDropIn } from './rig-config.ts';
 import {
   operatorsMayDoEverything,
   polkitMounts,
@@ -37,8 +37,6 @@ export interface RigOptions {
 
 const checkout = join(import.meta.dirname, '../../..');
 const bundles = join(checkout, 'dist/bin');
-const deviceName = 'edge-device-1';
-
 /**
  * The whole device on one machine, for tests and for the demonstration: a system bus, polkit, a token and the four
  * bundled services, each activated on demand as its own user. All of it lives in one directory and one mount

@@ -1,0 +1,93 @@
+// The module of the demonstration: asks its workload socket for a signature, the trust bundle and a server
+// certificate, checks that the certificate chains to what it trusts, and says how each went.
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { request } from 'node:http';
+
+const {
+  IOTEDGE_WORKLOADURI: workload = '',
+  IOTEDGE_MODULEID: moduleId = '',
+  IOTEDGE_MODULEGENERATIONID: generationId = '',
+  IOTEDGE_IOTHUBHOSTNAME: hub = '',
+  IOTEDGE_DEVICEID: device = '',
+} = process.env;
+
+/** One request to the workload API; fails with the body of an answer that is no success. */
+function ask(method, path, body) {
+  return new Promise((resolve, reject) => {
+    const call = request(
+      {
+        socketPath: new URL(workload).pathname,
+        method,
+        path: `${path}?api-version=2020-07-07`,
+        headers: { 'Content-Type': 'application/json' },
+        timeout: 30_000,
+      },
+      (answer) => {
+        let text = '';
+        answer.setEncoding('utf8').on('data', (part) => {
+          text += part;
+        });
+        answer.on('end', () => {
+          if (answer.statusCode < 300) resolve(JSON.parse(text));
+          else reject(new Error(`${method} ${path}: ${answer.statusCode} ${text}`));
+        });
+      },
+    );
+    call.on('timeout', () => call.destroy(new Error(`${method} ${path}: no answer`)));
+    call.on('error', reject);
+    call.end(body === undefined ? undefined : JSON.stringify(body));
+  });
+}
+
+const certificatesIn = (pem) =>
+  (pem.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g) ?? []).map(
+    (text) => new X509Certificate(text),
+  );
+
+/** The subjects from a leaf to a root that is trusted; fails where the chain breaks. */
+function verify(chain, trusted) {
+  const subjects = [];
+  for (let current = chain[0], rest = chain.slice(1); current !== undefined; ) {
+    subjects.push(current.subject.replaceAll('\n', ', '));
+    const issuer = [...rest, ...trusted].find(
+      (other) => current.checkIssued(other) && current.verify(other.publicKey),
+    );
+    if (issuer === undefined) throw new Error(`nobody trusted has issued ${current.subject}`);
+    if (trusted.some((root) => root.fingerprint256 === issuer.fingerprint256)) {
+      return [...subjects, issuer.subject];
+    }
+    rest = rest.filter((other) => other !== issuer);
+    current = issuer;
+  }
+  throw new Error('there is no certificate');
+}
+
+async function report() {
+  const own = `/modules/${encodeURIComponent(moduleId)}/genid/${encodeURIComponent(generationId)}`;
+  console.log(`I am ${moduleId} on ${device} at ${hub}`);
+  const data = Buffer.from(`${hub}/devices/${device}/modules/${moduleId}\n1900000000`);
+  const signed = await ask('POST', `${own}/sign`, {
+    keyId: 'primary',
+    algo: 'HMACSHA256',
+    data: data.toString('base64'),
+  });
+  console.log(
+    `signature of ${Buffer.from(signed.digest, 'base64').length} bytes from a key that I never see`,
+  );
+  const bundle = certificatesIn((await ask('GET', '/trust-bundle')).certificate);
+  console.log(`trust bundle: ${bundle.map(({ subject }) => subject).join('; ')}`);
+  const server = await ask('POST', `${own}/certificate/server`, {
+    commonName: moduleId.replace('$', ''),
+    expiration: new Date(Date.now() + 86_400_000).toISOString(),
+  });
+  const chain = certificatesIn(server.certificate);
+  if (!chain[0]?.checkPrivateKey(createPrivateKey(server.privateKey.bytes))) {
+    throw new Error('the key does not belong to the certificate');
+  }
+  console.log(`server certificate: ${verify(chain, bundle).join(' <- ')}`);
+  console.log('all is well');
+}
+
+process.on('SIGTERM', () => process.exit(0));
+setInterval(() => {}, 60_000);
+report().catch((error) => console.log(`failed: ${error.message}`));

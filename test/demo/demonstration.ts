@@ -1,0 +1,85 @@
+import { Cleanup } from '../../src/service/cleanup.ts';
+import { Rig } from '../support/rig.ts';
+import { startRigCloud } from '../support/rig-cloud.ts';
+import { Account } from './account.ts';
+import { provision } from './identity-step.ts';
+import { runAgent } from './modules-step.ts';
+import type { Scene } from './scene.ts';
+import { showToken } from './token-step.ts';
+
+/** Goes through the main job in front of a reader, then keeps running until it is told to stop. */
+export async function demonstrate({ once }: { readonly once: boolean }): Promise<void> {
+  const account = new Account();
+  const { signal, stopped } = stopSignal();
+  const alive = setInterval(() => {}, 60_000);
+  try {
+    await using cleanup = new Cleanup();
+    cleanup.defer(() => account.say('\nStopping. Nothing is left behind.'));
+    await performSteps({ account, cleanup, signal });
+    if (!once) account.say('\nAll of this keeps running until you press Ctrl-C.');
+    if (!once) await stopped;
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    clearInterval(alive);
+  }
+}
+
+function stopSignal(): { readonly signal: AbortSignal; readonly stopped: Promise<void> } {
+  const controller = new AbortController();
+  const stopped = new Promise<void>((resolve) => {
+    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+      process.on(name, () => {
+        controller.abort();
+        resolve();
+      });
+    }
+  });
+  return { signal: controller.signal, stopped };
+}
+
+async function performSteps({ account, cleanup, signal }: Omit<Scene, 'rig'>): Promise<void> {
+  account.step(2, 'A system bus, polkit and four services of their own');
+  const rig = cleanup.use(await Rig.start());
+  signal.throwIfAborted();
+  const scene: Scene = { rig, account, cleanup, signal };
+  account.say(`bus ${rig.address}, everything else in ${rig.directory}`);
+  account.say('Each service starts as its own user when it is called, and ends when it is idle.');
+  account.tryThis(`busctl --address=${rig.address} list`);
+
+  account.step(3, 'Keys that were made in a token and never leave it');
+  await showToken(scene);
+  signal.throwIfAborted();
+
+  account.step(4, 'A cloud on loopback that asks for client certificates');
+  const old = cleanup.use(await startRigCloud(rig, { maxVersion: 'TLSv1.2' }));
+  const cloud = cleanup.use(await startRigCloud(rig));
+  account.say(`${cloud.endpoint} with TLS 1.3, ${old.endpoint} with TLS 1.2 at most`);
+  signal.throwIfAborted();
+
+  account.step(5, 'The device gets its identity');
+  await provision(scene, { cloud, old });
+  signal.throwIfAborted();
+
+  account.step(6, 'The agent module runs');
+  await runAgent(scene);
+  signal.throwIfAborted();
+
+  account.step(7, 'Look around');
+  showAround(scene);
+}
+
+function showAround({ rig, account }: Scene): void {
+  const busctl = `busctl --address=${rig.address}`;
+  const gdbus = `DBUS_SYSTEM_BUS_ADDRESS=${rig.address} gdbus call --system`;
+  account.tryThis(`${busctl} tree org.iotedge.Keys1`);
+  account.tryThis(`${busctl} introspect org.iotedge.Identity1 /org/iotedge/Identity1`);
+  account.tryThis(
+    `${gdbus} --dest org.iotedge.Keys1 --object-path /org/iotedge/Keys1 --method org.iotedge.Keys1.GetPublicKey device-id '{}'`,
+  );
+  account.tryThis(`DBUS_SYSTEM_BUS_ADDRESS=${rig.address} node dist/bin/iotedgectl.cjs status`);
+  account.say('As somebody who is granted nothing, which ends in Access denied:');
+  account.tryThis(
+    `setpriv --reuid=65534 --regid=65534 --clear-groups ${busctl} call org.iotedge.Identity1 /org/iotedge/Identity1 org.iotedge.Identity1 Reprovision 'a{sv}' 0`,
+  );
+}

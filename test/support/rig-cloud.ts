@@ -1,0 +1,25 @@
+import { createPublicKey, generateKeyPairSync } from 'node:crypto';
+import { Cloud, type CloudOptions } from './cloud/cloud.ts';
+import type { Rig } from './rig.ts';
+import { deviceName, scopeId } from './rig-config.ts';
+
+/** Starts a cloud double that knows the device of a rig; whoever starts it disposes of it. */
+export async function startRigCloud(rig: Rig, options: Partial<CloudOptions> = {}): Promise<Cloud> {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  return Cloud.start({
+    key: privateKey.export({ format: 'pem', type: 'pkcs8' }).toString(),
+    certificate: await rig.authority.certify('localhost', createPublicKey(privateKey), 'server'),
+    clientRoots: await rig.authority.certificate(),
+    scopeId,
+    enrollments: new Map([[deviceName, { deviceId: deviceName }]]),
+    ...options,
+  });
+}
+
+/** Points the Identity service at a cloud; it reads that when it starts next. */
+export function useCloud(rig: Rig, cloud: Cloud): Promise<void> {
+  return rig.configure('identity', {
+    provisioning: { global_endpoint: cloud.endpoint },
+    cloud: { trusted_ca: `${rig.directory}/secrets/trusted-ca.cer` },
+  });
+}
