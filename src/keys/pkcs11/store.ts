@@ -123,6 +123,11 @@ export class Pkcs11Store implements KeyStore {
     return { keys, ignored: this.#ignored, failure: failures[0] };
   }
 
+  /** Whether the configuration gives this id to a key in a token. */
+  reserves(id: KeyId): boolean {
+    return this.#preloaded.has(id);
+  }
+
   async describe(id: KeyId, signal: AbortSignal): Promise<KeyInfo | undefined> {
     const token = this.#tokenOf(id);
     if (token === undefined) return undefined;

@@ -1,0 +1,137 @@
+import { randomBytes } from 'node:crypto';
+import type { Handlers } from '../dbus/definition.ts';
+import type { CallContext } from '../dbus/serve.ts';
+import { ServiceError } from '../errors.ts';
+import { parseKeyId } from '../ids.ts';
+import type { keysInterface } from '../interfaces/keys.ts';
+import {
+  isSymmetricAlgorithm,
+  parsePairAlgorithms,
+  parsePairUsages,
+  parseSymmetricAlgorithm,
+  parseSymmetricUsages,
+  type Usage,
+} from './algorithm.ts';
+import type { KeyUse } from './key-use.ts';
+import { parseMaterial } from './material.ts';
+import { parseEncryptMechanism, parseSignMechanism, parseSignRequest } from './mechanism.ts';
+import type { IfExists, KeyService, NewKey } from './service.ts';
+import type { StoreKind } from './store.ts';
+
+/** The options of the methods that make keys. */
+interface NewKeyOptions {
+  readonly if_exists?: string | undefined;
+  readonly exportable?: boolean | undefined;
+  readonly export_derived?: boolean | undefined;
+  readonly store?: string | undefined;
+}
+
+/** The options of the methods that use keys. */
+interface UseOptions {
+  readonly derivation?: Buffer | undefined;
+  readonly public_key?: Buffer | undefined;
+}
+
+/** The methods of the manager. */
+export function keysHandlers(
+  keys: KeyService,
+  use: KeyUse,
+  objectPath: (id: string) => string,
+): Omit<Handlers<typeof keysInterface, CallContext>, 'Describe'> {
+  return {
+    async CreateKeyPair({ key_id, algorithms, usages, options }, { signal }) {
+      const wanted = parseNewKey(options, parsePairUsages(usages), ['fail', 'keep']);
+      await keys.createPair(parseKeyId(key_id), parsePairAlgorithms(algorithms), wanted, signal);
+      return { key: objectPath(key_id) };
+    },
+    async CreateKey({ key_id, algorithm, usages, options }, { signal }) {
+      const parsed = parseSymmetricAlgorithm(algorithm);
+      const wanted = parseNewKey(options, parseSymmetricUsages(parsed, usages), ['fail', 'keep']);
+      await keys.createSymmetric(parseKeyId(key_id), parsed, wanted, signal);
+      return { key: objectPath(key_id) };
+    },
+    async ImportKey({ key_id, format, material, algorithm, usages, options }, { signal }) {
+      try {
+        const known = algorithm === '' ? undefined : parseSymmetricAlgorithm(algorithm);
+        const parsed = parseMaterial(format, material, known);
+        const parsedUsages = isSymmetricAlgorithm(parsed.algorithm)
+          ? parseSymmetricUsages(parsed.algorithm, usages)
+          : parsePairUsages(usages);
+        const wanted = parseNewKey(options, parsedUsages, ['fail', 'keep', 'replace']);
+        await keys.importKey(parseKeyId(key_id), parsed, wanted, signal);
+        return { key: objectPath(key_id) };
+      } finally {
+        material.fill(0);
+      }
+    },
+    async DeleteKey({ key_id }, { signal }) {
+      await keys.deleteKey(parseKeyId(key_id), signal);
+      return {};
+    },
+    async GetPublicKey({ key_id }, { signal }) {
+      return { spki: await keys.publicKey(parseKeyId(key_id), signal) };
+    },
+    async Sign({ key_id, mechanism, data, options }, { signal }) {
+      const { prehashed = false } = options;
+      const request = parseSignRequest(parseSignMechanism(mechanism), data, prehashed);
+      const id = parseKeyId(key_id);
+      return { signature: await use.sign(id, request, choiceOf(options), signal) };
+    },
+    async Verify({ key_id, mechanism, data, signature, options }, { signal }) {
+      const { prehashed = false } = options;
+      const request = parseSignRequest(parseSignMechanism(mechanism), data, prehashed);
+      const given = { ...choiceOf(options), signature };
+      return { valid: await use.verify(parseKeyId(key_id), request, given, signal) };
+    },
+    async Encrypt({ key_id, mechanism, input, options }, { signal }) {
+      const cipher = { mechanism: parseEncryptMechanism(mechanism), input, aad: options.aad };
+      const id = parseKeyId(key_id);
+      return { output: await use.encrypt(id, cipher, choiceOf(options), signal) };
+    },
+    async Decrypt({ key_id, mechanism, input, options }, { signal }) {
+      const cipher = { mechanism: parseEncryptMechanism(mechanism), input, aad: options.aad };
+      const id = parseKeyId(key_id);
+      return { output: await use.decrypt(id, cipher, choiceOf(options), signal) };
+    },
+    async ExportKey({ key_id, format, options }, { signal }) {
+      if (format !== 'raw' && format !== 'pkcs8') throw invalid(format, 'a format');
+      const id = parseKeyId(key_id);
+      return { material: await use.exportKey(id, format, options.derivation, signal) };
+    },
+    GetRandom({ count }) {
+      return { bytes: randomBytes(count) };
+    },
+  };
+}
+
+function choiceOf({ derivation, public_key: publicKey }: UseOptions) {
+  return { derivation, publicKey };
+}
+
+function parseNewKey(
+  options: NewKeyOptions,
+  usages: readonly Usage[],
+  allowed: readonly IfExists[],
+): NewKey {
+  const {
+    if_exists: text = 'fail',
+    exportable = false,
+    export_derived: exportDerived = false,
+  } = options;
+  const ifExists = allowed.find((candidate) => candidate === text);
+  if (ifExists === undefined) throw invalid(text, 'a value of if_exists here');
+  if (exportDerived && !(usages.includes('derive') && usages.includes('sign'))) {
+    const message = 'export_derived is for base keys with usages sign and derive';
+    throw new ServiceError('InvalidArgs', message);
+  }
+  return { usages, exportable, exportDerived, ifExists, store: parseStore(options.store) };
+}
+
+function parseStore(text: string | undefined): StoreKind | undefined {
+  if (text === undefined || text === 'pkcs11' || text === 'file') return text;
+  throw invalid(text, 'a store');
+}
+
+function invalid(text: string, what: string): ServiceError {
+  return new ServiceError('InvalidArgs', `${JSON.stringify(text.slice(0, 40))} is not ${what}`);
+}

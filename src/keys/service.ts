@@ -1,0 +1,251 @@
+import { hash } from 'node:crypto';
+import { ServiceError } from '../errors.ts';
+import type { KeyId } from '../ids.ts';
+import {
+  type Algorithm,
+  isPairAlgorithm,
+  type PairAlgorithm,
+  type SymmetricAlgorithm,
+  sameUsages,
+} from './algorithm.ts';
+import type { Stores } from './open-stores.ts';
+import type { Publisher } from './publisher.ts';
+import type { Ignored, KeyAttributes, KeyInfo, KeyStore, Material, StoreKind } from './store.ts';
+
+/** What happens when the id of a new key is taken. */
+export type IfExists = 'fail' | 'keep' | 'replace';
+
+/** How a key is made. */
+export interface NewKey extends KeyAttributes {
+  readonly ifExists: IfExists;
+  /** `undefined` for the configured one. */
+  readonly store: StoreKind | undefined;
+}
+
+/** A key and the store that holds it. */
+export interface HeldKey {
+  readonly info: KeyInfo;
+  readonly store: KeyStore;
+}
+
+/**
+ * The keys of all stores under one set of ids: which store holds an id, and the rules for making and removing
+ * keys. Changes to one id happen one after the other.
+ */
+export class KeyService {
+  readonly #stores: Stores;
+  readonly #publisher: Publisher;
+  readonly #changes = new Map<KeyId, Promise<unknown>>();
+  #ignored: readonly Ignored[] = [];
+  #revision = 0;
+
+  constructor(stores: Stores, publisher: Publisher) {
+    this.#stores = stores;
+    this.#publisher = publisher;
+  }
+
+  /** Objects of the stores that are not offered, and why. */
+  get ignored(): readonly Ignored[] {
+    return this.#ignored;
+  }
+
+  /** Whether keys are being made or removed. */
+  get isChanging(): boolean {
+    return this.#changes.size > 0;
+  }
+
+  /** Looks at all stores and publishes what changed, made by whomever. */
+  async refresh(signal: AbortSignal): Promise<void> {
+    const { file, pkcs11 } = this.#stores;
+    const revision = this.#revision;
+    const inFiles = await file.list();
+    const inTokens = await pkcs11?.list(signal);
+    // What was changed meanwhile is published already, and what was seen before that is old.
+    if (revision !== this.#revision) return await this.refresh(signal);
+    const keys = new Map<KeyId, KeyInfo>();
+    const ignored: Ignored[] = [...(inTokens?.ignored ?? [])];
+    for (const info of [...(inTokens?.keys ?? []), ...inFiles.keys]) {
+      const other = keys.get(info.id);
+      if (other?.origin === 'preloaded') {
+        ignored.push({ label: info.id, reason: 'its id is that of a preloaded key' });
+        continue;
+      }
+      if (other !== undefined) {
+        ignored.push({ label: info.id, reason: 'its id is that of a key in a file' });
+      }
+      keys.set(info.id, info);
+    }
+    this.#ignored = ignored;
+    this.#publisher.publish([...keys.values()], inTokens?.failure?.message);
+  }
+
+  /** The key of an id. NotFound when no store holds it, Unavailable when one that may cannot be asked. */
+  async require(id: KeyId, signal: AbortSignal): Promise<HeldKey> {
+    const held = await this.#locate(id, signal);
+    if (held === undefined) throw new ServiceError('NotFound', `no key "${id}"`);
+    return held;
+  }
+
+  /** The public half of a pair. */
+  async publicKey(id: KeyId, signal: AbortSignal): Promise<Buffer> {
+    const { info } = await this.require(id, signal);
+    if (info.spki !== undefined) return info.spki;
+    if (info.state !== 'ok') throw unusable(info);
+    throw new ServiceError('NotSupported', `key "${id}" is symmetric`);
+  }
+
+  /** Makes a pair of the first algorithm of the list that the store can make. */
+  async createPair(
+    id: KeyId,
+    algorithms: readonly PairAlgorithm[],
+    wanted: NewKey,
+    signal: AbortSignal,
+  ): Promise<void> {
+    await this.#alone(id, async () => {
+      const held = await this.#locate(id, signal);
+      if (this.#keeps(held, { id, algorithms, origin: 'generated' }, wanted)) return;
+      const store = this.#store(wanted.store ?? this.#stores.defaults.pair);
+      this.#added(await store.createPair(id, algorithms, wanted, signal));
+    });
+  }
+
+  /** Makes a symmetric key. */
+  async createSymmetric(
+    id: KeyId,
+    algorithm: SymmetricAlgorithm,
+    wanted: NewKey,
+    signal: AbortSignal,
+  ): Promise<void> {
+    await this.#alone(id, async () => {
+      const held = await this.#locate(id, signal);
+      if (this.#keeps(held, { id, algorithms: [algorithm], origin: 'generated' }, wanted)) return;
+      const store = this.#store(wanted.store ?? this.#stores.defaults.symmetric);
+      this.#added(await store.createSymmetric(id, algorithm, wanted, signal));
+    });
+  }
+
+  /** Stores material under an id. */
+  async importKey(
+    id: KeyId,
+    material: Material,
+    wanted: NewKey,
+    signal: AbortSignal,
+  ): Promise<void> {
+    await this.#alone(id, async () => {
+      const { algorithm } = material;
+      const held = await this.#locate(id, signal);
+      if (this.#keeps(held, { id, algorithms: [algorithm], origin: 'imported' }, wanted)) return;
+      const { defaults } = this.#stores;
+      const usual = isPairAlgorithm(algorithm) ? defaults.pair : defaults.symmetric;
+      const kind = wanted.store ?? held?.store.kind ?? usual;
+      if (held !== undefined && held.store.kind !== kind) {
+        const message = `key "${id}" is in store ${held.store.kind}: it cannot be replaced in ${kind}`;
+        throw new ServiceError('NotSupported', message);
+      }
+      this.#added(await this.#store(kind).importKey(id, material, wanted, signal));
+    });
+  }
+
+  /** Removes a key. */
+  async deleteKey(id: KeyId, signal: AbortSignal): Promise<void> {
+    await this.#alone(id, async () => {
+      const { store, info } = await this.require(id, signal);
+      if (info.origin === 'preloaded') throw preloaded(id);
+      await store.deleteKey(id, signal);
+      this.#publisher.remove(id);
+    });
+  }
+
+  async #locate(id: KeyId, signal: AbortSignal): Promise<HeldKey | undefined> {
+    const { file, pkcs11 } = this.#stores;
+    const inFile = pkcs11?.reserves(id) === true ? undefined : await file.describe(id);
+    if (inFile !== undefined) return { info: inFile, store: file };
+    const info = await pkcs11?.describe(id, signal);
+    if (pkcs11 === undefined || info === undefined) return undefined;
+    return { info, store: pkcs11 };
+  }
+
+  /** Whether the key that is there is the one that is wanted; AlreadyExists when it is in the way. */
+  #keeps(
+    held: HeldKey | undefined,
+    made: {
+      readonly id: KeyId;
+      readonly algorithms: readonly Algorithm[];
+      readonly origin: KeyInfo['origin'];
+    },
+    wanted: NewKey,
+  ): boolean {
+    if (held === undefined) return false;
+    const { info } = held;
+    if (info.origin === 'preloaded') throw preloaded(made.id);
+    switch (wanted.ifExists) {
+      case 'replace':
+        return false;
+      case 'fail':
+        throw new ServiceError('AlreadyExists', `key "${made.id}" exists already`);
+      case 'keep':
+        if (fits(info, made, wanted)) return true;
+        throw new ServiceError('AlreadyExists', `another kind of key "${made.id}" exists already`);
+    }
+  }
+
+  #store(kind: StoreKind): KeyStore {
+    if (kind === 'file') return this.#stores.file;
+    const { pkcs11 } = this.#stores;
+    if (pkcs11 !== undefined) return pkcs11;
+    throw new ServiceError('NotSupported', 'no token is configured');
+  }
+
+  #added(info: KeyInfo): void {
+    this.#publisher.put(info);
+  }
+
+  async #alone(id: KeyId, change: () => Promise<void>): Promise<void> {
+    const before = this.#changes.get(id) ?? Promise.resolve();
+    const turn = before.catch(() => undefined).then(change);
+    this.#changes.set(id, turn);
+    try {
+      await turn;
+    } finally {
+      this.#revision++;
+      if (this.#changes.get(id) === turn) this.#changes.delete(id);
+    }
+  }
+}
+
+/** NotFound when the caller names another public key: the key was replaced. InvalidArgs for what is no SHA-256. */
+export function checkPublicKey({ id, spki }: KeyInfo, digest: Buffer | undefined): void {
+  if (digest === undefined) return;
+  if (digest.length !== 32) {
+    throw new ServiceError('InvalidArgs', 'public_key is a SHA-256: it has 32 bytes');
+  }
+  if (spki === undefined || !hash('sha256', spki, 'buffer').equals(digest)) {
+    throw new ServiceError('NotFound', `key "${id}" was replaced`);
+  }
+}
+
+/** The failure of using a key that is damaged or unavailable. */
+export function unusable({ id, state, reason }: KeyInfo): ServiceError {
+  return new ServiceError('Unavailable', `key "${id}" is ${state}: ${reason ?? 'unknown reason'}`);
+}
+
+function fits(
+  info: KeyInfo,
+  made: { readonly algorithms: readonly Algorithm[]; readonly origin: KeyInfo['origin'] },
+  wanted: NewKey,
+): boolean {
+  return (
+    info.state === 'ok' &&
+    info.algorithm !== undefined &&
+    made.algorithms.includes(info.algorithm) &&
+    sameUsages(info.usages, wanted.usages) &&
+    info.exportable === wanted.exportable &&
+    info.exportDerived === wanted.exportDerived &&
+    info.origin === made.origin &&
+    (wanted.store === undefined || wanted.store === info.store)
+  );
+}
+
+function preloaded(id: KeyId): ServiceError {
+  return new ServiceError('NotSupported', `key "${id}" is preloaded: the configuration has it`);
+}
