@@ -1,0 +1,162 @@
+/** The main job: from a key in a token to a running module, on the bundled services. */
+import { createPrivateKey } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Bus } from '../../src/dbus/bus.ts';
+import { client } from '../../src/dbus/client.ts';
+import { certificatesInterface, certificatesService } from '../../src/interfaces/certificates.ts';
+import { identityInterface, identityService } from '../../src/interfaces/identity.ts';
+import { keysInterface, keysService } from '../../src/interfaces/keys.ts';
+import { agentLog, loadAgent } from '../demo/agent.ts';
+import { deadline } from '../support/deadline.ts';
+import { PrivateEngine } from '../support/engine/private-engine.ts';
+import { runnable } from '../support/not-runnable.ts';
+import { Rig } from '../support/rig.ts';
+import { startRigCloud, useCloud } from '../support/rig-cloud.ts';
+import { deviceName } from '../support/rig-config.ts';
+import { useEngine } from '../support/rig-engine.ts';
+import { type ServiceName, services } from '../support/rig-services.ts';
+
+const test = suite('device');
+const engineTest = runnable('container-engine', test);
+const patient = { timeoutMs: 60_000 };
+
+const keysOf = (bus: Bus) => client(bus, keysService, keysInterface);
+const certificatesOf = (bus: Bus) => client(bus, certificatesService, certificatesInterface);
+const identityOf = (bus: Bus) => client(bus, identityService, identityInterface);
+
+for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+  test(`gets its identity over ${version} with a key that stays in the token`, async () => {
+    await using rig = await Rig.start();
+    await using cloud = await startRigCloud(rig, { minVersion: version, maxVersion: version });
+    await useCloud(rig, cloud);
+    await using bus = await rig.connect();
+    const { device } = await identityOf(bus).Provision({}, patient);
+    assert.is(device.device_id, deviceName);
+    assert.is(device.hub_hostname, cloud.host);
+    assert.ok(cloud.requests.length > 0);
+    assert.ok(cloud.requests.every(({ protocol }) => protocol === version));
+  });
+}
+
+test('keeps its identity over a restart without asking the cloud', async () => {
+  await using rig = await Rig.start();
+  await using cloud = await startRigCloud(rig);
+  await useCloud(rig, cloud);
+  await using bus = await rig.connect();
+  await identityOf(bus).Provision({}, patient);
+  await rig.stop('identity');
+  const asked = cloud.requests.length;
+  const { device } = await identityOf(bus).Provision({}, patient);
+  assert.is(device.device_id, deviceName);
+  assert.is(cloud.requests.length, asked);
+});
+
+test('gets its identity with services that were started by hand', async () => {
+  await using rig = await Rig.start();
+  await using cloud = await startRigCloud(rig);
+  await useCloud(rig, cloud);
+  const started = [];
+  for (const name of ['keys', 'certificates', 'identity'] as const) {
+    started.push(rig.spawn('sh', [rig.launcher(name)]).pid);
+    const owned = async () => {
+      while ((await rig.processOf(name)) === undefined);
+    };
+    await deadline(10_000, owned(), `${name} on the bus`);
+  }
+  await using bus = await rig.connect();
+  const { device } = await identityOf(bus).Provision({}, patient);
+  assert.is(device.device_id, deviceName);
+  const running = await Promise.all(
+    (['keys', 'certificates', 'identity'] as const).map((name) => rig.processOf(name)),
+  );
+  assert.equal(running, started);
+});
+
+engineTest('runs a module that gets a signature, a trust bundle and a certificate', async () => {
+  await using rig = await Rig.start();
+  await using cloud = await startRigCloud(rig);
+  await useCloud(rig, cloud);
+  await using engine = await PrivateEngine.start();
+  await loadAgent(engine);
+  await useEngine(rig, engine);
+  await using bus = await rig.connect();
+  const log = await agentLog(bus, AbortSignal.timeout(120_000));
+  assert.is(log.at(-1), 'all is well', `${log.join('\n')}\n${await rig.log('modules')}`);
+  assert.equal(await privateKeysBelow(rig.directory, ['state', 'config', 'log', 'secrets']), []);
+});
+
+for (const service of Object.keys(services) as ServiceName[]) {
+  test(`answers an error when ${service} is killed during a call, and works again`, async () => {
+    await using rig = await Rig.start();
+    await using bus = await rig.connect();
+    const { busName: destination, path, manager } = services[service];
+    const describe = {
+      destination,
+      path,
+      interface: manager.name,
+      member: 'Describe',
+      signature: 'a{sv}',
+      body: [{}],
+    };
+    await bus.call(describe);
+    const pid = await rig.processOf(service);
+    assert.type(pid, 'number');
+    process.kill(pid ?? 0, 'SIGSTOP'); // so that the call is certainly under way
+    const outcome = bus.call(describe, { timeoutMs: 20_000 }).then(
+      () => 'answered',
+      (error: unknown) => (error instanceof Error ? 'failed' : error),
+    );
+    process.kill(pid ?? 0, 'SIGKILL');
+    assert.is(await outcome, 'failed');
+    const [json] = await bus.call(describe);
+    assert.type(json, 'string');
+  });
+}
+
+test('uses its keys through the bus only as far as polkit lets', async () => {
+  await using rig = await Rig.start();
+  await using bus = await rig.connect();
+  const { spki } = await keysOf(bus).GetPublicKey({ key_id: 'device-id' });
+  const expected = (await rig.token.publicKey('device id')).export({ format: 'der', type: 'spki' });
+  assert.equal(Buffer.from(spki), expected);
+  const { certificate } = await certificatesOf(bus).Get({ certificate_id: 'device-id' });
+  assert.is(certificate.key_id, 'device-id');
+});
+
+/** Files below folders of a directory that hold a private key in any form that Node reads. */
+async function privateKeysBelow(
+  directory: string,
+  folders: readonly string[],
+): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const folder of folders) {
+    const options = { recursive: true, withFileTypes: true } as const;
+    for (const entry of await readdir(join(directory, folder), options)) {
+      const file = join(entry.parentPath, entry.name);
+      if (entry.isFile() && isPrivateKey(await readFile(file))) found.push(file);
+    }
+  }
+  return found;
+}
+
+function isPrivateKey(bytes: Buffer): boolean {
+  const forms = [
+    { key: bytes, format: 'pem' },
+    { key: bytes, format: 'der', type: 'pkcs8' },
+    { key: bytes, format: 'der', type: 'sec1' },
+    { key: bytes, format: 'der', type: 'pkcs1' },
+  ] as const;
+  return forms.some((form) => {
+    try {
+      createPrivateKey(form);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+test.run();

@@ -1,0 +1,113 @@
+/** What holds for every method of the four services, taken from the tables that state them. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Authorization, MethodDefinition } from '../../src/dbus/definition.ts';
+import { isServiceError } from '../../src/errors.ts';
+import { Rig } from '../support/rig.ts';
+import { type ServiceName, services } from '../support/rig-services.ts';
+
+const names = Object.keys(services) as ServiceName[];
+
+/** Arguments that pass every check of shape; the rest are made from their types. */
+const plausible: Readonly<Record<string, string>> = {
+  key_id: "'some-key'",
+  from: "'some-key'",
+  to: "'other-key'",
+  certificate_id: "'some-certificate'",
+  module_id: "'some-module'",
+  name: "'some-module'",
+  id: "'some-module'",
+  type: "'docker'",
+  config_json: '\'{"image":"localhost/x:1"}\'',
+  mechanism: "'ecdsa-sha256'",
+  algorithm: "'aes-256'",
+  format: "'raw'",
+  audience: "''",
+};
+
+const byType: Readonly<Record<string, string>> = {
+  s: "'x'",
+  u: 'uint32 1',
+  as: '@as []',
+  ay: '@ay [1]',
+  'a{ss}': '@a{ss} {}',
+  'a{sv}': '@a{sv} {}',
+};
+
+/** The words of a gdbus call of a method. */
+function gdbusCall(service: ServiceName, member: string, method: MethodDefinition): string[] {
+  const { busName, path, manager } = services[service];
+  const args = Object.entries({ ...method.in, options: 'a{sv}' }).map(
+    ([name, type]) => plausible[name] ?? byType[type] ?? '',
+  );
+  const target = ['--dest', busName, '--object-path', path];
+  return ['call', ...target, '--method', `${manager.name}.${member}`, ...args];
+}
+
+function methodsOf(service: ServiceName): readonly (readonly [string, MethodDefinition])[] {
+  return Object.entries(services[service].manager.methods ?? {});
+}
+
+/** Whether polkit lets everybody do what a method asks for. */
+function isGrantedByDefault(service: ServiceName, authorize: Authorization): boolean {
+  if (authorize === 'public') return true;
+  const questions = 'action' in authorize ? [authorize] : authorize;
+  return questions
+    .flatMap(({ action }) => (typeof action === 'string' ? [action] : action.oneOf))
+    .every((action) => services[service].actions[action]?.defaults?.any === 'yes');
+}
+
+for (const service of names) {
+  const test = suite(`methods of ${service}`);
+  let rig: Rig;
+  test.before(async () => {
+    rig = await Rig.start();
+  });
+  test.after(() => rig[Symbol.asyncDispose]());
+
+  for (const [member, method] of methodsOf(service)) {
+    const { busName: destination, path, manager } = services[service];
+    const call = { destination, path, interface: manager.name, member };
+
+    test(`refuses a malformed ${member}`, async () => {
+      await using bus = await rig.connect();
+      const wrong = { ...call, signature: 'du', body: [1.5, 1] };
+      const error: unknown = await bus.call(wrong).catch((reason: unknown) => reason);
+      assert.ok(isServiceError(error, 'InvalidArgs'), String(error));
+    });
+
+    if (method.authorize === 'public') continue;
+
+    test(`lets an operator get past authorization of ${member}`, async () => {
+      const { stderr } = await rig.gdbus(gdbusCall(service, member, method), 'operator');
+      assert.not.match(stderr, /org\.freedesktop\.DBus\.Error\.(AccessDenied|Interactive)/);
+    });
+
+    if (isGrantedByDefault(service, method.authorize)) continue;
+
+    test(`refuses ${member} to somebody without a grant`, async () => {
+      const { code, stderr } = await rig.gdbus(gdbusCall(service, member, method), 'alice');
+      assert.is(code, 1);
+      assert.match(stderr, 'org.freedesktop.DBus.Error.AccessDenied');
+    });
+  }
+
+  test('shows argument names and properties in introspection', async () => {
+    const { busName, path } = services[service];
+    const { stdout } = await rig.gdbus(['introspect', '--dest', busName, '--object-path', path]);
+    assert.match(stdout, 'in  a{sv} options');
+    assert.match(stdout, "readonly s Version = '");
+    const busctl = await rig.busctl(['introspect', busName, path], 'alice');
+    assert.match(busctl.stdout, '.Version');
+  });
+
+  test('keeps its read-only properties', async () => {
+    const { busName, path, manager } = services[service];
+    const set = ['set-property', busName, path, manager.name, 'Health', 's', 'hacked'];
+    assert.is((await rig.busctl(set)).code, 1);
+    const get = ['get-property', busName, path, manager.name, 'Health'];
+    assert.not.match((await rig.busctl(get)).stdout, 'hacked');
+  });
+
+  test.run();
+}
