@@ -1,8 +1,9 @@
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
-import { ServiceError } from '../errors.ts';
+import { ServiceError, unreachable } from '../errors.ts';
 import {
   type FromWorker,
   HttpsFailure,
+  type HttpsFailureKind,
   type HttpsRequest,
   type HttpsResponse,
   type ToWorker,
@@ -155,17 +156,25 @@ function late(host: string, timeoutMs: number): ServiceError {
 
 function unavailable(
   host: string,
-  kind: HttpsFailure['kind'],
+  kind: HttpsFailureKind,
   { code, message }: { readonly code: string; readonly message: string },
 ): ServiceError {
   const cause = new HttpsFailure(kind, code, message);
-  return new ServiceError('Unavailable', `${host}: ${explain[kind]}${code}`, { cause });
+  return new ServiceError('Unavailable', `${host}: ${explain(cause)}`, { cause });
 }
 
-const explain: Readonly<Record<HttpsFailure['kind'], string>> = {
-  'server-certificate': 'its certificate does not verify: ',
-  'client-certificate': 'our certificate or its key cannot be used: ',
-  proxy: 'the proxy failed: ',
-  response: 'its answer cannot be taken: ',
-  connection: '',
-};
+function explain({ kind, code, message }: HttpsFailure): string {
+  switch (kind) {
+    case 'server-certificate':
+      return `the certificate of the server does not verify: ${code}`;
+    case 'client-certificate':
+      return `the client certificate or its key cannot be used: ${message}`;
+    case 'proxy':
+      return `the proxy failed: ${code}`;
+    case 'response':
+    case 'connection':
+      return code === 'UNKNOWN' ? message : code;
+    default:
+      return unreachable(kind);
+  }
+}

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import { Agent, type AgentOptions } from 'node:https';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { keyPem } from '../native/provider.ts';
@@ -53,6 +53,9 @@ export class TlsAgents {
     if (clientCertificate === undefined) return createSecureContext(options);
     const { chainPem, keyId, spki } = clientCertificate;
     try {
+      // OpenSSL leaves a key of another type beside the certificate, and then sends no certificate at all
+      const leaf = new X509Certificate(chainPem).publicKey.export({ type: 'spki', format: 'der' });
+      if (!leaf.equals(spki)) throw new Error(`the certificate is not for the key "${keyId}"`);
       this.#loadProvider();
       return createSecureContext({ ...options, cert: chainPem, key: keyPem(keyId, spki) });
     } catch (error) {

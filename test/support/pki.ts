@@ -31,8 +31,8 @@ export class Pki implements AsyncDisposable {
     return new Pki(directory, await credential(key, certificate));
   }
 
-  /** A leaf for a name; with `hosts` a server's, without a client's. */
-  async issue(name: string, hosts: readonly string[] = []): Promise<Credential> {
+  /** A leaf for a name; with `hosts` a server's, without a client's. With 0 days it expires within the second. */
+  async issue(name: string, hosts: readonly string[] = [], days = 1): Promise<Credential> {
     const base = join(this.directory, `leaf-${Buffer.from(name).toString('hex')}-${hosts.length}`);
     const names = hosts.map((host) => (/^[\d.]+$/.test(host) ? `IP:${host}` : `DNS:${host}`));
     const extensions = [
@@ -45,9 +45,25 @@ export class Pki implements AsyncDisposable {
     );
     const [key, root] = [join(this.directory, 'root.key'), join(this.directory, 'root.cer')];
     await openssl(
-      `x509 -req -in ${base}.csr -CA ${root} -CAkey ${key} -CAcreateserial -days 1 -extfile ${base}.ext -out ${base}.cer`,
+      `x509 -req -in ${base}.csr -CA ${root} -CAkey ${key} -CAcreateserial -days ${days} -extfile ${base}.ext -out ${base}.cer`,
     );
     return credential(`${base}.key`, `${base}.cer`);
+  }
+
+  /** A client's certificate, PEM, for a key that is elsewhere. */
+  async certify(name: string, spki: Uint8Array): Promise<string> {
+    const base = join(this.directory, `key-${Buffer.from(name).toString('hex')}`);
+    const body = Buffer.from(spki).toString('base64');
+    await writeFile(
+      `${base}.pub`,
+      `-----BEGIN PUBLIC KEY-----\n${body}\n-----END PUBLIC KEY-----\n`,
+    );
+    await writeFile(`${base}.ext`, '[leaf]\nextendedKeyUsage=clientAuth\n');
+    const [key, root] = [join(this.directory, 'root.key'), join(this.directory, 'root.cer')];
+    await openssl(
+      `x509 -new -subj /CN=${name} -force_pubkey ${base}.pub -CA ${root} -CAkey ${key} -days 1 -extfile ${base}.ext -extensions leaf -out ${base}.cer`,
+    );
+    return readFile(`${base}.cer`, 'utf8');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,0 +1,350 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { ServiceError } from '../../../src/errors.ts';
+import { HttpsClient } from '../../../src/service/https.ts';
+import {
+  type ClientCertificate,
+  HttpsFailure,
+  type HttpsRequest,
+} from '../../../src/service/https-message.ts';
+import { deadline, until } from '../../support/deadline.ts';
+import { MutualTlsServer } from '../../support/mutual-tls-server.ts';
+import { Pki } from '../../support/pki.ts';
+import { PrivateBus } from '../../support/private-bus.ts';
+import { type TestAlgorithm, TestKeys } from '../../support/test-keys.ts';
+import { TunnelProxy } from '../../support/tunnel-proxy.ts';
+
+interface Rig {
+  readonly bus: PrivateBus;
+  readonly keys: TestKeys;
+  readonly pki: Pki;
+  readonly client: HttpsClient;
+  /** The certificate of each key. */
+  readonly chains: ReadonlyMap<string, string>;
+}
+
+type DeviceRequest = HttpsRequest & { readonly clientCertificate: ClientCertificate };
+
+const workerFile = fileURLToPath(new URL('../../support/tls-thread.js', import.meta.url));
+const never = new AbortController().signal;
+const matrix: readonly TestAlgorithm[] = ['ec-p256', 'ec-p384', 'rsa-2048', 'rsa-3072'];
+const test = suite<Partial<Rig>>('HTTPS client');
+
+test.before(async (context) => {
+  const bus = await PrivateBus.start();
+  process.env['DBUS_SYSTEM_BUS_ADDRESS'] = bus.address; // where the provider looks
+  const keys = await TestKeys.start(await bus.connect());
+  const pki = await Pki.create();
+  const chains = new Map<string, string>();
+  for (const algorithm of matrix) {
+    const { spki } = await keys.create(algorithm, algorithm);
+    chains.set(algorithm, await pki.certify(algorithm, spki));
+  }
+  Object.assign(context, { bus, keys, pki, chains, client: HttpsClient.start({ workerFile }) });
+});
+
+test.after(async ({ bus, keys, pki, client }) => {
+  for (const part of [client, keys, pki, bus]) await part?.[Symbol.asyncDispose]();
+});
+
+test.after.each(({ keys }) => {
+  if (keys === undefined) return;
+  keys.calls.length = 0;
+  keys.before = () => Promise.resolve();
+});
+
+/** The longest time that this thread's loop stood still. */
+function measureLag(): Disposable & { longestMs(): number } {
+  const histogram = monitorEventLoopDelay({ resolution: 10 });
+  histogram.enable();
+  return {
+    longestMs: () => histogram.max / 1e6,
+    [Symbol.dispose]: () => void histogram.disable(),
+  };
+}
+
+/** The parts that `before` made. */
+function rig({ bus, keys, pki, client, chains }: Partial<Rig>): Rig {
+  if (!bus || !keys || !pki || !client || !chains) throw new Error('the rig was not set up');
+  return { bus, keys, pki, client, chains };
+}
+
+function requestTo({ pki, keys, chains }: Rig, url: string, keyId = 'ec-p256'): DeviceRequest {
+  const clientCertificate = {
+    chainPem: chains.get(keyId) ?? '',
+    keyId,
+    spki: keys.get(keyId).spki,
+  };
+  return { method: 'GET', url, ca: pki.root.certificate, clientCertificate, timeoutMs: 20_000 };
+}
+
+function codeIn(error: unknown): string {
+  return error instanceof ServiceError ? error.code : String(error);
+}
+
+async function failureOf(promise: Promise<unknown>): Promise<HttpsFailure> {
+  const error: unknown = await promise.catch((reason: unknown) => reason);
+  assert.instance(error, ServiceError);
+  const { code, cause } = error as ServiceError;
+  assert.is(code, 'Unavailable');
+  assert.instance(cause, HttpsFailure);
+  return cause as HttpsFailure;
+}
+
+for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+  for (const algorithm of matrix) {
+    test(`proves itself with ${algorithm} in ${version}`, async (context) => {
+      const parts = rig(context);
+      const options = { minVersion: version, maxVersion: version };
+      await using server = await MutualTlsServer.start(parts.pki, options);
+      const request = requestTo(parts, server.url(), algorithm);
+      const response = await parts.client.request(request, never);
+      assert.is(response.status, 200);
+      assert.is(response.body.toString(), 'hello');
+      assert.is(server.requests[0]?.protocol, version);
+      assert.is(server.requests[0]?.client, algorithm);
+      assert.is(parts.keys.calls.length, 1);
+      assert.is(parts.keys.calls[0]?.prehashed, true);
+    });
+  }
+}
+
+for (const [signature, mechanism] of [
+  ['RSA+SHA256', 'rsa-pkcs1-sha256'],
+  ['RSA+SHA384', 'rsa-pkcs1-sha384'],
+  ['RSA-PSS+SHA512', 'rsa-pss-sha512'],
+] as const) {
+  test(`signs as a server wants that takes only ${signature}`, async (context) => {
+    const parts = rig(context);
+    const options = { maxVersion: 'TLSv1.2', sigalgs: `${signature}:ECDSA+SHA256` } as const;
+    await using server = await MutualTlsServer.start(parts.pki, options);
+    await parts.client.request(requestTo(parts, server.url(), 'rsa-2048'), never);
+    assert.is(parts.keys.calls[0]?.mechanism, mechanism);
+  });
+}
+
+test('keeps connections, and resumes sessions without a signature', async (context) => {
+  const parts = rig(context);
+  const close = new Set(['/1', '/2']);
+  await using server = await MutualTlsServer.start(parts.pki, {}, (request, response) => {
+    if (close.has(request.url ?? '')) response.setHeader('connection', 'close');
+    response.end('hello');
+  });
+  const request = requestTo(parts, server.url());
+  for (const path of ['/0', '/1', '/2', '/3']) {
+    await parts.client.request({ ...request, url: server.url(path) }, never);
+  }
+  assert.equal(
+    server.requests.map(({ connection }) => connection),
+    [0, 0, 1, 2],
+  );
+  assert.equal(
+    server.requests.map(({ resumed }) => resumed),
+    [false, false, true, true],
+  );
+  assert.is(parts.keys.calls.length, 1);
+});
+
+test('sends a body and headers, answers with a status, headers and bytes', async (context) => {
+  const parts = rig(context);
+  await using server = await MutualTlsServer.start(parts.pki, {}, (request, response) => {
+    response.writeHead(412, { 'x-echo': request.headers['x-note'], 'set-cookie': ['a', 'b'] });
+    request.pipe(response);
+  });
+  const request = requestTo(parts, server.url());
+  const body = Buffer.from([0, 255, 10]);
+  const put = { ...request, method: 'PUT', headers: { 'x-note': 'n' }, body };
+  const response = await parts.client.request(put, never);
+  assert.is(response.status, 412);
+  assert.is(response.headers['x-echo'], 'n');
+  assert.is(response.headers['set-cookie'], 'a, b');
+  assert.ok(Math.abs(Date.parse(response.headers['date'] ?? '') - Date.now()) < 60_000);
+  assert.is(Buffer.compare(response.body, body), 0);
+});
+
+test('repeats a PUT, but no POST, when a kept connection turns out to be closed', async (context) => {
+  const parts = rig(context);
+  await using server = await MutualTlsServer.start(parts.pki, {}, (request, response) => {
+    if (request.url === '/drop' && server.requests.length % 2 === 0) request.socket.destroy();
+    else response.end('hello');
+  });
+  const request = requestTo(parts, server.url('/'));
+  const drop = { ...request, url: server.url('/drop') };
+  await parts.client.request(request, never);
+  assert.is((await parts.client.request({ ...drop, method: 'PUT' }, never)).status, 200);
+  await parts.client.request({ ...request, method: 'PUT' }, never);
+  await parts.client.request({ ...request, method: 'PUT' }, never);
+  const { code } = await failureOf(parts.client.request({ ...drop, method: 'POST' }, never));
+  assert.is(code, 'ECONNRESET');
+});
+
+test('says why the certificate of a server does not verify', async (context) => {
+  const parts = rig(context);
+  await using other = await Pki.create();
+  await using server = await MutualTlsServer.start(parts.pki);
+  const request = requestTo(parts, server.url());
+  const codeOf = async (change: Partial<HttpsRequest>): Promise<string> => {
+    const failure = await failureOf(parts.client.request({ ...request, ...change }, never));
+    assert.is(failure.kind, 'server-certificate');
+    return failure.code;
+  };
+  assert.is(await codeOf({ ca: other.root.certificate }), 'SELF_SIGNED_CERT_IN_CHAIN');
+  const url = `https://127.0.0.1:${server.port}/`;
+  assert.is(await codeOf({ url }), 'ERR_TLS_CERT_ALTNAME_INVALID');
+  const { key, certificate } = await parts.pki.issue('expired', ['localhost'], 0);
+  await using expired = await MutualTlsServer.start(parts.pki, { key, cert: certificate });
+  await delay(1100);
+  assert.is(await codeOf({ url: expired.url() }), 'CERT_HAS_EXPIRED');
+});
+
+test('says when our own certificate or key cannot be used', async (context) => {
+  const parts = rig(context);
+  await using server = await MutualTlsServer.start(parts.pki);
+  const request = requestTo(parts, server.url());
+  const { chainPem, spki } = request.clientCertificate;
+  const failureWith = (clientCertificate: ClientCertificate): Promise<HttpsFailure> =>
+    failureOf(parts.client.request({ ...request, clientCertificate }, never));
+
+  const unknown = await failureWith({ chainPem, spki, keyId: 'unknown' });
+  assert.is(unknown.kind, 'client-certificate');
+  assert.is(unknown.code, 'org.iotedge.Error.NotFound');
+  assert.match(unknown.message, 'no key "unknown"');
+
+  const other = parts.keys.get('rsa-2048').spki;
+  const mismatched = await failureWith({ chainPem, spki: other, keyId: 'rsa-2048' });
+  assert.is(mismatched.kind, 'client-certificate');
+  const invalid: HttpsFailure = await failureWith({ chainPem, spki, keyId: '../x' });
+  assert.is(invalid.kind, 'client-certificate');
+  const replaced = await failureWith({ chainPem, spki, keyId: 'rsa-2048' });
+  assert.is(replaced.kind, 'client-certificate');
+});
+
+test('says that a server refused our certificate', async (context) => {
+  const parts = rig(context);
+  await using other = await Pki.create();
+  const ca = other.root.certificate;
+  for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+    const options = { ca, minVersion: version, maxVersion: version };
+    await using server = await MutualTlsServer.start(parts.pki, options);
+    const request = requestTo(parts, server.url());
+    const { kind, code } = await failureOf(parts.client.request(request, never));
+    assert.is(kind, 'connection');
+    assert.match(code, /^(ERR_SSL_TLSV1_ALERT_UNKNOWN_CA|ECONNRESET|EPIPE)$/);
+  }
+});
+
+test('names what a connection failed of', async (context) => {
+  const parts = rig(context);
+  const codeOf = async (url: string): Promise<string> => {
+    const failure = await failureOf(parts.client.request(requestTo(parts, url), never));
+    assert.is(failure.kind, 'connection');
+    return failure.code;
+  };
+  const server = await MutualTlsServer.start(parts.pki);
+  const url = server.url();
+  await server[Symbol.asyncDispose]();
+  assert.is(await codeOf(url), 'ECONNREFUSED');
+  await using old = await MutualTlsServer.start(parts.pki, {
+    maxVersion: 'TLSv1.1',
+    minVersion: 'TLSv1.1',
+  });
+  assert.is(await codeOf(old.url()), 'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION');
+});
+
+test('refuses an answer that is too large', async (context) => {
+  const parts = rig(context);
+  await using server = await MutualTlsServer.start(parts.pki, {}, (_, response) => {
+    response.end(Buffer.alloc(1001));
+  });
+  const request = { ...requestTo(parts, server.url()), maxBodyBytes: 1000 };
+  const { kind, code } = await failureOf(parts.client.request(request, never));
+  assert.equal([kind, code], ['response', 'EMSGSIZE']);
+  const enough = await parts.client.request({ ...request, maxBodyBytes: 1001 }, never);
+  assert.is(enough.body.length, 1001);
+});
+
+test('gives up after its time, and when it is told to', async (context) => {
+  const parts = rig(context);
+  await using server = await MutualTlsServer.start(parts.pki, {}, () => undefined);
+  const request = requestTo(parts, server.url());
+  const { code } = await failureOf(parts.client.request({ ...request, timeoutMs: 300 }, never));
+  assert.is(code, 'ETIMEDOUT');
+  const cancelled = await parts.client.request(request, AbortSignal.timeout(300)).catch(codeIn);
+  assert.is(cancelled, 'Cancelled');
+  assert.is(await parts.client.request(request, AbortSignal.abort()).catch(codeIn), 'Cancelled');
+});
+
+test('leaves the main thread alone while the Keys service does not answer', async (context) => {
+  const parts = rig(context);
+  await using server = await MutualTlsServer.start(parts.pki);
+  let release: () => void = () => undefined;
+  parts.keys.before = () => new Promise((resolve) => void (release = resolve));
+  const request = { ...requestTo(parts, server.url()), timeoutMs: 1500 };
+  using lag = measureLag();
+  const { code } = await failureOf(parts.client.request(request, never));
+  assert.is(code, 'ETIMEDOUT');
+  assert.is(parts.keys.calls.length, 1);
+  assert.ok(lag.longestMs() < 500, `the main thread stood still for ${lag.longestMs()} ms`);
+  release();
+  parts.keys.before = () => Promise.resolve();
+  const again = await parts.client.request({ ...request, timeoutMs: 20_000 }, never);
+  assert.is(again.status, 200);
+});
+
+test('serves many requests at once', async (context) => {
+  const parts = rig(context);
+  await using server = await MutualTlsServer.start(parts.pki);
+  const requests = matrix.map((algorithm) => requestTo(parts, server.url(), algorithm));
+  const many = Array.from({ length: 5 }, () => requests).flat();
+  const responses = await Promise.all(
+    many.map((request) => parts.client.request(request, new AbortController().signal)),
+  );
+  assert.ok(responses.every(({ status }) => status === 200));
+  assert.is(server.requests.length, 20);
+});
+
+test('goes through a tunnel of a proxy, with its password', async (context) => {
+  const parts = rig(context);
+  await using server = await MutualTlsServer.start(parts.pki);
+  await using proxy = await TunnelProxy.start('user:pass word');
+  const request = requestTo(parts, server.url());
+  const through = (credentials: string): HttpsRequest => ({
+    ...request,
+    proxy: `http://${credentials}127.0.0.1:${proxy.port}`,
+  });
+  const response = await parts.client.request(through('user:pass%20word@'), never);
+  assert.is(response.status, 200);
+  assert.equal(proxy.targets, [`localhost:${server.port}`]);
+  const refused = await failureOf(parts.client.request(through(''), never));
+  assert.equal([refused.kind, refused.code], ['proxy', 'HTTP_407']);
+  const { port } = proxy;
+  await proxy[Symbol.asyncDispose]();
+  const gone = { ...request, proxy: `http://u@127.0.0.1:${port}` };
+  const failure = await failureOf(parts.client.request(gone, never));
+  assert.equal([failure.kind, failure.code], ['proxy', 'ECONNREFUSED']);
+});
+
+test('takes only URLs of https', async (context) => {
+  const { client } = rig(context);
+  for (const url of ['http://localhost/', 'localhost']) {
+    const code = await client.request({ method: 'GET', url, timeoutMs: 1000 }, never).catch(codeIn);
+    assert.is(code, 'InvalidArgs');
+  }
+});
+
+test('is of no use any more once it is closed', async (context) => {
+  const parts = rig(context);
+  await using server = await MutualTlsServer.start(parts.pki, {}, () => undefined);
+  const client = HttpsClient.start({ workerFile });
+  const pending = client.request(requestTo(parts, server.url()), never).catch(codeIn);
+  await until(5000, 'the request to arrive', () => server.requests.length > 0);
+  await client[Symbol.asyncDispose]();
+  assert.is(await deadline(5000, pending, 'the request to fail'), 'Unavailable');
+  const later = client.request(requestTo(parts, server.url()), never).catch(codeIn);
+  assert.is(await later, 'Unavailable');
+});
+
+test.run();
