@@ -342,8 +342,9 @@ test('lets a pull be cancelled', async (context) => {
     '-p',
     '5001',
     '-e',
-    'sleep',
-    '60',
+    'sh',
+    '-c',
+    'cat >/dev/null',
   );
   try {
     const world = await open(context);
