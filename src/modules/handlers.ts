@@ -13,6 +13,8 @@ const longestLogBytes = 4 << 20;
 export interface HandlerParts {
   readonly runtime: ModuleRuntime;
   readonly isElevated: (settings: ModuleSettings) => Promise<boolean>;
+  /** Throws AccessDenied for a module that the configuration does not let be made. */
+  readonly refuseElevated: (name: ModuleName, settings: ModuleSettings) => Promise<void>;
   readonly systemInfo: (signal: AbortSignal) => Promise<SystemInfo>;
   readonly objectPath: (name: ModuleName) => string;
 }
@@ -40,6 +42,7 @@ export function moduleHandlers(
     async Create({ name: text, type, config_json, env, options }, call) {
       const name = parseName(text);
       const source = { name, settings: parseConfig(type, config_json), env: checkedEnv(env) };
+      await parts.refuseElevated(name, source.settings);
       await untilGone(runtime.create(source, { wait: options.wait ?? true }), call);
       return { module: parts.objectPath(name) };
     },

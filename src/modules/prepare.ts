@@ -87,7 +87,8 @@ export async function isElevated(
   return (await reasons(parts, settings)).length > 0;
 }
 
-async function refuseElevated(
+/** AccessDenied for a module that reaches outside its container where the configuration forbids it. */
+export async function refuseElevated(
   parts: Pick<PrepareParts, 'config' | 'validate'>,
   name: ModuleName,
   settings: ModuleSettings,

@@ -3,18 +3,19 @@ import type { Bus, BusSignal } from '../dbus/bus.ts';
 import { childPath } from '../dbus/path.ts';
 import type { Server } from '../dbus/serve.ts';
 import { Variant } from '../dbus/variant.ts';
+import type { ModuleName } from '../ids.ts';
 import { identityService } from '../interfaces/identity.ts';
 import { modulesService } from '../interfaces/modules.ts';
 import type { Running, StartContext } from '../service/run.ts';
 import { compile } from '../service/schema-validator.ts';
 import { clientsOn } from './clients.ts';
 import type { ModulesConfig } from './config.ts';
-import type { Validate } from './create-options.ts';
+import type { ModuleSettings, Validate } from './create-options.ts';
 import { createOptionsSchema } from './create-options-schema.ts';
 import { DockerEngine } from './docker/docker-engine.ts';
 import { moduleHandlers, moduleResolvers } from './handlers.ts';
 import { Identities } from './identities.ts';
-import { isElevated, prepare } from './prepare.ts';
+import { isElevated, prepare, refuseElevated } from './prepare.ts';
 import { Records } from './records.ts';
 import { ModuleRuntime, type Publisher } from './runtime.ts';
 import { systemInfo } from './system-info.ts';
@@ -56,7 +57,9 @@ export async function startModules(
   );
   const handlers = {
     runtime,
-    isElevated: (settings: Parameters<typeof isElevated>[1]) => isElevated(parts, settings),
+    isElevated: (settings: ModuleSettings) => isElevated(parts, settings),
+    refuseElevated: (name: ModuleName, settings: ModuleSettings) =>
+      refuseElevated(parts, name, settings),
     systemInfo: (signal: AbortSignal) => systemInfo(engine, version, signal),
     objectPath: (name: string) =>
       childPath(modulesService.path, modulesService.child.segment, name),

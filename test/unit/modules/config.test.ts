@@ -1,0 +1,145 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { hostname, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { modulesSchema, parseModulesConfig } from '../../../src/modules/config.ts';
+import { ConfigError, loadConfig } from '../../../src/service/config.ts';
+
+const test = suite<{ dir: string }>('modules.yaml');
+
+test.before.each(async (context) => {
+  context.dir = await mkdtemp(join(tmpdir(), 'iotedge-modules-config-'));
+});
+
+test.after.each(async ({ dir }) => {
+  await rm(dir, { recursive: true, force: true });
+});
+
+async function load(dir: string, text: string) {
+  await writeFile(join(dir, 'modules.yaml'), text);
+  return loadConfig({ dir, service: 'modules', schema: modulesSchema, parse: parseModulesConfig });
+}
+
+async function problemsOf(dir: string, text: string): Promise<readonly string[]> {
+  try {
+    await load(dir, text);
+    return [];
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return error.problems.map(({ line, path }) => `${line} ${path}`);
+  }
+}
+
+const known = `certificates:
+  device_ca_cert: 'cert://device-ca'
+  device_ca_pk: 'key://device-ca'
+  trusted_ca_certs: 'cert://trusted-ca'
+
+agent:
+  name: 'edgeAgent'
+  type: 'docker'
+  config: {image: 'mcr.example/agent:1', createOptions: {}, auth: {username: u, password: p}}
+
+hostname: 'edge'
+
+connect:
+  management_uri: 'unix:///var/lib/iotedge/mgmt.sock'
+  workload_uri: 'unix:///var/lib/iotedge/workload.sock'
+
+listen:
+  management_uri: 'unix:///var/lib/iotedge/mgmt.sock'
+  workload_uri: 'unix:///var/lib/iotedge/workload.sock'
+
+homedir: '/var/lib/iotedge/iotedged'
+
+moby_runtime:
+  uri: 'unix:///var/run/docker.sock'
+`;
+
+test('reads the file that users already have', async ({ dir }) => {
+  const config = await load(dir, known);
+  assert.is(config.deviceCa, 'device-ca');
+  assert.equal(config.trustedCas, [{ kind: 'id', id: 'trusted-ca' }]);
+  assert.is(config.agent?.name, 'edgeAgent');
+  assert.equal(config.agent?.env, {});
+  assert.equal(config.connect, {
+    management: '/var/lib/iotedge/mgmt.sock',
+    workload: '/var/lib/iotedge/workload.sock',
+  });
+  assert.is(config.engineSocket, '/var/run/docker.sock');
+  assert.is(config.homedir, '/var/lib/iotedge/iotedged');
+});
+
+test('takes a missing file for an empty one', async ({ dir }) => {
+  const config = await loadConfig({
+    dir,
+    service: 'modules',
+    schema: modulesSchema,
+    parse: parseModulesConfig,
+  });
+  assert.is(config.agent, undefined);
+  assert.is(config.hostname, hostname());
+  assert.is(config.deviceCa, undefined);
+  assert.equal(config.trustedCas, []);
+  assert.equal(config.network, { name: 'azure-iot-edge' });
+  assert.is(config.engineSocket, '/var/run/docker.sock');
+  assert.is(config.allowElevated, false);
+  assert.equal(config.allowedBinds, []);
+});
+
+test('reads lists of trusted CAs, bare ids and files', async ({ dir }) => {
+  const config = await load(
+    dir,
+    'certificates: {trusted_ca_certs: [trusted-ca, "cert://b", "file:///etc/ssl/ca%20one.pem"]}',
+  );
+  assert.equal(config.trustedCas, [
+    { kind: 'id', id: 'trusted-ca' },
+    { kind: 'id', id: 'b' },
+    { kind: 'file', path: '/etc/ssl/ca one.pem' },
+  ]);
+});
+
+test('reads the environment of the agent as texts', async ({ dir }) => {
+  const agent = 'agent: {config: {image: a}, env: {RuntimeLogLevel: debug, Count: 3, On: true}}';
+  const config = await load(dir, agent);
+  assert.equal(config.agent?.env, { RuntimeLogLevel: 'debug', Count: '3', On: 'true' });
+});
+
+test('reads a network with its addresses', async ({ dir }) => {
+  const config = await load(dir, 'network: {name: edge, ipv6: true, ipam: {Config: []}}');
+  assert.equal(config.network, { name: 'edge', ipv6: true, ipam: { Config: [] } });
+});
+
+test('says where something is wrong', async ({ dir }) => {
+  assert.equal(await problemsOf(dir, 'hostnam: x'), ['1 hostnam']);
+  assert.equal(await problemsOf(dir, 'agent:\n  config: {}'), ['2 agent.config']);
+  assert.equal(await problemsOf(dir, 'agent:\n  type: podman\n  config: {image: a}'), [
+    '2 agent.type',
+  ]);
+  assert.equal(await problemsOf(dir, 'agent:\n  name: a/b\n  config: {image: a}'), [
+    '2 agent.name',
+  ]);
+  assert.equal(await problemsOf(dir, 'moby_runtime: {uri: "tcp://localhost:2375"}'), [
+    '1 moby_runtime.uri',
+  ]);
+  assert.equal(await problemsOf(dir, 'allowed_binds: [relative]'), ['1 allowed_binds[0]']);
+  assert.equal(await problemsOf(dir, 'server_names: ["a/b"]'), ['1 server_names[0]']);
+});
+
+test('refuses a private key from a file and a CA from a file', async ({ dir }) => {
+  const text = `certificates:
+  device_ca_pk: 'file:///key.pem'
+  device_ca_cert: 'file:///ca.pem'`;
+  assert.equal(await problemsOf(dir, text), [
+    '2 certificates.device_ca_pk',
+    '3 certificates.device_ca_cert',
+  ]);
+});
+
+test('refuses two sockets of one file name', async ({ dir }) => {
+  const text = 'connect: {management_uri: "unix:///a/s", workload_uri: "unix:///b/s"}';
+  assert.equal(await problemsOf(dir, text), ['1 connect.workload_uri']);
+});
+
+test.run();

@@ -1,0 +1,134 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { parseModuleName } from '../../../src/ids.ts';
+import {
+  aliasesOf,
+  type ContainerSource,
+  containerBody,
+  publicCreateOptions,
+  socketTargets,
+} from '../../../src/modules/container-body.ts';
+import { moduleEnvironment } from '../../../src/modules/environment.ts';
+
+const test = suite('container of a module');
+
+function source(changes: Partial<ContainerSource> = {}): ContainerSource {
+  return {
+    image: 'image:1',
+    createOptions: {},
+    environment: {},
+    env: {},
+    aliases: [],
+    network: 'edge',
+    sockets: { source: '/state/mnt/m', targets: ['/run/iotedge'] },
+    ...changes,
+  };
+}
+
+test('mounts the sockets read-only and joins the network', () => {
+  assert.equal(containerBody(source()).body['HostConfig'], {
+    NetworkMode: 'edge',
+    Mounts: [{ Type: 'bind', Source: '/state/mnt/m', Target: '/run/iotedge', ReadOnly: true }],
+  });
+});
+
+test('leaves the network to create options that name one', () => {
+  for (const NetworkMode of ['host', 'none', 'bridge']) {
+    const { body } = containerBody(source({ createOptions: { HostConfig: { NetworkMode } } }));
+    assert.is((body['HostConfig'] as Record<string, unknown>)['NetworkMode'], NetworkMode); // as made
+  }
+});
+
+test('takes the environment from the runtime, then create options, then the caller', () => {
+  const { body } = containerBody(
+    source({
+      environment: { A: 'runtime', B: 'runtime', C: 'runtime' },
+      createOptions: { Env: ['B=options', 'C=options', 'D=a=b'] },
+      env: { C: 'caller' },
+    }),
+  );
+  assert.equal(body['Env'], ['A=runtime', 'B=options', 'C=caller', 'D=a=b']);
+});
+
+test('keeps the labels of the user, but not against its own', () => {
+  const Labels = { mine: 'x', 'net.azure-devices.edge.owner': 'somebody' };
+  const { body, digest } = containerBody(source({ createOptions: { Labels } }));
+  assert.equal(body['Labels'], {
+    mine: 'x',
+    'net.azure-devices.edge.owner': 'Microsoft.Azure.Devices.Edge.Agent',
+    'net.azure-devices.edge.original-image': 'image:1',
+    'org.iotedge.config-digest': digest,
+  });
+});
+
+test('has a digest that changes with everything that the container is made from', () => {
+  const digests = [
+    source(),
+    source({ image: 'image:2' }),
+    source({ env: { A: 'b' } }),
+    source({ environment: { A: 'c' } }),
+    source({ createOptions: { User: '1' } }),
+    source({ network: 'other' }),
+    source({ aliases: ['hub'] }),
+  ].map((one) => containerBody(one).digest);
+  assert.is(new Set(digests).size, digests.length);
+  assert.is(containerBody(source()).digest, digests[0]);
+});
+
+test('adds names on the network to those of create options', () => {
+  const createOptions = { NetworkingConfig: { EndpointsConfig: { edge: { Aliases: ['a'] } } } };
+  assert.equal(aliasesOf(createOptions), ['a']);
+  const { body } = containerBody(source({ createOptions, aliases: ['edge-device'] }));
+  assert.equal(body['NetworkingConfig'], {
+    EndpointsConfig: { edge: { Aliases: ['a', 'edge-device'] } },
+  });
+});
+
+test('shows create options without environment and labels', () => {
+  const shown = publicCreateOptions({ Env: ['SECRET=1'], Labels: { a: 'b' }, User: '1' });
+  assert.equal(shown, { User: '1' });
+});
+
+test('mounts the directory of each socket once', () => {
+  assert.equal(socketTargets({ management: '/run/a/m', workload: '/run/a/w' }), ['/run/a']);
+  assert.equal(socketTargets({ management: '/run/b/m', workload: '/run/a/w' }), [
+    '/run/a',
+    '/run/b',
+  ]);
+});
+
+function environment(name: string, gateway = ''): Readonly<Record<string, string>> {
+  return moduleEnvironment({
+    name: parseModuleName(name),
+    identity: {
+      hub_hostname: 'hub',
+      gateway_hostname: gateway,
+      device_id: 'd',
+      module_id: name,
+      generation_id: 'g',
+    },
+    config: {
+      hostname: 'edge-device',
+      connect: { management: '/run/m', workload: '/run/w' },
+      network: { name: 'edge' },
+      agent: { name: parseModuleName('edgeAgent'), type: 'docker', config: {}, env: {} },
+    },
+    socketsPath: '/state/mnt',
+  });
+}
+
+test('sends modules to the hub on the device, and agent and hub to what is above it', () => {
+  assert.is(environment('sensor')['IOTEDGE_GATEWAYHOSTNAME'], 'edge-device');
+  assert.is(environment('sensor', 'parent')['IOTEDGE_PARENTHOSTNAME'], 'parent');
+  assert.is(environment('edgeHub')['IOTEDGE_GATEWAYHOSTNAME'], undefined);
+  assert.is(environment('edgeHub', 'hub')['IOTEDGE_GATEWAYHOSTNAME'], undefined);
+  assert.is(environment('edgeAgent', 'parent')['IOTEDGE_GATEWAYHOSTNAME'], 'parent');
+});
+
+test('gives the management API to the agent alone', () => {
+  assert.is(environment('edgeAgent')['IOTEDGE_MANAGEMENTURI'], 'unix:///run/m');
+  assert.is(environment('edgeHub')['IOTEDGE_MANAGEMENTURI'], undefined);
+  assert.is(environment('sensor')['IOTEDGE_MANAGEMENTURI'], undefined);
+});
+
+test.run();
