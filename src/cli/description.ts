@@ -1,0 +1,76 @@
+import type { Bus } from '../dbus/bus.ts';
+import type { ServiceDefinition } from '../dbus/definition.ts';
+import { ServiceError } from '../errors.ts';
+
+/** What `Describe` of a service answers. */
+export interface Description {
+  readonly version: string;
+  readonly health: string;
+  readonly lastError: string;
+  readonly properties: Readonly<Record<string, unknown>>;
+  readonly objects: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /** The whole answer, for `--json`. */
+  readonly whole: unknown;
+}
+
+/** Asks a service for everything public. With `start` false a service that is not running stays so: Unavailable. */
+export async function describeService(
+  bus: Bus,
+  service: ServiceDefinition,
+  { start = true }: { readonly start?: boolean } = {},
+): Promise<Description> {
+  const [json] = await bus.call({
+    destination: service.busName,
+    path: service.path,
+    interface: service.manager.name,
+    member: 'Describe',
+    signature: 'a{sv}',
+    body: [{}],
+    noAutoStart: !start,
+  });
+  return parseDescription(service, typeof json === 'string' ? json : '');
+}
+
+function parseDescription(service: ServiceDefinition, json: string): Description {
+  const whole = parseJson(json);
+  if (!isRecord(whole)) {
+    throw new ServiceError('Failed', `${service.busName} described itself in no form known here`);
+  }
+  const objects: Record<string, Readonly<Record<string, unknown>>> = {};
+  for (const [id, object] of Object.entries(isRecord(whole['objects']) ? whole['objects'] : {})) {
+    if (isRecord(object)) objects[id] = object;
+  }
+  return {
+    version: textOf(whole['version']),
+    health: textOf(whole['health']),
+    lastError: textOf(whole['last_error']),
+    properties: isRecord(whole['properties']) ? whole['properties'] : {},
+    objects,
+    whole,
+  };
+}
+
+function parseJson(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return undefined; // the caller reports whatever is not a record
+  }
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** A property as text for a cell; an absent one is ``. */
+export function textOf(value: unknown): string {
+  if (typeof value === 'string') return value;
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value);
+  return Array.isArray(value) ? value.map(textOf).join(',') : '';
+}
+
+/** A time property in microseconds; JSON carries it as a number or as digits. */
+export function timeOf(value: unknown): number {
+  const time = Number(textOf(value));
+  return Number.isFinite(time) ? time : 0;
+}

@@ -1,0 +1,27 @@
+import { keysService } from '../interfaces/keys.ts';
+import { type Command, exitCodes } from './command.ts';
+import { describeService, textOf } from './description.ts';
+import { formatJson, formatTable } from './output.ts';
+
+/** `iotedgectl keys list`. */
+export const keysList: Command = {
+  words: 'keys list',
+  summary: 'the keys that the Keys service holds',
+  async run({ bus, options, print }) {
+    const { objects } = await describeService(await bus(), keysService);
+    if (options['json'] === true) {
+      print(formatJson(objects));
+      return exitCodes.ok;
+    }
+    const rows = Object.entries(objects).map(([id, key]) => [
+      id,
+      textOf(key['Algorithm']),
+      textOf(key['Usages']),
+      textOf(key['Store']),
+      textOf(key['Origin']),
+      textOf(key['State']),
+    ]);
+    print(formatTable(['KEY', 'ALGORITHM', 'USAGES', 'STORE', 'ORIGIN', 'STATE'], rows));
+    return exitCodes.ok;
+  },
+};

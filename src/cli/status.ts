@@ -1,0 +1,91 @@
+import type { Bus } from '../dbus/bus.ts';
+import type { ServiceDefinition } from '../dbus/definition.ts';
+import { describeError, isServiceError } from '../errors.ts';
+import { certificatesService } from '../interfaces/certificates.ts';
+import { identityService } from '../interfaces/identity.ts';
+import { keysService } from '../interfaces/keys.ts';
+import { modulesService } from '../interfaces/modules.ts';
+import { type Command, exitCodes } from './command.ts';
+import { describeService } from './description.ts';
+import { formatJson, formatTable } from './output.ts';
+
+const services: readonly ServiceDefinition[] = [
+  keysService,
+  certificatesService,
+  identityService,
+  modulesService,
+];
+
+interface ServiceStatus {
+  readonly service: string;
+  /** `idle` is not running but started by the next call; `absent` is unknown to the bus. */
+  readonly state: 'running' | 'idle' | 'absent' | 'failing';
+  readonly health: string;
+  readonly version: string;
+  readonly detail: string;
+}
+
+/** `iotedgectl status`: one line a service; nothing is started unless asked to. */
+export const status: Command = {
+  words: 'status',
+  summary: 'the four services at a glance',
+  options: { start: { type: 'boolean', help: 'start the services that are idle' } },
+  async run({ bus, options, print }) {
+    const connection = await bus();
+    const start = options['start'] === true;
+    const found = await Promise.all(
+      services.map((service) => statusOf(connection, service, start)),
+    );
+    if (options['json'] === true) print(formatJson(found));
+    else print(formatTable(['SERVICE', 'STATE', 'HEALTH', 'VERSION', 'DETAIL'], found.map(rowOf)));
+    return exitCodeOf(found);
+  },
+};
+
+async function statusOf(
+  bus: Bus,
+  service: ServiceDefinition,
+  start: boolean,
+): Promise<ServiceStatus> {
+  const none = { service: service.name, health: '', version: '' };
+  const running = (await bus.nameOwner(service.busName)) !== undefined;
+  if (!running && !(await isActivatable(bus, service.busName))) {
+    return { ...none, state: 'absent', detail: `no ${service.busName} on this bus` };
+  }
+  if (!running && !start) return { ...none, state: 'idle', detail: 'starts when it is called' };
+  try {
+    const description = await describeService(bus, service, { start });
+    const count = Object.keys(description.objects).length;
+    return {
+      service: service.name,
+      state: 'running',
+      health: description.health,
+      version: description.version,
+      detail: description.lastError || `${count} ${service.child.segment}${count === 1 ? '' : 's'}`,
+    };
+  } catch (error) {
+    if (!isServiceError(error, 'Unavailable')) throw error;
+    return { ...none, state: 'failing', detail: describeError(error) };
+  }
+}
+
+async function isActivatable(bus: Bus, name: string): Promise<boolean> {
+  const [names] = await bus.call({
+    destination: 'org.freedesktop.DBus',
+    path: '/org/freedesktop/DBus',
+    interface: 'org.freedesktop.DBus',
+    member: 'ListActivatableNames',
+  });
+  return Array.isArray(names) && names.includes(name);
+}
+
+function rowOf({ service, state, health, version, detail }: ServiceStatus): readonly string[] {
+  return [service, state, health || '-', version || '-', detail];
+}
+
+function exitCodeOf(found: readonly ServiceStatus[]): number {
+  if (found.some(({ state }) => state === 'absent' || state === 'failing'))
+    return exitCodes.unavailable;
+  if (found.some(({ health }) => health === 'degraded')) return exitCodes.degraded;
+  return exitCodes.ok;
+}

@@ -1,0 +1,84 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { iotedgectl } from '../../../src/cli/iotedgectl.ts';
+import { formatRecord, formatTable, formatTime } from '../../../src/cli/output.ts';
+
+interface Run {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+async function run(...args: readonly string[]): Promise<Run> {
+  const out: string[] = [];
+  const err: string[] = [];
+  const code = await iotedgectl(
+    args,
+    (text) => out.push(text),
+    (text) => err.push(text),
+  );
+  return { code, out: out.join('\n'), err: err.join('\n') };
+}
+
+const test = suite<{ dir: string }>('iotedgectl');
+
+test.before.each(async (context) => {
+  context.dir = await mkdtemp(join(tmpdir(), 'iotedgectl-'));
+});
+test.after.each(async ({ dir }) => {
+  await rm(dir, { recursive: true });
+});
+
+test('lists every command when asked for help', async () => {
+  const { code, out } = await run('--help');
+  assert.is(code, 0);
+  for (const words of [
+    'status',
+    'keys list',
+    'certificates list',
+    'identity show',
+    'config check',
+  ]) {
+    assert.match(out, words);
+  }
+});
+
+test('answers 2 for a command that it does not know, and names it', async () => {
+  const { code, err } = await run('keys', 'burn');
+  assert.is(code, 2);
+  assert.match(err, 'keys burn');
+});
+
+test('answers 2 for an option that the command does not have', async () => {
+  assert.is((await run('status', '--wrong')).code, 2);
+});
+
+test('shows the options of a command', async () => {
+  const { code, out } = await run('status', '--help');
+  assert.is(code, 0);
+  assert.match(out, '--start');
+});
+
+test('finds nothing wrong with configuration that is not there', async ({ dir }) => {
+  assert.is((await run('config', 'check', '--config-dir', dir)).code, 0);
+});
+
+test('answers 78 for a wrong key, with its place and the nearest right one', async ({ dir }) => {
+  await writeFile(join(dir, 'identity.yaml'), 'log_level: info\nprovisionin:\n  source: dps\n');
+  const { code, out } = await run('config', 'check', '--config-dir', dir);
+  assert.is(code, 78);
+  assert.match(out, /identity\.yaml:2:1/);
+  assert.match(out, 'provisioning');
+});
+
+test('aligns tables and records, and shows what is absent', () => {
+  assert.is(formatTable(['A', 'LONG'], [['xyz', '1']]), 'A    LONG\nxyz  1');
+  assert.is(formatRecord({ a: '', long: 'x' }), '   a: -\nlong: x');
+  assert.is(formatTime(0), '-');
+  assert.is(formatTime(1_000_000), '1970-01-01 00:00 UTC');
+});
+
+test.run();
