@@ -53,7 +53,10 @@ export class Identities {
       if (error.code === 'NotProvisioned') await this.#provision(call);
       else if (error.code !== 'NotFound') throw error;
     }
-    const { identity } = await this.#client.CreateModuleIdentity({ module_id: moduleId }, call);
+    // A hub makes these two itself, in this name, when it makes an Edge device.
+    const options = moduleId.startsWith('$') ? { managed_by: 'iotEdge' } : {};
+    const request = { module_id: moduleId, options };
+    const { identity } = await this.#client.CreateModuleIdentity(request, call);
     return this.#keep(moduleId, identity);
   }
 
