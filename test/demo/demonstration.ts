@@ -14,10 +14,11 @@ export async function demonstrate({ once }: { readonly once: boolean }): Promise
   const alive = setInterval(() => {}, 60_000);
   try {
     await using cleanup = new Cleanup();
-    cleanup.defer(() => account.say('\nStopping. Nothing is left behind.'));
+    cleanup.defer(() => account.say('Nothing is left behind.'));
     await performSteps({ account, cleanup, signal });
     if (!once) account.say('\nAll of this keeps running until you press Ctrl-C.');
     if (!once) await stopped;
+    account.say('\nStopping.');
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {

@@ -1,5 +1,6 @@
 /** The main job: from a key in a token to a running module, on the bundled services. */
 import { createPrivateKey } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -10,7 +11,7 @@ import { certificatesInterface, certificatesService } from '../../src/interfaces
 import { identityInterface, identityService } from '../../src/interfaces/identity.ts';
 import { keysInterface, keysService } from '../../src/interfaces/keys.ts';
 import { agentLog, loadAgent } from '../demo/agent.ts';
-import { deadline } from '../support/deadline.ts';
+import { deadline, until } from '../support/deadline.ts';
 import { PrivateEngine } from '../support/engine/private-engine.ts';
 import { runnable } from '../support/not-runnable.ts';
 import { Rig } from '../support/rig.ts';
@@ -103,13 +104,16 @@ for (const service of Object.keys(services) as ServiceName[]) {
     };
     await bus.call(describe);
     const pid = await rig.processOf(service);
-    assert.type(pid, 'number');
-    process.kill(pid ?? 0, 'SIGSTOP'); // so that the call is certainly under way
+    if (pid === undefined) throw new Error(`${service} does not run`);
+    process.kill(pid, 'SIGSTOP'); // so that the call is certainly under way
+    const stopped = () => readFileSync(`/proc/${pid}/status`, 'utf8').includes('State:\tT');
+    await until(5000, `${service} to stand still`, stopped);
     const outcome = bus.call(describe, { timeoutMs: 20_000 }).then(
       () => 'answered',
       (error: unknown) => (error instanceof Error ? 'failed' : error),
     );
-    process.kill(pid ?? 0, 'SIGKILL');
+    await bus.nameOwner(destination); // answered in order: the call is with the service now
+    process.kill(pid, 'SIGKILL');
     assert.is(await outcome, 'failed');
     const [json] = await bus.call(describe);
     assert.type(json, 'string');

@@ -138,16 +138,20 @@ export class Rig implements AsyncDisposable {
   async processOf(service: ServiceName): Promise<number | undefined> {
     await using bus = await this.connect();
     const name = services[service].busName;
-    if ((await bus.nameOwner(name)) === undefined) return undefined;
-    const [pid] = await bus.call({
-      destination: 'org.freedesktop.DBus',
-      path: '/org/freedesktop/DBus',
-      interface: 'org.freedesktop.DBus',
-      member: 'GetConnectionUnixProcessID',
-      signature: 's',
-      body: [name],
-    });
-    return Number(pid);
+    try {
+      const [pid] = await bus.call({
+        destination: 'org.freedesktop.DBus',
+        path: '/org/freedesktop/DBus',
+        interface: 'org.freedesktop.DBus',
+        member: 'GetConnectionUnixProcessID',
+        signature: 's',
+        body: [name],
+      });
+      return Number(pid);
+    } catch (error) {
+      if ((await bus.nameOwner(name)) === undefined) return undefined;
+      throw error;
+    }
   }
 
   /** Stops a service, if it runs, and waits until it has left the bus; the next call starts it again. */

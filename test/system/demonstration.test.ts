@@ -1,0 +1,73 @@
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { deadline } from '../support/deadline.ts';
+import { runnable } from '../support/not-runnable.ts';
+
+const test = suite('demonstration');
+const engineTest = runnable('container-engine', test);
+const start = join(import.meta.dirname, '../../../test/demo/start.mjs');
+
+interface Outcome {
+  readonly code: number | null;
+  readonly output: string;
+}
+
+/** Runs the demonstration, and interrupts it once when it has printed a text. */
+function demonstrate(args: readonly string[], interruptAt?: string): Promise<Outcome> {
+  const child = spawn(process.execPath, [start, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  const collect = (text: string) => {
+    const before = output.length;
+    output += text;
+    const at = interruptAt === undefined ? -1 : output.indexOf(interruptAt);
+    if (at !== -1 && at + (interruptAt ?? '').length > before) child.kill('SIGINT');
+  };
+  child.stdout.setEncoding('utf8').on('data', collect);
+  child.stderr.setEncoding('utf8').on('data', collect);
+  const ended = new Promise<Outcome>((resolve) => {
+    child.on('close', (code) => resolve({ code, output }));
+  });
+  return deadline(240_000, ended, 'the demonstration');
+}
+
+function directoryIn(output: string): string {
+  return /everything else in (\S+)/.exec(output)?.[1] ?? '';
+}
+
+engineTest('goes through all seven steps and leaves nothing behind', async () => {
+  const { code, output } = await demonstrate(['--once']);
+  assert.is(code, 0, output);
+  for (let step = 1; step <= 7; step += 1) assert.match(output, new RegExp(`^${step}  `, 'm'));
+  assert.match(output, 'over TLSv1.2');
+  assert.match(output, 'over TLSv1.3');
+  assert.match(output, 'edgeAgent: all is well');
+  assert.not.ok(existsSync(directoryIn(output)));
+});
+
+test('cleans up when it is interrupted on the way', async () => {
+  const { code, output } = await demonstrate([], '\n3  ');
+  assert.is(code, 0, output);
+  assert.match(output, 'Nothing is left behind.');
+  assert.not.ok(existsSync(directoryIn(output)));
+});
+
+test('says how to start it when it is not started as root', async () => {
+  const asNobody = ['--reuid=65534', '--regid=65534', '--clear-groups', process.execPath, '-'];
+  const child = spawn('setpriv', asNobody, { stdio: ['pipe', 'ignore', 'pipe'] });
+  // Its own place may be closed to others: the program comes by standard input.
+  child.stdin.end(`process.argv[1] = '';import(${JSON.stringify(start)})`);
+  let output = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    output += text;
+  });
+  const code = await new Promise((resolve) => {
+    child.on('close', resolve);
+  });
+  assert.is(code, 2);
+  assert.match(output, 'sudo env "PATH=$PATH" npm start');
+});
+
+test.run();
