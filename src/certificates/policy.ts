@@ -164,7 +164,7 @@ function grantNames(policy: Policy, csr: CertificateRequest): readonly SubjectAl
   for (const name of asked) {
     const fits =
       allowed === undefined
-        ? name.kind === 'dns' || name.kind === 'ip'
+        ? name.kind === 'dns' || name.kind === 'ip' || name.kind === 'uri'
         : spelled.has(formatAlternativeName(name));
     if (!fits)
       refuse(policy, `the name ${JSON.stringify(formatAlternativeName(name).slice(0, 200))}`);

@@ -136,7 +136,9 @@ test('answers the log without frames', async ({ engine }) => {
     ['', 'one', 'three', 'two', '\ufffd'].toSorted(),
   );
   const tail = await engine.logs('chatty', { tail: 1, maxBytes: 1 << 20 }, soon());
-  assert.is(tail.toString(), '\ufffd\n');
+  // the engine reads the two streams one by one, so which line came last is open
+  assert.match(tail.toString(), /^[^\n]+\n$/);
+  assert.ok(all.toString().includes(tail.toString()));
   const stamped = await engine.logs('chatty', { timestamps: true, maxBytes: 1 << 20 }, soon());
   assert.match(stamped.toString(), /^\d{4}-\d\d-\d\dT\S+Z /);
   const none = await engine.logs('chatty', { until: 1_000_000n, maxBytes: 1 << 20 }, soon());

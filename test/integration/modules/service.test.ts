@@ -151,7 +151,8 @@ test('tells what the machine is', async ({ rig }) => {
 });
 
 test('cancels a pull', async ({ rig, machine }) => {
-  const silent = machine.spawnInNetwork('busybox', 'nc', '-ll', '-p', '5002', '-e', 'sleep', '60');
+  const swallow = ['sh', '-c', 'cat >/dev/null'];
+  const silent = machine.spawnInNetwork('busybox', 'nc', '-ll', '-p', '5002', '-e', ...swallow);
   try {
     await sleep(300);
     const slow = JSON.stringify({ image: '127.0.0.1:5002/slow:1' });

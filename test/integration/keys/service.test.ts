@@ -1,0 +1,297 @@
+import { createHash, createHmac, createPublicKey, randomBytes, verify } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Bus } from '../../../src/dbus/bus.ts';
+import { type Client, client } from '../../../src/dbus/client.ts';
+import { type ErrorCode, ServiceError } from '../../../src/errors.ts';
+import { keysInterface, keysService } from '../../../src/interfaces/keys.ts';
+import { deadline } from '../../support/deadline.ts';
+import { Rig } from '../../support/rig.ts';
+import type { RigUser } from '../../support/rig-users.ts';
+
+const test = suite('keys service');
+const { busName, path } = keysService;
+
+let rig: Rig;
+let bus: Bus;
+let keys: Client<typeof keysInterface>;
+
+test.before(async () => {
+  rig = await Rig.start();
+  bus = await rig.connect();
+  keys = client(bus, { busName, path }, keysInterface);
+});
+test.after(async () => {
+  await bus.close();
+  await rig[Symbol.asyncDispose]();
+});
+
+async function codeOf(promise: Promise<unknown>): Promise<ErrorCode | undefined> {
+  try {
+    await deadline(20_000, promise, 'the reply');
+    return undefined;
+  } catch (error) {
+    if (error instanceof ServiceError) return error.code;
+    throw error;
+  }
+}
+
+interface Description {
+  readonly health: string;
+  readonly objects: Readonly<Record<string, { readonly Origin: string }>>;
+  readonly ignored: readonly { readonly label: string }[];
+}
+
+function parseDescription(json: string): Description {
+  return JSON.parse(json) as Description; // what the service promises; the tests notice when it is not so
+}
+
+async function busctl(user: RigUser, member: string, ...args: readonly string[]): Promise<string> {
+  const call = ['call', busName, path, keysInterface.name, member, ...args];
+  const { stdout, stderr } = await rig.busctl(call, user);
+  return stdout + stderr;
+}
+
+const bytesOf = (data: Buffer) => [String(data.length), ...[...data].map(String)];
+const noOptions = '0';
+const digest = bytesOf(Buffer.alloc(32, 7));
+
+/** Every method that is authorized: arguments that succeed, and some that no caller may send. */
+const calls: readonly {
+  readonly member: string;
+  readonly good: readonly string[];
+  readonly bad: readonly string[];
+}[] = [
+  {
+    member: 'CreateKeyPair',
+    good: ['sasasa{sv}', 'b/pair', '1', 'ec-p384', '0', '1', 'store', 's', 'file'],
+    bad: ['sasasa{sv}', 'b/pair', '0', '0', '1', 'unknown', 's', 'x'],
+  },
+  {
+    member: 'CreateKey',
+    good: ['ssasa{sv}', 'b/secret', 'aes-256', '0', noOptions],
+    bad: ['ssasa{sv}', '../secret', 'aes-256', '0', noOptions],
+  },
+  {
+    member: 'ImportKey',
+    good: ['ssaysasa{sv}', 'b/mac', 'raw', ...digest, 'hmac-sha256', '0', noOptions],
+    bad: ['ssaysasa{sv}', 'b/mac', 'raw', '1', '0', 'hmac-sha256', '0', '1', 'store', 'u', '1'],
+  },
+  {
+    member: 'Sign',
+    good: ['ssaya{sv}', 'device-id', 'ecdsa-sha256', ...digest, '1', 'prehashed', 'b', 'true'],
+    bad: ['ssay', 'device-id', 'ecdsa-sha256', ...digest],
+  },
+  {
+    member: 'Verify',
+    good: ['ssayaya{sv}', 'device-id', 'ecdsa-sha256', ...digest, '0', noOptions],
+    bad: ['ssayaya{sv}', 'device-id', 'ecdsa-sha256', ...digest, '0', '1', 'prehashed', 's', 'x'],
+  },
+  {
+    member: 'Encrypt',
+    good: ['ssaya{sv}', 'b/secret', 'aes-256-gcm', ...digest, noOptions],
+    bad: ['ssaya{sv}', 'b/secret', 'aes-256-gcm', ...digest, '1', 'nonce', 'ay', '1', '0'],
+  },
+  {
+    member: 'DeleteKey',
+    good: ['sa{sv}', 'b/mac', noOptions],
+    bad: ['sa{sv}', '', noOptions],
+  },
+];
+
+for (const { member, good, bad } of calls) {
+  test(`answers ${member} of an operator, denies it to others and refuses it malformed`, async () => {
+    assert.match(
+      await busctl('alice', member, ...good),
+      /Call failed: .*(denied|authorized|allowed)/,
+    );
+    assert.match(await busctl('operator', member, ...bad), 'Call failed');
+    assert.not.match(await busctl('operator', member, ...good), 'failed');
+  });
+}
+
+test('answers GetPublicKey, GetRandom and Describe to everybody', async () => {
+  const { stdout } = await rig.busctl(
+    ['call', busName, path, keysInterface.name, 'GetPublicKey', 'sa{sv}', 'device-id', '0'],
+    'alice',
+  );
+  const spki = Buffer.from(stdout.trim().split(' ').slice(2).map(Number));
+  const expected = (await rig.token.publicKey('device id')).export({ type: 'spki', format: 'der' });
+  assert.equal(spki, expected);
+  assert.match(await busctl('alice', 'GetRandom', 'ua{sv}', '16', noOptions), /^ay 16 /);
+  assert.match(await busctl('alice', 'GetRandom', 'ua{sv}', '65537', noOptions), 'Call failed');
+  const { json } = await keys.Describe({});
+  assert.not.match(json, 'pin-value');
+  const { objects, ignored, health } = parseDescription(json);
+  assert.is(health, 'ok');
+  assert.is(objects['device-id']?.Origin, 'preloaded');
+  assert.equal(ignored.map(({ label }) => label).toSorted(), ['device ca', 'device id']);
+});
+
+test('signs with a key of the token what openssl verifies', async () => {
+  const data = randomBytes(1000);
+  const { spki } = await keys.GetPublicKey({ key_id: 'device-id' });
+  const key = createPublicKey({ key: spki, format: 'der', type: 'spki' });
+  const request = { key_id: 'device-id', mechanism: 'ecdsa-sha256', data };
+  const publicKey = createHash('sha256').update(spki).digest();
+  const options = { public_key: publicKey };
+  const { signature } = await keys.Sign({ ...request, options });
+  assert.ok(verify('sha256', data, key, signature));
+  assert.is((await keys.Verify({ ...request, signature })).valid, true);
+  const wrong = Buffer.concat([signature, Buffer.of(0)]);
+  assert.is((await keys.Verify({ ...request, signature: wrong })).valid, false);
+  const replaced = keys.Sign({ ...request, options: { public_key: randomBytes(32) } });
+  assert.is(await codeOf(replaced), 'NotFound');
+});
+
+test('says which arguments are wrong, and NotFound and NotSupported for what is not there', async () => {
+  const request = { key_id: 'device-id', mechanism: 'ecdsa-sha256', data: Buffer.alloc(31) };
+  const prehashed = { prehashed: true };
+  assert.is(await codeOf(keys.Sign({ ...request, options: prehashed })), 'InvalidArgs');
+  assert.is(await codeOf(keys.Sign({ ...request, mechanism: 'ecdsa-sha1' })), 'InvalidArgs');
+  assert.is(await codeOf(keys.Sign({ ...request, mechanism: 'ed25519' })), 'NotSupported');
+  assert.is(await codeOf(keys.Sign({ ...request, key_id: 'absent' })), 'NotFound');
+  const derived = { derivation: Buffer.from('x') };
+  assert.is(await codeOf(keys.Sign({ ...request, options: derived })), 'NotSupported');
+  assert.is(await codeOf(keys.DeleteKey({ key_id: 'device-id' })), 'NotSupported');
+  const create = { key_id: 'device-id', algorithms: [], usages: [] };
+  const keep = { ...create, options: { if_exists: 'keep' } };
+  assert.is(await codeOf(keys.CreateKeyPair(create)), 'NotSupported');
+  assert.is(await codeOf(keys.CreateKeyPair(keep)), 'NotSupported');
+  const replace = { ...create, options: { if_exists: 'replace' } };
+  assert.is(await codeOf(keys.CreateKeyPair(replace)), 'InvalidArgs');
+  const exportable = { ...create, key_id: 'out', options: { exportable: true } };
+  assert.is(await codeOf(keys.CreateKeyPair(exportable)), 'NotSupported');
+  assert.is(await codeOf(keys.ExportKey({ key_id: 'device-id', format: 'pkcs8' })), 'NotSupported');
+});
+
+test('makes, keeps and deletes keys, and tells about it', async () => {
+  const news: string[] = [];
+  await using _news = await bus.subscribe({ sender: busName, path }, ({ member }) => {
+    news.push(member);
+  });
+  const wanted = { key_id: 'made', algorithms: ['ec-p256'], usages: ['sign'] };
+  const { key } = await keys.CreateKeyPair(wanted);
+  assert.is(key, '/org/iotedge/Keys1/key/made');
+  assert.is(await codeOf(keys.CreateKeyPair(wanted)), 'AlreadyExists');
+  await keys.CreateKeyPair({ ...wanted, options: { if_exists: 'keep' } });
+  const other = { ...wanted, algorithms: ['rsa-2048'], options: { if_exists: 'keep' } };
+  assert.is(await codeOf(keys.CreateKeyPair(other)), 'AlreadyExists');
+  const { stdout } = await rig.busctl(['introspect', busName, key], 'alice');
+  assert.match(stdout, /\.Algorithm +property +s +"ec-p256"/);
+  await keys.DeleteKey({ key_id: 'made' });
+  assert.is(await codeOf(keys.GetPublicKey({ key_id: 'made' })), 'NotFound');
+  await keys.GetRandom({ count: 1 });
+  assert.equal(news, ['InterfacesAdded', 'InterfacesRemoved']);
+});
+
+test('derives from base keys and uses those in no other way', async () => {
+  const key = { key_id: 'iotedge/base', algorithm: 'hmac-sha256', usages: ['sign', 'derive'] };
+  await keys.CreateKey({ ...key, options: { export_derived: true } });
+  const derivation = Buffer.from('module one');
+  const use = { key_id: key.key_id, mechanism: 'hmac-sha256', data: Buffer.from('text') };
+  const { material } = await keys.ExportKey({
+    key_id: key.key_id,
+    format: 'raw',
+    options: { derivation },
+  });
+  const { signature } = await keys.Sign({ ...use, options: { derivation } });
+  assert.equal(signature, createHmac('sha256', material).update('text').digest());
+  const verifying = { ...use, signature, options: { derivation } };
+  assert.is((await keys.Verify(verifying)).valid, true);
+  assert.is((await keys.Verify({ ...verifying, data: derivation })).valid, false);
+  assert.is(await codeOf(keys.Sign(use)), 'InvalidArgs');
+  const empty = { derivation: Buffer.alloc(0) };
+  assert.is(await codeOf(keys.Sign({ ...use, options: empty })), 'InvalidArgs');
+  assert.is(await codeOf(keys.ExportKey({ key_id: key.key_id, format: 'raw' })), 'InvalidArgs');
+  const cipher = { key_id: key.key_id, mechanism: 'aes-256-gcm', input: Buffer.alloc(1) };
+  assert.is(await codeOf(keys.Encrypt({ ...cipher, options: { derivation } })), 'NotSupported');
+});
+
+test('encrypts with a fresh nonce and decrypts nothing but what it encrypted', async () => {
+  await keys.CreateKey({ key_id: 'box', algorithm: 'aes-256', usages: [] });
+  const cipher = { key_id: 'box', mechanism: 'aes-256-gcm', options: { aad: Buffer.from('a') } };
+  for (const length of [0, 1, 100_000]) {
+    const input = randomBytes(length);
+    const { output } = await keys.Encrypt({ ...cipher, input });
+    assert.is(output.length, 1 + 12 + length + 16);
+    assert.is(output[0], 1);
+    assert.not.equal((await keys.Encrypt({ ...cipher, input })).output, output);
+    assert.equal((await keys.Decrypt({ ...cipher, input: output })).output, input);
+    const noAad = { key_id: 'box', mechanism: 'aes-256-gcm', input: output };
+    assert.is(await codeOf(keys.Decrypt(noAad)), 'InvalidArgs');
+  }
+  assert.is(await codeOf(keys.Decrypt({ ...cipher, input: Buffer.alloc(5) })), 'InvalidArgs');
+});
+
+test('exports what was made exportable in a file, and replaces by import', async () => {
+  const mac = { key_id: 'exported', format: 'raw', algorithm: 'hmac-sha256', usages: [] };
+  const options = { exportable: true, store: 'file' };
+  const material = randomBytes(32);
+  await keys.ImportKey({ ...mac, material, options });
+  assert.equal((await keys.ExportKey({ key_id: 'exported', format: 'raw' })).material, material);
+  assert.is(await codeOf(keys.ExportKey({ key_id: 'exported', format: 'pkcs8' })), 'InvalidArgs');
+  const next = randomBytes(32);
+  const replacing = { ...mac, material: next, options: { ...options, if_exists: 'replace' } };
+  await keys.ImportKey(replacing);
+  assert.equal((await keys.ExportKey({ key_id: 'exported', format: 'raw' })).material, next);
+  const short = { ...mac, material: randomBytes(15), options };
+  assert.is(await codeOf(keys.ImportKey(short)), 'InvalidArgs');
+});
+
+test('shows within 30 s what another process makes in the token', async () => {
+  const added = new Promise<void>((resolve) => {
+    void bus.subscribe({ sender: busName, path, member: 'InterfacesAdded' }, ({ body }) => {
+      if (body[0] === '/org/iotedge/Keys1/key/foreign') resolve();
+    });
+  });
+  await keys.GetRandom({ count: 1 });
+  await rig.token.createKeyPair('foreign');
+  await deadline(30_000, added, 'the key to be announced');
+  await keys.Sign({ key_id: 'foreign', mechanism: 'ecdsa-sha256', data: Buffer.alloc(0) });
+});
+
+test('keeps its keys over a crash, with no private key in any file', async () => {
+  const before = (await keys.GetPublicKey({ key_id: 'device-id' })).spki;
+  await keys.CreateKeyPair({ key_id: 'lasting', algorithms: [], usages: [] });
+  const lasting = (await keys.GetPublicKey({ key_id: 'lasting' })).spki;
+  await rig.stop('keys', 'SIGKILL');
+  assert.equal((await keys.GetPublicKey({ key_id: 'device-id' })).spki, before);
+  assert.equal((await keys.GetPublicKey({ key_id: 'lasting' })).spki, lasting);
+  const state = rig.stateDirectory('keys');
+  for (const name of await readdir(state, { recursive: true })) {
+    if (!name.includes('lasting')) continue;
+    const record: unknown = JSON.parse(await readFile(join(state, name), 'utf8'));
+    assert.not.match(Object.keys(record ?? {}).join(), /material|private|value/);
+  }
+});
+
+test('answers every call made while it stops', async () => {
+  const results = Array.from({ length: 20 }, async (_, index) => {
+    await sleep(index * 20);
+    const data = Buffer.alloc(8);
+    return await codeOf(keys.Sign({ key_id: 'device-id', mechanism: 'ecdsa-sha256', data }));
+  });
+  await sleep(100);
+  await rig.stop('keys');
+  assert.equal([...new Set(await Promise.all(results))], [undefined]);
+});
+
+test('degrades and says why when the PIN is wrong', async () => {
+  await rig.configure('keys', { pkcs11_base_slot: 'pkcs11:slot-id=0?pin-value=0000' });
+  await rig.stop('keys');
+  const request = { key_id: 'device-id', mechanism: 'ecdsa-sha256', data: Buffer.alloc(1) };
+  assert.is(await codeOf(keys.Sign(request)), 'Unavailable');
+  const create = { key_id: 'new', algorithms: [], usages: [], options: { if_exists: 'keep' } };
+  assert.is(await codeOf(keys.CreateKeyPair(create)), 'Unavailable');
+  const { json } = await keys.Describe({});
+  assert.match(json, 'CKR_PIN_INCORRECT');
+  assert.not.match(json, '0000');
+  assert.is(parseDescription(json).health, 'degraded');
+  assert.not.match(await rig.log('keys'), /pin-value/);
+});
+
+test.run();

@@ -1,0 +1,152 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import {
+  faultOfUri,
+  type KeysConfig,
+  keysSchema,
+  parseKeysConfig,
+} from '../../../src/keys/config.ts';
+import { parseUri } from '../../../src/keys/pkcs11/uri.ts';
+import { ConfigError, loadConfig } from '../../../src/service/config.ts';
+
+const test = suite('keys configuration');
+
+async function load(text: string, mode = 0o640): Promise<KeysConfig> {
+  const dir = await mkdtemp(join(tmpdir(), 'iotedge-keys-config-'));
+  try {
+    await writeFile(join(dir, 'keys.yaml'), text, { mode });
+    return await loadConfig({ dir, service: 'keys', schema: keysSchema, parse: parseKeysConfig });
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+}
+
+async function problemsOf(text: string, mode?: number): Promise<readonly string[]> {
+  try {
+    await load(text, mode);
+    return [];
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return error.problems.map(({ line, path }) => `${line} ${path}`);
+  }
+}
+
+const published = `# keys.yaml
+pkcs11_lib_path: '/usr/lib/softhsm.so'
+pkcs11_base_slot: 'pkcs11:slot-id=0?pin-value=1234'
+
+'preloaded_key:device-id': 'pkcs11:slot-id=0;object=device%20id?pin-value=1234'
+'preloaded_key:device-ca': 'pkcs11:slot-id=0;object=device%20ca?pin-value=1234'
+`;
+
+test('reads the file that users have', async () => {
+  const config = await load(published);
+  assert.is(config.pkcs11_lib_path, '/usr/lib/softhsm.so');
+  assert.equal(Object.keys(config.preloaded), ['device-id', 'device-ca']);
+  assert.equal(config.warnings, []);
+});
+
+test('takes an empty file for a file store', async () => {
+  const config = await load('# nothing\n');
+  assert.is(config.pkcs11_base_slot, undefined);
+  assert.equal([config.preloaded, config.tokens, config.keys], [{}, {}, {}]);
+});
+
+test('refuses a PIN in a file that everybody can read, and warns of the file otherwise', async () => {
+  assert.equal(await problemsOf(published, 0o644), [
+    '3 pkcs11_base_slot',
+    '5 preloaded_key:device-id',
+    '6 preloaded_key:device-ca',
+  ]);
+  const config = await load("symmetric_store: 'file'\n", 0o644);
+  assert.is(config.warnings.length, 1);
+});
+
+test('says where a wrong setting stands', async () => {
+  const text = `pkcs11_base_slot: 'pkcs11:slot-id=zero'
+'preloaded_key:../x': 'pkcs11:object=x'
+'preloaded_key:none': '/no/scheme'
+'preloaded_key:whole': 'pkcs11:token=t'
+keys:
+  device-id: {usages: [sign, fly]}
+`;
+  const withUsages = await problemsOf(text);
+  assert.equal(withUsages, ['6 keys.device-id.usages[1]']);
+  assert.equal(await problemsOf(text.replace(', fly', '')), [
+    '1 pkcs11_base_slot',
+    '1 pkcs11_base_slot',
+    '2 preloaded_key:../x',
+    '2 preloaded_key:../x',
+    '3 preloaded_key:none',
+    '4 preloaded_key:whole',
+    '4 preloaded_key:whole',
+  ]);
+});
+
+test('knows tokens by name and files as keys', async () => {
+  const config = await load(`pkcs11_lib_path: /lib/a.so
+tokens:
+  second: {module: /lib/b.so, uri: 'pkcs11:token=second', pin_file: /run/credentials/pin}
+'preloaded_key:a': 'file:///etc/secret/a.pem'
+'preloaded_key:b': 'pkcs11:token=second;object=b'
+keys:
+  b: {usages: [sign, derive]}
+`);
+  assert.equal(config.preloaded['a'], { kind: 'file', path: '/etc/secret/a.pem' });
+  assert.equal(config.keys['b']?.usages, ['sign', 'derive']);
+});
+
+const good = [
+  'pkcs11:',
+  'pkcs11:slot-id=0?pin-value=1234',
+  'pkcs11:slot-id=0;object=device%20id?pin-value=1234',
+  'pkcs11:token=The%20Token;serial=1;manufacturer=m;model=x;id=%01%ff;type=private',
+  'pkcs11:object=a?pin-source=file:/run/pin',
+  'pkcs11:object=a?pin-source=file:///run/pin&module-path=/lib/x.so',
+  'pkcs11:object=a?pin-source=/run/pin',
+  'pkcs11:object=a?pin-value=',
+  'pkcs11:object=a?pin-value=1=2',
+];
+const bad = [
+  'PKCS11:slot-id=0',
+  'pkcs11:object=a;object=b',
+  'pkcs11:slot-id=0;object=a;slot-id=0',
+  'pkcs11:object=%zz',
+  'pkcs11:object=%2',
+  'pkcs11:object=a b',
+  'pkcs11:object',
+  'pkcs11:;object=a',
+  'pkcs11:object=a;',
+  'pkcs11:slot-id=0x1',
+  'pkcs11:slot-id=',
+  'pkcs11:slot-id=-1',
+  'pkcs11:type=secret',
+  'pkcs11:x-vendor=1',
+  'pkcs11:library-version=3',
+  'pkcs11:object=a?pin-value=1&pin-value=1',
+  'pkcs11:object=a?pin-value=1&pin-source=/run/pin',
+  'pkcs11:object=a?pin-source=/run/pin&pin-value=1',
+  'pkcs11:object=a?pin-source=pin',
+  'pkcs11:object=a?pin-source=|command',
+  'pkcs11:object=a?module-path=x.so',
+  'pkcs11:object=a?module-name=x',
+  'pkcs11:object=a?x=y',
+  'pkcs11:object=a?pin-value=1&',
+  'pkcs11:object=a?pin-value=%1',
+];
+
+test('finds the same faults in a URI as the parser that uses it', () => {
+  for (const text of good) {
+    assert.is(faultOfUri(text), undefined, text);
+    assert.not.throws(() => parseUri(text));
+  }
+  for (const text of bad) {
+    assert.ok(faultOfUri(text), text);
+    assert.throws(() => parseUri(text), undefined, text);
+  }
+});
+
+test.run();
