@@ -156,6 +156,12 @@ function grantSubject(
   return encodeName(policy.subject);
 }
 
+/** Names of modules: hosts and addresses, and what the cloud calls a module. */
+function isModuleName(name: SubjectAlternativeName): boolean {
+  if (name.kind === 'uri') return formatAlternativeName(name).startsWith('uri:azureiot://');
+  return name.kind === 'dns' || name.kind === 'ip';
+}
+
 function grantNames(policy: Policy, csr: CertificateRequest): readonly SubjectAlternativeName[] {
   const asked = csr.requested.alternativeNames;
   const allowed = policy.names;
@@ -163,9 +169,7 @@ function grantNames(policy: Policy, csr: CertificateRequest): readonly SubjectAl
   const spelled = new Set(allowed?.map(formatAlternativeName));
   for (const name of asked) {
     const fits =
-      allowed === undefined
-        ? name.kind === 'dns' || name.kind === 'ip' || name.kind === 'uri'
-        : spelled.has(formatAlternativeName(name));
+      allowed === undefined ? isModuleName(name) : spelled.has(formatAlternativeName(name));
     if (!fits)
       refuse(policy, `the name ${JSON.stringify(formatAlternativeName(name).slice(0, 200))}`);
   }

@@ -5,7 +5,6 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Bus } from '../../src/dbus/bus.ts';
-import { isServiceError } from '../../src/errors.ts';
 import { keysService } from '../../src/interfaces/keys.ts';
 import { deadline } from './deadline.ts';
 import { type CommandOptions, type CommandResult, Namespace } from './namespace.ts';
@@ -138,7 +137,6 @@ export class Rig implements AsyncDisposable {
   /** The process of a service; undefined while it does not run. */
   async processOf(service: ServiceName): Promise<number | undefined> {
     await using bus = await this.connect();
-<<<<<<< HEAD
     const name = services[service].busName;
     try {
       const [pid] = await bus.call({
@@ -152,21 +150,6 @@ export class Rig implements AsyncDisposable {
       return Number(pid);
     } catch (error) {
       if ((await bus.nameOwner(name)) === undefined) return undefined;
-=======
-    const ask = bus.call({
-      destination: 'org.freedesktop.DBus',
-      path: '/org/freedesktop/DBus',
-      interface: 'org.freedesktop.DBus',
-      member: 'GetConnectionUnixProcessID',
-      signature: 's',
-      body: [services[service].busName],
-    });
-    try {
-      const [pid] = await ask;
-      return Number(pid);
-    } catch (error) {
-      if (isServiceError(error, 'Unavailable')) return undefined; // nobody has the name
->>>>>>> keys
       throw error;
     }
   }

@@ -158,9 +158,14 @@ test('gives modules any DNS names and addresses, but never a CA certificate', as
   const names = subjectAlternativeName([
     parseAlternativeName('dns', 'anything.example'),
     parseAlternativeName('ip', '10.1.2.3'),
+    parseAlternativeName('uri', 'azureiot://hub/devices/d/modules/m'),
   ]);
   const [leaf] = await device.issue(module, await csr('CN=m', [names]), { profile: 'server' });
-  assert.equal(leaf?.alternativeNames, ['dns:anything.example', 'ip:10.1.2.3']);
+  assert.equal(leaf?.alternativeNames, [
+    'dns:anything.example',
+    'ip:10.1.2.3',
+    'uri:azureiot://hub/devices/d/modules/m',
+  ]);
   const uri = subjectAlternativeName([parseAlternativeName('uri', 'urn:x')]);
   const refused: readonly (readonly [Buffer, IssueOptions])[] = [
     [await csr('CN=m', [uri]), { profile: 'server' }],
