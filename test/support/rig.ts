@@ -4,7 +4,7 @@ import { createWriteStream, existsSync, realpathSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Bus } from '../../src/dbus/bus.ts';
+import { Bus, hasNoOwner } from '../../src/dbus/bus.ts';
 import { keysService } from '../../src/interfaces/keys.ts';
 import { deadline } from './deadline.ts';
 import { type CommandOptions, type CommandResult, Namespace } from './namespace.ts';
@@ -149,7 +149,7 @@ export class Rig implements AsyncDisposable {
       });
       return Number(pid);
     } catch (error) {
-      if ((await bus.nameOwner(name)) === undefined) return undefined;
+      if (hasNoOwner(error)) return undefined;
       throw error;
     }
   }
