@@ -1,10 +1,12 @@
 // Builds the addons and the OpenSSL module with the node-gyp that npm brings, against the headers of the running Node.
+// usage: node src/native/build.mjs [--asan] [--deadline-ms N] [--only provider|linux] [OUT_DIR]
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, realpathSync } from 'node:fs';
 import { copyFile, cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { basename, delimiter, dirname, join } from 'node:path';
+import { basename, delimiter, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 
 const here = dirname(fileURLToPath(import.meta.url));
 
@@ -133,5 +135,18 @@ function run(command, args) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  await buildNative({ outDir: process.argv[2] ?? join(here, '..', '..', 'dist', 'bin') });
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      asan: { type: 'boolean' },
+      'deadline-ms': { type: 'string' },
+      only: { type: 'string' },
+    },
+  });
+  await buildNative({
+    outDir: resolve(positionals[0] ?? join(here, '..', '..', 'dist', 'bin')),
+    asan: values.asan,
+    deadlineMs: values['deadline-ms'] && Number(values['deadline-ms']),
+    only: values.only,
+  });
 }

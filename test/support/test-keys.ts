@@ -61,6 +61,8 @@ export class TestKeys implements AsyncDisposable {
   readonly calls: SignCall[] = [];
   /** What happens before a call is answered; a test puts delays and failures here. */
   before: () => Promise<void> = () => Promise.resolve();
+  /** What becomes of a signature on its way out. */
+  after: (signature: Buffer) => Buffer = (signature) => signature;
   readonly #keys = new Map<string, TestKey>();
 
   private constructor(directory: string) {
@@ -76,7 +78,8 @@ export class TestKeys implements AsyncDisposable {
           const { prehashed, public_key: digest } = options;
           keys.calls.push({ keyId: key_id, mechanism, length: data.length, prehashed });
           await keys.before();
-          return { signature: await keys.#sign(keys.#find(key_id, digest), mechanism, data) };
+          const key = keys.#find(key_id, digest);
+          return { signature: keys.after(await keys.#sign(key, mechanism, data)) };
         },
         GetPublicKey: async ({ key_id }) => {
           await keys.before();

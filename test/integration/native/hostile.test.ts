@@ -1,0 +1,319 @@
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { ServiceError } from '../../../src/errors.ts';
+import { asanDeadlineMs, OpensslRig } from '../../support/openssl-rig.ts';
+import { PrivateBus } from '../../support/private-bus.ts';
+
+const test = suite<{ rig?: OpensslRig }>('OpenSSL module under attack, instrumented');
+
+test.before(async (context) => {
+  context.rig = await OpensslRig.start({ asan: true });
+  await context.rig.keys.create('a', 'ec-p256');
+  await context.rig.keys.create('r', 'rsa-2048');
+  await writeFile(join(context.rig.directory, 'message'), 'a message');
+});
+
+test.after(({ rig }) => rig?.[Symbol.asyncDispose]());
+
+test.after.each(({ rig }) => {
+  if (rig === undefined) return;
+  rig.keys.before = () => Promise.resolve();
+  rig.keys.after = (signature) => signature;
+});
+
+function of({ rig }: { rig?: OpensslRig }): OpensslRig {
+  if (rig === undefined) throw new Error('the rig was not set up');
+  return rig;
+}
+
+/** DER of any tag and any claimed length. */
+function tlv(tag: number, content: Uint8Array, length?: readonly number[]): Buffer {
+  const size = content.length;
+  const shortest = size < 128 ? [size] : size < 256 ? [0x81, size] : [0x82, size >> 8, size & 255];
+  return Buffer.concat([Buffer.from([tag, ...(length ?? shortest)]), content]);
+}
+
+function pemOf(der: Uint8Array, label = 'IOTEDGE KEY'): string {
+  const lines =
+    Buffer.from(der)
+      .toString('base64')
+      .match(/.{1,64}/g) ?? [];
+  return [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ''].join('\n');
+}
+
+function keyFile(id: string, spki: Uint8Array): Buffer {
+  return tlv(0x30, Buffer.concat([tlv(0x0c, Buffer.from(id, 'latin1')), tlv(4, spki)]));
+}
+
+/** How `openssl pkey` ends with each of these files; a crash or a leak fails the test. */
+async function readAll(
+  rig: OpensslRig,
+  files: readonly (string | Buffer)[],
+): Promise<Set<unknown>> {
+  const codes = new Set<unknown>();
+  const queue = [...files.entries()];
+  const work = async (): Promise<void> => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      const [index, contents] = next;
+      const file = join(rig.directory, `hostile-${index}.pem`);
+      await writeFile(file, contents);
+      codes.add((await rig.openssl(['pkey', '-in', file, '-pubout', '-noout'])).code);
+    }
+  };
+  await Promise.all([work(), work(), work()]);
+  return codes;
+}
+
+test('takes nothing but the one encoding of a key file', async (context) => {
+  const rig = of(context);
+  const { spki } = rig.keys.get('a');
+  const id = tlv(0x0c, Buffer.from('a'));
+  const whole = keyFile('a', spki);
+  assert.equal(await readAll(rig, [pemOf(whole)]), new Set([0]));
+  const body = Buffer.concat([id, tlv(4, spki)]);
+  const bad: readonly Buffer[] = [
+    Buffer.alloc(0),
+    Buffer.from([0x30]),
+    Buffer.from([0x30, 0x80]),
+    Buffer.from([0x30, 0x84, 0xff, 0xff, 0xff, 0xff]),
+    Buffer.from([0x30, 0x88, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
+    Buffer.from([0x30, 0xff]),
+    Buffer.concat([whole, Buffer.from([0])]),
+    Buffer.concat([whole, whole]),
+    tlv(0x30, Buffer.concat([body, Buffer.from([5, 0])])),
+    tlv(0x31, body),
+    tlv(0x30, body, [0x80]),
+    tlv(0x30, body, [0x82, 0, body.length]),
+    tlv(0x30, body, [0x83, 0, 0, body.length]),
+    tlv(0x30, body, [body.length + 1]),
+    tlv(0x30, body, [body.length - 1]),
+    tlv(0x30, Buffer.concat([id, tlv(4, spki, [0xff])])),
+    tlv(0x30, Buffer.concat([id, tlv(4, spki, [0x84, 0xff, 0xff, 0xff, 0xff])])),
+    tlv(0x30, Buffer.concat([tlv(0x0c, Buffer.from('a'), [0x81, 1]), tlv(4, spki)])),
+    tlv(0x30, Buffer.concat([tlv(0x13, Buffer.from('a')), tlv(4, spki)])),
+    tlv(0x30, Buffer.concat([id, tlv(3, spki)])),
+    tlv(0x30, Buffer.concat([tlv(4, spki), id])),
+    tlv(0x30, id),
+    tlv(0x30, Buffer.alloc(0)),
+    ...Array.from(whole.keys(), (length) => whole.subarray(0, length)).filter(
+      (_, i) => i % 5 === 0,
+    ),
+  ];
+  assert.equal(
+    await readAll(
+      rig,
+      bad.map((der) => pemOf(der)),
+    ),
+    new Set([1]),
+  );
+});
+
+test('takes only ids that the Keys service takes', async (context) => {
+  const rig = of(context);
+  const { spki } = rig.keys.get('a');
+  const good = ['a', '$x', 'a/b', 'a.b..c', 'x'.repeat(128), 'a@1', 'a:b-c_d'];
+  const bad = [
+    '',
+    '/a',
+    'a/',
+    'a//b',
+    'a/../b',
+    '.',
+    '..',
+    'a/.',
+    '-a',
+    ' a',
+    'a b',
+    'a\n',
+    'a\0b',
+    '\0',
+    'é',
+    'a%',
+    'x'.repeat(129),
+  ];
+  assert.equal(
+    await readAll(
+      rig,
+      good.map((id) => pemOf(keyFile(id, spki))),
+    ),
+    new Set([0]),
+  );
+  assert.equal(
+    await readAll(
+      rig,
+      bad.map((id) => pemOf(keyFile(id, spki))),
+    ),
+    new Set([1]),
+  );
+  for (const id of bad.filter((text) => !text.includes('\0'))) {
+    assert.is((await rig.openssl(['pkey', '-in', `iotedge:${id}`, '-pubout'])).code, 1);
+  }
+  assert.is(rig.keys.calls.length, 0);
+});
+
+test('takes only public keys in DER, of kinds that it can sign with', async (context) => {
+  const rig = of(context);
+  const { spki } = rig.keys.get('a');
+  const make = async (...options: readonly string[]): Promise<Buffer> => {
+    const key = (await rig.openssl(['genpkey', '-outform', 'DER', ...options])).stdout;
+    await writeFile(join(rig.directory, 'other.der'), key);
+    return rig.succeed('pkey', '-in', 'other.der', '-pubout', '-outform', 'DER');
+  };
+  const privateKey = await rig.succeed('pkey', '-in', rig.keys.get('a').file, '-outform', 'DER');
+  const kinds = [
+    ['-algorithm', 'X25519'],
+    ['-algorithm', 'ED448'],
+    ['-algorithm', 'RSA-PSS'],
+  ];
+  const others: Buffer[] = [];
+  for (const kind of kinds) others.push(await make(...kind));
+  const notOnCurve = Buffer.from(spki);
+  notOnCurve.fill(0xff, 30);
+  const bad = [
+    ...others,
+    privateKey,
+    notOnCurve,
+    Buffer.concat([spki, Buffer.from([0])]),
+    spki.subarray(0, -1),
+    Buffer.alloc(9000, 0x30),
+    keyFile('a', spki),
+  ];
+  assert.equal(
+    await readAll(
+      rig,
+      bad.map((key) => pemOf(keyFile('a', key))),
+    ),
+    new Set([1]),
+  );
+});
+
+test('survives whatever stands in a PEM', async (context) => {
+  const rig = of(context);
+  const whole = keyFile('a', rig.keys.get('a').spki);
+  const good = pemOf(whole);
+  const bad = [
+    good.replace(
+      'IOTEDGE KEY-----\n',
+      'IOTEDGE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\n',
+    ),
+    good.replace('IOTEDGE KEY-----\n', 'IOTEDGE KEY-----\nX-Header: 1\n\n'),
+    good.replace(/.$/m, '!'),
+    good.slice(0, -30),
+    good.replaceAll('\n', ''),
+    pemOf(Buffer.alloc(1 << 20, 0x30)),
+    `${good.slice(0, 40)}\0${good.slice(40)}`,
+    '-----BEGIN IOTEDGE KEY-----\n-----END IOTEDGE KEY-----\n',
+    '-----BEGIN IOTEDGE KEY-----',
+  ];
+  assert.equal(await readAll(rig, bad), new Set([1]));
+  const fine = [`some text\n${good}`, good.replaceAll('\n', '\r\n'), `${good}${good}`];
+  assert.equal(await readAll(rig, fine), new Set([0]));
+});
+
+test('survives key files with bytes changed', async (context) => {
+  const rig = of(context);
+  const whole = keyFile('a', rig.keys.get('a').spki);
+  const changed = Array.from({ length: 60 }, (_, round) => {
+    const noise = createHash('sha256').update(String(round)).digest();
+    const der = Buffer.from(whole);
+    for (let i = 0; i <= round % 3; i++)
+      der[noise.readUInt16LE(2 * i) % der.length] = noise[10 + i] ?? 0;
+    return pemOf(der);
+  });
+  const codes = await readAll(rig, changed);
+  assert.ok([...codes].every((code) => code === 0 || code === 1));
+});
+
+test('reads other keys and certificates in the same file', async (context) => {
+  const rig = of(context);
+  await rig.succeed('req', '-x509', '-new', '-key', 'iotedge:a', '-subj', '/CN=a', '-out', 'a.crt');
+  const certificate = await rig.succeed('x509', '-in', 'a.crt');
+  const mixed = `${certificate.toString()}${pemOf(keyFile('a', rig.keys.get('a').spki))}`;
+  await writeFile(join(rig.directory, 'mixed.pem'), mixed);
+  await rig.succeed('x509', '-in', 'mixed.pem', '-noout');
+  await rig.succeed('dgst', '-sha256', '-sign', 'mixed.pem', '-out', 'sig', 'message');
+});
+
+test('refuses signatures that cannot be right', async (context) => {
+  const rig = of(context);
+  const sign = (key: string): Promise<{ code: number | string; stderr: string }> =>
+    rig.openssl(['dgst', '-sha256', '-sign', `iotedge:${key}`, '-out', 'sig', 'message']);
+  for (const [key, length] of [
+    ['r', 255],
+    ['r', 257],
+    ['r', 1],
+    ['a', 200],
+    ['a', 100_000],
+    ['a', 0],
+  ] as const) {
+    rig.keys.after = () => Buffer.alloc(length, 1);
+    const { code, stderr } = await sign(key);
+    assert.is(code, 1);
+    assert.match(stderr, 'iotedge-keys');
+  }
+});
+
+test('says what the Keys service answered, in one printable line', async (context) => {
+  const rig = of(context);
+  const { stderr } = await rig.openssl(['dgst', '-sha256', '-sign', 'iotedge:none', 'message']);
+  assert.match(stderr, 'org.iotedge.Error.NotFound: no key "none"');
+  rig.keys.before = () =>
+    Promise.reject(new ServiceError('Unavailable', 'line\nbreak \u001b[31m é'));
+  const hostile = await rig.openssl([
+    'dgst',
+    '-sha256',
+    '-sign',
+    await rig.keyFile('a'),
+    'message',
+  ]);
+  assert.match(hostile.stderr, 'org.iotedge.Error.Unavailable: line?break ?[31m ??');
+});
+
+test('gives up when the Keys service does not answer, and does not ask twice', async (context) => {
+  const rig = of(context);
+  const calls = rig.keys.calls.length;
+  rig.keys.before = () => new Promise(() => undefined);
+  const started = Date.now();
+  const file = await rig.keyFile('a');
+  const { code, stderr } = await rig.openssl(['dgst', '-sha256', '-sign', file, 'message']);
+  const tookMs = Date.now() - started;
+  assert.is(code, 1);
+  assert.match(stderr, 'org.freedesktop.DBus.Error.Timeout');
+  assert.ok(tookMs >= asanDeadlineMs && tookMs < asanDeadlineMs + 5000);
+  assert.is(rig.keys.calls.length, calls + 1);
+});
+
+test('says at once that there is no service, or no bus', async (context) => {
+  const rig = of(context);
+  await using other = await PrivateBus.start();
+  const file = await rig.keyFile('a');
+  const sign = ['dgst', '-sha256', '-sign', file, 'message'];
+  const alone = await rig.openssl(sign, { env: { DBUS_SYSTEM_BUS_ADDRESS: other.address } });
+  assert.match(alone.stderr, 'org.freedesktop.DBus.Error.ServiceUnknown');
+  for (const address of ['unix:path=/nonexistent/bus', 'nonsense', 'unix:path=/dev/null']) {
+    const { code, stderr } = await rig.openssl(sign, { env: { DBUS_SYSTEM_BUS_ADDRESS: address } });
+    assert.is(code, 1);
+    assert.match(stderr, 'iotedge-keys');
+  }
+});
+
+test('gives up on a bus that does not answer', async (context) => {
+  const rig = of(context);
+  const socket = join(rig.directory, 'silent-bus');
+  const server = createServer(() => undefined);
+  server.listen(socket);
+  await once(server, 'listening');
+  const sign = ['dgst', '-sha256', '-sign', await rig.keyFile('a'), 'message'];
+  const env = { DBUS_SYSTEM_BUS_ADDRESS: `unix:path=${socket}` };
+  const { code, stderr } = await rig.openssl(sign, { env });
+  assert.is(code, 1);
+  assert.match(stderr, 'timed out');
+  server.close();
+});
+
+test.run();

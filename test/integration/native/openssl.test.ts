@@ -1,0 +1,289 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { OpensslRig } from '../../support/openssl-rig.ts';
+import type { TestAlgorithm } from '../../support/test-keys.ts';
+
+const algorithms: readonly TestAlgorithm[] = [
+  'ec-p256',
+  'ec-p384',
+  'ec-p521',
+  'rsa-2048',
+  'ed25519',
+];
+const hashed = algorithms.filter((algorithm) => algorithm !== 'ed25519');
+const pss = ['-sigopt', 'rsa_padding_mode:pss'];
+
+/** The whole module under the `openssl` command; instrumented, every run is also searched for leaks. */
+for (const asan of [true, false]) {
+  const test = suite<{ rig?: OpensslRig }>(
+    asan ? 'OpenSSL module, instrumented' : 'OpenSSL module',
+  );
+
+  test.before(async (context) => {
+    context.rig = await OpensslRig.start({ asan });
+    await writeFile(join(context.rig.directory, 'message'), 'a message');
+    for (const algorithm of algorithms) {
+      const { spki } = await context.rig.keys.create(algorithm, algorithm);
+      const pem = `-----BEGIN PUBLIC KEY-----\n${spki.toString('base64')}\n-----END PUBLIC KEY-----\n`;
+      await writeFile(join(context.rig.directory, `${algorithm}.pub`), pem);
+    }
+  });
+
+  test.after(({ rig }) => rig?.[Symbol.asyncDispose]());
+
+  test.before.each(({ rig }) => {
+    if (rig !== undefined) rig.keys.calls.length = 0;
+  });
+
+  for (const algorithm of algorithms) {
+    test(`finds ${algorithm} by its URI and in its PEM`, async (context) => {
+      const rig = of(context);
+      const wanted = rig.keys.get(algorithm).spki;
+      for (const source of [`iotedge:${algorithm}`, await rig.keyFile(algorithm)]) {
+        const found = await rig.succeed('pkey', '-in', source, '-pubout', '-outform', 'DER');
+        assert.ok(found.equals(wanted));
+      }
+    });
+
+    test(`makes requests and certificates with ${algorithm}`, async (context) => {
+      const rig = of(context);
+      const key = await rig.keyFile(algorithm);
+      await rig.succeed('req', '-new', '-key', key, '-subj', '/CN=x', '-out', 'x.csr');
+      await rig.succeed('req', '-in', 'x.csr', '-verify', '-noout');
+      await rig.succeed(
+        'x509',
+        '-req',
+        '-in',
+        'x.csr',
+        '-key',
+        `iotedge:${algorithm}`,
+        '-out',
+        'x.crt',
+      );
+      await rig.succeed('verify', '-CAfile', 'x.crt', 'x.crt');
+      assert.is(rig.keys.calls.length, 2);
+    });
+  }
+
+  for (const algorithm of hashed) {
+    for (const hash of ['sha256', 'sha384', 'sha512']) {
+      test(`signs with ${algorithm} and ${hash}`, async (context) => {
+        const rig = of(context);
+        const key = `iotedge:${algorithm}`;
+        await rig.succeed('dgst', `-${hash}`, '-sign', key, '-out', 'sig', 'message');
+        const verify = ['dgst', `-${hash}`, '-signature', 'sig'];
+        await rig.succeed(...verify, '-verify', `${algorithm}.pub`, 'message');
+        await rig.succeed(...verify, '-prverify', key, 'message');
+        const scheme = algorithm.startsWith('rsa') ? 'rsa-pkcs1' : 'ecdsa';
+        assert.equal(rig.keys.calls, [
+          {
+            keyId: algorithm,
+            mechanism: `${scheme}-${hash}`,
+            length: Number(hash.slice(3)) / 8,
+            prehashed: true,
+          },
+        ]);
+      });
+    }
+
+    test(`signs digests with ${algorithm}`, async (context) => {
+      const rig = of(context);
+      const key = `iotedge:${algorithm}`;
+      await rig.succeed('dgst', '-sha384', '-binary', '-out', 'digest', 'message');
+      const data = ['-in', 'digest', '-pkeyopt', 'digest:sha384'];
+      await rig.succeed('pkeyutl', '-sign', '-inkey', key, ...data, '-out', 'sig');
+      for (const inkey of [
+        ['-inkey', key],
+        ['-pubin', '-inkey', `${algorithm}.pub`],
+      ]) {
+        await rig.succeed('pkeyutl', '-verify', ...inkey, ...data, '-sigfile', 'sig');
+      }
+    });
+  }
+
+  test('tells by its length which digest an EC key signs', async (context) => {
+    const rig = of(context);
+    const sign = ['pkeyutl', '-sign', '-inkey', 'iotedge:ec-p256', '-in', 'digest'];
+    for (const bytes of [32, 48, 64]) {
+      await writeFile(join(rig.directory, 'digest'), Buffer.alloc(bytes, 7));
+      await rig.succeed(...sign);
+    }
+    assert.equal(
+      rig.keys.calls.map(({ mechanism }) => mechanism),
+      ['ecdsa-sha256', 'ecdsa-sha384', 'ecdsa-sha512'],
+    );
+    for (const bytes of [0, 20, 31, 65]) {
+      await writeFile(join(rig.directory, 'digest'), Buffer.alloc(bytes, 7));
+      assert.is((await rig.openssl(sign)).code, 1);
+    }
+    assert.is(rig.keys.calls.length, 3);
+  });
+
+  test('signs messages with Ed25519 up to 64 KiB', async (context) => {
+    const rig = of(context);
+    const sign = [
+      'pkeyutl',
+      '-sign',
+      '-rawin',
+      '-inkey',
+      'iotedge:ed25519',
+      '-in',
+      'long',
+      '-out',
+      'sig',
+    ];
+    await writeFile(join(rig.directory, 'long'), Buffer.alloc(64 << 10, 1));
+    await rig.succeed(...sign);
+    for (const inkey of [
+      ['-inkey', 'iotedge:ed25519'],
+      ['-pubin', '-inkey', 'ed25519.pub'],
+    ]) {
+      await rig.succeed('pkeyutl', '-verify', '-rawin', ...inkey, '-in', 'long', '-sigfile', 'sig');
+    }
+    assert.equal(rig.keys.calls, [
+      { keyId: 'ed25519', mechanism: 'ed25519', length: 64 << 10, prehashed: undefined },
+    ]);
+    await writeFile(join(rig.directory, 'long'), Buffer.alloc((64 << 10) + 1, 1));
+    assert.is((await rig.openssl(sign)).code, 1);
+    assert.is(rig.keys.calls.length, 1);
+  });
+
+  for (const salt of [undefined, 'digest', 'auto', '32']) {
+    test(`makes PSS signatures with salt ${salt ?? 'unset'}`, async (context) => {
+      const rig = of(context);
+      const options = salt === undefined ? pss : [...pss, '-sigopt', `rsa_pss_saltlen:${salt}`];
+      await rig.succeed(
+        'dgst',
+        '-sha256',
+        ...options,
+        '-sign',
+        'iotedge:rsa-2048',
+        '-out',
+        'sig',
+        'message',
+      );
+      const exact = [...pss, '-sigopt', 'rsa_pss_saltlen:32', '-signature', 'sig'];
+      await rig.succeed('dgst', '-sha256', ...exact, '-verify', 'rsa-2048.pub', 'message');
+      await rig.succeed('dgst', '-sha256', ...exact, '-prverify', 'iotedge:rsa-2048', 'message');
+      await rig.succeed(
+        'req',
+        '-new',
+        '-sha256',
+        ...options,
+        '-key',
+        'iotedge:rsa-2048',
+        '-subj',
+        '/CN=x',
+        '-out',
+        'x.csr',
+      );
+      await rig.succeed('req', '-in', 'x.csr', '-verify', '-noout');
+      assert.is(rig.keys.calls[0]?.mechanism, 'rsa-pss-sha256');
+    });
+  }
+
+  for (const [what, options] of [
+    ['PSS with the longest salt', ['-sha256', ...pss, '-sigopt', 'rsa_pss_saltlen:max']],
+    ['PSS with another salt', ['-sha256', ...pss, '-sigopt', 'rsa_pss_saltlen:20']],
+    ['PSS with a salt of nonsense', ['-sha256', ...pss, '-sigopt', 'rsa_pss_saltlen:99999999999']],
+    ['PSS with another MGF1 hash', ['-sha256', ...pss, '-sigopt', 'rsa_mgf1_md:sha384']],
+    ['other paddings', ['-sha256', '-sigopt', 'rsa_padding_mode:x931']],
+    ['SHA-1', ['-sha1']],
+    ['SHA-224', ['-sha224']],
+    ['MD5', ['-md5']],
+    ['SHA-3', ['-sha3-256']],
+  ] as const) {
+    test(`refuses ${what}`, async (context) => {
+      const rig = of(context);
+      const { code, stderr } = await rig.openssl([
+        'dgst',
+        ...options,
+        '-sign',
+        'iotedge:rsa-2048',
+        'message',
+      ]);
+      assert.is(code, 1);
+      assert.match(stderr, 'iotedge-keys');
+      assert.is(rig.keys.calls.length, 0);
+    });
+  }
+
+  test('refuses to sign with RSA without a digest', async (context) => {
+    const rig = of(context);
+    const { code } = await rig.openssl([
+      'pkeyutl',
+      '-sign',
+      '-inkey',
+      'iotedge:rsa-2048',
+      '-in',
+      'message',
+    ]);
+    assert.is(code, 1);
+    assert.is(rig.keys.calls.length, 0);
+  });
+
+  test('says false for a wrong signature', async (context) => {
+    const rig = of(context);
+    await rig.succeed('dgst', '-sha256', '-sign', 'iotedge:ec-p256', '-out', 'sig', 'message');
+    await writeFile(join(rig.directory, 'other'), 'another message');
+    const verify = [
+      'dgst',
+      '-sha256',
+      '-prverify',
+      'iotedge:ec-p256',
+      '-signature',
+      'sig',
+      'other',
+    ];
+    const { code, stdout } = await rig.openssl(verify);
+    assert.is(code, 1);
+    assert.match(stdout.toString(), /verification fail/i);
+  });
+
+  test('never gives a private key', async (context) => {
+    const rig = of(context);
+    for (const algorithm of algorithms) {
+      for (const options of [
+        ['-outform', 'PEM'],
+        ['-outform', 'DER'],
+        ['-text', '-noout'],
+        ['-traditional'],
+      ]) {
+        const { code } = await rig.openssl(['pkey', '-in', `iotedge:${algorithm}`, ...options]);
+        assert.is(code, 1);
+      }
+    }
+  });
+
+  test('leaves ordinary keys alone', async (context) => {
+    const rig = of(context);
+    const { file } = rig.keys.get('ec-p256');
+    await rig.succeed('genpkey', '-algorithm', 'RSA', '-out', 'own.key');
+    await rig.succeed(
+      'genpkey',
+      '-algorithm',
+      'EC',
+      '-pkeyopt',
+      'group:P-256',
+      '-out',
+      'own-ec.key',
+    );
+    for (const key of ['own.key', 'own-ec.key', file]) {
+      await rig.succeed('dgst', '-sha1', '-sign', key, '-out', 'sig', 'message');
+      assert.match(
+        String(await readFile(key === file ? file : join(rig.directory, key))),
+        'PRIVATE KEY',
+      );
+    }
+    assert.is(rig.keys.calls.length, 0);
+  });
+
+  test.run();
+}
+
+function of({ rig }: { rig?: OpensslRig }): OpensslRig {
+  if (rig === undefined) throw new Error('the rig was not set up');
+  return rig;
+}

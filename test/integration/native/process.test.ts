@@ -1,0 +1,163 @@
+import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { verify } from 'node:crypto';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { keyPem } from '../../../src/native/provider.ts';
+import { outputOf } from '../../support/command.ts';
+import { deadline } from '../../support/deadline.ts';
+import { OpensslRig } from '../../support/openssl-rig.ts';
+import { PrivateBus } from '../../support/private-bus.ts';
+import type { ProviderAnswer, ProviderTask } from '../../support/provider-process.ts';
+import { TestKeys } from '../../support/test-keys.ts';
+
+const test = suite('provider in a process');
+const support = (name: string): string =>
+  fileURLToPath(new URL(`../../support/${name}`, import.meta.url));
+const source = fileURLToPath(new URL('../../../../test/support/native/', import.meta.url));
+
+/** A process with the addon, which signs as it is told. */
+class Signer implements AsyncDisposable {
+  readonly #child: ChildProcess;
+
+  private constructor(child: ChildProcess) {
+    this.#child = child;
+  }
+
+  static async start(address: string): Promise<Signer> {
+    const env = { ...process.env, DBUS_SYSTEM_BUS_ADDRESS: address };
+    const signer = new Signer(fork(support('provider-process.js'), { env }));
+    await signer.#answer();
+    return signer;
+  }
+
+  async #answer(): Promise<ProviderAnswer> {
+    const [answer]: ProviderAnswer[] = await deadline(
+      10_000,
+      once(this.#child, 'message'),
+      'an answer',
+    );
+    return answer ?? { error: 'no answer' };
+  }
+
+  async perform(task: ProviderTask): Promise<string> {
+    const answer = this.#answer();
+    this.#child.send(task);
+    const result = await answer;
+    if ('error' in result) throw new Error(result.error);
+    return result.done;
+  }
+
+  /** Signs and verifies. */
+  async sign(keyId: string, spki: Buffer): Promise<void> {
+    const text = `${keyId} ${Math.random()}`;
+    const signature = await this.perform({ kind: 'sign', pem: keyPem(keyId, spki), text });
+    const key = { key: spki, format: 'der', type: 'spki' } as const;
+    assert.ok(verify('sha256', Buffer.from(text), key, Buffer.from(signature, 'hex')));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const exit = once(this.#child, 'exit');
+    this.#child.disconnect();
+    await deadline(10_000, exit, 'the signer to end');
+  }
+}
+
+test('leaves all other cryptography of Node as it was', async () => {
+  await outputOf(process.execPath, [support('sanity-process.js')]);
+});
+
+test('has one connection, however much it signs', async () => {
+  await using bus = await PrivateBus.start();
+  const connection = await bus.connect();
+  await using keys = await TestKeys.start(connection);
+  const { spki } = await keys.create('a', 'ec-p256');
+  await using signer = await Signer.start(bus.address);
+  const count = async (): Promise<number> => {
+    const destination = 'org.freedesktop.DBus';
+    const [names] = await connection.call({
+      destination,
+      path: '/',
+      interface: destination,
+      member: 'ListNames',
+    });
+    return Array.isArray(names) ? names.length : 0;
+  };
+  const before = await count();
+  for (let i = 0; i < 5; i++) await signer.sign('a', spki);
+  assert.is(await count(), before + 1);
+  assert.is(keys.calls.length, 5);
+});
+
+test('notices that the bus was restarted, and signs on the new one', async () => {
+  await using bus = await PrivateBus.start();
+  const first = await TestKeys.start(await bus.connect());
+  const { spki } = await first.create('a', 'ec-p256');
+  await using signer = await Signer.start(bus.address);
+  await signer.sign('a', spki);
+  await bus.kill();
+  const failure = await signer.sign('a', spki).catch(String);
+  assert.match(String(failure), 'iotedge-keys');
+
+  const daemon = spawn('dbus-daemon', [
+    ...['--nofork', '--nopidfile', '--nosyslog', '--print-address'],
+    ...['--config-file', join(bus.directory, 'bus.conf')],
+  ]);
+  try {
+    await deadline(10_000, once(daemon.stdout, 'data'), 'the bus to start');
+    await using second = await TestKeys.start(await bus.connect());
+    const created = await second.create('a', 'ec-p256');
+    await signer.sign('a', created.spki);
+    assert.is(second.calls.length, 1);
+  } finally {
+    const exit = once(daemon, 'exit');
+    daemon.kill('SIGKILL');
+    await exit;
+    await first[Symbol.asyncDispose]();
+  }
+});
+
+test('gives errors, not crashes, for what is no key', async () => {
+  await using bus = await PrivateBus.start();
+  await using keys = await TestKeys.start(await bus.connect());
+  const { spki } = await keys.create('a', 'ec-p256');
+  await using signer = await Signer.start(bus.address);
+  const good = keyPem('a', spki);
+  assert.is(await signer.perform({ kind: 'context', pem: good }), 'ok');
+  const bodies = [
+    Buffer.alloc(0),
+    Buffer.from([0x30, 0x84, 255, 255, 255, 255]),
+    Buffer.alloc(5000, 0x30),
+    spki,
+  ];
+  const pems = [
+    ...bodies.map((body) => good.replace(/\n[^]*\n-/, `\n${body.toString('base64')}\n-`)),
+    keyPem('../a', spki),
+    keyPem('a', spki.subarray(0, 40)),
+    keyPem('a', Buffer.alloc(60_000, 1)),
+    good.slice(0, 100),
+  ];
+  for (const pem of pems) {
+    const error = await signer.perform({ kind: 'context', pem }).catch(String);
+    assert.match(error, 'Error');
+  }
+  await signer.sign('a', spki);
+});
+
+test('signs in many threads and in forked children at once, instrumented', async () => {
+  await using rig = await OpensslRig.start({ asan: true });
+  await rig.keys.create('a', 'ec-p256');
+  const include = join(process.execPath, '..', '..', 'include', 'node');
+  const program = join(rig.directory, 'concurrency');
+  await outputOf('cc', [
+    ...['-Wall', '-Wextra', '-Werror', '-O1', '-pthread', '-idirafter', include],
+    ...['-o', program, join(source, 'concurrency.c'), '-l:libcrypto.so.3'],
+  ]);
+  const { code, stderr } = await rig.run(program, ['a']);
+  assert.is(code, 0, stderr);
+  assert.is(rig.keys.calls.length, 4 * 6 * 4);
+});
+
+test.run();

@@ -1,0 +1,101 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { keyPem } from '../../src/native/provider.ts';
+import { type CommandOptions, type Outcome, outputOf, runCommand } from './command.ts';
+import { PrivateBus } from './private-bus.ts';
+import { TestKeys } from './test-keys.ts';
+
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+const installedModules = '/usr/lib/iotedge/ossl-modules';
+
+/** How long the instrumented provider waits for the Keys service. */
+export const asanDeadlineMs = 2000;
+
+/** The `openssl` command with our module, on a private bus with keys to sign with. */
+export class OpensslRig implements AsyncDisposable {
+  readonly bus: PrivateBus;
+  readonly keys: TestKeys;
+  readonly directory: string;
+  /** The environment in which every program with OpenSSL finds the module and the bus. */
+  readonly environment: Readonly<Record<string, string>>;
+
+  private constructor(parts: Pick<OpensslRig, 'bus' | 'keys' | 'directory' | 'environment'>) {
+    this.bus = parts.bus;
+    this.keys = parts.keys;
+    this.directory = parts.directory;
+    this.environment = parts.environment;
+  }
+
+  /** With `asan` the module is built anew with AddressSanitizer and UndefinedBehaviorSanitizer. */
+  static async start({ asan }: { readonly asan: boolean }): Promise<OpensslRig> {
+    const directory = await mkdtemp(join(tmpdir(), 'iotedge-openssl-'));
+    const modules = asan ? await buildInstrumented(directory) : join(root, 'dist/bin/ossl-modules');
+    const example = join(root, 'src/native/provider/openssl.cnf');
+    const configuration = join(directory, 'openssl.cnf');
+    const text = await readFile(example, 'utf8');
+    await writeFile(configuration, text.replace(installedModules, modules));
+    const bus = await PrivateBus.start();
+    const keys = await TestKeys.start(await bus.connect());
+    const environment = {
+      OPENSSL_CONF: configuration,
+      DBUS_SYSTEM_BUS_ADDRESS: bus.address,
+      ...(asan && { LD_PRELOAD: await sanitizer(), ASAN_OPTIONS: 'detect_leaks=1' }),
+    };
+    return new OpensslRig({ bus, keys, directory, environment });
+  }
+
+  /** Runs `openssl` in the rig's directory; a report of a sanitizer is a failure of the test. */
+  openssl(args: readonly string[], options: CommandOptions = {}): Promise<Outcome> {
+    return this.run('openssl', args, options);
+  }
+
+  /** Runs any program so. */
+  async run(
+    command: string,
+    args: readonly string[],
+    options: CommandOptions = {},
+  ): Promise<Outcome> {
+    const env = { ...this.environment, ...options.env };
+    const outcome = await runCommand(command, args, { cwd: this.directory, ...options, env });
+    if (/Sanitizer|runtime error:/.test(outcome.stderr) || typeof outcome.code === 'string') {
+      throw new Error(`${command} ${args.join(' ')} ended with ${outcome.code}: ${outcome.stderr}`);
+    }
+    return outcome;
+  }
+
+  /** Runs `openssl`, which must succeed. */
+  async succeed(...args: readonly string[]): Promise<Buffer> {
+    const { code, stdout, stderr } = await this.openssl(args);
+    if (code !== 0) throw new Error(`openssl ${args.join(' ')} ended with ${code}: ${stderr}`);
+    return stdout;
+  }
+
+  /** The path of the PEM that stands for a key. */
+  async keyFile(keyId: string): Promise<string> {
+    const file = join(this.directory, `${encodeURIComponent(keyId)}.key`);
+    await writeFile(file, keyPem(keyId, this.keys.get(keyId).spki));
+    return file;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.keys[Symbol.asyncDispose]();
+    await this.bus[Symbol.asyncDispose]();
+    await rm(this.directory, { recursive: true, force: true });
+  }
+}
+
+async function buildInstrumented(directory: string): Promise<string> {
+  const script = join(root, 'src/native/build.mjs');
+  const options = ['--asan', '--deadline-ms', String(asanDeadlineMs), '--only', 'provider'];
+  await outputOf(process.execPath, [script, ...options, join(directory, 'bin')], {
+    timeoutMs: 120_000,
+  });
+  return join(directory, 'bin', 'ossl-modules');
+}
+
+/** The library that must be loaded before a program that was not built with it. */
+async function sanitizer(): Promise<string> {
+  return (await outputOf('cc', ['-print-file-name=libasan.so'])).toString().trim();
+}
