@@ -34,12 +34,12 @@ class Signer implements AsyncDisposable {
   }
 
   async #answer(): Promise<ProviderAnswer> {
-    const [answer]: ProviderAnswer[] = await deadline(
+    const messages: readonly unknown[] = await deadline(
       10_000,
       once(this.#child, 'message'),
       'an answer',
     );
-    return answer ?? { error: 'no answer' };
+    return messages[0] as ProviderAnswer; // what provider-process.ts sends
   }
 
   async perform(task: ProviderTask): Promise<string> {
@@ -102,8 +102,12 @@ test('notices that the bus was restarted, and signs on the new one', async () =>
   assert.match(String(failure), 'iotedge-keys');
 
   const daemon = spawn('dbus-daemon', [
-    ...['--nofork', '--nopidfile', '--nosyslog', '--print-address'],
-    ...['--config-file', join(bus.directory, 'bus.conf')],
+    '--nofork',
+    '--nopidfile',
+    '--nosyslog',
+    '--print-address',
+    '--config-file',
+    join(bus.directory, 'bus.conf'),
   ]);
   try {
     await deadline(10_000, once(daemon.stdout, 'data'), 'the bus to start');
@@ -152,8 +156,17 @@ test('signs in many threads and in forked children at once, instrumented', async
   const include = join(process.execPath, '..', '..', 'include', 'node');
   const program = join(rig.directory, 'concurrency');
   await outputOf('cc', [
-    ...['-Wall', '-Wextra', '-Werror', '-O1', '-pthread', '-idirafter', include],
-    ...['-o', program, join(source, 'concurrency.c'), '-l:libcrypto.so.3'],
+    '-Wall',
+    '-Wextra',
+    '-Werror',
+    '-O1',
+    '-pthread',
+    '-idirafter',
+    include,
+    '-o',
+    program,
+    join(source, 'concurrency.c'),
+    '-l:libcrypto.so.3',
   ]);
   const { code, stderr } = await rig.run(program, ['a']);
   assert.is(code, 0, stderr);
