@@ -1,5 +1,6 @@
 import type { Handle, Mechanism, PKCS11, Template } from 'pkcs11js';
 import { ckrName } from './errors.ts';
+import type { Pace } from './pace.ts';
 import type { PairTemplate, SecretTemplate } from './templates.ts';
 
 /** Longest result of a signature: an RSA key of 8192 bits. */
@@ -8,11 +9,18 @@ const RESULT_BYTES = 1024;
 /** pkcs11js passes no address for a buffer that was made empty, and tokens refuse that as no argument at all. */
 const NOTHING = Buffer.alloc(1).subarray(0, 0);
 
-/** The asynchronous calls of pkcs11js that take data and fill a buffer. */
-type Transform = (session: Handle, input: Buffer, output: Buffer) => Promise<Buffer>;
+/** The calls of pkcs11js that take data and fill a buffer. */
+type Transform = (session: Handle, input: Buffer, output: Buffer) => Buffer | Promise<Buffer>;
+
+/** What a signature is made with. */
+export interface SignOperation {
+  readonly mechanism: Mechanism;
+  readonly key: Handle;
+  readonly pace: Pace;
+}
 
 /**
- * One session, for one operation at a time. The work of a token runs on a thread of libuv; pkcs11js does not
+ * One session, for one operation at a time. Most work of a token runs on a thread of libuv; pkcs11js does not
  * keep the buffers of such a call alive, so the session does until the call is over.
  */
 export class Session {
@@ -30,9 +38,12 @@ export class Session {
   }
 
   /** A signature or MAC. */
-  async sign(mechanism: Mechanism, key: Handle, data: Buffer): Promise<Buffer> {
+  async sign({ mechanism, key, pace }: SignOperation, data: Buffer): Promise<Buffer> {
     this.#api.C_SignInit(this.handle, mechanism, key);
-    return await this.#run((...call) => this.#api.C_SignAsync(...call), data, this.#output);
+    const transform: Transform = pace.isInline
+      ? (...call) => pace.time(() => this.#api.C_Sign(...call))
+      : (...call) => pace.timeAsync(() => this.#api.C_SignAsync(...call));
+    return await this.#run(transform, data, this.#output);
   }
 
   /** A ciphertext. */

@@ -17,6 +17,7 @@ import { ckrName, translate } from './errors.ts';
 import { gcm, tokenSignature } from './mechanisms.ts';
 import type { Pkcs11Module } from './module.ts';
 import type { KeyObject } from './objects.ts';
+import { Pace } from './pace.ts';
 import type { TokenKeyRecords } from './records.ts';
 import type { Session } from './session.ts';
 import { Token } from './token.ts';
@@ -78,6 +79,7 @@ export class Pkcs11Store implements KeyStore {
   readonly #preloaded = new Map<KeyId, { readonly key: PreloadedKey; readonly token: Token }>();
   readonly #tokens: readonly Token[];
   readonly #entries = new Map<KeyId, Entry>();
+  readonly #paces = new Map<KeyId, Pace>();
   readonly #writer: TokenWriter | undefined;
   readonly #knowledge: KeyKnowledge;
   #ignored: readonly Ignored[] = [];
@@ -137,9 +139,10 @@ export class Pkcs11Store implements KeyStore {
   }
 
   async sign(id: KeyId, request: SignRequest, signal: AbortSignal): Promise<Buffer> {
+    const pace = this.#paceOf(id);
     return await this.#useKey('sign with', id, signal, async (session, { handle, algorithm }) => {
       const { mechanism, input, finish } = tokenSignature(algorithm, request);
-      return finish(await session.sign(mechanism, handle, input));
+      return finish(await session.sign({ mechanism, key: handle, pace }, input));
     });
   }
 
@@ -226,6 +229,7 @@ export class Pkcs11Store implements KeyStore {
     if (this.#writer === undefined) throw notFound(id);
     await this.#writer.deleteKey(id, signal);
     this.#entries.delete(id);
+    this.#paces.delete(id);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -317,6 +321,13 @@ export class Pkcs11Store implements KeyStore {
       this.#entries.set(id, { ...unavailable(id, failure.message, known), generation: 0 });
     }
     return failure;
+  }
+
+  #paceOf(id: KeyId): Pace {
+    const pace = this.#paces.get(id) ?? new Pace();
+    // Only keys that are there: the ids are the callers'.
+    if (this.#entries.has(id)) this.#paces.set(id, pace);
+    return pace;
   }
 
   #tokenOf(id: KeyId): Token | undefined {
