@@ -18,11 +18,10 @@
 
 static napi_value throw_error(napi_env env, int error, const char *what)
 {
-  char code[16], message[160], reason[96];
+  char message[160], reason[96];
 
-  snprintf(code, sizeof code, "E%d", error);
   snprintf(message, sizeof message, "%s: %s", what, strerror_r(error, reason, sizeof reason));
-  napi_throw_error(env, code, message);
+  napi_throw_error(env, strerrorname_np(error), message);
   return NULL;
 }
 
@@ -125,16 +124,15 @@ static napi_value send_to(napi_env env, napi_callback_info info)
   socklen_t size;
   napi_typedarray_type type;
   void *data;
-  bool large;
+  bool large, sent;
 
   if (napi_get_cb_info(env, info, &count, arguments, NULL, NULL) != napi_ok || count != 3
       || napi_get_value_string_utf8(env, arguments[0], text, sizeof text, &text_length) != napi_ok
       || napi_get_typedarray_info(env, arguments[1], &type, &length, &data, NULL, NULL) != napi_ok
       || type != napi_uint8_array || napi_get_value_bool(env, arguments[2], &large) != napi_ok)
     return throw_error(env, EINVAL, "send");
-  if (!to_address(text, text_length, &address, &size)) return throw_error(env, EINVAL, "address of a socket");
-  if (napi_get_boolean(env, send_datagram(&address, size, data, length, large) == 0, &result) != napi_ok) return NULL;
-  return result;
+  sent = to_address(text, text_length, &address, &size) && send_datagram(&address, size, data, length, large) == 0;
+  return napi_get_boolean(env, sent, &result) == napi_ok ? result : NULL;
 }
 
 static bool set_number(napi_env env, napi_value object, const char *name, int64_t number)

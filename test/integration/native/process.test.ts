@@ -34,12 +34,10 @@ class Signer implements AsyncDisposable {
   }
 
   async #answer(): Promise<ProviderAnswer> {
-    const messages: readonly unknown[] = await deadline(
-      10_000,
-      once(this.#child, 'message'),
-      'an answer',
-    );
-    return messages[0] as ProviderAnswer; // what provider-process.ts sends
+    const answered = new Promise<ProviderAnswer>((resolve) => {
+      this.#child.once('message', resolve);
+    });
+    return deadline(10_000, answered, 'an answer');
   }
 
   async perform(task: ProviderTask): Promise<string> {
@@ -101,14 +99,12 @@ test('notices that the bus was restarted, and signs on the new one', async () =>
   const failure = await signer.sign('a', spki).catch(String);
   assert.match(String(failure), 'iotedge-keys');
 
-  const daemon = spawn('dbus-daemon', [
-    '--nofork',
-    '--nopidfile',
-    '--nosyslog',
-    '--print-address',
-    '--config-file',
-    join(bus.directory, 'bus.conf'),
-  ]);
+  const daemon = spawn(
+    'dbus-daemon',
+    `--nofork --nopidfile --nosyslog --print-address --config-file ${bus.directory}/bus.conf`.split(
+      ' ',
+    ),
+  );
   try {
     await deadline(10_000, once(daemon.stdout, 'data'), 'the bus to start');
     await using second = await TestKeys.start(await bus.connect());
@@ -155,19 +151,8 @@ test('signs in many threads and in forked children at once, instrumented', async
   await rig.keys.create('a', 'ec-p256');
   const include = join(process.execPath, '..', '..', 'include', 'node');
   const program = join(rig.directory, 'concurrency');
-  await outputOf('cc', [
-    '-Wall',
-    '-Wextra',
-    '-Werror',
-    '-O1',
-    '-pthread',
-    '-idirafter',
-    include,
-    '-o',
-    program,
-    join(source, 'concurrency.c'),
-    '-l:libcrypto.so.3',
-  ]);
+  const options = `-Wall -Wextra -Werror -O1 -pthread -idirafter ${include} -o ${program}`;
+  await outputOf('cc', [...options.split(' '), join(source, 'concurrency.c'), '-l:libcrypto.so.3']);
   const { code, stderr } = await rig.run(program, ['a']);
   assert.is(code, 0, stderr);
   assert.is(rig.keys.calls.length, 4 * 6 * 4);

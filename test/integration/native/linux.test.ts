@@ -1,0 +1,135 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { encodeJournalRecord, journalSend, notify, peer } from '../../../src/native/linux.ts';
+import { outputOf } from '../../support/command.ts';
+import { deadline } from '../../support/deadline.ts';
+
+const test = suite<{ directory?: string }>('linux addon');
+const source = fileURLToPath(
+  new URL('../../../../test/support/native/receiver.c', import.meta.url),
+);
+
+test.before(async (context) => {
+  const directory = await mkdtemp(join(tmpdir(), 'iotedge-linux-'));
+  await outputOf('cc', [
+    '-D_GNU_SOURCE',
+    '-Wall',
+    '-Werror',
+    '-o',
+    join(directory, 'receiver'),
+    source,
+  ]);
+  await chmod(directory, 0o755); // another uid connects, too
+  context.directory = directory;
+});
+
+test.after(({ directory = '' }) => rm(directory, { recursive: true, force: true }));
+
+/** What arrives at an address while `send` runs. */
+async function received(directory: string, address: string, send: () => void): Promise<Buffer> {
+  const receiver = spawn(join(directory, 'receiver'), [address]);
+  const chunks: Buffer[] = [];
+  receiver.stdout.on('data', (chunk: Buffer) => void chunks.push(chunk));
+  const closed = once(receiver, 'close');
+  try {
+    await deadline(5000, once(receiver.stderr, 'data'), 'the receiver to listen');
+    send();
+    await deadline(5000, closed, 'a datagram');
+  } finally {
+    receiver.kill('SIGKILL');
+  }
+  return Buffer.concat(chunks);
+}
+
+test('sends a record to the journal', async ({ directory = '' }) => {
+  const fields = [
+    ['MESSAGE', 'two\nlines'],
+    ['PRIORITY', '6'],
+  ] as const;
+  const socket = join(directory, 'journal');
+  const bytes = await received(directory, socket, () => assert.ok(journalSend(fields, socket)));
+  const wanted = Buffer.concat([Buffer.from('datagram\n'), encodeJournalRecord(fields)]);
+  assert.ok(bytes.equals(wanted));
+});
+
+test('sends a record that no datagram holds as a sealed file', async ({ directory = '' }) => {
+  const fields = [['MESSAGE', 'x'.repeat(20 << 20)]] as const;
+  const socket = join(directory, 'large');
+  const bytes = await received(directory, socket, () => assert.ok(journalSend(fields, socket)));
+  const wanted = Buffer.concat([Buffer.from('sealed\n'), encodeJournalRecord(fields)]);
+  assert.ok(bytes.equals(wanted));
+});
+
+test('says when there is no journal', ({ directory = '' }) => {
+  assert.is(journalSend([['MESSAGE', 'x']], join(directory, 'absent')), false);
+});
+
+test('notifies by path and by abstract name', async ({ directory = '' }) => {
+  for (const address of [
+    join(directory, 'notify'),
+    `@iotedge-test-${randomBytes(8).toString('hex')}`,
+  ]) {
+    process.env['NOTIFY_SOCKET'] = address;
+    const bytes = await received(directory, address, () => assert.ok(notify('READY=1\nSTATUS=x')));
+    assert.is(bytes.toString(), 'datagram\nREADY=1\nSTATUS=x');
+  }
+  assert.is(notify('READY=1'), false); // nobody listens any more
+  for (const address of [
+    '',
+    '@',
+    'relative',
+    `/${'x'.repeat(50)}/absent`,
+    `/${'x'.repeat(200)}`,
+    'vsock:2:1',
+  ]) {
+    process.env['NOTIFY_SOCKET'] = address;
+    assert.is(notify('READY=1'), false);
+  }
+  delete process.env['NOTIFY_SOCKET'];
+  assert.is(notify('READY=1'), false);
+});
+
+test('knows who is at the other end of a unix socket', async ({ directory = '' }) => {
+  const path = join(directory, 'peer');
+  const server = createServer();
+  server.listen(path);
+  await once(server, 'listening');
+  await chmod(path, 0o666);
+  const identity = ['--reuid=4711', '--regid=4712', '--clear-groups'];
+  const program = `require('net').connect(${JSON.stringify(path)}).resume()`;
+  const child: ChildProcess = spawn('setpriv', [...identity, process.execPath, '-e', program]);
+  const connected = new Promise<Socket>((resolve) => {
+    server.once('connection', resolve);
+  });
+  const socket = await deadline(10_000, connected, 'a connection');
+  assert.equal(peer(descriptorOf(socket)), { pid: child.pid, uid: 4711, gid: 4712 });
+  const closed = once(child, 'close');
+  socket.destroy();
+  await deadline(10_000, closed, 'the client to end');
+  server.close();
+});
+
+test('refuses descriptors that are no connected unix socket', async () => {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  for (const fd of [descriptorOf(server), 0, -1, 100_000, Number.NaN])
+    assert.throws(() => peer(fd));
+  server.close();
+});
+
+/** Node tells the descriptor of a socket only so. */
+function descriptorOf(handle: unknown): number {
+  const { _handle } = handle as { readonly _handle: { readonly fd: number } };
+  return _handle.fd;
+}
+
+test.run();

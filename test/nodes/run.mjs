@@ -1,0 +1,62 @@
+// Runs the tests of the provider and of TLS on every Node that is supported, with the addon that was built once.
+// usage: node test/nodes/run.mjs [--built] [MAJOR...]
+//   --built  neither set-up nor build
+//   MAJOR    only these versions, of 20 22 24 26
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { run } from '../../src/build/command.mjs';
+import { root, runMain, setUp } from '../../src/build/setup.mjs';
+
+const supported = ['20', '22', '24', '26'];
+const files = ['integration/native/process', 'integration/tls/https-client'];
+const deadlineMs = 300_000;
+const arch = { arm: 'armv7l' }[process.arch] ?? process.arch;
+
+/** A Node of this major version, installed once; the package `node` would fetch this one by a script of its own. */
+async function install(major) {
+  const directory = join(root, 'node_modules/.cache/nodes', major);
+  const name = `node-linux-${arch}`;
+  const program = join(directory, 'node_modules', name, 'bin/node');
+  if (existsSync(program)) return program;
+  mkdirSync(directory, { recursive: true });
+  const options = ['--prefix', directory, '--no-save', '--no-audit', '--no-fund'];
+  await run('npm', ['install', ...options, `${name}@${major}`]);
+  return program;
+}
+
+/** How many tests of a file passed on a Node, and whether that is all of them. */
+async function runFile(program, file) {
+  const args = ['--enable-source-maps', join(root, 'dist/test', `${file}.test.js`)];
+  const options = { cwd: root, check: false, timeout: deadlineMs, killSignal: 'SIGKILL' };
+  const { code, output } = await run(program, args, options);
+  const count = (label) => Number(new RegExp(`^ *${label}: +(\\d+)`, 'm').exec(output)?.[1] ?? 0);
+  const [total, passed] = [count('Total'), count('Passed')];
+  const failed = code === 0 && total > 0 ? total - passed : Math.max(1, total - passed);
+  console.log(`${failed === 0 ? 'ok  ' : 'FAIL'} ${file} (${passed} passed)`);
+  if (failed > 0) console.log(output);
+  return { passed, failed };
+}
+
+async function runVersion(major) {
+  const program = await install(major);
+  const version = await run(program, [
+    '-p',
+    '`Node ${process.version}, OpenSSL ${process.versions.openssl}`',
+  ]);
+  console.log(`\n${version.stdout.trim()}`);
+  const results = [];
+  for (const file of files) results.push(await runFile(program, file));
+  return results;
+}
+
+runMain(async () => {
+  const args = process.argv.slice(2);
+  if (!args.includes('--built')) await setUp();
+  const chosen = args.filter((arg) => supported.includes(arg));
+  const results = [];
+  for (const major of chosen.length > 0 ? chosen : supported)
+    results.push(...(await runVersion(major)));
+  const sum = (key) => results.reduce((total, result) => total + result[key], 0);
+  console.log(`\n${sum('passed')} passed, ${sum('failed')} failed`);
+  if (sum('failed') > 0) process.exitCode = 1;
+});
