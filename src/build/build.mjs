@@ -4,6 +4,7 @@ import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { run } from './command.mjs';
+import { useOwnHeaders } from './node-headers.mjs';
 import { requireNode } from './node-version.mjs';
 import { root, runMain } from './setup.mjs';
 
@@ -27,6 +28,7 @@ export async function compile() {
 }
 
 async function buildAddons() {
+  useOwnHeaders();
   const { buildNative } = await import('../native/build.mjs');
   await buildNative({ outDir: join(root, 'dist/bin') });
 }

@@ -15,7 +15,7 @@ export function hasNodeHeaders() {
   }
 }
 
-/** The environment in which node-gyp builds against the running Node, without a download where that can be. */
-export function buildEnvironment() {
-  return hasNodeHeaders() ? { ...process.env, npm_config_nodedir: nodePrefix } : process.env;
+/** Lets node-gyp build against the running Node, whatever npm is configured to, and without a download. */
+export function useOwnHeaders() {
+  if (hasNodeHeaders()) process.env.npm_config_nodedir = nodePrefix;
 }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from './command.mjs';
-import { buildEnvironment } from './node-headers.mjs';
+import { useOwnHeaders } from './node-headers.mjs';
 
 /** What node_modules was made from: the two files, the machine and the Node that its addons were built for. */
 function fingerprint(root) {
@@ -23,7 +23,7 @@ function isCurrent(stamp, wanted) {
 /** npm as the one that started this process, else the one on the path. */
 function npm(root, args) {
   const script = process.env.npm_execpath;
-  const options = { cwd: root, env: buildEnvironment() };
+  const options = { cwd: root };
   return script?.endsWith('.js')
     ? run(process.execPath, [script, ...args], options)
     : run('npm', args, options);
@@ -52,6 +52,7 @@ async function requireAddon(root, name, say) {
  * file without the entries of other platforms, which some registries do not have.
  */
 export async function installNodeModules(root, say) {
+  useOwnHeaders();
   const stamp = join(root, 'node_modules/.iotedge-stamp');
   const wanted = fingerprint(root);
   if (!isCurrent(stamp, wanted)) {
