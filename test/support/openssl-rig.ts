@@ -28,10 +28,10 @@ export class OpensslRig implements AsyncDisposable {
     this.environment = parts.environment;
   }
 
-  /** With `asan` the module is built anew with AddressSanitizer and UndefinedBehaviorSanitizer. */
+  /** With `asan` the module is built with AddressSanitizer and UndefinedBehaviorSanitizer. */
   static async start({ asan }: { readonly asan: boolean }): Promise<OpensslRig> {
     const directory = await mkdtemp(join(tmpdir(), 'iotedge-openssl-'));
-    const modules = asan ? await buildInstrumented(directory) : join(root, 'dist/bin/ossl-modules');
+    const modules = asan ? await buildInstrumented() : join(root, 'dist/bin/ossl-modules');
     const example = join(root, 'src/native/provider/openssl.cnf');
     const configuration = join(directory, 'openssl.cnf');
     const text = await readFile(example, 'utf8');
@@ -86,13 +86,15 @@ export class OpensslRig implements AsyncDisposable {
   }
 }
 
-async function buildInstrumented(directory: string): Promise<string> {
+/** Built once for all test processes: the first to come builds, the others wait and find it up to date. */
+async function buildInstrumented(): Promise<string> {
   const script = join(root, 'src/native/build.mjs');
-  const options = ['--asan', '--deadline-ms', String(asanDeadlineMs), '--only', 'provider'];
-  await outputOf(process.execPath, [script, ...options, join(directory, 'bin')], {
+  const out = join(root, 'dist/instrumented');
+  const options = ['--asan', '--deadline-ms', String(asanDeadlineMs), '--only', 'provider', out];
+  await outputOf('flock', [join(root, 'dist'), process.execPath, script, ...options], {
     timeoutMs: 120_000,
   });
-  return join(directory, 'bin', 'ossl-modules');
+  return join(out, 'ossl-modules');
 }
 
 /** The library that must be loaded before a program that was not built with it. */
