@@ -11,7 +11,7 @@ const root = fileURLToPath(new URL('../../../', import.meta.url));
 const installedModules = '/usr/lib/iotedge/ossl-modules';
 
 /** How long the instrumented provider waits for the Keys service. */
-export const asanDeadlineMs = 2000;
+export const asanDeadlineMs = 5000;
 
 /** The `openssl` command with our module, on a private bus with keys to sign with. */
 export class OpensslRig implements AsyncDisposable {
@@ -70,6 +70,16 @@ export class OpensslRig implements AsyncDisposable {
     const { code, stdout, stderr } = await this.openssl(args);
     if (code !== 0) throw new Error(`openssl ${args.join(' ')} ended with ${code}: ${stderr}`);
     return stdout;
+  }
+
+  /** Compiles a program of `test/support/native` that uses OpenSSL; answers its path. */
+  async compile(name: string): Promise<string> {
+    const include = join(process.execPath, '..', '..', 'include', 'node');
+    const program = join(this.directory, name);
+    const options = `-D_GNU_SOURCE -Wall -Wextra -Werror -O1 -pthread -idirafter ${include} -o ${program}`;
+    const source = join(root, 'test/support/native', `${name}.c`);
+    await outputOf('cc', [...options.split(' '), source, '-l:libcrypto.so.3']);
+    return program;
   }
 
   /** The path of the PEM that stands for a key. */
