@@ -1,4 +1,4 @@
-// Runs the tests of the provider and of TLS on every Node that is supported, with the addon that was built once.
+// Runs the provider, TLS and the services on every Node that is supported, with the addons that were built once.
 // usage: node test/nodes/run.mjs [--built] [MAJOR...]
 //   --built  neither set-up nor build
 //   MAJOR    only these versions, of 20 22 24 26
@@ -8,7 +8,14 @@ import { run } from '../../src/build/command.mjs';
 import { root, runMain, setUp } from '../../src/build/setup.mjs';
 
 const supported = ['20', '22', '24', '26'];
-const files = ['integration/native/process', 'integration/tls/https-client'];
+/** The provider in a process, TLS with every key to both servers, the thread for it, and the services with a token. */
+const files = [
+  'integration/native/process',
+  'integration/tls/matrix',
+  'integration/tls/https-client',
+  'integration/keys/service',
+  'integration/device',
+];
 const deadlineMs = 300_000;
 const arch = { arm: 'armv7l' }[process.arch] ?? process.arch;
 

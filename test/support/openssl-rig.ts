@@ -11,7 +11,7 @@ const root = fileURLToPath(new URL('../../../', import.meta.url));
 const installedModules = '/usr/lib/iotedge/ossl-modules';
 
 /** How long the instrumented provider waits for the Keys service. */
-export const asanDeadlineMs = 2000;
+export const asanDeadlineMs = 5000;
 
 /** The `openssl` command with our module, on a private bus with keys to sign with. */
 export class OpensslRig implements AsyncDisposable {
@@ -28,10 +28,10 @@ export class OpensslRig implements AsyncDisposable {
     this.environment = parts.environment;
   }
 
-  /** With `asan` the module is built anew with AddressSanitizer and UndefinedBehaviorSanitizer. */
+  /** With `asan` the module is built with AddressSanitizer and UndefinedBehaviorSanitizer. */
   static async start({ asan }: { readonly asan: boolean }): Promise<OpensslRig> {
     const directory = await mkdtemp(join(tmpdir(), 'iotedge-openssl-'));
-    const modules = asan ? await buildInstrumented(directory) : join(root, 'dist/bin/ossl-modules');
+    const modules = asan ? await buildInstrumented() : join(root, 'dist/bin/ossl-modules');
     const example = join(root, 'src/native/provider/openssl.cnf');
     const configuration = join(directory, 'openssl.cnf');
     const text = await readFile(example, 'utf8');
@@ -72,6 +72,16 @@ export class OpensslRig implements AsyncDisposable {
     return stdout;
   }
 
+  /** Compiles a program of `test/support/native` that uses OpenSSL; answers its path. */
+  async compile(name: string): Promise<string> {
+    const include = join(process.execPath, '..', '..', 'include', 'node');
+    const program = join(this.directory, name);
+    const options = `-D_GNU_SOURCE -Wall -Wextra -Werror -O1 -pthread -idirafter ${include} -o ${program}`;
+    const source = join(root, 'test/support/native', `${name}.c`);
+    await outputOf('cc', [...options.split(' '), source, '-l:libcrypto.so.3']);
+    return program;
+  }
+
   /** The path of the PEM that stands for a key. */
   async keyFile(keyId: string): Promise<string> {
     const file = join(this.directory, `${encodeURIComponent(keyId)}.key`);
@@ -86,13 +96,15 @@ export class OpensslRig implements AsyncDisposable {
   }
 }
 
-async function buildInstrumented(directory: string): Promise<string> {
+/** Built once for all test processes: the first to come builds, the others wait and find it up to date. */
+async function buildInstrumented(): Promise<string> {
   const script = join(root, 'src/native/build.mjs');
-  const options = ['--asan', '--deadline-ms', String(asanDeadlineMs), '--only', 'provider'];
-  await outputOf(process.execPath, [script, ...options, join(directory, 'bin')], {
+  const out = join(root, 'dist/instrumented');
+  const options = ['--asan', '--deadline-ms', String(asanDeadlineMs), '--only', 'provider', out];
+  await outputOf('flock', [join(root, 'dist'), process.execPath, script, ...options], {
     timeoutMs: 120_000,
   });
-  return join(directory, 'bin', 'ossl-modules');
+  return join(out, 'ossl-modules');
 }
 
 /** The library that must be loaded before a program that was not built with it. */

@@ -29,6 +29,7 @@ static napi_value throw_error(napi_env env, int error, const char *what)
 static bool to_address(const char *text, size_t length, struct sockaddr_un *address, socklen_t *size)
 {
   if ((text[0] != '/' && text[0] != '@') || length < 2 || length >= sizeof address->sun_path) return false;
+  if (memchr(text, '\0', length) != NULL) return false;
   memset(address, 0, sizeof *address);
   address->sun_family = AF_UNIX;
   memcpy(address->sun_path, text, length);
@@ -119,7 +120,7 @@ static napi_value send_to(napi_env env, napi_callback_info info)
 {
   napi_value arguments[3], result;
   size_t count = 3, text_length, length;
-  char text[sizeof((struct sockaddr_un *)NULL)->sun_path + 1];
+  char text[sizeof((struct sockaddr_un *)NULL)->sun_path + 4]; /* what is cut off by a character is still too long */
   struct sockaddr_un address;
   socklen_t size;
   napi_typedarray_type type;

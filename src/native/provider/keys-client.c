@@ -18,6 +18,7 @@
 #define KEYS_PATH "/org/iotedge/Keys1"
 #define SYSTEM_BUS_ADDRESS "unix:path=/run/dbus/system_bus_socket"
 #define SPKI_DIGEST_SIZE 32
+#define UNREAD_MAX 256
 #ifndef KEYS_DEADLINE_MS
 #define KEYS_DEADLINE_MS 30000
 #endif
@@ -101,6 +102,8 @@ static int open_connection(uint64_t deadline)
   r = sd_bus_new(&connection);
   if (r >= 0) r = sd_bus_set_address(connection, address);
   if (r >= 0) r = sd_bus_set_bus_client(connection, 1);
+  /* or strangers could fill this process with their descriptors */
+  if (r >= 0) r = sd_bus_negotiate_fds(connection, 0);
   if (r >= 0) r = sd_bus_start(connection);
   if (r >= 0) r = wait_until_ready(connection, deadline);
   if (r < 0) {
@@ -111,18 +114,21 @@ static int open_connection(uint64_t deadline)
   return 0;
 }
 
-/* Reads what arrived while nobody listened; the end of the connection shows itself here, before anything is sent. */
-static bool is_alive(sd_bus *bus)
+/*
+ * Reads what arrived while nobody listened; the end of the connection shows itself here, before anything is sent. Anybody
+ * may send us signals: a connection that was flooded is as good as lost.
+ */
+static bool is_usable(sd_bus *bus)
 {
   int r = 1;
 
-  for (int i = 0; r > 0 && i < 256; i++) r = sd_bus_process(bus, NULL);
-  return r >= 0 && sd_bus_is_open(bus) > 0;
+  for (int i = 0; r > 0 && i < UNREAD_MAX; i++) r = sd_bus_process(bus, NULL);
+  return r == 0 && sd_bus_is_open(bus) > 0;
 }
 
 static int ensure_connection(uint64_t deadline)
 {
-  if (connection != NULL && is_alive(connection)) return 0;
+  if (connection != NULL && is_usable(connection)) return 0;
   close_connection();
   return open_connection(deadline);
 }
@@ -187,9 +193,9 @@ static int call_and_read(sd_bus_message *message, uint64_t deadline, struct buff
 {
   sd_bus_error answer = SD_BUS_ERROR_NULL;
   sd_bus_message *reply = NULL;
+  uint64_t timeout = left_us(deadline);
   /* 0 would mean the library's own default */
-  uint64_t timeout = left_us(deadline) > 0 ? left_us(deadline) : 1;
-  int r = sd_bus_call(connection, message, timeout, &answer, &reply);
+  int r = timeout == 0 ? -ETIMEDOUT : sd_bus_call(connection, message, timeout, &answer, &reply);
 
   if (r >= 0) r = read_bytes(reply, out);
   if (r < 0) describe(failure, r, &answer);

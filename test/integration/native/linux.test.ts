@@ -97,6 +97,16 @@ test('notifies by path and by abstract name', async ({ directory = '' }) => {
   assert.is(notify('READY=1'), false);
 });
 
+test('sends to the whole address or not at all', async ({ directory = '' }) => {
+  const socket = join(directory, 'x'.repeat(106 - directory.length));
+  const bytes = await received(directory, socket, () => {
+    assert.is(journalSend([['MESSAGE', 'x']], `${socket}\u{1d11e}`), false);
+    assert.is(journalSend([['MESSAGE', 'x']], `${socket}\0y`), false);
+    assert.ok(journalSend([['MESSAGE', 'whole']], socket));
+  });
+  assert.is(bytes.toString(), 'datagram\nMESSAGE=whole\n');
+});
+
 test('knows who is at the other end of a unix socket', async ({ directory = '' }) => {
   const path = join(directory, 'peer');
   const server = createServer();

@@ -193,6 +193,7 @@ for (const asan of [true, false]) {
     ['SHA-1', ['-sha1']],
     ['SHA-224', ['-sha224']],
     ['MD5', ['-md5']],
+    ['MD5 with SHA-1', ['-md5-sha1']],
     ['SHA-3', ['-sha3-256']],
   ] as const) {
     test(`refuses ${what}`, async (context) => {

@@ -1,16 +1,19 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { verify } from 'node:crypto';
 import { once } from 'node:events';
+import { chmod } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { Bus } from '../../../src/dbus/bus.ts';
 import { keyPem } from '../../../src/native/provider.ts';
-import { outputOf } from '../../support/command.ts';
+import { outputOf, runCommand } from '../../support/command.ts';
 import { deadline } from '../../support/deadline.ts';
 import { OpensslRig } from '../../support/openssl-rig.ts';
 import { PrivateBus } from '../../support/private-bus.ts';
 import type { ProviderAnswer, ProviderTask } from '../../support/provider-process.ts';
+import { RawConnection } from '../../support/raw-connection.ts';
 import { TestKeys } from '../../support/test-keys.ts';
 
 const test = suite('provider in a process');
@@ -63,6 +66,14 @@ class Signer implements AsyncDisposable {
   }
 }
 
+/** The connections of a bus. */
+async function uniqueNames(bus: Bus): Promise<readonly string[]> {
+  const destination = 'org.freedesktop.DBus';
+  const call = { destination, path: '/', interface: destination, member: 'ListNames' };
+  const [names] = await bus.call(call);
+  return Array.isArray(names) ? names.map(String).filter((name) => name.startsWith(':')) : [];
+}
+
 test('leaves all other cryptography of Node as it was', async () => {
   await outputOf(process.execPath, [support('sanity-process.js')]);
 });
@@ -73,16 +84,7 @@ test('has one connection, however much it signs', async () => {
   await using keys = await TestKeys.start(connection);
   const { spki } = await keys.create('a', 'ec-p256');
   await using signer = await Signer.start(bus.address);
-  const count = async (): Promise<number> => {
-    const destination = 'org.freedesktop.DBus';
-    const [names] = await connection.call({
-      destination,
-      path: '/',
-      interface: destination,
-      member: 'ListNames',
-    });
-    return Array.isArray(names) ? names.length : 0;
-  };
+  const count = async (): Promise<number> => (await uniqueNames(connection)).length;
   const before = await count();
   for (let i = 0; i < 5; i++) await signer.sign('a', spki);
   assert.is(await count(), before + 1);
@@ -149,13 +151,56 @@ test('gives errors, not crashes, for what is no key', async () => {
 test('signs in many threads and in forked children at once, instrumented', async () => {
   await using rig = await OpensslRig.start({ asan: true });
   await rig.keys.create('a', 'ec-p256');
-  const include = join(process.execPath, '..', '..', 'include', 'node');
-  const program = join(rig.directory, 'concurrency');
-  const options = `-Wall -Wextra -Werror -O1 -pthread -idirafter ${include} -o ${program}`;
-  await outputOf('cc', [...options.split(' '), join(source, 'concurrency.c'), '-l:libcrypto.so.3']);
+  const program = await rig.compile('concurrency');
   const { code, stderr } = await rig.run(program, ['a']);
   assert.is(code, 0, stderr);
   assert.is(rig.keys.calls.length, 4 * 6 * 4);
+});
+
+test('is not stopped by strangers who flood its connection', async () => {
+  await using bus = await PrivateBus.start();
+  const connection = await bus.connect();
+  await using keys = await TestKeys.start(connection);
+  const { spki } = await keys.create('a', 'ec-p256');
+  await using signer = await Signer.start(bus.address);
+  await signer.sign('a', spki);
+  const before = await uniqueNames(connection);
+  using stranger = await RawConnection.open(bus.socket);
+  const signal = { type: 4, flags: 1, path: '/', interface: 'a.b', member: 'C' };
+  for (const destination of before) {
+    for (let i = 0; i < 2000; i++) stranger.send({ ...signal, destination });
+  }
+  const driver = 'org.freedesktop.DBus';
+  // the bus has passed on everything before it answers
+  await stranger.call({
+    type: 1,
+    destination: driver,
+    path: '/',
+    interface: driver,
+    member: 'GetId',
+  });
+  await signer.sign('a', spki);
+  const after = await uniqueNames(connection);
+  const left = before.filter((name) => !after.includes(name));
+  assert.is(left.length, 1); // it gave up the connection that was flooded
+});
+
+test('has no use for the environment of a caller who gains privileges by it', async () => {
+  await using bus = await PrivateBus.start();
+  await using keys = await TestKeys.start(await bus.connect());
+  await keys.create('a', 'ec-p256');
+  const program = join(bus.directory, 'set-uid');
+  const client = fileURLToPath(new URL('../../../../src/native/provider/', import.meta.url));
+  const sources = [join(source, 'set-uid.c'), join(client, 'keys-client.c')];
+  const options = ['-D_GNU_SOURCE', '-pthread', `-I${client}`, '-o', program, '-lsystemd'];
+  await outputOf('cc', [...sources, ...options]);
+  const env = { DBUS_SYSTEM_BUS_ADDRESS: bus.address };
+  const run = () =>
+    runCommand('setpriv', ['--reuid=65534', '--regid=65534', '--clear-groups', program], { env });
+  const plain = await run();
+  assert.is(plain.code, 0, plain.stderr);
+  await chmod(program, 0o4755);
+  assert.is((await run()).code, 1);
 });
 
 test.run();

@@ -94,24 +94,6 @@ async function failureOf(promise: Promise<unknown>): Promise<HttpsFailure> {
   return cause as HttpsFailure;
 }
 
-for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
-  for (const algorithm of matrix) {
-    test(`proves itself with ${algorithm} in ${version}`, async (context) => {
-      const parts = rig(context);
-      const options = { minVersion: version, maxVersion: version };
-      await using server = await MutualTlsServer.start(parts.pki, options);
-      const request = requestTo(parts, server.url(), algorithm);
-      const response = await parts.client.request(request, never);
-      assert.is(response.status, 200);
-      assert.is(response.body.toString(), 'hello');
-      assert.is(server.requests[0]?.protocol, version);
-      assert.is(server.requests[0]?.client, algorithm);
-      assert.is(parts.keys.calls.length, 1);
-      assert.is(parts.keys.calls[0]?.prehashed, true);
-    });
-  }
-}
-
 for (const [signature, mechanism] of [
   ['RSA+SHA256', 'rsa-pkcs1-sha256'],
   ['RSA+SHA384', 'rsa-pkcs1-sha384'],
