@@ -21,12 +21,19 @@ function isCurrent(stamp, wanted) {
 }
 
 /** npm as the one that started this process, else the one on the path. */
-function npm(root, args) {
+function installedNpm(args, options) {
   const script = process.env.npm_execpath;
-  const options = { cwd: root };
   return script?.endsWith('.js')
     ? run(process.execPath, [script, ...args], options)
     : run('npm', args, options);
+}
+
+/** npm before 10, which Debian 13 has, cannot read overrides by another package: it fetches the one of Node 20. */
+async function npm(root, args) {
+  const { stdout } = await installedNpm(['--version']);
+  if (Number.parseInt(stdout, 10) >= 10) return installedNpm(args, { cwd: root });
+  const newer = ['exec', '--yes', '--package=npm@10', '--', 'npm', '--prefix', root];
+  return installedNpm([...newer, ...args], { cwd: '/' });
 }
 
 /** Whether an addon of node_modules can be loaded by the running Node; else why not. */

@@ -89,9 +89,7 @@ export class Namespace implements AsyncDisposable {
     return spawn(
       'nsenter',
       [`--mount=/proc/${this.#inside}/ns/mnt`, '--', ...identity, command, ...args],
-      {
-        env: { ...process.env, ...environment },
-      },
+      { env: { ...process.env, ...environment }, detached: true }, // the keeper ends it, not a Ctrl-C
     );
   }
 

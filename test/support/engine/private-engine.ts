@@ -1,11 +1,12 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { EngineKeeper } from './engine-keeper.ts';
 
 const run = promisify(execFile);
 const startMs = 60_000;
@@ -13,18 +14,21 @@ const stopMs = 20_000;
 
 /**
  * A dockerd of its own in a network namespace of its own: nothing on the machine changes, and nothing of
- * it can reach the network. Disposing stops it and everything that it started.
+ * it can reach the network. It ends with its owner, and everything that it started with it.
  */
 export class PrivateEngine implements AsyncDisposable {
   readonly directory: string;
   readonly socketPath: string;
   readonly #namespace: string;
+  readonly #keeper: EngineKeeper;
   #daemon: ChildProcess | undefined;
 
   private constructor(directory: string, socketPath = join(directory, 'docker.sock')) {
     this.directory = directory;
     this.socketPath = socketPath;
     this.#namespace = basename(directory);
+    const host = `unix://${socketPath}`;
+    this.#keeper = new EngineKeeper({ directory, network: this.#namespace, host });
   }
 
   /** Why no private engine can run here, undefined when one can. */
@@ -59,7 +63,7 @@ export class PrivateEngine implements AsyncDisposable {
     const daemon = spawn(
       'nsenter',
       [`--net=/run/netns/${this.#namespace}`, 'dockerd', ...this.#arguments()],
-      { stdio: ['ignore', 'pipe', 'pipe'] },
+      { stdio: ['ignore', 'pipe', 'pipe'], detached: true }, // the keeper ends it, not a Ctrl-C
     );
     daemon.stdout.pipe(log);
     daemon.stderr.pipe(log);
@@ -118,16 +122,7 @@ export class PrivateEngine implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#daemon !== undefined && this.#daemon.exitCode === null) {
-      const ids = await this.docker('ps', '-aq').catch(() => '');
-      for (const id of ids.split('\n').filter(Boolean)) {
-        await this.docker('rm', '-fv', id).catch(() => undefined);
-      }
-    }
-    await this.stopDaemon();
-    await unmountBelow(this.directory);
-    await run('ip', ['netns', 'del', this.#namespace]).catch(() => undefined);
-    await rm(this.directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+    await this.#keeper[Symbol.asyncDispose]();
   }
 }
 
@@ -141,14 +136,4 @@ function answers(socketPath: string): Promise<boolean> {
     ping.on('error', () => resolve(false));
     ping.end();
   });
-}
-
-async function unmountBelow(directory: string): Promise<void> {
-  const mounts = (await readFile('/proc/self/mounts', 'utf8')).split('\n');
-  const below = mounts
-    .map((line) => line.split(' ')[1] ?? '')
-    .filter((path) => path.startsWith(`${directory}/`));
-  for (const path of below.toSorted().toReversed()) {
-    await run('umount', ['-l', path]).catch(() => undefined);
-  }
 }

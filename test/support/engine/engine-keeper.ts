@@ -1,0 +1,55 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { deadline } from '../deadline.ts';
+
+/**
+ * Waits until its standard input ends, which it does also when its owner is killed. Then the containers go, the
+ * daemon, whatever it left running or mounted, its network and its directory.
+ */
+const keeper = `
+trap '' INT TERM HUP
+directory=$1 network=$2 host=$3
+cat
+containers() { timeout 20 docker -H "$host" ps -aq; }
+left() { grep -la "$directory/exe[c]" /proc/[0-9]*/cmdline | cut -d/ -f3; }
+if daemon=$(cat "$directory/dockerd.pid") && kill -0 "$daemon"; then
+  containers | xargs -r timeout 30 docker -H "$host" rm -fv
+  kill "$daemon"
+  for i in $(seq 400); do
+    kill -0 "$daemon" || break
+    sleep 0.05
+  done
+fi
+kill -KILL $(left)
+cut -d ' ' -f 2 /proc/self/mounts | grep -F "$directory/" | sort -r | xargs -r -n 1 umount -l
+ip netns del "$network"
+rm -rf --one-file-system "$directory"
+`;
+
+/** What the keeper has to take care of. */
+export interface Kept {
+  readonly directory: string;
+  /** The name of a network namespace. */
+  readonly network: string;
+  /** Where the daemon listens. */
+  readonly host: string;
+}
+
+/** Takes an engine down in the end, whichever way its owner ends. */
+export class EngineKeeper implements AsyncDisposable {
+  readonly #process: ChildProcess;
+
+  constructor({ directory, network, host }: Kept) {
+    this.#process = spawn('sh', ['-c', keeper, 'keeper', directory, network, host], {
+      stdio: ['pipe', 'ignore', 'ignore'],
+      detached: true,
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#process.exitCode !== null) return;
+    const exit = once(this.#process, 'exit');
+    this.#process.stdin?.end();
+    await deadline(90_000, exit, 'the engine to end');
+  }
+}
