@@ -1,22 +1,8 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
-
-/** The C client compiled into a directory; its path. */
-export async function compileClient(directory: string, sources: string): Promise<string> {
-  const client = join(directory, 'client');
-  await run('cc', ['-O2', '-o', client, join(sources, 'client.c'), '-lsystemd']);
-  return client;
-}
-
-/** Calls per second that the C client counts. */
-export async function callRate(client: string, args: readonly string[]): Promise<number> {
-  const { stdout } = await run(client, args, { timeout: 60_000 });
-  return Number(stdout);
-}
 
 /** A process that is ended when disposed of. */
 export function background(command: string, args: readonly string[]): ChildProcess & Disposable {
@@ -24,21 +10,26 @@ export function background(command: string, args: readonly string[]): ChildProce
   return Object.assign(child, { [Symbol.dispose]: () => void child.kill('SIGKILL') });
 }
 
-/** CPU seconds, user and system, that a process has used. */
-export async function cpuSeconds(pid: number): Promise<number> {
+/** Milliseconds from the start of a program to its end. */
+export async function lifetimeMs(command: string, args: readonly string[]): Promise<number> {
+  const startedAt = performance.now();
+  await run(command, args, { timeout: 60_000 });
+  return performance.now() - startedAt;
+}
+
+/** Microseconds of CPU, user and system, that a process has used; counted in hundredths of a second. */
+export async function cpuMicroseconds(pid: number): Promise<number> {
   const stat = await readFile(`/proc/${pid}/stat`, 'latin1');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const ticksPerSecond = 100;
-  return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond;
+  return (Number(fields[11]) + Number(fields[12])) * 10_000;
 }
 
-/** Proportional share of memory of a process, in MiB. */
-export async function proportionalMiB(pid: number): Promise<number> {
+/** What a process occupies, in MiB: its proportional share, and what is its own alone. */
+export async function memoryMiB(
+  pid: number,
+): Promise<{ readonly share: number; readonly own: number }> {
   const rollup = await readFile(`/proc/${pid}/smaps_rollup`, 'latin1');
-  return Number(/^Pss:\s+(\d+) kB/m.exec(rollup)?.[1] ?? 0) / 1024;
-}
-
-/** The middle value. */
-export function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+  const of = (field: string): number =>
+    Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(rollup)?.[1] ?? Number.NaN) / 1024;
+  return { share: of('Pss'), own: of('Private_Dirty') };
 }

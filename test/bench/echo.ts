@@ -1,0 +1,70 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { Bus } from '../../src/dbus/bus.ts';
+import { deadline } from '../support/deadline.ts';
+import { PrivateBus } from '../support/private-bus.ts';
+import { Client, type Pace, type Place } from './client.ts';
+import { background } from './processes.ts';
+
+const callsPerRound = 20_000;
+
+/** Echo of 32 bytes: through our dispatcher, and through sd-bus in C on the same bus. */
+export class EchoBench implements AsyncDisposable {
+  readonly client: Client;
+  readonly #bus: PrivateBus;
+  readonly #ours: ReturnType<typeof background>;
+  readonly #floor: ReturnType<typeof background>;
+
+  private constructor(bus: PrivateBus, client: Client) {
+    this.#bus = bus;
+    this.client = client;
+    const script = fileURLToPath(new URL('echo-service.js', import.meta.url));
+    this.#ours = background(process.execPath, [script, bus.address]);
+    this.#floor = background(client.program, client.serve(placeOf(bus, 'EchoFloor')));
+  }
+
+  /** Starts both servers; what V8 compiles is compiled before it counts. */
+  static async start(): Promise<EchoBench> {
+    const bus = await PrivateBus.start();
+    const bench = new EchoBench(bus, await Client.compile(bus.directory));
+    await waitForName(bus.address, 'org.iotedge.Echo1');
+    await waitForName(bus.address, 'org.iotedge.EchoFloor');
+    await bench.ours();
+    return bench;
+  }
+
+  /** One round of the dispatcher. */
+  ours(): Promise<Pace> {
+    return this.#pace('Echo1', this.#ours.pid);
+  }
+
+  /** One round of the floor. */
+  floor(): Promise<Pace> {
+    return this.#pace('EchoFloor', this.#floor.pid);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ours[Symbol.dispose]();
+    this.#floor[Symbol.dispose]();
+    await this.#bus[Symbol.asyncDispose]();
+  }
+
+  #pace(name: string, pid: number | undefined): Promise<Pace> {
+    if (pid === undefined) throw new TypeError('the server did not start');
+    const call = { method: 'echo', count: callsPerRound, pid } as const;
+    return this.client.pace(placeOf(this.#bus, name), call);
+  }
+}
+
+function placeOf({ address }: PrivateBus, name: string): Place {
+  const path = '/org/iotedge/Echo1';
+  return { address, name: `org.iotedge.${name}`, path, interface: 'org.iotedge.Echo1' };
+}
+
+async function waitForName(address: string, name: string): Promise<void> {
+  await using bus = await Bus.connect(address);
+  const owned = async (): Promise<void> => {
+    while ((await bus.nameOwner(name)) === undefined) await sleep(20);
+  };
+  await deadline(10_000, owned(), `${name} to appear`);
+}

@@ -1,0 +1,56 @@
+// Prints how fast a token signs through pkcs11js with the session pool of the Keys service, and at what cost: JSON.
+// usage: node token.js LIBRARY PIN LABEL COUNT IN_FLIGHT
+import { CKA, CKF, CKM, CKO } from '../../src/keys/pkcs11/constants.ts';
+import { Pkcs11Module } from '../../src/keys/pkcs11/module.ts';
+import { Pace } from '../../src/keys/pkcs11/pace.ts';
+import { type SignOperation } from '../../src/keys/pkcs11/session.ts';
+import { SessionPool } from '../../src/keys/pkcs11/session-pool.ts';
+
+const never = new AbortController().signal;
+const digest = Buffer.alloc(32, 1);
+
+function findKey(pool: SessionPool, label: string): SignOperation {
+  const session = pool.take();
+  const template = [
+    { type: CKA.CLASS, value: CKO.PRIVATE_KEY },
+    { type: CKA.LABEL, value: label },
+  ];
+  const key = session?.find(template)[0];
+  if (session === undefined || key === undefined) throw new Error(`no key ${label}`);
+  pool.release(session);
+  return { mechanism: { mechanism: CKM.ECDSA }, key, pace: new Pace() };
+}
+
+async function sign(pool: SessionPool, operation: SignOperation, count: number): Promise<void> {
+  for (let made = 0; made < count; made++) {
+    const session = pool.take() ?? (await pool.wait(never));
+    await session.sign(operation, digest);
+    pool.release(session);
+  }
+}
+
+async function main([library = '', pin = '', label = '', count, inFlight]: readonly string[]) {
+  await using module = new Pkcs11Module(library);
+  await module.ready();
+  const slot = module.api.C_GetSlotList(true)[0];
+  if (slot === undefined) throw new Error('no token');
+  const pool = new SessionPool(module.api, { slot, flags: CKF.SERIAL_SESSION, limit: 4 });
+  const session = pool.take();
+  if (session === undefined) throw new Error('no session');
+  module.api.C_Login(session.handle, 1, pin);
+  pool.release(session);
+  const operation = findKey(pool, label);
+  const perWorker = Math.ceil(Number(count) / Number(inFlight));
+  const all = (): Promise<unknown> =>
+    Promise.all(Array.from({ length: Number(inFlight) }, () => sign(pool, operation, perWorker)));
+  await all(); // compiled by V8 before it counts
+  const [startedAt, cpuBefore] = [performance.now(), process.cpuUsage()];
+  await all();
+  const [ms, { user, system }] = [performance.now() - startedAt, process.cpuUsage(cpuBefore)];
+  const made = perWorker * Number(inFlight);
+  console.log(JSON.stringify({ perSecond: (made * 1000) / ms, cpu: (user + system) / made }));
+  pool.close();
+}
+
+process.env['UV_THREADPOOL_SIZE'] ??= '8';
+void main(process.argv.slice(2));
