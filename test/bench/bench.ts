@@ -1,69 +1,95 @@
-import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
-import { Bus } from '../../src/dbus/bus.ts';
-import { PrivateBus } from '../support/private-bus.ts';
-import { background, callRate, compileClient, median } from './processes.ts';
+// Prints how the services do against a floor that was measured in the same run, in turns with them.
+import { type Activation, activation } from './activation.ts';
+import { inFlight, type Pace } from './client.ts';
+import { EchoBench } from './echo.ts';
+import { memory } from './memory.ts';
+import { median, type Result } from './result.ts';
+import { SignBench } from './sign.ts';
 
-const sources = fileURLToPath(new URL('../../../test/bench', import.meta.url));
 const rounds = 7;
-const callsPerRound = 20_000;
-const inFlight = 8;
+const activations = 20;
+/** What a caller and a verdict cost each signature beside the echo and the token, in microseconds. */
+const allowedCpu = 20;
 
-/** One line of the table: what was measured against which floor, and the ratio to keep. */
-interface Result {
-  readonly what: string;
-  readonly measured: string;
-  readonly floor: string;
-  readonly ratio: number;
-  readonly wanted: string;
+interface Round {
+  readonly echo: Pace;
+  readonly sdBus: Pace;
+  readonly sign: Pace;
+  readonly token: Pace;
 }
 
-async function waitForName(address: string, name: string): Promise<void> {
-  await using bus = await Bus.connect(address);
-  for (let attempt = 0; attempt < 100; attempt++) {
-    if ((await bus.nameOwner(name)) !== undefined) return;
-    await delay(50);
-  }
-  throw new Error(`${name} did not appear within 5 s`);
+async function collect<T>(count: number, measure: () => Promise<T>): Promise<readonly T[]> {
+  const all: T[] = [];
+  while (all.length < count) all.push(await measure());
+  return all;
 }
 
-/** Echo of 32 bytes through our dispatcher and through sd-bus, in turns on the same bus. */
-async function benchEcho(): Promise<Result> {
-  await using bus = await PrivateBus.start();
-  const address = `unix:path=${bus.socket}`;
-  const client = await compileClient(bus.directory, sources);
-  const place = (name: string): string[] => [
-    address,
-    name,
-    '/org/iotedge/Echo1',
-    'org.iotedge.Echo1',
-  ];
-  const script = fileURLToPath(new URL('echo-service.js', import.meta.url));
-  using _ours = background(process.execPath, [script, address]);
-  using _floor = background(client, [...place('org.iotedge.EchoFloor'), 'serve']);
-  await waitForName(address, 'org.iotedge.Echo1');
-  await waitForName(address, 'org.iotedge.EchoFloor');
-  const rateOf = (name: string): Promise<number> =>
-    callRate(client, [...place(name), 'echo', '-', String(callsPerRound), String(inFlight)]);
-  await rateOf('org.iotedge.Echo1'); // compiled by V8 before it counts
-  const pairs: { readonly ours: number; readonly floor: number }[] = [];
-  for (let round = 0; round < rounds; round++) {
-    pairs.push({
-      floor: await rateOf('org.iotedge.EchoFloor'),
-      ours: await rateOf('org.iotedge.Echo1'),
-    });
-  }
+function rateResult(
+  what: string,
+  paces: readonly { ours: number; floor: number }[],
+  of: string,
+): Result {
   return {
-    what: `echo, ${inFlight} in flight`,
-    measured: `${median(pairs.map(({ ours }) => ours)).toFixed(0)}/s`,
-    floor: `${median(pairs.map(({ floor }) => floor)).toFixed(0)}/s sd-bus in C`,
-    ratio: median(pairs.map(({ ours, floor }) => ours / floor)),
+    what,
+    measured: `${median(paces.map(({ ours }) => ours)).toFixed(0)}/s`,
+    floor: `${median(paces.map(({ floor }) => floor)).toFixed(0)}/s ${of}`,
+    ratio: median(paces.map(({ ours, floor }) => ours / floor)),
     wanted: '>= 0.70',
   };
 }
 
+function echoResult(all: readonly Round[]): Result {
+  const pairs = all.map(({ echo, sdBus }) => ({ ours: echo.perSecond, floor: sdBus.perSecond }));
+  return rateResult(`echo, ${inFlight} in flight`, pairs, 'sd-bus in C');
+}
+
+/** A signature takes a call and the token, one after the other. */
+function signResult(all: readonly Round[]): Result {
+  const pairs = all.map(({ echo, sign, token }) => ({
+    ours: sign.perSecond,
+    floor: 1 / (1 / echo.perSecond + 1 / token.perSecond),
+  }));
+  return rateResult(`Sign, ${inFlight} in flight`, pairs, 'echo, then token');
+}
+
+function cpuResult(all: readonly Round[]): Result {
+  const floorOf = ({ echo, token }: Round) => 1.3 * (echo.cpu + token.cpu) + allowedCpu;
+  return {
+    what: 'CPU of a Sign',
+    measured: `${median(all.map(({ sign }) => sign.cpu)).toFixed(0)} µs`,
+    floor: `${median(all.map(floorOf)).toFixed(0)} µs: 1.3 × (echo + token) + ${allowedCpu}`,
+    ratio: median(all.map((round) => round.sign.cpu / floorOf(round))),
+    wanted: '<= 1.00',
+  };
+}
+
+function activationResult(all: readonly Activation[]): Result {
+  return {
+    what: 'activation of keys to its first answer',
+    measured: `${median(all.map(({ ours }) => ours)).toFixed(0)} ms`,
+    floor: `${median(all.map(({ floor }) => floor)).toFixed(0)} ms node -e 0`,
+    ratio: median(all.map(({ ours, floor }) => ours / floor)),
+    wanted: '<= 1.80',
+  };
+}
+
+async function measure(): Promise<readonly Result[]> {
+  await using echo = await EchoBench.start();
+  await using sign = await SignBench.start(echo.client);
+  const all = await collect(rounds, async () => ({
+    sdBus: await echo.floor(),
+    echo: await echo.ours(),
+    token: await sign.token(),
+    sign: await sign.ours(),
+  }));
+  const starts = await collect(activations, () => activation(sign.rig));
+  const memories = await memory(sign.rig);
+  return [echoResult(all), signResult(all), cpuResult(all), activationResult(starts), ...memories];
+}
+
 async function main(): Promise<void> {
-  console.table([await benchEcho()]);
+  const line = ({ ratio, ...rest }: Result) => ({ ...rest, ratio: ratio?.toFixed(2) });
+  console.table((await measure()).map(line));
 }
 
 void main();

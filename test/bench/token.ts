@@ -1,9 +1,9 @@
 // Prints how fast a token signs through pkcs11js with the session pool of the Keys service, and at what cost: JSON.
 // usage: node token.js LIBRARY PIN LABEL COUNT IN_FLIGHT
-import { CKA, CKF, CKM, CKO } from '../../src/keys/pkcs11/constants.ts';
+import { CKA, CKF, CKM, CKO, CKU_USER } from '../../src/keys/pkcs11/constants.ts';
 import { Pkcs11Module } from '../../src/keys/pkcs11/module.ts';
 import { Pace } from '../../src/keys/pkcs11/pace.ts';
-import { type SignOperation } from '../../src/keys/pkcs11/session.ts';
+import type { SignOperation } from '../../src/keys/pkcs11/session.ts';
 import { SessionPool } from '../../src/keys/pkcs11/session-pool.ts';
 
 const never = new AbortController().signal;
@@ -37,7 +37,7 @@ async function main([library = '', pin = '', label = '', count, inFlight]: reado
   const pool = new SessionPool(module.api, { slot, flags: CKF.SERIAL_SESSION, limit: 4 });
   const session = pool.take();
   if (session === undefined) throw new Error('no session');
-  module.api.C_Login(session.handle, 1, pin);
+  module.api.C_Login(session.handle, CKU_USER, pin);
   pool.release(session);
   const operation = findKey(pool, label);
   const perWorker = Math.ceil(Number(count) / Number(inFlight));

@@ -1,0 +1,53 @@
+import { fileURLToPath } from 'node:url';
+import { Rig } from '../support/rig.ts';
+import { softhsmLibrary, tokenPin } from '../support/softhsm.ts';
+import { type Client, inFlight, type Pace } from './client.ts';
+import { startedProcess } from './started-process.ts';
+
+const signaturesPerRound = 4000;
+const script = fileURLToPath(new URL('token.js', import.meta.url));
+
+/** Sign with an EC key of the token: through the Keys service, and by the token alone. */
+export class SignBench implements AsyncDisposable {
+  readonly rig: Rig;
+  readonly #client: Client;
+
+  private constructor(rig: Rig, client: Client) {
+    this.rig = rig;
+    this.#client = client;
+  }
+
+  /** Starts a device; what V8 compiles is compiled before it counts. */
+  static async start(client: Client): Promise<SignBench> {
+    const bench = new SignBench(await Rig.start(), client);
+    await bench.ours();
+    return bench;
+  }
+
+  /** One round of the service, which has polkit's answer already. */
+  async ours(): Promise<Pace> {
+    const pid = await startedProcess(this.rig, 'keys');
+    const name = 'org.iotedge.Keys1';
+    const place = { address: this.rig.address, name, path: '/org/iotedge/Keys1', interface: name };
+    const call = { method: 'sign', key: 'device-id', count: signaturesPerRound, pid } as const;
+    return await this.#client.pace(place, call);
+  }
+
+  /** One round of the token alone, through the session pool of the service. */
+  async token(): Promise<Pace> {
+    const words = [
+      softhsmLibrary(),
+      tokenPin,
+      'device id',
+      String(signaturesPerRound),
+      String(inFlight),
+    ];
+    const environment = { SOFTHSM2_CONF: this.rig.token.configuration };
+    const { stdout } = await this.rig.run(process.execPath, [script, ...words], { environment });
+    return JSON.parse(stdout) as Pace; // what the script prints
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.rig[Symbol.asyncDispose]();
+  }
+}
