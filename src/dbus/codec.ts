@@ -133,7 +133,7 @@ const fieldNames: readonly (keyof HeaderFields | undefined)[] = [
 
 /**
  * Reads the header of a whole message; its body is read when it is looked at, since many a message is
- * refused unread. A bad header is a TypeError or RangeError: the bus does not forward such messages.
+ * refused unread. A bad header is a TypeError or RangeError.
  */
 export function readMessage(bytes: Buffer): IncomingMessage {
   const little = bytes[0] === littleEndian;

@@ -145,9 +145,19 @@ export class Connection {
       const size = messageSize(bytes.subarray(at, at + fixedHeaderBytes));
       this.#wantedBytes = size;
       if (left < size) return bytes.subarray(at);
-      this.#listener.message(readMessage(bytes.subarray(at, at + size)));
+      this.#hand(bytes.subarray(at, at + size));
       at += size;
     }
+  }
+
+  #hand(bytes: Buffer): void {
+    let message: IncomingMessage;
+    try {
+      message = readMessage(bytes);
+    } catch {
+      return; // dropped, as sd-bus does: no sender may cost us the bus by what the bus forwards unread
+    }
+    this.#listener.message(message);
   }
 }
 

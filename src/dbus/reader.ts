@@ -3,7 +3,8 @@ import { alignmentOf, isSingleType, parseSignature, type Type } from './signatur
 import { variant } from './variant.ts';
 
 const maxArrayBytes = 64 << 20;
-const maxVariantDepth = 32;
+/** The specification's limit for all nesting together. */
+const maxVariantDepth = 64;
 
 /** Reads the wire format within `[position, end)`; RangeError or TypeError for whatever does not fit. */
 export class WireReader {

@@ -4,7 +4,8 @@ import { Variant } from './variant.ts';
 
 const maxArrayBytes = 64 << 20;
 const maxMessageBytes = 128 << 20;
-const maxVariantDepth = 32;
+/** The specification's limit for all nesting together. */
+const maxVariantDepth = 64;
 
 /** A growing buffer of the little-endian wire format; positions count from `base`, the start of a message. */
 export class WireWriter {

@@ -182,7 +182,7 @@ test('leaves the writer as it was when a message cannot be written', () => {
   const call = { path: '/a', member: 'M', signature: 'sv' };
   writeMessage(writer, new Message({ ...call, serial: 1, body: ['a', variant('u', 1)] }));
   const before = writer.position;
-  const deep = Array.from({ length: 40 }).reduce<Variant>(
+  const deep = Array.from({ length: 70 }).reduce<Variant>(
     (inner) => variant('v', inner),
     variant('u', 1),
   );
@@ -315,9 +315,11 @@ test('says in bodyError what is wrong with a body, and never throws for it', () 
   }
 });
 
-test('refuses variants nested without end', () => {
-  const bytes = Buffer.concat([Buffer.from('0176 00'.replaceAll(' ', '').repeat(5000), 'hex')]);
-  assert.instance(bodyOf('v', bytes).bodyError, RangeError);
+test('reads variants nested as deeply as a bus forwards them, and no deeper', () => {
+  const nested = (depth: number) => Buffer.from(`${'017600'.repeat(depth - 1)}01790007`, 'hex');
+  assert.is(bodyOf('v', nested(64)).bodyError, undefined);
+  assert.instance(bodyOf('v', nested(65)).bodyError, RangeError);
+  assert.instance(bodyOf('v', nested(5000)).bodyError, RangeError);
 });
 
 /** The same numbers in every run (xorshift32). */
