@@ -5,6 +5,7 @@ import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Bus } from '../../src/dbus/bus.ts';
+import type { OutboxLimits } from '../../src/dbus/outbox.ts';
 import { deadline } from './deadline.ts';
 
 /** Like the stock system.conf, except that everybody may own names and call everybody. */
@@ -111,8 +112,8 @@ export class PrivateBus implements AsyncDisposable {
     return `unix:path=${this.socket}`;
   }
 
-  connect(): Promise<Bus> {
-    return deadline(10_000, Bus.connect(this.address), 'a connection');
+  connect(limits?: OutboxLimits): Promise<Bus> {
+    return deadline(10_000, Bus.connect(this.address, undefined, limits), 'a connection');
   }
 
   /** Runs busctl on this bus as this process's user. */

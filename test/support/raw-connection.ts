@@ -55,6 +55,11 @@ export class RawConnection implements Disposable {
     return this.#closed;
   }
 
+  /** Reads nothing from now on. */
+  stopReading(): void {
+    this.#socket.pause();
+  }
+
   /** Sends a message and answers its serial. */
   send(message: RawMessage): number {
     this.#serial++;
