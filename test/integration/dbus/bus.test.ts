@@ -130,7 +130,7 @@ test('closes without an error when asked to, after what was queued is out', asyn
   const closing = bus.close();
   // what comes too late is not sent, and takes nothing with it that was in time
   bus.send(new Message({ ...source, type: 4, signature: 'uay', body: [500, Buffer.of()] }));
-  await new Promise(process.nextTick);
+  await new Promise((resolve) => void setImmediate(resolve));
   await deadline(5000, closing, 'close');
   assert.is(await deadline(1000, bus.closed, 'closed'), undefined);
   await until(5000, 'all signals', () => heard.length === 500);

@@ -29,7 +29,7 @@ async function askWithoutReading(socket: string): Promise<readonly RawConnection
   const askers = [await RawConnection.open(socket), await RawConnection.open(socket)];
   for (const asker of askers) {
     asker.stopReading();
-    for (let count = 0; count < 80; count++) asker.send(call);
+    for (let count = 0; count < 70; count++) asker.send(call);
   }
   return askers;
 }
@@ -41,7 +41,7 @@ async function outcome(rig: PrivateBus, served: Bus): Promise<{ lost: boolean; m
   const watch = setInterval(() => (most = Math.max(most, served.queuedBytes)), 10);
   void served.closed.then(() => (lost = true));
   await using friend = await rig.connect();
-  for (let left = 40; left > 0; left--) {
+  for (let left = 20; left > 0; left--) {
     const call = client(friend, echoRemote, echoService.manager).Echo({ data: Buffer.of(1) });
     const answered = await call.then(
       () => true,
