@@ -2,6 +2,7 @@ import { ServiceError } from '../errors.ts';
 import { isReply } from './codec.ts';
 import { Connection } from './connection.ts';
 import { type IncomingMessage, Message, messageFlag, messageType } from './message.ts';
+import type { OutboxLimits } from './outbox.ts';
 import { type BusSignal, type SignalMatch, Subscriptions } from './subscriptions.ts';
 import { BusError, errorFromWire } from './wire-errors.ts';
 
@@ -71,7 +72,7 @@ export class Bus implements AsyncDisposable {
   }
 
   /** Connects, authenticates and says Hello; Unavailable when the bus cannot be reached. */
-  static async connect(address: string, signal?: AbortSignal): Promise<Bus> {
+  static async connect(address: string, signal?: AbortSignal, limits?: OutboxLimits): Promise<Bus> {
     const bus = new Bus();
     try {
       const limit = AbortSignal.timeout(connectTimeoutMs);
@@ -80,7 +81,8 @@ export class Bus implements AsyncDisposable {
         message: (message: IncomingMessage) => bus.#receive(message),
         closed: (error: Error | undefined) => bus.#lose(error),
       };
-      bus.#connection = await Connection.open(address, listener, either);
+      const options = { signal: either, ...(limits && { limits }) };
+      bus.#connection = await Connection.open(address, listener, options);
       const hello = await bus.#callDriver('Hello', '', [], { signal: either });
       bus.#uniqueName = String(hello[0]);
     } catch (error) {

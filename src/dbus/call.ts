@@ -22,15 +22,13 @@ export class IncomingCall implements CallContext {
   readonly message: IncomingMessage;
   readonly caller: Caller;
   readonly startedAt = performance.now();
-  readonly #givenRequestId: string | undefined;
   #requestId: string | undefined;
   #abort: AbortController | undefined;
   #aborted = false;
 
-  constructor(message: IncomingMessage, caller: Caller, requestId: string | undefined) {
+  constructor(message: IncomingMessage, caller: Caller) {
     this.message = message;
     this.caller = caller;
-    this.#givenRequestId = requestId;
   }
 
   get member(): string {
@@ -38,8 +36,13 @@ export class IncomingCall implements CallContext {
   }
 
   get requestId(): string {
-    this.#requestId ??= this.#givenRequestId ?? randomUUID();
+    this.#requestId ??= randomUUID();
     return this.#requestId;
+  }
+
+  /** Takes over the id of the request that the call serves, if it has one. */
+  serveRequest(id: string | undefined): void {
+    this.#requestId ??= id;
   }
 
   get interactive(): boolean {

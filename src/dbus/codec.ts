@@ -7,6 +7,8 @@ const bigEndian = 0x42;
 /** Bytes of a message before its header fields. */
 export const fixedHeaderBytes = 16;
 const maxMessageBytes = 128 << 20;
+/** dbus-daemon hangs up on whoever sends more. */
+const maxSentBytes = 32 << 20;
 
 const field = {
   path: 1,
@@ -22,7 +24,7 @@ const typeOfPath = 0x6f;
 const typeOfUint32 = 0x75;
 const typeOfSignature = 0x67;
 
-/** Appends a message; on failure the writer is as it was before. */
+/** Appends a message; on failure, such as RangeError above 32 MiB, the writer is as it was before. */
 export function writeMessage(writer: WireWriter, message: Message): void {
   const { body, signature } = message;
   const writers = writersOf(signature);
@@ -40,6 +42,7 @@ export function writeMessage(writer: WireWriter, message: Message): void {
     const bodyStart = writer.position;
     for (let at = 0; at < writers.length; at++) writers[at]?.(writer, body[at]);
     writer.patch(start + 4, writer.position - bodyStart);
+    if (writer.position - start > maxSentBytes) throw new RangeError('message larger than 32 MiB');
   } catch (error) {
     writer.position = start;
     throw error;
@@ -133,7 +136,7 @@ const fieldNames: readonly (keyof HeaderFields | undefined)[] = [
 
 /**
  * Reads the header of a whole message; its body is read when it is looked at, since many a message is
- * refused unread. A bad header is a TypeError or RangeError: the bus does not forward such messages.
+ * refused unread. A bad header is a TypeError or RangeError.
  */
 export function readMessage(bytes: Buffer): IncomingMessage {
   const little = bytes[0] === littleEndian;

@@ -33,6 +33,8 @@ export interface CallArguments {
 }
 
 const requestIdPattern = /^[A-Za-z0-9-]{1,64}$/;
+/** Longer details would fill polkit's, the verdict cache's and the journal's memory. */
+const maxDetailLength = 1024;
 
 /** A method of a table, prepared once so that a call costs little. */
 export class Method {
@@ -104,17 +106,18 @@ export class Method {
     throw invalid(`${this.name} has no option ${JSON.stringify(name)}; it knows: ${known}`);
   }
 
-  /** Every argument and option that a detail may show, as it shows it. */
+  /** Every argument and option that a detail may show, as it shows it; LimitsExceeded for too many bytes. */
   texts({ values }: CallArguments): Record<string, string> {
     const texts: Record<string, string> = {};
     for (const [name, type] of this.#shown) {
       const value = Object.hasOwn(values, name) ? values[name] : values.options[name];
+      if (value instanceof Uint8Array) checkDetail(name, value);
       texts[name] = value === undefined && type === 'b' ? 'false' : textOf(value);
     }
     return texts;
   }
 
-  /** The questions to ask about a call with these texts. */
+  /** The questions to ask about a call with these texts; LimitsExceeded when a detail is too long. */
   ask(texts: TextArguments): readonly Question[] {
     return this.questions
       .filter(({ when }) => when === undefined || when(texts))
@@ -183,11 +186,18 @@ function detailsOf(
     ? details.map((name) => [name, name])
     : Object.entries(details);
   return Object.fromEntries(
-    sources.map(([name, source]) => [
-      name,
-      typeof source === 'string' ? (texts[source] ?? '') : source(texts),
-    ]),
+    sources.map(([name, source]) => {
+      const detail = typeof source === 'string' ? (texts[source] ?? '') : source(texts);
+      checkDetail(name, detail);
+      return [name, detail];
+    }),
   );
+}
+
+function checkDetail(name: string, { length }: { readonly length: number }): void {
+  if (length <= maxDetailLength) return;
+  const message = `${name} has ${length} characters, the limit is ${maxDetailLength}`;
+  throw new ServiceError('LimitsExceeded', message);
 }
 
 function isNames(details: QuestionDefinition['details']): details is readonly string[] {

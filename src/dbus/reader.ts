@@ -1,9 +1,10 @@
 import { isObjectPathValid } from 'dbus-next/lib/validators.js';
-import { alignmentOf, isSingleType, parseSignature, type Type } from './signature.ts';
+import { alignmentOf, parseSignature, type Type } from './signature.ts';
 import { variant } from './variant.ts';
 
 const maxArrayBytes = 64 << 20;
-const maxVariantDepth = 32;
+/** The specification's limit for all nesting together. */
+const maxVariantDepth = 64;
 
 /** Reads the wire format within `[position, end)`; RangeError or TypeError for whatever does not fit. */
 export class WireReader {
@@ -137,9 +138,11 @@ const basicReaders: Readonly<Record<string, ValueReader>> = {
 
 function readVariant(reader: WireReader): unknown {
   const signature = reader.signature();
-  if (!isSingleType(signature)) throw new TypeError('a variant has one complete type');
+  const readers = readersOf(signature);
+  const [read] = readers;
+  if (readers.length !== 1 || !read) throw new TypeError('a variant has one complete type');
   if (++reader.variantDepth > maxVariantDepth) throw new RangeError('variants nested too deeply');
-  const value = readersOf(signature)[0]?.(reader);
+  const value = read(reader);
   reader.variantDepth--;
   return variant(signature, value);
 }

@@ -1,31 +1,21 @@
-import { ServiceError } from '../errors.ts';
+import { Admission } from './admission.ts';
 import type { Bus } from './bus.ts';
-import { type CallContext, IncomingCall } from './call.ts';
+import type { CallContext, IncomingCall } from './call.ts';
 import type { Caller, Callers } from './caller.ts';
+import { type Authorizer, Decision } from './decision.ts';
 import type { Handlers, Properties, Resolvers, ServiceDefinition } from './definition.ts';
-import { CallCounter, type CallLimits, defaultCallLimits } from './limits.ts';
+import { type CallLimits, defaultCallLimits } from './limits.ts';
 import { type LogControl, logControlObject } from './log-control.ts';
 import type { IncomingMessage } from './message.ts';
 import { type CallArguments, Method, type NameChecks, type Question } from './method.ts';
-import type { ServedObject } from './object-tree.ts';
 import { Published } from './published.ts';
 import { reply, replyError } from './replies.ts';
-import {
-  checkWritable,
-  type StandardCall,
-  type StandardReply,
-  setProperty,
-  standardMethods,
-  unknownObject,
-} from './standard.ts';
+import { routeOf } from './route.ts';
+import type { StandardReply } from './standard.ts';
 
 export type { CallContext } from './call.ts';
+export type { Authorizer } from './decision.ts';
 export type { NameChecks, Question } from './method.ts';
-
-/** Decides about calls. Answers at once, with undefined, when it need not ask; throws or rejects to refuse. */
-export interface Authorizer {
-  authorize(question: Question, call: CallContext): Promise<void> | undefined;
-}
 
 /** Is told what happens, for the journal. None of these may throw. */
 export interface ServeObserver {
@@ -54,10 +44,6 @@ export interface ServeOptions<S extends ServiceDefinition> {
 type Handler = (args: unknown, call: CallContext) => unknown;
 type Table = ReadonlyMap<string, Handler>;
 
-/** More than any method takes; what is larger is refused before it is taken apart. */
-const maxCallBytes = 4 << 20;
-const propertiesInterface = 'org.freedesktop.DBus.Properties';
-
 /** Serves a service on a bus; it owns no name yet, and announces nothing before `goLive`. */
 export function serve<S extends ServiceDefinition>(
   bus: Bus,
@@ -71,18 +57,23 @@ export function serve<S extends ServiceDefinition>(
 export class Server<S extends ServiceDefinition> extends Published<S> {
   readonly #bus: Bus;
   readonly #options: ServeOptions<S>;
-  readonly #counter: CallCounter;
+  readonly #admission: Admission;
+  readonly #decision: Decision;
   readonly #handlers: Table;
   readonly #resolvers: Table;
-  readonly #calls = new Map<string, Set<IncomingCall>>();
-  #identifying = 0;
   #onActivity: () => void = () => undefined;
 
   constructor(bus: Bus, service: S, options: ServeOptions<S>) {
     super(bus, service, options.properties, methodsOf(service));
+    const { authorizer, callers, limits = defaultCallLimits, observer } = options;
     this.#bus = bus;
     this.#options = options;
-    this.#counter = new CallCounter(options.limits ?? defaultCallLimits);
+    this.#admission = new Admission(callers, limits, {
+      admitted: (call) => this.#dispatch(call),
+      refused: (message, call, error) => this.#refuse(message, call, error),
+      activity: () => this.#onActivity(),
+    });
+    this.#decision = new Decision(authorizer, (...news) => observer.decided(...news));
     const describe = (): unknown => ({
       json: JSON.stringify(this.describe(options.describeMore?.())),
     });
@@ -90,13 +81,12 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
     this.#handlers = tableOf({ ...options.handlers, Describe: describe });
     this.#resolvers = tableOf(options.resolvers);
     this.tree.add(logControlObject(options.logControl));
-    options.callers.onVanish((sender) => this.#abandonCallsOf(sender));
-    bus.serveCalls((message) => this.#receive(message));
+    bus.serveCalls((message) => this.#admission.admit(message));
   }
 
   /** Calls under way. */
   get callsUnderWay(): number {
-    return this.#counter.calls + this.#identifying;
+    return this.#admission.underWay;
   }
 
   /** Is told whenever a call begins or ends: what idle exit counts by. */
@@ -106,213 +96,72 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
 
   /** Aborts the signal of every call under way; they are still answered. */
   abandonCalls(): void {
-    for (const sender of this.#calls.keys()) this.#abandonCallsOf(sender);
+    this.#admission.abandonCalls();
   }
 
-  #receive(message: IncomingMessage): void {
-    this.#onActivity();
+  #dispatch(call: IncomingCall): void {
+    const failed = (error: unknown): void => this.#fail(call, error);
     try {
-      this.#route(message);
+      void this.#serve(call)?.catch(failed);
     } catch (error) {
-      this.#refuse(message, undefined, error);
+      failed(error);
     }
   }
 
-  #route(message: IncomingMessage): void {
-    const { path = '/', member = '' } = message;
-    const object = this.tree.get(path);
-    const interfaceName = message.interface ?? this.#interfaceOf(object, member);
-    const standard = standardMethods.get(interfaceName);
-    if (standard !== undefined) {
-      this.#answerStandard(interfaceName, { message, tree: this.tree, path, object });
-      return;
+  /** Undefined when the call was answered at once; throws or rejects when it failed. */
+  #serve(call: IncomingCall): Promise<void> | undefined {
+    const { message, caller } = call;
+    const { tree } = this;
+    const route = routeOf(message, tree);
+    if (route.kind === 'standard') {
+      const { method, object } = route;
+      this.#succeed(call, method.answer({ message, caller, tree, object }));
+      return undefined;
     }
-    if (object === undefined) throw unknownObject(path);
-    const served = object.interfaces.get(interfaceName);
-    if (served === undefined) {
-      throw new ServiceError('UnknownInterface', `${path} has no interface ${interfaceName}`);
-    }
-    const method = served.methods.get(member);
-    if (method === undefined) throw unknownMethod(interfaceName, member);
-    checkBody(message, method.signature);
-    this.#admit(message, method, method.parse(message.body, this.#options.names));
+    const { method } = route;
+    const args = method.parse(message.body, this.#options.names);
+    if (this.#trustsRequestIdOf(caller)) call.serveRequest(args.requestId);
+    const decision = this.#authorize(method, args, call);
+    if (decision === undefined) return this.#perform(method, args, call);
+    return decision.then(() => this.#perform(method, args, call));
   }
 
-  /** A call without an interface header goes to the one interface that has the member. */
-  #interfaceOf(object: ServedObject | undefined, member: string): string {
-    const own = [...(object?.interfaces ?? [])].filter(([, { methods }]) => methods.has(member));
-    const standard = [...standardMethods].filter(
-      ([name, methods]) =>
-        methods.has(member) || (name === propertiesInterface && member === 'Set'),
-    );
-    const names = [...own, ...standard].map(([name]) => name);
-    const [only] = names;
-    if (only === undefined) throw unknownMethod('', member);
-    if (names.length > 1) {
-      throw new ServiceError('UnknownMethod', `${member} is in ${names.join(' and ')}: name one`);
-    }
-    return only;
-  }
-
-  #answerStandard(interfaceName: string, call: StandardCall): void {
-    const { message, object, path, tree } = call;
-    const { member = '' } = message;
-    if (interfaceName === propertiesInterface && member === 'Set') {
-      checkBody(message, 'ssv');
-      if (object === undefined) throw unknownObject(path);
-      checkWritable(object, message.body);
-      this.#answerWrite(call);
-      return;
-    }
-    const method = standardMethods.get(interfaceName)?.get(member);
-    if (method === undefined) throw unknownMethod(interfaceName, member);
-    const there =
-      object !== undefined ||
-      method.where === 'anywhere' ||
-      (method.where === 'node' && tree.hasNode(path));
-    if (!there) throw unknownObject(path);
-    checkBody(message, method.signature);
-    this.#reply(message, method.answer(call));
-  }
-
-  #answerWrite(call: StandardCall): void {
-    const { message } = call;
-    void this.#identify(message, ({ uid }) => {
-      if (uid !== 0 && uid !== process.getuid?.()) {
-        throw new ServiceError('AccessDenied', 'only root and the service may set this property');
-      }
-      this.#reply(message, setProperty(call));
-    });
-  }
-
-  #admit(message: IncomingMessage, method: Method, args: CallArguments): void {
-    const known = this.#options.callers.known(message.sender ?? '');
-    if (known !== undefined) this.#begin(message, method, args, known);
-    else {
-      void this.#identify(message, (caller) => this.#begin(message, method, args, caller));
-    }
-  }
-
-  /** Goes on when the caller's credentials are known; the call counts as under way meanwhile. */
-  async #identify(message: IncomingMessage, proceed: (caller: Caller) => void): Promise<void> {
-    this.#identifying++;
-    try {
-      proceed(await this.#options.callers.get(message.sender ?? ''));
-    } catch (error) {
-      this.#refuse(message, undefined, error);
-    } finally {
-      this.#identifying--;
-      this.#onActivity();
-    }
-  }
-
-  #begin(message: IncomingMessage, method: Method, args: CallArguments, caller: Caller): void {
-    const trusted = caller.uid === 0 || this.#options.trustsRequestId?.(caller) === true;
-    const call = new IncomingCall(message, caller, trusted ? args.requestId : undefined);
-    try {
-      this.#counter.enter(caller.uid, message.sizeBytes);
-    } catch (error) {
-      this.#refuse(message, call, error);
-      return;
-    }
-    this.#track(call);
-    try {
-      const decision = this.#authorize(method, args, call);
-      const outcome =
-        decision === undefined
-          ? this.#perform(method, args, call)
-          : decision.then(() => this.#perform(method, args, call));
-      if (outcome instanceof Promise)
-        void outcome.catch((error: unknown) => this.#fail(call, error));
-    } catch (error) {
-      this.#fail(call, error);
-    }
+  #trustsRequestIdOf(caller: Caller): boolean {
+    return caller.uid === 0 || this.#options.trustsRequestId?.(caller) === true;
   }
 
   /** Undefined when every question was answered with yes at once. */
   #authorize(method: Method, args: CallArguments, call: IncomingCall): Promise<void> | undefined {
     if (method.questions.length === 0) return undefined;
     if (method.resolves) return this.#resolveAndAsk(method, args, call);
-    return this.#ask(method.ask(method.texts(args)), call);
+    return this.#decision.ask(method.ask(method.texts(args)), call);
   }
 
   async #resolveAndAsk(method: Method, args: CallArguments, call: IncomingCall): Promise<void> {
     const resolved: unknown = await this.#resolvers.get(method.name)?.(args.values, call);
     const texts = Object.assign(method.texts(args), resolved);
-    await this.#ask(method.ask(texts), call);
-  }
-
-  #ask(questions: readonly Question[], call: IncomingCall): Promise<void> | undefined {
-    for (const [at, question] of questions.entries()) {
-      const answer = this.#askOne(question, call);
-      if (answer === undefined) continue;
-      const rest = questions.slice(at + 1);
-      return answer.then(() => this.#ask(rest, call));
-    }
-    return undefined;
-  }
-
-  #askOne(question: Question, call: IncomingCall): Promise<void> | undefined {
-    const { authorizer, observer } = this.#options;
-    const refused = (error: unknown): never => {
-      observer.decided(call, question, error);
-      throw error;
-    };
-    try {
-      const answer = authorizer.authorize(question, call);
-      if (answer === undefined) {
-        observer.decided(call, question, undefined);
-        return undefined;
-      }
-      return answer.then(() => observer.decided(call, question, undefined), refused);
-    } catch (error) {
-      return refused(error);
-    }
+    await this.#decision.ask(method.ask(texts), call);
   }
 
   #perform(method: Method, args: CallArguments, call: IncomingCall): Promise<void> | undefined {
     const handler = this.#handlers.get(method.name);
-    if (handler === undefined) throw unknownMethod('', method.name);
+    if (handler === undefined) throw new TypeError(`${method.name} has no handler`);
+    const succeed = (result: unknown): void =>
+      this.#succeed(call, { signature: method.outSignature, body: method.encode(result) });
     const result = handler(args.values, call);
-    if (result instanceof Promise) {
-      return result.then((value: unknown) => this.#succeed(method, call, value));
-    }
-    this.#succeed(method, call, result);
+    if (result instanceof Promise) return result.then(succeed);
+    succeed(result);
     return undefined;
   }
 
-  #succeed(method: Method, call: IncomingCall, result: unknown): void {
-    this.#reply(call.message, { signature: method.outSignature, body: method.encode(result) });
-    this.#finish(call);
+  #succeed(call: IncomingCall, answer: StandardReply): void {
+    reply(this.#bus, call.message, answer);
+    this.#admission.finish(call);
   }
 
   #fail(call: IncomingCall, error: unknown): void {
     this.#refuse(call.message, call, error);
-    this.#finish(call);
-  }
-
-  #track(call: IncomingCall): void {
-    const { sender } = call.caller;
-    const calls = this.#calls.get(sender);
-    if (calls === undefined) this.#calls.set(sender, new Set([call]));
-    else calls.add(call);
-  }
-
-  #finish(call: IncomingCall): void {
-    const { sender, uid } = call.caller;
-    const calls = this.#calls.get(sender);
-    if (calls?.delete(call) !== true) return;
-    if (calls.size === 0) this.#calls.delete(sender);
-    this.#counter.leave(uid, call.message.sizeBytes);
-    this.#onActivity();
-  }
-
-  #abandonCallsOf(sender: string): void {
-    for (const call of this.#calls.get(sender) ?? []) call.abandon();
-  }
-
-  #reply(message: IncomingMessage, answer: StandardReply): void {
-    reply(this.#bus, message, answer);
+    this.#admission.finish(call);
   }
 
   #refuse(message: IncomingMessage, call: CallContext | undefined, error: unknown): void {
@@ -337,26 +186,4 @@ function methodsOf(service: ServiceDefinition): ReadonlyMap<string, Method> {
       new Method(name, definition),
     ]),
   );
-}
-
-function unknownMethod(interfaceName: string, member: string): ServiceError {
-  const where = interfaceName === '' ? '' : ` in ${interfaceName}`;
-  return new ServiceError('UnknownMethod', `no method ${member}${where}`);
-}
-
-/** Refuses what the method does not take, before anything of the body is read if it can. */
-function checkBody(message: IncomingMessage, wanted: string): void {
-  const { signature, sizeBytes, member = '' } = message;
-  if (signature !== wanted) {
-    throw new ServiceError('InvalidArgs', `${member} takes (${wanted}), not (${signature})`);
-  }
-  if (sizeBytes > maxCallBytes) {
-    throw new ServiceError(
-      'LimitsExceeded',
-      `a call of ${sizeBytes} bytes, the limit is ${maxCallBytes}`,
-    );
-  }
-  if (message.bodyError !== undefined) {
-    throw new ServiceError('InvalidArgs', `${member}: ${message.bodyError.message}`);
-  }
 }

@@ -43,15 +43,6 @@ export function parseSignature(signature: string): readonly Type[] {
   return types;
 }
 
-/** True for a signature of exactly one complete type, as a variant needs it. */
-export function isSingleType(signature: string): boolean {
-  try {
-    return parseSignature(signature).length === 1;
-  } catch {
-    return false; // not a signature at all
-  }
-}
-
 class Parser {
   readonly #text: string;
   #at = 0;

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { ServiceError } from '../errors.ts';
+import type { Caller } from './caller.ts';
 import type { IncomingMessage } from './message.ts';
 import {
   managedInterfaces,
@@ -18,12 +19,13 @@ export interface StandardReply {
 /** What a standard method needs. */
 export interface StandardCall {
   readonly message: IncomingMessage;
+  readonly caller: Caller;
   readonly tree: ObjectTree;
-  readonly path: string;
   readonly object: ServedObject | undefined;
 }
 
-interface StandardMethod {
+/** One method of a standard interface. */
+export interface StandardMethod {
   readonly signature: string;
   /** Whether it is there on objects only, on the nodes between them too, or on every path there may be. */
   readonly where: 'object' | 'node' | 'anywhere';
@@ -32,7 +34,7 @@ interface StandardMethod {
 
 const none: StandardReply = { signature: '', body: [] };
 
-/** Standard interfaces whose calls need no authorization; `Properties.Set` is not among them. */
+/** Standard interfaces. Everybody may read; `Properties.Set` looks at the caller itself. */
 export const standardMethods: ReadonlyMap<string, ReadonlyMap<string, StandardMethod>> = new Map([
   [
     'org.freedesktop.DBus.Peer',
@@ -52,6 +54,7 @@ export const standardMethods: ReadonlyMap<string, ReadonlyMap<string, StandardMe
     new Map<string, StandardMethod>([
       ['Get', { signature: 'ss', where: 'object', answer: getProperty }],
       ['GetAll', { signature: 's', where: 'object', answer: getAllProperties }],
+      ['Set', { signature: 'ssv', where: 'object', answer: setProperty }],
     ]),
   ],
   [
@@ -74,7 +77,7 @@ function machineId(): StandardReply {
   throw new ServiceError('Unavailable', 'this machine has no machine id');
 }
 
-function introspect({ tree, path }: StandardCall): StandardReply {
+function introspect({ tree, message: { path = '/' } }: StandardCall): StandardReply {
   const xml = tree.introspect(path);
   if (xml === undefined) throw unknownObject(path);
   return { signature: 's', body: [xml] };
@@ -98,19 +101,22 @@ function getAllProperties({ message, object }: StandardCall): StandardReply {
   };
 }
 
-function getManagedObjects({ tree, path, object }: StandardCall): StandardReply {
+function getManagedObjects({ tree, message, object }: StandardCall): StandardReply {
   if (object?.managesObjects !== true) {
-    throw new ServiceError('UnknownInterface', `${path} is no object manager`);
+    throw new ServiceError('UnknownInterface', `${message.path} is no object manager`);
   }
-  const objects = tree.below(path).map((child) => [child.path, managedInterfaces(child)]);
+  const objects = tree.below(object.path).map((child) => [child.path, managedInterfaces(child)]);
   return { signature: 'a{oa{sa{sv}}}', body: [Object.fromEntries(objects)] };
 }
 
-/** Sets a property for a caller that may: everything but what is declared writable is PropertyReadOnly. */
-export function setProperty({ message, object }: StandardCall): StandardReply {
+/** Everything but what is declared writable is PropertyReadOnly, and that is for root and the service itself. */
+function setProperty({ message, object, caller: { uid } }: StandardCall): StandardReply {
   const [interfaceName, name, value] = message.body;
   const served = servedInterface(object, String(interfaceName));
   const definition = writableProperty(served, String(name));
+  if (uid !== 0 && uid !== process.getuid?.()) {
+    throw new ServiceError('AccessDenied', 'only root and the service may set this property');
+  }
   if (!(value instanceof Variant) || value.signature !== definition.type) {
     throw new ServiceError('InvalidArgs', `${String(name)} has type ${definition.type}`);
   }
@@ -129,11 +135,6 @@ function writableProperty(served: ServedInterface, name: string): { readonly typ
     throw new ServiceError('PropertyReadOnly', `property ${name} cannot be written`);
   }
   return definition;
-}
-
-/** Refuses a write before anybody's credentials are asked for. */
-export function checkWritable(object: ServedObject | undefined, body: readonly unknown[]): void {
-  writableProperty(servedInterface(object, String(body[0])), String(body[1]));
 }
 
 function servedInterface(object: ServedObject | undefined, name: string): ServedInterface {

@@ -1,10 +1,11 @@
 import { isObjectPathValid } from 'dbus-next/lib/validators.js';
-import { alignmentOf, isSingleType, parseSignature, type Type } from './signature.ts';
+import { alignmentOf, parseSignature, type Type } from './signature.ts';
 import { Variant } from './variant.ts';
 
 const maxArrayBytes = 64 << 20;
 const maxMessageBytes = 128 << 20;
-const maxVariantDepth = 32;
+/** The specification's limit for all nesting together. */
+const maxVariantDepth = 64;
 
 /** A growing buffer of the little-endian wire format; positions count from `base`, the start of a message. */
 export class WireWriter {
@@ -170,10 +171,12 @@ const basicWriters: Readonly<Record<string, ValueWriter>> = {
 
 function writeVariant(writer: WireWriter, value: unknown): void {
   if (!(value instanceof Variant)) expected('a variant');
-  if (!isSingleType(value.signature)) expected('a variant of one complete type');
+  const writers = writersOf(value.signature);
+  const [write] = writers;
+  if (writers.length !== 1 || !write) expected('a variant of one complete type');
   if (++writer.variantDepth > maxVariantDepth) throw new RangeError('variants nested too deeply');
   writer.signature(value.signature);
-  writersOf(value.signature)[0]?.(writer, value.value);
+  write(writer, value.value);
   writer.variantDepth--;
 }
 

@@ -25,6 +25,8 @@ interface Entry {
 
 const MAX_ENTRIES = 4096;
 const MAX_ENTRIES_PER_UID = 256;
+/** A reason may quote what the caller sent, and is kept for as long as it is repeated. */
+const MAX_REASON_LENGTH = 1024;
 const ID_DETAILS = ['key_id', 'certificate_id', 'module_id', 'module'];
 
 /** Writes decisions and failures to the log. */
@@ -33,6 +35,8 @@ export class Audit implements ServeObserver, Disposable {
   readonly #repeatMs: number;
   readonly #entries = new Map<string, Entry>();
   readonly #entriesByUid = new Map<number | undefined, number>();
+  /** Refusals, which have a record of their own when the call fails of them. */
+  readonly #refusals = new WeakSet<object>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor({ log, repeatMs = 10_000 }: AuditOptions) {
@@ -41,6 +45,7 @@ export class Audit implements ServeObserver, Disposable {
   }
 
   decided(call: CallContext, question: Question, error: unknown): void {
+    if (typeof error === 'object' && error !== null) this.#refusals.add(error);
     const verdict = verdictOf(error);
     const id = idOf(question);
     const key = `${call.caller.uid} ${question.action} ${id} ${verdict}`;
@@ -63,10 +68,8 @@ export class Audit implements ServeObserver, Disposable {
   }
 
   failed(call: CallContext | undefined, message: string, error: unknown): void {
+    if (typeof error === 'object' && error !== null && this.#refusals.has(error)) return;
     const code = isServiceError(error) ? error.code : 'Failed';
-    // Refusals are decisions, which have their own record.
-    const refused = code === 'AccessDenied' || code === 'InteractiveAuthorizationRequired';
-    if (refused && call !== undefined) return;
     const uid = call?.caller.uid;
     const key = `${uid} ${message} ${code}`;
     const known = this.#entries.get(key);
@@ -169,7 +172,8 @@ function describeCall(call: CallContext): Fields {
 function reasonOf(error: unknown): Fields {
   if (error === undefined) return {};
   const unexpected = error instanceof Error && !isServiceError(error);
-  return { reason: describeError(error), stack: unexpected ? error.stack : undefined };
+  const reason = describeError(error).slice(0, MAX_REASON_LENGTH);
+  return { reason, stack: unexpected ? error.stack : undefined };
 }
 
 /** The systemd unit that a process seems to be in. A hint: the pid may be another process's by now. */

@@ -33,7 +33,6 @@ const allowUserInteraction = 1;
 /** polkit on the bus. */
 export class BusPolkitAuthority implements PolkitAuthority {
   readonly #bus: Bus;
-  #owner: string | undefined;
   #ownerChanges = 0;
   #cancellations = 0;
 
@@ -49,20 +48,13 @@ export class BusPolkitAuthority implements PolkitAuthority {
       member: 'NameOwnerChanged',
       arg0: name,
     };
-    await this.#bus.subscribe(ownerChanged, ({ body: [, , owner] }) => {
-      this.#owner = typeof owner === 'string' && owner !== '' ? owner : undefined;
+    await this.#bus.subscribe(ownerChanged, () => {
       this.#ownerChanges++;
       onChange();
     });
     const { path, interface: interfaceName } = authority;
     const changed = { sender: name, path, interface: interfaceName, member: 'Changed' };
-    await this.#bus.subscribe(changed, ({ sender }) => {
-      // Anybody may send us a signal of this form; only polkit's counts.
-      if (sender === this.#owner) onChange();
-    });
-    const changes = this.#ownerChanges;
-    const owner = await this.#bus.nameOwner(name);
-    if (changes === this.#ownerChanges) this.#owner = owner;
+    await this.#bus.subscribe(changed, onChange);
   }
 
   async check(question: Question, sender: string, options: CheckOptions): Promise<PolkitAnswer> {

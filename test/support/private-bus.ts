@@ -1,9 +1,11 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Bus } from '../../src/dbus/bus.ts';
+import type { OutboxLimits } from '../../src/dbus/outbox.ts';
 import { deadline } from './deadline.ts';
 
 /** Like the stock system.conf, except that everybody may own names and call everybody. */
@@ -41,7 +43,34 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
-/** A dbus-daemon of type system on a socket in a temporary directory, stopped when disposed of. */
+/** The two implementations of the system bus. */
+export type BusKind = 'dbus-daemon' | 'dbus-broker';
+
+/**
+ * dbus-broker wants a journal to write to, a socket from systemd, and itself as the system bus. A mount namespace
+ * of its own has room for the first.
+ */
+const brokerScript = `
+mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal || exit 1
+setpriv --pdeathsig=KILL python3 -c '
+import socket
+journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+journal.bind("/run/systemd/journal/socket")
+while True: journal.recv(65536)' &
+until [ -S /run/systemd/journal/socket ]; do sleep 0.02; done
+export DBUS_SYSTEM_BUS_ADDRESS=unix:path="$1"
+exec systemd-socket-activate -E DBUS_SYSTEM_BUS_ADDRESS -l "$1" dbus-broker-launch --scope system --config-file="$2"
+`;
+
+function command(kind: BusKind, socket: string, file: string): readonly string[] {
+  if (kind === 'dbus-broker') {
+    const namespace = ['unshare', '--mount', '--propagation', 'private'];
+    return [...namespace, 'sh', '-c', brokerScript, 'sh', socket, file];
+  }
+  return ['dbus-daemon', '--nofork', '--nopidfile', '--nosyslog', '--config-file', file];
+}
+
+/** A system bus on a socket in a temporary directory, stopped when disposed of. */
 export class PrivateBus implements AsyncDisposable {
   readonly directory: string;
   readonly socket: string;
@@ -55,32 +84,27 @@ export class PrivateBus implements AsyncDisposable {
 
   /**
    * Starts a bus that nobody else knows; resolves when it can be connected to. `activatable` tells the commands
-   * by which the bus starts the owners of names.
+   * by which dbus-daemon starts the owners of names.
    */
-  static async start(activatable: Activatable = () => ({})): Promise<PrivateBus> {
+  static async start(
+    activatable: Activatable = () => ({}),
+    kind: BusKind = 'dbus-daemon',
+  ): Promise<PrivateBus> {
     const directory = await mkdtemp(join(tmpdir(), 'iotedge-bus-'));
     await chmod(directory, 0o755); // other uids connect too
     const socket = join(directory, 'bus');
     const file = join(directory, 'bus.conf');
     await writeFile(file, configuration(socket, directory));
     await mkdir(join(directory, 'services'));
-    for (const [name, command] of Object.entries(activatable(`unix:path=${socket}`, directory))) {
-      const service = `[D-BUS Service]\nName=${name}\nExec=${command}\n`;
+    for (const [name, exec] of Object.entries(activatable(`unix:path=${socket}`, directory))) {
+      const service = `[D-BUS Service]\nName=${name}\nExec=${exec}\n`;
       await writeFile(join(directory, `services/${name}.service`), service);
     }
-    const args = [
-      '--pdeathsig=KILL', // a test process that is killed disposes of nothing
-      'dbus-daemon',
-      '--nofork',
-      '--nopidfile',
-      '--nosyslog',
-      '--print-address',
-      '--config-file',
-      file,
-    ];
-    const daemon = spawn('setpriv', args, { stdio: ['ignore', 'pipe', 'ignore'] });
-    const bus = new PrivateBus(directory, socket, daemon);
-    await deadline(10_000, once(daemon.stdout, 'data'), 'the private bus to start');
+    // a test process that is killed disposes of nothing
+    const args = ['--pdeathsig=KILL', ...command(kind, socket, file)];
+    const bus = new PrivateBus(directory, socket, spawn('setpriv', args, { stdio: 'ignore' }));
+    await deadline(10_000, listening(socket), 'the private bus to start');
+    await chmod(socket, 0o666);
     return bus;
   }
 
@@ -88,8 +112,8 @@ export class PrivateBus implements AsyncDisposable {
     return `unix:path=${this.socket}`;
   }
 
-  connect(): Promise<Bus> {
-    return deadline(10_000, Bus.connect(this.address), 'a connection');
+  connect(limits?: OutboxLimits): Promise<Bus> {
+    return deadline(10_000, Bus.connect(this.address, undefined, limits), 'a connection');
   }
 
   /** Runs busctl on this bus as this process's user. */
@@ -114,6 +138,20 @@ export class PrivateBus implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill();
     await rm(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** Resolves when somebody accepts connections. */
+async function listening(path: string): Promise<void> {
+  for (;;) {
+    const socket = createConnection(path);
+    const accepted = await once(socket, 'connect').then(
+      () => true,
+      () => false, // not there yet
+    );
+    socket.destroy();
+    if (accepted) return;
+    await new Promise((resolve) => void setTimeout(resolve, 10));
   }
 }
 

@@ -15,6 +15,8 @@ export interface RawMessage {
   readonly replySerial?: number;
   readonly signature?: string;
   readonly body?: Buffer;
+  /** A header field that no specification knows: the bytes of its variant. */
+  readonly unknownField?: Buffer;
 }
 
 /** A D-Bus client made of a socket alone; it sends what the library would refuse to. */
@@ -51,6 +53,11 @@ export class RawConnection implements Disposable {
   /** Whether the bus dropped this connection. */
   get closed(): boolean {
     return this.#closed;
+  }
+
+  /** Reads nothing from now on. */
+  stopReading(): void {
+    this.#socket.pause();
   }
 
   /** Sends a message and answers its serial. */
@@ -100,6 +107,7 @@ function encode(message: RawMessage, serial: number): Buffer {
     serialField(message.replySerial),
     textField(6, 's', message.destination),
     signatureField(message.signature),
+    unknownField(message.unknownField),
   ].reduce((before, field) =>
     field.length === 0 ? before : Buffer.concat([padded(before), field]),
   );
@@ -132,6 +140,10 @@ function serialField(serial: number | undefined): Buffer {
 function signatureField(signature: string | undefined): Buffer {
   if (signature === undefined) return Buffer.alloc(0);
   return Buffer.from(`\x08\x01g\0${String.fromCharCode(signature.length)}${signature}\0`);
+}
+
+function unknownField(value: Buffer = Buffer.alloc(0)): Buffer {
+  return value.length === 0 ? value : Buffer.concat([Buffer.of(200), value]);
 }
 
 function padded(bytes: Buffer): Buffer {

@@ -124,10 +124,14 @@ test('closes without an error when asked to, after what was queued is out', asyn
   const heard: BusSignal[] = [];
   await listener.subscribe({ sender: bus.uniqueName }, (signal) => void heard.push(signal));
   for (let at = 0; at < 500; at++) {
-    const body = [at, Buffer.alloc(2000)];
+    const body = [at, Buffer.alloc(20_000)]; // more than the socket takes at once
     bus.send(new Message({ ...source, type: 4, signature: 'uay', body }));
   }
-  await deadline(5000, bus.close(), 'close');
+  const closing = bus.close();
+  // what comes too late is not sent, and takes nothing with it that was in time
+  bus.send(new Message({ ...source, type: 4, signature: 'uay', body: [500, Buffer.of()] }));
+  await new Promise((resolve) => void setImmediate(resolve));
+  await deadline(5000, closing, 'close');
   assert.is(await deadline(1000, bus.closed, 'closed'), undefined);
   await until(5000, 'all signals', () => heard.length === 500);
   assert.equal(

@@ -11,10 +11,11 @@ import {
   echoService,
   startEcho,
 } from '../../support/echo-service.ts';
-import { PrivateBus } from '../../support/private-bus.ts';
+import { type BusKind, PrivateBus } from '../../support/private-bus.ts';
 import { RawConnection, type RawMessage } from '../../support/raw-connection.ts';
 
 const test = suite('dbus hostile messages');
+const kinds: readonly BusKind[] = ['dbus-daemon', 'dbus-broker'];
 
 const methodCall = { type: 1, destination: echoService.busName, path: echoService.path } as const;
 const echoCall: RawMessage = { ...methodCall, interface: 'org.iotedge.Echo1', member: 'Echo' };
@@ -32,9 +33,13 @@ interface Rig extends EchoFixture {
   readonly served: Bus;
 }
 
-/** An echo service that must still answer, with nothing under way, when the attack is over. */
+/** An echo service that must still answer on either bus, with nothing under way, when the attack is over. */
 async function attack(body: (rig: Rig) => Promise<void>): Promise<void> {
-  await using rig = await PrivateBus.start();
+  for (const kind of kinds) await attackOn(kind, body);
+}
+
+async function attackOn(kind: BusKind, body: (rig: Rig) => Promise<void>): Promise<void> {
+  await using rig = await PrivateBus.start(undefined, kind);
   await using served = await rig.connect();
   const fixture = await startEcho(served);
   using raw = await RawConnection.open(rig.socket);
@@ -72,6 +77,23 @@ test('survives a descriptor index without a descriptor, in a signal', () =>
     raw.send({ ...signal, signature: 'h', body: Buffer.alloc(4) });
     raw.send({ ...signal, signature: 'a{sv}', body: bytesOf('a{sv}', {}) });
     await until(2000, 'the signals', () => heard >= 1);
+  }));
+
+test('survives header fields that nobody knows, of any type and depth', () =>
+  attack(async ({ rig }) => {
+    const fields = ['01680000000000', '016f0001000000 2f00', '0261690000000000'];
+    const deep = [1, 31, 33, 45, 58, 64].map((depth) => `${'017600'.repeat(depth)}01790007`);
+    for (const field of [...fields, ...deep]) {
+      using raw = await RawConnection.open(rig.socket);
+      const unknownField = Buffer.from(field.replaceAll(' ', ''), 'hex');
+      const ping = raw.send({ ...methodCall, member: 'Ping', unknownField });
+      // which of them a bus forwards is its own affair
+      await until(
+        2000,
+        'an answer or the end',
+        () => raw.closed || raw.replyTo(ping) !== undefined,
+      );
+    }
   }));
 
 test('survives replies that nobody asked for', () =>

@@ -224,6 +224,10 @@ test('bounds the calls of one uid over all its connections', () =>
       const hanging = [bus, other, bus].map((from) => failureOf(echo(from).Hang({})));
       await until(2000, 'the calls', () => contexts.length === 3);
       assert.is(await failureOf(echo(other).Guarded({ key_id: 'a' })), 'LimitsExceeded');
+      assert.is(
+        await failureOf(properties(other, 'GetAll', [logControl], logPath)),
+        'LimitsExceeded',
+      );
       server.abandonCalls();
       await Promise.all(hanging);
       assert.is(await failureOf(echo(other).Guarded({ key_id: 'a' })), 'no failure');
@@ -239,6 +243,24 @@ test('bounds the bytes that one uid has queued', () =>
       assert.is(await failureOf(echo(bus).Echo({ data: Buffer.of(1) })), 'no failure');
     },
     { limits: { callsPerUid: 64, bytesPerUid: 2048, calls: 100 } },
+  ));
+
+test('bounds the calls of one connection before it knows whose they are', () =>
+  withEcho(
+    async ({ rig, server }) => {
+      let most = 0;
+      server.onActivity(() => {
+        most = Math.max(most, server.callsUnderWay);
+      });
+      await using stranger = await rig.connect();
+      const calls = Array.from({ length: 1000 }, () =>
+        failureOf(echo(stranger).Echo({ data: Buffer.alloc(100) })),
+      );
+      const outcomes = new Set(await Promise.all(calls));
+      assert.ok(most <= 20, `${most} calls were under way`);
+      assert.equal([...outcomes].sort(), ['LimitsExceeded', 'no failure']);
+    },
+    { limits: { callsPerUid: 10, bytesPerUid: 1 << 20, calls: 100 } },
   ));
 
 test('counts a call while the credentials of its caller are still asked for', () =>

@@ -182,7 +182,7 @@ test('leaves the writer as it was when a message cannot be written', () => {
   const call = { path: '/a', member: 'M', signature: 'sv' };
   writeMessage(writer, new Message({ ...call, serial: 1, body: ['a', variant('u', 1)] }));
   const before = writer.position;
-  const deep = Array.from({ length: 40 }).reduce<Variant>(
+  const deep = Array.from({ length: 70 }).reduce<Variant>(
     (inner) => variant('v', inner),
     variant('u', 1),
   );
@@ -315,9 +315,11 @@ test('says in bodyError what is wrong with a body, and never throws for it', () 
   }
 });
 
-test('refuses variants nested without end', () => {
-  const bytes = Buffer.concat([Buffer.from('0176 00'.replaceAll(' ', '').repeat(5000), 'hex')]);
-  assert.instance(bodyOf('v', bytes).bodyError, RangeError);
+test('reads variants nested as deeply as a bus forwards them, and no deeper', () => {
+  const nested = (depth: number) => Buffer.from(`${'017600'.repeat(depth - 1)}01790007`, 'hex');
+  assert.is(bodyOf('v', nested(64)).bodyError, undefined);
+  assert.instance(bodyOf('v', nested(65)).bodyError, RangeError);
+  assert.instance(bodyOf('v', nested(5000)).bodyError, RangeError);
 });
 
 /** The same numbers in every run (xorshift32). */
@@ -354,11 +356,21 @@ test('survives mutated messages', () => {
   assert.ok(performance.now() - started < 60_000);
 });
 
-test('writes and reads 32 MiB in time that is a matter of copying', () => {
+test('writes and reads 31 MiB in time that is a matter of copying', () => {
   const started = performance.now();
-  const { body } = readMessage(message('ay', [Buffer.alloc(32 << 20, 1)]));
-  assert.is((body[0] as Buffer).length, 32 << 20);
+  const { body } = readMessage(message('ay', [Buffer.alloc(31 << 20, 1)]));
+  assert.is((body[0] as Buffer).length, 31 << 20);
   assert.ok(performance.now() - started < 2000);
+});
+
+test('writes no message above 32 MiB, whatever room there is', () => {
+  const writer = new WireWriter(64 << 20);
+  const call = { path: '/', interface: 'a.b', member: 'C', serial: 1, signature: 'ay' };
+  const write = (size: number) =>
+    refusal(() => writeMessage(writer, new Message({ ...call, body: [Buffer.alloc(size)] })));
+  assert.instance(write(32 << 20), RangeError);
+  assert.is(writer.position, 0);
+  assert.is(write((32 << 20) - 1024), undefined);
 });
 
 test('refuses to write arrays above 64 MiB', () => {

@@ -49,6 +49,18 @@ test('has the signature of its arguments and the options', () => {
   assert.is(method.outSignature, 'sa{sv}');
 });
 
+test('shows authorization no detail that is too long', () => {
+  const ask = (key: string, usages: readonly string[], derivation: Buffer) =>
+    codeOf(() => {
+      const args = parse(key, usages, data, { derivation: variant('ay', derivation) });
+      method.ask(method.texts(args));
+    });
+  assert.is(ask('good', ['u'.repeat(1024)], Buffer.alloc(1024, 'a')), 'no failure');
+  assert.is(ask('good', ['u'.repeat(1025)], Buffer.alloc(1)), 'LimitsExceeded');
+  assert.is(ask('good', [], Buffer.alloc(1025, 'a')), 'LimitsExceeded');
+  assert.is(ask('good', [], Buffer.alloc(1024)), 'LimitsExceeded', 'three characters a byte');
+});
+
 test('names arguments and options', () => {
   const { values, requestId } = parse('good', ['a'], data, {
     exportable: variant('b', true),

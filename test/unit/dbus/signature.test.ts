@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { alignmentOf, isSingleType, parseSignature } from '../../../src/dbus/signature.ts';
+import { alignmentOf, parseSignature } from '../../../src/dbus/signature.ts';
 
 const test = suite('dbus signature');
 
@@ -20,13 +20,6 @@ test('tells complete types apart', () => {
     parseSignature('sayas(iv)a{sv}h').map(({ code }) => code),
     ['s', 'ay', 'a', '(', 'a{', 'h'],
   );
-});
-
-test('knows exactly one complete type from none and from two', () => {
-  assert.is(isSingleType('a{sa(ib)}'), true);
-  for (const signature of ['', 'ss', 'a', '(', 'a{s}', 'z']) {
-    assert.is(isSingleType(signature), false, signature);
-  }
 });
 
 test('refuses what is no signature', () => {

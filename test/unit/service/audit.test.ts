@@ -82,7 +82,11 @@ test('writes a decision again at once when it was not repeated for a while', asy
 test('writes what the caller did wrong as info, what went wrong here as error, a refusal not twice', () => {
   const { audit, lines } = rig();
   audit.failed(call(1000), 'org.iotedge.Keys1.Sign', new ServiceError('NotFound', 'no key "a"'));
-  audit.failed(call(1000), 'org.iotedge.Keys1.Sign', new ServiceError('AccessDenied', 'no'));
+  const refusal = new ServiceError('AccessDenied', 'no');
+  audit.decided(call(1000), sign('a'), refusal);
+  audit.failed(call(1000), 'org.iotedge.Keys1.Sign', refusal);
+  // what another service refused us is no decision of ours
+  audit.failed(call(1000), 'org.iotedge.Keys1.Sign', new ServiceError('AccessDenied', 'theirs'));
   const cause = new Error('EIO');
   audit.failed(call(1000), 'org.iotedge.Keys1.Sign', new TypeError('broken', { cause }));
   audit.failed(undefined, 'org.iotedge.Keys1.Nonsense', new ServiceError('UnknownMethod', 'none'));
@@ -90,11 +94,21 @@ test('writes what the caller did wrong as info, what went wrong here as error, a
     lines.map(([level, , fields]) => [level, fields['code']]),
     [
       ['info', 'NotFound'],
+      ['info', undefined],
+      ['info', 'AccessDenied'],
       ['error', 'Failed'],
       ['info', 'UnknownMethod'],
     ],
   );
-  assert.is(lines[1]?.[2]['reason'], 'broken: EIO');
+  assert.is(lines[3]?.[2]['reason'], 'broken: EIO');
+  audit[Symbol.dispose]();
+});
+
+test('keeps no more of a reason than anybody reads', () => {
+  const { audit, lines } = rig();
+  const quoted = new ServiceError('InvalidArgs', `no option ${'x'.repeat(4 << 20)}`);
+  audit.failed(call(1000), 'org.iotedge.Keys1.Sign', quoted);
+  assert.is(String(lines[0]?.[2]['reason']).length, 1024);
   audit[Symbol.dispose]();
 });
 
