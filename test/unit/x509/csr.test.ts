@@ -1,6 +1,12 @@
+import { createPublicKey } from 'node:crypto';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { encodeAlgorithm, localSigner, spkiOf } from '../../../src/x509/algorithm.ts';
+import {
+  encodeAlgorithm,
+  keyAlgorithmOf,
+  localSigner,
+  spkiOf,
+} from '../../../src/x509/algorithm.ts';
 import { buildCsr, parseCsr } from '../../../src/x509/csr.ts';
 import {
   bitString,
@@ -115,6 +121,16 @@ test('refuses members that a request does not have', async () => {
   for (const der of [await build([nullValue()], []), await build([], [nullValue()])]) {
     assert.is(await codeOf(() => parseCsr(der)), 'InvalidArgs');
   }
+});
+
+test('refuses RSA keys with which anybody signs', () => {
+  const jwk = createPublicKey(makeKey('rsa-2048')).export({ format: 'jwk' });
+  const algorithmWith = (exponent: number) => {
+    const e = Buffer.from([exponent]).toString('base64url');
+    return () => keyAlgorithmOf(createPublicKey({ key: { ...jwk, e }, format: 'jwk' }));
+  };
+  assert.is(algorithmWith(3)(), 'rsa-2048');
+  for (const exponent of [1, 2, 4]) assert.throws(algorithmWith(exponent), /not supported/);
 });
 
 test('refuses every truncation and survives every flipped byte', async () => {
