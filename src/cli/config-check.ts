@@ -4,7 +4,7 @@ import { keysSchema, parseKeysConfig } from '../keys/config.ts';
 import { modulesSchema, parseModulesConfig } from '../modules/config.ts';
 import { ConfigError, type ConfigSource, formatProblem, loadConfig } from '../service/config.ts';
 import { type Command, exitCodes } from './command.ts';
-import { formatJson } from './output.ts';
+import { formatJson, printable } from './output.ts';
 
 const defaultDirectory = '/etc/iotedge';
 
@@ -28,7 +28,7 @@ export const configCheck: Command = {
     ).flat();
     if (options['json'] === true) print(formatJson(problems));
     else if (problems.length === 0) print(`the configuration in ${dir} is good`);
-    else for (const problem of problems) print(formatProblem(problem));
+    else for (const problem of problems) print(printable(formatProblem(problem)));
     return problems.length === 0 ? exitCodes.ok : exitCodes.configuration;
   },
 };

@@ -7,6 +7,7 @@ import { configCheck } from './config-check.ts';
 import { identityShow } from './identity-show.ts';
 import { keysList } from './keys-list.ts';
 import { modulesList } from './modules-list.ts';
+import { printable } from './output.ts';
 import { status } from './status.ts';
 
 /** Every verb of the command line, in the order in which help lists them. */
@@ -41,7 +42,7 @@ export async function iotedgectl(
     };
     return await command.run(context);
   } catch (error) {
-    err(`iotedgectl: ${describeError(error)}`);
+    err(`iotedgectl: ${printable(describeError(error))}`);
     if (error instanceof UsageError) err("try 'iotedgectl --help'");
     return exitCodeOf(error);
   } finally {
@@ -116,7 +117,11 @@ function exitCodeOf(error: unknown): number {
   if (error instanceof UsageError) return exitCodes.usage;
   if (isServiceError(error, 'AccessDenied')) return exitCodes.notAuthorized;
   if (isServiceError(error, 'InteractiveAuthorizationRequired')) return exitCodes.notAuthorized;
-  if (isServiceError(error, 'Unavailable')) return exitCodes.unavailable;
-  if (error instanceof BusError && error.errorName.endsWith('.NoReply')) return exitCodes.timedOut;
-  return exitCodes.failed;
+  if (!isServiceError(error, 'Unavailable')) return exitCodes.failed;
+  return isLate(error.cause) ? exitCodes.timedOut : exitCodes.unavailable;
+}
+
+/** Whether the bus, or the wait for it, says that an answer did not come. */
+function isLate(cause: unknown): boolean {
+  return cause instanceof BusError && /\.(NoReply|Timeout|TimedOut)$/.test(cause.errorName);
 }

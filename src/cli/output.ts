@@ -1,9 +1,17 @@
+/** What moves a terminal's cursor, changes its state or the order in which its text is read. */
+const controls = /[\p{Cc}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
+
+/** A text of somebody else's, a cloud's or a registry's perhaps, on one line and harmless to a terminal. */
+export function printable(text: string): string {
+  return text.replace(controls, '\ufffd');
+}
+
 /** Rows under headings, columns padded to their widest cell, no trailing blanks. */
 export function formatTable(
   headings: readonly string[],
   rows: readonly (readonly string[])[],
 ): string {
-  const all = [headings, ...rows];
+  const all = [headings, ...rows].map((row) => row.map(printable));
   const widths = headings.map((_, column) =>
     Math.max(...all.map((row) => (row[column] ?? '').length)),
   );
@@ -21,13 +29,18 @@ export function formatTable(
 export function formatRecord(record: Readonly<Record<string, string>>): string {
   const width = Math.max(...Object.keys(record).map((name) => name.length));
   return Object.entries(record)
-    .map(([name, value]) => `${name.padStart(width)}: ${value === '' ? '-' : value}`)
+    .map(([name, value]) => `${name.padStart(width)}: ${value === '' ? '-' : printable(value)}`)
     .join('\n');
 }
 
-/** JSON for programs; its shape is stable, unlike the text for people. */
+/** JSON for programs; its shape is stable, unlike the text for people. What a terminal would act on is escaped. */
 export function formatJson(value: unknown): string {
-  return JSON.stringify(value, undefined, 2);
+  const json = JSON.stringify(value, undefined, 2);
+  return json.replace(controls, (one) => (one === '\n' ? one : escape(one)));
+}
+
+function escape(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
 /** Microseconds since the epoch as `2026-01-31 12:00 UTC`; 0 is `-`. */

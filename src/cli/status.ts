@@ -1,4 +1,4 @@
-import type { Bus } from '../dbus/bus.ts';
+import { type Bus, BusError } from '../dbus/bus.ts';
 import type { ServiceDefinition } from '../dbus/definition.ts';
 import { describeError, isServiceError } from '../errors.ts';
 import { certificatesService } from '../interfaces/certificates.ts';
@@ -64,7 +64,8 @@ async function statusOf(
       detail: description.lastError || `${count} ${service.child.segment}${count === 1 ? '' : 's'}`,
     };
   } catch (error) {
-    if (!isServiceError(error, 'Unavailable')) throw error;
+    // whatever one service fails of, the others are shown
+    if (!isServiceError(error) && !(error instanceof BusError)) throw error;
     return { ...none, state: 'failing', detail: describeError(error) };
   }
 }

@@ -10,11 +10,13 @@ export interface Proxy {
   readonly url: URL;
   /** The roots that a proxy reached over https is verified with. */
   readonly ca?: string;
+  /** How long it may take to open the tunnel, 30 s when absent. */
+  readonly answerWithinMs?: number;
 }
 
 type Connected = (error: Error | null, stream: Duplex) => void;
 
-const answerWithinMs = 30_000;
+const defaultAnswerMs = 30_000;
 
 /** Speaks TLS with the server through a tunnel that an HTTP proxy opens (CONNECT, RFC 9110 9.3.6). */
 export class TunnelAgent extends Agent {
@@ -40,16 +42,21 @@ export class TunnelAgent extends Agent {
   #open(authority: string): Promise<Socket> {
     return new Promise((resolve, reject) => {
       const outgoing = this.#ask(authority);
-      outgoing.once('connect', (response, socket: Socket) => {
-        if (response.statusCode === 200) {
+      // for the whole answer: a proxy that sends a byte now and then is never idle
+      const giveUp = setTimeout(() => {
+        outgoing.destroy(Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' }));
+      }, this.#proxy.answerWithinMs ?? defaultAnswerMs);
+      outgoing.once('connect', ({ statusCode = 0 }, socket: Socket) => {
+        clearTimeout(giveUp);
+        if (statusCode >= 200 && statusCode < 300) {
           resolve(socket);
           return;
         }
         socket.destroy();
-        const code = `HTTP_${response.statusCode}`;
-        reject(new HttpsFailure('proxy', code, `the proxy answered ${response.statusCode}`));
+        reject(new HttpsFailure('proxy', `HTTP_${statusCode}`, `the proxy answered ${statusCode}`));
       });
       outgoing.on('error', (error: NodeJS.ErrnoException) => {
+        clearTimeout(giveUp);
         reject(new HttpsFailure('proxy', error.code ?? 'UNKNOWN', error.message));
       });
       outgoing.end();
@@ -62,14 +69,9 @@ export class TunnelAgent extends Agent {
     const host = hostname.replace(/^\[|\]$/g, '');
     const headers = { host: authority, ...authorizationOf(url) };
     const options = { host, method: 'CONNECT', path: authority, headers, agent: false } as const;
-    const outgoing =
-      protocol === 'https:'
-        ? httpsRequest({ ...options, port: port || 443, ...(ca === undefined ? {} : { ca }) })
-        : httpRequest({ ...options, port: port || 80 });
-    outgoing.setTimeout(answerWithinMs, () => {
-      outgoing.destroy(Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' }));
-    });
-    return outgoing;
+    if (protocol !== 'https:') return httpRequest({ ...options, port: port || 80 });
+    const verified = { rejectUnauthorized: true, ...(ca === undefined ? {} : { ca }) };
+    return httpsRequest({ ...options, ...verified, port: port || 443 });
   }
 }
 

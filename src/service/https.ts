@@ -56,16 +56,16 @@ export class HttpsClient implements AsyncDisposable {
   }
 
   /**
-   * One exchange. Unavailable, with an `HttpsFailure` as the cause, when there is no acceptable answer within the time;
-   * Cancelled when the signal is aborted.
+   * One exchange. Unavailable, with an `HttpsFailure` as the cause, when there is no acceptable answer within the time,
+   * or before the deadline that the signal is; Cancelled when the signal is aborted for another reason.
    */
   async request(request: HttpsRequest, signal: AbortSignal): Promise<HttpsResponse> {
     const host = hostOf(request.url);
-    if (signal.aborted) throw cancelled(host, signal);
+    if (signal.aborted) throw abandoned(host, signal);
     if (this.#closed) throw new ServiceError('Unavailable', 'the HTTPS client is closed');
     const id = this.#nextId++;
-    const onAbort = (): void => this.#abandon(id, cancelled(host, signal));
-    const onLate = (): void => this.#abandon(id, late(host, request.timeoutMs));
+    const onAbort = (): void => this.#abandon(id, abandoned(host, signal));
+    const onLate = (): void => this.#abandon(id, late(host, `within ${request.timeoutMs} ms`));
     const timer = setTimeout(onLate, request.timeoutMs);
     signal.addEventListener('abort', onAbort, { once: true });
     try {
@@ -141,17 +141,14 @@ function hostOf(url: string): string {
   throw new ServiceError('InvalidArgs', 'only https: URLs can be requested');
 }
 
-function cancelled(host: string, signal: AbortSignal): ServiceError {
-  return new ServiceError('Cancelled', `the request to ${host} was cancelled`, {
-    cause: signal.reason,
-  });
+/** A deadline that passed is nobody's wish: whoever hears Cancelled would not try again. */
+function abandoned(host: string, { reason }: AbortSignal): ServiceError {
+  if (reason instanceof Error && reason.name === 'TimeoutError') return late(host, 'in time');
+  return new ServiceError('Cancelled', `the request to ${host} was cancelled`, { cause: reason });
 }
 
-function late(host: string, timeoutMs: number): ServiceError {
-  return unavailable(host, 'connection', {
-    code: 'ETIMEDOUT',
-    message: `no answer within ${timeoutMs} ms`,
-  });
+function late(host: string, within: string): ServiceError {
+  return unavailable(host, 'connection', { code: 'ETIMEDOUT', message: `no answer ${within}` });
 }
 
 function unavailable(

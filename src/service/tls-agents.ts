@@ -42,6 +42,8 @@ export class TlsAgents {
       keepAlive: true,
       timeout: idleMs,
       maxSockets: 8,
+      // or NODE_TLS_REJECT_UNAUTHORIZED in the environment would decide
+      rejectUnauthorized: true,
       secureContext: this.#secureContext(route),
     };
     if (proxy === undefined) return new Agent(options);

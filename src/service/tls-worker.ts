@@ -65,13 +65,19 @@ function attempt(request: HttpsRequest, agents: TlsAgents, signal: AbortSignal):
     const { method, headers = {}, body } = request;
     const agent = agents.get(request);
     const outgoing = httpsRequest(request.url, { method, headers, agent, signal });
+    let answered = false;
     outgoing.once('response', (incoming) => {
+      answered = true;
       readBody(incoming, request.maxBodyBytes ?? defaultMaxBodyBytes).then(
         (bytes) => resolve(toAnswer(incoming, bytes)),
         reject,
       );
     });
     outgoing.on('error', (error) => reject(explain(outgoing, error)));
+    // Node ends an exchange without an error when the answer is another protocol (101)
+    outgoing.once('close', () => {
+      if (!answered) reject(new HttpsFailure('response', 'ECONNRESET', 'there was no answer'));
+    });
     outgoing.end(body);
   });
 }

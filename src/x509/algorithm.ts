@@ -84,7 +84,9 @@ export function keyAlgorithmOf(key: KeyObject): KeyAlgorithm {
     const [algorithm] = curves.get(details?.namedCurve ?? '') ?? [];
     if (algorithm !== undefined) return algorithm;
   }
-  if (key.asymmetricKeyType === 'rsa') {
+  // with an exponent of 1 anybody signs, with an even one nobody
+  const exponent = details?.publicExponent ?? 0n;
+  if (key.asymmetricKeyType === 'rsa' && exponent > 1n && exponent % 2n === 1n) {
     const bits = details?.modulusLength ?? 0;
     if (bits >= 2048 && bits <= 4096) {
       if (bits < 3072) return 'rsa-2048';

@@ -113,10 +113,17 @@ function fieldsOf(x509: X509Certificate) {
     der: x509.raw,
     publicKey: x509.publicKey,
     serialNumber: x509.serialNumber.toLowerCase(),
-    notBefore: new Date(x509.validFrom),
-    notAfter: new Date(x509.validTo),
+    notBefore: timeOf(x509.validFrom),
+    notAfter: timeOf(x509.validTo),
     fingerprint: createHash('sha256').update(x509.raw).digest('hex'),
   };
+}
+
+/** OpenSSL reads a certificate before it looks at its times, and writes `Bad time value` for what is none. */
+function timeOf(text: string): Date {
+  const time = new Date(text);
+  if (Number.isNaN(time.getTime())) throw new RangeError(text);
+  return time;
 }
 
 function names(subject: Element, issuer: Element) {

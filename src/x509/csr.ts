@@ -90,8 +90,11 @@ export async function buildCsr({
 /** Reads a request in DER or PEM and checks its signature; InvalidArgs when anything is wrong. */
 export function parseCsr(bytes: Uint8Array): CertificateRequest {
   const der = looksLikePem(bytes) ? parseOnePem(bytes, pemLabels, 'the CSR') : bytes;
-  const [unsigned, algorithm, signature] = membersOf(decode(der, 'the CSR'), 'sequence', 'the CSR');
-  const [version, subject, key, attributes] = membersOf(unsigned, 'sequence', 'the CSR');
+  const whole = membersOf(decode(der, 'the CSR'), 'sequence', 'the CSR');
+  const [unsigned, algorithm, signature] = whole;
+  const parts = membersOf(unsigned, 'sequence', 'the CSR');
+  const [version, subject, key, attributes] = parts;
+  if (whole.length > 3 || parts.length > 4) return malformed();
   if (unsigned === undefined || version === undefined || subject === undefined) return malformed();
   if (key === undefined || !encode(version).equals(encode(integer(0)))) return malformed();
   const spki = encode(key);

@@ -182,6 +182,20 @@ test('says why the certificate of a server does not verify', async (context) => 
   assert.is(await codeOf({ url: expired.url() }), 'CERT_HAS_EXPIRED');
 });
 
+test('verifies servers whatever the environment says', async (context) => {
+  const parts = rig(context);
+  await using other = await Pki.create();
+  await using server = await MutualTlsServer.start(parts.pki);
+  process.env['NODE_TLS_REJECT_UNAUTHORIZED'] = '0';
+  try {
+    await using client = HttpsClient.start({ workerFile });
+    const request = { ...requestTo(parts, server.url()), ca: other.root.certificate };
+    assert.is((await failureOf(client.request(request, never))).kind, 'server-certificate');
+  } finally {
+    delete process.env['NODE_TLS_REJECT_UNAUTHORIZED'];
+  }
+});
+
 test('says when our own certificate or key cannot be used', async (context) => {
   const parts = rig(context);
   await using server = await MutualTlsServer.start(parts.pki);
@@ -248,14 +262,29 @@ test('refuses an answer that is too large', async (context) => {
   assert.is(enough.body.length, 1001);
 });
 
+test('does not wait for an answer from a server that turned to another protocol', async (context) => {
+  const parts = rig(context);
+  const switched = 'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n';
+  await using server = await MutualTlsServer.start(parts.pki, {}, ({ socket }) => {
+    socket.write(switched);
+  });
+  const request = parts.client.request(requestTo(parts, server.url()), never);
+  const { kind, code } = await failureOf(request);
+  assert.equal([kind, code], ['response', 'ECONNRESET']);
+});
+
 test('gives up after its time, and when it is told to', async (context) => {
   const parts = rig(context);
   await using server = await MutualTlsServer.start(parts.pki, {}, () => undefined);
   const request = requestTo(parts, server.url());
   const { code } = await failureOf(parts.client.request({ ...request, timeoutMs: 300 }, never));
   assert.is(code, 'ETIMEDOUT');
-  const cancelled = await parts.client.request(request, AbortSignal.timeout(300)).catch(codeIn);
-  assert.is(cancelled, 'Cancelled');
+  const late = await failureOf(parts.client.request(request, AbortSignal.timeout(300)));
+  assert.is(late.code, 'ETIMEDOUT');
+  const stop = new AbortController();
+  const stopped = parts.client.request(request, stop.signal).catch(codeIn);
+  stop.abort();
+  assert.is(await stopped, 'Cancelled');
   assert.is(await parts.client.request(request, AbortSignal.abort()).catch(codeIn), 'Cancelled');
 });
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { iotedgectl } from '../../../src/cli/iotedgectl.ts';
-import { formatRecord, formatTable, formatTime } from '../../../src/cli/output.ts';
+import { formatJson, formatRecord, formatTable, formatTime } from '../../../src/cli/output.ts';
 
 interface Run {
   readonly code: number;
@@ -79,6 +79,20 @@ test('aligns tables and records, and shows what is absent', () => {
   assert.is(formatRecord({ a: '', long: 'x' }), '   a: -\nlong: x');
   assert.is(formatTime(0), '-');
   assert.is(formatTime(1_000_000), '1970-01-01 00:00 UTC');
+});
+
+test('prints nothing that a terminal would act on', () => {
+  const hostile = 'a\x1b[2Jb\nc\x9b31m\u202ed';
+  const shown = 'a\ufffd[2Jb\ufffdc\ufffd31m\ufffdd';
+  assert.is(formatTable(['A'], [[hostile]]), `A\n${shown}`);
+  assert.is(formatRecord({ a: hostile }), `a: ${shown}`);
+  const json = formatJson({ [hostile]: [hostile] });
+  for (const control of ['\x1b', '\x9b', '\u202e']) assert.not.match(json, control);
+  assert.equal(JSON.parse(json), { [hostile]: [hostile] });
+});
+
+test('prints nothing of its arguments that a terminal would act on', async () => {
+  assert.not.match((await run('status', '--\x1b[2J')).err, '\x1b');
 });
 
 test.run();

@@ -1,14 +1,30 @@
+import { createPublicKey } from 'node:crypto';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { localSigner, spkiOf } from '../../../src/x509/algorithm.ts';
+import {
+  encodeAlgorithm,
+  keyAlgorithmOf,
+  localSigner,
+  spkiOf,
+} from '../../../src/x509/algorithm.ts';
 import { buildCsr, parseCsr } from '../../../src/x509/csr.ts';
+import {
+  bitString,
+  context,
+  type Element,
+  encode,
+  integer,
+  nullValue,
+  raw,
+  sequence,
+} from '../../../src/x509/der/asn1.ts';
 import {
   basicConstraints,
   extendedKeyUsage,
   keyUsage,
   subjectAlternativeName,
 } from '../../../src/x509/extensions.ts';
-import { formatName, parseName } from '../../../src/x509/name.ts';
+import { encodeName, formatName, parseName } from '../../../src/x509/name.ts';
 import { encodePem } from '../../../src/x509/pem.ts';
 import { parseAlternativeName } from '../../../src/x509/subject-alternative-name.ts';
 import { codeOf, keyKinds, makeKey, openssl, Workspace } from './openssl.ts';
@@ -89,6 +105,32 @@ test('refuses a request whose signature belongs to another key', async () => {
   });
   const der = await forged;
   assert.is(await codeOf(() => parseCsr(der)), 'InvalidArgs');
+});
+
+test('refuses members that a request does not have', async () => {
+  const key = makeKey('ec-p256');
+  const signer = localSigner(key);
+  const build = async (inside: readonly Element[], outside: readonly Element[]) => {
+    const name = raw(encodeName(parseName('CN=edge')));
+    const unsigned = sequence(integer(0), name, raw(spkiOf(key)), context(0, []), ...inside);
+    const signature = bitString(await signer.sign(encode(unsigned)));
+    return encode(sequence(unsigned, encodeAlgorithm(signer.algorithm), signature, ...outside));
+  };
+  const whole = await build([], []);
+  assert.is(await codeOf(() => parseCsr(whole)), undefined);
+  for (const der of [await build([nullValue()], []), await build([], [nullValue()])]) {
+    assert.is(await codeOf(() => parseCsr(der)), 'InvalidArgs');
+  }
+});
+
+test('refuses RSA keys with which anybody signs', () => {
+  const jwk = createPublicKey(makeKey('rsa-2048')).export({ format: 'jwk' });
+  const algorithmWith = (exponent: number) => {
+    const e = Buffer.from([exponent]).toString('base64url');
+    return () => keyAlgorithmOf(createPublicKey({ key: { ...jwk, e }, format: 'jwk' }));
+  };
+  assert.is(algorithmWith(3)(), 'rsa-2048');
+  for (const exponent of [1, 2, 4]) assert.throws(algorithmWith(exponent), /not supported/);
 });
 
 test('refuses every truncation and survives every flipped byte', async () => {

@@ -1,0 +1,23 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { parseCertificate } from '../../../src/x509/certificate.ts';
+import { codeOf, makeCa, makeKey } from './openssl.ts';
+
+const test = suite('reading certificates');
+
+/** A certificate with another text in the place of its notBefore. */
+function withNotBefore(der: Buffer, text: string): Buffer {
+  const changed = Buffer.from(der);
+  changed.write(text, changed.indexOf(Buffer.from([0x17, text.length])) + 2, 'latin1');
+  return changed;
+}
+
+test('refuses times that are none, which OpenSSL only finds out when it prints them', async () => {
+  const { der } = await makeCa({ name: 'CN=root', key: makeKey('ec-p256') });
+  assert.is(await codeOf(() => parseCertificate(der, 'it')), undefined);
+  for (const text of ['ABCDEFGHIJKLM', '261399000000Z', '990230000000+']) {
+    assert.is(await codeOf(() => parseCertificate(withNotBefore(der, text), 'it')), 'InvalidArgs');
+  }
+});
+
+test.run();
