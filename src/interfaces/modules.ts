@@ -138,7 +138,7 @@ export const moduleInterface = defineInterface({
     ConfigDigest: {
       type: 's',
       emits: 'true',
-      doc: 'SHA-256 of its configuration, lower-case hex.',
+      doc: 'Changes when what its container is made from does; a keyed hash, comparable on one device only.',
     },
     CreateOptions: {
       type: 's',

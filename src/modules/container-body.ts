@@ -110,8 +110,8 @@ export function socketTargets(paths: { readonly management: string; readonly wor
   return [...new Set([posix.dirname(paths.workload), posix.dirname(paths.management)])];
 }
 
-/** The create options as everybody may see them: no environment, no labels. */
+/** The create options as everybody may see them: no environment, no labels, in whichever case the engine would take them. */
 export function publicCreateOptions(createOptions: JsonObject): JsonObject {
-  const { Env: _env, Labels: _labels, ...shown } = createOptions;
-  return shown;
+  const isShown = ([key]: readonly [string, unknown]) => !/^(env|labels)$/i.test(key);
+  return Object.fromEntries(Object.entries(createOptions).filter(isShown));
 }

@@ -26,6 +26,8 @@ export interface ModuleParts {
   readonly engineReachable: () => boolean;
   readonly backend: WorkloadBackend;
   readonly socketsPath: string;
+  /** What everybody may see of a configuration's digest. */
+  readonly shownDigest: (digest: string) => string;
   readonly prepare: (source: ModuleSource, signal: AbortSignal) => Promise<Prepared>;
   readonly saveGoal: (source: ModuleSource, goal: Goal) => Promise<void>;
   readonly onChange: (module: ManagedModule) => void;
@@ -52,7 +54,7 @@ export class ManagedModule implements AsyncDisposable {
       engineReachable,
       prepare: async (signal) => {
         const prepared = await parts.prepare(source, signal);
-        this.#digest = prepared.digest;
+        this.#digest = parts.shownDigest(prepared.digest);
         return prepared;
       },
       saveGoal: (changed) => parts.saveGoal(source, changed),

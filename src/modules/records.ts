@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ModuleName, parseModuleName } from '../ids.ts';
@@ -6,6 +7,7 @@ import {
   deleteStateFile,
   fileNameOf,
   idOfFileName,
+  readStateFile,
   readStateJson,
   removeLeftovers,
   writeStateFile,
@@ -21,22 +23,26 @@ export interface ModuleRecord {
   readonly env: Readonly<Record<string, string>>;
 }
 
+const digestKeyBytes = 32;
 const goals: readonly Goal[] = ['stopped', 'restart', 'start', 'started', 'absent'];
 
 /** What of modules outlives the process: one file each, replaced as a whole. */
 export class Records {
   readonly #directory: string;
+  readonly #digestKeyPath: string;
 
-  private constructor(directory: string) {
-    this.#directory = directory;
+  private constructor(stateDirectory: string) {
+    this.#directory = join(stateDirectory, 'modules');
+    this.#digestKeyPath = join(stateDirectory, 'digest.key');
   }
 
   /** The records below a state directory. */
   static async open(stateDirectory: string): Promise<Records> {
-    const directory = join(stateDirectory, 'modules');
-    await mkdir(directory, { recursive: true, mode: 0o700 });
-    await removeLeftovers(directory);
-    return new Records(directory);
+    const records = new Records(stateDirectory);
+    await mkdir(records.#directory, { recursive: true, mode: 0o700 });
+    await removeLeftovers(stateDirectory);
+    await removeLeftovers(records.#directory);
+    return records;
   }
 
   /** Everything that can be read, and the files that cannot: those are left alone. */
@@ -60,6 +66,21 @@ export class Records {
       }
     }
     return { records, damaged };
+  }
+
+  /** The key of the digests that everybody may see, made when there is none; DamagedFile when it is not one. */
+  async digestKey(): Promise<Buffer> {
+    const path = this.#digestKeyPath;
+    const known = await readStateFile(path);
+    if (known === undefined) {
+      const made = randomBytes(digestKeyBytes);
+      await writeStateFile(path, made);
+      return made;
+    }
+    if (known.length !== digestKeyBytes) {
+      throw new DamagedFile(path, `it does not hold ${digestKeyBytes} bytes`);
+    }
+    return known;
   }
 
   async write({ name, goal, settings, env }: ModuleRecord): Promise<void> {

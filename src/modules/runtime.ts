@@ -4,10 +4,11 @@ import { describeError, ServiceError } from '../errors.ts';
 import { type ModuleName, moduleNameOf, parseModuleId } from '../ids.ts';
 import type { moduleInterface, modulesInterface } from '../interfaces/modules.ts';
 import type { Log } from '../service/log.ts';
+import { DamagedFile } from '../service/state-file.ts';
 import type { WorkloadBackend } from './api/workload.ts';
 import type { ModulesConfig } from './config.ts';
 import { parseSettings } from './create-options.ts';
-import { canonicalJson } from './digest.ts';
+import { canonicalJson, keyedDigest } from './digest.ts';
 import type { ContainerEngine, LogRequest } from './engine.ts';
 import { EngineMonitor } from './engine-monitor.ts';
 import type { Goal, Prepared } from './goal.ts';
@@ -54,6 +55,7 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
   readonly #problems = new Map<string, string>();
   readonly #running = new Set<Promise<unknown>>();
   readonly #backend: WorkloadBackend;
+  #digestKey: Buffer | undefined;
   #started = false;
 
   constructor(parts: RuntimeParts) {
@@ -79,6 +81,7 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
     await mkdir(socketsPath, { recursive: true, mode: 0o700 });
     const { records: found, damaged } = await records.readAll();
     for (const { path, message } of damaged) this.#problems.set(path, message);
+    await this.#readDigestKey();
     const { agent } = config;
     for (const { name, settings, env, goal } of found) {
       if (name === agent?.name || settings === undefined) continue;
@@ -171,6 +174,16 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
     await Promise.all(this.#running);
   }
 
+  /** Without the key, nothing is said about what modules are made from. */
+  async #readDigestKey(): Promise<void> {
+    try {
+      this.#digestKey = await this.#parts.records.digestKey();
+    } catch (error) {
+      if (!(error instanceof DamagedFile)) throw error;
+      this.#problems.set(error.path, error.message);
+    }
+  }
+
   /** One module that cannot be taken up is no reason to leave the others. */
   async #takeUp(name: ModuleName, read: () => ModuleSource, goal: Goal): Promise<void> {
     try {
@@ -188,6 +201,8 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
       config,
       backend: this.#backend,
       engineReachable: () => this.#monitor.status.error === '',
+      shownDigest: (digest) =>
+        this.#digestKey === undefined ? '' : keyedDigest(this.#digestKey, digest),
       saveGoal: ({ name, settings, env }, changed) =>
         records.write({
           name,

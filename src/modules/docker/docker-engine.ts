@@ -12,6 +12,7 @@ import type {
   PullOptions,
 } from '../engine.ts';
 import { owner, ownerLabel } from '../labels.ts';
+import { openClient } from './client.ts';
 import { containerOf, eventName, systemOf } from './inspect.ts';
 import { logStream } from './logs.ts';
 import { followPull, withTag } from './pull.ts';
@@ -25,7 +26,6 @@ const listening = 'listening to the container engine';
 /** An engine that speaks the Docker API on a unix socket. */
 export class DockerEngine implements ContainerEngine {
   readonly #socketPath: string;
-  #client: Docker | undefined;
 
   constructor(socketPath: string) {
     this.#socketPath = socketPath;
@@ -58,11 +58,11 @@ export class DockerEngine implements ContainerEngine {
   }
 
   async pull(reference: string, options: PullOptions, signal: AbortSignal): Promise<void> {
-    const docker = await this.#open();
     // The client takes an image's parts from the first argument and its credentials from the second.
     const authconfig = options.auth === undefined ? {} : { authconfig: options.auth };
     try {
-      const stream = await docker.pull(withTag(reference), { ...authconfig, abortSignal: signal });
+      const docker = await openClient(this.#socketPath, signal);
+      const stream = await docker.pull(withTag(reference), authconfig);
       await followPull(iterable(stream), reference, options.onProgress ?? (() => {}));
     } catch (error) {
       if (error instanceof ServiceError) throw error;
@@ -75,20 +75,20 @@ export class DockerEngine implements ContainerEngine {
 
   ensureNetwork(network: Network, signal: AbortSignal): Promise<void> {
     const doing = `making network ${JSON.stringify(network.name)}`;
-    return this.#ask(doing, answerMs, signal, async (docker, abortSignal) => {
+    return this.#ask(doing, answerMs, signal, async (docker) => {
       try {
         await docker.getNetwork(network.name).inspect();
       } catch (error) {
         if (statusOf(error) !== 404) throw error;
-        await createNetwork(docker, network, abortSignal);
+        await createNetwork(docker, network);
       }
     });
   }
 
   inspect(name: string, signal: AbortSignal): Promise<Container | undefined> {
-    return this.#ask(`looking at ${shown(name)}`, answerMs, signal, async (docker, abortSignal) => {
+    return this.#ask(`looking at ${shown(name)}`, answerMs, signal, async (docker) => {
       try {
-        return containerOf(await docker.getContainer(name).inspect({ abortSignal }));
+        return containerOf(await docker.getContainer(name).inspect());
       } catch (error) {
         if (statusOf(error) === 404) return undefined;
         throw error;
@@ -97,76 +97,71 @@ export class DockerEngine implements ContainerEngine {
   }
 
   create(name: string, body: JsonObject, signal: AbortSignal): Promise<void> {
-    return this.#ask(`creating ${shown(name)}`, answerMs, signal, async (docker, abortSignal) => {
-      await docker.createContainer({ ...body, name, abortSignal });
+    return this.#ask(`creating ${shown(name)}`, answerMs, signal, async (docker) => {
+      await docker.createContainer({ ...body, name });
     });
   }
 
   start(name: string, signal: AbortSignal): Promise<void> {
-    return this.#ask(`starting ${shown(name)}`, answerMs, signal, (docker, abortSignal) =>
-      ignoring([304], docker.getContainer(name).start({ abortSignal })),
+    return this.#ask(`starting ${shown(name)}`, answerMs, signal, (docker) =>
+      ignoring([304], docker.getContainer(name).start()),
     );
   }
 
   stop(name: string, timeoutS: number | undefined, signal: AbortSignal): Promise<void> {
     const limitMs = answerMs + (timeoutS ?? 0) * 1000;
     const options = timeoutS === undefined ? {} : { t: timeoutS };
-    return this.#ask(`stopping ${shown(name)}`, limitMs, signal, (docker, abortSignal) =>
-      ignoring([304, 404], docker.getContainer(name).stop({ ...options, abortSignal })),
+    return this.#ask(`stopping ${shown(name)}`, limitMs, signal, (docker) =>
+      ignoring([304, 404], docker.getContainer(name).stop(options)),
     );
   }
 
   remove(name: string, signal: AbortSignal): Promise<void> {
-    return this.#ask(`removing ${shown(name)}`, answerMs, signal, (docker, abortSignal) =>
-      ignoring([404], docker.getContainer(name).remove({ force: true, v: true, abortSignal })),
+    return this.#ask(`removing ${shown(name)}`, answerMs, signal, (docker) =>
+      ignoring([404], docker.getContainer(name).remove({ force: true, v: true })),
     );
   }
 
   logs(name: string, request: LogRequest, signal: AbortSignal): Promise<Buffer> {
-    return this.#ask(
-      `reading the log of ${shown(name)}`,
-      answerMs,
-      signal,
-      async (docker, late) => {
-        const { Config } = await docker.getContainer(name).inspect({ abortSignal: late });
-        const stream = await logStream(docker, name, { request, signal: late });
-        return lastLines((Config.Tty ? plain : demultiplexed)(iterable(stream)), request.maxBytes);
-      },
-    );
+    return this.#ask(`reading the log of ${shown(name)}`, answerMs, signal, async (docker) => {
+      const { Config } = await docker.getContainer(name).inspect();
+      const stream = await logStream(docker, name, request);
+      return lastLines((Config.Tty ? plain : demultiplexed)(iterable(stream)), request.maxBytes);
+    });
   }
 
-  listen(signal: AbortSignal): Promise<AsyncIterable<string>> {
+  async listen(signal: AbortSignal): Promise<AsyncIterable<string>> {
     const filters = JSON.stringify({ type: ['container'], label: [`${ownerLabel}=${owner}`] });
-    return this.#ask(listening, noticeMs, signal, async (docker) =>
-      // Not the signal with the deadline: that one would end the stream.
-      eventNames(iterable(await docker.getEvents({ filters, abortSignal: signal })), signal),
+    // Only the beginning of the stream has a deadline.
+    const late = new AbortController();
+    const ending = AbortSignal.any([signal, late.signal]);
+    const timer = setTimeout(
+      () => late.abort(new DOMException(listening, 'TimeoutError')),
+      noticeMs,
     );
+    try {
+      const docker = await openClient(this.#socketPath, ending);
+      return eventNames(iterable(await docker.getEvents({ filters })), signal);
+    } catch (error) {
+      throw translate(error, listening, ending);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
-  /** One request with a deadline: the client has none of its own, and hangs when an answer is cut off. */
+  /** What is asked together, with one deadline: the client has none of its own. */
   async #ask<T>(
     doing: string,
     limitMs: number,
     signal: AbortSignal,
-    request: (docker: Docker, signal: AbortSignal) => Promise<T>,
+    request: (docker: Docker) => Promise<T>,
   ): Promise<T> {
     const limited = AbortSignal.any([signal, AbortSignal.timeout(limitMs)]);
-    const docker = await this.#open();
     try {
-      return await untilAborted(request(docker, limited), limited);
+      return await request(await openClient(this.#socketPath, limited));
     } catch (error) {
       throw translate(error, doing, limited);
     }
-  }
-
-  /** The client takes a quarter of a second of processor time to load, so it is loaded when first needed. */
-  async #open(): Promise<Docker> {
-    if (this.#client === undefined) {
-      const { default: Client } = await import('dockerode');
-      // An empty host keeps the client from turning to DOCKER_HOST.
-      this.#client ??= new Client({ socketPath: this.#socketPath, host: '', protocol: 'http' });
-    }
-    return this.#client;
   }
 }
 
@@ -189,21 +184,6 @@ function shown(name: string): string {
   return `container ${JSON.stringify(name)}`;
 }
 
-/** Settles with the promise, or rejects as soon as the signal is aborted. */
-async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  let stop = (): void => {};
-  const aborted = new Promise<never>((_resolve, reject) => {
-    stop = (): void => reject(signal.reason);
-  });
-  signal.addEventListener('abort', stop, { once: true });
-  try {
-    signal.throwIfAborted();
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', stop);
-  }
-}
-
 async function ignoring(statuses: readonly number[], request: Promise<unknown>): Promise<void> {
   try {
     await request;
@@ -213,14 +193,13 @@ async function ignoring(statuses: readonly number[], request: Promise<unknown>):
   }
 }
 
-async function createNetwork(docker: Docker, network: Network, abortSignal: AbortSignal) {
+async function createNetwork(docker: Docker, network: Network) {
   const body = {
     Name: network.name,
     Driver: 'bridge',
     Labels: { [ownerLabel]: owner },
     ...(network.ipv6 !== undefined && { EnableIPv6: network.ipv6 }),
     ...(network.ipam !== undefined && { IPAM: network.ipam }),
-    abortSignal,
   };
   // 409: somebody else was faster.
   await ignoring([409], docker.createNetwork(body));

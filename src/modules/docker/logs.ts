@@ -5,11 +5,7 @@ import type { LogRequest } from '../engine.ts';
  * The log of a container as a stream. The client's own `logs` reads the whole answer into memory and parses it when it happens to be JSON,
  * hence this request below it.
  */
-export function logStream(
-  docker: Docker,
-  name: string,
-  { request, signal }: { request: LogRequest; signal: AbortSignal },
-): Promise<unknown> {
+export function logStream(docker: Docker, name: string, request: LogRequest): Promise<unknown> {
   const query = {
     stdout: true,
     stderr: true,
@@ -23,7 +19,6 @@ export function logStream(
       path: `/containers/${name}/logs?`,
       method: 'GET',
       isStream: true,
-      abortSignal: signal,
       statusCodes: { 200: true, 404: 'no such container', 500: 'server error' },
       options: query,
     };

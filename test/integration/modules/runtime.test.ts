@@ -7,6 +7,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isServiceError, ServiceError } from '../../../src/errors.ts';
 import { parseModuleName } from '../../../src/ids.ts';
+import { digestLabel } from '../../../src/modules/labels.ts';
 import type { Publisher } from '../../../src/modules/runtime.ts';
 import { importBusybox, importNode, workloadClient } from '../../support/engine/images.ts';
 import { PrivateEngine } from '../../support/engine/private-engine.ts';
@@ -217,6 +218,7 @@ test('leaves containers alone when the service restarts, replaces one whose conf
     ({ State, ConfigDigest }) => State === 'running' && ConfigDigest !== '',
   );
   assert.is(await id(), firstId);
+  assert.is(same.published.get('edgeAgent')?.ConfigDigest, first.ConfigDigest);
   await same[Symbol.asyncDispose]();
   const changed = { image: busybox, createOptions: sleeping(1001) };
   const other = await open(context, { agent: { config: changed } });
@@ -227,6 +229,30 @@ test('leaves containers alone when the service restarts, replaces one whose conf
   );
   assert.is.not(replaced.ConfigDigest, first.ConfigDigest);
   assert.is.not(await id(), firstId);
+});
+
+test('shows a digest of the configuration that only its own key makes', async (context) => {
+  const env = { PIN: '1234' };
+  const world = await open(context);
+  await world.runtime.create({ ...source('sensor', sleeping()), env }, wait);
+  const shown = world.published.get('sensor')?.ConfigDigest ?? '';
+  const format = `{{index .Config.Labels "${digestLabel}"}}`;
+  const digest = await context.machine.docker('inspect', '--format', format, 'sensor');
+  const file = join(context.stateDir, 'digest.key');
+  assert.is((await stat(file)).mode & 0o777, 0o600);
+  assert.is(
+    shown,
+    createHmac('sha256', await readFile(file))
+      .update(digest)
+      .digest('hex'),
+  );
+  await world[Symbol.asyncDispose]();
+  await writeFile(file, 'short');
+  const next = await open(context);
+  await until(next, 'sensor', ({ State }) => State === 'created');
+  assert.is(next.published.get('sensor')?.ConfigDigest, '');
+  assert.match(next.manager.LastError ?? '', /digest\.key is damaged/);
+  assert.is(await readFile(file, 'utf8'), 'short');
 });
 
 test('creates, starts, restarts, stops and deletes a module', async (context) => {

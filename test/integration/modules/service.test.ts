@@ -1,20 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Bus } from '../../../src/dbus/bus.ts';
 import { Variant } from '../../../src/dbus/variant.ts';
 import { isServiceError } from '../../../src/errors.ts';
+import type { Cloud } from '../../support/cloud/cloud.ts';
 import { connectAs } from '../../support/connect-as.ts';
 import { importBusybox } from '../../support/engine/images.ts';
 import { PrivateEngine } from '../../support/engine/private-engine.ts';
 import { Rig } from '../../support/rig.ts';
+import { startRigCloud, useCloud } from '../../support/rig-cloud.ts';
 import { type RigUser, rigUsers } from '../../support/rig-users.ts';
-import { serveIdentities } from './identity-stand-in.ts';
 
 interface Context {
   rig: Rig;
   machine: PrivateEngine;
-  identity: Bus;
+  cloud: Cloud;
 }
 
 const test = suite<Context>('org.iotedge.Modules1');
@@ -31,18 +31,17 @@ test.before(async (context) => {
   const agent = {
     config: { image, createOptions: { Cmd: ['sleep', '1000'], StopSignal: 'SIGKILL' } },
   };
-  context.rig = await Rig.start({ token: false, settings: { modules: { agent } } });
+  context.rig = await Rig.start({ settings: { modules: { agent } } });
+  context.cloud = await startRigCloud(context.rig);
+  await useCloud(context.rig, context.cloud);
   context.machine = await PrivateEngine.start(`${context.rig.directory}/engine/docker.sock`);
   await importBusybox(context.machine, image);
-  const uid = rigUsers['iotedge-identity'];
-  context.identity = await connectAs(context.rig.address, { uid, gid: uid });
-  await serveIdentities(context.identity);
 });
 
-test.after(async ({ rig, machine, identity }) => {
-  await identity.close();
+test.after(async ({ rig, machine, cloud }) => {
   await machine[Symbol.asyncDispose]();
   await rig[Symbol.asyncDispose]();
+  await cloud[Symbol.asyncDispose]();
 });
 
 function call(rig: Rig, method: string, args: readonly string[], user?: RigUser) {

@@ -87,6 +87,8 @@ test('adds names on the network to those of create options', () => {
 test('shows create options without environment and labels', () => {
   const shown = publicCreateOptions({ Env: ['SECRET=1'], Labels: { a: 'b' }, User: '1' });
   assert.equal(shown, { User: '1' });
+  const spelled = publicCreateOptions({ env: ['SECRET=1'], LABELS: { a: 'b' }, User: '1' });
+  assert.equal(spelled, { User: '1' });
 });
 
 test('mounts the directory of each socket once', () => {

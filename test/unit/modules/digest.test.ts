@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { canonicalJson, jsonDigest } from '../../../src/modules/digest.ts';
+import { canonicalJson, jsonDigest, keyedDigest } from '../../../src/modules/digest.ts';
 
 const test = suite('digest');
 
@@ -18,6 +18,15 @@ test('depends on the order of lists and on every value', () => {
 
 test('is lower-case hex of 32 bytes', () => {
   assert.match(jsonDigest({}), /^[0-9a-f]{64}$/);
+});
+
+test('cannot be told without the key once it is keyed', () => {
+  const [key, other] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)];
+  const digest = jsonDigest({ Env: ['PIN=1234'] });
+  assert.match(keyedDigest(key, digest), /^[0-9a-f]{64}$/);
+  assert.is(keyedDigest(key, digest), keyedDigest(key, digest));
+  assert.is.not(keyedDigest(key, digest), keyedDigest(other, digest));
+  assert.is.not(keyedDigest(key, digest), digest);
 });
 
 test.run();

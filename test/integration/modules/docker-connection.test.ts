@@ -1,0 +1,155 @@
+/** What becomes of the engine's connections is never more than a failure of what was asked on them. */
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { isServiceError } from '../../../src/errors.ts';
+import { DockerEngine } from '../../../src/modules/docker/docker-engine.ts';
+import { owner, ownerLabel } from '../../../src/modules/labels.ts';
+import { deadline } from '../../support/deadline.ts';
+import { CuttingPeer, type Stage } from '../../support/engine/cutting-peer.ts';
+import { importBusybox } from '../../support/engine/images.ts';
+import { PrivateEngine } from '../../support/engine/private-engine.ts';
+
+interface Context {
+  machine: PrivateEngine;
+  peer: CuttingPeer;
+  engine: DockerEngine;
+}
+
+const test = suite<Context>('connection to the docker engine');
+const image = 'localhost/busybox:1';
+const name = 'subject';
+
+type Ask = (engine: DockerEngine, signal: AbortSignal) => Promise<unknown>;
+
+/** What has an answer with a body. */
+const reading: Readonly<Record<string, Ask>> = {
+  version: (engine, signal) => engine.version(signal),
+  system: (engine, signal) => engine.system(signal),
+  findImage: (engine, signal) => engine.findImage(image, signal),
+  pull: (engine, signal) => engine.pull('127.0.0.1:9/absent:1', {}, signal),
+  ensureNetwork: (engine, signal) => engine.ensureNetwork({ name: 'bridge' }, signal),
+  inspect: (engine, signal) => engine.inspect(name, signal),
+  create: (engine, signal) => engine.create(name, { Image: image }, signal),
+  logs: (engine, signal) => engine.logs(name, { maxBytes: 1 << 20 }, signal),
+  'logs of none': (engine, signal) => engine.logs('absent', { maxBytes: 1 << 20 }, signal),
+};
+/** What is answered by a header alone. */
+const acting: Readonly<Record<string, Ask>> = {
+  start: (engine, signal) => engine.start(name, signal),
+  stop: (engine, signal) => engine.stop(name, 0, signal),
+  remove: (engine, signal) => engine.remove('absent', signal),
+};
+
+async function codeOf(promise: Promise<unknown>): Promise<string> {
+  try {
+    await deadline(20_000, promise, 'an end');
+    return 'none';
+  } catch (error) {
+    return isServiceError(error) ? error.code : `not ours: ${String(error)}`;
+  }
+}
+
+test.before(async (context) => {
+  const machine = await PrivateEngine.start();
+  await importBusybox(machine, image);
+  const socketPath = join(machine.directory, 'cut.sock');
+  const peer = await CuttingPeer.start(socketPath, machine.socketPath);
+  const engine = new DockerEngine(socketPath);
+  const signal = AbortSignal.timeout(30_000);
+  const body = { Image: image, Cmd: ['echo', 'a line'], Labels: { [ownerLabel]: owner } };
+  await engine.create(name, body, signal);
+  await engine.start(name, signal);
+  await machine.docker('wait', name);
+  Object.assign(context, { machine, peer, engine });
+});
+
+test.before.each(({ peer }) => {
+  peer.stage = 'everything';
+  peer.cuts = true;
+});
+
+test.after(async ({ machine, peer }) => {
+  await peer[Symbol.asyncDispose]();
+  await machine[Symbol.asyncDispose]();
+});
+
+const stages: readonly Stage[] = ['nothing', 'half the header', 'the header', 'some of the body'];
+for (const stage of stages) {
+  const withBody = stage === 'the header' || stage === 'some of the body';
+  const asks = Object.entries(withBody ? reading : { ...reading, ...acting });
+
+  test(`cut after ${stage} of an answer is Unavailable, whatever was asked`, async (context) => {
+    context.peer.stage = stage;
+    for (const [what, ask] of asks) {
+      const signal = AbortSignal.timeout(60_000);
+      assert.is(await codeOf(ask(context.engine, signal)), 'Unavailable', what);
+    }
+  });
+
+  test(`silent after ${stage} of an answer ends with the signal, and cut later harms nobody`, async ({
+    engine,
+    peer,
+  }) => {
+    peer.stage = stage;
+    peer.cuts = false;
+    for (const [what, ask] of asks) {
+      const stop = new AbortController();
+      const asking = codeOf(ask(engine, stop.signal));
+      setTimeout(() => stop.abort(), 50);
+      assert.is(await asking, 'Cancelled', what);
+    }
+    peer.cutAll();
+  });
+
+  test(`cut after ${stage} of the events ends them with Unavailable`, async ({ engine, peer }) => {
+    peer.stage = stage;
+    const signal = AbortSignal.timeout(60_000);
+    const listening = async () => {
+      for await (const event of await engine.listen(signal)) void event;
+    };
+    const starting = stage === 'some of the body' ? createSoon(engine) : undefined;
+    assert.is(await codeOf(listening()), 'Unavailable');
+    await starting;
+  });
+}
+
+/** Makes something happen that events tell of. */
+async function createSoon(engine: DockerEngine): Promise<void> {
+  for (let left = 10; left > 0; left--) {
+    const body = { Image: image, Labels: { [ownerLabel]: owner } };
+    await codeOf(engine.create(`noise-${left}`, body, AbortSignal.timeout(5_000)));
+  }
+}
+
+test('cut before a request that was cancelled at once is answered harms nobody', async ({
+  engine,
+  peer,
+}) => {
+  peer.stage = 'nothing';
+  peer.cuts = false;
+  for (const [what, ask] of Object.entries({ ...reading, ...acting })) {
+    const stop = new AbortController();
+    const asking = codeOf(ask(engine, stop.signal));
+    stop.abort();
+    assert.is(await asking, 'Cancelled', what);
+  }
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  peer.cutAll();
+  peer.stage = 'everything';
+  assert.is(await codeOf(engine.version(AbortSignal.timeout(10_000))), 'none');
+});
+
+test('cut while nobody reads the events harms nobody', async ({ engine, peer }) => {
+  const stop = new AbortController();
+  const cut = await engine.listen(AbortSignal.timeout(60_000));
+  const cancelled = await engine.listen(stop.signal);
+  peer.cutAll();
+  stop.abort();
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  const next = (events: AsyncIterable<string>) => events[Symbol.asyncIterator]().next();
+  assert.is(await codeOf(next(cut)), 'Unavailable');
+  assert.is(await codeOf(next(cancelled)), 'Cancelled');
+});
+
+test.run();

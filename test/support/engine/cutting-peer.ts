@@ -1,0 +1,79 @@
+import { once } from 'node:events';
+import { rm } from 'node:fs/promises';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+
+/** How much of each of the engine's answers gets through. */
+export type Stage =
+  | 'nothing'
+  | 'half the header'
+  | 'the header'
+  | 'some of the body'
+  | 'everything';
+
+/** Stands between a client and an engine, and cuts connections or falls silent in the middle of an answer. */
+export class CuttingPeer implements AsyncDisposable {
+  readonly socketPath: string;
+  stage: Stage = 'everything';
+  /** Whether a connection is closed at its stage; otherwise nothing more comes. */
+  cuts = true;
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+
+  private constructor(socketPath: string, enginePath: string) {
+    this.socketPath = socketPath;
+    this.#server = createServer((client) => this.#join(client, connect(enginePath)));
+  }
+
+  static async start(socketPath: string, enginePath: string): Promise<CuttingPeer> {
+    const peer = new CuttingPeer(socketPath, enginePath);
+    await once(peer.#server.listen(socketPath), 'listening');
+    return peer;
+  }
+
+  /** Cuts every connection that there is. */
+  cutAll(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const closed = once(this.#server, 'close');
+    this.#server.close();
+    this.cutAll();
+    await closed;
+    await rm(this.socketPath, { force: true });
+  }
+
+  #join(client: Socket, engine: Socket): void {
+    for (const socket of [client, engine]) {
+      this.#sockets.add(socket);
+      socket.on('error', () => {});
+      socket.on('close', () => this.#sockets.delete(socket));
+    }
+    client.on('close', () => engine.destroy());
+    engine.on('close', () => {
+      if (this.cuts || this.stage === 'everything') client.end();
+    });
+    client.pipe(engine);
+    let answer = Buffer.alloc(0);
+    let passed = 0;
+    engine.on('data', (chunk: Buffer) => {
+      answer = Buffer.concat([answer, chunk]);
+      const limit = limitOf(this.stage, answer);
+      if (limit === undefined) return;
+      client.write(answer.subarray(passed, limit));
+      passed = Math.min(limit, answer.length);
+      if (this.cuts && limit !== Number.POSITIVE_INFINITY) client.end(() => client.destroy());
+    });
+  }
+}
+
+/** How many bytes of an answer get through, undefined while too little of it is there to tell. */
+function limitOf(stage: Stage, answer: Buffer): number | undefined {
+  const header = answer.indexOf('\r\n\r\n') + 4;
+  if (stage === 'everything') return Number.POSITIVE_INFINITY;
+  if (stage === 'nothing') return 0;
+  if (header < 4) return undefined;
+  if (stage === 'half the header') return header >> 1;
+  if (stage === 'the header') return header;
+  return answer.length > header + 8 ? header + 8 : undefined;
+}
