@@ -4,8 +4,10 @@ import type { KeysConfig, TokenConfig } from './config.ts';
 import type { PreloadedFile } from './file/preloaded.ts';
 import { FileStore } from './file/store.ts';
 import { Pkcs11Module } from './pkcs11/module.ts';
+import { PinGuard } from './pkcs11/pin-guard.ts';
 import { TokenKeyRecords } from './pkcs11/records.ts';
-import { Pkcs11Store, type PreloadedKey, type TokenAddress } from './pkcs11/store.ts';
+import { Pkcs11Store, type PreloadedKey } from './pkcs11/store.ts';
+import type { TokenAddress } from './pkcs11/token.ts';
 import { type PinSource, type Pkcs11Uri, parseUri, type TokenSelector } from './pkcs11/uri.ts';
 import type { StoreKind } from './store.ts';
 
@@ -73,6 +75,7 @@ async function openTokens(
     preloaded,
     usages: usagesOf(config),
     records: await TokenKeyRecords.open(join(stateDir, 'token')),
+    guard: await PinGuard.open(join(stateDir, 'refused-pins')),
   });
 }
 

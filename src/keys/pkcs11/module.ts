@@ -10,8 +10,6 @@ import { ckrName, LostError } from './errors.ts';
  */
 export class Pkcs11Module implements AsyncDisposable {
   readonly path: string;
-  /** Names of the PIN failures by token serial: nobody tries again what could lock the PIN. */
-  readonly refusedLogins = new Map<string, string>();
   #api: PKCS11 | undefined;
   #loading: Promise<PKCS11> | undefined;
   #generation = 1;

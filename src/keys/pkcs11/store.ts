@@ -15,12 +15,12 @@ import type {
 import { CKM } from './constants.ts';
 import { ckrName, translate } from './errors.ts';
 import { gcm, tokenSignature } from './mechanisms.ts';
-import type { Pkcs11Module } from './module.ts';
 import type { KeyObject } from './objects.ts';
 import { Pace } from './pace.ts';
+import type { PinGuard } from './pin-guard.ts';
 import type { TokenKeyRecords } from './records.ts';
 import type { Session } from './session.ts';
-import { Token } from './token.ts';
+import { Token, type TokenAddress } from './token.ts';
 import {
   isObjectSelected,
   type KeyKnowledge,
@@ -31,14 +31,7 @@ import {
   unavailable,
 } from './token-keys.ts';
 import { TokenWriter } from './token-writer.ts';
-import type { ObjectSelector, PinSource, TokenSelector } from './uri.ts';
-
-/** A token and how to log in to it. */
-export interface TokenAddress {
-  readonly module: Pkcs11Module;
-  readonly selector: TokenSelector;
-  readonly pin: PinSource | undefined;
-}
+import type { ObjectSelector } from './uri.ts';
 
 /** A key of a token that the configuration gives an id. */
 export interface PreloadedKey {
@@ -53,6 +46,7 @@ export interface Pkcs11StoreOptions {
   readonly preloaded: ReadonlyMap<KeyId, PreloadedKey>;
   readonly usages: ReadonlyMap<KeyId, readonly Usage[]>;
   readonly records: TokenKeyRecords;
+  readonly guard: PinGuard;
 }
 
 interface Entry extends TokenKey {
@@ -88,12 +82,12 @@ export class Pkcs11Store implements KeyStore {
   constructor(options: Pkcs11StoreOptions) {
     this.#options = options;
     const tokens = new Map<string, Token>();
-    const tokenAt = ({ module, selector, pin }: TokenAddress): Token => {
-      const token = new Token(module, selector, pin);
-      const known = tokens.get(`${module.path}\n${token.name}`);
-      if (known !== undefined) return known;
-      tokens.set(`${module.path}\n${token.name}`, token);
-      return token;
+    const tokenAt = (address: TokenAddress): Token => {
+      const token = new Token(address, options.guard);
+      const name = `${address.module.path}\n${token.name}`;
+      const known = tokens.get(name) ?? token;
+      tokens.set(name, known);
+      return known;
     };
     this.#base = options.base && tokenAt(options.base);
     for (const [id, key] of options.preloaded) {

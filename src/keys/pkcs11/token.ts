@@ -1,12 +1,13 @@
-import type { Handle, PKCS11 } from 'pkcs11js';
-import { isServiceError } from '../../errors.ts';
+import type { PKCS11, TokenInfo } from 'pkcs11js';
+import { isServiceError, ServiceError } from '../../errors.ts';
 import { CKF } from './constants.ts';
 import { LostError, lossOf, translate } from './errors.ts';
 import { isUser, login, readPin } from './login.ts';
 import type { Pkcs11Module } from './module.ts';
+import type { PinGuard } from './pin-guard.ts';
 import type { Session } from './session.ts';
 import { SessionPool } from './session-pool.ts';
-import { type FoundToken, findToken, isSelected, unpadded } from './slots.ts';
+import { type FoundToken, findToken, isSelected } from './slots.ts';
 import { formatUri, type PinSource, type TokenSelector } from './uri.ts';
 
 const SESSIONS = 4;
@@ -16,6 +17,13 @@ const ATTEMPTS = 4;
 const RETRY_MS = 1_000;
 /** A library is started again for a token that is not there at most so often. */
 const RESTART_MS = 5_000;
+
+/** A token and how to log in to it. */
+export interface TokenAddress {
+  readonly module: Pkcs11Module;
+  readonly selector: TokenSelector;
+  readonly pin: PinSource | undefined;
+}
 
 interface Connection {
   readonly found: FoundToken;
@@ -36,16 +44,18 @@ export class Token implements AsyncDisposable {
   readonly #module: Pkcs11Module;
   readonly #selector: TokenSelector;
   readonly #pin: PinSource | undefined;
+  readonly #guard: PinGuard;
   #generation = 0;
   #connection: Connection | undefined;
   #connecting: Promise<Connection> | undefined;
   #failure: { readonly error: unknown; readonly at: number } | undefined;
 
-  constructor(module: Pkcs11Module, selector: TokenSelector, pin: PinSource | undefined) {
+  constructor({ module, selector, pin }: TokenAddress, guard: PinGuard) {
     this.name = formatUri(selector);
     this.#module = module;
     this.#selector = selector;
     this.#pin = pin;
+    this.#guard = guard;
   }
 
   /** Whether this is, as far as it is connected, the token that a selector in the same library means. */
@@ -143,8 +153,14 @@ export class Token implements AsyncDisposable {
   }
 
   #confirmPresence({ found }: Connection): void {
-    const { serialNumber } = this.#module.api.C_GetTokenInfo(found.slot);
-    if (serialNumber !== found.info.serialNumber) throw new LostError('token');
+    this.#tokenInfo(found);
+  }
+
+  /** What the token says now. Lost when another one is in its slot. */
+  #tokenInfo({ slot, info: before }: FoundToken): TokenInfo {
+    const info = this.#module.api.C_GetTokenInfo(slot);
+    if (info.serialNumber !== before.serialNumber) throw new LostError('token');
+    return info;
   }
 
   #disconnect(connection: Connection | undefined): void {
@@ -167,7 +183,7 @@ export class Token implements AsyncDisposable {
       const pin = await readPin(this.#pin);
       await this.#module.ready();
       const found = await this.#find();
-      this.#connection = this.#openPool(found, pin);
+      this.#connection = await this.#open(found, pin);
       this.#generation++;
       this.#failure = undefined;
       return this.#connection;
@@ -189,6 +205,15 @@ export class Token implements AsyncDisposable {
     }
   }
 
+  async #open(found: FoundToken, pin: string | undefined): Promise<Connection> {
+    if ((found.info.flags & CKF.LOGIN_REQUIRED) === 0) return this.#openPool(found, undefined);
+    if (pin === undefined)
+      throw new ServiceError('Unavailable', 'no PIN of the token is configured');
+    const tokenInfo = () => this.#tokenInfo(found);
+    const attempt = () => this.#openPool({ ...found, info: tokenInfo() }, pin);
+    return await this.#guard.login({ tokenInfo, pin, attempt });
+  }
+
   #openPool(found: FoundToken, pin: string | undefined): Connection {
     const { info, slot } = found;
     const writable = (info.flags & CKF.WRITE_PROTECTED) === 0;
@@ -197,7 +222,7 @@ export class Token implements AsyncDisposable {
     const pool = new SessionPool(this.#module.api, { slot, flags, limit });
     const session = pool.take();
     try {
-      if (session !== undefined) this.#login(found, { session: session.handle, pin });
+      if (session !== undefined && pin !== undefined) login(this.#module, session.handle, pin);
     } catch (error) {
       pool.close();
       throw error;
@@ -205,14 +230,6 @@ export class Token implements AsyncDisposable {
       if (session !== undefined) pool.release(session);
     }
     return { found, pool, moduleGeneration: this.#module.generation };
-  }
-
-  #login(found: FoundToken, options: { session: Handle; pin: string | undefined }): void {
-    try {
-      login(this.#module, found, options);
-    } catch (error) {
-      throw translate(error, `login to ${unpadded(found.info.label) || this.name}`);
-    }
   }
 }
 

@@ -8,6 +8,7 @@ import { parseSignMechanism, parseSignRequest } from '../../../src/keys/mechanis
 import { CKA, CKF, CKO } from '../../../src/keys/pkcs11/constants.ts';
 import { ckrName } from '../../../src/keys/pkcs11/errors.ts';
 import { Pkcs11Module } from '../../../src/keys/pkcs11/module.ts';
+import { PinGuard } from '../../../src/keys/pkcs11/pin-guard.ts';
 import { TokenKeyRecords } from '../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store, type Pkcs11StoreOptions } from '../../../src/keys/pkcs11/store.ts';
 import type { KeyInfo } from '../../../src/keys/store.ts';
@@ -35,6 +36,7 @@ class Rig implements AsyncDisposable {
       preloaded: new Map(),
       usages: new Map(),
       records,
+      guard: await PinGuard.open(join(this.token.directory, 'refused-pins')),
       ...options,
     });
     this.#stores.push(store);

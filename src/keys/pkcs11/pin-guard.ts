@@ -1,0 +1,173 @@
+/**
+ * No login of ours ever locks a PIN, over restarts and crashes too. A refused PIN is recorded before anybody
+ * hears of it and is not tried again until the configuration has another one, the record is removed, or the
+ * token shows that somebody logged in since. A login that goes well costs no flush: an empty file marks it while
+ * it lasts. Only when one is in doubt, because a mark was left behind or the token says that it counts failures,
+ * is the record written first, so that at most two tries are lost to crashes, whatever the token tells.
+ */
+import { createHash } from 'node:crypto';
+import { access, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { TokenInfo } from 'pkcs11js';
+import { ServiceError } from '../../errors.ts';
+import { makeStateDirectory, removeLeftovers } from '../../service/state-file.ts';
+import { CKF } from './constants.ts';
+import { ckrName } from './errors.ts';
+import { type Refusal, RefusedPin } from './refused-pin.ts';
+import { unpadded } from './slots.ts';
+
+/** A login that is to be guarded. */
+export interface GuardedLogin<T> {
+  /** What the token says of itself now. */
+  readonly tokenInfo: () => TokenInfo;
+  readonly pin: string;
+  /** Logs in; throws what the token answers. */
+  readonly attempt: () => T;
+}
+
+/** Lets the logins of a process through, one at a time. */
+export class PinGuard {
+  readonly #directory: string;
+  readonly #pins = new Map<string, RefusedPin>();
+  /** Refusals that could not be recorded: whatever the PIN, there is no further try in this process. */
+  readonly #unrecorded = new Map<string, string>();
+  #turn: Promise<unknown> = Promise.resolve();
+
+  private constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  /** Records are kept in a directory, which is made when it is missing. */
+  static async open(directory: string): Promise<PinGuard> {
+    await makeStateDirectory(directory);
+    await removeLeftovers(directory);
+    return new PinGuard(directory);
+  }
+
+  /** Logs in, unless the PIN was refused before: Unavailable, as when the token refuses it now. */
+  async login<T>(login: GuardedLogin<T>): Promise<T> {
+    const turn = this.#turn.then(() => this.#login(login));
+    this.#turn = turn.catch(() => undefined);
+    return await turn;
+  }
+
+  async #login<T>({ tokenInfo, pin, attempt }: GuardedLogin<T>): Promise<T> {
+    const info = tokenInfo();
+    const refused = this.#refusedPin(info);
+    const mark = `${refused.path}.trying`;
+    await this.#refuseAgain(info, refused, pin);
+    const wasCountLow = isCountLow(info);
+    const inDoubt = wasCountLow || (await exists(mark));
+    if (inDoubt) await refused.remember(pin, { reason: 'a login that was cut off', wasCountLow });
+    await putMark(mark);
+    try {
+      const result = attempt();
+      await clear(refused, mark);
+      return result;
+    } catch (error) {
+      const refusal = refusalBy(error, wasCountLow, tokenInfo);
+      if (refusal === undefined) {
+        if (inDoubt) await refused.forget();
+        throw error;
+      }
+      await this.#remember(refused, pin, refusal);
+      await rm(mark, { force: true });
+      throw refusedAs(info, refusal.reason, refused.path);
+    }
+  }
+
+  async #refuseAgain(info: TokenInfo, refused: RefusedPin, pin: string): Promise<void> {
+    refuseByFlags(info);
+    const unrecorded = this.#unrecorded.get(refused.path);
+    if (unrecorded !== undefined) throw refusedAs(info, unrecorded, refused.path);
+    const refusal = await refused.refusalOf(pin);
+    if (refusal === undefined || (refusal.wasCountLow && !isCountLow(info))) return;
+    throw refusedAs(info, refusal.reason, refused.path);
+  }
+
+  async #remember(refused: RefusedPin, pin: string, refusal: Refusal): Promise<void> {
+    this.#unrecorded.set(refused.path, refusal.reason);
+    await refused.remember(pin, refusal);
+    this.#unrecorded.delete(refused.path);
+  }
+
+  #refusedPin({ serialNumber, label, model }: TokenInfo): RefusedPin {
+    const identity = JSON.stringify([serialNumber, label, model]);
+    const name = createHash('sha256').update(identity).digest('hex').slice(0, 32);
+    const known = this.#pins.get(name) ?? new RefusedPin(join(this.#directory, `${name}.json`));
+    this.#pins.set(name, known);
+    return known;
+  }
+}
+
+function isCountLow({ flags }: TokenInfo): boolean {
+  return (flags & CKF.USER_PIN_COUNT_LOW) !== 0;
+}
+
+/** What a failed login says about the PIN: an answer that is not about it may still have cost a try. */
+function refusalBy(
+  error: unknown,
+  wasCountLow: boolean,
+  tokenInfo: () => TokenInfo,
+): Refusal | undefined {
+  const name = ckrName(error);
+  if (name === undefined) return undefined;
+  const isLow = isCountLowNow(tokenInfo);
+  const isAboutPin = name.startsWith('CKR_PIN_');
+  return isAboutPin || (isLow && !wasCountLow) ? { reason: name, wasCountLow: isLow } : undefined;
+}
+
+function isCountLowNow(tokenInfo: () => TokenInfo): boolean {
+  try {
+    return isCountLow(tokenInfo());
+  } catch {
+    // The token has gone; then nothing it could say later is taken for a login of somebody.
+    return false;
+  }
+}
+
+function refuseByFlags(info: TokenInfo): void {
+  const refuse = (reason: string) => {
+    throw new ServiceError('Unavailable', `${nameOf(info)} takes no PIN: ${reason}`);
+  };
+  if ((info.flags & CKF.USER_PIN_LOCKED) !== 0) refuse('CKR_PIN_LOCKED');
+  if ((info.flags & CKF.USER_PIN_FINAL_TRY) !== 0) {
+    refuse('CKF_USER_PIN_FINAL_TRY, one more wrong PIN locks it: log in by hand first');
+  }
+  if ((info.flags & CKF.USER_PIN_INITIALIZED) === 0) refuse('CKR_USER_PIN_NOT_INITIALIZED');
+}
+
+function refusedAs(info: TokenInfo, reason: string, path: string): ServiceError {
+  const again = `it is tried again when another one is configured or ${path} is removed`;
+  return new ServiceError('Unavailable', `${nameOf(info)} refuses the PIN: ${reason}; ${again}`);
+}
+
+function nameOf({ label, serialNumber }: TokenInfo): string {
+  return `token "${unpadded(label)}" (serial ${unpadded(serialNumber)})`;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function putMark(path: string): Promise<void> {
+  try {
+    await writeFile(path, '', { mode: 0o600 });
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+    const message = `no login without a place to record that it failed: ${path}: ${code}`;
+    throw new ServiceError('Unavailable', message, { cause: error });
+  }
+}
+
+async function clear(refused: RefusedPin, mark: string): Promise<void> {
+  try {
+    await refused.forget();
+    await rm(mark, { force: true });
+  } catch {
+    // What stays makes the next login more careful, no less.
+  }
+}
