@@ -2,6 +2,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Authorization, MethodDefinition } from '../../src/dbus/definition.ts';
+import { variant } from '../../src/dbus/variant.ts';
 import { isServiceError } from '../../src/errors.ts';
 import { Rig } from '../support/rig.ts';
 import { type ServiceName, services } from '../support/rig-services.ts';
@@ -32,6 +33,14 @@ const byType: Readonly<Record<string, string>> = {
   ay: '@ay [1]',
   'a{ss}': '@a{ss} {}',
   'a{sv}': '@a{sv} {}',
+};
+
+const values: Readonly<Record<string, unknown>> = {
+  s: 'x',
+  u: 1,
+  as: [],
+  ay: Buffer.alloc(1),
+  'a{ss}': {},
 };
 
 /** The words of a gdbus call of a method. */
@@ -76,6 +85,16 @@ for (const service of names) {
       assert.ok(isServiceError(error, 'InvalidArgs'), String(error));
     });
 
+    test(`refuses ${member} with an option that it does not have`, async () => {
+      await using bus = await rig.connect();
+      const fields = Object.values(method.in ?? {});
+      const body = [...fields.map((type) => values[type]), { odd: variant('s', 'x') }];
+      const odd = { ...call, signature: `${fields.join('')}a{sv}`, body };
+      const error: unknown = await bus.call(odd).catch((reason: unknown) => reason);
+      assert.ok(isServiceError(error, 'InvalidArgs'), String(error));
+      assert.match(String(error), 'odd');
+    });
+
     if (method.authorize === 'public') continue;
 
     test(`lets an operator get past authorization of ${member}`, async () => {
@@ -93,12 +112,23 @@ for (const service of names) {
   }
 
   test('shows argument names and properties in introspection', async () => {
-    const { busName, path } = services[service];
-    const { stdout } = await rig.gdbus(['introspect', '--dest', busName, '--object-path', path]);
-    assert.match(stdout, 'in  a{sv} options');
-    assert.match(stdout, "readonly s Version = '");
+    const { busName, path, manager } = services[service];
+    const target = ['--dest', busName, '--object-path', path, '--xml'];
+    const { stdout } = await rig.gdbus(['introspect', ...target]);
+    const [, xml = ''] = stdout.split(`<interface name="${manager.name}">`);
     const busctl = await rig.busctl(['introspect', busName, path], 'alice');
-    assert.match(busctl.stdout, '.Version');
+    for (const [member, method] of methodsOf(service)) {
+      const [, text = ''] = xml.split(`<method name="${member}">`);
+      const [args = ''] = text.split('</method>');
+      for (const name of [...Object.keys(method.in ?? {}), ...Object.keys(method.out ?? {})]) {
+        assert.match(args, `name="${name}"`, member);
+      }
+      assert.match(busctl.stdout, `.${member} `);
+    }
+    for (const name of Object.keys(manager.properties ?? {})) {
+      assert.match(xml, `<property name="${name}"`);
+      assert.match(busctl.stdout, `.${name} `);
+    }
   });
 
   test('keeps its read-only properties', async () => {

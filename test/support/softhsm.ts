@@ -1,6 +1,6 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CommandOptions, CommandResult } from './namespace.ts';
 
@@ -27,6 +27,11 @@ export function softhsmLibrary(): string {
   const found = libraries.find((path) => existsSync(path));
   if (found === undefined) throw new Error('SoftHSM is not installed');
   return found;
+}
+
+/** A module that forwards to PKCS11SPY and writes every call down in PKCS11SPY_OUTPUT. */
+export function pkcs11Spy(): string {
+  return `/usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu/pkcs11-spy.so`;
 }
 
 /** A SoftHSM token that is slot 0, in a directory of its own. */
@@ -91,6 +96,28 @@ export class SoftHsmToken {
   async tool(...args: readonly string[]): Promise<string> {
     const token = ['--module', softhsmLibrary(), '--slot', '0', '--login', '--pin', tokenPin];
     return (await this.#must('pkcs11-tool', [...token, ...args])).stdout;
+  }
+
+  /** Takes the token away as if it were pulled out. */
+  async remove(): Promise<void> {
+    await mkdir(this.#away);
+    await this.#move(this.#directory, this.#away);
+  }
+
+  /** Puts it back. */
+  async insert(): Promise<void> {
+    await this.#move(this.#away, this.#directory);
+    await rmdir(this.#away);
+  }
+
+  get #away(): string {
+    return `${this.#directory}-away`;
+  }
+
+  async #move(from: string, to: string): Promise<void> {
+    for (const entry of await readdir(from, { withFileTypes: true })) {
+      if (entry.isDirectory()) await rename(join(from, entry.name), join(to, entry.name));
+    }
   }
 
   async #must(command: string, args: readonly string[]): Promise<CommandResult> {

@@ -55,6 +55,8 @@ async function busctl(user: RigUser, member: string, ...args: readonly string[])
   return stdout + stderr;
 }
 
+/** The words of an array of bytes, as busctl printed it. */
+const wordsOf = (printed: string) => printed.trim().split(' ').slice(1);
 const bytesOf = (data: Buffer) => [String(data.length), ...[...data].map(String)];
 const noOptions = '0';
 const digest = bytesOf(Buffer.alloc(32, 7));
@@ -112,6 +114,65 @@ for (const { member, good, bad } of calls) {
     assert.not.match(await busctl('operator', member, ...good), 'failed');
   });
 }
+
+test('answers Verify, Decrypt and ExportKey of an operator with what was put in, and denies them to others', async () => {
+  const message = bytesOf(Buffer.from('message'));
+  await busctl('operator', 'CreateKeyPair', 'sasasa{sv}', 'c/pair', '0', '0', noOptions);
+  const signature = await busctl(
+    'operator',
+    'Sign',
+    'ssaya{sv}',
+    'c/pair',
+    'ecdsa-sha256',
+    ...message,
+    noOptions,
+  );
+  const verify = [
+    'ssayaya{sv}',
+    'c/pair',
+    'ecdsa-sha256',
+    ...message,
+    ...wordsOf(signature),
+    noOptions,
+  ];
+  await busctl('operator', 'CreateKey', 'ssasa{sv}', 'c/secret', 'aes-256', '0', noOptions);
+  const sealed = await busctl(
+    'operator',
+    'Encrypt',
+    'ssaya{sv}',
+    'c/secret',
+    'aes-256-gcm',
+    ...message,
+    noOptions,
+  );
+  const decrypt = ['ssaya{sv}', 'c/secret', 'aes-256-gcm', ...wordsOf(sealed), noOptions];
+  const exportable = ['2', 'store', 's', 'file', 'exportable', 'b', 'true'];
+  await busctl(
+    'operator',
+    'ImportKey',
+    'ssaysasa{sv}',
+    'c/mac',
+    'raw',
+    ...digest,
+    'hmac-sha256',
+    '0',
+    ...exportable,
+  );
+  const exportKey = ['ssa{sv}', 'c/mac', 'raw', noOptions];
+  assert.is(await busctl('operator', 'Verify', ...verify), 'b true\n');
+  assert.is(await busctl('operator', 'Decrypt', ...decrypt), `ay ${message.join(' ')}\n`);
+  assert.is(await busctl('operator', 'ExportKey', ...exportKey), `ay ${digest.join(' ')}\n`);
+  for (const [member, args] of [
+    ['Verify', verify],
+    ['Decrypt', decrypt],
+    ['ExportKey', exportKey],
+  ] as const) {
+    assert.match(
+      await busctl('alice', member, ...args),
+      /Call failed: .*(denied|authorized|allowed)/,
+    );
+  }
+});
 
 test('answers GetPublicKey, GetRandom and Describe to everybody', async () => {
   const { stdout } = await rig.busctl(

@@ -1,0 +1,254 @@
+import { chown, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Bus } from '../../../src/dbus/bus.ts';
+import { type Client, client } from '../../../src/dbus/client.ts';
+import { ServiceError } from '../../../src/errors.ts';
+import { keysInterface, keysService } from '../../../src/interfaces/keys.ts';
+import { deadline } from '../../support/deadline.ts';
+import { Rig, type RigOptions } from '../../support/rig.ts';
+import type { Settings } from '../../support/rig-config.ts';
+import { rigUsers } from '../../support/rig-users.ts';
+import { pkcs11Spy, softhsmLibrary, tokenPin } from '../../support/softhsm.ts';
+
+const { busName, path } = keysService;
+const wrongPin = 'not-the-pin-of-this-token';
+
+/** A device whose tokens or configuration are not as they should be. */
+class Device implements AsyncDisposable {
+  readonly rig: Rig;
+  readonly keys: Client<typeof keysInterface>;
+  readonly #bus: Bus;
+
+  private constructor(rig: Rig, bus: Bus) {
+    this.rig = rig;
+    this.#bus = bus;
+    this.keys = client(bus, { busName, path }, keysInterface);
+  }
+
+  static async start(options: RigOptions = {}): Promise<Device> {
+    const rig = await Rig.start(options);
+    return new Device(rig, await rig.connect());
+  }
+
+  /** Makes a signature; the message of the failure, which is Unavailable, or `signed`. */
+  async sign(key_id = 'device-id', mechanism = 'ecdsa-sha256'): Promise<string> {
+    const data = Buffer.alloc(32);
+    return await answerOf(this.keys.Sign({ key_id, mechanism, data }).then(() => 'signed'));
+  }
+
+  /** Makes a pair; `made`, or how it failed. */
+  async create(
+    key_id: string,
+    if_exists: string,
+    { algorithms = ['ec-p256'], store = 'pkcs11' } = {},
+  ): Promise<string> {
+    const options = { if_exists, store };
+    const call = this.keys.CreateKeyPair({ key_id, algorithms, usages: [], options });
+    return await answerOf(call.then(() => 'made'));
+  }
+
+  /** The state files that are about a key. */
+  async filesOf(id: string): Promise<readonly string[]> {
+    const names = await readdir(this.rig.stateDirectory('keys'), { recursive: true });
+    return names.filter((name) => name.includes(id));
+  }
+
+  /** Waits until there is a state file about a key. */
+  async isFiled(id: string): Promise<void> {
+    const filed = async () => {
+      while ((await this.filesOf(id)).length === 0) await sleep(5);
+    };
+    await deadline(10_000, filed(), 'the record of the key');
+  }
+
+  /** Makes the key that must go on working whatever becomes of the token. */
+  async makeFileKey(): Promise<void> {
+    assert.is(await this.create('in-file', 'fail', { store: 'file' }), 'made');
+  }
+
+  /** Checks that the key in a file can be used, and that no second key of an id can come to be. */
+  async servesFilesOnly(): Promise<void> {
+    assert.is(await this.sign('in-file'), 'signed');
+    assert.match(await this.create('new-one', 'keep', { store: 'file' }), /^Unavailable: /);
+  }
+
+  /** The process of the service, which is started if it does not run. */
+  async pid(): Promise<number> {
+    await this.keys.GetRandom({ count: 1 });
+    const pid = await this.rig.processOf('keys');
+    if (pid === undefined) throw new Error('the service has gone');
+    return pid;
+  }
+
+  /** Waits until the token works again. */
+  async recovered(): Promise<void> {
+    const signed = async () => {
+      while ((await this.sign()) !== 'signed') await sleep(250);
+    };
+    await deadline(30_000, signed(), 'the token to be found again');
+  }
+
+  /** The description of the service. */
+  async description(): Promise<{ readonly health: string; readonly json: string }> {
+    const { json } = await this.keys.Describe({});
+    const { health } = JSON.parse(json) as { readonly health: string }; // what the service promises
+    return { health, json };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#bus.close();
+    await this.rig[Symbol.asyncDispose]();
+  }
+}
+
+/** Where a module that forwards to SoftHSM writes down every call. */
+class Notes implements AsyncDisposable {
+  readonly #directory: string;
+
+  private constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  static async open(): Promise<Notes> {
+    const directory = await mkdtemp(join(tmpdir(), 'iotedge-notes-'));
+    await chown(directory, rigUsers['iotedge-keys'], rigUsers['iotedge-keys']);
+    return new Notes(directory);
+  }
+
+  /** What the service that is watched has in its environment. */
+  get environment(): Readonly<Record<string, string>> {
+    return { PKCS11SPY: softhsmLibrary(), PKCS11SPY_OUTPUT: join(this.#directory, 'calls') };
+  }
+
+  /** How often a function was called by all processes so far. */
+  async count(name: string): Promise<number> {
+    const text = await readFile(join(this.#directory, 'calls'), 'utf8');
+    return text.split('\n').filter((line) => line.endsWith(`: ${name}`)).length;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(this.#directory, { recursive: true });
+  }
+}
+
+/** What a call answers, or the code and message of its failure. */
+async function answerOf(call: Promise<string>): Promise<string> {
+  try {
+    return await deadline(20_000, call, 'the reply');
+  } catch (error) {
+    if (error instanceof ServiceError) return `${error.code}: ${error.message}`;
+    throw error;
+  }
+}
+
+const test = suite('keys service with a token that fails');
+
+/** Settings with which every URI of the rig says this, with this library. */
+function tokenSettings(pin: string, library: string): Settings {
+  const uri = (object: string) => `pkcs11:slot-id=0${object}?pin-value=${pin}`;
+  return {
+    keys: {
+      pkcs11_lib_path: library,
+      pkcs11_base_slot: uri(''),
+      'preloaded_key:device-id': uri(';object=device%20id'),
+      'preloaded_key:device-ca': uri(';object=device%20ca'),
+    },
+  };
+}
+
+test('never tries a wrong PIN again, however often it is activated', async () => {
+  await using notes = await Notes.open();
+  await using device = await Device.start({
+    settings: tokenSettings(wrongPin, pkcs11Spy()),
+    environment: { keys: notes.environment },
+  });
+  for (let activation = 0; activation < 3; activation++) {
+    const failure = await device.sign();
+    assert.match(failure, /^Unavailable: .*token "iotedge" .*refuses the PIN: CKR_PIN_INCORRECT/);
+    assert.match(failure, device.rig.stateDirectory('keys'));
+    await device.rig.stop('keys', activation === 0 ? 'SIGKILL' : 'SIGTERM');
+  }
+  assert.is(await notes.count('C_Login'), 1);
+  assert.is(await notes.count('C_Initialize'), 3);
+  await device.rig.configure('keys', tokenSettings(tokenPin, pkcs11Spy()).keys ?? {});
+  assert.is(await device.sign(), 'signed');
+  await device.rig.stop('keys');
+  assert.is(await notes.count('C_Login'), 2);
+  assert.equal(await readdir(join(device.rig.stateDirectory('keys'), 'refused-pins')), []);
+});
+
+test('says the name of the failure and serves its files when the library is none', async () => {
+  await using device = await Device.start();
+  await device.makeFileKey();
+  const missing = '/nonexistent/library.so';
+  for (const library of [missing, '/etc/passwd', '/lib/x86_64-linux-gnu/libc.so.6']) {
+    await device.rig.configure('keys', tokenSettings(tokenPin, library).keys ?? {});
+    await device.rig.stop('keys');
+    assert.match(await device.sign(), /^Unavailable: .*the PKCS#11 library cannot be loaded: /);
+    await device.servesFilesOnly();
+  }
+});
+
+test('answers NotFound and Unavailable for keys that the token does not hold', async () => {
+  await using device = await Device.start({
+    settings: {
+      keys: { 'preloaded_key:absent': `pkcs11:slot-id=0;object=absent?pin-value=${tokenPin}` },
+    },
+  });
+  assert.is(await device.sign('nowhere'), 'NotFound: no key "nowhere"');
+  assert.match(await device.sign('absent'), /^Unavailable: key "absent" is unavailable: /);
+  assert.is(await device.sign(), 'signed');
+  assert.is((await device.description()).health, 'degraded');
+});
+
+test('starts without its token, and works when it comes, goes and comes again', async () => {
+  await using device = await Device.start();
+  const { rig } = device;
+  await device.makeFileKey();
+  for (const restart of [true, false]) {
+    await rig.token.remove();
+    if (restart) await rig.stop('keys');
+    const failure = await device.sign();
+    assert.match(failure, /^Unavailable: .*(no token matches|is not initialized|CKR_)/, failure);
+    assert.match(await device.sign('nowhere'), /^Unavailable: /);
+    assert.match(await device.create('device-new', 'keep'), /^Unavailable: /);
+    await device.servesFilesOnly();
+    await rig.token.insert();
+    await device.recovered();
+    assert.match(await device.sign('nowhere'), /^NotFound: /);
+  }
+});
+
+test('gives a caller an error when it is killed, and the next call works', async () => {
+  await using device = await Device.start();
+  const pid = await device.pid();
+  process.kill(pid, 'SIGSTOP');
+  const signing = device.sign();
+  process.kill(pid, 'SIGKILL');
+  assert.match(await signing, /^Unavailable: /);
+  assert.is(await device.sign(), 'signed');
+});
+
+for (const store of ['pkcs11', 'file']) {
+  test(`keeps nothing half-made when it is killed while it makes a key in store ${store}`, async () => {
+    await using device = await Device.start();
+    const pid = await device.pid();
+    const making = device.create('half', 'fail', { algorithms: ['rsa-4096'], store });
+    // A pair in the token is written down before it is made; one in a file is made first, which takes longer than this.
+    if (store === 'pkcs11') await device.isFiled('half');
+    else await sleep(50);
+    process.kill(pid, 'SIGKILL');
+    assert.match(await making, /^Unavailable: /);
+    assert.match(await device.sign('half'), /^NotFound: /);
+    assert.not.match(await device.rig.token.tool('--list-objects'), 'half');
+    assert.equal(await device.filesOf('half'), []);
+    assert.is(await device.create('half', 'fail', { store }), 'made');
+    assert.is(await device.sign('half'), 'signed');
+  });
+}
+
+test.run();
