@@ -7,6 +7,7 @@ import * as assert from 'uvu/assert';
 import { Bus, type BusSignal } from '../../../src/dbus/bus.ts';
 import { Callers } from '../../../src/dbus/caller.ts';
 import { Message } from '../../../src/dbus/message.ts';
+import { BusError } from '../../../src/dbus/wire-errors.ts';
 import { isServiceError } from '../../../src/errors.ts';
 import { deadline, until } from '../../support/deadline.ts';
 import { failureOf } from '../../support/failure.ts';
@@ -49,7 +50,8 @@ test('says Unavailable where nobody answers to the name, or at all', async () =>
   const nobody = { destination: 'no.body', path: '/', interface: 'a.b', member: 'M' };
   assert.is(await failureOf(one.call(nobody)), 'Unavailable');
   const silent = { ...nobody, destination: deaf.uniqueName };
-  assert.is(await failureOf(one.call(silent, { timeoutMs: 50 })), 'Unavailable');
+  const late: unknown = await one.call(silent, { timeoutMs: 50 }).catch((error: unknown) => error);
+  assert.ok(isServiceError(late, 'Unavailable') && late.cause instanceof BusError);
   const abort = AbortSignal.timeout(50);
   const waiting = one.call(silent, { signal: abort, timeoutMs: Number.POSITIVE_INFINITY });
   assert.is(await failureOf(waiting), 'Cancelled');
