@@ -20,7 +20,7 @@ export interface StartContext<C> {
   /** Exists, and only the service's user can enter it. */
   readonly stateDir: string;
   readonly log: Log;
-  /** Aborted when the service stops, after the last call was answered. */
+  /** Aborted when the service stops: while it starts at once, later after the last call was answered. */
   readonly signal: AbortSignal;
   /** Undone after that. */
   readonly cleanup: Cleanup;
@@ -81,15 +81,35 @@ export async function serveUntilStopped<S extends ServiceDefinition, C extends C
   const audit = cleanup.use(new Audit({ log: surroundings.log }));
   const working = new AbortController();
   try {
-    const { bus, config, stateDir, log, version } = surroundings;
+    const { bus, config, stateDir, log, stop, version } = surroundings;
     const startedAt = new Date();
     const { signal } = working;
     const context = { bus, config, stateDir, log, signal, cleanup, now, startedAt, version };
-    const running = await program.start(context);
+    const running = await startUnlessStopped(program, context, { stop, working });
+    if (running === undefined) return;
     const server = await exportObjects(program, running, { surroundings, audit });
-    if (!surroundings.stop.aborted) await live(program, running, { surroundings, server });
+    if (!stop.aborted) await live(program, running, { surroundings, server });
   } finally {
     working.abort();
+  }
+}
+
+/** A start may wait for a token or another service: who stops the service meanwhile waits for neither. */
+async function startUnlessStopped<S extends ServiceDefinition, C extends CommonConfig>(
+  program: ServiceProgram<S, C>,
+  context: StartContext<C>,
+  { stop, working }: { readonly stop: AbortSignal; readonly working: AbortController },
+): Promise<Running<S> | undefined> {
+  const abort = (): void => working.abort();
+  if (stop.aborted) abort();
+  stop.addEventListener('abort', abort);
+  try {
+    return await program.start(context);
+  } catch (error) {
+    if (stop.aborted) return undefined;
+    throw error;
+  } finally {
+    stop.removeEventListener('abort', abort);
   }
 }
 

@@ -2,7 +2,12 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { defineInterface, defineService } from '../../../src/dbus/definition.ts';
 import { describe, managerProperties } from '../../../src/interfaces/common.ts';
-import { type Running, serveUntilStopped } from '../../../src/service/lifetime.ts';
+import type { CommonConfig } from '../../../src/service/common-config.ts';
+import {
+  type Running,
+  type StartContext,
+  serveUntilStopped,
+} from '../../../src/service/lifetime.ts';
 import { ServiceLog } from '../../../src/service/log.ts';
 import { deadline } from '../../support/deadline.ts';
 import { PrivateBus } from '../../support/private-bus.ts';
@@ -35,18 +40,15 @@ const config = {
   grants: [],
 } as const;
 
+const sink = (): undefined => undefined;
+const sinks = { console: sink, journal: sink };
+const logOptions = { identifier: 'idler', level: 'err', target: 'console', sinks } as const;
+
 /** An idle service in which an operation begins as it starts to leave; answers what it had done when it was gone. */
 async function leave(stopped: boolean): Promise<{ readonly finished: boolean }> {
   await using rig = await PrivateBus.start();
   await using bus = await rig.connect();
-  const sink = (): undefined => undefined;
-  const sinks = { console: sink, journal: sink };
-  await using log = new ServiceLog({
-    identifier: 'idler',
-    level: 'err',
-    target: 'console',
-    sinks,
-  });
+  await using log = new ServiceLog(logOptions);
   const stop = new AbortController();
   let busy = false;
   let finished = false;
@@ -78,6 +80,24 @@ test('finishes what began while it was leaving because nobody called', async () 
 
 test('leaves operations that no call waits for unfinished when it is told to stop', async () => {
   assert.is((await leave(true)).finished, false);
+});
+
+test('does not wait for its start when it is told to stop', async () => {
+  await using rig = await PrivateBus.start();
+  await using bus = await rig.connect();
+  await using log = new ServiceLog(logOptions);
+  const stop = new AbortController();
+  let cleanedUp = false;
+  const start = ({ signal, cleanup }: StartContext<CommonConfig>): Promise<never> =>
+    new Promise((_, reject) => {
+      cleanup.defer(() => void (cleanedUp = true));
+      signal.addEventListener('abort', () => reject(new Error('the start was given up')));
+      stop.abort();
+    });
+  const rest = { stateDir: rig.directory, log, version: '', notify: () => true, stop: stop.signal };
+  const served = serveUntilStopped({ service: idler, start }, { bus, config, ...rest });
+  await deadline(10_000, served, 'the end');
+  assert.is(cleanedUp, true);
 });
 
 test.run();

@@ -6,8 +6,8 @@ import { keysInterface } from '../../../src/interfaces/keys.ts';
 
 const test = suite('interface of the Keys service');
 
-const any = (): boolean => true;
-const names = { 'key-id': any, 'certificate-id': any, 'module-id': any, 'module-name': any };
+const yes = (): boolean => true;
+const names = { 'key-id': yes, 'certificate-id': yes, 'module-id': yes, 'module-name': yes };
 
 /** What authorization is shown of the options `exportable` and `export_derived`. */
 function exportableDetail(options: Readonly<Record<string, boolean>>): string | undefined {
