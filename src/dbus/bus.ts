@@ -286,6 +286,7 @@ function unanswered(call: MethodCall, timeoutMs: number): ServiceError {
   return new ServiceError(
     'Unavailable',
     `${call.destination} did not answer ${call.member} within ${timeoutMs / 1000} s`,
+    { cause: new BusError('org.freedesktop.DBus.Error.Timeout', 'no answer in time') },
   );
 }
 

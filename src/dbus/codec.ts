@@ -102,14 +102,17 @@ function writeStringField(
 export function messageSize(header: Buffer): number {
   const order = header[0];
   if (order !== littleEndian && order !== bigEndian) throw new TypeError('not a D-Bus message');
-  const little = order === littleEndian;
-  const body = little ? header.readUInt32LE(4) : header.readUInt32BE(4);
-  const fields = little ? header.readUInt32LE(12) : header.readUInt32BE(12);
-  const size = fixedHeaderBytes + ((fields + 7) & ~7) + body;
-  if (fields > maxMessageBytes || body > maxMessageBytes || size > maxMessageBytes) {
-    throw new TypeError('message larger than 128 MiB');
-  }
+  const body = order === littleEndian ? header.readUInt32LE(4) : header.readUInt32BE(4);
+  const size = headerSize(header) + body;
+  if (size > maxMessageBytes) throw new TypeError('message larger than 128 MiB');
   return size;
+}
+
+/** Bytes before the body of a message whose first 16 bytes these are. */
+export function headerSize(header: Buffer): number {
+  const little = header[0] === littleEndian;
+  const fields = little ? header.readUInt32LE(12) : header.readUInt32BE(12);
+  return fixedHeaderBytes + Math.ceil(fields / 8) * 8;
 }
 
 interface HeaderFields {
@@ -135,10 +138,10 @@ const fieldNames: readonly (keyof HeaderFields | undefined)[] = [
 ];
 
 /**
- * Reads the header of a whole message; its body is read when it is looked at, since many a message is
+ * Reads the header of a message of that size; its body is read when it is looked at, since many a message is
  * refused unread. A bad header is a TypeError or RangeError.
  */
-export function readMessage(bytes: Buffer): IncomingMessage {
+export function readMessage(bytes: Buffer, sizeBytes = bytes.length): IncomingMessage {
   const little = bytes[0] === littleEndian;
   const reader = new WireReader(bytes, 12, little);
   const fieldsEnd = fixedHeaderBytes + reader.uint32();
@@ -150,7 +153,7 @@ export function readMessage(bytes: Buffer): IncomingMessage {
     if (name !== undefined) fields[name] = value;
   }
   reader.position = (fieldsEnd + 7) & ~7;
-  return new ReceivedMessage(reader, fields);
+  return new ReceivedMessage(reader, fields, sizeBytes);
 }
 
 /** Fields have types of one character: these are read without looking a reader up. The bus checked their text. */
@@ -185,7 +188,7 @@ class ReceivedMessage implements IncomingMessage {
   #body: readonly unknown[] = [];
   #bodyError: Error | undefined;
 
-  constructor(reader: WireReader, fields: HeaderFields) {
+  constructor(reader: WireReader, fields: HeaderFields, sizeBytes: number) {
     const { buffer, littleEndian: little } = reader;
     this.type = buffer[1] ?? 0;
     this.flags = buffer[2] ?? 0;
@@ -198,7 +201,7 @@ class ReceivedMessage implements IncomingMessage {
     this.destination = stringOf(fields.destination);
     this.sender = stringOf(fields.sender);
     this.signature = stringOf(fields.signature) ?? '';
-    this.sizeBytes = buffer.length;
+    this.sizeBytes = sizeBytes;
     this.#reader = reader;
   }
 

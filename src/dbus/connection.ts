@@ -1,7 +1,7 @@
 import { createConnection, type Socket } from 'node:net';
 import { socketPath } from './address.ts';
 import { authenticate } from './authenticate.ts';
-import { fixedHeaderBytes, messageSize, readMessage } from './codec.ts';
+import { Inbox } from './inbox.ts';
 import type { IncomingMessage, Message } from './message.ts';
 import { defaultOutboxLimits, Outbox, type OutboxLimits } from './outbox.ts';
 
@@ -14,18 +14,15 @@ export interface ConnectionListener {
   closed(error: Error | undefined): void;
 }
 
-/** A connection to a message bus: authentication and framing. With its outbox full it reads no more. */
+/** A connection to a message bus: authentication and messages. With its outbox full it takes no more. */
 export class Connection {
   readonly #socket: Socket;
   readonly #listener: ConnectionListener;
+  readonly #inbox = new Inbox();
   readonly #outbox: Outbox;
   #paused = false;
   #closing = false;
   #closed = false;
-  /** Chunks that do not make a whole message yet; joined once their message is complete. */
-  #chunks: Buffer[] = [];
-  #chunkBytes = 0;
-  #wantedBytes = fixedHeaderBytes;
 
   private constructor(socket: Socket, listener: ConnectionListener, limits: OutboxLimits) {
     this.#socket = socket;
@@ -41,8 +38,7 @@ export class Connection {
       listener.closed(failure);
     });
     socket.on('data', (chunk: Buffer) => {
-      this.#chunks.push(chunk);
-      this.#chunkBytes += chunk.length;
+      this.#inbox.add(chunk);
       this.#receive();
     });
   }
@@ -81,53 +77,31 @@ export class Connection {
     });
   }
 
-  #resume(): void {
-    if (!this.#paused) return;
-    this.#paused = false;
-    this.#socket.resume();
-    this.#receive();
-  }
-
+  /** Hands on every message that has come, while the outbox has room. */
   #receive(): void {
-    if (this.#closing || this.#paused || this.#chunkBytes < this.#wantedBytes) return;
-    const [first = Buffer.alloc(0)] = this.#chunks;
-    const bytes = this.#chunks.length === 1 ? first : Buffer.concat(this.#chunks, this.#chunkBytes);
     try {
-      const rest = this.#dispatch(bytes);
-      this.#chunks = rest.length > 0 ? [rest] : [];
-      this.#chunkBytes = rest.length;
+      while (!this.#closing && !this.#paused) {
+        if (this.#outbox.isFull) this.#pause();
+        else {
+          const message = this.#inbox.next();
+          if (message === undefined) return;
+          this.#listener.message(message);
+        }
+      }
     } catch (error) {
       this.#socket.destroy(error instanceof Error ? error : new TypeError('bad message'));
     }
   }
 
-  /** Hands on every whole message while the outbox has room, and answers the bytes after the last one. */
-  #dispatch(bytes: Buffer): Buffer {
-    let at = 0;
-    for (;;) {
-      const left = bytes.length - at;
-      this.#wantedBytes = fixedHeaderBytes;
-      if (left < fixedHeaderBytes) return bytes.subarray(at);
-      const size = messageSize(bytes.subarray(at, at + fixedHeaderBytes));
-      this.#wantedBytes = size;
-      if (left < size) return bytes.subarray(at);
-      if (this.#outbox.isFull) {
-        this.#paused = true;
-        this.#socket.pause();
-        return bytes.subarray(at);
-      }
-      this.#hand(bytes.subarray(at, at + size));
-      at += size;
-    }
+  #pause(): void {
+    this.#paused = true;
+    this.#socket.pause();
   }
 
-  #hand(bytes: Buffer): void {
-    let message: IncomingMessage;
-    try {
-      message = readMessage(bytes);
-    } catch {
-      return; // dropped, as sd-bus does: no sender may cost us the bus by what the bus forwards unread
-    }
-    this.#listener.message(message);
+  #resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#socket.resume();
+    this.#receive();
   }
 }

@@ -40,10 +40,10 @@ const maxDetailLength = 1024;
 export class Method {
   readonly name: string;
   readonly signature: string;
-  readonly outSignature: string;
   readonly questions: readonly QuestionDefinition[];
   readonly resolves: boolean;
   readonly #definition: MethodDefinition;
+  readonly #outSignature: string;
   readonly #inNames: readonly string[];
   readonly #outNames: readonly string[];
   readonly #checks: readonly (readonly [string, Check])[];
@@ -58,7 +58,7 @@ export class Method {
     this.#outNames = Object.keys(definition.out ?? {});
     this.#checks = Object.entries(definition.check ?? {});
     this.signature = `${Object.values(definition.in ?? {}).join('')}a{sv}`;
-    this.outSignature = Object.values(definition.out ?? {}).join('');
+    this.#outSignature = Object.values(definition.out ?? {}).join('');
     this.questions = authorize === 'public' ? [] : isList(authorize) ? authorize : [authorize];
     this.resolves = definition.resolve !== undefined;
     const named = new Set(this.questions.flatMap(({ details }) => Object.values(details)));
@@ -128,7 +128,11 @@ export class Method {
   }
 
   /** What a handler returned, in the order and form of the wire. */
-  encode(result: unknown): readonly unknown[] {
+  reply(result: unknown): { readonly signature: string; readonly body: readonly unknown[] } {
+    return { signature: this.#outSignature, body: this.#encode(result) };
+  }
+
+  #encode(result: unknown): readonly unknown[] {
     if (this.#outNames.length === 0) return [];
     const results = new Map(
       typeof result === 'object' && result !== null ? Object.entries(result) : [],

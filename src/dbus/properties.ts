@@ -62,7 +62,13 @@ export class PropertySet {
 }
 
 function toVariant({ type, record }: PropertyDefinition, value: unknown): Variant {
-  return variant(type, record === undefined ? value : recordToVariants(record, value));
+  return variant(type, record === undefined ? withoutNul(value) : recordToVariants(record, value));
+}
+
+/** What came from a cloud or an engine may hold a NUL, which no text on the bus can: that costs nobody the rest. */
+function withoutNul(value: unknown): unknown {
+  if (typeof value === 'string') return value.replaceAll('\0', '\ufffd');
+  return Array.isArray(value) ? value.map(withoutNul) : value;
 }
 
 /** A plain object as `a{sv}` by the signatures of its fields; all of them must be there. */
@@ -75,7 +81,7 @@ export function recordToVariants(
     Object.entries(fields).map(([name, type]) => {
       const field: unknown = values.get(name);
       if (field === undefined) throw new TypeError(`field ${name} has no value`);
-      return [name, variant(type, field)];
+      return [name, variant(type, withoutNul(field))];
     }),
   );
 }

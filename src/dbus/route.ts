@@ -1,4 +1,5 @@
 import { ServiceError } from '../errors.ts';
+import { maxCallBytes } from './inbox.ts';
 import type { IncomingMessage } from './message.ts';
 import type { Method } from './method.ts';
 import type { ObjectTree, ServedObject } from './object-tree.ts';
@@ -8,9 +9,6 @@ import { type StandardMethod, standardMethods, unknownObject } from './standard.
 export type Route =
   | { readonly kind: 'standard'; readonly method: StandardMethod; readonly object?: ServedObject }
   | { readonly kind: 'own'; readonly method: Method };
-
-/** More than any method takes; what is larger is refused before it is taken apart. */
-const maxCallBytes = 4 << 20;
 
 /** Finds what a call is for and sees that its body fits; UnknownObject, InvalidArgs and the like when not. */
 export function routeOf(message: IncomingMessage, tree: ObjectTree): Route {

@@ -100,11 +100,11 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
   }
 
   #dispatch(call: IncomingCall): void {
-    const failed = (error: unknown): void => this.#fail(call, error);
     try {
-      void this.#serve(call)?.catch(failed);
+      const answered = this.#serve(call);
+      if (answered) void answered.catch((error: unknown) => this.#fail(call, error));
     } catch (error) {
-      failed(error);
+      this.#fail(call, error);
     }
   }
 
@@ -146,11 +146,11 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
   #perform(method: Method, args: CallArguments, call: IncomingCall): Promise<void> | undefined {
     const handler = this.#handlers.get(method.name);
     if (handler === undefined) throw new TypeError(`${method.name} has no handler`);
-    const succeed = (result: unknown): void =>
-      this.#succeed(call, { signature: method.outSignature, body: method.encode(result) });
     const result = handler(args.values, call);
-    if (result instanceof Promise) return result.then(succeed);
-    succeed(result);
+    if (result instanceof Promise) {
+      return result.then((value: unknown) => this.#succeed(call, method.reply(value)));
+    }
+    this.#succeed(call, method.reply(result));
     return undefined;
   }
 

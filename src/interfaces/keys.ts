@@ -3,12 +3,20 @@ import {
   type Check,
   defineInterface,
   defineService,
+  type TextArguments,
 } from '../dbus/definition.ts';
 import { describe, managerProperties } from './common.ts';
 
 const input: Check = { maxBytes: 1 << 20 };
 const keyId = { key_id: 'key-id' } as const;
 const useOptions = { derivation: 'ay', public_key: 'ay' } as const;
+
+/** A base key whose derived keys may leave is no less exportable than one that may itself. */
+function exportable(text: TextArguments): string {
+  return String(text['exportable'] === 'true' || text['export_derived'] === 'true');
+}
+
+const newKey = { key_id: 'key_id', algorithm: 'algorithm', usages: 'usages', exportable } as const;
 
 function use(verb: string): Authorization {
   return {
@@ -46,7 +54,7 @@ export const keysInterface = defineInterface({
       check: keyId,
       authorize: {
         action: 'org.iotedge.keys1.create',
-        details: ['key_id', 'algorithm', 'usages', 'exportable'],
+        details: newKey,
       },
     },
     ImportKey: {
@@ -58,7 +66,7 @@ export const keysInterface = defineInterface({
       authorize: [
         {
           action: 'org.iotedge.keys1.import',
-          details: ['key_id', 'algorithm', 'usages', 'exportable'],
+          details: newKey,
         },
         {
           action: 'org.iotedge.keys1.delete',

@@ -33,14 +33,19 @@ function parseOptions(args: readonly string[]) {
       'config-dir': text,
       'state-dir': text,
       introspect: flag,
-      help: flag,
+      help: { ...flag, short: 'h' },
       version: flag,
     };
     return parseArgs({ args: [...args], options }).values;
   } catch (error) {
-    if (error instanceof TypeError) throw new UsageError(error.message);
+    if (error instanceof TypeError) throw new UsageError(lowerCase(error.message));
     throw error;
   }
+}
+
+/** Node begins a message with a capital; ours begin without. */
+function lowerCase(message: string): string {
+  return message.charAt(0).toLowerCase() + message.slice(1);
 }
 
 /** The text of `--help`. */

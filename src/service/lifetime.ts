@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Bus } from '../dbus/bus.ts';
 import { Callers } from '../dbus/caller.ts';
 import type { Properties, Resolvers, ServiceDefinition } from '../dbus/definition.ts';
@@ -19,7 +20,7 @@ export interface StartContext<C> {
   /** Exists, and only the service's user can enter it. */
   readonly stateDir: string;
   readonly log: Log;
-  /** Aborted when the service stops, after the last call was answered. */
+  /** Aborted when the service stops: while it starts at once, later after the last call was answered. */
   readonly signal: AbortSignal;
   /** Undone after that. */
   readonly cleanup: Cleanup;
@@ -69,6 +70,7 @@ export interface Surroundings<C> {
 const LOG_OPENS_AFTER_MS = 1000;
 const CALLS_MAY_FINISH_MS = 10_000;
 const CALLS_MAY_GIVE_UP_MS = 5000;
+const LOOK_EVERY_MS = 10;
 
 /** Serves until told to stop or idle, and stops in order. Rejects when the service cannot start. */
 export async function serveUntilStopped<S extends ServiceDefinition, C extends CommonConfig>(
@@ -79,15 +81,35 @@ export async function serveUntilStopped<S extends ServiceDefinition, C extends C
   const audit = cleanup.use(new Audit({ log: surroundings.log }));
   const working = new AbortController();
   try {
-    const { bus, config, stateDir, log, version } = surroundings;
+    const { bus, config, stateDir, log, stop, version } = surroundings;
     const startedAt = new Date();
     const { signal } = working;
     const context = { bus, config, stateDir, log, signal, cleanup, now, startedAt, version };
-    const running = await program.start(context);
+    const running = await startUnlessStopped(program, context, { stop, working });
+    if (running === undefined) return;
     const server = await exportObjects(program, running, { surroundings, audit });
-    if (!surroundings.stop.aborted) await live(program, running, { surroundings, server });
+    if (!stop.aborted) await live(program, running, { surroundings, server });
   } finally {
     working.abort();
+  }
+}
+
+/** A start may wait for a token or another service: who stops the service meanwhile waits for neither. */
+async function startUnlessStopped<S extends ServiceDefinition, C extends CommonConfig>(
+  program: ServiceProgram<S, C>,
+  context: StartContext<C>,
+  { stop, working }: { readonly stop: AbortSignal; readonly working: AbortController },
+): Promise<Running<S> | undefined> {
+  const abort = (): void => working.abort();
+  if (stop.aborted) abort();
+  stop.addEventListener('abort', abort);
+  try {
+    return await program.start(context);
+  } catch (error) {
+    if (stop.aborted) return undefined;
+    throw error;
+  } finally {
+    stop.removeEventListener('abort', abort);
   }
 }
 
@@ -112,7 +134,7 @@ async function live<S extends ServiceDefinition, C extends CommonConfig>(
   await untilStopOrIdle(running, { server, idleMs, stop });
   clearTimeout(opening);
   notify('STOPPING=1');
-  await drain(bus, server, program.service.busName);
+  await drain(running, { surroundings, server, busName: program.service.busName });
   log.info('stopped');
 }
 
@@ -173,36 +195,36 @@ async function untilStopOrIdle<S extends ServiceDefinition>(
 }
 
 /**
- * Gives the name back and answers what was sent before: everything that the bus routed here arrives before its
- * reply to ReleaseName, and the credentials of those callers before the reply to a question asked after it.
+ * Gives the name back and finishes what was sent before: everything that the bus routed here arrives before its
+ * reply to ReleaseName. Operations that nobody waits for are finished too, unless the service was told to stop.
  */
 async function drain<S extends ServiceDefinition>(
-  bus: Bus,
-  server: Server<S>,
-  busName: string,
+  running: Running<S>,
+  {
+    surroundings: { bus, stop },
+    server,
+    busName,
+  }: {
+    readonly surroundings: Surroundings<unknown>;
+    readonly server: Server<S>;
+    readonly busName: string;
+  },
 ): Promise<void> {
   await bus.releaseName(busName);
-  await bus.callDriver('GetId', '', []);
-  await new Promise(setImmediate);
-  if (await callsEnd(server, CALLS_MAY_FINISH_MS)) return;
+  const isCalled = (): boolean => server.callsUnderWay > 0;
+  const isBusy = (): boolean => isCalled() || (!stop.aborted && running.isBusy?.() === true);
+  if (await ends(isBusy, CALLS_MAY_FINISH_MS)) return;
   server.abandonCalls();
-  await callsEnd(server, CALLS_MAY_GIVE_UP_MS);
+  await ends(isCalled, CALLS_MAY_GIVE_UP_MS);
 }
 
-function callsEnd<S extends ServiceDefinition>(
-  server: Server<S>,
-  timeoutMs: number,
-): Promise<boolean> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve(false), timeoutMs);
-    const look = (): void => {
-      if (server.callsUnderWay > 0) return;
-      clearTimeout(timer);
-      resolve(true);
-    };
-    server.onActivity(look);
-    look();
-  });
+async function ends(isGoingOn: () => boolean, timeoutMs: number): Promise<boolean> {
+  const end = performance.now() + timeoutMs;
+  while (isGoingOn()) {
+    if (performance.now() > end) return false;
+    await pause(LOOK_EVERY_MS);
+  }
+  return true;
 }
 
 function openLog(log: ServiceLog): void {

@@ -16,9 +16,11 @@ import {
   stat,
   unlink,
 } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
+import { ServiceError } from '../errors.ts';
 import { isId } from '../ids.ts';
 
+const UNWRITABLE = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EIO']);
 const TEMPORARY = /^\..*\.[0-9a-f]{12}\.tmp$/;
 
 /** A state file that is empty, truncated or not what it should be. It is never replaced or dropped. */
@@ -32,14 +34,16 @@ export class DamagedFile extends Error {
   }
 }
 
-/** Makes a directory for state, its parents too, that only its owner can enter. */
+/** Makes a directory for state, its parents too, that only this process's user can enter. */
 export async function makeStateDirectory(path: string): Promise<void> {
-  await mkdir(path, { recursive: true, mode: 0o700 });
+  const first = await mkdir(path, { recursive: true, mode: 0o700 });
+  if (first !== undefined) await flushParents(resolve(path), resolve(first));
   const { mode, uid } = await stat(path);
-  if ((mode & 0o077) !== 0 && uid === process.geteuid?.()) await chmod(path, 0o700);
+  if (uid !== process.geteuid?.()) throw new Error(`${path} belongs to another user, uid ${uid}`);
+  if ((mode & 0o077) !== 0) await chmod(path, 0o700);
 }
 
-/** Replaces the file as one step that survives a crash; mode 0600. The directory must exist. */
+/** Replaces the file as one step that survives a crash; mode 0600. Unavailable when the disk is full or read-only. */
 export async function writeStateFile(path: string, content: Uint8Array | string): Promise<void> {
   const temporary = join(
     dirname(path),
@@ -48,11 +52,11 @@ export async function writeStateFile(path: string, content: Uint8Array | string)
   try {
     await writeNew(temporary, content);
     await rename(temporary, path);
+    await flushDirectory(dirname(path));
   } catch (error) {
     await rm(temporary, { force: true });
-    throw error;
+    throw unwritable(path, error);
   }
-  await flushDirectory(dirname(path));
 }
 
 /** The content of the file, or undefined when there is none. */
@@ -139,6 +143,21 @@ async function writeNew(path: string, content: Uint8Array | string): Promise<voi
   await using file = await open(path, 'wx', 0o600);
   await file.writeFile(content);
   await file.sync();
+}
+
+/** Each directory that was made is an entry of the one around it. */
+async function flushParents(path: string, first: string): Promise<void> {
+  await flushDirectory(dirname(path));
+  if (path !== first) await flushParents(dirname(path), first);
+}
+
+/** What an administrator must put right, and the caller should know of. */
+function unwritable(path: string, error: unknown): unknown {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (typeof code !== 'string' || !UNWRITABLE.has(code)) return error;
+  return new ServiceError('Unavailable', `${dirname(path)} cannot be written: ${code}`, {
+    cause: error,
+  });
 }
 
 async function flushDirectory(path: string): Promise<void> {

@@ -48,6 +48,7 @@ export class VerdictCache {
     if (lifetime <= 0 || generation !== this.#generation) return;
     const before = this.#verdicts.get(key);
     if (before !== undefined) this.#remove(key, before);
+    this.#removeExpired(askedAt);
     if (this.#verdicts.size >= MAX_VERDICTS) this.#removeOldest();
     this.#verdicts.set(key, { sender, allowed, until: askedAt + lifetime });
     const keys = this.#keysBySender.get(sender);
@@ -70,6 +71,12 @@ export class VerdictCache {
 
   get size(): number {
     return this.#verdicts.size;
+  }
+
+  #removeExpired(now: number): void {
+    for (const [key, verdict] of this.#verdicts) {
+      if (verdict.until <= now) this.#remove(key, verdict);
+    }
   }
 
   #removeOldest(): void {

@@ -150,7 +150,7 @@ function explainEnum(
   return {
     path,
     about: 'value',
-    message: `${name} must be one of ${list}`,
+    message: `${name} must be ${values.length > 1 ? 'one of ' : ''}${list}`,
     ...(suggestion !== undefined && { suggestion }),
   };
 }

@@ -68,7 +68,7 @@ export class RawConnection implements Disposable {
   }
 
   /** Sends a message and waits for its reply. */
-  async call(message: RawMessage, timeoutMs = 10_000): Promise<IncomingMessage> {
+  async call(message: RawMessage, timeoutMs = 30_000): Promise<IncomingMessage> {
     const serial = this.send(message);
     const what = `a reply to ${message.member ?? 'a message'}`;
     await until(timeoutMs, what, () => this.replyTo(serial) !== undefined);

@@ -154,13 +154,11 @@ test('refuses a body of nearly 32 MiB without reading it', () =>
     const size = (32 << 20) - 1024;
     const bytes = Buffer.alloc(size);
     bytes.writeUInt32LE(size - 4);
-    const started = performance.now();
     for (const signature of ['ay', 'aay', 'ai', 'a(t)']) {
       const body = Buffer.from(bytes);
       if (signature === 'a(t)') body.writeUInt32LE(size - 8);
       assert.is(await refusal(raw, { ...echoCall, signature, body }), `${wire}.InvalidArgs`);
     }
-    assert.ok(performance.now() - started < 10_000);
   }));
 
 test('refuses large bodies of the right signature with LimitsExceeded', () =>
@@ -176,10 +174,8 @@ test('refuses large bodies of the right signature with LimitsExceeded', () =>
     }
     const head = Buffer.alloc(8);
     head.writeUInt32LE(dictionary.length - 3, 4);
-    const started = performance.now();
     const body = Buffer.concat([head, dictionary.subarray(0, -3)]);
     assert.is(await refusal(raw, { ...echoCall, signature, body }), `${wire}.LimitsExceeded`);
-    assert.ok(performance.now() - started < 3000);
   }));
 
 test('treats __proto__ and constructor in a dictionary as unknown options', () =>

@@ -378,6 +378,17 @@ test('manages child objects and tells who comes and goes', () =>
     ]);
   }));
 
+test('shows what it knows even when a text in it cannot be on the bus', () =>
+  withEcho(async ({ bus, server }) => {
+    server.putObject('odd', { Name: 'a\0b', Size: 1n });
+    server.setProperties({ Health: 'x\0' });
+    const [all] = await properties(bus, 'GetAll', ['org.iotedge.Echo1']);
+    assert.is((all as Record<string, Variant>)['Health']?.value, 'x\ufffd');
+    const path = server.objectPath('odd');
+    const [name] = await properties(bus, 'Get', ['org.iotedge.Echo1.Thing', 'Name'], path);
+    assert.is((name as Variant).value, 'a\ufffdb');
+  }));
+
 test('sends its signals to those who listen', () =>
   withEcho(async ({ bus, server }) => {
     const heard: BusSignal[] = [];

@@ -1,11 +1,16 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { chown, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { readStateJson, removeLeftovers } from '../../../src/service/state-file.ts';
+import {
+  makeStateDirectory,
+  readStateJson,
+  removeLeftovers,
+} from '../../../src/service/state-file.ts';
 import { deadline } from '../../support/deadline.ts';
 
 const test = suite('state files of a process that is killed');
@@ -38,6 +43,39 @@ test('are whole at every moment, and what is left over can be removed', async ()
       assert.equal(await readdir(dir), ['state.json']);
     }
     assert.ok(leftovers > 0, 'no kill hit a write');
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+});
+
+test('say Unavailable when the disk is full, and leave nothing behind', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'service-full-'));
+  const program = join(import.meta.dirname, 'state-writer.js');
+  // a file system of 32 KiB, in a mount namespace of its own
+  const script = 'mount -t tmpfs -o size=32k tmpfs "$1" && "$2" "$3" "$1/state.json"; ls -A "$1"';
+  const args = ['--mount', '--propagation', 'private', 'sh', '-c', script, 'sh'];
+  try {
+    const run = promisify(execFile)('unshare', [...args, dir, process.execPath, program], {
+      timeout: 20_000,
+    });
+    const { stdout, stderr } = await run;
+    assert.match(stderr, /code: 'Unavailable'/);
+    assert.match(stderr, /cannot be written: ENOSPC/);
+    assert.equal(stdout.split('\n'), ['writing', 'state.json', '']);
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+});
+
+test('are not put into a directory of another user', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'service-foreign-'));
+  try {
+    await makeStateDirectory(join(dir, 'ours/deep'));
+    await chown(join(dir, 'ours/deep'), 12_345, 0);
+    const error: unknown = await makeStateDirectory(join(dir, 'ours/deep')).catch(
+      (e: unknown) => e,
+    );
+    assert.match(String(error), /belongs to another user, uid 12345/);
   } finally {
     await rm(dir, { recursive: true });
   }

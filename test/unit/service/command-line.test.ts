@@ -17,6 +17,11 @@ test('takes values after a blank or an equals sign', () => {
   assert.equal(parseCommandLine(['--config-dir', '/a', '--state-dir=/b']), expected);
 });
 
+test('knows -h, and says in its own spelling what it does not know', () => {
+  assert.equal(parseCommandLine(['-h']), { kind: 'help' });
+  assert.throws(() => parseCommandLine(['--nonsense']), /^unknown option '--nonsense'/);
+});
+
 test('refuses what it does not know', () => {
   for (const args of [
     ['-x'],

@@ -24,6 +24,7 @@ const schema = {
       properties: {
         name: { type: 'string' },
         type: { type: 'string', enum: ['docker', 'systemd'] },
+        engine: { type: 'string', enum: ['moby'] },
       },
       required: ['name'],
       additionalProperties: false,
@@ -73,6 +74,12 @@ async function problems(dir: string, text: string): Promise<readonly Problem[]> 
 function brief({ line, column, path, suggestion }: Problem): unknown[] {
   return [line, column, path, suggestion];
 }
+
+test('lists what a value may be, and no list of one', async ({ dir }) => {
+  const [choice, single] = await problems(dir, 'agent: {name: a, type: x, engine: x}');
+  assert.is(choice?.message, '"agent.type" must be one of "docker", "systemd"');
+  assert.is(single?.message, '"agent.engine" must be "moby"');
+});
 
 test('takes a missing file, an empty one and one of comments as empty, with all defaults', async ({
   dir,

@@ -16,6 +16,16 @@ test('keeps at most 4096 verdicts and drops the oldest', () => {
   assert.is(cache.size, 0);
 });
 
+test('holds no verdict for longer than it may be used', () => {
+  const cache = new VerdictCache({ yesMs: 10_000, noMs: 1000 });
+  cache.keep('no', ':1.1', { allowed: false, askedAt: 0, generation: 0 });
+  cache.keep('yes', ':1.1', { allowed: true, askedAt: 0, generation: 0 });
+  cache.keep('later', ':1.2', { allowed: false, askedAt: 1000, generation: 0 });
+  assert.is(cache.size, 2);
+  cache.keep('last', ':1.2', { allowed: false, askedAt: 10_000, generation: 0 });
+  assert.is(cache.size, 1);
+});
+
 test('replaces a verdict, whoever it was about', () => {
   const cache = new VerdictCache({ yesMs: 10_000, noMs: 1000 });
   cache.keep('k', ':1.1', { allowed: true, askedAt: 0, generation: 0 });

@@ -1,0 +1,103 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { defineInterface, defineService } from '../../../src/dbus/definition.ts';
+import { describe, managerProperties } from '../../../src/interfaces/common.ts';
+import type { CommonConfig } from '../../../src/service/common-config.ts';
+import {
+  type Running,
+  type StartContext,
+  serveUntilStopped,
+} from '../../../src/service/lifetime.ts';
+import { ServiceLog } from '../../../src/service/log.ts';
+import { deadline } from '../../support/deadline.ts';
+import { PrivateBus } from '../../support/private-bus.ts';
+
+const test = suite('from taking the name to the last answer');
+
+const idler = defineService({
+  name: 'idler',
+  doc: 'A service that does nothing.',
+  busName: 'org.iotedge.Idler1',
+  path: '/org/iotedge/Idler1',
+  user: 'root',
+  actions: {},
+  manager: defineInterface({
+    name: 'org.iotedge.Idler1',
+    doc: 'A service that does nothing.',
+    methods: { Describe: describe },
+    properties: managerProperties,
+  }),
+  child: {
+    segment: 'thing',
+    interface: defineInterface({ name: 'org.iotedge.Idler1.Thing', doc: 'A thing.' }),
+  },
+});
+
+const config = {
+  log_level: 'error',
+  idle_exit_s: 0.01,
+  authorization: { backend: 'acl', cache_s: 10, acl: [] },
+  grants: [],
+} as const;
+
+const sink = (): undefined => undefined;
+const sinks = { console: sink, journal: sink };
+const logOptions = { identifier: 'idler', level: 'err', target: 'console', sinks } as const;
+
+/** An idle service in which an operation begins as it starts to leave; answers what it had done when it was gone. */
+async function leave(stopped: boolean): Promise<{ readonly finished: boolean }> {
+  await using rig = await PrivateBus.start();
+  await using bus = await rig.connect();
+  await using log = new ServiceLog(logOptions);
+  const stop = new AbortController();
+  let busy = false;
+  let finished = false;
+  const notify = (state: string): boolean => {
+    if (state === 'READY=1' && stopped) stop.abort();
+    if (state !== 'STOPPING=1') return true;
+    busy = true;
+    setTimeout(() => {
+      busy = false;
+      finished = true;
+    }, 500);
+    return true;
+  };
+  const running: Running<typeof idler> = {
+    handlers: {},
+    resolvers: {},
+    properties: { Version: '', Health: 'ok', LastError: '' },
+    isBusy: () => busy,
+  };
+  const program = { service: idler, start: () => Promise.resolve(running) };
+  const rest = { stateDir: rig.directory, log, version: '', notify, stop: stop.signal };
+  await deadline(10_000, serveUntilStopped(program, { bus, config, ...rest }), 'the end');
+  return { finished };
+}
+
+test('finishes what began while it was leaving because nobody called', async () => {
+  assert.is((await leave(false)).finished, true);
+});
+
+test('leaves operations that no call waits for unfinished when it is told to stop', async () => {
+  assert.is((await leave(true)).finished, false);
+});
+
+test('does not wait for its start when it is told to stop', async () => {
+  await using rig = await PrivateBus.start();
+  await using bus = await rig.connect();
+  await using log = new ServiceLog(logOptions);
+  const stop = new AbortController();
+  let cleanedUp = false;
+  const start = ({ signal, cleanup }: StartContext<CommonConfig>): Promise<never> =>
+    new Promise((_, reject) => {
+      cleanup.defer(() => void (cleanedUp = true));
+      signal.addEventListener('abort', () => reject(new Error('the start was given up')));
+      stop.abort();
+    });
+  const rest = { stateDir: rig.directory, log, version: '', notify: () => true, stop: stop.signal };
+  const served = serveUntilStopped({ service: idler, start }, { bus, config, ...rest });
+  await deadline(10_000, served, 'the end');
+  assert.is(cleanedUp, true);
+});
+
+test.run();
