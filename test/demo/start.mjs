@@ -14,5 +14,5 @@ runMain(async () => {
   console.log('1  Set-up\n');
   await setUp();
   const { demonstrate } = await import('../../dist/test/demo/demonstration.js');
-  await demonstrate({ once: process.argv.includes('--once') });
+  await demonstrate({ stay: !process.argv.includes('--once') });
 });
