@@ -35,13 +35,20 @@ export function run(command, args, { check = true, ...options } = {}) {
   });
 }
 
-/** Does something while no other process holds the same lock file; the lock goes with this process. */
-export async function withLock(file, action) {
-  const holder = spawn('flock', [file, 'sh', '-c', 'echo locked; exec cat'], {
+/**
+ * Does something while no other process holds the same lock file, and says when it waits for one. The lock goes with
+ * this process.
+ */
+export async function withLock(file, action, say) {
+  const script = 'flock -n 9 || { echo waiting; flock 9; }; echo locked; exec cat';
+  const holder = spawn('sh', ['-c', `exec 9>"$1"; ${script}`, 'lock', file], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   await new Promise((resolve, reject) => {
-    holder.stdout.once('data', resolve);
+    holder.stdout.setEncoding('utf8').on('data', (text) => {
+      if (text.includes('waiting')) say(`another process holds ${file}: waiting for it`);
+      if (text.includes('locked')) resolve();
+    });
     holder.once('error', reject);
     holder.once('exit', (code) =>
       reject(new Error(`cannot lock ${file} (flock ended with ${code})`)),

@@ -36,13 +36,13 @@ export async function setUp({ packages = [], build = true } = {}) {
   const say = reporter();
   await installPackages(packages, say);
   mkdirSync(join(root, 'dist'), { recursive: true });
-  await withLock(join(root, 'dist/.lock'), async () => {
+  const prepare = async () => {
     await installNodeModules(root, say);
-    if (build) {
-      const { buildAll } = await import('./build.mjs');
-      await buildAll((step) => say(`build: ${step}`));
-    }
-  });
+    if (!build) return;
+    const { buildAll } = await import('./build.mjs');
+    await buildAll((step) => say(`build: ${step}`));
+  };
+  await withLock(join(root, 'dist/.lock'), prepare, say);
   giveBack();
   say('ready');
 }

@@ -1,4 +1,6 @@
+import { existsSync } from 'node:fs';
 import { certificatesSchema, parseCertificatesConfig } from '../certificates/config.ts';
+import { ServiceError } from '../errors.ts';
 import { identitySchema, parseIdentityConfig } from '../identity/config.ts';
 import { keysSchema, parseKeysConfig } from '../keys/config.ts';
 import { modulesSchema, parseModulesConfig } from '../modules/config.ts';
@@ -23,6 +25,8 @@ export const configCheck: Command = {
   async run({ options, print }) {
     const given = options['config-dir'];
     const dir = typeof given === 'string' ? given : defaultDirectory;
+    if (given !== undefined && !existsSync(dir))
+      throw new ServiceError('NotFound', `no directory ${dir}`);
     const problems = (
       await Promise.all(configurations.map((source) => problemsOf({ ...source, dir })))
     ).flat();

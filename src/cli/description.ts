@@ -1,4 +1,4 @@
-import type { Bus } from '../dbus/bus.ts';
+import { type Bus, BusError } from '../dbus/bus.ts';
 import type { ServiceDefinition } from '../dbus/definition.ts';
 import { ServiceError } from '../errors.ts';
 
@@ -19,7 +19,7 @@ export async function describeService(
   service: ServiceDefinition,
   { start = true }: { readonly start?: boolean } = {},
 ): Promise<Description> {
-  const [json] = await bus.call({
+  const call = {
     destination: service.busName,
     path: service.path,
     interface: service.manager.name,
@@ -27,8 +27,21 @@ export async function describeService(
     signature: 'a{sv}',
     body: [{}],
     noAutoStart: !start,
+  };
+  const [json] = await bus.call(call).catch((error: unknown) => {
+    throw isUnknownService(error) ? notInstalled(service) : error;
   });
   return parseDescription(service, typeof json === 'string' ? json : '');
+}
+
+function isUnknownService(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return cause instanceof BusError && cause.errorName.endsWith('.ServiceUnknown');
+}
+
+function notInstalled({ busName, name }: ServiceDefinition): ServiceError {
+  const problem = `no ${busName} on this bus: is the ${name} service installed?`;
+  return new ServiceError('Unavailable', problem);
 }
 
 function parseDescription(service: ServiceDefinition, json: string): Description {

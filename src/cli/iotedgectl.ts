@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { Bus, BusError, systemBusAddress } from '../dbus/bus.ts';
-import { describeError, isServiceError } from '../errors.ts';
+import { describeError, isServiceError, ServiceError } from '../errors.ts';
 import { certificatesList } from './certificates-list.ts';
 import { type Command, type CommandContext, exitCodes } from './command.ts';
 import { configCheck } from './config-check.ts';
@@ -35,7 +35,7 @@ export async function iotedgectl(
     const { positionals, options } = parseCommand(command, args);
     if (options['help'] === true) return commandHelp(command, out);
     const context: CommandContext = {
-      bus: () => (bus ??= Bus.connect(systemBusAddress())),
+      bus: () => (bus ??= connect()),
       positionals,
       options,
       print: out,
@@ -53,6 +53,15 @@ export async function iotedgectl(
   }
 }
 
+async function connect(): Promise<Bus> {
+  try {
+    return await Bus.connect(systemBusAddress());
+  } catch (error) {
+    const advice = 'is dbus running? DBUS_SYSTEM_BUS_ADDRESS names another bus';
+    throw new ServiceError('Unavailable', `${describeError(error)} (${advice})`);
+  }
+}
+
 function findCommand(args: readonly string[]): Command | undefined {
   return commands.find(({ words }) => words.split(' ').every((word, at) => args[at] === word));
 }
@@ -62,8 +71,8 @@ function help(args: readonly string[], out: (text: string) => void): number {
     out(`iotedgectl ${process.env['IOTEDGE_VERSION'] ?? 'unbundled'}`);
     return exitCodes.ok;
   }
-  if (args.length > 0 && args[0] !== '--help' && args[0] !== 'help') {
-    throw new UsageError(`no command ${JSON.stringify(args.slice(0, 2).join(' '))}`);
+  if (args.length > 0 && !['--help', '-h', 'help'].includes(args[0] ?? '')) {
+    throw new UsageError(notFound(args));
   }
   const width = Math.max(...commands.map(({ words }) => words.length));
   out('usage: iotedgectl COMMAND [--json] [--help]\n');
@@ -73,13 +82,23 @@ function help(args: readonly string[], out: (text: string) => void): number {
   return args.length === 0 ? exitCodes.usage : exitCodes.ok;
 }
 
+function notFound(args: readonly string[]): string {
+  const [first = ''] = args;
+  if (first.startsWith('-')) return `no option ${first} before a command`;
+  const near = commands.map(({ words }) => words).filter((words) => words.startsWith(`${first} `));
+  const known = near.length > 0 ? `, there is: ${near.join(', ')}` : '';
+  return `no command ${JSON.stringify(args.slice(0, 2).join(' '))}${known}`;
+}
+
 function commandHelp(command: Command, out: (text: string) => void): number {
   const names = (command.positionals ?? []).map((name) => ` ${name.toUpperCase()}`).join('');
   out(`usage: iotedgectl ${command.words}${names} [OPTIONS]\n\n${command.summary}\n`);
-  out('  --json  JSON for programs; the text for people may change between versions');
+  const lines = [['--json', 'JSON for programs; the text for people may change between versions']];
   for (const [name, option] of Object.entries(command.options ?? {})) {
-    out(`  --${name}${option.type === 'string' ? ' VALUE' : ''}  ${option.help}`);
+    lines.push([`--${name}${option.type === 'string' ? ' VALUE' : ''}`, option.help]);
   }
+  const width = Math.max(...lines.map(([option = '']) => option.length));
+  for (const [option = '', text] of lines) out(`  ${option.padEnd(width)}  ${text}`);
   return exitCodes.ok;
 }
 
@@ -102,14 +121,15 @@ function parseOptions(
 ): Pick<CommandContext, 'positionals' | 'options'> {
   const options = {
     json: { type: 'boolean' },
-    help: { type: 'boolean' },
+    help: { type: 'boolean', short: 'h' },
     ...command.options,
   } as const;
   try {
     const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true });
     return { positionals, options: { ...values } };
   } catch (error) {
-    throw new UsageError(describeError(error));
+    const [problem = ''] = describeError(error).split('. '); // what follows is about other programs
+    throw new UsageError(`${command.words}: ${problem.charAt(0).toLowerCase()}${problem.slice(1)}`);
   }
 }
 

@@ -13,7 +13,7 @@ export class Account {
 
   /** Something that has happened. */
   say(text: string): void {
-    this.#write(`   ${text.replaceAll('\n', '\n   ')}\n`);
+    this.#write(`${text}\n`.replaceAll(/^(?=.)/gm, '   '));
   }
 
   /** A command that the reader can run now. */

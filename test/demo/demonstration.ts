@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { join } from 'node:path';
 import { Cleanup } from '../../src/service/cleanup.ts';
 import { Rig } from '../support/rig.ts';
 import { startRigCloud } from '../support/rig-cloud.ts';
@@ -7,36 +9,52 @@ import { runAgent } from './modules-step.ts';
 import type { Scene } from './scene.ts';
 import { showToken } from './token-step.ts';
 
+const iotedgectl = join(import.meta.dirname, '../../bin/iotedgectl.cjs');
+
 /** Goes through the main job in front of a reader, then keeps running until it is told to stop. */
-export async function demonstrate({ once }: { readonly once: boolean }): Promise<void> {
+export async function demonstrate({ stay }: { readonly stay: boolean }): Promise<void> {
   const account = new Account();
-  const { signal, stopped } = stopSignal();
-  const alive = setInterval(() => {}, 60_000);
+  const { signal, watch } = stopSignal();
   try {
-    await using cleanup = new Cleanup();
-    cleanup.defer(() => account.say('Nothing is left behind.'));
-    await performSteps({ account, cleanup, signal });
-    if (!once) account.say('\nAll of this keeps running until you press Ctrl-C.');
-    if (!once) await stopped;
-    account.say('\nStopping.');
-  } catch (error) {
-    if (!signal.aborted) throw error;
+    await perform(account, signal, stay);
+    account.say('Nothing is left behind.');
   } finally {
-    clearInterval(alive);
+    clearInterval(watch);
   }
 }
 
-function stopSignal(): { readonly signal: AbortSignal; readonly stopped: Promise<void> } {
-  const controller = new AbortController();
-  const stopped = new Promise<void>((resolve) => {
-    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-      process.on(name, () => {
-        controller.abort();
-        resolve();
-      });
+async function perform(account: Account, signal: AbortSignal, stay: boolean): Promise<void> {
+  await using cleanup = new Cleanup();
+  try {
+    await performSteps({ account, cleanup, signal });
+    if (stay) {
+      account.say('\nAll of this keeps running until you press Ctrl-C.');
+      await stopped(signal);
     }
-  });
-  return { signal: controller.signal, stopped };
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+  account.say('\nStopping.');
+}
+
+/** Aborted when a signal arrives, nobody reads any more, or npm is gone, which cannot pass on a SIGKILL. */
+function stopSignal(): { readonly signal: AbortSignal; readonly watch: NodeJS.Timeout } {
+  const controller = new AbortController();
+  const stop = (): void => controller.abort();
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, stop);
+  process.stdout.on('error', stop);
+  process.stderr.on('error', stop);
+  const parent = process.ppid;
+  const underNpm = process.env['npm_lifecycle_event'] !== undefined;
+  const watch = setInterval(() => {
+    if (underNpm && process.ppid !== parent) stop();
+  }, 500);
+  return { signal: controller.signal, watch };
+}
+
+async function stopped(signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  await once(signal, 'abort');
 }
 
 async function performSteps({ account, cleanup, signal }: Omit<Scene, 'rig'>): Promise<void> {
@@ -78,9 +96,18 @@ function showAround({ rig, account }: Scene): void {
   account.tryThis(
     `${gdbus} --dest org.iotedge.Keys1 --object-path /org/iotedge/Keys1 --method org.iotedge.Keys1.GetPublicKey device-id '{}'`,
   );
-  account.tryThis(`DBUS_SYSTEM_BUS_ADDRESS=${rig.address} node dist/bin/iotedgectl.cjs status`);
+  account.tryThis(
+    `DBUS_SYSTEM_BUS_ADDRESS=${rig.address} ${quoted(process.execPath)} ${quoted(iotedgectl)} status`,
+  );
+  account.say('What the services say, each in a file of its own:');
+  account.tryThis(`tail -n 5 ${rig.directory}/log/*.log`);
   account.say('As somebody who is granted nothing, which ends in Access denied:');
   account.tryThis(
     `setpriv --reuid=65534 --regid=65534 --clear-groups ${busctl} call org.iotedge.Identity1 /org/iotedge/Identity1 org.iotedge.Identity1 Reprovision 'a{sv}' 0`,
   );
+}
+
+/** A path as a shell takes it for one word. */
+function quoted(path: string): string {
+  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }

@@ -2,17 +2,18 @@
 // usage: npm start [-- --once]    --once: end after the account
 import { requireNode } from '../../src/build/node-version.mjs';
 
-requireNode();
+requireNode(); // and below only what an old Node can parse
 if (process.getuid() !== 0) {
   // sudo resets PATH, and Node may come from anywhere.
   console.error('this needs root, to make users and namespaces: sudo env "PATH=$PATH" npm start');
   process.exit(2);
 }
 
-const { runMain, setUp } = await import('../../src/build/setup.mjs');
-runMain(async () => {
-  console.log('1  Set-up\n');
-  await setUp();
-  const { demonstrate } = await import('../../dist/test/demo/demonstration.js');
-  await demonstrate({ once: process.argv.includes('--once') });
-});
+import('../../src/build/setup.mjs').then(({ runMain, setUp }) =>
+  runMain(async () => {
+    console.log('1  Set-up\n');
+    await setUp();
+    const { demonstrate } = await import('../../dist/test/demo/demonstration.js');
+    await demonstrate({ stay: !process.argv.includes('--once') });
+  }),
+);

@@ -58,8 +58,10 @@ async function runVersion(major) {
 
 runMain(async () => {
   const args = process.argv.slice(2);
+  const chosen = args.filter((arg) => arg !== '--built');
+  const unknown = chosen.find((major) => !supported.includes(major));
+  if (unknown !== undefined) throw new Error(`${unknown} is none of ${supported.join(', ')}`);
   if (!args.includes('--built')) await setUp();
-  const chosen = args.filter((arg) => supported.includes(arg));
   const results = [];
   for (const major of chosen.length > 0 ? chosen : supported)
     results.push(...(await runVersion(major)));

@@ -8,22 +8,29 @@ import { runnable } from '../support/not-runnable.ts';
 
 const test = suite('demonstration');
 const engineTest = runnable('container-engine', test);
-const start = join(import.meta.dirname, '../../../test/demo/start.mjs');
+const checkout = join(import.meta.dirname, '../../..');
+const start = join(checkout, 'test/demo/start.mjs');
 
 interface Outcome {
   readonly code: number | null;
   readonly output: string;
 }
 
-/** Runs the demonstration, and interrupts it once when it has printed a text. */
-function demonstrate(args: readonly string[], interruptAt?: string): Promise<Outcome> {
-  const child = spawn(process.execPath, [start, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+/** How the demonstration is stopped: the signal that whoever started it gets, once it has printed a text. */
+interface Interruption {
+  readonly at: string;
+  readonly signal: NodeJS.Signals;
+}
+
+/** Runs the demonstration to its end. */
+function demonstrate(command: readonly string[], interruption?: Interruption): Promise<Outcome> {
+  const [program = '', ...args] = command;
+  const child = spawn(program, args, { cwd: checkout, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   const collect = (text: string) => {
-    const before = output.length;
     output += text;
-    const at = interruptAt === undefined ? -1 : output.indexOf(interruptAt);
-    if (at !== -1 && at + (interruptAt ?? '').length > before) child.kill('SIGINT');
+    if (interruption !== undefined && !child.killed && output.includes(interruption.at))
+      child.kill(interruption.signal);
   };
   child.stdout.setEncoding('utf8').on('data', collect);
   child.stderr.setEncoding('utf8').on('data', collect);
@@ -38,7 +45,7 @@ function directoryIn(output: string): string {
 }
 
 engineTest('goes through all seven steps and leaves nothing behind', async () => {
-  const { code, output } = await demonstrate(['--once']);
+  const { code, output } = await demonstrate([process.execPath, start, '--once']);
   assert.is(code, 0, output);
   for (let step = 1; step <= 7; step += 1) assert.match(output, new RegExp(`^${step}  `, 'm'));
   assert.match(output, 'over TLSv1.2');
@@ -48,8 +55,15 @@ engineTest('goes through all seven steps and leaves nothing behind', async () =>
 });
 
 test('cleans up when it is interrupted on the way', async () => {
-  const { code, output } = await demonstrate([], '\n3  ');
+  const interruption: Interruption = { at: '\n3  ', signal: 'SIGINT' };
+  const { code, output } = await demonstrate([process.execPath, start], interruption);
   assert.is(code, 0, output);
+  assert.match(output, 'Nothing is left behind.');
+  assert.not.ok(existsSync(directoryIn(output)));
+});
+
+test('cleans up when the npm that runs it is killed', async () => {
+  const { output } = await demonstrate(['npm', 'start'], { at: '\n3  ', signal: 'SIGKILL' });
   assert.match(output, 'Nothing is left behind.');
   assert.not.ok(existsSync(directoryIn(output)));
 });

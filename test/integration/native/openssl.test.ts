@@ -281,6 +281,14 @@ for (const asan of [true, false]) {
     assert.is(rig.keys.calls.length, 0);
   });
 
+  test('signs in many threads and in forked children at once', async (context) => {
+    const rig = of(context);
+    const program = await rig.compile('concurrency');
+    const { code, stderr } = await rig.run(program, ['ec-p256']);
+    assert.is(code, 0, stderr);
+    assert.is(rig.keys.calls.length, 4 * 6 * 4);
+  });
+
   test.run();
 }
 

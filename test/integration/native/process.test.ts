@@ -10,7 +10,6 @@ import type { Bus } from '../../../src/dbus/bus.ts';
 import { keyPem } from '../../../src/native/provider.ts';
 import { outputOf, runCommand } from '../../support/command.ts';
 import { deadline } from '../../support/deadline.ts';
-import { OpensslRig } from '../../support/openssl-rig.ts';
 import { PrivateBus } from '../../support/private-bus.ts';
 import type { ProviderAnswer, ProviderTask } from '../../support/provider-process.ts';
 import { RawConnection } from '../../support/raw-connection.ts';
@@ -146,15 +145,6 @@ test('gives errors, not crashes, for what is no key', async () => {
     assert.match(error, 'Error');
   }
   await signer.sign('a', spki);
-});
-
-test('signs in many threads and in forked children at once, instrumented', async () => {
-  await using rig = await OpensslRig.start({ asan: true });
-  await rig.keys.create('a', 'ec-p256');
-  const program = await rig.compile('concurrency');
-  const { code, stderr } = await rig.run(program, ['a']);
-  assert.is(code, 0, stderr);
-  assert.is(rig.keys.calls.length, 4 * 6 * 4);
 });
 
 test('is not stopped by strangers who flood its connection', async () => {

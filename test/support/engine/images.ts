@@ -81,14 +81,26 @@ async function copyBusybox(root: string): Promise<void> {
 
 async function copyNode(root: string): Promise<void> {
   const node = await realpath(process.execPath);
-  await mkdir(join(root, 'usr/bin'), { recursive: true });
-  await copyFile(node, join(root, 'usr/bin/node'));
+  await copyInto(root, node, '/usr/bin/node');
   await chmod(join(root, 'usr/bin/node'), 0o755);
   const { stdout } = await run('ldd', [node]);
-  for (const [library] of stdout.matchAll(/\/\S+/g)) {
-    await mkdir(join(root, dirname(library)), { recursive: true });
-    await copyFile(await realpath(library), join(root, library));
+  const libraries = [...stdout.matchAll(/\/\S+/g)].map(([library]) => library);
+  for (const file of [...libraries, ...(await externalModules([node, ...libraries]))]) {
+    await copyInto(root, await realpath(file), file);
   }
+}
+
+/** The modules that Debian's Node reads from /usr/share/nodejs at its start; other builds have them inside. */
+async function externalModules(programs: readonly string[]): Promise<readonly string[]> {
+  const module = '/usr/share/nodejs/[A-Za-z0-9._/-]+[.]js';
+  const search = ['-c', 'grep -aohE "$@" || true', 'grep', module, ...programs];
+  const { stdout } = await run('sh', search);
+  return [...new Set(stdout.split('\n'))].filter((name) => name !== '');
+}
+
+async function copyInto(root: string, source: string, target: string): Promise<void> {
+  await mkdir(join(root, dirname(target)), { recursive: true });
+  await copyFile(source, join(root, target));
 }
 
 /** A script for `importNode` that asks the workload API for everything and prints what it got as one line of JSON. */

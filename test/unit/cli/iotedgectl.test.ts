@@ -56,6 +56,23 @@ test('answers 2 for an option that the command does not have', async () => {
   assert.is((await run('status', '--wrong')).code, 2);
 });
 
+test('names the commands of a group that was not told which', async () => {
+  const { code, err } = await run('keys');
+  assert.is(code, 2);
+  assert.match(err, 'keys list');
+});
+
+test('answers 2 for an option before the command', async () => {
+  const { code, err } = await run('--json', 'status');
+  assert.is(code, 2);
+  assert.match(err, '--json');
+});
+
+test('takes -h for --help', async () => {
+  assert.is((await run('-h')).out, (await run('--help')).out);
+  assert.is((await run('status', '-h')).out, (await run('status', '--help')).out);
+});
+
 test('shows the options of a command', async () => {
   const { code, out } = await run('status', '--help');
   assert.is(code, 0);
@@ -64,6 +81,12 @@ test('shows the options of a command', async () => {
 
 test('finds nothing wrong with configuration that is not there', async ({ dir }) => {
   assert.is((await run('config', 'check', '--config-dir', dir)).code, 0);
+});
+
+test('finds no configuration to be good in a directory that is not there', async ({ dir }) => {
+  const { code, err } = await run('config', 'check', '--config-dir', join(dir, 'absent'));
+  assert.is(code, 1);
+  assert.match(err, join(dir, 'absent'));
 });
 
 test('answers 78 for a wrong key, with its place and the nearest right one', async ({ dir }) => {
