@@ -9,7 +9,7 @@ if (process.getuid() !== 0) {
   process.exit(2);
 }
 
-import('../../src/build/setup.mjs').then(({ runMain, setUp }) =>
+void import('../../src/build/setup.mjs').then(({ runMain, setUp }) =>
   runMain(async () => {
     console.log('1  Set-up\n');
     await setUp();
