@@ -11,7 +11,7 @@ const root = fileURLToPath(new URL('../../../', import.meta.url));
 const installedModules = '/usr/lib/iotedge/ossl-modules';
 
 /** How long the instrumented provider waits for the Keys service. */
-export const asanDeadlineMs = 5000;
+export const asanDeadlineMs = 20_000;
 
 /** The `openssl` command with our module, on a private bus with keys to sign with. */
 export class OpensslRig implements AsyncDisposable {

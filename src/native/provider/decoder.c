@@ -82,7 +82,7 @@ static int decode_pem(void *context, OSSL_CORE_BIO *in, int selection, OSSL_CALL
   }
   OPENSSL_free(label);
   OPENSSL_free(header);
-  OPENSSL_free(der);
+  OPENSSL_clear_free(der, length > 0 ? (size_t)length : 0); /* somebody else's private key, perhaps */
   BIO_free(bio);
   return result;
 }
@@ -110,7 +110,10 @@ static int decode_key_file(void *context, OSSL_CORE_BIO *in, int selection, OSSL
   (void)passphrase;
   (void)passphrase_argument;
   BIO_free(bio);
-  if (!key_file_parse(der, length, &file)) return PASSED_OVER;
+  if (!key_file_parse(der, length, &file)) {
+    OPENSSL_cleanse(der, sizeof der); /* somebody else's private key, perhaps; read_all may have stopped in it */
+    return PASSED_OVER;
+  }
   key = key_from_spki(decoder->provider, &file);
   if (key == NULL) return 0;
   if (key->type == decoder->type) return key_emit(key, callback, argument);

@@ -84,9 +84,8 @@ static int wait_until_ready(sd_bus *bus, uint64_t deadline)
   while ((r = sd_bus_is_ready(bus)) == 0) {
     r = sd_bus_process(bus, NULL);
     if (r < 0) return r;
-    if (r > 0) continue;
     if (left_us(deadline) == 0) return -ETIMEDOUT;
-    r = sd_bus_wait(bus, left_us(deadline));
+    if (r == 0) r = sd_bus_wait(bus, left_us(deadline));
     if (r < 0 && r != -EINTR) return r;
   }
   return r < 0 ? r : 0;
@@ -189,18 +188,54 @@ static void describe(struct failure *failure, int error, const sd_bus_error *ans
     if (*c < ' ' || *c > '~') *c = '?';
 }
 
+static int take_reply(sd_bus_message *reply, void *into, sd_bus_error *error)
+{
+  (void)error;
+  *(sd_bus_message **)into = sd_bus_message_ref(reply);
+  return 1;
+}
+
+/*
+ * Not sd_bus_call: that one keeps whatever else arrives until the reply does, and anybody may send us signals. Here it is
+ * looked at, and dropped, one by one.
+ */
+static int wait_for_reply(sd_bus_message *message, uint64_t deadline, sd_bus_message **reply)
+{
+  sd_bus_slot *slot = NULL;
+  int r = left_us(deadline) == 0 ? -ETIMEDOUT
+                                 : sd_bus_call_async(connection, &slot, message, take_reply, reply, UINT64_MAX);
+
+  while (r >= 0 && *reply == NULL) {
+    r = sd_bus_process(connection, NULL);
+    if (r < 0 || *reply != NULL) break;
+    if (left_us(deadline) == 0) r = -ETIMEDOUT;
+    else if (r == 0) r = sd_bus_wait(connection, left_us(deadline));
+    if (r == -EINTR) r = 0;
+  }
+  sd_bus_slot_unref(slot);
+  if (*reply == NULL) return r;
+  /* the library's own answer when the bus is gone */
+  return sd_bus_is_open(connection) > 0 ? 0 : -ECONNRESET;
+}
+
 static int call_and_read(sd_bus_message *message, uint64_t deadline, struct buffer *out, struct failure *failure)
 {
-  sd_bus_error answer = SD_BUS_ERROR_NULL;
+  sd_bus_error lost = SD_BUS_ERROR_NULL;
   sd_bus_message *reply = NULL;
-  uint64_t timeout = left_us(deadline);
-  /* 0 would mean the library's own default */
-  int r = timeout == 0 ? -ETIMEDOUT : sd_bus_call(connection, message, timeout, &answer, &reply);
+  const sd_bus_error *answer = &lost;
+  int r = wait_for_reply(message, deadline, &reply);
 
-  if (r >= 0) r = read_bytes(reply, out);
-  if (r < 0) describe(failure, r, &answer);
+  if (r < 0) {
+    sd_bus_error_set_errno(&lost, r);
+  } else if (sd_bus_message_is_method_error(reply, NULL) > 0) {
+    answer = sd_bus_message_get_error(reply);
+    r = -EIO;
+  } else {
+    r = read_bytes(reply, out);
+  }
+  if (r < 0) describe(failure, r, answer);
   sd_bus_message_unref(reply);
-  sd_bus_error_free(&answer);
+  sd_bus_error_free(&lost);
   if (r < 0 && sd_bus_is_open(connection) <= 0) close_connection();
   return r;
 }

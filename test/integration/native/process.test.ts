@@ -1,15 +1,17 @@
 import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { verify } from 'node:crypto';
 import { once } from 'node:events';
-import { chmod } from 'node:fs/promises';
+import { chmod, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Bus } from '../../../src/dbus/bus.ts';
+import { Message, messageType } from '../../../src/dbus/message.ts';
 import { keyPem } from '../../../src/native/provider.ts';
 import { outputOf, runCommand } from '../../support/command.ts';
-import { deadline } from '../../support/deadline.ts';
+import { deadline, until } from '../../support/deadline.ts';
+import { OpensslRig } from '../../support/openssl-rig.ts';
 import { PrivateBus } from '../../support/private-bus.ts';
 import type { ProviderAnswer, ProviderTask } from '../../support/provider-process.ts';
 import { RawConnection } from '../../support/raw-connection.ts';
@@ -71,6 +73,11 @@ async function uniqueNames(bus: Bus): Promise<readonly string[]> {
   const call = { destination, path: '/', interface: destination, member: 'ListNames' };
   const [names] = await bus.call(call);
   return Array.isArray(names) ? names.map(String).filter((name) => name.startsWith(':')) : [];
+}
+
+async function processOf(bus: Bus, name: string): Promise<number> {
+  const [pid] = await bus.callDriver('GetConnectionUnixProcessID', 's', [name]);
+  return Number(pid);
 }
 
 test('leaves all other cryptography of Node as it was', async () => {
@@ -173,6 +180,33 @@ test('is not stopped by strangers who flood its connection', async () => {
   const after = await uniqueNames(connection);
   const left = before.filter((name) => !after.includes(name));
   assert.is(left.length, 1); // it gave up the connection that was flooded
+});
+
+test('keeps nothing of what strangers send while it waits for a signature', async () => {
+  await using rig = await OpensslRig.start({ asan: false });
+  await rig.keys.create('a', 'ec-p256');
+  let release = (): void => undefined;
+  rig.keys.before = () => new Promise<void>((resolve) => void (release = resolve));
+  const connection = await rig.bus.connect();
+  const others = await uniqueNames(connection);
+  const sign = ['dgst', '-sha256', '-sign', await rig.keyFile('a'), '-out', 'signature'];
+  const signed = rig.openssl(sign, { input: 'a message' });
+  await until(10_000, 'the call', () => rig.keys.calls.length > 0);
+  const [signer = ''] = (await uniqueNames(connection)).filter((name) => !others.includes(name));
+  const signal = { type: messageType.signal, path: '/', interface: 'a.b', member: 'C' };
+  const body = [Buffer.alloc(1 << 20)];
+  for (let i = 0; i < 64; i++) {
+    connection.send(new Message({ ...signal, destination: signer, signature: 'ay', body }));
+  }
+  // answered when everything before it has been looked at
+  const peer = { path: '/', interface: 'org.freedesktop.DBus.Peer', member: 'Ping' };
+  await connection.call({ destination: signer, ...peer });
+  const pid = await processOf(connection, signer);
+  const status = await readFile(`/proc/${pid}/status`, 'utf8');
+  const peakKiB = Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]);
+  assert.ok(peakKiB < 48 << 10, `it took ${peakKiB} KiB`);
+  release();
+  assert.is((await signed).code, 0);
 });
 
 test('has no use for the environment of a caller who gains privileges by it', async () => {
