@@ -3,6 +3,7 @@ import type { KeyId } from '../../ids.ts';
 import type { PairAlgorithm, SymmetricAlgorithm, Usage } from '../algorithm.ts';
 import type { SignRequest } from '../mechanism.ts';
 import { unpadOaep } from '../oaep.ts';
+import type { ObjectSelector } from '../pkcs11-uri.ts';
 import type {
   CipherRequest,
   Ignored,
@@ -31,7 +32,6 @@ import {
   unavailable,
 } from './token-keys.ts';
 import { TokenWriter } from './token-writer.ts';
-import type { ObjectSelector } from './uri.ts';
 
 /** A key of a token that the configuration gives an id. */
 export interface PreloadedKey {

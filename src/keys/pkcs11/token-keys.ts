@@ -1,11 +1,11 @@
 import { isId, type KeyId, parseKeyId } from '../../ids.ts';
 import { isPairAlgorithm, isSymmetricAlgorithm, type Usage } from '../algorithm.ts';
+import type { ObjectSelector } from '../pkcs11-uri.ts';
 import type { Ignored, KeyInfo } from '../store.ts';
 import { isBaseKey } from './cka-id.ts';
 import { type KeyObject, readKeys } from './objects.ts';
 import type { TokenKeyRecord, TokenKeyRecords } from './records.ts';
 import type { Session } from './session.ts';
-import type { ObjectSelector } from './uri.ts';
 
 /** A key and the object on the token that it is. */
 export interface TokenKey {
