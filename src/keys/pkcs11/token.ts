@@ -111,6 +111,11 @@ export class Token implements AsyncDisposable {
   }
 
   async #within<T>(connection: Connection, session: Session, work: Work<T>): Promise<T> {
+    if (this.#connected() !== connection) {
+      // While it waited for the session, the library began to start again.
+      connection.pool.release(session);
+      throw new LostError('session');
+    }
     this.#module.enter();
     try {
       return await work(session, this.#module.api);
