@@ -16,6 +16,8 @@ const mayImport: readonly (readonly [string, readonly string[]])[] = [
   ['service/', ['dbus/', 'interfaces/', 'native/', 'errors.ts', 'ids.ts']],
   ['x509/', ['errors.ts']],
   ['native/', []],
+  ['keys/pkcs11-uri.ts', []],
+  ['keys/config.ts', ['service/config.ts', 'ids.ts', 'keys/pkcs11-uri.ts']],
   ...domains.map((name) => [`${name}/config.ts`, ['service/config.ts', 'ids.ts']] as const),
   ...domains.map(
     (name) =>

@@ -1,5 +1,6 @@
 import { isId } from '../ids.ts';
 import { type CommonConfig, commonProperties, type ParseContext } from '../service/config.ts';
+import { type Pkcs11Uri, parseUri } from './pkcs11-uri.ts';
 
 /** What a key may be used for, as `keys: {<id>: {usages}}` says it. */
 export type ConfiguredUsage = 'sign' | 'decrypt' | 'encrypt' | 'derive';
@@ -102,59 +103,30 @@ export const keysSchema = {
   additionalProperties: false,
 } as const;
 
+/** What `keys.yaml` says by the schema. */
+type Checked = CommonConfig & Omit<KeysConfig, 'preloaded' | 'warnings'>;
+
 /** Gives the configuration its type; reports URIs that are none, ids that are none, and secrets that others can read. */
 export function parseKeysConfig(value: unknown, context: ParseContext): KeysConfig {
-  const checked = value as CommonConfig & Omit<KeysConfig, 'preloaded' | 'warnings'>; // by the schema
+  const checked = value as Checked; // by the schema
+  const report: Report = (at, message) => context.report(at, message);
   const preloaded: Record<string, PreloadedSource> = {};
   for (const [name, setting] of Object.entries(checked)) {
     if (!name.startsWith(prefix)) continue;
-    const source = parsePreloaded(name, String(setting), context);
+    const source = parsePreloaded(name, String(setting), { checked, report });
     if (source !== undefined) preloaded[name.slice(prefix.length)] = source;
   }
-  checkTokens(checked, preloaded, context);
-  for (const id of Object.keys(checked.keys)) {
-    if (!isId(id)) context.report(['keys', id], `${JSON.stringify(id)} is not a key id`);
-  }
+  checkTokens(checked, report);
+  checkKeys(checked, report);
   return { ...checked, preloaded, warnings: checkPermissions(value, context) };
 }
 
-/** What is wrong with a PKCS#11 URI (RFC 7512), `undefined` when nothing is. Never quotes it: it may hold a PIN. */
-export function faultOfUri(text: string): string | undefined {
-  return uriFaults.find(([fault]) => fault.test(text))?.[1];
-}
-
-const uriFaults: readonly (readonly [RegExp, string])[] = [
-  [/^(?!pkcs11:)/, 'it does not begin with "pkcs11:"'],
-  [/%(?![0-9A-Fa-f]{2})/, 'it has a bad escape'],
-  [/^[^?]*[^A-Za-z0-9\-._~:[\]@!$'()*+,=&/%;?]/, 'it has a character that must be escaped'],
-  [/\?.*[^A-Za-z0-9\-._~:[\]@!$'()*+,=/?|%&]/, 'it has a character that must be escaped'],
-  [/^pkcs11:(?:[^?]*;)?([^=;?]*)=[^?]*;\1=/, 'an attribute stands twice'],
-  [/\?(?:[^&]*&)*?([^=&]*)=.*&\1=/, 'an attribute stands twice'],
-  [
-    /^pkcs11:(?!(?:(?:token|manufacturer|model|serial|slot-id|object|id|type)=[^;?]*(?:;(?=[^?])|(?=\?|$)))*(?:\?|$))/,
-    'it has an attribute that is not known or not supported',
-  ],
-  [
-    /\?(?!(?:(?:pin-value|pin-source|module-path)=[^&]*(?:&(?=.)|$))*$)/,
-    'its query has an attribute that is not known or not supported',
-  ],
-  [/^[^?]*[:;]slot-id=(?![0-9]{1,15}(?:[;?]|$))/, 'slot-id is not decimal'],
-  [/^[^?]*[:;]type=(?!(?:private|public|secret-key|cert|data)(?:[;?]|$))/, 'type is not known'],
-  [
-    /[?&]pin-value=.*&pin-source=|[?&]pin-source=.*&pin-value=/,
-    'it has both pin-value and pin-source',
-  ],
-  [
-    /[?&]pin-source=(?!(?:file:(?:\/\/(?:localhost)?)?)?(?:\/|%2[Ff]))/,
-    'pin-source is not the absolute path of a file',
-  ],
-  [/[?&]module-path=(?!\/|%2[Ff])/, 'module-path is not absolute'],
-];
+type Report = ParseContext['report'];
 
 function parsePreloaded(
   name: string,
   setting: string,
-  { report }: Pick<ParseContext, 'report'>,
+  { checked, report }: { readonly checked: Checked; readonly report: Report },
 ): PreloadedSource | undefined {
   const id = name.slice(prefix.length);
   if (!isId(id)) report([name], `${JSON.stringify(id)} is not a key id`);
@@ -164,44 +136,59 @@ function parsePreloaded(
     report([name], 'neither a PKCS#11 URI nor file:///path');
     return undefined;
   }
-  const fault = faultOfUri(setting);
-  if (fault !== undefined) report([name], `not a usable PKCS#11 URI: ${fault}`);
-  else if (!/^[^?]*[:;](?:object|id)=/.test(setting)) {
+  const found = uriAt([name], setting, report);
+  if (found === undefined) return undefined;
+  const { object, id: ckaId } = found.objectSelector;
+  if (object === undefined && ckaId === undefined) {
     report([name], 'the URI selects no object: it has neither object nor id');
   }
+  const hasTokens = Object.keys(checked.tokens).length > 0;
+  if (!hasTokens && lacksModule(checked, found)) report([name], 'pkcs11_lib_path is missing');
   return { kind: 'token', uri: setting };
 }
 
-function checkTokens(
-  config: Omit<KeysConfig, 'preloaded' | 'warnings'>,
-  preloaded: KeysConfig['preloaded'],
-  { report }: Pick<ParseContext, 'report'>,
-): void {
-  const { pkcs11_base_slot: base, pkcs11_lib_path: library } = config;
-  const checkUri = (at: readonly string[], text: string) => {
-    const fault = faultOfUri(text);
-    if (fault !== undefined) report(at, `not a usable PKCS#11 URI: ${fault}`);
-  };
-  const hasModule = (text: string) => library !== undefined || /[?&]module-path=/.test(text);
+function checkTokens(checked: Checked, report: Report): void {
+  const { pkcs11_base_slot: base, symmetric_store: symmetric } = checked;
   if (base !== undefined) {
-    checkUri(['pkcs11_base_slot'], base);
-    if (!hasModule(base)) report(['pkcs11_base_slot'], 'pkcs11_lib_path is missing');
-  } else if (config.symmetric_store === 'pkcs11') {
+    const found = uriAt(['pkcs11_base_slot'], base, report);
+    if (lacksModule(checked, found)) report(['pkcs11_base_slot'], 'pkcs11_lib_path is missing');
+  } else if (symmetric === 'pkcs11') {
     report(['symmetric_store'], 'pkcs11 needs pkcs11_base_slot');
   }
-  const tokens = Object.entries(config.tokens);
-  for (const [name, { uri: text, module, pin_file: pinFile }] of tokens) {
-    checkUri(['tokens', name, 'uri'], text);
-    if (module === undefined && !hasModule(text)) {
+  for (const [name, { uri: text, module, pin_file: pinFile }] of Object.entries(checked.tokens)) {
+    const found = uriAt(['tokens', name, 'uri'], text, report);
+    if (module === undefined && lacksModule(checked, found)) {
       report(['tokens', name], 'module and pkcs11_lib_path are missing');
     }
-    if (pinFile !== undefined && /[?&]pin-(value|source)=/.test(text)) {
+    if (pinFile !== undefined && found?.pin !== undefined) {
       report(['tokens', name, 'pin_file'], 'the URI says already where the PIN is');
     }
   }
-  for (const [id, source] of Object.entries(preloaded)) {
-    if (source.kind === 'file' || hasModule(source.uri) || tokens.length > 0) continue;
-    report([prefix + id], 'pkcs11_lib_path is missing');
+}
+
+/** The URI of a setting; reports what is wrong with it. */
+function uriAt(at: readonly string[], text: string, report: Report): Pkcs11Uri | undefined {
+  try {
+    return parseUri(text);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    report(at, error.message);
+    return undefined;
+  }
+}
+
+function lacksModule({ pkcs11_lib_path: library }: Checked, found: Pkcs11Uri | undefined): boolean {
+  return library === undefined && found !== undefined && found.modulePath === undefined;
+}
+
+function checkKeys({ keys }: Checked, report: Report): void {
+  for (const [id, { usages = [] }] of Object.entries(keys)) {
+    if (!isId(id)) report(['keys', id], `${JSON.stringify(id)} is not a key id`);
+    const own = usages.filter((usage) => usage !== 'derive');
+    const isBase = own.length < usages.length;
+    if (isBase && (own.length !== 1 || own[0] === 'decrypt')) {
+      report(['keys', id, 'usages'], 'derive needs one other usage, sign or encrypt');
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { ServiceError } from '../errors.ts';
 import { isPairAlgorithm, type PairAlgorithm, type SymmetricAlgorithm } from './algorithm.ts';
+import { isConsistent } from './consistency.ts';
 import type { Material } from './store.ts';
 
 const CURVES: Readonly<Record<string, PairAlgorithm>> = {
@@ -48,7 +49,10 @@ export function parseMaterial(
   if (algorithm !== undefined) throw invalid('PKCS#8 says its algorithm itself: give ""');
   const key = parsePkcs8(bytes);
   const found = key && algorithmOf(key);
-  if (found === undefined) throw invalid('not the PKCS#8 (DER) of a kind of key that is offered');
+  if (key === undefined || found === undefined) {
+    throw invalid('not the PKCS#8 (DER) of a kind of key that is offered');
+  }
+  if (!isConsistent(key)) throw invalid('the parts of the private key do not belong together');
   return { kind: 'pkcs8', algorithm: found, bytes };
 }
 

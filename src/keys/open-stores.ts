@@ -8,7 +8,7 @@ import { PinGuard } from './pkcs11/pin-guard.ts';
 import { TokenKeyRecords } from './pkcs11/records.ts';
 import { Pkcs11Store, type PreloadedKey } from './pkcs11/store.ts';
 import type { TokenAddress } from './pkcs11/token.ts';
-import { type PinSource, type Pkcs11Uri, parseUri, type TokenSelector } from './pkcs11/uri.ts';
+import { type PinSource, type Pkcs11Uri, parseUri, type TokenSelector } from './pkcs11-uri.ts';
 import type { StoreKind } from './store.ts';
 
 /** The stores that a configuration asks for. */

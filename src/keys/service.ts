@@ -82,12 +82,14 @@ export class KeyService {
   /** The key of an id. NotFound when no store holds it, Unavailable when one that may cannot be asked. */
   async require(id: KeyId, signal: AbortSignal): Promise<HeldKey> {
     const held = await this.#locate(id, signal);
-    if (held === undefined) throw new ServiceError('NotFound', `no key "${id}"`);
+    if (held === undefined) throw notFound(id);
     return held;
   }
 
-  /** The public half of a pair. */
+  /** The public half of a pair. Everybody may ask, so no token is searched for ids that nobody has. */
   async publicKey(id: KeyId, signal: AbortSignal): Promise<Buffer> {
+    const { file, pkcs11 } = this.#stores;
+    if (pkcs11?.lacks(id) === true && (await file.describe(id)) === undefined) throw notFound(id);
     const { info } = await this.require(id, signal);
     if (info.spki !== undefined) return info.spki;
     if (info.state !== 'ok') throw unusable(info);
@@ -244,6 +246,10 @@ function fits(
     info.origin === made.origin &&
     (wanted.store === undefined || wanted.store === info.store)
   );
+}
+
+function notFound(id: KeyId): ServiceError {
+  return new ServiceError('NotFound', `no key "${id}"`);
 }
 
 function preloaded(id: KeyId): ServiceError {

@@ -10,6 +10,7 @@ import {
   type SymmetricAlgorithm,
   type Usage,
 } from '../algorithm.ts';
+import { isConsistent } from '../consistency.ts';
 import { algorithmOf, fitsRaw, parsePkcs8, spkiOf } from '../material.ts';
 import type { KeyInfo } from '../store.ts';
 import type { FileKey } from './key-file.ts';
@@ -29,17 +30,21 @@ export async function readPreloaded(
   id: KeyId,
   { path, usages }: PreloadedFile,
 ): Promise<FileKey | { readonly info: KeyInfo; readonly key: undefined }> {
+  const unusable = (reason: string) => ({ info: unavailable(id, reason), key: undefined });
   let content: Buffer;
   try {
     content = await readFile(path);
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
-    return { info: unavailable(id, `${path} cannot be read: ${code}`), key: undefined };
+    return unusable(`${path} cannot be read: ${code}`);
   }
   try {
     const found = privateKeyIn(content) ?? secretKeyIn(content, usages);
-    if (found !== undefined) return { info: describe(id, found, usages), key: found.key };
-    return { info: unavailable(id, `${path} holds no key that is offered`), key: undefined };
+    if (found === undefined) return unusable(`${path} holds no key that is offered`);
+    if (found.key.type === 'private' && !isConsistent(found.key)) {
+      return unusable(`${path} holds a private key whose parts do not belong together`);
+    }
+    return { info: describe(id, found, usages), key: found.key };
   } finally {
     content.fill(0);
   }

@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import type { Handle } from 'pkcs11js';
 import { ServiceError } from '../../errors.ts';
+import type { PinSource } from '../pkcs11-uri.ts';
 import { CKS, CKU_USER } from './constants.ts';
 import { ckrName } from './errors.ts';
 import type { Pkcs11Module } from './module.ts';
-import type { PinSource } from './uri.ts';
 
 /** Logs a session in, unless another session of this process has done it. Throws what the token answers. */
 export function login(module: Pkcs11Module, session: Handle, pin: string): void {

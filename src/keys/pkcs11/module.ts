@@ -96,11 +96,12 @@ export class Pkcs11Module implements AsyncDisposable {
   }
 
   async #drain(): Promise<void> {
-    if (this.#running === 0) return;
-    await new Promise<void>((resolve) => {
-      this.#idle = resolve;
-    });
-    this.#idle = undefined;
+    while (this.#running > 0) {
+      await new Promise<void>((resolve) => {
+        this.#idle = resolve;
+      });
+      this.#idle = undefined;
+    }
   }
 }
 

@@ -7,10 +7,10 @@ import {
   orderBytes,
   type Usage,
 } from '../algorithm.ts';
+import type { ObjectSelector } from '../pkcs11-uri.ts';
 import { CKA, CKK, CKO } from './constants.ts';
 import type { Session } from './session.ts';
 import { ulong } from './slots.ts';
-import type { ObjectSelector } from './uri.ts';
 
 /** A private or secret key on a token, as its attributes describe it. */
 export interface KeyObject {

@@ -1,7 +1,7 @@
 import type { Handle, PKCS11, TokenInfo } from 'pkcs11js';
 import { ServiceError } from '../../errors.ts';
+import { formatUri, type TokenSelector } from '../pkcs11-uri.ts';
 import { CKF } from './constants.ts';
-import { formatUri, type TokenSelector } from './uri.ts';
 
 /** A token in its slot. */
 export interface FoundToken {

@@ -3,6 +3,7 @@ import type { KeyId } from '../../ids.ts';
 import type { PairAlgorithm, SymmetricAlgorithm, Usage } from '../algorithm.ts';
 import type { SignRequest } from '../mechanism.ts';
 import { unpadOaep } from '../oaep.ts';
+import type { ObjectSelector } from '../pkcs11-uri.ts';
 import type {
   CipherRequest,
   Ignored,
@@ -31,7 +32,6 @@ import {
   unavailable,
 } from './token-keys.ts';
 import { TokenWriter } from './token-writer.ts';
-import type { ObjectSelector } from './uri.ts';
 
 /** A key of a token that the configuration gives an id. */
 export interface PreloadedKey {
@@ -65,6 +65,9 @@ const NOT_DECRYPTED = new Set([
   'CKR_SIGNATURE_INVALID',
 ]);
 
+/** For so long a listing says which keys are not there; those that others make may take 30 s to be seen. */
+const LISTING_COUNTS_MS = 20_000;
+
 /** Keys in PKCS#11 tokens. Handles are found once and kept while they live. */
 export class Pkcs11Store implements KeyStore {
   readonly kind = 'pkcs11';
@@ -77,6 +80,7 @@ export class Pkcs11Store implements KeyStore {
   readonly #writer: TokenWriter | undefined;
   readonly #knowledge: KeyKnowledge;
   #ignored: readonly Ignored[] = [];
+  #listed = { generation: 0, at: -Infinity };
 
   /** Connects to nothing yet: tokens are connected when they are first used. */
   constructor(options: Pkcs11StoreOptions) {
@@ -122,6 +126,13 @@ export class Pkcs11Store implements KeyStore {
   /** Whether the configuration gives this id to a key in a token. */
   reserves(id: KeyId): boolean {
     return this.#preloaded.has(id);
+  }
+
+  /** Whether a listing that is not old shows that there is no such key; answered without the token. */
+  lacks(id: KeyId): boolean {
+    if (this.#preloaded.has(id) || this.#entries.has(id)) return false;
+    const { generation, at } = this.#listed;
+    return this.#base?.holds(generation) === true && performance.now() - at < LISTING_COUNTS_MS;
   }
 
   async describe(id: KeyId, signal: AbortSignal): Promise<KeyInfo | undefined> {
@@ -300,6 +311,7 @@ export class Pkcs11Store implements KeyStore {
         const { generation } = token;
         for (const key of keys) this.#entries.set(key.info.id, { ...key, generation });
         this.#ignored = ignored;
+        this.#listed = { generation, at: performance.now() };
       },
       signal,
     );

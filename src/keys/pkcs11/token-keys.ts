@@ -1,10 +1,11 @@
 import { isId, type KeyId, parseKeyId } from '../../ids.ts';
 import { isPairAlgorithm, isSymmetricAlgorithm, type Usage } from '../algorithm.ts';
+import type { ObjectSelector } from '../pkcs11-uri.ts';
 import type { Ignored, KeyInfo } from '../store.ts';
+import { isBaseKey } from './cka-id.ts';
 import { type KeyObject, readKeys } from './objects.ts';
 import type { TokenKeyRecord, TokenKeyRecords } from './records.ts';
 import type { Session } from './session.ts';
-import type { ObjectSelector } from './uri.ts';
 
 /** A key and the object on the token that it is. */
 export interface TokenKey {
@@ -21,6 +22,9 @@ export interface KeyKnowledge {
   /** Why an object is not offered under its label: the configuration names it, or its label, otherwise. */
   readonly reserved: (object: KeyObject) => string | undefined;
 }
+
+const NOT_SAID_TO_BE_BASE =
+  'its CKA_ID says that it is a base key, and neither a record nor the configuration does: restore the record, configure usage derive, or delete the key';
 
 /** Whether a selector matches an object. */
 export function isObjectSelected(object: KeyObject, selector: ObjectSelector): boolean {
@@ -159,6 +163,9 @@ function keyOf(
     created: record?.created,
     spki: object.spki,
   };
+  if (isBaseKey(object.ckaId) && !usages.includes('derive')) {
+    return { info: { ...info, state: 'damaged', reason: NOT_SAID_TO_BE_BASE }, object };
+  }
   const { algorithm } = info;
   const usable =
     object.kind === 'pair'

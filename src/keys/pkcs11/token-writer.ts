@@ -6,7 +6,6 @@
  *         │ no new object found                │ new object found
  *         └► the record as it was before       └► goes on from there
  */
-import { randomBytes } from 'node:crypto';
 import { ServiceError } from '../../errors.ts';
 import type { KeyId } from '../../ids.ts';
 import {
@@ -16,6 +15,7 @@ import {
   type SymmetricAlgorithm,
 } from '../algorithm.ts';
 import type { KeyAttributes, Material } from '../store.ts';
+import { newCkaId } from './cka-id.ts';
 import { isNotSupported, lossOf, translate } from './errors.ts';
 import { findAll, readKeys } from './objects.ts';
 import type { TokenKeyRecord } from './records.ts';
@@ -253,7 +253,7 @@ export class TokenWriter {
     signal: AbortSignal,
   ): Promise<NonNullable<TokenKeyRecord['pending']>> {
     const { key, objects, reason } = await this.#look(id, signal);
-    if (objects.length > 0 && key?.object === undefined) {
+    if (objects.length > 0 && key?.info.state !== 'ok') {
       const message = `the token holds a key of the label "${id}": ${reason ?? key?.info.reason}`;
       throw new ServiceError('AlreadyExists', message);
     }
@@ -285,7 +285,7 @@ export class TokenWriter {
   ): TokenKeyRecord {
     return {
       id,
-      ckaId: randomBytes(16).toString('hex'),
+      ckaId: newCkaId(usages).toString('hex'),
       algorithm: kind.algorithm,
       usages,
       origin: kind.origin,

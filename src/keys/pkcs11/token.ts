@@ -1,5 +1,6 @@
 import type { PKCS11, TokenInfo } from 'pkcs11js';
 import { isServiceError, ServiceError } from '../../errors.ts';
+import { formatUri, type PinSource, type TokenSelector } from '../pkcs11-uri.ts';
 import { CKF } from './constants.ts';
 import { LostError, lossOf, translate } from './errors.ts';
 import { isUser, login, readPin } from './login.ts';
@@ -8,7 +9,6 @@ import type { PinGuard } from './pin-guard.ts';
 import type { Session } from './session.ts';
 import { SessionPool } from './session-pool.ts';
 import { type FoundToken, findToken, isSelected } from './slots.ts';
-import { formatUri, type PinSource, type TokenSelector } from './uri.ts';
 
 const SESSIONS = 4;
 /** A call that fails because handles died is made again; three causes can follow one another. */
@@ -111,6 +111,11 @@ export class Token implements AsyncDisposable {
   }
 
   async #within<T>(connection: Connection, session: Session, work: Work<T>): Promise<T> {
+    if (this.#connected() !== connection) {
+      // While it waited for the session, the library began to start again.
+      connection.pool.release(session);
+      throw new LostError('session');
+    }
     this.#module.enter();
     try {
       return await work(session, this.#module.api);

@@ -3,13 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import {
-  faultOfUri,
-  type KeysConfig,
-  keysSchema,
-  parseKeysConfig,
-} from '../../../src/keys/config.ts';
-import { parseUri } from '../../../src/keys/pkcs11/uri.ts';
+import { type KeysConfig, keysSchema, parseKeysConfig } from '../../../src/keys/config.ts';
 import { ConfigError, loadConfig } from '../../../src/service/config.ts';
 
 const test = suite('keys configuration');
@@ -77,7 +71,6 @@ keys:
   assert.equal(withUsages, ['6 keys.device-id.usages[1]']);
   assert.equal(await problemsOf(text.replace(', fly', '')), [
     '1 pkcs11_base_slot',
-    '1 pkcs11_base_slot',
     '2 preloaded_key:../x',
     '2 preloaded_key:../x',
     '3 preloaded_key:none',
@@ -99,54 +92,26 @@ keys:
   assert.equal(config.keys['b']?.usages, ['sign', 'derive']);
 });
 
-const good = [
-  'pkcs11:',
-  'pkcs11:slot-id=0?pin-value=1234',
-  'pkcs11:slot-id=0;object=device%20id?pin-value=1234',
-  'pkcs11:token=The%20Token;serial=1;manufacturer=m;model=x;id=%01%ff;type=private',
-  'pkcs11:object=a?pin-source=file:/run/pin',
-  'pkcs11:object=a?pin-source=file:///run/pin&module-path=/lib/x.so',
-  'pkcs11:object=a?pin-source=/run/pin',
-  'pkcs11:object=a?pin-value=',
-  'pkcs11:object=a?pin-value=1=2',
-];
-const bad = [
-  'PKCS11:slot-id=0',
-  'pkcs11:object=a;object=b',
-  'pkcs11:slot-id=0;object=a;slot-id=0',
-  'pkcs11:object=%zz',
-  'pkcs11:object=%2',
-  'pkcs11:object=a b',
-  'pkcs11:object',
-  'pkcs11:;object=a',
-  'pkcs11:object=a;',
-  'pkcs11:slot-id=0x1',
-  'pkcs11:slot-id=',
-  'pkcs11:slot-id=-1',
-  'pkcs11:type=secret',
-  'pkcs11:x-vendor=1',
-  'pkcs11:library-version=3',
-  'pkcs11:object=a?pin-value=1&pin-value=1',
-  'pkcs11:object=a?pin-value=1&pin-source=/run/pin',
-  'pkcs11:object=a?pin-source=/run/pin&pin-value=1',
-  'pkcs11:object=a?pin-source=pin',
-  'pkcs11:object=a?pin-source=|command',
-  'pkcs11:object=a?module-path=x.so',
-  'pkcs11:object=a?module-name=x',
-  'pkcs11:object=a?x=y',
-  'pkcs11:object=a?pin-value=1&',
-  'pkcs11:object=a?pin-value=%1',
-];
+test('says of a URI that is none where it stands, and never what is in it', async () => {
+  const problems = await problemsOf(`pkcs11_lib_path: /lib/a.so
+pkcs11_base_slot: 'pkcs11:token=%FF'
+tokens:
+  second: {uri: 'pkcs11:token=x?pin-value=%FF'}
+'preloaded_key:a': 'pkcs11:object=%00'
+'preloaded_key:b': 'pkcs11:object=b?pin-value=a?b'
+`);
+  assert.equal(problems, ['2 pkcs11_base_slot', '4 tokens.second.uri', '5 preloaded_key:a']);
+});
 
-test('finds the same faults in a URI as the parser that uses it', () => {
-  for (const text of good) {
-    assert.is(faultOfUri(text), undefined, text);
-    assert.not.throws(() => parseUri(text));
-  }
-  for (const text of bad) {
-    assert.ok(faultOfUri(text), text);
-    assert.throws(() => parseUri(text), undefined, text);
-  }
+test('refuses a base key without the one usage of its derived keys', async () => {
+  const problems = await problemsOf(`keys:
+  alone: {usages: [derive]}
+  both: {usages: [derive, sign, encrypt]}
+  pair: {usages: [derive, decrypt]}
+  base: {usages: [derive, encrypt]}
+  plain: {usages: [sign, decrypt]}
+`);
+  assert.equal(problems, ['2 keys.alone.usages', '3 keys.both.usages', '4 keys.pair.usages']);
 });
 
 test.run();

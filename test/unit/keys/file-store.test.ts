@@ -74,6 +74,10 @@ test('offers the files that the configuration names, and says which it cannot', 
   const path = (name: string) => join(place.path, name);
   await writeFile(path('pair.pem'), privateKey.export({ type: 'pkcs8', format: 'pem' }));
   await writeFile(path('pair.der'), privateKey.export({ type: 'pkcs8', format: 'der' }));
+  const mixed = privateKey.export({ type: 'pkcs8', format: 'der' });
+  // The last byte of the private number: the public point follows it.
+  mixed[mixed.length - 71] = (mixed[mixed.length - 71] ?? 0) ^ 1;
+  await writeFile(path('mixed'), mixed);
   await writeFile(path('raw'), randomBytes(32));
   await writeFile(path('short'), randomBytes(3));
   const file = (name: string) => ({ path: path(name), usages: undefined });
@@ -83,6 +87,7 @@ test('offers the files that the configuration names, and says which it cannot', 
     [parseKeyId('mac'), file('raw')],
     [parseKeyId('aes'), { path: path('raw'), usages: ['encrypt', 'derive'] }],
     [parseKeyId('short'), file('short')],
+    [parseKeyId('mixed'), file('mixed')],
     [parseKeyId('absent'), file('nothing')],
   ]);
   await using store = await FileStore.open(join(place.path, 'keys'), preloaded);
@@ -95,6 +100,7 @@ test('offers the files that the configuration names, and says which it cannot', 
       ['mac', 'hmac-sha256', 'sign', 'ok'],
       ['aes', 'aes-256', 'encrypt,derive', 'ok'],
       ['short', undefined, '', 'unavailable'],
+      ['mixed', undefined, '', 'unavailable'],
       ['absent', undefined, '', 'unavailable'],
     ],
   );

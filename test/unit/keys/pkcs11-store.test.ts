@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -11,7 +12,7 @@ import { Pkcs11Module } from '../../../src/keys/pkcs11/module.ts';
 import { PinGuard } from '../../../src/keys/pkcs11/pin-guard.ts';
 import { TokenKeyRecords } from '../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store, type Pkcs11StoreOptions } from '../../../src/keys/pkcs11/store.ts';
-import type { KeyInfo } from '../../../src/keys/store.ts';
+import type { KeyAttributes, KeyInfo } from '../../../src/keys/store.ts';
 import { codeOf, forSigning, keyStoreContract, soon } from './key-store-contract.ts';
 import { SoftToken, softhsmPath, userPin } from './soft-token.ts';
 
@@ -259,6 +260,45 @@ test('takes the usages of a preloaded key from the configuration', async () => {
     (await store.list(soon())).keys.map((key): KeyId => key.id),
     [preloaded],
   );
+});
+
+test('never uses a base key as it is when its record is lost', async () => {
+  await using rig = await Rig.start();
+  const first = await rig.open();
+  const base: KeyAttributes = { ...forSigning, usages: ['sign', 'derive'] };
+  const mac = parseSignRequest(parseSignMechanism('hmac-sha256'), Buffer.from('derivation'), false);
+  const made = await first.createSymmetric(id, 'hmac-sha256', base, soon());
+  const imported = parseKeyId('imported');
+  const material = parseMaterial('raw', randomBytes(32), 'aes-256');
+  await first.importKey(imported, material, { ...base, usages: ['encrypt', 'derive'] }, soon());
+  await first.createSymmetric(parseKeyId('plain'), 'hmac-sha256', forSigning, soon());
+  await rm(join(rig.token.directory, 'records'), { recursive: true });
+
+  const preloaded = parseKeyId('preloaded');
+  const named = { token: rig.address(), selector: { object: 'device-id' } };
+  const second = await rig.open();
+  assert.equal(show(await second.list(soon())).toSorted(), [
+    'device-id foreign hmac-sha256 sign damaged',
+    'imported foreign hmac-sha256 sign damaged',
+    'plain foreign hmac-sha256 sign ok',
+  ]);
+  const third = await rig.open({ preloaded: new Map([[preloaded, named]]) });
+  for (const [store, key] of [
+    [second, id],
+    [second, imported],
+    [third, preloaded],
+  ] as const) {
+    assert.is((await store.describe(key, soon()))?.state, 'damaged');
+    assert.is(await codeOf(store.sign(key, mac, soon())), 'Unavailable');
+  }
+  const over = second.importKey(id, material, forSigning, soon());
+  assert.is(await codeOf(over), 'AlreadyExists');
+
+  const fourth = await rig.open({ usages: new Map([[id, made.usages]]) });
+  const told = await fourth.describe(id, soon());
+  assert.equal([told?.state, told?.usages], ['ok', ['sign', 'derive']]);
+  await second.deleteKey(id, soon());
+  await second.createSymmetric(id, 'hmac-sha256', base, soon());
 });
 
 test('finishes or takes back what a crash interrupted', async () => {

@@ -1,5 +1,4 @@
 import { isAbsolute } from 'node:path';
-import { ServiceError } from '../../errors.ts';
 
 /** The attributes of a PKCS#11 URI (RFC 7512) that select a token. */
 export interface TokenSelector {
@@ -33,39 +32,57 @@ export interface Pkcs11Uri {
   readonly modulePath: string | undefined;
 }
 
-const PATH_ATTRIBUTES = new Set([
-  'token',
-  'manufacturer',
-  'model',
-  'serial',
-  'slot-id',
-  'slot-manufacturer',
-  'slot-description',
-  'library-manufacturer',
-  'library-description',
-  'library-version',
-  'object',
-  'id',
-  'type',
-]);
-const QUERY_ATTRIBUTES = new Set(['pin-value', 'pin-source', 'module-path', 'module-name']);
 const UNSUPPORTED = /^(slot-(manufacturer|description)|library-.*|module-name)$/;
 const TYPES: readonly ObjectType[] = ['private', 'public', 'secret-key', 'cert', 'data'];
-/** What may stand in a value besides percent-escapes: pk11-pchar and pk11-qchar of RFC 7512 2.3. */
-const PATH_CHARACTERS = /^[A-Za-z0-9\-._~:[\]@!$'()*+,=&/]*$/;
-const QUERY_CHARACTERS = /^[A-Za-z0-9\-._~:[\]@!$'()*+,=/?|]*$/;
+
+/** One of the two parts of a URI. */
+interface Part {
+  readonly part: 'path' | 'query';
+  readonly separator: ';' | '&';
+  readonly known: ReadonlySet<string>;
+  /** What may stand in a value besides percent-escapes: pk11-pchar and pk11-qchar of RFC 7512 2.3. */
+  readonly characters: RegExp;
+}
+
+const PATH: Part = {
+  part: 'path',
+  separator: ';',
+  known: new Set([
+    'token',
+    'manufacturer',
+    'model',
+    'serial',
+    'slot-id',
+    'slot-manufacturer',
+    'slot-description',
+    'library-manufacturer',
+    'library-description',
+    'library-version',
+    'object',
+    'id',
+    'type',
+  ]),
+  characters: /^[A-Za-z0-9\-._~:[\]@!$'()*+,=&/]*$/,
+};
+const QUERY: Part = {
+  part: 'query',
+  separator: '&',
+  known: new Set(['pin-value', 'pin-source', 'module-path', 'module-name']),
+  characters: /^[A-Za-z0-9\-._~:[\]@!$'()*+,=/?|]*$/,
+};
 
 /**
- * Reads a PKCS#11 URI strictly: InvalidArgs for an attribute given twice, unknown or not supported (`x-` ones
+ * Reads a PKCS#11 URI strictly: TypeError for an attribute given twice, unknown or not supported (`x-` ones
  * included: a selector that is skipped would match more than was meant), a bad escape, a slot-id that is
- * not decimal, and for both kinds of PIN at once. No message repeats a value of the query.
+ * not decimal, and for both kinds of PIN at once. No message repeats anything of the text but names that are
+ * known: a PIN may stand wherever it was written by mistake.
  */
 export function parseUri(text: string): Pkcs11Uri {
   if (!text.startsWith('pkcs11:')) refuse('it does not begin with "pkcs11:"');
   const rest = text.slice('pkcs11:'.length);
   const mark = rest.indexOf('?');
-  const path = split(mark < 0 ? rest : rest.slice(0, mark), ';', PATH_ATTRIBUTES);
-  const query = split(mark < 0 ? '' : rest.slice(mark + 1), '&', QUERY_ATTRIBUTES);
+  const path = split(mark < 0 ? rest : rest.slice(0, mark), PATH);
+  const query = split(mark < 0 ? '' : rest.slice(mark + 1), QUERY);
   return {
     tokenSelector: tokenSelector(path),
     objectSelector: objectSelector(path),
@@ -95,8 +112,7 @@ export function formatUri(token: TokenSelector, object: ObjectSelector = {}): st
 
 function split(
   text: string,
-  separator: ';' | '&',
-  known: ReadonlySet<string>,
+  { part, separator, known, characters }: Part,
 ): ReadonlyMap<string, Buffer> {
   const attributes = new Map<string, Buffer>();
   if (text === '') return attributes;
@@ -104,10 +120,9 @@ function split(
     const equals = pair.indexOf('=');
     if (equals < 0) refuse('an attribute has no "="');
     const name = pair.slice(0, equals);
-    if (attributes.has(name)) refuse(`attribute ${show(name)} stands twice`);
-    if (!known.has(name)) refuse(`attribute ${show(name)} is not known`);
-    if (UNSUPPORTED.test(name)) refuse(`attribute ${show(name)} is not supported`);
-    const characters = separator === ';' ? PATH_CHARACTERS : QUERY_CHARACTERS;
+    if (!known.has(name)) refuse(`an attribute of its ${part} is not known`);
+    if (attributes.has(name)) refuse(`${name} stands twice`);
+    if (UNSUPPORTED.test(name)) refuse(`${name} is not supported`);
     attributes.set(name, unescape(name, pair.slice(equals + 1), characters));
   }
   return attributes;
@@ -115,9 +130,9 @@ function split(
 
 function unescape(name: string, value: string, characters: RegExp): Buffer {
   const plain = value.replace(/%[0-9A-Fa-f]{2}/g, '');
-  if (plain.includes('%')) refuse(`attribute ${show(name)} has a bad escape`);
+  if (plain.includes('%')) refuse(`${name} has a bad escape`);
   if (!characters.test(plain)) {
-    refuse(`attribute ${show(name)} has a character that must be escaped`);
+    refuse(`${name} has a character that must be escaped`);
   }
   const bytes = value.replace(/%([0-9A-Fa-f]{2})/g, (_, digits: string) =>
     String.fromCharCode(Number.parseInt(digits, 16)),
@@ -129,8 +144,8 @@ function textOf(attributes: ReadonlyMap<string, Buffer>, name: string): string |
   const bytes = attributes.get(name);
   if (bytes === undefined) return undefined;
   const text = bytes.toString('utf8');
-  if (!Buffer.from(text, 'utf8').equals(bytes)) refuse(`attribute ${show(name)} is not UTF-8`);
-  if (text.includes('\0')) refuse(`attribute ${show(name)} contains a null character`);
+  if (!Buffer.from(text, 'utf8').equals(bytes)) refuse(`${name} is not UTF-8`);
+  if (text.includes('\0')) refuse(`${name} contains a null character`);
   return text;
 }
 
@@ -149,7 +164,7 @@ function tokenSelector(path: ReadonlyMap<string, Buffer>): TokenSelector {
 function objectSelector(path: ReadonlyMap<string, Buffer>): ObjectSelector {
   const text = textOf(path, 'type');
   const type = TYPES.find((candidate) => candidate === text);
-  if (text !== undefined && type === undefined) refuse(`type ${show(text)} is not known`);
+  if (text !== undefined && type === undefined) refuse('type is not known');
   return {
     ...optional('object', textOf(path, 'object')),
     ...optional('id', path.get('id')),
@@ -179,14 +194,10 @@ function optional<K extends string, V>(name: K, value: V | undefined): { readonl
   return value === undefined ? {} : ({ [name]: value } as { readonly [P in K]: V });
 }
 
-function show(text: string): string {
-  return JSON.stringify(text.slice(0, 80));
-}
-
 function hex(byte: number): string {
   return byte.toString(16).padStart(2, '0');
 }
 
 function refuse(reason: string): never {
-  throw new ServiceError('InvalidArgs', `not a usable PKCS#11 URI: ${reason}`);
+  throw new TypeError(`not a usable PKCS#11 URI: ${reason}`);
 }

@@ -1,0 +1,70 @@
+import {
+  createPrivateKey,
+  generateKeyPairSync,
+  type JsonWebKey,
+  type KeyObject,
+  sign,
+  verify,
+} from 'node:crypto';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { isServiceError } from '../../../src/errors.ts';
+import { parseMaterial, spkiOf } from '../../../src/keys/material.ts';
+
+const test = suite('key material');
+
+function derOf(key: KeyObject): Buffer {
+  return key.export({ type: 'pkcs8', format: 'der' });
+}
+
+function assertRefused(der: Buffer, why: string): void {
+  const isInvalid = (error: unknown) => isServiceError(error, 'InvalidArgs');
+  assert.throws(() => parseMaterial('pkcs8', der, undefined), isInvalid, why);
+}
+
+for (const namedCurve of ['prime256v1', 'secp384r1', 'secp521r1']) {
+  test(`refuses a private key of ${namedCurve} with the public half of another`, () => {
+    const [key, other] = [1, 2].map(() => generateKeyPairSync('ec', { namedCurve }).privateKey);
+    assert.ok(key && other);
+    const der = derOf(key);
+    assert.not.throws(() => parseMaterial('pkcs8', der, undefined));
+    const size = { prime256v1: 64, secp384r1: 96, secp521r1: 132 }[namedCurve] ?? 0;
+    derOf(other)
+      .subarray(-size)
+      .copy(der, der.length - size);
+    const mixed = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
+    assert.equal(spkiOf(mixed), spkiOf(other), 'OpenSSL takes the public half as it is');
+    assertRefused(der, namedCurve);
+  });
+}
+
+test('takes RSA and Ed25519 keys whose parts fit', () => {
+  const rsa = generateKeyPairSync('rsa', { modulusLength: 2048, publicExponent: 3 });
+  assert.is(parseMaterial('pkcs8', derOf(rsa.privateKey), undefined).algorithm, 'rsa-2048');
+  const { privateKey } = generateKeyPairSync('ed25519');
+  assert.is(parseMaterial('pkcs8', derOf(privateKey), undefined).algorithm, 'ed25519');
+});
+
+test('refuses an RSA key with any part that does not fit, also where OpenSSL signs all the same', () => {
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const jwk = privateKey.export({ format: 'jwk' });
+  const message = Buffer.from('m');
+  for (const part of ['n', 'e', 'd', 'p', 'q', 'dp', 'dq', 'qi'] as const) {
+    const bytes = Buffer.from(jwk[part] ?? '', 'base64url');
+    bytes[bytes.length - 1] = (bytes[bytes.length - 1] ?? 0) ^ 2;
+    const changed: JsonWebKey = { ...jwk, [part]: bytes.toString('base64url') };
+    const key = createPrivateKey({ key: changed, format: 'jwk' });
+    if (part === 'dp') assert.ok(verify('sha256', message, key, sign('sha256', message, key)));
+    assertRefused(derOf(key), part);
+  }
+});
+
+test('refuses an RSA key whose exponent is 1', () => {
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const jwk = privateKey.export({ format: 'jwk' });
+  const one = Buffer.of(1).toString('base64url');
+  const trivial: JsonWebKey = { ...jwk, e: one, d: one, dp: one, dq: one };
+  assertRefused(derOf(createPrivateKey({ key: trivial, format: 'jwk' })), 'e = 1');
+});
+
+test.run();
