@@ -13,6 +13,7 @@ import type { ContainerEngine, LogRequest } from './engine.ts';
 import { EngineMonitor } from './engine-monitor.ts';
 import type { Goal, Prepared } from './goal.ts';
 import { ManagedModule, type ModuleParts } from './managed-module.ts';
+import { problemOf } from './module-properties.ts';
 import type { Request } from './operation.ts';
 import type { ModuleSource } from './prepare.ts';
 import type { Records } from './records.ts';
@@ -98,7 +99,7 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
   start(): void {
     this.#keep(this.#monitor.run(this.#stop.signal));
     this.#started = true;
-    for (const module of this.modules()) this.#run(module);
+    for (const module of this.modules()) this.#keep(module.run());
   }
 
   /** Shows everything once more, to a publisher that has just come to be. */
@@ -128,12 +129,16 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
     }
     const present = this.#modules.get(name);
     const same = present !== undefined && canonicalJson(present.source) === canonicalJson(source);
+    if (present?.report.goal === 'absent' && present.supervisor.verb !== 'Create') {
+      const text = `module ${JSON.stringify(name)} is being removed`;
+      throw new ServiceError('Unavailable', text);
+    }
     if (present !== undefined && !(same && present.supervisor.verb === 'Create')) {
       throw new ServiceError('AlreadyExists', `module ${JSON.stringify(name)} exists`);
     }
     const module = present ?? (await this.#open(source, 'absent'));
     const asked = await this.#ask(module, { verb: 'Create', goal: 'stopped', revert: wait });
-    if (present === undefined && this.#started) this.#run(module);
+    if (present === undefined && this.#started) this.#keep(module.run());
     if (wait) await asked.done;
   }
 
@@ -209,6 +214,7 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
           goal: changed,
           ...(name === config.agent?.name ? { settings: undefined, env: {} } : { settings, env }),
         }),
+      forget: (module) => this.#forget(module),
       onChange: (module) => this.#publish(module),
     };
     const module = await ManagedModule.open(parts, source, goal);
@@ -226,24 +232,18 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
     }
   }
 
-  #run(module: ManagedModule): void {
-    const ending = async (): Promise<void> => {
-      if ((await module.run()) === 'absent') await this.#forget(module);
-    };
-    this.#keep(ending());
-  }
-
   async #forget(module: ManagedModule): Promise<void> {
     const { log, publisher, records } = this.#parts;
-    this.#modules.delete(module.name);
-    publisher.remove(module.name);
-    this.#publishManager();
     try {
       await module.removeDirectory();
       await records.delete(module.name);
     } catch (error) {
       log.error('module not forgotten', { module: module.name, error: describeError(error) });
     }
+    // Until here, another of the same name would share its record and its directory.
+    this.#modules.delete(module.name);
+    publisher.remove(module.name);
+    this.#publishManager();
   }
 
   #keep(promise: Promise<unknown>): void {
@@ -264,7 +264,7 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
     const problems = [
       ...(error === '' ? [] : [error]),
       ...this.#problems.values(),
-      ...(agent === undefined || agent.report.error === '' ? [] : [agent.report.error]),
+      ...(agent === undefined ? [] : problemsOf(agent)),
     ];
     this.#parts.publisher.manager({
       Engine: { name, version, reachable },
@@ -284,4 +284,9 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
     }
     return module;
   }
+}
+
+function problemsOf({ name, report }: ManagedModule): readonly string[] {
+  const problem = problemOf(report);
+  return problem === '' ? [] : [`module ${JSON.stringify(name)}: ${problem}`];
 }

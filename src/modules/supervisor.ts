@@ -27,6 +27,8 @@ export interface SupervisorOptions {
   readonly prepare: (signal: AbortSignal) => Promise<Prepared>;
   /** Writes the goal down; what is done next relies on it. */
   readonly saveGoal: (goal: Goal) => Promise<void>;
+  /** Drops what outlives the process; only then the module's absence is complete. Never rejects. */
+  readonly forget: () => Promise<void>;
   readonly onReport: (report: Report) => void;
   readonly now: () => Date;
   readonly log: Log;
@@ -202,6 +204,8 @@ export class Supervisor {
       this.#tell({ step: undefined, progress: 0, progressText: '' });
     }
     log.info('module step done', { module: name, step: step.kind });
+    // An end that was made here is no failure of the module.
+    if (step.kind === 'stop') this.#lastEnd = undefined;
     this.#tell({
       error: '',
       restartCount: this.#report.restartCount + (again ? 1 : 0),
@@ -245,6 +249,7 @@ export class Supervisor {
   async #settled(): Promise<'absent' | undefined> {
     if (!this.#failedOperation) this.#tell({ error: '', retryAt: undefined });
     if (this.#goal === 'start') await this.#setGoal('started');
+    if (this.#goal === 'absent') await this.#options.forget();
     this.#endOperation();
     return this.#goal === 'absent' ? 'absent' : undefined;
   }
