@@ -1,4 +1,5 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Properties } from '../dbus/definition.ts';
 import { describeError, ServiceError } from '../errors.ts';
 import { type ModuleName, moduleNameOf, parseModuleId } from '../ids.ts';
@@ -80,10 +81,11 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
   async open(): Promise<void> {
     const { config, records, socketsPath } = this.#parts;
     await mkdir(socketsPath, { recursive: true, mode: 0o700 });
-    const { records: found, damaged } = await records.readAll();
+    const { records: found, damaged, names } = await records.readAll();
     for (const { path, message } of damaged) this.#problems.set(path, message);
     await this.#readDigestKey();
     const { agent } = config;
+    await this.#removeOrphans(new Set([...names, agent?.name]));
     for (const { name, settings, env, goal } of found) {
       if (name === agent?.name || settings === undefined) continue;
       await this.#takeUp(name, () => ({ name, settings, env }), goal);
@@ -129,10 +131,7 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
     }
     const present = this.#modules.get(name);
     const same = present !== undefined && canonicalJson(present.source) === canonicalJson(source);
-    if (present?.report.goal === 'absent' && present.supervisor.verb !== 'Create') {
-      const text = `module ${JSON.stringify(name)} is being removed`;
-      throw new ServiceError('Unavailable', text);
-    }
+    if (present !== undefined) refuseVanishing(present);
     if (present !== undefined && !(same && present.supervisor.verb === 'Create')) {
       throw new ServiceError('AlreadyExists', `module ${JSON.stringify(name)} exists`);
     }
@@ -153,6 +152,7 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
       const text = `module ${JSON.stringify(name)} is the agent: modules.yaml says whether there is one`;
       throw new ServiceError('NotSupported', text);
     }
+    if (request.goal !== 'absent') refuseVanishing(module);
     const { done } = await module.supervisor.request(request);
     if (wait) await done;
   }
@@ -177,6 +177,14 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
     this.#stop.abort();
     await Promise.all(this.modules().map((module) => module[Symbol.asyncDispose]()));
     await Promise.all(this.#running);
+  }
+
+  /** Directories of modules whose creation ended before it was written down. */
+  async #removeOrphans(known: ReadonlySet<string | undefined>): Promise<void> {
+    const { socketsPath } = this.#parts;
+    for (const name of await readdir(socketsPath)) {
+      if (!known.has(name)) await rm(join(socketsPath, name), { recursive: true, force: true });
+    }
   }
 
   /** Without the key, nothing is said about what modules are made from. */
@@ -289,4 +297,10 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
 function problemsOf({ name, report }: ManagedModule): readonly string[] {
   const problem = problemOf(report);
   return problem === '' ? [] : [`module ${JSON.stringify(name)}: ${problem}`];
+}
+
+/** A module whose removal is not finished, such as while there is no engine, is no longer to be had. */
+function refuseVanishing({ name, report, supervisor }: ManagedModule): void {
+  if (report.goal !== 'absent' || supervisor.verb === 'Create') return;
+  throw new ServiceError('Unavailable', `module ${JSON.stringify(name)} is being removed`);
 }

@@ -1,5 +1,5 @@
 import { createHmac, X509Certificate } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -313,11 +313,14 @@ test('leaves a module alone whose record is damaged, and says so', async (contex
   await first[Symbol.asyncDispose]();
   const file = join(context.stateDir, 'modules/sensor.json');
   await writeFile(file, '{');
+  await mkdir(join(context.stateDir, 'mnt/orphan'));
   const next = await open(context);
   await sleep(300);
   assert.is(next.manager.Health, 'degraded');
   assert.match(next.manager.LastError ?? '', /sensor/);
   assert.is(await readFile(file, 'utf8'), '{');
+  // Its container may run and use the directory; one that no record knows was never used.
+  assert.equal(await readdir(join(context.stateDir, 'mnt')), ['sensor']);
   assert.is.not(await context.machine.docker('ps', '-aq'), '');
 });
 
