@@ -153,12 +153,19 @@ async function untilLog(world: TestRuntime, name: string): Promise<string> {
   }
 }
 
-test('refuses a server certificate in the name of another', async (context) => {
-  const agent = { config: { image: clientImage }, env: { COMMON_NAME: 'edge-device' } };
-  const world = await open(context, { agent, hostname: 'edge-device' });
-  await until(world, 'edgeAgent', ({ State }) => State === 'running');
-  const found = JSON.parse(await untilLog(world, 'edgeAgent')) as Record<string, unknown>; // printed by the client
-  assert.is(found['serverStatus'], 403);
+test('refuses a server certificate in the name of another, also when an alias claims it', async (context) => {
+  const EndpointsConfig = { 'azure-iot-edge': { Aliases: ['edgeHub'] } };
+  const createOptions = { NetworkingConfig: { EndpointsConfig } };
+  for (const name of ['edge-device', 'edgehub']) {
+    const config = { image: clientImage, createOptions };
+    const agent = { config, env: { COMMON_NAME: name } };
+    const world = await open(context, { agent, hostname: 'edge-device' });
+    await until(world, 'edgeAgent', ({ State }) => State === 'running');
+    const found = JSON.parse(await untilLog(world, 'edgeAgent')) as Record<string, unknown>; // printed by the client
+    assert.is(found['serverStatus'], 403, name);
+    await world[Symbol.asyncDispose]();
+    await context.machine.docker('rm', '-f', 'edgeAgent');
+  }
 });
 
 test('starts the agent again when it ends, after a while', async (context) => {
