@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { MethodDefinition } from '../../../src/dbus/definition.ts';
 import { Variant } from '../../../src/dbus/variant.ts';
+import { moduleInterface, modulesInterface } from '../../../src/interfaces/modules.ts';
 import { ModulesRig, type RawCall } from '../../support/engine/modules-rig.ts';
 
 interface Context {
@@ -11,11 +13,11 @@ interface Context {
 const test = suite<Context>('org.iotedge.Modules1');
 const manager = ['org.iotedge.Modules1', '/org/iotedge/Modules1', 'org.iotedge.Modules1'];
 const { image } = ModulesRig;
-const config = JSON.stringify({
+const plain = {
   image,
   createOptions: { Cmd: ['sh', '-c', 'echo hello; sleep 1000'], StopSignal: 'SIGKILL' },
-  auth: { username: 'user', password: 'hunter2' },
-});
+};
+const config = JSON.stringify({ ...plain, auth: { username: 'user', password: 'hunter2' } });
 const none = ['a{sv}', '0'];
 
 test.before(async (context) => {
@@ -33,6 +35,12 @@ function byName(name: string): RawCall {
 
 function creation(name: string, json: string, type = 'docker'): RawCall {
   return { signature: 'sssa{ss}a{sv}', body: [name, type, json, {}, {}] };
+}
+
+/** The JSON object in the text that busctl printed. */
+function jsonOf(printed: string): Record<string, unknown> {
+  const text: unknown = JSON.parse(printed.trim().slice('s '.length));
+  return JSON.parse(String(text)) as Record<string, unknown>; // of ours
 }
 
 test('starts the agent when it is started', async ({ device }) => {
@@ -54,25 +62,62 @@ test('creates, starts, restarts, stops and deletes a module, and reads its log',
     config,
     '1',
     'COLOUR',
-    'red',
+    'vermilion',
     '0',
   ]);
   assert.is(created.trim(), 'o "/org/iotedge/Modules1/module/sensor"');
   await device.untilState('sensor', 'created');
-  await device.works('Start', ['sa{sv}', 'sensor', '0']);
+  assert.is(await device.works('Start', ['sa{sv}', 'sensor', '0']), '');
   await device.untilState('sensor', 'running');
-  await device.works('Restart', ['sa{sv}', 'sensor', '1', 'timeout_s', 'u', '1']);
+  const restart = ['sa{sv}', 'sensor', '1', 'timeout_s', 'u', '1'];
+  assert.is(await device.works('Restart', restart), '');
   await device.untilState('sensor', 'running');
   await sleep(300);
   const log = await device.works('GetLogs', ['sa{sv}', 'sensor', '1', 'tail', 'i', '1']);
   assert.is(log.trim(), 'ay 6 104 101 108 108 111 10');
   const shown = await device.works('GetConfig', ['sa{sv}', 'sensor', '0']);
-  assert.match(shown, /localhost\/busybox:1/);
-  assert.not.match(shown, /hunter2/);
-  await device.works('Stop', ['sa{sv}', 'sensor', '0']);
+  assert.equal(jsonOf(shown), { ...plain, auth: { username: 'user' } });
+  const described = await device.works('Describe', none);
+  assert.is(jsonOf(described)['service'], 'modules');
+  assert.match(described, 'sensor');
+  for (const secret of [/hunter2/, /vermilion/]) {
+    assert.not.match(shown + described, secret);
+    assert.not.match(await device.rig.log('modules'), secret);
+  }
+  assert.is(await device.works('Stop', ['sa{sv}', 'sensor', '0']), '');
   await device.untilState('sensor', 'stopped');
-  await device.works('Delete', ['sa{sv}', 'sensor', '0']);
+  assert.is(await device.works('Delete', ['sa{sv}', 'sensor', '0']), '');
   assert.is(await device.errorOf('Start', byName('sensor')), 'NotFound');
+});
+
+test('is introspected with the names of arguments, and with properties', async ({ device }) => {
+  const [name = '', path = ''] = manager;
+  const agent = `${path}/module/edgeAgent`;
+  const table = async (object: string) =>
+    (await device.rig.busctl(['introspect', name, object], 'alice')).stdout;
+  for (const member of Object.keys(modulesInterface.methods)) {
+    assert.match(await table(path), new RegExp(`^\\.${member} +method `, 'm'));
+  }
+  for (const member of Object.keys(moduleInterface.properties)) {
+    assert.match(await table(agent), new RegExp(`^\\.${member} +property `, 'm'));
+  }
+  const { stdout: xml } = await device.rig.busctl(['introspect', '--xml', name, path], 'alice');
+  const definitions: Readonly<Record<string, MethodDefinition>> = modulesInterface.methods;
+  for (const [member, { in: fields }] of Object.entries(definitions)) {
+    const method = xml.slice(xml.indexOf(`<method name="${member}">`));
+    for (const field of [...Object.keys(fields ?? {}), 'options']) {
+      assert.match(method.slice(0, method.indexOf('</method>')), `name="${field}"`);
+    }
+  }
+});
+
+test('lets nobody else near what it keeps, nor near the sockets of modules', async ({ device }) => {
+  const state = device.rig.stateDirectory('modules');
+  for (const place of ['', 'modules', 'mnt', 'mnt/edgeAgent/workload.sock', 'digest.key']) {
+    const { code, stderr } = await device.rig.run('ls', [`${state}/${place}`], { user: 'alice' });
+    assert.is.not(code, 0, place);
+    assert.match(stderr, 'Permission denied');
+  }
 });
 
 test('tells what the machine is', async ({ device }) => {
@@ -101,11 +146,22 @@ test('cancels a pull', async ({ device }) => {
       'operator',
     );
     await device.untilState('slow', 'pulling');
-    await device.works('Cancel', ['sa{sv}', 'slow', '0']);
+    assert.is(await device.works('Cancel', ['sa{sv}', 'slow', '0']), '');
     assert.match((await making).stderr, /cancelled/);
   } finally {
     silent.kill('SIGKILL');
   }
+});
+
+test('withstands a configuration that is too deep from somebody who may do nothing', async ({
+  device,
+}) => {
+  const depth = 200_000;
+  const deep = `{"image":"a","createOptions":{"HostConfig":${'['.repeat(depth)}${']'.repeat(depth)}}}`;
+  assert.is(await device.errorOf('Create', creation('sensor', deep), 'alice'), 'InvalidArgs');
+  const pid = await device.rig.processOf('modules');
+  await device.works('Describe', none);
+  assert.is(await device.rig.processOf('modules'), pid);
 });
 
 const methods: Readonly<Record<string, (name: string) => RawCall>> = {
