@@ -11,6 +11,8 @@ const texts = { type: 'array', items: text } as const;
 const textMap = { type: 'object', additionalProperties: text } as const;
 const nothing = { type: 'array', maxItems: 0 } as const;
 const command = { anyOf: [text, texts] } as const;
+// Each host path among them is looked up.
+const mostMounts = 128;
 const portSet = {
   type: 'object',
   propertyNames: { pattern: '^[0-9]{1,5}(-[0-9]{1,5})?(/(tcp|udp|sctp))?$' },
@@ -43,7 +45,7 @@ const logOptions = {
 
 const hostConfig = closed({
   AutoRemove: { const: false },
-  Binds: texts,
+  Binds: { ...texts, maxItems: mostMounts },
   BlkioWeight: amount,
   CapAdd: nothing,
   CapDrop: texts,
@@ -69,7 +71,7 @@ const hostConfig = closed({
   MemoryReservation: amount,
   MemorySwap: { type: 'integer', minimum: -1 },
   MemorySwappiness: amount,
-  Mounts: { type: 'array', items: mount },
+  Mounts: { type: 'array', items: mount, maxItems: mostMounts },
   NanoCpus: amount,
   NetworkMode: text,
   OomScoreAdj: amount,

@@ -24,6 +24,9 @@ export interface ElevationRules {
   readonly allowedBinds: readonly string[];
 }
 
+// Far above what any module needs: whoever may call reaches this, and each value costs time that all others wait.
+const mostValues = 4096;
+const deepest = 32;
 const IMAGE = /^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}$/;
 const VOLUME = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
 const BIND_MODES = /^(ro|rw|z|Z|nocopy)(,(ro|rw|z|Z|nocopy))*$/;
@@ -57,15 +60,29 @@ function isImage(text: string): boolean {
 function parseCreateOptions(value: unknown): JsonObject {
   if (value === undefined || value === null || value === '') return {};
   const parsed = typeof value === 'string' ? parseJson(value, 'createOptions') : value;
-  return objectAt(withoutNulls(objectAt(parsed, 'createOptions')), 'createOptions');
+  const bounded = withoutNulls(objectAt(parsed, 'createOptions'), { values: mostValues }, deepest);
+  const options = objectAt(bounded, 'createOptions');
+  if (memberArray(options, 'Env').some((line) => typeof line === 'string' && !isVariable(line))) {
+    // The engine would quote the line when it refuses it.
+    refuse('createOptions.Env holds a line that is no variable');
+  }
+  return options;
 }
 
-/** The engine's clients write null for what is not set. */
-function withoutNulls(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withoutNulls);
+function isVariable(line: string): boolean {
+  return line !== '' && !line.startsWith('=') && !line.includes('\0');
+}
+
+/** The engine's clients write null for what is not set. InvalidArgs for what is too deep or too much. */
+function withoutNulls(value: unknown, left: { values: number }, depth: number): unknown {
+  if (--left.values < 0) refuse(`createOptions holds more than ${mostValues} values`);
   if (typeof value !== 'object' || value === null) return value;
+  if (depth === 0) refuse('createOptions is nested too deeply');
+  if (Array.isArray(value)) return value.map((item) => withoutNulls(item, left, depth - 1));
   const kept = Object.entries(value).filter(([, member]) => member !== null);
-  return Object.fromEntries(kept.map(([key, member]) => [key, withoutNulls(member)]));
+  return Object.fromEntries(
+    kept.map(([key, member]) => [key, withoutNulls(member, left, depth - 1)]),
+  );
 }
 
 function parseAuth(value: unknown): RegistryAuth | undefined {

@@ -49,10 +49,19 @@ export class Identities {
     try {
       return await this.get(moduleId, call);
     } catch (error) {
-      if (!isServiceError(error)) throw error;
-      if (error.code === 'NotProvisioned') await this.#provision(call);
-      else if (error.code !== 'NotFound') throw error;
+      if (!isServiceError(error, 'NotFound') && !isServiceError(error, 'NotProvisioned'))
+        throw error;
     }
+    try {
+      return await this.#register(moduleId, call);
+    } catch (error) {
+      if (!isServiceError(error, 'NotProvisioned')) throw error;
+    }
+    await this.#provision(call);
+    return this.#register(moduleId, call);
+  }
+
+  async #register(moduleId: ModuleId, call: WorkloadCall): Promise<ModuleIdentity> {
     // A hub makes these two itself, in this name, when it makes an Edge device.
     const options = moduleId.startsWith('$') ? { managed_by: 'iotEdge' } : {};
     const request = { module_id: moduleId, options };

@@ -30,6 +30,7 @@ export interface ModuleParts {
   readonly shownDigest: (digest: string) => string;
   readonly prepare: (source: ModuleSource, signal: AbortSignal) => Promise<Prepared>;
   readonly saveGoal: (source: ModuleSource, goal: Goal) => Promise<void>;
+  readonly forget: (module: ManagedModule) => Promise<void>;
   readonly onChange: (module: ManagedModule) => void;
   readonly now: () => Date;
   readonly log: Log;
@@ -58,6 +59,7 @@ export class ManagedModule implements AsyncDisposable {
         return prepared;
       },
       saveGoal: (changed) => parts.saveGoal(source, changed),
+      forget: () => parts.forget(this),
       onReport: () => parts.onChange(this),
       now,
       log,
@@ -85,7 +87,7 @@ export class ManagedModule implements AsyncDisposable {
   }
 
   /** Looks after the container until disposed of, or until it is absent as wanted. */
-  run(): Promise<'stopped' | 'absent'> {
+  run(): Promise<unknown> {
     return this.supervisor.run(this.#stop.signal);
   }
 

@@ -31,7 +31,7 @@ export function moduleProperties(view: ModuleView): Properties<typeof moduleInte
     RestartCount: report.restartCount + (report.container?.restartCount ?? 0),
     Progress: report.progress,
     ProgressText: report.progressText,
-    LastError: report.error === '' ? endOf(report) : report.error,
+    LastError: problemOf(report),
     ConfigDigest: digest,
     CreateOptions: JSON.stringify(publicCreateOptions(settings.createOptions)),
   };
@@ -43,7 +43,7 @@ export function stateOf(report: Report): string {
     case 'pull':
       return 'pulling';
     case 'create':
-      return report.goal === 'stopped' ? 'created' : 'starting';
+      return withoutContainer(report);
     case 'start':
       return 'starting';
     case 'stop':
@@ -74,15 +74,24 @@ function restingState({ container, known, goal, retryAt, error }: Report): strin
     case 'created':
     case undefined:
       if (waiting) return 'backoff';
-      return error === '' ? 'created' : 'failed';
+      if (error !== '') return 'failed';
+      return container === undefined ? withoutContainer({ goal }) : 'created';
   }
 }
 
-/** Why a module that shall run does not, `` when that is not so. */
-function endOf({ container, goal }: Report): string {
+/** One that is still to be made, whatever that waits for. */
+function withoutContainer({ goal }: Pick<Report, 'goal'>): string {
+  return goal === 'stopped' ? 'unknown' : 'starting';
+}
+
+/** What is wrong with a module, `` when nothing is. */
+export function problemOf({ container, error, goal, retryAt }: Report): string {
   const state = container?.state;
-  if (state?.kind !== 'exited' || goal === 'stopped' || state.exitCode === 0) return '';
-  return `ended with exit code ${state.exitCode}`;
+  if (error !== '' || state?.kind !== 'exited' || goal === 'stopped') return error;
+  // One that ends well is started again too, so waiting for that is worth a word.
+  return state.exitCode === 0 && retryAt === undefined
+    ? ''
+    : `ended with exit code ${state.exitCode}`;
 }
 
 /** How a module is, in the words of the HTTP APIs. */

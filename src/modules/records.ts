@@ -49,12 +49,16 @@ export class Records {
   async readAll(): Promise<{
     readonly records: readonly ModuleRecord[];
     readonly damaged: readonly DamagedFile[];
+    /** Of all of them. */
+    readonly names: ReadonlySet<string>;
   }> {
     const records: ModuleRecord[] = [];
     const damaged: DamagedFile[] = [];
+    const names = new Set<string>();
     for (const file of await readdir(this.#directory)) {
       const name = idOfFileName(file, '.json');
       if (name === undefined) continue;
+      names.add(name);
       try {
         const record = await readStateJson(join(this.#directory, file), (value) =>
           parseRecord(name, value),
@@ -65,7 +69,7 @@ export class Records {
         damaged.push(error);
       }
     }
-    return { records, damaged };
+    return { records, damaged, names };
   }
 
   /** The key of the digests that everybody may see, made when there is none; DamagedFile when it is not one. */

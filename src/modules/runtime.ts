@@ -1,4 +1,5 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Properties } from '../dbus/definition.ts';
 import { describeError, ServiceError } from '../errors.ts';
 import { type ModuleName, moduleNameOf, parseModuleId } from '../ids.ts';
@@ -13,6 +14,7 @@ import type { ContainerEngine, LogRequest } from './engine.ts';
 import { EngineMonitor } from './engine-monitor.ts';
 import type { Goal, Prepared } from './goal.ts';
 import { ManagedModule, type ModuleParts } from './managed-module.ts';
+import { problemOf } from './module-properties.ts';
 import type { Request } from './operation.ts';
 import type { ModuleSource } from './prepare.ts';
 import type { Records } from './records.ts';
@@ -79,10 +81,11 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
   async open(): Promise<void> {
     const { config, records, socketsPath } = this.#parts;
     await mkdir(socketsPath, { recursive: true, mode: 0o700 });
-    const { records: found, damaged } = await records.readAll();
+    const { records: found, damaged, names } = await records.readAll();
     for (const { path, message } of damaged) this.#problems.set(path, message);
     await this.#readDigestKey();
     const { agent } = config;
+    await this.#removeOrphans(new Set([...names, agent?.name]));
     for (const { name, settings, env, goal } of found) {
       if (name === agent?.name || settings === undefined) continue;
       await this.#takeUp(name, () => ({ name, settings, env }), goal);
@@ -98,7 +101,7 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
   start(): void {
     this.#keep(this.#monitor.run(this.#stop.signal));
     this.#started = true;
-    for (const module of this.modules()) this.#run(module);
+    for (const module of this.modules()) this.#keep(module.run());
   }
 
   /** Shows everything once more, to a publisher that has just come to be. */
@@ -128,12 +131,13 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
     }
     const present = this.#modules.get(name);
     const same = present !== undefined && canonicalJson(present.source) === canonicalJson(source);
+    if (present !== undefined) refuseVanishing(present);
     if (present !== undefined && !(same && present.supervisor.verb === 'Create')) {
       throw new ServiceError('AlreadyExists', `module ${JSON.stringify(name)} exists`);
     }
     const module = present ?? (await this.#open(source, 'absent'));
     const asked = await this.#ask(module, { verb: 'Create', goal: 'stopped', revert: wait });
-    if (present === undefined && this.#started) this.#run(module);
+    if (present === undefined && this.#started) this.#keep(module.run());
     if (wait) await asked.done;
   }
 
@@ -148,6 +152,7 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
       const text = `module ${JSON.stringify(name)} is the agent: modules.yaml says whether there is one`;
       throw new ServiceError('NotSupported', text);
     }
+    if (request.goal !== 'absent') refuseVanishing(module);
     const { done } = await module.supervisor.request(request);
     if (wait) await done;
   }
@@ -172,6 +177,14 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
     this.#stop.abort();
     await Promise.all(this.modules().map((module) => module[Symbol.asyncDispose]()));
     await Promise.all(this.#running);
+  }
+
+  /** Directories of modules whose creation ended before it was written down. */
+  async #removeOrphans(known: ReadonlySet<string | undefined>): Promise<void> {
+    const { socketsPath } = this.#parts;
+    for (const name of await readdir(socketsPath)) {
+      if (!known.has(name)) await rm(join(socketsPath, name), { recursive: true, force: true });
+    }
   }
 
   /** Without the key, nothing is said about what modules are made from. */
@@ -209,6 +222,7 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
           goal: changed,
           ...(name === config.agent?.name ? { settings: undefined, env: {} } : { settings, env }),
         }),
+      forget: (module) => this.#forget(module),
       onChange: (module) => this.#publish(module),
     };
     const module = await ManagedModule.open(parts, source, goal);
@@ -226,24 +240,18 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
     }
   }
 
-  #run(module: ManagedModule): void {
-    const ending = async (): Promise<void> => {
-      if ((await module.run()) === 'absent') await this.#forget(module);
-    };
-    this.#keep(ending());
-  }
-
   async #forget(module: ManagedModule): Promise<void> {
     const { log, publisher, records } = this.#parts;
-    this.#modules.delete(module.name);
-    publisher.remove(module.name);
-    this.#publishManager();
     try {
       await module.removeDirectory();
       await records.delete(module.name);
     } catch (error) {
       log.error('module not forgotten', { module: module.name, error: describeError(error) });
     }
+    // Until here, another of the same name would share its record and its directory.
+    this.#modules.delete(module.name);
+    publisher.remove(module.name);
+    this.#publishManager();
   }
 
   #keep(promise: Promise<unknown>): void {
@@ -264,7 +272,7 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
     const problems = [
       ...(error === '' ? [] : [error]),
       ...this.#problems.values(),
-      ...(agent === undefined || agent.report.error === '' ? [] : [agent.report.error]),
+      ...(agent === undefined ? [] : problemsOf(agent)),
     ];
     this.#parts.publisher.manager({
       Engine: { name, version, reachable },
@@ -284,4 +292,15 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
     }
     return module;
   }
+}
+
+function problemsOf({ name, report }: ManagedModule): readonly string[] {
+  const problem = problemOf(report);
+  return problem === '' ? [] : [`module ${JSON.stringify(name)}: ${problem}`];
+}
+
+/** A module whose removal is not finished, such as while there is no engine, is no longer to be had. */
+function refuseVanishing({ name, report, supervisor }: ManagedModule): void {
+  if (report.goal !== 'absent' || supervisor.verb === 'Create') return;
+  throw new ServiceError('Unavailable', `module ${JSON.stringify(name)} is being removed`);
 }

@@ -27,6 +27,8 @@ export interface SupervisorOptions {
   readonly prepare: (signal: AbortSignal) => Promise<Prepared>;
   /** Writes the goal down; what is done next relies on it. */
   readonly saveGoal: (goal: Goal) => Promise<void>;
+  /** Drops what outlives the process; only then the module's absence is complete. Never rejects. */
+  readonly forget: () => Promise<void>;
   readonly onReport: (report: Report) => void;
   readonly now: () => Date;
   readonly log: Log;
@@ -44,6 +46,7 @@ export class Supervisor {
   #report: Report;
   #lastEnd: number | undefined;
   #failedOperation = false;
+  #isGone = false;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -84,13 +87,14 @@ export class Supervisor {
 
   /**
    * Asks for a change; resolves when it is accepted and written down, to a promise of its end.
-   * Unavailable while another change is under way.
+   * Unavailable while another change is under way, NotFound when the module is gone.
    */
   async request(request: Request): Promise<{ readonly done: Promise<void> }> {
+    const name = JSON.stringify(this.#options.name);
+    if (this.#isGone) throw new ServiceError('NotFound', `no module ${name}`);
     const current = this.#operation;
     if (current !== undefined) {
       if (current.request.verb === request.verb) return { done: current.done };
-      const name = JSON.stringify(this.#options.name);
       const text = `${current.request.verb} of module ${name} is under way`;
       throw new ServiceError('Unavailable', text);
     }
@@ -202,6 +206,8 @@ export class Supervisor {
       this.#tell({ step: undefined, progress: 0, progressText: '' });
     }
     log.info('module step done', { module: name, step: step.kind });
+    // An end that was made here is no failure of the module.
+    if (step.kind === 'stop') this.#lastEnd = undefined;
     this.#tell({
       error: '',
       restartCount: this.#report.restartCount + (again ? 1 : 0),
@@ -242,11 +248,21 @@ export class Supervisor {
     this.#lastEnd = end;
   }
 
-  async #settled(): Promise<'absent' | undefined> {
+  async #settled(): Promise<'again' | 'absent' | undefined> {
+    if (this.#goal === 'absent') return this.#vanish();
     if (!this.#failedOperation) this.#tell({ error: '', retryAt: undefined });
     if (this.#goal === 'start') await this.#setGoal('started');
     this.#endOperation();
-    return this.#goal === 'absent' ? 'absent' : undefined;
+    return undefined;
+  }
+
+  /** The end of the module, unless somebody is just asking for something else. */
+  async #vanish(): Promise<'again' | 'absent'> {
+    if (this.#operation?.accepted === false) return 'again';
+    this.#isGone = true;
+    await this.#options.forget();
+    this.#endOperation();
+    return 'absent';
   }
 
   #endOperation(): void {

@@ -129,11 +129,17 @@ async function certificate(
 }
 
 /** A module may call itself by its own names; by the device's only when clients reach the device through it. */
-function checkName({ aliases, config }: BackendParts, module: ModuleName, name: string): void {
+function checkName(
+  { aliases, config, modules }: BackendParts,
+  module: ModuleName,
+  name: string,
+): void {
   const isFront = module === 'edgeHub' || config.serverNames.includes(module);
-  const own = [module, moduleIdOf(module), ...aliases(module)].filter(
-    (alias) => isFront || !sameName(alias, config.hostname),
-  );
+  // Whoever writes create options for one module must not get what others are known by.
+  const others = ['edgeHub', 'edgeAgent', ...modules().map((one) => one.name)];
+  const taken = (alias: string): boolean => others.some((other) => sameName(alias, other));
+  const names = [module, moduleIdOf(module), ...aliases(module).filter((alias) => !taken(alias))];
+  const own = names.filter((alias) => isFront || !sameName(alias, config.hostname));
   if (isFront) own.push(config.hostname);
   if (own.some((allowed) => sameName(allowed, name))) return;
   const shown = JSON.stringify(name.slice(0, 160));

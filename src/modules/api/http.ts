@@ -5,6 +5,7 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { type ErrorCode, isServiceError } from '../../errors.ts';
 import { HttpProblem, readJson } from './body.ts';
+import { Turns } from './turns.ts';
 
 /** Every version of the APIs that clients in the field ask for; all are served alike. */
 const versions: ReadonlySet<string> = new Set([
@@ -16,6 +17,11 @@ const versions: ReadonlySet<string> = new Set([
   '2021-12-07',
   '2022-08-03',
 ]);
+
+// One connection may carry any number of requests before the first answer, and what answers them has limits that all
+// modules share.
+const mostAtOnce = 4;
+const mostWaiting = 32;
 
 /** A request that has been understood as far as every route needs it. */
 export interface ApiRequest {
@@ -61,8 +67,9 @@ export interface ListenerOptions {
 
 /** Answers requests by these routes. Never throws. */
 export function listener(routes: readonly Route[], options: ListenerOptions): RequestListener {
+  const turns = new Turns(mostAtOnce, mostWaiting);
   return (request, response) => {
-    void answer(routes, options, { request, response });
+    void answer(routes, { ...options, turns }, { request, response });
   };
 }
 
@@ -73,7 +80,7 @@ interface Exchange {
 
 async function answer(
   routes: readonly Route[],
-  { signal, requestId: newId, onRequest }: ListenerOptions,
+  { signal, requestId: newId, onRequest, turns }: ListenerOptions & { readonly turns: Turns },
   { request, response }: Exchange,
 ): Promise<void> {
   const startedAt = performance.now();
@@ -88,12 +95,11 @@ async function answer(
     const found = findRoute(routes, request.method ?? '', url.pathname);
     route = found.route;
     checkVersion(url.searchParams);
-    reply = await route.answer({
-      params: found.params,
-      body: await readJson(request),
-      requestId,
-      signal: AbortSignal.any([signal, gone.signal]),
-    });
+    const { params } = found;
+    const body = await readJson(request);
+    const ending = AbortSignal.any([signal, gone.signal]);
+    const known = { params, body, requestId, signal: ending };
+    reply = await turns.take(async () => found.route.answer(known));
   } catch (error) {
     failure = error;
     reply = failureReply(error);

@@ -6,6 +6,8 @@ import { ServiceError } from '../../errors.ts';
 const mostConnections = 32;
 const headersMs = 5_000;
 const requestMs = 15_000;
+// Without this, Node looks for late ones every 30 s only.
+const checkMs = 2_500;
 
 /** Where a socket is and who may connect. */
 export interface SocketPlace {
@@ -32,7 +34,12 @@ export async function serveSocket(
   // A socket's path is limited to 107 bytes; through the directory's descriptor it is always short.
   const directory = await open(place.directory, 'r');
   const path = `/proc/self/fd/${directory.fd}/${place.name}`;
-  const server = createServer({ headersTimeout: headersMs, requestTimeout: requestMs }, listener);
+  const limits = {
+    headersTimeout: headersMs,
+    requestTimeout: requestMs,
+    connectionsCheckingInterval: checkMs,
+  };
+  const server = createServer(limits, listener);
   server.maxConnections = mostConnections;
   try {
     await new Promise<void>((resolve, reject) => {

@@ -1,5 +1,5 @@
 import { createHmac, X509Certificate } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -153,12 +153,19 @@ async function untilLog(world: TestRuntime, name: string): Promise<string> {
   }
 }
 
-test('refuses a server certificate in the name of another', async (context) => {
-  const agent = { config: { image: clientImage }, env: { COMMON_NAME: 'edge-device' } };
-  const world = await open(context, { agent, hostname: 'edge-device' });
-  await until(world, 'edgeAgent', ({ State }) => State === 'running');
-  const found = JSON.parse(await untilLog(world, 'edgeAgent')) as Record<string, unknown>; // printed by the client
-  assert.is(found['serverStatus'], 403);
+test('refuses a server certificate in the name of another, also when an alias claims it', async (context) => {
+  const EndpointsConfig = { 'azure-iot-edge': { Aliases: ['edgeHub'] } };
+  const createOptions = { NetworkingConfig: { EndpointsConfig } };
+  for (const name of ['edge-device', 'edgehub']) {
+    const config = { image: clientImage, createOptions };
+    const agent = { config, env: { COMMON_NAME: name } };
+    const world = await open(context, { agent, hostname: 'edge-device' });
+    await until(world, 'edgeAgent', ({ State }) => State === 'running');
+    const found = JSON.parse(await untilLog(world, 'edgeAgent')) as Record<string, unknown>; // printed by the client
+    assert.is(found['serverStatus'], 403, name);
+    await world[Symbol.asyncDispose]();
+    await context.machine.docker('rm', '-f', 'edgeAgent');
+  }
 });
 
 test('starts the agent again when it ends, after a while', async (context) => {
@@ -313,11 +320,14 @@ test('leaves a module alone whose record is damaged, and says so', async (contex
   await first[Symbol.asyncDispose]();
   const file = join(context.stateDir, 'modules/sensor.json');
   await writeFile(file, '{');
+  await mkdir(join(context.stateDir, 'mnt/orphan'));
   const next = await open(context);
   await sleep(300);
   assert.is(next.manager.Health, 'degraded');
   assert.match(next.manager.LastError ?? '', /sensor/);
   assert.is(await readFile(file, 'utf8'), '{');
+  // Its container may run and use the directory; one that no record knows was never used.
+  assert.equal(await readdir(join(context.stateDir, 'mnt')), ['sensor']);
   assert.is.not(await context.machine.docker('ps', '-aq'), '');
 });
 

@@ -1,81 +1,33 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { MethodDefinition } from '../../../src/dbus/definition.ts';
 import { Variant } from '../../../src/dbus/variant.ts';
-import { isServiceError } from '../../../src/errors.ts';
-import type { Cloud } from '../../support/cloud/cloud.ts';
-import { connectAs } from '../../support/connect-as.ts';
-import { importBusybox } from '../../support/engine/images.ts';
-import { PrivateEngine } from '../../support/engine/private-engine.ts';
-import { Rig } from '../../support/rig.ts';
-import { startRigCloud, useCloud } from '../../support/rig-cloud.ts';
-import { type RigUser, rigUsers } from '../../support/rig-users.ts';
+import { moduleInterface, modulesInterface } from '../../../src/interfaces/modules.ts';
+import { ModulesRig, type RawCall } from '../../support/engine/modules-rig.ts';
 
 interface Context {
-  rig: Rig;
-  machine: PrivateEngine;
-  cloud: Cloud;
+  device: ModulesRig;
 }
 
 const test = suite<Context>('org.iotedge.Modules1');
 const manager = ['org.iotedge.Modules1', '/org/iotedge/Modules1', 'org.iotedge.Modules1'];
-const image = 'localhost/busybox:1';
-const config = JSON.stringify({
+const { image } = ModulesRig;
+const plain = {
   image,
   createOptions: { Cmd: ['sh', '-c', 'echo hello; sleep 1000'], StopSignal: 'SIGKILL' },
-  auth: { username: 'user', password: 'hunter2' },
-});
+};
+const config = JSON.stringify({ ...plain, auth: { username: 'user', password: 'hunter2' } });
 const none = ['a{sv}', '0'];
 
 test.before(async (context) => {
-  const agent = {
-    config: { image, createOptions: { Cmd: ['sleep', '1000'], StopSignal: 'SIGKILL' } },
-  };
-  context.rig = await Rig.start({ settings: { modules: { agent } } });
-  context.cloud = await startRigCloud(context.rig);
-  await useCloud(context.rig, context.cloud);
-  context.machine = await PrivateEngine.start(`${context.rig.directory}/engine/docker.sock`);
-  await importBusybox(context.machine, image);
+  const createOptions = { Cmd: ['sleep', '1000'], StopSignal: 'SIGKILL' };
+  context.device = await ModulesRig.start({ agent: { config: { image, createOptions } } });
 });
 
-test.after(async ({ rig, machine, cloud }) => {
-  await machine[Symbol.asyncDispose]();
-  await rig[Symbol.asyncDispose]();
-  await cloud[Symbol.asyncDispose]();
+test.after(async ({ device }) => {
+  await device[Symbol.asyncDispose]();
 });
-
-function call(rig: Rig, method: string, args: readonly string[], user?: RigUser) {
-  return rig.busctl(['call', '--timeout=60', ...manager, method, ...args], user);
-}
-
-async function works(rig: Rig, method: string, args: readonly string[]): Promise<string> {
-  const { code, stdout, stderr } = await call(rig, method, args, 'operator');
-  assert.is(code, 0, `${method}: ${stderr}`);
-  return stdout;
-}
-
-interface RawCall {
-  readonly signature: string;
-  readonly body: readonly unknown[];
-}
-
-/** The code of the error that a call by a user of the rig ends with. */
-async function errorOf(
-  rig: Rig,
-  member: string,
-  { signature, body }: RawCall,
-  user: 'alice' | 'operator' = 'operator',
-): Promise<string> {
-  const uid = rigUsers[user];
-  await using bus = await connectAs(rig.address, { uid, gid: uid });
-  const [destination = '', path = '', name = ''] = manager;
-  try {
-    await bus.call({ destination, path, interface: name, member, signature, body });
-    return 'none';
-  } catch (error) {
-    return isServiceError(error) ? error.code : String(error);
-  }
-}
 
 function byName(name: string): RawCall {
   return { signature: 'sa{sv}', body: [name, {}] };
@@ -85,88 +37,131 @@ function creation(name: string, json: string, type = 'docker'): RawCall {
   return { signature: 'sssa{ss}a{sv}', body: [name, type, json, {}, {}] };
 }
 
-async function untilState(rig: Rig, name: string, state: string): Promise<void> {
-  const path = `/org/iotedge/Modules1/module/${name}`;
-  const deadline = Date.now() + 20_000;
-  for (;;) {
-    const get = [
-      'get-property',
-      'org.iotedge.Modules1',
-      path,
-      'org.iotedge.Modules1.Module',
-      'State',
-    ];
-    const { stdout } = await rig.busctl(get, 'alice');
-    if (stdout.trim() === `s "${state}"`) return;
-    if (Date.now() > deadline) throw new Error(`${name} is ${stdout}`);
-    await sleep(50);
-  }
+/** The JSON object in the text that busctl printed. */
+function jsonOf(printed: string): Record<string, unknown> {
+  const text: unknown = JSON.parse(printed.trim().slice('s '.length));
+  return JSON.parse(String(text)) as Record<string, unknown>; // of ours
 }
 
-test('starts the agent when it is started', async ({ rig }) => {
-  await works(rig, 'Describe', none);
-  await untilState(rig, 'edgeAgent', 'running');
+test('starts the agent when it is started', async ({ device }) => {
+  await device.works('Describe', none);
+  await device.untilState('edgeAgent', 'running');
   const get = ['get-property', ...manager, 'Engine', 'Agent', 'Health', 'LastError'];
-  const { stdout } = await rig.busctl(get, 'alice');
+  const { stdout } = await device.rig.busctl(get, 'alice');
   assert.match(stdout, /"reachable" b true/);
   assert.match(stdout, /s "edgeAgent"\ns "ok"\ns ""/);
 });
 
 test('creates, starts, restarts, stops and deletes a module, and reads its log', async ({
-  rig,
+  device,
 }) => {
-  const created = await works(rig, 'Create', [
+  const created = await device.works('Create', [
     'sssa{ss}a{sv}',
     'sensor',
     'docker',
     config,
     '1',
     'COLOUR',
-    'red',
+    'vermilion',
     '0',
   ]);
   assert.is(created.trim(), 'o "/org/iotedge/Modules1/module/sensor"');
-  await untilState(rig, 'sensor', 'created');
-  await works(rig, 'Start', ['sa{sv}', 'sensor', '0']);
-  await untilState(rig, 'sensor', 'running');
-  await works(rig, 'Restart', ['sa{sv}', 'sensor', '1', 'timeout_s', 'u', '1']);
-  await untilState(rig, 'sensor', 'running');
+  await device.untilState('sensor', 'created');
+  assert.is(await device.works('Start', ['sa{sv}', 'sensor', '0']), '');
+  await device.untilState('sensor', 'running');
+  const restart = ['sa{sv}', 'sensor', '1', 'timeout_s', 'u', '1'];
+  assert.is(await device.works('Restart', restart), '');
+  await device.untilState('sensor', 'running');
   await sleep(300);
-  const log = await works(rig, 'GetLogs', ['sa{sv}', 'sensor', '1', 'tail', 'i', '1']);
+  const log = await device.works('GetLogs', ['sa{sv}', 'sensor', '1', 'tail', 'i', '1']);
   assert.is(log.trim(), 'ay 6 104 101 108 108 111 10');
-  const shown = await works(rig, 'GetConfig', ['sa{sv}', 'sensor', '0']);
-  assert.match(shown, /localhost\/busybox:1/);
-  assert.not.match(shown, /hunter2/);
-  await works(rig, 'Stop', ['sa{sv}', 'sensor', '0']);
-  await untilState(rig, 'sensor', 'stopped');
-  await works(rig, 'Delete', ['sa{sv}', 'sensor', '0']);
-  assert.is(await errorOf(rig, 'Start', byName('sensor')), 'NotFound');
+  const shown = await device.works('GetConfig', ['sa{sv}', 'sensor', '0']);
+  assert.equal(jsonOf(shown), { ...plain, auth: { username: 'user' } });
+  const described = await device.works('Describe', none);
+  assert.is(jsonOf(described)['service'], 'modules');
+  assert.match(described, 'sensor');
+  for (const secret of [/hunter2/, /vermilion/]) {
+    assert.not.match(shown + described, secret);
+    assert.not.match(await device.rig.log('modules'), secret);
+  }
+  assert.is(await device.works('Stop', ['sa{sv}', 'sensor', '0']), '');
+  await device.untilState('sensor', 'stopped');
+  assert.is(await device.works('Delete', ['sa{sv}', 'sensor', '0']), '');
+  assert.is(await device.errorOf('Start', byName('sensor')), 'NotFound');
 });
 
-test('tells what the machine is', async ({ rig }) => {
-  const { code, stdout } = await call(rig, 'GetSystemInfo', none, 'alice');
+test('is introspected with the names of arguments, and with properties', async ({ device }) => {
+  const [name = '', path = ''] = manager;
+  const agent = `${path}/module/edgeAgent`;
+  const table = async (object: string) =>
+    (await device.rig.busctl(['introspect', name, object], 'alice')).stdout;
+  for (const member of Object.keys(modulesInterface.methods)) {
+    assert.match(await table(path), new RegExp(`^\\.${member} +method `, 'm'));
+  }
+  for (const member of Object.keys(moduleInterface.properties)) {
+    assert.match(await table(agent), new RegExp(`^\\.${member} +property `, 'm'));
+  }
+  const { stdout: xml } = await device.rig.busctl(['introspect', '--xml', name, path], 'alice');
+  const definitions: Readonly<Record<string, MethodDefinition>> = modulesInterface.methods;
+  for (const [member, { in: fields }] of Object.entries(definitions)) {
+    const method = xml.slice(xml.indexOf(`<method name="${member}">`));
+    for (const field of [...Object.keys(fields ?? {}), 'options']) {
+      assert.match(method.slice(0, method.indexOf('</method>')), `name="${field}"`);
+    }
+  }
+});
+
+test('lets nobody else near what it keeps, nor near the sockets of modules', async ({ device }) => {
+  const state = device.rig.stateDirectory('modules');
+  for (const place of ['', 'modules', 'mnt', 'mnt/edgeAgent/workload.sock', 'digest.key']) {
+    const { code, stderr } = await device.rig.run('ls', [`${state}/${place}`], { user: 'alice' });
+    assert.is.not(code, 0, place);
+    assert.match(stderr, 'Permission denied');
+  }
+});
+
+test('tells what the machine is', async ({ device }) => {
+  const { code, stdout } = await device.call('GetSystemInfo', none, 'alice');
   assert.is(code, 0);
   assert.match(stdout, /"os_type" s "linux"/);
 });
 
-test('cancels a pull', async ({ rig, machine }) => {
+test('cancels a pull', async ({ device }) => {
   const swallow = ['sh', '-c', 'cat >/dev/null'];
-  const silent = machine.spawnInNetwork('busybox', 'nc', '-ll', '-p', '5002', '-e', ...swallow);
+  const silent = device.machine.spawnInNetwork(
+    'busybox',
+    'nc',
+    '-ll',
+    '-p',
+    '5002',
+    '-e',
+    ...swallow,
+  );
   try {
     await sleep(300);
     const slow = JSON.stringify({ image: '127.0.0.1:5002/slow:1' });
-    const making = call(
-      rig,
+    const making = device.call(
       'Create',
       ['sssa{ss}a{sv}', 'slow', 'docker', slow, '0', '0'],
       'operator',
     );
-    await untilState(rig, 'slow', 'pulling');
-    await works(rig, 'Cancel', ['sa{sv}', 'slow', '0']);
+    await device.untilState('slow', 'pulling');
+    assert.is(await device.works('Cancel', ['sa{sv}', 'slow', '0']), '');
     assert.match((await making).stderr, /cancelled/);
   } finally {
     silent.kill('SIGKILL');
   }
+});
+
+test('withstands a configuration that is too deep from somebody who may do nothing', async ({
+  device,
+}) => {
+  const depth = 200_000;
+  const deep = `{"image":"a","createOptions":{"HostConfig":${'['.repeat(depth)}${']'.repeat(depth)}}}`;
+  assert.is(await device.errorOf('Create', creation('sensor', deep), 'alice'), 'InvalidArgs');
+  const pid = await device.rig.processOf('modules');
+  await device.works('Describe', none);
+  assert.is(await device.rig.processOf('modules'), pid);
 });
 
 const methods: Readonly<Record<string, (name: string) => RawCall>> = {
@@ -181,22 +176,24 @@ const methods: Readonly<Record<string, (name: string) => RawCall>> = {
 };
 
 for (const [method, make] of Object.entries(methods)) {
-  test(`denies ${method} to who may not, whether the module is there or not`, async ({ rig }) => {
-    assert.is(await errorOf(rig, method, make('sensor'), 'alice'), 'AccessDenied');
-    assert.is(await errorOf(rig, method, make('edgeAgent'), 'alice'), 'AccessDenied');
+  test(`denies ${method} to who may not, whether the module is there or not`, async ({
+    device,
+  }) => {
+    assert.is(await device.errorOf(method, make('sensor'), 'alice'), 'AccessDenied');
+    assert.is(await device.errorOf(method, make('edgeAgent'), 'alice'), 'AccessDenied');
   });
 
-  test(`says InvalidArgs for a malformed ${method}`, async ({ rig }) => {
+  test(`says InvalidArgs for a malformed ${method}`, async ({ device }) => {
     const { signature, body } = make('../x');
-    assert.is(await errorOf(rig, method, { signature: '', body: [] }), 'InvalidArgs');
-    assert.is(await errorOf(rig, method, { signature, body }), 'InvalidArgs');
+    assert.is(await device.errorOf(method, { signature: '', body: [] }), 'InvalidArgs');
+    assert.is(await device.errorOf(method, { signature, body }), 'InvalidArgs');
     const unknown = [...body.slice(0, -1), { unheard: new Variant('s', '') }];
-    assert.is(await errorOf(rig, method, { signature, body: unknown }), 'InvalidArgs');
+    assert.is(await device.errorOf(method, { signature, body: unknown }), 'InvalidArgs');
   });
 }
 
-test('says what is wrong with what Create cannot make', async ({ rig }) => {
-  const create = (call: RawCall) => errorOf(rig, 'Create', call);
+test('says what is wrong with what Create cannot make', async ({ device }) => {
+  const create = (call: RawCall) => device.errorOf('Create', call);
   assert.is(await create(creation('sensor', '{')), 'InvalidArgs');
   assert.is(await create(creation('sensor', '{}')), 'InvalidArgs');
   assert.is(await create(creation('sensor', '{}', 'other')), 'InvalidArgs');
@@ -208,50 +205,33 @@ test('says what is wrong with what Create cannot make', async ({ rig }) => {
   assert.is(await create(creation('sensor', ' '.repeat((1 << 20) + 1))), 'LimitsExceeded');
 });
 
-test('asks polkit with module, type, image and elevated', async ({ rig }) => {
-  await rig.writeRules(`polkit.addRule(function (action, subject) {
+test('asks polkit with module, type, image and elevated', async ({ device }) => {
+  await device.rig.writeRules(`polkit.addRule(function (action, subject) {
     if (action.id !== 'org.iotedge.modules1.run' || subject.user !== 'operator') return;
     var told = ['module', 'type', 'image', 'elevated'].map(function (key) { return action.lookup(key); });
     return told.join() === 'picky,docker,127.0.0.1:9/x:1,false' ? polkit.Result.YES : polkit.Result.NO;
   });`);
-  await rig.stopPolkit();
-  await rig.startPolkit();
+  await device.rig.stopPolkit();
+  await device.rig.startPolkit();
   const json = '{"image":"127.0.0.1:9/x:1"}';
-  assert.is(await errorOf(rig, 'Create', creation('other', json)), 'AccessDenied');
-  assert.is(await errorOf(rig, 'Create', creation('picky', json)), 'Unavailable');
+  assert.is(await device.errorOf('Create', creation('other', json)), 'AccessDenied');
+  assert.is(await device.errorOf('Create', creation('picky', json)), 'Unavailable');
 });
 
-test('stops in order, and leaves the agent running for the next process', async ({
-  rig,
-  machine,
-}) => {
-  const id = await machine.docker('ps', '-q', '--filter', 'name=edgeAgent');
-  await rig.stop('modules');
-  assert.is(await machine.docker('ps', '-q', '--filter', 'name=edgeAgent'), id);
-  await call(rig, 'Describe', none);
-  await untilState(rig, 'edgeAgent', 'running');
-  assert.is(await machine.docker('ps', '-q', '--filter', 'name=edgeAgent'), id);
+test('stops in order, and leaves the agent running for the next process', async ({ device }) => {
+  const id = await device.machine.docker('ps', '-q', '--filter', 'name=edgeAgent');
+  await device.rig.stop('modules');
+  assert.is(await device.machine.docker('ps', '-q', '--filter', 'name=edgeAgent'), id);
+  await device.call('Describe', none);
+  await device.untilState('edgeAgent', 'running');
+  assert.is(await device.machine.docker('ps', '-q', '--filter', 'name=edgeAgent'), id);
 });
 
-test('says that the engine is gone, and goes on when it is back', async ({ rig, machine }) => {
-  await machine.stopDaemon();
-  await untilState(rig, 'edgeAgent', 'unknown');
-  await machine.startDaemon();
-  await untilState(rig, 'edgeAgent', 'running');
-});
-
-test('runs where there is no engine, and says so', async () => {
-  await using rig = await Rig.start({ token: false });
-  const { code } = await call(rig, 'GetSystemInfo', none, 'alice');
-  assert.is(code, 0);
-  const get = ['get-property', ...manager, 'Engine', 'Health', 'LastError'];
-  const deadline = Date.now() + 10_000;
-  let shown = '';
-  while (!/degraded/.test(shown) && Date.now() < deadline) {
-    shown = (await rig.busctl(get, 'alice')).stdout;
-    await sleep(50);
-  }
-  assert.match(shown, /"reachable" b false[\s\S]*s "degraded"\ns ".*engine/);
+test('says that the engine is gone, and goes on when it is back', async ({ device }) => {
+  await device.machine.stopDaemon();
+  await device.untilState('edgeAgent', 'unknown');
+  await device.machine.startDaemon();
+  await device.untilState('edgeAgent', 'running');
 });
 
 test.run();

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
-import { mkdtemp, readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -58,6 +58,8 @@ export class PrivateEngine implements AsyncDisposable {
 
   /** Starts the daemon again after `stopDaemon`; its containers and images are still there. */
   async startDaemon(): Promise<void> {
+    // After a crash the containerd of the last daemon is dead; where nobody reaps orphans, it looks alive.
+    await rm(join(this.directory, 'exec/containerd/containerd.pid'), { force: true });
     const log = createWriteStream(join(this.directory, 'dockerd.log'), { flags: 'a' });
     // nsenter and not `ip netns exec`, which hides /sys/fs/cgroup from the daemon.
     const daemon = spawn(
@@ -93,13 +95,13 @@ export class PrivateEngine implements AsyncDisposable {
     return (await readFile(join(this.directory, 'dockerd.log'), 'utf8')).slice(-2000);
   }
 
-  /** Stops the daemon; with it go its containers. */
-  async stopDaemon(): Promise<void> {
+  /** Stops the daemon; in order, its containers go with it, but they outlive a crash. */
+  async stopDaemon(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     const daemon = this.#daemon;
     this.#daemon = undefined;
     if (daemon === undefined || daemon.exitCode !== null || daemon.signalCode !== null) return;
     const ended = new Promise<void>((resolve) => daemon.once('exit', () => resolve()));
-    daemon.kill('SIGTERM');
+    daemon.kill(signal);
     const late = sleep(stopMs, 'late', { ref: false });
     if ((await Promise.race([ended, late])) === 'late') {
       daemon.kill('SIGKILL');

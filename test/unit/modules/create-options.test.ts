@@ -257,4 +257,36 @@ test('drops the mounts that the runtime makes itself', () => {
   });
 });
 
+test('refuses create options that would cost too much to look at', () => {
+  const codeFor = (options: string) => {
+    try {
+      parseSettingsJson(`{"image":"a","createOptions":${options}}`);
+      return 'none';
+    } catch (error) {
+      return isServiceError(error) ? error.code : String(error);
+    }
+  };
+  const members = Array.from({ length: 5000 }, (_, index) => `"k${index}":0`);
+  assert.is(codeFor(`{${members.join()}}`), 'InvalidArgs');
+  assert.is(codeFor(`{"HostConfig":${'['.repeat(40)}${']'.repeat(40)}}`), 'InvalidArgs');
+  const deep = 200_000;
+  assert.is(codeFor(`{"HostConfig":${'['.repeat(deep)}${']'.repeat(deep)}}`), 'InvalidArgs');
+  assert.is(
+    codeFor(`{"Env":["A=1"],"HostConfig":{"Binds":${'['.repeat(9)}${']'.repeat(9)}}}`),
+    'none',
+  );
+});
+
+test('refuses a variable without a name, and does not quote it', () => {
+  for (const line of ['=hunter2', 'A=hunter2\\u0000']) {
+    try {
+      parseSettingsJson(`{"image":"a","createOptions":{"Env":["${line}"]}}`);
+      assert.unreachable();
+    } catch (error) {
+      assert.ok(isServiceError(error, 'InvalidArgs'));
+      assert.not.match(error.message, 'hunter2');
+    }
+  }
+});
+
 test.run();

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { mkdtemp, rm, stat, symlink } from 'node:fs/promises';
 import { request } from 'node:http';
 import { connect } from 'node:net';
@@ -10,6 +11,7 @@ import { parseModuleName } from '../../../../src/ids.ts';
 import { listener, type RequestRecord } from '../../../../src/modules/api/http.ts';
 import { makeSocketDirectory, serveSocket } from '../../../../src/modules/api/socket.ts';
 import { type WorkloadBackend, workloadRoutes } from '../../../../src/modules/api/workload.ts';
+import { deadline, until } from '../../../support/deadline.ts';
 
 interface Context {
   root: string;
@@ -268,6 +270,61 @@ test('says 408 for a body that does not come', async () => {
   });
   socket.destroy();
   assert.is(line, 'HTTP/1.1 408 Request Timeout');
+});
+
+test('answers few requests of one connection at once, and refuses a flood of them', async () => {
+  const statuses: number[] = [];
+  const gate = new AbortController();
+  let busy = 0;
+  let most = 0;
+  const slow: WorkloadBackend = {
+    ...backend,
+    trustBundle: async () => {
+      most = Math.max(most, ++busy);
+      if (!gate.signal.aborted) await once(gate.signal, 'abort');
+      busy--;
+      return '';
+    },
+  };
+  const root = await mkdtemp(join(tmpdir(), 'iotedge-flood-'));
+  const answer = listener(workloadRoutes(own, slow), {
+    signal: new AbortController().signal,
+    requestId: () => 'id-2',
+    onRequest: ({ status }) => {
+      statuses.push(status);
+      if (statuses.length === 464) gate.abort();
+    },
+  });
+  await using server = await serveSocket({ directory: root, name: 'w.sock', mode: 0o666 }, answer);
+  const socket = connect(join(root, 'w.sock'));
+  socket.resume();
+  const one = 'GET /trust-bundle?api-version=2022-08-03 HTTP/1.1\r\nHost: x\r\n\r\n';
+  socket.write(one.repeat(500));
+  await until(10_000, 'every answer', () => statuses.length === 500);
+  assert.is(most, 4);
+  assert.is(statuses.filter((status) => status === 503).length, 464);
+  assert.is(statuses.filter((status) => status === 200).length, 36);
+  socket.destroy();
+  void server;
+  await rm(root, { recursive: true });
+});
+
+test('closes a connection on which no request is finished in time', async () => {
+  for (const beginning of ['', 'GET /modules HTTP/1.1\r\nHo']) {
+    const socket = connect(shortPath);
+    socket.resume();
+    socket.write(beginning);
+    // The default of Node is half a minute.
+    await deadline(20_000, once(socket, 'close'), 'the connection to close');
+  }
+});
+
+test('refuses a header that is too long', async () => {
+  const socket = connect(shortPath);
+  socket.write(`GET /modules?api-version=2022-08-03 HTTP/1.1\r\nX: ${'x'.repeat(64 << 10)}`);
+  const received: unknown[] = await deadline(10_000, once(socket, 'data'), 'an answer');
+  assert.match(String(received[0]), /^HTTP\/1\.1 431 /);
+  socket.destroy();
 });
 
 test('records every request without its content', () => {

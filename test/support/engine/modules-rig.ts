@@ -1,0 +1,145 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Variant } from '../../../src/dbus/variant.ts';
+import { isServiceError } from '../../../src/errors.ts';
+import { modulesService } from '../../../src/interfaces/modules.ts';
+import type { Cloud } from '../cloud/cloud.ts';
+
+import { connectAs } from '../connect-as.ts';
+import type { CommandResult } from '../namespace.ts';
+import { Rig } from '../rig.ts';
+import { startRigCloud, useCloud } from '../rig-cloud.ts';
+import { type RigUser, rigUsers } from '../rig-users.ts';
+import { importBusybox } from './images.ts';
+import { PrivateEngine } from './private-engine.ts';
+
+/** A call as it goes over the bus. */
+export interface RawCall {
+  readonly signature: string;
+  readonly body: readonly unknown[];
+}
+
+const { busName, path, child, manager } = modulesService;
+
+/** The Module Runtime on a rig with an engine and a cloud: as on a device. */
+export class ModulesRig implements AsyncDisposable {
+  /** Holds busybox. */
+  static readonly image = 'localhost/busybox:1';
+  readonly rig: Rig;
+  readonly machine: PrivateEngine;
+  readonly cloud: Cloud;
+
+  private constructor(rig: Rig, machine: PrivateEngine, cloud: Cloud) {
+    this.rig = rig;
+    this.machine = machine;
+    this.cloud = cloud;
+  }
+
+  /** Everything but the services, which start when they are called. Settings as in modules.yaml. */
+  static async start(modules: object): Promise<ModulesRig> {
+    const rig = await Rig.start({ settings: { modules } });
+    const cloud = await startRigCloud(rig);
+    await useCloud(rig, cloud);
+    const machine = await PrivateEngine.start(`${rig.directory}/engine/docker.sock`);
+    await importBusybox(machine, ModulesRig.image);
+    return new ModulesRig(rig, machine, cloud);
+  }
+
+  /** Calls a method with the arguments as busctl takes them. */
+  call(method: string, args: readonly string[], user?: RigUser): Promise<CommandResult> {
+    const to = [busName, path, manager.name, method];
+    return this.rig.busctl(['call', '--timeout=60', ...to, ...args], user);
+  }
+
+  /** What an operator's call prints, or a failure. */
+  async works(method: string, args: readonly string[]): Promise<string> {
+    const { code, stdout, stderr } = await this.call(method, args, 'operator');
+    if (code !== 0) throw new Error(`${method}: ${stderr}`);
+    return stdout;
+  }
+
+  /** The code of the error that a call ends with, `none` when it works. */
+  async errorOf(
+    member: string,
+    { signature, body }: RawCall,
+    user: 'alice' | 'operator' = 'operator',
+  ): Promise<string> {
+    const uid = rigUsers[user];
+    await using bus = await connectAs(this.rig.address, { uid, gid: uid });
+    const to = { destination: busName, path, interface: manager.name };
+    try {
+      await bus.call({ ...to, member, signature, body });
+      return 'none';
+    } catch (error) {
+      return isServiceError(error) ? error.code : String(error);
+    }
+  }
+
+  /** The properties of the manager as everybody sees them. */
+  manager(): Promise<Readonly<Record<string, unknown>>> {
+    return this.#properties(path, manager.name);
+  }
+
+  /** The properties of a module as everybody sees them. */
+  module(name: string): Promise<Readonly<Record<string, unknown>>> {
+    return this.#properties(`${path}/${child.segment}/${name}`, child.interface.name);
+  }
+
+  /** The properties of a module once they fit. */
+  untilModule(name: string, fits: (module: Readonly<Record<string, unknown>>) => boolean) {
+    return untilFits(() => this.module(name), fits);
+  }
+
+  /** The properties of a module once it is in a state. */
+  untilState(name: string, state: string) {
+    return this.untilModule(name, ({ State }) => State === state);
+  }
+
+  /** The properties of the manager once they fit. */
+  untilManager(fits: (manager: Readonly<Record<string, unknown>>) => boolean) {
+    return untilFits(() => this.manager(), fits);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.machine[Symbol.asyncDispose]();
+    await this.rig[Symbol.asyncDispose]();
+    await this.cloud[Symbol.asyncDispose]();
+  }
+
+  async #properties(object: string, name: string): Promise<Readonly<Record<string, unknown>>> {
+    const uid = rigUsers.alice;
+    await using bus = await connectAs(this.rig.address, { uid, gid: uid });
+    const [values] = await bus.call({
+      destination: busName,
+      path: object,
+      interface: 'org.freedesktop.DBus.Properties',
+      member: 'GetAll',
+      signature: 's',
+      body: [name],
+    });
+    return plain(values);
+  }
+}
+
+function plain(values: unknown): Readonly<Record<string, unknown>> {
+  const entries = Object.entries(values ?? {}).map(
+    ([key, value]) => [key, value instanceof Variant ? value.value : value] as const,
+  );
+  return Object.fromEntries(entries);
+}
+
+async function untilFits(
+  read: () => Promise<Readonly<Record<string, unknown>>>,
+  fits: (properties: Readonly<Record<string, unknown>>) => boolean,
+): Promise<Readonly<Record<string, unknown>>> {
+  const end = Date.now() + 60_000;
+  for (;;) {
+    const properties = await read().catch((error: unknown) => ({ error: String(error) }));
+    if (fits(properties)) return properties;
+    if (Date.now() > end) throw new Error(`still ${JSON.stringify(properties, shown)}`);
+    await sleep(50);
+  }
+}
+
+function shown(_key: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? String(value) : value;
+}
