@@ -5,6 +5,7 @@ import { certificatesService } from '../interfaces/certificates.ts';
 import { main, type Running, type StartContext } from '../service/run.ts';
 import { type CertificatesConfig, certificatesSchema, parseCertificatesConfig } from './config.ts';
 import { certificatesHandlers, certificatesResolvers } from './handlers.ts';
+import { reportRules } from './policy.ts';
 import { BusPublisher } from './publisher.ts';
 import { CertificateService } from './service.ts';
 import { BusKeys } from './signing-keys.ts';
@@ -13,7 +14,7 @@ import { Storage } from './storage.ts';
 async function start(
   context: StartContext<CertificatesConfig>,
 ): Promise<Running<typeof certificatesService>> {
-  const { bus, config, log, now, signal, stateDir, version } = context;
+  const { bus, config, log, now, stateDir, version } = context;
   const storage = await Storage.open(join(stateDir, 'certificates'));
   const publisher = new BusPublisher();
   const service = new CertificateService({
@@ -31,7 +32,7 @@ async function start(
     properties: { Version: version, ...publisher.state },
     publish: (server) => publisher.attach(server),
     live() {
-      service.findKeys({ signal }).catch((error: unknown) => {
+      service.findKeys().catch((error: unknown) => {
         // Get looks again; until then the objects show no key
         log.debug('keys of certificates were not looked up', { error: describeError(error) });
       });
@@ -42,6 +43,10 @@ async function start(
 void main({
   service: certificatesService,
   schema: certificatesSchema,
-  parse: parseCertificatesConfig,
+  parse(value, context) {
+    const config = parseCertificatesConfig(value, context);
+    reportRules(config, context);
+    return config;
+  },
   start,
 });

@@ -53,14 +53,29 @@ const hints: Readonly<Record<number, string>> = {
 /** The failure that an answer stands for: what was asked, the HTTP status, the service's own words. */
 export function failureOf(what: string, answer: CloudAnswer): CloudError {
   const { status, body } = answer;
-  const field = (name: string): string => stringField(body, name) ?? '';
+  const field = (name: string): string => wordsField(body, name) ?? '';
   const details = [
-    field('message').slice(0, 200),
+    field('message'),
     field('errorCode') && `error ${field('errorCode')}`,
     field('trackingId') && `tracking id ${field('trackingId')}`,
     hints[status] ?? '',
   ].filter((part) => part !== '');
   return new CloudError(`${what}: HTTP ${status} (${details.join('; ')})`, answer);
+}
+
+const maxWords = 200;
+const namePattern = /^[!-~]{1,256}$/;
+
+/** A field that says something to people: without control characters, cut when it is long. */
+export function wordsField(body: unknown, name: string): string | undefined {
+  const text = stringField(body, name)?.replace(/\p{C}+/gu, ' ');
+  return text !== undefined && text.length > maxWords ? `${text.slice(0, maxWords)}…` : text;
+}
+
+/** A field that names something: 1 to 256 visible ASCII characters; undefined for anything else. */
+export function nameField(body: unknown, name: string): string | undefined {
+  const text = stringField(body, name);
+  return text !== undefined && namePattern.test(text) ? text : undefined;
 }
 
 /** A field of an object as text, when it is a string or a number. */

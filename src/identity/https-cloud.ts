@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import { describeError, ServiceError } from '../errors.ts';
 import type { HttpsClient } from '../service/https.ts';
 import type { HttpsResponse } from '../service/https-message.ts';
 import type { CloudAnswer, CloudClient, CloudRequest, RemoteCredential } from './cloud.ts';
@@ -7,8 +9,6 @@ import type { CloudSettings } from './config.ts';
 export interface HttpsCloudOptions {
   readonly https: HttpsClient;
   readonly settings: CloudSettings;
-  /** PEM of the roots that the settings name. */
-  readonly ca: string | undefined;
   /** Read anew for each request: certificates are renewed. */
   readonly credential: (signal: AbortSignal) => Promise<RemoteCredential>;
   readonly onDate: (date: Date) => void;
@@ -24,8 +24,9 @@ export class HttpsCloud implements CloudClient {
   }
 
   async send(request: CloudRequest, signal: AbortSignal): Promise<CloudAnswer> {
-    const { https, settings, ca, credential, userAgent } = this.#options;
+    const { https, settings, credential, userAgent } = this.#options;
     const { method, url, body, headers } = request;
+    const ca = await readRoots(settings.trustedCa);
     const response = await https.request(
       {
         method,
@@ -56,6 +57,20 @@ export class HttpsCloud implements CloudClient {
     const time = Date.parse(headerOf(response, 'date') ?? '');
     if (!Number.isNaN(time)) this.#options.onDate(new Date(time));
   }
+}
+
+/** PEM of the roots in these files, undefined for none; read anew for each request: one may come later. */
+async function readRoots(files: readonly string[]): Promise<string | undefined> {
+  if (files.length === 0) return undefined;
+  const texts: string[] = [];
+  for (const file of files) {
+    try {
+      texts.push(await readFile(file, 'utf8'));
+    } catch (error) {
+      throw new ServiceError('Unavailable', `cloud.trusted_ca: ${describeError(error)}`);
+    }
+  }
+  return texts.join('\n');
 }
 
 function headerOf({ headers }: HttpsResponse, name: string): string | undefined {

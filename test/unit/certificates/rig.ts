@@ -37,6 +37,11 @@ export class LocalKeys implements SigningKeys {
     };
   }
 
+  contradicts(id: string, spki: Buffer): Promise<boolean> {
+    const key = this.#keys.get(id);
+    return Promise.resolve(key !== undefined && !spkiOf(key).equals(spki));
+  }
+
   find(spki: Buffer): Promise<string | undefined> {
     const found = [...this.#keys].find(([, key]) => spkiOf(key).equals(spki));
     return Promise.resolve(found?.[0]);
