@@ -21,6 +21,8 @@ import {
 
 /** Keys of this process. */
 export class LocalKeys implements SigningKeys {
+  /** How often a key was looked for. */
+  lookups = 0;
   readonly #keys = new Map<string, KeyObject>();
 
   add(id: string, key: KeyObject): void {
@@ -43,6 +45,7 @@ export class LocalKeys implements SigningKeys {
   }
 
   find(spki: Buffer): Promise<string | undefined> {
+    this.lookups++;
     const found = [...this.#keys].find(([, key]) => spkiOf(key).equals(spki));
     return Promise.resolve(found?.[0]);
   }

@@ -139,6 +139,35 @@ test('reports a damaged record, keeps its file, and takes a replacement', async 
   assert.equal(again.published.problems, []);
 });
 
+test('takes no key with a certificate that is not its own', async () => {
+  const { ca, key } = await makeChain();
+  await using rig = await Rig.start();
+  rig.keys.add('own', key);
+  rig.keys.add('other', makeKey('ec-p256'));
+  const data = { data: ca.der, format: 'der' };
+  assert.is(await codeOf(() => rig.service.import('x', data, { keyId: 'other' })), 'InvalidArgs');
+  await rig.service.import('x', data, { keyId: 'own' });
+  await rig.service.import('y', data, { keyId: 'not-there-yet' });
+});
+
+test('looks a key up once for all who ask, and after a while again', async () => {
+  const { ca, key } = await makeChain();
+  await using rig = await Rig.start();
+  await rig.service.import('x', { data: ca.der, format: 'der' }, {});
+  const keysOf = async (): Promise<readonly string[]> => {
+    const records = await Promise.all([1, 2, 3].map(() => rig.service.get('x')));
+    return records.map(({ key_id: id }) => id);
+  };
+  assert.equal(await keysOf(), ['', '', '']);
+  assert.is(rig.keys.lookups, 1);
+  rig.keys.add('own', key);
+  assert.equal(await keysOf(), ['', '', '']);
+  assert.is(rig.keys.lookups, 1);
+  rig.now = new Date(Date.now() + 60_000);
+  assert.equal(await keysOf(), ['own', 'own', 'own']);
+  assert.is(rig.keys.lookups, 2);
+});
+
 test('tells whether a certificate is valid now', async () => {
   const { root } = await makeChain();
   await using rig = await Rig.start();
