@@ -259,7 +259,7 @@ for (const [member, calls] of Object.entries(malformed)) {
 async function assertUnchanged(rig: Rig): Promise<void> {
   const tree = (await rig.busctl(['--list', 'tree', busName])).stdout;
   const ids = [...tree.matchAll(/certificate\/(.*)/g)].map(([, id]) => id);
-  assert.equal(ids.sort(), ['device_2dca', 'device_2did', 'trusted_2dca']);
+  assert.equal(new Set(ids), new Set(['device_2dca', 'device_2did', 'trusted_2dca']));
 }
 
 test.run();

@@ -1,6 +1,7 @@
 /** Keys, Certificates and Identity started by hand with the files that users have, on a bus that activates nothing. */
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { client } from '../../../src/dbus/client.ts';
@@ -49,6 +50,7 @@ async function startByHand(rig: Rig, name: ServiceName, extra: object = {}): Pro
       const pid = await rig.processOf(name);
       if (pid !== undefined) return pid;
       if (child.exitCode !== null) throw new Error(`${name} ended: ${said}`);
+      await sleep(20);
     }
   };
   return deadline(30_000, owned(), `${name} on the bus`);
