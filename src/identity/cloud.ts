@@ -43,11 +43,14 @@ export class CloudError extends ServiceError {
   }
 }
 
+/** What can be done about a status, or who will. */
 const hints: Readonly<Record<number, string>> = {
   401: 'the service does not accept this certificate: is the device enrolled with it',
-  403: 'the service forbids it',
+  403: 'the service forbids it: is the device or its enrollment disabled',
   404: 'the service does not know it',
   429: 'the service asks to slow down',
+  500: 'the service has failed',
+  503: 'the service is not available',
 };
 
 /** The failure that an answer stands for: what was asked, the HTTP status, the service's own words. */
@@ -60,7 +63,8 @@ export function failureOf(what: string, answer: CloudAnswer): CloudError {
     field('trackingId') && `tracking id ${field('trackingId')}`,
     hints[status] ?? '',
   ].filter((part) => part !== '');
-  return new CloudError(`${what}: HTTP ${status} (${details.join('; ')})`, answer);
+  const why = details.length === 0 ? '' : ` (${details.join('; ')})`;
+  return new CloudError(`${what}: HTTP ${status}${why}`, answer);
 }
 
 const maxWords = 200;

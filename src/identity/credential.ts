@@ -41,6 +41,6 @@ export async function readCredential(
 function outside(certificateId: string, what: string, now: Date): ServiceError {
   return new ServiceError(
     'Unavailable',
-    `certificate "${certificateId}" ${what}, and this clock says ${now.toISOString()}`,
+    `certificate "${certificateId}" ${what}, and this clock says ${now.toISOString()}: replace the certificate or set the clock`,
   );
 }

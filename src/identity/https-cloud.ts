@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { describeError, ServiceError } from '../errors.ts';
 import type { HttpsClient } from '../service/https.ts';
-import type { HttpsResponse } from '../service/https-message.ts';
+import { HttpsFailure, type HttpsRequest, type HttpsResponse } from '../service/https-message.ts';
 import type { CloudAnswer, CloudClient, CloudRequest, RemoteCredential } from './cloud.ts';
 import type { CloudSettings } from './config.ts';
 
@@ -24,10 +24,10 @@ export class HttpsCloud implements CloudClient {
   }
 
   async send(request: CloudRequest, signal: AbortSignal): Promise<CloudAnswer> {
-    const { https, settings, credential, userAgent } = this.#options;
+    const { settings, credential, userAgent } = this.#options;
     const { method, url, body, headers } = request;
     const ca = await readRoots(settings.trustedCa);
-    const response = await https.request(
+    const response = await this.#exchange(
       {
         method,
         url,
@@ -51,6 +51,18 @@ export class HttpsCloud implements CloudClient {
       retryAfterS: retryAfterOf(headerOf(response, 'retry-after'), Date.now()),
       body: parseJson(response.body),
     };
+  }
+
+  async #exchange(request: HttpsRequest, signal: AbortSignal): Promise<HttpsResponse> {
+    try {
+      return await this.#options.https.request(request, signal);
+    } catch (error) {
+      const cause = error instanceof ServiceError ? error.cause : undefined;
+      if (!(cause instanceof HttpsFailure) || cause.kind !== 'server-certificate') throw error;
+      const hint =
+        'set cloud.trusted_ca to the roots of the cloud, if it is not one that all trust';
+      throw new ServiceError('Unavailable', `${describeError(error)}: ${hint}`);
+    }
   }
 
   #noteDate(response: HttpsResponse): void {

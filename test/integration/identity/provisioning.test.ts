@@ -148,7 +148,7 @@ const mishaps: readonly Mishap[] = [
     [/HTTP 429/, /slow down/],
     1_200_000,
   ),
-  refusal('HTTP 503', { status: 503 }, [/HTTP 503/]),
+  refusal('HTTP 503', { status: 503 }, [/HTTP 503 \(the service is not available\)$/]),
   refusal(
     'an answer with control characters and without end',
     { status: 400, body: { message: `a\0b\n${'x'.repeat(100_000)}`, errorCode: 'y'.repeat(5000) } },
@@ -160,7 +160,7 @@ const mishaps: readonly Mishap[] = [
     what: 'a server certificate of another root',
     happen: otherRoot,
     mend: writeRoot,
-    says: [/localhost/, /certificate/],
+    says: [/localhost.*the certificate of the server does not verify/, /set cloud\.trusted_ca/],
   },
   {
     what: 'a root of the cloud that is not there',
@@ -185,7 +185,7 @@ const mishaps: readonly Mishap[] = [
     what: 'Keys without its token',
     happen: (setting) => moveToken(setting, 'token', 'away'),
     mend: (setting) => moveToken(setting, 'away', 'token'),
-    says: [/device-id/, /Unavailable/],
+    says: [/device-id/, /the token of pkcs11:slot-id=0 is not initialized$/],
   },
   {
     what: 'an endpoint that is down',
