@@ -181,8 +181,10 @@ function grantSubject(
 
 /** Names of modules: hosts and addresses, and what the cloud calls a module. */
 function isModuleName(name: SubjectAlternativeName): boolean {
-  if (name.kind === 'uri') return formatAlternativeName(name).startsWith('uri:azureiot://');
-  return name.kind === 'dns' || name.kind === 'ip';
+  const text = formatAlternativeName(name);
+  if (name.kind === 'uri') return text.startsWith('uri:azureiot://');
+  // a wildcard would be the names of all other modules too
+  return name.kind === 'ip' || (name.kind === 'dns' && !text.includes('*'));
 }
 
 function grantNames(policy: Policy, csr: CertificateRequest): readonly SubjectAlternativeName[] {

@@ -124,14 +124,14 @@ export class Device {
 
   /**
    * The saved result, else the outcome of an attempt, for which the time has come; with `again` always that of an
-   * attempt.
+   * attempt. Throws at once when there will be none.
    */
-  async provision({ again }: { readonly again: boolean }): Promise<SavedDevice> {
+  provision({ again }: { readonly again: boolean }): Promise<SavedDevice> {
     if (this.#options.provisioner === undefined) {
       throw new ServiceError('NotProvisioned', 'identity.yaml has no provisioning');
     }
     if (this.#attempt === undefined && !again) {
-      if (this.#saved !== undefined) return this.#saved;
+      if (this.#saved !== undefined) return Promise.resolve(this.#saved);
       this.#refuseDamaged();
       this.#refuseEarly();
     }

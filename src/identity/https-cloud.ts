@@ -71,9 +71,12 @@ export class HttpsCloud implements CloudClient {
   }
 }
 
-/** PEM of the roots in these files, undefined for none; read anew for each request: one may come later. */
+/** Where Debian, Red Hat and others keep the roots that this machine's administrator trusts. */
+const systemRoots = ['/etc/ssl/certs/ca-certificates.crt', '/etc/pki/tls/certs/ca-bundle.crt'];
+
+/** PEM of the roots in these files, else of the system's; read anew for each request: one may come later. */
 async function readRoots(files: readonly string[]): Promise<string | undefined> {
-  if (files.length === 0) return undefined;
+  if (files.length === 0) return readSystemRoots();
   const texts: string[] = [];
   for (const file of files) {
     try {
@@ -83,6 +86,18 @@ async function readRoots(files: readonly string[]): Promise<string | undefined> 
     }
   }
   return texts.join('\n');
+}
+
+/** Undefined where there is no such file: then those of Node are trusted. */
+async function readSystemRoots(): Promise<string | undefined> {
+  for (const file of systemRoots) {
+    try {
+      return await readFile(file, 'utf8');
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+    }
+  }
+  return undefined;
 }
 
 function headerOf({ headers }: HttpsResponse, name: string): string | undefined {

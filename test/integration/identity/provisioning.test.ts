@@ -74,6 +74,8 @@ interface Mishap {
   readonly happen: (setting: Setting) => Promise<void> | void;
   readonly mend: (setting: Setting) => Promise<void> | void;
   readonly says: readonly RegExp[];
+  /** Whether connections of before would hide it. */
+  readonly onConnect?: boolean;
   /** What the cloud asked for at least. */
   readonly waitMs?: number;
 }
@@ -158,6 +160,7 @@ const mishaps: readonly Mishap[] = [
   outcome('disabled', [/the enrollment is disabled: enable it/]),
   {
     what: 'a server certificate of another root',
+    onConnect: true,
     happen: otherRoot,
     mend: writeRoot,
     says: [/localhost.*the certificate of the server does not verify/, /set cloud\.trusted_ca/],
@@ -183,6 +186,7 @@ const mishaps: readonly Mishap[] = [
   ]),
   {
     what: 'Keys without its token',
+    onConnect: true,
     happen: (setting) => moveToken(setting, 'token', 'away'),
     mend: (setting) => moveToken(setting, 'away', 'token'),
     says: [/device-id/, /the token of pkcs11:slot-id=0 is not initialized$/],
@@ -205,11 +209,11 @@ kept.before(async (context) => {
 });
 kept.after(({ setting }) => setting[Symbol.asyncDispose]());
 
-for (const { what, happen, mend, says, waitMs = 0 } of mishaps) {
+for (const { what, happen, mend, says, onConnect = false, waitMs = 0 } of mishaps) {
   kept(`keeps its identity over ${what}, says what is wrong, and recovers`, async ({ setting }) => {
     const { rig, bus, identity, stateFile } = setting;
     const saved = await readFile(stateFile, 'utf8');
-    await rig.stop('identity'); // no connection of before is left
+    if (onConnect) await rig.stop('identity');
     await happen(setting);
     const asked = Date.now();
     assert.is(await failureOf(identity.Reprovision({}, patient)), 'Unavailable');
@@ -273,6 +277,7 @@ fresh('leaves the cloud alone for as long as it asked, over a restart too', asyn
   cloud.interfere = undefined;
   const asked = cloud.requests.length;
   assert.is(await failureOf(identity.Provision({})), 'Unavailable');
+  assert.is(await failureOf(identity.Provision({ options: { wait: false } })), 'Unavailable');
   await rig.stop('identity');
   assert.equal(await identityStatus(bus), before);
   assert.is(before.state, 'failed');
@@ -316,6 +321,16 @@ fresh('gives everybody who waits Cancelled when it is cancelled', async () => {
   const { state, nextAttempt } = await identityStatus(bus);
   assert.equal([state, nextAttempt], ['failed', 0n]);
   assert.is(await failureOf(identity.Cancel({ id: '' })), 'NotFound');
+});
+
+fresh('trusts the roots of the system when the configuration names none', async () => {
+  await using setting = await Setting.start();
+  const { identity, rig } = setting;
+  await rig.configure('identity', { provisioning: { global_endpoint: setting.cloud.endpoint } });
+  assert.is(await failureOf(identity.Provision({}, patient)), 'Unavailable');
+  const system = '/etc/ssl/certs/ca-certificates.crt';
+  assert.is((await rig.run('mount', ['--bind', setting.rootFile, system])).code, 0);
+  assert.is((await identity.Reprovision({}, patient)).device.device_id, deviceName);
 });
 
 fresh('says that the clock is wrong when the cloud has another time', async () => {

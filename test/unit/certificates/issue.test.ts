@@ -169,6 +169,7 @@ test('gives modules any DNS names and addresses, but never a CA certificate', as
   const uri = subjectAlternativeName([parseAlternativeName('uri', 'urn:x')]);
   const refused: readonly (readonly [Buffer, IssueOptions])[] = [
     [await csr('CN=m', [uri]), { profile: 'server' }],
+    [await csr('CN=m', [dns('*.example')]), { profile: 'server' }],
     [await csr('CN=m', [basicConstraints({ ca: true })]), { profile: 'server' }],
     [await csr('CN=m'), { profile: 'device-ca' }],
     [await csr(''), { profile: 'client' }],

@@ -171,9 +171,10 @@ test('looks a key up once for all who ask, and after a while again', async () =>
 test('tells whether a certificate is valid now', async () => {
   const { root } = await makeChain();
   await using rig = await Rig.start();
+  await rig.service.import('x', { data: root.der, format: 'der' }, {});
   const stateAt = async (ms: number): Promise<string | undefined> => {
     rig.now = new Date(Date.now() + ms);
-    await rig.service.import('x', { data: root.der, format: 'der' }, { ifExists: 'replace' });
+    await rig.service.publishAll();
     return rig.published.objects.get('x')?.State;
   };
   assert.is(await stateAt(0), 'valid');
