@@ -24,7 +24,7 @@ export class HttpsCloud implements CloudClient {
   }
 
   async send(request: CloudRequest, signal: AbortSignal): Promise<CloudAnswer> {
-    const { settings, credential, userAgent } = this.#options;
+    const { settings, credential, onDate, userAgent } = this.#options;
     const { method, url, body, headers } = request;
     const ca = await readRoots(settings.trustedCa);
     const response = await this.#exchange(
@@ -45,10 +45,12 @@ export class HttpsCloud implements CloudClient {
       },
       signal,
     );
-    this.#noteDate(response);
+    const date = dateOf(response);
+    if (date !== undefined) onDate(date);
     return {
       status: response.status,
-      retryAfterS: retryAfterOf(headerOf(response, 'retry-after'), Date.now()),
+      // a date there is one of the cloud's clock, which may not be this one's
+      retryAfterS: retryAfterOf(headerOf(response, 'retry-after'), (date ?? new Date()).getTime()),
       body: parseJson(response.body),
     };
   }
@@ -63,11 +65,6 @@ export class HttpsCloud implements CloudClient {
         'set cloud.trusted_ca to the roots of the cloud, if it is not one that all trust';
       throw new ServiceError('Unavailable', `${describeError(error)}: ${hint}`);
     }
-  }
-
-  #noteDate(response: HttpsResponse): void {
-    const time = Date.parse(headerOf(response, 'date') ?? '');
-    if (!Number.isNaN(time)) this.#options.onDate(new Date(time));
   }
 }
 
@@ -102,6 +99,11 @@ async function readSystemRoots(): Promise<string | undefined> {
 
 function headerOf({ headers }: HttpsResponse, name: string): string | undefined {
   return headers[name];
+}
+
+function dateOf(response: HttpsResponse): Date | undefined {
+  const time = Date.parse(headerOf(response, 'date') ?? '');
+  return Number.isNaN(time) ? undefined : new Date(time);
 }
 
 /** Seconds of a Retry-After header, which holds seconds or a date (RFC 9110 10.2.3). */

@@ -21,6 +21,8 @@ import { IdentityState } from './state.ts';
 
 type Context = StartContext<IdentityConfig>;
 
+const decisionMs = 10 * 60_000;
+
 /** Puts the Identity service together; provisioning begins once the service has its name. */
 export async function startIdentity(
   context: Context,
@@ -108,6 +110,7 @@ function dpsProvisioner(context: Context, dps: DpsSettings, cloud: CloudClient):
       );
     },
     delay: (ms, stop) => delay(ms, undefined, { signal: stop }),
+    deadline: () => AbortSignal.timeout(decisionMs),
   });
 }
 

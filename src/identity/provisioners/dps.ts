@@ -13,7 +13,6 @@ const apiVersion = 'api-version=2021-06-01';
 const defaultPollMs = 2000;
 const minPollMs = 1000;
 const maxPollMs = 60_000;
-const deadlineMs = 10 * 60_000;
 const hostPattern = /^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?$/;
 
 /** What a registration needs. */
@@ -23,6 +22,8 @@ export interface DpsOptions {
   readonly registrationId: (signal: AbortSignal) => Promise<string>;
   readonly cloud: CloudClient;
   readonly delay: (ms: number, signal: AbortSignal) => Promise<void>;
+  /** Aborted when the service has had long enough to decide. */
+  readonly deadline: () => AbortSignal;
 }
 
 interface Registration {
@@ -41,18 +42,18 @@ export class DpsProvisioner implements Provisioner {
     this.#options = options;
   }
 
-  /** Unavailable when the service refuses, cannot be reached, or does not decide within 10 minutes. */
+  /** Unavailable when the service refuses, cannot be reached, or does not decide in time. */
   async provision(signal: AbortSignal): Promise<Assignment> {
     const { globalEndpoint, scopeId, registrationId } = this.#options;
     const id = await registrationId(signal);
     const base = `${globalEndpoint}/${encodeURIComponent(scopeId)}/registrations/${encodeURIComponent(id)}`;
     const what = `registering ${id} with ${new URL(globalEndpoint).host}`;
-    const late = AbortSignal.timeout(deadlineMs);
+    const late = this.#options.deadline();
     try {
       return await this.#register({ base, what, id }, AbortSignal.any([signal, late]));
     } catch (error) {
       if (!late.aborted || signal.aborted) throw error;
-      throw new ServiceError('Unavailable', `${what}: it was not decided within 10 minutes`);
+      throw new ServiceError('Unavailable', `${what}: it was not decided in time`);
     }
   }
 
