@@ -48,7 +48,9 @@ export function describeError(error: unknown): string {
     );
     current = current instanceof Error ? current.cause : undefined;
   }
-  return parts.filter((part) => part !== '').join(': ');
+  const said = (part: string, at: number): boolean =>
+    parts.slice(0, at).some((before) => before.includes(part));
+  return parts.filter((part, at) => !said(part, at) && part !== '').join(': ');
 }
 
 /** Marks a branch that the type system has proved impossible. */

@@ -1,6 +1,5 @@
 import type { Handlers, Resolvers } from '../dbus/definition.ts';
 import type { CallContext } from '../dbus/serve.ts';
-import { parseCertificateId } from '../ids.ts';
 import type { certificatesInterface } from '../interfaces/certificates.ts';
 import type { CertificateService } from './service.ts';
 
@@ -16,12 +15,20 @@ export function certificatesHandlers(
       const request = { ...options, via: { signal, requestId } };
       return { chain_pem: await service.issue(certificate_id, csr, request) };
     },
-    async Get({ certificate_id }, { signal, requestId }) {
-      return { certificate: await service.get(certificate_id, { signal, requestId }) };
+    async Get({ certificate_id }) {
+      return { certificate: await service.get(certificate_id) };
     },
-    async Import({ certificate_id, data, format, options }) {
+    async Import({ certificate_id, data, format, options }, { signal, requestId }) {
       const { key_id: keyId, if_exists: ifExists } = options;
-      await service.import(certificate_id, { data, format }, { keyId, ifExists });
+      await service.import(
+        certificate_id,
+        { data, format },
+        {
+          keyId,
+          ifExists,
+          via: { signal, requestId },
+        },
+      );
       return { certificate: objectPath(certificate_id) };
     },
     async Export({ certificate_id, format }) {
@@ -42,9 +49,6 @@ export function certificatesResolvers(
   service: CertificateService,
 ): Resolvers<Manager, CallContext> {
   return {
-    Issue: ({ certificate_id, options }) => {
-      if (options.issuer !== undefined) parseCertificateId(options.issuer);
-      return service.resolve(certificate_id, options);
-    },
+    Issue: ({ certificate_id, options }) => service.resolve(certificate_id, options),
   };
 }

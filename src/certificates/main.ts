@@ -2,18 +2,31 @@ import { join } from 'node:path';
 import { childPath } from '../dbus/path.ts';
 import { describeError } from '../errors.ts';
 import { certificatesService } from '../interfaces/certificates.ts';
+import type { Log } from '../service/log.ts';
 import { main, type Running, type StartContext } from '../service/run.ts';
 import { type CertificatesConfig, certificatesSchema, parseCertificatesConfig } from './config.ts';
 import { certificatesHandlers, certificatesResolvers } from './handlers.ts';
+import { reportRules } from './policy.ts';
 import { BusPublisher } from './publisher.ts';
 import { CertificateService } from './service.ts';
 import { BusKeys } from './signing-keys.ts';
 import { Storage } from './storage.ts';
 
+const refreshMs = 60_000;
+
+/** Time passes, and files of preloaded certificates are replaced, without anybody calling. */
+async function refresh(service: CertificateService, log: Log): Promise<void> {
+  try {
+    await service.publishAll();
+  } catch (error) {
+    log.error('certificates could not be looked at', { error: describeError(error) });
+  }
+}
+
 async function start(
   context: StartContext<CertificatesConfig>,
 ): Promise<Running<typeof certificatesService>> {
-  const { bus, config, log, now, signal, stateDir, version } = context;
+  const { bus, cleanup, config, log, now, stateDir, version } = context;
   const storage = await Storage.open(join(stateDir, 'certificates'));
   const publisher = new BusPublisher();
   const service = new CertificateService({
@@ -31,7 +44,9 @@ async function start(
     properties: { Version: version, ...publisher.state },
     publish: (server) => publisher.attach(server),
     live() {
-      service.findKeys({ signal }).catch((error: unknown) => {
+      const again = setInterval(() => void refresh(service, log), refreshMs).unref();
+      cleanup.defer(() => clearInterval(again));
+      service.findKeys().catch((error: unknown) => {
         // Get looks again; until then the objects show no key
         log.debug('keys of certificates were not looked up', { error: describeError(error) });
       });
@@ -42,6 +57,10 @@ async function start(
 void main({
   service: certificatesService,
   schema: certificatesSchema,
-  parse: parseCertificatesConfig,
+  parse(value, context) {
+    const config = parseCertificatesConfig(value, context);
+    reportRules(config, context);
+    return config;
+  },
   start,
 });

@@ -1,6 +1,7 @@
 /** What an id may get: the configuration's word, never the caller's. A request may ask for less, not for more. */
-import { ServiceError } from '../errors.ts';
+import { describeError, ServiceError } from '../errors.ts';
 import { globMatches } from '../ids.ts';
+import type { ParseContext } from '../service/config.ts';
 import type { CertificateRequest } from '../x509/csr.ts';
 import { encodeName, formatName, type Name, parseName } from '../x509/name.ts';
 import {
@@ -91,6 +92,28 @@ export function policyFor(config: Pick<CertificatesConfig, 'certificates'>, id: 
   };
 }
 
+/** Reports the names in rules that no certificate can have, before somebody who asks for one is blamed. */
+export function reportRules(
+  { certificates }: Pick<CertificatesConfig, 'certificates'>,
+  { report }: Pick<ParseContext, 'report'>,
+): void {
+  for (const [glob, rule] of Object.entries(certificates)) {
+    const check = (path: readonly (string | number)[], read: () => unknown): void => {
+      try {
+        read();
+      } catch (error) {
+        report(['certificates', glob, ...path], describeError(error));
+      }
+    };
+    const { subject } = rule;
+    if (subject !== undefined) check(['subject'], () => encodeName(parseName(subject)));
+    for (const kind of ['dns', 'ip', 'uri'] as const) {
+      const names = [...(rule[kind] ?? []).entries()];
+      for (const [at, text] of names) check([kind, at], () => parseAlternativeName(kind, text));
+    }
+  }
+}
+
 /** The profile asked for, or the first that the policy has; InvalidArgs when the policy does not have it. */
 export function resolveProfile(policy: Policy, asked: string | undefined): Profile {
   const wanted = asked ?? policy.profiles[0];
@@ -158,8 +181,10 @@ function grantSubject(
 
 /** Names of modules: hosts and addresses, and what the cloud calls a module. */
 function isModuleName(name: SubjectAlternativeName): boolean {
-  if (name.kind === 'uri') return formatAlternativeName(name).startsWith('uri:azureiot://');
-  return name.kind === 'dns' || name.kind === 'ip';
+  const text = formatAlternativeName(name);
+  if (name.kind === 'uri') return text.startsWith('uri:azureiot://');
+  // a wildcard would be the names of all other modules too
+  return name.kind === 'ip' || (name.kind === 'dns' && !text.includes('*'));
 }
 
 function grantNames(policy: Policy, csr: CertificateRequest): readonly SubjectAlternativeName[] {

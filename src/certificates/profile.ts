@@ -40,13 +40,13 @@ export function isCaProfile(profile: Profile): boolean {
   return rights[profile].pathLength !== undefined;
 }
 
-/** The extensions that say what the rights are, below an issuer of this path length. */
+/** The extensions that say what the rights are, below an issuer that has room for so many CAs. */
 export function extensionsOf(
   { pathLength, keyUsage: usages, extendedKeyUsage: purposes }: ProfileRights,
-  issuerPathLength: number | undefined,
+  room: number,
 ): readonly Extension[] {
   const ca = pathLength !== undefined;
-  const below = Math.min(pathLength ?? 0, (issuerPathLength ?? Number.POSITIVE_INFINITY) - 1);
+  const below = Math.min(pathLength ?? 0, room - 1);
   return [
     basicConstraints(ca ? { ca, pathLength: below } : { ca }),
     keyUsage(usages),

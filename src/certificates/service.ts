@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
-import { ServiceError } from '../errors.ts';
+import { isServiceError, ServiceError } from '../errors.ts';
 import { type Certificate, encodeCertificatesPem } from '../x509/certificate.ts';
 import { parseCsr } from '../x509/csr.ts';
 import type { CertificatesConfig } from './config.ts';
 import { readFormat, writeFormat } from './exchange.ts';
 import { type Held, microseconds, propertiesOf, renewAtOf } from './held.ts';
 import { issueWithLocalCa } from './issuers/local-ca.ts';
+import { KeyFinder } from './key-finder.ts';
 import { grant, policyFor, resolveIssuer, resolveProfile, ruleFor } from './policy.ts';
 import { Preloaded } from './preloaded.ts';
 import { rightsOf } from './profile.ts';
@@ -29,6 +30,13 @@ export interface IssueOptions {
   readonly lifetime_s?: number | undefined;
 }
 
+/** What may be said about an Import. */
+export interface ImportOptions {
+  readonly keyId?: string | undefined;
+  readonly ifExists?: string | undefined;
+  readonly via?: Via;
+}
+
 /** What Get answers. */
 export interface CertificateRecord {
   readonly chain_pem: string;
@@ -38,21 +46,17 @@ export interface CertificateRecord {
   readonly renew_at: bigint;
 }
 
-const lookAgainMs = 30_000;
-
 /** Everything that can be done with certificates; failures are ServiceErrors. */
 export class CertificateService {
   readonly #parts: Parts;
   readonly #preloaded: Preloaded;
-  /** Ids of keys that were found by their public halves, by fingerprint of the certificate. */
-  readonly #found = new Map<string, string>();
-  /** When the key of a certificate, by its fingerprint, is looked for again. */
-  readonly #lookAgain = new Map<string, number>();
+  readonly #finder: KeyFinder;
   readonly #damaged = new Map<string, string>();
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(parts: Parts) {
     this.#parts = parts;
+    this.#finder = new KeyFinder(parts.keys, parts.now);
     this.#preloaded = new Preloaded(parts.config, (id) => parts.storage.get(id)?.chain);
   }
 
@@ -68,39 +72,37 @@ export class CertificateService {
   }
 
   /** Looks up the keys of the certificates whose key nobody named, so that their objects show them. */
-  async findKeys(via: Via): Promise<void> {
+  async findKeys(): Promise<void> {
     for (const id of [...this.#preloaded.ids(), ...this.#parts.storage.ids()]) {
       const held = await this.#read(id);
-      if (held !== undefined && held.damage === undefined) await this.#keyIdOf(held, via);
+      if (held !== undefined && held.damage === undefined) await this.#keyIdOrNone(held);
     }
   }
 
   /** The one consistent read; NotFound, or Unavailable when the certificate is damaged. */
-  async get(id: string, via: Via): Promise<CertificateRecord> {
+  async get(id: string): Promise<CertificateRecord> {
     const held = await this.#require(id);
     const [certificate] = held.chain;
     return {
       chain_pem: encodeCertificatesPem(held.chain),
-      key_id: await this.#keyIdOrNone(held, via),
+      key_id: await this.#keyIdOrNone(held),
       not_before: certificate === undefined ? 0n : microseconds(certificate.notBefore),
       not_after: certificate === undefined ? 0n : microseconds(certificate.notAfter),
       renew_at: renewAtOf(held, this.#parts.config),
     };
   }
 
-  /** Stores certificates that were handed in. */
-  import(
+  /** Stores certificates that were handed in; InvalidArgs when the key named with them is not theirs. */
+  async import(
     id: string,
     { data, format }: { readonly data: Buffer; readonly format: string },
-    {
-      keyId = '',
-      ifExists = 'fail',
-    }: { keyId?: string | undefined; ifExists?: string | undefined },
+    { keyId = '', ifExists = 'fail', via = {} }: ImportOptions,
   ): Promise<void> {
     if (ifExists !== 'fail' && ifExists !== 'replace') {
       throw new ServiceError('InvalidArgs', 'if_exists is fail or replace');
     }
     const chain = readFormat(data, format);
+    await this.#checkKey(keyId, chain[0], via);
     return this.#exclusive(async () => {
       this.#refusePreloaded(id, 'replaced');
       if (ifExists === 'fail' && this.#parts.storage.get(id) !== undefined) {
@@ -172,12 +174,29 @@ export class CertificateService {
     if (keyId === '') {
       throw new ServiceError('NotFound', `no key of the certificate ${JSON.stringify(issuerId)}`);
     }
-    const chain = await issueWithLocalCa(
-      { id: issuerId, chain: [ca, ...above], signer: keys.signer(keyId, ca.spki, options.via) },
-      { spki: request.spki, granted, rights: rightsOf(profile, request.keyAlgorithm) },
-      now(),
+    const authority = {
+      id: issuerId,
+      chain: [ca, ...above],
+      signer: keys.signer(keyId, ca.spki, options.via),
+    } as const;
+    const rights = rightsOf(profile, request.keyAlgorithm);
+    try {
+      const certified = { spki: request.spki, granted, rights };
+      return encodeCertificatesPem(await issueWithLocalCa(authority, certified, now()));
+    } catch (error) {
+      if (isServiceError(error, 'NotFound')) this.#finder.forget(ca); // its key was replaced
+      throw error;
+    }
+  }
+
+  async #checkKey(keyId: string, certificate: Certificate | undefined, via: Via): Promise<void> {
+    if (keyId === '' || certificate === undefined) return;
+    if (!(await this.#parts.keys.contradicts(keyId, certificate.spki, via))) return;
+    const [key, subject] = [keyId, certificate.subjectText].map((text) => JSON.stringify(text));
+    throw new ServiceError(
+      'InvalidArgs',
+      `the key ${key} is not that of the certificate ${subject}`,
     );
-    return encodeCertificatesPem(chain);
   }
 
   async #read(id: string): Promise<Held | undefined> {
@@ -202,36 +221,26 @@ export class CertificateService {
     const known = this.#knownKeyId(held);
     const [certificate] = held.chain;
     if (known !== '' || certificate === undefined) return known;
-    const found = await this.#parts.keys.find(certificate.spki, [held.id], via);
-    if (found === undefined) return '';
-    this.#found.set(certificate.fingerprint, found);
-    this.#publish(held);
+    const found = await this.#finder.find(certificate, held.id, via);
+    if (found !== '') this.#publish(held);
     return found;
   }
 
   /** As `#keyIdOf`, but asks the Keys service rarely: anybody may call Get. */
-  async #keyIdOrNone(held: Held, via: Via): Promise<string> {
+  async #keyIdOrNone(held: Held): Promise<string> {
     const [certificate] = held.chain;
-    const fingerprint = certificate?.fingerprint ?? '';
-    const now = this.#parts.now().getTime();
     const known = this.#knownKeyId(held);
-    const again = this.#lookAgain.get(fingerprint);
-    if (known !== '' || (again !== undefined && now < again)) return known;
-    try {
-      const found = await this.#keyIdOf(held, via);
-      if (found === '') this.#lookAgain.set(fingerprint, now + lookAgainMs);
-      return found;
-    } catch {
-      // the certificate is there whether the Keys service is or not
-      return '';
-    }
+    if (known !== '' || certificate === undefined) return known;
+    const found = await this.#finder.findSparingly(certificate, held.id);
+    if (found !== '') this.#publish(held);
+    return found;
   }
 
   #knownKeyId({ id, keyId, chain: [certificate] }: Held): string {
     if (keyId !== '') return keyId;
     const issuers = new Map(Object.entries(this.#parts.config.issuers));
     const configured = issuers.get(id)?.key_id ?? ruleFor(this.#parts.config, id).key_id;
-    return configured ?? this.#found.get(certificate?.fingerprint ?? '') ?? '';
+    return configured ?? this.#finder.known(certificate);
   }
 
   #publish(held: Held): void {

@@ -18,6 +18,8 @@ export interface SigningKeys {
   signer(keyId: string, spki: Buffer, via: Via): Signer;
   /** The id of the key whose public half this is; the likely ids are tried first. */
   find(spki: Buffer, likely: readonly string[], via: Via): Promise<string | undefined>;
+  /** Whether there is a key of this id with another public half; false while the keys cannot be asked. */
+  contradicts(keyId: string, spki: Buffer, via: Via): Promise<boolean>;
 }
 
 const objectManager = 'org.freedesktop.DBus.ObjectManager';
@@ -56,14 +58,30 @@ export class BusKeys implements SigningKeys {
     return undefined;
   }
 
+  async contradicts(keyId: string, spki: Buffer, via: Via): Promise<boolean> {
+    try {
+      const known = await this.#publicHalf(keyId, via);
+      return known !== undefined && !known.equals(spki);
+    } catch (error) {
+      if (via.signal?.aborted === true) throw error;
+      return false; // certificates are stored whether the Keys service is there or not
+    }
+  }
+
   async #has(id: string, spki: Buffer, via: Via): Promise<boolean> {
+    return (await this.#publicHalf(id, via))?.equals(spki) === true;
+  }
+
+  /** Undefined for a key that is not there, or has no public half at present. */
+  async #publicHalf(id: string, via: Via): Promise<Buffer | undefined> {
     try {
       const options = { ...via, timeoutMs: lookupTimeoutMs };
-      return (await this.#keys.GetPublicKey({ key_id: id }, options)).spki.equals(spki);
+      return (await this.#keys.GetPublicKey({ key_id: id }, options)).spki;
     } catch (error) {
-      // a key that is not there, or has no public half at present, is not the one
-      if (isServiceError(error, 'NotFound') || isServiceError(error, 'NotSupported')) return false;
-      if (isServiceError(error, 'Unavailable') && via.signal?.aborted !== true) return false;
+      if (isServiceError(error, 'NotFound') || isServiceError(error, 'NotSupported')) {
+        return undefined;
+      }
+      if (isServiceError(error, 'Unavailable') && via.signal?.aborted !== true) return undefined;
       throw error;
     }
   }

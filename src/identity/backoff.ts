@@ -2,6 +2,9 @@ const firstMs = 5000;
 const maxMs = 10 * 60_000;
 const maxAskedMs = 60 * 60_000;
 
+/** No wait is longer. */
+export const maxBackoffMs = maxAskedMs * 1.2;
+
 /**
  * How long to wait before the next attempt: doubling from 5 s to 10 min with up to a fifth of jitter, so that
  * a fleet does not come back at once; never sooner than the cloud asked for.

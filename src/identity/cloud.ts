@@ -43,24 +43,43 @@ export class CloudError extends ServiceError {
   }
 }
 
+/** What can be done about a status, or who will. */
 const hints: Readonly<Record<number, string>> = {
   401: 'the service does not accept this certificate: is the device enrolled with it',
-  403: 'the service forbids it',
+  403: 'the service forbids it: is the device or its enrollment disabled',
   404: 'the service does not know it',
   429: 'the service asks to slow down',
+  500: 'the service has failed',
+  503: 'the service is not available',
 };
 
 /** The failure that an answer stands for: what was asked, the HTTP status, the service's own words. */
 export function failureOf(what: string, answer: CloudAnswer): CloudError {
   const { status, body } = answer;
-  const field = (name: string): string => stringField(body, name) ?? '';
+  const field = (name: string): string => wordsField(body, name) ?? '';
   const details = [
-    field('message').slice(0, 200),
+    field('message'),
     field('errorCode') && `error ${field('errorCode')}`,
     field('trackingId') && `tracking id ${field('trackingId')}`,
     hints[status] ?? '',
   ].filter((part) => part !== '');
-  return new CloudError(`${what}: HTTP ${status} (${details.join('; ')})`, answer);
+  const why = details.length === 0 ? '' : ` (${details.join('; ')})`;
+  return new CloudError(`${what}: HTTP ${status}${why}`, answer);
+}
+
+const maxWords = 200;
+const namePattern = /^[!-~]{1,256}$/;
+
+/** A field that says something to people: without control characters, cut when it is long. */
+export function wordsField(body: unknown, name: string): string | undefined {
+  const text = stringField(body, name)?.replace(/\p{C}+/gu, ' ');
+  return text !== undefined && text.length > maxWords ? `${text.slice(0, maxWords)}…` : text;
+}
+
+/** A field that names something: 1 to 256 visible ASCII characters; undefined for anything else. */
+export function nameField(body: unknown, name: string): string | undefined {
+  const text = stringField(body, name);
+  return text !== undefined && namePattern.test(text) ? text : undefined;
 }
 
 /** A field of an object as text, when it is a string or a number. */

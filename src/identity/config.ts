@@ -1,4 +1,4 @@
-import { parseReference } from '../ids.ts';
+import { isModuleName, parseReference } from '../ids.ts';
 import {
   type CommonConfig,
   commonProperties,
@@ -130,17 +130,44 @@ const defaultTimeoutS = 70;
 export function parseIdentityConfig(value: unknown, context: ParseContext): IdentityConfig {
   const yaml = value as IdentityYaml; // checked by the schema
   const { trusted_ca: trusted = [], timeout_s: timeout, proxy } = yaml.cloud ?? {};
-  const principals = Object.values(yaml.principals ?? {});
+  const principals = parsePrincipals(yaml.principals ?? {}, context);
   return {
     ...yaml,
+    grants: [...yaml.grants, ...[...principals].map(grantOf)],
     dps: parseDps(yaml.provisioning, context),
     cloud: {
       trustedCa: typeof trusted === 'string' ? [trusted] : trusted,
       timeoutMs: (timeout ?? defaultTimeoutS) * 1000,
       proxy,
     },
-    principals: new Map(principals.map(({ uid, module_id: moduleId = '' }) => [uid, moduleId])),
+    principals,
   };
+}
+
+function parsePrincipals(
+  named: NonNullable<IdentityYaml['principals']>,
+  context: ParseContext,
+): ReadonlyMap<number, string> {
+  const principals = new Map<number, string>();
+  for (const [name, { uid, module_id: moduleId = '' }] of Object.entries(named)) {
+    if (moduleId !== '' && !isModuleName(moduleId)) {
+      context.report(
+        ['principals', name, 'module_id'],
+        `${JSON.stringify(moduleId)} is not a module id`,
+      );
+    }
+    if (principals.has(uid))
+      context.report(['principals', name, 'uid'], `uid ${uid} has an identity above`);
+    principals.set(uid, moduleId);
+  }
+  return principals;
+}
+
+/** Whoever has an identity may get tokens for it, and nothing more. */
+function grantOf([uid, moduleId]: readonly [number, string]): CommonConfig['grants'][number] {
+  const action = moduleId === '' ? 'sign-device' : 'sign';
+  const actions = [`org.iotedge.identity1.${action}`];
+  return { user: String(uid), actions, match: { module_id: moduleId } };
 }
 
 function parseDps(

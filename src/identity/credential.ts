@@ -1,7 +1,8 @@
-import { X509Certificate } from 'node:crypto';
 import type { Client } from '../dbus/client.ts';
 import { ServiceError } from '../errors.ts';
 import type { certificatesInterface } from '../interfaces/certificates.ts';
+import { parseCertificatesPem } from '../x509/certificate.ts';
+import { commonNameOf } from '../x509/name.ts';
 import type { RemoteCredential } from './cloud.ts';
 
 /** Where the device's certificate and key are. */
@@ -20,25 +21,26 @@ export async function readCredential(
 ): Promise<RemoteCredential & { readonly commonName: string | undefined }> {
   const { certificates, certificateId, keyId, now } = source;
   const { certificate } = await certificates.Get({ certificate_id: certificateId }, { signal });
-  const leaf = new X509Certificate(certificate.chain_pem);
-  const time = now().getTime();
-  if (time < Date.parse(leaf.validFrom)) {
-    throw outside(certificateId, `is not valid before ${leaf.validFrom}`, now());
+  const [leaf] = parseCertificatesPem(Buffer.from(certificate.chain_pem), certificateId);
+  if (leaf === undefined) throw new ServiceError('NotFound', `no certificate "${certificateId}"`);
+  const time = now();
+  if (time < leaf.notBefore) {
+    throw outside(certificateId, `is not valid before ${leaf.notBefore.toISOString()}`, time);
   }
-  if (time > Date.parse(leaf.validTo)) {
-    throw outside(certificateId, `expired at ${leaf.validTo}`, now());
+  if (time > leaf.notAfter) {
+    throw outside(certificateId, `expired at ${leaf.notAfter.toISOString()}`, time);
   }
   return {
     chainPem: certificate.chain_pem,
     keyId: certificate.key_id || keyId,
-    spki: leaf.publicKey.export({ type: 'spki', format: 'der' }),
-    commonName: /^CN=(.+)$/m.exec(leaf.subject)?.[1],
+    spki: leaf.spki,
+    commonName: commonNameOf(leaf.subject),
   };
 }
 
 function outside(certificateId: string, what: string, now: Date): ServiceError {
   return new ServiceError(
     'Unavailable',
-    `certificate "${certificateId}" ${what}, and this clock says ${now.toISOString()}`,
+    `certificate "${certificateId}" ${what}, and this clock says ${now.toISOString()}: replace the certificate or set the clock`,
   );
 }

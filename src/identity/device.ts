@@ -1,10 +1,10 @@
-import { describeError, isServiceError, ServiceError } from '../errors.ts';
+import { describeError, ServiceError } from '../errors.ts';
 import type { Log } from '../service/log.ts';
-import { backoffMs } from './backoff.ts';
+import { backoffMs, maxBackoffMs } from './backoff.ts';
 import { CloudError } from './cloud.ts';
 import type { DpsSettings } from './config.ts';
 import type { Provisioner } from './provisioner.ts';
-import type { IdentityState, SavedDevice } from './state.ts';
+import type { IdentityState, SavedDevice, SavedRefusal } from './state.ts';
 
 /** What the bus is told about provisioning. */
 export interface ProvisioningStatus {
@@ -25,6 +25,14 @@ export interface DeviceOptions {
   readonly now: () => Date;
 }
 
+/** What was found on the disk. */
+interface Found {
+  readonly device: SavedDevice | undefined;
+  readonly refusal: SavedRefusal | undefined;
+  /** Why the file of the device cannot be read, `` when it can. */
+  readonly damage: string;
+}
+
 interface Attempt {
   readonly outcome: Promise<SavedDevice>;
   readonly cancel: AbortController;
@@ -38,40 +46,66 @@ interface Attempt {
  *                      │      ▲
  *                      ▼      │ back-off, or a call
  *                     failed ─┘
+ *
+ * A saved result that cannot be read is a failure that only a Reprovision ends: nothing replaces it by itself.
  */
 export class Device {
   readonly #options: DeviceOptions;
   #saved: SavedDevice | undefined;
+  #damage: string;
   #attempt: Attempt | undefined;
   #failures = 0;
   #lastError = '';
   #nextAttempt: Date | undefined;
+  /** Until when the cloud wants to be left alone. */
+  #refusedUntil: Date | undefined;
   #retry: NodeJS.Timeout | undefined;
 
-  private constructor(options: DeviceOptions, saved: SavedDevice | undefined) {
+  private constructor(options: DeviceOptions, { device, refusal, damage }: Found) {
     this.#options = options;
-    this.#saved = saved;
+    this.#saved = device;
+    this.#damage = damage;
+    this.#lastError = damage === '' ? (refusal?.reason ?? '') : damage;
+    if (refusal !== undefined) this.#refusedUntil = new Date(refusal.notBefore);
+    this.#nextAttempt = this.#refusedUntil;
   }
 
-  /** The device as it was saved. A result for another scope is left alone, and not used. */
+  /** The device as it was saved. An answer to other settings is left alone, and not used. */
   static async load(options: DeviceOptions): Promise<Device> {
-    const saved = await options.state.device();
-    const current = saved?.scopeId === options.dps?.scopeId;
-    return new Device(options, current ? saved : undefined);
-  }
-
-  /** Begins provisioning when the device should be provisioned and is not. */
-  start(): void {
-    if (this.#saved === undefined && this.#options.provisioner !== undefined) {
-      this.provision({ again: false }).catch(() => undefined); // told by the status
+    const { state, dps, log, now } = options;
+    const wanted = dps === undefined ? '' : answerTo(dps);
+    try {
+      const saved = await state.device();
+      const device = saved?.answerTo === wanted ? saved : undefined;
+      const refused = device === undefined ? await loadRefusal(options) : undefined;
+      const holds = refused?.answerTo === wanted && isAhead(new Date(refused.notBefore), now());
+      return new Device(options, { device, refusal: holds ? refused : undefined, damage: '' });
+    } catch (error) {
+      const damage = describeError(error);
+      log.error('saved device unreadable', { error: damage });
+      return new Device(options, { device: undefined, refusal: undefined, damage });
     }
   }
 
-  /** The saved result; NotProvisioned when there is none. */
+  /** Begins provisioning when the device should be provisioned and is not, or waits until it may. */
+  start(): void {
+    if (this.#saved !== undefined || this.#options.provisioner === undefined) return;
+    if (this.#damage !== '') return;
+    if (this.#nextAttempt !== undefined) this.#retryAt(this.#nextAttempt);
+    else this.provision({ again: false }).catch(() => undefined); // told by the status
+  }
+
+  /** The saved result; NotProvisioned when there is none, Unavailable when it cannot be read. */
   get saved(): SavedDevice {
     if (this.#saved !== undefined) return this.#saved;
+    this.#refuseDamaged();
     const why = this.#lastError === '' ? '' : `: ${this.#lastError}`;
     throw new ServiceError('NotProvisioned', `the device is not provisioned${why}`);
+  }
+
+  /** The saved result, undefined when there is none. */
+  get known(): SavedDevice | undefined {
+    return this.#saved;
   }
 
   /** When something is due; undefined when nothing is. */
@@ -88,12 +122,19 @@ export class Device {
     };
   }
 
-  /** The saved result, else the outcome of an attempt; with `again` always the latter. */
-  async provision({ again }: { readonly again: boolean }): Promise<SavedDevice> {
+  /**
+   * The saved result, else the outcome of an attempt, for which the time has come; with `again` always that of an
+   * attempt. Throws at once when there will be none.
+   */
+  provision({ again }: { readonly again: boolean }): Promise<SavedDevice> {
     if (this.#options.provisioner === undefined) {
       throw new ServiceError('NotProvisioned', 'identity.yaml has no provisioning');
     }
-    if (this.#attempt === undefined && this.#saved !== undefined && !again) return this.#saved;
+    if (this.#attempt === undefined && !again) {
+      if (this.#saved !== undefined) return Promise.resolve(this.#saved);
+      this.#refuseDamaged();
+      this.#refuseEarly();
+    }
     this.#attempt ??= this.#begin(this.#options.provisioner);
     return this.#attempt.outcome;
   }
@@ -115,6 +156,7 @@ export class Device {
   #begin(provisioner: Provisioner): Attempt {
     clearTimeout(this.#retry);
     this.#nextAttempt = undefined;
+    this.#refusedUntil = undefined;
     const cancel = new AbortController();
     const outcome = this.#run(provisioner, cancel.signal);
     outcome.catch(() => undefined); // callers that did not wait; the status tells
@@ -125,17 +167,19 @@ export class Device {
   async #run(provisioner: Provisioner, signal: AbortSignal): Promise<SavedDevice> {
     try {
       const assignment = await provisioner.provision(signal);
+      const { dps, now, state } = this.#options;
       const saved: SavedDevice = {
         ...assignment,
         source: provisioner.source,
-        scopeId: this.#options.dps?.scopeId ?? '',
-        provisionedAt: this.#options.now().toISOString(),
+        answerTo: dps === undefined ? '' : answerTo(dps),
+        provisionedAt: now().toISOString(),
       };
-      await this.#options.state.saveDevice(saved);
+      await state.saveDevice(saved);
+      await state.deleteRefusal();
       this.#succeed(saved);
       return saved;
     } catch (error) {
-      throw this.#fail(error, signal);
+      throw await this.#fail(error, signal);
     }
   }
 
@@ -144,29 +188,61 @@ export class Device {
     this.#attempt = undefined;
     this.#failures = 0;
     this.#lastError = '';
+    this.#damage = '';
     const { deviceId, hubHostname } = saved;
     this.#options.log.info('device provisioned', { deviceId, hubHostname });
     this.#publish();
   }
 
-  #fail(error: unknown, signal: AbortSignal): unknown {
-    this.#attempt = undefined;
+  async #fail(error: unknown, signal: AbortSignal): Promise<unknown> {
     const reason: unknown = signal.aborted ? signal.reason : error;
-    this.#lastError = describeError(reason);
-    if (!isServiceError(reason, 'Cancelled') && !signal.aborted) this.#scheduleRetry(error);
-    this.#options.log.warn('provisioning failed', { reason: this.#lastError });
+    const asked = error instanceof CloudError ? error.retryAfterMs : undefined;
+    this.#failures++;
+    const wait = backoffMs(this.#failures, asked);
+    const next = new Date(this.#options.now().getTime() + wait);
+    const lastError = describeError(reason);
+    if (asked !== undefined && !signal.aborted) {
+      this.#refusedUntil = next;
+      await this.#saveRefusal(lastError, next);
+    }
+    this.#attempt = undefined;
+    this.#lastError = this.#damage === '' ? lastError : `${lastError}; ${this.#damage}`;
+    if (!signal.aborted) this.#retryAt(next);
+    this.#options.log.warn('provisioning failed', { reason: lastError });
     this.#publish();
     return reason;
   }
 
-  #scheduleRetry(error: unknown): void {
-    this.#failures++;
-    const asked = error instanceof CloudError ? error.retryAfterMs : undefined;
-    const delayMs = backoffMs(this.#failures, asked);
-    this.#nextAttempt = new Date(this.#options.now().getTime() + delayMs);
+  #retryAt(time: Date): void {
+    this.#nextAttempt = time;
+    const waitMs = Math.max(0, time.getTime() - this.#options.now().getTime());
     this.#retry = setTimeout(() => {
       this.provision({ again: true }).catch(() => undefined); // told by the status
-    }, delayMs);
+    }, waitMs);
+  }
+
+  /** Whoever starts this service anew comes back no sooner than the cloud asked for. */
+  async #saveRefusal(reason: string, notBefore: Date): Promise<void> {
+    const { dps, state, log } = this.#options;
+    if (dps === undefined || this.#saved !== undefined) return;
+    const refusal = { reason, answerTo: answerTo(dps), notBefore: notBefore.toISOString() };
+    try {
+      await state.saveRefusal(refusal);
+    } catch (error) {
+      log.warn('refusal not saved', { error: describeError(error) });
+    }
+  }
+
+  #refuseEarly(): void {
+    const until = this.#refusedUntil;
+    if (until === undefined || until <= this.#options.now()) return;
+    const when = `tried again at ${until.toISOString()}, by Reprovision at once`;
+    throw new ServiceError('Unavailable', `${this.#lastError}; ${when}`);
+  }
+
+  #refuseDamaged(): void {
+    if (this.#damage === '') return;
+    throw new ServiceError('Unavailable', `${this.#damage}; Reprovision replaces it`);
   }
 
   #stateName(): ProvisioningStatus['state'] {
@@ -177,5 +253,26 @@ export class Device {
 
   #publish(): void {
     this.#options.publish(this.status);
+  }
+}
+
+/** The settings whose change makes a saved result one about something else. */
+function answerTo({ globalEndpoint, scopeId, registrationId, certificateId }: DpsSettings): string {
+  return JSON.stringify([globalEndpoint, scopeId, registrationId ?? `cert://${certificateId}`]);
+}
+
+/** Within what the cloud can ask for: a clock that was set back keeps nobody waiting for years. */
+function isAhead(time: Date, now: Date): boolean {
+  const ms = time.getTime() - now.getTime();
+  return ms > 0 && ms <= maxBackoffMs;
+}
+
+/** One that cannot be read holds nobody up. */
+async function loadRefusal({ state, log }: DeviceOptions): Promise<SavedRefusal | undefined> {
+  try {
+    return await state.refusal();
+  } catch (error) {
+    log.warn('saved refusal unreadable', { error: describeError(error) });
+    return undefined;
   }
 }

@@ -55,13 +55,13 @@ export function identityHandlers(
     }),
     ListModuleIdentities: () => ({ identities: modules.list().map(moduleRecord) }),
     CreateModuleIdentity: async ({ module_id: id, options }) => {
-      checkKind(options.kind);
+      checkOptions(options);
       const managedBy = options.managed_by ?? defaultManagedBy;
       const module = await modules.create(parseModuleId(id), managedBy, stopping);
       return { identity: moduleRecord(module) };
     },
     UpdateModuleIdentity: async ({ module_id: id, options }) => {
-      checkKind(options.kind);
+      checkOptions(options);
       const module = await modules.update(parseModuleId(id), options.managed_by, stopping);
       return { identity: moduleRecord(module) };
     },
@@ -84,7 +84,7 @@ const unassigned: SavedDevice = {
   hubHostname: '',
   deviceId: '',
   source: '',
-  scopeId: '',
+  answerTo: '',
   provisionedAt: '',
 };
 
@@ -92,12 +92,23 @@ function credentialOf({ dps }: IdentityConfig): { keyId: string; certificateId: 
   return { keyId: dps?.keyId ?? '', certificateId: dps?.certificateId ?? '' };
 }
 
-function checkKind(kind: string | undefined): void {
-  if (kind === undefined || kind === 'module') return;
-  throw new ServiceError(
-    'NotSupported',
-    `identities of kind ${JSON.stringify(kind)} are not made here`,
-  );
+interface ManageOptions {
+  readonly kind?: string | undefined;
+  readonly managed_by?: string | undefined;
+  readonly usage?: string | undefined;
+}
+
+function checkOptions({ kind = 'module', managed_by: managedBy, usage }: ManageOptions): void {
+  if (kind !== 'module') {
+    const name = JSON.stringify(kind);
+    throw new ServiceError('NotSupported', `identities of kind ${name} are not made here`);
+  }
+  if (usage !== undefined) {
+    throw new ServiceError('NotSupported', 'a usage is for identities of kind "local"');
+  }
+  if (managedBy !== undefined && !/^[ -~]{1,128}$/.test(managedBy)) {
+    throw new ServiceError('InvalidArgs', 'managed_by is not 1 to 128 printable characters');
+  }
 }
 
 interface TokenRequest {

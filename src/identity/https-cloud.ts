@@ -1,5 +1,7 @@
+import { readFile } from 'node:fs/promises';
+import { describeError, ServiceError } from '../errors.ts';
 import type { HttpsClient } from '../service/https.ts';
-import type { HttpsResponse } from '../service/https-message.ts';
+import { HttpsFailure, type HttpsRequest, type HttpsResponse } from '../service/https-message.ts';
 import type { CloudAnswer, CloudClient, CloudRequest, RemoteCredential } from './cloud.ts';
 import type { CloudSettings } from './config.ts';
 
@@ -7,8 +9,6 @@ import type { CloudSettings } from './config.ts';
 export interface HttpsCloudOptions {
   readonly https: HttpsClient;
   readonly settings: CloudSettings;
-  /** PEM of the roots that the settings name. */
-  readonly ca: string | undefined;
   /** Read anew for each request: certificates are renewed. */
   readonly credential: (signal: AbortSignal) => Promise<RemoteCredential>;
   readonly onDate: (date: Date) => void;
@@ -24,9 +24,10 @@ export class HttpsCloud implements CloudClient {
   }
 
   async send(request: CloudRequest, signal: AbortSignal): Promise<CloudAnswer> {
-    const { https, settings, ca, credential, userAgent } = this.#options;
+    const { settings, credential, onDate, userAgent } = this.#options;
     const { method, url, body, headers } = request;
-    const response = await https.request(
+    const ca = await readRoots(settings.trustedCa);
+    const response = await this.#exchange(
       {
         method,
         url,
@@ -44,22 +45,65 @@ export class HttpsCloud implements CloudClient {
       },
       signal,
     );
-    this.#noteDate(response);
+    const date = dateOf(response);
+    if (date !== undefined) onDate(date);
     return {
       status: response.status,
-      retryAfterS: retryAfterOf(headerOf(response, 'retry-after'), Date.now()),
+      // a date there is one of the cloud's clock, which may not be this one's
+      retryAfterS: retryAfterOf(headerOf(response, 'retry-after'), (date ?? new Date()).getTime()),
       body: parseJson(response.body),
     };
   }
 
-  #noteDate(response: HttpsResponse): void {
-    const time = Date.parse(headerOf(response, 'date') ?? '');
-    if (!Number.isNaN(time)) this.#options.onDate(new Date(time));
+  async #exchange(request: HttpsRequest, signal: AbortSignal): Promise<HttpsResponse> {
+    try {
+      return await this.#options.https.request(request, signal);
+    } catch (error) {
+      const cause = error instanceof ServiceError ? error.cause : undefined;
+      if (!(cause instanceof HttpsFailure) || cause.kind !== 'server-certificate') throw error;
+      const hint =
+        'set cloud.trusted_ca to the roots of the cloud, if it is not one that all trust';
+      throw new ServiceError('Unavailable', `${describeError(error)}: ${hint}`);
+    }
   }
+}
+
+/** Where Debian, Red Hat and others keep the roots that this machine's administrator trusts. */
+const systemRoots = ['/etc/ssl/certs/ca-certificates.crt', '/etc/pki/tls/certs/ca-bundle.crt'];
+
+/** PEM of the roots in these files, else of the system's; read anew for each request: one may come later. */
+async function readRoots(files: readonly string[]): Promise<string | undefined> {
+  if (files.length === 0) return readSystemRoots();
+  const texts: string[] = [];
+  for (const file of files) {
+    try {
+      texts.push(await readFile(file, 'utf8'));
+    } catch (error) {
+      throw new ServiceError('Unavailable', `cloud.trusted_ca: ${describeError(error)}`);
+    }
+  }
+  return texts.join('\n');
+}
+
+/** Undefined where there is no such file: then those of Node are trusted. */
+async function readSystemRoots(): Promise<string | undefined> {
+  for (const file of systemRoots) {
+    try {
+      return await readFile(file, 'utf8');
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+    }
+  }
+  return undefined;
 }
 
 function headerOf({ headers }: HttpsResponse, name: string): string | undefined {
   return headers[name];
+}
+
+function dateOf(response: HttpsResponse): Date | undefined {
+  const time = Date.parse(headerOf(response, 'date') ?? '');
+  return Number.isNaN(time) ? undefined : new Date(time);
 }
 
 /** Seconds of a Retry-After header, which holds seconds or a date (RFC 9110 10.2.3). */

@@ -1,13 +1,13 @@
 import { ServiceError } from '../errors.ts';
 import type { ModuleId } from '../ids.ts';
-import { type CloudClient, type CloudRequest, failureOf, stringField } from './cloud.ts';
+import { type CloudClient, type CloudRequest, failureOf, nameField, wordsField } from './cloud.ts';
 import type { Assignment } from './provisioner.ts';
 
 const apiVersion = 'api-version=2017-11-08-preview';
 
 /** A module as the hub's registry has it. */
 export interface HubModule {
-  readonly moduleId: string;
+  readonly moduleId: ModuleId;
   readonly managedBy: string;
   readonly generationId: string;
 }
@@ -35,17 +35,17 @@ export class Hub {
     signal: AbortSignal,
   ): Promise<HubModule | undefined> {
     const body = { moduleId, deviceId: this.#device.deviceId, managedBy };
-    return this.#module({ method: 'PUT', url: this.#url(moduleId), body }, signal, 409);
+    return this.#module(moduleId, { method: 'PUT', body, absent: 409 }, signal);
   }
 
   /** The module; undefined when there is none. */
   get(moduleId: ModuleId, signal: AbortSignal): Promise<HubModule | undefined> {
-    return this.#module({ method: 'GET', url: this.#url(moduleId) }, signal, 404);
+    return this.#module(moduleId, { method: 'GET', absent: 404 }, signal);
   }
 
   /** Gives a module its keys; undefined when there is no such module. */
   async setKeys(
-    { moduleId, managedBy }: { readonly moduleId: ModuleId; readonly managedBy: string },
+    { moduleId, managedBy }: Pick<HubModule, 'moduleId' | 'managedBy'>,
     keys: ModuleKeys,
     signal: AbortSignal,
   ): Promise<HubModule | undefined> {
@@ -60,7 +60,7 @@ export class Hub {
       authentication: { type: 'sas', symmetricKey },
     };
     const headers = { 'if-match': '*' };
-    return this.#module({ method: 'PUT', url: this.#url(moduleId), body, headers }, signal, 404);
+    return this.#module(moduleId, { method: 'PUT', body, headers, absent: 404 }, signal);
   }
 
   /** Removes a module; one that is not there is no failure. */
@@ -74,20 +74,19 @@ export class Hub {
   }
 
   async #module(
-    request: CloudRequest,
+    moduleId: ModuleId,
+    { absent, ...request }: Omit<CloudRequest, 'url'> & { readonly absent: number },
     signal: AbortSignal,
-    absent: number,
   ): Promise<HubModule | undefined> {
-    const answer = await this.#cloud.send(request, signal);
+    const answer = await this.#cloud.send({ ...request, url: this.#url(moduleId) }, signal);
     if (answer.status === absent) return undefined;
-    const what = `${request.method} of a module on ${this.#device.hubHostname}`;
+    const what = `${request.method} of module ${moduleId} on ${this.#device.hubHostname}`;
     if (answer.status !== 200 && answer.status !== 201) throw failureOf(what, answer);
-    const moduleId = stringField(answer.body, 'moduleId');
-    const generationId = stringField(answer.body, 'generationId');
-    if (moduleId === undefined || generationId === undefined) {
-      throw new ServiceError('Unavailable', `${what}: the answer names no generation`);
+    const generationId = nameField(answer.body, 'generationId');
+    if (nameField(answer.body, 'moduleId') !== moduleId || generationId === undefined) {
+      throw new ServiceError('Unavailable', `${what}: the answer is not about it`);
     }
-    return { moduleId, generationId, managedBy: stringField(answer.body, 'managedBy') ?? '' };
+    return { moduleId, generationId, managedBy: wordsField(answer.body, 'managedBy') ?? '' };
   }
 
   #url(moduleId: ModuleId): string {

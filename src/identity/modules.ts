@@ -11,11 +11,11 @@ export interface ModuleIdentitiesOptions {
   readonly keyring: ModuleKeyring;
   /** The saved device; throws NotProvisioned. */
   readonly device: () => SavedDevice;
+  /** The saved device, when there is one. */
+  readonly knownDevice: () => SavedDevice | undefined;
   readonly hub: (device: SavedDevice) => Hub;
-  readonly published: {
-    put(module: SavedModule): void;
-    remove(id: ModuleId): void;
-  };
+  /** Told when `list` or `damaged` has changed. */
+  readonly changed: () => void;
   readonly log: Log;
 }
 
@@ -38,20 +38,20 @@ export class ModuleIdentities {
     return modules;
   }
 
-  /** What is wrong with files, for Describe and Health. */
+  /** What is wrong with files, by id, for Describe and Health. */
   get damaged(): ReadonlyMap<ModuleId, string> {
     return this.#damaged;
   }
 
   list(): readonly SavedModule[] {
-    return [...this.#known.values()].filter(({ phase }) => phase === 'complete');
+    return [...this.#known.values()].filter((module) => this.#isUsable(module));
   }
 
   /** NotFound when there is none, Unavailable when its file is damaged. */
   get(id: ModuleId): SavedModule {
     this.#refuseDamaged(id);
     const module = this.#known.get(id);
-    if (module?.phase !== 'complete') throw absent(id);
+    if (module === undefined || !this.#isUsable(module)) throw absent(id);
     return module;
   }
 
@@ -60,10 +60,11 @@ export class ModuleIdentities {
     return this.#inTurn(id, async () => {
       this.#refuseDamaged(id);
       const device = this.#options.device();
-      const before = this.#known.get(id);
+      const known = this.#known.get(id);
+      const before = known !== undefined && isOf(known, device) ? known : undefined;
       if (before !== undefined && before.managedBy !== managedBy) throw taken(id, before.managedBy);
-      if (before?.phase === 'complete' && before.hubHostname === device.hubHostname) return before;
-      await this.#remember(intent(id, managedBy, device));
+      if (before?.phase === 'complete') return before;
+      if (before?.phase !== 'updating') await this.#remember(intent(id, managedBy, device));
       return this.#complete(id, managedBy, signal);
     });
   }
@@ -72,10 +73,11 @@ export class ModuleIdentities {
   update(id: ModuleId, managedBy: string | undefined, signal: AbortSignal): Promise<SavedModule> {
     return this.#inTurn(id, async () => {
       const before = this.get(id);
-      const device = this.#options.device();
-      await this.#remember({ ...before, phase: 'creating' });
-      const found = await this.#options.hub(device).get(id, signal);
+      const found = await this.#options.hub(this.#options.device()).get(id, signal);
       if (found === undefined) throw new ServiceError('NotFound', `the hub has no module "${id}"`);
+      // the keys follow from the generation: those of another one have stopped working
+      const works = found.generationId === before.generationId;
+      await this.#remember({ ...before, phase: works ? 'updating' : 'creating' });
       return this.#giveKeys({ ...found, managedBy: managedBy ?? before.managedBy }, signal);
     });
   }
@@ -84,7 +86,12 @@ export class ModuleIdentities {
   delete(id: ModuleId, signal: AbortSignal): Promise<void> {
     return this.#inTurn(id, async () => {
       if (!this.#known.has(id) && !this.#damaged.has(id)) throw absent(id);
-      await this.#options.hub(this.#options.device()).delete(id, signal);
+      const device = this.#options.device();
+      const known = this.#known.get(id);
+      // what the present hub has under the id of an earlier device's module is not ours
+      if (known === undefined || isOf(known, device)) {
+        await this.#options.hub(device).delete(id, signal);
+      }
       await this.#forget(id);
       this.#options.log.info('module identity deleted', { moduleId: id });
     });
@@ -106,8 +113,7 @@ export class ModuleIdentities {
   async #giveKeys(module: HubModule, signal: AbortSignal): Promise<SavedModule> {
     const device = this.#options.device();
     const { hubHostname, deviceId } = device;
-    const { generationId, managedBy } = module;
-    const moduleId = module.moduleId as ModuleId; // the id that was asked for, as the hub repeats it
+    const { moduleId, generationId, managedBy } = module;
     const { keyring, hub } = this.#options;
     await keyring.ensureBase(signal);
     const updated = await keyring.withKeys({ moduleId, generationId }, signal, (keys) =>
@@ -132,14 +138,14 @@ export class ModuleIdentities {
   async #remember(module: SavedModule): Promise<void> {
     await this.#options.state.saveModule(module);
     this.#known.set(module.moduleId, module);
-    if (module.phase === 'complete') this.#options.published.put(module);
+    this.#options.changed();
   }
 
   async #forget(id: ModuleId): Promise<void> {
     await this.#options.state.deleteModule(id);
     this.#known.delete(id);
     this.#damaged.delete(id);
-    this.#options.published.remove(id);
+    this.#options.changed();
   }
 
   async #load(id: ModuleId): Promise<void> {
@@ -150,6 +156,12 @@ export class ModuleIdentities {
       this.#damaged.set(id, describeError(error));
       this.#options.log.error('module identity damaged', { moduleId: id });
     }
+  }
+
+  /** Whether its keys work: it is complete, and of the device that this one is now. */
+  #isUsable(module: SavedModule): boolean {
+    const device = this.#options.knownDevice();
+    return module.phase !== 'creating' && (device === undefined || isOf(module, device));
   }
 
   #refuseDamaged(id: ModuleId): void {
@@ -169,6 +181,10 @@ export class ModuleIdentities {
     });
     return turn;
   }
+}
+
+function isOf(module: SavedModule, { hubHostname, deviceId }: SavedDevice): boolean {
+  return module.hubHostname === hubHostname && module.deviceId === deviceId;
 }
 
 function intent(id: ModuleId, managedBy: string, device: SavedDevice): SavedModule {

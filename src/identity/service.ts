@@ -1,30 +1,27 @@
-import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { client } from '../dbus/client.ts';
-import type { Properties } from '../dbus/definition.ts';
-import type { Server } from '../dbus/serve.ts';
 import { ServiceError } from '../errors.ts';
 import { certificatesService } from '../interfaces/certificates.ts';
-import type { identityInterface, identityService } from '../interfaces/identity.ts';
+import type { identityService } from '../interfaces/identity.ts';
 import { keysService } from '../interfaces/keys.ts';
 import type { HttpsClient } from '../service/https.ts';
 import type { Running, StartContext } from '../service/lifetime.ts';
 import type { CloudClient } from './cloud.ts';
 import type { DpsSettings, IdentityConfig } from './config.ts';
 import { readCredential } from './credential.ts';
-import { Device, type ProvisioningStatus } from './device.ts';
+import { Device } from './device.ts';
 import { identityHandlers } from './handlers.ts';
 import { HttpsCloud } from './https-cloud.ts';
 import { Hub } from './hub.ts';
 import { ModuleKeyring } from './keys.ts';
 import { ModuleIdentities } from './modules.ts';
+import { News } from './news.ts';
 import { DpsProvisioner } from './provisioners/dps.ts';
-import { moduleProperties } from './record.ts';
 import { IdentityState } from './state.ts';
 
 type Context = StartContext<IdentityConfig>;
-type IdentityServer = Server<typeof identityService>;
-type ManagerProperties = Properties<typeof identityInterface>;
+
+const decisionMs = 10 * 60_000;
 
 /** Puts the Identity service together; provisioning begins once the service has its name. */
 export async function startIdentity(
@@ -32,26 +29,32 @@ export async function startIdentity(
   https: HttpsClient,
 ): Promise<Running<typeof identityService>> {
   const { bus, config, stateDir, log, now, signal, version } = context;
-  const news = new News();
+  const news = new News(now);
   const keys = client(bus, keysService, keysService.manager);
-  const cloud = await cloudOf(context, https, (date) => news.setClock(date, now()));
+  const cloud = cloudOf(context, https, (date) => news.setClock(date));
   const state = await IdentityState.open(stateDir);
   const provisioner = config.dps && dpsProvisioner(context, config.dps, cloud);
-  const publish = (status: ProvisioningStatus): void => news.setStatus(status);
-  const device = await Device.load({ dps: config.dps, provisioner, state, publish, log, now });
+  const device = await Device.load({
+    dps: config.dps,
+    provisioner,
+    state,
+    publish: (status) => news.setStatus(status),
+    log,
+    now,
+  });
+  news.setStatus(device.status);
   context.cleanup.defer(() => device.stop());
   const keyring = new ModuleKeyring(keys);
-  const modules = await ModuleIdentities.load({
+  const modules: ModuleIdentities = await ModuleIdentities.load({
     state,
     keyring,
     device: () => device.saved,
+    knownDevice: () => device.known,
     hub: (saved) => new Hub(cloud, saved),
-    published: {
-      put: (module) => news.server?.putObject(module.moduleId, moduleProperties(module)),
-      remove: (id) => news.server?.removeObject(id),
-    },
+    changed: () => news.setModules(modules),
     log,
   });
+  news.setModules(modules);
   return {
     handlers: identityHandlers({ config, device, modules, keyring, now, stopping: signal }),
     resolvers: {},
@@ -59,72 +62,26 @@ export async function startIdentity(
       Version: version,
       Source: provisioner?.source ?? '',
       Attestation: provisioner?.attestation ?? '',
-      ClockSkew: 0n,
-      ...statusProperties(device.status),
+      ...news.properties,
     },
     describeMore: () => ({ damaged: Object.fromEntries(modules.damaged) }),
-    publish: (server) => {
-      news.server = server;
-      for (const module of modules.list()) {
-        server.putObject(module.moduleId, moduleProperties(module));
-      }
-    },
+    publish: (server) => news.attach(server),
     live: () => device.start(),
     isBusy: () => device.status.state === 'provisioning',
     due: () => device.due,
   };
 }
 
-/** What the bus is told, once there is a server to tell it. */
-class News {
-  server: IdentityServer | undefined;
-
-  setStatus(status: ProvisioningStatus): void {
-    this.server?.setProperties(statusProperties(status));
-  }
-
-  setClock(theirs: Date, ours: Date): void {
-    this.server?.setProperties({ ClockSkew: microseconds(theirs) - microseconds(ours) });
-  }
-}
-
-function statusProperties({
-  state,
-  device,
-  lastError,
-  nextAttempt,
-}: ProvisioningStatus): Omit<
-  ManagerProperties,
-  'Version' | 'Source' | 'Attestation' | 'ClockSkew'
-> {
-  return {
-    State: state,
-    Health: lastError === '' ? 'ok' : 'degraded',
-    LastError: lastError,
-    HubHostname: device?.hubHostname ?? '',
-    DeviceId: device?.deviceId ?? '',
-    GatewayHostname: device?.hubHostname ?? '',
-    LastProvisioned: device === undefined ? 0n : microseconds(new Date(device.provisionedAt)),
-    NextAttempt: nextAttempt === undefined ? 0n : microseconds(nextAttempt),
-  };
-}
-
-function microseconds(date: Date): bigint {
-  return BigInt(date.getTime()) * 1000n;
-}
-
-async function cloudOf(
+function cloudOf(
   { bus, config, now, version }: Context,
   https: HttpsClient,
   onDate: (date: Date) => void,
-): Promise<CloudClient> {
+): CloudClient {
   const { cloud: settings, dps } = config;
   const certificates = client(bus, certificatesService, certificatesService.manager);
-  const roots = await Promise.all(settings.trustedCa.map((file) => readFile(file, 'utf8')));
   return new HttpsCloud({
     https,
     settings,
-    ca: roots.length === 0 ? undefined : roots.join('\n'),
     userAgent: `iotedge-identity/${version}`,
     onDate,
     credential: (signal) => {
@@ -135,17 +92,17 @@ async function cloudOf(
 }
 
 function dpsProvisioner(context: Context, dps: DpsSettings, cloud: CloudClient): DpsProvisioner {
-  const { bus, now, signal } = context;
+  const { bus, now } = context;
   const certificates = client(bus, certificatesService, certificatesService.manager);
   const { certificateId, keyId, globalEndpoint, scopeId } = dps;
   return new DpsProvisioner({
     globalEndpoint,
     scopeId,
     cloud,
-    registrationId: async () => {
+    registrationId: async (stop) => {
       if (dps.registrationId !== undefined) return dps.registrationId;
       const source = { certificates, certificateId, keyId, now };
-      const { commonName } = await readCredential(source, signal);
+      const { commonName } = await readCredential(source, stop);
       if (commonName !== undefined) return commonName;
       throw new ServiceError(
         'Unavailable',
@@ -153,6 +110,7 @@ function dpsProvisioner(context: Context, dps: DpsSettings, cloud: CloudClient):
       );
     },
     delay: (ms, stop) => delay(ms, undefined, { signal: stop }),
+    deadline: () => AbortSignal.timeout(decisionMs),
   });
 }
 

@@ -10,37 +10,52 @@ import {
   removeLeftovers,
   writeStateFile,
 } from '../service/state-file.ts';
-import { stringField } from './cloud.ts';
+import { nameField, stringField } from './cloud.ts';
 
 /** The outcome of provisioning, and what it was an answer to. */
 export interface SavedDevice {
   readonly hubHostname: string;
   readonly deviceId: string;
   readonly source: string;
-  readonly scopeId: string;
+  /** The settings that it was asked for with. */
+  readonly answerTo: string;
   /** ISO 8601. */
   readonly provisionedAt: string;
 }
 
-/** A module identity. While `phase` is `creating` the hub may or may not have it. */
+/** What the cloud said about when to come back; it holds over a restart. */
+export interface SavedRefusal {
+  readonly reason: string;
+  readonly answerTo: string;
+  /** ISO 8601. */
+  readonly notBefore: string;
+}
+
+/**
+ * A module identity. While `phase` is `creating` the hub may or may not have it; while it is `updating` the keys
+ * are good, and the rest of what the hub has may be older or newer.
+ */
 export interface SavedModule {
   readonly moduleId: ModuleId;
   readonly managedBy: string;
   readonly generationId: string;
   readonly deviceId: string;
   readonly hubHostname: string;
-  readonly phase: 'creating' | 'complete';
+  readonly phase: 'creating' | 'updating' | 'complete';
 }
 
 const extension = '.json';
+const phases = ['creating', 'updating', 'complete'] as const;
 
 /** What the service remembers. Reading rejects with `DamagedFile`; nothing damaged is ever replaced silently. */
 export class IdentityState {
   readonly #deviceFile: string;
+  readonly #refusalFile: string;
   readonly #modules: string;
 
   private constructor(directory: string) {
     this.#deviceFile = join(directory, 'device.json');
+    this.#refusalFile = join(directory, 'refusal.json');
     this.#modules = join(directory, 'modules');
   }
 
@@ -62,6 +77,18 @@ export class IdentityState {
     return writeStateFile(this.#deviceFile, JSON.stringify(device));
   }
 
+  refusal(): Promise<SavedRefusal | undefined> {
+    return readStateJson(this.#refusalFile, parseRefusal);
+  }
+
+  saveRefusal(refusal: SavedRefusal): Promise<void> {
+    return writeStateFile(this.#refusalFile, JSON.stringify(refusal));
+  }
+
+  deleteRefusal(): Promise<void> {
+    return deleteStateFile(this.#refusalFile);
+  }
+
   /** The ids of all modules that have a file, damaged or not. */
   async moduleIds(): Promise<readonly ModuleId[]> {
     const ids = (await readdir(this.#modules)).map((name) => idOfFileName(name, extension));
@@ -69,7 +96,7 @@ export class IdentityState {
   }
 
   module(id: ModuleId): Promise<SavedModule | undefined> {
-    return readStateJson(this.#fileOf(id), parseModule);
+    return readStateJson(this.#fileOf(id), (value) => parseModule(value, id));
   }
 
   saveModule(module: SavedModule): Promise<void> {
@@ -91,26 +118,47 @@ function required(value: unknown, name: string): string {
   return field;
 }
 
+/** What goes to the cloud and to the bus as a name. */
+function requiredName(value: unknown, name: string): string {
+  const field = nameField(value, name);
+  if (field === undefined) throw new TypeError(`its ${name} is missing or no name`);
+  return field;
+}
+
+function requiredTime(value: unknown, name: string): string {
+  const field = required(value, name);
+  if (Number.isNaN(Date.parse(field))) throw new TypeError(`its ${name} is no time`);
+  return field;
+}
+
 function parseDevice(value: unknown): SavedDevice {
   return {
-    hubHostname: required(value, 'hubHostname'),
-    deviceId: required(value, 'deviceId'),
+    hubHostname: requiredName(value, 'hubHostname'),
+    deviceId: requiredName(value, 'deviceId'),
     source: required(value, 'source'),
-    scopeId: required(value, 'scopeId'),
-    provisionedAt: required(value, 'provisionedAt'),
+    answerTo: required(value, 'answerTo'),
+    provisionedAt: requiredTime(value, 'provisionedAt'),
   };
 }
 
-function parseModule(value: unknown): SavedModule {
-  const phase = required(value, 'phase');
-  if (phase !== 'creating' && phase !== 'complete')
-    throw new TypeError(`phase ${phase} is unknown`);
+function parseRefusal(value: unknown): SavedRefusal {
   return {
-    moduleId: parseModuleId(required(value, 'moduleId')),
+    reason: required(value, 'reason'),
+    answerTo: required(value, 'answerTo'),
+    notBefore: requiredTime(value, 'notBefore'),
+  };
+}
+
+function parseModule(value: unknown, moduleId: ModuleId): SavedModule {
+  const phase = phases.find((one) => one === required(value, 'phase'));
+  if (phase === undefined) throw new TypeError('its phase is unknown');
+  if (required(value, 'moduleId') !== moduleId) throw new TypeError('it is about another module');
+  return {
+    moduleId,
     managedBy: required(value, 'managedBy'),
     generationId: required(value, 'generationId'),
-    deviceId: required(value, 'deviceId'),
-    hubHostname: required(value, 'hubHostname'),
+    deviceId: requiredName(value, 'deviceId'),
+    hubHostname: requiredName(value, 'hubHostname'),
     phase,
   };
 }

@@ -3,6 +3,8 @@ import { describe, managerProperties } from './common.ts';
 
 const certificateId = { certificate_id: 'certificate-id' } as const;
 const certificates: Check = { maxBytes: 256 << 10 };
+/** One of a few words; polkit sees no text of any length. */
+const word: Check = { maxBytes: 64 };
 const caProfiles: readonly (string | undefined)[] = ['device-ca', 'workload-ca'];
 
 /** The manager object of the Certificates service. */
@@ -15,7 +17,12 @@ export const certificatesInterface = defineInterface({
       in: { certificate_id: 's', csr: 'ay' },
       options: { issuer: 's', profile: 's', lifetime_s: 'u' },
       out: { chain_pem: 's' },
-      check: { ...certificateId, csr: certificates },
+      check: {
+        ...certificateId,
+        csr: certificates,
+        issuer: 'certificate-id',
+        profile: word,
+      },
       resolve: ['issuer', 'profile'],
       authorize: {
         action: {
@@ -49,14 +56,20 @@ export const certificatesInterface = defineInterface({
       in: { certificate_id: 's', data: 'ay', format: 's' },
       options: { key_id: 's', if_exists: 's' },
       out: { certificate: 'o' },
-      check: { ...certificateId, data: certificates, key_id: 'key-id' },
+      check: {
+        ...certificateId,
+        data: certificates,
+        format: word,
+        key_id: 'key-id',
+        if_exists: word,
+      },
       authorize: { action: 'org.iotedge.certificates1.import', details: ['certificate_id'] },
     },
     Export: {
       doc: 'The certificate and its chain as `pem` or `pkcs7`, or the certificate alone as `der`.',
       in: { certificate_id: 's', format: 's' },
       out: { data: 'ay' },
-      check: certificateId,
+      check: { ...certificateId, format: word },
       authorize: {
         action: 'org.iotedge.certificates1.export',
         details: ['certificate_id', 'format'],

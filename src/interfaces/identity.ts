@@ -2,6 +2,13 @@ import { defineInterface, defineService, type Fields } from '../dbus/definition.
 import { describe, managerProperties, waitOption } from './common.ts';
 
 const moduleId = { module_id: 'module-id' } as const;
+/** Options are checked before anybody is asked: polkit sees no text of any length. */
+const manageCheck = {
+  ...moduleId,
+  kind: { maxBytes: 64 },
+  managed_by: { maxBytes: 128 },
+  usage: { maxBytes: 64 },
+} as const;
 const manage = { action: 'org.iotedge.identity1.manage', details: ['module_id'] } as const;
 const provision = { action: 'org.iotedge.identity1.provision', details: [] } as const;
 
@@ -70,7 +77,7 @@ export const identityInterface = defineInterface({
       options: { kind: 's', managed_by: 's', usage: 's' },
       out: { identity: 'a{sv}' },
       records: { identity: identityRecord },
-      check: moduleId,
+      check: manageCheck,
       authorize: manage,
     },
     UpdateModuleIdentity: {
@@ -79,7 +86,7 @@ export const identityInterface = defineInterface({
       options: { kind: 's', managed_by: 's', usage: 's' },
       out: { identity: 'a{sv}' },
       records: { identity: identityRecord },
-      check: moduleId,
+      check: manageCheck,
       authorize: manage,
     },
     DeleteModuleIdentity: {
@@ -92,7 +99,7 @@ export const identityInterface = defineInterface({
       doc: 'A SAS token of a module, or of the device for ``; lifetime 1 to 86400 s, 0 is 3600 s.',
       in: { module_id: 's', audience: 's', lifetime_s: 'u' },
       out: { token: 's' },
-      check: { audience: { maxBytes: 4096 } },
+      check: { module_id: { maxBytes: 128 }, audience: { maxBytes: 4096 } },
       authorize: {
         action: {
           oneOf: ['org.iotedge.identity1.sign', 'org.iotedge.identity1.sign-device'],
@@ -107,6 +114,7 @@ export const identityInterface = defineInterface({
     Cancel: {
       doc: 'Cancels provisioning; its callers get Cancelled.',
       in: { id: 's' },
+      check: { id: { maxBytes: 128 } },
       authorize: provision,
     },
     Describe: describe,

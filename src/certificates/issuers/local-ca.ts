@@ -2,7 +2,6 @@ import { ServiceError } from '../../errors.ts';
 import type { Signer } from '../../x509/algorithm.ts';
 import {
   type Certificate,
-  isCa,
   isIssuedBy,
   isSelfSigned,
   parseCertificate,
@@ -11,8 +10,9 @@ import { buildCertificate, validityWithin } from '../../x509/certificate-builder
 import { subjectAlternativeName } from '../../x509/extensions.ts';
 import type { Granted } from '../policy.ts';
 import { extensionsOf, type ProfileRights } from '../profile.ts';
+import { checkPurposes, pathOf, roomBelow, validityOf } from './ca-path.ts';
 
-/** A CA of this device: its certificate, leaf first, and what signs with its key. */
+/** A CA of this device: its certificate with those above it, and what signs with its key. */
 export interface LocalCa {
   readonly id: string;
   readonly chain: readonly [Certificate, ...Certificate[]];
@@ -28,24 +28,30 @@ export interface CertifiedKey {
 
 /**
  * Issues a certificate and answers its chain: leaf, CA, and the CA's issuers without the root. InvalidArgs
- * when the issuer is no CA or its path length is used up, Unavailable when it is not valid now.
+ * when the issuer or a CA above it may not issue such a certificate, Unavailable when one is not valid now.
  */
 export async function issueWithLocalCa(
   { id, chain, signer }: LocalCa,
   { spki, granted, rights }: CertifiedKey,
   now: Date,
 ): Promise<readonly Certificate[]> {
-  const [issuer, ...above] = chain;
-  checkMayIssue(id, issuer, rights);
+  const [issuer, ...others] = chain;
+  const path = pathOf(issuer, others);
+  const room = roomBelow(path);
+  if (rights.pathLength !== undefined && room === 0) {
+    const name = JSON.stringify(id);
+    throw new ServiceError('InvalidArgs', `the path length of ${name} allows no CA below it`);
+  }
+  checkPurposes(path, rights);
   const { subjectDer, names, lifetimeS } = granted;
   const critical = subjectDer.length === 2; // an empty SEQUENCE
   const der = await buildCertificate(
     {
       subjectDer,
       spki,
-      validity: validityWithin(issuer, { now, lifetimeMs: lifetimeS * 1000 }),
+      validity: validityWithin(validityOf(path), { now, lifetimeMs: lifetimeS * 1000 }),
       extensions: [
-        ...extensionsOf(rights, issuer.basicConstraints.pathLength),
+        ...extensionsOf(rights, room),
         ...(names.length === 0 ? [] : [subjectAlternativeName(names, { critical })]),
       ],
     },
@@ -57,13 +63,5 @@ export async function issueWithLocalCa(
   if (!isIssuedBy(certificate, issuer)) {
     throw new ServiceError('Failed', `the signature by the key of ${id} does not verify`);
   }
-  return [certificate, issuer, ...above.filter((one) => !isSelfSigned(one))];
-}
-
-function checkMayIssue(id: string, issuer: Certificate, rights: ProfileRights): void {
-  const name = JSON.stringify(id);
-  if (!isCa(issuer)) throw new ServiceError('InvalidArgs', `the certificate ${name} is not a CA`);
-  if (rights.pathLength !== undefined && issuer.basicConstraints.pathLength === 0) {
-    throw new ServiceError('InvalidArgs', `the path length of ${name} allows no CA below it`);
-  }
+  return [certificate, ...path.filter((one, at) => at === 0 || !isSelfSigned(one))];
 }

@@ -1,20 +1,35 @@
 import { ServiceError } from '../../errors.ts';
-import { type CloudAnswer, type CloudClient, failureOf, fieldOf, stringField } from '../cloud.ts';
+import {
+  type CloudAnswer,
+  type CloudClient,
+  failureOf,
+  fieldOf,
+  nameField,
+  wordsField,
+} from '../cloud.ts';
 import type { Assignment, Provisioner } from '../provisioner.ts';
 
 const apiVersion = 'api-version=2021-06-01';
 const defaultPollMs = 2000;
+const minPollMs = 1000;
 const maxPollMs = 60_000;
-const deadlineMs = 10 * 60_000;
 const hostPattern = /^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?$/;
 
 /** What a registration needs. */
 export interface DpsOptions {
   readonly globalEndpoint: string;
   readonly scopeId: string;
-  readonly registrationId: () => Promise<string>;
+  readonly registrationId: (signal: AbortSignal) => Promise<string>;
   readonly cloud: CloudClient;
   readonly delay: (ms: number, signal: AbortSignal) => Promise<void>;
+  /** Aborted when the service has had long enough to decide. */
+  readonly deadline: () => AbortSignal;
+}
+
+interface Registration {
+  readonly base: string;
+  readonly what: string;
+  readonly id: string;
 }
 
 /** Registers with the Device Provisioning Service by client certificate, and polls until it is assigned. */
@@ -27,54 +42,68 @@ export class DpsProvisioner implements Provisioner {
     this.#options = options;
   }
 
-  /** Unavailable when the service refuses, cannot be reached, or does not decide within 10 minutes. */
+  /** Unavailable when the service refuses, cannot be reached, or does not decide in time. */
   async provision(signal: AbortSignal): Promise<Assignment> {
-    const { globalEndpoint, scopeId, registrationId, cloud } = this.#options;
-    const id = await registrationId();
+    const { globalEndpoint, scopeId, registrationId } = this.#options;
+    const id = await registrationId(signal);
     const base = `${globalEndpoint}/${encodeURIComponent(scopeId)}/registrations/${encodeURIComponent(id)}`;
-    const limited = AbortSignal.any([signal, AbortSignal.timeout(deadlineMs)]);
     const what = `registering ${id} with ${new URL(globalEndpoint).host}`;
+    const late = this.#options.deadline();
+    try {
+      return await this.#register({ base, what, id }, AbortSignal.any([signal, late]));
+    } catch (error) {
+      if (!late.aborted || signal.aborted) throw error;
+      throw new ServiceError('Unavailable', `${what}: it was not decided in time`);
+    }
+  }
+
+  async #register({ base, what, id }: Registration, signal: AbortSignal): Promise<Assignment> {
+    const { cloud } = this.#options;
     const url = `${base}/register?${apiVersion}`;
     const body = { registrationId: id };
-    let answer = await cloud.send({ method: 'PUT', url, body }, limited);
+    let answer = await cloud.send({ method: 'PUT', url, body }, signal);
     for (;;) {
       if (answer.status !== 200 && answer.status !== 202) throw failureOf(what, answer);
       const assignment = assignmentOf(what, answer);
       if (assignment !== undefined) return assignment;
-      const operationId = stringField(answer.body, 'operationId') ?? '';
-      await this.#options.delay(pollDelayMs(answer), limited);
+      const operationId = nameField(answer.body, 'operationId') ?? '';
+      await this.#options.delay(pollDelayMs(answer), signal);
       const operation = `${base}/operations/${encodeURIComponent(operationId)}?${apiVersion}`;
-      answer = await cloud.send({ method: 'GET', url: operation }, limited);
+      answer = await cloud.send({ method: 'GET', url: operation }, signal);
     }
   }
 }
 
 function pollDelayMs({ retryAfterS }: CloudAnswer): number {
-  return retryAfterS === undefined ? defaultPollMs : Math.min(retryAfterS * 1000, maxPollMs);
+  const askedMs = retryAfterS === undefined ? defaultPollMs : retryAfterS * 1000;
+  return Math.min(Math.max(askedMs, minPollMs), maxPollMs);
 }
 
 /** Undefined while the service is still deciding. */
 function assignmentOf(what: string, answer: CloudAnswer): Assignment | undefined {
-  const status = (stringField(answer.body, 'status') ?? '').toLowerCase();
+  const status = (wordsField(answer.body, 'status') ?? '').toLowerCase();
   if (status === 'assigning' || status === 'unassigned') {
-    if (stringField(answer.body, 'operationId') === undefined) {
+    if (nameField(answer.body, 'operationId') === undefined) {
       throw new ServiceError('Unavailable', `${what}: the answer names no operation`);
     }
     return undefined;
   }
   const state = fieldOf(answer.body, 'registrationState');
   if (status !== 'assigned') {
-    const reason = stringField(state, 'errorMessage') ?? 'no reason given';
-    const code = stringField(state, 'errorCode') ?? 'none';
-    throw new ServiceError(
-      'Unavailable',
-      `${what}: the service answered ${JSON.stringify(status)}: ${reason} (error ${code})`,
-    );
+    throw new ServiceError('Unavailable', `${what}: ${refusalOf(status, state)}`);
   }
-  const hubHostname = stringField(state, 'assignedHub') ?? '';
-  const deviceId = stringField(state, 'deviceId') ?? '';
+  const hubHostname = nameField(state, 'assignedHub') ?? '';
+  const deviceId = nameField(state, 'deviceId') ?? '';
   if (!hostPattern.test(hubHostname) || deviceId === '') {
     throw new ServiceError('Unavailable', `${what}: the answer names no hub and device`);
   }
   return { hubHostname, deviceId };
+}
+
+/** Why the device is not assigned, and what its operator can do about it. */
+function refusalOf(status: string, state: unknown): string {
+  if (status === 'disabled') return 'the enrollment is disabled: enable it in the service';
+  const reason = wordsField(state, 'errorMessage') ?? 'no reason given';
+  const code = wordsField(state, 'errorCode') ?? 'none';
+  return `the service answered ${JSON.stringify(status)}: ${reason} (error ${code})`;
 }

@@ -1,271 +1,345 @@
-import { createHmac } from 'node:crypto';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+/** Provisioning with running services, when the cloud, the certificate or the token fails, and after. */
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { ServiceError } from '../../../src/errors.ts';
-import { CloudError } from '../../../src/identity/cloud.ts';
-import { Device, type ProvisioningStatus } from '../../../src/identity/device.ts';
-import { Hub } from '../../../src/identity/hub.ts';
-import { ModuleKeyring } from '../../../src/identity/keys.ts';
-import { ModuleIdentities } from '../../../src/identity/modules.ts';
-import { DpsProvisioner } from '../../../src/identity/provisioners/dps.ts';
-import { IdentityState } from '../../../src/identity/state.ts';
-import { parseModuleId } from '../../../src/ids.ts';
-import { Cloud } from '../../support/cloud/cloud.ts';
-import { deadline } from '../../support/deadline.ts';
-import { DeviceCloud } from '../../support/device-cloud.ts';
-import { Pki } from '../../support/pki.ts';
+import type { Bus } from '../../../src/dbus/bus.ts';
+import { type Client, client } from '../../../src/dbus/client.ts';
+import { isServiceError } from '../../../src/errors.ts';
+import { identityInterface, identityService } from '../../../src/interfaces/identity.ts';
+import type { Cloud } from '../../support/cloud/cloud.ts';
+import type { CloudResponse } from '../../support/cloud/exchange.ts';
+import { certifyDevice, deviceCertificateFile } from '../../support/device-certificate.ts';
+import { failureOf } from '../../support/failure.ts';
+import { identityStatus, untilIdentity } from '../../support/identity-status.ts';
+import { Rig } from '../../support/rig.ts';
+import { startRigCloud } from '../../support/rig-cloud.ts';
+import { deviceName } from '../../support/rig-config.ts';
+import { ThrowAwayAuthority } from '../../support/throw-away-authority.ts';
 
-const scopeId = '0ne00000001';
-const base = Buffer.alloc(32, 9);
-const silent = { error: ignore, warn: ignore, info: ignore, debug: ignore };
-const signal = new AbortController().signal;
+const patient = { timeoutMs: 60_000 };
+const hourMs = 3_600_000;
 
-function ignore(): void {
-  // these tests look at results, not at records
-}
-
-function derive(derivation: Buffer): Buffer {
-  return createHmac('sha256', base).update(derivation).digest();
-}
-
-function unexpected(): never {
-  throw new Error('not expected here');
-}
-
-/** The three methods of the Keys service that identities need, over one base key. */
-const keyring = new ModuleKeyring({
-  CreateKey: async () => ({ key: '/key' }),
-  ExportKey: async ({ options }) => ({ material: derive(options?.derivation ?? unexpected()) }),
-  Sign: async ({ data, options }) => ({
-    signature: createHmac('sha256', derive(options?.derivation ?? unexpected()))
-      .update(data)
-      .digest(),
-  }),
-  CreateKeyPair: unexpected,
-  ImportKey: unexpected,
-  DeleteKey: unexpected,
-  GetPublicKey: unexpected,
-  Verify: unexpected,
-  Encrypt: unexpected,
-  Decrypt: unexpected,
-  GetRandom: unexpected,
-  Describe: unexpected,
-});
-
-/** A cloud that knows `device-1`, and a device with its own state directory. */
+/** A rig with a cloud whose root the Identity service reads from a file of its own. */
 class Setting implements AsyncDisposable {
-  readonly cloud: Cloud;
-  readonly directory: string;
-  readonly client: DeviceCloud;
-  readonly statuses: ProvisioningStatus[] = [];
-  readonly #pki: Pki;
+  readonly rig: Rig;
+  readonly bus: Bus;
+  readonly identity: Client<typeof identityInterface>;
+  readonly port: number;
+  cloud: Cloud;
 
-  private constructor(parts: { cloud: Cloud; directory: string; client: DeviceCloud; pki: Pki }) {
-    this.cloud = parts.cloud;
-    this.directory = parts.directory;
-    this.client = parts.client;
-    this.#pki = parts.pki;
+  private constructor(rig: Rig, bus: Bus, cloud: Cloud) {
+    this.rig = rig;
+    this.port = cloud.port;
+    this.bus = bus;
+    this.cloud = cloud;
+    this.identity = client(bus, identityService, identityInterface);
   }
 
   static async start(): Promise<Setting> {
-    const pki = await Pki.create();
-    const server = await pki.issue('cloud', ['localhost']);
-    const cloud = await Cloud.start({
-      ...server,
-      clientRoots: pki.root.certificate,
-      scopeId,
-      retryAfterS: 0,
-      enrollments: new Map([['device-1', { deviceId: 'device-1' }]]),
+    const rig = await Rig.start();
+    const setting = new Setting(rig, await rig.connect(), await startRigCloud(rig));
+    await writeFile(setting.rootFile, await rig.authority.certificate());
+    await rig.configure('identity', {
+      provisioning: { global_endpoint: setting.cloud.endpoint },
+      cloud: { trusted_ca: setting.rootFile },
+      idle_exit_s: 0,
     });
-    const client = new DeviceCloud(await pki.issue('device-1'), pki.root.certificate);
-    const directory = await mkdtemp(join(tmpdir(), 'iotedge-identity-'));
-    return new Setting({ cloud, directory, client, pki });
+    return setting;
   }
 
-  provisioner(): DpsProvisioner {
-    return new DpsProvisioner({
-      globalEndpoint: this.cloud.endpoint,
-      scopeId,
-      registrationId: async () => 'device-1',
-      cloud: this.client,
-      delay: (ms, stop) => delay(ms, undefined, { signal: stop }),
-    });
+  get rootFile(): string {
+    return join(this.rig.directory, 'secrets', 'cloud-root.pem');
   }
 
-  async device(): Promise<Device> {
-    return Device.load({
-      dps: {
-        scopeId,
-        registrationId: undefined,
-        certificateId: 'device-id',
-        keyId: 'device-id',
-        globalEndpoint: this.cloud.endpoint,
-      },
-      provisioner: this.provisioner(),
-      state: await IdentityState.open(this.directory),
-      publish: (status) => this.statuses.push(status),
-      log: silent,
-      now: () => new Date(),
-    });
+  get stateFile(): string {
+    return join(this.rig.stateDirectory('identity'), 'device.json');
   }
 
-  async modules(device: Device): Promise<ModuleIdentities> {
-    return ModuleIdentities.load({
-      state: await IdentityState.open(this.directory),
-      keyring,
-      device: () => device.saved,
-      hub: (saved) => new Hub(this.client, saved),
-      published: { put: ignore, remove: ignore },
-      log: silent,
-    });
+  registrations(): number {
+    return this.cloud.requests.filter(({ method, url }) => method === 'PUT' && /register/.test(url))
+      .length;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.client[Symbol.dispose]();
+    await this.bus.close();
     await this.cloud[Symbol.asyncDispose]();
-    await this.#pki[Symbol.asyncDispose]();
-    await rm(this.directory, { recursive: true });
+    await this.rig[Symbol.asyncDispose]();
   }
 }
 
-async function failureOf(promise: Promise<unknown>): Promise<ServiceError> {
-  const error: unknown = await promise.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  assert.instance(error, ServiceError);
-  return error as ServiceError; // as just asserted
+/** Something that goes wrong: how, how it is put right, and what the device says meanwhile. */
+interface Mishap {
+  readonly what: string;
+  readonly happen: (setting: Setting) => Promise<void> | void;
+  readonly mend: (setting: Setting) => Promise<void> | void;
+  readonly says: readonly RegExp[];
+  /** Whether connections of before would hide it. */
+  readonly onConnect?: boolean;
+  /** What the cloud asked for at least. */
+  readonly waitMs?: number;
 }
 
-const test = suite('identity against the cloud double');
+function refusal(
+  what: string,
+  response: CloudResponse,
+  says: readonly RegExp[],
+  waitMs = 0,
+): Mishap {
+  return {
+    what,
+    happen: ({ cloud }) => void (cloud.interfere = () => response),
+    mend: ({ cloud }) => void (cloud.interfere = undefined),
+    says,
+    waitMs,
+  };
+}
 
-test('provisions, and remembers it without asking again', async () => {
-  await using setting = await Setting.start();
-  const device = await setting.device();
-  const saved = await deadline(10_000, device.provision({ again: false }), 'provisioning');
-  assert.is(saved.deviceId, 'device-1');
-  assert.is(saved.hubHostname, setting.cloud.host);
-  const asked = setting.cloud.requests.length;
-  const restarted = await setting.device();
-  assert.equal(await restarted.provision({ again: false }), saved);
-  assert.is(setting.cloud.requests.length, asked);
+function outcome(of: 'failed' | 'disabled', says: readonly RegExp[]): Mishap {
+  return {
+    what: `an enrollment that is ${of}`,
+    happen: ({ cloud }) => void (cloud.provisioning.outcome = of),
+    mend: ({ cloud }) => void (cloud.provisioning.outcome = 'assigned'),
+    says,
+  };
+}
+
+function certificate(what: string, notBeforeMs: number, says: readonly RegExp[]): Mishap {
+  const valid = (rig: Rig, fromMs: number): Promise<void> => {
+    const start = Math.floor((Date.now() + fromMs) / 1000) * 1000;
+    return certifyDevice(rig, { notBefore: new Date(start), notAfter: new Date(start + hourMs) });
+  };
+  return {
+    what,
+    happen: ({ rig }) => valid(rig, notBeforeMs),
+    mend: ({ rig }) => valid(rig, -60_000),
+    says,
+  };
+}
+
+async function otherRoot({ rig, rootFile }: Setting): Promise<void> {
+  const other = await ThrowAwayAuthority.create(join(rig.directory, 'other'));
+  await writeFile(rootFile, await other.certificate());
+}
+
+async function writeRoot({ rig, rootFile }: Setting): Promise<void> {
+  await writeFile(rootFile, await rig.authority.certificate());
+}
+
+/** Moves what is in the token's directory away, as if it were unplugged. */
+async function moveToken({ rig }: Setting, from: string, to: string): Promise<void> {
+  await mkdir(join(rig.directory, to), { recursive: true });
+  const entries = await readdir(join(rig.directory, from), { withFileTypes: true });
+  for (const entry of entries.filter((one) => one.isDirectory())) {
+    await rename(join(rig.directory, from, entry.name), join(rig.directory, to, entry.name));
+  }
+  await rig.stop('keys');
+}
+
+const unauthorized = { errorCode: 401002, trackingId: 'a-b-c', message: 'Unauthorized' };
+const mishaps: readonly Mishap[] = [
+  refusal('HTTP 401', { status: 401, body: unauthorized }, [
+    /HTTP 401/,
+    /Unauthorized/,
+    /tracking id a-b-c/,
+    /is the device enrolled/,
+  ]),
+  refusal(
+    'HTTP 429 that says when',
+    { status: 429, headers: { 'retry-after': '1200' }, body: {} },
+    [/HTTP 429/, /slow down/],
+    1_200_000,
+  ),
+  refusal('HTTP 503', { status: 503 }, [/HTTP 503 \(the service is not available\)$/]),
+  refusal(
+    'an answer with control characters and without end',
+    { status: 400, body: { message: `a\0b\n${'x'.repeat(100_000)}`, errorCode: 'y'.repeat(5000) } },
+    [/HTTP 400 \(a b x{100}/],
+  ),
+  outcome('failed', [/400207/, /no hub can take the device/]),
+  outcome('disabled', [/the enrollment is disabled: enable it/]),
+  {
+    what: 'a server certificate of another root',
+    onConnect: true,
+    happen: otherRoot,
+    mend: writeRoot,
+    says: [/localhost.*the certificate of the server does not verify/, /set cloud\.trusted_ca/],
+  },
+  {
+    what: 'a root of the cloud that is not there',
+    happen: ({ rootFile }) => rm(rootFile),
+    mend: writeRoot,
+    says: [/cloud\.trusted_ca: ENOENT.*cloud-root\.pem/],
+  },
+  {
+    what: 'a device certificate that is not there',
+    happen: ({ rig }) => rm(deviceCertificateFile(rig)),
+    mend: ({ rig }) =>
+      certifyDevice(rig, { notBefore: new Date(), notAfter: new Date(Date.now() + hourMs) }),
+    says: [/certificate "device-id" is damaged: ENOENT.*device-id\.cer/],
+  },
+  certificate('a device certificate that has expired', -2 * hourMs, [
+    /certificate "device-id" expired at .* this clock says/,
+  ]),
+  certificate('a device certificate of the future', hourMs, [
+    /certificate "device-id" is not valid before .* this clock says/,
+  ]),
+  {
+    what: 'Keys without its token',
+    onConnect: true,
+    happen: (setting) => moveToken(setting, 'token', 'away'),
+    mend: (setting) => moveToken(setting, 'away', 'token'),
+    says: [/device-id/, /the token of pkcs11:slot-id=0 is not initialized$/],
+  },
+  {
+    what: 'an endpoint that is down',
+    happen: ({ cloud }) => cloud[Symbol.asyncDispose](),
+    mend: async (setting) => {
+      setting.cloud = await startRigCloud(setting.rig, { port: setting.port });
+    },
+    says: [/localhost/, /ECONNREFUSED/],
+  },
+];
+
+const kept = suite<{ setting: Setting }>('a provisioned device');
+
+kept.before(async (context) => {
+  context.setting = await Setting.start();
+  await context.setting.identity.Provision({}, patient);
 });
+kept.after(({ setting }) => setting[Symbol.asyncDispose]());
 
-test('joins callers to the attempt under way', async () => {
-  await using setting = await Setting.start();
-  const device = await setting.device();
-  await Promise.all([1, 2, 3].map(() => device.provision({ again: false })));
-  const registrations = setting.cloud.requests.filter(({ method }) => method === 'PUT');
-  assert.is(registrations.length, 1);
-});
-
-for (const status of [401, 429, 503]) {
-  test(`answers Unavailable on HTTP ${status}, says when it tries again, and keeps what was saved`, async () => {
-    await using setting = await Setting.start();
-    const device = await setting.device();
-    const saved = await device.provision({ again: false });
-    setting.cloud.interfere = () => ({ status, headers: { 'retry-after': '120' }, body: {} });
-    const error = await failureOf(device.provision({ again: true }));
-    assert.is(error.code, 'Unavailable');
-    assert.instance(error, CloudError);
-    assert.match(device.status.lastError, String(status));
-    const wait = (device.status.nextAttempt?.getTime() ?? 0) - Date.now();
-    assert.ok(wait > 110_000, `waits ${wait} ms`);
-    assert.is(device.status.state, 'provisioned');
-    assert.equal(device.saved, saved);
-    device.stop();
+for (const { what, happen, mend, says, onConnect = false, waitMs = 0 } of mishaps) {
+  kept(`keeps its identity over ${what}, says what is wrong, and recovers`, async ({ setting }) => {
+    const { rig, bus, identity, stateFile } = setting;
+    const saved = await readFile(stateFile, 'utf8');
+    if (onConnect) await rig.stop('identity');
+    await happen(setting);
+    const asked = Date.now();
+    assert.is(await failureOf(identity.Reprovision({}, patient)), 'Unavailable');
+    const status = await identityStatus(bus);
+    for (const words of says) assert.match(status.lastError, words);
+    assert.ok(status.lastError.length <= 1024);
+    assert.not.match(status.lastError, /\p{C}/u);
+    assert.is(status.state, 'provisioned');
+    assert.is(status.health, 'degraded');
+    assert.ok(status.nextAttempt >= BigInt(asked + waitMs) * 1000n, String(status.nextAttempt));
+    assert.is((await identity.GetDeviceIdentity({})).identity.device_id, deviceName);
+    assert.is((await identity.Provision({})).device.device_id, deviceName);
+    assert.is(await readFile(stateFile, 'utf8'), saved);
+    await mend(setting);
+    await identity.Reprovision({}, patient);
+    const after = await identityStatus(bus);
+    assert.equal([after.state, after.lastError, after.nextAttempt], ['provisioned', '', 0n]);
+    assert.is.not(await readFile(stateFile, 'utf8'), saved);
   });
 }
 
-test('fails with the reason when the service does', async () => {
+kept.run();
+
+const fresh = suite('a device without an identity');
+
+fresh('provisions by itself, joins callers to one attempt, and remembers it', async () => {
   await using setting = await Setting.start();
-  setting.cloud.provisioning.outcome = 'failed';
-  const device = await setting.device();
-  const error = await failureOf(device.provision({ again: false }));
-  assert.is(error.code, 'Unavailable');
-  assert.match(error.message, /400207/);
-  assert.is((await failureOf(Promise.resolve().then(() => device.saved))).code, 'NotProvisioned');
-  device.stop();
+  const { identity, rig } = setting;
+  const calls = [1, 2, 3].map(() => identity.Provision({}, patient));
+  const [first, ...others] = await Promise.all(calls);
+  for (const other of others) assert.equal(other, first);
+  assert.is(setting.registrations(), 1);
+  await rig.stop('identity');
+  assert.equal(await identity.Provision({}), first);
+  assert.is(setting.registrations(), 1);
 });
 
-test('gives everybody who waits Cancelled when it is cancelled', async () => {
+fresh('tries again by itself, no sooner than it said', async () => {
   await using setting = await Setting.start();
-  setting.cloud.interfere = () => ({
+  const { bus, cloud, identity } = setting;
+  cloud.interfere = () => ({ status: 503 });
+  assert.is(await failureOf(identity.Provision({}, patient)), 'Unavailable');
+  const { state, lastError, nextAttempt } = await identityStatus(bus);
+  assert.is(state, 'failed');
+  assert.match(lastError, /HTTP 503/);
+  assert.is(await failureOf(identity.GetDeviceIdentity({})), 'NotProvisioned');
+  let cameAt = 0;
+  cloud.interfere = () => void (cameAt ||= Date.now());
+  const status = await untilIdentity(bus, 'the next attempt', (now) => now.state === 'provisioned');
+  assert.is(status.lastError, '');
+  // timers and the clock of the machine differ by a few milliseconds
+  assert.ok(BigInt(cameAt + 100) * 1000n >= nextAttempt, `${cameAt} is before ${nextAttempt}`);
+});
+
+fresh('leaves the cloud alone for as long as it asked, over a restart too', async () => {
+  await using setting = await Setting.start();
+  const { bus, cloud, identity, rig } = setting;
+  cloud.interfere = () => ({ status: 429, headers: { 'retry-after': '3000' }, body: {} });
+  assert.is(await failureOf(identity.Provision({}, patient)), 'Unavailable');
+  const before = await identityStatus(bus);
+  cloud.interfere = undefined;
+  const asked = cloud.requests.length;
+  assert.is(await failureOf(identity.Provision({})), 'Unavailable');
+  assert.is(await failureOf(identity.Provision({ options: { wait: false } })), 'Unavailable');
+  await rig.stop('identity');
+  assert.equal(await identityStatus(bus), before);
+  assert.is(before.state, 'failed');
+  assert.match(before.lastError, /HTTP 429/);
+  const error: unknown = await identity.Provision({}).catch((reason: unknown) => reason);
+  assert.ok(isServiceError(error, 'Unavailable'));
+  assert.match(error.message, /HTTP 429.*tried again at 2.*Z, by Reprovision at once/);
+  assert.is(cloud.requests.length, asked);
+  const { device } = await identity.Reprovision({}, patient);
+  assert.is(device.device_id, deviceName);
+  await rig.stop('identity');
+  assert.is((await identityStatus(bus)).lastError, '');
+});
+
+fresh('forgets what the cloud asked for when it is to ask for something else', async () => {
+  await using setting = await Setting.start();
+  const { cloud, identity, rig } = setting;
+  cloud.interfere = () => ({ status: 429, headers: { 'retry-after': '3000' } });
+  assert.is(await failureOf(identity.Provision({}, patient)), 'Unavailable');
+  cloud.interfere = undefined;
+  await rig.stop('identity');
+  await rig.configure('identity', {
+    provisioning: { global_endpoint: cloud.endpoint, registration_id: deviceName },
+    cloud: { trusted_ca: setting.rootFile },
+  });
+  assert.is((await identity.Provision({}, patient)).device.device_id, deviceName);
+});
+
+fresh('gives everybody who waits Cancelled when it is cancelled', async () => {
+  await using setting = await Setting.start();
+  const { bus, cloud, identity } = setting;
+  cloud.interfere = () => ({
     status: 202,
     headers: { 'retry-after': '60' },
     body: { operationId: 'x', status: 'assigning' },
   });
-  const device = await setting.device();
-  const outcome = failureOf(device.provision({ again: false }));
-  await delay(300);
-  device.cancel();
-  assert.is((await deadline(5000, outcome, 'cancelling')).code, 'Cancelled');
-  assert.is(device.status.nextAttempt, undefined);
+  const outcomes = [1, 2].map(() => failureOf(identity.Provision({}, patient)));
+  await untilIdentity(bus, 'an attempt', (now) => now.state === 'provisioning');
+  await identity.Cancel({ id: '' });
+  assert.equal(await Promise.all(outcomes), ['Cancelled', 'Cancelled']);
+  const { state, nextAttempt } = await identityStatus(bus);
+  assert.equal([state, nextAttempt], ['failed', 0n]);
+  assert.is(await failureOf(identity.Cancel({ id: '' })), 'NotFound');
 });
 
-test('gives a module the keys that its derivations make', async () => {
+fresh('trusts the roots of the system when the configuration names none', async () => {
   await using setting = await Setting.start();
-  const device = await setting.device();
-  await device.provision({ again: false });
-  const modules = await setting.modules(device);
-  const id = parseModuleId('$edgeAgent');
-  const module = await modules.create(id, 'iotedge', signal);
-  const held = setting.cloud.registry.modules.get('device-1')?.get(id);
-  const expected = derive(Buffer.from(`${id}:${module.generationId}:primary`)).toString('base64');
-  assert.is(held?.keys?.primaryKey, expected);
-  assert.is(held?.generationId, module.generationId);
-  assert.equal((await setting.modules(device)).get(id), module);
+  const { identity, rig } = setting;
+  await rig.configure('identity', { provisioning: { global_endpoint: setting.cloud.endpoint } });
+  assert.is(await failureOf(identity.Provision({}, patient)), 'Unavailable');
+  const system = '/etc/ssl/certs/ca-certificates.crt';
+  assert.is((await rig.run('mount', ['--bind', setting.rootFile, system])).code, 0);
+  assert.is((await identity.Reprovision({}, patient)).device.device_id, deviceName);
 });
 
-test('completes a module that an interrupted call has left on the hub', async () => {
+fresh('says that the clock is wrong when the cloud has another time', async () => {
   await using setting = await Setting.start();
-  const device = await setting.device();
-  const saved = await device.provision({ again: false });
-  const id = parseModuleId('mine');
-  await new Hub(setting.client, saved).create(id, 'iotedge', signal);
-  const modules = await setting.modules(device);
-  assert.is((await modules.create(id, 'iotedge', signal)).phase, 'complete');
+  setting.cloud.clockSkewMs = hourMs;
+  await setting.identity.Provision({}, patient);
+  const { health, lastError } = await identityStatus(setting.bus);
+  assert.is(health, 'degraded');
+  assert.match(lastError, /^this clock is 3[56]\d\d s behind the cloud's: set it/);
 });
 
-test('leaves a module of somebody else alone', async () => {
-  await using setting = await Setting.start();
-  const device = await setting.device();
-  const saved = await device.provision({ again: false });
-  const id = parseModuleId('theirs');
-  await new Hub(setting.client, saved).create(id, 'other', signal);
-  const modules = await setting.modules(device);
-  assert.is((await failureOf(modules.create(id, 'iotedge', signal))).code, 'AlreadyExists');
-  assert.equal(modules.list(), []);
-});
-
-test('deletes a module there and here', async () => {
-  await using setting = await Setting.start();
-  const device = await setting.device();
-  await device.provision({ again: false });
-  const modules = await setting.modules(device);
-  const id = parseModuleId('mine');
-  await modules.create(id, 'iotedge', signal);
-  await modules.delete(id, signal);
-  assert.is(setting.cloud.registry.modules.get('device-1')?.size, 0);
-  assert.is((await failureOf(modules.delete(id, signal))).code, 'NotFound');
-});
-
-test('reports a damaged file and never replaces it', async () => {
-  await using setting = await Setting.start();
-  const device = await setting.device();
-  await device.provision({ again: false });
-  const id = parseModuleId('mine');
-  await (await setting.modules(device)).create(id, 'iotedge', signal);
-  const file = join(setting.directory, 'modules', 'mine.json');
-  await writeFile(file, '');
-  const modules = await setting.modules(device);
-  assert.is((await failureOf(modules.create(id, 'iotedge', signal))).code, 'Unavailable');
-  assert.is((await readFile(file)).length, 0);
-  assert.is(modules.damaged.size, 1);
-});
-
-test.run();
+fresh.run();

@@ -22,6 +22,8 @@ export interface CloudOptions {
   readonly enrollments: ReadonlyMap<string, Enrollment>;
   readonly assigningPolls?: number;
   readonly retryAfterS?: number;
+  /** A free one when absent. */
+  readonly port?: number;
   readonly minVersion?: SecureVersion;
   readonly maxVersion?: SecureVersion;
 }
@@ -74,19 +76,23 @@ export class Cloud implements AsyncDisposable {
     });
   }
 
-  /** Listens on a free port of the loopback interface. */
+  /** Listens on a port of the loopback interface. */
   static async start(options: CloudOptions): Promise<Cloud> {
     const cloud = new Cloud(options);
     await new Promise<void>((resolve, reject) => {
-      cloud.#server.once('error', reject).listen(0, '127.0.0.1', resolve);
+      cloud.#server.once('error', reject).listen(options.port ?? 0, '127.0.0.1', resolve);
     });
     return cloud;
   }
 
+  /** Where it listens. */
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port; // it listens on TCP
+  }
+
   /** `localhost:<port>`: what the device is told as its hub. */
   get host(): string {
-    const { port } = this.#server.address() as AddressInfo; // it listens on TCP
-    return `localhost:${port}`;
+    return `localhost:${this.port}`;
   }
 
   /** The global endpoint for `identity.yaml`. */

@@ -8,7 +8,7 @@ import {
   certificatesSchema,
   parseCertificatesConfig,
 } from '../../../src/certificates/config.ts';
-import { ruleFor } from '../../../src/certificates/policy.ts';
+import { reportRules, ruleFor } from '../../../src/certificates/policy.ts';
 import { ConfigError, loadConfig } from '../../../src/service/config.ts';
 
 const test = suite<{ dir: string }>('certificates configuration');
@@ -26,7 +26,11 @@ async function load(dir: string, text: string): Promise<CertificatesConfig> {
     dir,
     service: 'certificates',
     schema: certificatesSchema,
-    parse: parseCertificatesConfig,
+    parse(value, context) {
+      const config = parseCertificatesConfig(value, context);
+      reportRules(config, context);
+      return config;
+    },
   });
 }
 
@@ -39,6 +43,22 @@ async function pathsOfProblems(dir: string, text: string): Promise<readonly stri
   }
   return [];
 }
+
+test('reports names that no certificate can have, each in its place', async ({ dir }) => {
+  const text = `certificates:
+  good: { subject: 'CN=hub,O=Contoso', dns: [hub.local], ip: ['::1'], uri: ['urn:x'] }
+  name: { subject: 'XX=hub' }
+  long: { subject: 'CN=${'x'.repeat(65)}' }
+  '*': { dns: [hub, 'a b'], ip: [1.2.3], uri: ['not one'] }
+`;
+  assert.equal(await pathsOfProblems(dir, text), [
+    'certificates.name.subject',
+    'certificates.long.subject',
+    'certificates.*.dns[1]',
+    'certificates.*.ip[0]',
+    'certificates.*.uri[0]',
+  ]);
+});
 
 test('takes the file that users have', async ({ dir }) => {
   const config = await load(

@@ -169,6 +169,7 @@ test('gives modules any DNS names and addresses, but never a CA certificate', as
   const uri = subjectAlternativeName([parseAlternativeName('uri', 'urn:x')]);
   const refused: readonly (readonly [Buffer, IssueOptions])[] = [
     [await csr('CN=m', [uri]), { profile: 'server' }],
+    [await csr('CN=m', [dns('*.example')]), { profile: 'server' }],
     [await csr('CN=m', [basicConstraints({ ca: true })]), { profile: 'server' }],
     [await csr('CN=m'), { profile: 'device-ca' }],
     [await csr(''), { profile: 'client' }],
@@ -193,6 +194,63 @@ test('issues CA certificates only as far as the path length of the issuer allows
   assert.is((await none.issue('sensor', await csr(''))).length, 2);
 });
 
+/** A device CA of a root, the one or the other restricted. */
+async function restricted(upper: object, lower: object): Promise<Rig> {
+  const [rootKey, key] = [makeKey('ec-p256'), makeKey('ec-p256')];
+  const root = await makeCa({ name: 'CN=root', key: rootKey, ...upper });
+  const by = { certificate: root, key: rootKey };
+  const ca = await makeCa({ name: 'CN=device ca', key, by, ...lower });
+  const rig = await Rig.start({
+    certificates: { ca: { profiles: ['workload-ca'] }, web: { profiles: ['server', 'client'] } },
+  });
+  rig.keys.add('device-ca', key);
+  const data = Buffer.from(encodeCertificatesPem([ca, root]));
+  await rig.service.import('device-ca', { data, format: 'pem' }, { keyId: 'device-ca' });
+  return rig;
+}
+
+test('holds CA certificates to the path length of every CA above', async () => {
+  await using rig = await restricted({ pathLength: 1 }, {});
+  const request = await csr('');
+  assert.is(await codeOf(() => rig.service.issue('ca', request, { via })), 'InvalidArgs');
+  await rig.service.issue('web', request, { via });
+  await using wider = await restricted({ pathLength: 2 }, {});
+  const pem = await wider.service.issue('ca', request, { via });
+  const [lower] = parseCertificatesPem(Buffer.from(pem), 'chain');
+  assert.equal(lower?.basicConstraints, { ca: true, pathLength: 0 });
+});
+
+test('holds purposes to those of every CA above', async () => {
+  const request = await csr('');
+  for (const [upper, lower] of [
+    [{ purposes: ['clientAuth'] }, {}],
+    [{}, { purposes: ['clientAuth'] }],
+  ] as const) {
+    await using rig = await restricted(upper, lower);
+    const issue = (profile: string) => rig.service.issue('web', request, { profile, via });
+    assert.is(await codeOf(() => issue('server')), 'InvalidArgs');
+    await issue('client');
+  }
+  await using any = await restricted({ purposes: ['2.5.29.37.0'] }, {});
+  await any.service.issue('web', request, { via });
+});
+
+test('issues nothing that outlives a CA above', async () => {
+  const now = new Date(Date.now() - 20 * 3_600_000);
+  await using rig = await restricted({ now }, {});
+  const request = await csr('');
+  const pem = await rig.service.issue('web', request, { via });
+  const chain = parseCertificatesPem(Buffer.from(pem), 'chain');
+  const [root] = parseCertificatesPem(
+    await rig.service.export('device-ca', 'pem'),
+    'device-ca',
+  ).slice(-1);
+  assert.equal(chain[0]?.notAfter, root?.notAfter);
+  assert.ok(chain[1] !== undefined && root !== undefined && chain[1].notAfter > root.notAfter);
+  rig.now = new Date(root.notAfter.getTime() + 1000);
+  assert.is(await codeOf(() => rig.service.issue('web', request, { via })), 'Unavailable');
+});
+
 test('does not issue with a leaf, without a key, or after the end of the issuer', async () => {
   await using rig = await Rig.start();
   const key = makeKey('ec-p256');
@@ -204,7 +262,7 @@ test('does not issue with a leaf, without a key, or after the end of the issuer'
   assert.is(await issue(), 'NotFound');
   rig.keys.add('k', key);
   const pem = await rig.service.issue('leaf', request, { via });
-  await rig.service.import('leaf', { data: Buffer.from(pem), format: 'pem' }, { keyId: 'k' });
+  await rig.service.import('leaf', { data: Buffer.from(pem), format: 'pem' }, { keyId: 'x' });
   assert.is(await issue({ issuer: 'leaf' }), 'InvalidArgs');
   rig.now = new Date(ca.notAfter.getTime() + 1000);
   assert.is(await issue(), 'Unavailable');

@@ -21,6 +21,8 @@ import {
 
 /** Keys of this process. */
 export class LocalKeys implements SigningKeys {
+  /** How often a key was looked for. */
+  lookups = 0;
   readonly #keys = new Map<string, KeyObject>();
 
   add(id: string, key: KeyObject): void {
@@ -37,7 +39,13 @@ export class LocalKeys implements SigningKeys {
     };
   }
 
+  contradicts(id: string, spki: Buffer): Promise<boolean> {
+    const key = this.#keys.get(id);
+    return Promise.resolve(key !== undefined && !spkiOf(key).equals(spki));
+  }
+
   find(spki: Buffer): Promise<string | undefined> {
+    this.lookups++;
     const found = [...this.#keys].find(([, key]) => spkiOf(key).equals(spki));
     return Promise.resolve(found?.[0]);
   }

@@ -8,7 +8,6 @@ import { codeOf, makeCa, makeKey } from '../x509/openssl.ts';
 import { Rig, sha256 } from './rig.ts';
 
 const test = suite('certificates service');
-const never = {};
 
 async function makeChain() {
   const [rootKey, key] = [makeKey('ec-p256'), makeKey('ec-p256')];
@@ -24,11 +23,11 @@ test('keeps what is imported, in every format, across a restart', async () => {
   await rig.service.import('alone', { data: ca.der, format: 'der' }, {});
   await rig.service.import('a/b:c$', { data: encodePkcs7([root, ca]), format: 'pkcs7' }, {});
   const again = await Rig.start({}, rig.directory);
-  const record = await again.service.get('plain', never);
+  const record = await again.service.get('plain');
   assert.is(record.chain_pem, pem.toString());
   assert.is(record.key_id, 'my-key');
   assert.is(record.not_after, BigInt(ca.notAfter.getTime()) * 1000n);
-  assert.is((await again.service.get('a/b:c$', never)).chain_pem, pem.toString());
+  assert.is((await again.service.get('a/b:c$')).chain_pem, pem.toString());
   assert.equal(await again.service.export('alone', 'der'), ca.der);
   assert.equal((await again.service.export('plain', 'pem')).toString(), pem.toString());
   assert.is(parsePkcs7(await again.service.export('plain', 'pkcs7'), 'x').length, 2);
@@ -94,7 +93,7 @@ test('reads preloaded files as they are now, and finds the key that belongs to t
   await writeFile(path, pem);
   await using rig = await Rig.start({ 'preloaded_cert:device-ca': path });
   rig.keys.add('some-key', key);
-  assert.is((await rig.service.get('device-ca', never)).key_id, 'some-key');
+  assert.is((await rig.service.get('device-ca')).key_id, 'some-key');
   assert.is(rig.published.objects.get('device-ca')?.KeyId, 'some-key');
   assert.is(rig.published.objects.get('device-ca')?.Preloaded, true);
   const data = { data: ca.der, format: 'der' };
@@ -103,10 +102,7 @@ test('reads preloaded files as they are now, and finds the key that belongs to t
   assert.is(await codeOf(() => rig.service.delete('device-ca')), 'NotSupported');
   const newer = await makeCa({ name: 'CN=newer', key: makeKey('ed25519') });
   await writeFile(path, encodeCertificatesPem([newer]));
-  assert.match(
-    (await rig.service.get('device-ca', never)).chain_pem,
-    encodeCertificatesPem([newer]),
-  );
+  assert.match((await rig.service.get('device-ca')).chain_pem, encodeCertificatesPem([newer]));
   assert.is(rig.published.objects.get('device-ca')?.Subject, 'CN=newer');
 });
 
@@ -123,7 +119,7 @@ test('shows a preloaded certificate that cannot be read as damaged, and the rest
   });
   for (const id of ['gone', 'secret', 'loop', 'endless']) {
     assert.is(rig.published.objects.get(id)?.State, 'damaged', id);
-    assert.is(await codeOf(() => rig.service.get(id, never)), 'Unavailable', id);
+    assert.is(await codeOf(() => rig.service.get(id)), 'Unavailable', id);
   }
   assert.is(rig.published.problems.length, 4);
 });
@@ -136,19 +132,49 @@ test('reports a damaged record, keeps its file, and takes a replacement', async 
   await truncate(join(rig.directory, 'certificates/x.json'), 100);
   const again = await Rig.start({}, rig.directory);
   assert.is(again.published.objects.get('x')?.State, 'damaged');
-  assert.is(await codeOf(() => again.service.get('x', never)), 'Unavailable');
+  assert.is(await codeOf(() => again.service.get('x')), 'Unavailable');
   assert.is(await codeOf(() => again.service.import('x', data, {})), 'AlreadyExists');
   await again.service.import('x', data, { ifExists: 'replace' });
   assert.is(again.published.objects.get('x')?.State, 'valid');
   assert.equal(again.published.problems, []);
 });
 
+test('takes no key with a certificate that is not its own', async () => {
+  const { ca, key } = await makeChain();
+  await using rig = await Rig.start();
+  rig.keys.add('own', key);
+  rig.keys.add('other', makeKey('ec-p256'));
+  const data = { data: ca.der, format: 'der' };
+  assert.is(await codeOf(() => rig.service.import('x', data, { keyId: 'other' })), 'InvalidArgs');
+  await rig.service.import('x', data, { keyId: 'own' });
+  await rig.service.import('y', data, { keyId: 'not-there-yet' });
+});
+
+test('looks a key up once for all who ask, and after a while again', async () => {
+  const { ca, key } = await makeChain();
+  await using rig = await Rig.start();
+  await rig.service.import('x', { data: ca.der, format: 'der' }, {});
+  const keysOf = async (): Promise<readonly string[]> => {
+    const records = await Promise.all([1, 2, 3].map(() => rig.service.get('x')));
+    return records.map(({ key_id: id }) => id);
+  };
+  assert.equal(await keysOf(), ['', '', '']);
+  assert.is(rig.keys.lookups, 1);
+  rig.keys.add('own', key);
+  assert.equal(await keysOf(), ['', '', '']);
+  assert.is(rig.keys.lookups, 1);
+  rig.now = new Date(Date.now() + 60_000);
+  assert.equal(await keysOf(), ['own', 'own', 'own']);
+  assert.is(rig.keys.lookups, 2);
+});
+
 test('tells whether a certificate is valid now', async () => {
   const { root } = await makeChain();
   await using rig = await Rig.start();
+  await rig.service.import('x', { data: root.der, format: 'der' }, {});
   const stateAt = async (ms: number): Promise<string | undefined> => {
     rig.now = new Date(Date.now() + ms);
-    await rig.service.import('x', { data: root.der, format: 'der' }, { ifExists: 'replace' });
+    await rig.service.publishAll();
     return rig.published.objects.get('x')?.State;
   };
   assert.is(await stateAt(0), 'valid');

@@ -6,7 +6,12 @@ import { join } from 'node:path';
 import { localSigner, spkiOf } from '../../../src/x509/algorithm.ts';
 import { type Certificate, parseCertificate } from '../../../src/x509/certificate.ts';
 import { buildCertificate } from '../../../src/x509/certificate-builder.ts';
-import { basicConstraints, keyIdentifier, keyUsage } from '../../../src/x509/extensions.ts';
+import {
+  basicConstraints,
+  extendedKeyUsage,
+  keyIdentifier,
+  keyUsage,
+} from '../../../src/x509/extensions.ts';
 import { encodeName, parseName } from '../../../src/x509/name.ts';
 
 /** The key kinds that certificates are made for in tests. */
@@ -53,12 +58,14 @@ export async function makeCa({
   key,
   by,
   pathLength,
+  purposes,
   now = new Date(),
 }: {
   readonly name: string;
   readonly key: KeyObject;
   readonly by?: { readonly certificate: Certificate; readonly key: KeyObject };
   readonly pathLength?: number;
+  readonly purposes?: readonly string[];
   readonly now?: Date;
 }): Promise<Certificate> {
   const spki = spkiOf(key);
@@ -72,6 +79,7 @@ export async function makeCa({
       extensions: [
         basicConstraints({ ca: true, pathLength }),
         keyUsage(['keyCertSign', 'cRLSign']),
+        ...(purposes === undefined ? [] : [extendedKeyUsage(purposes)]),
       ],
     },
     by?.certificate ?? { subjectDer, keyIdentifier: keyIdentifier(spki) },

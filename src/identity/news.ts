@@ -1,0 +1,107 @@
+import type { Properties } from '../dbus/definition.ts';
+import type { Server } from '../dbus/serve.ts';
+import type { ModuleId } from '../ids.ts';
+import type { identityInterface, identityService } from '../interfaces/identity.ts';
+import type { ProvisioningStatus } from './device.ts';
+import type { ModuleIdentities } from './modules.ts';
+import { moduleProperties } from './record.ts';
+
+type ManagerProperties = Omit<
+  Properties<typeof identityInterface>,
+  'Version' | 'Source' | 'Attestation'
+>;
+
+const maxErrorLength = 1024;
+const tolerableSkewMs = 5 * 60_000;
+
+/** What the bus is told about the device and its modules; until there is a server it only remembers. */
+export class News {
+  readonly #now: () => Date;
+  #server: Server<typeof identityService> | undefined;
+  #status: ProvisioningStatus | undefined;
+  #modules: ModuleIdentities | undefined;
+  #shown: readonly ModuleId[] = [];
+  #skewMs = 0;
+
+  constructor(now: () => Date) {
+    this.#now = now;
+  }
+
+  /** The properties of the manager as they are now. */
+  get properties(): ManagerProperties {
+    const device = this.#status?.device;
+    const next = this.#status?.nextAttempt;
+    const lastError = this.#problems().join('; ').slice(0, maxErrorLength);
+    return {
+      State: this.#status?.state ?? 'unprovisioned',
+      Health: lastError === '' ? 'ok' : 'degraded',
+      LastError: lastError,
+      HubHostname: device?.hubHostname ?? '',
+      DeviceId: device?.deviceId ?? '',
+      GatewayHostname: device?.hubHostname ?? '',
+      LastProvisioned: device === undefined ? 0n : microseconds(new Date(device.provisionedAt)),
+      NextAttempt: next === undefined ? 0n : microseconds(next),
+      ClockSkew: BigInt(this.#skewMs) * 1000n,
+    };
+  }
+
+  /** From now on the bus is told at once. */
+  attach(server: Server<typeof identityService>): void {
+    this.#server = server;
+    this.#showModules();
+  }
+
+  /** The device has another status, and perhaps another identity, which its modules follow. */
+  setStatus(status: ProvisioningStatus): void {
+    this.#status = status;
+    this.#tell();
+  }
+
+  /** The modules, or some of them, are others now. */
+  setModules(modules: ModuleIdentities): void {
+    this.#modules = modules;
+    this.#tell();
+  }
+
+  /** What the cloud says the time is. */
+  setClock(theirs: Date): void {
+    this.#skewMs = theirs.getTime() - this.#now().getTime();
+    this.#tell();
+  }
+
+  #tell(): void {
+    this.#server?.setProperties(this.properties);
+    this.#showModules();
+  }
+
+  #showModules(): void {
+    const server = this.#server;
+    if (server === undefined) return;
+    const modules = this.#modules?.list() ?? [];
+    const ids = modules.map(({ moduleId }) => moduleId);
+    for (const id of this.#shown) if (!ids.includes(id)) server.removeObject(id);
+    for (const module of modules) server.putObject(module.moduleId, moduleProperties(module));
+    this.#shown = ids;
+  }
+
+  #problems(): readonly string[] {
+    const damaged = [...(this.#modules?.damaged ?? [])].map(
+      ([id, why]) => `module "${id}": ${why}`,
+    );
+    return [this.#status?.lastError ?? '', ...damaged, this.#clockProblem()].filter(
+      (text) => text !== '',
+    );
+  }
+
+  /** Tokens carry this clock's idea of their expiry, and the hub judges it by its own. */
+  #clockProblem(): string {
+    if (Math.abs(this.#skewMs) <= tolerableSkewMs) return '';
+    const where = this.#skewMs > 0 ? 'behind' : 'ahead of';
+    const seconds = Math.round(Math.abs(this.#skewMs) / 1000);
+    return `this clock is ${seconds} s ${where} the cloud's: set it, or tokens are refused`;
+  }
+}
+
+function microseconds(date: Date): bigint {
+  return BigInt(date.getTime()) * 1000n;
+}

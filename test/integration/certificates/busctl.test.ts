@@ -1,0 +1,265 @@
+/** Every method of Certificates1 through busctl, its replies judged by openssl. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { MethodDefinition } from '../../../src/dbus/definition.ts';
+import { certificatesService } from '../../../src/interfaces/certificates.ts';
+import { busctlCall, busctlProperty, bytesArgument, fieldsOf } from '../../support/busctl.ts';
+import { outputOf } from '../../support/command.ts';
+import { Rig } from '../../support/rig.ts';
+import type { RigUser } from '../../support/rig-users.ts';
+
+const { busName, path, manager } = certificatesService;
+const methods: Readonly<Record<string, MethodDefinition>> = manager.methods;
+const service = 'certificates';
+const noOptions = '0';
+
+const test = suite<{ rig: Rig; folder: string; csr: Buffer }>('Certificates1 through busctl');
+
+const openssl = (...args: readonly string[]): Promise<Buffer> => outputOf('openssl', args);
+
+test.before(async (context) => {
+  context.rig = await Rig.start({
+    settings: {
+      certificates: {
+        certificates: {
+          'sub-ca': { profiles: ['workload-ca'] },
+          web: { profiles: ['server'], dns: ['web.local'], lifetime: '2h' },
+        },
+      },
+    },
+  });
+  context.folder = join(context.rig.directory, 'work');
+  await outputOf('mkdir', [context.folder]);
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
+  const files = ['-keyout', join(context.folder, 'key.pem'), '-outform', 'DER'];
+  context.csr = await openssl('req', '-new', ...key, ...files, '-subj', '/CN=web');
+  await writeFile(join(context.folder, 'web.csr'), context.csr);
+});
+test.after(({ rig }) => rig[Symbol.asyncDispose]());
+
+/** The answer of a method that has one value. */
+async function call(rig: Rig, member: string, args: readonly string[], user: RigUser = 'operator') {
+  const [value] = await busctlCall(rig, { service, member, args, user });
+  return value;
+}
+
+async function bytesOf(rig: Rig, format: string, id = 'site'): Promise<Buffer> {
+  const value = await call(rig, 'Export', ['ssa{sv}', id, format, noOptions], 'alice');
+  return Buffer.from(value as number[]); // an ay
+}
+
+const secret = (rig: Rig, name: string): string => join(rig.directory, 'secrets', name);
+
+for (const form of ['DER', 'PEM'] as const) {
+  test(`Issue certifies a request in ${form}`, async ({ rig, folder, csr }) => {
+    const from = ['-in', join(folder, 'web.csr'), '-inform', 'DER', '-outform', form];
+    const request = form === 'DER' ? csr : await openssl('req', ...from);
+    const args = ['saya{sv}', 'web', ...bytesArgument(request), '1', 'lifetime_s', 'u', '600'];
+    const chain = join(folder, 'chain.pem');
+    await writeFile(chain, String(await call(rig, 'Issue', args)));
+    const strict = ['-x509_strict', '-purpose', 'sslserver', '-verify_hostname', 'web.local'];
+    const root = ['-CAfile', secret(rig, 'trusted-ca.cer'), '-untrusted', chain];
+    assert.match(String(await openssl('verify', ...strict, ...root, chain)), ': OK');
+    const key = await openssl('pkey', '-in', join(folder, 'key.pem'), '-pubout');
+    assert.equal(await openssl('x509', '-in', chain, '-noout', '-pubkey'), key);
+    const soon = openssl('x509', '-in', chain, '-noout', '-checkend', '601');
+    assert.is(
+      await soon.then(
+        () => 'lives longer',
+        () => 'ends',
+      ),
+      'ends',
+    );
+  });
+}
+
+test('Issue certifies a CA for who may, and openssl accepts what that CA is', async ({
+  rig,
+  folder,
+}) => {
+  const from = ['-key', join(folder, 'key.pem'), '-subj', '/CN=sub-ca', '-outform', 'DER'];
+  const request = await openssl('req', '-new', ...from);
+  const args = ['saya{sv}', 'sub-ca', ...bytesArgument(request), noOptions];
+  const file = join(folder, 'sub-ca.pem');
+  await writeFile(file, String(await call(rig, 'Issue', args)));
+  const root = ['-CAfile', secret(rig, 'trusted-ca.cer'), '-untrusted', file];
+  assert.match(String(await openssl('verify', '-x509_strict', ...root, file)), ': OK');
+  const text = String(await openssl('x509', '-in', file, '-noout', '-text'));
+  assert.match(text, 'CA:TRUE, pathlen:0');
+});
+
+test('Get tells what openssl reads in the certificate', async ({ rig }) => {
+  const fields = fieldsOf(await call(rig, 'Get', ['sa{sv}', 'device-id', noOptions], 'alice'));
+  const file = secret(rig, 'device-id.cer');
+  assert.is(fields['chain_pem'], await readFile(file, 'utf8'));
+  assert.is(fields['key_id'], 'device-id');
+  const dates = String(await openssl('x509', '-in', file, '-noout', '-dates'));
+  const times = [...dates.matchAll(/=(.*)/g)].map(([, text = '']) => Date.parse(text) * 1000);
+  assert.equal([fields['not_before'], fields['not_after']], times);
+  assert.is(fields['renew_at'], 0);
+});
+
+test('Import, Export, the object and Delete agree in every format', async ({ rig, folder }) => {
+  const pem = secret(rig, 'device-ca.cer');
+  const forms = {
+    pem: await readFile(pem),
+    der: await openssl('x509', '-in', pem, '-outform', 'DER'),
+    pkcs7: await openssl('crl2pkcs7', '-nocrl', '-certfile', pem, '-outform', 'DER'),
+  };
+  for (const [format, data] of Object.entries(forms)) {
+    const args = ['saysa{sv}', 'site', ...bytesArgument(data), format, '1', 'key_id', 's', 'k'];
+    const object = String(await call(rig, 'Import', args));
+    assert.is(object, `${path}/certificate/site`);
+    const property = ['get-property', busName, object, `${manager.name}.Certificate`];
+    const { stdout } = await rig.busctl(
+      [...property, 'Fingerprint', 'KeyId', 'Preloaded'],
+      'alice',
+    );
+    const print = String(await openssl('x509', '-in', pem, '-noout', '-fingerprint', '-sha256'));
+    const hex = print.replace(/.*=|:|\s/g, '').toLowerCase();
+    assert.is(stdout, `s "${hex}"\ns "k"\nb false\n`);
+    assert.equal(await bytesOf(rig, 'pem'), forms.pem);
+    assert.equal(await bytesOf(rig, 'der'), forms.der);
+    const file = join(folder, 'out.p7');
+    await writeFile(file, await bytesOf(rig, 'pkcs7'));
+    const printed = await openssl('pkcs7', '-inform', 'DER', '-in', file, '-print_certs');
+    assert.match(String(printed), forms.pem.toString().trim());
+    await busctlCall(rig, {
+      service,
+      member: 'Delete',
+      args: ['sa{sv}', 'site', noOptions],
+      user: 'operator',
+    });
+    assert.is((await rig.busctl([...property, 'Fingerprint'])).code, 1);
+  }
+});
+
+test('GetTrustBundle verifies the device, and has the digest that the property says', async ({
+  rig,
+  folder,
+}) => {
+  const pem = String(await call(rig, 'GetTrustBundle', ['a{sv}', noOptions], 'alice'));
+  const bundle = join(folder, 'bundle.pem');
+  await writeFile(bundle, pem);
+  const verified = await openssl('verify', '-CAfile', bundle, secret(rig, 'device-id.cer'));
+  assert.match(String(verified), ': OK');
+  const digest = String(await outputOf('sha256sum', [bundle])).slice(0, 64);
+  assert.is(await busctlProperty(rig, service, 'TrustBundleDigest'), digest);
+  const other = ['a{sv}', '1', 'certificate_id', 's', 'device-ca'];
+  assert.is(
+    await call(rig, 'GetTrustBundle', other, 'alice'),
+    await readFile(secret(rig, 'device-ca.cer'), 'utf8'),
+  );
+});
+
+test('Describe tells all that is public, and nothing private', async ({ rig }) => {
+  const json = String(await call(rig, 'Describe', ['a{sv}', noOptions], 'alice'));
+  const described = JSON.parse(json) as { readonly service: string; readonly objects: object };
+  assert.is(described.service, 'certificates');
+  assert.equal(Object.keys(described.objects).sort(), ['device-ca', 'device-id', 'trusted-ca']);
+  assert.not.match(json, 'PRIVATE');
+});
+
+test('introspection has the names of arguments, and the properties', async ({ rig }) => {
+  const xml = (await rig.busctl(['--xml-interface', 'introspect', busName, path], 'alice')).stdout;
+  for (const [member, { in: fields = {}, out = {} }] of Object.entries(methods)) {
+    assert.match(xml, `<method name="${member}">`);
+    for (const name of Object.keys({ ...fields, ...out })) assert.match(xml, `name="${name}"`);
+  }
+  const table = (await rig.busctl(['introspect', busName, path], 'alice')).stdout;
+  for (const name of Object.keys(manager.properties)) assert.match(table, `.${name} `);
+  assert.match(table, /\.Issue +method +saya\{sv\} +s /);
+  const object = (await rig.busctl(['introspect', busName, `${path}/certificate/device_2dca`]))
+    .stdout;
+  assert.match(object, /\.Preloaded +property +b +true +const/);
+  assert.match(object, /\.State +property +s +"valid" +emits-change/);
+});
+
+test('who has no grant is refused, before anything is said about the certificate', async ({
+  rig,
+  csr,
+}) => {
+  const denied: Readonly<Record<string, readonly (readonly string[])[]>> = {
+    Issue: [
+      ['saya{sv}', 'web', ...bytesArgument(csr), noOptions],
+      ['saya{sv}', 'absent', ...bytesArgument(csr), noOptions],
+      ['saya{sv}', 'iotedge/module/x', ...bytesArgument(csr), '1', 'profile', 's', 'server'],
+    ],
+    Import: [['saysa{sv}', 'mine', '1', '0', 'der', noOptions]],
+    Delete: [
+      ['sa{sv}', 'device-ca', noOptions],
+      ['sa{sv}', 'absent', noOptions],
+    ],
+  };
+  for (const [member, calls] of Object.entries(denied)) {
+    for (const args of calls) {
+      const { code, stderr } = await rig.busctl(
+        ['call', busName, path, manager.name, member, ...args],
+        'alice',
+      );
+      assert.is(code, 1, member);
+      assert.match(stderr, /[Aa]ccess denied|not authorized|not allowed/, `${member}: ${stderr}`);
+    }
+  }
+  await assertUnchanged(rig);
+});
+
+const malformed: Readonly<Record<string, readonly (readonly string[])[]>> = {
+  Issue: [
+    ['saya{sv}', 'web', '1', '0', '0'],
+    ['saya{sv}', '../web', '0', '0'],
+    ['saya{sv}', 'web', '0', '1', 'issuer', 's', '//'],
+    ['saya{sv}', 'web', '0', '1', 'profile', 's', 'root'],
+    ['saya{sv}', 'web', '0', '1', 'lifetime_s', 's', '1'],
+    ['ssa{sv}', 'web', 'csr', '0'],
+  ],
+  Get: [
+    ['s', 'device-id'],
+    ['sa{sv}', '../x', '0'],
+    ['sa{sv}', 'device-id', '1', 'x', 's', 'y'],
+  ],
+  Import: [
+    ['saysa{sv}', 'x', '1', '0', 'der', '0'],
+    ['saysa{sv}', 'x', '1', '0', 'pkcs12', '0'],
+    ['saysa{sv}', 'x', '0', 'pem', '1', 'if_exists', 's', 'maybe'],
+    ['saysa{sv}', 'x', '0', 'pem', '1', 'key_id', 's', '..'],
+  ],
+  Export: [
+    ['ssa{sv}', 'device-id', 'pkcs12', '0'],
+    ['ssa{sv}', 'device-id', 'x'.repeat(65), '0'],
+  ],
+  Delete: [
+    ['sa{sv}', '', '0'],
+    ['sa{sv}', 'device-id', '1', 'force', 'b', 'true'],
+  ],
+  GetTrustBundle: [
+    ['a{sv}', '1', 'certificate_id', 'u', '1'],
+    ['a{sv}', '1', 'certificate_id', 's', '.'],
+  ],
+  Describe: [
+    ['a{sv}', '1', 'odd', 's', 'x'],
+    ['s', 'x'],
+  ],
+};
+
+for (const [member, calls] of Object.entries(malformed)) {
+  test(`${member} refuses what is malformed`, async ({ rig }) => {
+    for (const args of calls) {
+      const words = ['call', busName, path, manager.name, member, ...args];
+      const { code, stderr } = await rig.busctl(words);
+      assert.is(code, 1, args.join(' '));
+      assert.not.match(stderr, 'internal error');
+    }
+    await assertUnchanged(rig);
+  });
+}
+
+async function assertUnchanged(rig: Rig): Promise<void> {
+  const tree = (await rig.busctl(['--list', 'tree', busName])).stdout;
+  const ids = [...tree.matchAll(/certificate\/(.*)/g)].map(([, id]) => id);
+  assert.equal(new Set(ids), new Set(['device_2dca', 'device_2did', 'trusted_2dca']));
+}
+
+test.run();

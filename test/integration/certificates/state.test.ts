@@ -1,0 +1,83 @@
+/** Records of certificates that were damaged: reported by name, and never replaced silently. */
+import { chmod, readFile, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Bus } from '../../../src/dbus/bus.ts';
+import { type Client, client } from '../../../src/dbus/client.ts';
+import { isServiceError } from '../../../src/errors.ts';
+import {
+  certificatesInterface,
+  certificatesService,
+} from '../../../src/interfaces/certificates.ts';
+import { busctlProperty } from '../../support/busctl.ts';
+import { failureOf } from '../../support/failure.ts';
+import { Rig } from '../../support/rig.ts';
+
+interface Setting {
+  rig: Rig;
+  bus: Bus;
+  certificates: Client<typeof certificatesInterface>;
+  data: Buffer;
+}
+
+const damages: readonly (readonly [string, (file: string) => Promise<void>])[] = [
+  ['is empty', (file) => truncate(file)],
+  ['is cut short', (file) => truncate(file, 100)],
+  ['is other JSON', (file) => writeFile(file, '[{"version":1}]')],
+  ['is of a later version', (file) => writeFile(file, '{"version":2,"key_id":"","chain_pem":""}')],
+  ['is closed to the service', (file) => chmod(file, 0)],
+];
+
+const test = suite<Setting>('a damaged record of a certificate');
+
+test.before(async (context) => {
+  context.rig = await Rig.start();
+  context.bus = await context.rig.connect();
+  context.certificates = client(context.bus, certificatesService, certificatesInterface);
+  context.data = Buffer.from(await context.rig.authority.certificate());
+  await context.certificates.Import({
+    certificate_id: 'site',
+    data: context.data,
+    format: 'pem',
+  });
+});
+test.after(async ({ rig, bus }) => {
+  await bus.close();
+  await rig[Symbol.asyncDispose]();
+});
+
+for (const [what, damage] of damages) {
+  test(`that ${what} leaves the rest at work`, async ({ rig, certificates, data }) => {
+    const file = join(rig.stateDirectory('certificates'), 'certificates', 'site.json');
+    const id = { certificate_id: 'site' };
+    await rig.stop('certificates');
+    await damage(file);
+    const left = await readFile(file);
+    assert.is(await busctlProperty(rig, 'certificates', 'Health'), 'degraded');
+    assert.match(String(await busctlProperty(rig, 'certificates', 'LastError')), `"site": `);
+    const error: unknown = await certificates.Get(id).catch((reason: unknown) => reason);
+    assert.ok(isServiceError(error, 'Unavailable'));
+    assert.match(error.message, /the certificate "site" is damaged: .*site\.json/);
+    assert.is(await failureOf(certificates.Export({ ...id, format: 'pem' })), 'Unavailable');
+    const import_ = { ...id, data, format: 'pem' };
+    assert.is(await failureOf(certificates.Import(import_)), 'AlreadyExists');
+    await certificates.Get({ certificate_id: 'device-ca' });
+    assert.match((await certificates.Describe({})).json, '"State":"damaged"');
+    assert.equal(await readFile(file), left);
+    await certificates.Import({ ...import_, options: { if_exists: 'replace' } });
+    assert.is(await busctlProperty(rig, 'certificates', 'LastError'), '');
+    await rig.stop('certificates');
+    assert.is((await certificates.Get(id)).certificate.chain_pem, data.toString());
+  });
+}
+
+test('can be deleted', async ({ rig, certificates }) => {
+  await rig.stop('certificates');
+  await truncate(join(rig.stateDirectory('certificates'), 'certificates', 'site.json'));
+  await certificates.Delete({ certificate_id: 'site' });
+  assert.is(await failureOf(certificates.Get({ certificate_id: 'site' })), 'NotFound');
+  assert.is(await busctlProperty(rig, 'certificates', 'Health'), 'ok');
+});
+
+test.run();

@@ -1,0 +1,107 @@
+/** Keys, Certificates and Identity started by hand with the files that users have, on a bus that activates nothing. */
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { client } from '../../../src/dbus/client.ts';
+import { identityInterface, identityService } from '../../../src/interfaces/identity.ts';
+import { busctlProperty } from '../../support/busctl.ts';
+import { deadline } from '../../support/deadline.ts';
+import { failureOf } from '../../support/failure.ts';
+import { Rig } from '../../support/rig.ts';
+import { startRigCloud } from '../../support/rig-cloud.ts';
+import { deviceName } from '../../support/rig-config.ts';
+import { type ServiceName, services } from '../../support/rig-services.ts';
+
+const test = suite('services started by hand');
+const order = ['keys', 'certificates', 'identity'] as const;
+
+/** Leaves the bus without any service that it could start. */
+async function forgetActivation(rig: Rig): Promise<void> {
+  const folder = join(rig.directory, 'dbus/services');
+  for (const name of await readdir(folder)) await rm(join(folder, name));
+  await using bus = await rig.connect();
+  const driver = 'org.freedesktop.DBus';
+  const target = { destination: driver, path: '/org/freedesktop/DBus', interface: driver };
+  await bus.call({ ...target, member: 'ReloadConfig' });
+  const [names] = await bus.call({ ...target, member: 'ListActivatableNames' });
+  assert.equal(names, [driver]);
+}
+
+/** Starts a service as its user and waits until it is on the bus; its process id. */
+async function startByHand(rig: Rig, name: ServiceName, extra: object = {}): Promise<number> {
+  const child = rig.spawn(
+    join(rig.directory, 'node'),
+    [
+      join(rig.directory, 'lib', `iotedge-${name}.cjs`),
+      '--config-dir',
+      join(rig.directory, 'config'),
+    ],
+    {
+      user: services[name].user,
+      environment: { STATE_DIRECTORY: rig.stateDirectory(name), ...extra },
+    },
+  );
+  let said = '';
+  child.stderr?.on('data', (chunk) => (said += String(chunk)));
+  const owned = async (): Promise<number> => {
+    for (;;) {
+      const pid = await rig.processOf(name);
+      if (pid !== undefined) return pid;
+      if (child.exitCode !== null) throw new Error(`${name} ended: ${said}`);
+      await sleep(20);
+    }
+  };
+  return deadline(30_000, owned(), `${name} on the bus`);
+}
+
+test('take the device to its identity, one after the other', async () => {
+  await using rig = await Rig.start();
+  await using cloud = await startRigCloud(rig);
+  await forgetActivation(rig);
+  // the four files as they are documented, and two lines for a cloud that is on this machine
+  const file = join(rig.directory, 'config/identity.yaml');
+  const text = await readFile(file, 'utf8');
+  const endpoint = `  global_endpoint: '${cloud.endpoint}'\n`;
+  const trust = `cloud: { trusted_ca: '${rig.directory}/secrets/trusted-ca.cer' }\n`;
+  await writeFile(file, `${text}${endpoint}${trust}`);
+  await using bus = await rig.connect();
+  const identity = client(bus, identityService, identityInterface);
+  assert.is.not(await failureOf(identity.GetDeviceIdentity({})), 'no failure');
+  const softhsm = { SOFTHSM2_CONF: join(rig.directory, 'token/softhsm2.conf') };
+  const started: number[] = [];
+  for (const name of order)
+    started.push(await startByHand(rig, name, name === 'keys' ? softhsm : {}));
+  const { device } = await identity.Provision({}, { timeoutMs: 60_000 });
+  assert.is(device.device_id, deviceName);
+  assert.is(device.hub_hostname, cloud.host);
+  assert.is(await busctlProperty(rig, 'identity', 'State'), 'provisioned');
+  assert.equal(await Promise.all(order.map((name) => rig.processOf(name))), started);
+  const state = join(rig.stateDirectory('identity'), 'device.json');
+  assert.match(await readFile(state, 'utf8'), deviceName);
+});
+
+test('wait for one another when they come in the wrong order', async () => {
+  await using rig = await Rig.start();
+  await using cloud = await startRigCloud(rig);
+  await forgetActivation(rig);
+  await rig.configure('identity', {
+    provisioning: { global_endpoint: cloud.endpoint },
+    cloud: { trusted_ca: `${rig.directory}/secrets/trusted-ca.cer` },
+  });
+  await using bus = await rig.connect();
+  const identity = client(bus, identityService, identityInterface);
+  await startByHand(rig, 'identity');
+  assert.is(await failureOf(identity.Provision({}, { timeoutMs: 60_000 })), 'Unavailable');
+  assert.match(
+    String(await busctlProperty(rig, 'identity', 'LastError')),
+    'org.iotedge.Certificates1',
+  );
+  await startByHand(rig, 'certificates');
+  await startByHand(rig, 'keys', { SOFTHSM2_CONF: join(rig.directory, 'token/softhsm2.conf') });
+  const { device } = await identity.Provision({}, { timeoutMs: 60_000 });
+  assert.is(device.device_id, deviceName);
+});
+
+test.run();

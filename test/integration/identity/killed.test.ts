@@ -1,0 +1,195 @@
+/** Services that are killed during a call: its caller gets an error, and the next call works. */
+import type { ChildProcess } from 'node:child_process';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Bus } from '../../../src/dbus/bus.ts';
+import { client } from '../../../src/dbus/client.ts';
+import {
+  certificatesInterface,
+  certificatesService,
+} from '../../../src/interfaces/certificates.ts';
+import { identityInterface, identityService } from '../../../src/interfaces/identity.ts';
+import { keysInterface, keysService } from '../../../src/interfaces/keys.ts';
+import { localSigner, spkiOf } from '../../../src/x509/algorithm.ts';
+import { buildCsr } from '../../../src/x509/csr.ts';
+import { parseName } from '../../../src/x509/name.ts';
+import type { Cloud } from '../../support/cloud/cloud.ts';
+import { deadline, until } from '../../support/deadline.ts';
+import { failureOf } from '../../support/failure.ts';
+import { identityStatus } from '../../support/identity-status.ts';
+import { Rig } from '../../support/rig.ts';
+import { startRigCloud, useCloud } from '../../support/rig-cloud.ts';
+import { deviceName } from '../../support/rig-config.ts';
+import type { ServiceName } from '../../support/rig-services.ts';
+import { makeKey } from '../../unit/x509/openssl.ts';
+
+interface Setting {
+  rig: Rig;
+  bus: Bus;
+  cloud: Cloud;
+}
+
+const patient = { timeoutMs: 60_000 };
+const test = suite<Setting>('a service that is killed during a call');
+
+test.before(async (context) => {
+  context.rig = await Rig.start();
+  context.bus = await context.rig.connect();
+  context.cloud = await startRigCloud(context.rig);
+  await useCloud(context.rig, context.cloud);
+});
+test.after(async ({ rig, bus, cloud }) => {
+  await bus.close();
+  await cloud[Symbol.asyncDispose]();
+  await rig[Symbol.asyncDispose]();
+});
+
+/** Watches the bus until a method was called; closes what watches when disposed. */
+class Watch implements Disposable {
+  readonly #monitor: ChildProcess;
+  #seen = '';
+
+  private constructor(monitor: ChildProcess) {
+    this.#monitor = monitor;
+    monitor.stdout?.on('data', (chunk) => (this.#seen += String(chunk)));
+    monitor.stderr?.on('data', (chunk) => (this.#seen += String(chunk)));
+  }
+
+  static async start(rig: Rig, member: string): Promise<Watch> {
+    const match = `--match=type='method_call',member='${member}'`;
+    const watch = new Watch(rig.spawn('busctl', [`--address=${rig.address}`, match, 'monitor']));
+    await until(10_000, 'the monitor', () => watch.#seen.includes('Monitoring'));
+    return watch;
+  }
+
+  called(member: string): Promise<void> {
+    return until(30_000, member, () => this.#seen.includes(`Member=${member}`));
+  }
+
+  [Symbol.dispose](): void {
+    this.#monitor.kill();
+  }
+}
+
+async function pidOf(rig: Rig, service: ServiceName): Promise<number> {
+  const pid = await rig.processOf(service);
+  if (pid === undefined) throw new Error(`${service} does not run`);
+  return pid;
+}
+
+async function issue(bus: Bus): Promise<string> {
+  const key = makeKey('ec-p256');
+  const signer = localSigner(key);
+  const request = { subject: parseName('CN=x'), spki: spkiOf(key), extensions: [], signer };
+  const certificates = client(bus, certificatesService, certificatesInterface);
+  const csr = await buildCsr(request);
+  const { chain_pem } = await certificates.Issue({ certificate_id: 'x', csr }, patient);
+  return chain_pem;
+}
+
+for (const victim of ['keys', 'certificates'] as const) {
+  test(`Issue fails when ${victim} is killed while it signs, and works again`, async ({
+    rig,
+    bus,
+  }) => {
+    await issue(bus); // both run, and know one another
+    using watch = await Watch.start(rig, 'Sign');
+    const keys = await pidOf(rig, 'keys');
+    process.kill(keys, 'SIGSTOP');
+    const outcome = failureOf(issue(bus));
+    await watch.called('Sign');
+    process.kill(await pidOf(rig, victim), 'SIGKILL');
+    const code = await deadline(30_000, outcome, 'the failure');
+    assert.match(code, victim === 'keys' ? /^Unavailable$/ : /NoReply|Unavailable/);
+    if (victim === 'certificates') process.kill(keys, 'SIGCONT');
+    assert.match(await issue(bus), 'BEGIN CERTIFICATE');
+  });
+}
+
+test('Provision fails when Keys is killed during the handshake, and works again', async ({
+  rig,
+  bus,
+}) => {
+  const identity = client(bus, identityService, identityInterface);
+  await client(bus, keysService, keysInterface).GetPublicKey({ key_id: 'device-id' });
+  await identityStatus(bus);
+  await rig.stop('identity');
+  using watch = await Watch.start(rig, 'Sign');
+  const keys = await pidOf(rig, 'keys');
+  process.kill(keys, 'SIGSTOP');
+  const outcome = failureOf(identity.Reprovision({}, patient));
+  await watch.called('Sign');
+  process.kill(keys, 'SIGKILL');
+  assert.is(await deadline(60_000, outcome, 'the failure'), 'Unavailable');
+  assert.is.not((await identityStatus(bus)).lastError, '');
+  assert.is((await identity.Reprovision({}, patient)).device.device_id, deviceName);
+  assert.is((await identityStatus(bus)).lastError, '');
+});
+
+test('Provision fails when Certificates is killed while it is asked, and works again', async ({
+  rig,
+  bus,
+}) => {
+  const identity = client(bus, identityService, identityInterface);
+  await issue(bus);
+  await identityStatus(bus);
+  using watch = await Watch.start(rig, 'Get');
+  const certificates = await pidOf(rig, 'certificates');
+  process.kill(certificates, 'SIGSTOP');
+  const outcome = failureOf(identity.Reprovision({}, patient));
+  await watch.called('Get');
+  process.kill(certificates, 'SIGKILL');
+  assert.is(await deadline(60_000, outcome, 'the failure'), 'Unavailable');
+  assert.is((await identity.Reprovision({}, patient)).device.device_id, deviceName);
+});
+
+test('Provision fails when Identity is killed while the cloud decides, and works again', async ({
+  rig,
+  bus,
+  cloud,
+}) => {
+  const identity = client(bus, identityService, identityInterface);
+  let polled = 0;
+  const body = { operationId: 'x', status: 'assigning' };
+  cloud.interfere = () => {
+    polled++;
+    return { status: 202, headers: { 'retry-after': '60' }, body };
+  };
+  const outcome = failureOf(identity.Reprovision({}, patient));
+  await until(30_000, 'a request', () => polled > 0);
+  process.kill(await pidOf(rig, 'identity'), 'SIGKILL');
+  assert.match(await deadline(30_000, outcome, 'the failure'), /NoReply|Unavailable/);
+  cloud.interfere = undefined;
+  assert.is((await identity.GetDeviceIdentity({})).identity.device_id, deviceName);
+  assert.is((await identity.Reprovision({}, patient)).device.device_id, deviceName);
+});
+
+test('a module is complete after Identity was killed while it was registered', async ({
+  rig,
+  bus,
+  cloud,
+}) => {
+  const identity = client(bus, identityService, identityInterface);
+  const module = { module_id: 'cut' };
+  using watch = await Watch.start(rig, 'ExportKey');
+  const keys = await pidOf(rig, 'keys');
+  // the hub has the module, and Keys is about to be asked for its keys
+  cloud.interfere = ({ method, path }) => {
+    if (method === 'PUT' && path[2] === 'modules') process.kill(keys, 'SIGSTOP');
+    return undefined;
+  };
+  const outcome = failureOf(identity.CreateModuleIdentity(module, patient));
+  await until(30_000, 'the hub', () => cloud.registry.modules.get(deviceName)?.has('cut') === true);
+  process.kill(await pidOf(rig, 'identity'), 'SIGKILL');
+  process.kill(keys, 'SIGCONT');
+  cloud.interfere = undefined;
+  assert.match(await deadline(30_000, outcome, 'the failure'), /NoReply|Unavailable/);
+  assert.is(await failureOf(identity.GetModuleIdentity(module)), 'NotFound');
+  const { identity: made } = await identity.CreateModuleIdentity(module, patient);
+  const held = cloud.registry.modules.get(deviceName)?.get('cut');
+  assert.is(made.generation_id, held?.generationId);
+  assert.ok(held?.keys);
+  await watch.called('ExportKey');
+});
+
+test.run();

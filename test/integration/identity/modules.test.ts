@@ -1,0 +1,210 @@
+/** The identities of modules, with their keys in the real Keys service. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Bus } from '../../../src/dbus/bus.ts';
+import { type Client, client } from '../../../src/dbus/client.ts';
+import { identityInterface, identityService } from '../../../src/interfaces/identity.ts';
+import type { Cloud } from '../../support/cloud/cloud.ts';
+import type { RegisteredModule } from '../../support/cloud/registry.ts';
+import { refusalOfSas } from '../../support/cloud/sas.ts';
+import { failureOf } from '../../support/failure.ts';
+import { Rig } from '../../support/rig.ts';
+import { startRigCloud, useCloud } from '../../support/rig-cloud.ts';
+import { deviceName } from '../../support/rig-config.ts';
+
+const patient = { timeoutMs: 60_000 };
+
+/** A provisioned device. */
+class Setting implements AsyncDisposable {
+  readonly rig: Rig;
+  readonly bus: Bus;
+  readonly cloud: Cloud;
+  readonly identity: Client<typeof identityInterface>;
+
+  private constructor(rig: Rig, bus: Bus, cloud: Cloud) {
+    this.rig = rig;
+    this.bus = bus;
+    this.cloud = cloud;
+    this.identity = client(bus, identityService, identityInterface);
+  }
+
+  static async start(): Promise<Setting> {
+    const rig = await Rig.start();
+    const setting = new Setting(rig, await rig.connect(), await startRigCloud(rig));
+    await useCloud(rig, setting.cloud);
+    await setting.identity.Provision({}, patient);
+    return setting;
+  }
+
+  /** What the hub has of a module. */
+  onHub(id: string): RegisteredModule | undefined {
+    return this.#modules.get(id);
+  }
+
+  /** Puts a module on the hub, as somebody else would. */
+  put(module: Pick<RegisteredModule, 'moduleId' | 'managedBy' | 'generationId'>): void {
+    this.#modules.set(module.moduleId, { ...module, keys: undefined });
+  }
+
+  /** The ids of the modules that have an object on the bus. */
+  async objects(): Promise<readonly string[]> {
+    const { busName, path } = identityService;
+    const { stdout } = await this.rig.busctl(['--list', 'tree', busName]);
+    const prefix = `${path}/module/`;
+    return stdout.split('\n').flatMap((line) => line.split(prefix)[1] ?? []);
+  }
+
+  /** Whether the hub takes a token of a module for its own resource. */
+  refusal(token: string, id: string): string | undefined {
+    const key = Buffer.from(this.onHub(id)?.keys?.primaryKey ?? '', 'base64');
+    const resource = `${this.cloud.host}/devices/${deviceName}/modules/${id}`;
+    return refusalOfSas(token, { resource, key, now: new Date() });
+  }
+
+  async token(id: string): Promise<string> {
+    const request = { module_id: id, audience: '', lifetime_s: 0 };
+    return (await this.identity.CreateSasToken(request)).token;
+  }
+
+  get #modules(): Map<string, RegisteredModule> {
+    const { modules } = this.cloud.registry;
+    const own = modules.get(deviceName) ?? new Map<string, RegisteredModule>();
+    modules.set(deviceName, own);
+    return own;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.bus.close();
+    await this.cloud[Symbol.asyncDispose]();
+    await this.rig[Symbol.asyncDispose]();
+  }
+}
+
+const test = suite<{ setting: Setting }>('identities of modules');
+
+test.before.each(async (context) => {
+  context.setting = await Setting.start();
+});
+test.after.each(({ setting }) => setting[Symbol.asyncDispose]());
+
+test('have keys on the hub that their tokens are signed with, over a restart too', async ({
+  setting,
+}) => {
+  const { identity, rig } = setting;
+  const { identity: made } = await identity.CreateModuleIdentity({ module_id: '$edgeAgent' });
+  assert.is(made.generation_id, setting.onHub('$edgeAgent')?.generationId);
+  assert.is(made.derivation.toString(), `$edgeAgent:${made.generation_id}:primary`);
+  assert.is(setting.refusal(await setting.token('$edgeAgent'), '$edgeAgent'), undefined);
+  assert.is.not(setting.refusal(await setting.token('$edgeAgent'), 'other'), undefined);
+  await rig.stop('identity');
+  assert.equal((await identity.GetModuleIdentity({ module_id: '$edgeAgent' })).identity, made);
+  assert.equal(await setting.objects(), ['_24edgeAgent']);
+  assert.is(setting.refusal(await setting.token('$edgeAgent'), '$edgeAgent'), undefined);
+});
+
+test('are completed when an interrupted call has left them on the hub', async ({ setting }) => {
+  setting.put({ moduleId: 'mine', managedBy: 'iotedge', generationId: '7' });
+  const { identity } = await setting.identity.CreateModuleIdentity({ module_id: 'mine' });
+  assert.is(identity.generation_id, '7');
+  assert.is(setting.refusal(await setting.token('mine'), 'mine'), undefined);
+});
+
+test('of somebody else are left alone', async ({ setting }) => {
+  setting.put({ moduleId: 'theirs', managedBy: 'other', generationId: '7' });
+  const { identity } = setting;
+  const create = { module_id: 'theirs' };
+  assert.is(await failureOf(identity.CreateModuleIdentity(create)), 'AlreadyExists');
+  assert.equal((await identity.ListModuleIdentities({})).identities, []);
+  assert.is(await failureOf(identity.DeleteModuleIdentity(create)), 'NotFound');
+  assert.is(setting.onHub('theirs')?.managedBy, 'other');
+});
+
+test('go there and here when they are deleted', async ({ setting }) => {
+  const { identity } = setting;
+  const module = { module_id: 'mine' };
+  await identity.CreateModuleIdentity(module);
+  await identity.DeleteModuleIdentity(module);
+  assert.is(setting.onHub('mine'), undefined);
+  assert.equal(await setting.objects(), []);
+  assert.is(await failureOf(identity.GetModuleIdentity(module)), 'NotFound');
+  assert.is(await failureOf(identity.DeleteModuleIdentity(module)), 'NotFound');
+});
+
+test('go on working when an update does not reach the hub', async ({ setting }) => {
+  const { cloud, identity, rig } = setting;
+  const module = { module_id: 'mine' };
+  const { identity: made } = await identity.CreateModuleIdentity(module);
+  cloud.interfere = ({ method }) => (method === 'PUT' ? { status: 503 } : undefined);
+  const update = { ...module, options: { managed_by: 'me' } };
+  assert.is(await failureOf(identity.UpdateModuleIdentity(update)), 'Unavailable');
+  await rig.stop('identity');
+  assert.equal((await identity.GetModuleIdentity(module)).identity, made);
+  assert.is(setting.refusal(await setting.token('mine'), 'mine'), undefined);
+  cloud.interfere = undefined;
+  await identity.UpdateModuleIdentity(update);
+  assert.is(setting.onHub('mine')?.managedBy, 'me');
+});
+
+test('get new keys by an update when the hub has made them anew', async ({ setting }) => {
+  const module = { module_id: 'mine' };
+  await setting.identity.CreateModuleIdentity(module);
+  setting.put({ moduleId: 'mine', managedBy: 'iotedge', generationId: '99' });
+  assert.is.not(setting.refusal(await setting.token('mine'), 'mine'), undefined);
+  const { identity } = await setting.identity.UpdateModuleIdentity(module);
+  assert.is(identity.generation_id, '99');
+  assert.is(setting.refusal(await setting.token('mine'), 'mine'), undefined);
+});
+
+test('of the hub that the device was on are not those of the hub that it is on now', async ({
+  setting,
+}) => {
+  const { bus, identity, rig } = setting;
+  const module = { module_id: 'mine' };
+  const { identity: before } = await identity.CreateModuleIdentity(module);
+  await using other = await startRigCloud(rig);
+  await useCloud(rig, other);
+  await rig.stop('identity');
+  assert.is((await identity.Provision({}, patient)).device.hub_hostname, other.host);
+  assert.is(await failureOf(identity.GetModuleIdentity(module)), 'NotFound');
+  assert.equal((await identity.ListModuleIdentities({})).identities, []);
+  assert.equal(await setting.objects(), []);
+  // a module of that id on the new hub is somebody else's
+  const theirs = { moduleId: 'mine', managedBy: 'x', generationId: '1', keys: undefined };
+  other.registry.modules.set(deviceName, new Map([['mine', theirs]]));
+  await identity.DeleteModuleIdentity(module);
+  assert.is(other.registry.modules.get(deviceName)?.size, 1);
+  other.registry.modules.clear();
+  const { identity: after } = await identity.CreateModuleIdentity(module);
+  assert.is(after.hub_hostname, other.host);
+  assert.is.not(after.hub_hostname, before.hub_hostname);
+  assert.ok(bus);
+});
+
+test('refuse what the hub answers about another module', async ({ setting }) => {
+  const { cloud, identity } = setting;
+  cloud.interfere = () => ({ status: 200, body: { moduleId: 'other', generationId: '1' } });
+  const create = { module_id: 'mine' };
+  assert.is(await failureOf(identity.CreateModuleIdentity(create)), 'Unavailable');
+  cloud.interfere = () => ({ status: 200, body: { moduleId: 'mine', generationId: 'a\0b' } });
+  assert.is(await failureOf(identity.CreateModuleIdentity(create)), 'Unavailable');
+  assert.equal((await identity.ListModuleIdentities({})).identities, []);
+  cloud.interfere = undefined;
+  await identity.CreateModuleIdentity(create);
+  const file = join(setting.rig.stateDirectory('identity'), 'modules', 'mine.json');
+  assert.match(await readFile(file, 'utf8'), '"phase":"complete"');
+});
+
+test('are not made of kinds, usages and managers that are not known here', async ({ setting }) => {
+  const { identity } = setting;
+  const codeOf = (options: object): Promise<string> =>
+    failureOf(identity.CreateModuleIdentity({ module_id: 'mine', options }));
+  assert.is(await codeOf({ kind: 'local' }), 'NotSupported');
+  assert.is(await codeOf({ usage: 'server' }), 'NotSupported');
+  assert.is(await codeOf({ managed_by: '' }), 'InvalidArgs');
+  assert.is(await codeOf({ managed_by: 'a\nb' }), 'InvalidArgs');
+  assert.is(await codeOf({ managed_by: 'x'.repeat(200) }), 'LimitsExceeded');
+});
+
+test.run();

@@ -1,0 +1,129 @@
+/** Files of the Identity service that were damaged: reported by name, and never replaced silently. */
+import { chmod, chown, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Bus } from '../../../src/dbus/bus.ts';
+import { type Client, client } from '../../../src/dbus/client.ts';
+import { isServiceError } from '../../../src/errors.ts';
+import { identityInterface, identityService } from '../../../src/interfaces/identity.ts';
+import type { Cloud } from '../../support/cloud/cloud.ts';
+import { failureOf } from '../../support/failure.ts';
+import { identityStatus } from '../../support/identity-status.ts';
+import { Rig } from '../../support/rig.ts';
+import { startRigCloud, useCloud } from '../../support/rig-cloud.ts';
+import { deviceName } from '../../support/rig-config.ts';
+
+interface Setting {
+  rig: Rig;
+  bus: Bus;
+  cloud: Cloud;
+  identity: Client<typeof identityInterface>;
+}
+
+const patient = { timeoutMs: 60_000 };
+const module = { module_id: 'mine' };
+
+/** What can become of a file, given what was in it. */
+const damages: readonly (readonly [string, (file: string, text: string) => Promise<void>])[] = [
+  ['is empty', (file) => writeFile(file, '')],
+  ['is cut short', (file, text) => writeFile(file, text.slice(0, text.length / 2))],
+  ['is other JSON', (file) => writeFile(file, '{"a":[1]}')],
+  ['holds no names', (file, text) => writeFile(file, text.replace(deviceName, 'a\\u0000b'))],
+  ['is closed to the service', (file) => chmod(file, 0)],
+  [
+    'belongs to root',
+    async (file) => {
+      await chown(file, 0, 0);
+      await chmod(file, 0o600);
+    },
+  ],
+];
+
+const test = suite<Setting>('a damaged file of the Identity service');
+
+test.before(async (context) => {
+  context.rig = await Rig.start();
+  context.bus = await context.rig.connect();
+  context.cloud = await startRigCloud(context.rig);
+  await useCloud(context.rig, context.cloud);
+  context.identity = client(context.bus, identityService, identityInterface);
+  await context.identity.Provision({}, patient);
+  await context.identity.CreateModuleIdentity(module);
+});
+test.after(async ({ rig, bus, cloud }) => {
+  await bus.close();
+  await cloud[Symbol.asyncDispose]();
+  await rig[Symbol.asyncDispose]();
+});
+
+for (const [what, damage] of damages) {
+  test(`that ${what} and is the device's leaves the rest at work`, async ({
+    rig,
+    bus,
+    cloud,
+    identity,
+  }) => {
+    const file = join(rig.stateDirectory('identity'), 'device.json');
+    await rig.stop('identity');
+    await damage(file, await readFile(file, 'utf8'));
+    const left = await readFile(file);
+    const asked = cloud.requests.length;
+    const { state, health, lastError } = await identityStatus(bus);
+    assert.equal([state, health], ['failed', 'degraded']);
+    assert.match(lastError, file);
+    const error: unknown = await identity.Provision({}, patient).catch((reason: unknown) => reason);
+    assert.ok(isServiceError(error, 'Unavailable'));
+    assert.match(error.message, 'Reprovision replaces it');
+    assert.is(await failureOf(identity.GetDeviceIdentity({})), 'Unavailable');
+    assert.is((await identity.GetModuleIdentity(module)).identity.device_id, deviceName);
+    await identity.CreateSasToken({ ...module, audience: '', lifetime_s: 60 });
+    await rig.stop('identity');
+    await identityStatus(bus);
+    assert.equal(await readFile(file), left);
+    assert.is(cloud.requests.length, asked);
+    await identity.Reprovision({}, patient);
+    assert.is((await identityStatus(bus)).lastError, '');
+    await rig.stop('identity');
+    assert.is((await identity.GetDeviceIdentity({})).identity.device_id, deviceName);
+  });
+
+  test(`that ${what} and is a module's leaves the rest at work`, async ({ rig, bus, identity }) => {
+    const file = join(rig.stateDirectory('identity'), 'modules', 'mine.json');
+    await rig.stop('identity');
+    await damage(file, await readFile(file, 'utf8'));
+    const left = await readFile(file);
+    const { state, health, lastError } = await identityStatus(bus);
+    assert.equal([state, health], ['provisioned', 'degraded']);
+    assert.match(lastError, file);
+    assert.match((await identity.Describe({})).json, '"damaged":{"mine":');
+    for (const call of [
+      () => identity.GetModuleIdentity(module),
+      () => identity.CreateModuleIdentity(module),
+      () => identity.UpdateModuleIdentity(module),
+      () => identity.CreateSasToken({ ...module, audience: '', lifetime_s: 60 }),
+    ]) {
+      assert.is(await failureOf(call()), 'Unavailable');
+    }
+    assert.is((await identity.GetDeviceIdentity({})).identity.device_id, deviceName);
+    assert.equal(await readFile(file), left);
+    await identity.DeleteModuleIdentity(module);
+    await identity.CreateModuleIdentity(module);
+    assert.is((await identityStatus(bus)).lastError, '');
+  });
+}
+
+test('that is about another module is damaged too', async ({ rig, bus, identity }) => {
+  const folder = join(rig.stateDirectory('identity'), 'modules');
+  await rig.stop('identity');
+  const file = join(folder, 'other.json');
+  await writeFile(file, await readFile(join(folder, 'mine.json')), { mode: 0o644 });
+  assert.match((await identityStatus(bus)).lastError, 'it is about another module');
+  await identity.GetModuleIdentity(module);
+  assert.is(await failureOf(identity.GetModuleIdentity({ module_id: 'other' })), 'Unavailable');
+  await rm(file);
+  await rig.stop('identity');
+  assert.is((await identityStatus(bus)).health, 'ok');
+});
+
+test.run();

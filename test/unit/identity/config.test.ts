@@ -1,0 +1,94 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import {
+  type IdentityConfig,
+  identitySchema,
+  parseIdentityConfig,
+} from '../../../src/identity/config.ts';
+import { ConfigError, loadConfig } from '../../../src/service/config.ts';
+
+const test = suite<{ dir: string }>('identity configuration');
+
+test.before.each(async (context) => {
+  context.dir = await mkdtemp(join(tmpdir(), 'iotedge-identity-'));
+});
+test.after.each(async ({ dir }) => {
+  await rm(dir, { recursive: true });
+});
+
+async function load(dir: string, text: string): Promise<IdentityConfig> {
+  await writeFile(join(dir, 'identity.yaml'), text);
+  const service = 'identity';
+  return loadConfig({ dir, service, schema: identitySchema, parse: parseIdentityConfig });
+}
+
+async function problemsOf(dir: string, text: string): Promise<readonly string[]> {
+  try {
+    await load(dir, text);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems.map(({ path }) => path);
+    throw error;
+  }
+  return [];
+}
+
+test('takes the file that users have', async ({ dir }) => {
+  const { dps, cloud } = await load(
+    dir,
+    `provisioning:
+  source: 'dps'
+  scope_id: '0ne'
+  attestation:
+    method: 'x509'
+    identity_cert: 'cert://device-id'
+    identity_pk: 'key://device-id'
+`,
+  );
+  assert.equal(dps, {
+    scopeId: '0ne',
+    registrationId: undefined,
+    certificateId: 'device-id',
+    keyId: 'device-id',
+    globalEndpoint: 'https://global.azure-devices-provisioning.net',
+  });
+  assert.equal(cloud, { trustedCa: [], timeoutMs: 70_000, proxy: undefined });
+});
+
+test('lets who has an identity get tokens for it, and for nothing else', async ({ dir }) => {
+  const { principals, grants } = await load(
+    dir,
+    `principals: { app: { uid: 1001, module_id: app }, gateway: { uid: 1002 } }\n`,
+  );
+  assert.equal(
+    [...principals],
+    [
+      [1001, 'app'],
+      [1002, ''],
+    ],
+  );
+  const sign = 'org.iotedge.identity1.sign';
+  assert.equal(grants, [
+    { user: '1001', actions: [sign], match: { module_id: 'app' } },
+    { user: '1002', actions: [`${sign}-device`], match: { module_id: '' } },
+  ]);
+});
+
+test('refuses an identity that is a pattern, and two of one user', async ({ dir }) => {
+  const text = `principals:
+  all: { uid: 1001, module_id: '*' }
+  a: { uid: 1002, module_id: a }
+  b: { uid: 1002, module_id: b }
+`;
+  assert.equal(await problemsOf(dir, text), ['principals.all.module_id', 'principals.b.uid']);
+});
+
+test('says that the key of the device is not a file', async ({ dir }) => {
+  const attestation = `{ method: x509, identity_cert: device-id, identity_pk: 'file:///key.pem' }`;
+  const text = `provisioning: { source: dps, scope_id: s, attestation: ${attestation} }\n`;
+  assert.equal(await problemsOf(dir, text), ['provisioning.attestation.identity_pk']);
+});
+
+test.run();
