@@ -39,7 +39,7 @@ const mount = {
 const logOptions = {
   ...textMap,
   propertyNames: {
-    enum: ['max-size', 'max-file', 'compress', 'tag', 'mode', 'max-buffer-size', 'labels', 'env'],
+    enum: ['max-size', 'max-file', 'compress', 'mode', 'max-buffer-size', 'labels', 'env'],
   },
 };
 

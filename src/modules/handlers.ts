@@ -1,7 +1,7 @@
 import type { Handlers, Resolvers } from '../dbus/definition.ts';
 import type { CallContext } from '../dbus/serve.ts';
 import { ServiceError } from '../errors.ts';
-import { type ModuleName, moduleNameOf, parseModuleId } from '../ids.ts';
+import { type ModuleName, parseModuleName } from '../ids.ts';
 import type { modulesInterface } from '../interfaces/modules.ts';
 import { type ModuleSettings, parseSettingsJson } from './create-options.ts';
 import type { ModuleRuntime } from './runtime.ts';
@@ -93,9 +93,12 @@ export function moduleHandlers(
   };
 }
 
-/** A module's name; its cloud id is taken for it. */
+/** A module's name and nothing that means the same: authorization was asked about this text. */
 function parseName(text: string): ModuleName {
-  return moduleNameOf(parseModuleId(text));
+  if (text.startsWith('$')) {
+    throw new ServiceError('InvalidArgs', `${JSON.stringify(text)} is a cloud id, not a name`);
+  }
+  return parseModuleName(text);
 }
 
 function parseConfig(type: string, configJson: string): ModuleSettings {

@@ -2,7 +2,7 @@ import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Properties } from '../dbus/definition.ts';
 import { describeError, ServiceError } from '../errors.ts';
-import { type ModuleName, moduleNameOf, parseModuleId } from '../ids.ts';
+import type { ModuleName } from '../ids.ts';
 import type { moduleInterface, modulesInterface } from '../interfaces/modules.ts';
 import type { Log } from '../service/log.ts';
 import { DamagedFile } from '../service/state-file.ts';
@@ -53,6 +53,8 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
   readonly #parts: RuntimeParts;
   readonly #monitor: EngineMonitor;
   readonly #modules = new Map<ModuleName, ManagedModule>();
+  /** Creations that are not written down yet: the next one of that name waits. */
+  readonly #beginnings = new Map<ModuleName, Promise<unknown>>();
   readonly #stop = new AbortController();
   readonly #problems = new Map<string, string>();
   readonly #running = new Set<Promise<unknown>>();
@@ -129,6 +131,22 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
     if (!CONTAINER.test(name)) {
       throw new ServiceError('InvalidArgs', `${JSON.stringify(name)} is no name for a container`);
     }
+    for (
+      let one = this.#beginnings.get(name);
+      one !== undefined;
+      one = this.#beginnings.get(name)
+    ) {
+      await one.catch(() => undefined); // its caller is told
+    }
+    const beginning = this.#begin(source, wait);
+    this.#beginnings.set(name, beginning);
+    const asked = await beginning.finally(() => this.#beginnings.delete(name));
+    if (wait) await asked.done;
+  }
+
+  /** Joins or begins a creation; resolves when it is written down. */
+  async #begin(source: ModuleSource, revert: boolean) {
+    const { name } = source;
     const present = this.#modules.get(name);
     const same = present !== undefined && canonicalJson(present.source) === canonicalJson(source);
     if (present !== undefined) refuseVanishing(present);
@@ -136,9 +154,9 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
       throw new ServiceError('AlreadyExists', `module ${JSON.stringify(name)} exists`);
     }
     const module = present ?? (await this.#open(source, 'absent'));
-    const asked = await this.#ask(module, { verb: 'Create', goal: 'stopped', revert: wait });
+    const asked = await this.#ask(module, { verb: 'Create', goal: 'stopped', revert });
     if (present === undefined && this.#started) this.#keep(module.run());
-    if (wait) await asked.done;
+    return asked;
   }
 
   /** Changes what shall become of a module. */
@@ -286,7 +304,7 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
   }
 
   #require(name: ModuleName): ManagedModule {
-    const module = this.#modules.get(name) ?? this.#modules.get(moduleNameOf(parseModuleId(name)));
+    const module = this.#modules.get(name);
     if (module === undefined) {
       throw new ServiceError('NotFound', `no module ${JSON.stringify(name)}`);
     }

@@ -13,10 +13,12 @@ import { describeError, isServiceError, ServiceError } from '../errors.ts';
 import type { Log } from '../service/log.ts';
 import { apply, type Work } from './apply.ts';
 import { Backoff } from './backoff.ts';
-import type { Container, ContainerEngine } from './engine.ts';
+import type { Container, ContainerEngine, PullProgress } from './engine.ts';
 import { desiredOf, type Goal, type Prepared, type Report } from './goal.ts';
 import { Operation, type Request } from './operation.ts';
 import { isLive, plan, type Step } from './plan.ts';
+
+const progressMs = 500;
 
 /** What a supervisor works with. */
 export interface SupervisorOptions {
@@ -47,6 +49,7 @@ export class Supervisor {
   #lastEnd: number | undefined;
   #failedOperation = false;
   #isGone = false;
+  #progressAt = 0;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -230,8 +233,16 @@ export class Supervisor {
       check: () => Promise.resolve(),
       ...prepared,
       stopTimeoutS: this.#operation?.request.stopTimeoutS,
-      onProgress: ({ fraction, text }) => this.#tell({ progress: fraction, progressText: text }),
+      onProgress: (progress) => this.#noteProgress(progress),
     };
+  }
+
+  /** An engine says more than anybody wants to hear. */
+  #noteProgress({ fraction, text }: PullProgress): void {
+    const now = this.#options.now().getTime();
+    if (now - this.#progressAt < progressMs) return;
+    this.#progressAt = now;
+    this.#tell({ progress: Math.round(fraction * 100) / 100, progressText: text });
   }
 
   /** A container that ended although it shall run is started again after a while, at once the first time. */

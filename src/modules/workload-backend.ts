@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
 import { isServiceError, ServiceError } from '../errors.ts';
 import { type ModuleName, moduleIdOf } from '../ids.ts';
 import type { ModuleSummary } from './api/module-list.ts';
@@ -136,14 +137,20 @@ function checkName(
 ): void {
   const isFront = module === 'edgeHub' || config.serverNames.includes(module);
   // Whoever writes create options for one module must not get what others are known by.
-  const others = ['edgeHub', 'edgeAgent', ...modules().map((one) => one.name)];
+  const everybody = ['edgeHub', 'edgeAgent', ...modules().map((one) => one.name)];
+  const others = everybody.filter((other) => other !== module);
   const taken = (alias: string): boolean => others.some((other) => sameName(alias, other));
-  const names = [module, moduleIdOf(module), ...aliases(module).filter((alias) => !taken(alias))];
-  const own = names.filter((alias) => isFront || !sameName(alias, config.hostname));
+  const names = [module, moduleIdOf(module), ...aliases(module).filter(isHostName)];
+  const own = names.filter((one) => !taken(one) && (isFront || !sameName(one, config.hostname)));
   if (isFront) own.push(config.hostname);
   if (own.some((allowed) => sameName(allowed, name))) return;
   const shown = JSON.stringify(name.slice(0, 160));
   throw new ServiceError('AccessDenied', `${shown} is not a name of module "${module}"`);
+}
+
+/** A name of one host: neither an address nor a pattern for many. */
+function isHostName(alias: string): boolean {
+  return isIP(alias) === 0 && /^[a-z0-9._-]+$/i.test(alias);
 }
 
 function sameName(left: string, right: string): boolean {

@@ -96,10 +96,12 @@ async function answer(
     route = found.route;
     checkVersion(url.searchParams);
     const { params } = found;
-    const body = await readJson(request);
     const ending = AbortSignal.any([signal, gone.signal]);
-    const known = { params, body, requestId, signal: ending };
-    reply = await turns.take(async () => found.route.answer(known));
+    // The body is read when it is the request's turn: until then it holds up the connection, not memory.
+    reply = await turns.take(async () => {
+      const body = await readJson(request);
+      return found.route.answer({ params, body, requestId, signal: ending });
+    });
   } catch (error) {
     failure = error;
     reply = failureReply(error);
@@ -171,7 +173,7 @@ const statusOf: Readonly<Record<ErrorCode, number>> = {
   AccessDenied: 403,
   InteractiveAuthorizationRequired: 403,
   InvalidArgs: 400,
-  LimitsExceeded: 413,
+  LimitsExceeded: 429,
   UnknownMethod: 404,
   UnknownObject: 404,
   UnknownInterface: 404,

@@ -15,6 +15,9 @@ import { HttpProblem } from './body.ts';
 import type { ApiReply, ApiRequest, Route } from './http.ts';
 import { type ModuleSummary, moduleList } from './module-list.ts';
 
+// What Keys takes in one call, as base64.
+const longestText = Math.ceil((1 << 20) / 3) * 4;
+
 /** What a request is made on behalf of. */
 export interface WorkloadCall {
   readonly requestId: string;
@@ -185,6 +188,7 @@ function expiration(body: unknown): Date | undefined {
 }
 
 function base64(text: string, name: string): Buffer {
+  if (text.length > longestText) throw new HttpProblem(413, `${name} is longer than 1 MiB`);
   const bytes = Buffer.from(text, 'base64');
   const canonical = /^[A-Za-z0-9+/]*={0,2}$/.test(text) && text.length % 4 === 0;
   if (!canonical) throw new ServiceError('InvalidArgs', `${name} is not base64`);

@@ -93,7 +93,7 @@ test('leaves running modules alone when it is killed, and knows them again', asy
 test('finishes a creation in which it was killed, whenever that was, with one container', async ({
   device,
 }) => {
-  for (const delayMs of [0, 40, 80, 120, 160, 240, 400]) {
+  for (const delayMs of [0, 60, 120, 200, 400]) {
     await agentRuns(device);
     const making = device.call('Create', creation('sensor', sleeping), 'operator');
     await device.untilModule('sensor', ({ State }) => State !== undefined);
@@ -113,7 +113,7 @@ test('finishes a creation in which it was killed, whenever that was, with one co
 });
 
 test('finishes a deletion in which it was killed, and leaves nothing', async ({ device }) => {
-  for (const delayMs of [0, 30, 60, 120, 240]) {
+  for (const delayMs of [0, 50, 100, 200]) {
     await device.works('Create', creation('sensor', sleeping));
     await device.works('Start', ['sa{sv}', 'sensor', '0']);
     const deleting = device.call('Delete', ['sa{sv}', 'sensor', '0'], 'operator');
@@ -196,6 +196,7 @@ test('starts an agent that ends at once later and later, and says why', async ({
     assert.is(first['LastError'], `ended with exit code ${exitCode}`);
     const { LastError } = await device.untilManager(({ Health }) => Health === 'degraded');
     assert.is(LastError, `module "edgeAgent": ended with exit code ${exitCode}`);
+    if (exitCode === 0) continue;
     const again = await device.untilModule(
       'edgeAgent',
       ({ RestartCount, State }) => RestartCount === 2 && State === 'backoff',

@@ -154,9 +154,9 @@ async function untilLog(world: TestRuntime, name: string): Promise<string> {
 }
 
 test('refuses a server certificate in the name of another, also when an alias claims it', async (context) => {
-  const EndpointsConfig = { 'azure-iot-edge': { Aliases: ['edgeHub'] } };
+  const EndpointsConfig = { 'azure-iot-edge': { Aliases: ['edgeHub', '*.example', '10.0.0.1'] } };
   const createOptions = { NetworkingConfig: { EndpointsConfig } };
-  for (const name of ['edge-device', 'edgehub']) {
+  for (const name of ['edge-device', 'edgehub', '*.example', '10.0.0.1']) {
     const config = { image: clientImage, createOptions };
     const agent = { config, env: { COMMON_NAME: name } };
     const world = await open(context, { agent, hostname: 'edge-device' });
@@ -296,6 +296,22 @@ async function untilGone(world: TestRuntime, name: string): Promise<void> {
   }
   await sleep(100);
 }
+
+test('makes one module of two that are asked for at once, and as often as it is deleted', async (context) => {
+  const { runtime } = await open(context);
+  const name = parseModuleName('sensor');
+  const make = (seconds: number) =>
+    codeOf(runtime.create(source('sensor', sleeping(seconds)), wait));
+  for (let left = 5; left > 0; left--) {
+    assert.equal(await Promise.all([make(1000), make(1000)]), [undefined, undefined]);
+    assert.equal(await readdir(join(context.stateDir, 'modules')), ['sensor.json']);
+    assert.equal(await readdir(join(context.stateDir, 'mnt/sensor')), ['workload.sock']);
+    await runtime.change(name, remove, wait);
+    assert.equal(await readdir(join(context.stateDir, 'mnt')), []);
+  }
+  const different = await Promise.all([make(1000), make(1001)]);
+  assert.equal(different, [undefined, 'AlreadyExists']);
+});
 
 test('remembers modules, with their configuration, when the service restarts', async (context) => {
   const world = await open(context);

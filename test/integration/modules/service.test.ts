@@ -187,6 +187,8 @@ for (const [method, make] of Object.entries(methods)) {
     const { signature, body } = make('../x');
     assert.is(await device.errorOf(method, { signature: '', body: [] }), 'InvalidArgs');
     assert.is(await device.errorOf(method, { signature, body }), 'InvalidArgs');
+    // What polkit was asked about is `$edgeAgent`; it must not be done to `edgeAgent`.
+    assert.is(await device.errorOf(method, make('$edgeAgent')), 'InvalidArgs');
     const unknown = [...body.slice(0, -1), { unheard: new Variant('s', '') }];
     assert.is(await device.errorOf(method, { signature, body: unknown }), 'InvalidArgs');
   });

@@ -4,6 +4,7 @@ import { request } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../../src/errors.ts';
@@ -277,10 +278,14 @@ test('answers few requests of one connection at once, and refuses a flood of the
   const gate = new AbortController();
   let busy = 0;
   let most = 0;
+  const openWhenFull = (): void => {
+    if (statuses.length === 464 && busy === 4) gate.abort();
+  };
   const slow: WorkloadBackend = {
     ...backend,
     trustBundle: async () => {
       most = Math.max(most, ++busy);
+      openWhenFull();
       if (!gate.signal.aborted) await once(gate.signal, 'abort');
       busy--;
       return '';
@@ -292,7 +297,7 @@ test('answers few requests of one connection at once, and refuses a flood of the
     requestId: () => 'id-2',
     onRequest: ({ status }) => {
       statuses.push(status);
-      if (statuses.length === 464) gate.abort();
+      openWhenFull();
     },
   });
   await using server = await serveSocket({ directory: root, name: 'w.sock', mode: 0o666 }, answer);
@@ -306,6 +311,37 @@ test('answers few requests of one connection at once, and refuses a flood of the
   assert.is(statuses.filter((status) => status === 200).length, 36);
   socket.destroy();
   void server;
+  await rm(root, { recursive: true });
+});
+
+test('reads no body before its turn', async () => {
+  let signing = 0;
+  const stuck: WorkloadBackend = {
+    ...backend,
+    sign: () => {
+      signing++;
+      return new Promise(() => {});
+    },
+  };
+  const root = await mkdtemp(join(tmpdir(), 'iotedge-bodies-'));
+  const answer = listener(workloadRoutes(own, stuck), {
+    signal: new AbortController().signal,
+    requestId: () => 'id-3',
+    onRequest: () => {},
+  });
+  const server = await serveSocket({ directory: root, name: 'w.sock', mode: 0o666 }, answer);
+  const socket = connect(join(root, 'w.sock'));
+  socket.on('error', () => {});
+  const body = JSON.stringify({ algo: 'HMACSHA256', data: 'A'.repeat(1 << 20) });
+  const path = '/modules/edgeAgent/genid/gen%2F1/sign?api-version=2022-08-03';
+  const head = `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}\r\n\r\n`;
+  for (let left = 50; left > 0; left--) socket.write(head + body);
+  await until(10_000, 'four to be signed', () => signing === 4);
+  await sleep(500);
+  assert.ok(socket.writableLength > 40 << 20, `${socket.writableLength} bytes are still here`);
+  assert.is(signing, 4);
+  socket.destroy();
+  await server[Symbol.asyncDispose]();
   await rm(root, { recursive: true });
 });
 
