@@ -3,12 +3,21 @@ import {
   type Check,
   defineInterface,
   defineService,
+  type QuestionDefinition,
 } from '../dbus/definition.ts';
 import { describe, managerProperties } from './common.ts';
 
 const input: Check = { maxBytes: 1 << 20 };
 const keyId = { key_id: 'key-id' } as const;
 const useOptions = { derivation: 'ay', public_key: 'ay' } as const;
+
+/** PKCS#8 says its algorithm itself, and is not looked into before somebody may import it. */
+const newKey: QuestionDefinition['details'] = {
+  key_id: 'key_id',
+  algorithm: 'algorithm',
+  usages: (text) => text['usages'] || (text['algorithm'] === 'aes-256' ? 'encrypt' : 'sign'),
+  exportable: 'exportable',
+};
 
 function use(verb: string): Authorization {
   return {
@@ -44,10 +53,7 @@ export const keysInterface = defineInterface({
       options: { if_exists: 's', exportable: 'b', export_derived: 'b', store: 's' },
       out: { key: 'o' },
       check: keyId,
-      authorize: {
-        action: 'org.iotedge.keys1.create',
-        details: ['key_id', 'algorithm', 'usages', 'exportable'],
-      },
+      authorize: { action: 'org.iotedge.keys1.create', details: newKey },
     },
     ImportKey: {
       doc: 'Stores key material: `raw` with its algorithm, or `pkcs8` (DER) with algorithm ``.',
@@ -56,10 +62,7 @@ export const keysInterface = defineInterface({
       out: { key: 'o' },
       check: { ...keyId, material: { maxBytes: 64 << 10 } },
       authorize: [
-        {
-          action: 'org.iotedge.keys1.import',
-          details: ['key_id', 'algorithm', 'usages', 'exportable'],
-        },
+        { action: 'org.iotedge.keys1.import', details: newKey },
         {
           action: 'org.iotedge.keys1.delete',
           details: ['key_id'],
