@@ -183,7 +183,9 @@ export class Pkcs11Store implements KeyStore {
     return await this.#useKey('decrypt with', id, signal, async (session, { handle }, token) => {
       try {
         const padded = await session.decrypt({ mechanism: CKM.RSA_X_509 }, handle, block);
-        return unpadOaep(padded);
+        const message = unpadOaep(padded);
+        padded.fill(0);
+        return message;
       } catch (error) {
         if (!NOT_DECRYPTED.has(ckrName(error) ?? '')) throw error;
         token.confirmAbsence(session);

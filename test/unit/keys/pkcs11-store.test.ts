@@ -256,6 +256,17 @@ test('takes the usages of a preloaded key from the configuration', async () => {
     usages: new Map([[preloaded, ['sign', 'derive']]]),
   });
   assert.equal((await store.describe(preloaded, soon()))?.usages, ['sign', 'derive']);
+  const pair = parseKeyId('pair');
+  await first.createPair(pair, ['ec-p256'], forSigning, soon());
+  const wrong = await rig.open({
+    preloaded: new Map([
+      [parseKeyId('pair-base'), { token: rig.address(), selector: { object: 'pair' } }],
+    ]),
+    usages: new Map([[parseKeyId('pair-base'), ['sign', 'derive']]]),
+  });
+  const refused = await wrong.describe(parseKeyId('pair-base'), soon());
+  assert.equal([refused?.state, refused?.usages], ['unavailable', ['sign', 'derive']]);
+  await first.deleteKey(pair, soon());
   assert.equal(
     (await store.list(soon())).keys.map((key): KeyId => key.id),
     [preloaded],
