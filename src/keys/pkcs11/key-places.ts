@@ -26,9 +26,14 @@ export class KeyPlaces implements AsyncDisposable {
   readonly #tokens = new Map<string, Token>();
 
   constructor({ base, preloaded, guard }: Placement) {
+    const keys = [...preloaded.values()].map(({ token }) => token);
+    const addresses = base === undefined ? keys : [base, ...keys];
+    // A token may be named several times, and its PIN only once.
+    const pinOf = (name: string) =>
+      addresses.find((one) => nameOf(one) === name && one.pin !== undefined)?.pin;
     const tokenAt = (address: TokenAddress): Token => {
       const name = nameOf(address);
-      const token = this.#tokens.get(name) ?? new Token(address, guard);
+      const token = this.#tokens.get(name) ?? new Token({ ...address, pin: pinOf(name) }, guard);
       this.#tokens.set(name, token);
       return token;
     };

@@ -312,6 +312,17 @@ test('never uses a base key as it is when its record is lost', async () => {
   await second.createSymmetric(id, 'hmac-sha256', base, soon());
 });
 
+test('logs in with the PIN that any setting gives for the token', async () => {
+  await using rig = await Rig.start();
+  await rig.token.login('--keypairgen', '--key-type', 'EC:prime256v1', '--label', 'named');
+  const store = await rig.open({
+    base: { ...rig.address(), pin: undefined },
+    preloaded: new Map([[id, { token: rig.address(), selector: { object: 'named' } }]]),
+  });
+  await store.createPair(parseKeyId('made'), ['ec-p256'], forSigning, soon());
+  await store.sign(id, signP256, soon());
+});
+
 test('finishes or takes back what a crash interrupted', async () => {
   await using rig = await Rig.start();
   const directory = join(rig.token.directory, 'records');
