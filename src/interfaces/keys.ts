@@ -3,6 +3,7 @@ import {
   type Check,
   defineInterface,
   defineService,
+  type QuestionDefinition,
   type TextArguments,
 } from '../dbus/definition.ts';
 import { describe, managerProperties } from './common.ts';
@@ -16,7 +17,13 @@ function exportable(text: TextArguments): string {
   return String(text['exportable'] === 'true' || text['export_derived'] === 'true');
 }
 
-const newKey = { key_id: 'key_id', algorithm: 'algorithm', usages: 'usages', exportable } as const;
+/** PKCS#8 says its algorithm itself, and is not looked into before somebody may import it. */
+const newKey: QuestionDefinition['details'] = {
+  key_id: 'key_id',
+  algorithm: 'algorithm',
+  usages: (text) => text['usages'] || (text['algorithm'] === 'aes-256' ? 'encrypt' : 'sign'),
+  exportable,
+};
 
 function use(verb: string): Authorization {
   return {
@@ -52,10 +59,7 @@ export const keysInterface = defineInterface({
       options: { if_exists: 's', exportable: 'b', export_derived: 'b', store: 's' },
       out: { key: 'o' },
       check: keyId,
-      authorize: {
-        action: 'org.iotedge.keys1.create',
-        details: newKey,
-      },
+      authorize: { action: 'org.iotedge.keys1.create', details: newKey },
     },
     ImportKey: {
       doc: 'Stores key material: `raw` with its algorithm, or `pkcs8` (DER) with algorithm ``.',
@@ -64,10 +68,7 @@ export const keysInterface = defineInterface({
       out: { key: 'o' },
       check: { ...keyId, material: { maxBytes: 64 << 10 } },
       authorize: [
-        {
-          action: 'org.iotedge.keys1.import',
-          details: newKey,
-        },
+        { action: 'org.iotedge.keys1.import', details: newKey },
         {
           action: 'org.iotedge.keys1.delete',
           details: ['key_id'],

@@ -106,7 +106,7 @@ export class KeyUse {
     throw new ServiceError('InvalidArgs', `the input was not encrypted for key "${id}"`);
   }
 
-  /** A key that was made to be exported, or one derived from a base key that was. The caller wipes it. */
+  /** A key that was made to be exported, or one derived from a base key that was. */
   async exportKey(
     id: KeyId,
     format: string,

@@ -85,7 +85,7 @@ export interface KeyStore extends AsyncDisposable {
   ): Promise<Buffer | undefined>;
   /** The message that RSA-OAEP with SHA-256 and an empty label hides; `undefined` when there is none. */
   decryptOaep(id: KeyId, block: Buffer, signal: AbortSignal): Promise<Buffer | undefined>;
-  /** The raw bytes or the DER PKCS#8 of a key; the caller wipes them. NotSupported where keys never leave. */
+  /** The raw bytes or the DER PKCS#8 of a key, for the bus. NotSupported where keys never leave. */
   exportKey(id: KeyId, signal: AbortSignal): Promise<Buffer>;
   /** Makes a pair of the first algorithm of the list that it can make. NotSupported when it can make none. */
   createPair(

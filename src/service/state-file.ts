@@ -100,12 +100,18 @@ export async function deleteStateFile(path: string): Promise<void> {
 /** Overwrites the file with zeros, flushes, and removes it: for files that hold a key. */
 export async function destroyStateFile(path: string): Promise<void> {
   await orAbsent(async () => {
-    await using file = await open(path, constants.O_WRONLY | constants.O_NOFOLLOW);
-    const { size } = await file.stat();
-    await file.writeFile(Buffer.alloc(size));
-    await file.sync();
+    await using file = await openToOverwrite(path);
+    await overwrite(file);
   });
   await deleteStateFile(path);
+}
+
+/** Replaces the file as `writeStateFile` does, then overwrites what it held: for files that hold a key. */
+export async function replaceStateFile(path: string, content: Uint8Array): Promise<void> {
+  await using before = await orAbsent(() => openToOverwrite(path));
+  await writeStateFile(path, content);
+  // What counts is done: whether the old blocks can still be written says nothing about the new file.
+  if (before !== undefined) await overwrite(before).catch(() => undefined);
 }
 
 /** Removes what interrupted writes left in a directory, overwritten because it may have been a key. */
@@ -158,6 +164,16 @@ function unwritable(path: string, error: unknown): unknown {
   return new ServiceError('Unavailable', `${dirname(path)} cannot be written: ${code}`, {
     cause: error,
   });
+}
+
+async function openToOverwrite(path: string): Promise<FileHandle> {
+  return await open(path, constants.O_WRONLY | constants.O_NOFOLLOW);
+}
+
+async function overwrite(file: FileHandle): Promise<void> {
+  const { size } = await file.stat();
+  await file.writeFile(Buffer.alloc(size));
+  await file.sync();
 }
 
 async function flushDirectory(path: string): Promise<void> {

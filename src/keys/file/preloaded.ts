@@ -44,6 +44,9 @@ export async function readPreloaded(
     if (found.key.type === 'private' && !isConsistent(found.key)) {
       return unusable(`${path} holds a private key whose parts do not belong together`);
     }
+    if (found.key.type === 'private' && usages?.includes('derive')) {
+      return unusable(`${path} holds a key pair, which cannot be a base key`);
+    }
     return { info: describe(id, found, usages), key: found.key };
   } finally {
     content.fill(0);

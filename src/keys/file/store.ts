@@ -12,7 +12,7 @@ import {
   makeStateDirectory,
   readStateFile,
   removeLeftovers,
-  writeStateFile,
+  replaceStateFile,
 } from '../../service/state-file.ts';
 import {
   canHave,
@@ -174,7 +174,7 @@ export class FileStore implements KeyStore {
     const path = this.#path(made.id);
     try {
       const key = parseKeyFile(path, made.id, content);
-      await writeStateFile(path, content);
+      await replaceStateFile(path, content);
       this.#keys.set(made.id, key);
       return key.info;
     } finally {

@@ -43,6 +43,18 @@ const NOT_SUPPORTED = new Set([
   'CKR_TOKEN_WRITE_PROTECTED',
 ]);
 
+/** What a token may answer when a ciphertext was not made with its key; there is no agreement. */
+const NOT_DECRYPTED = new Set([
+  'CKR_AEAD_DECRYPT_FAILED',
+  'CKR_DATA_INVALID',
+  'CKR_DATA_LEN_RANGE',
+  'CKR_ENCRYPTED_DATA_INVALID',
+  'CKR_ENCRYPTED_DATA_LEN_RANGE',
+  'CKR_FUNCTION_FAILED',
+  'CKR_GENERAL_ERROR',
+  'CKR_SIGNATURE_INVALID',
+]);
+
 /**
  * The CKR name of an error of pkcs11js, `undefined` for any other error. Errors of asynchronous calls may
  * arrive without a code, as `CKR_…:NN`: only there the message is read.
@@ -63,6 +75,12 @@ export function lossOf(error: unknown): Loss {
 export function isNotSupported(error: unknown): boolean {
   const name = ckrName(error);
   return name !== undefined && NOT_SUPPORTED.has(name);
+}
+
+/** Whether an error may only mean that a ciphertext was not made with this key. */
+export function isNotDecrypted(error: unknown): boolean {
+  const name = ckrName(error);
+  return name !== undefined && NOT_DECRYPTED.has(name);
 }
 
 /** Found out without a CKR: what was asked cannot be trusted, because session or token are not what they were. */

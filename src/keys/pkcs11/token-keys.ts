@@ -166,6 +166,10 @@ function keyOf(
   if (isBaseKey(object.ckaId) && !usages.includes('derive')) {
     return { info: { ...info, state: 'damaged', reason: NOT_SAID_TO_BE_BASE }, object };
   }
+  const canMac = object.algorithm === 'hmac-sha256' && object.usages.includes('sign');
+  if (usages.includes('derive') && !canMac) {
+    return unavailable(id, 'only a generic secret that can sign can be a base key', info);
+  }
   const { algorithm } = info;
   const usable =
     object.kind === 'pair'

@@ -1,11 +1,3 @@
-/**
- * Making and removing keys in a token. A token has no transactions, so what is about to happen is written
- * down first (`Pending`) and finished or rolled back when the token is next seen:
- *
- *   record pending ──► new objects ──► replaced objects destroyed ──► record done
- *         │ no new object found                │ new object found
- *         └► the record as it was before       └► goes on from there
- */
 import { ServiceError } from '../../errors.ts';
 import type { KeyId } from '../../ids.ts';
 import {
@@ -16,12 +8,12 @@ import {
 } from '../algorithm.ts';
 import type { KeyAttributes, Material } from '../store.ts';
 import { newCkaId } from './cka-id.ts';
-import { isNotSupported, lossOf, translate } from './errors.ts';
-import { findAll, readKeys } from './objects.ts';
+import { isNotSupported } from './errors.ts';
+import { findAll } from './objects.ts';
 import type { TokenKeyRecord } from './records.ts';
-import type { Session } from './session.ts';
 import { importTemplates, type Names, pairTemplate, secretTemplate, wipe } from './templates.ts';
 import type { Token } from './token.ts';
+import { TokenChanges } from './token-changes.ts';
 import { type KeyKnowledge, lookUp } from './token-keys.ts';
 
 interface NewPair {
@@ -43,13 +35,15 @@ interface NewImport {
 export class TokenWriter {
   readonly #token: Token;
   readonly #knowledge: KeyKnowledge;
+  readonly #changes: TokenChanges;
   /** One change at a time: settling would roll back what is only under way. */
   #last: Promise<unknown> = Promise.resolve();
-  #changes = 0;
+  #underWay = 0;
 
   constructor(token: Token, knowledge: KeyKnowledge) {
     this.#token = token;
     this.#knowledge = knowledge;
+    this.#changes = new TokenChanges(token, knowledge.records);
   }
 
   /** Makes a pair of the first algorithm that the token knows. */
@@ -74,13 +68,13 @@ export class TokenWriter {
 
   /** Finishes or rolls back what was under way when the service last stopped, unless a change is being made. */
   async settle(signal: AbortSignal): Promise<void> {
-    if (this.#changes === 0) await this.#alone(() => this.#settleAll(signal));
+    if (this.#underWay === 0) await this.#alone(() => this.#changes.settleAll(signal));
   }
 
   async #createPair(id: KeyId, made: NewPair, signal: AbortSignal): Promise<void> {
     const { usages } = made.attributes;
-    const record = this.#record(id, made.attributes, { origin: 'generated' });
-    await this.#add(
+    const record = newRecord(id, made.attributes, { origin: 'generated' });
+    await this.#changes.add(
       { ...record, pending: await this.#nothing(id, signal) },
       signal,
       async (session) => {
@@ -96,8 +90,8 @@ export class TokenWriter {
 
   async #createSymmetric(id: KeyId, made: NewSymmetric, signal: AbortSignal): Promise<void> {
     const { algorithm, attributes } = made;
-    const record = this.#record(id, attributes, { origin: 'generated', algorithm });
-    await this.#add(
+    const record = newRecord(id, attributes, { origin: 'generated', algorithm });
+    await this.#changes.add(
       { ...record, pending: await this.#nothing(id, signal) },
       signal,
       async (session) => {
@@ -112,12 +106,12 @@ export class TokenWriter {
   async #importKey(id: KeyId, made: NewImport, signal: AbortSignal): Promise<void> {
     const { material, attributes } = made;
     const { algorithm } = material;
-    const record = this.#record(id, attributes, {
+    const record = newRecord(id, attributes, {
       origin: 'imported',
       algorithm: isSymmetricAlgorithm(algorithm) ? algorithm : undefined,
     });
     const pending = await this.#replaceable(id, signal);
-    await this.#add({ ...record, pending }, signal, async (session) => {
+    await this.#changes.add({ ...record, pending }, signal, async (session) => {
       const templates = importTemplates(names(record), material, attributes.usages);
       try {
         const put = async () => {
@@ -132,7 +126,7 @@ export class TokenWriter {
   }
 
   async #deleteKey(id: KeyId, signal: AbortSignal): Promise<void> {
-    await this.#settleAll(signal);
+    await this.#changes.settleAll(signal);
     await this.#token.use(
       () => `cannot delete key "${id}"`,
       (session) => {
@@ -153,7 +147,7 @@ export class TokenWriter {
   async #alone<T>(change: () => Promise<T>): Promise<T> {
     const before = this.#last;
     const turn = before.then(change);
-    this.#changes++;
+    this.#underWay++;
     this.#last = turn.then(
       () => undefined,
       () => undefined,
@@ -161,82 +155,8 @@ export class TokenWriter {
     try {
       return await turn;
     } finally {
-      this.#changes--;
+      this.#underWay--;
     }
-  }
-
-  async #settleAll(signal: AbortSignal): Promise<void> {
-    const pending = this.#knowledge.records.all().filter((record) => record.pending !== undefined);
-    for (const record of pending) await this.#settle(record, signal);
-  }
-
-  async #add(
-    record: TokenKeyRecord,
-    signal: AbortSignal,
-    make: (session: Session) => Promise<void>,
-  ): Promise<void> {
-    await this.#knowledge.records.put(record);
-    try {
-      await this.#token.use(
-        () => `cannot make key "${record.id}"`,
-        async (session) => {
-          try {
-            await make(session);
-          } catch (error) {
-            // Perhaps the key was made although the answer was lost: only a lost session is tried again.
-            throw lossOf(error) === 'session' ? error : translate(error, `key "${record.id}"`);
-          }
-        },
-        signal,
-      );
-    } catch (error) {
-      await this.#abandon(record);
-      throw error;
-    }
-    await this.#settle(record, signal);
-  }
-
-  /** Removes what a failed attempt made; what cannot be removed now is settled later. */
-  async #abandon(record: TokenKeyRecord): Promise<void> {
-    try {
-      const signal = AbortSignal.timeout(5_000);
-      await this.#destroy(record.id, record.ckaId, signal);
-      await this.#settle(record, signal);
-    } catch {
-      // The failure that led here is the one to report, and the record says what is left to do.
-    }
-  }
-
-  async #settle(record: TokenKeyRecord, signal: AbortSignal): Promise<void> {
-    const { id, ckaId, pending } = record;
-    const isThere = await this.#token.use(
-      () => `cannot look for key "${id}"`,
-      (session) => {
-        const found = readKeys(session, { object: id, id: Buffer.from(ckaId, 'hex') }).length > 0;
-        if (!found) this.#token.confirmAbsence(session);
-        return found;
-      },
-      signal,
-    );
-    if (isThere) {
-      if (pending?.replaces !== undefined) await this.#destroy(id, pending.replaces, signal);
-      await this.#knowledge.records.put({ ...record, pending: undefined });
-      return;
-    }
-    await this.#destroy(id, ckaId, signal);
-    if (pending?.previous === undefined) await this.#knowledge.records.remove(id);
-    else await this.#knowledge.records.put(pending.previous);
-  }
-
-  async #destroy(id: KeyId, ckaId: string, signal: AbortSignal): Promise<void> {
-    await this.#token.use(
-      () => `cannot remove what is left of key "${id}"`,
-      (session) => {
-        const named = { label: id, ckaId: Buffer.from(ckaId, 'hex') };
-        for (const handle of findAll(session, named)) session.destroy(handle);
-      },
-      signal,
-    );
   }
 
   /** The intent of a key for which there is nothing in the token yet. */
@@ -264,7 +184,7 @@ export class TokenWriter {
   }
 
   async #look(id: KeyId, signal: AbortSignal): Promise<ReturnType<typeof lookUp>> {
-    await this.#settleAll(signal);
+    await this.#changes.settleAll(signal);
     const damage = this.#knowledge.records.damage(id);
     if (damage !== undefined) throw new ServiceError('AlreadyExists', `key "${id}": ${damage}`);
     return await this.#token.use(
@@ -277,23 +197,23 @@ export class TokenWriter {
       signal,
     );
   }
+}
 
-  #record(
-    id: KeyId,
-    { usages, exportDerived }: KeyAttributes,
-    kind: Pick<TokenKeyRecord, 'origin'> & { readonly algorithm?: SymmetricAlgorithm | undefined },
-  ): TokenKeyRecord {
-    return {
-      id,
-      ckaId: newCkaId(usages).toString('hex'),
-      algorithm: kind.algorithm,
-      usages,
-      origin: kind.origin,
-      exportDerived,
-      created: new Date(),
-      pending: undefined,
-    };
-  }
+function newRecord(
+  id: KeyId,
+  { usages, exportDerived }: KeyAttributes,
+  kind: Pick<TokenKeyRecord, 'origin'> & { readonly algorithm?: SymmetricAlgorithm | undefined },
+): TokenKeyRecord {
+  return {
+    id,
+    ckaId: newCkaId(usages).toString('hex'),
+    algorithm: kind.algorithm,
+    usages,
+    origin: kind.origin,
+    exportDerived,
+    created: new Date(),
+    pending: undefined,
+  };
 }
 
 function names({ id, ckaId }: TokenKeyRecord): Names {

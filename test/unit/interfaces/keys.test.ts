@@ -1,28 +1,50 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Method } from '../../../src/dbus/method.ts';
+import { Method, type NameChecks } from '../../../src/dbus/method.ts';
 import { variant } from '../../../src/dbus/variant.ts';
+import { isId } from '../../../src/ids.ts';
 import { keysInterface } from '../../../src/interfaces/keys.ts';
 
 const test = suite('interface of the Keys service');
 
-const yes = (): boolean => true;
-const names = { 'key-id': yes, 'certificate-id': yes, 'module-id': yes, 'module-name': yes };
+const names: NameChecks = {
+  'key-id': isId,
+  'certificate-id': isId,
+  'module-id': isId,
+  'module-name': isId,
+};
 
-/** What authorization is shown of the options `exportable` and `export_derived`. */
-function exportableDetail(options: Readonly<Record<string, boolean>>): string | undefined {
-  const method = new Method('CreateKey', keysInterface.methods.CreateKey);
-  const given = Object.entries(options).map(([name, value]) => [name, variant('b', value)]);
-  const body = ['id', 'hmac-sha256', ['sign', 'derive'], Object.fromEntries(given)];
-  const [question] = method.ask(method.texts(method.parse(body, names)));
-  return question?.details['exportable'];
+/** What authorization is shown of a new key. */
+function detailsOf(
+  name: 'CreateKey' | 'ImportKey',
+  body: readonly unknown[],
+  options: Readonly<Record<string, boolean>> = {},
+): Readonly<Record<string, string>> {
+  const method = new Method(name, keysInterface.methods[name]);
+  const given = Object.entries(options).map(([option, value]) => [option, variant('b', value)]);
+  const args = method.parse([...body, Object.fromEntries(given)], names);
+  const [question] = method.ask(method.texts(args));
+  return question?.details ?? {};
 }
 
 test('shows a key as exportable when it or what is derived from it may leave', () => {
-  assert.is(exportableDetail({}), 'false');
-  assert.is(exportableDetail({ exportable: true }), 'true');
-  assert.is(exportableDetail({ exportable: false, export_derived: true }), 'true');
-  assert.is(exportableDetail({ export_derived: false }), 'false');
+  const exportable = (options: Readonly<Record<string, boolean>>) =>
+    detailsOf('CreateKey', ['id', 'hmac-sha256', ['sign', 'derive']], options)['exportable'];
+  assert.is(exportable({}), 'false');
+  assert.is(exportable({ exportable: true }), 'true');
+  assert.is(exportable({ exportable: false, export_derived: true }), 'true');
+  assert.is(exportable({ export_derived: false }), 'false');
+});
+
+test('asks about the usages that a key gets when none are given', () => {
+  const usages = (name: 'CreateKey' | 'ImportKey', body: readonly unknown[]) =>
+    detailsOf(name, body)['usages'];
+  const material = Buffer.alloc(32);
+  assert.is(usages('CreateKey', ['k', 'aes-256', []]), 'encrypt');
+  assert.is(usages('CreateKey', ['k', 'hmac-sha256', []]), 'sign');
+  assert.is(usages('CreateKey', ['k', 'aes-256', ['encrypt', 'derive']]), 'encrypt,derive');
+  assert.is(usages('ImportKey', ['k', 'raw', material, 'aes-256', []]), 'encrypt');
+  assert.is(usages('ImportKey', ['k', 'pkcs8', material, '', []]), 'sign');
 });
 
 test.run();

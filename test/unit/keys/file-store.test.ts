@@ -1,5 +1,5 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { mkdtemp, open, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -58,6 +58,20 @@ test('writes files that only their owner can read', async () => {
   assert.is((await stat(join(place.path, 'keys', names[0] ?? ''))).mode & 0o777, 0o600);
 });
 
+test('overwrites the key that an import replaces', async () => {
+  await using place = await temporary();
+  await using store = await FileStore.open(place.path);
+  await store.createSymmetric(id, 'hmac-sha256', forSigning);
+  const [name = ''] = await readdir(place.path);
+  await using old = await open(join(place.path, name));
+  const { size } = await old.stat();
+  const bytes = randomBytes(32);
+  const material = { kind: 'raw', algorithm: 'hmac-sha256', bytes } as const;
+  await store.importKey(id, material, forSigning);
+  assert.equal(await old.readFile(), Buffer.alloc(size));
+  assert.equal((await readFile(join(place.path, name))).subarray(-32), bytes);
+});
+
 test('exports what it holds', async () => {
   await using place = await temporary();
   await using store = await FileStore.open(place.path);
@@ -86,6 +100,7 @@ test('offers the files that the configuration names, and says which it cannot', 
     [parseKeyId('der'), file('pair.der')],
     [parseKeyId('mac'), file('raw')],
     [parseKeyId('aes'), { path: path('raw'), usages: ['encrypt', 'derive'] }],
+    [parseKeyId('pair-base'), { path: path('pair.der'), usages: ['sign', 'derive'] }],
     [parseKeyId('short'), file('short')],
     [parseKeyId('mixed'), file('mixed')],
     [parseKeyId('absent'), file('nothing')],
@@ -99,6 +114,7 @@ test('offers the files that the configuration names, and says which it cannot', 
       ['der', 'ec-p256', 'sign', 'ok'],
       ['mac', 'hmac-sha256', 'sign', 'ok'],
       ['aes', 'aes-256', 'encrypt,derive', 'ok'],
+      ['pair-base', undefined, '', 'unavailable'],
       ['short', undefined, '', 'unavailable'],
       ['mixed', undefined, '', 'unavailable'],
       ['absent', undefined, '', 'unavailable'],

@@ -256,6 +256,17 @@ test('takes the usages of a preloaded key from the configuration', async () => {
     usages: new Map([[preloaded, ['sign', 'derive']]]),
   });
   assert.equal((await store.describe(preloaded, soon()))?.usages, ['sign', 'derive']);
+  const pair = parseKeyId('pair');
+  await first.createPair(pair, ['ec-p256'], forSigning, soon());
+  const wrong = await rig.open({
+    preloaded: new Map([
+      [parseKeyId('pair-base'), { token: rig.address(), selector: { object: 'pair' } }],
+    ]),
+    usages: new Map([[parseKeyId('pair-base'), ['sign', 'derive']]]),
+  });
+  const refused = await wrong.describe(parseKeyId('pair-base'), soon());
+  assert.equal([refused?.state, refused?.usages], ['unavailable', ['sign', 'derive']]);
+  await first.deleteKey(pair, soon());
   assert.equal(
     (await store.list(soon())).keys.map((key): KeyId => key.id),
     [preloaded],
@@ -299,6 +310,17 @@ test('never uses a base key as it is when its record is lost', async () => {
   assert.equal([told?.state, told?.usages], ['ok', ['sign', 'derive']]);
   await second.deleteKey(id, soon());
   await second.createSymmetric(id, 'hmac-sha256', base, soon());
+});
+
+test('logs in with the PIN that any setting gives for the token', async () => {
+  await using rig = await Rig.start();
+  await rig.token.login('--keypairgen', '--key-type', 'EC:prime256v1', '--label', 'named');
+  const store = await rig.open({
+    base: { ...rig.address(), pin: undefined },
+    preloaded: new Map([[id, { token: rig.address(), selector: { object: 'named' } }]]),
+  });
+  await store.createPair(parseKeyId('made'), ['ec-p256'], forSigning, soon());
+  await store.sign(id, signP256, soon());
 });
 
 test('finishes or takes back what a crash interrupted', async () => {
