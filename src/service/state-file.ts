@@ -108,9 +108,9 @@ export async function destroyStateFile(path: string): Promise<void> {
 
 /** Replaces the file as `writeStateFile` does, then overwrites what it held: for files that hold a key. */
 export async function replaceStateFile(path: string, content: Uint8Array): Promise<void> {
-  await using before = await orAbsent(() => openToOverwrite(path));
+  // What counts is the new file: the old one is absent, or overwritten as far as that can be done.
+  await using before = await openToOverwrite(path).catch(() => undefined);
   await writeStateFile(path, content);
-  // What counts is done: whether the old blocks can still be written says nothing about the new file.
   if (before !== undefined) await overwrite(before).catch(() => undefined);
 }
 

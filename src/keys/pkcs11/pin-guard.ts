@@ -1,7 +1,7 @@
 /**
  * No login of ours ever locks a PIN, over restarts and crashes too. A refused PIN is recorded before anybody
- * hears of it and is not tried again until the configuration has another one, the record is removed, or the
- * token shows that somebody logged in since. A login that goes well costs no flush: an empty file marks it while
+ * hears of it and is not tried again until the configuration has another one or the record is removed: that a
+ * token no longer tells of failures proves nothing, since some tell only while they are powered. A login that goes well costs no flush: an empty file marks it while
  * it lasts. Only when one is in doubt, because a mark was left behind or the token says that it counts failures,
  * is the record written first, so that at most two tries are lost to crashes, whatever the token tells.
  */
@@ -13,7 +13,7 @@ import { ServiceError } from '../../errors.ts';
 import { makeStateDirectory, removeLeftovers } from '../../service/state-file.ts';
 import { CKF } from './constants.ts';
 import { ckrName } from './errors.ts';
-import { type Refusal, RefusedPin } from './refused-pin.ts';
+import { RefusedPin } from './refused-pin.ts';
 import { unpadded } from './slots.ts';
 
 /** A login that is to be guarded. */
@@ -58,36 +58,33 @@ export class PinGuard {
     await this.#refuseAgain(info, refused, pin);
     const wasCountLow = isCountLow(info);
     const inDoubt = wasCountLow || (await exists(mark));
-    if (inDoubt) await refused.remember(pin, { reason: 'a login that was cut off', wasCountLow });
+    if (inDoubt) await refused.remember(pin, 'a login that was cut off');
     await putMark(mark);
     try {
       const result = attempt();
       await clear(refused, mark);
       return result;
     } catch (error) {
-      const refusal = refusalBy(error, wasCountLow, tokenInfo);
-      if (refusal === undefined) {
+      const reason = refusalBy(error, wasCountLow, tokenInfo);
+      if (reason === undefined) {
         if (inDoubt) await refused.forget();
         throw error;
       }
-      await this.#remember(refused, pin, refusal);
+      await this.#remember(refused, pin, reason);
       await rm(mark, { force: true });
-      throw refusedAs(info, refusal.reason, refused.path);
+      throw refusedAs(info, reason, refused.path);
     }
   }
 
   async #refuseAgain(info: TokenInfo, refused: RefusedPin, pin: string): Promise<void> {
     refuseByFlags(info);
-    const unrecorded = this.#unrecorded.get(refused.path);
-    if (unrecorded !== undefined) throw refusedAs(info, unrecorded, refused.path);
-    const refusal = await refused.refusalOf(pin);
-    if (refusal === undefined || (refusal.wasCountLow && !isCountLow(info))) return;
-    throw refusedAs(info, refusal.reason, refused.path);
+    const reason = this.#unrecorded.get(refused.path) ?? (await refused.reasonOf(pin));
+    if (reason !== undefined) throw refusedAs(info, reason, refused.path);
   }
 
-  async #remember(refused: RefusedPin, pin: string, refusal: Refusal): Promise<void> {
-    this.#unrecorded.set(refused.path, refusal.reason);
-    await refused.remember(pin, refusal);
+  async #remember(refused: RefusedPin, pin: string, reason: string): Promise<void> {
+    this.#unrecorded.set(refused.path, reason);
+    await refused.remember(pin, reason);
     this.#unrecorded.delete(refused.path);
   }
 
@@ -104,24 +101,22 @@ function isCountLow({ flags }: TokenInfo): boolean {
   return (flags & CKF.USER_PIN_COUNT_LOW) !== 0;
 }
 
-/** What a failed login says about the PIN: an answer that is not about it may still have cost a try. */
+/** Why a failed login cost a try, `undefined` when it did not: an answer that is not about the PIN may have, too. */
 function refusalBy(
   error: unknown,
   wasCountLow: boolean,
   tokenInfo: () => TokenInfo,
-): Refusal | undefined {
+): string | undefined {
   const name = ckrName(error);
-  if (name === undefined) return undefined;
-  const isLow = isCountLowNow(tokenInfo);
-  const isAboutPin = name.startsWith('CKR_PIN_');
-  return isAboutPin || (isLow && !wasCountLow) ? { reason: name, wasCountLow: isLow } : undefined;
+  if (name?.startsWith('CKR_PIN_') === true) return name;
+  return !wasCountLow && isCountLowNow(tokenInfo) ? (name ?? 'a login that failed') : undefined;
 }
 
 function isCountLowNow(tokenInfo: () => TokenInfo): boolean {
   try {
     return isCountLow(tokenInfo());
   } catch {
-    // The token has gone; then nothing it could say later is taken for a login of somebody.
+    // The token has gone: the mark that stays makes the next login more careful.
     return false;
   }
 }

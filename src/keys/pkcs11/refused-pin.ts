@@ -11,14 +11,8 @@ import {
 const COST = { N: 1 << 15, r: 8, p: 1, maxmem: 64 << 20 } as const;
 const FINGERPRINT_BYTES = 32;
 
-/** Why a PIN is not tried again. */
-export interface Refusal {
+interface Record {
   readonly reason: string;
-  /** Whether the token said CKF_USER_PIN_COUNT_LOW then: once it does not, somebody has logged in. */
-  readonly wasCountLow: boolean;
-}
-
-interface Record extends Refusal {
   readonly salt: Buffer;
   readonly fingerprint: Buffer;
 }
@@ -34,22 +28,22 @@ export class RefusedPin {
   }
 
   /** Why this PIN was refused, `undefined` when it was not. Unavailable when that cannot be told. */
-  async refusalOf(pin: string): Promise<Refusal | undefined> {
+  async reasonOf(pin: string): Promise<string | undefined> {
     const record = await this.#file('read', () => readStateJson(this.path, parseRecord));
     if (record === undefined) return undefined;
-    const { salt, fingerprint } = record;
-    if (this.#known?.pin === pin && this.#known.salt.equals(salt)) return record;
+    const { reason, salt, fingerprint } = record;
+    if (this.#known?.pin === pin && this.#known.salt.equals(salt)) return reason;
     if (!timingSafeEqual(await fingerprintOf(pin, salt), fingerprint)) return undefined;
     this.#known = { pin, salt };
-    return record;
+    return reason;
   }
 
   /** Remembers a PIN durably in the place of the one before. Unavailable when it cannot. */
-  async remember(pin: string, refusal: Refusal): Promise<void> {
+  async remember(pin: string, reason: string): Promise<void> {
     const salt = randomBytes(16);
     const fingerprint = await fingerprintOf(pin, salt);
     const record = {
-      ...refusal,
+      reason,
       salt: salt.toString('hex'),
       fingerprint: fingerprint.toString('hex'),
     };
@@ -84,18 +78,13 @@ async function fingerprintOf(pin: string, salt: Buffer): Promise<Buffer> {
 }
 
 function parseRecord(value: unknown): Record {
-  const { reason, wasCountLow, salt, fingerprint } = Object(value) as {
-    [K in keyof Record]: unknown;
-  }; // checked below
-  const [saltBytes, fingerprintBytes] = [bytesOf(salt), bytesOf(fingerprint)];
-  if (
-    typeof reason !== 'string' ||
-    typeof wasCountLow !== 'boolean' ||
-    fingerprintBytes.length !== FINGERPRINT_BYTES
-  ) {
+  const fields = Object(value) as { [K in keyof Record]: unknown }; // checked below
+  const { reason } = fields;
+  const [salt, fingerprint] = [bytesOf(fields.salt), bytesOf(fields.fingerprint)];
+  if (typeof reason !== 'string' || fingerprint.length !== FINGERPRINT_BYTES) {
     throw new TypeError('it is not the record of a PIN');
   }
-  return { reason, wasCountLow, salt: saltBytes, fingerprint: fingerprintBytes };
+  return { reason, salt, fingerprint };
 }
 
 function bytesOf(value: unknown): Buffer {
