@@ -88,9 +88,9 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
     await this.#readDigestKey();
     const { agent } = config;
     await this.#removeOrphans(new Set([...names, agent?.name]));
-    for (const { name, settings, env, goal } of found) {
+    for (const { name, settings, env, elevated, goal } of found) {
       if (name === agent?.name || settings === undefined) continue;
-      await this.#takeUp(name, () => ({ name, settings, env }), goal);
+      await this.#takeUp(name, () => ({ name, settings, env, elevated }), goal);
     }
     if (agent !== undefined) {
       const { name, env } = agent;
@@ -234,11 +234,13 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
       engineReachable: () => this.#monitor.status.error === '',
       shownDigest: (digest) =>
         this.#digestKey === undefined ? '' : keyedDigest(this.#digestKey, digest),
-      saveGoal: ({ name, settings, env }, changed) =>
+      saveGoal: ({ name, settings, env, elevated = false }, changed) =>
         records.write({
           name,
           goal: changed,
-          ...(name === config.agent?.name ? { settings: undefined, env: {} } : { settings, env }),
+          ...(name === config.agent?.name
+            ? { settings: undefined, env: {}, elevated: false }
+            : { settings, env, elevated }),
         }),
       forget: (module) => this.#forget(module),
       onChange: (module) => this.#publish(module),
