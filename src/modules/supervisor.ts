@@ -191,7 +191,7 @@ export class Supervisor {
   async #stopFirst(container: Container | undefined, signal: AbortSignal): Promise<boolean> {
     if (this.#goal !== 'restart' && this.#goal !== 'stopped') return false;
     if (container?.ours === true && isLive(container)) {
-      await this.#do({ kind: 'stop' }, undefined, signal);
+      await this.#do({ kind: 'stop', id: container.id }, undefined, signal);
       return true;
     }
     if (this.#goal === 'restart') await this.#setGoal('start');
