@@ -68,11 +68,12 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
     this.#monitor = new EngineMonitor({
       engine: parts.engine,
       log: parts.log,
+      now: parts.now,
       onContainer: (name) => this.#byContainer(name)?.supervisor.wake(),
-      onStatus: ({ reachable }) => {
+      onStatus: ({ reachable, steady }) => {
         this.#publishManager();
         for (const module of this.#modules.values()) {
-          if (reachable) module.supervisor.retry();
+          if (reachable && steady) module.supervisor.retry();
           else module.supervisor.wake();
         }
       },
