@@ -86,8 +86,12 @@ async function encrypt(
 }
 
 async function trustBundle({ config, clients }: BackendParts, call: WorkloadCall): Promise<string> {
-  if (config.trustedCas.length === 0)
-    return (await clients.certificates.GetTrustBundle({}, call)).pem;
+  if (config.trustedCas.length === 0) {
+    const { pem } = await clients.certificates.GetTrustBundle({}, call);
+    // Whoever gets an empty one may take it for a reason to trust everybody.
+    if (pem === '') throw new ServiceError('NotFound', 'there is no trust bundle');
+    return pem;
+  }
   const bundles = await Promise.all(
     config.trustedCas.map((reference) => readBundle(clients, reference, call)),
   );
@@ -109,6 +113,10 @@ async function readBundle(
     });
   });
   const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
+  if (blocks.length === 0) {
+    const text = `there is no certificate in ${JSON.stringify(reference.path)}`;
+    throw new ServiceError('Unavailable', text);
+  }
   return blocks.join('\n');
 }
 
