@@ -291,7 +291,8 @@ export class Supervisor {
     if (reverts) return 'again';
     // The monitor wakes everybody when the engine is back.
     if (!engineReachable()) return undefined;
-    this.#backoff.failed(now());
+    // A look that fails while it waits anyway is no further attempt: an engine that goes has much to say.
+    if (this.#backoff.until(now()) === undefined) this.#backoff.failed(now());
     const retryAt = this.#backoff.until(now());
     this.#tell({ retryAt });
     return retryAt;
