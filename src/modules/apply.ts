@@ -15,30 +15,22 @@ export interface Work {
   readonly check: () => Promise<void>;
 }
 
-type Apply = (work: Work, signal: AbortSignal) => Promise<void>;
-
-const steps: { readonly [K in Step['kind']]: Apply } = {
-  async pull({ engine, image, auth, onProgress }, signal) {
-    await engine.pull(image, { auth, onProgress }, signal);
-  },
-  async stop({ engine, name, stopTimeoutS }, signal) {
-    await engine.stop(name, stopTimeoutS, signal);
-  },
-  async remove({ engine, name }, signal) {
-    await engine.remove(name, signal);
-  },
-  async create({ engine, name, body, check, network }, signal) {
-    await check();
-    await engine.ensureNetwork(network, signal);
-    await engine.create(name, body, signal);
-  },
-  async start({ engine, name, check }, signal) {
-    await check();
-    await engine.start(name, signal);
-  },
-};
-
 /** Does one step. */
-export function apply(step: Step, work: Work, signal: AbortSignal): Promise<void> {
-  return steps[step.kind](work, signal);
+export async function apply(step: Step, work: Work, signal: AbortSignal): Promise<void> {
+  const { engine, name } = work;
+  switch (step.kind) {
+    case 'pull':
+      return engine.pull(work.image, { auth: work.auth, onProgress: work.onProgress }, signal);
+    case 'stop':
+      return engine.stop(step.id, work.stopTimeoutS, signal);
+    case 'remove':
+      return engine.remove(step.id, signal);
+    case 'create':
+      await work.check();
+      await engine.ensureNetwork(work.network, signal);
+      return engine.create(name, work.body, signal);
+    case 'start':
+      await work.check();
+      return engine.start(name, signal);
+  }
 }

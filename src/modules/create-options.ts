@@ -1,7 +1,7 @@
-import { realpath } from 'node:fs/promises';
 import { posix } from 'node:path';
 import { ServiceError } from '../errors.ts';
 import type { JsonObject, RegistryAuth } from './engine.ts';
+import { hostPathReason } from './host-path.ts';
 
 /** The `docker` configuration of a module: what ModuleSpec calls `settings`. */
 export interface ModuleSettings {
@@ -169,7 +169,7 @@ export async function elevationReasons(
   if (invalid.length > 0) return invalid;
   const reasons = [...networkReasons(options, rules.network)];
   for (const source of bindSources(memberObject(options, 'HostConfig'), reasons)) {
-    const reason = await bindReason(source, rules.allowedBinds);
+    const reason = await hostPathReason(source, rules.allowedBinds);
     if (reason !== undefined) reasons.push(reason);
   }
   return reasons;
@@ -204,23 +204,4 @@ function bindSources(hostConfig: JsonObject, reasons: string[]): readonly string
     take(mount['Source'], `mount of ${JSON.stringify(mount['Source'])}`);
   }
   return sources;
-}
-
-/** Host paths that the create options mount. */
-export function hostPaths(options: JsonObject): readonly string[] {
-  return bindSources(memberObject(options, 'HostConfig'), []);
-}
-
-async function bindReason(path: string, allowed: readonly string[]): Promise<string | undefined> {
-  const shown = JSON.stringify(path);
-  const normal = posix.normalize(path).replace(/(.)\/$/, '$1');
-  const below = allowed.some((root) => normal === root || normal.startsWith(`${root}/`));
-  if (!below) return `host path ${shown} is not below allowed_binds`;
-  try {
-    const resolved = await realpath(normal);
-    return resolved === normal ? undefined : `host path ${shown} goes through a symbolic link`;
-  } catch {
-    // Not there, or not for us to see: the engine would make it, as root.
-    return `host path ${shown} cannot be resolved`;
-  }
 }

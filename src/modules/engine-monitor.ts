@@ -2,15 +2,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describeError } from '../errors.ts';
 import type { Log } from '../service/log.ts';
 import type { ContainerEngine } from './engine.ts';
-
-const firstMs = 1_000;
-const longestMs = 30_000;
+import { Reach } from './reach.ts';
 
 /** What is known about the engine. */
 export interface EngineStatus {
   readonly name: string;
   readonly version: string;
   readonly reachable: boolean;
+  /** Whether it stayed when it was reached last, so that its coming back is news. */
+  readonly steady: boolean;
   /** Why it cannot be reached, `` when it can. */
   readonly error: string;
 }
@@ -19,6 +19,7 @@ export interface EngineStatus {
 export interface MonitorOptions {
   readonly engine: ContainerEngine;
   readonly log: Log;
+  readonly now: () => Date;
   /** The engine came or went. When it came, anything may have happened before. */
   readonly onStatus: (status: EngineStatus) => void;
   /** Something happened to this container. */
@@ -28,7 +29,14 @@ export interface MonitorOptions {
 /** Listens to the engine, and tries to reach it again for as long as it cannot be reached. */
 export class EngineMonitor {
   readonly #options: MonitorOptions;
-  #status: EngineStatus = { name: 'docker', version: '', reachable: false, error: '' };
+  readonly #reach = new Reach();
+  #status: EngineStatus = {
+    name: 'docker',
+    version: '',
+    reachable: false,
+    steady: true,
+    error: '',
+  };
 
   constructor(options: MonitorOptions) {
     this.#options = options;
@@ -40,18 +48,20 @@ export class EngineMonitor {
 
   /** Watches until the signal says stop. Never rejects. */
   async run(signal: AbortSignal): Promise<void> {
-    let delayMs = firstMs;
+    const { now } = this.#options;
     while (!signal.aborted) {
+      let reachedAt: Date | undefined;
       try {
         await this.#listen(signal, () => {
-          delayMs = firstMs;
+          reachedAt = now();
         });
       } catch (error) {
         if (signal.aborted) return;
         this.#lost(error);
       }
+      const heldMs = reachedAt && now().getTime() - reachedAt.getTime();
+      const delayMs = this.#reach.lost(heldMs);
       await sleep(delayMs, undefined, { signal, ref: false }).catch(() => undefined);
-      delayMs = Math.min(delayMs * 2, longestMs);
     }
   }
 
@@ -60,7 +70,8 @@ export class EngineMonitor {
     const { name, version } = await engine.version(signal);
     const events = await engine.listen(signal);
     onReached();
-    this.#status = { name, version, reachable: true, error: '' };
+    const steady = this.#reach.isSteady;
+    this.#status = { name, version, reachable: true, steady, error: '' };
     log.info('container engine reached', { name, version });
     onStatus(this.#status);
     for await (const container of events) onContainer(container);

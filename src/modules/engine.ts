@@ -99,14 +99,14 @@ export interface ContainerEngine {
   findImage(reference: string, signal: AbortSignal): Promise<string | undefined>;
   pull(reference: string, options: PullOptions, signal: AbortSignal): Promise<void>;
   ensureNetwork(network: Network, signal: AbortSignal): Promise<void>;
-  /** The container of that name, undefined when there is none. */
+  /** The container of just that name, undefined when there is none. */
   inspect(name: string, signal: AbortSignal): Promise<Container | undefined>;
   /** Makes a container; AlreadyExists when the name is taken. */
   create(name: string, body: JsonObject, signal: AbortSignal): Promise<void>;
   start(name: string, signal: AbortSignal): Promise<void>;
   /** Asks the container to end and kills it after `timeoutS`; undefined leaves that to the engine. */
-  stop(name: string, timeoutS: number | undefined, signal: AbortSignal): Promise<void>;
-  remove(name: string, signal: AbortSignal): Promise<void>;
+  stop(nameOrId: string, timeoutS: number | undefined, signal: AbortSignal): Promise<void>;
+  remove(nameOrId: string, signal: AbortSignal): Promise<void>;
   logs(name: string, request: LogRequest, signal: AbortSignal): Promise<Buffer>;
   /**
    * Resolves when the engine is being listened to, to the name of each of our containers to which

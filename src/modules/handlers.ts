@@ -4,6 +4,7 @@ import { ServiceError } from '../errors.ts';
 import { type ModuleName, parseModuleName } from '../ids.ts';
 import type { modulesInterface } from '../interfaces/modules.ts';
 import { type ModuleSettings, parseSettingsJson } from './create-options.ts';
+import type { ModuleSource } from './prepare.ts';
 import type { ModuleRuntime } from './runtime.ts';
 import type { SystemInfo } from './system-info.ts';
 
@@ -14,7 +15,9 @@ export interface HandlerParts {
   readonly runtime: ModuleRuntime;
   readonly isElevated: (settings: ModuleSettings) => Promise<boolean>;
   /** Throws AccessDenied for a module that the configuration does not let be made. */
-  readonly refuseElevated: (name: ModuleName, settings: ModuleSettings) => Promise<void>;
+  readonly refuseElevated: (source: ModuleSource) => Promise<void>;
+  /** The calls about which authorization was told that what they make is elevated. */
+  readonly elevatedCalls: WeakSet<CallContext>;
   readonly systemInfo: (signal: AbortSignal) => Promise<SystemInfo>;
   readonly objectPath: (name: ModuleName) => string;
 }
@@ -24,11 +27,14 @@ type Interface = typeof modulesInterface;
 /** What authorization is told about a module that is to be made. */
 export function moduleResolvers({
   isElevated,
-}: Pick<HandlerParts, 'isElevated'>): Resolvers<Interface, CallContext> {
+  elevatedCalls,
+}: Pick<HandlerParts, 'isElevated' | 'elevatedCalls'>): Resolvers<Interface, CallContext> {
   return {
-    async Create({ type, config_json }) {
+    async Create({ type, config_json }, call) {
       const settings = parseConfig(type, config_json);
-      return { image: settings.image, elevated: String(await isElevated(settings)) };
+      const elevated = await isElevated(settings);
+      if (elevated) elevatedCalls.add(call);
+      return { image: settings.image, elevated: String(elevated) };
     },
   };
 }
@@ -41,8 +47,10 @@ export function moduleHandlers(
   return {
     async Create({ name: text, type, config_json, env, options }, call) {
       const name = parseName(text);
-      const source = { name, settings: parseConfig(type, config_json), env: checkedEnv(env) };
-      await parts.refuseElevated(name, source.settings);
+      const settings = parseConfig(type, config_json);
+      const elevated = parts.elevatedCalls.has(call);
+      const source = { name, settings, env: checkedEnv(env), elevated };
+      await parts.refuseElevated(source);
       await untilGone(runtime.create(source, { wait: options.wait ?? true }), call);
       return { module: parts.objectPath(name) };
     },

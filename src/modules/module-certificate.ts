@@ -18,6 +18,11 @@ import { pemBytes } from './secret.ts';
 const makeKeyPair = promisify(generateKeyPair);
 const keyBits = 2048;
 
+/** The id under which a module's certificate of one purpose is known. */
+export function certificateIdOf(module: string, purpose: 'server' | 'identity'): string {
+  return `iotedge/module/${module}:${purpose}`;
+}
+
 /** Signs a request: what Certificates1 does. */
 export type Issue = (csr: Buffer) => Promise<string>;
 

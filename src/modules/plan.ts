@@ -30,11 +30,14 @@ export type Desired =
       readonly run: 'stopped' | 'running' | 'started';
     };
 
-/** One thing to do. `pull`, `create` and `start` are about what is wanted, `stop` and `remove` about what is there. */
+/**
+ * One thing to do. `pull`, `create` and `start` are about what is wanted, `stop` and `remove` about the
+ * container that was looked at: by the time of the step, its name may be another's.
+ */
 export type Step =
   | { readonly kind: 'pull' }
-  | { readonly kind: 'stop' }
-  | { readonly kind: 'remove' }
+  | { readonly kind: 'stop'; readonly id: string }
+  | { readonly kind: 'remove'; readonly id: string }
   | { readonly kind: 'create' }
   | { readonly kind: 'start' };
 
@@ -59,11 +62,13 @@ function make(desired: Present): readonly Step[] {
 }
 
 function discard(container: Container): readonly Step[] {
-  return isLive(container) ? [{ kind: 'stop' }, { kind: 'remove' }] : [{ kind: 'remove' }];
+  const { id } = container;
+  const remove: Step = { kind: 'remove', id };
+  return isLive(container) ? [{ kind: 'stop', id }, remove] : [remove];
 }
 
 function run(container: Container, wanted: Present['run']): readonly Step[] {
-  if (wanted === 'stopped') return isLive(container) ? [{ kind: 'stop' }] : [];
+  if (wanted === 'stopped') return isLive(container) ? [{ kind: 'stop', id: container.id }] : [];
   if (isLive(container)) return [];
   if (wanted === 'started' && container.state.kind === 'exited') return [];
   return [{ kind: 'start' }];

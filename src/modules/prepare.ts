@@ -16,15 +16,20 @@ import { moduleEnvironment } from './environment.ts';
 import type { Prepared } from './goal.ts';
 import type { Identities } from './identities.ts';
 
-/** What is needed to turn a module's settings into a container. */
-export interface PrepareParts {
+/** What is needed to tell whether a module may be made. */
+export interface ElevationParts {
   readonly config: Pick<
     ModulesConfig,
-    'agent' | 'allowElevated' | 'allowedBinds' | 'connect' | 'hostname' | 'listen' | 'network'
+    'allowElevated' | 'allowedBinds' | 'connect' | 'listen' | 'network'
   >;
-  readonly identities: Pick<Identities, 'ensure'>;
   /** Against `createOptionsSchema`. */
   readonly validate: Validate;
+}
+
+/** What is needed to turn a module's settings into a container. */
+export interface PrepareParts extends ElevationParts {
+  readonly config: ElevationParts['config'] & Pick<ModulesConfig, 'agent' | 'hostname'>;
+  readonly identities: Pick<Identities, 'ensure'>;
   readonly socketsPath: string;
 }
 
@@ -33,16 +38,19 @@ export interface ModuleSource {
   readonly name: ModuleName;
   readonly settings: ModuleSettings;
   readonly env: Readonly<Record<string, string>>;
+  /** Whether authorization was told that it is elevated; undefined for the agent, about which it is not asked. */
+  readonly elevated?: boolean;
 }
 
 /** Everything that the engine needs for a module; registers the module's identity if it has none. */
 export async function prepare(
   parts: PrepareParts,
-  { name, settings, env }: ModuleSource,
+  source: ModuleSource,
   signal: AbortSignal,
 ): Promise<Prepared> {
   const { config, identities, socketsPath } = parts;
-  const check = () => refuseElevated(parts, name, settings);
+  const { name, settings, env } = source;
+  const check = () => refuseElevated(parts, source);
   await check();
   const call = { requestId: randomUUID(), signal };
   const identity = await identities.ensure(moduleIdOf(name), call);
@@ -70,7 +78,7 @@ export async function prepare(
 
 /** The create options without the mounts of sockets, which agents add and the runtime makes itself. */
 function ownOptions(
-  { config }: Pick<PrepareParts, 'config'>,
+  { config }: Pick<ElevationParts, 'config'>,
   settings: ModuleSettings,
 ): JsonObject {
   const { connect, listen } = config;
@@ -81,27 +89,31 @@ function ownOptions(
 
 /** Whether a module reaches outside its container: what authorization is asked about. */
 export async function isElevated(
-  parts: Pick<PrepareParts, 'config' | 'validate'>,
+  parts: ElevationParts,
   settings: ModuleSettings,
 ): Promise<boolean> {
   return (await reasons(parts, settings)).length > 0;
 }
 
-/** AccessDenied for a module that reaches outside its container where the configuration forbids it. */
+/**
+ * AccessDenied for a module that reaches outside its container where the configuration forbids it, or
+ * where authorization was told that it does not: what a host path leads to may have changed since.
+ */
 export async function refuseElevated(
-  parts: Pick<PrepareParts, 'config' | 'validate'>,
-  name: ModuleName,
-  settings: ModuleSettings,
+  parts: ElevationParts,
+  { name, settings, elevated }: Omit<ModuleSource, 'env'>,
 ): Promise<void> {
-  if (parts.config.allowElevated) return;
+  const { allowElevated } = parts.config;
+  if (allowElevated && elevated !== false) return;
   const [reason] = await reasons(parts, settings);
   if (reason === undefined) return;
-  const text = `module ${JSON.stringify(name)} may not be elevated (allow_elevated): ${reason}`;
+  const why = allowElevated ? 'it was authorized as harmless' : 'allow_elevated';
+  const text = `module ${JSON.stringify(name)} may not be elevated (${why}): ${reason}`;
   throw new ServiceError('AccessDenied', text);
 }
 
 function reasons(
-  { config, validate }: Pick<PrepareParts, 'config' | 'validate'>,
+  { config, validate }: ElevationParts,
   settings: ModuleSettings,
 ): Promise<readonly string[]> {
   const rules = { validate, network: config.network.name, allowedBinds: config.allowedBinds };

@@ -21,6 +21,8 @@ export interface ModuleRecord {
   readonly goal: Goal;
   readonly settings: ModuleSettings | undefined;
   readonly env: Readonly<Record<string, string>>;
+  /** Whether authorization was told that the module is elevated. */
+  readonly elevated: boolean;
 }
 
 const digestKeyBytes = 32;
@@ -87,8 +89,8 @@ export class Records {
     return known;
   }
 
-  async write({ name, goal, settings, env }: ModuleRecord): Promise<void> {
-    const content = JSON.stringify({ version: 1, name, goal, settings, env });
+  async write({ name, goal, settings, env, elevated }: ModuleRecord): Promise<void> {
+    const content = JSON.stringify({ version: 1, name, goal, settings, env, elevated });
     await writeStateFile(this.#pathOf(name), content);
   }
 
@@ -114,5 +116,7 @@ function parseRecord(fileName: string, value: unknown): ModuleRecord {
     goal,
     settings: settings === undefined ? undefined : parseSettings(settings),
     env: Object.fromEntries(env.map(([key, text]) => [key, String(text)])),
+    // One that does not say was written before anybody asked.
+    elevated: record['elevated'] === true,
   };
 }

@@ -14,6 +14,7 @@ import type { ContainerEngine, LogRequest } from './engine.ts';
 import { EngineMonitor } from './engine-monitor.ts';
 import type { Goal, Prepared } from './goal.ts';
 import { ManagedModule, type ModuleParts } from './managed-module.ts';
+import { refuseTaken, refuseUnusable } from './module-names.ts';
 import { problemOf } from './module-properties.ts';
 import type { Request } from './operation.ts';
 import type { ModuleSource } from './prepare.ts';
@@ -45,16 +46,13 @@ export interface RuntimeParts {
   readonly log: Log;
 }
 
-// The engine's rule for names of containers.
-const CONTAINER = /^[A-Za-z0-9][A-Za-z0-9_.-]+$/;
-
 /** All modules of the device. */
 export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
   readonly #parts: RuntimeParts;
   readonly #monitor: EngineMonitor;
   readonly #modules = new Map<ModuleName, ManagedModule>();
-  /** Creations that are not written down yet: the next one of that name waits. */
-  readonly #beginnings = new Map<ModuleName, Promise<unknown>>();
+  /** Until the last creation is written down: which names are taken is open before. */
+  #beginning: Promise<unknown> = Promise.resolve();
   readonly #stop = new AbortController();
   readonly #problems = new Map<string, string>();
   readonly #running = new Set<Promise<unknown>>();
@@ -68,11 +66,12 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
     this.#monitor = new EngineMonitor({
       engine: parts.engine,
       log: parts.log,
+      now: parts.now,
       onContainer: (name) => this.#byContainer(name)?.supervisor.wake(),
-      onStatus: ({ reachable }) => {
+      onStatus: ({ reachable, steady }) => {
         this.#publishManager();
         for (const module of this.#modules.values()) {
-          if (reachable) module.supervisor.retry();
+          if (reachable && steady) module.supervisor.retry();
           else module.supervisor.wake();
         }
       },
@@ -88,9 +87,9 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
     await this.#readDigestKey();
     const { agent } = config;
     await this.#removeOrphans(new Set([...names, agent?.name]));
-    for (const { name, settings, env, goal } of found) {
+    for (const { name, settings, env, elevated, goal } of found) {
       if (name === agent?.name || settings === undefined) continue;
-      await this.#takeUp(name, () => ({ name, settings, env }), goal);
+      await this.#takeUp(name, () => ({ name, settings, env, elevated }), goal);
     }
     if (agent !== undefined) {
       const { name, env } = agent;
@@ -125,23 +124,13 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
     for (const { supervisor } of this.#modules.values()) supervisor.retry();
   }
 
-  /** Makes a module; AlreadyExists when there is one of that name, unless it is being made just so. */
+  /** Makes a module; AlreadyExists when a name of it is another's, or its own unless it is being made just so. */
   async create(source: ModuleSource, { wait }: { readonly wait: boolean }): Promise<void> {
-    const { name } = source;
-    if (!CONTAINER.test(name)) {
-      throw new ServiceError('InvalidArgs', `${JSON.stringify(name)} is no name for a container`);
-    }
-    for (
-      let one = this.#beginnings.get(name);
-      one !== undefined;
-      one = this.#beginnings.get(name)
-    ) {
-      await one.catch(() => undefined); // its caller is told
-    }
-    const beginning = this.#begin(source, wait);
-    this.#beginnings.set(name, beginning);
-    const asked = await beginning.finally(() => this.#beginnings.delete(name));
-    if (wait) await asked.done;
+    refuseUnusable(source.name);
+    const beginning = this.#beginning.then(() => this.#begin(source, wait));
+    this.#beginning = beginning.catch(() => undefined); // its caller is told
+    const { done } = await beginning;
+    if (wait) await done;
   }
 
   /** Joins or begins a creation; resolves when it is written down. */
@@ -153,6 +142,8 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
     if (present !== undefined && !(same && present.supervisor.verb === 'Create')) {
       throw new ServiceError('AlreadyExists', `module ${JSON.stringify(name)} exists`);
     }
+    const others = this.modules().map((module) => module.source);
+    refuseTaken(source, others, this.#parts.config);
     const module = present ?? (await this.#open(source, 'absent'));
     const asked = await this.#ask(module, { verb: 'Create', goal: 'stopped', revert });
     if (present === undefined && this.#started) this.#keep(module.run());
@@ -234,11 +225,13 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
       engineReachable: () => this.#monitor.status.error === '',
       shownDigest: (digest) =>
         this.#digestKey === undefined ? '' : keyedDigest(this.#digestKey, digest),
-      saveGoal: ({ name, settings, env }, changed) =>
+      saveGoal: ({ name, settings, env, elevated = false }, changed) =>
         records.write({
           name,
           goal: changed,
-          ...(name === config.agent?.name ? { settings: undefined, env: {} } : { settings, env }),
+          ...(name === config.agent?.name
+            ? { settings: undefined, env: {}, elevated: false }
+            : { settings, env, elevated }),
         }),
       forget: (module) => this.#forget(module),
       onChange: (module) => this.#publish(module),

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import type { Bus, BusSignal } from '../dbus/bus.ts';
+import type { CallContext } from '../dbus/call.ts';
 import { childPath } from '../dbus/path.ts';
 import type { Server } from '../dbus/serve.ts';
 import { Variant } from '../dbus/variant.ts';
-import type { ModuleName } from '../ids.ts';
 import { identityService } from '../interfaces/identity.ts';
 import { modulesService } from '../interfaces/modules.ts';
 import type { Running, StartContext } from '../service/run.ts';
@@ -15,7 +15,7 @@ import { createOptionsSchema } from './create-options-schema.ts';
 import { DockerEngine } from './docker/docker-engine.ts';
 import { moduleHandlers, moduleResolvers } from './handlers.ts';
 import { Identities } from './identities.ts';
-import { isElevated, prepare, refuseElevated } from './prepare.ts';
+import { isElevated, type ModuleSource, prepare, refuseElevated } from './prepare.ts';
 import { Records } from './records.ts';
 import { ModuleRuntime, type Publisher } from './runtime.ts';
 import { systemInfo } from './system-info.ts';
@@ -58,8 +58,8 @@ export async function startModules(
   const handlers = {
     runtime,
     isElevated: (settings: ModuleSettings) => isElevated(parts, settings),
-    refuseElevated: (name: ModuleName, settings: ModuleSettings) =>
-      refuseElevated(parts, name, settings),
+    refuseElevated: (source: ModuleSource) => refuseElevated(parts, source),
+    elevatedCalls: new WeakSet<CallContext>(),
     systemInfo: (signal: AbortSignal) => systemInfo(engine, version, signal),
     objectPath: (name: string) =>
       childPath(modulesService.path, modulesService.child.segment, name),

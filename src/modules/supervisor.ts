@@ -191,7 +191,7 @@ export class Supervisor {
   async #stopFirst(container: Container | undefined, signal: AbortSignal): Promise<boolean> {
     if (this.#goal !== 'restart' && this.#goal !== 'stopped') return false;
     if (container?.ours === true && isLive(container)) {
-      await this.#do({ kind: 'stop' }, undefined, signal);
+      await this.#do({ kind: 'stop', id: container.id }, undefined, signal);
       return true;
     }
     if (this.#goal === 'restart') await this.#setGoal('start');
@@ -291,7 +291,8 @@ export class Supervisor {
     if (reverts) return 'again';
     // The monitor wakes everybody when the engine is back.
     if (!engineReachable()) return undefined;
-    this.#backoff.failed(now());
+    // A look that fails while it waits anyway is no further attempt: an engine that goes has much to say.
+    if (this.#backoff.until(now()) === undefined) this.#backoff.failed(now());
     const retryAt = this.#backoff.until(now());
     this.#tell({ retryAt });
     return retryAt;

@@ -7,7 +7,13 @@ import type { CertificateRequest, WorkloadBackend, WorkloadCall } from './api/wo
 import type { Clients } from './clients.ts';
 import type { CertificateReference, ModulesConfig } from './config.ts';
 import type { Identities } from './identities.ts';
-import { identityNames, makeCertificate, serverNames } from './module-certificate.ts';
+import {
+  certificateIdOf,
+  identityNames,
+  makeCertificate,
+  serverNames,
+} from './module-certificate.ts';
+import { isFront, sameName } from './module-names.ts';
 
 const encryptionKey = 'iotedge/module-encryption';
 const longestLifeS = 30 * 86_400;
@@ -80,8 +86,12 @@ async function encrypt(
 }
 
 async function trustBundle({ config, clients }: BackendParts, call: WorkloadCall): Promise<string> {
-  if (config.trustedCas.length === 0)
-    return (await clients.certificates.GetTrustBundle({}, call)).pem;
+  if (config.trustedCas.length === 0) {
+    const { pem } = await clients.certificates.GetTrustBundle({}, call);
+    // Whoever gets an empty one may take it for a reason to trust everybody.
+    if (pem === '') throw new ServiceError('NotFound', 'there is no trust bundle');
+    return pem;
+  }
   const bundles = await Promise.all(
     config.trustedCas.map((reference) => readBundle(clients, reference, call)),
   );
@@ -103,6 +113,10 @@ async function readBundle(
     });
   });
   const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
+  if (blocks.length === 0) {
+    const text = `there is no certificate in ${JSON.stringify(reference.path)}`;
+    throw new ServiceError('Unavailable', text);
+  }
   return blocks.join('\n');
 }
 
@@ -124,7 +138,7 @@ async function certificate(
       lifetime_s,
       ...(config.deviceCa !== undefined && { issuer: config.deviceCa }),
     };
-    const certificate_id = `iotedge/module/${module}:${request.purpose}`;
+    const certificate_id = certificateIdOf(module, request.purpose);
     return (await clients.certificates.Issue({ certificate_id, csr, options }, call)).chain_pem;
   });
 }
@@ -135,14 +149,14 @@ function checkName(
   module: ModuleName,
   name: string,
 ): void {
-  const isFront = module === 'edgeHub' || config.serverNames.includes(module);
+  const front = isFront(module, config);
   // Whoever writes create options for one module must not get what others are known by.
   const everybody = ['edgeHub', 'edgeAgent', ...modules().map((one) => one.name)];
   const others = everybody.filter((other) => other !== module);
   const taken = (alias: string): boolean => others.some((other) => sameName(alias, other));
   const names = [module, moduleIdOf(module), ...aliases(module).filter(isHostName)];
-  const own = names.filter((one) => !taken(one) && (isFront || !sameName(one, config.hostname)));
-  if (isFront) own.push(config.hostname);
+  const own = names.filter((one) => !taken(one) && (front || !sameName(one, config.hostname)));
+  if (front) own.push(config.hostname);
   if (own.some((allowed) => sameName(allowed, name))) return;
   const shown = JSON.stringify(name.slice(0, 160));
   throw new ServiceError('AccessDenied', `${shown} is not a name of module "${module}"`);
@@ -151,10 +165,6 @@ function checkName(
 /** A name of one host: neither an address nor a pattern for many. */
 function isHostName(alias: string): boolean {
   return isIP(alias) === 0 && /^[a-z0-9._-]+$/i.test(alias);
-}
-
-function sameName(left: string, right: string): boolean {
-  return left.toLowerCase() === right.toLowerCase();
 }
 
 function lifetimeS(notAfter: Date | undefined, now: Date): number {

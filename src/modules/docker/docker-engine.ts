@@ -87,12 +87,8 @@ export class DockerEngine implements ContainerEngine {
 
   inspect(name: string, signal: AbortSignal): Promise<Container | undefined> {
     return this.#ask(`looking at ${shown(name)}`, answerMs, signal, async (docker) => {
-      try {
-        return containerOf(await docker.getContainer(name).inspect());
-      } catch (error) {
-        if (statusOf(error) === 404) return undefined;
-        throw error;
-      }
+      const found = await findNamed(docker, name);
+      return found && containerOf(found);
     });
   }
 
@@ -108,25 +104,29 @@ export class DockerEngine implements ContainerEngine {
     );
   }
 
-  stop(name: string, timeoutS: number | undefined, signal: AbortSignal): Promise<void> {
+  stop(nameOrId: string, timeoutS: number | undefined, signal: AbortSignal): Promise<void> {
     const limitMs = answerMs + (timeoutS ?? 0) * 1000;
     const options = timeoutS === undefined ? {} : { t: timeoutS };
-    return this.#ask(`stopping ${shown(name)}`, limitMs, signal, (docker) =>
-      ignoring([304, 404], docker.getContainer(name).stop(options)),
+    return this.#ask(`stopping ${shown(nameOrId)}`, limitMs, signal, (docker) =>
+      ignoring([304, 404], docker.getContainer(nameOrId).stop(options)),
     );
   }
 
-  remove(name: string, signal: AbortSignal): Promise<void> {
-    return this.#ask(`removing ${shown(name)}`, answerMs, signal, (docker) =>
-      ignoring([404], docker.getContainer(name).remove({ force: true, v: true })),
+  remove(nameOrId: string, signal: AbortSignal): Promise<void> {
+    return this.#ask(`removing ${shown(nameOrId)}`, answerMs, signal, (docker) =>
+      ignoring([404], docker.getContainer(nameOrId).remove({ force: true, v: true })),
     );
   }
 
   logs(name: string, request: LogRequest, signal: AbortSignal): Promise<Buffer> {
     return this.#ask(`reading the log of ${shown(name)}`, answerMs, signal, async (docker) => {
-      const { Config } = await docker.getContainer(name).inspect();
-      const stream = await logStream(docker, name, request);
-      return lastLines((Config.Tty ? plain : demultiplexed)(iterable(stream)), request.maxBytes);
+      const found = await findNamed(docker, name);
+      if (found === undefined) throw new ServiceError('NotFound', `no ${shown(name)}`);
+      const stream = await logStream(docker, found.Id, request);
+      return lastLines(
+        (found.Config.Tty ? plain : demultiplexed)(iterable(stream)),
+        request.maxBytes,
+      );
     });
   }
 
@@ -178,6 +178,17 @@ async function* eventNames(
     throw translate(error, listening, signal);
   }
   throw new ServiceError('Unavailable', `${listening}: it has gone away`);
+}
+
+/** The engine would also take the beginning of another container's id for a name. */
+async function findNamed(docker: Docker, name: string) {
+  try {
+    const found = await docker.getContainer(name).inspect();
+    return found.Name === `/${name}` ? found : undefined;
+  } catch (error) {
+    if (statusOf(error) === 404) return undefined;
+    throw error;
+  }
 }
 
 function shown(name: string): string {

@@ -5,7 +5,7 @@ import type { LogRequest } from '../engine.ts';
  * The log of a container as a stream. The client's own `logs` reads the whole answer into memory and parses it when it happens to be JSON,
  * hence this request below it.
  */
-export function logStream(docker: Docker, name: string, request: LogRequest): Promise<unknown> {
+export function logStream(docker: Docker, id: string, request: LogRequest): Promise<unknown> {
   const query = {
     stdout: true,
     stderr: true,
@@ -16,7 +16,7 @@ export function logStream(docker: Docker, name: string, request: LogRequest): Pr
   };
   return new Promise((resolve, reject) => {
     const options = {
-      path: `/containers/${name}/logs?`,
+      path: `/containers/${id}/logs?`,
       method: 'GET',
       isStream: true,
       statusCodes: { 200: true, 404: 'no such container', 500: 'server error' },

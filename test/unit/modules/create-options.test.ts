@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, realpath, rm, symlink } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, realpath, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -233,6 +233,29 @@ test('allows host paths below the allowed ones only, links resolved', async ({ r
     assert.is(await elevated(make(join(root, 'data/link')), allowed), true);
     assert.is(await elevated(make(join(root, 'data/absent')), allowed), true);
   }
+});
+
+test('allows no host path in a directory that somebody else may change', async ({ root }) => {
+  const bind = (path: string) => ({ HostConfig: { Binds: [`${path}:/x`] } });
+  const outer = join(root, 'outer');
+  const inner = join(outer, 'inner');
+  await mkdir(join(inner, 'data'), { recursive: true });
+  const allowed = [outer];
+  assert.is(await elevated(bind(join(inner, 'data')), allowed), false);
+  for (const directory of [outer, inner]) {
+    for (const mode of [0o777, 0o1777, 0o775]) {
+      await chmod(directory, mode);
+      assert.is(await elevated(bind(join(inner, 'data')), allowed), true, mode.toString(8));
+    }
+    await chmod(directory, 0o755);
+  }
+  // What is mounted itself belongs to whom the module's files belong to.
+  await chmod(join(inner, 'data'), 0o777);
+  assert.is(await elevated(bind(join(inner, 'data')), allowed), false);
+  if (process.getuid?.() !== 0) return;
+  await chown(inner, 1234, 0);
+  assert.is(await elevated(bind(join(inner, 'data')), allowed), true);
+  assert.is(await elevated(bind(inner), allowed), false);
 });
 
 test('drops the mounts that the runtime makes itself', () => {

@@ -1,0 +1,91 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { isServiceError } from '../../../src/errors.ts';
+import { apply, type Work } from '../../../src/modules/apply.ts';
+import { DockerEngine } from '../../../src/modules/docker/docker-engine.ts';
+import { digestLabel, owner, ownerLabel } from '../../../src/modules/labels.ts';
+import { plan } from '../../../src/modules/plan.ts';
+import { importBusybox } from '../../support/engine/images.ts';
+import { PrivateEngine } from '../../support/engine/private-engine.ts';
+
+interface Context {
+  machine: PrivateEngine;
+  engine: DockerEngine;
+}
+
+const test = suite<Context>('containers by name');
+const image = 'localhost/busybox:1';
+const name = 'sensor';
+const Labels = { [ownerLabel]: owner, [digestLabel]: 'abc' };
+const body = { Image: image, Cmd: ['sleep', '1000'], StopSignal: 'SIGKILL', Labels };
+
+function soon(): AbortSignal {
+  return AbortSignal.timeout(30_000);
+}
+
+function workOn(engine: DockerEngine): Work {
+  return {
+    engine,
+    name,
+    image,
+    auth: undefined,
+    body,
+    network: { name: '' },
+    stopTimeoutS: 0,
+    onProgress: () => {},
+    check: () => Promise.resolve(),
+  };
+}
+
+async function firstStep(engine: DockerEngine) {
+  const container = await engine.inspect(name, soon());
+  const [step] = plan({ container, imagePresent: true }, { kind: 'absent' });
+  if (step === undefined) throw new Error('nothing to do');
+  return step;
+}
+
+test.before(async (context) => {
+  context.machine = await PrivateEngine.start();
+  context.engine = new DockerEngine(context.machine.socketPath);
+  await importBusybox(context.machine, image);
+});
+
+test.after(async ({ machine }) => {
+  await machine[Symbol.asyncDispose]();
+});
+
+test.after.each(async ({ machine }) => {
+  const ids = await machine.docker('ps', '-aq');
+  for (const id of ids.split('\n').filter(Boolean)) await machine.docker('rm', '-fv', id);
+});
+
+for (const kind of ['stop', 'remove'] as const) {
+  test(`does not ${kind} what has taken the name of the container that was looked at`, async ({
+    engine,
+    machine,
+  }) => {
+    await engine.create(name, body, soon());
+    if (kind === 'stop') await engine.start(name, soon());
+    const step = await firstStep(engine);
+    assert.is(step.kind, kind);
+    await machine.docker('rm', '-f', name);
+    await machine.docker('run', '-d', '--name', name, image, 'sleep', '1000');
+    await apply(step, workOn(engine), soon());
+    assert.is(await machine.docker('inspect', '-f', '{{.State.Status}}', name), 'running');
+  });
+}
+
+test('takes no beginning of an id for a name', async ({ engine }) => {
+  await engine.create(name, body, soon());
+  const container = await engine.inspect(name, soon());
+  const beginning = container?.id.slice(0, 6) ?? '';
+  assert.is(await engine.inspect(beginning, soon()), undefined);
+  const log = engine.logs(beginning, { maxBytes: 10 }, soon());
+  const code = await log.then(
+    () => 'none',
+    (error: unknown) => (isServiceError(error) ? error.code : String(error)),
+  );
+  assert.is(code, 'NotFound');
+});
+
+test.run();

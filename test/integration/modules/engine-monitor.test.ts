@@ -1,0 +1,59 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { DockerEngine } from '../../../src/modules/docker/docker-engine.ts';
+import { EngineMonitor, type EngineStatus } from '../../../src/modules/engine-monitor.ts';
+
+const test = suite('engine monitor');
+const log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
+
+/** Follows an engine that ends each stream of events at once, until it was reached so often. */
+async function statusesOf(times: number, now: () => Date): Promise<readonly EngineStatus[]> {
+  const directory = await mkdtemp(join(tmpdir(), 'iotedge-monitor-'));
+  const socketPath = join(directory, 'docker.sock');
+  const server = createServer((request, response) => {
+    response.setHeader('Content-Type', 'application/json');
+    response.end(request.url?.includes('/version') ? '{"Version":"1"}' : '');
+  });
+  await new Promise<void>((resolve) => server.listen(socketPath, resolve));
+  const stop = new AbortController();
+  const reached: EngineStatus[] = [];
+  const monitor = new EngineMonitor({
+    engine: new DockerEngine(socketPath),
+    log,
+    now,
+    onContainer: () => {},
+    onStatus: (status) => {
+      if (status.reachable && reached.push(status) === times) stop.abort();
+    },
+  });
+  try {
+    await monitor.run(AbortSignal.any([stop.signal, AbortSignal.timeout(60_000)]));
+  } finally {
+    server.close();
+    await rm(directory, { recursive: true, force: true });
+  }
+  return reached;
+}
+
+test('does not take an engine for back that is gone again at once', async () => {
+  const reached = await statusesOf(2, () => new Date(0));
+  assert.equal(
+    reached.map(({ steady }) => steady),
+    [true, false],
+  );
+});
+
+test('takes an engine for back that stayed for a minute before', async () => {
+  let minutes = 0;
+  const reached = await statusesOf(2, () => new Date(minutes++ * 60_000));
+  assert.equal(
+    reached.map(({ steady }) => steady),
+    [true, true],
+  );
+});
+
+test.run();
