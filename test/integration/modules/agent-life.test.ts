@@ -32,11 +32,16 @@ test.after(async ({ device }) => {
 
 test('makes the agent again when somebody removes it', async ({ device }) => {
   await device.agentRuns();
-  const first = await containerId(device);
+  const [{ StartedAt: first }, firstId] = await Promise.all([
+    device.module('edgeAgent'),
+    containerId(device),
+  ]);
   await device.machine.docker('rm', '-f', 'edgeAgent');
-  await device.untilModule('edgeAgent', ({ State }) => State !== 'running');
-  await device.untilState('edgeAgent', 'running');
-  assert.is.not(await containerId(device), first);
+  await device.untilModule(
+    'edgeAgent',
+    ({ State, StartedAt }) => State === 'running' && StartedAt !== first,
+  );
+  assert.is.not(await containerId(device), firstId);
 });
 
 test('keeps the agent stopped when told so, across a restart of the service', async ({

@@ -78,7 +78,7 @@ export class ModulesRig implements AsyncDisposable {
     return stdout;
   }
 
-  /** What a call answers. */
+  /** What a call answers; one at a time. */
   async ask(
     member: string,
     { signature, body }: RawCall,
@@ -90,7 +90,7 @@ export class ModulesRig implements AsyncDisposable {
     return await bus.call({ ...to, member, signature, body });
   }
 
-  /** The code of the error that a call ends with, `none` when it works. */
+  /** The code of the error that a call ends with, `none` when it works; one at a time. */
   async errorOf(...call: Parameters<ModulesRig['ask']>): Promise<string> {
     try {
       await this.ask(...call);
