@@ -26,6 +26,8 @@ const listening = 'listening to the container engine';
 /** An engine that speaks the Docker API on a unix socket. */
 export class DockerEngine implements ContainerEngine {
   readonly #socketPath: string;
+  /** Ends when nobody makes a network: the engine would make two of one name for two who ask at once. */
+  #makingNetwork: Promise<unknown> = Promise.resolve();
 
   constructor(socketPath: string) {
     this.#socketPath = socketPath;
@@ -74,6 +76,12 @@ export class DockerEngine implements ContainerEngine {
   }
 
   ensureNetwork(network: Network, signal: AbortSignal): Promise<void> {
+    const made = this.#makingNetwork.then(() => this.#makeNetwork(network, signal));
+    this.#makingNetwork = made.catch(() => undefined); // its caller is told
+    return made;
+  }
+
+  #makeNetwork(network: Network, signal: AbortSignal): Promise<void> {
     const doing = `making network ${JSON.stringify(network.name)}`;
     return this.#ask(doing, answerMs, signal, async (docker) => {
       try {
@@ -207,6 +215,7 @@ async function ignoring(statuses: readonly number[], request: Promise<unknown>):
 async function createNetwork(docker: Docker, network: Network) {
   const body = {
     Name: network.name,
+    CheckDuplicate: true, // engines before 25 do not do so by themselves
     Driver: 'bridge',
     Labels: { [ownerLabel]: owner },
     ...(network.ipv6 !== undefined && { EnableIPv6: network.ipv6 }),

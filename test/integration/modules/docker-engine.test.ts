@@ -76,9 +76,10 @@ test('says Unavailable when a registry cannot be reached', async ({ engine }) =>
   assert.is(await codeOf(engine.pull('127.0.0.1:9/absent:1', {}, soon())), 'Unavailable');
 });
 
-test('makes a network once', async ({ engine, machine }) => {
-  await engine.ensureNetwork({ name: 'azure-iot-edge' }, soon());
-  await engine.ensureNetwork({ name: 'azure-iot-edge' }, soon());
+test('makes a network once, also when several ask for it at once', async ({ engine, machine }) => {
+  const ask = () => engine.ensureNetwork({ name: 'azure-iot-edge' }, soon());
+  await Promise.all([ask(), ask(), ask()]);
+  await ask();
   const names = await machine.docker('network', 'ls', '--format', '{{.Name}}');
   assert.is(names.split('\n').filter((name) => name === 'azure-iot-edge').length, 1);
 });

@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Variant } from '../../../src/dbus/variant.ts';
 import { isServiceError } from '../../../src/errors.ts';
 import { modulesService } from '../../../src/interfaces/modules.ts';
+import { owner, ownerLabel } from '../../../src/modules/labels.ts';
 import type { Cloud } from '../cloud/cloud.ts';
-
 import { connectAs } from '../connect-as.ts';
 import type { CommandResult } from '../namespace.ts';
 import { Rig } from '../rig.ts';
@@ -44,6 +44,27 @@ export class ModulesRig implements AsyncDisposable {
     return new ModulesRig(rig, machine, cloud);
   }
 
+  /** Starts the service when it does not run, and waits for its agent. */
+  async agentRuns(): Promise<void> {
+    await this.works('Describe', ['a{sv}', '0']);
+    await this.untilState('edgeAgent', 'running');
+  }
+
+  /** Starts the service anew, with other settings. */
+  async restart(settings: object): Promise<void> {
+    await this.rig.configure('modules', settings);
+    await this.rig.stop('modules');
+    await this.works('Describe', ['a{sv}', '0']);
+  }
+
+  /** The names of all containers of the runtime, with their states. */
+  async containers(): Promise<readonly string[]> {
+    const filter = `label=${ownerLabel}=${owner}`;
+    const format = '{{.Names}} {{.State}}';
+    const lines = await this.machine.docker('ps', '-a', '--filter', filter, '--format', format);
+    return lines.split('\n').filter(Boolean).toSorted();
+  }
+
   /** Calls a method with the arguments as busctl takes them. */
   call(method: string, args: readonly string[], user?: RigUser): Promise<CommandResult> {
     const to = [busName, path, manager.name, method];
@@ -57,17 +78,22 @@ export class ModulesRig implements AsyncDisposable {
     return stdout;
   }
 
-  /** The code of the error that a call ends with, `none` when it works. */
-  async errorOf(
+  /** What a call answers; one at a time. */
+  async ask(
     member: string,
     { signature, body }: RawCall,
     user: 'alice' | 'operator' = 'operator',
-  ): Promise<string> {
+  ): Promise<readonly unknown[]> {
     const uid = rigUsers[user];
     await using bus = await connectAs(this.rig.address, { uid, gid: uid });
     const to = { destination: busName, path, interface: manager.name };
+    return await bus.call({ ...to, member, signature, body });
+  }
+
+  /** The code of the error that a call ends with, `none` when it works; one at a time. */
+  async errorOf(...call: Parameters<ModulesRig['ask']>): Promise<string> {
     try {
-      await bus.call({ ...to, member, signature, body });
+      await this.ask(...call);
       return 'none';
     } catch (error) {
       return isServiceError(error) ? error.code : String(error);

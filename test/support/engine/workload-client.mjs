@@ -32,14 +32,17 @@ function ask(method, path, body) {
 
 const own = `/modules/${module}/genid/${generation}`;
 const data = Buffer.from('hub%2Fdevices%2Fdevice\n1700000000').toString('base64');
-const commonName = env.COMMON_NAME ?? 'edgeAgent';
+const otherNames = (env.OTHER_NAMES ?? '').split(' ');
 const initializationVector = Buffer.from('vector').toString('base64');
 const plaintext = Buffer.from('plaintext').toString('base64');
 
 async function report() {
   const signed = await ask('POST', `${own}/sign`, { keyId: 'primary', algo: 'HMACSHA256', data });
   const bundle = await ask('GET', '/trust-bundle');
-  const server = await ask('POST', `${own}/certificate/server`, { commonName });
+  const serverOf = (commonName) => ask('POST', `${own}/certificate/server`, { commonName });
+  const server = await serverOf(env.IOTEDGE_MODULEID.replace('$', ''));
+  const refusals = [];
+  for (const name of otherNames) refusals.push((await serverOf(name)).status);
   const other = await ask('POST', '/modules/other/certificate/identity');
   const sealed = await ask('POST', `${own}/encrypt`, { plaintext, initializationVector });
   const { ciphertext } = sealed.json;
@@ -53,6 +56,7 @@ async function report() {
     chain: server.json.certificate,
     keyMatches:
       certificate?.checkPrivateKey(createPrivateKey(server.json.privateKey.bytes)) ?? false,
+    refusals,
     otherStatus: other.status,
     opened: opened.json.plaintext === plaintext,
     env: Object.fromEntries(

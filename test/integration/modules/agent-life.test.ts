@@ -1,0 +1,110 @@
+/** The agent, which the runtime makes by itself and keeps running. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { ModulesRig } from '../../support/engine/modules-rig.ts';
+
+type Module = Readonly<Record<string, unknown>>;
+
+const test = suite<{ device: ModulesRig }>('the life of the agent');
+const byName = { signature: 'sa{sv}', body: ['edgeAgent', {}] };
+
+/** Settings with an agent that runs a shell script. */
+function agent(script: string) {
+  const createOptions = { Cmd: ['sh', '-c', script], StopSignal: 'SIGKILL' };
+  return { agent: { config: { image: ModulesRig.image, createOptions } } };
+}
+
+function seconds(from: unknown, to: unknown): number {
+  return (Number(to) - Number(from)) / 1e6;
+}
+
+function containerId({ machine }: ModulesRig): Promise<string> {
+  return machine.docker('inspect', '--format', '{{.Id}}', 'edgeAgent');
+}
+
+test.before(async (context) => {
+  context.device = await ModulesRig.start(agent('sleep 1000'));
+});
+
+test.after(async ({ device }) => {
+  await device[Symbol.asyncDispose]();
+});
+
+test('makes the agent again when somebody removes it', async ({ device }) => {
+  await device.agentRuns();
+  const [{ StartedAt: first }, firstId] = await Promise.all([
+    device.module('edgeAgent'),
+    containerId(device),
+  ]);
+  await device.machine.docker('rm', '-f', 'edgeAgent');
+  await device.untilModule(
+    'edgeAgent',
+    ({ State, StartedAt }) => State === 'running' && StartedAt !== first,
+  );
+  assert.is.not(await containerId(device), firstId);
+});
+
+test('keeps the agent stopped when told so, across a restart of the service', async ({
+  device,
+}) => {
+  await device.agentRuns();
+  const stop = ['sa{sv}', 'edgeAgent', '1', 'timeout_s', 'u', '0'];
+  await device.works('Stop', stop);
+  assert.equal(await device.containers(), ['edgeAgent exited']);
+  await device.rig.stop('modules');
+  await device.works('Describe', ['a{sv}', '0']);
+  const stopped = await device.untilModule('edgeAgent', ({ State }) => State !== 'unknown');
+  assert.is(stopped['State'], 'stopped');
+  assert.equal(await device.containers(), ['edgeAgent exited']);
+  await device.ask('Start', byName);
+  await device.untilState('edgeAgent', 'running');
+  assert.is(await device.errorOf('Delete', byName), 'NotSupported');
+});
+
+test('replaces an agent whose configuration changed, and only then', async ({ device }) => {
+  await device.agentRuns();
+  const [first, firstId] = [await device.module('edgeAgent'), await containerId(device)];
+  const isThere = ({ State, ConfigDigest }: Module) => State === 'running' && ConfigDigest !== '';
+  await device.restart(agent('sleep 1000'));
+  const same = await device.untilModule('edgeAgent', isThere);
+  assert.is(same['ConfigDigest'], first['ConfigDigest']);
+  assert.is(await containerId(device), firstId);
+  await device.restart(agent('sleep 1001'));
+  const other = await device.untilModule(
+    'edgeAgent',
+    (module) => isThere(module) && module['StartedAt'] !== first['StartedAt'],
+  );
+  assert.is.not(other['ConfigDigest'], first['ConfigDigest']);
+  assert.is.not(await containerId(device), firstId);
+});
+
+test('says why an agent ended that ended well', async ({ device }) => {
+  await device.restart(agent('true'));
+  const { ExitCode, LastError } = await device.untilState('edgeAgent', 'backoff');
+  assert.is(ExitCode, 0);
+  assert.is(LastError, 'ended with exit code 0');
+});
+
+test('starts an agent that ends at once later and later, until it goes on', async ({ device }) => {
+  const thirdTime = '[ -e /tmp/2 ] && sleep 1000; [ -e /tmp/1 ] && echo >/tmp/2; echo >/tmp/1';
+  await device.restart(agent(`${thirdTime}; exit 3`));
+  const first = await device.untilModule(
+    'edgeAgent',
+    ({ State, ExitCode }) => State === 'backoff' && ExitCode === 3,
+  );
+  assert.is(first['LastError'], 'ended with exit code 3');
+  const { LastError } = await device.untilManager(({ Health }) => Health === 'degraded');
+  assert.is(LastError, 'module "edgeAgent": ended with exit code 3');
+  const again = await device.untilModule(
+    'edgeAgent',
+    ({ RestartCount, State }) => RestartCount === 2 && State === 'running',
+  );
+  assert.is(again['LastError'], '');
+  // 10 s after the first end and 20 s after the second; how long the rest takes is open.
+  const waited = seconds(first['FinishedAt'], again['StartedAt']);
+  assert.ok(waited > 29, `${waited} s`);
+  const there = await device.untilManager(({ Health }) => Health === 'ok');
+  assert.is(there['LastError'], '');
+});
+
+test.run();

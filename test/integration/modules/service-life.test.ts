@@ -1,0 +1,120 @@
+/** The Module Runtime as a process beside an engine as a process: the runtime may be killed at any time. */
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { ModulesRig } from '../../support/engine/modules-rig.ts';
+import { silentRegistry } from '../../support/engine/silent-registry.ts';
+
+const test = suite<{ device: ModulesRig }>('modules and the life of the service');
+const describe = ['a{sv}', '0'];
+const sleeping = {
+  image: ModulesRig.image,
+  createOptions: { Cmd: ['sleep', '1000'], StopSignal: 'SIGKILL' },
+};
+
+function creation(name: string, settings: object, ...options: readonly string[]) {
+  const count = String(options.length / 3);
+  return ['sssa{ss}a{sv}', name, 'docker', JSON.stringify(settings), '0', count, ...options];
+}
+
+test.before(async (context) => {
+  context.device = await ModulesRig.start({ agent: { config: sleeping } });
+});
+
+test.after(async ({ device }) => {
+  await device[Symbol.asyncDispose]();
+});
+
+test('leaves running modules alone when it is killed, and knows them again', async ({ device }) => {
+  await device.works('Create', creation('sensor', sleeping));
+  await device.works('Start', ['sa{sv}', 'sensor', '0']);
+  const before = await device.machine.docker('inspect', '--format', '{{.Id}}', 'sensor');
+  await device.rig.stop('modules', 'SIGKILL');
+  assert.is(
+    await device.machine.docker('inspect', '--format', '{{.State.Status}}', 'sensor'),
+    'running',
+  );
+  await device.works('Describe', describe);
+  await device.untilState('sensor', 'running');
+  assert.is(await device.machine.docker('inspect', '--format', '{{.Id}}', 'sensor'), before);
+  await device.works('Delete', ['sa{sv}', 'sensor', '0']);
+});
+
+test('finishes a creation in which it was killed, whenever that was, with one container', async ({
+  device,
+}) => {
+  for (const delayMs of [0, 60, 120, 200, 400]) {
+    await device.agentRuns();
+    const making = device.call('Create', creation('sensor', sleeping), 'operator');
+    await device.untilModule('sensor', ({ State }) => State !== undefined);
+    await sleep(delayMs);
+    await device.rig.stop('modules', 'SIGKILL');
+    const { code, stderr } = await making;
+    if (code !== 0) assert.match(stderr, /disconnected|no reply|NoReply/i);
+    // Killed before it was accepted, nothing is there yet; otherwise it goes on by itself.
+    const again = await device.call('Create', creation('sensor', sleeping), 'operator');
+    if (again.code !== 0) assert.match(again.stderr, /exists/);
+    await device.untilState('sensor', 'created');
+    assert.equal(await device.containers(), ['edgeAgent running', 'sensor created']);
+    await device.works('Delete', ['sa{sv}', 'sensor', '0']);
+    await device.untilModule('sensor', ({ error }) => String(error).includes('no object'));
+    assert.equal(await device.containers(), ['edgeAgent running']);
+  }
+});
+
+test('finishes a deletion in which it was killed, and leaves nothing', async ({ device }) => {
+  for (const delayMs of [0, 50, 100, 200]) {
+    await device.works('Create', creation('sensor', sleeping));
+    await device.works('Start', ['sa{sv}', 'sensor', '0']);
+    const deleting = device.call('Delete', ['sa{sv}', 'sensor', '0'], 'operator');
+    await sleep(delayMs);
+    await device.rig.stop('modules', 'SIGKILL');
+    const { code } = await deleting;
+    await device.works('Describe', describe);
+    // Killed before the call was accepted, nothing may have been deleted yet.
+    if (code !== 0) await device.call('Delete', ['sa{sv}', 'sensor', '0'], 'operator');
+    await device.untilModule('sensor', ({ error }) => String(error).includes('no object'));
+    assert.equal(await device.containers(), ['edgeAgent running']);
+    const state = device.rig.stateDirectory('modules');
+    assert.equal(await readdir(join(state, 'mnt')), ['edgeAgent']);
+    const records = await readdir(join(state, 'modules'));
+    assert.ok(!records.includes('sensor.json'), String(records));
+  }
+});
+
+test('makes a module again as soon as the last one of its name is deleted', async ({ device }) => {
+  await device.agentRuns();
+  for (let left = 5; left > 0; left--) {
+    await device.works('Create', creation('sensor', sleeping));
+    await device.works('Delete', ['sa{sv}', 'sensor', '0']);
+  }
+  await device.works('Create', creation('sensor', sleeping));
+  assert.equal(await device.containers(), ['edgeAgent running', 'sensor created']);
+  await device.works('Delete', ['sa{sv}', 'sensor', '0']);
+});
+
+test('answers an error to a call in which it is killed, and takes the module up again', async ({
+  device,
+}) => {
+  using _registry = await silentRegistry(device.machine, 5003);
+  const slow = creation('slow', { image: '127.0.0.1:5003/slow:1' });
+  const making = device.call('Create', slow, 'operator');
+  await device.untilState('slow', 'pulling');
+  await device.rig.stop('modules', 'SIGKILL');
+  assert.is.not((await making).code, 0);
+  await device.works('Describe', describe);
+  await device.untilState('slow', 'pulling');
+  await device.works('Delete', ['sa{sv}', 'slow', '0']);
+});
+
+test('says which image is missing, and tries again later', async ({ device }) => {
+  const absent = creation('imageless', { image: '127.0.0.1:9/absent:1' }, 'wait', 'b', 'false');
+  await device.works('Create', absent);
+  const waiting = await device.untilState('imageless', 'backoff');
+  assert.match(String(waiting['LastError']), '127.0.0.1:9/absent:1');
+  await device.works('Delete', ['sa{sv}', 'imageless', '0']);
+});
+
+test.run();
