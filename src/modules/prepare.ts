@@ -38,8 +38,8 @@ export interface ModuleSource {
   readonly name: ModuleName;
   readonly settings: ModuleSettings;
   readonly env: Readonly<Record<string, string>>;
-  /** Whether authorization was told that it is elevated; undefined for the agent, about which it is not asked. */
-  readonly elevated?: boolean;
+  /** Whether whoever decided that it may be made was told that it is elevated, or could see it as with the agent. */
+  readonly elevated: boolean;
 }
 
 /** Everything that the engine needs for a module; registers the module's identity if it has none. */
@@ -104,7 +104,7 @@ export async function refuseElevated(
   { name, settings, elevated }: Omit<ModuleSource, 'env'>,
 ): Promise<void> {
   const { allowElevated } = parts.config;
-  if (allowElevated && elevated !== false) return;
+  if (allowElevated && elevated) return;
   const [reason] = await reasons(parts, settings);
   if (reason === undefined) return;
   const why = allowElevated ? 'it was authorized as harmless' : 'allow_elevated';

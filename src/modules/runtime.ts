@@ -94,7 +94,11 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
     if (agent !== undefined) {
       const { name, env } = agent;
       const goal = found.find((record) => record.name === name)?.goal ?? 'started';
-      await this.#takeUp(name, () => ({ name, settings: parseSettings(agent.config), env }), goal);
+      await this.#takeUp(
+        name,
+        () => ({ name, settings: parseSettings(agent.config), env, elevated: true }),
+        goal,
+      );
     }
   }
 
@@ -225,7 +229,7 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
       engineReachable: () => this.#monitor.status.error === '',
       shownDigest: (digest) =>
         this.#digestKey === undefined ? '' : keyedDigest(this.#digestKey, digest),
-      saveGoal: ({ name, settings, env, elevated = false }, changed) =>
+      saveGoal: ({ name, settings, env, elevated }, changed) =>
         records.write({
           name,
           goal: changed,

@@ -1,54 +1,35 @@
-import {
-  mkdir,
-  mkdtemp,
-  readFile,
-  realpath,
-  rename,
-  rm,
-  symlink,
-  writeFile,
-} from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { existsSync } from 'node:fs';
+import { chmod, mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { CallContext } from '../../../src/dbus/call.ts';
-import { isServiceError } from '../../../src/errors.ts';
-import { parseModuleName } from '../../../src/ids.ts';
-import type { ModuleSettings } from '../../../src/modules/create-options.ts';
-import { createOptionsSchema } from '../../../src/modules/create-options-schema.ts';
-import { moduleHandlers, moduleResolvers } from '../../../src/modules/handlers.ts';
-import { isElevated, refuseElevated } from '../../../src/modules/prepare.ts';
-import { compile } from '../../../src/service/schema-validator.ts';
-import { importBusybox } from '../../support/engine/images.ts';
-import { PrivateEngine } from '../../support/engine/private-engine.ts';
-import { TestRuntime } from '../../support/engine/test-runtime.ts';
+import { deadline, until } from '../../support/deadline.ts';
+import { ModulesRig } from '../../support/engine/modules-rig.ts';
+import { operatorsMayDoEverything } from '../../support/rig-polkit.ts';
 
 interface Context {
-  machine: PrivateEngine;
-  directory: string;
-  world: TestRuntime;
+  device: ModulesRig;
+  /** Where modules may have mounts from. */
+  allowed: string;
+  /** What is mounted from there. */
+  host: string;
+  settings: object;
 }
 
 const test = suite<Context>('elevation');
-const image = 'localhost/busybox:1';
-const name = parseModuleName('sensor');
-const wait = { wait: true };
-const start = { verb: 'Start', goal: 'start', revert: true } as const;
+const sleeping = { Cmd: ['sleep', '1000'], StopSignal: 'SIGKILL' };
+const agent = { config: { image: ModulesRig.image, createOptions: sleeping } };
+const byName = { signature: 'sa{sv}', body: ['sensor', {}] };
 
-async function codeOf(promise: Promise<unknown>): Promise<string | undefined> {
-  try {
-    await promise;
-    return undefined;
-  } catch (error) {
-    return isServiceError(error) ? error.code : `not ours: ${String(error)}`;
-  }
+function settingsWith(host: string): string {
+  const createOptions = { ...sleeping, HostConfig: { Binds: [`${host}:/data`] } };
+  return JSON.stringify({ image: ModulesRig.image, createOptions });
 }
 
-function settingsWith(host: string): ModuleSettings {
-  const HostConfig = { Binds: [`${host}:/data`] };
-  const createOptions = { Cmd: ['sleep', '1000'], StopSignal: 'SIGKILL', HostConfig };
-  return { image, createOptions, auth: undefined };
+function create(device: ModulesRig, host: string): Promise<string> {
+  const body = ['sensor', 'docker', settingsWith(host), {}, {}];
+  return device.errorOf('Create', { signature: 'sssa{ss}a{sv}', body });
 }
 
 /** What authorization was asked about becomes the whole host. */
@@ -57,106 +38,91 @@ async function swap(path: string): Promise<void> {
   await symlink('/', path);
 }
 
-async function open(context: Context): Promise<TestRuntime> {
-  context.world = await TestRuntime.start({
-    config: {
-      moby_runtime: { uri: `unix://${context.machine.socketPath}` },
-      allow_elevated: true,
-      allowed_binds: [context.directory],
-    },
-    stateDir: join(context.directory, 'state'),
-  });
-  return context.world;
+/** Polkit takes this action as decided when a file is there, and leaves word that it was asked. */
+function patientRules(directory: string): string {
+  const script = `touch ${directory}/asked; until [ -e ${directory}/swapped ]; do sleep 0.05; done`;
+  return `polkit.addRule(function (action, subject) {
+  if (action.id === 'org.iotedge.modules1.run') polkit.spawn(['sh', '-c', '${script}']);
+});
+${operatorsMayDoEverything}`;
 }
 
 test.before(async (context) => {
-  context.machine = await PrivateEngine.start();
-  await importBusybox(context.machine, image);
+  context.device = await ModulesRig.start({ agent });
 });
 
-test.after(async ({ machine }) => {
-  await machine[Symbol.asyncDispose]();
+test.after(async ({ device }) => {
+  await device[Symbol.asyncDispose]();
 });
 
 test.before.each(async (context) => {
-  context.directory = await realpath(await mkdtemp(join(tmpdir(), 'iotedge-elevation-')));
-  await mkdir(join(context.directory, 'state'));
-  await mkdir(join(context.directory, 'data'));
+  const { device } = context;
+  context.allowed = await mkdtemp(join(device.rig.directory, 'allowed-'));
+  await chmod(context.allowed, 0o755);
+  context.host = join(context.allowed, 'data');
+  await mkdir(context.host);
+  context.settings = { agent, allow_elevated: true, allowed_binds: [context.allowed] };
+  await device.restart(context.settings);
+  await device.agentRuns();
 });
 
-test.after.each(async ({ machine, world, directory }) => {
-  await world[Symbol.asyncDispose]();
-  const ids = await machine.docker('ps', '-aq');
-  for (const id of ids.split('\n').filter(Boolean)) await machine.docker('rm', '-fv', id);
-  await rm(directory, { recursive: true, force: true });
+test.after.each(async ({ device, allowed }) => {
+  await device.errorOf('Delete', byName);
+  await rm(allowed, { recursive: true });
 });
 
-test('does not start as elevated what was authorized as harmless, after a restart neither', async (context) => {
-  const host = join(context.directory, 'data');
-  const world = await open(context);
-  const source = { name, settings: settingsWith(host), env: {}, elevated: false };
-  await world.runtime.create(source, wait);
+test('does not start as elevated what was authorized as harmless, after a restart neither', async ({
+  device,
+  host,
+  settings,
+}) => {
+  assert.is(await create(device, host), 'none');
   await swap(host);
-  assert.is(await codeOf(world.runtime.change(name, start, wait)), 'AccessDenied');
-  await world[Symbol.asyncDispose]();
-  const next = await open(context);
-  assert.is(await codeOf(next.runtime.change(name, start, wait)), 'AccessDenied');
-  assert.is(await context.machine.docker('ps', '-q'), '');
+  assert.is(await device.errorOf('Start', byName), 'AccessDenied');
+  await device.restart(settings);
+  assert.is(await device.errorOf('Start', byName), 'AccessDenied');
+  assert.not((await device.containers()).includes('sensor running'));
 });
 
-test('starts what was authorized as elevated, after a restart too', async (context) => {
-  const world = await open(context);
-  const source = { name, settings: settingsWith('/etc'), env: {}, elevated: true };
-  await world.runtime.create(source, wait);
-  await world[Symbol.asyncDispose]();
-  const next = await open(context);
-  assert.is(await codeOf(next.runtime.change(name, start, wait)), undefined);
+test('starts what was authorized as elevated, after a restart too', async ({
+  device,
+  settings,
+}) => {
+  assert.is(await create(device, '/etc'), 'none');
+  await device.restart(settings);
+  assert.is(await device.errorOf('Start', byName), 'none');
+  await device.untilState('sensor', 'running');
 });
 
-test('takes a record that does not say as one of a harmless module', async (context) => {
-  const world = await open(context);
-  const source = { name, settings: settingsWith('/etc'), env: {}, elevated: true };
-  await world.runtime.create(source, wait);
-  await world[Symbol.asyncDispose]();
-  const file = join(context.directory, 'state/modules/sensor.json');
+test('takes a record that does not say as one of a harmless module', async ({ device }) => {
+  assert.is(await create(device, '/etc'), 'none');
+  await device.rig.stop('modules');
+  const file = join(device.rig.stateDirectory('modules'), 'modules/sensor.json');
   const { elevated, ...rest } = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>; // of ours
   assert.is(elevated, true);
   await writeFile(file, JSON.stringify(rest));
-  const next = await open(context);
-  assert.is(await codeOf(next.runtime.change(name, start, wait)), 'AccessDenied');
+  assert.is(await device.errorOf('Start', byName), 'AccessDenied');
 });
 
-test('makes what authorization was told, not what the host has become meanwhile', async (context) => {
-  const { runtime } = await open(context);
-  const check = compile(createOptionsSchema);
-  const config = {
-    connect: { management: '/run/m.sock', workload: '/run/w.sock' },
-    listen: { management: '/run/m.sock', workload: '/run/w.sock' },
-    network: { name: 'azure-iot-edge' },
-    allowElevated: true,
-    allowedBinds: [context.directory],
-  };
-  const rules = { config, validate: (value: unknown) => check(value).map(String) };
-  const parts = {
-    runtime,
-    isElevated: (settings: ModuleSettings) => isElevated(rules, settings),
-    refuseElevated: (source: Parameters<typeof refuseElevated>[1]) => refuseElevated(rules, source),
-    elevatedCalls: new WeakSet<CallContext>(),
-    systemInfo: () => Promise.reject(new Error('nobody asks')),
-    objectPath: () => '/',
-  };
-  const host = join(context.directory, 'data');
-  const config_json = JSON.stringify(settingsWith(host));
-  const args = { name, type: 'docker', config_json, env: {}, options: {} };
-  const call = { signal: new AbortController().signal } as CallContext; // all that is looked at
-  const told = await moduleResolvers(parts).Create(args, call);
-  assert.is(told.elevated, 'false');
+test('makes what authorization was told, not what the host has become meanwhile', async ({
+  device,
+  host,
+}) => {
+  const notes = await mkdtemp(join(device.rig.directory, 'notes-'));
+  await chmod(notes, 0o777);
+  await device.rig.writeRules(patientRules(notes));
+  const args = ['sssa{ss}a{sv}', 'sensor', 'docker', settingsWith(host), '0', '0'];
+  const creating = device.call('Create', args, 'operator');
+  await until(10_000, 'the question', () => existsSync(join(notes, 'asked')));
   await swap(host);
-  const making = moduleHandlers(parts).Create(args, call);
-  assert.is(await codeOf(Promise.resolve(making)), 'AccessDenied');
-  const next = { ...call };
-  assert.is((await moduleResolvers(parts).Create(args, next)).elevated, 'true');
-  assert.equal(await moduleHandlers(parts).Create(args, next), { module: '/' });
+  await writeFile(join(notes, 'swapped'), '');
+  assert.match((await creating).stderr, 'denied');
+  const refused = async () => {
+    const wanted = /call failed .* member=Create .*authorized as harmless/;
+    while (!wanted.test(await device.rig.log('modules'))) await sleep(20);
+  };
+  await deadline(10_000, refused(), 'the refusal in the journal');
+  assert.is(await create(device, host), 'none');
 });
 
 test.run();

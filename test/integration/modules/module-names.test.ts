@@ -1,66 +1,65 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { isServiceError } from '../../../src/errors.ts';
-import { parseModuleName } from '../../../src/ids.ts';
-import { importBusybox } from '../../support/engine/images.ts';
-import { PrivateEngine } from '../../support/engine/private-engine.ts';
-import { TestRuntime } from '../../support/engine/test-runtime.ts';
+import { ModulesRig } from '../../support/engine/modules-rig.ts';
 
-const test = suite<{ machine: PrivateEngine; stateDir: string; world: TestRuntime }>(
-  'names of modules that are made',
-);
-const image = 'localhost/busybox:1';
+const test = suite<{ device: ModulesRig }>('names of modules that are made');
+const sleeping = { image: ModulesRig.image, createOptions: { Cmd: ['sleep', '1000'] } };
 
-test.before(async (context) => {
-  context.machine = await PrivateEngine.start();
-  await importBusybox(context.machine, image);
-  context.stateDir = await mkdtemp(join(tmpdir(), 'iotedge-names-'));
-  context.world = await TestRuntime.start({
-    config: {
-      moby_runtime: { uri: `unix://${context.machine.socketPath}` },
-      hostname: 'gateway.example',
-    },
-    stateDir: context.stateDir,
-  });
-});
-
-test.after(async ({ machine, stateDir, world }) => {
-  await world[Symbol.asyncDispose]();
-  await machine[Symbol.asyncDispose]();
-  await rm(stateDir, { recursive: true, force: true });
-});
-
-async function create({ runtime }: TestRuntime, name: string, alias = name): Promise<string> {
+function settingsWith(alias: string): string {
   const EndpointsConfig = { 'azure-iot-edge': { Aliases: [alias] } };
-  const createOptions = { NetworkingConfig: { EndpointsConfig } };
-  const settings = { image, createOptions, auth: undefined };
-  try {
-    await runtime.create({ name: parseModuleName(name), settings, env: {} }, { wait: true });
-    return 'none';
-  } catch (error) {
-    return isServiceError(error) ? error.code : String(error);
-  }
+  return JSON.stringify({
+    image: ModulesRig.image,
+    createOptions: { NetworkingConfig: { EndpointsConfig } },
+  });
 }
 
-test('refuses a creation under a name that is taken, and leaves nothing of it', async (context) => {
-  const { stateDir, world } = context;
-  assert.is(await create(world, 'sensor', 'thermometer'), 'none');
-  assert.is(await create(world, 'Sensor'), 'AlreadyExists');
-  assert.is(await create(world, 'thermometer'), 'AlreadyExists');
-  assert.is(await create(world, 'filter', 'sensor'), 'AlreadyExists');
-  assert.is(await create(world, 'filter', 'edgeHub'), 'AlreadyExists');
-  assert.is(await create(world, 'filter', 'gateway.example'), 'AlreadyExists');
-  assert.is(await create(world, 'a'.repeat(105)), 'InvalidArgs');
-  assert.equal(await readdir(join(stateDir, 'modules')), ['sensor.json']);
-  assert.equal(await readdir(join(stateDir, 'mnt')), ['sensor']);
+function create(device: ModulesRig, name: string, alias = name): Promise<string> {
+  const body = [name, 'docker', settingsWith(alias), {}, {}];
+  return device.errorOf('Create', { signature: 'sssa{ss}a{sv}', body });
+}
+
+test.before(async (context) => {
+  const settings = { agent: { config: sleeping }, hostname: 'gateway.example' };
+  context.device = await ModulesRig.start(settings);
+  await context.device.agentRuns();
 });
 
-test('gives a name to one of two that ask for it at once', async ({ world }) => {
-  const both = await Promise.all([create(world, 'one', 'shared'), create(world, 'two', 'shared')]);
-  assert.equal(both, ['none', 'AlreadyExists']);
+test.after(async ({ device }) => {
+  await device[Symbol.asyncDispose]();
+});
+
+test('refuses a creation under a name that is taken, and leaves nothing of it', async ({
+  device,
+}) => {
+  assert.is(await create(device, 'sensor', 'thermometer'), 'none');
+  assert.is(await create(device, 'Sensor'), 'AlreadyExists');
+  assert.is(await create(device, 'thermometer'), 'AlreadyExists');
+  assert.is(await create(device, 'filter', 'sensor'), 'AlreadyExists');
+  assert.is(await create(device, 'filter', 'edgeHub'), 'AlreadyExists');
+  assert.is(await create(device, 'filter', 'gateway.example'), 'AlreadyExists');
+  assert.is(await create(device, 'a'.repeat(105)), 'InvalidArgs');
+  const state = device.rig.stateDirectory('modules');
+  const records = await readdir(join(state, 'modules'));
+  assert.equal(
+    records.filter((file) => !file.startsWith('edgeAgent')),
+    ['sensor.json'],
+  );
+  assert.equal((await readdir(join(state, 'mnt'))).toSorted(), ['edgeAgent', 'sensor']);
+});
+
+test('gives a name to one of two that ask for it at once', async ({ device }) => {
+  const creating = (name: string) =>
+    device.call(
+      'Create',
+      ['sssa{ss}a{sv}', name, 'docker', settingsWith('shared'), '0', '0'],
+      'operator',
+    );
+  const both = await Promise.all([creating('one'), creating('two')]);
+  const refusals = both.filter(({ code }) => code !== 0).map(({ stderr }) => stderr);
+  assert.is(refusals.length, 1);
+  assert.match(String(refusals[0]), 'shared');
 });
 
 test.run();

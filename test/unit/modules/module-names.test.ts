@@ -6,7 +6,13 @@ import { refuseTaken, refuseUnusable } from '../../../src/modules/module-names.t
 
 const test = suite('names of modules');
 const config = {
-  agent: { name: parseModuleName('keeper'), type: 'docker' as const, config: {}, env: {} },
+  agent: {
+    name: parseModuleName('keeper'),
+    type: 'docker' as const,
+    config: {},
+    env: {},
+    elevated: false,
+  },
   hostname: 'Gateway.example',
   serverNames: [parseModuleName('broker')],
 };
@@ -18,6 +24,7 @@ function source(name: string, aliases: readonly string[] = [], more: object = {}
     name: parseModuleName(name),
     settings: { image: 'a', createOptions, auth: undefined },
     env: {},
+    elevated: false,
   };
 }
 
