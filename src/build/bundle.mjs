@@ -27,8 +27,11 @@ function generatedValidators(configs) {
   };
 }
 
-/** What dockerode needs for engines reached by SSH and for BuildKit, neither of which is used: half of its load time. */
-const leftOut = /^(ssh2|@grpc\/grpc-js|@grpc\/proto-loader|protobufjs)$/;
+/**
+ * What dockerode needs for engines reached by SSH and for BuildKit, neither of which is used: half of its load time.
+ * And what dbus-next does without where there is BigInt.
+ */
+const leftOut = /^(jsbi|ssh2|@grpc\/grpc-js|@grpc\/proto-loader|protobufjs)$/;
 
 const withoutUnusedPackages = {
   name: 'without-unused-packages',
@@ -65,6 +68,7 @@ async function bundle({ name, entry, configs }, version) {
     banner: { js: '#!/usr/bin/env node' },
     inject: [join(root, 'src/build/import-meta.mjs')],
     define: {
+      'process.env.NODE_ENV': '"production"', // or winston brings the colours of its debug output
       'import.meta.url': 'importMetaUrl',
       'import.meta.dirname': '__dirname',
       'import.meta.filename': '__filename',
