@@ -42,6 +42,24 @@ const withoutUnusedPackages = {
   },
 };
 
+/** The logger is wanted after the first answer only: as a text it costs no time before that. */
+const loggerAsText = {
+  name: 'logger-as-text',
+  setup(bundle) {
+    const namespace = 'text';
+    bundle.onResolve({ filter: /\/winston-logger\.js$/ }, ({ path, resolveDir }) => ({
+      path: join(resolveDir, path),
+      namespace,
+    }));
+    bundle.onLoad({ filter: /.*/, namespace }, async ({ path }) => {
+      const { outputFiles } = await build({ ...format, entryPoints: [path], write: false });
+      const text = JSON.stringify(`(function (exports, require, module) {${outputFiles[0].text}})`);
+      const compile = "require('node:vm').runInThisContext";
+      return { contents: `${compile}(${text})(exports, require, module);`, resolveDir: root };
+    });
+  },
+};
+
 /** A file that a running process may have mapped is replaced, never written into. */
 function replaceFile(path, contents, mode) {
   if (existsSync(path) && Buffer.compare(readFileSync(path), contents) === 0) return;
@@ -50,6 +68,20 @@ function replaceFile(path, contents, mode) {
   renameSync(temporary, path);
 }
 
+/** What all bundles have in common. */
+const format = {
+  bundle: true,
+  platform: 'node',
+  format: 'cjs',
+  target: 'node20',
+  // Less to parse, and no comment of a package with a character that doubles all of it in memory; names stay.
+  minifyWhitespace: true,
+  minifySyntax: true,
+  lineLimit: 120,
+  logLevel: 'warning',
+  define: { 'process.env.NODE_ENV': '"production"' }, // or winston brings the colours of its debug output
+};
+
 async function bundle({ name, entry, configs }, version) {
   const outdir = join(root, 'dist/bin');
   const { outputFiles } = await build({
@@ -57,18 +89,11 @@ async function bundle({ name, entry, configs }, version) {
     outdir,
     outExtension: { '.js': '.cjs' },
     write: false,
-    bundle: true,
-    platform: 'node',
-    format: 'cjs',
-    target: 'node20',
-    // Less to parse, and no comment of a package with a character that doubles all of it in memory; names stay.
-    minifyWhitespace: true,
-    minifySyntax: true,
-    lineLimit: 120,
+    ...format,
     banner: { js: '#!/usr/bin/env node' },
     inject: [join(root, 'src/build/import-meta.mjs')],
     define: {
-      'process.env.NODE_ENV': '"production"', // or winston brings the colours of its debug output
+      ...format.define,
       'import.meta.url': 'importMetaUrl',
       'import.meta.dirname': '__dirname',
       'import.meta.filename': '__filename',
@@ -77,8 +102,7 @@ async function bundle({ name, entry, configs }, version) {
     loader: { '.node': 'copy' },
     assetNames: '[name]',
     external: ['usocket', 'x11', 'cpu-features'],
-    plugins: [generatedValidators(configs), withoutUnusedPackages],
-    logLevel: 'warning',
+    plugins: [generatedValidators(configs), withoutUnusedPackages, loggerAsText],
   });
   mkdirSync(outdir, { recursive: true });
   for (const { path, contents } of outputFiles) {

@@ -1,4 +1,3 @@
-import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 
@@ -55,6 +54,8 @@ function numberOf(text: string, name: string): number | undefined {
 }
 
 async function getent(database: string, name: string): Promise<string> {
+  // Loading it costs start-up time that few machines have a use for.
+  const { execFile } = await import('node:child_process');
   try {
     const { stdout } = await promisify(execFile)('getent', ['--', database, name], {
       timeout: 5000,
