@@ -18,7 +18,6 @@ import {
   bitsOf,
   bytesOf,
   contentOf,
-  isContext,
   isUniversal,
   membersOf,
   oidOf,
@@ -190,11 +189,4 @@ export function readAlternativeNames({ value }: Extension): readonly SubjectAlte
 export function readSubjectKeyId({ value }: Extension): Buffer {
   const what = 'subject key identifier';
   return bytesOf(decode(value, what, { ber: true }), 'octetString', what);
-}
-
-/** The key identifier in an AuthorityKeyIdentifier extension, if it has one. */
-export function readAuthorityKeyId({ value }: Extension): Buffer | undefined {
-  const what = 'authority key identifier';
-  const [first] = membersOf(decode(value, what, { ber: true }), 'sequence', what);
-  return isContext(first, 0) ? contentOf(first, what) : undefined;
 }
