@@ -53,6 +53,12 @@ export function describeError(error: unknown): string {
   return parts.filter((part, at) => !said(part, at) && part !== '').join(': ');
 }
 
+/** The code of what the system refused, such as `ENOENT`; undefined for every other failure. */
+export function systemCode(error: unknown): string | undefined {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return typeof code === 'string' ? code : undefined;
+}
+
 /** Marks a branch that the type system has proved impossible. */
 export function unreachable(value: never): never {
   throw new TypeError(`unexpected value ${JSON.stringify(value)}`);

@@ -55,7 +55,7 @@ const loggerAsText = {
       const { outputFiles } = await build({ ...format, entryPoints: [path], write: false });
       const text = JSON.stringify(`(function (exports, require, module) {${outputFiles[0].text}})`);
       const compile = "require('node:vm').runInThisContext";
-      return { contents: `${compile}(${text})(exports, require, module);`, resolveDir: root };
+      return { contents: `${compile}(${text})(exports, require, module);` };
     });
   },
 };

@@ -73,7 +73,7 @@ export class Device {
   /** The device as it was saved. An answer to other settings is left alone, and not used. */
   static async load(options: DeviceOptions): Promise<Device> {
     const { state, dps, log, now } = options;
-    const wanted = dps === undefined ? '' : answerTo(dps);
+    const wanted = answerTo(dps);
     try {
       const saved = await state.device();
       const device = saved?.answerTo === wanted ? saved : undefined;
@@ -171,7 +171,7 @@ export class Device {
       const saved: SavedDevice = {
         ...assignment,
         source: provisioner.source,
-        answerTo: dps === undefined ? '' : answerTo(dps),
+        answerTo: answerTo(dps),
         provisionedAt: now().toISOString(),
       };
       await state.saveDevice(saved);
@@ -256,8 +256,10 @@ export class Device {
   }
 }
 
-/** The settings whose change makes a saved result one about something else. */
-function answerTo({ globalEndpoint, scopeId, registrationId, certificateId }: DpsSettings): string {
+/** The settings whose change makes a saved result one about something else, `` without any. */
+function answerTo(dps: DpsSettings | undefined): string {
+  if (dps === undefined) return '';
+  const { globalEndpoint, scopeId, registrationId, certificateId } = dps;
   return JSON.stringify([globalEndpoint, scopeId, registrationId ?? `cert://${certificateId}`]);
 }
 

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { describeError, ServiceError } from '../errors.ts';
+import { describeError, ServiceError, systemCode } from '../errors.ts';
 import type { HttpsClient } from '../service/https.ts';
 import { HttpsFailure, type HttpsRequest, type HttpsResponse } from '../service/https-message.ts';
 import type { CloudAnswer, CloudClient, CloudRequest, RemoteCredential } from './cloud.ts';
@@ -91,7 +91,7 @@ async function readSystemRoots(): Promise<string | undefined> {
     try {
       return await readFile(file, 'utf8');
     } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+      if (systemCode(error) !== 'ENOENT') throw error;
     }
   }
   return undefined;

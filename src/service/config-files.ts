@@ -1,5 +1,6 @@
 import { type FileHandle, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { systemCode } from '../errors.ts';
 import type { Problem } from './problem.ts';
 import type { ConfigNode } from './yaml.ts';
 
@@ -93,5 +94,5 @@ function unreadable(file: string, error: unknown): Problem {
 }
 
 function isAbsent(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+  return systemCode(error) === 'ENOENT';
 }

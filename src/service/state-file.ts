@@ -17,7 +17,7 @@ import {
   unlink,
 } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { ServiceError } from '../errors.ts';
+import { ServiceError, systemCode } from '../errors.ts';
 import { isId } from '../ids.ts';
 
 const UNWRITABLE = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EIO']);
@@ -159,8 +159,8 @@ async function flushParents(path: string, first: string): Promise<void> {
 
 /** What an administrator must put right, and the caller should know of. */
 function unwritable(path: string, error: unknown): unknown {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  if (typeof code !== 'string' || !UNWRITABLE.has(code)) return error;
+  const code = systemCode(error);
+  if (code === undefined || !UNWRITABLE.has(code)) return error;
   return new ServiceError('Unavailable', `${dirname(path)} cannot be written: ${code}`, {
     cause: error,
   });
@@ -185,7 +185,7 @@ async function orAbsent<T>(action: () => Promise<T>): Promise<T | undefined> {
   try {
     return await action();
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (systemCode(error) === 'ENOENT') return undefined;
     throw error;
   }
 }

@@ -1,5 +1,6 @@
 import { createPrivateKey, createSecretKey, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { systemCode } from '../../errors.ts';
 import type { KeyId } from '../../ids.ts';
 import {
   type Algorithm,
@@ -35,7 +36,7 @@ export async function readPreloaded(
   try {
     content = await readFile(path);
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+    const code = systemCode(error) ?? 'unknown error';
     return unusable(`${path} cannot be read: ${code}`);
   }
   try {

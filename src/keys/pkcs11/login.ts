@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { Handle } from 'pkcs11js';
-import { ServiceError } from '../../errors.ts';
+import { ServiceError, systemCode } from '../../errors.ts';
 import type { PinSource } from '../pkcs11-uri.ts';
 import { CKS, CKU_USER } from './constants.ts';
 import { ckrName } from './errors.ts';
@@ -29,7 +29,7 @@ export async function readPin(source: PinSource | undefined): Promise<string | u
   try {
     return (await readFile(source.path, 'utf8')).replace(/\r?\n$/, '');
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+    const code = systemCode(error) ?? 'unknown error';
     const message = `the file with the PIN cannot be read: ${source.path}: ${code}`;
     throw new ServiceError('Unavailable', message, { cause: error });
   }

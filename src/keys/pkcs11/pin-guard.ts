@@ -9,7 +9,7 @@ import { createHash } from 'node:crypto';
 import { access, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TokenInfo } from 'pkcs11js';
-import { ServiceError } from '../../errors.ts';
+import { ServiceError, systemCode } from '../../errors.ts';
 import { makeStateDirectory, removeLeftovers } from '../../service/state-file.ts';
 import { CKF } from './constants.ts';
 import { ckrName } from './errors.ts';
@@ -152,7 +152,7 @@ async function putMark(path: string): Promise<void> {
   try {
     await writeFile(path, '', { mode: 0o600 });
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+    const code = systemCode(error) ?? 'unknown error';
     const message = `no login without a place to record that it failed: ${path}: ${code}`;
     throw new ServiceError('Unavailable', message, { cause: error });
   }

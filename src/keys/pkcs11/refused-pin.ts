@@ -1,5 +1,5 @@
 import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
-import { isServiceError, ServiceError } from '../../errors.ts';
+import { isServiceError, ServiceError, systemCode } from '../../errors.ts';
 import {
   DamagedFile,
   destroyStateFile,
@@ -61,7 +61,8 @@ export class RefusedPin {
       return await action();
     } catch (error) {
       if (isServiceError(error)) throw error;
-      const reason = error instanceof DamagedFile ? 'it is damaged' : codeOf(error);
+      const code = systemCode(error) ?? 'unknown error';
+      const reason = error instanceof DamagedFile ? 'it is damaged' : code;
       const message = `the record of a refused PIN cannot be ${verb}: ${this.path}: ${reason}`;
       throw new ServiceError('Unavailable', message, { cause: error });
     }
@@ -89,8 +90,4 @@ function parseRecord(value: unknown): Record {
 
 function bytesOf(value: unknown): Buffer {
   return Buffer.from(typeof value === 'string' ? value : '', 'hex');
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
 }

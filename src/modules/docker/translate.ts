@@ -1,4 +1,4 @@
-import { type ErrorCode, ServiceError } from '../../errors.ts';
+import { type ErrorCode, ServiceError, systemCode } from '../../errors.ts';
 
 /** What an error from the engine's client may carry. */
 interface EngineFailure {
@@ -10,13 +10,12 @@ interface EngineFailure {
 function failureOf(error: unknown): EngineFailure {
   if (!(error instanceof Error)) return { statusCode: undefined, code: undefined, message: '' };
   const statusCode = 'statusCode' in error ? error.statusCode : undefined;
-  const code = 'code' in error ? error.code : undefined;
   const json = 'json' in error ? error.json : undefined;
   const said =
     typeof json === 'object' && json !== null && 'message' in json ? json.message : undefined;
   return {
     statusCode: typeof statusCode === 'number' ? statusCode : undefined,
-    code: typeof code === 'string' ? code : undefined,
+    code: systemCode(error),
     message: typeof said === 'string' ? said : error.message,
   };
 }
