@@ -1,7 +1,6 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Bus } from '../../src/dbus/bus.ts';
-import { deadline } from '../support/deadline.ts';
+import { until } from '../support/deadline.ts';
 import { PrivateBus } from '../support/private-bus.ts';
 import { Client, type Pace, type Place } from './client.ts';
 import { background } from './processes.ts';
@@ -63,8 +62,5 @@ function placeOf({ address }: PrivateBus, name: string): Place {
 
 async function waitForName(address: string, name: string): Promise<void> {
   await using bus = await Bus.connect(address);
-  const owned = async (): Promise<void> => {
-    while ((await bus.nameOwner(name)) === undefined) await sleep(20);
-  };
-  await deadline(10_000, owned(), `${name} to appear`);
+  await until(10_000, `${name} to appear`, async () => (await bus.nameOwner(name)) !== undefined);
 }

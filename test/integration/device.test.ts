@@ -11,7 +11,7 @@ import { certificatesInterface, certificatesService } from '../../src/interfaces
 import { identityInterface, identityService } from '../../src/interfaces/identity.ts';
 import { keysInterface, keysService } from '../../src/interfaces/keys.ts';
 import { agentLog, loadAgent } from '../demo/agent.ts';
-import { deadline, until } from '../support/deadline.ts';
+import { until } from '../support/deadline.ts';
 import { PrivateEngine } from '../support/engine/private-engine.ts';
 import { runnable } from '../support/not-runnable.ts';
 import { Rig } from '../support/rig.ts';
@@ -62,10 +62,11 @@ test('gets its identity with services that were started by hand', async () => {
   const started = [];
   for (const name of ['keys', 'certificates', 'identity'] as const) {
     started.push(rig.spawn('sh', [rig.launcher(name)]).pid);
-    const owned = async () => {
-      while ((await rig.processOf(name)) === undefined);
-    };
-    await deadline(10_000, owned(), `${name} on the bus`);
+    await until(
+      10_000,
+      `${name} on the bus`,
+      async () => (await rig.processOf(name)) !== undefined,
+    );
   }
   await using bus = await rig.connect();
   const { device } = await identityOf(bus).Provision({}, patient);

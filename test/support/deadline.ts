@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
 /** The value of a promise, or a failure that says what was waited for. */
 export async function deadline<T>(
   timeoutMs: number,
@@ -16,12 +18,18 @@ export async function deadline<T>(
 }
 
 /** Waits until something is so, looking every few milliseconds. */
-export async function until(timeoutMs: number, what: string, so: () => boolean): Promise<void> {
-  const end = Date.now() + timeoutMs;
-  while (!so()) {
-    if (Date.now() > end) throw new Error(`waited ${timeoutMs} ms for ${what}`);
-    await new Promise((resolve) => {
-      setTimeout(resolve, 5);
-    });
+export async function until(
+  timeoutMs: number,
+  what: string,
+  so: () => boolean | Promise<boolean>,
+): Promise<void> {
+  let isLate = false;
+  const look = async (): Promise<void> => {
+    while (!isLate && !(await so())) await sleep(5);
+  };
+  try {
+    await deadline(timeoutMs, look(), what);
+  } finally {
+    isLate = true;
   }
 }

@@ -3,10 +3,9 @@ import { once } from 'node:events';
 import { createWriteStream, existsSync, realpathSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Bus, hasNoOwner } from '../../src/dbus/bus.ts';
 import { keysService } from '../../src/interfaces/keys.ts';
-import { deadline } from './deadline.ts';
+import { deadline, until } from './deadline.ts';
 import { type CommandOptions, type CommandResult, Namespace } from './namespace.ts';
 import { writeBusConfiguration } from './rig-bus.ts';
 import { deviceName, type Settings, writeConfiguration, writeDropIn } from './rig-config.ts';
@@ -159,10 +158,7 @@ export class Rig implements AsyncDisposable {
     const pid = await this.processOf(service);
     if (pid === undefined) return;
     process.kill(pid, signal);
-    const gone = async () => {
-      while ((await this.processOf(service)) === pid) await sleep(20);
-    };
-    await deadline(15_000, gone(), `${service} to stop`);
+    await until(15_000, `${service} to stop`, async () => (await this.processOf(service)) !== pid);
   }
 
   /** What a service, `dbus-daemon` or `polkitd` has printed so far. */
@@ -185,10 +181,11 @@ export class Rig implements AsyncDisposable {
   async startPolkit(): Promise<void> {
     this.#polkitd = this.#daemon('polkitd', '/usr/lib/polkit-1/polkitd', ['--no-debug']);
     await using bus = await this.connect();
-    const answered = async () => {
-      while ((await bus.nameOwner('org.freedesktop.PolicyKit1')) === undefined) await sleep(10);
-    };
-    await deadline(10_000, answered(), 'polkitd');
+    await until(
+      10_000,
+      'polkitd',
+      async () => (await bus.nameOwner('org.freedesktop.PolicyKit1')) !== undefined,
+    );
   }
 
   /** Ends polkitd; by default as a crash does. */
@@ -258,13 +255,10 @@ export class Rig implements AsyncDisposable {
     const config = join(this.directory, 'dbus/system.conf');
     const args = ['--nofork', '--nopidfile', '--nosyslog', '--config-file', config];
     const daemon = this.#daemon('dbus-daemon', 'dbus-daemon', args);
-    const ready = async () => {
-      while (!existsSync(join(this.directory, 'bus'))) {
-        if (daemon.exitCode !== null) throw new Error(await this.log('dbus-daemon'));
-        await sleep(10);
-      }
-    };
-    await deadline(10_000, ready(), 'the bus to start');
+    await until(10_000, 'the bus to start', async () => {
+      if (daemon.exitCode !== null) throw new Error(await this.log('dbus-daemon'));
+      return existsSync(join(this.directory, 'bus'));
+    });
   }
 
   #daemon(name: string, command: string, args: readonly string[]): ChildProcess {

@@ -3,15 +3,14 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { MethodDefinition } from '../../../src/dbus/definition.ts';
 import { certificatesService } from '../../../src/interfaces/certificates.ts';
 import { busctlCall, busctlProperty, bytesArgument, fieldsOf } from '../../support/busctl.ts';
 import { outputOf } from '../../support/command.ts';
+import { introspected } from '../../support/introspection.ts';
 import { Rig } from '../../support/rig.ts';
 import type { RigUser } from '../../support/rig-users.ts';
 
 const { busName, path, manager } = certificatesService;
-const methods: Readonly<Record<string, MethodDefinition>> = manager.methods;
 const service = 'certificates';
 const noOptions = '0';
 
@@ -163,13 +162,7 @@ test('Describe tells all that is public, and nothing private', async ({ rig }) =
 });
 
 test('introspection has the names of arguments, and the properties', async ({ rig }) => {
-  const xml = (await rig.busctl(['--xml-interface', 'introspect', busName, path], 'alice')).stdout;
-  for (const [member, { in: fields = {}, out = {} }] of Object.entries(methods)) {
-    assert.match(xml, `<method name="${member}">`);
-    for (const name of Object.keys({ ...fields, ...out })) assert.match(xml, `name="${name}"`);
-  }
-  const table = (await rig.busctl(['introspect', busName, path], 'alice')).stdout;
-  for (const name of Object.keys(manager.properties)) assert.match(table, `.${name} `);
+  const table = await introspected(rig, 'certificates');
   assert.match(table, /\.Issue +method +saya\{sv\} +s /);
   const object = (await rig.busctl(['introspect', busName, `${path}/certificate/device_2dca`]))
     .stdout;

@@ -1,19 +1,18 @@
 /** Every method of Identity1 through busctl, its tokens judged by the hub. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { MethodDefinition } from '../../../src/dbus/definition.ts';
 import { identityService } from '../../../src/interfaces/identity.ts';
 import { busctlCall, busctlProperty, fieldsOf } from '../../support/busctl.ts';
 import type { Cloud } from '../../support/cloud/cloud.ts';
 import { refusalOfSas } from '../../support/cloud/sas.ts';
 import { until } from '../../support/deadline.ts';
+import { introspected } from '../../support/introspection.ts';
 import { Rig } from '../../support/rig.ts';
 import { startRigCloud } from '../../support/rig-cloud.ts';
 import { deviceName } from '../../support/rig-config.ts';
 import { type RigUser, rigUsers } from '../../support/rig-users.ts';
 
 const { busName, path, manager } = identityService;
-const methods: Readonly<Record<string, MethodDefinition>> = manager.methods;
 const none = ['a{sv}', '0'];
 
 const test = suite<{ rig: Rig; cloud: Cloud }>('Identity1 through busctl');
@@ -199,13 +198,7 @@ test('Describe tells all that is public, and nothing private', async ({ rig }) =
 });
 
 test('introspection has the names of arguments, and the properties', async ({ rig }) => {
-  const xml = (await rig.busctl(['--xml-interface', 'introspect', busName, path], 'alice')).stdout;
-  for (const [member, { in: fields = {}, out = {} }] of Object.entries(methods)) {
-    assert.match(xml, `<method name="${member}">`);
-    for (const name of Object.keys({ ...fields, ...out })) assert.match(xml, `name="${name}"`);
-  }
-  const table = (await rig.busctl(['introspect', busName, path], 'alice')).stdout;
-  for (const name of Object.keys(manager.properties)) assert.match(table, `.${name} `);
+  const table = await introspected(rig, 'identity');
   assert.match(table, /\.CreateSasToken +method +ssua\{sv\} +s /);
   const module = (await rig.busctl(['introspect', busName, `${path}/module/app`])).stdout;
   assert.match(module, /\.ModuleId +property +s +"app" +const/);

@@ -8,7 +8,7 @@ import type { Bus } from '../../../src/dbus/bus.ts';
 import { type Client, client } from '../../../src/dbus/client.ts';
 import { ServiceError } from '../../../src/errors.ts';
 import { keysInterface, keysService } from '../../../src/interfaces/keys.ts';
-import { deadline } from '../../support/deadline.ts';
+import { deadline, until } from '../../support/deadline.ts';
 import { Rig, type RigOptions } from '../../support/rig.ts';
 import type { Settings } from '../../support/rig-config.ts';
 import { rigUsers } from '../../support/rig-users.ts';
@@ -59,10 +59,7 @@ class Device implements AsyncDisposable {
 
   /** Waits until there is a state file about a key. */
   async isFiled(id: string): Promise<void> {
-    const filed = async () => {
-      while ((await this.filesOf(id)).length === 0) await sleep(5);
-    };
-    await deadline(10_000, filed(), 'the record of the key');
+    await until(10_000, 'the record of the key', async () => (await this.filesOf(id)).length > 0);
   }
 
   /** Makes the key that must go on working whatever becomes of the token. */
@@ -86,10 +83,11 @@ class Device implements AsyncDisposable {
 
   /** Waits until the token works again. */
   async recovered(): Promise<void> {
-    const signed = async () => {
-      while ((await this.sign()) !== 'signed') await sleep(250);
-    };
-    await deadline(30_000, signed(), 'the token to be found again');
+    await until(
+      30_000,
+      'the token to be found again',
+      async () => (await this.sign()) === 'signed',
+    );
   }
 
   /** The description of the service. */

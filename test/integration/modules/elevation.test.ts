@@ -1,10 +1,9 @@
 import { existsSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { deadline, until } from '../../support/deadline.ts';
+import { until } from '../../support/deadline.ts';
 import { ModulesRig } from '../../support/engine/modules-rig.ts';
 import { operatorsMayDoEverything } from '../../support/rig-polkit.ts';
 
@@ -117,11 +116,10 @@ test('makes what authorization was told, not what the host has become meanwhile'
   await swap(host);
   await writeFile(join(notes, 'swapped'), '');
   assert.match((await creating).stderr, 'denied');
-  const refused = async () => {
-    const wanted = /call failed .* member=Create .*authorized as harmless/;
-    while (!wanted.test(await device.rig.log('modules'))) await sleep(20);
-  };
-  await deadline(10_000, refused(), 'the refusal in the journal');
+  const refusal = /call failed .* member=Create .*authorized as harmless/;
+  await until(10_000, 'the refusal in the journal', async () =>
+    refusal.test(await device.rig.log('modules')),
+  );
   assert.is(await create(device, host), 'none');
 });
 

@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { deadline } from '../deadline.ts';
+import { until } from '../deadline.ts';
 import type { PrivateEngine } from './private-engine.ts';
 
 /** A registry that never answers, so that a pull from it stays under way. */
@@ -9,10 +8,9 @@ export async function silentRegistry(engine: PrivateEngine, port: number): Promi
   const listen = ['-ll', '-p', String(port), '-e', ...swallow];
   const server = engine.spawnInNetwork('busybox', 'nc', ...listen);
   const hexPort = port.toString(16).toUpperCase().padStart(4, '0');
-  const listening = async () => {
-    while (!(await listeners(server.pid)).includes(hexPort)) await sleep(20);
-  };
-  await deadline(10_000, listening(), 'the silent registry');
+  await until(10_000, 'the silent registry', async () =>
+    (await listeners(server.pid)).includes(hexPort),
+  );
   return {
     [Symbol.dispose]: () => void server.kill('SIGKILL'),
   };
