@@ -4,7 +4,7 @@ import { chmod, cp, mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Bus } from '../../src/dbus/bus.ts';
-import { deadline } from './deadline.ts';
+import { deadline, until } from './deadline.ts';
 
 const name = 'org.freedesktop.PolicyKit1';
 
@@ -69,11 +69,7 @@ export class PrivatePolkit implements AsyncDisposable {
       stdio: 'ignore',
       env: { ...process.env, DBUS_SYSTEM_BUS_ADDRESS: this.#address },
     });
-    const end = Date.now() + 10_000;
-    while ((await this.#bus.nameOwner(name)) === undefined) {
-      if (Date.now() > end) throw new Error('polkitd did not start');
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
+    await until(10_000, 'polkitd to start', () => this.#hasName());
   }
 
   /** Makes polkitd silent, or lets it go on. */
@@ -81,6 +77,7 @@ export class PrivatePolkit implements AsyncDisposable {
     this.#daemon?.kill(signal);
   }
 
+  /** Ends polkitd; resolves when the bus knows, and with it everybody on the connection that was given. */
   async stop(): Promise<void> {
     const daemon = this.#daemon;
     this.#daemon = undefined;
@@ -88,11 +85,16 @@ export class PrivatePolkit implements AsyncDisposable {
     const exit = once(daemon, 'exit');
     daemon.kill('SIGKILL');
     await deadline(5000, exit, 'polkitd to stop');
+    await until(5000, 'polkitd to leave the bus', async () => !(await this.#hasName()));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
     await rm(this.#directory, { recursive: true, force: true });
+  }
+
+  async #hasName(): Promise<boolean> {
+    return (await this.#bus.nameOwner(name)) !== undefined;
   }
 
   async #write(rules: string): Promise<void> {
