@@ -1,0 +1,128 @@
+import { ServiceError } from '../errors.ts';
+import type { Certificate } from '../x509/certificate.ts';
+import type { CertificatesConfig } from './config.ts';
+import { type Held, propertiesOf, renewAtOf } from './held.ts';
+import { KeyFinder } from './key-finder.ts';
+import { ruleFor } from './policy.ts';
+import { Preloaded } from './preloaded.ts';
+import type { Publisher } from './publisher.ts';
+import type { SigningKeys, Via } from './signing-keys.ts';
+import type { Storage } from './storage.ts';
+
+/** What the service is made of. */
+export interface Parts {
+  readonly config: CertificatesConfig;
+  readonly storage: Storage;
+  readonly keys: SigningKeys;
+  readonly publisher: Publisher;
+  readonly now: () => Date;
+}
+
+/** The certificates under one set of ids, preloaded and stored, each with its key; what is seen of one is published. */
+export class Holdings {
+  readonly #parts: Parts;
+  readonly #preloaded: Preloaded;
+  readonly #finder: KeyFinder;
+  readonly #damaged = new Map<string, string>();
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.#finder = new KeyFinder(parts.keys, parts.now);
+    this.#preloaded = new Preloaded(parts.config, (id) => parts.storage.get(id)?.chain);
+  }
+
+  isPreloaded(id: string): boolean {
+    return this.#preloaded.has(id);
+  }
+
+  ids(): readonly string[] {
+    return [...new Set([...this.#preloaded.ids(), ...this.#parts.storage.ids()])];
+  }
+
+  /** A certificate as it is now, damaged or not. */
+  async read(id: string): Promise<Held | undefined> {
+    if (!this.#preloaded.has(id)) return this.#parts.storage.get(id);
+    const held = await this.#preloaded.read(id);
+    this.publish(held);
+    return held;
+  }
+
+  /** A certificate that can be used; NotFound, or Unavailable when it is damaged. */
+  async require(id: string): Promise<Held> {
+    const held = await this.read(id);
+    if (held === undefined) throw notFound(id);
+    if (held.damage !== undefined) {
+      const name = JSON.stringify(id);
+      throw new ServiceError('Unavailable', `the certificate ${name} is damaged: ${held.damage}`);
+    }
+    return held;
+  }
+
+  /** Publishes every certificate as it is now. */
+  async publishAll(): Promise<void> {
+    for (const id of this.ids()) {
+      const held = await this.read(id);
+      if (held?.preloaded === false) this.publish(held);
+    }
+  }
+
+  /** The key stored or configured for a certificate, else the one whose public half it certifies, else ``. */
+  async keyIdOf(held: Held, via: Via): Promise<string> {
+    return this.#findKey(held, (certificate) => this.#finder.find(certificate, held.id, via));
+  }
+
+  /** As `keyIdOf`, but asks the Keys service rarely: anybody may call Get. */
+  async keyIdOrNone(held: Held): Promise<string> {
+    return this.#findKey(held, (certificate) => this.#finder.findSparingly(certificate, held.id));
+  }
+
+  /** Forgets the key of a certificate that turned out to be replaced. */
+  forgetKey(certificate: Certificate): void {
+    this.#finder.forget(certificate);
+  }
+
+  /** Shows a certificate, and whether all are well. */
+  publish(held: Held): void {
+    const { config, now, publisher } = this.#parts;
+    const keyId = this.#knownKeyId(held);
+    const renewAt = renewAtOf(held, config);
+    publisher.put(held.id, propertiesOf(held, { now: now(), keyId, renewAt }));
+    if (held.damage === undefined) this.#damaged.delete(held.id);
+    else this.#damaged.set(held.id, held.damage);
+    this.#publishHealth();
+  }
+
+  /** Shows that a certificate is gone. */
+  remove(id: string): void {
+    this.#damaged.delete(id);
+    this.#parts.publisher.remove(id);
+    this.#publishHealth();
+  }
+
+  async #findKey(held: Held, find: (certificate: Certificate) => Promise<string>): Promise<string> {
+    const known = this.#knownKeyId(held);
+    const [certificate] = held.chain;
+    if (known !== '' || certificate === undefined) return known;
+    const found = await find(certificate);
+    if (found !== '') this.publish(held);
+    return found;
+  }
+
+  #knownKeyId({ id, keyId, chain: [certificate] }: Held): string {
+    if (keyId !== '') return keyId;
+    const issuers = new Map(Object.entries(this.#parts.config.issuers));
+    const configured = issuers.get(id)?.key_id ?? ruleFor(this.#parts.config, id).key_id;
+    return configured ?? this.#finder.known(certificate);
+  }
+
+  #publishHealth(): void {
+    this.#parts.publisher.health(
+      [...this.#damaged].map(([id, damage]) => `${JSON.stringify(id)}: ${damage}`),
+    );
+  }
+}
+
+/** There is no certificate of this id. */
+export function notFound(id: string): ServiceError {
+  return new ServiceError('NotFound', `no certificate ${JSON.stringify(id)}`);
+}
