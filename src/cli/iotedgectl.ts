@@ -4,6 +4,7 @@ import { describeError, isServiceError, ServiceError } from '../errors.ts';
 import { certificatesList } from './certificates-list.ts';
 import { type Command, type CommandContext, exitCodes } from './command.ts';
 import { configCheck } from './config-check.ts';
+import { commandHelp, commandsOf, helpRequest, overview } from './help.ts';
 import { identityShow } from './identity-show.ts';
 import { keysList } from './keys-list.ts';
 import { modulesList } from './modules-list.ts';
@@ -31,9 +32,12 @@ export async function iotedgectl(
   let bus: Promise<Bus> | undefined;
   try {
     const command = findCommand(args);
-    if (command === undefined) return help(args, out);
+    if (command === undefined) return explain(args, out);
     const { positionals, options } = parseCommand(command, args);
-    if (options['help'] === true) return commandHelp(command, out);
+    if (options['help'] === true) {
+      out(commandHelp(command));
+      return exitCodes.ok;
+    }
     const context: CommandContext = {
       bus: () => (bus ??= connect()),
       positionals,
@@ -66,40 +70,26 @@ function findCommand(args: readonly string[]): Command | undefined {
   return commands.find(({ words }) => words.split(' ').every((word, at) => args[at] === word));
 }
 
-function help(args: readonly string[], out: (text: string) => void): number {
+/** Answers a command line without a command: with help when it asked, or when it says too little. */
+function explain(args: readonly string[], out: (text: string) => void): number {
   if (args[0] === '--version') {
     out(`iotedgectl ${process.env['IOTEDGE_VERSION'] ?? 'unbundled'}`);
     return exitCodes.ok;
   }
-  if (args.length > 0 && !['--help', '-h', 'help'].includes(args[0] ?? '')) {
-    throw new UsageError(notFound(args));
-  }
-  const width = Math.max(...commands.map(({ words }) => words.length));
-  out('usage: iotedgectl COMMAND [--json] [--help]\n');
-  for (const { words, summary } of commands) out(`  ${words.padEnd(width)}  ${summary}`);
-  out('\nexit codes: 0 ok, 1 failed, 2 usage, 3 not authorized, 4 unavailable, 5 timed out,');
-  out('            6 degraded, 78 configuration');
-  return args.length === 0 ? exitCodes.usage : exitCodes.ok;
+  const { asked, words } = helpRequest(args);
+  const [one, ...others] = commandsOf(commands, words);
+  if (one === undefined) throw new UsageError(notFound(words));
+  const isExact = others.length === 0 && words.join(' ') === one.words;
+  out(isExact ? commandHelp(one) : overview([one, ...others]));
+  return asked ? exitCodes.ok : exitCodes.usage;
 }
 
-function notFound(args: readonly string[]): string {
-  const [first = ''] = args;
+function notFound(words: readonly string[]): string {
+  const [first = ''] = words;
   if (first.startsWith('-')) return `no option ${first} before a command`;
-  const near = commands.map(({ words }) => words).filter((words) => words.startsWith(`${first} `));
+  const near = commandsOf(commands, [first]).map((command) => command.words);
   const known = near.length > 0 ? `, there is: ${near.join(', ')}` : '';
-  return `no command ${JSON.stringify(args.slice(0, 2).join(' '))}${known}`;
-}
-
-function commandHelp(command: Command, out: (text: string) => void): number {
-  const names = (command.positionals ?? []).map((name) => ` ${name.toUpperCase()}`).join('');
-  out(`usage: iotedgectl ${command.words}${names} [OPTIONS]\n\n${command.summary}\n`);
-  const lines = [['--json', 'JSON for programs; the text for people may change between versions']];
-  for (const [name, option] of Object.entries(command.options ?? {})) {
-    lines.push([`--${name}${option.type === 'string' ? ' VALUE' : ''}`, option.help]);
-  }
-  const width = Math.max(...lines.map(([option = '']) => option.length));
-  for (const [option = '', text] of lines) out(`  ${option.padEnd(width)}  ${text}`);
-  return exitCodes.ok;
+  return `no command ${JSON.stringify(words.slice(0, 2).join(' '))}${known}`;
 }
 
 function parseCommand(

@@ -57,9 +57,22 @@ test('answers 2 for an option that the command does not have', async () => {
 });
 
 test('names the commands of a group that was not told which', async () => {
-  const { code, err } = await run('keys');
+  const { code, out } = await run('keys');
   assert.is(code, 2);
-  assert.match(err, 'keys list');
+  assert.match(out, 'keys list');
+  assert.not.match(out, 'modules list');
+});
+
+test('helps with a group and with a command, wherever help is asked for', async () => {
+  const group = await run('keys', '--help');
+  assert.is(group.code, 0);
+  assert.match(group.out, 'keys list');
+  assert.equal(await run('help', 'keys'), group);
+  const command = await run('keys', 'list', '--help');
+  assert.is(command.code, 0);
+  assert.equal(await run('help', 'keys', 'list'), command);
+  assert.equal(await run('keys', '-h', 'list'), command);
+  assert.is((await run('help', 'burn')).code, 2);
 });
 
 test('answers 2 for an option before the command', async () => {
