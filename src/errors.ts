@@ -28,6 +28,13 @@ export class ServiceError extends Error {
   }
 }
 
+/** InvalidArgs that says what there is: `"md5" is not a hash: there is sha256, sha384`. */
+export function notOneOf(text: string, what: string, known: Iterable<string>): ServiceError {
+  const shown = JSON.stringify(text.slice(0, 160));
+  const message = `${shown} is not ${what}: there is ${[...known].join(', ')}`;
+  return new ServiceError('InvalidArgs', message);
+}
+
 /** Whether this is a `ServiceError`, of the given code when one is named. */
 export function isServiceError(error: unknown, code?: ErrorCode): error is ServiceError {
   return error instanceof ServiceError && (code === undefined || error.code === code);

@@ -27,7 +27,10 @@ export function isModuleName(text: string): boolean {
 }
 
 function refuse(text: string, what: string): never {
-  throw new ServiceError('InvalidArgs', `${JSON.stringify(text.slice(0, 160))} is not a ${what}`);
+  const signs = what.startsWith('module') ? '. _ $ : -' : '. _ $ / : @ -';
+  const rule = `1 to 128 letters, digits and ${signs}, the first a letter, a digit or $`;
+  const shown = JSON.stringify(text.slice(0, 160));
+  throw new ServiceError('InvalidArgs', `${shown} is not a ${what}, which is ${rule}`);
 }
 
 /** A key id, or InvalidArgs. */

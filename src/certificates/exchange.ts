@@ -1,5 +1,5 @@
 /** Formats in which certificates are handed in and out. */
-import { ServiceError } from '../errors.ts';
+import { notOneOf } from '../errors.ts';
 import {
   type Certificate,
   encodeCertificatesPem,
@@ -38,6 +38,5 @@ export function writeFormat(chain: readonly Certificate[], format: string): Buff
 }
 
 function unknown(format: string): never {
-  const shown = JSON.stringify(format.slice(0, 64));
-  throw new ServiceError('InvalidArgs', `${shown} is not a format: pem, der or pkcs7`);
+  throw notOneOf(format, 'a format', ['pem', 'der', 'pkcs7']);
 }

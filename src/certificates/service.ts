@@ -1,4 +1,4 @@
-import { isServiceError, ServiceError } from '../errors.ts';
+import { isServiceError, notOneOf, ServiceError } from '../errors.ts';
 import { type Certificate, encodeCertificatesPem } from '../x509/certificate.ts';
 import { parseCsr } from '../x509/csr.ts';
 import { readFormat, writeFormat } from './exchange.ts';
@@ -80,7 +80,7 @@ export class CertificateService {
     { keyId = '', ifExists = 'fail', via = {} }: ImportOptions,
   ): Promise<void> {
     if (ifExists !== 'fail' && ifExists !== 'replace') {
-      throw new ServiceError('InvalidArgs', 'if_exists is fail or replace');
+      throw notOneOf(ifExists, 'a value of if_exists', ['fail', 'replace']);
     }
     const chain = readFormat(data, format);
     await this.#checkKey(keyId, chain[0], via);

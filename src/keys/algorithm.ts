@@ -1,4 +1,4 @@
-import { ServiceError } from '../errors.ts';
+import { notOneOf, ServiceError } from '../errors.ts';
 
 /** A key pair on one of the three NIST curves. */
 export type EcAlgorithm = 'ec-p256' | 'ec-p384' | 'ec-p521';
@@ -68,14 +68,14 @@ export function parsePairAlgorithms(texts: readonly string[]): readonly PairAlgo
   if (texts.length === 0) return DEFAULT_PAIRS;
   return texts.map((text) => {
     if (isPairAlgorithm(text)) return text;
-    throw new ServiceError('InvalidArgs', `${quote(text)} is not an algorithm of key pairs`);
+    throw notOneOf(text, 'an algorithm of key pairs', PAIRS);
   });
 }
 
 /** One algorithm of symmetric keys, or InvalidArgs. */
 export function parseSymmetricAlgorithm(text: string): SymmetricAlgorithm {
   if (isSymmetricAlgorithm(text)) return text;
-  throw new ServiceError('InvalidArgs', `${quote(text)} is not an algorithm of symmetric keys`);
+  throw notOneOf(text, 'an algorithm of symmetric keys', ['aes-256', 'hmac-sha256']);
 }
 
 /** Usages of a key pair, each once; an empty list is `sign`. InvalidArgs for anything but `sign`, `decrypt`. */
@@ -123,14 +123,8 @@ function parseUsages(
   const usages = new Set<Usage>();
   for (const text of texts) {
     const usage = allowed.find((candidate) => candidate === text);
-    if (usage === undefined) {
-      throw new ServiceError('InvalidArgs', `${quote(text)} is not a usage of ${what}`);
-    }
+    if (usage === undefined) throw notOneOf(text, `a usage of ${what}`, allowed);
     usages.add(usage);
   }
   return allowed.filter((usage) => usages.has(usage));
-}
-
-function quote(text: string): string {
-  return JSON.stringify(text.slice(0, 80));
 }

@@ -1,5 +1,5 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
-import { ServiceError } from '../errors.ts';
+import { notOneOf, ServiceError } from '../errors.ts';
 import { isPairAlgorithm, type PairAlgorithm, type SymmetricAlgorithm } from './algorithm.ts';
 import { isConsistent } from './consistency.ts';
 import type { Material } from './store.ts';
@@ -45,7 +45,7 @@ export function parseMaterial(
     }
     return { kind: 'raw', algorithm, bytes };
   }
-  if (format !== 'pkcs8') throw invalid(`${JSON.stringify(format.slice(0, 40))} is not a format`);
+  if (format !== 'pkcs8') throw notOneOf(format, 'a format', ['raw', 'pkcs8']);
   if (algorithm !== undefined) throw invalid('PKCS#8 says its algorithm itself: give ""');
   const key = parsePkcs8(bytes);
   const found = key && algorithmOf(key);

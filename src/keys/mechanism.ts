@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { ServiceError } from '../errors.ts';
+import { notOneOf, ServiceError } from '../errors.ts';
 import { type Algorithm, isEc, isRsa } from './algorithm.ts';
 
 /** The hashes of the sign mechanisms. */
@@ -40,16 +40,14 @@ export function hashBytes(name: Hash): number {
 /** A sign mechanism by its name on the bus, or InvalidArgs. */
 export function parseSignMechanism(text: string): SignMechanism {
   const mechanism = MECHANISMS.get(text);
-  if (mechanism === undefined) {
-    throw new ServiceError('InvalidArgs', `${quote(text)} is not a sign mechanism`);
-  }
+  if (mechanism === undefined) throw notOneOf(text, 'a sign mechanism', MECHANISMS.keys());
   return mechanism;
 }
 
 /** An encrypt mechanism by its name on the bus, or InvalidArgs. */
 export function parseEncryptMechanism(text: string): EncryptMechanism {
   if (text === 'aes-256-gcm' || text === 'rsa-oaep-sha256') return text;
-  throw new ServiceError('InvalidArgs', `${quote(text)} is not an encrypt mechanism`);
+  throw notOneOf(text, 'an encrypt mechanism', ['aes-256-gcm', 'rsa-oaep-sha256']);
 }
 
 /** Checks that data given as a digest is one; InvalidArgs when its length is not exactly the hash's. */
@@ -86,8 +84,4 @@ export function signsWith(algorithm: Algorithm, mechanism: SignMechanism): boole
     case 'hmac-sha256':
       return algorithm === mechanism.family;
   }
-}
-
-function quote(text: string): string {
-  return JSON.stringify(text.slice(0, 80));
 }

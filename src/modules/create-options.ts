@@ -1,5 +1,5 @@
 import { posix } from 'node:path';
-import { ServiceError } from '../errors.ts';
+import { notOneOf, ServiceError } from '../errors.ts';
 import type { JsonObject, RegistryAuth } from './engine.ts';
 import { hostPathReason } from './host-path.ts';
 
@@ -39,10 +39,7 @@ export function parseSettingsJson(text: string): ModuleSettings {
 /** Settings from a JSON value, or InvalidArgs. Create options may be an object or its JSON text. */
 export function parseSettings(value: unknown): ModuleSettings {
   const settings = objectAt(value, 'the configuration of a module');
-  const unknown = Object.keys(settings).find(
-    (key) => key !== 'image' && key !== 'createOptions' && key !== 'auth',
-  );
-  if (unknown !== undefined) refuse(`${JSON.stringify(unknown)} is not a setting of a module`);
+  checkKeys(settings, 'a setting of a module', ['image', 'createOptions', 'auth']);
   const image = settings['image'];
   if (typeof image !== 'string' || !isImage(image)) refuse('image is not an image reference');
   return {
@@ -87,15 +84,19 @@ function withoutNulls(value: unknown, left: { values: number }, depth: number): 
 
 function parseAuth(value: unknown): RegistryAuth | undefined {
   if (value === undefined || value === null) return undefined;
+  const given = objectAt(value, 'auth');
+  checkKeys(given, 'a setting of auth', ['serveraddress', 'username', 'password', 'email']);
   const auth: Record<string, string> = {};
-  for (const [key, member] of Object.entries(objectAt(value, 'auth'))) {
-    if (!['serveraddress', 'username', 'password', 'email'].includes(key)) {
-      refuse(`${JSON.stringify(key)} is not a setting of auth`);
-    }
+  for (const [key, member] of Object.entries(given)) {
     if (typeof member !== 'string') refuse(`auth.${key} is not a text`);
     auth[key] = member;
   }
   return auth;
+}
+
+function checkKeys(given: JsonObject, what: string, known: readonly string[]): void {
+  const unknown = Object.keys(given).find((key) => !known.includes(key));
+  if (unknown !== undefined) throw notOneOf(unknown, what, known);
 }
 
 function parseJson(text: string, what: string): unknown {

@@ -4,7 +4,7 @@ import { Callers } from '../dbus/caller.ts';
 import type { Properties, Resolvers, ServiceDefinition } from '../dbus/definition.ts';
 import { type CallContext, type ServeOptions, type Server, serve } from '../dbus/serve.ts';
 import { describeError } from '../errors.ts';
-import { isId, isModuleName } from '../ids.ts';
+import { parseCertificateId, parseKeyId, parseModuleId, parseModuleName } from '../ids.ts';
 import { SystemAccounts } from './accounts.ts';
 import { Audit } from './audit.ts';
 import { createAuthorization } from './authorization.ts';
@@ -157,10 +157,10 @@ async function exportObjects<S extends ServiceDefinition, C extends CommonConfig
     authorizer,
     callers,
     names: {
-      'key-id': isId,
-      'certificate-id': isId,
-      'module-id': isModuleName,
-      'module-name': isModuleName,
+      'key-id': parseKeyId,
+      'certificate-id': parseCertificateId,
+      'module-id': parseModuleId,
+      'module-name': parseModuleName,
     },
     logControl: log,
     observer: audit,

@@ -7,7 +7,7 @@ import { Callers } from '../../src/dbus/caller.ts';
 import { defineInterface, defineService } from '../../src/dbus/definition.ts';
 import { serve } from '../../src/dbus/serve.ts';
 import { ServiceError } from '../../src/errors.ts';
-import { isId } from '../../src/ids.ts';
+import { parseCertificateId, parseKeyId, parseModuleId, parseModuleName } from '../../src/ids.ts';
 import { keyInterface, keysInterface } from '../../src/interfaces/keys.ts';
 import { outputOf } from './command.ts';
 
@@ -91,10 +91,10 @@ export class TestKeys implements AsyncDisposable {
       authorizer: { authorize: () => undefined },
       callers: await Callers.start(bus),
       names: {
-        'key-id': isId,
-        'certificate-id': isId,
-        'module-id': isId,
-        'module-name': isId,
+        'key-id': parseKeyId,
+        'certificate-id': parseCertificateId,
+        'module-id': parseModuleId,
+        'module-name': parseModuleName,
       },
       logControl: { level: 'info', target: 'console', syslogIdentifier: 'test-keys' },
       observer: { decided: () => undefined, failed: () => undefined },

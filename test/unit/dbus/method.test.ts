@@ -2,15 +2,19 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { bytesToText, Method, type NameChecks } from '../../../src/dbus/method.ts';
 import { variant } from '../../../src/dbus/variant.ts';
-import { isServiceError } from '../../../src/errors.ts';
+import { isServiceError, ServiceError } from '../../../src/errors.ts';
 
 const test = suite('dbus method');
 
+function refuseBad(text: string): void {
+  if (text !== 'good') throw new ServiceError('InvalidArgs', text);
+}
+
 const names: NameChecks = {
-  'key-id': (text) => text === 'good',
-  'certificate-id': () => false,
-  'module-id': () => false,
-  'module-name': () => false,
+  'key-id': refuseBad,
+  'certificate-id': refuseBad,
+  'module-id': refuseBad,
+  'module-name': refuseBad,
 };
 const method = new Method('Use', {
   doc: 'Uses.',

@@ -2,16 +2,21 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Method, type NameChecks } from '../../../src/dbus/method.ts';
 import { variant } from '../../../src/dbus/variant.ts';
-import { isId } from '../../../src/ids.ts';
+import {
+  parseCertificateId,
+  parseKeyId,
+  parseModuleId,
+  parseModuleName,
+} from '../../../src/ids.ts';
 import { keysInterface } from '../../../src/interfaces/keys.ts';
 
 const test = suite('interface of the Keys service');
 
 const names: NameChecks = {
-  'key-id': isId,
-  'certificate-id': isId,
-  'module-id': isId,
-  'module-name': isId,
+  'key-id': parseKeyId,
+  'certificate-id': parseCertificateId,
+  'module-id': parseModuleId,
+  'module-name': parseModuleName,
 };
 
 /** What authorization is shown of a new key. */
