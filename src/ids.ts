@@ -53,6 +53,14 @@ export function parseModuleName(text: string): ModuleName {
   return isModuleName(text) ? (text as ModuleName) : refuse(text, 'module name');
 }
 
+/** How a name of each kind that the interface tables check for is read. */
+export const nameParsers = {
+  'key-id': parseKeyId,
+  'certificate-id': parseCertificateId,
+  'module-id': parseModuleId,
+  'module-name': parseModuleName,
+} as const;
+
 /**
  * The id in a reference of a configuration: `key://<id>` or `cert://<id>` by the scheme, or a bare id.
  * InvalidArgs for anything else; only keys.yaml may name the file of a private key.

@@ -15,9 +15,9 @@ export interface Question {
   readonly details: Readonly<Record<string, string>>;
 }
 
-/** Throws InvalidArgs for a text that is no name of a kind that the tables check for. */
+/** The name in a text, by the kinds that the tables check for; InvalidArgs when it is none. */
 export type NameChecks = Readonly<
-  Record<'key-id' | 'certificate-id' | 'module-id' | 'module-name', (text: string) => unknown>
+  Record<'key-id' | 'certificate-id' | 'module-id' | 'module-name', (text: string) => string>
 >;
 
 interface CallValues {

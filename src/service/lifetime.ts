@@ -4,7 +4,7 @@ import { Callers } from '../dbus/caller.ts';
 import type { Properties, Resolvers, ServiceDefinition } from '../dbus/definition.ts';
 import { type CallContext, type ServeOptions, type Server, serve } from '../dbus/serve.ts';
 import { describeError } from '../errors.ts';
-import { parseCertificateId, parseKeyId, parseModuleId, parseModuleName } from '../ids.ts';
+import { nameParsers } from '../ids.ts';
 import { SystemAccounts } from './accounts.ts';
 import { Audit } from './audit.ts';
 import { createAuthorization } from './authorization.ts';
@@ -156,12 +156,7 @@ async function exportObjects<S extends ServiceDefinition, C extends CommonConfig
     properties,
     authorizer,
     callers,
-    names: {
-      'key-id': parseKeyId,
-      'certificate-id': parseCertificateId,
-      'module-id': parseModuleId,
-      'module-name': parseModuleName,
-    },
+    names: nameParsers,
     logControl: log,
     observer: audit,
     trustsRequestId: ({ uid }) => trusted.has(uid),

@@ -2,6 +2,7 @@ import { Bus } from '../../src/dbus/bus.ts';
 import { Callers } from '../../src/dbus/caller.ts';
 import { defineInterface, defineService } from '../../src/dbus/definition.ts';
 import { serve } from '../../src/dbus/serve.ts';
+import { nameParsers } from '../../src/ids.ts';
 
 const echoInterface = defineInterface({
   name: 'org.iotedge.Echo1',
@@ -30,12 +31,7 @@ async function main(address: string): Promise<void> {
     properties: {},
     authorizer: { authorize: () => undefined },
     callers: await Callers.start(bus),
-    names: {
-      'key-id': () => true,
-      'certificate-id': () => true,
-      'module-id': () => true,
-      'module-name': () => true,
-    },
+    names: nameParsers,
     logControl: { level: 'info', target: 'journal', syslogIdentifier: 'echo' },
     observer: { decided: () => undefined, failed: () => undefined },
   });

@@ -5,6 +5,7 @@ import type { CallLimits } from '../../src/dbus/limits.ts';
 import type { LogControl } from '../../src/dbus/log-control.ts';
 import { type CallContext, type Question, type Server, serve } from '../../src/dbus/serve.ts';
 import { ServiceError } from '../../src/errors.ts';
+import { nameParsers } from '../../src/ids.ts';
 
 /** A service with a method of every kind that the dispatcher knows. */
 export const echoService = defineService({
@@ -148,12 +149,7 @@ export async function startEcho(bus: Bus, options: EchoOptions = {}): Promise<Ec
       },
     },
     callers: await Callers.start(bus),
-    names: {
-      'key-id': (text) => /^[a-z/-]+$/.test(text),
-      'certificate-id': () => false,
-      'module-id': () => false,
-      'module-name': () => false,
-    },
+    names: nameParsers,
     logControl,
     observer: {
       decided: () => undefined,

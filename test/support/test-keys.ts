@@ -7,7 +7,7 @@ import { Callers } from '../../src/dbus/caller.ts';
 import { defineInterface, defineService } from '../../src/dbus/definition.ts';
 import { serve } from '../../src/dbus/serve.ts';
 import { ServiceError } from '../../src/errors.ts';
-import { parseCertificateId, parseKeyId, parseModuleId, parseModuleName } from '../../src/ids.ts';
+import { nameParsers } from '../../src/ids.ts';
 import { keyInterface, keysInterface } from '../../src/interfaces/keys.ts';
 import { outputOf } from './command.ts';
 
@@ -90,12 +90,7 @@ export class TestKeys implements AsyncDisposable {
       properties: { Version: '1', Health: 'ok', LastError: '' },
       authorizer: { authorize: () => undefined },
       callers: await Callers.start(bus),
-      names: {
-        'key-id': parseKeyId,
-        'certificate-id': parseCertificateId,
-        'module-id': parseModuleId,
-        'module-name': parseModuleName,
-      },
+      names: nameParsers,
       logControl: { level: 'info', target: 'console', syslogIdentifier: 'test-keys' },
       observer: { decided: () => undefined, failed: () => undefined },
     });

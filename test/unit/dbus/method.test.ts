@@ -1,21 +1,12 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { bytesToText, Method, type NameChecks } from '../../../src/dbus/method.ts';
+import { bytesToText, Method } from '../../../src/dbus/method.ts';
 import { variant } from '../../../src/dbus/variant.ts';
-import { isServiceError, ServiceError } from '../../../src/errors.ts';
+import { isServiceError } from '../../../src/errors.ts';
+import { nameParsers } from '../../../src/ids.ts';
 
 const test = suite('dbus method');
 
-function refuseBad(text: string): void {
-  if (text !== 'good') throw new ServiceError('InvalidArgs', text);
-}
-
-const names: NameChecks = {
-  'key-id': refuseBad,
-  'certificate-id': refuseBad,
-  'module-id': refuseBad,
-  'module-name': refuseBad,
-};
 const method = new Method('Use', {
   doc: 'Uses.',
   in: { key_id: 's', usages: 'as', data: 'ay' },
@@ -46,7 +37,7 @@ function codeOf(action: () => unknown): string {
 }
 
 const data = Buffer.of(1);
-const parse = (...body: readonly unknown[]) => method.parse(body, names);
+const parse = (...body: readonly unknown[]) => method.parse(body, nameParsers);
 
 test('has the signature of its arguments and the options', () => {
   assert.is(method.signature, 'sasaya{sv}');
@@ -81,10 +72,10 @@ test('refuses bad ids, options included, and sizes above the limit', () => {
     'no failure',
   );
   assert.is(
-    codeOf(() => parse('bad', [], data, {})),
+    codeOf(() => parse('../bad', [], data, {})),
     'InvalidArgs',
   );
-  const replaces = variant('s', 'bad');
+  const replaces = variant('s', '../bad');
   assert.is(
     codeOf(() => parse('good', [], data, { replaces })),
     'InvalidArgs',

@@ -1,23 +1,11 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Method, type NameChecks } from '../../../src/dbus/method.ts';
+import { Method } from '../../../src/dbus/method.ts';
 import { variant } from '../../../src/dbus/variant.ts';
-import {
-  parseCertificateId,
-  parseKeyId,
-  parseModuleId,
-  parseModuleName,
-} from '../../../src/ids.ts';
+import { nameParsers } from '../../../src/ids.ts';
 import { keysInterface } from '../../../src/interfaces/keys.ts';
 
 const test = suite('interface of the Keys service');
-
-const names: NameChecks = {
-  'key-id': parseKeyId,
-  'certificate-id': parseCertificateId,
-  'module-id': parseModuleId,
-  'module-name': parseModuleName,
-};
 
 /** What authorization is shown of a new key. */
 function detailsOf(
@@ -27,7 +15,7 @@ function detailsOf(
 ): Readonly<Record<string, string>> {
   const method = new Method(name, keysInterface.methods[name]);
   const given = Object.entries(options).map(([option, value]) => [option, variant('b', value)]);
-  const args = method.parse([...body, Object.fromEntries(given)], names);
+  const args = method.parse([...body, Object.fromEntries(given)], nameParsers);
   const [question] = method.ask(method.texts(args));
   return question?.details ?? {};
 }
