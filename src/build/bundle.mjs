@@ -1,7 +1,7 @@
 // Packs each executable into one CommonJS file, without whose lookups a service starts much sooner.
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { build } from 'esbuild';
+import { build, stop } from 'esbuild';
 import { compiled, importCompiled, schemasOf, services } from './compiled.mjs';
 import { root } from './setup.mjs';
 
@@ -115,4 +115,5 @@ export async function bundleAll() {
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   const present = executables.filter(({ entry }) => existsSync(compiled(entry)));
   await Promise.all(present.map((executable) => bundle(executable, version)));
+  await stop(); // its own process would stay as long as this one
 }
