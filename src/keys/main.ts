@@ -22,6 +22,10 @@ async function start(context: StartContext<KeysConfig>): Promise<Running<typeof 
   const stores = cleanup.use(await openStores(config, stateDir));
   const publisher = new BusPublisher();
   const keys = new KeyService(stores, publisher);
+  stores.pkcs11?.onTokenChange((failure) => {
+    keys.tokenChanged(failure);
+    void look(keys, log, signal);
+  });
   await Promise.race([
     look(keys, log, signal),
     sleep(TOKEN_MAY_TAKE_MS, undefined, { ref: false }),

@@ -8,6 +8,8 @@ import type { KeyInfo } from './store.ts';
 export interface Publisher {
   /** All keys there are, and why some of them may be missing. */
   publish(keys: readonly KeyInfo[], failure: string | undefined): void;
+  /** Why some keys may be missing, ahead of the next look at them all. */
+  fail(reason: string): void;
   put(key: KeyInfo): void;
   remove(id: KeyId): void;
 }
@@ -44,6 +46,11 @@ export class BusPublisher implements Publisher {
     this.#failure = failure;
     for (const id of [...this.#keys.keys()].filter((known) => !ids.has(known))) this.#remove(id);
     for (const key of keys) this.#put(key);
+    this.#server?.setProperties(this.state);
+  }
+
+  fail(reason: string): void {
+    this.#failure = reason;
     this.#server?.setProperties(this.state);
   }
 

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { ServiceError } from '../errors.ts';
+import { isServiceError, ServiceError } from '../errors.ts';
 import type { KeyId } from '../ids.ts';
 import {
   type Algorithm,
@@ -10,7 +10,15 @@ import {
 } from './algorithm.ts';
 import type { Stores } from './open-stores.ts';
 import type { Publisher } from './publisher.ts';
-import type { Ignored, KeyAttributes, KeyInfo, KeyStore, Material, StoreKind } from './store.ts';
+import type {
+  Ignored,
+  KeyAttributes,
+  KeyInfo,
+  KeyStore,
+  Listing,
+  Material,
+  StoreKind,
+} from './store.ts';
 
 /** What happens when the id of a new key is taken. */
 export type IfExists = 'fail' | 'keep' | 'replace';
@@ -38,6 +46,7 @@ export class KeyService {
   readonly #changes = new Map<KeyId, Promise<unknown>>();
   #ignored: readonly Ignored[] = [];
   #revision = 0;
+  #refreshing: Promise<void> | undefined;
 
   constructor(stores: Stores, publisher: Publisher) {
     this.#stores = stores;
@@ -54,29 +63,16 @@ export class KeyService {
     return this.#changes.size > 0;
   }
 
+  /** Publishes why a token cannot be used, now; the rest of the news is for `refresh`. */
+  tokenChanged(failure: unknown): void {
+    this.#revision++;
+    if (isServiceError(failure)) this.#publisher.fail(failure.message);
+  }
+
   /** Looks at all stores and publishes what changed, made by whomever. */
   async refresh(signal: AbortSignal): Promise<void> {
-    const { file, pkcs11 } = this.#stores;
-    const revision = this.#revision;
-    const inFiles = await file.list();
-    const inTokens = await pkcs11?.list(signal);
-    // What was changed meanwhile is published already, and what was seen before that is old.
-    if (revision !== this.#revision) return await this.refresh(signal);
-    const keys = new Map<KeyId, KeyInfo>();
-    const ignored: Ignored[] = [...(inTokens?.ignored ?? [])];
-    for (const info of [...(inTokens?.keys ?? []), ...inFiles.keys]) {
-      const other = keys.get(info.id);
-      if (other?.origin === 'preloaded') {
-        ignored.push({ label: info.id, reason: 'its id is that of a preloaded key' });
-        continue;
-      }
-      if (other !== undefined) {
-        ignored.push({ label: info.id, reason: 'its id is that of a key in a file' });
-      }
-      keys.set(info.id, info);
-    }
-    this.#ignored = ignored;
-    this.#publisher.publish([...keys.values()], inTokens?.failure?.message);
+    this.#refreshing ??= this.#refreshNow(signal);
+    await this.#refreshing;
   }
 
   /** The key of an id. NotFound when no store holds it, Unavailable when one that may cannot be asked. */
@@ -158,6 +154,23 @@ export class KeyService {
     });
   }
 
+  async #refreshNow(signal: AbortSignal): Promise<void> {
+    const { file, pkcs11 } = this.#stores;
+    try {
+      const revision = this.#revision;
+      const inFiles = await file.list();
+      const inTokens = await pkcs11?.list(signal);
+      // What was changed meanwhile is published already, and what was seen before that is old.
+      if (revision !== this.#revision) return await this.#refreshNow(signal);
+      const { keys, ignored } = merged(inTokens, inFiles);
+      this.#ignored = ignored;
+      this.#publisher.publish(keys, inTokens?.failure?.message);
+    } finally {
+      // Not a turn later: who comes then is shown no older news.
+      this.#refreshing = undefined;
+    }
+  }
+
   async #locate(id: KeyId, signal: AbortSignal): Promise<HeldKey | undefined> {
     const { file, pkcs11 } = this.#stores;
     const inFile = pkcs11?.reserves(id) === true ? undefined : await file.describe(id);
@@ -229,6 +242,27 @@ export function checkPublicKey({ id, spki }: KeyInfo, digest: Buffer | undefined
 /** The failure of using a key that is damaged or unavailable. */
 export function unusable({ id, state, reason }: KeyInfo): ServiceError {
   return new ServiceError('Unavailable', `key "${id}" is ${state}: ${reason ?? 'unknown reason'}`);
+}
+
+/** The keys of all stores, one of each id, and what is not offered. */
+function merged(
+  inTokens: Listing | undefined,
+  inFiles: Listing,
+): { readonly keys: readonly KeyInfo[]; readonly ignored: readonly Ignored[] } {
+  const keys = new Map<KeyId, KeyInfo>();
+  const ignored: Ignored[] = [...(inTokens?.ignored ?? [])];
+  for (const info of [...(inTokens?.keys ?? []), ...inFiles.keys]) {
+    const other = keys.get(info.id);
+    if (other?.origin === 'preloaded') {
+      ignored.push({ label: info.id, reason: 'its id is that of a preloaded key' });
+      continue;
+    }
+    if (other !== undefined) {
+      ignored.push({ label: info.id, reason: 'its id is that of a key in a file' });
+    }
+    keys.set(info.id, info);
+  }
+  return { keys: [...keys.values()], ignored };
 }
 
 function fits(

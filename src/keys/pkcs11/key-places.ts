@@ -2,7 +2,7 @@ import type { KeyId } from '../../ids.ts';
 import { formatUri, type ObjectSelector } from '../pkcs11-uri.ts';
 import type { KeyObject } from './objects.ts';
 import type { PinGuard } from './pin-guard.ts';
-import { Token, type TokenAddress } from './token.ts';
+import { Token, type TokenAddress, type TokenListener } from './token.ts';
 import { isObjectSelected } from './token-keys.ts';
 
 /** A key of a token that the configuration gives an id. */
@@ -65,6 +65,11 @@ export class KeyPlaces implements AsyncDisposable {
       if (here && isObjectSelected(object, key.selector)) return `it is the preloaded key "${id}"`;
     }
     return undefined;
+  }
+
+  /** Tells of every change of a token. */
+  onTokenChange(listener: TokenListener): void {
+    for (const token of this.#tokens.values()) token.onChange(listener);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

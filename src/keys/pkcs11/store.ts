@@ -20,7 +20,7 @@ import { gcm, tokenSignature } from './mechanisms.ts';
 import type { KeyObject } from './objects.ts';
 import { Pace } from './pace.ts';
 import type { Session } from './session.ts';
-import type { Token } from './token.ts';
+import type { Token, TokenListener } from './token.ts';
 import { TokenWriter } from './token-writer.ts';
 
 /** What the store is made of. */
@@ -40,6 +40,11 @@ export class Pkcs11Store implements KeyStore {
     this.#known = new KnownKeys(this.#places, options);
     const { base } = this.#places;
     this.#writer = base && new TokenWriter(base, this.#known.knowledge);
+  }
+
+  /** Tells when a token cannot be used, why, and when it can be again. */
+  onTokenChange(listener: TokenListener): void {
+    this.#places.onTokenChange(listener);
   }
 
   /** Never fails: what cannot be seen now is listed as unavailable, as far as it is known. */

@@ -1,5 +1,5 @@
 import type { PKCS11, TokenInfo } from 'pkcs11js';
-import { isServiceError, ServiceError } from '../../errors.ts';
+import { describeError, isServiceError, ServiceError } from '../../errors.ts';
 import { formatUri, type PinSource, type TokenSelector } from '../pkcs11-uri.ts';
 import { CKF } from './constants.ts';
 import { LostError, lossOf, translate } from './errors.ts';
@@ -31,6 +31,9 @@ interface Connection {
   readonly moduleGeneration: number;
 }
 
+/** Is told why a token cannot be used, or `undefined` when it can be again. Must not throw. */
+export type TokenListener = (failure: unknown) => void;
+
 /** What works with an open session of a token that is logged in. */
 export type Work<T> = (session: Session, api: PKCS11) => Promise<T> | T;
 
@@ -49,6 +52,7 @@ export class Token implements AsyncDisposable {
   #connection: Connection | undefined;
   #connecting: Promise<Connection> | undefined;
   #failure: { readonly error: unknown; readonly at: number } | undefined;
+  #onChange: TokenListener = () => undefined;
 
   constructor({ module, selector, pin }: TokenAddress, guard: PinGuard) {
     this.name = formatUri(selector);
@@ -73,6 +77,11 @@ export class Token implements AsyncDisposable {
   /** Object handles found in an older generation are void. */
   get generation(): number {
     return this.#generation;
+  }
+
+  /** Tells of every change from now on, before the call that found it out is answered. */
+  onChange(listener: TokenListener): void {
+    this.#onChange = listener;
   }
 
   /**
@@ -190,13 +199,19 @@ export class Token implements AsyncDisposable {
       const found = await this.#find();
       this.#connection = await this.#open(found, pin);
       this.#generation++;
-      this.#failure = undefined;
+      this.#conclude(undefined);
       return this.#connection;
     } catch (error) {
       const failure = translate(error, this.name);
-      this.#failure = { error: failure, at: performance.now() };
+      this.#conclude(failure);
       throw failure;
     }
+  }
+
+  #conclude(failure: unknown): void {
+    const before = this.#failure?.error;
+    this.#failure = failure === undefined ? undefined : { error: failure, at: performance.now() };
+    if (describeError(before) !== describeError(failure)) this.#onChange(failure);
   }
 
   async #find(): Promise<FoundToken> {

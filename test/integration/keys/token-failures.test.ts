@@ -90,6 +90,12 @@ class Device implements AsyncDisposable {
     );
   }
 
+  /** Waits until the service tells that it has no trouble. */
+  async isHealthy(): Promise<void> {
+    const isOk = async () => (await this.description()).health === 'ok';
+    await until(10_000, 'the news that the token works', isOk);
+  }
+
   /** The description of the service. */
   async description(): Promise<{ readonly health: string; readonly json: string }> {
     const { json } = await this.keys.Describe({});
@@ -212,11 +218,13 @@ test('starts without its token, and works when it comes, goes and comes again', 
     if (restart) await rig.stop('keys');
     const failure = await device.sign();
     assert.match(failure, /^Unavailable: .*(no token matches|is not initialized|CKR_)/, failure);
+    assert.is((await device.description()).health, 'degraded');
     assert.match(await device.sign('nowhere'), /^Unavailable: /);
     assert.match(await device.create('device-new', 'keep'), /^Unavailable: /);
     await device.servesFilesOnly();
     await rig.token.insert();
     await device.recovered();
+    await device.isHealthy();
     assert.match(await device.sign('nowhere'), /^NotFound: /);
   }
 });

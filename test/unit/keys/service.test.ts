@@ -3,33 +3,68 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseKeyId } from '../../../src/ids.ts';
 import { FileStore } from '../../../src/keys/file/store.ts';
+import { parseSignMechanism, parseSignRequest } from '../../../src/keys/mechanism.ts';
 import { Pkcs11Module } from '../../../src/keys/pkcs11/module.ts';
 import { PinGuard } from '../../../src/keys/pkcs11/pin-guard.ts';
 import { TokenKeyRecords } from '../../../src/keys/pkcs11/records.ts';
-import { Pkcs11Store } from '../../../src/keys/pkcs11/store.ts';
+import { Pkcs11Store, type Pkcs11StoreOptions } from '../../../src/keys/pkcs11/store.ts';
 import { BusPublisher } from '../../../src/keys/publisher.ts';
 import { KeyService } from '../../../src/keys/service.ts';
+import { until } from '../../support/deadline.ts';
 import { codeOf, forSigning, soon } from './key-store-contract.ts';
 import { SoftToken, softhsmPath, userPin } from './soft-token.ts';
 
 const test = suite('KeyService');
+const wanted = { ...forSigning, ifExists: 'fail', store: undefined } as const;
+
+type Beside = Pick<Pkcs11StoreOptions, 'records' | 'guard'>;
+
+/** A service over files and a token, wired as the process does it; what it publishes is seen here alone. */
+class Fixture implements AsyncDisposable {
+  readonly soft: SoftToken;
+  readonly pkcs11: Pkcs11Store;
+  readonly keys: KeyService;
+  readonly publisher = new BusPublisher();
+  readonly module = new Pkcs11Module(softhsmPath);
+
+  private constructor(soft: SoftToken, file: FileStore, beside: Beside) {
+    this.soft = soft;
+    const { module, publisher } = this;
+    const base = {
+      module,
+      selector: { slotId: 0 },
+      pin: { kind: 'value', value: userPin },
+    } as const;
+    this.pkcs11 = new Pkcs11Store({ base, preloaded: new Map(), usages: new Map(), ...beside });
+    const { pkcs11 } = this;
+    const stores = { file, pkcs11, defaults: { pair: 'pkcs11', symmetric: 'pkcs11' } } as const;
+    const none = async () => undefined;
+    this.keys = new KeyService({ ...stores, [Symbol.asyncDispose]: none }, publisher);
+    this.pkcs11.onTokenChange((failure) => {
+      this.keys.tokenChanged(failure);
+      void this.keys.refresh(soon());
+    });
+  }
+
+  static async start(): Promise<Fixture> {
+    const soft = await SoftToken.create();
+    const { directory } = soft;
+    return new Fixture(soft, await FileStore.open(join(directory, 'keys')), {
+      records: await TokenKeyRecords.open(join(directory, 'records')),
+      guard: await PinGuard.open(join(directory, 'refused-pins')),
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.pkcs11[Symbol.asyncDispose]();
+    await this.module[Symbol.asyncDispose]();
+    await this.soft[Symbol.asyncDispose]();
+  }
+}
 
 test('searches no token for the public half of a key that nobody has', async () => {
-  await using soft = await SoftToken.create();
-  await using module = new Pkcs11Module(softhsmPath);
-  const { directory } = soft;
-  await using pkcs11 = new Pkcs11Store({
-    base: { module, selector: { slotId: 0 }, pin: { kind: 'value', value: userPin } },
-    preloaded: new Map(),
-    usages: new Map(),
-    records: await TokenKeyRecords.open(join(directory, 'records')),
-    guard: await PinGuard.open(join(directory, 'refused-pins')),
-  });
-  await using file = await FileStore.open(join(directory, 'keys'));
-  const stores = { file, pkcs11, defaults: { pair: 'pkcs11', symmetric: 'pkcs11' } } as const;
-  const none = async () => undefined;
-  const keys = new KeyService({ ...stores, [Symbol.asyncDispose]: none }, new BusPublisher());
-  const wanted = { ...forSigning, ifExists: 'fail', store: undefined } as const;
+  await using fixture = await Fixture.start();
+  const { keys, module, soft } = fixture;
   const held = parseKeyId('held');
 
   await keys.refresh(soon());
@@ -58,6 +93,27 @@ test('searches no token for the public half of a key that nobody has', async () 
   const meanwhile = parseKeyId('meanwhile');
   assert.is(await codeOf(keys.createPair(meanwhile, ['ec-p256'], wanted, soon())), 'Unavailable');
   assert.is(await codeOf(keys.publicKey(meanwhile, soon())), 'Unavailable');
+});
+
+test('has published what a call found out about its token when the call is answered', async () => {
+  await using fixture = await Fixture.start();
+  const { keys, pkcs11, publisher, soft } = fixture;
+  const held = parseKeyId('held');
+  const request = parseSignRequest(parseSignMechanism('ecdsa-sha256'), Buffer.alloc(32), true);
+  const sign = () => codeOf(pkcs11.sign(held, request, soon()));
+  await keys.refresh(soon());
+  await keys.createPair(held, ['ec-p256'], wanted, soon());
+  assert.equal(publisher.state, { Health: 'ok', LastError: '' });
+
+  await soft.remove();
+  assert.is(await sign(), 'Unavailable');
+  const { Health, LastError } = publisher.state;
+  assert.is(Health, 'degraded');
+  assert.match(LastError, /pkcs11:slot-id=0/);
+
+  await soft.insert();
+  await until(20_000, 'the token to be found again', async () => (await sign()) === undefined);
+  await until(20_000, 'the news of it', () => publisher.state.Health === 'ok');
 });
 
 test.run();
