@@ -105,6 +105,8 @@ export interface MethodDefinition {
   /** The keys of an `a{sv}` or `aa{sv}` result, by the name of that result. */
   readonly records?: Readonly<Record<string, Fields>>;
   readonly check?: Readonly<Record<string, Check>>;
+  /** The bytes of the result are wiped once they are on their way: each must be a buffer that nobody else holds. */
+  readonly secret?: true;
   /** Texts for the details that only the service can tell; they stand in for arguments of the same name. */
   readonly resolve?: readonly string[];
   readonly authorize: Authorization;

@@ -132,6 +132,12 @@ export class Method {
     return { signature: this.#outSignature, body: this.#encode(result) };
   }
 
+  /** Wipes the bytes of what a handler returned, when they are secret. */
+  wipe(result: unknown): void {
+    if (this.#definition.secret !== true || typeof result !== 'object' || result === null) return;
+    for (const value of Object.values(result)) if (value instanceof Uint8Array) value.fill(0);
+  }
+
   #encode(result: unknown): readonly unknown[] {
     if (this.#outNames.length === 0) return [];
     const results = new Map(

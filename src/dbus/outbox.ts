@@ -18,7 +18,10 @@ export interface OutboxLimits {
  */
 export const defaultOutboxLimits: OutboxLimits = { queuedBytes: 8 << 20, stallMs: 30_000 };
 
-/** What waits to be written to a bus: one write per turn of the event loop. */
+/**
+ * What waits to be written to a bus: one write per turn of the event loop. Any message may hold a secret, so every
+ * byte is wiped where it waited, once the bus has it.
+ */
 export class Outbox implements Disposable {
   readonly #socket: Socket;
   readonly #limits: OutboxLimits;
@@ -64,8 +67,11 @@ export class Outbox implements Disposable {
       this.#write(buffer.subarray(0, position));
       return;
     }
+    const queued = buffer.subarray(0, position);
+    const bytes = Buffer.from(queued);
+    queued.fill(0);
     this.#writer.position = 0;
-    this.#write(Buffer.from(buffer.subarray(0, position)));
+    this.#write(bytes);
   }
 
   [Symbol.dispose](): void {
@@ -75,14 +81,15 @@ export class Outbox implements Disposable {
   #write(bytes: Buffer): void {
     this.#unwritten++;
     this.#stallTimer ??= setTimeout(() => this.#checkProgress(), this.#limits.stallMs).unref();
-    this.#socket.write(bytes, this.#written);
+    this.#socket.write(bytes, () => this.#written(bytes));
   }
 
-  readonly #written = (): void => {
+  #written(bytes: Buffer): void {
+    bytes.fill(0);
     this.#unwritten--;
     this.#progress = true;
     if (!this.isFull) this.#onRoom();
-  };
+  }
 
   #checkProgress(): void {
     if (this.#unwritten === 0) {

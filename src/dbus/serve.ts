@@ -148,10 +148,18 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
     if (handler === undefined) throw new TypeError(`${method.name} has no handler`);
     const result = handler(args.values, call);
     if (result instanceof Promise) {
-      return result.then((value: unknown) => this.#succeed(call, method.reply(value)));
+      return result.then((value: unknown) => this.#answer(call, method, value));
     }
-    this.#succeed(call, method.reply(result));
+    this.#answer(call, method, result);
     return undefined;
+  }
+
+  #answer(call: IncomingCall, method: Method, result: unknown): void {
+    try {
+      this.#succeed(call, method.reply(result));
+    } finally {
+      method.wipe(result);
+    }
   }
 
   #succeed(call: IncomingCall, answer: StandardReply): void {

@@ -24,6 +24,8 @@ export class WireWriter {
     if (needed - this.base > maxMessageBytes) throw new RangeError('message larger than 128 MiB');
     const grown = Buffer.allocUnsafe(Math.max(this.buffer.length * 2, needed + 1024));
     this.buffer.copy(grown, 0, 0, this.position);
+    // what is written may be secret
+    this.buffer.fill(0, 0, this.position);
     this.buffer = grown;
   }
 

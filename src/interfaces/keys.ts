@@ -118,6 +118,7 @@ export const keysInterface = defineInterface({
       in: { key_id: 's', mechanism: 's', input: 'ay' },
       options: { ...useOptions, aad: 'ay' },
       out: { output: 'ay' },
+      secret: true,
       check: { ...keyId, input, aad: input },
       authorize: use('decrypt'),
     },
@@ -126,6 +127,7 @@ export const keysInterface = defineInterface({
       in: { key_id: 's', format: 's' },
       options: { derivation: 'ay' },
       out: { material: 'ay' },
+      secret: true,
       check: keyId,
       authorize: {
         action: 'org.iotedge.keys1.export',
@@ -136,6 +138,7 @@ export const keysInterface = defineInterface({
       doc: 'Random bytes, 64 KiB at most.',
       in: { count: 'u' },
       out: { bytes: 'ay' },
+      secret: true,
       check: { count: { maxValue: 64 << 10 } },
       authorize: 'public',
     },

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { Bus } from '../../src/dbus/bus.ts';
 import { type Caller, Callers } from '../../src/dbus/caller.ts';
 import { defineInterface, defineService } from '../../src/dbus/definition.ts';
@@ -48,6 +49,7 @@ export const echoService = defineService({
       },
       Fail: { doc: 'Fails in a way.', in: { way: 's' }, authorize: 'public' },
       Hang: { doc: 'Ends when the caller leaves.', authorize: 'public' },
+      Secret: { doc: 'A secret.', out: { secret: 'ay' }, secret: true, authorize: 'public' },
       Record: {
         doc: 'A dictionary with known keys.',
         out: { record: 'a{sv}', records: 'aa{sv}' },
@@ -85,6 +87,8 @@ export interface EchoFixture {
   /** Messages of failed calls and what they failed of. */
   readonly failures: unknown[];
   readonly contexts: CallContext[];
+  /** The buffers that were answered, with the bytes that they had. */
+  readonly answered: { readonly buffer: Buffer; readonly bytes: string }[];
 }
 
 /** How a test wants the echo service to decide and to be bounded. */
@@ -115,12 +119,15 @@ export async function startEcho(bus: Bus, options: EchoOptions = {}): Promise<Ec
   const questions: Question[] = [];
   const failures: unknown[] = [];
   const contexts: CallContext[] = [];
+  const answered: { buffer: Buffer; bytes: string }[] = [];
   const logControl = { level: 'info', target: 'journal', syslogIdentifier: 'echo' };
   const server = serve(bus, echoService, {
     handlers: {
       Echo({ data, options: { reverse = false } }, call) {
         contexts.push(call);
-        return { answer: reverse ? Buffer.from(data.toReversed()) : data };
+        const answer = reverse ? Buffer.from(data.toReversed()) : data;
+        answered.push({ buffer: answer, bytes: answer.toString('hex') });
+        return { answer };
       },
       Guarded: () => ({}),
       Resolved: () => ({}),
@@ -137,6 +144,11 @@ export async function startEcho(bus: Bus, options: EchoOptions = {}): Promise<Ec
             reject(new ServiceError('Cancelled', 'the caller left'));
           });
         });
+      },
+      async Secret() {
+        const secret = randomBytes(32);
+        answered.push({ buffer: secret, bytes: secret.toString('hex') });
+        return { secret };
       },
       Record: () => ({ record: { name: 'r', size: 5n }, records: [{ name: 'a' }, { name: 'b' }] }),
     },
@@ -160,7 +172,7 @@ export async function startEcho(bus: Bus, options: EchoOptions = {}): Promise<Ec
   });
   server.goLive();
   await bus.requestName(echoService.busName);
-  return { server, logControl, questions, failures, contexts };
+  return { server, logControl, questions, failures, contexts, answered };
 }
 
 /** Where the echo service is. */

@@ -67,6 +67,16 @@ test('answers a typed client', () =>
     );
   }));
 
+test('wipes what a handler answered when it is a secret, and nothing else', () =>
+  withEcho(async ({ bus, answered }) => {
+    const { secret } = await echo(bus).Secret({});
+    await echo(bus).Echo({ data: Buffer.from('abc') });
+    const [first, second] = answered;
+    assert.is(secret.toString('hex'), first?.bytes);
+    assert.equal(first?.buffer, Buffer.alloc(32));
+    assert.is(second?.buffer.toString(), 'abc');
+  }));
+
 test('takes a request id from those it trusts, and makes one for the others', () =>
   withEcho(async ({ bus, contexts }) => {
     await echo(bus).Echo({ data: Buffer.of() }, { requestId: 'request-7' });
