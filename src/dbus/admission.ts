@@ -1,6 +1,6 @@
 import { IncomingCall } from './call.ts';
 import type { Callers } from './caller.ts';
-import { CallBudget, CallCounter, type CallLimits } from './limits.ts';
+import { type Allowance, CallBudget, CallCounter, type CallLimits } from './limits.ts';
 import type { IncomingMessage } from './message.ts';
 
 /** What becomes of a message; neither may throw. */
@@ -17,15 +17,16 @@ export class Admission {
   readonly #callers: Callers;
   readonly #listener: AdmissionListener;
   readonly #counter: CallCounter;
-  /** Calls by senders whose credentials are still asked for: what one of them may have, its uid may. */
-  readonly #waiting: CallBudget<string>;
+  /** Calls by senders whose credentials are still asked for: any of them may be root. */
+  readonly #waiting = new CallBudget<string>();
+  readonly #waitingMost: Allowance;
   readonly #calls = new Map<string, Set<IncomingCall>>();
 
   constructor(callers: Callers, limits: CallLimits, listener: AdmissionListener) {
     this.#callers = callers;
     this.#listener = listener;
     this.#counter = new CallCounter(limits);
-    this.#waiting = new CallBudget(limits);
+    this.#waitingMost = limits.root;
     callers.onVanish((sender) => this.#abandonCallsOf(sender));
   }
 
@@ -60,7 +61,7 @@ export class Admission {
   async #identify(message: IncomingMessage): Promise<void> {
     const { sender = '', sizeBytes } = message;
     try {
-      this.#waiting.enter(sender, sizeBytes);
+      this.#waiting.enter(sender, sizeBytes, this.#waitingMost);
     } catch (error) {
       this.#listener.refused(message, undefined, error);
       return;

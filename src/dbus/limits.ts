@@ -1,34 +1,32 @@
 import { ServiceError } from '../errors.ts';
 
-/** How much one uid, and all uids but root together, may have under way. */
+/** How much one owner may have under way. */
+export interface Allowance {
+  readonly calls: number;
+  readonly bytes: number;
+}
+
+/** How much may be under way. */
 export interface CallLimits {
-  readonly callsPerUid: number;
-  readonly bytesPerUid: number;
-  /** For all uids but root; root keeps what is above. */
+  /** Of each uid but root. */
+  readonly perUid: Allowance;
+  /** Of root: with what is above the others', a machine can be repaired while a program of root's is out of hand. */
+  readonly root: Allowance;
+  /** For all uids but root together; root keeps what is above. */
   readonly calls: number;
 }
 
-/** 64 calls and 64 MiB a uid, 512 calls in all. */
+/** 64 calls and 64 MiB a uid, twice that for root, 512 calls in all. */
 export const defaultCallLimits: CallLimits = {
-  callsPerUid: 64,
-  bytesPerUid: 64 << 20,
+  perUid: { calls: 64, bytes: 64 << 20 },
+  root: { calls: 128, bytes: 128 << 20 },
   calls: 512,
 };
 
-interface Usage {
-  calls: number;
-  bytes: number;
-}
-
 /** What each owner, such as a uid, has under way. */
 export class CallBudget<Owner extends number | string> {
-  readonly #limits: Pick<CallLimits, 'callsPerUid' | 'bytesPerUid'>;
-  readonly #usage = new Map<Owner, Usage>();
+  readonly #usage = new Map<Owner, { calls: number; bytes: number }>();
   #calls = 0;
-
-  constructor(limits: Pick<CallLimits, 'callsPerUid' | 'bytesPerUid'>) {
-    this.#limits = limits;
-  }
 
   /** Calls under way. */
   get calls(): number {
@@ -36,10 +34,9 @@ export class CallBudget<Owner extends number | string> {
   }
 
   /** Counts a call in; LimitsExceeded when the owner has too much under way. */
-  enter(owner: Owner, bytes: number): void {
+  enter(owner: Owner, bytes: number, most: Allowance): void {
     const usage = this.#usage.get(owner) ?? { calls: 0, bytes: 0 };
-    const { callsPerUid, bytesPerUid } = this.#limits;
-    if (usage.calls >= callsPerUid || usage.bytes + bytes > bytesPerUid) {
+    if (usage.calls >= most.calls || usage.bytes + bytes > most.bytes) {
       const has = `${usage.calls} calls and ${usage.bytes} bytes under way`;
       const who = typeof owner === 'number' ? `uid ${owner}` : owner;
       throw new ServiceError('LimitsExceeded', `${who} has ${has}`);
@@ -64,12 +61,11 @@ export class CallBudget<Owner extends number | string> {
 /** Counts what is under way by uid: by connection an attacker would only open more connections. */
 export class CallCounter {
   readonly #limits: CallLimits;
-  readonly #byUid: CallBudget<number>;
+  readonly #byUid = new CallBudget<number>();
   #others = 0;
 
   constructor(limits: CallLimits) {
     this.#limits = limits;
-    this.#byUid = new CallBudget(limits);
   }
 
   /** Calls under way. */
@@ -79,10 +75,11 @@ export class CallCounter {
 
   /** Counts a call in; LimitsExceeded when the uid, or all but root, have too much under way. */
   enter(uid: number, bytes: number): void {
-    if (uid !== 0 && this.#others >= this.#limits.calls) {
+    const { calls, perUid, root } = this.#limits;
+    if (uid !== 0 && this.#others >= calls) {
       throw new ServiceError('LimitsExceeded', `${this.#others} calls are under way`);
     }
-    this.#byUid.enter(uid, bytes);
+    this.#byUid.enter(uid, bytes, uid === 0 ? root : perUid);
     if (uid !== 0) this.#others++;
   }
 
