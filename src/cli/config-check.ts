@@ -4,13 +4,25 @@ import { ServiceError } from '../errors.ts';
 import { identitySchema, parseIdentityConfig } from '../identity/config.ts';
 import { keysSchema, parseKeysConfig } from '../keys/config.ts';
 import { modulesSchema, parseModulesConfig } from '../modules/config.ts';
-import { ConfigError, type ConfigSource, formatProblem, loadConfig } from '../service/config.ts';
+import {
+  type CommonConfig,
+  ConfigError,
+  type ConfigSource,
+  formatProblem,
+  loadConfig,
+  type Problem,
+} from '../service/config.ts';
 import { type Command, exitCodes } from './command.ts';
 import { formatJson, printable } from './output.ts';
 
 const defaultDirectory = '/etc/iotedge';
 
-const configurations: readonly Omit<ConfigSource<unknown>, 'dir'>[] = [
+interface Findings {
+  readonly problems: readonly Problem[];
+  readonly warnings: readonly Problem[];
+}
+
+const configurations: readonly Omit<ConfigSource<CommonConfig>, 'dir'>[] = [
   { service: 'keys', schema: keysSchema, parse: parseKeysConfig },
   { service: 'certificates', schema: certificatesSchema, parse: parseCertificatesConfig },
   { service: 'identity', schema: identitySchema, parse: parseIdentityConfig },
@@ -27,22 +39,34 @@ export const configCheck: Command = {
     const dir = typeof given === 'string' ? given : defaultDirectory;
     if (given !== undefined && !existsSync(dir))
       throw new ServiceError('NotFound', `no directory ${dir}`);
-    const problems = (
-      await Promise.all(configurations.map((source) => problemsOf({ ...source, dir })))
-    ).flat();
-    if (options['json'] === true) print(formatJson(problems));
-    else if (problems.length === 0) print(`the configuration in ${dir} is good`);
-    else for (const problem of problems) print(printable(formatProblem(problem)));
+    const found = await Promise.all(configurations.map((source) => check({ ...source, dir })));
+    const problems = found.flatMap((one) => one.problems);
+    const warnings = found.flatMap((one) => one.warnings);
+    if (options['json'] === true) {
+      print(formatJson([...withSeverity('error', problems), ...withSeverity('warning', warnings)]));
+    } else {
+      for (const warning of warnings) print(printable(`warning: ${formatProblem(warning)}`));
+      for (const problem of problems) print(printable(formatProblem(problem)));
+      if (problems.length === 0) print(`the configuration in ${dir} is good`);
+    }
     return problems.length === 0 ? exitCodes.ok : exitCodes.configuration;
   },
 };
 
-async function problemsOf(source: ConfigSource<unknown>): Promise<ConfigError['problems']> {
+function withSeverity(
+  severity: 'error' | 'warning',
+  findings: readonly Problem[],
+): readonly object[] {
+  return findings.map((finding) => ({ severity, ...finding }));
+}
+
+async function check(source: ConfigSource<CommonConfig>): Promise<Findings> {
+  const warnings: Problem[] = [];
   try {
-    await loadConfig(source);
-    return [];
+    await loadConfig({ ...source, warn: (warning) => void warnings.push(warning) });
+    return { problems: [], warnings };
   } catch (error) {
-    if (error instanceof ConfigError) return error.problems;
+    if (error instanceof ConfigError) return { problems: error.problems, warnings };
     throw error;
   }
 }

@@ -21,8 +21,6 @@ export interface KeysConfig extends CommonConfig {
   readonly keys: Readonly<Record<string, { readonly usages?: readonly ConfiguredUsage[] }>>;
   /** What `preloaded_key:<id>` names. */
   readonly preloaded: Readonly<Record<string, PreloadedSource>>;
-  /** What is not wrong and still should be known. */
-  readonly warnings: readonly string[];
 }
 
 /** Where a preloaded key is. */
@@ -104,7 +102,7 @@ export const keysSchema = {
 } as const;
 
 /** What `keys.yaml` says by the schema. */
-type Checked = CommonConfig & Omit<KeysConfig, 'preloaded' | 'warnings'>;
+type Checked = CommonConfig & Omit<KeysConfig, 'preloaded'>;
 
 /** Gives the configuration its type; reports URIs that are none, ids that are none, and secrets that others can read. */
 export function parseKeysConfig(value: unknown, context: ParseContext): KeysConfig {
@@ -118,7 +116,8 @@ export function parseKeysConfig(value: unknown, context: ParseContext): KeysConf
   }
   checkTokens(checked, report);
   checkKeys(checked, report);
-  return { ...checked, preloaded, warnings: checkPermissions(value, context) };
+  checkPermissions(value, context);
+  return { ...checked, preloaded };
 }
 
 type Report = ParseContext['report'];
@@ -193,7 +192,7 @@ function checkKeys({ keys }: Checked, report: Report): void {
 }
 
 /** A file that everybody can read is worth a warning, and with a PIN in it the service does not start. */
-function checkPermissions(value: unknown, context: ParseContext): readonly string[] {
+function checkPermissions(value: unknown, context: ParseContext): void {
   const isOpen = (mode: number) => (mode & 0o004) !== 0;
   for (const at of secretSettings(value, [])) {
     const source = context.sourceOf(at);
@@ -204,9 +203,9 @@ function checkPermissions(value: unknown, context: ParseContext): readonly strin
       );
     }
   }
-  return context.sources
-    .filter(({ mode }) => isOpen(mode))
-    .map((source) => `${source.path} can be read by everybody`);
+  for (const source of context.sources) {
+    if (isOpen(source.mode)) context.warn(source, 'the file can be read by everybody');
+  }
 }
 
 function secretSettings(value: unknown, at: readonly string[]): readonly (readonly string[])[] {

@@ -18,7 +18,6 @@ const WATCH_MS = 12_000;
 
 async function start(context: StartContext<KeysConfig>): Promise<Running<typeof keysService>> {
   const { cleanup, config, log, signal, stateDir, version } = context;
-  for (const warning of config.warnings) log.warn('configuration', { warning });
   const stores = cleanup.use(await openStores(config, stateDir));
   const publisher = new BusPublisher();
   const keys = new KeyService(stores, publisher);

@@ -4,6 +4,9 @@
  */
 import { join } from 'node:path';
 import { describeError } from '../errors.ts';
+import { SystemAccounts } from './accounts.ts';
+import { unknownNames } from './acl-names.ts';
+import type { CommonConfig } from './common-config.ts';
 import { readConfigFiles, type SourceFile } from './config-files.ts';
 import {
   ConfigError,
@@ -30,30 +33,43 @@ export interface ParseContext {
   sourceOf(path: SettingPath): SourceFile | undefined;
   /** Adds a problem, placed where the setting stands, or the nearest setting around it. */
   report(path: SettingPath, message: string): void;
+  /** Says what is not wrong with a file and should be known all the same. */
+  warn(source: SourceFile, message: string): void;
 }
 
 /** Where a configuration is and what it must look like. */
-export interface ConfigSource<T> {
+export interface ConfigSource<T extends Pick<CommonConfig, 'authorization'>> {
   readonly dir: string;
   /** `keys` for `keys.yaml` and `keys.d`. */
   readonly service: string;
   readonly schema: Schema;
   /** Checks what a schema cannot say and gives the value its type; what it throws is a problem too. */
   readonly parse: (value: unknown, context: ParseContext) => T;
+  /** Is told what is not wrong and should be known all the same. */
+  readonly warn?: (warning: Problem) => void;
 }
 
 /** The configuration, frozen. Throws `ConfigError` with everything that is wrong. */
-export async function loadConfig<T>(source: ConfigSource<T>): Promise<T> {
+export async function loadConfig<T extends Pick<CommonConfig, 'authorization'>>(
+  source: ConfigSource<T>,
+): Promise<T> {
   const { sources, documents, problems } = await readConfigFiles(source.dir, source.service);
   const start = { file: join(source.dir, `${source.service}.yaml`), line: 1, column: 1 };
   const root = documents.reduce(mergeNodes, { kind: 'map', at: start, entries: new Map() });
   const value = valueOf(root);
   const explanations = explain(compile(source.schema)(value), source.schema, value);
   throwIfAny([...problems, ...explanations.map((explanation) => place(root, explanation))]);
-  return deepFreeze(parse(source, value, { root, sources }));
+  const config = deepFreeze(parse(source, value, { root, sources }));
+  for (const { path, message } of await unknownNames(
+    config,
+    new SystemAccounts({ getent: true }),
+  )) {
+    source.warn?.(place(root, { path, about: 'value', message }));
+  }
+  return config;
 }
 
-function parse<T>(
+function parse<T extends Pick<CommonConfig, 'authorization'>>(
   source: ConfigSource<T>,
   value: unknown,
   { root, sources }: { readonly root: ConfigNode; readonly sources: readonly SourceFile[] },
@@ -66,8 +82,11 @@ function parse<T>(
     const file = find(root, path)?.node.at.file;
     return sources.find((one) => one.path === file);
   };
+  const warn: ParseContext['warn'] = ({ path: file }, message) => {
+    source.warn?.({ file, line: 1, column: 1, path: '', message });
+  };
   try {
-    const parsed = source.parse(value, { sources, sourceOf, report });
+    const parsed = source.parse(value, { sources, sourceOf, report, warn });
     throwIfAny(found);
     return parsed;
   } catch (error) {

@@ -20,6 +20,7 @@ import {
   formatProblem,
   loadConfig,
   type ParseContext,
+  type Problem,
   type Schema,
 } from './config.ts';
 import { consoleSink, isJournalStream, journalSink } from './journal.ts';
@@ -86,9 +87,14 @@ async function serveFrom<S extends ServiceDefinition, C extends CommonConfig>(
 ): Promise<number> {
   const { service, schema, parse } = program;
   const dir = directories.configDir;
-  const config = await loadConfig({ dir, service: service.name, schema, parse });
+  const warnings: Problem[] = [];
+  const warn = (warning: Problem): void => void warnings.push(warning);
+  const config = await loadConfig({ dir, service: service.name, schema, parse, warn });
   const log = openLog(service.name, config);
   crash.log = log;
+  for (const { file, line, path: setting, message: warning } of warnings) {
+    log.warn('configuration', { file, line, setting, warning });
+  }
   const stop = stopOnSignals();
   const stateDir = stateDirOf(service.name, {
     commandLine: directories.stateDir,

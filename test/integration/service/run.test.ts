@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -249,6 +249,30 @@ test('denies what needs authorization when there is no polkit, except to root', 
     /^<6>decided uid=0 .*action=org\.iotedge\.keys1\.sign id=a verdict=allowed/m,
   );
   assert.match(stderr, /^<4>decided uid=1 .*verdict=denied/m);
+});
+
+test('tells at its start of a rule for a user that is not there, and denies', async ({
+  dir,
+  privateBus,
+  bus,
+}) => {
+  const rule = '{user: nobody-here, actions: ["*"]}';
+  const text = `authorization:\n  backend: acl\n  acl:\n    - ${rule}\n`;
+  await mkdir(join(dir, 'probe.d'));
+  await writeFile(join(dir, 'probe.d/rules.yaml'), text);
+  await using service = probe(dir, privateBus);
+  await started(bus, service);
+  await using daemon = await connectAs(privateBus.address, { uid: 1, gid: 1 });
+  assert.is(await codeOf(call(daemon, 'Guarded', 's', ['a'])), 'AccessDenied');
+  service.child.kill('SIGTERM');
+  const { stderr } = await service.end();
+  const warnings = stderr.split('\n').filter((line) => line.startsWith('<4>configuration'));
+  assert.is(warnings.length, 1, stderr);
+  assert.match(
+    warnings[0] ?? '',
+    /file=\S*rules\.yaml line=4 setting=authorization\.acl\[0\]\.user/,
+  );
+  assert.match(warnings[0] ?? '', 'nobody-here');
 });
 
 test('ends with 0 when it was idle, but not while a call is under way', async ({

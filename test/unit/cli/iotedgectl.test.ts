@@ -110,6 +110,27 @@ test('answers 78 for a wrong key, with its place and the nearest right one', asy
   assert.match(out, 'provisioning');
 });
 
+test('warns of rules for users and groups that are not on this machine, which is no error', async ({
+  dir,
+}) => {
+  const rules = [
+    '{user: nobody-here, actions: ["*"]}',
+    '{user: root, group: nowhere, actions: ["*"]}',
+  ];
+  const text = `authorization:\n  backend: acl\n  acl:\n${rules.map((rule) => `    - ${rule}\n`).join('')}`;
+  await writeFile(join(dir, 'certificates.yaml'), text);
+  const { code, out } = await run('config', 'check', '--config-dir', dir);
+  assert.is(code, 0);
+  assert.match(out, /^warning: .*certificates\.yaml:4:14: .*"nobody-here"/m);
+  assert.match(out, /^warning: .*certificates\.yaml:5:27: .*"nowhere"/m);
+  assert.not.match(out, '"root"');
+  const json = await run('config', 'check', '--config-dir', dir, '--json');
+  assert.is(json.code, 0);
+  assert.match(json.out, /"severity": ?"warning"/);
+  await writeFile(join(dir, 'certificates.yaml'), text.replace('acl', 'polkit'));
+  assert.not.match((await run('config', 'check', '--config-dir', dir)).out, 'warning');
+});
+
 test('aligns tables and records, and shows what is absent', () => {
   assert.is(formatTable(['A', 'LONG'], [['xyz', '1']]), 'A    LONG\nxyz  1');
   assert.is(formatRecord({ a: '', long: 'x' }), '   a: -\nlong: x');

@@ -4,15 +4,20 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type KeysConfig, keysSchema, parseKeysConfig } from '../../../src/keys/config.ts';
-import { ConfigError, loadConfig } from '../../../src/service/config.ts';
+import { ConfigError, loadConfig, type Problem } from '../../../src/service/config.ts';
 
 const test = suite('keys configuration');
 
-async function load(text: string, mode = 0o640): Promise<KeysConfig> {
+async function load(
+  text: string,
+  { mode = 0o640, warnings = [] }: { mode?: number | undefined; warnings?: Problem[] } = {},
+): Promise<KeysConfig> {
   const dir = await mkdtemp(join(tmpdir(), 'iotedge-keys-config-'));
   try {
     await writeFile(join(dir, 'keys.yaml'), text, { mode });
-    return await loadConfig({ dir, service: 'keys', schema: keysSchema, parse: parseKeysConfig });
+    const warn = (warning: Problem) => void warnings.push(warning);
+    const source = { dir, service: 'keys', schema: keysSchema, parse: parseKeysConfig };
+    return await loadConfig({ ...source, warn });
   } finally {
     await rm(dir, { recursive: true, force: true });
   }
@@ -20,7 +25,7 @@ async function load(text: string, mode = 0o640): Promise<KeysConfig> {
 
 async function problemsOf(text: string, mode?: number): Promise<readonly string[]> {
   try {
-    await load(text, mode);
+    await load(text, { mode });
     return [];
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
@@ -37,10 +42,11 @@ pkcs11_base_slot: 'pkcs11:slot-id=0?pin-value=1234'
 `;
 
 test('reads the file that users have', async () => {
-  const config = await load(published);
+  const warnings: Problem[] = [];
+  const config = await load(published, { warnings });
   assert.is(config.pkcs11_lib_path, '/usr/lib/softhsm.so');
   assert.equal(Object.keys(config.preloaded), ['device-id', 'device-ca']);
-  assert.equal(config.warnings, []);
+  assert.equal(warnings, []);
 });
 
 test('takes an empty file for a file store', async () => {
@@ -55,8 +61,10 @@ test('refuses a PIN in a file that everybody can read, and warns of the file oth
     '5 preloaded_key:device-id',
     '6 preloaded_key:device-ca',
   ]);
-  const config = await load("symmetric_store: 'file'\n", 0o644);
-  assert.is(config.warnings.length, 1);
+  const warnings: Problem[] = [];
+  await load("symmetric_store: 'file'\n", { mode: 0o644, warnings });
+  assert.is(warnings.length, 1);
+  assert.match(warnings[0]?.file ?? '', /keys\.yaml$/);
 });
 
 test('says where a wrong setting stands', async () => {
