@@ -2,6 +2,7 @@ import { loadAddon } from './addon.ts';
 
 interface ProviderAddon {
   loadProvider(): void;
+  refuseSignatures(refuse: boolean): void;
 }
 
 /**
@@ -12,10 +13,21 @@ interface ProviderAddon {
  * with nothing else of node:crypto; Node 20 and 22 abort on details of a key that they cannot look into.
  */
 export function loadProvider(): void {
-  const addon = loadAddon('iotedge_keys_provider');
+  const addon = providerAddon();
   if (addon === undefined) throw new Error('iotedge_keys_provider.node is not installed');
-  // the one thing that src/native/provider/addon.c exports
-  (addon as ProviderAddon).loadProvider();
+  addon.loadProvider();
+}
+
+/** Fails what the threads of this process have signed now, and whatever else they want signed until it is disposed of. */
+export function refuseSignatures(): Disposable {
+  const addon = providerAddon();
+  addon?.refuseSignatures(true);
+  return { [Symbol.dispose]: () => addon?.refuseSignatures(false) };
+}
+
+function providerAddon(): ProviderAddon | undefined {
+  // what src/native/provider/addon.c exports
+  return loadAddon('iotedge_keys_provider') as ProviderAddon | undefined;
 }
 
 const tag = { sequence: 0x30, utf8String: 0x0c, octetString: 0x04 } as const;

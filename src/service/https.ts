@@ -1,5 +1,6 @@
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
 import { ServiceError, unreachable } from '../errors.ts';
+import { refuseSignatures } from '../native/provider.ts';
 import {
   type FromWorker,
   HttpsFailure,
@@ -127,7 +128,10 @@ export class HttpsClient implements AsyncDisposable {
   /** Ends the thread and whatever it was doing; requests under way become Unavailable. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
-    await this.#worker?.terminate();
+    if (this.#worker === undefined) return;
+    // Or a thread that is blocked in a signature would be waited for.
+    using _refusal = refuseSignatures();
+    await this.#worker.terminate();
   }
 }
 

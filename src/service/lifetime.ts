@@ -68,8 +68,8 @@ export interface Surroundings<C> {
 }
 
 const LOG_OPENS_AFTER_MS = 1000;
-const CALLS_MAY_FINISH_MS = 10_000;
-const CALLS_MAY_GIVE_UP_MS = 5000;
+const CALLS_MAY_FINISH_MS = 3000;
+const CALLS_MAY_GIVE_UP_MS = 2000;
 const LOOK_EVERY_MS = 10;
 
 /** Serves until told to stop or idle, and stops in order. Rejects when the service cannot start. */

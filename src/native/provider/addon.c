@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdio.h>
 
+#include "keys-client.h"
 #include "provider.h"
 
 OSSL_provider_init_fn OSSL_provider_init;
@@ -53,12 +54,32 @@ static napi_value load_provider(napi_env env, napi_callback_info info)
   return NULL;
 }
 
-NAPI_MODULE_INIT()
+static napi_value refuse_signatures(napi_env env, napi_callback_info info)
+{
+  napi_value argument;
+  size_t count = 1;
+  bool refuse;
+
+  if (napi_get_cb_info(env, info, &count, &argument, NULL, NULL) != napi_ok
+      || napi_get_value_bool(env, argument, &refuse) != napi_ok)
+    napi_throw_type_error(env, NULL, "a boolean is expected");
+  else
+    keys_client_refuse(refuse);
+  return NULL;
+}
+
+static bool export_function(napi_env env, napi_value exports, const char *name, napi_callback callback)
 {
   napi_value function;
 
-  if (napi_create_function(env, "loadProvider", NAPI_AUTO_LENGTH, load_provider, NULL, &function) != napi_ok
-      || napi_set_named_property(env, exports, "loadProvider", function) != napi_ok)
+  return napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, NULL, &function) == napi_ok
+         && napi_set_named_property(env, exports, name, function) == napi_ok;
+}
+
+NAPI_MODULE_INIT()
+{
+  if (!export_function(env, exports, "loadProvider", load_provider)
+      || !export_function(env, exports, "refuseSignatures", refuse_signatures))
     return NULL;
   return exports;
 }

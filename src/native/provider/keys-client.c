@@ -1,6 +1,7 @@
 /*
  * One bus connection per process, under one lock. Every call ends within one deadline, waiting for the lock and
- * connecting included. Nothing is sent twice: a connection that was lost while idle is noticed before it is used.
+ * connecting included, or when calls are refused: then the connection is shut down under it. Nothing is sent twice: a
+ * connection that was lost while idle is noticed before it is used.
  */
 #include "keys-client.h"
 
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <systemd/sd-bus.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,7 +28,10 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static sd_bus *connection; /* guarded by `lock` */
-static int connection_fd = -1;
+/* Never held while anything is waited for, so that who refuses calls can end what the holder of `lock` waits for. */
+static pthread_mutex_t fd_lock = PTHREAD_MUTEX_INITIALIZER;
+static int connection_fd = -1; /* of `connection`, once it is ready; guarded by `fd_lock` */
+static bool refusing;          /* guarded by `fd_lock` */
 
 /*
  * In a forked child the connection belongs to the parent and another thread may have held the lock: start anew, and
@@ -35,6 +40,8 @@ static int connection_fd = -1;
 static void forget_connection_of_parent(void)
 {
   pthread_mutex_init(&lock, NULL);
+  pthread_mutex_init(&fd_lock, NULL);
+  refusing = false;
   if (connection_fd >= 0) close(connection_fd);
   connection = NULL;
   connection_fd = -1;
@@ -71,9 +78,21 @@ static int acquire_lock(uint64_t deadline)
   return -pthread_mutex_clocklock(&lock, CLOCK_MONOTONIC, &until);
 }
 
+/* -ECANCELED while calls are refused. */
+static int set_connection_fd(int fd)
+{
+  bool refused;
+
+  pthread_mutex_lock(&fd_lock);
+  connection_fd = fd;
+  refused = refusing;
+  pthread_mutex_unlock(&fd_lock);
+  return refused ? -ECANCELED : 0;
+}
+
 static void close_connection(void)
 {
-  connection_fd = -1;
+  (void)set_connection_fd(-1); /* first: the number may be another file's a moment later */
   connection = sd_bus_close_unref(connection);
 }
 
@@ -105,12 +124,10 @@ static int open_connection(uint64_t deadline)
   if (r >= 0) r = sd_bus_negotiate_fds(connection, 0);
   if (r >= 0) r = sd_bus_start(connection);
   if (r >= 0) r = wait_until_ready(connection, deadline);
-  if (r < 0) {
-    close_connection();
-    return r;
-  }
-  connection_fd = sd_bus_get_fd(connection);
-  return 0;
+  if (r >= 0) r = sd_bus_get_fd(connection);
+  if (r >= 0) r = set_connection_fd(r);
+  if (r < 0) close_connection();
+  return r;
 }
 
 /*
@@ -270,6 +287,14 @@ bool keys_sign(const struct sign_request *request, struct buffer *signature, str
 bool keys_get_public_key(const char *key_id, struct buffer *spki, struct failure *failure)
 {
   return call(key_id, NULL, spki, failure);
+}
+
+void keys_client_refuse(bool refuse)
+{
+  pthread_mutex_lock(&fd_lock);
+  refusing = refuse;
+  if (refuse && connection_fd >= 0) shutdown(connection_fd, SHUT_RDWR);
+  pthread_mutex_unlock(&fd_lock);
 }
 
 void keys_client_close(void)

@@ -1,5 +1,6 @@
 /** Services that are killed during a call: its caller gets an error, and the next call works. */
 import type { ChildProcess } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Bus } from '../../../src/dbus/bus.ts';
@@ -124,6 +125,30 @@ test('Provision fails when Keys is killed during the handshake, and works again'
   assert.is.not((await identityStatus(bus)).lastError, '');
   assert.is((await identity.Reprovision({}, patient)).device.device_id, deviceName);
   assert.is((await identityStatus(bus)).lastError, '');
+});
+
+test('Provision is given up when Identity is stopped while Keys hangs in the handshake', async ({
+  rig,
+  bus,
+}) => {
+  const identity = client(bus, identityService, identityInterface);
+  await client(bus, keysService, keysInterface).GetPublicKey({ key_id: 'device-id' });
+  await rig.stop('identity');
+  await identityStatus(bus);
+  using watch = await Watch.start(rig, 'Sign');
+  const [keys, stopped] = [await pidOf(rig, 'keys'), await pidOf(rig, 'identity')];
+  process.kill(keys, 'SIGSTOP');
+  try {
+    const outcome = failureOf(identity.Reprovision({}, patient));
+    await watch.called('Sign');
+    process.kill(stopped, 'SIGTERM');
+    // Less than the half minute for which the handshake would wait for its signature.
+    await until(15_000, 'Identity to end', () => !existsSync(`/proc/${stopped}`));
+    assert.is(await deadline(1000, outcome, 'the failure'), 'Unavailable');
+  } finally {
+    process.kill(keys, 'SIGCONT');
+  }
+  assert.is((await identity.Reprovision({}, patient)).device.device_id, deviceName);
 });
 
 test('Provision fails when Certificates is killed while it is asked, and works again', async ({

@@ -346,6 +346,26 @@ test('takes only URLs of https', async (context) => {
   }
 });
 
+test('closes while its thread waits for a signature, and another one signs after it', async (context) => {
+  const parts = rig(context);
+  await using server = await MutualTlsServer.start(parts.pki);
+  const client = HttpsClient.start({ workerFile });
+  const { keys } = parts;
+  let release = () => {};
+  keys.before = () =>
+    new Promise((resolve) => {
+      release = resolve;
+    });
+  const failing = client.request(requestTo(parts, server.url()), never).catch(codeIn);
+  await until(10_000, 'the signature', () => keys.calls.length > 0);
+  await deadline(10_000, client[Symbol.asyncDispose](), 'the client to close');
+  assert.is(await failing, 'Unavailable');
+  release();
+  keys.before = () => Promise.resolve();
+  await using other = HttpsClient.start({ workerFile });
+  assert.is((await other.request(requestTo(parts, server.url()), never)).status, 200);
+});
+
 test('is of no use any more once it is closed', async (context) => {
   const parts = rig(context);
   await using server = await MutualTlsServer.start(parts.pki, {}, () => undefined);
