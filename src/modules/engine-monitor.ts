@@ -11,6 +11,8 @@ export interface EngineStatus {
   readonly reachable: boolean;
   /** Whether it stayed when it was reached last, so that its coming back is news. */
   readonly steady: boolean;
+  /** When it was reached last: what had ended by then may have ended with it. */
+  readonly reachedAt: Date | undefined;
   /** Why it cannot be reached, `` when it can. */
   readonly error: string;
 }
@@ -35,6 +37,7 @@ export class EngineMonitor {
     version: '',
     reachable: false,
     steady: true,
+    reachedAt: undefined,
     error: '',
   };
 
@@ -50,28 +53,26 @@ export class EngineMonitor {
   async run(signal: AbortSignal): Promise<void> {
     const { now } = this.#options;
     while (!signal.aborted) {
-      let reachedAt: Date | undefined;
+      const before = this.#status.reachedAt;
       try {
-        await this.#listen(signal, () => {
-          reachedAt = now();
-        });
+        await this.#listen(signal);
       } catch (error) {
         if (signal.aborted) return;
         this.#lost(error);
       }
-      const heldMs = reachedAt && now().getTime() - reachedAt.getTime();
-      const delayMs = this.#reach.lost(heldMs);
+      const { reachedAt } = this.#status;
+      const isNew = reachedAt !== undefined && reachedAt !== before;
+      const delayMs = this.#reach.lost(isNew ? now().getTime() - reachedAt.getTime() : undefined);
       await sleep(delayMs, undefined, { signal, ref: false }).catch(() => undefined);
     }
   }
 
-  async #listen(signal: AbortSignal, onReached: () => void): Promise<void> {
-    const { engine, log, onStatus, onContainer } = this.#options;
+  async #listen(signal: AbortSignal): Promise<void> {
+    const { engine, log, now, onStatus, onContainer } = this.#options;
     const { name, version } = await engine.version(signal);
     const events = await engine.listen(signal);
-    onReached();
     const steady = this.#reach.isSteady;
-    this.#status = { name, version, reachable: true, steady, error: '' };
+    this.#status = { name, version, reachable: true, steady, reachedAt: now(), error: '' };
     log.info('container engine reached', { name, version });
     onStatus(this.#status);
     for await (const container of events) onContainer(container);

@@ -14,6 +14,7 @@ import type { ModulesConfig } from './config.ts';
 import { aliasesOf } from './container-body.ts';
 import { memberObject } from './create-options.ts';
 import type { ContainerEngine } from './engine.ts';
+import type { EngineStatus } from './engine-monitor.ts';
 import type { Goal, Prepared, Report } from './goal.ts';
 import { moduleProperties, moduleStatus } from './module-properties.ts';
 import type { ModuleSource } from './prepare.ts';
@@ -23,7 +24,7 @@ import { Supervisor } from './supervisor.ts';
 export interface ModuleParts {
   readonly config: ModulesConfig;
   readonly engine: ContainerEngine;
-  readonly engineReachable: () => boolean;
+  readonly engineStatus: () => EngineStatus;
   readonly backend: WorkloadBackend;
   readonly socketsPath: string;
   /** What everybody may see of a configuration's digest. */
@@ -46,13 +47,13 @@ export class ManagedModule implements AsyncDisposable {
   #directory = '';
 
   private constructor(parts: ModuleParts, source: ModuleSource, goal: Goal) {
-    const { engine, engineReachable, now, log } = parts;
+    const { engine, engineStatus, now, log } = parts;
     this.source = source;
     this.supervisor = new Supervisor({
       name: source.name,
       goal,
       engine,
-      engineReachable,
+      engineStatus,
       prepare: async (signal) => {
         const prepared = await parts.prepare(source, signal);
         this.#digest = parts.shownDigest(prepared.digest);

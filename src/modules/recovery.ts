@@ -1,3 +1,14 @@
+/**
+ * When a module may be tried again. It failed when its container ended although it shall run, and when
+ * something could not be done for it. It did not fail
+ *
+ *   - with the first end that is seen: the process is new and nobody knows what was before;
+ *   - when it was stopped here;
+ *   - when it ended before the engine was reached last. An engine that is stopped closes its door first,
+ *     then ends the containers, and one that crashed ends them when it starts again: such an end is never
+ *     seen before the engine is back;
+ *   - when what was done for it failed and the engine was gone then: that cut it short.
+ */
 import type { Log } from '../service/log.ts';
 import { Backoff } from './backoff.ts';
 import type { Container } from './engine.ts';
@@ -10,10 +21,12 @@ export interface RecoveryOptions {
   readonly log: Log;
 }
 
-/** When a module may be tried again that has ended or that could not be made. */
+/** What went wrong with a module, and until when it is left alone for that. */
 export class Recovery {
   readonly #options: RecoveryOptions;
   readonly #backoff = new Backoff();
+  readonly #looks = new Backoff();
+  #failedSinceSeen = false;
   /** When the container ended, 0 when it has not, undefined when that is not known yet. */
   #lastEnd: number | undefined;
 
@@ -36,10 +49,23 @@ export class Recovery {
     this.#backoff.reset();
   }
 
-  /** Notes that an attempt failed. */
-  failed(): void {
-    // What fails while it waits anyway is no further attempt: an engine that goes has much to say.
-    if (this.until === undefined) this.#backoff.failed(this.#options.now());
+  /** Notes that an attempt failed; answers when to try again. */
+  failed(): Date | undefined {
+    // What fails while it waits anyway, such as a stop, is no further attempt.
+    if (this.until === undefined) {
+      this.#backoff.failed(this.#options.now());
+      this.#failedSinceSeen = true;
+    }
+    return this.until;
+  }
+
+  /** Notes that the container could not be looked at, which says nothing of the module; answers when to look again. */
+  unseen(): Date | undefined {
+    const now = this.#options.now();
+    if (this.#failedSinceSeen) this.#backoff.takeBack();
+    this.#failedSinceSeen = false;
+    this.#looks.failed(now);
+    return this.#looks.until(now);
   }
 
   /** Notes that the container was stopped here: that end is no failure of the module. */
@@ -47,9 +73,11 @@ export class Recovery {
     this.#lastEnd = undefined;
   }
 
-  /** Notes whether the container has ended although it shall run; the first end that is seen does not count. */
-  look(container: Container | undefined, goal: Goal): void {
+  /** Notes how the container is, by an engine that is there since then. */
+  seen(container: Container | undefined, goal: Goal, since: Date | undefined): void {
     const { name, now, log } = this.#options;
+    this.#looks.reset();
+    this.#failedSinceSeen = false;
     const before = this.#lastEnd;
     const state = container?.state;
     const end = state?.kind === 'exited' ? (state.finishedAt?.getTime() ?? 1) : 0;
@@ -58,7 +86,12 @@ export class Recovery {
     if (goal !== 'started') return;
     const { exitCode, startedAt } = state;
     const ranMs = end - (startedAt?.getTime() ?? end);
+    const fields = { module: name, exitCode, ranMs };
+    if (since !== undefined && end <= since.getTime()) {
+      log.info('module ended with the container engine', fields);
+      return;
+    }
+    log.warn('module ended', fields);
     this.#backoff.failed(now(), ranMs);
-    log.warn('module ended', { module: name, exitCode, ranMs });
   }
 }

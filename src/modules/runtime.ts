@@ -226,7 +226,7 @@ export class ModuleRuntime implements ModuleDirectory, AsyncDisposable {
       ...rest,
       config,
       backend: this.#backend,
-      engineReachable: () => this.#monitor.status.error === '',
+      engineStatus: () => this.#monitor.status,
       shownDigest: (digest) =>
         this.#digestKey === undefined ? '' : keyedDigest(this.#digestKey, digest),
       saveGoal: ({ name, settings, env, elevated }, changed) =>

@@ -12,6 +12,7 @@
 import { describeError, isServiceError, ServiceError } from '../errors.ts';
 import { apply, type Work } from './apply.ts';
 import type { Container, ContainerEngine } from './engine.ts';
+import type { EngineStatus } from './engine-monitor.ts';
 import { desiredOf, type Prepared, type Report } from './goal.ts';
 import { Intent, type IntentOptions } from './intent.ts';
 import { LiveReport } from './live-report.ts';
@@ -23,7 +24,7 @@ import { WakeUp } from './wake-up.ts';
 /** What a supervisor works with. */
 export interface SupervisorOptions extends Omit<IntentOptions, 'onGoal'> {
   readonly engine: ContainerEngine;
-  readonly engineReachable: () => boolean;
+  readonly engineStatus: () => EngineStatus;
   readonly prepare: (signal: AbortSignal) => Promise<Prepared>;
   /** Drops what outlives the process; only then the module's absence is complete. Never rejects. */
   readonly forget: () => Promise<void>;
@@ -128,14 +129,8 @@ export class Supervisor {
   }
 
   async #advance(signal: AbortSignal): Promise<'again' | 'absent' | Date | undefined> {
-    const { engine, name, prepare, engineReachable } = this.#options;
-    if (!engineReachable()) {
-      this.#report.tell({ known: false });
-      throw new ServiceError('Unavailable', 'the container engine cannot be reached');
-    }
-    const container = await engine.inspect(name, signal);
-    this.#report.tell({ container, known: true });
-    this.#recovery.look(container, this.#intent.goal);
+    const { engine, prepare } = this.#options;
+    const container = await this.#look(signal);
     if (await this.#stopFirst(container, signal)) return 'again';
     // Before anything is asked of anybody: what failed is not tried again at every piece of news.
     const retryAt = this.#recovery.until;
@@ -149,6 +144,22 @@ export class Supervisor {
     if (step === undefined) return this.#settled();
     await this.#do(step, prepared, signal);
     return 'again';
+  }
+
+  async #look(signal: AbortSignal): Promise<Container | undefined> {
+    const { engine, name, engineStatus } = this.#options;
+    try {
+      refuseUnreachable(engineStatus());
+      const container = await engine.inspect(name, signal);
+      // It may have gone meanwhile, and another one answered of whose coming nobody knows yet.
+      refuseUnreachable(engineStatus());
+      this.#report.tell({ container, known: true });
+      this.#recovery.seen(container, this.#intent.goal, engineStatus().reachedAt);
+      return container;
+    } catch (error) {
+      if (!signal.aborted) this.#report.tell({ known: false });
+      throw error;
+    }
   }
 
   /** Stopping needs nothing but the container, if there is one: it works when no identity can be had. */
@@ -213,17 +224,21 @@ export class Supervisor {
   }
 
   async #failed(error: unknown): Promise<'again' | Date | undefined> {
-    const { log, name, engineReachable } = this.#options;
+    const { log, name, engineStatus } = this.#options;
     log.warn('module step failed', { module: name, error: describeError(error) });
     const { reverts } = this.#intent;
     await this.#intent.fail(error);
     this.#report.tell({ error: isServiceError(error) ? error.message : 'internal error' });
     if (reverts) return 'again';
+    const nextLook = this.report.known ? this.#recovery.failed() : this.#recovery.unseen();
+    this.#report.tell({ retryAt: this.#recovery.until });
     // The monitor wakes everybody when the engine is back.
-    if (!engineReachable()) return undefined;
-    this.#recovery.failed();
-    const retryAt = this.#recovery.until;
-    this.#report.tell({ retryAt });
-    return retryAt;
+    return engineStatus().error === '' ? nextLook : undefined;
+  }
+}
+
+function refuseUnreachable({ error }: EngineStatus): void {
+  if (error !== '') {
+    throw new ServiceError('Unavailable', 'the container engine cannot be reached');
   }
 }
