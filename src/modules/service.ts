@@ -2,7 +2,6 @@ import { join } from 'node:path';
 import type { Bus, BusSignal } from '../dbus/bus.ts';
 import type { CallContext } from '../dbus/call.ts';
 import { childPath } from '../dbus/path.ts';
-import type { Server } from '../dbus/serve.ts';
 import { Variant } from '../dbus/variant.ts';
 import { identityService } from '../interfaces/identity.ts';
 import { modulesService } from '../interfaces/modules.ts';
@@ -16,24 +15,23 @@ import { DockerEngine } from './docker/docker-engine.ts';
 import { moduleHandlers, moduleResolvers } from './handlers.ts';
 import { Identities } from './identities.ts';
 import { isElevated, type ModuleSource, prepare, refuseElevated } from './prepare.ts';
+import { BusPublisher } from './publisher.ts';
 import { Records } from './records.ts';
-import { ModuleRuntime, type Publisher } from './runtime.ts';
+import { ModuleRuntime } from './runtime.ts';
 import { systemInfo } from './system-info.ts';
 import { workloadBackend } from './workload-backend.ts';
-
-type Service = typeof modulesService;
 
 /** Starts the Module Runtime: modules are looked after as soon as the service has its name. */
 export async function startModules(
   context: StartContext<ModulesConfig>,
-): Promise<Running<Service>> {
+): Promise<Running<typeof modulesService>> {
   const { bus, config, stateDir, cleanup, now, log, version } = context;
   const clients = clientsOn(bus);
   const identities = new Identities(clients.identity, now);
   const engine = new DockerEngine(config.engineSocket);
   const socketsPath = join(stateDir, 'mnt');
   const parts = { config, identities, validate: validator(), socketsPath };
-  const publisher = new ServerPublisher();
+  const publisher = new BusPublisher();
   const runtime = cleanup.use(
     new ModuleRuntime({
       config,
@@ -41,13 +39,13 @@ export async function startModules(
       records: await Records.open(stateDir),
       socketsPath,
       prepare: (source, signal) => prepare(parts, source, signal),
-      backend: (directory) =>
+      backend: (modules) =>
         workloadBackend({
           config,
           clients,
           identities,
-          modules: () => directory.modules().map((module) => module.summary()),
-          aliases: (name) => directory.find(name)?.aliases ?? [],
+          modules: () => modules.all().map((module) => module.summary()),
+          aliases: (name) => modules.find(name)?.aliases ?? [],
           now,
         }),
       publisher,
@@ -76,12 +74,10 @@ export async function startModules(
     resolvers: moduleResolvers(handlers),
     properties: {
       Version: version,
-      Health: 'ok',
-      LastError: '',
-      Engine: { name: 'docker', version: '', reachable: false },
       Agent: config.agent?.name ?? '',
+      ...publisher.state,
     },
-    publish: (server) => publisher.connect(server, runtime),
+    publish: (server) => publisher.attach(server),
     live: () => runtime.start(),
   };
 }
@@ -94,28 +90,6 @@ function validator(): Validate {
       const what = typeof extra === 'string' ? ` (${JSON.stringify(extra)})` : '';
       return `createOptions${instancePath} ${message ?? 'is not allowed'}${what}`;
     });
-}
-
-/** Shows modules on the bus once there is a server; before that, nobody could look. */
-class ServerPublisher implements Publisher {
-  #server: Server<Service> | undefined;
-
-  connect(server: Server<Service>, runtime: ModuleRuntime): void {
-    this.#server = server;
-    runtime.publishAll();
-  }
-
-  put(...[name, properties]: Parameters<Publisher['put']>): void {
-    this.#server?.putObject(name, properties);
-  }
-
-  remove(name: string): void {
-    this.#server?.removeObject(name);
-  }
-
-  manager(values: Parameters<Publisher['manager']>[0]): void {
-    this.#server?.setProperties(values);
-  }
 }
 
 /** Calls back when an identity came, went or changed, or the device was provisioned. */

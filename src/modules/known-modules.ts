@@ -1,0 +1,85 @@
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DamagedFile } from '../service/state-file.ts';
+import type { AgentConfig } from './config.ts';
+import { parseSettings } from './create-options.ts';
+import type { Goal } from './goal.ts';
+import type { ModuleSource } from './prepare.ts';
+import type { Problems } from './problems.ts';
+import type { ModuleRecord, Records } from './records.ts';
+
+/** Where modules are known from when the service starts. */
+export interface KnownFrom {
+  readonly agent: AgentConfig | undefined;
+  readonly records: Records;
+  readonly socketsPath: string;
+  readonly problems: Problems;
+}
+
+/** A module that was there before. */
+export interface KnownModule {
+  readonly source: ModuleSource;
+  readonly goal: Goal;
+}
+
+/** Every module that is written down, and the agent; directories that are none of theirs are removed. */
+export async function knownModules(from: KnownFrom): Promise<readonly KnownModule[]> {
+  const { agent, records, socketsPath, problems } = from;
+  const { records: found, damaged, names } = await records.readAll();
+  for (const file of damaged) problems.file(file);
+  await mkdir(socketsPath, { recursive: true, mode: 0o700 });
+  await removeOrphans(socketsPath, new Set([...names, agent?.name]));
+  const others = found.filter(({ name }) => name !== agent?.name).flatMap(moduleOf);
+  return agent === undefined ? others : [...others, ...agentOf(agent, found, problems)];
+}
+
+/** The record of a module as it is now; of the agent only its goal, the rest is in modules.yaml. */
+export function recordOf(
+  source: ModuleSource,
+  goal: Goal,
+  agent: AgentConfig | undefined,
+): ModuleRecord {
+  const { name, settings, env, elevated } = source;
+  return name === agent?.name
+    ? { name, goal, settings: undefined, env: {}, elevated: false }
+    : { name, goal, settings, env, elevated };
+}
+
+/** The key of the digests that everybody may see. Without it, nothing is said about what modules are made from. */
+export async function readDigestKey(
+  records: Records,
+  problems: Problems,
+): Promise<Buffer | undefined> {
+  try {
+    return await records.digestKey();
+  } catch (error) {
+    if (!(error instanceof DamagedFile)) throw error;
+    problems.file(error);
+    return undefined;
+  }
+}
+
+function moduleOf({ name, settings, env, elevated, goal }: ModuleRecord): readonly KnownModule[] {
+  return settings === undefined ? [] : [{ source: { name, settings, env, elevated }, goal }];
+}
+
+function agentOf(
+  { name, config, env }: AgentConfig,
+  records: readonly ModuleRecord[],
+  problems: Problems,
+): readonly KnownModule[] {
+  const goal = records.find((record) => record.name === name)?.goal ?? 'started';
+  try {
+    return [{ source: { name, settings: parseSettings(config), env, elevated: true }, goal }];
+  } catch (error) {
+    problems.module(name, error);
+    return [];
+  }
+}
+
+/** Directories of modules whose creation ended before it was written down. */
+async function removeOrphans(socketsPath: string, known: ReadonlySet<string | undefined>) {
+  for (const name of await readdir(socketsPath)) {
+    if (!known.has(name)) await rm(join(socketsPath, name), { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,31 @@
+import type { EngineStatus } from './engine-monitor.ts';
+import type { Report } from './goal.ts';
+import { problemOf } from './module-properties.ts';
+import type { ManagerState } from './publisher.ts';
+
+/** What the properties of the manager are made from. */
+export interface ManagerView {
+  readonly engine: EngineStatus;
+  /** What is wrong with what was there at the start. */
+  readonly problems: readonly string[];
+  /** The agent, if it is there: its problems are the device's. */
+  readonly agent: { readonly name: string; readonly report: Report } | undefined;
+}
+
+/** The values of org.iotedge.Modules1 that change. */
+export function managerProperties({ engine, problems, agent }: ManagerView): ManagerState {
+  const { name, version, reachable, error } = engine;
+  const agentProblem = agent === undefined ? '' : problemOf(agent.report);
+  const all = [
+    ...(error === '' ? [] : [error]),
+    ...problems,
+    ...(agent === undefined || agentProblem === ''
+      ? []
+      : [`module ${JSON.stringify(agent.name)}: ${agentProblem}`]),
+  ];
+  return {
+    Engine: { name, version, reachable },
+    Health: all.length === 0 ? 'ok' : 'degraded',
+    LastError: all[0] ?? '',
+  };
+}
