@@ -378,7 +378,7 @@ test('refuses to write arrays above 64 MiB', () => {
 
 test('leaves nothing in a buffer that it has outgrown', () => {
   const writer = new WireWriter(16);
-  const outgrown = writer.buffer;
+  const outgrown = writer.buffer.fill(0);
   writer.bytes(Buffer.from('secret'));
   writer.bytes(Buffer.alloc(64));
   assert.is.not(writer.buffer, outgrown);
