@@ -17,7 +17,7 @@ export class Admission {
   readonly #callers: Callers;
   readonly #listener: AdmissionListener;
   readonly #counter: CallCounter;
-  /** Calls by senders whose credentials are still asked for: any of them may be root. */
+  /** Calls by senders whose credentials are still asked for: what one of them may have, its uid may. */
   readonly #waiting = new CallBudget<string>();
   readonly #waitingMost: Allowance;
   readonly #calls = new Map<string, Set<IncomingCall>>();
@@ -26,7 +26,7 @@ export class Admission {
     this.#callers = callers;
     this.#listener = listener;
     this.#counter = new CallCounter(limits);
-    this.#waitingMost = limits.root;
+    this.#waitingMost = limits.perUid;
     callers.onVanish((sender) => this.#abandonCallsOf(sender));
   }
 

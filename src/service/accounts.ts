@@ -7,9 +7,10 @@ export interface Accounts {
   gid(name: string): Promise<number | undefined>;
 }
 
-/** The accounts in this machine's files, and what else `getent` knows. A number stands for itself. */
+/** The accounts in this machine's files, and what else `getent` knows, each asked once. A number stands for itself. */
 export class SystemAccounts implements Accounts {
   readonly #files = new Map<string, Promise<string>>();
+  readonly #answers = new Map<string, Promise<string>>();
   readonly #asksGetent: boolean;
 
   /** Without getent nothing is started; names of a directory service are then unknown. */
@@ -30,7 +31,15 @@ export class SystemAccounts implements Accounts {
     if (!/^[A-Za-z_][A-Za-z0-9_.@\\-]{0,255}\$?$/.test(name)) return undefined;
     const local = numberOf(await this.#file(database), name);
     if (local !== undefined || !this.#asksGetent) return local;
-    return numberOf(await getent(database, name), name);
+    return numberOf(await this.#getent(database, name), name);
+  }
+
+  /** A directory service may take its time, or be away. */
+  #getent(database: string, name: string): Promise<string> {
+    const key = `${database} ${name}`;
+    const answer = this.#answers.get(key) ?? getent(database, name);
+    this.#answers.set(key, answer);
+    return answer;
   }
 
   #file(database: string): Promise<string> {

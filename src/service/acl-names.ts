@@ -1,5 +1,5 @@
 import type { Accounts } from './accounts.ts';
-import type { CommonConfig } from './common-config.ts';
+import type { AclRule, CommonConfig } from './common-config.ts';
 import type { SettingPath } from './problem.ts';
 
 /** A name in a rule, and where it stands. */
@@ -8,20 +8,30 @@ export interface UnknownName {
   readonly message: string;
 }
 
-/** The users and groups of the rules in force that this machine does not have: such a rule allows nobody anything. */
+/** The users and groups of the rules in force that this machine does not know: such a rule allows nobody anything. */
 export async function unknownNames(
   { authorization: { backend, acl } }: Pick<CommonConfig, 'authorization'>,
   accounts: Accounts,
 ): Promise<readonly UnknownName[]> {
   if (backend !== 'acl') return [];
-  const unknown: UnknownName[] = [];
-  const note = (at: number, kind: 'user' | 'group', name: string): void => {
-    const message = `no ${kind} ${JSON.stringify(name)} on this machine: until there is one when the service starts, the rule allows nothing`;
-    unknown.push({ path: ['authorization', 'acl', at, kind], message });
-  };
-  for (const [at, { user, group }] of acl.entries()) {
-    if (user !== undefined && (await accounts.uid(user)) === undefined) note(at, 'user', user);
-    if (group !== undefined && (await accounts.gid(group)) === undefined) note(at, 'group', group);
-  }
-  return unknown;
+  return (await Promise.all(acl.map((rule, at) => unknownIn(rule, at, accounts)))).flat();
+}
+
+async function unknownIn(
+  { user, group }: AclRule,
+  at: number,
+  accounts: Accounts,
+): Promise<readonly UnknownName[]> {
+  const [uid, gid] = await Promise.all([
+    user === undefined || accounts.uid(user),
+    group === undefined || accounts.gid(group),
+  ]);
+  const unknown = (kind: 'user' | 'group', name = ''): UnknownName => ({
+    path: ['authorization', 'acl', at, kind],
+    message: `no ${kind} ${JSON.stringify(name)} is known on this machine: until one is when the service starts, the rule allows nothing`,
+  });
+  return [
+    ...(uid === undefined ? [unknown('user', user)] : []),
+    ...(gid === undefined ? [unknown('group', group)] : []),
+  ];
 }

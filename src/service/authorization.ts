@@ -5,7 +5,7 @@ import type { Authorizer, CallContext, Question } from '../dbus/serve.ts';
 import { ServiceError } from '../errors.ts';
 import { globMatches } from '../ids.ts';
 import { grants } from '../interfaces/grants.ts';
-import { type Accounts, SystemAccounts } from './accounts.ts';
+import type { Accounts } from './accounts.ts';
 import type { CommonConfig } from './common-config.ts';
 import { BusPolkitAuthority } from './polkit-authority.ts';
 import { PolkitBackend } from './polkit-backend.ts';
@@ -63,17 +63,19 @@ export interface AuthorizationOptions {
   readonly callers: Callers;
   readonly service: ServiceDefinition;
   readonly config: Pick<CommonConfig, 'authorization' | 'grants'>;
-  /** Where the users of the services are looked up. */
+  /** Where the users and groups of rules are looked up. */
   readonly accounts: Accounts;
+  /** Where the users of the services are looked up. */
+  readonly local: Accounts;
 }
 
 /** The authorization that the configuration asks for. */
 export async function createAuthorization(options: AuthorizationOptions): Promise<Authorization> {
-  const { callers, service, config, accounts } = options;
+  const { callers, service, config, local } = options;
   const here = grants.filter(({ action }) =>
     Object.keys(service.actions).some((known) => globMatches(action, known)),
   );
-  const granted = await RuleSet.fromGrants(here, config.grants, accounts);
+  const granted = await RuleSet.fromGrants(here, config.grants, local);
   const backend = await createBackend(options);
   callers.onVanish((sender) => backend.forget(sender));
   return new Authorization(granted, backend);
@@ -82,9 +84,9 @@ export async function createAuthorization(options: AuthorizationOptions): Promis
 async function createBackend({
   bus,
   config: { authorization },
+  accounts,
 }: AuthorizationOptions): Promise<AuthorizationBackend> {
   if (authorization.backend === 'acl') {
-    const accounts = new SystemAccounts({ getent: true });
     return new AclBackend(await RuleSet.fromAcl(authorization.acl, accounts));
   }
   const yesMs = authorization.cache_s * 1000;

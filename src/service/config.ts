@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import { describeError } from '../errors.ts';
-import { SystemAccounts } from './accounts.ts';
+import { type Accounts, SystemAccounts } from './accounts.ts';
 import { unknownNames } from './acl-names.ts';
 import type { CommonConfig } from './common-config.ts';
 import { readConfigFiles, type SourceFile } from './config-files.ts';
@@ -47,6 +47,8 @@ export interface ConfigSource<T extends Pick<CommonConfig, 'authorization'>> {
   readonly parse: (value: unknown, context: ParseContext) => T;
   /** Is told what is not wrong and should be known all the same. */
   readonly warn?: (warning: Problem) => void;
+  /** Where the users and groups of rules are looked up. */
+  readonly accounts?: Accounts;
 }
 
 /** The configuration, frozen. Throws `ConfigError` with everything that is wrong. */
@@ -60,10 +62,8 @@ export async function loadConfig<T extends Pick<CommonConfig, 'authorization'>>(
   const explanations = explain(compile(source.schema)(value), source.schema, value);
   throwIfAny([...problems, ...explanations.map((explanation) => place(root, explanation))]);
   const config = deepFreeze(parse(source, value, { root, sources }));
-  for (const { path, message } of await unknownNames(
-    config,
-    new SystemAccounts({ getent: true }),
-  )) {
+  const { accounts = new SystemAccounts({ getent: true }) } = source;
+  for (const { path, message } of await unknownNames(config, accounts)) {
     source.warn?.(place(root, { path, about: 'value', message }));
   }
   return config;

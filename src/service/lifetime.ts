@@ -5,7 +5,7 @@ import type { Properties, Resolvers, ServiceDefinition } from '../dbus/definitio
 import { type CallContext, type ServeOptions, type Server, serve } from '../dbus/serve.ts';
 import { describeError } from '../errors.ts';
 import { nameParsers } from '../ids.ts';
-import { SystemAccounts } from './accounts.ts';
+import { type Accounts, SystemAccounts } from './accounts.ts';
 import { Audit } from './audit.ts';
 import { createAuthorization } from './authorization.ts';
 import { Cleanup } from './cleanup.ts';
@@ -58,6 +58,8 @@ export interface ServiceProgram<S extends ServiceDefinition, C extends CommonCon
 export interface Surroundings<C> {
   readonly bus: Bus;
   readonly config: C;
+  /** Where the users and groups of rules are looked up. */
+  readonly accounts: Accounts;
   readonly stateDir: string;
   readonly log: ServiceLog;
   readonly version: string;
@@ -68,7 +70,8 @@ export interface Surroundings<C> {
 }
 
 const LOG_OPENS_AFTER_MS = 1000;
-const CALLS_MAY_FINISH_MS = 3000;
+/** Of a service that leaves by itself, and of one that is told to. */
+const CALLS_MAY_FINISH_MS = { idle: 10_000, stopped: 3000 };
 const CALLS_MAY_GIVE_UP_MS = 2000;
 const LOOK_EVERY_MS = 10;
 
@@ -143,12 +146,13 @@ async function exportObjects<S extends ServiceDefinition, C extends CommonConfig
   running: Running<S>,
   { surroundings, audit }: { readonly surroundings: Surroundings<C>; readonly audit: Audit },
 ): Promise<Server<S>> {
-  const { bus, config, log } = surroundings;
+  const { bus, config, log, accounts } = surroundings;
   const { service } = program;
-  const accounts = new SystemAccounts({ getent: false });
+  const local = new SystemAccounts({ getent: false });
   const callers = await Callers.start(bus);
-  const authorizer = await createAuthorization({ bus, callers, service, config, accounts });
-  const trusted = new Set(await Promise.all(serviceUsers.map((name) => accounts.uid(name))));
+  const options = { bus, callers, service, config, accounts, local };
+  const authorizer = await createAuthorization(options);
+  const trusted = new Set(await Promise.all(serviceUsers.map((name) => local.uid(name))));
   const { handlers, resolvers, properties, describeMore } = running;
   const server = serve(bus, service, {
     handlers,
@@ -208,7 +212,7 @@ async function drain<S extends ServiceDefinition>(
   await bus.releaseName(busName);
   const isCalled = (): boolean => server.callsUnderWay > 0;
   const isBusy = (): boolean => isCalled() || (!stop.aborted && running.isBusy?.() === true);
-  if (await ends(isBusy, CALLS_MAY_FINISH_MS)) return;
+  if (await ends(isBusy, CALLS_MAY_FINISH_MS[stop.aborted ? 'stopped' : 'idle'])) return;
   server.abandonCalls();
   await ends(isCalled, CALLS_MAY_GIVE_UP_MS);
 }

@@ -13,6 +13,7 @@ import type { ServiceDefinition } from '../dbus/definition.ts';
 import { interfaceXml, introspectionXml } from '../dbus/introspect.ts';
 import { describeError } from '../errors.ts';
 import { journalSend, notify } from '../native/linux.ts';
+import { SystemAccounts } from './accounts.ts';
 import { helpText, parseCommandLine, stateDirOf, UsageError } from './command-line.ts';
 import {
   type CommonConfig,
@@ -89,7 +90,9 @@ async function serveFrom<S extends ServiceDefinition, C extends CommonConfig>(
   const dir = directories.configDir;
   const warnings: Problem[] = [];
   const warn = (warning: Problem): void => void warnings.push(warning);
-  const config = await loadConfig({ dir, service: service.name, schema, parse, warn });
+  const accounts = new SystemAccounts({ getent: true });
+  const source = { dir, service: service.name, schema, parse, warn, accounts };
+  const config = await loadConfig(source);
   const log = openLog(service.name, config);
   crash.log = log;
   for (const { file, line, path: setting, message: warning } of warnings) {
@@ -103,7 +106,8 @@ async function serveFrom<S extends ServiceDefinition, C extends CommonConfig>(
   });
   await makeStateDirectory(stateDir);
   const bus = await Bus.connect(systemBusAddress());
-  const served = serveUntilStopped(program, { bus, config, stateDir, log, version, notify, stop });
+  const surroundings = { bus, config, accounts, stateDir, log, version, notify, stop };
+  const served = serveUntilStopped(program, surroundings);
   const lost = await Promise.race([served.then(() => undefined), bus.closed.then(lostBus)]);
   if (lost !== undefined) throw lost;
   await bus.close();

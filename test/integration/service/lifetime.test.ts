@@ -2,6 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { defineInterface, defineService } from '../../../src/dbus/definition.ts';
 import { describe, managerProperties } from '../../../src/interfaces/common.ts';
+import { SystemAccounts } from '../../../src/service/accounts.ts';
 import type { CommonConfig } from '../../../src/service/common-config.ts';
 import {
   type Running,
@@ -40,11 +41,15 @@ const config = {
   grants: [],
 } as const;
 
+const accounts = new SystemAccounts({ getent: false });
 const sink = (): undefined => undefined;
 const sinks = { console: sink, journal: sink };
 const logOptions = { identifier: 'idler', level: 'err', target: 'console', sinks } as const;
 
-/** An idle service in which an operation begins as it starts to leave; answers what it had done when it was gone. */
+/**
+ * An idle service in which an operation begins as it starts to leave; answers whether that was done when the
+ * service was gone. Of one that is stopped it never is.
+ */
 async function leave(stopped: boolean): Promise<{ readonly finished: boolean }> {
   await using rig = await PrivateBus.start();
   await using bus = await rig.connect();
@@ -56,10 +61,11 @@ async function leave(stopped: boolean): Promise<{ readonly finished: boolean }> 
     if (state === 'READY=1' && stopped) stop.abort();
     if (state !== 'STOPPING=1') return true;
     busy = true;
-    setTimeout(() => {
+    const finish = (): void => {
       busy = false;
       finished = true;
-    }, 500);
+    };
+    if (!stopped) setTimeout(finish, 200);
     return true;
   };
   const running: Running<typeof idler> = {
@@ -69,7 +75,7 @@ async function leave(stopped: boolean): Promise<{ readonly finished: boolean }> 
     isBusy: () => busy,
   };
   const program = { service: idler, start: () => Promise.resolve(running) };
-  const rest = { stateDir: rig.directory, log, version: '', notify, stop: stop.signal };
+  const rest = { accounts, stateDir: rig.directory, log, version: '', notify, stop: stop.signal };
   await deadline(10_000, serveUntilStopped(program, { bus, config, ...rest }), 'the end');
   return { finished };
 }
@@ -94,7 +100,14 @@ test('does not wait for its start when it is told to stop', async () => {
       signal.addEventListener('abort', () => reject(new Error('the start was given up')));
       stop.abort();
     });
-  const rest = { stateDir: rig.directory, log, version: '', notify: () => true, stop: stop.signal };
+  const rest = {
+    accounts,
+    stateDir: rig.directory,
+    log,
+    version: '',
+    notify: () => true,
+    stop: stop.signal,
+  };
   const served = serveUntilStopped({ service: idler, start }, { bus, config, ...rest });
   await deadline(10_000, served, 'the end');
   assert.is(cleanedUp, true);
