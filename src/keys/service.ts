@@ -157,11 +157,15 @@ export class KeyService {
   async #refreshNow(signal: AbortSignal): Promise<void> {
     const { file, pkcs11 } = this.#stores;
     try {
-      const revision = this.#revision;
-      const inFiles = await file.list();
-      const inTokens = await pkcs11?.list(signal);
-      // What was changed meanwhile is published already, and what was seen before that is old.
-      if (revision !== this.#revision) return await this.#refreshNow(signal);
+      let revision: number;
+      let inFiles: Listing;
+      let inTokens: Listing | undefined;
+      do {
+        // What was changed meanwhile is published already, and what was seen before that is old.
+        revision = this.#revision;
+        inFiles = await file.list();
+        inTokens = await pkcs11?.list(signal);
+      } while (revision !== this.#revision);
       const { keys, ignored } = merged(inTokens, inFiles);
       this.#ignored = ignored;
       this.#publisher.publish(keys, inTokens?.failure?.message);

@@ -15,10 +15,16 @@ const LONGEST_PAUSE = 65_536;
  * a signature would be the thread. So a key that proves fast works at once, until it is slow again.
  */
 export class Pace {
+  readonly #clock: () => number;
   #isInline = false;
   #slowness = 0;
   #pause = FIRST_PAUSE;
   #untilTry = 0;
+
+  /** The clock tells milliseconds that never go back. */
+  constructor(clock = () => performance.now()) {
+    this.#clock = clock;
+  }
 
   /** Whether the next operation runs at once. */
   get isInline(): boolean {
@@ -27,17 +33,17 @@ export class Pace {
 
   /** Runs an operation at once. */
   time<T>(operation: () => T): T {
-    const startedAt = performance.now();
+    const startedAt = this.#clock();
     const result = operation();
-    this.#watch(performance.now() - startedAt);
+    this.#watch(this.#clock() - startedAt);
     return result;
   }
 
   /** Runs an operation on its thread. */
   async timeAsync<T>(operation: () => Promise<T>): Promise<T> {
-    const startedAt = performance.now();
+    const startedAt = this.#clock();
     const result = await operation();
-    const isFast = performance.now() - startedAt < TRY_BELOW_MS;
+    const isFast = this.#clock() - startedAt < TRY_BELOW_MS;
     if (--this.#untilTry < 0 && isFast) this.#isInline = true;
     return result;
   }

@@ -74,4 +74,25 @@ test('wipes what it holds once the reader has taken it, and no sooner', () =>
     assert.ok(written.every((bytes) => bytes.every((byte) => byte === 0)));
   }));
 
+test('leaves nothing in the buffer that messages share', () =>
+  withConnection(async ({ near }) => {
+    const allocated: Buffer[] = [];
+    const allocate = Buffer.allocUnsafe.bind(Buffer);
+    Buffer.allocUnsafe = (size) => {
+      const buffer = allocate(size);
+      allocated.push(buffer);
+      return buffer;
+    };
+    try {
+      using outbox = new Outbox(near, defaultOutboxLimits, () => undefined);
+      const secret = randomBytes(32);
+      outbox.add(reply(secret));
+      assert.ok(allocated.some((buffer) => buffer.includes(secret)));
+      outbox.flush();
+      assert.not(allocated.some((buffer) => buffer.includes(secret)));
+    } finally {
+      Buffer.allocUnsafe = allocate;
+    }
+  }));
+
 test.run();

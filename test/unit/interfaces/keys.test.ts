@@ -29,6 +29,12 @@ test('shows a key as exportable when it or what is derived from it may leave', (
   assert.is(exportable({ export_derived: false }), 'false');
 });
 
+test('has every result with what was secret wiped', () => {
+  const methods = Object.entries(keysInterface.methods);
+  const secret = methods.flatMap(([name, method]) => ('secret' in method ? [name] : []));
+  assert.equal(secret.toSorted(), ['Decrypt', 'ExportKey', 'GetRandom']);
+});
+
 test('asks about the usages that a key gets when none are given', () => {
   const usages = (name: 'CreateKey' | 'ImportKey', body: readonly unknown[]) =>
     detailsOf(name, body)['usages'];

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { ServiceError } from '../../../src/errors.ts';
 import { parseKeyId } from '../../../src/ids.ts';
 import { FileStore } from '../../../src/keys/file/store.ts';
 import { parseSignMechanism, parseSignRequest } from '../../../src/keys/mechanism.ts';
@@ -114,6 +115,36 @@ test('has published what a call found out about its token when the call is answe
   await soft.insert();
   await until(20_000, 'the token to be found again', async () => (await sign()) === undefined);
   await until(20_000, 'the news of it', () => publisher.state.Health === 'ok');
+});
+
+test('looks once for all who want to know, and again when a token changed meanwhile', async () => {
+  await using fixture = await Fixture.start();
+  const { keys, module, publisher } = fixture;
+  await keys.refresh(soon());
+  const { api } = module;
+  const find = api.C_FindObjectsInit.bind(api);
+  let searches = 0;
+  let onSearch = (): void => undefined;
+  api.C_FindObjectsInit = (...args) => {
+    searches++;
+    onSearch();
+    find(...args);
+  };
+  const searchesOf = async (...looks: readonly Promise<void>[]): Promise<number> => {
+    await Promise.all(looks);
+    const found = searches;
+    searches = 0;
+    return found;
+  };
+  const one = await searchesOf(keys.refresh(soon()));
+  assert.ok(one > 0);
+  assert.is(await searchesOf(keys.refresh(soon()), keys.refresh(soon())), one);
+  onSearch = () => {
+    onSearch = () => undefined;
+    keys.tokenChanged(new ServiceError('Unavailable', 'the token is gone'));
+  };
+  assert.is(await searchesOf(keys.refresh(soon())), 2 * one);
+  assert.is(publisher.state.Health, 'ok');
 });
 
 test.run();
