@@ -27,8 +27,9 @@ export function isModuleName(text: string): boolean {
 }
 
 function refuse(text: string, what: string): never {
-  const signs = what.startsWith('module') ? '. _ $ : -' : '. _ $ / : @ -';
-  const rule = `1 to 128 letters, digits and ${signs}, the first a letter, a digit or $`;
+  const rule = what.startsWith('module')
+    ? '1 to 128 letters, digits and . _ $ : -, the first a letter, a digit or $'
+    : '1 to 128 letters, digits and . _ $ / : @ -, the first a letter, a digit or $, with no empty, "." or ".." between slashes';
   const shown = JSON.stringify(text.slice(0, 160));
   throw new ServiceError('InvalidArgs', `${shown} is not a ${what}, which is ${rule}`);
 }

@@ -8,10 +8,12 @@ export interface HelpRequest {
   readonly words: readonly string[];
 }
 
-/** Reads what help is wanted about: `keys --help`, `help keys list`, nothing at all. */
+/** Reads what help is wanted about: `keys --help`, `help keys list`, nothing at all; options are for commands. */
 export function helpRequest(args: readonly string[]): HelpRequest {
-  const words = args.filter((arg) => !helpWords.includes(arg));
-  return { asked: words.length < args.length, words };
+  const rest = args.filter((arg) => !helpWords.includes(arg));
+  const asked = rest.length < args.length;
+  const option = rest.findIndex((arg) => arg.startsWith('-'));
+  return { asked, words: asked && option >= 0 ? rest.slice(0, option) : rest };
 }
 
 /** The commands that begin with the words. */

@@ -21,18 +21,16 @@ export const commands: readonly Command[] = [
   configCheck,
 ];
 
+type Print = (text: string) => void;
+
 class UsageError extends Error {}
 
 /** Runs one command line; answers the exit code. Results go to `out`, errors to `err`. */
-export async function iotedgectl(
-  args: readonly string[],
-  out: (text: string) => void,
-  err: (text: string) => void,
-): Promise<number> {
+export async function iotedgectl(args: readonly string[], out: Print, err: Print): Promise<number> {
   let bus: Promise<Bus> | undefined;
   try {
     const command = findCommand(args);
-    if (command === undefined) return explain(args, out);
+    if (command === undefined) return explain(args, { out, err });
     const { positionals, options } = parseCommand(command, args);
     if (options['help'] === true) {
       out(commandHelp(command));
@@ -71,7 +69,10 @@ function findCommand(args: readonly string[]): Command | undefined {
 }
 
 /** Answers a command line without a command: with help when it asked, or when it says too little. */
-function explain(args: readonly string[], out: (text: string) => void): number {
+function explain(
+  args: readonly string[],
+  { out, err }: { readonly out: Print; readonly err: Print },
+): number {
   if (args[0] === '--version') {
     out(`iotedgectl ${process.env['IOTEDGE_VERSION'] ?? 'unbundled'}`);
     return exitCodes.ok;
@@ -80,7 +81,7 @@ function explain(args: readonly string[], out: (text: string) => void): number {
   const [one, ...others] = commandsOf(commands, words);
   if (one === undefined) throw new UsageError(notFound(words));
   const isExact = others.length === 0 && words.join(' ') === one.words;
-  out(isExact ? commandHelp(one) : overview([one, ...others]));
+  (asked ? out : err)(isExact ? commandHelp(one) : overview([one, ...others]));
   return asked ? exitCodes.ok : exitCodes.usage;
 }
 
@@ -89,7 +90,7 @@ function notFound(words: readonly string[]): string {
   if (first.startsWith('-')) return `no option ${first} before a command`;
   const near = commandsOf(commands, [first]).map((command) => command.words);
   const known = near.length > 0 ? `, there is: ${near.join(', ')}` : '';
-  return `no command ${JSON.stringify(words.slice(0, 2).join(' '))}${known}`;
+  return `no command ${JSON.stringify(words.join(' '))}${known}`;
 }
 
 function parseCommand(

@@ -57,10 +57,11 @@ test('answers 2 for an option that the command does not have', async () => {
 });
 
 test('names the commands of a group that was not told which', async () => {
-  const { code, out } = await run('keys');
+  const { code, out, err } = await run('keys');
   assert.is(code, 2);
-  assert.match(out, 'keys list');
-  assert.not.match(out, 'modules list');
+  assert.is(out, '');
+  assert.match(err, 'keys list');
+  assert.not.match(err, 'modules list');
 });
 
 test('helps with a group and with a command, wherever help is asked for', async () => {
@@ -72,7 +73,11 @@ test('helps with a group and with a command, wherever help is asked for', async 
   assert.is(command.code, 0);
   assert.equal(await run('help', 'keys', 'list'), command);
   assert.equal(await run('keys', '-h', 'list'), command);
+  assert.equal(await run('help', 'keys', 'list', '--json'), command);
   assert.is((await run('help', 'burn')).code, 2);
+  const more = await run('help', 'keys', 'list', 'extra');
+  assert.is(more.code, 2);
+  assert.match(more.err, '"keys list extra"');
 });
 
 test('answers 2 for an option before the command', async () => {
