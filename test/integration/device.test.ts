@@ -1,6 +1,5 @@
 /** The main job: from a key in a token to a running module, on the bundled services. */
 import { createPrivateKey } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -19,6 +18,7 @@ import { startRigCloud, useCloud } from '../support/rig-cloud.ts';
 import { deviceName } from '../support/rig-config.ts';
 import { useEngine } from '../support/rig-engine.ts';
 import { type ServiceName, services } from '../support/rig-services.ts';
+import { standStill } from '../support/stand-still.ts';
 
 const test = suite('device');
 const engineTest = runnable('container-engine', test);
@@ -106,9 +106,7 @@ for (const service of Object.keys(services) as ServiceName[]) {
     await bus.call(describe);
     const pid = await rig.processOf(service);
     if (pid === undefined) throw new Error(`${service} does not run`);
-    process.kill(pid, 'SIGSTOP'); // so that the call is certainly under way
-    const stopped = () => readFileSync(`/proc/${pid}/status`, 'utf8').includes('State:\tT');
-    await until(5000, `${service} to stand still`, stopped);
+    await standStill(pid); // so that the call is certainly under way
     const outcome = bus.call(describe, { timeoutMs: 20_000 }).then(
       () => 'answered',
       (error: unknown) => (error instanceof Error ? 'failed' : error),

@@ -153,12 +153,14 @@ export class Rig implements AsyncDisposable {
     }
   }
 
-  /** Stops a service, if it runs, and waits until it has left the bus; the next call starts it again. */
+  /** Stops a service, if it runs, and waits until it has ended; the next call starts it again. */
   async stop(service: ServiceName, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     const pid = await this.processOf(service);
     if (pid === undefined) return;
     process.kill(pid, signal);
-    await until(15_000, `${service} to stop`, async () => (await this.processOf(service)) !== pid);
+    // It gives its name back first, and another one beside it would work on the same state.
+    await until(30_000, `${service} to stop`, async () => !(await isRunning(pid)));
+    await until(5000, `${service} to leave`, async () => (await this.processOf(service)) !== pid);
   }
 
   /** What a service, `dbus-daemon` or `polkitd` has printed so far. */
@@ -172,20 +174,17 @@ export class Rig implements AsyncDisposable {
     return writeDropIn(this.directory, service, settings);
   }
 
-  /** Replaces polkit's rules. */
-  writeRules(rules: string): Promise<void> {
-    return writeRules(this.directory, rules);
+  /** Replaces polkit's rules, by another polkitd: the one that runs would take them in its own time. */
+  async setRules(rules: string): Promise<void> {
+    await this.stopPolkit();
+    await writeRules(this.directory, rules);
+    await this.startPolkit();
   }
 
   /** Starts polkitd and waits until it answers. */
   async startPolkit(): Promise<void> {
     this.#polkitd = this.#daemon('polkitd', '/usr/lib/polkit-1/polkitd', ['--no-debug']);
-    await using bus = await this.connect();
-    await until(
-      10_000,
-      'polkitd',
-      async () => (await bus.nameOwner('org.freedesktop.PolicyKit1')) !== undefined,
-    );
+    await this.#untilPolkit('to have its name', (owner) => owner !== undefined);
   }
 
   /** Ends polkitd; by default as a crash does. */
@@ -196,6 +195,7 @@ export class Rig implements AsyncDisposable {
     const exit = once(daemon, 'exit');
     daemon.kill(signal);
     await deadline(10_000, exit, 'polkitd to stop');
+    await this.#untilPolkit('to leave the bus', (owner) => owner === undefined);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -238,6 +238,13 @@ export class Rig implements AsyncDisposable {
     }
   }
 
+  async #untilPolkit(what: string, so: (owner: string | undefined) => boolean): Promise<void> {
+    await using bus = await this.connect();
+    const look = async (): Promise<boolean> =>
+      so(await bus.nameOwner('org.freedesktop.PolicyKit1'));
+    await until(10_000, `polkitd ${what}`, look);
+  }
+
   /** Node and the bundles are mounted because their own places may be closed to the services' users. */
   #mounts(): readonly string[] {
     const { directory } = this;
@@ -251,13 +258,23 @@ export class Rig implements AsyncDisposable {
     ];
   }
 
+  /** The socket is there a moment before anybody listens on it. */
+  async #isListening(): Promise<boolean> {
+    try {
+      await using _ = await this.connect();
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
   async #startBus(): Promise<void> {
     const config = join(this.directory, 'dbus/system.conf');
     const args = ['--nofork', '--nopidfile', '--nosyslog', '--config-file', config];
     const daemon = this.#daemon('dbus-daemon', 'dbus-daemon', args);
     await until(10_000, 'the bus to start', async () => {
       if (daemon.exitCode !== null) throw new Error(await this.log('dbus-daemon'));
-      return existsSync(join(this.directory, 'bus'));
+      return this.#isListening();
     });
   }
 
@@ -299,5 +316,14 @@ export class Rig implements AsyncDisposable {
       await writeFile(join(this.directory, 'secrets', name), pem);
     this.#token = token;
     this.#authority = authority;
+  }
+}
+
+/** Whether a process has not ended; one that nobody has waited for yet has. */
+async function isRunning(pid: number): Promise<boolean> {
+  try {
+    return !/\) [ZX] /.test(await readFile(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
   }
 }

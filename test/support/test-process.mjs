@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-const deadlineMs = 300_000;
+const deadlineMs = 600_000;
 const graceMs = 5_000;
 const marker = 'IOTEDGE_TEST_PROCESS';
 

@@ -83,7 +83,7 @@ test('gives up on a bus that accepts and then says nothing', async () => {
   server.listen(path);
   await once(server, 'listening');
   const connecting = Bus.connect(`unix:path=${path}`, AbortSignal.timeout(100));
-  assert.is(await deadline(5000, failureOf(connecting), 'connect to give up'), 'Unavailable');
+  assert.is(await deadline(15_000, failureOf(connecting), 'connect to give up'), 'Unavailable');
   server.close();
   await rm(path, { force: true });
 });
@@ -101,7 +101,7 @@ test('gives up on a peer that speaks another protocol', async () => {
   server.listen(path);
   await once(server, 'listening');
   const connecting = Bus.connect(`unix:path=${path}`);
-  assert.is(await deadline(5000, failureOf(connecting), 'connect to give up'), 'Unavailable');
+  assert.is(await deadline(15_000, failureOf(connecting), 'connect to give up'), 'Unavailable');
   server.close();
 });
 
@@ -113,8 +113,8 @@ test('notices the loss of the bus and rejects what waits', async () => {
   const waiting = failureOf(bus.call(call));
   await bus.call({ ...driver, member: 'GetId' });
   await rig.kill();
-  assert.is(await deadline(5000, waiting, 'the call to fail'), 'Unavailable');
-  assert.instance(await deadline(5000, bus.closed, 'closed'), Error);
+  assert.is(await deadline(15_000, waiting, 'the call to fail'), 'Unavailable');
+  assert.instance(await deadline(15_000, bus.closed, 'closed'), Error);
   assert.is(await failureOf(bus.call(call)), 'Unavailable');
   await bus.close();
 });
@@ -133,9 +133,9 @@ test('closes without an error when asked to, after what was queued is out', asyn
   // what comes too late is not sent, and takes nothing with it that was in time
   bus.send(new Message({ ...source, type: 4, signature: 'uay', body: [500, Buffer.of()] }));
   await new Promise((resolve) => void setImmediate(resolve));
-  await deadline(5000, closing, 'close');
-  assert.is(await deadline(1000, bus.closed, 'closed'), undefined);
-  await until(5000, 'all signals', () => heard.length === 500);
+  await deadline(15_000, closing, 'close');
+  assert.is(await deadline(15_000, bus.closed, 'closed'), undefined);
+  await until(15_000, 'all signals', () => heard.length === 500);
   assert.equal(
     heard.map(({ body }) => body[0]),
     [...heard.keys()],
@@ -154,7 +154,7 @@ test('hears what it subscribed to, until it is disposed of', async () => {
   emit('/a', "it's");
   emit('/b', "it's");
   emit('/a', 'other');
-  await until(2000, 'a signal', () => heard.length > 0);
+  await until(15_000, 'a signal', () => heard.length > 0);
   await subscription[Symbol.asyncDispose]();
   emit('/a', "it's");
   await sender.call({ ...driver, member: 'GetId' });
@@ -206,7 +206,7 @@ test('believes signals of a name that had an owner before', async () => {
   const match = { sender: 'org.iotedge.Source', ...source };
   await listener.subscribe(match, ({ body }) => void heard.push(String(body[0])));
   owner.send(new Message({ ...source, type: 4, signature: 's', body: ['news'] }));
-  await until(2000, 'the signal', () => heard.length === 1);
+  await until(15_000, 'the signal', () => heard.length === 1);
 });
 
 test('survives a listener that throws', async () => {
@@ -220,8 +220,8 @@ test('survives a listener that throws', async () => {
   });
   const warned = once(process, 'warning');
   sender.send(new Message({ ...source, type: 4 }));
-  await until(2000, 'the signal', () => heard === 1);
-  await deadline(2000, warned, 'a warning');
+  await until(15_000, 'the signal', () => heard === 1);
+  await deadline(15_000, warned, 'a warning');
   await listener.call({ ...driver, member: 'GetId' });
 });
 
@@ -266,7 +266,7 @@ test('asks for the credentials of a caller once and forgets them when it leaves'
   assert.is(first.uid, process.getuid?.());
   assert.is(first.pid, process.pid);
   await other.close();
-  await until(2000, 'the caller to be forgotten', () => left.includes(name));
+  await until(15_000, 'the caller to be forgotten', () => left.includes(name));
   assert.is(callers.known(name), undefined);
   assert.is(await failureOf(callers.get(name)), 'AccessDenied');
 });

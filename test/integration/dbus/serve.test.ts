@@ -216,11 +216,11 @@ test('aborts the call of a caller that leaves, and counts it out', () =>
   withEcho(async ({ rig, contexts, server, bus }) => {
     const leaving = await rig.connect();
     const hanging = failureOf(echo(leaving).Hang({}));
-    await until(2000, 'the call', () => contexts.length === 1);
+    await until(15_000, 'the call', () => contexts.length === 1);
     assert.is(server.callsUnderWay, 1);
     await leaving.close();
     assert.is(await hanging, 'Unavailable');
-    await until(2000, 'the call to end', () => server.callsUnderWay === 0);
+    await until(15_000, 'the call to end', () => server.callsUnderWay === 0);
     assert.is(contexts[0]?.signal.aborted, true);
     await echo(bus).Echo({ data: Buffer.of() });
   }));
@@ -228,9 +228,9 @@ test('aborts the call of a caller that leaves, and counts it out', () =>
 test('aborts every call under way when told to, and still answers them', () =>
   withEcho(async ({ bus, contexts, server }) => {
     const hanging = failureOf(echo(bus).Hang({}));
-    await until(2000, 'the call', () => contexts.length === 1);
+    await until(15_000, 'the call', () => contexts.length === 1);
     server.abandonCalls();
-    assert.is(await deadline(2000, hanging, 'the answer'), 'Cancelled');
+    assert.is(await deadline(15_000, hanging, 'the answer'), 'Cancelled');
   }));
 
 test('bounds the calls of one uid over all its connections', () =>
@@ -238,7 +238,7 @@ test('bounds the calls of one uid over all its connections', () =>
     async ({ rig, bus, contexts, server }) => {
       await using other = await rig.connect();
       const hanging = [bus, other, bus].map((from) => failureOf(echo(from).Hang({})));
-      await until(2000, 'the calls', () => contexts.length === 3);
+      await until(15_000, 'the calls', () => contexts.length === 3);
       assert.is(await failureOf(echo(other).Guarded({ key_id: 'a' })), 'LimitsExceeded');
       assert.is(
         await failureOf(properties(other, 'GetAll', [logControl], logPath)),
@@ -287,7 +287,7 @@ test('counts a call while the credentials of its caller are still asked for', ()
     });
     await echo(bus).Echo({ data: Buffer.of() });
     assert.is(most, 1);
-    await until(1000, 'the call to end', () => server.callsUnderWay === 0);
+    await until(15_000, 'the call to end', () => server.callsUnderWay === 0);
   }));
 
 test('answers what came in before the name was given back, then leaves', () =>
@@ -297,7 +297,7 @@ test('answers what came in before the name was given back, then leaves', () =>
     // the bus has every call when it answers what was sent behind it on the same connection
     await Promise.all(callers.map((from) => from.nameOwner('a.b')));
     await served.releaseName(echoService.busName);
-    await until(2000, 'the last call', () => server.callsUnderWay === 0);
+    await until(15_000, 'the last call', () => server.callsUnderWay === 0);
     await served.close();
     assert.equal([...new Set(await Promise.all(answers))], ['no failure']);
     await Promise.all(callers.map((from) => from.close()));
@@ -414,7 +414,7 @@ test('sends its signals to those who listen', () =>
       listener: (signal) => void heard.push(signal),
     });
     server.emit('Happened', { what: 'it', at: 5n });
-    await until(2000, 'the signal', () => heard.length === 1);
+    await until(15_000, 'the signal', () => heard.length === 1);
     assert.equal(heard[0]?.body, ['it', 5n]);
     assert.is(heard[0]?.signature, 'st');
   }));

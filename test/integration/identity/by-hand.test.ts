@@ -8,7 +8,7 @@ import { client } from '../../../src/dbus/client.ts';
 import { identityInterface, identityService } from '../../../src/interfaces/identity.ts';
 import { busctlProperty } from '../../support/busctl.ts';
 import { deadline } from '../../support/deadline.ts';
-import { failureOf } from '../../support/failure.ts';
+import { failureOf, untilWorks } from '../../support/failure.ts';
 import { Rig } from '../../support/rig.ts';
 import { startRigCloud } from '../../support/rig-cloud.ts';
 import { deviceName } from '../../support/rig-config.ts';
@@ -100,7 +100,8 @@ test('wait for one another when they come in the wrong order', async () => {
   );
   await startByHand(rig, 'certificates');
   await startByHand(rig, 'keys', { SOFTHSM2_CONF: join(rig.directory, 'token/softhsm2.conf') });
-  const { device } = await identity.Provision({}, { timeoutMs: 60_000 });
+  await untilWorks('Provision', () => identity.Provision({}, { timeoutMs: 60_000 }));
+  const { identity: device } = await identity.GetDeviceIdentity({});
   assert.is(device.device_id, deviceName);
 });
 

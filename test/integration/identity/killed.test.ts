@@ -22,6 +22,7 @@ import { Rig } from '../../support/rig.ts';
 import { startRigCloud, useCloud } from '../../support/rig-cloud.ts';
 import { deviceName } from '../../support/rig-config.ts';
 import type { ServiceName } from '../../support/rig-services.ts';
+import { standStill } from '../../support/stand-still.ts';
 import { makeKey } from '../../unit/x509/openssl.ts';
 
 interface Setting {
@@ -96,7 +97,7 @@ for (const victim of ['keys', 'certificates'] as const) {
     await issue(bus); // both run, and know one another
     using watch = await Watch.start(rig, 'Sign');
     const keys = await pidOf(rig, 'keys');
-    process.kill(keys, 'SIGSTOP');
+    await standStill(keys);
     const outcome = failureOf(issue(bus));
     await watch.called('Sign');
     process.kill(await pidOf(rig, victim), 'SIGKILL');
@@ -117,7 +118,7 @@ test('Provision fails when Keys is killed during the handshake, and works again'
   await rig.stop('identity');
   using watch = await Watch.start(rig, 'Sign');
   const keys = await pidOf(rig, 'keys');
-  process.kill(keys, 'SIGSTOP');
+  await standStill(keys);
   const outcome = failureOf(identity.Reprovision({}, patient));
   await watch.called('Sign');
   process.kill(keys, 'SIGKILL');
@@ -137,7 +138,7 @@ test('Provision is given up when Identity is stopped while Keys hangs in the han
   await identityStatus(bus);
   using watch = await Watch.start(rig, 'Sign');
   const [keys, stopped] = [await pidOf(rig, 'keys'), await pidOf(rig, 'identity')];
-  process.kill(keys, 'SIGSTOP');
+  await standStill(keys);
   try {
     const outcome = failureOf(identity.Reprovision({}, patient));
     await watch.called('Sign');
@@ -160,7 +161,7 @@ test('Provision fails when Certificates is killed while it is asked, and works a
   await identityStatus(bus);
   using watch = await Watch.start(rig, 'Get');
   const certificates = await pidOf(rig, 'certificates');
-  process.kill(certificates, 'SIGSTOP');
+  await standStill(certificates);
   const outcome = failureOf(identity.Reprovision({}, patient));
   await watch.called('Get');
   process.kill(certificates, 'SIGKILL');

@@ -10,7 +10,7 @@ import { identityInterface, identityService } from '../../../src/interfaces/iden
 import type { Cloud } from '../../support/cloud/cloud.ts';
 import type { CloudResponse } from '../../support/cloud/exchange.ts';
 import { certifyDevice, deviceCertificateFile } from '../../support/device-certificate.ts';
-import { failureOf } from '../../support/failure.ts';
+import { failureOf, untilWorks } from '../../support/failure.ts';
 import { identityStatus, untilIdentity } from '../../support/identity-status.ts';
 import { Rig } from '../../support/rig.ts';
 import { startRigCloud } from '../../support/rig-cloud.ts';
@@ -228,7 +228,7 @@ for (const { what, happen, mend, says, onConnect = false, waitMs = 0 } of mishap
     assert.is((await identity.Provision({})).device.device_id, deviceName);
     assert.is(await readFile(stateFile, 'utf8'), saved);
     await mend(setting);
-    await identity.Reprovision({}, patient);
+    await untilWorks('Reprovision', () => identity.Reprovision({}, patient));
     const after = await identityStatus(bus);
     assert.equal([after.state, after.lastError, after.nextAttempt], ['provisioned', '', 0n]);
     assert.is.not(await readFile(stateFile, 'utf8'), saved);
@@ -330,7 +330,8 @@ fresh('trusts the roots of the system when the configuration names none', async 
   assert.is(await failureOf(identity.Provision({}, patient)), 'Unavailable');
   const system = '/etc/ssl/certs/ca-certificates.crt';
   assert.is((await rig.run('mount', ['--bind', setting.rootFile, system])).code, 0);
-  assert.is((await identity.Reprovision({}, patient)).device.device_id, deviceName);
+  await untilWorks('Reprovision', () => identity.Reprovision({}, patient));
+  assert.is((await identityStatus(setting.bus)).deviceId, deviceName);
 });
 
 fresh('says that the clock is wrong when the cloud has another time', async () => {

@@ -53,7 +53,10 @@ test('keeps the agent stopped when told so, across a restart of the service', as
   assert.equal(await device.containers(), ['edgeAgent exited']);
   await device.rig.stop('modules');
   await device.works('Describe', ['a{sv}', '0']);
-  const stopped = await device.untilModule('edgeAgent', ({ State }) => State !== 'unknown');
+  const stopped = await device.untilModule(
+    'edgeAgent',
+    ({ State }) => State !== undefined && State !== 'unknown',
+  );
   assert.is(stopped['State'], 'stopped');
   assert.equal(await device.containers(), ['edgeAgent exited']);
   await device.ask('Start', byName);

@@ -109,7 +109,7 @@ test('makes what authorization was told, not what the host has become meanwhile'
 }) => {
   const notes = await mkdtemp(join(device.rig.directory, 'notes-'));
   await chmod(notes, 0o777);
-  await device.rig.writeRules(patientRules(notes));
+  await device.rig.setRules(patientRules(notes));
   const args = ['sssa{ss}a{sv}', 'sensor', 'docker', settingsWith(host), '0', '0'];
   const creating = device.call('Create', args, 'operator');
   await until(10_000, 'the question', () => existsSync(join(notes, 'asked')));

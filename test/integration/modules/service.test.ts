@@ -1,9 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Variant } from '../../../src/dbus/variant.ts';
 import { moduleInterface } from '../../../src/interfaces/modules.ts';
+import { until } from '../../support/deadline.ts';
 import { ModulesRig, type RawCall } from '../../support/engine/modules-rig.ts';
+import { silentRegistry } from '../../support/engine/silent-registry.ts';
 import { introspected } from '../../support/introspection.ts';
 
 interface Context {
@@ -72,9 +73,10 @@ test('creates, starts, restarts, stops and deletes a module, and reads its log',
   const restart = ['sa{sv}', 'sensor', '1', 'timeout_s', 'u', '1'];
   assert.is(await device.works('Restart', restart), '');
   await device.untilState('sensor', 'running');
-  await sleep(300);
-  const log = await device.works('GetLogs', ['sa{sv}', 'sensor', '1', 'tail', 'i', '1']);
-  assert.is(log.trim(), 'ay 6 104 101 108 108 111 10');
+  const lastLine = (): Promise<string> =>
+    device.works('GetLogs', ['sa{sv}', 'sensor', '1', 'tail', 'i', '1']);
+  const hello = 'ay 6 104 101 108 108 111 10';
+  await until(30_000, 'what it prints', async () => (await lastLine()).trim() === hello);
   const shown = await device.works('GetConfig', ['sa{sv}', 'sensor', '0']);
   assert.equal(jsonOf(shown), { ...plain, auth: { username: 'user' } });
   const described = await device.works('Describe', none);
@@ -116,30 +118,16 @@ test('tells what the machine is', async ({ device }) => {
 });
 
 test('cancels a pull', async ({ device }) => {
-  const swallow = ['sh', '-c', 'cat >/dev/null'];
-  const silent = device.machine.spawnInNetwork(
-    'busybox',
-    'nc',
-    '-ll',
-    '-p',
-    '5002',
-    '-e',
-    ...swallow,
+  using _ = await silentRegistry(device.machine, 5002);
+  const slow = JSON.stringify({ image: '127.0.0.1:5002/slow:1' });
+  const making = device.call(
+    'Create',
+    ['sssa{ss}a{sv}', 'slow', 'docker', slow, '0', '0'],
+    'operator',
   );
-  try {
-    await sleep(300);
-    const slow = JSON.stringify({ image: '127.0.0.1:5002/slow:1' });
-    const making = device.call(
-      'Create',
-      ['sssa{ss}a{sv}', 'slow', 'docker', slow, '0', '0'],
-      'operator',
-    );
-    await device.untilState('slow', 'pulling');
-    assert.is(await device.works('Cancel', ['sa{sv}', 'slow', '0']), '');
-    assert.match((await making).stderr, /cancelled/);
-  } finally {
-    silent.kill('SIGKILL');
-  }
+  await device.untilState('slow', 'pulling');
+  assert.is(await device.works('Cancel', ['sa{sv}', 'slow', '0']), '');
+  assert.match((await making).stderr, /cancelled/);
 });
 
 test('withstands a configuration that is too deep from somebody who may do nothing', async ({
@@ -197,13 +185,11 @@ test('says what is wrong with what Create cannot make', async ({ device }) => {
 });
 
 test('asks polkit with module, type, image and elevated', async ({ device }) => {
-  await device.rig.writeRules(`polkit.addRule(function (action, subject) {
+  await device.rig.setRules(`polkit.addRule(function (action, subject) {
     if (action.id !== 'org.iotedge.modules1.run' || subject.user !== 'operator') return;
     var told = ['module', 'type', 'image', 'elevated'].map(function (key) { return action.lookup(key); });
     return told.join() === 'picky,docker,127.0.0.1:9/x:1,false' ? polkit.Result.YES : polkit.Result.NO;
   });`);
-  await device.rig.stopPolkit();
-  await device.rig.startPolkit();
   const json = '{"image":"127.0.0.1:9/x:1"}';
   assert.is(await device.errorOf('Create', creation('other', json)), 'AccessDenied');
   assert.is(await device.errorOf('Create', creation('picky', json)), 'Unavailable');

@@ -9,7 +9,7 @@ import type { Bus } from '../../../src/dbus/bus.ts';
 import { variant } from '../../../src/dbus/variant.ts';
 import { isServiceError } from '../../../src/errors.ts';
 import { connectAs } from '../../support/connect-as.ts';
-import { deadline } from '../../support/deadline.ts';
+import { deadline, until } from '../../support/deadline.ts';
 import { PrivateBus } from '../../support/private-bus.ts';
 
 const test = suite<{ dir: string; privateBus: PrivateBus; bus: Bus }>('life of a service');
@@ -175,7 +175,7 @@ test('answers what is under way when it is told to stop, and ends with 0', async
   await call(bus, 'Echo', 's', ['']);
   service.child.kill('SIGTERM');
   await slow;
-  assert.is(await bus.nameOwner(busName), undefined);
+  await until(10_000, 'its name to be free', async () => !(await bus.nameOwner(busName)));
   const { code, stderr } = await service.end();
   assert.is(code, 0, stderr);
   assert.match(await readFile(join(dir, 'notes'), 'utf8'), 'cleaned up');
@@ -280,10 +280,10 @@ test('ends with 0 when it was idle, but not while a call is under way', async ({
   privateBus,
   bus,
 }) => {
-  await writeFile(join(dir, 'probe.yaml'), 'idle_exit_s: 0.2\n');
+  await writeFile(join(dir, 'probe.yaml'), 'idle_exit_s: 2\n');
   await using service = probe(dir, privateBus);
   await started(bus, service);
-  await call(bus, 'Slow', 'u', [600]);
+  await call(bus, 'Slow', 'u', [2500]);
   assert.is((await service.end()).code, 0);
 });
 

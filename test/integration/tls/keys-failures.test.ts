@@ -1,5 +1,4 @@
 /** A handshake whose signature is late or does not come. */
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
@@ -59,11 +58,8 @@ function codeOf(outcome: number | HttpsFailure): string {
 test('waits for a slow signature beside the main thread', () =>
   withRig(async ({ keys, connect }) => {
     keys.before = () => delay(1500);
-    const histogram = monitorEventLoopDelay({ resolution: 10 });
-    histogram.enable();
+    // this process serves the keys too: a main thread that waited for the signature would never be asked for it
     assert.is(await connect(), 200);
-    histogram.disable();
-    assert.ok(histogram.max / 1e6 < 1000, `the main thread stood still for ${histogram.max} ns`);
   }));
 
 test('says that the service went away in the middle, and that there is none', () =>

@@ -92,12 +92,15 @@ export class ModulesRig implements AsyncDisposable {
 
   /** The code of the error that a call ends with, `none` when it works; one at a time. */
   async errorOf(...call: Parameters<ModulesRig['ask']>): Promise<string> {
-    try {
-      await this.ask(...call);
-      return 'none';
-    } catch (error) {
-      return isServiceError(error) ? error.code : String(error);
-    }
+    return errorOf(this.ask(...call));
+  }
+
+  /** As `errorOf`, of an operator's calls that the service gets together, in this order. */
+  async errorsOf(member: string, calls: readonly RawCall[]): Promise<readonly string[]> {
+    const uid = rigUsers.operator;
+    await using bus = await connectAs(this.rig.address, { uid, gid: uid });
+    const to = { destination: busName, path, interface: manager.name, member };
+    return await Promise.all(calls.map((call) => errorOf(bus.call({ ...to, ...call }))));
   }
 
   /** The properties of the manager as everybody sees them. */
@@ -146,6 +149,15 @@ export class ModulesRig implements AsyncDisposable {
   }
 }
 
+async function errorOf(answer: Promise<unknown>): Promise<string> {
+  try {
+    await answer;
+    return 'none';
+  } catch (error) {
+    return isServiceError(error) ? error.code : String(error);
+  }
+}
+
 function plain(values: unknown): Readonly<Record<string, unknown>> {
   const entries = Object.entries(values ?? {}).map(
     ([key, value]) => [key, value instanceof Variant ? value.value : value] as const,
@@ -157,7 +169,7 @@ async function untilFits(
   read: () => Promise<Readonly<Record<string, unknown>>>,
   fits: (properties: Readonly<Record<string, unknown>>) => boolean,
 ): Promise<Readonly<Record<string, unknown>>> {
-  const end = Date.now() + 60_000;
+  const end = Date.now() + 180_000;
   for (;;) {
     const properties = await read().catch((error: unknown) => ({ error: String(error) }));
     if (fits(properties)) return properties;

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, readlink } from 'node:fs/promises';
 import { until } from '../deadline.ts';
 import type { PrivateEngine } from './private-engine.ts';
 
@@ -8,12 +8,17 @@ export async function silentRegistry(engine: PrivateEngine, port: number): Promi
   const listen = ['-ll', '-p', String(port), '-e', ...swallow];
   const server = engine.spawnInNetwork('busybox', 'nc', ...listen);
   const hexPort = port.toString(16).toUpperCase().padStart(4, '0');
-  await until(10_000, 'the silent registry', async () =>
-    (await listeners(server.pid)).includes(hexPort),
-  );
+  const isThere = async (): Promise<boolean> =>
+    !(await isHere(server.pid)) && (await listeners(server.pid)).includes(hexPort);
+  await until(30_000, 'the silent registry', isThere);
   return {
     [Symbol.dispose]: () => void server.kill('SIGKILL'),
   };
+}
+
+/** Whether a process is still in our own network, which it leaves for the engine's. */
+async function isHere(pid: number | undefined): Promise<boolean> {
+  return (await readlink(`/proc/${pid}/ns/net`)) === (await readlink('/proc/self/ns/net'));
 }
 
 /** The ports, in hexadecimal, that somebody listens on in the network of a process. */

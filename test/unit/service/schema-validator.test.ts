@@ -25,7 +25,7 @@ const other: Schema = { $id: 'https://example.invalid/other.schema.json', type: 
 
 async function generated(schemas: readonly Schema[]): Promise<(schema: Schema) => Validate> {
   // Inside the project, so that what the text requires is found.
-  const dir = await mkdtemp(join(import.meta.dirname, 'validators-'));
+  const dir = await mkdtemp(join(import.meta.dirname, '../../../validators-'));
   try {
     await writeFile(join(dir, 'validators.cjs'), standaloneValidators(schemas));
     const module: unknown = createRequire(import.meta.url)(join(dir, 'validators.cjs'));
