@@ -18,8 +18,6 @@ const mayImport: readonly (readonly [string, readonly string[]])[] = [
   ['native/', []],
   ['keys/pkcs11-uri.ts', []],
   ['keys/config.ts', ['service/config.ts', 'ids.ts', 'keys/pkcs11-uri.ts']],
-  ['modules/config.ts', ['service/config.ts', 'ids.ts', 'modules/config-schema.ts']],
-  ['modules/config-schema.ts', ['service/config.ts']],
   ...domains.map((name) => [`${name}/config.ts`, ['service/config.ts', 'ids.ts']] as const),
   ...domains.map(
     (name) =>

@@ -20,12 +20,13 @@ export async function configurationSchema(service) {
   return Object.values(await importCompiled(`${service}/config`)).find(isSchema);
 }
 
-/** Every JSON schema that a service compiles, each once: of its configuration, and what its `*-schema.ts` export. */
+/** Every JSON schema that a service compiles: of its configuration, and what its `*-schema.ts` export. */
 export async function schemasOf(service) {
   const names = readdirSync(join(root, 'dist/src', service)).filter((name) =>
     /^(config|.*-schema)\.js$/.test(name),
   );
   const modules = names.map((name) => importCompiled(`${service}/${name.replace(/\.js$/, '')}`));
-  const exported = (await Promise.all(modules)).flatMap(Object.values);
-  return [...new Set(exported.filter(isSchema))];
+  return (await Promise.all(modules)).flatMap((exported) =>
+    Object.values(exported).filter(isSchema),
+  );
 }
