@@ -24,12 +24,6 @@ export class Backoff {
     this.#failures++;
   }
 
-  /** Takes the last failure back: it was none. */
-  takeBack(): void {
-    this.#failures = Math.max(0, this.#failures - 1);
-    this.#until = undefined;
-  }
-
   /** Forgets all failures: somebody asked for it, or it works. */
   reset(): void {
     this.#failures = 0;

@@ -4,10 +4,11 @@
  *
  *   - with the first end that is seen: the process is new and nobody knows what was before;
  *   - when it was stopped here;
- *   - when it ended before the engine was reached last. An engine that is stopped closes its door first,
- *     then ends the containers, and one that crashed ends them when it starts again: such an end is never
- *     seen before the engine is back;
- *   - when what was done for it failed and the engine was gone then: that cut it short.
+ *   - when the first look since the engine was reached shows an end from before that. An engine that is
+ *     stopped closes its door first, then ends the containers, and one that crashed ends them when it
+ *     starts again: such an end is never seen before the engine is back. Later looks excuse nothing: the
+ *     clock may have been set back since;
+ *   - when the engine went away while something was done for it: that cut it short.
  */
 import type { Log } from '../service/log.ts';
 import { Backoff } from './backoff.ts';
@@ -26,7 +27,8 @@ export class Recovery {
   readonly #options: RecoveryOptions;
   readonly #backoff = new Backoff();
   readonly #looks = new Backoff();
-  #failedSinceSeen = false;
+  /** When the engine was reached that answered the last look. */
+  #reachedMs: number | undefined;
   /** When the container ended, 0 when it has not, undefined when that is not known yet. */
   #lastEnd: number | undefined;
 
@@ -47,23 +49,19 @@ export class Recovery {
   /** Forgets all failures: what they came from may have changed. */
   reset(): void {
     this.#backoff.reset();
+    this.#looks.reset();
   }
 
   /** Notes that an attempt failed; answers when to try again. */
   failed(): Date | undefined {
     // What fails while it waits anyway, such as a stop, is no further attempt.
-    if (this.until === undefined) {
-      this.#backoff.failed(this.#options.now());
-      this.#failedSinceSeen = true;
-    }
+    if (this.until === undefined) this.#backoff.failed(this.#options.now());
     return this.until;
   }
 
   /** Notes that the container could not be looked at, which says nothing of the module; answers when to look again. */
   unseen(): Date | undefined {
     const now = this.#options.now();
-    if (this.#failedSinceSeen) this.#backoff.takeBack();
-    this.#failedSinceSeen = false;
     this.#looks.failed(now);
     return this.#looks.until(now);
   }
@@ -73,11 +71,18 @@ export class Recovery {
     this.#lastEnd = undefined;
   }
 
+  /** Notes that the container was started here: the next end is a new one, even if nobody knows when it was. */
+  started(): void {
+    this.#lastEnd = 0;
+  }
+
   /** Notes how the container is, by an engine that is there since then. */
   seen(container: Container | undefined, goal: Goal, since: Date | undefined): void {
     const { name, now, log } = this.#options;
     this.#looks.reset();
-    this.#failedSinceSeen = false;
+    const reachedMs = since?.getTime();
+    const isFirst = reachedMs !== this.#reachedMs;
+    this.#reachedMs = reachedMs;
     const before = this.#lastEnd;
     const state = container?.state;
     const end = state?.kind === 'exited' ? (state.finishedAt?.getTime() ?? 1) : 0;
@@ -87,7 +92,7 @@ export class Recovery {
     const { exitCode, startedAt } = state;
     const ranMs = end - (startedAt?.getTime() ?? end);
     const fields = { module: name, exitCode, ranMs };
-    if (since !== undefined && end <= since.getTime()) {
+    if (isFirst && reachedMs !== undefined && end <= reachedMs) {
       log.info('module ended with the container engine', fields);
       return;
     }

@@ -124,7 +124,7 @@ export class Supervisor {
       }
       // A request took over, or the service stops.
       if (signal.aborted) return 'again';
-      return this.#failed(error);
+      return this.#failed(error, signal);
     }
   }
 
@@ -181,6 +181,7 @@ export class Supervisor {
     await this.#report.during(step.kind, () => apply(step, this.#work(prepared), signal));
     log.info('module step done', { module: name, step: step.kind });
     if (step.kind === 'stop') this.#recovery.stopped();
+    if (step.kind === 'start') this.#recovery.started();
     this.#report.tell({
       error: '',
       restartCount: this.#report.current.restartCount + (again ? 1 : 0),
@@ -223,17 +224,30 @@ export class Supervisor {
     return 'absent';
   }
 
-  async #failed(error: unknown): Promise<'again' | Date | undefined> {
-    const { log, name, engineStatus } = this.#options;
+  async #failed(error: unknown, signal: AbortSignal): Promise<'again' | Date | undefined> {
+    const { log, name } = this.#options;
     log.warn('module step failed', { module: name, error: describeError(error) });
     const { reverts } = this.#intent;
     await this.#intent.fail(error);
     this.#report.tell({ error: isServiceError(error) ? error.message : 'internal error' });
     if (reverts) return 'again';
-    const nextLook = this.report.known ? this.#recovery.failed() : this.#recovery.unseen();
+    const next = await this.#afterFailure(signal);
     this.#report.tell({ retryAt: this.#recovery.until });
+    return next;
+  }
+
+  /** Finds out whose failure it was: what failed because the engine went away, is none of the module. */
+  async #afterFailure(signal: AbortSignal): Promise<'again' | Date | undefined> {
+    const { engineStatus } = this.#options;
+    const { reachedAt } = engineStatus();
+    // The monitor may not know yet.
+    if (this.report.known) await this.#look(signal).catch(() => undefined);
+    if (signal.aborted) return 'again';
+    const now = engineStatus();
     // The monitor wakes everybody when the engine is back.
-    return engineStatus().error === '' ? nextLook : undefined;
+    if (now.error !== '') return undefined;
+    if (!this.report.known) return this.#recovery.unseen();
+    return now.reachedAt === reachedAt ? this.#recovery.failed() : 'again';
   }
 }
 

@@ -1,10 +1,13 @@
-/** A supervisor beside an engine that goes and comes: whose doing it is that a container ended. */
+/** A supervisor beside an engine that goes and comes: whose doing it is that something ended or failed. */
+import { join } from 'node:path';
 import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { ServiceError } from '../../../src/errors.ts';
 import { DockerEngine } from '../../../src/modules/docker/docker-engine.ts';
-import { EngineMonitor } from '../../../src/modules/engine-monitor.ts';
+import { EngineMonitor, type EngineStatus } from '../../../src/modules/engine-monitor.ts';
 import type { Prepared } from '../../../src/modules/goal.ts';
 import { digestLabel, owner, ownerLabel } from '../../../src/modules/labels.ts';
-import { Supervisor } from '../../../src/modules/supervisor.ts';
+import { Supervisor, type SupervisorOptions } from '../../../src/modules/supervisor.ts';
 import { until } from '../../support/deadline.ts';
 import { importBusybox } from '../../support/engine/images.ts';
 import { PrivateEngine } from '../../support/engine/private-engine.ts';
@@ -15,9 +18,9 @@ const name = 'sensor';
 const log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
 const longMs = 90_000;
 
-function prepared(Cmd: readonly string[]): Prepared {
+function prepared(Cmd: readonly string[]): Promise<Prepared> {
   const Labels = { [ownerLabel]: owner, [digestLabel]: 'abc' };
-  return {
+  return Promise.resolve({
     digest: 'abc',
     image,
     auth: undefined,
@@ -25,8 +28,26 @@ function prepared(Cmd: readonly string[]): Prepared {
     network: { name: 'bridge' },
     check: () => Promise.resolve(),
     engineRestarts: false,
-  };
+  });
 }
+
+const options = {
+  name,
+  goal: 'started',
+  saveGoal: () => Promise.resolve(),
+  forget: () => Promise.resolve(),
+  onReport: () => {},
+  log,
+} as const;
+
+const neverReached: EngineStatus = {
+  name: 'docker',
+  version: '',
+  reachable: false,
+  steady: true,
+  reachedAt: undefined,
+  error: '',
+};
 
 /** A module that shall run, looked after by a clock that only goes when it is told to. */
 class Supervised implements AsyncDisposable {
@@ -36,21 +57,17 @@ class Supervised implements AsyncDisposable {
   readonly #stop = new AbortController();
   readonly #running: Promise<unknown>;
   #now = Date.now();
+  #heldStatus: EngineStatus | undefined;
 
-  constructor(machine: PrivateEngine, command: readonly string[]) {
+  constructor(machine: PrivateEngine, prepare: SupervisorOptions['prepare']) {
     this.#machine = machine;
     const engine = new DockerEngine(machine.socketPath);
     this.#supervisor = new Supervisor({
-      name,
-      goal: 'started',
+      ...options,
       engine,
-      engineStatus: () => this.monitor.status,
-      prepare: () => Promise.resolve(prepared(command)),
-      saveGoal: () => Promise.resolve(),
-      forget: () => Promise.resolve(),
-      onReport: () => {},
+      engineStatus: () => this.#heldStatus ?? this.monitor.status,
+      prepare,
       now: () => new Date(this.#now),
-      log,
     });
     this.monitor = new EngineMonitor({
       engine,
@@ -84,12 +101,17 @@ class Supervised implements AsyncDisposable {
   }
 
   /** Stops the engine and starts it again; resolves when the module is looked at again. */
-  async restartEngine(signal: NodeJS.Signals): Promise<void> {
-    const before = this.monitor.status.reachedAt;
+  async restartEngine(signal: NodeJS.Signals, { isNoticed = true } = {}): Promise<void> {
+    const before = this.monitor.status;
+    if (!isNoticed) this.#heldStatus = before;
     await this.#machine.stopDaemon(signal);
+    this.#supervisor.wake();
     await until(longMs, 'the engine to be gone', () => !this.monitor.status.reachable);
+    await until(longMs, 'a look that fails', () => !this.#supervisor.report.known);
     await this.#machine.startDaemon();
-    await until(longMs, 'the engine', () => this.monitor.status.reachedAt !== before);
+    await until(longMs, 'the engine', () => this.monitor.status.reachedAt !== before.reachedAt);
+    this.#heldStatus = undefined;
+    this.#supervisor.wake();
     await until(longMs, 'a look', () => this.#supervisor.report.known);
   }
 
@@ -113,7 +135,7 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
   test(`starts what the engine ended at once when the engine is back from ${signal}`, async ({
     machine,
   }) => {
-    await using module = new Supervised(machine, ['sleep', '1000']);
+    await using module = new Supervised(machine, () => prepared(['sleep', '1000']));
     await until(longMs, 'the module', () => module.startedAt !== undefined);
     const first = module.startedAt;
     await module.restartEngine(signal);
@@ -125,7 +147,7 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
 test('does not forget in a restart of the engine that a module ends again and again', async ({
   machine,
 }) => {
-  await using module = new Supervised(machine, ['false']);
+  await using module = new Supervised(machine, () => prepared(['false']));
   await module.untilWaits(10_000);
   module.pass(10_000);
   await module.untilWaits(20_000);
@@ -133,6 +155,65 @@ test('does not forget in a restart of the engine that a module ends again and ag
   await module.untilWaits(20_000);
   module.pass(20_000);
   await module.untilWaits(40_000);
+});
+
+test('does not wait after what the engine cut short before anybody noticed', async ({
+  machine,
+}) => {
+  let restart: Promise<void> | undefined;
+  const isThere = () => module.monitor.status.reachable;
+  await using module = new Supervised(machine, async () => {
+    if (restart === undefined) {
+      await until(longMs, 'the engine', isThere);
+      restart = module.restartEngine('SIGKILL', { isNoticed: false });
+      await until(longMs, 'the engine to be gone', () => !isThere());
+    }
+    return prepared(['sleep', '1000']);
+  });
+  await until(longMs, 'the cut', () => restart !== undefined);
+  await restart;
+  await until(longMs, 'the module', () => module.startedAt !== undefined);
+});
+
+test('does not forget a failure for a look that fails', async ({ machine }) => {
+  let tries = 0;
+  await using module = new Supervised(machine, () => {
+    tries++;
+    return Promise.reject(new ServiceError('Unavailable', 'no identity'));
+  });
+  await module.untilWaits(10_000);
+  await until(longMs, 'the engine', () => module.monitor.status.reachable);
+  await module.restartEngine('SIGKILL', { isNoticed: false });
+  module.pass(10_000);
+  await module.untilWaits(20_000);
+  assert.is(tries, 2);
+});
+
+test('looks again soon however often it looked while the engine was away', async ({ machine }) => {
+  let error = 'gone';
+  let failures = 0;
+  const stop = new AbortController();
+  const supervisor = new Supervisor({
+    ...options,
+    engine: new DockerEngine(join(machine.directory, 'nobody.sock')),
+    engineStatus: () => ({ ...neverReached, error }),
+    prepare: () => prepared(['true']),
+    now: () => new Date(),
+    log: { ...log, warn: () => failures++ },
+  });
+  const running = supervisor.run(stop.signal);
+  try {
+    for (let round = 1; round <= 8; round++) {
+      await until(longMs, `failure ${round}`, () => failures === round);
+      if (round === 8) error = '';
+      supervisor.wake();
+    }
+    // The ninth is the first that counts: the tenth comes by itself.
+    await until(longMs, 'a look of its own', () => failures === 10);
+  } finally {
+    stop.abort();
+    await running;
+  }
 });
 
 test.run();

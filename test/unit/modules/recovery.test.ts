@@ -16,9 +16,12 @@ function running(): Container {
   return { ...made, state: { kind: 'running', startedAt: at(0) } };
 }
 
+function ended(finishedAt: Date | undefined): Container {
+  return { ...made, state: { kind: 'exited', exitCode: 1, startedAt: at(0), finishedAt } };
+}
+
 function endedAt(seconds: number): Container {
-  const state = { kind: 'exited', exitCode: 1, startedAt: at(0), finishedAt: at(seconds) } as const;
-  return { ...made, state };
+  return ended(at(seconds));
 }
 
 /** At ten seconds past the start. */
@@ -70,15 +73,54 @@ test('does not take it for a failure of the module that it cannot be looked at',
   assert.equal(module.unseen(), at(20));
 });
 
-test('takes back a failure after which it could not be looked at', () => {
+test('forgets what it could not see', () => {
+  const module = recovery();
+  module.unseen();
+  assert.equal(module.unseen(), at(30));
+  module.reset();
+  assert.equal(module.unseen(), at(20));
+});
+
+test('keeps to the wait for a failure when it cannot be looked at', () => {
   const module = recovery();
   module.seen(running(), 'started', at(1));
   assert.equal(module.failed(), at(20));
   module.unseen();
-  assert.is(module.until, undefined);
-  assert.equal(module.failed(), at(20));
+  assert.equal(module.until, at(20));
+});
+
+test('waits after every end when the clock was set back since the engine was reached', () => {
+  const module = recovery();
+  const reachedAt = at(1_000_000);
+  for (let round = 1; round <= 50; round++) {
+    module.seen(running(), 'started', reachedAt);
+    module.seen(endedAt(round), 'started', reachedAt);
+    assert.is.not(module.until, undefined);
+    module.reset();
+  }
+});
+
+test('waits after every end of which nobody knows when it was', () => {
+  const module = recovery();
+  for (let round = 1; round <= 50; round++) {
+    module.seen(running(), 'started', at(1));
+    module.seen(ended(undefined), 'started', at(1));
+    assert.is.not(module.until, undefined);
+    module.reset();
+    module.started();
+    module.seen(ended(undefined), 'started', at(1));
+    assert.is.not(module.until, undefined);
+    module.reset();
+  }
+});
+
+test('does not wait after such an end at the first look at an engine that came back', () => {
+  const module = recovery();
   module.seen(running(), 'started', at(1));
-  module.unseen();
+  module.seen(ended(undefined), 'started', at(3));
+  assert.is(module.until, undefined);
+  module.started();
+  module.seen(ended(undefined), 'started', at(3));
   assert.equal(module.until, at(20));
 });
 
