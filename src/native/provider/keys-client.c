@@ -1,7 +1,7 @@
 /*
  * One bus connection per process, under one lock. Every call ends within one deadline, waiting for the lock and
- * connecting included, or when calls are refused: then the connection is shut down under it. Nothing is sent twice: a
- * connection that was lost while idle is noticed before it is used.
+ * connecting included, or when calls are refused: then the connection is shut down under what waits for it. Nothing is
+ * sent twice: a connection that was lost while idle is noticed before it is used.
  */
 #include "keys-client.h"
 
@@ -30,26 +30,40 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static sd_bus *connection; /* guarded by `lock` */
 /* Never held while anything is waited for, so that who refuses calls can end what the holder of `lock` waits for. */
 static pthread_mutex_t fd_lock = PTHREAD_MUTEX_INITIALIZER;
-static int connection_fd = -1; /* of `connection`, once it is ready; guarded by `fd_lock` */
-static bool refusing;          /* guarded by `fd_lock` */
+/*
+ * Of `connection` while it is idle or waited for, else negative: inside sd-bus the descriptor may be closed at any moment,
+ * and its number be another file's. Guarded by `fd_lock`.
+ */
+static int resting_fd = -1;
+static bool refusing; /* guarded by `fd_lock` */
+
+static void hold_fd(void)
+{
+  pthread_mutex_lock(&fd_lock);
+}
+
+static void release_fd(void)
+{
+  pthread_mutex_unlock(&fd_lock);
+}
 
 /*
  * In a forked child the connection belongs to the parent and another thread may have held the lock: start anew, and
- * touch nothing of it but our copy of the descriptor.
+ * touch nothing of it but our copy of the descriptor. `fd_lock` is held across the fork, so that the number is right.
  */
 static void forget_connection_of_parent(void)
 {
   pthread_mutex_init(&lock, NULL);
   pthread_mutex_init(&fd_lock, NULL);
   refusing = false;
-  if (connection_fd >= 0) close(connection_fd);
+  if (resting_fd >= 0) close(resting_fd);
   connection = NULL;
-  connection_fd = -1;
+  resting_fd = -1;
 }
 
 static void watch_forks(void)
 {
-  (void)pthread_atfork(NULL, NULL, forget_connection_of_parent);
+  (void)pthread_atfork(hold_fd, release_fd, forget_connection_of_parent);
 }
 
 static uint64_t now_us(void)
@@ -79,35 +93,45 @@ static int acquire_lock(uint64_t deadline)
 }
 
 /* -ECANCELED while calls are refused. */
-static int set_connection_fd(int fd)
+static int set_resting_fd(int fd)
 {
   bool refused;
 
-  pthread_mutex_lock(&fd_lock);
-  connection_fd = fd;
+  hold_fd();
+  resting_fd = fd;
   refused = refusing;
-  pthread_mutex_unlock(&fd_lock);
+  release_fd();
   return refused ? -ECANCELED : 0;
+}
+
+/* Everything that is waited for once the lock is held is waited for here. */
+static int process_or_wait(uint64_t deadline)
+{
+  int r = sd_bus_process(connection, NULL), refused;
+
+  if (r < 0) return r;
+  if (left_us(deadline) == 0) return -ETIMEDOUT;
+  refused = set_resting_fd(sd_bus_get_fd(connection));
+  if (refused >= 0 && r == 0) r = sd_bus_wait(connection, left_us(deadline));
+  refused = set_resting_fd(-1);
+  if (refused < 0) return refused;
+  return r == -EINTR ? 0 : r;
+}
+
+static int wait_until_ready(uint64_t deadline)
+{
+  int r;
+
+  while ((r = sd_bus_is_ready(connection)) == 0) {
+    r = process_or_wait(deadline);
+    if (r < 0) return r;
+  }
+  return r < 0 ? r : 0;
 }
 
 static void close_connection(void)
 {
-  (void)set_connection_fd(-1); /* first: the number may be another file's a moment later */
   connection = sd_bus_close_unref(connection);
-}
-
-static int wait_until_ready(sd_bus *bus, uint64_t deadline)
-{
-  int r;
-
-  while ((r = sd_bus_is_ready(bus)) == 0) {
-    r = sd_bus_process(bus, NULL);
-    if (r < 0) return r;
-    if (left_us(deadline) == 0) return -ETIMEDOUT;
-    if (r == 0) r = sd_bus_wait(bus, left_us(deadline));
-    if (r < 0 && r != -EINTR) return r;
-  }
-  return r < 0 ? r : 0;
 }
 
 static int open_connection(uint64_t deadline)
@@ -123,9 +147,7 @@ static int open_connection(uint64_t deadline)
   /* or strangers could fill this process with their descriptors */
   if (r >= 0) r = sd_bus_negotiate_fds(connection, 0);
   if (r >= 0) r = sd_bus_start(connection);
-  if (r >= 0) r = wait_until_ready(connection, deadline);
-  if (r >= 0) r = sd_bus_get_fd(connection);
-  if (r >= 0) r = set_connection_fd(r);
+  if (r >= 0) r = wait_until_ready(deadline);
   if (r < 0) close_connection();
   return r;
 }
@@ -222,13 +244,7 @@ static int wait_for_reply(sd_bus_message *message, uint64_t deadline, sd_bus_mes
   int r = left_us(deadline) == 0 ? -ETIMEDOUT
                                  : sd_bus_call_async(connection, &slot, message, take_reply, reply, UINT64_MAX);
 
-  while (r >= 0 && *reply == NULL) {
-    r = sd_bus_process(connection, NULL);
-    if (r < 0 || *reply != NULL) break;
-    if (left_us(deadline) == 0) r = -ETIMEDOUT;
-    else if (r == 0) r = sd_bus_wait(connection, left_us(deadline));
-    if (r == -EINTR) r = 0;
-  }
+  while (r >= 0 && *reply == NULL) r = process_or_wait(deadline);
   sd_bus_slot_unref(slot);
   if (*reply == NULL) return r;
   /* the library's own answer when the bus is gone */
@@ -268,13 +284,15 @@ static bool call(const char *key_id, const struct sign_request *request, struct 
     describe(failure, r, NULL);
     return false;
   }
-  r = ensure_connection(deadline);
+  r = set_resting_fd(-1);
+  if (r >= 0) r = ensure_connection(deadline);
   if (r >= 0) r = new_call(&message, key_id, request);
   if (r < 0)
     describe(failure, r, NULL);
   else
     r = call_and_read(message, deadline, out, failure);
   sd_bus_message_unref(message);
+  if (connection != NULL) (void)set_resting_fd(sd_bus_get_fd(connection));
   pthread_mutex_unlock(&lock);
   return r >= 0;
 }
@@ -291,15 +309,16 @@ bool keys_get_public_key(const char *key_id, struct buffer *spki, struct failure
 
 void keys_client_refuse(bool refuse)
 {
-  pthread_mutex_lock(&fd_lock);
+  hold_fd();
   refusing = refuse;
-  if (refuse && connection_fd >= 0) shutdown(connection_fd, SHUT_RDWR);
-  pthread_mutex_unlock(&fd_lock);
+  if (refuse && resting_fd >= 0) shutdown(resting_fd, SHUT_RDWR);
+  release_fd();
 }
 
 void keys_client_close(void)
 {
   if (pthread_mutex_trylock(&lock) != 0) return;
+  (void)set_resting_fd(-1);
   close_connection();
   pthread_mutex_unlock(&lock);
 }

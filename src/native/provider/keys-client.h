@@ -28,7 +28,10 @@ struct failure {
 bool keys_sign(const struct sign_request *request, struct buffer *signature, struct failure *failure);
 bool keys_get_public_key(const char *key_id, struct buffer *spki, struct failure *failure);
 
-/* With true, the calls in progress fail, and so does every other until this is taken back with false. */
+/*
+ * From true until false every call fails without waiting for anybody, and none connects: also one in progress that is
+ * connecting, waits for its answer or for another call. Only one that has its answer ends with it.
+ */
 void keys_client_refuse(bool refuse);
 
 /* Gives up the connection of the process, unless a call is in progress. The next call opens another. */

@@ -2,7 +2,6 @@ import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { verify } from 'node:crypto';
 import { once } from 'node:events';
 import { chmod, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -11,6 +10,7 @@ import { Message, messageType } from '../../../src/dbus/message.ts';
 import { keyPem } from '../../../src/native/provider.ts';
 import { outputOf, runCommand } from '../../support/command.ts';
 import { deadline, until } from '../../support/deadline.ts';
+import { compileWithKeysClient } from '../../support/keys-client.ts';
 import { OpensslRig } from '../../support/openssl-rig.ts';
 import { PrivateBus } from '../../support/private-bus.ts';
 import type { ProviderAnswer, ProviderTask } from '../../support/provider-process.ts';
@@ -20,7 +20,6 @@ import { TestKeys } from '../../support/test-keys.ts';
 const test = suite('provider in a process');
 const support = (name: string): string =>
   fileURLToPath(new URL(`../../support/${name}`, import.meta.url));
-const source = fileURLToPath(new URL('../../../../test/support/native/', import.meta.url));
 
 /** A process with the addon, which signs as it is told. */
 class Signer implements AsyncDisposable {
@@ -213,11 +212,7 @@ test('has no use for the environment of a caller who gains privileges by it', as
   await using bus = await PrivateBus.start();
   await using keys = await TestKeys.start(await bus.connect());
   await keys.create('a', 'ec-p256');
-  const program = join(bus.directory, 'set-uid');
-  const client = fileURLToPath(new URL('../../../../src/native/provider/', import.meta.url));
-  const sources = [join(source, 'set-uid.c'), join(client, 'keys-client.c')];
-  const options = ['-D_GNU_SOURCE', '-pthread', `-I${client}`, '-o', program, '-lsystemd'];
-  await outputOf('cc', [...sources, ...options]);
+  const program = await compileWithKeysClient('set-uid', bus.directory);
   const env = { DBUS_SYSTEM_BUS_ADDRESS: bus.address };
   const run = () =>
     runCommand('setpriv', ['--reuid=65534', '--regid=65534', '--clear-groups', program], { env });

@@ -1,0 +1,89 @@
+/*
+ * Loses the bus between two calls. Where sd-bus closes the descriptor of the lost connection, a socket of this program
+ * takes its number, calls are refused, and the process is forked: exits 0 when that socket came through both, the second
+ * call was answered on a new connection, and a child that was forked between the calls had no copy of the first one.
+ * Linked with --wrap=sd_bus_process.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <systemd/sd-bus.h>
+#include <unistd.h>
+
+#include "keys-client.h"
+
+static int bus_fd = -1;
+static bool was_closed, was_harmed;
+
+static bool is_open(int fd)
+{
+  return fcntl(fd, F_GETFD) >= 0;
+}
+
+static bool is_open_in_child(int fd)
+{
+  int status = 0;
+  pid_t child = fork();
+
+  if (child == 0) _exit(is_open(fd) ? 0 : 1);
+  return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static bool comes_through(int number)
+{
+  int pair[2];
+  bool done;
+
+  if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0) return false;
+  /* the lowest number that is free may be the wanted one */
+  if (pair[0] != number && dup2(pair[0], number) < 0) return false;
+  keys_client_refuse(true);
+  keys_client_refuse(false);
+  done = is_open_in_child(number) && send(number, "x", 1, MSG_NOSIGNAL) == 1;
+  if (pair[0] != number) close(pair[0]);
+  close(number);
+  close(pair[1]);
+  return done;
+}
+
+int __real_sd_bus_process(sd_bus *bus, sd_bus_message **message);
+int __wrap_sd_bus_process(sd_bus *bus, sd_bus_message **message);
+
+int __wrap_sd_bus_process(sd_bus *bus, sd_bus_message **message)
+{
+  int before = sd_bus_get_fd(bus), r = __real_sd_bus_process(bus, message);
+
+  bus_fd = before;
+  if (before >= 0 && !is_open(before)) {
+    was_closed = true;
+    if (!comes_through(before)) was_harmed = true;
+  }
+  return r;
+}
+
+static bool is_answered(void)
+{
+  unsigned char bytes[64];
+  struct buffer spki = { bytes, sizeof bytes, 0 };
+  struct failure failure = { "" };
+  bool done = keys_get_public_key("a", &spki, &failure);
+
+  /* by the bus, which has no Keys service */
+  if (!done && strstr(failure.text, "ServiceUnknown") != NULL) return true;
+  fprintf(stderr, "not answered: %s\n", failure.text);
+  return false;
+}
+
+int main(void)
+{
+  bool answered = is_answered(), inherited;
+
+  inherited = is_open_in_child(bus_fd);
+  shutdown(bus_fd, SHUT_RDWR); /* what the end of the bus looks like from here */
+  answered = is_answered() && answered;
+  keys_client_close();
+  fprintf(stderr, "answered %d, inherited %d, closed %d, harmed %d\n", answered, inherited, was_closed, was_harmed);
+  return answered && !inherited && was_closed && !was_harmed ? 0 : 1;
+}
