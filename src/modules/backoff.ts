@@ -8,25 +8,27 @@ const healthyMs = 600_000;
  */
 export class Backoff {
   #failures = 0;
-  #until: number | undefined;
+  #until = 0;
+  #delayMs = 0;
 
   /** Until when nothing is to be tried, undefined when it may be tried now. */
   until(now: Date): Date | undefined {
-    return this.#until !== undefined && this.#until > now.getTime()
-      ? new Date(this.#until)
-      : undefined;
+    // a clock that was set back makes no wait longer
+    this.#until = Math.min(this.#until, now.getTime() + this.#delayMs);
+    return this.#until > now.getTime() ? new Date(this.#until) : undefined;
   }
 
   /** Notes that an attempt failed, or that what was started has ended after it ran for `ranMs`. */
   failed(now: Date, ranMs = 0): void {
     if (ranMs >= healthyMs) this.#failures = 0;
-    this.#until = now.getTime() + Math.min(firstMs * 2 ** Math.min(this.#failures, 10), longestMs);
+    this.#delayMs = Math.min(firstMs * 2 ** Math.min(this.#failures, 10), longestMs);
+    this.#until = now.getTime() + this.#delayMs;
     this.#failures++;
   }
 
   /** Forgets all failures: somebody asked for it, or it works. */
   reset(): void {
     this.#failures = 0;
-    this.#until = undefined;
+    this.#until = 0;
   }
 }

@@ -31,6 +31,14 @@ test('lets try when the time has come, and at first', () => {
   assert.is(backoff.until(new Date(start.getTime() + 10_000)), undefined);
 });
 
+test('waits no longer for a clock that is set back', () => {
+  const backoff = new Backoff();
+  backoff.failed(start);
+  const back = new Date(start.getTime() - 3_600_000);
+  assert.is(backoff.until(back)?.getTime(), back.getTime() + 10_000);
+  assert.is(backoff.until(new Date(back.getTime() + 10_000)), undefined);
+});
+
 test('forgets when it is told to', () => {
   const backoff = new Backoff();
   backoff.failed(start);
