@@ -1,4 +1,5 @@
 import type { Properties } from '../dbus/definition.ts';
+import { Display } from '../dbus/display.ts';
 import type { Server } from '../dbus/serve.ts';
 import type { KeyId } from '../ids.ts';
 import type { keyInterface, keysInterface, keysService } from '../interfaces/keys.ts';
@@ -16,29 +17,23 @@ export interface Publisher {
 
 type ManagerState = Omit<Properties<typeof keysInterface>, 'Version'>;
 
-/** Shows the keys on the bus; until there is a server it only remembers. */
+/** Shows the keys on the bus. */
 export class BusPublisher implements Publisher {
+  readonly #display = new Display<typeof keysService, ManagerState>({
+    Health: 'ok',
+    LastError: '',
+  });
   readonly #keys = new Map<KeyId, KeyInfo>();
   #failure: string | undefined;
-  #server: Server<typeof keysService> | undefined;
 
   /** The properties of the manager as they are now. */
   get state(): ManagerState {
-    const damaged = [...this.#keys.values()]
-      .filter(({ state }) => state !== 'ok')
-      .map(({ id, state, reason }) => `key "${id}" is ${state}: ${reason ?? ''}`);
-    const problems = this.#failure === undefined ? damaged : [this.#failure];
-    return {
-      Health: problems.length === 0 ? 'ok' : 'degraded',
-      LastError: problems.join('; ').slice(0, 1024),
-    };
+    return this.#display.state;
   }
 
   /** Puts what is remembered on the server; from now on it is told at once. */
   attach(server: Server<typeof keysService>): void {
-    this.#server = server;
-    for (const key of this.#keys.values()) server.putObject(key.id, propertiesOf(key));
-    server.setProperties(this.state);
+    this.#display.attach(server);
   }
 
   publish(keys: readonly KeyInfo[], failure: string | undefined): void {
@@ -46,22 +41,22 @@ export class BusPublisher implements Publisher {
     this.#failure = failure;
     for (const id of [...this.#keys.keys()].filter((known) => !ids.has(known))) this.#remove(id);
     for (const key of keys) this.#put(key);
-    this.#server?.setProperties(this.state);
+    this.#showHealth();
   }
 
   fail(reason: string): void {
     this.#failure = reason;
-    this.#server?.setProperties(this.state);
+    this.#showHealth();
   }
 
   put(key: KeyInfo): void {
     this.#put(key);
-    this.#server?.setProperties(this.state);
+    this.#showHealth();
   }
 
   remove(id: KeyId): void {
     this.#remove(id);
-    this.#server?.setProperties(this.state);
+    this.#showHealth();
   }
 
   #put(key: KeyInfo): void {
@@ -69,14 +64,25 @@ export class BusPublisher implements Publisher {
     this.#keys.set(key.id, key);
     // Properties that never change are those of another key under the same id.
     if (known !== undefined && (known.kind !== key.kind || known.store !== key.store)) {
-      this.#server?.removeObject(key.id);
+      this.#display.remove(key.id);
     }
-    this.#server?.putObject(key.id, propertiesOf(key));
+    this.#display.put(key.id, propertiesOf(key));
   }
 
   #remove(id: KeyId): void {
     this.#keys.delete(id);
-    this.#server?.removeObject(id);
+    this.#display.remove(id);
+  }
+
+  #showHealth(): void {
+    const damaged = [...this.#keys.values()]
+      .filter(({ state }) => state !== 'ok')
+      .map(({ id, state, reason }) => `key "${id}" is ${state}: ${reason ?? ''}`);
+    const problems = this.#failure === undefined ? damaged : [this.#failure];
+    this.#display.set({
+      Health: problems.length === 0 ? 'ok' : 'degraded',
+      LastError: problems.join('; ').slice(0, 1024),
+    });
   }
 }
 

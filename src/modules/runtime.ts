@@ -183,7 +183,7 @@ export class ModuleRuntime implements AsyncDisposable {
     const { config, publisher } = this.#parts;
     const agent = config.agent && this.#modules.find(config.agent.name);
     const { texts: problems } = this.#problems;
-    publisher.manager(managerProperties({ engine: this.#monitor.status, problems, agent }));
+    publisher.set(managerProperties({ engine: this.#monitor.status, problems, agent }));
   }
 }
 

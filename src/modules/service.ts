@@ -15,7 +15,7 @@ import { DockerEngine } from './docker/docker-engine.ts';
 import { moduleHandlers, moduleResolvers } from './handlers.ts';
 import { Identities } from './identities.ts';
 import { isElevated, type ModuleSource, prepare, refuseElevated } from './prepare.ts';
-import { BusPublisher } from './publisher.ts';
+import { Publisher } from './publisher.ts';
 import { Records } from './records.ts';
 import { ModuleRuntime } from './runtime.ts';
 import { systemInfo } from './system-info.ts';
@@ -31,7 +31,7 @@ export async function startModules(
   const engine = new DockerEngine(config.engineSocket);
   const socketsPath = join(stateDir, 'mnt');
   const parts = { config, identities, validate: validator(), socketsPath };
-  const publisher = new BusPublisher();
+  const publisher = new Publisher();
   const runtime = cleanup.use(
     new ModuleRuntime({
       config,
