@@ -35,6 +35,13 @@ export function notOneOf(text: string, what: string, known: Iterable<string>): S
   return new ServiceError('InvalidArgs', message);
 }
 
+/** The known text that this is, or InvalidArgs that says which there are. */
+export function oneOf<const T extends string>(text: string, what: string, known: readonly T[]): T {
+  const found = known.find((one) => one === text);
+  if (found === undefined) throw notOneOf(text, what, known);
+  return found;
+}
+
 /** Whether this is a `ServiceError`, of the given code when one is named. */
 export function isServiceError(error: unknown, code?: ErrorCode): error is ServiceError {
   return error instanceof ServiceError && (code === undefined || error.code === code);

@@ -26,32 +26,33 @@ export function isModuleName(text: string): boolean {
   return MODULE.test(text) && text !== '.' && text !== '..';
 }
 
-function refuse(text: string, what: string): never {
-  const rule = what.startsWith('module')
-    ? '1 to 128 letters, digits and . _ $ : -, the first a letter, a digit or $'
-    : '1 to 128 letters, digits and . _ $ / : @ -, the first a letter, a digit or $, with no empty, "." or ".." between slashes';
+const begins = 'the first a letter, a digit or $';
+const idRule = `1 to 128 letters, digits and . _ $ / : @ -, ${begins}, with no empty, "." or ".." between slashes`;
+const moduleRule = `1 to 128 letters, digits and . _ $ : -, ${begins}`;
+
+function refuse(text: string, what: string, rule: string): never {
   const shown = JSON.stringify(text.slice(0, 160));
   throw new ServiceError('InvalidArgs', `${shown} is not a ${what}, which is ${rule}`);
 }
 
 /** A key id, or InvalidArgs. */
 export function parseKeyId(text: string): KeyId {
-  return isId(text) ? (text as KeyId) : refuse(text, 'key id');
+  return isId(text) ? (text as KeyId) : refuse(text, 'key id', idRule);
 }
 
 /** A certificate id, or InvalidArgs. */
 export function parseCertificateId(text: string): CertificateId {
-  return isId(text) ? (text as CertificateId) : refuse(text, 'certificate id');
+  return isId(text) ? (text as CertificateId) : refuse(text, 'certificate id', idRule);
 }
 
 /** A module id, or InvalidArgs. */
 export function parseModuleId(text: string): ModuleId {
-  return isModuleName(text) ? (text as ModuleId) : refuse(text, 'module id');
+  return isModuleName(text) ? (text as ModuleId) : refuse(text, 'module id', moduleRule);
 }
 
 /** A module name, or InvalidArgs. */
 export function parseModuleName(text: string): ModuleName {
-  return isModuleName(text) ? (text as ModuleName) : refuse(text, 'module name');
+  return isModuleName(text) ? (text as ModuleName) : refuse(text, 'module name', moduleRule);
 }
 
 /** How a name of each kind that the interface tables check for is read. */
@@ -75,7 +76,7 @@ export function parseReference(text: string, scheme: 'key' | 'cert'): string {
   }
   const prefix = `${scheme}://`;
   const id = text.startsWith(prefix) ? text.slice(prefix.length) : text;
-  return isId(id) ? id : refuse(text, scheme === 'key' ? 'key id' : 'certificate id');
+  return isId(id) ? id : refuse(text, scheme === 'key' ? 'key id' : 'certificate id', idRule);
 }
 
 /** `$edgeAgent` for the module `edgeAgent`, `$edgeHub` for `edgeHub`; every other name is its own id. */

@@ -1,4 +1,4 @@
-import { isServiceError, notOneOf, ServiceError } from '../errors.ts';
+import { isServiceError, oneOf, ServiceError } from '../errors.ts';
 import { type Certificate, encodeCertificatesPem } from '../x509/certificate.ts';
 import { parseCsr } from '../x509/csr.ts';
 import { readFormat, writeFormat } from './exchange.ts';
@@ -79,14 +79,12 @@ export class CertificateService {
     { data, format }: { readonly data: Buffer; readonly format: string },
     { keyId = '', ifExists = 'fail', via = {} }: ImportOptions,
   ): Promise<void> {
-    if (ifExists !== 'fail' && ifExists !== 'replace') {
-      throw notOneOf(ifExists, 'a value of if_exists', ['fail', 'replace']);
-    }
+    const replaces = oneOf(ifExists, 'a value of if_exists', ['fail', 'replace']) === 'replace';
     const chain = readFormat(data, format);
     await this.#checkKey(keyId, chain[0], via);
     return this.#exclusive(async () => {
       this.#refusePreloaded(id, 'replaced');
-      if (ifExists === 'fail' && this.#parts.storage.get(id) !== undefined) {
+      if (!replaces && this.#parts.storage.get(id) !== undefined) {
         throw new ServiceError('AlreadyExists', `the certificate ${JSON.stringify(id)} exists`);
       }
       this.#holdings.publish(await this.#parts.storage.put(id, chain, keyId));

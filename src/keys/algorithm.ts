@@ -1,4 +1,4 @@
-import { notOneOf, ServiceError } from '../errors.ts';
+import { oneOf, ServiceError } from '../errors.ts';
 
 /** A key pair on one of the three NIST curves. */
 export type EcAlgorithm = 'ec-p256' | 'ec-p384' | 'ec-p521';
@@ -14,7 +14,7 @@ export type Algorithm = PairAlgorithm | SymmetricAlgorithm;
 /** What a key may be used for; `derive` makes it a base key, which is never used directly. */
 export type Usage = 'sign' | 'decrypt' | 'encrypt' | 'derive';
 
-const PAIRS: readonly string[] = [
+const PAIRS = [
   'ec-p256',
   'ec-p384',
   'ec-p521',
@@ -22,18 +22,20 @@ const PAIRS: readonly string[] = [
   'rsa-2048',
   'rsa-3072',
   'rsa-4096',
-] satisfies readonly PairAlgorithm[];
+] as const satisfies readonly PairAlgorithm[];
+
+const SYMMETRIC = ['aes-256', 'hmac-sha256'] as const satisfies readonly SymmetricAlgorithm[];
 
 const DEFAULT_PAIRS: readonly PairAlgorithm[] = ['ec-p256', 'rsa-2048'];
 
 /** Whether this names an algorithm of a key pair. */
 export function isPairAlgorithm(text: string): text is PairAlgorithm {
-  return PAIRS.includes(text);
+  return PAIRS.some((algorithm) => algorithm === text);
 }
 
 /** Whether this names an algorithm of a symmetric key. */
 export function isSymmetricAlgorithm(text: string): text is SymmetricAlgorithm {
-  return text === 'aes-256' || text === 'hmac-sha256';
+  return SYMMETRIC.some((algorithm) => algorithm === text);
 }
 
 /** Whether an algorithm is RSA. */
@@ -66,16 +68,12 @@ export function curveName(algorithm: EcAlgorithm): 'prime256v1' | 'secp384r1' | 
 /** Algorithms in order of preference; an empty list is `ec-p256, rsa-2048`. InvalidArgs for an unknown one. */
 export function parsePairAlgorithms(texts: readonly string[]): readonly PairAlgorithm[] {
   if (texts.length === 0) return DEFAULT_PAIRS;
-  return texts.map((text) => {
-    if (isPairAlgorithm(text)) return text;
-    throw notOneOf(text, 'an algorithm of key pairs', PAIRS);
-  });
+  return texts.map((text) => oneOf(text, 'an algorithm of key pairs', PAIRS));
 }
 
 /** One algorithm of symmetric keys, or InvalidArgs. */
 export function parseSymmetricAlgorithm(text: string): SymmetricAlgorithm {
-  if (isSymmetricAlgorithm(text)) return text;
-  throw notOneOf(text, 'an algorithm of symmetric keys', ['aes-256', 'hmac-sha256']);
+  return oneOf(text, 'an algorithm of symmetric keys', SYMMETRIC);
 }
 
 /** Usages of a key pair, each once; an empty list is `sign`. InvalidArgs for anything but `sign`, `decrypt`. */
@@ -120,11 +118,6 @@ function parseUsages(
   allowed: readonly Usage[],
   what: string,
 ): readonly Usage[] {
-  const usages = new Set<Usage>();
-  for (const text of texts) {
-    const usage = allowed.find((candidate) => candidate === text);
-    if (usage === undefined) throw notOneOf(text, `a usage of ${what}`, allowed);
-    usages.add(usage);
-  }
-  return allowed.filter((usage) => usages.has(usage));
+  const usages = texts.map((text) => oneOf(text, `a usage of ${what}`, allowed));
+  return allowed.filter((usage) => usages.includes(usage));
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Handlers } from '../dbus/definition.ts';
 import type { CallContext } from '../dbus/serve.ts';
-import { notOneOf, ServiceError } from '../errors.ts';
+import { oneOf, ServiceError } from '../errors.ts';
 import { parseKeyId } from '../ids.ts';
 import type { keysInterface } from '../interfaces/keys.ts';
 import {
@@ -94,10 +94,9 @@ export function keysHandlers(
       return { output: await use.decrypt(id, cipher, choiceOf(options), signal) };
     },
     async ExportKey({ key_id, format, options }, { signal }) {
-      if (format !== 'raw' && format !== 'pkcs8')
-        throw notOneOf(format, 'a format of exports', ['pkcs8', 'raw']);
+      const wanted = oneOf(format, 'a format of exports', ['pkcs8', 'raw']);
       const id = parseKeyId(key_id);
-      return { material: await use.exportKey(id, format, options.derivation, signal) };
+      return { material: await use.exportKey(id, wanted, options.derivation, signal) };
     },
     GetRandom({ count }) {
       return { bytes: randomBytes(count) };
@@ -119,8 +118,7 @@ function parseNewKey(
     exportable = false,
     export_derived: exportDerived = false,
   } = options;
-  const ifExists = allowed.find((candidate) => candidate === text);
-  if (ifExists === undefined) throw notOneOf(text, 'a value of if_exists here', allowed);
+  const ifExists = oneOf(text, 'a value of if_exists here', allowed);
   if (exportDerived && !(usages.includes('derive') && usages.includes('sign'))) {
     const message = 'export_derived is for base keys with usages sign and derive';
     throw new ServiceError('InvalidArgs', message);
@@ -129,6 +127,5 @@ function parseNewKey(
 }
 
 function parseStore(text: string | undefined): StoreKind | undefined {
-  if (text === undefined || text === 'pkcs11' || text === 'file') return text;
-  throw notOneOf(text, 'a store', ['pkcs11', 'file']);
+  return text === undefined ? undefined : oneOf(text, 'a store', ['pkcs11', 'file']);
 }

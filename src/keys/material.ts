@@ -1,5 +1,5 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
-import { notOneOf, ServiceError } from '../errors.ts';
+import { oneOf, ServiceError } from '../errors.ts';
 import { isPairAlgorithm, type PairAlgorithm, type SymmetricAlgorithm } from './algorithm.ts';
 import { isConsistent } from './consistency.ts';
 import type { Material } from './store.ts';
@@ -39,13 +39,12 @@ export function parseMaterial(
   bytes: Buffer,
   algorithm: SymmetricAlgorithm | undefined,
 ): Material {
-  if (format === 'raw') {
+  if (oneOf(format, 'a format', ['raw', 'pkcs8']) === 'raw') {
     if (algorithm === undefined || !fitsRaw(algorithm, bytes)) {
       throw invalid(`${bytes.length} bytes are not a key of ${algorithm ?? 'an algorithm'}`);
     }
     return { kind: 'raw', algorithm, bytes };
   }
-  if (format !== 'pkcs8') throw notOneOf(format, 'a format', ['raw', 'pkcs8']);
   if (algorithm !== undefined) throw invalid('PKCS#8 says its algorithm itself: give ""');
   const key = parsePkcs8(bytes);
   const found = key && algorithmOf(key);

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { notOneOf, ServiceError } from '../errors.ts';
+import { notOneOf, oneOf, ServiceError } from '../errors.ts';
 import { type Algorithm, isEc, isRsa } from './algorithm.ts';
 
 /** The hashes of the sign mechanisms. */
@@ -30,6 +30,11 @@ for (const family of ['ecdsa', 'rsa-pkcs1', 'rsa-pss'] as const) {
   }
 }
 
+const ENCRYPT_MECHANISMS = [
+  'aes-256-gcm',
+  'rsa-oaep-sha256',
+] as const satisfies readonly EncryptMechanism[];
+
 const HASH_BYTES = { sha256: 32, sha384: 48, sha512: 64 } as const;
 
 /** The bytes of a digest. */
@@ -46,8 +51,7 @@ export function parseSignMechanism(text: string): SignMechanism {
 
 /** An encrypt mechanism by its name on the bus, or InvalidArgs. */
 export function parseEncryptMechanism(text: string): EncryptMechanism {
-  if (text === 'aes-256-gcm' || text === 'rsa-oaep-sha256') return text;
-  throw notOneOf(text, 'an encrypt mechanism', ['aes-256-gcm', 'rsa-oaep-sha256']);
+  return oneOf(text, 'an encrypt mechanism', ENCRYPT_MECHANISMS);
 }
 
 /** Checks that data given as a digest is one; InvalidArgs when its length is not exactly the hash's. */

@@ -1,5 +1,5 @@
 import { posix } from 'node:path';
-import { notOneOf, ServiceError } from '../errors.ts';
+import { oneOf, ServiceError } from '../errors.ts';
 import type { JsonObject, RegistryAuth } from './engine.ts';
 import { hostPathReason } from './host-path.ts';
 
@@ -95,8 +95,7 @@ function parseAuth(value: unknown): RegistryAuth | undefined {
 }
 
 function checkKeys(given: JsonObject, what: string, known: readonly string[]): void {
-  const unknown = Object.keys(given).find((key) => !known.includes(key));
-  if (unknown !== undefined) throw notOneOf(unknown, what, known);
+  for (const key of Object.keys(given)) oneOf(key, what, known);
 }
 
 function parseJson(text: string, what: string): unknown {

@@ -1,6 +1,6 @@
 import type { Handlers, Resolvers } from '../dbus/definition.ts';
 import type { CallContext } from '../dbus/serve.ts';
-import { notOneOf, ServiceError } from '../errors.ts';
+import { oneOf, ServiceError } from '../errors.ts';
 import { type ModuleName, parseModuleName } from '../ids.ts';
 import type { modulesInterface } from '../interfaces/modules.ts';
 import { type ModuleSettings, parseSettingsJson } from './create-options.ts';
@@ -113,7 +113,7 @@ function parseConfig(type: string, configJson: string): ModuleSettings {
   if (type === 'systemd') {
     throw new ServiceError('NotSupported', 'modules of type "systemd" are not run here');
   }
-  if (type !== 'docker') throw notOneOf(type, 'a type of module', ['docker']);
+  oneOf(type, 'a type of module', ['docker']);
   return parseSettingsJson(configJson);
 }
 
