@@ -1,14 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
+/** What is waited for; a function says it when it did not come, with what was there instead. */
+export type What = string | (() => string);
+
 /** The value of a promise, or a failure that says what was waited for. */
-export async function deadline<T>(
-  timeoutMs: number,
-  promise: Promise<T>,
-  what: string,
-): Promise<T> {
+export async function deadline<T>(timeoutMs: number, promise: Promise<T>, what: What): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`waited ${timeoutMs} ms for ${what}`)), timeoutMs);
+    timer = setTimeout(() => {
+      const named = typeof what === 'string' ? what : what();
+      reject(new Error(`waited ${timeoutMs} ms for ${named}`));
+    }, timeoutMs);
   });
   try {
     return await Promise.race([promise, late]);
@@ -20,7 +22,7 @@ export async function deadline<T>(
 /** Waits until something is so, looking every few milliseconds. */
 export async function until(
   timeoutMs: number,
-  what: string,
+  what: What,
   so: () => boolean | Promise<boolean>,
 ): Promise<void> {
   let isLate = false;

@@ -21,7 +21,5 @@ export async function untilWorks(what: string, call: () => Promise<unknown>): Pr
     failure = await failureOf(call());
     return failure === 'no failure';
   };
-  await until(60_000, `${what} to work`, works).catch((error: unknown) => {
-    throw new Error(failure, { cause: error });
-  });
+  await until(60_000, () => `${what} to work: ${failure}`, works);
 }

@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Bus } from '../../src/dbus/bus.ts';
 import { Variant } from '../../src/dbus/variant.ts';
 import { identityService } from '../../src/interfaces/identity.ts';
+import { until } from './deadline.ts';
 
 /** What the properties of the Identity service say. */
 export interface IdentityStatus {
@@ -44,12 +44,11 @@ export async function untilIdentity(
   what: string,
   so: (status: IdentityStatus) => boolean,
 ): Promise<IdentityStatus> {
-  const end = Date.now() + 60_000;
-  for (;;) {
-    const status = await identityStatus(bus);
-    if (so(status)) return status;
-    if (Date.now() > end)
-      throw new Error(`waited for ${what}: ${status.state} ${status.lastError}`);
-    await sleep(50);
-  }
+  let status = await identityStatus(bus);
+  const look = async (): Promise<boolean> => {
+    status = await identityStatus(bus);
+    return so(status);
+  };
+  await until(60_000, () => `${what}: ${status.state} ${status.lastError}`, look);
+  return status;
 }

@@ -88,7 +88,7 @@ test.before.each(async ({ device }) => {
 });
 
 test.after.each(async ({ device }) => {
-  if ((await device.errorOf('Delete', byName)) === 'none') await assertGone(device);
+  if ((await device.errorOf('Delete', byName)) === 'no failure') await assertGone(device);
 });
 
 test('gives the agent a signature, the trust bundle and a server certificate', async ({
@@ -174,13 +174,13 @@ test('makes one module of two that are asked for at once', async ({ device }) =>
       seconds.map((one) => creation(sleeping(one))),
     );
   for (let left = 3; left > 0; left--) {
-    assert.equal(await twice(1000, 1000), ['none', 'none']);
+    assert.equal(await twice(1000, 1000), ['no failure', 'no failure']);
     assert.ok((await readdir(inState(device, 'modules'))).includes('sensor.json'));
     assert.equal(await readdir(inState(device, 'mnt/sensor')), ['workload.sock']);
     await device.ask('Delete', byName);
     assert.equal(await readdir(inState(device, 'mnt')), ['edgeAgent']);
   }
-  assert.equal(await twice(1000, 1001), ['none', 'AlreadyExists']);
+  assert.equal(await twice(1000, 1001), ['no failure', 'AlreadyExists']);
 });
 
 test('remembers modules, with their configuration, when the service restarts', async ({

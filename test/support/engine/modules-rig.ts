@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Variant } from '../../../src/dbus/variant.ts';
-import { isServiceError } from '../../../src/errors.ts';
 import { modulesService } from '../../../src/interfaces/modules.ts';
 import { owner, ownerLabel } from '../../../src/modules/labels.ts';
 import type { Cloud } from '../cloud/cloud.ts';
 import { connectAs } from '../connect-as.ts';
+import { failureOf } from '../failure.ts';
 import type { CommandResult } from '../namespace.ts';
 import { Rig } from '../rig.ts';
 import { startRigCloud, useCloud } from '../rig-cloud.ts';
@@ -90,9 +90,9 @@ export class ModulesRig implements AsyncDisposable {
     return await bus.call({ ...to, member, signature, body });
   }
 
-  /** The code of the error that a call ends with, `none` when it works; one at a time. */
+  /** The code of the error that a call ends with, `no failure` when it works; one at a time. */
   async errorOf(...call: Parameters<ModulesRig['ask']>): Promise<string> {
-    return errorOf(this.ask(...call));
+    return failureOf(this.ask(...call));
   }
 
   /** As `errorOf`, of an operator's calls that the service gets together, in this order. */
@@ -100,7 +100,7 @@ export class ModulesRig implements AsyncDisposable {
     const uid = rigUsers.operator;
     await using bus = await connectAs(this.rig.address, { uid, gid: uid });
     const to = { destination: busName, path, interface: manager.name, member };
-    return await Promise.all(calls.map((call) => errorOf(bus.call({ ...to, ...call }))));
+    return await Promise.all(calls.map((call) => failureOf(bus.call({ ...to, ...call }))));
   }
 
   /** The properties of the manager as everybody sees them. */
@@ -146,15 +146,6 @@ export class ModulesRig implements AsyncDisposable {
       body: [name],
     });
     return plain(values);
-  }
-}
-
-async function errorOf(answer: Promise<unknown>): Promise<string> {
-  try {
-    await answer;
-    return 'none';
-  } catch (error) {
-    return isServiceError(error) ? error.code : String(error);
   }
 }
 
