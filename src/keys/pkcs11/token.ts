@@ -153,7 +153,7 @@ export class Token implements AsyncDisposable {
     }
     if (loss === 'token' && connection !== undefined && this.#isPresent(connection)) return false;
     this.#disconnect(connection);
-    if (loss === 'token') await this.#module.restart(RESTART_MS);
+    if (loss === 'token') await this.#concluding(() => this.#module.restart(RESTART_MS));
     return true;
   }
 
@@ -193,7 +193,7 @@ export class Token implements AsyncDisposable {
 
   async #connectNow(): Promise<Connection> {
     this.#disconnect(this.#connection);
-    try {
+    return await this.#concluding(async () => {
       const pin = await readPin(this.#pin);
       await this.#module.ready();
       const found = await this.#find();
@@ -201,6 +201,13 @@ export class Token implements AsyncDisposable {
       this.#generation++;
       this.#conclude(undefined);
       return this.#connection;
+    });
+  }
+
+  /** Does what the token cannot be used without: when it fails, that is what is wrong with the token. */
+  async #concluding<T>(doing: () => Promise<T>): Promise<T> {
+    try {
+      return await doing();
     } catch (error) {
       const failure = translate(error, this.name);
       this.#conclude(failure);

@@ -1,3 +1,4 @@
+import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -96,26 +97,35 @@ test('searches no token for the public half of a key that nobody has', async () 
   assert.is(await codeOf(keys.publicKey(meanwhile, soon())), 'Unavailable');
 });
 
-test('has published what a call found out about its token when the call is answered', async () => {
-  await using fixture = await Fixture.start();
-  const { keys, pkcs11, publisher, soft } = fixture;
-  const held = parseKeyId('held');
-  const request = parseSignRequest(parseSignMechanism('ecdsa-sha256'), Buffer.alloc(32), true);
-  const sign = () => codeOf(pkcs11.sign(held, request, soon()));
-  await keys.refresh(soon());
-  await keys.createPair(held, ['ec-p256'], wanted, soon());
-  assert.equal(publisher.state, { Health: 'ok', LastError: '' });
+for (const { gone, says } of [
+  { gone: [], says: /pkcs11:slot-id=0/ },
+  // without its configuration the library does not start again
+  { gone: ['softhsm2.conf'], says: /^the PKCS#11 library cannot be started: CKR_GENERAL_ERROR$/ },
+]) {
+  const without = ['a token', ...gone].join(' and ');
+  test(`has published what a call found out when the call is answered, without ${without}`, async () => {
+    await using fixture = await Fixture.start();
+    const { keys, pkcs11, publisher, soft } = fixture;
+    const held = parseKeyId('held');
+    const request = parseSignRequest(parseSignMechanism('ecdsa-sha256'), Buffer.alloc(32), true);
+    const sign = () => codeOf(pkcs11.sign(held, request, soon()));
+    await keys.refresh(soon());
+    await keys.createPair(held, ['ec-p256'], wanted, soon());
+    assert.equal(publisher.state, { Health: 'ok', LastError: '' });
 
-  await soft.remove();
-  assert.is(await sign(), 'Unavailable');
-  const { Health, LastError } = publisher.state;
-  assert.is(Health, 'degraded');
-  assert.match(LastError, /pkcs11:slot-id=0/);
+    await soft.remove();
+    for (const name of gone) await rename(join(soft.directory, name), join(soft.directory, 'gone'));
+    assert.is(await sign(), 'Unavailable');
+    const { Health, LastError } = publisher.state;
+    assert.is(Health, 'degraded');
+    assert.match(LastError, says);
 
-  await soft.insert();
-  await until(20_000, 'the token to be found again', async () => (await sign()) === undefined);
-  await until(20_000, 'the news of it', () => publisher.state.Health === 'ok');
-});
+    for (const name of gone) await rename(join(soft.directory, 'gone'), join(soft.directory, name));
+    await soft.insert();
+    await until(20_000, 'the token to be found again', async () => (await sign()) === undefined);
+    await until(20_000, 'the news of it', () => publisher.state.Health === 'ok');
+  });
+}
 
 test('looks once for all who want to know, and again when a token changed meanwhile', async () => {
   await using fixture = await Fixture.start();
