@@ -42,6 +42,8 @@ export class RawConnection implements Disposable {
     const uid = Buffer.from(String(process.getuid?.() ?? 0)).toString('hex');
     socket.write(`\0AUTH EXTERNAL ${uid}\r\n`);
     await deadline(5000, once(socket, 'data'), 'OK');
+    socket.write('NEGOTIATE_UNIX_FD\r\n');
+    await deadline(5000, once(socket, 'data'), 'AGREE_UNIX_FD');
     socket.write('BEGIN\r\n');
     const connection = new RawConnection(socket);
     const driver = 'org.freedesktop.DBus';

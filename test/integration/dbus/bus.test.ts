@@ -95,6 +95,7 @@ test('gives up on a peer that speaks another protocol', async () => {
     socket.on('error', () => undefined);
     socket.once('data', () => socket.write('OK 00\r\n'));
     socket.on('data', (chunk) => {
+      if (chunk.includes('NEGOTIATE_UNIX_FD')) socket.write('AGREE_UNIX_FD\r\n');
       if (chunk.includes('BEGIN')) socket.write('HTTP/1.1 400 Bad Request\r\n\r\n');
     });
   });
