@@ -1,93 +1,171 @@
+import { ServiceError } from '../errors.ts';
 import { IncomingCall } from './call.ts';
+import type { CallLimits } from './call-limits.ts';
+import { CallQueue } from './call-queue.ts';
 import type { Callers } from './caller.ts';
-import { type Allowance, CallBudget, CallCounter, type CallLimits } from './limits.ts';
 import type { IncomingMessage } from './message.ts';
 
-/** What becomes of a message; neither may throw. */
+/** What becomes of a message; none of these may throw. */
 export interface AdmissionListener {
-  /** The caller is known and has not too much under way: the call counts until it is finished. */
+  /** The caller is known and the call has its turn: it counts until it is finished. */
   admitted(call: IncomingCall): void;
   refused(message: IncomingMessage, call: IncomingCall | undefined, error: unknown): void;
   /** A call came or ended. */
   activity(): void;
+  expectedReplyBytes(call: IncomingCall): number;
+  isTrusted(uid: number): boolean;
 }
 
-/** What messages become calls: those whose caller the bus knows, as many as the limits of its uid allow. */
+/** Messages of a connection whose credentials the bus was asked for. */
+interface Unidentified {
+  readonly messages: IncomingMessage[];
+  bytes: number;
+}
+
+/** The bus gives out unique names such as `:1.42`; whatever claims to be sent otherwise cannot be answered. */
+const uniqueName = /^:[0-9]+(\.[0-9]+)+$/;
+
+/** Which messages become calls, and when: first the bus tells their uid, then they have their turn. */
 export class Admission {
   readonly #callers: Callers;
+  readonly #limits: CallLimits;
   readonly #listener: AdmissionListener;
-  readonly #counter: CallCounter;
-  /** Calls by senders whose credentials are still asked for: what one of them may have, its uid may. */
-  readonly #waiting = new CallBudget<string>();
-  readonly #waitingMost: Allowance;
+  readonly #queue: CallQueue;
+  readonly #unidentified = new Map<string, Unidentified>();
+  #unidentifiedBytes = 0;
   readonly #calls = new Map<string, Set<IncomingCall>>();
 
   constructor(callers: Callers, limits: CallLimits, listener: AdmissionListener) {
     this.#callers = callers;
+    this.#limits = limits;
     this.#listener = listener;
-    this.#counter = new CallCounter(limits);
-    this.#waitingMost = limits.perUid;
-    callers.onVanish((sender) => this.#abandonCallsOf(sender));
+    this.#queue = new CallQueue(limits, {
+      begin: (call) => this.#begin(call),
+      expire: (call, error) => listener.refused(call.message, call, error),
+      expectedReplyBytes: (call) => listener.expectedReplyBytes(call),
+      isTrusted: (uid) => listener.isTrusted(uid),
+    });
+    callers.onVanish((sender) => this.#vanish(sender));
   }
 
-  /** Calls that are not finished, and those that may become calls. */
+  /** Calls that are not finished, and messages that may become calls. */
   get underWay(): number {
-    return this.#counter.calls + this.#waiting.calls;
+    let unidentified = 0;
+    for (const { messages } of this.#unidentified.values()) unidentified += messages.length;
+    return this.#queue.size + unidentified;
   }
 
-  /** Admits a message or refuses it: at once, unless the bus must be asked who sent it. */
+  /** Admits a message, in its turn, or refuses it. */
   admit(message: IncomingMessage): void {
+    const { sender = '' } = message.header;
+    if (!uniqueName.test(sender)) return;
+    const known = this.#callers.known(sender);
+    if (known === undefined) this.#identify(sender, message);
+    else this.#enter(new IncomingCall(message, known));
     this.#listener.activity();
-    const known = this.#callers.known(message.sender ?? '');
-    if (known === undefined) void this.#identify(message);
-    else this.#begin(new IncomingCall(message, known));
   }
 
-  /** Counts the call out. */
-  finish(call: IncomingCall): void {
-    const { sender, uid } = call.caller;
+  /** Gives the place of a call back while it waits; LimitsExceeded when too many calls of its uid do. */
+  park(call: IncomingCall): void {
+    this.#queue.park(call);
+  }
+
+  /** Takes a place again; Unavailable when none is free in time. */
+  resume(call: IncomingCall): Promise<void> | undefined {
+    return this.#queue.resume(call);
+  }
+
+  /** Counts the call out that was sent a reply of so many bytes. */
+  finish(call: IncomingCall, replyBytes: number): void {
+    const { sender } = call.caller;
     const calls = this.#calls.get(sender);
     if (calls?.delete(call) !== true) return;
     if (calls.size === 0) this.#calls.delete(sender);
-    this.#counter.leave(uid, call.message.sizeBytes);
+    call.message.wipe();
+    this.#queue.finish(call, replyBytes);
     this.#listener.activity();
   }
 
-  /** Aborts the signal of every call. */
+  /** Aborts the signal of every call that has begun, and refuses the others. */
   abandonCalls(): void {
+    this.#queue.refuseQueued();
     for (const sender of this.#calls.keys()) this.#abandonCallsOf(sender);
   }
 
-  async #identify(message: IncomingMessage): Promise<void> {
-    const { sender = '', sizeBytes } = message;
+  /** Holds the messages of a connection, in their order, until the bus has told who it is. */
+  #identify(sender: string, message: IncomingMessage): void {
+    const waiting = this.#unidentified.get(sender);
     try {
-      this.#waiting.enter(sender, sizeBytes, this.#waitingMost);
+      this.#checkUnidentified(sender, waiting, message.sizeBytes);
     } catch (error) {
       this.#listener.refused(message, undefined, error);
       return;
     }
+    message.detach();
+    this.#unidentifiedBytes += message.sizeBytes;
+    if (waiting === undefined) {
+      const first = { messages: [message], bytes: 0 };
+      this.#unidentified.set(sender, first);
+      void this.#enterAll(sender, first);
+    } else {
+      waiting.messages.push(message);
+      waiting.bytes += message.sizeBytes;
+    }
+  }
+
+  /** The first call of a connection may be as large as its method accepts, or no program could begin with it. */
+  #checkUnidentified(sender: string, waiting: Unidentified | undefined, size: number): void {
+    const { calls, bytes, totalBytes } = this.#limits.unidentified;
+    if (this.#unidentifiedBytes + size > totalBytes) {
+      const what = 'connections whose uid the bus has not told yet sent too much';
+      throw new ServiceError('LimitsExceeded', `${what}: the limit is ${totalBytes} bytes`);
+    }
+    if (waiting === undefined) return;
+    if (waiting.messages.length < calls && waiting.bytes + size <= bytes) return;
+    const limit = `the limit is ${calls} calls and ${bytes} bytes until the bus has told its uid`;
+    throw new ServiceError('LimitsExceeded', `${sender} sent too much: ${limit}`);
+  }
+
+  async #enterAll(sender: string, { messages }: Unidentified): Promise<void> {
     try {
-      this.#begin(new IncomingCall(message, await this.#callers.get(sender)));
+      const caller = await this.#callers.get(sender);
+      this.#endUnidentified(sender, messages);
+      for (const message of messages) this.#enter(new IncomingCall(message, caller));
     } catch (error) {
-      this.#listener.refused(message, undefined, error);
+      this.#endUnidentified(sender, messages);
+      for (const message of messages) {
+        this.#listener.refused(message, undefined, error);
+        message.wipe();
+      }
     } finally {
-      this.#waiting.leave(sender, sizeBytes);
       this.#listener.activity();
     }
   }
 
-  #begin(call: IncomingCall): void {
-    const { message, caller } = call;
+  #endUnidentified(sender: string, messages: readonly IncomingMessage[]): void {
+    this.#unidentified.delete(sender);
+    for (const message of messages) this.#unidentifiedBytes -= message.sizeBytes;
+  }
+
+  #enter(call: IncomingCall): void {
     try {
-      this.#counter.enter(caller.uid, message.sizeBytes);
+      this.#queue.enter(call);
     } catch (error) {
-      this.#listener.refused(message, call, error);
-      return;
+      this.#listener.refused(call.message, call, error);
+      call.message.wipe();
     }
-    const calls = this.#calls.get(caller.sender);
-    if (calls === undefined) this.#calls.set(caller.sender, new Set([call]));
+  }
+
+  #begin(call: IncomingCall): void {
+    const calls = this.#calls.get(call.caller.sender);
+    if (calls === undefined) this.#calls.set(call.caller.sender, new Set([call]));
     else calls.add(call);
     this.#listener.admitted(call);
+  }
+
+  #vanish(sender: string): void {
+    this.#queue.drop(sender);
+    this.#abandonCallsOf(sender);
   }
 
   #abandonCallsOf(sender: string): void {

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 
-const maxAuthLineBytes = 16 << 10;
+const maxLineBytes = 16 << 10;
 
 /** One step of the exchange: what is sent once the bus has answered in this way. */
 interface Step {
@@ -18,46 +18,71 @@ const steps: readonly Step[] = [
   { accepts: (line) => line === 'AGREE_UNIX_FD' || line.startsWith('ERROR'), send: 'BEGIN\r\n' },
 ];
 
-/** Authenticates by the SASL exchange of the D-Bus specification, mechanism EXTERNAL. */
-export function authenticate(socket: Socket, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let received = '';
-    let step = 0;
-    const fail = (error: Error): void => {
-      signal.removeEventListener('abort', abort);
-      socket.destroy();
-      reject(error);
-    };
-    const closed = (): void => fail(new Error('the bus closed the connection'));
-    const abort = (): void => fail(new Error('no answer in time', { cause: signal.reason }));
-    const succeed = (): void => {
-      signal.removeEventListener('abort', abort);
-      socket.off('error', fail).off('close', closed).off('data', data);
-      resolve();
-    };
-    const data = (chunk: Buffer): void => {
-      received += chunk.toString('latin1');
-      const end = received.indexOf('\r\n');
-      if (end < 0) {
-        if (received.length > maxAuthLineBytes) fail(new Error('the bus answered no line'));
-        return;
-      }
-      const line = received.slice(0, end);
-      received = received.slice(end + 2);
-      const next = steps[step++];
-      if (next?.accepts(line) !== true || received !== '') {
-        fail(new Error(`the bus refused authentication: ${line}`));
-        return;
-      }
-      socket.write(next.send);
-      if (step === steps.length) succeed();
-    };
-    socket.on('error', fail).on('close', closed).on('data', data);
-    signal.addEventListener('abort', abort);
-    if (signal.aborted) abort();
+/** The SASL exchange of the D-Bus specification, mechanism EXTERNAL, as the uid of this process. */
+export class Authentication {
+  /** Resolves when messages may be sent; rejects when the bus refuses, closes or does not answer in time. */
+  readonly done: Promise<void>;
+  readonly #socket: Socket;
+  readonly #signal: AbortSignal;
+  readonly #abort = (): void => {
+    this.fail(new Error('no answer in time', { cause: this.#signal.reason }));
+  };
+  #settle: ((error: Error | undefined) => void) | undefined;
+  #received = '';
+  #step = 0;
+
+  constructor(socket: Socket, signal: AbortSignal) {
+    this.#socket = socket;
+    this.#signal = signal;
+    this.done = new Promise((resolve, reject) => {
+      this.#settle = (error) => {
+        if (error === undefined) resolve();
+        else reject(error);
+      };
+    });
+    signal.addEventListener('abort', this.#abort);
+    if (signal.aborted) this.#abort();
     socket.once('connect', () => {
       const uid = Buffer.from(String(process.getuid?.() ?? 0)).toString('hex');
       socket.write(`\0AUTH EXTERNAL ${uid}\r\n`);
     });
-  });
+  }
+
+  /** Whether what arrives now are messages. */
+  get isOver(): boolean {
+    return this.#settle === undefined;
+  }
+
+  /** Takes what the bus answers; it says nothing unasked. */
+  receive(bytes: Buffer): void {
+    this.#received += bytes.toString('latin1');
+    const end = this.#received.indexOf('\r\n');
+    if (end < 0) {
+      if (this.#received.length > maxLineBytes) this.fail(new Error('the bus answered no line'));
+      return;
+    }
+    const line = this.#received.slice(0, end);
+    const rest = this.#received.slice(end + 2);
+    this.#received = '';
+    const step = steps[this.#step++];
+    if (step?.accepts(line) !== true || rest !== '') {
+      this.fail(new Error(`the bus refused authentication: ${line}`));
+      return;
+    }
+    this.#socket.write(step.send);
+    if (this.#step === steps.length) this.#end(undefined);
+  }
+
+  /** Gives up, unless it is over. */
+  fail(error: Error): void {
+    if (this.isOver) return;
+    this.#end(error);
+    this.#socket.destroy();
+  }
+
+  #end(error: Error | undefined): void {
+    this.#signal.removeEventListener('abort', this.#abort);
+    this.#settle?.(error);
+    this.#settle = undefined;
+  }
 }

@@ -1,8 +1,14 @@
 import { ServiceError } from '../errors.ts';
-import { isReply } from './codec.ts';
 import { Connection } from './connection.ts';
-import { type IncomingMessage, Message, messageFlag, messageType } from './message.ts';
+import {
+  type IncomingMessage,
+  Message,
+  type MessageHeader,
+  messageFlag,
+  messageType,
+} from './message.ts';
 import type { OutboxLimits } from './outbox.ts';
+import { OutgoingCalls } from './outgoing-calls.ts';
 import { type BusSignal, type SignalMatch, Subscriptions } from './subscriptions.ts';
 import { BusError, errorFromWire } from './wire-errors.ts';
 
@@ -17,6 +23,18 @@ const driver = {
 const defaultTimeoutMs = 30_000;
 const connectTimeoutMs = 10_000;
 const maxSerial = 0xffffffff;
+/** Larger signals are not received; what is subscribed to is far smaller. */
+const maxSignalBytes = 64 << 10;
+const maxSignalElements = 4096;
+const maxErrorBytes = 64 << 10;
+/** What a reply may be unless the caller states less. */
+const defaultReplyLimit: ReplyLimit = { bytes: 32 << 20, elements: 1_000_000 };
+
+/** How large a reply may be: the bytes of its body, the elements of its arrays and dictionaries in all. */
+export interface ReplyLimit {
+  readonly bytes: number;
+  readonly elements: number;
+}
 
 /** A call to a method of another process. */
 export interface MethodCall {
@@ -30,8 +48,10 @@ export interface MethodCall {
   readonly interactive?: boolean;
   /** Fail with Unavailable rather than start the callee. */
   readonly noAutoStart?: boolean;
-  /** What the answer must look like; the call fails with Failed when it does not. */
+  /** What the reply must look like; the call fails with Failed when it does not. */
   readonly replySignature?: string;
+  /** A larger reply is skipped, and the call fails with Failed. */
+  readonly replyLimit?: ReplyLimit;
 }
 
 /** When to stop waiting for an answer; the default is 30 s. */
@@ -40,8 +60,25 @@ export interface CallOptions {
   readonly timeoutMs?: number | undefined;
 }
 
+/** Serves the calls that come in; neither function may throw. */
+export interface CallReceiver {
+  /** How large the body of a call may be; a larger one is skipped, and the call received without it. */
+  maxBodyBytes(header: MessageHeader): number;
+  /** The body is valid until this returns, unless the message is detached. */
+  receive(message: IncomingMessage): void;
+}
+
+/** How a bus is connected to. */
+export interface ConnectOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly limits?: OutboxLimits | undefined;
+  /** Told when the bus has taken nothing for a while (false), and when it takes what is sent again (true). */
+  readonly onTakes?: ((again: boolean) => void) | undefined;
+}
+
 interface PendingCall {
   readonly replySignature: string | undefined;
+  readonly replyLimit: ReplyLimit;
   readonly resolve: (body: readonly unknown[]) => void;
   readonly reject: (error: Error) => void;
 }
@@ -60,7 +97,8 @@ export class Bus implements AsyncDisposable {
     (member, body) => this.callDriver(member, 's', body),
     (name) => this.nameOwner(name),
   );
-  #onCall: ((message: IncomingMessage) => void) | undefined;
+  readonly #outgoing = new OutgoingCalls();
+  #receiver: CallReceiver | undefined;
   readonly #settleClosed: (error: Error | undefined) => void;
 
   private constructor() {
@@ -72,17 +110,19 @@ export class Bus implements AsyncDisposable {
   }
 
   /** Connects, authenticates and says Hello; Unavailable when the bus cannot be reached. */
-  static async connect(address: string, signal?: AbortSignal, limits?: OutboxLimits): Promise<Bus> {
+  static async connect(address: string, options: ConnectOptions = {}): Promise<Bus> {
+    const { signal, limits, onTakes } = options;
     const bus = new Bus();
     try {
       const limit = AbortSignal.timeout(connectTimeoutMs);
       const either = signal === undefined ? limit : AbortSignal.any([signal, limit]);
       const listener = {
+        accept: (header: MessageHeader) => bus.#accept(header),
         message: (message: IncomingMessage) => bus.#receive(message),
+        takes: (again: boolean) => onTakes?.(again),
         closed: (error: Error | undefined) => bus.#lose(error),
       };
-      const options = { signal: either, ...(limits && { limits }) };
-      bus.#connection = await Connection.open(address, listener, options);
+      bus.#connection = await Connection.open(address, listener, { signal: either, limits });
       const hello = await bus.#callDriver('Hello', '', [], { signal: either });
       bus.#uniqueName = String(hello[0]);
     } catch (error) {
@@ -102,24 +142,22 @@ export class Bus implements AsyncDisposable {
     return this.#connection?.queuedBytes ?? 0;
   }
 
-  /** Calls a method; ServiceError or BusError when it fails, Unavailable when no answer came in time. */
+  /**
+   * Calls a method; ServiceError or BusError when it fails, Unavailable when no reply came in time. The time counts
+   * from now on, also while the call waits for others of this connection.
+   */
   call(call: MethodCall, options: CallOptions = {}): Promise<readonly unknown[]> {
     const { signal, timeoutMs = defaultTimeoutMs } = options;
     if (this.#gone) return Promise.reject(lostBus());
     if (signal?.aborted === true) return Promise.reject(abandoned(call, signal));
     const serial = this.nextSerial();
-    const message = new Message({
-      ...call,
-      serial,
-      flags:
-        (call.interactive === true ? messageFlag.allowInteractive : 0) |
-        (call.noAutoStart === true ? messageFlag.noAutoStart : 0),
-    });
     return new Promise((resolve, reject) => {
+      const start = (): void => this.#send(call, serial);
       const finish = (): void => {
         clearTimeout(timer);
         signal?.removeEventListener('abort', abort);
         this.#pending.delete(serial);
+        if (call.destination !== driver.destination) this.#outgoing.finish(start);
       };
       const fail = (error: Error): void => {
         finish();
@@ -132,18 +170,28 @@ export class Bus implements AsyncDisposable {
       signal?.addEventListener('abort', abort, { once: true });
       this.#pending.set(serial, {
         replySignature: call.replySignature,
+        replyLimit: call.replyLimit ?? defaultReplyLimit,
         resolve: (body) => {
           finish();
           resolve(body);
         },
         reject: fail,
       });
-      try {
-        this.#connection?.send(message);
-      } catch (error) {
-        fail(error instanceof Error ? error : new TypeError('cannot be sent'));
-      }
+      if (call.destination === driver.destination) start();
+      else this.#outgoing.start(start);
     });
+  }
+
+  #send(call: MethodCall, serial: number): void {
+    const flags =
+      (call.interactive === true ? messageFlag.allowInteractive : 0) |
+      (call.noAutoStart === true ? messageFlag.noAutoStart : 0);
+    try {
+      this.#connection?.send(new Message({ ...call, serial, flags }));
+    } catch (error) {
+      const failure = error instanceof Error ? error : new TypeError('cannot be sent');
+      this.#pending.get(serial)?.reject(failure);
+    }
   }
 
   /** Listens for signals until the subscription is disposed of. */
@@ -187,9 +235,9 @@ export class Bus implements AsyncDisposable {
     return this.#callDriver(member, signature, body);
   }
 
-  /** Serves incoming calls with this function; it must not throw. Only one at a time. */
-  serveCalls(onCall: (message: IncomingMessage) => void): void {
-    this.#onCall = onCall;
+  /** Serves incoming calls; without a receiver they are dropped. Only one at a time. */
+  serveCalls(receiver: CallReceiver): void {
+    this.#receiver = receiver;
   }
 
   /** A serial for a message that goes out by `send`. */
@@ -198,10 +246,10 @@ export class Bus implements AsyncDisposable {
     return this.#serial;
   }
 
-  /** Sends a reply or a signal; TypeError or RangeError when its body does not fit its signature. */
-  send(message: Message): void {
+  /** Sends a reply or a signal and returns its size; TypeError or RangeError when its body does not fit. */
+  send(message: Message): number {
     message.serial = this.nextSerial();
-    this.#connection?.send(message);
+    return this.#connection?.send(message) ?? 0;
   }
 
   /** Writes what is queued and closes the connection. */
@@ -223,20 +271,46 @@ export class Bus implements AsyncDisposable {
     return this.call({ ...driver, member, signature, body }, options);
   }
 
+  /** How large a body may be; undefined for what nobody waits for. */
+  #accept(header: MessageHeader): number | undefined {
+    switch (header.type) {
+      case messageType.call:
+        return this.#receiver?.maxBodyBytes(header);
+      case messageType.signal:
+        return this.#subscriptions.wants(header) ? maxSignalBytes : undefined;
+      case messageType.error:
+        return this.#pending.has(header.replySerial ?? 0) ? maxErrorBytes : undefined;
+      default:
+        return this.#pending.get(header.replySerial ?? 0)?.replyLimit.bytes;
+    }
+  }
+
   #receive(message: IncomingMessage): void {
-    if (message.type === messageType.call) this.#onCall?.(message);
-    else if (message.type === messageType.signal) this.#subscriptions.deliver(message);
-    else if (isReply(message)) this.#receiveReply(message);
+    switch (message.header.type) {
+      case messageType.call:
+        this.#receiver?.receive(message);
+        return;
+      case messageType.signal:
+        this.#subscriptions.deliver(message, maxSignalElements);
+        return;
+      default:
+        this.#receiveReply(message);
+    }
+    message.wipe();
   }
 
   #receiveReply(message: IncomingMessage): void {
-    const pending = this.#pending.get(message.replySerial ?? 0);
+    const { type, replySerial = 0 } = message.header;
+    const pending = this.#pending.get(replySerial);
     if (pending === undefined) return;
-    if (message.type === messageType.error) pending.reject(errorOf(message));
-    else {
-      const wrong = wrongReply(message, pending.replySignature);
-      if (wrong === undefined) pending.resolve(message.body);
-      else pending.reject(wrong);
+    if (type === messageType.error) {
+      pending.reject(errorOf(message));
+      return;
+    }
+    try {
+      pending.resolve(decodeReply(message, pending));
+    } catch (error) {
+      pending.reject(error instanceof Error ? error : new TypeError('the reply is unreadable'));
     }
   }
 
@@ -262,20 +336,40 @@ export function hasNoOwner(error: unknown): boolean {
   );
 }
 
-function errorOf({ errorName, body }: IncomingMessage): Error {
-  const [text] = body;
-  const name = errorName ?? 'org.freedesktop.DBus.Error.Failed';
-  return errorFromWire(name, typeof text === 'string' ? text : '');
+function errorOf(message: IncomingMessage): Error {
+  const name = message.header.errorName ?? 'org.freedesktop.DBus.Error.Failed';
+  return errorFromWire(name, errorText(message));
 }
 
-/** What is wrong with a reply: a peer of another version, or one that is not what it claims to be. */
-function wrongReply(message: IncomingMessage, wanted: string | undefined): Error | undefined {
-  const { signature } = message;
-  if (wanted !== undefined && wanted !== signature) {
-    return new ServiceError('Failed', `the reply is (${signature}), not (${wanted})`);
+/** An error that cannot be read is one all the same. */
+function errorText(message: IncomingMessage): string {
+  if (!message.header.signature.startsWith('s')) return '';
+  try {
+    const [text] = message.decode(defaultReplyLimit.elements);
+    return typeof text === 'string' ? text : '';
+  } catch {
+    return '';
   }
-  const { bodyError: cause } = message;
-  return cause && new ServiceError('Failed', 'the reply is unreadable', { cause });
+}
+
+/** Fails when a reply is not what was asked for: a peer of another version, or one that is not what it claims to be. */
+function decodeReply(
+  message: IncomingMessage,
+  { replySignature: wanted, replyLimit }: PendingCall,
+): readonly unknown[] {
+  const { signature, bodyBytes } = message.header;
+  if (wanted !== undefined && wanted !== signature) {
+    throw new ServiceError('Failed', `the reply is (${signature}), not (${wanted})`);
+  }
+  if (message.isSkipped) {
+    const limit = `the limit is ${replyLimit.bytes}`;
+    throw new ServiceError('Failed', `the reply has ${bodyBytes} bytes, ${limit}`);
+  }
+  try {
+    return message.decode(replyLimit.elements);
+  } catch (cause) {
+    throw new ServiceError('Failed', 'the reply is unreadable', { cause });
+  }
 }
 
 function lostBus(cause?: Error): ServiceError {

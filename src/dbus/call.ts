@@ -22,6 +22,12 @@ export class IncomingCall implements CallContext {
   readonly message: IncomingMessage;
   readonly caller: Caller;
   readonly startedAt = performance.now();
+  /** Whether it holds a place among the calls of its uid, or waits for something else; kept by the queue. */
+  place: 'none' | 'active' | 'parked' = 'none';
+  /** Since when it waits for a place; kept by the queue. */
+  queuedAt = 0;
+  /** What its reply was expected to have when it began; kept by the queue. */
+  expectedReplyBytes = 0;
   #requestId: string | undefined;
   #abort: AbortController | undefined;
   #aborted = false;
@@ -32,7 +38,7 @@ export class IncomingCall implements CallContext {
   }
 
   get member(): string {
-    return this.message.member ?? '';
+    return this.message.header.member ?? '';
   }
 
   get requestId(): string {
@@ -46,7 +52,7 @@ export class IncomingCall implements CallContext {
   }
 
   get interactive(): boolean {
-    return (this.message.flags & messageFlag.allowInteractive) !== 0;
+    return (this.message.header.flags & messageFlag.allowInteractive) !== 0;
   }
 
   get signal(): AbortSignal {

@@ -107,6 +107,10 @@ export interface MethodDefinition {
   readonly check?: Readonly<Record<string, Check>>;
   /** The bytes of the result are wiped once they are on their way: each must be a buffer that nobody else holds. */
   readonly secret?: true;
+  /** Arguments of type `ay` whose bytes are wiped when the call has ended, however it ended. */
+  readonly secretArguments?: readonly string[];
+  /** The handler mostly waits, for an operation or another service: the call holds no place while it is handled. */
+  readonly waits?: true;
   /** Texts for the details that only the service can tell; they stand in for arguments of the same name. */
   readonly resolve?: readonly string[];
   readonly authorize: Authorization;

@@ -1,78 +1,178 @@
-import { fixedHeaderBytes, headerSize, messageSize, readMessage } from './codec.ts';
-import { type IncomingMessage, messageType } from './message.ts';
+import {
+  type FixedHeader,
+  fixedHeaderBytes,
+  headerOf,
+  maxFieldsBytes,
+  parseFixedHeader,
+  parseHeader,
+} from './header.ts';
+import { LargeHeader } from './large-header.ts';
+import { IncomingMessage, type MessageHeader, messageType } from './message.ts';
 
-/** More than any method takes; the body of a larger call, or signal, is never held in memory. */
-export const maxCallBytes = 4 << 20;
-const maxHeaderBytes = 64 << 10;
+/**
+ * Judges a message by its header: how large its body may be to be held; a larger one is skipped as it arrives, and
+ * the message delivered without it. Undefined for a message that is not wanted at all.
+ */
+export type AcceptBody = (header: MessageHeader) => number | undefined;
 
-/** The bytes that a bus sends, as messages. */
+const none = Buffer.alloc(0);
+
+/** A message whose body has not arrived whole. */
+interface Unfinished {
+  readonly header: MessageHeader;
+  readonly body: Buffer;
+  filled: number;
+}
+
+/**
+ * Cuts what arrives from a bus into messages. No more is held than what a receiver accepts, wherever the pieces end:
+ *
+ *   16 bytes ─► fields ≤ 16 KiB ──────────────► judged by its header ─► body held ─► message
+ *      └──────► larger: known fields picked out ──┘       └───► body skipped ───► message without it, or none
+ */
 export class Inbox {
-  #bytes: Buffer = Buffer.alloc(0);
+  readonly #accept: AcceptBody;
+  /** What was added last, and how far it is used up. */
+  #chunk: Buffer = none;
   #at = 0;
-  /** What came behind `#bytes`; joined to it once that makes a whole message. */
-  #more: Buffer[] = [];
-  #moreBytes = 0;
+  /** The beginning of a header that arrives in pieces. */
+  #held: Buffer = none;
+  #large: LargeHeader | undefined;
+  #unfinished: Unfinished | undefined;
   #skipBytes = 0;
 
-  /** Takes the next bytes. */
+  constructor(accept: AcceptBody) {
+    this.#accept = accept;
+  }
+
+  /** Adds the next bytes; what was added before must be used up: `next` has returned undefined. */
   add(chunk: Buffer): void {
-    const skipped = Math.min(this.#skipBytes, chunk.length);
-    this.#skipBytes -= skipped;
-    if (skipped === chunk.length) return;
-    this.#more.push(chunk.subarray(skipped));
-    this.#moreBytes += chunk.length - skipped;
-  }
-
-  /** The next message that has come whole; TypeError when what comes next is none. */
-  next(): IncomingMessage | undefined {
-    while (this.#has(fixedHeaderBytes)) {
-      const header = this.#bytes.subarray(this.#at, this.#at + fixedHeaderBytes);
-      const size = messageSize(header);
-      const kept = keptBytes(header, size);
-      if (!this.#has(kept)) return undefined;
-      const bytes = this.#bytes.subarray(this.#at, this.#at + kept);
-      this.#skip(size, kept);
-      try {
-        return readMessage(bytes, size);
-      } catch {
-        // dropped, as sd-bus does: no sender may cost us the bus by what the bus forwards unread
-      }
-    }
-    return undefined;
-  }
-
-  #has(bytes: number): boolean {
-    const left = this.#bytes.length - this.#at;
-    if (left >= bytes) return true;
-    if (left + this.#moreBytes < bytes) return false;
-    const [only = this.#bytes, ...others] = this.#more;
-    const join = left > 0 || others.length > 0;
-    this.#bytes = join ? Buffer.concat([this.#bytes.subarray(this.#at), ...this.#more]) : only;
+    this.#chunk = chunk;
     this.#at = 0;
-    this.#more = [];
-    this.#moreBytes = 0;
-    return true;
   }
 
-  /** Steps over a message of which so many bytes are there. */
-  #skip(size: number, kept: number): void {
-    this.#at += kept;
-    if (size === kept) return;
-    const here = Math.min(size - kept, this.#bytes.length - this.#at);
-    this.#at += here;
-    this.#skipBytes = size - kept - here;
-    const more = this.#more;
-    this.#more = [];
-    this.#moreBytes = 0;
-    for (const chunk of more) this.add(chunk);
+  /**
+   * The next message that has arrived, whose body is valid until the next call unless it is detached; undefined when
+   * all bytes are used up. TypeError for what cannot be the beginning of a message.
+   */
+  next(): IncomingMessage | undefined {
+    for (;;) {
+      this.#skip();
+      if (this.#skipBytes > 0) return undefined;
+      if (this.#unfinished !== undefined) return this.#finishBody(this.#unfinished);
+      const header = this.#large === undefined ? this.#readHeader() : this.#pickFields(this.#large);
+      if (header === 'more') return undefined;
+      const message = header === 'malformed' ? undefined : this.#begin(header);
+      if (message !== undefined) return message;
+    }
+  }
+
+  get #left(): number {
+    return this.#chunk.length - this.#at;
+  }
+
+  #skip(): void {
+    const bytes = Math.min(this.#skipBytes, this.#left);
+    this.#skipBytes -= bytes;
+    this.#at += bytes;
+  }
+
+  /** So many bytes in a row from where the header begins; undefined when they have not arrived. */
+  #peek(bytes: number): Buffer | undefined {
+    if (this.#held.length === 0 && this.#left >= bytes) {
+      return this.#chunk.subarray(this.#at, this.#at + bytes);
+    }
+    const missing = bytes - this.#held.length;
+    if (missing > 0) {
+      const more = this.#chunk.subarray(this.#at, this.#at + missing);
+      this.#held = Buffer.concat([this.#held, more]);
+      this.#at += more.length;
+    }
+    return this.#held.length < bytes ? undefined : this.#held.subarray(0, bytes);
+  }
+
+  /** Uses up what was peeked at. */
+  #consume(bytes: number): void {
+    if (this.#held.length === 0) {
+      this.#at += bytes;
+      return;
+    }
+    this.#held = this.#held.length === bytes ? none : this.#held.subarray(bytes);
+  }
+
+  #readHeader(): MessageHeader | 'more' | 'malformed' {
+    const start = this.#peek(fixedHeaderBytes);
+    if (start === undefined) return 'more';
+    const fixed = parseFixedHeader(start);
+    if (fixed.fieldsBytes > maxFieldsBytes) {
+      this.#consume(fixedHeaderBytes);
+      this.#large = new LargeHeader(fixed);
+      return this.#pickFields(this.#large);
+    }
+    const bytes = this.#peek(fixed.headerBytes);
+    if (bytes === undefined) return 'more';
+    const header = this.#parse(() => parseHeader(bytes, fixed), fixed);
+    this.#consume(fixed.headerBytes);
+    return header;
+  }
+
+  /** A malformed message is dropped, as sd-bus does: no sender may cost us the bus by what the bus forwards unread. */
+  #parse(parse: () => MessageHeader, { bodyBytes }: FixedHeader): MessageHeader | 'malformed' {
+    try {
+      return parse();
+    } catch {
+      this.#skipBytes = bodyBytes;
+      return 'malformed';
+    }
+  }
+
+  /** Goes on with a header that is too large to be held. */
+  #pickFields(large: LargeHeader): MessageHeader | 'more' | 'malformed' {
+    for (;;) {
+      this.#skip();
+      if (this.#skipBytes > 0) return 'more';
+      const wanted = large.wanted;
+      const bytes = wanted === 0 ? none : this.#peek(wanted);
+      if (bytes === undefined) return 'more';
+      const step = large.take(bytes);
+      this.#consume(step.used);
+      this.#skipBytes = step.skip;
+      if (step.kind === 'going') continue;
+      this.#large = undefined;
+      return step.kind === 'malformed' ? step.kind : headerOf(large.fixed, step.fields);
+    }
+  }
+
+  /** The message, when its body is skipped or has arrived; undefined when it is not wanted or has not. */
+  #begin(header: MessageHeader): IncomingMessage | undefined {
+    const { bodyBytes } = header;
+    const accepted = isKnownType(header.type) ? this.#accept(header) : undefined;
+    if (accepted === undefined || bodyBytes > accepted || header.headerBytes > heldHeaderBytes) {
+      this.#skipBytes += bodyBytes;
+      return accepted === undefined ? undefined : new IncomingMessage(header, undefined, false);
+    }
+    if (this.#held.length === 0 && this.#left >= bodyBytes) {
+      const body = this.#chunk.subarray(this.#at, this.#at + bodyBytes);
+      this.#at += bodyBytes;
+      return new IncomingMessage(header, body, false);
+    }
+    this.#unfinished = { header, body: Buffer.allocUnsafe(bodyBytes), filled: 0 };
+    return this.#finishBody(this.#unfinished);
+  }
+
+  #finishBody(unfinished: Unfinished): IncomingMessage | undefined {
+    const { header, body } = unfinished;
+    const copied = this.#chunk.copy(body, unfinished.filled, this.#at);
+    unfinished.filled += copied;
+    this.#at += copied;
+    if (unfinished.filled < body.length) return undefined;
+    this.#unfinished = undefined;
+    return new IncomingMessage(header, body, true);
   }
 }
 
-/** All of a message, or the header of what is too large; of a header that is too large what cannot be read. */
-function keptBytes(header: Buffer, size: number): number {
-  const type = header[1];
-  const wanted = type === messageType.reply || type === messageType.error;
-  if (size <= maxCallBytes || wanted) return size;
-  const bytes = headerSize(header);
-  return bytes <= maxHeaderBytes ? bytes : fixedHeaderBytes;
+const heldHeaderBytes = fixedHeaderBytes + maxFieldsBytes + 8;
+
+function isKnownType(type: number): boolean {
+  return type >= messageType.call && type <= messageType.signal;
 }

@@ -1,4 +1,5 @@
 import { Message } from 'dbus-next/lib/message-type.js';
+import { readersOf, WireReader } from './reader.ts';
 
 export { Message };
 
@@ -8,8 +9,8 @@ export const messageType = { call: 1, reply: 2, error: 3, signal: 4 } as const;
 /** Flags of the D-Bus specification. */
 export const messageFlag = { noReplyExpected: 1, noAutoStart: 2, allowInteractive: 4 } as const;
 
-/** A message as it came in. Its body is read on first use; `bodyError` says why that was not possible. */
-export interface IncomingMessage {
+/** The header of a received message (D-Bus specification, Message Format). */
+export interface MessageHeader {
   readonly type: number;
   readonly flags: number;
   readonly serial: number;
@@ -21,8 +22,66 @@ export interface IncomingMessage {
   readonly destination: string | undefined;
   readonly sender: string | undefined;
   readonly signature: string;
-  readonly body: readonly unknown[];
-  readonly bodyError: Error | undefined;
-  /** Size on the wire, for accounting. */
-  readonly sizeBytes: number;
+  readonly littleEndian: boolean;
+  readonly headerBytes: number;
+  readonly bodyBytes: number;
+}
+
+const noBytes = Buffer.alloc(0);
+
+/**
+ * A received message. Its body is not decoded until somebody decodes it, and not even held when it is larger than
+ * its receiver accepts. The body may stand in the receive buffer, which is used again: `detach` before waiting.
+ */
+export class IncomingMessage {
+  readonly header: MessageHeader;
+  #body: Buffer | undefined;
+  #owned: boolean;
+
+  /** `body` is undefined when it was skipped. `owned`: the bytes belong to this message alone. */
+  constructor(header: MessageHeader, body: Buffer | undefined, owned: boolean) {
+    this.header = header;
+    this.#body = body;
+    this.#owned = owned;
+  }
+
+  /** Whether the body was larger than its receiver accepts. */
+  get isSkipped(): boolean {
+    return this.#body === undefined;
+  }
+
+  /** What it costs to hold. */
+  get sizeBytes(): number {
+    return this.header.headerBytes + (this.#body?.length ?? 0);
+  }
+
+  /** A reader at the start of the body; reads arrays and dictionaries of at most so many elements in all. */
+  reader(maxElements: number): WireReader {
+    // a body begins at a multiple of 8, so its own start serves for alignment
+    return new WireReader(this.#body ?? noBytes, 0, {
+      littleEndian: this.header.littleEndian,
+      maxElements,
+    });
+  }
+
+  /** Decodes the body; RangeError or TypeError when it does not fit its signature, or is not held. */
+  decode(maxElements: number): readonly unknown[] {
+    if (this.isSkipped) throw new RangeError(`a body of ${this.header.bodyBytes} bytes`);
+    const reader = this.reader(maxElements);
+    const values = readersOf(this.header.signature).map((read) => read(reader));
+    reader.expectEnd();
+    return values;
+  }
+
+  /** Moves the body out of the receive buffer. */
+  detach(): void {
+    if (this.#owned || this.#body === undefined) return;
+    this.#body = Buffer.from(this.#body);
+    this.#owned = true;
+  }
+
+  /** Wipes the body where it belongs to this message; the receive buffer is wiped by its owner. */
+  wipe(): void {
+    if (this.#owned) this.#body?.fill(0);
+  }
 }

@@ -1,4 +1,5 @@
 import { ServiceError } from '../errors.ts';
+import { ArgumentReader, type CallArguments } from './arguments.ts';
 import type {
   Check,
   DetailSource,
@@ -6,8 +7,10 @@ import type {
   QuestionDefinition,
   TextArguments,
 } from './definition.ts';
+import type { IncomingMessage } from './message.ts';
 import { recordToVariants } from './properties.ts';
-import { Variant } from './variant.ts';
+
+export type { CallArguments } from './arguments.ts';
 
 /** What authorization is asked: an action and all its details. */
 export interface Question {
@@ -20,31 +23,19 @@ export type NameChecks = Readonly<
   Record<'key-id' | 'certificate-id' | 'module-id' | 'module-name', (text: string) => string>
 >;
 
-interface CallValues {
-  [name: string]: unknown;
-  readonly options: Readonly<Record<string, unknown>>;
-}
-
-/** The arguments of a call, options apart. */
-export interface CallArguments {
-  readonly values: Readonly<CallValues>;
-  /** The standard option `request_id`. */
-  readonly requestId: string | undefined;
-}
-
-const requestIdPattern = /^[A-Za-z0-9-]{1,64}$/;
 /** Longer details would fill polkit's, the verdict cache's and the journal's memory. */
 const maxDetailLength = 1024;
 
 /** A method of a table, prepared once so that a call costs little. */
 export class Method {
   readonly name: string;
-  readonly signature: string;
   readonly questions: readonly QuestionDefinition[];
   readonly resolves: boolean;
+  /** Whether its handler mostly waits: for an operation, or for another service. */
+  readonly waits: boolean;
   readonly #definition: MethodDefinition;
+  readonly #arguments: ArgumentReader;
   readonly #outSignature: string;
-  readonly #inNames: readonly string[];
   readonly #outNames: readonly string[];
   readonly #checks: readonly (readonly [string, Check])[];
   /** Fields that a detail may show: bytes only when a detail names them, since they may be long. */
@@ -53,11 +44,11 @@ export class Method {
   constructor(name: string, definition: MethodDefinition) {
     const { authorize } = definition;
     this.name = name;
+    this.waits = definition.waits === true;
     this.#definition = definition;
-    this.#inNames = Object.keys(definition.in ?? {});
+    this.#arguments = new ArgumentReader(name, definition);
     this.#outNames = Object.keys(definition.out ?? {});
     this.#checks = Object.entries(definition.check ?? {});
-    this.signature = `${Object.values(definition.in ?? {}).join('')}a{sv}`;
     this.#outSignature = Object.values(definition.out ?? {}).join('');
     this.questions = authorize === 'public' ? [] : isList(authorize) ? authorize : [authorize];
     this.resolves = definition.resolve !== undefined;
@@ -67,43 +58,37 @@ export class Method {
     );
   }
 
-  /** The arguments of a body of this method's signature; InvalidArgs or LimitsExceeded when one is wrong. */
-  parse(body: readonly unknown[], names: NameChecks): CallArguments {
-    const { options, requestId } = this.#parseOptions(body.at(-1));
-    const values: CallValues = { options };
-    for (let at = 0; at < this.#inNames.length; at++) values[this.#inNames[at] ?? ''] = body[at];
+  get signature(): string {
+    return this.#arguments.signature;
+  }
+
+  /** How large the body of a call may be. */
+  get maxBodyBytes(): number {
+    return this.#arguments.maxBodyBytes;
+  }
+
+  /** The arguments of a call with this method's signature; InvalidArgs or LimitsExceeded when one is wrong. */
+  parse(message: IncomingMessage, names: NameChecks): CallArguments {
+    const args = this.#arguments.read(message);
+    try {
+      this.#check(args, names);
+    } catch (error) {
+      this.wipeArguments(args);
+      throw error;
+    }
+    return args;
+  }
+
+  #check({ values }: CallArguments, names: NameChecks): void {
     for (const [name, check] of this.#checks) {
-      const value = Object.hasOwn(values, name) ? values[name] : options[name];
+      const value = Object.hasOwn(values, name) ? values[name] : values.options[name];
       if (value !== undefined) checkValue(name, value, check, names);
     }
-    return { values, requestId };
   }
 
-  #parseOptions(dictionary: unknown): {
-    readonly options: Record<string, unknown>;
-    readonly requestId: string | undefined;
-  } {
-    const options: Record<string, unknown> = {};
-    let requestId: string | undefined;
-    const known = this.#definition.options ?? {};
-    if (typeof dictionary !== 'object' || dictionary === null) return { options, requestId };
-    for (const [name, value] of Object.entries(dictionary)) {
-      const signature = name === 'request_id' ? 's' : Object.hasOwn(known, name) ? known[name] : '';
-      if (signature === '' || !(value instanceof Variant)) this.#refuseOption(name);
-      if (value.signature !== signature) {
-        throw invalid(
-          `option ${name} of ${this.name} has type ${signature}, not ${value.signature}`,
-        );
-      }
-      if (name === 'request_id') requestId = parseRequestId(value.value);
-      else options[name] = value.value;
-    }
-    return { options, requestId };
-  }
-
-  #refuseOption(name: string): never {
-    const known = Object.keys(this.#definition.options ?? {}).join(', ') || 'none';
-    throw invalid(`${this.name} has no option ${JSON.stringify(name)}; it knows: ${known}`);
+  /** Wipes the arguments that are secret. */
+  wipeArguments({ values }: CallArguments): void {
+    this.#arguments.wipe(values);
   }
 
   /** Every argument and option that a detail may show, as it shows it; LimitsExceeded for too many bytes. */
@@ -155,15 +140,6 @@ export class Method {
 
 function isList<T>(value: T | readonly T[]): value is readonly T[] {
   return Array.isArray(value);
-}
-
-function invalid(message: string): ServiceError {
-  return new ServiceError('InvalidArgs', message);
-}
-
-function parseRequestId(value: unknown): string {
-  if (typeof value === 'string' && requestIdPattern.test(value)) return value;
-  throw invalid('request_id is 1 to 64 letters, digits and hyphens');
 }
 
 function checkValue(name: string, value: unknown, check: Check, names: NameChecks): void {

@@ -1,103 +1,160 @@
 import type { Socket } from 'node:net';
-import { writeMessage } from './codec.ts';
 import type { Message } from './message.ts';
+import { writeMessage } from './message-writer.ts';
 import { WireWriter } from './writer.ts';
 
 const writerBytes = 16 << 10;
-const largeWriteBytes = 64 << 10;
+/** As much is written at a time, so that what the bus takes shows in pieces of this size. */
+const writeBytes = 256 << 10;
 
-/** How much may wait before the outbox is full, and for how long none of it may be taken. */
+/** How much may wait before the outbox is full, and for how long the bus may take none of it. */
 export interface OutboxLimits {
   readonly queuedBytes: number;
+  /** When a bus that takes nothing is reported. */
   readonly stallMs: number;
+  /** When it counts as lost. */
+  readonly giveUpMs: number;
 }
 
 /**
  * dbus-daemon stops reading from a service when 127 MiB of what the service said wait for clients that do not
  * read. Only a new connection gets it going again, so a bus that takes nothing counts as lost.
  */
-export const defaultOutboxLimits: OutboxLimits = { queuedBytes: 8 << 20, stallMs: 30_000 };
+export const defaultOutboxLimits: OutboxLimits = {
+  queuedBytes: 8 << 20,
+  stallMs: 4000,
+  giveUpMs: 10_000,
+};
+
+/** What the owner of an outbox is told. */
+export interface OutboxListener {
+  /** Told after every write: the outbox is not full. */
+  room(): void;
+  /** The bus has taken nothing for `stallMs` (false), or takes what is sent again (true). */
+  takes(again: boolean): void;
+}
 
 /**
- * What waits to be written to a bus: one write per turn of the event loop. Any message may hold a secret, so every
- * byte is wiped where it waited, once the bus has it.
+ * What waits to be written to a bus: one write at a time, of what came together during a turn of the event loop or
+ * the write before. Any message may hold a secret, so every byte is wiped where it waited, once the bus has it.
  */
 export class Outbox implements Disposable {
   readonly #socket: Socket;
   readonly #limits: OutboxLimits;
-  readonly #onRoom: () => void;
+  readonly #listener: OutboxListener;
   #writer = new WireWriter(writerBytes);
   #flushScheduled = false;
-  /** Writes that the bus has not taken yet, and whether it took any since the timer was set. */
-  #unwritten = 0;
-  #progress = false;
-  #stallTimer: NodeJS.Timeout | undefined;
+  /** What is being written, how far, and what to do when nothing is left. */
+  #writing: Buffer | undefined;
+  #written = 0;
+  #onEmpty: (() => void) | undefined;
+  /** When the bus last took something, or had nothing to take, by `performance.now()`. */
+  #lastProgress = 0;
+  #watch: NodeJS.Timeout | undefined;
+  #isStalled = false;
 
-  /** `onRoom` is told, after every write, that the outbox is not full. */
-  constructor(socket: Socket, limits: OutboxLimits, onRoom: () => void) {
+  constructor(socket: Socket, limits: OutboxLimits, listener: OutboxListener) {
     this.#socket = socket;
     this.#limits = limits;
-    this.#onRoom = onRoom;
+    this.#listener = listener;
   }
 
   /** Bytes that the bus has not taken yet. */
   get queuedBytes(): number {
-    return this.#socket.writableLength + this.#writer.position;
+    return (this.#writing?.length ?? 0) - this.#written + this.#writer.position;
   }
 
   get isFull(): boolean {
     return this.queuedBytes > this.#limits.queuedBytes;
   }
 
-  /** Adds a message, even when full; TypeError or RangeError when its body does not fit its signature. */
-  add(message: Message): void {
-    writeMessage(this.#writer, message);
-    if (this.#flushScheduled) return;
-    this.#flushScheduled = true;
-    process.nextTick(() => this.flush());
+  /** Adds a message, even when full, and returns its size; TypeError or RangeError when its body does not fit. */
+  add(message: Message): number {
+    const size = writeMessage(this.#writer, message);
+    if (!this.#flushScheduled && this.#writing === undefined) {
+      this.#flushScheduled = true;
+      process.nextTick(() => {
+        this.#flushScheduled = false;
+        this.#flush();
+      });
+    }
+    return size;
   }
 
-  /** Writes now. */
-  flush(): void {
-    this.#flushScheduled = false;
+  /** Resolves when all is written, or cannot be. */
+  finish(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onEmpty = resolve;
+      this.#flush();
+    });
+  }
+
+  /** Wipes what was not written; nothing is written any more. */
+  [Symbol.dispose](): void {
+    clearInterval(this.#watch);
+    this.#writing?.fill(0);
+    this.#writing = undefined;
+    this.#written = 0;
+    this.#writer.wipe();
+    this.#onEmpty?.();
+  }
+
+  #flush(): void {
+    if (this.#writing !== undefined) return;
     const { position, buffer } = this.#writer;
-    if (position === 0 || this.#socket.destroyed) return;
-    if (position > largeWriteBytes) {
-      this.#writer = new WireWriter(writerBytes);
-      this.#write(buffer.subarray(0, position));
+    if (position === 0 || this.#socket.destroyed) {
+      this.#onEmpty?.();
       return;
     }
-    const queued = buffer.subarray(0, position);
-    const bytes = Buffer.from(queued);
-    queued.fill(0);
-    this.#writer.position = 0;
-    this.#write(bytes);
-  }
-
-  [Symbol.dispose](): void {
-    clearTimeout(this.#stallTimer);
+    if (position > writeBytes) {
+      this.#writing = buffer.subarray(0, position);
+      this.#writer = new WireWriter(writerBytes);
+    } else {
+      this.#writing = Buffer.from(buffer.subarray(0, position));
+      this.#writer.wipe();
+    }
+    this.#write(this.#writing);
   }
 
   #write(bytes: Buffer): void {
-    this.#unwritten++;
-    this.#stallTimer ??= setTimeout(() => this.#checkProgress(), this.#limits.stallMs).unref();
-    this.#socket.write(bytes, () => this.#written(bytes));
+    const piece = bytes.subarray(this.#written, this.#written + writeBytes);
+    this.#lastProgress = performance.now();
+    this.#watch ??= setInterval(() => this.#checkProgress(), this.#limits.stallMs / 4).unref();
+    this.#socket.write(piece, () => this.#took(bytes, piece));
   }
 
-  #written(bytes: Buffer): void {
-    bytes.fill(0);
-    this.#unwritten--;
-    this.#progress = true;
-    if (!this.isFull) this.#onRoom();
+  #took(bytes: Buffer, piece: Buffer): void {
+    piece.fill(0);
+    if (this.#writing !== bytes) return; // disposed of meanwhile
+    if (this.#isStalled) this.#stalled(false);
+    this.#written += piece.length;
+    if (this.#written < bytes.length) {
+      this.#write(bytes);
+    } else {
+      this.#writing = undefined;
+      this.#written = 0;
+      this.#flush();
+    }
+    if (!this.isFull) this.#listener.room();
   }
 
   #checkProgress(): void {
-    if (this.#unwritten === 0) {
-      this.#stallTimer = undefined;
+    if (this.#writing === undefined) {
+      clearInterval(this.#watch);
+      this.#watch = undefined;
       return;
     }
-    if (!this.#progress) this.#socket.destroy(new Error('the bus takes nothing any more'));
-    this.#progress = false;
-    this.#stallTimer?.refresh();
+    const { stallMs, giveUpMs } = this.#limits;
+    const idleMs = performance.now() - this.#lastProgress;
+    if (idleMs >= giveUpMs) {
+      this.#socket.destroy(new Error(`the bus has taken nothing for ${giveUpMs / 1000} s`));
+    } else if (idleMs >= stallMs && !this.#isStalled) {
+      this.#stalled(true);
+    }
+  }
+
+  #stalled(isStalled: boolean): void {
+    this.#isStalled = isStalled;
+    this.#listener.takes(!isStalled);
   }
 }

@@ -6,6 +6,13 @@ const maxArrayBytes = 64 << 20;
 /** The specification's limit for all nesting together. */
 const maxVariantDepth = 64;
 
+/** The arrays and dictionaries of a message have more elements than its receiver accepts. */
+export class ElementLimitError extends RangeError {
+  constructor(limit: number) {
+    super(`arrays and dictionaries of more than ${limit} elements in all`);
+  }
+}
+
 /** Reads the wire format within `[position, end)`; RangeError or TypeError for whatever does not fit. */
 export class WireReader {
   readonly buffer: Buffer;
@@ -13,20 +20,37 @@ export class WireReader {
   readonly end: number;
   position: number;
   variantDepth = 0;
+  readonly #maxElements: number;
+  #elements = 0;
 
-  /** Alignment counts from the start of the buffer, which is the start of the message. */
-  constructor(buffer: Buffer, position: number, littleEndian: boolean) {
+  /** Alignment counts from the start of the buffer, which is that of a message or of a body. */
+  constructor(
+    buffer: Buffer,
+    position: number,
+    { littleEndian, maxElements }: { readonly littleEndian: boolean; readonly maxElements: number },
+  ) {
     this.buffer = buffer;
     this.position = position;
     this.end = buffer.length;
     this.littleEndian = littleEndian;
+    this.#maxElements = maxElements;
+  }
+
+  /** Counts one element of an array or a dictionary: what decoding costs is bounded by them, not by bytes. */
+  countElement(): void {
+    if (++this.#elements > this.#maxElements) throw new ElementLimitError(this.#maxElements);
+  }
+
+  /** TypeError unless everything was read. */
+  expectEnd(): void {
+    if (this.position !== this.end) throw new TypeError('more bytes than its signature says');
   }
 
   align(to: number): void {
     this.position = (this.position + to - 1) & ~(to - 1);
   }
 
-  /** Steps over the next bytes and answers where they begin. */
+  /** Steps over the next bytes and returns where they begin. */
   take(bytes: number): number {
     const at = this.position;
     this.position = at + bytes;
@@ -180,7 +204,10 @@ function arrayReader(element: Type): ValueReader {
   return (reader) => {
     const end = reader.arrayEnd(alignment);
     const items: unknown[] = [];
-    while (reader.position < end) items.push(read(reader));
+    while (reader.position < end) {
+      reader.countElement();
+      items.push(read(reader));
+    }
     if (reader.position !== end) throw new TypeError('array length does not fit its elements');
     return items;
   };
@@ -194,6 +221,7 @@ function dictionaryReader(key: Type, element: Type): ValueReader {
     const end = reader.arrayEnd(8);
     const entries = Object.create(null) as Record<string, unknown>; // null prototype types as any
     while (reader.position < end) {
+      reader.countElement();
       reader.align(8);
       const name = String(readKey(reader));
       entries[name] = read(reader);

@@ -6,18 +6,18 @@ import { wireNameOf } from './wire-errors.ts';
 
 const maxErrorText = 4096;
 
-/** Answers a call, unless the caller wants no answer. */
-export function reply(bus: Bus, call: IncomingMessage, { signature, body }: StandardReply): void {
-  if (!wantsReply(call)) return;
-  const { serial: replySerial, sender: destination } = call;
+/** Answers a call, unless the caller wants no answer; returns the size of the reply. */
+export function reply(bus: Bus, call: IncomingMessage, { signature, body }: StandardReply): number {
+  if (!wantsReply(call)) return 0;
+  const { serial: replySerial, sender: destination } = call.header;
   const type = messageType.reply;
-  bus.send(new Message({ type, replySerial, destination, signature, body }));
+  return bus.send(new Message({ type, replySerial, destination, signature, body }));
 }
 
 /** Answers a call with a failure; whatever is not a ServiceError is told as `internal error`. */
 export function replyError(bus: Bus, call: IncomingMessage, error: unknown): void {
   if (!wantsReply(call)) return;
-  const { serial: replySerial, sender: destination } = call;
+  const { serial: replySerial, sender: destination } = call.header;
   const ours = error instanceof ServiceError && error.code !== 'Failed';
   const errorName = wireNameOf(ours ? error.code : 'Failed');
   const text = ours ? error.message.replaceAll('\0', ' ') : 'internal error';
@@ -26,6 +26,6 @@ export function replyError(bus: Bus, call: IncomingMessage, error: unknown): voi
   bus.send(new Message({ type, replySerial, destination, errorName, signature: 's', body }));
 }
 
-function wantsReply({ flags }: IncomingMessage): boolean {
-  return (flags & messageFlag.noReplyExpected) === 0;
+function wantsReply({ header }: IncomingMessage): boolean {
+  return (header.flags & messageFlag.noReplyExpected) === 0;
 }

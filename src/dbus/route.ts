@@ -1,9 +1,14 @@
 import { ServiceError } from '../errors.ts';
-import { maxCallBytes } from './inbox.ts';
-import type { IncomingMessage } from './message.ts';
+import { tooLarge } from './arguments.ts';
+import type { IncomingMessage, MessageHeader } from './message.ts';
 import type { Method } from './method.ts';
 import type { ObjectTree, ServedObject } from './object-tree.ts';
-import { type StandardMethod, standardMethods, unknownObject } from './standard.ts';
+import {
+  type StandardMethod,
+  standardBodyBytes,
+  standardMethods,
+  unknownObject,
+} from './standard.ts';
 
 /** Where a call leads: to a standard method of an object, or to a method of the service. */
 export type Route =
@@ -12,22 +17,22 @@ export type Route =
 
 /** Finds what a call is for and sees that its body fits; UnknownObject, InvalidArgs and the like when not. */
 export function routeOf(message: IncomingMessage, tree: ObjectTree): Route {
-  const { path = '/', member = '' } = message;
+  const { path = '/', member = '' } = message.header;
   const object = tree.get(path);
-  const interfaceName = message.interface ?? interfaceOf(object, member);
+  const interfaceName = message.header.interface ?? interfaceOf(object, member);
   const standard = standardMethods.get(interfaceName);
   const route =
     standard === undefined
-      ? ownRoute(object, interfaceName, message)
+      ? ownRoute(object, interfaceName, message.header)
       : standardRoute(standard.get(member), interfaceName, { message, tree, object });
-  checkBody(message, route.method.signature);
+  checkBody(message, route.method);
   return route;
 }
 
 function ownRoute(
   object: ServedObject | undefined,
   interfaceName: string,
-  { path = '/', member = '' }: IncomingMessage,
+  { path = '/', member = '' }: MessageHeader,
 ): Route {
   if (object === undefined) throw unknownObject(path);
   const served = object.interfaces.get(interfaceName);
@@ -43,7 +48,9 @@ function standardRoute(
   method: StandardMethod | undefined,
   interfaceName: string,
   {
-    message: { path = '/', member = '' },
+    message: {
+      header: { path = '/', member = '' },
+    },
     tree,
     object,
   }: { message: IncomingMessage; tree: ObjectTree; object: ServedObject | undefined },
@@ -73,19 +80,22 @@ function unknownMethod(interfaceName: string, member: string): ServiceError {
   return new ServiceError('UnknownMethod', `no method ${member}${where}`);
 }
 
-/** Refuses what the method does not take, before anything of the body is read if it can. */
-function checkBody(message: IncomingMessage, wanted: string): void {
-  const { signature, sizeBytes, member = '' } = message;
-  if (signature !== wanted) {
-    throw new ServiceError('InvalidArgs', `${member} takes (${wanted}), not (${signature})`);
+/** Refuses what the method does not take; nothing of the body is decoded here. */
+function checkBody(message: IncomingMessage, method: StandardMethod | Method): void {
+  const { signature, member = '' } = message.header;
+  if (signature !== method.signature) {
+    const wanted = `${member} takes (${method.signature})`;
+    throw new ServiceError('InvalidArgs', `${wanted}, not (${signature})`);
   }
-  if (sizeBytes > maxCallBytes) {
-    throw new ServiceError(
-      'LimitsExceeded',
-      `a call of ${sizeBytes} bytes, the limit is ${maxCallBytes}`,
-    );
-  }
-  if (message.bodyError !== undefined) {
-    throw new ServiceError('InvalidArgs', `${member}: ${message.bodyError.message}`);
-  }
+  if (message.isSkipped) throw tooLarge(member, message, method.maxBodyBytes);
+}
+
+/** How large the body of a call may be, by its header alone. */
+export function maxBodyBytesOf(
+  { interface: interfaceName, member = '' }: MessageHeader,
+  methods: ReadonlyMap<string, Method>,
+): number {
+  const isStandard = interfaceName !== undefined && standardMethods.has(interfaceName);
+  const own = isStandard ? undefined : methods.get(member);
+  return own?.maxBodyBytes ?? standardBodyBytes;
 }

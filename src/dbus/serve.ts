@@ -1,16 +1,16 @@
 import { Admission } from './admission.ts';
 import type { Bus } from './bus.ts';
 import type { CallContext, IncomingCall } from './call.ts';
-import type { Caller, Callers } from './caller.ts';
+import { type CallLimits, defaultCallLimits } from './call-limits.ts';
+import type { Callers } from './caller.ts';
 import { type Authorizer, Decision } from './decision.ts';
 import type { Handlers, Properties, Resolvers, ServiceDefinition } from './definition.ts';
-import { type CallLimits, defaultCallLimits } from './limits.ts';
 import { type LogControl, logControlObject } from './log-control.ts';
-import type { IncomingMessage } from './message.ts';
+import type { IncomingMessage, MessageHeader } from './message.ts';
 import { type CallArguments, Method, type NameChecks, type Question } from './method.ts';
 import { Published } from './published.ts';
 import { reply, replyError } from './replies.ts';
-import { routeOf } from './route.ts';
+import { maxBodyBytesOf, routeOf } from './route.ts';
 import type { StandardReply } from './standard.ts';
 
 export type { CallContext } from './call.ts';
@@ -36,8 +36,8 @@ export interface ServeOptions<S extends ServiceDefinition> {
   readonly observer: ServeObserver;
   /** More for `Describe`. */
   readonly describeMore?: () => Readonly<Record<string, unknown>>;
-  /** Whose `request_id` is taken over; that of others is replaced. */
-  readonly trustsRequestId?: (caller: Caller) => boolean;
+  /** Beside root: whose `request_id` is taken over, and whose calls have the larger limits. */
+  readonly isTrusted?: (uid: number) => boolean;
   readonly limits?: CallLimits;
 }
 
@@ -61,10 +61,15 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
   readonly #decision: Decision;
   readonly #handlers: Table;
   readonly #resolvers: Table;
+  readonly #methods: ReadonlyMap<string, Method>;
+  /** The largest reply that each member was answered with so far: what its next callers may expect. */
+  readonly #largestReplies = new Map<string, number>();
   #onActivity: () => void = () => undefined;
 
   constructor(bus: Bus, service: S, options: ServeOptions<S>) {
-    super(bus, service, options.properties, methodsOf(service));
+    const methods = methodsOf(service);
+    super(bus, service, options.properties, methods);
+    this.#methods = methods;
     const { authorizer, callers, limits = defaultCallLimits, observer } = options;
     this.#bus = bus;
     this.#options = options;
@@ -72,6 +77,8 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
       admitted: (call) => this.#dispatch(call),
       refused: (message, call, error) => this.#refuse(message, call, error),
       activity: () => this.#onActivity(),
+      expectedReplyBytes: ({ member }) => this.#largestReplies.get(member) ?? 0,
+      isTrusted: (uid) => this.#isTrusted(uid),
     });
     this.#decision = new Decision(authorizer, (...news) => observer.decided(...news));
     const describe = (): unknown => ({
@@ -81,7 +88,10 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
     this.#handlers = tableOf({ ...options.handlers, Describe: describe });
     this.#resolvers = tableOf(options.resolvers);
     this.tree.add(logControlObject(options.logControl));
-    bus.serveCalls((message) => this.#admission.admit(message));
+    bus.serveCalls({
+      maxBodyBytes: (header) => this.#maxBodyBytes(header),
+      receive: (message) => this.#admission.admit(message),
+    });
   }
 
   /** Calls under way. */
@@ -108,6 +118,10 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
     }
   }
 
+  #maxBodyBytes(header: MessageHeader): number {
+    return maxBodyBytesOf(header, this.#methods);
+  }
+
   /** Undefined when the call was answered at once; throws or rejects when it failed. */
   #serve(call: IncomingCall): Promise<void> | undefined {
     const { message, caller } = call;
@@ -119,15 +133,54 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
       return undefined;
     }
     const { method } = route;
-    const args = method.parse(message.body, this.#options.names);
-    if (this.#trustsRequestIdOf(caller)) call.serveRequest(args.requestId);
-    const decision = this.#authorize(method, args, call);
-    if (decision === undefined) return this.#perform(method, args, call);
-    return decision.then(() => this.#perform(method, args, call));
+    const args = method.parse(message, this.#options.names);
+    if (this.#isTrusted(caller.uid)) call.serveRequest(args.requestId);
+    return this.#serveWith(method, args, call);
   }
 
-  #trustsRequestIdOf(caller: Caller): boolean {
-    return caller.uid === 0 || this.#options.trustsRequestId?.(caller) === true;
+  /** Wipes the secret arguments of a call when it has ended, however it ended. */
+  #serveWith(method: Method, args: CallArguments, call: IncomingCall): Promise<void> | undefined {
+    const wipe = (): void => method.wipeArguments(args);
+    try {
+      const served = this.#decideAndPerform(method, args, call);
+      if (served !== undefined) return served.finally(wipe);
+    } catch (error) {
+      wipe();
+      throw error;
+    }
+    wipe();
+    return undefined;
+  }
+
+  #decideAndPerform(
+    method: Method,
+    args: CallArguments,
+    call: IncomingCall,
+  ): Promise<void> | undefined {
+    const decision = this.#authorize(method, args, call);
+    if (decision === undefined) return this.#perform(method, args, call);
+    return this.#performAfter(decision, { method, args, call });
+  }
+
+  /** Somebody is asked: the call gives its place back until the answer. */
+  async #performAfter(
+    decision: Promise<void>,
+    { method, args, call }: { method: Method; args: CallArguments; call: IncomingCall },
+  ): Promise<void> {
+    try {
+      this.#admission.park(call);
+    } catch (error) {
+      call.abandon();
+      decision.catch(() => undefined); // the call has failed already, of the limit
+      throw error;
+    }
+    await decision;
+    if (!method.waits) await this.#admission.resume(call);
+    await this.#perform(method, args, call);
+  }
+
+  #isTrusted(uid: number): boolean {
+    return uid === 0 || this.#options.isTrusted?.(uid) === true;
   }
 
   /** Undefined when every question was answered with yes at once. */
@@ -146,6 +199,7 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
   #perform(method: Method, args: CallArguments, call: IncomingCall): Promise<void> | undefined {
     const handler = this.#handlers.get(method.name);
     if (handler === undefined) throw new TypeError(`${method.name} has no handler`);
+    if (method.waits) this.#admission.park(call);
     const result = handler(args.values, call);
     if (result instanceof Promise) {
       return result.then((value: unknown) => this.#answer(call, method, value));
@@ -163,17 +217,20 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
   }
 
   #succeed(call: IncomingCall, answer: StandardReply): void {
-    reply(this.#bus, call.message, answer);
-    this.#admission.finish(call);
+    const bytes = reply(this.#bus, call.message, answer);
+    if (bytes > (this.#largestReplies.get(call.member) ?? 0)) {
+      this.#largestReplies.set(call.member, bytes);
+    }
+    this.#admission.finish(call, bytes);
   }
 
   #fail(call: IncomingCall, error: unknown): void {
     this.#refuse(call.message, call, error);
-    this.#admission.finish(call);
+    this.#admission.finish(call, 0);
   }
 
   #refuse(message: IncomingMessage, call: CallContext | undefined, error: unknown): void {
-    const name = `${message.interface ?? ''}.${message.member ?? ''}`;
+    const name = `${message.header.interface ?? ''}.${message.header.member ?? ''}`;
     this.#options.observer.failed(call, name, error);
     replyError(this.#bus, message, error);
   }

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { ServiceError } from '../errors.ts';
+import { refusal } from './arguments.ts';
 import type { Caller } from './caller.ts';
 import type { IncomingMessage } from './message.ts';
 import {
@@ -8,7 +9,7 @@ import {
   type ServedInterface,
   type ServedObject,
 } from './object-tree.ts';
-import { Variant } from './variant.ts';
+import { readersOf, type WireReader } from './reader.ts';
 
 /** What a standard method answers. */
 export interface StandardReply {
@@ -24,9 +25,13 @@ export interface StandardCall {
   readonly object: ServedObject | undefined;
 }
 
+/** Their arguments are names, and the value of a property. */
+export const standardBodyBytes = 64 << 10;
+
 /** One method of a standard interface. */
 export interface StandardMethod {
   readonly signature: string;
+  readonly maxBodyBytes: number;
   /** Whether it is there on objects only, on the nodes between them too, or on every path there may be. */
   readonly where: 'object' | 'node' | 'anywhere';
   readonly answer: (call: StandardCall) => StandardReply;
@@ -34,33 +39,39 @@ export interface StandardMethod {
 
 const none: StandardReply = { signature: '', body: [] };
 
+function standard(
+  signature: string,
+  where: StandardMethod['where'],
+  answer: StandardMethod['answer'],
+): StandardMethod {
+  return { signature, where, answer, maxBodyBytes: standardBodyBytes };
+}
+
 /** Standard interfaces. Everybody may read; `Properties.Set` looks at the caller itself. */
 export const standardMethods: ReadonlyMap<string, ReadonlyMap<string, StandardMethod>> = new Map([
   [
     'org.freedesktop.DBus.Peer',
     new Map<string, StandardMethod>([
-      ['Ping', { signature: '', where: 'anywhere', answer: () => none }],
-      ['GetMachineId', { signature: '', where: 'anywhere', answer: machineId }],
+      ['Ping', standard('', 'anywhere', () => none)],
+      ['GetMachineId', standard('', 'anywhere', machineId)],
     ]),
   ],
   [
     'org.freedesktop.DBus.Introspectable',
-    new Map<string, StandardMethod>([
-      ['Introspect', { signature: '', where: 'node', answer: introspect }],
-    ]),
+    new Map<string, StandardMethod>([['Introspect', standard('', 'node', introspect)]]),
   ],
   [
     'org.freedesktop.DBus.Properties',
     new Map<string, StandardMethod>([
-      ['Get', { signature: 'ss', where: 'object', answer: getProperty }],
-      ['GetAll', { signature: 's', where: 'object', answer: getAllProperties }],
-      ['Set', { signature: 'ssv', where: 'object', answer: setProperty }],
+      ['Get', standard('ss', 'object', getProperty)],
+      ['GetAll', standard('s', 'object', getAllProperties)],
+      ['Set', standard('ssv', 'object', setProperty)],
     ]),
   ],
   [
     'org.freedesktop.DBus.ObjectManager',
     new Map<string, StandardMethod>([
-      ['GetManagedObjects', { signature: '', where: 'object', answer: getManagedObjects }],
+      ['GetManagedObjects', standard('', 'object', getManagedObjects)],
     ]),
   ],
 ]);
@@ -77,23 +88,34 @@ function machineId(): StandardReply {
   throw new ServiceError('Unavailable', 'this machine has no machine id');
 }
 
-function introspect({ tree, message: { path = '/' } }: StandardCall): StandardReply {
+function introspect({ tree, message }: StandardCall): StandardReply {
+  const { path = '/' } = message.header;
   const xml = tree.introspect(path);
   if (xml === undefined) throw unknownObject(path);
   return { signature: 's', body: [xml] };
 }
 
-function getProperty({ message, object }: StandardCall): StandardReply {
-  const [interfaceName, name] = message.body.map(String);
-  const value = servedInterface(object, interfaceName ?? '').properties.get(name ?? '');
-  if (value === undefined) {
-    throw new ServiceError('UnknownProperty', `${interfaceName} has no property ${name}`);
+/** Decodes arguments of which none is a container; InvalidArgs when they are malformed. */
+function read<T>(message: IncomingMessage, decode: (reader: WireReader) => T): T {
+  try {
+    const reader = message.reader(0);
+    const values = decode(reader);
+    reader.expectEnd();
+    return values;
+  } catch (error) {
+    throw refusal(message.header.member ?? '', error);
   }
+}
+
+function getProperty({ message, object }: StandardCall): StandardReply {
+  const [interfaceName, name] = read(message, (reader) => [reader.string(), reader.string()]);
+  const value = servedInterface(object, interfaceName ?? '').properties.get(name ?? '');
+  if (value === undefined) throw unknownProperty(interfaceName ?? '', name ?? '');
   return { signature: 'v', body: [value] };
 }
 
 function getAllProperties({ message, object }: StandardCall): StandardReply {
-  const interfaceName = String(message.body[0]);
+  const interfaceName = read(message, (reader) => reader.string());
   if (standardMethods.has(interfaceName)) return { signature: 'a{sv}', body: [{}] };
   return {
     signature: 'a{sv}',
@@ -103,24 +125,31 @@ function getAllProperties({ message, object }: StandardCall): StandardReply {
 
 function getManagedObjects({ tree, message, object }: StandardCall): StandardReply {
   if (object?.managesObjects !== true) {
-    throw new ServiceError('UnknownInterface', `${message.path} is no object manager`);
+    throw new ServiceError('UnknownInterface', `${message.header.path} is no object manager`);
   }
   const objects = tree.below(object.path).map((child) => [child.path, managedInterfaces(child)]);
   return { signature: 'a{oa{sa{sv}}}', body: [Object.fromEntries(objects)] };
 }
 
-/** Everything but what is declared writable is PropertyReadOnly, and that is for root and the service itself. */
+/**
+ * Everything but what is declared writable is PropertyReadOnly, and that is for root and the service itself. The value
+ * is decoded last, and only when it has the type of the property.
+ */
 function setProperty({ message, object, caller: { uid } }: StandardCall): StandardReply {
-  const [interfaceName, name, value] = message.body;
-  const served = servedInterface(object, String(interfaceName));
-  const definition = writableProperty(served, String(name));
-  if (uid !== 0 && uid !== process.getuid?.()) {
-    throw new ServiceError('AccessDenied', 'only root and the service may set this property');
-  }
-  if (!(value instanceof Variant) || value.signature !== definition.type) {
-    throw new ServiceError('InvalidArgs', `${String(name)} has type ${definition.type}`);
-  }
-  served.write?.(String(name), value.value);
+  const write = read(message, (reader) => {
+    const served = servedInterface(object, reader.string());
+    const name = reader.string();
+    const definition = writableProperty(served, name);
+    if (uid !== 0 && uid !== process.getuid?.()) {
+      throw new ServiceError('AccessDenied', 'only root and the service may set this property');
+    }
+    if (reader.signature() !== definition.type) {
+      throw new ServiceError('InvalidArgs', `${name} has type ${definition.type}`);
+    }
+    const [value] = readersOf(definition.type).map((readValue) => readValue(reader));
+    return () => served.write?.(name, value);
+  });
+  write();
   return none;
 }
 
@@ -129,7 +158,7 @@ function writableProperty(served: ServedInterface, name: string): { readonly typ
   const properties = served.definition.properties ?? {};
   const definition = Object.hasOwn(properties, name) ? properties[name] : undefined;
   if (definition === undefined) {
-    throw new ServiceError('UnknownProperty', `${served.definition.name} has no property ${name}`);
+    throw unknownProperty(served.definition.name, name);
   }
   if (definition.write === undefined || served.write === undefined) {
     throw new ServiceError('PropertyReadOnly', `property ${name} cannot be written`);
@@ -137,12 +166,17 @@ function writableProperty(served: ServedInterface, name: string): { readonly typ
   return definition;
 }
 
+function unknownProperty(interfaceName: string, name: string): ServiceError {
+  const shown = JSON.stringify(name.slice(0, 255));
+  return new ServiceError('UnknownProperty', `${interfaceName} has no property ${shown}`);
+}
+
 function servedInterface(object: ServedObject | undefined, name: string): ServedInterface {
   const served = object?.interfaces.get(name);
   if (served === undefined) {
     throw new ServiceError(
       'UnknownInterface',
-      `no interface ${JSON.stringify(name)} on this object`,
+      `no interface ${JSON.stringify(name.slice(0, 255))} on this object`,
     );
   }
   return served;

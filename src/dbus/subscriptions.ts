@@ -1,5 +1,5 @@
 import { isServiceError } from '../errors.ts';
-import type { IncomingMessage } from './message.ts';
+import type { IncomingMessage, MessageHeader } from './message.ts';
 
 const driver = 'org.freedesktop.DBus';
 
@@ -72,16 +72,23 @@ export class Subscriptions {
     };
   }
 
-  /** Hands a signal to whoever subscribed to it. */
-  deliver(message: IncomingMessage): void {
-    const { sender, path, interface: interfaceName, member } = message;
+  /** Whether somebody subscribed to a signal, as far as its header tells. */
+  wants(header: MessageHeader): boolean {
+    for (const subscriber of this.#subscribers) if (matchesHeader(subscriber, header)) return true;
+    return false;
+  }
+
+  /** Delivers a signal to its subscribers; one that is too large or malformed is dropped. */
+  deliver(message: IncomingMessage, maxElements: number): void {
+    const { sender, path, interface: interfaceName, member, signature } = message.header;
     if (sender === undefined || path === undefined) return;
     if (interfaceName === undefined || member === undefined) return;
+    const body = bodyOf(message, maxElements);
+    if (body === undefined) return;
+    const signal = { sender, path, interface: interfaceName, member, signature, body };
     for (const subscriber of this.#subscribers) {
-      if (!matchesHeader(subscriber, message) || message.bodyError !== undefined) continue;
-      const { signature, body } = message;
+      if (!matchesHeader(subscriber, message.header)) continue;
       if (!matchesBody(subscriber.match, body)) continue;
-      const signal = { sender, path, interface: interfaceName, member, signature, body };
       try {
         subscriber.listener(signal);
       } catch (error) {
@@ -135,7 +142,15 @@ function matchRule(match: SignalMatch): string {
   return ["type='signal'", ...rules].join(',');
 }
 
-function matchesHeader({ match, source }: Subscriber, message: IncomingMessage): boolean {
+function bodyOf(message: IncomingMessage, maxElements: number): readonly unknown[] | undefined {
+  try {
+    return message.decode(maxElements);
+  } catch {
+    return undefined;
+  }
+}
+
+function matchesHeader({ match, source }: Subscriber, message: MessageHeader): boolean {
   const { path, pathNamespace } = match;
   if (match.sender !== undefined && source !== message.sender) return false;
   if (path !== undefined && path !== message.path) return false;

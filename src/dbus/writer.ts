@@ -29,6 +29,12 @@ export class WireWriter {
     this.buffer = grown;
   }
 
+  /** Wipes what was written, which may be secret, and begins anew. */
+  wipe(): void {
+    this.buffer.fill(0, 0, this.position);
+    this.position = 0;
+  }
+
   align(to: number): void {
     this.reserve(8);
     const end = this.position + ((to - ((this.position - this.base) & (to - 1))) & (to - 1));

@@ -163,7 +163,7 @@ async function exportObjects<S extends ServiceDefinition, C extends CommonConfig
     names: nameParsers,
     logControl: log,
     observer: audit,
-    trustsRequestId: ({ uid }) => trusted.has(uid),
+    isTrusted: (uid) => trusted.has(uid),
     ...(describeMore && { describeMore }),
   });
   running.publish?.(server);

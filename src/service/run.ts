@@ -105,7 +105,9 @@ async function serveFrom<S extends ServiceDefinition, C extends CommonConfig>(
     environment: process.env,
   });
   await makeStateDirectory(stateDir);
-  const bus = await Bus.connect(systemBusAddress());
+  const bus = await Bus.connect(systemBusAddress(), {
+    onTakes: (again) => reportStall(log, again),
+  });
   const surroundings = { bus, config, accounts, stateDir, log, version, notify, stop };
   const served = serveUntilStopped(program, surroundings);
   const lost = await Promise.race([served.then(() => undefined), bus.closed.then(lostBus)]);
@@ -113,6 +115,15 @@ async function serveFrom<S extends ServiceDefinition, C extends CommonConfig>(
   await bus.close();
   await log[Symbol.asyncDispose]();
   return exitCode.stopped;
+}
+
+/** A bus that takes nothing is usually full of replies that their callers do not read. */
+function reportStall(log: ServiceLog, isOver: boolean): void {
+  if (isOver) log.warn('the bus takes messages again');
+  else
+    log.warn(
+      'the bus takes no messages, calls are not answered: look for clients that do not read',
+    );
 }
 
 function lostBus(cause: Error | undefined): Error {

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { Bus } from '../../src/dbus/bus.ts';
-import { type Caller, Callers } from '../../src/dbus/caller.ts';
+import type { CallLimits } from '../../src/dbus/call-limits.ts';
+import { Callers } from '../../src/dbus/caller.ts';
 import { defineInterface, defineService } from '../../src/dbus/definition.ts';
-import type { CallLimits } from '../../src/dbus/limits.ts';
 import type { LogControl } from '../../src/dbus/log-control.ts';
 import { type CallContext, type Question, type Server, serve } from '../../src/dbus/serve.ts';
 import { ServiceError } from '../../src/errors.ts';
@@ -95,7 +95,7 @@ export interface EchoFixture {
 export interface EchoOptions {
   readonly authorize?: (question: Question, call: CallContext) => Promise<void> | undefined;
   readonly limits?: CallLimits;
-  readonly trustsRequestId?: (caller: Caller) => boolean;
+  readonly isTrusted?: (uid: number) => boolean;
 }
 
 const ways: Readonly<Record<string, () => unknown>> = {
@@ -168,7 +168,7 @@ export async function startEcho(bus: Bus, options: EchoOptions = {}): Promise<Ec
       failed: (_call, _message, error) => void failures.push(error),
     },
     ...(options.limits === undefined ? {} : { limits: options.limits }),
-    ...(options.trustsRequestId === undefined ? {} : { trustsRequestId: options.trustsRequestId }),
+    ...(options.isTrusted === undefined ? {} : { isTrusted: options.isTrusted }),
   });
   server.goLive();
   await bus.requestName(echoService.busName);

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { Bus, systemBusAddress } from '../../src/dbus/bus.ts';
-import { Message, messageType } from '../../src/dbus/message.ts';
+import { type IncomingMessage, Message, messageType } from '../../src/dbus/message.ts';
 import { variant } from '../../src/dbus/variant.ts';
 
 /** Field 22 of proc(5), counted after the name of the command, which may contain anything. */
@@ -18,7 +18,9 @@ function startTime(): bigint {
 async function run(): Promise<void> {
   const bus = await Bus.connect(systemBusAddress());
   let finish: () => void = () => undefined;
-  bus.serveCalls(({ member, body, serial, sender }) => {
+  const receive = (message: IncomingMessage): void => {
+    const { member, serial, sender } = message.header;
+    const body = message.decode(4096);
     const reply = new Message({
       type: messageType.reply,
       replySerial: serial,
@@ -31,7 +33,8 @@ async function run(): Promise<void> {
       bus.send(reply);
       console.log(`cancelled ${String(body[0])}`);
     }
-  });
+  };
+  bus.serveCalls({ maxBodyBytes: () => 64 << 10, receive });
   const pid = variant('u', process.pid);
   const subject = ['unix-process', { pid, 'start-time': variant('t', startTime()) }];
   await bus.call({

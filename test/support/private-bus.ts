@@ -113,7 +113,7 @@ export class PrivateBus implements AsyncDisposable {
   }
 
   connect(limits?: OutboxLimits): Promise<Bus> {
-    return deadline(10_000, Bus.connect(this.address, undefined, limits), 'a connection');
+    return deadline(10_000, Bus.connect(this.address, { limits }), 'a connection');
   }
 
   /** Runs busctl on this bus as this process's user. */

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
-import { messageSize, readMessage } from '../../src/dbus/codec.ts';
+import { Inbox } from '../../src/dbus/inbox.ts';
 import type { IncomingMessage } from '../../src/dbus/message.ts';
 import { deadline, until } from './deadline.ts';
 
@@ -23,7 +23,7 @@ export interface RawMessage {
 export class RawConnection implements Disposable {
   readonly received: IncomingMessage[] = [];
   readonly #socket: Socket;
-  #bytes = Buffer.alloc(0);
+  readonly #inbox = new Inbox(() => Number.POSITIVE_INFINITY);
   #serial = 0;
   #closed = false;
 
@@ -78,7 +78,7 @@ export class RawConnection implements Disposable {
   }
 
   replyTo(serial: number): IncomingMessage | undefined {
-    return this.received.find(({ replySerial }) => replySerial === serial);
+    return this.received.find(({ header }) => header.replySerial === serial);
   }
 
   [Symbol.dispose](): void {
@@ -90,12 +90,10 @@ export class RawConnection implements Disposable {
   }
 
   #receive(chunk: Buffer): void {
-    this.#bytes = Buffer.concat([this.#bytes, chunk]);
-    while (this.#bytes.length >= 16) {
-      const size = messageSize(this.#bytes);
-      if (this.#bytes.length < size) return;
-      this.received.push(readMessage(this.#bytes.subarray(0, size)));
-      this.#bytes = this.#bytes.subarray(size);
+    this.#inbox.add(chunk);
+    for (let next = this.#inbox.next(); next; next = this.#inbox.next()) {
+      next.detach();
+      this.received.push(next);
     }
   }
 }

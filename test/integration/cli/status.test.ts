@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { iotedgectl } from '../../../src/cli/iotedgectl.ts';
-import { Message, messageType } from '../../../src/dbus/message.ts';
+import { type IncomingMessage, Message, messageType } from '../../../src/dbus/message.ts';
 import { keysService } from '../../../src/interfaces/keys.ts';
 import { PrivateBus } from '../../support/private-bus.ts';
 
@@ -11,10 +11,11 @@ const test = suite('iotedgectl status');
 async function runWithError(errorName: string, ...args: readonly string[]) {
   await using daemon = await PrivateBus.start();
   await using keys = await daemon.connect();
-  keys.serveCalls(({ serial, sender }) => {
+  const receive = ({ header: { serial, sender } }: IncomingMessage): void => {
     const reply = { type: messageType.error, replySerial: serial, destination: sender, errorName };
     keys.send(new Message({ ...reply, signature: 's', body: ['it is \x1b[31mbroken'] }));
-  });
+  };
+  keys.serveCalls({ maxBodyBytes: () => 1024, receive });
   await keys.requestName(keysService.busName);
   process.env['DBUS_SYSTEM_BUS_ADDRESS'] = daemon.address;
   const out: string[] = [];

@@ -82,7 +82,7 @@ test('gives up on a bus that accepts and then says nothing', async () => {
   const server = createServer();
   server.listen(path);
   await once(server, 'listening');
-  const connecting = Bus.connect(`unix:path=${path}`, AbortSignal.timeout(100));
+  const connecting = Bus.connect(`unix:path=${path}`, { signal: AbortSignal.timeout(100) });
   assert.is(await deadline(15_000, failureOf(connecting), 'connect to give up'), 'Unavailable');
   server.close();
   await rm(path, { force: true });
@@ -150,7 +150,7 @@ test('hears what it subscribed to, until it is disposed of', async () => {
   const heard: string[] = [];
   const note = ({ body }: BusSignal): void => void heard.push(String(body[0]));
   const subscription = await listener.subscribe({ ...source, arg0: "it's" }, note);
-  const emit = (path: string, text: string): void =>
+  const emit = (path: string, text: string): number =>
     sender.send(new Message({ ...source, path, type: 4, signature: 's', body: [text] }));
   emit('/a', "it's");
   emit('/b', "it's");
@@ -226,15 +226,24 @@ test('survives a listener that throws', async () => {
   await listener.call({ ...driver, member: 'GetId' });
 });
 
+/** Answers every call in the same way. */
+function serve(
+  bus: Bus,
+  answer: { readonly signature: string; readonly body: readonly unknown[] },
+): void {
+  bus.serveCalls({
+    maxBodyBytes: () => 0,
+    receive: ({ header: { serial: replySerial, sender: destination } }) =>
+      void bus.send(new Message({ type: 2, replySerial, destination, ...answer })),
+  });
+}
+
 test('carries a reply of 24 MiB', async () => {
   await using rig = await PrivateBus.start();
   await using one = await rig.connect();
   await using two = await rig.connect();
   const big = Buffer.alloc(24 << 20, 7);
-  two.serveCalls(({ serial, sender }) => {
-    const reply = { type: 2, replySerial: serial, destination: sender, signature: 'ay' };
-    two.send(new Message({ ...reply, body: [big] }));
-  });
+  serve(two, { signature: 'ay', body: [big] });
   const call = { destination: two.uniqueName, path: '/', interface: 'a.b', member: 'M' };
   const [answer] = await one.call(call);
   assert.ok(big.equals(answer as Buffer));
@@ -244,13 +253,51 @@ test('refuses a reply of another signature than was asked for', async () => {
   await using rig = await PrivateBus.start();
   await using one = await rig.connect();
   await using two = await rig.connect();
-  two.serveCalls(({ serial, sender }) => {
-    const reply = { type: 2, replySerial: serial, destination: sender };
-    two.send(new Message({ ...reply, signature: 's', body: ['text'] }));
-  });
+  serve(two, { signature: 's', body: ['text'] });
   const call = { destination: two.uniqueName, path: '/', interface: 'a.b', member: 'M' };
   assert.equal(await one.call({ ...call, replySignature: 's' }), ['text']);
   assert.is(await failureOf(one.call({ ...call, replySignature: 'ay' })), 'Failed');
+});
+
+test('skips a reply that is larger, or has more elements, than its call states', async () => {
+  await using rig = await PrivateBus.start();
+  await using one = await rig.connect();
+  await using two = await rig.connect();
+  serve(two, { signature: 'as', body: [Array.from({ length: 100 }, () => 'text')] });
+  const call = { destination: two.uniqueName, path: '/', interface: 'a.b', member: 'M' };
+  const limited = (bytes: number, elements: number) =>
+    failureOf(one.call({ ...call, replyLimit: { bytes, elements } }));
+  assert.is(await limited(1300, 100), 'no failure');
+  assert.is(await limited(1200, 100), 'Failed');
+  assert.is(await limited(1300, 99), 'Failed');
+  assert.is(await failureOf(one.call(call)), 'no failure', 'and goes on');
+});
+
+test('has at most a hundred calls unanswered at once, since a bus refuses more', async () => {
+  await using rig = await PrivateBus.start();
+  await using one = await rig.connect();
+  await using two = await rig.connect();
+  const received: { serial: number; sender: string | undefined }[] = [];
+  two.serveCalls({ maxBodyBytes: () => 0, receive: ({ header }) => void received.push(header) });
+  const call = { destination: two.uniqueName, path: '/', interface: 'a.b', member: 'M' };
+  const leave = new AbortController();
+  const calls = Array.from({ length: 300 }, (_, at) =>
+    failureOf(one.call(call, at === 150 ? { signal: leave.signal } : {})),
+  );
+  await until(15_000, 'the first calls', () => received.length >= 100);
+  await one.call({ ...driver, member: 'GetId' }); // the bus itself is asked all the same
+  assert.is(received.length, 100);
+  leave.abort();
+  for (let answered = 0; answered < 299; answered++) {
+    await until(15_000, 'a call', () => received.length > answered);
+    const { serial: replySerial, sender: destination } = received[answered] ?? {};
+    two.send(new Message({ type: 2, replySerial, destination }));
+  }
+  const outcomes = await deadline(15_000, Promise.all(calls), 'the replies');
+  assert.equal(
+    outcomes.filter((outcome) => outcome !== 'no failure'),
+    ['Cancelled'],
+  );
 });
 
 test('asks for the credentials of a caller once and forgets them when it leaves', async () => {

@@ -52,7 +52,7 @@ async function attackOn(kind: BusKind, body: (rig: Rig) => Promise<void>): Promi
 }
 
 async function refusal(raw: RawConnection, message: RawMessage): Promise<string | undefined> {
-  const { type, errorName } = await raw.call(message);
+  const { type, errorName } = (await raw.call(message)).header;
   assert.is(type, 3);
   return errorName;
 }
@@ -143,10 +143,10 @@ test('refuses members, interfaces and objects that it does not have', () =>
 test('finds the interface of a call without one when there is only one', () =>
   attack(async ({ raw }) => {
     const body = bytesOf('aya{sv}', Buffer.of(7), {});
-    const { type } = await raw.call({ ...methodCall, member: 'Echo', signature: 'aya{sv}', body });
-    assert.is(type, 2);
-    assert.is((await raw.call({ ...methodCall, member: 'Ping' })).type, 2);
-    assert.is((await raw.call({ ...methodCall, member: 'Introspect' })).type, 2);
+    const echoed = await raw.call({ ...methodCall, member: 'Echo', signature: 'aya{sv}', body });
+    assert.is(echoed.header.type, 2);
+    assert.is((await raw.call({ ...methodCall, member: 'Ping' })).header.type, 2);
+    assert.is((await raw.call({ ...methodCall, member: 'Introspect' })).header.type, 2);
   }));
 
 test('refuses a body of nearly 32 MiB without reading it', () =>
@@ -197,7 +197,7 @@ test('does not answer a call that wants no reply', () =>
     const send = served.send.bind(served);
     served.send = (message) => {
       answered.push(message.replySerial);
-      send(message);
+      return send(message);
     };
     const body = bytesOf('aya{sv}', Buffer.of(1), {});
     const quiet = [
@@ -230,8 +230,8 @@ test('survives callers that vanish in the middle of a call', () =>
 test('survives unknown flags, fields and message types', () =>
   attack(async ({ raw, rig }) => {
     const body = bytesOf('aya{sv}', Buffer.of(1), {});
-    const { type } = await raw.call({ ...echoCall, flags: 0xf8, signature: 'aya{sv}', body });
-    assert.is(type, 2);
+    const echoed = await raw.call({ ...echoCall, flags: 0xf8, signature: 'aya{sv}', body });
+    assert.is(echoed.header.type, 2);
     using odd = await RawConnection.open(rig.socket);
     odd.send({ ...echoCall, type: 77 });
     odd.send({ ...methodCall, member: 'Ping' });

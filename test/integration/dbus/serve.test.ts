@@ -1,8 +1,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Bus, BusSignal } from '../../../src/dbus/bus.ts';
+import { defaultCallLimits } from '../../../src/dbus/call-limits.ts';
 import { client, onSignal } from '../../../src/dbus/client.ts';
-import type { Allowance, CallLimits } from '../../../src/dbus/limits.ts';
 import type { CallContext } from '../../../src/dbus/serve.ts';
 import { type Variant, variant } from '../../../src/dbus/variant.ts';
 import { ServiceError } from '../../../src/errors.ts';
@@ -36,11 +36,6 @@ async function withEcho(body: (rig: Rig) => Promise<void>, options?: EchoOptions
 
 function echo(bus: Bus) {
   return client(bus, echoRemote, echoService.manager);
-}
-
-/** Limits that are the same for root, as whom these tests may run. */
-function equalLimits(most: Allowance): CallLimits {
-  return { perUid: most, root: most, calls: 100 };
 }
 
 async function properties(
@@ -233,32 +228,44 @@ test('aborts every call under way when told to, and still answers them', () =>
     assert.is(await deadline(15_000, hanging, 'the answer'), 'Cancelled');
   }));
 
+const uidLimits = { active: 3, parked: 3, queued: 3, queuedBytes: 8192 };
+/** Small, and the same for root, as whom these tests may run. */
+const smallLimits = { ...defaultCallLimits, perUid: uidLimits, trusted: uidLimits };
+
 test('bounds the calls of one uid over all its connections', () =>
   withEcho(
     async ({ rig, bus, contexts, server }) => {
       await using other = await rig.connect();
-      const hanging = [bus, other, bus].map((from) => failureOf(echo(from).Hang({})));
-      await until(15_000, 'the calls', () => contexts.length === 3);
+      const calls = [bus, other, bus, other, bus, bus].map((from) =>
+        failureOf(echo(from).Hang({})),
+      );
+      await until(15_000, 'the calls', () => server.callsUnderWay === 6);
+      assert.is(contexts.length, 3, 'the others wait');
       assert.is(await failureOf(echo(other).Guarded({ key_id: 'a' })), 'LimitsExceeded');
       assert.is(
         await failureOf(properties(other, 'GetAll', [logControl], logPath)),
         'LimitsExceeded',
       );
       server.abandonCalls();
-      await Promise.all(hanging);
+      const outcomes = await deadline(15_000, Promise.all(calls), 'the answers');
+      assert.equal(outcomes.toSorted().slice(0, 3), ['Cancelled', 'Cancelled', 'Cancelled']);
       assert.is(await failureOf(echo(other).Guarded({ key_id: 'a' })), 'no failure');
     },
-    { limits: equalLimits({ calls: 3, bytes: 1 << 20 }) },
+    { limits: smallLimits },
   ));
 
-test('bounds the bytes that one uid has queued', () =>
+test('bounds the bytes that one uid has waiting', () =>
   withEcho(
-    async ({ bus }) => {
-      const data = Buffer.alloc(4096);
-      assert.is(await failureOf(echo(bus).Echo({ data })), 'LimitsExceeded');
-      assert.is(await failureOf(echo(bus).Echo({ data: Buffer.of(1) })), 'no failure');
+    async ({ bus, server }) => {
+      const hanging = [1, 2, 3].map(() => failureOf(echo(bus).Hang({})));
+      await until(15_000, 'the calls', () => server.callsUnderWay === 3);
+      const small = failureOf(echo(bus).Echo({ data: Buffer.alloc(1) }));
+      assert.is(await failureOf(echo(bus).Echo({ data: Buffer.alloc(10_000) })), 'LimitsExceeded');
+      server.abandonCalls();
+      await deadline(15_000, Promise.all([...hanging, small]), 'the answers');
+      assert.is(await failureOf(echo(bus).Echo({ data: Buffer.alloc(10_000) })), 'no failure');
     },
-    { limits: equalLimits({ calls: 64, bytes: 2048 }) },
+    { limits: smallLimits },
   ));
 
 test('bounds the calls of one connection before it knows whose they are', () =>
@@ -269,14 +276,16 @@ test('bounds the calls of one connection before it knows whose they are', () =>
         most = Math.max(most, server.callsUnderWay);
       });
       await using stranger = await rig.connect();
-      const calls = Array.from({ length: 1000 }, () =>
+      const calls = Array.from({ length: 100 }, () =>
         failureOf(echo(stranger).Echo({ data: Buffer.alloc(100) })),
       );
       const outcomes = new Set(await Promise.all(calls));
       assert.ok(most <= 20, `${most} calls were under way`);
       assert.equal([...outcomes].sort(), ['LimitsExceeded', 'no failure']);
     },
-    { limits: equalLimits({ calls: 10, bytes: 1 << 20 }) },
+    {
+      limits: { ...defaultCallLimits, unidentified: { calls: 10, bytes: 4096, totalBytes: 8192 } },
+    },
   ));
 
 test('counts a call while the credentials of its caller are still asked for', () =>

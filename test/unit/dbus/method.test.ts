@@ -4,6 +4,7 @@ import { bytesToText, Method } from '../../../src/dbus/method.ts';
 import { variant } from '../../../src/dbus/variant.ts';
 import { isServiceError } from '../../../src/errors.ts';
 import { nameParsers } from '../../../src/ids.ts';
+import { callWith } from '../../support/messages.ts';
 
 const test = suite('dbus method');
 
@@ -37,7 +38,8 @@ function codeOf(action: () => unknown): string {
 }
 
 const data = Buffer.of(1);
-const parse = (...body: readonly unknown[]) => method.parse(body, nameParsers);
+const parse = (...body: readonly unknown[]) =>
+  method.parse(callWith(method.signature, body), nameParsers);
 
 test('has the signature of its arguments and the options', () => {
   assert.is(method.signature, 'sasaya{sv}');

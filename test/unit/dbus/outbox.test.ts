@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Message, messageType } from '../../../src/dbus/message.ts';
-import { defaultOutboxLimits, Outbox } from '../../../src/dbus/outbox.ts';
-import { deadline } from '../../support/deadline.ts';
+import { defaultOutboxLimits, Outbox, type OutboxListener } from '../../../src/dbus/outbox.ts';
+import { deadline, until } from '../../support/deadline.ts';
 
 const test = suite('Outbox');
 
@@ -43,34 +43,27 @@ function reply(bytes: Buffer): Message {
   return new Message({ type, replySerial: 1, destination: ':1.1', signature: 'ay', body: [bytes] });
 }
 
+const quiet: OutboxListener = { room: () => undefined, takes: () => undefined };
+
 test('wipes what it holds once the reader has taken it, and no sooner', () =>
   withConnection(async ({ near, far, written }) => {
-    let onRoom = () => {};
-    const empty = new Promise<void>((resolve) => {
-      onRoom = () => {
-        if (near.writableLength === 0) resolve();
-      };
-    });
-    using outbox = new Outbox(near, defaultOutboxLimits, () => onRoom());
-    // A small one, which shares its writer with the next; one that makes it grow; more than a socket holds.
-    const secrets = [32, 32, 40 << 10, 1 << 20, 32].map((size) => randomBytes(size));
+    using outbox = new Outbox(near, defaultOutboxLimits, quiet);
+    const secrets = [32, 40 << 10, 1 << 20, 32].map((size) => randomBytes(size));
     for (const secret of secrets) {
-      outbox.add(reply(secret));
-      outbox.flush();
+      assert.ok(outbox.add(reply(secret)) > secret.length);
+      await new Promise((resolve) => setImmediate(resolve)); // each at a time of its own
     }
-    await new Promise((resolve) => setImmediate(resolve));
-    assert.ok(near.writableLength > 0);
-    const held = written.map((bytes) => Buffer.from(bytes)).slice(-2);
-    assert.ok(held.every((bytes, at) => bytes.includes(secrets.at(at - 2) ?? '')));
+    assert.ok(outbox.queuedBytes > 0, 'more than a socket holds');
+    assert.ok(written.at(-1)?.some((byte) => byte !== 0));
 
     const came: Buffer[] = [];
     far.on('data', (chunk: Buffer) => came.push(chunk));
-    await deadline(10_000, empty, 'the reader');
+    await deadline(10_000, outbox.finish(), 'the reader');
+    assert.is(outbox.queuedBytes, 0);
     near.end();
     await deadline(10_000, once(far, 'end'), 'the end');
     const all = Buffer.concat(came);
     assert.ok(secrets.every((secret) => all.includes(secret)));
-    assert.is(written.length, secrets.length);
     assert.ok(written.every((bytes) => bytes.every((byte) => byte === 0)));
   }));
 
@@ -84,15 +77,63 @@ test('leaves nothing in the buffer that messages share', () =>
       return buffer;
     };
     try {
-      using outbox = new Outbox(near, defaultOutboxLimits, () => undefined);
+      using outbox = new Outbox(near, defaultOutboxLimits, quiet);
       const secret = randomBytes(32);
       outbox.add(reply(secret));
       assert.ok(allocated.some((buffer) => buffer.includes(secret)));
-      outbox.flush();
+      await deadline(10_000, outbox.finish(), 'the socket');
       assert.not(allocated.some((buffer) => buffer.includes(secret)));
     } finally {
       Buffer.allocUnsafe = allocate;
     }
+  }));
+
+test('wipes what was not written when it is disposed of', () =>
+  withConnection(async ({ near, written }) => {
+    const outbox = new Outbox(near, defaultOutboxLimits, quiet);
+    outbox.add(reply(randomBytes(4 << 20)));
+    await new Promise((resolve) => setImmediate(resolve));
+    outbox.add(reply(randomBytes(100)));
+    near.destroy();
+    outbox[Symbol.dispose]();
+    assert.is(outbox.queuedBytes, 0);
+    const last = written.at(-1);
+    assert.ok(last !== undefined && last.every((byte) => byte === 0));
+  }));
+
+test('reports a reader that takes nothing, and one that takes again', () =>
+  withConnection(async ({ near, far }) => {
+    const reports: boolean[] = [];
+    const limits = { queuedBytes: 1 << 20, stallMs: 40, giveUpMs: 1_000_000 };
+    const takes = (again: boolean): void => void reports.push(again);
+    using outbox = new Outbox(near, limits, { ...quiet, takes });
+    outbox.add(reply(randomBytes(4 << 20)));
+    await until(15_000, 'the report', () => reports.length === 1);
+    assert.ok(outbox.isFull);
+    far.resume();
+    await until(15_000, 'the second report', () => reports.length === 2);
+    assert.equal(reports, [false, true]);
+    await deadline(10_000, outbox.finish(), 'the reader');
+  }));
+
+test('gives a reader up that takes nothing for too long, and none that takes a little', () =>
+  withConnection(async ({ near, far }) => {
+    const limits = { queuedBytes: 1 << 20, stallMs: 40, giveUpMs: 400 };
+    using outbox = new Outbox(near, limits, quiet);
+    let failure: Error | undefined;
+    near.on('error', (error) => {
+      failure = error;
+    });
+    outbox.add(reply(randomBytes(2 << 20)));
+    const before = outbox.queuedBytes;
+    for (let piece = 0; piece < 8; piece++) {
+      await new Promise((resolve) => void setTimeout(resolve, 100));
+      far.read(128 << 10);
+    }
+    assert.is(failure, undefined);
+    assert.ok(outbox.queuedBytes < before);
+    await until(15_000, 'the end', () => failure !== undefined);
+    assert.match(failure?.message ?? '', 'taken nothing for 0.4 s');
   }));
 
 test.run();

@@ -4,6 +4,7 @@ import { Method } from '../../../src/dbus/method.ts';
 import { variant } from '../../../src/dbus/variant.ts';
 import { nameParsers } from '../../../src/ids.ts';
 import { keysInterface } from '../../../src/interfaces/keys.ts';
+import { callWith } from '../../support/messages.ts';
 
 const test = suite('interface of the Keys service');
 
@@ -15,7 +16,10 @@ function detailsOf(
 ): Readonly<Record<string, string>> {
   const method = new Method(name, keysInterface.methods[name]);
   const given = Object.entries(options).map(([option, value]) => [option, variant('b', value)]);
-  const args = method.parse([...body, Object.fromEntries(given)], nameParsers);
+  const args = method.parse(
+    callWith(method.signature, [...body, Object.fromEntries(given)]),
+    nameParsers,
+  );
   const [question] = method.ask(method.texts(args));
   return question?.details ?? {};
 }

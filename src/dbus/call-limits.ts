@@ -1,0 +1,46 @@
+/** How many calls of one uid are handled, wait, and how much of it is held. */
+export interface UidLimits {
+  /** Calls that are handled at once. */
+  readonly active: number;
+  /** Calls that wait for an operation, polkit, a person or another service, and hold no place. */
+  readonly parked: number;
+  /** Calls that wait for a place, and what they may have in bytes. */
+  readonly queued: number;
+  readonly queuedBytes: number;
+}
+
+/** What a service takes on at once; what is above is LimitsExceeded. */
+export interface CallLimits {
+  readonly perUid: UidLimits;
+  /** Of root and of the four services, each. */
+  readonly trusted: UidLimits;
+  /** For all uids but those, together. */
+  readonly others: { readonly active: number; readonly queuedBytes: number };
+  /** Of one connection until the bus has told its uid, beside its first call; and of all such connections together. */
+  readonly unidentified: {
+    readonly calls: number;
+    readonly bytes: number;
+    readonly totalBytes: number;
+  };
+  /** What has queued for so long is Unavailable and not begun. */
+  readonly queuedMs: number;
+  readonly replies: ReplyLimits;
+}
+
+/** How much one uid, other than root and the four services, is sent in large replies. */
+export interface ReplyLimits {
+  /** Smaller replies do not count. */
+  readonly largeBytes: number;
+  readonly bytes: number;
+  readonly perMs: number;
+}
+
+/** See the security chapter of the reference: these numbers are part of the contract with clients. */
+export const defaultCallLimits: CallLimits = {
+  perUid: { active: 64, parked: 256, queued: 512, queuedBytes: 2 << 20 },
+  trusted: { active: 64, parked: 1024, queued: 2048, queuedBytes: 4 << 20 },
+  others: { active: 512, queuedBytes: 64 << 20 },
+  unidentified: { calls: 512, bytes: 128 << 10, totalBytes: 32 << 20 },
+  queuedMs: 20_000,
+  replies: { largeBytes: 4 << 10, bytes: 8 << 20, perMs: 10_000 },
+};

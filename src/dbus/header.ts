@@ -1,0 +1,181 @@
+import type { MessageHeader } from './message.ts';
+import { WireReader } from './reader.ts';
+import { alignmentOf, parseSignature, type Type } from './signature.ts';
+
+const littleEndian = 0x6c;
+const bigEndian = 0x42;
+const maxMessageBytes = 128 << 20;
+
+/** Bytes of a message before its header fields. */
+export const fixedHeaderBytes = 16;
+/** What a header may have in fields to be read whole; of a larger one the known fields are picked out. */
+export const maxFieldsBytes = 16 << 10;
+
+/** The first 16 bytes of a message, and what follows from them. */
+export interface FixedHeader {
+  readonly type: number;
+  readonly flags: number;
+  readonly serial: number;
+  readonly littleEndian: boolean;
+  readonly fieldsBytes: number;
+  /** All bytes before the body. */
+  readonly headerBytes: number;
+  readonly bodyBytes: number;
+}
+
+/** Header fields by their names; see the D-Bus specification, Header Fields. */
+export interface HeaderFields {
+  path?: string;
+  interface?: string;
+  member?: string;
+  errorName?: string;
+  replySerial?: number;
+  destination?: string;
+  sender?: string;
+  signature?: string;
+}
+
+type TextField = Exclude<keyof HeaderFields, 'replySerial'>;
+
+/** The fields that are texts, by code: their names and their types. */
+export const textFields: ReadonlyMap<number, readonly [TextField, 's' | 'o' | 'g']> = new Map([
+  [1, ['path', 'o']],
+  [2, ['interface', 's']],
+  [3, ['member', 's']],
+  [4, ['errorName', 's']],
+  [6, ['destination', 's']],
+  [7, ['sender', 's']],
+  [8, ['signature', 'g']],
+]);
+/** The code of the one field that is a number. */
+export const replySerialCode = 5;
+
+/** Reads the first 16 bytes; TypeError when no message begins so. */
+export function parseFixedHeader(bytes: Buffer): FixedHeader {
+  const order = bytes[0];
+  if (order !== littleEndian && order !== bigEndian) throw new TypeError('not a D-Bus message');
+  const little = order === littleEndian;
+  const uint32 = (at: number): number => (little ? bytes.readUInt32LE(at) : bytes.readUInt32BE(at));
+  const bodyBytes = uint32(4);
+  const fieldsBytes = uint32(12);
+  const headerBytes = fixedHeaderBytes + Math.ceil(fieldsBytes / 8) * 8;
+  if (headerBytes + bodyBytes > maxMessageBytes) {
+    throw new TypeError('message larger than 128 MiB');
+  }
+  return {
+    type: bytes[1] ?? 0,
+    flags: bytes[2] ?? 0,
+    serial: uint32(8),
+    littleEndian: little,
+    fieldsBytes,
+    headerBytes,
+    bodyBytes,
+  };
+}
+
+/** Reads a whole header, from the start of its message; TypeError or RangeError when it is malformed. */
+export function parseHeader(bytes: Buffer, fixed: FixedHeader): MessageHeader {
+  const end = fixedHeaderBytes + fixed.fieldsBytes;
+  const reader = new WireReader(bytes.subarray(0, end), fixedHeaderBytes, {
+    littleEndian: fixed.littleEndian,
+    maxElements: 0,
+  });
+  const fields: HeaderFields = {};
+  while (reader.position < end) {
+    reader.align(8);
+    readField(reader, fields);
+  }
+  return headerOf(fixed, fields);
+}
+
+/** A header made of its parts. */
+export function headerOf(fixed: FixedHeader, fields: HeaderFields): MessageHeader {
+  return {
+    type: fixed.type,
+    flags: fixed.flags,
+    serial: fixed.serial,
+    path: fields.path,
+    interface: fields.interface,
+    member: fields.member,
+    errorName: fields.errorName,
+    replySerial: fields.replySerial,
+    destination: fields.destination,
+    sender: fields.sender,
+    signature: fields.signature ?? '',
+    littleEndian: fixed.littleEndian,
+    headerBytes: fixed.headerBytes,
+    bodyBytes: fixed.bodyBytes,
+  };
+}
+
+/** Reads one field; the value of an unknown one is stepped over. The bus has validated names and paths. */
+function readField(reader: WireReader, fields: HeaderFields): void {
+  const code = reader.buffer[reader.take(1)] ?? 0;
+  const type = reader.signature();
+  const text = textFields.get(code);
+  if (text !== undefined) {
+    const [name, wanted] = text;
+    if (type !== wanted) throw new TypeError(`header field ${code} of type ${type}`);
+    fields[name] = wanted === 'g' ? reader.signature() : reader.string();
+  } else if (code === replySerialCode) {
+    if (type !== 'u') throw new TypeError(`header field ${code} of type ${type}`);
+    fields.replySerial = reader.uint32();
+  } else {
+    skipField(reader, type);
+  }
+}
+
+/** Steps over a value by its length where it has one; its type is one complete type. */
+function skipField(reader: WireReader, type: string): void {
+  const [code = '', element = ''] = type;
+  if (code === 'a') {
+    reader.position = reader.arrayEnd(alignmentOfCode(element));
+    return;
+  }
+  const types = parseSignature(type);
+  const [only] = types;
+  if (types.length !== 1 || only === undefined)
+    throw new TypeError('a field has one complete type');
+  skipValue(reader, only, 0);
+}
+
+/** How a type is aligned whose signature begins with this character. */
+export function alignmentOfCode(code: string): number {
+  if ('ygv'.includes(code)) return 1;
+  if ('nq'.includes(code)) return 2;
+  return 'xtd({'.includes(code) ? 8 : 4;
+}
+
+const maxDepth = 64;
+
+function skipValue(reader: WireReader, type: Type, depth: number): void {
+  if (depth > maxDepth) throw new RangeError('nested too deeply');
+  switch (type.code) {
+    case 'ay':
+      reader.position = reader.arrayEnd(1);
+      return;
+    case 'a':
+      reader.position = reader.arrayEnd(alignmentOf(type.element));
+      return;
+    case 'a{':
+      reader.position = reader.arrayEnd(8);
+      return;
+    case 's':
+    case 'o':
+      reader.take(reader.uint32() + 1);
+      return;
+    case 'g':
+      reader.signature();
+      return;
+    case 'v':
+      for (const inner of parseSignature(reader.signature())) skipValue(reader, inner, depth + 1);
+      return;
+    case '(':
+      reader.align(8);
+      for (const member of type.members) skipValue(reader, member, depth + 1);
+      return;
+    default:
+      reader.align(alignmentOf(type));
+      reader.take(alignmentOf(type)); // a fixed type is as large as its alignment
+  }
+}

@@ -1,0 +1,139 @@
+import {
+  alignmentOfCode,
+  type FixedHeader,
+  fixedHeaderBytes,
+  type HeaderFields,
+  maxFieldsBytes,
+  replySerialCode,
+  textFields,
+} from './header.ts';
+
+/** What became of the bytes that were taken: so many are used up, and so many that follow are of no interest. */
+export type HeaderStep =
+  | { readonly kind: 'going'; readonly used: number; readonly skip: number }
+  | {
+      readonly kind: 'done';
+      readonly used: number;
+      readonly skip: number;
+      readonly fields: HeaderFields;
+    }
+  | { readonly kind: 'malformed'; readonly used: number; readonly skip: number };
+
+/** No program has more; each costs a step. */
+const maxFields = 64;
+
+/**
+ * Picks the known fields out of a header that is too large to be held, as it arrives, so that its call can be
+ * answered. A value is stepped over by its length; what has none, a structure or a variant, ends the reading.
+ */
+export class LargeHeader {
+  readonly fixed: FixedHeader;
+  /** Bytes in a row that the next step wants; 0 at the end of the fields. */
+  wanted = 2;
+  #position = fixedHeaderBytes;
+  #fields: HeaderFields = {};
+  #count = 0;
+  #keptBytes = 0;
+  #taken = 0;
+
+  constructor(fixed: FixedHeader) {
+    this.fixed = fixed;
+  }
+
+  /** Takes the bytes that were wanted, the first ones of a field. */
+  take(bytes: Buffer): HeaderStep {
+    this.#taken = bytes.length;
+    if (bytes.length === 0) return this.#end();
+    const typeLength = bytes[1] ?? 0;
+    // code, the length of the type, the type with its NUL, and room for an aligned length
+    const head = 3 + typeLength;
+    if (bytes.length < head) return this.#want(head);
+    const type = bytes.toString('latin1', 2, 2 + typeLength);
+    return this.#takeField(bytes, bytes[0] ?? 0, { type, head });
+  }
+
+  #takeField(
+    bytes: Buffer,
+    code: number,
+    { type, head }: { readonly type: string; readonly head: number },
+  ): HeaderStep {
+    const at = this.#aligned(head, alignmentOfCode(type));
+    if (type === 'g') return this.#takeText(bytes, code, { type, lengthAt: at, lengthBytes: 1 });
+    if (type === 's' || type === 'o') {
+      return this.#takeText(bytes, code, { type, lengthAt: at, lengthBytes: 4 });
+    }
+    if (type.startsWith('a')) return this.#skipArray(bytes, at, type[1] ?? '');
+    if (type.length !== 1 || type === 'v') return this.#giveUp();
+    const end = at + alignmentOfCode(type);
+    if (bytes.length < end) return this.#want(end);
+    if (code === replySerialCode && type === 'u')
+      this.#fields.replySerial = this.#uint32(bytes, at);
+    return this.#next(end, 0);
+  }
+
+  #takeText(
+    bytes: Buffer,
+    code: number,
+    text: { readonly type: string; readonly lengthAt: number; readonly lengthBytes: 1 | 4 },
+  ): HeaderStep {
+    const { type, lengthAt, lengthBytes } = text;
+    const start = lengthAt + lengthBytes;
+    if (bytes.length < start) return this.#want(start);
+    const length = lengthBytes === 1 ? (bytes[lengthAt] ?? 0) : this.#uint32(bytes, lengthAt);
+    const known = textFields.get(code);
+    if (known === undefined) return this.#next(start, length + 1);
+    const end = start + length + 1;
+    if (known[1] !== type || this.#keptBytes + length > maxFieldsBytes) return this.#giveUp();
+    if (bytes.length < end) return this.#want(end);
+    this.#keptBytes += length;
+    this.#fields[known[0]] = bytes.toString('utf8', start, start + length);
+    return this.#next(end, 0);
+  }
+
+  #skipArray(bytes: Buffer, lengthAt: number, element: string): HeaderStep {
+    const lengthEnd = lengthAt + 4;
+    if (bytes.length < lengthEnd) return this.#want(lengthEnd);
+    const start = this.#aligned(lengthEnd, alignmentOfCode(element));
+    return this.#next(lengthEnd, start - lengthEnd + this.#uint32(bytes, lengthAt));
+  }
+
+  #uint32(bytes: Buffer, at: number): number {
+    return this.fixed.littleEndian ? bytes.readUInt32LE(at) : bytes.readUInt32BE(at);
+  }
+
+  /** Where a value begins that may begin at this offset from the start of its field, which is aligned to 8. */
+  #aligned(offset: number, alignment: number): number {
+    return (offset + alignment - 1) & ~(alignment - 1);
+  }
+
+  #want(bytes: number): HeaderStep {
+    if (this.#position + bytes > this.#limit) return this.#giveUp();
+    this.wanted = bytes;
+    return { kind: 'going', used: 0, skip: 0 };
+  }
+
+  /** Goes to the field behind this one, which has so many bytes in all. */
+  #next(used: number, skip: number): HeaderStep {
+    const end = this.#position + used + skip;
+    if (end > this.#limit || ++this.#count > maxFields) return this.#giveUp();
+    const padding = end < this.#limit ? (8 - (end & 7)) & 7 : 0;
+    this.#position = end + padding;
+    this.wanted = this.#position < this.#limit ? 2 : 0;
+    return { kind: 'going', used, skip: skip + padding };
+  }
+
+  #end(): HeaderStep {
+    const skip = this.fixed.headerBytes - this.#position;
+    return { kind: 'done', used: 0, skip, fields: this.#fields };
+  }
+
+  #giveUp(): HeaderStep {
+    const { headerBytes, bodyBytes } = this.fixed;
+    const used = this.#taken;
+    return { kind: 'malformed', used, skip: headerBytes - this.#position - used + bodyBytes };
+  }
+
+  get #limit(): number {
+    return fixedHeaderBytes + this.fixed.fieldsBytes;
+  }
+}

@@ -1,0 +1,272 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { IncomingCall } from '../../../src/dbus/call.ts';
+import { type CallLimits, defaultCallLimits } from '../../../src/dbus/call-limits.ts';
+import { CallQueue } from '../../../src/dbus/call-queue.ts';
+import { isServiceError, type ServiceError } from '../../../src/errors.ts';
+import { until } from '../../support/deadline.ts';
+import { callWith } from '../../support/messages.ts';
+
+const test = suite('dbus call queue');
+
+const small: CallLimits = {
+  perUid: { active: 2, parked: 3, queued: 4, queuedBytes: 10_000 },
+  trusted: { active: 2, parked: 4, queued: 8, queuedBytes: 20_000 },
+  others: { active: 5, queuedBytes: 15_000 },
+  unidentified: { calls: 4, bytes: 1000, totalBytes: 10_000 },
+  queuedMs: 20_000,
+  replies: { largeBytes: 100, bytes: 1000, perMs: 10_000 },
+};
+
+interface Fixture {
+  readonly queue: CallQueue;
+  readonly begun: IncomingCall[];
+  readonly expired: (readonly [IncomingCall, ServiceError])[];
+  /** Makes a call and enters it. */
+  readonly call: (
+    uid: number,
+    options?: { readonly bytes?: number; readonly sender?: string },
+  ) => IncomingCall;
+  /** Uids in the order in which their calls began. */
+  readonly order: () => readonly number[];
+  now: number;
+}
+
+function open(limits: CallLimits = small, expected: (call: IncomingCall) => number = () => 0) {
+  const begun: IncomingCall[] = [];
+  const expired: [IncomingCall, ServiceError][] = [];
+  const fixture: Fixture = {
+    begun,
+    expired,
+    now: 1_000_000,
+    queue: new CallQueue(
+      limits,
+      {
+        begin: (call) => void begun.push(call),
+        expire: (call, error) => void expired.push([call, error]),
+        expectedReplyBytes: expected,
+        isTrusted: (uid) => uid === 0,
+      },
+      () => fixture.now,
+    ),
+    call: (uid, { bytes = 0, sender = `:1.${uid}` } = {}) => {
+      const message = callWith('ay', [Buffer.alloc(bytes)]);
+      const call = new IncomingCall(message, { sender, uid, gids: [], pid: undefined });
+      fixture.queue.enter(call);
+      return call;
+    },
+    order: () => begun.map(({ caller }) => caller.uid),
+  };
+  return fixture;
+}
+
+function codeOf(action: () => unknown): string {
+  try {
+    action();
+  } catch (error) {
+    return isServiceError(error) ? error.code : String(error);
+  }
+  return 'no failure';
+}
+
+test('handles so many calls of a uid at once, and the others in their order', () => {
+  const { queue, call, begun } = open();
+  const calls = [1, 2, 3, 4].map(() => call(1000));
+  assert.equal(begun, calls.slice(0, 2));
+  const [first, second] = calls;
+  assert.ok(first && second);
+  queue.finish(second, 0);
+  assert.equal(begun, calls.slice(0, 3));
+  queue.finish(first, 0);
+  assert.equal(begun, calls);
+  assert.is(queue.size, 2);
+});
+
+test('refuses only what finds the queue of its uid full, and says the limit', () => {
+  const { call, queue } = open();
+  for (let count = 0; count < 6; count++) call(1000);
+  assert.throws(() => call(1000), /the limit is 4 calls/);
+  assert.is(
+    codeOf(() => call(1000)),
+    'LimitsExceeded',
+  );
+  assert.is(
+    codeOf(() => call(1001)),
+    'no failure',
+  );
+  assert.is(queue.size, 7);
+});
+
+test('bounds what a uid has waiting in bytes, and what all but the trusted have', () => {
+  const { call } = open({ ...small, perUid: { ...small.perUid, queued: 100 } });
+  for (const uid of [1, 2, 0]) for (let count = 0; count < 2; count++) call(uid);
+  call(1, { bytes: 9000 });
+  assert.is(
+    codeOf(() => call(1, { bytes: 1000 })),
+    'LimitsExceeded',
+  );
+  assert.is(
+    codeOf(() => call(2, { bytes: 6000 })),
+    'LimitsExceeded',
+    'all together',
+  );
+  assert.is(
+    codeOf(() => call(2, { bytes: 4000 })),
+    'no failure',
+  );
+  assert.is(
+    codeOf(() => call(0, { bytes: 19_000 })),
+    'no failure',
+    'a trusted one',
+  );
+  assert.is(
+    codeOf(() => call(0, { bytes: 1000 })),
+    'LimitsExceeded',
+  );
+});
+
+test('gives free places to the uids in turn', () => {
+  const { queue, call, order, begun } = open({
+    ...small,
+    others: { active: 1, queuedBytes: 9999 },
+  });
+  for (const uid of [1, 1, 1, 2, 3, 3]) call(uid);
+  for (let finished = 0; finished < 6; finished++) {
+    const call = begun[finished];
+    assert.ok(call, `${finished}`);
+    queue.finish(call, 0);
+  }
+  assert.equal(order(), [1, 1, 2, 3, 1, 3]);
+});
+
+test('has places for the trusted when all others are taken', () => {
+  const { call, order } = open();
+  for (const uid of [1, 1, 2, 2, 3, 3, 4]) call(uid);
+  assert.equal(order(), [1, 1, 2, 2, 3]);
+  call(0);
+  assert.equal(order().at(-1), 0);
+});
+
+test('gives the place of a call back while it waits for something else, up to a limit', () => {
+  const { queue, call, begun } = open();
+  for (let parked = 0; parked < 3; parked++) queue.park(call(1000));
+  const last = call(1000);
+  assert.is(begun.length, 4, 'those that wait take no place');
+  assert.is(
+    codeOf(() => queue.park(last)),
+    'LimitsExceeded',
+  );
+  queue.finish(last, 0);
+  assert.is(queue.size, 3);
+  for (const waiting of begun.slice(0, 3)) queue.finish(waiting, 0);
+  assert.is(queue.size, 0);
+});
+
+test('takes a place again before the calls that have not begun', async () => {
+  const { queue, call, begun } = open();
+  const waiting = call(1000);
+  queue.park(waiting);
+  const [first] = [call(1000), call(1000)];
+  const late = call(1000);
+  const resumed = queue.resume(waiting);
+  assert.ok(resumed, 'no place is free');
+  queue.finish(first, 0);
+  await resumed;
+  assert.not.ok(begun.includes(late));
+  queue.finish(waiting, 0);
+  assert.ok(begun.includes(late));
+  queue.park(late);
+  assert.is(queue.resume(late), undefined, 'a place is free');
+});
+
+test('refuses what has waited too long, and does not begin it', async () => {
+  const fixture = open();
+  const { queue, call, begun, expired } = fixture;
+  const parked = call(1000);
+  queue.park(parked);
+  const busy = [call(1000), call(1000)];
+  const late = call(1000);
+  const resumed = queue.resume(parked)?.then(
+    () => 'resumed',
+    (error: unknown) => (isServiceError(error) ? error.code : 'other'),
+  );
+  fixture.now += small.queuedMs - 1000;
+  const later = call(1000);
+  fixture.now += 1000;
+  await until(15_000, 'the end of the wait', () => expired.length > 0);
+  assert.equal(
+    expired.map(([call, { code }]) => [call, code]),
+    [[late, 'Unavailable']],
+  );
+  assert.is(await resumed, 'Unavailable');
+  queue.finish(parked, 0);
+  for (const one of busy) queue.finish(one, 0);
+  assert.ok(begun.includes(later) && !begun.includes(late));
+  queue.finish(later, 0);
+  assert.is(queue.size, 0);
+});
+
+test('drops the queued calls of a connection that left', () => {
+  const { queue, call, begun } = open();
+  const busy = [call(1000, { sender: ':1.5' }), call(1000, { sender: ':1.5' })];
+  call(1000, { sender: ':1.5' });
+  const stays = call(1000, { sender: ':1.6' });
+  queue.drop(':1.5');
+  assert.is(queue.size, 3);
+  for (const call of busy) queue.finish(call, 0);
+  assert.equal(begun.slice(2), [stays]);
+});
+
+test('refuses every queued call when the service stops, and wipes what it held of them', () => {
+  const { queue, call, begun, expired } = open();
+  const [, , last] = [1, 2, 3].map(() => call(1000, { bytes: 100 }));
+  assert.ok(last);
+  const [bytes] = last.message.decode(0);
+  assert.is((bytes as Buffer).length, 100);
+  queue.refuseQueued();
+  assert.equal(
+    expired.map(([call, { code }]) => [call, code]),
+    [[last, 'Unavailable']],
+  );
+  assert.equal([begun.length, queue.size], [2, 2]);
+  assert.ok(last.message.reader(0).buffer.every((byte) => byte === 0));
+});
+
+test('lets calls with large replies wait once a uid was sent too much, and no others', async () => {
+  const isLarge = ({ message }: IncomingCall) => message.header.bodyBytes > 4;
+  const fixture = open(small, (call) => (isLarge(call) ? 400 : 0));
+  const { queue, call, begun } = fixture;
+  const large = { bytes: 10 };
+  for (let count = 0; count < 3; count++) queue.finish(call(1000, large), 400);
+  const blocked = call(1000, large);
+  assert.not.ok(begun.includes(blocked));
+  const little = call(1000);
+  assert.ok(begun.includes(little), 'a small reply');
+  assert.ok(begun.includes(call(1001, large)), 'another uid');
+  assert.ok(begun.includes(call(0, large)), 'a trusted one');
+  fixture.now += 10_000;
+  await until(15_000, 'the next window', () => begun.includes(blocked));
+});
+
+test('counts what a reply really had, and expects as much before it is made', () => {
+  const { call, begun } = open({ ...small, perUid: { ...small.perUid, active: 9 } }, () => 400);
+  const calls = [1, 2, 3, 4].map(() => call(1000));
+  assert.equal(begun, calls.slice(0, 3), 'three are expected to have 1200 bytes');
+});
+
+test('holds the calls of a hundred programs that read at one moment', () => {
+  const { call, begun } = open(defaultCallLimits);
+  for (let count = 0; count < 64 + 512; count++) call(1000);
+  assert.is(
+    codeOf(() => call(1000)),
+    'LimitsExceeded',
+  );
+  for (let count = 0; count < 64 + 2048; count++) call(0);
+  assert.is(
+    codeOf(() => call(0)),
+    'LimitsExceeded',
+  );
+  assert.is(begun.length, 128);
+});
+
+test.run();
