@@ -1,7 +1,10 @@
 // Prints how the services do against a floor that was measured in the same run, in turns with them.
+// usage: bench [all]         rates, start and memory
+//        bench flood [KIND]  a caller beside a flood of hostile messages
 import { type Activation, activation } from './activation.ts';
 import { inFlight, type Pace } from './client.ts';
 import { EchoBench } from './echo.ts';
+import { floods } from './flood.ts';
 import { memory } from './memory.ts';
 import { median, type Result } from './result.ts';
 import { SignBench } from './sign.ts';
@@ -87,9 +90,16 @@ async function measure(): Promise<readonly Result[]> {
   return [echoResult(all), signResult(all), cpuResult(all), activationResult(starts), ...memories];
 }
 
-async function main(): Promise<void> {
+const suites: Readonly<Record<string, (...args: string[]) => Promise<readonly Result[]>>> = {
+  all: measure,
+  flood: floods,
+};
+
+async function main(name = 'all', ...args: string[]): Promise<void> {
+  const suite = suites[name];
+  if (suite === undefined) throw new Error(`there is ${Object.keys(suites).join(', ')}`);
   const line = ({ ratio, ...rest }: Result) => ({ ...rest, ratio: ratio?.toFixed(2) });
-  console.table((await measure()).map(line));
+  console.table((await suite(...args)).map(line));
 }
 
-void main();
+void main(...process.argv.slice(2));

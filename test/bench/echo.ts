@@ -60,7 +60,8 @@ function placeOf({ address }: PrivateBus, name: string): Place {
   return { address, name: `org.iotedge.${name}`, path, interface: 'org.iotedge.Echo1' };
 }
 
-async function waitForName(address: string, name: string): Promise<void> {
+/** Resolves when the name has an owner. */
+export async function waitForName(address: string, name: string): Promise<void> {
   await using bus = await Bus.connect(address);
   await until(10_000, `${name} to appear`, async () => (await bus.nameOwner(name)) !== undefined);
 }

@@ -1,5 +1,5 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
@@ -22,6 +22,26 @@ export async function cpuMicroseconds(pid: number): Promise<number> {
   const stat = await readFile(`/proc/${pid}/stat`, 'latin1');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) * 10_000;
+}
+
+/** What a process holds in memory, in MiB. */
+export function rss(pid: number): Promise<number> {
+  return statusMiB(pid, 'VmRSS');
+}
+
+/** The most that a process held since the last reset, in MiB. */
+export function peakRss(pid: number): Promise<number> {
+  return statusMiB(pid, 'VmHWM');
+}
+
+/** Begins anew to note the most that a process holds; see proc(5), clear_refs. */
+export function resetPeakRss(pid: number): Promise<void> {
+  return writeFile(`/proc/${pid}/clear_refs`, '5');
+}
+
+async function statusMiB(pid: number, field: string): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'latin1');
+  return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? Number.NaN) / 1024;
 }
 
 /** What a process occupies, in MiB: its proportional share, and what is its own alone. */

@@ -65,7 +65,7 @@ export class RawConnection implements Disposable {
   /** Sends a message and answers its serial. */
   send(message: RawMessage): number {
     this.#serial++;
-    this.#socket.write(encode(message, this.#serial));
+    this.#socket.write(encodeRaw(message, this.#serial));
     return this.#serial;
   }
 
@@ -98,7 +98,8 @@ export class RawConnection implements Disposable {
   }
 }
 
-function encode(message: RawMessage, serial: number): Buffer {
+/** The bytes of a message. */
+export function encodeRaw(message: RawMessage, serial: number): Buffer {
   const body = message.body ?? Buffer.alloc(0);
   const fields = [
     textField(1, 'o', message.path),

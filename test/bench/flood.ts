@@ -1,0 +1,117 @@
+import { type ChildProcess, execFile } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { hostileCalls } from '../support/hostile-messages.ts';
+import { type BusKind, PrivateBus } from '../support/private-bus.ts';
+import { encodeRaw } from '../support/raw-connection.ts';
+import { waitForName } from './echo.ts';
+import { background, peakRss, resetPeakRss, rss } from './processes.ts';
+import type { Result } from './result.ts';
+
+const run = promisify(execFile);
+const source = fileURLToPath(new URL('../../../test/bench/flood.c', import.meta.url));
+const script = fileURLToPath(new URL('echo-service.js', import.meta.url));
+
+const connections = 40;
+const seconds = 10;
+const warmUpSeconds = 3;
+/** `daemon` and `nobody`: dbus-daemon refuses a uid that has no name. */
+const floodUid = 1;
+const probeUid = 65_534;
+const path = '/org/iotedge/Echo1';
+
+/** What another uid's calls take, in microseconds. */
+interface Latency {
+  readonly median: number;
+  readonly p99: number;
+  readonly longest: number;
+}
+
+interface Outcome extends Latency {
+  readonly messages: number;
+  /** By how much the service grew after a warm-up of the same kind. */
+  readonly grownMiB: number;
+}
+
+/** One service under a flood, with a caller of another uid beside it. */
+class Flood {
+  readonly #bus: PrivateBus;
+  readonly #program: string;
+
+  constructor(bus: PrivateBus, program: string) {
+    this.#bus = bus;
+    this.#program = program;
+  }
+
+  async measure(file: string, name: string, service: ChildProcess): Promise<Outcome> {
+    const { pid = 0 } = service;
+    await waitForName(this.#bus.address, name);
+    await this.#send(file, warmUpSeconds);
+    const before = await rss(pid);
+    await resetPeakRss(pid);
+    const [messages, probed] = await Promise.all([
+      this.#send(file, seconds),
+      this.#as(probeUid, ['probe', this.#bus.address, name, String(seconds)]),
+    ]);
+    if (service.exitCode !== null) throw new Error(`${name} did not survive`);
+    const [median = 0, p99 = 0, longest = 0] = probed.split(' ').map(Number);
+    return { median, p99, longest, messages, grownMiB: (await peakRss(pid)) - before };
+  }
+
+  async #send(file: string, duration: number): Promise<number> {
+    const args = [this.#bus.socket, String(connections), String(duration), file];
+    return Number(await this.#as(floodUid, args));
+  }
+
+  async #as(uid: number, args: readonly string[]): Promise<string> {
+    const identity = [`--reuid=${uid}`, `--regid=${uid}`, '--clear-groups'];
+    const { stdout } = await run('setpriv', [...identity, this.#program, ...args]);
+    return stdout;
+  }
+}
+
+/** Every hostile call against our dispatcher and against sd-bus, on one bus. */
+async function floodsOn(kind: BusKind, only: string | undefined): Promise<readonly Result[]> {
+  await using bus = await PrivateBus.start(undefined, kind);
+  const program = join(bus.directory, 'flood');
+  await run('cc', ['-O2', '-Wall', '-o', program, source, '-lsystemd']);
+  const flood = new Flood(bus, program);
+  const results: Result[] = [];
+  for (const [what] of hostileCalls('a.b', path)) {
+    if (only !== undefined && what !== only) continue;
+    const outcome = async (name: string, service: ChildProcess & Disposable): Promise<Outcome> => {
+      using _ = service;
+      const message = hostileCalls(name, path).get(what) ?? { type: 1 };
+      const file = join(bus.directory, 'message');
+      await writeFile(file, encodeRaw(message, 1));
+      return await flood.measure(file, name, service);
+    };
+    const floorName = 'org.iotedge.Floor1';
+    const floor = await outcome(floorName, background(program, ['serve', bus.address, floorName]));
+    const ours = await outcome(
+      'org.iotedge.Echo1',
+      background(process.execPath, [script, bus.address]),
+    );
+    results.push(resultOf(`${what}, ${kind}`, ours, floor));
+  }
+  return results;
+}
+
+function resultOf(what: string, ours: Outcome, floor: Outcome): Result {
+  const text = ({ median, p99, longest, messages }: Outcome): string =>
+    `${(p99 / 1000).toFixed(1)} ms (median ${(median / 1000).toFixed(1)}, longest ${(longest / 1000).toFixed(0)}, ${messages} sent)`;
+  return {
+    what,
+    measured: `${text(ours)}, ${ours.grownMiB >= 0 ? '+' : ''}${ours.grownMiB.toFixed(0)} MiB`,
+    floor: text(floor),
+    ratio: ours.p99 / floor.p99,
+    wanted: '<= 3.00, <= +32 MiB',
+  };
+}
+
+/** What a flood of 4 MB messages costs a caller of another uid, at the 99th percentile, against sd-bus in C. */
+export async function floods(only?: string): Promise<readonly Result[]> {
+  return [...(await floodsOn('dbus-daemon', only)), ...(await floodsOn('dbus-broker', only))];
+}
