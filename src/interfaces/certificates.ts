@@ -14,6 +14,7 @@ export const certificatesInterface = defineInterface({
   methods: {
     Issue: {
       doc: 'Signs a CSR (DER or PEM) and answers the chain, leaf first. Nothing is stored.',
+      waits: true,
       in: { certificate_id: 's', csr: 'ay' },
       options: { issuer: 's', profile: 's', lifetime_s: 'u' },
       out: { chain_pem: 's' },
@@ -53,6 +54,7 @@ export const certificatesInterface = defineInterface({
     },
     Import: {
       doc: 'Stores a certificate and its chain; formats `pem`, `der`, `pkcs7`. A private key is refused.',
+      waits: true,
       in: { certificate_id: 's', data: 'ay', format: 's' },
       options: { key_id: 's', if_exists: 's' },
       out: { certificate: 'o' },

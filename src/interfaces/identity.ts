@@ -33,6 +33,7 @@ export const identityInterface = defineInterface({
   methods: {
     Provision: {
       doc: 'Provisions the device; answers the saved result when there is one.',
+      waits: true,
       options: waitOption,
       out: { device: 'a{sv}' },
       records: { device: identityRecord },
@@ -40,6 +41,7 @@ export const identityInterface = defineInterface({
     },
     Reprovision: {
       doc: 'Asks the provisioning service again; the saved result stays until there is a new one.',
+      waits: true,
       options: waitOption,
       out: { device: 'a{sv}' },
       records: { device: identityRecord },
@@ -73,6 +75,7 @@ export const identityInterface = defineInterface({
     },
     CreateModuleIdentity: {
       doc: 'Registers a module with the hub; completes one that an interrupted call has left.',
+      waits: true,
       in: { module_id: 's' },
       options: { kind: 's', managed_by: 's', usage: 's' },
       out: { identity: 'a{sv}' },
@@ -82,6 +85,7 @@ export const identityInterface = defineInterface({
     },
     UpdateModuleIdentity: {
       doc: 'Writes the keys of a module to the hub again and reads its generation.',
+      waits: true,
       in: { module_id: 's' },
       options: { kind: 's', managed_by: 's', usage: 's' },
       out: { identity: 'a{sv}' },
@@ -91,12 +95,14 @@ export const identityInterface = defineInterface({
     },
     DeleteModuleIdentity: {
       doc: 'Removes a module from the hub and from saved state.',
+      waits: true,
       in: { module_id: 's' },
       check: moduleId,
       authorize: manage,
     },
     CreateSasToken: {
       doc: 'A SAS token of a module, or of the device for ``; lifetime 1 to 86400 s, 0 is 3600 s.',
+      waits: true,
       in: { module_id: 's', audience: 's', lifetime_s: 'u' },
       out: { token: 's' },
       check: { module_id: { maxBytes: 128 }, audience: { maxBytes: 4096 } },

@@ -22,6 +22,7 @@ export const modulesInterface = defineInterface({
   methods: {
     Create: {
       doc: 'Makes a module: its identity, its image, its container. It is not started.',
+      waits: true,
       in: { name: 's', type: 's', config_json: 's', env: 'a{ss}' },
       options: waitOption,
       out: { module: 'o' },
@@ -31,12 +32,14 @@ export const modulesInterface = defineInterface({
     },
     Start: {
       doc: 'Starts a module and keeps it running.',
+      waits: true,
       in: { name: 's' },
       check: byName,
       authorize: control,
     },
     Stop: {
       doc: 'Stops a module and keeps it stopped; it is killed after timeout_s.',
+      waits: true,
       in: { name: 's' },
       options: { ...waitOption, timeout_s: 'u' },
       check: byName,
@@ -44,6 +47,7 @@ export const modulesInterface = defineInterface({
     },
     Restart: {
       doc: 'Stops a module and starts it again.',
+      waits: true,
       in: { name: 's' },
       options: { ...waitOption, timeout_s: 'u' },
       check: byName,
@@ -51,6 +55,7 @@ export const modulesInterface = defineInterface({
     },
     Delete: {
       doc: 'Removes a module and its container. Its image and its identity stay.',
+      waits: true,
       in: { name: 's' },
       check: byName,
       authorize: runByName,
@@ -64,6 +69,7 @@ export const modulesInterface = defineInterface({
     },
     GetLogs: {
       doc: 'Log lines of a module, UTF-8, 4 MiB at most; times in microseconds since the epoch.',
+      waits: true,
       in: { name: 's' },
       options: { tail: 'i', since: 't', until: 't', timestamps: 'b' },
       out: { log: 'ay' },
@@ -72,6 +78,7 @@ export const modulesInterface = defineInterface({
     },
     GetSystemInfo: {
       doc: 'What this machine and its container engine are.',
+      waits: true,
       out: { system: 'a{sv}' },
       records: {
         system: {

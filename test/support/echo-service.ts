@@ -49,6 +49,7 @@ export const echoService = defineService({
       },
       Fail: { doc: 'Fails in a way.', in: { way: 's' }, authorize: 'public' },
       Hang: { doc: 'Ends when the caller leaves.', authorize: 'public' },
+      Wait: { doc: 'The same, as an operation does.', waits: true, authorize: 'public' },
       Secret: { doc: 'A secret.', out: { secret: 'ay' }, secret: true, authorize: 'public' },
       Record: {
         doc: 'A dictionary with known keys.',
@@ -120,6 +121,14 @@ export async function startEcho(bus: Bus, options: EchoOptions = {}): Promise<Ec
   const failures: unknown[] = [];
   const contexts: CallContext[] = [];
   const answered: { buffer: Buffer; bytes: string }[] = [];
+  const untilAborted = (call: CallContext): Promise<never> => {
+    contexts.push(call);
+    return new Promise((_resolve, reject) => {
+      call.signal.addEventListener('abort', () => {
+        reject(new ServiceError('Cancelled', 'the caller left'));
+      });
+    });
+  };
   const logControl = { level: 'info', target: 'journal', syslogIdentifier: 'echo' };
   const server = serve(bus, echoService, {
     handlers: {
@@ -137,14 +146,8 @@ export async function startEcho(bus: Bus, options: EchoOptions = {}): Promise<Ec
         // oxlint-disable-next-line typescript/only-throw-error
         throw ways[way.replace('later-', '')]?.();
       },
-      Hang(_, call) {
-        contexts.push(call);
-        return new Promise((_resolve, reject) => {
-          call.signal.addEventListener('abort', () => {
-            reject(new ServiceError('Cancelled', 'the caller left'));
-          });
-        });
-      },
+      Hang: (_, call) => untilAborted(call),
+      Wait: (_, call) => untilAborted(call),
       async Secret() {
         const secret = randomBytes(32);
         answered.push({ buffer: secret, bytes: secret.toString('hex') });

@@ -254,6 +254,52 @@ test('bounds the calls of one uid over all its connections', () =>
     { limits: smallLimits },
   ));
 
+test('reads and cancels for a uid whose calls wait, for operations and for authorization', () =>
+  withEcho(
+    async ({ rig, bus, contexts, server }) => {
+      await using other = await rig.connect();
+      // a connection has at most a hundred calls unanswered
+      const waiting = [bus, other].flatMap((from) =>
+        Array.from({ length: 50 }, () => [
+          failureOf(echo(from).Wait({})),
+          failureOf(echo(from).Guarded({ key_id: 'a' })),
+        ]).flat(),
+      );
+      await using third = await rig.connect();
+      await until(15_000, 'the calls', () => contexts.length === 100);
+      for (let count = 0; count < 10; count++) {
+        assert.is(await failureOf(echo(third).Echo({ data: Buffer.of(1) })), 'no failure');
+        await properties(third, 'GetAll', [logControl], logPath);
+      }
+      server.abandonCalls();
+      const outcomes = await deadline(15_000, Promise.all(waiting), 'the answers');
+      assert.equal([...new Set(outcomes)], ['Cancelled']);
+    },
+    { authorize: (_question, call) => aborted(call.signal) },
+  ));
+
+/** Rejects when a call is given up, and never resolves. */
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(new ServiceError('Cancelled', 'given up')));
+  });
+}
+
+test('refuses calls that wait beyond their limit, and goes on', () =>
+  withEcho(
+    async ({ bus, contexts, server }) => {
+      const waiting = [1, 2, 3].map(() => failureOf(echo(bus).Wait({})));
+      await until(15_000, 'the calls', () => contexts.length === 3);
+      assert.is(await failureOf(echo(bus).Wait({})), 'LimitsExceeded');
+      assert.is(contexts.length, 3, 'nothing was begun');
+      assert.is(await failureOf(echo(bus).Echo({ data: Buffer.of(1) })), 'no failure');
+      server.abandonCalls();
+      await deadline(15_000, Promise.all(waiting), 'the answers');
+      await until(15_000, 'the calls to end', () => server.callsUnderWay === 0);
+    },
+    { limits: smallLimits },
+  ));
+
 test('bounds the bytes that one uid has waiting', () =>
   withEcho(
     async ({ bus, server }) => {
