@@ -49,7 +49,8 @@ export function hostileCalls(busName: string, path: string): ReadonlyMap<string,
   return new Map([
     ['aay', body('aay', array(filled('00000000')))],
     ['a{sv}', body('a{sv}', option(wholeBytes))],
-    ['aa{sv}', body('aa{sv}', array(filled('0000000000000000'), 4))],
+    // an empty dictionary is a length and the padding before its first entry, which the first one has none of
+    ['aa{sv}', body('aa{sv}', array(filled('00000000', wholeBytes - 4)))],
     ['av', body('av', array(filled('01790007')))],
     ['as', body('as', array(filled('0000000000000000', wholeBytes).subarray(0, -3)))],
     ['ay', body('ay', array(filled('6c')))],

@@ -11,6 +11,7 @@ import {
   echoService,
   startEcho,
 } from '../../support/echo-service.ts';
+import { hostileCalls } from '../../support/hostile-messages.ts';
 import { type BusKind, PrivateBus } from '../../support/private-bus.ts';
 import { RawConnection, type RawMessage } from '../../support/raw-connection.ts';
 
@@ -147,6 +148,21 @@ test('finds the interface of a call without one when there is only one', () =>
     assert.is(echoed.header.type, 2);
     assert.is((await raw.call({ ...methodCall, member: 'Ping' })).header.type, 2);
     assert.is((await raw.call({ ...methodCall, member: 'Introspect' })).header.type, 2);
+  }));
+
+test('answers the largest things that a caller can have decoded, and holds none of them', () =>
+  attack(async ({ raw }) => {
+    const codes = { 'a{sv}': 'LimitsExceeded', ssv: 'LimitsExceeded', field: 'LimitsExceeded' };
+    const before = process.memoryUsage();
+    for (const [what, message] of hostileCalls(echoService.busName, echoService.path)) {
+      // some buses take fields away that they do not know, and the call is as any other
+      const { type, errorName } = (await raw.call(message)).header;
+      const isAnswered = what === 'field' && type === 2;
+      const code = new Map(Object.entries(codes)).get(what) ?? 'InvalidArgs';
+      if (!isAnswered) assert.is(errorName, `${wire}.${code}`, what);
+    }
+    const { heapUsed } = process.memoryUsage();
+    assert.ok(heapUsed - before.heapUsed < 64 << 20, 'the messages of the test are no heap');
   }));
 
 test('refuses a body of nearly 32 MiB without reading it', () =>
