@@ -12,6 +12,8 @@ export interface PropertyChange {
 export class PropertySet {
   readonly #definitions: Readonly<Record<string, PropertyDefinition>>;
   readonly #values = new Map<string, unknown>();
+  #revision = 0;
+  #json: string | undefined;
 
   /** All properties must be given. */
   constructor(definition: InterfaceDefinition, values: Readonly<Record<string, unknown>>) {
@@ -31,11 +33,18 @@ export class PropertySet {
       if (definition === undefined) throw new TypeError(`no property ${name}`);
       if (value === undefined || isDeepStrictEqual(this.#values.get(name), value)) continue;
       this.#values.set(name, value);
+      this.#revision++;
+      this.#json = undefined;
       if (definition.emits === 'true') changed[name] = toVariant(definition, value);
       if (definition.emits === 'invalidates') invalidated.push(name);
     }
     if (invalidated.length === 0 && Object.keys(changed).length === 0) return undefined;
     return { changed, invalidated };
+  }
+
+  /** Differs whenever a value does. */
+  get revision(): number {
+    return this.#revision;
   }
 
   /** One value; undefined when there is no such property. */
@@ -58,6 +67,12 @@ export class PropertySet {
   /** All values as they would stand in JSON: times as numbers, bytes as base64. */
   toJson(): Record<string, unknown> {
     return Object.fromEntries([...this.#values].map(([name, value]) => [name, jsonOf(value)]));
+  }
+
+  /** The same as text, which is made once until a value changes. */
+  jsonText(): string {
+    this.#json ??= JSON.stringify(this.toJson());
+    return this.#json;
   }
 }
 

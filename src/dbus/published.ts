@@ -100,18 +100,21 @@ export class Published<S extends ServiceDefinition> {
     });
   }
 
-  /** Everything public as plain data. */
-  protected describe(more: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
+  /** Everything public as JSON; objects are written once for each of their changes. */
+  protected describe(more: Readonly<Record<string, unknown>> = {}): string {
     const { Version, Health, LastError, ...properties } = this.#manager.toJson();
-    return {
+    const head = JSON.stringify({
       service: this.#service.name,
       version: Version,
       health: Health,
       last_error: LastError,
       properties,
       ...more,
-      objects: Object.fromEntries([...this.#children].map(([id, set]) => [id, set.toJson()])),
-    };
+    });
+    const objects = [...this.#children].map(
+      ([id, set]) => `${JSON.stringify(id)}:${set.jsonText()}`,
+    );
+    return `${head.slice(0, -1)},"objects":{${objects.join(',')}}}`;
   }
 
   #announce(path: string, interfaceName: string, change: PropertyChange | undefined): void {

@@ -81,9 +81,7 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
       isTrusted: (uid) => this.#isTrusted(uid),
     });
     this.#decision = new Decision(authorizer, (...news) => observer.decided(...news));
-    const describe = (): unknown => ({
-      json: JSON.stringify(this.describe(options.describeMore?.())),
-    });
+    const describe = (): unknown => ({ json: this.describe(options.describeMore?.()) });
     // the tables type handlers one by one; the dispatcher calls them by name
     this.#handlers = tableOf({ ...options.handlers, Describe: describe });
     this.#resolvers = tableOf(options.resolvers);

@@ -3,13 +3,9 @@ import { ServiceError } from '../errors.ts';
 import { refusal } from './arguments.ts';
 import type { Caller } from './caller.ts';
 import type { IncomingMessage } from './message.ts';
-import {
-  managedInterfaces,
-  type ObjectTree,
-  type ServedInterface,
-  type ServedObject,
-} from './object-tree.ts';
+import type { ObjectTree, ServedInterface, ServedObject } from './object-tree.ts';
 import { readersOf, type WireReader } from './reader.ts';
+import { EncodedElements } from './writer.ts';
 
 /** What a standard method answers. */
 export interface StandardReply {
@@ -127,8 +123,8 @@ function getManagedObjects({ tree, message, object }: StandardCall): StandardRep
   if (object?.managesObjects !== true) {
     throw new ServiceError('UnknownInterface', `${message.header.path} is no object manager`);
   }
-  const objects = tree.below(object.path).map((child) => [child.path, managedInterfaces(child)]);
-  return { signature: 'a{oa{sa{sv}}}', body: [Object.fromEntries(objects)] };
+  const objects = new EncodedElements(tree.encodedBelow(object.path));
+  return { signature: 'a{oa{sa{sv}}}', body: [objects] };
 }
 
 /**

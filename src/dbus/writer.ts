@@ -80,9 +80,22 @@ export class WireWriter {
   bytes(value: Uint8Array): void {
     if (value.length > maxArrayBytes) throw new RangeError('array larger than 64 MiB');
     this.uint32(value.length);
+    this.raw(value);
+  }
+
+  raw(value: Uint8Array): void {
     this.reserve(value.length);
     this.buffer.set(value, this.position);
     this.position += value.length;
+  }
+}
+
+/** The elements of an array or a dictionary as they stand on the wire, from a multiple of 8 on. */
+export class EncodedElements {
+  readonly bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
   }
 }
 
@@ -235,6 +248,10 @@ function dictionaryWriter(key: Type, element: Type): ValueWriter {
   const write = compile(element);
   return (writer, value) => {
     if (typeof value !== 'object' || value === null) expected('a dictionary');
+    if (value instanceof EncodedElements) {
+      lengthPrefixed(writer, 8, () => writer.raw(value.bytes));
+      return;
+    }
     const entries = value instanceof Map ? value.entries() : Object.entries(value);
     lengthPrefixed(writer, 8, () => {
       for (const [name, item] of entries) {

@@ -67,6 +67,7 @@ export const keysInterface = defineInterface({
       options: { if_exists: 's', exportable: 'b', export_derived: 'b', store: 's' },
       out: { key: 'o' },
       check: { ...keyId, material: { maxBytes: 64 << 10 } },
+      secretArguments: ['material'],
       authorize: [
         { action: 'org.iotedge.keys1.import', details: newKey },
         {
@@ -111,6 +112,7 @@ export const keysInterface = defineInterface({
       options: { ...useOptions, aad: 'ay' },
       out: { output: 'ay' },
       check: { ...keyId, input, aad: input },
+      secretArguments: ['input'],
       authorize: use('encrypt'),
     },
     Decrypt: {
