@@ -27,11 +27,13 @@ export interface CallLimits {
   readonly replies: ReplyLimits;
 }
 
-/** How much one uid, other than root and the four services, is sent in large replies. */
+/** How much one uid, other than root and the four services, is sent. */
 export interface ReplyLimits {
-  /** Smaller replies do not count. */
+  /** A reply of more bytes is a large one. */
   readonly largeBytes: number;
-  readonly bytes: number;
+  /** What all large replies may have together in `perMs`, and what all replies may have. */
+  readonly largeTotalBytes: number;
+  readonly totalBytes: number;
   readonly perMs: number;
 }
 
@@ -42,5 +44,10 @@ export const defaultCallLimits: CallLimits = {
   others: { active: 512, queuedBytes: 64 << 20 },
   unidentified: { calls: 512, bytes: 128 << 10, totalBytes: 32 << 20 },
   queuedMs: 20_000,
-  replies: { largeBytes: 4 << 10, bytes: 8 << 20, perMs: 10_000 },
+  replies: {
+    largeBytes: 4 << 10,
+    largeTotalBytes: 8 << 20,
+    totalBytes: 64 << 20,
+    perMs: 10_000,
+  },
 };

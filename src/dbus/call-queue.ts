@@ -188,24 +188,22 @@ export class CallQueue implements Disposable {
 
   #isThrottled(calls: UidCalls, call: IncomingCall): boolean {
     if (calls.isTrusted) return false;
-    if (this.#budget.blockedUntil(calls.uid, this.#now()) === undefined) return false;
-    return this.#budget.isLarge(this.#listener.expectedReplyBytes(call));
+    const expected = this.#listener.expectedReplyBytes(call);
+    return this.#budget.isSpent(calls.uid, expected, this.#now());
   }
 
-  /** Counts what the reply will probably have before it is made, so that many at once do not exceed the budget. */
+  /** Counts a large reply before it is made, so that many at once do not exceed the budget. */
   #expectReply(calls: UidCalls, call: IncomingCall): number {
-    if (calls.isTrusted) return 0;
-    const expected = this.#listener.expectedReplyBytes(call);
+    const expected = calls.isTrusted ? 0 : this.#listener.expectedReplyBytes(call);
     if (!this.#budget.isLarge(expected)) return 0;
-    this.#budget.count(calls.uid, expected, this.#now());
+    this.#budget.count(calls.uid, expected, { now: this.#now() });
     return expected;
   }
 
   #settleReply(calls: UidCalls, call: IncomingCall, bytes: number): void {
     if (calls.isTrusted) return;
-    const counted = this.#budget.isLarge(bytes) ? bytes : 0;
-    const difference = counted - call.expectedReplyBytes;
-    if (difference !== 0) this.#budget.count(calls.uid, difference, this.#now());
+    const { expectedReplyBytes: expectedBytes } = call;
+    this.#budget.count(calls.uid, bytes, { expectedBytes, now: this.#now() });
   }
 
   /** Gives free places to the calls that wait for them, one uid after the other. */
@@ -277,7 +275,7 @@ export class CallQueue implements Disposable {
     let isWaiting = false;
     for (const calls of this.#byUid.values()) {
       this.#expireOf(calls, before);
-      if (this.#budget.blockedUntil(calls.uid, now) === undefined) this.#unthrottle(calls);
+      this.#unthrottle(calls);
       if (calls.queued > 0 || calls.resuming.length > 0) isWaiting = true;
     }
     if (isWaiting) return;
@@ -301,7 +299,8 @@ export class CallQueue implements Disposable {
   }
 
   #unthrottle(calls: UidCalls): void {
-    if (calls.throttled.length === 0) return;
+    const [next] = calls.throttled;
+    if (next === undefined || this.#isThrottled(calls, next)) return;
     calls.queue.unshift(...calls.throttled);
     calls.throttled = [];
     this.#pump(calls);

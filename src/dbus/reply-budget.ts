@@ -2,12 +2,13 @@ import type { ReplyLimits } from './call-limits.ts';
 
 interface Window {
   readonly endsAt: number;
+  largeBytes: number;
   bytes: number;
 }
 
 /**
- * How much each uid was sent in large replies lately. dbus-daemon stops reading from a service when too much of what
- * the service said waits for clients that do not read; no uid alone may bring that about quickly.
+ * How much each uid was sent lately. dbus-daemon stops reading from a service when 127 MiB of what the service said
+ * wait for clients that do not read; no uid alone may bring that about quickly.
  */
 export class ReplyBudget {
   readonly #limits: ReplyLimits;
@@ -21,25 +22,37 @@ export class ReplyBudget {
     return bytes > this.#limits.largeBytes;
   }
 
-  /** When the uid may be sent large replies again, by the clock of `now`; undefined when it may now. */
-  blockedUntil(uid: number, now: number): number | undefined {
+  /** Whether the uid must wait, by the clock of `now`, for a reply that is expected to have so many bytes. */
+  isSpent(uid: number, expectedBytes: number, now: number): boolean {
     const window = this.#windows.get(uid);
-    if (window === undefined) return undefined;
+    if (window === undefined) return false;
     if (window.endsAt <= now) {
       this.#windows.delete(uid);
-      return undefined;
+      return false;
     }
-    return window.bytes < this.#limits.bytes ? undefined : window.endsAt;
+    const { largeTotalBytes, totalBytes } = this.#limits;
+    if (window.bytes >= totalBytes) return true;
+    return this.isLarge(expectedBytes) && window.largeBytes >= largeTotalBytes;
   }
 
-  /** Counts a large reply, or one that is expected to be; negative bytes take back what was expected. */
-  count(uid: number, bytes: number, now: number): void {
+  /** Counts a reply that had so many bytes, and was counted before as having `expectedBytes`. */
+  count(uid: number, bytes: number, { expectedBytes = 0, now }: CountOptions): void {
     let window = this.#windows.get(uid);
     if (window === undefined || window.endsAt <= now) {
-      if (bytes <= 0) return;
-      window = { endsAt: now + this.#limits.perMs, bytes: 0 };
+      window = { endsAt: now + this.#limits.perMs, largeBytes: 0, bytes: 0 };
       this.#windows.set(uid, window);
+      expectedBytes = 0; // that was in another window
     }
-    window.bytes += bytes;
+    window.bytes += bytes - expectedBytes;
+    window.largeBytes += this.#largePart(bytes) - this.#largePart(expectedBytes);
   }
+
+  #largePart(bytes: number): number {
+    return this.isLarge(bytes) ? bytes : 0;
+  }
+}
+
+interface CountOptions {
+  readonly expectedBytes?: number;
+  readonly now: number;
 }

@@ -1,6 +1,7 @@
 // Prints how the services do against a floor that was measured in the same run, in turns with them.
 // usage: bench [all]         rates, start and memory
 //        bench flood [KIND]  a caller beside a flood of hostile messages
+//        bench stall         a caller beside one who asks and never reads
 import { type Activation, activation } from './activation.ts';
 import { inFlight, type Pace } from './client.ts';
 import { EchoBench } from './echo.ts';
@@ -8,6 +9,7 @@ import { floods } from './flood.ts';
 import { memory } from './memory.ts';
 import { median, type Result } from './result.ts';
 import { SignBench } from './sign.ts';
+import { stalls } from './stall.ts';
 
 const rounds = 7;
 const activations = 20;
@@ -93,6 +95,7 @@ async function measure(): Promise<readonly Result[]> {
 const suites: Readonly<Record<string, (...args: string[]) => Promise<readonly Result[]>>> = {
   all: measure,
   flood: floods,
+  stall: stalls,
 };
 
 async function main(name = 'all', ...args: string[]): Promise<void> {

@@ -15,7 +15,7 @@ const small: CallLimits = {
   others: { active: 5, queuedBytes: 15_000 },
   unidentified: { calls: 4, bytes: 1000, totalBytes: 10_000 },
   queuedMs: 20_000,
-  replies: { largeBytes: 100, bytes: 1000, perMs: 10_000 },
+  replies: { largeBytes: 100, largeTotalBytes: 1000, totalBytes: 3000, perMs: 10_000 },
 };
 
 interface Fixture {
@@ -244,6 +244,17 @@ test('lets calls with large replies wait once a uid was sent too much, and no ot
   assert.ok(begun.includes(little), 'a small reply');
   assert.ok(begun.includes(call(1001, large)), 'another uid');
   assert.ok(begun.includes(call(0, large)), 'a trusted one');
+  fixture.now += 10_000;
+  await until(15_000, 'the next window', () => begun.includes(blocked));
+});
+
+test('lets every call wait of a uid that was sent too much in small replies', async () => {
+  const fixture = open();
+  const { queue, call, begun } = fixture;
+  for (let count = 0; count < 30; count++) queue.finish(call(1000), 100);
+  const blocked = call(1000);
+  assert.not.ok(begun.includes(blocked));
+  assert.ok(begun.includes(call(1001)) && begun.includes(call(0)));
   fixture.now += 10_000;
   await until(15_000, 'the next window', () => begun.includes(blocked));
 });

@@ -1,0 +1,50 @@
+import { createConnection } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { WireWriter, writersOf } from '../../src/dbus/writer.ts';
+import { encodeRaw } from '../support/raw-connection.ts';
+
+/** Below what counts as a large reply: the most that can be had without being slowed down. */
+const randomBytes = 3900;
+
+/** Asks and never reads: connections of this process's uid, each with as many calls of GetRandom. */
+async function main(socket: string, connections: number, calls: number): Promise<void> {
+  const began = performance.now();
+  await Promise.all(Array.from({ length: connections }, () => askFor(socket, calls)));
+  console.error(`sent in ${((performance.now() - began) / 1000).toFixed(1)} s`);
+  setInterval(() => undefined, 60_000); // the replies stay unread for as long as it lives
+}
+
+async function askFor(path: string, calls: number): Promise<void> {
+  const socket = createConnection(path);
+  socket.on('error', () => undefined);
+  const uid = Buffer.from(String(process.getuid?.() ?? 0)).toString('hex');
+  socket.write(`\0AUTH EXTERNAL ${uid}\r\n`);
+  await sleep(100);
+  socket.write('NEGOTIATE_UNIX_FD\r\n');
+  await sleep(100);
+  socket.write('BEGIN\r\n');
+  const driver = 'org.freedesktop.DBus';
+  socket.write(
+    encodeRaw({ type: 1, destination: driver, path: '/', interface: driver, member: 'Hello' }, 1),
+  );
+  const writer = new WireWriter();
+  writersOf('ua{sv}').forEach((write, at) => write(writer, [randomBytes, {}][at]));
+  const name = 'org.iotedge.Keys1';
+  const call = {
+    type: 1,
+    destination: name,
+    path: '/org/iotedge/Keys1',
+    interface: name,
+    member: 'GetRandom',
+    signature: 'ua{sv}',
+    body: Buffer.from(writer.buffer.subarray(0, writer.position)),
+  };
+  socket.pause();
+  for (let serial = 2; serial < calls && !socket.destroyed; serial++) {
+    socket.write(encodeRaw(call, serial));
+    // dbus-daemon refuses the 129th unanswered call: the service is given the time to answer
+    if (serial % 100 === 0) await sleep(20);
+  }
+}
+
+void main(process.argv[2] ?? '', Number(process.argv[3]), Number(process.argv[4]));

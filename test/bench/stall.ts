@@ -1,0 +1,61 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { Bus } from '../../src/dbus/bus.ts';
+import { Rig } from '../support/rig.ts';
+import type { Result } from './result.ts';
+
+const script = fileURLToPath(new URL('never-reads.js', import.meta.url));
+const seconds = 120;
+const connections = 8;
+const pingEveryMs = 50;
+/** A ping that takes longer found the service away. */
+const awayMs = 1000;
+
+interface Stall {
+  readonly startedAt: number;
+  readonly lengthMs: number;
+}
+
+async function ping(bus: Bus): Promise<void> {
+  const name = 'org.iotedge.Keys1';
+  const peer = 'org.freedesktop.DBus.Peer';
+  const call = { destination: name, path: '/', interface: peer, member: 'Ping' };
+  while (
+    !(await bus.call(call, { timeoutMs: 120_000 }).then(
+      () => true,
+      () => false, // the service went away with the call: it is called again
+    ))
+  )
+    await sleep(10);
+}
+
+/** How often and for how long a local user who asks and never reads keeps everybody else from the Keys service. */
+export async function stalls(): Promise<readonly Result[]> {
+  await using rig = await Rig.start({ token: false, settings: { keys: { idle_exit_s: 0 } } });
+  await using bus = await rig.connect();
+  await ping(bus);
+  const attacker = rig.spawn(
+    process.execPath,
+    [script, rig.address.replace('unix:path=', ''), String(connections)],
+    { user: 'alice' },
+  );
+  const began = performance.now();
+  const found: Stall[] = [];
+  while (performance.now() - began < seconds * 1000) {
+    const startedAt = performance.now();
+    await ping(bus);
+    const lengthMs = performance.now() - startedAt;
+    if (lengthMs >= awayMs) found.push({ startedAt: startedAt - began, lengthMs });
+    await sleep(pingEveryMs);
+  }
+  attacker.kill('SIGKILL');
+  const longest = Math.max(0, ...found.map(({ lengthMs }) => lengthMs));
+  const first = found[0]?.startedAt;
+  return [
+    {
+      what: `Keys away in ${seconds} s with a caller who never reads, dbus-daemon`,
+      measured: `${found.length} times, ${(longest / 1000).toFixed(1)} s at most${first === undefined ? '' : `, first after ${(first / 1000).toFixed(1)} s`}`,
+      floor: '',
+    },
+  ];
+}
