@@ -9,7 +9,8 @@ import type { IncomingMessage } from './message.ts';
 export interface AdmissionListener {
   /** The caller is known and the call has its turn: it counts until it is finished. */
   admitted(call: IncomingCall): void;
-  refused(message: IncomingMessage, call: IncomingCall | undefined, error: unknown): void;
+  /** The call will not begin; returns the size of the reply. */
+  refused(message: IncomingMessage, call: IncomingCall | undefined, error: unknown): number;
   /** A call came or ended. */
   activity(): void;
   expectedReplyBytes(call: IncomingCall): number;
@@ -41,7 +42,7 @@ export class Admission {
     this.#listener = listener;
     this.#queue = new CallQueue(limits, {
       begin: (call) => this.#begin(call),
-      expire: (call, error) => listener.refused(call.message, call, error),
+      expire: (call, error) => this.#refuse(call, error),
       expectedReplyBytes: (call) => listener.expectedReplyBytes(call),
       isTrusted: (uid) => listener.isTrusted(uid),
     });
@@ -151,9 +152,14 @@ export class Admission {
     try {
       this.#queue.enter(call);
     } catch (error) {
-      this.#listener.refused(call.message, call, error);
-      call.message.wipe();
+      this.#refuse(call, error);
     }
+  }
+
+  #refuse(call: IncomingCall, error: unknown): void {
+    const bytes = this.#listener.refused(call.message, call, error);
+    call.message.wipe();
+    this.#queue.countReply(call.caller.uid, bytes);
   }
 
   #begin(call: IncomingCall): void {

@@ -4,7 +4,7 @@ export interface UidLimits {
   readonly active: number;
   /** Calls that wait for an operation, polkit, a person or another service, and hold no place. */
   readonly parked: number;
-  /** Calls that wait for a place, and what they may have in bytes. */
+  /** Calls that wait for a place, and what they may have in bytes; as many refusals may wait to be sent. */
   readonly queued: number;
   readonly queuedBytes: number;
 }
@@ -47,7 +47,7 @@ export const defaultCallLimits: CallLimits = {
   replies: {
     largeBytes: 4 << 10,
     largeTotalBytes: 8 << 20,
-    totalBytes: 64 << 20,
+    totalBytes: 16 << 20,
     perMs: 10_000,
   },
 };

@@ -1,4 +1,4 @@
-import { ServiceError } from '../errors.ts';
+import { isServiceError, ServiceError } from '../errors.ts';
 import type { IncomingCall } from './call.ts';
 import type { CallLimits } from './call-limits.ts';
 import { ReplyBudget } from './reply-budget.ts';
@@ -51,7 +51,10 @@ export class CallQueue implements Disposable {
     return this.#size;
   }
 
-  /** Begins a call, now or in its turn; LimitsExceeded when its uid has too much waiting. */
+  /**
+   * Begins a call, now or in its turn; LimitsExceeded when its uid has too much waiting. A uid that was sent too much
+   * is refused later: a caller who never reads would have the bus full of refusals otherwise.
+   */
   enter(call: IncomingCall): void {
     const calls = this.#of(call.caller.uid);
     const isFirst = calls.queue.length === 0 && calls.resuming.length === 0;
@@ -60,14 +63,19 @@ export class CallQueue implements Disposable {
       this.#begin(calls, call);
       return;
     }
-    this.#checkQueue(calls, call);
+    try {
+      this.#checkQueue(calls, call);
+    } catch (error) {
+      if (!this.#postpone(calls, call, error)) throw error;
+      return;
+    }
     this.#size++;
     call.queuedAt = this.#now();
     call.message.detach();
     this.#addQueued(calls, call.message.sizeBytes);
     if (this.#isThrottled(calls, call)) calls.throttled.push(call);
     else calls.queue.push(call);
-    this.#look ??= setInterval(() => this.#expire(), lookEveryMs).unref();
+    this.#startLooking();
     this.#pump(calls);
   }
 
@@ -95,7 +103,7 @@ export class CallQueue implements Disposable {
         resolve();
       };
       calls.resuming.push({ call, since: this.#now(), go, giveUp: reject });
-      this.#look ??= setInterval(() => this.#expire(), lookEveryMs).unref();
+      this.#startLooking();
       this.#pump(calls);
     });
   }
@@ -113,10 +121,17 @@ export class CallQueue implements Disposable {
     this.#forget(calls);
   }
 
+  /** Counts a reply that is sent to a call that never began. */
+  countReply(uid: number, bytes: number): void {
+    if (!this.#listener.isTrusted(uid)) this.#budget.count(uid, bytes, { now: this.#now() });
+  }
+
   /** Drops the queued calls of a connection that left the bus. */
   drop(sender: string): void {
     for (const calls of this.#byUid.values()) {
+      calls.refused = calls.refused.filter(([call]) => call.caller.sender !== sender);
       this.#remove(calls, (call) => call.caller.sender === sender);
+      this.#forget(calls);
     }
   }
 
@@ -158,6 +173,28 @@ export class CallQueue implements Disposable {
     this.#forget(calls);
     const what = `${this.#others.queuedBytes} bytes of calls are waiting`;
     throw new ServiceError('LimitsExceeded', `${what}, the limit is ${queuedBytes}`);
+  }
+
+  /** Keeps a refusal for later; false when it is to be sent now. What is too much even for that is dropped. */
+  #postpone(calls: UidCalls, call: IncomingCall, error: unknown): boolean {
+    const isSpent = !calls.isTrusted && this.#budget.isSpent(calls.uid, 0, this.#now());
+    if (!isSpent || !isServiceError(error)) return false;
+    call.message.wipe();
+    if (calls.refused.length < calls.limits.queued) calls.refused.push([call, error]);
+    this.#startLooking();
+    return true;
+  }
+
+  #sendRefusals(calls: UidCalls): void {
+    if (calls.refused.length === 0 || this.#budget.isSpent(calls.uid, 0, this.#now())) return;
+    const refused = calls.refused;
+    calls.refused = [];
+    for (const [call, error] of refused) this.#listener.expire(call, error);
+    this.#forget(calls);
+  }
+
+  #startLooking(): void {
+    this.#look ??= setInterval(() => this.#expire(), lookEveryMs).unref();
   }
 
   #addQueued(calls: UidCalls, bytes: number): void {
@@ -276,7 +313,8 @@ export class CallQueue implements Disposable {
     for (const calls of this.#byUid.values()) {
       this.#expireOf(calls, before);
       this.#unthrottle(calls);
-      if (calls.queued > 0 || calls.resuming.length > 0) isWaiting = true;
+      this.#sendRefusals(calls);
+      if (!calls.isEmpty) isWaiting = true;
     }
     if (isWaiting) return;
     clearInterval(this.#look);
@@ -284,11 +322,15 @@ export class CallQueue implements Disposable {
   }
 
   #expireOf(calls: UidCalls, before: number): void {
-    const seconds = this.#limits.queuedMs / 1000;
+    const { queuedMs, replies } = this.#limits;
+    const why =
+      calls.throttled.length > 0
+        ? `uid ${calls.uid} was sent the limit of ${replies.largeTotalBytes} bytes in large replies`
+        : `others of uid ${calls.uid} were handled`;
     const error = (): ServiceError =>
       new ServiceError(
         'Unavailable',
-        `the call waited ${seconds} s while others of uid ${calls.uid} were handled; try again`,
+        `the call waited ${queuedMs / 1000} s while ${why}; try again`,
       );
     for (const call of this.#remove(calls, ({ queuedAt }) => queuedAt <= before)) {
       this.#listener.expire(call, error());

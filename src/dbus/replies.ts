@@ -14,16 +14,16 @@ export function reply(bus: Bus, call: IncomingMessage, { signature, body }: Stan
   return bus.send(new Message({ type, replySerial, destination, signature, body }));
 }
 
-/** Answers a call with a failure; whatever is not a ServiceError is told as `internal error`. */
-export function replyError(bus: Bus, call: IncomingMessage, error: unknown): void {
-  if (!wantsReply(call)) return;
+/** Answers a call with a failure, whatever is not a ServiceError as `internal error`; returns the size of the reply. */
+export function replyError(bus: Bus, call: IncomingMessage, error: unknown): number {
+  if (!wantsReply(call)) return 0;
   const { serial: replySerial, sender: destination } = call.header;
   const ours = error instanceof ServiceError && error.code !== 'Failed';
   const errorName = wireNameOf(ours ? error.code : 'Failed');
   const text = ours ? error.message.replaceAll('\0', ' ') : 'internal error';
   const body = [text.slice(0, maxErrorText)];
   const type = messageType.error;
-  bus.send(new Message({ type, replySerial, destination, errorName, signature: 's', body }));
+  return bus.send(new Message({ type, replySerial, destination, errorName, signature: 's', body }));
 }
 
 function wantsReply({ header }: IncomingMessage): boolean {

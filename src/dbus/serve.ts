@@ -223,14 +223,13 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
   }
 
   #fail(call: IncomingCall, error: unknown): void {
-    this.#refuse(call.message, call, error);
-    this.#admission.finish(call, 0);
+    this.#admission.finish(call, this.#refuse(call.message, call, error));
   }
 
-  #refuse(message: IncomingMessage, call: CallContext | undefined, error: unknown): void {
+  #refuse(message: IncomingMessage, call: CallContext | undefined, error: unknown): number {
     const name = `${message.header.interface ?? ''}.${message.header.member ?? ''}`;
     this.#options.observer.failed(call, name, error);
-    replyError(this.#bus, message, error);
+    return replyError(this.#bus, message, error);
   }
 }
 

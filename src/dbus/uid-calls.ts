@@ -22,6 +22,8 @@ export class UidCalls {
   queue: IncomingCall[] = [];
   /** Calls whose replies may be large, of a uid that was sent much: they wait beside the others. */
   throttled: IncomingCall[] = [];
+  /** Calls that were refused when the uid was sent too much: what refuses them is sent later. */
+  refused: (readonly [IncomingCall, ServiceError])[] = [];
 
   constructor(uid: number, isTrusted: boolean, limits: UidLimits) {
     this.uid = uid;
@@ -34,7 +36,8 @@ export class UidCalls {
   }
 
   get isEmpty(): boolean {
-    return this.active === 0 && this.parked === 0 && this.queued === 0;
+    const waiting = this.queued + this.refused.length;
+    return this.active === 0 && this.parked === 0 && waiting === 0;
   }
 
   get hasPlace(): boolean {

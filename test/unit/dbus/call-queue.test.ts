@@ -259,6 +259,27 @@ test('lets every call wait of a uid that was sent too much in small replies', as
   await until(15_000, 'the next window', () => begun.includes(blocked));
 });
 
+test('refuses later a uid that was sent too much, and drops what is too much even for that', async () => {
+  const fixture = open();
+  const { queue, call, expired } = fixture;
+  for (let count = 0; count < 30; count++) queue.finish(call(1000), 100);
+  for (let count = 0; count < 20; count++) call(1000);
+  assert.is(queue.size, 4);
+  assert.equal([queue.size, expired.length], [4, 0], 'nothing is sent');
+  assert.is(
+    codeOf(() => call(1000)),
+    'no failure',
+  );
+  fixture.now += 10_000;
+  await until(15_000, 'the refusals', () => expired.length > 0);
+  assert.equal(
+    expired.map(([, { code }]) => code),
+    Array.from({ length: 4 }, () => 'LimitsExceeded'),
+  );
+  queue.countReply(1001, 3000);
+  assert.not.ok(fixture.begun.includes(call(1001)), 'refusals count');
+});
+
 test('counts what a reply really had, and expects as much before it is made', () => {
   const { call, begun } = open({ ...small, perUid: { ...small.perUid, active: 9 } }, () => 400);
   const calls = [1, 2, 3, 4].map(() => call(1000));
