@@ -23,6 +23,9 @@ const NAMES = [
   'secret',
   '(?:identity|registry|refresh|bearer|auth)[-_ ]?token',
 ].join('|');
+/** What selects a token or an object in a PKCS#11 URI. */
+const ATTRIBUTES =
+  'token|manufacturer|model|serial|slot-[a-z]{1,16}|library-[a-z]{1,16}|object|id|type';
 const PEM_KEY = '-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----';
 /** A key of 256 or 512 bits in base64, as clouds hand them out. */
 const BASE64_KEY = '(?<![A-Za-z0-9+/])(?:[A-Za-z0-9+/]{43}=|[A-Za-z0-9+/]{86}==)';
@@ -39,10 +42,15 @@ const SIGNS: readonly RegExp[] = [
 /** What an id, a name or a path does not have either: a query, an assignment. */
 const ASSIGNMENTS: readonly RegExp[] = [/\?(?=.*=)/s, /=/];
 
-/** What is replaced in a message. */
-const SECRETS: readonly (readonly [RegExp, string])[] = [
-  // a PIN may have spaces and most signs: up to the end of the quotation or line it stands in
+/** What of a PKCS#11 URI is replaced in a message: what is no attribute of a selector, and the query. */
+const URI_PARTS: readonly (readonly [RegExp, string])[] = [
+  [new RegExp(`(pkcs11(?::|%3a))(?!(?:${ATTRIBUTES})(?:=|%3d))[^\\s"]+`, 'gi'), '$1…'],
+  // up to the end of the quotation or line: a PIN may have spaces and most signs
   [/(pkcs11(?::|%3a)[^\s?"]{0,1024}?)(?:\?|%3f)(?:\\.|[^"\n])*/gi, '$1?…'],
+];
+
+/** What is secret wherever it stands in a message, and what stands there instead. */
+const SECRETS: readonly (readonly [RegExp, string])[] = [
   [/((?<![a-z])pin(?:[-_]|%2d)?(?:value)?(?:=|%3d))(?:\\.|[^"\n])*/gi, '$1…'],
   [new RegExp(`((?:${NAMES})(?:=|%3d))[^&;?"'\`\\s]+`, 'gi'), '$1…'],
   [new RegExp(`("(?:${NAMES})"\\s*:\\s*)"[^"]*"`, 'gi'), '$1"…"'],
@@ -69,7 +77,10 @@ export function shown(text: string): string {
 /** A message with `…` for what looks like a secret in it, and not longer than anybody reads. */
 export function withoutSecrets(message: string): string {
   const text = message.length > MAX_MESSAGE ? `${message.slice(0, MAX_MESSAGE)}…` : message;
-  return SECRETS.reduce((safe, [pattern, mark]) => safe.replace(pattern, mark), text);
+  return [...URI_PARTS, ...SECRETS].reduce(
+    (safe, [pattern, mark]) => safe.replace(pattern, mark),
+    text,
+  );
 }
 
 /** Whether a text is meant as a PKCS#11 URI, however it is spelled. */
@@ -81,8 +92,7 @@ export function isMeantAsPkcs11Uri(text: string): boolean {
 /** Whether a text holds a secret; the place of one, as in `pin-source`, is none. */
 export function holdsSecret(text: string): boolean {
   const plain = decoded(text);
-  const [, ...secrets] = SECRETS;
-  return secrets.some(([pattern]) => plain.search(pattern) >= 0);
+  return SECRETS.some(([pattern]) => plain.search(pattern) >= 0);
 }
 
 /** Where in an untrusted text something begins that is not for every reader; its length when nothing does. */
@@ -101,8 +111,7 @@ function publicLength(text: string): number {
 
 /** Where the attributes of a PKCS#11 URI end that select a token or an object. */
 function publicUriEnd(text: string, from: number): number {
-  const attribute =
-    /(?:token|manufacturer|model|serial|slot-[a-z]+|library-[a-z]+|object|id|type)=([^;?&=]*)(;|\?|$)/iy;
+  const attribute = new RegExp(`(?:${ATTRIBUTES})=([^;?&=]*)(?:;|\\?|$)`, 'iy');
   let end = from;
   while (end < text.length && !text.slice(from, end).endsWith('?')) {
     attribute.lastIndex = end;
