@@ -47,7 +47,11 @@ export const profiles: readonly Profile[] = [
 ];
 
 const prefix = 'preloaded_cert:';
-const id = { type: 'string', pattern: '^[A-Za-z0-9$][A-Za-z0-9._$/:@-]{0,127}$' };
+/** As `isId` has it. */
+const id = {
+  type: 'string',
+  pattern: '^(?!(.*/)?[.]{0,2}(/|$))[A-Za-z0-9$][A-Za-z0-9._$/:@-]{0,127}$',
+};
 /** `key://<id>` or a bare id, which `parseReference` judges. */
 const keyReference = { type: 'string', minLength: 1 };
 const strings = { type: 'array', items: { type: 'string', minLength: 1 } };

@@ -84,9 +84,13 @@ export function keysHandlers(
       return { valid: await use.verify(parseKeyId(key_id), request, given, signal) };
     },
     async Encrypt({ key_id, mechanism, input, options }, { signal }) {
-      const cipher = { mechanism: parseEncryptMechanism(mechanism), input, aad: options.aad };
-      const id = parseKeyId(key_id);
-      return { output: await use.encrypt(id, cipher, choiceOf(options), signal) };
+      try {
+        const cipher = { mechanism: parseEncryptMechanism(mechanism), input, aad: options.aad };
+        const id = parseKeyId(key_id);
+        return { output: await use.encrypt(id, cipher, choiceOf(options), signal) };
+      } finally {
+        input.fill(0);
+      }
     },
     async Decrypt({ key_id, mechanism, input, options }, { signal }) {
       const cipher = { mechanism: parseEncryptMechanism(mechanism), input, aad: options.aad };
