@@ -1,4 +1,4 @@
-import { generateKeyPairSync, KeyObject, randomBytes } from 'node:crypto';
+import { createHmac, generateKeyPairSync, KeyObject, randomBytes } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -248,28 +248,22 @@ test('of a plaintext is wiped after Encrypt, whether it works or not', async () 
   }
 });
 
-test('of a derived key is wiped after its use, in a token too', async () => {
-  await using fixture = await Fixture.start();
-  const { methods } = fixture;
-  for (const store of ['file', 'pkcs11'] as const) {
-    const base = { key_id: store, usages: ['sign', 'derive'] };
-    const options = { store, export_derived: true };
-    assert.is(await fixture.import(randomBytes(32), { ...base, options }), 'no failure');
+for (const store of ['file', 'pkcs11'] as const) {
+  test(`of a derived key is wiped after its use in ${store}`, async () => {
+    const base = randomBytes(32);
     const derivation = Buffer.from('module');
-    const exported = await methods.ExportKey(
-      { key_id: store, format: 'raw', options: { derivation } },
-      call,
-    );
-    const secret = Buffer.from(exported.material.subarray(0, 16));
-    exported.material.fill(0);
+    const secret = createHmac('sha256', base).update(derivation).digest().subarray(0, 16);
+    const use = { key_id: 'base', mechanism: 'hmac-sha256', options: { derivation } };
     const left = await lingering(secret, async () => {
-      const data = Buffer.from('data');
-      const mechanism = 'hmac-sha256';
-      await methods.Sign({ key_id: store, mechanism, data, options: { derivation } }, call);
+      await using fixture = await Fixture.start();
+      const options = { store, export_derived: true };
+      const usages = ['sign', 'derive'];
+      assert.is(await fixture.import(base, { key_id: 'base', usages, options }), 'no failure');
+      await fixture.methods.Sign({ ...use, data: Buffer.from('data') }, call);
     });
-    assert.is(left, 0, store);
-  }
-});
+    assert.is(left, 0);
+  });
+}
 
 test('is read from keys of every kind as the numbers that they have', () => {
   for (const namedCurve of ['prime256v1', 'secp384r1', 'secp521r1']) {
