@@ -68,8 +68,8 @@ export function keysHandlers(
       await keys.deleteKey(parseKeyId(key_id), signal);
       return {};
     },
-    async GetPublicKey({ key_id }, { signal }) {
-      return { spki: await keys.publicKey(parseKeyId(key_id), signal) };
+    async GetPublicKey({ key_id }) {
+      return { spki: await keys.publicKey(parseKeyId(key_id)) };
     },
     async Sign({ key_id, mechanism, data, options }, { signal }) {
       const { prehashed = false } = options;
