@@ -8,6 +8,7 @@ import { nameParsers } from '../../../src/ids.ts';
 import { certificatesInterface } from '../../../src/interfaces/certificates.ts';
 import { identityInterface } from '../../../src/interfaces/identity.ts';
 import { keysInterface } from '../../../src/interfaces/keys.ts';
+import { callWith } from '../../support/messages.ts';
 
 const test = suite('sizes in the interface tables');
 const interfaces: readonly InterfaceDefinition[] = [
@@ -48,7 +49,8 @@ function judge(
   );
   const given = options[name] === undefined ? {} : { [name]: variant(options[name], value) };
   try {
-    new Method(method, definition).parse([...body, given], nameParsers);
+    const prepared = new Method(method, definition);
+    prepared.parse(callWith(prepared.signature, [...body, given]), nameParsers);
     return 'ok';
   } catch (error) {
     return error instanceof ServiceError ? error.code : String(error);
