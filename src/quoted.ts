@@ -55,7 +55,7 @@ const SECRETS: readonly (readonly [RegExp, string])[] = [
   [new RegExp(`((?:${NAMES})(?:=|%3d))[^&;?"'\`\\s]+`, 'gi'), '$1…'],
   [new RegExp(`("(?:${NAMES})"\\s*:\\s*)"[^"]*"`, 'gi'), '$1"…"'],
   [/(:\/\/)[^\s"'`<>/@]{1,512}@/g, '$1…@'],
-  [/\b(Basic|Bearer) +[A-Za-z0-9+/._~-]{8,}=*/g, '$1 …'],
+  [/\b(Basic|Bearer) +(?=[^\s"]*[0-9=+/])[A-Za-z0-9+/._~-]{8,}=*/g, '$1 …'],
   [
     new RegExp(`${PEM_KEY}.*?(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----|$)`, 'gs'),
     '(private key)',

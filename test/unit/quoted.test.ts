@@ -101,6 +101,7 @@ test('leaves a message alone that only talks about secrets', () => {
     'not a usable PKCS#11 URI: pin-source is not the absolute path of a file',
     'the token refuses the PIN: CKR_PIN_INCORRECT',
     'no token matches pkcs11:token=a;object=b',
+    'Basic constraints of the certificate are missing',
     'unknown key "password" in "agent.config.auth"',
     'https://hub.example:443/devices/a: HTTP 401',
   ];
