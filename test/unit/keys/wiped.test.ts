@@ -223,6 +223,23 @@ test('is wiped when the file of a key cannot be written', async () => {
   assert.ok(isWiped(material));
 });
 
+test('is wiped in every copy after a pair was made in a file, and after it was exported', async () => {
+  await using fixture = await Fixture.start();
+  const { methods } = fixture;
+  const secret = Buffer.alloc(16);
+  const left = await lingering(secret, async () => {
+    const made = { key_id: 'made', algorithms: ['ed25519'], usages: [] };
+    await methods.CreateKeyPair({ ...made, options: { exportable: true } }, call);
+    const wanted = { key_id: 'made', format: 'pkcs8', options: {} };
+    const { material } = await methods.ExportKey(wanted, call);
+    // the seed is the end of the PKCS#8; the dispatcher wipes what is exported
+    material.copy(secret, 0, material.length - 16);
+    material.fill(0);
+  });
+  assert.not.ok(isWiped(secret));
+  assert.is(left, 0);
+});
+
 test('of a plaintext is wiped after Encrypt, whether it works or not', async () => {
   await using fixture = await Fixture.start();
   const box = { algorithm: 'aes-256', key_id: 'box' };
