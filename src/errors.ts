@@ -1,3 +1,5 @@
+import { quoted, withoutSecrets } from './quoted.ts';
+
 /** The closed set of failures a caller can see; `src/dbus` alone maps them to names on the wire. */
 export type ErrorCode =
   | 'AccessDenied'
@@ -22,16 +24,16 @@ export class ServiceError extends Error {
   override readonly name = 'ServiceError';
   readonly code: ErrorCode;
 
+  /** Of the message, what looks like a secret is left out. */
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
+    super(withoutSecrets(message), options);
     this.code = code;
   }
 }
 
 /** InvalidArgs that says what there is: `"md5" is not a hash: there is sha256, sha384`. */
 export function notOneOf(text: string, what: string, known: Iterable<string>): ServiceError {
-  const shown = JSON.stringify(text.slice(0, 160));
-  const message = `${shown} is not ${what}: there is ${[...known].join(', ')}`;
+  const message = `${quoted(text)} is not ${what}: there is ${[...known].join(', ')}`;
   return new ServiceError('InvalidArgs', message);
 }
 
@@ -47,7 +49,7 @@ export function isServiceError(error: unknown, code?: ErrorCode): error is Servi
   return error instanceof ServiceError && (code === undefined || error.code === code);
 }
 
-/** The message of an error and of its causes, for the journal: `reading key.json: EACCES: permission denied`. */
+/** The message of an error and of its causes, without secrets, for the journal: `reading key.json: EACCES: permission denied`. */
 export function describeError(error: unknown): string {
   const seen = new Set<unknown>();
   const parts: string[] = [];
@@ -64,7 +66,8 @@ export function describeError(error: unknown): string {
   }
   const said = (part: string, at: number): boolean =>
     parts.slice(0, at).some((before) => before.includes(part));
-  return parts.filter((part, at) => !said(part, at) && part !== '').join(': ');
+  const text = parts.filter((part, at) => !said(part, at) && part !== '').join(': ');
+  return withoutSecrets(text);
 }
 
 /** The code of what the system refused, such as `ENOENT`; undefined for every other failure. */

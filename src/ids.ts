@@ -1,4 +1,5 @@
 import { ServiceError } from './errors.ts';
+import { isMeantAsPkcs11Uri, quoted } from './quoted.ts';
 
 declare const brand: unique symbol;
 type Brand<T, Name extends string> = T & { readonly [brand]: Name };
@@ -31,8 +32,7 @@ const idRule = `1 to 128 letters, digits and . _ $ / : @ -, ${begins}, with no e
 const moduleRule = `1 to 128 letters, digits and . _ $ : -, ${begins}`;
 
 function refuse(text: string, what: string, rule: string): never {
-  const shown = JSON.stringify(text.slice(0, 160));
-  throw new ServiceError('InvalidArgs', `${shown} is not a ${what}, which is ${rule}`);
+  throw new ServiceError('InvalidArgs', `${quoted(text)} is not a ${what}, which is ${rule}`);
 }
 
 /** A key id, or InvalidArgs. */
@@ -63,20 +63,33 @@ export const nameParsers = {
   'module-name': parseModuleName,
 } as const;
 
+/** What `cert` and `key` references of a configuration are about. */
+const references = {
+  key: { what: 'key id', token: 'a PKCS#11 URI is for keys.yaml', file: 'keys.yaml' },
+  cert: {
+    what: 'certificate id',
+    token: 'a PKCS#11 URI names no certificate',
+    file: 'certificates.yaml',
+  },
+} as const;
+
 /**
  * The id in a reference of a configuration: `key://<id>` or `cert://<id>` by the scheme, or a bare id.
- * InvalidArgs for anything else; only keys.yaml may name the file of a private key.
+ * InvalidArgs for anything else; only keys.yaml may name a key of a token or the file of a private key.
  */
 export function parseReference(text: string, scheme: 'key' | 'cert'): string {
-  if (scheme === 'key' && text.startsWith('file:')) {
-    throw new ServiceError(
-      'InvalidArgs',
-      `${text} names a file, but only the Keys service reads private keys: preload it in keys.yaml`,
-    );
-  }
+  const { what, token, file } = references[scheme];
   const prefix = `${scheme}://`;
+  if (isMeantAsPkcs11Uri(text)) {
+    const reason = `${token}: preload it in ${file}, write ${prefix}<id>`;
+    throw new ServiceError('InvalidArgs', reason);
+  }
+  if (scheme === 'key' && /^\s*file:/i.test(text)) {
+    const reason = `${quoted(text)} names a file, but only the Keys service reads private keys`;
+    throw new ServiceError('InvalidArgs', `${reason}: preload it in ${file}, write ${prefix}<id>`);
+  }
   const id = text.startsWith(prefix) ? text.slice(prefix.length) : text;
-  return isId(id) ? id : refuse(text, scheme === 'key' ? 'key id' : 'certificate id', idRule);
+  return isId(id) ? id : refuse(text, what, idRule);
 }
 
 /** `$edgeAgent` for the module `edgeAgent`, `$edgeHub` for `edgeHub`; every other name is its own id. */
@@ -90,12 +103,17 @@ export function moduleNameOf(id: ModuleId): ModuleName {
   return parseModuleName(id.replace(/^\$/, ''));
 }
 
-/**
- * Whether a glob of the configuration covers a text: `*` is any run of characters, `/` included, `?` is one.
- * Ids that begin with `iotedge/` are covered only by globs that begin so too.
- */
+/** The ids that begin so are the services' own. */
+export const reservedPrefix = 'iotedge/';
+
+/** As `globMatches`, for ids: those that begin with `iotedge/` are covered only by globs that begin so too. */
+export function idGlobMatches(glob: string, id: string): boolean {
+  if (id.startsWith(reservedPrefix) && !glob.startsWith(reservedPrefix)) return false;
+  return globMatches(glob, id);
+}
+
+/** Whether a glob of the configuration covers a text: `*` is any run of characters, `/` included, `?` is one. */
 export function globMatches(glob: string, text: string): boolean {
-  if (text.startsWith('iotedge/') && !glob.startsWith('iotedge/')) return false;
   let at = 0;
   let from = 0;
   let star = -1;

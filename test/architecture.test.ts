@@ -9,21 +9,33 @@ const domains = ['keys', 'certificates', 'identity', 'modules'];
 
 /** Which files of `src` a file may import; the first row whose folder or file matches says it. A folder may always import itself. */
 const mayImport: readonly (readonly [string, readonly string[]])[] = [
-  ['errors.ts', []],
-  ['ids.ts', ['errors.ts']],
+  ['quoted.ts', []],
+  ['errors.ts', ['quoted.ts']],
+  ['ids.ts', ['errors.ts', 'quoted.ts']],
   ['interfaces/', ['dbus/definition.ts']],
-  ['dbus/', ['errors.ts']],
-  ['service/', ['dbus/', 'interfaces/', 'native/', 'errors.ts', 'ids.ts']],
-  ['x509/', ['errors.ts']],
+  ['dbus/', ['errors.ts', 'quoted.ts']],
+  ['service/', ['dbus/', 'interfaces/', 'native/', 'errors.ts', 'ids.ts', 'quoted.ts']],
+  ['x509/', ['errors.ts', 'quoted.ts']],
   ['native/', []],
   ['keys/pkcs11-uri.ts', []],
-  ['keys/config.ts', ['service/config.ts', 'ids.ts', 'keys/pkcs11-uri.ts']],
-  ...domains.map((name) => [`${name}/config.ts`, ['service/config.ts', 'ids.ts']] as const),
+  ['keys/config.ts', ['service/config.ts', 'ids.ts', 'quoted.ts', 'keys/pkcs11-uri.ts']],
+  ...domains.map(
+    (name) => [`${name}/config.ts`, ['service/config.ts', 'ids.ts', 'quoted.ts']] as const,
+  ),
   ...domains.map(
     (name) =>
       [
         `${name}/`,
-        ['dbus/', 'interfaces/', 'service/', 'native/', 'x509/', 'errors.ts', 'ids.ts'],
+        [
+          'dbus/',
+          'interfaces/',
+          'service/',
+          'native/',
+          'x509/',
+          'errors.ts',
+          'ids.ts',
+          'quoted.ts',
+        ],
       ] as const,
   ),
   [
@@ -36,6 +48,7 @@ const mayImport: readonly (readonly [string, readonly string[]])[] = [
       'x509/',
       'ids.ts',
       'errors.ts',
+      'quoted.ts',
     ],
   ],
   ['build/', ['interfaces/', 'cli/', ...domains.map((name) => `${name}/config.ts`)]],

@@ -1,4 +1,5 @@
-import { isId } from '../ids.ts';
+import { isId, parseReference } from '../ids.ts';
+import { quoted } from '../quoted.ts';
 import { type CommonConfig, commonProperties, type ParseContext } from '../service/config.ts';
 
 /** How certificates of an id come about. */
@@ -46,7 +47,13 @@ export const profiles: readonly Profile[] = [
 ];
 
 const prefix = 'preloaded_cert:';
-const id = { type: 'string', pattern: '^[A-Za-z0-9$][A-Za-z0-9._$/:@-]{0,127}$' };
+/** As `isId` has it. */
+const id = {
+  type: 'string',
+  pattern: '^(?!(.*/)?[.]{0,2}(/|$))[A-Za-z0-9$][A-Za-z0-9._$/:@-]{0,127}$',
+};
+/** `key://<id>` or a bare id, which `parseReference` judges. */
+const keyReference = { type: 'string', minLength: 1 };
 const strings = { type: 'array', items: { type: 'string', minLength: 1 } };
 const keyAlgorithms = [
   'ec-p256',
@@ -75,7 +82,7 @@ const rule = {
       minItems: 1,
       default: ['client'],
     },
-    key_id: { description: 'Id of the key that belongs to the certificate.', ...id },
+    key_id: { description: 'Id of the key that belongs to the certificate.', ...keyReference },
     subject: {
       description: 'Subject name (RFC 4514), by default CN=<id>.',
       type: 'string',
@@ -131,7 +138,9 @@ export const certificatesSchema = {
       type: 'object',
       additionalProperties: {
         type: 'object',
-        properties: { key_id: { description: 'Id of the key of the CA certificate.', ...id } },
+        properties: {
+          key_id: { description: 'Id of the key of the CA certificate.', ...keyReference },
+        },
         additionalProperties: false,
       },
       default: {},
@@ -147,7 +156,7 @@ export const certificatesSchema = {
   additionalProperties: false,
 } as const;
 
-/** Gives the configuration its type; reports preloaded certificates with an impossible id or place. */
+/** Gives the configuration its type; reports preloaded certificates with an impossible id or place, and keys that are none. */
 export function parseCertificatesConfig(
   value: unknown,
   { report }: Pick<ParseContext, 'report'>,
@@ -157,16 +166,47 @@ export function parseCertificatesConfig(
   for (const [key, setting] of Object.entries(checked)) {
     if (!key.startsWith(prefix)) continue;
     const name = key.slice(prefix.length);
-    if (!isId(name)) report([key], `${JSON.stringify(name)} is not a certificate id`);
+    if (!isId(name)) report([key], `${quoted(name)} is not a certificate id`);
     found[name] = textsOf(setting).flatMap((text) => {
-      const source = sourceOf(text);
-      if (source === undefined) {
-        report([key], `${JSON.stringify(text)} is neither an absolute path nor a certificate id`);
+      try {
+        return sourceOf(text);
+      } catch (error) {
+        report([key], error instanceof Error ? error.message : '');
+        return [];
       }
-      return source ?? [];
     });
   }
-  return { ...checked, preloaded: found };
+  const keysOf = <T extends { readonly key_id?: string }>(
+    setting: 'certificates' | 'issuers',
+    named: Readonly<Record<string, T>>,
+  ): Readonly<Record<string, T>> =>
+    Object.fromEntries(
+      Object.entries(named).map(([name, rule]) => [
+        name,
+        withKeyId(rule, (message) => report([setting, name, 'key_id'], message)),
+      ]),
+    );
+  return {
+    ...checked,
+    certificates: keysOf('certificates', checked.certificates),
+    issuers: keysOf('issuers', checked.issuers),
+    preloaded: found,
+  };
+}
+
+/** The rule with its key as a bare id. */
+function withKeyId<T extends { readonly key_id?: string }>(
+  rule: T,
+  report: (message: string) => void,
+): T {
+  const { key_id: reference } = rule;
+  if (reference === undefined) return rule;
+  try {
+    return { ...rule, key_id: parseReference(reference, 'key') };
+  } catch (error) {
+    report(error instanceof Error ? error.message : '');
+    return rule;
+  }
 }
 
 function textsOf(setting: unknown): readonly string[] {
@@ -174,9 +214,9 @@ function textsOf(setting: unknown): readonly string[] {
   return list.map(String);
 }
 
-function sourceOf(text: string): PreloadedSource | undefined {
+/** An absolute path or a reference to a certificate; InvalidArgs for anything else. */
+function sourceOf(text: string): PreloadedSource {
   const path = /^(?:file:\/\/)?(\/.*)$/s.exec(text)?.[1];
   if (path !== undefined) return { kind: 'file', path };
-  const name = text.replace(/^cert:\/\//, '');
-  return isId(name) ? { kind: 'certificate', id: name } : undefined;
+  return { kind: 'certificate', id: parseReference(text, 'cert') };
 }

@@ -17,6 +17,11 @@ export interface Held {
   readonly damage?: string | undefined;
 }
 
+/** Whether two lists hold the very same things. */
+export function isSameList<T>(before: readonly T[], now: readonly T[]): boolean {
+  return before.length === now.length && before.every((one, at) => one === now[at]);
+}
+
 /** Microseconds since the epoch, as times are on the bus. */
 export function microseconds(time: Date): bigint {
   return BigInt(time.getTime()) * 1000n;

@@ -9,6 +9,8 @@ import type { Publisher } from './publisher.ts';
 import type { SigningKeys, Via } from './signing-keys.ts';
 import type { Storage } from './storage.ts';
 
+const republishMs = 1000;
+
 /** What the service is made of. */
 export interface Parts {
   readonly config: CertificatesConfig;
@@ -24,6 +26,8 @@ export class Holdings {
   readonly #preloaded: Preloaded;
   readonly #finder: KeyFinder;
   readonly #damaged = new Map<string, string>();
+  /** What was read last of preloaded certificates, and when it was published. */
+  readonly #shown = new Map<string, { readonly held: Held; readonly at: number }>();
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -43,7 +47,7 @@ export class Holdings {
   async read(id: string): Promise<Held | undefined> {
     if (!this.#preloaded.has(id)) return this.#parts.storage.get(id);
     const held = await this.#preloaded.read(id);
-    this.publish(held);
+    this.#show(held);
     return held;
   }
 
@@ -99,6 +103,17 @@ export class Holdings {
     this.#publishHealth();
   }
 
+  /** Publishes what was read when it changed, and else once a second, because its state changes with time. */
+  #show(held: Held): void {
+    const shown = this.#shown.get(held.id);
+    const at = this.#parts.now().getTime();
+    if (shown !== undefined && isSame(shown.held, held)) {
+      if (at >= shown.at && at - shown.at < republishMs) return;
+    }
+    this.#shown.set(held.id, { held, at });
+    this.publish(held);
+  }
+
   async #findKey(held: Held, find: (certificate: Certificate) => Promise<string>): Promise<string> {
     const known = this.#knownKeyId(held);
     const [certificate] = held.chain;
@@ -120,6 +135,10 @@ export class Holdings {
       [...this.#damaged].map(([id, damage]) => `${JSON.stringify(id)}: ${damage}`),
     );
   }
+}
+
+function isSame(before: Held, now: Held): boolean {
+  return before === now || (now.damage !== undefined && now.damage === before.damage);
 }
 
 /** There is no certificate of this id. */

@@ -1,6 +1,7 @@
 /** What an id may get: the configuration's word, never the caller's. A request may ask for less, not for more. */
 import { describeError, ServiceError } from '../errors.ts';
-import { globMatches } from '../ids.ts';
+import { idGlobMatches } from '../ids.ts';
+import { quoted } from '../quoted.ts';
 import type { ParseContext } from '../service/config.ts';
 import type { CertificateRequest } from '../x509/csr.ts';
 import { encodeName, formatName, type Name, parseName } from '../x509/name.ts';
@@ -54,7 +55,7 @@ const maxModuleLifetimeS = 365 * 86_400;
 export function ruleFor(config: Pick<CertificatesConfig, 'certificates'>, id: string) {
   const rules = new Map(Object.entries(config.certificates));
   const globs = [...rules.keys()]
-    .filter((glob) => globMatches(glob, id))
+    .filter((glob) => idGlobMatches(glob, id))
     .sort((left, right) => right.length - left.length || (left < right ? -1 : 1));
   const rule: CertificateRule = rules.get(id) ?? rules.get(globs[0] ?? '') ?? {};
   return rule;
@@ -119,7 +120,7 @@ export function resolveProfile(policy: Policy, asked: string | undefined): Profi
   const wanted = asked ?? policy.profiles[0];
   const profile = profiles.find((known) => known === wanted);
   if (profile === undefined || !policy.profiles.includes(profile)) {
-    refuse(policy, `the profile ${JSON.stringify(wanted?.slice(0, 64))}`);
+    refuse(policy, `the profile ${quoted(wanted ?? '')}`);
   }
   return profile;
 }
@@ -127,7 +128,7 @@ export function resolveProfile(policy: Policy, asked: string | undefined): Profi
 /** The issuer asked for, else the configured one, else `device-ca`; InvalidArgs when another one is configured. */
 export function resolveIssuer(policy: Policy, asked: string | undefined): string {
   if (policy.issuer !== undefined && asked !== undefined && asked !== policy.issuer) {
-    refuse(policy, `the issuer ${JSON.stringify(asked.slice(0, 160))}`);
+    refuse(policy, `the issuer ${quoted(asked)}`);
   }
   return asked ?? policy.issuer ?? 'device-ca';
 }

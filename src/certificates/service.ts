@@ -2,7 +2,7 @@ import { isServiceError, oneOf, ServiceError } from '../errors.ts';
 import { type Certificate, encodeCertificatesPem } from '../x509/certificate.ts';
 import { parseCsr } from '../x509/csr.ts';
 import { readFormat, writeFormat } from './exchange.ts';
-import { microseconds, renewAtOf } from './held.ts';
+import { type Held, microseconds, renewAtOf } from './held.ts';
 import { Holdings, notFound, type Parts } from './holdings.ts';
 import { issueWithLocalCa, type LocalCa } from './issuers/local-ca.ts';
 import { grant, policyFor, resolveIssuer, resolveProfile } from './policy.ts';
@@ -38,6 +38,8 @@ export class CertificateService {
   readonly #parts: Parts;
   readonly #holdings: Holdings;
   readonly #trustBundle: TrustBundle;
+  /** Anybody may read, and a chain is the same list while it is the same. */
+  readonly #pem = new WeakMap<Held['chain'], string>();
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(parts: Parts) {
@@ -65,7 +67,7 @@ export class CertificateService {
     const held = await this.#holdings.require(id);
     const [certificate] = held.chain;
     return {
-      chain_pem: encodeCertificatesPem(held.chain),
+      chain_pem: this.#pemOf(held),
       key_id: await this.#holdings.keyIdOrNone(held),
       not_before: certificate === undefined ? 0n : microseconds(certificate.notBefore),
       not_after: certificate === undefined ? 0n : microseconds(certificate.notAfter),
@@ -111,7 +113,7 @@ export class CertificateService {
   /** The certificates of the id asked for, else of the configured ids, else of `trusted-ca`. */
   async trustBundle(id: string | undefined): Promise<string> {
     if (id === undefined) return this.#trustBundle.pem();
-    return encodeCertificatesPem((await this.#holdings.require(id)).chain);
+    return this.#pemOf(await this.#holdings.require(id));
   }
 
   /** Whom and what for a certificate of this id would be issued: what authorization is asked about. */
@@ -174,6 +176,12 @@ export class CertificateService {
       'InvalidArgs',
       `the key ${key} is not that of the certificate ${subject}`,
     );
+  }
+
+  #pemOf({ chain }: Held): string {
+    const pem = this.#pem.get(chain) ?? encodeCertificatesPem(chain);
+    this.#pem.set(chain, pem);
+    return pem;
   }
 
   #refusePreloaded(id: string, verb: string): void {

@@ -1,14 +1,23 @@
 import { createHash } from 'node:crypto';
 import { type Certificate, encodeCertificatesPem } from '../x509/certificate.ts';
 import type { CertificatesConfig } from './config.ts';
+import { isSameList } from './held.ts';
 import type { Holdings } from './holdings.ts';
 import type { Publisher } from './publisher.ts';
+
+/** The bundle that was made of these chains. */
+interface Made {
+  readonly chains: readonly (readonly Certificate[])[];
+  readonly pem: string;
+  readonly digest: string;
+}
 
 /** The roots that the device believes: the configured certificates, else `trusted-ca`. */
 export class TrustBundle {
   readonly #ids: readonly string[];
   readonly #holdings: Holdings;
   readonly #publisher: Publisher;
+  #made: Made | undefined;
 
   constructor(
     { trust_bundle: ids }: Pick<CertificatesConfig, 'trust_bundle'>,
@@ -22,9 +31,14 @@ export class TrustBundle {
 
   /** Its certificates, each once; Unavailable or NotFound when a part is damaged or missing. */
   async pem(): Promise<string> {
-    const pem = await this.#collect();
-    this.#publisher.trustBundle(digestOf(pem));
-    return pem;
+    const chains: (readonly Certificate[])[] = [];
+    for (const id of await this.#present()) chains.push((await this.#holdings.require(id)).chain);
+    const before = this.#made;
+    const isKnown = before !== undefined && isSameList(before.chains, chains);
+    const made = isKnown ? before : madeOf(chains);
+    this.#made = made;
+    this.#publisher.trustBundle(made.digest);
+    return made.pem;
   }
 
   /** Shows the digest of the bundle as it is now. */
@@ -37,16 +51,6 @@ export class TrustBundle {
     }
   }
 
-  async #collect(): Promise<string> {
-    const certificates = new Map<string, Certificate>();
-    for (const id of await this.#present()) {
-      for (const one of (await this.#holdings.require(id)).chain) {
-        certificates.set(one.fingerprint, one);
-      }
-    }
-    return encodeCertificatesPem([...certificates.values()]);
-  }
-
   async #present(): Promise<readonly string[]> {
     if (this.#ids.length > 0) return this.#ids;
     const fallback = 'trusted-ca';
@@ -54,6 +58,8 @@ export class TrustBundle {
   }
 }
 
-function digestOf(pem: string): string {
-  return createHash('sha256').update(pem).digest('hex');
+function madeOf(chains: Made['chains']): Made {
+  const certificates = new Map(chains.flat().map((one) => [one.fingerprint, one]));
+  const pem = encodeCertificatesPem([...certificates.values()]);
+  return { chains, pem, digest: createHash('sha256').update(pem).digest('hex') };
 }

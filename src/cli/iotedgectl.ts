@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { Bus, BusError, systemBusAddress } from '../dbus/bus.ts';
 import { describeError, isServiceError, ServiceError } from '../errors.ts';
+import { quoted } from '../quoted.ts';
 import { certificatesList } from './certificates-list.ts';
 import { type Command, type CommandContext, exitCodes } from './command.ts';
 import { configCheck } from './config-check.ts';
@@ -90,7 +91,7 @@ function notFound(words: readonly string[]): string {
   if (first.startsWith('-')) return `no option ${first} before a command`;
   const near = commandsOf(commands, [first]).map((command) => command.words);
   const known = near.length > 0 ? `, there is: ${near.join(', ')}` : '';
-  return `no command ${JSON.stringify(words.join(' '))}${known}`;
+  return `no command ${quoted(words.join(' '))}${known}`;
 }
 
 function parseCommand(

@@ -1,4 +1,5 @@
 import { isModuleName, parseReference } from '../ids.ts';
+import { quoted } from '../quoted.ts';
 import {
   type CommonConfig,
   commonProperties,
@@ -151,10 +152,7 @@ function parsePrincipals(
   const principals = new Map<number, string>();
   for (const [name, { uid, module_id: moduleId = '' }] of Object.entries(named)) {
     if (moduleId !== '' && !isModuleName(moduleId)) {
-      context.report(
-        ['principals', name, 'module_id'],
-        `${JSON.stringify(moduleId)} is not a module id`,
-      );
+      context.report(['principals', name, 'module_id'], `${quoted(moduleId)} is not a module id`);
     }
     if (principals.has(uid))
       context.report(['principals', name, 'uid'], `uid ${uid} has an identity above`);

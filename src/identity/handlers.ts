@@ -3,6 +3,7 @@ import type { CallContext } from '../dbus/serve.ts';
 import { ServiceError } from '../errors.ts';
 import { type ModuleId, parseModuleId } from '../ids.ts';
 import type { identityInterface } from '../interfaces/identity.ts';
+import { quoted } from '../quoted.ts';
 import type { IdentityConfig } from './config.ts';
 import type { Device } from './device.ts';
 import type { ModuleKeyring } from './keys.ts';
@@ -72,7 +73,7 @@ export function identityHandlers(
     CreateSasToken: ({ module_id: id, audience, lifetime_s: lifetimeS }, { signal }) =>
       createSasToken(parts, { id, audience, lifetimeS, signal }),
     Cancel: ({ id }) => {
-      if (id !== '') throw new ServiceError('NotFound', `no operation ${JSON.stringify(id)}`);
+      if (id !== '') throw new ServiceError('NotFound', `no operation ${quoted(id)}`);
       device.cancel();
       return {};
     },
@@ -100,7 +101,7 @@ interface ManageOptions {
 
 function checkOptions({ kind = 'module', managed_by: managedBy, usage }: ManageOptions): void {
   if (kind !== 'module') {
-    const name = JSON.stringify(kind);
+    const name = quoted(kind);
     throw new ServiceError('NotSupported', `identities of kind ${name} are not made here`);
   }
   if (usage !== undefined) {

@@ -1,4 +1,5 @@
 import { ServiceError } from '../errors.ts';
+import { quoted } from '../quoted.ts';
 
 const defaultLifetimeS = 3600;
 const maxLifetimeS = 86_400;
@@ -9,7 +10,7 @@ export function resolveAudience(own: string, audience: string): string {
   if (!audience.startsWith(`${own}/`) || audience.split('/').includes('..')) {
     throw new ServiceError(
       'InvalidArgs',
-      `the audience ${JSON.stringify(audience.slice(0, 200))} is not ${own} or below it`,
+      `the audience ${quoted(audience)} is not ${own} or below it`,
     );
   }
   return audience;

@@ -12,11 +12,22 @@ export interface Grant {
   readonly match: Readonly<Record<string, string>>;
 }
 
-/** Details that must be harmless unless a rule names them: nothing elevated, no CA, no derived key. */
+/** Details that are ids of keys and certificates; those that begin with `iotedge/` are the services' own. */
+export const idDetails: readonly string[] = ['key_id', 'certificate_id'];
+
+const isNotReserved = (id: string): boolean => !id.startsWith('iotedge/');
+
+/**
+ * Details that must be harmless unless a rule names them: nothing elevated, no CA, no derived key, nothing
+ * adopted, and no id of the services' own.
+ */
 export const guardedDetails: Readonly<Record<string, (value: string) => boolean>> = {
   elevated: (value) => value === '' || value === 'false',
   profile: (value) => !value.endsWith('-ca'),
   derivation: (value) => value === '',
+  adopt: (value) => value === '' || value === 'false',
+  key_id: isNotReserved,
+  certificate_id: isNotReserved,
 };
 
 const moduleKeys = { key_id: 'iotedge/module-identities' };

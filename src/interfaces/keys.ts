@@ -9,8 +9,23 @@ import {
 import { describe, managerProperties } from './common.ts';
 
 const input: Check = { maxBytes: 1 << 20 };
+/** What Encrypt makes of the largest input can be decrypted: form, nonce and tag come on top. */
+const sealed: Check = { maxBytes: (1 << 20) + 29 };
+/** One of a few words, or several of them. */
+const word: Check = { maxBytes: 64 };
+const words: Check = { maxBytes: 1024 };
+const derivation: Check = { maxBytes: 1024 };
 const keyId = { key_id: 'key-id' } as const;
 const useOptions = { derivation: 'ay', public_key: 'ay' } as const;
+const useCheck = { ...keyId, mechanism: word, derivation, public_key: word } as const;
+const cipherCheck = { ...useCheck, aad: { maxBytes: 64 << 10 } } as const;
+const newKeyCheck = {
+  ...keyId,
+  algorithm: word,
+  usages: words,
+  if_exists: word,
+  store: word,
+} as const;
 
 /** A base key whose derived keys may leave is no less exportable than one that may itself. */
 function exportable(text: TextArguments): string {
@@ -42,7 +57,7 @@ export const keysInterface = defineInterface({
       in: { key_id: 's', algorithms: 'as', usages: 'as' },
       options: { if_exists: 's', exportable: 'b', store: 's' },
       out: { key: 'o' },
-      check: keyId,
+      check: { ...keyId, algorithms: words, usages: words, if_exists: word, store: word },
       authorize: {
         action: 'org.iotedge.keys1.create',
         details: {
@@ -58,7 +73,7 @@ export const keysInterface = defineInterface({
       in: { key_id: 's', algorithm: 's', usages: 'as' },
       options: { if_exists: 's', exportable: 'b', export_derived: 'b', store: 's' },
       out: { key: 'o' },
-      check: keyId,
+      check: newKeyCheck,
       authorize: { action: 'org.iotedge.keys1.create', details: newKey },
     },
     ImportKey: {
@@ -66,7 +81,7 @@ export const keysInterface = defineInterface({
       in: { key_id: 's', format: 's', material: 'ay', algorithm: 's', usages: 'as' },
       options: { if_exists: 's', exportable: 'b', export_derived: 'b', store: 's' },
       out: { key: 'o' },
-      check: { ...keyId, material: { maxBytes: 64 << 10 } },
+      check: { ...newKeyCheck, format: word, material: { maxBytes: 16 << 10 } },
       secretArguments: ['material'],
       authorize: [
         { action: 'org.iotedge.keys1.import', details: newKey },
@@ -95,7 +110,7 @@ export const keysInterface = defineInterface({
       in: { key_id: 's', mechanism: 's', data: 'ay' },
       options: { ...useOptions, prehashed: 'b' },
       out: { signature: 'ay' },
-      check: { ...keyId, data: input },
+      check: { ...useCheck, data: input },
       authorize: use('sign'),
     },
     Verify: {
@@ -103,7 +118,7 @@ export const keysInterface = defineInterface({
       in: { key_id: 's', mechanism: 's', data: 'ay', signature: 'ay' },
       options: { ...useOptions, prehashed: 'b' },
       out: { valid: 'b' },
-      check: { ...keyId, data: input, signature: { maxBytes: 64 << 10 } },
+      check: { ...useCheck, data: input, signature: { maxBytes: 4096 } },
       authorize: use('verify'),
     },
     Encrypt: {
@@ -111,7 +126,7 @@ export const keysInterface = defineInterface({
       in: { key_id: 's', mechanism: 's', input: 'ay' },
       options: { ...useOptions, aad: 'ay' },
       out: { output: 'ay' },
-      check: { ...keyId, input, aad: input },
+      check: { ...cipherCheck, input },
       secretArguments: ['input'],
       authorize: use('encrypt'),
     },
@@ -121,7 +136,7 @@ export const keysInterface = defineInterface({
       options: { ...useOptions, aad: 'ay' },
       out: { output: 'ay' },
       secret: true,
-      check: { ...keyId, input, aad: input },
+      check: { ...cipherCheck, input: sealed },
       authorize: use('decrypt'),
     },
     ExportKey: {
@@ -130,18 +145,18 @@ export const keysInterface = defineInterface({
       options: { derivation: 'ay' },
       out: { material: 'ay' },
       secret: true,
-      check: keyId,
+      check: { ...keyId, format: word, derivation },
       authorize: {
         action: 'org.iotedge.keys1.export',
         details: ['key_id', 'format', 'derivation'],
       },
     },
     GetRandom: {
-      doc: 'Random bytes, 64 KiB at most.',
+      doc: 'Random bytes, 4 KiB at most.',
       in: { count: 'u' },
       out: { bytes: 'ay' },
       secret: true,
-      check: { count: { maxValue: 64 << 10 } },
+      check: { count: { maxValue: 4096 } },
       authorize: 'public',
     },
     Describe: describe,

@@ -1,4 +1,5 @@
 import { isId } from '../ids.ts';
+import { holdsSecret, quoted } from '../quoted.ts';
 import { type CommonConfig, commonProperties, type ParseContext } from '../service/config.ts';
 import { type Pkcs11Uri, parseUri } from './pkcs11-uri.ts';
 
@@ -116,7 +117,7 @@ export function parseKeysConfig(value: unknown, context: ParseContext): KeysConf
   }
   checkTokens(checked, report);
   checkKeys(checked, report);
-  checkPermissions(value, context);
+  checkPermissions(context);
   return { ...checked, preloaded };
 }
 
@@ -128,7 +129,7 @@ function parsePreloaded(
   { checked, report }: { readonly checked: Checked; readonly report: Report },
 ): PreloadedSource | undefined {
   const id = name.slice(prefix.length);
-  if (!isId(id)) report([name], `${JSON.stringify(id)} is not a key id`);
+  if (!isId(id)) report([name], `${quoted(id)} is not a key id`);
   const file = /^file:(?:\/\/)?(\/.*)$/s.exec(setting)?.[1];
   if (file !== undefined) return { kind: 'file', path: file };
   if (!setting.startsWith('pkcs11:')) {
@@ -182,7 +183,7 @@ function lacksModule({ pkcs11_lib_path: library }: Checked, found: Pkcs11Uri | u
 
 function checkKeys({ keys }: Checked, report: Report): void {
   for (const [id, { usages = [] }] of Object.entries(keys)) {
-    if (!isId(id)) report(['keys', id], `${JSON.stringify(id)} is not a key id`);
+    if (!isId(id)) report(['keys', id], `${quoted(id)} is not a key id`);
     const own = usages.filter((usage) => usage !== 'derive');
     const isBase = own.length < usages.length;
     if (isBase && (own.length !== 1 || own[0] === 'decrypt')) {
@@ -191,25 +192,14 @@ function checkKeys({ keys }: Checked, report: Report): void {
   }
 }
 
-/** A file that everybody can read is worth a warning, and with a PIN in it the service does not start. */
-function checkPermissions(value: unknown, context: ParseContext): void {
-  const isOpen = (mode: number) => (mode & 0o004) !== 0;
-  for (const at of secretSettings(value, [])) {
-    const source = context.sourceOf(at);
-    if (source !== undefined && isOpen(source.mode)) {
-      context.report(
-        at,
-        'a PIN stands in a file that everybody can read: chmod o-r, or pin-source',
-      );
-    }
-  }
+/** A file that everybody can read is worth a warning, and with a secret in it the service does not start. */
+function checkPermissions(context: ParseContext): void {
+  const isOpen = ({ mode }: { readonly mode: number }) => (mode & 0o004) !== 0;
+  context.reportTexts(
+    (text, source) => isOpen(source) && holdsSecret(text),
+    'a secret stands in a file that everybody can read: chmod o-r, or give a PIN by pin-source',
+  );
   for (const source of context.sources) {
-    if (isOpen(source.mode)) context.warn(source, 'the file can be read by everybody');
+    if (isOpen(source)) context.warn(source, 'the file can be read by everybody: chmod o-r');
   }
-}
-
-function secretSettings(value: unknown, at: readonly string[]): readonly (readonly string[])[] {
-  if (typeof value === 'string') return /\?(?:.*&)?pin-value=/.test(value) ? [at] : [];
-  if (typeof value !== 'object' || value === null) return [];
-  return Object.entries(value).flatMap(([name, inner]) => secretSettings(inner, [...at, name]));
 }

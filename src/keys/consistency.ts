@@ -1,4 +1,5 @@
 import { createPublicKey, type KeyObject, randomBytes, sign, verify } from 'node:crypto';
+import { toBigInt, withRsaParts } from './private-parts.ts';
 
 /**
  * Whether the parts of a private key from outside belong together. Nothing that reads one makes sure: a wrong
@@ -18,20 +19,24 @@ export function isConsistent(key: KeyObject): boolean {
 
 /** Signing would not tell: where the parts disagree OpenSSL silently falls back to those that work, a token may not. */
 function isRsaConsistent(key: KeyObject): boolean {
-  const { n, e, d, p, q, dp, dq, qi } = key.export({ format: 'jwk' });
-  const [modulus, exponent, secret] = [integer(n), integer(e), integer(d)];
-  const [one, other] = [integer(p), integer(q)];
+  const numbers = withRsaParts(key, (parts) => ({
+    modulus: toBigInt(parts.modulus),
+    exponent: toBigInt(parts.publicExponent),
+    secret: toBigInt(parts.privateExponent),
+    one: toBigInt(parts.prime1),
+    other: toBigInt(parts.prime2),
+    secretOfOne: toBigInt(parts.exponent1),
+    secretOfOther: toBigInt(parts.exponent2),
+    inverse: toBigInt(parts.coefficient),
+  }));
+  const { modulus, exponent, secret, one, other } = numbers;
   if (exponent < 3n || exponent % 2n === 0n || one < 3n || other < 3n) return false;
   return (
     one * other === modulus &&
     (secret * exponent) % (one - 1n) === 1n &&
     (secret * exponent) % (other - 1n) === 1n &&
-    secret % (one - 1n) === integer(dp) &&
-    secret % (other - 1n) === integer(dq) &&
-    (integer(qi) * other) % one === 1n
+    secret % (one - 1n) === numbers.secretOfOne &&
+    secret % (other - 1n) === numbers.secretOfOther &&
+    (numbers.inverse * other) % one === 1n
   );
-}
-
-function integer(base64url = ''): bigint {
-  return BigInt(`0x0${Buffer.from(base64url, 'base64url').toString('hex')}`);
 }

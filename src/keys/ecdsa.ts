@@ -6,6 +6,7 @@
  */
 import { createECDH, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
 import { curveName, type EcAlgorithm, orderBytes } from './algorithm.ts';
+import { toBigInt, withEcScalar } from './private-parts.ts';
 
 interface Curve {
   /** The prime of the field. */
@@ -38,13 +39,13 @@ const CURVES: Readonly<Record<EcAlgorithm, Curve>> = {
 export function signDigest(algorithm: EcAlgorithm, key: KeyObject, digest: Buffer): Buffer {
   const { n } = CURVES[algorithm];
   const size = orderBytes(algorithm);
-  const d = fromBase64url(key.export({ format: 'jwk' }).d);
+  const d = withEcScalar(key, toBigInt);
   for (;;) {
     const nonce = generateKeyPairSync('ec', { namedCurve: curveName(algorithm) });
-    const { d: k, x } = nonce.privateKey.export({ format: 'jwk' });
-    const r = fromBase64url(x) % n;
-    const blind = (fromBytes(randomBytes(size + 8)) % (n - 1n)) + 1n;
-    const inverse = invert(mod(spread(fromBase64url(k), n) * blind, n), n);
+    const k = withEcScalar(nonce.privateKey, toBigInt);
+    const r = fromBase64url(nonce.publicKey.export({ format: 'jwk' }).x) % n;
+    const blind = (toBigInt(randomBytes(size + 8)) % (n - 1n)) + 1n;
+    const inverse = invert(mod(spread(k, n) * blind, n), n);
     const blinded = mod(spread(d, n) * blind, n);
     const s = mod(inverse * mod(truncate(digest, size) * blind + r * blinded, n), n);
     if (r !== 0n && s !== 0n) return Buffer.concat([toBytes(r, size), toBytes(s, size)]);
@@ -59,8 +60,8 @@ export function verifyDigest(
 ): boolean {
   const { p, n } = CURVES[algorithm];
   const size = orderBytes(algorithm);
-  const r = fromBytes(signature.subarray(0, size));
-  const s = fromBytes(signature.subarray(size));
+  const r = toBigInt(signature.subarray(0, size));
+  const s = toBigInt(signature.subarray(size));
   if (r <= 0n || r >= n || s <= 0n || s >= n) return false;
   const jwk = key.export({ format: 'jwk' });
   const q = { x: fromBase64url(jwk.x), y: fromBase64url(jwk.y) };
@@ -74,7 +75,7 @@ export function verifyDigest(
 
 /** The leftmost bits of a digest that are no more than the order has (all orders have whole bytes or more). */
 function truncate(digest: Buffer, size: number): bigint {
-  return fromBytes(digest.subarray(0, size));
+  return toBigInt(digest.subarray(0, size));
 }
 
 function multiplyBase(algorithm: EcAlgorithm, factor: bigint): Point {
@@ -82,7 +83,7 @@ function multiplyBase(algorithm: EcAlgorithm, factor: bigint): Point {
   const ecdh = createECDH(curveName(algorithm));
   ecdh.setPrivateKey(toBytes(factor, size));
   const point = ecdh.getPublicKey();
-  return { x: fromBytes(point.subarray(1, 1 + size)), y: fromBytes(point.subarray(1 + size)) };
+  return { x: toBigInt(point.subarray(1, 1 + size)), y: toBigInt(point.subarray(1 + size)) };
 }
 
 function multiplyX(algorithm: EcAlgorithm, point: Point, factor: bigint): bigint {
@@ -90,7 +91,7 @@ function multiplyX(algorithm: EcAlgorithm, point: Point, factor: bigint): bigint
   const ecdh = createECDH(curveName(algorithm));
   ecdh.setPrivateKey(toBytes(factor, size));
   const encoded = Buffer.concat([Buffer.of(4), toBytes(point.x, size), toBytes(point.y, size)]);
-  return fromBytes(ecdh.computeSecret(encoded));
+  return toBigInt(ecdh.computeSecret(encoded));
 }
 
 /** The sum of two points that are not the point at infinity; `undefined` when it is. */
@@ -107,7 +108,7 @@ function add(one: Point, other: Point, p: bigint): Point | undefined {
 
 /** The same residue with a random multiple of the modulus on top: its size tells nothing of it. */
 function spread(value: bigint, modulus: bigint): bigint {
-  return value + modulus * (fromBytes(randomBytes(8)) | (1n << 63n));
+  return value + modulus * (toBigInt(randomBytes(8)) | (1n << 63n));
 }
 
 function invert(value: bigint, modulus: bigint): bigint {
@@ -126,12 +127,8 @@ function mod(value: bigint, modulus: bigint): bigint {
   return rest < 0n ? rest + modulus : rest;
 }
 
-function fromBytes(bytes: Buffer): bigint {
-  return bytes.length === 0 ? 0n : BigInt(`0x${bytes.toString('hex')}`);
-}
-
 function fromBase64url(text: string | undefined): bigint {
-  return fromBytes(Buffer.from(text ?? '', 'base64url'));
+  return toBigInt(Buffer.from(text ?? '', 'base64url'));
 }
 
 function toBytes(value: bigint, size: number): Buffer {

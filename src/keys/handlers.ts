@@ -68,8 +68,8 @@ export function keysHandlers(
       await keys.deleteKey(parseKeyId(key_id), signal);
       return {};
     },
-    async GetPublicKey({ key_id }, { signal }) {
-      return { spki: await keys.publicKey(parseKeyId(key_id), signal) };
+    async GetPublicKey({ key_id }) {
+      return { spki: await keys.publicKey(parseKeyId(key_id)) };
     },
     async Sign({ key_id, mechanism, data, options }, { signal }) {
       const { prehashed = false } = options;
@@ -84,9 +84,13 @@ export function keysHandlers(
       return { valid: await use.verify(parseKeyId(key_id), request, given, signal) };
     },
     async Encrypt({ key_id, mechanism, input, options }, { signal }) {
-      const cipher = { mechanism: parseEncryptMechanism(mechanism), input, aad: options.aad };
-      const id = parseKeyId(key_id);
-      return { output: await use.encrypt(id, cipher, choiceOf(options), signal) };
+      try {
+        const cipher = { mechanism: parseEncryptMechanism(mechanism), input, aad: options.aad };
+        const id = parseKeyId(key_id);
+        return { output: await use.encrypt(id, cipher, choiceOf(options), signal) };
+      } finally {
+        input.fill(0);
+      }
     },
     async Decrypt({ key_id, mechanism, input, options }, { signal }) {
       const cipher = { mechanism: parseEncryptMechanism(mechanism), input, aad: options.aad };

@@ -40,7 +40,10 @@ interface Part {
   readonly part: 'path' | 'query';
   readonly separator: ';' | '&';
   readonly known: ReadonlySet<string>;
-  /** What may stand in a value besides percent-escapes: pk11-pchar and pk11-qchar of RFC 7512 2.3. */
+  /**
+   * What may stand in a value besides percent-escapes: pk11-pchar and pk11-qchar of RFC 7512 2.3, and a space,
+   * which can mean nothing else: Azure's own documents write labels so.
+   */
   readonly characters: RegExp;
 }
 
@@ -62,13 +65,13 @@ const PATH: Part = {
     'id',
     'type',
   ]),
-  characters: /^[A-Za-z0-9\-._~:[\]@!$'()*+,=&/]*$/,
+  characters: /^[A-Za-z0-9\-._~:[\]@!$'()*+,=&/ ]*$/,
 };
 const QUERY: Part = {
   part: 'query',
   separator: '&',
   known: new Set(['pin-value', 'pin-source', 'module-path', 'module-name']),
-  characters: /^[A-Za-z0-9\-._~:[\]@!$'()*+,=/?|]*$/,
+  characters: /^[A-Za-z0-9\-._~:[\]@!$'()*+,=/?| ]*$/,
 };
 
 /**

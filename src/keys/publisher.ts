@@ -3,6 +3,7 @@ import { Display } from '../dbus/display.ts';
 import type { Server } from '../dbus/serve.ts';
 import type { KeyId } from '../ids.ts';
 import type { keyInterface, keysInterface, keysService } from '../interfaces/keys.ts';
+import { withoutSecrets } from '../quoted.ts';
 import type { KeyInfo } from './store.ts';
 
 /** What the rest of the world sees of the keys. */
@@ -81,7 +82,7 @@ export class BusPublisher implements Publisher {
     const problems = this.#failure === undefined ? damaged : [this.#failure];
     this.#display.set({
       Health: problems.length === 0 ? 'ok' : 'degraded',
-      LastError: problems.join('; ').slice(0, 1024),
+      LastError: withoutSecrets(problems.join('; ')).slice(0, 1024),
     });
   }
 }

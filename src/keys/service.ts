@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import { isServiceError, ServiceError } from '../errors.ts';
 import type { KeyId } from '../ids.ts';
+import { SharedReads } from '../service/shared-reads.ts';
 import {
   type Algorithm,
   isPairAlgorithm,
@@ -19,6 +20,9 @@ import type {
   Material,
   StoreKind,
 } from './store.ts';
+
+/** D-Bus clients give up after 25 s. */
+const PUBLIC_READ_MS = 25_000;
 
 /** What happens when the id of a new key is taken. */
 export type IfExists = 'fail' | 'keep' | 'replace';
@@ -47,10 +51,18 @@ export class KeyService {
   #ignored: readonly Ignored[] = [];
   #revision = 0;
   #refreshing: Promise<void> | undefined;
+  /** By id: everybody may ask, and a token may have to be asked. */
+  readonly #publicReads: SharedReads<HeldKey | undefined>;
+  /** Looks at all stores for the sake of ids that nobody has. */
+  readonly #looks: SharedReads<void>;
+  /** Why the token could not be listed when that was last tried. */
+  #listFailure: ServiceError | undefined;
 
-  constructor(stores: Stores, publisher: Publisher) {
+  constructor(stores: Stores, publisher: Publisher, elapsedMs = () => performance.now()) {
     this.#stores = stores;
     this.#publisher = publisher;
+    this.#publicReads = new SharedReads({ elapsedMs });
+    this.#looks = new SharedReads({ elapsedMs });
   }
 
   /** Objects of the stores that are not offered, and why. */
@@ -66,6 +78,7 @@ export class KeyService {
   /** Publishes why a token cannot be used, now; the rest of the news is for `refresh`. */
   tokenChanged(failure: unknown): void {
     this.#revision++;
+    this.#publicReads.forgetAll();
     if (isServiceError(failure)) this.#publisher.fail(failure.message);
   }
 
@@ -82,11 +95,15 @@ export class KeyService {
     return held;
   }
 
-  /** The public half of a pair. Everybody may ask, so no token is searched for ids that nobody has. */
-  async publicKey(id: KeyId, signal: AbortSignal): Promise<Buffer> {
-    const { file, pkcs11 } = this.#stores;
-    if (pkcs11?.lacks(id) === true && (await file.describe(id)) === undefined) throw notFound(id);
-    const { info } = await this.require(id, signal);
+  /**
+   * The public half of a pair. Everybody may ask, so no token is searched for an id that nobody has, and those
+   * who ask about one key at the same time share the answer.
+   */
+  async publicKey(id: KeyId): Promise<Buffer> {
+    if (!(await this.#mayBeThere(id))) throw notFound(id);
+    const held = await this.#publicReads.get(id, () => this.#locate(id, publicSignal()));
+    if (held === undefined) throw notFound(id);
+    const { info } = held;
     if (info.spki !== undefined) return info.spki;
     if (info.state !== 'ok') throw unusable(info);
     throw new ServiceError('NotSupported', `key "${id}" is symmetric`);
@@ -168,11 +185,26 @@ export class KeyService {
       } while (revision !== this.#revision);
       const { keys, ignored } = merged(inTokens, inFiles);
       this.#ignored = ignored;
+      this.#listFailure = inTokens?.failure;
+      this.#publicReads.forgetAll();
       this.#publisher.publish(keys, inTokens?.failure?.message);
     } finally {
       // Not a turn later: who comes then is shown no older news.
       this.#refreshing = undefined;
     }
+  }
+
+  /** Whether to search for a key: all ids that nobody has are answered by one listing a second. */
+  async #mayBeThere(id: KeyId): Promise<boolean> {
+    const { file, pkcs11 } = this.#stores;
+    if (pkcs11 === undefined || pkcs11.knows(id) || (await file.describe(id)) !== undefined) {
+      return true;
+    }
+    if (pkcs11.lacks(id)) return false;
+    await this.#looks.get('', () => this.refresh(publicSignal()));
+    if (pkcs11.lacks(id)) return false;
+    if (pkcs11.knows(id)) return true;
+    throw this.#listFailure ?? new ServiceError('Unavailable', 'the token is being looked at');
   }
 
   async #locate(id: KeyId, signal: AbortSignal): Promise<HeldKey | undefined> {
@@ -227,9 +259,15 @@ export class KeyService {
       await turn;
     } finally {
       this.#revision++;
+      this.#publicReads.forget(id);
       if (this.#changes.get(id) === turn) this.#changes.delete(id);
     }
   }
+}
+
+/** What one caller asked for and others joined does not end when that caller leaves. */
+function publicSignal(): AbortSignal {
+  return AbortSignal.timeout(PUBLIC_READ_MS);
 }
 
 /** NotFound when the caller names another public key: the key was replaced. InvalidArgs for what is no SHA-256. */

@@ -1,3 +1,4 @@
+import { quoted } from '../quoted.ts';
 import type { Accounts } from './accounts.ts';
 import type { AclRule, CommonConfig } from './common-config.ts';
 import type { SettingPath } from './problem.ts';
@@ -28,7 +29,7 @@ async function unknownIn(
   ]);
   const unknown = (kind: 'user' | 'group', name = ''): UnknownName => ({
     path: ['authorization', 'acl', at, kind],
-    message: `no ${kind} ${JSON.stringify(name)} is known on this machine: until one is when the service starts, the rule allows nothing`,
+    message: `no ${kind} ${quoted(name)} is known on this machine: until one is when the service starts, the rule allows nothing`,
   });
   return [
     ...(uid === undefined ? [unknown('user', user)] : []),

@@ -49,7 +49,7 @@ const globs = {
 
 const match = {
   description:
-    'Globs by detail of the action, for example key_id. A detail that is not named is free.',
+    'Globs by detail of the action, for example key_id. A detail that is not named is free, but for elevated, profile, derivation and adopt, which then have their default, and for ids that begin with iotedge/, which only a glob that begins so covers.',
   type: 'object',
   additionalProperties: { type: 'string' },
 };

@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 import { describeError } from '../errors.ts';
+import { withoutSecrets } from '../quoted.ts';
 import { type Accounts, SystemAccounts } from './accounts.ts';
 import { unknownNames } from './acl-names.ts';
 import type { CommonConfig } from './common-config.ts';
@@ -29,8 +30,8 @@ export type { Schema } from './schema-options.ts';
 export interface ParseContext {
   /** Every file that was read, in order. */
   readonly sources: readonly SourceFile[];
-  /** The file that has the last word on a setting; undefined when no file mentions it. */
-  sourceOf(path: SettingPath): SourceFile | undefined;
+  /** Adds a problem for each key and value that is wrong in its file, also for what a later file overrides. */
+  reportTexts(isWrong: (text: string, source: SourceFile) => boolean, message: string): void;
   /** Adds a problem, placed where the setting stands, or the nearest setting around it. */
   report(path: SettingPath, message: string): void;
   /** Says what is not wrong with a file and should be known all the same. */
@@ -61,7 +62,7 @@ export async function loadConfig<T extends Pick<CommonConfig, 'authorization'>>(
   const value = valueOf(root);
   const explanations = explain(compile(source.schema)(value), source.schema, value);
   throwIfAny([...problems, ...explanations.map((explanation) => place(root, explanation))]);
-  const config = deepFreeze(parse(source, value, { root, sources }));
+  const config = deepFreeze(parse(source, value, { root, sources, documents }));
   const { accounts = new SystemAccounts({ getent: true }) } = source;
   for (const { path, message } of await unknownNames(config, accounts)) {
     source.warn?.(place(root, { path, about: 'value', message }));
@@ -69,24 +70,34 @@ export async function loadConfig<T extends Pick<CommonConfig, 'authorization'>>(
   return config;
 }
 
+/** The files, each alone and merged. */
+interface ReadFiles {
+  readonly root: ConfigNode;
+  readonly sources: readonly SourceFile[];
+  readonly documents: readonly ConfigNode[];
+}
+
 function parse<T extends Pick<CommonConfig, 'authorization'>>(
   source: ConfigSource<T>,
   value: unknown,
-  { root, sources }: { readonly root: ConfigNode; readonly sources: readonly SourceFile[] },
+  { root, sources, documents }: ReadFiles,
 ): T {
   const found: Problem[] = [];
   const report: ParseContext['report'] = (path, message) => {
     found.push(place(root, { path, about: 'value', message }));
   };
-  const sourceOf: ParseContext['sourceOf'] = (path) => {
-    const file = find(root, path)?.node.at.file;
-    return sources.find((one) => one.path === file);
+  const reportTexts: ParseContext['reportTexts'] = (isWrong, message) => {
+    for (const { text, at, path } of documents.flatMap((document) => [...textsIn(document, [])])) {
+      const file = sources.find((one) => one.path === at.file);
+      if (file === undefined || !isWrong(text, file)) continue;
+      found.push({ ...at, path: formatPath(path), message });
+    }
   };
   const warn: ParseContext['warn'] = ({ path: file }, message) => {
-    source.warn?.({ file, line: 1, column: 1, path: '', message });
+    source.warn?.({ file, line: 1, column: 1, path: '', message: withoutSecrets(message) });
   };
   try {
-    const parsed = source.parse(value, { sources, sourceOf, report, warn });
+    const parsed = source.parse(value, { sources, reportTexts, report, warn });
     throwIfAny(found);
     return parsed;
   } catch (error) {
@@ -130,6 +141,22 @@ function valueOf(node: ConfigNode): unknown {
   }
 }
 
+/** Every key and value below a node, and where it stands. */
+function* textsIn(
+  node: ConfigNode,
+  path: SettingPath,
+): Generator<{ readonly text: string; readonly at: Position; readonly path: SettingPath }> {
+  if (node.kind === 'scalar') yield { text: String(node.value), at: node.at, path };
+  else if (node.kind === 'list') {
+    for (const [at, item] of node.items.entries()) yield* textsIn(item, [...path, at]);
+  } else {
+    for (const [key, entry] of node.entries) {
+      yield { text: key, at: entry.at, path: [...path, key] };
+      yield* textsIn(entry.node, [...path, key]);
+    }
+  }
+}
+
 /** The node at a path, with the place of its key; undefined when the path leads nowhere. */
 function find(root: ConfigNode, path: SettingPath): MapEntry | undefined {
   let entry: MapEntry | undefined = { at: root.at, node: root };
@@ -156,7 +183,7 @@ function place(root: ConfigNode, explanation: Explanation): Problem {
   return {
     ...at,
     path: formatPath(path),
-    message,
+    message: withoutSecrets(message),
     ...(suggestion !== undefined && { suggestion }),
   };
 }

@@ -1,3 +1,5 @@
+import { withoutSecrets } from '../quoted.ts';
+
 /** What a record may carry besides its message. Never a secret. */
 export type Fields = Readonly<
   Record<string, string | number | boolean | bigint | undefined | readonly string[]>
@@ -28,16 +30,10 @@ export interface LogRecord {
 
 const MAX_VALUE_LENGTH = 4096;
 
-/** What looks like a secret although none should come here: PINs, tokens, private keys. */
-const SECRETS: readonly (readonly [RegExp, string])[] = [
-  [/(pin-value|SharedAccessKey|sig|sas_?key|password)=[^&;?\s"']*/gi, '$1=…'],
-  [/-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|$)/gs, '(private key)'],
-];
-
-/** The record as one line: `certificate renewed certificateId=device-id`. */
+/** The record as one line: `certificate renewed certificateId=device-id`. What looks like a secret is left out. */
 export function toLine({ message, fields }: LogRecord): string {
   const parts = texts(fields).map(([name, text]) => `${name}=${quoted(text)}`);
-  return [redact(message).replace(/[\r\n]+/g, ' '), ...parts].join(' ');
+  return [withoutSecrets(message).replace(/[\r\n]+/g, ' '), ...parts].join(' ');
 }
 
 /** The record as fields of the journal: `certificateId` becomes IOTEDGE_CERTIFICATE_ID. */
@@ -46,7 +42,7 @@ export function toJournalFields(record: LogRecord, identifier: string): [string,
     ['MESSAGE', toLine(record)],
     ['PRIORITY', String(priorities.indexOf(record.priority))],
     ['SYSLOG_IDENTIFIER', identifier],
-    ['IOTEDGE_EVENT', redact(record.message)],
+    ['IOTEDGE_EVENT', withoutSecrets(record.message)],
     ...texts(record.fields).map(([name, text]): [string, string] => [journalName(name), text]),
   ];
 }
@@ -54,13 +50,9 @@ export function toJournalFields(record: LogRecord, identifier: string): [string,
 function texts(fields: Fields): readonly (readonly [string, string])[] {
   return Object.entries(fields).flatMap(([name, value]) => {
     if (value === undefined) return [];
-    const text = redact(typeof value === 'object' ? value.join(',') : String(value));
+    const text = withoutSecrets(typeof value === 'object' ? value.join(',') : String(value));
     return [[name, text.length > MAX_VALUE_LENGTH ? `${text.slice(0, MAX_VALUE_LENGTH)}…` : text]];
   });
-}
-
-function redact(text: string): string {
-  return SECRETS.reduce((safe, [pattern, replacement]) => safe.replace(pattern, replacement), text);
 }
 
 function quoted(text: string): string {

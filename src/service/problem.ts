@@ -1,4 +1,6 @@
-/** One thing that is wrong in the configuration, and where. */
+import { quoted, shown, withoutSecrets } from '../quoted.ts';
+
+/** One thing that is wrong in the configuration, and where; no text of it holds a secret. */
 export interface Problem {
   readonly file: string;
   /** From 1; 1 when the problem is the file itself. */
@@ -28,23 +30,26 @@ export class ConfigError extends Error {
 
   constructor(problems: readonly Problem[]) {
     super(problems.map(formatProblem).join('\n'));
-    this.problems = problems;
+    this.problems = problems.map((problem) => ({
+      ...problem,
+      message: withoutSecrets(problem.message),
+    }));
   }
 }
 
 /** `keys.yaml:3:1: unknown key "lgo_level", did you mean "log_level"?`. */
 export function formatProblem(problem: Problem): string {
   const { file, line, column, message, suggestion } = problem;
-  const hint = suggestion === undefined ? '' : `, did you mean ${JSON.stringify(suggestion)}?`;
-  return `${file}:${line}:${column}: ${message}${hint}`;
+  const hint = suggestion === undefined ? '' : `, did you mean ${quoted(suggestion)}?`;
+  return `${file}:${line}:${column}: ${withoutSecrets(message)}${hint}`;
 }
 
-/** The steps as a person writes them. */
+/** The steps as a person writes them; of a key that may hold a secret only what is none. */
 export function formatPath(path: SettingPath): string {
   let text = '';
   for (const step of path) {
     if (typeof step === 'number') text += `[${step}]`;
-    else text += text === '' ? step : `.${step}`;
+    else text += text === '' ? shown(step) : `.${shown(step)}`;
   }
   return text;
 }

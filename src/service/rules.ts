@@ -1,7 +1,7 @@
 import type { Caller } from '../dbus/caller.ts';
 import type { Question } from '../dbus/serve.ts';
-import { globMatches, unrotated } from '../ids.ts';
-import { type Grant, guardedDetails } from '../interfaces/grants.ts';
+import { globMatches, idGlobMatches, unrotated } from '../ids.ts';
+import { type Grant, guardedDetails, idDetails } from '../interfaces/grants.ts';
 import type { Accounts } from './accounts.ts';
 import type { AclRule, GrantRule } from './common-config.ts';
 
@@ -86,9 +86,8 @@ export function ruleAllows(rule: Rule, { action, details }: Question): boolean {
   return true;
 }
 
-/** A glob on an id covers the names that rotation gives it. */
+/** A glob on an id covers the names that rotation gives it, and the services' own ids only when it says so. */
 function detailMatches(name: string, glob: string, value: string): boolean {
-  if (globMatches(glob, value)) return true;
-  const rotates = name === 'key_id' || name === 'certificate_id';
-  return rotates && globMatches(glob, unrotated(value));
+  if (!idDetails.includes(name)) return globMatches(glob, value);
+  return idGlobMatches(glob, value) || idGlobMatches(glob, unrotated(value));
 }

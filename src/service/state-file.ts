@@ -19,6 +19,7 @@ import {
 import { basename, dirname, join, resolve } from 'node:path';
 import { ServiceError, systemCode } from '../errors.ts';
 import { isId } from '../ids.ts';
+import { quoted } from '../quoted.ts';
 
 const UNWRITABLE = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EIO']);
 const TEMPORARY = /^\..*\.[0-9a-f]{12}\.tmp$/;
@@ -132,7 +133,7 @@ const ID_CHARACTERS = new Map([...FILE_CHARACTERS].map(([id, file]) => [file, id
 
 /** The name of the file that belongs to an id: one path segment, never hidden, 128 bytes plus the extension. */
 export function fileNameOf(id: string, extension: `.${string}`): string {
-  if (!isId(id)) throw new TypeError(`${JSON.stringify(id)} is not an id`);
+  if (!isId(id)) throw new TypeError(`${quoted(id)} is not an id`);
   return id.replace(/[/$:]/g, (character) => FILE_CHARACTERS.get(character) ?? '') + extension;
 }
 

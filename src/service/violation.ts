@@ -1,3 +1,4 @@
+import { quoted, shown } from '../quoted.ts';
 import { formatPath, nearest, type SettingPath } from './problem.ts';
 import { candidateKeys, parsePointer, valueAt } from './schema-keys.ts';
 
@@ -77,12 +78,11 @@ function explainOne(violation: Violation, schema: unknown, value: unknown): Expl
       const key = String(params['additionalProperty'] ?? params['unevaluatedProperty']);
       return explainUnknownKey(key, path, schema);
     }
-    case 'propertyNames':
-      return {
-        path: [...path, String(params['propertyName'])],
-        about: 'key',
-        message: `${JSON.stringify(String(params['propertyName']))} is not a name that ${name} can have`,
-      };
+    case 'propertyNames': {
+      const key = String(params['propertyName']);
+      const message = `${quoted(key)} is not a name that ${name} can have`;
+      return { path: [...path, key], about: 'key', message };
+    }
     case 'required':
       return { path, about, message: `${name} lacks ${explainMissing(params)}` };
     case 'type':
@@ -112,11 +112,13 @@ function explainMissing(params: Violation['params']): string {
 }
 
 function explainUnknownKey(key: string, path: SettingPath, schema: unknown): Explanation {
-  const suggestion = nearest(key, candidateKeys(schema, path, key));
+  // a suggestion may repeat the key
+  const suggestion =
+    shown(key) === key ? nearest(key, candidateKeys(schema, path, key)) : undefined;
   return {
     path: [...path, key],
     about: 'key',
-    message: `unknown key ${JSON.stringify(key)}${path.length === 0 ? '' : ` in ${JSON.stringify(formatPath(path))}`}`,
+    message: `unknown key ${quoted(key)}${path.length === 0 ? '' : ` in ${JSON.stringify(formatPath(path))}`}`,
     ...(suggestion !== undefined && { suggestion }),
   };
 }

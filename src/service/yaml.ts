@@ -13,6 +13,7 @@ import {
   YAMLException,
 } from 'js-yaml';
 import { unreachable } from '../errors.ts';
+import { quoted } from '../quoted.ts';
 import { ConfigError, type Position, type Problem } from './problem.ts';
 
 /** A value of a configuration file. */
@@ -51,7 +52,7 @@ export function parseYaml(text: string, file: string): ParsedYaml {
     if (error instanceof ConfigError) return { node: undefined, problems: error.problems };
     if (!(error instanceof YAMLException)) throw error;
     const at = { file, line: (error.mark?.line ?? 0) + 1, column: (error.mark?.column ?? 0) + 1 };
-    return { node: undefined, problems: [{ ...at, path: '', message: error.reason }] };
+    return { node: undefined, problems: [{ ...at, path: '', message: unquoted(error.reason) }] };
   }
 }
 
@@ -135,7 +136,7 @@ class Reader {
       const node = this.#node(key.at);
       if (key.text === undefined) continue;
       if (entries.has(key.text)) {
-        this.#problem(key.at, `the key ${JSON.stringify(key.text)} stands here twice`);
+        this.#problem(key.at, `the key ${quoted(key.text)} stands here twice`);
       } else entries.set(key.text, { at: key.at, node });
     }
     return { kind: 'map', at, entries };
@@ -215,6 +216,11 @@ class Reader {
     }
     return { file: this.#file, line: low + 1, column: offset - (this.#lineStarts[low] ?? 0) + 1 };
   }
+}
+
+/** What the parser says, without what it repeats of the file. */
+function unquoted(reason: string): string {
+  return reason.replace(/<[^]*>|"[^]*"|: [^]*/, '…');
 }
 
 /** Where a scalar begins for a reader: its quote, which is not part of the value. */

@@ -28,6 +28,11 @@ export const contractRules: readonly AclRule[] = [
   },
   { group: 'games', actions: ['org.iotedge.keys1.*'], match: { key_id: 'shared' } },
   { user: 'bin', actions: ['org.iotedge.modules1.run'], match: { module: '*' } },
+  { user: 'bin', actions: ['org.iotedge.keys1.create'], match: { key_id: 'iotedge/mine/*' } },
+  { user: 'bin', actions: ['org.iotedge.keys1.delete'], match: { key_id: '*' } },
+  { user: 'bin', actions: ['org.iotedge.certificates1.*'] },
+  { user: 'bin', actions: ['org.iotedge.modules1.control'], match: { image: '*' } },
+  { user: 'bin', actions: ['org.iotedge.identity1.manage'] },
 ];
 
 const sign = (key_id: string, derivation = ''): Question => ({
@@ -37,6 +42,19 @@ const sign = (key_id: string, derivation = ''): Question => ({
 const run = (elevated: string): Question => ({
   action: 'org.iotedge.modules1.run',
   details: { module: 'web', type: 'docker', image: 'web:1', elevated },
+});
+
+const key = (verb: string, key_id: string): Question => ({
+  action: `org.iotedge.keys1.${verb}`,
+  details: { key_id },
+});
+const issue = (certificate_id: string, profile = 'client'): Question => ({
+  action: 'org.iotedge.certificates1.issue',
+  details: { certificate_id, issuer: 'device-ca', profile },
+});
+const manage = (adopt: string): Question => ({
+  action: 'org.iotedge.identity1.manage',
+  details: { module_id: 'web', adopt },
 });
 
 const matrix: readonly (readonly [string, Identity, Question, boolean])[] = [
@@ -55,6 +73,36 @@ const matrix: readonly (readonly [string, Identity, Question, boolean])[] = [
     { ...sign('x'), action: 'org.iotedge.keys1.verify' },
     true,
   ],
+  [
+    'a key of the services by a rule without match',
+    daemon,
+    { ...sign('iotedge/certificate/x'), action: 'org.iotedge.keys1.verify' },
+    false,
+  ],
+  [
+    'a rotated key of the services by a rule without match',
+    daemon,
+    { ...sign('iotedge/certificate/x@2'), action: 'org.iotedge.keys1.verify' },
+    false,
+  ],
+  ['a key of the services by a glob that names them', bin, key('create', 'iotedge/mine/a@3'), true],
+  ['another key of the services by that glob', bin, key('create', 'iotedge/other'), false],
+  ['a key of the services by a glob for all', bin, key('delete', 'iotedge/x'), false],
+  ['a key whose id only looks like one of the services', bin, key('delete', 'iotedge-x'), true],
+  ['a certificate by a rule without match', bin, issue('web'), true],
+  ['a certificate of the services by such a rule', bin, issue('iotedge/workload-ca'), false],
+  ['a CA by such a rule', bin, issue('web', 'workload-ca'), false],
+  [
+    'an image whose name begins like the ids of the services',
+    bin,
+    {
+      action: 'org.iotedge.modules1.control',
+      details: { module: 'web', image: 'iotedge/agent:1', elevated: 'false' },
+    },
+    true,
+  ],
+  ['an identity that is ours', bin, manage('false'), true],
+  ['an identity that is not ours, to a rule that does not say so', bin, manage('true'), false],
   ['a key by group', games, sign('shared'), true],
   [
     'a key by group with another action',

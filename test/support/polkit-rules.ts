@@ -1,4 +1,4 @@
-import { guardedDetails } from '../../src/interfaces/grants.ts';
+import { guardedDetails, idDetails } from '../../src/interfaces/grants.ts';
 import type { AclRule } from '../../src/service/common-config.ts';
 
 /** Access control rules as a file of polkit rules, so that both backends can be held to the same matrix. */
@@ -31,13 +31,14 @@ function pattern(glob: string): string {
 
 function detail(name: string, glob: string): string {
   const value = `String(action.lookup(${JSON.stringify(name)}))`;
-  if (name !== 'key_id' && name !== 'certificate_id') return `${pattern(glob)}.test(${value})`;
+  if (!idDetails.includes(name)) return `${pattern(glob)}.test(${value})`;
   const own = glob.startsWith('iotedge/') ? '' : ` && ${value}.indexOf("iotedge/") !== 0`;
   return `${pattern(glob)}.test(${value}.replace(/@[0-9]+$/, ""))${own}`;
 }
 
 function guard(name: string): string {
   const value = `(action.lookup(${JSON.stringify(name)}) || "")`;
+  if (idDetails.includes(name)) return `${value}.indexOf("iotedge/") !== 0`;
   if (name === 'profile') return `!/-ca$/.test(${value})`;
-  return name === 'elevated' ? `${value} != "true"` : `${value} == ""`;
+  return name === 'derivation' ? `${value} == ""` : `${value} != "true"`;
 }

@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert';
 import { ServiceError } from '../../src/errors.ts';
 import {
   globMatches,
+  idGlobMatches,
   isId,
   isModuleName,
   moduleIdOf,
@@ -79,8 +80,12 @@ test('matches globs: star any run, question mark one', () => {
 });
 
 test('keeps a glob out of the services own ids unless it begins with them', () => {
-  assert.is(globMatches('*', 'iotedge/module-identities'), false);
-  assert.is(globMatches('iotedge/*', 'iotedge/module-identities'), true);
+  assert.is(idGlobMatches('*', 'iotedge/module-identities'), false);
+  assert.is(idGlobMatches('iot*', 'iotedge/module-identities'), false);
+  assert.is(idGlobMatches('?otedge/*', 'iotedge/module-identities'), false);
+  assert.is(idGlobMatches('iotedge/*', 'iotedge/module-identities'), true);
+  assert.is(idGlobMatches('*', 'IOTEDGE/module-identities'), true);
+  assert.is(globMatches('*', 'iotedge/image'), true);
 });
 
 test('answers in linear time for a hostile glob', () => {

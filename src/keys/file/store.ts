@@ -120,7 +120,7 @@ export class FileStore implements KeyStore {
     }
     const privateKey = await generatePrivate(algorithm);
     const material = privateKey.export({ type: 'pkcs8', format: 'der' });
-    return await this.#write({ id, algorithm, origin: 'generated' }, attributes, material);
+    return await this.#writeGenerated({ id, algorithm }, attributes, material);
   }
 
   async createSymmetric(
@@ -129,14 +129,14 @@ export class FileStore implements KeyStore {
     attributes: KeyAttributes,
   ): Promise<KeyInfo> {
     this.#assertFree(id);
-    return await this.#write({ id, algorithm, origin: 'generated' }, attributes, randomBytes(32));
+    return await this.#writeGenerated({ id, algorithm }, attributes, randomBytes(32));
   }
 
   async importKey(id: KeyId, material: Material, attributes: KeyAttributes): Promise<KeyInfo> {
     if (this.#preloaded.has(id)) throw preloadedKey(id);
     if (this.#keys.get(id)?.info.state === 'damaged') throw this.#exists(id);
     const { algorithm, bytes } = material;
-    return await this.#write({ id, algorithm, origin: 'imported' }, attributes, Buffer.from(bytes));
+    return await this.#write({ id, algorithm, origin: 'imported' }, attributes, bytes);
   }
 
   async deleteKey(id: KeyId): Promise<void> {
@@ -164,7 +164,20 @@ export class FileStore implements KeyStore {
     }
   }
 
-  /** Writes the file of a key and wipes the material. */
+  /** Writes the file of a new key and wipes the material. */
+  async #writeGenerated(
+    made: Pick<KeyFileHeader, 'id' | 'algorithm'>,
+    attributes: KeyAttributes,
+    material: Buffer,
+  ): Promise<KeyInfo> {
+    try {
+      return await this.#write({ ...made, origin: 'generated' }, attributes, material);
+    } finally {
+      material.fill(0);
+    }
+  }
+
+  /** Writes the file of a key; the material stays the caller's. */
   async #write(
     made: Pick<KeyFileHeader, 'id' | 'algorithm' | 'origin'>,
     attributes: KeyAttributes,
@@ -178,7 +191,6 @@ export class FileStore implements KeyStore {
       this.#keys.set(made.id, key);
       return key.info;
     } finally {
-      material.fill(0);
       content.fill(0);
     }
   }

@@ -12,6 +12,13 @@ const NOTHING = Buffer.alloc(1).subarray(0, 0);
 /** The calls of pkcs11js that take data and fill a buffer. */
 type Transform = (session: Handle, input: Buffer, output: Buffer) => Buffer | Promise<Buffer>;
 
+/** The result, and nothing of it left where the call put it: the MAC of a base key is a key. */
+function taken(result: Buffer): Buffer {
+  const own = Buffer.from(result);
+  result.fill(0);
+  return own;
+}
+
 /** What a signature is made with. */
 export interface SignOperation {
   readonly mechanism: Mechanism;
@@ -124,7 +131,7 @@ export class Session {
     const input = data.length === 0 ? NOTHING : data;
     this.held = [input, output];
     try {
-      return Buffer.from(await transform(this.handle, input, output));
+      return taken(await transform(this.handle, input, output));
     } catch (error) {
       const name = ckrName(error);
       // Refused before the operation was looked at: it may still be active.
@@ -141,7 +148,7 @@ export class Session {
     const output = Buffer.alloc(input.length + 64 * RESULT_BYTES);
     this.held = [input, output];
     try {
-      return Buffer.from(await transform(this.handle, input, output));
+      return taken(await transform(this.handle, input, output));
     } catch (error) {
       this.broken = ckrName(error) === 'CKR_BUFFER_TOO_SMALL';
       throw error;

@@ -57,6 +57,11 @@ export class Pkcs11Store implements KeyStore {
     return this.#places.selectorOf(id) !== undefined;
   }
 
+  /** Whether there was such a key when it was last looked for, or the configuration says that there is one. */
+  knows(id: KeyId): boolean {
+    return this.reserves(id) || this.#known.has(id);
+  }
+
   /** Whether a listing that is not old shows that there is no such key; answered without the token. */
   lacks(id: KeyId): boolean {
     return this.#known.lacks(id);

@@ -2,11 +2,12 @@
  * The attributes of what the service makes in a token. A private or secret key never leaves it, and every
  * usage is said explicitly: a token fills in what is left out as it likes.
  */
-import { createPrivateKey, type JsonWebKey } from 'node:crypto';
+import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import type { Mechanism, Template } from 'pkcs11js';
 import { ServiceError } from '../../errors.ts';
 import type { KeyId } from '../../ids.ts';
 import {
+  type EcAlgorithm,
   isEc,
   isRsa,
   modulusBits,
@@ -14,6 +15,7 @@ import {
   type SymmetricAlgorithm,
   type Usage,
 } from '../algorithm.ts';
+import { type RsaParts, withEcScalar, withRsaParts } from '../private-parts.ts';
 import type { Material } from '../store.ts';
 import { CKA, CKK, CKM, CKO } from './constants.ts';
 import { CURVE_OIDS, ED25519_PARAMS } from './objects.ts';
@@ -75,10 +77,9 @@ export function importTemplates(
     return { key: [...secretAttributes(names, aes), value], publicKey: undefined };
   }
   const key = createPrivateKey({ key: material.bytes, format: 'der', type: 'pkcs8' });
-  const jwk = key.export({ format: 'jwk' });
   const { algorithm } = material;
-  if (isRsa(algorithm)) return rsaTemplates(names, jwk, usages);
-  if (isEc(algorithm)) return ecTemplates(names, { jwk, params: CURVE_OIDS[algorithm] }, usages);
+  if (isRsa(algorithm)) return withRsaParts(key, (parts) => rsaTemplates(names, parts, usages));
+  if (isEc(algorithm)) return ecTemplates(names, { key, algorithm }, usages);
   throw new ServiceError('NotSupported', `${algorithm} cannot be imported into a token`);
 }
 
@@ -162,39 +163,44 @@ function pairParameters(algorithm: PairAlgorithm): Template {
 
 function rsaTemplates(
   names: Names,
-  jwk: JsonWebKey,
+  parts: RsaParts,
   usages: readonly Usage[],
 ): { readonly key: Template; readonly publicKey: Template } {
-  const publicParts = [
-    { type: CKA.MODULUS, value: part(jwk.n) },
-    { type: CKA.PUBLIC_EXPONENT, value: part(jwk.e) },
+  const publicParts = () => [
+    { type: CKA.MODULUS, value: Buffer.from(parts.modulus) },
+    { type: CKA.PUBLIC_EXPONENT, value: Buffer.from(parts.publicExponent) },
   ];
   return {
     publicKey: [
       ...of(CKO.PUBLIC_KEY, CKK.RSA),
       ...publicAttributes(names, usages),
-      ...publicParts.map(({ type, value }) => ({ type, value: Buffer.from(value) })),
+      ...publicParts(),
     ],
     key: [
       ...of(CKO.PRIVATE_KEY, CKK.RSA),
       ...privateAttributes(names, usages),
-      ...publicParts,
-      { type: CKA.PRIVATE_EXPONENT, value: part(jwk.d) },
-      { type: CKA.PRIME_1, value: part(jwk.p) },
-      { type: CKA.PRIME_2, value: part(jwk.q) },
-      { type: CKA.EXPONENT_1, value: part(jwk.dp) },
-      { type: CKA.EXPONENT_2, value: part(jwk.dq) },
-      { type: CKA.COEFFICIENT, value: part(jwk.qi) },
+      ...publicParts(),
+      { type: CKA.PRIVATE_EXPONENT, value: Buffer.from(parts.privateExponent) },
+      { type: CKA.PRIME_1, value: Buffer.from(parts.prime1) },
+      { type: CKA.PRIME_2, value: Buffer.from(parts.prime2) },
+      { type: CKA.EXPONENT_1, value: Buffer.from(parts.exponent1) },
+      { type: CKA.EXPONENT_2, value: Buffer.from(parts.exponent2) },
+      { type: CKA.COEFFICIENT, value: Buffer.from(parts.coefficient) },
     ],
   };
 }
 
 function ecTemplates(
   names: Names,
-  { jwk, params }: { readonly jwk: JsonWebKey; readonly params: Buffer },
+  { key, algorithm }: { readonly key: KeyObject; readonly algorithm: EcAlgorithm },
   usages: readonly Usage[],
 ): { readonly key: Template; readonly publicKey: Template } {
-  const point = Buffer.concat([Buffer.from([4]), part(jwk.x), part(jwk.y)]);
+  const params = CURVE_OIDS[algorithm];
+  const { x = '', y = '' } = createPublicKey(key).export({ format: 'jwk' });
+  const point = Buffer.concat([
+    Buffer.of(4),
+    ...[x, y].map((one) => Buffer.from(one, 'base64url')),
+  ]);
   const length = point.length < 128 ? [point.length] : [0x81, point.length];
   const wrapped = Buffer.concat([Buffer.from([4, ...length]), point]);
   return {
@@ -208,7 +214,7 @@ function ecTemplates(
       ...of(CKO.PRIVATE_KEY, CKK.EC),
       ...privateAttributes(names, usages),
       { type: CKA.EC_PARAMS, value: Buffer.from(params) },
-      { type: CKA.VALUE, value: part(jwk.d) },
+      { type: CKA.VALUE, value: withEcScalar(key, (scalar) => Buffer.from(scalar)) },
     ],
   };
 }
@@ -218,9 +224,4 @@ function padded(bytes: Buffer): Buffer {
   const value = Buffer.alloc(Math.max(bytes.length, 32));
   bytes.copy(value);
   return value;
-}
-
-function part(text: string | undefined): Buffer {
-  if (text === undefined) throw new ServiceError('InvalidArgs', 'the private key is incomplete');
-  return Buffer.from(text, 'base64url');
 }

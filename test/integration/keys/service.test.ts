@@ -183,7 +183,7 @@ test('answers GetPublicKey, GetRandom and Describe to everybody', async () => {
   const expected = (await rig.token.publicKey('device id')).export({ type: 'spki', format: 'der' });
   assert.equal(spki, expected);
   assert.match(await busctl('alice', 'GetRandom', 'ua{sv}', '16', noOptions), /^ay 16 /);
-  assert.match(await busctl('alice', 'GetRandom', 'ua{sv}', '65537', noOptions), 'Call failed');
+  assert.match(await busctl('alice', 'GetRandom', 'ua{sv}', '4097', noOptions), 'Call failed');
   const { json } = await keys.Describe({});
   assert.not.match(json, 'pin-value');
   const { objects, ignored, health } = parseDescription(json);

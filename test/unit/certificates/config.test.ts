@@ -111,6 +111,17 @@ trust_bundle: [trusted-ca]
   assert.is(ruleFor(config, 'hub1').lifetime, '90d');
 });
 
+test('takes for ids what ids are, in lists too', async ({ dir }) => {
+  const bad = ['a//b', 'a/', '../a', 'a/.', 'https://user:pw@host', 'a/./b', '/a'];
+  for (const id of bad) {
+    const error: unknown = await load(dir, `trust_bundle: ['${id}']\n`).catch((e: unknown) => e);
+    assert.instance(error, ConfigError, id);
+  }
+  const good = ['a/b', 'a/...', 'a..b', '$edgeAgent', 'iotedge/workload-ca@2'];
+  const config = await load(dir, `trust_bundle: ${JSON.stringify(good)}\n`);
+  assert.equal(config.trust_bundle, good);
+});
+
 test('names what is wrong, methods that it does not know among it', async ({ dir }) => {
   const wrong = `'preloaded_cert:a//b': '/x'
 'preloaded_cert:device-id': 'not/../a path'

@@ -1,9 +1,10 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type KeysConfig, keysSchema, parseKeysConfig } from '../../../src/keys/config.ts';
+import { parseUri } from '../../../src/keys/pkcs11-uri.ts';
 import { ConfigError, loadConfig, type Problem } from '../../../src/service/config.ts';
 
 const test = suite('keys configuration');
@@ -65,6 +66,62 @@ test('refuses a PIN in a file that everybody can read, and warns of the file oth
   await load("symmetric_store: 'file'\n", { mode: 0o644, warnings });
   assert.is(warnings.length, 1);
   assert.match(warnings[0]?.file ?? '', /keys\.yaml$/);
+});
+
+test('finds a secret in an open file however it is written, also where a drop-in overrides it', async () => {
+  const good = 'pkcs11_lib_path: /l.so\n';
+  for (const [text, places] of [
+    [
+      `${good}pkcs11_base_slot: 'pkcs11:token=Edge pairs?module-path=/x&pin-value=1'`,
+      ['2 pkcs11_base_slot'],
+    ],
+    [`${good}tokens: {a: {uri: "pkcs11:token=a?\\x70in-value=1"}}`, ['2 tokens.a.uri']],
+    [`${good}'preloaded_key:a': 'file:///x?pin-value=1'`, ['2 preloaded_key:a']],
+    [
+      `${good}grants: [{user: iotedge-identity, actions: [a], match: {x: 'https://a:b@c'}}]`,
+      ['2 grants[0].match.x'],
+    ],
+    [
+      `${good}grants: [{user: iotedge-identity, actions: [a], match: {'pin-value=1': x}}]`,
+      ['2 grants[0].match.pin-value=…'],
+    ],
+  ] as const) {
+    assert.equal(await problemsOf(text, 0o644), places);
+    assert.equal(await problemsOf(text, 0o640), []);
+  }
+  const source = `${good}pkcs11_base_slot: 'pkcs11:token=a?pin-source=file:/run/pin'`;
+  assert.equal(await problemsOf(source, 0o644), []);
+});
+
+test('judges every file by its own mode', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'iotedge-keys-config-'));
+  try {
+    await writeFile(join(dir, 'keys.yaml'), published, { mode: 0o644 });
+    await mkdir(join(dir, 'keys.d'));
+    const over =
+      "pkcs11_base_slot: 'pkcs11:token=b'\n'preloaded_key:device-id': file:///a\n'preloaded_key:device-ca': file:///b\n";
+    await writeFile(join(dir, 'keys.d/x.yaml'), over, { mode: 0o640 });
+    const source = { dir, service: 'keys', schema: keysSchema, parse: parseKeysConfig };
+    const error: unknown = await loadConfig(source).catch((thrown: unknown) => thrown);
+    assert.instance(error, ConfigError);
+    assert.equal(
+      error instanceof ConfigError && error.problems.map(({ file, line }) => [file, line]),
+      [3, 5, 6].map((line) => [join(dir, 'keys.yaml'), line]),
+    );
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+});
+
+test('reads a raw space in a URI as %20', async () => {
+  const config = await load(`pkcs11_lib_path: '/usr/lib/softhsm/libsofthsm2.so'
+pkcs11_base_slot: 'pkcs11:token=Edge pairs?pin-value=1234'
+'preloaded_key:device-id': 'pkcs11:token=Edge pairs;object=device-id?pin-value=1234'
+`);
+  const source = config.preloaded['device-id'];
+  const uri = source?.kind === 'token' ? source.uri : '';
+  assert.equal(parseUri(uri), parseUri(uri.replaceAll(' ', '%20')));
+  assert.is(parseUri('pkcs11:token=a?pin-value=12 34').pin?.kind, 'value');
 });
 
 test('says where a wrong setting stands', async () => {

@@ -32,6 +32,7 @@ test('reads every attribute that selects something', () => {
 });
 
 const good = [
+  'pkcs11:token=Edge pairs;object=a b?pin-value=1 2',
   'pkcs11:',
   'pkcs11:slot-id=0?pin-value=1234',
   'pkcs11:slot-id=0;object=device%20id?pin-value=1234',
@@ -51,7 +52,7 @@ const bad = [
   'pkcs11:slot-id=0;object=a;slot-id=0',
   'pkcs11:object=%zz',
   'pkcs11:object=%2',
-  'pkcs11:object=a b',
+  'pkcs11:object=a\tb',
   'pkcs11:object',
   'pkcs11:;object=a',
   'pkcs11:object=a;',
@@ -96,7 +97,7 @@ test('never repeats what may be a PIN', () => {
     'pkcs11:?pin-value=secret&pin-source=/secret',
     'pkcs11:?pin-source=secret',
     'pkcs11:?pin-value=secret&pin-value=secret',
-    'pkcs11:?pin-value=secret ',
+    'pkcs11:?pin-value=secret\t',
     'pkcs11:?module-path=secret',
     'pkcs11:?pin-value=a&secret=b',
     'pkcs11:slot-id=0;pin-value=a;secret=b',

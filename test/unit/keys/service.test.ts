@@ -6,6 +6,7 @@ import { ServiceError } from '../../../src/errors.ts';
 import { parseKeyId } from '../../../src/ids.ts';
 import { FileStore } from '../../../src/keys/file/store.ts';
 import { parseSignMechanism, parseSignRequest } from '../../../src/keys/mechanism.ts';
+import type { Stores } from '../../../src/keys/open-stores.ts';
 import { Pkcs11Module } from '../../../src/keys/pkcs11/module.ts';
 import { PinGuard } from '../../../src/keys/pkcs11/pin-guard.ts';
 import { TokenKeyRecords } from '../../../src/keys/pkcs11/records.ts';
@@ -82,19 +83,19 @@ test('searches no token for the public half of a key that nobody has', async () 
   };
   for (let count = 0; count < 100; count++) {
     const unknown = parseKeyId(`unknown-${count}`);
-    assert.is(await codeOf(keys.publicKey(unknown, soon())), 'NotFound');
+    assert.is(await codeOf(keys.publicKey(unknown)), 'NotFound');
   }
-  assert.ok(await keys.publicKey(held, soon()));
-  assert.ok(await keys.publicKey(inFile, soon()));
+  assert.ok(await keys.publicKey(held));
+  assert.ok(await keys.publicKey(inFile));
   assert.is(searches, 0);
 
   await soft.login('--keypairgen', '--key-type', 'EC:prime256v1', '--label', 'foreign');
   await keys.refresh(soon());
-  assert.ok(await keys.publicKey(parseKeyId('foreign'), soon()));
+  assert.ok(await keys.publicKey(parseKeyId('foreign')));
   await soft.remove();
   const meanwhile = parseKeyId('meanwhile');
   assert.is(await codeOf(keys.createPair(meanwhile, ['ec-p256'], wanted, soon())), 'Unavailable');
-  assert.is(await codeOf(keys.publicKey(meanwhile, soon())), 'Unavailable');
+  assert.is(await codeOf(keys.publicKey(meanwhile)), 'Unavailable');
 });
 
 for (const { gone, says } of [
@@ -126,6 +127,70 @@ for (const { gone, says } of [
     await until(20_000, 'the news of it', () => publisher.state.Health === 'ok');
   });
 }
+
+/** A service over a token that is asked `list` and `describe`, and that never shows what it does not have. */
+function overUnlisted(calls: { lists: number; describes: number }, elapsedMs: () => number) {
+  const known = parseKeyId('known');
+  const failure = new ServiceError('Unavailable', 'the token is slow');
+  const pkcs11 = {
+    knows: (id: string) => id === known,
+    lacks: () => false,
+    reserves: () => false,
+    list: async () => {
+      calls.lists++;
+      await new Promise((done) => setImmediate(done));
+      return { keys: [], ignored: [], failure };
+    },
+    describe: async () => {
+      calls.describes++;
+      await new Promise((done) => setImmediate(done));
+      throw failure;
+    },
+  };
+  const file = {
+    describe: async () => undefined,
+    list: async () => ({ keys: [], ignored: [], failure: undefined }),
+  };
+  const stores = { file, pkcs11, defaults: { pair: 'pkcs11', symmetric: 'pkcs11' } };
+  // what the service asks of its stores here
+  const keys = new KeyService(stores as unknown as Stores, new BusPublisher(), elapsedMs);
+  return { keys, known };
+}
+
+test('asks a token that cannot be listed once a second, whoever asks for whichever id', async () => {
+  const calls = { lists: 0, describes: 0 };
+  let elapsedMs = 0;
+  const { keys, known } = overUnlisted(calls, () => elapsedMs);
+  const ask = async (): Promise<void> => {
+    const ids = Array.from({ length: 64 }, (_, at) => parseKeyId(`unknown-${at}`));
+    const answers = await Promise.all(ids.map((id) => codeOf(keys.publicKey(id))));
+    assert.equal(new Set(answers), new Set(['Unavailable']));
+    const again = Array.from({ length: 64 }, () => codeOf(keys.publicKey(known)));
+    assert.equal(new Set(await Promise.all(again)), new Set(['Unavailable']));
+  };
+  await ask();
+  await ask();
+  assert.equal(calls, { lists: 1, describes: 1 });
+  elapsedMs = 1000;
+  await ask();
+  assert.equal(calls, { lists: 2, describes: 2 });
+});
+
+test('answers for a public key what is there after a change', async () => {
+  await using fixture = await Fixture.start();
+  const { keys } = fixture;
+  const id = parseKeyId('changing');
+  for (const store of ['file', 'pkcs11'] as const) {
+    assert.is(await codeOf(keys.publicKey(id)), 'NotFound');
+    await keys.createPair(id, ['ec-p256'], { ...wanted, store }, soon());
+    const first = await keys.publicKey(id);
+    await keys.deleteKey(id, soon());
+    assert.is(await codeOf(keys.publicKey(id)), 'NotFound');
+    await keys.createPair(id, ['ec-p256'], { ...wanted, store }, soon());
+    assert.not.equal(await keys.publicKey(id), first);
+    await keys.deleteKey(id, soon());
+  }
+});
 
 test('looks once for all who want to know, and again when a token changed meanwhile', async () => {
   await using fixture = await Fixture.start();

@@ -238,8 +238,8 @@ test('places what parse reports and what it throws', async ({ dir }) => {
   );
 });
 
-test('tells which file a setting came from and who can read it', async ({ dir }) => {
-  await writeFile(join(dir, 'keys.yaml'), 'trusted: a\nlog_level: info\n');
+test('tells which files there are and who can read them', async ({ dir }) => {
+  await writeFile(join(dir, 'keys.yaml'), 'trusted: a\n');
   await mkdir(join(dir, 'keys.d'));
   const dropIn = join(dir, 'keys.d/a.yaml');
   await writeFile(dropIn, 'trusted: b\n');
@@ -249,11 +249,32 @@ test('tells which file a setting came from and who can read it', async ({ dir })
     seen = context;
     return value;
   });
-  assert.is(seen?.sources.length, 2);
-  assert.is(seen?.sourceOf(['trusted'])?.path, dropIn);
-  assert.is(seen?.sourceOf(['trusted'])?.mode, 0o640);
-  assert.is(seen?.sourceOf(['log_level'])?.path, join(dir, 'keys.yaml'));
-  assert.is(seen?.sourceOf(['agent']), undefined);
+  assert.equal(
+    seen?.sources.map(({ path }) => path),
+    [join(dir, 'keys.yaml'), dropIn],
+  );
+  assert.is(seen?.sources[1]?.mode, 0o640);
+});
+
+test('reports texts in the file they stand in, keys and what others override too', async ({
+  dir,
+}) => {
+  await writeFile(join(dir, 'keys.yaml'), 'log_level: info\ntrusted: [a, bad]\n');
+  await mkdir(join(dir, 'keys.d'));
+  await writeFile(join(dir, 'keys.d/a.yaml'), 'trusted: b\ncertificates: {bad: {method: x}}\n');
+  const error: unknown = await load(dir, (value, context) => {
+    context.reportTexts((text) => text === 'bad', 'is bad');
+    return value;
+  }).catch((thrown: unknown) => thrown);
+  assert.instance(error, ConfigError);
+  assert.equal(
+    error instanceof ConfigError &&
+      error.problems.map(({ file, line, column, path }) => [file, line, column, path]),
+    [
+      [join(dir, 'keys.yaml'), 2, 14, 'trusted[1]'],
+      [join(dir, 'keys.d/a.yaml'), 2, 16, 'certificates.bad'],
+    ],
+  );
 });
 
 test.run();

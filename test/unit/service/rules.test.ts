@@ -33,6 +33,9 @@ test('leave a detail free that they do not match, except the guarded ones', () =
   for (const [name, harmless, harmful] of [
     ['elevated', 'false', 'true'],
     ['profile', 'server', 'device-ca'],
+    ['adopt', 'false', 'true'],
+    ['key_id', 'iotedge', 'iotedge/certificate/x'],
+    ['certificate_id', 'mine/iotedge/x', 'iotedge/workload-ca@2'],
   ] as const) {
     assert.ok(ruleAllows(any, { action: 'org.iotedge.x', details: { [name]: harmless } }));
     assert.not.ok(ruleAllows(any, { action: 'org.iotedge.x', details: { [name]: harmful } }));

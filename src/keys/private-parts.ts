@@ -1,0 +1,106 @@
+/**
+ * The numbers of a private key as bytes, which can be wiped: what `export({ format: 'jwk' })` gives are texts,
+ * which stay in memory until they happen to be collected. They are read from the DER that OpenSSL writes, so
+ * every element has the form that RFC 8017 A.1.2 and RFC 5915 3 say.
+ */
+import type { KeyObject } from 'node:crypto';
+
+/** The numbers of an RSA key, big-endian, without leading zeros. */
+export interface RsaParts {
+  readonly modulus: Buffer;
+  readonly publicExponent: Buffer;
+  readonly privateExponent: Buffer;
+  readonly prime1: Buffer;
+  readonly prime2: Buffer;
+  readonly exponent1: Buffer;
+  readonly exponent2: Buffer;
+  readonly coefficient: Buffer;
+}
+
+const SEQUENCE = 0x30;
+const INTEGER = 0x02;
+const OCTETS = 0x04;
+
+/** Hands the numbers of an RSA key to `use`, and wipes them when it has returned: what is kept must be copied. */
+export function withRsaParts<T>(key: KeyObject, use: (parts: RsaParts) => T): T {
+  return withPrivateKey(key, (der) => {
+    const [, modulus, publicExponent, privateExponent, prime1, prime2, ...rest] = members(der);
+    const [exponent1, exponent2, coefficient] = rest;
+    return use({
+      modulus: integer(modulus),
+      publicExponent: integer(publicExponent),
+      privateExponent: integer(privateExponent),
+      prime1: integer(prime1),
+      prime2: integer(prime2),
+      exponent1: integer(exponent1),
+      exponent2: integer(exponent2),
+      coefficient: integer(coefficient),
+    });
+  });
+}
+
+/** Hands the scalar of an EC key, as long as the order, to `use`, and wipes it when it has returned. */
+export function withEcScalar<T>(key: KeyObject, use: (scalar: Buffer) => T): T {
+  return withPrivateKey(key, (der) => use(content(members(der)[1], OCTETS)));
+}
+
+/** The number that bytes stand for. No text is made of them; the number itself cannot be wiped. */
+export function toBigInt(bytes: Buffer): bigint {
+  let value = 0n;
+  let at = 0;
+  for (; at + 8 <= bytes.length; at += 8) value = (value << 64n) | bytes.readBigUInt64BE(at);
+  for (; at < bytes.length; at++) value = (value << 8n) | BigInt(bytes[at] ?? 0);
+  return value;
+}
+
+/** The privateKey of a PKCS#8 PrivateKeyInfo (RFC 5208 5). */
+function withPrivateKey<T>(key: KeyObject, use: (der: Buffer) => T): T {
+  const pkcs8 = key.export({ type: 'pkcs8', format: 'der' });
+  try {
+    return use(content(members(pkcs8)[2], OCTETS));
+  } finally {
+    pkcs8.fill(0);
+  }
+}
+
+/** An element of DER; its bytes are a view. */
+interface Element {
+  readonly tag: number;
+  readonly bytes: Buffer;
+}
+
+function members(sequence: Buffer): readonly (Element | undefined)[] {
+  const found: Element[] = [];
+  const body = content(elementAt(sequence, 0).element, SEQUENCE);
+  for (let at = 0; at < body.length; ) {
+    const { element, end } = elementAt(body, at);
+    found.push(element);
+    at = end;
+  }
+  return found;
+}
+
+function elementAt(der: Buffer, at: number): { readonly element: Element; readonly end: number } {
+  const first = der[at + 1] ?? 0xff;
+  const count = first < 0x80 ? 0 : first & 0x7f;
+  if (count > 4 || at + 2 + count > der.length) throw malformed();
+  const length = count === 0 ? first : der.readUIntBE(at + 2, count);
+  const start = at + 2 + count;
+  const end = start + length;
+  if (end > der.length) throw malformed();
+  return { element: { tag: der[at] ?? 0, bytes: der.subarray(start, end) }, end };
+}
+
+function content(element: Element | undefined, tag: number): Buffer {
+  if (element?.tag !== tag) throw malformed();
+  return element.bytes;
+}
+
+function integer(element: Element | undefined): Buffer {
+  const bytes = content(element, INTEGER);
+  return bytes[0] === 0 && bytes.length > 1 ? bytes.subarray(1) : bytes;
+}
+
+function malformed(): TypeError {
+  return new TypeError('not the DER of a private key');
+}

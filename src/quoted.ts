@@ -1,0 +1,135 @@
+/**
+ * What messages may repeat of texts that others wrote: a PIN, a password or a key stands wherever it was
+ * written by mistake, as an id, as a key of a configuration, as an option. `quoted` and `shown` are for one
+ * untrusted text and cut it at the first sign of a secret; `withoutSecrets` is for a whole message, in which
+ * it replaces the values that are known to be secret.
+ */
+
+const MAX_QUOTED = 160;
+/** More than this of an untrusted text is not looked at. */
+const MAX_READ = 640;
+/** A longer message only fills the journal. */
+const MAX_MESSAGE = 8192;
+
+/** Names whose values are secret, as URIs, connection strings and forms have them. */
+const NAMES = [
+  '(?<![a-z])pin(?:[-_ ]|%2d)?(?:value)?',
+  '(?:shared)?access[-_ ]?(?:key|signature|token)',
+  '(?:account|primary|secondary|symmetric|api)[-_ ]?key',
+  'sas[-_ ]?(?:key|token)',
+  '(?<![a-z])sig(?:nature)?',
+  'pass(?:word|wd|phrase|code)?',
+  '(?<![a-z])pwd',
+  'secret',
+  '(?:identity|registry|refresh|bearer|auth)[-_ ]?token',
+].join('|');
+/** What selects a token or an object in a PKCS#11 URI. */
+const ATTRIBUTES =
+  'token|manufacturer|model|serial|slot-[a-z]{1,16}|library-[a-z]{1,16}|object|id|type';
+const PEM_KEY = '-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----';
+/** A key of 256 or 512 bits in base64, as clouds hand them out. */
+const BASE64_KEY = '(?<![A-Za-z0-9+/])(?:[A-Za-z0-9+/]{43}=|[A-Za-z0-9+/]{86}==)';
+
+/** Each matches up to where a secret may begin in an untrusted text. */
+const SIGNS: readonly RegExp[] = [
+  new RegExp(`(?:${NAMES})["']?\\s*(?:[=:]|%3)`, 'i'),
+  // a user before the host, and a port that is none: a password whose host was cut off
+  /\/\/(?=.*@)|:\/\/(?=[^/]*:(?!\d{1,5}(?:\/|$)))/s,
+  /-----BEGIN/,
+  /(?:Basic|Bearer) /i,
+  /(?=[A-Za-z0-9+/]{20,}={1,2})/,
+];
+/** What an id, a name or a path does not have either: a query, an assignment. */
+const ASSIGNMENTS: readonly RegExp[] = [/\?(?=.*=)/s, /=/];
+
+/** What of a PKCS#11 URI is replaced in a message: what is no attribute of a selector, and the query. */
+const URI_PARTS: readonly (readonly [RegExp, string])[] = [
+  [new RegExp(`(pkcs11(?::|%3a))(?!(?:${ATTRIBUTES})(?:=|%3d))[^\\s"]+`, 'gi'), '$1…'],
+  // up to the end of the quotation or line: a PIN may have spaces and most signs
+  [/(pkcs11(?::|%3a)[^\s?"]{0,1024}?)(?:\?|%3f)(?:\\.|[^"\n])*/gi, '$1?…'],
+];
+
+/** What is secret wherever it stands in a message, and what stands there instead. */
+const SECRETS: readonly (readonly [RegExp, string])[] = [
+  [/((?<![a-z])pin(?:[-_]|%2d)?(?:value)?(?:=|%3d))(?:\\.|[^"\n])*/gi, '$1…'],
+  [new RegExp(`((?:${NAMES})(?:=|%3d))[^&;?"'\`\\s]+`, 'gi'), '$1…'],
+  [new RegExp(`("(?:${NAMES})"\\s*:\\s*)"[^"]*"`, 'gi'), '$1"…"'],
+  [/(:\/\/)[^\s"'`<>/@]{1,512}@/g, '$1…@'],
+  [/\b(Basic|Bearer) +(?=[^\s"]*[0-9=+/])[A-Za-z0-9+/._~-]{8,}=*/g, '$1 …'],
+  [
+    new RegExp(`${PEM_KEY}.*?(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----|$)`, 'gs'),
+    '(private key)',
+  ],
+  [new RegExp(BASE64_KEY, 'g'), '…'],
+];
+
+/** An untrusted text in quotes, as far as a message may show it. */
+export function quoted(text: string): string {
+  return JSON.stringify(shown(text));
+}
+
+/** An untrusted text as far as a message may show it: no part that may be secret, and at most 160 characters. */
+export function shown(text: string): string {
+  const end = Math.min(publicLength(text.slice(0, MAX_READ)), MAX_QUOTED);
+  return end < text.length ? `${text.slice(0, end)}…` : text;
+}
+
+/** A message with `…` for what looks like a secret in it, and not longer than anybody reads. */
+export function withoutSecrets(message: string): string {
+  const text = message.length > MAX_MESSAGE ? `${message.slice(0, MAX_MESSAGE)}…` : message;
+  return [...URI_PARTS, ...SECRETS].reduce(
+    (safe, [pattern, mark]) => safe.replace(pattern, mark),
+    text,
+  );
+}
+
+/** Whether a text is meant as a PKCS#11 URI, however it is spelled. */
+export function isMeantAsPkcs11Uri(text: string): boolean {
+  const lead = /^[\s"'<]*(?:(?:key|cert|file):(?:\/\/)?)?[\s"'<]*pkcs[-_ #]*11\s*[:;=?]/i;
+  return lead.test(decoded(text.slice(0, MAX_READ)));
+}
+
+/** Whether a text holds a secret; the place of one, as in `pin-source`, is none. */
+export function holdsSecret(text: string): boolean {
+  const plain = decoded(text);
+  return SECRETS.some(([pattern]) => plain.search(pattern) >= 0);
+}
+
+/** Where in an untrusted text something begins that is not for every reader; its length when nothing does. */
+function publicLength(text: string): number {
+  const uri = /pkcs[-_ #]*11\s*:/i.exec(text);
+  const uriEnd = uri === null ? text.length : publicUriEnd(text, uri.index + uri[0].length);
+  const signs = uri === null ? [...SIGNS, ...ASSIGNMENTS] : SIGNS;
+  const ends = signs.flatMap((sign) => {
+    const found = sign.exec(text);
+    return found === null ? [] : [found.index + found[0].length];
+  });
+  const end = Math.min(uriEnd, ...ends);
+  const plain = decoded(text.slice(0, end));
+  return plain.length < end && publicLength(plain) < plain.length ? 0 : end;
+}
+
+/** Where the attributes of a PKCS#11 URI end that select a token or an object. */
+function publicUriEnd(text: string, from: number): number {
+  const attribute = new RegExp(`(?:${ATTRIBUTES})=([^;?&=]*)(?:;|\\?|$)`, 'iy');
+  let end = from;
+  while (end < text.length && !text.slice(from, end).endsWith('?')) {
+    attribute.lastIndex = end;
+    const [whole, value = ''] = attribute.exec(text) ?? [];
+    if (whole === undefined || /[;?&=]/.test(decoded(value))) return end;
+    end += whole.length;
+  }
+  return end;
+}
+
+/** The text with its percent-escapes read, also where they were escaped themselves. */
+function decoded(text: string): string {
+  let plain = text;
+  for (let before = ''; before !== plain; ) {
+    before = plain;
+    plain = before.replace(/%([0-9a-f]{2})/gi, (_, digits: string) =>
+      String.fromCharCode(Number.parseInt(digits, 16)),
+    );
+  }
+  return plain;
+}

@@ -1,0 +1,120 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { describeError, ServiceError } from '../../src/errors.ts';
+import { holdsSecret, quoted, shown, withoutSecrets } from '../../src/quoted.ts';
+
+const test = suite('quoted');
+
+const key = Buffer.alloc(32, 'SECRET1').toString('base64');
+
+/** Texts with a secret in them, and what of each may be shown. */
+const secrets: readonly (readonly [string, string])[] = [
+  ['pkcs11:token=a;object=c?pin-value=SECRET1', 'pkcs11:token=a;object=c?…'],
+  ['PKCS11:token=a?PIN-VALUE=SECRET1', 'PKCS11:token=a?…'],
+  ['pkcs11:token=Edge pairs?pin-value=SECRET1', 'pkcs11:token=Edge pairs?…'],
+  ['pkcs11:token=a;pin-value=SECRET1', 'pkcs11:token=a;…'],
+  ['pkcs11:token=a&pin-value=SECRET1', 'pkcs11:…'],
+  ['pkcs11:token=a?SECRET1', 'pkcs11:token=a?…'],
+  ['pkcs11:pin-value=SECRET1', 'pkcs11:…'],
+  ['pkcs11:SECRET1', 'pkcs11:…'],
+  ['pkcs11:token=a%3Fpin-value%3DSECRET1', 'pkcs11:…'],
+  ['pkcs11%3Atoken=a%3Fpin-value%3DSECRET1', 'pkcs11%3Atoken=…'],
+  ['pkcs11%253Atoken%253Da%253Fpin-value%253DSECRET1', '…'],
+  ['key://pkcs11:token=a?pin-value=SECRET1', 'key://…'],
+  [' "pkcs11:token=a?pin-value=SECRET1"', ' "pkcs11:token=a?…'],
+  ['pksc11:token=a?pin-value=SECRET1', 'pksc11:token=…'],
+  ['%70in-value=SECRET1', '%70in-value=…'],
+  ['%70in-value%3DSECRET1', '…'],
+  ['pin-value: SECRET1', 'pin-value:…'],
+  ['https://user:SECRET1@host/x', 'https://…'],
+  ['https://user:SECRET1', 'https://…'],
+  ['https://user:SEC/RET1@host', 'https://…'],
+  ['HostName=h;DeviceId=d;SharedAccessKey=SECRET1', 'HostName=…'],
+  ['SharedAccessKey: SECRET1', 'SharedAccessKey:…'],
+  ['password:SECRET1', 'password:…'],
+  ['Bearer SECRET1', 'Bearer …'],
+  [key, '…'],
+  ['-----BEGIN PRIVATE KEY-----\nSECRET1', '-----BEGIN…'],
+];
+
+test('cuts an untrusted text where a secret may begin', () => {
+  for (const [text, public_] of secrets) assert.is(shown(text), public_, text);
+});
+
+test('shows what holds none as it is', () => {
+  const texts = [
+    'device id',
+    'iotedge/certificate/x@2',
+    '$edgeAgent',
+    'a?b*',
+    'https://host:8883/path',
+    'my-pkcs11-key',
+    'pkcs11:token=a%20b;object=c',
+    'spinner:1',
+    'sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef',
+  ];
+  for (const text of texts) assert.is(shown(text), text);
+  assert.is(quoted('a"b'), '"a\\"b"');
+});
+
+test('shows no more than 160 characters', () => {
+  assert.is(shown('x'.repeat(160)), 'x'.repeat(160));
+  assert.is(shown('x'.repeat(1 << 20)), `${'x'.repeat(160)}…`);
+});
+
+test('is done with a hostile text as fast as with its first characters', () => {
+  for (const part of ['//', 'pkcs11:', 'pin=', '%25', '"pass', 'A', '://a', '-----BEGIN ']) {
+    const hostile = part.repeat(1 << 18);
+    assert.ok(shown(hostile).length <= 161);
+    assert.ok(withoutSecrets(hostile).length <= 2 * 8192);
+  }
+});
+
+/** Secrets that are recognized in the middle of a message. */
+const messages: readonly string[] = [
+  'no key "pkcs11:token=a b?pin-value=1 SECRET1" here',
+  'no key "pkcs11:token=a?pin-value=\\"SECRET1" here',
+  "no key pkcs11:token=a?pin-value='SECRET1' here",
+  'key PKCS11%3Atoken=a%3Fpin-value%3DSECRET1',
+  'key pkcs11:token=a;pin-value=a;SECRET1',
+  'cannot reach https://user:SECRET1@host/: refused',
+  'HostName=h;SharedAccessKey=SECRET1',
+  'SharedAccessSignature sr=a&sig=SECRET1&se=1',
+  '{"username":"u","password":"SECRET1"}',
+  'Authorization: Basic U0VDUkVUMQ==',
+  `the key ${key}`,
+  '-----BEGIN EC PRIVATE KEY-----\nSECRET1',
+];
+
+test('leaves secrets out of a message, of an error and of its causes', () => {
+  for (const text of messages) {
+    const error = new ServiceError('InvalidArgs', text, { cause: new Error(`because ${text}`) });
+    for (const said of [withoutSecrets(text), error.message, describeError(error)]) {
+      assert.not.match(said, /SECRET1|U0VDUkVU/, text);
+    }
+    assert.is(withoutSecrets(withoutSecrets(text)), withoutSecrets(text));
+  }
+});
+
+test('leaves a message alone that only talks about secrets', () => {
+  const texts = [
+    'not a usable PKCS#11 URI: pin-source is not the absolute path of a file',
+    'the token refuses the PIN: CKR_PIN_INCORRECT',
+    'no token matches pkcs11:token=a;object=b',
+    'Basic constraints of the certificate are missing',
+    'unknown key "password" in "agent.config.auth"',
+    'https://hub.example:443/devices/a: HTTP 401',
+  ];
+  for (const text of texts) assert.is(withoutSecrets(text), text);
+});
+
+test('tells a secret from the place of one', () => {
+  for (const text of ['pkcs11:token=a?module-path=/x&pin-value=1', 'pkcs11:token=a;pin-value=1']) {
+    assert.ok(holdsSecret(text), text);
+  }
+  for (const text of ['pkcs11:token=a?pin-source=file:/run/pin', 'file:///etc/key.pem', 'info']) {
+    assert.not.ok(holdsSecret(text), text);
+  }
+});
+
+test.run();
