@@ -18,6 +18,8 @@ const mayImport: readonly (readonly [string, readonly string[]])[] = [
   ['native/', []],
   ['keys/pkcs11-uri.ts', []],
   ['keys/config.ts', ['service/config.ts', 'ids.ts', 'keys/pkcs11-uri.ts']],
+  ['modules/config.ts', ['service/config.ts', 'ids.ts', 'modules/confinement/settings.ts']],
+  ['modules/confinement/settings.ts', ['service/config.ts', 'ids.ts', 'modules/confinement/host-']],
   ...domains.map((name) => [`${name}/config.ts`, ['service/config.ts', 'ids.ts']] as const),
   ...domains.map(
     (name) =>

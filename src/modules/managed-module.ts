@@ -11,13 +11,12 @@ import type { ModuleSummary } from './api/module-list.ts';
 import { makeSocketDirectory, serveSocket } from './api/socket.ts';
 import { type WorkloadBackend, workloadRoutes } from './api/workload.ts';
 import type { ModulesConfig } from './config.ts';
-import { aliasesOf } from './container-body.ts';
-import { memberObject } from './create-options.ts';
+import { memberObject, restartPolicyOf } from './create-options.ts';
 import type { ContainerEngine } from './engine.ts';
 import type { EngineStatus } from './engine-monitor.ts';
 import type { Goal, Prepared, Report } from './goal.ts';
 import { moduleProperties, moduleStatus } from './module-properties.ts';
-import type { ModuleSource } from './prepare.ts';
+import type { ModuleSource } from './module-source.ts';
 import { Supervisor } from './supervisor.ts';
 
 /** What a module is kept with. */
@@ -54,6 +53,7 @@ export class ManagedModule implements AsyncDisposable {
       goal,
       engine,
       engineStatus,
+      restartPolicy: restartPolicyOf(source.settings),
       prepare: async (signal) => {
         const prepared = await parts.prepare(source, signal);
         this.#digest = parts.shownDigest(prepared.digest);
@@ -80,11 +80,6 @@ export class ManagedModule implements AsyncDisposable {
 
   get report(): Report {
     return this.supervisor.report;
-  }
-
-  /** The names that its create options give it on the network. */
-  get aliases(): readonly string[] {
-    return aliasesOf(this.source.settings.createOptions);
   }
 
   /** Looks after the container until disposed of, or until it is absent as wanted. */

@@ -76,8 +76,11 @@ export class Recovery {
     this.#lastEnd = 0;
   }
 
-  /** Notes how the container is, by an engine that is there since then. */
-  seen(container: Container | undefined, goal: Goal, since: Date | undefined): void {
+  /**
+   * Notes how the container is, by an engine that is there since then; answers whether it has ended by
+   * itself since the last look.
+   */
+  seen(container: Container | undefined, goal: Goal, since: Date | undefined): boolean {
     const { name, now, log } = this.#options;
     this.#looks.reset();
     const reachedMs = since?.getTime();
@@ -87,16 +90,17 @@ export class Recovery {
     const state = container?.state;
     const end = state?.kind === 'exited' ? (state.finishedAt?.getTime() ?? 1) : 0;
     this.#lastEnd = end;
-    if (state?.kind !== 'exited' || before === undefined || before === end) return;
-    if (goal !== 'started') return;
+    if (state?.kind !== 'exited' || before === undefined || before === end) return false;
+    if (goal !== 'started') return false;
     const { exitCode, startedAt } = state;
     const ranMs = end - (startedAt?.getTime() ?? end);
     const fields = { module: name, exitCode, ranMs };
     if (isFirst && reachedMs !== undefined && end <= reachedMs) {
       log.info('module ended with the container engine', fields);
-      return;
+      return false;
     }
     log.warn('module ended', fields);
     this.#backoff.failed(now(), ranMs);
+    return true;
   }
 }

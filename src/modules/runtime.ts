@@ -3,6 +3,7 @@ import type { ModuleName } from '../ids.ts';
 import type { Log } from '../service/log.ts';
 import type { WorkloadBackend } from './api/workload.ts';
 import type { ModulesConfig } from './config.ts';
+import { settingsJson } from './create-options.ts';
 import { canonicalJson, keyedDigest } from './digest.ts';
 import type { ContainerEngine, LogRequest } from './engine.ts';
 import { EngineMonitor, type EngineStatus } from './engine-monitor.ts';
@@ -11,9 +12,9 @@ import { knownModules, readDigestKey, recordOf } from './known-modules.ts';
 import type { ManagedModule } from './managed-module.ts';
 import { managerProperties } from './manager-properties.ts';
 import { ModuleDirectory } from './module-directory.ts';
-import { refuseTaken, refuseUnusable } from './module-names.ts';
+import { refuseNames, refuseTaken, refuseUnusable } from './module-names.ts';
+import type { ModuleSource } from './module-source.ts';
 import type { Request } from './operation.ts';
-import type { ModuleSource } from './prepare.ts';
 import { Problems } from './problems.ts';
 import type { Publisher } from './publisher.ts';
 import type { Records } from './records.ts';
@@ -111,6 +112,7 @@ export class ModuleRuntime implements AsyncDisposable {
       throw new ServiceError('AlreadyExists', `module ${JSON.stringify(name)} exists`);
     }
     const others = this.#modules.all().map((module) => module.source);
+    refuseNames(source, this.#parts.config);
     refuseTaken(source, others, this.#parts.config);
     const module = present ?? (await this.#modules.open(source, 'absent'));
     const asked = await this.#ask(module, { verb: 'Create', goal: 'stopped', revert });
@@ -140,9 +142,9 @@ export class ModuleRuntime implements AsyncDisposable {
 
   /** A module's configuration without its registry password. */
   configOf(name: ModuleName): string {
-    const { image, createOptions, auth } = this.#modules.require(name).source.settings;
+    const { auth, ...settings } = this.#modules.require(name).source.settings;
     const { password: _password, ...shown } = auth ?? {};
-    return JSON.stringify({ image, createOptions, ...(auth !== undefined && { auth: shown }) });
+    return JSON.stringify(settingsJson({ ...settings, auth: auth && shown }));
   }
 
   logs(name: ModuleName, request: LogRequest, signal: AbortSignal): Promise<Buffer> {

@@ -9,12 +9,14 @@ import type { Running, StartContext } from '../service/run.ts';
 import { compile } from '../service/schema-validator.ts';
 import { clientsOn } from './clients.ts';
 import type { ModulesConfig } from './config.ts';
-import type { ModuleSettings, Validate } from './create-options.ts';
-import { createOptionsSchema } from './create-options-schema.ts';
+import { createOptionsSchema } from './confinement/create-options-schema.ts';
+import type { Validate } from './confinement/elevation.ts';
+import type { ModuleSettings } from './create-options.ts';
 import { DockerEngine } from './docker/docker-engine.ts';
 import { moduleHandlers, moduleResolvers } from './handlers.ts';
 import { Identities } from './identities.ts';
-import { isElevated, type ModuleSource, prepare, refuseElevated } from './prepare.ts';
+import type { ModuleSource } from './module-source.ts';
+import { isElevated, prepare, refuseUnconfined } from './prepare.ts';
 import { Publisher } from './publisher.ts';
 import { Records } from './records.ts';
 import { ModuleRuntime } from './runtime.ts';
@@ -30,7 +32,7 @@ export async function startModules(
   const identities = new Identities(clients.identity, now);
   const engine = new DockerEngine(config.engineSocket);
   const socketsPath = join(stateDir, 'mnt');
-  const parts = { config, identities, validate: validator(), socketsPath };
+  const parts = { config, engine, identities, validate: validator(), socketsPath };
   const publisher = new Publisher();
   const runtime = cleanup.use(
     new ModuleRuntime({
@@ -45,7 +47,7 @@ export async function startModules(
           clients,
           identities,
           modules: () => modules.all().map((module) => module.summary()),
-          aliases: (name) => modules.find(name)?.aliases ?? [],
+          sources: () => modules.all().map((module) => module.source),
           now,
         }),
       publisher,
@@ -56,7 +58,7 @@ export async function startModules(
   const handlers = {
     runtime,
     isElevated: (settings: ModuleSettings) => isElevated(parts, settings),
-    refuseElevated: (source: ModuleSource) => refuseElevated(parts, source),
+    refuseUnconfined: (source: ModuleSource) => refuseUnconfined(parts, source),
     elevatedCalls: new WeakSet<CallContext>(),
     systemInfo: (signal: AbortSignal) => systemInfo(engine, version, signal),
     objectPath: (name: string) =>

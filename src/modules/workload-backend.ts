@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises';
-import { isIP } from 'node:net';
 import { isServiceError, ServiceError } from '../errors.ts';
 import { type ModuleName, moduleIdOf } from '../ids.ts';
 import type { ModuleSummary } from './api/module-list.ts';
@@ -13,19 +12,23 @@ import {
   makeCertificate,
   serverNames,
 } from './module-certificate.ts';
-import { isFront, sameName } from './module-names.ts';
+import { grantedNames, mayBeCertified, type Upstream } from './module-names.ts';
+import type { ModuleSource } from './module-source.ts';
 
 const encryptionKey = 'iotedge/module-encryption';
 const longestLifeS = 30 * 86_400;
 
 /** Where the answers come from: the other three services, and what is known about modules. */
 export interface BackendParts {
-  readonly config: Pick<ModulesConfig, 'deviceCa' | 'trustedCas' | 'hostname' | 'serverNames'>;
+  readonly config: Pick<
+    ModulesConfig,
+    'agent' | 'deviceCa' | 'trustedCas' | 'hostname' | 'serverNames'
+  >;
   readonly clients: Pick<Clients, 'keys' | 'certificates'>;
   readonly identities: Identities;
   readonly modules: () => readonly ModuleSummary[];
-  /** The names that a module's create options give it on the network. */
-  readonly aliases: (module: ModuleName) => readonly string[];
+  /** The same modules as they are configured. */
+  readonly sources: () => readonly ModuleSource[];
   readonly now: () => Date;
 }
 
@@ -127,10 +130,9 @@ async function certificate(
 ) {
   const { clients, config, identities, now } = parts;
   const isServer = request.purpose === 'server';
-  if (isServer) checkName(parts, module, request.commonName);
-  const names = isServer
-    ? serverNames(request.commonName, module)
-    : identityNames(await identities.get(moduleIdOf(module), call));
+  const identity = await identities.get(moduleIdOf(module), call);
+  if (isServer) checkName(parts, { module, name: request.commonName, upstream: identity });
+  const names = isServer ? serverNames(request.commonName, module) : identityNames(identity);
   const lifetime_s = lifetimeS(request.notAfter, now());
   return makeCertificate(names, async (csr) => {
     const options = {
@@ -143,28 +145,29 @@ async function certificate(
   });
 }
 
-/** A module may call itself by its own names; by the device's only when clients reach the device through it. */
+/** A module may call itself by its own names and those of `server_names`, as long as they are no others'. */
 function checkName(
-  { aliases, config, modules }: BackendParts,
-  module: ModuleName,
-  name: string,
+  { config, sources }: BackendParts,
+  {
+    module,
+    name,
+    upstream,
+  }: {
+    readonly module: ModuleName;
+    readonly name: string;
+    readonly upstream: Upstream;
+  },
 ): void {
-  const front = isFront(module, config);
-  // Whoever writes create options for one module must not get what others are known by.
-  const everybody = ['edgeHub', 'edgeAgent', ...modules().map((one) => one.name)];
-  const others = everybody.filter((other) => other !== module);
-  const taken = (alias: string): boolean => others.some((other) => sameName(alias, other));
-  const names = [module, moduleIdOf(module), ...aliases(module).filter(isHostName)];
-  const own = names.filter((one) => !taken(one) && (front || !sameName(one, config.hostname)));
-  if (front) own.push(config.hostname);
-  if (own.some((allowed) => sameName(allowed, name))) return;
+  if (name === moduleIdOf(module) && name.startsWith('$')) return;
+  const all = sources();
+  const source = all.find((one) => one.name === module);
+  const others = all.filter((one) => one !== source);
+  if (source !== undefined && mayBeCertified(name, { source, others, config, upstream })) return;
   const shown = JSON.stringify(name.slice(0, 160));
-  throw new ServiceError('AccessDenied', `${shown} is not a name of module "${module}"`);
-}
-
-/** A name of one host: neither an address nor a pattern for many. */
-function isHostName(alias: string): boolean {
-  return isIP(alias) === 0 && /^[a-z0-9._-]+$/i.test(alias);
+  const granted = grantedNames(module, config);
+  const listed = granted.length > 0 ? granted.join(', ') : 'none';
+  const text = `${shown} is not a name of module "${module}"; server_names and hostname of modules.yaml give it besides its own: ${listed}`;
+  throw new ServiceError('AccessDenied', text);
 }
 
 function lifetimeS(notAfter: Date | undefined, now: Date): number {

@@ -9,11 +9,13 @@ import type {
   JsonObject,
   LogRequest,
   Network,
+  NewVolume,
   PullOptions,
+  Volume,
 } from '../engine.ts';
 import { owner, ownerLabel } from '../labels.ts';
 import { openClient } from './client.ts';
-import { containerOf, eventName, systemOf } from './inspect.ts';
+import { containerOf, eventName, systemOf, volumeOf } from './inspect.ts';
 import { logStream } from './logs.ts';
 import { followPull, withTag } from './pull.ts';
 import { demultiplexed, jsonLines, lastLines, plain } from './streams.ts';
@@ -93,6 +95,26 @@ export class DockerEngine implements ContainerEngine {
     });
   }
 
+  findVolume(name: string, signal: AbortSignal): Promise<Volume | undefined> {
+    const doing = `looking at volume ${JSON.stringify(name)}`;
+    return this.#ask(doing, answerMs, signal, async (docker) => {
+      try {
+        const found = volumeOf(await docker.getVolume(name).inspect());
+        return found.name === name ? found : undefined;
+      } catch (error) {
+        if (statusOf(error) === 404) return undefined;
+        throw error;
+      }
+    });
+  }
+
+  createVolume({ name, labels }: NewVolume, signal: AbortSignal): Promise<void> {
+    const doing = `making volume ${JSON.stringify(name)}`;
+    return this.#ask(doing, answerMs, signal, async (docker) => {
+      await docker.createVolume({ Name: name, Driver: 'local', Labels: labels });
+    });
+  }
+
   inspect(name: string, signal: AbortSignal): Promise<Container | undefined> {
     return this.#ask(`looking at ${shown(name)}`, answerMs, signal, async (docker) => {
       const found = await findNamed(docker, name);
@@ -124,6 +146,13 @@ export class DockerEngine implements ContainerEngine {
     return this.#ask(`removing ${shown(nameOrId)}`, answerMs, signal, (docker) =>
       ignoring([404], docker.getContainer(nameOrId).remove({ force: true, v: true })),
     );
+  }
+
+  keepStopped(nameOrId: string, signal: AbortSignal): Promise<void> {
+    const doing = `taking the restart policy of ${shown(nameOrId)}`;
+    return this.#ask(doing, answerMs, signal, async (docker) => {
+      await docker.getContainer(nameOrId).update({ RestartPolicy: { Name: 'no' } });
+    });
   }
 
   logs(name: string, request: LogRequest, signal: AbortSignal): Promise<Buffer> {

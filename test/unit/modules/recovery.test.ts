@@ -6,7 +6,14 @@ import { Recovery } from '../../../src/modules/recovery.ts';
 const test = suite('recovery');
 const start = Date.parse('2026-01-01T00:00:00Z');
 const log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
-const made = { id: '1', ours: true, digest: '', restartCount: 0 };
+const made = {
+  id: '1',
+  ours: true,
+  digest: '',
+  restartCount: 0,
+  engineRestarts: false,
+  unhealthy: false,
+};
 
 function at(seconds: number): Date {
   return new Date(start + seconds * 1000);
