@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { createOptionsSchema } from '../../../../src/modules/confinement/create-options-schema.ts';
 import { elevationReasons } from '../../../../src/modules/confinement/elevation.ts';
+import { createOptionsSchema } from '../../../../src/modules/create-options-schema.ts';
 import { compile } from '../../../../src/service/schema-validator.ts';
 
 const test = suite('elevation of create options');
