@@ -70,7 +70,8 @@ const hostConfig = closed({
   Init: flag,
   IpcMode: { enum: ['', 'private', 'none'] },
   LogConfig: closed({
-    Type: { enum: ['', 'json-file', 'local', 'journald', 'none'] },
+    // not the journal: what a module prints would push out what the machine has to say
+    Type: { enum: ['', 'json-file', 'local', 'none'] },
     Config: logOptions,
   }),
   Memory: amount,

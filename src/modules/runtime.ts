@@ -1,6 +1,7 @@
 import { ServiceError } from '../errors.ts';
 import type { ModuleName } from '../ids.ts';
 import type { Log } from '../service/log.ts';
+import { Repeats } from '../service/repeats.ts';
 import type { WorkloadBackend } from './api/workload.ts';
 import type { ModulesConfig } from './config.ts';
 import { settingsJson } from './create-options.ts';
@@ -38,6 +39,7 @@ export class ModuleRuntime implements AsyncDisposable {
   readonly #monitor: EngineMonitor;
   readonly #modules: ModuleDirectory;
   readonly #problems: Problems;
+  readonly #requests: Repeats;
   /** Until the last creation is written down: which names are taken is open before. */
   #beginning: Promise<unknown> = Promise.resolve();
   readonly #stop = new AbortController();
@@ -49,6 +51,7 @@ export class ModuleRuntime implements AsyncDisposable {
     const { config, records, log } = parts;
     this.#parts = parts;
     this.#problems = new Problems(log);
+    this.#requests = new Repeats({ log });
     this.#monitor = new EngineMonitor({
       ...parts,
       onContainer: (name) => this.#modules.find(name)?.supervisor.wake(),
@@ -56,6 +59,7 @@ export class ModuleRuntime implements AsyncDisposable {
     });
     const module = {
       ...parts,
+      requests: this.#requests,
       engineStatus: () => this.#monitor.status,
       shownDigest: (digest: string) =>
         this.#digestKey === undefined ? '' : keyedDigest(this.#digestKey, digest),
@@ -156,6 +160,7 @@ export class ModuleRuntime implements AsyncDisposable {
     this.#stop.abort();
     await Promise.all(this.#modules.all().map((module) => module[Symbol.asyncDispose]()));
     await Promise.all(this.#running);
+    this.#requests[Symbol.dispose]();
   }
 
   async #ask(module: ManagedModule, request: Request) {

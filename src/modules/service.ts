@@ -5,6 +5,7 @@ import { childPath } from '../dbus/path.ts';
 import { Variant } from '../dbus/variant.ts';
 import { identityService } from '../interfaces/identity.ts';
 import { modulesService } from '../interfaces/modules.ts';
+import { JoinedRead } from '../service/joined-read.ts';
 import type { Running, StartContext } from '../service/run.ts';
 import { compile } from '../service/schema-validator.ts';
 import { clientsOn } from './clients.ts';
@@ -55,12 +56,13 @@ export async function startModules(
       log,
     }),
   );
+  const system = new JoinedRead({ read: (signal) => systemInfo(engine, version, signal), now });
   const handlers = {
     runtime,
     isElevated: (settings: ModuleSettings) => isElevated(parts, settings),
     refuseUnconfined: (source: ModuleSource) => refuseUnconfined(parts, source),
     elevatedCalls: new WeakSet<CallContext>(),
-    systemInfo: (signal: AbortSignal) => systemInfo(engine, version, signal),
+    systemInfo: (signal: AbortSignal) => system.get(signal),
     objectPath: (name: string) =>
       childPath(modulesService.path, modulesService.child.segment, name),
   };

@@ -1,7 +1,9 @@
+import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { isServiceError, ServiceError } from '../errors.ts';
 import { type ModuleName, moduleIdOf } from '../ids.ts';
-import type { ModuleSummary } from './api/module-list.ts';
+import { JoinedRead } from '../service/joined-read.ts';
+import { type ModuleSummary, moduleList } from './api/module-list.ts';
 import type { CertificateRequest, WorkloadBackend, WorkloadCall } from './api/workload.ts';
 import type { Clients } from './clients.ts';
 import type { CertificateReference, ModulesConfig } from './config.ts';
@@ -34,9 +36,18 @@ export interface BackendParts {
 
 /** The workload API's answers, each made by the service that it belongs to. */
 export function workloadBackend(parts: BackendParts): WorkloadBackend {
-  const { clients, identities, modules } = parts;
+  const { clients, identities, modules, now } = parts;
+  // the same for every module, and each may ask as often as it likes
+  const list = new JoinedRead({
+    read: () => Promise.resolve(Buffer.from(JSON.stringify(moduleList(modules())))),
+    now,
+  });
+  const bundle = new JoinedRead({
+    read: (signal) => trustBundle(parts, { requestId: randomUUID(), signal }),
+    now,
+  });
   return {
-    modules,
+    modules: ({ signal }) => list.get(signal),
     identity: async (moduleId, call) => {
       const { generation_id: generationId } = await identities.get(moduleId, call);
       return { moduleId, generationId };
@@ -48,7 +59,7 @@ export function workloadBackend(parts: BackendParts): WorkloadBackend {
       const request = { key_id: encryptionKey, mechanism, input, options: { aad } };
       return (await clients.keys.Decrypt(request, call)).output;
     },
-    trustBundle: (call) => trustBundle(parts, call),
+    trustBundle: ({ signal }) => bundle.get(signal),
     // Deployment manifests are not signed here.
     manifestTrustBundle: () => Promise.resolve(''),
     certificate: (module, request, call) => certificate(parts, { module, request }, call),

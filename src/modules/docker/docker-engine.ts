@@ -23,6 +23,11 @@ import { messageOf, statusOf, translate, translatePull } from './translate.ts';
 
 const answerMs = 60_000;
 const noticeMs = 10_000;
+/** What changes how a container is: not what its health check does, a thousand times a second if it likes. */
+const followedEvents = [
+  ...['create', 'start', 'die', 'destroy', 'pause', 'unpause', 'rename', 'update'],
+  'health_status',
+];
 const listening = 'listening to the container engine';
 
 /** An engine that speaks the Docker API on a unix socket. */
@@ -168,7 +173,8 @@ export class DockerEngine implements ContainerEngine {
   }
 
   async listen(signal: AbortSignal): Promise<AsyncIterable<string>> {
-    const filters = JSON.stringify({ type: ['container'], label: [`${ownerLabel}=${owner}`] });
+    const label = [`${ownerLabel}=${owner}`];
+    const filters = JSON.stringify({ type: ['container'], label, event: followedEvents });
     // Only the beginning of the stream has a deadline.
     const late = new AbortController();
     const ending = AbortSignal.any([signal, late.signal]);

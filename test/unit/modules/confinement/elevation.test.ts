@@ -103,6 +103,7 @@ const harmful: readonly Readonly<Record<string, unknown>>[] = [
   { HostConfig: { OomScoreAdj: -1000 } },
   { HostConfig: { MaskedPaths: [] } },
   { HostConfig: { LogConfig: { Type: 'syslog', Config: {} } } },
+  { HostConfig: { LogConfig: { Type: 'journald' } } },
   { HostConfig: { Binds: ['/:/host'] } },
   { HostConfig: { Binds: ['/etc:/etc:ro'] } },
   { HostConfig: { Binds: ['data:/data:rshared'] } },
