@@ -9,6 +9,7 @@ import type { ModuleRuntime } from './runtime.ts';
 import type { SystemInfo } from './system-info.ts';
 
 const longestLogBytes = 4 << 20;
+const longestConfigBytes = 1 << 20;
 
 /** What the handlers need. */
 export interface HandlerParts {
@@ -30,7 +31,9 @@ export function moduleResolvers({
   elevatedCalls,
 }: Pick<HandlerParts, 'isElevated' | 'elevatedCalls'>): Resolvers<Interface, CallContext> {
   return {
-    Create({ type, config_json }, call) {
+    Create({ type, config_json, env }, call) {
+      refuseLong(config_json, env);
+      checkedEnv(env);
       const settings = parseConfig(type, config_json);
       const elevated = isElevated(settings);
       if (elevated) elevatedCalls.add(call);
@@ -115,6 +118,15 @@ function parseConfig(type: string, configJson: string): ModuleSettings {
   }
   oneOf(type, 'a type of module', ['docker']);
   return parseSettingsJson(configJson);
+}
+
+/** LimitsExceeded for a configuration and an environment that are too long together: the table knows only each. */
+function refuseLong(configJson: string, env: Readonly<Record<string, string>>): void {
+  const texts = [configJson, ...Object.entries(env).flat()];
+  const size = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+  if (size <= longestConfigBytes) return;
+  const text = `config_json and env have ${size} bytes together, the limit is ${longestConfigBytes}`;
+  throw new ServiceError('LimitsExceeded', text);
 }
 
 function checkedEnv(env: Readonly<Record<string, string>>): Readonly<Record<string, string>> {

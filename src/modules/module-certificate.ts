@@ -80,11 +80,11 @@ function readLeaf(chainPem: string): X509Certificate {
 export function serverNames(asked: string, module: ModuleName): CertificateNames {
   const id = moduleIdOf(module);
   // a cloud id such as `$edgeHub` is no name of a host
-  const names = asked === id ? [module] : [plainName(asked), module];
-  const own = names.filter((name) => name !== module || names.length === 1 || isLabel(name));
+  const first = asked === id ? module : asked;
+  const names = new Set([first, ...(isLabel(module) ? [module] : [])].map(plainName));
   return {
-    commonName: commonName(asked) ?? commonName(id),
-    alternativeNames: [...new Set(own)].map((name) =>
+    commonName: commonName(asked.replace(/\.$/, '')) ?? commonName(id),
+    alternativeNames: [...names].map((name) =>
       parseAlternativeName(isIP(name) === 0 ? 'dns' : 'ip', name),
     ),
   };

@@ -7,6 +7,7 @@ import { type ModuleSummary, moduleList } from './api/module-list.ts';
 import type { CertificateRequest, WorkloadBackend, WorkloadCall } from './api/workload.ts';
 import type { Clients } from './clients.ts';
 import type { CertificateReference, ModulesConfig } from './config.ts';
+import { isLabel } from './confinement/host-name.ts';
 import type { Identities } from './identities.ts';
 import {
   certificateIdOf,
@@ -173,7 +174,11 @@ function checkName(
   const all = sources();
   const source = all.find((one) => one.name === module);
   const others = all.filter((one) => one !== source);
-  if (source !== undefined && mayBeCertified(name, { source, others, config, upstream })) return;
+  // the module's own name stands beside the one that it asks for
+  const names = isLabel(module) ? [name, module] : [name];
+  const may = (one: string): boolean =>
+    source !== undefined && mayBeCertified(one, { source, others, config, upstream });
+  if (names.every(may)) return;
   const shown = JSON.stringify(name.slice(0, 160));
   const granted = grantedNames(module, config);
   const listed = granted.length > 0 ? granted.join(', ') : 'none';

@@ -20,12 +20,12 @@ const sleeping = { Cmd: ['sleep', '1000'], StopSignal: 'SIGKILL' };
 const agent = { config: { image, createOptions: sleeping } };
 const named = (name: string) => ({ signature: 'sa{sv}', body: [name, {}] });
 
-function create(device: ModulesRig, name: string, createOptions: object, more = {}) {
+async function create(device: ModulesRig, name: string, createOptions: object, more = {}) {
   const json = JSON.stringify({ image, createOptions: { ...sleeping, ...createOptions }, ...more });
-  return device.errorOf('Create', {
-    signature: 'sssa{ss}a{sv}',
-    body: [name, 'docker', json, {}, {}],
-  });
+  const body = [name, 'docker', json, {}, {}];
+  // what is left of one that was refused goes first
+  await device.untilModule(name, ({ error }) => String(error).includes('no object'));
+  return device.errorOf('Create', { signature: 'sssa{ss}a{sv}', body });
 }
 
 function start(device: ModulesRig, name: string): Promise<string> {
