@@ -28,7 +28,7 @@ export class Holdings {
   constructor(parts: Parts) {
     this.#parts = parts;
     this.#finder = new KeyFinder(parts.keys, parts.now);
-    this.#preloaded = new Preloaded(parts.config, (id) => parts.storage.get(id)?.chain);
+    this.#preloaded = new Preloaded(parts.config, (id) => parts.storage.get(id)?.chain, parts.now);
   }
 
   isPreloaded(id: string): boolean {

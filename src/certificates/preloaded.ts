@@ -1,12 +1,10 @@
-import { open } from 'node:fs/promises';
 import { describeError, ServiceError } from '../errors.ts';
-import { type Certificate, parseCertificate, parseCertificatesPem } from '../x509/certificate.ts';
+import type { Certificate } from '../x509/certificate.ts';
 import { orderChain } from '../x509/chain.ts';
-import { looksLikePem } from '../x509/pem.ts';
+import { CertificateFile } from './certificate-file.ts';
 import type { CertificatesConfig } from './config.ts';
 import type { Held } from './held.ts';
 
-const maxBytes = 256 << 10;
 const maxDepth = 8;
 
 /** The chain of an id that is not preloaded itself, or undefined. */
@@ -16,10 +14,14 @@ export type StoredChain = (id: string) => readonly Certificate[] | undefined;
 export class Preloaded {
   readonly #sources: ReadonlyMap<string, CertificatesConfig['preloaded'][string]>;
   readonly #stored: StoredChain;
+  readonly #files: ReadonlyMap<string, CertificateFile>;
 
-  constructor(config: Pick<CertificatesConfig, 'preloaded'>, stored: StoredChain) {
+  constructor(config: Pick<CertificatesConfig, 'preloaded'>, stored: StoredChain, now: () => Date) {
     this.#sources = new Map(Object.entries(config.preloaded));
     this.#stored = stored;
+    const sources = [...this.#sources.values()].flat();
+    const paths = sources.flatMap((source) => (source.kind === 'file' ? [source.path] : []));
+    this.#files = new Map(paths.map((path) => [path, new CertificateFile(path, now)]));
   }
 
   has(id: string): boolean {
@@ -58,20 +60,10 @@ export class Preloaded {
     }
     const parts: Certificate[] = [];
     for (const source of sources) {
-      if (source.kind === 'file') parts.push(...(await readCertificates(source.path)));
+      if (source.kind === 'file')
+        parts.push(...((await this.#files.get(source.path)?.read()) ?? []));
       else parts.push(...(await this.#collect(source.id, depth + 1)));
     }
     return parts;
   }
-}
-
-async function readCertificates(path: string): Promise<readonly Certificate[]> {
-  await using file = await open(path, 'r');
-  // one byte more than allowed tells a file that is too large, and a device file cannot fill the memory
-  const { buffer, bytesRead } = await file.read(Buffer.alloc(maxBytes + 1), 0, maxBytes + 1, 0);
-  if (bytesRead > maxBytes) throw new ServiceError('InvalidArgs', `${path} is too large`);
-  const bytes = buffer.subarray(0, bytesRead);
-  if (bytes.length === 0) throw new ServiceError('InvalidArgs', `${path} is empty`);
-  if (looksLikePem(bytes)) return parseCertificatesPem(bytes, path);
-  return [parseCertificate(bytes, path)];
 }
