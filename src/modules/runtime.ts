@@ -16,6 +16,7 @@ import { ModuleDirectory } from './module-directory.ts';
 import { refuseNames, refuseTaken, refuseUnusable } from './module-names.ts';
 import type { ModuleSource } from './module-source.ts';
 import type { Request } from './operation.ts';
+import { Pacer } from './pacer.ts';
 import { Problems } from './problems.ts';
 import type { Publisher } from './publisher.ts';
 import type { Records } from './records.ts';
@@ -42,6 +43,7 @@ export class ModuleRuntime implements AsyncDisposable {
   readonly #requests: Repeats;
   /** Until the last creation is written down: which names are taken is open before. */
   #beginning: Promise<unknown> = Promise.resolve();
+  readonly #events = new Pacer((name) => this.#modules.find(name)?.supervisor.wake());
   readonly #stop = new AbortController();
   readonly #running = new Set<Promise<unknown>>();
   #digestKey: Buffer | undefined;
@@ -54,7 +56,7 @@ export class ModuleRuntime implements AsyncDisposable {
     this.#requests = new Repeats({ log });
     this.#monitor = new EngineMonitor({
       ...parts,
-      onContainer: (name) => this.#modules.find(name)?.supervisor.wake(),
+      onContainer: (name) => this.#events.call(name),
       onStatus: (status) => this.#tellModules(status),
     });
     const module = {
@@ -158,6 +160,7 @@ export class ModuleRuntime implements AsyncDisposable {
   /** Stops looking after modules; their containers stay as they are. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
+    this.#events[Symbol.dispose]();
     await Promise.all(this.#modules.all().map((module) => module[Symbol.asyncDispose]()));
     await Promise.all(this.#running);
     this.#requests[Symbol.dispose]();
