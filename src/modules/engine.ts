@@ -125,6 +125,8 @@ export interface ContainerEngine {
   findVolume(name: string, signal: AbortSignal): Promise<Volume | undefined>;
   /** Makes a volume; one that is there already stays as it is, which is a success too. */
   createVolume(volume: NewVolume, signal: AbortSignal): Promise<void>;
+  /** The names of all containers that carry our owner label. */
+  list(signal: AbortSignal): Promise<readonly string[]>;
   /** The container of just that name, undefined when there is none. */
   inspect(name: string, signal: AbortSignal): Promise<Container | undefined>;
   /** Makes a container; AlreadyExists when the name is taken. */

@@ -20,6 +20,7 @@ import { Pacer } from './pacer.ts';
 import { Problems } from './problems.ts';
 import type { Publisher } from './publisher.ts';
 import type { Records } from './records.ts';
+import { disarmStrays } from './strays.ts';
 
 /** What the runtime is made of. */
 export interface RuntimeParts {
@@ -183,6 +184,8 @@ export class ModuleRuntime implements AsyncDisposable {
   /** An engine that comes back is news only when it stayed before. */
   #tellModules({ reachable, steady }: EngineStatus): void {
     this.#publish();
+    const isKept = (name: string): boolean => this.#modules.find(name) !== undefined;
+    if (reachable) this.#keep(disarmStrays({ ...this.#parts, isKept }, this.#stop.signal));
     for (const { supervisor } of this.#modules.all()) {
       if (reachable && steady) supervisor.retry();
       else supervisor.wake();

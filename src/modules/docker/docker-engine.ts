@@ -120,6 +120,14 @@ export class DockerEngine implements ContainerEngine {
     });
   }
 
+  list(signal: AbortSignal): Promise<readonly string[]> {
+    return this.#ask('listing containers', answerMs, signal, async (docker) => {
+      const filters = { label: [`${ownerLabel}=${owner}`] };
+      const found = await docker.listContainers({ all: true, filters });
+      return found.flatMap(({ Names: [name] }) => (name ? [name.replace(/^\//, '')] : []));
+    });
+  }
+
   inspect(name: string, signal: AbortSignal): Promise<Container | undefined> {
     return this.#ask(`looking at ${shown(name)}`, answerMs, signal, async (docker) => {
       const found = await findNamed(docker, name);

@@ -4,8 +4,10 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { owner, ownerLabel } from '../../../src/modules/labels.ts';
 import { until } from '../../support/deadline.ts';
 import { ModulesRig } from '../../support/engine/modules-rig.ts';
+import { deviceName } from '../../support/rig-config.ts';
 
 interface Context {
   device: ModulesRig;
@@ -50,6 +52,7 @@ test.before(async (context) => {
     agent,
     allowed_binds: ['shared', 'other', 'late'].map((name) => join(context.place, name)),
     allowed_volumes: ['listed'],
+    hostname: 'front.example',
     server_names: { broker: ['broker.example'] },
   };
   await context.device.restart(settings);
@@ -170,6 +173,23 @@ test('leaves no container to an engine that restarts by itself', async ({ device
   await device.untilState('first', 'running');
 });
 
+test('leaves no container of an older runtime to the engine that has lost its module', async ({
+  device,
+}) => {
+  const { machine, rig } = device;
+  await rig.stop('modules');
+  const run = ['run', '-d', '--restart', 'always', '--stop-signal', 'KILL', '--name'];
+  const label = ['--label', `${ownerLabel}=${owner}`];
+  await machine.docker(...run, 'stray', ...label, image, 'sleep', '1000');
+  await machine.docker(...run, 'stranger', image, 'sleep', '1000');
+  await device.agentRuns();
+  const policyOf = (name: string) =>
+    machine.docker('inspect', '-f', '{{.HostConfig.RestartPolicy.Name}}', name);
+  await until(longMs, 'the policy', async () => (await policyOf('stray')) === 'no');
+  assert.is(await policyOf('stranger'), 'always');
+  await machine.docker('rm', '-f', 'stray', 'stranger');
+});
+
 test('starts a module again as its restart policy says', async ({ device }) => {
   const ending = (code: number) => ({ Cmd: ['sh', '-c', `exit ${code}`] });
   const cases = [
@@ -198,7 +218,7 @@ test('starts a module again whose health check fails', async ({ device }) => {
 test('lets no module be known by a name of what is above the device', async ({ device }) => {
   const hub = device.cloud.host.split(':', 1)[0] ?? '';
   const label = hub.split('.', 1)[0] ?? '';
-  for (const name of [hub, `${label}.`, 'global', 'acr.example', '10.1.2.3']) {
+  for (const name of [hub, `${label}.`, deviceName, 'front', 'global', 'acr.example', '10.1.2.3']) {
     const code = await create(device, 'first', alias(name));
     assert.ok(['AlreadyExists', 'AccessDenied'].includes(code), `${name}: ${code}`);
     const hostname = await create(device, 'first', { Hostname: name });
