@@ -23,6 +23,7 @@ export interface Upstream {
 
 // The engine's rule for names of containers.
 const CONTAINER = /^[A-Za-z0-9][A-Za-z0-9_.-]+$/;
+const longestName = 253;
 const provisioningService = 'global.azure-devices-provisioning.net';
 
 /** The names that the configuration gives a module besides its own. */
@@ -41,9 +42,9 @@ export function refuseUnusable(name: ModuleName): void {
 
 /** AlreadyExists for a module that would be known by a name of another one. */
 export function refuseTaken(source: Named, others: readonly Named[], config: NamesConfig): void {
+  const taken = takenNames(source.name, others, config);
   for (const name of namesOf(source)) {
-    if (ownerOf(name, source.name, others, config) === undefined) continue;
-    throw taken(source.name, name, 'is taken');
+    if (taken(name)) throw alreadyKnown(source.name, name, 'is taken');
   }
 }
 
@@ -52,14 +53,14 @@ export function refuseTaken(source: Named, others: readonly Named[], config: Nam
  * or of the agent, AccessDenied for one that would have a name of the network outside.
  */
 export function refuseNames(source: Named, config: NamesConfig, upstream?: Upstream): void {
-  const granted = grantedNames(source.name, config);
+  const granted = plainNames(grantedNames(source.name, config));
+  const reserved = reservedNames(config, upstream);
   for (const name of namesOf(source)) {
     // a hub may well be called like one of these
     if (isSystem(source.name, config) && sameName(name, source.name)) continue;
-    if (granted.some((one) => sameName(one, name))) continue;
-    const stood = reservedNames(config, upstream).find((one) => sameName(one, name));
-    if (stood !== undefined) {
-      throw taken(source.name, name, 'stands for the device or for what is above it');
+    if (granted.has(plainName(name))) continue;
+    if (reserved.has(plainName(name))) {
+      throw alreadyKnown(source.name, name, 'stands for the device or for what is above it');
     }
     if (!isLabel(name) && (name !== source.name || name.includes('.'))) {
       throw notGranted(source.name, name);
@@ -82,43 +83,51 @@ export function mayBeCertified(
     readonly upstream: Upstream;
   },
 ): boolean {
-  if (ownerOf(name, source.name, others, config) !== undefined) return false;
-  if (grantedNames(source.name, config).some((one) => sameName(one, name))) return true;
-  const isOwn = namesOf(source).some((one) => sameName(one, name));
-  const stands = reservedNames(config, upstream).some((one) => sameName(one, name));
-  return isOwn && isLabel(plainName(name)) && (!stands || isSystem(source.name, config));
+  if (name.length > longestName || takenNames(source.name, others, config)(name)) return false;
+  if (plainNames(grantedNames(source.name, config)).has(plainName(name))) return true;
+  const isOwn = plainNames(namesOf(source)).has(plainName(name));
+  const isReserved = reservedNames(config, upstream).has(plainName(name));
+  return isOwn && isLabel(plainName(name)) && (!isReserved || isSystem(source.name, config));
 }
 
 function isSystem(name: ModuleName, { agent }: Pick<NamesConfig, 'agent'>): boolean {
   return name === 'edgeAgent' || name === 'edgeHub' || name === agent?.name;
 }
 
-/** Another module that has this name already. What the configuration gives to several is free to each of them. */
-function ownerOf(
-  name: string,
+/** Tells the names that other modules have. What the configuration gives to several is free to each of them. */
+function takenNames(
   module: ModuleName,
   others: readonly Named[],
   config: NamesConfig,
-): string | undefined {
+): (name: string) => boolean {
   const { agent, serverNames } = config;
-  const isGranted = grantedNames(module, config).some((one) => sameName(one, name));
+  const rest = others.filter((other) => other.name !== module);
   const names = ['edgeAgent', 'edgeHub', agent?.name ?? '', ...serverNames.keys()];
-  const own = [...names, ...others.map((other) => other.name)].map((one) => [one, one] as const);
-  const granted = [...serverNames].flatMap(([owner, given]) => given.map((one) => [owner, one]));
-  const known = others.flatMap((other) => namesOf(other).map((one) => [other.name, one]));
-  const taken = isGranted ? own : [...own, ...granted, ...known];
-  const found = taken.find(
-    ([owner, one = '']) => owner !== module && one !== '' && sameName(one, name),
+  const own = plainNames(
+    [...names, ...rest.map((other) => other.name)].filter((one) => one !== module),
   );
-  return found?.[0];
+  const given = [...serverNames].flatMap(([owner, list]) => (owner === module ? [] : list));
+  const known = plainNames([...given, ...rest.flatMap(namesOf)]);
+  const granted = plainNames(grantedNames(module, config));
+  return (name) => {
+    const plain = plainName(name);
+    return own.has(plain) || (known.has(plain) && !granted.has(plain));
+  };
+}
+
+function plainNames(names: readonly string[]): ReadonlySet<string> {
+  return new Set(names.filter(Boolean).map(plainName));
 }
 
 /** The names of the device and of what is above it, those that its resolver would find them by included. */
-function reservedNames({ hostname }: NamesConfig, upstream: Upstream | undefined) {
+function reservedNames(
+  { hostname }: NamesConfig,
+  upstream: Upstream | undefined,
+): ReadonlySet<string> {
   const { hub_hostname = '', gateway_hostname = '', device_id = '' } = { ...upstream };
   const hosts = [hostname, machineName(), hostOf(hub_hostname), hostOf(gateway_hostname)];
   const named = [...hosts, provisioningService].flatMap(withFirstLabel);
-  return [...named, device_id, 'localhost'].filter(Boolean);
+  return plainNames([...named, device_id, 'localhost']);
 }
 
 function notGranted(module: ModuleName, name: string): ServiceError {
@@ -127,7 +136,7 @@ function notGranted(module: ModuleName, name: string): ServiceError {
   return new ServiceError('AccessDenied', text);
 }
 
-function taken(module: ModuleName, name: string, why: string): ServiceError {
+function alreadyKnown(module: ModuleName, name: string, why: string): ServiceError {
   const shown = JSON.stringify(name.slice(0, 160));
   const text = `module ${JSON.stringify(module)} cannot be known as ${shown}, which ${why}`;
   return new ServiceError('AlreadyExists', text);

@@ -137,6 +137,7 @@ export class Supervisor {
     const { engine, prepare } = this.#options;
     const container = await this.#look(signal);
     await this.#disarm(container, signal);
+    if (container?.ours === true) await this.#applyPolicy(container);
     if (await this.#stopFirst(container, signal)) return 'again';
     // Before anything is asked of anybody: what failed is not tried again at every piece of news.
     const retryAt = this.#recovery.until;
@@ -161,8 +162,7 @@ export class Supervisor {
       // It may have gone meanwhile, and another one answered of whose coming nobody knows yet.
       refuseUnreachable(engineStatus());
       this.#report.tell({ container, known: true });
-      const ended = this.#recovery.seen(container, this.#intent.goal, engineStatus().reachedAt);
-      if (container !== undefined) await this.#applyPolicy(container, ended);
+      this.#recovery.seen(container, this.#intent.goal, engineStatus().reachedAt);
       return container;
     } catch (error) {
       if (!signal.aborted) this.#report.tell({ known: false });
@@ -171,15 +171,16 @@ export class Supervisor {
   }
 
   /** What the restart policy makes of a container that has just ended, or whose health check fails. */
-  async #applyPolicy({ state, unhealthy }: Container, ended: boolean): Promise<void> {
+  async #applyPolicy({ state, unhealthy }: Container): Promise<void> {
     const { log, name, restartPolicy } = this.#options;
     // what somebody asks for comes before what the policy says
-    if (this.#intent.request !== undefined) return;
-    if (ended && state.kind === 'exited' && !restartsAfter(restartPolicy, state.exitCode)) {
+    if (this.#intent.request !== undefined || this.#intent.goal !== 'started') return;
+    const { endedItself } = this.#recovery;
+    if (endedItself && state.kind === 'exited' && !restartsAfter(restartPolicy, state.exitCode)) {
       this.#recovery.reset();
       await this.#intent.set('ended');
     }
-    if (!unhealthy || this.#intent.goal !== 'started' || !restartsUnhealthy(restartPolicy)) return;
+    if (!unhealthy || !restartsUnhealthy(restartPolicy)) return;
     log.warn('module unhealthy', { module: name });
     this.#recovery.failed();
     await this.#intent.set('restart');

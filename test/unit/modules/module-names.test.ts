@@ -189,6 +189,21 @@ test('certifies a module for its own names alone', () => {
     assert.ok(certified(broker, name), name);
 });
 
+test('looks at each of many names once', () => {
+  const aliases = (letter: string) => Array.from({ length: 4000 }, (_, at) => `${letter}${at}`);
+  const many = Array.from({ length: 20 }, (_, at) => source(`m${at}`, aliases(`a${at}x`)));
+  let looks = 0;
+  const counted = many.map(({ name, ...rest }) => ({
+    ...rest,
+    get name() {
+      looks++;
+      return name;
+    },
+  }));
+  refuseTaken(source('filter', aliases('b')), counted, config);
+  assert.ok(looks < 200, `${looks} looks`);
+});
+
 test('says InvalidArgs for a name that no container or no certificate can have', () => {
   const code = (name: string) => codeOf(() => refuseUnusable(parseModuleName(name)));
   assert.is(code('a'.repeat(104)), 'none');

@@ -45,6 +45,23 @@ test('waits after an end that it saw coming', () => {
   assert.equal(module.until, at(20));
 });
 
+test('knows an end that is the own doing of the module until it runs again', () => {
+  const module = recovery();
+  module.seen(endedAt(2), 'started', at(1));
+  assert.is(module.endedItself, false);
+  module.seen(running(), 'started', at(1));
+  module.seen(endedAt(3), 'stopped', at(1));
+  assert.is(module.endedItself, false);
+  module.seen(running(), 'started', at(1));
+  module.seen(endedAt(9), 'started', at(1));
+  module.seen(endedAt(9), 'started', at(1));
+  assert.is(module.endedItself, true);
+  module.seen(running(), 'started', at(1));
+  assert.is(module.endedItself, false);
+  module.seen(endedAt(9), 'started', at(10));
+  assert.is(module.endedItself, false);
+});
+
 test('does not wait after the first end that it sees, nor after one that was made here', () => {
   const module = recovery();
   module.seen(endedAt(2), 'started', at(1));
