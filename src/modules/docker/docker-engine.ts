@@ -24,10 +24,8 @@ import { messageOf, statusOf, translate, translatePull } from './translate.ts';
 const answerMs = 60_000;
 const noticeMs = 10_000;
 /** What changes how a container is: not what its health check does, a thousand times a second if it likes. */
-const followedEvents = [
-  ...['create', 'start', 'die', 'destroy', 'pause', 'unpause', 'rename', 'update'],
-  'health_status',
-];
+const followedEvents =
+  'create start stop die destroy remove pause unpause rename update health_status'.split(' ');
 const listening = 'listening to the container engine';
 
 /** An engine that speaks the Docker API on a unix socket. */

@@ -140,6 +140,7 @@ test('lets a module have its own volumes, and those that are listed', async ({ d
   assert.is(label, '{"org.iotedge.module":"first"}');
   assert.is(await create(device, 'second', bind('own:/data')), 'AccessDenied');
   // what has taken its volume's place is looked at before the start
+  await device.rig.stop('modules');
   await machine.docker('rm', '-f', 'first');
   await machine.docker('volume', 'rm', 'own');
   await machine.docker(
