@@ -19,6 +19,14 @@ const mayImport: readonly (readonly [string, readonly string[]])[] = [
   ['native/', []],
   ['keys/pkcs11-uri.ts', []],
   ['keys/config.ts', ['service/config.ts', 'ids.ts', 'quoted.ts', 'keys/pkcs11-uri.ts']],
+  [
+    'modules/config.ts',
+    ['service/config.ts', 'ids.ts', 'quoted.ts', 'modules/confinement/settings.ts'],
+  ],
+  [
+    'modules/confinement/settings.ts',
+    ['service/config.ts', 'ids.ts', 'quoted.ts', 'modules/confinement/host-'],
+  ],
   ...domains.map(
     (name) => [`${name}/config.ts`, ['service/config.ts', 'ids.ts', 'quoted.ts']] as const,
   ),

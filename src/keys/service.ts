@@ -78,7 +78,7 @@ export class KeyService {
   /** Publishes why a token cannot be used, now; the rest of the news is for `refresh`. */
   tokenChanged(failure: unknown): void {
     this.#revision++;
-    this.#publicReads.forgetAll();
+    this.#publicReads.evictAll();
     if (isServiceError(failure)) this.#publisher.fail(failure.message);
   }
 
@@ -186,7 +186,7 @@ export class KeyService {
       const { keys, ignored } = merged(inTokens, inFiles);
       this.#ignored = ignored;
       this.#listFailure = inTokens?.failure;
-      this.#publicReads.forgetAll();
+      this.#publicReads.evictAll();
       this.#publisher.publish(keys, inTokens?.failure?.message);
     } finally {
       // Not a turn later: who comes then is shown no older news.
@@ -259,7 +259,7 @@ export class KeyService {
       await turn;
     } finally {
       this.#revision++;
-      this.#publicReads.forget(id);
+      this.#publicReads.evict(id);
       if (this.#changes.get(id) === turn) this.#changes.delete(id);
     }
   }

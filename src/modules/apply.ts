@@ -12,7 +12,7 @@ export interface Work {
   readonly stopTimeoutS: number | undefined;
   readonly onProgress: (progress: PullProgress) => void;
   /** Looks once more at what may have changed since the configuration was accepted; throws to refuse. */
-  readonly check: () => Promise<void>;
+  readonly check: (signal: AbortSignal) => Promise<void>;
 }
 
 /** Does one step. */
@@ -26,11 +26,11 @@ export async function apply(step: Step, work: Work, signal: AbortSignal): Promis
     case 'remove':
       return engine.remove(step.id, signal);
     case 'create':
-      await work.check();
+      await work.check(signal);
       await engine.ensureNetwork(work.network, signal);
       return engine.create(name, work.body, signal);
     case 'start':
-      await work.check();
+      await work.check(signal);
       return engine.start(name, signal);
   }
 }

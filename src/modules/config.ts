@@ -6,7 +6,6 @@ import { hostname as machineName } from 'node:os';
 import { posix } from 'node:path';
 import {
   type CertificateId,
-  isModuleName,
   type ModuleName,
   parseCertificateId,
   parseKeyId,
@@ -18,6 +17,12 @@ import {
   type ParseContext,
   type Schema,
 } from '../service/config.ts';
+import {
+  type ConfinementConfig,
+  confinementProperties,
+  parseConfinement,
+  type RawConfinement,
+} from './confinement/settings.ts';
 
 /** A certificate by its id in the Certificates service, or in a file. */
 export type CertificateReference =
@@ -47,7 +52,7 @@ export interface NetworkConfig {
 }
 
 /** modules.yaml, checked. */
-export interface ModulesConfig extends CommonConfig {
+export interface ModulesConfig extends CommonConfig, ConfinementConfig {
   /** Issues the certificates of modules; undefined leaves the choice to the Certificates service. */
   readonly deviceCa: CertificateId | undefined;
   /** Empty leaves the choice to the Certificates service. */
@@ -58,10 +63,6 @@ export interface ModulesConfig extends CommonConfig {
   readonly listen: ApiPaths;
   readonly engineSocket: string;
   readonly network: NetworkConfig;
-  readonly allowElevated: boolean;
-  readonly allowedBinds: readonly string[];
-  /** Modules besides edgeHub whose server certificates may name the device. */
-  readonly serverNames: readonly ModuleName[];
 }
 
 const text = { type: 'string', minLength: 1 } as const;
@@ -188,28 +189,12 @@ export const modulesSchema = {
       ],
       default: 'azure-iot-edge',
     },
-    allow_elevated: {
-      description: 'Whether modules may have create options that reach outside their container.',
-      type: 'boolean',
-      default: false,
-    },
-    allowed_binds: {
-      description: 'Host directories below which modules may mount anything.',
-      type: 'array',
-      items: { type: 'string', pattern: '^/' },
-      default: [],
-    },
-    server_names: {
-      description: 'Modules besides edgeHub whose server certificates may name the device.',
-      type: 'array',
-      items: text,
-      default: [],
-    },
+    ...confinementProperties,
   },
 } as const satisfies Schema;
 
 /** What the schema leaves to be read further. */
-interface RawConfig extends CommonConfig {
+interface RawConfig extends CommonConfig, RawConfinement {
   readonly certificates: {
     readonly device_ca_cert?: string;
     readonly device_ca_pk?: string;
@@ -226,9 +211,6 @@ interface RawConfig extends CommonConfig {
   readonly listen: typeof defaultUris;
   readonly moby_runtime: { readonly uri: string };
   readonly network: string | NetworkConfig;
-  readonly allow_elevated: boolean;
-  readonly allowed_binds: readonly string[];
-  readonly server_names: readonly string[];
 }
 
 /** Checks what the schema cannot say. */
@@ -248,14 +230,12 @@ export function parseModulesConfig(value: unknown, context: ParseContext): Modul
     ),
     trustedCas: trustedCas(certificates.trusted_ca_certs, context),
     agent: agentOf(raw.agent, context),
-    hostname: raw.hostname ?? machineName(),
+    hostname: (raw.hostname ?? machineName()).replace(/\.+$/, ''),
     connect: pathsOf(raw.connect),
     listen: pathsOf(raw.listen),
     engineSocket: pathOf(raw.moby_runtime.uri),
     network: typeof network === 'string' ? { name: network } : network,
-    allowElevated: raw.allow_elevated,
-    allowedBinds: raw.allowed_binds.map((path) => posix.normalize(path).replace(/(.)\/$/, '$1')),
-    serverNames: raw.server_names.filter(isModuleName).map(parseModuleName),
+    ...parseConfinement(raw, context),
   };
 }
 
@@ -263,9 +243,6 @@ function reportProblems(raw: RawConfig, context: ParseContext): void {
   const connect = pathsOf(raw.connect);
   if (posix.basename(connect.management) === posix.basename(connect.workload)) {
     context.report(['connect', 'workload_uri'], 'the two sockets need different file names');
-  }
-  for (const [index, name] of raw.server_names.entries()) {
-    if (!isModuleName(name)) context.report(['server_names', index], 'not a module name');
   }
   const key = raw.certificates.device_ca_pk;
   if (key === undefined) return;

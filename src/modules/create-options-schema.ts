@@ -1,6 +1,7 @@
 /**
  * What a module may ask of the engine without being elevated, as an allow list: what is not here could
- * reach outside the container, or is not known not to. Host paths are further limited by `allowed_binds`.
+ * reach outside the container, or is not known not to. Mounts, host ports and networks are limited further by
+ * modules.yaml.
  * The engine reads the names of members without regard to case, which is one more reason to list what is
  * allowed and not what is forbidden.
  */
@@ -30,7 +31,12 @@ const mount = {
     Target: text,
     ReadOnly: flag,
     Consistency: text,
-    VolumeOptions: closed({ NoCopy: flag, Labels: textMap }),
+    BindOptions: closed({ Propagation: { enum: ['', 'rprivate'] } }),
+    VolumeOptions: closed({
+      NoCopy: flag,
+      // one of these says whose a volume is
+      Labels: { ...textMap, propertyNames: { pattern: '^(?!org\\.iotedge\\.)' } },
+    }),
     TmpfsOptions: closed({ SizeBytes: amount, Mode: amount }),
   }),
   required: ['Type', 'Target'],
@@ -64,7 +70,8 @@ const hostConfig = closed({
   Init: flag,
   IpcMode: { enum: ['', 'private', 'none'] },
   LogConfig: closed({
-    Type: { enum: ['', 'json-file', 'local', 'journald', 'none'] },
+    // not the journal: what a module prints would push out what the machine has to say
+    Type: { enum: ['', 'json-file', 'local', 'none'] },
     Config: logOptions,
   }),
   Memory: amount,

@@ -1,7 +1,7 @@
 import { posix } from 'node:path';
 import { oneOf, ServiceError } from '../errors.ts';
 import type { JsonObject, RegistryAuth } from './engine.ts';
-import { hostPathReason } from './host-path.ts';
+import { engineRestartPolicy, parseRestartPolicy, type RestartPolicy } from './restart-policy.ts';
 
 /** The `docker` configuration of a module: what ModuleSpec calls `settings`. */
 export interface ModuleSettings {
@@ -9,27 +9,14 @@ export interface ModuleSettings {
   /** The engine's create request as the user wrote it, without members that are null. */
   readonly createOptions: JsonObject;
   readonly auth: RegistryAuth | undefined;
-}
-
-/** Says what in a JSON value does not fit a schema, one text per problem; none when it fits. */
-export type Validate = (value: unknown) => readonly string[];
-
-/** What is needed to tell whether create options are elevated. */
-export interface ElevationRules {
-  /** Against `createOptionsSchema`. */
-  readonly validate: Validate;
-  /** The network that modules join. */
-  readonly network: string;
-  /** Host directories below which anything may be mounted. */
-  readonly allowedBinds: readonly string[];
+  /** Undefined leaves it to the create options. */
+  readonly restartPolicy?: RestartPolicy | undefined;
 }
 
 // Far above what any module needs: whoever may call reaches this, and each value costs time that all others wait.
 const mostValues = 4096;
 const deepest = 32;
 const IMAGE = /^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}$/;
-const VOLUME = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
-const BIND_MODES = /^(ro|rw|z|Z|nocopy)(,(ro|rw|z|Z|nocopy))*$/;
 
 /** Settings from the text that a caller sent, or InvalidArgs. */
 export function parseSettingsJson(text: string): ModuleSettings {
@@ -39,14 +26,36 @@ export function parseSettingsJson(text: string): ModuleSettings {
 /** Settings from a JSON value, or InvalidArgs. Create options may be an object or its JSON text. */
 export function parseSettings(value: unknown): ModuleSettings {
   const settings = objectAt(value, 'the configuration of a module');
-  checkKeys(settings, 'a setting of a module', ['image', 'createOptions', 'auth']);
-  const image = settings['image'];
+  checkKeys(settings, 'a setting of a module', [
+    'image',
+    'createOptions',
+    'auth',
+    'restart_policy',
+  ]);
+  const { image, restart_policy: restartPolicy } = { ...settings };
   if (typeof image !== 'string' || !isImage(image)) refuse('image is not an image reference');
   return {
     image,
     createOptions: parseCreateOptions(settings['createOptions']),
     auth: parseAuth(settings['auth']),
+    ...(restartPolicy !== undefined &&
+      restartPolicy !== null && { restartPolicy: parseRestartPolicy(restartPolicy) }),
   };
+}
+
+/** Settings in the form that `parseSettings` reads, without what was not given. */
+export function settingsJson({ image, createOptions, auth, restartPolicy }: ModuleSettings) {
+  return {
+    image,
+    createOptions,
+    ...(auth !== undefined && { auth }),
+    ...(restartPolicy !== undefined && { restart_policy: restartPolicy }),
+  };
+}
+
+/** When the module is started again after it ended by itself. */
+export function restartPolicyOf({ restartPolicy, createOptions }: ModuleSettings): RestartPolicy {
+  return restartPolicy ?? engineRestartPolicy(createOptions) ?? 'always';
 }
 
 /** True for a text that may be an image reference; the engine knows the rest. */
@@ -63,6 +72,7 @@ function parseCreateOptions(value: unknown): JsonObject {
     // The engine would quote the line when it refuses it.
     refuse('createOptions.Env holds a line that is no variable');
   }
+  engineRestartPolicy(options); // one that is none is a mistake of the caller's
   return options;
 }
 
@@ -158,50 +168,4 @@ export function withoutMountsOf(options: JsonObject, paths: ReadonlySet<string>)
       ...(mounts.length > 0 && { Mounts: mounts.filter(mountKept) }),
     },
   };
-}
-
-/** Why these create options need elevation, one text per reason; none when they do not. */
-export async function elevationReasons(
-  options: JsonObject,
-  rules: ElevationRules,
-): Promise<readonly string[]> {
-  const invalid = rules.validate(options);
-  if (invalid.length > 0) return invalid;
-  const reasons = [...networkReasons(options, rules.network)];
-  for (const source of bindSources(memberObject(options, 'HostConfig'), reasons)) {
-    const reason = await hostPathReason(source, rules.allowedBinds);
-    if (reason !== undefined) reasons.push(reason);
-  }
-  return reasons;
-}
-
-function* networkReasons(options: JsonObject, network: string): Generator<string> {
-  const mode = memberObject(options, 'HostConfig')['NetworkMode'];
-  const modes: readonly unknown[] = [undefined, '', 'default', 'bridge', 'none', network];
-  if (!modes.includes(mode)) yield `HostConfig.NetworkMode ${JSON.stringify(mode)} is not allowed`;
-  const endpoints = memberObject(memberObject(options, 'NetworkingConfig'), 'EndpointsConfig');
-  for (const name of Object.keys(endpoints)) {
-    if (name !== network) yield `network ${JSON.stringify(name)} is not allowed`;
-  }
-}
-
-/** Host paths among the mounts; what is neither a host path nor a volume becomes a reason. */
-function bindSources(hostConfig: JsonObject, reasons: string[]): readonly string[] {
-  const sources: string[] = [];
-  const take = (source: string, what: string): void => {
-    if (source.startsWith('/')) sources.push(source);
-    else if (source !== '' && !VOLUME.test(source)) reasons.push(`${what} is not allowed`);
-  };
-  for (const bind of memberArray(hostConfig, 'Binds')) {
-    if (typeof bind !== 'string') continue;
-    const [source = '', target, mode, ...rest] = bind.split(':');
-    const fits = rest.length === 0 && (mode === undefined || BIND_MODES.test(mode));
-    if (!fits) reasons.push(`bind ${JSON.stringify(bind)} is not allowed`);
-    else if (target !== undefined) take(source, `bind ${JSON.stringify(bind)}`);
-  }
-  for (const mount of memberArray(hostConfig, 'Mounts')) {
-    if (!isObject(mount) || typeof mount['Source'] !== 'string') continue;
-    take(mount['Source'], `mount of ${JSON.stringify(mount['Source'])}`);
-  }
-  return sources;
 }

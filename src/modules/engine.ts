@@ -29,6 +29,10 @@ export interface Container {
   readonly state: ContainerState;
   /** How often the engine itself has started it again. */
   readonly restartCount: number;
+  /** Whether the engine would start it by itself, when nobody has looked at what it mounts. */
+  readonly engineRestarts: boolean;
+  /** Whether it runs and its health check fails. */
+  readonly unhealthy: boolean;
 }
 
 /** What the engine says about itself. */
@@ -46,6 +50,8 @@ export interface EngineSystem {
   readonly operatingSystem: string;
   readonly cpus: number;
   readonly totalMemoryBytes: number;
+  /** Where it keeps containers and volumes, `` when it does not say. */
+  readonly rootDirectory: string;
 }
 
 /** Credentials for a registry. Never logged, never answered. */
@@ -75,6 +81,22 @@ export interface Network {
   readonly ipam?: JsonObject;
 }
 
+/** A named volume of the engine. */
+export interface Volume {
+  readonly name: string;
+  readonly driver: string;
+  readonly options: ReadonlyMap<string, string>;
+  readonly labels: ReadonlyMap<string, string>;
+  /** Its directory on the host, `` when the engine does not say. */
+  readonly mountpoint: string;
+}
+
+/** A volume to be made, by the engine's own driver and without options. */
+export interface NewVolume {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
 /** Which lines of a log; times in microseconds since the epoch. */
 export interface LogRequest {
   /** How many of the last lines, undefined for all. */
@@ -99,6 +121,12 @@ export interface ContainerEngine {
   findImage(reference: string, signal: AbortSignal): Promise<string | undefined>;
   pull(reference: string, options: PullOptions, signal: AbortSignal): Promise<void>;
   ensureNetwork(network: Network, signal: AbortSignal): Promise<void>;
+  /** The volume of just that name, undefined when there is none. */
+  findVolume(name: string, signal: AbortSignal): Promise<Volume | undefined>;
+  /** Makes a volume; one that is there already stays as it is, which is a success too. */
+  createVolume(volume: NewVolume, signal: AbortSignal): Promise<void>;
+  /** The names of all containers that carry our owner label. */
+  list(signal: AbortSignal): Promise<readonly string[]>;
   /** The container of just that name, undefined when there is none. */
   inspect(name: string, signal: AbortSignal): Promise<Container | undefined>;
   /** Makes a container; AlreadyExists when the name is taken. */
@@ -107,6 +135,8 @@ export interface ContainerEngine {
   /** Asks the container to end and kills it after `timeoutS`; undefined leaves that to the engine. */
   stop(nameOrId: string, timeoutS: number | undefined, signal: AbortSignal): Promise<void>;
   remove(nameOrId: string, signal: AbortSignal): Promise<void>;
+  /** Takes a container's restart policy away; a running one goes on running. */
+  keepStopped(nameOrId: string, signal: AbortSignal): Promise<void>;
   logs(name: string, request: LogRequest, signal: AbortSignal): Promise<Buffer>;
   /**
    * Resolves when the engine is being listened to, to the name of each of our containers to which

@@ -1,15 +1,16 @@
+import type { ServiceError } from '../errors.ts';
 import type { Work } from './apply.ts';
 import type { Container } from './engine.ts';
 import type { Desired, Step } from './plan.ts';
 
 /** What shall become of a module. */
-export type Goal = 'stopped' | 'restart' | 'start' | 'started' | 'absent';
+export type Goal = 'stopped' | 'restart' | 'start' | 'started' | 'ended' | 'absent';
 
 /** A module's configuration, ready for the engine. */
 export interface Prepared extends Omit<Work, 'engine' | 'name' | 'stopTimeoutS' | 'onProgress'> {
   readonly digest: string;
-  /** Whether the engine's own restart policy decides what follows the container's end. */
-  readonly engineRestarts: boolean;
+  /** Why the module may not run at present, even where it runs already; undefined when it may. */
+  readonly refusal?: ServiceError | undefined;
 }
 
 /** How a module is, for those who want to know. */
@@ -30,11 +31,6 @@ export interface Report {
 /** What the goal means for planning. */
 export function desiredOf(goal: Goal, prepared: Prepared | undefined): Desired {
   if (goal === 'absent' || prepared === undefined) return { kind: 'absent' };
-  const run =
-    goal === 'stopped'
-      ? 'stopped'
-      : goal === 'started' && prepared.engineRestarts
-        ? 'started'
-        : 'running';
+  const run = goal === 'stopped' || goal === 'ended' ? goal : 'running';
   return { kind: 'present', digest: prepared.digest, run };
 }

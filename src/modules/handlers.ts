@@ -4,18 +4,19 @@ import { oneOf, ServiceError } from '../errors.ts';
 import { type ModuleName, parseModuleName } from '../ids.ts';
 import type { modulesInterface } from '../interfaces/modules.ts';
 import { type ModuleSettings, parseSettingsJson } from './create-options.ts';
-import type { ModuleSource } from './prepare.ts';
+import type { ModuleSource } from './module-source.ts';
 import type { ModuleRuntime } from './runtime.ts';
 import type { SystemInfo } from './system-info.ts';
 
 const longestLogBytes = 4 << 20;
+const longestConfigBytes = 1 << 20;
 
 /** What the handlers need. */
 export interface HandlerParts {
   readonly runtime: ModuleRuntime;
-  readonly isElevated: (settings: ModuleSettings) => Promise<boolean>;
-  /** Throws AccessDenied for a module that the configuration does not let be made. */
-  readonly refuseElevated: (source: ModuleSource) => Promise<void>;
+  readonly isElevated: (settings: ModuleSettings) => boolean;
+  /** Throws AccessDenied for a module that the configuration does not let be made, or not with these host paths. */
+  readonly refuseUnconfined: (source: ModuleSource) => Promise<void>;
   /** The calls about which authorization was told that what they make is elevated. */
   readonly elevatedCalls: WeakSet<CallContext>;
   readonly systemInfo: (signal: AbortSignal) => Promise<SystemInfo>;
@@ -30,9 +31,11 @@ export function moduleResolvers({
   elevatedCalls,
 }: Pick<HandlerParts, 'isElevated' | 'elevatedCalls'>): Resolvers<Interface, CallContext> {
   return {
-    async Create({ type, config_json }, call) {
+    Create({ type, config_json, env }, call) {
+      refuseLong(config_json, env);
+      checkedEnv(env);
       const settings = parseConfig(type, config_json);
-      const elevated = await isElevated(settings);
+      const elevated = isElevated(settings);
       if (elevated) elevatedCalls.add(call);
       return { image: settings.image, elevated: String(elevated) };
     },
@@ -50,7 +53,7 @@ export function moduleHandlers(
       const settings = parseConfig(type, config_json);
       const elevated = parts.elevatedCalls.has(call);
       const source = { name, settings, env: checkedEnv(env), elevated };
-      await parts.refuseElevated(source);
+      await parts.refuseUnconfined(source);
       await untilGone(runtime.create(source, { wait: options.wait ?? true }), call);
       return { module: parts.objectPath(name) };
     },
@@ -115,6 +118,15 @@ function parseConfig(type: string, configJson: string): ModuleSettings {
   }
   oneOf(type, 'a type of module', ['docker']);
   return parseSettingsJson(configJson);
+}
+
+/** LimitsExceeded for a configuration and an environment that are too long together: the table knows only each. */
+function refuseLong(configJson: string, env: Readonly<Record<string, string>>): void {
+  const texts = [configJson, ...Object.entries(env).flat()];
+  const size = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+  if (size <= longestConfigBytes) return;
+  const text = `config_json and env have ${size} bytes together, the limit is ${longestConfigBytes}`;
+  throw new ServiceError('LimitsExceeded', text);
 }
 
 function checkedEnv(env: Readonly<Record<string, string>>): Readonly<Record<string, string>> {

@@ -4,7 +4,7 @@ import { DamagedFile } from '../service/state-file.ts';
 import type { AgentConfig } from './config.ts';
 import { parseSettings } from './create-options.ts';
 import type { Goal } from './goal.ts';
-import type { ModuleSource } from './prepare.ts';
+import type { ModuleSource } from './module-source.ts';
 import type { Problems } from './problems.ts';
 import type { ModuleRecord, Records } from './records.ts';
 

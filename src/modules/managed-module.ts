@@ -2,23 +2,26 @@ import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { posix } from 'node:path';
 import type { Properties } from '../dbus/definition.ts';
-import { describeError } from '../errors.ts';
+import { describeError, isServiceError } from '../errors.ts';
 import type { ModuleName } from '../ids.ts';
 import type { moduleInterface } from '../interfaces/modules.ts';
 import type { Log } from '../service/log.ts';
+import type { Repeats } from '../service/repeats.ts';
 import { listener, type RequestRecord } from './api/http.ts';
 import type { ModuleSummary } from './api/module-list.ts';
 import { makeSocketDirectory, serveSocket } from './api/socket.ts';
 import { type WorkloadBackend, workloadRoutes } from './api/workload.ts';
 import type { ModulesConfig } from './config.ts';
-import { aliasesOf } from './container-body.ts';
-import { memberObject } from './create-options.ts';
+import { memberObject, restartPolicyOf } from './create-options.ts';
 import type { ContainerEngine } from './engine.ts';
 import type { EngineStatus } from './engine-monitor.ts';
 import type { Goal, Prepared, Report } from './goal.ts';
 import { moduleProperties, moduleStatus } from './module-properties.ts';
-import type { ModuleSource } from './prepare.ts';
+import type { ModuleSource } from './module-source.ts';
 import { Supervisor } from './supervisor.ts';
+
+/** A reason may quote what the module sent. */
+const longestReason = 1024;
 
 /** What a module is kept with. */
 export interface ModuleParts {
@@ -35,6 +38,8 @@ export interface ModuleParts {
   readonly onChange: (module: ManagedModule) => void;
   readonly now: () => Date;
   readonly log: Log;
+  /** Where refused and failed requests of modules are counted. */
+  readonly requests: Repeats;
 }
 
 /** A module: its configuration, its supervisor and its socket. */
@@ -54,6 +59,7 @@ export class ManagedModule implements AsyncDisposable {
       goal,
       engine,
       engineStatus,
+      restartPolicy: restartPolicyOf(source.settings),
       prepare: async (signal) => {
         const prepared = await parts.prepare(source, signal);
         this.#digest = parts.shownDigest(prepared.digest);
@@ -80,11 +86,6 @@ export class ManagedModule implements AsyncDisposable {
 
   get report(): Report {
     return this.supervisor.report;
-  }
-
-  /** The names that its create options give it on the network. */
-  get aliases(): readonly string[] {
-    return aliasesOf(this.source.settings.createOptions);
   }
 
   /** Looks after the container until disposed of, or until it is absent as wanted. */
@@ -123,12 +124,13 @@ export class ManagedModule implements AsyncDisposable {
     await sockets?.[Symbol.asyncDispose]();
   }
 
-  async #serve({ backend, config, log, socketsPath }: ModuleParts): Promise<void> {
+  async #serve(parts: ModuleParts): Promise<void> {
+    const { backend, config, socketsPath } = parts;
     this.#directory = await makeSocketDirectory(socketsPath, this.name);
     const answer = listener(workloadRoutes(this.name, backend), {
       signal: this.#stop.signal,
       requestId: randomUUID,
-      onRequest: (record) => logRequest(log, this.name, record),
+      onRequest: (record) => logRequest(parts, this.name, record),
     });
     const name = posix.basename(config.connect.workload);
     this.#sockets = await serveSocket({ directory: this.#directory, name, mode: 0o666 }, answer);
@@ -136,18 +138,30 @@ export class ManagedModule implements AsyncDisposable {
 }
 
 /** Failures of ours are the journal's business, a module's mistakes are told when somebody asks. */
-function logRequest(log: Log, module: string, record: RequestRecord): void {
+function logRequest(
+  { log, requests }: Pick<ModuleParts, 'log' | 'requests'>,
+  module: string,
+  record: RequestRecord,
+): void {
   const { method, route, status, requestId, durationMs, error } = record;
-  const fields = {
+  const fields = () => ({
     module,
     method,
     route,
     status,
     requestId,
     durationMs: Math.round(durationMs),
-    ...(error !== undefined && { error: describeError(error) }),
-  };
-  if (status === 500) log.error('workload request failed', fields);
-  else if (status >= 400) log.info('workload request refused', fields);
-  else log.debug('workload request answered', fields);
+    ...(error !== undefined && { error: describeError(error).slice(0, longestReason) }),
+  });
+  if (status < 400) {
+    log.debug('workload request answered', fields());
+    return;
+  }
+  const code = isServiceError(error) ? error.code : '';
+  requests.note(`${module} ${method} ${route} ${status} ${code}`, {
+    level: status === 500 ? 'error' : 'info',
+    message: status === 500 ? 'workload request failed' : 'workload request refused',
+    cause: ['module', module],
+    fields,
+  });
 }

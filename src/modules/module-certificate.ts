@@ -6,6 +6,7 @@ import { sign as cryptoSign, generateKeyPair, X509Certificate } from 'node:crypt
 import { isIP } from 'node:net';
 import { promisify } from 'node:util';
 import { ServiceError } from '../errors.ts';
+import { type ModuleName, moduleIdOf } from '../ids.ts';
 import { buildCsr } from '../x509/csr.ts';
 import { subjectAlternativeName } from '../x509/extensions.ts';
 import {
@@ -13,10 +14,12 @@ import {
   type SubjectAlternativeName,
 } from '../x509/subject-alternative-name.ts';
 import type { IssuedCertificate } from './api/workload.ts';
+import { isLabel, plainName } from './confinement/host-name.ts';
 import { pemBytes } from './secret.ts';
 
 const makeKeyPair = promisify(generateKeyPair);
 const keyBits = 2048;
+const longestCommonName = 64;
 
 /** The id under which a module's certificate of one purpose is known. */
 export function certificateIdOf(module: string, purpose: 'server' | 'identity'): string {
@@ -28,7 +31,8 @@ export type Issue = (csr: Buffer) => Promise<string>;
 
 /** What a certificate shall say. */
 export interface CertificateNames {
-  readonly commonName: string;
+  /** Undefined for none: a common name has 64 characters at most. */
+  readonly commonName: string | undefined;
   readonly alternativeNames: readonly SubjectAlternativeName[];
 }
 
@@ -46,7 +50,7 @@ export async function makeCertificate(
       });
     });
   const csr = await buildCsr({
-    subject: [[{ type: 'CN', value: commonName }]],
+    subject: commonName === undefined ? [] : [[{ type: 'CN', value: commonName }]],
     spki: publicKey.export({ format: 'der', type: 'spki' }),
     extensions: [subjectAlternativeName(alternativeNames)],
     signer: { algorithm: 'rsa-pkcs1-sha256', sign },
@@ -73,14 +77,21 @@ function readLeaf(chainPem: string): X509Certificate {
 }
 
 /** The names of a server certificate: what clients connect to, and the module. */
-export function serverNames(commonName: string, module: string): CertificateNames {
-  const names = [...new Set([commonName, module])];
+export function serverNames(asked: string, module: ModuleName): CertificateNames {
+  const id = moduleIdOf(module);
+  // a cloud id such as `$edgeHub` is no name of a host
+  const first = asked === id ? module : asked;
+  const names = new Set([first, ...(isLabel(module) ? [module] : [])].map(plainName));
   return {
-    commonName,
-    alternativeNames: names.map((name) =>
+    commonName: commonName(asked.replace(/\.$/, '')) ?? commonName(id),
+    alternativeNames: [...names].map((name) =>
       parseAlternativeName(isIP(name) === 0 ? 'dns' : 'ip', name),
     ),
   };
+}
+
+function commonName(text: string): string | undefined {
+  return text.length <= longestCommonName ? text : undefined;
 }
 
 /** The names of a module's identity certificate. */
@@ -92,7 +103,7 @@ export function identityNames(identity: {
   const path = `/devices/${encodeURIComponent(identity.device_id)}/modules/${encodeURIComponent(identity.module_id)}`;
   const uri = `azureiot://${identity.hub_hostname}${path}`;
   return {
-    commonName: identity.module_id,
+    commonName: commonName(identity.module_id),
     alternativeNames: [parseAlternativeName('uri', uri)],
   };
 }

@@ -4,7 +4,7 @@ import type { Log } from '../service/log.ts';
 import type { WorkloadBackend } from './api/workload.ts';
 import type { Goal } from './goal.ts';
 import { ManagedModule, type ModuleParts } from './managed-module.ts';
-import type { ModuleSource } from './prepare.ts';
+import type { ModuleSource } from './module-source.ts';
 import type { Publisher } from './publisher.ts';
 import type { Records } from './records.ts';
 

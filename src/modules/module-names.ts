@@ -1,31 +1,37 @@
 /**
  * Names by which modules and the device are known on the network of modules. Each belongs to one of them:
- * whoever may run one harmless module must not be taken for another.
+ * whoever may run one harmless module must not be taken for another, nor for what is above this device.
  */
+import { hostname as machineName } from 'node:os';
 import { ServiceError } from '../errors.ts';
 import { isId, type ModuleName } from '../ids.ts';
 import type { ModulesConfig } from './config.ts';
+import { hostOf, isLabel, plainName, sameName, withFirstLabel } from './confinement/host-name.ts';
 import { aliasesOf } from './container-body.ts';
 import { certificateIdOf } from './module-certificate.ts';
-import type { ModuleSource } from './prepare.ts';
+import type { ModuleSource } from './module-source.ts';
 
 type NamesConfig = Pick<ModulesConfig, 'agent' | 'hostname' | 'serverNames'>;
+type Named = Pick<ModuleSource, 'name' | 'settings'>;
+
+/** What is above this device, as the Identity service tells it. */
+export interface Upstream {
+  readonly hub_hostname: string;
+  readonly gateway_hostname: string;
+  readonly device_id: string;
+}
 
 // The engine's rule for names of containers.
 const CONTAINER = /^[A-Za-z0-9][A-Za-z0-9_.-]+$/;
+const longestName = 253;
+const provisioningService = 'global.azure-devices-provisioning.net';
 
-/** True for names that a resolver takes for the same. */
-export function sameName(left: string, right: string): boolean {
-  return plain(left) === plain(right);
-}
-
-function plain(name: string): string {
-  return name.toLowerCase().replace(/\.$/, '');
-}
-
-/** Whether clients reach the device through this module, so that it may have the device's name. */
-export function isFront(name: ModuleName, { serverNames }: Pick<NamesConfig, 'serverNames'>) {
-  return name === 'edgeHub' || serverNames.includes(name);
+/** The names that the configuration gives a module besides its own. */
+export function grantedNames(
+  name: ModuleName,
+  { hostname, serverNames }: Pick<NamesConfig, 'hostname' | 'serverNames'>,
+): readonly string[] {
+  return [...(name === 'edgeHub' ? [hostname] : []), ...(serverNames.get(name) ?? [])];
 }
 
 /** InvalidArgs for a name that no container, or no certificate of a module, can have. */
@@ -34,28 +40,112 @@ export function refuseUnusable(name: ModuleName): void {
   throw new ServiceError('InvalidArgs', `${JSON.stringify(name)} is no name for a container`);
 }
 
-/** AlreadyExists for a module that would be known by a name of another one or of the device. */
-export function refuseTaken(
-  source: ModuleSource,
-  others: readonly ModuleSource[],
+/** AlreadyExists for a module that would be known by a name of another one. */
+export function refuseTaken(source: Named, others: readonly Named[], config: NamesConfig): void {
+  const taken = takenNames(source.name, others, config);
+  for (const name of namesOf(source)) {
+    if (taken(name)) throw alreadyKnown(source.name, name, 'is taken');
+  }
+}
+
+/**
+ * AlreadyExists for a module that would be known by the name of something above this device, of the device
+ * or of the agent, AccessDenied for one that would have a name of the network outside.
+ */
+export function refuseNames(source: Named, config: NamesConfig, upstream?: Upstream): void {
+  const granted = plainNames(grantedNames(source.name, config));
+  const reserved = reservedNames(config, upstream);
+  for (const name of namesOf(source)) {
+    // a hub may well be called like one of these
+    if (isSystem(source.name, config) && sameName(name, source.name)) continue;
+    if (granted.has(plainName(name))) continue;
+    if (reserved.has(plainName(name))) {
+      throw alreadyKnown(source.name, name, 'stands for the device or for what is above it');
+    }
+    if (!isLabel(name) && (name !== source.name || name.includes('.'))) {
+      throw notGranted(source.name, name);
+    }
+  }
+}
+
+/** Whether a name is one of the module's own, and nobody else's: what it may have a certificate for. */
+export function mayBeCertified(
+  name: string,
+  {
+    source,
+    others,
+    config,
+    upstream,
+  }: {
+    readonly source: Named;
+    readonly others: readonly Named[];
+    readonly config: NamesConfig;
+    readonly upstream: Upstream;
+  },
+): boolean {
+  if (name.length > longestName || takenNames(source.name, others, config)(name)) return false;
+  if (plainNames(grantedNames(source.name, config)).has(plainName(name))) return true;
+  const isOwn = plainNames(namesOf(source)).has(plainName(name));
+  const isReserved = reservedNames(config, upstream).has(plainName(name));
+  return isOwn && isLabel(plainName(name)) && (!isReserved || isSystem(source.name, config));
+}
+
+function isSystem(name: ModuleName, { agent }: Pick<NamesConfig, 'agent'>): boolean {
+  return name === 'edgeAgent' || name === 'edgeHub' || name === agent?.name;
+}
+
+/** Tells the names that other modules have. What the configuration gives to several is free to each of them. */
+function takenNames(
+  module: ModuleName,
+  others: readonly Named[],
   config: NamesConfig,
-): void {
-  const { name } = source;
-  const reserved = ['edgeAgent', 'edgeHub', ...config.serverNames, config.agent?.name ?? ''];
-  const taken = [
-    ...reserved.filter((one) => one !== name),
-    ...(isFront(name, config) ? [] : [config.hostname]),
-    ...others.filter((other) => other.name !== name).flatMap(namesOf),
-  ].map(plain);
-  const claimed = namesOf(source).find((one) => taken.includes(plain(one)));
-  if (claimed === undefined) return;
-  const text = `module ${JSON.stringify(name)} cannot be known as ${JSON.stringify(claimed)}, which is taken`;
-  throw new ServiceError('AlreadyExists', text);
+): (name: string) => boolean {
+  const { agent, serverNames } = config;
+  const rest = others.filter((other) => other.name !== module);
+  const names = ['edgeAgent', 'edgeHub', agent?.name ?? '', ...serverNames.keys()];
+  const own = plainNames(
+    [...names, ...rest.map((other) => other.name)].filter((one) => one !== module),
+  );
+  const given = [...serverNames].flatMap(([owner, list]) => (owner === module ? [] : list));
+  const known = plainNames([...given, ...rest.flatMap(namesOf)]);
+  const granted = plainNames(grantedNames(module, config));
+  return (name) => {
+    const plain = plainName(name);
+    return own.has(plain) || (known.has(plain) && !granted.has(plain));
+  };
+}
+
+function plainNames(names: readonly string[]): ReadonlySet<string> {
+  return new Set(names.filter(Boolean).map(plainName));
+}
+
+/** The names of the device and of what is above it, those that its resolver would find them by included. */
+function reservedNames(
+  { hostname }: NamesConfig,
+  upstream: Upstream | undefined,
+): ReadonlySet<string> {
+  const { hub_hostname = '', gateway_hostname = '', device_id = '' } = { ...upstream };
+  const hosts = [hostname, machineName(), hostOf(hub_hostname), hostOf(gateway_hostname)];
+  const named = [...hosts, provisioningService].flatMap(withFirstLabel);
+  return plainNames([...named, device_id, 'localhost']);
+}
+
+function notGranted(module: ModuleName, name: string): ServiceError {
+  const shown = JSON.stringify(name.slice(0, 160));
+  const text = `module ${JSON.stringify(module)} cannot be known as ${shown}, which is not one DNS label and is not in server_names`;
+  return new ServiceError('AccessDenied', text);
+}
+
+function alreadyKnown(module: ModuleName, name: string, why: string): ServiceError {
+  const shown = JSON.stringify(name.slice(0, 160));
+  const text = `module ${JSON.stringify(module)} cannot be known as ${shown}, which ${why}`;
+  return new ServiceError('AlreadyExists', text);
 }
 
 /** What the engine resolves to a module's container. */
-function namesOf({ name, settings: { createOptions } }: ModuleSource): readonly string[] {
-  const { Hostname: hostname } = { ...createOptions };
-  const own = typeof hostname === 'string' && hostname !== '' ? [hostname] : [];
-  return [name, ...aliasesOf(createOptions), ...own];
+export function namesOf({ name, settings: { createOptions } }: Named): readonly string[] {
+  const { Hostname: hostname, Domainname: domain } = { ...createOptions };
+  const own = typeof hostname === 'string' ? hostname : '';
+  const full = typeof domain === 'string' && domain !== '' ? `${own || name}.${domain}` : '';
+  return [name, ...aliasesOf(createOptions), own, full].filter(Boolean);
 }

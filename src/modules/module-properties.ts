@@ -81,7 +81,7 @@ function restingState({ container, known, goal, retryAt, error }: Report): strin
 
 /** One that is still to be made, whatever that waits for. */
 function withoutContainer({ goal }: Pick<Report, 'goal'>): string {
-  return goal === 'stopped' ? 'unknown' : 'starting';
+  return goal === 'stopped' || goal === 'ended' ? 'unknown' : 'starting';
 }
 
 /** What is wrong with a module, `` when nothing is. */

@@ -24,10 +24,10 @@ export type Desired =
       readonly kind: 'present';
       readonly digest: string;
       /**
-       * `stopped`: is not running. `running`: is started whenever it is not. `started`: was started, and
-       * whether it starts again after its end is between the engine and its restart policy.
+       * `stopped`: is not running. `running`: is started whenever it is not. `ended`: has ended by itself,
+       * and its restart policy leaves it so.
        */
-      readonly run: 'stopped' | 'running' | 'started';
+      readonly run: 'stopped' | 'running' | 'ended';
     };
 
 /**
@@ -58,7 +58,7 @@ export function plan(current: Current, desired: Desired): readonly Step[] {
 type Present = Extract<Desired, { kind: 'present' }>;
 
 function make(desired: Present): readonly Step[] {
-  return desired.run === 'stopped' ? [{ kind: 'create' }] : [{ kind: 'create' }, { kind: 'start' }];
+  return desired.run !== 'running' ? [{ kind: 'create' }] : [{ kind: 'create' }, { kind: 'start' }];
 }
 
 function discard(container: Container): readonly Step[] {
@@ -69,9 +69,7 @@ function discard(container: Container): readonly Step[] {
 
 function run(container: Container, wanted: Present['run']): readonly Step[] {
   if (wanted === 'stopped') return isLive(container) ? [{ kind: 'stop', id: container.id }] : [];
-  if (isLive(container)) return [];
-  if (wanted === 'started' && container.state.kind === 'exited') return [];
-  return [{ kind: 'start' }];
+  return isLive(container) || wanted === 'ended' ? [] : [{ kind: 'start' }];
 }
 
 /** Whether something of it may run, now or soon. */

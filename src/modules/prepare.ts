@@ -1,26 +1,32 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import { ServiceError } from '../errors.ts';
-import { type ModuleName, moduleIdOf } from '../ids.ts';
+import { isServiceError, ServiceError } from '../errors.ts';
+import { moduleIdOf } from '../ids.ts';
 import type { ModulesConfig } from './config.ts';
+import { elevationReasons, type Validate } from './confinement/elevation.ts';
+import { checkMounts, refuseHostPaths } from './confinement/mount-check.ts';
+import { withHostMounts } from './confinement/mounts.ts';
 import { containerBody, socketTargets } from './container-body.ts';
-import {
-  elevationReasons,
-  type ModuleSettings,
-  memberObject,
-  type Validate,
-  withoutMountsOf,
-} from './create-options.ts';
-import type { JsonObject } from './engine.ts';
+import { type ModuleSettings, withoutMountsOf } from './create-options.ts';
+import type { ContainerEngine, JsonObject } from './engine.ts';
 import { moduleEnvironment } from './environment.ts';
 import type { Prepared } from './goal.ts';
 import type { Identities } from './identities.ts';
+import { refuseNames, refuseTaken, type Upstream } from './module-names.ts';
+import type { ModuleSource } from './module-source.ts';
+import { withoutEnginePolicy } from './restart-policy.ts';
 
 /** What is needed to tell whether a module may be made. */
 export interface ElevationParts {
   readonly config: Pick<
     ModulesConfig,
-    'allowElevated' | 'allowedBinds' | 'connect' | 'listen' | 'network'
+    | 'allowElevated'
+    | 'allowedBinds'
+    | 'allowedPorts'
+    | 'allowedVolumes'
+    | 'connect'
+    | 'listen'
+    | 'network'
   >;
   /** Against `createOptionsSchema`. */
   readonly validate: Validate;
@@ -28,18 +34,11 @@ export interface ElevationParts {
 
 /** What is needed to turn a module's settings into a container. */
 export interface PrepareParts extends ElevationParts {
-  readonly config: ElevationParts['config'] & Pick<ModulesConfig, 'agent' | 'hostname'>;
+  readonly config: ElevationParts['config'] &
+    Pick<ModulesConfig, 'agent' | 'hostname' | 'serverNames'>;
+  readonly engine: Pick<ContainerEngine, 'system' | 'findVolume' | 'createVolume'>;
   readonly identities: Pick<Identities, 'ensure'>;
   readonly socketsPath: string;
-}
-
-/** A module as somebody configured it. */
-export interface ModuleSource {
-  readonly name: ModuleName;
-  readonly settings: ModuleSettings;
-  readonly env: Readonly<Record<string, string>>;
-  /** Whether whoever decided that it may be made was told that it is elevated, or could see it as with the agent. */
-  readonly elevated: boolean;
 }
 
 /** Everything that the engine needs for a module; registers the module's identity if it has none. */
@@ -50,30 +49,46 @@ export async function prepare(
 ): Promise<Prepared> {
   const { config, identities, socketsPath } = parts;
   const { name, settings, env } = source;
-  const check = () => refuseElevated(parts, source);
-  await check();
+  refuseElevated(parts, source);
   const call = { requestId: randomUUID(), signal };
   const identity = await identities.ensure(moduleIdOf(name), call);
-  const createOptions = ownOptions(parts, settings);
+  const createOptions = withoutEnginePolicy(ownOptions(parts, settings));
   const { body, digest } = containerBody({
     image: settings.image,
-    createOptions,
+    createOptions: isConfined(parts, source) ? withHostMounts(createOptions) : createOptions,
     environment: moduleEnvironment({ name, identity, config, socketsPath }),
     env,
     aliases: name === 'edgeHub' ? [config.hostname] : [],
     network: config.network.name,
     sockets: { source: join(socketsPath, name), targets: socketTargets(config.connect) },
   });
-  const policy = memberObject(memberObject(createOptions, 'HostConfig'), 'RestartPolicy')['Name'];
   return {
     digest,
     image: settings.image,
     auth: settings.auth,
     body,
     network: config.network,
-    check,
-    engineRestarts: policy !== undefined && policy !== '',
+    check: (ending) => checkBefore(parts, source, ending),
+    refusal: nameRefusal(source, config, identity),
   };
+}
+
+/** A name that is somebody else's since the device was provisioned otherwise, or configured so. */
+function nameRefusal(
+  source: ModuleSource,
+  config: PrepareParts['config'],
+  upstream: Upstream,
+): ServiceError | undefined {
+  // who writes modules.yaml may call the agent whatever they like
+  if (source.name === config.agent?.name) return undefined;
+  try {
+    refuseNames(source, config, upstream);
+    refuseTaken(source, [], config);
+    return undefined;
+  } catch (error) {
+    if (isServiceError(error)) return error;
+    throw error;
+  }
 }
 
 /** The create options without the mounts of sockets, which agents add and the runtime makes itself. */
@@ -88,34 +103,51 @@ function ownOptions(
 }
 
 /** Whether a module reaches outside its container: what authorization is asked about. */
-export async function isElevated(
-  parts: ElevationParts,
-  settings: ModuleSettings,
-): Promise<boolean> {
-  return (await reasons(parts, settings)).length > 0;
+export function isElevated(parts: ElevationParts, settings: ModuleSettings): boolean {
+  return reasons(parts, settings).length > 0;
 }
 
-/**
- * AccessDenied for a module that reaches outside its container where the configuration forbids it, or
- * where authorization was told that it does not: what a host path leads to may have changed since.
- */
-export async function refuseElevated(
-  parts: ElevationParts,
-  { name, settings, elevated }: Omit<ModuleSource, 'env'>,
-): Promise<void> {
-  const { allowElevated } = parts.config;
-  if (allowElevated && elevated) return;
-  const [reason] = await reasons(parts, settings);
+/** Whether a module has only what the configuration lists. */
+function isConfined({ config }: ElevationParts, { elevated }: Pick<ModuleSource, 'elevated'>) {
+  return !(config.allowElevated && elevated);
+}
+
+/** AccessDenied for a module that reaches outside its container where the configuration forbids it. */
+function refuseElevated(parts: ElevationParts, source: Omit<ModuleSource, 'env'>): void {
+  if (!isConfined(parts, source)) return;
+  const [reason] = reasons(parts, source.settings);
   if (reason === undefined) return;
-  const why = allowElevated ? 'it was authorized as harmless' : 'allow_elevated';
-  const text = `module ${JSON.stringify(name)} may not be elevated (${why}): ${reason}`;
+  const why = parts.config.allowElevated ? 'it was authorized as harmless' : 'allow_elevated';
+  const text = `module ${JSON.stringify(source.name)} may not be elevated (${why}): ${reason}`;
   throw new ServiceError('AccessDenied', text);
 }
 
-function reasons(
-  { config, validate }: ElevationParts,
-  settings: ModuleSettings,
-): Promise<readonly string[]> {
-  const rules = { validate, network: config.network.name, allowedBinds: config.allowedBinds };
+/**
+ * AccessDenied for a module that may not be made as it is configured, or whose host paths somebody could
+ * exchange. For callers who may make modules: it tells which files exist.
+ */
+export async function refuseUnconfined(parts: ElevationParts, source: ModuleSource): Promise<void> {
+  refuseElevated(parts, source);
+  if (!isConfined(parts, source)) return;
+  await refuseHostPaths(mountSource(parts, source), parts.config);
+}
+
+/** What is looked at before a container is made, and again before each of its starts. */
+async function checkBefore(
+  parts: PrepareParts,
+  source: ModuleSource,
+  signal: AbortSignal,
+): Promise<void> {
+  refuseElevated(parts, source);
+  if (isConfined(parts, source)) await checkMounts(mountSource(parts, source), parts, signal);
+}
+
+function mountSource(parts: ElevationParts, { name, settings }: ModuleSource) {
+  return { name, createOptions: ownOptions(parts, settings) };
+}
+
+function reasons({ config, validate }: ElevationParts, settings: ModuleSettings) {
+  const { allowedBinds, allowedPorts, network } = config;
+  const rules = { validate, network: network.name, allowedBinds, allowedPorts };
   return elevationReasons(ownOptions({ config }, settings), rules);
 }

@@ -12,7 +12,7 @@ import {
   removeLeftovers,
   writeStateFile,
 } from '../service/state-file.ts';
-import { type ModuleSettings, objectAt, parseSettings } from './create-options.ts';
+import { type ModuleSettings, objectAt, parseSettings, settingsJson } from './create-options.ts';
 import type { Goal } from './goal.ts';
 
 /** A module as it was asked for. The agent's configuration is in modules.yaml, so its record has none. */
@@ -26,7 +26,7 @@ export interface ModuleRecord {
 }
 
 const digestKeyBytes = 32;
-const goals: readonly Goal[] = ['stopped', 'restart', 'start', 'started', 'absent'];
+const goals: readonly Goal[] = ['stopped', 'restart', 'start', 'started', 'ended', 'absent'];
 
 /** What of modules outlives the process: one file each, replaced as a whole. */
 export class Records {
@@ -90,7 +90,8 @@ export class Records {
   }
 
   async write({ name, goal, settings, env, elevated }: ModuleRecord): Promise<void> {
-    const content = JSON.stringify({ version: 1, name, goal, settings, env, elevated });
+    const written = settings && settingsJson(settings);
+    const content = JSON.stringify({ version: 1, name, goal, settings: written, env, elevated });
     await writeStateFile(this.#pathOf(name), content);
   }
 

@@ -31,6 +31,7 @@ export class Recovery {
   #reachedMs: number | undefined;
   /** When the container ended, 0 when it has not, undefined when that is not known yet. */
   #lastEnd: number | undefined;
+  #endedItself = false;
 
   constructor(options: RecoveryOptions) {
     this.#options = options;
@@ -39,6 +40,11 @@ export class Recovery {
   /** Whether the container is one that has ended. */
   get hasEnded(): boolean {
     return (this.#lastEnd ?? 0) > 0;
+  }
+
+  /** Whether it ended by itself, as far as that was seen, and was not started since. */
+  get endedItself(): boolean {
+    return this.#endedItself;
   }
 
   /** Until when nothing is to be tried, undefined when it may be tried now. */
@@ -69,6 +75,7 @@ export class Recovery {
   /** Notes that the container was stopped here: that end is no failure of the module. */
   stopped(): void {
     this.#lastEnd = undefined;
+    this.#endedItself = false;
   }
 
   /** Notes that the container was started here: the next end is a new one, even if nobody knows when it was. */
@@ -85,6 +92,7 @@ export class Recovery {
     this.#reachedMs = reachedMs;
     const before = this.#lastEnd;
     const state = container?.state;
+    if (state?.kind !== 'exited') this.#endedItself = false;
     const end = state?.kind === 'exited' ? (state.finishedAt?.getTime() ?? 1) : 0;
     this.#lastEnd = end;
     if (state?.kind !== 'exited' || before === undefined || before === end) return;
@@ -97,6 +105,7 @@ export class Recovery {
       return;
     }
     log.warn('module ended', fields);
+    this.#endedItself = true;
     this.#backoff.failed(now(), ranMs);
   }
 }

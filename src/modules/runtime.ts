@@ -1,8 +1,10 @@
 import { ServiceError } from '../errors.ts';
 import type { ModuleName } from '../ids.ts';
 import type { Log } from '../service/log.ts';
+import { Repeats } from '../service/repeats.ts';
 import type { WorkloadBackend } from './api/workload.ts';
 import type { ModulesConfig } from './config.ts';
+import { settingsJson } from './create-options.ts';
 import { canonicalJson, keyedDigest } from './digest.ts';
 import type { ContainerEngine, LogRequest } from './engine.ts';
 import { EngineMonitor, type EngineStatus } from './engine-monitor.ts';
@@ -11,12 +13,14 @@ import { knownModules, readDigestKey, recordOf } from './known-modules.ts';
 import type { ManagedModule } from './managed-module.ts';
 import { managerProperties } from './manager-properties.ts';
 import { ModuleDirectory } from './module-directory.ts';
-import { refuseTaken, refuseUnusable } from './module-names.ts';
+import { refuseNames, refuseTaken, refuseUnusable } from './module-names.ts';
+import type { ModuleSource } from './module-source.ts';
 import type { Request } from './operation.ts';
-import type { ModuleSource } from './prepare.ts';
+import { Pacer } from './pacer.ts';
 import { Problems } from './problems.ts';
 import type { Publisher } from './publisher.ts';
 import type { Records } from './records.ts';
+import { disarmStrays } from './strays.ts';
 
 /** What the runtime is made of. */
 export interface RuntimeParts {
@@ -37,8 +41,10 @@ export class ModuleRuntime implements AsyncDisposable {
   readonly #monitor: EngineMonitor;
   readonly #modules: ModuleDirectory;
   readonly #problems: Problems;
+  readonly #requests: Repeats;
   /** Until the last creation is written down: which names are taken is open before. */
   #beginning: Promise<unknown> = Promise.resolve();
+  readonly #events = new Pacer((name) => this.#modules.find(name)?.supervisor.wake());
   readonly #stop = new AbortController();
   readonly #running = new Set<Promise<unknown>>();
   #digestKey: Buffer | undefined;
@@ -48,13 +54,15 @@ export class ModuleRuntime implements AsyncDisposable {
     const { config, records, log } = parts;
     this.#parts = parts;
     this.#problems = new Problems(log);
+    this.#requests = new Repeats({ log });
     this.#monitor = new EngineMonitor({
       ...parts,
-      onContainer: (name) => this.#modules.find(name)?.supervisor.wake(),
+      onContainer: (name) => this.#events.call(name),
       onStatus: (status) => this.#tellModules(status),
     });
     const module = {
       ...parts,
+      requests: this.#requests,
       engineStatus: () => this.#monitor.status,
       shownDigest: (digest: string) =>
         this.#digestKey === undefined ? '' : keyedDigest(this.#digestKey, digest),
@@ -111,6 +119,7 @@ export class ModuleRuntime implements AsyncDisposable {
       throw new ServiceError('AlreadyExists', `module ${JSON.stringify(name)} exists`);
     }
     const others = this.#modules.all().map((module) => module.source);
+    refuseNames(source, this.#parts.config);
     refuseTaken(source, others, this.#parts.config);
     const module = present ?? (await this.#modules.open(source, 'absent'));
     const asked = await this.#ask(module, { verb: 'Create', goal: 'stopped', revert });
@@ -140,9 +149,9 @@ export class ModuleRuntime implements AsyncDisposable {
 
   /** A module's configuration without its registry password. */
   configOf(name: ModuleName): string {
-    const { image, createOptions, auth } = this.#modules.require(name).source.settings;
+    const { auth, ...settings } = this.#modules.require(name).source.settings;
     const { password: _password, ...shown } = auth ?? {};
-    return JSON.stringify({ image, createOptions, ...(auth !== undefined && { auth: shown }) });
+    return JSON.stringify(settingsJson({ ...settings, auth: auth && shown }));
   }
 
   logs(name: ModuleName, request: LogRequest, signal: AbortSignal): Promise<Buffer> {
@@ -152,8 +161,10 @@ export class ModuleRuntime implements AsyncDisposable {
   /** Stops looking after modules; their containers stay as they are. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
+    this.#events[Symbol.dispose]();
     await Promise.all(this.#modules.all().map((module) => module[Symbol.asyncDispose]()));
     await Promise.all(this.#running);
+    this.#requests[Symbol.dispose]();
   }
 
   async #ask(module: ManagedModule, request: Request) {
@@ -173,6 +184,8 @@ export class ModuleRuntime implements AsyncDisposable {
   /** An engine that comes back is news only when it stayed before. */
   #tellModules({ reachable, steady }: EngineStatus): void {
     this.#publish();
+    const isKept = (name: string): boolean => this.#modules.find(name) !== undefined;
+    if (reachable) this.#keep(disarmStrays({ ...this.#parts, isKept }, this.#stop.signal));
     for (const { supervisor } of this.#modules.all()) {
       if (reachable && steady) supervisor.retry();
       else supervisor.wake();

@@ -7,18 +7,21 @@ import { identityService } from '../interfaces/identity.ts';
 import { modulesService } from '../interfaces/modules.ts';
 import type { Running, StartContext } from '../service/run.ts';
 import { compile } from '../service/schema-validator.ts';
+import { SharedReads } from '../service/shared-reads.ts';
 import { clientsOn } from './clients.ts';
 import type { ModulesConfig } from './config.ts';
-import type { ModuleSettings, Validate } from './create-options.ts';
+import type { Validate } from './confinement/elevation.ts';
+import type { ModuleSettings } from './create-options.ts';
 import { createOptionsSchema } from './create-options-schema.ts';
 import { DockerEngine } from './docker/docker-engine.ts';
 import { moduleHandlers, moduleResolvers } from './handlers.ts';
 import { Identities } from './identities.ts';
-import { isElevated, type ModuleSource, prepare, refuseElevated } from './prepare.ts';
+import type { ModuleSource } from './module-source.ts';
+import { isElevated, prepare, refuseUnconfined } from './prepare.ts';
 import { Publisher } from './publisher.ts';
 import { Records } from './records.ts';
 import { ModuleRuntime } from './runtime.ts';
-import { systemInfo } from './system-info.ts';
+import { type SystemInfo, systemInfo } from './system-info.ts';
 import { workloadBackend } from './workload-backend.ts';
 
 /** Starts the Module Runtime: modules are looked after as soon as the service has its name. */
@@ -30,7 +33,7 @@ export async function startModules(
   const identities = new Identities(clients.identity, now);
   const engine = new DockerEngine(config.engineSocket);
   const socketsPath = join(stateDir, 'mnt');
-  const parts = { config, identities, validate: validator(), socketsPath };
+  const parts = { config, engine, identities, validate: validator(), socketsPath };
   const publisher = new Publisher();
   const runtime = cleanup.use(
     new ModuleRuntime({
@@ -45,7 +48,7 @@ export async function startModules(
           clients,
           identities,
           modules: () => modules.all().map((module) => module.summary()),
-          aliases: (name) => modules.find(name)?.aliases ?? [],
+          sources: () => modules.all().map((module) => module.source),
           now,
         }),
       publisher,
@@ -53,12 +56,14 @@ export async function startModules(
       log,
     }),
   );
+  const system = new SharedReads<SystemInfo>();
   const handlers = {
     runtime,
     isElevated: (settings: ModuleSettings) => isElevated(parts, settings),
-    refuseElevated: (source: ModuleSource) => refuseElevated(parts, source),
+    refuseUnconfined: (source: ModuleSource) => refuseUnconfined(parts, source),
     elevatedCalls: new WeakSet<CallContext>(),
-    systemInfo: (signal: AbortSignal) => systemInfo(engine, version, signal),
+    systemInfo: (signal: AbortSignal) =>
+      system.get('', (read) => systemInfo(engine, version, read), signal),
     objectPath: (name: string) =>
       childPath(modulesService.path, modulesService.child.segment, name),
   };

@@ -6,7 +6,8 @@
  *   stopped    there is a container, it does not run
  *   restart    it stops first                              start, when it has stopped
  *   start      it starts even if it has ended              started, when it has started
- *   started    it runs, again after it ended
+ *   started    it runs, again after it ended             ended, when its restart policy says so
+ *   ended      it has ended by itself and stays so
  *   absent     there is no container                       the loop ends
  */
 import { describeError, isServiceError, ServiceError } from '../errors.ts';
@@ -19,12 +20,14 @@ import { LiveReport } from './live-report.ts';
 import type { Request } from './operation.ts';
 import { isLive, plan, type Step } from './plan.ts';
 import { Recovery } from './recovery.ts';
+import { type RestartPolicy, restartsAfter, restartsUnhealthy } from './restart-policy.ts';
 import { WakeUp } from './wake-up.ts';
 
 /** What a supervisor works with. */
 export interface SupervisorOptions extends Omit<IntentOptions, 'onGoal'> {
   readonly engine: ContainerEngine;
   readonly engineStatus: () => EngineStatus;
+  readonly restartPolicy: RestartPolicy;
   readonly prepare: (signal: AbortSignal) => Promise<Prepared>;
   /** Drops what outlives the process; only then the module's absence is complete. Never rejects. */
   readonly forget: () => Promise<void>;
@@ -40,6 +43,8 @@ export class Supervisor {
   readonly #report: LiveReport;
   readonly #news = new WakeUp();
   #round = new AbortController();
+  /** The container whose restart policy was taken away last. */
+  #disarmed = '';
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -131,12 +136,15 @@ export class Supervisor {
   async #advance(signal: AbortSignal): Promise<'again' | 'absent' | Date | undefined> {
     const { engine, prepare } = this.#options;
     const container = await this.#look(signal);
+    await this.#disarm(container, signal);
+    if (container?.ours === true) await this.#applyPolicy(container);
     if (await this.#stopFirst(container, signal)) return 'again';
     // Before anything is asked of anybody: what failed is not tried again at every piece of news.
     const retryAt = this.#recovery.until;
     this.#report.tell({ retryAt });
     if (retryAt !== undefined) return retryAt;
     const prepared = this.#intent.goal === 'absent' ? undefined : await prepare(signal);
+    if (prepared?.refusal !== undefined) return this.#refuse(container, prepared.refusal, signal);
     const imagePresent =
       prepared === undefined || (await engine.findImage(prepared.image, signal)) !== undefined;
     signal.throwIfAborted();
@@ -160,6 +168,47 @@ export class Supervisor {
       if (!signal.aborted) this.#report.tell({ known: false });
       throw error;
     }
+  }
+
+  /** What the restart policy makes of a container that has just ended, or whose health check fails. */
+  async #applyPolicy({ state, unhealthy }: Container): Promise<void> {
+    const { log, name, restartPolicy } = this.#options;
+    // what somebody asks for comes before what the policy says
+    if (this.#intent.request !== undefined || this.#intent.goal !== 'started') return;
+    const { endedItself } = this.#recovery;
+    if (endedItself && state.kind === 'exited' && !restartsAfter(restartPolicy, state.exitCode)) {
+      this.#recovery.reset();
+      await this.#intent.set('ended');
+    }
+    if (!unhealthy || !restartsUnhealthy(restartPolicy)) return;
+    log.warn('module unhealthy', { module: name });
+    this.#recovery.failed();
+    await this.#intent.set('restart');
+  }
+
+  /** An engine that starts containers by itself does so when nobody has looked at what they mount. */
+  async #disarm(container: Container | undefined, signal: AbortSignal): Promise<void> {
+    const { engine, log, name } = this.#options;
+    if (container?.ours !== true || !container.engineRestarts) return;
+    if (this.#disarmed === container.id) return;
+    this.#disarmed = container.id;
+    try {
+      await engine.keepStopped(container.id, signal);
+    } catch (error) {
+      // once is enough: such a container has another digest too and is replaced
+      log.warn('restart policy not taken away', { module: name, error: describeError(error) });
+    }
+  }
+
+  /** What may not run is stopped where it does. */
+  async #refuse(
+    container: Container | undefined,
+    refusal: ServiceError,
+    signal: AbortSignal,
+  ): Promise<'again'> {
+    if (container?.ours !== true || !isLive(container)) throw refusal;
+    await this.#do({ kind: 'stop', id: container.id }, undefined, signal);
+    return 'again';
   }
 
   /** Stopping needs nothing but the container, if there is one: it works when no identity can be had. */

@@ -1,11 +1,13 @@
+import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { isIP } from 'node:net';
 import { isServiceError, ServiceError } from '../errors.ts';
 import { type ModuleName, moduleIdOf } from '../ids.ts';
-import type { ModuleSummary } from './api/module-list.ts';
+import { SharedReads } from '../service/shared-reads.ts';
+import { type ModuleSummary, moduleList } from './api/module-list.ts';
 import type { CertificateRequest, WorkloadBackend, WorkloadCall } from './api/workload.ts';
 import type { Clients } from './clients.ts';
 import type { CertificateReference, ModulesConfig } from './config.ts';
+import { isLabel } from './confinement/host-name.ts';
 import type { Identities } from './identities.ts';
 import {
   certificateIdOf,
@@ -13,27 +15,36 @@ import {
   makeCertificate,
   serverNames,
 } from './module-certificate.ts';
-import { isFront, sameName } from './module-names.ts';
+import { grantedNames, mayBeCertified, type Upstream } from './module-names.ts';
+import type { ModuleSource } from './module-source.ts';
 
 const encryptionKey = 'iotedge/module-encryption';
 const longestLifeS = 30 * 86_400;
 
 /** Where the answers come from: the other three services, and what is known about modules. */
 export interface BackendParts {
-  readonly config: Pick<ModulesConfig, 'deviceCa' | 'trustedCas' | 'hostname' | 'serverNames'>;
+  readonly config: Pick<
+    ModulesConfig,
+    'agent' | 'deviceCa' | 'trustedCas' | 'hostname' | 'serverNames'
+  >;
   readonly clients: Pick<Clients, 'keys' | 'certificates'>;
   readonly identities: Identities;
   readonly modules: () => readonly ModuleSummary[];
-  /** The names that a module's create options give it on the network. */
-  readonly aliases: (module: ModuleName) => readonly string[];
+  /** The same modules as they are configured. */
+  readonly sources: () => readonly ModuleSource[];
   readonly now: () => Date;
 }
 
 /** The workload API's answers, each made by the service that it belongs to. */
 export function workloadBackend(parts: BackendParts): WorkloadBackend {
   const { clients, identities, modules } = parts;
+  // the same for every module, and each may ask as often as it likes
+  const lists = new SharedReads<Buffer>();
+  const bundles = new SharedReads<string>();
+  const list = async () => Buffer.from(JSON.stringify(moduleList(modules())));
+  const bundle = (signal: AbortSignal) => trustBundle(parts, { requestId: randomUUID(), signal });
   return {
-    modules,
+    modules: ({ signal }) => lists.get('', list, signal),
     identity: async (moduleId, call) => {
       const { generation_id: generationId } = await identities.get(moduleId, call);
       return { moduleId, generationId };
@@ -45,7 +56,7 @@ export function workloadBackend(parts: BackendParts): WorkloadBackend {
       const request = { key_id: encryptionKey, mechanism, input, options: { aad } };
       return (await clients.keys.Decrypt(request, call)).output;
     },
-    trustBundle: (call) => trustBundle(parts, call),
+    trustBundle: ({ signal }) => bundles.get('', bundle, signal),
     // Deployment manifests are not signed here.
     manifestTrustBundle: () => Promise.resolve(''),
     certificate: (module, request, call) => certificate(parts, { module, request }, call),
@@ -127,10 +138,9 @@ async function certificate(
 ) {
   const { clients, config, identities, now } = parts;
   const isServer = request.purpose === 'server';
-  if (isServer) checkName(parts, module, request.commonName);
-  const names = isServer
-    ? serverNames(request.commonName, module)
-    : identityNames(await identities.get(moduleIdOf(module), call));
+  const identity = await identities.get(moduleIdOf(module), call);
+  if (isServer) checkName(parts, { module, name: request.commonName, upstream: identity });
+  const names = isServer ? serverNames(request.commonName, module) : identityNames(identity);
   const lifetime_s = lifetimeS(request.notAfter, now());
   return makeCertificate(names, async (csr) => {
     const options = {
@@ -143,28 +153,33 @@ async function certificate(
   });
 }
 
-/** A module may call itself by its own names; by the device's only when clients reach the device through it. */
+/** A module may call itself by its own names and those of `server_names`, as long as they are no others'. */
 function checkName(
-  { aliases, config, modules }: BackendParts,
-  module: ModuleName,
-  name: string,
+  { config, sources }: BackendParts,
+  {
+    module,
+    name,
+    upstream,
+  }: {
+    readonly module: ModuleName;
+    readonly name: string;
+    readonly upstream: Upstream;
+  },
 ): void {
-  const front = isFront(module, config);
-  // Whoever writes create options for one module must not get what others are known by.
-  const everybody = ['edgeHub', 'edgeAgent', ...modules().map((one) => one.name)];
-  const others = everybody.filter((other) => other !== module);
-  const taken = (alias: string): boolean => others.some((other) => sameName(alias, other));
-  const names = [module, moduleIdOf(module), ...aliases(module).filter(isHostName)];
-  const own = names.filter((one) => !taken(one) && (front || !sameName(one, config.hostname)));
-  if (front) own.push(config.hostname);
-  if (own.some((allowed) => sameName(allowed, name))) return;
+  if (name === moduleIdOf(module) && name.startsWith('$')) return;
+  const all = sources();
+  const source = all.find((one) => one.name === module);
+  const others = all.filter((one) => one !== source);
+  // the module's own name stands beside the one that it asks for
+  const names = isLabel(module) ? [name, module] : [name];
+  const may = (one: string): boolean =>
+    source !== undefined && mayBeCertified(one, { source, others, config, upstream });
+  if (names.every(may)) return;
   const shown = JSON.stringify(name.slice(0, 160));
-  throw new ServiceError('AccessDenied', `${shown} is not a name of module "${module}"`);
-}
-
-/** A name of one host: neither an address nor a pattern for many. */
-function isHostName(alias: string): boolean {
-  return isIP(alias) === 0 && /^[a-z0-9._-]+$/i.test(alias);
+  const granted = grantedNames(module, config);
+  const listed = granted.length > 0 ? granted.join(', ') : 'none';
+  const text = `${shown} is not a name of module "${module}"; server_names and hostname of modules.yaml give it besides its own: ${listed}`;
+  throw new ServiceError('AccessDenied', text);
 }
 
 function lifetimeS(notAfter: Date | undefined, now: Date): number {

@@ -5,65 +5,35 @@
 import { readFileSync } from 'node:fs';
 import type { CallContext, Question, ServeObserver } from '../dbus/serve.ts';
 import { describeError, isServiceError } from '../errors.ts';
-import type { Fields, Log } from './log.ts';
+import type { Fields } from './log.ts';
+import { Repeats, type RepeatsOptions } from './repeats.ts';
 
-/** What the audit writes to and when it counts. */
-export interface AuditOptions {
-  readonly log: Log;
-  readonly repeatMs?: number;
-}
-
-type Level = 'info' | 'warn' | 'error';
-
-interface Entry {
-  readonly level: Level;
-  readonly message: string;
-  readonly uid: number | undefined;
-  readonly fields: Fields;
-  repeats: number;
-}
-
-const MAX_ENTRIES = 4096;
-const MAX_ENTRIES_PER_UID = 256;
 /** A reason may quote what the caller sent, and is kept for as long as it is repeated. */
 const MAX_REASON_LENGTH = 1024;
 const ID_DETAILS = ['key_id', 'certificate_id', 'module_id', 'module'];
 
 /** Writes decisions and failures to the log. */
 export class Audit implements ServeObserver, Disposable {
-  readonly #log: Log;
-  readonly #repeatMs: number;
-  readonly #entries = new Map<string, Entry>();
-  readonly #entriesByUid = new Map<number | undefined, number>();
+  readonly #repeats: Repeats;
   /** Refusals, which have a record of their own when the call fails of them. */
   readonly #refusals = new WeakSet<object>();
-  #timer: NodeJS.Timeout | undefined;
 
-  constructor({ log, repeatMs = 10_000 }: AuditOptions) {
-    this.#log = log;
-    this.#repeatMs = repeatMs;
+  constructor(options: RepeatsOptions) {
+    this.#repeats = new Repeats(options);
   }
 
   decided(call: CallContext, question: Question, error: unknown): void {
     if (typeof error === 'object' && error !== null) this.#refusals.add(error);
+    const { uid } = call.caller;
     const verdict = verdictOf(error);
     const id = idOf(question);
-    const key = `${call.caller.uid} ${question.action} ${id} ${verdict}`;
-    const known = this.#entries.get(key);
-    if (known !== undefined) {
-      known.repeats++;
-      return;
-    }
-    const fields = { ...describeDecision(call, question), id, verdict, ...reasonOf(error) };
     // Whoever would have decided failed to; the machine's administrator should know.
     const broken = verdict === 'denied' && error instanceof Error && error.cause !== undefined;
-    const level = broken ? 'warn' : 'info';
-    this.#first(key, {
-      level,
+    this.#repeats.note(`decided ${uid} ${question.action} ${id} ${verdict}`, {
+      level: broken ? 'warn' : 'info',
       message: 'decided',
-      uid: call.caller.uid,
-      fields,
-      repeats: 0,
+      cause: ['uid', uid],
+      fields: () => ({ ...describeDecision(call, question), id, verdict, ...reasonOf(error) }),
     });
   }
 
@@ -71,69 +41,21 @@ export class Audit implements ServeObserver, Disposable {
     if (typeof error === 'object' && error !== null && this.#refusals.has(error)) return;
     const code = isServiceError(error) ? error.code : 'Failed';
     const uid = call?.caller.uid;
-    const key = `${uid} ${message} ${code}`;
-    const known = this.#entries.get(key);
-    if (known !== undefined) {
-      known.repeats++;
-      return;
-    }
-    const fields = { ...(call && describeCall(call)), call: message, code, ...reasonOf(error) };
-    const level = code === 'Failed' ? 'error' : 'info';
-    this.#first(key, { level, message: 'call failed', uid, fields, repeats: 0 });
+    this.#repeats.note(`failed ${uid} ${message} ${code}`, {
+      level: code === 'Failed' ? 'error' : 'info',
+      message: 'call failed',
+      cause: ['uid', uid],
+      fields: () => ({
+        ...(call && describeCall(call)),
+        call: message,
+        code,
+        ...reasonOf(error),
+      }),
+    });
   }
 
   [Symbol.dispose](): void {
-    clearInterval(this.#timer);
-    this.#timer = undefined;
-    this.#report();
-    this.#forgetAll();
-  }
-
-  #first(key: string, entry: Entry): void {
-    const ofUid = this.#entriesByUid.get(entry.uid) ?? 0;
-    if (ofUid >= MAX_ENTRIES_PER_UID || this.#entries.size >= MAX_ENTRIES) {
-      this.#overflow(entry);
-      return;
-    }
-    this.#entriesByUid.set(entry.uid, ofUid + 1);
-    this.#entries.set(key, entry);
-    this.#log[entry.level](entry.message, entry.fields);
-    this.#timer ??= setInterval(() => this.#report(), this.#repeatMs).unref();
-  }
-
-  /** More kinds of records than anyone will read: they share one entry of their level. */
-  #overflow({ level, message, uid }: Entry): void {
-    const key = `more ${uid} ${level}`;
-    const shared = this.#entries.get(key);
-    if (shared !== undefined) shared.repeats++;
-    else if (this.#entries.size < 2 * MAX_ENTRIES) {
-      this.#entries.set(key, { level, message, uid, fields: { uid, others: true }, repeats: 1 });
-    }
-  }
-
-  /** Writes the repeats since the last time, and forgets what was not repeated. */
-  #report(): void {
-    for (const [key, entry] of this.#entries) {
-      if (entry.repeats === 0) this.#forget(key, entry);
-      else this.#log[entry.level](entry.message, { ...entry.fields, repeats: entry.repeats });
-      entry.repeats = 0;
-    }
-    if (this.#entries.size > 0) return;
-    clearInterval(this.#timer);
-    this.#timer = undefined;
-  }
-
-  #forget(key: string, entry: Entry): void {
-    this.#entries.delete(key);
-    if (key.startsWith('more ')) return;
-    const left = (this.#entriesByUid.get(entry.uid) ?? 1) - 1;
-    if (left > 0) this.#entriesByUid.set(entry.uid, left);
-    else this.#entriesByUid.delete(entry.uid);
-  }
-
-  #forgetAll(): void {
-    this.#entries.clear();
-    this.#entriesByUid.clear();
+    this.#repeats[Symbol.dispose]();
   }
 }
 

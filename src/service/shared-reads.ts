@@ -1,25 +1,32 @@
-/** How long an answer is shared, and how many are kept. */
+import { ServiceError } from '../errors.ts';
+
+/** How long a result is shared, and how many are cached. */
 export interface SharedReadsOptions {
   readonly elapsedMs?: () => number;
   readonly sharedMs?: number;
   readonly most?: number;
 }
 
-interface Read<T> {
-  readonly answer: Promise<T>;
-  /** Undefined while it is under way. */
+/** A read; its signal aborts when nobody waits for it any more. */
+export type Read<T> = (signal: AbortSignal) => Promise<T>;
+
+interface Reading<T> {
+  readonly result: Promise<T>;
+  readonly abort: AbortController;
+  waiting: number;
+  /** Undefined while it is in progress. */
   endedAt: number | undefined;
 }
 
 /**
- * Reads that anybody may ask for and that cost more than their answer: whoever asks while one is under way
- * joins it, and its outcome, a failure too, is the answer for a second. A change must `forget` what it changes.
+ * Reads that anybody may ask for and that cost more than their result: who asks while one is in progress joins it,
+ * and its result, a failure too, is cached for a second. A change must evict what it changes.
  */
 export class SharedReads<T> {
   readonly #elapsedMs: () => number;
   readonly #sharedMs: number;
   readonly #most: number;
-  readonly #reads = new Map<string, Read<T>>();
+  readonly #readings = new Map<string, Reading<T>>();
 
   constructor({
     elapsedMs = () => performance.now(),
@@ -31,37 +38,71 @@ export class SharedReads<T> {
     this.#most = most;
   }
 
-  /** The answer under this key, read now unless it was within the last second. */
-  get(key: string, read: () => Promise<T>): Promise<T> {
-    const known = this.#reads.get(key);
-    if (known !== undefined && this.#counts(known)) return known.answer;
-    return this.#begin(key, read);
-  }
-
-  /** Makes the next read a new one; of what is under way only those hear who asked before. */
-  forget(key: string): void {
-    this.#reads.delete(key);
-  }
-
-  /** As `forget`, for all keys. */
-  forgetAll(): void {
-    this.#reads.clear();
-  }
-
-  #begin(key: string, read: () => Promise<T>): Promise<T> {
-    const begun: Read<T> = { answer: read(), endedAt: undefined };
-    const end = () => void (begun.endedAt = this.#elapsedMs());
-    begun.answer.then(end, end);
-    this.#reads.delete(key);
-    this.#reads.set(key, begun);
-    for (const oldest of this.#reads.keys()) {
-      if (this.#reads.size <= this.#most) break;
-      this.#reads.delete(oldest);
+  /** The result under this key, read now unless it was within the last second; Cancelled when the signal aborts first. */
+  async get(key: string, read: Read<T>, signal?: AbortSignal): Promise<T> {
+    if (signal?.aborted === true) throw cancelled();
+    const known = this.#readings.get(key);
+    const reading = known !== undefined && this.#isFresh(known) ? known : this.#begin(key, read);
+    if (signal === undefined) {
+      reading.waiting = Number.POSITIVE_INFINITY; // somebody will wait to its end
+      return await reading.result;
     }
-    return begun.answer;
+    return await this.#wait(key, reading, signal);
   }
 
-  #counts({ endedAt }: Read<T>): boolean {
+  /** Makes the next read a new one; of the one in progress only those hear who asked before. */
+  evict(key: string): void {
+    this.#readings.delete(key);
+  }
+
+  /** As `evict`, for all keys. */
+  evictAll(): void {
+    this.#readings.clear();
+  }
+
+  #begin(key: string, read: Read<T>): Reading<T> {
+    const abort = new AbortController();
+    const result = read(abort.signal);
+    const begun: Reading<T> = { result, abort, waiting: 0, endedAt: undefined };
+    const end = (): void => {
+      begun.endedAt = this.#elapsedMs();
+    };
+    result.then(end, end);
+    this.#readings.delete(key);
+    this.#readings.set(key, begun);
+    for (const oldest of this.#readings.keys()) {
+      if (this.#readings.size <= this.#most) break;
+      this.#readings.delete(oldest);
+    }
+    return begun;
+  }
+
+  async #wait(key: string, reading: Reading<T>, signal: AbortSignal): Promise<T> {
+    let leave = (): void => undefined;
+    const left = new Promise<never>((_resolve, reject) => {
+      leave = () => reject(cancelled());
+    });
+    signal.addEventListener('abort', leave, { once: true });
+    reading.waiting++;
+    try {
+      return await Promise.race([reading.result, left]);
+    } finally {
+      signal.removeEventListener('abort', leave);
+      reading.waiting--;
+      if (reading.waiting === 0 && reading.endedAt === undefined) this.#abandon(key, reading);
+    }
+  }
+
+  #abandon(key: string, reading: Reading<T>): void {
+    if (this.#readings.get(key) === reading) this.#readings.delete(key);
+    reading.abort.abort();
+  }
+
+  #isFresh({ endedAt }: Reading<T>): boolean {
     return endedAt === undefined || this.#elapsedMs() - endedAt < this.#sharedMs;
   }
+}
+
+function cancelled(): ServiceError {
+  return new ServiceError('Cancelled', 'the caller left before the reply');
 }

@@ -34,10 +34,11 @@ export interface ApiRequest {
   readonly signal: AbortSignal;
 }
 
-/** What to answer: JSON, or bytes that are JSON already and are wiped once they are sent. */
+/** What to answer: JSON, or bytes that are JSON already; secret ones are wiped once they are sent. */
 export interface ApiReply {
   readonly status: number;
   readonly json?: unknown;
+  readonly jsonBytes?: Buffer;
   readonly secretJson?: Buffer;
 }
 
@@ -197,7 +198,7 @@ function problemOf(error: unknown): { readonly status: number; readonly message:
 }
 
 function send({ request, response }: Exchange, reply: ApiReply): void {
-  const body = reply.secretJson ?? Buffer.from(JSON.stringify(reply.json ?? {}));
+  const body = reply.secretJson ?? reply.jsonBytes ?? Buffer.from(JSON.stringify(reply.json ?? {}));
   response.on('close', () => {
     reply.secretJson?.fill(0);
     // What is left of a body that nobody will read.

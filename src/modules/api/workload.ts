@@ -13,7 +13,6 @@ import {
 import { base64Bytes, joinSecret, jsonOfPem } from '../secret.ts';
 import { HttpProblem } from './body.ts';
 import type { ApiReply, ApiRequest, Route } from './http.ts';
-import { type ModuleSummary, moduleList } from './module-list.ts';
 
 // What Keys takes in one call, as base64.
 const longestText = Math.ceil((1 << 20) / 3) * 4;
@@ -49,7 +48,8 @@ export interface IssuedCertificate {
 /** Where the answers come from. */
 export interface WorkloadBackend {
   identity(module: ModuleId, call: WorkloadCall): Promise<WorkloadIdentity>;
-  modules(): readonly ModuleSummary[];
+  /** The list of all modules as JSON, which nobody changes. */
+  modules(call: WorkloadCall): Promise<Buffer>;
   trustBundle(call: WorkloadCall): Promise<string>;
   manifestTrustBundle(call: WorkloadCall): Promise<string>;
   /** HMAC-SHA256 by the module's primary key. */
@@ -71,7 +71,7 @@ export function workloadRoutes(module: ModuleName, backend: WorkloadBackend): re
     {
       method: 'GET',
       path: '/modules',
-      answer: () => ({ status: 200, json: moduleList(backend.modules()) }),
+      answer: async (request) => ({ status: 200, jsonBytes: await backend.modules(request) }),
     },
     bundleRoute('/trust-bundle', (call) => backend.trustBundle(call)),
     bundleRoute('/manifest-trust-bundle', (call) => backend.manifestTrustBundle(call)),

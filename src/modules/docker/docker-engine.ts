@@ -9,11 +9,13 @@ import type {
   JsonObject,
   LogRequest,
   Network,
+  NewVolume,
   PullOptions,
+  Volume,
 } from '../engine.ts';
 import { owner, ownerLabel } from '../labels.ts';
 import { openClient } from './client.ts';
-import { containerOf, eventName, systemOf } from './inspect.ts';
+import { containerOf, eventName, systemOf, volumeOf } from './inspect.ts';
 import { logStream } from './logs.ts';
 import { followPull, withTag } from './pull.ts';
 import { demultiplexed, jsonLines, lastLines, plain } from './streams.ts';
@@ -21,6 +23,9 @@ import { messageOf, statusOf, translate, translatePull } from './translate.ts';
 
 const answerMs = 60_000;
 const noticeMs = 10_000;
+/** What changes how a container is: not what its health check does, a thousand times a second if it likes. */
+const followedEvents =
+  'create start stop die destroy remove pause unpause rename update health_status'.split(' ');
 const listening = 'listening to the container engine';
 
 /** An engine that speaks the Docker API on a unix socket. */
@@ -93,6 +98,34 @@ export class DockerEngine implements ContainerEngine {
     });
   }
 
+  findVolume(name: string, signal: AbortSignal): Promise<Volume | undefined> {
+    const doing = `looking at volume ${JSON.stringify(name)}`;
+    return this.#ask(doing, answerMs, signal, async (docker) => {
+      try {
+        const found = volumeOf(await docker.getVolume(name).inspect());
+        return found.name === name ? found : undefined;
+      } catch (error) {
+        if (statusOf(error) === 404) return undefined;
+        throw error;
+      }
+    });
+  }
+
+  createVolume({ name, labels }: NewVolume, signal: AbortSignal): Promise<void> {
+    const doing = `making volume ${JSON.stringify(name)}`;
+    return this.#ask(doing, answerMs, signal, async (docker) => {
+      await docker.createVolume({ Name: name, Driver: 'local', Labels: labels });
+    });
+  }
+
+  list(signal: AbortSignal): Promise<readonly string[]> {
+    return this.#ask('listing containers', answerMs, signal, async (docker) => {
+      const filters = { label: [`${ownerLabel}=${owner}`] };
+      const found = await docker.listContainers({ all: true, filters });
+      return found.flatMap(({ Names: [name] }) => (name ? [name.replace(/^\//, '')] : []));
+    });
+  }
+
   inspect(name: string, signal: AbortSignal): Promise<Container | undefined> {
     return this.#ask(`looking at ${shown(name)}`, answerMs, signal, async (docker) => {
       const found = await findNamed(docker, name);
@@ -126,6 +159,13 @@ export class DockerEngine implements ContainerEngine {
     );
   }
 
+  keepStopped(nameOrId: string, signal: AbortSignal): Promise<void> {
+    const doing = `taking the restart policy of ${shown(nameOrId)}`;
+    return this.#ask(doing, answerMs, signal, async (docker) => {
+      await docker.getContainer(nameOrId).update({ RestartPolicy: { Name: 'no' } });
+    });
+  }
+
   logs(name: string, request: LogRequest, signal: AbortSignal): Promise<Buffer> {
     return this.#ask(`reading the log of ${shown(name)}`, answerMs, signal, async (docker) => {
       const found = await findNamed(docker, name);
@@ -139,7 +179,8 @@ export class DockerEngine implements ContainerEngine {
   }
 
   async listen(signal: AbortSignal): Promise<AsyncIterable<string>> {
-    const filters = JSON.stringify({ type: ['container'], label: [`${ownerLabel}=${owner}`] });
+    const label = [`${ownerLabel}=${owner}`];
+    const filters = JSON.stringify({ type: ['container'], label, event: followedEvents });
     // Only the beginning of the stream has a deadline.
     const late = new AbortController();
     const ending = AbortSignal.any([signal, late.signal]);

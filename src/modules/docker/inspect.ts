@@ -1,5 +1,5 @@
 import type Docker from 'dockerode';
-import type { Container, ContainerState, EngineSystem, Finished } from '../engine.ts';
+import type { Container, ContainerState, EngineSystem, Finished, Volume } from '../engine.ts';
 import { digestLabel, owner, ownerLabel } from '../labels.ts';
 
 /** What the engine's answer about a container means to us. */
@@ -11,6 +11,19 @@ export function containerOf(answer: Docker.ContainerInspectInfo): Container {
     digest: labels.get(digestLabel) ?? '',
     state: stateOf(answer.State),
     restartCount: answer.RestartCount,
+    engineRestarts: !['', 'no'].includes(answer.HostConfig.RestartPolicy?.Name ?? ''),
+    unhealthy: answer.State.Status === 'running' && answer.State.Health?.Status === 'unhealthy',
+  };
+}
+
+/** What the engine's answer about a volume means to us. */
+export function volumeOf(answer: Docker.VolumeInspectInfo): Volume {
+  return {
+    name: answer.Name,
+    driver: answer.Driver,
+    options: new Map(Object.entries(answer.Options ?? {})),
+    labels: new Map(Object.entries(answer.Labels ?? {})),
+    mountpoint: answer.Mountpoint,
   };
 }
 
@@ -71,5 +84,6 @@ export function systemOf(answer: unknown): EngineSystem {
     operatingSystem: text('OperatingSystem'),
     cpus: amount('NCPU'),
     totalMemoryBytes: amount('MemTotal'),
+    rootDirectory: text('DockerRootDir'),
   };
 }

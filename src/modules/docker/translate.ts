@@ -1,5 +1,8 @@
 import { type ErrorCode, ServiceError, systemCode } from '../../errors.ts';
 
+/** A message may quote what a module is made from, and goes to the journal at every attempt. */
+const longestMessage = 1024;
+
 /** What an error from the engine's client may carry. */
 interface EngineFailure {
   readonly statusCode: number | undefined;
@@ -16,7 +19,7 @@ function failureOf(error: unknown): EngineFailure {
   return {
     statusCode: typeof statusCode === 'number' ? statusCode : undefined,
     code: systemCode(error),
-    message: typeof said === 'string' ? said : error.message,
+    message: (typeof said === 'string' ? said : error.message).slice(0, longestMessage),
   };
 }
 
@@ -61,7 +64,7 @@ function aborted(signal: AbortSignal, doing: string): ServiceError {
  * the middle of a successful stream: there is nothing but the text to tell the cases apart.
  */
 export function translatePull(message: string, image: string, cause?: unknown): ServiceError {
-  const text = `pulling ${JSON.stringify(image)}: ${message}`;
+  const text = `pulling ${JSON.stringify(image)}: ${message.slice(0, longestMessage)}`;
   return new ServiceError(pullCode(message), text, { cause });
 }
 

@@ -9,9 +9,9 @@ import { operatorsMayDoEverything } from '../../support/rig-polkit.ts';
 
 interface Context {
   device: ModulesRig;
-  /** Where modules may have mounts from. */
+  /** Where that is. */
   allowed: string;
-  /** What is mounted from there. */
+  /** What modules may mount. */
   host: string;
   settings: object;
 }
@@ -46,6 +46,15 @@ function patientRules(directory: string): string {
 ${operatorsMayDoEverything}`;
 }
 
+/** Polkit refuses everybody, and leaves word of what it was told. */
+function tellingRules(directory: string): string {
+  return `polkit.addRule(function (action, subject) {
+  if (action.id !== 'org.iotedge.modules1.run') return undefined;
+  polkit.spawn(['sh', '-c', 'echo ' + action.lookup('elevated') + ' > ${directory}/elevated']);
+  return polkit.Result.NO;
+});`;
+}
+
 test.before(async (context) => {
   context.device = await ModulesRig.start({ agent });
 });
@@ -56,11 +65,12 @@ test.after(async ({ device }) => {
 
 test.before.each(async (context) => {
   const { device } = context;
+  await device.rig.setRules(operatorsMayDoEverything);
   context.allowed = await mkdtemp(join(device.rig.directory, 'allowed-'));
   await chmod(context.allowed, 0o755);
   context.host = join(context.allowed, 'data');
   await mkdir(context.host);
-  context.settings = { agent, allow_elevated: true, allowed_binds: [context.allowed] };
+  context.settings = { agent, allow_elevated: true, allowed_binds: [context.host] };
   await device.restart(context.settings);
   await device.agentRuns();
 });
@@ -116,11 +126,30 @@ test('makes what authorization was told, not what the host has become meanwhile'
   await swap(host);
   await writeFile(join(notes, 'swapped'), '');
   assert.match((await creating).stderr, 'denied');
-  const refusal = /call failed .* member=Create .*authorized as harmless/;
+  const refusal = /call failed .* member=Create .*is a symbolic link/;
   await until(10_000, 'the refusal in the journal', async () =>
     refusal.test(await device.rig.log('modules')),
   );
-  assert.is(await create(device, host), 'no failure');
+  assert.is(await create(device, host), 'AccessDenied');
+});
+
+test('asks about a host path alike, whether it is there or not', async ({ device, host }) => {
+  const notes = await mkdtemp(join(device.rig.directory, 'notes-'));
+  await chmod(notes, 0o777);
+  await device.rig.setRules(tellingRules(notes));
+  const asked = async (path: string): Promise<string> => {
+    assert.is(await create(device, path), 'AccessDenied');
+    const note = await readFile(join(notes, 'elevated'), 'utf8');
+    await rm(join(notes, 'elevated'));
+    return note.trim();
+  };
+  assert.is(await asked(host), 'false');
+  await rm(host, { recursive: true });
+  assert.is(await asked(host), 'false');
+  await symlink('/', host);
+  assert.is(await asked(host), 'false');
+  assert.is(await asked(`${host}/below`), 'true');
+  assert.is(await asked('/etc'), 'true');
 });
 
 test.run();

@@ -27,13 +27,13 @@ function prepared(Cmd: readonly string[]): Promise<Prepared> {
     body: { Image: image, Cmd, StopSignal: 'SIGKILL', Labels },
     network: { name: 'bridge' },
     check: () => Promise.resolve(),
-    engineRestarts: false,
   });
 }
 
 const options = {
   name,
   goal: 'started',
+  restartPolicy: 'always',
   saveGoal: () => Promise.resolve(),
   forget: () => Promise.resolve(),
   onReport: () => {},

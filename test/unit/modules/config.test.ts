@@ -86,6 +86,36 @@ test('takes a missing file for an empty one', async ({ dir }) => {
   assert.is(config.engineSocket, '/var/run/docker.sock');
   assert.is(config.allowElevated, false);
   assert.equal(config.allowedBinds, []);
+  assert.equal(config.allowedVolumes, []);
+  assert.equal(config.allowedPorts, [443]);
+  assert.is(config.serverNames.size, 0);
+});
+
+test('reads what modules may have of the host', async ({ dir }) => {
+  const text = `hostname: 'edge.example.'
+allowed_binds: [/srv/a/, //srv//b, /srv/ab]
+allowed_volumes: [shared]
+allowed_ports: [80, 443]
+server_names: {broker: [mqtt.example, 10.0.0.7, '::1'], $edgeHub: [hub_1]}`;
+  const config = await load(dir, text);
+  assert.equal(config.allowedBinds, ['/srv/a', '/srv/b', '/srv/ab']);
+  assert.equal(config.allowedVolumes, ['shared']);
+  assert.equal(config.allowedPorts, [80, 443]);
+  const names = [...config.serverNames];
+  assert.equal(names, [
+    ['broker', ['mqtt.example', '10.0.0.7', '::1']],
+    ['edgeHub', ['hub_1']],
+  ]);
+  assert.is(config.hostname, 'edge.example');
+});
+
+test('refuses a host path below another one', async ({ dir }) => {
+  assert.equal(await problemsOf(dir, 'allowed_binds: [/srv/a/b, /srv/a]'), ['1 allowed_binds[0]']);
+  assert.equal(await problemsOf(dir, 'allowed_binds: [/srv/a, /srv/x/../a/b/]'), [
+    '1 allowed_binds[1]',
+  ]);
+  assert.equal(await problemsOf(dir, 'allowed_binds: [/, /srv]'), ['1 allowed_binds[1]']);
+  assert.equal(await problemsOf(dir, 'allowed_binds: [/srv/a, /srv/a/]'), []);
 });
 
 test('reads lists of trusted CAs, bare ids and files', async ({ dir }) => {
@@ -124,7 +154,13 @@ test('says where something is wrong', async ({ dir }) => {
     '1 moby_runtime.uri',
   ]);
   assert.equal(await problemsOf(dir, 'allowed_binds: [relative]'), ['1 allowed_binds[0]']);
-  assert.equal(await problemsOf(dir, 'server_names: ["a/b"]'), ['1 server_names[0]']);
+  assert.equal(await problemsOf(dir, 'server_names: {a/b: [c]}'), ['1 server_names.a/b']);
+  for (const name of ['a b', '*.example', '127.1', 'a..b', 'fe80::1%eth0']) {
+    const text = `server_names: {a: [b, '${name}']}`;
+    assert.equal(await problemsOf(dir, text), ['1 server_names.a[1]'], name);
+  }
+  assert.equal(await problemsOf(dir, 'allowed_ports: [0]'), ['1 allowed_ports[0]']);
+  assert.equal(await problemsOf(dir, 'allowed_volumes: [a/b]'), ['1 allowed_volumes[0]']);
 });
 
 test('refuses a private key from a file and a CA from a file', async ({ dir }) => {

@@ -2,7 +2,12 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isServiceError } from '../../../src/errors.ts';
 import { parseModuleName } from '../../../src/ids.ts';
-import { refuseTaken, refuseUnusable } from '../../../src/modules/module-names.ts';
+import {
+  mayBeCertified,
+  refuseNames,
+  refuseTaken,
+  refuseUnusable,
+} from '../../../src/modules/module-names.ts';
 
 const test = suite('names of modules');
 const config = {
@@ -14,7 +19,12 @@ const config = {
     elevated: false,
   },
   hostname: 'Gateway.example',
-  serverNames: [parseModuleName('broker')],
+  serverNames: new Map([[parseModuleName('broker'), ['gateway.example', 'mqtt', '10.0.0.7']]]),
+};
+const upstream = {
+  hub_hostname: 'myhub.azure-devices.net:443',
+  gateway_hostname: 'parent.example:8443',
+  device_id: 'device-7',
 };
 
 function source(name: string, aliases: readonly string[] = [], more: object = {}) {
@@ -38,36 +48,160 @@ function codeOf(action: () => void): string {
 }
 
 const others = [source('sensor', ['thermometer']), source('web', [], { Hostname: 'front' })];
-const clash = (one: ReturnType<typeof source>) => codeOf(() => refuseTaken(one, others, config));
+
+function clash(one: ReturnType<typeof source>): string {
+  return codeOf(() => {
+    refuseNames(one, config, upstream);
+    refuseTaken(one, others, config);
+  });
+}
+
+/** What becomes of a name, by each way in which a module gets one. */
+function everyWay(name: string): readonly string[] {
+  const [first = '', ...domain] = name.split('.');
+  return [
+    clash(source('filter', ['sieve', name])),
+    clash(source('filter', [], { Hostname: name })),
+    ...(domain.length > 0
+      ? [clash(source('filter', [], { Hostname: first, Domainname: domain.join('.') }))]
+      : []),
+  ];
+}
 
 test('takes names that nobody has', () => {
-  assert.is(clash(source('filter', ['filter', 'sieve', 'edge'])), 'none');
+  assert.is(clash(source('filter', ['filter', 'sieve', 'edge', 'my_alias', 'a-b', 'x1'])), 'none');
   assert.is(clash(source('filter', [], { Hostname: 'filter' })), 'none');
+  assert.is(clash(source('filter', [], { Hostname: '', Domainname: '' })), 'none');
   assert.is(clash(source('sensor', ['thermometer', 'sensor'])), 'none');
   assert.is(clash(source('edgeHub')), 'none');
   assert.is(clash(source('keeper', ['keeper'])), 'none');
 });
 
 test('refuses a name that is another module, in whichever letters', () => {
-  for (const name of ['Sensor', 'THERMOMETER', 'Front', 'edgehub', 'EdgeAgent', 'Keeper', 'Broker'])
+  for (const name of [
+    'Sensor',
+    'THERMOMETER',
+    'Front',
+    'edgehub',
+    'EdgeAgent',
+    'Keeper',
+    'Broker',
+    'mqtt',
+  ])
     assert.is(clash(source(name)), 'AlreadyExists', name);
 });
 
 test('refuses to be known by a name of another module', () => {
   const names = ['sensor', 'Thermometer', 'front', 'edgeHub', 'edgeagent', 'keeper', 'broker'];
-  for (const alias of [...names, 'sensor.']) {
-    assert.is(clash(source('filter', ['sieve', alias])), 'AlreadyExists', alias);
-    assert.is(clash(source('filter', [], { Hostname: alias })), 'AlreadyExists', alias);
+  for (const alias of [...names, 'MQTT']) {
+    assert.equal(everyWay(alias), ['AlreadyExists', 'AlreadyExists'], alias);
+  }
+  // the other name for it that a resolver takes
+  for (const alias of ['sensor.', 'edgeHub.']) {
+    assert.is.not(clash(source('filter', [alias])), 'none');
+    assert.is.not(clash(source('filter', [], { Hostname: alias })), 'none');
   }
 });
 
-test('lets only those have the name of the device that clients reach it through', () => {
+test('refuses what stands for the device or for what is above it', () => {
+  const labels = ['myhub', 'MyHub', 'parent', 'gateway', 'global', 'device-7', 'localhost'];
+  for (const name of labels) {
+    assert.equal(everyWay(name), ['AlreadyExists', 'AlreadyExists'], name);
+    assert.is(clash(source(name)), 'AlreadyExists', name);
+  }
+  const hosts = [
+    'myhub.azure-devices.net',
+    'Parent.Example',
+    'gateway.example',
+    'global.azure-devices-provisioning.net',
+  ];
+  for (const name of hosts) {
+    for (const spelling of [name, name.toUpperCase(), `${name}.`, `${name}..`]) {
+      for (const code of everyWay(spelling)) assert.is.not(code, 'none', spelling);
+    }
+    assert.is(clash(source(name)), 'AlreadyExists', name);
+    assert.is.not(clash(source(`${name}.`)), 'none', name);
+  }
+});
+
+test('refuses names of the network outside and addresses to those who were not given them', () => {
+  const names = [
+    'acr.example.com',
+    '10.0.0.7',
+    '127.0.0.1',
+    '2130706433',
+    '0x7f000001',
+    '127.1',
+    '::1',
+  ];
+  for (const name of [...names, '*', '*.example', 'a b', 'a'.repeat(64), '-a', 'a-', 'ä']) {
+    assert.is(clash(source('filter', [name])), 'AccessDenied', name);
+    assert.is(clash(source('filter', [], { Hostname: name })), 'AccessDenied', name);
+  }
+  for (const name of ['acr.example.com', '10.0.0.8', 'a.b']) {
+    assert.is(clash(source(name)), 'AccessDenied', name);
+  }
+});
+
+test('gives the name of the device to the hub, and other names to those who are listed', () => {
   const alias = 'gateway.EXAMPLE';
-  assert.is(clash(source('filter', [alias])), 'AlreadyExists');
-  assert.is(clash(source('filter', [], { Hostname: alias })), 'AlreadyExists');
-  assert.is(clash(source(alias)), 'AlreadyExists');
   assert.is(clash(source('edgeHub', [alias])), 'none');
-  assert.is(clash(source('broker', [alias])), 'none');
+  assert.is(clash(source('broker', [alias, 'mqtt', '10.0.0.7'])), 'none');
+  assert.is(clash(source('broker', ['other.example'])), 'AccessDenied');
+  assert.is(clash(source('edgeHub', ['mqtt'])), 'AlreadyExists');
+});
+
+test('lets a hub be called like the modules of the system', () => {
+  const code = (name: string) =>
+    codeOf(() =>
+      refuseNames(source(name), config, { ...upstream, hub_hostname: 'edgehub.example' }),
+    );
+  assert.is(code('edgeHub'), 'none');
+  assert.is(code('EdgeHub'), 'AlreadyExists');
+});
+
+test('certifies a module for its own names alone', () => {
+  const certified = (one: ReturnType<typeof source>, name: string) =>
+    mayBeCertified(name, { source: one, others, config, upstream });
+  const filter = source('filter', ['sieve', 'acr.example', 'myhub', 'sensor', '10.0.0.9', '*'], {
+    Hostname: 'front2',
+  });
+  for (const name of ['filter', 'FILTER', 'sieve', 'front2'])
+    assert.ok(certified(filter, name), name);
+  const foreign = ['acr.example', 'myhub', 'sensor', '10.0.0.9', '*', 'gateway.example', 'gateway'];
+  for (const name of [
+    ...foreign,
+    'edgeHub',
+    'mqtt',
+    'other',
+    '',
+    'myhub.azure-devices.net',
+    'sieve.example',
+  ]) {
+    assert.not.ok(certified(filter, name), name);
+  }
+  const hub = source('edgeHub');
+  assert.ok(certified(hub, 'Gateway.Example'));
+  assert.ok(certified(hub, 'gateway.example.'));
+  assert.not.ok(certified(hub, 'gateway'));
+  const broker = source('broker');
+  for (const name of ['mqtt', '10.0.0.7', 'gateway.example'])
+    assert.ok(certified(broker, name), name);
+});
+
+test('looks at each of many names once', () => {
+  const aliases = (letter: string) => Array.from({ length: 4000 }, (_, at) => `${letter}${at}`);
+  const many = Array.from({ length: 20 }, (_, at) => source(`m${at}`, aliases(`a${at}x`)));
+  let looks = 0;
+  const counted = many.map(({ name, ...rest }) => ({
+    ...rest,
+    get name() {
+      looks++;
+      return name;
+    },
+  }));
+  refuseTaken(source('filter', aliases('b')), counted, config);
+  assert.ok(looks < 200, `${looks} looks`);
 });
 
 test('says InvalidArgs for a name that no container or no certificate can have', () => {

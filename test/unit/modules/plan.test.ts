@@ -5,21 +5,30 @@ import { type Desired, plan } from '../../../src/modules/plan.ts';
 
 const test = suite('plan');
 const at = new Date('2026-01-01T00:00:00Z');
-const ended = { exitCode: 1, startedAt: at, finishedAt: at };
+const end = { exitCode: 1, startedAt: at, finishedAt: at };
 
 const states: Readonly<Record<ContainerState['kind'], ContainerState>> = {
   created: { kind: 'created' },
   running: { kind: 'running', startedAt: at },
   paused: { kind: 'paused', startedAt: at },
-  restarting: { kind: 'restarting', ...ended },
-  exited: { kind: 'exited', ...ended },
+  restarting: { kind: 'restarting', ...end },
+  exited: { kind: 'exited', ...end },
   removing: { kind: 'removing' },
   dead: { kind: 'dead' },
   unknown: { kind: 'unknown' },
 };
 
 function container(kind: ContainerState['kind'], changes: Partial<Container> = {}): Container {
-  return { id: 'c', ours: true, digest: 'new', state: states[kind], restartCount: 0, ...changes };
+  return {
+    id: 'c',
+    ours: true,
+    digest: 'new',
+    state: states[kind],
+    restartCount: 0,
+    engineRestarts: false,
+    unhealthy: false,
+    ...changes,
+  };
 }
 
 function steps(found: Container | undefined, desired: Desired, imagePresent = true): string {
@@ -31,27 +40,27 @@ function steps(found: Container | undefined, desired: Desired, imagePresent = tr
 const absent: Desired = { kind: 'absent' };
 const stopped: Desired = { kind: 'present', digest: 'new', run: 'stopped' };
 const running: Desired = { kind: 'present', digest: 'new', run: 'running' };
-const started: Desired = { kind: 'present', digest: 'new', run: 'started' };
+const ended: Desired = { kind: 'present', digest: 'new', run: 'ended' };
 
-/** By state of the container: the steps to absent, stopped, running, started, and from another configuration. */
+/** By state of the container: the steps to absent, stopped, running, ended, and from another configuration. */
 const table: Readonly<Record<ContainerState['kind'], readonly [string, string, string, string]>> = {
-  created: ['remove', '', 'start', 'start'],
+  created: ['remove', '', 'start', ''],
   running: ['stop remove', 'stop', '', ''],
   paused: ['stop remove', 'stop', '', ''],
   restarting: ['stop remove', 'stop', '', ''],
   exited: ['remove', '', 'start', ''],
-  removing: ['remove', 'remove create', 'remove create start', 'remove create start'],
-  dead: ['remove', 'remove create', 'remove create start', 'remove create start'],
+  removing: ['remove', 'remove create', 'remove create start', 'remove create'],
+  dead: ['remove', 'remove create', 'remove create start', 'remove create'],
   unknown: ['stop remove', 'stop', '', ''],
 };
 
-for (const [kind, [toAbsent, toStopped, toRunning, toStarted]] of Object.entries(table)) {
+for (const [kind, [toAbsent, toStopped, toRunning, toEnded]] of Object.entries(table)) {
   const found = container(kind as ContainerState['kind']); // keys of the table
   test(`goes from ${kind} to every desired state`, () => {
     assert.is(steps(found, absent), toAbsent);
     assert.is(steps(found, stopped), toStopped);
     assert.is(steps(found, running), toRunning);
-    assert.is(steps(found, started), toStarted);
+    assert.is(steps(found, ended), toEnded);
   });
 
   test(`needs no image to keep a container that is ${kind}`, () => {
@@ -80,13 +89,13 @@ test('makes what is not there', () => {
   assert.is(steps(undefined, absent), '');
   assert.is(steps(undefined, stopped), 'create');
   assert.is(steps(undefined, running), 'create start');
-  assert.is(steps(undefined, started), 'create start');
+  assert.is(steps(undefined, ended), 'create');
   assert.is(steps(undefined, running, false), 'pull create start');
 });
 
 test('comes to an end from everywhere, one step at a time', () => {
   for (const kind of Object.keys(table)) {
-    for (const desired of [absent, stopped, running, started]) {
+    for (const desired of [absent, stopped, running, ended]) {
       for (const digest of ['new', 'old']) {
         const from = container(kind as ContainerState['kind'], { digest }); // keys of the table
         assert.is(settle(from, desired), '', `${kind} ${digest} to ${JSON.stringify(desired)}`);

@@ -6,7 +6,14 @@ import { Recovery } from '../../../src/modules/recovery.ts';
 const test = suite('recovery');
 const start = Date.parse('2026-01-01T00:00:00Z');
 const log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
-const made = { id: '1', ours: true, digest: '', restartCount: 0 };
+const made = {
+  id: '1',
+  ours: true,
+  digest: '',
+  restartCount: 0,
+  engineRestarts: false,
+  unhealthy: false,
+};
 
 function at(seconds: number): Date {
   return new Date(start + seconds * 1000);
@@ -36,6 +43,23 @@ test('waits after an end that it saw coming', () => {
   assert.equal(module.until, at(20));
   module.seen(endedAt(9), 'started', at(1));
   assert.equal(module.until, at(20));
+});
+
+test('knows an end that is the own doing of the module until it runs again', () => {
+  const module = recovery();
+  module.seen(endedAt(2), 'started', at(1));
+  assert.is(module.endedItself, false);
+  module.seen(running(), 'started', at(1));
+  module.seen(endedAt(3), 'stopped', at(1));
+  assert.is(module.endedItself, false);
+  module.seen(running(), 'started', at(1));
+  module.seen(endedAt(9), 'started', at(1));
+  module.seen(endedAt(9), 'started', at(1));
+  assert.is(module.endedItself, true);
+  module.seen(running(), 'started', at(1));
+  assert.is(module.endedItself, false);
+  module.seen(endedAt(9), 'started', at(10));
+  assert.is(module.endedItself, false);
 });
 
 test('does not wait after the first end that it sees, nor after one that was made here', () => {

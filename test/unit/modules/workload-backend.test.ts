@@ -27,11 +27,17 @@ async function bundleOf(trustedCas: readonly CertificateReference[], pem: string
   const certificates = { GetTrustBundle: () => Promise.resolve({ pem }) };
   const clients = { certificates } as unknown as Clients; // all that is asked
   const backend = workloadBackend({
-    config: { deviceCa: undefined, trustedCas, hostname: 'device', serverNames: [] },
+    config: {
+      deviceCa: undefined,
+      trustedCas,
+      agent: undefined,
+      hostname: 'device',
+      serverNames: new Map(),
+    },
     clients,
     identities: new Identities(clients.identity, now),
     modules: () => [],
-    aliases: () => [],
+    sources: () => [],
     now,
   });
   try {

@@ -1,5 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { isServiceError } from '../../../src/errors.ts';
 import { SharedReads } from '../../../src/service/shared-reads.ts';
 
 const test = suite('shared reads');
@@ -49,11 +50,11 @@ test('share a failure too', async () => {
 test('begin anew after a change, also while a run is under way', async () => {
   const { reads, read } = counting();
   const before = reads.get('a', read);
-  reads.forget('a');
+  reads.evict('a');
   assert.is(await reads.get('a', read), 2);
   assert.is(await before, 1);
   assert.is(await reads.get('a', read), 2);
-  reads.forgetAll();
+  reads.evictAll();
   assert.is(await reads.get('a', read), 3);
 });
 
@@ -63,6 +64,55 @@ test('keep only so many', async () => {
   assert.is(await reads.get('d', read), 4);
   assert.is(await reads.get('b', read), 2);
   assert.is(await reads.get('a', read), 5);
+});
+
+/** Begins a read that ends when it is told to. */
+function slowRead() {
+  const reads: { readonly signal: AbortSignal; readonly end: (result: number) => void }[] = [];
+  const read = (signal: AbortSignal): Promise<number> =>
+    new Promise((end) => {
+      reads.push({ signal, end });
+    });
+  return { reads, read };
+}
+
+async function codeOf(result: Promise<number>): Promise<string> {
+  try {
+    return String(await result);
+  } catch (error) {
+    return isServiceError(error) ? error.code : String(error);
+  }
+}
+
+test('let one leave without the others, and end what nobody waits for', async () => {
+  const shared = new SharedReads<number>();
+  const { reads, read } = slowRead();
+  const [one, two, here] = [new AbortController(), new AbortController(), new AbortController()];
+  const answers = [one, two].map(({ signal }) => codeOf(shared.get('a', read, signal)));
+  one.abort();
+  assert.is(await answers[0], 'Cancelled');
+  assert.is(reads[0]?.signal.aborted, false);
+  two.abort();
+  assert.is(await answers[1], 'Cancelled');
+  assert.is(reads[0]?.signal.aborted, true);
+  const next = shared.get('a', read, here.signal);
+  assert.is(reads.length, 2);
+  reads[0]?.end(1);
+  reads[1]?.end(2);
+  assert.is(await next, 2);
+  assert.is(await codeOf(shared.get('a', read, one.signal)), 'Cancelled');
+});
+
+test('do not end what somebody waits for without a signal', async () => {
+  const shared = new SharedReads<number>();
+  const { reads, read } = slowRead();
+  const one = new AbortController();
+  const [left, stays] = [codeOf(shared.get('a', read, one.signal)), shared.get('a', read)];
+  one.abort();
+  assert.is(await left, 'Cancelled');
+  assert.is(reads[0]?.signal.aborted, false);
+  reads[0]?.end(7);
+  assert.is(await stays, 7);
 });
 
 test.run();

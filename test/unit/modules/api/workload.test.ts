@@ -10,6 +10,7 @@ import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../../src/errors.ts';
 import { parseModuleName } from '../../../../src/ids.ts';
 import { listener, type RequestRecord } from '../../../../src/modules/api/http.ts';
+import { type ModuleSummary, moduleList } from '../../../../src/modules/api/module-list.ts';
 import { makeSocketDirectory, serveSocket } from '../../../../src/modules/api/socket.ts';
 import { type WorkloadBackend, workloadRoutes } from '../../../../src/modules/api/workload.ts';
 import { deadline, until } from '../../../support/deadline.ts';
@@ -25,17 +26,19 @@ const own = parseModuleName('edgeAgent');
 const records: RequestRecord[] = [];
 const notAfter = new Date('2026-02-01T00:00:00Z');
 
+const modules: readonly ModuleSummary[] = [
+  {
+    name: 'hub',
+    type: 'docker',
+    image: 'hub:1',
+    labels: { mine: 'x', 'net.azure-devices.edge.env': 'SECRET=1' },
+    status: { runtimeStatus: 'failed', startTime: notAfter, exit: { code: 3, time: notAfter } },
+  },
+];
+
 const backend: WorkloadBackend = {
   identity: (moduleId) => Promise.resolve({ moduleId, generationId: 'gen/1' }),
-  modules: () => [
-    {
-      name: 'hub',
-      type: 'docker',
-      image: 'hub:1',
-      labels: { mine: 'x', 'net.azure-devices.edge.env': 'SECRET=1' },
-      status: { runtimeStatus: 'failed', startTime: notAfter, exit: { code: 3, time: notAfter } },
-    },
-  ],
+  modules: () => Promise.resolve(Buffer.from(JSON.stringify(moduleList(modules)))),
   trustBundle: () => Promise.resolve('BUNDLE'),
   manifestTrustBundle: () => Promise.resolve(''),
   sign: (moduleId, data) => Promise.resolve(Buffer.from(`${moduleId} signs ${data.toString()}`)),

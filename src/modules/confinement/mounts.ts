@@ -1,0 +1,100 @@
+/** What the create options of a module mount, and the form in which the engine gets it. */
+import { memberArray, memberObject } from '../create-options.ts';
+import type { JsonObject } from '../engine.ts';
+import { normalHostPath } from './host-path.ts';
+
+/** A volume that create options name. */
+export interface VolumeRequest {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** The mounts of create options by what they lead to. */
+export interface MountRequests {
+  /** In the spelling of `normalHostPath`. */
+  readonly hostPaths: readonly string[];
+  readonly volumes: readonly VolumeRequest[];
+  /** The mounts that are neither, each with a reason why it is not allowed. */
+  readonly others: readonly string[];
+}
+
+const VOLUME = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
+const HOST_OPTIONS = /^(ro|rw)$/;
+const VOLUME_OPTIONS = /^(ro|rw|nocopy)(,(ro|rw|nocopy))*$/;
+
+interface Bind {
+  readonly source: string;
+  readonly target: string;
+  readonly options: string | undefined;
+}
+
+/** Everything that create options mount from outside the container. */
+export function mountsOf(createOptions: JsonObject): MountRequests {
+  const hostConfig = memberObject(createOptions, 'HostConfig');
+  const hostPaths = new Set<string>();
+  const volumes = new Map<string, VolumeRequest>();
+  const others: string[] = [];
+  for (const text of memberArray(hostConfig, 'Binds')) {
+    if (typeof text !== 'string' || isAnonymous(text)) continue;
+    const bind = parseBind(text);
+    if (bind === undefined) others.push(`bind ${JSON.stringify(text)} is not allowed`);
+    else if (isHostBind(bind)) hostPaths.add(normalHostPath(bind.source));
+    else volumes.set(bind.source, { name: bind.source, labels: {} });
+  }
+  for (const member of memberArray(hostConfig, 'Mounts')) {
+    const mount = memberObject({ member }, 'member');
+    const { Type: type, Source: source } = mount;
+    if (typeof source !== 'string' || (source === '' && type === 'volume')) continue;
+    if (type === 'bind' && source.startsWith('/')) hostPaths.add(normalHostPath(source));
+    else if (type === 'volume' && VOLUME.test(source)) {
+      volumes.set(source, { name: source, labels: labelsOf(mount) });
+    } else others.push(`mount of ${JSON.stringify(source)} is not allowed`);
+  }
+  return { hostPaths: [...hostPaths], volumes: [...volumes.values()], others };
+}
+
+/**
+ * The create options with host paths as `Mounts` instead of `Binds`, of which the engine would make what is
+ * missing, at every start, as root.
+ */
+export function withHostMounts(createOptions: JsonObject): JsonObject {
+  const hostConfig = memberObject(createOptions, 'HostConfig');
+  const binds = memberArray(hostConfig, 'Binds');
+  const mounts: JsonObject[] = [];
+  const kept = binds.filter((text) => {
+    const bind = typeof text === 'string' ? parseBind(text) : undefined;
+    if (bind === undefined || !isHostBind(bind)) return true;
+    const { source, target, options } = bind;
+    const ReadOnly = options === 'ro';
+    mounts.push({ Type: 'bind', Source: normalHostPath(source), Target: target, ReadOnly });
+    return false;
+  });
+  if (mounts.length === 0) return createOptions;
+  const Mounts = [...memberArray(hostConfig, 'Mounts'), ...mounts];
+  return { ...createOptions, HostConfig: { ...hostConfig, Binds: kept, Mounts } };
+}
+
+/** One path alone is where an anonymous volume appears. */
+function isAnonymous(bind: string): boolean {
+  return !bind.includes(':');
+}
+
+/** A bind whose options are allowed, undefined for any other text. */
+function parseBind(text: string): Bind | undefined {
+  const [source = '', target = '', options, ...rest] = text.split(':');
+  if (rest.length > 0 || target === '') return undefined;
+  const bind = { source, target, options };
+  if (!isHostBind(bind) && !VOLUME.test(source)) return undefined;
+  const allowed = isHostBind(bind) ? HOST_OPTIONS : VOLUME_OPTIONS;
+  return options === undefined || allowed.test(options) ? bind : undefined;
+}
+
+function isHostBind({ source }: Bind): boolean {
+  return source.startsWith('/');
+}
+
+function labelsOf(mount: JsonObject): Readonly<Record<string, string>> {
+  const labels = memberObject(memberObject(mount, 'VolumeOptions'), 'Labels');
+  const texts = Object.entries(labels).map(([key, value]) => [key, String(value)] as const);
+  return Object.fromEntries(texts);
+}

@@ -1,0 +1,31 @@
+import { describeError } from '../errors.ts';
+import type { Log } from '../service/log.ts';
+import type { ContainerEngine } from './engine.ts';
+
+/** What is needed to find containers of ours that no module stands for. */
+export interface StrayParts {
+  readonly engine: Pick<ContainerEngine, 'list' | 'inspect' | 'keepStopped'>;
+  /** Whether a module of this name looks after its container. */
+  readonly isKept: (name: string) => boolean;
+  readonly log: Log;
+}
+
+/**
+ * Takes the engine's restart policy from containers of ours that no module looks after, such as one whose
+ * record is damaged: an engine would start them when nobody has looked at what they mount. Never rejects.
+ */
+export async function disarmStrays(parts: StrayParts, signal: AbortSignal): Promise<void> {
+  const { engine, isKept, log } = parts;
+  try {
+    for (const name of await engine.list(signal)) {
+      if (isKept(name)) continue;
+      const container = await engine.inspect(name, signal);
+      if (container?.ours !== true || !container.engineRestarts) continue;
+      await engine.keepStopped(container.id, signal);
+      log.warn('restart policy of a container without a module taken away', { container: name });
+    }
+  } catch (error) {
+    // the engine went away, or the service stops: they are looked for again when it is back
+    log.debug('containers without a module not looked for', { error: describeError(error) });
+  }
+}

@@ -1,0 +1,107 @@
+import type { Fields, Log } from './log.ts';
+
+/** What repeats are written to and when they are counted. */
+export interface RepeatsOptions {
+  readonly log: Log;
+  readonly repeatMs?: number;
+}
+
+/** A record that somebody can cause as often as they like. */
+export interface CausedRecord {
+  readonly level: 'info' | 'warn' | 'error';
+  readonly message: string;
+  /** Who caused it: the name and value of a field. One of them fills no more than its share of the memory. */
+  readonly cause: readonly [name: string, value: string | number | undefined];
+  /** Made for the first of many alone. */
+  readonly fields: () => Fields;
+}
+
+interface Entry extends Omit<CausedRecord, 'fields'> {
+  readonly fields: Fields;
+  repeats: number;
+}
+
+const mostEntries = 4096;
+const mostEntriesPerCause = 256;
+
+/**
+ * Writes records to the journal: the first of a kind at once, its repeats as a count, so that neither a busy
+ * client nor a hostile one fills the journal.
+ */
+export class Repeats implements Disposable {
+  readonly #log: Log;
+  readonly #repeatMs: number;
+  readonly #entries = new Map<string, Entry>();
+  readonly #entriesByCause = new Map<string, number>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor({ log, repeatMs = 10_000 }: RepeatsOptions) {
+    this.#log = log;
+    this.#repeatMs = repeatMs;
+  }
+
+  /** Writes the record, or counts it when one of that kind was written not long ago. */
+  note(kind: string, record: CausedRecord): void {
+    const known = this.#entries.get(kind);
+    if (known !== undefined) {
+      known.repeats++;
+      return;
+    }
+    const cause = nameOf(record);
+    const ofCause = this.#entriesByCause.get(cause) ?? 0;
+    if (ofCause >= mostEntriesPerCause || this.#entries.size >= mostEntries) {
+      this.#overflow(record);
+      return;
+    }
+    const entry = { ...record, fields: record.fields(), repeats: 0 };
+    this.#entriesByCause.set(cause, ofCause + 1);
+    this.#entries.set(kind, entry);
+    this.#log[entry.level](entry.message, entry.fields);
+    this.#timer ??= setInterval(() => this.#report(), this.#repeatMs).unref();
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    this.#report();
+    this.#entries.clear();
+    this.#entriesByCause.clear();
+  }
+
+  /** More kinds of records than anyone will read: they share one entry of their level. */
+  #overflow(record: CausedRecord): void {
+    const kind = `more ${nameOf(record)} ${record.level}`;
+    const shared = this.#entries.get(kind);
+    if (shared !== undefined) shared.repeats++;
+    else if (this.#entries.size < 2 * mostEntries) {
+      const [name, value] = record.cause;
+      const fields = { [name]: value, others: true };
+      this.#entries.set(kind, { ...record, fields, repeats: 1 });
+    }
+  }
+
+  /** Writes the repeats since the last time, and forgets what was not repeated. */
+  #report(): void {
+    for (const [kind, entry] of this.#entries) {
+      if (entry.repeats === 0) this.#forget(kind, entry);
+      else this.#log[entry.level](entry.message, { ...entry.fields, repeats: entry.repeats });
+      entry.repeats = 0;
+    }
+    if (this.#entries.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #forget(kind: string, entry: Entry): void {
+    this.#entries.delete(kind);
+    if (kind.startsWith('more ')) return;
+    const cause = nameOf(entry);
+    const left = (this.#entriesByCause.get(cause) ?? 1) - 1;
+    if (left > 0) this.#entriesByCause.set(cause, left);
+    else this.#entriesByCause.delete(cause);
+  }
+}
+
+function nameOf({ cause }: Pick<CausedRecord, 'cause'>): string {
+  return cause.join(' ');
+}

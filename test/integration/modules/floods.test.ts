@@ -1,0 +1,92 @@
+/** Callers and modules that ask as often as they can. */
+import { chmod } from 'node:fs/promises';
+import { Agent, request } from 'node:http';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { connectAs } from '../../support/connect-as.ts';
+import { until } from '../../support/deadline.ts';
+import { CountingProxy } from '../../support/engine/counting-proxy.ts';
+import { ModulesRig } from '../../support/engine/modules-rig.ts';
+import { rigUsers } from '../../support/rig-users.ts';
+
+interface Context {
+  device: ModulesRig;
+  proxy: CountingProxy;
+}
+
+const test = suite<Context>('floods of requests');
+const createOptions = { Cmd: ['sleep', '1000'], StopSignal: 'SIGKILL' };
+const agent = { config: { image: ModulesRig.image, createOptions } };
+
+/** The status of a request on a module's socket. */
+function ask(socketPath: string, path: string, connections: Agent): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const call = request({ socketPath, path, agent: connections, timeout: 30_000 }, (answer) => {
+      answer.resume();
+      answer.on('end', () => resolve(answer.statusCode ?? 0));
+    });
+    call.on('timeout', () => call.destroy(new Error('no answer')));
+    call.on('error', reject);
+    call.end();
+  });
+}
+
+test.before(async (context) => {
+  const device = await ModulesRig.start({ agent });
+  context.device = device;
+  const socketPath = join(device.rig.directory, 'engine/counted.sock');
+  context.proxy = await CountingProxy.start(socketPath, device.machine.socketPath);
+  await chmod(socketPath, 0o666);
+  await device.restart({ agent, moby_runtime: { uri: `unix://${socketPath}` } });
+  await device.agentRuns();
+});
+
+test.after(async ({ device, proxy }) => {
+  await device[Symbol.asyncDispose]();
+  await proxy[Symbol.asyncDispose]();
+});
+
+test('counts the refused requests of a module in the journal', async ({ device }) => {
+  const socket = join(device.rig.stateDirectory('modules'), 'mnt/edgeAgent/workload.sock');
+  const connections = new Agent({ keepAlive: true, maxSockets: 8 });
+  const flood = (path: string) =>
+    Promise.all(Array.from({ length: 30 }, () => ask(socket, path, connections)));
+  for (let round = 0; round < 10; round++) {
+    assert.equal(new Set(await flood('/trust-bundle')), new Set([400]));
+    assert.equal(new Set(await flood(`/absent-${round}?api-version=2018-06-28`)), new Set([404]));
+  }
+  connections.destroy();
+  const lines = async () =>
+    (await device.rig.log('modules')).split('\n').filter((line) => /request refused/.test(line));
+  assert.is((await lines()).filter((line) => !/repeats=/.test(line)).length, 2);
+  const counted = async () => {
+    const found = (await lines()).map((line) => Number(/repeats=([0-9]+)/.exec(line)?.[1] ?? 1));
+    return found.reduce((sum, count) => sum + count, 0);
+  };
+  await until(30_000, 'the count', async () => (await counted()) === 600);
+});
+
+test('asks the engine once for all who want to know what the machine is', async ({
+  device,
+  proxy,
+}) => {
+  const uid = rigUsers.alice;
+  await using bus = await connectAs(device.rig.address, { uid, gid: uid });
+  const before = proxy.count('/info');
+  const one = () =>
+    bus.call({
+      destination: 'org.iotedge.Modules1',
+      path: '/org/iotedge/Modules1',
+      interface: 'org.iotedge.Modules1',
+      member: 'GetSystemInfo',
+      signature: 'a{sv}',
+      body: [{}],
+    });
+  const answers = await Promise.all(Array.from({ length: 48 }, one));
+  assert.is(answers.length, 48);
+  const asked = proxy.count('/info') - before;
+  assert.ok(asked >= 1 && asked < 8, `${asked} times`);
+});
+
+test.run();

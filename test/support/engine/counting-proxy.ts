@@ -1,0 +1,44 @@
+import { once } from 'node:events';
+import { createServer, request } from 'node:http';
+
+/** Stands before an engine and counts what it is asked. */
+export class CountingProxy implements AsyncDisposable {
+  readonly #counts = new Map<string, number>();
+  readonly #server;
+
+  private constructor(engineSocket: string) {
+    this.#server = createServer((incoming, answer) => {
+      const { method, url, headers } = incoming;
+      const path = String(url).replace(/^\/v[0-9.]+|\?.*$/g, '');
+      this.#counts.set(path, this.count(path) + 1);
+      const passed = request({ socketPath: engineSocket, method, path: url, headers }, (reply) => {
+        answer.writeHead(reply.statusCode ?? 500, reply.headers);
+        answer.flushHeaders();
+        reply.pipe(answer);
+      });
+      passed.on('error', () => answer.destroy());
+      answer.on('close', () => passed.destroy());
+      incoming.pipe(passed);
+    });
+  }
+
+  /** A proxy on a socket of its own, before the engine on another one. */
+  static async start(socketPath: string, engineSocket: string): Promise<CountingProxy> {
+    const proxy = new CountingProxy(engineSocket);
+    proxy.#server.listen(socketPath);
+    await once(proxy.#server, 'listening');
+    return proxy;
+  }
+
+  /** How often a path was asked for, `/info` in every version of the API. */
+  count(path: string): number {
+    return this.#counts.get(path) ?? 0;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const closed = once(this.#server, 'close');
+    this.#server.close();
+    this.#server.closeAllConnections();
+    await closed;
+  }
+}

@@ -1,0 +1,100 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { isServiceError } from '../../../../src/errors.ts';
+import { checkMounts } from '../../../../src/modules/confinement/mount-check.ts';
+import { withHostMounts } from '../../../../src/modules/confinement/mounts.ts';
+import type { EngineSystem, NewVolume, Volume } from '../../../../src/modules/engine.ts';
+
+const test = suite('mounts of a module');
+const own = { 'org.iotedge.module': 'sensor' };
+const config = { allowedBinds: [], allowedVolumes: ['shared'] };
+const never = new AbortController().signal;
+
+function volume(name: string, labels: object = {}, changes: Partial<Volume> = {}): Volume {
+  const texts = Object.entries(labels).map(([key, value]) => [key, String(value)] as const);
+  const options = new Map<string, string>();
+  return { name, driver: 'local', options, labels: new Map(texts), mountpoint: '/v', ...changes };
+}
+
+/** An engine that has these volumes. */
+function engineWith(...volumes: readonly Volume[]) {
+  const found = new Map(volumes.map((one) => [one.name, one]));
+  const made: NewVolume[] = [];
+  return {
+    made,
+    system: () => Promise.reject<EngineSystem>(new Error('not asked')),
+    findVolume: (name: string) => Promise.resolve(found.get(name)),
+    createVolume: (one: NewVolume) => {
+      made.push(one);
+      if (!found.has(one.name)) found.set(one.name, volume(one.name, one.labels));
+      return Promise.resolve();
+    },
+  };
+}
+
+async function check(engine: ReturnType<typeof engineWith>, ...Binds: readonly string[]) {
+  const source = { name: 'sensor', createOptions: { HostConfig: { Binds } } };
+  try {
+    await checkMounts(source, { config, engine }, never);
+    return 'none';
+  } catch (error) {
+    return isServiceError(error) ? error.code : String(error);
+  }
+}
+
+test('makes the volumes that are missing in the name of the module', async () => {
+  const engine = engineWith();
+  assert.is(await check(engine, 'data:/data', 'data:/again:ro', '/anonymous'), 'none');
+  assert.equal(engine.made, [{ name: 'data', labels: own }]);
+  assert.is(await check(engine, 'data:/data'), 'none');
+  assert.is(engine.made.length, 1);
+});
+
+test('lets nobody choose whose a volume is', async () => {
+  const engine = engineWith();
+  const VolumeOptions = { Labels: { a: 'b', 'org.iotedge.module': 'other' } };
+  const Mounts = [{ Type: 'volume', Source: 'data', Target: '/x', VolumeOptions }];
+  const source = { name: 'sensor', createOptions: { HostConfig: { Mounts } } };
+  await checkMounts(source, { config, engine }, never);
+  assert.equal(engine.made, [{ name: 'data', labels: { a: 'b', ...own } }]);
+});
+
+test('uses a volume that is not its own only when it is listed', async () => {
+  const foreign = [
+    volume('data'),
+    volume('data', { 'org.iotedge.module': 'other' }),
+    volume('data', own, { options: new Map([['device', '/']]) }),
+    volume('data', own, { driver: 'nfs' }),
+  ];
+  for (const one of foreign) {
+    assert.is(await check(engineWith(one), 'data:/data'), 'AccessDenied');
+    assert.is(await check(engineWith({ ...one, name: 'shared' }), 'shared:/data'), 'none');
+  }
+});
+
+test('does not trust that it made what it asked for', async () => {
+  const engine = engineWith();
+  const racing = {
+    ...engine,
+    createVolume: () => engine.createVolume({ name: 'data', labels: {} }),
+  };
+  assert.is(await check(racing, 'data:/data'), 'AccessDenied');
+});
+
+test('gives the engine host paths in the form in which it makes nothing', () => {
+  const Binds = ['/srv/a/:/a', '/srv//b:/b:ro', 'data:/data', '/anonymous'];
+  const Mounts = [{ Type: 'tmpfs', Target: '/t' }];
+  assert.equal(withHostMounts({ HostConfig: { Binds, Mounts, Memory: 1 } }), {
+    HostConfig: {
+      Memory: 1,
+      Binds: ['data:/data', '/anonymous'],
+      Mounts: [
+        ...Mounts,
+        { Type: 'bind', Source: '/srv/a', Target: '/a', ReadOnly: false },
+        { Type: 'bind', Source: '/srv/b', Target: '/b', ReadOnly: true },
+      ],
+    },
+  });
+});
+
+test.run();

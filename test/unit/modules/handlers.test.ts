@@ -1,0 +1,46 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { CallContext } from '../../../src/dbus/serve.ts';
+import { isServiceError } from '../../../src/errors.ts';
+import { moduleResolvers } from '../../../src/modules/handlers.ts';
+
+const test = suite('what authorization of Modules1 is told');
+const call: CallContext = {
+  caller: { sender: ':1.7', uid: 1000, gids: [], pid: undefined },
+  member: 'Create',
+  requestId: 'request',
+  interactive: false,
+  signal: new AbortController().signal,
+  startedAt: 0,
+};
+
+/** What is told about a creation, or the code of the error. */
+async function told(createOptions: object, env: Readonly<Record<string, string>> = {}) {
+  const elevatedCalls = new WeakSet<CallContext>();
+  const resolvers = moduleResolvers({ elevatedCalls, isElevated: () => true });
+  const config_json = JSON.stringify({ image: 'a:1', createOptions });
+  try {
+    const args = { name: 'sensor', type: 'docker', config_json, env, options: {} };
+    return await resolvers.Create(args, call);
+  } catch (error) {
+    return isServiceError(error) ? error.code : String(error);
+  }
+}
+
+test('is the image and whether it is elevated', async () => {
+  assert.equal(await told({}, { A: 'b' }), { image: 'a:1', elevated: 'true' });
+});
+
+test('is not asked about a configuration and an environment of more than 1 MiB together', async () => {
+  const half = 'ä'.repeat(1 << 18);
+  assert.equal(await told({ Cmd: [half] }, { A: 'b' }), { image: 'a:1', elevated: 'true' });
+  assert.is(await told({ Cmd: [half] }, { A: half }), 'LimitsExceeded');
+  assert.is(await told({}, { [half]: half }), 'LimitsExceeded');
+});
+
+test('is not asked about a variable without a name', async () => {
+  assert.is(await told({}, { '': 'b' }), 'InvalidArgs');
+  assert.is(await told({}, { 'A=B': 'c' }), 'InvalidArgs');
+});
+
+test.run();
