@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Bus } from '../../../src/dbus/bus.ts';
+import type { Bus } from '../../../src/dbus/bus.ts';
 import { client } from '../../../src/dbus/client.ts';
 import { keysService } from '../../../src/interfaces/keys.ts';
 import { connectAs } from '../../support/connect-as.ts';
@@ -21,7 +21,15 @@ async function otherCalls(bus: Bus): Promise<void> {
 }
 
 function importOf(material: Buffer) {
-  return { key_id: 'k', format: 'raw', material, algorithm: 'aes-256', usages: ['encrypt'] };
+  const options = { store: 'file' };
+  return {
+    key_id: 'k',
+    format: 'raw',
+    material,
+    algorithm: 'aes-256',
+    usages: ['encrypt'],
+    options,
+  };
 }
 
 test('has nothing left of what was imported and deleted, or refused', async () => {
