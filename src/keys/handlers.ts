@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import type { Handlers } from '../dbus/definition.ts';
 import type { CallContext } from '../dbus/serve.ts';
 import { oneOf, ServiceError } from '../errors.ts';
@@ -15,6 +14,7 @@ import {
 import type { KeyUse } from './key-use.ts';
 import { parseMaterial } from './material.ts';
 import { parseEncryptMechanism, parseSignMechanism, parseSignRequest } from './mechanism.ts';
+import { randomSecret } from './secret-bytes.ts';
 import type { IfExists, KeyService, NewKey } from './service.ts';
 import type { StoreKind } from './store.ts';
 
@@ -103,7 +103,7 @@ export function keysHandlers(
       return { material: await use.exportKey(id, wanted, options.derivation, signal) };
     },
     GetRandom({ count }) {
-      return { bytes: randomBytes(count) };
+      return { bytes: randomSecret(count) };
     },
   };
 }

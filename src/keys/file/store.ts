@@ -1,4 +1,4 @@
-import { generateKeyPair, type KeyObject, randomBytes } from 'node:crypto';
+import { generateKeyPair, type KeyObject } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -24,6 +24,7 @@ import {
   type SymmetricAlgorithm,
 } from '../algorithm.ts';
 import type { SignRequest } from '../mechanism.ts';
+import { randomSecret } from '../secret-bytes.ts';
 import type {
   CipherRequest,
   KeyAttributes,
@@ -129,7 +130,7 @@ export class FileStore implements KeyStore {
     attributes: KeyAttributes,
   ): Promise<KeyInfo> {
     this.#assertFree(id);
-    return await this.#writeGenerated({ id, algorithm }, attributes, randomBytes(32));
+    return await this.#writeGenerated({ id, algorithm }, attributes, randomSecret(32));
   }
 
   async importKey(id: KeyId, material: Material, attributes: KeyAttributes): Promise<KeyInfo> {

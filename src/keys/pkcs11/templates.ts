@@ -2,6 +2,7 @@
  * The attributes of what the service makes in a token. A private or secret key never leaves it, and every
  * usage is said explicitly: a token fills in what is left out as it likes.
  */
+
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import type { Mechanism, Template } from 'pkcs11js';
 import { ServiceError } from '../../errors.ts';
@@ -16,6 +17,7 @@ import {
   type Usage,
 } from '../algorithm.ts';
 import { type RsaParts, withEcScalar, withRsaParts } from '../private-parts.ts';
+import { secretBytes } from '../secret-bytes.ts';
 import type { Material } from '../store.ts';
 import { CKA, CKK, CKM, CKO } from './constants.ts';
 import { CURVE_OIDS, ED25519_PARAMS } from './objects.ts';
@@ -221,7 +223,7 @@ function ecTemplates(
 
 /** HMAC fills a key with zeros (RFC 2104 2): the same key in the length that tokens want at least. */
 function padded(bytes: Buffer): Buffer {
-  const value = Buffer.alloc(Math.max(bytes.length, 32));
+  const value = secretBytes(Math.max(bytes.length, 32));
   bytes.copy(value);
   return value;
 }

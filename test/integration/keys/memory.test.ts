@@ -20,8 +20,8 @@ async function otherCalls(bus: Bus): Promise<void> {
   for (let count = 0; count < 300; count++) await keysOn(bus).GetRandom({ count: 32 });
 }
 
-function importOf(material: Buffer) {
-  const options = { store: 'file' };
+function importOf(material: Buffer, store = 'file') {
+  const options = { store };
   return {
     key_id: 'k',
     format: 'raw',
@@ -48,9 +48,12 @@ test('has nothing left of what was imported and deleted, or refused', async () =
   await otherCalls(root);
   const pid = await rig.processOf('keys');
   assert.ok(pid);
-  const kept = randomBytes(32);
-  await keysOn(root).ImportKey(importOf(Buffer.from(kept)));
-  await keysOn(root).DeleteKey({ key_id: 'k' });
+  const imported = [randomBytes(32), randomBytes(32)];
+  for (const [at, material] of imported.entries()) {
+    const store = at === 0 ? 'file' : 'pkcs11';
+    await keysOn(root).ImportKey(importOf(Buffer.from(material), store));
+    await keysOn(root).DeleteKey({ key_id: 'k' });
+  }
   const refused: Buffer[] = [];
   for (const [code, call] of refusals) {
     const material = randomBytes(32);
@@ -58,7 +61,9 @@ test('has nothing left of what was imported and deleted, or refused', async () =
     assert.is(await failureOf(call(Buffer.from(material))), code);
   }
   await otherCalls(root);
-  assert.is(await occurrencesIn(pid, kept), 0, 'imported and deleted');
+  for (const material of imported) {
+    assert.is(await occurrencesIn(pid, material), 0, 'imported and deleted');
+  }
   for (const [at, material] of refused.entries()) {
     assert.is(await occurrencesIn(pid, material), 0, `refused with ${refusals[at]?.[0]}, ${at}`);
   }
