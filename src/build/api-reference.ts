@@ -22,6 +22,8 @@ ${service.doc}
 | manager object | \`${path}\` |
 | child objects | \`${path}/${child.segment}/<id>\`, ids escaped as \`sd_bus_path_encode\` does |
 | user | \`${user}\` |
+
+What one caller may have under way: [limits](../limits.md).
 `;
   return [
     heading,
@@ -60,8 +62,28 @@ function methodText(name: string, method: MethodDefinition): string {
   for (const [result, fields] of Object.entries(method.records ?? {})) {
     parts.push(`Keys of ${code(result)}: ${list(fields)}.\n`);
   }
+  const sizes = sizesText(method);
+  if (sizes !== '') parts.push(`At most: ${sizes}.\n`);
+  if (method.waits === true) {
+    parts.push('Waits for an operation or another service, perhaps longer than a client waits.\n');
+  }
   parts.push(`Who may call: ${authorizationText(method.authorize)}.\n`);
   return parts.join('\n');
+}
+
+function sizesText({ check = {} }: MethodDefinition): string {
+  return Object.entries(check)
+    .flatMap(([name, limit]) => {
+      if (typeof limit === 'string') return [];
+      const most = 'maxBytes' in limit ? bytesText(limit.maxBytes) : String(limit.maxValue);
+      return [`${code(name)} ${most}`];
+    })
+    .join(', ');
+}
+
+function bytesText(bytes: number): string {
+  if (bytes % (1 << 20) === 0) return `${bytes >> 20} MiB`;
+  return bytes % 1024 === 0 ? `${bytes >> 10} KiB` : `${bytes} bytes`;
 }
 
 function authorizationText(authorize: Authorization): string {
