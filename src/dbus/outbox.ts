@@ -120,12 +120,12 @@ export class Outbox implements Disposable {
     const piece = bytes.subarray(this.#written, this.#written + writeBytes);
     this.#lastProgress = performance.now();
     this.#watch ??= setInterval(() => this.#checkProgress(), this.#limits.stallMs / 4).unref();
-    this.#socket.write(piece, () => this.#took(bytes, piece));
+    this.#socket.write(piece, (error) => this.#took(bytes, piece, error));
   }
 
-  #took(bytes: Buffer, piece: Buffer): void {
+  #took(bytes: Buffer, piece: Buffer, error: Error | null | undefined): void {
     piece.fill(0);
-    if (this.#writing !== bytes) return; // disposed of meanwhile
+    if (error instanceof Error || this.#writing !== bytes) return; // closed, or disposed of
     if (this.#isStalled) this.#stalled(false);
     this.#written += piece.length;
     if (this.#written < bytes.length) {

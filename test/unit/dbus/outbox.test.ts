@@ -119,7 +119,9 @@ test('reports a reader that takes nothing, and one that takes again', () =>
 test('gives a reader up that takes nothing for too long, and none that takes a little', () =>
   withConnection(async ({ near, far }) => {
     const limits = { queuedBytes: 1 << 20, stallMs: 40, giveUpMs: 400 };
-    using outbox = new Outbox(near, limits, quiet);
+    const reports: boolean[] = [];
+    const takes = (again: boolean): void => void reports.push(again);
+    using outbox = new Outbox(near, limits, { ...quiet, takes });
     let failure: Error | undefined;
     near.on('error', (error) => {
       failure = error;
@@ -134,6 +136,8 @@ test('gives a reader up that takes nothing for too long, and none that takes a l
     assert.ok(outbox.queuedBytes < before);
     await until(15_000, 'the end', () => failure !== undefined);
     assert.match(failure?.message ?? '', 'taken nothing for 0.4 s');
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.is(reports.at(-1), false, 'it does not take what was given up');
   }));
 
 test.run();
