@@ -119,13 +119,14 @@ export class Outbox implements Disposable {
   #write(bytes: Buffer): void {
     const piece = bytes.subarray(this.#written, this.#written + writeBytes);
     this.#lastProgress = performance.now();
-    this.#watch ??= setInterval(() => this.#checkProgress(), this.#limits.stallMs / 4).unref();
-    this.#socket.write(piece, (error) => this.#took(bytes, piece, error));
+    this.#watch ??= setInterval(() => this.#checkProgress(), this.#limits.stallMs / 8).unref();
+    this.#socket.write(piece, () => this.#took(bytes, piece));
   }
 
-  #took(bytes: Buffer, piece: Buffer, error: Error | null | undefined): void {
+  #took(bytes: Buffer, piece: Buffer): void {
     piece.fill(0);
-    if (error instanceof Error || this.#writing !== bytes) return; // closed, or disposed of
+    // a socket that is destroyed calls back without an error
+    if (this.#socket.destroyed || this.#writing !== bytes) return;
     if (this.#isStalled) this.#stalled(false);
     this.#written += piece.length;
     if (this.#written < bytes.length) {

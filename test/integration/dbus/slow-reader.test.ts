@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Bus } from '../../../src/dbus/bus.ts';
+import { Bus } from '../../../src/dbus/bus.ts';
 import { client } from '../../../src/dbus/client.ts';
 import { WireWriter, writersOf } from '../../../src/dbus/writer.ts';
 import { deadline } from '../../support/deadline.ts';
@@ -59,13 +59,16 @@ async function outcome(rig: PrivateBus, served: Bus): Promise<{ lost: boolean; m
 for (const kind of ['dbus-daemon', 'dbus-broker'] satisfies BusKind[]) {
   test(`neither fill the memory of a service nor hold it up for ever, on ${kind}`, async () => {
     await using rig = await PrivateBus.start(undefined, kind);
-    await using served = await rig.connect(limits);
+    const reports: boolean[] = [];
+    const onTakes = (again: boolean): void => void reports.push(again);
+    await using served = await Bus.connect(rig.address, { limits, onTakes });
     await startEcho(served);
     const askers = await askWithoutReading(rig.socket);
     const { lost, most } = await deadline(60_000, outcome(rig, served), 'an end');
     assert.ok(most < limits.queuedBytes + 2 * callBytes, `${most} bytes were queued`);
     // dbus-broker drops who does not read; dbus-daemon listens to the service no more until it comes again
     assert.is(lost, kind === 'dbus-daemon');
+    assert.is(reports.at(-1), lost ? false : undefined, 'it is reported before it is given up');
     await served.close();
     await using again = await rig.connect(limits);
     await startEcho(again);
