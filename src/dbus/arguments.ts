@@ -16,6 +16,7 @@ export interface CallArguments {
   readonly requestId: string | undefined;
 }
 
+const requestIdOption = 'request_id';
 /** Any body may be so large; arguments and options with a limit of their own add it. */
 const baseBytes = 64 << 10;
 /** Arrays and dictionaries of one call have so many elements in all. */
@@ -47,9 +48,9 @@ export class ArgumentReader {
     this.#secrets = definition.secretArguments ?? [];
     this.#readers = readersOf(types);
     this.#options = new Map(
-      Object.entries({ ...definition.options, request_id: 's' }).map(([name, type]) => [
+      Object.entries({ ...definition.options, [requestIdOption]: 's' }).map(([name, type]) => [
         name,
-        optionReader(type),
+        optionReader(`option ${name} of ${method}`, type),
       ]),
     );
   }
@@ -58,14 +59,15 @@ export class ArgumentReader {
   read(message: IncomingMessage): CallArguments {
     if (message.isSkipped) throw tooLarge(this.#method, message, this.maxBodyBytes);
     const reader = message.reader(maxCallElements);
-    const values: Record<string, unknown> = {};
+    const options: Record<string, unknown> = {};
+    const values: CallValues = { options };
     try {
       for (let at = 0; at < this.#names.length; at++) {
         values[this.#names[at] ?? ''] = this.#readers[at]?.(reader);
       }
-      const { request_id: requestId, ...options } = this.#readOptions(reader);
+      const requestId = this.#readOptions(reader, options);
       reader.expectEnd();
-      return { values: { ...values, options }, requestId: parseRequestId(requestId) };
+      return { values, requestId };
     } catch (error) {
       this.wipe(values);
       throw refusal(this.#method, error);
@@ -80,22 +82,26 @@ export class ArgumentReader {
     }
   }
 
-  #readOptions(reader: WireReader): Readonly<Record<string, unknown>> {
-    const options: Record<string, unknown> = {};
+  /** Reads the options of the table into `options`, and returns the request id. */
+  #readOptions(reader: WireReader, options: Record<string, unknown>): string | undefined {
+    let requestId: string | undefined;
     const end = reader.arrayEnd(8);
     while (reader.position < end) {
       reader.align(8);
       const name = reader.string();
       const option = this.#options.get(name);
       if (option === undefined) throw this.#unknownOption(name);
-      if (Object.hasOwn(options, name)) {
+      const isRequestId = name === requestIdOption;
+      if (isRequestId ? requestId !== undefined : Object.hasOwn(options, name)) {
         throw invalid(`${this.#method} was given the option ${name} twice`);
       }
       const type = reader.signature();
-      options[name] = option.read(reader, type, `option ${name} of ${this.#method}`);
+      const value = option.read(reader, type);
+      if (isRequestId) requestId = parseRequestId(value);
+      else options[name] = value;
     }
     if (reader.position !== end) throw new TypeError('array length does not fit its elements');
-    return options;
+    return requestId;
   }
 
   #unknownOption(name: string): ServiceError {
@@ -134,7 +140,7 @@ function maxBodyBytesOf({ in: fields = {}, check = {} }: MethodDefinition): numb
 }
 
 interface OptionReader {
-  readonly read: (reader: WireReader, type: string, name: string) => unknown;
+  readonly read: (reader: WireReader, type: string) => unknown;
 }
 
 /** The integer types: bits, and whether signed. */
@@ -149,11 +155,11 @@ const integers: ReadonlyMap<string, readonly [number, boolean]> = new Map([
 ]);
 
 /** A value of the declared type; of an integer any integer type that holds its value, since clients guess them. */
-function optionReader(declared: string): OptionReader {
+function optionReader(name: string, declared: string): OptionReader {
   const [readDeclared] = readersOf(declared);
   if (readDeclared === undefined) throw new TypeError(`an option of type ${declared}`);
   return {
-    read: (reader, type, name) => {
+    read: (reader, type) => {
       if (type === declared) return readDeclared(reader);
       const [readGiven] = integers.has(type) ? readersOf(type) : [];
       if (!integers.has(declared) || readGiven === undefined) {
@@ -172,8 +178,7 @@ function asInteger(value: unknown, declared: string, name: string): number | big
   return bits === 64 ? number : Number(number);
 }
 
-function parseRequestId(value: unknown): string | undefined {
-  if (value === undefined) return undefined;
+function parseRequestId(value: unknown): string {
   if (typeof value === 'string' && /^[!-~]{1,64}$/.test(value)) return value;
   throw invalid('request_id has 1 to 64 printable characters');
 }
