@@ -1,5 +1,6 @@
 import { ServiceError } from '../errors.ts';
 import type { MethodDefinition } from './definition.ts';
+import { maxFieldsBytes } from './header.ts';
 import type { IncomingMessage } from './message.ts';
 import { ElementLimitError, readersOf, type ValueReader, type WireReader } from './reader.ts';
 
@@ -114,11 +115,17 @@ export class ArgumentReader {
 /** LimitsExceeded for a body that was not received. */
 export function tooLarge(member: string, message: IncomingMessage, limit: number): ServiceError {
   const { bodyBytes } = message.header;
-  const text =
-    bodyBytes > limit
-      ? `${member} with a body of ${bodyBytes} bytes, the limit is ${limit}`
-      : `${member} with header fields of more than 16 KiB`;
+  const text = `${member} with a body of ${bodyBytes} bytes, the limit is ${limit}`;
   return new ServiceError('LimitsExceeded', text);
+}
+
+/** LimitsExceeded for a header that was not read whole. */
+export function largeHeader(): ServiceError {
+  const limit = `the limit is ${maxFieldsBytes >> 10} KiB`;
+  return new ServiceError(
+    'LimitsExceeded',
+    `a call with too many bytes in header fields, ${limit}`,
+  );
 }
 
 /** What a failure to decode is to the caller. */

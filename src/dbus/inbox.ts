@@ -2,7 +2,7 @@ import {
   type FixedHeader,
   fixedHeaderBytes,
   headerOf,
-  maxFieldsBytes,
+  isLargeHeader,
   parseFixedHeader,
   parseHeader,
 } from './header.ts';
@@ -104,7 +104,7 @@ export class Inbox {
     const start = this.#peek(fixedHeaderBytes);
     if (start === undefined) return 'more';
     const fixed = parseFixedHeader(start);
-    if (fixed.fieldsBytes > maxFieldsBytes) {
+    if (isLargeHeader(fixed)) {
       this.#consume(fixedHeaderBytes);
       this.#large = new LargeHeader(fixed);
       return this.#pickFields(this.#large);
@@ -147,7 +147,7 @@ export class Inbox {
   #begin(header: MessageHeader): IncomingMessage | undefined {
     const { bodyBytes } = header;
     const accepted = isKnownType(header.type) ? this.#accept(header) : undefined;
-    if (accepted === undefined || bodyBytes > accepted || header.headerBytes > heldHeaderBytes) {
+    if (accepted === undefined || bodyBytes > accepted || isLargeHeader(header)) {
       this.#skipBytes += bodyBytes;
       return accepted === undefined ? undefined : new IncomingMessage(header, undefined, false);
     }
@@ -170,8 +170,6 @@ export class Inbox {
     return new IncomingMessage(header, body, true);
   }
 }
-
-const heldHeaderBytes = fixedHeaderBytes + maxFieldsBytes + 8;
 
 function isKnownType(type: number): boolean {
   return type >= messageType.call && type <= messageType.signal;

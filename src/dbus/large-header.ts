@@ -23,8 +23,9 @@ export type HeaderStep =
 const maxFields = 64;
 
 /**
- * Picks the known fields out of a header that is too large to be held, as it arrives, so that its call can be
- * answered. A value is stepped over by its length; what has none, a structure or a variant, ends the reading.
+ * Picks the known fields out of a header that is too large to be held, as it arrives, so that its call can be refused
+ * with an answer: the bus puts the sender last. Unknown values, and names that are too long, are stepped over by their
+ * length; what has none, a structure or a variant, ends the reading.
  */
 export class LargeHeader {
   readonly fixed: FixedHeader;
@@ -81,9 +82,10 @@ export class LargeHeader {
     if (bytes.length < start) return this.#want(start);
     const length = lengthBytes === 1 ? (bytes[lengthAt] ?? 0) : this.#uint32(bytes, lengthAt);
     const known = textFields.get(code);
-    if (known === undefined) return this.#next(start, length + 1);
+    if (known !== undefined && known[1] !== type) return this.#giveUp();
+    const isKept = known !== undefined && this.#keptBytes + length <= maxFieldsBytes;
+    if (!isKept) return this.#next(start, length + 1);
     const end = start + length + 1;
-    if (known[1] !== type || this.#keptBytes + length > maxFieldsBytes) return this.#giveUp();
     if (bytes.length < end) return this.#want(end);
     this.#keptBytes += length;
     this.#fields[known[0]] = bytes.toString('utf8', start, start + length);

@@ -1,5 +1,6 @@
 import { ServiceError } from '../errors.ts';
-import { tooLarge } from './arguments.ts';
+import { largeHeader, tooLarge } from './arguments.ts';
+import { isLargeHeader } from './header.ts';
 import type { IncomingMessage, MessageHeader } from './message.ts';
 import type { Method } from './method.ts';
 import type { ObjectTree, ServedObject } from './object-tree.ts';
@@ -18,6 +19,7 @@ export type Route =
 /** Finds what a call is for and sees that its body fits; UnknownObject, InvalidArgs and the like when not. */
 export function routeOf(message: IncomingMessage, tree: ObjectTree): Route {
   const { path = '/', member = '' } = message.header;
+  if (isLargeHeader(message.header)) throw largeHeader();
   const object = tree.get(path);
   const interfaceName = message.header.interface ?? interfaceOf(object, member);
   const standard = standardMethods.get(interfaceName);

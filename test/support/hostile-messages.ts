@@ -55,6 +55,10 @@ export function hostileCalls(busName: string, path: string): ReadonlyMap<string,
     ['as', body('as', array(filled('0000000000000000', wholeBytes).subarray(0, -3)))],
     ['ay', body('ay', array(filled('6c')))],
     ['ssv', { ...set, signature: 'ssv', body: propertyValue(wholeBytes) }],
+    [
+      'path',
+      { ...describe, path: `/${'a'.repeat(1 << 20)}`, signature: 'a{sv}', body: Buffer.alloc(8) },
+    ],
     ['field', { ...describe, unknownField: field, signature: 'a{sv}', body: Buffer.alloc(8) }],
   ]);
 }

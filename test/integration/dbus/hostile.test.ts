@@ -152,7 +152,12 @@ test('finds the interface of a call without one when there is only one', () =>
 
 test('answers the largest things that a caller can have decoded, and holds none of them', () =>
   attack(async ({ raw }) => {
-    const codes = { 'a{sv}': 'LimitsExceeded', ssv: 'LimitsExceeded', field: 'LimitsExceeded' };
+    const codes = {
+      'a{sv}': 'LimitsExceeded',
+      ssv: 'LimitsExceeded',
+      path: 'LimitsExceeded',
+      field: 'LimitsExceeded',
+    };
     const before = process.memoryUsage();
     for (const [what, message] of hostileCalls(echoService.busName, echoService.path)) {
       // some buses take fields away that they do not know, and the call is as any other
