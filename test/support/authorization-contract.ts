@@ -4,7 +4,7 @@ import type { Caller } from '../../src/dbus/caller.ts';
 import type { Authorizer, CallContext, Question } from '../../src/dbus/serve.ts';
 import { isServiceError } from '../../src/errors.ts';
 import type { AclRule } from '../../src/service/common-config.ts';
-import type { Identity } from './connect-as.ts';
+import type { Identity } from './identity.ts';
 
 /** A backend that decides by rules, and connections of whoever is needed. */
 export interface AuthorizationRig extends AsyncDisposable {

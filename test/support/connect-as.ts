@@ -1,12 +1,6 @@
 import { Bus } from '../../src/dbus/bus.ts';
 import { deadline } from './deadline.ts';
-
-/** Who a connection of a test is for the bus. */
-export interface Identity {
-  readonly uid: number;
-  readonly gid: number;
-  readonly groups?: readonly number[];
-}
+import type { Identity } from './identity.ts';
 
 /**
  * Connects this process, which runs as root, to a bus as somebody else: the kernel tells the bus who called

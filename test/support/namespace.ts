@@ -2,6 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { deadline } from './deadline.ts';
+import { type Identity, setpriv } from './identity.ts';
+import { enterMountsOf, keepMounts, newMountNamespace } from './mount-namespace.ts';
 
 /** What a command printed and how it ended: its exit code, or -1 when a signal or its deadline ended it. */
 export interface CommandResult {
@@ -12,8 +14,8 @@ export interface CommandResult {
 
 /** How a command is run in the namespace. */
 export interface CommandOptions {
-  /** A user of the namespace's own /etc/passwd; root when absent. */
-  readonly user?: string | undefined;
+  /** Who it runs as; root when absent. */
+  readonly identity?: Identity | undefined;
   readonly environment?: Readonly<Record<string, string>> | undefined;
   readonly input?: string | Uint8Array | undefined;
   readonly timeoutMs?: number | undefined;
@@ -27,7 +29,7 @@ export interface CommandOptions {
 const keeper = `
 trap '' INT TERM HUP
 directory=$1
-unshare --mount --propagation private sh -euc "$2" &
+${newMountNamespace.join(' ')} sh -euc "$2" &
 inside=$!
 exec >/dev/null
 cat
@@ -62,7 +64,8 @@ export class Namespace implements AsyncDisposable {
 
   /** Opens a namespace. `mounts` are the shell commands that arrange it; `directory` is removed in the end. */
   static async open(directory: string, mounts: readonly string[]): Promise<Namespace> {
-    const inside = [...mounts, 'echo $$', 'exec sleep infinity >/dev/null'].join('\n');
+    const stay = ['cd /', 'echo $$', 'exec sleep infinity >/dev/null'];
+    const inside = [keepMounts, ...mounts, ...stay].join('\n');
     const child = spawn('sh', ['-c', keeper, 'keeper', directory, inside], {
       stdio: ['pipe', 'pipe', 'inherit'],
       detached: true,
@@ -81,16 +84,15 @@ export class Namespace implements AsyncDisposable {
 
   /** Starts a program inside that goes on running. */
   spawn(command: string, args: readonly string[], options: CommandOptions = {}): ChildProcess {
-    const { user, environment } = options;
-    const identity =
-      user === undefined
-        ? []
-        : ['setpriv', `--reuid=${user}`, `--regid=${user}`, '--init-groups', '--'];
-    return spawn(
-      'nsenter',
-      [`--mount=/proc/${this.#inside}/ns/mnt`, '--', ...identity, command, ...args],
-      { env: { ...process.env, ...environment }, detached: true }, // the keeper ends it, not a Ctrl-C
-    );
+    const { identity, environment } = options;
+    const [program = '', ...words] = [
+      ...enterMountsOf(this.#inside),
+      ...(identity === undefined ? [] : setpriv(identity)),
+      command,
+      ...args,
+    ];
+    // the keeper ends it, not a Ctrl-C
+    return spawn(program, words, { env: { ...process.env, ...environment }, detached: true });
   }
 
   /** Runs a command inside to its end. */

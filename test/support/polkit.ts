@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Bus } from '../../src/dbus/bus.ts';
 import { deadline, until } from './deadline.ts';
+import { keepMounts, newMountNamespace } from './mount-namespace.ts';
 
 const name = 'org.freedesktop.PolicyKit1';
 
@@ -62,10 +63,11 @@ export class PrivatePolkit implements AsyncDisposable {
   /** Starts polkitd after `stop`; resolves when it has its name. */
   async run(): Promise<void> {
     const script =
-      'mount --make-rprivate / && mount --bind "$1" /usr/share/polkit-1 && ' +
+      `${keepMounts} && mount --bind "$1" /usr/share/polkit-1 && ` +
       'mount --bind "$2" /etc/polkit-1/rules.d && exec /usr/lib/polkit-1/polkitd --no-debug';
     const directories = [join(this.#directory, 'share'), join(this.#directory, 'rules.d')];
-    this.#daemon = spawn('unshare', ['-m', 'sh', '-c', script, 'sh', ...directories], {
+    const [program, ...words] = newMountNamespace;
+    this.#daemon = spawn(program, [...words, 'sh', '-c', script, 'sh', ...directories], {
       stdio: 'ignore',
       env: { ...process.env, DBUS_SYSTEM_BUS_ADDRESS: this.#address },
     });

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { Bus } from '../../src/dbus/bus.ts';
 import type { OutboxLimits } from '../../src/dbus/outbox.ts';
 import { deadline } from './deadline.ts';
+import { keepMounts, newMountNamespace } from './mount-namespace.ts';
 
 /** Like the stock system.conf, except that everybody may own names and call everybody. */
 function configuration(socket: string, directory: string): string {
@@ -51,7 +52,7 @@ export type BusKind = 'dbus-daemon' | 'dbus-broker';
  * of its own has room for the first.
  */
 const brokerScript = `
-mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal || exit 1
+${keepMounts} && mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal || exit 1
 setpriv --pdeathsig=KILL python3 -c '
 import socket
 journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -64,8 +65,7 @@ exec systemd-socket-activate -E DBUS_SYSTEM_BUS_ADDRESS -l "$1" dbus-broker-laun
 
 function command(kind: BusKind, socket: string, file: string): readonly string[] {
   if (kind === 'dbus-broker') {
-    const namespace = ['unshare', '--mount', '--propagation', 'private'];
-    return [...namespace, 'sh', '-c', brokerScript, 'sh', socket, file];
+    return [...newMountNamespace, 'sh', '-c', brokerScript, 'sh', socket, file];
   }
   return ['dbus-daemon', '--nofork', '--nopidfile', '--nosyslog', '--config-file', file];
 }

@@ -4,7 +4,8 @@ import { certificatesService } from '../../src/interfaces/certificates.ts';
 import { identityService } from '../../src/interfaces/identity.ts';
 import { keysService } from '../../src/interfaces/keys.ts';
 import { modulesService } from '../../src/interfaces/modules.ts';
-import { rigUsers } from './rig-users.ts';
+import { setpriv } from './identity.ts';
+import { identityOf } from './rig-users.ts';
 
 /** The four services by the names of their folders. */
 export type ServiceName = 'keys' | 'certificates' | 'identity' | 'modules';
@@ -38,7 +39,7 @@ export function launcherText(
 umask 0077
 cd /
 exec env -i ${words.join(' ')} \\
-  setpriv --reuid=${user} --regid=${user} --init-groups --inh-caps=-all --no-new-privs \\
+  ${setpriv(identityOf(user)).join(' ')} --inh-caps=-all --no-new-privs \\
   '${directory}/node' '${directory}/lib/iotedge-${name}.cjs' \\
   --config-dir '${directory}/config' --state-dir '${directory}/state/${name}' "$@"
 `;
@@ -47,7 +48,6 @@ exec env -i ${words.join(' ')} \\
 /** A directory that its user alone can look into. */
 export async function makeFor(user: string, directory: string): Promise<void> {
   await mkdir(directory, { mode: 0o700 });
-  const [, uid] = Object.entries(rigUsers).find(([name]) => name === user) ?? [];
-  if (uid === undefined) throw new TypeError(`the rig has no user ${user}`);
-  await chown(directory, uid, uid);
+  const { uid, gid } = identityOf(user);
+  await chown(directory, uid, gid);
 }

@@ -1,4 +1,5 @@
 import { readFile, writeFile } from 'node:fs/promises';
+import type { Identity } from './identity.ts';
 
 /** The users of the rig: the four services, somebody who may do nothing, and an operator whom the rules let do everything. */
 export const rigUsers = {
@@ -13,22 +14,30 @@ export const rigUsers = {
 /** A user of the rig. */
 export type RigUser = keyof typeof rigUsers;
 
-const admins = { name: 'iotedge-admin', gid: 59110 };
-const engineGroup = { name: 'docker', gid: 59111 };
-const ours = new Set<string>([...Object.keys(rigUsers), admins.name]);
+/** Groups that somebody is in besides their own; the engine's socket belongs to one that the runtime is in. */
+const members: readonly { readonly name: string; readonly gid: number; readonly user: RigUser }[] =
+  [
+    { name: 'iotedge-admin', gid: 59110, user: 'operator' },
+    { name: 'docker', gid: 59111, user: 'iotedge-modules' },
+  ];
+const ours = new Set<string>([...Object.keys(rigUsers), ...members.map(({ name }) => name)]);
+
+/** The numbers of a user of the rig. */
+export function identityOf(user: string): Identity {
+  const [, id] = Object.entries(rigUsers).find(([name]) => name === user) ?? [];
+  if (id === undefined) throw new TypeError(`the rig has no user ${user}`);
+  const groups = members.filter((group) => group.user === user).map(({ gid }) => gid);
+  return { uid: id, gid: id, groups };
+}
 
 /** Writes private copies of /etc/passwd and /etc/group that have the users of the rig too. */
 export async function writeUsers(directory: string): Promise<void> {
   const users = Object.entries(rigUsers);
   const passwd = users.map(([name, id]) => `${name}:x:${id}:${id}::/nonexistent:/usr/sbin/nologin`);
-  const machine = await entries('/etc/group');
-  const engine = machine.some((line) => nameOf(line) === engineGroup.name)
-    ? machine.map((line) => (nameOf(line) === engineGroup.name ? withMember(line) : line))
-    : [...machine, withMember(`${engineGroup.name}:x:${engineGroup.gid}:`)];
   const groups = users.map(([name, id]) => `${name}:x:${id}:`);
-  groups.push(`${admins.name}:x:${admins.gid}:operator`);
+  groups.push(...members.map(({ name, gid, user }) => `${name}:x:${gid}:${user}`));
   await write(`${directory}/passwd`, [...(await entries('/etc/passwd')), ...passwd]);
-  await write(`${directory}/group`, [...engine, ...groups]);
+  await write(`${directory}/group`, [...(await entries('/etc/group')), ...groups]);
 }
 
 /** The lines of an account file that are about others. */
@@ -39,11 +48,6 @@ async function entries(file: string): Promise<readonly string[]> {
 
 function nameOf(line: string): string {
   return line.slice(0, line.indexOf(':'));
-}
-
-/** The engine's socket belongs to its group, which the runtime is in. */
-function withMember(line: string): string {
-  return `${line}${line.endsWith(':') ? '' : ','}iotedge-modules`;
 }
 
 function write(file: string, lines: readonly string[]): Promise<void> {

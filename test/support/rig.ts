@@ -7,6 +7,7 @@ import { Bus, hasNoOwner } from '../../src/dbus/bus.ts';
 import { keysService } from '../../src/interfaces/keys.ts';
 import { deadline, until } from './deadline.ts';
 import { type CommandOptions, type CommandResult, Namespace } from './namespace.ts';
+import { privateEtc } from './private-etc.ts';
 import { writeBusConfiguration } from './rig-bus.ts';
 import { deviceName, type Settings, writeConfiguration, writeDropIn } from './rig-config.ts';
 import {
@@ -16,7 +17,7 @@ import {
   writeRules,
 } from './rig-polkit.ts';
 import { launcherText, makeFor, type ServiceName, services } from './rig-services.ts';
-import { type RigUser, writeUsers } from './rig-users.ts';
+import { identityOf, type RigUser, writeUsers } from './rig-users.ts';
 import { SoftHsmToken, type TokenKeyType } from './softhsm.ts';
 import { ThrowAwayAuthority } from './throw-away-authority.ts';
 
@@ -32,6 +33,11 @@ export interface RigOptions {
   readonly token?: { readonly deviceId?: TokenKeyType; readonly deviceCa?: TokenKeyType } | false;
   /** Variables in the environment of services. */
   readonly environment?: Readonly<Partial<Record<ServiceName, Readonly<Record<string, string>>>>>;
+}
+
+/** How a command is run among the private files: as root where no user is named. */
+export interface RigCommandOptions extends Omit<CommandOptions, 'identity'> {
+  readonly user?: string | undefined;
 }
 
 const checkout = join(import.meta.dirname, '../../..');
@@ -97,12 +103,16 @@ export class Rig implements AsyncDisposable {
   }
 
   /** Runs a command among the private files, with the rig's bus as the system bus. */
-  run(command: string, args: readonly string[], options?: CommandOptions): Promise<CommandResult> {
+  run(
+    command: string,
+    args: readonly string[],
+    options?: RigCommandOptions,
+  ): Promise<CommandResult> {
     return this.#inside.run(command, args, this.#withBus(options));
   }
 
   /** Starts a program among the private files that goes on running. */
-  spawn(command: string, args: readonly string[], options?: CommandOptions): ChildProcess {
+  spawn(command: string, args: readonly string[], options?: RigCommandOptions): ChildProcess {
     return this.#inside.spawn(command, args, this.#withBus(options));
   }
 
@@ -208,17 +218,18 @@ export class Rig implements AsyncDisposable {
     return this.#namespace;
   }
 
-  #withBus(options: CommandOptions = {}): CommandOptions {
+  #withBus({ user, ...options }: RigCommandOptions = {}): CommandOptions {
     const environment = { DBUS_SYSTEM_BUS_ADDRESS: this.address, ...options.environment };
-    return { ...options, environment };
+    const identity = user === undefined ? undefined : identityOf(user);
+    return { ...options, identity, environment };
   }
 
   async #writeFiles(): Promise<void> {
     const { directory } = this;
-    for (const name of ['etc', 'lib', 'log', 'launch', 'state', 'secrets', 'engine'])
+    for (const name of ['accounts', 'etc', 'lib', 'log', 'launch', 'state', 'secrets', 'engine'])
       await mkdir(join(directory, name));
     await writeFile(join(directory, 'node'), '');
-    await writeUsers(join(directory, 'etc'));
+    await writeUsers(join(directory, 'accounts'));
     const policies = join(checkout, 'dbus-policy');
     await writePolkitFiles(directory, policies, this.#options.rules ?? operatorsMayDoEverything);
     const names = Object.keys(services) as ServiceName[];
@@ -249,10 +260,8 @@ export class Rig implements AsyncDisposable {
   #mounts(): readonly string[] {
     const { directory } = this;
     return [
-      `mount --bind '${directory}/etc/passwd' /etc/passwd`,
-      `mount --bind '${directory}/etc/group' /etc/group`,
+      ...privateEtc(`${directory}/etc`, `${directory}/accounts`),
       ...polkitMounts(directory),
-      `if [ -d /run/systemd ]; then mount -t tmpfs -o mode=755 tmpfs /run/systemd; fi`,
       `mount --bind '${realpathSync(process.execPath)}' '${directory}/node'`,
       `mount --bind '${bundles}' '${directory}/lib'`,
     ];

@@ -11,7 +11,8 @@ import {
   authorizationContract,
   contractRules,
 } from '../../support/authorization-contract.ts';
-import { connectAs, type Identity } from '../../support/connect-as.ts';
+import { connectAs } from '../../support/connect-as.ts';
+import type { Identity } from '../../support/identity.ts';
 import { PrivatePolkit } from '../../support/polkit.ts';
 import { polkitRules } from '../../support/polkit-rules.ts';
 import { PrivateBus } from '../../support/private-bus.ts';

@@ -12,6 +12,7 @@ import {
   removeLeftovers,
 } from '../../../src/service/state-file.ts';
 import { deadline } from '../../support/deadline.ts';
+import { keepMounts, newMountNamespace } from '../../support/mount-namespace.ts';
 
 const test = suite('state files of a process that is killed');
 
@@ -52,10 +53,11 @@ test('say Unavailable when the disk is full, and leave nothing behind', async ()
   const dir = await mkdtemp(join(tmpdir(), 'service-full-'));
   const program = join(import.meta.dirname, 'state-writer.js');
   // a file system of 32 KiB, in a mount namespace of its own
-  const script = 'mount -t tmpfs -o size=32k tmpfs "$1" && "$2" "$3" "$1/state.json"; ls -A "$1"';
-  const args = ['--mount', '--propagation', 'private', 'sh', '-c', script, 'sh'];
+  const mount = `${keepMounts} && mount -t tmpfs -o size=32k tmpfs "$1"`;
+  const script = `${mount} && "$2" "$3" "$1/state.json"; ls -A "$1"`;
+  const [unshare, ...args] = [...newMountNamespace, 'sh', '-c', script, 'sh'] as const;
   try {
-    const run = promisify(execFile)('unshare', [...args, dir, process.execPath, program], {
+    const run = promisify(execFile)(unshare, [...args, dir, process.execPath, program], {
       timeout: 20_000,
     });
     const { stdout, stderr } = await run;
