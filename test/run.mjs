@@ -25,7 +25,10 @@ function testFiles(filters) {
   return readdirSync(compiled, { recursive: true })
     .map((name) => join(compiled, name))
     .filter((file) => file.endsWith('.test.js'))
-    .filter((file) => filters.length === 0 || filters.some((part) => file.includes(part)))
+    .filter(
+      (file) =>
+        filters.length === 0 || filters.some((part) => relative(compiled, file).includes(part)),
+    )
     .sort();
 }
 
