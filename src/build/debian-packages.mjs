@@ -108,6 +108,22 @@ async function refreshLists() {
   }
 }
 
+/** Installs what is missing of these Debian packages, as root. */
+export async function ensurePackages(names, say) {
+  await install(await missingOf(names), async () => [], say);
+}
+
+async function install(missing, more, say) {
+  if (missing.length > 0) {
+    say('apt-get update');
+    await refreshLists();
+  }
+  const names = [...missing, ...(await more())];
+  if (names.length === 0) return;
+  say(`installing ${names.length} Debian packages: ${names.join(' ')}`);
+  await run('sh', ['-c', installation, 'install', ...names], { env: environment() });
+}
+
 /**
  * Installs what is missing of the Debian packages, `extra` among them. Without root it only says what is missing,
  * and fails when nothing can be built without it.
@@ -117,20 +133,10 @@ export async function installPackages(extra, say) {
     say('this is not Debian or Ubuntu: the packages it needs are left to you');
     return;
   }
-  let missing = await missingOf([...toBuild, ...toRun, ...extra]);
-  if (process.getuid() !== 0) {
-    if (missing.length === 0) return;
-    const advice = `missing Debian packages: sudo apt-get install ${missing.join(' ')}`;
-    if (missing.some((name) => toBuild.includes(name))) throw new Error(advice);
-    say(advice);
-    return;
-  }
-  if (missing.length > 0) {
-    say('apt-get update');
-    await refreshLists();
-  }
-  missing = [...missing, ...(await additions())];
+  const missing = await missingOf([...toBuild, ...toRun, ...extra]);
+  if (process.getuid() === 0) return install(missing, additions, say);
   if (missing.length === 0) return;
-  say(`installing ${missing.length} Debian packages: ${missing.join(' ')}`);
-  await run('sh', ['-c', installation, 'install', ...missing], { env: environment() });
+  const advice = `missing Debian packages: sudo apt-get install ${missing.join(' ')}`;
+  if (missing.some((name) => toBuild.includes(name))) throw new Error(advice);
+  say(advice);
 }

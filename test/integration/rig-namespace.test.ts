@@ -5,7 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { runCommand } from '../support/command.ts';
 import { keepMounts, newMountNamespace } from '../support/mount-namespace.ts';
-import { privateEtc } from '../support/private-etc.ts';
+import { privateEtc } from '../support/private-places.ts';
 
 const test = suite('rig in other namespaces');
 const probe = join(import.meta.dirname, 'rig-probe.js');

@@ -6,8 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Bus } from '../../src/dbus/bus.ts';
 import type { OutboxLimits } from '../../src/dbus/outbox.ts';
+import { type BusKind, busCommand, defaultBus } from './bus-kind.ts';
 import { deadline } from './deadline.ts';
 import { keepMounts, newMountNamespace } from './mount-namespace.ts';
+import { TransientUnits } from './transient-units.ts';
 
 /** Like the stock system.conf, except that everybody may own names and call everybody. */
 function configuration(socket: string, directory: string): string {
@@ -34,6 +36,8 @@ function configuration(socket: string, directory: string): string {
 `;
 }
 
+export type { BusKind } from './bus-kind.ts';
+
 /** Commands by bus name, each an absolute path with arguments. */
 export type Activatable = (address: string, directory: string) => Readonly<Record<string, string>>;
 
@@ -44,30 +48,12 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
-/** The two implementations of the system bus. */
-export type BusKind = 'dbus-daemon' | 'dbus-broker';
-
-/**
- * dbus-broker wants a journal to write to, a socket from systemd, and itself as the system bus. A mount namespace
- * of its own has room for the first.
- */
-const brokerScript = `
-${keepMounts} && mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal || exit 1
-setpriv --pdeathsig=KILL python3 -c '
-import socket
-journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-journal.bind("/run/systemd/journal/socket")
-while True: journal.recv(65536)' &
-until [ -S /run/systemd/journal/socket ]; do sleep 0.02; done
-export DBUS_SYSTEM_BUS_ADDRESS=unix:path="$1"
-exec systemd-socket-activate -E DBUS_SYSTEM_BUS_ADDRESS -l "$1" dbus-broker-launch --scope system --config-file="$2"
-`;
-
-function command(kind: BusKind, socket: string, file: string): readonly string[] {
-  if (kind === 'dbus-broker') {
-    return [...newMountNamespace, 'sh', '-c', brokerScript, 'sh', socket, file];
-  }
-  return ['dbus-daemon', '--nofork', '--nopidfile', '--nosyslog', '--config-file', file];
+/** dbus-broker gets a /run of its own. */
+function command(kind: BusKind, files: Parameters<typeof busCommand>[1]): readonly string[] {
+  const bus = busCommand(kind, files);
+  if (kind === 'dbus-daemon') return bus;
+  const script = `${keepMounts} && mount -t tmpfs tmpfs /run && exec "$@"`;
+  return [...newMountNamespace, 'sh', '-c', script, 'sh', ...bus];
 }
 
 /** A system bus on a socket in a temporary directory, stopped when disposed of. */
@@ -75,6 +61,7 @@ export class PrivateBus implements AsyncDisposable {
   readonly directory: string;
   readonly socket: string;
   readonly #daemon: ChildProcess;
+  #units: Bus | undefined;
 
   private constructor(directory: string, socket: string, daemon: ChildProcess) {
     this.directory = directory;
@@ -84,11 +71,11 @@ export class PrivateBus implements AsyncDisposable {
 
   /**
    * Starts a bus that nobody else knows; resolves when it can be connected to. `activatable` tells the commands
-   * by which dbus-daemon starts the owners of names.
+   * by which the owners of names are started.
    */
   static async start(
     activatable: Activatable = () => ({}),
-    kind: BusKind = 'dbus-daemon',
+    kind: BusKind = defaultBus(),
   ): Promise<PrivateBus> {
     const directory = await mkdtemp(join(tmpdir(), 'iotedge-bus-'));
     await chmod(directory, 0o755); // other uids connect too
@@ -96,15 +83,18 @@ export class PrivateBus implements AsyncDisposable {
     const file = join(directory, 'bus.conf');
     await writeFile(file, configuration(socket, directory));
     await mkdir(join(directory, 'services'));
-    for (const [name, exec] of Object.entries(activatable(`unix:path=${socket}`, directory))) {
+    const commands = Object.entries(activatable(`unix:path=${socket}`, directory));
+    for (const [name, exec] of commands) {
       const service = `[D-BUS Service]\nName=${name}\nExec=${exec}\n`;
       await writeFile(join(directory, `services/${name}.service`), service);
     }
     // a test process that is killed disposes of nothing
-    const args = ['--pdeathsig=KILL', ...command(kind, socket, file)];
+    const args = ['--pdeathsig=KILL', ...command(kind, { socket, file })];
     const bus = new PrivateBus(directory, socket, spawn('setpriv', args, { stdio: 'ignore' }));
     await deadline(10_000, listening(socket), 'the private bus to start');
     await chmod(socket, 0o666);
+    if (kind === 'dbus-broker' && commands.length > 0)
+      await TransientUnits.serve((bus.#units = await bus.connect()));
     return bus;
   }
 
@@ -136,6 +126,7 @@ export class PrivateBus implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#units?.close();
     await this.kill();
     await rm(this.directory, { recursive: true, force: true });
   }

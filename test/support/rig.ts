@@ -5,9 +5,10 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises
 import { join } from 'node:path';
 import { Bus, hasNoOwner } from '../../src/dbus/bus.ts';
 import { keysService } from '../../src/interfaces/keys.ts';
+import { type BusKind, busCommand, defaultBus } from './bus-kind.ts';
 import { deadline, until } from './deadline.ts';
 import { type CommandOptions, type CommandResult, Namespace } from './namespace.ts';
-import { privateEtc } from './private-etc.ts';
+import { privateEtc, privateRun } from './private-places.ts';
 import { writeBusConfiguration } from './rig-bus.ts';
 import { deviceName, type Settings, writeConfiguration, writeDropIn } from './rig-config.ts';
 import {
@@ -20,6 +21,7 @@ import { launcherText, makeFor, type ServiceName, services } from './rig-service
 import { identityOf, type RigUser, writeUsers } from './rig-users.ts';
 import { SoftHsmToken, type TokenKeyType } from './softhsm.ts';
 import { ThrowAwayAuthority } from './throw-away-authority.ts';
+import { TransientUnits } from './transient-units.ts';
 
 /** What a test wants otherwise than the rig does by itself. */
 export interface RigOptions {
@@ -31,6 +33,8 @@ export interface RigOptions {
   readonly polkit?: boolean;
   /** What the two key pairs in the token are; false for no token. */
   readonly token?: { readonly deviceId?: TokenKeyType; readonly deviceCa?: TokenKeyType } | false;
+  /** The implementation of the bus; by default the one that the tests run on. */
+  readonly bus?: BusKind;
   /** Variables in the environment of services. */
   readonly environment?: Readonly<Partial<Record<ServiceName, Readonly<Record<string, string>>>>>;
 }
@@ -53,6 +57,7 @@ export class Rig implements AsyncDisposable {
   readonly #options: RigOptions;
   #namespace: Namespace | undefined;
   #polkitd: ChildProcess | undefined;
+  #units: Bus | undefined;
   #token: SoftHsmToken | undefined;
   #authority: ThrowAwayAuthority | undefined;
 
@@ -173,8 +178,8 @@ export class Rig implements AsyncDisposable {
     await until(5000, `${service} to leave`, async () => (await this.processOf(service)) !== pid);
   }
 
-  /** What a service, `dbus-daemon` or `polkitd` has printed so far. */
-  async log(name: ServiceName | 'dbus-daemon' | 'polkitd'): Promise<string> {
+  /** What a service, the bus or `polkitd` has printed so far. */
+  async log(name: ServiceName | 'bus' | 'polkitd'): Promise<string> {
     const file = join(this.directory, 'log', `${name}.log`);
     return existsSync(file) ? readFile(file, 'utf8') : '';
   }
@@ -210,6 +215,7 @@ export class Rig implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#namespace === undefined) await rm(this.directory, { recursive: true, force: true });
+    await this.#units?.close();
     await this.#namespace?.[Symbol.asyncDispose]();
   }
 
@@ -226,7 +232,17 @@ export class Rig implements AsyncDisposable {
 
   async #writeFiles(): Promise<void> {
     const { directory } = this;
-    for (const name of ['accounts', 'etc', 'lib', 'log', 'launch', 'state', 'secrets', 'engine'])
+    for (const name of [
+      'accounts',
+      'etc',
+      'run',
+      'lib',
+      'log',
+      'launch',
+      'state',
+      'secrets',
+      'engine',
+    ])
       await mkdir(join(directory, name));
     await writeFile(join(directory, 'node'), '');
     await writeUsers(join(directory, 'accounts'));
@@ -260,6 +276,7 @@ export class Rig implements AsyncDisposable {
   #mounts(): readonly string[] {
     const { directory } = this;
     return [
+      ...privateRun(`${directory}/run`, directory),
       ...privateEtc(`${directory}/etc`, `${directory}/accounts`),
       ...polkitMounts(directory),
       `mount --bind '${realpathSync(process.execPath)}' '${directory}/node'`,
@@ -278,13 +295,21 @@ export class Rig implements AsyncDisposable {
   }
 
   async #startBus(): Promise<void> {
-    const config = join(this.directory, 'dbus/system.conf');
-    const args = ['--nofork', '--nopidfile', '--nosyslog', '--config-file', config];
-    const daemon = this.#daemon('dbus-daemon', 'dbus-daemon', args);
+    const kind = this.#options.bus ?? defaultBus();
+    const socket = join(this.directory, 'bus');
+    const file = join(this.directory, 'dbus/system.conf');
+    const [command, ...args] = busCommand(kind, { socket, file });
+    const daemon = this.#daemon('bus', command, args);
     await until(10_000, 'the bus to start', async () => {
-      if (daemon.exitCode !== null) throw new Error(await this.log('dbus-daemon'));
+      if (daemon.exitCode !== null) throw new Error(await this.log('bus'));
       return this.#isListening();
     });
+    if (kind === 'dbus-daemon') return;
+    await chmod(socket, 0o666);
+    this.#units = await this.connect();
+    await TransientUnits.serve(this.#units, (program, words) =>
+      this.#daemon('units', program, words),
+    );
   }
 
   #daemon(name: string, command: string, args: readonly string[]): ChildProcess {

@@ -11,9 +11,23 @@ export function privateEtc(place: string, accounts: string): readonly string[] {
     `rm -f '${place}/passwd' '${place}/group'`,
     `cp '${accounts}/passwd' '${accounts}/group' '${place}'`,
     `mount --move '${place}' /etc`,
-    // who caches accounts for the machine does not know the ones of this namespace
-    `for daemon in /run/systemd /run/nscd; do`,
-    `  if [ -d "$daemon" ]; then mount -t tmpfs -o mode=755 tmpfs "$daemon"; fi`,
-    `done`,
+  ];
+}
+
+/**
+ * Shell commands that give a mount namespace a /run of its own, in which there is one directory of the machine's:
+ * neither its bus nor its systemd, nor what caches its accounts, which do not know the ones of this namespace.
+ */
+export function privateRun(place: string, directory: string): readonly string[] {
+  return [
+    `mount -t tmpfs -o mode=755 tmpfs '${place}'`,
+    `mkdir -p '${place}/keep'`,
+    `mount --bind '${directory}' '${place}/keep'`,
+    // without a note in /run/mount, which has just gone
+    `mount -n --move '${place}' /run`,
+    `mkdir -p '${directory}' /run/lock`,
+    `chmod 1777 /run/lock`,
+    `mount --move /run/keep '${directory}'`,
+    `rmdir /run/keep`,
   ];
 }

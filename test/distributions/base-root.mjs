@@ -1,0 +1,106 @@
+import { createHash } from 'node:crypto';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { run } from '../../src/build/command.mjs';
+import { aptConfiguration, mirrorOf } from './mirror.mjs';
+
+const nodeMajor = '20';
+const arch = { arm: 'armv7l' }[process.arch] ?? process.arch;
+
+/** A distribution cannot be made on this machine, which is no failure of what is tested. */
+export class NotRunnable extends Error {}
+
+async function download(address, file) {
+  // apt's own downloader: it has the machine's proxies and certificates
+  await run('/usr/lib/apt/apt-helper', ['download-file', address, file]);
+}
+
+/** Whether the mirror has the distribution. */
+async function isThere(mirror, suite, folder) {
+  const file = join(folder, 'Release');
+  rmSync(file, { force: true });
+  try {
+    await download(`${mirror}/dists/${suite}/Release`, file);
+    return new RegExp(`^Codename: ${suite}$`, 'm').test(readFileSync(file, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+/** The keyring of a distribution that the machine has none for, checked by what its package must be. */
+async function keyring(distribution, mirror, folder) {
+  const { keyring: wanted } = distribution;
+  if (wanted === undefined) return [];
+  const file = join(folder, 'keyring.deb');
+  await download(`${mirror}/${wanted.package}`, file);
+  const found = createHash('sha256').update(readFileSync(file)).digest('hex');
+  if (found !== wanted.sha256) throw new Error(`${wanted.package} is not the one that is known`);
+  await run('dpkg-deb', ['-x', file, join(folder, 'keyring')]);
+  return ['--keyring', join(folder, 'keyring', wanted.file)];
+}
+
+/** Node and npm, each from its npm package, with the names that a shell looks for. */
+async function installNode(distribution, root) {
+  const prefix = join(root, 'opt/node');
+  mkdirSync(prefix, { recursive: true });
+  const node = `node-linux-${arch}`;
+  const packages = [`${node}@${nodeMajor}`, `npm@${distribution.npm}`];
+  const options = ['--no-save', '--no-audit', '--no-fund', '--ignore-scripts'];
+  await run('npm', ['install', '--prefix', prefix, ...options, ...packages]);
+  const programs = {
+    node: `${node}/bin/node`,
+    npm: 'npm/bin/npm-cli.js',
+    npx: 'npm/bin/npx-cli.js',
+  };
+  for (const [name, file] of Object.entries(programs))
+    symlinkSync(`/opt/node/node_modules/${file}`, join(root, 'usr/local/bin', name));
+}
+
+async function configureApt(distribution, mirror, root) {
+  const components = (distribution.components ?? 'main').replaceAll(',', ' ');
+  const line = `deb ${mirror} ${distribution.suite} ${components}\n`;
+  writeFileSync(join(root, 'etc/apt/sources.list'), line);
+  const options = [...(await aptConfiguration()), 'APT::Keep-Downloaded-Packages "true";'];
+  writeFileSync(join(root, 'etc/apt/apt.conf.d/50machine'), `${options.join('\n')}\n`);
+}
+
+async function make(distribution, folder) {
+  const mirror = await mirrorOf(distribution.distributor);
+  if (mirror === undefined) throw new NotRunnable("this machine's apt has no lists of an archive");
+  if (!(await isThere(mirror, distribution.suite, folder)))
+    throw new NotRunnable(`the mirror of this machine has no ${distribution.suite}`);
+  const root = join(folder, 'lower/root');
+  mkdirSync(root, { recursive: true });
+  const options = ['--variant=minbase', `--components=${distribution.components ?? 'main'}`];
+  options.push('--force-check-gpg', ...(await keyring(distribution, mirror, folder)));
+  const script = distribution.script === undefined ? [] : [distribution.script];
+  await run('debootstrap', [...options, distribution.suite, root, mirror, ...script]);
+  await configureApt(distribution, mirror, root);
+  await installNode(distribution, root);
+}
+
+/**
+ * The folder whose only entry `root` is the bare distribution with Node and npm, made when it is not in the cache.
+ * Throws NotRunnable where the machine's mirror does not have it.
+ */
+export async function baseRoot(distribution, cache, say) {
+  const folder = join(cache, distribution.name);
+  const lower = join(folder, 'lower');
+  if (existsSync(lower)) return lower;
+  const making = join(cache, `${distribution.name}.new`);
+  rmSync(making, { recursive: true, force: true });
+  mkdirSync(making, { recursive: true });
+  say(`making a bare root of ${distribution.title}`);
+  await make(distribution, making);
+  rmSync(folder, { recursive: true, force: true });
+  renameSync(making, folder);
+  return lower;
+}

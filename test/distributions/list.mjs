@@ -1,0 +1,24 @@
+/**
+ * The distributions that README names. npm 9.2 is what Debian's own packages of npm are, npm 10 what Node 20 brings.
+ * `script` is for a debootstrap that is older than the distribution.
+ */
+export const distributions = [
+  { name: 'debian-12', title: 'Debian 12', distributor: 'Debian', suite: 'bookworm', npm: '9.2' },
+  { name: 'debian-13', title: 'Debian 13', distributor: 'Debian', suite: 'trixie', npm: '10' },
+  {
+    name: 'ubuntu-24.04',
+    title: 'Ubuntu 24.04',
+    distributor: 'Ubuntu',
+    suite: 'noble',
+    mayBeMissing: true,
+    script: 'gutsy',
+    components: 'main,universe',
+    npm: '10',
+    /** What the archive is signed with, out of the package of the archive itself; Debian has no package of it. */
+    keyring: {
+      package: 'pool/main/u/ubuntu-keyring/ubuntu-keyring_2023.11.28.1_all.deb',
+      sha256: '36de43b15853ccae0028e9a767613770c704833f82586f28eb262f0311adb8a8',
+      file: 'usr/share/keyrings/ubuntu-archive-keyring.gpg',
+    },
+  },
+];

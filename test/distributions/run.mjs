@@ -1,0 +1,113 @@
+// Goes through README's two commands on bare roots of the distributions that it names, from nothing.
+// usage: node test/distributions/run.mjs [--suites] [NAME...]
+//   NAME      only these, of debian-12 debian-13 ubuntu-24.04
+//   --suites  instead of README's commands only the suites that meet the bus and polkit, on every bus
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { run, withLock } from '../../src/build/command.mjs';
+import { ensurePackages } from '../../src/build/debian-packages.mjs';
+import { requireNode } from '../../src/build/node-version.mjs';
+import { runMain } from '../../src/build/setup.mjs';
+import { countsOf, failure, finish, sumOf } from '../counts.mjs';
+import { baseRoot, NotRunnable } from './base-root.mjs';
+import { distributions } from './list.mjs';
+import { Machine } from './machine.mjs';
+
+const cache = process.env.IOTEDGE_TEST_CACHE ?? '/var/cache/iotedge-test';
+const buses = ['dbus-daemon', 'dbus-broker'];
+const suites = [
+  'integration/dbus/',
+  'integration/service/',
+  'integration/interface',
+  'integration/keys/',
+];
+
+const say = (text) => console.log(`\n== ${text}`);
+
+/** How this machine's npm reaches its registry. */
+async function network() {
+  const setting = async (name) => {
+    const { stdout } = await run('npm', ['config', 'get', name], { cwd: '/' });
+    return /^(null|undefined)?$/.test(stdout.trim()) ? undefined : stdout.trim();
+  };
+  const kept = Object.entries(process.env).filter(([name]) => /^(https?|no)_proxy$/i.test(name));
+  const certificates = process.env.NODE_EXTRA_CA_CERTS ?? (await setting('cafile'));
+  return {
+    ...Object.fromEntries(kept),
+    npm_config_registry: await setting('registry'),
+    ...(certificates !== undefined && { certificates }),
+  };
+}
+
+/** README's first command, to the end of its account. */
+async function demonstrate(machine) {
+  const { code, output } = await machine.run(['npm', 'start', '--', '--once']);
+  const steps = [1, 2, 3, 4, 5, 6, 7].every((step) => new RegExp(`^${step}  `, 'm').test(output));
+  const whole = code === 0 && steps && output.includes('Nothing is left behind.');
+  if (!whole) console.log(`npm start ended with ${code}`);
+  return whole ? { passed: 1, failed: 0, skipped: 0 } : failure;
+}
+
+async function runCommands(machine) {
+  return [await demonstrate(machine), countsOf(await machine.run(['npm', 'test']))];
+}
+
+async function runSuites(machine) {
+  const results = [];
+  for (const bus of buses) {
+    say(`the suites on ${bus}`);
+    const built = results.length > 0 ? ['--built'] : [];
+    const command = ['node', 'test/run.mjs', ...built, ...suites];
+    results.push(countsOf(await machine.run(command, { IOTEDGE_TEST_BUS: bus })));
+  }
+  return results;
+}
+
+/** What a distribution came to; where the mirror does not have it, that it is not runnable. */
+async function runDistribution(distribution, options) {
+  const lower = await baseRoot(distribution, cache, say);
+  const machine = new Machine(lower, cache, options.network);
+  try {
+    say(distribution.title);
+    return sumOf(await (options.suites ? runSuites : runCommands)(machine));
+  } finally {
+    machine.close();
+  }
+}
+
+/** Where the mirror does not have what it need not have, that is printed and counted as skipped. */
+async function attempt(distribution, options) {
+  try {
+    return await runDistribution(distribution, options);
+  } catch (error) {
+    const { message, output = '' } = error;
+    if (error instanceof NotRunnable && distribution.mayBeMissing) {
+      console.log(`not runnable here: ${distribution.title} (${message})`);
+      return { passed: 0, failed: 0, skipped: 1 };
+    }
+    console.log(`${distribution.title} could not be made: ${message}\n${output}`);
+    return failure;
+  }
+}
+
+function chosen(names) {
+  const unknown = names.find((name) => !distributions.some((known) => known.name === name));
+  if (unknown !== undefined) throw new Error(`${unknown} is no distribution that is known`);
+  return distributions.filter(({ name }) => names.length === 0 || names.includes(name));
+}
+
+requireNode();
+runMain(async () => {
+  const args = process.argv.slice(2);
+  const wanted = chosen(args.filter((arg) => !arg.startsWith('--')));
+  if (process.getuid() !== 0) throw new Error('this makes roots and namespaces: run it as root');
+  await ensurePackages(['debootstrap'], say);
+  mkdirSync(cache, { recursive: true });
+  const options = { suites: args.includes('--suites'), network: await network() };
+  const results = [];
+  const all = async () => {
+    for (const distribution of wanted) results.push(await attempt(distribution, options));
+  };
+  await withLock(join(cache, 'lock'), all, say);
+  finish(sumOf(results));
+});

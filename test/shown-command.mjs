@@ -1,0 +1,32 @@
+import { spawn } from 'node:child_process';
+
+/** Prints whole lines behind a margin, so that the counts of a part are not taken for those of the whole. */
+function printer() {
+  let rest = '';
+  const print = (text) => {
+    const lines = (rest + text).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) console.log(`| ${line}`);
+  };
+  return { print, end: () => rest !== '' && print('\n') };
+}
+
+/** Runs a command, shows what it prints, and returns that with its exit code or the signal that ended it. */
+export function runShown(command, args, options) {
+  const { print, end } = printer();
+  const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  const collect = (text) => {
+    output += text;
+    print(text);
+  };
+  child.stdout.setEncoding('utf8').on('data', collect);
+  child.stderr.setEncoding('utf8').on('data', collect);
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code, signal) => {
+      end();
+      resolve({ code: code ?? signal, output });
+    });
+  });
+}

@@ -1,0 +1,34 @@
+/** The two implementations of the system bus. */
+export type BusKind = 'dbus-daemon' | 'dbus-broker';
+
+/** The bus of tests that do not name one: what IOTEDGE_TEST_BUS says, else dbus-daemon. */
+export function defaultBus(): BusKind {
+  const kind = process.env['IOTEDGE_TEST_BUS'] ?? 'dbus-daemon';
+  if (kind === 'dbus-daemon' || kind === 'dbus-broker') return kind;
+  throw new TypeError(`IOTEDGE_TEST_BUS must be dbus-daemon or dbus-broker, not ${kind}`);
+}
+
+/**
+ * dbus-broker wants a journal to write to, a socket from systemd, and itself as the system bus. It must have a /run of
+ * its own for the first.
+ */
+const brokerScript = `
+mkdir -p /run/systemd/journal
+setpriv --pdeathsig=KILL python3 -c '
+import socket
+journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+journal.bind("/run/systemd/journal/socket")
+while True: journal.recv(65536)' &
+until [ -S /run/systemd/journal/socket ]; do sleep 0.02; done
+export DBUS_SYSTEM_BUS_ADDRESS=unix:path="$1"
+exec systemd-socket-activate -E DBUS_SYSTEM_BUS_ADDRESS -l "$1" dbus-broker-launch --scope system --config-file="$2"
+`;
+
+/** The words that become a bus: its socket and its configuration. */
+export function busCommand(
+  kind: BusKind,
+  { socket, file }: { readonly socket: string; readonly file: string },
+): readonly [string, ...string[]] {
+  if (kind === 'dbus-broker') return ['sh', '-euc', brokerScript, 'sh', socket, file];
+  return ['dbus-daemon', '--nofork', '--nopidfile', '--nosyslog', '--config-file', file];
+}
