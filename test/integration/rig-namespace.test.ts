@@ -47,7 +47,7 @@ for entry in /*; do
     mount --rbind "$entry" "$1/root$entry"
   fi
 done
-mount --make-rshared /
+nsenter --mount=/proc/self/ns/mnt mount --make-rshared /
 before=$(wc -l < /proc/self/mountinfo)
 chroot "$1/root" "$2" "$3" "$4"
 echo $(($(wc -l < /proc/self/mountinfo) - before)) more mounts

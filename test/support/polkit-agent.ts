@@ -1,5 +1,5 @@
 /**
- * A process with an authentication agent of its own. Prints `name UNIQUE-NAME`, then `begun COOKIE` and
+ * A process of the uid and gid that it is given, with an authentication agent of its own. Prints `name UNIQUE-NAME`, then `begun COOKIE` and
  * `cancelled COOKIE` as polkit says; a line on standard input ends the authentication that began last.
  */
 import { readFileSync } from 'node:fs';
@@ -15,7 +15,16 @@ function startTime(): bigint {
   return BigInt(fields[19] ?? 0);
 }
 
+function become(uid: number, gid: number): void {
+  process.setgroups?.([]);
+  process.setgid?.(gid);
+  process.setuid?.(uid);
+}
+
 async function run(): Promise<void> {
+  const [uid, gid] = process.argv.slice(2).map(Number);
+  if (uid === undefined || gid === undefined) throw new TypeError('usage: polkit-agent UID GID');
+  become(uid, gid);
   const bus = await Bus.connect(systemBusAddress());
   let finish: () => void = () => undefined;
   const receive = (message: IncomingMessage): void => {

@@ -69,10 +69,10 @@ test('cleans up when the npm that runs it is killed', async () => {
 });
 
 test('says how to start it when it is not started as root', async () => {
-  const asNobody = ['--reuid=65534', '--regid=65534', '--clear-groups', process.execPath, '-'];
-  const child = spawn('setpriv', asNobody, { stdio: ['pipe', 'ignore', 'pipe'] });
-  // Its own place may be closed to others: the program comes by standard input.
-  child.stdin.end(`process.argv[1] = '';import(${JSON.stringify(start)})`);
+  // Its own place may be closed to others: a root that says it is somebody else reads it.
+  const program = `process.getuid = () => 65534; await import(${JSON.stringify(start)})`;
+  const args = ['--input-type=module', '--eval', program];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });
   let output = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     output += text;

@@ -163,8 +163,8 @@ class Agent implements AsyncDisposable {
   constructor(bus: Bus, address: string) {
     this.#bus = bus;
     const program = join(import.meta.dirname, '../../support/polkit-agent.js');
-    const identity = [`--reuid=${daemon.uid}`, `--regid=${daemon.gid}`, '--clear-groups'];
-    this.#child = spawn('setpriv', [...identity, process.execPath, program], {
+    // which becomes that user by itself: the program's place may be closed to it
+    this.#child = spawn(process.execPath, [program, String(daemon.uid), String(daemon.gid)], {
       stdio: ['pipe', 'pipe', 'inherit'],
       env: { ...process.env, DBUS_SYSTEM_BUS_ADDRESS: address },
     });

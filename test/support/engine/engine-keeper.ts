@@ -4,11 +4,11 @@ import { deadline } from '../deadline.ts';
 
 /**
  * Waits until its standard input ends, which it does also when its owner is killed. Then the containers go, the
- * daemon, whatever it left running or mounted, its network and its directory.
+ * daemon, whatever it left running or mounted, its network among that, and its directory.
  */
 const keeper = `
 trap '' INT TERM HUP
-directory=$1 network=$2 host=$3
+directory=$1 host=$2
 cat
 containers() { timeout 20 docker -H "$host" ps -aq; }
 left() { grep -la "$directory/exe[c]" /proc/[0-9]*/cmdline | cut -d/ -f3; }
@@ -22,15 +22,12 @@ if daemon=$(cat "$directory/dockerd.pid") && kill -0 "$daemon"; then
 fi
 kill -KILL $(left)
 cut -d ' ' -f 2 /proc/self/mounts | grep -F "$directory/" | sort -r | xargs -r -n 1 umount -l
-ip netns del "$network"
 rm -rf --one-file-system "$directory"
 `;
 
 /** What the keeper has to take care of. */
 export interface Kept {
   readonly directory: string;
-  /** The name of a network namespace. */
-  readonly network: string;
   /** Where the daemon listens. */
   readonly host: string;
 }
@@ -39,8 +36,8 @@ export interface Kept {
 export class EngineKeeper implements AsyncDisposable {
   readonly #process: ChildProcess;
 
-  constructor({ directory, network, host }: Kept) {
-    this.#process = spawn('sh', ['-c', keeper, 'keeper', directory, network, host], {
+  constructor({ directory, host }: Kept) {
+    this.#process = spawn('sh', ['-c', keeper, 'keeper', directory, host], {
       stdio: ['pipe', 'ignore', 'ignore'],
       detached: true,
     });

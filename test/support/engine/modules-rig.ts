@@ -8,7 +8,7 @@ import { failureOf } from '../failure.ts';
 import type { CommandResult } from '../namespace.ts';
 import { Rig } from '../rig.ts';
 import { startRigCloud, useCloud } from '../rig-cloud.ts';
-import { type RigUser, rigUsers } from '../rig-users.ts';
+import { identityOf, type RigUser } from '../rig-users.ts';
 import { importBusybox } from './images.ts';
 import { PrivateEngine } from './private-engine.ts';
 
@@ -84,8 +84,7 @@ export class ModulesRig implements AsyncDisposable {
     { signature, body }: RawCall,
     user: 'alice' | 'operator' = 'operator',
   ): Promise<readonly unknown[]> {
-    const uid = rigUsers[user];
-    await using bus = await connectAs(this.rig.address, { uid, gid: uid });
+    await using bus = await connectAs(this.rig.address, identityOf(user));
     const to = { destination: busName, path, interface: manager.name };
     return await bus.call({ ...to, member, signature, body });
   }
@@ -97,8 +96,7 @@ export class ModulesRig implements AsyncDisposable {
 
   /** As `errorOf`, of an operator's calls that the service gets together, in this order. */
   async errorsOf(member: string, calls: readonly RawCall[]): Promise<readonly string[]> {
-    const uid = rigUsers.operator;
-    await using bus = await connectAs(this.rig.address, { uid, gid: uid });
+    await using bus = await connectAs(this.rig.address, identityOf('operator'));
     const to = { destination: busName, path, interface: manager.name, member };
     return await Promise.all(calls.map((call) => failureOf(bus.call({ ...to, ...call }))));
   }
@@ -135,8 +133,7 @@ export class ModulesRig implements AsyncDisposable {
   }
 
   async #properties(object: string, name: string): Promise<Readonly<Record<string, unknown>>> {
-    const uid = rigUsers.alice;
-    await using bus = await connectAs(this.rig.address, { uid, gid: uid });
+    await using bus = await connectAs(this.rig.address, identityOf('alice'));
     const [values] = await bus.call({
       destination: busName,
       path: object,

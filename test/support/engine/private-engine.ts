@@ -1,9 +1,9 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { EngineKeeper } from './engine-keeper.ts';
@@ -19,16 +19,14 @@ const stopMs = 20_000;
 export class PrivateEngine implements AsyncDisposable {
   readonly directory: string;
   readonly socketPath: string;
-  readonly #namespace: string;
   readonly #keeper: EngineKeeper;
   #daemon: ChildProcess | undefined;
 
   private constructor(directory: string, socketPath = join(directory, 'docker.sock')) {
     this.directory = directory;
     this.socketPath = socketPath;
-    this.#namespace = basename(directory);
     const host = `unix://${socketPath}`;
-    this.#keeper = new EngineKeeper({ directory, network: this.#namespace, host });
+    this.#keeper = new EngineKeeper({ directory, host });
   }
 
   /** Why no private engine can run here, undefined when one can. */
@@ -46,8 +44,9 @@ export class PrivateEngine implements AsyncDisposable {
     const directory = await mkdtemp(join(tmpdir(), 'iotedge-engine-'));
     const engine = new PrivateEngine(directory, socketPath);
     try {
-      await run('ip', ['netns', 'add', engine.#namespace]);
-      await run('ip', ['-n', engine.#namespace, 'link', 'set', 'lo', 'up']);
+      // not by `ip netns`, which leaves a mount on /run/netns and wants `/` to be a mount point
+      await writeFile(join(directory, 'net'), '');
+      await run('unshare', [engine.#network, 'ip', 'link', 'set', 'lo', 'up']);
       await engine.startDaemon();
       return engine;
     } catch (error) {
@@ -61,16 +60,19 @@ export class PrivateEngine implements AsyncDisposable {
     // After a crash the containerd of the last daemon is dead; where nobody reaps orphans, it looks alive.
     await rm(join(this.directory, 'exec/containerd/containerd.pid'), { force: true });
     const log = createWriteStream(join(this.directory, 'dockerd.log'), { flags: 'a' });
-    // nsenter and not `ip netns exec`, which hides /sys/fs/cgroup from the daemon.
     const daemon = spawn(
       'nsenter',
-      [`--net=/run/netns/${this.#namespace}`, 'dockerd', ...this.#arguments()],
+      [this.#network, 'dockerd', ...this.#arguments()],
       { stdio: ['ignore', 'pipe', 'pipe'], detached: true }, // the keeper ends it, not a Ctrl-C
     );
     daemon.stdout.pipe(log);
     daemon.stderr.pipe(log);
     this.#daemon = daemon;
     await this.#untilItAnswers(daemon);
+  }
+
+  get #network(): string {
+    return `--net=${this.directory}/net`;
   }
 
   #arguments(): readonly string[] {
@@ -119,8 +121,7 @@ export class PrivateEngine implements AsyncDisposable {
 
   /** Starts a program where the engine's networks are; whoever starts it ends it. */
   spawnInNetwork(command: string, ...args: readonly string[]): ChildProcess {
-    const enter = `--net=/run/netns/${this.#namespace}`;
-    return spawn('nsenter', [enter, command, ...args], { stdio: 'ignore' });
+    return spawn('nsenter', [this.#network, command, ...args], { stdio: 'ignore' });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
