@@ -70,6 +70,8 @@ async function configureApt(distribution, mirror, root) {
   writeFileSync(join(root, 'etc/apt/sources.list'), line);
   const options = [...(await aptConfiguration()), 'APT::Keep-Downloaded-Packages "true";'];
   writeFileSync(join(root, 'etc/apt/apt.conf.d/50machine'), `${options.join('\n')}\n`);
+  // the root need not survive a power cut
+  writeFileSync(join(root, 'etc/dpkg/dpkg.cfg.d/50machine'), 'force-unsafe-io\n');
 }
 
 async function make(distribution, folder) {

@@ -35,6 +35,7 @@ async function network() {
   return {
     ...Object.fromEntries(kept),
     npm_config_registry: await setting('registry'),
+    npm_config_prefer_offline: 'true',
     ...(certificates !== undefined && { certificates }),
   };
 }

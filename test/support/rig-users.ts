@@ -14,11 +14,14 @@ export const rigUsers = {
 /** A user of the rig. */
 export type RigUser = keyof typeof rigUsers;
 
-/** Groups that somebody is in besides their own; the engine's socket belongs to one that the runtime is in. */
+/** The group that may connect to an engine. */
+export const engineGroup = 59111;
+
+/** Groups that somebody is in besides their own. */
 const members: readonly { readonly name: string; readonly gid: number; readonly user: RigUser }[] =
   [
     { name: 'iotedge-admin', gid: 59110, user: 'operator' },
-    { name: 'docker', gid: 59111, user: 'iotedge-modules' },
+    { name: 'docker', gid: engineGroup, user: 'iotedge-modules' },
   ];
 const ours = new Set<string>([...Object.keys(rigUsers), ...members.map(({ name }) => name)]);
 

@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { rootAsMountPoint } from '../mount-namespace.ts';
+import { engineGroup } from '../rig-users.ts';
 import { EngineKeeper } from './engine-keeper.ts';
 
 const run = promisify(execFile);
@@ -39,7 +41,7 @@ export class PrivateEngine implements AsyncDisposable {
     return undefined;
   }
 
-  /** A running engine. Its socket is its own unless told otherwise; the group `docker` may connect. */
+  /** A running engine. Its socket is its own unless told otherwise; the group of engines may connect. */
   static async start(socketPath?: string): Promise<PrivateEngine> {
     const directory = await mkdtemp(join(tmpdir(), 'iotedge-engine-'));
     const engine = new PrivateEngine(directory, socketPath);
@@ -62,7 +64,7 @@ export class PrivateEngine implements AsyncDisposable {
     const log = createWriteStream(join(this.directory, 'dockerd.log'), { flags: 'a' });
     const daemon = spawn(
       'nsenter',
-      [this.#network, 'dockerd', ...this.#arguments()],
+      [this.#network, ...rootAsMountPoint(), 'dockerd', ...this.#arguments()],
       { stdio: ['ignore', 'pipe', 'pipe'], detached: true }, // the keeper ends it, not a Ctrl-C
     );
     daemon.stdout.pipe(log);
@@ -81,6 +83,7 @@ export class PrivateEngine implements AsyncDisposable {
       ['--exec-root', join(this.directory, 'exec')],
       ['--pidfile', join(this.directory, 'dockerd.pid')],
       ['--host', `unix://${this.socketPath}`],
+      ['--group', String(engineGroup)],
     ].flat();
   }
 
