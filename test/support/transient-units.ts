@@ -31,18 +31,19 @@ export class TransientUnits {
   /** Serves the bus that `bus` is a connection to, for as long as that is open. */
   static async serve(bus: Bus, start: Starter = detached): Promise<void> {
     const units = new TransientUnits(bus, start);
-    bus.serveCalls((call) => units.#answer(call));
+    bus.serveCalls({ maxBodyBytes: () => 64 << 10, receive: (call) => units.#answer(call) });
     await bus.requestName('org.freedesktop.systemd1');
   }
 
   #answer(call: IncomingMessage): void {
-    const [unit] = call.body;
-    if (call.member === 'LoadUnit') return this.#reply(call, 'o', [pathOf(unit)]);
-    if (call.member !== 'StartTransientUnit') return this.#reply(call, '', []); // Subscribe
+    const { member } = call.header;
+    const [unit, , properties] = call.decode(4096);
+    if (member === 'LoadUnit') return this.#reply(call, 'o', [pathOf(unit)]);
+    if (member !== 'StartTransientUnit') return this.#reply(call, '', []); // Subscribe
     this.#jobs += 1;
     const job = `${manager.path}/job/${this.#jobs}`;
     this.#reply(call, 'o', [job]);
-    const [program = '', ...args] = commandOf(call.body[2]);
+    const [program = '', ...args] = commandOf(properties);
     const child = this.#start(program, args);
     child.once('spawn', () => {
       this.#signal({ ...manager, member: 'JobRemoved' }, 'uoss', [this.#jobs, job, unit, 'done']);
@@ -58,8 +59,8 @@ export class TransientUnits {
     this.#signal({ ...properties, member: 'PropertiesChanged' }, 'sa{sv}as', body);
   }
 
-  #reply({ serial, sender }: IncomingMessage, signature: string, body: unknown[]): void {
-    const to = { replySerial: serial, destination: sender };
+  #reply({ header }: IncomingMessage, signature: string, body: unknown[]): void {
+    const to = { replySerial: header.serial, destination: header.sender };
     this.#bus.send(new Message({ type: messageType.reply, ...to, signature, body }));
   }
 
