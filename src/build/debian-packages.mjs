@@ -95,7 +95,7 @@ const environment = () => ({
 });
 
 /** Refreshes apt's lists, waiting for another apt; an unreachable mirror is left to the installation to notice. */
-async function refreshLists() {
+export async function refreshLists() {
   for (let attempt = 0; attempt < 60; attempt += 1) {
     const { code, output } = await run('apt-get', ['update', '-q'], {
       check: false,

@@ -1,13 +1,5 @@
 import { createHash } from 'node:crypto';
-import {
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from '../../src/build/command.mjs';
 import { aptConfiguration, mirrorOf } from './mirror.mjs';
@@ -64,19 +56,35 @@ async function installNode(distribution, root) {
     symlinkSync(`/opt/node/node_modules/${file}`, join(root, 'usr/local/bin', name));
 }
 
-async function configureApt(distribution, mirror, root) {
+function configureApt({ distribution, mirror, apt }, root) {
   const components = (distribution.components ?? 'main').replaceAll(',', ' ');
   const line = `deb ${mirror} ${distribution.suite} ${components}\n`;
   writeFileSync(join(root, 'etc/apt/sources.list'), line);
-  const options = [...(await aptConfiguration()), 'APT::Keep-Downloaded-Packages "true";'];
-  writeFileSync(join(root, 'etc/apt/apt.conf.d/50machine'), `${options.join('\n')}\n`);
+  writeFileSync(join(root, 'etc/apt/apt.conf.d/50machine'), `${apt.join('\n')}\n`);
   // the root need not survive a power cut
   writeFileSync(join(root, 'etc/dpkg/dpkg.cfg.d/50machine'), 'force-unsafe-io\n');
 }
 
-async function make(distribution, folder) {
+/** What a root is made from. */
+async function plan(distribution) {
   const mirror = await mirrorOf(distribution.distributor);
-  if (mirror === undefined) throw new NotRunnable("this machine's apt has no lists of an archive");
+  if (mirror === undefined) throw new NotRunnable('apt uses no archive of Debian or Ubuntu');
+  const apt = [...(await aptConfiguration()), 'APT::Keep-Downloaded-Packages "true";'];
+  return { distribution, mirror, apt, node: `node-linux-${arch}@${nodeMajor}` };
+}
+
+/** debootstrap has a downloader of its own, which reads no apt.conf. */
+function withProxies(apt) {
+  const proxy = /^Acquire::(https?)::Proxy "(.+)";$/;
+  const proxies = apt.flatMap((line) => {
+    const [, scheme, address] = proxy.exec(line) ?? [];
+    return scheme === undefined ? [] : [[`${scheme}_proxy`, address]];
+  });
+  return { ...process.env, ...Object.fromEntries(proxies) };
+}
+
+async function make(planned, folder) {
+  const { distribution, mirror } = planned;
   if (!(await isThere(mirror, distribution.suite, folder)))
     throw new NotRunnable(`the mirror of this machine has no ${distribution.suite}`);
   const root = join(folder, 'lower/root');
@@ -84,25 +92,31 @@ async function make(distribution, folder) {
   const options = ['--variant=minbase', `--components=${distribution.components ?? 'main'}`];
   options.push('--force-check-gpg', ...(await keyring(distribution, mirror, folder)));
   const script = distribution.script === undefined ? [] : [distribution.script];
-  await run('debootstrap', [...options, distribution.suite, root, mirror, ...script]);
-  await configureApt(distribution, mirror, root);
+  const command = [...options, distribution.suite, root, mirror, ...script];
+  await run('debootstrap', command, { env: withProxies(planned.apt) });
+  configureApt(planned, root);
   await installNode(distribution, root);
 }
 
+function contents(file) {
+  return existsSync(file) ? readFileSync(file, 'utf8') : undefined;
+}
+
 /**
- * The folder whose only entry `root` is the bare distribution with Node and npm, made when it is not in the cache.
- * Throws NotRunnable where the machine's mirror does not have it.
+ * The folder whose only entry `root` is the bare distribution with Node and npm, made when the cache has none that was
+ * made from the same. Throws NotRunnable where the machine's mirror does not have it.
  */
 export async function baseRoot(distribution, cache, say) {
+  const planned = await plan(distribution);
+  const wanted = JSON.stringify(planned);
   const folder = join(cache, distribution.name);
-  const lower = join(folder, 'lower');
-  if (existsSync(lower)) return lower;
-  const making = join(cache, `${distribution.name}.new`);
-  rmSync(making, { recursive: true, force: true });
-  mkdirSync(making, { recursive: true });
-  say(`making a bare root of ${distribution.title}`);
-  await make(distribution, making);
-  rmSync(folder, { recursive: true, force: true });
-  renameSync(making, folder);
-  return lower;
+  const stamp = join(folder, 'stamp');
+  if (contents(stamp) !== wanted) {
+    say(`making a bare root of ${distribution.title}`);
+    rmSync(folder, { recursive: true, force: true });
+    mkdirSync(folder, { recursive: true });
+    await make(planned, folder);
+    writeFileSync(stamp, wanted);
+  }
+  return join(folder, 'lower');
 }

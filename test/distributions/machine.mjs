@@ -36,12 +36,16 @@ if [ ! -e "$root/root/checkout" ]; then
 fi
 chmod 700 "$root/root"
 mount --make-rshared /
-before=$(wc -l < /proc/self/mountinfo)
+below() { cut -d' ' -f5 /proc/self/mountinfo | grep -F "$layer/" | sort; }
+before=$(below)
 status=0
 chroot "$root" sh -c 'cd /root/checkout && exec "$@"' sh "$@" || status=$?
-if [ "$(wc -l < /proc/self/mountinfo)" != "$before" ]; then
-  echo 'mounts were left behind outside of the chroot:'
-  tail -n "+$((before + 1))" /proc/self/mountinfo
+after=$(below)
+if [ "$after" != "$before" ]; then
+  echo "mounts outside of the chroot changed, before:
+$before
+after:
+$after"
   exit 1
 fi
 exit $status

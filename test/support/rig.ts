@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createWriteStream, existsSync, realpathSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Bus, hasNoOwner } from '../../src/dbus/bus.ts';
+import { Bus, BusError, hasNoOwner } from '../../src/dbus/bus.ts';
 import { keysService } from '../../src/interfaces/keys.ts';
 import { type BusKind, busCommand, defaultBus } from './bus-kind.ts';
 import { deadline, until } from './deadline.ts';
@@ -163,7 +163,7 @@ export class Rig implements AsyncDisposable {
       });
       return Number(pid);
     } catch (error) {
-      if (hasNoOwner(error)) return undefined;
+      if (hasNoOwner(error) || isProcessGone(error)) return undefined;
       throw error;
     }
   }
@@ -351,6 +351,12 @@ export class Rig implements AsyncDisposable {
     this.#token = token;
     this.#authority = authority;
   }
+}
+
+/** dbus-daemon 1.16 looks the process up when it is asked, and may notice only then that it has ended. */
+function isProcessGone(error: unknown): boolean {
+  const name = 'org.freedesktop.DBus.Error.UnixProcessIdUnknown';
+  return error instanceof BusError && error.errorName === name;
 }
 
 /** Whether a process has not ended; one that nobody has waited for yet has. */

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Bus } from '../../src/dbus/bus.ts';
 import { type IncomingMessage, Message, messageType } from '../../src/dbus/message.ts';
-import { Variant, variant } from '../../src/dbus/variant.ts';
+import { type Variant, variant } from '../../src/dbus/variant.ts';
 
 const manager = {
   path: '/org/freedesktop/systemd1',
