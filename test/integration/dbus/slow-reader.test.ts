@@ -49,7 +49,11 @@ async function outcome(rig: PrivateBus, served: Bus): Promise<{ lost: boolean; m
       () => true,
       () => false,
     );
-    if (!answered) break;
+    if (!answered) {
+      // the bus may tell the friend before the service is told
+      await deadline(10_000, served.closed, 'the service to give its connection up');
+      break;
+    }
     await new Promise((resolve) => void setTimeout(resolve, 100));
   }
   clearInterval(watch);
