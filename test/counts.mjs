@@ -3,19 +3,24 @@ const line = /^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$/;
 /** Nothing ran, which is a failure. */
 export const failure = { passed: 0, failed: 1, skipped: 0 };
 
-/** The counts that the last line of an output is; undefined where it is none. */
-export function parseCounts(output) {
-  const match = line.exec(output.trimEnd().split('\n').at(-1) ?? '');
+function parse(text) {
+  const match = line.exec(text);
   if (match === null) return undefined;
-  const [passed, failed, skipped] = match.slice(1).map((text) => Number(text ?? 0));
+  const [passed, failed, skipped] = match.slice(1).map((count) => Number(count ?? 0));
   return { passed, failed, skipped };
 }
 
-/** The counts of a command that ended: one failure where it ended without, or badly in spite of them. */
+/**
+ * The counts that a command ended with. One failure where it ended well without, and at least one where it ended
+ * badly: npm has something to say after the counts then.
+ */
 export function countsOf({ code, output }) {
-  const counts = parseCounts(output);
+  const lines = output.trimEnd().split('\n');
+  const counts = parse(
+    (code === 0 ? lines.at(-1) : lines.findLast((text) => line.test(text))) ?? '',
+  );
   if (counts === undefined || counts.passed === 0) return failure;
-  return code === 0 || counts.failed > 0 ? counts : { ...counts, failed: 1 };
+  return code === 0 ? counts : { ...counts, failed: Math.max(1, counts.failed) };
 }
 
 export function sumOf(results) {

@@ -3,7 +3,7 @@
 //   NAME      only these, of debian-12 debian-13 ubuntu-24.04
 //   --suites  instead of README's commands only the suites that meet the bus and polkit, on every bus
 import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { run, withLock } from '../../src/build/command.mjs';
 import { ensurePackages } from '../../src/build/debian-packages.mjs';
 import { requireNode } from '../../src/build/node-version.mjs';
@@ -13,7 +13,7 @@ import { baseRoot, NotRunnable } from './base-root.mjs';
 import { distributions } from './list.mjs';
 import { Machine } from './machine.mjs';
 
-const cache = process.env.IOTEDGE_TEST_CACHE ?? '/var/cache/iotedge-test';
+const cache = resolve(process.env.IOTEDGE_TEST_CACHE ?? '/var/cache/iotedge-test');
 const buses = ['dbus-daemon', 'dbus-broker'];
 const suites = [
   'integration/dbus/',

@@ -25,7 +25,13 @@ const failure = { passed: 0, failed: 1, skipped: 0 };
 test('are those of the last line', async () => {
   const { countsOf } = await load();
   const output = 'x\n5 passed, 0 failed\ny\n\n7 passed, 1 failed, 2 skipped\n';
-  assert.equal(countsOf({ code: 1, output }), { passed: 7, failed: 1, skipped: 2 });
+  assert.equal(countsOf({ code: 0, output }), { passed: 7, failed: 1, skipped: 2 });
+});
+
+test('are those before what npm says of a failure', async () => {
+  const { countsOf } = await load();
+  const output = '7 passed, 3 failed\nnpm error code 1\n';
+  assert.equal(countsOf({ code: 1, output }), { passed: 7, failed: 3, skipped: 0 });
 });
 
 for (const [what, ended] of Object.entries({
