@@ -75,7 +75,7 @@ async function plan(distribution) {
 
 /** debootstrap has a downloader of its own, which reads no apt.conf. */
 function withProxies(apt) {
-  const proxy = /^Acquire::(https?)::Proxy "(.+)";$/;
+  const proxy = /^Acquire::(https?)::Proxy "(\w+:.+)";$/;
   const proxies = apt.flatMap((line) => {
     const [, scheme, address] = proxy.exec(line) ?? [];
     return scheme === undefined ? [] : [[`${scheme}_proxy`, address]];

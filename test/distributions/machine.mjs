@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { root as checkout } from '../../src/build/setup.mjs';
 import { runShown } from '../shown-command.mjs';
 
+const deadlineMs = 40 * 60_000;
 const searchPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /**
@@ -28,7 +29,7 @@ mkdir -p "$root/run/lock" "$root/root/.npm"
 mount --bind "$layer/tmp" "$root/tmp"
 mount --bind "$cache/archives" "$root/var/cache/apt/archives"
 mount --bind "$cache/npm" "$root/root/.npm"
-cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
+cp -L --remove-destination /etc/resolv.conf /etc/hosts "$root/etc/"
 if [ ! -e "$root/root/checkout" ]; then
   mkdir "$root/root/checkout"
   tar -C "$checkout" --exclude=./node_modules --exclude=./dist --exclude=./.git -c . |
@@ -95,7 +96,8 @@ export class Machine {
     const places = [this.#lower, this.#layer, this.#cache, checkout];
     const fixed = { HOME: '/root', LANG: 'C.UTF-8', PATH: searchPath };
     const env = { ...this.#environment, ...variables, ...fixed };
-    return runShown('setpriv', [...args, ...places, ...command], { env });
+    const options = { env, timeout: deadlineMs, killSignal: 'SIGKILL' };
+    return runShown('setpriv', [...args, ...places, ...command], options);
   }
 
   /** Removes the layer. */

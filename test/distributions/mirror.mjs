@@ -33,9 +33,9 @@ export async function mirrorOf(distributor) {
   return other?.address.replace(/\/+$/, '').replace(/[^/]+$/, folders[distributor]);
 }
 
-/** How this machine's apt reaches its archives: proxies and checks, as lines of an apt.conf. */
+/** How this machine's apt reaches its archives: proxies and checks, as lines of an apt.conf; no files of this machine. */
 export async function aptConfiguration() {
   const { stdout } = await run('apt-config', ['dump', '--no-empty']);
   const about = /^Acquire::(https?|Check-Valid-Until|Check-Date|ForceIPv[46]|Retries)\b/;
-  return stdout.split('\n').filter((line) => about.test(line));
+  return stdout.split('\n').filter((line) => about.test(line) && !line.includes(' "/'));
 }

@@ -102,7 +102,7 @@ runMain(async () => {
   const args = process.argv.slice(2);
   const wanted = chosen(args.filter((arg) => !arg.startsWith('--')));
   if (process.getuid() !== 0) throw new Error('this makes roots and namespaces: run it as root');
-  await ensurePackages(['debootstrap'], say);
+  await ensurePackages(['debootstrap', 'debian-archive-keyring'], say);
   mkdirSync(cache, { recursive: true });
   const options = { suites: args.includes('--suites'), network: await network() };
   const results = [];
