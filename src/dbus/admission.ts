@@ -2,7 +2,7 @@ import { ServiceError } from '../errors.ts';
 import { IncomingCall } from './call.ts';
 import type { CallLimits } from './call-limits.ts';
 import { CallQueue } from './call-queue.ts';
-import type { Callers } from './caller.ts';
+import type { Caller, Callers } from './caller.ts';
 import type { IncomingMessage } from './message.ts';
 
 /** What becomes of a message; none of these may throw. */
@@ -46,7 +46,7 @@ export class Admission {
       expectedReplyBytes: (call) => listener.expectedReplyBytes(call),
       isTrusted: (uid) => listener.isTrusted(uid),
     });
-    callers.onVanish((sender) => this.#vanish(sender));
+    callers.onVanish((caller) => this.#vanish(caller));
   }
 
   /** Calls that are not finished, and messages that may become calls. */
@@ -82,7 +82,7 @@ export class Admission {
     const calls = this.#calls.get(sender);
     if (calls?.delete(call) !== true) return;
     if (calls.size === 0) this.#calls.delete(sender);
-    call.message.wipe();
+    call.message.release();
     this.#queue.finish(call, replyBytes);
     this.#listener.activity();
   }
@@ -100,6 +100,7 @@ export class Admission {
       this.#checkUnidentified(sender, waiting, message.sizeBytes);
     } catch (error) {
       this.#listener.refused(message, undefined, error);
+      message.release();
       return;
     }
     message.detach();
@@ -116,8 +117,9 @@ export class Admission {
 
   /** The first call of a connection may be as large as its method accepts, or no program could begin with it. */
   #checkUnidentified(sender: string, waiting: Unidentified | undefined, size: number): void {
-    const { calls, bytes, totalBytes } = this.#limits.unidentified;
-    if (this.#unidentifiedBytes + size > totalBytes) {
+    const { calls, bytes, totalBytes, reservedBytes } = this.#limits.unidentified;
+    const most = size > bytes ? totalBytes : totalBytes + reservedBytes;
+    if (this.#unidentifiedBytes + size > most) {
       const what = 'connections whose uid the bus has not told yet sent too much';
       throw new ServiceError('LimitsExceeded', `${what}: the limit is ${totalBytes} bytes`);
     }
@@ -136,7 +138,7 @@ export class Admission {
       this.#endUnidentified(sender, messages);
       for (const message of messages) {
         this.#listener.refused(message, undefined, error);
-        message.wipe();
+        message.release();
       }
     } finally {
       this.#listener.activity();
@@ -158,7 +160,7 @@ export class Admission {
 
   #refuse(call: IncomingCall, error: unknown): void {
     const bytes = this.#listener.refused(call.message, call, error);
-    call.message.wipe();
+    call.message.release();
     this.#queue.countReply(call.caller.uid, bytes);
   }
 
@@ -169,9 +171,9 @@ export class Admission {
     this.#listener.admitted(call);
   }
 
-  #vanish(sender: string): void {
-    this.#queue.drop(sender);
-    this.#abandonCallsOf(sender);
+  #vanish(caller: Caller): void {
+    this.#queue.drop(caller);
+    this.#abandonCallsOf(caller.sender);
   }
 
   #abandonCallsOf(sender: string): void {

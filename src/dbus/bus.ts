@@ -152,12 +152,12 @@ export class Bus implements AsyncDisposable {
     if (signal?.aborted === true) return Promise.reject(abandoned(call, signal));
     const serial = this.nextSerial();
     return new Promise((resolve, reject) => {
-      const start = (): void => this.#send(call, serial);
+      const { destination } = call;
       const finish = (): void => {
         clearTimeout(timer);
         signal?.removeEventListener('abort', abort);
         this.#pending.delete(serial);
-        if (call.destination !== driver.destination) this.#outgoing.finish(start);
+        this.#outgoing.abandon(serial);
       };
       const fail = (error: Error): void => {
         finish();
@@ -177,8 +177,8 @@ export class Bus implements AsyncDisposable {
         },
         reject: fail,
       });
-      if (call.destination === driver.destination) start();
-      else this.#outgoing.start(start);
+      if (destination === driver.destination) this.#send(call, serial);
+      else this.#outgoing.start(serial, { destination, send: () => this.#send(call, serial) });
     });
   }
 
@@ -190,6 +190,7 @@ export class Bus implements AsyncDisposable {
       this.#connection?.send(new Message({ ...call, serial, flags }));
     } catch (error) {
       const failure = error instanceof Error ? error : new TypeError('cannot be sent');
+      this.#outgoing.answered(serial);
       this.#pending.get(serial)?.reject(failure);
     }
   }
@@ -279,8 +280,10 @@ export class Bus implements AsyncDisposable {
       case messageType.signal:
         return this.#subscriptions.wants(header) ? maxSignalBytes : undefined;
       case messageType.error:
+        this.#outgoing.answered(header.replySerial ?? 0);
         return this.#pending.has(header.replySerial ?? 0) ? maxErrorBytes : undefined;
       default:
+        this.#outgoing.answered(header.replySerial ?? 0);
         return this.#pending.get(header.replySerial ?? 0)?.replyLimit.bytes;
     }
   }
@@ -296,7 +299,7 @@ export class Bus implements AsyncDisposable {
       default:
         this.#receiveReply(message);
     }
-    message.wipe();
+    message.release();
   }
 
   #receiveReply(message: IncomingMessage): void {

@@ -2,8 +2,9 @@
 export interface UidLimits {
   /** Calls that are handled at once. */
   readonly active: number;
-  /** Calls that wait for an operation, polkit, a person or another service, and hold no place. */
+  /** Calls that wait for an operation, polkit, a person or another service, hold no place, and what they may have. */
   readonly parked: number;
+  readonly parkedBytes: number;
   /** Calls that wait for a place, and what they may have in bytes; as many refusals may wait to be sent. */
   readonly queued: number;
   readonly queuedBytes: number;
@@ -15,12 +16,18 @@ export interface CallLimits {
   /** Of root and of the four services, each. */
   readonly trusted: UidLimits;
   /** For all uids but those, together. */
-  readonly others: { readonly active: number; readonly queuedBytes: number };
+  readonly others: {
+    readonly active: number;
+    readonly parkedBytes: number;
+    readonly queuedBytes: number;
+  };
   /** Of one connection until the bus has told its uid, beside its first call; and of all such connections together. */
   readonly unidentified: {
     readonly calls: number;
     readonly bytes: number;
     readonly totalBytes: number;
+    /** Beyond that, for calls without a large body: what others send must not keep these out. */
+    readonly reservedBytes: number;
   };
   /** What has queued for so long is Unavailable and not begun. */
   readonly queuedMs: number;
@@ -39,10 +46,10 @@ export interface ReplyLimits {
 
 /** See the security chapter of the reference: these numbers are part of the contract with clients. */
 export const defaultCallLimits: CallLimits = {
-  perUid: { active: 64, parked: 256, queued: 512, queuedBytes: 2 << 20 },
-  trusted: { active: 64, parked: 1024, queued: 2048, queuedBytes: 4 << 20 },
-  others: { active: 512, queuedBytes: 64 << 20 },
-  unidentified: { calls: 512, bytes: 128 << 10, totalBytes: 32 << 20 },
+  perUid: { active: 64, parked: 256, parkedBytes: 16 << 20, queued: 512, queuedBytes: 2 << 20 },
+  trusted: { active: 64, parked: 1024, parkedBytes: 64 << 20, queued: 2048, queuedBytes: 4 << 20 },
+  others: { active: 512, parkedBytes: 64 << 20, queuedBytes: 64 << 20 },
+  unidentified: { calls: 512, bytes: 128 << 10, totalBytes: 32 << 20, reservedBytes: 8 << 20 },
   queuedMs: 20_000,
   replies: {
     largeBytes: 4 << 10,

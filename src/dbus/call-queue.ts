@@ -1,7 +1,9 @@
 import { isServiceError, ServiceError } from '../errors.ts';
 import type { IncomingCall } from './call.ts';
 import type { CallLimits } from './call-limits.ts';
-import { ReplyBudget } from './reply-budget.ts';
+import type { Caller } from './caller.ts';
+import { Places } from './places.ts';
+import { ReplyPacing } from './reply-pacing.ts';
 import { UidCalls } from './uid-calls.ts';
 
 /** What becomes of the calls; none of these may throw. */
@@ -15,7 +17,7 @@ export interface CallQueueListener {
   isTrusted(uid: number): boolean;
 }
 
-const lookEveryMs = 500;
+const sweepEveryMs = 500;
 /** Calls that begin in one turn of the event loop; what arrives meanwhile gets its turn, too. */
 const beginsPerTurn = 64;
 
@@ -26,24 +28,26 @@ const beginsPerTurn = 64;
  *   enter ─► queued ─► active ◄──► parked      active, parked ─► finished
  *              └─► expired, dropped
  */
-export class CallQueue implements Disposable {
+export class CallQueue {
   readonly #limits: CallLimits;
   readonly #listener: CallQueueListener;
   readonly #now: () => number;
-  readonly #budget: ReplyBudget;
+  readonly #pacing: ReplyPacing;
+  readonly #places: Places;
   readonly #byUid = new Map<number, UidCalls>();
-  /** Uids with a free place and a call for it, in turn; the trusted ones compete with nobody. */
-  readonly #ready = { trusted: new Set<UidCalls>(), others: new Set<UidCalls>() };
-  readonly #others = { active: 0, queuedBytes: 0 };
+  /** Of all uids that are not trusted. */
+  readonly #others = { queuedBytes: 0, parkedBytes: 0 };
   #size = 0;
   #isPumping = false;
-  #look: NodeJS.Timeout | undefined;
+  #sweep: NodeJS.Timeout | undefined;
 
   constructor(limits: CallLimits, listener: CallQueueListener, now = () => performance.now()) {
     this.#limits = limits;
     this.#listener = listener;
     this.#now = now;
-    this.#budget = new ReplyBudget(limits.replies);
+    this.#places = new Places(limits.others.active);
+    const expected = (call: IncomingCall): number => listener.expectedReplyBytes(call);
+    this.#pacing = new ReplyPacing(limits.replies, expected, now);
   }
 
   /** Calls that are not finished. */
@@ -58,7 +62,7 @@ export class CallQueue implements Disposable {
   enter(call: IncomingCall): void {
     const calls = this.#of(call.caller.uid);
     const isFirst = calls.queue.length === 0 && calls.resuming.length === 0;
-    if (isFirst && this.#hasPlace(calls) && !this.#isThrottled(calls, call)) {
+    if (isFirst && this.#places.isFree(calls) && !this.#pacing.isBlocked(calls, call)) {
       this.#size++;
       this.#begin(calls, call);
       return;
@@ -66,34 +70,32 @@ export class CallQueue implements Disposable {
     try {
       this.#checkQueue(calls, call);
     } catch (error) {
-      if (!this.#postpone(calls, call, error)) throw error;
-      return;
+      this.#startSweeping();
+      if (isServiceError(error) && this.#pacing.postpone(calls, call, error)) return;
+      this.#forget(calls);
+      throw error;
     }
-    this.#size++;
-    call.queuedAt = this.#now();
-    call.message.detach();
-    this.#addQueued(calls, call.message.sizeBytes);
-    if (this.#isThrottled(calls, call)) calls.throttled.push(call);
-    else calls.queue.push(call);
-    this.#startLooking();
-    this.#pump(calls);
+    this.#enqueue(calls, call);
   }
 
   /** Gives the place of a call back while it waits; LimitsExceeded when too many of its uid do. */
   park(call: IncomingCall): void {
     if (call.place !== 'active') return;
     const calls = this.#of(call.caller.uid);
-    calls.checkParked();
+    const bytes = call.message.header.bodyBytes;
+    calls.checkParked(bytes);
+    this.#checkParked(calls, bytes);
     call.place = 'parked';
-    calls.parked++;
-    this.#release(calls);
+    this.#countParked(calls, 1, bytes);
+    this.#places.giveBack(calls);
+    this.#pump(calls);
   }
 
   /** Takes a place again, before the calls that have not begun; Unavailable when none is free in time. */
   resume(call: IncomingCall): Promise<void> | undefined {
     const calls = this.#of(call.caller.uid);
     if (call.place !== 'parked') return undefined;
-    if (calls.resuming.length === 0 && this.#hasPlace(calls)) {
+    if (calls.resuming.length === 0 && this.#places.isFree(calls)) {
       this.#unpark(calls, call);
       return undefined;
     }
@@ -102,8 +104,8 @@ export class CallQueue implements Disposable {
         this.#unpark(calls, call);
         resolve();
       };
-      calls.resuming.push({ call, since: this.#now(), go, giveUp: reject });
-      this.#startLooking();
+      calls.resuming = [...calls.resuming, { call, since: this.#now(), go, giveUp: reject }];
+      this.#startSweeping();
       this.#pump(calls);
     });
   }
@@ -115,36 +117,35 @@ export class CallQueue implements Disposable {
     if (place === 'none') return;
     call.place = 'none';
     this.#size--;
-    this.#settleReply(calls, call, replyBytes);
-    if (place === 'active') this.#release(calls);
-    else calls.parked--;
+    this.#pacing.settle(calls, call, replyBytes);
+    if (place === 'active') this.#places.giveBack(calls);
+    else this.#countParked(calls, -1, -call.message.header.bodyBytes);
+    this.#pump(calls);
     this.#forget(calls);
   }
 
-  /** Counts a reply that is sent to a call that never began. */
+  /** Counts a reply that was sent to a call that never began. */
   countReply(uid: number, bytes: number): void {
-    if (!this.#listener.isTrusted(uid)) this.#budget.count(uid, bytes, { now: this.#now() });
+    if (!this.#listener.isTrusted(uid)) this.#pacing.count(uid, bytes);
   }
 
-  /** Drops the queued calls of a connection that left the bus. */
-  drop(sender: string): void {
-    for (const calls of this.#byUid.values()) {
-      calls.refused = calls.refused.filter(([call]) => call.caller.sender !== sender);
-      this.#remove(calls, (call) => call.caller.sender === sender);
-      this.#forget(calls);
-    }
+  /** Drops what a connection that left the bus has waiting. */
+  drop({ uid, sender }: Caller): void {
+    const calls = this.#byUid.get(uid);
+    if (calls === undefined) return;
+    const isGone = (call: IncomingCall): boolean => call.caller.sender === sender;
+    calls.refused = calls.refused.filter(([call]) => !isGone(call));
+    this.#giveUp(calls, isGone, new ServiceError('Cancelled', 'the caller left the bus'));
+    this.#remove(calls, isGone);
   }
 
-  /** Refuses every queued call: the service stops. */
+  /** Refuses everything that waits for a place: the service stops. */
   refuseQueued(): void {
     const error = new ServiceError('Unavailable', 'the service stops');
     for (const calls of this.#byUid.values()) {
+      this.#giveUp(calls, () => true, error);
       for (const call of this.#remove(calls, () => true)) this.#listener.expire(call, error);
     }
-  }
-
-  [Symbol.dispose](): void {
-    clearInterval(this.#look);
   }
 
   #of(uid: number): UidCalls {
@@ -161,195 +162,164 @@ export class CallQueue implements Disposable {
     if (calls.isEmpty) this.#byUid.delete(calls.uid);
   }
 
-  #hasPlace(calls: UidCalls): boolean {
-    return calls.hasPlace && (calls.isTrusted || this.#hasOthersPlace());
-  }
-
   #checkQueue(calls: UidCalls, { message }: IncomingCall): void {
     const bytes = message.sizeBytes;
     calls.checkQueue(bytes);
     const { queuedBytes } = this.#limits.others;
     if (calls.isTrusted || this.#others.queuedBytes + bytes <= queuedBytes) return;
-    this.#forget(calls);
     const what = `${this.#others.queuedBytes} bytes of calls are waiting`;
     throw new ServiceError('LimitsExceeded', `${what}, the limit is ${queuedBytes}`);
   }
 
-  /** Keeps a refusal for later; false when it is to be sent now. What is too much even for that is dropped. */
-  #postpone(calls: UidCalls, call: IncomingCall, error: unknown): boolean {
-    const isSpent = !calls.isTrusted && this.#budget.isSpent(calls.uid, 0, this.#now());
-    if (!isSpent || !isServiceError(error)) return false;
-    call.message.wipe();
-    if (calls.refused.length < calls.limits.queued) calls.refused.push([call, error]);
-    this.#startLooking();
-    return true;
+  #checkParked(calls: UidCalls, bytes: number): void {
+    const { parkedBytes } = this.#limits.others;
+    if (calls.isTrusted || this.#others.parkedBytes + bytes <= parkedBytes) return;
+    const what = `${this.#others.parkedBytes} bytes of calls wait for something else`;
+    throw new ServiceError('LimitsExceeded', `${what}, the limit is ${parkedBytes}`);
   }
 
-  #sendRefusals(calls: UidCalls): void {
-    if (calls.refused.length === 0 || this.#budget.isSpent(calls.uid, 0, this.#now())) return;
-    const refused = calls.refused;
-    calls.refused = [];
-    for (const [call, error] of refused) this.#listener.expire(call, error);
-    this.#forget(calls);
+  #enqueue(calls: UidCalls, call: IncomingCall): void {
+    this.#size++;
+    call.queuedAt = this.#now();
+    call.message.detach();
+    this.#countQueued(calls, call.message.sizeBytes);
+    if (this.#pacing.isBlocked(calls, call)) calls.throttled.push(call);
+    else calls.queue.push(call);
+    this.#startSweeping();
+    this.#pump(calls);
   }
 
-  #startLooking(): void {
-    this.#look ??= setInterval(() => this.#expire(), lookEveryMs).unref();
-  }
-
-  #addQueued(calls: UidCalls, bytes: number): void {
+  #countQueued(calls: UidCalls, bytes: number): void {
     calls.queuedBytes += bytes;
     if (!calls.isTrusted) this.#others.queuedBytes += bytes;
   }
 
+  #countParked(calls: UidCalls, by: 1 | -1, bytes: number): void {
+    calls.parked += by;
+    calls.parkedBytes += bytes;
+    if (!calls.isTrusted) this.#others.parkedBytes += bytes;
+  }
+
   #begin(calls: UidCalls, call: IncomingCall): void {
     call.place = 'active';
-    calls.active++;
-    if (!calls.isTrusted) this.#others.active++;
-    call.expectedReplyBytes = this.#expectReply(calls, call);
+    this.#places.take(calls);
+    this.#pacing.expect(calls, call);
     this.#listener.begin(call);
   }
 
   #unpark(calls: UidCalls, call: IncomingCall): void {
     call.place = 'active';
-    calls.parked--;
-    calls.active++;
-    if (!calls.isTrusted) this.#others.active++;
-  }
-
-  #release(calls: UidCalls): void {
-    calls.active--;
-    if (!calls.isTrusted) this.#others.active--;
-    this.#pump(calls);
-  }
-
-  #isThrottled(calls: UidCalls, call: IncomingCall): boolean {
-    if (calls.isTrusted) return false;
-    const expected = this.#listener.expectedReplyBytes(call);
-    return this.#budget.isSpent(calls.uid, expected, this.#now());
-  }
-
-  /** Counts a large reply before it is made, so that many at once do not exceed the budget. */
-  #expectReply(calls: UidCalls, call: IncomingCall): number {
-    const expected = calls.isTrusted ? 0 : this.#listener.expectedReplyBytes(call);
-    if (!this.#budget.isLarge(expected)) return 0;
-    this.#budget.count(calls.uid, expected, { now: this.#now() });
-    return expected;
-  }
-
-  #settleReply(calls: UidCalls, call: IncomingCall, bytes: number): void {
-    if (calls.isTrusted) return;
-    const { expectedReplyBytes: expectedBytes } = call;
-    this.#budget.count(calls.uid, bytes, { expectedBytes, now: this.#now() });
+    this.#countParked(calls, -1, -call.message.header.bodyBytes);
+    this.#places.take(calls);
   }
 
   /** Gives free places to the calls that wait for them, one uid after the other. */
   #pump(changed: UidCalls): void {
-    this.#markReady(changed);
+    this.#places.update(changed);
     if (this.#isPumping) return;
     this.#isPumping = true;
-    const { trusted, others } = this.#ready;
     let begun = 0;
-    while (begun < beginsPerTurn) {
-      const next = first(trusted) ?? (this.#hasOthersPlace() ? first(others) : undefined);
-      if (next === undefined) break;
-      this.#ready[next.isTrusted ? 'trusted' : 'others'].delete(next);
-      this.#beginNext(next);
-      this.#markReady(next);
-      begun++;
+    try {
+      for (let next = this.#places.next(); next !== undefined; next = this.#places.next()) {
+        this.#beginNext(next);
+        this.#places.update(next);
+        if (++begun === beginsPerTurn) break;
+      }
+    } finally {
+      this.#isPumping = false;
     }
-    this.#isPumping = false;
     if (begun === beginsPerTurn) setImmediate(() => this.#pump(changed));
   }
 
-  #hasOthersPlace(): boolean {
-    return this.#others.active < this.#limits.others.active;
-  }
-
-  #markReady(calls: UidCalls): void {
-    const waits = calls.resuming.length > 0 || calls.queue.length > 0;
-    const set = this.#ready[calls.isTrusted ? 'trusted' : 'others'];
-    if (waits && calls.hasPlace) set.add(calls);
-    else set.delete(calls);
-  }
-
   #beginNext(calls: UidCalls): void {
-    const resuming = calls.resuming.shift();
+    const [resuming, ...later] = calls.resuming;
     if (resuming !== undefined) {
+      calls.resuming = later;
       resuming.go();
       return;
     }
     const call = calls.queue.shift();
     if (call === undefined) return;
-    if (this.#isThrottled(calls, call)) {
+    if (this.#pacing.isBlocked(calls, call)) {
       calls.throttled.push(call);
       return;
     }
-    this.#addQueued(calls, -call.message.sizeBytes);
+    this.#countQueued(calls, -call.message.sizeBytes);
     this.#begin(calls, call);
   }
 
   /** Takes calls out of the queue that will not begin. */
   #remove(calls: UidCalls, isGone: (call: IncomingCall) => boolean): readonly IncomingCall[] {
-    const gone = new Set([...calls.queue, ...calls.throttled].filter(isGone));
-    if (gone.size === 0) return [];
-    calls.queue = calls.queue.filter((call) => !gone.has(call));
-    calls.throttled = calls.throttled.filter((call) => !gone.has(call));
+    const gone = [...calls.queue, ...calls.throttled].filter(isGone);
+    calls.queue = calls.queue.filter((call) => !isGone(call));
+    calls.throttled = calls.throttled.filter((call) => !isGone(call));
     for (const call of gone) {
-      this.#addQueued(calls, -call.message.sizeBytes);
+      this.#countQueued(calls, -call.message.sizeBytes);
       this.#size--;
-      call.message.wipe();
+      call.message.release();
     }
-    this.#markReady(calls);
+    this.#places.update(calls);
     this.#forget(calls);
-    return [...gone];
+    return gone;
   }
 
-  /** Refuses what has waited too long, and lets go on what was throttled. */
+  /** Lets calls fail that wait for a place again. */
+  #giveUp(calls: UidCalls, isGone: (call: IncomingCall) => boolean, error: ServiceError): void {
+    const gone = calls.resuming.filter(({ call }) => isGone(call));
+    if (gone.length === 0) return;
+    calls.resuming = calls.resuming.filter(({ call }) => !isGone(call));
+    this.#places.update(calls);
+    for (const { giveUp } of gone) giveUp(error);
+  }
+
+  #startSweeping(): void {
+    this.#sweep ??= setInterval(() => this.#expire(), sweepEveryMs).unref();
+  }
+
+  /** Refuses what has waited too long, and lets go on what waited for replies to count no more. */
   #expire(): void {
-    const now = this.#now();
-    const before = now - this.#limits.queuedMs;
     let isWaiting = false;
     for (const calls of this.#byUid.values()) {
-      this.#expireOf(calls, before);
+      this.#expireOf(calls);
       this.#unthrottle(calls);
-      this.#sendRefusals(calls);
-      if (!calls.isEmpty) isWaiting = true;
+      for (const [call, error] of this.#pacing.takeRefusals(calls)) {
+        this.#listener.expire(call, error);
+      }
+      this.#forget(calls);
+      if (calls.queued > 0 || calls.resuming.length > 0 || calls.refused.length > 0)
+        isWaiting = true;
     }
+    this.#pacing.evict();
     if (isWaiting) return;
-    clearInterval(this.#look);
-    this.#look = undefined;
+    clearInterval(this.#sweep);
+    this.#sweep = undefined;
   }
 
-  #expireOf(calls: UidCalls, before: number): void {
+  #expireOf(calls: UidCalls): void {
+    const before = this.#now() - this.#limits.queuedMs;
+    const isLate = ({ queuedAt }: IncomingCall): boolean => queuedAt <= before;
+    const error = this.#expiry(calls);
+    for (const call of this.#remove(calls, isLate)) this.#listener.expire(call, error);
+    const late = new Set(
+      calls.resuming.filter(({ since }) => since <= before).map(({ call }) => call),
+    );
+    this.#giveUp(calls, (call) => late.has(call), error);
+  }
+
+  #expiry({ uid, throttled }: UidCalls): ServiceError {
     const { queuedMs, replies } = this.#limits;
+    const limit = `${replies.largeTotalBytes} bytes in large replies, or ${replies.totalBytes} in all`;
     const why =
-      calls.throttled.length > 0
-        ? `uid ${calls.uid} was sent the limit of ${replies.largeTotalBytes} bytes in large replies`
-        : `others of uid ${calls.uid} were handled`;
-    const error = (): ServiceError =>
-      new ServiceError(
-        'Unavailable',
-        `the call waited ${queuedMs / 1000} s while ${why}; try again`,
-      );
-    for (const call of this.#remove(calls, ({ queuedAt }) => queuedAt <= before)) {
-      this.#listener.expire(call, error());
-    }
-    const late = calls.resuming.filter(({ since }) => since <= before);
-    calls.resuming = calls.resuming.filter(({ since }) => since > before);
-    for (const { giveUp } of late) giveUp(error());
+      throttled.length > 0 ? `uid ${uid} was sent ${limit}` : `others of uid ${uid} were handled`;
+    const text = `the call waited ${queuedMs / 1000} s while ${why}; try again`;
+    return new ServiceError('Unavailable', text);
   }
 
   #unthrottle(calls: UidCalls): void {
     const [next] = calls.throttled;
-    if (next === undefined || this.#isThrottled(calls, next)) return;
+    if (next === undefined || this.#pacing.isBlocked(calls, next)) return;
     calls.queue.unshift(...calls.throttled);
     calls.throttled = [];
     this.#pump(calls);
   }
-}
-
-function first<T>(set: ReadonlySet<T>): T | undefined {
-  for (const one of set) return one;
-  return undefined;
 }

@@ -26,8 +26,6 @@ export class IncomingCall implements CallContext {
   place: 'none' | 'active' | 'parked' = 'none';
   /** Since when it waits for a place; kept by the queue. */
   queuedAt = 0;
-  /** What its reply was expected to have when it began; kept by the queue. */
-  expectedReplyBytes = 0;
   #requestId: string | undefined;
   #abort: AbortController | undefined;
   #aborted = false;

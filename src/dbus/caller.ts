@@ -17,7 +17,7 @@ export class Callers {
   readonly #bus: Bus;
   readonly #known = new Map<string, Caller>();
   readonly #asked = new Map<string, Promise<Caller>>();
-  readonly #listeners = new Set<(sender: string) => void>();
+  readonly #listeners = new Set<(caller: Caller) => void>();
 
   private constructor(bus: Bus) {
     this.#bus = bus;
@@ -55,8 +55,8 @@ export class Callers {
     return asked;
   }
 
-  /** Tells when a connection leaves the bus. */
-  onVanish(listener: (sender: string) => void): Disposable {
+  /** Notifies when a connection leaves the bus whose credentials are cached. */
+  onVanish(listener: (caller: Caller) => void): Disposable {
     this.#listeners.add(listener);
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
@@ -83,9 +83,11 @@ export class Callers {
   }
 
   #forget(sender: string): void {
-    this.#known.delete(sender);
     this.#asked.delete(sender);
-    for (const listener of this.#listeners) listener(sender);
+    const caller = this.#known.get(sender);
+    if (caller === undefined) return;
+    this.#known.delete(sender);
+    for (const listener of this.#listeners) listener(caller);
   }
 }
 

@@ -62,6 +62,7 @@ export class Connection {
     socket.on('close', () => {
       this.#closed = true;
       this.#outbox[Symbol.dispose]();
+      this.#inbox[Symbol.dispose]();
       this.#authentication.fail(failure ?? new Error('the bus closed the connection'));
       listener.closed(failure);
     });

@@ -11,12 +11,9 @@ export const fixedHeaderBytes = 16;
 /** What a header may have in fields to be read whole; of a larger one the known fields are picked out. */
 export const maxFieldsBytes = 16 << 10;
 
-/** The largest header that is read whole. */
-const maxHeaderBytes = fixedHeaderBytes + maxFieldsBytes;
-
 /** Whether a header has more than 16 KiB in fields: such a call is answered LimitsExceeded, whatever it calls. */
-export function isLargeHeader({ headerBytes }: { readonly headerBytes: number }): boolean {
-  return headerBytes > maxHeaderBytes;
+export function isLargeHeader({ fieldsBytes }: { readonly fieldsBytes: number }): boolean {
+  return fieldsBytes > maxFieldsBytes;
 }
 
 /** The first 16 bytes of a message, and what follows from them. */
@@ -111,6 +108,7 @@ export function headerOf(fixed: FixedHeader, fields: HeaderFields): MessageHeade
     sender: fields.sender,
     signature: fields.signature ?? '',
     littleEndian: fixed.littleEndian,
+    fieldsBytes: fixed.fieldsBytes,
     headerBytes: fixed.headerBytes,
     bodyBytes: fixed.bodyBytes,
   };

@@ -30,7 +30,7 @@ interface Unfinished {
  *   16 bytes ─► fields ≤ 16 KiB ──────────────► judged by its header ─► body held ─► message
  *      └──────► larger: known fields picked out ──┘       └───► body skipped ───► message without it, or none
  */
-export class Inbox {
+export class Inbox implements Disposable {
   readonly #accept: AcceptBody;
   /** What was added last, and how far it is used up. */
   #chunk: Buffer = none;
@@ -65,6 +65,12 @@ export class Inbox {
       const message = header === 'malformed' ? undefined : this.#begin(header);
       if (message !== undefined) return message;
     }
+  }
+
+  /** Wipes what arrived of an unfinished message: the connection is closed. */
+  [Symbol.dispose](): void {
+    this.#unfinished?.body.fill(0);
+    this.#unfinished = undefined;
   }
 
   get #left(): number {

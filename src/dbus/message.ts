@@ -23,11 +23,14 @@ export interface MessageHeader {
   readonly sender: string | undefined;
   readonly signature: string;
   readonly littleEndian: boolean;
+  readonly fieldsBytes: number;
   readonly headerBytes: number;
   readonly bodyBytes: number;
 }
 
 const noBytes = Buffer.alloc(0);
+/** Of a larger header no more than its known fields are held. */
+const maxHeldHeaderBytes = 16 << 10;
 
 /**
  * A received message. Its body is not decoded until somebody decodes it, and not even held when it is larger than
@@ -52,7 +55,12 @@ export class IncomingMessage {
 
   /** What it costs to hold. */
   get sizeBytes(): number {
-    return this.header.headerBytes + (this.#body?.length ?? 0);
+    return Math.min(this.header.headerBytes, maxHeldHeaderBytes) + (this.#body?.length ?? 0);
+  }
+
+  /** Whether the caller waits for a reply. */
+  get wantsReply(): boolean {
+    return (this.header.flags & messageFlag.noReplyExpected) === 0;
   }
 
   /** A reader at the start of the body; reads arrays and dictionaries of at most so many elements in all. */
@@ -80,8 +88,9 @@ export class IncomingMessage {
     this.#owned = true;
   }
 
-  /** Wipes the body where it belongs to this message; the receive buffer is wiped by its owner. */
-  wipe(): void {
+  /** Wipes the body and lets go of it: it was decoded, or will not be. The receive buffer is wiped by its owner. */
+  release(): void {
     if (this.#owned) this.#body?.fill(0);
+    this.#body = undefined;
   }
 }

@@ -1,6 +1,6 @@
 import { ServiceError } from '../errors.ts';
 import type { Bus } from './bus.ts';
-import { type IncomingMessage, Message, messageFlag, messageType } from './message.ts';
+import { type IncomingMessage, Message, messageType } from './message.ts';
 import type { StandardReply } from './standard.ts';
 import { wireNameOf } from './wire-errors.ts';
 
@@ -8,7 +8,7 @@ const maxErrorText = 4096;
 
 /** Answers a call, unless the caller wants no answer; returns the size of the reply. */
 export function reply(bus: Bus, call: IncomingMessage, { signature, body }: StandardReply): number {
-  if (!wantsReply(call)) return 0;
+  if (!call.wantsReply) return 0;
   const { serial: replySerial, sender: destination } = call.header;
   const type = messageType.reply;
   return bus.send(new Message({ type, replySerial, destination, signature, body }));
@@ -16,7 +16,7 @@ export function reply(bus: Bus, call: IncomingMessage, { signature, body }: Stan
 
 /** Answers a call with a failure, whatever is not a ServiceError as `internal error`; returns the size of the reply. */
 export function replyError(bus: Bus, call: IncomingMessage, error: unknown): number {
-  if (!wantsReply(call)) return 0;
+  if (!call.wantsReply) return 0;
   const { serial: replySerial, sender: destination } = call.header;
   const ours = error instanceof ServiceError && error.code !== 'Failed';
   const errorName = wireNameOf(ours ? error.code : 'Failed');
@@ -24,8 +24,4 @@ export function replyError(bus: Bus, call: IncomingMessage, error: unknown): num
   const body = [text.slice(0, maxErrorText)];
   const type = messageType.error;
   return bus.send(new Message({ type, replySerial, destination, errorName, signature: 's', body }));
-}
-
-function wantsReply({ header }: IncomingMessage): boolean {
-  return (header.flags & messageFlag.noReplyExpected) === 0;
 }

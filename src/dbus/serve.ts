@@ -77,7 +77,7 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
       admitted: (call) => this.#dispatch(call),
       refused: (message, call, error) => this.#refuse(message, call, error),
       activity: () => this.#onActivity(),
-      expectedReplyBytes: ({ member }) => this.#largestReplies.get(member) ?? 0,
+      expectedReplyBytes: (call) => this.#largestReplyTo(call),
       isTrusted: (uid) => this.#isTrusted(uid),
     });
     this.#decision = new Decision(authorizer, (...news) => observer.decided(...news));
@@ -116,6 +116,10 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
     }
   }
 
+  #largestReplyTo(call: IncomingCall): number {
+    return this.#largestReplies.get(memberOf(call)) ?? 0;
+  }
+
   #maxBodyBytes(header: MessageHeader): number {
     return maxBodyBytesOf(header, this.#methods);
   }
@@ -127,11 +131,15 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
     const route = routeOf(message, tree);
     if (route.kind === 'standard') {
       const { method, object } = route;
-      this.#succeed(call, method.answer({ message, caller, tree, object }));
+      // a read that nobody waits for is not worth its work
+      const isDue = message.wantsReply || method.hasEffect;
+      const answer = isDue ? method.answer({ message, caller, tree, object }) : noReply;
+      this.#succeed(call, answer);
       return undefined;
     }
     const { method } = route;
     const args = method.parse(message, this.#options.names);
+    message.release();
     if (this.#isTrusted(caller.uid)) call.serveRequest(args.requestId);
     return this.#serveWith(method, args, call);
   }
@@ -195,6 +203,10 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
   }
 
   #perform(method: Method, args: CallArguments, call: IncomingCall): Promise<void> | undefined {
+    if (method.name === 'Describe' && !call.message.wantsReply) {
+      this.#succeed(call, noReply);
+      return undefined;
+    }
     const handler = this.#handlers.get(method.name);
     if (handler === undefined) throw new TypeError(`${method.name} has no handler`);
     if (method.waits) this.#admission.park(call);
@@ -216,10 +228,9 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
 
   #succeed(call: IncomingCall, answer: StandardReply): void {
     const bytes = reply(this.#bus, call.message, answer);
-    if (bytes > (this.#largestReplies.get(call.member) ?? 0)) {
-      this.#largestReplies.set(call.member, bytes);
-    }
-    this.#admission.finish(call, bytes);
+    if (bytes > this.#largestReplyTo(call)) this.#largestReplies.set(memberOf(call), bytes);
+    // what was made and not sent counts as well: it cost the same
+    this.#admission.finish(call, call.message.wantsReply ? bytes : this.#largestReplyTo(call));
   }
 
   #fail(call: IncomingCall, error: unknown): void {
@@ -231,6 +242,13 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
     this.#options.observer.failed(call, name, error);
     return replyError(this.#bus, message, error);
   }
+}
+
+const noReply: StandardReply = { signature: '', body: [] };
+
+/** What the largest reply is known by; only methods that exist are ever answered with one. */
+function memberOf({ message: { header } }: IncomingCall): string {
+  return `${header.interface ?? ''}.${header.member ?? ''}`;
 }
 
 function tableOf(functions: Readonly<Record<string, unknown>>): Table {

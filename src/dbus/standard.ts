@@ -30,6 +30,8 @@ export interface StandardMethod {
   readonly maxBodyBytes: number;
   /** Whether it is there on objects only, on the nodes between them too, or on every path there may be. */
   readonly where: 'object' | 'node' | 'anywhere';
+  /** Whether a call does something even when nobody waits for its reply. */
+  readonly hasEffect: boolean;
   readonly answer: (call: StandardCall) => StandardReply;
 }
 
@@ -40,7 +42,8 @@ function standard(
   where: StandardMethod['where'],
   answer: StandardMethod['answer'],
 ): StandardMethod {
-  return { signature, where, answer, maxBodyBytes: standardBodyBytes };
+  const hasEffect = answer === setProperty;
+  return { signature, where, hasEffect, answer, maxBodyBytes: standardBodyBytes };
 }
 
 /** Standard interfaces. Everybody may read; `Properties.Set` looks at the caller itself. */
@@ -72,11 +75,18 @@ export const standardMethods: ReadonlyMap<string, ReadonlyMap<string, StandardMe
   ],
 ]);
 
+let machine: string | undefined;
+
 function machineId(): StandardReply {
+  machine ??= readMachineId();
+  return { signature: 's', body: [machine] };
+}
+
+function readMachineId(): string {
   for (const file of ['/etc/machine-id', '/var/lib/dbus/machine-id']) {
     try {
       const id = readFileSync(file, 'latin1').trim();
-      if (/^[0-9a-f]{32}$/.test(id)) return { signature: 's', body: [id] };
+      if (/^[0-9a-f]{32}$/.test(id)) return id;
     } catch {
       // the next place may have it
     }

@@ -17,10 +17,11 @@ export class UidCalls {
   readonly limits: UidLimits;
   active = 0;
   parked = 0;
+  parkedBytes = 0;
   queuedBytes = 0;
-  resuming: Resuming[] = [];
+  resuming: readonly Resuming[] = [];
   queue: IncomingCall[] = [];
-  /** Calls whose replies may be large, of a uid that was sent much: they wait beside the others. */
+  /** Calls that wait because the uid was sent too much; the others pass them. */
   throttled: IncomingCall[] = [];
   /** Calls that were refused when the uid was sent too much: what refuses them is sent later. */
   refused: (readonly [IncomingCall, ServiceError])[] = [];
@@ -40,10 +41,6 @@ export class UidCalls {
     return this.active === 0 && this.parked === 0 && waiting === 0;
   }
 
-  get hasPlace(): boolean {
-    return this.active < this.limits.active;
-  }
-
   /** LimitsExceeded when the queue is full. */
   checkQueue(bytes: number): void {
     const { queued, queuedBytes } = this.limits;
@@ -55,11 +52,13 @@ export class UidCalls {
     );
   }
 
-  /** LimitsExceeded when too many calls wait for something else than a place. */
-  checkParked(): void {
-    const { parked } = this.limits;
-    if (this.parked < parked) return;
-    const what = 'calls waiting for operations, authorization or other services';
-    throw new ServiceError('LimitsExceeded', `uid ${this.uid} has ${parked} ${what}, the limit`);
+  /** LimitsExceeded when too many calls wait for something else than a place, or what they hold is too much. */
+  checkParked(bytes: number): void {
+    const { parked, parkedBytes } = this.limits;
+    if (this.parked < parked && this.parkedBytes + bytes <= parkedBytes) return;
+    const what = `${this.parked} calls of ${this.parkedBytes} bytes`;
+    const why = 'waiting for operations, authorization or other services';
+    const limit = `the limit is ${parked} calls and ${parkedBytes} bytes`;
+    throw new ServiceError('LimitsExceeded', `uid ${this.uid} has ${what} ${why}, ${limit}`);
   }
 }

@@ -77,7 +77,7 @@ export async function createAuthorization(options: AuthorizationOptions): Promis
   );
   const granted = await RuleSet.fromGrants(here, config.grants, local);
   const backend = await createBackend(options);
-  callers.onVanish((sender) => backend.forget(sender));
+  callers.onVanish(({ sender }) => backend.forget(sender));
   return new Authorization(granted, backend);
 }
 

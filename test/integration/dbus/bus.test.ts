@@ -6,7 +6,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Bus, type BusSignal } from '../../../src/dbus/bus.ts';
 import { Callers } from '../../../src/dbus/caller.ts';
-import { Message } from '../../../src/dbus/message.ts';
+import { Message, type MessageHeader } from '../../../src/dbus/message.ts';
 import { BusError } from '../../../src/dbus/wire-errors.ts';
 import { isServiceError } from '../../../src/errors.ts';
 import { deadline, until } from '../../support/deadline.ts';
@@ -273,16 +273,41 @@ test('skips a reply that is larger, or has more elements, than its call states',
   assert.is(await failureOf(one.call(call)), 'no failure', 'and goes on');
 });
 
-test('has at most a hundred calls unanswered at once, since a bus refuses more', async () => {
+test('has no more calls refused by the bus than before when its own have timed out', async () => {
   await using rig = await PrivateBus.start();
   await using one = await rig.connect();
+  await using deaf = await rig.connect();
   await using two = await rig.connect();
-  const received: { serial: number; sender: string | undefined }[] = [];
-  two.serveCalls({ maxBodyBytes: () => 0, receive: ({ header }) => void received.push(header) });
-  const call = { destination: two.uniqueName, path: '/', interface: 'a.b', member: 'M' };
+  serve(two, { signature: '', body: [] });
+  const to = (bus: Bus) => ({
+    destination: bus.uniqueName,
+    path: '/',
+    interface: 'a.b',
+    member: 'M',
+  });
+  const call = () => failureOf(one.call(to(deaf), { timeoutMs: 300 }));
+  const outcomes = await Promise.all(Array.from({ length: 250 }, call));
+  assert.equal(new Set(outcomes), new Set(['Unavailable']));
+  assert.is(await failureOf(one.call(to(two))), 'no failure', 'others are called all the same');
+  await deaf.close();
+  const again = await Promise.all(Array.from({ length: 250 }, () => failureOf(one.call(to(two)))));
+  assert.equal(new Set(again), new Set(['no failure']));
+});
+
+test('has at most a hundred calls unanswered at once, fifty by one peer, since a bus refuses more', async () => {
+  await using rig = await PrivateBus.start();
+  await using one = await rig.connect();
+  const received: MessageHeader[] = [];
+  const peers = await Promise.all([rig.connect(), rig.connect(), rig.connect()]);
+  for (const peer of peers) {
+    peer.serveCalls({ maxBodyBytes: () => 0, receive: ({ header }) => void received.push(header) });
+  }
   const leave = new AbortController();
-  const calls = Array.from({ length: 300 }, (_, at) =>
-    failureOf(one.call(call, at === 150 ? { signal: leave.signal } : {})),
+  const calls = peers.flatMap(({ uniqueName: destination }, peer) =>
+    Array.from({ length: 100 }, (_, at) => {
+      const call = { destination, path: '/', interface: 'a.b', member: 'M' };
+      return failureOf(one.call(call, peer === 2 && at === 50 ? { signal: leave.signal } : {}));
+    }),
   );
   await until(15_000, 'the first calls', () => received.length >= 100);
   await one.call({ ...driver, member: 'GetId' }); // the bus itself is asked all the same
@@ -290,14 +315,16 @@ test('has at most a hundred calls unanswered at once, since a bus refuses more',
   leave.abort();
   for (let answered = 0; answered < 299; answered++) {
     await until(15_000, 'a call', () => received.length > answered);
-    const { serial: replySerial, sender: destination } = received[answered] ?? {};
-    two.send(new Message({ type: 2, replySerial, destination }));
+    const { serial: replySerial, sender: destination, destination: to } = received[answered] ?? {};
+    const peer = peers.find(({ uniqueName }) => uniqueName === to);
+    peer?.send(new Message({ type: 2, replySerial, destination }));
   }
   const outcomes = await deadline(15_000, Promise.all(calls), 'the replies');
   assert.equal(
     outcomes.filter((outcome) => outcome !== 'no failure'),
     ['Cancelled'],
   );
+  await Promise.all(peers.map((peer) => peer.close()));
 });
 
 test('asks for the credentials of a caller once and forgets them when it leaves', async () => {
@@ -307,7 +334,7 @@ test('asks for the credentials of a caller once and forgets them when it leaves'
   const other = await rig.connect();
   const name = other.uniqueName;
   const left: string[] = [];
-  using _ = callers.onVanish((sender) => void left.push(sender));
+  using _ = callers.onVanish(({ sender }) => void left.push(sender));
   const [first, second] = await Promise.all([callers.get(name), callers.get(name)]);
   assert.is(first, second);
   assert.is(callers.known(name), first);

@@ -16,6 +16,7 @@ import {
 } from '../../support/echo-service.ts';
 import { failureOf } from '../../support/failure.ts';
 import { PrivateBus } from '../../support/private-bus.ts';
+import { RawConnection } from '../../support/raw-connection.ts';
 
 const test = suite('dbus serve');
 
@@ -228,7 +229,7 @@ test('aborts every call under way when told to, and still answers them', () =>
     assert.is(await deadline(15_000, hanging, 'the answer'), 'Cancelled');
   }));
 
-const uidLimits = { active: 3, parked: 3, queued: 3, queuedBytes: 8192 };
+const uidLimits = { active: 3, parked: 3, parkedBytes: 8192, queued: 3, queuedBytes: 8192 };
 /** Small, and the same for root, as whom these tests may run. */
 const smallLimits = { ...defaultCallLimits, perUid: uidLimits, trusted: uidLimits };
 
@@ -254,13 +255,45 @@ test('bounds the calls of one uid over all its connections', () =>
     { limits: smallLimits },
   ));
 
+test('makes no answer that nobody waits for', () =>
+  withEcho(async ({ rig, server }) => {
+    for (let count = 0; count < 50; count++) {
+      server.putObject(`thing-${count}`, { Name: `${count}`, Size: 1n });
+    }
+    using raw = await RawConnection.open(rig.socket);
+    const { busName: destination, path } = echoService;
+    const manager = 'org.freedesktop.DBus.ObjectManager';
+    const quiet = { type: 1, flags: 1, destination, path };
+    const body = Buffer.alloc(8);
+    let described = 0;
+    const toJson = JSON.stringify;
+    JSON.stringify = ((...args: Parameters<typeof toJson>) => {
+      described++;
+      return toJson(...args);
+    }) as typeof toJson; // it has several signatures
+    try {
+      raw.send({
+        ...quiet,
+        interface: echoService.busName,
+        member: 'Describe',
+        signature: 'a{sv}',
+        body,
+      });
+      raw.send({ ...quiet, interface: manager, member: 'GetManagedObjects' });
+      await raw.call({ type: 1, destination, path, member: 'Ping' });
+    } finally {
+      JSON.stringify = toJson;
+    }
+    assert.is(described, 0);
+  }));
+
 test('reads and cancels for a uid whose calls wait, for operations and for authorization', () =>
   withEcho(
     async ({ rig, bus, contexts, server }) => {
-      await using other = await rig.connect();
-      // a connection has at most a hundred calls unanswered
-      const waiting = [bus, other].flatMap((from) =>
-        Array.from({ length: 50 }, () => [
+      // a connection of ours has at most fifty calls unanswered by one peer
+      const others = await Promise.all([rig.connect(), rig.connect(), rig.connect()]);
+      const waiting = [bus, ...others].flatMap((from) =>
+        Array.from({ length: 25 }, () => [
           failureOf(echo(from).Wait({})),
           failureOf(echo(from).Guarded({ key_id: 'a' })),
         ]).flat(),
@@ -274,6 +307,7 @@ test('reads and cancels for a uid whose calls wait, for operations and for autho
       server.abandonCalls();
       const outcomes = await deadline(15_000, Promise.all(waiting), 'the answers');
       assert.equal([...new Set(outcomes)], ['Cancelled']);
+      await Promise.all(others.map((other) => other.close()));
     },
     { authorize: (_question, call) => aborted(call.signal) },
   ));
@@ -330,7 +364,10 @@ test('bounds the calls of one connection before it knows whose they are', () =>
       assert.equal([...outcomes].sort(), ['LimitsExceeded', 'no failure']);
     },
     {
-      limits: { ...defaultCallLimits, unidentified: { calls: 10, bytes: 4096, totalBytes: 8192 } },
+      limits: {
+        ...defaultCallLimits,
+        unidentified: { calls: 10, bytes: 4096, totalBytes: 8192, reservedBytes: 0 },
+      },
     },
   ));
 

@@ -10,10 +10,10 @@ import { callWith } from '../../support/messages.ts';
 const test = suite('dbus call queue');
 
 const small: CallLimits = {
-  perUid: { active: 2, parked: 3, queued: 4, queuedBytes: 10_000 },
-  trusted: { active: 2, parked: 4, queued: 8, queuedBytes: 20_000 },
-  others: { active: 5, queuedBytes: 15_000 },
-  unidentified: { calls: 4, bytes: 1000, totalBytes: 10_000 },
+  perUid: { active: 2, parked: 3, parkedBytes: 5000, queued: 4, queuedBytes: 10_000 },
+  trusted: { active: 2, parked: 4, parkedBytes: 9000, queued: 8, queuedBytes: 20_000 },
+  others: { active: 5, parkedBytes: 7000, queuedBytes: 15_000 },
+  unidentified: { calls: 4, bytes: 1000, totalBytes: 10_000, reservedBytes: 1000 },
   queuedMs: 20_000,
   replies: { largeBytes: 100, largeTotalBytes: 1000, totalBytes: 3000, perMs: 10_000 },
 };
@@ -128,7 +128,7 @@ test('bounds what a uid has waiting in bytes, and what all but the trusted have'
 test('gives free places to the uids in turn', () => {
   const { queue, call, order, begun } = open({
     ...small,
-    others: { active: 1, queuedBytes: 9999 },
+    others: { ...small.others, active: 1 },
   });
   for (const uid of [1, 1, 1, 2, 3, 3]) call(uid);
   for (let finished = 0; finished < 6; finished++) {
@@ -160,6 +160,33 @@ test('gives the place of a call back while it waits for something else, up to a 
   assert.is(queue.size, 3);
   for (const waiting of begun.slice(0, 3)) queue.finish(waiting, 0);
   assert.is(queue.size, 0);
+});
+
+test('bounds what waits for something else in bytes, of a uid and of all but the trusted', () => {
+  const { queue, call } = open();
+  const parkable = (uid: number, bytes: number) => codeOf(() => queue.park(call(uid, { bytes })));
+  assert.is(parkable(1, 4900), 'no failure');
+  assert.is(parkable(1, 200), 'LimitsExceeded');
+  assert.is(parkable(2, 2200), 'LimitsExceeded', 'all together');
+  assert.is(parkable(2, 1900), 'no failure');
+  assert.is(parkable(0, 8000), 'no failure', 'a trusted one');
+});
+
+test('fails a call that waits for a place again when its caller leaves, or the service stops', async () => {
+  for (const end of ['drop', 'stop']) {
+    const { queue, call } = open();
+    const parked = call(1000);
+    queue.park(parked);
+    for (let count = 0; count < 2; count++) call(1000, { sender: ':1.6' });
+    const resumed = queue
+      .resume(parked)
+      ?.catch((error: unknown) => (isServiceError(error) ? error.code : 'other'));
+    if (end === 'drop') queue.drop(parked.caller);
+    else queue.refuseQueued();
+    assert.is(await resumed, end === 'drop' ? 'Cancelled' : 'Unavailable');
+    queue.finish(parked, 0);
+    assert.is(queue.size, 2);
+  }
 });
 
 test('takes a place again before the calls that have not begun', async () => {
@@ -211,7 +238,7 @@ test('drops the queued calls of a connection that left', () => {
   const busy = [call(1000, { sender: ':1.5' }), call(1000, { sender: ':1.5' })];
   call(1000, { sender: ':1.5' });
   const stays = call(1000, { sender: ':1.6' });
-  queue.drop(':1.5');
+  queue.drop({ uid: 1000, sender: ':1.5', gids: [], pid: undefined });
   assert.is(queue.size, 3);
   for (const call of busy) queue.finish(call, 0);
   assert.equal(begun.slice(2), [stays]);
@@ -259,25 +286,43 @@ test('lets every call wait of a uid that was sent too much in small replies', as
   await until(15_000, 'the next window', () => begun.includes(blocked));
 });
 
-test('refuses later a uid that was sent too much, and drops what is too much even for that', async () => {
+test('refuses later a uid that was sent too much, holds nothing for it, and drops what is too much even for that', async () => {
   const fixture = open();
-  const { queue, call, expired } = fixture;
+  const { queue, call, expired, begun } = fixture;
   for (let count = 0; count < 30; count++) queue.finish(call(1000), 100);
-  for (let count = 0; count < 20; count++) call(1000);
-  assert.is(queue.size, 4);
+  for (let count = 0; count < 4; count++) call(1000);
+  const refused = Array.from({ length: 20 }, () => call(1000, { bytes: 1000 }));
   assert.equal([queue.size, expired.length], [4, 0], 'nothing is sent');
-  assert.is(
-    codeOf(() => call(1000)),
-    'no failure',
-  );
+  assert.ok(refused.every(({ message }) => message.isSkipped));
   fixture.now += 10_000;
   await until(15_000, 'the refusals', () => expired.length > 0);
   assert.equal(
-    expired.map(([, { code }]) => code),
-    Array.from({ length: 4 }, () => 'LimitsExceeded'),
+    expired.map(([call, { code }]) => [refused.indexOf(call), code]),
+    [0, 1, 2, 3].map((at) => [at, 'LimitsExceeded']),
   );
   queue.countReply(1001, 3000);
-  assert.not.ok(fixture.begun.includes(call(1001)), 'refusals count');
+  assert.not.ok(begun.includes(call(1001)), 'refusals count');
+});
+
+test('refuses later a uid that has nothing else here, too', async () => {
+  const fixture = open({ ...small, others: { ...small.others, queuedBytes: 0 } });
+  const { queue, call, expired } = fixture;
+  queue.countReply(1000, 3000);
+  const refused = call(1000);
+  fixture.now += 10_000;
+  await until(15_000, 'the refusal', () => expired.length > 0);
+  assert.is(expired[0]?.[0], refused);
+});
+
+test('does not count in one window what was expected in another', () => {
+  const fixture = open({ ...small, perUid: { ...small.perUid, active: 99 } }, () => 400);
+  const { queue, call, begun } = fixture;
+  const old = [1, 2, 3].map(() => call(1000));
+  fixture.now += 10_000;
+  queue.countReply(1000, 1);
+  for (const one of old) queue.finish(one, 0);
+  const next = [1, 2, 3, 4].map(() => call(1000));
+  assert.equal(begun.slice(3), next.slice(0, 3));
 });
 
 test('counts what a reply really had, and expects as much before it is made', () => {

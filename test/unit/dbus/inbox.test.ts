@@ -139,6 +139,21 @@ test('drops a header that is too large to hold and has no length to step over, o
   }
 });
 
+test('delivers no body behind a header of more than 16 KiB, and the whole one behind less', () => {
+  for (let fields = 16_370; fields < 16_400; fields++) {
+    const bare = bytesOf(1, call, 40).readUInt32LE(12);
+    const path = `/${'a'.repeat(fields - bare)}`;
+    const message = bytesOf(1, call, 40, path);
+    if (message.readUInt32LE(12) !== fields) continue; // padding behind the path
+    for (const pieces of [[1 << 20], [100, 7]]) {
+      const [first, second] = receiveAll(Buffer.concat([message, bytesOf(2, call, 1)]), pieces);
+      assert.is(first?.isSkipped, fields > 16_384, `${fields}`);
+      if (fields <= 16_384) assert.equal(first?.decode(0), [Buffer.alloc(40, 1)]);
+      assert.is(second?.header.serial, 2);
+    }
+  }
+});
+
 test('throws for what is no message', () => {
   const inbox = new Inbox(accept);
   inbox.add(Buffer.from('HTTP/1.1 400 Bad Request'));

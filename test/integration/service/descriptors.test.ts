@@ -1,0 +1,31 @@
+import { fileURLToPath } from 'node:url';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { connectAs } from '../../support/connect-as.ts';
+import { until } from '../../support/deadline.ts';
+import { Rig } from '../../support/rig.ts';
+import { rigUsers } from '../../support/rig-users.ts';
+
+const test = suite('descriptors under the policy of the services');
+const script = fileURLToPath(
+  new URL('../../../../test/support/descriptor-client.py', import.meta.url),
+);
+
+// To close a descriptor may take as long as its sender likes: a socket with SO_LINGER and unsent bytes.
+test('reach no connection of a service, not in signals either', async () => {
+  await using rig = await Rig.start({ token: false, polkit: false });
+  const uid = rigUsers['iotedge-keys'];
+  await using service = await connectAs(rig.address, { uid, gid: uid });
+  const heard: string[] = [];
+  const { uniqueName } = service;
+  await service.subscribe({ interface: 'org.iotedge.Test1' }, ({ member }) => {
+    heard.push(member);
+  });
+  const args = [script, rig.address, uniqueName];
+  const { code, stderr } = await rig.run('/usr/bin/python3', args, { user: 'alice' });
+  assert.is(code, 0, stderr);
+  await until(15_000, 'the signal', () => heard.length > 0);
+  assert.equal(heard, ['Plain']);
+});
+
+test.run();
