@@ -1,5 +1,6 @@
 // Floods a service with one message, measures what that costs another caller, and serves the floor to compare with.
-// usage: flood SOCKET CONNECTIONS SECONDS FILE    sends the message in FILE back to back, reads and drops the replies
+// usage: flood SOCKET CONNECTIONS SECONDS FILE    sends the message in FILE back to back, reads and drops the replies;
+//                                                 prints how many were sent, and how often the bus disconnected it
 //        flood probe ADDRESS NAME SECONDS         pings; prints microseconds: median, 99th percentile, longest
 //        flood serve ADDRESS NAME                 answers every call without looking at its body, until it is killed
 #include <errno.h>
@@ -38,30 +39,35 @@ struct sender {
   uint32_t serial;
 };
 
-static int connect_to(const char *path) {
+/* Authentication, which is sent in one piece with Hello: the answers are not waited for. */
+static void greet(int fd) {
   static const char hello[] =
       "l\1\0\1\0\0\0\0\1\0\0\0\x6e\0\0\0\1\1o\0\x15\0\0\0/org/freedesktop/DBus\0\0\0"
       "\6\1s\0\x14\0\0\0org.freedesktop.DBus\0\0\0\0\2\1s\0\x14\0\0\0org.freedesktop.DBus\0\0\0\0"
       "\3\1s\0\5\0\0\0Hello\0\0\0";
-  struct sockaddr_un address = {.sun_family = AF_UNIX};
-  char text[128], hex[32] = "", uid[16];
-  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  char text[512], hex[32] = "", uid[16];
 
-  snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
-  check(connect(fd, (struct sockaddr *)&address, sizeof address) < 0 ? -errno : 0, "connect");
   snprintf(uid, sizeof uid, "%u", getuid());
   for (size_t i = 0; uid[i] != '\0'; i++) sprintf(hex + 2 * i, "%02x", uid[i]);
   int length = snprintf(text + 1, sizeof text - 1, "AUTH EXTERNAL %s\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n", hex) + 1;
   text[0] = '\0';
-  check(write(fd, text, (size_t)length) == length ? 0 : -EIO, "authenticate");
-  check(write(fd, hello, sizeof hello - 1) == sizeof hello - 1 ? 0 : -EIO, "hello");
-  usleep(20000);
+  memcpy(text + length, hello, sizeof hello - 1);
+  check(send(fd, text, (size_t)length + sizeof hello - 1, MSG_NOSIGNAL) < 0 ? -errno : 0, "greet");
+}
+
+static int connect_to(const char *path) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+  snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+  check(connect(fd, (struct sockaddr *)&address, sizeof address) < 0 ? -errno : 0, "connect");
+  greet(fd);
   check(fcntl(fd, F_SETFL, O_NONBLOCK), "nonblock");
   return fd;
 }
 
-/* The serial is the only thing that differs from one message to the next. */
-static void send_some(int fd, struct sender *sender) {
+/* The serial is the only thing that differs from one message to the next. False when the bus has disconnected us. */
+static int send_some(int fd, struct sender *sender) {
   for (;;) {
     char start[16];
     if (sender->sent == 0) sender->serial++;
@@ -70,29 +76,44 @@ static void send_some(int fd, struct sender *sender) {
     const char *from = sender->sent < sizeof start ? start : message;
     size_t end = sender->sent < sizeof start ? sizeof start : size;
     ssize_t sent = send(fd, from + sender->sent, end - sender->sent, MSG_NOSIGNAL);
-    if (sent < 0) return;
+    if (sent < 0) return errno == EAGAIN;
     sender->sent += (size_t)sent;
     if (sender->sent == size) sender->sent = 0;
   }
 }
 
+/* False when the bus has disconnected us. */
+static int read_all(int fd) {
+  static char dropped[1 << 16];
+  ssize_t r;
+
+  while ((r = recv(fd, dropped, sizeof dropped, 0)) > 0) continue;
+  return r < 0 && errno == EAGAIN;
+}
+
+/* A connection that the bus ends is replaced by another one: some disconnect who sends too much. */
 static void flood(const char *path, int connections, double seconds) {
   static struct pollfd fds[MAX_CONNECTIONS];
   static struct sender senders[MAX_CONNECTIONS];
-  static char dropped[1 << 16];
-  unsigned long messages = 0;
+  unsigned long messages = 0, disconnected = 0;
 
   for (int i = 0; i < connections; i++) fds[i] = (struct pollfd){.fd = connect_to(path), .events = POLLIN | POLLOUT};
   for (double end = now() + seconds; now() < end;) {
     poll(fds, (nfds_t)connections, 100);
     for (int i = 0; i < connections; i++) {
-      if (fds[i].revents & POLLIN)
-        if (recv(fds[i].fd, dropped, sizeof dropped, 0) == 0) fds[i].fd = -1;
-      if (fds[i].revents & POLLOUT) send_some(fds[i].fd, &senders[i]);
+      int lives = 1;
+      if (fds[i].revents & (POLLIN | POLLHUP | POLLERR)) lives = read_all(fds[i].fd);
+      if (lives && fds[i].revents & POLLOUT) lives = send_some(fds[i].fd, &senders[i]);
+      if (lives) continue;
+      close(fds[i].fd);
+      messages += senders[i].serial;
+      senders[i] = (struct sender){0};
+      disconnected++;
+      fds[i].fd = connect_to(path);
     }
   }
   for (int i = 0; i < connections; i++) messages += senders[i].serial;
-  printf("%lu\n", messages);
+  printf("%lu %lu\n", messages, disconnected);
 }
 
 static int by_size(const void *a, const void *b) {

@@ -62,7 +62,8 @@ class Flood {
 
   async #send(file: string, duration: number): Promise<number> {
     const args = [this.#bus.socket, String(connections), String(duration), file];
-    return Number(await this.#as(floodUid, args));
+    const [messages = 0] = (await this.#as(floodUid, args)).split(' ').map(Number);
+    return messages;
   }
 
   async #as(uid: number, args: readonly string[]): Promise<string> {

@@ -54,7 +54,7 @@ function spoilt(serial: number, next: (below: number) => number): Buffer {
 test('survives calls with invalid headers and bodies, and answers every valid one between them', () =>
   withEcho(async ({ raw, server }) => {
     const next = numbers(28);
-    for (let serial = 1; serial < 3000; serial += 2) {
+    for (let serial = 1; serial < 2000; serial += 2) {
       raw.send(spoilt(serial, next));
       raw.send(withSender(echo(serial + 1, Buffer.alloc(next(300), 7)), ':1.7'));
       if (serial % 200 === 1) {
@@ -63,7 +63,7 @@ test('survives calls with invalid headers and bodies, and answers every valid on
     }
     raw.send(withSender(echo(4000, Buffer.of(1)), ':1.7'));
     await until(30_000, 'the last answer', () => raw.replyTo(4000) !== undefined);
-    for (let serial = 2; serial < 3000; serial += 2) {
+    for (let serial = 2; serial < 2000; serial += 2) {
       assert.is(raw.replyTo(serial)?.header.type, 2, `${serial}`);
     }
     await until(15_000, 'the calls to end', () => server.callsUnderWay === 0);
