@@ -13,7 +13,7 @@ export interface Grant {
 }
 
 /** Details that are ids of keys and certificates; those that begin with `iotedge/` are the services' own. */
-export const idDetails: readonly string[] = ['key_id', 'certificate_id'];
+export const idDetails: readonly string[] = ['key_id', 'certificate_id', 'issuer'];
 
 const isNotReserved = (id: string): boolean => !id.startsWith('iotedge/');
 
@@ -28,6 +28,7 @@ export const guardedDetails: Readonly<Record<string, (value: string) => boolean>
   adopt: (value) => value === '' || value === 'false',
   key_id: isNotReserved,
   certificate_id: isNotReserved,
+  issuer: isNotReserved,
 };
 
 const moduleKeys = { key_id: 'iotedge/module-identities' };
@@ -80,6 +81,11 @@ export const grants: readonly Grant[] = [
     user: 'iotedge-modules',
     action: 'org.iotedge.certificates1.issue',
     match: { certificate_id: 'iotedge/module/*' },
+  },
+  {
+    user: 'iotedge-modules',
+    action: 'org.iotedge.certificates1.issue',
+    match: { certificate_id: 'iotedge/module/*', issuer: 'iotedge/workload-ca' },
   },
   { user: 'iotedge-modules', action: 'org.iotedge.identity1.provision', match: {} },
   { user: 'iotedge-modules', action: 'org.iotedge.identity1.manage', match: { module_id: '*' } },

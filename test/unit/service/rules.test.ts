@@ -36,6 +36,7 @@ test('leave a detail free that they do not match, except the guarded ones', () =
     ['adopt', 'false', 'true'],
     ['key_id', 'iotedge', 'iotedge/certificate/x'],
     ['certificate_id', 'mine/iotedge/x', 'iotedge/workload-ca@2'],
+    ['issuer', 'device-ca', 'iotedge/workload-ca'],
   ] as const) {
     assert.ok(ruleAllows(any, { action: 'org.iotedge.x', details: { [name]: harmless } }));
     assert.not.ok(ruleAllows(any, { action: 'org.iotedge.x', details: { [name]: harmful } }));
@@ -48,6 +49,40 @@ test('cover the names that rotation gives to an id, and no others', () => {
   assert.not.ok(ruleAllows(rule, sign('device-id2')));
   assert.not.ok(ruleAllows(rule, sign('device-id@x')));
   assert.not.ok(ruleAllows({ ...rule, match: { key_id: '*' } }, sign('iotedge/workload-ca@1')));
+});
+
+test('let only a rule that names the own CA of the services issue with it', () => {
+  const certificate_id = 'web-*';
+  const issued = (issuer: string, match: Rule['match']): boolean =>
+    ruleAllows(
+      { actions: ['*'], match: { certificate_id, ...match } },
+      {
+        action: 'org.iotedge.certificates1.issue',
+        details: { certificate_id: 'web-1', issuer, profile: 'server' },
+      },
+    );
+  assert.ok(issued('device-ca', {}));
+  assert.ok(issued('device-ca@2', { issuer: 'device-ca' }));
+  assert.ok(issued('iotedge/workload-ca', { issuer: 'iotedge/workload-ca' }));
+  for (const match of [{}, { issuer: '*' }, { issuer: '?otedge/*' }]) {
+    assert.not.ok(issued('iotedge/workload-ca', match));
+    assert.not.ok(issued('iotedge/workload-ca@2', match));
+  }
+});
+
+test('let the module runtime issue for modules alone, with the CA that is configured', async () => {
+  const runtime = { uid: () => Promise.resolve(995), gid: () => Promise.resolve(undefined) };
+  const set = await RuleSet.fromGrants(grants, [], runtime);
+  const may = (certificate_id: string, issuer: string): boolean =>
+    set.allows(caller(995), {
+      action: 'org.iotedge.certificates1.issue',
+      details: { certificate_id, issuer, profile: 'server' },
+    });
+  for (const issuer of ['device-ca', 'my-ca@2', 'iotedge/workload-ca', 'iotedge/workload-ca@2']) {
+    assert.ok(may('iotedge/module/m/server', issuer), issuer);
+    assert.not.ok(may('device-id', issuer), issuer);
+  }
+  assert.not.ok(may('iotedge/module/m/server', 'iotedge/module/other'));
 });
 
 test('do not match a detail that the action does not have', () => {
