@@ -1,4 +1,5 @@
 import { ServiceError } from '../errors.ts';
+import { quoted } from '../quoted.ts';
 import type { MethodDefinition } from './definition.ts';
 import { maxFieldsBytes } from './header.ts';
 import type { IncomingMessage } from './message.ts';
@@ -107,8 +108,7 @@ export class ArgumentReader {
 
   #unknownOption(name: string): ServiceError {
     const known = [...this.#options.keys()].join(', ');
-    const shown = JSON.stringify(name.slice(0, 64));
-    return invalid(`${this.#method} has no option ${shown}; it knows: ${known}`);
+    return invalid(`${this.#method} has no option ${quoted(name)}; it has: ${known}`);
   }
 }
 
@@ -170,7 +170,7 @@ function optionReader(name: string, declared: string): OptionReader {
       if (type === declared) return readDeclared(reader);
       const [readGiven] = integers.has(type) ? readersOf(type) : [];
       if (!integers.has(declared) || readGiven === undefined) {
-        throw invalid(`${name} has type ${declared}, not ${JSON.stringify(type)}`);
+        throw invalid(`${name} has type ${declared}, not ${quoted(type)}`);
       }
       return asInteger(readGiven(reader), declared, name);
     },

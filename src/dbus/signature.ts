@@ -1,3 +1,5 @@
+import { quoted } from '../quoted.ts';
+
 /** One complete type of a signature, parsed. */
 export type Type =
   | { readonly code: BasicCode }
@@ -96,6 +98,6 @@ class Parser {
   }
 
   #refuse(why: string): never {
-    throw new TypeError(`signature ${JSON.stringify(this.#text)}: ${why}`);
+    throw new TypeError(`signature ${quoted(this.#text)}: ${why}`);
   }
 }

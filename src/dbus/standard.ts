@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { ServiceError } from '../errors.ts';
+import { quoted } from '../quoted.ts';
 import { refusal } from './arguments.ts';
 import type { Caller } from './caller.ts';
 import type { IncomingMessage } from './message.ts';
@@ -173,17 +174,14 @@ function writableProperty(served: ServedInterface, name: string): { readonly typ
 }
 
 function unknownProperty(interfaceName: string, name: string): ServiceError {
-  const shown = JSON.stringify(name.slice(0, 255));
-  return new ServiceError('UnknownProperty', `${interfaceName} has no property ${shown}`);
+  const message = `${interfaceName} has no property ${quoted(name)}`;
+  return new ServiceError('UnknownProperty', message);
 }
 
 function servedInterface(object: ServedObject | undefined, name: string): ServedInterface {
   const served = object?.interfaces.get(name);
   if (served === undefined) {
-    throw new ServiceError(
-      'UnknownInterface',
-      `no interface ${JSON.stringify(name.slice(0, 255))} on this object`,
-    );
+    throw new ServiceError('UnknownInterface', `no interface ${quoted(name)} on this object`);
   }
   return served;
 }

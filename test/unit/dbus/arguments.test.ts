@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert';
 import { ArgumentReader } from '../../../src/dbus/arguments.ts';
 import type { MethodDefinition } from '../../../src/dbus/definition.ts';
 import { IncomingMessage } from '../../../src/dbus/message.ts';
+import { parseSignature } from '../../../src/dbus/signature.ts';
 import { variant } from '../../../src/dbus/variant.ts';
 import { isServiceError } from '../../../src/errors.ts';
 import { callWith } from '../../support/messages.ts';
@@ -137,6 +138,18 @@ test('accepts a body as large as what is declared, and no larger', () => {
   assert.is(bare.maxBodyBytes, 64 << 10);
   const { header } = call({});
   assert.is(outcome(new IncomingMessage(header, undefined, false)), 'LimitsExceeded');
+});
+
+test('repeats no secret that stands where the name of an option should, or its type', () => {
+  const message = call({ options: { 'DB_PW=SECRET1': variant('s', '') } });
+  assert.throws(
+    () => reader.read(message),
+    (error: Error) => error.message.startsWith('Take has no option "DB_PW=…"; it has: count,'),
+  );
+  assert.throws(
+    () => parseSignature('pwd=SECRET1'),
+    (error: Error) => !/SECRET1/.test(error.message),
+  );
 });
 
 test('wipes what is secret when it is refused, and when it is asked to', () => {
