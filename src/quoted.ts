@@ -32,7 +32,7 @@ const BASE64_KEY = '(?<![A-Za-z0-9+/])(?:[A-Za-z0-9+/]{43}=|[A-Za-z0-9+/]{86}==)
 
 /** Each matches up to where a secret may begin in an untrusted text. */
 const SIGNS: readonly RegExp[] = [
-  new RegExp(`(?:${NAMES})["']?\\s*(?:[=:]|%3)`, 'i'),
+  new RegExp(`(?:${NAMES})\\\\*["']?\\s*(?:[=:]|%3)`, 'i'),
   // a user before the host, and a port that is none: a password whose host was cut off
   /\/\/(?=.*@)|:\/\/(?=[^/]*:(?!\d{1,5}(?:\/|$)))/s,
   /-----BEGIN/,
@@ -42,18 +42,37 @@ const SIGNS: readonly RegExp[] = [
 /** What an id, a name or a path does not have either: a query, an assignment. */
 const ASSIGNMENTS: readonly RegExp[] = [/\?(?=.*=)/s, /=/];
 
+const URI = 'pkcs11(?::|%3a)';
+/** A selector has attributes with spaces in them too: it ends where the quotation, the line or the next URI does. */
+const SELECTOR = `${URI}(?:(?!${URI})(?:\\\\.|[^?"\\\\\\n]))*?`;
+/** The rest of the quotation or line: a PIN may have spaces and most signs. */
+const REST = '(?:\\\\.|[^"\\n])*';
+
 /** What of a PKCS#11 URI is replaced in a message: what is no attribute of a selector, and the query. */
 const URI_PARTS: readonly (readonly [RegExp, string])[] = [
-  [new RegExp(`(pkcs11(?::|%3a))(?!(?:${ATTRIBUTES})(?:=|%3d))[^\\s"]+`, 'gi'), '$1…'],
-  // up to the end of the quotation or line: a PIN may have spaces and most signs
-  [/(pkcs11(?::|%3a)[^\s?"]{0,1024}?)(?:\?|%3f)(?:\\.|[^"\n])*/gi, '$1?…'],
+  [new RegExp(`(${URI})(?!(?:${ATTRIBUTES})(?:=|%3d))[^\\s"]+`, 'gi'), '$1…'],
+  [new RegExp(`(${SELECTOR})(?:\\?|%3f)${REST}`, 'gi'), '$1?…'],
+  // a sentence goes on behind a semicolon and a space
+  [new RegExp(`(${SELECTOR}(?:;|%3b))(?!(?:${ATTRIBUTES})(?:=|%3d)|[\\s"]|$)${REST}`, 'gi'), '$1…'],
 ];
+
+const ASSIGNED = '[ \\t]*(?:=|%3d)[ \\t]*';
+const QUOTE = '\\\\*["\'`]';
 
 /** What is secret wherever it stands in a message, and what stands there instead. */
 const SECRETS: readonly (readonly [RegExp, string])[] = [
-  [/((?<![a-z])pin(?:[-_]|%2d)?(?:value)?(?:=|%3d))(?:\\.|[^"\n])*/gi, '$1…'],
-  [new RegExp(`((?:${NAMES})(?:=|%3d))[^&;?"'\`\\s]+`, 'gi'), '$1…'],
-  [new RegExp(`("(?:${NAMES})"\\s*:\\s*)"[^"]*"`, 'gi'), '$1"…"'],
+  [new RegExp(`((?:${NAMES})${ASSIGNED}(${QUOTE}))(?:(?!\\2)[^\\n])*`, 'gi'), '$1…'],
+  [new RegExp(`((?<![a-z])pin(?:[-_]|%2d)?(?:value)?${ASSIGNED})(?!${QUOTE})${REST}`, 'gi'), '$1…'],
+  [new RegExp(`((?:${NAMES})${ASSIGNED})(?!${QUOTE})[^&;?"'\`\\s]+`, 'gi'), '$1…'],
+  // JSON, also in a text of JSON, where every quote has a backslash
+  [
+    new RegExp(
+      `(?<!\\\\)((\\\\*)"(?:${NAMES})\\2"\\s*:\\s*\\2")[^\\n]*?(?:(?<!\\\\)(\\2")|$)`,
+      'gim',
+    ),
+    '$1…$3',
+  ],
+  [new RegExp(`("(?:${NAMES})\\\\*"\\s*:\\s*)[-+.\\d][^\\s,;}\\]"]*`, 'gi'), '$1…'],
   [/(:\/\/)[^\s"'`<>/@]{1,512}@/g, '$1…@'],
   [/\b(Basic|Bearer) +(?=[^\s"]*[0-9=+/])[A-Za-z0-9+/._~-]{8,}=*/g, '$1 …'],
   [
@@ -79,8 +98,17 @@ export function withoutSecrets(message: string): string {
   const text = message.length > MAX_MESSAGE ? `${message.slice(0, MAX_MESSAGE)}…` : message;
   return [...URI_PARTS, ...SECRETS].reduce(
     (safe, [pattern, mark]) => safe.replace(pattern, mark),
-    text,
+    plainlySpelled(text),
   );
+}
+
+/** The text without escapes that nobody needs: of letters, digits and dashes, and of other escapes. */
+function plainlySpelled(text: string): string {
+  if (!text.includes('%')) return text;
+  const letter = '3[0-9]|4[1-9a-f]|5[0-9a]|6[1-9a-f]|7[0-9a]|2d|5f';
+  return text
+    .replace(new RegExp(`%(?:25)*(${letter})`, 'gi'), (_, digits: string) => characterOf(digits))
+    .replace(/%(?:25)+(?=3[abdf])/gi, '%');
 }
 
 /** Whether a text is meant as a PKCS#11 URI, however it is spelled. */
@@ -127,9 +155,11 @@ function decoded(text: string): string {
   let plain = text;
   for (let before = ''; before !== plain; ) {
     before = plain;
-    plain = before.replace(/%([0-9a-f]{2})/gi, (_, digits: string) =>
-      String.fromCharCode(Number.parseInt(digits, 16)),
-    );
+    plain = before.replace(/%([0-9a-f]{2})/gi, (_, digits: string) => characterOf(digits));
   }
   return plain;
+}
+
+function characterOf(digits: string): string {
+  return String.fromCharCode(Number.parseInt(digits, 16));
 }

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import type { CallContext, Question, ServeObserver } from '../dbus/serve.ts';
 import { describeError, isServiceError } from '../errors.ts';
+import { shown } from '../quoted.ts';
 import type { Fields } from './log.ts';
 import { Repeats, type RepeatsOptions } from './repeats.ts';
 
@@ -73,10 +74,10 @@ function idOf({ details }: Question): string {
 }
 
 function describeDecision(call: CallContext, { action, details }: Question): Fields {
-  const shown = Object.entries(details).flatMap(([name, value]) =>
-    value === '' || ID_DETAILS.includes(name) ? [] : [`${name}:${value}`],
+  const others = Object.entries(details).flatMap(([name, value]) =>
+    value === '' || ID_DETAILS.includes(name) ? [] : [`${name}:${shown(value)}`],
   );
-  return { ...describeCall(call), action, details: shown.length > 0 ? shown : undefined };
+  return { ...describeCall(call), action, details: others.length > 0 ? others : undefined };
 }
 
 function describeCall(call: CallContext): Fields {

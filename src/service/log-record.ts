@@ -50,7 +50,8 @@ export function toJournalFields(record: LogRecord, identifier: string): [string,
 function texts(fields: Fields): readonly (readonly [string, string])[] {
   return Object.entries(fields).flatMap(([name, value]) => {
     if (value === undefined) return [];
-    const text = withoutSecrets(typeof value === 'object' ? value.join(',') : String(value));
+    const items = typeof value === 'object' ? value : [String(value)];
+    const text = items.map((item) => withoutSecrets(item)).join(',');
     return [[name, text.length > MAX_VALUE_LENGTH ? `${text.slice(0, MAX_VALUE_LENGTH)}…` : text]];
   });
 }

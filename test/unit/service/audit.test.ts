@@ -4,6 +4,7 @@ import type { CallContext } from '../../../src/dbus/serve.ts';
 import { ServiceError } from '../../../src/errors.ts';
 import { Audit } from '../../../src/service/audit.ts';
 import type { Fields, Log } from '../../../src/service/log.ts';
+import { toLine } from '../../../src/service/log-record.ts';
 
 const test = suite('audit');
 
@@ -76,6 +77,20 @@ test('writes a decision again at once when it was not repeated for a while', asy
   audit.decided(call(1000), sign('a'), undefined);
   assert.is(lines.length, 2);
   assert.is(lines[1]?.[2]['repeats'], undefined);
+  audit[Symbol.dispose]();
+});
+
+test('shows no secret that a detail of a decision holds', () => {
+  const { audit, lines } = rig();
+  for (const [at, secret] of ['?9876', ';9876', '; 9876'].entries()) {
+    const algorithm = `pkcs11:slot-id=0;object=device id${secret}`;
+    const question = { action: 'create', details: { key_id: `k${at}`, algorithm, usages: 'sign' } };
+    audit.decided(call(1000), question, undefined);
+    const line = toLine({ priority: 'info', message: 'decided', fields: lines[at]?.[2] ?? {} });
+    assert.not.match(line, /9876/);
+    assert.match(line, 'algorithm:pkcs11:slot-id=0;object=device id');
+    assert.match(line, 'usages:sign');
+  }
   audit[Symbol.dispose]();
 });
 
