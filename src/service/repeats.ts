@@ -22,7 +22,8 @@ interface Entry extends Omit<CausedRecord, 'fields'> {
 }
 
 const mostEntries = 4096;
-const mostEntriesPerCause = 256;
+/** The kinds of one cause that are written one by one: nobody reads more, and a hostile client can make up any number. */
+const mostEntriesPerCause = 32;
 
 /**
  * Writes records to the journal: the first of a kind at once, its repeats as a count, so that neither a busy
