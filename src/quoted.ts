@@ -33,11 +33,11 @@ const BASE64_KEY = '(?<![A-Za-z0-9+/])(?:[A-Za-z0-9+/]{43}=|[A-Za-z0-9+/]{86}==)
 /** Each matches up to where a secret may begin in an untrusted text. */
 const SIGNS: readonly RegExp[] = [
   new RegExp(`(?:${NAMES})\\\\*["']?\\s*(?:[=:]|%3)`, 'i'),
-  // a user before the host, and a port that is none: a password whose host was cut off
-  /\/\/(?=.*@)|:\/\/(?=[^/]*:(?!\d{1,5}(?:\/|$)))/s,
+  // a port that is none: a password whose host was cut off
+  /:\/\/(?=[^/]*:(?!\d{1,5}(?:\/|$)))/,
   /-----BEGIN/,
   /(?:Basic|Bearer) /i,
-  /(?=[A-Za-z0-9+/]{20,}={1,2})/,
+  /(?<![A-Za-z0-9+/])(?=[A-Za-z0-9+/]{20,}={1,2})/,
 ];
 /** What an id, a name or a path does not have either: a query, an assignment. */
 const ASSIGNMENTS: readonly RegExp[] = [/\?(?=.*=)/s, /=/];
@@ -82,6 +82,18 @@ const SECRETS: readonly (readonly [RegExp, string])[] = [
   [new RegExp(BASE64_KEY, 'g'), '…'],
 ];
 
+const REPLACED = [...URI_PARTS, ...SECRETS];
+
+/** What every untrusted text with one of the signs has: most texts have none of it, and are done with. */
+const SUSPECT = /[=:%?]|\/\/|-----BEGIN|(?:Basic|Bearer) /i;
+/** What every message has in which something is replaced. */
+const SUSPICIOUS = new RegExp(
+  `=|:\\/\\/|%[0-9a-f]{2}|${URI}|"\\s*:\\s*[-+.\\d\\\\"]|(?:Basic|Bearer) |${PEM_KEY}`,
+  'i',
+);
+/** An escape that is escaped more often than this hides what it is. */
+const MOST_ESCAPES = 3;
+
 /** An untrusted text in quotes, as far as a message may show it. */
 export function quoted(text: string): string {
   return JSON.stringify(shown(text));
@@ -96,7 +108,8 @@ export function shown(text: string): string {
 /** A message with `…` for what looks like a secret in it, and not longer than anybody reads. */
 export function withoutSecrets(message: string): string {
   const text = message.length > MAX_MESSAGE ? `${message.slice(0, MAX_MESSAGE)}…` : message;
-  return [...URI_PARTS, ...SECRETS].reduce(
+  if (!SUSPICIOUS.test(text)) return text;
+  return REPLACED.reduce(
     (safe, [pattern, mark]) => safe.replace(pattern, mark),
     plainlySpelled(text),
   );
@@ -114,17 +127,19 @@ function plainlySpelled(text: string): string {
 /** Whether a text is meant as a PKCS#11 URI, however it is spelled. */
 export function isMeantAsPkcs11Uri(text: string): boolean {
   const lead = /^[\s"'<]*(?:(?:key|cert|file):(?:\/\/)?)?[\s"'<]*pkcs[-_ #]*11\s*[:;=?]/i;
-  return lead.test(decoded(text.slice(0, MAX_READ)));
+  return lead.test(decoded(text.slice(0, MAX_READ)) ?? '');
 }
 
 /** Whether a text holds a secret; the place of one, as in `pin-source`, is none. */
 export function holdsSecret(text: string): boolean {
   const plain = decoded(text);
+  if (plain === undefined) return true;
   return SECRETS.some(([pattern]) => plain.search(pattern) >= 0);
 }
 
 /** Where in an untrusted text something begins that is not for every reader; its length when nothing does. */
 function publicLength(text: string): number {
+  if (!SUSPECT.test(text)) return text.length;
   const uri = /pkcs[-_ #]*11\s*:/i.exec(text);
   const uriEnd = uri === null ? text.length : publicUriEnd(text, uri.index + uri[0].length);
   const signs = uri === null ? [...SIGNS, ...ASSIGNMENTS] : SIGNS;
@@ -132,9 +147,16 @@ function publicLength(text: string): number {
     const found = sign.exec(text);
     return found === null ? [] : [found.index + found[0].length];
   });
-  const end = Math.min(uriEnd, ...ends);
+  const end = Math.min(uriEnd, publicHostEnd(text), ...ends);
   const plain = decoded(text.slice(0, end));
+  if (plain === undefined) return 0;
   return plain.length < end && publicLength(plain) < plain.length ? 0 : end;
+}
+
+/** Where a host would begin that has a user before it, and a password. */
+function publicHostEnd(text: string): number {
+  const at = text.indexOf('//');
+  return at >= 0 && text.lastIndexOf('@') > at ? at + 2 : text.length;
 }
 
 /** Where the attributes of a PKCS#11 URI end that select a token or an object. */
@@ -144,20 +166,21 @@ function publicUriEnd(text: string, from: number): number {
   while (end < text.length && !text.slice(from, end).endsWith('?')) {
     attribute.lastIndex = end;
     const [whole, value = ''] = attribute.exec(text) ?? [];
-    if (whole === undefined || /[;?&=]/.test(decoded(value))) return end;
+    if (whole === undefined || /[;?&=]/.test(decoded(value) ?? '=')) return end;
     end += whole.length;
   }
   return end;
 }
 
-/** The text with its percent-escapes read, also where they were escaped themselves. */
-function decoded(text: string): string {
+/** The text with its percent-escapes read, also where they were escaped themselves; undefined when too often. */
+function decoded(text: string): string | undefined {
   let plain = text;
-  for (let before = ''; before !== plain; ) {
-    before = plain;
+  for (let times = 0; times <= MOST_ESCAPES; times++) {
+    const before = plain;
     plain = before.replace(/%([0-9a-f]{2})/gi, (_, digits: string) => characterOf(digits));
+    if (plain === before) return plain;
   }
-  return plain;
+  return undefined;
 }
 
 function characterOf(digits: string): string {

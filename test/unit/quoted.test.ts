@@ -64,11 +64,14 @@ test('shows no more than 160 characters', () => {
 });
 
 test('is done with a hostile text as fast as with its first characters', () => {
-  for (const part of ['//', 'pkcs11:', 'pin=', '%25', '"pass', 'A', '://a', '-----BEGIN ']) {
+  const parts = ['//', 'pkcs11:', 'pin=', '%25', '"pass', 'A', '://a', '-----BEGIN '];
+  const others = ['pkcs11:id=a ', 'pkcs11:id=a;', '"pin":', '\\', 'pwd ', '%2525', 'Basic '];
+  for (const part of [...parts, ...others]) {
     const hostile = part.repeat(1 << 18);
     assert.ok(shown(hostile).length <= 161);
     assert.ok(withoutSecrets(hostile).length <= 2 * 8192);
   }
+  assert.ok(holdsSecret(`%${'25'.repeat(1 << 16)}`));
 });
 
 /** Secrets that are recognized in the middle of a message. */
@@ -104,6 +107,19 @@ const messages: readonly string[] = [
   `the key ${key}`,
   '-----BEGIN EC PRIVATE KEY-----\nSECRET1',
 ];
+
+test('takes a text for a secret that is escaped too often to be read', () => {
+  const secret = 'pin-value%3DSECRET1';
+  const escaped = (times: number): string => secret.replaceAll('%', `%${'25'.repeat(times)}`);
+  for (const times of [0, 1, 2, 3, 4, 1000]) {
+    assert.ok(holdsSecret(escaped(times)), `${times}`);
+    assert.not.match(shown(escaped(times)), /SECRET1/);
+    assert.not.match(withoutSecrets(escaped(times)), /SECRET1/);
+  }
+  assert.ok(holdsSecret(`a%${'25'.repeat(8)}20b`));
+  assert.is(shown(`a%${'25'.repeat(8)}20b`), '…');
+  assert.is(shown('a%2520b 100%'), 'a%2520b 100%');
+});
 
 test('leaves secrets out of a message, of an error and of its causes', () => {
   for (const text of messages) {
