@@ -28,25 +28,35 @@ const ATTRIBUTES =
   'token|manufacturer|model|serial|slot-[a-z]{1,16}|library-[a-z]{1,16}|object|id|type';
 const PEM_KEY = '-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----';
 /** A key of 256 or 512 bits in base64, as clouds hand them out. */
-const BASE64_KEY = '(?<![A-Za-z0-9+/])(?:[A-Za-z0-9+/]{43}=|[A-Za-z0-9+/]{86}==)';
+const BASE64_KEY = '(?:[A-Za-z0-9+/]{43}=|[A-Za-z0-9+/]{86}==)';
+/** Where base64 begins; a SHA-256 that is called so is public. */
+const BASE64_START =
+  '(?<![A-Za-z0-9+/])(?!(?:(?<=(?:[Ss][Hh][Aa]-?256|[Ff]ingerprint|[Dd]igest)["\'=: /]{0,4})|[Ss][Hh][Aa]256//?)[A-Za-z0-9+/]{43}=(?![A-Za-z0-9+/=]))';
+/** A colon between a user and a password, where base64 spells it without a digit. */
+const BASE64_COLON = '(?:[A-Za-z0-9+/]{4})*?(?:O[g-v]|[A-Za-z0-9+/][DTjz][o-r])';
+/** What HTTP sends of a user; ordinary words after `Basic` have no colon in them, and no digits. */
+const BASIC = `\\b[Bb][Aa][Ss][Ii][Cc] +(?=[A-Za-z0-9+/._~-]{8})(?=${BASE64_COLON}|[^\\s"]*[0-9=+/])`;
 
 /** Each matches up to where a secret may begin in an untrusted text. */
 const SIGNS: readonly RegExp[] = [
   new RegExp(`(?:${NAMES})\\\\*["']?\\s*(?:[=:]|%3)`, 'i'),
   // a port that is none: a password whose host was cut off
-  /:\/\/(?=[^/]*:(?!\d{1,5}(?:\/|$)))/,
+  /:\/\/(?!\[[0-9a-f:.]{2,45}\](?::\d{1,5})?(?:\/|$))(?=[^/]*:(?!\d{1,5}(?:\/|$)))/i,
   /-----BEGIN/,
-  /(?:Basic|Bearer) /i,
-  /(?<![A-Za-z0-9+/])(?=[A-Za-z0-9+/]{20,}={1,2})/,
+  new RegExp(BASIC),
+  /Bearer /i,
+  new RegExp(`${BASE64_START}(?=[A-Za-z0-9+/]{20,}={1,2})`),
 ];
 /** What an id, a name or a path does not have either: a query, an assignment. */
-const ASSIGNMENTS: readonly RegExp[] = [/\?(?=.*=)/s, /=/];
+const ASSIGNMENTS: readonly RegExp[] = [/^[^?]*\?(?=.*=)/s, /^(?!\/)[^=]*=(?!=?$)/];
 
 const URI = 'pkcs11(?::|%3a)';
 /** A selector has attributes with spaces in them too: it ends where the quotation, the line or the next URI does. */
 const SELECTOR = `${URI}(?:(?!${URI})(?:\\\\.|[^?"\\\\\\n]))*?`;
 /** The rest of the quotation or line: a PIN may have spaces and most signs. */
 const REST = '(?:\\\\.|[^"\\n])*';
+/** The same up to where a message goes on. */
+const CLAUSE = '(?:\\\\.|(?![;,] )[^"\\n])*';
 
 /** What of a PKCS#11 URI is replaced in a message: what is no attribute of a selector, and the query. */
 const URI_PARTS: readonly (readonly [RegExp, string])[] = [
@@ -62,8 +72,11 @@ const QUOTE = '\\\\*["\'`]';
 /** What is secret wherever it stands in a message, and what stands there instead. */
 const SECRETS: readonly (readonly [RegExp, string])[] = [
   [new RegExp(`((?:${NAMES})${ASSIGNED}(${QUOTE}))(?:(?!\\2)[^\\n])*`, 'gi'), '$1…'],
-  [new RegExp(`((?<![a-z])pin(?:[-_]|%2d)?(?:value)?${ASSIGNED})(?!${QUOTE})${REST}`, 'gi'), '$1…'],
-  [new RegExp(`((?:${NAMES})${ASSIGNED})(?!${QUOTE})[^&;?"'\`\\s]+`, 'gi'), '$1…'],
+  [
+    new RegExp(`((?<![a-z])pin(?:[-_]|%2d)?(?:value)?${ASSIGNED})(?!${QUOTE})${CLAUSE}`, 'gi'),
+    '$1…',
+  ],
+  [new RegExp(`((?:${NAMES})${ASSIGNED})(?!${QUOTE}|…, )[^&;?"'\`\\s]+`, 'gi'), '$1…'],
   // JSON, also in a text of JSON, where every quote has a backslash
   [
     new RegExp(
@@ -74,12 +87,13 @@ const SECRETS: readonly (readonly [RegExp, string])[] = [
   ],
   [new RegExp(`("(?:${NAMES})\\\\*"\\s*:\\s*)[-+.\\d][^\\s,;}\\]"]*`, 'gi'), '$1…'],
   [/(:\/\/)[^\s"'`<>/@]{1,512}@/g, '$1…@'],
-  [/\b(Basic|Bearer) +(?=[^\s"]*[0-9=+/])[A-Za-z0-9+/._~-]{8,}=*/g, '$1 …'],
+  [new RegExp(`(${BASIC})[A-Za-z0-9+/._~-]+=*`, 'g'), '$1…'],
+  [/\b(Bearer) +(?=[^\s"]*[0-9=+/])[A-Za-z0-9+/._~-]{8,}=*/gi, '$1 …'],
   [
     new RegExp(`${PEM_KEY}.*?(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----|$)`, 'gs'),
     '(private key)',
   ],
-  [new RegExp(BASE64_KEY, 'g'), '…'],
+  [new RegExp(`${BASE64_START}${BASE64_KEY}`, 'g'), '…'],
 ];
 
 const REPLACED = [...URI_PARTS, ...SECRETS];

@@ -33,6 +33,13 @@ const secrets: readonly (readonly [string, string])[] = [
   ['SharedAccessKey: SECRET1', 'SharedAccessKey:…'],
   ['password:SECRET1', 'password:…'],
   ['Bearer SECRET1', 'Bearer …'],
+  ['basic dXNlOlNFQ1JFVA==', 'basic …'],
+  ['https://[::1]:SECRET1@host', 'https://…'],
+  ['https://[::1]:SECRET1', 'https://…'],
+  ['/etc?x=SECRET1', '/etc?…'],
+  ['/etc/pin=SECRET1', '/etc/pin=…'],
+  [`sha256 is not ${key}`, 'sha256 is not …'],
+  [`sha256:${key}A==`, 'sha256:…'],
   ['{\\"password\\":\\"SECRET1\\"}', '{\\"password\\":…'],
   [key, '…'],
   ['-----BEGIN PRIVATE KEY-----\nSECRET1', '-----BEGIN…'],
@@ -52,6 +59,11 @@ test('shows what holds none as it is', () => {
     'my-pkcs11-key',
     'pkcs11:token=a%20b;object=c',
     'spinner:1',
+    '/etc/x=y',
+    'https://[::1]:80/',
+    'https://[fe80::1.2.3.4]',
+    'SHA256:2jmj7l5rSw0yVb/vlWAYkK/YBwk3RkS9pNJ+Lm1Xk2c=',
+    'sha256//2jmj7l5rSw0yVb/vlWAYkK/YBwk3RkS9pNJ+Lm1Xk2c=',
     'sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef',
   ];
   for (const text of texts) assert.is(shown(text), text);
@@ -143,9 +155,28 @@ test('leaves a message alone that only talks about secrets', () => {
     'no token matches "pkcs11:token=a;object=b"; which one is it?',
     'the certificate "a": "password" is no name for it',
     '{"pins":[1],"keys":2}',
+    'fingerprint "2jmj7l5rSw0yVb/vlWAYkK/YBwk3RkS9pNJ+Lm1Xk2c=" is not pinned',
+    'digest: 2jmj7l5rSw0yVb/vlWAYkK/YBwk3RkS9pNJ+Lm1Xk2c=',
+    'the pin sha256//2jmj7l5rSw0yVb/vlWAYkK/YBwk3RkS9pNJ+Lm1Xk2c= is not that of the server',
     'https://host/a%2Fb%20c%3Fd',
   ];
   for (const text of texts) assert.is(withoutSecrets(text), text);
+});
+
+test('tells a user and a password of HTTP from words', () => {
+  // the colon stands at each of the three places it can have, with no digit where that can be
+  for (const user of ['use:egzehrpf', 'a:jeafxqfjwc', 'ab:words']) {
+    const sent = Buffer.from(user).toString('base64').replaceAll('=', '');
+    assert.is(withoutSecrets(`Authorization: Basic ${sent}`), 'Authorization: Basic …', user);
+    assert.is(shown(`Basic ${sent}`), 'Basic …');
+  }
+  assert.is(shown('Basic Constraints'), 'Basic Constraints');
+});
+
+test('leaves what is said after a PIN in a message', () => {
+  const refused = withoutSecrets('login with pin=SECRET1; the token is locked (CKR_PIN_LOCKED)');
+  assert.is(refused, 'login with pin=…; the token is locked (CKR_PIN_LOCKED)');
+  assert.is(withoutSecrets('pin-value=SECRET1, try again'), 'pin-value=…, try again');
 });
 
 test('tells a secret from the place of one', () => {
