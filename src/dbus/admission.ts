@@ -26,7 +26,7 @@ interface Unidentified {
 /** The bus gives out unique names such as `:1.42`; whatever claims to be sent otherwise cannot be answered. */
 const uniqueName = /^:[0-9]+(\.[0-9]+)+$/;
 
-/** Which messages become calls, and when: first the bus tells their uid, then they have their turn. */
+/** Which messages become calls, and when: first the bus reports their uid, then they have their turn. */
 export class Admission {
   readonly #callers: Callers;
   readonly #limits: CallLimits;
@@ -60,9 +60,9 @@ export class Admission {
   admit(message: IncomingMessage): void {
     const { sender = '' } = message.header;
     if (!uniqueName.test(sender)) return;
-    const known = this.#callers.known(sender);
-    if (known === undefined) this.#identify(sender, message);
-    else this.#enter(new IncomingCall(message, known));
+    const cached = this.#callers.known(sender);
+    if (cached === undefined) this.#identify(sender, message);
+    else this.#enter(new IncomingCall(message, cached));
     this.#listener.activity();
   }
 
@@ -93,7 +93,7 @@ export class Admission {
     for (const sender of this.#calls.keys()) this.#abandonCallsOf(sender);
   }
 
-  /** Holds the messages of a connection, in their order, until the bus has told who it is. */
+  /** Holds the messages of a connection, in their order, until the bus has reported who it is. */
   #identify(sender: string, message: IncomingMessage): void {
     const waiting = this.#unidentified.get(sender);
     try {

@@ -107,8 +107,8 @@ export class ArgumentReader {
   }
 
   #unknownOption(name: string): ServiceError {
-    const known = [...this.#options.keys()].join(', ');
-    return invalid(`${this.#method} has no option ${quoted(name)}; it has: ${known}`);
+    const accepted = [...this.#options.keys()].join(', ');
+    return invalid(`${this.#method} has no option ${quoted(name)}; it has: ${accepted}`);
   }
 }
 

@@ -53,7 +53,7 @@ export class Authentication {
     return this.#settle === undefined;
   }
 
-  /** Takes what the bus answers; it says nothing unasked. */
+  /** Takes what the bus replies; it says nothing unasked. */
   receive(bytes: Buffer): void {
     this.#received += bytes.toString('latin1');
     const end = this.#received.indexOf('\r\n');

@@ -21,7 +21,7 @@ export interface CallLimits {
     readonly parkedBytes: number;
     readonly queuedBytes: number;
   };
-  /** Of one connection until the bus has told its uid, beside its first call; and of all such connections together. */
+  /** Of one connection until the bus has reported its uid, beside its first call; and of all such connections together. */
   readonly unidentified: {
     readonly calls: number;
     readonly bytes: number;

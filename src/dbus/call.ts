@@ -59,7 +59,7 @@ export class IncomingCall implements CallContext {
     return this.#abort.signal;
   }
 
-  /** Tells whoever works on the call that nobody waits for it any more. */
+  /** Notifies whoever works on the call that nobody waits for it any more. */
   abandon(): void {
     this.#aborted = true;
     this.#abort?.abort();

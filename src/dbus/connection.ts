@@ -9,7 +9,7 @@ const hangUpMs = 1000;
 /** Linux hands over at most about 200 KiB at a time. */
 const receiveBufferBytes = 128 << 10;
 
-/** What the owner of a connection is told; none of these may throw. */
+/** What the owner of a connection is notified of; none of these may throw. */
 export interface ConnectionListener {
   /** Judges a message by its header. */
   readonly accept: AcceptBody;
@@ -86,7 +86,7 @@ export class Connection {
 
   /** Queues a message and returns its size; TypeError or RangeError when its body does not fit its signature. */
   send(message: Message): number {
-    if (this.#closed || this.#closing) return 0; // who waits for an answer is told by `closed`
+    if (this.#closed || this.#closing) return 0; // who waits for a reply is notified by `closed`
     return this.#outbox.add(message);
   }
 

@@ -6,7 +6,7 @@ export interface Authorizer {
   authorize(question: Question, call: CallContext): Promise<void> | undefined;
 }
 
-/** Is told each answer: no error is a yes. */
+/** Is notified of each decision: no error is a yes. */
 export type DecisionListener = (call: CallContext, question: Question, error: unknown) => void;
 
 /** Puts the questions about a call, in order, to an authorizer. */

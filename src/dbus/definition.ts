@@ -142,7 +142,7 @@ export interface InterfaceDefinition {
   readonly signals?: Readonly<Record<string, SignalDefinition>>;
 }
 
-/** What polkit shows and answers by default for one action; `active` is for a person at the console. */
+/** What polkit shows and decides by default for one action; `active` is for a person at the console. */
 export interface ActionDefinition {
   readonly description: string;
   readonly message: string;
@@ -199,7 +199,7 @@ export type Arguments<M extends MethodDefinition> = Simplify<
   Values<FieldsOf<M['in']>> & { readonly options?: OptionalValues<FieldsOf<M['options']>> }
 >;
 
-/** What a method answers, by the names of its results. */
+/** What a method returns, by the names of its results. */
 export type Output<M extends MethodDefinition> = {
   readonly [K in keyof FieldsOf<M['out']>]: ResultOf<M, K>;
 };

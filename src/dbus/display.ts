@@ -19,7 +19,7 @@ export class Display<S extends ServiceDefinition, State extends Partial<Properti
     return this.#state;
   }
 
-  /** Puts what is remembered on the server; from now on it is told at once. */
+  /** Puts what is remembered on the server; from now on it is published at once. */
   attach(server: Published<S>): void {
     this.#server = server;
     for (const [id, properties] of this.#early) server.putObject(id, properties);

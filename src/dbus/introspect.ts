@@ -4,7 +4,7 @@ const doctype = `<!DOCTYPE node PUBLIC "-//freedesktop//DTD D-BUS Object Introsp
  "http://www.freedesktop.org/standards/dbus/1.0/introspect.dtd">
 `;
 
-/** Standard interfaces, as they are introspected; the dispatcher answers them itself. */
+/** Standard interfaces, as they are introspected; the dispatcher handles them itself. */
 export const standardInterfaces = {
   peer: `  <interface name="org.freedesktop.DBus.Peer">
     <method name="Ping"/>

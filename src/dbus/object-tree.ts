@@ -83,8 +83,8 @@ export class ObjectTree {
   #encode(object: ServedObject): Uint8Array {
     let revision = 0;
     for (const { properties } of object.interfaces.values()) revision += properties.revision;
-    const known = this.#encoded.get(object.path);
-    if (known?.revision === revision) return known.bytes;
+    const cached = this.#encoded.get(object.path);
+    if (cached?.revision === revision) return cached.bytes;
     const writer = new WireWriter(512);
     const values = [object.path, managedInterfaces(object)];
     writersOf('oa{sa{sv}}').forEach((write, at) => write(writer, values[at]));

@@ -26,7 +26,7 @@ export const defaultOutboxLimits: OutboxLimits = {
   giveUpMs: 10_000,
 };
 
-/** What the owner of an outbox is told. */
+/** What the owner of an outbox is notified of. */
 export interface OutboxListener {
   /** Told after every write: the outbox is not full. */
   room(): void;

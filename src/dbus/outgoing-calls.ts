@@ -10,7 +10,7 @@ interface OutgoingCall {
 
 /**
  * The calls that a connection makes: so many at once, the rest in order. For the bus a call is unanswered until its
- * reply comes or its destination leaves, which the bus answers with an error, whether its caller still waits or not.
+ * reply comes or its destination leaves, for which the bus replies with an error, whether its caller still waits or not.
  */
 export class OutgoingCalls {
   readonly #unanswered = new Map<number, OutgoingCall>();

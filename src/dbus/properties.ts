@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { InterfaceDefinition, PropertyDefinition } from './definition.ts';
 import { type Variant, variant } from './variant.ts';
 
-/** What changed in a set of properties, as PropertiesChanged tells it. */
+/** What changed in a set of properties, as PropertiesChanged announces it. */
 export interface PropertyChange {
   readonly changed: Readonly<Record<string, Variant>>;
   readonly invalidated: readonly string[];
@@ -24,7 +24,7 @@ export class PropertySet {
     }
   }
 
-  /** Changes values and answers what must be told; undefined when nothing must. */
+  /** Changes values and returns what must be announced; undefined when nothing must. */
   set(values: Readonly<Record<string, unknown>>): PropertyChange | undefined {
     const changed: Record<string, Variant> = {};
     const invalidated: string[] = [];
@@ -54,7 +54,7 @@ export class PropertySet {
     return toVariant(definition, this.#values.get(name));
   }
 
-  /** All values, as GetAll answers them. */
+  /** All values, as GetAll returns them. */
   all(): Record<string, Variant> {
     return Object.fromEntries(
       Object.entries(this.#definitions).map(([name, definition]) => [

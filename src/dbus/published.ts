@@ -8,7 +8,7 @@ import { type PropertyChange, PropertySet } from './properties.ts';
 
 type SignalsOf<S extends ServiceDefinition> = NonNullable<S['manager']['signals']>;
 
-/** What a service shows on the bus: the manager, the objects below it, and the news about them. */
+/** What a service shows on the bus: the manager, the objects below it, and the signals about them. */
 export class Published<S extends ServiceDefinition> {
   protected readonly tree = new ObjectTree();
   readonly #bus: Bus;
@@ -31,7 +31,7 @@ export class Published<S extends ServiceDefinition> {
     this.tree.add({ path, interfaces: new Map([[manager.name, served]]), managesObjects: true });
   }
 
-  /** From now on changes are announced: the service has its name, and what was there before is no news. */
+  /** From now on changes are announced: the service has its name, and what was there before is no change. */
   goLive(): void {
     this.#live = true;
   }
@@ -58,7 +58,7 @@ export class Published<S extends ServiceDefinition> {
     };
     this.#children.set(id, set);
     this.tree.add(object);
-    this.#tell('InterfacesAdded', 'oa{sa{sv}}', [path, managedInterfaces(object)]);
+    this.#emit('InterfacesAdded', 'oa{sa{sv}}', [path, managedInterfaces(object)]);
   }
 
   /** Changes properties of the object of an id. */
@@ -72,7 +72,7 @@ export class Published<S extends ServiceDefinition> {
     if (!this.#children.delete(id)) return;
     const path = this.objectPath(id);
     this.tree.remove(path);
-    this.#tell('InterfacesRemoved', 'oas', [path, [this.#service.child.interface.name]]);
+    this.#emit('InterfacesRemoved', 'oas', [path, [this.#service.child.interface.name]]);
   }
 
   /** The ids that have an object. */
@@ -127,7 +127,7 @@ export class Published<S extends ServiceDefinition> {
     });
   }
 
-  #tell(member: string, signature: string, body: readonly unknown[]): void {
+  #emit(member: string, signature: string, body: readonly unknown[]): void {
     const objectManager = 'org.freedesktop.DBus.ObjectManager';
     this.#signal(this.#service.path, { interface: objectManager, member, signature, body });
   }

@@ -17,7 +17,7 @@ export type { CallContext } from './call.ts';
 export type { Authorizer } from './decision.ts';
 export type { NameChecks, Question } from './method.ts';
 
-/** Is told what happens, for the journal. None of these may throw. */
+/** Is notified of what happens, for the journal. None of these may throw. */
 export interface ServeObserver {
   decided(call: CallContext, question: Question, error: unknown): void;
   /** A call was answered with an error; whatever is not a ServiceError went out as `internal error`. */
@@ -80,7 +80,7 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
       expectedReplyBytes: (call) => this.#largestReplyTo(call),
       isTrusted: (uid) => this.#isTrusted(uid),
     });
-    this.#decision = new Decision(authorizer, (...news) => observer.decided(...news));
+    this.#decision = new Decision(authorizer, (...decided) => observer.decided(...decided));
     const describe = (): unknown => ({ json: this.describe(options.describeMore?.()) });
     // the tables type handlers one by one; the dispatcher calls them by name
     this.#handlers = tableOf({ ...options.handlers, Describe: describe });
@@ -97,7 +97,7 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
     return this.#admission.underWay;
   }
 
-  /** Is told whenever a call begins or ends: what idle exit counts by. */
+  /** Is notified whenever a call begins or ends: what idle exit counts by. */
   onActivity(listener: () => void): void {
     this.#onActivity = listener;
   }
@@ -168,7 +168,7 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
     return this.#performAfter(decision, { method, args, call });
   }
 
-  /** Somebody is asked: the call gives its place back until the answer. */
+  /** Somebody is asked: the call gives its place back until the reply. */
   async #performAfter(
     decision: Promise<void>,
     { method, args, call }: { method: Method; args: CallArguments; call: IncomingCall },

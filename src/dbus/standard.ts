@@ -8,7 +8,7 @@ import type { ObjectTree, ServedInterface, ServedObject } from './object-tree.ts
 import { readersOf, type WireReader } from './reader.ts';
 import { EncodedElements } from './writer.ts';
 
-/** What a standard method answers. */
+/** What a standard method returns. */
 export interface StandardReply {
   readonly signature: string;
   readonly body: readonly unknown[];

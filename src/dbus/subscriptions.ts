@@ -108,7 +108,7 @@ export class Subscriptions {
       subscriber.source = typeof owner === 'string' && owner !== '' ? owner : undefined;
     });
     const owner = await this.#ownerOf(name);
-    // news that came in behind the answer was handled before this line
+    // a signal that came in behind the reply was handled before this line
     if (!heard) subscriber.source = owner;
     return watch;
   }
