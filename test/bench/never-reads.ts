@@ -43,7 +43,7 @@ async function askFor(path: string, calls: number): Promise<void> {
   for (let serial = 2; serial < calls && !socket.destroyed; serial++) {
     socket.write(encodeRaw(call, serial));
     // dbus-daemon refuses the 129th unanswered call: the service is given the time to answer
-    if (serial % 100 === 0) await sleep(20);
+    if (serial % 100 === 0) await sleep(100);
   }
 }
 
