@@ -1,4 +1,5 @@
 import { isServiceError, oneOf, ServiceError } from '../errors.ts';
+import { unrotated } from '../ids.ts';
 import { type Certificate, encodeCertificatesPem } from '../x509/certificate.ts';
 import { parseCsr } from '../x509/csr.ts';
 import { readFormat, writeFormat } from './exchange.ts';
@@ -165,6 +166,13 @@ export class CertificateService {
     if (keyId === '') {
       throw new ServiceError('NotFound', `no key of the certificate ${JSON.stringify(id)}`);
     }
+    if (!mayIssueWith(id, keyId)) {
+      const why = "is the services' own, and issues under an id of theirs alone";
+      throw new ServiceError(
+        'AccessDenied',
+        `the key of the certificate ${JSON.stringify(id)} ${why}`,
+      );
+    }
     return { id, chain: [ca, ...above], signer: this.#parts.keys.signer(keyId, ca.spki, via) };
   }
 
@@ -196,4 +204,14 @@ export class CertificateService {
     this.#turn = result.catch(() => undefined);
     return result;
   }
+}
+
+/**
+ * Whether a CA may issue with the key that belongs to it. Who may import a certificate over a public key of the
+ * services must not get their key to issue by that: rules guard the id of the issuer, not that of its key.
+ */
+function mayIssueWith(issuerId: string, keyId: string): boolean {
+  const reserved = 'iotedge/';
+  if (!keyId.startsWith(reserved) || issuerId.startsWith(reserved)) return true;
+  return unrotated(keyId) === `${reserved}certificate/${issuerId}`;
 }

@@ -268,4 +268,20 @@ test('does not issue with a leaf, without a key, or after the end of the issuer'
   assert.is(await issue(), 'Unavailable');
 });
 
+test("does not issue with a key of the services' own under an id that is not", async () => {
+  const key = makeKey('ec-p256');
+  const ca = await makeCa({ name: 'CN=workload ca', key });
+  const certificates = { '*': { profiles: ['client'], subject: 'CN=x' } };
+  await using rig = await Rig.start({ certificates });
+  rig.keys.add('iotedge/workload-ca', key);
+  const options = { via };
+  for (const id of ['web-ca', 'iotedge/workload-ca']) {
+    await rig.service.import(id, { data: ca.der, format: 'der' }, {});
+  }
+  const issue = (issuer: string) =>
+    codeOf(async () => rig.service.issue('web-1', await csr('CN=x'), { ...options, issuer }));
+  assert.is(await issue('web-ca'), 'AccessDenied');
+  assert.is(await issue('iotedge/workload-ca'), undefined);
+});
+
 test.run();
