@@ -9,9 +9,18 @@ import {
 } from './message.ts';
 import type { OutboxLimits } from './outbox.ts';
 import { OutgoingCalls } from './outgoing-calls.ts';
+import {
+  decodeReply,
+  defaultReplyLimit,
+  type ExpectedReply,
+  errorOf,
+  maxErrorBytes,
+  type ReplyLimit,
+} from './received-reply.ts';
 import { type BusSignal, type SignalMatch, Subscriptions } from './subscriptions.ts';
-import { BusError, errorFromWire } from './wire-errors.ts';
+import { BusError } from './wire-errors.ts';
 
+export type { ReplyLimit } from './received-reply.ts';
 export type { BusSignal, SignalMatch } from './subscriptions.ts';
 export { BusError };
 
@@ -26,15 +35,6 @@ const maxSerial = 0xffffffff;
 /** Larger signals are not received; what is subscribed to is far smaller. */
 const maxSignalBytes = 64 << 10;
 const maxSignalElements = 4096;
-const maxErrorBytes = 64 << 10;
-/** What a reply may be unless the caller states less. */
-const defaultReplyLimit: ReplyLimit = { bytes: 32 << 20, elements: 1_000_000 };
-
-/** How large a reply may be: the bytes of its body, the elements of its arrays and dictionaries in all. */
-export interface ReplyLimit {
-  readonly bytes: number;
-  readonly elements: number;
-}
 
 /** A call to a method of another process. */
 export interface MethodCall {
@@ -76,9 +76,7 @@ export interface ConnectOptions {
   readonly onTakes?: ((again: boolean) => void) | undefined;
 }
 
-interface PendingCall {
-  readonly replySignature: string | undefined;
-  readonly replyLimit: ReplyLimit;
+interface PendingCall extends ExpectedReply {
   readonly resolve: (body: readonly unknown[]) => void;
   readonly reject: (error: Error) => void;
 }
@@ -337,42 +335,6 @@ export function hasNoOwner(error: unknown): boolean {
   return (
     cause instanceof BusError && cause.errorName === 'org.freedesktop.DBus.Error.NameHasNoOwner'
   );
-}
-
-function errorOf(message: IncomingMessage): Error {
-  const name = message.header.errorName ?? 'org.freedesktop.DBus.Error.Failed';
-  return errorFromWire(name, errorText(message));
-}
-
-/** An error that cannot be read is one all the same. */
-function errorText(message: IncomingMessage): string {
-  if (!message.header.signature.startsWith('s')) return '';
-  try {
-    const [text] = message.decode(defaultReplyLimit.elements);
-    return typeof text === 'string' ? text : '';
-  } catch {
-    return '';
-  }
-}
-
-/** Fails when a reply is not what was asked for: a peer of another version, or one that is not what it claims to be. */
-function decodeReply(
-  message: IncomingMessage,
-  { replySignature: wanted, replyLimit }: PendingCall,
-): readonly unknown[] {
-  const { signature, bodyBytes } = message.header;
-  if (wanted !== undefined && wanted !== signature) {
-    throw new ServiceError('Failed', `the reply is (${signature}), not (${wanted})`);
-  }
-  if (message.isSkipped) {
-    const limit = `the limit is ${replyLimit.bytes}`;
-    throw new ServiceError('Failed', `the reply has ${bodyBytes} bytes, ${limit}`);
-  }
-  try {
-    return message.decode(replyLimit.elements);
-  } catch (cause) {
-    throw new ServiceError('Failed', 'the reply is unreadable', { cause });
-  }
 }
 
 function lostBus(cause?: Error): ServiceError {
