@@ -125,11 +125,11 @@ test('gives a reader up that takes nothing for too long, and none that takes a l
     near.on('error', (error) => {
       failure = error;
     });
-    outbox.add(reply(randomBytes(4 << 20)));
+    outbox.add(reply(randomBytes(16 << 20)));
     const before = outbox.queuedBytes;
-    for (let piece = 0; piece < 8; piece++) {
-      await new Promise((resolve) => void setTimeout(resolve, 400));
-      for (let read = 0; read < 8; read++) far.read(64 << 10);
+    for (let piece = 0; piece < 60; piece++) {
+      await new Promise((resolve) => void setTimeout(resolve, 50));
+      far.read();
     }
     assert.is(failure, undefined);
     assert.ok(outbox.queuedBytes < before);
