@@ -54,13 +54,15 @@ export function mountsOf(createOptions: JsonObject): MountRequests {
 }
 
 /**
- * The create options with host paths as `Mounts` instead of `Binds`, of which the engine would make what is
- * missing, at every start, as root.
+ * The create options with every host path as one of `Mounts` in the spelling that was judged: another one of the
+ * same path may lead elsewhere, and of `Binds` the engine would make what is missing, at every start, as root.
  */
 export function withHostMounts(createOptions: JsonObject): JsonObject {
   const hostConfig = memberObject(createOptions, 'HostConfig');
   const binds = memberArray(hostConfig, 'Binds');
-  const mounts: JsonObject[] = [];
+  const asked = memberArray(hostConfig, 'Mounts');
+  if (binds.length === 0 && asked.length === 0) return createOptions;
+  const mounts: unknown[] = asked.map(withNormalSource);
   const kept = binds.filter((text) => {
     const bind = typeof text === 'string' ? parseBind(text) : undefined;
     if (bind === undefined || !isHostBind(bind)) return true;
@@ -69,9 +71,14 @@ export function withHostMounts(createOptions: JsonObject): JsonObject {
     mounts.push({ Type: 'bind', Source: normalHostPath(source), Target: target, ReadOnly });
     return false;
   });
-  if (mounts.length === 0) return createOptions;
-  const Mounts = [...memberArray(hostConfig, 'Mounts'), ...mounts];
-  return { ...createOptions, HostConfig: { ...hostConfig, Binds: kept, Mounts } };
+  const changed = { ...hostConfig, ...(binds.length > 0 && { Binds: kept }), Mounts: mounts };
+  return { ...createOptions, HostConfig: changed };
+}
+
+function withNormalSource(mount: unknown): unknown {
+  const { Type: type, Source: source } = memberObject({ mount }, 'mount');
+  if (type !== 'bind' || typeof source !== 'string') return mount;
+  return { ...memberObject({ mount }, 'mount'), Source: normalHostPath(source) };
 }
 
 /** One path alone is where an anonymous volume appears. */

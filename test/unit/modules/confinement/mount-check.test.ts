@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isServiceError } from '../../../../src/errors.ts';
 import { checkMounts } from '../../../../src/modules/confinement/mount-check.ts';
-import { withHostMounts } from '../../../../src/modules/confinement/mounts.ts';
+import { mountsOf, withHostMounts } from '../../../../src/modules/confinement/mounts.ts';
 import type { EngineSystem, NewVolume, Volume } from '../../../../src/modules/engine.ts';
 
 const test = suite('mounts of a module');
@@ -95,6 +95,21 @@ test('gives the engine host paths in the form in which it makes nothing', () => 
       ],
     },
   });
+});
+
+test('gives the engine no spelling of a host path but the one that was looked at', () => {
+  const paths = ['/srv/a', '/srv/a/x/..', '/srv/x/../a', '/srv/./a', '//srv//a/', '/srv/a/.', '/'];
+  const bind = (Source: string) => ({ Type: 'bind', Source, Target: '/t', ReadOnly: true });
+  for (const path of paths) {
+    const both = { Binds: [`${path}:/b`], Mounts: [bind(path), bind(`${path}/y/..`)] };
+    for (const HostConfig of [both, { Mounts: both.Mounts }]) {
+      const { hostPaths } = mountsOf({ HostConfig });
+      const made: unknown = withHostMounts({ HostConfig })['HostConfig'];
+      const { Mounts } = made as { readonly Mounts: ReturnType<typeof bind>[] }; // as made
+      const sources = Mounts.map(({ Source }) => Source);
+      assert.equal([...new Set(sources)], hostPaths, path);
+    }
+  }
 });
 
 test.run();
