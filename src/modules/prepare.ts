@@ -4,13 +4,13 @@ import { isServiceError, ServiceError } from '../errors.ts';
 import { moduleIdOf } from '../ids.ts';
 import type { ModulesConfig } from './config.ts';
 import { elevationReasons, type Validate } from './confinement/elevation.ts';
-import { checkMounts, refuseHostPaths } from './confinement/mount-check.ts';
+import { checkMounts, refuseHostPaths, volumesRefusal } from './confinement/mount-check.ts';
 import { withHostMounts } from './confinement/mounts.ts';
 import { containerBody, socketTargets } from './container-body.ts';
 import { type ModuleSettings, withoutMountsOf } from './create-options.ts';
 import type { ContainerEngine, JsonObject } from './engine.ts';
 import { moduleEnvironment } from './environment.ts';
-import type { Prepared } from './goal.ts';
+import type { Prepared, Refused } from './goal.ts';
 import type { Identities } from './identities.ts';
 import { refuseNames, refuseTaken, type Upstream } from './module-names.ts';
 import type { ModuleSource } from './module-source.ts';
@@ -39,6 +39,8 @@ export interface PrepareParts extends ElevationParts {
   readonly engine: Pick<ContainerEngine, 'system' | 'findVolume' | 'createVolume'>;
   readonly identities: Pick<Identities, 'ensure'>;
   readonly socketsPath: string;
+  /** The modules whose volumes were found to be theirs since the service started, as its configuration says. */
+  readonly volumesSeen: WeakSet<ModuleSource>;
 }
 
 /** Everything that the engine needs for a module; registers the module's identity if it has none. */
@@ -46,12 +48,19 @@ export async function prepare(
   parts: PrepareParts,
   source: ModuleSource,
   signal: AbortSignal,
-): Promise<Prepared> {
+): Promise<Prepared | Refused> {
   const { config, identities, socketsPath } = parts;
   const { name, settings, env } = source;
-  refuseElevated(parts, source);
+  // What may not run is known before anybody is asked who may be out of reach.
+  const unlisted =
+    elevationRefusal(parts, source) ??
+    nameRefusal(source, config) ??
+    (await unlistedVolume(parts, source, signal));
+  if (unlisted !== undefined) return { refusal: unlisted };
   const call = { requestId: randomUUID(), signal };
   const identity = await identities.ensure(moduleIdOf(name), call);
+  const refusal = nameRefusal(source, config, identity);
+  if (refusal !== undefined) return { refusal };
   const createOptions = withoutEnginePolicy(ownOptions(parts, settings));
   const { body, digest } = containerBody({
     image: settings.image,
@@ -69,7 +78,6 @@ export async function prepare(
     body,
     network: config.network,
     check: (ending) => checkBefore(parts, source, ending),
-    refusal: nameRefusal(source, config, identity),
   };
 }
 
@@ -77,7 +85,7 @@ export async function prepare(
 function nameRefusal(
   source: ModuleSource,
   config: PrepareParts['config'],
-  upstream: Upstream,
+  upstream?: Upstream,
 ): ServiceError | undefined {
   // who writes modules.yaml may call the agent whatever they like
   if (source.name === config.agent?.name) return undefined;
@@ -113,13 +121,25 @@ function isConfined({ config }: ElevationParts, { elevated }: Pick<ModuleSource,
 }
 
 /** AccessDenied for a module that reaches outside its container where the configuration forbids it. */
-function refuseElevated(parts: ElevationParts, source: Omit<ModuleSource, 'env'>): void {
-  if (!isConfined(parts, source)) return;
+function elevationRefusal(parts: ElevationParts, source: ModuleSource): ServiceError | undefined {
+  if (!isConfined(parts, source)) return undefined;
   const [reason] = reasons(parts, source.settings);
-  if (reason === undefined) return;
+  if (reason === undefined) return undefined;
   const why = parts.config.allowElevated ? 'it was authorized as harmless' : 'allow_elevated';
   const text = `module ${JSON.stringify(source.name)} may not be elevated (${why}): ${reason}`;
-  throw new ServiceError('AccessDenied', text);
+  return new ServiceError('AccessDenied', text);
+}
+
+/** AccessDenied for a volume that the configuration lists no more. Before a start, `check` looks at all of them. */
+async function unlistedVolume(
+  parts: PrepareParts,
+  source: ModuleSource,
+  signal: AbortSignal,
+): Promise<ServiceError | undefined> {
+  if (!isConfined(parts, source) || parts.volumesSeen.has(source)) return undefined;
+  const refusal = await volumesRefusal(mountSource(parts, source), parts, signal);
+  if (refusal === undefined) parts.volumesSeen.add(source);
+  return refusal;
 }
 
 /**
@@ -127,7 +147,8 @@ function refuseElevated(parts: ElevationParts, source: Omit<ModuleSource, 'env'>
  * exchange. For callers who may make modules: it tells which files exist.
  */
 export async function refuseUnconfined(parts: ElevationParts, source: ModuleSource): Promise<void> {
-  refuseElevated(parts, source);
+  const refusal = elevationRefusal(parts, source);
+  if (refusal !== undefined) throw refusal;
   if (!isConfined(parts, source)) return;
   await refuseHostPaths(mountSource(parts, source), parts.config);
 }
@@ -138,7 +159,6 @@ async function checkBefore(
   source: ModuleSource,
   signal: AbortSignal,
 ): Promise<void> {
-  refuseElevated(parts, source);
   if (isConfined(parts, source)) await checkMounts(mountSource(parts, source), parts, signal);
 }
 

@@ -8,7 +8,7 @@ import { settingsJson } from './create-options.ts';
 import { canonicalJson, keyedDigest } from './digest.ts';
 import type { ContainerEngine, LogRequest } from './engine.ts';
 import { EngineMonitor, type EngineStatus } from './engine-monitor.ts';
-import type { Goal, Prepared } from './goal.ts';
+import type { Goal, Prepared, Refused } from './goal.ts';
 import { knownModules, readDigestKey, recordOf } from './known-modules.ts';
 import type { ManagedModule } from './managed-module.ts';
 import { managerProperties } from './manager-properties.ts';
@@ -28,7 +28,7 @@ export interface RuntimeParts {
   readonly engine: ContainerEngine;
   readonly records: Records;
   readonly socketsPath: string;
-  readonly prepare: (source: ModuleSource, signal: AbortSignal) => Promise<Prepared>;
+  readonly prepare: (source: ModuleSource, signal: AbortSignal) => Promise<Prepared | Refused>;
   readonly backend: (modules: ModuleDirectory) => WorkloadBackend;
   readonly publisher: Publisher;
   readonly now: () => Date;

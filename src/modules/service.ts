@@ -33,7 +33,9 @@ export async function startModules(
   const identities = new Identities(clients.identity, now);
   const engine = new DockerEngine(config.engineSocket);
   const socketsPath = join(stateDir, 'mnt');
-  const parts = { config, engine, identities, validate: validator(), socketsPath };
+  const validate = validator();
+  const volumesSeen = new WeakSet<ModuleSource>();
+  const parts = { config, engine, identities, validate, socketsPath, volumesSeen };
   const publisher = new Publisher();
   const runtime = cleanup.use(
     new ModuleRuntime({

@@ -14,7 +14,7 @@ import { describeError, isServiceError, ServiceError } from '../errors.ts';
 import { apply, type Work } from './apply.ts';
 import type { Container, ContainerEngine } from './engine.ts';
 import type { EngineStatus } from './engine-monitor.ts';
-import { desiredOf, type Prepared, type Report } from './goal.ts';
+import { desiredOf, type Prepared, type Refused, type Report } from './goal.ts';
 import { Intent, type IntentOptions } from './intent.ts';
 import { LiveReport } from './live-report.ts';
 import type { Request } from './operation.ts';
@@ -28,7 +28,7 @@ export interface SupervisorOptions extends Omit<IntentOptions, 'onGoal'> {
   readonly engine: ContainerEngine;
   readonly engineStatus: () => EngineStatus;
   readonly restartPolicy: RestartPolicy;
-  readonly prepare: (signal: AbortSignal) => Promise<Prepared>;
+  readonly prepare: (signal: AbortSignal) => Promise<Prepared | Refused>;
   /** Drops what outlives the process; only then the module's absence is complete. Never rejects. */
   readonly forget: () => Promise<void>;
   readonly onReport: (report: Report) => void;
