@@ -242,11 +242,12 @@ test('stops a module whose name has become that of the device', async ({ device 
 
 test('stops a module whose mounts are allowed no more', async ({ device, place }) => {
   const shared = join(place, 'shared');
-  const allowed = { agent, allowed_binds: [shared], allowed_volumes: ['listed'] };
+  const allowed = { agent, allowed_binds: [shared], allowed_volumes: ['foreign'] };
+  await device.machine.docker('volume', 'create', 'foreign');
   await device.restart(allowed);
   for (const [options, less] of [
     [bind(`${shared}:/d`), { allowed_binds: [] }],
-    [bind('listed:/d:ro'), { allowed_volumes: [] }],
+    [bind('foreign:/d'), { allowed_volumes: [] }],
   ] as const) {
     assert.is(await create(device, 'first', options), 'no failure');
     assert.is(await start(device, 'first'), 'no failure');
