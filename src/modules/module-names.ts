@@ -5,6 +5,7 @@
 import { hostname as machineName } from 'node:os';
 import { ServiceError } from '../errors.ts';
 import { isId, type ModuleName } from '../ids.ts';
+import { quoted } from '../quoted.ts';
 import type { ModulesConfig } from './config.ts';
 import { hostOf, isLabel, plainName, sameName, withFirstLabel } from './confinement/host-name.ts';
 import { aliasesOf } from './container-body.ts';
@@ -131,13 +132,13 @@ function reservedNames(
 }
 
 function notGranted(module: ModuleName, name: string): ServiceError {
-  const shown = JSON.stringify(name.slice(0, 160));
+  const shown = quoted(name);
   const text = `module ${JSON.stringify(module)} cannot be known as ${shown}, which is not one DNS label and is not in server_names`;
   return new ServiceError('AccessDenied', text);
 }
 
 function alreadyKnown(module: ModuleName, name: string, why: string): ServiceError {
-  const shown = JSON.stringify(name.slice(0, 160));
+  const shown = quoted(name);
   const text = `module ${JSON.stringify(module)} cannot be known as ${shown}, which ${why}`;
   return new ServiceError('AlreadyExists', text);
 }

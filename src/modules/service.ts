@@ -5,6 +5,7 @@ import { childPath } from '../dbus/path.ts';
 import { Variant } from '../dbus/variant.ts';
 import { identityService } from '../interfaces/identity.ts';
 import { modulesService } from '../interfaces/modules.ts';
+import { quoted } from '../quoted.ts';
 import type { Running, StartContext } from '../service/run.ts';
 import { compile } from '../service/schema-validator.ts';
 import { SharedReads } from '../service/shared-reads.ts';
@@ -94,7 +95,7 @@ function validator(): Validate {
   return (value) =>
     check(value).map(({ instancePath, message, params }) => {
       const extra = params['additionalProperty'];
-      const what = typeof extra === 'string' ? ` (${JSON.stringify(extra)})` : '';
+      const what = typeof extra === 'string' ? ` (${quoted(extra)})` : '';
       return `createOptions${instancePath} ${message ?? 'is not allowed'}${what}`;
     });
 }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { isServiceError, ServiceError } from '../errors.ts';
 import { type ModuleName, moduleIdOf } from '../ids.ts';
+import { quoted } from '../quoted.ts';
 import { SharedReads } from '../service/shared-reads.ts';
 import { type ModuleSummary, moduleList } from './api/module-list.ts';
 import type { CertificateRequest, WorkloadBackend, WorkloadCall } from './api/workload.ts';
@@ -175,7 +176,7 @@ function checkName(
   const may = (one: string): boolean =>
     source !== undefined && mayBeCertified(one, { source, others, config, upstream });
   if (names.every(may)) return;
-  const shown = JSON.stringify(name.slice(0, 160));
+  const shown = quoted(name);
   const granted = grantedNames(module, config);
   const listed = granted.length > 0 ? granted.join(', ') : 'none';
   const text = `${shown} is not a name of module "${module}"; server_names and hostname of modules.yaml give it besides its own: ${listed}`;

@@ -1,3 +1,4 @@
+import { quoted } from '../../quoted.ts';
 import { memberObject } from '../create-options.ts';
 import type { JsonObject } from '../engine.ts';
 import { mountsOf } from './mounts.ts';
@@ -30,7 +31,7 @@ export function elevationReasons(options: JsonObject, rules: ElevationRules): re
   return [
     ...networkReasons(options, rules.network),
     ...others,
-    ...unlisted.map((path) => `host path ${JSON.stringify(path)} is not in allowed_binds`),
+    ...unlisted.map((path) => `host path ${quoted(path)} is not in allowed_binds`),
     ...portReasons(options, rules.allowedPorts),
   ];
 }
@@ -38,9 +39,9 @@ export function elevationReasons(options: JsonObject, rules: ElevationRules): re
 function* networkReasons(options: JsonObject, network: string): Generator<string> {
   const mode = memberObject(options, 'HostConfig')['NetworkMode'];
   const modes: readonly unknown[] = [undefined, '', 'default', 'bridge', 'none', network];
-  if (!modes.includes(mode)) yield `HostConfig.NetworkMode ${JSON.stringify(mode)} is not allowed`;
+  if (!modes.includes(mode)) yield `HostConfig.NetworkMode ${quoted(String(mode))} is not allowed`;
   const endpoints = memberObject(memberObject(options, 'NetworkingConfig'), 'EndpointsConfig');
   for (const name of Object.keys(endpoints)) {
-    if (name !== network) yield `network ${JSON.stringify(name)} is not allowed`;
+    if (name !== network) yield `network ${quoted(name)} is not allowed`;
   }
 }

@@ -1,4 +1,6 @@
 /** What the create options of a module mount, and the form in which the engine gets it. */
+
+import { quoted } from '../../quoted.ts';
 import { memberArray, memberObject } from '../create-options.ts';
 import type { JsonObject } from '../engine.ts';
 import { normalHostPath } from './host-path.ts';
@@ -37,7 +39,7 @@ export function mountsOf(createOptions: JsonObject): MountRequests {
   for (const text of memberArray(hostConfig, 'Binds')) {
     if (typeof text !== 'string' || isAnonymous(text)) continue;
     const bind = parseBind(text);
-    if (bind === undefined) others.push(`bind ${JSON.stringify(text)} is not allowed`);
+    if (bind === undefined) others.push(`bind ${quoted(text)} is not allowed`);
     else if (isHostBind(bind)) hostPaths.add(normalHostPath(bind.source));
     else volumes.set(bind.source, { name: bind.source, labels: {} });
   }
@@ -48,7 +50,7 @@ export function mountsOf(createOptions: JsonObject): MountRequests {
     if (type === 'bind' && source.startsWith('/')) hostPaths.add(normalHostPath(source));
     else if (type === 'volume' && VOLUME.test(source)) {
       volumes.set(source, { name: source, labels: labelsOf(mount) });
-    } else others.push(`mount of ${JSON.stringify(source)} is not allowed`);
+    } else others.push(`mount of ${quoted(source)} is not allowed`);
   }
   return { hostPaths: [...hostPaths], volumes: [...volumes.values()], others };
 }

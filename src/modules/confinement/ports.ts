@@ -1,3 +1,4 @@
+import { quoted } from '../../quoted.ts';
 import { memberArray, memberObject } from '../create-options.ts';
 import type { JsonObject } from '../engine.ts';
 
@@ -18,7 +19,7 @@ export function* portReasons(createOptions: JsonObject, allowed: readonly number
 }
 
 function portReason(port: unknown, allowed: readonly number[]): string | undefined {
-  const shown = `host port ${JSON.stringify(port)}`;
+  const shown = `host port ${quoted(String(port))}`;
   if (port === '') return undefined;
   const range = typeof port === 'string' ? /^([0-9]{1,5})(?:-([0-9]{1,5}))?$/.exec(port) : null;
   if (range === null) return `${shown} is neither a port nor a range of ports`;
