@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { isServiceError, ServiceError } from '../errors.ts';
 import { moduleIdOf } from '../ids.ts';
 import type { ModulesConfig } from './config.ts';
-import { elevationReasons, type Validate } from './confinement/elevation.ts';
+import { elevationReasons } from './confinement/elevation.ts';
+import type { Validate } from './confinement/misfit.ts';
 import { checkMounts, refuseHostPaths, volumesRefusal } from './confinement/mount-check.ts';
 import { withHostMounts } from './confinement/mounts.ts';
 import { containerBody, socketTargets } from './container-body.ts';
@@ -52,14 +53,11 @@ export async function prepare(
   const { config, identities, socketsPath } = parts;
   const { name, settings, env } = source;
   // What may not run is known before anybody is asked who may be out of reach.
-  const unlisted =
-    elevationRefusal(parts, source) ??
-    nameRefusal(source, config) ??
-    (await unlistedVolume(parts, source, signal));
+  const unlisted = sourceRefusal(parts, source) ?? (await unlistedVolume(parts, source, signal));
   if (unlisted !== undefined) return { refusal: unlisted };
   const call = { requestId: randomUUID(), signal };
   const identity = await identities.ensure(moduleIdOf(name), call);
-  const refusal = nameRefusal(source, config, identity);
+  const refusal = sourceRefusal(parts, source, identity);
   if (refusal !== undefined) return { refusal };
   const createOptions = withoutEnginePolicy(ownOptions(parts, settings));
   const { body, digest } = containerBody({
@@ -81,17 +79,18 @@ export async function prepare(
   };
 }
 
-/** A name that is somebody else's since the device was provisioned otherwise, or configured so. */
-function nameRefusal(
+/** Why it may not be made as it is configured: the configuration may have changed since it was created. */
+function sourceRefusal(
+  parts: PrepareParts,
   source: ModuleSource,
-  config: PrepareParts['config'],
   upstream?: Upstream,
 ): ServiceError | undefined {
-  // who writes modules.yaml may call the agent whatever they like
-  if (source.name === config.agent?.name) return undefined;
   try {
-    refuseNames(source, config, upstream);
-    refuseTaken(source, [], config);
+    if (upstream === undefined) refuseElevated(parts, source);
+    // who writes modules.yaml may call the agent whatever they like
+    if (source.name === parts.config.agent?.name) return undefined;
+    refuseNames(source, parts.config, upstream);
+    refuseTaken(source, [], parts.config);
     return undefined;
   } catch (error) {
     if (isServiceError(error)) return error;
@@ -120,14 +119,14 @@ function isConfined({ config }: ElevationParts, { elevated }: Pick<ModuleSource,
   return !(config.allowElevated && elevated);
 }
 
-/** AccessDenied for a module that reaches outside its container where the configuration forbids it. */
-function elevationRefusal(parts: ElevationParts, source: ModuleSource): ServiceError | undefined {
-  if (!isConfined(parts, source)) return undefined;
+/** AccessDenied for a module that reaches outside its container where the configuration forbids it; InvalidArgs. */
+function refuseElevated(parts: ElevationParts, source: ModuleSource): void {
+  if (!isConfined(parts, source)) return;
   const [reason] = reasons(parts, source.settings);
-  if (reason === undefined) return undefined;
+  if (reason === undefined) return;
   const why = parts.config.allowElevated ? 'it was authorized as harmless' : 'allow_elevated';
   const text = `module ${JSON.stringify(source.name)} may not be elevated (${why}): ${reason}`;
-  return new ServiceError('AccessDenied', text);
+  throw new ServiceError('AccessDenied', text);
 }
 
 /** AccessDenied for a volume that the configuration lists no more. Before a start, `check` looks at all of them. */
@@ -147,8 +146,7 @@ async function unlistedVolume(
  * exchange. For callers who may make modules: it tells which files exist.
  */
 export async function refuseUnconfined(parts: ElevationParts, source: ModuleSource): Promise<void> {
-  const refusal = elevationRefusal(parts, source);
-  if (refusal !== undefined) throw refusal;
+  refuseElevated(parts, source);
   if (!isConfined(parts, source)) return;
   await refuseHostPaths(mountSource(parts, source), parts.config);
 }

@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type ModuleName, parseModuleName } from '../../../src/ids.ts';
+import { reachingOut } from '../../../src/modules/confinement/misfit.ts';
 import { parseSettings } from '../../../src/modules/create-options.ts';
 import type { Volume } from '../../../src/modules/engine.ts';
 import type { Prepared } from '../../../src/modules/goal.ts';
@@ -52,7 +53,7 @@ function preparing(createOptions: object, setting: Setting = {}) {
     engine: { system: missing, findVolume, createVolume: missing },
     identities: { ensure: () => setting.identity ?? Promise.resolve(identity) },
     socketsPath: '/state/mnt',
-    validate: () => (setting.reason === undefined ? [] : [setting.reason]),
+    validate: () => (setting.reason === undefined ? [] : [reachingOut(setting.reason)]),
     volumesSeen: new WeakSet<ModuleSource>(),
   };
   const settings = parseSettings({ image: 'a', createOptions });
