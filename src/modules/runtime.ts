@@ -2,7 +2,6 @@ import { ServiceError } from '../errors.ts';
 import type { ModuleName } from '../ids.ts';
 import type { Log } from '../service/log.ts';
 import { Repeats } from '../service/repeats.ts';
-import type { WorkloadBackend } from './api/workload.ts';
 import type { ModulesConfig } from './config.ts';
 import { settingsJson } from './create-options.ts';
 import { canonicalJson, keyedDigest } from './digest.ts';
@@ -21,6 +20,7 @@ import { Problems } from './problems.ts';
 import type { Publisher } from './publisher.ts';
 import type { Records } from './records.ts';
 import { disarmStrays } from './strays.ts';
+import type { ModulesBackend } from './workload-backend.ts';
 
 /** What the runtime is made of. */
 export interface RuntimeParts {
@@ -29,7 +29,7 @@ export interface RuntimeParts {
   readonly records: Records;
   readonly socketsPath: string;
   readonly prepare: (source: ModuleSource, signal: AbortSignal) => Promise<Prepared | Refused>;
-  readonly backend: (modules: ModuleDirectory) => WorkloadBackend;
+  readonly backend: (modules: ModuleDirectory) => ModulesBackend;
   readonly publisher: Publisher;
   readonly now: () => Date;
   readonly log: Log;

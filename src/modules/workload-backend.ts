@@ -36,8 +36,14 @@ export interface BackendParts {
   readonly now: () => Date;
 }
 
+/** A backend that is told when the modules have changed. */
+export interface ModulesBackend extends WorkloadBackend {
+  /** A module came, changed or went: the next list is a new one. */
+  evictModules(): void;
+}
+
 /** The workload API's answers, each made by the service that it belongs to. */
-export function workloadBackend(parts: BackendParts): WorkloadBackend {
+export function workloadBackend(parts: BackendParts): ModulesBackend {
   const { clients, identities, modules } = parts;
   // the same for every module, and each may ask as often as it likes
   const lists = new SharedReads<Buffer>();
@@ -46,6 +52,7 @@ export function workloadBackend(parts: BackendParts): WorkloadBackend {
   const bundle = (signal: AbortSignal) => trustBundle(parts, { requestId: randomUUID(), signal });
   return {
     modules: ({ signal }) => lists.get('', list, signal),
+    evictModules: () => lists.evictAll(),
     identity: async (moduleId, call) => {
       const { generation_id: generationId } = await identities.get(moduleId, call);
       return { moduleId, generationId };
