@@ -17,6 +17,7 @@ import {
   type ParseContext,
   type Schema,
 } from '../service/config.ts';
+import { isHostName, withoutLastDots } from './confinement/host-name.ts';
 import {
   type ConfinementConfig,
   confinementProperties,
@@ -230,7 +231,7 @@ export function parseModulesConfig(value: unknown, context: ParseContext): Modul
     ),
     trustedCas: trustedCas(certificates.trusted_ca_certs, context),
     agent: agentOf(raw.agent, context),
-    hostname: (raw.hostname ?? machineName()).replace(/\.+$/, ''),
+    hostname: withoutLastDots(raw.hostname ?? machineName()),
     connect: pathsOf(raw.connect),
     listen: pathsOf(raw.listen),
     engineSocket: pathOf(raw.moby_runtime.uri),
@@ -240,6 +241,10 @@ export function parseModulesConfig(value: unknown, context: ParseContext): Modul
 }
 
 function reportProblems(raw: RawConfig, context: ParseContext): void {
+  const { hostname } = raw;
+  if (hostname !== undefined && !isHostName(withoutLastDots(hostname))) {
+    context.report(['hostname'], 'not a host name or address; write letters beyond ASCII as xn--');
+  }
   const connect = pathsOf(raw.connect);
   if (posix.basename(connect.management) === posix.basename(connect.workload)) {
     context.report(['connect', 'workload_uri'], 'the two sockets need different file names');

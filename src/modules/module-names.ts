@@ -7,7 +7,14 @@ import { ServiceError } from '../errors.ts';
 import { isId, type ModuleName } from '../ids.ts';
 import { quoted } from '../quoted.ts';
 import type { ModulesConfig } from './config.ts';
-import { hostOf, isLabel, plainName, sameName, withFirstLabel } from './confinement/host-name.ts';
+import {
+  hostOf,
+  isAscii,
+  isLabel,
+  plainName,
+  sameName,
+  withFirstLabel,
+} from './confinement/host-name.ts';
 import { aliasesOf } from './container-body.ts';
 import { certificateIdOf } from './module-certificate.ts';
 import type { ModuleSource } from './module-source.ts';
@@ -84,7 +91,8 @@ export function mayBeCertified(
     readonly upstream: Upstream;
   },
 ): boolean {
-  if (name.length > longestName || takenNames(source.name, others, config)(name)) return false;
+  if (name.length > longestName || !isAscii(name)) return false;
+  if (takenNames(source.name, others, config)(name)) return false;
   if (plainNames(grantedNames(source.name, config)).has(plainName(name))) return true;
   const isOwn = plainNames(namesOf(source)).has(plainName(name));
   const isReserved = reservedNames(config, upstream).has(plainName(name));

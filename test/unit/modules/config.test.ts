@@ -159,6 +159,12 @@ test('says where something is wrong', async ({ dir }) => {
     const text = `server_names: {a: [b, '${name}']}`;
     assert.equal(await problemsOf(dir, text), ['1 server_names.a[1]'], name);
   }
+  for (const name of ['Gerät.local', 'a b', '*.example', 'a..b', 'ſ.example']) {
+    assert.equal(await problemsOf(dir, `hostname: '${name}'`), ['1 hostname'], name);
+  }
+  for (const name of ['Edge_1.local', 'xn--gert-noa.local.', '10.0.0.7', 'fd00::7']) {
+    assert.equal(await problemsOf(dir, `hostname: '${name}'`), [], name);
+  }
   assert.equal(await problemsOf(dir, 'allowed_ports: [0]'), ['1 allowed_ports[0]']);
   assert.equal(await problemsOf(dir, 'allowed_volumes: [a/b]'), ['1 allowed_volumes[0]']);
 });
