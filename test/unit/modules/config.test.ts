@@ -179,6 +179,21 @@ test('refuses a private key from a file and a CA from a file', async ({ dir }) =
   ]);
 });
 
+test('says of a key of a token where to write it, and no secret of its', async ({ dir }) => {
+  const uri = 'pkcs11:token=t;object=k?pin-value=hunter2';
+  for (const setting of ['device_ca_pk', 'device_ca_cert', 'trusted_ca_certs']) {
+    try {
+      await load(dir, `certificates: {${setting}: '${uri}'}`);
+      assert.unreachable();
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      const [problem] = error.problems;
+      assert.match(String(problem?.message), 'preload it in ');
+      assert.not.match(JSON.stringify(error.problems), 'hunter2');
+    }
+  }
+});
+
 test('refuses two sockets of one file name', async ({ dir }) => {
   const text = 'connect: {management_uri: "unix:///a/s", workload_uri: "unix:///b/s"}';
   assert.equal(await problemsOf(dir, text), ['1 connect.workload_uri']);
