@@ -72,6 +72,33 @@ test('uses a volume that is not its own only when it is listed', async () => {
   }
 });
 
+test('lets no host path be mounted that lies where containers write', async () => {
+  const path = '/var/lib/engine/volumes/shared/_data/x';
+  const source = { name: 'sensor', createOptions: { HostConfig: { Binds: [`${path}:/d`] } } };
+  const refusal = async (rootDirectory: string, shared: Partial<Volume>): Promise<string> => {
+    const engine = {
+      ...engineWith(volume('shared', {}, { mountpoint: '/elsewhere', ...shared })),
+      system: () => Promise.resolve({ rootDirectory } as EngineSystem), // all that is asked
+    };
+    const listed = { ...config, allowedBinds: [path] };
+    try {
+      await checkMounts(source, { config: listed, engine }, never);
+      return 'none';
+    } catch (error) {
+      return String(error);
+    }
+  };
+  const below = (directory: string) => `lies below ${directory}, which modules write to`;
+  const device = (place: string) => ({ options: new Map([['device', place]]) });
+  assert.match(await refusal('/var/lib/engine', {}), below('/var/lib/engine'));
+  assert.match(await refusal('/root', { mountpoint: '/var/lib/' }), below('/var/lib'));
+  assert.match(
+    await refusal('/root', device('/var/lib/engine/volumes')),
+    below('/var/lib/engine/volumes'),
+  );
+  assert.match(await refusal('/root', device('tmpfs')), 'cannot be looked at');
+});
+
 test('does not trust that it made what it asked for', async () => {
   const engine = engineWith();
   const racing = {
