@@ -76,7 +76,8 @@ function memberOf(value: unknown, key: string): unknown {
 function placeOf({ instancePath, params }: Violation): string {
   const name = params['additionalProperty'] ?? params['propertyName'];
   const member = typeof name === 'string' ? ` ${quoted(name)}` : '';
-  return `createOptions${shown(instancePath)}${member}`;
+  // each by itself: what looks like a path is shown as it is
+  return `createOptions${instancePath.split('/').map(shown).join('/')}${member}`;
 }
 
 function explain(violation: Violation): string {
