@@ -2,7 +2,6 @@
  * modules.yaml. `connect` is where a module finds the APIs inside its container, `listen` is where this
  * machine does.
  */
-import { hostname as machineName } from 'node:os';
 import { posix } from 'node:path';
 import {
   type CertificateId,
@@ -17,11 +16,11 @@ import {
   type ParseContext,
   type Schema,
 } from '../service/config.ts';
-import { isHostName, withoutLastDots } from './confinement/host-name.ts';
 import {
   type ConfinementConfig,
   confinementProperties,
   parseConfinement,
+  parseHostname,
   type RawConfinement,
 } from './confinement/settings.ts';
 
@@ -231,7 +230,7 @@ export function parseModulesConfig(value: unknown, context: ParseContext): Modul
     ),
     trustedCas: trustedCas(certificates.trusted_ca_certs, context),
     agent: agentOf(raw.agent, context),
-    hostname: withoutLastDots(raw.hostname ?? machineName()),
+    hostname: parseHostname(raw.hostname, context),
     connect: pathsOf(raw.connect),
     listen: pathsOf(raw.listen),
     engineSocket: pathOf(raw.moby_runtime.uri),
@@ -241,10 +240,6 @@ export function parseModulesConfig(value: unknown, context: ParseContext): Modul
 }
 
 function reportProblems(raw: RawConfig, context: ParseContext): void {
-  const { hostname } = raw;
-  if (hostname !== undefined && !isHostName(withoutLastDots(hostname))) {
-    context.report(['hostname'], 'not a host name or address; write letters beyond ASCII as xn--');
-  }
   const connect = pathsOf(raw.connect);
   if (posix.basename(connect.management) === posix.basename(connect.workload)) {
     context.report(['connect', 'workload_uri'], 'the two sockets need different file names');
