@@ -2,14 +2,13 @@
  * modules.yaml. `connect` is where a module finds the APIs inside its container, `listen` is where this
  * machine does.
  */
-import { hostname as machineName } from 'node:os';
 import { posix } from 'node:path';
 import {
   type CertificateId,
   type ModuleName,
   parseCertificateId,
-  parseKeyId,
   parseModuleName,
+  parseReference,
 } from '../ids.ts';
 import {
   type CommonConfig,
@@ -21,6 +20,7 @@ import {
   type ConfinementConfig,
   confinementProperties,
   parseConfinement,
+  parseHostname,
   type RawConfinement,
 } from './confinement/settings.ts';
 
@@ -230,7 +230,7 @@ export function parseModulesConfig(value: unknown, context: ParseContext): Modul
     ),
     trustedCas: trustedCas(certificates.trusted_ca_certs, context),
     agent: agentOf(raw.agent, context),
-    hostname: (raw.hostname ?? machineName()).replace(/\.+$/, ''),
+    hostname: parseHostname(raw.hostname, context),
     connect: pathsOf(raw.connect),
     listen: pathsOf(raw.listen),
     engineSocket: pathOf(raw.moby_runtime.uri),
@@ -246,10 +246,7 @@ function reportProblems(raw: RawConfig, context: ParseContext): void {
   }
   const key = raw.certificates.device_ca_pk;
   if (key === undefined) return;
-  const path = ['certificates', 'device_ca_pk'];
-  if (/^[a-z0-9+]+:/i.test(key) && !key.startsWith('key://')) {
-    context.report(path, 'not key://<id>: only the Keys service reads private keys');
-  } else tryParse(context, path, () => parseKeyId(key.replace(/^key:\/\//, '')));
+  tryParse(context, ['certificates', 'device_ca_pk'], () => parseReference(key, 'key'));
 }
 
 function tryParse<T>(
@@ -267,17 +264,17 @@ function tryParse<T>(
 
 function parseDeviceCa(reference: string | undefined): CertificateId | undefined {
   if (reference === undefined) return undefined;
-  const parsed = parseReference(reference);
+  const parsed = parseCertificate(reference);
   if (parsed.kind === 'file') {
     throw new TypeError('not cert://<id>: a CA that issues is one of the Certificates service');
   }
   return parsed.id;
 }
 
-function parseReference(reference: string): CertificateReference {
+function parseCertificate(reference: string): CertificateReference {
   const file = /^file:\/\/(\/.*)$/.exec(reference)?.[1];
   if (file !== undefined) return { kind: 'file', path: posix.normalize(decodeURI(file)) };
-  return { kind: 'id', id: parseCertificateId(reference.replace(/^cert:\/\//, '')) };
+  return { kind: 'id', id: parseCertificateId(parseReference(reference, 'cert')) };
 }
 
 function trustedCas(
@@ -287,11 +284,11 @@ function trustedCas(
   const path = ['certificates', 'trusted_ca_certs'];
   if (references === undefined) return [];
   if (typeof references === 'string') {
-    return [tryParse(context, path, () => parseReference(references)) ?? []].flat();
+    return [tryParse(context, path, () => parseCertificate(references)) ?? []].flat();
   }
   return references.flatMap(
     (reference, index) =>
-      tryParse(context, [...path, index], () => parseReference(reference)) ?? [],
+      tryParse(context, [...path, index], () => parseCertificate(reference)) ?? [],
   );
 }
 

@@ -112,6 +112,6 @@ export function socketTargets(paths: { readonly management: string; readonly wor
 
 /** The create options as everybody may see them: no environment, no labels, in whichever case the engine would take them. */
 export function publicCreateOptions(createOptions: JsonObject): JsonObject {
-  const isShown = ([key]: readonly [string, unknown]) => !/^(env|labels)$/i.test(key);
+  const isShown = ([key]: readonly [string, unknown]) => !/^(env|labels)$/iu.test(key);
   return Object.fromEntries(Object.entries(createOptions).filter(isShown));
 }

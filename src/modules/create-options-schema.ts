@@ -4,19 +4,34 @@
  * modules.yaml.
  * The engine reads the names of members without regard to case, which is one more reason to list what is
  * allowed and not what is forbidden.
+ *
+ * The keyword says what a value that does not fit is: `enum`, `const`, `not`, `maxItems` and `maxProperties`
+ * are about what reaches out; all others, an unknown member too, are about a mistake. Members of the engine's
+ * that reach out are here with the engine's default, which asks for nothing.
  */
 const text = { type: 'string' } as const;
 const flag = { type: 'boolean' } as const;
 const amount = { type: 'integer', minimum: 0 } as const;
+/** -1 is the engine's word for no limit. */
+const limit = { type: 'integer', minimum: -1 } as const;
 const texts = { type: 'array', items: text } as const;
 const textMap = { type: 'object', additionalProperties: text } as const;
+const noText = { type: 'string', enum: [''] } as const;
+const no = { type: 'boolean', const: false } as const;
+const none = { type: 'integer', const: 0 } as const;
 const nothing = { type: 'array', maxItems: 0 } as const;
+const noMembers = { type: 'object', maxProperties: 0 } as const;
+/** What is negative reaches out. */
+const fromNone = { type: 'integer', not: { type: 'integer', exclusiveMaximum: 0 } } as const;
+const reachingOut = { not: {} } as const;
 const command = { anyOf: [text, texts] } as const;
 // Each host path among them is looked up.
 const mostMounts = 128;
 const portSet = {
   type: 'object',
-  propertyNames: { pattern: '^[0-9]{1,5}(-[0-9]{1,5})?(/(tcp|udp|sctp))?$' },
+  propertyNames: {
+    pattern: '^[0-9]{1,5}(-[0-9]{1,5})?(/([tT][cC][pP]|[uU][dD][pP]|[sS][cC][tT][pP]))?$',
+  },
 } as const;
 
 /** A record with these members and no others. */
@@ -24,20 +39,41 @@ function closed<const P extends Readonly<Record<string, object>>>(properties: P)
   return { type: 'object', additionalProperties: false, properties } as const;
 }
 
+/** One of these; `known` are those that the engine has besides. */
+function choice<const V extends readonly string[]>(values: V, known: readonly string[]) {
+  return {
+    type: 'string',
+    pattern: `^(${[...values, ...known].join('|')})$`,
+    enum: values,
+  } as const;
+}
+
+const propagations = ['private', 'rshared', 'shared', 'rslave', 'slave'];
+
 const mount = {
   ...closed({
-    Type: { enum: ['bind', 'volume', 'tmpfs'] },
+    Type: choice(['bind', 'volume', 'tmpfs'], ['npipe', 'cluster', 'image']),
     Source: text,
     Target: text,
     ReadOnly: flag,
     Consistency: text,
-    BindOptions: closed({ Propagation: { enum: ['', 'rprivate'] } }),
+    BindOptions: closed({
+      Propagation: choice(['', 'rprivate'], propagations),
+      NonRecursive: no,
+      CreateMountpoint: no,
+      ReadOnlyNonRecursive: no,
+      ReadOnlyForceRecursive: no,
+    }),
     VolumeOptions: closed({
       NoCopy: flag,
       // one of these says whose a volume is
-      Labels: { ...textMap, propertyNames: { pattern: '^(?!org\\.iotedge\\.)' } },
+      Labels: { ...textMap, propertyNames: { not: { pattern: '^org\\.iotedge\\.' } } },
+      DriverConfig: closed({ Name: noText, Options: noMembers }),
+      Subpath: noText,
     }),
-    TmpfsOptions: closed({ SizeBytes: amount, Mode: amount }),
+    ImageOptions: noMembers,
+    TmpfsOptions: closed({ SizeBytes: amount, Mode: amount, Options: nothing }),
+    ClusterOptions: noMembers,
   }),
   required: ['Type', 'Target'],
 };
@@ -50,39 +86,67 @@ const logOptions = {
 };
 
 const hostConfig = closed({
-  AutoRemove: { const: false },
+  Annotations: noMembers,
+  AutoRemove: no,
   Binds: { ...texts, maxItems: mostMounts },
+  BlkioDeviceReadBps: nothing,
+  BlkioDeviceReadIOps: nothing,
+  BlkioDeviceWriteBps: nothing,
+  BlkioDeviceWriteIOps: nothing,
   BlkioWeight: amount,
+  BlkioWeightDevice: nothing,
   CapAdd: nothing,
   CapDrop: texts,
+  Capabilities: nothing,
+  Cgroup: noText,
+  CgroupParent: noText,
+  CgroupnsMode: choice(['', 'private'], ['host']),
+  ConsoleSize: { type: 'array', items: amount, minItems: 2, maxItems: 2 },
+  ContainerIDFile: noText,
   CpuCount: amount,
   CpuPercent: amount,
   CpuPeriod: amount,
-  CpuQuota: amount,
+  CpuQuota: limit,
+  CpuRealtimePeriod: none,
+  CpuRealtimeRuntime: none,
   CpuShares: amount,
   CpusetCpus: text,
   CpusetMems: text,
+  DeviceCgroupRules: nothing,
+  DeviceRequests: nothing,
   Devices: nothing,
   Dns: texts,
   DnsOptions: texts,
   DnsSearch: texts,
   ExtraHosts: texts,
+  GroupAdd: nothing,
+  IOMaximumBandwidth: amount,
+  IOMaximumIOps: amount,
   Init: flag,
-  IpcMode: { enum: ['', 'private', 'none'] },
+  IpcMode: choice(['', 'private', 'none'], ['host', 'shareable', 'container:.*']),
+  Isolation: choice(['', 'default'], ['process', 'hyperv']),
+  KernelMemory: none,
+  KernelMemoryTCP: none,
+  Links: nothing,
   LogConfig: closed({
     // not the journal: what a module prints would push out what the machine has to say
-    Type: { enum: ['', 'json-file', 'local', 'none'] },
+    Type: { type: 'string', enum: ['', 'json-file', 'local', 'none'] },
     Config: logOptions,
   }),
+  // an empty list unmasks, so there is no default that may be written
+  MaskedPaths: reachingOut,
   Memory: amount,
   MemoryReservation: amount,
-  MemorySwap: { type: 'integer', minimum: -1 },
-  MemorySwappiness: amount,
+  MemorySwap: limit,
+  MemorySwappiness: limit,
   Mounts: { type: 'array', items: mount, maxItems: mostMounts },
   NanoCpus: amount,
   NetworkMode: text,
-  OomScoreAdj: amount,
-  PidsLimit: amount,
+  OomKillDisable: no,
+  // the lower, the more of the others are killed before
+  OomScoreAdj: fromNone,
+  PidMode: noText,
+  PidsLimit: limit,
   PortBindings: {
     ...portSet,
     additionalProperties: {
@@ -90,29 +154,59 @@ const hostConfig = closed({
       items: closed({ HostIp: text, HostPort: text }),
     },
   },
-  Privileged: { const: false },
+  Privileged: no,
   PublishAllPorts: flag,
+  ReadonlyPaths: reachingOut,
   ReadonlyRootfs: flag,
   RestartPolicy: closed({
-    Name: { enum: ['', 'no', 'always', 'unless-stopped', 'on-failure'] },
+    Name: { type: 'string', enum: ['', 'no', 'always', 'unless-stopped', 'on-failure'] },
     MaximumRetryCount: amount,
   }),
+  Runtime: noText,
   SecurityOpt: {
     type: 'array',
-    items: { enum: ['no-new-privileges', 'no-new-privileges:true', 'no-new-privileges=true'] },
+    items: {
+      type: 'string',
+      enum: ['no-new-privileges', 'no-new-privileges:true', 'no-new-privileges=true'],
+    },
   },
   ShmSize: amount,
+  StorageOpt: noMembers,
+  Sysctls: noMembers,
   Tmpfs: textMap,
+  UTSMode: noText,
   Ulimits: {
     type: 'array',
-    items: closed({ Name: text, Soft: amount, Hard: amount }),
+    items: closed({ Name: text, Soft: fromNone, Hard: fromNone }),
   },
+  UsernsMode: noText,
+  VolumeDriver: noText,
+  VolumesFrom: nothing,
+});
+
+const endpoint = closed({
+  Aliases: texts,
+  DNSNames: nothing,
+  DriverOpts: noMembers,
+  EndpointID: noText,
+  Gateway: noText,
+  GlobalIPv6Address: noText,
+  GlobalIPv6PrefixLen: none,
+  GwPriority: none,
+  IPAMConfig: noMembers,
+  IPAddress: noText,
+  IPPrefixLen: none,
+  IPv6Gateway: noText,
+  Links: nothing,
+  MacAddress: noText,
+  NetworkID: noText,
 });
 
 /** JSON schema of the create options that need no elevation. */
 export const createOptionsSchema = {
   $id: 'iotedge:modules/create-options',
   ...closed({
+    ArgsEscaped: no,
     AttachStderr: flag,
     AttachStdin: flag,
     AttachStdout: flag,
@@ -133,14 +227,15 @@ export const createOptionsSchema = {
     Hostname: text,
     Image: text,
     Labels: textMap,
+    MacAddress: noText,
+    Name: noText,
     NetworkDisabled: flag,
     NetworkingConfig: closed({
-      EndpointsConfig: {
-        type: 'object',
-        additionalProperties: closed({ Aliases: texts }),
-      },
+      EndpointsConfig: { type: 'object', additionalProperties: endpoint },
     }),
+    OnBuild: nothing,
     OpenStdin: flag,
+    Shell: nothing,
     StdinOnce: flag,
     StopSignal: text,
     StopTimeout: amount,

@@ -68,7 +68,11 @@ function parseCreateOptions(value: unknown): JsonObject {
   const parsed = typeof value === 'string' ? parseJson(value, 'createOptions') : value;
   const bounded = withoutNulls(objectAt(parsed, 'createOptions'), { values: mostValues }, deepest);
   const options = objectAt(bounded, 'createOptions');
-  if (memberArray(options, 'Env').some((line) => typeof line === 'string' && !isVariable(line))) {
+  // in whichever letters the engine would take it
+  const lines = Object.keys(options).flatMap((key) =>
+    /^env$/iu.test(key) ? memberArray(options, key) : [],
+  );
+  if (lines.some((line) => typeof line === 'string' && !isVariable(line))) {
     // The engine would quote the line when it refuses it.
     refuse('createOptions.Env holds a line that is no variable');
   }

@@ -9,8 +9,12 @@ export type Goal = 'stopped' | 'restart' | 'start' | 'started' | 'ended' | 'abse
 /** A module's configuration, ready for the engine. */
 export interface Prepared extends Omit<Work, 'engine' | 'name' | 'stopTimeoutS' | 'onProgress'> {
   readonly digest: string;
-  /** Why the module may not run at present, even where it runs already; undefined when it may. */
-  readonly refusal?: ServiceError | undefined;
+  readonly refusal?: undefined;
+}
+
+/** Why a module may not run at present, even where it runs already. */
+export interface Refused {
+  readonly refusal: ServiceError;
 }
 
 /** How a module is, for those who want to know. */

@@ -3,6 +3,7 @@ import type { CallContext } from '../dbus/serve.ts';
 import { oneOf, ServiceError } from '../errors.ts';
 import { type ModuleName, parseModuleName } from '../ids.ts';
 import type { modulesInterface } from '../interfaces/modules.ts';
+import { quoted } from '../quoted.ts';
 import { type ModuleSettings, parseSettingsJson } from './create-options.ts';
 import type { ModuleSource } from './module-source.ts';
 import type { ModuleRuntime } from './runtime.ts';
@@ -107,7 +108,7 @@ export function moduleHandlers(
 /** A module's name and nothing that means the same: authorization was asked about this text. */
 function parseName(text: string): ModuleName {
   if (text.startsWith('$')) {
-    throw new ServiceError('InvalidArgs', `${JSON.stringify(text)} is a cloud id, not a name`);
+    throw new ServiceError('InvalidArgs', `${quoted(text)} is a cloud id, not a name`);
   }
   return parseModuleName(text);
 }
@@ -132,7 +133,7 @@ function refuseLong(configJson: string, env: Readonly<Record<string, string>>): 
 function checkedEnv(env: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   for (const key of Object.keys(env)) {
     if (key === '' || key.includes('=')) {
-      throw new ServiceError('InvalidArgs', `${JSON.stringify(key)} is no name of a variable`);
+      throw new ServiceError('InvalidArgs', `${quoted(key)} is no name of a variable`);
     }
   }
   return env;

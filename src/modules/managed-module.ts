@@ -15,7 +15,7 @@ import type { ModulesConfig } from './config.ts';
 import { memberObject, restartPolicyOf } from './create-options.ts';
 import type { ContainerEngine } from './engine.ts';
 import type { EngineStatus } from './engine-monitor.ts';
-import type { Goal, Prepared, Report } from './goal.ts';
+import type { Goal, Prepared, Refused, Report } from './goal.ts';
 import { moduleProperties, moduleStatus } from './module-properties.ts';
 import type { ModuleSource } from './module-source.ts';
 import { Supervisor } from './supervisor.ts';
@@ -32,7 +32,7 @@ export interface ModuleParts {
   readonly socketsPath: string;
   /** What everybody may see of a configuration's digest. */
   readonly shownDigest: (digest: string) => string;
-  readonly prepare: (source: ModuleSource, signal: AbortSignal) => Promise<Prepared>;
+  readonly prepare: (source: ModuleSource, signal: AbortSignal) => Promise<Prepared | Refused>;
   readonly saveGoal: (source: ModuleSource, goal: Goal) => Promise<void>;
   readonly forget: (module: ManagedModule) => Promise<void>;
   readonly onChange: (module: ManagedModule) => void;
@@ -62,7 +62,7 @@ export class ManagedModule implements AsyncDisposable {
       restartPolicy: restartPolicyOf(source.settings),
       prepare: async (signal) => {
         const prepared = await parts.prepare(source, signal);
-        this.#digest = parts.shownDigest(prepared.digest);
+        if (prepared.refusal === undefined) this.#digest = parts.shownDigest(prepared.digest);
         return prepared;
       },
       saveGoal: (changed) => parts.saveGoal(source, changed),

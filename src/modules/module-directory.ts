@@ -1,18 +1,18 @@
 import { describeError, ServiceError } from '../errors.ts';
 import type { ModuleName } from '../ids.ts';
 import type { Log } from '../service/log.ts';
-import type { WorkloadBackend } from './api/workload.ts';
 import type { Goal } from './goal.ts';
 import { ManagedModule, type ModuleParts } from './managed-module.ts';
 import type { ModuleSource } from './module-source.ts';
 import type { Publisher } from './publisher.ts';
 import type { Records } from './records.ts';
+import type { ModulesBackend } from './workload-backend.ts';
 
 /** What the directory is made of. */
 export interface DirectoryParts {
   readonly module: Omit<ModuleParts, 'backend' | 'forget' | 'onChange'>;
   /** What answers modules, which ask about each other. */
-  readonly backend: (modules: ModuleDirectory) => WorkloadBackend;
+  readonly backend: (modules: ModuleDirectory) => ModulesBackend;
   readonly records: Pick<Records, 'delete'>;
   readonly publisher: Pick<Publisher, 'put' | 'remove'>;
   /** A module came, changed or went. */
@@ -24,7 +24,7 @@ export interface DirectoryParts {
 export class ModuleDirectory {
   readonly #parts: DirectoryParts;
   readonly #modules = new Map<ModuleName, ManagedModule>();
-  readonly #backend: WorkloadBackend;
+  readonly #backend: ModulesBackend;
 
   constructor(parts: DirectoryParts) {
     this.#parts = parts;
@@ -64,7 +64,7 @@ export class ModuleDirectory {
 
   /** Removes everything of a module that outlives the process, and only then the module. Never rejects. */
   async forget(module: ManagedModule): Promise<void> {
-    const { log, onChange, publisher, records } = this.#parts;
+    const { log, publisher, records } = this.#parts;
     try {
       await module.removeDirectory();
       await records.delete(module.name);
@@ -74,12 +74,17 @@ export class ModuleDirectory {
     // Until here, another of the same name would share its record and its directory.
     this.#modules.delete(module.name);
     publisher.remove(module.name);
-    onChange();
+    this.#tellChange();
   }
 
   #show(module: ManagedModule): void {
     if (this.#modules.get(module.name) !== module) return;
     this.#parts.publisher.put(module.name, module.properties());
+    this.#tellChange();
+  }
+
+  #tellChange(): void {
+    this.#backend.evictModules();
     this.#parts.onChange();
   }
 }

@@ -5,8 +5,16 @@
 import { hostname as machineName } from 'node:os';
 import { ServiceError } from '../errors.ts';
 import { isId, type ModuleName } from '../ids.ts';
+import { quoted } from '../quoted.ts';
 import type { ModulesConfig } from './config.ts';
-import { hostOf, isLabel, plainName, sameName, withFirstLabel } from './confinement/host-name.ts';
+import {
+  hostOf,
+  isAscii,
+  isLabel,
+  plainName,
+  sameName,
+  withFirstLabel,
+} from './confinement/host-name.ts';
 import { aliasesOf } from './container-body.ts';
 import { certificateIdOf } from './module-certificate.ts';
 import type { ModuleSource } from './module-source.ts';
@@ -83,7 +91,8 @@ export function mayBeCertified(
     readonly upstream: Upstream;
   },
 ): boolean {
-  if (name.length > longestName || takenNames(source.name, others, config)(name)) return false;
+  if (name.length > longestName || !isAscii(name)) return false;
+  if (takenNames(source.name, others, config)(name)) return false;
   if (plainNames(grantedNames(source.name, config)).has(plainName(name))) return true;
   const isOwn = plainNames(namesOf(source)).has(plainName(name));
   const isReserved = reservedNames(config, upstream).has(plainName(name));
@@ -131,13 +140,13 @@ function reservedNames(
 }
 
 function notGranted(module: ModuleName, name: string): ServiceError {
-  const shown = JSON.stringify(name.slice(0, 160));
+  const shown = quoted(name);
   const text = `module ${JSON.stringify(module)} cannot be known as ${shown}, which is not one DNS label and is not in server_names`;
   return new ServiceError('AccessDenied', text);
 }
 
 function alreadyKnown(module: ModuleName, name: string, why: string): ServiceError {
-  const shown = JSON.stringify(name.slice(0, 160));
+  const shown = quoted(name);
   const text = `module ${JSON.stringify(module)} cannot be known as ${shown}, which ${why}`;
   return new ServiceError('AlreadyExists', text);
 }

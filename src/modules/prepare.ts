@@ -3,14 +3,15 @@ import { join } from 'node:path';
 import { isServiceError, ServiceError } from '../errors.ts';
 import { moduleIdOf } from '../ids.ts';
 import type { ModulesConfig } from './config.ts';
-import { elevationReasons, type Validate } from './confinement/elevation.ts';
-import { checkMounts, refuseHostPaths } from './confinement/mount-check.ts';
+import { elevationReasons } from './confinement/elevation.ts';
+import type { Validate } from './confinement/misfit.ts';
+import { checkMounts, refuseHostPaths, volumesRefusal } from './confinement/mount-check.ts';
 import { withHostMounts } from './confinement/mounts.ts';
 import { containerBody, socketTargets } from './container-body.ts';
 import { type ModuleSettings, withoutMountsOf } from './create-options.ts';
 import type { ContainerEngine, JsonObject } from './engine.ts';
 import { moduleEnvironment } from './environment.ts';
-import type { Prepared } from './goal.ts';
+import type { Prepared, Refused } from './goal.ts';
 import type { Identities } from './identities.ts';
 import { refuseNames, refuseTaken, type Upstream } from './module-names.ts';
 import type { ModuleSource } from './module-source.ts';
@@ -39,6 +40,8 @@ export interface PrepareParts extends ElevationParts {
   readonly engine: Pick<ContainerEngine, 'system' | 'findVolume' | 'createVolume'>;
   readonly identities: Pick<Identities, 'ensure'>;
   readonly socketsPath: string;
+  /** The modules whose volumes were found to be theirs since the service started, as its configuration says. */
+  readonly volumesSeen: WeakSet<ModuleSource>;
 }
 
 /** Everything that the engine needs for a module; registers the module's identity if it has none. */
@@ -46,12 +49,16 @@ export async function prepare(
   parts: PrepareParts,
   source: ModuleSource,
   signal: AbortSignal,
-): Promise<Prepared> {
+): Promise<Prepared | Refused> {
   const { config, identities, socketsPath } = parts;
   const { name, settings, env } = source;
-  refuseElevated(parts, source);
+  // What may not run is known before anybody is asked who may be out of reach.
+  const unlisted = sourceRefusal(parts, source) ?? (await unlistedVolume(parts, source, signal));
+  if (unlisted !== undefined) return { refusal: unlisted };
   const call = { requestId: randomUUID(), signal };
   const identity = await identities.ensure(moduleIdOf(name), call);
+  const refusal = sourceRefusal(parts, source, identity);
+  if (refusal !== undefined) return { refusal };
   const createOptions = withoutEnginePolicy(ownOptions(parts, settings));
   const { body, digest } = containerBody({
     image: settings.image,
@@ -69,21 +76,21 @@ export async function prepare(
     body,
     network: config.network,
     check: (ending) => checkBefore(parts, source, ending),
-    refusal: nameRefusal(source, config, identity),
   };
 }
 
-/** A name that is somebody else's since the device was provisioned otherwise, or configured so. */
-function nameRefusal(
+/** Why it may not be made as it is configured: the configuration may have changed since it was created. */
+function sourceRefusal(
+  parts: PrepareParts,
   source: ModuleSource,
-  config: PrepareParts['config'],
-  upstream: Upstream,
+  upstream?: Upstream,
 ): ServiceError | undefined {
-  // who writes modules.yaml may call the agent whatever they like
-  if (source.name === config.agent?.name) return undefined;
   try {
-    refuseNames(source, config, upstream);
-    refuseTaken(source, [], config);
+    if (upstream === undefined) refuseElevated(parts, source);
+    // who writes modules.yaml may call the agent whatever they like
+    if (source.name === parts.config.agent?.name) return undefined;
+    refuseNames(source, parts.config, upstream);
+    refuseTaken(source, [], parts.config);
     return undefined;
   } catch (error) {
     if (isServiceError(error)) return error;
@@ -112,14 +119,26 @@ function isConfined({ config }: ElevationParts, { elevated }: Pick<ModuleSource,
   return !(config.allowElevated && elevated);
 }
 
-/** AccessDenied for a module that reaches outside its container where the configuration forbids it. */
-function refuseElevated(parts: ElevationParts, source: Omit<ModuleSource, 'env'>): void {
+/** AccessDenied for a module that reaches outside its container where the configuration forbids it; InvalidArgs. */
+function refuseElevated(parts: ElevationParts, source: ModuleSource): void {
   if (!isConfined(parts, source)) return;
   const [reason] = reasons(parts, source.settings);
   if (reason === undefined) return;
   const why = parts.config.allowElevated ? 'it was authorized as harmless' : 'allow_elevated';
   const text = `module ${JSON.stringify(source.name)} may not be elevated (${why}): ${reason}`;
   throw new ServiceError('AccessDenied', text);
+}
+
+/** AccessDenied for a volume that the configuration lists no more. Before a start, `check` looks at all of them. */
+async function unlistedVolume(
+  parts: PrepareParts,
+  source: ModuleSource,
+  signal: AbortSignal,
+): Promise<ServiceError | undefined> {
+  if (!isConfined(parts, source) || parts.volumesSeen.has(source)) return undefined;
+  const refusal = await volumesRefusal(mountSource(parts, source), parts, signal);
+  if (refusal === undefined) parts.volumesSeen.add(source);
+  return refusal;
 }
 
 /**
@@ -138,7 +157,6 @@ async function checkBefore(
   source: ModuleSource,
   signal: AbortSignal,
 ): Promise<void> {
-  refuseElevated(parts, source);
   if (isConfined(parts, source)) await checkMounts(mountSource(parts, source), parts, signal);
 }
 

@@ -51,12 +51,12 @@ export function restartsUnhealthy(policy: RestartPolicy): boolean {
 /** The members that the engine reads as `HostConfig`: it knows them in any letters. */
 function hostConfigs(createOptions: JsonObject): readonly (readonly [string, object])[] {
   return Object.entries(createOptions).flatMap(([key, value]) =>
-    /^hostconfig$/i.test(key) && typeof value === 'object' && value !== null ? [[key, value]] : [],
+    /^hostconfig$/iu.test(key) && typeof value === 'object' && value !== null ? [[key, value]] : [],
   );
 }
 
 function isPolicy([key]: readonly [string, unknown]): boolean {
-  return /^restartpolicy$/i.test(key);
+  return /^restartpolicy$/iu.test(key);
 }
 
 function policyOf(value: unknown): RestartPolicy | undefined {
@@ -70,5 +70,5 @@ function policyOf(value: unknown): RestartPolicy | undefined {
 }
 
 function isName([key]: readonly [string, unknown]): boolean {
-  return /^name$/i.test(key);
+  return /^name$/iu.test(key);
 }

@@ -2,13 +2,12 @@ import { ServiceError } from '../errors.ts';
 import type { ModuleName } from '../ids.ts';
 import type { Log } from '../service/log.ts';
 import { Repeats } from '../service/repeats.ts';
-import type { WorkloadBackend } from './api/workload.ts';
 import type { ModulesConfig } from './config.ts';
 import { settingsJson } from './create-options.ts';
 import { canonicalJson, keyedDigest } from './digest.ts';
 import type { ContainerEngine, LogRequest } from './engine.ts';
 import { EngineMonitor, type EngineStatus } from './engine-monitor.ts';
-import type { Goal, Prepared } from './goal.ts';
+import type { Goal, Prepared, Refused } from './goal.ts';
 import { knownModules, readDigestKey, recordOf } from './known-modules.ts';
 import type { ManagedModule } from './managed-module.ts';
 import { managerProperties } from './manager-properties.ts';
@@ -21,6 +20,7 @@ import { Problems } from './problems.ts';
 import type { Publisher } from './publisher.ts';
 import type { Records } from './records.ts';
 import { disarmStrays } from './strays.ts';
+import type { ModulesBackend } from './workload-backend.ts';
 
 /** What the runtime is made of. */
 export interface RuntimeParts {
@@ -28,8 +28,8 @@ export interface RuntimeParts {
   readonly engine: ContainerEngine;
   readonly records: Records;
   readonly socketsPath: string;
-  readonly prepare: (source: ModuleSource, signal: AbortSignal) => Promise<Prepared>;
-  readonly backend: (modules: ModuleDirectory) => WorkloadBackend;
+  readonly prepare: (source: ModuleSource, signal: AbortSignal) => Promise<Prepared | Refused>;
+  readonly backend: (modules: ModuleDirectory) => ModulesBackend;
   readonly publisher: Publisher;
   readonly now: () => Date;
   readonly log: Log;

@@ -6,13 +6,11 @@ import { Variant } from '../dbus/variant.ts';
 import { identityService } from '../interfaces/identity.ts';
 import { modulesService } from '../interfaces/modules.ts';
 import type { Running, StartContext } from '../service/run.ts';
-import { compile } from '../service/schema-validator.ts';
 import { SharedReads } from '../service/shared-reads.ts';
 import { clientsOn } from './clients.ts';
 import type { ModulesConfig } from './config.ts';
-import type { Validate } from './confinement/elevation.ts';
+import { createOptionsValidator } from './confinement/misfit.ts';
 import type { ModuleSettings } from './create-options.ts';
-import { createOptionsSchema } from './create-options-schema.ts';
 import { DockerEngine } from './docker/docker-engine.ts';
 import { moduleHandlers, moduleResolvers } from './handlers.ts';
 import { Identities } from './identities.ts';
@@ -33,7 +31,9 @@ export async function startModules(
   const identities = new Identities(clients.identity, now);
   const engine = new DockerEngine(config.engineSocket);
   const socketsPath = join(stateDir, 'mnt');
-  const parts = { config, engine, identities, validate: validator(), socketsPath };
+  const validate = createOptionsValidator();
+  const volumesSeen = new WeakSet<ModuleSource>();
+  const parts = { config, engine, identities, validate, socketsPath, volumesSeen };
   const publisher = new Publisher();
   const runtime = cleanup.use(
     new ModuleRuntime({
@@ -85,16 +85,6 @@ export async function startModules(
     publish: (server) => publisher.attach(server),
     live: () => runtime.start(),
   };
-}
-
-function validator(): Validate {
-  const check = compile(createOptionsSchema);
-  return (value) =>
-    check(value).map(({ instancePath, message, params }) => {
-      const extra = params['additionalProperty'];
-      const what = typeof extra === 'string' ? ` (${JSON.stringify(extra)})` : '';
-      return `createOptions${instancePath} ${message ?? 'is not allowed'}${what}`;
-    });
 }
 
 /** Calls back when an identity came, went or changed, or the device was provisioned. */

@@ -18,14 +18,28 @@ export async function disarmStrays(parts: StrayParts, signal: AbortSignal): Prom
   const { engine, isKept, log } = parts;
   try {
     for (const name of await engine.list(signal)) {
-      if (isKept(name)) continue;
-      const container = await engine.inspect(name, signal);
-      if (container?.ours !== true || !container.engineRestarts) continue;
-      await engine.keepStopped(container.id, signal);
-      log.warn('restart policy of a container without a module taken away', { container: name });
+      if (!isKept(name)) await disarmStray(name, parts, signal);
     }
   } catch (error) {
     // the engine went away, or the service stops: they are looked for again when it is back
     log.debug('containers without a module not looked for', { error: describeError(error) });
+  }
+}
+
+/** One that fails leaves the others none the worse. */
+async function disarmStray(
+  name: string,
+  { engine, log }: StrayParts,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    const container = await engine.inspect(name, signal);
+    if (container?.ours !== true || !container.engineRestarts) return;
+    await engine.keepStopped(container.id, signal);
+    log.warn('restart policy of a container without a module taken away', { container: name });
+  } catch (error) {
+    signal.throwIfAborted();
+    const fields = { container: name, error: describeError(error) };
+    log.warn('restart policy of a container without a module not taken away', fields);
   }
 }

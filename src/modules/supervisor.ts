@@ -14,7 +14,7 @@ import { describeError, isServiceError, ServiceError } from '../errors.ts';
 import { apply, type Work } from './apply.ts';
 import type { Container, ContainerEngine } from './engine.ts';
 import type { EngineStatus } from './engine-monitor.ts';
-import { desiredOf, type Prepared, type Report } from './goal.ts';
+import { desiredOf, type Prepared, type Refused, type Report } from './goal.ts';
 import { Intent, type IntentOptions } from './intent.ts';
 import { LiveReport } from './live-report.ts';
 import type { Request } from './operation.ts';
@@ -28,7 +28,7 @@ export interface SupervisorOptions extends Omit<IntentOptions, 'onGoal'> {
   readonly engine: ContainerEngine;
   readonly engineStatus: () => EngineStatus;
   readonly restartPolicy: RestartPolicy;
-  readonly prepare: (signal: AbortSignal) => Promise<Prepared>;
+  readonly prepare: (signal: AbortSignal) => Promise<Prepared | Refused>;
   /** Drops what outlives the process; only then the module's absence is complete. Never rejects. */
   readonly forget: () => Promise<void>;
   readonly onReport: (report: Report) => void;
@@ -43,8 +43,9 @@ export class Supervisor {
   readonly #report: LiveReport;
   readonly #news = new WakeUp();
   #round = new AbortController();
-  /** The container whose restart policy was taken away last. */
+  /** The container whose restart policy was taken away, and the one of which that failed. */
   #disarmed = '';
+  #armed = '';
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -136,7 +137,7 @@ export class Supervisor {
   async #advance(signal: AbortSignal): Promise<'again' | 'absent' | Date | undefined> {
     const { engine, prepare } = this.#options;
     const container = await this.#look(signal);
-    await this.#disarm(container, signal);
+    const isArmed = await this.#disarm(container, signal);
     if (container?.ours === true) await this.#applyPolicy(container);
     if (await this.#stopFirst(container, signal)) return 'again';
     // Before anything is asked of anybody: what failed is not tried again at every piece of news.
@@ -149,7 +150,9 @@ export class Supervisor {
       prepared === undefined || (await engine.findImage(prepared.image, signal)) !== undefined;
     signal.throwIfAborted();
     const [step] = plan({ container, imagePresent }, desiredOf(this.#intent.goal, prepared));
-    if (step === undefined) return this.#settled();
+    if (step === undefined) {
+      return (await this.#settled()) ?? (isArmed ? this.#recovery.unseen() : undefined);
+    }
     await this.#do(step, prepared, signal);
     return 'again';
   }
@@ -186,17 +189,27 @@ export class Supervisor {
     await this.#intent.set('restart');
   }
 
-  /** An engine that starts containers by itself does so when nobody has looked at what they mount. */
-  async #disarm(container: Container | undefined, signal: AbortSignal): Promise<void> {
+  /**
+   * An engine that starts containers by itself does so when nobody has looked at what they mount. Answers whether
+   * it still would: then the next look tries again.
+   */
+  async #disarm(container: Container | undefined, signal: AbortSignal): Promise<boolean> {
     const { engine, log, name } = this.#options;
-    if (container?.ours !== true || !container.engineRestarts) return;
-    if (this.#disarmed === container.id) return;
-    this.#disarmed = container.id;
+    if (container?.ours !== true) return false;
+    const { engineRestarts, id } = container;
+    if (!engineRestarts) this.#disarmed = ''; // it may be given one again
+    if (!engineRestarts || this.#disarmed === id) return false;
     try {
-      await engine.keepStopped(container.id, signal);
+      await engine.keepStopped(id, signal);
+      this.#disarmed = id;
+      return false;
     } catch (error) {
-      // once is enough: such a container has another digest too and is replaced
-      log.warn('restart policy not taken away', { module: name, error: describeError(error) });
+      signal.throwIfAborted();
+      if (this.#armed !== id) {
+        log.warn('restart policy not taken away', { module: name, error: describeError(error) });
+      }
+      this.#armed = id;
+      return true;
     }
   }
 

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { isServiceError, ServiceError } from '../errors.ts';
 import { type ModuleName, moduleIdOf } from '../ids.ts';
+import { quoted } from '../quoted.ts';
 import { SharedReads } from '../service/shared-reads.ts';
 import { type ModuleSummary, moduleList } from './api/module-list.ts';
 import type { CertificateRequest, WorkloadBackend, WorkloadCall } from './api/workload.ts';
@@ -35,8 +36,14 @@ export interface BackendParts {
   readonly now: () => Date;
 }
 
+/** A backend that is told when the modules have changed. */
+export interface ModulesBackend extends WorkloadBackend {
+  /** A module came, changed or went: the next list is a new one. */
+  evictModules(): void;
+}
+
 /** The workload API's answers, each made by the service that it belongs to. */
-export function workloadBackend(parts: BackendParts): WorkloadBackend {
+export function workloadBackend(parts: BackendParts): ModulesBackend {
   const { clients, identities, modules } = parts;
   // the same for every module, and each may ask as often as it likes
   const lists = new SharedReads<Buffer>();
@@ -45,6 +52,7 @@ export function workloadBackend(parts: BackendParts): WorkloadBackend {
   const bundle = (signal: AbortSignal) => trustBundle(parts, { requestId: randomUUID(), signal });
   return {
     modules: ({ signal }) => lists.get('', list, signal),
+    evictModules: () => lists.evictAll(),
     identity: async (moduleId, call) => {
       const { generation_id: generationId } = await identities.get(moduleId, call);
       return { moduleId, generationId };
@@ -175,7 +183,7 @@ function checkName(
   const may = (one: string): boolean =>
     source !== undefined && mayBeCertified(one, { source, others, config, upstream });
   if (names.every(may)) return;
-  const shown = JSON.stringify(name.slice(0, 160));
+  const shown = quoted(name);
   const granted = grantedNames(module, config);
   const listed = granted.length > 0 ? granted.join(', ') : 'none';
   const text = `${shown} is not a name of module "${module}"; server_names and hostname of modules.yaml give it besides its own: ${listed}`;

@@ -1,10 +1,10 @@
+import { ServiceError } from '../../errors.ts';
+import { quoted } from '../../quoted.ts';
 import { memberObject } from '../create-options.ts';
 import type { JsonObject } from '../engine.ts';
+import { type Misfit, reachingOut, type Validate } from './misfit.ts';
 import { mountsOf } from './mounts.ts';
-import { portReasons } from './ports.ts';
-
-/** Says what in a JSON value does not fit a schema, one text per problem; none when it fits. */
-export type Validate = (value: unknown) => readonly string[];
+import { portMisfits } from './ports.ts';
 
 /** What is needed to tell whether create options are elevated. */
 export interface ElevationRules {
@@ -19,28 +19,33 @@ export interface ElevationRules {
 }
 
 /**
- * Why these create options need elevation, one text per reason; none when they do not. The configuration
- * alone decides: an answer that depended on files would tell every caller which of them exist.
+ * Why these create options need elevation, one text per reason; none when they do not. InvalidArgs for a mistake,
+ * which is none of elevation's business. The configuration alone decides: an answer that depended on files would
+ * tell every caller which of them exist.
  */
 export function elevationReasons(options: JsonObject, rules: ElevationRules): readonly string[] {
-  const invalid = rules.validate(options);
-  if (invalid.length > 0) return invalid;
   const { hostPaths, others } = mountsOf(options);
   const unlisted = hostPaths.filter((path) => !rules.allowedBinds.includes(path));
-  return [
-    ...networkReasons(options, rules.network),
+  const misfits = [
+    ...rules.validate(options),
+    ...networkMisfits(options, rules.network),
     ...others,
-    ...unlisted.map((path) => `host path ${JSON.stringify(path)} is not in allowed_binds`),
-    ...portReasons(options, rules.allowedPorts),
+    ...unlisted.map((path) => reachingOut(`host path ${quoted(path)} is not in allowed_binds`)),
+    ...portMisfits(options, rules.allowedPorts),
   ];
+  const wrong = misfits.find(({ isMistake }) => isMistake);
+  if (wrong !== undefined) throw new ServiceError('InvalidArgs', wrong.text);
+  return misfits.map(({ text }) => text);
 }
 
-function* networkReasons(options: JsonObject, network: string): Generator<string> {
+function* networkMisfits(options: JsonObject, network: string): Generator<Misfit> {
   const mode = memberObject(options, 'HostConfig')['NetworkMode'];
   const modes: readonly unknown[] = [undefined, '', 'default', 'bridge', 'none', network];
-  if (!modes.includes(mode)) yield `HostConfig.NetworkMode ${JSON.stringify(mode)} is not allowed`;
+  if (!modes.includes(mode)) {
+    yield reachingOut(`HostConfig.NetworkMode ${quoted(String(mode))} is not allowed`);
+  }
   const endpoints = memberObject(memberObject(options, 'NetworkingConfig'), 'EndpointsConfig');
   for (const name of Object.keys(endpoints)) {
-    if (name !== network) yield `network ${JSON.stringify(name)} is not allowed`;
+    if (name !== network) yield reachingOut(`network ${quoted(name)} is not allowed`);
   }
 }

@@ -1,5 +1,6 @@
 /** Names and addresses by which something is reached on a network, as texts. */
 import { isIP } from 'node:net';
+import { domainToASCII } from 'node:url';
 
 const LABEL = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/i;
 /** Resolvers take these for addresses, as `inet_aton` does. */
@@ -15,10 +16,10 @@ export function isAddress(text: string): boolean {
   return isIP(text) !== 0 || text.split('.').every((part) => NUMBER.test(part));
 }
 
-/** True for one host's name or address: no pattern for many, no zone. */
+/** True for one host's name in ASCII or its address: no pattern for many, no zone. */
 export function isHostName(text: string): boolean {
   if (isIP(text) !== 0) return !text.includes('%');
-  const labels = plainName(text).split('.');
+  const labels = withoutLastDots(text).split('.');
   return text.length <= 253 && labels.every((one) => LABEL.test(one)) && !isAddress(text);
 }
 
@@ -27,12 +28,23 @@ export function sameName(left: string, right: string): boolean {
   return plainName(left) === plainName(right);
 }
 
-/** The one spelling in which names and addresses are compared. */
+/** The one spelling in which names and addresses are compared: resolvers know other letters as `xn--`. */
 export function plainName(name: string): string {
   if (isIP(name) === 6 && !name.includes('%')) {
     return new URL(`http://[${name}]`).hostname.slice(1, -1);
   }
-  return name.toLowerCase().replace(/\.+$/, '');
+  const plain = withoutLastDots(name).toLowerCase();
+  return isAscii(plain) ? plain : domainToASCII(plain) || plain;
+}
+
+/** A name without the dots of the root at its end. */
+export function withoutLastDots(name: string): string {
+  return name.replace(/\.+$/, '');
+}
+
+/** True for a text that can stand in a certificate as a name. */
+export function isAscii(text: string): boolean {
+  return Buffer.byteLength(text) === text.length;
 }
 
 /** The host in `host[:port]`, `` for none. */

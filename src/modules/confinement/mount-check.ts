@@ -44,15 +44,18 @@ export async function checkMounts(
   await refuseHostPaths(source, config, { writable: await writableIn(engine, config, signal) });
 }
 
-/** Makes the volumes that are missing, whatever the others are: for a module that was authorized as elevated. */
-export async function ensureVolumes(
+/** AccessDenied for the first volume that the module may not have, undefined when it may have all. */
+export async function volumesRefusal(
   { name, createOptions }: MountSource,
-  engine: VolumeEngine,
+  { config, engine }: { readonly config: MountConfig; readonly engine: VolumeEngine },
   signal: AbortSignal,
-): Promise<void> {
+): Promise<ServiceError | undefined> {
   for (const volume of mountsOf(createOptions).volumes) {
-    await ensureVolume(engine, name, volume, signal);
+    const found = await engine.findVolume(volume.name, signal);
+    const reason = found && volumeReason(found, name, config);
+    if (reason !== undefined) return denied(name, reason);
   }
+  return undefined;
 }
 
 async function ensureVolume(

@@ -1,7 +1,8 @@
 /** The part of modules.yaml that says what modules may have of the host and of its names. */
+import { hostname as machineName } from 'node:os';
 import { type ModuleName, moduleNameOf, parseModuleId } from '../../ids.ts';
 import type { ParseContext } from '../../service/config.ts';
-import { isHostName } from './host-name.ts';
+import { isHostName, withoutLastDots } from './host-name.ts';
 import { isBelow, normalHostPath } from './host-path.ts';
 
 /** What modules may have, checked. */
@@ -69,6 +70,15 @@ export function parseConfinement(raw: RawConfinement, context: ParseContext): Co
     allowedPorts: raw.allowed_ports,
     serverNames: parseServerNames(raw.server_names, context),
   };
+}
+
+/** The name that modules know the device by: the machine's own when the configuration gives none. */
+export function parseHostname(hostname: string | undefined, context: ParseContext): string {
+  const name = withoutLastDots(hostname ?? machineName());
+  if (hostname !== undefined && !isHostName(name)) {
+    context.report(['hostname'], 'not a host name or address; write letters beyond ASCII as xn--');
+  }
+  return name;
 }
 
 function parseBinds(binds: readonly string[], context: ParseContext): readonly string[] {

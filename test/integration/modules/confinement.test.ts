@@ -240,4 +240,25 @@ test('stops a module whose name has become that of the device', async ({ device 
   assert.match(String(LastError), 'gateway');
 });
 
+test('stops a module whose mounts are allowed no more', async ({ device, place }) => {
+  const shared = join(place, 'shared');
+  const allowed = { agent, allowed_binds: [shared], allowed_volumes: ['foreign'] };
+  await device.machine.docker('volume', 'create', 'foreign');
+  await device.restart(allowed);
+  for (const [options, less] of [
+    [bind(`${shared}:/d`), { allowed_binds: [] }],
+    [bind('foreign:/d'), { allowed_volumes: [] }],
+  ] as const) {
+    assert.is(await create(device, 'first', options), 'no failure');
+    assert.is(await start(device, 'first'), 'no failure');
+    await device.restart({ ...allowed, ...less });
+    const running = () => inspect(device, 'first', '{{.State.Running}}');
+    await until(longMs, 'its end', async () => (await running()) === 'false');
+    const { LastError } = await device.untilModule('first', ({ LastError: text }) => text !== '');
+    assert.match(String(LastError), 'allowed_');
+    await device.restart(allowed);
+    assert.is(await device.errorOf('Delete', named('first')), 'no failure');
+  }
+});
+
 test.run();

@@ -159,6 +159,12 @@ test('says where something is wrong', async ({ dir }) => {
     const text = `server_names: {a: [b, '${name}']}`;
     assert.equal(await problemsOf(dir, text), ['1 server_names.a[1]'], name);
   }
+  for (const name of ['Gerät.local', 'a b', '*.example', 'a..b', 'ſ.example']) {
+    assert.equal(await problemsOf(dir, `hostname: '${name}'`), ['1 hostname'], name);
+  }
+  for (const name of ['Edge_1.local', 'xn--gert-noa.local.', '10.0.0.7', 'fd00::7']) {
+    assert.equal(await problemsOf(dir, `hostname: '${name}'`), [], name);
+  }
   assert.equal(await problemsOf(dir, 'allowed_ports: [0]'), ['1 allowed_ports[0]']);
   assert.equal(await problemsOf(dir, 'allowed_volumes: [a/b]'), ['1 allowed_volumes[0]']);
 });
@@ -171,6 +177,21 @@ test('refuses a private key from a file and a CA from a file', async ({ dir }) =
     '2 certificates.device_ca_pk',
     '3 certificates.device_ca_cert',
   ]);
+});
+
+test('says of a key of a token where to write it, and no secret of its', async ({ dir }) => {
+  const uri = 'pkcs11:token=t;object=k?pin-value=hunter2';
+  for (const setting of ['device_ca_pk', 'device_ca_cert', 'trusted_ca_certs']) {
+    try {
+      await load(dir, `certificates: {${setting}: '${uri}'}`);
+      assert.unreachable();
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      const [problem] = error.problems;
+      assert.match(String(problem?.message), 'preload it in ');
+      assert.not.match(JSON.stringify(error.problems), 'hunter2');
+    }
+  }
 });
 
 test('refuses two sockets of one file name', async ({ dir }) => {

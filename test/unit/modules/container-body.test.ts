@@ -89,6 +89,7 @@ test('shows create options without environment and labels', () => {
   assert.equal(shown, { User: '1' });
   const spelled = publicCreateOptions({ env: ['SECRET=1'], LABELS: { a: 'b' }, User: '1' });
   assert.equal(spelled, { User: '1' });
+  assert.equal(publicCreateOptions({ 'Label\u017f': { a: 'b' }, User: '1' }), { User: '1' });
 });
 
 test('mounts the directory of each socket once', () => {

@@ -123,12 +123,14 @@ test('refuses create options that would cost too much to look at', () => {
 
 test('refuses a variable without a name, and does not quote it', () => {
   for (const line of ['=hunter2', 'A=hunter2\\u0000']) {
-    try {
-      parseSettingsJson(`{"image":"a","createOptions":{"Env":["${line}"]}}`);
-      assert.unreachable();
-    } catch (error) {
-      assert.ok(isServiceError(error, 'InvalidArgs'));
-      assert.not.match(error.message, 'hunter2');
+    for (const member of ['Env', 'ENV']) {
+      try {
+        parseSettingsJson(`{"image":"a","createOptions":{"${member}":["${line}"]}}`);
+        assert.unreachable();
+      } catch (error) {
+        assert.ok(isServiceError(error, 'InvalidArgs'));
+        assert.not.match(error.message, 'hunter2');
+      }
     }
   }
 });

@@ -43,4 +43,19 @@ test('is not asked about a variable without a name', async () => {
   assert.is(await told({}, { 'A=B': 'c' }), 'InvalidArgs');
 });
 
+test('quotes no value that stands in the place of a name', async () => {
+  for (const key of ['DB_PW=hunter2', 'A=B=hunter2', '=hunter2']) {
+    const config_json = '{"image":"a:1"}';
+    const args = { name: 'sensor', type: 'docker', config_json, env: { [key]: '' }, options: {} };
+    const resolvers = moduleResolvers({ elevatedCalls: new WeakSet(), isElevated: () => false });
+    try {
+      await resolvers.Create(args, call);
+      assert.unreachable();
+    } catch (error) {
+      assert.ok(isServiceError(error, 'InvalidArgs'));
+      assert.not.match(error.message, 'hunter2');
+    }
+  }
+});
+
 test.run();

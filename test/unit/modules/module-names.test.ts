@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isServiceError } from '../../../src/errors.ts';
@@ -143,6 +144,22 @@ test('refuses names of the network outside and addresses to those who were not g
   }
 });
 
+test('knows a name by its letters beyond ASCII and by their xn-- form', () => {
+  const above = { hub_hostname: 'h.example', gateway_hostname: 'Gerät.local', device_id: 'größe' };
+  const code = (name: string) => codeOf(() => refuseNames(source('filter', [name]), config, above));
+  assert.is(code('xn--gert-noa'), 'AlreadyExists');
+  assert.is(code('XN--gert-NOA'), 'AlreadyExists');
+  assert.is(code('xn--gre-6ka8i'), 'AlreadyExists');
+  assert.is(code('xn--gert-loa'), 'none');
+});
+
+test('refuses the name that the machine has by itself', () => {
+  const [label = ''] = hostname().split('.', 1);
+  for (const name of [label, label.toUpperCase(), hostname()]) {
+    assert.is.not(clash(source('filter', [name])), 'none', name);
+  }
+});
+
 test('gives the name of the device to the hub, and other names to those who are listed', () => {
   const alias = 'gateway.EXAMPLE';
   assert.is(clash(source('edgeHub', [alias])), 'none');
@@ -163,10 +180,14 @@ test('lets a hub be called like the modules of the system', () => {
 test('certifies a module for its own names alone', () => {
   const certified = (one: ReturnType<typeof source>, name: string) =>
     mayBeCertified(name, { source: one, others, config, upstream });
-  const filter = source('filter', ['sieve', 'acr.example', 'myhub', 'sensor', '10.0.0.9', '*'], {
-    Hostname: 'front2',
-  });
-  for (const name of ['filter', 'FILTER', 'sieve', 'front2'])
+  const filter = source(
+    'filter',
+    ['sieve', 'xn--4ca', 'acr.example', 'myhub', 'sensor', '10.0.0.9', '*'],
+    {
+      Hostname: 'front2',
+    },
+  );
+  for (const name of ['filter', 'FILTER', 'sieve', 'xn--4ca', 'front2'])
     assert.ok(certified(filter, name), name);
   const foreign = ['acr.example', 'myhub', 'sensor', '10.0.0.9', '*', 'gateway.example', 'gateway'];
   for (const name of [
@@ -177,6 +198,7 @@ test('certifies a module for its own names alone', () => {
     '',
     'myhub.azure-devices.net',
     'sieve.example',
+    'ä', // what xn--4ca stands for
   ]) {
     assert.not.ok(certified(filter, name), name);
   }
@@ -184,6 +206,7 @@ test('certifies a module for its own names alone', () => {
   assert.ok(certified(hub, 'Gateway.Example'));
   assert.ok(certified(hub, 'gateway.example.'));
   assert.not.ok(certified(hub, 'gateway'));
+  assert.not.ok(certified(hub, `gateway.example${'.'.repeat(253)}`)); // longer than any name
   const broker = source('broker');
   for (const name of ['mqtt', '10.0.0.7', 'gateway.example'])
     assert.ok(certified(broker, name), name);

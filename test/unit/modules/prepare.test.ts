@@ -1,7 +1,11 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parseModuleName } from '../../../src/ids.ts';
+import { type ModuleName, parseModuleName } from '../../../src/ids.ts';
+import { reachingOut } from '../../../src/modules/confinement/misfit.ts';
 import { parseSettings } from '../../../src/modules/create-options.ts';
+import type { Volume } from '../../../src/modules/engine.ts';
+import type { Prepared } from '../../../src/modules/goal.ts';
+import type { ModuleSource } from '../../../src/modules/module-source.ts';
 import { prepare } from '../../../src/modules/prepare.ts';
 
 const test = suite('preparation of a module');
@@ -19,12 +23,22 @@ const identity = {
   certificate_id: '',
 };
 
-function prepared(createOptions: object, allowElevated = false) {
+interface Setting {
+  readonly allowElevated?: boolean;
+  /** Why the options need elevation. */
+  readonly reason?: string;
+  readonly volume?: Volume;
+  readonly identity?: Promise<typeof identity>;
+  readonly hostname?: string;
+  readonly serverNames?: ReadonlyMap<ModuleName, readonly string[]>;
+}
+
+function preparing(createOptions: object, setting: Setting = {}) {
   const config = {
     agent: undefined,
-    hostname: 'device.example',
-    serverNames: new Map(),
-    allowElevated,
+    hostname: setting.hostname ?? 'device.example',
+    serverNames: setting.serverNames ?? new Map(),
+    allowElevated: setting.allowElevated ?? false,
     allowedBinds: ['/srv/data'],
     allowedPorts: [],
     allowedVolumes: [],
@@ -33,20 +47,33 @@ function prepared(createOptions: object, allowElevated = false) {
     network: { name: 'edge' },
   };
   const missing = () => Promise.reject(new Error('not asked'));
+  const findVolume = () => Promise.resolve(setting.volume);
   const parts = {
     config,
-    engine: { system: missing, findVolume: missing, createVolume: missing },
-    identities: { ensure: () => Promise.resolve(identity) },
+    engine: { system: missing, findVolume, createVolume: missing },
+    identities: { ensure: () => setting.identity ?? Promise.resolve(identity) },
     socketsPath: '/state/mnt',
-    validate: () => [],
+    validate: () => (setting.reason === undefined ? [] : [reachingOut(setting.reason)]),
+    volumesSeen: new WeakSet<ModuleSource>(),
   };
   const settings = parseSettings({ image: 'a', createOptions });
   const source = { name: parseModuleName('sensor'), settings, env: {}, elevated: true };
   return prepare(parts, source, new AbortController().signal);
 }
 
+async function prepared(createOptions: object, setting: Setting = {}): Promise<Prepared> {
+  const found = await preparing(createOptions, setting);
+  if (found.refusal !== undefined) throw found.refusal;
+  return found;
+}
+
+async function refusalOf(createOptions: object, setting: Setting = {}): Promise<string> {
+  const { refusal } = await preparing(createOptions, setting);
+  return refusal?.code ?? 'none';
+}
+
 async function hostConfig(HostConfig: object, allowElevated = false): Promise<object> {
-  const { body } = await prepared({ HostConfig }, allowElevated);
+  const { body } = await prepared({ HostConfig }, { allowElevated });
   return body['HostConfig'] as object; // as made
 }
 
@@ -69,16 +96,54 @@ test('has the engine make no host path, unless the module is elevated', async ()
   assert.equal(await hostConfig({ Binds }, true), { NetworkMode: 'edge', Binds, Mounts: [own] });
 });
 
+const known = (alias: string) => ({
+  NetworkingConfig: { EndpointsConfig: { edge: { Aliases: [alias] } } },
+});
+
 test('tells of a name that is taken by what the identity says is above the device', async () => {
-  const refusal = async (alias: string): Promise<string> => {
-    const EndpointsConfig = { edge: { Aliases: [alias] } };
-    const found = await prepared({ NetworkingConfig: { EndpointsConfig } });
-    return found.refusal?.code ?? 'none';
-  };
+  const refusal = (alias: string): Promise<string> => refusalOf(known(alias));
   assert.is(await refusal('thermometer'), 'none');
   for (const alias of ['myhub', 'parent', 'device-7', 'device', 'global']) {
     assert.is(await refusal(alias), 'AlreadyExists', alias);
   }
+});
+
+const outOfReach = (): Promise<never> => {
+  const never = Promise.reject(new Error('out of reach'));
+  never.catch(() => undefined);
+  return never;
+};
+
+test('tells of what the configuration lists no more, though nobody can be asked', async () => {
+  const data = { HostConfig: { Binds: ['/srv/other:/d'] } };
+  assert.is(await refusalOf(data, { identity: outOfReach() }), 'AccessDenied');
+  assert.is(await refusalOf({}, { identity: outOfReach(), reason: 'no' }), 'AccessDenied');
+  assert.is(await refusalOf(data, { allowElevated: true }), 'none');
+  const hostname = 'thermometer.example';
+  const renamed = { identity: outOfReach(), hostname };
+  assert.is(await refusalOf(known('thermometer'), renamed), 'AlreadyExists');
+});
+
+test('tells of a volume that the configuration lists no more', async () => {
+  const Binds = ['data:/d'];
+  const own = { name: 'data', driver: 'local', options: new Map(), mountpoint: '/v' };
+  const volume = (module: string) => ({
+    ...own,
+    labels: new Map([['org.iotedge.module', module]]),
+  });
+  const refusal = (one: Volume | undefined, more: Setting = {}) =>
+    refusalOf({ HostConfig: { Binds } }, { ...(one && { volume: one }), ...more });
+  assert.is(await refusal(volume('other'), { identity: outOfReach() }), 'AccessDenied');
+  assert.is(await refusal(volume('sensor')), 'none');
+  assert.is(await refusal(undefined), 'none');
+  assert.is(await refusal(volume('other'), { allowElevated: true }), 'none');
+});
+
+test('tells of a name that the configuration has given to another module', async () => {
+  const serverNames = new Map([[parseModuleName('broker'), ['mqtt']]]);
+  assert.is(await refusalOf(known('mqtt'), { serverNames }), 'AlreadyExists');
+  assert.is(await refusalOf(known('broker'), { serverNames }), 'AlreadyExists');
+  assert.is(await refusalOf(known('kept'), { serverNames }), 'none');
 });
 
 test.run();

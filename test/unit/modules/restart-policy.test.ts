@@ -63,11 +63,14 @@ test('never reaches the engine, in whichever letters', () => {
     User: 'x',
     HostConfig: { Memory: 1, RestartPolicy: { Name: 'always' } },
     hostconfig: { restartpolicy: { Name: 'always' } },
+    // a long s, which is an s to engines that fold letters
+    'Ho\u017ftConfig': { 'Re\u017ftartPolicy': { Name: 'always' } },
   };
   assert.equal(withoutEnginePolicy(options), {
     User: 'x',
     HostConfig: { Memory: 1 },
     hostconfig: {},
+    'Ho\u017ftConfig': {},
   });
 });
 

@@ -1,24 +1,30 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { isServiceError } from '../../../../src/errors.ts';
 import { elevationReasons } from '../../../../src/modules/confinement/elevation.ts';
-import { createOptionsSchema } from '../../../../src/modules/create-options-schema.ts';
-import { compile } from '../../../../src/service/schema-validator.ts';
+import { createOptionsValidator } from '../../../../src/modules/confinement/misfit.ts';
 
 const test = suite('elevation of create options');
-const check = compile(createOptionsSchema);
+const validate = createOptionsValidator();
 
-function validate(value: unknown): readonly string[] {
-  return check(value).map(({ instancePath, message }) => `${instancePath} ${message}`);
-}
-
-function elevated(options: Readonly<Record<string, unknown>>): boolean {
+/** What becomes of create options: the text of the mistake, or whether they are elevated. */
+function judge(options: Readonly<Record<string, unknown>>): string {
   const rules = {
     validate,
     network: 'azure-iot-edge',
     allowedBinds: ['/srv/data', '/run/app.sock'],
     allowedPorts: [443, 502],
   };
-  return elevationReasons(options, rules).length > 0;
+  try {
+    return elevationReasons(options, rules).length > 0 ? 'elevated' : 'harmless';
+  } catch (error) {
+    assert.ok(isServiceError(error, 'InvalidArgs'), String(error));
+    return error.message;
+  }
+}
+
+function elevated(options: Readonly<Record<string, unknown>>): boolean {
+  return judge(options) !== 'harmless';
 }
 
 const harmless: readonly Readonly<Record<string, unknown>>[] = [
@@ -73,7 +79,7 @@ const harmless: readonly Readonly<Record<string, unknown>>[] = [
 
 for (const options of harmless) {
   test(`finds nothing elevated in ${JSON.stringify(options)}`, () => {
-    assert.is(elevated(options), false);
+    assert.is(judge(options), 'harmless');
   });
 }
 
@@ -101,14 +107,21 @@ const harmful: readonly Readonly<Record<string, unknown>>[] = [
   { HostConfig: { SecurityOpt: ['no-new-privileges:false'] } },
   { HostConfig: { Sysctls: { 'kernel.core_pattern': '|/x' } } },
   { HostConfig: { OomScoreAdj: -1000 } },
+  { HostConfig: { OomKillDisable: true } },
+  { HostConfig: { Ulimits: [{ Name: 'memlock', Soft: -1, Hard: -1 }] } },
+  { HostConfig: { Links: ['other:alias'] } },
+  { HostConfig: { ReadonlyPaths: [] } },
+  { HostConfig: { AutoRemove: true } },
+  {
+    Labels: {},
+    HostConfig: { LogConfig: { Type: 'json-file', Config: { 'syslog-address': 'x' } } },
+  },
   { HostConfig: { MaskedPaths: [] } },
   { HostConfig: { LogConfig: { Type: 'syslog', Config: {} } } },
   { HostConfig: { LogConfig: { Type: 'journald' } } },
   { HostConfig: { Binds: ['/:/host'] } },
   { HostConfig: { Binds: ['/etc:/etc:ro'] } },
   { HostConfig: { Binds: ['data:/data:rshared'] } },
-  { HostConfig: { Binds: ['../x:/data'] } },
-  { HostConfig: { Binds: ['a:b:c:d'] } },
   { HostConfig: { Mounts: [{ Type: 'bind', Source: '/etc', Target: '/x' }] } },
   { HostConfig: { Mounts: [{ Type: 'npipe', Source: 'x', Target: '/x' }] } },
   {
@@ -119,22 +132,141 @@ const harmful: readonly Readonly<Record<string, unknown>>[] = [
     },
   },
   { NetworkingConfig: { EndpointsConfig: { host: {} } } },
-  { NetworkingConfig: { EndpointsConfig: { 'azure-iot-edge': { IPAMConfig: {} } } } },
-  { Unheard: 1 },
-  { User: 1 },
-  JSON.parse('{"__proto__":{"HostConfig":{}}}') as Readonly<Record<string, unknown>>, // an own key
+  {
+    NetworkingConfig: {
+      EndpointsConfig: { 'azure-iot-edge': { IPAMConfig: { IPv4Address: '10.0.0.1' } } },
+    },
+  },
 ];
 
 for (const options of harmful) {
   test(`finds something elevated in ${JSON.stringify(options)}`, () => {
-    assert.is(elevated(options), true);
+    assert.is(judge(options), 'elevated');
   });
 }
 
-const binds = (...Binds: readonly string[]) => ({ HostConfig: { Binds } });
-const mounts = (...Mounts: readonly object[]) => ({ HostConfig: { Mounts } });
-const bindMount = (Source: string, more: object = {}) =>
-  mounts({ Type: 'bind', Source, Target: '/x', ...more });
+// what the engine's clients write for what was not asked for
+const defaults: Readonly<Record<string, unknown>> = {
+  AutoRemove: false,
+  BlkioWeightDevice: [],
+  Cgroup: '',
+  CgroupParent: '',
+  CgroupnsMode: 'private',
+  ConsoleSize: [0, 0],
+  ContainerIDFile: '',
+  CpuQuota: -1,
+  CpuRealtimePeriod: 0,
+  DeviceCgroupRules: [],
+  DeviceRequests: [],
+  GroupAdd: [],
+  IpcMode: '',
+  Isolation: '',
+  KernelMemory: 0,
+  Links: [],
+  MemorySwappiness: -1,
+  OomKillDisable: false,
+  OomScoreAdj: 0,
+  PidMode: '',
+  PidsLimit: -1,
+  Runtime: '',
+  StorageOpt: {},
+  Sysctls: {},
+  UTSMode: '',
+  UsernsMode: '',
+  VolumeDriver: '',
+  VolumesFrom: [],
+};
+
+test('takes a default of the engine for nothing that was asked for', () => {
+  for (const [key, value] of Object.entries(defaults)) {
+    assert.is(judge({ HostConfig: { [key]: value } }), 'harmless', key);
+  }
+  assert.is(judge({ HostConfig: defaults }), 'harmless');
+  for (const options of [{ OnBuild: [] }, { Shell: [] }, { MacAddress: '' }, { Name: '' }]) {
+    assert.is(judge(options), 'harmless', JSON.stringify(options));
+  }
+  const endpoint = { Aliases: ['a'], IPAMConfig: {}, Links: [], MacAddress: '', DriverOpts: {} };
+  const EndpointsConfig = { 'azure-iot-edge': endpoint };
+  assert.is(judge({ NetworkingConfig: { EndpointsConfig } }), 'harmless');
+  const bind = { Type: 'bind', Source: '/srv/data', Target: '/x' };
+  const volume = { Type: 'volume', Source: '', Target: '/x' };
+  for (const mount of [
+    { ...bind, BindOptions: { Propagation: '', NonRecursive: false, CreateMountpoint: false } },
+    { ...volume, VolumeOptions: { DriverConfig: { Name: '', Options: {} }, Subpath: '' } },
+    { Type: 'tmpfs', Source: '', Target: '/x', TmpfsOptions: { Options: [] } },
+  ]) {
+    assert.is(judge({ HostConfig: { Mounts: [mount] } }), 'harmless', JSON.stringify(mount));
+  }
+});
+
+test('says where a mistake is, and does not take it for elevation', () => {
+  const mistakes: readonly (readonly [Readonly<Record<string, unknown>>, string])[] = [
+    [{ Hostname: 5 }, 'createOptions/Hostname'],
+    [{ User: 1 }, 'createOptions/User'],
+    [{ Unheard: 1 }, 'createOptions "Unheard"'],
+    [{ HostConfg: {} }, 'createOptions "HostConfg"'],
+    [{ HostConfig: { Hostname: 'x' } }, 'createOptions/HostConfig "Hostname"'],
+    [{ HostConfig: [] }, 'createOptions/HostConfig'],
+    [{ HostConfig: { Privileged: 'yes' } }, 'createOptions/HostConfig/Privileged'],
+    [{ HostConfig: { Privileged: true, Memory: 'much' } }, 'createOptions/HostConfig/Memory'],
+    [{ HostConfig: { Memory: -5 } }, 'createOptions/HostConfig/Memory'],
+    [{ HostConfig: { PidMode: 1 } }, 'createOptions/HostConfig/PidMode'],
+    [{ HostConfig: { CapAdd: 'SYS_ADMIN' } }, 'createOptions/HostConfig/CapAdd'],
+    [{ HostConfig: { PortBindings: { 'a/tcp': [] } } }, 'PortBindings "a/tcp"'],
+    [{ Cmd: 5 }, 'createOptions/Cmd'],
+    [{ Env: [5] }, 'createOptions/Env/0'],
+    [{ Labels: { 'DB_PW=hunter2': 5 } }, 'createOptions/Labels'],
+    [binds('../x:/data'), '../x:/data'],
+    [binds('a:b:c:d'), 'a:b:c:d'],
+    [binds('/srv/data:'), '/srv/data:'],
+    [bindMount('data'), '"data"'],
+    [mounts({ Type: 'bind', Target: '/x' }), 'absolute path'],
+    [mounts({ Type: 'bind', Source: '/srv/data' }), 'Mounts/0'],
+    [mounts({ Type: 'bnd', Source: '/srv/data', Target: '/x' }), 'Mounts/0/Type'],
+    [mounts({ Type: 'volume', Source: '/srv/data', Target: '/x' }), '"/srv/data"'],
+    [mounts({ Type: 'tmpfs', Source: '/etc', Target: '/x' }), '"/etc"'],
+    [port('65536'), '"65536"'],
+    [port('90-80'), '"90-80"'],
+    [port(22), 'HostPort'],
+    [JSON.parse('{"__proto__":{"HostConfig":{}}}'), '__proto__'], // an own key
+  ];
+  for (const [options, where] of mistakes) {
+    const found = judge(options);
+    assert.not.ok(['harmless', 'elevated'].includes(found), JSON.stringify(options));
+    assert.ok(found.includes(where), `${JSON.stringify(options)}: ${found}`);
+    assert.not.match(found, 'hunter2');
+  }
+});
+
+test('knows a member in other letters for what the engine takes it', () => {
+  const spelled = [
+    'privileged',
+    'PRIVILEGED',
+    'Privi\u006ceged',
+    'ma\u017fkedPaths',
+    'UT\u017fMode',
+  ];
+  for (const key of spelled) {
+    const value = /mode/i.test(key) ? 'host' : key.startsWith('ma') ? [] : true;
+    assert.is(judge({ HostConfig: { [key]: value } }), 'elevated', key);
+  }
+});
+
+function binds(...Binds: readonly string[]) {
+  return { HostConfig: { Binds } };
+}
+
+function mounts(...Mounts: readonly object[]) {
+  return { HostConfig: { Mounts } };
+}
+
+function bindMount(Source: string, more: object = {}) {
+  return mounts({ Type: 'bind', Source, Target: '/x', ...more });
+}
+
+function port(HostPort: unknown, key = '80/tcp') {
+  return { HostConfig: { PortBindings: { [key]: [{ HostPort }] } } };
+}
 
 test('allows the host paths that are listed, and nothing below or beside them', () => {
   for (const path of ['/srv/data', '/srv/data/', '/srv//data', '/srv/x/../data', '/run/app.sock']) {
@@ -205,10 +337,6 @@ test('allows a mount its own type and the propagation that it has anyway', () =>
   assert.is(elevated(mounts({ Type: 'tmpfs', Source: '/etc', Target: '/x' })), true);
   assert.is(elevated(mounts({ Type: 'image', Source: 'a', Target: '/x' })), true);
   assert.is(elevated(mounts({ Type: 'cluster', Source: 'a', Target: '/x' })), true);
-});
-
-const port = (HostPort: unknown, key = '80/tcp') => ({
-  HostConfig: { PortBindings: { [key]: [{ HostPort }] } },
 });
 
 test('allows the host ports that are listed, and those that nobody trusts by their number', () => {

@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isServiceError } from '../../../../src/errors.ts';
 import { checkMounts } from '../../../../src/modules/confinement/mount-check.ts';
-import { withHostMounts } from '../../../../src/modules/confinement/mounts.ts';
+import { mountsOf, withHostMounts } from '../../../../src/modules/confinement/mounts.ts';
 import type { EngineSystem, NewVolume, Volume } from '../../../../src/modules/engine.ts';
 
 const test = suite('mounts of a module');
@@ -72,6 +72,33 @@ test('uses a volume that is not its own only when it is listed', async () => {
   }
 });
 
+test('lets no host path be mounted that lies where containers write', async () => {
+  const path = '/var/lib/engine/volumes/shared/_data/x';
+  const source = { name: 'sensor', createOptions: { HostConfig: { Binds: [`${path}:/d`] } } };
+  const refusal = async (rootDirectory: string, shared: Partial<Volume>): Promise<string> => {
+    const engine = {
+      ...engineWith(volume('shared', {}, { mountpoint: '/elsewhere', ...shared })),
+      system: () => Promise.resolve({ rootDirectory } as EngineSystem), // all that is asked
+    };
+    const listed = { ...config, allowedBinds: [path] };
+    try {
+      await checkMounts(source, { config: listed, engine }, never);
+      return 'none';
+    } catch (error) {
+      return String(error);
+    }
+  };
+  const below = (directory: string) => `lies below ${directory}, which modules write to`;
+  const device = (place: string) => ({ options: new Map([['device', place]]) });
+  assert.match(await refusal('/var/lib/engine', {}), below('/var/lib/engine'));
+  assert.match(await refusal('/root', { mountpoint: '/var/lib/' }), below('/var/lib'));
+  assert.match(
+    await refusal('/root', device('/var/lib/engine/volumes')),
+    below('/var/lib/engine/volumes'),
+  );
+  assert.match(await refusal('/root', device('tmpfs')), 'cannot be looked at');
+});
+
 test('does not trust that it made what it asked for', async () => {
   const engine = engineWith();
   const racing = {
@@ -95,6 +122,21 @@ test('gives the engine host paths in the form in which it makes nothing', () => 
       ],
     },
   });
+});
+
+test('gives the engine no spelling of a host path but the one that was looked at', () => {
+  const paths = ['/srv/a', '/srv/a/x/..', '/srv/x/../a', '/srv/./a', '//srv//a/', '/srv/a/.', '/'];
+  const bind = (Source: string) => ({ Type: 'bind', Source, Target: '/t', ReadOnly: true });
+  for (const path of paths) {
+    const both = { Binds: [`${path}:/b`], Mounts: [bind(path), bind(`${path}/y/..`)] };
+    for (const HostConfig of [both, { Mounts: both.Mounts }]) {
+      const { hostPaths } = mountsOf({ HostConfig });
+      const made: unknown = withHostMounts({ HostConfig })['HostConfig'];
+      const { Mounts } = made as { readonly Mounts: ReturnType<typeof bind>[] }; // as made
+      const sources = Mounts.map(({ Source }) => Source);
+      assert.equal([...new Set(sources)], hostPaths, path);
+    }
+  }
 });
 
 test.run();

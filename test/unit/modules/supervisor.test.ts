@@ -1,0 +1,184 @@
+/** A supervisor beside an engine that fails on purpose: what is tried again, and what is not. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { ServiceError } from '../../../src/errors.ts';
+import type { Container, ContainerEngine } from '../../../src/modules/engine.ts';
+import type { Goal, Prepared } from '../../../src/modules/goal.ts';
+import { disarmStrays } from '../../../src/modules/strays.ts';
+import { Supervisor } from '../../../src/modules/supervisor.ts';
+import { until } from '../../support/deadline.ts';
+
+const test = suite('supervisor of a module');
+const longMs = 20_000;
+const now = new Date(0);
+const reached = { name: 'docker', version: '', reachable: true, steady: true, error: '' };
+const failure = new ServiceError('Unavailable', 'busy');
+
+function containerOf(changes: Partial<Container> = {}): Container {
+  return {
+    id: 'c1',
+    ours: true,
+    digest: 'abc',
+    state: { kind: 'running', startedAt: now },
+    restartCount: 0,
+    engineRestarts: true,
+    unhealthy: false,
+    ...changes,
+  };
+}
+
+function missing(): Promise<never> {
+  return Promise.reject(new Error('not asked'));
+}
+
+/** An engine with one container whose restart policy it takes away as told. */
+function engineWith(container: Container, keepStopped: ContainerEngine['keepStopped']) {
+  const asked: string[] = [];
+  const engine: ContainerEngine = {
+    version: missing,
+    system: missing,
+    findImage: () => Promise.resolve('sha256:1'),
+    pull: missing,
+    ensureNetwork: missing,
+    findVolume: missing,
+    createVolume: missing,
+    list: () => Promise.resolve(['a', 'b']),
+    inspect: () => Promise.resolve(container),
+    create: missing,
+    start: missing,
+    stop: missing,
+    remove: missing,
+    keepStopped: (id, signal) => {
+      asked.push(id);
+      return keepStopped(id, signal);
+    },
+    logs: missing,
+    listen: missing,
+  };
+  return { engine, asked };
+}
+
+const prepared: Prepared = {
+  digest: 'abc',
+  image: 'a',
+  auth: undefined,
+  body: {},
+  network: { name: 'edge' },
+  check: () => Promise.resolve(),
+};
+
+/** Looks after a module until disposed of. */
+function supervised(
+  engine: ContainerEngine,
+  { prepare = () => Promise.resolve(prepared), clock = () => now } = {},
+) {
+  const stop = new AbortController();
+  const warnings: string[] = [];
+  let looks = 0;
+  const supervisor = new Supervisor({
+    name: 'sensor',
+    goal: 'started' satisfies Goal,
+    restartPolicy: 'always',
+    engine: {
+      ...engine,
+      inspect: (name, signal) => {
+        looks++;
+        return engine.inspect(name, signal);
+      },
+    },
+    engineStatus: () => ({ ...reached, reachedAt: now }),
+    prepare,
+    saveGoal: () => Promise.resolve(),
+    forget: () => Promise.resolve(),
+    onReport: () => {},
+    now: clock,
+    log: {
+      error: () => {},
+      warn: (message) => warnings.push(message),
+      info: () => {},
+      debug: () => {},
+    },
+  });
+  const running = supervisor.run(stop.signal);
+  return {
+    supervisor,
+    warnings,
+    looks: () => looks,
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await running;
+    },
+  };
+}
+
+const about = (warnings: readonly string[]) =>
+  warnings.filter((text) => text === 'restart policy not taken away').length;
+
+for (const [when, prepare] of [
+  ['nothing else is to be done', () => Promise.resolve(prepared)],
+  ['there is no identity', () => Promise.reject(failure)],
+] as const) {
+  test(`tries again to take a restart policy away when ${when}, and says so once`, async () => {
+    let failures = 2;
+    const { engine, asked } = engineWith(containerOf(), () =>
+      failures-- > 0 ? Promise.reject(failure) : Promise.resolve(),
+    );
+    await using module = supervised(engine, { prepare });
+    for (let attempt = 1; attempt <= 3; attempt++) {
+      await until(longMs, `attempt ${attempt}`, () => asked.length === attempt);
+      module.supervisor.wake();
+    }
+    const seen = module.looks();
+    module.supervisor.wake();
+    await until(longMs, 'a look', () => module.looks() > seen);
+    await until(longMs, 'a look', () => module.supervisor.report.known);
+    assert.equal(asked, ['c1', 'c1', 'c1']);
+    assert.is(about(module.warnings), 1);
+  });
+}
+
+test('takes a restart policy away though a request came between', async () => {
+  let interrupted = false;
+  const { engine, asked } = engineWith(containerOf(), (_id, signal) => {
+    if (asked.length > 1) return Promise.resolve();
+    return new Promise<void>((_resolve, reject) => {
+      signal.addEventListener('abort', () => {
+        interrupted = true;
+        reject(new ServiceError('Cancelled', 'the signal says so'));
+      });
+    });
+  });
+  await using module = supervised(engine);
+  await until(longMs, 'the attempt', () => asked.length === 1);
+  await module.supervisor.request({ verb: 'Start', goal: 'start', revert: true });
+  await until(longMs, 'another attempt', () => asked.length === 2);
+  assert.ok(interrupted);
+  assert.is(about(module.warnings), 0);
+});
+
+test('waits for a time, not for news, while a restart policy could not be taken away', async () => {
+  const { engine, asked } = engineWith(containerOf(), () => Promise.reject(failure));
+  let ms = 0;
+  await using module = supervised(engine, { clock: () => new Date((ms += 60_000)) });
+  await until(longMs, 'the next attempt', () => asked.length >= 2);
+  assert.is(about(module.warnings), 1);
+});
+
+test('takes the restart policy of every container without a module away, whatever fails', async () => {
+  const { engine, asked } = engineWith(containerOf(), () =>
+    asked.length === 1 ? Promise.reject(failure) : Promise.resolve(),
+  );
+  const warnings: string[] = [];
+  const log = {
+    error: () => {},
+    warn: (message: string) => warnings.push(message),
+    info: () => {},
+    debug: () => {},
+  };
+  const parts = { engine, isKept: () => false, log };
+  await disarmStrays(parts, new AbortController().signal);
+  assert.is(asked.length, 2);
+  assert.is(warnings.length, 2);
+});
+
+test.run();
