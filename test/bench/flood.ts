@@ -95,13 +95,16 @@ async function floodsOn(kind: BusKind, only: string | undefined): Promise<readon
       await writeFile(file, encodeRaw(message, 1));
       return await flood.measure(file, name, service);
     };
-    const floorName = 'org.iotedge.Floor1';
-    const floor = await outcome(floorName, background(program, ['serve', bus.address, floorName]));
-    const ours = await outcome(
-      'org.iotedge.Echo1',
-      background(process.execPath, [script, bus.address]),
-    );
-    results.push(resultOf(`${what}, ${kind}`, ours, floor));
+    const pairs: Pair[] = [];
+    while (pairs.length < rounds) {
+      const floorName = 'org.iotedge.Floor1';
+      const floorArgs = ['serve', bus.address, floorName];
+      const floor = await outcome(floorName, background(program, floorArgs));
+      const oursArgs = [script, bus.address];
+      const ours = await outcome('org.iotedge.Echo1', background(process.execPath, oursArgs));
+      pairs.push({ ours, floor });
+    }
+    results.push(resultOf(`${what}, ${kind}`, pairs));
   }
   return results;
 }
