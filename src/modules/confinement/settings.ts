@@ -72,8 +72,12 @@ export function parseConfinement(raw: RawConfinement, context: ParseContext): Co
   };
 }
 
+/** What documents of the original runtime show in place of a value; a file with it is whole, and no name is it. */
+const placeholder = '...';
+
 /** The name that modules know the device by: the machine's own when the configuration gives none. */
 export function parseHostname(hostname: string | undefined, context: ParseContext): string {
+  if (hostname === placeholder) return hostname;
   const name = withoutLastDots(hostname ?? machineName());
   if (hostname !== undefined && !isHostName(name)) {
     context.report(['hostname'], 'not a host name or address; write letters beyond ASCII as xn--');

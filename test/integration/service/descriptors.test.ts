@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -21,8 +22,10 @@ test('reach no connection of a service, not in signals either', async () => {
   await service.subscribe({ interface: 'org.iotedge.Test1' }, ({ member }) => {
     heard.push(member);
   });
-  const args = [script, rig.address, uniqueName];
-  const { code, stderr } = await rig.run('/usr/bin/python3', args, { user: 'alice' });
+  // another uid may not be able to read the checkout
+  const options = { user: 'alice', input: await readFile(script) } as const;
+  const args = ['-', rig.address, uniqueName];
+  const { code, stderr } = await rig.run('/usr/bin/python3', args, options);
   assert.is(code, 0, stderr);
   await until(15_000, 'the signal', () => heard.length > 0);
   assert.equal(heard, ['Plain']);
