@@ -289,7 +289,6 @@ export class CallQueue {
       if (calls.queued > 0 || calls.resuming.length > 0 || calls.refused.length > 0)
         isWaiting = true;
     }
-    this.#pacing.evict();
     if (isWaiting) return;
     clearInterval(this.#sweep);
     this.#sweep = undefined;

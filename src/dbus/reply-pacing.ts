@@ -3,6 +3,9 @@ import type { IncomingCall } from './call.ts';
 import type { ReplyLimits } from './call-limits.ts';
 import type { UidCalls } from './uid-calls.ts';
 
+/** More are held only while they all count. */
+const maxWindows = 1024;
+
 interface Window {
   readonly endsAt: number;
   largeBytes: number;
@@ -93,9 +96,8 @@ export class ReplyPacing {
     return refused;
   }
 
-  /** Drops what counts no more. */
-  evict(): void {
-    const now = this.#now();
+  /** Evicts the windows that have ended, so that uids that call once and never again take no memory. */
+  #evict(now: number): void {
     for (const [uid, { endsAt }] of this.#windows) if (endsAt <= now) this.#windows.delete(uid);
   }
 
@@ -103,6 +105,7 @@ export class ReplyPacing {
     const now = this.#now();
     let window = this.#windows.get(uid);
     if (window === undefined || window.endsAt <= now) {
+      if (this.#windows.size >= maxWindows) this.#evict(now);
       window = { endsAt: now + this.#limits.perMs, largeBytes: 0, bytes: 0 };
       this.#windows.set(uid, window);
     }

@@ -4,6 +4,7 @@ import { Bus } from '../../../src/dbus/bus.ts';
 import { until } from '../../support/deadline.ts';
 import { type EchoFixture, echoService, startEcho } from '../../support/echo-service.ts';
 import { bytesOfMessage } from '../../support/messages.ts';
+import { numbers } from '../../support/numbers.ts';
 import { RawBus, withSender } from '../../support/raw-bus.ts';
 
 const test = suite('dbus on a bus that validates nothing');
@@ -31,17 +32,6 @@ test('drops calls of senders that cannot be answered, and serves the others', ()
     await until(15_000, 'the answer', () => raw.replyTo(99) !== undefined);
     assert.equal([raw.received.length, failures.length], [1, 0]);
   }));
-
-/** The same numbers in every run (xorshift32). */
-function numbers(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % below;
-  };
-}
 
 /** A call with wrong bytes anywhere behind its sizes. */
 function spoilt(serial: number, next: (below: number) => number): Buffer {

@@ -8,6 +8,7 @@ import { readersOf, WireReader } from '../../../src/dbus/reader.ts';
 import { Variant, variant } from '../../../src/dbus/variant.ts';
 import { WireWriter, writersOf } from '../../../src/dbus/writer.ts';
 import { receive } from '../../support/messages.ts';
+import { numbers } from '../../support/numbers.ts';
 
 const test = suite('dbus codec');
 
@@ -326,17 +327,6 @@ test('reads variants nested as deeply as a bus forwards them, and no deeper', ()
   assert.instance(decoded('v', nested(65)), RangeError);
   assert.instance(decoded('v', nested(5000)), RangeError);
 });
-
-/** The same numbers in every run (xorshift32). */
-function numbers(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % below;
-  };
-}
 
 test('waits for the rest of a truncated message, and refuses a truncated body', () => {
   for (const { signature, values } of samples) {

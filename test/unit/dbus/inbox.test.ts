@@ -7,6 +7,7 @@ import {
   messageType,
 } from '../../../src/dbus/message.ts';
 import { bytesOfMessage } from '../../support/messages.ts';
+import { numbers } from '../../support/numbers.ts';
 
 const test = suite('dbus inbox');
 
@@ -176,17 +177,6 @@ test('does not hold what it skips', () => {
   }
   assert.ok(process.memoryUsage().arrayBuffers - before < 1 << 20);
 });
-
-/** The same numbers in every run (xorshift32). */
-function numbers(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % below;
-  };
-}
 
 test('finds every message behind malformed ones, wherever the pieces end', () => {
   const next = numbers(77);
