@@ -109,6 +109,8 @@ export interface MethodDefinition {
   readonly secret?: true;
   /** Arguments of type `ay` whose bytes are wiped when the call has ended, however it ended. */
   readonly secretArguments?: readonly string[];
+  /** The method only reads: without a reply to send it is not performed. */
+  readonly reads?: true;
   /** The handler mostly waits, for an operation or another service: the call holds no place while it is handled. */
   readonly waits?: true;
   /** Texts for the details that only the service can tell; they stand in for arguments of the same name. */

@@ -31,6 +31,8 @@ export class Method {
   readonly name: string;
   readonly questions: readonly QuestionDefinition[];
   readonly resolves: boolean;
+  /** Whether it has no effect but its reply. */
+  readonly reads: boolean;
   /** Whether its handler mostly waits: for an operation, or for another service. */
   readonly waits: boolean;
   readonly #definition: MethodDefinition;
@@ -44,6 +46,7 @@ export class Method {
   constructor(name: string, definition: MethodDefinition) {
     const { authorize } = definition;
     this.name = name;
+    this.reads = definition.reads === true;
     this.waits = definition.waits === true;
     this.#definition = definition;
     this.#arguments = new ArgumentReader(name, definition);

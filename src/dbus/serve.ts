@@ -131,7 +131,7 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
     const route = routeOf(message, tree);
     if (route.kind === 'standard') {
       const { method, object } = route;
-      // a read that nobody waits for is not worth its work
+      // a read without a reply has no effect
       const isDue = message.wantsReply || method.hasEffect;
       const answer = isDue ? method.answer({ message, caller, tree, object }) : noReply;
       this.#succeed(call, answer);
@@ -203,7 +203,7 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
   }
 
   #perform(method: Method, args: CallArguments, call: IncomingCall): Promise<void> | undefined {
-    if (method.name === 'Describe' && !call.message.wantsReply) {
+    if (method.reads && !call.message.wantsReply) {
       this.#succeed(call, noReply);
       return undefined;
     }

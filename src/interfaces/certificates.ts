@@ -38,6 +38,7 @@ export const certificatesInterface = defineInterface({
     },
     Get: {
       doc: 'The certificate, its chain and the key that belongs to it: the one consistent read.',
+      reads: true,
       in: { certificate_id: 's' },
       out: { certificate: 'a{sv}' },
       records: {
@@ -85,6 +86,7 @@ export const certificatesInterface = defineInterface({
     },
     GetTrustBundle: {
       doc: 'The certificates that modules trust: of the id asked for, else as configured, else `trusted-ca`.',
+      reads: true,
       options: { certificate_id: 's' },
       out: { pem: 's' },
       check: certificateId,

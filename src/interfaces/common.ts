@@ -14,6 +14,7 @@ export const managerProperties = {
 /** The whole service in one call, for tools. */
 export const describe = {
   doc: 'Everything public that the service knows, as JSON: {service, version, health, objects}.',
+  reads: true,
   out: { json: 's' },
   authorize: 'public',
 } as const satisfies MethodDefinition;

@@ -49,18 +49,21 @@ export const identityInterface = defineInterface({
     },
     GetDeviceIdentity: {
       doc: 'The identity of the device, from saved state; NotProvisioned when there is none.',
+      reads: true,
       out: { identity: 'a{sv}' },
       records: { identity: identityRecord },
       authorize: 'public',
     },
     GetCallerIdentity: {
       doc: "The identity that the configuration gives to the caller's uid, from saved state.",
+      reads: true,
       out: { identity: 'a{sv}' },
       records: { identity: identityRecord },
       authorize: 'public',
     },
     GetModuleIdentity: {
       doc: 'The identity of a module, from saved state.',
+      reads: true,
       in: { module_id: 's' },
       out: { identity: 'a{sv}' },
       records: { identity: identityRecord },
@@ -69,6 +72,7 @@ export const identityInterface = defineInterface({
     },
     ListModuleIdentities: {
       doc: 'The identities of all modules, from saved state.',
+      reads: true,
       out: { identities: 'aa{sv}' },
       records: { identities: identityRecord },
       authorize: 'public',

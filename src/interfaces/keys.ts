@@ -100,6 +100,7 @@ export const keysInterface = defineInterface({
     },
     GetPublicKey: {
       doc: 'The public half of a key pair as a DER SubjectPublicKeyInfo (RFC 5280 4.1).',
+      reads: true,
       in: { key_id: 's' },
       out: { spki: 'ay' },
       check: keyId,
@@ -153,6 +154,7 @@ export const keysInterface = defineInterface({
     },
     GetRandom: {
       doc: 'Random bytes, 4 KiB at most.',
+      reads: true,
       in: { count: 'u' },
       out: { bytes: 'ay' },
       secret: true,

@@ -78,6 +78,7 @@ export const modulesInterface = defineInterface({
     },
     GetSystemInfo: {
       doc: 'What this machine and its container engine are.',
+      reads: true,
       waits: true,
       out: { system: 'a{sv}' },
       records: {

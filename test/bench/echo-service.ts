@@ -9,7 +9,7 @@ const echoInterface = defineInterface({
   doc: 'Answers what it is sent.',
   methods: {
     Echo: { doc: 'The same bytes.', in: { data: 'ay' }, out: { data: 'ay' }, authorize: 'public' },
-    Describe: { doc: 'All of it.', out: { json: 's' }, authorize: 'public' },
+    Describe: { doc: 'All of it.', reads: true, out: { json: 's' }, authorize: 'public' },
   },
 });
 const echoService = defineService({

@@ -57,7 +57,7 @@ export const echoService = defineService({
         records: { record: { name: 's', size: 't' }, records: { name: 's' } },
         authorize: 'public',
       },
-      Describe: { doc: 'All of it.', out: { json: 's' }, authorize: 'public' },
+      Describe: { doc: 'All of it.', reads: true, out: { json: 's' }, authorize: 'public' },
     },
     properties: {
       Version: { type: 's', emits: 'const', doc: 'Version.' },
