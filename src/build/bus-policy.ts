@@ -3,7 +3,7 @@ import type { ServiceDefinition } from '../dbus/definition.ts';
 /**
  * The D-Bus policy of a service: its user alone owns the name, anyone may send to it, nobody with file descriptors: to
  * close one may take as long as its sender likes (SO_LINGER). That is denied to all connections of the user, since
- * signals reach them by their unique names. Replies are exempt: the bus tells who a caller is with a descriptor.
+ * signals reach them by their unique names. Replies are exempt: the bus identifies a caller with a descriptor.
  * Destinations are exact names because dbus-broker knows no prefixes.
  */
 export function busPolicy({ busName, user }: ServiceDefinition): string {

@@ -21,7 +21,7 @@ interface Seen {
 
 /**
  * Certificates in files, as the files are now. Anybody may ask for them at any rate, so a file is parsed only
- * when it changed, and whoever asks while it is looked at shares the answer.
+ * when it changed, and concurrent readers share one look.
  */
 export class CertificateFiles {
   readonly #elapsedMs: () => number;
@@ -75,7 +75,7 @@ async function contentOf(path: string): Promise<{ identity: string; bytes: Buffe
   await using file = await open(path, 'r');
   // before the content: a change meanwhile makes the next look read again
   const identity = identityOf(await file.stat({ bigint: true }));
-  // one byte more than allowed tells a file that is too large, and a device file cannot fill the memory
+  // one byte more than allowed shows that a file is too large, and a device file cannot fill the memory
   const { buffer, bytesRead } = await file.read(Buffer.alloc(maxBytes + 1), 0, maxBytes + 1, 0);
   return { identity, bytes: buffer.subarray(0, bytesRead) };
 }

@@ -72,7 +72,7 @@ export interface CallReceiver {
 export interface ConnectOptions {
   readonly signal?: AbortSignal | undefined;
   readonly limits?: OutboxLimits | undefined;
-  /** Told when the bus has taken nothing for a while (false), and when it takes what is sent again (true). */
+  /** Called when the bus has accepted nothing for a while (false), and when it accepts messages again (true). */
   readonly onTakes?: ((again: boolean) => void) | undefined;
 }
 
@@ -270,7 +270,7 @@ export class Bus implements AsyncDisposable {
     return this.call({ ...driver, member, signature, body }, options);
   }
 
-  /** How large a body may be; undefined for what nobody waits for. */
+  /** The largest body to receive; undefined for a message without a receiver. */
   #accept(header: MessageHeader): number | undefined {
     switch (header.type) {
       case messageType.call:

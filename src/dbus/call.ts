@@ -59,7 +59,7 @@ export class IncomingCall implements CallContext {
     return this.#abort.signal;
   }
 
-  /** Notifies whoever works on the call that nobody waits for it any more. */
+  /** Aborts the signal of the call: its caller has left, or the service stops. */
   abandon(): void {
     this.#aborted = true;
     this.#abort?.abort();

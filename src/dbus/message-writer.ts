@@ -2,7 +2,7 @@ import type { Message } from './message.ts';
 import { type WireWriter, writersOf } from './writer.ts';
 
 const littleEndian = 0x6c;
-/** dbus-daemon hangs up on whoever sends more. */
+/** dbus-daemon disconnects a peer that sends more. */
 const maxSentBytes = 32 << 20;
 
 const field = {

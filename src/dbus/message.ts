@@ -33,7 +33,7 @@ const noBytes = Buffer.alloc(0);
 const maxHeldHeaderBytes = 16 << 10;
 
 /**
- * A received message. Its body is not decoded until somebody decodes it, and not even held when it is larger than
+ * A received message. Its body is decoded on demand, and not even held when it is larger than
  * its receiver accepts. The body may stand in the receive buffer, which is used again: `detach` before waiting.
  */
 export class IncomingMessage {

@@ -28,7 +28,7 @@ export const defaultOutboxLimits: OutboxLimits = {
 
 /** What the owner of an outbox is notified of. */
 export interface OutboxListener {
-  /** Told after every write: the outbox is not full. */
+  /** Called after every write that leaves the outbox with room. */
   room(): void;
   /** The bus has taken nothing for `stallMs` (false), or takes what is sent again (true). */
   takes(again: boolean): void;

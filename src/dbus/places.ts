@@ -2,7 +2,7 @@ import type { UidCalls } from './uid-calls.ts';
 
 /**
  * The places in which calls are handled: so many for each uid, and so many for all uids together that are not
- * trusted. Free places go to the uids in turn; trusted ones compete with nobody.
+ * trusted. Free places go to the uids round-robin; trusted uids have places of their own.
  */
 export class Places {
   readonly #most: number;
@@ -36,7 +36,7 @@ export class Places {
     else set.delete(calls);
   }
 
-  /** The uid whose turn it is, which then is the last one; undefined when nobody waits who could have a place. */
+  /** The next uid in round-robin order that can use a place; undefined when there is none. */
   next(): UidCalls | undefined {
     const { trusted, others } = this.#ready;
     const next = first(trusted) ?? (this.#taken < this.#most ? first(others) : undefined);
