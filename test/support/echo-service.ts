@@ -49,6 +49,10 @@ export const echoService = defineService({
       },
       Fail: { doc: 'Fails in a way.', in: { way: 's' }, authorize: 'public' },
       Hang: { doc: 'Ends when the caller leaves.', authorize: 'public' },
+      GuardedHang: {
+        doc: 'Asks first, then ends when the caller leaves.',
+        authorize: { action: 'org.iotedge.echo1.use', details: {} },
+      },
       Wait: { doc: 'The same, as an operation does.', waits: true, authorize: 'public' },
       Secret: { doc: 'A secret.', out: { secret: 'ay' }, secret: true, authorize: 'public' },
       Record: {
@@ -147,6 +151,7 @@ export async function startEcho(bus: Bus, options: EchoOptions = {}): Promise<Ec
         throw ways[way.replace('later-', '')]?.();
       },
       Hang: (_, call) => untilAborted(call),
+      GuardedHang: (_, call) => untilAborted(call),
       Wait: (_, call) => untilAborted(call),
       async Secret() {
         const secret = randomBytes(32);

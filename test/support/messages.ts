@@ -20,8 +20,8 @@ export function receive(bytes: Buffer): IncomingMessage | undefined {
 }
 
 /** A call as it is received, with this body. */
-export function callWith(signature: string, body: readonly unknown[]): IncomingMessage {
-  const fields = { path: '/', interface: 'a.b', member: 'C', signature, body };
+export function callWith(signature: string, body: readonly unknown[], flags = 0): IncomingMessage {
+  const fields = { path: '/', interface: 'a.b', member: 'C', flags, signature, body };
   const message = receive(bytesOfMessage(fields));
   if (message === undefined) throw new TypeError('a call that cannot be received');
   return message;

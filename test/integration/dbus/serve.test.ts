@@ -1,8 +1,10 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Bus, BusSignal } from '../../../src/dbus/bus.ts';
+import { IncomingCall } from '../../../src/dbus/call.ts';
 import { defaultCallLimits } from '../../../src/dbus/call-limits.ts';
 import { client, onSignal } from '../../../src/dbus/client.ts';
+import { PropertySet } from '../../../src/dbus/properties.ts';
 import type { CallContext } from '../../../src/dbus/serve.ts';
 import { type Variant, variant } from '../../../src/dbus/variant.ts';
 import { ServiceError } from '../../../src/errors.ts';
@@ -266,6 +268,12 @@ test('makes no answer that nobody waits for', () =>
     const quiet = { type: 1, flags: 1, destination, path };
     const body = Buffer.alloc(8);
     let described = 0;
+    let listed = 0;
+    const { all } = PropertySet.prototype;
+    PropertySet.prototype.all = function (this: PropertySet) {
+      listed++;
+      return all.call(this);
+    };
     const toJson = JSON.stringify;
     JSON.stringify = ((...args: Parameters<typeof toJson>) => {
       described++;
@@ -283,8 +291,9 @@ test('makes no answer that nobody waits for', () =>
       await raw.call({ type: 1, destination, path, member: 'Ping' });
     } finally {
       JSON.stringify = toJson;
+      PropertySet.prototype.all = all;
     }
-    assert.is(described, 0);
+    assert.equal([described, listed], [0, 0]);
   }));
 
 test('reads and cancels for a uid whose calls wait, for operations and for authorization', () =>
@@ -318,6 +327,34 @@ function aborted(signal: AbortSignal): Promise<void> {
     signal.addEventListener('abort', () => reject(new ServiceError('Cancelled', 'given up')));
   });
 }
+
+test('lets calls that were authorized have a place each, as many at once as the limit', () =>
+  withEcho(
+    async ({ bus, contexts, server }) => {
+      const calls = Array.from({ length: 6 }, () => failureOf(echo(bus).GuardedHang({})));
+      await until(15_000, 'the calls', () => server.callsUnderWay === 6 && contexts.length > 0);
+      // what was sent before is handled before
+      for (let count = 0; count < 5; count++) await bus.nameOwner('a.b');
+      assert.is(contexts.length, 2);
+      server.abandonCalls();
+      const outcomes = await deadline(15_000, Promise.all(calls), 'the answers');
+      assert.equal([...new Set(outcomes)].sort(), ['Cancelled', 'Unavailable']);
+    },
+    {
+      limits: { ...smallLimits, trusted: { ...uidLimits, active: 2, parked: 9 } },
+      authorize: () => new Promise((resolve) => setImmediate(resolve)),
+    },
+  ));
+
+test('holds the body of a call no longer than until its arguments are read', () =>
+  withEcho(async ({ bus, contexts, server }) => {
+    const hanging = failureOf(echo(bus).Hang({}));
+    await until(15_000, 'the call', () => contexts.length === 1);
+    const [call] = contexts;
+    assert.ok(call instanceof IncomingCall && call.message.isSkipped);
+    server.abandonCalls();
+    await deadline(15_000, hanging, 'the answer');
+  }));
 
 test('refuses calls that wait beyond their limit, and goes on', () =>
   withEcho(

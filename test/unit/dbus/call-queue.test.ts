@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert';
 import { IncomingCall } from '../../../src/dbus/call.ts';
 import { type CallLimits, defaultCallLimits } from '../../../src/dbus/call-limits.ts';
 import { CallQueue } from '../../../src/dbus/call-queue.ts';
+import { messageFlag } from '../../../src/dbus/message.ts';
 import { isServiceError, type ServiceError } from '../../../src/errors.ts';
 import { until } from '../../support/deadline.ts';
 import { callWith } from '../../support/messages.ts';
@@ -25,7 +26,7 @@ interface Fixture {
   /** Makes a call and enters it. */
   readonly call: (
     uid: number,
-    options?: { readonly bytes?: number; readonly sender?: string },
+    options?: { readonly bytes?: number; readonly sender?: string; readonly flags?: number },
   ) => IncomingCall;
   /** Uids in the order in which their calls began. */
   readonly order: () => readonly number[];
@@ -49,8 +50,8 @@ function open(limits: CallLimits = small, expected: (call: IncomingCall) => numb
       },
       () => fixture.now,
     ),
-    call: (uid, { bytes = 0, sender = `:1.${uid}` } = {}) => {
-      const message = callWith('ay', [Buffer.alloc(bytes)]);
+    call: (uid, { bytes = 0, sender = `:1.${uid}`, flags = 0 } = {}) => {
+      const message = callWith('ay', [Buffer.alloc(bytes)], flags);
       const call = new IncomingCall(message, { sender, uid, gids: [], pid: undefined });
       fixture.queue.enter(call);
       return call;
@@ -291,6 +292,7 @@ test('refuses later a uid that was sent too much, holds nothing for it, and drop
   const { queue, call, expired, begun } = fixture;
   for (let count = 0; count < 30; count++) queue.finish(call(1000), 100);
   for (let count = 0; count < 4; count++) call(1000);
+  for (let count = 0; count < 9; count++) call(1000, { flags: messageFlag.noReplyExpected });
   const refused = Array.from({ length: 20 }, () => call(1000, { bytes: 1000 }));
   assert.equal([queue.size, expired.length], [4, 0], 'nothing is sent');
   assert.ok(refused.every(({ message }) => message.isSkipped));
