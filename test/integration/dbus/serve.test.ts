@@ -269,7 +269,7 @@ test('makes no answer that nobody waits for', () =>
     const body = Buffer.alloc(8);
     let described = 0;
     let listed = 0;
-    const { all } = PropertySet.prototype;
+    const all = Reflect.get(PropertySet.prototype, 'all') as PropertySet['all']; // called with its object
     PropertySet.prototype.all = function (this: PropertySet) {
       listed++;
       return all.call(this);
