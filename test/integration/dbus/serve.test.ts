@@ -1,45 +1,17 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Bus, BusSignal } from '../../../src/dbus/bus.ts';
-import { IncomingCall } from '../../../src/dbus/call.ts';
 import { defaultCallLimits } from '../../../src/dbus/call-limits.ts';
-import { client, onSignal } from '../../../src/dbus/client.ts';
-import { PropertySet } from '../../../src/dbus/properties.ts';
+import { onSignal } from '../../../src/dbus/client.ts';
 import type { CallContext } from '../../../src/dbus/serve.ts';
 import { type Variant, variant } from '../../../src/dbus/variant.ts';
 import { ServiceError } from '../../../src/errors.ts';
 import { deadline, until } from '../../support/deadline.ts';
-import {
-  type EchoFixture,
-  type EchoOptions,
-  echoRemote,
-  echoService,
-  startEcho,
-} from '../../support/echo-service.ts';
+import { echo, withEcho } from '../../support/echo-rig.ts';
+import { echoRemote, echoService } from '../../support/echo-service.ts';
 import { failureOf } from '../../support/failure.ts';
-import { PrivateBus } from '../../support/private-bus.ts';
-import { RawConnection } from '../../support/raw-connection.ts';
 
 const test = suite('dbus serve');
-
-interface Rig extends EchoFixture {
-  readonly rig: PrivateBus;
-  readonly bus: Bus;
-  /** The connection of the service. */
-  readonly served: Bus;
-}
-
-/** A bus, the echo service on it and a connection to call it from. */
-async function withEcho(body: (rig: Rig) => Promise<void>, options?: EchoOptions): Promise<void> {
-  await using rig = await PrivateBus.start();
-  await using served = await rig.connect();
-  await using bus = await rig.connect();
-  await body({ rig, bus, served, ...(await startEcho(served, options)) });
-}
-
-function echo(bus: Bus) {
-  return client(bus, echoRemote, echoService.manager);
-}
 
 async function properties(
   bus: Bus,
@@ -257,45 +229,6 @@ test('bounds the calls of one uid over all its connections', () =>
     { limits: smallLimits },
   ));
 
-test('makes no answer that nobody waits for', () =>
-  withEcho(async ({ rig, server }) => {
-    for (let count = 0; count < 50; count++) {
-      server.putObject(`thing-${count}`, { Name: `${count}`, Size: 1n });
-    }
-    using raw = await RawConnection.open(rig.socket);
-    const { busName: destination, path } = echoService;
-    const manager = 'org.freedesktop.DBus.ObjectManager';
-    const quiet = { type: 1, flags: 1, destination, path };
-    const body = Buffer.alloc(8);
-    let described = 0;
-    let listed = 0;
-    const all = Reflect.get(PropertySet.prototype, 'all') as PropertySet['all']; // called with its object
-    PropertySet.prototype.all = function (this: PropertySet) {
-      listed++;
-      return all.call(this);
-    };
-    const toJson = JSON.stringify;
-    JSON.stringify = ((...args: Parameters<typeof toJson>) => {
-      described++;
-      return toJson(...args);
-    }) as typeof toJson; // it has several signatures
-    try {
-      raw.send({
-        ...quiet,
-        interface: echoService.busName,
-        member: 'Describe',
-        signature: 'a{sv}',
-        body,
-      });
-      raw.send({ ...quiet, interface: manager, member: 'GetManagedObjects' });
-      await raw.call({ type: 1, destination, path, member: 'Ping' });
-    } finally {
-      JSON.stringify = toJson;
-      PropertySet.prototype.all = all;
-    }
-    assert.equal([described, listed], [0, 0]);
-  }));
-
 test('reads and cancels for a uid whose calls wait, for operations and for authorization', () =>
   withEcho(
     async ({ rig, bus, contexts, server }) => {
@@ -327,34 +260,6 @@ function aborted(signal: AbortSignal): Promise<void> {
     signal.addEventListener('abort', () => reject(new ServiceError('Cancelled', 'given up')));
   });
 }
-
-test('lets calls that were authorized have a place each, as many at once as the limit', () =>
-  withEcho(
-    async ({ bus, contexts, server }) => {
-      const calls = Array.from({ length: 6 }, () => failureOf(echo(bus).GuardedHang({})));
-      await until(15_000, 'the calls', () => server.callsUnderWay === 6 && contexts.length > 0);
-      // what was sent before is handled before
-      for (let count = 0; count < 5; count++) await bus.nameOwner('a.b');
-      assert.is(contexts.length, 2);
-      server.abandonCalls();
-      const outcomes = await deadline(15_000, Promise.all(calls), 'the answers');
-      assert.equal([...new Set(outcomes)].sort(), ['Cancelled', 'Unavailable']);
-    },
-    {
-      limits: { ...smallLimits, trusted: { ...uidLimits, active: 2, parked: 9 } },
-      authorize: () => new Promise((resolve) => setImmediate(resolve)),
-    },
-  ));
-
-test('holds the body of a call no longer than until its arguments are read', () =>
-  withEcho(async ({ bus, contexts, server }) => {
-    const hanging = failureOf(echo(bus).Hang({}));
-    await until(15_000, 'the call', () => contexts.length === 1);
-    const [call] = contexts;
-    assert.ok(call instanceof IncomingCall && call.message.isSkipped);
-    server.abandonCalls();
-    await deadline(15_000, hanging, 'the answer');
-  }));
 
 test('refuses calls that wait beyond their limit, and goes on', () =>
   withEcho(

@@ -1,0 +1,84 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { IncomingCall } from '../../../src/dbus/call.ts';
+import { defaultCallLimits } from '../../../src/dbus/call-limits.ts';
+import { PropertySet } from '../../../src/dbus/properties.ts';
+import { deadline, until } from '../../support/deadline.ts';
+import { echo, withEcho } from '../../support/echo-rig.ts';
+import { echoService } from '../../support/echo-service.ts';
+import { failureOf } from '../../support/failure.ts';
+import { RawConnection } from '../../support/raw-connection.ts';
+
+const test = suite('dbus calls that wait, and that nobody waits for');
+
+test('makes no answer that nobody waits for', () =>
+  withEcho(async ({ rig, server }) => {
+    for (let count = 0; count < 50; count++) {
+      server.putObject(`thing-${count}`, { Name: `${count}`, Size: 1n });
+    }
+    using raw = await RawConnection.open(rig.socket);
+    const { busName: destination, path } = echoService;
+    const manager = 'org.freedesktop.DBus.ObjectManager';
+    const quiet = { type: 1, flags: 1, destination, path };
+    const body = Buffer.alloc(8);
+    let described = 0;
+    let listed = 0;
+    const all = Reflect.get(PropertySet.prototype, 'all') as PropertySet['all']; // called with its object
+    PropertySet.prototype.all = function (this: PropertySet) {
+      listed++;
+      return all.call(this);
+    };
+    const toJson = JSON.stringify;
+    JSON.stringify = ((...args: Parameters<typeof toJson>) => {
+      described++;
+      return toJson(...args);
+    }) as typeof toJson; // it has several signatures
+    try {
+      raw.send({
+        ...quiet,
+        interface: echoService.busName,
+        member: 'Describe',
+        signature: 'a{sv}',
+        body,
+      });
+      raw.send({ ...quiet, interface: manager, member: 'GetManagedObjects' });
+      await raw.call({ type: 1, destination, path, member: 'Ping' });
+    } finally {
+      JSON.stringify = toJson;
+      PropertySet.prototype.all = all;
+    }
+    assert.equal([described, listed], [0, 0]);
+  }));
+
+test('lets calls that were authorized have a place each, as many at once as the limit', () =>
+  withEcho(
+    async ({ bus, contexts, server }) => {
+      const calls = Array.from({ length: 6 }, () => failureOf(echo(bus).GuardedHang({})));
+      await until(15_000, 'the calls', () => server.callsUnderWay === 6 && contexts.length > 0);
+      // what was sent before is handled before
+      for (let count = 0; count < 5; count++) await bus.nameOwner('a.b');
+      assert.is(contexts.length, 2);
+      server.abandonCalls();
+      const outcomes = await deadline(15_000, Promise.all(calls), 'the answers');
+      assert.equal([...new Set(outcomes)].sort(), ['Cancelled', 'Unavailable']);
+    },
+    {
+      limits: {
+        ...defaultCallLimits,
+        trusted: { ...defaultCallLimits.trusted, active: 2 },
+      },
+      authorize: () => new Promise((resolve) => setImmediate(resolve)),
+    },
+  ));
+
+test('holds the body of a call no longer than until its arguments are read', () =>
+  withEcho(async ({ bus, contexts, server }) => {
+    const hanging = failureOf(echo(bus).Hang({}));
+    await until(15_000, 'the call', () => contexts.length === 1);
+    const [call] = contexts;
+    assert.ok(call instanceof IncomingCall && call.message.isSkipped);
+    server.abandonCalls();
+    await deadline(15_000, hanging, 'the answer');
+  }));
+
+test.run();
