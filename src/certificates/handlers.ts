@@ -15,10 +15,10 @@ export function certificatesHandlers(
       const request = { ...options, via: { signal, requestId } };
       return { chain_pem: await service.issue(certificate_id, csr, request) };
     },
-    async Get({ certificate_id }) {
+    async GetCertificate({ certificate_id }) {
       return { certificate: await service.get(certificate_id) };
     },
-    async Import({ certificate_id, data, format, options }, { signal, requestId }) {
+    async ImportCertificate({ certificate_id, data, format, options }, { signal, requestId }) {
       const { key_id: keyId, if_exists: ifExists } = options;
       await service.import(
         certificate_id,
@@ -31,10 +31,10 @@ export function certificatesHandlers(
       );
       return { certificate: objectPath(certificate_id) };
     },
-    async Export({ certificate_id, format }) {
+    async ExportCertificate({ certificate_id, format }) {
       return { data: await service.export(certificate_id, format) };
     },
-    async Delete({ certificate_id }) {
+    async DeleteCertificate({ certificate_id }) {
       await service.delete(certificate_id);
       return {};
     },

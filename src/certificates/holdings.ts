@@ -75,7 +75,7 @@ export class Holdings {
     return this.#findKey(held, (certificate) => this.#finder.find(certificate, held.id, via));
   }
 
-  /** As `keyIdOf`, but asks the Keys service rarely: anybody may call Get. */
+  /** As `keyIdOf`, but asks the Keys service rarely: anybody may call GetCertificate. */
   async keyIdOrNone(held: Held): Promise<string> {
     return this.#findKey(held, (certificate) => this.#finder.findSparingly(certificate, held.id));
   }

@@ -47,7 +47,7 @@ async function start(
       const again = setInterval(() => void refresh(service, log), refreshMs).unref();
       cleanup.defer(() => clearInterval(again));
       service.findKeys().catch((error: unknown) => {
-        // Get looks again; until then the objects show no key
+        // GetCertificate looks again; until then the objects show no key
         log.debug('keys of certificates were not looked up', { error: describeError(error) });
       });
     },

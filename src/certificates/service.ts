@@ -18,14 +18,14 @@ export interface IssueOptions {
   readonly lifetime_s?: number | undefined;
 }
 
-/** What may be said about an Import. */
+/** What may be said about an ImportCertificate. */
 export interface ImportOptions {
   readonly keyId?: string | undefined;
   readonly ifExists?: string | undefined;
   readonly via?: Via;
 }
 
-/** What Get answers. */
+/** What GetCertificate answers. */
 export interface CertificateRecord {
   readonly chain_pem: string;
   readonly key_id: string;

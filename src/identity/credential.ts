@@ -20,7 +20,10 @@ export async function readCredential(
   signal: AbortSignal,
 ): Promise<RemoteCredential & { readonly commonName: string | undefined }> {
   const { certificates, certificateId, keyId, now } = source;
-  const { certificate } = await certificates.Get({ certificate_id: certificateId }, { signal });
+  const { certificate } = await certificates.GetCertificate(
+    { certificate_id: certificateId },
+    { signal },
+  );
   const [leaf] = parseCertificatesPem(Buffer.from(certificate.chain_pem), certificateId);
   if (leaf === undefined) throw new ServiceError('NotFound', `no certificate "${certificateId}"`);
   const time = now();

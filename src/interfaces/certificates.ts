@@ -36,7 +36,7 @@ export const certificatesInterface = defineInterface({
         details: ['certificate_id', 'issuer', 'profile'],
       },
     },
-    Get: {
+    GetCertificate: {
       doc: 'The certificate, its chain and the key that belongs to it: the one consistent read.',
       reads: true,
       in: { certificate_id: 's' },
@@ -53,7 +53,7 @@ export const certificatesInterface = defineInterface({
       check: certificateId,
       authorize: 'public',
     },
-    Import: {
+    ImportCertificate: {
       doc: 'Stores a certificate and its chain; formats `pem`, `der`, `pkcs7`. A private key is refused.',
       waits: true,
       in: { certificate_id: 's', data: 'ay', format: 's' },
@@ -68,7 +68,7 @@ export const certificatesInterface = defineInterface({
       },
       authorize: { action: 'org.iotedge.certificates1.import', details: ['certificate_id'] },
     },
-    Export: {
+    ExportCertificate: {
       doc: 'The certificate and its chain as `pem` or `pkcs7`, or the certificate alone as `der`.',
       in: { certificate_id: 's', format: 's' },
       out: { data: 'ay' },
@@ -78,7 +78,7 @@ export const certificatesInterface = defineInterface({
         details: ['certificate_id', 'format'],
       },
     },
-    Delete: {
+    DeleteCertificate: {
       doc: 'Deletes a certificate that was imported. Its key stays.',
       in: { certificate_id: 's' },
       check: certificateId,

@@ -20,7 +20,7 @@ export const modulesInterface = defineInterface({
   name: 'org.iotedge.Modules1',
   doc: 'Runs Edge modules and serves them the workload API.',
   methods: {
-    Create: {
+    CreateModule: {
       doc: 'Makes a module: its identity, its image, its container. It is not started.',
       waits: true,
       in: { name: 's', type: 's', config_json: 's', env: 'a{ss}' },
@@ -53,7 +53,7 @@ export const modulesInterface = defineInterface({
       check: byName,
       authorize: control,
     },
-    Delete: {
+    DeleteModule: {
       doc: 'Removes a module and its container. Its image and its identity stay.',
       waits: true,
       in: { name: 's' },

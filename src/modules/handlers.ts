@@ -32,7 +32,7 @@ export function moduleResolvers({
   elevatedCalls,
 }: Pick<HandlerParts, 'isElevated' | 'elevatedCalls'>): Resolvers<Interface, CallContext> {
   return {
-    Create({ type, config_json, env }, call) {
+    CreateModule({ type, config_json, env }, call) {
       refuseLong(config_json, env);
       checkedEnv(env);
       const settings = parseConfig(type, config_json);
@@ -49,7 +49,7 @@ export function moduleHandlers(
 ): Omit<Handlers<Interface, CallContext>, 'Describe'> {
   const { runtime } = parts;
   return {
-    async Create({ name: text, type, config_json, env, options }, call) {
+    async CreateModule({ name: text, type, config_json, env, options }, call) {
       const name = parseName(text);
       const settings = parseConfig(type, config_json);
       const elevated = parts.elevatedCalls.has(call);
@@ -80,8 +80,8 @@ export function moduleHandlers(
       await untilGone(runtime.change(parseName(name), request, { wait }), call);
       return {};
     },
-    async Delete({ name }, call) {
-      const request = { verb: 'Delete', goal: 'absent', revert: true } as const;
+    async DeleteModule({ name }, call) {
+      const request = { verb: 'DeleteModule', goal: 'absent', revert: true } as const;
       await untilGone(runtime.change(parseName(name), request, { wait: true }), call);
       return {};
     },

@@ -115,14 +115,14 @@ export class ModuleRuntime implements AsyncDisposable {
     const present = this.#modules.find(name);
     const same = present !== undefined && canonicalJson(present.source) === canonicalJson(source);
     if (present !== undefined) refuseVanishing(present);
-    if (present !== undefined && !(same && present.supervisor.verb === 'Create')) {
+    if (present !== undefined && !(same && present.supervisor.verb === 'CreateModule')) {
       throw new ServiceError('AlreadyExists', `module ${JSON.stringify(name)} exists`);
     }
     const others = this.#modules.all().map((module) => module.source);
     refuseNames(source, this.#parts.config);
     refuseTaken(source, others, this.#parts.config);
     const module = present ?? (await this.#modules.open(source, 'absent'));
-    const asked = await this.#ask(module, { verb: 'Create', goal: 'stopped', revert });
+    const asked = await this.#ask(module, { verb: 'CreateModule', goal: 'stopped', revert });
     if (present === undefined && this.#started) this.#keep(module.run());
     return asked;
   }
@@ -202,6 +202,6 @@ export class ModuleRuntime implements AsyncDisposable {
 
 /** A module whose removal is not finished, such as while there is no engine, is no longer to be had. */
 function refuseVanishing({ name, report, supervisor }: ManagedModule): void {
-  if (report.goal !== 'absent' || supervisor.verb === 'Create') return;
+  if (report.goal !== 'absent' || supervisor.verb === 'CreateModule') return;
   throw new ServiceError('Unavailable', `module ${JSON.stringify(name)} is being removed`);
 }

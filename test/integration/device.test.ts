@@ -125,7 +125,7 @@ test('uses its keys through the bus only as far as polkit lets', async () => {
   const { spki } = await keysOf(bus).GetPublicKey({ key_id: 'device-id' });
   const expected = (await rig.token.publicKey('device id')).export({ format: 'der', type: 'spki' });
   assert.equal(Buffer.from(spki), expected);
-  const { certificate } = await certificatesOf(bus).Get({ certificate_id: 'device-id' });
+  const { certificate } = await certificatesOf(bus).GetCertificate({ certificate_id: 'device-id' });
   assert.is(certificate.key_id, 'device-id');
 });
 

@@ -45,7 +45,7 @@ async function call(rig: Rig, member: string, args: readonly string[], user: Rig
 }
 
 async function bytesOf(rig: Rig, format: string, id = 'site'): Promise<Buffer> {
-  const value = await call(rig, 'Export', ['ssa{sv}', id, format, noOptions], 'alice');
+  const value = await call(rig, 'ExportCertificate', ['ssa{sv}', id, format, noOptions], 'alice');
   return Buffer.from(value as number[]); // an ay
 }
 
@@ -89,8 +89,10 @@ test('Issue certifies a CA for who may, and openssl accepts what that CA is', as
   assert.match(text, 'CA:TRUE, pathlen:0');
 });
 
-test('Get tells what openssl reads in the certificate', async ({ rig }) => {
-  const fields = fieldsOf(await call(rig, 'Get', ['sa{sv}', 'device-id', noOptions], 'alice'));
+test('GetCertificate tells what openssl reads in the certificate', async ({ rig }) => {
+  const fields = fieldsOf(
+    await call(rig, 'GetCertificate', ['sa{sv}', 'device-id', noOptions], 'alice'),
+  );
   const file = secret(rig, 'device-id.cer');
   assert.is(fields['chain_pem'], await readFile(file, 'utf8'));
   assert.is(fields['key_id'], 'device-id');
@@ -100,7 +102,10 @@ test('Get tells what openssl reads in the certificate', async ({ rig }) => {
   assert.is(fields['renew_at'], 0);
 });
 
-test('Import, Export, the object and Delete agree in every format', async ({ rig, folder }) => {
+test('ImportCertificate, ExportCertificate, the object and DeleteCertificate agree in every format', async ({
+  rig,
+  folder,
+}) => {
   const pem = secret(rig, 'device-ca.cer');
   const forms = {
     pem: await readFile(pem),
@@ -109,7 +114,7 @@ test('Import, Export, the object and Delete agree in every format', async ({ rig
   };
   for (const [format, data] of Object.entries(forms)) {
     const args = ['saysa{sv}', 'site', ...bytesArgument(data), format, '1', 'key_id', 's', 'k'];
-    const object = String(await call(rig, 'Import', args));
+    const object = String(await call(rig, 'ImportCertificate', args));
     assert.is(object, `${path}/certificate/site`);
     const property = ['get-property', busName, object, `${manager.name}.Certificate`];
     const { stdout } = await rig.busctl(
@@ -127,7 +132,7 @@ test('Import, Export, the object and Delete agree in every format', async ({ rig
     assert.match(String(printed), forms.pem.toString().trim());
     await busctlCall(rig, {
       service,
-      member: 'Delete',
+      member: 'DeleteCertificate',
       args: ['sa{sv}', 'site', noOptions],
       user: 'operator',
     });
@@ -180,8 +185,8 @@ test('who has no grant is refused, before anything is said about the certificate
       ['saya{sv}', 'absent', ...bytesArgument(csr), noOptions],
       ['saya{sv}', 'iotedge/module/x', ...bytesArgument(csr), '1', 'profile', 's', 'server'],
     ],
-    Import: [['saysa{sv}', 'mine', '1', '0', 'der', noOptions]],
-    Delete: [
+    ImportCertificate: [['saysa{sv}', 'mine', '1', '0', 'der', noOptions]],
+    DeleteCertificate: [
       ['sa{sv}', 'device-ca', noOptions],
       ['sa{sv}', 'absent', noOptions],
     ],
@@ -208,22 +213,22 @@ const malformed: Readonly<Record<string, readonly (readonly string[])[]>> = {
     ['saya{sv}', 'web', '0', '1', 'lifetime_s', 's', '1'],
     ['ssa{sv}', 'web', 'csr', '0'],
   ],
-  Get: [
+  GetCertificate: [
     ['s', 'device-id'],
     ['sa{sv}', '../x', '0'],
     ['sa{sv}', 'device-id', '1', 'x', 's', 'y'],
   ],
-  Import: [
+  ImportCertificate: [
     ['saysa{sv}', 'x', '1', '0', 'der', '0'],
     ['saysa{sv}', 'x', '1', '0', 'pkcs12', '0'],
     ['saysa{sv}', 'x', '0', 'pem', '1', 'if_exists', 's', 'maybe'],
     ['saysa{sv}', 'x', '0', 'pem', '1', 'key_id', 's', '..'],
   ],
-  Export: [
+  ExportCertificate: [
     ['ssa{sv}', 'device-id', 'pkcs12', '0'],
     ['ssa{sv}', 'device-id', 'x'.repeat(65), '0'],
   ],
-  Delete: [
+  DeleteCertificate: [
     ['sa{sv}', '', '0'],
     ['sa{sv}', 'device-id', '1', 'force', 'b', 'true'],
   ],

@@ -54,23 +54,26 @@ test('imports, announces, exports and deletes, and answers from its state after 
     listener: () => void changes++,
   });
   const request = { certificate_id: 'site-root', data: root.der, format: 'der' };
-  const { certificate: object } = await certificates.Import(request);
+  const { certificate: object } = await certificates.ImportCertificate(request);
   assert.is(object, `${certificatesService.path}/certificate/site_2droot`);
   await until(5000, 'the signal', () => changes === 1);
-  assert.is(await failureOf(certificates.Import(request)), 'AlreadyExists');
-  await certificates.Import({ ...request, options: { if_exists: 'replace', key_id: 'root' } });
+  assert.is(await failureOf(certificates.ImportCertificate(request)), 'AlreadyExists');
+  await certificates.ImportCertificate({
+    ...request,
+    options: { if_exists: 'replace', key_id: 'root' },
+  });
   await rig.stop('certificates');
   assert.is((await certificates.GetTrustBundle({})).pem, encodeCertificatesPem([root]));
-  const { certificate } = await certificates.Get({ certificate_id: 'site-root' });
+  const { certificate } = await certificates.GetCertificate({ certificate_id: 'site-root' });
   assert.is(certificate.key_id, 'root');
   const format = { certificate_id: 'site-root', format: 'der' };
-  assert.equal((await certificates.Export(format)).data, root.der);
+  assert.equal((await certificates.ExportCertificate(format)).data, root.der);
   const { json } = await certificates.Describe({});
   assert.match(json, root.fingerprint);
-  await certificates.Delete({ certificate_id: 'site-root' });
-  assert.is(await failureOf(certificates.Export(format)), 'NotFound');
+  await certificates.DeleteCertificate({ certificate_id: 'site-root' });
+  assert.is(await failureOf(certificates.ExportCertificate(format)), 'NotFound');
   await rig.stop('certificates');
-  assert.is(await failureOf(certificates.Export(format)), 'NotFound');
+  assert.is(await failureOf(certificates.ExportCertificate(format)), 'NotFound');
 });
 
 test('issues with a preloaded CA whose key it finds by its public half', async () => {
@@ -83,7 +86,7 @@ test('issues with a preloaded CA whose key it finds by its public half', async (
   const pair = { key_id: 'factory-ca', algorithms: ['ec-p256'], usages: [] };
   await keys.CreateKeyPair({ ...pair, options: { store: 'file' } });
   const certificates = certificatesOf(bus);
-  const held = await certificates.Get({ certificate_id: 'factory-ca' });
+  const held = await certificates.GetCertificate({ certificate_id: 'factory-ca' });
   assert.is(held.certificate.key_id, 'device-ca');
   const csr = await webRequest();
   const { chain_pem } = await certificates.Issue({

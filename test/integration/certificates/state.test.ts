@@ -36,7 +36,7 @@ test.before(async (context) => {
   context.bus = await context.rig.connect();
   context.certificates = client(context.bus, certificatesService, certificatesInterface);
   context.data = Buffer.from(await context.rig.authority.certificate());
-  await context.certificates.Import({
+  await context.certificates.ImportCertificate({
     certificate_id: 'site',
     data: context.data,
     format: 'pem',
@@ -56,27 +56,30 @@ for (const [what, damage] of damages) {
     const left = await readFile(file);
     assert.is(await busctlProperty(rig, 'certificates', 'Health'), 'degraded');
     assert.match(String(await busctlProperty(rig, 'certificates', 'LastError')), `"site": `);
-    const error: unknown = await certificates.Get(id).catch((reason: unknown) => reason);
+    const error: unknown = await certificates.GetCertificate(id).catch((reason: unknown) => reason);
     assert.ok(isServiceError(error, 'Unavailable'));
     assert.match(error.message, /the certificate "site" is damaged: .*site\.json/);
-    assert.is(await failureOf(certificates.Export({ ...id, format: 'pem' })), 'Unavailable');
+    assert.is(
+      await failureOf(certificates.ExportCertificate({ ...id, format: 'pem' })),
+      'Unavailable',
+    );
     const import_ = { ...id, data, format: 'pem' };
-    assert.is(await failureOf(certificates.Import(import_)), 'AlreadyExists');
-    await certificates.Get({ certificate_id: 'device-ca' });
+    assert.is(await failureOf(certificates.ImportCertificate(import_)), 'AlreadyExists');
+    await certificates.GetCertificate({ certificate_id: 'device-ca' });
     assert.match((await certificates.Describe({})).json, '"State":"damaged"');
     assert.equal(await readFile(file), left);
-    await certificates.Import({ ...import_, options: { if_exists: 'replace' } });
+    await certificates.ImportCertificate({ ...import_, options: { if_exists: 'replace' } });
     assert.is(await busctlProperty(rig, 'certificates', 'LastError'), '');
     await rig.stop('certificates');
-    assert.is((await certificates.Get(id)).certificate.chain_pem, data.toString());
+    assert.is((await certificates.GetCertificate(id)).certificate.chain_pem, data.toString());
   });
 }
 
 test('can be deleted', async ({ rig, certificates }) => {
   await rig.stop('certificates');
   await truncate(join(rig.stateDirectory('certificates'), 'certificates', 'site.json'));
-  await certificates.Delete({ certificate_id: 'site' });
-  assert.is(await failureOf(certificates.Get({ certificate_id: 'site' })), 'NotFound');
+  await certificates.DeleteCertificate({ certificate_id: 'site' });
+  assert.is(await failureOf(certificates.GetCertificate({ certificate_id: 'site' })), 'NotFound');
   assert.is(await busctlProperty(rig, 'certificates', 'Health'), 'ok');
 });
 

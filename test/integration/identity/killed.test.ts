@@ -159,11 +159,11 @@ test('Provision fails when Certificates is killed while it is asked, and works a
   const identity = client(bus, identityService, identityInterface);
   await issue(bus);
   await identityStatus(bus);
-  using watch = await Watch.start(rig, 'Get');
+  using watch = await Watch.start(rig, 'GetCertificate');
   const certificates = await pidOf(rig, 'certificates');
   await standStill(certificates);
   const outcome = failureOf(identity.Reprovision({}, patient));
-  await watch.called('Get');
+  await watch.called('GetCertificate');
   process.kill(certificates, 'SIGKILL');
   assert.is(await deadline(60_000, outcome, 'the failure'), 'Unavailable');
   assert.is((await identity.Reprovision({}, patient)).device.device_id, deviceName);

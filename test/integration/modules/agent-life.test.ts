@@ -61,7 +61,7 @@ test('keeps the agent stopped when told so, across a restart of the service', as
   assert.equal(await device.containers(), ['edgeAgent exited']);
   await device.ask('Start', byName);
   await device.untilState('edgeAgent', 'running');
-  assert.is(await device.errorOf('Delete', byName), 'NotSupported');
+  assert.is(await device.errorOf('DeleteModule', byName), 'NotSupported');
 });
 
 test('replaces an agent whose configuration changed, and only then', async ({ device }) => {

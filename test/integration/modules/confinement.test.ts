@@ -27,7 +27,7 @@ async function create(device: ModulesRig, name: string, createOptions: object, m
   const body = [name, 'docker', json, {}, {}];
   // what is left of one that was refused goes first
   await device.untilModule(name, ({ error }) => String(error).includes('no object'));
-  return device.errorOf('Create', { signature: 'sssa{ss}a{sv}', body });
+  return device.errorOf('CreateModule', { signature: 'sssa{ss}a{sv}', body });
 }
 
 function start(device: ModulesRig, name: string): Promise<string> {
@@ -64,7 +64,7 @@ test.after(async ({ device }) => {
 });
 
 test.after.each(async ({ device }) => {
-  for (const name of ['first', 'second']) await device.errorOf('Delete', named(name));
+  for (const name of ['first', 'second']) await device.errorOf('DeleteModule', named(name));
 });
 
 test('gives no module what another one has put below a path that it may write to', async ({
@@ -203,7 +203,7 @@ test('starts a module again as its restart policy says', async ({ device }) => {
     assert.is(await create(device, 'first', ending(code), { restart_policy }), 'no failure');
     assert.is(await start(device, 'first'), 'no failure');
     await device.untilState('first', state);
-    assert.is(await device.errorOf('Delete', named('first')), 'no failure');
+    assert.is(await device.errorOf('DeleteModule', named('first')), 'no failure');
   }
 });
 
@@ -227,7 +227,7 @@ test('lets no module be known by a name of what is above the device', async ({ d
   }
   assert.is(await create(device, 'first', alias('harmless')), 'no failure');
   assert.is(await create(device, 'broker', alias('broker.example')), 'no failure');
-  assert.is(await device.errorOf('Delete', named('broker')), 'no failure');
+  assert.is(await device.errorOf('DeleteModule', named('broker')), 'no failure');
 });
 
 test('stops a module whose name has become that of the device', async ({ device }) => {
@@ -257,7 +257,7 @@ test('stops a module whose mounts are allowed no more', async ({ device, place }
     // how the container ended is told before, for a moment
     await device.untilModule('first', ({ LastError: text }) => String(text).includes('allowed_'));
     await device.restart(allowed);
-    assert.is(await device.errorOf('Delete', named('first')), 'no failure');
+    assert.is(await device.errorOf('DeleteModule', named('first')), 'no failure');
   }
 });
 

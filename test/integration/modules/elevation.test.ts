@@ -28,7 +28,7 @@ function settingsWith(host: string): string {
 
 function create(device: ModulesRig, host: string): Promise<string> {
   const body = ['sensor', 'docker', settingsWith(host), {}, {}];
-  return device.errorOf('Create', { signature: 'sssa{ss}a{sv}', body });
+  return device.errorOf('CreateModule', { signature: 'sssa{ss}a{sv}', body });
 }
 
 /** What authorization was asked about becomes the whole host. */
@@ -76,7 +76,7 @@ test.before.each(async (context) => {
 });
 
 test.after.each(async ({ device, allowed }) => {
-  await device.errorOf('Delete', byName);
+  await device.errorOf('DeleteModule', byName);
   await rm(allowed, { recursive: true });
 });
 
@@ -121,12 +121,12 @@ test('makes what authorization was told, not what the host has become meanwhile'
   await chmod(notes, 0o777);
   await device.rig.setRules(patientRules(notes));
   const args = ['sssa{ss}a{sv}', 'sensor', 'docker', settingsWith(host), '0', '0'];
-  const creating = device.call('Create', args, 'operator');
+  const creating = device.call('CreateModule', args, 'operator');
   await until(10_000, 'the question', () => existsSync(join(notes, 'asked')));
   await swap(host);
   await writeFile(join(notes, 'swapped'), '');
   assert.match((await creating).stderr, 'denied');
-  const refusal = /call failed .* member=Create .*is a symbolic link/;
+  const refusal = /call failed .* member=CreateModule .*is a symbolic link/;
   await until(10_000, 'the refusal in the journal', async () =>
     refusal.test(await device.rig.log('modules')),
   );

@@ -54,7 +54,7 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     assert.is(isReachable(gone), false);
     const body = ['sensor', 'docker', JSON.stringify(sleeping), {}, {}];
     const call = { signature: 'sssa{ss}a{sv}', body };
-    assert.is(await device.errorOf('Create', call), 'Unavailable');
+    assert.is(await device.errorOf('CreateModule', call), 'Unavailable');
     await device.machine.startDaemon();
     await device.untilState('edgeAgent', 'running');
     const back = await device.untilManager(({ Health }) => Health === 'ok');

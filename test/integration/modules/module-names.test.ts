@@ -17,7 +17,7 @@ function settingsWith(alias: string): string {
 
 function create(device: ModulesRig, name: string, alias = name): Promise<string> {
   const body = [name, 'docker', settingsWith(alias), {}, {}];
-  return device.errorOf('Create', { signature: 'sssa{ss}a{sv}', body });
+  return device.errorOf('CreateModule', { signature: 'sssa{ss}a{sv}', body });
 }
 
 test.before(async (context) => {
@@ -52,7 +52,7 @@ test('refuses a creation under a name that is taken, and leaves nothing of it', 
 test('gives a name to one of two that ask for it at once', async ({ device }) => {
   const creating = (name: string) =>
     device.call(
-      'Create',
+      'CreateModule',
       ['sssa{ss}a{sv}', name, 'docker', settingsWith('shared'), '0', '0'],
       'operator',
     );

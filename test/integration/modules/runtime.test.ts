@@ -40,7 +40,7 @@ function creation(config: object, name = 'sensor', options = {}): RawCall {
 /** Creates the module from another process, while this one goes on. */
 function createBeside(device: ModulesRig, config: object): Promise<CommandResult> {
   const args = ['sssa{ss}a{sv}', 'sensor', 'docker', JSON.stringify(config), '0', '0'];
-  return device.call('Create', args, 'operator');
+  return device.call('CreateModule', args, 'operator');
 }
 
 function named(name: string): RawCall {
@@ -88,7 +88,7 @@ test.before.each(async ({ device }) => {
 });
 
 test.after.each(async ({ device }) => {
-  if ((await device.errorOf('Delete', byName)) === 'no failure') await assertGone(device);
+  if ((await device.errorOf('DeleteModule', byName)) === 'no failure') await assertGone(device);
 });
 
 test('gives the agent a signature, the trust bundle and a server certificate', async ({
@@ -135,7 +135,7 @@ test('refuses a server certificate in the name of another, also when an alias cl
 });
 
 test('shows a digest of the configuration that only its own key makes', async ({ device }) => {
-  await device.ask('Create', creation(sleeping()));
+  await device.ask('CreateModule', creation(sleeping()));
   const { ConfigDigest: shown } = await device.untilState('sensor', 'created');
   const format = `{{index .Config.Labels "${digestLabel}"}}`;
   const digest = await device.machine.docker('inspect', '--format', format, 'sensor');
@@ -154,15 +154,15 @@ test('shows a digest of the configuration that only its own key makes', async ({
 });
 
 test('starts a module anew, and leaves nothing of it when it is deleted', async ({ device }) => {
-  await device.ask('Create', creation(sleeping()));
-  assert.is(await device.errorOf('Create', creation(sleeping())), 'AlreadyExists');
+  await device.ask('CreateModule', creation(sleeping()));
+  assert.is(await device.errorOf('CreateModule', creation(sleeping())), 'AlreadyExists');
   await device.ask('Start', byName);
   const first = await device.untilState('sensor', 'running');
   await device.works('Restart', ['sa{sv}', 'sensor', '1', 'timeout_s', 'u', '0']);
   const again = await device.untilState('sensor', 'running');
   assert.ok(Number(again['StartedAt']) > Number(first['StartedAt']));
   assert.ok((await readdir(inState(device, 'mnt'))).includes('sensor'));
-  await device.ask('Delete', byName);
+  await device.ask('DeleteModule', byName);
   await assertGone(device);
   assert.equal(await device.containers(), ['edgeAgent running']);
 });
@@ -170,14 +170,14 @@ test('starts a module anew, and leaves nothing of it when it is deleted', async 
 test('makes one module of two that are asked for at once', async ({ device }) => {
   const twice = (...seconds: readonly number[]) =>
     device.errorsOf(
-      'Create',
+      'CreateModule',
       seconds.map((one) => creation(sleeping(one))),
     );
   for (let left = 3; left > 0; left--) {
     assert.equal(await twice(1000, 1000), ['no failure', 'no failure']);
     assert.ok((await readdir(inState(device, 'modules'))).includes('sensor.json'));
     assert.equal(await readdir(inState(device, 'mnt/sensor')), ['workload.sock']);
-    await device.ask('Delete', byName);
+    await device.ask('DeleteModule', byName);
     assert.equal(await readdir(inState(device, 'mnt')), ['edgeAgent']);
   }
   assert.equal(await twice(1000, 1001), ['no failure', 'AlreadyExists']);
@@ -187,7 +187,7 @@ test('remembers modules, with their configuration, when the service restarts', a
   device,
 }) => {
   const config = { ...sleeping(), auth: { username: 'user', password: 'hunter2' } };
-  await device.ask('Create', creation(config));
+  await device.ask('CreateModule', creation(config));
   await device.ask('Start', byName);
   await device.restart(settings);
   await device.untilState('sensor', 'running');
@@ -199,7 +199,7 @@ test('remembers modules, with their configuration, when the service restarts', a
 });
 
 test('leaves a module alone whose record is damaged, and says so', async ({ device }) => {
-  await device.ask('Create', creation(sleeping()));
+  await device.ask('CreateModule', creation(sleeping()));
   const file = inState(device, 'modules/sensor.json');
   const record = await readFile(file);
   await device.rig.stop('modules');
@@ -218,15 +218,15 @@ test('leaves a module alone whose record is damaged, and says so', async ({ devi
 });
 
 test('takes back a module that cannot be made', async ({ device }) => {
-  assert.is(await device.errorOf('Create', creation(absent)), 'Unavailable');
+  assert.is(await device.errorOf('CreateModule', creation(absent)), 'Unavailable');
   await assertGone(device);
   const refused = { image, createOptions: { HostConfig: { Memory: 1 } } };
-  assert.is(await device.errorOf('Create', creation(refused)), 'InvalidArgs');
+  assert.is(await device.errorOf('CreateModule', creation(refused)), 'InvalidArgs');
   await assertGone(device);
 });
 
 test('takes back a start that fails', async ({ device }) => {
-  await device.ask('Create', creation({ image, createOptions: { Cmd: ['/absent'] } }));
+  await device.ask('CreateModule', creation({ image, createOptions: { Cmd: ['/absent'] } }));
   assert.is(await device.errorOf('Start', byName), 'InvalidArgs');
   const failed = await device.untilModule(
     'sensor',
@@ -238,7 +238,7 @@ test('takes back a start that fails', async ({ device }) => {
 
 test('does not touch a container of somebody else', async ({ device }) => {
   const id = await device.machine.docker('create', '--name', 'sensor', image);
-  assert.is(await device.errorOf('Create', creation(sleeping())), 'AlreadyExists');
+  assert.is(await device.errorOf('CreateModule', creation(sleeping())), 'AlreadyExists');
   await assertGone(device);
   assert.is(await device.machine.docker('inspect', '--format', '{{.Id}}', 'sensor'), id);
   await device.machine.docker('rm', 'sensor');
@@ -248,11 +248,11 @@ test('refuses what reaches outside the container, unless the configuration allow
   device,
 }) => {
   const elevated = { image, createOptions: { HostConfig: { PidMode: 'host' } } };
-  assert.is(await device.errorOf('Create', creation(elevated)), 'AccessDenied');
+  assert.is(await device.errorOf('CreateModule', creation(elevated)), 'AccessDenied');
   await assertGone(device);
   await device.restart({ ...settings, allow_elevated: true });
-  await device.ask('Create', creation(elevated));
-  await device.ask('Delete', byName);
+  await device.ask('CreateModule', creation(elevated));
+  await device.ask('DeleteModule', byName);
   await device.restart(settings);
 });
 
@@ -272,12 +272,12 @@ test('waits for an identity, and goes on when one can be had', async ({ device }
   device.cloud.interfere = ({ path }) =>
     path.includes('late') ? { status: 503, body: {} } : undefined;
   const atOnce = { wait: new Variant('b', false) };
-  await device.ask('Create', creation(sleeping(), 'late', atOnce));
+  await device.ask('CreateModule', creation(sleeping(), 'late', atOnce));
   const waiting = await device.untilState('late', 'backoff');
   assert.is.not(waiting['LastError'], '');
   device.cloud.interfere = undefined;
   await device.untilState('late', 'created');
-  await device.ask('Delete', named('late'));
+  await device.ask('DeleteModule', named('late'));
 });
 
 test.run();

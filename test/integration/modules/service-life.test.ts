@@ -28,7 +28,7 @@ test.after(async ({ device }) => {
 });
 
 test('leaves running modules alone when it is killed, and knows them again', async ({ device }) => {
-  await device.works('Create', creation('sensor', sleeping));
+  await device.works('CreateModule', creation('sensor', sleeping));
   await device.works('Start', ['sa{sv}', 'sensor', '0']);
   const before = await device.machine.docker('inspect', '--format', '{{.Id}}', 'sensor');
   await device.rig.stop('modules', 'SIGKILL');
@@ -39,7 +39,7 @@ test('leaves running modules alone when it is killed, and knows them again', asy
   await device.works('Describe', describe);
   await device.untilState('sensor', 'running');
   assert.is(await device.machine.docker('inspect', '--format', '{{.Id}}', 'sensor'), before);
-  await device.works('Delete', ['sa{sv}', 'sensor', '0']);
+  await device.works('DeleteModule', ['sa{sv}', 'sensor', '0']);
 });
 
 test('finishes a creation in which it was killed, whenever that was, with one container', async ({
@@ -47,18 +47,18 @@ test('finishes a creation in which it was killed, whenever that was, with one co
 }) => {
   for (const delayMs of [0, 60, 120, 200, 400]) {
     await device.agentRuns();
-    const making = device.call('Create', creation('sensor', sleeping), 'operator');
+    const making = device.call('CreateModule', creation('sensor', sleeping), 'operator');
     await device.untilModule('sensor', ({ State }) => State !== undefined);
     await sleep(delayMs);
     await device.rig.stop('modules', 'SIGKILL');
     const { code, stderr } = await making;
     if (code !== 0) assert.match(stderr, /disconnected|no reply|NoReply/i);
     // Killed before it was accepted, nothing is there yet; otherwise it goes on by itself.
-    const again = await device.call('Create', creation('sensor', sleeping), 'operator');
+    const again = await device.call('CreateModule', creation('sensor', sleeping), 'operator');
     if (again.code !== 0) assert.match(again.stderr, /exists/);
     await device.untilState('sensor', 'created');
     assert.equal(await device.containers(), ['edgeAgent running', 'sensor created']);
-    await device.works('Delete', ['sa{sv}', 'sensor', '0']);
+    await device.works('DeleteModule', ['sa{sv}', 'sensor', '0']);
     await device.untilModule('sensor', ({ error }) => String(error).includes('no object'));
     assert.equal(await device.containers(), ['edgeAgent running']);
   }
@@ -66,15 +66,15 @@ test('finishes a creation in which it was killed, whenever that was, with one co
 
 test('finishes a deletion in which it was killed, and leaves nothing', async ({ device }) => {
   for (const delayMs of [0, 50, 100, 200]) {
-    await device.works('Create', creation('sensor', sleeping));
+    await device.works('CreateModule', creation('sensor', sleeping));
     await device.works('Start', ['sa{sv}', 'sensor', '0']);
-    const deleting = device.call('Delete', ['sa{sv}', 'sensor', '0'], 'operator');
+    const deleting = device.call('DeleteModule', ['sa{sv}', 'sensor', '0'], 'operator');
     await sleep(delayMs);
     await device.rig.stop('modules', 'SIGKILL');
     const { code } = await deleting;
     await device.works('Describe', describe);
     // Killed before the call was accepted, nothing may have been deleted yet.
-    if (code !== 0) await device.call('Delete', ['sa{sv}', 'sensor', '0'], 'operator');
+    if (code !== 0) await device.call('DeleteModule', ['sa{sv}', 'sensor', '0'], 'operator');
     await device.untilModule('sensor', ({ error }) => String(error).includes('no object'));
     assert.equal(await device.containers(), ['edgeAgent running']);
     const state = device.rig.stateDirectory('modules');
@@ -87,12 +87,12 @@ test('finishes a deletion in which it was killed, and leaves nothing', async ({ 
 test('makes a module again as soon as the last one of its name is deleted', async ({ device }) => {
   await device.agentRuns();
   for (let left = 5; left > 0; left--) {
-    await device.works('Create', creation('sensor', sleeping));
-    await device.works('Delete', ['sa{sv}', 'sensor', '0']);
+    await device.works('CreateModule', creation('sensor', sleeping));
+    await device.works('DeleteModule', ['sa{sv}', 'sensor', '0']);
   }
-  await device.works('Create', creation('sensor', sleeping));
+  await device.works('CreateModule', creation('sensor', sleeping));
   assert.equal(await device.containers(), ['edgeAgent running', 'sensor created']);
-  await device.works('Delete', ['sa{sv}', 'sensor', '0']);
+  await device.works('DeleteModule', ['sa{sv}', 'sensor', '0']);
 });
 
 test('answers an error to a call in which it is killed, and takes the module up again', async ({
@@ -100,21 +100,21 @@ test('answers an error to a call in which it is killed, and takes the module up 
 }) => {
   using _registry = await silentRegistry(device.machine, 5003);
   const slow = creation('slow', { image: '127.0.0.1:5003/slow:1' });
-  const making = device.call('Create', slow, 'operator');
+  const making = device.call('CreateModule', slow, 'operator');
   await device.untilState('slow', 'pulling');
   await device.rig.stop('modules', 'SIGKILL');
   assert.is.not((await making).code, 0);
   await device.works('Describe', describe);
   await device.untilState('slow', 'pulling');
-  await device.works('Delete', ['sa{sv}', 'slow', '0']);
+  await device.works('DeleteModule', ['sa{sv}', 'slow', '0']);
 });
 
 test('says which image is missing, and tries again later', async ({ device }) => {
   const absent = creation('imageless', { image: '127.0.0.1:9/absent:1' }, 'wait', 'b', 'false');
-  await device.works('Create', absent);
+  await device.works('CreateModule', absent);
   const waiting = await device.untilState('imageless', 'backoff');
   assert.match(String(waiting['LastError']), '127.0.0.1:9/absent:1');
-  await device.works('Delete', ['sa{sv}', 'imageless', '0']);
+  await device.works('DeleteModule', ['sa{sv}', 'imageless', '0']);
 });
 
 test.run();

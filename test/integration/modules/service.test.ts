@@ -56,7 +56,7 @@ test('starts the agent when it is started', async ({ device }) => {
 test('creates, starts, restarts, stops and deletes a module, and reads its log', async ({
   device,
 }) => {
-  const created = await device.works('Create', [
+  const created = await device.works('CreateModule', [
     'sssa{ss}a{sv}',
     'sensor',
     'docker',
@@ -88,7 +88,7 @@ test('creates, starts, restarts, stops and deletes a module, and reads its log',
   }
   assert.is(await device.works('Stop', ['sa{sv}', 'sensor', '0']), '');
   await device.untilState('sensor', 'stopped');
-  assert.is(await device.works('Delete', ['sa{sv}', 'sensor', '0']), '');
+  assert.is(await device.works('DeleteModule', ['sa{sv}', 'sensor', '0']), '');
   assert.is(await device.errorOf('Start', byName('sensor')), 'NotFound');
 });
 
@@ -121,7 +121,7 @@ test('cancels a pull', async ({ device }) => {
   using _ = await silentRegistry(device.machine, 5002);
   const slow = JSON.stringify({ image: '127.0.0.1:5002/slow:1' });
   const making = device.call(
-    'Create',
+    'CreateModule',
     ['sssa{ss}a{sv}', 'slow', 'docker', slow, '0', '0'],
     'operator',
   );
@@ -135,18 +135,18 @@ test('withstands a configuration that is too deep from somebody who may do nothi
 }) => {
   const depth = 200_000;
   const deep = `{"image":"a","createOptions":{"HostConfig":${'['.repeat(depth)}${']'.repeat(depth)}}}`;
-  assert.is(await device.errorOf('Create', creation('sensor', deep), 'alice'), 'InvalidArgs');
+  assert.is(await device.errorOf('CreateModule', creation('sensor', deep), 'alice'), 'InvalidArgs');
   const pid = await device.rig.processOf('modules');
   await device.works('Describe', none);
   assert.is(await device.rig.processOf('modules'), pid);
 });
 
 const methods: Readonly<Record<string, (name: string) => RawCall>> = {
-  Create: (name) => creation(name, config),
+  CreateModule: (name) => creation(name, config),
   Start: byName,
   Stop: byName,
   Restart: byName,
-  Delete: byName,
+  DeleteModule: byName,
   GetConfig: byName,
   GetLogs: byName,
   Cancel: byName,
@@ -171,8 +171,8 @@ for (const [method, make] of Object.entries(methods)) {
   });
 }
 
-test('says what is wrong with what Create cannot make', async ({ device }) => {
-  const create = (call: RawCall) => device.errorOf('Create', call);
+test('says what is wrong with what CreateModule cannot make', async ({ device }) => {
+  const create = (call: RawCall) => device.errorOf('CreateModule', call);
   assert.is(await create(creation('sensor', '{')), 'InvalidArgs');
   assert.is(await create(creation('sensor', '{}')), 'InvalidArgs');
   assert.is(await create(creation('sensor', '{}', 'other')), 'InvalidArgs');
@@ -191,8 +191,8 @@ test('asks polkit with module, type, image and elevated', async ({ device }) => 
     return told.join() === 'picky,docker,127.0.0.1:9/x:1,false' ? polkit.Result.YES : polkit.Result.NO;
   });`);
   const json = '{"image":"127.0.0.1:9/x:1"}';
-  assert.is(await device.errorOf('Create', creation('other', json)), 'AccessDenied');
-  assert.is(await device.errorOf('Create', creation('picky', json)), 'Unavailable');
+  assert.is(await device.errorOf('CreateModule', creation('other', json)), 'AccessDenied');
+  assert.is(await device.errorOf('CreateModule', creation('picky', json)), 'Unavailable');
 });
 
 test('stops in order, and leaves the agent running for the next process', async ({ device }) => {

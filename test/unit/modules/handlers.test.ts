@@ -7,7 +7,7 @@ import { moduleResolvers } from '../../../src/modules/handlers.ts';
 const test = suite('what authorization of Modules1 is told');
 const call: CallContext = {
   caller: { sender: ':1.7', uid: 1000, gids: [], pid: undefined },
-  member: 'Create',
+  member: 'CreateModule',
   requestId: 'request',
   interactive: false,
   signal: new AbortController().signal,
@@ -21,7 +21,7 @@ async function told(createOptions: object, env: Readonly<Record<string, string>>
   const config_json = JSON.stringify({ image: 'a:1', createOptions });
   try {
     const args = { name: 'sensor', type: 'docker', config_json, env, options: {} };
-    return await resolvers.Create(args, call);
+    return await resolvers.CreateModule(args, call);
   } catch (error) {
     return isServiceError(error) ? error.code : String(error);
   }
@@ -49,7 +49,7 @@ test('quotes no value that stands in the place of a name', async () => {
     const args = { name: 'sensor', type: 'docker', config_json, env: { [key]: '' }, options: {} };
     const resolvers = moduleResolvers({ elevatedCalls: new WeakSet(), isElevated: () => false });
     try {
-      await resolvers.Create(args, call);
+      await resolvers.CreateModule(args, call);
       assert.unreachable();
     } catch (error) {
       assert.ok(isServiceError(error, 'InvalidArgs'));
