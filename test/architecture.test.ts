@@ -150,6 +150,14 @@ test('keeps every package in the folder that owns it', () => {
   assert.equal(foreign.filter((one) => !allowsPackage(one)).map(show), []);
 });
 
+test('finds no service that calls another one without saying on whose behalf', () => {
+  const files = domains.flatMap((name) => filesBelow(`src/${name}`, /\.ts$/));
+  const guilty = files.filter((file) =>
+    /[^.\w]client\(|\bClient</.test(withoutComments(read(file))),
+  );
+  assert.equal(guilty, []);
+});
+
 test('compiles schemas in one module, which bundles replace', () => {
   const importers = sourceImports
     .filter(({ what }) => /^ajv(\/|$)/.test(what))

@@ -11,24 +11,15 @@ export function certificatesHandlers(
   objectPath: (id: string) => string,
 ): Omit<Handlers<Manager, CallContext>, 'Describe'> {
   return {
-    async Issue({ certificate_id, csr, options }, { signal, requestId }) {
-      const request = { ...options, via: { signal, requestId } };
-      return { chain_pem: await service.issue(certificate_id, csr, request) };
+    async Issue({ certificate_id, csr, options }, via) {
+      return { chain_pem: await service.issue(certificate_id, csr, { ...options, via }) };
     },
-    async GetCertificate({ certificate_id }) {
-      return { certificate: await service.get(certificate_id) };
+    async GetCertificate({ certificate_id }, via) {
+      return { certificate: await service.get(certificate_id, via) };
     },
-    async ImportCertificate({ certificate_id, data, format, options }, { signal, requestId }) {
+    async ImportCertificate({ certificate_id, data, format, options }, via) {
       const { key_id: keyId, if_exists: ifExists } = options;
-      await service.import(
-        certificate_id,
-        { data, format },
-        {
-          keyId,
-          ifExists,
-          via: { signal, requestId },
-        },
-      );
+      await service.import(certificate_id, { data, format }, { keyId, ifExists, via });
       return { certificate: objectPath(certificate_id) };
     },
     async ExportCertificate({ certificate_id, format }) {

@@ -1,3 +1,4 @@
+import type { Via } from '../dbus/via.ts';
 import { ServiceError } from '../errors.ts';
 import type { Certificate } from '../x509/certificate.ts';
 import type { CertificatesConfig } from './config.ts';
@@ -6,7 +7,7 @@ import { KeyFinder } from './key-finder.ts';
 import { ruleFor } from './policy.ts';
 import { Preloaded } from './preloaded.ts';
 import type { Publisher } from './publisher.ts';
-import type { SigningKeys, Via } from './signing-keys.ts';
+import type { SigningKeys } from './signing-keys.ts';
 import type { Storage } from './storage.ts';
 
 const republishMs = 1000;
@@ -76,8 +77,10 @@ export class Holdings {
   }
 
   /** As `keyIdOf`, but asks the Keys service rarely: anybody may call GetCertificate. */
-  async keyIdOrNone(held: Held): Promise<string> {
-    return this.#findKey(held, (certificate) => this.#finder.findSparingly(certificate, held.id));
+  async keyIdOrNone(held: Held, { requestId }: Via): Promise<string> {
+    return this.#findKey(held, (certificate) =>
+      this.#finder.findSparingly(certificate, held.id, requestId),
+    );
   }
 
   /** Forgets the key of a certificate that turned out to be replaced. */

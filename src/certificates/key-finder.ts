@@ -1,5 +1,6 @@
+import type { Via } from '../dbus/via.ts';
 import type { Certificate } from '../x509/certificate.ts';
-import type { SigningKeys, Via } from './signing-keys.ts';
+import type { SigningKeys } from './signing-keys.ts';
 
 const lookupMs = 10_000;
 const absentMs = 30_000;
@@ -39,22 +40,30 @@ export class KeyFinder {
     return found;
   }
 
-  /** As `find`, for what anybody may ask: `` also when the keys cannot be asked, or were a moment ago. */
-  async findSparingly(certificate: Certificate, likely: string): Promise<string> {
+  /**
+   * As `find`, for what anybody may ask: `` also when the keys cannot be asked, or were a moment ago. A lookup that is
+   * joined serves the request that began it.
+   */
+  async findSparingly(
+    certificate: Certificate,
+    likely: string,
+    requestId: string,
+  ): Promise<string> {
     const { fingerprint } = certificate;
     const known = this.known(certificate);
     if (known !== '' || this.#now().getTime() < (this.#notBefore.get(fingerprint) ?? 0))
       return known;
-    const lookup = this.#underWay.get(fingerprint) ?? this.#lookUp(certificate, likely);
+    const lookup = this.#underWay.get(fingerprint) ?? this.#lookUp(certificate, likely, requestId);
     this.#underWay.set(fingerprint, lookup);
     return lookup;
   }
 
-  async #lookUp(certificate: Certificate, likely: string): Promise<string> {
+  async #lookUp(certificate: Certificate, likely: string, requestId: string): Promise<string> {
     const { fingerprint } = certificate;
     let pauseMs = unknownMs;
     try {
-      const found = await this.find(certificate, likely, { signal: AbortSignal.timeout(lookupMs) });
+      const via = { requestId, signal: AbortSignal.timeout(lookupMs) };
+      const found = await this.find(certificate, likely, via);
       pauseMs = found === '' ? absentMs : 0;
       return found;
     } catch {

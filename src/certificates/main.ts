@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { childPath } from '../dbus/path.ts';
+import { ownRequest } from '../dbus/via.ts';
 import { describeError } from '../errors.ts';
 import { certificatesService } from '../interfaces/certificates.ts';
 import type { Log } from '../service/log.ts';
@@ -26,7 +27,7 @@ async function refresh(service: CertificateService, log: Log): Promise<void> {
 async function start(
   context: StartContext<CertificatesConfig>,
 ): Promise<Running<typeof certificatesService>> {
-  const { bus, cleanup, config, log, now, stateDir, version } = context;
+  const { bus, cleanup, config, log, now, signal, stateDir, version } = context;
   const storage = await Storage.open(join(stateDir, 'certificates'));
   const publisher = new BusPublisher();
   const service = new CertificateService({
@@ -46,7 +47,7 @@ async function start(
     live() {
       const again = setInterval(() => void refresh(service, log), refreshMs).unref();
       cleanup.defer(() => clearInterval(again));
-      service.findKeys().catch((error: unknown) => {
+      service.findKeys(ownRequest(signal)).catch((error: unknown) => {
         // GetCertificate looks again; until then the objects show no key
         log.debug('keys of certificates were not looked up', { error: describeError(error) });
       });

@@ -1,3 +1,4 @@
+import type { Via } from '../dbus/via.ts';
 import { isServiceError, oneOf, ServiceError } from '../errors.ts';
 import { unrotated } from '../ids.ts';
 import { type Certificate, encodeCertificatesPem } from '../x509/certificate.ts';
@@ -8,7 +9,6 @@ import { Holdings, notFound, type Parts } from './holdings.ts';
 import { issueWithLocalCa, type LocalCa } from './issuers/local-ca.ts';
 import { grant, policyFor, resolveIssuer, resolveProfile } from './policy.ts';
 import { rightsOf } from './profile.ts';
-import type { Via } from './signing-keys.ts';
 import { TrustBundle } from './trust-bundle.ts';
 
 /** What may be said about an Issue. */
@@ -22,7 +22,7 @@ export interface IssueOptions {
 export interface ImportOptions {
   readonly keyId?: string | undefined;
   readonly ifExists?: string | undefined;
-  readonly via?: Via;
+  readonly via: Via;
 }
 
 /** What GetCertificate answers. */
@@ -56,20 +56,21 @@ export class CertificateService {
   }
 
   /** Looks up the keys of the certificates whose key nobody named, so that their objects show them. */
-  async findKeys(): Promise<void> {
+  async findKeys(via: Via): Promise<void> {
     for (const id of this.#holdings.ids()) {
       const held = await this.#holdings.read(id);
-      if (held !== undefined && held.damage === undefined) await this.#holdings.keyIdOrNone(held);
+      if (held !== undefined && held.damage === undefined)
+        await this.#holdings.keyIdOrNone(held, via);
     }
   }
 
   /** The one consistent read; NotFound, or Unavailable when the certificate is damaged. */
-  async get(id: string): Promise<CertificateRecord> {
+  async get(id: string, via: Via): Promise<CertificateRecord> {
     const held = await this.#holdings.require(id);
     const [certificate] = held.chain;
     return {
       chain_pem: this.#pemOf(held),
-      key_id: await this.#holdings.keyIdOrNone(held),
+      key_id: await this.#holdings.keyIdOrNone(held, via),
       not_before: certificate === undefined ? 0n : microseconds(certificate.notBefore),
       not_after: certificate === undefined ? 0n : microseconds(certificate.notAfter),
       renew_at: renewAtOf(held, this.#parts.config),
@@ -80,7 +81,7 @@ export class CertificateService {
   async import(
     id: string,
     { data, format }: { readonly data: Buffer; readonly format: string },
-    { keyId = '', ifExists = 'fail', via = {} }: ImportOptions,
+    { keyId = '', ifExists = 'fail', via }: ImportOptions,
   ): Promise<void> {
     const replaces = oneOf(ifExists, 'a value of if_exists', ['fail', 'replace']) === 'replace';
     const chain = readFormat(data, format);

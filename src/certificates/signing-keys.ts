@@ -1,16 +1,11 @@
 import type { Bus } from '../dbus/bus.ts';
-import { type Client, client } from '../dbus/client.ts';
+import { type ServiceClient, serviceClient } from '../dbus/client.ts';
 import { Variant } from '../dbus/variant.ts';
+import type { Via } from '../dbus/via.ts';
 import { isServiceError } from '../errors.ts';
 import { isId } from '../ids.ts';
 import { keyInterface, keysInterface, keysService } from '../interfaces/keys.ts';
 import { keyDigest, publicKeyOf, type Signer, signatureAlgorithmFor } from '../x509/algorithm.ts';
-
-/** What a call in progress passes on to the calls that it makes. */
-export interface Via {
-  readonly signal?: AbortSignal | undefined;
-  readonly requestId?: string | undefined;
-}
 
 /** The keys that certificates are issued with. */
 export interface SigningKeys {
@@ -28,11 +23,11 @@ const lookupTimeoutMs = 10_000;
 /** The keys of the Keys service. */
 export class BusKeys implements SigningKeys {
   readonly #bus: Bus;
-  readonly #keys: Client<typeof keysInterface>;
+  readonly #keys: ServiceClient<typeof keysInterface>;
 
   constructor(bus: Bus) {
     this.#bus = bus;
-    this.#keys = client(bus, keysService, keysInterface);
+    this.#keys = serviceClient(bus, keysService, keysInterface);
   }
 
   signer(keyId: string, spki: Buffer, via: Via): Signer {

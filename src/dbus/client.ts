@@ -7,6 +7,7 @@ import type {
   Output,
 } from './definition.ts';
 import { Variant, variant } from './variant.ts';
+import type { Via } from './via.ts';
 
 /** How one call is made. */
 export interface ClientCallOptions extends CallOptions {
@@ -21,6 +22,14 @@ export type Client<D extends InterfaceDefinition> = {
   readonly [K in keyof NonNullable<D['methods']>]: (
     args: Arguments<NonNullable<D['methods']>[K]>,
     options?: ClientCallOptions,
+  ) => Promise<Output<NonNullable<D['methods']>[K]>>;
+};
+
+/** A client for services: no call without what it serves, so that none drops the id of a request. */
+export type ServiceClient<D extends InterfaceDefinition> = {
+  readonly [K in keyof NonNullable<D['methods']>]: (
+    args: Arguments<NonNullable<D['methods']>[K]>,
+    via: Via & CallOptions,
   ) => Promise<Output<NonNullable<D['methods']>[K]>>;
 };
 
@@ -42,6 +51,23 @@ export function client<D extends InterfaceDefinition>(
       callMethod(bus, remote, { definition, member, method, args, options }),
   ]);
   return Object.fromEntries(calls) as Client<D>; // built from the same table as the type
+}
+
+/** As `client`, for what a service calls on behalf of its callers. It never has a person asked: none is there. */
+export function serviceClient<D extends InterfaceDefinition>(
+  bus: Bus,
+  remote: Remote,
+  definition: D,
+): ServiceClient<D> {
+  const calls = Object.entries(definition.methods ?? {}).map(([member, method]) => [
+    member,
+    (args: Readonly<Record<string, unknown>>, via: Via & CallOptions) => {
+      const { requestId, signal, timeoutMs } = via;
+      const options = { requestId, signal, timeoutMs };
+      return callMethod(bus, remote, { definition, member, method, args, options });
+    },
+  ]);
+  return Object.fromEntries(calls) as ServiceClient<D>; // built from the same table as the type
 }
 
 /** Listens for a signal of an object of another process, whoever owns the name at the time. */

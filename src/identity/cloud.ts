@@ -1,3 +1,4 @@
+import type { Via } from '../dbus/via.ts';
 import { ServiceError } from '../errors.ts';
 
 /** A client certificate whose key stays in the Keys service. */
@@ -28,7 +29,7 @@ export interface CloudAnswer {
 
 /** Sends requests as the device; Unavailable when no answer comes or the server does not verify. */
 export interface CloudClient {
-  send(request: CloudRequest, signal: AbortSignal): Promise<CloudAnswer>;
+  send(request: CloudRequest, via: Via): Promise<CloudAnswer>;
 }
 
 /** The cloud refused or could not be reached. `retryAfterMs` is what it asked for. */

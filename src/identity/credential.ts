@@ -1,4 +1,5 @@
-import type { Client } from '../dbus/client.ts';
+import type { ServiceClient } from '../dbus/client.ts';
+import type { Via } from '../dbus/via.ts';
 import { ServiceError } from '../errors.ts';
 import type { certificatesInterface } from '../interfaces/certificates.ts';
 import { parseCertificatesPem } from '../x509/certificate.ts';
@@ -7,7 +8,7 @@ import type { RemoteCredential } from './cloud.ts';
 
 /** Where the device's certificate and key are. */
 export interface CredentialSource {
-  readonly certificates: Client<typeof certificatesInterface>;
+  readonly certificates: ServiceClient<typeof certificatesInterface>;
   readonly certificateId: string;
   /** The first key; a rotated certificate names its own. */
   readonly keyId: string;
@@ -17,13 +18,10 @@ export interface CredentialSource {
 /** The device's client certificate; Unavailable when the clock is outside its validity. */
 export async function readCredential(
   source: CredentialSource,
-  signal: AbortSignal,
+  via: Via,
 ): Promise<RemoteCredential & { readonly commonName: string | undefined }> {
   const { certificates, certificateId, keyId, now } = source;
-  const { certificate } = await certificates.GetCertificate(
-    { certificate_id: certificateId },
-    { signal },
-  );
+  const { certificate } = await certificates.GetCertificate({ certificate_id: certificateId }, via);
   const [leaf] = parseCertificatesPem(Buffer.from(certificate.chain_pem), certificateId);
   if (leaf === undefined) throw new ServiceError('NotFound', `no certificate "${certificateId}"`);
   const time = now();

@@ -1,3 +1,5 @@
+import { randomUUID } from 'node:crypto';
+import type { Via } from '../dbus/via.ts';
 import { describeError, ServiceError } from '../errors.ts';
 import type { Log } from '../service/log.ts';
 import { backoffMs, maxBackoffMs } from './backoff.ts';
@@ -92,7 +94,7 @@ export class Device {
     if (this.#saved !== undefined || this.#options.provisioner === undefined) return;
     if (this.#damage !== '') return;
     if (this.#nextAttempt !== undefined) this.#retryAt(this.#nextAttempt);
-    else this.provision({ again: false }).catch(() => undefined); // told by the status
+    else this.provision({ again: false, requestId: randomUUID() }).catch(() => undefined); // told by the status
   }
 
   /** The saved result; NotProvisioned when there is none, Unavailable when it cannot be read. */
@@ -124,9 +126,15 @@ export class Device {
 
   /**
    * The saved result, else the outcome of an attempt, for which the time has come; with `again` always that of an
-   * attempt. Throws at once when there will be none.
+   * attempt. Throws at once when there will be none. An attempt serves the request that began it.
    */
-  provision({ again }: { readonly again: boolean }): Promise<SavedDevice> {
+  provision({
+    again,
+    requestId,
+  }: {
+    readonly again: boolean;
+    readonly requestId: string;
+  }): Promise<SavedDevice> {
     if (this.#options.provisioner === undefined) {
       throw new ServiceError('NotProvisioned', 'identity.yaml has no provisioning');
     }
@@ -135,7 +143,7 @@ export class Device {
       this.#refuseDamaged();
       this.#refuseEarly();
     }
-    this.#attempt ??= this.#begin(this.#options.provisioner);
+    this.#attempt ??= this.#begin(this.#options.provisioner, requestId);
     return this.#attempt.outcome;
   }
 
@@ -153,20 +161,20 @@ export class Device {
     this.#attempt?.cancel.abort(new ServiceError('Unavailable', 'the service is stopping'));
   }
 
-  #begin(provisioner: Provisioner): Attempt {
+  #begin(provisioner: Provisioner, requestId: string): Attempt {
     clearTimeout(this.#retry);
     this.#nextAttempt = undefined;
     this.#refusedUntil = undefined;
     const cancel = new AbortController();
-    const outcome = this.#run(provisioner, cancel.signal);
+    const outcome = this.#run(provisioner, { requestId, signal: cancel.signal });
     outcome.catch(() => undefined); // callers that did not wait; the status tells
     queueMicrotask(() => this.#publish());
     return { outcome, cancel };
   }
 
-  async #run(provisioner: Provisioner, signal: AbortSignal): Promise<SavedDevice> {
+  async #run(provisioner: Provisioner, via: Via): Promise<SavedDevice> {
     try {
-      const assignment = await provisioner.provision(signal);
+      const assignment = await provisioner.provision(via);
       const { dps, now, state } = this.#options;
       const saved: SavedDevice = {
         ...assignment,
@@ -179,7 +187,7 @@ export class Device {
       this.#succeed(saved);
       return saved;
     } catch (error) {
-      throw await this.#fail(error, signal);
+      throw await this.#fail(error, via.signal);
     }
   }
 
@@ -217,7 +225,7 @@ export class Device {
     this.#nextAttempt = time;
     const waitMs = Math.max(0, time.getTime() - this.#options.now().getTime());
     this.#retry = setTimeout(() => {
-      this.provision({ again: true }).catch(() => undefined); // told by the status
+      this.provision({ again: true, requestId: randomUUID() }).catch(() => undefined); // told by the status
     }, waitMs);
   }
 

@@ -1,5 +1,6 @@
 import type { Handlers } from '../dbus/definition.ts';
 import type { CallContext } from '../dbus/serve.ts';
+import type { Via } from '../dbus/via.ts';
 import { ServiceError } from '../errors.ts';
 import { type ModuleId, parseModuleId } from '../ids.ts';
 import type { identityInterface } from '../interfaces/identity.ts';
@@ -31,17 +32,24 @@ export function identityHandlers(
 ): Omit<Handlers<typeof identityInterface, CallContext>, 'Describe'> {
   const { config, device, modules, stopping } = parts;
   const record = (saved: SavedDevice): IdentityRecord => deviceRecord(saved, credentialOf(config));
-  const provision = async (again: boolean, wait = true): Promise<{ device: IdentityRecord }> => {
-    const outcome = device.provision({ again });
+  const provision = async (
+    request: { readonly again: boolean; readonly requestId: string },
+    wait = true,
+  ): Promise<{ device: IdentityRecord }> => {
+    const outcome = device.provision(request);
     if (!wait) {
       outcome.catch(() => undefined); // told by State and LastError
       return { device: record(device.status.device ?? unassigned) };
     }
     return { device: record(await outcome) };
   };
+  // what was begun goes on when its caller leaves
+  const lasting = ({ requestId }: Via): Via => ({ requestId, signal: stopping });
   return {
-    Provision: ({ options }) => provision(false, options.wait),
-    Reprovision: ({ options }) => provision(true, options.wait),
+    Provision: ({ options: { wait } }, { requestId }) =>
+      provision({ again: false, requestId }, wait),
+    Reprovision: ({ options: { wait } }, { requestId }) =>
+      provision({ again: true, requestId }, wait),
     GetDeviceIdentity: () => ({ identity: record(device.saved) }),
     GetCallerIdentity: (_args, { caller }) => {
       const principal = config.principals.get(caller.uid);
@@ -55,23 +63,23 @@ export function identityHandlers(
       identity: moduleRecord(modules.get(parseModuleId(id))),
     }),
     ListModuleIdentities: () => ({ identities: modules.list().map(moduleRecord) }),
-    CreateModuleIdentity: async ({ module_id: id, options }) => {
+    CreateModuleIdentity: async ({ module_id: id, options }, call) => {
       checkOptions(options);
       const managedBy = options.managed_by ?? defaultManagedBy;
-      const module = await modules.create(parseModuleId(id), managedBy, stopping);
+      const module = await modules.create(parseModuleId(id), managedBy, lasting(call));
       return { identity: moduleRecord(module) };
     },
-    UpdateModuleIdentity: async ({ module_id: id, options }) => {
+    UpdateModuleIdentity: async ({ module_id: id, options }, call) => {
       checkOptions(options);
-      const module = await modules.update(parseModuleId(id), options.managed_by, stopping);
+      const module = await modules.update(parseModuleId(id), options.managed_by, lasting(call));
       return { identity: moduleRecord(module) };
     },
-    DeleteModuleIdentity: async ({ module_id: id }) => {
-      await modules.delete(parseModuleId(id), stopping);
+    DeleteModuleIdentity: async ({ module_id: id }, call) => {
+      await modules.delete(parseModuleId(id), lasting(call));
       return {};
     },
-    CreateSasToken: ({ module_id: id, audience, lifetime_s: lifetimeS }, { signal }) =>
-      createSasToken(parts, { id, audience, lifetimeS, signal }),
+    CreateSasToken: ({ module_id: id, audience, lifetime_s: lifetimeS }, via) =>
+      createSasToken(parts, { id, audience, lifetimeS, via }),
     Cancel: ({ id }) => {
       if (id !== '') throw new ServiceError('NotFound', `no operation ${quoted(id)}`);
       device.cancel();
@@ -116,12 +124,12 @@ interface TokenRequest {
   readonly id: string;
   readonly audience: string;
   readonly lifetimeS: number;
-  readonly signal: AbortSignal;
+  readonly via: Via;
 }
 
 async function createSasToken(
   { device, modules, keyring, now }: IdentityParts,
-  { id, audience, lifetimeS, signal }: TokenRequest,
+  { id, audience, lifetimeS, via }: TokenRequest,
 ): Promise<{ readonly token: string }> {
   if (id === '') {
     const { deviceId } = device.saved;
@@ -131,6 +139,6 @@ async function createSasToken(
   const module = modules.get(moduleId);
   const own = `${module.hubHostname}/devices/${module.deviceId}/modules/${moduleId}`;
   const unsigned = unsignedToken(resolveAudience(own, audience), lifetimeS, now());
-  const signature = await keyring.sign(module, Buffer.from(unsigned.text), signal);
+  const signature = await keyring.sign(module, Buffer.from(unsigned.text), via);
   return { token: signedToken(unsigned, signature) };
 }

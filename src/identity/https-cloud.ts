@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import type { Via } from '../dbus/via.ts';
 import { describeError, ServiceError, systemCode } from '../errors.ts';
 import type { HttpsClient } from '../service/https.ts';
 import { HttpsFailure, type HttpsRequest, type HttpsResponse } from '../service/https-message.ts';
@@ -10,7 +11,7 @@ export interface HttpsCloudOptions {
   readonly https: HttpsClient;
   readonly settings: CloudSettings;
   /** Read anew for each request: certificates are renewed. */
-  readonly credential: (signal: AbortSignal) => Promise<RemoteCredential>;
+  readonly credential: (via: Via) => Promise<RemoteCredential>;
   readonly onDate: (date: Date) => void;
   readonly userAgent: string;
 }
@@ -23,7 +24,7 @@ export class HttpsCloud implements CloudClient {
     this.#options = options;
   }
 
-  async send(request: CloudRequest, signal: AbortSignal): Promise<CloudAnswer> {
+  async send(request: CloudRequest, via: Via): Promise<CloudAnswer> {
     const { settings, credential, onDate, userAgent } = this.#options;
     const { method, url, body, headers } = request;
     const ca = await readRoots(settings.trustedCa);
@@ -37,13 +38,14 @@ export class HttpsCloud implements CloudClient {
           ...(body !== undefined && { 'content-type': 'application/json; charset=utf-8' }),
           ...headers,
         },
-        clientCertificate: await credential(signal),
+        clientCertificate: await credential(via),
+        requestId: via.requestId,
         timeoutMs: settings.timeoutMs,
         ...(body !== undefined && { body: JSON.stringify(body) }),
         ...(ca !== undefined && { ca }),
         ...(settings.proxy !== undefined && { proxy: settings.proxy }),
       },
-      signal,
+      via.signal,
     );
     const date = dateOf(response);
     if (date !== undefined) onDate(date);

@@ -1,3 +1,4 @@
+import type { Via } from '../dbus/via.ts';
 import { ServiceError } from '../errors.ts';
 import type { ModuleId } from '../ids.ts';
 import { type CloudClient, type CloudRequest, failureOf, nameField, wordsField } from './cloud.ts';
@@ -29,25 +30,21 @@ export class Hub {
   }
 
   /** Registers a module without keys; undefined when there is one of that id already. */
-  async create(
-    moduleId: ModuleId,
-    managedBy: string,
-    signal: AbortSignal,
-  ): Promise<HubModule | undefined> {
+  async create(moduleId: ModuleId, managedBy: string, via: Via): Promise<HubModule | undefined> {
     const body = { moduleId, deviceId: this.#device.deviceId, managedBy };
-    return this.#module(moduleId, { method: 'PUT', body, absent: 409 }, signal);
+    return this.#module(moduleId, { method: 'PUT', body, absent: 409 }, via);
   }
 
   /** The module; undefined when there is none. */
-  get(moduleId: ModuleId, signal: AbortSignal): Promise<HubModule | undefined> {
-    return this.#module(moduleId, { method: 'GET', absent: 404 }, signal);
+  get(moduleId: ModuleId, via: Via): Promise<HubModule | undefined> {
+    return this.#module(moduleId, { method: 'GET', absent: 404 }, via);
   }
 
   /** Gives a module its keys; undefined when there is no such module. */
   async setKeys(
     { moduleId, managedBy }: Pick<HubModule, 'moduleId' | 'managedBy'>,
     keys: ModuleKeys,
-    signal: AbortSignal,
+    via: Via,
   ): Promise<HubModule | undefined> {
     const symmetricKey = {
       primaryKey: keys.primary.toString('base64'),
@@ -60,14 +57,14 @@ export class Hub {
       authentication: { type: 'sas', symmetricKey },
     };
     const headers = { 'if-match': '*' };
-    return this.#module(moduleId, { method: 'PUT', body, headers, absent: 404 }, signal);
+    return this.#module(moduleId, { method: 'PUT', body, headers, absent: 404 }, via);
   }
 
   /** Removes a module; one that is not there is no failure. */
-  async delete(moduleId: ModuleId, signal: AbortSignal): Promise<void> {
+  async delete(moduleId: ModuleId, via: Via): Promise<void> {
     const url = this.#url(moduleId);
     const request: CloudRequest = { method: 'DELETE', url, headers: { 'if-match': '*' } };
-    const answer = await this.#cloud.send(request, signal);
+    const answer = await this.#cloud.send(request, via);
     if (answer.status !== 204 && answer.status !== 200 && answer.status !== 404) {
       throw failureOf(`removing module ${moduleId} from the hub`, answer);
     }
@@ -76,9 +73,9 @@ export class Hub {
   async #module(
     moduleId: ModuleId,
     { absent, ...request }: Omit<CloudRequest, 'url'> & { readonly absent: number },
-    signal: AbortSignal,
+    via: Via,
   ): Promise<HubModule | undefined> {
-    const answer = await this.#cloud.send({ ...request, url: this.#url(moduleId) }, signal);
+    const answer = await this.#cloud.send({ ...request, url: this.#url(moduleId) }, via);
     if (answer.status === absent) return undefined;
     const what = `${request.method} of module ${moduleId} on ${this.#device.hubHostname}`;
     if (answer.status !== 200 && answer.status !== 201) throw failureOf(what, answer);

@@ -1,4 +1,5 @@
-import type { Client } from '../dbus/client.ts';
+import type { ServiceClient } from '../dbus/client.ts';
+import type { Via } from '../dbus/via.ts';
 import type { keysInterface } from '../interfaces/keys.ts';
 import type { ModuleKeys } from './hub.ts';
 import { derivationOf, moduleBaseKey } from './record.ts';
@@ -6,14 +7,14 @@ import type { SavedModule } from './state.ts';
 
 /** The keys of modules, which are derived from one base key in the Keys service. */
 export class ModuleKeyring {
-  readonly #keys: Client<typeof keysInterface>;
+  readonly #keys: ServiceClient<typeof keysInterface>;
 
-  constructor(keys: Client<typeof keysInterface>) {
+  constructor(keys: ServiceClient<typeof keysInterface>) {
     this.#keys = keys;
   }
 
   /** Makes the base key unless it is there. */
-  async ensureBase(signal: AbortSignal): Promise<void> {
+  async ensureBase(via: Via): Promise<void> {
     const options = { if_exists: 'keep', export_derived: true };
     await this.#keys.CreateKey(
       {
@@ -22,19 +23,19 @@ export class ModuleKeyring {
         usages: ['sign', 'derive'],
         options,
       },
-      { signal },
+      via,
     );
   }
 
   /** Hands both keys of a module to `use`, and wipes them when it is done. */
   async withKeys<T>(
     module: Pick<SavedModule, 'moduleId' | 'generationId'>,
-    signal: AbortSignal,
+    via: Via,
     use: (keys: ModuleKeys) => Promise<T>,
   ): Promise<T> {
-    const primary = await this.#derive(derivationOf(module, 'primary'), signal);
+    const primary = await this.#derive(derivationOf(module, 'primary'), via);
     try {
-      const secondary = await this.#derive(derivationOf(module, 'secondary'), signal);
+      const secondary = await this.#derive(derivationOf(module, 'secondary'), via);
       try {
         return await use({ primary, secondary });
       } finally {
@@ -46,7 +47,7 @@ export class ModuleKeyring {
   }
 
   /** HMAC-SHA256 by the primary key of a module. */
-  async sign(module: SavedModule, data: Buffer, signal: AbortSignal): Promise<Buffer> {
+  async sign(module: SavedModule, data: Buffer, via: Via): Promise<Buffer> {
     const { signature } = await this.#keys.Sign(
       {
         key_id: moduleBaseKey,
@@ -54,15 +55,15 @@ export class ModuleKeyring {
         data,
         options: { derivation: derivationOf(module, 'primary') },
       },
-      { signal },
+      via,
     );
     return signature;
   }
 
-  async #derive(derivation: Buffer, signal: AbortSignal): Promise<Buffer> {
+  async #derive(derivation: Buffer, via: Via): Promise<Buffer> {
     const { material } = await this.#keys.ExportKey(
       { key_id: moduleBaseKey, format: 'raw', options: { derivation } },
-      { signal },
+      via,
     );
     return material;
   }

@@ -1,3 +1,4 @@
+import type { Via } from '../dbus/via.ts';
 import { describeError, ServiceError } from '../errors.ts';
 import type { ModuleId } from '../ids.ts';
 import type { Log } from '../service/log.ts';
@@ -56,7 +57,7 @@ export class ModuleIdentities {
   }
 
   /** Registers a module with the hub, gives it its keys and remembers it. */
-  create(id: ModuleId, managedBy: string, signal: AbortSignal): Promise<SavedModule> {
+  create(id: ModuleId, managedBy: string, via: Via): Promise<SavedModule> {
     return this.#inTurn(id, async () => {
       this.#refuseDamaged(id);
       const device = this.#options.device();
@@ -65,41 +66,41 @@ export class ModuleIdentities {
       if (before !== undefined && before.managedBy !== managedBy) throw taken(id, before.managedBy);
       if (before?.phase === 'complete') return before;
       if (before?.phase !== 'updating') await this.#remember(intent(id, managedBy, device));
-      return this.#complete(id, managedBy, signal);
+      return this.#complete(id, managedBy, via);
     });
   }
 
   /** Writes the keys of a module again, for its present generation. */
-  update(id: ModuleId, managedBy: string | undefined, signal: AbortSignal): Promise<SavedModule> {
+  update(id: ModuleId, managedBy: string | undefined, via: Via): Promise<SavedModule> {
     return this.#inTurn(id, async () => {
       const before = this.get(id);
-      const found = await this.#options.hub(this.#options.device()).get(id, signal);
+      const found = await this.#options.hub(this.#options.device()).get(id, via);
       if (found === undefined) throw new ServiceError('NotFound', `the hub has no module "${id}"`);
       // the keys follow from the generation: those of another one have stopped working
       const works = found.generationId === before.generationId;
       await this.#remember({ ...before, phase: works ? 'updating' : 'creating' });
-      return this.#giveKeys({ ...found, managedBy: managedBy ?? before.managedBy }, signal);
+      return this.#giveKeys({ ...found, managedBy: managedBy ?? before.managedBy }, via);
     });
   }
 
   /** Removes a module from the hub, then from here. */
-  delete(id: ModuleId, signal: AbortSignal): Promise<void> {
+  delete(id: ModuleId, via: Via): Promise<void> {
     return this.#inTurn(id, async () => {
       if (!this.#known.has(id) && !this.#damaged.has(id)) throw absent(id);
       const device = this.#options.device();
       const known = this.#known.get(id);
       // what the present hub has under the id of an earlier device's module is not ours
       if (known === undefined || isOf(known, device)) {
-        await this.#options.hub(device).delete(id, signal);
+        await this.#options.hub(device).delete(id, via);
       }
       await this.#forget(id);
       this.#options.log.info('module identity deleted', { moduleId: id });
     });
   }
 
-  async #complete(id: ModuleId, managedBy: string, signal: AbortSignal): Promise<SavedModule> {
+  async #complete(id: ModuleId, managedBy: string, via: Via): Promise<SavedModule> {
     const hub = this.#options.hub(this.#options.device());
-    const made = (await hub.create(id, managedBy, signal)) ?? (await hub.get(id, signal));
+    const made = (await hub.create(id, managedBy, via)) ?? (await hub.get(id, via));
     if (made === undefined) {
       throw new ServiceError('Unavailable', `module "${id}" came and went on the hub: try again`);
     }
@@ -107,17 +108,17 @@ export class ModuleIdentities {
       await this.#forget(id);
       throw taken(id, made.managedBy);
     }
-    return this.#giveKeys(made, signal);
+    return this.#giveKeys(made, via);
   }
 
-  async #giveKeys(module: HubModule, signal: AbortSignal): Promise<SavedModule> {
+  async #giveKeys(module: HubModule, via: Via): Promise<SavedModule> {
     const device = this.#options.device();
     const { hubHostname, deviceId } = device;
     const { moduleId, generationId, managedBy } = module;
     const { keyring, hub } = this.#options;
-    await keyring.ensureBase(signal);
-    const updated = await keyring.withKeys({ moduleId, generationId }, signal, (keys) =>
-      hub(device).setKeys({ moduleId, managedBy }, keys, signal),
+    await keyring.ensureBase(via);
+    const updated = await keyring.withKeys({ moduleId, generationId }, via, (keys) =>
+      hub(device).setKeys({ moduleId, managedBy }, keys, via),
     );
     if (updated?.generationId !== generationId) {
       throw new ServiceError('Unavailable', `module "${moduleId}" changed on the hub: try again`);

@@ -1,3 +1,5 @@
+import type { Via } from '../dbus/via.ts';
+
 /** What provisioning finds out. */
 export interface Assignment {
   /** `host[:port]`. */
@@ -10,5 +12,5 @@ export interface Provisioner {
   readonly source: string;
   readonly attestation: string;
   /** Rejects with CloudError or another ServiceError. */
-  provision(signal: AbortSignal): Promise<Assignment>;
+  provision(via: Via): Promise<Assignment>;
 }

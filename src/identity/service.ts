@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { client } from '../dbus/client.ts';
+import { serviceClient } from '../dbus/client.ts';
 import { ServiceError } from '../errors.ts';
 import { certificatesService } from '../interfaces/certificates.ts';
 import type { identityService } from '../interfaces/identity.ts';
@@ -30,7 +30,7 @@ export async function startIdentity(
 ): Promise<Running<typeof identityService>> {
   const { bus, config, stateDir, log, now, signal, version } = context;
   const news = new News(now);
-  const keys = client(bus, keysService, keysService.manager);
+  const keys = serviceClient(bus, keysService, keysService.manager);
   const cloud = cloudOf(context, https, (date) => news.setClock(date));
   const state = await IdentityState.open(stateDir);
   const provisioner = config.dps && dpsProvisioner(context, config.dps, cloud);
@@ -78,31 +78,31 @@ function cloudOf(
   onDate: (date: Date) => void,
 ): CloudClient {
   const { cloud: settings, dps } = config;
-  const certificates = client(bus, certificatesService, certificatesService.manager);
+  const certificates = serviceClient(bus, certificatesService, certificatesService.manager);
   return new HttpsCloud({
     https,
     settings,
     userAgent: `iotedge-identity/${version}`,
     onDate,
-    credential: (signal) => {
+    credential: (via) => {
       const { certificateId, keyId } = required(dps);
-      return readCredential({ certificates, certificateId, keyId, now }, signal);
+      return readCredential({ certificates, certificateId, keyId, now }, via);
     },
   });
 }
 
 function dpsProvisioner(context: Context, dps: DpsSettings, cloud: CloudClient): DpsProvisioner {
   const { bus, now } = context;
-  const certificates = client(bus, certificatesService, certificatesService.manager);
+  const certificates = serviceClient(bus, certificatesService, certificatesService.manager);
   const { certificateId, keyId, globalEndpoint, scopeId } = dps;
   return new DpsProvisioner({
     globalEndpoint,
     scopeId,
     cloud,
-    registrationId: async (stop) => {
+    registrationId: async (via) => {
       if (dps.registrationId !== undefined) return dps.registrationId;
       const source = { certificates, certificateId, keyId, now };
-      const { commonName } = await readCredential(source, stop);
+      const { commonName } = await readCredential(source, via);
       if (commonName !== undefined) return commonName;
       throw new ServiceError(
         'Unavailable',

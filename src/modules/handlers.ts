@@ -55,11 +55,13 @@ export function moduleHandlers(
       const elevated = parts.elevatedCalls.has(call);
       const source = { name, settings, env: checkedEnv(env), elevated };
       await parts.refuseUnconfined(source);
-      await untilGone(runtime.create(source, { wait: options.wait ?? true }), call);
+      const { requestId } = call;
+      await untilGone(runtime.create(source, { wait: options.wait ?? true, requestId }), call);
       return { module: parts.objectPath(name) };
     },
     async Start({ name }, call) {
-      const request = { verb: 'Start', goal: 'start', revert: true } as const;
+      const { requestId } = call;
+      const request = { verb: 'Start', goal: 'start', revert: true, requestId } as const;
       await untilGone(runtime.change(parseName(name), request, { wait: true }), call);
       return {};
     },
@@ -70,18 +72,27 @@ export function moduleHandlers(
         until: 'stopped',
         revert: wait,
         stopTimeoutS: timeout_s,
+        requestId: call.requestId,
       } as const;
       await untilGone(runtime.change(parseName(name), request, { wait }), call);
       return {};
     },
     async Restart({ name, options: { wait = true, timeout_s } }, call) {
-      const goal = 'restart';
-      const request = { verb: 'Restart', goal, revert: wait, stopTimeoutS: timeout_s } as const;
+      const { requestId } = call;
+      const stopTimeoutS = timeout_s;
+      const request = {
+        verb: 'Restart',
+        goal: 'restart',
+        revert: wait,
+        stopTimeoutS,
+        requestId,
+      } as const;
       await untilGone(runtime.change(parseName(name), request, { wait }), call);
       return {};
     },
     async DeleteModule({ name }, call) {
-      const request = { verb: 'DeleteModule', goal: 'absent', revert: true } as const;
+      const { requestId } = call;
+      const request = { verb: 'DeleteModule', goal: 'absent', revert: true, requestId } as const;
       await untilGone(runtime.change(parseName(name), request, { wait: true }), call);
       return {};
     },

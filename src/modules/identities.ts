@@ -1,6 +1,6 @@
+import type { Via } from '../dbus/via.ts';
 import { isServiceError, ServiceError } from '../errors.ts';
 import type { ModuleId } from '../ids.ts';
-import type { WorkloadCall } from './api/workload.ts';
 import type { Clients } from './clients.ts';
 
 /** The identity of a module as the Identity service tells it. */
@@ -37,40 +37,40 @@ export class Identities {
   }
 
   /** The identity of a module that has one; NotFound otherwise. */
-  async get(moduleId: ModuleId, call: WorkloadCall): Promise<ModuleIdentity> {
+  async get(moduleId: ModuleId, via: Via): Promise<ModuleIdentity> {
     const known = this.#known.get(moduleId);
     if (known !== undefined && known.until > this.#now().getTime()) return known.identity;
-    const { identity } = await this.#client.GetModuleIdentity({ module_id: moduleId }, call);
+    const { identity } = await this.#client.GetModuleIdentity({ module_id: moduleId }, via);
     return this.#keep(moduleId, identity);
   }
 
   /** The identity of a module, registered now if it has none; provisions the device when nobody has. */
-  async ensure(moduleId: ModuleId, call: WorkloadCall): Promise<ModuleIdentity> {
+  async ensure(moduleId: ModuleId, via: Via): Promise<ModuleIdentity> {
     try {
-      return await this.get(moduleId, call);
+      return await this.get(moduleId, via);
     } catch (error) {
       if (!isServiceError(error, 'NotFound') && !isServiceError(error, 'NotProvisioned'))
         throw error;
     }
     try {
-      return await this.#register(moduleId, call);
+      return await this.#register(moduleId, via);
     } catch (error) {
       if (!isServiceError(error, 'NotProvisioned')) throw error;
     }
-    await this.#provision(call);
-    return this.#register(moduleId, call);
+    await this.#provision(via);
+    return this.#register(moduleId, via);
   }
 
-  async #register(moduleId: ModuleId, call: WorkloadCall): Promise<ModuleIdentity> {
+  async #register(moduleId: ModuleId, via: Via): Promise<ModuleIdentity> {
     // A hub makes these two itself, in this name, when it makes an Edge device.
     const options = moduleId.startsWith('$') ? { managed_by: 'iotEdge' } : {};
     const request = { module_id: moduleId, options };
-    const { identity } = await this.#client.CreateModuleIdentity(request, call);
+    const { identity } = await this.#client.CreateModuleIdentity(request, via);
     return this.#keep(moduleId, identity);
   }
 
-  async #provision(call: WorkloadCall): Promise<void> {
-    await this.#client.Provision({}, { ...call, timeoutMs: provisionMs });
+  async #provision(via: Via): Promise<void> {
+    await this.#client.Provision({}, { ...via, timeoutMs: provisionMs });
   }
 
   #keep(moduleId: ModuleId, identity: ModuleIdentity): ModuleIdentity {

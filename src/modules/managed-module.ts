@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { posix } from 'node:path';
 import type { Properties } from '../dbus/definition.ts';
+import type { Via } from '../dbus/via.ts';
 import { describeError, isServiceError } from '../errors.ts';
 import type { ModuleName } from '../ids.ts';
 import type { moduleInterface } from '../interfaces/modules.ts';
@@ -32,7 +33,7 @@ export interface ModuleParts {
   readonly socketsPath: string;
   /** What everybody may see of a configuration's digest. */
   readonly shownDigest: (digest: string) => string;
-  readonly prepare: (source: ModuleSource, signal: AbortSignal) => Promise<Prepared | Refused>;
+  readonly prepare: (source: ModuleSource, via: Via) => Promise<Prepared | Refused>;
   readonly saveGoal: (source: ModuleSource, goal: Goal) => Promise<void>;
   readonly forget: (module: ManagedModule) => Promise<void>;
   readonly onChange: (module: ManagedModule) => void;
@@ -60,8 +61,8 @@ export class ManagedModule implements AsyncDisposable {
       engine,
       engineStatus,
       restartPolicy: restartPolicyOf(source.settings),
-      prepare: async (signal) => {
-        const prepared = await parts.prepare(source, signal);
+      prepare: async (via) => {
+        const prepared = await parts.prepare(source, via);
         if (prepared.refusal === undefined) this.#digest = parts.shownDigest(prepared.digest);
         return prepared;
       },

@@ -11,6 +11,8 @@ export interface Request {
   /** `stopped`: done as soon as nothing runs. Otherwise when nothing is left to do. */
   readonly until?: 'stopped';
   readonly stopTimeoutS?: number | undefined;
+  /** Of the call that asked for it: what is done for it, in other services too, is found by this in the journal. */
+  readonly requestId: string;
 }
 
 /** A change under way. */

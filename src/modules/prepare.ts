@@ -1,5 +1,5 @@
-import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
+import type { Via } from '../dbus/via.ts';
 import { isServiceError, ServiceError } from '../errors.ts';
 import { moduleIdOf } from '../ids.ts';
 import type { ModulesConfig } from './config.ts';
@@ -48,15 +48,15 @@ export interface PrepareParts extends ElevationParts {
 export async function prepare(
   parts: PrepareParts,
   source: ModuleSource,
-  signal: AbortSignal,
+  via: Via,
 ): Promise<Prepared | Refused> {
+  const { signal } = via;
   const { config, identities, socketsPath } = parts;
   const { name, settings, env } = source;
   // What may not run is known before anybody is asked who may be out of reach.
   const unlisted = sourceRefusal(parts, source) ?? (await unlistedVolume(parts, source, signal));
   if (unlisted !== undefined) return { refusal: unlisted };
-  const call = { requestId: randomUUID(), signal };
-  const identity = await identities.ensure(moduleIdOf(name), call);
+  const identity = await identities.ensure(moduleIdOf(name), via);
   const refusal = sourceRefusal(parts, source, identity);
   if (refusal !== undefined) return { refusal };
   const createOptions = withoutEnginePolicy(ownOptions(parts, settings));

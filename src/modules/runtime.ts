@@ -1,3 +1,4 @@
+import type { Via } from '../dbus/via.ts';
 import { ServiceError } from '../errors.ts';
 import type { ModuleName } from '../ids.ts';
 import type { Log } from '../service/log.ts';
@@ -28,7 +29,7 @@ export interface RuntimeParts {
   readonly engine: ContainerEngine;
   readonly records: Records;
   readonly socketsPath: string;
-  readonly prepare: (source: ModuleSource, signal: AbortSignal) => Promise<Prepared | Refused>;
+  readonly prepare: (source: ModuleSource, via: Via) => Promise<Prepared | Refused>;
   readonly backend: (modules: ModuleDirectory) => ModulesBackend;
   readonly publisher: Publisher;
   readonly now: () => Date;
@@ -101,16 +102,22 @@ export class ModuleRuntime implements AsyncDisposable {
   }
 
   /** Makes a module; AlreadyExists when a name of it is another's, or its own unless it is being made just so. */
-  async create(source: ModuleSource, { wait }: { readonly wait: boolean }): Promise<void> {
+  async create(
+    source: ModuleSource,
+    { wait, requestId }: { readonly wait: boolean; readonly requestId: string },
+  ): Promise<void> {
     refuseUnusable(source.name);
-    const beginning = this.#beginning.then(() => this.#begin(source, wait));
+    const beginning = this.#beginning.then(() => this.#begin(source, { wait, requestId }));
     this.#beginning = beginning.catch(() => undefined); // its caller is told
     const { done } = await beginning;
     if (wait) await done;
   }
 
   /** Joins or begins a creation; resolves when it is written down. */
-  async #begin(source: ModuleSource, revert: boolean) {
+  async #begin(
+    source: ModuleSource,
+    { wait, requestId }: { readonly wait: boolean; readonly requestId: string },
+  ) {
     const { name } = source;
     const present = this.#modules.find(name);
     const same = present !== undefined && canonicalJson(present.source) === canonicalJson(source);
@@ -122,7 +129,8 @@ export class ModuleRuntime implements AsyncDisposable {
     refuseNames(source, this.#parts.config);
     refuseTaken(source, others, this.#parts.config);
     const module = present ?? (await this.#modules.open(source, 'absent'));
-    const asked = await this.#ask(module, { verb: 'CreateModule', goal: 'stopped', revert });
+    const request: Request = { verb: 'CreateModule', goal: 'stopped', revert: wait, requestId };
+    const asked = await this.#ask(module, request);
     if (present === undefined && this.#started) this.#keep(module.run());
     return asked;
   }

@@ -41,7 +41,7 @@ export async function startModules(
       engine,
       records: await Records.open(stateDir),
       socketsPath,
-      prepare: (source, signal) => prepare(parts, source, signal),
+      prepare: (source, via) => prepare(parts, source, via),
       backend: (modules) =>
         workloadBackend({
           config,

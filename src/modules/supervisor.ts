@@ -10,6 +10,7 @@
  *   ended      it has ended by itself and stays so
  *   absent     there is no container                       the loop ends
  */
+import { ownRequest, type Via } from '../dbus/via.ts';
 import { describeError, isServiceError, ServiceError } from '../errors.ts';
 import { apply, type Work } from './apply.ts';
 import type { Container, ContainerEngine } from './engine.ts';
@@ -28,7 +29,7 @@ export interface SupervisorOptions extends Omit<IntentOptions, 'onGoal'> {
   readonly engine: ContainerEngine;
   readonly engineStatus: () => EngineStatus;
   readonly restartPolicy: RestartPolicy;
-  readonly prepare: (signal: AbortSignal) => Promise<Prepared | Refused>;
+  readonly prepare: (via: Via) => Promise<Prepared | Refused>;
   /** Drops what outlives the process; only then the module's absence is complete. Never rejects. */
   readonly forget: () => Promise<void>;
   readonly onReport: (report: Report) => void;
@@ -144,7 +145,7 @@ export class Supervisor {
     const retryAt = this.#recovery.until;
     this.#report.tell({ retryAt });
     if (retryAt !== undefined) return retryAt;
-    const prepared = this.#intent.goal === 'absent' ? undefined : await prepare(signal);
+    const prepared = this.#intent.goal === 'absent' ? undefined : await prepare(this.#via(signal));
     if (prepared?.refusal !== undefined) return this.#refuse(container, prepared.refusal, signal);
     const imagePresent =
       prepared === undefined || (await engine.findImage(prepared.image, signal)) !== undefined;
@@ -155,6 +156,12 @@ export class Supervisor {
     }
     await this.#do(step, prepared, signal);
     return 'again';
+  }
+
+  /** What is done for a change that was asked for serves that request. */
+  #via(signal: AbortSignal): Via {
+    const requestId = this.#intent.request?.requestId;
+    return requestId === undefined ? ownRequest(signal) : { requestId, signal };
   }
 
   async #look(signal: AbortSignal): Promise<Container | undefined> {

@@ -1,11 +1,11 @@
-import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import type { Via } from '../dbus/via.ts';
 import { isServiceError, ServiceError } from '../errors.ts';
 import { type ModuleName, moduleIdOf } from '../ids.ts';
 import { quoted } from '../quoted.ts';
 import { SharedReads } from '../service/shared-reads.ts';
 import { type ModuleSummary, moduleList } from './api/module-list.ts';
-import type { CertificateRequest, WorkloadBackend, WorkloadCall } from './api/workload.ts';
+import type { CertificateRequest, WorkloadBackend } from './api/workload.ts';
 import type { Clients } from './clients.ts';
 import type { CertificateReference, ModulesConfig } from './config.ts';
 import { isLabel } from './confinement/host-name.ts';
@@ -49,7 +49,6 @@ export function workloadBackend(parts: BackendParts): ModulesBackend {
   const lists = new SharedReads<Buffer>();
   const bundles = new SharedReads<string>();
   const list = async () => Buffer.from(JSON.stringify(moduleList(modules())));
-  const bundle = (signal: AbortSignal) => trustBundle(parts, { requestId: randomUUID(), signal });
   return {
     modules: ({ signal }) => lists.get('', list, signal),
     evictModules: () => lists.evictAll(),
@@ -64,7 +63,9 @@ export function workloadBackend(parts: BackendParts): ModulesBackend {
       const request = { key_id: encryptionKey, mechanism, input, options: { aad } };
       return (await clients.keys.Decrypt(request, call)).output;
     },
-    trustBundle: ({ signal }) => bundles.get('', bundle, signal),
+    // who joins a read gets what the first request asked for
+    trustBundle: ({ requestId, signal }) =>
+      bundles.get('', (reading) => trustBundle(parts, { requestId, signal: reading }), signal),
     // Deployment manifests are not signed here.
     manifestTrustBundle: () => Promise.resolve(''),
     certificate: (module, request, call) => certificate(parts, { module, request }, call),
@@ -74,7 +75,7 @@ export function workloadBackend(parts: BackendParts): ModulesBackend {
 async function sign(
   { identities, clients }: BackendParts,
   { moduleId, data }: { moduleId: Parameters<Identities['get']>[0]; data: Buffer },
-  call: WorkloadCall,
+  call: Via,
 ): Promise<Buffer> {
   const { auth, key_id, derivation } = await identities.get(moduleId, call);
   if (auth !== 'sas') {
@@ -88,7 +89,7 @@ async function sign(
 async function encrypt(
   keys: Clients['keys'],
   { input, aad }: { readonly input: Buffer; readonly aad: Buffer },
-  call: WorkloadCall,
+  call: Via,
 ): Promise<Buffer> {
   const request = { key_id: encryptionKey, mechanism: 'aes-256-gcm', input, options: { aad } };
   try {
@@ -104,7 +105,7 @@ async function encrypt(
   return (await keys.Encrypt(request, call)).output;
 }
 
-async function trustBundle({ config, clients }: BackendParts, call: WorkloadCall): Promise<string> {
+async function trustBundle({ config, clients }: BackendParts, call: Via): Promise<string> {
   if (config.trustedCas.length === 0) {
     const { pem } = await clients.certificates.GetTrustBundle({}, call);
     // Whoever gets an empty one may take it for a reason to trust everybody.
@@ -120,7 +121,7 @@ async function trustBundle({ config, clients }: BackendParts, call: WorkloadCall
 async function readBundle(
   { certificates }: Pick<Clients, 'certificates'>,
   reference: CertificateReference,
-  call: WorkloadCall,
+  call: Via,
 ): Promise<string> {
   if (reference.kind === 'id') {
     const options = { certificate_id: reference.id };
@@ -142,7 +143,7 @@ async function readBundle(
 async function certificate(
   parts: BackendParts,
   { module, request }: { readonly module: ModuleName; readonly request: CertificateRequest },
-  call: WorkloadCall,
+  call: Via,
 ) {
   const { clients, config, identities, now } = parts;
   const isServer = request.purpose === 'server';

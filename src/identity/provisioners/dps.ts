@@ -1,3 +1,4 @@
+import type { Via } from '../../dbus/via.ts';
 import { ServiceError } from '../../errors.ts';
 import {
   type CloudAnswer,
@@ -19,7 +20,7 @@ const hostPattern = /^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?$/;
 export interface DpsOptions {
   readonly globalEndpoint: string;
   readonly scopeId: string;
-  readonly registrationId: (signal: AbortSignal) => Promise<string>;
+  readonly registrationId: (via: Via) => Promise<string>;
   readonly cloud: CloudClient;
   readonly delay: (ms: number, signal: AbortSignal) => Promise<void>;
   /** Aborted when the service has had long enough to decide. */
@@ -43,33 +44,34 @@ export class DpsProvisioner implements Provisioner {
   }
 
   /** Unavailable when the service refuses, cannot be reached, or does not decide in time. */
-  async provision(signal: AbortSignal): Promise<Assignment> {
+  async provision(via: Via): Promise<Assignment> {
     const { globalEndpoint, scopeId, registrationId } = this.#options;
-    const id = await registrationId(signal);
+    const id = await registrationId(via);
     const base = `${globalEndpoint}/${encodeURIComponent(scopeId)}/registrations/${encodeURIComponent(id)}`;
     const what = `registering ${id} with ${new URL(globalEndpoint).host}`;
     const late = this.#options.deadline();
     try {
-      return await this.#register({ base, what, id }, AbortSignal.any([signal, late]));
+      const signal = AbortSignal.any([via.signal, late]);
+      return await this.#register({ base, what, id }, { ...via, signal });
     } catch (error) {
-      if (!late.aborted || signal.aborted) throw error;
+      if (!late.aborted || via.signal.aborted) throw error;
       throw new ServiceError('Unavailable', `${what}: it was not decided in time`);
     }
   }
 
-  async #register({ base, what, id }: Registration, signal: AbortSignal): Promise<Assignment> {
+  async #register({ base, what, id }: Registration, via: Via): Promise<Assignment> {
     const { cloud } = this.#options;
     const url = `${base}/register?${apiVersion}`;
     const body = { registrationId: id };
-    let answer = await cloud.send({ method: 'PUT', url, body }, signal);
+    let answer = await cloud.send({ method: 'PUT', url, body }, via);
     for (;;) {
       if (answer.status !== 200 && answer.status !== 202) throw failureOf(what, answer);
       const assignment = assignmentOf(what, answer);
       if (assignment !== undefined) return assignment;
       const operationId = nameField(answer.body, 'operationId') ?? '';
-      await this.#options.delay(pollDelayMs(answer), signal);
+      await this.#options.delay(pollDelayMs(answer), via.signal);
       const operation = `${base}/operations/${encodeURIComponent(operationId)}?${apiVersion}`;
-      answer = await cloud.send({ method: 'GET', url: operation }, signal);
+      answer = await cloud.send({ method: 'GET', url: operation }, via);
     }
   }
 }

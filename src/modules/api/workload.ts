@@ -2,6 +2,7 @@
  * The workload API: what a module may ask. It is served on a socket that only this module sees, so whoever
  * connects is the module, and a path that names another one is refused.
  */
+import type { Via } from '../../dbus/via.ts';
 import { ServiceError } from '../../errors.ts';
 import {
   type ModuleId,
@@ -16,12 +17,6 @@ import type { ApiReply, ApiRequest, Route } from './http.ts';
 
 // What Keys takes in one call, as base64.
 const longestText = Math.ceil((1 << 20) / 3) * 4;
-
-/** What a request is made on behalf of. */
-export interface WorkloadCall {
-  readonly requestId: string;
-  readonly signal: AbortSignal;
-}
 
 /** The part of a module's identity that the API depends on. */
 export interface WorkloadIdentity {
@@ -47,20 +42,20 @@ export interface IssuedCertificate {
 
 /** Where the answers come from. */
 export interface WorkloadBackend {
-  identity(module: ModuleId, call: WorkloadCall): Promise<WorkloadIdentity>;
+  identity(module: ModuleId, call: Via): Promise<WorkloadIdentity>;
   /** The list of all modules as JSON, which nobody changes. */
-  modules(call: WorkloadCall): Promise<Buffer>;
-  trustBundle(call: WorkloadCall): Promise<string>;
-  manifestTrustBundle(call: WorkloadCall): Promise<string>;
+  modules(call: Via): Promise<Buffer>;
+  trustBundle(call: Via): Promise<string>;
+  manifestTrustBundle(call: Via): Promise<string>;
   /** HMAC-SHA256 by the module's primary key. */
-  sign(module: ModuleId, data: Buffer, call: WorkloadCall): Promise<Buffer>;
-  encrypt(plaintext: Buffer, aad: Buffer, call: WorkloadCall): Promise<Buffer>;
-  decrypt(ciphertext: Buffer, aad: Buffer, call: WorkloadCall): Promise<Buffer>;
+  sign(module: ModuleId, data: Buffer, call: Via): Promise<Buffer>;
+  encrypt(plaintext: Buffer, aad: Buffer, call: Via): Promise<Buffer>;
+  decrypt(ciphertext: Buffer, aad: Buffer, call: Via): Promise<Buffer>;
   /** AccessDenied when the module may not have that name. */
   certificate(
     module: ModuleName,
     request: CertificateRequest,
-    call: WorkloadCall,
+    call: Via,
   ): Promise<IssuedCertificate>;
 }
 
@@ -119,7 +114,7 @@ export function workloadRoutes(module: ModuleName, backend: WorkloadBackend): re
   ];
 }
 
-function bundleRoute(path: string, read: (call: WorkloadCall) => Promise<string>): Route {
+function bundleRoute(path: string, read: (call: Via) => Promise<string>): Route {
   return {
     method: 'GET',
     path,

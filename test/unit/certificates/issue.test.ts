@@ -18,11 +18,11 @@ import {
 } from '../../../src/x509/extensions.ts';
 import { parseName } from '../../../src/x509/name.ts';
 import { parseAlternativeName } from '../../../src/x509/subject-alternative-name.ts';
+import { via } from '../../support/via.ts';
 import { codeOf, keyKinds, makeCa, makeKey, openssl, Workspace } from '../x509/openssl.ts';
 import { Rig } from './rig.ts';
 
 const test = suite('issuing from a local CA');
-const via = {};
 const module = 'iotedge/module/web:server';
 
 interface Ready extends AsyncDisposable {

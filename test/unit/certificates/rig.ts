@@ -7,7 +7,7 @@ import {
   parseCertificatesConfig,
 } from '../../../src/certificates/config.ts';
 import type { Publisher } from '../../../src/certificates/publisher.ts';
-import { CertificateService } from '../../../src/certificates/service.ts';
+import { CertificateService, type ImportOptions } from '../../../src/certificates/service.ts';
 import type { SigningKeys } from '../../../src/certificates/signing-keys.ts';
 import { Storage } from '../../../src/certificates/storage.ts';
 import { ServiceError } from '../../../src/errors.ts';
@@ -18,6 +18,7 @@ import {
   signatureAlgorithmFor,
   spkiOf,
 } from '../../../src/x509/algorithm.ts';
+import { via } from '../../support/via.ts';
 
 /** Keys of this process. */
 export class LocalKeys implements SigningKeys {
@@ -80,19 +81,34 @@ export function configOf(settings: Readonly<Record<string, unknown>> = {}): Cert
   return parseCertificatesConfig({ ...defaults, ...settings }, { report });
 }
 
+/** The service as tests call it, who need not say on whose behalf. */
+class CalledService extends CertificateService {
+  override get(id: string, on = via) {
+    return super.get(id, on);
+  }
+
+  override import(
+    id: string,
+    content: { readonly data: Buffer; readonly format: string },
+    options: Partial<ImportOptions>,
+  ) {
+    return super.import(id, content, { via, ...options });
+  }
+}
+
 /** A service over a temporary directory. */
 export class Rig implements AsyncDisposable {
   readonly directory: string;
   readonly keys = new LocalKeys();
   readonly published = new Published();
-  readonly service: CertificateService;
+  readonly service: CalledService;
   now = new Date();
 
   private constructor(directory: string, storage: Storage, config: CertificatesConfig) {
     this.directory = directory;
     const { keys, published: publisher } = this;
     const now = () => this.now;
-    this.service = new CertificateService({ config, storage, keys, publisher, now });
+    this.service = new CalledService({ config, storage, keys, publisher, now });
   }
 
   /** Starts a service; with a directory, on the state that another one left. */

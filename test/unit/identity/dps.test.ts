@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert';
 import { isServiceError, ServiceError } from '../../../src/errors.ts';
 import type { CloudAnswer } from '../../../src/identity/cloud.ts';
 import { DpsProvisioner } from '../../../src/identity/provisioners/dps.ts';
+import { via } from '../../support/via.ts';
 
 const test = suite('registration with DPS');
 const assigning = { operationId: 'x', status: 'assigning' };
@@ -30,7 +31,7 @@ function registration(
     },
     deadline: () => deadline,
   });
-  return { waits, provision: (signal = never) => provisioner.provision(signal) };
+  return { waits, provision: (signal = never) => provisioner.provision({ ...via, signal }) };
 }
 
 async function errorOf(promise: Promise<unknown>): Promise<ServiceError> {

@@ -7,6 +7,7 @@ import type { Volume } from '../../../src/modules/engine.ts';
 import type { Prepared } from '../../../src/modules/goal.ts';
 import type { ModuleSource } from '../../../src/modules/module-source.ts';
 import { prepare } from '../../../src/modules/prepare.ts';
+import { via } from '../../support/via.ts';
 
 const test = suite('preparation of a module');
 const sockets = { management: '/run/m.sock', workload: '/run/w.sock' };
@@ -58,7 +59,7 @@ function preparing(createOptions: object, setting: Setting = {}) {
   };
   const settings = parseSettings({ image: 'a', createOptions });
   const source = { name: parseModuleName('sensor'), settings, env: {}, elevated: true };
-  return prepare(parts, source, new AbortController().signal);
+  return prepare(parts, source, via);
 }
 
 async function prepared(createOptions: object, setting: Setting = {}): Promise<Prepared> {

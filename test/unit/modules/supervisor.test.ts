@@ -7,6 +7,7 @@ import type { Goal, Prepared } from '../../../src/modules/goal.ts';
 import { disarmStrays } from '../../../src/modules/strays.ts';
 import { Supervisor } from '../../../src/modules/supervisor.ts';
 import { until } from '../../support/deadline.ts';
+import { via } from '../../support/via.ts';
 
 const test = suite('supervisor of a module');
 const longMs = 20_000;
@@ -150,7 +151,8 @@ test('takes a restart policy away though a request came between', async () => {
   });
   await using module = supervised(engine);
   await until(longMs, 'the attempt', () => asked.length === 1);
-  await module.supervisor.request({ verb: 'Start', goal: 'start', revert: true });
+  const { requestId } = via;
+  await module.supervisor.request({ verb: 'Start', goal: 'start', revert: true, requestId });
   await until(longMs, 'another attempt', () => asked.length === 2);
   assert.ok(interrupted);
   assert.is(about(module.warnings), 0);
