@@ -30,12 +30,21 @@ function providerAddon(): ProviderAddon | undefined {
   return loadAddon('iotedge_keys_provider') as ProviderAddon | undefined;
 }
 
-const tag = { sequence: 0x30, utf8String: 0x0c, octetString: 0x04 } as const;
+const tag = { sequence: 0x30, utf8String: 0x0c, octetString: 0x04, requestId: 0xa0 } as const;
 
-/** The PEM that stands for a key of the Keys service: its id and its public half, nothing secret. */
-export function keyPem(keyId: string, spkiDer: Uint8Array): string {
-  const id = element(tag.utf8String, Buffer.from(keyId));
-  const der = element(tag.sequence, Buffer.concat([id, element(tag.octetString, spkiDer)]));
+/**
+ * The PEM that stands for a key of the Keys service: its id and its public half, nothing secret. With the id of a
+ * request, which the Keys service logs with each signature, it is for one connection; no file carries one.
+ */
+export function keyPem(keyId: string, spkiDer: Uint8Array, requestId?: string): string {
+  const parts = [
+    element(tag.utf8String, Buffer.from(keyId)),
+    element(tag.octetString, spkiDer),
+    ...(requestId === undefined
+      ? []
+      : [element(tag.requestId, element(tag.utf8String, Buffer.from(requestId)))]),
+  ];
+  const der = element(tag.sequence, Buffer.concat(parts));
   const lines = der.toString('base64').match(/.{1,64}/g) ?? [];
   return ['-----BEGIN IOTEDGE KEY-----', ...lines, '-----END IOTEDGE KEY-----', ''].join('\n');
 }

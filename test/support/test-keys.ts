@@ -59,6 +59,8 @@ export class TestKeys implements AsyncDisposable {
   readonly directory: string;
   /** Every call of Sign so far. */
   readonly calls: SignCall[] = [];
+  /** The id of the request that each of them served. */
+  readonly requestIds: string[] = [];
   /** What happens before a call is answered; a test puts delays and failures here. */
   before: () => Promise<void> = () => Promise.resolve();
   /** What becomes of a signature on its way out. */
@@ -74,9 +76,10 @@ export class TestKeys implements AsyncDisposable {
     const keys = new TestKeys(await mkdtemp(join(tmpdir(), 'iotedge-test-keys-')));
     const server = serve(bus, testKeysService, {
       handlers: {
-        Sign: async ({ key_id, mechanism, data, options }) => {
+        Sign: async ({ key_id, mechanism, data, options }, { requestId }) => {
           const { prehashed, public_key: digest } = options;
           keys.calls.push({ keyId: key_id, mechanism, length: data.length, prehashed });
+          keys.requestIds.push(requestId);
           await keys.before();
           const key = keys.#find(key_id, digest);
           return { signature: keys.after(await keys.#sign(key, mechanism, data)) };

@@ -1,5 +1,6 @@
 /*
- * The "key file" of a key in the Keys service: DER SEQUENCE { UTF8String id, OCTET STRING spki }.
+ * The "key file" of a key in the Keys service, tags explicit:
+ * DER SEQUENCE { UTF8String id, OCTET STRING spki, [0] UTF8String request_id OPTIONAL }.
  * Only this one encoding is taken: definite lengths in the fewest octets, nothing before, between or after.
  */
 #include <string.h>
@@ -9,7 +10,9 @@
 #define TAG_SEQUENCE 0x30
 #define TAG_UTF8_STRING 0x0c
 #define TAG_OCTET_STRING 0x04
+#define TAG_REQUEST_ID 0xa0
 #define ID_LENGTH_MAX 128
+#define REQUEST_ID_LENGTH_MAX 64
 
 struct slice {
   const unsigned char *at;
@@ -74,18 +77,41 @@ bool key_id_is_valid(const char *id, size_t length)
   return is_segment(id + start, length - start);
 }
 
+/* What the Keys service takes as the id of a request, so that no signature fails of it. */
+static bool request_id_is_valid(const struct slice *id)
+{
+  if (id->length == 0 || id->length > REQUEST_ID_LENGTH_MAX) return false;
+  for (size_t i = 0; i < id->length; i++)
+    if (id->at[i] < '!' || id->at[i] > '~') return false;
+  return true;
+}
+
+/* Whether what follows the public half is nothing, or the id of a request and nothing else. */
+static bool take_request_id(struct slice *from, struct slice *id)
+{
+  struct slice tagged;
+
+  *id = (struct slice){ NULL, 0 };
+  if (from->length == 0) return true;
+  if (!take_element(from, TAG_REQUEST_ID, &tagged) || from->length != 0) return false;
+  return take_element(&tagged, TAG_UTF8_STRING, id) && tagged.length == 0 && request_id_is_valid(id);
+}
+
 /* The parts point into `der`. */
 bool key_file_parse(const unsigned char *der, size_t length, struct key_file *file)
 {
-  struct slice all = { der, length }, sequence, id, spki;
+  struct slice all = { der, length }, sequence, id, spki, request_id;
 
   if (!take_element(&all, TAG_SEQUENCE, &sequence) || all.length != 0) return false;
   if (!take_element(&sequence, TAG_UTF8_STRING, &id)) return false;
-  if (!take_element(&sequence, TAG_OCTET_STRING, &spki) || sequence.length != 0) return false;
+  if (!take_element(&sequence, TAG_OCTET_STRING, &spki)) return false;
+  if (!take_request_id(&sequence, &request_id)) return false;
   if (!key_id_is_valid((const char *)id.at, id.length) || spki.length == 0) return false;
   file->id = (const char *)id.at;
   file->id_length = id.length;
   file->spki = spki.at;
   file->spki_length = spki.length;
+  file->request_id = (const char *)request_id.at;
+  file->request_id_length = request_id.length;
   return true;
 }

@@ -38,6 +38,7 @@ void key_free(void *data)
   if (key == NULL || atomic_fetch_sub(&key->references, 1) > 1) return;
   EVP_PKEY_free(key->public_half);
   free(key->id);
+  free(key->request_id);
   free(key);
 }
 
@@ -92,7 +93,8 @@ struct key *key_from_spki(const struct provider *provider, const struct key_file
   }
   key->public_half = public_half;
   key->id = strndup(file->id, file->id_length);
-  if (key->id == NULL
+  if (file->request_id != NULL) key->request_id = strndup(file->request_id, file->request_id_length);
+  if (key->id == NULL || (file->request_id != NULL && key->request_id == NULL)
       || !EVP_Q_digest(provider->libctx, "SHA256", OTHER_PROVIDERS, file->spki, file->spki_length, key->spki_digest,
                        NULL)) {
     FAIL(provider, REASON_OUT_OF_MEMORY, "key");

@@ -178,6 +178,8 @@ static int append_sign_arguments(sd_bus_message *message, const struct sign_requ
   if (r >= 0) r = sd_bus_message_append_array(message, 'y', request->data, request->data_length);
   if (r >= 0) r = sd_bus_message_open_container(message, 'a', "{sv}");
   if (r >= 0 && request->prehashed) r = sd_bus_message_append(message, "{sv}", "prehashed", "b", 1);
+  if (r >= 0 && request->request_id != NULL)
+    r = sd_bus_message_append(message, "{sv}", "request_id", "s", request->request_id);
   if (r >= 0) r = sd_bus_message_open_container(message, 'e', "sv");
   if (r >= 0) r = sd_bus_message_append(message, "s", "public_key");
   if (r >= 0) r = sd_bus_message_open_container(message, 'v', "ay");

@@ -12,6 +12,7 @@ struct sign_request {
   size_t data_length;
   bool prehashed;
   const unsigned char *spki_digest; /* SHA-256, 32 bytes */
+  const char *request_id; /* NULL for none */
 };
 
 struct buffer {

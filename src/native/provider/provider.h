@@ -54,6 +54,7 @@ struct key {
   atomic_uint references;
   EVP_PKEY *public_half;
   char *id; /* NULL for a public key */
+  char *request_id; /* goes with each signature; NULL for none */
   unsigned char spki_digest[SPKI_DIGEST_SIZE];
 };
 
@@ -62,6 +63,8 @@ struct key_file {
   size_t id_length;
   const unsigned char *spki;
   size_t spki_length;
+  const char *request_id; /* NULL when it has none */
+  size_t request_id_length;
 };
 
 /* key.c */

@@ -119,7 +119,15 @@ static int make_signature(struct signature *signature, const char *mechanism, co
   unsigned char bytes[SIGNATURE_SIZE_MAX];
   struct buffer answer = { bytes, sizeof bytes, 0 };
   struct failure failure;
-  struct sign_request request = { key->id, mechanism, data, data_length, key->type != KEY_ED25519, key->spki_digest };
+  struct sign_request request = {
+    .key_id = key->id,
+    .mechanism = mechanism,
+    .data = data,
+    .data_length = data_length,
+    .prehashed = key->type != KEY_ED25519,
+    .spki_digest = key->spki_digest,
+    .request_id = key->request_id,
+  };
 
   if (!keys_sign(&request, &answer, &failure))
     return FAIL(key->provider, REASON_KEYS_SERVICE, "Sign with \"%s\": %s", key->id, failure.text);

@@ -52,9 +52,13 @@ class Signer implements AsyncDisposable {
   }
 
   /** Signs and verifies. */
-  async sign(keyId: string, spki: Buffer): Promise<void> {
+  async sign(keyId: string, spki: Buffer, requestId?: string): Promise<void> {
     const text = `${keyId} ${Math.random()}`;
-    const signature = await this.perform({ kind: 'sign', pem: keyPem(keyId, spki), text });
+    const signature = await this.perform({
+      kind: 'sign',
+      pem: keyPem(keyId, spki, requestId),
+      text,
+    });
     const key = { key: spki, format: 'der', type: 'spki' } as const;
     assert.ok(verify('sha256', Buffer.from(text), key, Buffer.from(signature, 'hex')));
   }
@@ -151,6 +155,29 @@ test('gives errors, not crashes, for what is no key', async () => {
     assert.match(error, 'Error');
   }
   await signer.sign('a', spki);
+});
+
+test('passes the id of a request on with the signature, if the key has one', async () => {
+  await using bus = await PrivateBus.start();
+  await using keys = await TestKeys.start(await bus.connect());
+  const { spki } = await keys.create('a', 'rsa-2048');
+  await using signer = await Signer.start(bus.address);
+  await signer.sign('a', spki, 'the-request');
+  await signer.sign('a', spki);
+  const [first, second] = keys.requestIds;
+  assert.is(first, 'the-request');
+  assert.match(second ?? '', /^[0-9a-f-]{36}$/);
+  for (const id of ['', 'x'.repeat(65), 'a b', 'a\n', 'a\0', 'ä']) {
+    const pem = keyPem('a', spki, id);
+    const error = await signer.perform({ kind: 'context', pem }).catch(String);
+    assert.match(error, 'Error', JSON.stringify(id));
+  }
+  const der = Buffer.from(keyPem('a', spki, 'r').split('\n').slice(1, -2).join(''), 'base64');
+  const twice = Buffer.concat([der, der.subarray(-5)]);
+  twice.writeUInt16BE(twice.readUInt16BE(2) + 5, 2);
+  const body = `\n${twice.toString('base64')}\n-`;
+  const pem = keyPem('a', spki).replace(/\n[^]*\n-/, body);
+  assert.match(await signer.perform({ kind: 'context', pem }).catch(String), 'Error');
 });
 
 test('is not stopped by strangers who flood its connection', async () => {

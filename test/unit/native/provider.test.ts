@@ -20,6 +20,11 @@ test('holds the id and the public key in DER', () => {
   );
 });
 
+test('holds the id of the request that a connection serves, with an explicit tag', () => {
+  const der = derOf(keyPem('a', Uint8Array.of(1), 'r-1'));
+  assert.is(der.toString('hex'), '300d0c0161040101a0050c03722d31');
+});
+
 test('writes lengths in the fewest octets', () => {
   const header = (length: number): string =>
     derOf(keyPem('a', new Uint8Array(length)))
