@@ -65,8 +65,14 @@ export type ToWorker =
   | { readonly kind: 'request'; readonly id: number; readonly request: HttpsRequest }
   | { readonly kind: 'abort'; readonly id: number };
 
-/** What the worker tells the main thread: one message for each request, unless it was aborted. */
+/** What the worker tells the main thread: what became of each request, unless it was aborted, and what was tried. */
 export type FromWorker =
+  | {
+      /** The addresses that were tried so far, each with what became of it. */
+      readonly kind: 'tried';
+      readonly id: number;
+      readonly tried: string;
+    }
   | {
       readonly kind: 'response';
       readonly id: number;

@@ -1,9 +1,12 @@
-import { type ClientRequest, request as httpRequest } from 'node:http';
-import { Agent, type AgentOptions, request as httpsRequest, type RequestOptions } from 'node:https';
+import { once } from 'node:events';
+import { request as httpRequest } from 'node:http';
+import type { AgentOptions } from 'node:https';
 import { isIP, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { callbackify } from 'node:util';
+import { connect as connectTls } from 'node:tls';
+import { type ConnectingRequest, TcpFirstAgent } from './https-agent.ts';
 import { HttpsFailure } from './https-message.ts';
+import { authority, type HostLookup } from './tcp-connect.ts';
 
 /** Where the tunnel begins. */
 export interface Proxy {
@@ -14,70 +17,94 @@ export interface Proxy {
   readonly answerWithinMs?: number;
 }
 
-type Connected = (error: Error | null, stream: Duplex) => void;
-
 const defaultAnswerMs = 30_000;
 
 /** Speaks TLS with the server through a tunnel that an HTTP proxy opens (CONNECT, RFC 9110 9.3.6). */
-export class TunnelAgent extends Agent {
+export class TunnelAgent extends TcpFirstAgent {
   readonly #proxy: Proxy;
 
-  constructor(proxy: Proxy, options: AgentOptions) {
-    super(options);
+  constructor(proxy: Proxy, options: AgentOptions, lookup?: HostLookup) {
+    super(options, lookup);
     this.#proxy = proxy;
   }
 
-  override createConnection(options: RequestOptions, callback?: Connected): undefined {
-    if (callback === undefined) throw new TypeError('a tunnel is opened asynchronously');
-    callbackify(() => this.#connect(options))(callback);
+  protected override async open({ host, port, connecting }: ConnectingRequest): Promise<Socket> {
+    const target = authority(host ?? 'localhost', Number(port ?? 443));
+    const { url } = this.#proxy;
+    const defaultPort = url.protocol === 'https:' ? 443 : 80;
+    const proxy = { host: hostOf(url), port: Number(url.port || defaultPort) };
+    try {
+      const tcp = await this.connectTo(proxy, connecting);
+      return await this.#openThrough(tcp, target, connecting?.signal);
+    } catch (error) {
+      throw proxyFailure(error);
+    }
   }
 
-  async #connect(options: RequestOptions): Promise<Duplex> {
-    const inTunnel = { ...options, socket: await this.#open(authorityOf(options)) };
-    const stream = super.createConnection(inTunnel);
-    if (stream) return stream;
-    throw new HttpsFailure('proxy', 'UNKNOWN', 'no TLS in the tunnel');
+  async #openThrough(tcp: Socket, target: string, signal?: AbortSignal): Promise<Socket> {
+    const end = new AbortController();
+    const onEnd = (): void => {
+      end.abort();
+      tcp.destroy();
+    };
+    // for the whole answer: a proxy that sends a byte now and then is never idle
+    const timer = setTimeout(onEnd, this.#proxy.answerWithinMs ?? defaultAnswerMs);
+    signal?.addEventListener('abort', onEnd, { once: true });
+    try {
+      return await this.#ask(await this.#toProxy(tcp, end.signal), target);
+    } catch (error) {
+      tcp.destroy();
+      if (!end.signal.aborted) throw error;
+      throw new HttpsFailure('proxy', 'ETIMEDOUT', 'the proxy did not open the tunnel in time');
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', onEnd);
+    }
   }
 
-  #open(authority: string): Promise<Socket> {
+  /** Verified before it is told a password. */
+  async #toProxy(tcp: Socket, end: AbortSignal): Promise<Duplex> {
+    const { url, ca } = this.#proxy;
+    if (url.protocol !== 'https:') return tcp;
+    const host = hostOf(url);
+    const stream = connectTls({
+      socket: tcp,
+      host,
+      rejectUnauthorized: true,
+      ...(isIP(host) === 0 && { servername: host }),
+      ...(ca !== undefined && { ca }),
+    });
+    await once(stream, 'secureConnect', { signal: end });
+    return stream;
+  }
+
+  #ask(stream: Duplex, target: string): Promise<Socket> {
+    const headers = { host: target, ...authorizationOf(this.#proxy.url) };
+    const createConnection = (): Duplex => stream;
+    const outgoing = httpRequest({ method: 'CONNECT', path: target, headers, createConnection });
     return new Promise((resolve, reject) => {
-      const outgoing = this.#ask(authority);
-      // for the whole answer: a proxy that sends a byte now and then is never idle
-      const giveUp = setTimeout(() => {
-        outgoing.destroy(Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' }));
-      }, this.#proxy.answerWithinMs ?? defaultAnswerMs);
       outgoing.once('connect', ({ statusCode = 0 }, socket: Socket) => {
-        clearTimeout(giveUp);
-        if (statusCode >= 200 && statusCode < 300) {
-          resolve(socket);
-          return;
-        }
-        socket.destroy();
-        reject(new HttpsFailure('proxy', `HTTP_${statusCode}`, `the proxy answered ${statusCode}`));
+        if (statusCode >= 200 && statusCode < 300) resolve(socket);
+        else reject(new HttpsFailure('proxy', `HTTP_${statusCode}`, `the proxy: ${statusCode}`));
       });
-      outgoing.on('error', (error: NodeJS.ErrnoException) => {
-        clearTimeout(giveUp);
-        reject(new HttpsFailure('proxy', error.code ?? 'UNKNOWN', error.message));
+      outgoing.once('response', ({ statusCode = 0 }) => {
+        reject(new HttpsFailure('proxy', `HTTP_${statusCode}`, `the proxy: ${statusCode}`));
       });
+      outgoing.on('error', reject);
       outgoing.end();
     });
   }
-
-  #ask(authority: string): ClientRequest {
-    const { url, ca } = this.#proxy;
-    const { hostname, port, protocol } = url;
-    const host = hostname.replace(/^\[|\]$/g, '');
-    const headers = { host: authority, ...authorizationOf(url) };
-    const options = { host, method: 'CONNECT', path: authority, headers, agent: false } as const;
-    if (protocol !== 'https:') return httpRequest({ ...options, port: port || 80 });
-    const verified = { rejectUnauthorized: true, ...(ca === undefined ? {} : { ca }) };
-    return httpsRequest({ ...options, ...verified, port: port || 443 });
-  }
 }
 
-function authorityOf({ host, port }: RequestOptions): string {
-  const name = host ?? 'localhost';
-  return `${isIP(name) === 6 ? `[${name}]` : name}:${port ?? 443}`;
+function hostOf({ hostname }: URL): string {
+  return hostname.replace(/^\[|\]$/g, '');
+}
+
+function proxyFailure(error: unknown): HttpsFailure {
+  if (error instanceof HttpsFailure && error.kind === 'proxy') return error;
+  const { code = 'UNKNOWN', message }: NodeJS.ErrnoException =
+    error instanceof Error ? error : new Error('failed');
+  return new HttpsFailure('proxy', code, message);
 }
 
 function authorizationOf({ username, password }: URL): Record<string, string> {

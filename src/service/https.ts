@@ -19,6 +19,8 @@ export interface HttpsClientOptions {
 
 interface Exchange {
   readonly host: string;
+  /** The addresses that were tried, `` while a kept connection serves. */
+  tried: string;
   readonly resolve: (response: HttpsResponse) => void;
   readonly reject: (error: ServiceError) => void;
 }
@@ -65,13 +67,14 @@ export class HttpsClient implements AsyncDisposable {
     if (signal.aborted) throw abandoned(host, signal);
     if (this.#closed) throw new ServiceError('Unavailable', 'the HTTPS client is closed');
     const id = this.#nextId++;
-    const onAbort = (): void => this.#abandon(id, abandoned(host, signal));
-    const onLate = (): void => this.#abandon(id, late(host, `within ${request.timeoutMs} ms`));
+    const triedOf = (): string => this.#exchanges.get(id)?.tried ?? '';
+    const onAbort = (): void => this.#abandon(id, abandoned(host, signal, triedOf()));
+    const onLate = (): void => this.#abandon(id, late(host, triedOf()));
     const timer = setTimeout(onLate, request.timeoutMs);
     signal.addEventListener('abort', onAbort, { once: true });
     try {
       return await new Promise((resolve, reject) => {
-        this.#exchanges.set(id, { host, resolve, reject });
+        this.#exchanges.set(id, { host, tried: '', resolve, reject });
         this.#send({ kind: 'request', id, request });
       });
     } finally {
@@ -105,6 +108,10 @@ export class HttpsClient implements AsyncDisposable {
   #receive(message: FromWorker): void {
     const exchange = this.#exchanges.get(message.id);
     if (exchange === undefined) return;
+    if (message.kind === 'tried') {
+      exchange.tried = message.tried;
+      return;
+    }
     if (message.kind === 'response') {
       const { status, headers, body } = message;
       exchange.resolve({
@@ -114,7 +121,7 @@ export class HttpsClient implements AsyncDisposable {
       });
       return;
     }
-    exchange.reject(unavailable(exchange.host, message.failure, message));
+    exchange.reject(unavailable(exchange, message.failure, message));
   }
 
   #lose(worker: Worker, error: unknown): void {
@@ -146,22 +153,25 @@ function hostOf(url: string): string {
 }
 
 /** A deadline that passed is nobody's wish: whoever hears Cancelled would not try again. */
-function abandoned(host: string, { reason }: AbortSignal): ServiceError {
-  if (reason instanceof Error && reason.name === 'TimeoutError') return late(host, 'in time');
+function abandoned(host: string, { reason }: AbortSignal, tried = ''): ServiceError {
+  if (reason instanceof Error && reason.name === 'TimeoutError') return late(host, tried);
   return new ServiceError('Cancelled', `the request to ${host} was cancelled`, { cause: reason });
 }
 
-function late(host: string, within: string): ServiceError {
-  return unavailable(host, 'connection', { code: 'ETIMEDOUT', message: `no answer ${within}` });
+function late(host: string, tried: string): ServiceError {
+  const timedOut = { code: 'ETIMEDOUT', message: 'no answer in time' };
+  return unavailable({ host, tried }, 'connection', timedOut);
 }
 
 function unavailable(
-  host: string,
+  { host, tried }: Pick<Exchange, 'host' | 'tried'>,
   kind: HttpsFailureKind,
   { code, message }: { readonly code: string; readonly message: string },
 ): ServiceError {
   const cause = new HttpsFailure(kind, code, message);
-  return new ServiceError('Unavailable', `${host}: ${explain(cause)}`, { cause });
+  const where = kind === 'connection' || kind === 'proxy' ? tried : '';
+  const addresses = where === '' ? '' : ` (${where})`;
+  return new ServiceError('Unavailable', `${host}: ${explain(cause)}${addresses}`, { cause });
 }
 
 function explain({ kind, code, message }: HttpsFailure): string {

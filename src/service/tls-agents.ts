@@ -1,10 +1,12 @@
 import { createHash, X509Certificate } from 'node:crypto';
-import { Agent, type AgentOptions } from 'node:https';
+import type { Agent, AgentOptions } from 'node:https';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { keyPem } from '../native/provider.ts';
+import { TcpFirstAgent } from './https-agent.ts';
 import { toFailure } from './https-error.ts';
 import { HttpsFailure, type HttpsRequest } from './https-message.ts';
 import { TunnelAgent } from './https-tunnel.ts';
+import type { HostLookup } from './tcp-connect.ts';
 
 const maxAgents = 16;
 /** Less than the minute after which many servers close an idle connection. */
@@ -16,10 +18,12 @@ type Route = Pick<HttpsRequest, 'clientCertificate' | 'ca' | 'proxy'>;
 export class TlsAgents {
   readonly #agents = new Map<string, Agent>();
   readonly #loadProvider: () => void;
+  readonly #lookup: HostLookup | undefined;
 
   /** The provider is loaded when the first client certificate is used. */
-  constructor(loadProvider: () => void) {
+  constructor(loadProvider: () => void, lookup?: HostLookup) {
     this.#loadProvider = loadProvider;
+    this.#lookup = lookup;
   }
 
   /** The agent for a route; the one that was used longest ago is given up when there are too many. */
@@ -36,18 +40,19 @@ export class TlsAgents {
     return agent;
   }
 
-  #create(route: Route): Agent {
-    const { proxy, ca } = route;
+  #create(to: Route): Agent {
+    const { proxy, ca } = to;
     const options: AgentOptions = {
       keepAlive: true,
       timeout: idleMs,
       maxSockets: 8,
       // or NODE_TLS_REJECT_UNAUTHORIZED in the environment would decide
       rejectUnauthorized: true,
-      secureContext: this.#secureContext(route),
+      secureContext: this.#secureContext(to),
     };
-    if (proxy === undefined) return new Agent(options);
-    return new TunnelAgent({ url: new URL(proxy), ...(ca === undefined ? {} : { ca }) }, options);
+    if (proxy === undefined) return new TcpFirstAgent(options, this.#lookup);
+    const route = { url: new URL(proxy), ...(ca === undefined ? {} : { ca }) };
+    return new TunnelAgent(route, options, this.#lookup);
   }
 
   #secureContext({ clientCertificate, ca }: Route): SecureContext {

@@ -2,6 +2,7 @@ import type { ClientRequest, IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { parentPort } from 'node:worker_threads';
 import { loadProvider } from '../native/provider.ts';
+import type { ConnectingRequest } from './https-agent.ts';
 import { codeOf, toFailure } from './https-error.ts';
 import {
   type FromWorker,
@@ -9,8 +10,10 @@ import {
   type HttpsRequest,
   type ToWorker,
 } from './https-message.ts';
+import type { TcpOptions } from './tcp-connect.ts';
 import { TlsAgents } from './tls-agents.ts';
 
+type Connecting = Required<Omit<TcpOptions, 'lookup'>> & { readonly signal: AbortSignal };
 type Answer = Omit<Extract<FromWorker, { kind: 'response' }>, 'kind' | 'id'>;
 
 const defaultMaxBodyBytes = 1 << 20;
@@ -32,7 +35,12 @@ export function serveTls(): void {
     const { id, request } = message;
     const abort = new AbortController();
     aborts.set(id, abort);
-    exchange(request, agents, abort.signal)
+    const connecting = {
+      timeoutMs: request.timeoutMs,
+      signal: abort.signal,
+      onTried: (tried: string) => reply({ kind: 'tried', id, tried }),
+    };
+    exchange(request, agents, connecting)
       .then(
         (answer) => reply({ kind: 'response', id, ...answer }),
         (error: unknown) => reply({ kind: 'failure', id, ...toFailure(error) }),
@@ -45,11 +53,11 @@ export function serveTls(): void {
 async function exchange(
   request: HttpsRequest,
   agents: TlsAgents,
-  signal: AbortSignal,
+  connecting: Connecting,
 ): Promise<Answer> {
   for (;;) {
     try {
-      return await attempt(request, agents, signal);
+      return await attempt(request, agents, connecting);
     } catch (error) {
       if (!(error instanceof StaleConnection)) throw error;
       if (!idempotent.has(request.method)) throw error.cause;
@@ -60,11 +68,17 @@ async function exchange(
 /** The server closed a kept connection while the request was on its way. */
 class StaleConnection extends Error {}
 
-function attempt(request: HttpsRequest, agents: TlsAgents, signal: AbortSignal): Promise<Answer> {
+function attempt(
+  request: HttpsRequest,
+  agents: TlsAgents,
+  connecting: Connecting,
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const { method, headers = {}, body } = request;
     const agent = agents.get(request);
-    const outgoing = httpsRequest(request.url, { method, headers, agent, signal });
+    const { signal } = connecting;
+    const options: ConnectingRequest = { method, headers, agent, signal, connecting };
+    const outgoing = httpsRequest(request.url, options);
     let answered = false;
     outgoing.once('response', (incoming) => {
       answered = true;

@@ -1,0 +1,54 @@
+/** Hosts whose first address refuses: their TLS sessions are resumed all the same, through a proxy too. */
+import { once } from 'node:events';
+import type { Agent } from 'node:https';
+import { request } from 'node:https';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { HostAddress } from '../../../src/service/tcp-connect.ts';
+import { TlsAgents } from '../../../src/service/tls-agents.ts';
+import { deadline } from '../../support/deadline.ts';
+import { MutualTlsServer } from '../../support/mutual-tls-server.ts';
+import { Pki } from '../../support/pki.ts';
+import { TunnelProxy } from '../../support/tunnel-proxy.ts';
+
+const test = suite('a host whose first address refuses');
+
+/** As `/etc/hosts` of many distributions has localhost. */
+const lookup = (): Promise<readonly HostAddress[]> =>
+  Promise.resolve([
+    { address: '::1', family: 6 },
+    { address: '127.0.0.1', family: 4 },
+  ]);
+
+async function ask(url: string, agent: Agent): Promise<void> {
+  const outgoing = request(url, { agent }).end();
+  const [incoming] = (await deadline(10_000, once(outgoing, 'response'), 'the answer')) as [
+    NodeJS.ReadableStream,
+  ];
+  incoming.resume();
+  await once(incoming, 'end');
+}
+
+for (const way of ['directly', 'through a proxy']) {
+  test(`has its TLS sessions resumed ${way}`, async () => {
+    await using pki = await Pki.create();
+    const anybody = { requestCert: false, rejectUnauthorized: false };
+    await using server = await MutualTlsServer.start(pki, anybody, (_, response) => {
+      response.setHeader('connection', 'close').end('hello');
+    });
+    await using proxy = await TunnelProxy.start('u:p');
+    const through = { proxy: `http://u:p@localhost:${proxy.port}` };
+    const agents = new TlsAgents(() => undefined, lookup);
+    const agent = agents.get({
+      ca: pki.root.certificate,
+      ...(way === 'directly' ? {} : through),
+    });
+    for (let at = 0; at < 3; at++) await ask(server.url(), agent);
+    agent.destroy();
+    const resumed = server.requests.map((seen) => seen.resumed);
+    assert.equal(resumed, [false, true, true]);
+    assert.is(proxy.targets.length, way === 'directly' ? 0 : 3);
+  });
+}
+
+test.run();

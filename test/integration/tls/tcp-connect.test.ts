@@ -1,0 +1,147 @@
+/** Addresses of one host: which are tried, when, and what is said of them. */
+import { once } from 'node:events';
+import { createServer, type Server, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { HttpsFailure } from '../../../src/service/https-message.ts';
+import { connectTcp, type HostAddress } from '../../../src/service/tcp-connect.ts';
+import { deadline, until } from '../../support/deadline.ts';
+import { SilentListener } from '../../support/silent-listener.ts';
+
+const test = suite('TCP connection to a host');
+const timeoutMs = 20_000;
+
+/** A server on some addresses of loopback, which counts connections that are open. */
+class Loopback implements AsyncDisposable {
+  readonly port: number;
+  readonly open = new Set<Socket>();
+  readonly #server: Server;
+
+  private constructor(server: Server) {
+    this.#server = server;
+    const address = server.address();
+    this.port = typeof address === 'object' && address !== null ? address.port : 0;
+    server.on('connection', (socket) => {
+      this.open.add(socket);
+      socket.on('error', () => socket.destroy()); // the other end gives up
+      socket.resume().on('close', () => this.open.delete(socket));
+    });
+  }
+
+  static async start(host: string, port = 0): Promise<Loopback> {
+    const server = createServer().listen(port, host);
+    await once(server, 'listening');
+    return new Loopback(server);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const closed = once(this.#server, 'close');
+    this.#server.close();
+    for (const socket of this.open) socket.destroy();
+    await closed;
+  }
+}
+
+/** A name that has these addresses. */
+function named(...addresses: readonly string[]): () => Promise<readonly HostAddress[]> {
+  const of = (address: string): HostAddress => ({
+    address,
+    family: address.includes(':') ? 6 : 4,
+  });
+  return () => Promise.resolve(addresses.map(of));
+}
+
+async function failureOf(promise: Promise<Socket>): Promise<NodeJS.ErrnoException> {
+  const outcome: unknown = await promise.catch((error: unknown) => error);
+  if (outcome instanceof Error) return outcome;
+  throw new Error('it connected');
+}
+
+test('goes to the next address at once when one refuses', async () => {
+  await using server = await Loopback.start('127.0.0.1');
+  const tried: string[] = [];
+  const socket = await connectTcp(
+    { host: 'host.example', port: server.port },
+    {
+      timeoutMs,
+      lookup: named('::1', '127.0.0.1'),
+      onTried: (text) => void tried.push(text),
+    },
+  );
+  assert.is(socket.remoteAddress, '127.0.0.1');
+  assert.match(tried.at(-1) ?? '', /^\[::1\]:\d+ E[A-Z]+, 127\.0\.0\.1:\d+ connected$/);
+  socket.destroy();
+});
+
+test('waits for an address that needs more than a second beside one that has no route', async () => {
+  await using listener = await SilentListener.start();
+  const connecting = connectTcp(
+    { host: 'host.example', port: listener.port },
+    { timeoutMs, lookup: named('::1', '127.0.0.1') },
+  );
+  await delay(500); // the first attempts of the kernel are over
+  listener.accept();
+  const socket = await deadline(15_000, connecting, 'the connection');
+  assert.is(socket.remoteAddress, '127.0.0.1');
+  socket.destroy();
+});
+
+test('does not wait for an address that is silent when another one connects', async () => {
+  await using listener = await SilentListener.start();
+  await using server = await Loopback.start('::1', listener.port);
+  const lookup = named('127.0.0.1', '::1');
+  const target = { host: 'host.example', port: server.port };
+  const tried: string[] = [];
+  const onTried = (text: string): void => void tried.push(text);
+  const connecting = connectTcp(target, { timeoutMs, lookup, onTried });
+  const socket = await deadline(10_000, connecting, 'the connection');
+  assert.is(socket.remoteAddress, '::1');
+  assert.match(tried.at(-1) ?? '', /^127\.0\.0\.1:\d+ no answer, \[::1\]:\d+ connected$/);
+  socket.destroy();
+});
+
+test('names every address and its failure when none connects', async () => {
+  const server = await Loopback.start('127.0.0.1');
+  const { port } = server;
+  await server[Symbol.asyncDispose]();
+  const lookup = named('127.0.0.1', '127.0.0.2', '127.0.0.1', '::1');
+  const error = await failureOf(connectTcp({ host: 'host.example', port }, { timeoutMs, lookup }));
+  assert.instance(error, HttpsFailure);
+  assert.is(error.code, 'ECONNREFUSED');
+  const families = `127.0.0.1:${port} ECONNREFUSED, [::1]:${port} `;
+  assert.ok(error.message.startsWith(families), error.message);
+  assert.ok(error.message.endsWith(`, 127.0.0.2:${port} ECONNREFUSED`), error.message);
+});
+
+test('names the addresses that were silent until the end of its time', async () => {
+  await using listener = await SilentListener.start();
+  const target = { host: 'host.example', port: listener.port };
+  const lookup = named('127.0.0.1', '::1');
+  const error = await failureOf(connectTcp(target, { timeoutMs: 600, lookup }));
+  assert.is(error.code, 'ETIMEDOUT');
+  assert.match(error.message, /^127\.0\.0\.1:\d+ no answer, \[::1\]:\d+ E[A-Z]+$/);
+});
+
+test('closes the connections that it does not hand out', async () => {
+  await using server = await Loopback.start('::');
+  const lookup = named('127.0.0.1', '127.0.0.2', '::1');
+  // less than an address is given: all at once
+  const target = { host: 'host.example', port: server.port };
+  const socket = await connectTcp(target, { timeoutMs: 5000, lookup });
+  await until(5000, 'the others to be closed', () => server.open.size === 1);
+  socket.destroy();
+});
+
+test('does not wait for a name longer than its time, or than it is wanted', async () => {
+  const lookup = (): Promise<never> => new Promise(() => undefined);
+  const target = { host: 'host.example', port: 1 };
+  const late = await failureOf(connectTcp(target, { timeoutMs: 100, lookup }));
+  assert.is(late.code, 'ETIMEDOUT');
+  const stop = new AbortController();
+  const stopped = failureOf(connectTcp(target, { timeoutMs, lookup, signal: stop.signal }));
+  stop.abort();
+  assert.is((await deadline(5000, stopped, 'the end')).code, 'ABORT_ERR');
+});
+
+test.run();
