@@ -143,11 +143,11 @@ class AddressRace {
     if (address !== undefined) {
       this.#attempts.push(this.#begin(address));
       this.#next = setTimeout(() => this.#tryNext(), this.#pauseMs);
-    } else if (this.#attempts.every(({ outcome }) => outcome !== noAnswer)) {
-      this.#finish(this.#failure(undefined));
-      return;
     }
     this.#report();
+    if (this.#attempts.every(({ outcome }) => outcome !== noAnswer)) {
+      this.#finish(this.#failure(undefined));
+    }
   }
 
   #begin(address: string): Attempt {

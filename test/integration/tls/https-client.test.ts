@@ -13,6 +13,7 @@ import { deadline, until } from '../../support/deadline.ts';
 import { MutualTlsServer } from '../../support/mutual-tls-server.ts';
 import { Pki } from '../../support/pki.ts';
 import { PrivateBus } from '../../support/private-bus.ts';
+import { SilentListener } from '../../support/silent-listener.ts';
 import { type TestAlgorithm, TestKeys } from '../../support/test-keys.ts';
 import { TunnelProxy } from '../../support/tunnel-proxy.ts';
 
@@ -72,6 +73,11 @@ function requestTo({ pki, keys, chains }: Rig, url: string, keyId = 'ec-p256'): 
 
 function codeIn(error: unknown): string {
   return error instanceof ServiceError ? error.code : String(error);
+}
+
+async function messageOf(promise: Promise<unknown>): Promise<string> {
+  const error: unknown = await promise.catch((reason: unknown) => reason);
+  return error instanceof Error ? error.message : '';
 }
 
 async function failureOf(promise: Promise<unknown>): Promise<HttpsFailure> {
@@ -232,11 +238,21 @@ test('names what a connection failed of', async (context) => {
   const url = server.url();
   await server[Symbol.asyncDispose]();
   assert.is(await codeOf(url), 'ECONNREFUSED');
+  const addressed = `127.0.0.1:${new URL(url).port} ECONNREFUSED`;
+  assert.match(await messageOf(parts.client.request(requestTo(parts, url), never)), addressed);
   await using old = await MutualTlsServer.start(parts.pki, {
     maxVersion: 'TLSv1.1',
     minVersion: 'TLSv1.1',
   });
   assert.is(await codeOf(old.url()), 'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION');
+});
+
+test('names the address that was silent', async (context) => {
+  const parts = rig(context);
+  await using listener = await SilentListener.start();
+  const request = requestTo(parts, `https://127.0.0.1:${listener.port}/`);
+  const late = parts.client.request({ ...request, timeoutMs: 1000 }, never);
+  assert.match(await messageOf(late), `ETIMEDOUT (127.0.0.1:${listener.port} no answer)`);
 });
 
 test('refuses an answer that is too large', async (context) => {
