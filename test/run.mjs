@@ -16,8 +16,15 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const compiled = join(root, 'dist/test');
 const atOnce = 2;
 
-/** Debian packages that only tests need: another bus, another TLS client, a PKCS#11 module that counts calls, GLib and libdbus. */
-const packages = ['dbus-broker', 'curl', 'opensc-pkcs11', 'python3-gi', 'python3-dbus'];
+/** Debian packages that only tests need: another bus, another TLS client, a PKCS#11 module that counts calls, GLib and libdbus, a registry. */
+const packages = [
+  'dbus-broker',
+  'curl',
+  'opensc-pkcs11',
+  'python3-gi',
+  'python3-dbus',
+  'docker-registry',
+];
 
 /** These make users, namespaces and containers. */
 const needsRoot = (file) => /^(integration|system)\//.test(relative(compiled, file));

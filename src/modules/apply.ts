@@ -1,16 +1,14 @@
-import type { ContainerEngine, JsonObject, Network, PullProgress, RegistryAuth } from './engine.ts';
+import type { ContainerEngine, JsonObject, Network } from './engine.ts';
 import type { Step } from './plan.ts';
 
 /** A module as steps need it. */
 export interface Work {
   readonly engine: ContainerEngine;
   readonly name: string;
-  readonly image: string;
-  readonly auth: RegistryAuth | undefined;
   readonly body: JsonObject;
   readonly network: Network;
   readonly stopTimeoutS: number | undefined;
-  readonly onProgress: (progress: PullProgress) => void;
+  readonly fetchImage: (signal: AbortSignal) => Promise<void>;
   /** Looks once more at what may have changed since the configuration was accepted; throws to refuse. */
   readonly check: (signal: AbortSignal) => Promise<void>;
 }
@@ -20,7 +18,7 @@ export async function apply(step: Step, work: Work, signal: AbortSignal): Promis
   const { engine, name } = work;
   switch (step.kind) {
     case 'pull':
-      return engine.pull(work.image, { auth: work.auth, onProgress: work.onProgress }, signal);
+      return work.fetchImage(signal);
     case 'stop':
       return engine.stop(step.id, work.stopTimeoutS, signal);
     case 'remove':

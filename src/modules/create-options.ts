@@ -1,6 +1,7 @@
 import { posix } from 'node:path';
 import { oneOf, ServiceError } from '../errors.ts';
 import type { JsonObject, RegistryAuth } from './engine.ts';
+import { type ImagePullPolicy, parseImageDigest, parsePullPolicy } from './image-policy.ts';
 import { engineRestartPolicy, parseRestartPolicy, type RestartPolicy } from './restart-policy.ts';
 
 /** The `docker` configuration of a module: what ModuleSpec calls `settings`. */
@@ -9,6 +10,10 @@ export interface ModuleSettings {
   /** The engine's create request as the user wrote it, without members that are null. */
   readonly createOptions: JsonObject;
   readonly auth: RegistryAuth | undefined;
+  /** What the image must be, as the registry names it (`sha256:…`); undefined takes what the reference stands for. */
+  readonly imageDigest?: string | undefined;
+  /** Undefined is `on-create`. */
+  readonly imagePullPolicy?: ImagePullPolicy | undefined;
   /** Undefined leaves it to the create options. */
   readonly restartPolicy?: RestartPolicy | undefined;
 }
@@ -16,6 +21,14 @@ export interface ModuleSettings {
 // Far above what any module needs: whoever may call reaches this, and each value costs time that all others wait.
 const mostValues = 4096;
 const deepest = 32;
+const settingKeys = [
+  'image',
+  'createOptions',
+  'auth',
+  'digest',
+  'imagePullPolicy',
+  'restart_policy',
+];
 const IMAGE = /^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}$/;
 
 /** Settings from the text that a caller sent, or InvalidArgs. */
@@ -26,29 +39,33 @@ export function parseSettingsJson(text: string): ModuleSettings {
 /** Settings from a JSON value, or InvalidArgs. Create options may be an object or its JSON text. */
 export function parseSettings(value: unknown): ModuleSettings {
   const settings = objectAt(value, 'the configuration of a module');
-  checkKeys(settings, 'a setting of a module', [
-    'image',
-    'createOptions',
-    'auth',
-    'restart_policy',
-  ]);
-  const { image, restart_policy: restartPolicy } = { ...settings };
+  checkKeys(settings, 'a setting of a module', settingKeys);
+  const { image, createOptions, auth, digest, imagePullPolicy, restart_policy } = given(settings);
   if (typeof image !== 'string' || !isImage(image)) refuse('image is not an image reference');
   return {
     image,
-    createOptions: parseCreateOptions(settings['createOptions']),
-    auth: parseAuth(settings['auth']),
-    ...(restartPolicy !== undefined &&
-      restartPolicy !== null && { restartPolicy: parseRestartPolicy(restartPolicy) }),
+    createOptions: parseCreateOptions(createOptions),
+    auth: parseAuth(auth),
+    ...(digest !== undefined && { imageDigest: parseImageDigest(digest, image) }),
+    ...(imagePullPolicy !== undefined && { imagePullPolicy: parsePullPolicy(imagePullPolicy) }),
+    ...(restart_policy !== undefined && { restartPolicy: parseRestartPolicy(restart_policy) }),
   };
 }
 
+/** The members that are not null: clients write null for what is not set. */
+function given(object: JsonObject): JsonObject {
+  return Object.fromEntries(Object.entries(object).filter(([, member]) => member !== null));
+}
+
 /** Settings in the form that `parseSettings` reads, without what was not given. */
-export function settingsJson({ image, createOptions, auth, restartPolicy }: ModuleSettings) {
+export function settingsJson(settings: ModuleSettings) {
+  const { image, createOptions, auth, imageDigest, imagePullPolicy, restartPolicy } = settings;
   return {
     image,
     createOptions,
     ...(auth !== undefined && { auth }),
+    ...(imageDigest !== undefined && { digest: imageDigest }),
+    ...(imagePullPolicy !== undefined && { imagePullPolicy }),
     ...(restartPolicy !== undefined && { restart_policy: restartPolicy }),
   };
 }
@@ -98,18 +115,18 @@ function withoutNulls(value: unknown, left: { values: number }, depth: number): 
 
 function parseAuth(value: unknown): RegistryAuth | undefined {
   if (value === undefined || value === null) return undefined;
-  const given = objectAt(value, 'auth');
-  checkKeys(given, 'a setting of auth', ['serveraddress', 'username', 'password', 'email']);
+  const members = given(objectAt(value, 'auth'));
+  checkKeys(members, 'a setting of auth', ['serveraddress', 'username', 'password', 'email']);
   const auth: Record<string, string> = {};
-  for (const [key, member] of Object.entries(given)) {
+  for (const [key, member] of Object.entries(members)) {
     if (typeof member !== 'string') refuse(`auth.${key} is not a text`);
     auth[key] = member;
   }
   return auth;
 }
 
-function checkKeys(given: JsonObject, what: string, known: readonly string[]): void {
-  for (const key of Object.keys(given)) oneOf(key, what, known);
+function checkKeys(object: JsonObject, what: string, known: readonly string[]): void {
+  for (const key of Object.keys(object)) oneOf(key, what, known);
 }
 
 function parseJson(text: string, what: string): unknown {

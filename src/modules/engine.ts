@@ -68,6 +68,13 @@ export interface PullProgress {
   readonly text: string;
 }
 
+/** An image that the engine has. */
+export interface Image {
+  readonly id: string;
+  /** What registries call it: `sha256:…`, none when no registry has it. */
+  readonly digests: readonly string[];
+}
+
 /** What `pull` needs besides the reference. */
 export interface PullOptions {
   readonly auth?: RegistryAuth | undefined;
@@ -117,8 +124,8 @@ export interface LogRequest {
 export interface ContainerEngine {
   version(signal: AbortSignal): Promise<EngineVersion>;
   system(signal: AbortSignal): Promise<EngineSystem>;
-  /** The image's id, undefined when the engine does not have it. */
-  findImage(reference: string, signal: AbortSignal): Promise<string | undefined>;
+  /** Undefined when the engine does not have it. */
+  findImage(reference: string, signal: AbortSignal): Promise<Image | undefined>;
   pull(reference: string, options: PullOptions, signal: AbortSignal): Promise<void>;
   ensureNetwork(network: Network, signal: AbortSignal): Promise<void>;
   /** The volume of just that name, undefined when there is none. */

@@ -1,13 +1,15 @@
 import type { ServiceError } from '../errors.ts';
 import type { Work } from './apply.ts';
 import type { Container } from './engine.ts';
+import type { PulledImage } from './module-image.ts';
 import type { Desired, Step } from './plan.ts';
 
 /** What shall become of a module. */
 export type Goal = 'stopped' | 'restart' | 'start' | 'started' | 'ended' | 'absent';
 
 /** A module's configuration, ready for the engine. */
-export interface Prepared extends Omit<Work, 'engine' | 'name' | 'stopTimeoutS' | 'onProgress'> {
+export interface Prepared extends Pick<Work, 'body' | 'network' | 'check'> {
+  readonly image: PulledImage;
   readonly digest: string;
   readonly refusal?: undefined;
 }
@@ -30,6 +32,8 @@ export interface Report {
   /** When the next attempt is made, undefined when none is due. */
   readonly retryAt: Date | undefined;
   readonly error: string;
+  /** What the user should know although nothing failed, `` when there is nothing. */
+  readonly note: string;
 }
 
 /** What the goal means for planning. */

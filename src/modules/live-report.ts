@@ -15,7 +15,7 @@ export class LiveReport {
   constructor(goal: Goal, now: () => Date, onReport: (report: Report) => void) {
     this.#now = now;
     this.#onReport = onReport;
-    const unknown = { container: undefined, known: false, retryAt: undefined, error: '' };
+    const unknown = { container: undefined, known: false, retryAt: undefined, error: '', note: '' };
     this.#current = { goal, ...unknown, ...atRest, restartCount: 0 };
   }
 

@@ -31,7 +31,7 @@ export function moduleProperties(view: ModuleView): Properties<typeof moduleInte
     RestartCount: report.restartCount + (report.container?.restartCount ?? 0),
     Progress: report.progress,
     ProgressText: report.progressText,
-    LastError: problemOf(report),
+    LastError: [problemOf(report), report.note].filter((text) => text !== '').join('; '),
     ConfigDigest: digest,
     CreateOptions: JSON.stringify(publicCreateOptions(settings.createOptions)),
   };

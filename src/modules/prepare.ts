@@ -71,8 +71,7 @@ export async function prepare(
   });
   return {
     digest,
-    image: settings.image,
-    auth: settings.auth,
+    image: settings,
     body,
     network: config.network,
     check: (ending) => checkBefore(parts, source, ending),

@@ -13,11 +13,12 @@
 import { ownRequest, type Via } from '../dbus/via.ts';
 import { describeError, isServiceError, ServiceError } from '../errors.ts';
 import { apply, type Work } from './apply.ts';
-import type { Container, ContainerEngine } from './engine.ts';
+import type { Container, ContainerEngine, PullProgress } from './engine.ts';
 import type { EngineStatus } from './engine-monitor.ts';
 import { desiredOf, type Prepared, type Refused, type Report } from './goal.ts';
 import { Intent, type IntentOptions } from './intent.ts';
 import { LiveReport } from './live-report.ts';
+import { ModuleImage } from './module-image.ts';
 import type { Request } from './operation.ts';
 import { isLive, plan, type Step } from './plan.ts';
 import { Recovery } from './recovery.ts';
@@ -42,6 +43,7 @@ export class Supervisor {
   readonly #intent: Intent;
   readonly #recovery: Recovery;
   readonly #report: LiveReport;
+  readonly #image: ModuleImage;
   readonly #news = new WakeUp();
   #round = new AbortController();
   /** The container whose restart policy was taken away, and the one of which that failed. */
@@ -53,6 +55,7 @@ export class Supervisor {
     const { goal, now, onReport } = options;
     const report = new LiveReport(goal, now, onReport);
     this.#report = report;
+    this.#image = new ModuleImage(options.engine);
     this.#intent = new Intent({ ...options, onGoal: (changed) => report.tell({ goal: changed }) });
     this.#recovery = new Recovery(options);
   }
@@ -85,6 +88,7 @@ export class Supervisor {
     const { done, joined } = await this.#intent.accept(request);
     if (joined) return { done };
     this.#recovery.reset();
+    this.#image.expire();
     this.#report.tell({ error: '', retryAt: undefined });
     this.#interrupt();
     return { done };
@@ -136,7 +140,7 @@ export class Supervisor {
   }
 
   async #advance(signal: AbortSignal): Promise<'again' | 'absent' | Date | undefined> {
-    const { engine, prepare } = this.#options;
+    const { prepare } = this.#options;
     const container = await this.#look(signal);
     const isArmed = await this.#disarm(container, signal);
     if (container?.ours === true) await this.#applyPolicy(container);
@@ -147,8 +151,9 @@ export class Supervisor {
     if (retryAt !== undefined) return retryAt;
     const prepared = this.#intent.goal === 'absent' ? undefined : await prepare(this.#via(signal));
     if (prepared?.refusal !== undefined) return this.#refuse(container, prepared.refusal, signal);
+    const isCreation = this.#intent.request?.verb === 'CreateModule';
     const imagePresent =
-      prepared === undefined || (await engine.findImage(prepared.image, signal)) !== undefined;
+      prepared === undefined || (await this.#image.isPresent(prepared.image, isCreation, signal));
     signal.throwIfAborted();
     const [step] = plan({ container, imagePresent }, desiredOf(this.#intent.goal, prepared));
     if (step === undefined) {
@@ -266,15 +271,20 @@ export class Supervisor {
     return {
       engine,
       name,
-      image: '',
-      auth: undefined,
       body: {},
       network: { name: '' },
       check: () => Promise.resolve(),
       ...prepared,
       stopTimeoutS: this.#intent.request?.stopTimeoutS,
-      onProgress: (progress) => this.#report.progress(progress),
+      fetchImage: (signal) => this.#fetch(prepared, signal),
     };
+  }
+
+  async #fetch(prepared: Prepared | undefined, signal: AbortSignal): Promise<void> {
+    if (prepared === undefined) throw new TypeError('there is no image to fetch');
+    const onProgress = (progress: PullProgress) => this.#report.progress(progress);
+    await this.#image.fetch(prepared.image, onProgress, signal);
+    this.#report.tell({ note: this.#image.note });
   }
 
   async #settled(): Promise<'again' | 'absent' | undefined> {

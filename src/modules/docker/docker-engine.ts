@@ -6,6 +6,7 @@ import type {
   ContainerEngine,
   EngineSystem,
   EngineVersion,
+  Image,
   JsonObject,
   LogRequest,
   Network,
@@ -15,7 +16,7 @@ import type {
 } from '../engine.ts';
 import { owner, ownerLabel } from '../labels.ts';
 import { openClient } from './client.ts';
-import { containerOf, eventName, systemOf, volumeOf } from './inspect.ts';
+import { containerOf, eventName, imageOf, systemOf, volumeOf } from './inspect.ts';
 import { logStream } from './logs.ts';
 import { followPull, withTag } from './pull.ts';
 import { demultiplexed, jsonLines, lastLines, plain } from './streams.ts';
@@ -52,11 +53,11 @@ export class DockerEngine implements ContainerEngine {
     });
   }
 
-  findImage(reference: string, signal: AbortSignal): Promise<string | undefined> {
+  findImage(reference: string, signal: AbortSignal): Promise<Image | undefined> {
     const doing = `looking for image ${JSON.stringify(reference)}`;
     return this.#ask(doing, answerMs, signal, async (docker) => {
       try {
-        return (await docker.getImage(withTag(reference)).inspect()).Id;
+        return imageOf(await docker.getImage(withTag(reference)).inspect());
       } catch (error) {
         if (statusOf(error) === 404) return undefined;
         throw error;

@@ -1,5 +1,12 @@
 import type Docker from 'dockerode';
-import type { Container, ContainerState, EngineSystem, Finished, Volume } from '../engine.ts';
+import type {
+  Container,
+  ContainerState,
+  EngineSystem,
+  Finished,
+  Image,
+  Volume,
+} from '../engine.ts';
 import { digestLabel, owner, ownerLabel } from '../labels.ts';
 
 /** What the engine's answer about a container means to us. */
@@ -14,6 +21,14 @@ export function containerOf(answer: Docker.ContainerInspectInfo): Container {
     engineRestarts: !['', 'no'].includes(answer.HostConfig.RestartPolicy?.Name ?? ''),
     unhealthy: answer.State.Status === 'running' && answer.State.Health?.Status === 'unhealthy',
   };
+}
+
+/** What the engine's answer about an image means to us. */
+export function imageOf({ Id, RepoDigests }: Docker.ImageInspectInfo): Image {
+  const digests = (RepoDigests ?? []).map((reference) =>
+    reference.slice(reference.indexOf('@') + 1),
+  );
+  return { id: Id, digests };
 }
 
 /** What the engine's answer about a volume means to us. */

@@ -27,12 +27,10 @@ function workOn(engine: DockerEngine): Work {
   return {
     engine,
     name,
-    image,
-    auth: undefined,
     body,
     network: { name: '' },
     stopTimeoutS: 0,
-    onProgress: () => {},
+    fetchImage: () => Promise.resolve(),
     check: () => Promise.resolve(),
   };
 }

@@ -22,8 +22,7 @@ function prepared(Cmd: readonly string[]): Promise<Prepared> {
   const Labels = { [ownerLabel]: owner, [digestLabel]: 'abc' };
   return Promise.resolve({
     digest: 'abc',
-    image,
-    auth: undefined,
+    image: { image, auth: undefined, imagePullPolicy: 'never' },
     body: { Image: image, Cmd, StopSignal: 'SIGKILL', Labels },
     network: { name: 'bridge' },
     check: () => Promise.resolve(),

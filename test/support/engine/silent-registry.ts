@@ -7,13 +7,16 @@ export async function silentRegistry(engine: PrivateEngine, port: number): Promi
   const swallow = ['sh', '-c', 'cat >/dev/null'];
   const listen = ['-ll', '-p', String(port), '-e', ...swallow];
   const server = engine.spawnInNetwork('busybox', 'nc', ...listen);
-  const hexPort = port.toString(16).toUpperCase().padStart(4, '0');
-  const isThere = async (): Promise<boolean> =>
-    !(await isHere(server.pid)) && (await listeners(server.pid)).includes(hexPort);
-  await until(30_000, 'the silent registry', isThere);
+  await until(30_000, 'the silent registry', () => listens(server.pid, port));
   return {
     [Symbol.dispose]: () => void server.kill('SIGKILL'),
   };
+}
+
+/** Whether somebody listens on a port in the engine's network, which a process has entered. */
+export async function listens(pid: number | undefined, port: number): Promise<boolean> {
+  const hexPort = port.toString(16).toUpperCase().padStart(4, '0');
+  return !(await isHere(pid)) && (await listeners(pid)).includes(hexPort);
 }
 
 /** Whether a process is still in our own network, which it leaves for the engine's. */

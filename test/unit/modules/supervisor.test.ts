@@ -38,7 +38,7 @@ function engineWith(container: Container, keepStopped: ContainerEngine['keepStop
   const engine: ContainerEngine = {
     version: missing,
     system: missing,
-    findImage: () => Promise.resolve('sha256:1'),
+    findImage: () => Promise.resolve({ id: 'sha256:1', digests: [] }),
     pull: missing,
     ensureNetwork: missing,
     findVolume: missing,
@@ -61,8 +61,7 @@ function engineWith(container: Container, keepStopped: ContainerEngine['keepStop
 
 const prepared: Prepared = {
   digest: 'abc',
-  image: 'a',
-  auth: undefined,
+  image: { image: 'a', auth: undefined },
   body: {},
   network: { name: 'edge' },
   check: () => Promise.resolve(),

@@ -1,0 +1,156 @@
+/** Which image a module is made from: pull policies and digests, beside a real engine and a real registry. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { until } from '../../support/deadline.ts';
+import { ModulesRig, type RawCall } from '../../support/engine/modules-rig.ts';
+import { foreignDigest, Registry } from '../../support/engine/registry.ts';
+
+interface Context {
+  device: ModulesRig;
+  registry: Registry;
+  /** Reference of the module's image at the registry. */
+  reference: string;
+}
+
+const test = suite<Context>('images of modules');
+const { image } = ModulesRig;
+const named: RawCall = { signature: 'sa{sv}', body: ['sensor', {}] };
+
+function creation(config: object): RawCall {
+  const createOptions = { Cmd: ['sleep', '1000'], StopSignal: 'SIGKILL' };
+  const body = ['sensor', 'docker', JSON.stringify({ createOptions, ...config }), {}, {}];
+  return { signature: 'sssa{ss}a{sv}', body };
+}
+
+/** Another image than any before: only what it says about itself differs. */
+async function anotherImage(device: ModulesRig, mark: string): Promise<string> {
+  const container = await device.machine.docker('create', image);
+  await device.machine.docker('commit', '--change', `LABEL mark=${mark}`, container, 'other:1');
+  await device.machine.docker('rm', container);
+  return 'other:1';
+}
+
+/** The mark of the image that the module's container was made from. */
+async function mark(device: ModulesRig): Promise<string> {
+  const made = await device.machine.docker('inspect', '--format', '{{.Image}}', 'sensor');
+  return await device.machine.docker('inspect', '--format', '{{.Config.Labels.mark}}', made);
+}
+
+async function created(device: ModulesRig, config: object): Promise<string> {
+  await device.ask('CreateModule', creation(config));
+  return String((await device.untilState('sensor', 'created'))['LastError']);
+}
+
+/** The engine's reference goes back to another image, as if the registry's had moved since. */
+async function movedBack(device: ModulesRig, reference: string): Promise<void> {
+  await device.machine.docker('tag', await anotherImage(device, 'old'), reference);
+}
+
+test.before(async (context) => {
+  context.device = await ModulesRig.start({ agent: undefined });
+  context.registry = await Registry.start(context.device.machine, 5003);
+  context.reference = `${context.registry.address}/sensor:1`;
+  await context.registry.push(await anotherImage(context.device, 'new'), context.reference);
+});
+
+test.after.each(async ({ device }) => {
+  await device.errorOf('DeleteModule', named);
+});
+
+test.after(async ({ device, registry }) => {
+  await registry?.[Symbol.asyncDispose]();
+  await device?.[Symbol.asyncDispose]();
+});
+
+test('asks the registry for a tag when a module is created, and not when it is made anew', async ({
+  device,
+  reference,
+}) => {
+  await movedBack(device, reference);
+  assert.is(await created(device, { image: reference, imagePullPolicy: 'On-Create' }), '');
+  assert.is(await mark(device), 'new');
+  await movedBack(device, reference);
+  const made = ['inspect', '--format', '{{.Id}}', 'sensor'] as const;
+  const before = await device.machine.docker(...made);
+  await device.machine.docker('rm', 'sensor');
+  await until(60_000, 'another container', async () => {
+    const after = await device.machine.docker(...made).catch(() => before);
+    return after !== before;
+  });
+  assert.is(await mark(device), 'old');
+});
+
+test('takes null for what is not set', async ({ device, reference }) => {
+  const absent = { digest: null, imagePullPolicy: null, auth: null, restart_policy: null };
+  assert.is(await created(device, { image: reference, ...absent }), '');
+});
+
+test('never asks the registry when the policy is never', async ({ device, reference }) => {
+  await movedBack(device, reference);
+  assert.is(await created(device, { image: reference, imagePullPolicy: 'NEVER' }), '');
+  assert.is(await mark(device), 'old');
+  await device.ask('DeleteModule', named);
+  const unknown = creation({ image: 'localhost/absent:1', imagePullPolicy: 'never' });
+  assert.is(await device.errorOf('CreateModule', unknown), 'NotFound');
+});
+
+test('makes a module only of the image that its digest names', async ({
+  device,
+  registry,
+  reference,
+}) => {
+  const digest = await registry.push(await anotherImage(device, 'pinned'), reference);
+  await movedBack(device, reference);
+  assert.is(await created(device, { image: reference, digest }), '');
+  assert.is(await mark(device), 'pinned');
+  await device.ask('DeleteModule', named);
+  const foreign = creation({ image: reference, digest: foreignDigest });
+  assert.is(await device.errorOf('CreateModule', foreign), 'InvalidArgs');
+  const contradiction = creation({ image: `${reference}@${digest}`, digest: foreignDigest });
+  assert.is(await device.errorOf('CreateModule', contradiction), 'InvalidArgs');
+  const present = { image: reference, digest: foreignDigest, imagePullPolicy: 'never' };
+  assert.is(await device.errorOf('CreateModule', creation(present)), 'NotFound');
+});
+
+test('says InvalidArgs for a policy or a digest that is none', async ({ device }) => {
+  for (const wrong of [
+    { imagePullPolicy: 'always' },
+    { imagePullPolicy: 1 },
+    { digest: 'latest' },
+    { digest: `sha256:${'A'.repeat(64)}` },
+    { digest: 7 },
+  ]) {
+    const code = await device.errorOf('CreateModule', creation({ image, ...wrong }));
+    assert.is(code, 'InvalidArgs', JSON.stringify(wrong));
+  }
+});
+
+test('takes a refusal of the registry as final, also when the engine has an image', async ({
+  device,
+  registry,
+}) => {
+  const local = `${registry.address}/local:1`;
+  await device.machine.docker('tag', image, local);
+  assert.is(await device.errorOf('CreateModule', creation({ image: local })), 'NotFound');
+});
+
+test('uses the image that the engine has when the registry does not answer, and says so', async ({
+  device,
+  registry,
+  reference,
+}) => {
+  const digest = await registry.push(await anotherImage(device, 'new'), reference);
+  await device.machine.docker('pull', `${reference.replace(/:1$/, '')}@${digest}`);
+  await registry[Symbol.asyncDispose]();
+  assert.match(await created(device, { image: reference }), /refused.*the image.*is used/);
+  await device.ask('DeleteModule', named);
+  const pinned = { image: `${reference.replace(/:1$/, '')}@${digest}` };
+  assert.is(await created(device, pinned), '');
+  await device.ask('DeleteModule', named);
+  assert.is(await created(device, { image: reference, digest }), '');
+  await device.ask('DeleteModule', named);
+  const absent = creation({ image: `${registry.address}/absent:1` });
+  assert.is(await device.errorOf('CreateModule', absent), 'Unavailable');
+});
+
+test.run();
