@@ -1,5 +1,6 @@
 import type { Bus } from './bus.ts';
 import type { Properties, ServiceDefinition, SignalArguments } from './definition.ts';
+import { ManagerHealth } from './health.ts';
 import { Message, messageType } from './message.ts';
 import type { Method } from './method.ts';
 import { managedInterfaces, ObjectTree, type ServedObject } from './object-tree.ts';
@@ -14,6 +15,7 @@ export class Published<S extends ServiceDefinition> {
   readonly #bus: Bus;
   readonly #service: S;
   readonly #manager: PropertySet;
+  readonly #health: ManagerHealth<S['manager']>;
   readonly #children = new Map<string, PropertySet>();
   #live = false;
 
@@ -27,6 +29,7 @@ export class Published<S extends ServiceDefinition> {
     this.#bus = bus;
     this.#service = service;
     this.#manager = new PropertySet(manager, properties);
+    this.#health = new ManagerHealth(properties);
     const served = { definition: manager, properties: this.#manager, methods };
     this.tree.add({ path, interfaces: new Map([[manager.name, served]]), managesObjects: true });
   }
@@ -38,7 +41,12 @@ export class Published<S extends ServiceDefinition> {
 
   /** Changes properties of the manager. */
   setProperties(values: Partial<Properties<S['manager']>>): void {
-    this.#announce(this.#service.path, this.#service.manager.name, this.#manager.set(values));
+    this.#announceManager(this.#health.over(values));
+  }
+
+  /** Shows a problem of the process beside those that the service has itself; '' ends that. */
+  setProblem(text: string): void {
+    this.#announceManager(this.#health.with(text));
   }
 
   /** Adds the object of an id, or replaces its properties. */
@@ -115,6 +123,10 @@ export class Published<S extends ServiceDefinition> {
       ([id, set]) => `${JSON.stringify(id)}:${set.jsonText()}`,
     );
     return `${head.slice(0, -1)},"objects":{${objects.join(',')}}}`;
+  }
+
+  #announceManager(values: Partial<Properties<S['manager']>>): void {
+    this.#announce(this.#service.path, this.#service.manager.name, this.#manager.set(values));
   }
 
   #announce(path: string, interfaceName: string, change: PropertyChange | undefined): void {

@@ -3,14 +3,14 @@ import type { Bus } from './bus.ts';
 import type { CallContext, IncomingCall } from './call.ts';
 import { type CallLimits, defaultCallLimits } from './call-limits.ts';
 import type { Callers } from './caller.ts';
-import { type Authorizer, Decision } from './decision.ts';
-import type { Handlers, Properties, Resolvers, ServiceDefinition } from './definition.ts';
+import type { Properties, ServiceDefinition } from './definition.ts';
 import { type LogControl, logControlObject } from './log-control.ts';
 import type { IncomingMessage, MessageHeader } from './message.ts';
 import { type CallArguments, Method, type NameChecks, type Question } from './method.ts';
 import { Published } from './published.ts';
 import { reply, replyError } from './replies.ts';
 import { maxBodyBytesOf, routeOf } from './route.ts';
+import { Serving, type ServingOptions } from './serving.ts';
 import type { StandardReply } from './standard.ts';
 
 export type { CallContext } from './call.ts';
@@ -25,24 +25,24 @@ export interface ServeObserver {
 }
 
 /** What a service is served with. `Describe` is answered here. */
-export interface ServeOptions<S extends ServiceDefinition> {
-  readonly handlers: Omit<Handlers<S['manager'], CallContext>, 'Describe'>;
-  readonly resolvers: Resolvers<S['manager'], CallContext>;
+export interface ServeOptions<S extends ServiceDefinition> extends ServingOptions<S> {
   readonly properties: Properties<S['manager']>;
-  readonly authorizer: Authorizer;
   readonly callers: Callers;
   readonly names: NameChecks;
   readonly logControl: LogControl;
   readonly observer: ServeObserver;
-  /** More for `Describe`. */
-  readonly describeMore?: () => Readonly<Record<string, unknown>>;
   /** Beside root: whose `request_id` is taken over, and whose calls have the larger limits. */
   readonly isTrusted?: (uid: number) => boolean;
   readonly limits?: CallLimits;
 }
 
-type Handler = (args: unknown, call: CallContext) => unknown;
-type Table = ReadonlyMap<string, Handler>;
+/** A call with all that it is served with. */
+interface ServedCall<S extends ServiceDefinition> {
+  readonly method: Method;
+  readonly args: CallArguments;
+  readonly call: IncomingCall;
+  readonly serving: Serving<S>;
+}
 
 /** Serves a service on a bus; it owns no name yet, and announces nothing before `goLive`. */
 export function serve<S extends ServiceDefinition>(
@@ -58,9 +58,7 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
   readonly #bus: Bus;
   readonly #options: ServeOptions<S>;
   readonly #admission: Admission;
-  readonly #decision: Decision;
-  readonly #handlers: Table;
-  readonly #resolvers: Table;
+  #serving: Serving<S>;
   readonly #methods: ReadonlyMap<string, Method>;
   /** The largest reply that each member was answered with so far: what its next callers may expect. */
   readonly #largestReplies = new Map<string, number>();
@@ -70,7 +68,7 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
     const methods = methodsOf(service);
     super(bus, service, options.properties, methods);
     this.#methods = methods;
-    const { authorizer, callers, limits = defaultCallLimits, observer } = options;
+    const { callers, limits = defaultCallLimits } = options;
     this.#bus = bus;
     this.#options = options;
     this.#admission = new Admission(callers, limits, {
@@ -80,11 +78,7 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
       expectedReplyBytes: (call) => this.#largestReplyTo(call),
       isTrusted: (uid) => this.#isTrusted(uid),
     });
-    this.#decision = new Decision(authorizer, (...decided) => observer.decided(...decided));
-    const describe = (): unknown => ({ json: this.describe(options.describeMore?.()) });
-    // the tables type handlers one by one; the dispatcher calls them by name
-    this.#handlers = tableOf({ ...options.handlers, Describe: describe });
-    this.#resolvers = tableOf(options.resolvers);
+    this.#serving = this.#servingWith(options);
     this.tree.add(logControlObject(options.logControl));
     bus.serveCalls({
       maxBodyBytes: (header) => this.#maxBodyBytes(header),
@@ -105,6 +99,23 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
   /** Aborts the signal of every call under way; they are still answered. */
   abandonCalls(): void {
     this.#admission.abandonCalls();
+  }
+
+  /**
+   * Serves later calls with something else. Those under way end with what they began with; resolves when they have.
+   */
+  replace(options: ServingOptions<S>): Promise<void> {
+    const before = this.#serving;
+    this.#serving = this.#servingWith(options);
+    return before.ended();
+  }
+
+  #servingWith(options: ServingOptions<S>): Serving<S> {
+    const { observer } = this.#options;
+    return new Serving(options, {
+      decided: (...decided) => observer.decided(...decided),
+      describe: (more) => ({ json: this.describe(more) }),
+    });
   }
 
   #dispatch(call: IncomingCall): void {
@@ -146,33 +157,32 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
 
   /** Wipes the secret arguments of a call when it has ended, however it ended. */
   #serveWith(method: Method, args: CallArguments, call: IncomingCall): Promise<void> | undefined {
-    const wipe = (): void => method.wipeArguments(args);
+    const serving = this.#serving;
+    serving.enter();
+    const end = (): void => {
+      method.wipeArguments(args);
+      serving.leave();
+    };
     try {
-      const served = this.#decideAndPerform(method, args, call);
-      if (served !== undefined) return served.finally(wipe);
+      const served = this.#decideAndPerform({ method, args, call, serving });
+      if (served !== undefined) return served.finally(end);
     } catch (error) {
-      wipe();
+      end();
       throw error;
     }
-    wipe();
+    end();
     return undefined;
   }
 
-  #decideAndPerform(
-    method: Method,
-    args: CallArguments,
-    call: IncomingCall,
-  ): Promise<void> | undefined {
-    const decision = this.#authorize(method, args, call);
-    if (decision === undefined) return this.#perform(method, args, call);
-    return this.#performAfter(decision, { method, args, call });
+  #decideAndPerform(served: ServedCall<S>): Promise<void> | undefined {
+    const decision = this.#authorize(served);
+    if (decision === undefined) return this.#perform(served);
+    return this.#performAfter(decision, served);
   }
 
   /** Somebody is asked: the call gives its place back until the reply. */
-  async #performAfter(
-    decision: Promise<void>,
-    { method, args, call }: { method: Method; args: CallArguments; call: IncomingCall },
-  ): Promise<void> {
+  async #performAfter(decision: Promise<void>, served: ServedCall<S>): Promise<void> {
+    const { method, call } = served;
     try {
       this.#admission.park(call);
     } catch (error) {
@@ -182,7 +192,7 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
     }
     await decision;
     if (!method.waits) await this.#admission.resume(call);
-    await this.#perform(method, args, call);
+    await this.#perform(served);
   }
 
   #isTrusted(uid: number): boolean {
@@ -190,24 +200,25 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
   }
 
   /** Undefined when every question was answered with yes at once. */
-  #authorize(method: Method, args: CallArguments, call: IncomingCall): Promise<void> | undefined {
+  #authorize(served: ServedCall<S>): Promise<void> | undefined {
+    const { method, args, call, serving } = served;
     if (method.questions.length === 0) return undefined;
-    if (method.resolves) return this.#resolveAndAsk(method, args, call);
-    return this.#decision.ask(method.ask(method.texts(args)), call);
+    if (method.resolves) return this.#resolveAndAsk(served);
+    return serving.decision.ask(method.ask(method.texts(args)), call);
   }
 
-  async #resolveAndAsk(method: Method, args: CallArguments, call: IncomingCall): Promise<void> {
-    const resolved: unknown = await this.#resolvers.get(method.name)?.(args.values, call);
+  async #resolveAndAsk({ method, args, call, serving }: ServedCall<S>): Promise<void> {
+    const resolved: unknown = await serving.resolvers.get(method.name)?.(args.values, call);
     const texts = Object.assign(method.texts(args), resolved);
-    await this.#decision.ask(method.ask(texts), call);
+    await serving.decision.ask(method.ask(texts), call);
   }
 
-  #perform(method: Method, args: CallArguments, call: IncomingCall): Promise<void> | undefined {
+  #perform({ method, args, call, serving }: ServedCall<S>): Promise<void> | undefined {
     if (method.reads && !call.message.wantsReply) {
       this.#succeed(call, noReply);
       return undefined;
     }
-    const handler = this.#handlers.get(method.name);
+    const handler = serving.handlers.get(method.name);
     if (handler === undefined) throw new TypeError(`${method.name} has no handler`);
     if (method.waits) this.#admission.park(call);
     const result = handler(args.values, call);
@@ -249,14 +260,6 @@ const noReply: StandardReply = { signature: '', body: [] };
 /** What the largest reply is known by; only methods that exist are ever answered with one. */
 function memberOf({ message: { header } }: IncomingCall): string {
   return `${header.interface ?? ''}.${header.member ?? ''}`;
-}
-
-function tableOf(functions: Readonly<Record<string, unknown>>): Table {
-  const table = new Map<string, Handler>();
-  for (const [name, value] of Object.entries(functions)) {
-    if (typeof value === 'function') table.set(name, value as Handler); // typed by the tables
-  }
-  return table;
 }
 
 function methodsOf(service: ServiceDefinition): ReadonlyMap<string, Method> {

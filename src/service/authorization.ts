@@ -5,18 +5,17 @@ import type { Authorizer, CallContext, Question } from '../dbus/serve.ts';
 import { ServiceError } from '../errors.ts';
 import { globMatches } from '../ids.ts';
 import { grants } from '../interfaces/grants.ts';
-import type { Accounts } from './accounts.ts';
+import { type Accounts, SystemAccounts } from './accounts.ts';
 import type { CommonConfig } from './common-config.ts';
 import { BusPolkitAuthority } from './polkit-authority.ts';
 import { PolkitBackend } from './polkit-backend.ts';
 import { RuleSet } from './rules.ts';
+import type { VerdictLifetimes } from './verdict-cache.ts';
 
 /** Decides what neither root, nor the service itself, nor a grant decides. */
 export interface AuthorizationBackend {
   /** Undefined for a yes at once; throws or rejects with AccessDenied or InteractiveAuthorizationRequired. */
   decide(question: Question, call: CallContext): Promise<void> | undefined;
-  /** A caller left the bus. */
-  forget(sender: string): void;
 }
 
 /** Who may call what: root, the service's own user, granted services, then the backend. */
@@ -51,45 +50,57 @@ export class AclBackend implements AuthorizationBackend {
     if (this.#rules.allows(call.caller, question)) return undefined;
     throw new ServiceError('AccessDenied', `no rule allows ${question.action} for this caller`);
   }
-
-  forget(): void {
-    // Rules say the same to every connection.
-  }
 }
 
-/** What the authorization of a service depends on. */
+/** What the authorization of a service depends on beside its configuration. */
 export interface AuthorizationOptions {
   readonly bus: Bus;
   readonly callers: Callers;
   readonly service: ServiceDefinition;
-  readonly config: Pick<CommonConfig, 'authorization' | 'grants'>;
-  /** Where the users and groups of rules are looked up. */
-  readonly accounts: Accounts;
-  /** Where the users of the services are looked up. */
-  readonly local: Accounts;
 }
 
-/** The authorization that the configuration asks for. */
-export async function createAuthorization(options: AuthorizationOptions): Promise<Authorization> {
-  const { callers, service, config, local } = options;
-  const here = grants.filter(({ action }) =>
-    Object.keys(service.actions).some((known) => globMatches(action, known)),
-  );
-  const granted = await RuleSet.fromGrants(here, config.grants, local);
-  const backend = await createBackend(options);
-  callers.onVanish(({ sender }) => backend.forget(sender));
-  return new Authorization(granted, backend);
-}
+/** The authorization that each configuration of a process asks for, one after the other. */
+export class Authorizations {
+  readonly #options: AuthorizationOptions;
+  /** One for the life of the process: who is asked about must not be asked twice as often after each reload. */
+  #polkit: PolkitBackend | undefined;
 
-async function createBackend({
-  bus,
-  config: { authorization },
-  accounts,
-}: AuthorizationOptions): Promise<AuthorizationBackend> {
-  if (authorization.backend === 'acl') {
-    return new AclBackend(await RuleSet.fromAcl(authorization.acl, accounts));
+  constructor(options: AuthorizationOptions) {
+    this.#options = options;
   }
-  const yesMs = authorization.cache_s * 1000;
-  const lifetimes = { yesMs, noMs: Math.min(yesMs, 1000) };
-  return new PolkitBackend({ authority: new BusPolkitAuthority(bus), lifetimes });
+
+  /**
+   * Looks up the users and groups that a configuration names; the function puts it in force, without any verdict
+   * from before.
+   */
+  async prepare(
+    config: Pick<CommonConfig, 'authorization' | 'grants'>,
+    accounts: Accounts,
+  ): Promise<() => Authorization> {
+    const { service } = this.#options;
+    const { authorization } = config;
+    // the users of the services are in the files of this machine
+    const local = new SystemAccounts({ getent: false });
+    const here = grants.filter(({ action }) =>
+      Object.keys(service.actions).some((known) => globMatches(action, known)),
+    );
+    const granted = await RuleSet.fromGrants(here, config.grants, local);
+    if (authorization.backend === 'acl') {
+      const backend = new AclBackend(await RuleSet.fromAcl(authorization.acl, accounts));
+      return () => new Authorization(granted, backend);
+    }
+    const yesMs = authorization.cache_s * 1000;
+    const lifetimes = { yesMs, noMs: Math.min(yesMs, 1000) };
+    return () => new Authorization(granted, this.#polkitWith(lifetimes));
+  }
+
+  #polkitWith(lifetimes: VerdictLifetimes): PolkitBackend {
+    const { bus, callers } = this.#options;
+    if (this.#polkit === undefined) {
+      const polkit = new PolkitBackend({ authority: new BusPolkitAuthority(bus), lifetimes });
+      callers.onVanish(({ sender }) => polkit.forget(sender));
+      this.#polkit = polkit;
+    } else this.#polkit.renew(lifetimes);
+    return this.#polkit;
+  }
 }

@@ -20,10 +20,20 @@ export class IdleWatch implements Disposable {
   readonly #options: IdleOptions;
   #lastActivity = performance.now();
   #timer: NodeJS.Timeout | undefined;
+  #idleMs = 0;
+  #disposed = false;
 
   constructor(options: IdleOptions) {
     this.#options = options;
-    if (options.idleMs > 0) this.#look(options.idleMs);
+    this.idleMs = options.idleMs;
+  }
+
+  /** Counts anew with another time; 0 is never. */
+  set idleMs(value: number) {
+    this.#idleMs = value;
+    this.activity();
+    clearTimeout(this.#timer);
+    if (value > 0 && !this.#disposed) this.#look(value);
   }
 
   /** Something happened. Called for every message, so it does no more than this. */
@@ -32,6 +42,7 @@ export class IdleWatch implements Disposable {
   };
 
   [Symbol.dispose](): void {
+    this.#disposed = true;
     clearTimeout(this.#timer);
   }
 
@@ -40,7 +51,8 @@ export class IdleWatch implements Disposable {
   }
 
   #check(): void {
-    const { idleMs, isBusy, due, now, onIdle } = this.#options;
+    const { isBusy, due, now, onIdle } = this.#options;
+    const idleMs = this.#idleMs;
     if (isBusy()) this.activity();
     const left = this.#lastActivity + idleMs - performance.now();
     if (left > 0) {

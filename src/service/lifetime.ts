@@ -1,17 +1,19 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import type { Bus } from '../dbus/bus.ts';
 import { Callers } from '../dbus/caller.ts';
 import type { Properties, Resolvers, ServiceDefinition } from '../dbus/definition.ts';
 import { type CallContext, type ServeOptions, type Server, serve } from '../dbus/serve.ts';
-import { describeError } from '../errors.ts';
+import { describeError, ServiceError } from '../errors.ts';
 import { nameParsers } from '../ids.ts';
 import { type Accounts, SystemAccounts } from './accounts.ts';
 import { Audit } from './audit.ts';
-import { createAuthorization } from './authorization.ts';
+import { Authorizations } from './authorization.ts';
 import { Cleanup } from './cleanup.ts';
 import { type CommonConfig, serviceUsers } from './common-config.ts';
 import { IdleWatch } from './idle.ts';
-import type { Log, ServiceLog } from './log.ts';
+import { type Log, priorityOf, type ServiceLog } from './log.ts';
+import { Reloads } from './reload.ts';
 
 /** What a service is given to start with. */
 export interface StartContext<C> {
@@ -29,13 +31,25 @@ export interface StartContext<C> {
   readonly version: string;
 }
 
-/** A service that has started: how it answers, and when it may end. */
-export interface Running<S extends ServiceDefinition> {
+/** How a service answers. */
+export interface Answers<S extends ServiceDefinition> {
   readonly handlers: ServeOptions<S>['handlers'];
   readonly resolvers: Resolvers<S['manager'], CallContext>;
-  readonly properties: Properties<S['manager']>;
   /** More for `Describe`. */
   readonly describeMore?: () => Readonly<Record<string, unknown>>;
+}
+
+/** What calls are answered with from now on, as far as another configuration changes it. */
+export interface Reloaded<S extends ServiceDefinition> extends Partial<Answers<S>> {
+  /** Called when the last call has ended that began under the configuration before. */
+  readonly retire?: () => Promise<void> | void;
+}
+
+/** A service that has started: how it answers, and when it may end. */
+export interface Running<S extends ServiceDefinition, C = CommonConfig> extends Answers<S> {
+  readonly properties: Properties<S['manager']>;
+  /** Puts another configuration in force; a rejection leaves the one before as it was. */
+  readonly reload?: (config: C) => Promise<Reloaded<S>>;
   /** Puts the objects on the server, which the service keeps for its news; the name is not taken yet. */
   readonly publish?: (server: Server<S>) => void;
   /** The service has its name: what is due may begin. */
@@ -49,17 +63,23 @@ export interface Running<S extends ServiceDefinition> {
 /** One of the services, as its `main.ts` states it. */
 export interface ServiceProgram<S extends ServiceDefinition, C extends CommonConfig> {
   readonly service: S;
-  readonly start: (context: StartContext<C>) => Promise<Running<S>>;
+  readonly start: (context: StartContext<C>) => Promise<Running<S, C>>;
   /** False for a service that never ends by itself. */
   readonly idleExit?: boolean;
+  /** The settings that need a restart to change, each with its value; where state is kept is one anyway. */
+  readonly fixedSettings?: (config: C) => Readonly<Record<string, unknown>>;
+}
+
+/** A configuration as it was read. */
+export interface LoadedConfig<C> {
+  readonly config: C;
+  /** Where the users and groups of its rules are looked up. */
+  readonly accounts: Accounts;
 }
 
 /** What a service runs with. */
-export interface Surroundings<C> {
+export interface Surroundings<C> extends LoadedConfig<C> {
   readonly bus: Bus;
-  readonly config: C;
-  /** Where the users and groups of rules are looked up. */
-  readonly accounts: Accounts;
   readonly stateDir: string;
   readonly log: ServiceLog;
   readonly version: string;
@@ -67,6 +87,19 @@ export interface Surroundings<C> {
   readonly notify: (state: string) => boolean;
   /** Aborted when the service is to stop. */
   readonly stop: AbortSignal;
+  /** Reads the configuration again; throws `ConfigError`. */
+  readonly loadConfig: () => Promise<LoadedConfig<C>>;
+  /** Calls back for every reload that was asked for, those included that came before. */
+  readonly onReloadRequest: (listener: () => void) => void;
+}
+
+/** What the life of a service is about. */
+interface Life<S extends ServiceDefinition, C extends CommonConfig> {
+  readonly program: ServiceProgram<S, C>;
+  readonly running: Running<S, C>;
+  readonly surroundings: Surroundings<C>;
+  readonly server: Server<S>;
+  readonly authorizations: Authorizations;
 }
 
 const LOG_OPENS_AFTER_MS = 1000;
@@ -90,8 +123,8 @@ export async function serveUntilStopped<S extends ServiceDefinition, C extends C
     const context = { bus, config, stateDir, log, signal, cleanup, now, startedAt, version };
     const running = await startUnlessStopped(program, context, { stop, working });
     if (running === undefined) return;
-    const server = await exportObjects(program, running, { surroundings, audit });
-    if (!stop.aborted) await live(program, running, { surroundings, server });
+    const exported = await exportObjects(program, running, { surroundings, audit });
+    if (!stop.aborted) await live({ program, running, surroundings, ...exported });
   } finally {
     working.abort();
   }
@@ -102,7 +135,7 @@ async function startUnlessStopped<S extends ServiceDefinition, C extends CommonC
   program: ServiceProgram<S, C>,
   context: StartContext<C>,
   { stop, working }: { readonly stop: AbortSignal; readonly working: AbortController },
-): Promise<Running<S> | undefined> {
+): Promise<Running<S, C> | undefined> {
   const abort = (): void => working.abort();
   if (stop.aborted) abort();
   stop.addEventListener('abort', abort);
@@ -122,10 +155,9 @@ function now(): Date {
 
 /** From taking the name to the last answer. */
 async function live<S extends ServiceDefinition, C extends CommonConfig>(
-  program: ServiceProgram<S, C>,
-  running: Running<S>,
-  { surroundings, server }: { readonly surroundings: Surroundings<C>; readonly server: Server<S> },
+  life: Life<S, C>,
 ): Promise<void> {
+  const { program, running, surroundings, server } = life;
   const { bus, config, log, notify, stop, version } = surroundings;
   await bus.requestName(program.service.busName);
   server.goLive();
@@ -133,32 +165,90 @@ async function live<S extends ServiceDefinition, C extends CommonConfig>(
   log.info('started', { version });
   running.live?.();
   const opening = setTimeout(() => openLog(log), LOG_OPENS_AFTER_MS).unref();
-  const idleMs = program.idleExit === false ? 0 : config.idle_exit_s * 1000;
-  await untilStopOrIdle(running, { server, idleMs, stop });
+  const idleMsOf = ({ idle_exit_s: idleS }: C) => (program.idleExit === false ? 0 : idleS * 1000);
+  const end = untilStopOrIdle(running, {
+    server,
+    stop,
+    idleMs: idleMsOf(config),
+    isBusy: () => reloads.isPending,
+  });
+  const { loadConfig: load, onReloadRequest } = surroundings;
+  const apply = reloader(life, (changed) => end.countIdle(idleMsOf(changed)));
+  const show = (problem: string): void => server.setProblem(problem);
+  const reloads = new Reloads({ load, apply, show, notify, stop, log });
+  onReloadRequest(reloads.request);
+  await end.reached;
   clearTimeout(opening);
   notify('STOPPING=1');
-  await drain(running, { surroundings, server, busName: program.service.busName });
+  await drain(running, {
+    surroundings,
+    server,
+    busName: program.service.busName,
+    isReloading: () => reloads.isPending,
+  });
   log.info('stopped');
+}
+
+/** Puts configurations in force, one after the other: what can fail comes first, then all of it at once. */
+function reloader<S extends ServiceDefinition, C extends CommonConfig>(
+  { program, running, surroundings, server, authorizations }: Life<S, C>,
+  onApplied: (config: C) => void,
+): (loaded: LoadedConfig<C>) => Promise<void> {
+  const { log } = surroundings;
+  let inForce = surroundings.config;
+  let answers: Answers<S> = running;
+  return async ({ config, accounts }) => {
+    refuseFixed(program, inForce, config);
+    const authorize = await authorizations.prepare(config, accounts);
+    const { retire, ...changed } = (await running.reload?.(config)) ?? {};
+    answers = { ...answers, ...changed };
+    const ended = server.replace({ ...answers, authorizer: authorize() });
+    if (config.log_level !== inForce.log_level) log.level = priorityOf(config.log_level);
+    inForce = config;
+    onApplied(config);
+    void ended.then(retire).catch((error: unknown) => {
+      log.error('what a reload replaced could not be closed', { error: describeError(error) });
+    });
+  };
+}
+
+/** Throws for a configuration that changes what only a restart can change. */
+function refuseFixed<S extends ServiceDefinition, C extends CommonConfig>(
+  { service, fixedSettings }: ServiceProgram<S, C>,
+  before: C,
+  after: C,
+): void {
+  const fixed = (config: C) => ({
+    homedir_path: config.homedir_path ?? config.homedir,
+    ...fixedSettings?.(config),
+  });
+  const old = new Map<string, unknown>(Object.entries(fixed(before)));
+  const changed = Object.entries(fixed(after))
+    .filter(([name, value]) => !isDeepStrictEqual(value, old.get(name)))
+    .map(([name]) => name);
+  if (changed.length === 0) return;
+  const text = `restart needed: ${changed.join(', ')} of ${service.name}.yaml changed`;
+  throw new ServiceError('NotSupported', text);
 }
 
 async function exportObjects<S extends ServiceDefinition, C extends CommonConfig>(
   program: ServiceProgram<S, C>,
-  running: Running<S>,
+  running: Running<S, C>,
   { surroundings, audit }: { readonly surroundings: Surroundings<C>; readonly audit: Audit },
-): Promise<Server<S>> {
+): Promise<Pick<Life<S, C>, 'server' | 'authorizations'>> {
   const { bus, config, log, accounts } = surroundings;
   const { service } = program;
   const local = new SystemAccounts({ getent: false });
   const callers = await Callers.start(bus);
-  const options = { bus, callers, service, config, accounts, local };
-  const authorizer = await createAuthorization(options);
+  const authorizations = new Authorizations({ bus, callers, service });
+  const authorize = await authorizations.prepare(config, accounts);
   const trusted = new Set(await Promise.all(serviceUsers.map((name) => local.uid(name))));
   const { handlers, resolvers, properties, describeMore } = running;
   const server = serve(bus, service, {
     handlers,
     resolvers,
     properties,
-    authorizer,
+    authorizer: authorize(),
     callers,
     names: nameParsers,
     logControl: log,
@@ -167,30 +257,50 @@ async function exportObjects<S extends ServiceDefinition, C extends CommonConfig
     ...(describeMore && { describeMore }),
   });
   running.publish?.(server);
-  return server;
+  return { server, authorizations };
 }
 
-async function untilStopOrIdle<S extends ServiceDefinition>(
-  running: Running<S>,
-  options: { readonly server: Server<S>; readonly idleMs: number; readonly stop: AbortSignal },
-): Promise<void> {
-  const { server, idleMs, stop } = options;
-  await new Promise<void>((resolve) => {
-    const watch = new IdleWatch({
-      idleMs,
-      isBusy: () => server.callsUnderWay > 0 || running.isBusy?.() === true,
-      due: () => running.due?.(),
-      now,
-      onIdle: resolve,
-    });
-    server.onActivity(watch.activity);
-    const end = (): void => {
-      watch[Symbol.dispose]();
-      resolve();
-    };
-    if (stop.aborted) end();
-    else stop.addEventListener('abort', end, { once: true });
+/** When the service ends: told to stop, or idle. */
+interface EndOfLife {
+  readonly reached: Promise<void>;
+  /** Counts idle time anew, up to another limit; 0 is none. */
+  readonly countIdle: (idleMs: number) => void;
+}
+
+function untilStopOrIdle<S extends ServiceDefinition>(
+  running: Pick<Running<S>, 'isBusy' | 'due'>,
+  options: {
+    readonly server: Server<S>;
+    readonly idleMs: number;
+    readonly stop: AbortSignal;
+    readonly isBusy: () => boolean;
+  },
+): EndOfLife {
+  const { server, idleMs, stop, isBusy } = options;
+  let reach = (): void => undefined;
+  const reached = new Promise<void>((resolve) => {
+    reach = resolve;
   });
+  const watch = new IdleWatch({
+    idleMs,
+    isBusy: () => server.callsUnderWay > 0 || running.isBusy?.() === true || isBusy(),
+    due: () => running.due?.(),
+    now,
+    onIdle: reach,
+  });
+  server.onActivity(watch.activity);
+  const end = (): void => {
+    watch[Symbol.dispose]();
+    reach();
+  };
+  if (stop.aborted) end();
+  else stop.addEventListener('abort', end, { once: true });
+  return {
+    reached,
+    countIdle: (changed) => {
+      watch.idleMs = changed;
+    },
+  };
 }
 
 /**
@@ -198,19 +308,21 @@ async function untilStopOrIdle<S extends ServiceDefinition>(
  * reply to ReleaseName. Operations that nobody waits for are finished too, unless the service was told to stop.
  */
 async function drain<S extends ServiceDefinition>(
-  running: Running<S>,
+  running: Pick<Running<S>, 'isBusy'>,
   {
     surroundings: { bus, stop },
     server,
     busName,
+    isReloading,
   }: {
-    readonly surroundings: Surroundings<unknown>;
+    readonly surroundings: Pick<Surroundings<unknown>, 'bus' | 'stop'>;
     readonly server: Server<S>;
     readonly busName: string;
+    readonly isReloading: () => boolean;
   },
 ): Promise<void> {
   await bus.releaseName(busName);
-  const isCalled = (): boolean => server.callsUnderWay > 0;
+  const isCalled = (): boolean => server.callsUnderWay > 0 || isReloading();
   const isBusy = (): boolean => isCalled() || (!stop.aborted && running.isBusy?.() === true);
   if (await ends(isBusy, CALLS_MAY_FINISH_MS[stop.aborted ? 'stopped' : 'idle'])) return;
   server.abandonCalls();

@@ -33,7 +33,7 @@ export class PolkitBackend implements AuthorizationBackend {
   readonly #cache: VerdictCache;
   readonly #clock: () => number;
   readonly #turns = new Turns(questionLimits);
-  /** Plain questions under way, which every call with the same question waits for. */
+  /** Plain questions under way, which every call with the same question waits for that came in their generation. */
   readonly #plain = new Map<string, Promise<PolkitAnswer>>();
   /** People being asked, with the generation in which polkit said that one must be. */
   readonly #prompts = new Map<string, number>();
@@ -53,6 +53,12 @@ export class PolkitBackend implements AuthorizationBackend {
     return this.#ask(question, call, key);
   }
 
+  /** Keeps verdicts for other times from now on, and none that came before, answers under way included. */
+  renew(lifetimes: VerdictLifetimes): void {
+    this.#cache.lifetimes = lifetimes;
+    this.#cache.dropAll();
+  }
+
   forget(sender: string): void {
     this.#cache.dropSender(sender);
   }
@@ -69,10 +75,11 @@ export class PolkitBackend implements AuthorizationBackend {
   }
 
   #askPlainly(question: Question, call: CallContext, key: string): Promise<PolkitAnswer> {
-    let answer = this.#plain.get(key);
+    const shared = `${this.#cache.generation}\0${key}`;
+    let answer = this.#plain.get(shared);
     if (answer === undefined) {
-      answer = this.#checkPlainly(question, call, key).finally(() => this.#plain.delete(key));
-      this.#plain.set(key, answer);
+      answer = this.#checkPlainly(question, call, key).finally(() => this.#plain.delete(shared));
+      this.#plain.set(shared, answer);
     }
     return answer;
   }

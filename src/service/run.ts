@@ -25,11 +25,11 @@ import {
   type Schema,
 } from './config.ts';
 import { consoleSink, isJournalStream, journalSink } from './journal.ts';
-import { type ServiceProgram, serveUntilStopped } from './lifetime.ts';
+import { type LoadedConfig, type ServiceProgram, serveUntilStopped } from './lifetime.ts';
 import { priorityOf, ServiceLog } from './log.ts';
 import { makeStateDirectory } from './state-file.ts';
 
-export type { Running, ServiceProgram, StartContext } from './lifetime.ts';
+export type { Reloaded, Running, ServiceProgram, StartContext } from './lifetime.ts';
 
 /** A service with its configuration. */
 export interface Program<S extends ServiceDefinition, C extends CommonConfig>
@@ -88,16 +88,18 @@ async function serveFrom<S extends ServiceDefinition, C extends CommonConfig>(
 ): Promise<number> {
   const { service, schema, parse } = program;
   const dir = directories.configDir;
-  const warnings: Problem[] = [];
-  const warn = (warning: Problem): void => void warnings.push(warning);
-  const accounts = new SystemAccounts({ getent: true });
-  const source = { dir, service: service.name, schema, parse, warn, accounts };
-  const config = await loadConfig(source);
+  const onReloadRequest = hangUps();
+  const load = async (): Promise<LoadedConfig<C> & { readonly warnings: readonly Problem[] }> => {
+    const warnings: Problem[] = [];
+    const warn = (warning: Problem): void => void warnings.push(warning);
+    const accounts = new SystemAccounts({ getent: true });
+    const source = { dir, service: service.name, schema, parse, warn, accounts };
+    return { config: await loadConfig(source), accounts, warnings };
+  };
+  const { config, accounts, warnings } = await load();
   const log = openLog(service.name, config);
   crash.log = log;
-  for (const { file, line, path: setting, message: warning } of warnings) {
-    log.warn('configuration', { file, line, setting, warning });
-  }
+  logWarnings(log, warnings);
   const stop = stopOnSignals();
   const stateDir = stateDirOf(service.name, {
     commandLine: directories.stateDir,
@@ -108,8 +110,23 @@ async function serveFrom<S extends ServiceDefinition, C extends CommonConfig>(
   const bus = await Bus.connect(systemBusAddress(), {
     onTakes: (again) => reportStall(log, again),
   });
-  const surroundings = { bus, config, accounts, stateDir, log, version, notify, stop };
-  const served = serveUntilStopped(program, surroundings);
+  const loadAgain = async (): Promise<LoadedConfig<C>> => {
+    const again = await load();
+    logWarnings(log, again.warnings);
+    return again;
+  };
+  const served = serveUntilStopped(program, {
+    bus,
+    config,
+    accounts,
+    stateDir,
+    log,
+    version,
+    notify,
+    stop,
+    loadConfig: loadAgain,
+    onReloadRequest,
+  });
   const lost = await Promise.race([served.then(() => undefined), bus.closed.then(lostBus)]);
   if (lost !== undefined) throw lost;
   await bus.close();
@@ -136,6 +153,23 @@ function openLog(name: string, config: CommonConfig): ServiceLog {
   const target = isJournalStream(process.env['JOURNAL_STREAM']) ? 'journal' : 'console';
   const sinks = { console: consoleSink, journal: journalSink(journalSend, identifier) };
   return new ServiceLog({ identifier, level, target, sinks });
+}
+
+function logWarnings(log: ServiceLog, warnings: readonly Problem[]): void {
+  for (const { file, line, path: setting, message: warning } of warnings) {
+    log.warn('configuration', { file, line, setting, warning });
+  }
+}
+
+/** From now on SIGHUP asks for a reload; what it asks for before there is a listener is not lost. */
+function hangUps(): (listener: () => void) => void {
+  let early = 0;
+  let request = (): void => void early++;
+  process.on('SIGHUP', () => request());
+  return (listener) => {
+    request = listener;
+    for (; early > 0; early--) listener();
+  };
 }
 
 /** Aborted by the first signal; a second one ends the process at once, as a failure. */

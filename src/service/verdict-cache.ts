@@ -14,13 +14,14 @@ const MAX_VERDICTS = 4096;
 
 /** Verdicts by question, for as long as the caller stays and nothing changed that they were based on. */
 export class VerdictCache {
-  readonly #lifetimes: VerdictLifetimes;
+  /** For the verdicts that are kept from now on. */
+  lifetimes: VerdictLifetimes;
   readonly #verdicts = new Map<string, Verdict>();
   readonly #keysBySender = new Map<string, Set<string>>();
   #generation = 0;
 
   constructor(lifetimes: VerdictLifetimes) {
-    this.#lifetimes = lifetimes;
+    this.lifetimes = lifetimes;
   }
 
   /** How many times everything was dropped: an answer to a question of an earlier generation is not kept. */
@@ -44,7 +45,7 @@ export class VerdictCache {
     answer: { readonly allowed: boolean; readonly askedAt: number; readonly generation: number },
   ): void {
     const { allowed, askedAt, generation } = answer;
-    const lifetime = allowed ? this.#lifetimes.yesMs : this.#lifetimes.noMs;
+    const lifetime = allowed ? this.lifetimes.yesMs : this.lifetimes.noMs;
     if (lifetime <= 0 || generation !== this.#generation) return;
     const before = this.#verdicts.get(key);
     if (before !== undefined) this.#remove(key, before);

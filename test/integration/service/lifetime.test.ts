@@ -46,6 +46,12 @@ const sink = (): undefined => undefined;
 const sinks = { console: sink, journal: sink };
 const logOptions = { identifier: 'idler', level: 'err', target: 'console', sinks } as const;
 
+/** Nobody asks for a reload here. */
+const unreloaded = {
+  loadConfig: () => Promise.resolve({ config, accounts }),
+  onReloadRequest: () => undefined,
+};
+
 /**
  * An idle service in which an operation begins as it starts to leave; answers whether that was done when the
  * service was gone. Of one that is stopped it never is.
@@ -75,7 +81,15 @@ async function leave(stopped: boolean): Promise<{ readonly finished: boolean }> 
     isBusy: () => busy,
   };
   const program = { service: idler, start: () => Promise.resolve(running) };
-  const rest = { accounts, stateDir: rig.directory, log, version: '', notify, stop: stop.signal };
+  const rest = {
+    accounts,
+    stateDir: rig.directory,
+    log,
+    version: '',
+    notify,
+    stop: stop.signal,
+    ...unreloaded,
+  };
   await deadline(10_000, serveUntilStopped(program, { bus, config, ...rest }), 'the end');
   return { finished };
 }
@@ -107,6 +121,7 @@ test('does not wait for its start when it is told to stop', async () => {
     version: '',
     notify: () => true,
     stop: stop.signal,
+    ...unreloaded,
   };
   const served = serveUntilStopped({ service: idler, start }, { bus, config, ...rest });
   await deadline(10_000, served, 'the end');

@@ -2,7 +2,7 @@ import { appendFileSync } from 'node:fs';
 import { defineInterface, defineService } from '../../../src/dbus/definition.ts';
 import { describe, managerProperties } from '../../../src/interfaces/common.ts';
 import { type CommonConfig, commonProperties } from '../../../src/service/config.ts';
-import { main, type Running, type StartContext } from '../../../src/service/run.ts';
+import { main, type Reloaded, type Running, type StartContext } from '../../../src/service/run.ts';
 
 const probeInterface = defineInterface({
   name: 'org.iotedge.Probe1',
@@ -10,6 +10,12 @@ const probeInterface = defineInterface({
   methods: {
     Echo: { doc: 'Answers.', in: { text: 's' }, out: { text: 's' }, authorize: 'public' },
     Slow: { doc: 'Answers late.', in: { ms: 'u' }, authorize: 'public' },
+    Greet: {
+      doc: 'Answers late with what the configuration says.',
+      in: { ms: 'u' },
+      out: { greeting: 's' },
+      authorize: 'public',
+    },
     Reject: { doc: 'Leaves a rejection unhandled.', authorize: 'public' },
     Where: { doc: 'Where state is kept.', out: { directory: 's' }, authorize: 'public' },
     Guarded: {
@@ -39,7 +45,11 @@ const probeService = defineService({
 const schema = {
   $id: 'https://example.invalid/probe.schema.json',
   type: 'object',
-  properties: commonProperties,
+  properties: {
+    ...commonProperties,
+    greeting: { type: 'string', default: '' },
+    fixed: { type: 'string' },
+  },
   additionalProperties: false,
 };
 
@@ -55,33 +65,62 @@ function note(text: string): void {
   if (file !== undefined) appendFileSync(file, `${process.pid} ${text}\n`);
 }
 
-function start(context: StartContext<CommonConfig>): Promise<Running<typeof probeService>> {
+interface ProbeConfig extends CommonConfig {
+  readonly greeting: string;
+  readonly fixed?: string;
+}
+
+type Probe = typeof probeService;
+
+function handlersFor(
+  { greeting }: ProbeConfig,
+  { stateDir }: StartContext<ProbeConfig>,
+): Running<Probe>['handlers'] {
+  return {
+    Echo: ({ text }) => ({ text }),
+    async Slow({ ms }, call) {
+      note('slow');
+      await Promise.race([
+        pause(ms),
+        new Promise((resolve) => call.signal.addEventListener('abort', resolve)),
+      ]);
+      return {};
+    },
+    async Greet({ ms }) {
+      note('greet');
+      await pause(ms);
+      return { greeting };
+    },
+    Reject() {
+      void Promise.reject(new Error('nobody looks'));
+      return {};
+    },
+    Where: () => ({ directory: stateDir }),
+    Guarded: () => ({}),
+  };
+}
+
+async function reload(
+  config: ProbeConfig,
+  context: StartContext<ProbeConfig>,
+): Promise<Reloaded<Probe>> {
+  if (config.greeting === 'impossible') throw new Error('nobody can say that');
+  return { handlers: handlersFor(config, context), retire: () => note('retired') };
+}
+
+function start(context: StartContext<ProbeConfig>): Promise<Running<Probe, ProbeConfig>> {
   note('start');
   context.cleanup.defer(() => note('cleaned up'));
   return Promise.resolve({
-    handlers: {
-      Echo: ({ text }) => ({ text }),
-      async Slow({ ms }, call) {
-        note('slow');
-        await Promise.race([
-          pause(ms),
-          new Promise((resolve) => call.signal.addEventListener('abort', resolve)),
-        ]);
-        return {};
-      },
-      Reject() {
-        void Promise.reject(new Error('nobody looks'));
-        return {};
-      },
-      Where: () => ({ directory: context.stateDir }),
-      Guarded: () => ({}),
-    },
+    handlers: handlersFor(context.config, context),
     resolvers: {},
     properties: { Version: context.version, Health: 'ok', LastError: '' },
+    reload: (config: ProbeConfig) => reload(config, context),
   });
 }
 
 // What the schema lets through has this type.
-const parse = (value: unknown): CommonConfig => value as CommonConfig;
+const parse = (value: unknown): ProbeConfig => value as ProbeConfig;
 
-void main({ service: probeService, schema, parse, start });
+const fixedSettings = ({ fixed }: ProbeConfig) => ({ fixed });
+void main({ service: probeService, schema, parse, start, fixedSettings });

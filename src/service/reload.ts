@@ -1,0 +1,85 @@
+/**
+ * Reloading the configuration, as a service manager asks for with SIGHUP:
+ *
+ *   SIGHUP ─► RELOADING=1 ─► read ─► in force ─► READY=1
+ *                              └───► refused: the old one stays, LastError and the journal say why
+ *
+ * Reloads happen one after the other, as many as were asked for.
+ */
+import { describeError } from '../errors.ts';
+import type { Log } from './log.ts';
+import { ConfigError, formatProblem, type Problem } from './problem.ts';
+
+/** What a reload is made of. */
+export interface ReloadOptions<T> {
+  /** Reads the configuration; throws `ConfigError` for one that is wrong. */
+  readonly load: () => Promise<T>;
+  /** Puts it in force; a rejection leaves the old one as it was. */
+  readonly apply: (loaded: T) => Promise<void>;
+  /** Shows why the configuration on the disk is not in force, '' when it is. */
+  readonly show: (problem: string) => void;
+  /** Tells systemd about the state of the process. */
+  readonly notify: (state: string) => boolean;
+  /** Aborted when the service stops: nothing is reloaded any more. */
+  readonly stop: AbortSignal;
+  readonly log: Log;
+}
+
+/** More problems than anybody reads at once only fill the journal. */
+const MOST_LOGGED = 20;
+const LONGEST_SHOWN = 1024;
+
+/** The reloads of a service. */
+export class Reloads<T> {
+  readonly #options: ReloadOptions<T>;
+  #last: Promise<void> = Promise.resolve();
+  #pending = 0;
+
+  constructor(options: ReloadOptions<T>) {
+    this.#options = options;
+  }
+
+  /** Whether a reload is asked for that has not ended. */
+  get isPending(): boolean {
+    return this.#pending > 0;
+  }
+
+  /** Asks for one more reload. */
+  readonly request = (): void => {
+    this.#pending++;
+    this.#last = this.#last.then(async () => {
+      await this.#reload();
+      this.#pending--;
+    });
+  };
+
+  async #reload(): Promise<void> {
+    const { load, apply, show, notify, stop, log } = this.#options;
+    if (stop.aborted) return;
+    notify(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`);
+    try {
+      const loaded = await load();
+      if (stop.aborted) return;
+      await apply(loaded);
+      show('');
+      log.info('configuration reloaded');
+    } catch (error) {
+      if (stop.aborted) return;
+      const problems = error instanceof ConfigError ? error.problems : [];
+      for (const problem of problems.slice(0, MOST_LOGGED)) logProblem(log, problem);
+      const why = problems.length > 0 ? shortened(problems) : describeError(error);
+      log.error('configuration not reloaded, the one before stays', { error: why });
+      show(`configuration not reloaded: ${why}`.slice(0, LONGEST_SHOWN));
+    }
+    notify('READY=1');
+  }
+}
+
+function logProblem(log: Log, { file, line, column, path: setting, message }: Problem): void {
+  log.error('wrong configuration', { file, line, column, setting, problem: message });
+}
+
+function shortened([first, ...others]: readonly Problem[]): string {
+  const text = first === undefined ? '' : formatProblem(first);
+  return others.length === 0 ? text : `${text} (and ${others.length} more)`;
+}
