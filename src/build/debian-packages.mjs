@@ -55,9 +55,12 @@ async function candidate(name) {
   return version === '(none)' ? '' : version;
 }
 
-/** Packages that only some distributions have, and only some machines need. */
-async function additions() {
+/** Packages that only some distributions have, `optional` among them, and only some machines need. */
+async function additions(optional) {
   const names = [];
+  for (const name of await missingOf(optional)) {
+    if ((await candidate(name)) !== '') names.push(name);
+  }
   if (!isOnPath('docker') && (await candidate('docker-cli')) !== '') names.push('docker-cli');
   const major = process.versions.node.split('.')[0];
   if (!hasNodeHeaders() && (await candidate('libnode-dev')).startsWith(`${major}.`)) {
@@ -125,16 +128,18 @@ async function install(missing, more, say) {
 }
 
 /**
- * Installs what is missing of the Debian packages, `extra` among them. Without root it only says what is missing,
- * and fails when nothing can be built without it.
+ * Installs what is missing of the Debian packages: `packages` on top of the project's own, and those of
+ * `optionalPackages` that the distribution has. Without root it only says what is missing, and fails when nothing can
+ * be built without it.
  */
-export async function installPackages(extra, say) {
+export async function installPackages({ packages = [], optionalPackages = [] }, say) {
   if (!isOnPath('apt-get') || !isOnPath('dpkg-query')) {
     say('this is not Debian or Ubuntu: the packages it needs are left to you');
     return;
   }
-  const missing = await missingOf([...toBuild, ...toRun, ...extra]);
-  if (process.getuid() === 0) return install(missing, additions, say);
+  const missing = await missingOf([...toBuild, ...toRun, ...packages]);
+  const more = () => additions(optionalPackages);
+  if (process.getuid() === 0) return install(missing, more, say);
   if (missing.length === 0) return;
   const advice = `missing Debian packages: sudo apt-get install ${missing.join(' ')}`;
   if (missing.some((name) => toBuild.includes(name))) throw new Error(advice);

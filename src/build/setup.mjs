@@ -28,10 +28,10 @@ function giveBack() {
 }
 
 /**
- * Brings the machine to where everything runs. `packages` are Debian packages needed on top. Fails with the log of
- * whatever could not be done.
+ * Brings the machine to where everything runs. `packages` and `optionalPackages` are Debian packages needed on top.
+ * Fails with the log of whatever could not be done.
  */
-export async function setUp({ packages = [], build = true } = {}) {
+export async function setUp({ build = true, ...packages } = {}) {
   requireNode();
   const say = reporter();
   await installPackages(packages, say);

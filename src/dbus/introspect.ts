@@ -66,32 +66,105 @@ export function introspectionXml(
   return `${doctype}<node>\n${interfaces.join('')}${nodes.join('')}</node>\n`;
 }
 
-/** One interface of a table as introspection XML, with argument names and annotations. */
-export function interfaceXml(definition: InterfaceDefinition): string {
+/** What `org.gtk.GDBus.DocString` says about an interface and its members; an empty text is left out. */
+export interface Documentation {
+  readonly interface: string;
+  member(name: string): string;
+  argument(member: string, name: string): string;
+}
+
+/**
+ * One interface of a table as introspection XML: names of arguments, and the annotations without which generators
+ * write code that does not compile or loses bytes. The documentation is for files; what a service sends has none.
+ */
+export function interfaceXml(
+  definition: InterfaceDefinition,
+  documentation: Documentation = undocumented,
+): string {
   const { methods = {}, properties = {}, signals = {} } = definition;
+  const doc = (name: string): string => docXml(documentation.member(name), '      ');
   const members = [
     ...Object.entries(methods).map(([name, method]) => {
-      const args = argumentsXml({ ...method.in, options: 'a{sv}' }, 'in');
-      return `    <method name="${name}">\n${args}${argumentsXml(method.out, 'out')}    </method>\n`;
+      const fields = { in: { ...method.in, options: 'a{sv}' }, out: method.out ?? {} };
+      const args = [...argumentsOf(fields.in, 'in'), ...argumentsOf(fields.out, 'out')];
+      return memberXml('method', name, args, documentation);
     }),
     ...Object.entries(properties).map(([name, { type, emits, write }]) => {
       const access = write === undefined ? 'read' : 'readwrite';
-      const annotation = `      <annotation name="org.freedesktop.DBus.Property.EmitsChangedSignal" value="${emits}"/>\n`;
-      return `    <property name="${name}" type="${type}" access="${access}">\n${annotation}    </property>\n`;
+      const annotations = [
+        annotationXml('org.freedesktop.DBus.Property.EmitsChangedSignal', emits, '      '),
+        bytesAnnotation(type, '      '),
+        qtAnnotation(type, '', '      '),
+      ];
+      return `    <property name="${name}" type="${type}" access="${access}">\n${doc(name)}${annotations.join('')}    </property>\n`;
     }),
-    ...Object.entries(signals).map(
-      ([name, { args }]) =>
-        `    <signal name="${name}">\n${argumentsXml(args, undefined)}    </signal>\n`,
+    ...Object.entries(signals).map(([name, { args }]) =>
+      memberXml('signal', name, argumentsOf(args ?? {}, undefined), documentation),
     ),
   ];
-  return `  <interface name="${definition.name}">\n${members.join('')}  </interface>\n`;
+  const own = docXml(documentation.interface, '    ');
+  return `  <interface name="${definition.name}">\n${own}${members.join('')}  </interface>\n`;
 }
 
-function argumentsXml(fields: Fields | undefined, direction: 'in' | 'out' | undefined): string {
-  const attribute = direction === undefined ? '' : ` direction="${direction}"`;
-  return Object.entries(fields ?? {})
-    .map(([name, type]) => `      <arg name="${name}" type="${type}"${attribute}/>\n`)
-    .join('');
+const undocumented: Documentation = { interface: '', member: () => '', argument: () => '' };
+
+interface Argument {
+  readonly name: string;
+  readonly type: string;
+  readonly direction: 'in' | 'out' | undefined;
+  /** Which of its direction it is. */
+  readonly index: number;
+}
+
+function argumentsOf(fields: Fields, direction: Argument['direction']): readonly Argument[] {
+  return Object.entries(fields).map(([name, type], index) => ({ name, type, direction, index }));
+}
+
+function memberXml(
+  kind: 'method' | 'signal',
+  member: string,
+  args: readonly Argument[],
+  documentation: Documentation,
+): string {
+  const types = args.map(({ type, direction, index }) =>
+    qtAnnotation(type, direction === 'in' ? `.In${index}` : `.Out${index}`, '      '),
+  );
+  const elements = args.map(({ name, type, direction }) => {
+    const attribute = direction === undefined ? '' : ` direction="${direction}"`;
+    const doc = docXml(documentation.argument(member, name), '        ');
+    const content = `${doc}${bytesAnnotation(type, '        ')}`;
+    const open = `      <arg name="${name}" type="${type}"${attribute}`;
+    return content === '' ? `${open}/>\n` : `${open}>\n${content}      </arg>\n`;
+  });
+  const doc = docXml(documentation.member(member), '      ');
+  const content = [doc, ...types, ...elements].join('');
+  return `    <${kind} name="${member}">\n${content}    </${kind}>\n`;
+}
+
+/** gdbus-codegen takes `ay` for a string that ends at the first NUL, unless it is told not to. */
+function bytesAnnotation(type: string, indent: string): string {
+  return type === 'ay' ? annotationXml('org.gtk.GDBus.C.ForceGVariant', 'true', indent) : '';
+}
+
+/** The types that qdbusxml2cpp asks about; Qt knows them all, `aa{sv}` after `qDBusRegisterMetaType`. */
+const qtTypes: Readonly<Record<string, string>> = {
+  'a{sv}': 'QVariantMap',
+  'a{ss}': 'QMap<QString,QString>',
+  'aa{sv}': 'QList<QVariantMap>',
+};
+
+function qtAnnotation(type: string, place: string, indent: string): string {
+  const qtType = qtTypes[type];
+  if (qtType === undefined) return '';
+  return annotationXml(`org.qtproject.QtDBus.QtTypeName${place}`, qtType, indent);
+}
+
+function docXml(text: string, indent: string): string {
+  return text === '' ? '' : annotationXml('org.gtk.GDBus.DocString', text, indent);
+}
+
+function annotationXml(name: string, value: string, indent: string): string {
+  return `${indent}<annotation name="${name}" value="${escapeXml(value)}"/>\n`;
 }
 
 /** Text as it may stand in an XML attribute or element. */

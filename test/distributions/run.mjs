@@ -19,6 +19,7 @@ const suites = [
   'integration/dbus/',
   'integration/service/',
   'integration/interface',
+  'integration/clients/',
   'integration/keys/',
 ];
 

@@ -25,6 +25,10 @@ const needs = {
     reason: 'the controllers of cgroup v2 are not available',
     isMet: () => controllers().includes('memory'),
   },
+  'python-sdbus': {
+    reason: 'this distribution has no python3-sdbus',
+    isMet: () => isReadable('/usr/lib/python3/dist-packages/sdbus/__init__.py'),
+  },
   tpm: {
     reason: 'there is no TPM device',
     isMet: () => isReadable('/dev/tpmrm0'),

@@ -1,0 +1,3 @@
+import { exampleContract } from '../../support/example.ts';
+
+exampleContract('C', [{ file: 'sign-glib.c' }, { file: 'sign-libdbus.c' }]);
