@@ -1,5 +1,6 @@
 import type { Via } from '../dbus/via.ts';
 import { ServiceError } from '../errors.ts';
+import { areEmpty, inOneLine, joinWords, type ServiceWords, wordsOf } from './service-words.ts';
 
 /** A client certificate whose key stays in the Keys service. */
 export interface RemoteCredential {
@@ -25,6 +26,10 @@ export interface CloudAnswer {
   readonly retryAfterS: number | undefined;
   /** The parsed body; undefined when there is none or it is not JSON. */
   readonly body: unknown;
+  /** The text of a body that is not JSON. */
+  readonly text?: string | undefined;
+  /** What the hub's header says of an error. */
+  readonly errorCode?: string | undefined;
 }
 
 /** Sends requests as the device; Unavailable when no answer comes or the server does not verify. */
@@ -44,9 +49,11 @@ export class CloudError extends ServiceError {
   }
 }
 
-/** What can be done about a status, or who will. */
+const notEnrolled = 'the service does not accept this certificate: is the device enrolled with it';
+
+/** What can be done about a status, or who will, where the service does not say more. */
 const hints: Readonly<Record<number, string>> = {
-  401: 'the service does not accept this certificate: is the device enrolled with it',
+  401: notEnrolled,
   403: 'the service forbids it: is the device or its enrollment disabled',
   404: 'the service does not know it',
   429: 'the service asks to slow down',
@@ -54,27 +61,29 @@ const hints: Readonly<Record<number, string>> = {
   503: 'the service is not available',
 };
 
+/** The same about an error code; what a service says in other words is not for us to explain. */
+const codeHints: Readonly<Record<string, string>> = { 401002: notEnrolled };
+
 /** The failure that an answer stands for: what was asked, the HTTP status, the service's own words. */
 export function failureOf(what: string, answer: CloudAnswer): CloudError {
-  const { status, body } = answer;
-  const field = (name: string): string => wordsField(body, name) ?? '';
-  const details = [
-    field('message'),
-    field('errorCode') && `error ${field('errorCode')}`,
-    field('trackingId') && `tracking id ${field('trackingId')}`,
-    hints[status] ?? '',
-  ].filter((part) => part !== '');
+  const { status } = answer;
+  const words = wordsOf(answer);
+  const details = [joinWords(words), hintFor(status, words)].filter((part) => part !== '');
   const why = details.length === 0 ? '' : ` (${details.join('; ')})`;
   return new CloudError(`${what}: HTTP ${status}${why}`, answer);
 }
 
-const maxWords = 200;
+function hintFor(status: number, words: ServiceWords): string {
+  const byStatus = areEmpty(words, status) ? hints[status] : undefined;
+  return codeHints[words.errorCode] ?? byStatus ?? '';
+}
+
 const namePattern = /^[!-~]{1,256}$/;
 
-/** A field that says something to people: without control characters, cut when it is long. */
+/** A field that says something to people: in one line, cut when it is long. */
 export function wordsField(body: unknown, name: string): string | undefined {
-  const text = stringField(body, name)?.replace(/\p{C}+/gu, ' ');
-  return text !== undefined && text.length > maxWords ? `${text.slice(0, maxWords)}…` : text;
+  const text = stringField(body, name);
+  return text === undefined ? undefined : inOneLine(text);
 }
 
 /** A field that names something: 1 to 256 visible ASCII characters; undefined for anything else. */

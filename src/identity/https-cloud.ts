@@ -5,6 +5,7 @@ import type { HttpsClient } from '../service/https.ts';
 import { HttpsFailure, type HttpsRequest, type HttpsResponse } from '../service/https-message.ts';
 import type { CloudAnswer, CloudClient, CloudRequest, RemoteCredential } from './cloud.ts';
 import type { CloudSettings } from './config.ts';
+import { textOfPage } from './service-words.ts';
 
 /** What requests are made with. */
 export interface HttpsCloudOptions {
@@ -53,7 +54,8 @@ export class HttpsCloud implements CloudClient {
       status: response.status,
       // a date there is one of the cloud's clock, which may not be this one's
       retryAfterS: retryAfterOf(headerOf(response, 'retry-after'), (date ?? new Date()).getTime()),
-      body: parseJson(response.body),
+      errorCode: headerOf(response, 'iothub-errorcode'),
+      ...contentOf(response),
     };
   }
 
@@ -116,10 +118,18 @@ export function retryAfterOf(header: string | undefined, nowMs: number): number 
   return Number.isNaN(date) ? undefined : Math.max(0, (date - nowMs) / 1000);
 }
 
-function parseJson(body: Buffer): unknown {
+/** The body as JSON, or the text of a page of something on the way. */
+function contentOf({ body }: HttpsResponse): Pick<CloudAnswer, 'body' | 'text'> {
+  const text = decode(body);
   try {
-    return JSON.parse(body.toString('utf8'));
+    return { body: JSON.parse(text) };
   } catch {
-    return undefined; // an error page of something on the way: the status says enough
+    return { body: undefined, text: textOfPage(text) };
   }
+}
+
+/** As its byte order mark says, else UTF-8, in which others leave replacement characters. */
+function decode(body: Buffer): string {
+  const utf16 = body[0] === 0xff && body[1] === 0xfe;
+  return new TextDecoder(utf16 ? 'utf-16le' : 'utf-8').decode(body);
 }

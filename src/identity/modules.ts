@@ -1,10 +1,13 @@
 import type { Via } from '../dbus/via.ts';
-import { describeError, ServiceError } from '../errors.ts';
+import { describeError, isServiceError, ServiceError } from '../errors.ts';
 import type { ModuleId } from '../ids.ts';
 import type { Log } from '../service/log.ts';
 import type { Hub, HubModule } from './hub.ts';
 import type { ModuleKeyring } from './keys.ts';
 import type { IdentityState, SavedDevice, SavedModule } from './state.ts';
+
+/** More problems than this are not remembered. */
+const maxRefused = 16;
 
 /** What the module identities are made of. */
 export interface ModuleIdentitiesOptions {
@@ -26,6 +29,8 @@ export class ModuleIdentities {
   readonly #known = new Map<ModuleId, SavedModule>();
   /** Ids whose file cannot be read: reported, and not replaced by anything but Delete. */
   readonly #damaged = new Map<ModuleId, string>();
+  /** Ids whose last request the hub refused or did not answer. */
+  readonly #refused = new Map<ModuleId, string>();
   readonly #turns = new Map<ModuleId, Promise<unknown>>();
 
   private constructor(options: ModuleIdentitiesOptions) {
@@ -42,6 +47,11 @@ export class ModuleIdentities {
   /** What is wrong with files, by id, for Describe and Health. */
   get damaged(): ReadonlyMap<ModuleId, string> {
     return this.#damaged;
+  }
+
+  /** What the last request for an id failed of, until one succeeds. */
+  get refused(): ReadonlyMap<ModuleId, string> {
+    return this.#refused;
   }
 
   list(): readonly SavedModule[] {
@@ -171,10 +181,29 @@ export class ModuleIdentities {
     throw new ServiceError('Unavailable', `the file of module "${id}" is damaged: ${why}`);
   }
 
+  async #noteRefusal<T>(id: ModuleId, act: () => Promise<T>): Promise<T> {
+    try {
+      const outcome = await act();
+      if (this.#refused.delete(id)) this.#options.changed();
+      return outcome;
+    } catch (error) {
+      // what a caller asked for in vain is between the two
+      if (isServiceError(error, 'Unavailable')) {
+        this.#refused.delete(id);
+        this.#refused.set(id, error.message);
+        const [oldest] = this.#refused.keys();
+        if (this.#refused.size > maxRefused && oldest !== undefined) this.#refused.delete(oldest);
+        this.#options.changed();
+      }
+      throw error;
+    }
+  }
+
   /** Waits for what is under way for the id, whatever became of it. */
   #inTurn<T>(id: ModuleId, act: () => Promise<T>): Promise<T> {
     const before = this.#turns.get(id) ?? Promise.resolve();
-    const turn = before.then(act, act);
+    const noted = (): Promise<T> => this.#noteRefusal(id, act);
+    const turn = before.then(noted, noted);
     const settled = turn.catch(() => undefined); // its caller is told
     this.#turns.set(id, settled);
     void settled.then(() => {

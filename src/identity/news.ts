@@ -85,10 +85,9 @@ export class News {
   }
 
   #problems(): readonly string[] {
-    const damaged = [...(this.#modules?.damaged ?? [])].map(
-      ([id, why]) => `module "${id}": ${why}`,
-    );
-    return [this.#status?.lastError ?? '', ...damaged, this.#clockProblem()].filter(
+    const { damaged = [], refused = [] } = this.#modules ?? {};
+    const ofModules = [...damaged, ...refused].map(([id, why]) => `module "${id}": ${why}`);
+    return [this.#status?.lastError ?? '', ...ofModules, this.#clockProblem()].filter(
       (text) => text !== '',
     );
   }

@@ -9,6 +9,7 @@ import {
   wordsField,
 } from '../cloud.ts';
 import type { Assignment, Provisioner } from '../provisioner.ts';
+import { joinWords, wordsOf } from '../service-words.ts';
 
 const apiVersion = 'api-version=2021-06-01';
 const defaultPollMs = 2000;
@@ -90,10 +91,10 @@ function assignmentOf(what: string, answer: CloudAnswer): Assignment | undefined
     }
     return undefined;
   }
-  const state = fieldOf(answer.body, 'registrationState');
   if (status !== 'assigned') {
-    throw new ServiceError('Unavailable', `${what}: ${refusalOf(status, state)}`);
+    throw new ServiceError('Unavailable', `${what}: ${refusalOf(status, answer)}`);
   }
+  const state = fieldOf(answer.body, 'registrationState');
   const hubHostname = nameField(state, 'assignedHub') ?? '';
   const deviceId = nameField(state, 'deviceId') ?? '';
   if (!hostPattern.test(hubHostname) || deviceId === '') {
@@ -103,9 +104,11 @@ function assignmentOf(what: string, answer: CloudAnswer): Assignment | undefined
 }
 
 /** Why the device is not assigned, and what its operator can do about it. */
-function refusalOf(status: string, state: unknown): string {
-  if (status === 'disabled') return 'the enrollment is disabled: enable it in the service';
-  const reason = wordsField(state, 'errorMessage') ?? 'no reason given';
-  const code = wordsField(state, 'errorCode') ?? 'none';
-  return `the service answered ${JSON.stringify(status)}: ${reason} (error ${code})`;
+function refusalOf(status: string, answer: CloudAnswer): string {
+  const words = joinWords(wordsOf(answer));
+  if (status === 'disabled') {
+    const said = words === '' ? '' : ` (${words})`;
+    return `the enrollment is disabled: enable it in the service${said}`;
+  }
+  return `the service answered ${JSON.stringify(status)}: ${words || 'it gave no reason'}`;
 }

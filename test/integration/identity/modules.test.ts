@@ -10,6 +10,7 @@ import type { Cloud } from '../../support/cloud/cloud.ts';
 import type { RegisteredModule } from '../../support/cloud/registry.ts';
 import { refusalOfSas } from '../../support/cloud/sas.ts';
 import { failureOf } from '../../support/failure.ts';
+import { identityStatus } from '../../support/identity-status.ts';
 import { Rig } from '../../support/rig.ts';
 import { startRigCloud, useCloud } from '../../support/rig-cloud.ts';
 import { deviceName } from '../../support/rig-config.ts';
@@ -194,6 +195,30 @@ test('refuse what the hub answers about another module', async ({ setting }) => 
   await identity.CreateModuleIdentity(create);
   const file = join(setting.rig.stateDirectory('identity'), 'modules', 'mine.json');
   assert.match(await readFile(file, 'utf8'), '"phase":"complete"');
+});
+
+test("of which the hub refuses one have the hub's own words in the error and in LastError", async ({
+  setting,
+}) => {
+  const { bus, cloud, identity } = setting;
+  const body = {
+    Message: 'ErrorCode:QuotaExceeded;Total number of modules on the device exceeded',
+    ExceptionMessage: 'Tracking ID:0104-G:0-TimeStamp:01/02/2021 14:10:21',
+  };
+  cloud.interfere = () => ({ status: 403, body });
+  const create = { module_id: 'mine' };
+  const error: unknown = await identity.CreateModuleIdentity(create).catch((one: unknown) => one);
+  const { lastError, health } = await identityStatus(bus);
+  for (const text of [String(error), lastError]) {
+    assert.match(text, 'QuotaExceeded');
+    assert.match(text, '0104-G:0');
+    assert.not.match(text, 'disabled');
+  }
+  assert.is(health, 'degraded');
+  cloud.interfere = undefined;
+  await identity.CreateModuleIdentity(create);
+  const after = await identityStatus(bus);
+  assert.equal([after.lastError, after.health], ['', 'ok']);
 });
 
 test('are not made of kinds, usages and managers that are not known here', async ({ setting }) => {

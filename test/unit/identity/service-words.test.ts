@@ -1,0 +1,102 @@
+/** What services say about failures, in the shapes in which they and what is between say it. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type CloudAnswer, failureOf } from '../../../src/identity/cloud.ts';
+import { textOfPage } from '../../../src/identity/service-words.ts';
+
+const test = suite("the cloud's own words");
+
+function messageOf(answer: Partial<CloudAnswer>): string {
+  const whole = { status: 403, retryAfterS: undefined, body: undefined, ...answer };
+  return failureOf('PUT of module m', whole).message;
+}
+
+const quota = 'ErrorCode:QuotaExceeded;Total number of modules on the device exceeded';
+const tracking = 'Tracking ID:0104-G:0-TimeStamp:01/02/2021 14:10:21';
+
+test('reach the error from the two members that the hub answers with', () => {
+  const body = { Message: quota, ExceptionMessage: tracking };
+  assert.is(messageOf({ body }), `PUT of module m: HTTP 403 (${quota}; ${tracking})`);
+});
+
+const shapes: readonly (readonly [string, Partial<CloudAnswer>])[] = [
+  ['names in any case', { body: { mESSAGE: quota, TRACKINGID: 't-1', ERRORCODE: 403004 } }],
+  [
+    'JSON in a text',
+    { body: { Message: JSON.stringify({ errorCode: 403004, trackingId: 't-1', message: quota }) } },
+  ],
+  [
+    'JSON in a text in JSON in a text',
+    {
+      body: JSON.stringify({
+        Message: JSON.stringify({ error: JSON.stringify({ message: quota, code: 403004 }) }),
+        trackingId: 't-1',
+      }),
+    },
+  ],
+  [
+    'an error in an object',
+    { body: { error: { code: '403004', message: quota, innererror: { 'tracking-id': 't-1' } } } },
+  ],
+  ['a list', { body: [{ message: [quota] }, { error_code: 403004, TrackingId: 't-1' }] }],
+  ['the header of the hub', { body: { Message: quota, trackingId: 't-1' }, errorCode: '403004' }],
+];
+
+for (const [what, answer] of shapes) {
+  test(`are found in ${what}`, () => {
+    const message = messageOf(answer);
+    assert.is(message, `PUT of module m: HTTP 403 (${quota}; error 403004; tracking id t-1)`);
+  });
+}
+
+test('are not contradicted by a hint of ours', () => {
+  assert.not.match(messageOf({ errorCode: 'IotHubQuotaExceeded' }), 'disabled');
+  assert.not.match(messageOf({ status: 401, body: { message: 'token has expired' } }), 'enrolled');
+  assert.not.match(messageOf({ status: 404, errorCode: 'DeviceNotFound' }), 'does not know it');
+  assert.match(messageOf({ status: 403 }), 'is the device or its enrollment disabled');
+  assert.match(messageOf({ status: 403, body: { message: 'Forbidden' } }), 'enrollment disabled');
+  const unauthorized = { message: 'Unauthorized', errorCode: 401002 };
+  assert.match(messageOf({ status: 401, body: unauthorized }), 'is the device enrolled with it');
+});
+
+test('are read out of a page of something on the way', () => {
+  const page =
+    '<html><head><title>403 Forbidden</title><style>p{}</style></head><body>by the gateway</body>';
+  assert.match(messageOf({ text: textOfPage(page) }), '(403 Forbidden by the gateway)');
+  assert.is(messageOf({ text: textOfPage('<p') }), messageOf({}));
+  assert.ok(textOfPage('<script'.repeat(1 << 20)).length < 1 << 17);
+});
+
+test('are one line, and not longer than anybody reads', () => {
+  const long = { message: `a\0b\r\n\u202ec${'x'.repeat(100_000)}`, errorCode: 'y'.repeat(5000) };
+  const message = messageOf({ body: long });
+  assert.match(message, '(a b cxxx');
+  assert.not.match(message, /[\p{C}\p{Zl}\p{Zp}]/u);
+  assert.ok(message.length < 600, String(message.length));
+  const many = Object.fromEntries(
+    Array.from({ length: 99 }, (_, at) => [`${at}`, { message: at }]),
+  );
+  assert.ok(messageOf({ body: many }).length < 200);
+});
+
+test('hold no secret, also where they are cut', () => {
+  const key = Buffer.alloc(32, 0xb7).toString('base64');
+  for (const secret of [
+    `SharedAccessSignature sr=a&sig=${encodeURIComponent(key)}&se=1`,
+    `HostName=h;SharedAccessKey=${key}`,
+    `${'x'.repeat(180)} ${key}`,
+    JSON.stringify({ message: `bad key ${key}`, primaryKey: key }),
+  ]) {
+    const message = messageOf({ body: { Message: secret } });
+    assert.not.match(message, key.slice(0, 12));
+    assert.not.match(message, encodeURIComponent(key).slice(0, 12));
+  }
+});
+
+test('may be missing, or be no words at all', () => {
+  for (const body of [null, true, {}, [], { message: null }, { message: {} }, { Message: '' }]) {
+    assert.is(messageOf({ body }), messageOf({}));
+  }
+});
+
+test.run();
