@@ -1,12 +1,15 @@
 import { Agent, type AgentOptions, type RequestOptions } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { SecureContext } from 'node:tls';
 import { callbackify } from 'node:util';
 import { connectTcp, type HostLookup, type TcpOptions } from './tcp-connect.ts';
 
 /** A request that says how long its connection may take, and hears what was tried. */
 export interface ConnectingRequest extends RequestOptions {
   readonly connecting?: Omit<TcpOptions, 'lookup'>;
+  /** What a new connection speaks TLS with, in place of what the agent has for all. */
+  readonly contextOf?: () => SecureContext;
 }
 
 type Connected = (error: Error | null, stream: Duplex) => void;
@@ -47,7 +50,9 @@ export class TcpFirstAgent extends Agent {
 
   async #connect(options: ConnectingRequest): Promise<Duplex> {
     const socket = await this.open(options);
-    const stream = super.createConnection({ ...options, socket } as RequestOptions);
+    const secureContext = options.contextOf?.();
+    const own = secureContext === undefined ? { socket } : { socket, secureContext };
+    const stream = super.createConnection({ ...options, ...own } as RequestOptions);
     if (stream) return stream;
     throw new TypeError('TLS over a stream is made at once');
   }

@@ -13,6 +13,7 @@ const maxAgents = 16;
 const idleMs = 55_000;
 
 type Route = Pick<HttpsRequest, 'clientCertificate' | 'ca' | 'proxy'>;
+type Purpose = { readonly requestId?: string | undefined };
 
 /** Keeps connections and TLS sessions apart by client certificate, roots and proxy. */
 export class TlsAgents {
@@ -40,6 +41,11 @@ export class TlsAgents {
     return agent;
   }
 
+  /** For a connection that is made for a request: the signature that it takes carries the id of that. */
+  contextOf(request: Route & Purpose): SecureContext {
+    return this.#secureContext(request);
+  }
+
   #create(to: Route): Agent {
     const { proxy, ca } = to;
     const options: AgentOptions = {
@@ -48,14 +54,15 @@ export class TlsAgents {
       maxSockets: 8,
       // or NODE_TLS_REJECT_UNAUTHORIZED in the environment would decide
       rejectUnauthorized: true,
-      secureContext: this.#secureContext(to),
+      // of no request: an agent outlives the one that it is made for
+      secureContext: this.#secureContext({ ...to, requestId: undefined }),
     };
     if (proxy === undefined) return new TcpFirstAgent(options, this.#lookup);
     const route = { url: new URL(proxy), ...(ca === undefined ? {} : { ca }) };
     return new TunnelAgent(route, options, this.#lookup);
   }
 
-  #secureContext({ clientCertificate, ca }: Route): SecureContext {
+  #secureContext({ clientCertificate, ca, requestId }: Route & Purpose): SecureContext {
     const options = { minVersion: 'TLSv1.2', ...(ca === undefined ? {} : { ca }) } as const;
     if (clientCertificate === undefined) return createSecureContext(options);
     const { chainPem, keyId, spki } = clientCertificate;
@@ -64,7 +71,8 @@ export class TlsAgents {
       const leaf = new X509Certificate(chainPem).publicKey.export({ type: 'spki', format: 'der' });
       if (!leaf.equals(spki)) throw new Error(`the certificate is not for the key "${keyId}"`);
       this.#loadProvider();
-      return createSecureContext({ ...options, cert: chainPem, key: keyPem(keyId, spki) });
+      const key = keyPem(keyId, spki, requestId);
+      return createSecureContext({ ...options, cert: chainPem, key });
     } catch (error) {
       const { code, message } = toFailure(error);
       throw new HttpsFailure('client-certificate', code, message);

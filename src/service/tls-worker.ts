@@ -77,7 +77,8 @@ function attempt(
     const { method, headers = {}, body } = request;
     const agent = agents.get(request);
     const { signal } = connecting;
-    const options: ConnectingRequest = { method, headers, agent, signal, connecting };
+    const contextOf = () => agents.contextOf(request);
+    const options: ConnectingRequest = { method, headers, agent, signal, connecting, contextOf };
     const outgoing = httpsRequest(request.url, options);
     let answered = false;
     outgoing.once('response', (incoming) => {

@@ -382,4 +382,17 @@ test('is of no use any more once it is closed', async (context) => {
   assert.is(await later, 'Unavailable');
 });
 
+test('signs for each connection with the id of the request that it is made for', async (context) => {
+  const all = rig(context);
+  all.keys.requestIds.length = 0;
+  await using server = await MutualTlsServer.start(all.pki);
+  const ask = (url: string, requestId: string) =>
+    all.client.request({ ...requestTo(all, url), requestId }, never);
+  await ask(server.url(), 'first');
+  await ask(server.url(), 'takes the connection of the first');
+  await using another = await MutualTlsServer.start(all.pki);
+  await ask(another.url(), 'second');
+  assert.equal(all.keys.requestIds, ['first', 'second']);
+});
+
 test.run();
