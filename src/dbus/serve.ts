@@ -19,6 +19,8 @@ export type { NameChecks, Question } from './method.ts';
 
 /** Is notified of what happens, for the journal. None of these may throw. */
 export interface ServeObserver {
+  /** A call of a method of the service is about to be authorized, or is public. */
+  called?(call: CallContext): void;
   decided(call: CallContext, question: Question, error: unknown): void;
   /** A call was answered with an error; whatever is not a ServiceError went out as `internal error`. */
   failed(call: CallContext | undefined, message: string, error: unknown): void;
@@ -152,6 +154,7 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
     const args = method.parse(message, this.#options.names);
     message.release();
     if (this.#isTrusted(caller.uid)) call.serveRequest(args.requestId);
+    this.#options.observer.called?.(call);
     return this.#serveWith(method, args, call);
   }
 

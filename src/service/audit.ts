@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs';
 import type { CallContext, Question, ServeObserver } from '../dbus/serve.ts';
 import { describeError, isServiceError } from '../errors.ts';
 import { shown } from '../quoted.ts';
-import type { Fields } from './log.ts';
+import type { Fields, Log } from './log.ts';
 import { Repeats, type RepeatsOptions } from './repeats.ts';
 
 /** A reason may quote what the caller sent, and is kept for as long as it is repeated. */
@@ -15,12 +15,20 @@ const ID_DETAILS = ['key_id', 'certificate_id', 'module_id', 'module'];
 
 /** Writes decisions and failures to the log. */
 export class Audit implements ServeObserver, Disposable {
+  readonly #log: Log;
   readonly #repeats: Repeats;
   /** Refusals, which have a record of their own when the call fails of them. */
   readonly #refusals = new WeakSet<object>();
 
   constructor(options: RepeatsOptions) {
+    this.#log = options.log;
     this.#repeats = new Repeats(options);
+  }
+
+  /** Every call, at debug level: this is where the id of a request is found in each service that serves it. */
+  called(call: CallContext): void {
+    if (this.#log.writesDebug !== true) return;
+    this.#log.debug('called', describeCall(call));
   }
 
   decided(call: CallContext, question: Question, error: unknown): void {

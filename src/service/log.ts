@@ -18,6 +18,7 @@ export interface Log {
   /** Something changed. */
   info(message: string, fields?: Fields): void;
   debug(message: string, fields?: Fields): void;
+  readonly writesDebug?: boolean;
 }
 
 /** Where records end up. */
@@ -82,6 +83,11 @@ export class ServiceLog implements Log, LogControl, AsyncDisposable {
       throw new ServiceError('InvalidArgs', 'the log target is console or journal');
     }
     this.#target = value;
+  }
+
+  /** Whether records of debug level are written: what costs something is not made for nothing. */
+  get writesDebug(): boolean {
+    return this.#level === 'debug';
   }
 
   error(message: string, fields?: Fields): void {
