@@ -58,13 +58,18 @@ export class Holdings {
     if (held === undefined) throw notFound(id);
     if (held.damage !== undefined) {
       const name = JSON.stringify(id);
-      throw new ServiceError('Unavailable', `the certificate ${name} is damaged: ${held.damage}`);
+      throw new ServiceError(
+        'Unavailable',
+        `the certificate ${name} cannot be used: ${held.damage}`,
+      );
     }
     return held;
   }
 
   /** Publishes every certificate as it is now. */
   async publishAll(): Promise<void> {
+    await this.#parts.storage.retry();
+    this.#publishHealth();
     for (const id of this.ids()) {
       const held = await this.read(id);
       if (held?.preloaded === false) this.publish(held);
@@ -134,9 +139,9 @@ export class Holdings {
   }
 
   #publishHealth(): void {
-    this.#parts.publisher.health(
-      [...this.#damaged].map(([id, damage]) => `${JSON.stringify(id)}: ${damage}`),
-    );
+    const { failure } = this.#parts.storage;
+    const damaged = [...this.#damaged].map(([id, damage]) => `${JSON.stringify(id)}: ${damage}`);
+    this.#parts.publisher.health(failure === undefined ? damaged : [failure, ...damaged]);
   }
 }
 

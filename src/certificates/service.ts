@@ -88,10 +88,11 @@ export class CertificateService {
     await this.#checkKey(keyId, chain[0], via);
     return this.#exclusive(async () => {
       this.#refusePreloaded(id, 'replaced');
+      this.#parts.storage.assertListed();
       if (!replaces && this.#parts.storage.get(id) !== undefined) {
         throw new ServiceError('AlreadyExists', `the certificate ${JSON.stringify(id)} exists`);
       }
-      this.#holdings.publish(await this.#parts.storage.put(id, chain, keyId));
+      this.#holdings.publish(await this.#parts.storage.put(id, chain, { keyId, replaces }));
       await this.#trustBundle.publish();
     });
   }
@@ -105,6 +106,7 @@ export class CertificateService {
   delete(id: string): Promise<void> {
     return this.#exclusive(async () => {
       this.#refusePreloaded(id, 'deleted');
+      this.#parts.storage.assertListed();
       if (this.#parts.storage.get(id) === undefined) throw notFound(id);
       await this.#parts.storage.delete(id);
       this.#holdings.remove(id);

@@ -1,15 +1,15 @@
 /** Certificates that were handed in: one file per id with the chain and the id of the key, replaced as a whole. */
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describeError } from '../errors.ts';
 import {
   deleteStateFile,
   fileNameOf,
   idOfFileName,
-  makeStateDirectory,
+  openStateDirectory,
   readStateJson,
-  removeLeftovers,
-  writeStateFile,
+  refuseUnusable,
+  UnusableFile,
+  writeStateJson,
 } from '../service/state-file.ts';
 import {
   type Certificate,
@@ -23,27 +23,44 @@ const extension = '.json';
 /** The files in one directory. A damaged one is held as damaged, and stays. */
 export class Storage {
   readonly #directory: string;
-  readonly #held: Map<string, Held>;
+  readonly #held = new Map<string, Held>();
+  /** Ids whose file may be whole and could not be used when it was last read. */
+  readonly #unusable = new Set<string>();
+  #failure: UnusableFile | undefined;
 
-  private constructor(directory: string, held: Map<string, Held>) {
+  private constructor(directory: string) {
     this.#directory = directory;
-    this.#held = held;
   }
 
   /** Reads what is there, and removes what interrupted writes left. */
   static async open(directory: string): Promise<Storage> {
-    await makeStateDirectory(directory);
-    await removeLeftovers(directory);
-    const held = new Map<string, Held>();
-    for (const name of await readdir(directory)) {
-      const id = idOfFileName(name, extension);
-      if (id !== undefined) held.set(id, await read(join(directory, name), id));
-    }
-    return new Storage(directory, held);
+    const storage = new Storage(directory);
+    await storage.#readAll();
+    return storage;
   }
 
+  /** Why the directory cannot be used, undefined when it can: what is in it is unknown. */
+  get failure(): string | undefined {
+    return this.#failure?.message;
+  }
+
+  /** A certificate, damaged or not; as long as the directory cannot be used every id may be in it, and is damaged. */
   get(id: string): Held | undefined {
-    return this.#held.get(id);
+    const held = this.#held.get(id);
+    if (held !== undefined || this.#failure === undefined) return held;
+    return { ...nothing(id), damage: this.#failure.message };
+  }
+
+  /** Unavailable as long as the directory cannot be used. */
+  assertListed(): void {
+    refuseUnusable(this.#failure);
+  }
+
+  /** Reads again what an administrator may have put right meanwhile. */
+  async retry(): Promise<void> {
+    if (this.#failure !== undefined) await this.#readAll();
+    const again = [...this.#unusable];
+    for (const id of again) await this.#read(id);
   }
 
   ids(): readonly string[] {
@@ -51,18 +68,46 @@ export class Storage {
   }
 
   /** Writes a certificate down; what was there under this id is replaced. */
-  async put(id: string, chain: readonly Certificate[], keyId: string): Promise<Held> {
-    const record = { version: 1, key_id: keyId, chain_pem: encodeCertificatesPem(chain) };
-    await writeStateFile(this.#path(id), `${JSON.stringify(record, undefined, 2)}\n`);
+  async put(
+    id: string,
+    chain: readonly Certificate[],
+    { keyId, replaces }: { readonly keyId: string; readonly replaces: boolean },
+  ): Promise<Held> {
+    const record = { key_id: keyId, chain_pem: encodeCertificatesPem(chain) };
+    await writeStateJson(this.#path(id), record, { evenUnreadable: replaces, evenNewer: replaces });
     const held = { id, chain, keyId, preloaded: false };
     this.#held.set(id, held);
+    this.#unusable.delete(id);
     return held;
   }
 
   /** Removes a certificate. */
   async delete(id: string): Promise<void> {
-    await deleteStateFile(this.#path(id));
+    await deleteStateFile(this.#path(id), { evenUnreadable: true, evenNewer: true });
     this.#held.delete(id);
+    this.#unusable.delete(id);
+  }
+
+  async #readAll(): Promise<void> {
+    const { names, failure } = await openStateDirectory(this.#directory);
+    for (const name of names) {
+      const id = idOfFileName(name, extension);
+      if (id !== undefined) await this.#read(id);
+    }
+    // last: until all are read, an id that is not known may be there
+    this.#failure = failure;
+  }
+
+  async #read(id: string): Promise<void> {
+    this.#unusable.delete(id);
+    try {
+      const record = await readStateJson(this.#path(id), parseRecord);
+      if (record === undefined) this.#held.delete(id);
+      else this.#held.set(id, { ...nothing(id), ...record });
+    } catch (error) {
+      if (error instanceof UnusableFile) this.#unusable.add(id);
+      this.#held.set(id, { ...nothing(id), damage: describeError(error) });
+    }
   }
 
   #path(id: string): string {
@@ -70,15 +115,8 @@ export class Storage {
   }
 }
 
-async function read(path: string, id: string): Promise<Held> {
-  const nothing = { id, chain: [], keyId: '', preloaded: false };
-  try {
-    const record = await readStateJson(path, parseRecord);
-    if (record === undefined) return { ...nothing, damage: 'the file is gone' };
-    return { ...nothing, ...record };
-  } catch (error) {
-    return { ...nothing, damage: describeError(error) };
-  }
+function nothing(id: string): Held {
+  return { id, chain: [], keyId: '', preloaded: false };
 }
 
 function parseRecord(value: unknown): Pick<Held, 'chain' | 'keyId'> {

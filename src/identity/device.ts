@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Via } from '../dbus/via.ts';
 import { describeError, ServiceError } from '../errors.ts';
 import type { Log } from '../service/log.ts';
+import { NewerFile, refuseUnusable, UnusableFile } from '../service/state-file.ts';
 import { backoffMs, maxBackoffMs } from './backoff.ts';
 import { CloudError } from './cloud.ts';
 import type { DpsSettings } from './config.ts';
@@ -33,6 +34,8 @@ interface Found {
   readonly refusal: SavedRefusal | undefined;
   /** Why the file of the device cannot be read, `` when it can. */
   readonly damage: string;
+  /** The file may be whole: nobody is advised to replace it, and one of a newer version is not replaced. */
+  readonly unusable?: UnusableFile | undefined;
 }
 
 interface Attempt {
@@ -55,6 +58,7 @@ export class Device {
   readonly #options: DeviceOptions;
   #saved: SavedDevice | undefined;
   #damage: string;
+  readonly #unusable: UnusableFile | undefined;
   #attempt: Attempt | undefined;
   #failures = 0;
   #lastError = '';
@@ -63,10 +67,11 @@ export class Device {
   #refusedUntil: Date | undefined;
   #retry: NodeJS.Timeout | undefined;
 
-  private constructor(options: DeviceOptions, { device, refusal, damage }: Found) {
+  private constructor(options: DeviceOptions, { device, refusal, damage, unusable }: Found) {
     this.#options = options;
     this.#saved = device;
     this.#damage = damage;
+    this.#unusable = unusable;
     this.#lastError = damage === '' ? (refusal?.reason ?? '') : damage;
     if (refusal !== undefined) this.#refusedUntil = new Date(refusal.notBefore);
     this.#nextAttempt = this.#refusedUntil;
@@ -85,7 +90,8 @@ export class Device {
     } catch (error) {
       const damage = describeError(error);
       log.error('saved device unreadable', { error: damage });
-      return new Device(options, { device: undefined, refusal: undefined, damage });
+      const unusable = error instanceof UnusableFile ? error : undefined;
+      return new Device(options, { device: undefined, refusal: undefined, damage, unusable });
     }
   }
 
@@ -138,6 +144,7 @@ export class Device {
     if (this.#options.provisioner === undefined) {
       throw new ServiceError('NotProvisioned', 'identity.yaml has no provisioning');
     }
+    if (this.#unusable instanceof NewerFile) refuseUnusable(this.#unusable);
     if (this.#attempt === undefined && !again) {
       if (this.#saved !== undefined) return Promise.resolve(this.#saved);
       this.#refuseDamaged();
@@ -250,6 +257,7 @@ export class Device {
 
   #refuseDamaged(): void {
     if (this.#damage === '') return;
+    refuseUnusable(this.#unusable);
     throw new ServiceError('Unavailable', `${this.#damage}; Reprovision replaces it`);
   }
 

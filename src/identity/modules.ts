@@ -2,6 +2,7 @@ import type { Via } from '../dbus/via.ts';
 import { describeError, isServiceError, ServiceError } from '../errors.ts';
 import type { ModuleId } from '../ids.ts';
 import type { Log } from '../service/log.ts';
+import { NewerFile, refuseUnusable } from '../service/state-file.ts';
 import type { Hub, HubModule } from './hub.ts';
 import type { ModuleKeyring } from './keys.ts';
 import type { IdentityState, SavedDevice, SavedModule } from './state.ts';
@@ -31,6 +32,8 @@ export class ModuleIdentities {
   readonly #damaged = new Map<ModuleId, string>();
   /** Ids whose last request the hub refused or did not answer. */
   readonly #refused = new Map<ModuleId, string>();
+  /** Those of them that a newer version wrote: nothing replaces or removes them. */
+  readonly #newer = new Map<ModuleId, NewerFile>();
   readonly #turns = new Map<ModuleId, Promise<unknown>>();
 
   private constructor(options: ModuleIdentitiesOptions) {
@@ -52,6 +55,11 @@ export class ModuleIdentities {
   /** What the last request for an id failed of, until one succeeds. */
   get refused(): ReadonlyMap<ModuleId, string> {
     return this.#refused;
+  }
+
+  /** Why not all identities are known, undefined when they are. */
+  get unlisted(): string | undefined {
+    return this.#options.state.modulesFailure?.message;
   }
 
   list(): readonly SavedModule[] {
@@ -96,6 +104,8 @@ export class ModuleIdentities {
   /** Removes a module from the hub, then from here. */
   delete(id: ModuleId, via: Via): Promise<void> {
     return this.#inTurn(id, async () => {
+      refuseUnusable(this.#options.state.modulesFailure);
+      refuseUnusable(this.#newer.get(id));
       if (!this.#known.has(id) && !this.#damaged.has(id)) throw absent(id);
       const device = this.#options.device();
       const known = this.#known.get(id);
@@ -165,6 +175,7 @@ export class ModuleIdentities {
       if (module !== undefined) this.#known.set(id, module);
     } catch (error) {
       this.#damaged.set(id, describeError(error));
+      if (error instanceof NewerFile) this.#newer.set(id, error);
       this.#options.log.error('module identity damaged', { moduleId: id });
     }
   }
@@ -176,9 +187,9 @@ export class ModuleIdentities {
   }
 
   #refuseDamaged(id: ModuleId): void {
-    const why = this.#damaged.get(id);
+    const why = this.#damaged.get(id) ?? this.unlisted;
     if (why === undefined) return;
-    throw new ServiceError('Unavailable', `the file of module "${id}" is damaged: ${why}`);
+    throw new ServiceError('Unavailable', `the file of module "${id}" cannot be used: ${why}`);
   }
 
   async #noteRefusal<T>(id: ModuleId, act: () => Promise<T>): Promise<T> {

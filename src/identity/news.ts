@@ -85,11 +85,10 @@ export class News {
   }
 
   #problems(): readonly string[] {
-    const { damaged = [], refused = [] } = this.#modules ?? {};
+    const { damaged = [], refused = [], unlisted = '' } = this.#modules ?? {};
     const ofModules = [...damaged, ...refused].map(([id, why]) => `module "${id}": ${why}`);
-    return [this.#status?.lastError ?? '', ...ofModules, this.#clockProblem()].filter(
-      (text) => text !== '',
-    );
+    const lastError = this.#status?.lastError ?? '';
+    return [lastError, unlisted, ...ofModules, this.#clockProblem()].filter((text) => text !== '');
   }
 
   /** Tokens carry this clock's idea of their expiry, and the hub judges it by its own. */

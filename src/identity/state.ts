@@ -1,14 +1,13 @@
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ModuleId, parseModuleId } from '../ids.ts';
 import {
   deleteStateFile,
   fileNameOf,
   idOfFileName,
-  makeStateDirectory,
+  openStateDirectory,
   readStateJson,
-  removeLeftovers,
-  writeStateFile,
+  type UnusableFile,
+  writeStateJson,
 } from '../service/state-file.ts';
 import { nameField, stringField } from './cloud.ts';
 
@@ -52,6 +51,7 @@ export class IdentityState {
   readonly #deviceFile: string;
   readonly #refusalFile: string;
   readonly #modules: string;
+  #modulesFailure: UnusableFile | undefined;
 
   private constructor(directory: string) {
     this.#deviceFile = join(directory, 'device.json');
@@ -62,10 +62,8 @@ export class IdentityState {
   /** Makes the directories and removes what interrupted writes left. */
   static async open(directory: string): Promise<IdentityState> {
     const state = new IdentityState(directory);
-    await makeStateDirectory(directory);
-    await makeStateDirectory(state.#modules);
-    await removeLeftovers(directory);
-    await removeLeftovers(state.#modules);
+    await openStateDirectory(directory); // what cannot be used is told when it is read
+    state.#modulesFailure = (await openStateDirectory(state.#modules)).failure;
     return state;
   }
 
@@ -73,8 +71,9 @@ export class IdentityState {
     return readStateJson(this.#deviceFile, parseDevice);
   }
 
+  /** Over one that cannot be read too: only a Reprovision comes here then. */
   saveDevice(device: SavedDevice): Promise<void> {
-    return writeStateFile(this.#deviceFile, JSON.stringify(device));
+    return writeStateJson(this.#deviceFile, device, { evenUnreadable: true });
   }
 
   refusal(): Promise<SavedRefusal | undefined> {
@@ -82,16 +81,23 @@ export class IdentityState {
   }
 
   saveRefusal(refusal: SavedRefusal): Promise<void> {
-    return writeStateFile(this.#refusalFile, JSON.stringify(refusal));
+    return writeStateJson(this.#refusalFile, refusal);
   }
 
   deleteRefusal(): Promise<void> {
     return deleteStateFile(this.#refusalFile);
   }
 
+  /** Why the directory of the modules cannot be used, undefined when it can: what is in it is unknown. */
+  get modulesFailure(): UnusableFile | undefined {
+    return this.#modulesFailure;
+  }
+
   /** The ids of all modules that have a file, damaged or not. */
   async moduleIds(): Promise<readonly ModuleId[]> {
-    const ids = (await readdir(this.#modules)).map((name) => idOfFileName(name, extension));
+    const { names, failure } = await openStateDirectory(this.#modules);
+    this.#modulesFailure = failure;
+    const ids = names.map((name) => idOfFileName(name, extension));
     return ids.filter((id) => id !== undefined).map(parseModuleId);
   }
 
@@ -100,11 +106,11 @@ export class IdentityState {
   }
 
   saveModule(module: SavedModule): Promise<void> {
-    return writeStateFile(this.#fileOf(module.moduleId), JSON.stringify(module));
+    return writeStateJson(this.#fileOf(module.moduleId), module);
   }
 
   deleteModule(id: ModuleId): Promise<void> {
-    return deleteStateFile(this.#fileOf(id));
+    return deleteStateFile(this.#fileOf(id), { evenUnreadable: true });
   }
 
   #fileOf(id: ModuleId): string {

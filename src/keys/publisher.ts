@@ -8,8 +8,8 @@ import type { KeyInfo } from './store.ts';
 
 /** What the rest of the world sees of the keys. */
 export interface Publisher {
-  /** All keys there are, and why some of them may be missing. */
-  publish(keys: readonly KeyInfo[], failure: string | undefined): void;
+  /** All keys there are, and why some of them may be missing, '' when none is. */
+  publish(keys: readonly KeyInfo[], failure: string): void;
   /** Why some keys may be missing, ahead of the next look at them all. */
   fail(reason: string): void;
   put(key: KeyInfo): void;
@@ -25,7 +25,7 @@ export class BusPublisher implements Publisher {
     LastError: '',
   });
   readonly #keys = new Map<KeyId, KeyInfo>();
-  #failure: string | undefined;
+  #failure = '';
 
   /** The properties of the manager as they are now. */
   get state(): ManagerState {
@@ -37,7 +37,7 @@ export class BusPublisher implements Publisher {
     this.#display.attach(server);
   }
 
-  publish(keys: readonly KeyInfo[], failure: string | undefined): void {
+  publish(keys: readonly KeyInfo[], failure: string): void {
     const ids = new Set(keys.map(({ id }) => id));
     this.#failure = failure;
     for (const id of [...this.#keys.keys()].filter((known) => !ids.has(known))) this.#remove(id);
@@ -78,8 +78,10 @@ export class BusPublisher implements Publisher {
   #showHealth(): void {
     const damaged = [...this.#keys.values()]
       .filter(({ state }) => state !== 'ok')
+      // what keeps a whole store away is told once
+      .filter(({ reason = '' }) => reason === '' || !this.#failure.includes(reason))
       .map(({ id, state, reason }) => `key "${id}" is ${state}: ${reason ?? ''}`);
-    const problems = this.#failure === undefined ? damaged : [this.#failure];
+    const problems = this.#failure === '' ? damaged : [this.#failure, ...damaged];
     this.#display.set({
       Health: problems.length === 0 ? 'ok' : 'degraded',
       LastError: withoutSecrets(problems.join('; ')).slice(0, 1024),

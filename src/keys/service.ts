@@ -187,7 +187,8 @@ export class KeyService {
       this.#ignored = ignored;
       this.#listFailure = inTokens?.failure;
       this.#publicReads.evictAll();
-      this.#publisher.publish(keys, inTokens?.failure?.message);
+      const failures = [inTokens?.failure, inFiles.failure].map((one) => one?.message);
+      this.#publisher.publish(keys, failures.filter((one) => one !== undefined).join('; '));
     } finally {
       // Not a turn later: who comes then is shown no older news.
       this.#refreshing = undefined;
@@ -209,11 +210,21 @@ export class KeyService {
 
   async #locate(id: KeyId, signal: AbortSignal): Promise<HeldKey | undefined> {
     const { file, pkcs11 } = this.#stores;
-    const inFile = pkcs11?.reserves(id) === true ? undefined : await file.describe(id);
-    if (inFile !== undefined) return { info: inFile, store: file };
+    let failure: ServiceError | undefined;
+    if (pkcs11?.reserves(id) !== true) {
+      try {
+        const info = await file.describe(id);
+        if (info !== undefined) return { info, store: file };
+      } catch (error) {
+        if (!isServiceError(error)) throw error;
+        // a key that is found in a token is served all the same
+        failure = error;
+      }
+    }
     const info = await pkcs11?.describe(id, signal);
-    if (pkcs11 === undefined || info === undefined) return undefined;
-    return { info, store: pkcs11 };
+    if (pkcs11 !== undefined && info !== undefined) return { info, store: pkcs11 };
+    if (failure !== undefined) throw failure;
+    return undefined;
   }
 
   /** Whether the key that is there is the one that is wanted; AlreadyExists when it is in the way. */
@@ -229,6 +240,7 @@ export class KeyService {
     if (held === undefined) return false;
     const { info } = held;
     if (info.origin === 'preloaded') throw preloaded(made.id);
+    if (info.state === 'unavailable') throw unusable(info);
     switch (wanted.ifExists) {
       case 'replace':
         return false;

@@ -1,6 +1,6 @@
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DamagedFile } from '../service/state-file.ts';
+import { DamagedFile, openStateDirectory } from '../service/state-file.ts';
 import type { AgentConfig } from './config.ts';
 import { parseSettings } from './create-options.ts';
 import type { Goal } from './goal.ts';
@@ -25,10 +25,11 @@ export interface KnownModule {
 /** Every module that is written down, and the agent; directories that are none of theirs are removed. */
 export async function knownModules(from: KnownFrom): Promise<readonly KnownModule[]> {
   const { agent, records, socketsPath, problems } = from;
-  const { records: found, damaged, names } = await records.readAll();
+  const { records: found, damaged, names, isComplete } = await records.readAll();
   for (const file of damaged) problems.file(file);
-  await mkdir(socketsPath, { recursive: true, mode: 0o700 });
-  await removeOrphans(socketsPath, new Set([...names, agent?.name]));
+  const { failure } = await openStateDirectory(socketsPath);
+  if (failure !== undefined) problems.file(failure);
+  else if (isComplete) await removeOrphans(socketsPath, new Set([...names, agent?.name]));
   const others = found.filter(({ name }) => name !== agent?.name).flatMap(moduleOf);
   return agent === undefined ? others : [...others, ...agentOf(agent, found, problems)];
 }

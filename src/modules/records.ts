@@ -1,12 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ServiceError } from '../errors.ts';
 import { type ModuleName, parseModuleName } from '../ids.ts';
 import {
   DamagedFile,
   deleteStateFile,
   fileNameOf,
+  formatStateJson,
   idOfFileName,
+  openStateDirectory,
   readStateFile,
   readStateJson,
   removeLeftovers,
@@ -32,6 +34,8 @@ const goals: readonly Goal[] = ['stopped', 'restart', 'start', 'started', 'ended
 export class Records {
   readonly #directory: string;
   readonly #digestKeyPath: string;
+  /** What could not be read when all of it was: no module of that name is made over it. */
+  readonly #damaged = new Map<string, DamagedFile>();
 
   private constructor(stateDirectory: string) {
     this.#directory = join(stateDirectory, 'modules');
@@ -41,9 +45,7 @@ export class Records {
   /** The records below a state directory. */
   static async open(stateDirectory: string): Promise<Records> {
     const records = new Records(stateDirectory);
-    await mkdir(records.#directory, { recursive: true, mode: 0o700 });
-    await removeLeftovers(stateDirectory);
-    await removeLeftovers(records.#directory);
+    await removeLeftovers(stateDirectory).catch(() => undefined); // what cannot be used is told when it is read
     return records;
   }
 
@@ -53,11 +55,15 @@ export class Records {
     readonly damaged: readonly DamagedFile[];
     /** Of all of them. */
     readonly names: ReadonlySet<string>;
+    /** Whether these are all: not when the directory cannot be used. */
+    readonly isComplete: boolean;
   }> {
     const records: ModuleRecord[] = [];
     const damaged: DamagedFile[] = [];
     const names = new Set<string>();
-    for (const file of await readdir(this.#directory)) {
+    const { names: files, failure } = await openStateDirectory(this.#directory);
+    if (failure !== undefined) damaged.push(failure);
+    for (const file of files) {
       const name = idOfFileName(file, '.json');
       if (name === undefined) continue;
       names.add(name);
@@ -69,9 +75,10 @@ export class Records {
       } catch (error) {
         if (!(error instanceof DamagedFile)) throw error;
         damaged.push(error);
+        this.#damaged.set(name, error);
       }
     }
-    return { records, damaged, names };
+    return { records, damaged, names, isComplete: failure === undefined };
   }
 
   /** The key of the digests that everybody may see, made when there is none; DamagedFile when it is not one. */
@@ -91,8 +98,15 @@ export class Records {
 
   async write({ name, goal, settings, env, elevated }: ModuleRecord): Promise<void> {
     const written = settings && settingsJson(settings);
-    const content = JSON.stringify({ version: 1, name, goal, settings: written, env, elevated });
+    const content = formatStateJson({ name, goal, settings: written, env, elevated });
     await writeStateFile(this.#pathOf(name), content);
+  }
+
+  /** Unavailable when there is a record of that name that could not be read: nothing replaces it. */
+  refuseDamaged(name: ModuleName): void {
+    const damage = this.#damaged.get(name);
+    if (damage === undefined) return;
+    throw new ServiceError('Unavailable', damage.message, { cause: damage });
   }
 
   async delete(name: ModuleName): Promise<void> {

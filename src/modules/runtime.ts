@@ -128,6 +128,7 @@ export class ModuleRuntime implements AsyncDisposable {
     const others = this.#modules.all().map((module) => module.source);
     refuseNames(source, this.#parts.config);
     refuseTaken(source, others, this.#parts.config);
+    if (present === undefined) this.#parts.records.refuseDamaged(name);
     const module = present ?? (await this.#modules.open(source, 'absent'));
     const request: Request = { verb: 'CreateModule', goal: 'stopped', revert: wait, requestId };
     const asked = await this.#ask(module, request);

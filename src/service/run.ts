@@ -27,7 +27,7 @@ import {
 import { consoleSink, isJournalStream, journalSink } from './journal.ts';
 import { type LoadedConfig, type ServiceProgram, serveUntilStopped } from './lifetime.ts';
 import { priorityOf, ServiceLog } from './log.ts';
-import { makeStateDirectory } from './state-file.ts';
+import { openStateDirectory } from './state-file.ts';
 
 export type { Reloaded, Running, ServiceProgram, StartContext } from './lifetime.ts';
 
@@ -106,7 +106,10 @@ async function serveFrom<S extends ServiceDefinition, C extends CommonConfig>(
     config,
     environment: process.env,
   });
-  await makeStateDirectory(stateDir);
+  const { failure } = await openStateDirectory(stateDir);
+  // what does not need it is served: each store tells what it lacks
+  if (failure !== undefined)
+    log.error('the state directory cannot be used', { error: failure.message });
   const bus = await Bus.connect(systemBusAddress(), {
     onTakes: (again) => reportStall(log, again),
   });

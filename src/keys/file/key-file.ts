@@ -4,7 +4,7 @@
  */
 import { createSecretKey, hash, type KeyObject } from 'node:crypto';
 import type { KeyId } from '../../ids.ts';
-import { DamagedFile } from '../../service/state-file.ts';
+import { checkVersion, DamagedFile } from '../../service/state-file.ts';
 import {
   type Algorithm,
   isPairAlgorithm,
@@ -50,7 +50,7 @@ export function formatKeyFile(header: KeyFileHeader, material: Buffer): Buffer {
   return Buffer.concat([Buffer.from(`${json}\n`), material]);
 }
 
-/** The key in a file. `DamagedFile` for anything but a whole one of that id. */
+/** The key in a file. `DamagedFile` for anything but a whole one of that id, `UnusableFile` for one of a newer version. */
 export function parseKeyFile(path: string, id: KeyId, content: Buffer): FileKey {
   const end = content.indexOf('\n');
   if (end < 0) throw new DamagedFile(path, 'it is empty or truncated');
@@ -58,12 +58,14 @@ export function parseKeyFile(path: string, id: KeyId, content: Buffer): FileKey 
   try {
     const json: unknown = JSON.parse(content.toString('utf8', 0, end));
     const fields = new Map<string, unknown>(Object.entries(json ?? {}));
+    checkVersion(path, fields.get('version'));
     if (fields.get('version') !== 1) throw new TypeError('its version is not known');
     if (fields.get('id') !== id) throw new TypeError('it is of another key');
     if (fields.get('bytes') !== material.length) throw new TypeError('it is truncated');
     if (fields.get('checksum') !== checksum(material)) throw new TypeError('its bytes changed');
     return keyOf(id, fields, material);
   } catch (error) {
+    if (error instanceof DamagedFile) throw error;
     // The message of JSON.parse quotes the file.
     const said = error instanceof Error && !(error instanceof SyntaxError);
     throw new DamagedFile(path, said ? error.message : 'it is not a key file');

@@ -1,5 +1,4 @@
 import { generateKeyPair, type KeyObject } from 'node:crypto';
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ServiceError } from '../../errors.ts';
@@ -9,10 +8,11 @@ import {
   destroyStateFile,
   fileNameOf,
   idOfFileName,
-  makeStateDirectory,
+  openStateDirectory,
   readStateFile,
-  removeLeftovers,
+  refuseUnusable,
   replaceStateFile,
+  UnusableFile,
 } from '../../service/state-file.ts';
 import {
   canHave,
@@ -41,7 +41,9 @@ const EXTENSION = '.key';
 const generate = promisify(generateKeyPair);
 
 /** What is made of the file of a key: the key, or why there is none. */
-type Known = FileKey | { readonly info: KeyInfo; readonly key: undefined };
+type Known =
+  | FileKey
+  | { readonly info: KeyInfo; readonly key: undefined; readonly failure?: DamagedFile };
 
 /** Keys in files of the state directory, and files that the configuration names. */
 export class FileStore implements KeyStore {
@@ -49,24 +51,21 @@ export class FileStore implements KeyStore {
   readonly #directory: string;
   readonly #keys = new Map<KeyId, Known>();
   readonly #preloaded: ReadonlyMap<KeyId, PreloadedFile>;
+  /** Why the directory cannot be used: what is in it is unknown. */
+  #failure: UnusableFile | undefined;
 
   private constructor(directory: string, preloaded: ReadonlyMap<KeyId, PreloadedFile>) {
     this.#directory = directory;
     this.#preloaded = preloaded;
   }
 
-  /** Reads all keys of a directory, which is made when it is missing. */
+  /** Reads all keys of a directory, which is made when it is missing. One that cannot be used is a failure of the listing. */
   static async open(
     directory: string,
     preloaded: ReadonlyMap<KeyId, PreloadedFile> = new Map(),
   ): Promise<FileStore> {
-    await makeStateDirectory(directory);
-    await removeLeftovers(directory);
     const store = new FileStore(directory, preloaded);
-    for (const name of await readdir(directory)) {
-      const id = idOfFileName(name, EXTENSION);
-      if (id !== undefined) await store.#load(parseKeyId(id));
-    }
+    await store.#loadAll();
     for (const [id, file] of preloaded) store.#keys.set(id, await readPreloaded(id, file));
     return store;
   }
@@ -77,12 +76,19 @@ export class FileStore implements KeyStore {
         this.#keys.set(id, await readPreloaded(id, file));
       }
     }
+    if (this.#failure !== undefined) await this.#loadAll();
+    for (const [id, { info }] of this.#keys) if (info.state === 'unavailable') await this.#load(id);
     const keys = [...this.#keys.values()].map(({ info }) => info);
-    return { keys, ignored: [], failure: undefined };
+    return { keys, ignored: [], failure: this.#failure && unlisted(this.#failure) };
   }
 
+  /** What an administrator may have put right meanwhile is read again. */
   async describe(id: KeyId): Promise<KeyInfo | undefined> {
-    return this.#keys.get(id)?.info;
+    if (this.#failure !== undefined && !this.#preloaded.has(id)) await this.#loadAll();
+    if (this.#keys.get(id)?.info.state === 'unavailable') await this.#load(id);
+    const known = this.#keys.get(id)?.info;
+    if (known === undefined && this.#failure !== undefined) throw unlisted(this.#failure);
+    return known;
   }
 
   async sign(id: KeyId, request: SignRequest): Promise<Buffer> {
@@ -135,6 +141,8 @@ export class FileStore implements KeyStore {
 
   async importKey(id: KeyId, material: Material, attributes: KeyAttributes): Promise<KeyInfo> {
     if (this.#preloaded.has(id)) throw preloadedKey(id);
+    if (this.#failure !== undefined) throw unlisted(this.#failure);
+    this.#assertIntact(id);
     if (this.#keys.get(id)?.info.state === 'damaged') throw this.#exists(id);
     const { algorithm, bytes } = material;
     return await this.#write({ id, algorithm, origin: 'imported' }, attributes, bytes);
@@ -143,6 +151,7 @@ export class FileStore implements KeyStore {
   async deleteKey(id: KeyId): Promise<void> {
     if (this.#preloaded.has(id)) throw preloadedKey(id);
     if (!this.#keys.has(id)) throw notFound(id);
+    this.#assertIntact(id);
     await destroyStateFile(this.#path(id));
     this.#keys.delete(id);
   }
@@ -151,17 +160,29 @@ export class FileStore implements KeyStore {
     this.#keys.clear();
   }
 
+  async #loadAll(): Promise<void> {
+    const { names, failure } = await openStateDirectory(this.#directory);
+    for (const name of names) {
+      const id = idOfFileName(name, EXTENSION);
+      if (id !== undefined) await this.#load(parseKeyId(id));
+    }
+    // last: until all are loaded, an id that is not known may be there
+    this.#failure = failure;
+  }
+
   async #load(id: KeyId): Promise<void> {
+    if (this.#preloaded.has(id)) return;
     const path = this.#path(id);
-    const content = await readStateFile(path);
-    if (content === undefined) return;
+    let content: Buffer | undefined;
     try {
-      this.#keys.set(id, parseKeyFile(path, id, content));
+      content = await readStateFile(path);
+      if (content === undefined) this.#keys.delete(id);
+      else this.#keys.set(id, parseKeyFile(path, id, content));
     } catch (error) {
       if (!(error instanceof DamagedFile)) throw error;
-      this.#keys.set(id, { info: damaged(id, error.message), key: undefined });
+      this.#keys.set(id, { info: broken(id, error), key: undefined, failure: error });
     } finally {
-      content.fill(0);
+      content?.fill(0);
     }
   }
 
@@ -203,7 +224,15 @@ export class FileStore implements KeyStore {
     throw new ServiceError('Unavailable', `key "${id}" is unusable: ${known.info.reason}`);
   }
 
+  /** What may be whole and cannot be used here is neither replaced nor removed. */
+  #assertIntact(id: KeyId): void {
+    const known = this.#keys.get(id);
+    if (known?.key === undefined) refuseUnusable(known?.failure);
+  }
+
   #assertFree(id: KeyId): void {
+    if (this.#failure !== undefined) throw unlisted(this.#failure);
+    this.#assertIntact(id);
     if (this.#keys.has(id)) throw this.#exists(id);
   }
 
@@ -228,7 +257,7 @@ async function generatePrivate(algorithm: PairAlgorithm): Promise<KeyObject> {
   return (await generate('ed25519')).privateKey;
 }
 
-function damaged(id: KeyId, reason: string): KeyInfo {
+function broken(id: KeyId, failure: DamagedFile): KeyInfo {
   return {
     id,
     kind: 'pair',
@@ -238,11 +267,16 @@ function damaged(id: KeyId, reason: string): KeyInfo {
     origin: 'generated',
     exportable: false,
     exportDerived: false,
-    state: 'damaged',
-    reason,
+    state: failure instanceof UnusableFile ? 'unavailable' : 'damaged',
+    reason: failure.message,
     created: undefined,
     spki: undefined,
   };
+}
+
+function unlisted(failure: UnusableFile): ServiceError {
+  const message = `the keys in files cannot be listed: ${failure.message}`;
+  return new ServiceError('Unavailable', message, { cause: failure });
 }
 
 function notFound(id: KeyId): ServiceError {

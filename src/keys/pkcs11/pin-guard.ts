@@ -10,7 +10,7 @@ import { access, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TokenInfo } from 'pkcs11js';
 import { ServiceError, systemCode } from '../../errors.ts';
-import { makeStateDirectory, removeLeftovers } from '../../service/state-file.ts';
+import { openStateDirectory, refuseUnusable, type UnusableFile } from '../../service/state-file.ts';
 import { CKF } from './constants.ts';
 import { ckrName } from './errors.ts';
 import { RefusedPin } from './refused-pin.ts';
@@ -33,15 +33,18 @@ export class PinGuard {
   readonly #unrecorded = new Map<string, string>();
   #turn: Promise<unknown> = Promise.resolve();
 
-  private constructor(directory: string) {
+  /** Why the directory cannot be used: without it there is no login. */
+  #failure: UnusableFile | undefined;
+
+  private constructor(directory: string, failure: UnusableFile | undefined) {
     this.#directory = directory;
+    this.#failure = failure;
   }
 
   /** Records are kept in a directory, which is made when it is missing. */
   static async open(directory: string): Promise<PinGuard> {
-    await makeStateDirectory(directory);
-    await removeLeftovers(directory);
-    return new PinGuard(directory);
+    const { failure } = await openStateDirectory(directory);
+    return new PinGuard(directory, failure);
   }
 
   /** Logs in, unless the PIN was refused before: Unavailable, as when the token refuses it now. */
@@ -52,6 +55,10 @@ export class PinGuard {
   }
 
   async #login<T>({ tokenInfo, pin, attempt }: GuardedLogin<T>): Promise<T> {
+    if (this.#failure !== undefined) {
+      this.#failure = (await openStateDirectory(this.#directory)).failure;
+    }
+    refuseUnusable(this.#failure);
     const info = tokenInfo();
     const refused = this.#refusedPin(info);
     const mark = `${refused.path}.trying`;

@@ -1,4 +1,3 @@
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type KeyId, parseKeyId } from '../../ids.ts';
 import {
@@ -6,10 +5,11 @@ import {
   deleteStateFile,
   fileNameOf,
   idOfFileName,
-  makeStateDirectory,
+  openStateDirectory,
   readStateJson,
-  removeLeftovers,
-  writeStateFile,
+  refuseUnusable,
+  type UnusableFile,
+  writeStateJson,
 } from '../../service/state-file.ts';
 import {
   isSymmetricAlgorithm,
@@ -51,18 +51,20 @@ const EXTENSION = '.json';
 export class TokenKeyRecords {
   readonly #directory: string;
   readonly #records = new Map<KeyId, TokenKeyRecord>();
-  readonly #damaged = new Map<KeyId, string>();
+  readonly #damaged = new Map<KeyId, DamagedFile>();
+  /** Why the directory cannot be used: what the records say is unknown. */
+  readonly #failure: UnusableFile | undefined;
 
-  private constructor(directory: string) {
+  private constructor(directory: string, failure: UnusableFile | undefined) {
     this.#directory = directory;
+    this.#failure = failure;
   }
 
-  /** Reads the records of a directory, which is made when it is missing. */
+  /** Reads the records of a directory, which is made when it is missing. When it cannot be used, every record is damaged. */
   static async open(directory: string): Promise<TokenKeyRecords> {
-    await makeStateDirectory(directory);
-    await removeLeftovers(directory);
-    const records = new TokenKeyRecords(directory);
-    for (const name of await readdir(directory)) {
+    const { names, failure } = await openStateDirectory(directory);
+    const records = new TokenKeyRecords(directory, failure);
+    for (const name of names) {
       const id = idOfFileName(name, EXTENSION);
       if (id !== undefined) await records.#load(parseKeyId(id), join(directory, name));
     }
@@ -75,12 +77,12 @@ export class TokenKeyRecords {
   }
 
   /** Why the record of a key cannot be read, `undefined` when it can or there is none. */
-  damage(id: KeyId): string | undefined {
-    return this.#damaged.get(id);
+  damage(id: KeyId): DamagedFile | undefined {
+    return this.#damaged.get(id) ?? this.#failure;
   }
 
   /** Every key whose record cannot be read, and why. */
-  allDamaged(): ReadonlyMap<KeyId, string> {
+  allDamaged(): ReadonlyMap<KeyId, DamagedFile> {
     return this.#damaged;
   }
 
@@ -91,13 +93,15 @@ export class TokenKeyRecords {
 
   /** Writes a record, over the one that the key had. */
   async put(record: TokenKeyRecord): Promise<void> {
-    await writeStateFile(this.#path(record.id), JSON.stringify(toJson(record)));
+    refuseUnusable(this.damage(record.id));
+    await writeStateJson(this.#path(record.id), toJson(record));
     this.#records.set(record.id, record);
     this.#damaged.delete(record.id);
   }
 
   /** Removes the record of a key. */
   async remove(id: KeyId): Promise<void> {
+    refuseUnusable(this.damage(id));
     await deleteStateFile(this.#path(id));
     this.#records.delete(id);
     this.#damaged.delete(id);
@@ -109,7 +113,7 @@ export class TokenKeyRecords {
       if (record !== undefined) this.#records.set(id, record);
     } catch (error) {
       if (!(error instanceof DamagedFile)) throw error;
-      this.#damaged.set(id, error.message);
+      this.#damaged.set(id, error);
     }
   }
 

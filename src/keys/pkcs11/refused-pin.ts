@@ -4,7 +4,8 @@ import {
   DamagedFile,
   destroyStateFile,
   readStateJson,
-  writeStateFile,
+  UnusableFile,
+  writeStateJson,
 } from '../../service/state-file.ts';
 
 /** 32 MiB and some 0.1 s a guess: a PIN of four digits takes a quarter of an hour, not a blink. */
@@ -47,7 +48,7 @@ export class RefusedPin {
       salt: salt.toString('hex'),
       fingerprint: fingerprint.toString('hex'),
     };
-    await this.#file('written', () => writeStateFile(this.path, JSON.stringify(record)));
+    await this.#file('written', () => writeStateJson(this.path, record));
     this.#known = { pin, salt };
   }
 
@@ -62,6 +63,9 @@ export class RefusedPin {
     } catch (error) {
       if (isServiceError(error)) throw error;
       const code = systemCode(error) ?? 'unknown error';
+      if (error instanceof UnusableFile) {
+        throw new ServiceError('Unavailable', `no login: ${error.message}`, { cause: error });
+      }
       const reason = error instanceof DamagedFile ? 'it is damaged' : code;
       const message = `the record of a refused PIN cannot be ${verb}: ${this.path}: ${reason}`;
       throw new ServiceError('Unavailable', message, { cause: error });

@@ -1,4 +1,5 @@
 import { isId, type KeyId, parseKeyId } from '../../ids.ts';
+import { UnusableFile } from '../../service/state-file.ts';
 import { isPairAlgorithm, isSymmetricAlgorithm, type Usage } from '../algorithm.ts';
 import type { ObjectSelector } from '../pkcs11-uri.ts';
 import type { Ignored, KeyInfo } from '../store.ts';
@@ -101,8 +102,8 @@ export function listAll(
     if (key !== undefined) keys.push(key);
     if (reason !== undefined) ignored.push({ label, reason });
   }
-  for (const [label, reason] of knowledge.records.allDamaged()) {
-    if (!byLabel.has(label)) ignored.push({ label, reason });
+  for (const [label, { message }] of knowledge.records.allDamaged()) {
+    if (!byLabel.has(label)) ignored.push({ label, reason: message });
   }
   return { keys, ignored };
 }
@@ -131,7 +132,8 @@ function choose(id: KeyId, objects: readonly KeyObject[], knowledge: KeyKnowledg
   });
   const damage = knowledge.records.damage(id);
   if (damage === undefined) return { key, reason: undefined, objects };
-  const info = { ...key.info, state: 'damaged', reason: damage } as const;
+  const state = damage instanceof UnusableFile ? 'unavailable' : 'damaged';
+  const info = { ...key.info, state, reason: damage.message } as const;
   return { key: { ...key, info }, reason: undefined, objects };
 }
 

@@ -1,5 +1,6 @@
 import { ServiceError } from '../../errors.ts';
 import type { KeyId } from '../../ids.ts';
+import { refuseUnusable } from '../../service/state-file.ts';
 import {
   canHave,
   isSymmetricAlgorithm,
@@ -127,6 +128,7 @@ export class TokenWriter {
 
   async #deleteKey(id: KeyId, signal: AbortSignal): Promise<void> {
     await this.#changes.settleAll(signal);
+    refuseUnusable(this.#knowledge.records.damage(id));
     await this.#token.use(
       () => `cannot delete key "${id}"`,
       (session) => {
@@ -186,7 +188,10 @@ export class TokenWriter {
   async #look(id: KeyId, signal: AbortSignal): Promise<ReturnType<typeof lookUp>> {
     await this.#changes.settleAll(signal);
     const damage = this.#knowledge.records.damage(id);
-    if (damage !== undefined) throw new ServiceError('AlreadyExists', `key "${id}": ${damage}`);
+    refuseUnusable(damage);
+    if (damage !== undefined) {
+      throw new ServiceError('AlreadyExists', `key "${id}": ${damage.message}`);
+    }
     return await this.#token.use(
       () => `cannot look for key "${id}"`,
       (session) => {

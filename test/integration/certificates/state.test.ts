@@ -1,5 +1,5 @@
 /** Records of certificates that were damaged: reported by name, and never replaced silently. */
-import { chmod, readFile, truncate, writeFile } from 'node:fs/promises';
+import { chmod, chown, readFile, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -27,6 +27,13 @@ const damages: readonly (readonly [string, (file: string) => Promise<void>])[] =
   ['is other JSON', (file) => writeFile(file, '[{"version":1}]')],
   ['is of a later version', (file) => writeFile(file, '{"version":2,"key_id":"","chain_pem":""}')],
   ['is closed to the service', (file) => chmod(file, 0)],
+  [
+    'belongs to root',
+    async (file) => {
+      await chown(file, 0, 0);
+      await chmod(file, 0o600);
+    },
+  ],
 ];
 
 const test = suite<Setting>('a damaged record of a certificate');
@@ -58,7 +65,7 @@ for (const [what, damage] of damages) {
     assert.match(String(await busctlProperty(rig, 'certificates', 'LastError')), `"site": `);
     const error: unknown = await certificates.GetCertificate(id).catch((reason: unknown) => reason);
     assert.ok(isServiceError(error, 'Unavailable'));
-    assert.match(error.message, /the certificate "site" is damaged: .*site\.json/);
+    assert.match(error.message, /the certificate "site" cannot be used: .*site\.json/);
     assert.is(
       await failureOf(certificates.ExportCertificate({ ...id, format: 'pem' })),
       'Unavailable',
@@ -74,6 +81,33 @@ for (const [what, damage] of damages) {
     assert.is((await certificates.GetCertificate(id)).certificate.chain_pem, data.toString());
   });
 }
+
+test('whose directory belongs to root leaves what is preloaded at work', async ({
+  rig,
+  certificates,
+  data,
+}) => {
+  const directory = join(rig.stateDirectory('certificates'), 'certificates');
+  const { uid } = await stat(directory);
+  await rig.stop('certificates');
+  await chown(directory, 0, 0);
+  assert.is(await busctlProperty(rig, 'certificates', 'Health'), 'degraded');
+  const lastError = String(await busctlProperty(rig, 'certificates', 'LastError'));
+  assert.match(lastError, `${directory} `);
+  assert.match(lastError, 'uid 0 ');
+  assert.match(lastError, `uid ${uid}`);
+  for (const certificate_id of ['site', 'absent']) {
+    assert.is(await failureOf(certificates.GetCertificate({ certificate_id })), 'Unavailable');
+    const request = { certificate_id, data, format: 'pem', options: { if_exists: 'replace' } };
+    assert.is(await failureOf(certificates.ImportCertificate(request)), 'Unavailable');
+    assert.is(await failureOf(certificates.DeleteCertificate({ certificate_id })), 'Unavailable');
+  }
+  await certificates.GetCertificate({ certificate_id: 'device-ca' });
+  await chown(directory, uid, uid);
+  await rig.stop('certificates');
+  await certificates.GetCertificate({ certificate_id: 'site' });
+  assert.is(await busctlProperty(rig, 'certificates', 'LastError'), '');
+});
 
 test('can be deleted', async ({ rig, certificates }) => {
   await rig.stop('certificates');

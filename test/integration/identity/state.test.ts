@@ -1,5 +1,5 @@
 /** Files of the Identity service that were damaged: reported by name, and never replaced silently. */
-import { chmod, chown, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, chown, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -30,6 +30,10 @@ const damages: readonly (readonly [string, (file: string, text: string) => Promi
   ['is cut short', (file, text) => writeFile(file, text.slice(0, text.length / 2))],
   ['is other JSON', (file) => writeFile(file, '{"a":[1]}')],
   ['holds no names', (file, text) => writeFile(file, text.replace(deviceName, 'a\\u0000b'))],
+];
+
+/** What cannot be used here and may be whole: nobody is advised to replace it. */
+const unreadable: typeof damages = [
   ['is closed to the service', (file) => chmod(file, 0)],
   [
     'belongs to root',
@@ -57,7 +61,9 @@ test.after(async ({ rig, bus, cloud }) => {
   await rig[Symbol.asyncDispose]();
 });
 
-for (const [what, damage] of damages) {
+for (const [what, damage] of [...damages, ...unreadable]) {
+  const isDamaged = damages.some(([name]) => name === what);
+
   test(`that ${what} and is the device's leaves the rest at work`, async ({
     rig,
     bus,
@@ -74,7 +80,9 @@ for (const [what, damage] of damages) {
     assert.match(lastError, file);
     const error: unknown = await identity.Provision({}, patient).catch((reason: unknown) => reason);
     assert.ok(isServiceError(error, 'Unavailable'));
-    assert.match(error.message, 'Reprovision replaces it');
+    assert.is(error.message.includes('Reprovision replaces it'), isDamaged);
+    const found = (await stat(file)).uid;
+    if (!isDamaged) assert.match(error.message, `belongs to uid ${found} with mode`);
     assert.is(await failureOf(identity.GetDeviceIdentity({})), 'Unavailable');
     assert.is((await identity.GetModuleIdentity(module)).identity.device_id, deviceName);
     await identity.CreateSasToken({ ...module, audience: '', lifetime_s: 60 });
@@ -112,6 +120,51 @@ for (const [what, damage] of damages) {
     assert.is((await identityStatus(bus)).lastError, '');
   });
 }
+
+for (const name of ['device.json', 'modules/mine.json']) {
+  test(`that a newer version wrote is kept: ${name}`, async ({ rig, bus, identity }) => {
+    const file = join(rig.stateDirectory('identity'), name);
+    await rig.stop('identity');
+    const before = await readFile(file, 'utf8');
+    assert.match(before, /^\{"version":1,/);
+    const newer = before.replace('"version":1', '"more":{},"version":2');
+    await writeFile(file, newer);
+    assert.match((await identityStatus(bus)).lastError, `${file} was written by a newer version`);
+    const calls =
+      name === 'device.json'
+        ? [() => identity.Provision({}, patient), () => identity.Reprovision({}, patient)]
+        : [
+            () => identity.CreateModuleIdentity(module),
+            () => identity.DeleteModuleIdentity(module, patient),
+          ];
+    for (const call of calls) assert.is(await failureOf(call()), 'Unavailable');
+    assert.is(await readFile(file, 'utf8'), newer);
+    await rig.stop('identity');
+    await writeFile(file, before);
+    await identity.GetModuleIdentity(module);
+    assert.is((await identityStatus(bus)).health, 'ok');
+  });
+}
+
+test('whose directory belongs to root leaves the rest at work', async ({ rig, bus, identity }) => {
+  const directory = join(rig.stateDirectory('identity'), 'modules');
+  const { uid } = await stat(directory);
+  await rig.stop('identity');
+  await chown(directory, 0, 0);
+  const { state, health, lastError } = await identityStatus(bus);
+  assert.equal([state, health], ['provisioned', 'degraded']);
+  assert.match(lastError, directory);
+  for (const module_id of ['mine', 'absent']) {
+    assert.is(await failureOf(identity.GetModuleIdentity({ module_id })), 'Unavailable');
+    assert.is(await failureOf(identity.CreateModuleIdentity({ module_id })), 'Unavailable');
+    assert.is(await failureOf(identity.DeleteModuleIdentity({ module_id })), 'Unavailable');
+  }
+  assert.is((await identity.GetDeviceIdentity({})).identity.device_id, deviceName);
+  await rig.stop('identity');
+  await chown(directory, uid, uid);
+  await identity.GetModuleIdentity(module);
+  assert.is((await identityStatus(bus)).health, 'ok');
+});
 
 test('that is about another module is damaged too', async ({ rig, bus, identity }) => {
   const folder = join(rig.stateDirectory('identity'), 'modules');

@@ -1,6 +1,6 @@
 /** What modules are given and what becomes of them, with all four services, a cloud double and a real engine. */
 import { createHmac, X509Certificate } from 'node:crypto';
-import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
@@ -198,24 +198,49 @@ test('remembers modules, with their configuration, when the service restarts', a
   assert.match(await readFile(file, 'utf8'), /hunter2/);
 });
 
-test('leaves a module alone whose record is damaged, and says so', async ({ device }) => {
-  await device.ask('CreateModule', creation(sleeping()));
-  const file = inState(device, 'modules/sensor.json');
-  const record = await readFile(file);
-  await device.rig.stop('modules');
-  await writeFile(file, '{');
-  await mkdir(inState(device, 'mnt/orphan'));
-  await device.agentRuns();
-  const { Health, LastError } = await device.manager();
-  assert.is(Health, 'degraded');
-  assert.match(String(LastError), /sensor/);
-  assert.is(await readFile(file, 'utf8'), '{');
-  // Its container may run and use the directory; one that no record knows was never used.
-  assert.equal((await readdir(inState(device, 'mnt'))).toSorted(), ['edgeAgent', 'sensor']);
-  assert.equal(await device.containers(), ['edgeAgent running', 'sensor created']);
-  await writeFile(file, record);
-  await device.restart(settings);
-});
+/** What can become of the record of a module, and what is said of it. */
+const damages: readonly (readonly [string, (file: string) => Promise<void>, RegExp])[] = [
+  ['is damaged', (file) => writeFile(file, '{'), /sensor\.json is damaged/],
+  [
+    'was written by a newer version',
+    (file) => writeFile(file, '{"version":2,"name":"sensor"}'),
+    /sensor\.json was written by a newer version/,
+  ],
+  [
+    'was restored as root',
+    async (file) => {
+      await chown(file, 0, 0);
+      await chmod(file, 0o600);
+    },
+    /sensor\.json cannot be read: EACCES: it belongs to uid 0 with mode 0600, this service runs as uid [1-9]/,
+  ],
+];
+
+for (const [what, damage, said] of damages) {
+  test(`leaves a module alone whose record ${what}, and says so`, async ({ device }) => {
+    await device.ask('CreateModule', creation(sleeping()));
+    const file = inState(device, 'modules/sensor.json');
+    const { uid } = await stat(file);
+    const record = await readFile(file);
+    await device.rig.stop('modules');
+    await damage(file);
+    const left = await readFile(file);
+    await mkdir(inState(device, 'mnt/orphan'));
+    await device.agentRuns();
+    const { Health, LastError } = await device.manager();
+    assert.is(Health, 'degraded');
+    assert.match(String(LastError), said);
+    assert.is(await device.errorOf('CreateModule', creation(sleeping())), 'Unavailable');
+    assert.equal(await readFile(file), left);
+    // Its container may run and use the directory; one that no record knows was never used.
+    assert.equal((await readdir(inState(device, 'mnt'))).toSorted(), ['edgeAgent', 'sensor']);
+    assert.equal(await device.containers(), ['edgeAgent running', 'sensor created']);
+    await writeFile(file, record);
+    await chown(file, uid, uid);
+    await device.restart(settings);
+    await device.ask('DeleteModule', byName);
+  });
+}
 
 test('takes back a module that cannot be made', async ({ device }) => {
   assert.is(await device.errorOf('CreateModule', creation(absent)), 'Unavailable');

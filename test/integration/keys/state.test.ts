@@ -1,0 +1,180 @@
+/** Files of the Keys service that cannot be used: told with owner and mode, kept, and the rest is served. */
+import { chmod, chown, readFile, rename, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Bus } from '../../../src/dbus/bus.ts';
+import { type Client, client } from '../../../src/dbus/client.ts';
+import { isServiceError } from '../../../src/errors.ts';
+import { keysInterface, keysService } from '../../../src/interfaces/keys.ts';
+import { busctlProperty } from '../../support/busctl.ts';
+import { failureOf } from '../../support/failure.ts';
+import { Rig } from '../../support/rig.ts';
+
+interface Setting {
+  rig: Rig;
+  bus: Bus;
+  keys: Client<typeof keysInterface>;
+}
+
+type Damage = (file: string) => Promise<void>;
+
+const restoredByRoot: Damage = async (file) => {
+  await chown(file, 0, 0);
+  await chmod(file, (await stat(file)).isDirectory() ? 0o700 : 0o600);
+};
+const newer: Damage = async (file) => {
+  const content = await readFile(file, 'latin1');
+  await writeFile(file, content.replace('{"version":1,', '{"form":"x","version":7,'), 'latin1');
+};
+const damages: readonly (readonly [string, Damage, RegExp])[] = [
+  [
+    'is closed to the service',
+    (file) => chmod(file, 0),
+    /EACCES: it belongs to uid \d+ with mode 0000, this service runs as uid \d+/,
+  ],
+  [
+    'was restored as root',
+    restoredByRoot,
+    /EACCES: it belongs to uid 0 with mode 0600, this service runs as uid [1-9]/,
+  ],
+  ['was written by a newer version', newer, /was written by a newer version: its form is 7/],
+];
+
+const test = suite<Setting>('state of the Keys service');
+
+test.before(async (context) => {
+  context.rig = await Rig.start();
+  context.bus = await context.rig.connect();
+  context.keys = client(context.bus, keysService, keysInterface);
+  for (const [key_id, store] of [
+    ['in-file', 'file'],
+    ['in-token', 'pkcs11'],
+    ['other', 'file'],
+  ] as const) {
+    const pair = { key_id, algorithms: ['ec-p256'], usages: [], options: { store } };
+    await context.keys.CreateKeyPair(pair);
+  }
+});
+test.after(async ({ rig, bus }) => {
+  await bus.close();
+  await rig[Symbol.asyncDispose]();
+});
+
+async function messageOf(call: Promise<unknown>): Promise<string> {
+  const error: unknown = await call.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  assert.ok(isServiceError(error, 'Unavailable'), String(error));
+  return error.message;
+}
+
+function sign({ keys }: Setting, key_id: string): Promise<unknown> {
+  return keys.Sign({ key_id, mechanism: 'ecdsa-sha256', data: Buffer.from('m') });
+}
+
+/** Everything that would replace or remove the key, and its use. */
+function callsOn(setting: Setting, key_id: string): readonly (() => Promise<unknown>)[] {
+  const { keys } = setting;
+  const create = (if_exists: string) => () =>
+    keys.CreateKeyPair({ key_id, algorithms: ['ec-p256'], usages: [], options: { if_exists } });
+  return [
+    () => sign(setting, key_id),
+    () => keys.DeleteKey({ key_id }),
+    create('fail'),
+    create('keep'),
+  ];
+}
+
+for (const [folder, key_id, extension] of [
+  ['keys', 'in-file', '.key'],
+  ['token', 'in-token', '.json'],
+] as const) {
+  for (const [what, damage, told] of damages) {
+    test(`of ${key_id} that ${what} is reported and kept, and the rest is served`, async (setting) => {
+      const { rig, keys } = setting;
+      const file = join(rig.stateDirectory('keys'), folder, `${key_id}${extension}`);
+      const { uid } = await stat(file);
+      const before = await readFile(file);
+      await rig.stop('keys');
+      await damage(file);
+      const left = await readFile(file);
+      assert.is(await busctlProperty(rig, 'keys', 'Health'), 'degraded');
+      const lastError = String(await busctlProperty(rig, 'keys', 'LastError'));
+      assert.match(lastError, told);
+      assert.match(lastError, file);
+      const { objects } = JSON.parse((await keys.Describe({})).json) as {
+        objects: Record<string, { State: string }>; // what the service promises
+      };
+      assert.is(objects[key_id]?.State, 'unavailable');
+      for (const call of callsOn(setting, key_id)) {
+        const message = await messageOf(call());
+        if (!message.startsWith(`key "${key_id}" `)) assert.match(message, told);
+      }
+      await sign(setting, 'other');
+      await sign(setting, 'device-id');
+      assert.equal(await readFile(file), left);
+      const status = await rig.iotedgectl(['status']);
+      assert.match(status.stdout, /degraded/);
+      await rig.stop('keys');
+      await writeFile(file, before);
+      await chown(file, uid, uid);
+      await chmod(file, 0o600);
+      await sign(setting, key_id);
+      assert.is(await busctlProperty(rig, 'keys', 'Health'), 'ok');
+    });
+  }
+}
+
+test('of a key is read again when its owner is right, without a restart', async (setting) => {
+  const { rig } = setting;
+  const file = join(rig.stateDirectory('keys'), 'keys', 'in-file.key');
+  const { uid } = await stat(file);
+  await rig.stop('keys');
+  await restoredByRoot(file);
+  await messageOf(sign(setting, 'in-file'));
+  const pid = await rig.processOf('keys');
+  await chown(file, uid, uid);
+  await sign(setting, 'in-file');
+  assert.is(await rig.processOf('keys'), pid);
+});
+
+test('in directories that belong to root is Unavailable, never made anew', async (setting) => {
+  const { rig, keys } = setting;
+  for (const name of ['', 'keys', 'token', 'refused-pins']) {
+    const directory = join(rig.stateDirectory('keys'), name);
+    const { uid } = await stat(directory);
+    await rig.stop('keys');
+    await restoredByRoot(directory);
+    assert.is(await busctlProperty(rig, 'keys', 'Health'), 'degraded', name);
+    assert.match(String(await busctlProperty(rig, 'keys', 'LastError')), /uid 0 .* uid [1-9]/);
+    for (const key_id of ['in-file', 'new']) {
+      if (name === 'token' || name === 'refused-pins') continue;
+      const pair = { key_id, algorithms: ['ec-p256'], usages: [] };
+      const keep = { if_exists: 'keep', store: 'file' };
+      assert.is(await failureOf(keys.CreateKeyPair({ ...pair, options: keep })), 'Unavailable');
+    }
+    if (name === 'token') await sign(setting, 'device-id');
+    if (name === 'keys') await sign(setting, 'in-token');
+    if (name === 'token') await messageOf(sign(setting, 'in-token'));
+    if (name === 'refused-pins') await messageOf(sign(setting, 'device-id'));
+    await rig.stop('keys');
+    await chown(directory, uid, uid);
+    await sign(setting, 'in-file');
+    await sign(setting, 'in-token');
+    assert.is(await busctlProperty(rig, 'keys', 'Health'), 'ok', name);
+  }
+});
+
+test('left over by another user holds up nothing', async (setting) => {
+  const { rig } = setting;
+  const file = join(rig.stateDirectory('keys'), 'keys', '.x.key.0123456789ab.tmp');
+  await rig.stop('keys');
+  await writeFile(`${file}.new`, 'half a key', { mode: 0o600 });
+  await rename(`${file}.new`, file);
+  await sign(setting, 'in-file');
+  assert.is(await busctlProperty(rig, 'keys', 'Health'), 'ok');
+});
+
+test.run();
