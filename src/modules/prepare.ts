@@ -4,6 +4,7 @@ import { isServiceError, ServiceError } from '../errors.ts';
 import { moduleIdOf } from '../ids.ts';
 import type { ModulesConfig } from './config.ts';
 import { elevationReasons } from './confinement/elevation.ts';
+import { type CgroupVersion, withoutEngineDefaults } from './confinement/engine-defaults.ts';
 import type { Validate } from './confinement/misfit.ts';
 import { checkMounts, refuseHostPaths, volumesRefusal } from './confinement/mount-check.ts';
 import { withHostMounts } from './confinement/mounts.ts';
@@ -31,6 +32,7 @@ export interface ElevationParts {
   >;
   /** Against `createOptionsSchema`. */
   readonly validate: Validate;
+  readonly cgroupVersion: CgroupVersion;
 }
 
 /** What is needed to turn a module's settings into a container. */
@@ -59,10 +61,13 @@ export async function prepare(
   const identity = await identities.ensure(moduleIdOf(name), via);
   const refusal = sourceRefusal(parts, source, identity);
   if (refusal !== undefined) return { refusal };
-  const createOptions = withoutEnginePolicy(ownOptions(parts, settings));
+  const isOpen = !isConfined(parts, source);
+  const createOptions = isOpen
+    ? ownOptions(parts, settings)
+    : withHostMounts(confinedOptions(parts, settings));
   const { body, digest } = containerBody({
     image: settings.image,
-    createOptions: isConfined(parts, source) ? withHostMounts(createOptions) : createOptions,
+    createOptions: withoutEnginePolicy(createOptions),
     environment: moduleEnvironment({ name, identity, config, socketsPath }),
     env,
     aliases: name === 'edgeHub' ? [config.hostname] : [],
@@ -163,8 +168,14 @@ function mountSource(parts: ElevationParts, { name, settings }: ModuleSource) {
   return { name, createOptions: ownOptions(parts, settings) };
 }
 
-function reasons({ config, validate }: ElevationParts, settings: ModuleSettings) {
+/** The create options of a module that has only what the configuration lists. */
+function confinedOptions(parts: ElevationParts, settings: ModuleSettings): JsonObject {
+  return withoutEngineDefaults(ownOptions(parts, settings), parts.cgroupVersion);
+}
+
+function reasons(parts: ElevationParts, settings: ModuleSettings) {
+  const { config, validate } = parts;
   const { allowedBinds, allowedPorts, network } = config;
   const rules = { validate, network: network.name, allowedBinds, allowedPorts };
-  return elevationReasons(ownOptions({ config }, settings), rules);
+  return elevationReasons(confinedOptions(parts, settings), rules);
 }

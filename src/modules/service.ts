@@ -9,6 +9,7 @@ import type { Running, StartContext } from '../service/run.ts';
 import { SharedReads } from '../service/shared-reads.ts';
 import { clientsOn } from './clients.ts';
 import type { ModulesConfig } from './config.ts';
+import { cgroupVersion } from './confinement/engine-defaults.ts';
 import { createOptionsValidator } from './confinement/misfit.ts';
 import type { ModuleSettings } from './create-options.ts';
 import { DockerEngine } from './docker/docker-engine.ts';
@@ -33,7 +34,15 @@ export async function startModules(
   const socketsPath = join(stateDir, 'mnt');
   const validate = createOptionsValidator();
   const volumesSeen = new WeakSet<ModuleSource>();
-  const parts = { config, engine, identities, validate, socketsPath, volumesSeen };
+  const parts = {
+    config,
+    engine,
+    identities,
+    validate,
+    cgroupVersion: cgroupVersion(),
+    socketsPath,
+    volumesSeen,
+  };
   const publisher = new Publisher();
   const runtime = cleanup.use(
     new ModuleRuntime({

@@ -46,6 +46,7 @@ function* networkMisfits(options: JsonObject, network: string): Generator<Misfit
   }
   const endpoints = memberObject(memberObject(options, 'NetworkingConfig'), 'EndpointsConfig');
   for (const name of Object.keys(endpoints)) {
-    if (name !== network) yield reachingOut(`network ${quoted(name)} is not allowed`);
+    if (name !== network && name !== 'bridge')
+      yield reachingOut(`network ${quoted(name)} is not allowed`);
   }
 }

@@ -1,7 +1,11 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type ModuleName, parseModuleName } from '../../../src/ids.ts';
-import { reachingOut } from '../../../src/modules/confinement/misfit.ts';
+import {
+  createOptionsValidator,
+  reachingOut,
+  type Validate,
+} from '../../../src/modules/confinement/misfit.ts';
 import { parseSettings } from '../../../src/modules/create-options.ts';
 import type { Volume } from '../../../src/modules/engine.ts';
 import type { Prepared } from '../../../src/modules/goal.ts';
@@ -28,9 +32,11 @@ interface Setting {
   readonly allowElevated?: boolean;
   /** Why the options need elevation. */
   readonly reason?: string;
+  readonly validate?: Validate;
   readonly volume?: Volume;
   readonly identity?: Promise<typeof identity>;
   readonly hostname?: string;
+  readonly cgroupVersion?: 1 | 2;
   readonly serverNames?: ReadonlyMap<ModuleName, readonly string[]>;
 }
 
@@ -54,7 +60,10 @@ function preparing(createOptions: object, setting: Setting = {}) {
     engine: { system: missing, findVolume, createVolume: missing },
     identities: { ensure: () => setting.identity ?? Promise.resolve(identity) },
     socketsPath: '/state/mnt',
-    validate: () => (setting.reason === undefined ? [] : [reachingOut(setting.reason)]),
+    validate:
+      setting.validate ??
+      (() => (setting.reason === undefined ? [] : [reachingOut(setting.reason)])),
+    cgroupVersion: setting.cgroupVersion ?? 2,
     volumesSeen: new WeakSet<ModuleSource>(),
   };
   const settings = parseSettings({ image: 'a', createOptions });
@@ -95,6 +104,38 @@ test('has the engine make no host path, unless the module is elevated', async ()
     Mounts: [host, own],
   });
   assert.equal(await hostConfig({ Binds }, true), { NetworkMode: 'edge', Binds, Mounts: [own] });
+});
+
+const masked = [
+  '/proc/asound /proc/acpi /proc/kcore /proc/keys /proc/latency_stats /proc/timer_list',
+  '/proc/timer_stats /proc/sched_debug /proc/scsi /sys/firmware',
+].flatMap((line) => line.split(' '));
+const readOnly = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
+
+test('leaves the defaults of an inspected engine to the one that makes the container', async () => {
+  const newer = ['/proc/interrupts', '/sys/devices/system/cpu/cpu12/thermal_throttle'];
+  for (const MaskedPaths of [masked, [...masked, ...newer]]) {
+    const inspected = { MaskedPaths, ReadonlyPaths: readOnly, Runtime: 'runc' };
+    const made = await hostConfig(inspected);
+    assert.equal(Object.keys(made), ['NetworkMode', 'Mounts']);
+  }
+  const kept = { MaskedPaths: masked, ReadonlyPaths: readOnly, Runtime: 'runc' };
+  const own = { Type: 'bind', Source: '/state/mnt/sensor', Target: '/run', ReadOnly: true };
+  const asWritten = { ...kept, NetworkMode: 'edge', Mounts: [own] };
+  assert.equal(await hostConfig(kept, true), asWritten, 'who is elevated gets what they write');
+});
+
+test('refuses what unmasks, in a list that is like the default one too', async () => {
+  const real = createOptionsValidator();
+  const refusal = (HostConfig: object, cgroupVersion: 1 | 2 = 2) =>
+    refusalOf({ HostConfig }, { validate: real, cgroupVersion });
+  assert.is(await refusal({ MaskedPaths: masked.slice(1) }), 'AccessDenied');
+  assert.is(await refusal({ MaskedPaths: [] }), 'AccessDenied');
+  assert.is(await refusal({ MaskedPaths: [...masked, '/etc'] }), 'AccessDenied');
+  assert.is(await refusal({ ReadonlyPaths: readOnly.slice(1) }), 'AccessDenied');
+  assert.is(await refusal({ Runtime: 'kata' }), 'AccessDenied');
+  assert.is(await refusal({ CgroupnsMode: 'host' }), 'AccessDenied');
+  assert.is(await refusal({ CgroupnsMode: 'host' }, 1), 'none');
 });
 
 const known = (alias: string) => ({
