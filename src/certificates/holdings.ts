@@ -76,6 +76,16 @@ export class Holdings {
     }
   }
 
+  /** Publishes every certificate as it is now, and removes what is no more, or came about otherwise before. */
+  async publishInPlaceOf(before: Holdings): Promise<void> {
+    const ids = new Set(this.ids());
+    const isSame = (id: string): boolean => before.isPreloaded(id) === this.isPreloaded(id);
+    const gone = before.ids().filter((id) => !ids.has(id) || !isSame(id));
+    for (const id of gone) this.#parts.publisher.remove(id);
+    await this.publishAll();
+    this.#publishHealth();
+  }
+
   /** The key stored or configured for a certificate, else the one whose public half it certifies, else ``. */
   async keyIdOf(held: Held, via: Via): Promise<string> {
     return this.#findKey(held, (certificate) => this.#finder.find(certificate, held.id, via));

@@ -26,11 +26,11 @@ async function refresh(service: CertificateService, log: Log): Promise<void> {
 
 async function start(
   context: StartContext<CertificatesConfig>,
-): Promise<Running<typeof certificatesService>> {
+): Promise<Running<typeof certificatesService, CertificatesConfig>> {
   const { bus, cleanup, config, log, now, signal, stateDir, version } = context;
   const storage = await Storage.open(join(stateDir, 'certificates'));
   const publisher = new BusPublisher();
-  const service = new CertificateService({
+  let service = new CertificateService({
     config,
     storage,
     keys: new BusKeys(bus),
@@ -39,9 +39,18 @@ async function start(
   });
   await service.publishAll();
   const { path, child } = certificatesService;
-  return {
+  const answers = () => ({
     handlers: certificatesHandlers(service, (id) => childPath(path, child.segment, id)),
     resolvers: certificatesResolvers(service),
+  });
+  return {
+    ...answers(),
+    async reload(changed) {
+      const before = service;
+      service = await before.reconfigured(changed);
+      // a call that ended under the configuration before may have published as that has it
+      return { ...answers(), retire: () => service.publishInPlaceOf(before) };
+    },
     properties: { Version: version, ...publisher.state },
     publish: (server) => publisher.attach(server),
     live() {

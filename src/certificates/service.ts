@@ -3,6 +3,7 @@ import { isServiceError, oneOf, ServiceError } from '../errors.ts';
 import { unrotated } from '../ids.ts';
 import { type Certificate, encodeCertificatesPem } from '../x509/certificate.ts';
 import { parseCsr } from '../x509/csr.ts';
+import type { CertificatesConfig } from './config.ts';
 import { readFormat, writeFormat } from './exchange.ts';
 import { type Held, microseconds, renewAtOf } from './held.ts';
 import { Holdings, notFound, type Parts } from './holdings.ts';
@@ -41,7 +42,7 @@ export class CertificateService {
   readonly #trustBundle: TrustBundle;
   /** Anybody may read, and a chain is the same list while it is the same. */
   readonly #pem = new WeakMap<Held['chain'], string>();
-  #turn: Promise<unknown> = Promise.resolve();
+  #order: { last: Promise<unknown> } = { last: Promise.resolve() };
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -52,6 +53,20 @@ export class CertificateService {
   /** Publishes every certificate and the digest of the trust bundle. */
   async publishAll(): Promise<void> {
     await this.#holdings.publishAll();
+    await this.#trustBundle.publish();
+  }
+
+  /** The same certificates under another configuration, published as that has them; changes keep their order. */
+  async reconfigured(config: CertificatesConfig): Promise<CertificateService> {
+    const next = new CertificateService({ ...this.#parts, config });
+    next.#order = this.#order;
+    await next.publishInPlaceOf(this);
+    return next;
+  }
+
+  /** Publishes everything as it is now, and removes what only the service before had. */
+  async publishInPlaceOf(before: CertificateService): Promise<void> {
+    await this.#holdings.publishInPlaceOf(before.#holdings);
     await this.#trustBundle.publish();
   }
 
@@ -203,8 +218,8 @@ export class CertificateService {
 
   /** Changes happen one after the other. */
   #exclusive<T>(change: () => Promise<T>): Promise<T> {
-    const result = this.#turn.then(change);
-    this.#turn = result.catch(() => undefined);
+    const result = this.#order.last.then(change);
+    this.#order.last = result.catch(() => undefined);
     return result;
   }
 }

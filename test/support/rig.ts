@@ -178,6 +178,18 @@ export class Rig implements AsyncDisposable {
     await until(5000, `${service} to leave`, async () => (await this.processOf(service)) !== pid);
   }
 
+  /** Has a service read its configuration again, and waits until it says what became of that. */
+  async reload(service: ServiceName): Promise<'reloaded' | 'refused'> {
+    const pid = await this.processOf(service);
+    if (pid === undefined) throw new TypeError(`${service} does not run`);
+    const outcomes = async (): Promise<readonly string[]> =>
+      (await this.log(service)).match(/configuration (not )?reloaded/g) ?? [];
+    const { length } = await outcomes();
+    process.kill(pid, 'SIGHUP');
+    await until(30_000, `${service} to reload`, async () => (await outcomes()).length > length);
+    return (await outcomes()).at(-1) === 'configuration reloaded' ? 'reloaded' : 'refused';
+  }
+
   /** What a service, the bus or `polkitd` has printed so far. */
   async log(name: ServiceName | 'bus' | 'polkitd'): Promise<string> {
     const file = join(this.directory, 'log', `${name}.log`);
