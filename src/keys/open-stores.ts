@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { type KeyId, parseKeyId } from '../ids.ts';
 import type { KeysConfig, TokenConfig } from './config.ts';
 import type { PreloadedFile } from './file/preloaded.ts';
@@ -7,13 +8,13 @@ import type { PreloadedKey } from './pkcs11/key-places.ts';
 import { Pkcs11Module } from './pkcs11/module.ts';
 import { PinGuard } from './pkcs11/pin-guard.ts';
 import { TokenKeyRecords } from './pkcs11/records.ts';
-import { Pkcs11Store } from './pkcs11/store.ts';
+import { Pkcs11Store, type Pkcs11StoreOptions } from './pkcs11/store.ts';
 import type { TokenAddress } from './pkcs11/token.ts';
 import { type PinSource, type Pkcs11Uri, parseUri, type TokenSelector } from './pkcs11-uri.ts';
 import type { StoreKind } from './store.ts';
 
 /** The stores that a configuration asks for. */
-export interface Stores extends AsyncDisposable {
+export interface Stores {
   readonly file: FileStore;
   /** `undefined` when no token is configured. */
   readonly pkcs11: Pkcs11Store | undefined;
@@ -21,36 +22,97 @@ export interface Stores extends AsyncDisposable {
   readonly defaults: { readonly pair: StoreKind; readonly symmetric: StoreKind };
 }
 
-/** Opens the stores. Tokens are not touched yet. */
-export async function openStores(config: KeysConfig, stateDir: string): Promise<Stores> {
-  const modules = new Map<string, Pkcs11Module>();
-  const moduleAt = (path: string): Pkcs11Module => {
-    const module = modules.get(path) ?? new Pkcs11Module(path);
-    modules.set(path, module);
-    return module;
-  };
-  const [file, pkcs11] = await Promise.all([
-    FileStore.open(join(stateDir, 'keys'), preloadedFiles(config)),
-    openTokens(config, stateDir, moduleAt),
-  ]);
-  const pair = config.pkcs11_base_slot === undefined ? 'file' : 'pkcs11';
+/** Closes stores, but for those that are others' too. */
+export async function closeStores({ file, pkcs11 }: Stores, others?: Stores): Promise<void> {
+  if (pkcs11 !== others?.pkcs11) await pkcs11?.[Symbol.asyncDispose]();
+  if (file !== others?.file) await file[Symbol.asyncDispose]();
+}
+
+/** What a configuration says of either store. */
+interface Settings {
+  readonly files: ReadonlyMap<KeyId, PreloadedFile>;
+  readonly tokens: unknown;
+}
+
+/**
+ * Opens the stores of one configuration after the other. Libraries, records and refused PINs are the same for all of
+ * them, and a store that another configuration leaves as it is goes on.
+ */
+export class StoreOpener implements AsyncDisposable {
+  readonly #stateDir: string;
+  readonly #modules = new Map<string, Pkcs11Module>();
+  #beside: Promise<Pick<Pkcs11StoreOptions, 'records' | 'guard'>> | undefined;
+  readonly #settings = new WeakMap<Stores, Settings>();
+
+  constructor(stateDir: string) {
+    this.#stateDir = stateDir;
+  }
+
+  /** The stores that a configuration asks for, those in force where it says the same of them. Tokens are not touched yet. */
+  async open(config: KeysConfig, inForce?: Stores): Promise<Stores> {
+    const settings = settingsOf(config);
+    const before = inForce && this.#settings.get(inForce);
+    const keepsFiles = isDeepStrictEqual(settings.files, before?.files);
+    const keepsTokens = isDeepStrictEqual(settings.tokens, before?.tokens);
+    const [file, pkcs11] = await Promise.all([
+      inForce !== undefined && keepsFiles ? inForce.file : this.#openFiles(settings),
+      inForce !== undefined && keepsTokens ? inForce.pkcs11 : this.#openTokens(config),
+    ]);
+    const pair = config.pkcs11_base_slot === undefined ? 'file' : 'pkcs11';
+    const symmetric = config.symmetric_store ?? pair;
+    const stores: Stores = { file, pkcs11, defaults: { pair, symmetric } };
+    this.#settings.set(stores, settings);
+    return stores;
+  }
+
+  /** Ends the libraries; the stores are closed by then. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const module of this.#modules.values()) await module[Symbol.asyncDispose]();
+  }
+
+  #openFiles({ files }: Settings): Promise<FileStore> {
+    return FileStore.open(join(this.#stateDir, 'keys'), files);
+  }
+
+  async #openTokens(config: KeysConfig): Promise<Pkcs11Store | undefined> {
+    const moduleAt = (path: string): Pkcs11Module => {
+      const module = this.#modules.get(path) ?? new Pkcs11Module(path);
+      this.#modules.set(path, module);
+      return module;
+    };
+    const placement = placementOf(config, moduleAt);
+    if (placement.base === undefined && placement.preloaded.size === 0) return undefined;
+    this.#beside ??= openBeside(this.#stateDir);
+    return new Pkcs11Store({
+      ...placement,
+      usages: usagesOf(config),
+      ...(await this.#beside),
+    });
+  }
+}
+
+async function openBeside(
+  stateDir: string,
+): Promise<Pick<Pkcs11StoreOptions, 'records' | 'guard'>> {
   return {
-    file,
-    pkcs11,
-    defaults: { pair, symmetric: config.symmetric_store ?? pair },
-    async [Symbol.asyncDispose]() {
-      await pkcs11?.[Symbol.asyncDispose]();
-      for (const module of modules.values()) await module[Symbol.asyncDispose]();
-      await file[Symbol.asyncDispose]();
-    },
+    records: await TokenKeyRecords.open(join(stateDir, 'token')),
+    guard: await PinGuard.open(join(stateDir, 'refused-pins')),
   };
 }
 
-async function openTokens(
+function settingsOf(config: KeysConfig): Settings {
+  const { pkcs11_lib_path, pkcs11_base_slot, tokens, keys, preloaded } = config;
+  const inTokens = Object.entries(preloaded).filter(([, { kind }]) => kind === 'token');
+  return {
+    files: preloadedFiles(config),
+    tokens: { pkcs11_lib_path, pkcs11_base_slot, tokens, keys, inTokens },
+  };
+}
+
+function placementOf(
   config: KeysConfig,
-  stateDir: string,
   moduleAt: (path: string) => Pkcs11Module,
-): Promise<Pkcs11Store | undefined> {
+): Pick<Pkcs11StoreOptions, 'base' | 'preloaded'> {
   const known = Object.values(config.tokens).map((token) => ({ token, uri: parseUri(token.uri) }));
   const address = (uri: Pkcs11Uri): TokenAddress => {
     const own = known.find(({ uri: { tokenSelector } }) =>
@@ -63,21 +125,14 @@ async function openTokens(
       pin: uri.pin ?? (own && pinOf(own.token, own.uri)),
     };
   };
-  const base = config.pkcs11_base_slot;
   const preloaded = new Map<KeyId, PreloadedKey>();
   for (const [id, source] of Object.entries(config.preloaded)) {
     if (source.kind === 'file') continue;
     const uri = parseUri(source.uri);
     preloaded.set(parseKeyId(id), { token: address(uri), selector: uri.objectSelector });
   }
-  if (base === undefined && preloaded.size === 0) return undefined;
-  return new Pkcs11Store({
-    base: base === undefined ? undefined : address(parseUri(base)),
-    preloaded,
-    usages: usagesOf(config),
-    records: await TokenKeyRecords.open(join(stateDir, 'token')),
-    guard: await PinGuard.open(join(stateDir, 'refused-pins')),
-  });
+  const base = config.pkcs11_base_slot;
+  return { base: base === undefined ? undefined : address(parseUri(base)), preloaded };
 }
 
 function preloadedFiles(config: KeysConfig): ReadonlyMap<KeyId, PreloadedFile> {

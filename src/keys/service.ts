@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
 import { isServiceError, ServiceError } from '../errors.ts';
 import type { KeyId } from '../ids.ts';
 import { SharedReads } from '../service/shared-reads.ts';
@@ -24,6 +25,10 @@ import type {
 /** D-Bus clients give up after 25 s. */
 const PUBLIC_READ_MS = 25_000;
 
+/** Changes and looks at all stores may take so long before their stores are replaced. */
+const CHANGES_MAY_TAKE_MS = 20_000;
+const LOOK_EVERY_MS = 10;
+
 /** What happens when the id of a new key is taken. */
 export type IfExists = 'fail' | 'keep' | 'replace';
 
@@ -45,9 +50,11 @@ export interface HeldKey {
  * keys. Changes to one id happen one after the other.
  */
 export class KeyService {
-  readonly #stores: Stores;
+  #stores: Stores;
   readonly #publisher: Publisher;
   readonly #changes = new Map<KeyId, Promise<unknown>>();
+  /** While the stores are replaced, which changes wait for. */
+  #replacing: Promise<void> | undefined;
   #ignored: readonly Ignored[] = [];
   #revision = 0;
   #refreshing: Promise<void> | undefined;
@@ -73,6 +80,42 @@ export class KeyService {
   /** Whether keys are being made or removed. */
   get isChanging(): boolean {
     return this.#changes.size > 0;
+  }
+
+  /**
+   * Works with other stores from now on. Changes under way end before they are opened, and new ones wait;
+   * Unavailable, and nothing is replaced, when they take too long.
+   */
+  async replaceStores(
+    open: () => Promise<Stores>,
+    close: (stores: Stores) => Promise<void>,
+  ): Promise<Stores> {
+    let resume = (): void => undefined;
+    this.#replacing = new Promise((resolve) => {
+      resume = resolve;
+    });
+    try {
+      const end = performance.now() + CHANGES_MAY_TAKE_MS;
+      await endsBefore(end, () => this.isChanging);
+      const stores = await open();
+      await this.#lookedBefore(end, () => close(stores));
+      this.#stores = stores;
+      this.#revision++;
+      this.#publicReads.evictAll();
+      return stores;
+    } finally {
+      this.#replacing = undefined;
+      resume();
+    }
+  }
+
+  async #lookedBefore(end: number, giveUp: () => Promise<void>): Promise<void> {
+    try {
+      await endsBefore(end, () => this.#refreshing !== undefined);
+    } catch (error) {
+      await giveUp();
+      throw error;
+    }
   }
 
   /** Publishes why a token cannot be used, now; the rest of the news is for `refresh`. */
@@ -172,7 +215,6 @@ export class KeyService {
   }
 
   async #refreshNow(signal: AbortSignal): Promise<void> {
-    const { file, pkcs11 } = this.#stores;
     try {
       let revision: number;
       let inFiles: Listing;
@@ -180,6 +222,7 @@ export class KeyService {
       do {
         // What was changed meanwhile is published already, and what was seen before that is old.
         revision = this.#revision;
+        const { file, pkcs11 } = this.#stores;
         inFiles = await file.list();
         inTokens = await pkcs11?.list(signal);
       } while (revision !== this.#revision);
@@ -264,6 +307,7 @@ export class KeyService {
   }
 
   async #alone(id: KeyId, change: () => Promise<void>): Promise<void> {
+    while (this.#replacing !== undefined) await this.#replacing;
     const before = this.#changes.get(id) ?? Promise.resolve();
     const turn = before.catch(() => undefined).then(change);
     this.#changes.set(id, turn);
@@ -274,6 +318,18 @@ export class KeyService {
       this.#publicReads.evict(id);
       if (this.#changes.get(id) === turn) this.#changes.delete(id);
     }
+  }
+}
+
+async function endsBefore(end: number, isGoingOn: () => boolean): Promise<void> {
+  while (isGoingOn()) {
+    if (performance.now() > end) {
+      throw new ServiceError(
+        'Unavailable',
+        'keys are being made, removed or looked for: try again',
+      );
+    }
+    await pause(LOOK_EVERY_MS);
   }
 }
 

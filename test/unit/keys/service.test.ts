@@ -41,8 +41,7 @@ class Fixture implements AsyncDisposable {
     this.pkcs11 = new Pkcs11Store({ base, preloaded: new Map(), usages: new Map(), ...beside });
     const { pkcs11 } = this;
     const stores = { file, pkcs11, defaults: { pair: 'pkcs11', symmetric: 'pkcs11' } } as const;
-    const none = async () => undefined;
-    this.keys = new KeyService({ ...stores, [Symbol.asyncDispose]: none }, publisher);
+    this.keys = new KeyService(stores, publisher);
     this.pkcs11.onTokenChange((failure) => {
       this.keys.tokenChanged(failure);
       void this.keys.refresh(soon());
