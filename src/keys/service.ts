@@ -1,5 +1,4 @@
 import { hash } from 'node:crypto';
-import { setTimeout as pause } from 'node:timers/promises';
 import { isServiceError, ServiceError } from '../errors.ts';
 import type { KeyId } from '../ids.ts';
 import { SharedReads } from '../service/shared-reads.ts';
@@ -10,6 +9,7 @@ import {
   type SymmetricAlgorithm,
   sameUsages,
 } from './algorithm.ts';
+import { Changes, endsBefore } from './changes.ts';
 import type { Stores } from './open-stores.ts';
 import type { Publisher } from './publisher.ts';
 import type {
@@ -27,7 +27,6 @@ const PUBLIC_READ_MS = 25_000;
 
 /** Changes and looks at all stores may take so long before their stores are replaced. */
 const CHANGES_MAY_TAKE_MS = 20_000;
-const LOOK_EVERY_MS = 10;
 
 /** What happens when the id of a new key is taken. */
 export type IfExists = 'fail' | 'keep' | 'replace';
@@ -52,9 +51,7 @@ export interface HeldKey {
 export class KeyService {
   #stores: Stores;
   readonly #publisher: Publisher;
-  readonly #changes = new Map<KeyId, Promise<unknown>>();
-  /** While the stores are replaced, which changes wait for. */
-  #replacing: Promise<void> | undefined;
+  readonly #changes = new Changes();
   #ignored: readonly Ignored[] = [];
   #revision = 0;
   #refreshing: Promise<void> | undefined;
@@ -90,11 +87,7 @@ export class KeyService {
     open: () => Promise<Stores>,
     close: (stores: Stores) => Promise<void>,
   ): Promise<Stores> {
-    let resume = (): void => undefined;
-    this.#replacing = new Promise((resolve) => {
-      resume = resolve;
-    });
-    try {
+    return this.#changes.hold(async () => {
       const end = performance.now() + CHANGES_MAY_TAKE_MS;
       await endsBefore(end, () => this.isChanging);
       const stores = await open();
@@ -103,10 +96,7 @@ export class KeyService {
       this.#revision++;
       this.#publicReads.evictAll();
       return stores;
-    } finally {
-      this.#replacing = undefined;
-      resume();
-    }
+    });
   }
 
   async #lookedBefore(end: number, giveUp: () => Promise<void>): Promise<void> {
@@ -307,29 +297,10 @@ export class KeyService {
   }
 
   async #alone(id: KeyId, change: () => Promise<void>): Promise<void> {
-    while (this.#replacing !== undefined) await this.#replacing;
-    const before = this.#changes.get(id) ?? Promise.resolve();
-    const turn = before.catch(() => undefined).then(change);
-    this.#changes.set(id, turn);
-    try {
-      await turn;
-    } finally {
+    await this.#changes.make(id, change, () => {
       this.#revision++;
       this.#publicReads.evict(id);
-      if (this.#changes.get(id) === turn) this.#changes.delete(id);
-    }
-  }
-}
-
-async function endsBefore(end: number, isGoingOn: () => boolean): Promise<void> {
-  while (isGoingOn()) {
-    if (performance.now() > end) {
-      throw new ServiceError(
-        'Unavailable',
-        'keys are being made, removed or looked for: try again',
-      );
-    }
-    await pause(LOOK_EVERY_MS);
+    });
   }
 }
 
