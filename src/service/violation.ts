@@ -133,7 +133,8 @@ const TYPE_NAMES: Readonly<Record<string, string>> = {
   null: 'empty',
 };
 
-function explainType(name: string, type: unknown, value: unknown): string {
+/** That a value has another type than one of these, in words of people and not of JSON. */
+export function explainType(name: string, type: unknown, value: unknown): string {
   if (value === null) return `${name} has no value`;
   const types = [...new Set(Array.isArray(type) ? type : [type])];
   return `${name} must be ${types.map((one) => TYPE_NAMES[String(one)] ?? String(one)).join(' or ')}`;

@@ -1,7 +1,8 @@
 /** What create options have that a module without elevation may not have. */
 import { quoted, shown } from '../../quoted.ts';
+import { parsePointer, valueAt } from '../../service/schema-keys.ts';
 import { compile } from '../../service/schema-validator.ts';
-import type { Violation } from '../../service/violation.ts';
+import { explainType, type Violation } from '../../service/violation.ts';
 import { createOptionsSchema } from '../create-options-schema.ts';
 
 /** One thing in create options that does not fit. */
@@ -47,8 +48,8 @@ export function createOptionsValidator(): Validate {
       const inner = violations.find((other) => isOfName(other, one)) ?? one;
       const judged = one.keyword === 'propertyNames' ? inner : one;
       return isMistake(judged)
-        ? mistake(explain(one))
-        : reachingOut(`${placeOf(one)} is not allowed`);
+        ? mistake(explain(one, createOptions))
+        : reachingOut(`${placeOf(one, createOptions)} is not allowed`);
     });
   };
 }
@@ -72,21 +73,30 @@ function memberOf(value: unknown, key: string): unknown {
   return new Map<string, unknown>(Object.entries(value)).get(key);
 }
 
-/** Where it is, down to the member. */
-function placeOf({ instancePath, params }: Violation): string {
+/** Where it is, down to the member, as jq and Go write it. */
+function placeOf({ instancePath, params }: Violation, createOptions: unknown): string {
   const name = params['additionalProperty'] ?? params['propertyName'];
-  const member = typeof name === 'string' ? ` ${quoted(name)}` : '';
-  // each by itself: what looks like a path is shown as it is
-  return `createOptions${instancePath.split('/').map(shown).join('/')}${member}`;
+  const path = parsePointer(instancePath, createOptions);
+  const steps = typeof name === 'string' ? [...path, name] : path;
+  return `createOptions${steps.map(stepText).join('')}`;
 }
 
-function explain(violation: Violation): string {
-  const place = placeOf(violation);
+function stepText(step: string | number): string {
+  if (typeof step === 'number') return `[${step}]`;
+  return /^[A-Za-z_]+$/.test(step) ? `.${shown(step)}` : `.${quoted(step)}`;
+}
+
+function explain(violation: Violation, createOptions: unknown): string {
+  const place = placeOf(violation, createOptions);
   switch (violation.keyword) {
     case 'additionalProperties':
       return `${place} is no member that an engine knows`;
     case 'propertyNames':
       return `${place} is not a name of the right form`;
+    case 'type': {
+      const path = parsePointer(violation.instancePath, createOptions);
+      return explainType(place, violation.params['type'], valueAt(createOptions, path));
+    }
     default:
       return `${place} ${violation.message ?? 'is not understood'}`;
   }
