@@ -34,6 +34,9 @@ const unreachableNames = new Set(
   ),
 );
 
+/** How the names of errors begin that a failed activation ends with: of the bus itself, and of systemd. */
+const activationFailures = ['org.freedesktop.DBus.Error.Spawn', 'org.freedesktop.systemd1.'];
+
 /** An error reply that is none of ours. */
 export class BusError extends Error {
   override readonly name = 'BusError';
@@ -56,6 +59,6 @@ export function errorFromWire(errorName: string, message: string): ServiceError 
   if (code !== undefined) return new ServiceError(code, message);
   const cause = new BusError(errorName, message);
   const unreachable =
-    unreachableNames.has(errorName) || errorName.startsWith('org.freedesktop.DBus.Error.Spawn');
+    unreachableNames.has(errorName) || activationFailures.some((one) => errorName.startsWith(one));
   return unreachable ? new ServiceError('Unavailable', cause.message, { cause }) : cause;
 }

@@ -1,17 +1,14 @@
-import { randomUUID } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { posix } from 'node:path';
 import type { Properties } from '../dbus/definition.ts';
 import type { Via } from '../dbus/via.ts';
-import { describeError, isServiceError } from '../errors.ts';
 import type { ModuleName } from '../ids.ts';
 import type { moduleInterface } from '../interfaces/modules.ts';
 import type { Log } from '../service/log.ts';
 import type { Repeats } from '../service/repeats.ts';
-import { listener, type RequestRecord } from './api/http.ts';
 import type { ModuleSummary } from './api/module-list.ts';
-import { makeSocketDirectory, serveSocket } from './api/socket.ts';
-import { type WorkloadBackend, workloadRoutes } from './api/workload.ts';
+import { makeSocketDirectory } from './api/socket.ts';
+import type { WorkloadBackend } from './api/workload.ts';
 import type { ModulesConfig } from './config.ts';
 import { memberObject, restartPolicyOf } from './create-options.ts';
 import type { ContainerEngine } from './engine.ts';
@@ -20,9 +17,7 @@ import type { Goal, Prepared, Refused, Report } from './goal.ts';
 import { moduleProperties, moduleStatus } from './module-properties.ts';
 import type { ModuleSource } from './module-source.ts';
 import { Supervisor } from './supervisor.ts';
-
-/** A reason may quote what the module sent. */
-const longestReason = 1024;
+import { serveWorkload } from './workload-socket.ts';
 
 /** What a module is kept with. */
 export interface ModuleParts {
@@ -126,43 +121,11 @@ export class ManagedModule implements AsyncDisposable {
   }
 
   async #serve(parts: ModuleParts): Promise<void> {
-    const { backend, config, socketsPath } = parts;
+    const { config, socketsPath } = parts;
     this.#directory = await makeSocketDirectory(socketsPath, this.name);
-    const answer = listener(workloadRoutes(this.name, backend), {
-      signal: this.#stop.signal,
-      requestId: randomUUID,
-      onRequest: (record) => logRequest(parts, this.name, record),
-    });
     const name = posix.basename(config.connect.workload);
-    this.#sockets = await serveSocket({ directory: this.#directory, name, mode: 0o666 }, answer);
+    const place = { directory: this.#directory, name, mode: 0o666 };
+    const signal = this.#stop.signal;
+    this.#sockets = await serveWorkload({ ...parts, place, module: this.name, signal });
   }
-}
-
-/** Failures of ours are the journal's business, a module's mistakes are told when somebody asks. */
-function logRequest(
-  { log, requests }: Pick<ModuleParts, 'log' | 'requests'>,
-  module: string,
-  record: RequestRecord,
-): void {
-  const { method, route, status, requestId, durationMs, error } = record;
-  const fields = () => ({
-    module,
-    method,
-    route,
-    status,
-    requestId,
-    durationMs: Math.round(durationMs),
-    ...(error !== undefined && { error: describeError(error).slice(0, longestReason) }),
-  });
-  if (status < 400) {
-    log.debug('workload request answered', fields());
-    return;
-  }
-  const code = isServiceError(error) ? error.code : '';
-  requests.note(`${module} ${method} ${route} ${status} ${code}`, {
-    level: status === 500 ? 'error' : 'info',
-    message: status === 500 ? 'workload request failed' : 'workload request refused',
-    cause: ['module', module],
-    fields,
-  });
 }

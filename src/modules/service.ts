@@ -59,6 +59,7 @@ export async function startModules(
           modules: () => modules.all().map((module) => module.summary()),
           sources: () => modules.all().map((module) => module.source),
           now,
+          log,
         }),
       publisher,
       now,

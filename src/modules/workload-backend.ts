@@ -1,15 +1,16 @@
 import { readFile } from 'node:fs/promises';
-import type { Via } from '../dbus/via.ts';
 import { isServiceError, ServiceError } from '../errors.ts';
-import { type ModuleName, moduleIdOf } from '../ids.ts';
+import { type CertificateId, type ModuleId, type ModuleName, moduleIdOf } from '../ids.ts';
 import { quoted } from '../quoted.ts';
+import type { Log } from '../service/log.ts';
 import { SharedReads } from '../service/shared-reads.ts';
+import type { HeldCall } from './api/hold.ts';
 import { type ModuleSummary, moduleList } from './api/module-list.ts';
 import type { CertificateRequest, WorkloadBackend } from './api/workload.ts';
 import type { Clients } from './clients.ts';
-import type { CertificateReference, ModulesConfig } from './config.ts';
+import type { ModulesConfig } from './config.ts';
 import { isLabel } from './confinement/host-name.ts';
-import type { Identities } from './identities.ts';
+import type { Identities, ModuleIdentity } from './identities.ts';
 import {
   certificateIdOf,
   identityNames,
@@ -18,6 +19,7 @@ import {
 } from './module-certificate.ts';
 import { grantedNames, mayBeCertified, type Upstream } from './module-names.ts';
 import type { ModuleSource } from './module-source.ts';
+import { type AttemptOptions, Outage } from './outage.ts';
 
 const encryptionKey = 'iotedge/module-encryption';
 const longestLifeS = 30 * 86_400;
@@ -34,6 +36,7 @@ export interface BackendParts {
   /** The same modules as they are configured. */
   readonly sources: () => readonly ModuleSource[];
   readonly now: () => Date;
+  readonly log: Log;
 }
 
 /** A backend that is told when the modules have changed. */
@@ -42,112 +45,151 @@ export interface ModulesBackend extends WorkloadBackend {
   evictModules(): void;
 }
 
+/** The services behind the answers, each of which may be away for a while. */
+interface Outages {
+  readonly keys: Outage;
+  readonly certificates: Outage;
+  readonly identity: Outage;
+}
+
+type Parts = BackendParts & {
+  readonly outages: Outages;
+  readonly bundles: SharedReads<string>;
+};
+
 /** The workload API's answers, each made by the service that it belongs to. */
-export function workloadBackend(parts: BackendParts): ModulesBackend {
-  const { clients, identities, modules } = parts;
+export function workloadBackend(backendParts: BackendParts): ModulesBackend {
+  const { log, modules } = backendParts;
+  const outages = {
+    keys: new Outage('keys', log),
+    certificates: new Outage('certificates', log),
+    identity: new Outage('identity', log),
+  };
   // the same for every module, and each may ask as often as it likes
   const lists = new SharedReads<Buffer>();
-  const bundles = new SharedReads<string>();
+  const parts = { ...backendParts, outages, bundles: new SharedReads<string>() };
   const list = async () => Buffer.from(JSON.stringify(moduleList(modules())));
   return {
     modules: ({ signal }) => lists.get('', list, signal),
     evictModules: () => lists.evictAll(),
     identity: async (moduleId, call) => {
-      const { generation_id: generationId } = await identities.get(moduleId, call);
+      const { generation_id: generationId } = await identityOf(parts, moduleId, call);
       return { moduleId, generationId };
     },
     sign: (moduleId, data, call) => sign(parts, { moduleId, data }, call),
-    encrypt: (input, aad, call) => encrypt(clients.keys, { input, aad }, call),
-    decrypt: async (input, aad, call) => {
-      const mechanism = 'aes-256-gcm';
-      const request = { key_id: encryptionKey, mechanism, input, options: { aad } };
-      return (await clients.keys.Decrypt(request, call)).output;
-    },
-    // who joins a read gets what the first request asked for
-    trustBundle: ({ requestId, signal }) =>
-      bundles.get('', (reading) => trustBundle(parts, { requestId, signal: reading }), signal),
+    encrypt: (input, aad, call) => encrypt(parts, { input, aad }, call),
+    decrypt: (input, aad, call) => decrypt(parts, { input, aad }, call),
+    trustBundle: (call) => trustBundle(parts, call),
     // Deployment manifests are not signed here.
     manifestTrustBundle: () => Promise.resolve(''),
     certificate: (module, request, call) => certificate(parts, { module, request }, call),
   };
 }
 
+function identityOf(
+  { identities, outages }: Parts,
+  moduleId: ModuleId,
+  call: HeldCall,
+): Promise<ModuleIdentity> {
+  return outages.identity.call(call, (options) => identities.get(moduleId, options));
+}
+
 async function sign(
-  { identities, clients }: BackendParts,
-  { moduleId, data }: { moduleId: Parameters<Identities['get']>[0]; data: Buffer },
-  call: Via,
+  parts: Parts,
+  { moduleId, data }: { readonly moduleId: ModuleId; readonly data: Buffer },
+  call: HeldCall,
 ): Promise<Buffer> {
-  const { auth, key_id, derivation } = await identities.get(moduleId, call);
+  const { auth, key_id, derivation } = await identityOf(parts, moduleId, call);
   if (auth !== 'sas') {
     throw new ServiceError('NotSupported', `module "${moduleId}" has no key of its own`);
   }
   const options = derivation.length > 0 ? { derivation } : {};
   const request = { key_id, mechanism: 'hmac-sha256', data, options };
-  return (await clients.keys.Sign(request, call)).signature;
+  const { clients, outages } = parts;
+  return (await outages.keys.call(call, (via) => clients.keys.Sign(request, via))).signature;
+}
+
+/** What is encrypted or decrypted, and what it is bound to. */
+interface Sealing {
+  readonly input: Buffer;
+  readonly aad: Buffer;
+}
+
+function sealingRequest({ input, aad }: Sealing) {
+  return { key_id: encryptionKey, mechanism: 'aes-256-gcm', input, options: { aad } };
 }
 
 async function encrypt(
-  keys: Clients['keys'],
-  { input, aad }: { readonly input: Buffer; readonly aad: Buffer },
-  call: Via,
+  { clients: { keys }, outages }: Parts,
+  sealing: Sealing,
+  call: HeldCall,
 ): Promise<Buffer> {
-  const request = { key_id: encryptionKey, mechanism: 'aes-256-gcm', input, options: { aad } };
+  const request = sealingRequest(sealing);
+  const encrypted = () => outages.keys.call(call, (via) => keys.Encrypt(request, via));
   try {
-    return (await keys.Encrypt(request, call)).output;
+    return (await encrypted()).output;
   } catch (error) {
     if (!isServiceError(error, 'NotFound')) throw error;
   }
   const options = { if_exists: 'keep' };
-  await keys.CreateKey(
-    { key_id: encryptionKey, algorithm: 'aes-256', usages: ['encrypt'], options },
-    call,
-  );
-  return (await keys.Encrypt(request, call)).output;
+  const key = { key_id: encryptionKey, algorithm: 'aes-256', usages: ['encrypt'], options };
+  await outages.keys.call(call, (via) => keys.CreateKey(key, via));
+  return (await encrypted()).output;
 }
 
-async function trustBundle({ config, clients }: BackendParts, call: Via): Promise<string> {
+async function decrypt(
+  { clients: { keys }, outages }: Parts,
+  sealing: Sealing,
+  call: HeldCall,
+): Promise<Buffer> {
+  const request = sealingRequest(sealing);
+  return (await outages.keys.call(call, (via) => keys.Decrypt(request, via))).output;
+}
+
+async function trustBundle(
+  { bundles, clients: { certificates }, config, outages }: Parts,
+  call: HeldCall,
+): Promise<string> {
+  const read = (options: { readonly certificate_id?: CertificateId }): Promise<string> =>
+    outages.certificates.call(call, ({ requestId, signal }) => {
+      // who joins a read gets what the first request asked for
+      const ask = async (reading: AbortSignal) =>
+        (await certificates.GetTrustBundle({ options }, { requestId, signal: reading })).pem;
+      return bundles.get(options.certificate_id ?? '', ask, signal);
+    });
   if (config.trustedCas.length === 0) {
-    const { pem } = await clients.certificates.GetTrustBundle({}, call);
+    const pem = await read({});
     // Whoever gets an empty one may take it for a reason to trust everybody.
     if (pem === '') throw new ServiceError('NotFound', 'there is no trust bundle');
     return pem;
   }
-  const bundles = await Promise.all(
-    config.trustedCas.map((reference) => readBundle(clients, reference, call)),
+  const parts = await Promise.all(
+    config.trustedCas.map((reference) =>
+      reference.kind === 'id' ? read({ certificate_id: reference.id }) : readBundle(reference.path),
+    ),
   );
-  return bundles.map((pem) => (pem.endsWith('\n') ? pem : `${pem}\n`)).join('');
+  return parts.map((pem) => (pem.endsWith('\n') ? pem : `${pem}\n`)).join('');
 }
 
-async function readBundle(
-  { certificates }: Pick<Clients, 'certificates'>,
-  reference: CertificateReference,
-  call: Via,
-): Promise<string> {
-  if (reference.kind === 'id') {
-    const options = { certificate_id: reference.id };
-    return (await certificates.GetTrustBundle({ options }, call)).pem;
-  }
-  const text = await readFile(reference.path, 'utf8').catch((cause: unknown) => {
-    throw new ServiceError('Unavailable', `cannot read ${JSON.stringify(reference.path)}`, {
-      cause,
-    });
+async function readBundle(path: string): Promise<string> {
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    throw new ServiceError('Unavailable', `cannot read ${JSON.stringify(path)}`, { cause });
   });
   const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
   if (blocks.length === 0) {
-    const text = `there is no certificate in ${JSON.stringify(reference.path)}`;
-    throw new ServiceError('Unavailable', text);
+    throw new ServiceError('Unavailable', `there is no certificate in ${JSON.stringify(path)}`);
   }
   return blocks.join('\n');
 }
 
 async function certificate(
-  parts: BackendParts,
+  parts: Parts,
   { module, request }: { readonly module: ModuleName; readonly request: CertificateRequest },
-  call: Via,
+  call: HeldCall,
 ) {
-  const { clients, config, identities, now } = parts;
+  const { clients, config, now, outages } = parts;
   const isServer = request.purpose === 'server';
-  const identity = await identities.get(moduleIdOf(module), call);
+  const identity = await identityOf(parts, moduleIdOf(module), call);
   if (isServer) checkName(parts, { module, name: request.commonName, upstream: identity });
   const names = isServer ? serverNames(request.commonName, module) : identityNames(identity);
   const lifetime_s = lifetimeS(request.notAfter, now());
@@ -158,7 +200,9 @@ async function certificate(
       ...(config.deviceCa !== undefined && { issuer: config.deviceCa }),
     };
     const certificate_id = certificateIdOf(module, request.purpose);
-    return (await clients.certificates.Issue({ certificate_id, csr, options }, call)).chain_pem;
+    const wish = { certificate_id, csr, options };
+    const issue = (via: AttemptOptions) => clients.certificates.Issue(wish, via);
+    return (await outages.certificates.call(call, issue)).chain_pem;
   });
 }
 

@@ -1,24 +1,30 @@
 import type { IncomingMessage } from 'node:http';
+import { HttpProblem } from './failure.ts';
 
 const longestBodyBytes = 2 << 20;
 const slowestBodyMs = 5_000;
 
-/** A failure of the protocol itself, with its status. */
-export class HttpProblem extends Error {
-  readonly status: number;
-
-  constructor(status: number, message: string) {
-    super(message);
-    this.status = status;
-  }
+/** How much of a body that nobody wants is read, and for how long. */
+export interface DiscardLimits {
+  readonly bytes: number;
+  readonly ms: number;
 }
 
-/** The JSON body of a request, undefined when it has none; HttpProblem when it is slow, long or no JSON. */
-export async function readJson(request: IncomingMessage): Promise<unknown> {
-  const body = await readBody(request);
-  if (body.length === 0) return undefined;
+/** A body as JSON, and how long it was. */
+export interface JsonBody {
+  readonly json: unknown;
+  readonly bytes: number;
+}
+
+/**
+ * The JSON body of a request, undefined when it has none; HttpProblem when it is slow, long or no JSON, and what
+ * `broken` aborts with when the connection cannot carry the rest of it.
+ */
+export async function readJson(request: IncomingMessage, broken: AbortSignal): Promise<JsonBody> {
+  const body = await readBody(request, broken);
+  if (body.length === 0) return { json: undefined, bytes: 0 };
   try {
-    return JSON.parse(body.toString());
+    return { json: JSON.parse(body.toString()), bytes: body.length };
   } catch {
     // The parser's message quotes the body, which may be a plaintext.
     throw new HttpProblem(422, 'the body is not JSON');
@@ -27,26 +33,70 @@ export async function readJson(request: IncomingMessage): Promise<unknown> {
   }
 }
 
-function readBody(request: IncomingMessage): Promise<Buffer> {
+function readBody(request: IncomingMessage, broken: AbortSignal): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
   return new Promise((resolve, reject) => {
-    const fail = (status: number, message: string): void => {
+    const stop = (): void => {
       clearTimeout(timer);
       request.pause();
-      reject(new HttpProblem(status, message));
+      request.off('data', take).off('end', end).off('error', cut).off('close', cut);
+      broken.removeEventListener('abort', cut);
     };
-    const timer = setTimeout(() => fail(408, 'the body did not come in time'), slowestBodyMs);
-    request.on('data', (chunk: Buffer) => {
+    const fail = (problem: unknown): void => {
+      stop();
+      for (const chunk of chunks) chunk.fill(0);
+      reject(problem);
+    };
+    const cut = (): void => {
+      fail(broken.aborted ? broken.reason : new HttpProblem(400, 'the body was cut off'));
+    };
+    const take = (chunk: Buffer): void => {
       size += chunk.length;
-      if (size > longestBodyBytes) fail(413, 'the body is longer than 2 MiB');
-      else chunks.push(chunk);
-    });
-    request.on('end', () => {
+      chunks.push(chunk);
+      if (size > longestBodyBytes) fail(new HttpProblem(413, 'the body is longer than 2 MiB'));
+    };
+    const end = (): void => {
+      stop();
+      const body = Buffer.concat(chunks);
+      for (const chunk of chunks) chunk.fill(0);
+      resolve(body);
+    };
+    const late = (): void => fail(new HttpProblem(408, 'the body did not come in time'));
+    const timer = setTimeout(late, slowestBodyMs);
+    broken.addEventListener('abort', cut, { once: true });
+    request.on('data', take).on('end', end).on('error', cut).on('close', cut);
+    if (broken.aborted || request.destroyed) cut();
+  });
+}
+
+/** Reads on to the end of a request and keeps nothing of it; false when that is over the limits, or it has no end. */
+export function discard(
+  request: IncomingMessage,
+  broken: AbortSignal,
+  limits: DiscardLimits,
+): Promise<boolean> {
+  if (request.complete && request.readableLength === 0) {
+    request.resume();
+    return Promise.resolve(true);
+  }
+  let size = 0;
+  return new Promise((resolve) => {
+    const finish = (whole: boolean): void => {
       clearTimeout(timer);
-      resolve(Buffer.concat(chunks));
-    });
-    request.on('error', () => fail(400, 'the body was cut off'));
-    request.on('close', () => fail(400, 'the body was cut off'));
+      request.off('data', take).off('end', end).off('close', cut);
+      broken.removeEventListener('abort', cut);
+      resolve(whole);
+    };
+    const cut = (): void => finish(false);
+    const end = (): void => finish(true);
+    const take = (chunk: Buffer): void => {
+      size += chunk.length;
+      if (size > limits.bytes) cut();
+    };
+    const timer = setTimeout(cut, limits.ms);
+    broken.addEventListener('abort', cut, { once: true });
+    request.on('data', take).on('end', end).on('close', cut).resume();
+    if (broken.aborted || request.destroyed) cut();
   });
 }

@@ -2,26 +2,22 @@
  * HTTP on a unix socket as modules and their SDKs speak it: `api-version` in the query of every request,
  * JSON both ways, `{"message": …}` for every failure, an unsupported method is 400.
  */
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
-import { type ErrorCode, isServiceError } from '../../errors.ts';
-import { HttpProblem, readJson } from './body.ts';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { discard, readJson } from './body.ts';
+import type { Exchange, ExchangeServer } from './exchange.ts';
+import { failureOf, HttpProblem, reasonOf } from './failure.ts';
+import { type Hold, type HoldLimits, Holds } from './hold.ts';
+import { parseTarget } from './target.ts';
 import { Turns } from './turns.ts';
 
-/** Every version of the APIs that clients in the field ask for; all are served alike. */
-const versions: ReadonlySet<string> = new Set([
-  '2018-06-28',
-  '2019-01-30',
-  '2019-10-22',
-  '2019-11-05',
-  '2020-07-07',
-  '2021-12-07',
-  '2022-08-03',
-]);
-
-// One connection may carry any number of requests before the first answer, and what answers them has limits that all
-// modules share.
+// What answers requests has limits that all modules share.
 const mostAtOnce = 4;
-const mostWaiting = 32;
+/** A client that sends its whole body first must be able to, or it never reads why it was refused. */
+const discardLimits = { bytes: 32 << 20, ms: 5_000 };
+/** A client that asked first whether to send it seldom does after a refusal. */
+const expectingLimits = { ...discardLimits, ms: 250 };
+/** What clients that ask are told, less than a connection really stays. */
+const keepAlive = 'timeout=120';
 
 /** A request that has been understood as far as every route needs it. */
 export interface ApiRequest {
@@ -32,6 +28,7 @@ export interface ApiRequest {
   readonly requestId: string;
   /** Aborted when the client goes away or the server closes. */
   readonly signal: AbortSignal;
+  readonly hold: Hold;
 }
 
 /** What to answer: JSON, or bytes that are JSON already; secret ones are wiped once they are sent. */
@@ -46,6 +43,8 @@ export interface ApiReply {
 export interface Route {
   readonly method: 'GET' | 'POST';
   readonly path: string;
+  /** Throws when the path is not for this client: before its body is asked for. */
+  readonly admit?: (params: ApiRequest['params']) => void;
   readonly answer: (request: ApiRequest) => Promise<ApiReply> | ApiReply;
 }
 
@@ -57,79 +56,87 @@ export interface RequestRecord {
   readonly requestId: string;
   readonly durationMs: number;
   readonly error: unknown;
+  /** Whether the client left before the answer. */
+  readonly abandoned: boolean;
 }
 
-/** What a listener needs besides its routes. */
-export interface ListenerOptions {
+/** What a server needs besides its routes. */
+export interface ApiOptions {
   readonly signal: AbortSignal;
   readonly requestId: () => string;
   readonly onRequest: (record: RequestRecord) => void;
+  readonly holdLimits?: HoldLimits;
 }
 
-/** Answers requests by these routes. Never throws. */
-export function listener(routes: readonly Route[], options: ListenerOptions): RequestListener {
-  const turns = new Turns(mostAtOnce, mostWaiting);
-  return (request, response) => {
-    void answer(routes, { ...options, turns }, { request, response });
+/** Answers requests by these routes. Never rejects. */
+export function apiServer(routes: readonly Route[], options: ApiOptions): ExchangeServer {
+  const turns = new Turns(mostAtOnce);
+  const parts = { ...options, routes, turns, holds: new Holds(turns, options.holdLimits) };
+  return {
+    answer: (exchange) => answer(parts, exchange),
+    refused: (problem) => {
+      const { requestId } = options;
+      const { status } = problem;
+      const unknown = { method: '', route: '', durationMs: 0, abandoned: false };
+      options.onRequest({ ...unknown, status, requestId: requestId(), error: problem });
+    },
   };
 }
 
-interface Exchange {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
+interface ApiParts extends ApiOptions {
+  readonly routes: readonly Route[];
+  readonly turns: Turns;
+  readonly holds: Holds;
 }
 
-async function answer(
-  routes: readonly Route[],
-  { signal, requestId: newId, onRequest, turns }: ListenerOptions & { readonly turns: Turns },
-  { request, response }: Exchange,
-): Promise<void> {
+async function answer(parts: ApiParts, exchange: Exchange): Promise<void> {
   const startedAt = performance.now();
-  const requestId = newId();
-  const gone = new AbortController();
-  response.on('close', () => gone.abort());
-  let route: Route | undefined;
+  const requestId = parts.requestId();
+  const { request, gone } = exchange;
+  const found: { route?: Route } = {};
   let failure: unknown;
   let reply: ApiReply;
   try {
-    const url = parseUrl(request.url ?? '');
-    const found = findRoute(routes, request.method ?? '', url.pathname);
-    route = found.route;
-    checkVersion(url.searchParams);
-    const { params } = found;
-    const ending = AbortSignal.any([signal, gone.signal]);
-    // The body is read when it is the request's turn: until then it holds up the connection, not memory.
-    reply = await turns.take(async () => {
-      const body = await readJson(request);
-      return found.route.answer({ params, body, requestId, signal: ending });
-    });
+    reply = await replyTo(parts, { ...exchange, requestId }, found);
   } catch (error) {
     failure = error;
-    reply = failureReply(error);
+    const { status, message } = failureOf(error);
+    reply = { status, json: { message } };
   }
-  send({ request, response }, reply);
-  onRequest({
+  parts.onRequest({
     method: request.method ?? '',
-    route: route?.path ?? '',
+    route: found.route?.path ?? '',
     status: reply.status,
     requestId,
     durationMs: performance.now() - startedAt,
     error: failure,
+    abandoned: gone.aborted,
+  });
+  await send(exchange, reply);
+}
+
+async function replyTo(
+  { routes, turns, holds, signal: closing }: ApiParts,
+  exchange: Exchange & { readonly requestId: string },
+  found: { route?: Route },
+): Promise<ApiReply> {
+  const { request, response, broken, gone, expects, requestId } = exchange;
+  const { segments } = parseTarget(request.url ?? '');
+  const { route, params } = findRoute(routes, request.method ?? '', segments);
+  found.route = route;
+  if (expects === 'other') throw new HttpProblem(417, 'the only expectation met is 100-continue');
+  route.admit?.(params);
+  const signal = AbortSignal.any([closing, gone]);
+  return await turns.take(async () => {
+    if (expects === 'continue') response.writeContinue();
+    // The body is read when it is the request's turn: until then it holds up the connection, not memory.
+    const { json: body, bytes } = await readJson(request, broken);
+    const hold = holds.of(bytes, signal);
+    return await route.answer({ params, body, requestId, signal, hold });
   });
 }
 
-function parseUrl(target: string): URL {
-  // The host in a URI on a unix socket means nothing, and some clients send one.
-  const path = target.replace(/^[a-z+]+:\/\/[^/]*/, '');
-  try {
-    return new URL(`http://localhost${path}`);
-  } catch {
-    throw new HttpProblem(400, 'invalid request target');
-  }
-}
-
-function findRoute(routes: readonly Route[], method: string, pathname: string) {
-  const segments = pathname.replace(/\/$/, '').split('/');
+function findRoute(routes: readonly Route[], method: string, segments: readonly string[]) {
   let known = false;
   for (const route of routes) {
     const params = match(route.path.split('/'), segments);
@@ -145,69 +152,45 @@ function match(pattern: readonly string[], segments: readonly string[]) {
   const params: Record<string, string> = {};
   for (const [index, part] of pattern.entries()) {
     const segment = segments[index] ?? '';
-    if (part.startsWith(':')) params[part.slice(1)] = decode(segment);
+    if (part.startsWith(':')) params[part.slice(1)] = segment;
     else if (part !== segment) return undefined;
   }
   return params;
 }
 
-function decode(segment: string): string {
-  try {
-    return decodeURIComponent(segment);
-  } catch {
-    throw new HttpProblem(400, 'invalid percent-encoding in the path');
-  }
+/** Sends the whole answer at once, and ends the exchange when the request has ended or may last no longer. */
+async function send(exchange: Exchange, reply: ApiReply): Promise<void> {
+  if (!exchange.gone.aborted) await sendWhole(exchange, reply);
+  reply.secretJson?.fill(0);
 }
 
-function checkVersion(query: URLSearchParams): void {
-  const version = query.get('api-version');
-  if (version === null) throw new HttpProblem(400, 'api-version not specified');
-  if (!versions.has(version)) throw new HttpProblem(400, 'invalid api-version');
-}
-
-function failureReply(error: unknown): ApiReply {
-  const { status, message } = problemOf(error);
-  return { status, json: { message } };
-}
-
-const statusOf: Readonly<Record<ErrorCode, number>> = {
-  AccessDenied: 403,
-  InteractiveAuthorizationRequired: 403,
-  InvalidArgs: 400,
-  LimitsExceeded: 429,
-  UnknownMethod: 404,
-  UnknownObject: 404,
-  UnknownInterface: 404,
-  UnknownProperty: 404,
-  PropertyReadOnly: 403,
-  NotFound: 404,
-  AlreadyExists: 409,
-  NotSupported: 400,
-  Unavailable: 503,
-  NotProvisioned: 503,
-  Cancelled: 503,
-  Failed: 500,
-};
-
-function problemOf(error: unknown): { readonly status: number; readonly message: string } {
-  if (error instanceof HttpProblem) return error;
-  if (isServiceError(error) && error.code !== 'Failed') {
-    return { status: statusOf[error.code], message: error.message };
-  }
-  return { status: 500, message: 'internal error' };
-}
-
-function send({ request, response }: Exchange, reply: ApiReply): void {
+async function sendWhole(
+  { request, response, broken, expects }: Exchange,
+  reply: ApiReply,
+): Promise<void> {
   const body = reply.secretJson ?? reply.jsonBytes ?? Buffer.from(JSON.stringify(reply.json ?? {}));
-  response.on('close', () => {
-    reply.secretJson?.fill(0);
-    // What is left of a body that nobody will read.
-    if (!request.complete) request.destroy();
-  });
-  if (!request.complete) response.shouldKeepAlive = false;
-  response.writeHead(reply.status, {
+  // the client may send its body, or the next request in its place
+  const isUnsure = expects !== 'nothing' && !request.complete;
+  if (isUnsure || broken.aborted || reply.status === 408) response.shouldKeepAlive = false;
+  const headers = {
     'Content-Type': 'application/json',
     'Content-Length': body.length,
+    ...(response.shouldKeepAlive && { 'Keep-Alive': keepAlive }),
+  };
+  const reason = reasonOf(reply.status);
+  if (reason === undefined) response.writeHead(reply.status, headers);
+  else response.writeHead(reply.status, reason, headers);
+  response.write(body);
+  const whole = await discard(request, broken, isUnsure ? expectingLimits : discardLimits);
+  await ended(request, response, whole);
+}
+
+function ended(request: IncomingMessage, response: ServerResponse, whole: boolean): Promise<void> {
+  return new Promise((resolve) => {
+    if (response.destroyed || response.writableFinished) resolve();
+    response.on('close', resolve);
+    response.end(() => {
+      if (!whole) request.socket.destroy();
+    });
   });
-  response.end(body);
 }

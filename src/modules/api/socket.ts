@@ -1,13 +1,11 @@
 import { chmod, mkdir, open, rm } from 'node:fs/promises';
-import { createServer, type RequestListener } from 'node:http';
+import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { ServiceError } from '../../errors.ts';
-
-const mostConnections = 32;
-const headersMs = 5_000;
-const requestMs = 15_000;
-// Without this, Node looks for late ones every 30 s only.
-const checkMs = 2_500;
+import { type ConnectionLimits, Connections } from './connections.ts';
+import type { Exchange, ExchangeServer } from './exchange.ts';
+import { HttpProblem, parserProblem } from './failure.ts';
 
 /** Where a socket is and who may connect. */
 export interface SocketPlace {
@@ -28,37 +26,67 @@ export async function makeSocketDirectory(parent: string, module: string): Promi
 /** Serves HTTP on a socket, in place of one that an earlier process left. Disposing closes every connection. */
 export async function serveSocket(
   place: SocketPlace,
-  listener: RequestListener,
+  server: ExchangeServer,
+  limits?: ConnectionLimits,
 ): Promise<AsyncDisposable> {
   await rm(join(place.directory, place.name), { recursive: true, force: true });
   // A socket's path is limited to 107 bytes; through the directory's descriptor it is always short.
   const directory = await open(place.directory, 'r');
   const path = `/proc/self/fd/${directory.fd}/${place.name}`;
-  const limits = {
-    headersTimeout: headersMs,
-    requestTimeout: requestMs,
-    connectionsCheckingInterval: checkMs,
+  const parser = httpParser();
+  const read = (socket: Socket): void => {
+    parser.emit('connection', socket);
+    socket.resume();
   };
-  const server = createServer(limits, listener);
-  server.maxConnections = mostConnections;
+  const connections = new Connections(server, read, limits);
+  route(parser, connections);
+  // not read before there is room
+  const options = { allowHalfOpen: true, pauseOnConnect: true };
+  const listener = createServer(options, (socket) => connections.accept(socket));
   try {
     await new Promise<void>((resolve, reject) => {
-      server.once('error', reject);
-      server.listen(path, resolve);
+      listener.once('error', reject);
+      listener.listen(path, resolve);
     });
     await chmod(path, place.mode);
   } catch (cause) {
-    server.close();
+    listener.close();
     await directory.close();
     const shown = JSON.stringify(join(place.directory, place.name));
     throw new ServiceError('Unavailable', `cannot listen on ${shown}`, { cause });
   }
   return {
     [Symbol.asyncDispose]: async () => {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      server.closeAllConnections();
+      const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
+      connections[Symbol.dispose]();
       await closed;
       await directory.close();
     },
   };
+}
+
+/** Parses the requests of connections that it is given; when to close them is decided here, not by it. */
+function httpParser(): Server {
+  const parser = createHttpServer({ requireHostHeader: false, keepAliveTimeout: 0 });
+  // A client that has sent all and shuts down its side still gets its answer; @types/node does not know the property.
+  return Object.assign(parser, { httpAllowHalfOpen: true });
+}
+
+function route(parser: Server, connections: Connections): void {
+  const add =
+    (expects: Exchange['expects']): RequestListener =>
+    (request, response) => {
+      connections.of(request.socket)?.add(request, response, expects);
+    };
+  parser.on('request', add('nothing'));
+  parser.on('checkContinue', add('continue'));
+  parser.on('checkExpectation', add('other'));
+  parser.on('connect', (_request, socket) => {
+    connections.of(socket)?.refuse(new HttpProblem(400, 'method not allowed'));
+  });
+  parser.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    const problem = parserProblem(error.code ?? '');
+    if (problem === undefined || !socket.writable) socket.destroy();
+    else connections.of(socket)?.refuse(problem);
+  });
 }

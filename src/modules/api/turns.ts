@@ -1,36 +1,41 @@
-import { HttpProblem } from './body.ts';
-
-/** Lets a few things be done at once and a few more wait; whatever comes on top is refused with 503. */
+/** Lets a few things be done at once; the others wait, in order. */
 export class Turns {
   readonly #most: number;
-  readonly #mostWaiting: number;
   readonly #waiting: (() => void)[] = [];
   #busy = 0;
 
-  constructor(most: number, mostWaiting: number) {
+  constructor(most: number) {
     this.#most = most;
-    this.#mostWaiting = mostWaiting;
   }
 
   /** Does it when it is its turn. */
   async take<T>(task: () => Promise<T>): Promise<T> {
-    if (this.#busy < this.#most) this.#busy++;
-    else await this.#wait();
+    await this.#begin();
     try {
       return await task();
     } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#busy--;
-      else next(); // the turn goes on to it
+      this.#end();
     }
   }
 
-  #wait(): Promise<void> {
-    if (this.#waiting.length >= this.#mostWaiting) {
-      throw new HttpProblem(503, 'too many requests at once');
+  /** Gives the turn of the caller to others for the time of a wait. */
+  async pause<T>(wait: () => Promise<T>): Promise<T> {
+    this.#end();
+    try {
+      return await wait();
+    } finally {
+      await this.#begin();
     }
-    return new Promise((resolve) => {
-      this.#waiting.push(resolve);
-    });
+  }
+
+  async #begin(): Promise<void> {
+    if (this.#busy < this.#most) this.#busy++;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  #end(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#busy--;
+    else next(); // the turn goes on to it
   }
 }

@@ -2,7 +2,6 @@
  * The workload API: what a module may ask. It is served on a socket that only this module sees, so whoever
  * connects is the module, and a path that names another one is refused.
  */
-import type { Via } from '../../dbus/via.ts';
 import { ServiceError } from '../../errors.ts';
 import {
   type ModuleId,
@@ -11,12 +10,15 @@ import {
   moduleNameOf,
   parseModuleId,
 } from '../../ids.ts';
+import { parseRfc3339 } from '../rfc3339.ts';
 import { base64Bytes, joinSecret, jsonOfPem } from '../secret.ts';
-import { HttpProblem } from './body.ts';
+import { HttpProblem } from './failure.ts';
+import type { HeldCall } from './hold.ts';
 import type { ApiReply, ApiRequest, Route } from './http.ts';
 
 // What Keys takes in one call, as base64.
 const longestText = Math.ceil((1 << 20) / 3) * 4;
+const longestVector = 1 << 10;
 
 /** The part of a module's identity that the API depends on. */
 export interface WorkloadIdentity {
@@ -42,20 +44,20 @@ export interface IssuedCertificate {
 
 /** Where the answers come from. */
 export interface WorkloadBackend {
-  identity(module: ModuleId, call: Via): Promise<WorkloadIdentity>;
+  identity(module: ModuleId, call: HeldCall): Promise<WorkloadIdentity>;
   /** The list of all modules as JSON, which nobody changes. */
-  modules(call: Via): Promise<Buffer>;
-  trustBundle(call: Via): Promise<string>;
-  manifestTrustBundle(call: Via): Promise<string>;
+  modules(call: HeldCall): Promise<Buffer>;
+  trustBundle(call: HeldCall): Promise<string>;
+  manifestTrustBundle(call: HeldCall): Promise<string>;
   /** HMAC-SHA256 by the module's primary key. */
-  sign(module: ModuleId, data: Buffer, call: Via): Promise<Buffer>;
-  encrypt(plaintext: Buffer, aad: Buffer, call: Via): Promise<Buffer>;
-  decrypt(ciphertext: Buffer, aad: Buffer, call: Via): Promise<Buffer>;
+  sign(module: ModuleId, data: Buffer, call: HeldCall): Promise<Buffer>;
+  encrypt(plaintext: Buffer, aad: Buffer, call: HeldCall): Promise<Buffer>;
+  decrypt(ciphertext: Buffer, aad: Buffer, call: HeldCall): Promise<Buffer>;
   /** AccessDenied when the module may not have that name. */
   certificate(
     module: ModuleName,
     request: CertificateRequest,
-    call: Via,
+    call: HeldCall,
   ): Promise<IssuedCertificate>;
 }
 
@@ -71,10 +73,8 @@ export function workloadRoutes(module: ModuleName, backend: WorkloadBackend): re
     bundleRoute('/trust-bundle', (call) => backend.trustBundle(call)),
     bundleRoute('/manifest-trust-bundle', (call) => backend.manifestTrustBundle(call)),
     generationRoute('sign', own, backend, async (request) => {
-      const { algo, data } = texts(request.body, ['algo', 'data']);
-      if (algo.toUpperCase() !== 'HMACSHA256') {
-        throw new ServiceError('InvalidArgs', 'algo is not "HMACSHA256"');
-      }
+      const { data } = texts(request.body, ['data']);
+      checkAlgorithm(memberOf(request.body, 'algo'));
       const digest = await backend.sign(own, base64(data, 'data'), request);
       return { status: 200, json: { digest: digest.toString('base64') } };
     }),
@@ -101,8 +101,8 @@ export function workloadRoutes(module: ModuleName, backend: WorkloadBackend): re
     {
       method: 'POST',
       path: '/modules/:module/certificate/identity',
+      admit: (params) => requireOwn(params['module'], own),
       answer: async (request) => {
-        requireOwn(request.params['module'], own);
         const wish = {
           purpose: 'identity',
           commonName: own,
@@ -114,7 +114,7 @@ export function workloadRoutes(module: ModuleName, backend: WorkloadBackend): re
   ];
 }
 
-function bundleRoute(path: string, read: (call: Via) => Promise<string>): Route {
+function bundleRoute(path: string, read: (call: HeldCall) => Promise<string>): Route {
   return {
     method: 'GET',
     path,
@@ -132,8 +132,8 @@ function generationRoute(
   return {
     method: 'POST',
     path: `/modules/:module/genid/:generation/${path}`,
+    admit: (params) => requireOwn(params['module'], own),
     answer: async (request) => {
-      requireOwn(request.params['module'], own);
       const identity = await backend.identity(own, request);
       if (request.params['generation'] !== identity.generationId) {
         throw new ServiceError('AccessDenied', `module "${own}" is of another generation`);
@@ -172,12 +172,20 @@ function memberOf(body: unknown, key: string): unknown {
   return new Map<string, unknown>(Object.entries(body)).get(key);
 }
 
+/** There is one key, and one algorithm for it: a client need name neither. */
+function checkAlgorithm(algo: unknown): void {
+  if (algo === undefined || algo === null) return;
+  if (typeof algo === 'string' && algo.toUpperCase() === 'HMACSHA256') return;
+  throw new ServiceError('InvalidArgs', 'algo is not "HMACSHA256"');
+}
+
 function expiration(body: unknown): Date | undefined {
   const text = memberOf(body, 'expiration');
-  if (text === undefined || text === null || text === '') return undefined;
-  const time = new Date(typeof text === 'string' ? text : Number.NaN);
-  if (Number.isNaN(time.getTime())) {
-    throw new ServiceError('InvalidArgs', 'expiration is not a time');
+  if (text === undefined || text === null) return undefined;
+  const time = typeof text === 'string' ? parseRfc3339(text) : undefined;
+  if (time === undefined) {
+    const form = 'expiration is not a time of RFC 3339 such as 2031-01-02T03:04:05Z';
+    throw new ServiceError('InvalidArgs', form);
   }
   return time;
 }
@@ -196,6 +204,9 @@ function aadOf(
   body: { readonly initializationVector: string },
 ): Buffer {
   const vector = base64(body.initializationVector, 'initializationVector');
+  if (vector.length > longestVector) {
+    throw new HttpProblem(413, 'initializationVector is longer than 1 KiB');
+  }
   const parts = [Buffer.from(identity.moduleId), Buffer.from(identity.generationId), vector];
   return Buffer.concat(parts.flatMap((part) => [lengthOf(part), part]));
 }

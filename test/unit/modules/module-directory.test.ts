@@ -12,6 +12,7 @@ import { ModuleDirectory } from '../../../src/modules/module-directory.ts';
 import { type ModulesBackend, workloadBackend } from '../../../src/modules/workload-backend.ts';
 import { Repeats } from '../../../src/service/repeats.ts';
 import { until } from '../../support/deadline.ts';
+import { callWithoutHold } from '../../support/workload/no-hold.ts';
 
 const test = suite<{ directory: string }>('directory of modules');
 const longMs = 20_000;
@@ -63,7 +64,13 @@ function directoryIn(socketsPath: string) {
       requests: new Repeats({ log }),
     },
     backend: (all) => {
-      const parts = { config, clients, identities: new Identities(clients.identity, now), now };
+      const parts = {
+        config,
+        clients,
+        identities: new Identities(clients.identity, now),
+        now,
+        log,
+      };
       const list = () => all.all().map((module) => module.summary());
       backend = workloadBackend({ ...parts, modules: list, sources: () => [] });
       return backend;
@@ -73,8 +80,7 @@ function directoryIn(socketsPath: string) {
     onChange: () => {},
     log,
   });
-  const call = { requestId: 'r', signal: new AbortController().signal };
-  return { modules, list: async () => String(await backend?.modules(call)) };
+  return { modules, list: async () => String(await backend?.modules(callWithoutHold())) };
 }
 
 test('lets every module read what has just changed', async ({ directory }) => {

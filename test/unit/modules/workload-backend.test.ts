@@ -8,10 +8,11 @@ import type { Clients } from '../../../src/modules/clients.ts';
 import type { CertificateReference } from '../../../src/modules/config.ts';
 import { Identities } from '../../../src/modules/identities.ts';
 import { workloadBackend } from '../../../src/modules/workload-backend.ts';
+import { callWithoutHold } from '../../support/workload/no-hold.ts';
 
 const test = suite<{ directory: string }>('workload backend');
 const block = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n';
-const call = { requestId: 'r', signal: new AbortController().signal };
+const log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
 
 test.before(async (context) => {
   context.directory = await mkdtemp(join(tmpdir(), 'iotedge-bundle-'));
@@ -39,9 +40,10 @@ async function bundleOf(trustedCas: readonly CertificateReference[], pem: string
     modules: () => [],
     sources: () => [],
     now,
+    log,
   });
   try {
-    return await backend.trustBundle(call);
+    return await backend.trustBundle(callWithoutHold());
   } catch (error) {
     return isServiceError(error) ? error.code : String(error);
   }

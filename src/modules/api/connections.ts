@@ -1,0 +1,128 @@
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { Connection, lateHead } from './connection.ts';
+import type { ExchangeServer } from './exchange.ts';
+
+/** How many connections a socket has, and for how long. */
+export interface ConnectionLimits {
+  /** Those that are read. */
+  readonly most: number;
+  /** Those that wait to be read; what comes on top is closed. */
+  readonly mostWaiting: number;
+  readonly headMs: number;
+  readonly idleMs: number;
+  readonly checkMs: number;
+}
+
+export const connectionLimits: ConnectionLimits = {
+  most: 64,
+  mostWaiting: 448,
+  headMs: 20_000,
+  idleMs: 180_000,
+  checkMs: 5_000,
+};
+
+/** What must have gone by before an idle connection makes room: its next request may be on its way. */
+const settledMs = { used: 250, unused: 1_000 };
+const roomCheckMs = 100;
+
+/** The connections of one socket. So many are read; further ones wait, and the one that is idle for the longest time makes room. */
+export class Connections implements Disposable {
+  readonly #limits: ConnectionLimits;
+  readonly #server: ExchangeServer;
+  readonly #read: (socket: Socket) => void;
+  readonly #open = new Map<Duplex, Connection>();
+  readonly #waiting = new Set<Socket>();
+  #check: NodeJS.Timeout | undefined;
+  #roomCheck: NodeJS.Timeout | undefined;
+
+  /** `read` begins to parse what comes on a connection. */
+  constructor(
+    server: ExchangeServer,
+    read: (socket: Socket) => void,
+    limits: ConnectionLimits = connectionLimits,
+  ) {
+    this.#server = server;
+    this.#read = read;
+    this.#limits = limits;
+  }
+
+  /** Takes a connection that has not been read from. */
+  accept(socket: Socket): void {
+    socket.on('error', () => undefined); // its end is enough
+    socket.once('close', () => this.#drop(socket));
+    if (this.#open.size < this.#limits.most) this.#begin(socket);
+    else if (this.#waiting.size >= this.#limits.mostWaiting) socket.destroy();
+    else {
+      this.#waiting.add(socket);
+      this.#makeRoom();
+    }
+  }
+
+  /** The connection that is read from this socket. */
+  of(socket: Duplex): Connection | undefined {
+    return this.#open.get(socket);
+  }
+
+  /** Closes every connection. */
+  [Symbol.dispose](): void {
+    clearInterval(this.#check);
+    clearTimeout(this.#roomCheck);
+    const all = [...this.#waiting, ...this.#open.keys()];
+    this.#waiting.clear();
+    this.#open.clear();
+    for (const socket of all) socket.destroy();
+  }
+
+  #begin(socket: Socket): void {
+    const connection = new Connection(socket, this.#server, () => this.#makeRoom());
+    this.#open.set(socket, connection);
+    this.#check ??= setInterval(() => this.#closeLate(), this.#limits.checkMs).unref();
+    this.#read(socket);
+  }
+
+  #drop(socket: Socket): void {
+    this.#waiting.delete(socket);
+    this.#open.delete(socket);
+    if (this.#open.size === 0) {
+      clearInterval(this.#check);
+      this.#check = undefined;
+    }
+    this.#makeRoom();
+  }
+
+  #makeRoom(): void {
+    for (const socket of this.#waiting) {
+      if (this.#open.size >= this.#limits.most && !this.#closeLongestIdle()) {
+        this.#roomCheck ??= setTimeout(() => {
+          this.#roomCheck = undefined;
+          this.#makeRoom();
+        }, roomCheckMs).unref();
+        return;
+      }
+      this.#waiting.delete(socket);
+      this.#begin(socket);
+    }
+  }
+
+  #closeLongestIdle(): boolean {
+    let longest: Connection | undefined;
+    for (const connection of this.#open.values()) {
+      const { idleMs = 0, isUsed } = connection;
+      if (idleMs < (isUsed ? settledMs.used : settledMs.unused)) continue;
+      if (idleMs > (longest?.idleMs ?? 0)) longest = connection;
+    }
+    if (longest === undefined) return false;
+    this.#open.delete(longest.socket);
+    longest.socket.destroy();
+    return true;
+  }
+
+  #closeLate(): void {
+    const { headMs, idleMs } = this.#limits;
+    for (const connection of this.#open.values()) {
+      if (connection.headMs >= headMs) connection.refuse(lateHead());
+      else if ((connection.idleMs ?? 0) >= idleMs) connection.socket.destroy();
+    }
+  }
+}

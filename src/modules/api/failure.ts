@@ -1,0 +1,92 @@
+/** How failures look on the wire: JSON with `message`, and a reason phrase of one word. */
+import { type ErrorCode, isServiceError } from '../../errors.ts';
+
+/** A failure of the protocol itself, with its status. */
+export class HttpProblem extends Error {
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** The status of a failure and what its caller may read about it. */
+export interface Failure {
+  readonly status: number;
+  readonly message: string;
+}
+
+/** A limit is nothing that a client can mend: 503, which SDKs ask again after, and never 429, which they give up on. */
+const statusOf: Readonly<Record<ErrorCode, number>> = {
+  AccessDenied: 403,
+  InteractiveAuthorizationRequired: 403,
+  InvalidArgs: 400,
+  LimitsExceeded: 503,
+  UnknownMethod: 404,
+  UnknownObject: 404,
+  UnknownInterface: 404,
+  UnknownProperty: 404,
+  PropertyReadOnly: 403,
+  NotFound: 404,
+  AlreadyExists: 409,
+  NotSupported: 400,
+  Unavailable: 503,
+  NotProvisioned: 503,
+  Cancelled: 503,
+  Failed: 500,
+};
+
+/** One word each: Java's SDK splits the status line at its blanks and takes three parts. */
+const reasons: ReadonlyMap<number, string> = new Map([
+  [400, 'Invalid'],
+  [403, 'Forbidden'],
+  [404, 'Missing'],
+  [408, 'Late'],
+  [409, 'Conflict'],
+  [413, 'Oversized'],
+  [417, 'Unexpected'],
+  [422, 'Unprocessable'],
+  [431, 'Oversized'],
+  [500, 'Failed'],
+  [503, 'Unavailable'],
+]);
+
+/** The failure that an error stands for; what is broken inside stays inside. */
+export function failureOf(error: unknown): Failure {
+  if (error instanceof HttpProblem) return error;
+  if (isServiceError(error) && error.code !== 'Failed') {
+    return { status: statusOf[error.code], message: error.message };
+  }
+  return { status: 500, message: 'internal error' };
+}
+
+/** The reason phrase of a failure, undefined where the status has one of one word by itself. */
+export function reasonOf(status: number): string | undefined {
+  return status < 400 ? undefined : (reasons.get(status) ?? 'Failed');
+}
+
+/** The whole response to something that is no request, after which the connection ends. */
+export function rawFailure({ status, message }: Failure): string {
+  const body = JSON.stringify({ message });
+  const lines = [
+    `HTTP/1.1 ${status} ${reasonOf(status)}`,
+    'Content-Type: application/json',
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    `Date: ${new Date().toUTCString()}`,
+    'Connection: close',
+  ];
+  return `${lines.join('\r\n')}\r\n\r\n${body}`;
+}
+
+/** What the parser refused, by the code of its error; undefined when the connection itself failed. */
+export function parserProblem(code: string): HttpProblem | undefined {
+  if (code === 'HPE_HEADER_OVERFLOW') {
+    return new HttpProblem(431, 'the head of the request is longer than 16 KiB');
+  }
+  if (code === 'HPE_CHUNK_EXTENSIONS_OVERFLOW') {
+    return new HttpProblem(413, 'the extensions of a chunk are too long');
+  }
+  if (code === 'HPE_INVALID_EOF_STATE') return new HttpProblem(400, 'the request was cut off');
+  return code.startsWith('HPE_') ? new HttpProblem(400, 'not a request of HTTP/1.1') : undefined;
+}

@@ -1,0 +1,79 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Via } from '../../dbus/via.ts';
+import { HttpProblem } from './failure.ts';
+import type { Turns } from './turns.ts';
+
+/** How long a request is held, and how many of a module are at once. */
+export interface HoldLimits {
+  readonly ms: number;
+  readonly most: number;
+  readonly bytes: number;
+}
+
+/**
+ * An SDK that fails to sign once, when it renews its token, may never try again: a service that is away for as long as
+ * it takes to be restarted must not be seen at all.
+ */
+export const holdLimits: HoldLimits = { ms: 30_000, most: 64, bytes: 8 << 20 };
+
+/** A request that may wait for a service to come back. */
+export interface Hold {
+  /** Until when the request is held, in milliseconds from now; not above zero once that is over. */
+  leftMs(): number;
+  /**
+   * Waits, at most until the request has been held long enough. Others have the request's turn meanwhile. Rejects with
+   * HttpProblem when too many are held, and with an AbortError when its client leaves.
+   */
+  wait(ms: number): Promise<void>;
+}
+
+/** A call on behalf of a request that may wait for a service to come back. */
+export interface HeldCall extends Via {
+  readonly hold: Hold;
+}
+
+/** The requests of a module that are held: each costs its body and a connection, and nobody knows for how long. */
+export class Holds {
+  readonly #limits: HoldLimits;
+  readonly #turns: Turns;
+  #held = 0;
+  #bytes = 0;
+
+  constructor(turns: Turns, limits: HoldLimits = holdLimits) {
+    this.#turns = turns;
+    this.#limits = limits;
+  }
+
+  /** The hold of a request that begins now, with a body of so many bytes. */
+  of(bytes: number, signal: AbortSignal): Hold {
+    const until = performance.now() + this.#limits.ms;
+    const leftMs = (): number => until - performance.now();
+    return {
+      leftMs,
+      wait: (ms) => this.#wait({ ms: Math.max(0, Math.min(ms, leftMs())), bytes, signal }),
+    };
+  }
+
+  async #wait({
+    ms,
+    bytes,
+    signal,
+  }: {
+    readonly ms: number;
+    readonly bytes: number;
+    readonly signal: AbortSignal;
+  }): Promise<void> {
+    const { most, bytes: mostBytes } = this.#limits;
+    if (this.#held >= most || this.#bytes + bytes > mostBytes) {
+      throw new HttpProblem(503, 'too many requests wait for a service that cannot be reached');
+    }
+    this.#held++;
+    this.#bytes += bytes;
+    try {
+      await this.#turns.pause(() => sleep(ms, undefined, { signal }));
+    } finally {
+      this.#held--;
+      this.#bytes -= bytes;
+    }
+  }
+}

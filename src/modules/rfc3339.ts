@@ -1,0 +1,34 @@
+const FORM =
+  /^(?<date>\d{4}-\d{2}-\d{2})[Tt ](?<clock>\d{2}:\d{2}:\d{2})(?<fraction>\.\d+)?(?:[Zz]|(?<sign>[+-])(?<offset>\d{2}:\d{2}))$/;
+
+/** The time that a text of RFC 3339 stands for, undefined for every other text: no local time, no part left out. */
+export function parseRfc3339(text: string): Date | undefined {
+  const {
+    date = '',
+    clock = '',
+    fraction = '',
+    sign,
+    offset = '00:00',
+  } = {
+    ...FORM.exec(text)?.groups,
+  };
+  const [year = 0, month = 0, day = 0] = numbers(date, '-');
+  const [hour = 0, minute = 0, second = 0] = numbers(clock, ':');
+  const [offsetHour = 0, offsetMinute = 0] = numbers(offset, ':');
+  // second 60 is a leap second
+  if (hour > 23 || minute > 59 || second > 60 || offsetHour > 23 || offsetMinute > 59) {
+    return undefined;
+  }
+  const time = new Date(0);
+  time.setUTCFullYear(year, month - 1, day);
+  // the calendar moves what it does not have, such as 30 February, on to the next month
+  if (time.getUTCMonth() !== month - 1 || time.getUTCDate() !== day) return undefined;
+  const minutesEast = (sign === '-' ? -1 : 1) * (offsetHour * 60 + offsetMinute);
+  const milliseconds = Math.floor(Number(`0${fraction}`) * 1000);
+  time.setUTCHours(hour, minute - minutesEast, second, milliseconds);
+  return time;
+}
+
+function numbers(text: string, separator: string): readonly number[] {
+  return text.split(separator).map(Number);
+}

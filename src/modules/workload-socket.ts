@@ -1,0 +1,63 @@
+import { randomUUID } from 'node:crypto';
+import { describeError, isServiceError } from '../errors.ts';
+import type { ModuleName } from '../ids.ts';
+import type { Log } from '../service/log.ts';
+import type { Repeats } from '../service/repeats.ts';
+import { HttpProblem } from './api/failure.ts';
+import { apiServer, type RequestRecord } from './api/http.ts';
+import { type SocketPlace, serveSocket } from './api/socket.ts';
+import { type WorkloadBackend, workloadRoutes } from './api/workload.ts';
+
+/** A reason may quote what the module sent. */
+const longestReason = 1024;
+
+/** Whom a module's socket serves, from what, and where its failures are counted. */
+export interface WorkloadSocketParts {
+  readonly module: ModuleName;
+  readonly place: SocketPlace;
+  readonly backend: WorkloadBackend;
+  readonly signal: AbortSignal;
+  readonly log: Log;
+  readonly requests: Repeats;
+}
+
+/** Serves the workload API to one module. Disposing closes every connection. */
+export function serveWorkload(parts: WorkloadSocketParts): Promise<AsyncDisposable> {
+  const { backend, module, place, signal } = parts;
+  const server = apiServer(workloadRoutes(module, backend), {
+    signal,
+    requestId: randomUUID,
+    onRequest: (record) => logRequest(parts, record),
+  });
+  return serveSocket(place, server);
+}
+
+/** Failures of ours are the journal's business, a module's mistakes are told when somebody asks. */
+function logRequest(
+  { log, module, requests }: Pick<WorkloadSocketParts, 'log' | 'module' | 'requests'>,
+  record: RequestRecord,
+): void {
+  const { method, route, status, requestId, durationMs, error, abandoned } = record;
+  const reason = error === undefined ? undefined : describeError(error).slice(0, longestReason);
+  const fields = () => ({
+    module,
+    method,
+    route,
+    status,
+    requestId,
+    durationMs: Math.round(durationMs),
+    error: reason,
+  });
+  if (status < 400 || abandoned) {
+    log.debug(abandoned ? 'workload request abandoned' : 'workload request answered', fields());
+    return;
+  }
+  const isOurs = status >= 500 && !(error instanceof HttpProblem);
+  const code = isServiceError(error) ? error.code : '';
+  requests.note(`${module} ${method} ${route} ${status} ${code} ${reason}`, {
+    level: isOurs ? 'error' : 'info',
+    message: isOurs ? 'workload request failed' : 'workload request refused',
+    cause: ['module', module],
+    fields,
+  });
+}

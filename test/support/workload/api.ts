@@ -1,0 +1,135 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ServiceError } from '../../../src/errors.ts';
+import { parseModuleName } from '../../../src/ids.ts';
+import type { ConnectionLimits } from '../../../src/modules/api/connections.ts';
+import type { HoldLimits } from '../../../src/modules/api/hold.ts';
+import { apiServer, type RequestRecord } from '../../../src/modules/api/http.ts';
+import { type ModuleSummary, moduleList } from '../../../src/modules/api/module-list.ts';
+import { makeSocketDirectory, serveSocket } from '../../../src/modules/api/socket.ts';
+import { type WorkloadBackend, workloadRoutes } from '../../../src/modules/api/workload.ts';
+
+/** The end of validity of every certificate. */
+export const notAfter = new Date('2026-02-01T00:00:00Z');
+/** A version that is served, as the query of a request. */
+export const version = 'api-version=2018-06-28';
+/** The path of what depends on the generation of the module's identity. */
+export const genid = '/modules/%24edgeAgent/genid/gen%2F1';
+
+const modules: readonly ModuleSummary[] = [
+  {
+    name: 'hub',
+    type: 'docker',
+    image: 'hub:1',
+    labels: { mine: 'x', 'net.azure-devices.edge.env': 'SECRET=1' },
+    status: { runtimeStatus: 'failed', startTime: notAfter, exit: { code: 3, time: notAfter } },
+  },
+];
+
+/** Answers that show what was asked for. */
+export const plainBackend: WorkloadBackend = {
+  identity: (moduleId) => Promise.resolve({ moduleId, generationId: 'gen/1' }),
+  modules: () => Promise.resolve(Buffer.from(JSON.stringify(moduleList(modules)))),
+  trustBundle: () => Promise.resolve('BUNDLE'),
+  manifestTrustBundle: () => Promise.resolve(''),
+  sign: (moduleId, data) => Promise.resolve(Buffer.from(`${moduleId} signs ${data.toString()}`)),
+  encrypt: (plaintext, aad) => Promise.resolve(Buffer.concat([plaintext, aad])),
+  decrypt: (ciphertext, aad) => {
+    if (ciphertext.length === 0) throw new ServiceError('InvalidArgs', 'cannot be decrypted');
+    return Promise.resolve(Buffer.concat([ciphertext, aad]));
+  },
+  certificate: (_module, wish) => {
+    if (wish.commonName === 'other') throw new ServiceError('AccessDenied', 'not its name');
+    if (wish.commonName === 'broken') throw new Error('private detail');
+    if (wish.commonName === 'later') throw new ServiceError('Unavailable', 'not now');
+    if (wish.commonName === 'many') throw new ServiceError('LimitsExceeded', 'too many calls');
+    return Promise.resolve({
+      chainPem: `${wish.purpose} ${wish.commonName} ${wish.notAfter?.toISOString() ?? ''}`,
+      notAfter,
+      privateKeyPem: Buffer.from('KEY\nLINE\n'),
+    });
+  },
+};
+
+/** A response as JSON. */
+export interface Answer {
+  readonly status: number;
+  readonly reason: string;
+  readonly type: string;
+  readonly json: Readonly<Record<string, unknown>>;
+}
+
+/** What of a socket a test wants otherwise. */
+export interface WorkloadApiOptions {
+  readonly backend?: Partial<WorkloadBackend>;
+  readonly connections?: ConnectionLimits;
+  readonly hold?: HoldLimits;
+}
+
+/** The workload API of the agent on a socket, with answers made up. */
+export class WorkloadApi implements AsyncDisposable {
+  readonly socketPath: string;
+  readonly records: RequestRecord[];
+  readonly #root: string;
+  readonly #server: AsyncDisposable;
+
+  private constructor(root: string, server: AsyncDisposable, records: RequestRecord[]) {
+    this.#root = root;
+    this.#server = server;
+    this.records = records;
+    this.socketPath = join(root, 'm/edgeAgent/w.sock');
+  }
+
+  static async open({ backend, connections, hold }: WorkloadApiOptions = {}): Promise<WorkloadApi> {
+    const root = await mkdtemp(join(tmpdir(), 'iotedge-workload-'));
+    const directory = await makeSocketDirectory(join(root, 'm'), 'edgeAgent');
+    const records: RequestRecord[] = [];
+    const routes = workloadRoutes(parseModuleName('edgeAgent'), { ...plainBackend, ...backend });
+    const server = apiServer(routes, {
+      signal: new AbortController().signal,
+      requestId: () => 'id-1',
+      onRequest: (record) => records.push(record),
+      ...(hold !== undefined && { holdLimits: hold }),
+    });
+    const place = { directory, name: 'w.sock', mode: 0o666 };
+    return new WorkloadApi(root, await serveSocket(place, server, connections), records);
+  }
+
+  ask(method: string, path: string, body?: unknown): Promise<Answer> {
+    return askOn(this.socketPath, method, path, body);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#server[Symbol.asyncDispose]();
+    await rm(this.#root, { recursive: true, force: true });
+  }
+}
+
+/** What a request on a socket is answered; texts are sent as they are, other bodies as JSON. */
+export function askOn(
+  socketPath: string,
+  method: string,
+  path: string,
+  body?: unknown,
+): Promise<Answer> {
+  const text = typeof body === 'string' ? body : body === undefined ? '' : JSON.stringify(body);
+  return new Promise((resolve, reject) => {
+    const call = request({ socketPath, method, path, agent: false }, (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('error', reject);
+      response.on('end', () =>
+        resolve({
+          status: response.statusCode ?? 0,
+          reason: response.statusMessage ?? '',
+          type: response.headers['content-type'] ?? '',
+          json: JSON.parse(Buffer.concat(chunks).toString()) as Answer['json'], // checked by each test
+        }),
+      );
+    });
+    call.on('error', reject);
+    call.end(text);
+  });
+}

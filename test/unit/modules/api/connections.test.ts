@@ -1,0 +1,254 @@
+/** How many connections a module has, for how long, and what comes of them. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import {
+  type ConnectionLimits,
+  connectionLimits,
+} from '../../../../src/modules/api/connections.ts';
+import { until } from '../../../support/deadline.ts';
+import { genid, version, WorkloadApi } from '../../../support/workload/api.ts';
+import { RawClient, rawRequest } from '../../../support/workload/raw-client.ts';
+
+const test = suite('connections');
+const bundle = rawRequest(`GET /trust-bundle?${version}`);
+const absent = rawRequest(`GET /absent?${version}`);
+const few: ConnectionLimits = { ...connectionLimits, most: 4 };
+
+async function assertServed(client: RawClient): Promise<void> {
+  client.send(bundle);
+  assert.is((await client.response()).statusLine, 'HTTP/1.1 200 OK');
+}
+
+/** A gate that answers wait at. */
+function gate() {
+  let open = (): void => undefined;
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { opened, open };
+}
+
+test('answers a few hundred clients that come at once', async () => {
+  await using api = await WorkloadApi.open();
+  const body = { keyId: 'primary', algo: 'HMACSHA256', data: 'AAAA' };
+  for (const clients of [60, 400]) {
+    const answers = await Promise.all(
+      Array.from({ length: clients }, () => api.ask('POST', `${genid}/sign?${version}`, body)),
+    );
+    assert.is(answers.filter(({ status }) => status === 200).length, clients);
+  }
+});
+
+test('lets clients beyond the limit wait until others have left', async () => {
+  await using api = await WorkloadApi.open({ connections: few });
+  const clients = Array.from({ length: 12 }, () => new RawClient(api.socketPath).send(bundle));
+  for (const client of clients) {
+    assert.is((await client.response()).statusLine, 'HTTP/1.1 200 OK');
+    client[Symbol.dispose]();
+  }
+});
+
+test('closes what comes on top of all that may wait', async () => {
+  await using api = await WorkloadApi.open({ connections: { ...few, most: 1, mostWaiting: 1 } });
+  using busy = new RawClient(api.socketPath).send('GET /');
+  using waits = new RawClient(api.socketPath);
+  await sleep(100);
+  using over = new RawClient(api.socketPath);
+  await over.untilEnd();
+  busy[Symbol.dispose]();
+  await assertServed(waits);
+});
+
+test('keeps idle connections, and closes the longest idle for who waits', async () => {
+  await using api = await WorkloadApi.open({ connections: few });
+  const clients = Array.from({ length: 4 }, () => new RawClient(api.socketPath));
+  for (const client of clients) {
+    await assertServed(client);
+    await sleep(20);
+  }
+  const [first, second, ...rest] = clients as [RawClient, RawClient, ...RawClient[]];
+  await assertServed(first);
+  using another = new RawClient(api.socketPath);
+  await assertServed(another);
+  await second.untilEnd();
+  assert.is(second.unread, '');
+  for (const client of [first, ...rest]) await assertServed(client);
+  for (const client of clients) client[Symbol.dispose]();
+});
+
+test('closes none on which a request is answered, and none that has only come', async () => {
+  const { opened, open } = gate();
+  const trustBundle = async () => {
+    await opened;
+    return 'BUNDLE';
+  };
+  await using api = await WorkloadApi.open({ connections: few, backend: { trustBundle } });
+  const busy = Array.from({ length: 4 }, () => new RawClient(api.socketPath).send(bundle));
+  await sleep(100);
+  using waits = new RawClient(api.socketPath).send(rawRequest(`GET /modules?${version}`));
+  await sleep(1500);
+  assert.is(waits.unread, '');
+  open();
+  for (const client of [...busy, waits]) {
+    assert.is((await client.response()).statusLine, 'HTTP/1.1 200 OK');
+    client[Symbol.dispose]();
+  }
+});
+
+test('makes room by a connection on which nothing came', async () => {
+  await using api = await WorkloadApi.open({ connections: few });
+  const silent = Array.from({ length: 4 }, () => new RawClient(api.socketPath));
+  using client = new RawClient(api.socketPath);
+  await assertServed(client);
+  for (const one of silent) one[Symbol.dispose]();
+});
+
+test('closes a connection without a request silently, when it has been idle for long', async () => {
+  const limits = { ...connectionLimits, idleMs: 300, checkMs: 50 };
+  await using api = await WorkloadApi.open({ connections: limits });
+  using unused = new RawClient(api.socketPath);
+  using used = new RawClient(api.socketPath);
+  await assertServed(used);
+  for (const client of [unused, used]) {
+    await client.untilEnd();
+    assert.is(client.unread, '');
+    assert.is(client.errorCode, undefined);
+  }
+  assert.is(api.records.length, 1);
+});
+
+test('stays for minutes', () => {
+  assert.ok(connectionLimits.idleMs >= 120_000);
+});
+
+test('answers a head that does not come to its end in time', async () => {
+  const limits = { ...connectionLimits, headMs: 200, checkMs: 50 };
+  await using api = await WorkloadApi.open({ connections: limits });
+  using client = new RawClient(api.socketPath);
+  await assertServed(client);
+  client.send('GET /modules HTTP/1.1\r\nHo');
+  const { statusLine, body } = await client.response();
+  assert.is(statusLine, 'HTTP/1.1 408 Late');
+  assert.match(body, /^\{"message":"/);
+  await client.untilEnd();
+});
+
+test('answers a client that has shut down its side of the connection', async () => {
+  const { opened, open } = gate();
+  const trustBundle = async () => {
+    await opened;
+    return 'BUNDLE';
+  };
+  await using api = await WorkloadApi.open({ backend: { trustBundle } });
+  using client = new RawClient(api.socketPath).send(bundle, absent);
+  client.socket.end();
+  await sleep(2_500); // long enough to be looked for
+  open();
+  assert.is((await client.response()).statusLine, 'HTTP/1.1 200 OK');
+  assert.is((await client.response()).statusLine, 'HTTP/1.1 404 Missing');
+  await client.untilEnd();
+});
+
+test('notices that a client has left, whether it shut down its side before or not', async () => {
+  let aborted = 0;
+  const trustBundle = (call: { readonly signal: AbortSignal }) =>
+    new Promise<string>((_resolve, reject) => {
+      call.signal.addEventListener('abort', () => {
+        aborted++;
+        reject(new Error('left'));
+      });
+    });
+  await using api = await WorkloadApi.open({ backend: { trustBundle } });
+  const clients = [true, false].map((ends) => {
+    const client = new RawClient(api.socketPath).send(bundle);
+    if (ends) client.socket.end();
+    return client;
+  });
+  await sleep(200);
+  for (const client of clients) client[Symbol.dispose]();
+  await until(10_000, 'both to be noticed', () => aborted === 2);
+  await until(10_000, 'both to be recorded', () => api.records.length === 2);
+  assert.ok(api.records.every(({ abandoned }) => abandoned));
+});
+
+test('goes on after a failed request, and answers pipelined ones in order', async () => {
+  await using api = await WorkloadApi.open();
+  using client = new RawClient(api.socketPath);
+  client.send(absent);
+  assert.is((await client.response()).statusLine, 'HTTP/1.1 404 Missing');
+  client.send(absent + bundle + rawRequest('GET /trust-bundle') + bundle);
+  const lines: string[] = [];
+  for (let left = 4; left > 0; left--) lines.push((await client.response()).statusLine);
+  const ok = 'HTTP/1.1 200 OK';
+  assert.equal(lines, ['HTTP/1.1 404 Missing', ok, 'HTTP/1.1 400 Invalid', ok]);
+});
+
+test('answers a flood of pipelined requests one at a time', async () => {
+  let most = 0;
+  let busy = 0;
+  const trustBundle = async () => {
+    most = Math.max(most, ++busy);
+    await sleep(1);
+    busy--;
+    return '';
+  };
+  await using api = await WorkloadApi.open({ backend: { trustBundle } });
+  using client = new RawClient(api.socketPath).send(bundle.repeat(500));
+  for (let left = 500; left > 0; left--) {
+    assert.is((await client.response()).statusLine, 'HTTP/1.1 200 OK');
+  }
+  assert.is(most, 1);
+});
+
+test('answers few requests of a module at once, the others later', async () => {
+  const { opened, open } = gate();
+  let most = 0;
+  let busy = 0;
+  const trustBundle = async () => {
+    most = Math.max(most, ++busy);
+    await opened;
+    busy--;
+    return '';
+  };
+  await using api = await WorkloadApi.open({ backend: { trustBundle } });
+  const clients = Array.from({ length: 60 }, () => new RawClient(api.socketPath).send(bundle));
+  await until(10_000, 'four to be answered', () => busy === 4);
+  await sleep(200);
+  open();
+  for (const client of clients) {
+    assert.is((await client.response()).statusLine, 'HTTP/1.1 200 OK');
+    client[Symbol.dispose]();
+  }
+  assert.is(most, 4);
+});
+
+test('ends a connection that has sent more requests than anybody pipelines', async () => {
+  const trustBundle = () => new Promise<string>(() => {});
+  await using api = await WorkloadApi.open({ backend: { trustBundle } });
+  using client = new RawClient(api.socketPath);
+  const short = `GET /trust-bundle?${version} HTTP/1.1\r\n\r\n`;
+  client.send(short.repeat(20_000));
+  await client.untilEnd();
+  using next = new RawClient(api.socketPath).send(absent);
+  assert.is((await next.response()).statusLine, 'HTTP/1.1 404 Missing');
+});
+
+test('reads no body before its turn', async () => {
+  let signing = 0;
+  const sign = () => {
+    signing++;
+    return new Promise<Buffer>(() => {});
+  };
+  await using api = await WorkloadApi.open({ backend: { sign } });
+  const body = JSON.stringify({ algo: 'HMACSHA256', data: 'A'.repeat(1 << 20) });
+  const request = rawRequest(`POST ${genid}/sign?${version}`, { body });
+  using client = new RawClient(api.socketPath);
+  for (let left = 10; left > 0; left--) client.send(request);
+  await until(10_000, 'the first to be signed', () => signing === 1);
+  await sleep(500);
+  assert.ok(client.socket.writableLength > 7 << 20, `${client.socket.writableLength} bytes left`);
+  assert.is(signing, 1);
+});
+
+test.run();

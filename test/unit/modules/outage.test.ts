@@ -1,0 +1,153 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { errorFromWire } from '../../../src/dbus/wire-errors.ts';
+import { type ErrorCode, isServiceError, ServiceError } from '../../../src/errors.ts';
+import { type HeldCall, Holds } from '../../../src/modules/api/hold.ts';
+import { Turns } from '../../../src/modules/api/turns.ts';
+import { Outage } from '../../../src/modules/outage.ts';
+
+const test = suite('outage of a service');
+const log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
+const limits = { ms: 30_000, most: 64, bytes: 8 << 20 };
+
+function unreachable(): Error {
+  return errorFromWire('org.freedesktop.DBus.Error.Spawn.ChildExited', 'exited with 78');
+}
+
+function callHeldFor(ms: number, signal = new AbortController().signal): HeldCall {
+  return { requestId: 'r', signal, hold: new Holds(new Turns(4), { ...limits, ms }).of(0, signal) };
+}
+
+/** Fails so often, then works. */
+function failing(times: number, failure: () => Error) {
+  const attempts = { made: 0 };
+  const attempt = () => {
+    attempts.made++;
+    return attempts.made > times ? Promise.resolve('works') : Promise.reject(failure());
+  };
+  return { attempts, attempt };
+}
+
+const away = [
+  'org.freedesktop.DBus.Error.ServiceUnknown',
+  'org.freedesktop.DBus.Error.NameHasNoOwner',
+  'org.freedesktop.DBus.Error.NoReply',
+  'org.freedesktop.DBus.Error.TimedOut',
+  'org.freedesktop.DBus.Error.Timeout',
+  'org.freedesktop.DBus.Error.Disconnected',
+  'org.freedesktop.DBus.Error.Spawn.ChildExited',
+  'org.freedesktop.DBus.Error.Spawn.ExecFailed',
+  'org.freedesktop.DBus.Error.Spawn.Failed',
+  'org.freedesktop.systemd1.UnitMasked',
+  'org.freedesktop.systemd1.LoadFailed',
+  'org.freedesktop.DBus.Error.LimitsExceeded',
+  'org.iotedge.Error.Unavailable',
+  'org.iotedge.Error.NotProvisioned',
+];
+
+for (const name of away) {
+  test(`asks again after ${name}`, async () => {
+    const { attempts, attempt } = failing(1, () => errorFromWire(name, 'not now'));
+    assert.is(await new Outage('keys', log).call(callHeldFor(30_000), attempt), 'works');
+    assert.is(attempts.made, 2);
+  });
+}
+
+const final: readonly ErrorCode[] = [
+  'AccessDenied',
+  'InvalidArgs',
+  'NotFound',
+  'NotSupported',
+  'AlreadyExists',
+  'UnknownMethod',
+  'Failed',
+];
+
+for (const code of final) {
+  test(`does not ask again after ${code}`, async () => {
+    const { attempts, attempt } = failing(1, () => new ServiceError(code, 'no'));
+    const call = new Outage('keys', log).call(callHeldFor(30_000), attempt);
+    const error = await call.catch((failure: unknown) => failure);
+    assert.ok(isServiceError(error, code));
+    assert.is(attempts.made, 1);
+  });
+}
+
+test('passes on the last failure when the request has been held for as long as it may be', async () => {
+  for (const failure of [unreachable, () => new ServiceError('Unavailable', 'the token is away')]) {
+    const { attempts, attempt } = failing(Number.POSITIVE_INFINITY, failure);
+    const call = new Outage('keys', log).call(callHeldFor(1_000), attempt);
+    const error = await call.catch((thrown: unknown) => thrown);
+    assert.ok(isServiceError(error, 'Unavailable'));
+    assert.ok(attempts.made >= 2 && attempts.made <= 3, `${attempts.made} attempts`);
+  }
+});
+
+test('starts a service no more often for many requests, and for those that come meanwhile', async () => {
+  const outage = new Outage('keys', log);
+  let made = 0;
+  const rounds = new Set<number>();
+  const startedAt = performance.now();
+  const attempt = () => {
+    made++;
+    rounds.add(Math.round((performance.now() - startedAt) / 250));
+    return Promise.reject(unreachable());
+  };
+  const first = Array.from({ length: 20 }, () => outage.call(callHeldFor(2_000), attempt));
+  await sleep(100);
+  const madeAtOnce = made;
+  const later = Array.from({ length: 20 }, () => outage.call(callHeldFor(2_000), attempt));
+  await Promise.allSettled([...first, ...later]);
+  assert.is(madeAtOnce, 20);
+  assert.ok(rounds.size <= 4, `asked at ${[...rounds].join()}`);
+});
+
+test('lets a key be used while another one is away', async () => {
+  const outage = new Outage('keys', log);
+  const { attempt } = failing(2, () => new ServiceError('Unavailable', 'the token is away'));
+  const held = outage.call(callHeldFor(30_000), attempt);
+  await sleep(50);
+  const { attempts, attempt: other } = failing(0, unreachable);
+  const before = performance.now();
+  await outage.call(callHeldFor(30_000), other);
+  assert.ok(performance.now() - before < 400, 'it was held');
+  assert.is(attempts.made, 1);
+  assert.is(await held, 'works');
+});
+
+test('gives up when the client leaves', async () => {
+  const client = new AbortController();
+  const outage = new Outage('keys', log);
+  const { attempts, attempt } = failing(Number.POSITIVE_INFINITY, unreachable);
+  const call = outage.call(callHeldFor(30_000, client.signal), attempt);
+  await sleep(50);
+  client.abort();
+  await call.then(
+    () => assert.unreachable(),
+    () => undefined,
+  );
+  await sleep(700);
+  assert.is(attempts.made, 1);
+});
+
+test('holds so many requests and so many bytes, and lets others have their turns', async () => {
+  const turns = new Turns(1);
+  const holds = new Holds(turns, { ms: 30_000, most: 2, bytes: 1000 });
+  const client = new AbortController();
+  const wait = (bytes: number) => turns.take(() => holds.of(bytes, client.signal).wait(10_000));
+  const held = [wait(400), wait(400)];
+  await sleep(20);
+  assert.match(String(await wait(1).catch(String)), /too many requests/);
+  client.abort();
+  await Promise.allSettled(held);
+  const next = new AbortController();
+  const one = turns.take(() => holds.of(900, next.signal).wait(10_000));
+  await sleep(20);
+  const over = await turns.take(() => holds.of(200, next.signal).wait(10_000)).catch(String);
+  assert.match(String(over), /too many requests/);
+  next.abort();
+  await Promise.allSettled([one]);
+});
+
+test.run();
