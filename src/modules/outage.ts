@@ -34,7 +34,7 @@ export class Outage {
     { hold, requestId, signal }: HeldCall,
     attempt: (options: AttemptOptions) => Promise<T>,
   ): Promise<T> {
-    let failure: unknown;
+    let failure: Error | undefined;
     for (let failures = 0; ; failures++) {
       await this.#untilAsked(hold, failure);
       // a first one takes its own time: an authority may be slow to issue
@@ -44,7 +44,7 @@ export class Outage {
         this.#reached();
         return result;
       } catch (error) {
-        failure = error;
+        failure = error instanceof Error ? error : new TypeError('no error was thrown');
       }
       if (signal.aborted) throw failure;
       const isAway = isUnreachable(failure);
@@ -56,14 +56,11 @@ export class Outage {
   }
 
   /** Waits while nobody is to ask the service. */
-  async #untilAsked(hold: Hold, failure: unknown): Promise<void> {
+  async #untilAsked(hold: Hold, failure: Error | undefined): Promise<void> {
     for (;;) {
       const waitMs = this.#since === undefined ? 0 : this.#nextAt - performance.now();
       if (waitMs <= 0 && (failure === undefined || hold.leftMs() > 0)) return;
-      if (hold.leftMs() <= 0) {
-        if (failure === undefined) throw this.#unavailable();
-        throw failure;
-      }
+      if (hold.leftMs() <= 0) throw failure ?? this.#unavailable();
       await hold.wait(waitMs);
     }
   }
