@@ -66,6 +66,7 @@ export class Device {
   /** Until when the cloud wants to be left alone. */
   #refusedUntil: Date | undefined;
   #retry: NodeJS.Timeout | undefined;
+  #retired = false;
 
   private constructor(options: DeviceOptions, { device, refusal, damage, unusable }: Found) {
     this.#options = options;
@@ -162,6 +163,20 @@ export class Device {
     this.#attempt.cancel.abort(new ServiceError('Cancelled', 'provisioning was cancelled'));
   }
 
+  /** Tries at once what was put off, unless the cloud wants to be left alone: what it failed for may have changed. */
+  retry(): void {
+    const isWaiting = this.#saved === undefined && this.#attempt === undefined;
+    if (!isWaiting || this.#options.provisioner === undefined || this.#damage !== '') return;
+    if (this.#refusedUntil !== undefined && this.#refusedUntil > this.#options.now()) return;
+    this.provision({ again: false, requestId: randomUUID() }).catch(() => undefined); // told by the status
+  }
+
+  /** Another one takes its place: an attempt under way is answered, and changes nothing any more. */
+  retire(): void {
+    this.#retired = true;
+    clearTimeout(this.#retry);
+  }
+
   /** Stops trying, for the end of the process. */
   stop(): void {
     clearTimeout(this.#retry);
@@ -189,6 +204,7 @@ export class Device {
         answerTo: answerTo(dps),
         provisionedAt: now().toISOString(),
       };
+      if (this.#retired) return saved;
       await state.saveDevice(saved);
       await state.deleteRefusal();
       this.#succeed(saved);
@@ -211,6 +227,7 @@ export class Device {
 
   async #fail(error: unknown, signal: AbortSignal): Promise<unknown> {
     const reason: unknown = signal.aborted ? signal.reason : error;
+    if (this.#retired) return reason;
     const asked = error instanceof CloudError ? error.retryAfterMs : undefined;
     this.#failures++;
     const wait = backoffMs(this.#failures, asked);
@@ -268,7 +285,7 @@ export class Device {
   }
 
   #publish(): void {
-    this.#options.publish(this.status);
+    if (!this.#retired) this.#options.publish(this.status);
   }
 }
 

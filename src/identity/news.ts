@@ -57,6 +57,15 @@ export class News {
     this.#tell();
   }
 
+  /** The device is provisioned in another way, and has the status that follows from that. */
+  setSource(
+    source: Pick<Properties<typeof identityInterface>, 'Source' | 'Attestation'>,
+    status: ProvisioningStatus,
+  ): void {
+    this.#server?.setProperties(source);
+    this.setStatus(status);
+  }
+
   /** The modules, or some of them, are others now. */
   setModules(modules: ModuleIdentities): void {
     this.#modules = modules;

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { serviceClient } from '../dbus/client.ts';
 import { ServiceError } from '../errors.ts';
 import { certificatesService } from '../interfaces/certificates.ts';
@@ -16,6 +17,7 @@ import { Hub } from './hub.ts';
 import { ModuleKeyring } from './keys.ts';
 import { ModuleIdentities } from './modules.ts';
 import { News } from './news.ts';
+import type { Provisioner } from './provisioner.ts';
 import { DpsProvisioner } from './provisioners/dps.ts';
 import { IdentityState } from './state.ts';
 
@@ -23,53 +25,109 @@ type Context = StartContext<IdentityConfig>;
 
 const decisionMs = 10 * 60_000;
 
+/** What follows from a configuration: a reload replaces it as a whole. */
+interface Configured {
+  readonly config: IdentityConfig;
+  readonly cloud: CloudClient;
+  readonly provisioner: Provisioner | undefined;
+}
+
 /** Puts the Identity service together; provisioning begins once the service has its name. */
 export async function startIdentity(
   context: Context,
   https: HttpsClient,
-): Promise<Running<typeof identityService>> {
-  const { bus, config, stateDir, log, now, signal, version } = context;
+): Promise<Running<typeof identityService, IdentityConfig>> {
+  const { bus, stateDir, log, now, signal, version } = context;
   const news = new News(now);
-  const keys = serviceClient(bus, keysService, keysService.manager);
-  const cloud = cloudOf(context, https, (date) => news.setClock(date));
+  const keyring = new ModuleKeyring(serviceClient(bus, keysService, keysService.manager));
   const state = await IdentityState.open(stateDir);
-  const provisioner = config.dps && dpsProvisioner(context, config.dps, cloud);
-  const device = await Device.load({
-    dps: config.dps,
-    provisioner,
-    state,
-    publish: (status) => news.setStatus(status),
-    log,
-    now,
-  });
+  const configured = (config: IdentityConfig): Configured => {
+    const cloud = cloudOf({ ...context, config }, https, (date) => news.setClock(date));
+    return { config, cloud, provisioner: config.dps && dpsProvisioner(context, config.dps, cloud) };
+  };
+  let inForce = configured(context.config);
+  const loadDevice = ({ config: { dps }, provisioner }: Configured): Promise<Device> =>
+    Device.load({
+      dps,
+      // each attempt is made with the settings in force when it begins
+      provisioner: provisioner && {
+        ...sourceOf(provisioner),
+        provision: (via) => (inForce.provisioner ?? provisioner).provision(via),
+      },
+      state,
+      publish: (status) => news.setStatus(status),
+      log,
+      now,
+    });
+  let device = await loadDevice(inForce);
+  const devices = new Set([device]);
   news.setStatus(device.status);
-  context.cleanup.defer(() => device.stop());
-  const keyring = new ModuleKeyring(keys);
+  context.cleanup.defer(() => {
+    for (const each of devices) each.stop();
+  });
   const modules: ModuleIdentities = await ModuleIdentities.load({
     state,
     keyring,
     device: () => device.saved,
     knownDevice: () => device.known,
-    hub: (saved) => new Hub(cloud, saved),
+    hub: (saved) => new Hub(inForce.cloud, saved),
     changed: () => news.setModules(modules),
     log,
   });
   news.setModules(modules);
+  const answers = () => ({
+    handlers: identityHandlers({
+      config: inForce.config,
+      device,
+      modules,
+      keyring,
+      now,
+      stopping: signal,
+    }),
+  });
   return {
-    handlers: identityHandlers({ config, device, modules, keyring, now, stopping: signal }),
+    ...answers(),
     resolvers: {},
-    properties: {
-      Version: version,
-      Source: provisioner?.source ?? '',
-      Attestation: provisioner?.attestation ?? '',
-      ...news.properties,
-    },
+    properties: { Version: version, ...sourceProperties(inForce), ...news.properties },
     describeMore: () => ({ damaged: Object.fromEntries(modules.damaged) }),
     publish: (server) => news.attach(server),
     live: () => device.start(),
     isBusy: () => device.status.state === 'provisioning',
     due: () => device.due,
+    async reload(config) {
+      const next = configured(config);
+      const before = device;
+      const isOther = !isDeepStrictEqual(config.dps, inForce.config.dps);
+      const other = isOther ? await loadDevice(next) : before;
+      inForce = next;
+      if (other === before) before.retry();
+      else {
+        before.retire();
+        device = other;
+        devices.add(device);
+        news.setSource(sourceProperties(next), device.status);
+        news.setModules(modules);
+        device.start();
+      }
+      return {
+        ...answers(),
+        retire() {
+          if (isOther) devices.delete(before);
+        },
+      };
+    },
   };
+}
+
+function sourceOf({
+  source,
+  attestation,
+}: Provisioner): Pick<Provisioner, 'source' | 'attestation'> {
+  return { source, attestation };
+}
+
+function sourceProperties({ provisioner }: Configured) {
+  return { Source: provisioner?.source ?? '', Attestation: provisioner?.attestation ?? '' };
 }
 
 function cloudOf(

@@ -136,10 +136,10 @@ export const identityInterface = defineInterface({
       emits: 'true',
       doc: '`unprovisioned`, `provisioning`, `provisioned` or `failed`.',
     },
-    Source: { type: 's', emits: 'const', doc: 'Where the identity comes from, such as `dps`.' },
+    Source: { type: 's', emits: 'true', doc: 'Where the identity comes from, such as `dps`.' },
     Attestation: {
       type: 's',
-      emits: 'const',
+      emits: 'true',
       doc: 'How the device proves itself, such as `x509`.',
     },
     HubHostname: { type: 's', emits: 'true', doc: 'The hub, `host[:port]`.' },

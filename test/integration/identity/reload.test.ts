@@ -1,0 +1,136 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type Client, client } from '../../../src/dbus/client.ts';
+import { identityInterface, identityService } from '../../../src/interfaces/identity.ts';
+import type { Cloud } from '../../support/cloud/cloud.ts';
+import { deadline, until } from '../../support/deadline.ts';
+import { failureOf } from '../../support/failure.ts';
+import { Rig } from '../../support/rig.ts';
+import { startRigCloud } from '../../support/rig-cloud.ts';
+import { deviceName } from '../../support/rig-config.ts';
+import { rigUsers } from '../../support/rig-users.ts';
+
+const test = suite('reload of the identity service');
+
+type Identity = Client<typeof identityInterface>;
+
+interface Shown {
+  readonly health: string;
+  readonly last_error: string;
+  readonly properties: Readonly<Record<string, string>>;
+}
+
+async function shown(identity: Identity): Promise<Shown> {
+  return JSON.parse((await identity.Describe({})).json) as Shown;
+}
+
+function untilState(identity: Identity, state: string): Promise<void> {
+  const look = async () => (await shown(identity)).properties['State'] === state;
+  return until(30_000, `the state ${state}`, look);
+}
+
+/** Settings with which the device reaches a cloud. */
+function settingsFor(rig: Rig, cloud: Cloud) {
+  return {
+    provisioning: { global_endpoint: cloud.endpoint },
+    cloud: { trusted_ca: `${rig.directory}/secrets/trusted-ca.cer` },
+    idle_exit_s: 0,
+  };
+}
+
+const polls = (cloud: Cloud): number =>
+  cloud.requests.filter(({ url }) => /operations/.test(url)).length;
+
+test('tries at once with settings under which it can succeed', async () => {
+  await using rig = await Rig.start();
+  await using cloud = await startRigCloud(rig);
+  const good = settingsFor(rig, cloud);
+  await rig.configure('identity', { ...good, cloud: {} });
+  await using bus = await rig.connect();
+  const identity = client(bus, identityService, identityInterface);
+  assert.is(await failureOf(identity.Provision({})), 'Unavailable');
+  await rig.configure('identity', good);
+  assert.is(await rig.reload('identity'), 'reloaded');
+  await untilState(identity, 'provisioned');
+  assert.is((await shown(identity)).health, 'ok');
+});
+
+test('has another source, or none, as the new configuration says', async () => {
+  await using rig = await Rig.start();
+  await using cloud = await startRigCloud(rig);
+  await rig.configure('identity', settingsFor(rig, cloud));
+  await using bus = await rig.connect();
+  const identity = client(bus, identityService, identityInterface);
+  await identity.Provision({});
+  const requests = cloud.requests.length;
+  const { provisioning, ...rest } = settingsFor(rig, cloud);
+  await rig.configure('identity', {
+    ...rest,
+    provisioning: { ...provisioning, registration_id: 'other' },
+  });
+  assert.is(await rig.reload('identity'), 'reloaded');
+  await until(30_000, 'an attempt as another device', () => cloud.requests.length > requests);
+  assert.not.equal((await shown(identity)).properties['State'], 'provisioned');
+  await rig.configure('identity', settingsFor(rig, cloud));
+  assert.is(await rig.reload('identity'), 'reloaded');
+  assert.is((await identity.GetDeviceIdentity({})).identity.device_id, deviceName);
+  const { properties } = await shown(identity);
+  assert.equal([properties['Source'], properties['Attestation']], ['dps', 'x509']);
+});
+
+test('ends a call under the configuration under which it began', async () => {
+  await using rig = await Rig.start();
+  await using cloud = await startRigCloud(rig);
+  await rig.configure('identity', settingsFor(rig, cloud));
+  await using bus = await rig.connect();
+  const identity = client(bus, identityService, identityInterface);
+  await identity.Provision({});
+  cloud.interfere = ({ path }) =>
+    path.includes('operations')
+      ? {
+          status: 202,
+          headers: { 'retry-after': '1' },
+          body: { operationId: path.at(-1), status: 'assigning' },
+        }
+      : undefined;
+  const before = polls(cloud);
+  const again = identity.Reprovision({});
+  await until(30_000, 'the cloud to be asked', () => polls(cloud) > before);
+  await rig.configure('identity', {
+    ...settingsFor(rig, cloud),
+    log_level: 'debug',
+    cloud: { ...settingsFor(rig, cloud).cloud, timeout_s: 30 },
+  });
+  assert.is(await rig.reload('identity'), 'reloaded');
+  cloud.interfere = undefined;
+  const { device } = await deadline(60_000, again, 'the end of the call');
+  assert.is(device.device_id, deviceName);
+  assert.is((await shown(identity)).properties['State'], 'provisioned');
+});
+
+test('knows the principals of the new configuration', async () => {
+  await using rig = await Rig.start();
+  await using cloud = await startRigCloud(rig);
+  await rig.configure('identity', settingsFor(rig, cloud));
+  await using bus = await rig.connect();
+  const identity = client(bus, identityService, identityInterface);
+  await identity.Provision({});
+  const ask = async (): Promise<string> => {
+    const { busName, path, manager } = identityService;
+    const words = ['call', busName, path, manager.name, 'GetCallerIdentity', 'a{sv}', '0'];
+    const { stdout, stderr } = await rig.busctl(words, 'alice');
+    return stdout + stderr;
+  };
+  assert.match(await ask(), 'names no identity');
+  const principals = { app: { uid: rigUsers.alice } };
+  await rig.configure('identity', { ...settingsFor(rig, cloud), principals });
+  assert.is(await rig.reload('identity'), 'reloaded');
+  assert.match(await ask(), deviceName);
+  const twice = { ...principals, same: { uid: rigUsers.alice } };
+  await rig.configure('identity', { ...settingsFor(rig, cloud), principals: twice });
+  assert.is(await rig.reload('identity'), 'refused');
+  assert.match((await shown(identity)).last_error, 'has an identity above');
+  assert.match(await ask(), deviceName);
+});
+
+test.run();
