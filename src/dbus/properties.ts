@@ -1,11 +1,15 @@
+import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { InterfaceDefinition, PropertyDefinition } from './definition.ts';
 import { type Variant, variant } from './variant.ts';
+import { WireWriter, writersOf } from './writer.ts';
 
 /** What changed in a set of properties, as PropertiesChanged announces it. */
 export interface PropertyChange {
   readonly changed: Readonly<Record<string, Variant>>;
   readonly invalidated: readonly string[];
+  /** Those that never change on one object: it is another object now. */
+  readonly constants: readonly string[];
 }
 
 /** The properties of one interface on one object. */
@@ -28,6 +32,7 @@ export class PropertySet {
   set(values: Readonly<Record<string, unknown>>): PropertyChange | undefined {
     const changed: Record<string, Variant> = {};
     const invalidated: string[] = [];
+    const constants: string[] = [];
     for (const [name, value] of Object.entries(values)) {
       const definition = this.#definitions[name];
       if (definition === undefined) throw new TypeError(`no property ${name}`);
@@ -37,14 +42,20 @@ export class PropertySet {
       this.#json = undefined;
       if (definition.emits === 'true') changed[name] = toVariant(definition, value);
       if (definition.emits === 'invalidates') invalidated.push(name);
+      if (definition.emits === 'const') constants.push(name);
     }
-    if (invalidated.length === 0 && Object.keys(changed).length === 0) return undefined;
-    return { changed, invalidated };
+    const isSilent = invalidated.length + constants.length + Object.keys(changed).length === 0;
+    return isSilent ? undefined : { changed, invalidated, constants };
   }
 
   /** Differs whenever a value does. */
   get revision(): number {
     return this.#revision;
+  }
+
+  /** Whether the property never changes on one object. */
+  isConstant(name: string): boolean {
+    return this.#definitions[name]?.emits === 'const';
   }
 
   /** One value; undefined when there is no such property. */
@@ -62,6 +73,21 @@ export class PropertySet {
         toVariant(definition, this.#values.get(name)),
       ]),
     );
+  }
+
+  /** SHA-256 of each value that clients may cache, as it goes over the wire. */
+  digests(): ReadonlyMap<string, string> {
+    const writer = new WireWriter(256);
+    const [write] = writersOf('v');
+    const digests = new Map<string, string>();
+    for (const [name, definition] of Object.entries(this.#definitions)) {
+      if (definition.emits === 'false') continue;
+      writer.position = 0;
+      write?.(writer, toVariant(definition, this.#values.get(name)));
+      const bytes = writer.buffer.subarray(0, writer.position);
+      digests.set(name, createHash('sha256').update(bytes).digest('base64url'));
+    }
+    return digests;
   }
 
   /** All values as they would stand in JSON: times as numbers, bytes as base64. */

@@ -6,8 +6,16 @@ import type { Method } from './method.ts';
 import { managedInterfaces, ObjectTree, type ServedObject } from './object-tree.ts';
 import { childPath } from './path.ts';
 import { type PropertyChange, PropertySet } from './properties.ts';
+import { changedSince, type Shown } from './shown.ts';
 
 type SignalsOf<S extends ServiceDefinition> = NonNullable<S['manager']['signals']>;
+
+interface Signal {
+  readonly interface: string;
+  readonly member: string;
+  readonly signature: string;
+  readonly body: readonly unknown[];
+}
 
 /** What a service shows on the bus: the manager, the objects below it, and the signals about them. */
 export class Published<S extends ServiceDefinition> {
@@ -18,6 +26,7 @@ export class Published<S extends ServiceDefinition> {
   readonly #health: ManagerHealth<S['manager']>;
   readonly #children = new Map<string, PropertySet>();
   #live = false;
+  #onChange: () => void = () => undefined;
 
   constructor(
     bus: Bus,
@@ -37,6 +46,40 @@ export class Published<S extends ServiceDefinition> {
   /** From now on changes are announced: the service has its name, and what was there before is no change. */
   goLive(): void {
     this.#live = true;
+  }
+
+  /** Is called before each change is announced, so that nobody knows more of it than the listener. Must not throw. */
+  onChange(listener: () => void): void {
+    this.#onChange = listener;
+  }
+
+  /** What clients may have cached: what is shown at present. */
+  shown(): Shown {
+    const { path } = this.#service;
+    return new Map([
+      [path, this.#manager.digests()],
+      ...[...this.#children].map(([id, set]) => [this.objectPath(id), set.digests()] as const),
+    ]);
+  }
+
+  /**
+   * Announces in what the service differs from what it showed when it ended, for clients that cached that. When that is
+   * not known, everything may differ.
+   */
+  announceSince(before: Shown | undefined): void {
+    const { path, manager, child } = this.#service;
+    const gone = new Set(before?.keys());
+    gone.delete(path);
+    this.#invalidate(path, manager.name, changedSince(before?.get(path), this.#manager));
+    for (const [id, set] of this.#children) {
+      const at = this.objectPath(id);
+      const changed = changedSince(before?.get(at), set);
+      if (before === undefined) this.#invalidate(at, child.interface.name, changed);
+      else if (!gone.delete(at)) this.#announceAdded(at);
+      else if (changed.some((name) => set.isConstant(name))) this.#announceReplaced(at);
+      else this.#invalidate(at, child.interface.name, changed);
+    }
+    for (const at of gone) this.#announceRemoved(at);
   }
 
   /** Changes properties of the manager. */
@@ -66,13 +109,15 @@ export class Published<S extends ServiceDefinition> {
     };
     this.#children.set(id, set);
     this.tree.add(object);
-    this.#emit('InterfacesAdded', 'oa{sa{sv}}', [path, managedInterfaces(object)]);
+    this.#announceAdded(path);
   }
 
   /** Changes properties of the object of an id. */
   updateObject(id: string, values: Partial<Properties<S['child']['interface']>>): void {
     const change = this.#children.get(id)?.set(values);
-    this.#announce(this.objectPath(id), this.#service.child.interface.name, change);
+    const path = this.objectPath(id);
+    if (change !== undefined && change.constants.length > 0) this.#announceReplaced(path);
+    else this.#announce(path, this.#service.child.interface.name, change);
   }
 
   /** Removes the object of an id, if there is one. */
@@ -80,7 +125,7 @@ export class Published<S extends ServiceDefinition> {
     if (!this.#children.delete(id)) return;
     const path = this.objectPath(id);
     this.tree.remove(path);
-    this.#emit('InterfacesRemoved', 'oas', [path, [this.#service.child.interface.name]]);
+    this.#announceRemoved(path);
   }
 
   /** The ids that have an object. */
@@ -131,28 +176,50 @@ export class Published<S extends ServiceDefinition> {
 
   #announce(path: string, interfaceName: string, change: PropertyChange | undefined): void {
     if (change === undefined) return;
-    this.#signal(path, {
+    const { changed, invalidated, constants } = change;
+    this.#announceChange({
+      path,
       interface: 'org.freedesktop.DBus.Properties',
       member: 'PropertiesChanged',
       signature: 'sa{sv}as',
-      body: [interfaceName, change.changed, change.invalidated],
+      body: [interfaceName, changed, [...invalidated, ...constants]],
     });
+  }
+
+  #invalidate(path: string, interfaceName: string, invalidated: readonly string[]): void {
+    if (invalidated.length === 0) return;
+    this.#announce(path, interfaceName, { changed: {}, invalidated, constants: [] });
+  }
+
+  #announceAdded(path: string): void {
+    const object = this.tree.get(path);
+    if (object === undefined) return;
+    this.#emit('InterfacesAdded', 'oa{sa{sv}}', [path, managedInterfaces(object)]);
+  }
+
+  #announceRemoved(path: string): void {
+    this.#emit('InterfacesRemoved', 'oas', [path, [this.#service.child.interface.name]]);
+  }
+
+  /** What never changes on one object has changed: another one took its place. */
+  #announceReplaced(path: string): void {
+    this.#announceRemoved(path);
+    this.#announceAdded(path);
   }
 
   #emit(member: string, signature: string, body: readonly unknown[]): void {
     const objectManager = 'org.freedesktop.DBus.ObjectManager';
-    this.#signal(this.#service.path, { interface: objectManager, member, signature, body });
+    const { path } = this.#service;
+    this.#announceChange({ path, interface: objectManager, member, signature, body });
   }
 
-  #signal(
-    path: string,
-    signal: {
-      readonly interface: string;
-      readonly member: string;
-      readonly signature: string;
-      readonly body: readonly unknown[];
-    },
-  ): void {
+  #announceChange({ path, ...signal }: Signal & { readonly path: string }): void {
+    if (!this.#live) return;
+    this.#onChange();
+    this.#signal(path, signal);
+  }
+
+  #signal(path: string, signal: Signal): void {
     if (this.#live) this.#bus.send(new Message({ type: messageType.signal, path, ...signal }));
   }
 }

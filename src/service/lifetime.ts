@@ -14,6 +14,7 @@ import { type CommonConfig, serviceUsers } from './common-config.ts';
 import { IdleWatch } from './idle.ts';
 import { type Log, priorityOf, type ServiceLog } from './log.ts';
 import { Reloads } from './reload.ts';
+import { ShownFile } from './shown-file.ts';
 
 /** What a service is given to start with. */
 export interface StartContext<C> {
@@ -52,6 +53,11 @@ export interface Running<S extends ServiceDefinition, C = CommonConfig> extends 
   readonly reload?: (config: C) => Promise<Reloaded<S>>;
   /** Puts the objects on the server, which the service keeps for its news; the name is not taken yet. */
   readonly publish?: (server: Server<S>) => void;
+  /**
+   * Resolves when what the properties show holds, as far as that is for a neighbour or an engine to say. The name waits
+   * for it a second; what is found out later is announced.
+   */
+  readonly ready?: () => Promise<void>;
   /** The service has its name: what is due may begin. */
   readonly live?: () => void;
   /** Whether an operation is unfinished that no call waits for. */
@@ -100,9 +106,12 @@ interface Life<S extends ServiceDefinition, C extends CommonConfig> {
   readonly surroundings: Surroundings<C>;
   readonly server: Server<S>;
   readonly authorizations: Authorizations;
+  readonly shown: ShownFile;
 }
 
 const LOG_OPENS_AFTER_MS = 1000;
+/** Whoever activates a service waits for it no longer than this because of others. */
+const READY_WITHIN_MS = 1000;
 /** Of a service that leaves by itself, and of one that is told to. */
 const CALLS_MAY_FINISH_MS = { idle: 10_000, stopped: 3000 };
 const CALLS_MAY_GIVE_UP_MS = 2000;
@@ -121,10 +130,13 @@ export async function serveUntilStopped<S extends ServiceDefinition, C extends C
     const startedAt = new Date();
     const { signal } = working;
     const context = { bus, config, stateDir, log, signal, cleanup, now, startedAt, version };
+    const opening = ShownFile.open({ stateDir, version, log });
     const running = await startUnlessStopped(program, context, { stop, working });
     if (running === undefined) return;
     const exported = await exportObjects(program, running, { surroundings, audit });
-    if (!stop.aborted) await live({ program, running, surroundings, ...exported });
+    const shown = await opening;
+    await untilReady(running, { stop, log });
+    if (!stop.aborted) await live({ program, running, surroundings, shown, ...exported });
   } finally {
     working.abort();
   }
@@ -149,6 +161,22 @@ async function startUnlessStopped<S extends ServiceDefinition, C extends CommonC
   }
 }
 
+/** Waits for what a service wants to know before anybody reads it, though not for long. */
+async function untilReady<S extends ServiceDefinition, C>(
+  { ready }: Pick<Running<S, C>, 'ready'>,
+  { stop, log }: { readonly stop: AbortSignal; readonly log: Log },
+): Promise<void> {
+  if (ready === undefined) return;
+  const over = new AbortController();
+  const known = ready().catch((error: unknown) => {
+    log.warn('started without knowing everything', { error: describeError(error) });
+  });
+  const signal = AbortSignal.any([stop, over.signal]);
+  const late = pause(READY_WITHIN_MS, undefined, { signal }).catch(() => undefined);
+  await Promise.race([known, late]);
+  over.abort();
+}
+
 function now(): Date {
   return new Date();
 }
@@ -157,10 +185,12 @@ function now(): Date {
 async function live<S extends ServiceDefinition, C extends CommonConfig>(
   life: Life<S, C>,
 ): Promise<void> {
-  const { program, running, surroundings, server } = life;
+  const { program, running, surroundings, server, shown } = life;
   const { bus, config, log, notify, stop, version } = surroundings;
   await bus.requestName(program.service.busName);
+  server.onChange(shown.forget);
   server.goLive();
+  server.announceSince(shown.before);
   notify('READY=1');
   log.info('started', { version });
   running.live?.();
@@ -180,12 +210,14 @@ async function live<S extends ServiceDefinition, C extends CommonConfig>(
   await end.reached;
   clearTimeout(opening);
   notify('STOPPING=1');
+  await shown.save(server.shown());
   await drain(running, {
     surroundings,
     server,
     busName: program.service.busName,
     isReloading: () => reloads.isPending,
   });
+  await shown.save(server.shown());
   log.info('stopped');
 }
 
