@@ -396,7 +396,8 @@ test('announces changed properties as they declare it', () =>
     const [name, changed, invalidated] = heard[0]?.body ?? [];
     assert.is(name, echoService.manager.name);
     assert.equal(Object.entries(changed as object), [['Health', variant('s', 'degraded')]]);
-    assert.equal(invalidated, ['LastError']);
+    // what never changes on one object has changed all the same: nobody must believe the old value
+    assert.equal(invalidated, ['LastError', 'Version']);
   }));
 
 test('manages child objects and tells who comes and goes', () =>
@@ -494,8 +495,8 @@ test('shows argument names, properties and signals to busctl', () =>
       assert.match(shown.stdout, `org.freedesktop.DBus.${standard}`);
     }
     const xml = await rig.busctl('introspect', '--xml-interface', busName, path);
-    assert.match(xml.stdout, '<arg name="data" type="ay" direction="in"/>');
-    assert.match(xml.stdout, '<arg name="options" type="a{sv}" direction="in"/>');
+    assert.match(xml.stdout, '<arg name="data" type="ay" direction="in"');
+    assert.match(xml.stdout, '<arg name="options" type="a{sv}" direction="in"');
     assert.match(xml.stdout, `<interface name="${manager.name}">`);
     const log = await rig.busctl('introspect', busName, logPath, logControl);
     assert.match(log.stdout, /\.LogLevel +property +s +"info" +writable/);
