@@ -53,13 +53,11 @@ async function start(
     },
     properties: { Version: version, ...publisher.state },
     publish: (server) => publisher.attach(server),
+    // or the first who reads a certificate sees no key
+    ready: () => service.findKeys(ownRequest(signal)),
     live() {
       const again = setInterval(() => void refresh(service, log), refreshMs).unref();
       cleanup.defer(() => clearInterval(again));
-      service.findKeys(ownRequest(signal)).catch((error: unknown) => {
-        // GetCertificate looks again; until then the objects show no key
-        log.debug('keys of certificates were not looked up', { error: describeError(error) });
-      });
     },
   };
 }
