@@ -117,7 +117,7 @@ export const modulesInterface = defineInterface({
     },
     Agent: {
       type: 's',
-      emits: 'const',
+      emits: 'true',
       doc: 'The name of the agent module, `` when there is none.',
     },
   },

@@ -32,6 +32,7 @@ export interface MonitorOptions {
 export class EngineMonitor {
   readonly #options: MonitorOptions;
   readonly #reach = new Reach();
+  #round = new AbortController();
   #status: EngineStatus = {
     name: 'docker',
     version: '',
@@ -54,17 +55,25 @@ export class EngineMonitor {
     const { now } = this.#options;
     while (!signal.aborted) {
       const before = this.#status.reachedAt;
+      this.#round = new AbortController();
+      const round = AbortSignal.any([signal, this.#round.signal]);
       try {
-        await this.#listen(signal);
+        await this.#listen(round);
       } catch (error) {
         if (signal.aborted) return;
+        if (round.aborted) continue;
         this.#lost(error);
       }
       const { reachedAt } = this.#status;
       const isNew = reachedAt !== undefined && reachedAt !== before;
       const delayMs = this.#reach.lost(isNew ? now().getTime() - reachedAt.getTime() : undefined);
-      await sleep(delayMs, undefined, { signal, ref: false }).catch(() => undefined);
+      await sleep(delayMs, undefined, { signal: round, ref: false }).catch(() => undefined);
     }
+  }
+
+  /** Asks again who the engine is: it is another one now. */
+  reconnect(): void {
+    this.#round.abort();
   }
 
   async #listen(signal: AbortSignal): Promise<void> {

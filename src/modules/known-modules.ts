@@ -34,6 +34,15 @@ export async function knownModules(from: KnownFrom): Promise<readonly KnownModul
   return agent === undefined ? others : [...others, ...agentOf(agent, found, problems)];
 }
 
+/** The agent as a configuration has it; none, and a problem, when it cannot be read. */
+export async function knownAgent(
+  agent: AgentConfig,
+  records: Pick<Records, 'readAll'>,
+  problems: Problems,
+): Promise<readonly KnownModule[]> {
+  return agentOf(agent, (await records.readAll()).records, problems);
+}
+
 /** The record of a module as it is now; of the agent only its goal, the rest is in modules.yaml. */
 export function recordOf(
   source: ModuleSource,

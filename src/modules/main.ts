@@ -1,6 +1,6 @@
 import { modulesService } from '../interfaces/modules.ts';
 import { main } from '../service/run.ts';
-import { modulesSchema, parseModulesConfig } from './config.ts';
+import { type ModulesConfig, modulesSchema, parseModulesConfig } from './config.ts';
 import { startModules } from './service.ts';
 
 void main({
@@ -9,4 +9,6 @@ void main({
   parse: parseModulesConfig,
   start: startModules,
   idleExit: false,
+  // bound by systemd before the service starts
+  fixedSettings: ({ listen }: ModulesConfig) => ({ listen }),
 });

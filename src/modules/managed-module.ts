@@ -9,7 +9,7 @@ import type { Repeats } from '../service/repeats.ts';
 import type { ModuleSummary } from './api/module-list.ts';
 import { makeSocketDirectory } from './api/socket.ts';
 import type { WorkloadBackend } from './api/workload.ts';
-import type { ModulesConfig } from './config.ts';
+import type { ApiPaths, ModulesConfig } from './config.ts';
 import { memberObject, restartPolicyOf } from './create-options.ts';
 import type { ContainerEngine } from './engine.ts';
 import type { EngineStatus } from './engine-monitor.ts';
@@ -40,28 +40,34 @@ export interface ModuleParts {
 
 /** A module: its configuration, its supervisor and its socket. */
 export class ManagedModule implements AsyncDisposable {
-  readonly source: ModuleSource;
+  /** Of the agent, another one after its configuration changed. */
+  source: ModuleSource;
   readonly supervisor: Supervisor;
   readonly #stop = new AbortController();
   #digest = '';
   #sockets: AsyncDisposable | undefined;
   #directory = '';
+  #socketName = '';
+  #serve: ((name: string) => Promise<AsyncDisposable>) | undefined;
 
   private constructor(parts: ModuleParts, source: ModuleSource, goal: Goal) {
     const { engine, engineStatus, now, log } = parts;
     this.source = source;
+    const sourceOf = (): ModuleSource => this.source;
     this.supervisor = new Supervisor({
       name: source.name,
       goal,
       engine,
       engineStatus,
-      restartPolicy: restartPolicyOf(source.settings),
+      get restartPolicy() {
+        return restartPolicyOf(sourceOf().settings);
+      },
       prepare: async (via) => {
-        const prepared = await parts.prepare(source, via);
+        const prepared = await parts.prepare(this.source, via);
         if (prepared.refusal === undefined) this.#digest = parts.shownDigest(prepared.digest);
         return prepared;
       },
-      saveGoal: (changed) => parts.saveGoal(source, changed),
+      saveGoal: (changed) => parts.saveGoal(this.source, changed),
       forget: () => parts.forget(this),
       onReport: () => parts.onChange(this),
       now,
@@ -72,7 +78,7 @@ export class ManagedModule implements AsyncDisposable {
   /** Makes the module's socket; nothing is done with its container before `run`. */
   static async open(parts: ModuleParts, source: ModuleSource, goal: Goal): Promise<ManagedModule> {
     const module = new ManagedModule(parts, source, goal);
-    await module.#serve(parts);
+    await module.#open(parts);
     return module;
   }
 
@@ -120,12 +126,24 @@ export class ManagedModule implements AsyncDisposable {
     await sockets?.[Symbol.asyncDispose]();
   }
 
-  async #serve(parts: ModuleParts): Promise<void> {
+  /** Serves its socket where the configuration has it now. */
+  async rebind({ workload }: ApiPaths): Promise<void> {
+    const name = posix.basename(workload);
+    if (name === this.#socketName || this.#serve === undefined) return;
+    const before = this.#sockets;
+    this.#sockets = await this.#serve(name);
+    this.#socketName = name;
+    await before?.[Symbol.asyncDispose]();
+  }
+
+  async #open(parts: ModuleParts): Promise<void> {
     const { config, socketsPath } = parts;
     this.#directory = await makeSocketDirectory(socketsPath, this.name);
-    const name = posix.basename(config.connect.workload);
-    const place = { directory: this.#directory, name, mode: 0o666 };
     const signal = this.#stop.signal;
-    this.#sockets = await serveWorkload({ ...parts, place, module: this.name, signal });
+    this.#serve = (name) => {
+      const place = { directory: this.#directory, name, mode: 0o666 };
+      return serveWorkload({ ...parts, place, module: this.name, signal });
+    };
+    await this.rebind(config.connect);
   }
 }

@@ -12,8 +12,12 @@ export interface ManagerView {
   readonly agent: { readonly name: string; readonly report: Report } | undefined;
 }
 
-/** The values of org.iotedge.Modules1 that change. */
-export function managerProperties({ engine, problems, agent }: ManagerView): ManagerState {
+/** The values of org.iotedge.Modules1 that change with the engine and the agent. */
+export function managerProperties({
+  engine,
+  problems,
+  agent,
+}: ManagerView): Omit<ManagerState, 'Agent'> {
   const { name, version, reachable, error } = engine;
   const agentProblem = agent === undefined ? '' : problemOf(agent.report);
   const all = [

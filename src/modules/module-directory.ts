@@ -62,6 +62,14 @@ export class ModuleDirectory {
     return module;
   }
 
+  /** Stops looking after a module and shows it no more; its container stays as it is. */
+  async leave(module: ManagedModule): Promise<void> {
+    this.#modules.delete(module.name);
+    await module[Symbol.asyncDispose]();
+    this.#parts.publisher.remove(module.name);
+    this.#tellChange();
+  }
+
   /** Removes everything of a module that outlives the process, and only then the module. Never rejects. */
   async forget(module: ManagedModule): Promise<void> {
     const { log, publisher, records } = this.#parts;

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Via } from '../dbus/via.ts';
 import { ServiceError } from '../errors.ts';
 import type { ModuleName } from '../ids.ts';
@@ -9,7 +10,13 @@ import { canonicalJson, keyedDigest } from './digest.ts';
 import type { ContainerEngine, LogRequest } from './engine.ts';
 import { EngineMonitor, type EngineStatus } from './engine-monitor.ts';
 import type { Goal, Prepared, Refused } from './goal.ts';
-import { knownModules, readDigestKey, recordOf } from './known-modules.ts';
+import {
+  type KnownModule,
+  knownAgent,
+  knownModules,
+  readDigestKey,
+  recordOf,
+} from './known-modules.ts';
 import type { ManagedModule } from './managed-module.ts';
 import { managerProperties } from './manager-properties.ts';
 import { ModuleDirectory } from './module-directory.ts';
@@ -52,7 +59,7 @@ export class ModuleRuntime implements AsyncDisposable {
   #started = false;
 
   constructor(parts: RuntimeParts) {
-    const { config, records, log } = parts;
+    const { records, log } = parts;
     this.#parts = parts;
     this.#problems = new Problems(log);
     this.#requests = new Repeats({ log });
@@ -63,12 +70,15 @@ export class ModuleRuntime implements AsyncDisposable {
     });
     const module = {
       ...parts,
+      get config() {
+        return parts.config;
+      },
       requests: this.#requests,
       engineStatus: () => this.#monitor.status,
       shownDigest: (digest: string) =>
         this.#digestKey === undefined ? '' : keyedDigest(this.#digestKey, digest),
       saveGoal: (source: ModuleSource, goal: Goal) =>
-        records.write(recordOf(source, goal, config.agent)),
+        records.write(recordOf(source, goal, parts.config.agent)),
     };
     this.#modules = new ModuleDirectory({ ...parts, module, onChange: () => this.#publish() });
   }
@@ -94,6 +104,31 @@ export class ModuleRuntime implements AsyncDisposable {
     this.#keep(this.#monitor.run(this.#stop.signal));
     this.#started = true;
     for (const module of this.#modules.all()) this.#keep(module.run());
+  }
+
+  /** Puts the configuration in force that is in the place of another one now. */
+  async reconfigure(before: ModulesConfig): Promise<void> {
+    const { config, records } = this.#parts;
+    const { agent } = config;
+    const isOther = before.agent !== undefined && before.agent.name !== agent?.name;
+    const former = isOther ? this.#modules.find(before.agent.name) : undefined;
+    if (former !== undefined) await this.#modules.leave(former);
+    for (const module of this.#modules.all()) await module.rebind(config.connect);
+    const [known] = agent === undefined ? [] : await knownAgent(agent, records, this.#problems);
+    if (known !== undefined) await this.#reconfigureAgent(known);
+    if (config.engineSocket !== before.engineSocket) this.#monitor.reconnect();
+    this.#publish();
+    this.retryAll();
+  }
+
+  async #reconfigureAgent({ source, goal }: KnownModule): Promise<void> {
+    const present = this.#modules.find(source.name);
+    if (present !== undefined) {
+      if (!isDeepStrictEqual(present.source, source)) present.source = source;
+      return;
+    }
+    const module = await this.#modules.open(source, goal);
+    if (this.#started) this.#keep(module.run());
   }
 
   /** What was put off for want of an identity may work now. */
@@ -205,7 +240,11 @@ export class ModuleRuntime implements AsyncDisposable {
     const { config, publisher } = this.#parts;
     const agent = config.agent && this.#modules.find(config.agent.name);
     const { texts: problems } = this.#problems;
-    publisher.set(managerProperties({ engine: this.#monitor.status, problems, agent }));
+    const Agent = config.agent?.name ?? '';
+    publisher.set({
+      ...managerProperties({ engine: this.#monitor.status, problems, agent }),
+      Agent,
+    });
   }
 }
 

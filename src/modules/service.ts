@@ -26,8 +26,10 @@ import { workloadBackend } from './workload-backend.ts';
 /** Starts the Module Runtime: modules are looked after as soon as the service has its name. */
 export async function startModules(
   context: StartContext<ModulesConfig>,
-): Promise<Running<typeof modulesService>> {
-  const { bus, config, stateDir, cleanup, now, log, version } = context;
+): Promise<Running<typeof modulesService, ModulesConfig>> {
+  const { bus, stateDir, cleanup, now, log, version } = context;
+  // what is done is done with the settings in force when it begins
+  let config = context.config;
   const clients = clientsOn(bus);
   const identities = new Identities(clients.identity, now);
   const engine = new DockerEngine(config.engineSocket);
@@ -35,7 +37,9 @@ export async function startModules(
   const validate = createOptionsValidator();
   const volumesSeen = new WeakSet<ModuleSource>();
   const parts = {
-    config,
+    get config() {
+      return config;
+    },
     engine,
     identities,
     validate,
@@ -46,14 +50,18 @@ export async function startModules(
   const publisher = new Publisher();
   const runtime = cleanup.use(
     new ModuleRuntime({
-      config,
+      get config() {
+        return config;
+      },
       engine,
       records: await Records.open(stateDir),
       socketsPath,
       prepare: (source, via) => prepare(parts, source, via),
       backend: (modules) =>
         workloadBackend({
-          config,
+          get config() {
+            return config;
+          },
           clients,
           identities,
           modules: () => modules.all().map((module) => module.summary()),
@@ -87,13 +95,24 @@ export async function startModules(
   return {
     handlers: moduleHandlers(handlers),
     resolvers: moduleResolvers(handlers),
-    properties: {
-      Version: version,
-      Agent: config.agent?.name ?? '',
-      ...publisher.state,
-    },
+    properties: { Version: version, ...publisher.state },
     publish: (server) => publisher.attach(server),
     live: () => runtime.start(),
+    async reload(changed) {
+      const before = config;
+      const change = async (to: ModulesConfig, from: ModulesConfig): Promise<void> => {
+        config = to;
+        engine.use(to.engineSocket);
+        await runtime.reconfigure(from);
+      };
+      try {
+        await change(changed, before);
+      } catch (error) {
+        await change(before, changed);
+        throw error;
+      }
+      return {};
+    },
   };
 }
 

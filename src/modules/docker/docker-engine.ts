@@ -31,11 +31,16 @@ const listening = 'listening to the container engine';
 
 /** An engine that speaks the Docker API on a unix socket. */
 export class DockerEngine implements ContainerEngine {
-  readonly #socketPath: string;
+  #socketPath: string;
   /** Ends when nobody makes a network: the engine would make two of one name for two who ask at once. */
   #makingNetwork: Promise<unknown> = Promise.resolve();
 
   constructor(socketPath: string) {
+    this.#socketPath = socketPath;
+  }
+
+  /** Asks an engine on another socket from now on; what was asked before ends where it began. */
+  use(socketPath: string): void {
     this.#socketPath = socketPath;
   }
 

@@ -1,0 +1,99 @@
+import { symlink } from 'node:fs/promises';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { until } from '../../support/deadline.ts';
+import { ModulesRig, type RawCall } from '../../support/engine/modules-rig.ts';
+
+const test = suite<{ device: ModulesRig }>('reload of the modules service');
+const { image } = ModulesRig;
+const createOptions = { Cmd: ['sleep', '1000'], StopSignal: 'SIGKILL' };
+const agent = { config: { image, createOptions } };
+
+test.before(async (context) => {
+  context.device = await ModulesRig.start({ agent });
+  await context.device.agentRuns();
+});
+test.after(async ({ device }) => {
+  await device[Symbol.asyncDispose]();
+});
+
+async function reload({ rig }: ModulesRig, settings: object): Promise<string> {
+  await rig.configure('modules', settings);
+  return rig.reload('modules');
+}
+
+/** A variable of the environment of a container, as the engine has it. */
+async function variable({ machine }: ModulesRig, name: string, key: string): Promise<string> {
+  const format = '{{range .Config.Env}}{{println .}}{{end}}';
+  const lines = await machine.docker('inspect', '--format', format, name);
+  return lines.split('\n').find((line) => line.startsWith(`${key}=`)) ?? '';
+}
+
+function untilVariable(device: ModulesRig, key: string, value: string): Promise<void> {
+  const look = async (): Promise<boolean> =>
+    (await variable(device, 'edgeAgent', key).catch(() => '')) === `${key}=${value}`;
+  return until(120_000, `${key} in the agent`, look);
+}
+
+function elevated(name: string): RawCall {
+  const config = { image, createOptions: { ...createOptions, HostConfig: { Privileged: true } } };
+  return { signature: 'sssa{ss}a{sv}', body: [name, 'docker', JSON.stringify(config), {}, {}] };
+}
+
+test('runs the agent with what the new configuration says, in its container and by its name', async ({
+  device,
+}) => {
+  const other = { ...agent, env: { Colour: 'vermilion' } };
+  assert.is(await reload(device, { agent: other, hostname: 'other.example' }), 'reloaded');
+  await untilVariable(device, 'Colour', 'vermilion');
+  assert.is(
+    await variable(device, 'edgeAgent', 'EdgeDeviceHostName'),
+    'EdgeDeviceHostName=other.example',
+  );
+  await device.untilState('edgeAgent', 'running');
+  const workload_uri = 'unix:///var/lib/iotedge/other.sock';
+  assert.is(await reload(device, { agent, connect: { workload_uri } }), 'reloaded');
+  await untilVariable(device, 'IOTEDGE_WORKLOADURI', workload_uri);
+  await device.untilState('edgeAgent', 'running');
+  assert.is(await reload(device, { agent: { ...agent, name: 'manager' } }), 'reloaded');
+  await device.untilState('manager', 'running');
+  assert.is((await device.manager())['Agent'], 'manager');
+  assert.is(await reload(device, { agent }), 'reloaded');
+  await device.untilState('edgeAgent', 'running');
+});
+
+test('lets modules be elevated from one call to the next, as the new configuration says', async ({
+  device,
+}) => {
+  assert.is(await reload(device, { agent, allow_elevated: true }), 'reloaded');
+  assert.is(await device.errorOf('CreateModule', elevated('strong')), 'no failure');
+  assert.is(await reload(device, { agent, allow_elevated: false }), 'reloaded');
+  assert.is(await device.errorOf('CreateModule', elevated('strong2')), 'AccessDenied');
+  await device.untilModule('strong', ({ LastError }) => /elevated/.test(String(LastError)));
+});
+
+test('asks the engine that the new configuration names', async ({ device }) => {
+  const { directory } = device.rig;
+  assert.is(
+    await reload(device, { agent, moby_runtime: { uri: `unix://${directory}/engine/none.sock` } }),
+    'reloaded',
+  );
+  await device.untilManager(({ Health }) => Health === 'degraded');
+  await symlink('docker.sock', `${directory}/engine/same.sock`);
+  assert.is(
+    await reload(device, { agent, moby_runtime: { uri: `unix://${directory}/engine/same.sock` } }),
+    'reloaded',
+  );
+  await device.untilManager(({ Health }) => Health === 'ok');
+  await device.untilState('edgeAgent', 'running');
+});
+
+test('refuses another place to listen until a restart', async ({ device }) => {
+  const listen = { workload_uri: 'unix:///var/lib/iotedge/elsewhere.sock' };
+  assert.is(await reload(device, { agent, listen }), 'refused');
+  assert.match(String((await device.manager())['LastError']), 'restart needed: listen');
+  assert.is(await reload(device, { agent }), 'reloaded');
+  assert.is((await device.manager())['LastError'], '');
+});
+
+test.run();
