@@ -38,7 +38,7 @@ export class Outage {
     for (let failures = 0; ; failures++) {
       await this.#untilAsked(hold, failure);
       // a first one takes its own time: an authority may be slow to issue
-      const timeoutMs = failures === 0 ? {} : { timeoutMs: Math.max(1, hold.leftMs()) };
+      const timeoutMs = failures === 0 ? {} : { timeoutMs: Math.max(1_000, hold.leftMs()) };
       try {
         const result = await attempt({ requestId, signal, ...timeoutMs });
         this.#reached();

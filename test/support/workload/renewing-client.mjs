@@ -1,0 +1,29 @@
+// A module as the SDK for Node writes it: signs a token once whenever the old one is about to end, and ends with an
+// uncaught error when that fails. usage: renewing-client.mjs SOCKET PATH VALIDITY_MS — prints the status of each renewal.
+import { request } from 'node:http';
+
+const [socketPath, path, validityMs] = process.argv.slice(2);
+
+function sign() {
+  const data = Buffer.from(`hub\n${Date.now()}`).toString('base64');
+  return new Promise((resolve, reject) => {
+    const options = { socketPath, method: 'POST', path };
+    const call = request(options, (answer) => {
+      answer.resume();
+      answer.on('end', () => {
+        if (answer.statusCode === 200) resolve();
+        else reject(new Error(`${answer.statusCode} ${answer.statusMessage}`));
+      });
+    });
+    call.on('error', reject);
+    call.end(JSON.stringify({ keyId: 'primary', algo: 'HMACSHA256', data }));
+  });
+}
+
+async function renew() {
+  await sign();
+  console.log('renewed');
+  setTimeout(renew, Number(validityMs));
+}
+
+await renew();
