@@ -14,7 +14,7 @@ import {
   type SubjectAlternativeName,
 } from '../x509/subject-alternative-name.ts';
 import type { IssuedCertificate } from './api/workload.ts';
-import { isLabel, plainName } from './confinement/host-name.ts';
+import { isLabel, plainName, withoutLastDots } from './confinement/host-name.ts';
 import { pemBytes } from './secret.ts';
 
 const makeKeyPair = promisify(generateKeyPair);
@@ -83,7 +83,7 @@ export function serverNames(asked: string, module: ModuleName): CertificateNames
   const first = asked === id ? module : asked;
   const names = new Set([first, ...(isLabel(module) ? [module] : [])].map(plainName));
   return {
-    commonName: commonName(asked.replace(/\.$/, '')) ?? commonName(id),
+    commonName: commonName(withoutLastDots(asked)) ?? commonName(id),
     alternativeNames: [...names].map((name) =>
       parseAlternativeName(isIP(name) === 0 ? 'dns' : 'ip', name),
     ),

@@ -16,6 +16,7 @@ import {
   withFirstLabel,
 } from './confinement/host-name.ts';
 import { aliasesOf } from './container-body.ts';
+import { memberObject } from './create-options.ts';
 import { certificateIdOf } from './module-certificate.ts';
 import type { ModuleSource } from './module-source.ts';
 
@@ -32,6 +33,7 @@ export interface Upstream {
 // The engine's rule for names of containers.
 const CONTAINER = /^[A-Za-z0-9][A-Za-z0-9_.-]+$/;
 const longestName = 253;
+const hostnameLength = 12;
 const provisioningService = 'global.azure-devices-provisioning.net';
 
 /** The names that the configuration gives a module besides its own. */
@@ -84,17 +86,20 @@ export function mayBeCertified(
     others,
     config,
     upstream,
+    hostname,
   }: {
     readonly source: Named;
     readonly others: readonly Named[];
     readonly config: NamesConfig;
     readonly upstream: Upstream;
+    /** The one that the engine gave its container. */
+    readonly hostname: string | undefined;
   },
 ): boolean {
   if (name.length > longestName || !isAscii(name)) return false;
   if (takenNames(source.name, others, config)(name)) return false;
   if (plainNames(grantedNames(source.name, config)).has(plainName(name))) return true;
-  const isOwn = plainNames(namesOf(source)).has(plainName(name));
+  const isOwn = plainNames([...namesOf(source), hostname ?? '']).has(plainName(name));
   const isReserved = reservedNames(config, upstream).has(plainName(name));
   return isOwn && isLabel(plainName(name)) && (!isReserved || isSystem(source.name, config));
 }
@@ -157,4 +162,17 @@ export function namesOf({ name, settings: { createOptions } }: Named): readonly 
   const own = typeof hostname === 'string' ? hostname : '';
   const full = typeof domain === 'string' && domain !== '' ? `${own || name}.${domain}` : '';
   return [name, ...aliasesOf(createOptions), own, full].filter(Boolean);
+}
+
+/** The host name that the engine gives a container whose create options have none: the beginning of its id. */
+export function generatedHostname(
+  { settings: { createOptions } }: Named,
+  containerId: string | undefined,
+): string | undefined {
+  const { NetworkMode: network, UTSMode: uts } = memberObject(createOptions, 'HostConfig');
+  // it then has the name of the machine, or of another container
+  const shares = typeof network === 'string' && /^(host$|container:)/.test(network);
+  const isShared = uts === 'host' || shares;
+  const { Hostname: own = '' } = { ...createOptions };
+  return own === '' && !isShared ? containerId?.slice(0, hostnameLength) : undefined;
 }

@@ -65,6 +65,7 @@ export async function startModules(
           clients,
           identities,
           modules: () => modules.all().map((module) => module.summary()),
+          containerId: (name) => modules.find(name)?.report.container?.id,
           sources: () => modules.all().map((module) => module.source),
           now,
           log,

@@ -17,7 +17,7 @@ import {
   makeCertificate,
   serverNames,
 } from './module-certificate.ts';
-import { grantedNames, mayBeCertified, type Upstream } from './module-names.ts';
+import { generatedHostname, grantedNames, mayBeCertified, type Upstream } from './module-names.ts';
 import type { ModuleSource } from './module-source.ts';
 import { type AttemptOptions, Outage } from './outage.ts';
 
@@ -35,6 +35,8 @@ export interface BackendParts {
   readonly modules: () => readonly ModuleSummary[];
   /** The same modules as they are configured. */
   readonly sources: () => readonly ModuleSource[];
+  /** The id of the container that a module has, undefined while it has none. */
+  readonly containerId: (module: ModuleName) => string | undefined;
   readonly now: () => Date;
   readonly log: Log;
 }
@@ -208,7 +210,7 @@ async function certificate(
 
 /** A module may call itself by its own names and those of `server_names`, as long as they are no others'. */
 function checkName(
-  { config, sources }: BackendParts,
+  { config, containerId, sources }: BackendParts,
   {
     module,
     name,
@@ -223,10 +225,11 @@ function checkName(
   const all = sources();
   const source = all.find((one) => one.name === module);
   const others = all.filter((one) => one !== source);
+  const hostname = source && generatedHostname(source, containerId(module));
   // the module's own name stands beside the one that it asks for
   const names = isLabel(module) ? [name, module] : [name];
   const may = (one: string): boolean =>
-    source !== undefined && mayBeCertified(one, { source, others, config, upstream });
+    source !== undefined && mayBeCertified(one, { source, others, config, upstream, hostname });
   if (names.every(may)) return;
   const shown = quoted(name);
   const granted = grantedNames(module, config);

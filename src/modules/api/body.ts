@@ -8,6 +8,8 @@ const slowestBodyMs = 5_000;
 export interface DiscardLimits {
   readonly bytes: number;
   readonly ms: number;
+  /** For how long nothing of it may come. */
+  readonly stallMs: number;
 }
 
 /** A body as JSON, and how long it was. */
@@ -70,31 +72,34 @@ function readBody(request: IncomingMessage, broken: AbortSignal): Promise<Buffer
   });
 }
 
-/** Reads on to the end of a request and keeps nothing of it; false when that is over the limits, or it has no end. */
+/** Reads on to the end of a request and keeps nothing of it, until that is over the limits or has no end. */
 export function discard(
   request: IncomingMessage,
   broken: AbortSignal,
   limits: DiscardLimits,
-): Promise<boolean> {
+): Promise<'whole' | 'stalled' | 'over'> {
   if (request.complete && request.readableLength === 0) {
     request.resume();
-    return Promise.resolve(true);
+    return Promise.resolve('whole');
   }
   let size = 0;
   return new Promise((resolve) => {
-    const finish = (whole: boolean): void => {
+    const finish = (outcome: 'whole' | 'stalled' | 'over'): void => {
       clearTimeout(timer);
+      clearTimeout(stall);
       request.off('data', take).off('end', end).off('close', cut);
       broken.removeEventListener('abort', cut);
-      resolve(whole);
+      resolve(outcome);
     };
-    const cut = (): void => finish(false);
-    const end = (): void => finish(true);
+    const cut = (): void => finish('over');
+    const end = (): void => finish('whole');
     const take = (chunk: Buffer): void => {
       size += chunk.length;
+      stall.refresh();
       if (size > limits.bytes) cut();
     };
     const timer = setTimeout(cut, limits.ms);
+    const stall = setTimeout(() => finish('stalled'), limits.stallMs);
     broken.addEventListener('abort', cut, { once: true });
     request.on('data', take).on('end', end).on('close', cut).resume();
     if (broken.aborted || request.destroyed) cut();

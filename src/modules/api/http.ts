@@ -13,8 +13,9 @@ import { Turns } from './turns.ts';
 // What answers requests has limits that all modules share.
 const mostAtOnce = 4;
 /** A client that sends its whole body first must be able to, or it never reads why it was refused. */
-const discardLimits = { bytes: 32 << 20, ms: 5_000 };
-/** A client that asked first whether to send it seldom does after a refusal. */
+const discardLimits = { bytes: 32 << 20, ms: 5_000, stallMs: 250 };
+/** After the answer: a client that asked first whether to send its body seldom does when it is refused. */
+const lateLimits = { ...discardLimits, stallMs: discardLimits.ms };
 const expectingLimits = { ...discardLimits, ms: 250 };
 /** What clients that ask are told, less than a connection really stays. */
 const keepAlive = 'timeout=120';
@@ -158,7 +159,7 @@ function match(pattern: readonly string[], segments: readonly string[]) {
   return params;
 }
 
-/** Sends the whole answer at once, and ends the exchange when the request has ended or may last no longer. */
+/** Sends the answer after the rest of the request, or at once when that does not come; it may come for a while. */
 async function send(exchange: Exchange, reply: ApiReply): Promise<void> {
   if (!exchange.gone.aborted) await sendWhole(exchange, reply);
   reply.secretJson?.fill(0);
@@ -172,6 +173,7 @@ async function sendWhole(
   // the client may send its body, or the next request in its place
   const isUnsure = expects !== 'nothing' && !request.complete;
   if (isUnsure || broken.aborted || reply.status === 408) response.shouldKeepAlive = false;
+  let rest = isUnsure ? 'stalled' : await discard(request, broken, discardLimits);
   const headers = {
     'Content-Type': 'application/json',
     'Content-Length': body.length,
@@ -181,8 +183,10 @@ async function sendWhole(
   if (reason === undefined) response.writeHead(reply.status, headers);
   else response.writeHead(reply.status, reason, headers);
   response.write(body);
-  const whole = await discard(request, broken, isUnsure ? expectingLimits : discardLimits);
-  await ended(request, response, whole);
+  if (rest === 'stalled') {
+    rest = await discard(request, broken, isUnsure ? expectingLimits : lateLimits);
+  }
+  await ended(request, response, rest === 'whole');
 }
 
 function ended(request: IncomingMessage, response: ServerResponse, whole: boolean): Promise<void> {

@@ -72,7 +72,12 @@ function directoryIn(socketsPath: string) {
         log,
       };
       const list = () => all.all().map((module) => module.summary());
-      backend = workloadBackend({ ...parts, modules: list, sources: () => [] });
+      backend = workloadBackend({
+        ...parts,
+        modules: list,
+        sources: () => [],
+        containerId: () => undefined,
+      });
       return backend;
     },
     records: { delete: () => Promise.resolve() },

@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert';
 import { isServiceError } from '../../../src/errors.ts';
 import { parseModuleName } from '../../../src/ids.ts';
 import {
+  generatedHostname,
   mayBeCertified,
   refuseNames,
   refuseTaken,
@@ -178,8 +179,9 @@ test('lets a hub be called like the modules of the system', () => {
 });
 
 test('certifies a module for its own names alone', () => {
+  const hostname = '0123456789ab';
   const certified = (one: ReturnType<typeof source>, name: string) =>
-    mayBeCertified(name, { source: one, others, config, upstream });
+    mayBeCertified(name, { source: one, others, config, upstream, hostname });
   const filter = source(
     'filter',
     ['sieve', 'xn--4ca', 'acr.example', 'myhub', 'sensor', '10.0.0.9', '*'],
@@ -187,7 +189,7 @@ test('certifies a module for its own names alone', () => {
       Hostname: 'front2',
     },
   );
-  for (const name of ['filter', 'FILTER', 'sieve', 'xn--4ca', 'front2'])
+  for (const name of ['filter', 'FILTER', 'sieve', 'xn--4ca', 'front2', '0123456789AB'])
     assert.ok(certified(filter, name), name);
   const foreign = ['acr.example', 'myhub', 'sensor', '10.0.0.9', '*', 'gateway.example', 'gateway'];
   for (const name of [
@@ -210,6 +212,26 @@ test('certifies a module for its own names alone', () => {
   const broker = source('broker');
   for (const name of ['mqtt', '10.0.0.7', 'gateway.example'])
     assert.ok(certified(broker, name), name);
+});
+
+test('knows the host name that an engine makes up, where it makes one up', () => {
+  const id = '0123456789abcdef0123456789abcdef';
+  const made = (createOptions: Readonly<Record<string, unknown>>) =>
+    generatedHostname(
+      { ...source('filter'), settings: { ...source('filter').settings, createOptions } },
+      id,
+    );
+  assert.is(made({}), '0123456789ab');
+  assert.is(made({ Hostname: '', HostConfig: { NetworkMode: 'bridge' } }), '0123456789ab');
+  assert.is(made({ Hostname: 'front' }), undefined);
+  for (const HostConfig of [
+    { NetworkMode: 'host' },
+    { NetworkMode: 'container:edgeHub' },
+    { UTSMode: 'host' },
+  ]) {
+    assert.is(made({ HostConfig }), undefined);
+  }
+  assert.is(generatedHostname(source('filter'), undefined), undefined);
 });
 
 test('looks at each of many names once', () => {

@@ -39,6 +39,7 @@ async function bundleOf(trustedCas: readonly CertificateReference[], pem: string
     identities: new Identities(clients.identity, now),
     modules: () => [],
     sources: () => [],
+    containerId: () => undefined,
     now,
     log,
   });

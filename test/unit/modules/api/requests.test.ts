@@ -189,6 +189,15 @@ test('answers a body that it refuses before it was read, and serves the next req
   }
 });
 
+test('answers before a body that does not come yet, and takes it then', async ({ api }) => {
+  using client = new RawClient(api.socketPath);
+  const headers = { 'Content-Length': '4' };
+  client.send(rawRequest(`POST /absent?${version}`, { headers }));
+  assertFailure(await client.response(), 404);
+  client.send('true', rawRequest(bundle));
+  assert.is((await client.response()).statusLine, 'HTTP/1.1 200 OK');
+});
+
 test('answers a body that is too long, with its length or in chunks', async ({ api }) => {
   const text = 'x'.repeat(3 << 20);
   const chunk = `${text.length.toString(16)}\r\n${text}\r\n0\r\n\r\n`;
