@@ -116,18 +116,18 @@ function read<T>(message: IncomingMessage, decode: (reader: WireReader) => T): T
 
 function getProperty({ message, object }: StandardCall): StandardReply {
   const [interfaceName, name] = read(message, (reader) => [reader.string(), reader.string()]);
-  const value = servedInterface(object, interfaceName ?? '').properties.get(name ?? '');
-  if (value === undefined) throw unknownProperty(interfaceName ?? '', name ?? '');
+  const value = interfaceWith(object, interfaceName, name).properties.get(name);
+  if (value === undefined) throw unknownProperty(interfaceName, name);
   return { signature: 'v', body: [value] };
 }
 
 function getAllProperties({ message, object }: StandardCall): StandardReply {
   const interfaceName = read(message, (reader) => reader.string());
   if (standardMethods.has(interfaceName)) return { signature: 'a{sv}', body: [{}] };
-  return {
-    signature: 'a{sv}',
-    body: [servedInterface(object, interfaceName).properties.all()],
-  };
+  const all =
+    interfaceName === '' ? everyInterface(object) : [servedInterface(object, interfaceName)];
+  const values = all.map(({ properties }) => properties.all());
+  return { signature: 'a{sv}', body: [Object.assign({}, ...values)] };
 }
 
 function getManagedObjects({ tree, message, object }: StandardCall): StandardReply {
@@ -144,8 +144,8 @@ function getManagedObjects({ tree, message, object }: StandardCall): StandardRep
  */
 function setProperty({ message, object, caller: { uid } }: StandardCall): StandardReply {
   const write = read(message, (reader) => {
-    const served = servedInterface(object, reader.string());
-    const name = reader.string();
+    const [interfaceName, name] = [reader.string(), reader.string()];
+    const served = interfaceWith(object, interfaceName, name);
     const definition = writableProperty(served, name);
     if (uid !== 0 && uid !== process.getuid?.()) {
       throw new ServiceError('AccessDenied', 'only root and the service may set this property');
@@ -174,8 +174,32 @@ function writableProperty(served: ServedInterface, name: string): { readonly typ
 }
 
 function unknownProperty(interfaceName: string, name: string): ServiceError {
-  const message = `${interfaceName} has no property ${quoted(name)}`;
+  const message = `${interfaceName || 'the object'} has no property ${quoted(name)}`;
   return new ServiceError('UnknownProperty', message);
+}
+
+function everyInterface(object: ServedObject | undefined): readonly ServedInterface[] {
+  return [...(object?.interfaces.values() ?? [])];
+}
+
+/**
+ * The interface that a property is asked of. Without a name it is the one that has the property, as the specification
+ * allows; a name that several interfaces have must be asked with one.
+ */
+function interfaceWith(
+  object: ServedObject | undefined,
+  interfaceName: string,
+  name: string,
+): ServedInterface {
+  if (standardMethods.has(interfaceName)) throw unknownProperty(interfaceName, name);
+  if (interfaceName !== '') return servedInterface(object, interfaceName);
+  const [only, another] = everyInterface(object).filter(({ definition }) =>
+    Object.hasOwn(definition.properties ?? {}, name),
+  );
+  if (only === undefined) throw unknownProperty('', name);
+  if (another === undefined) return only;
+  const both = `${only.definition.name} and ${another.definition.name}`;
+  throw new ServiceError('InvalidArgs', `${name} is a property of ${both}: name one`);
 }
 
 function servedInterface(object: ServedObject | undefined, name: string): ServedInterface {

@@ -348,6 +348,9 @@ test('tells properties and refuses to set them', () =>
     assert.is(await failureOf(properties(bus, 'Get', [name, '__proto__'])), 'UnknownProperty');
     assert.is(await failureOf(properties(bus, 'Get', ['a.b', 'Version'])), 'UnknownInterface');
     assert.is(await failureOf(properties(bus, 'GetAll', ['a.b'])), 'UnknownInterface');
+    assert.equal(await properties(bus, 'GetAll', ['']), [all]);
+    assert.equal(await properties(bus, 'Get', ['', 'Version']), [variant('s', '1')]);
+    assert.is(await failureOf(properties(bus, 'Get', ['', 'Nothing'])), 'UnknownProperty');
     assert.is(await failureOf(properties(bus, 'Get', [name, 'Version'], '/no')), 'UnknownObject');
     const set = [name, 'Health', variant('s', 'hacked')];
     assert.is(await failureOf(properties(bus, 'Set', set)), 'PropertyReadOnly');
