@@ -11,6 +11,8 @@ export interface AdmissionListener {
   admitted(call: IncomingCall): void;
   /** The call will not begin; returns the size of the reply. */
   refused(message: IncomingMessage, call: IncomingCall | undefined, error: unknown): number;
+  /** The caller of a call that wants no reply left before its turn: nobody will hear that it was not performed. */
+  lost(message: IncomingMessage, caller: Caller | undefined): void;
   /** A call came or ended. */
   activity(): void;
   expectedReplyBytes(call: IncomingCall): number;
@@ -137,7 +139,9 @@ export class Admission {
     } catch (error) {
       this.#endUnidentified(sender, messages);
       for (const message of messages) {
-        this.#listener.refused(message, undefined, error);
+        // who cannot be identified has left
+        if (message.wantsReply) this.#listener.refused(message, undefined, error);
+        else this.#listener.lost(message, undefined);
         message.release();
       }
     } finally {
@@ -172,7 +176,9 @@ export class Admission {
   }
 
   #vanish(caller: Caller): void {
-    this.#queue.drop(caller);
+    for (const { message } of this.#queue.drop(caller)) {
+      if (!message.wantsReply) this.#listener.lost(message, caller);
+    }
     this.#abandonCallsOf(caller.sender);
   }
 

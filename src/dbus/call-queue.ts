@@ -129,14 +129,14 @@ export class CallQueue {
     if (!this.#listener.isTrusted(uid)) this.#pacing.count(uid, bytes);
   }
 
-  /** Drops what a connection that left the bus has waiting. */
-  drop({ uid, sender }: Caller): void {
+  /** Drops what a connection that left the bus has waiting, and returns it. */
+  drop({ uid, sender }: Caller): readonly IncomingCall[] {
     const calls = this.#byUid.get(uid);
-    if (calls === undefined) return;
+    if (calls === undefined) return [];
     const isGone = (call: IncomingCall): boolean => call.caller.sender === sender;
     calls.refused = calls.refused.filter(([call]) => !isGone(call));
     this.#giveUp(calls, isGone, new ServiceError('Cancelled', 'the caller left the bus'));
-    this.#remove(calls, isGone);
+    return this.#remove(calls, isGone);
   }
 
   /** Refuses everything that waits for a place: the service stops. */

@@ -2,7 +2,7 @@ import { Admission } from './admission.ts';
 import type { Bus } from './bus.ts';
 import type { CallContext, IncomingCall } from './call.ts';
 import { type CallLimits, defaultCallLimits } from './call-limits.ts';
-import type { Callers } from './caller.ts';
+import type { Caller, Callers } from './caller.ts';
 import type { Properties, ServiceDefinition } from './definition.ts';
 import { type LogControl, logControlObject } from './log-control.ts';
 import type { IncomingMessage, MessageHeader } from './message.ts';
@@ -19,6 +19,8 @@ export type { NameChecks, Question } from './method.ts';
 
 /** Is notified of what happens, for the journal. None of these may throw. */
 export interface ServeObserver {
+  /** A call that wants no reply will not be performed: its caller left before its turn. */
+  lost?(message: string, caller: Caller | undefined): void;
   /** A call of a method of the service is about to be authorized, or is public. */
   called?(call: CallContext): void;
   decided(call: CallContext, question: Question, error: unknown): void;
@@ -76,6 +78,7 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
     this.#admission = new Admission(callers, limits, {
       admitted: (call) => this.#dispatch(call),
       refused: (message, call, error) => this.#refuse(message, call, error),
+      lost: (message, caller) => options.observer.lost?.(nameOf(message), caller),
       activity: () => this.#onActivity(),
       expectedReplyBytes: (call) => this.#largestReplyTo(call),
       isTrusted: (uid) => this.#isTrusted(uid),
@@ -252,8 +255,7 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
   }
 
   #refuse(message: IncomingMessage, call: CallContext | undefined, error: unknown): number {
-    const name = `${message.header.interface ?? ''}.${message.header.member ?? ''}`;
-    this.#options.observer.failed(call, name, error);
+    this.#options.observer.failed(call, nameOf(message), error);
     return replyError(this.#bus, message, error);
   }
 }
@@ -261,7 +263,11 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
 const noReply: StandardReply = { signature: '', body: [] };
 
 /** What the largest reply is known by; only methods that exist are ever answered with one. */
-function memberOf({ message: { header } }: IncomingCall): string {
+function memberOf({ message }: IncomingCall): string {
+  return nameOf(message);
+}
+
+function nameOf({ header }: IncomingMessage): string {
   return `${header.interface ?? ''}.${header.member ?? ''}`;
 }
 

@@ -3,6 +3,7 @@
  * that neither a busy client nor a hostile one fills the journal.
  */
 import { readFileSync } from 'node:fs';
+import type { Caller } from '../dbus/caller.ts';
 import type { CallContext, Question, ServeObserver } from '../dbus/serve.ts';
 import { describeError, isServiceError } from '../errors.ts';
 import { shown } from '../quoted.ts';
@@ -50,7 +51,8 @@ export class Audit implements ServeObserver, Disposable {
     if (typeof error === 'object' && error !== null && this.#refusals.has(error)) return;
     const code = isServiceError(error) ? error.code : 'Failed';
     const uid = call?.caller.uid;
-    this.#repeats.note(`failed ${uid} ${message} ${code}`, {
+    const { reason, stack } = reasonOf(error);
+    this.#repeats.note(`failed ${uid} ${message} ${code} ${reason}`, {
       level: code === 'Failed' ? 'error' : 'info',
       message: 'call failed',
       cause: ['uid', uid],
@@ -58,7 +60,24 @@ export class Audit implements ServeObserver, Disposable {
         ...(call && describeCall(call)),
         call: message,
         code,
-        ...reasonOf(error),
+        reason,
+        stack,
+      }),
+    });
+  }
+
+  /** The one call of which nobody else is told what became of it. */
+  lost(message: string, caller: Caller | undefined): void {
+    const uid = caller?.uid;
+    this.#repeats.note(`lost ${uid} ${message}`, {
+      level: 'warn',
+      message: 'call lost',
+      cause: ['uid', uid],
+      fields: () => ({
+        uid,
+        pid: caller?.pid,
+        call: message,
+        reason: 'its caller wanted no reply and left before its turn',
       }),
     });
   }
@@ -100,7 +119,10 @@ function describeCall(call: CallContext): Fields {
   };
 }
 
-function reasonOf(error: unknown): Fields {
+function reasonOf(error: unknown): {
+  readonly reason?: string;
+  readonly stack?: string | undefined;
+} {
   if (error === undefined) return {};
   const unexpected = error instanceof Error && !isServiceError(error);
   const reason = describeError(error).slice(0, MAX_REASON_LENGTH);

@@ -4,7 +4,13 @@ import type { CallLimits } from '../../src/dbus/call-limits.ts';
 import { Callers } from '../../src/dbus/caller.ts';
 import { defineInterface, defineService } from '../../src/dbus/definition.ts';
 import type { LogControl } from '../../src/dbus/log-control.ts';
-import { type CallContext, type Question, type Server, serve } from '../../src/dbus/serve.ts';
+import {
+  type CallContext,
+  type Question,
+  type ServeObserver,
+  type Server,
+  serve,
+} from '../../src/dbus/serve.ts';
 import { ServiceError } from '../../src/errors.ts';
 import { nameParsers } from '../../src/ids.ts';
 
@@ -101,6 +107,7 @@ export interface EchoOptions {
   readonly authorize?: (question: Question, call: CallContext) => Promise<void> | undefined;
   readonly limits?: CallLimits;
   readonly isTrusted?: (uid: number) => boolean;
+  readonly observer?: Partial<ServeObserver>;
 }
 
 const ways: Readonly<Record<string, () => unknown>> = {
@@ -174,6 +181,7 @@ export async function startEcho(bus: Bus, options: EchoOptions = {}): Promise<Ec
     observer: {
       decided: () => undefined,
       failed: (_call, _message, error) => void failures.push(error),
+      ...options.observer,
     },
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.isTrusted === undefined ? {} : { isTrusted: options.isTrusted }),

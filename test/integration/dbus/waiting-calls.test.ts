@@ -81,4 +81,42 @@ test('holds the body of a call no longer than until its arguments are read', () 
     await deadline(15_000, hanging, 'the answer');
   }));
 
+/** Sends three calls that want no reply, and leaves. */
+async function sendAndLeave(raw: RawConnection): Promise<void> {
+  const { busName: destination, path } = echoService;
+  const call = { type: 1, flags: 1, destination, path, interface: destination, member: 'Hang' };
+  for (let at = 0; at < 3; at++) raw.send({ ...call, signature: 'a{sv}', body: Buffer.alloc(8) });
+  // the bus has passed on everything before it answers
+  const driver = 'org.freedesktop.DBus';
+  await raw.call({ type: 1, destination: driver, path: '/', interface: driver, member: 'GetId' });
+  raw[Symbol.dispose]();
+}
+
+test('reports the calls without a reply whose caller left before their turn', () => {
+  const lost: (readonly [string, number | undefined])[] = [];
+  return withEcho(
+    async ({ bus, contexts, rig, server }) => {
+      const known = await RawConnection.open(rig.socket);
+      const { busName: destination, path } = echoService;
+      await known.call({ type: 1, destination, path, member: 'Ping' });
+      const first = failureOf(echo(bus).Hang({}));
+      await until(15_000, 'the call', () => contexts.length === 1);
+      await sendAndLeave(known);
+      await until(15_000, 'the loss of the calls', () => lost.length === 3);
+      await sendAndLeave(await RawConnection.open(rig.socket));
+      await until(15_000, 'the loss of the others', () => lost.length === 6);
+      assert.is(contexts.length, 1);
+      const hang = `${echoService.busName}.Hang`;
+      assert.ok(lost.every(([name]) => name === hang));
+      assert.is(lost[0]?.[1], 0);
+      server.abandonCalls();
+      await deadline(15_000, first, 'the answer');
+    },
+    {
+      limits: { ...defaultCallLimits, trusted: { ...defaultCallLimits.trusted, active: 1 } },
+      observer: { lost: (name, caller) => void lost.push([name, caller?.uid]) },
+    },
+  );
+});
+
 test.run();

@@ -23,6 +23,7 @@ function open(unidentified: CallLimits['unidentified']) {
     {
       admitted: () => undefined,
       refused: (message) => refused.push(message),
+      lost: () => undefined,
       activity: () => undefined,
       expectedReplyBytes: () => 0,
       isTrusted: () => false,

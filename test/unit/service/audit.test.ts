@@ -147,4 +147,37 @@ test('is not flooded by one caller with many ids, and still hears the others', (
   assert.ok(counts.some(([, , fields]) => fields['others'] === true));
 });
 
+test('hides no reason behind another one, and bounds what one caller makes up', () => {
+  const { audit, lines } = rig();
+  const fail = (reason: string) =>
+    audit.failed(call(1000), 'org.iotedge.Keys1.Sign', new ServiceError('Unavailable', reason));
+  for (let count = 0; count < 20; count++) fail(`token ${count % 10} was removed`);
+  const reasons = new Set(lines.map(([, , fields]) => fields['reason']));
+  assert.is(lines.length, 10);
+  assert.is(reasons.size, 10);
+  for (let count = 0; count < 10_000; count++) fail(`made up ${count}`);
+  assert.is(lines.length, 32);
+  audit[Symbol.dispose]();
+  const counts = lines.slice(32).map(([, , fields]) => Number(fields['repeats']));
+  assert.is(
+    counts.reduce((sum, count) => sum + count, 32),
+    10_020,
+  );
+});
+
+test('counts the calls that were lost with their callers', () => {
+  const { audit, lines } = rig();
+  for (let count = 0; count < 3; count++) audit.lost('org.iotedge.Keys1.Sign', call(1000).caller);
+  audit.lost('org.iotedge.Keys1.Sign', undefined);
+  assert.equal(
+    lines.map(([level, message, { uid }]) => [level, message, uid]),
+    [
+      ['warn', 'call lost', 1000],
+      ['warn', 'call lost', undefined],
+    ],
+  );
+  audit[Symbol.dispose]();
+  assert.is(lines[2]?.[2]['repeats'], 2);
+});
+
 test.run();
