@@ -1,6 +1,7 @@
 import { defineInterface } from './definition.ts';
 import type { ServedInterface, ServedObject } from './object-tree.ts';
 import { PropertySet } from './properties.ts';
+import type { Variant } from './variant.ts';
 
 /** Where LogControl1 lives on every service. */
 export const logControlPath = '/org/freedesktop/LogControl1';
@@ -28,14 +29,33 @@ export interface LogControl {
   readonly syslogIdentifier: string;
 }
 
+/** Its properties as they are when they are read: others set them too, such as a reload. */
+class LogProperties extends PropertySet {
+  readonly #control: LogControl;
+
+  constructor(control: LogControl) {
+    super(logControlInterface, valuesOf(control));
+    this.#control = control;
+  }
+
+  override get(name: string): Variant | undefined {
+    this.set(valuesOf(this.#control));
+    return super.get(name);
+  }
+
+  override all(): Record<string, Variant> {
+    this.set(valuesOf(this.#control));
+    return super.all();
+  }
+}
+
+function valuesOf({ level, target, syslogIdentifier }: LogControl): Record<string, string> {
+  return { LogLevel: level, LogTarget: target, SyslogIdentifier: syslogIdentifier };
+}
+
 /** The object that speaks LogControl1 for a log. */
 export function logControlObject(control: LogControl): ServedObject {
-  const values = (): Record<string, string> => ({
-    LogLevel: control.level,
-    LogTarget: control.target,
-    SyslogIdentifier: control.syslogIdentifier,
-  });
-  const properties = new PropertySet(logControlInterface, values());
+  const properties = new LogProperties(control);
   const served: ServedInterface = {
     definition: logControlInterface,
     properties,
@@ -43,7 +63,6 @@ export function logControlObject(control: LogControl): ServedObject {
     write: (name, value) => {
       if (name === 'LogLevel') control.level = String(value);
       else control.target = String(value);
-      properties.set(values());
     },
   };
   return {

@@ -11,8 +11,9 @@ import { Audit } from './audit.ts';
 import { Authorizations } from './authorization.ts';
 import { Cleanup } from './cleanup.ts';
 import { type CommonConfig, serviceUsers } from './common-config.ts';
-import { IdleWatch } from './idle.ts';
+import { drain, untilStopOrIdle } from './end-of-life.ts';
 import { type Log, priorityOf, type ServiceLog } from './log.ts';
+import { LogSettings } from './log-settings.ts';
 import { Reloads } from './reload.ts';
 import { ShownFile } from './shown-file.ts';
 
@@ -107,15 +108,12 @@ interface Life<S extends ServiceDefinition, C extends CommonConfig> {
   readonly server: Server<S>;
   readonly authorizations: Authorizations;
   readonly shown: ShownFile;
+  readonly logSettings: LogSettings;
 }
 
 const LOG_OPENS_AFTER_MS = 1000;
 /** Whoever activates a service waits for it no longer than this because of others. */
 const READY_WITHIN_MS = 1000;
-/** Of a service that leaves by itself, and of one that is told to. */
-const CALLS_MAY_FINISH_MS = { idle: 10_000, stopped: 3000 };
-const CALLS_MAY_GIVE_UP_MS = 2000;
-const LOOK_EVERY_MS = 10;
 
 /** Serves until told to stop or idle, and stops in order. Rejects when the service cannot start. */
 export async function serveUntilStopped<S extends ServiceDefinition, C extends CommonConfig>(
@@ -130,13 +128,16 @@ export async function serveUntilStopped<S extends ServiceDefinition, C extends C
     const startedAt = new Date();
     const { signal } = working;
     const context = { bus, config, stateDir, log, signal, cleanup, now, startedAt, version };
+    const logSettings = await LogSettings.open({ stateDir, log, bus });
     const opening = ShownFile.open({ stateDir, version, log });
     const running = await startUnlessStopped(program, context, { stop, working });
     if (running === undefined) return;
-    const exported = await exportObjects(program, running, { surroundings, audit });
+    const exported = await exportObjects(program, running, { surroundings, audit, logSettings });
     const shown = await opening;
     await untilReady(running, { stop, log });
-    if (!stop.aborted) await live({ program, running, surroundings, shown, ...exported });
+    if (!stop.aborted) {
+      await live({ program, running, surroundings, shown, logSettings, ...exported });
+    }
   } finally {
     working.abort();
   }
@@ -185,7 +186,7 @@ function now(): Date {
 async function live<S extends ServiceDefinition, C extends CommonConfig>(
   life: Life<S, C>,
 ): Promise<void> {
-  const { program, running, surroundings, server, shown } = life;
+  const { program, running, surroundings, server, shown, logSettings } = life;
   const { bus, config, log, notify, stop, version } = surroundings;
   await bus.requestName(program.service.busName);
   server.onChange(shown.forget);
@@ -208,6 +209,8 @@ async function live<S extends ServiceDefinition, C extends CommonConfig>(
   const reloads = new Reloads({ load, apply, show, notify, stop, log });
   onReloadRequest(reloads.request);
   await end.reached;
+  // told to stop, perhaps for a restart: who leaves by itself comes back as it was
+  if (stop.aborted) await logSettings.forget();
   clearTimeout(opening);
   notify('STOPPING=1');
   await shown.save(server.shown());
@@ -218,12 +221,13 @@ async function live<S extends ServiceDefinition, C extends CommonConfig>(
     isReloading: () => reloads.isPending,
   });
   await shown.save(server.shown());
+  await logSettings.saved();
   log.info('stopped');
 }
 
 /** Puts configurations in force, one after the other: what can fail comes first, then all of it at once. */
 function reloader<S extends ServiceDefinition, C extends CommonConfig>(
-  { program, running, surroundings, server, authorizations }: Life<S, C>,
+  { program, running, surroundings, server, authorizations, logSettings }: Life<S, C>,
   onApplied: (config: C) => void,
 ): (loaded: LoadedConfig<C>) => Promise<void> {
   const { log } = surroundings;
@@ -235,7 +239,10 @@ function reloader<S extends ServiceDefinition, C extends CommonConfig>(
     const { retire, ...changed } = (await running.reload?.(config)) ?? {};
     answers = { ...answers, ...changed };
     const ended = server.replace({ ...answers, authorizer: authorize() });
-    if (config.log_level !== inForce.log_level) log.level = priorityOf(config.log_level);
+    if (config.log_level !== inForce.log_level) {
+      log.level = priorityOf(config.log_level);
+      void logSettings.forget();
+    }
     inForce = config;
     onApplied(config);
     void ended.then(retire).catch((error: unknown) => {
@@ -266,9 +273,13 @@ function refuseFixed<S extends ServiceDefinition, C extends CommonConfig>(
 async function exportObjects<S extends ServiceDefinition, C extends CommonConfig>(
   program: ServiceProgram<S, C>,
   running: Running<S, C>,
-  { surroundings, audit }: { readonly surroundings: Surroundings<C>; readonly audit: Audit },
+  {
+    surroundings,
+    audit,
+    logSettings,
+  }: Pick<Life<S, C>, 'surroundings' | 'logSettings'> & { readonly audit: Audit },
 ): Promise<Pick<Life<S, C>, 'server' | 'authorizations'>> {
-  const { bus, config, log, accounts } = surroundings;
+  const { bus, config, accounts } = surroundings;
   const { service } = program;
   const local = new SystemAccounts({ getent: false });
   const callers = await Callers.start(bus);
@@ -283,91 +294,13 @@ async function exportObjects<S extends ServiceDefinition, C extends CommonConfig
     authorizer: authorize(),
     callers,
     names: nameParsers,
-    logControl: log,
+    logControl: logSettings,
     observer: audit,
     isTrusted: (uid) => trusted.has(uid),
     ...(describeMore && { describeMore }),
   });
   running.publish?.(server);
   return { server, authorizations };
-}
-
-/** When the service ends: told to stop, or idle. */
-interface EndOfLife {
-  readonly reached: Promise<void>;
-  /** Counts idle time anew, up to another limit; 0 is none. */
-  readonly countIdle: (idleMs: number) => void;
-}
-
-function untilStopOrIdle<S extends ServiceDefinition>(
-  running: Pick<Running<S>, 'isBusy' | 'due'>,
-  options: {
-    readonly server: Server<S>;
-    readonly idleMs: number;
-    readonly stop: AbortSignal;
-    readonly isBusy: () => boolean;
-  },
-): EndOfLife {
-  const { server, idleMs, stop, isBusy } = options;
-  let reach = (): void => undefined;
-  const reached = new Promise<void>((resolve) => {
-    reach = resolve;
-  });
-  const watch = new IdleWatch({
-    idleMs,
-    isBusy: () => server.callsUnderWay > 0 || running.isBusy?.() === true || isBusy(),
-    due: () => running.due?.(),
-    now,
-    onIdle: reach,
-  });
-  server.onActivity(watch.activity);
-  const end = (): void => {
-    watch[Symbol.dispose]();
-    reach();
-  };
-  if (stop.aborted) end();
-  else stop.addEventListener('abort', end, { once: true });
-  return {
-    reached,
-    countIdle: (changed) => {
-      watch.idleMs = changed;
-    },
-  };
-}
-
-/**
- * Gives the name back and finishes what was sent before: everything that the bus routed here arrives before its
- * reply to ReleaseName. Operations that nobody waits for are finished too, unless the service was told to stop.
- */
-async function drain<S extends ServiceDefinition>(
-  running: Pick<Running<S>, 'isBusy'>,
-  {
-    surroundings: { bus, stop },
-    server,
-    busName,
-    isReloading,
-  }: {
-    readonly surroundings: Pick<Surroundings<unknown>, 'bus' | 'stop'>;
-    readonly server: Server<S>;
-    readonly busName: string;
-    readonly isReloading: () => boolean;
-  },
-): Promise<void> {
-  await bus.releaseName(busName);
-  const isCalled = (): boolean => server.callsUnderWay > 0 || isReloading();
-  const isBusy = (): boolean => isCalled() || (!stop.aborted && running.isBusy?.() === true);
-  if (await ends(isBusy, CALLS_MAY_FINISH_MS[stop.aborted ? 'stopped' : 'idle'])) return;
-  server.abandonCalls();
-  await ends(isCalled, CALLS_MAY_GIVE_UP_MS);
-}
-
-async function ends(isGoingOn: () => boolean, timeoutMs: number): Promise<boolean> {
-  const end = performance.now() + timeoutMs;
-  while (isGoingOn()) {
-    if (performance.now() > end) return false;
-    await pause(LOOK_EVERY_MS);
-  }
-  return true;
 }
 
 function openLog(log: ServiceLog): void {

@@ -1,0 +1,97 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Bus } from '../dbus/bus.ts';
+import type { ServiceDefinition } from '../dbus/definition.ts';
+import type { Server } from '../dbus/serve.ts';
+import { IdleWatch } from './idle.ts';
+
+type Served = Pick<Server<ServiceDefinition>, 'callsUnderWay' | 'onActivity' | 'abandonCalls'>;
+
+/** What a service does besides answering calls. */
+interface Work {
+  readonly isBusy?: () => boolean;
+  readonly due?: () => Date | undefined;
+}
+
+/** Of a service that leaves by itself, and of one that is told to. */
+const CALLS_MAY_FINISH_MS = { idle: 10_000, stopped: 3000 };
+const CALLS_MAY_GIVE_UP_MS = 2000;
+const LOOK_EVERY_MS = 10;
+
+/** When the service ends: told to stop, or idle. */
+export interface EndOfLife {
+  readonly reached: Promise<void>;
+  /** Counts idle time anew, up to another limit; 0 is none. */
+  readonly countIdle: (idleMs: number) => void;
+}
+
+/** Notices when the service is to end. */
+export function untilStopOrIdle(
+  running: Work,
+  options: {
+    readonly server: Served;
+    readonly idleMs: number;
+    readonly stop: AbortSignal;
+    readonly isBusy: () => boolean;
+  },
+): EndOfLife {
+  const { server, idleMs, stop, isBusy } = options;
+  let reach = (): void => undefined;
+  const reached = new Promise<void>((resolve) => {
+    reach = resolve;
+  });
+  const watch = new IdleWatch({
+    idleMs,
+    isBusy: () => server.callsUnderWay > 0 || running.isBusy?.() === true || isBusy(),
+    due: () => running.due?.(),
+    now: () => new Date(),
+    onIdle: reach,
+  });
+  server.onActivity(watch.activity);
+  const end = (): void => {
+    watch[Symbol.dispose]();
+    reach();
+  };
+  if (stop.aborted) end();
+  else stop.addEventListener('abort', end, { once: true });
+  return {
+    reached,
+    countIdle: (changed) => {
+      watch.idleMs = changed;
+    },
+  };
+}
+
+/**
+ * Gives the name back and finishes what was sent before: everything that the bus routed here arrives before its
+ * reply to ReleaseName. Operations that nobody waits for are finished too, unless the service was told to stop.
+ */
+export async function drain(
+  running: Pick<Work, 'isBusy'>,
+  {
+    surroundings: { bus, stop },
+    server,
+    busName,
+    isReloading,
+  }: {
+    readonly surroundings: { readonly bus: Bus; readonly stop: AbortSignal };
+    readonly server: Served;
+    readonly busName: string;
+    readonly isReloading: () => boolean;
+  },
+): Promise<void> {
+  await bus.releaseName(busName);
+  const isCalled = (): boolean => server.callsUnderWay > 0 || isReloading();
+  const isBusy = (): boolean => isCalled() || (!stop.aborted && running.isBusy?.() === true);
+  if (await ends(isBusy, CALLS_MAY_FINISH_MS[stop.aborted ? 'stopped' : 'idle'])) return;
+  server.abandonCalls();
+  await ends(isCalled, CALLS_MAY_GIVE_UP_MS);
+}
+
+async function ends(isGoingOn: () => boolean, timeoutMs: number): Promise<boolean> {
+  const end = performance.now() + timeoutMs;
+  while (isGoingOn()) {
+    if (performance.now() > end) return false;
+    await pause(LOOK_EVERY_MS);
+  }
+  return true;
+}
