@@ -1,8 +1,7 @@
 import type { BigIntStats } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import { ServiceError } from '../errors.ts';
-import { type Certificate, parseCertificate, parseCertificatesPem } from '../x509/certificate.ts';
-import { looksLikePem } from '../x509/pem.ts';
+import { type Certificate, readCertificates } from '../x509/certificate.ts';
 
 const maxBytes = 256 << 10;
 /** Two changes that are closer together than the clock of a file system is fine look like one. */
@@ -91,7 +90,5 @@ function outcomeOf(bytes: Buffer, path: string): Seen['outcome'] {
 
 function parse(bytes: Buffer, path: string): readonly Certificate[] {
   if (bytes.length > maxBytes) throw new ServiceError('InvalidArgs', `${path} is too large`);
-  if (bytes.length === 0) throw new ServiceError('InvalidArgs', `${path} is empty`);
-  if (looksLikePem(bytes)) return parseCertificatesPem(bytes, path);
-  return [parseCertificate(bytes, path)];
+  return readCertificates(bytes, path);
 }

@@ -5,9 +5,10 @@ import {
   encodeCertificatesPem,
   parseCertificate,
   parseCertificatesPem,
+  parsePkcs7,
 } from '../x509/certificate.ts';
 import { arrange } from '../x509/chain.ts';
-import { encodePkcs7, parsePkcs7 } from '../x509/pkcs7.ts';
+import { encodePkcs7 } from '../x509/pkcs7.ts';
 
 /** The certificates in data, leaf first; InvalidArgs when there is anything else in it. */
 export function readFormat(data: Buffer, format: string): readonly Certificate[] {

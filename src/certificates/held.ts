@@ -1,9 +1,6 @@
 import type { Properties } from '../dbus/definition.ts';
 import type { certificateInterface } from '../interfaces/certificates.ts';
 import type { Certificate } from '../x509/certificate.ts';
-import { renewalTime } from '../x509/renewal-time.ts';
-import type { CertificatesConfig } from './config.ts';
-import { ruleFor } from './policy.ts';
 
 /** A certificate that the service holds, with its chain, or what is known about one that is damaged. */
 export interface Held {
@@ -22,40 +19,44 @@ export function isSameList<T>(before: readonly T[], now: readonly T[]): boolean 
   return before.length === now.length && before.every((one, at) => one === now[at]);
 }
 
-/** Microseconds since the epoch, as times are on the bus. */
-export function microseconds(time: Date): bigint {
-  return BigInt(time.getTime()) * 1000n;
+/** From when until when a certificate is valid, as times are on the bus: microseconds since the epoch, 0 for none. */
+export function validityOf(certificate: Certificate | undefined): {
+  readonly notBefore: bigint;
+  readonly notAfter: bigint;
+} {
+  if (certificate === undefined) return { notBefore: 0n, notAfter: 0n };
+  const { notBefore, notAfter } = certificate;
+  // the bus has no time before 1970: such a beginning is as good as none, and such an end must not look like none
+  return { notBefore: microseconds(notBefore, 0n), notAfter: microseconds(notAfter, 1n) };
 }
 
-/** When renewal is due: 0n for what is not issued here. */
-export function renewAtOf(held: Held, config: Pick<CertificatesConfig, 'certificates'>): bigint {
-  const [certificate] = held.chain;
-  const rule = ruleFor(config, held.id);
-  if (certificate === undefined || held.preloaded || rule.method !== 'local_ca') return 0n;
-  const percent = Number((rule.renew_at ?? '80%').slice(0, -1));
-  return microseconds(renewalTime(certificate, percent / 100));
+function microseconds(time: Date, least: bigint): bigint {
+  const value = BigInt(time.getTime()) * 1000n;
+  return value < least ? least : value;
 }
 
 /** What the object of a certificate shows. */
 export function propertiesOf(
   held: Held,
-  { now, keyId, renewAt }: { readonly now: Date; readonly keyId: string; readonly renewAt: bigint },
+  { now, keyId }: { readonly now: Date; readonly keyId: string },
 ): Properties<typeof certificateInterface> {
   const [certificate] = held.chain;
+  const { notBefore, notAfter } = validityOf(certificate);
   return {
     CertificateId: held.id,
     KeyId: keyId,
     Subject: certificate?.subjectText ?? '',
     Issuer: certificate?.issuerText ?? '',
     SerialNumber: certificate?.serialNumber ?? '',
-    NotBefore: certificate === undefined ? 0n : microseconds(certificate.notBefore),
-    NotAfter: certificate === undefined ? 0n : microseconds(certificate.notAfter),
+    NotBefore: notBefore,
+    NotAfter: notAfter,
     SubjectAlternativeNames: certificate?.alternativeNames ?? [],
     Fingerprint: certificate?.fingerprint ?? '',
     Method: 'none',
     Profile: '',
     State: stateOf(certificate, now),
-    RenewAt: renewAt,
+    // what is held was handed in, and is not renewed here
+    RenewAt: 0n,
     NextAttempt: 0n,
     LastError: held.damage ?? '',
     Preloaded: held.preloaded,

@@ -2,7 +2,7 @@ import type { Via } from '../dbus/via.ts';
 import { ServiceError } from '../errors.ts';
 import type { Certificate } from '../x509/certificate.ts';
 import type { CertificatesConfig } from './config.ts';
-import { type Held, propertiesOf, renewAtOf } from './held.ts';
+import { type Held, propertiesOf } from './held.ts';
 import { KeyFinder } from './key-finder.ts';
 import { ruleFor } from './policy.ts';
 import { Preloaded } from './preloaded.ts';
@@ -105,10 +105,9 @@ export class Holdings {
 
   /** Shows a certificate, and whether all are well. */
   publish(held: Held): void {
-    const { config, now, publisher } = this.#parts;
+    const { now, publisher } = this.#parts;
     const keyId = this.#knownKeyId(held);
-    const renewAt = renewAtOf(held, config);
-    publisher.put(held.id, propertiesOf(held, { now: now(), keyId, renewAt }));
+    publisher.put(held.id, propertiesOf(held, { now: now(), keyId }));
     if (held.damage === undefined) this.#damaged.delete(held.id);
     else this.#damaged.set(held.id, held.damage);
     this.#publishHealth();

@@ -4,7 +4,7 @@ import { idGlobMatches } from '../ids.ts';
 import { quoted } from '../quoted.ts';
 import type { ParseContext } from '../service/config.ts';
 import type { CertificateRequest } from '../x509/csr.ts';
-import { encodeName, formatName, type Name, parseName } from '../x509/name.ts';
+import { encodeName, formatName, isSameName, type Name, parseName } from '../x509/name.ts';
 import {
   formatAlternativeName,
   parseAlternativeName,
@@ -172,9 +172,7 @@ function grantSubject(
     if (csr.subject.length === 0 && names.length === 0) refuse(policy, 'no name at all');
     return csr.subjectDer;
   }
-  // compared as text: other string types in the request are no different name
-  const subject = formatName(policy.subject);
-  if (csr.subject.length > 0 && formatName(csr.subject) !== subject) {
+  if (csr.subject.length > 0 && !isSameName(csr.subject, policy.subject)) {
     refuse(policy, `the subject ${JSON.stringify(formatName(csr.subject).slice(0, 200))}`);
   }
   return encodeName(policy.subject);

@@ -5,7 +5,7 @@ import { type Certificate, encodeCertificatesPem } from '../x509/certificate.ts'
 import { parseCsr } from '../x509/csr.ts';
 import type { CertificatesConfig } from './config.ts';
 import { readFormat, writeFormat } from './exchange.ts';
-import { type Held, microseconds, renewAtOf } from './held.ts';
+import { type Held, validityOf } from './held.ts';
 import { Holdings, notFound, type Parts } from './holdings.ts';
 import { issueWithLocalCa, type LocalCa } from './issuers/local-ca.ts';
 import { grant, policyFor, resolveIssuer, resolveProfile } from './policy.ts';
@@ -82,13 +82,13 @@ export class CertificateService {
   /** The one consistent read; NotFound, or Unavailable when the certificate is damaged. */
   async get(id: string, via: Via): Promise<CertificateRecord> {
     const held = await this.#holdings.require(id);
-    const [certificate] = held.chain;
+    const { notBefore, notAfter } = validityOf(held.chain[0]);
     return {
       chain_pem: this.#pemOf(held),
       key_id: await this.#holdings.keyIdOrNone(held, via),
-      not_before: certificate === undefined ? 0n : microseconds(certificate.notBefore),
-      not_after: certificate === undefined ? 0n : microseconds(certificate.notAfter),
-      renew_at: renewAtOf(held, this.#parts.config),
+      not_before: notBefore,
+      not_after: notAfter,
+      renew_at: 0n,
     };
   }
 

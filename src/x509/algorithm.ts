@@ -70,10 +70,25 @@ export function publicKeyOf(spki: Uint8Array): KeyObject {
   }
 }
 
-/** The DER SubjectPublicKeyInfo of a key. */
+/**
+ * The DER SubjectPublicKeyInfo of a key, of which there is one for a key: explicit parameters of a curve that has a
+ * name are written as the name, and compressed points in full.
+ */
 export function spkiOf(key: KeyObject): Buffer {
   const half = key.type === 'private' ? createPublicKey(key) : key;
-  return half.export({ format: 'der', type: 'spki' });
+  return plainly(half).export({ format: 'der', type: 'spki' });
+}
+
+/** A public key on a curve that keys are made on has no other form in a JWK. */
+function plainly(key: KeyObject): KeyObject {
+  if (key.asymmetricKeyType !== 'ec' || !curves.has(namedCurveOf(key) ?? '')) return key;
+  return createPublicKey({ key: key.export({ format: 'jwk' }), format: 'jwk' });
+}
+
+/** The name that OpenSSL has for the curve of an EC key; undefined for explicit parameters that it does not know. */
+export function namedCurveOf({ asymmetricKeyDetails }: KeyObject): string | undefined {
+  const name = asymmetricKeyDetails?.namedCurve;
+  return name === 'UNDEF' ? undefined : name; // OpenSSL's text for no name
 }
 
 /** What kind of key this is; NotSupported for kinds that certificates are not issued for. */
@@ -93,14 +108,28 @@ export function keyAlgorithmOf(key: KeyObject): KeyAlgorithm {
       return bits < 4096 ? 'rsa-3072' : 'rsa-4096';
     }
   }
-  throw new ServiceError('NotSupported', 'keys of this kind or size are not supported');
+  throw new ServiceError('NotSupported', `${kindOf(key)} are not supported`);
 }
 
-/** The signature that fits a key: the hash that belongs to the curve, SHA-256 for RSA. */
+function kindOf(key: KeyObject): string {
+  const { asymmetricKeyType, asymmetricKeyDetails } = key;
+  const { modulusLength, publicExponent } = asymmetricKeyDetails ?? {};
+  if (asymmetricKeyType === 'ec') {
+    const name = namedCurveOf(key);
+    return name === undefined
+      ? 'EC keys with explicit parameters that are those of no named curve'
+      : `EC keys on the curve ${name}`;
+  }
+  if (asymmetricKeyType !== 'rsa') return `keys of the kind ${asymmetricKeyType ?? 'unknown'}`;
+  return `RSA keys of ${modulusLength ?? 0} bits with the exponent ${publicExponent ?? 0}`;
+}
+
+/** The signature that fits a key: the hash that belongs to the curve; for RSA SHA-256, from 3072 bits on SHA-384. */
 export function signatureAlgorithmFor(key: KeyObject): SignatureAlgorithm {
   const algorithm = keyAlgorithmOf(key);
   if (algorithm === 'ed25519') return 'ed25519';
-  if (algorithm.startsWith('rsa-')) return 'rsa-pkcs1-sha256';
+  if (algorithm === 'rsa-2048') return 'rsa-pkcs1-sha256';
+  if (algorithm.startsWith('rsa-')) return 'rsa-pkcs1-sha384';
   return curves.get(key.asymmetricKeyDetails?.namedCurve ?? '')?.[1] ?? 'ecdsa-sha256';
 }
 

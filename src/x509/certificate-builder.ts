@@ -10,12 +10,7 @@ import {
   keyIdentifier,
   subjectKeyId,
 } from './extensions.ts';
-
-/** From when until when a certificate is valid, in whole seconds. */
-export interface Validity {
-  readonly notBefore: Date;
-  readonly notAfter: Date;
-}
+import type { Validity } from './validity.ts';
 
 /** Who signs: the name as it stands in the CA certificate, and the identifier of its key. */
 export interface IssuerName {
@@ -34,7 +29,7 @@ export interface CertificateContent {
 
 const clockSkewMs = 5 * 60_000;
 
-/** The DER of a v3 certificate, signed; its serial number has 127 random bits and is positive. */
+/** The DER of a v3 certificate, signed; its serial number is positive and has 127 random bits, of 128 with the sign. */
 export async function buildCertificate(
   content: CertificateContent,
   issuer: IssuerName,
@@ -80,9 +75,12 @@ function wholeSecond(ms: number): Date {
   return new Date(Math.floor(ms / 1000) * 1000);
 }
 
-/** 16 bytes, positive, never zero. */
+/**
+ * 128 random bits, the sign of which is cleared (RFC 5280 4.1.2.2: positive, at most 20 octets); never zero, and no
+ * two alike in practice.
+ */
 function serialNumber(): Buffer {
   const bytes = randomBytes(16);
-  bytes.writeUInt8((bytes.readUInt8(0) & 0x7f) | 0x40, 0);
-  return bytes;
+  bytes.writeUInt8(bytes.readUInt8(0) & 0x7f, 0);
+  return bytes.some((byte) => byte !== 0) ? bytes : serialNumber();
 }

@@ -1,88 +1,69 @@
-import { createHash, type KeyObject, X509Certificate } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import { ServiceError } from '../errors.ts';
-import { decode, type Element, encode } from './der/asn1.ts';
-import { childrenOf, isContext, membersOf } from './der/read.ts';
-import {
-  type BasicConstraints,
-  decodeExtensions,
-  type Extension,
-  extensionOids,
-  type KeyUsage,
-  keyIdentifier,
-  readAlternativeNames,
-  readBasicConstraints,
-  readExtendedKeyUsage,
-  readKeyUsage,
-  readSubjectKeyId,
-} from './extensions.ts';
-import { decodeName, formatName, type Name } from './name.ts';
-import { encodePem, parsePem } from './pem.ts';
-import { formatAlternativeName } from './subject-alternative-name.ts';
+import { type Certificate, readFields } from './certificate-fields.ts';
+import { firstElement } from './der/tlv.ts';
+import { encodePem, looksLikePem, type PemBlock, parsePem } from './pem.ts';
+import { certificatesInPkcs7, looksLikePkcs7 } from './pkcs7.ts';
 
-/** A certificate as it is read: over node:crypto's X509Certificate, with what that lacks. */
-export interface Certificate {
-  readonly der: Buffer;
-  readonly x509: X509Certificate;
-  readonly subject: Name;
-  readonly subjectDer: Buffer;
-  readonly issuerDer: Buffer;
-  /** RFC 4514. */
-  readonly subjectText: string;
-  /** RFC 4514. */
-  readonly issuerText: string;
-  /** Lower-case hex. */
-  readonly serialNumber: string;
-  readonly notBefore: Date;
-  readonly notAfter: Date;
-  readonly spki: Buffer;
-  readonly publicKey: KeyObject;
-  /** SHA-256 of the DER, lower-case hex. */
-  readonly fingerprint: string;
-  /** Such as `dns:edge`. */
-  readonly alternativeNames: readonly string[];
-  readonly basicConstraints: BasicConstraints;
-  /** Undefined when the certificate does not say, and its key may do anything. */
-  readonly keyUsage: readonly KeyUsage[] | undefined;
-  readonly extendedKeyUsage: readonly string[] | undefined;
-  /** The identifier that certificates issued by this one name it by. */
-  readonly keyIdentifier: Buffer;
-}
+export type { Certificate } from './certificate-fields.ts';
 
-const pemLabels = ['CERTIFICATE', 'X509 CERTIFICATE', 'TRUSTED CERTIFICATE'];
+/** OpenSSL appends its own settings for trust to a certificate under this label. */
+const trustedLabel = 'TRUSTED CERTIFICATE';
+const certificateLabels = ['CERTIFICATE', 'X509 CERTIFICATE', trustedLabel];
+const pkcs7Labels = ['PKCS7', 'CMS', 'PKCS #7 SIGNED DATA', 'CERTIFICATE CHAIN'];
 
 /** The certificate that DER is, or InvalidArgs naming `what`. */
 export function parseCertificate(der: Uint8Array, what: string): Certificate {
-  // older CAs were less strict about DER, and what counts are the bytes that node:crypto checks
-  const [tbs] = membersOf(decode(der, what, { ber: true }), 'sequence', what);
-  const all = membersOf(tbs, 'sequence', what);
-  const [, , , issuer, , subject, key, ...rest] = isContext(all[0], 0) ? all : [undefined, ...all];
-  if (issuer === undefined || subject === undefined || key === undefined) {
-    throw new ServiceError('InvalidArgs', `${what} is not a certificate`);
-  }
-  const extensions = rest.find((element) => isContext(element, 3));
+  const bytes = Buffer.from(der);
   try {
-    const x509 = new X509Certificate(Buffer.from(der));
-    return {
-      ...fieldsOf(x509),
-      ...names(subject, issuer),
-      ...rightsOf(extensions === undefined ? [] : childrenOf(extensions, what), encode(key)),
-      spki: encode(key),
-    };
+    // OpenSSL reads the first certificate and leaves what comes behind it
+    const length = firstElement(bytes)?.bytes.length;
+    if (length === undefined) throw new ServiceError('InvalidArgs', 'it is not whole');
+    if (length < bytes.length) throw new ServiceError('InvalidArgs', 'bytes come behind it');
+    return readFields(new X509Certificate(bytes), what);
   } catch (error) {
-    throw new ServiceError('InvalidArgs', `${what} is not a certificate`, { cause: error });
+    const why = error instanceof ServiceError ? `: ${error.message}` : '';
+    throw new ServiceError('InvalidArgs', `${what} is not a certificate${why}`, { cause: error });
   }
 }
 
-/** All certificates of a PEM file, in order; InvalidArgs when there is none, or anything else in it. */
+/**
+ * All certificates of a file or of an argument, in order: PEM, which may have PKCS#7 in it and is read as `parsePem`
+ * reads it, or DER of a certificate or of PKCS#7. InvalidArgs, naming `what` and the block, when one cannot be read
+ * or there is none.
+ */
+export function readCertificates(bytes: Uint8Array, what: string): readonly Certificate[] {
+  if (bytes.length === 0) throw new ServiceError('InvalidArgs', `${what} is empty`);
+  if (looksLikePem(bytes)) return parseCertificatesPem(bytes, what);
+  const der = Buffer.from(bytes);
+  if (firstElement(der) === undefined) {
+    throw new ServiceError('InvalidArgs', `${what} is neither PEM nor whole DER`);
+  }
+  return looksLikePkcs7(der) ? parsePkcs7(der, what) : [parseCertificate(der, what)];
+}
+
+/** All certificates of a PEM file, in order; InvalidArgs when there is none or one cannot be read. */
 export function parseCertificatesPem(bytes: Uint8Array, what: string): readonly Certificate[] {
-  const blocks = parsePem(bytes, what);
+  const blocks = parsePem(bytes, [...certificateLabels, ...pkcs7Labels], what);
   if (blocks.length === 0) throw new ServiceError('InvalidArgs', `${what} holds no certificate`);
-  return blocks.map(({ label, der }) => {
-    if (!pemLabels.includes(label)) {
-      throw new ServiceError('InvalidArgs', `${what} holds a ${label}`);
-    }
-    return parseCertificate(der, what);
-  });
+  return blocks.flatMap(certificatesIn);
+}
+
+/** The certificates of PKCS#7 signed data in DER or PEM, in their order; InvalidArgs when there is none. */
+export function parsePkcs7(bytes: Uint8Array, what: string): readonly Certificate[] {
+  // CAs on Windows write it under the label of a certificate
+  const labels = [...pkcs7Labels, 'CERTIFICATE'];
+  const parts = looksLikePem(bytes)
+    ? parsePem(bytes, labels, what)
+    : [{ der: Buffer.from(bytes), where: what }];
+  if (parts.length === 0) {
+    throw new ServiceError('InvalidArgs', `${what} holds no PEM block ${pkcs7Labels[0]}`);
+  }
+  return parts.flatMap(({ der, where }) =>
+    certificatesInPkcs7(der, where).map((one, at) =>
+      parseCertificate(one, `certificate ${at + 1} in ${where}`),
+    ),
+  );
 }
 
 /** Certificates as PEM, in their order. */
@@ -90,15 +71,22 @@ export function encodeCertificatesPem(certificates: readonly { readonly der: Buf
   return certificates.map(({ der }) => encodePem(der, 'CERTIFICATE')).join('');
 }
 
-/** Whether a certificate may sign others: a CA whose key may sign certificates. */
-export function isCa({ basicConstraints, keyUsage }: Certificate): boolean {
+/**
+ * Whether a certificate may sign others: a CA whose key may sign certificates, or a root of version 1, which has no
+ * way to say so.
+ */
+export function isCa(certificate: Certificate): boolean {
+  const { basicConstraints, keyUsage, version } = certificate;
+  if (version === 1) return isSelfSigned(certificate);
   return basicConstraints.ca && keyUsage?.includes('keyCertSign') !== false;
 }
 
 /** Whether a certificate names another as its issuer and carries its signature. */
 export function isIssuedBy(certificate: Certificate, issuer: Certificate): boolean {
   return (
-    certificate.issuerDer.equals(issuer.subjectDer) && certificate.x509.verify(issuer.publicKey)
+    issuer.publicKey !== undefined &&
+    certificate.issuerDer.equals(issuer.subjectDer) &&
+    certificate.x509.verify(issuer.publicKey)
   );
 }
 
@@ -107,59 +95,13 @@ export function isSelfSigned(certificate: Certificate): boolean {
   return isIssuedBy(certificate, certificate);
 }
 
-function fieldsOf(x509: X509Certificate) {
-  return {
-    x509,
-    der: x509.raw,
-    publicKey: x509.publicKey,
-    serialNumber: x509.serialNumber.toLowerCase(),
-    notBefore: timeOf(x509.validFrom),
-    notAfter: timeOf(x509.validTo),
-    fingerprint: createHash('sha256').update(x509.raw).digest('hex'),
-  };
+/** Whether a certificate names itself as its issuer, as roots do and whoever renews a CA under its name. */
+export function isSelfIssued({ subjectDer, issuerDer }: Certificate): boolean {
+  return subjectDer.equals(issuerDer);
 }
 
-/** OpenSSL reads a certificate before it looks at its times, and writes `Bad time value` for what is none. */
-function timeOf(text: string): Date {
-  const time = new Date(text);
-  if (Number.isNaN(time.getTime())) throw new RangeError(text);
-  return time;
-}
-
-function names(subject: Element, issuer: Element) {
-  const name = decodeName(subject);
-  return {
-    subject: name,
-    subjectDer: encode(subject),
-    issuerDer: encode(issuer),
-    subjectText: formatName(name),
-    issuerText: formatName(decodeName(issuer)),
-  };
-}
-
-function rightsOf([element]: readonly Element[], spki: Buffer) {
-  const extensions = element === undefined ? [] : decodeExtensions(element);
-  const byOid = new Map(extensions.map((extension) => [extension.oid, extension]));
-  const constraints = byOid.get(extensionOids.basicConstraints);
-  const usage = byOid.get(extensionOids.keyUsage);
-  const purposes = byOid.get(extensionOids.extendedKeyUsage);
-  const identifier = byOid.get(extensionOids.subjectKeyId);
-  return {
-    alternativeNames: alternativeNamesOf(byOid.get(extensionOids.subjectAlternativeName)),
-    basicConstraints: constraints === undefined ? { ca: false } : readBasicConstraints(constraints),
-    keyUsage: usage === undefined ? undefined : readKeyUsage(usage),
-    extendedKeyUsage: purposes === undefined ? undefined : readExtendedKeyUsage(purposes),
-    keyIdentifier: identifier === undefined ? keyIdentifier(spki) : readSubjectKeyId(identifier),
-  };
-}
-
-/** For display: names of kinds that are not issued here are left out. */
-function alternativeNamesOf(extension: Extension | undefined): readonly string[] {
-  if (extension === undefined) return [];
-  try {
-    return readAlternativeNames(extension).map(formatAlternativeName);
-  } catch {
-    // a certificate of somebody else may hold other kinds of names; it is no worse for that
-    return [];
-  }
+function certificatesIn({ label, der, where }: PemBlock): readonly Certificate[] {
+  if (looksLikePkcs7(der)) return parsePkcs7(der, where);
+  const own = label === trustedLabel ? firstElement(der)?.bytes : undefined;
+  return [parseCertificate(own ?? der, where)];
 }

@@ -1,46 +1,45 @@
 import { ServiceError } from '../errors.ts';
-import { type Certificate, isCa, isIssuedBy, isSelfSigned } from './certificate.ts';
+import { type Certificate, isCa, isIssuedBy, isSelfIssued, isSelfSigned } from './certificate.ts';
 
-// ordering costs a signature check per pair
+// finding issuers costs a signature check per pair of the same name
 const maxChain = 16;
 
-/**
- * The certificates in the order leaf, issuer, issuer's issuer; undefined when they are not one chain.
- * Repetitions are left out.
- */
-export function orderChain(certificates: readonly Certificate[]): Certificate[] | undefined {
-  const rest = new Map(certificates.map((certificate) => [certificate.fingerprint, certificate]));
-  if (rest.size > maxChain) return undefined;
-  const leaves = [...rest.values()].filter(
-    (candidate) =>
-      ![...rest.values()].some((other) => other !== candidate && isIssuedBy(other, candidate)),
-  );
-  const [leaf, another] = leaves;
-  if (leaf === undefined || another !== undefined) return undefined;
-  const chain: Certificate[] = [];
-  for (let next: Certificate | undefined = leaf; next !== undefined; ) {
-    const current: Certificate = next;
-    chain.push(current);
-    rest.delete(current.fingerprint);
-    next = isSelfSigned(current)
-      ? undefined
-      : [...rest.values()].find((candidate) => isIssuedBy(current, candidate));
-  }
-  return rest.size === 0 ? chain : undefined;
+/** A path from a leaf to the last issuer that is there, and the certificates that are not on it. */
+interface Path {
+  readonly chain: readonly Certificate[];
+  readonly others: readonly Certificate[];
 }
 
 /**
- * What is handed in for one id: a leaf with its chain in any order is put in order; CA certificates that
+ * The certificates, each once, in the order leaf, issuer, issuer's issuer, and behind them the rest: other
+ * certificates of the same CAs and spare roots. Undefined when there is not exactly one leaf to begin with, or a CA
+ * that has nothing to do with it.
+ */
+export function orderChain(
+  certificates: readonly Certificate[],
+): readonly Certificate[] | undefined {
+  const path = pathIn(unique(certificates), 'other CAs first');
+  return path && [...path.chain, ...path.others];
+}
+
+/**
+ * What is handed in for one id: a leaf with its chain in any order is put in order; CA certificates and roots that
  * are no chain are a bundle and keep their order. InvalidArgs for anything else.
  */
 export function arrange(certificates: readonly Certificate[]): readonly Certificate[] {
-  const chain = orderChain(certificates);
-  if (chain !== undefined) {
-    verifyLinks(chain);
-    return chain;
+  const all = unique(certificates);
+  const path = pathIn(all, 'other CAs first');
+  if (path === undefined) {
+    // a root of version 1 cannot say that it is a CA
+    if (all.every((one) => one.basicConstraints.ca || isSelfIssued(one))) return all;
+    throw new ServiceError('InvalidArgs', `the certificates are not one chain: ${whyNot(all)}`);
   }
-  if (certificates.every((certificate) => certificate.basicConstraints.ca)) return certificates;
-  throw new ServiceError('InvalidArgs', 'the certificates are not one chain');
+  const problem = problemOf(path);
+  // a CA that another one signed may be limited where the root of its own name is not
+  const other = problem === undefined ? undefined : pathIn(all, 'roots first');
+  const good = other !== undefined && problemOf(other) === undefined ? other : path;
+  if (good === path && problem !== undefined) throw problem;
+  return [...good.chain, ...good.others];
 }
 
 /** Checks that each certificate is issued by the next, a CA whose path length allows it; else InvalidArgs. */
@@ -54,9 +53,63 @@ export function verifyLinks(chain: readonly Certificate[]): void {
     }
     if (!isCa(issuer)) throw new ServiceError('InvalidArgs', `${name} is not a CA`);
     // CAs below the issuer, self-issued ones not counted (RFC 5280 4.2.1.9)
-    const between = chain.slice(1, at + 1).filter((one) => !one.subjectDer.equals(one.issuerDer));
+    const between = chain.slice(1, at + 1).filter((one) => !isSelfIssued(one));
     if (between.length > (issuer.basicConstraints.pathLength ?? Number.POSITIVE_INFINITY)) {
       throw new ServiceError('InvalidArgs', `the path length of ${name} is exceeded`);
     }
+  }
+}
+
+function unique(certificates: readonly Certificate[]): readonly Certificate[] {
+  return [...new Map(certificates.map((one) => [one.fingerprint, one])).values()];
+}
+
+function pathIn(
+  all: readonly Certificate[],
+  preference: 'other CAs first' | 'roots first',
+): Path | undefined {
+  if (all.length > maxChain) return undefined;
+  const [leaf, another] = leavesOf(all);
+  if (leaf === undefined || another !== undefined) return undefined;
+  const others = new Set(all);
+  const chain: Certificate[] = [];
+  for (let next: Certificate | undefined = leaf; next !== undefined; ) {
+    const current: Certificate = next;
+    chain.push(current);
+    others.delete(current);
+    const issuers: readonly Certificate[] = isSelfSigned(current)
+      ? []
+      : [...others].filter((candidate) => isIssuedBy(current, candidate));
+    const isFirst = (one: Certificate): boolean =>
+      isSelfIssued(one) === (preference === 'roots first');
+    next = issuers.find(isFirst) ?? issuers[0];
+  }
+  return { chain, others: [...others] };
+}
+
+/** The certificates that issued none of the others; not the roots among them, unless there is nothing else. */
+function leavesOf(all: readonly Certificate[]): readonly Certificate[] {
+  const lowest = all.filter(
+    (candidate) => !all.some((other) => other !== candidate && isIssuedBy(other, candidate)),
+  );
+  const leaves = lowest.filter((one) => !isSelfIssued(one));
+  return leaves.length === 0 ? lowest : leaves;
+}
+
+function whyNot(all: readonly Certificate[]): string {
+  if (all.length > maxChain)
+    return `there are ${all.length}, and no chain is longer than ${maxChain}`;
+  const [one, other] = leavesOf(all);
+  if (one === undefined || other === undefined) return 'each of them issued another one';
+  return `neither ${one.subjectText} nor ${other.subjectText} issued any of the others`;
+}
+
+function problemOf({ chain }: Path): ServiceError | undefined {
+  try {
+    verifyLinks(chain);
+    return undefined;
+  } catch (error) {
+    if (error instanceof ServiceError) return error;
+    throw error;
   }
 }

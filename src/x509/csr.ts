@@ -7,6 +7,7 @@ import {
   keyAlgorithmOf,
   publicKeyOf,
   type Signer,
+  spkiOf,
   verifySignature,
 } from './algorithm.ts';
 import {
@@ -59,6 +60,8 @@ export interface CertificateRequest {
 }
 
 const extensionRequest = '1.2.840.113549.1.9.14';
+/** Tools on Windows ask under an OID of their own. */
+const extensionRequests = [extensionRequest, '1.3.6.1.4.1.311.2.1.14'];
 const pemLabels = ['CERTIFICATE REQUEST', 'NEW CERTIFICATE REQUEST'];
 
 /** Makes the DER of a request (RFC 2986) and has it signed. */
@@ -97,18 +100,18 @@ export function parseCsr(bytes: Uint8Array): CertificateRequest {
   if (whole.length > 3 || parts.length > 4) return malformed();
   if (unsigned === undefined || version === undefined || subject === undefined) return malformed();
   if (key === undefined || !encode(version).equals(encode(integer(0)))) return malformed();
-  const spki = encode(key);
-  const publicKey = publicKeyOf(spki);
+  const publicKey = publicKeyOf(encode(key));
   const signed = { message: encode(unsigned), signature: wholeBytesOf(signature, 'the CSR') };
   if (!verifySignature(decodeAlgorithm(algorithm), publicKey, signed)) {
     throw new ServiceError('InvalidArgs', 'the signature of the CSR is wrong');
   }
+  const keyAlgorithm = keyAlgorithmOf(publicKey);
   return {
     subject: decodeName(subject),
     subjectDer: encode(subject),
-    spki,
+    spki: spkiOf(publicKey),
     publicKey,
-    keyAlgorithm: keyAlgorithmOf(publicKey),
+    keyAlgorithm,
     requested: readRequested(requestedExtensions(attributes)),
   };
 }
@@ -119,7 +122,7 @@ function requestedExtensions(attributes: Element | undefined): readonly Extensio
   if (!isContext(attributes, 0)) return malformed();
   const requests = childrenOf(attributes, 'the CSR').flatMap((attribute) => {
     const [type, values] = membersOf(attribute, 'sequence', 'the CSR');
-    if (oidOf(type, 'the CSR') !== extensionRequest) return [];
+    if (!extensionRequests.includes(oidOf(type, 'the CSR'))) return [];
     return membersOf(values, 'set', 'the CSR');
   });
   if (requests.length > 1) return malformed();

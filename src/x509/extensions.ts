@@ -24,10 +24,12 @@ import {
   smallIntegerOf,
   wholeBytesOf,
 } from './der/read.ts';
+import { elementsIn, firstElement, tags } from './der/tlv.ts';
 import {
   decodeAlternativeName,
   encodeAlternativeName,
   type SubjectAlternativeName,
+  showAlternativeName,
 } from './subject-alternative-name.ts';
 
 /** One extension of a certificate or of a request; `value` is the DER inside its OCTET STRING. */
@@ -182,7 +184,17 @@ export function readExtendedKeyUsage({ value }: Extension): readonly string[] {
 /** The names in a SubjectAlternativeName extension; InvalidArgs when one is of a kind not known here. */
 export function readAlternativeNames({ value }: Extension): readonly SubjectAlternativeName[] {
   const what = 'subject alternative name';
-  return membersOf(decode(value, what, { ber: true }), 'sequence', what).map(decodeAlternativeName);
+  decode(value, what, { ber: true });
+  const list = firstElement(value);
+  if (list?.tag !== tags.sequence) throw new ServiceError('InvalidArgs', `${what} is malformed`);
+  return [...elementsIn(list.content)].map(decodeAlternativeName);
+}
+
+/** The names in the extension of a certificate of somebody else, for display: what is odd is left out. */
+export function listAlternativeNames({ value }: Extension): readonly string[] {
+  const list = firstElement(value);
+  if (list?.tag !== tags.sequence) return [];
+  return [...elementsIn(list.content)].flatMap((element) => showAlternativeName(element) ?? []);
 }
 
 /** The key identifier in a SubjectKeyIdentifier extension. */

@@ -7,6 +7,8 @@ import { contentOf, membersOf, oidOf } from './der/read.ts';
 export interface NameAttribute {
   readonly type: string;
   readonly value: string;
+  /** The DER of a value that is no text, or whose type has no short name. */
+  readonly der?: Buffer | undefined;
 }
 
 /** A name from its beginning in DER (country, organization) to its end (common name); a part may have several attributes. */
@@ -35,10 +37,25 @@ const kinds: ReadonlyMap<string, AttributeKind> = new Map([
   ['UID', kind('0.9.2342.19200300.100.1.1', 256)],
   ['DC', kind('0.9.2342.19200300.100.1.25', 255, universal.ia5String)],
   ['emailAddress', kind('1.2.840.113549.1.9.1', 255, universal.ia5String)],
+  ['SN', kind('2.5.4.4', 40)],
+  ['GN', kind('2.5.4.42', 16)],
+  ['title', kind('2.5.4.12', 64)],
+  ['dnQualifier', kind('2.5.4.46', 64, universal.printableString)],
+  ['postalCode', kind('2.5.4.17', 40)],
+  ['businessCategory', kind('2.5.4.15', 128)],
+  ['organizationIdentifier', kind('2.5.4.97', 256)],
+  ['unstructuredName', kind('1.2.840.113549.1.9.2', 255)],
 ]);
 const shortNames = new Map([...kinds].map(([name, { oid: id }]) => [id, name]));
 const byLowerCase = new Map([...kinds.keys()].map((name) => [name.toLowerCase(), name]));
 const maxParts = 32;
+/** The string types of one octet per character, as far as OpenSSL takes them for text. */
+const latin1Strings: ReadonlySet<number> = new Set([
+  universal.numericString,
+  universal.printableString,
+  universal.teletexString,
+  universal.ia5String,
+]);
 
 /** The name that a text such as `CN=edge,O=Contoso` means (RFC 4514), or InvalidArgs. */
 export function parseName(value: string): Name {
@@ -51,9 +68,18 @@ export function parseName(value: string): Name {
 /** The text of a name, as RFC 4514 writes it. */
 export function formatName(name: Name): string {
   return name
-    .map((part) => part.map(({ type, value }) => `${type}=${escape(value)}`).join('+'))
+    .map((part) => part.map(formatAttribute).join('+'))
     .toReversed()
     .join(',');
+}
+
+/** Whether two names are the same but for string types and the order of attributes within a part. */
+export function isSameName(one: Name, other: Name): boolean {
+  const spelled = (name: Name): string =>
+    formatName(
+      name.map((part) => part.toSorted((left, right) => (isBefore(left, right) ? -1 : 1))),
+    );
+  return spelled(one) === spelled(other);
 }
 
 /** The DER of a name; InvalidArgs when an attribute is unknown, too long or not writable in its type. */
@@ -67,7 +93,10 @@ export function decodeName(element: Element): Name {
     membersOf(part, 'set', 'name').map((attribute) => {
       const [type, value] = membersOf(attribute, 'sequence', 'name');
       const id = oidOf(type, 'name');
-      return { type: shortNames.get(id) ?? id, value: decodeText(value) };
+      if (value === undefined) return refuse(id, 'has no value');
+      const [short, text] = [shortNames.get(id), decodeText(value)];
+      const plain = { type: short ?? id, value: text ?? '' };
+      return short === undefined || text === undefined ? { ...plain, der: encode(value) } : plain;
     }),
   );
 }
@@ -92,13 +121,29 @@ function encodeAttribute({ type, value }: NameAttribute): Element {
   return sequence(oid(known.oid), text(known.string, value));
 }
 
-function decodeText(element: Element | undefined): string {
+/** The text of a value; undefined for what is none, such as the BIT STRING of a unique identifier. */
+function decodeText(element: Element): string | undefined {
+  if (element.tagClass !== 0 || typeof element.value !== 'string') return undefined;
   // node-forge has already decoded a BMPString
-  if (element?.type === universal.bmpString && typeof element.value === 'string') {
-    return element.value;
-  }
+  if (element.type === universal.bmpString) return wellFormed(element.value);
   const bytes = contentOf(element, 'name');
-  return bytes.toString(element?.type === universal.utf8String ? 'utf8' : 'latin1');
+  if (element.type === universal.utf8String) return bytes.toString('utf8');
+  if (element.type === universal.universalString) return decodeUtf32(bytes);
+  return latin1Strings.has(element.type) ? bytes.toString('latin1') : undefined;
+}
+
+function decodeUtf32(bytes: Buffer): string | undefined {
+  if (bytes.length % 4 !== 0) return undefined;
+  const characters = Array.from({ length: bytes.length / 4 }, (_, at) => {
+    const code = bytes.readUInt32BE(at * 4);
+    return code <= 0x10_ffff ? String.fromCodePoint(code) : '\uFFFD';
+  });
+  return wellFormed(characters.join(''));
+}
+
+/** The text without halves of characters. */
+function wellFormed(value: string): string {
+  return Buffer.from(value).toString();
 }
 
 /** Splits at a separator that no backslash precedes; the escapes stay. */
@@ -133,6 +178,17 @@ function unescape(value: string): string {
     if (typeof one === 'string' && ' "#+,;<=>\\'.includes(one)) return one;
     return refuse(value, `has the unknown escape ${String(whole)}`);
   });
+}
+
+/** A value that is no text, or of a type without a short name, is written as its DER (RFC 4514 2.4). */
+function formatAttribute({ type, value, der }: NameAttribute): string {
+  return der === undefined
+    ? `${type}=${escape(value)}`
+    : `${type}=#${der.toString('hex').toUpperCase()}`;
+}
+
+function isBefore(left: NameAttribute, right: NameAttribute): boolean {
+  return formatAttribute(left) < formatAttribute(right);
 }
 
 function escape(value: string): string {

@@ -5,55 +5,52 @@ import { maxInputBytes } from './der/asn1.ts';
 export interface PemBlock {
   readonly label: string;
   readonly der: Buffer;
+  /** The file and the place of the block in it, as messages name it. */
+  readonly where: string;
 }
 
-const boundary = /^-----(BEGIN|END) ([A-Z0-9#]+(?: [A-Z0-9#]+)*)-----$/;
+/** A block whose body is not decoded yet. */
+interface RawBlock {
+  readonly label: string;
+  readonly where: string;
+  readonly lines: string[];
+}
+
+const begin = '-----BEGIN ';
+const boundary = /^-----(BEGIN|END) ([!-,.-~]+(?:[ -][!-,.-~]+)*)-----$/;
 const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+/** A byte order mark, in UTF-16 and in UTF-8 that is read as Latin-1; joined files have one in their middle. */
+const mark = /^(?:\uFEFF|\u00EF\u00BB\u00BF)/;
 const maxBlocks = 512;
 
-/** Whether bytes are PEM rather than DER: they hold a boundary line. */
+/** Whether bytes are PEM rather than DER: they hold a boundary line, in ASCII or UTF-16. */
 export function looksLikePem(bytes: Uint8Array): boolean {
-  return Buffer.from(bytes).includes('-----BEGIN ');
+  // a SEQUENCE of 128 bytes and more; text has no such second byte
+  if (bytes[0] === 0x30 && (bytes[1] ?? 0) >= 0x80) return false;
+  return textOf(bytes).includes(begin);
 }
 
 /**
- * The blocks of a PEM file in order; text around them is left out, as other tools do. InvalidArgs when a
- * block is not whole, is not base64, has encryption headers, or is a private key.
+ * The blocks of a PEM file that have one of the labels, in order. Text around them is left out, and so are headers
+ * and blocks with other labels, as other tools do. InvalidArgs, which names the block, when one is not whole, not
+ * base64, encrypted, or a private key, whatever its label.
  */
-export function parsePem(bytes: Uint8Array, what: string): readonly PemBlock[] {
-  if (bytes.length > maxInputBytes) refuse(what, `is larger than ${maxInputBytes} bytes`);
-  const blocks: PemBlock[] = [];
-  let open: { readonly label: string; readonly lines: string[] } | undefined;
-  for (const line of Buffer.from(bytes)
-    .toString('latin1')
-    .split(/\r\n|\n|\r/)) {
-    const [, kind, label] = boundary.exec(line.trimEnd()) ?? [];
-    if (kind === undefined || label === undefined) {
-      if (line.includes('-----BEGIN ') || line.includes('-----END ')) {
-        refuse(what, 'has a malformed PEM boundary');
-      }
-      open?.lines.push(line.trim());
-    } else if (kind === 'BEGIN') {
-      if (open !== undefined) refuse(what, 'has a PEM block that does not end');
-      if (label.endsWith('PRIVATE KEY')) refuse(what, 'holds a private key');
-      open = { label, lines: [] };
-    } else {
-      if (open?.label !== label) refuse(what, 'has a PEM block that does not begin');
-      if (blocks.push({ label, der: decodeBody(open.lines, what) }) > maxBlocks) {
-        refuse(what, `has more than ${maxBlocks} PEM blocks`);
-      }
-      open = undefined;
-    }
-  }
-  if (open !== undefined) refuse(what, 'has a PEM block that does not end');
-  return blocks;
+export function parsePem(
+  bytes: Uint8Array,
+  labels: readonly string[],
+  what: string,
+): readonly PemBlock[] {
+  return splitPem(bytes, what)
+    .filter(({ label }) => labels.includes(label))
+    .map(({ label, where, lines }) => ({ label, where, der: decodeBody(lines, where) }));
 }
 
-/** The only block of a PEM file, which must have one of the labels; else InvalidArgs. */
+/** The only block of a PEM file that has one of the labels; else InvalidArgs. */
 export function parseOnePem(bytes: Uint8Array, labels: readonly string[], what: string): Buffer {
-  const [block, more] = parsePem(bytes, what);
-  if (block === undefined || more !== undefined || !labels.includes(block.label)) {
-    refuse(what, `is not one PEM block ${labels.join(' or ')}`);
+  const [block, more] = parsePem(bytes, labels, what);
+  if (block === undefined || more !== undefined) {
+    const count = block === undefined ? 'no' : 'more than one';
+    refuse(what, `holds ${count} PEM block ${labels.join(' or ')}`);
   }
   return block.der;
 }
@@ -66,11 +63,69 @@ export function encodePem(der: Uint8Array, label: string): string {
   return `-----BEGIN ${label}-----\n${body}\n-----END ${label}-----\n`;
 }
 
-function decodeBody(lines: readonly string[], what: string): Buffer {
-  const body = lines.join('');
-  if (body.includes(':')) refuse(what, 'has a PEM block with headers');
-  if (body === '' || !base64.test(body)) refuse(what, 'has a PEM block that is not base64');
+function splitPem(bytes: Uint8Array, what: string): readonly RawBlock[] {
+  if (bytes.length > maxInputBytes) refuse(what, `is larger than ${maxInputBytes} bytes`);
+  const blocks: RawBlock[] = [];
+  let open: RawBlock | undefined;
+  for (const [at, whole] of textOf(bytes)
+    .split(/\r\n|\n|\r/)
+    .entries()) {
+    const line = whole.replace(mark, '').trim();
+    const [, kind, label = ''] = boundary.exec(line) ?? [];
+    const here = `${what}, line ${at + 1},`;
+    if (kind === undefined) {
+      if (line.includes(begin) || line.includes('-----END ')) {
+        refuse(here, 'has a malformed PEM boundary');
+      }
+      open?.lines.push(line);
+    } else if (kind === 'BEGIN') {
+      if (open !== undefined) refuse(open.where, 'does not end');
+      if (label.includes('PRIVATE KEY')) refuse(here, 'holds a private key');
+      open = { label, lines: [], where: `${what}, block ${blocks.length + 1} (line ${at + 1}),` };
+    } else {
+      if (open?.label !== label) refuse(here, 'ends a PEM block that does not begin');
+      if (blocks.push(open) > maxBlocks) refuse(what, `has more than ${maxBlocks} PEM blocks`);
+      open = undefined;
+    }
+  }
+  if (open !== undefined) refuse(open.where, 'does not end');
+  return blocks;
+}
+
+/** The characters of a text file: every octet is one, unless the file is UTF-16, which Windows tools write. */
+function textOf(bytes: Uint8Array): string {
+  const buffer = Buffer.from(bytes);
+  const order = utf16Order(buffer);
+  // files of C programs end in NUL, those of DOS in its end mark
+  if (order === undefined) return buffer.toString('latin1').replace(/[\0\x1A\s]+$/, '');
+  const even = buffer.subarray(0, buffer.length - (buffer.length % 2));
+  return (order === 'big' ? even.swap16() : even).toString('utf16le');
+}
+
+/** Undefined for what is not UTF-16; some editors write no mark, then a boundary shows the order. */
+function utf16Order(buffer: Buffer): 'little' | 'big' | undefined {
+  if (buffer.length < 2) return undefined;
+  const first = buffer.readUInt16BE(0);
+  if (first === 0xfffe) return 'little';
+  if (first === 0xfeff) return 'big';
+  const at = buffer.indexOf(Buffer.from(begin, 'utf16le'));
+  if (at < 0) return undefined;
+  return at % 2 === 0 ? 'little' : 'big';
+}
+
+function decodeBody(lines: readonly string[], where: string): Buffer {
+  const body = withoutHeaders(lines, where).join('').replace(/\s/g, '');
+  if (body === '' || !base64.test(body)) refuse(where, 'is not base64');
   return Buffer.from(body, 'base64');
+}
+
+/** The lines behind the headers of RFC 1421, which end at an empty line. */
+function withoutHeaders(lines: readonly string[], where: string): readonly string[] {
+  const last = lines.findLastIndex((line) => line.includes(':'));
+  if (last < 0) return lines;
+  if (lines.some((line) => /^proc-type:.*encrypted/i.test(line))) refuse(where, 'is encrypted');
+  const blank = lines.indexOf('', last);
+  return lines.slice(blank < 0 ? last + 1 : blank + 1);
 }
 
 function refuse(what: string, why: string): never {

@@ -1,18 +1,17 @@
-/** PKCS#7 SignedData that carries certificates and nothing else (RFC 5652, RFC 7030 4.1.3). */
+/** PKCS#7 SignedData that carries certificates (RFC 5652, RFC 7030 4.1.3), and Netscape's sequence of certificates. */
 import { ServiceError } from '../errors.ts';
-import { type Certificate, parseCertificate } from './certificate.ts';
-import { context, decode, encode, integer, oid, raw, sequence, set } from './der/asn1.ts';
-import { childrenOf, isContext, membersOf, oidOf } from './der/read.ts';
-import { looksLikePem, parseOnePem } from './pem.ts';
+import { context, encode, integer, oid, raw, sequence, set } from './der/asn1.ts';
+import { elementsIn, firstElement, type Tlv, tags } from './der/tlv.ts';
 
 const dataOid = '1.2.840.113549.1.7.1';
 const signedDataOid = '1.2.840.113549.1.7.2';
-const pemLabels = ['PKCS7', 'CMS'];
+const signedData = encode(oid(signedDataOid));
+const certificateSequence = encode(oid('2.16.840.1.113730.2.5'));
 const maxCertificates = 512;
 
 /** The DER of a certs-only SignedData, certificates in their order. */
 export function encodePkcs7(certificates: readonly { readonly der: Buffer }[]): Buffer {
-  const signedData = sequence(
+  const content = sequence(
     integer(1),
     set(),
     sequence(oid(dataOid)),
@@ -22,21 +21,55 @@ export function encodePkcs7(certificates: readonly { readonly der: Buffer }[]): 
     ),
     set(),
   );
-  return encode(sequence(oid(signedDataOid), context(0, [signedData])));
+  return encode(sequence(oid(signedDataOid), context(0, [content])));
 }
 
-/** The certificates of a SignedData in DER or PEM, in their order; InvalidArgs when there is none. */
-export function parsePkcs7(bytes: Uint8Array, what: string): readonly Certificate[] {
-  const der = looksLikePem(bytes) ? parseOnePem(bytes, pemLabels, what) : bytes;
-  const [type, content] = membersOf(decode(der, what, { ber: true }), 'sequence', what);
-  if (oidOf(type, what) !== signedDataOid || !isContext(content, 0)) {
+/** Whether bytes are PKCS#7 content of some type rather than a certificate. */
+export function looksLikePkcs7(bytes: Buffer): boolean {
+  const whole = firstElement(bytes);
+  return whole?.tag === tags.sequence && firstElement(whole.content)?.tag === tags.oid;
+}
+
+/**
+ * The certificates of a SignedData in DER or BER, in their order and as they stand in it; signatures, content and
+ * CRLs are left out. InvalidArgs when it is something else, is not whole or holds no certificate.
+ */
+export function certificatesInPkcs7(bytes: Buffer, what: string): readonly Buffer[] {
+  const whole = firstElement(bytes);
+  const [type, content] = whole?.bytes.length === bytes.length ? membersOf(whole) : [];
+  const [inner] = content?.tag === tags.context0 ? membersOf(content) : [];
+  const certificates = setOf(type, inner)?.filter(({ tag }) => tag === tags.sequence);
+  if (certificates === undefined) {
     throw new ServiceError('InvalidArgs', `${what} is not PKCS#7 signed data`);
   }
-  const fields = membersOf(childrenOf(content, what)[0], 'sequence', what);
-  const set = fields.find((field) => isContext(field, 0));
-  const certificates = set === undefined ? [] : childrenOf(set, what);
-  if (certificates.length === 0 || certificates.length > maxCertificates) {
-    throw new ServiceError('InvalidArgs', `${what} holds no certificates, or too many`);
+  if (certificates.length === 0) {
+    throw new ServiceError('InvalidArgs', `${what} holds no certificates`);
   }
-  return certificates.map((element) => parseCertificate(encode(element), what));
+  if (certificates.length > maxCertificates) {
+    throw new ServiceError(
+      'InvalidArgs',
+      `${what} holds more than ${maxCertificates} certificates`,
+    );
+  }
+  return certificates.map(({ bytes: der }) => der);
+}
+
+/** The elements among which the certificates are; undefined for other types of content. */
+function setOf(type: Tlv | undefined, inner: Tlv | undefined): readonly Tlv[] | undefined {
+  if (type === undefined || inner === undefined) return undefined;
+  if (type.bytes.equals(certificateSequence)) return membersOf(inner);
+  if (!type.bytes.equals(signedData)) return undefined;
+  const fields = membersOf(inner);
+  // without certificates there are still a version, algorithms and content
+  if (fields.length < 3) return undefined;
+  const certificates = fields.find(({ tag }) => tag === tags.context0);
+  return certificates === undefined ? [] : membersOf(certificates);
+}
+
+/** What a constructed element holds; nothing when a part of it is not whole. */
+function membersOf({ tag, content }: Tlv): readonly Tlv[] {
+  if ((tag & 0x20) === 0) return [];
+  const members = [...elementsIn(content)];
+  const length = members.reduce((sum, { bytes }) => sum + bytes.length, 0);
+  return length === content.length ? members : [];
 }

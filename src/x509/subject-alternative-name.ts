@@ -1,7 +1,8 @@
 import { isIP } from 'node:net';
+import { domainToASCII } from 'node:url';
 import { ServiceError } from '../errors.ts';
 import { context, type Element } from './der/asn1.ts';
-import { contentOf } from './der/read.ts';
+import type { Tlv } from './der/tlv.ts';
 
 /** A name that a certificate is for, besides its subject. */
 export interface SubjectAlternativeName {
@@ -10,11 +11,21 @@ export interface SubjectAlternativeName {
 }
 
 const tags = { email: 1, dns: 2, uri: 6, ip: 7 } as const;
-const kinds = new Map([
-  [1, 'email'],
-  [2, 'dns'],
-  [6, 'uri'],
-] as const);
+const contextClass = 0x80;
+const kinds: ReadonlyMap<number, SubjectAlternativeName['kind'] & keyof typeof tags> = new Map([
+  [contextClass | tags.email, 'email'],
+  [contextClass | tags.dns, 'dns'],
+  [contextClass | tags.uri, 'uri'],
+  [contextClass | tags.ip, 'ip'],
+]);
+/** The kinds of names that certificates here cannot have, as X.509 spells them. */
+const otherKinds = new Map([
+  [0xa0, 'otherName'],
+  [0xa3, 'x400Address'],
+  [0xa4, 'directoryName'],
+  [0xa5, 'ediPartyName'],
+  [0x88, 'registeredID'],
+]);
 const label = '[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?';
 const dns = new RegExp(`^(?:\\*\\.)?${label}(?:\\.${label})*$`);
 const uri = /^[A-Za-z][A-Za-z0-9+.-]*:[\x21-\x7e]+$/;
@@ -26,9 +37,12 @@ export function parseAlternativeName(
   text: string,
 ): SubjectAlternativeName {
   switch (kind) {
-    case 'dns':
-      if (text.length <= 253 && dns.test(text)) return { kind, value: text.toLowerCase() };
+    case 'dns': {
+      // a name that is spelled to its end at the root is the same name, and certificates have it without the dot
+      const name = text.replace(/(?<=[^.])\.$/, '');
+      if (name.length <= 253 && dns.test(name)) return { kind, value: name.toLowerCase() };
       break;
+    }
     case 'ip':
       if (isIP(text) !== 0 && !text.includes('%')) return { kind, value: formatIp(ipBytes(text)) };
       break;
@@ -39,7 +53,14 @@ export function parseAlternativeName(
       if (text.length <= 254 && email.test(text)) return { kind, value: text };
       break;
   }
-  throw new ServiceError('InvalidArgs', `${JSON.stringify(text.slice(0, 160))} is no ${kind} name`);
+  const name = JSON.stringify(text.slice(0, 160));
+  throw new ServiceError('InvalidArgs', `${name} is no ${kind} name${hintFor(kind, text)}`);
+}
+
+/** The spelling in which a name with other letters than those of ASCII can be in a certificate. */
+function hintFor(kind: SubjectAlternativeName['kind'], text: string): string {
+  const ascii = kind === 'dns' && /[^\0-\x7f]/.test(text) ? domainToASCII(text) : '';
+  return ascii === '' ? '' : `: write it as ${JSON.stringify(ascii.slice(0, 300))}`;
 }
 
 /** Such as `dns:edge` or `ip:::1`. */
@@ -52,17 +73,36 @@ export function encodeAlternativeName({ kind, value }: SubjectAlternativeName): 
   return context(tags[kind], kind === 'ip' ? ipBytes(value) : Buffer.from(value, 'latin1'));
 }
 
-/** The name that a GeneralName is; InvalidArgs for kinds that are not issued here. */
-export function decodeAlternativeName(element: Element): SubjectAlternativeName {
-  const bytes = contentOf(element, 'subject alternative name');
-  if (element.tagClass === 0x80) {
-    if (element.type === tags.ip && (bytes.length === 4 || bytes.length === 16)) {
-      return { kind: 'ip', value: formatIp(bytes) };
-    }
-    const kind = kinds.get(element.type as 1); // any other number finds nothing
-    if (kind !== undefined) return parseAlternativeName(kind, bytes.toString('latin1'));
+/** The name that a GeneralName is; InvalidArgs for kinds that are not issued here, and what is no such name. */
+export function decodeAlternativeName({ tag, content }: Tlv): SubjectAlternativeName {
+  const kind = kinds.get(tag);
+  if (kind === undefined) {
+    const known = otherKinds.get(tag) ?? `[${tag & 0x1f}]`;
+    const why = 'is not supported: only DNS names, IP addresses, URIs and email addresses are';
+    throw new ServiceError(
+      'InvalidArgs',
+      `the subject alternative name of the kind ${known} ${why}`,
+    );
   }
-  throw new ServiceError('InvalidArgs', 'a subject alternative name is of an unknown kind');
+  if (kind !== 'ip') return parseAlternativeName(kind, content.toString('latin1'));
+  if (content.length !== 4 && content.length !== 16) {
+    throw new ServiceError('InvalidArgs', `an IP address of ${content.length} bytes is none`);
+  }
+  return { kind, value: formatIp(content) };
+}
+
+/**
+ * A GeneralName of a certificate as it stands there, for display: also one that is not issued here, such as a
+ * partial wildcard. Undefined for other kinds and for what is no such name.
+ */
+export function showAlternativeName({ tag, content }: Tlv): string | undefined {
+  const kind = kinds.get(tag);
+  if (kind === undefined) return undefined;
+  if (kind === 'ip')
+    return [4, 16].includes(content.length) ? `ip:${formatIp(content)}` : undefined;
+  const text = content.toString('latin1');
+  if (!/^[\x21-\x7e]+$/.test(text)) return undefined;
+  return `${kind}:${kind === 'dns' ? text.toLowerCase() : text}`;
 }
 
 function ipBytes(text: string): Buffer {

@@ -3,9 +3,10 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { localSigner, spkiOf } from '../../src/x509/algorithm.ts';
 import { encodeCertificatesPem, parseCertificatesPem } from '../../src/x509/certificate.ts';
-import { buildCertificate, type Validity } from '../../src/x509/certificate-builder.ts';
+import { buildCertificate } from '../../src/x509/certificate-builder.ts';
 import { basicConstraints, extendedKeyUsage, keyUsage } from '../../src/x509/extensions.ts';
 import { encodeName, parseName } from '../../src/x509/name.ts';
+import type { Validity } from '../../src/x509/validity.ts';
 import type { Rig } from './rig.ts';
 import { deviceName } from './rig-config.ts';
 

@@ -1,7 +1,7 @@
 /** What a CA may issue is bounded by every CA above it: whoever verifies the result looks at all of them. */
 import { ServiceError } from '../../errors.ts';
 import { type Certificate, isCa, isIssuedBy, isSelfSigned } from '../../x509/certificate.ts';
-import type { Validity } from '../../x509/certificate-builder.ts';
+import type { Validity } from '../../x509/validity.ts';
 import type { ProfileRights } from '../profile.ts';
 
 /** A CA and what is known of the CAs above it, in their order. */

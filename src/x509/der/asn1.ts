@@ -20,11 +20,13 @@ export const universal = {
   utf8String: 12,
   sequence: 16,
   set: 17,
+  numericString: 18,
   printableString: 19,
   teletexString: 20,
   ia5String: 22,
   utcTime: 23,
   generalizedTime: 24,
+  universalString: 28,
   bmpString: 30,
 } as const;
 

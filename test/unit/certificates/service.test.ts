@@ -2,8 +2,12 @@ import { readdir, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { encodeCertificatesPem, parseCertificatesPem } from '../../../src/x509/certificate.ts';
-import { encodePkcs7, parsePkcs7 } from '../../../src/x509/pkcs7.ts';
+import {
+  encodeCertificatesPem,
+  parseCertificatesPem,
+  parsePkcs7,
+} from '../../../src/x509/certificate.ts';
+import { encodePkcs7 } from '../../../src/x509/pkcs7.ts';
 import { codeOf, makeCa, makeKey } from '../x509/openssl.ts';
 import { Rig, sha256 } from './rig.ts';
 

@@ -82,8 +82,38 @@ test('gives certificates a version, identifiers and a positive random serial num
   assert.match(text, 'TLS Web Server Authentication');
   assert.match(text, 'DNS:edgehub, IP Address:172.18.0.2');
   assert.match(text, 'X509v3 Authority Key Identifier');
-  assert.match(leaf.serialNumber, /^[4-7][0-9a-f]{31}$/);
   assert.is.not(leaf.serialNumber, ca.serialNumber);
+});
+
+test('gives positive serial numbers in which every bit but the sign is random', async () => {
+  const key = makeKey('ec-p256');
+  const serials: bigint[] = [];
+  for (let count = 0; count < 64; count++) {
+    serials.push(BigInt(`0x${(await makeCa({ name: 'CN=one of many', key })).serialNumber}`));
+  }
+  const ones = serials.reduce((all, serial) => all | serial);
+  const zeros = serials.reduce((all, serial) => all | ~serial, 0n);
+  const every = 2n ** 127n - 1n;
+  assert.is(ones, every);
+  assert.is(zeros & every, every);
+});
+
+test('signs as RSA CAs of the size do, and ECDSA CAs of the curve', async () => {
+  using files = new Workspace();
+  for (const [kind, algorithm] of [
+    ['rsa-2048', 'sha256WithRSAEncryption'],
+    ['rsa-3072', 'sha384WithRSAEncryption'],
+    ['rsa-4096', 'sha384WithRSAEncryption'],
+    ['ec-p256', 'ecdsa-with-SHA256'],
+    ['ec-p384', 'ecdsa-with-SHA384'],
+    ['ec-p521', 'ecdsa-with-SHA512'],
+  ] as const) {
+    const ca = await makeCa({ name: 'CN=root', key: makeKey(kind) });
+    const path = files.write('ca.pem', encodeCertificatesPem([ca]));
+    const text = openssl('x509', '-in', path, '-noout', '-text');
+    assert.match(text, `Signature Algorithm: ${algorithm}`, kind);
+    assert.match(openssl('verify', '-x509_strict', '-CAfile', path, path), ': OK', kind);
+  }
 });
 
 test('reads what a certificate says', async () => {

@@ -1,9 +1,22 @@
+import type { KeyObject } from 'node:crypto';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { encodeCertificatesPem, parseCertificatesPem } from '../../../src/x509/certificate.ts';
+import { localSigner, spkiOf } from '../../../src/x509/algorithm.ts';
+import {
+  type Certificate,
+  encodeCertificatesPem,
+  parseCertificate,
+  parseCertificatesPem,
+  parsePkcs7,
+} from '../../../src/x509/certificate.ts';
+import { buildCertificate } from '../../../src/x509/certificate-builder.ts';
 import { arrange, orderChain, verifyLinks } from '../../../src/x509/chain.ts';
-import { encodePkcs7, parsePkcs7 } from '../../../src/x509/pkcs7.ts';
+import { basicConstraints } from '../../../src/x509/extensions.ts';
+import { encodeName, parseName } from '../../../src/x509/name.ts';
+import { encodePkcs7 } from '../../../src/x509/pkcs7.ts';
 import { renewalTime } from '../../../src/x509/renewal-time.ts';
+import { crossSigned } from './found-certificates.ts';
+import { nameOf, oddCertificate } from './odd-certificate.ts';
 import { codeOf, makeCa, makeKey, openssl, Workspace } from './openssl.ts';
 
 const test = suite('chains');
@@ -16,6 +29,24 @@ async function makeChain() {
   const byMiddle = { certificate: middle, key: middleKey };
   const leaf = await makeCa({ name: 'CN=leaf', key: makeKey('ed25519'), by: byMiddle });
   return { root, middle, leaf, byRoot, byMiddle };
+}
+
+async function makeLeaf(
+  issuer: Certificate,
+  key: KeyObject,
+  name = 'CN=leaf',
+): Promise<Certificate> {
+  const der = await buildCertificate(
+    {
+      subjectDer: encodeName(parseName(name)),
+      spki: spkiOf(makeKey('ec-p256')),
+      validity: { notBefore: issuer.notBefore, notAfter: issuer.notAfter },
+      extensions: [basicConstraints({ ca: false })],
+    },
+    issuer,
+    localSigner(key),
+  );
+  return parseCertificate(der, 'leaf');
 }
 
 test('puts a chain in order, leaf first, without repetitions', async () => {
@@ -32,6 +63,141 @@ test('keeps the order of a bundle of unrelated roots', async () => {
   const two = await makeCa({ name: 'CN=two', key: makeKey('ec-p256') });
   assert.is(orderChain([one, two]), undefined);
   assert.equal(arrange([two, one]), [two, one]);
+});
+
+async function handIn(...certificates: readonly Certificate[]): Promise<readonly string[]> {
+  const arranged = await Promise.resolve().then(() => arrange(certificates));
+  return arranged.map(({ subjectText, issuerText }) => `${subjectText} by ${issuerText}`);
+}
+
+test('takes a chain in which another root signed the root, in any order', async () => {
+  const read = parseCertificatesPem(Buffer.from(crossSigned), 'it');
+  const expected = [
+    'CN=leaf by CN=Int',
+    'CN=Int by CN=New Root',
+    'CN=New Root by CN=Old Root',
+    'CN=New Root by CN=New Root',
+  ];
+  assert.equal(await handIn(...read), expected);
+  assert.equal(await handIn(...read.toReversed()), expected);
+  const [leaf, middle, , root] = read;
+  assert.ok(leaf && middle && root);
+  using files = new Workspace();
+  const chain = files.write('chain.pem', encodeCertificatesPem(arrange(read)));
+  const trust = ['-CAfile', files.write('root.pem', encodeCertificatesPem([root]))];
+  assert.match(openssl('verify', ...trust, '-untrusted', chain, chain), ': OK');
+});
+
+test('takes a chain with both its roots, and leads over the one that the other signed', async () => {
+  const [oldKey, newKey, caKey] = [makeKey('ec-p256'), makeKey('ec-p256'), makeKey('ec-p256')];
+  const old = await makeCa({ name: 'CN=old', key: oldKey });
+  const root = await makeCa({ name: 'CN=new', key: newKey });
+  const crossed = await makeCa({
+    name: 'CN=new',
+    key: newKey,
+    by: { certificate: old, key: oldKey },
+  });
+  const ca = await makeCa({ name: 'CN=ca', key: caKey, by: { certificate: root, key: newKey } });
+  const leaf = await makeLeaf(ca, caKey);
+  const expected = [
+    'CN=leaf by CN=ca',
+    'CN=ca by CN=new',
+    'CN=new by CN=old',
+    'CN=old by CN=old',
+    'CN=new by CN=new',
+  ];
+  assert.equal(await handIn(old, root, crossed, ca, leaf), expected);
+  assert.equal(await handIn(leaf, ca, root, old, crossed), expected);
+});
+
+test('leads over the root where the other certificate of its name allows no such path', async () => {
+  const [oldKey, newKey, caKey] = [makeKey('ec-p256'), makeKey('ec-p256'), makeKey('ec-p256')];
+  const old = await makeCa({ name: 'CN=old', key: oldKey });
+  const root = await makeCa({ name: 'CN=new', key: newKey });
+  const by = { certificate: old, key: oldKey };
+  const crossed = await makeCa({ name: 'CN=new', key: newKey, by, pathLength: 0 });
+  const ca = await makeCa({ name: 'CN=ca', key: caKey, by: { certificate: root, key: newKey } });
+  const leaf = await makeLeaf(ca, caKey);
+  assert.equal((await handIn(leaf, ca, crossed, root)).slice(0, 3), [
+    'CN=leaf by CN=ca',
+    'CN=ca by CN=new',
+    'CN=new by CN=new',
+  ]);
+  assert.is(await codeOf(() => handIn(leaf, ca, crossed)), 'InvalidArgs');
+});
+
+test('keeps spare roots behind a chain, and refuses a CA that has nothing to do with it', async () => {
+  const { root, middle, leaf } = await makeChain();
+  const spare = await makeCa({ name: 'CN=spare', key: makeKey('ec-p256') });
+  const chain = ['CN=leaf by CN=middle', 'CN=middle by CN=root', 'CN=root by CN=root'];
+  assert.equal(await handIn(spare, root, leaf, middle), [...chain, 'CN=spare by CN=spare']);
+  const key = makeKey('ec-p256');
+  const other = await makeCa({
+    name: 'CN=other',
+    key: makeKey('ec-p256'),
+    by: { certificate: spare, key },
+  });
+  const end = await makeLeaf(middle, key);
+  assert.is(await codeOf(() => handIn(leaf, end, middle, other)), 'InvalidArgs');
+});
+
+test('takes two CAs that signed each other', async () => {
+  const [oneKey, otherKey] = [makeKey('ec-p256'), makeKey('ec-p256')];
+  const [one, other] = await Promise.all([
+    makeCa({ name: 'CN=one', key: oneKey }),
+    makeCa({ name: 'CN=other', key: otherKey }),
+  ]);
+  const oneByOther = await makeCa({
+    name: 'CN=one',
+    key: oneKey,
+    by: { certificate: other, key: otherKey },
+  });
+  const otherByOne = await makeCa({
+    name: 'CN=other',
+    key: otherKey,
+    by: { certificate: one, key: oneKey },
+  });
+  const leaf = await makeLeaf(one, oneKey);
+  const [first, ...rest] = await handIn(otherByOne, oneByOther, leaf);
+  assert.is(first, 'CN=leaf by CN=one');
+  assert.equal(rest, ['CN=one by CN=other', 'CN=other by CN=one']);
+});
+
+test('takes roots of version 1 as a bundle and at the end of a chain', async () => {
+  const key = makeKey('ec-p256');
+  const v1 = parseCertificate(await oddCertificate({ key, version: 1 }), 'it');
+  const root = await makeCa({ name: 'CN=root', key: makeKey('ec-p256') });
+  assert.equal(await handIn(root, v1), ['CN=root by CN=root', 'CN=odd by CN=odd']);
+  const leaf = await makeLeaf(v1, key);
+  assert.equal(await handIn(v1, leaf), ['CN=leaf by CN=odd', 'CN=odd by CN=odd']);
+  using files = new Workspace();
+  const trust = files.write('v1.pem', encodeCertificatesPem([v1]));
+  const path = files.write('leaf.pem', encodeCertificatesPem([leaf]));
+  assert.match(openssl('verify', '-CAfile', trust, path), ': OK');
+  const byNobody = parseCertificate(
+    await oddCertificate({ key, version: 1, issuer: nameOf('CN=root'), by: key }),
+    'it',
+  );
+  const end = await makeLeaf(byNobody, key);
+  assert.is(await codeOf(() => handIn(byNobody, end)), 'InvalidArgs');
+});
+
+test('says why certificates are not one chain', async () => {
+  const { root, middle, leaf, byMiddle } = await makeChain();
+  const end = await makeLeaf(middle, byMiddle.key, 'CN=end');
+  assert.throws(
+    () => arrange([leaf, end, middle, root]),
+    /not one chain: neither CN=leaf nor CN=end issued any of the others/,
+  );
+  const many = await Promise.all(
+    Array.from({ length: 16 }, (_, at) => makeCa({ name: `CN=${at}`, key: makeKey('ec-p256') })),
+  );
+  assert.is(arrange(many).length, 16);
+  const self = parseCertificate(
+    await oddCertificate({ issuer: nameOf('CN=elsewhere'), by: makeKey('ec-p256') }),
+    'it',
+  );
+  assert.throws(() => arrange([...many, self]), /there are 17, and no chain is longer than 16/);
 });
 
 test('refuses a chain longer than the path length of its root', async () => {

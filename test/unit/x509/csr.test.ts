@@ -1,6 +1,7 @@
-import { createPublicKey } from 'node:crypto';
+import { createPublicKey, type KeyObject } from 'node:crypto';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { isServiceError } from '../../../src/errors.ts';
 import {
   encodeAlgorithm,
   keyAlgorithmOf,
@@ -15,11 +16,14 @@ import {
   encode,
   integer,
   nullValue,
+  oid,
   raw,
   sequence,
+  set,
 } from '../../../src/x509/der/asn1.ts';
 import {
   basicConstraints,
+  encodeExtensions,
   extendedKeyUsage,
   keyUsage,
   subjectAlternativeName,
@@ -27,6 +31,7 @@ import {
 import { encodeName, formatName, parseName } from '../../../src/x509/name.ts';
 import { encodePem } from '../../../src/x509/pem.ts';
 import { parseAlternativeName } from '../../../src/x509/subject-alternative-name.ts';
+import { tlv } from './odd-certificate.ts';
 import { codeOf, keyKinds, makeKey, openssl, Workspace } from './openssl.ts';
 
 const test = suite('certificate requests');
@@ -97,6 +102,75 @@ test('reads a request made by openssl', async () => {
   assert.is(request.requested.alternativeNames.length, 2);
 });
 
+test('reads a request in every form that tools write', async () => {
+  const pem = encodePem(await makeCsr(), 'CERTIFICATE REQUEST');
+  const parameters =
+    '-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n';
+  for (const form of [
+    `\uFEFF${pem}`,
+    Buffer.from(`\uFEFF${pem}`, 'utf16le'),
+    pem.replaceAll('\n', '\r\n'),
+    pem.replaceAll('\n', '\r'),
+    pem.replaceAll('\n', ' \n'),
+    `Certificate Request:\n    Data:\n${pem}`,
+    parameters + pem,
+    pem.replaceAll('CERTIFICATE', 'NEW CERTIFICATE'),
+  ]) {
+    assert.is(formatName(parseCsr(Buffer.from(form)).subject), 'CN=edge,O=Contoso');
+  }
+  const other = encodePem(await makeCsr(), 'CERTIFICATE REQUEST');
+  const key = '-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n';
+  for (const form of [pem + other, key + pem]) {
+    assert.is(await codeOf(() => parseCsr(Buffer.from(form))), 'InvalidArgs');
+  }
+});
+
+test('reads what Windows asks for under an OID of its own', async () => {
+  const key = makeKey('ec-p256');
+  const names = subjectAlternativeName([parseAlternativeName('dns', 'edge.local')]);
+  const attribute = sequence(oid('1.3.6.1.4.1.311.2.1.14'), set(encodeExtensions([names])));
+  const der = await csrOf(key, [attribute]);
+  assert.equal(parseCsr(der).requested.alternativeNames, [{ kind: 'dns', value: 'edge.local' }]);
+  const twice = [attribute, sequence(oid('1.2.840.113549.1.9.14'), set(encodeExtensions([names])))];
+  const doubled = await csrOf(key, twice);
+  assert.is(await codeOf(() => parseCsr(doubled)), 'InvalidArgs');
+});
+
+test('refuses names of kinds that no certificate here has, and names the kind', async () => {
+  const key = makeKey('ec-p256');
+  for (const [kind, odd] of [
+    ['otherName', tlv(0xa0, Buffer.concat([tlv(6, '\x2b\x06'), tlv(0xa0, tlv(0x0c, 'x'))]))],
+    ['x400Address', tlv(0xa3, tlv(0x30, ''))],
+    ['directoryName', tlv(0xa4, encodeName(parseName('CN=x')))],
+    ['ediPartyName', tlv(0xa5, tlv(0xa1, tlv(0x0c, 'x')))],
+    ['registeredID', tlv(0x88, '\x2a\x03')],
+    ['5 bytes', tlv(0x87, 'abcde')],
+    ['no dns name', tlv(0x82, 'a\0b')],
+    ['no uri name', tlv(0x86, '')],
+  ] as const) {
+    const value = tlv(0x30, Buffer.concat([tlv(0x82, 'good.example'), odd]));
+    const extension = { oid: '2.5.29.17', critical: false, value };
+    const request = { subject: [], spki: spkiOf(key), signer: localSigner(key) };
+    const der = await buildCsr({ ...request, extensions: [extension] });
+    assert.throws(
+      () => parseCsr(der),
+      (error: unknown) => isServiceError(error, 'InvalidArgs') && error.message.includes(kind),
+      kind,
+    );
+  }
+});
+
+test('certifies the one form that a key has, whatever form the request has', () => {
+  using files = new Workspace();
+  const key = files.write('key', openssl('ecparam', '-name', 'prime256v1', '-genkey', '-noout'));
+  const requests = [[], ['-param_enc', 'explicit'], ['-conv_form', 'compressed']].map((form) => {
+    const other = files.write('other', openssl('ec', '-in', key, ...form));
+    return parseCsr(Buffer.from(openssl('req', '-new', '-key', other, '-subj', '/CN=x')));
+  });
+  const [plain, ...others] = requests.map(({ spki }) => spki);
+  for (const spki of others) assert.equal(spki, plain);
+});
+
 test('refuses a request whose signature belongs to another key', async () => {
   const forged = buildCsr({
     subject: parseName('CN=edge'),
@@ -106,6 +180,15 @@ test('refuses a request whose signature belongs to another key', async () => {
   const der = await forged;
   assert.is(await codeOf(() => parseCsr(der)), 'InvalidArgs');
 });
+
+/** A request with attributes as they are. */
+async function csrOf(key: KeyObject, attributes: readonly Element[]): Promise<Buffer> {
+  const signer = localSigner(key);
+  const name = raw(encodeName(parseName('CN=edge')));
+  const unsigned = sequence(integer(0), name, raw(spkiOf(key)), context(0, attributes));
+  const signature = bitString(await signer.sign(encode(unsigned)));
+  return encode(sequence(unsigned, encodeAlgorithm(signer.algorithm), signature));
+}
 
 test('refuses members that a request does not have', async () => {
   const key = makeKey('ec-p256');

@@ -58,11 +58,30 @@ test('spells alternative names in one way', () => {
   assert.is(parseAlternativeName('ip', '::').value, '::');
 });
 
+test('spells a host name with a dot at its end as one without', () => {
+  assert.is(parseAlternativeName('dns', 'Edge.Local.').value, 'edge.local');
+  assert.is(parseAlternativeName('dns', 'xn--gert-moa.example').value, 'xn--gert-moa.example');
+  assert.is(parseAlternativeName('dns', `${'a.'.repeat(126)}a.`).value.length, 253);
+});
+
+test('says how a name in other alphabets is written', () => {
+  assert.throws(
+    () => parseAlternativeName('dns', 'gerät.example'),
+    /write it as "xn--gert-noa.example"/,
+  );
+});
+
 test('refuses what is no name of its kind', async () => {
   const wrong = [
     ['dns', 'a b'],
     ['dns', '-a.local'],
     ['dns', 'a..b'],
+    ['dns', '.'],
+    ['dns', 'a..'],
+    ['dns', '*'],
+    ['dns', '*.'],
+    ['ip', '[::1]'],
+    ['ip', '10.0.0.1:443'],
     ['dns', 'a.*.b'],
     ['dns', `${'a'.repeat(64)}.b`],
     ['dns', 'a\0.b'],
@@ -79,7 +98,10 @@ test('refuses what is no name of its kind', async () => {
 
 test('reads PEM with text around the blocks and refuses what is not whole', async () => {
   const block = '-----BEGIN CERTIFICATE-----\r\nAAAA\r\n-----END CERTIFICATE-----\r\n';
-  assert.is(parsePem(Buffer.from(`subject=x\n${block}issuer=y\n${block}`), 'file').length, 2);
+  assert.is(
+    parsePem(Buffer.from(`subject=x\n${block}issuer=y\n${block}`), ['CERTIFICATE'], 'file').length,
+    2,
+  );
   for (const text of [
     '-----BEGIN CERTIFICATE-----\nAAAA\n',
     '-----BEGIN CERTIFICATE-----\nAAA\n-----END CERTIFICATE-----\n',
@@ -92,7 +114,11 @@ test('reads PEM with text around the blocks and refuses what is not whole', asyn
     '-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n',
     '-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n',
   ]) {
-    assert.is(await codeOf(() => parsePem(Buffer.from(text), 'file')), 'InvalidArgs', text);
+    assert.is(
+      await codeOf(() => parsePem(Buffer.from(text), ['CERTIFICATE', 'X'], 'file')),
+      'InvalidArgs',
+      text,
+    );
   }
 });
 

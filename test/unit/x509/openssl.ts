@@ -3,7 +3,7 @@ import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { localSigner, spkiOf } from '../../../src/x509/algorithm.ts';
+import { type KeyAlgorithm, localSigner, spkiOf } from '../../../src/x509/algorithm.ts';
 import { type Certificate, parseCertificate } from '../../../src/x509/certificate.ts';
 import { buildCertificate } from '../../../src/x509/certificate-builder.ts';
 import {
@@ -18,14 +18,20 @@ import { encodeName, parseName } from '../../../src/x509/name.ts';
 export const keyKinds = ['ec-p256', 'ec-p384', 'rsa-2048', 'ed25519'] as const;
 
 /** A private key of a kind. */
-export function makeKey(kind: (typeof keyKinds)[number]): KeyObject {
+export function makeKey(kind: KeyAlgorithm): KeyObject {
   switch (kind) {
     case 'ec-p256':
       return generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).privateKey;
     case 'ec-p384':
       return generateKeyPairSync('ec', { namedCurve: 'secp384r1' }).privateKey;
+    case 'ec-p521':
+      return generateKeyPairSync('ec', { namedCurve: 'secp521r1' }).privateKey;
     case 'rsa-2048':
       return generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+    case 'rsa-3072':
+      return generateKeyPairSync('rsa', { modulusLength: 3072 }).privateKey;
+    case 'rsa-4096':
+      return generateKeyPairSync('rsa', { modulusLength: 4096 }).privateKey;
     case 'ed25519':
       return generateKeyPairSync('ed25519').privateKey;
   }

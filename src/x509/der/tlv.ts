@@ -1,0 +1,75 @@
+/**
+ * BER split into its elements and no further: each keeps the very bytes that it was read from, and an odd value
+ * does not spoil its neighbours.
+ */
+
+/** One element as it stands in its bytes. */
+export interface Tlv {
+  /** The first octet: class, whether it is constructed, and the number of the tag when that is below 31. */
+  readonly tag: number;
+  /** Header, content and, for an indefinite length, the end mark. */
+  readonly bytes: Buffer;
+  readonly content: Buffer;
+}
+
+/** First octets of the elements that are looked for. */
+export const tags = { oid: 0x06, sequence: 0x30, context0: 0xa0 } as const;
+
+const constructed = 0x20;
+const maxDepth = 32;
+
+/** The element at the beginning of the bytes; undefined when it is not whole. */
+export function firstElement(bytes: Buffer, depth = 0): Tlv | undefined {
+  const [tag] = bytes;
+  const start = tag === undefined ? undefined : endOfTag(bytes);
+  const first = start === undefined ? undefined : bytes[start];
+  if (tag === undefined || start === undefined || first === undefined) return undefined;
+  if (first === 0x80) {
+    const isConstructed = (tag & constructed) !== 0;
+    return isConstructed ? indefinite(bytes, { tag, from: start + 1, depth }) : undefined;
+  }
+  const lengthBytes = first < 0x80 ? 0 : first & 0x7f;
+  const from = start + 1 + lengthBytes;
+  if (lengthBytes > 4 || from > bytes.length) return undefined;
+  const length = lengthBytes === 0 ? first : bytes.readUIntBE(start + 1, lengthBytes);
+  const end = from + length;
+  if (end > bytes.length) return undefined;
+  return { tag, bytes: bytes.subarray(0, end), content: bytes.subarray(from, end) };
+}
+
+/** The elements one after the other, as far as they are whole. */
+export function* elementsIn(bytes: Buffer): Generator<Tlv> {
+  for (let rest = bytes; rest.length > 0; ) {
+    const element = firstElement(rest);
+    if (element === undefined) return;
+    yield element;
+    rest = rest.subarray(element.bytes.length);
+  }
+}
+
+/** Where the length begins; a tag of 31 and more has further octets. */
+function endOfTag(bytes: Buffer): number | undefined {
+  let at = 1;
+  if (((bytes[0] ?? 0) & 0x1f) === 0x1f) {
+    while (((bytes[at] ?? 0) & 0x80) !== 0) at++;
+    at++;
+  }
+  return at < bytes.length ? at : undefined;
+}
+
+/** An element that ends with two zero octets behind its members. */
+function indefinite(
+  bytes: Buffer,
+  { tag, from, depth }: { readonly tag: number; readonly from: number; readonly depth: number },
+): Tlv | undefined {
+  if (depth >= maxDepth) return undefined;
+  for (let at = from; at + 1 < bytes.length; ) {
+    if (bytes.readUInt16BE(at) === 0) {
+      return { tag, bytes: bytes.subarray(0, at + 2), content: bytes.subarray(from, at) };
+    }
+    const member = firstElement(bytes.subarray(at), depth + 1);
+    if (member === undefined) return undefined;
+    at += member.bytes.length;
+  }
+  return undefined;
+}

@@ -1,0 +1,67 @@
+import type { KeyObject } from 'node:crypto';
+import { encodeAlgorithm, localSigner, spkiOf } from '../../../src/x509/algorithm.ts';
+import {
+  bitString,
+  context,
+  type Element,
+  encode,
+  integer,
+  octetString,
+  oid,
+  raw,
+  sequence,
+  text,
+  universal,
+} from '../../../src/x509/der/asn1.ts';
+import { encodeName, parseName } from '../../../src/x509/name.ts';
+import { makeKey } from './openssl.ts';
+
+/** What is odd about a certificate; the rest is a self-signed certificate of today. */
+export interface Oddities {
+  readonly key?: KeyObject;
+  readonly spki?: Buffer;
+  readonly version?: 1 | 3;
+  readonly subject?: Element;
+  readonly issuer?: Element;
+  /** Signs in place of the key. */
+  readonly by?: KeyObject;
+  readonly notBefore?: Element;
+  readonly notAfter?: Element;
+  /** What stands in the SubjectAlternativeName extension, in any form. */
+  readonly names?: Buffer;
+}
+
+const subjectAlternativeName = '2.5.29.17';
+
+/** The DER of a certificate as no builder of the product would write it. */
+export async function oddCertificate(oddities: Oddities = {}): Promise<Buffer> {
+  const { key = makeKey('ec-p256'), by = key, version = 3, names } = oddities;
+  const subject = oddities.subject ?? nameOf('CN=odd');
+  const extension = sequence(oid(subjectAlternativeName), octetString(names ?? Buffer.alloc(0)));
+  const signer = localSigner(by);
+  const unsigned = sequence(
+    ...(version === 1 ? [] : [context(0, [integer(2)])]),
+    integer(7),
+    encodeAlgorithm(signer.algorithm),
+    oddities.issuer ?? subject,
+    sequence(
+      oddities.notBefore ?? text(universal.utcTime, '240101000000Z'),
+      oddities.notAfter ?? text(universal.utcTime, '440101000000Z'),
+    ),
+    subject,
+    raw(oddities.spki ?? spkiOf(key)),
+    ...(names === undefined ? [] : [context(3, [sequence(extension)])]),
+  );
+  const signature = await signer.sign(encode(unsigned));
+  return encode(sequence(unsigned, encodeAlgorithm(signer.algorithm), bitString(signature)));
+}
+
+/** The element of a name. */
+export function nameOf(value: string): Element {
+  return raw(encodeName(parseName(value)));
+}
+
+/** A TLV with a one-byte tag and a content of less than 128 bytes, right or wrong. */
+export function tlv(tag: number, content: Uint8Array | string, length = content.length): Buffer {
+  return Buffer.concat([Buffer.from([tag, length]), Buffer.from(content)]);
+}
