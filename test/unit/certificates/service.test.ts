@@ -7,7 +7,17 @@ import {
   parseCertificatesPem,
   parsePkcs7,
 } from '../../../src/x509/certificate.ts';
+import { text, universal } from '../../../src/x509/der/asn1.ts';
+import { encodePem } from '../../../src/x509/pem.ts';
 import { encodePkcs7 } from '../../../src/x509/pkcs7.ts';
+import {
+  before1970,
+  crossSigned,
+  labelledAsCertificate,
+  trusted,
+  universalString,
+} from '../x509/found-certificates.ts';
+import { oddCertificate } from '../x509/odd-certificate.ts';
 import { codeOf, makeCa, makeKey } from '../x509/openssl.ts';
 import { Rig, sha256 } from './rig.ts';
 
@@ -63,6 +73,86 @@ test('refuses private keys, unknown formats, foreign data and broken chains', as
   const good = { data: root.der, format: 'der' };
   assert.is(await codeOf(() => rig.service.import('x', good, wrong)), 'InvalidArgs');
   assert.is(await codeOf(() => rig.service.export('x', 'pem')), 'NotFound');
+});
+
+test('shows a beginning before 1970 as none, and an end before 1970 as one', async () => {
+  await using rig = await Rig.start();
+  await rig.service.import('old', { data: Buffer.from(before1970), format: 'pem' }, {});
+  assert.is((await rig.service.get('old')).not_before, 0n);
+  const shown = rig.published.objects.get('old');
+  assert.is(shown?.NotBefore, 0n);
+  assert.is(shown?.NotAfter, BigInt(Date.parse('2049-12-31T23:59:59Z')) * 1000n);
+  assert.is(shown?.State, 'valid');
+  const times = {
+    notBefore: text(universal.utcTime, '500101000000Z'),
+    notAfter: text(universal.generalizedTime, '19690720201740Z'),
+  };
+  const data = await oddCertificate(times);
+  await rig.service.import('over', { data, format: 'der' }, {});
+  assert.is(rig.published.objects.get('over')?.State, 'expired');
+  assert.is((await rig.service.get('over')).not_after, 1n);
+  const endless = await oddCertificate({
+    notAfter: text(universal.generalizedTime, '99991231235959Z'),
+  });
+  await rig.service.import('endless', { data: endless, format: 'der' }, {});
+  assert.is((await rig.service.get('endless')).not_after, 253_402_300_799_000_000n);
+  const again = await Rig.start({}, rig.directory);
+  assert.is(again.published.objects.size, 3);
+  assert.equal(again.published.problems, []);
+});
+
+test('imports what it would preload, in the same forms', async () => {
+  const { ca, root, pem } = await makeChain();
+  await using files = await Rig.start();
+  const forms = {
+    mark: Buffer.concat([Buffer.from('\uFEFF'), pem]),
+    utf16: Buffer.from(`\uFEFF${pem.toString()}`, 'utf16le'),
+    pkcs7: Buffer.from(encodePem(encodePkcs7([root, ca]), 'PKCS7')),
+    cross: Buffer.from(crossSigned),
+    trusted: Buffer.from(trusted),
+    subject: Buffer.from(universalString),
+    labelled: Buffer.from(labelledAsCertificate),
+  };
+  const settings: Record<string, string> = {};
+  for (const [name, bytes] of Object.entries(forms)) {
+    settings[`preloaded_cert:${name}`] = join(files.directory, name);
+    await writeFile(join(files.directory, name), bytes);
+  }
+  await using rig = await Rig.start(settings);
+  assert.equal(rig.published.problems, []);
+  for (const [name, data] of Object.entries(forms)) {
+    await rig.service.import(`${name}-in`, { data, format: 'pem' }, {});
+    const preloaded = await rig.service.get(name);
+    assert.is((await rig.service.get(`${name}-in`)).chain_pem, preloaded.chain_pem, name);
+  }
+  assert.is(rig.published.objects.get('subject')?.Subject, 'CN=edge-universal');
+});
+
+test('shows no time of renewal for what it does not renew', async () => {
+  const { root } = await makeChain();
+  await using rig = await Rig.start();
+  await rig.service.import('x', { data: root.der, format: 'der' }, {});
+  assert.is(rig.published.objects.get('x')?.RenewAt, 0n);
+  assert.is((await rig.service.get('x')).renew_at, 0n);
+});
+
+test('stores nothing of what it refuses', async () => {
+  const { pem, key } = await makeChain();
+  await using rig = await Rig.start();
+  const refused = [
+    pem.toString().replace('\n', '\n%'),
+    pem.toString() + String(key.export({ format: 'pem', type: 'pkcs8' })),
+    encodePem(
+      await oddCertificate({ notAfter: text(universal.utcTime, '261399000000Z') }),
+      'CERTIFICATE',
+    ),
+  ];
+  for (const data of refused) {
+    const request = { data: Buffer.from(data), format: 'pem' };
+    assert.is(await codeOf(() => rig.service.import('x', request, {})), 'InvalidArgs');
+  }
+  assert.equal(await readdir(join(rig.directory, 'certificates')), []);
+  assert.is(rig.published.objects.size, 0);
 });
 
 test('replaces only when told to, and deletes', async () => {
