@@ -97,7 +97,7 @@ function textOf(bytes: Uint8Array): string {
   const buffer = Buffer.from(bytes);
   const order = utf16Order(buffer);
   // files of C programs end in NUL, those of DOS in its end mark
-  if (order === undefined) return buffer.toString('latin1').replace(/[\0\x1A\s]+$/, '');
+  if (order === undefined) return buffer.toString('latin1').replace(/[\p{Cc}\s]+$/u, '');
   const even = buffer.subarray(0, buffer.length - (buffer.length % 2));
   return (order === 'big' ? even.swap16() : even).toString('utf16le');
 }

@@ -12,7 +12,7 @@ export interface SubjectAlternativeName {
 
 const tags = { email: 1, dns: 2, uri: 6, ip: 7 } as const;
 const contextClass = 0x80;
-const kinds: ReadonlyMap<number, SubjectAlternativeName['kind'] & keyof typeof tags> = new Map([
+const kinds: ReadonlyMap<number, SubjectAlternativeName['kind']> = new Map([
   [contextClass | tags.email, 'email'],
   [contextClass | tags.dns, 'dns'],
   [contextClass | tags.uri, 'uri'],
