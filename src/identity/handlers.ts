@@ -9,7 +9,8 @@ import type { IdentityConfig } from './config.ts';
 import type { Device } from './device.ts';
 import type { ModuleKeyring } from './keys.ts';
 import type { ModuleIdentities } from './modules.ts';
-import { deviceRecord, type IdentityRecord, moduleRecord } from './record.ts';
+import { deviceRecord, foreignRecord, type IdentityRecord, moduleRecord } from './record.ts';
+import type { Wanted } from './registration.ts';
 import { resolveAudience, signedToken, unsignedToken } from './sas-token.ts';
 import type { SavedDevice } from './state.ts';
 
@@ -23,8 +24,6 @@ export interface IdentityParts {
   /** Aborted when the service stops: what was begun goes on when its caller leaves. */
   readonly stopping: AbortSignal;
 }
-
-const defaultManagedBy = 'iotedge';
 
 /** The methods of `org.iotedge.Identity1`. */
 export function identityHandlers(
@@ -62,20 +61,25 @@ export function identityHandlers(
     GetModuleIdentity: ({ module_id: id }) => ({
       identity: moduleRecord(modules.get(parseModuleId(id))),
     }),
-    ListModuleIdentities: () => ({ identities: modules.list().map(moduleRecord) }),
+    ListModuleIdentities: async ({ options: { refresh = false } }, { requestId, signal }) => {
+      if (!refresh) return { identities: modules.list().map(moduleRecord) };
+      const listed = await modules.listOnHub({ requestId, signal });
+      const recordOf = ({ found, saved }: (typeof listed)[number]): IdentityRecord =>
+        saved === undefined ? foreignRecord(found, device.saved) : moduleRecord(saved);
+      return { identities: listed.map(recordOf) };
+    },
     CreateModuleIdentity: async ({ module_id: id, options }, call) => {
       checkOptions(options);
-      const managedBy = options.managed_by ?? defaultManagedBy;
-      const module = await modules.create(parseModuleId(id), managedBy, lasting(call));
+      const module = await modules.create(parseModuleId(id), wantedOf(options), lasting(call));
       return { identity: moduleRecord(module) };
     },
     UpdateModuleIdentity: async ({ module_id: id, options }, call) => {
       checkOptions(options);
-      const module = await modules.update(parseModuleId(id), options.managed_by, lasting(call));
+      const module = await modules.update(parseModuleId(id), wantedOf(options), lasting(call));
       return { identity: moduleRecord(module) };
     },
-    DeleteModuleIdentity: async ({ module_id: id }, call) => {
-      await modules.delete(parseModuleId(id), lasting(call));
+    DeleteModuleIdentity: async ({ module_id: id, options }, call) => {
+      await modules.delete(parseModuleId(id), wantedOf(options), lasting(call));
       return {};
     },
     CreateSasToken: ({ module_id: id, audience, lifetime_s: lifetimeS }, via) =>
@@ -99,6 +103,16 @@ const unassigned: SavedDevice = {
 
 function credentialOf({ dps }: IdentityConfig): { keyId: string; certificateId: string } {
   return { keyId: dps?.keyId ?? '', certificateId: dps?.certificateId ?? '' };
+}
+
+function wantedOf({
+  managed_by: managedBy,
+  adopt = false,
+}: {
+  readonly managed_by?: string | undefined;
+  readonly adopt?: boolean | undefined;
+}): Wanted {
+  return { managedBy, adopt };
 }
 
 interface ManageOptions {

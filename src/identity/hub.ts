@@ -1,16 +1,33 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Via } from '../dbus/via.ts';
 import { ServiceError } from '../errors.ts';
 import type { ModuleId } from '../ids.ts';
-import { type CloudClient, type CloudRequest, failureOf, nameField, wordsField } from './cloud.ts';
+import {
+  type CloudAnswer,
+  type CloudClient,
+  type CloudRequest,
+  failureOf,
+  fieldOf,
+  nameField,
+  wordsField,
+} from './cloud.ts';
 import type { Assignment } from './provisioner.ts';
 
 const apiVersion = 'api-version=2017-11-08-preview';
+/** A hub that is busy is asked again so often, when it does not want more patience than this. */
+const maxRepeats = 3;
+const maxPatienceS = 10;
 
 /** A module as the hub's registry has it. */
 export interface HubModule {
-  readonly moduleId: ModuleId;
+  readonly moduleId: string;
+  /** Empty when it has no manager. */
   readonly managedBy: string;
   readonly generationId: string;
+  /** Names this very state of it, `*` where the hub does not tell. */
+  readonly etag: string;
+  /** How it proves itself, in the hub's words: `sas`, `selfSigned`, `certificateAuthority`, `none`. */
+  readonly authentication: string;
 }
 
 /** The two keys of a module. Whoever makes them wipes them. */
@@ -19,18 +36,30 @@ export interface ModuleKeys {
   readonly secondary: Buffer;
 }
 
-/** The identity registry of the hub, asked as the device. All methods reject with CloudError. */
+/** How long a busy hub is waited for. */
+type Delay = (ms: number, signal: AbortSignal) => Promise<unknown>;
+
+/**
+ * The identity registry of the hub, asked as the device. All methods reject with CloudError; those that change a module
+ * do so only in the state that its `etag` names, else they reject with Unavailable.
+ */
 export class Hub {
   readonly #cloud: CloudClient;
   readonly #device: Assignment;
+  readonly #delay: Delay;
 
-  constructor(cloud: CloudClient, device: Assignment) {
+  constructor(
+    cloud: CloudClient,
+    device: Assignment,
+    wait: Delay = (ms, signal) => delay(ms, undefined, { signal }),
+  ) {
     this.#cloud = cloud;
     this.#device = device;
+    this.#delay = wait;
   }
 
-  /** Registers a module without keys; undefined when there is one of that id already. */
-  async create(moduleId: ModuleId, managedBy: string, via: Via): Promise<HubModule | undefined> {
+  /** Registers a module, for which the hub makes keys; undefined when there is one of that id already. */
+  create(moduleId: ModuleId, managedBy: string, via: Via): Promise<HubModule | undefined> {
     const body = { moduleId, deviceId: this.#device.deviceId, managedBy };
     return this.#module(moduleId, { method: 'PUT', body, absent: 409 }, via);
   }
@@ -40,9 +69,20 @@ export class Hub {
     return this.#module(moduleId, { method: 'GET', absent: 404 }, via);
   }
 
+  /** All modules of the device, whoever made them. */
+  async list(via: Via): Promise<readonly HubModule[]> {
+    const what = `GET of the modules on ${this.#device.hubHostname}`;
+    const answer = await this.#send({ method: 'GET', url: this.#url() }, via);
+    if (answer.status !== 200) throw failureOf(what, answer);
+    if (!Array.isArray(answer.body)) {
+      throw new ServiceError('Unavailable', `${what}: the answer is no list`);
+    }
+    return answer.body.map((one: unknown) => moduleOf(one, what));
+  }
+
   /** Gives a module its keys; undefined when there is no such module. */
   async setKeys(
-    { moduleId, managedBy }: Pick<HubModule, 'moduleId' | 'managedBy'>,
+    { moduleId, managedBy, etag }: Pick<HubModule, 'managedBy' | 'etag'> & { moduleId: ModuleId },
     keys: ModuleKeys,
     via: Via,
   ): Promise<HubModule | undefined> {
@@ -56,17 +96,21 @@ export class Hub {
       managedBy,
       authentication: { type: 'sas', symmetricKey },
     };
-    const headers = { 'if-match': '*' };
+    const headers = ifMatch(etag);
     return this.#module(moduleId, { method: 'PUT', body, headers, absent: 404 }, via);
   }
 
   /** Removes a module; one that is not there is no failure. */
-  async delete(moduleId: ModuleId, via: Via): Promise<void> {
+  async delete(
+    { moduleId, etag }: Pick<HubModule, 'etag'> & { moduleId: ModuleId },
+    via: Via,
+  ): Promise<void> {
     const url = this.#url(moduleId);
-    const request: CloudRequest = { method: 'DELETE', url, headers: { 'if-match': '*' } };
-    const answer = await this.#cloud.send(request, via);
+    const answer = await this.#send({ method: 'DELETE', url, headers: ifMatch(etag) }, via);
+    const what = `DELETE of module ${moduleId} on ${this.#device.hubHostname}`;
+    if (answer.status === 412) throw changed(what);
     if (answer.status !== 204 && answer.status !== 200 && answer.status !== 404) {
-      throw failureOf(`removing module ${moduleId} from the hub`, answer);
+      throw failureOf(what, answer);
     }
   }
 
@@ -75,20 +119,62 @@ export class Hub {
     { absent, ...request }: Omit<CloudRequest, 'url'> & { readonly absent: number },
     via: Via,
   ): Promise<HubModule | undefined> {
-    const answer = await this.#cloud.send({ ...request, url: this.#url(moduleId) }, via);
+    const answer = await this.#send({ ...request, url: this.#url(moduleId) }, via);
     if (answer.status === absent) return undefined;
     const what = `${request.method} of module ${moduleId} on ${this.#device.hubHostname}`;
+    if (answer.status === 412) throw changed(what);
     if (answer.status !== 200 && answer.status !== 201) throw failureOf(what, answer);
-    const generationId = nameField(answer.body, 'generationId');
-    if (nameField(answer.body, 'moduleId') !== moduleId || generationId === undefined) {
-      throw new ServiceError('Unavailable', `${what}: the answer is not about it`);
-    }
-    return { moduleId, generationId, managedBy: wordsField(answer.body, 'managedBy') ?? '' };
+    const module = moduleOf(answer.body, what);
+    if (module.moduleId === moduleId) return module;
+    throw new ServiceError('Unavailable', `${what}: the answer is not about it`);
   }
 
-  #url(moduleId: ModuleId): string {
-    const { hubHostname, deviceId } = this.#device;
-    const module = encodeURIComponent(moduleId);
-    return `https://${hubHostname}/devices/${encodeURIComponent(deviceId)}/modules/${module}?${apiVersion}`;
+  /** A hub that is busy says how soon it is not. */
+  async #send(request: CloudRequest, via: Via): Promise<CloudAnswer> {
+    for (let repeats = 0; ; repeats++) {
+      const answer = await this.#cloud.send(request, via);
+      const waitS = patienceFor(answer);
+      if (waitS === undefined || repeats === maxRepeats) return answer;
+      await this.#delay(waitS * 1000, via.signal);
+    }
   }
+
+  #url(moduleId?: ModuleId): string {
+    const { hubHostname, deviceId } = this.#device;
+    const modules = `https://${hubHostname}/devices/${encodeURIComponent(deviceId)}/modules`;
+    const module = moduleId === undefined ? '' : `/${encodeURIComponent(moduleId)}`;
+    return `${modules}${module}?${apiVersion}`;
+  }
+}
+
+/** How long to wait before asking again; undefined when that is not what the answer wants, or too long. */
+function patienceFor({ status, retryAfterS }: CloudAnswer): number | undefined {
+  if (status !== 429 && status !== 503) return undefined;
+  return retryAfterS !== undefined && retryAfterS <= maxPatienceS ? retryAfterS : undefined;
+}
+
+function moduleOf(body: unknown, what: string): HubModule {
+  const moduleId = nameField(body, 'moduleId');
+  const generationId = nameField(body, 'generationId');
+  if (moduleId === undefined || generationId === undefined) {
+    throw new ServiceError('Unavailable', `${what}: the answer names no module and generation`);
+  }
+  const tag = nameField(body, 'etag')?.replace(/^(?:W\/)?"|"$/g, '');
+  return {
+    moduleId,
+    generationId,
+    managedBy: wordsField(body, 'managedBy') ?? '',
+    etag: tag === undefined || tag === '' || tag.includes('"') ? '*' : tag,
+    authentication: nameField(fieldOf(body, 'authentication'), 'type') ?? '',
+  };
+}
+
+/** An entity tag is quoted, what stands for all is not (RFC 9110, 13.1.1). */
+function ifMatch(etag: string): Readonly<Record<string, string>> {
+  return { 'if-match': etag === '*' ? etag : `"${etag}"` };
+}
+
+function changed(what: string): ServiceError {
+  const message = `${what}: somebody else has changed the module meanwhile: try again`;
+  return new ServiceError('Unavailable', message);
 }

@@ -1,5 +1,6 @@
 import type { Values } from '../dbus/definition.ts';
 import type { identityRecord } from '../interfaces/identity.ts';
+import type { HubModule } from './hub.ts';
 import type { SavedDevice, SavedModule } from './state.ts';
 
 /** An identity as it goes over the bus. */
@@ -47,6 +48,23 @@ export function moduleRecord(module: SavedModule): IdentityRecord {
     auth: 'sas',
     key_id: moduleBaseKey,
     derivation: derivationOf(module, 'primary'),
+    certificate_id: '',
+  };
+}
+
+/** A module that the hub has and that is not ours: whoever made it has its keys. */
+export function foreignRecord(module: HubModule, device: SavedDevice): IdentityRecord {
+  const isX509 = /^(selfSigned|certificateAuthority)$/i.test(module.authentication);
+  return {
+    kind: 'module',
+    hub_hostname: device.hubHostname,
+    gateway_hostname: device.hubHostname,
+    device_id: device.deviceId,
+    module_id: module.moduleId,
+    generation_id: module.generationId,
+    auth: isX509 ? 'x509' : module.authentication === 'sas' ? 'sas' : '',
+    key_id: '',
+    derivation: Buffer.alloc(0),
     certificate_id: '',
   };
 }

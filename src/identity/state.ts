@@ -31,8 +31,9 @@ export interface SavedRefusal {
 }
 
 /**
- * A module identity. While `phase` is `creating` the hub may or may not have it; while it is `updating` the keys
- * are good, and the rest of what the hub has may be older or newer.
+ * A module identity. While `phase` is `asking` nothing has been asked of the hub that changes it; while it is `creating`
+ * the hub may or may not have it, or it has not our keys; while it is `updating` the keys are good, and the rest of
+ * what the hub has may be older or newer.
  */
 export interface SavedModule {
   readonly moduleId: ModuleId;
@@ -40,11 +41,11 @@ export interface SavedModule {
   readonly generationId: string;
   readonly deviceId: string;
   readonly hubHostname: string;
-  readonly phase: 'creating' | 'updating' | 'complete';
+  readonly phase: 'asking' | 'creating' | 'updating' | 'complete';
 }
 
 const extension = '.json';
-const phases = ['creating', 'updating', 'complete'] as const;
+const phases = ['asking', 'creating', 'updating', 'complete'] as const;
 
 /** What the service remembers. Reading rejects with `DamagedFile`; nothing damaged is ever replaced silently. */
 export class IdentityState {

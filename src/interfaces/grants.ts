@@ -88,5 +88,9 @@ export const grants: readonly Grant[] = [
     match: { certificate_id: 'iotedge/module/*', issuer: 'iotedge/workload-ca' },
   },
   { user: 'iotedge-modules', action: 'org.iotedge.identity1.provision', match: {} },
-  { user: 'iotedge-modules', action: 'org.iotedge.identity1.manage', match: { module_id: '*' } },
+  {
+    user: 'iotedge-modules',
+    action: 'org.iotedge.identity1.manage',
+    match: { module_id: '*', adopt: '*' },
+  },
 ];

@@ -9,7 +9,7 @@ const manageCheck = {
   managed_by: { maxBytes: 128 },
   usage: { maxBytes: 64 },
 } as const;
-const manage = { action: 'org.iotedge.identity1.manage', details: ['module_id'] } as const;
+const manage = { action: 'org.iotedge.identity1.manage', details: ['module_id', 'adopt'] } as const;
 const provision = { action: 'org.iotedge.identity1.provision', details: [] } as const;
 
 /** An identity as methods answer it; what does not apply is ``. */
@@ -71,36 +71,39 @@ export const identityInterface = defineInterface({
       authorize: 'public',
     },
     ListModuleIdentities: {
-      doc: 'The identities of all modules, from saved state.',
+      doc: 'The identities of all modules, from saved state; with `refresh` those that the hub has, whoever made them (one that is not ours has no `key_id`).',
       reads: true,
+      waits: true,
+      options: { refresh: 'b' },
       out: { identities: 'aa{sv}' },
       records: { identities: identityRecord },
       authorize: 'public',
     },
     CreateModuleIdentity: {
-      doc: 'Registers a module with the hub; completes one that an interrupted call has left.',
+      doc: 'Registers a module with the hub; completes one that an interrupted call has left. One that the hub has and that is not in our records is AlreadyExists, unless `adopt` is set and it is managed by nobody, by us or by IotEdge.',
       waits: true,
       in: { module_id: 's' },
-      options: { kind: 's', managed_by: 's', usage: 's' },
+      options: { kind: 's', managed_by: 's', usage: 's', adopt: 'b' },
       out: { identity: 'a{sv}' },
       records: { identity: identityRecord },
       check: manageCheck,
       authorize: manage,
     },
     UpdateModuleIdentity: {
-      doc: 'Writes the keys of a module to the hub again and reads its generation.',
+      doc: 'Writes the keys of a module to the hub again; with `adopt` also of one that other software made. Unavailable when it is changed on the hub meanwhile.',
       waits: true,
       in: { module_id: 's' },
-      options: { kind: 's', managed_by: 's', usage: 's' },
+      options: { kind: 's', managed_by: 's', usage: 's', adopt: 'b' },
       out: { identity: 'a{sv}' },
       records: { identity: identityRecord },
       check: manageCheck,
       authorize: manage,
     },
     DeleteModuleIdentity: {
-      doc: 'Removes a module from the hub and from saved state.',
+      doc: 'Removes a module from the hub and from saved state; with `adopt` also one that other software made.',
       waits: true,
       in: { module_id: 's' },
+      options: { adopt: 'b' },
       check: moduleId,
       authorize: manage,
     },

@@ -62,8 +62,8 @@ export class Identities {
   }
 
   async #register(moduleId: ModuleId, via: Via): Promise<ModuleIdentity> {
-    // A hub makes these two itself, in this name, when it makes an Edge device.
-    const options = moduleId.startsWith('$') ? { managed_by: 'iotEdge' } : {};
+    // whatever made it: the agent was asked to run it. Of an Edge device the hub makes `$edgeAgent` and `$edgeHub`
+    const options = { adopt: true, ...(moduleId.startsWith('$') && { managed_by: 'iotEdge' }) };
     const request = { module_id: moduleId, options };
     const { identity } = await this.#client.CreateModuleIdentity(request, via);
     return this.#keep(moduleId, identity);

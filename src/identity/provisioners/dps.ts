@@ -15,6 +15,8 @@ const apiVersion = 'api-version=2021-06-01';
 const defaultPollMs = 2000;
 const minPollMs = 1000;
 const maxPollMs = 60_000;
+/** A service that is busy for longer than this has forgotten the registration, or is down. */
+const maxBusyPolls = 10;
 const hostPattern = /^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?$/;
 
 /** What a registration needs. */
@@ -65,16 +67,24 @@ export class DpsProvisioner implements Provisioner {
     const url = `${base}/register?${apiVersion}`;
     const body = { registrationId: id };
     let answer = await cloud.send({ method: 'PUT', url, body }, via);
-    for (;;) {
-      if (answer.status !== 200 && answer.status !== 202) throw failureOf(what, answer);
-      const assignment = assignmentOf(what, answer);
+    let operationId = '';
+    // what has been accepted goes on while the service is too busy to tell how far it is
+    for (let busy = 0; ; busy = isBusy(answer) ? busy + 1 : 0) {
+      const isDecided = !isBusy(answer) || operationId === '' || busy >= maxBusyPolls;
+      if (isDecided && answer.status !== 200 && answer.status !== 202)
+        throw failureOf(what, answer);
+      const assignment = isDecided ? assignmentOf(what, answer) : undefined;
       if (assignment !== undefined) return assignment;
-      const operationId = nameField(answer.body, 'operationId') ?? '';
+      operationId = nameField(answer.body, 'operationId') ?? operationId;
       await this.#options.delay(pollDelayMs(answer), via.signal);
       const operation = `${base}/operations/${encodeURIComponent(operationId)}?${apiVersion}`;
       answer = await cloud.send({ method: 'GET', url: operation }, via);
     }
   }
+}
+
+function isBusy({ status }: CloudAnswer): boolean {
+  return status === 429 || status === 503;
 }
 
 function pollDelayMs({ retryAfterS }: CloudAnswer): number {

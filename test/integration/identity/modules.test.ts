@@ -7,7 +7,8 @@ import type { Bus } from '../../../src/dbus/bus.ts';
 import { type Client, client } from '../../../src/dbus/client.ts';
 import { identityInterface, identityService } from '../../../src/interfaces/identity.ts';
 import type { Cloud } from '../../support/cloud/cloud.ts';
-import type { RegisteredModule } from '../../support/cloud/registry.ts';
+import type { CloudRequest } from '../../support/cloud/exchange.ts';
+import type { RegisteredModule } from '../../support/cloud/records.ts';
 import { refusalOfSas } from '../../support/cloud/sas.ts';
 import { failureOf } from '../../support/failure.ts';
 import { identityStatus } from '../../support/identity-status.ts';
@@ -41,12 +42,12 @@ class Setting implements AsyncDisposable {
 
   /** What the hub has of a module. */
   onHub(id: string): RegisteredModule | undefined {
-    return this.#modules.get(id);
+    return this.cloud.registry.modules.get(deviceName)?.get(id);
   }
 
-  /** Puts a module on the hub, as somebody else would. */
-  put(module: Pick<RegisteredModule, 'moduleId' | 'managedBy' | 'generationId'>): void {
-    this.#modules.set(module.moduleId, { ...module, keys: undefined });
+  /** Puts a module on the hub, as other software would. */
+  put(module: Pick<RegisteredModule, 'moduleId'> & Partial<RegisteredModule>): void {
+    this.cloud.registry.put(deviceName, module);
   }
 
   /** The ids of the modules that have an object on the bus. */
@@ -69,13 +70,6 @@ class Setting implements AsyncDisposable {
     return (await this.identity.CreateSasToken(request)).token;
   }
 
-  get #modules(): Map<string, RegisteredModule> {
-    const { modules } = this.cloud.registry;
-    const own = modules.get(deviceName) ?? new Map<string, RegisteredModule>();
-    modules.set(deviceName, own);
-    return own;
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     await this.bus.close();
     await this.cloud[Symbol.asyncDispose]();
@@ -94,7 +88,11 @@ test('have keys on the hub that their tokens are signed with, over a restart too
   setting,
 }) => {
   const { identity, rig } = setting;
-  const { identity: made } = await identity.CreateModuleIdentity({ module_id: '$edgeAgent' });
+  const options = { adopt: true }; // the hub made it with the device
+  const { identity: made } = await identity.CreateModuleIdentity({
+    module_id: '$edgeAgent',
+    options,
+  });
   assert.is(made.generation_id, setting.onHub('$edgeAgent')?.generationId);
   assert.is(made.derivation.toString(), `$edgeAgent:${made.generation_id}:primary`);
   assert.is(setting.refusal(await setting.token('$edgeAgent'), '$edgeAgent'), undefined);
@@ -105,21 +103,46 @@ test('have keys on the hub that their tokens are signed with, over a restart too
   assert.is(setting.refusal(await setting.token('$edgeAgent'), '$edgeAgent'), undefined);
 });
 
-test('are completed when an interrupted call has left them on the hub', async ({ setting }) => {
-  setting.put({ moduleId: 'mine', managedBy: 'iotedge', generationId: '7' });
-  const { identity } = await setting.identity.CreateModuleIdentity({ module_id: 'mine' });
-  assert.is(identity.generation_id, '7');
-  assert.is(setting.refusal(await setting.token('mine'), 'mine'), undefined);
-});
+for (const [what, interfere] of [
+  [
+    'made, and the answer was lost',
+    ({ method, headers }: CloudRequest, setting: Setting) => {
+      if (method !== 'PUT' || headers['if-match'] !== undefined) return undefined;
+      setting.put({ moduleId: 'mine', managedBy: 'iotedge' });
+      return { status: 503 };
+    },
+  ],
+  [
+    'made, and not given its keys',
+    ({ headers }: CloudRequest) =>
+      headers['if-match'] === undefined ? undefined : { status: 503 },
+  ],
+] as const) {
+  test(`are completed when an interrupted call has left one ${what}`, async ({ setting }) => {
+    const { cloud, identity, rig } = setting;
+    cloud.interfere = (request) => interfere(request, setting);
+    const create = { module_id: 'mine' };
+    assert.is(await failureOf(identity.CreateModuleIdentity(create)), 'Unavailable');
+    const left = setting.onHub('mine');
+    assert.ok(left);
+    assert.equal((await identity.ListModuleIdentities({})).identities, []);
+    await rig.stop('identity');
+    cloud.interfere = undefined;
+    const { identity: made } = await identity.CreateModuleIdentity(create);
+    assert.is(made.generation_id, left.generationId);
+    assert.is(setting.refusal(await setting.token('mine'), 'mine'), undefined);
+  });
+}
 
-test('of somebody else are left alone', async ({ setting }) => {
-  setting.put({ moduleId: 'theirs', managedBy: 'other', generationId: '7' });
-  const { identity } = setting;
-  const create = { module_id: 'theirs' };
+test('that the hub refused are not ours when other software makes them', async ({ setting }) => {
+  const { cloud, identity } = setting;
+  cloud.interfere = () => ({ status: 503 });
+  const create = { module_id: 'mine' };
+  assert.is(await failureOf(identity.CreateModuleIdentity(create)), 'Unavailable');
+  setting.put({ moduleId: 'mine', managedBy: 'iotedge' });
+  cloud.interfere = undefined;
   assert.is(await failureOf(identity.CreateModuleIdentity(create)), 'AlreadyExists');
-  assert.equal((await identity.ListModuleIdentities({})).identities, []);
   assert.is(await failureOf(identity.DeleteModuleIdentity(create)), 'NotFound');
-  assert.is(setting.onHub('theirs')?.managedBy, 'other');
 });
 
 test('go there and here when they are deleted', async ({ setting }) => {
@@ -148,16 +171,6 @@ test('go on working when an update does not reach the hub', async ({ setting }) 
   assert.is(setting.onHub('mine')?.managedBy, 'me');
 });
 
-test('get new keys by an update when the hub has made them anew', async ({ setting }) => {
-  const module = { module_id: 'mine' };
-  await setting.identity.CreateModuleIdentity(module);
-  setting.put({ moduleId: 'mine', managedBy: 'iotedge', generationId: '99' });
-  assert.is.not(setting.refusal(await setting.token('mine'), 'mine'), undefined);
-  const { identity } = await setting.identity.UpdateModuleIdentity(module);
-  assert.is(identity.generation_id, '99');
-  assert.is(setting.refusal(await setting.token('mine'), 'mine'), undefined);
-});
-
 test('of the hub that the device was on are not those of the hub that it is on now', async ({
   setting,
 }) => {
@@ -172,11 +185,9 @@ test('of the hub that the device was on are not those of the hub that it is on n
   assert.equal((await identity.ListModuleIdentities({})).identities, []);
   assert.equal(await setting.objects(), []);
   // a module of that id on the new hub is somebody else's
-  const theirs = { moduleId: 'mine', managedBy: 'x', generationId: '1', keys: undefined };
-  other.registry.modules.set(deviceName, new Map([['mine', theirs]]));
+  other.registry.put(deviceName, { moduleId: 'mine', managedBy: 'x', generationId: '1' });
   await identity.DeleteModuleIdentity(module);
-  assert.is(other.registry.modules.get(deviceName)?.size, 1);
-  other.registry.modules.clear();
+  assert.ok(other.registry.modules.get(deviceName)?.delete('mine'));
   const { identity: after } = await identity.CreateModuleIdentity(module);
   assert.is(after.hub_hostname, other.host);
   assert.is.not(after.hub_hostname, before.hub_hostname);

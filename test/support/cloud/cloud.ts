@@ -2,15 +2,24 @@
  * The cloud as a double on loopback: the provisioning service and the hub's identity registry on one HTTPS
  * port, which asks for client certificates. It refuses what the real ones refuse.
  */
+import { createHash, randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { type SecureVersion, TLSSocket } from 'node:tls';
-import { CloudRefusal, type CloudRequest, type CloudResponse } from './exchange.ts';
+import {
+  type ClientCertificate,
+  CloudRefusal,
+  type CloudRequest,
+  type CloudResponse,
+} from './exchange.ts';
 import { type Enrollment, Provisioning } from './provisioning.ts';
 import { Registry } from './registry.ts';
+import { smallHub, Throttle, type ThrottleOptions } from './throttle.ts';
 
 const maxBodyBytes = 256 << 10;
+/** A kept connection is cut after so many: clients must cope with it. */
+const requestsPerConnection = 25;
 
 /** What a double is started with; PEM texts. */
 export interface CloudOptions {
@@ -22,6 +31,7 @@ export interface CloudOptions {
   readonly enrollments: ReadonlyMap<string, Enrollment>;
   readonly assigningPolls?: number;
   readonly retryAfterS?: number;
+  readonly throttle?: ThrottleOptions;
   /** A free one when absent. */
   readonly port?: number;
   readonly minVersion?: SecureVersion;
@@ -45,7 +55,10 @@ export class Cloud implements AsyncDisposable {
   interfere: ((request: CloudRequest) => CloudResponse | undefined) | undefined;
   /** What the Date header is ahead of the clock. */
   clockSkewMs = 0;
+  /** Where devices are sent, when it is another hub than this one. */
+  movedTo: string | undefined;
   readonly #server: Server;
+  readonly #throttle: Throttle;
 
   private constructor(options: CloudOptions) {
     const { key, certificate: cert, clientRoots: ca, minVersion, maxVersion } = options;
@@ -61,19 +74,16 @@ export class Cloud implements AsyncDisposable {
       },
       (request, response) => void this.#serve(request, response),
     );
+    this.#server.maxRequestsPerSocket = requestsPerConnection;
+    this.#throttle = new Throttle(options.throttle ?? smallHub);
     this.provisioning = new Provisioning({
       scopeId: options.scopeId,
       enrollments: options.enrollments,
       assigningPolls: options.assigningPolls ?? 1,
       retryAfterS: options.retryAfterS ?? 1,
-      assignedHub: () => this.host,
+      assign: (registrationId, enrollment) => this.#assign(registrationId, enrollment),
     });
-    this.registry = new Registry((name) => {
-      const deviceId = options.enrollments.get(name)?.deviceId;
-      return deviceId !== undefined && this.provisioning.assigned.has(deviceId)
-        ? deviceId
-        : undefined;
-    });
+    this.registry = new Registry(() => this.host);
   }
 
   /** Listens on a port of the loopback interface. */
@@ -90,14 +100,14 @@ export class Cloud implements AsyncDisposable {
     return (this.#server.address() as AddressInfo).port; // it listens on TCP
   }
 
-  /** `localhost:<port>`: what the device is told as its hub. */
+  /** What the device is told as its hub: with a dot in it, which Azure's C clients insist on. */
   get host(): string {
-    return `localhost:${this.port}`;
+    return `127.0.0.1:${this.port}`;
   }
 
   /** The global endpoint for `identity.yaml`. */
   get endpoint(): string {
-    return `https://${this.host}`;
+    return `https://localhost:${this.port}`;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -105,6 +115,17 @@ export class Cloud implements AsyncDisposable {
     await new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
     });
+  }
+
+  #assign(registrationId: string, { deviceId, symmetricKey }: Enrollment): string {
+    if (this.movedTo !== undefined) return this.movedTo;
+    const key = symmetricKey?.toString('base64');
+    const attestation =
+      key === undefined
+        ? { certificateName: registrationId }
+        : { keys: { primaryKey: key, secondaryKey: key } };
+    this.registry.assign(deviceId, attestation);
+    return this.host;
   }
 
   async #serve(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
@@ -120,6 +141,7 @@ export class Cloud implements AsyncDisposable {
     outgoing.writeHead(response.status, {
       date,
       'content-type': 'application/json; charset=utf-8',
+      'x-ms-request-id': randomUUID(),
       ...response.headers,
     });
     outgoing.end(response.body === undefined ? undefined : JSON.stringify(response.body));
@@ -131,7 +153,9 @@ export class Cloud implements AsyncDisposable {
       const other = this.interfere?.(request);
       if (other !== undefined) return other;
       if (Provisioning.serves(request.path)) return this.provisioning.answer(request);
-      if (Registry.serves(request.path)) return this.registry.answer(request);
+      if (Registry.serves(request.path)) {
+        return this.#throttle.refusal() ?? this.registry.answer(request);
+      }
       throw new CloudRefusal(404, 'no such resource');
     } catch (error) {
       if (error instanceof CloudRefusal) return error.response;
@@ -148,7 +172,7 @@ async function requestOf(incoming: IncomingMessage): Promise<CloudRequest> {
     query: url.searchParams,
     headers: incoming.headers,
     body: await bodyOf(incoming),
-    clientName: clientNameOf(incoming),
+    certificate: certificateOf(incoming),
     now: new Date(),
   };
 }
@@ -170,8 +194,10 @@ async function bodyOf(incoming: IncomingMessage): Promise<unknown> {
   }
 }
 
-function clientNameOf({ socket }: IncomingMessage): string | undefined {
-  if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined;
-  const { subject } = socket.getPeerCertificate();
-  return typeof subject?.CN === 'string' ? subject.CN : undefined;
+function certificateOf({ socket }: IncomingMessage): ClientCertificate | undefined {
+  if (!(socket instanceof TLSSocket)) return undefined;
+  const { subject, raw } = socket.getPeerCertificate();
+  if (raw === undefined || typeof subject?.CN !== 'string') return undefined;
+  const thumbprint = createHash('sha256').update(raw).digest('hex');
+  return { commonName: subject.CN, thumbprint, trusted: socket.authorized };
 }

@@ -1,4 +1,14 @@
+import { randomBytes, randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
+
+/** The certificate that a client showed. */
+export interface ClientCertificate {
+  readonly commonName: string;
+  /** SHA-256 of the certificate, lower-case hex. */
+  readonly thumbprint: string;
+  /** Whether it chains to an enrolled root. */
+  readonly trusted: boolean;
+}
 
 /** One request as the double's two halves see it. */
 export interface CloudRequest {
@@ -7,8 +17,7 @@ export interface CloudRequest {
   readonly query: URLSearchParams;
   readonly headers: IncomingHttpHeaders;
   readonly body: unknown;
-  /** Common name of the client certificate, when it chains to an enrolled root. */
-  readonly clientName: string | undefined;
+  readonly certificate: ClientCertificate | undefined;
   readonly now: Date;
 }
 
@@ -19,33 +28,65 @@ export interface CloudResponse {
   readonly body?: unknown;
 }
 
-/** Thrown by either half: answered as the services answer errors. */
+/** Thrown by either half; as it is, it is answered as the provisioning service does. */
 export class CloudRefusal extends Error {
   readonly response: CloudResponse;
 
   constructor(status: number, message: string, errorCode = status * 1000) {
     super(message);
-    const trackingId = '0a1b2c3d-0000-4000-8000-000000000000';
+    const trackingId = randomUUID();
     const timestampUtc = new Date().toISOString();
     this.response = { status, body: { errorCode, trackingId, message, timestampUtc } };
   }
 }
 
-/** The one api-version that a half speaks. */
-export function requireApiVersion(request: CloudRequest, version: string): void {
-  const given = request.query.get('api-version');
-  if (given === null) throw new CloudRefusal(400, 'api-version is missing', 400002);
-  if (given !== version) throw new CloudRefusal(400, `api-version ${given} is not known`, 400002);
+let hubRefusals = 0;
+
+/** As the hub answers: two members and a header, and in every other answer a text of JSON in the first. */
+export class HubRefusal extends CloudRefusal {
+  override readonly response: CloudResponse;
+
+  constructor(status: number, name: string, message: string, code = status * 1000) {
+    super(status, message, code);
+    const trackingId = `${randomBytes(16).toString('hex')}-G:0-TimeStamp:${new Date().toISOString()}`;
+    const nested = { errorCode: code, trackingId, message, timestampUtc: new Date().toISOString() };
+    const body =
+      hubRefusals++ % 2 === 0
+        ? { Message: `ErrorCode:${name};${message}`, ExceptionMessage: `Tracking ID:${trackingId}` }
+        : { Message: JSON.stringify(nested), ExceptionMessage: '' };
+    this.response = { status, headers: { 'iothub-errorcode': name }, body };
+  }
 }
 
-/** The body as an object of strings and more; a request with a body must say that it is JSON. */
-export function requireJson(request: CloudRequest): Readonly<Record<string, unknown>> {
+/** The api-versions that a half speaks; `refuse` makes its error. */
+export function requireApiVersion(
+  request: CloudRequest,
+  versions: readonly string[],
+  refuse: (message: string) => CloudRefusal,
+): void {
+  const given = request.query.get('api-version');
+  if (given === null) throw refuse('api-version is missing');
+  if (!versions.includes(given)) throw refuse(`api-version ${given} is not known`);
+}
+
+/** The body as an object; a request with a body must say that it is JSON, and has no other members than these. */
+export function requireJson(
+  request: CloudRequest,
+  members: readonly string[],
+): Readonly<Record<string, unknown>> {
   const type = request.headers['content-type'] ?? '';
-  if (!/^application\/json(;|$)/.test(type)) {
+  if (!/^application\/json *(;|$)/i.test(type)) {
     throw new CloudRefusal(415, `content type ${type} is not JSON`);
   }
   if (typeof request.body !== 'object' || request.body === null || Array.isArray(request.body)) {
     throw new CloudRefusal(400, 'the body is not a JSON object');
   }
+  const unknown = Object.keys(request.body).filter((name) => !members.includes(name));
+  if (unknown.length > 0) throw new CloudRefusal(400, `unknown members ${unknown.join(', ')}`);
   return Object.fromEntries(Object.entries(request.body));
+}
+
+/** A value's entries, none for what is no object. */
+export function entriesOf(value: unknown): Map<string, unknown> {
+  return new Map(typeof value === 'object' && value !== null ? Object.entries(value) : []);
 }

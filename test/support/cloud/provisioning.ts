@@ -12,35 +12,57 @@ import { refusalOfSas } from './sas.ts';
 export interface Enrollment {
   readonly deviceId: string;
   readonly symmetricKey?: Buffer;
+  /** An individual enrollment: this very certificate, by its SHA-256 in hex. Else any that the roots issued. */
+  readonly thumbprint?: string;
+  /** What the enrollment hands to its device. */
+  readonly payload?: unknown;
 }
 
 /** How registrations go. */
 export interface ProvisioningOptions {
   readonly scopeId: string;
-  /** By registration id. */
+  /** By registration id, whatever its case. */
   readonly enrollments: ReadonlyMap<string, Enrollment>;
   /** Polls answered with `assigning` before the outcome. */
   readonly assigningPolls: number;
   readonly retryAfterS: number;
-  readonly assignedHub: () => string;
+  /** Puts the device on a hub, and returns which. */
+  readonly assign: (registrationId: string, enrollment: Enrollment) => string;
 }
 
 interface Operation {
   readonly registrationId: string;
+  readonly attestation: 'x509' | 'symmetricKey';
+  /** Why the outcome is a failure. */
+  readonly failure: Failure | undefined;
   polls: number;
 }
+
+interface Failure {
+  readonly errorCode: number;
+  readonly errorMessage: string;
+}
+
+/** The official clients' versions, and that of the preview in which the service issues certificates. */
+const versions = ['2018-11-01', '2019-03-31', '2021-06-01', '2021-11-01-preview'];
+const csrMembers = ['clientCertificateCsr', 'csr'];
+const members = ['registrationId', 'payload', ...csrMembers];
 
 /** The registration half: register, then poll the operation. */
 export class Provisioning {
   /** The status that registrations end with; anything but `assigned` is a failure. */
   outcome: 'assigned' | 'failed' | 'disabled' = 'assigned';
-  /** Devices that were assigned, by id. */
-  readonly assigned = new Set<string>();
+  /** What a failed registration says. */
+  failure: Failure = { errorCode: 400207, errorMessage: 'no hub can take the device' };
   readonly #options: ProvisioningOptions;
+  readonly #enrollments: ReadonlyMap<string, Enrollment>;
   readonly #operations = new Map<string, Operation>();
 
   constructor(options: ProvisioningOptions) {
     this.#options = options;
+    this.#enrollments = new Map(
+      [...options.enrollments].map(([id, enrollment]) => [id.toLowerCase(), enrollment]),
+    );
   }
 
   /** Whether a path is this half's. */
@@ -49,13 +71,13 @@ export class Provisioning {
   }
 
   answer(request: CloudRequest): CloudResponse {
-    requireApiVersion(request, '2021-06-01');
+    requireApiVersion(request, versions, (message) => new CloudRefusal(400, message, 400002));
     const [scopeId, , registrationId = '', verb, operationId = ''] = request.path;
     if (scopeId !== this.#options.scopeId) throw new CloudRefusal(401, 'unknown id scope', 401002);
     const enrollment = this.#authenticate(request, registrationId);
     if (verb === 'register' && request.path.length === 4) {
       if (request.method !== 'PUT') throw new CloudRefusal(405, 'use PUT');
-      return this.#register(request, registrationId);
+      return this.#register(request, registrationId, enrollment);
     }
     if (verb === 'operations' && request.path.length === 5) {
       if (request.method !== 'GET') throw new CloudRefusal(405, 'use GET');
@@ -64,35 +86,36 @@ export class Provisioning {
     throw new CloudRefusal(404, 'no such resource');
   }
 
+  /** Refused the same way whether the registration or its proof is unknown. */
   #authenticate(request: CloudRequest, registrationId: string): Enrollment {
-    const enrollment = this.#options.enrollments.get(registrationId);
-    if (enrollment === undefined) throw new CloudRefusal(404, 'device not found', 404201);
-    if (enrollment.symmetricKey === undefined) {
-      if (request.clientName === undefined) {
-        throw new CloudRefusal(401, 'a client certificate of an enrolled root is needed', 401002);
-      }
-      if (request.clientName !== registrationId) {
-        throw new CloudRefusal(401, 'the certificate is not for this registration', 401002);
-      }
-      return enrollment;
+    const enrollment = this.#enrollments.get(registrationId.toLowerCase());
+    const refusal =
+      enrollment?.symmetricKey === undefined
+        ? refusalOfCertificate(request, registrationId, enrollment)
+        : refusalOfKey(request, this.#options.scopeId, registrationId, enrollment.symmetricKey);
+    if (enrollment === undefined || refusal !== undefined) {
+      throw new CloudRefusal(401, refusal ?? 'Unauthorized', 401002);
     }
-    const refusal = refusalOfSas(request.headers.authorization ?? '', {
-      resource: `${this.#options.scopeId}/registrations/${registrationId}`,
-      key: enrollment.symmetricKey,
-      now: request.now,
-      keyName: 'registration',
-    });
-    if (refusal !== undefined) throw new CloudRefusal(401, refusal, 401002);
     return enrollment;
   }
 
-  #register(request: CloudRequest, registrationId: string): CloudResponse {
-    const body = requireJson(request);
-    if (body['registrationId'] !== registrationId) {
+  #register(
+    request: CloudRequest,
+    registrationId: string,
+    { symmetricKey }: Enrollment,
+  ): CloudResponse {
+    const body = requireJson(request, members);
+    const named = body['registrationId'];
+    if (typeof named !== 'string' || named.toLowerCase() !== registrationId.toLowerCase()) {
       throw new CloudRefusal(400, 'registrationId is not that of the path', 400004);
     }
-    const operationId = `4.${randomUUID()}`;
-    this.#operations.set(operationId, { registrationId, polls: 0 });
+    const withCsr = csrMembers.some((name) => name in body);
+    const failure = withCsr
+      ? { errorCode: 400000, errorMessage: 'Device sent CSR but it is not configured.' }
+      : undefined;
+    const operationId = `4.${randomUUID().replaceAll('-', '')}.${randomUUID()}`;
+    const attestation = symmetricKey === undefined ? 'x509' : 'symmetricKey';
+    this.#operations.set(operationId, { registrationId, attestation, failure, polls: 0 });
     return this.#assigning(operationId);
   }
 
@@ -104,26 +127,62 @@ export class Provisioning {
     };
   }
 
-  #poll(operationId: string, registrationId: string, { deviceId }: Enrollment): CloudResponse {
+  #poll(operationId: string, registrationId: string, enrollment: Enrollment): CloudResponse {
     const operation = this.#operations.get(operationId);
-    if (operation?.registrationId !== registrationId) {
+    if (operation?.registrationId.toLowerCase() !== registrationId.toLowerCase()) {
       throw new CloudRefusal(404, 'operation not found', 404202);
     }
     if (operation.polls++ < this.#options.assigningPolls) return this.#assigning(operationId);
-    const now = new Date().toISOString();
-    const status = this.outcome;
-    const state = { registrationId, status, createdDateTimeUtc: now, lastUpdatedDateTimeUtc: now };
-    if (status === 'failed') {
-      const failure = { ...state, errorCode: 400207, errorMessage: 'no hub can take the device' };
-      return { status: 200, body: { operationId, status, registrationState: failure } };
-    }
-    if (status === 'disabled') {
-      return { status: 200, body: { operationId, status, registrationState: state } };
-    }
-    this.assigned.add(deviceId);
-    const assignedHub = this.#options.assignedHub();
-    const substatus = 'initialAssignment';
-    const registrationState = { ...state, assignedHub, deviceId, substatus, etag: 'IjAi' };
+    const status = operation.failure === undefined ? this.outcome : 'failed';
+    const registrationState = this.#stateOf(operation, enrollment, status);
     return { status: 200, body: { operationId, status, registrationState } };
   }
+
+  #stateOf(
+    { registrationId, attestation, failure }: Operation,
+    enrollment: Enrollment,
+    status: string,
+  ) {
+    const now = new Date().toISOString();
+    const state = {
+      [attestation]: attestation === 'x509' ? { enrollmentGroupId: 'devices' } : {},
+      registrationId: registrationId.toLowerCase(),
+      createdDateTimeUtc: now,
+      lastUpdatedDateTimeUtc: now,
+      status,
+      etag: 'IjVmMDAwMDAwLTAwMDAtMDcwMC0wMDAwLTVmMDAwMDAwMDAwMCI=',
+    };
+    if (status === 'failed') return { ...state, ...(failure ?? this.failure) };
+    if (status === 'disabled') return state;
+    const { deviceId, payload } = enrollment;
+    const assignedHub = this.#options.assign(registrationId, enrollment);
+    const assigned = { ...state, assignedHub, deviceId, substatus: 'initialAssignment' };
+    return payload === undefined ? assigned : { ...assigned, payload };
+  }
+}
+
+function refusalOfCertificate(
+  { certificate }: CloudRequest,
+  registrationId: string,
+  enrollment: Enrollment | undefined,
+): string | undefined {
+  if (certificate === undefined) return 'Unauthorized';
+  const thumbprint = enrollment?.thumbprint;
+  if (thumbprint !== undefined) {
+    return certificate.thumbprint === thumbprint.toLowerCase() ? undefined : 'Invalid certificate.';
+  }
+  if (!certificate.trusted || enrollment === undefined) return 'CA certificate not found.';
+  const named = certificate.commonName.toLowerCase() === registrationId.toLowerCase();
+  return named ? undefined : 'Invalid certificate.';
+}
+
+function refusalOfKey(
+  { headers, now }: CloudRequest,
+  scopeId: string,
+  registrationId: string,
+  key: Buffer,
+): string | undefined {
+  const resource = `${scopeId}/registrations/${registrationId}`;
+  const expected = { resource, key, now, keyName: 'registration' };
+  return refusalOfSas(headers.authorization ?? '', expected) && 'Unauthorized';
 }

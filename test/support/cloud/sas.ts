@@ -25,7 +25,16 @@ function claimsOf(authorization: string): Claims | undefined {
   const sig = fields.get('sig');
   const se = fields.get('se');
   if (sr === undefined || sig === undefined || se === undefined) return undefined;
-  return { sr, sig: decodeURIComponent(sig), se, skn: fields.get('skn') };
+  // Java's clients send an empty name of a key
+  return { sr, sig: decodeURIComponent(sig), se, skn: fields.get('skn') || undefined };
+}
+
+/** Whose token this says it is: the resource, decoded, and the name of the policy. */
+export function claimedBy(
+  authorization: string,
+): { readonly resource: string; readonly keyName: string | undefined } | undefined {
+  const claims = claimsOf(authorization);
+  return claims && { resource: decodeURIComponent(claims.sr), keyName: claims.skn };
 }
 
 /** What a token is checked against. */
@@ -52,4 +61,25 @@ export function refusalOfSas(authorization: string, expected: SasExpectation): s
   const given = Buffer.from(claims.sig, 'base64');
   const equal = given.length === wanted.length && timingSafeEqual(given, wanted);
   return equal ? undefined : 'wrong signature';
+}
+
+/** How a token is made. */
+export interface SasOptions {
+  readonly key: Buffer;
+  readonly keyName?: string;
+  readonly expires: Date;
+  /** Not all clients encode the resource. */
+  readonly encoded?: boolean;
+}
+
+/** A token as a client makes one. */
+export function makeSas(
+  resource: string,
+  { key, keyName, expires, encoded = true }: SasOptions,
+): string {
+  const sr = encoded ? encodeURIComponent(resource) : resource;
+  const se = Math.floor(expires.getTime() / 1000);
+  const sig = createHmac('sha256', key).update(`${sr}\n${se}`).digest('base64');
+  const name = keyName === undefined ? '' : `&skn=${keyName}`;
+  return `${prefix}sr=${sr}&sig=${encodeURIComponent(sig)}&se=${se}${name}`;
 }

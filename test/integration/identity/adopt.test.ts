@@ -1,0 +1,218 @@
+/** Module identities that other software made: who may take them over, and how. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Bus } from '../../../src/dbus/bus.ts';
+import { type Client, client } from '../../../src/dbus/client.ts';
+import { isServiceError } from '../../../src/errors.ts';
+import { identityInterface, identityService } from '../../../src/interfaces/identity.ts';
+import type { Cloud } from '../../support/cloud/cloud.ts';
+import { nextEtag, type RegisteredModule } from '../../support/cloud/records.ts';
+import { refusalOfSas } from '../../support/cloud/sas.ts';
+import { failureOf } from '../../support/failure.ts';
+import { Rig } from '../../support/rig.ts';
+import { startRigCloud, useCloud } from '../../support/rig-cloud.ts';
+import { deviceName } from '../../support/rig-config.ts';
+
+interface Setting {
+  rig: Rig;
+  bus: Bus;
+  cloud: Cloud;
+  identity: Client<typeof identityInterface>;
+}
+
+const patient = { timeoutMs: 60_000 };
+const adopt = { adopt: true };
+const test = suite<Setting>('identities that other software made');
+
+test.before(async (context) => {
+  context.rig = await Rig.start();
+  context.bus = await context.rig.connect();
+  context.cloud = await startRigCloud(context.rig);
+  await useCloud(context.rig, context.cloud);
+  context.identity = client(context.bus, identityService, identityInterface);
+  await context.identity.Provision({}, patient);
+});
+test.after(async ({ rig, bus, cloud }) => {
+  await bus.close();
+  await cloud[Symbol.asyncDispose]();
+  await rig[Symbol.asyncDispose]();
+});
+test.after.each(async ({ cloud, identity }) => {
+  cloud.interfere = undefined;
+  const modules = cloud.registry.modules.get(deviceName);
+  for (const id of modules?.keys() ?? []) if (!id.startsWith('$')) modules?.delete(id);
+  for (const { module_id } of (await identity.ListModuleIdentities({})).identities) {
+    await identity.DeleteModuleIdentity({ module_id, options: adopt });
+  }
+});
+
+function onHub(cloud: Cloud, id: string): RegisteredModule | undefined {
+  return cloud.registry.modules.get(deviceName)?.get(id);
+}
+
+async function messageOf(promise: Promise<unknown>): Promise<string> {
+  const error: unknown = await promise.catch((reason: unknown) => reason);
+  assert.ok(isServiceError(error, 'AlreadyExists'), String(error));
+  return error.message;
+}
+
+/** Whether the hub takes a token of a module. */
+async function refusalOf({ identity, cloud }: Setting, id: string): Promise<string | undefined> {
+  const request = { module_id: id, audience: '', lifetime_s: 0 };
+  const { token } = await identity.CreateSasToken(request);
+  const key = Buffer.from(onHub(cloud, id)?.keys.primaryKey ?? '', 'base64');
+  const resource = `${cloud.host}/devices/${deviceName}/modules/${id}`;
+  return refusalOfSas(token, { resource, key, now: new Date() });
+}
+
+for (const id of ['$edgeAgent', '$edgeHub']) {
+  test(`are adopted where the hub has made ${id} beforehand`, async (setting) => {
+    const { cloud, identity } = setting;
+    const before = onHub(cloud, id);
+    const create = { module_id: id };
+    assert.match(await messageOf(identity.CreateModuleIdentity(create)), 'managed by iotEdge');
+    assert.equal(onHub(cloud, id), before);
+    const options = { adopt: true, managed_by: 'iotEdge' };
+    const { identity: made } = await identity.CreateModuleIdentity({ ...create, options });
+    assert.is(made.generation_id, before?.generationId);
+    assert.is(await refusalOf(setting, id), undefined);
+    assert.is(onHub(cloud, id)?.managedBy, 'iotEdge');
+    cloud.registry.put(deviceName, { moduleId: id, managedBy: 'iotEdge' }); // for the others
+  });
+}
+
+for (const managedBy of ['', 'iotedge', 'IotEdge', 'IOTEDGE', 'me']) {
+  test(`are adopted when they are managed by ${managedBy || 'nobody'}`, async (setting) => {
+    const { cloud, identity } = setting;
+    cloud.registry.put(deviceName, { moduleId: 'theirs', managedBy });
+    const options = { adopt: true, ...(managedBy === 'me' && { managed_by: 'me' }) };
+    const request = { module_id: 'theirs' };
+    assert.is(await failureOf(identity.CreateModuleIdentity(request)), 'AlreadyExists');
+    assert.equal((await identity.ListModuleIdentities({})).identities, []);
+    await identity.CreateModuleIdentity({ ...request, options });
+    assert.is(await refusalOf(setting, 'theirs'), undefined);
+    assert.is(onHub(cloud, 'theirs')?.managedBy, managedBy || 'iotedge');
+    // from now on it is in our records
+    await identity.CreateModuleIdentity(request);
+    await identity.UpdateModuleIdentity(request);
+    await identity.DeleteModuleIdentity(request);
+    assert.is(onHub(cloud, 'theirs'), undefined);
+  });
+}
+
+test('stay with the manager that they have, who is named', async ({ cloud, identity }) => {
+  cloud.registry.put(deviceName, { moduleId: 'theirs', managedBy: 'puppet' });
+  const before = onHub(cloud, 'theirs');
+  const request = { module_id: 'theirs', options: adopt };
+  for (const call of [
+    identity.CreateModuleIdentity(request),
+    identity.UpdateModuleIdentity(request),
+    identity.DeleteModuleIdentity(request),
+  ]) {
+    assert.match(await messageOf(call), 'module "theirs" is managed by puppet');
+  }
+  assert.equal(onHub(cloud, 'theirs'), before);
+  assert.is(await failureOf(identity.GetModuleIdentity({ module_id: 'theirs' })), 'NotFound');
+});
+
+test('are updated and deleted only by who adopts', async (setting) => {
+  const { cloud, identity } = setting;
+  const request = { module_id: 'theirs' };
+  const withAdopt = { ...request, options: adopt };
+  assert.is(await failureOf(identity.UpdateModuleIdentity(withAdopt)), 'NotFound');
+  assert.is(await failureOf(identity.DeleteModuleIdentity(withAdopt)), 'NotFound');
+  cloud.registry.put(deviceName, { moduleId: 'theirs', managedBy: 'IotEdge' });
+  assert.is(await failureOf(identity.UpdateModuleIdentity(request)), 'NotFound');
+  assert.is(await failureOf(identity.DeleteModuleIdentity(request)), 'NotFound');
+  await identity.UpdateModuleIdentity(withAdopt);
+  assert.is(await refusalOf(setting, 'theirs'), undefined);
+  await identity.DeleteModuleIdentity(request);
+  cloud.registry.put(deviceName, { moduleId: 'theirs', managedBy: 'IotEdge' });
+  await identity.DeleteModuleIdentity(withAdopt);
+  assert.is(onHub(cloud, 'theirs'), undefined);
+});
+
+test('under the id of one of ours are theirs: another generation', async (setting) => {
+  const { cloud, identity } = setting;
+  const request = { module_id: 'mine' };
+  await identity.CreateModuleIdentity(request);
+  cloud.registry.put(deviceName, { moduleId: 'mine', managedBy: 'iotedge', generationId: '99' });
+  const theirs = onHub(cloud, 'mine');
+  assert.match(await messageOf(identity.UpdateModuleIdentity(request)), 'adopt');
+  assert.equal(onHub(cloud, 'mine'), theirs);
+  const { identity: made } = await identity.UpdateModuleIdentity({ ...request, options: adopt });
+  assert.is(made.generation_id, '99');
+  assert.is(await refusalOf(setting, 'mine'), undefined);
+  cloud.registry.put(deviceName, { moduleId: 'mine', managedBy: 'iotedge' });
+  await identity.DeleteModuleIdentity(request);
+  assert.ok(onHub(cloud, 'mine'));
+  assert.is(await failureOf(identity.GetModuleIdentity(request)), 'NotFound');
+});
+
+test('are not written when they have changed since they were read', async ({ cloud, identity }) => {
+  cloud.registry.put(deviceName, { moduleId: 'theirs', managedBy: '' });
+  // other software changes it between our reading and our writing
+  cloud.interfere = ({ headers }) => {
+    const module = onHub(cloud, 'theirs');
+    if (headers['if-match'] === undefined || module === undefined) return undefined;
+    cloud.registry.put(deviceName, { ...module, etag: nextEtag() });
+    return undefined;
+  };
+  const request = { module_id: 'theirs', options: adopt };
+  const keys = onHub(cloud, 'theirs')?.keys;
+  for (const call of [identity.CreateModuleIdentity, identity.DeleteModuleIdentity]) {
+    const error: unknown = await call(request).catch((reason: unknown) => reason);
+    assert.ok(isServiceError(error, 'Unavailable'), String(error));
+    assert.match(error.message, 'has changed the module meanwhile');
+  }
+  assert.equal(onHub(cloud, 'theirs')?.keys, keys);
+  cloud.interfere = undefined;
+  await identity.CreateModuleIdentity(request);
+});
+
+test('are listed with refresh, without a key of ours', async ({ cloud, identity }) => {
+  cloud.registry.put(deviceName, { moduleId: 'theirs', managedBy: 'puppet', generationId: '7' });
+  const { identity: mine } = await identity.CreateModuleIdentity({ module_id: 'mine' });
+  const asked = cloud.requests.length;
+  assert.equal((await identity.ListModuleIdentities({})).identities, [mine]);
+  assert.is(cloud.requests.length, asked);
+  const listed = await Promise.all(
+    [1, 2, 3].map(() => identity.ListModuleIdentities({ options: { refresh: true } })),
+  );
+  assert.is(cloud.requests.length, asked + 1);
+  const byId = new Map(listed[0]?.identities.map((one) => [one.module_id, one]));
+  assert.equal([...byId.keys()].sort(), ['$edgeAgent', '$edgeHub', 'mine', 'theirs']);
+  assert.equal(byId.get('mine'), mine);
+  const theirs = byId.get('theirs');
+  assert.equal([theirs?.generation_id, theirs?.key_id, theirs?.auth], ['7', '', 'sas']);
+  await identity.DeleteModuleIdentity({ module_id: 'mine' });
+  const after = await identity.ListModuleIdentities({ options: { refresh: true } });
+  assert.not(after.identities.some((one) => one.module_id === 'mine'));
+});
+
+test('are asked for again when the hub is busy, as soon as it says', async ({
+  cloud,
+  identity,
+}) => {
+  let refusals = 2;
+  const throttled = { Message: 'ErrorCode:ThrottlingException;', ExceptionMessage: '' };
+  cloud.interfere = () =>
+    refusals-- > 0 ? { status: 429, headers: { 'retry-after': '1' }, body: throttled } : undefined;
+  await identity.CreateModuleIdentity({ module_id: 'mine' }, patient);
+  cloud.interfere = () => ({ status: 429, headers: { 'retry-after': '60' }, body: throttled });
+  const update = identity.UpdateModuleIdentity({ module_id: 'mine' }, patient);
+  const error: unknown = await update.catch((reason: unknown) => reason);
+  assert.match(String(error), 'ThrottlingException');
+});
+
+test('leave no room on a device whose modules are too many', async ({ cloud, identity }) => {
+  const made = Array.from({ length: 48 }, (_, at) => `filler-${at}`);
+  for (const moduleId of made) cloud.registry.put(deviceName, { moduleId });
+  const create = identity.CreateModuleIdentity({ module_id: 'mine' });
+  const error: unknown = await create.catch((reason: unknown) => reason);
+  assert.match(String(error), 'Total number of modules on the device exceeded');
+  for (const moduleId of made) cloud.registry.modules.get(deviceName)?.delete(moduleId);
+  await identity.CreateModuleIdentity({ module_id: 'mine' });
+});
+
+test.run();

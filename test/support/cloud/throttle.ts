@@ -1,0 +1,43 @@
+import { randomInt } from 'node:crypto';
+import { type CloudResponse, HubRefusal } from './exchange.ts';
+
+/** How many requests a hub takes of one device, and how soon it takes more. */
+export interface ThrottleOptions {
+  readonly burst: number;
+  readonly perSecond: number;
+}
+
+/** A unit of a small hub takes a hundred requests to its registry in a minute; bursts are more. */
+export const smallHub: ThrottleOptions = { burst: 200, perSecond: 100 / 60 };
+
+/** Refuses requests that come too often, as the services do by themselves. */
+export class Throttle {
+  readonly #options: ThrottleOptions;
+  #tokens: number;
+  #filledAt = performance.now();
+
+  constructor(options: ThrottleOptions) {
+    this.#options = options;
+    this.#tokens = options.burst;
+  }
+
+  /** Undefined for a request that is taken; others are to come back in 2 to 5 s. */
+  refusal(): CloudResponse | undefined {
+    const now = performance.now();
+    const { burst, perSecond } = this.#options;
+    this.#tokens = Math.min(burst, this.#tokens + ((now - this.#filledAt) / 1000) * perSecond);
+    this.#filledAt = now;
+    if (this.#tokens >= 1) {
+      this.#tokens--;
+      return undefined;
+    }
+    const { response } = new HubRefusal(
+      429,
+      'ThrottlingException',
+      'Operation was throttled',
+      429001,
+    );
+    const headers = { ...response.headers, 'retry-after': String(randomInt(2, 6)) };
+    return { ...response, headers };
+  }
+}
