@@ -6,6 +6,7 @@ import { type Client, client } from '../../../src/dbus/client.ts';
 import { isServiceError } from '../../../src/errors.ts';
 import { identityInterface, identityService } from '../../../src/interfaces/identity.ts';
 import type { Cloud } from '../../support/cloud/cloud.ts';
+import { edgeModules } from '../../support/cloud/module-ids.ts';
 import { nextEtag, type RegisteredModule } from '../../support/cloud/records.ts';
 import { refusalOfSas } from '../../support/cloud/sas.ts';
 import { failureOf } from '../../support/failure.ts';
@@ -44,6 +45,9 @@ test.after.each(async ({ cloud, identity }) => {
   for (const { module_id } of (await identity.ListModuleIdentities({})).identities) {
     await identity.DeleteModuleIdentity({ module_id, options: adopt });
   }
+  for (const moduleId of edgeModules) {
+    if (!modules?.has(moduleId)) cloud.registry.put(deviceName, { moduleId, managedBy: 'iotEdge' });
+  }
 });
 
 function onHub(cloud: Cloud, id: string): RegisteredModule | undefined {
@@ -65,7 +69,7 @@ async function refusalOf({ identity, cloud }: Setting, id: string): Promise<stri
   return refusalOfSas(token, { resource, key, now: new Date() });
 }
 
-for (const id of ['$edgeAgent', '$edgeHub']) {
+for (const id of edgeModules) {
   test(`are adopted where the hub has made ${id} beforehand`, async (setting) => {
     const { cloud, identity } = setting;
     const before = onHub(cloud, id);
@@ -77,7 +81,6 @@ for (const id of ['$edgeAgent', '$edgeHub']) {
     assert.is(made.generation_id, before?.generationId);
     assert.is(await refusalOf(setting, id), undefined);
     assert.is(onHub(cloud, id)?.managedBy, 'iotEdge');
-    cloud.registry.put(deviceName, { moduleId: id, managedBy: 'iotEdge' }); // for the others
   });
 }
 

@@ -176,7 +176,7 @@ const mishaps: readonly Mishap[] = [
     happen: ({ rig }) => rm(deviceCertificateFile(rig)),
     mend: ({ rig }) =>
       certifyDevice(rig, { notBefore: new Date(), notAfter: new Date(Date.now() + hourMs) }),
-    says: [/certificate "device-id" is damaged: ENOENT.*device-id\.cer/],
+    says: [/certificate "device-id" cannot be used: .*ENOENT.*device-id\.cer/],
   },
   certificate('a device certificate that has expired', -2 * hourMs, [
     /certificate "device-id" expired at .* this clock says/,
