@@ -21,8 +21,16 @@ const mayImport: readonly (readonly [string, readonly string[]])[] = [
   ['keys/config.ts', ['service/config.ts', 'ids.ts', 'quoted.ts', 'keys/pkcs11-uri.ts']],
   [
     'modules/config.ts',
-    ['service/config.ts', 'ids.ts', 'quoted.ts', 'modules/confinement/settings.ts'],
+    [
+      'service/config.ts',
+      'ids.ts',
+      'quoted.ts',
+      'modules/agent-settings.ts',
+      'modules/confinement/settings.ts',
+      'modules/network-config.ts',
+    ],
   ],
+  ['modules/network-config.ts', ['service/config.ts']],
   [
     'modules/confinement/settings.ts',
     ['service/config.ts', 'ids.ts', 'quoted.ts', 'modules/confinement/host-'],

@@ -16,6 +16,7 @@ import {
   type ParseContext,
   type Schema,
 } from '../service/config.ts';
+import { judgeAgent } from './agent-settings.ts';
 import {
   type ConfinementConfig,
   confinementProperties,
@@ -23,6 +24,14 @@ import {
   parseHostname,
   type RawConfinement,
 } from './confinement/settings.ts';
+import {
+  type NetworkConfig,
+  networkSchema,
+  parseNetwork,
+  type RawNetwork,
+} from './network-config.ts';
+
+export type { NetworkConfig } from './network-config.ts';
 
 /** A certificate by its id in the Certificates service, or in a file. */
 export type CertificateReference =
@@ -42,13 +51,6 @@ export interface AgentConfig {
   /** What ModuleSpec calls `settings`. */
   readonly config: unknown;
   readonly env: Readonly<Record<string, string>>;
-}
-
-/** The container network that modules join. */
-export interface NetworkConfig {
-  readonly name: string;
-  readonly ipv6?: boolean;
-  readonly ipam?: Readonly<Record<string, unknown>>;
 }
 
 /** modules.yaml, checked. */
@@ -112,6 +114,15 @@ const agentSchema = {
           description: "The engine's create request, as an object or as its JSON text.",
           type: ['object', 'string'],
         },
+        digest: { description: 'What the image must be: sha256:….', type: 'string' },
+        imagePullPolicy: {
+          description: 'When the registry is asked for the image: on-create or never.',
+          type: 'string',
+        },
+        restart_policy: {
+          description: 'When it starts again: always, on-failure, on-unhealthy or never.',
+          type: 'string',
+        },
         auth: {
           description: 'Credentials for the registry.',
           type: 'object',
@@ -126,8 +137,9 @@ const agentSchema = {
       },
     },
     env: {
-      description: 'Environment of the agent.',
+      description: 'Environment of the agent: numbers and the like keep the text of the file.',
       type: 'object',
+      textValues: true,
       additionalProperties: { type: ['string', 'number', 'boolean'] },
       default: {},
     },
@@ -172,23 +184,7 @@ export const modulesSchema = {
         },
       },
     },
-    network: {
-      description: 'The container network that modules join; it is made when it is missing.',
-      anyOf: [
-        text,
-        {
-          type: 'object',
-          additionalProperties: false,
-          required: ['name'],
-          properties: {
-            name: { description: 'Its name.', ...text },
-            ipv6: { description: 'Whether it has IPv6.', type: 'boolean' },
-            ipam: { description: "The engine's address management.", type: 'object' },
-          },
-        },
-      ],
-      default: 'azure-iot-edge',
-    },
+    network: networkSchema,
     ...confinementProperties,
   },
 } as const satisfies Schema;
@@ -203,22 +199,22 @@ interface RawConfig extends CommonConfig, RawConfinement {
   readonly agent?: {
     readonly name: string;
     readonly type: 'docker';
-    readonly config: unknown;
-    readonly env: Readonly<Record<string, string | number | boolean>>;
+    readonly config: object;
+    readonly env: Readonly<Record<string, string>>;
   };
   readonly hostname?: string;
   readonly connect: typeof defaultUris;
   readonly listen: typeof defaultUris;
   readonly moby_runtime: { readonly uri: string };
-  readonly network: string | NetworkConfig;
+  readonly network: RawNetwork;
 }
 
 /** Checks what the schema cannot say. */
 export function parseModulesConfig(value: unknown, context: ParseContext): ModulesConfig {
   const raw = value as RawConfig; // fits the schema
-  const { certificates, network } = raw;
+  const { certificates } = raw;
   reportProblems(raw, context);
-  return {
+  const config = {
     log_level: raw.log_level,
     idle_exit_s: raw.idle_exit_s,
     authorization: raw.authorization,
@@ -234,9 +230,11 @@ export function parseModulesConfig(value: unknown, context: ParseContext): Modul
     connect: pathsOf(raw.connect),
     listen: pathsOf(raw.listen),
     engineSocket: pathOf(raw.moby_runtime.uri),
-    network: typeof network === 'string' ? { name: network } : network,
+    network: parseNetwork(raw.network, context),
     ...parseConfinement(raw, context),
   };
+  if (raw.agent !== undefined) judgeAgent(raw.agent, config, context);
+  return config;
 }
 
 function reportProblems(raw: RawConfig, context: ParseContext): void {
@@ -296,8 +294,7 @@ function agentOf(raw: RawConfig['agent'], context: ParseContext): AgentConfig | 
   if (raw === undefined) return undefined;
   const name = tryParse(context, ['agent', 'name'], () => parseModuleName(raw.name));
   if (name === undefined) return undefined;
-  const env = Object.entries(raw.env).map(([key, value]) => [key, String(value)] as const);
-  return { name, type: raw.type, config: raw.config, env: Object.fromEntries(env) };
+  return { name, type: raw.type, config: raw.config, env: raw.env };
 }
 
 function pathsOf(uris: typeof defaultUris): ApiPaths {

@@ -1,4 +1,3 @@
-import { posix } from 'node:path';
 import { memberArray, memberObject } from './create-options.ts';
 import { jsonDigest } from './digest.ts';
 import type { JsonObject } from './engine.ts';
@@ -103,11 +102,6 @@ export function aliasesOf(createOptions: JsonObject): readonly string[] {
   return Object.keys(endpoints)
     .flatMap((network) => memberArray(memberObject(endpoints, network), 'Aliases'))
     .filter((alias): alias is string => typeof alias === 'string');
-}
-
-/** The directories of the sockets of `connect`, each once. */
-export function socketTargets(paths: { readonly management: string; readonly workload: string }) {
-  return [...new Set([posix.dirname(paths.workload), posix.dirname(paths.management)])];
 }
 
 /** The create options as everybody may see them: no environment, no labels, in whichever case the engine would take them. */

@@ -3,14 +3,18 @@ import type { Via } from '../dbus/via.ts';
 import { isServiceError, ServiceError } from '../errors.ts';
 import { moduleIdOf } from '../ids.ts';
 import type { ModulesConfig } from './config.ts';
-import { elevationReasons } from './confinement/elevation.ts';
-import { type CgroupVersion, withoutEngineDefaults } from './confinement/engine-defaults.ts';
-import type { Validate } from './confinement/misfit.ts';
+import {
+  confinedOptions,
+  type JudgedBy,
+  ownOptions,
+  reachReasons,
+  socketTargets,
+} from './confinement/judged.ts';
 import { checkMounts, refuseHostPaths, volumesRefusal } from './confinement/mount-check.ts';
 import { withHostMounts } from './confinement/mounts.ts';
-import { containerBody, socketTargets } from './container-body.ts';
-import { type ModuleSettings, withoutMountsOf } from './create-options.ts';
-import type { ContainerEngine, JsonObject } from './engine.ts';
+import { containerBody } from './container-body.ts';
+import type { ModuleSettings } from './create-options.ts';
+import type { ContainerEngine } from './engine.ts';
 import { moduleEnvironment } from './environment.ts';
 import type { Prepared, Refused } from './goal.ts';
 import type { Identities } from './identities.ts';
@@ -19,20 +23,8 @@ import type { ModuleSource } from './module-source.ts';
 import { withoutEnginePolicy } from './restart-policy.ts';
 
 /** What is needed to tell whether a module may be made. */
-export interface ElevationParts {
-  readonly config: Pick<
-    ModulesConfig,
-    | 'allowElevated'
-    | 'allowedBinds'
-    | 'allowedPorts'
-    | 'allowedVolumes'
-    | 'connect'
-    | 'listen'
-    | 'network'
-  >;
-  /** Against `createOptionsSchema`. */
-  readonly validate: Validate;
-  readonly cgroupVersion: CgroupVersion;
+export interface ElevationParts extends JudgedBy {
+  readonly config: JudgedBy['config'] & Pick<ModulesConfig, 'allowElevated' | 'allowedVolumes'>;
 }
 
 /** What is needed to turn a module's settings into a container. */
@@ -102,20 +94,9 @@ function sourceRefusal(
   }
 }
 
-/** The create options without the mounts of sockets, which agents add and the runtime makes itself. */
-function ownOptions(
-  { config }: Pick<ElevationParts, 'config'>,
-  settings: ModuleSettings,
-): JsonObject {
-  const { connect, listen } = config;
-  const sockets = [connect.management, connect.workload, listen.management, listen.workload];
-  const paths = new Set([...sockets, ...socketTargets(connect)]);
-  return withoutMountsOf(settings.createOptions, paths);
-}
-
 /** Whether a module reaches outside its container: what authorization is asked about. */
 export function isElevated(parts: ElevationParts, settings: ModuleSettings): boolean {
-  return reasons(parts, settings).length > 0;
+  return reachReasons(parts, settings).length > 0;
 }
 
 /** Whether a module has only what the configuration lists. */
@@ -126,7 +107,7 @@ function isConfined({ config }: ElevationParts, { elevated }: Pick<ModuleSource,
 /** AccessDenied for a module that reaches outside its container where the configuration forbids it; InvalidArgs. */
 function refuseElevated(parts: ElevationParts, source: ModuleSource): void {
   if (!isConfined(parts, source)) return;
-  const [reason] = reasons(parts, source.settings);
+  const [reason] = reachReasons(parts, source.settings);
   if (reason === undefined) return;
   const why = parts.config.allowElevated ? 'it was authorized as harmless' : 'allow_elevated';
   const text = `module ${JSON.stringify(source.name)} may not be elevated (${why}): ${reason}`;
@@ -166,16 +147,4 @@ async function checkBefore(
 
 function mountSource(parts: ElevationParts, { name, settings }: ModuleSource) {
   return { name, createOptions: ownOptions(parts, settings) };
-}
-
-/** The create options of a module that has only what the configuration lists. */
-function confinedOptions(parts: ElevationParts, settings: ModuleSettings): JsonObject {
-  return withoutEngineDefaults(ownOptions(parts, settings), parts.cgroupVersion);
-}
-
-function reasons(parts: ElevationParts, settings: ModuleSettings) {
-  const { config, validate } = parts;
-  const { allowedBinds, allowedPorts, network } = config;
-  const rules = { validate, network: network.name, allowedBinds, allowedPorts };
-  return elevationReasons(confinedOptions(parts, settings), rules);
 }

@@ -16,7 +16,8 @@ import {
   type Problem,
   type SettingPath,
 } from './problem.ts';
-import type { Schema } from './schema-options.ts';
+import { property } from './schema-keys.ts';
+import { type Schema, textValues } from './schema-options.ts';
 import { compile } from './schema-validator.ts';
 import { type Explanation, explain } from './violation.ts';
 import type { ConfigNode, MapEntry } from './yaml.ts';
@@ -36,6 +37,8 @@ export interface ParseContext {
   report(path: SettingPath, message: string): void;
   /** Says what is not wrong with a file and should be known all the same. */
   warn(source: SourceFile, message: string): void;
+  /** The same of a setting. */
+  warnAt(path: SettingPath, message: string): void;
 }
 
 /** Where a configuration is and what it must look like. */
@@ -59,7 +62,7 @@ export async function loadConfig<T extends Pick<CommonConfig, 'authorization'>>(
   const { sources, documents, problems } = await readConfigFiles(source.dir, source.service);
   const start = { file: join(source.dir, `${source.service}.yaml`), line: 1, column: 1 };
   const root = documents.reduce(mergeNodes, { kind: 'map', at: start, entries: new Map() });
-  const value = valueOf(root);
+  const value = valueOf(root, source.schema);
   const explanations = explain(compile(source.schema)(value), source.schema, value);
   throwIfAny([...problems, ...explanations.map((explanation) => place(root, explanation))]);
   const config = deepFreeze(parse(source, value, { root, sources, documents }));
@@ -96,8 +99,11 @@ function parse<T extends Pick<CommonConfig, 'authorization'>>(
   const warn: ParseContext['warn'] = ({ path: file }, message) => {
     source.warn?.({ file, line: 1, column: 1, path: '', message: withoutSecrets(message) });
   };
+  const warnAt: ParseContext['warnAt'] = (path, message) => {
+    source.warn?.(place(root, { path, about: 'value', message }));
+  };
   try {
-    const parsed = source.parse(value, { sources, reportTexts, report, warn });
+    const parsed = source.parse(value, { sources, reportTexts, report, warn, warnAt });
     throwIfAny(found);
     return parsed;
   } catch (error) {
@@ -128,17 +134,26 @@ function mergeNodes(base: ConfigNode, over: ConfigNode): ConfigNode {
   return { kind: 'map', at: over.at, entries };
 }
 
-function valueOf(node: ConfigNode): unknown {
+function valueOf(node: ConfigNode, schema: unknown): unknown {
   switch (node.kind) {
     case 'scalar':
       return node.value;
     case 'list':
-      return node.items.map(valueOf);
+      return node.items.map((item) => valueOf(item, undefined));
     case 'map':
       return Object.fromEntries(
-        [...node.entries].map(([key, entry]) => [key, valueOf(entry.node)]),
+        [...node.entries].map(([key, { node: member }]) => {
+          if (property(schema, textValues) === true) return [key, textOf(member)];
+          return [key, valueOf(member, property(property(schema, 'properties'), key))];
+        }),
       );
   }
+}
+
+/** A scalar as it is written, but for the absence of one. */
+function textOf(node: ConfigNode): unknown {
+  if (node.kind !== 'scalar' || node.value === null) return valueOf(node, undefined);
+  return typeof node.value === 'string' ? node.value : node.text;
 }
 
 /** Every key and value below a node, and where it stands. */

@@ -4,6 +4,11 @@ export interface Schema {
   readonly [keyword: string]: unknown;
 }
 
+/** In a schema of a map: its members are texts, as they stand in the file, whatever YAML takes them for. */
+export const textValues = 'textValues';
+
+const keywords: string[] = [textValues];
+
 /** How schemas are understood, at run time and at build time: every error, defaults filled in, no unknown keywords. */
 export const validatorOptions = {
   allErrors: true,
@@ -13,4 +18,5 @@ export const validatorOptions = {
   strictTypes: false,
   strictRequired: false,
   allowUnionTypes: true,
+  keywords,
 } as const;

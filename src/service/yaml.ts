@@ -18,7 +18,13 @@ import { ConfigError, type Position, type Problem } from './problem.ts';
 
 /** A value of a configuration file. */
 export type ConfigNode =
-  | { readonly kind: 'scalar'; readonly at: Position; readonly value: unknown }
+  | {
+      readonly kind: 'scalar';
+      readonly at: Position;
+      readonly value: unknown;
+      /** As it is written: what YAML takes for a number loses its zeros as a value, and more. */
+      readonly text: string;
+    }
   | { readonly kind: 'list'; readonly at: Position; readonly items: readonly ConfigNode[] }
   | MapNode;
 
@@ -120,7 +126,8 @@ class Reader {
     const pop: Event = { type: EVENT_ID.POP };
     const [value] = constructFromEvents([document, event, pop], { source: this.#text });
     const at = event.valueStart < 0 ? fallback : this.#position(quoteStart(event));
-    return { kind: 'scalar', at, value };
+    const text = event.valueStart < 0 ? '' : getScalarValue(this.#text, event);
+    return { kind: 'scalar', at, value, text };
   }
 
   #list(at: Position): ConfigNode {
@@ -165,7 +172,7 @@ class Reader {
     const known = this.#anchors.get(this.#text.slice(start, end));
     if (known === undefined) {
       this.#problem(at, 'the alias names nothing that stands before it');
-      return { kind: 'scalar', at, value: null };
+      return { kind: 'scalar', at, value: null, text: '' };
     }
     this.#count(known.size, at);
     return known.node;

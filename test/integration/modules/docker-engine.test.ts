@@ -5,6 +5,7 @@ import { isServiceError } from '../../../src/errors.ts';
 import { DockerEngine } from '../../../src/modules/docker/docker-engine.ts';
 import type { ContainerState } from '../../../src/modules/engine.ts';
 import { digestLabel, owner, ownerLabel } from '../../../src/modules/labels.ts';
+import { parseNetwork } from '../../../src/modules/network-config.ts';
 import { importBusybox } from '../../support/engine/images.ts';
 import { PrivateEngine } from '../../support/engine/private-engine.ts';
 
@@ -74,6 +75,29 @@ test('finds an image, and says when there is none', async ({ engine }) => {
 
 test('says Unavailable when a registry cannot be reached', async ({ engine }) => {
   assert.is(await codeOf(engine.pull('127.0.0.1:9/absent:1', {}, soon())), 'Unavailable');
+});
+
+test('makes a network with the ranges of addresses that modules.yaml gives it', async ({
+  engine,
+  machine,
+}) => {
+  const config = [
+    { subnet: '172.29.0.0/16', gateway: '172.29.0.1', ip_range: '172.29.10.0/24' },
+    { subnet: 'fd00:29::/64', gateway: 'fd00:29::1' },
+  ];
+  const report = (_path: unknown, message: string): never => {
+    throw new Error(message);
+  };
+  const network = parseNetwork({ name: 'ranges', ipv6: true, ipam: { config } }, { report });
+  await engine.ensureNetwork(network, soon());
+  const format = '{{json .IPAM.Config}}';
+  const shown: unknown = JSON.parse(
+    await machine.docker('network', 'inspect', '--format', format, 'ranges'),
+  );
+  assert.equal(shown, [
+    { Subnet: '172.29.0.0/16', IPRange: '172.29.10.0/24', Gateway: '172.29.0.1' },
+    { Subnet: 'fd00:29::/64', Gateway: 'fd00:29::1' },
+  ]);
 });
 
 test('makes a network once, also when several ask for it at once', async ({ engine, machine }) => {

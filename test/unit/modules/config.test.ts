@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -197,6 +197,152 @@ test('says of a key of a token where to write it, and no secret of its', async (
 test('refuses two sockets of one file name', async ({ dir }) => {
   const text = 'connect: {management_uri: "unix:///a/s", workload_uri: "unix:///b/s"}';
   assert.equal(await problemsOf(dir, text), ['1 connect.workload_uri']);
+});
+
+test('keeps the text of the file in the environment of the agent, in drop-ins too', async ({
+  dir,
+}) => {
+  const values = [
+    ['Ver', '1.10'],
+    ['Mode', '0644'],
+    ['Big', '12345678901234567890'],
+    ['Exp', '1e3'],
+    ['Hex', '0x1F'],
+    ['Octal', '0o17'],
+    ['Signed', '+5'],
+    ['Infinite', '.inf'],
+    ['None', '.NaN'],
+    ['On', 'True'],
+    ['Yes', 'yes'],
+    ['Day', '2026-01-31'],
+    ['Time', '12:30:45'],
+  ] as const;
+  const env = values.map(([name, text]) => `    ${name}: ${text}\n`).join('');
+  const text = `agent:\n  config: {image: 'a/b:1'}\n  env:\n    Same: &same 1.20\n    Alias: *same\n    Quoted: '0644'\n    Tagged: !!str 1.0\n    Last: 1.0\n${env}`;
+  await mkdir(join(dir, 'modules.d'));
+  await writeFile(join(dir, 'modules.d/50.yaml'), 'agent: {env: {Last: 2.50}}\n');
+  const { agent } = await load(dir, text);
+  assert.equal(agent?.env, {
+    Same: '1.20',
+    Alias: '1.20',
+    Quoted: '0644',
+    Tagged: '1.0',
+    Last: '2.50',
+    ...Object.fromEntries(values),
+  });
+});
+
+test('takes no variable without a value, and none that is a list or a map', async ({ dir }) => {
+  const text = `agent:
+  config: {image: 'a/b:1'}
+  env:
+    Empty:
+    Null: null
+    List: [1]
+    Map: {a: 1}
+    'a=b': 1
+    Good: ''
+`;
+  assert.equal(await problemsOf(dir, text), [
+    '4 agent.env.Empty',
+    '5 agent.env.Null',
+    '6 agent.env.List',
+    '7 agent.env.Map',
+  ]);
+  const named = `agent:\n  config: {image: 'a/b:1'}\n  env:\n    a=b: 1\n`;
+  assert.equal(await problemsOf(dir, named), ['4 agent.env.a=…']);
+});
+
+test('judges the agent as the runtime does', async ({ dir }) => {
+  const agent = (config: string): string => `agent:\n  config:\n    image: a/b:1\n    ${config}\n`;
+  for (const config of [
+    "createOptions: '{'",
+    'createOptions: {HostConfg: {}}',
+    'createOptions: \'{"Env": ["=a"]}\'',
+    'createOptions: {HostConfig: {RestartPolicy: {Name: sometimes}}}',
+    'createOptions: {Labels: {a: 1.10}}',
+  ]) {
+    assert.equal(await problemsOf(dir, agent(config)), ['4 agent.config.createOptions'], config);
+  }
+  for (const config of [
+    'digest: sha256:1',
+    'imagePullPolicy: always',
+    'restart_policy: sometimes',
+  ]) {
+    assert.equal(await problemsOf(dir, agent(config)), ['2 agent.config'], config);
+  }
+  assert.equal(await problemsOf(dir, 'agent: {config: {image: a//b}}\n'), ['1 agent.config']);
+  const good = 'createOptions: {HostConfig: {RestartPolicy: {Name: unless-stopped}}}';
+  assert.equal(await problemsOf(dir, agent(good)), []);
+});
+
+test('warns of an agent that the configuration keeps from running', async ({ dir }) => {
+  const warnings: string[] = [];
+  const read = async (text: string): Promise<readonly string[]> => {
+    warnings.length = 0;
+    await writeFile(join(dir, 'modules.yaml'), text);
+    await loadConfig({
+      dir,
+      service: 'modules',
+      schema: modulesSchema,
+      parse: parseModulesConfig,
+      warn: ({ line, message }) => void warnings.push(`${line} ${message}`),
+    });
+    return warnings;
+  };
+  const text =
+    "agent:\n  config:\n    image: a/b:1\n    createOptions: {HostConfig: {Binds: ['/srv:/srv']}}\n";
+  const [warning = '', ...more] = await read(text);
+  assert.match(warning, /^4 the agent will not run .*"\/srv" is not in allowed_binds/);
+  assert.equal(more, []);
+  assert.equal(await read(`${text}allowed_binds: [/srv]\n`), []);
+  assert.equal(await read(`${text}allow_elevated: true\n`), []);
+});
+
+test('hands ranges of addresses to the engine in its own words', async ({ dir }) => {
+  const text = `network:
+  name: edge
+  ipv6: true
+  ipam:
+    config:
+      - {subnet: 172.20.0.0/16, gateway: 172.20.0.1, ip_range: 172.20.10.0/24}
+      - {subnet: 'fd00:1::/64', gateway: 'fd00:1::1', ip_range: 'fd00:1::/80'}
+`;
+  const { network } = await load(dir, text);
+  assert.equal(network.ipam, {
+    Config: [
+      { Subnet: '172.20.0.0/16', Gateway: '172.20.0.1', IPRange: '172.20.10.0/24' },
+      { Subnet: 'fd00:1::/64', Gateway: 'fd00:1::1', IPRange: 'fd00:1::/80' },
+    ],
+  });
+});
+
+test('refuses ranges that no engine takes, where they stand', async ({ dir }) => {
+  const range = (members: string, ipv6 = ''): string =>
+    `network:\n  name: edge\n${ipv6}  ipam:\n    config:\n      - {${members}}\n`;
+  for (const [members, setting] of [
+    ['subnet: 172.20.0.0', 'subnet'],
+    ['subnet: 172.20.0.0/33', 'subnet'],
+    ['subnet: 172.20.0.0/16, gateway: 172.21.0.1', 'gateway'],
+    ['subnet: 172.20.0.0/16, ip_range: 172.0.0.0/8', 'ip_range'],
+    ['subnet: 172.20.0.0/16, ip_range: 172.21.0.0/24', 'ip_range'],
+    ['ip_range: 172.21.0.0/24', 'ip_range'],
+    ['gateway: 172.21.0.1', 'gateway'],
+    ["subnet: 'fd00::/64'", 'subnet'],
+  ]) {
+    assert.equal(
+      await problemsOf(dir, range(members ?? '')),
+      [`5 network.ipam.config[0].${setting}`],
+      members,
+    );
+  }
+  const engine = 'Config: [{Subnet: 172.20.0.0/16, IPRange: 172.0.0.0/8}]';
+  assert.equal(await problemsOf(dir, `network: {name: edge, ipam: {${engine}}}\n`), [
+    '1 network.ipam.Config[0].IPRange',
+  ]);
+  for (const name of ['a b', '-a', 'a/b']) {
+    assert.equal(await problemsOf(dir, `network: '${name}'\n`), ['1 network']);
+  }
 });
 
 test.run();

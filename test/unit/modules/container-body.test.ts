@@ -1,12 +1,12 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseModuleName } from '../../../src/ids.ts';
+import { socketTargets } from '../../../src/modules/confinement/judged.ts';
 import {
   aliasesOf,
   type ContainerSource,
   containerBody,
   publicCreateOptions,
-  socketTargets,
 } from '../../../src/modules/container-body.ts';
 import { moduleEnvironment } from '../../../src/modules/environment.ts';
 
