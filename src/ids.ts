@@ -84,8 +84,10 @@ export function parseReference(text: string, scheme: 'key' | 'cert'): string {
     const reason = `${token}: preload it in ${file}, write ${prefix}<id>`;
     throw new ServiceError('InvalidArgs', reason);
   }
-  if (scheme === 'key' && /^\s*file:/i.test(text)) {
-    const reason = `${quoted(text)} names a file, but only the Keys service reads private keys`;
+  const isFile = text.startsWith('/') || (scheme === 'key' && /^\s*file:/i.test(text));
+  if (isFile) {
+    const why = scheme === 'key' ? ', but only the Keys service reads private keys' : '';
+    const reason = `${quoted(text)} names a file${why}`;
     throw new ServiceError('InvalidArgs', `${reason}: preload it in ${file}, write ${prefix}<id>`);
   }
   const id = text.startsWith(prefix) ? text.slice(prefix.length) : text;

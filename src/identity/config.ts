@@ -132,17 +132,39 @@ export function parseIdentityConfig(value: unknown, context: ParseContext): Iden
   const yaml = value as IdentityYaml; // checked by the schema
   const { trusted_ca: trusted = [], timeout_s: timeout, proxy } = yaml.cloud ?? {};
   const principals = parsePrincipals(yaml.principals ?? {}, context);
+  if (proxy !== undefined) checkUrl(proxy, ['cloud', 'proxy'], context);
+  for (const [at, path] of listOf(trusted).entries()) {
+    const place = typeof trusted === 'string' ? [] : [at];
+    if (!path.startsWith('/')) {
+      context.report(['cloud', 'trusted_ca', ...place], 'not the absolute path of a file');
+    }
+  }
   return {
     ...yaml,
     grants: [...yaml.grants, ...[...principals].map(grantOf)],
     dps: parseDps(yaml.provisioning, context),
     cloud: {
-      trustedCa: typeof trusted === 'string' ? [trusted] : trusted,
+      trustedCa: listOf(trusted),
       timeoutMs: (timeout ?? defaultTimeoutS) * 1000,
       proxy,
     },
     principals,
   };
+}
+
+function listOf(setting: string | readonly string[]): readonly string[] {
+  return typeof setting === 'string' ? [setting] : setting;
+}
+
+/** The patterns of the schema see the beginning alone. */
+function checkUrl(
+  text: string,
+  path: readonly string[],
+  { report }: Pick<ParseContext, 'report'>,
+): URL | undefined {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined) report(path, 'not a URL');
+  return url;
 }
 
 function parsePrincipals(
@@ -174,6 +196,11 @@ function parseDps(
 ): DpsSettings | undefined {
   if (provisioning === undefined) return undefined;
   const { scope_id: scopeId, registration_id: registrationId, attestation } = provisioning;
+  const endpoint = ['provisioning', 'global_endpoint'];
+  const url = checkUrl(provisioning.global_endpoint, endpoint, context);
+  if (url !== undefined && url.username + url.password !== '') {
+    context.report(endpoint, 'has a user or password, which nobody asks for');
+  }
   const reference = (name: 'identity_cert' | 'identity_pk', scheme: 'cert' | 'key'): string => {
     try {
       return parseReference(attestation[name], scheme);

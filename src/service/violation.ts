@@ -1,4 +1,5 @@
 import { quoted, shown } from '../quoted.ts';
+import { azureSetting } from './azure-settings.ts';
 import { formatPath, nearest, type SettingPath } from './problem.ts';
 import { candidateKeys, parsePointer, valueAt } from './schema-keys.ts';
 
@@ -112,15 +113,15 @@ function explainMissing(params: Violation['params']): string {
 }
 
 function explainUnknownKey(key: string, path: SettingPath, schema: unknown): Explanation {
+  const place = path.length === 0 ? '' : ` in ${JSON.stringify(formatPath(path))}`;
+  const unknown = { path: [...path, key], about: 'key' } as const;
+  const message = `unknown key ${quoted(key)}${place}`;
+  const known = azureSetting(path, key);
+  if (known !== undefined) return { ...unknown, message: `${message}, which is Azure's: ${known}` };
   // a suggestion may repeat the key
   const suggestion =
     shown(key) === key ? nearest(key, candidateKeys(schema, path, key)) : undefined;
-  return {
-    path: [...path, key],
-    about: 'key',
-    message: `unknown key ${quoted(key)}${path.length === 0 ? '' : ` in ${JSON.stringify(formatPath(path))}`}`,
-    ...(suggestion !== undefined && { suggestion }),
-  };
+  return { ...unknown, message, ...(suggestion !== undefined && { suggestion }) };
 }
 
 const TYPE_NAMES: Readonly<Record<string, string>> = {

@@ -91,4 +91,22 @@ test('says that the key of the device is not a file', async ({ dir }) => {
   assert.equal(await problemsOf(dir, text), ['provisioning.attestation.identity_pk']);
 });
 
+test('refuses addresses of the cloud that are none', async ({ dir }) => {
+  const attestation = `{ method: x509, identity_cert: device-id, identity_pk: device-id }`;
+  for (const endpoint of [
+    'https://a b',
+    'https://host:99999',
+    'https://user:secret@host',
+    'https://[::g]',
+  ]) {
+    const text = `provisioning: { source: dps, scope_id: s, global_endpoint: '${endpoint}', attestation: ${attestation} }\n`;
+    assert.equal(await problemsOf(dir, text), ['provisioning.global_endpoint'], endpoint);
+  }
+  assert.equal(await problemsOf(dir, "cloud: { proxy: 'http://a b' }\n"), ['cloud.proxy']);
+  assert.equal(await problemsOf(dir, 'cloud: { trusted_ca: [/a, ca.pem] }\n'), [
+    'cloud.trusted_ca[1]',
+  ]);
+  assert.equal(await problemsOf(dir, 'cloud: { trusted_ca: ca.pem }\n'), ['cloud.trusted_ca']);
+});
+
 test.run();
