@@ -139,10 +139,9 @@ export class ManagedModule implements AsyncDisposable {
   async #open(parts: ModuleParts): Promise<void> {
     const { config, socketsPath } = parts;
     this.#directory = await makeSocketDirectory(socketsPath, this.name);
-    const signal = this.#stop.signal;
     this.#serve = (name) => {
       const place = { directory: this.#directory, name, mode: 0o666 };
-      return serveWorkload({ ...parts, place, module: this.name, signal });
+      return serveWorkload({ ...parts, place, module: this.name });
     };
     await this.rebind(config.connect);
   }

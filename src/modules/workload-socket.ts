@@ -16,16 +16,14 @@ export interface WorkloadSocketParts {
   readonly module: ModuleName;
   readonly place: SocketPlace;
   readonly backend: WorkloadBackend;
-  readonly signal: AbortSignal;
   readonly log: Log;
   readonly requests: Repeats;
 }
 
 /** Serves the workload API to one module. Disposing closes every connection. */
 export function serveWorkload(parts: WorkloadSocketParts): Promise<AsyncDisposable> {
-  const { backend, module, place, signal } = parts;
+  const { backend, module, place } = parts;
   const server = apiServer(workloadRoutes(module, backend), {
-    signal,
     requestId: randomUUID,
     onRequest: (record) => logRequest(parts, record),
   });

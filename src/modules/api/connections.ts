@@ -15,8 +15,8 @@ export interface ConnectionLimits {
 }
 
 export const connectionLimits: ConnectionLimits = {
-  most: 64,
-  mostWaiting: 448,
+  most: 128,
+  mostWaiting: 384,
   headMs: 20_000,
   idleMs: 180_000,
   checkMs: 5_000,

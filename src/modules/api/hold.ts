@@ -12,9 +12,10 @@ export interface HoldLimits {
 
 /**
  * An SDK that fails to sign once, when it renews its token, may never try again: a service that is away for as long as
- * it takes to be restarted must not be seen at all.
+ * it takes to be restarted must not be seen at all. They are fewer than a module has connections, so that its other
+ * requests are answered meanwhile.
  */
-export const holdLimits: HoldLimits = { ms: 30_000, most: 64, bytes: 8 << 20 };
+export const holdLimits: HoldLimits = { ms: 30_000, most: 96, bytes: 8 << 20 };
 
 /** A request that may wait for a service to come back. */
 export interface Hold {

@@ -27,7 +27,7 @@ export interface ApiRequest {
   /** The JSON body, undefined when there is none. */
   readonly body: unknown;
   readonly requestId: string;
-  /** Aborted when the client goes away or the server closes. */
+  /** Aborted when the connection is gone, also because the server closes. */
   readonly signal: AbortSignal;
   readonly hold: Hold;
 }
@@ -63,7 +63,6 @@ export interface RequestRecord {
 
 /** What a server needs besides its routes. */
 export interface ApiOptions {
-  readonly signal: AbortSignal;
   readonly requestId: () => string;
   readonly onRequest: (record: RequestRecord) => void;
   readonly holdLimits?: HoldLimits;
@@ -117,17 +116,16 @@ async function answer(parts: ApiParts, exchange: Exchange): Promise<void> {
 }
 
 async function replyTo(
-  { routes, turns, holds, signal: closing }: ApiParts,
+  { routes, turns, holds }: ApiParts,
   exchange: Exchange & { readonly requestId: string },
   found: { route?: Route },
 ): Promise<ApiReply> {
-  const { request, response, broken, gone, expects, requestId } = exchange;
+  const { request, response, broken, gone: signal, expects, requestId } = exchange;
   const { segments } = parseTarget(request.url ?? '');
   const { route, params } = findRoute(routes, request.method ?? '', segments);
   found.route = route;
   if (expects === 'other') throw new HttpProblem(417, 'the only expectation met is 100-continue');
   route.admit?.(params);
-  const signal = AbortSignal.any([closing, gone]);
   return await turns.take(async () => {
     if (expects === 'continue') response.writeContinue();
     // The body is read when it is the request's turn: until then it holds up the connection, not memory.

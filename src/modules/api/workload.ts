@@ -16,8 +16,9 @@ import { HttpProblem } from './failure.ts';
 import type { HeldCall } from './hold.ts';
 import type { ApiReply, ApiRequest, Route } from './http.ts';
 
-// What Keys takes in one call, as base64.
-const longestText = Math.ceil((1 << 20) / 3) * 4;
+// What Keys takes in one call, and what it makes of that.
+const longestInput = 1 << 20;
+const longestCiphertext = longestInput + 29;
 const longestVector = 1 << 10;
 
 /** The part of a module's identity that the API depends on. */
@@ -75,19 +76,19 @@ export function workloadRoutes(module: ModuleName, backend: WorkloadBackend): re
     generationRoute('sign', own, backend, async (request) => {
       const { data } = texts(request.body, ['data']);
       checkAlgorithm(memberOf(request.body, 'algo'));
-      const digest = await backend.sign(own, base64(data, 'data'), request);
+      const digest = await backend.sign(own, base64(data, 'data', longestInput), request);
       return { status: 200, json: { digest: digest.toString('base64') } };
     }),
     generationRoute('encrypt', own, backend, async (request, identity) => {
       const body = texts(request.body, ['plaintext', 'initializationVector']);
-      const plaintext = base64(body.plaintext, 'plaintext');
+      const plaintext = base64(body.plaintext, 'plaintext', longestInput);
       const output = await backend.encrypt(plaintext, aadOf(identity, body), request);
       plaintext.fill(0);
       return { status: 200, json: { ciphertext: output.toString('base64') } };
     }),
     generationRoute('decrypt', own, backend, async (request, identity) => {
       const body = texts(request.body, ['ciphertext', 'initializationVector']);
-      const ciphertext = base64(body.ciphertext, 'ciphertext');
+      const ciphertext = base64(body.ciphertext, 'ciphertext', longestCiphertext);
       const output = await backend.decrypt(ciphertext, aadOf(identity, body), request);
       const plaintext = base64Bytes(output);
       output.fill(0);
@@ -190,12 +191,18 @@ function expiration(body: unknown): Date | undefined {
   return time;
 }
 
-function base64(text: string, name: string): Buffer {
-  if (text.length > longestText) throw new HttpProblem(413, `${name} is longer than 1 MiB`);
+function base64(text: string, name: string, longest: number): Buffer {
+  // 413 before the text is looked at, which may be far longer
+  if (text.length > Math.ceil(longest / 3) * 4) throw tooLong(name, longest);
   const bytes = Buffer.from(text, 'base64');
   const canonical = /^[A-Za-z0-9+/]*={0,2}$/.test(text) && text.length % 4 === 0;
   if (!canonical) throw new ServiceError('InvalidArgs', `${name} is not base64`);
+  if (bytes.length > longest) throw tooLong(name, longest);
   return bytes;
+}
+
+function tooLong(name: string, longest: number): HttpProblem {
+  return new HttpProblem(413, `${name} is longer than ${longest} bytes`);
 }
 
 /** What binds a ciphertext to its module, each part with its length so that no two read alike. */
@@ -203,10 +210,7 @@ function aadOf(
   identity: WorkloadIdentity,
   body: { readonly initializationVector: string },
 ): Buffer {
-  const vector = base64(body.initializationVector, 'initializationVector');
-  if (vector.length > longestVector) {
-    throw new HttpProblem(413, 'initializationVector is longer than 1 KiB');
-  }
+  const vector = base64(body.initializationVector, 'initializationVector', longestVector);
   const parts = [Buffer.from(identity.moduleId), Buffer.from(identity.generationId), vector];
   return Buffer.concat(parts.flatMap((part) => [lengthOf(part), part]));
 }

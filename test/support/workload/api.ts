@@ -88,7 +88,6 @@ export class WorkloadApi implements AsyncDisposable {
     const records: RequestRecord[] = [];
     const routes = workloadRoutes(parseModuleName('edgeAgent'), { ...plainBackend, ...backend });
     const server = apiServer(routes, {
-      signal: new AbortController().signal,
       requestId: () => 'id-1',
       onRequest: (record) => records.push(record),
       ...(hold !== undefined && { holdLimits: hold }),

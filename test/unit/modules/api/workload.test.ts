@@ -27,7 +27,6 @@ test.before(async (context) => {
   await symlink(directory, join(context.root, 's'));
   shortPath = join(context.root, 's/workload.sock');
   const server = apiServer(workloadRoutes(own, plainBackend), {
-    signal: new AbortController().signal,
     requestId: () => 'id-1',
     onRequest: (record) => records.push(record),
   });
