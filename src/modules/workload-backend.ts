@@ -1,6 +1,5 @@
-import { readFile } from 'node:fs/promises';
 import { isServiceError, ServiceError } from '../errors.ts';
-import { type CertificateId, type ModuleId, type ModuleName, moduleIdOf } from '../ids.ts';
+import { type ModuleId, type ModuleName, moduleIdOf } from '../ids.ts';
 import { quoted } from '../quoted.ts';
 import type { Log } from '../service/log.ts';
 import { SharedReads } from '../service/shared-reads.ts';
@@ -20,6 +19,7 @@ import {
 import { generatedHostname, grantedNames, mayBeCertified, type Upstream } from './module-names.ts';
 import type { ModuleSource } from './module-source.ts';
 import { type AttemptOptions, Outage } from './outage.ts';
+import { TrustBundle } from './trust-bundle.ts';
 
 const encryptionKey = 'iotedge/module-encryption';
 const longestLifeS = 30 * 86_400;
@@ -54,14 +54,11 @@ interface Outages {
   readonly identity: Outage;
 }
 
-type Parts = BackendParts & {
-  readonly outages: Outages;
-  readonly bundles: SharedReads<string>;
-};
+type Parts = BackendParts & { readonly outages: Outages };
 
 /** The workload API's answers, each made by the service that it belongs to. */
 export function workloadBackend(backendParts: BackendParts): ModulesBackend {
-  const { log, modules } = backendParts;
+  const { clients, log, modules } = backendParts;
   const outages = {
     keys: new Outage('keys', log),
     certificates: new Outage('certificates', log),
@@ -69,7 +66,15 @@ export function workloadBackend(backendParts: BackendParts): ModulesBackend {
   };
   // the same for every module, and each may ask as often as it likes
   const lists = new SharedReads<Buffer>();
-  const parts = { ...backendParts, outages, bundles: new SharedReads<string>() };
+  const trustBundle = new TrustBundle(clients.certificates, outages.certificates);
+  const parts = {
+    ...backendParts,
+    outages,
+    // another one after a reload
+    get config() {
+      return backendParts.config;
+    },
+  };
   const list = async () => Buffer.from(JSON.stringify(moduleList(modules())));
   return {
     modules: ({ signal }) => lists.get('', list, signal),
@@ -81,7 +86,7 @@ export function workloadBackend(backendParts: BackendParts): ModulesBackend {
     sign: (moduleId, data, call) => sign(parts, { moduleId, data }, call),
     encrypt: (input, aad, call) => encrypt(parts, { input, aad }, call),
     decrypt: (input, aad, call) => decrypt(parts, { input, aad }, call),
-    trustBundle: (call) => trustBundle(parts, call),
+    trustBundle: (call) => trustBundle.read(parts.config.trustedCas, call),
     // Deployment manifests are not signed here.
     manifestTrustBundle: () => Promise.resolve(''),
     certificate: (module, request, call) => certificate(parts, { module, request }, call),
@@ -146,42 +151,6 @@ async function decrypt(
 ): Promise<Buffer> {
   const request = sealingRequest(sealing);
   return (await outages.keys.call(call, (via) => keys.Decrypt(request, via))).output;
-}
-
-async function trustBundle(
-  { bundles, clients: { certificates }, config, outages }: Parts,
-  call: HeldCall,
-): Promise<string> {
-  const read = (options: { readonly certificate_id?: CertificateId }): Promise<string> =>
-    outages.certificates.call(call, ({ requestId, signal }) => {
-      // who joins a read gets what the first request asked for
-      const ask = async (reading: AbortSignal) =>
-        (await certificates.GetTrustBundle({ options }, { requestId, signal: reading })).pem;
-      return bundles.get(options.certificate_id ?? '', ask, signal);
-    });
-  if (config.trustedCas.length === 0) {
-    const pem = await read({});
-    // Whoever gets an empty one may take it for a reason to trust everybody.
-    if (pem === '') throw new ServiceError('NotFound', 'there is no trust bundle');
-    return pem;
-  }
-  const parts = await Promise.all(
-    config.trustedCas.map((reference) =>
-      reference.kind === 'id' ? read({ certificate_id: reference.id }) : readBundle(reference.path),
-    ),
-  );
-  return parts.map((pem) => (pem.endsWith('\n') ? pem : `${pem}\n`)).join('');
-}
-
-async function readBundle(path: string): Promise<string> {
-  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
-    throw new ServiceError('Unavailable', `cannot read ${JSON.stringify(path)}`, { cause });
-  });
-  const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
-  if (blocks.length === 0) {
-    throw new ServiceError('Unavailable', `there is no certificate in ${JSON.stringify(path)}`);
-  }
-  return blocks.join('\n');
 }
 
 async function certificate(

@@ -101,6 +101,18 @@ test('holds requests while Identity or Certificates cannot be started', async ({
   }
 });
 
+test('holds all that ask at once, and answers others meanwhile', async ({ device }) => {
+  const { repair } = await breakService(device, 'keys');
+  const [socket, path] = [socketOf(device), pathOf(device, 'sign')];
+  const asked = Array.from({ length: 60 }, () => askOn(socket, 'POST', path, bodies['sign']));
+  await sleep(1_500);
+  const list = await deadline(5_000, askOn(socket, 'GET', `/modules?${version}`), 'the list');
+  assert.is(list.status, 200);
+  await repair();
+  const answers = await Promise.all(asked);
+  assert.is(answers.filter(({ status }) => status === 200).length, asked.length);
+});
+
 test('says 503 after half a minute, what is away and one word; the journal calls it an outage', async ({
   device,
 }) => {

@@ -1,48 +1,61 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { X509Certificate } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isServiceError } from '../../../src/errors.ts';
+import { parseModuleName } from '../../../src/ids.ts';
 import type { Clients } from '../../../src/modules/clients.ts';
 import type { CertificateReference } from '../../../src/modules/config.ts';
 import { Identities } from '../../../src/modules/identities.ts';
-import { workloadBackend } from '../../../src/modules/workload-backend.ts';
+import { type BackendParts, workloadBackend } from '../../../src/modules/workload-backend.ts';
+import { Pki } from '../../support/pki.ts';
 import { callWithoutHold } from '../../support/workload/no-hold.ts';
 
-const test = suite<{ directory: string }>('workload backend');
-const block = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n';
+const test = suite<{ pki: Pki }>('workload backend');
 const log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
+const now = () => new Date();
 
 test.before(async (context) => {
-  context.directory = await mkdtemp(join(tmpdir(), 'iotedge-bundle-'));
+  context.pki = await Pki.create();
 });
 
-test.after(async ({ directory }) => {
-  await rm(directory, { recursive: true, force: true });
+test.after(async ({ pki }) => {
+  await pki[Symbol.asyncDispose]();
 });
 
-/** The trust bundle, or the code of the error, where the Certificates service has this one. */
-async function bundleOf(trustedCas: readonly CertificateReference[], pem: string): Promise<string> {
-  const now = () => new Date();
-  const certificates = { GetTrustBundle: () => Promise.resolve({ pem }) };
-  const clients = { certificates } as unknown as Clients; // all that is asked
-  const backend = workloadBackend({
+function partsWith(
+  config: Partial<BackendParts['config']>,
+  clients: object,
+  sources: BackendParts['sources'] = () => [],
+): BackendParts & { config: BackendParts['config'] } {
+  const certificates = clients as Clients['certificates']; // all that is asked
+  const identity = {
+    GetModuleIdentity: () => Promise.resolve({ identity: { generation_id: '1' } }),
+  } as unknown as Clients['identity']; // as above
+  return {
     config: {
       deviceCa: undefined,
-      trustedCas,
+      trustedCas: [],
       agent: undefined,
       hostname: 'device',
       serverNames: new Map(),
+      ...config,
     },
-    clients,
-    identities: new Identities(clients.identity, now),
+    clients: { keys: {} as Clients['keys'], certificates }, // as above
+    identities: new Identities(identity, now),
     modules: () => [],
-    sources: () => [],
+    sources,
     containerId: () => undefined,
     now,
     log,
-  });
+  };
+}
+
+/** The trust bundle, or the code of the error, where the Certificates service has this one. */
+async function bundleOf(trustedCas: readonly CertificateReference[], pem: string): Promise<string> {
+  const certificates = { GetTrustBundle: () => Promise.resolve({ pem }) };
+  const backend = workloadBackend(partsWith({ trustedCas }, certificates));
   try {
     return await backend.trustBundle(callWithoutHold());
   } catch (error) {
@@ -51,28 +64,57 @@ async function bundleOf(trustedCas: readonly CertificateReference[], pem: string
 }
 
 test('answers the trust bundle of the Certificates service, and NotFound when it has none', async () => {
-  assert.is(await bundleOf([], block), block);
+  assert.is(await bundleOf([], 'BUNDLE'), 'BUNDLE');
   assert.is(await bundleOf([], ''), 'NotFound');
 });
 
-test('answers the certificates in a file, and nothing but them', async ({ directory }) => {
-  const path = join(directory, 'good.pem');
-  await writeFile(path, `a comment\n${block}`);
-  assert.is(await bundleOf([{ kind: 'file', path }], ''), block);
+test('answers the certificates in a file, and nothing but them', async ({ pki }) => {
+  const { certificate } = pki.root;
+  const expected = certificate.trim();
+  const contents = {
+    plain: certificate,
+    'below a comment': `a comment\n${certificate}`,
+    'with a mark and the line ends of Windows': `\uFEFF${certificate.replaceAll('\n', '\r\n')}`,
+    DER: new X509Certificate(certificate).raw,
+  };
+  for (const [name, content] of Object.entries(contents)) {
+    const path = join(pki.directory, 'good.pem');
+    await writeFile(path, content);
+    const found = await bundleOf([{ kind: 'file', path }], '');
+    assert.is(found.trim(), expected, name);
+  }
 });
 
 test('says Unavailable for a file without a certificate, also beside one that has some', async ({
-  directory,
+  pki,
 }) => {
-  const good = join(directory, 'good.pem');
-  await writeFile(good, block);
-  for (const content of ['', 'a comment\n', block.replace('END', 'ENDE')]) {
-    const path = join(directory, 'bad.pem');
+  const good = join(pki.directory, 'good.pem');
+  const { certificate } = pki.root;
+  await writeFile(good, certificate);
+  const half = certificate.slice(0, certificate.length / 2);
+  for (const content of ['', 'a comment\n', half, certificate + half]) {
+    const path = join(pki.directory, 'bad.pem');
     await writeFile(path, content);
-    assert.is(await bundleOf([{ kind: 'file', path }], block), 'Unavailable');
+    assert.is(await bundleOf([{ kind: 'file', path }], certificate), 'Unavailable');
     const both = [good, path].map((one) => ({ kind: 'file', path: one }) as const);
-    assert.is(await bundleOf(both, block), 'Unavailable');
+    assert.is(await bundleOf(both, certificate), 'Unavailable');
   }
+});
+
+test('goes by the configuration of the moment', async () => {
+  const name = parseModuleName('sensor');
+  const settings = { image: 'a', createOptions: {}, auth: undefined };
+  const source = { name, settings, env: {}, elevated: false };
+  const certificates = { Issue: () => Promise.reject(new Error('asked')) };
+  const parts = partsWith({}, certificates, () => [source]);
+  const backend = workloadBackend(parts);
+  const asked = () => {
+    const wish = { purpose: 'server', commonName: 'plant.example', notAfter: undefined } as const;
+    return backend.certificate(name, wish, callWithoutHold()).then(() => 'issued', String);
+  };
+  assert.match(await asked(), /server_names/);
+  parts.config = { ...parts.config, serverNames: new Map([[name, ['plant.example']]]) };
+  assert.is(await asked(), 'Error: asked');
 });
 
 test.run();
