@@ -58,6 +58,13 @@ export function orderBytes(algorithm: EcAlgorithm): number {
   return { 'ec-p256': 32, 'ec-p384': 48, 'ec-p521': 66 }[algorithm];
 }
 
+/** The DER of the object identifiers of the curves. */
+export const curveOids: Readonly<Record<EcAlgorithm, Buffer>> = {
+  'ec-p256': Buffer.from('06082a8648ce3d030107', 'hex'),
+  'ec-p384': Buffer.from('06052b81040022', 'hex'),
+  'ec-p521': Buffer.from('06052b81040023', 'hex'),
+};
+
 /** The name of a curve in OpenSSL. */
 export function curveName(algorithm: EcAlgorithm): 'prime256v1' | 'secp384r1' | 'secp521r1' {
   return ({ 'ec-p256': 'prime256v1', 'ec-p384': 'secp384r1', 'ec-p521': 'secp521r1' } as const)[

@@ -1,10 +1,7 @@
-/** A DER element. */
+/** A DER element; the content is copied once, into the result. */
 export function tlv(tag: number, ...content: readonly Buffer[]): Buffer {
-  const body = content.length === 1 && content[0] ? content[0] : Buffer.concat(content);
-  const { length } = body;
-  if (length < 0x80) return Buffer.concat([Buffer.of(tag, length), body]);
-  if (length < 0x100) return Buffer.concat([Buffer.of(tag, 0x81, length), body]);
-  return Buffer.concat([Buffer.of(tag, 0x82, length >> 8, length & 0xff), body]);
+  const length = content.reduce((sum, part) => sum + part.length, 0);
+  return Buffer.concat([Buffer.of(tag, ...lengthOctets(length)), ...content]);
 }
 
 /** The DER ECDSA-Sig-Value (RFC 3279 2.2.3) of the concatenated r and s that tokens give. */
@@ -30,6 +27,12 @@ export function ecdsaFromDer(der: Buffer, size: number): Buffer | undefined {
     value.copy(raw, (index + 1) * size - value.length);
   }
   return raw;
+}
+
+function lengthOctets(length: number): readonly number[] {
+  if (length < 0x80) return [length];
+  if (length < 0x100) return [0x81, length];
+  return [0x82, length >> 8, length & 0xff];
 }
 
 function integer(bytes: Buffer): Buffer {

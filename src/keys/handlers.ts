@@ -16,7 +16,7 @@ import { parseMaterial } from './material.ts';
 import { parseEncryptMechanism, parseSignMechanism, parseSignRequest } from './mechanism.ts';
 import { randomSecret } from './secret-bytes.ts';
 import type { IfExists, KeyService, NewKey } from './service.ts';
-import type { StoreKind } from './store.ts';
+import type { Material, StoreKind } from './store.ts';
 
 /** The options of the methods that make keys. */
 interface NewKeyOptions {
@@ -51,9 +51,10 @@ export function keysHandlers(
       return { key: objectPath(key_id) };
     },
     async ImportKey({ key_id, format, material, algorithm, usages, options }, { signal }) {
+      let parsed: Material | undefined;
       try {
         const known = algorithm === '' ? undefined : parseSymmetricAlgorithm(algorithm);
-        const parsed = parseMaterial(format, material, known);
+        parsed = parseMaterial(format, material, known);
         const parsedUsages = isSymmetricAlgorithm(parsed.algorithm)
           ? parseSymmetricUsages(parsed.algorithm, usages)
           : parsePairUsages(usages);
@@ -62,6 +63,7 @@ export function keysHandlers(
         return { key: objectPath(key_id) };
       } finally {
         material.fill(0);
+        parsed?.bytes.fill(0);
       }
     },
     async DeleteKey({ key_id }, { signal }) {

@@ -1,39 +1,21 @@
-import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { oneOf, ServiceError } from '../errors.ts';
-import { isPairAlgorithm, type PairAlgorithm, type SymmetricAlgorithm } from './algorithm.ts';
+import type { SymmetricAlgorithm } from './algorithm.ts';
 import { isConsistent } from './consistency.ts';
+import { members } from './der-reader.ts';
+import { algorithmOf, parsePrivateKey } from './private-key.ts';
 import type { Material } from './store.ts';
 
-const CURVES: Readonly<Record<string, PairAlgorithm>> = {
-  prime256v1: 'ec-p256',
-  secp384r1: 'ec-p384',
-  secp521r1: 'ec-p521',
-};
-
-/** The algorithm of a private or public key, `undefined` when it is none that the service offers. */
-export function algorithmOf(key: KeyObject): PairAlgorithm | undefined {
-  const { namedCurve, modulusLength } = key.asymmetricKeyDetails ?? {};
-  switch (key.asymmetricKeyType) {
-    case 'ec':
-      return CURVES[namedCurve ?? ''];
-    case 'ed25519':
-      return 'ed25519';
-    case 'rsa': {
-      const name = `rsa-${modulusLength}`;
-      return isPairAlgorithm(name) ? name : undefined;
-    }
-    default:
-      return undefined;
-  }
+/** Whether raw bytes have the length of a key: 32 for aes-256, 16 to 128 for hmac-sha256. */
+export function hasRawLength(algorithm: SymmetricAlgorithm, { length }: Buffer): boolean {
+  return algorithm === 'aes-256' ? length === 32 : length >= 16 && length <= 128;
 }
 
-/** Whether raw bytes can be a key: 32 for aes-256, 16 to 128 for hmac-sha256. */
+/** Whether bytes from outside can be a raw key: they have the length, and are nothing that has a structure. */
 export function fitsRaw(algorithm: SymmetricAlgorithm, bytes: Buffer): boolean {
-  if (algorithm === 'aes-256') return bytes.length === 32;
-  return bytes.length >= 16 && bytes.length <= 128;
+  return hasRawLength(algorithm, bytes) && !isStructured(bytes);
 }
 
-/** Key material of the bus: InvalidArgs when it is not exactly what it says it is. */
+/** Key material of the bus: InvalidArgs when it is not exactly what it says it is. Who asked wipes it. */
 export function parseMaterial(
   format: string,
   bytes: Buffer,
@@ -41,44 +23,65 @@ export function parseMaterial(
 ): Material {
   if (oneOf(format, 'a format', ['raw', 'pkcs8']) === 'raw') {
     if (algorithm === undefined || !fitsRaw(algorithm, bytes)) {
-      throw invalid(`${bytes.length} bytes are not a key of ${algorithm ?? 'an algorithm'}`);
+      const what = isStructured(bytes)
+        ? 'what begins as DER or PEM is'
+        : `${bytes.length} bytes are`;
+      throw invalid(`${what} not a raw key of ${algorithm ?? 'an algorithm'}`);
     }
     return { kind: 'raw', algorithm, bytes };
   }
   if (algorithm !== undefined) throw invalid('PKCS#8 says its algorithm itself: give ""');
-  const key = parsePkcs8(bytes);
+  const key = parsePrivateKey(bytes);
   const found = key && algorithmOf(key);
   if (key === undefined || found === undefined) {
-    throw invalid('not the PKCS#8 (DER) of a kind of key that is offered');
+    const why = isEncrypted(bytes) ? 'it is encrypted' : 'not a kind of key that is offered';
+    throw invalid(`not the PKCS#8 (DER) of a key pair: ${why}`);
   }
   if (!isConsistent(key)) throw invalid('the parts of the private key do not belong together');
-  return { kind: 'pkcs8', algorithm: found, bytes };
+  const own = key.export({ type: 'pkcs8', format: 'der' });
+  return { kind: 'pkcs8', algorithm: found, bytes: own };
 }
 
-/** The private key in DER, whole and nothing after it; `undefined` for anything else. */
-export function parsePkcs8(der: Buffer): KeyObject | undefined {
-  if (outerLength(der) !== der.length) return undefined;
+/** Whether bytes are an EncryptedPrivateKeyInfo (RFC 5958 3), as far as their structure tells. */
+export function isEncrypted(bytes: Buffer): boolean {
   try {
-    return createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
+    const [algorithm, data, ...rest] = members(bytes);
+    return algorithm?.tag === 0x30 && data?.tag === 0x04 && rest.length === 0;
   } catch {
-    // What OpenSSL says of it may quote it, and the caller knows what was sent.
-    return undefined;
+    return false;
   }
 }
 
-/** The DER SubjectPublicKeyInfo of a private key. */
-export function spkiOf(key: KeyObject): Buffer {
-  return createPublicKey(key).export({ type: 'spki', format: 'der' });
+/** Whether bytes are PEM, JSON or DER, or begin as the DER of a key does: a random key does not, but once in 2³¹. */
+export function isStructured(bytes: Buffer): boolean {
+  return bytes.includes('-----BEGIN ') || isJson(bytes) || isDer(bytes) || beginsAsKey(bytes);
 }
 
-/** The length that the outermost DER element has by its own account. */
-function outerLength(der: Buffer): number {
-  const first = der[1] ?? 0;
-  if (first < 0x80) return first + 2;
-  const count = first & 0x7f;
-  return count > 0 && count <= 4 && der.length > 2 + count
-    ? der.readUIntBE(2, count) + 2 + count
-    : -1;
+function isDer(bytes: Buffer): boolean {
+  try {
+    return members(bytes).length > 1;
+  } catch {
+    return false;
+  }
+}
+
+/** A SEQUENCE that begins with a small INTEGER or with an AlgorithmIdentifier, be it cut short or followed by more. */
+function beginsAsKey(bytes: Buffer): boolean {
+  const [tag, length = 0] = bytes;
+  if (tag !== 0x30) return false;
+  const body = bytes.subarray(length < 0x80 ? 2 : 2 + (length & 0x7f));
+  if (body[0] === 0x02) return body[1] === 1 && (body[2] ?? 0xff) <= 3;
+  return body[0] === 0x30 && body[2] === 0x06;
+}
+
+function isJson(bytes: Buffer): boolean {
+  if (bytes[0] !== 0x7b) return false;
+  try {
+    JSON.parse(bytes.toString('utf8'));
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function invalid(message: string): ServiceError {

@@ -4,6 +4,7 @@
  * every element has the form that RFC 8017 A.1.2 and RFC 5915 3 say.
  */
 import type { KeyObject } from 'node:crypto';
+import { content, type Element, members, tags } from './der-reader.ts';
 
 /** The numbers of an RSA key, big-endian, without leading zeros. */
 export interface RsaParts {
@@ -16,10 +17,6 @@ export interface RsaParts {
   readonly exponent2: Buffer;
   readonly coefficient: Buffer;
 }
-
-const SEQUENCE = 0x30;
-const INTEGER = 0x02;
-const OCTETS = 0x04;
 
 /** Hands the numbers of an RSA key to `use`, and wipes them when it has returned: what is kept must be copied. */
 export function withRsaParts<T>(key: KeyObject, use: (parts: RsaParts) => T): T {
@@ -41,7 +38,7 @@ export function withRsaParts<T>(key: KeyObject, use: (parts: RsaParts) => T): T 
 
 /** Hands the scalar of an EC key, as long as the order, to `use`, and wipes it when it has returned. */
 export function withEcScalar<T>(key: KeyObject, use: (scalar: Buffer) => T): T {
-  return withPrivateKey(key, (der) => use(content(members(der)[1], OCTETS)));
+  return withPrivateKey(key, (der) => use(content(members(der)[1], tags.octets)));
 }
 
 /** The number that bytes stand for. No text is made of them; the number itself cannot be wiped. */
@@ -57,50 +54,13 @@ export function toBigInt(bytes: Buffer): bigint {
 function withPrivateKey<T>(key: KeyObject, use: (der: Buffer) => T): T {
   const pkcs8 = key.export({ type: 'pkcs8', format: 'der' });
   try {
-    return use(content(members(pkcs8)[2], OCTETS));
+    return use(content(members(pkcs8)[2], tags.octets));
   } finally {
     pkcs8.fill(0);
   }
 }
 
-/** An element of DER; its bytes are a view. */
-interface Element {
-  readonly tag: number;
-  readonly bytes: Buffer;
-}
-
-function members(sequence: Buffer): readonly (Element | undefined)[] {
-  const found: Element[] = [];
-  const body = content(elementAt(sequence, 0).element, SEQUENCE);
-  for (let at = 0; at < body.length; ) {
-    const { element, end } = elementAt(body, at);
-    found.push(element);
-    at = end;
-  }
-  return found;
-}
-
-function elementAt(der: Buffer, at: number): { readonly element: Element; readonly end: number } {
-  const first = der[at + 1] ?? 0xff;
-  const count = first < 0x80 ? 0 : first & 0x7f;
-  if (count > 4 || at + 2 + count > der.length) throw malformed();
-  const length = count === 0 ? first : der.readUIntBE(at + 2, count);
-  const start = at + 2 + count;
-  const end = start + length;
-  if (end > der.length) throw malformed();
-  return { element: { tag: der[at] ?? 0, bytes: der.subarray(start, end) }, end };
-}
-
-function content(element: Element | undefined, tag: number): Buffer {
-  if (element?.tag !== tag) throw malformed();
-  return element.bytes;
-}
-
 function integer(element: Element | undefined): Buffer {
-  const bytes = content(element, INTEGER);
+  const bytes = content(element, tags.integer);
   return bytes[0] === 0 && bytes.length > 1 ? bytes.subarray(1) : bytes;
-}
-
-function malformed(): TypeError {
-  return new TypeError('not the DER of a private key');
 }

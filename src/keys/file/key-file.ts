@@ -13,7 +13,8 @@ import {
   parseSymmetricUsages,
   type Usage,
 } from '../algorithm.ts';
-import { algorithmOf, fitsRaw, parsePkcs8, spkiOf } from '../material.ts';
+import { hasRawLength } from '../material.ts';
+import { algorithmOf, parsePrivateKey, spkiOf } from '../private-key.ts';
 import type { KeyInfo, Origin } from '../store.ts';
 
 /** A key that was read from a file. */
@@ -98,10 +99,10 @@ function readMaterial(
   material: Buffer,
 ): { readonly key: KeyObject; readonly spki: Buffer | undefined } | undefined {
   if (isSymmetricAlgorithm(algorithm)) {
-    if (!fitsRaw(algorithm, material)) return undefined;
+    if (!hasRawLength(algorithm, material)) return undefined;
     return { key: createSecretKey(material), spki: undefined };
   }
-  const key = parsePkcs8(material);
+  const key = parsePrivateKey(material);
   if (key === undefined || algorithmOf(key) !== algorithm) return undefined;
   return { key, spki: spkiOf(key) };
 }

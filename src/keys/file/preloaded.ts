@@ -1,4 +1,4 @@
-import { createPrivateKey, createSecretKey, type KeyObject } from 'node:crypto';
+import { createSecretKey, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { systemCode } from '../../errors.ts';
 import type { KeyId } from '../../ids.ts';
@@ -12,7 +12,8 @@ import {
   type Usage,
 } from '../algorithm.ts';
 import { isConsistent } from '../consistency.ts';
-import { algorithmOf, fitsRaw, parsePkcs8, spkiOf } from '../material.ts';
+import { fitsRaw, isEncrypted } from '../material.ts';
+import { algorithmOf, parsePrivateKey, parsePrivatePem, spkiOf } from '../private-key.ts';
 import type { KeyInfo } from '../store.ts';
 import type { FileKey } from './key-file.ts';
 
@@ -24,8 +25,8 @@ export interface PreloadedFile {
 }
 
 /**
- * The key in a file: a private key in PEM or DER PKCS#8, else raw bytes, which are of aes-256 when the
- * configuration wants to encrypt with them. It is unavailable, with the reason, when there is no such key.
+ * The key in a file: a private key in PEM or DER, which its structure tells, else raw bytes, which are of aes-256 when
+ * the configuration wants to encrypt with them. It is unavailable, with the reason, when there is no such key.
  */
 export async function readPreloaded(
   id: KeyId,
@@ -41,7 +42,11 @@ export async function readPreloaded(
   }
   try {
     const found = privateKeyIn(content) ?? secretKeyIn(content, usages);
-    if (found === undefined) return unusable(`${path} holds no key that is offered`);
+    if (found === undefined) {
+      const isSealed = isEncrypted(content) || content.includes('ENCRYPTED');
+      const why = isSealed ? ': it is encrypted' : '';
+      return unusable(`${path} holds no key that is offered${why}`);
+    }
     if (found.key.type === 'private' && !isConsistent(found.key)) {
       return unusable(`${path} holds a private key whose parts do not belong together`);
     }
@@ -60,23 +65,14 @@ interface Found {
 }
 
 function privateKeyIn(content: Buffer): Found | undefined {
-  const key = content.includes('-----BEGIN') ? parsePem(content) : parsePkcs8(content);
+  const key = content.includes('-----BEGIN ') ? parsePrivatePem(content) : parsePrivateKey(content);
   const algorithm = key && algorithmOf(key);
   return key === undefined || algorithm === undefined ? undefined : { key, algorithm };
 }
 
-function parsePem(content: Buffer): KeyObject | undefined {
-  try {
-    return createPrivateKey(content);
-  } catch {
-    // What OpenSSL says of it does not help: the file is named to whoever can look into it.
-    return undefined;
-  }
-}
-
 function secretKeyIn(content: Buffer, usages: readonly Usage[] | undefined): Found | undefined {
   const algorithm: SymmetricAlgorithm = usages?.includes('encrypt') ? 'aes-256' : 'hmac-sha256';
-  if (content.includes('-----BEGIN') || !fitsRaw(algorithm, content)) return undefined;
+  if (!fitsRaw(algorithm, content)) return undefined;
   return { key: createSecretKey(content), algorithm };
 }
 

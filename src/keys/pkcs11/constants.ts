@@ -16,6 +16,9 @@ export const CKF = {
 /** The user type of C_Login that may use private objects. */
 export const CKU_USER = 1;
 
+/** The user type of C_Login for the one operation that a key with CKA_ALWAYS_AUTHENTICATE has begun. */
+export const CKU_CONTEXT_SPECIFIC = 2;
+
 /** Session states in which private objects are visible. */
 export const CKS = { RO_USER_FUNCTIONS: 1, RW_USER_FUNCTIONS: 3 } as const;
 
@@ -65,6 +68,7 @@ export const CKA = {
   LOCAL: 0x163,
   EC_PARAMS: 0x180,
   EC_POINT: 0x181,
+  ALWAYS_AUTHENTICATE: 0x202,
 } as const;
 
 /** Mechanisms. */

@@ -8,6 +8,7 @@ import type { TokenKeyRecords } from './records.ts';
 import type { Session } from './session.ts';
 import type { Token } from './token.ts';
 import {
+  type Beside,
   type KeyKnowledge,
   listAll,
   lookUp,
@@ -15,6 +16,7 @@ import {
   type TokenKey,
   unavailable,
 } from './token-keys.ts';
+import { TokenReader } from './token-reader.ts';
 
 /** What is known of keys whatever the tokens say. */
 export interface KnownBeside {
@@ -32,6 +34,7 @@ const LISTING_COUNTS_MS = 20_000;
 /** The keys of all tokens as they were last seen: handles are found once and kept while they live. */
 export class KnownKeys {
   readonly knowledge: KeyKnowledge;
+  readonly reader: TokenReader;
   readonly #places: KeyPlaces;
   readonly #entries = new Map<KeyId, Entry>();
   #ignored: readonly Ignored[] = [];
@@ -40,6 +43,7 @@ export class KnownKeys {
   constructor(places: KeyPlaces, { records, usages }: KnownBeside) {
     this.#places = places;
     this.knowledge = { records, usages, reserved: (object) => places.reservation(object) };
+    this.reader = new TokenReader(this.knowledge);
   }
 
   /** All keys, after `settle` has put the base slot in order. Never fails: what cannot be seen is unavailable. */
@@ -85,8 +89,8 @@ export class KnownKeys {
   }
 
   /** A key and its handle, looked for in a session when it does not live. */
-  find(session: Session, id: KeyId, token: Token): TokenKey | undefined {
-    return this.#living(id, token) ?? this.#lookUp(session, id, token);
+  async find(session: Session, id: KeyId, token: Token): Promise<TokenKey | undefined> {
+    return this.#living(id, token) ?? (await this.#lookUp(session, id, token));
   }
 
   /** A key as its token has it now. */
@@ -110,34 +114,40 @@ export class KnownKeys {
     return known !== undefined && token.holds(known.generation) ? known : undefined;
   }
 
-  #lookUp(session: Session, id: KeyId, token: Token): TokenKey | undefined {
+  async #lookUp(session: Session, id: KeyId, token: Token): Promise<TokenKey | undefined> {
     const selector = this.#places.selectorOf(id);
-    const { usages } = this.knowledge;
-    const key =
-      selector === undefined
-        ? lookUp(session, id, this.knowledge).key
-        : preloadedKey(session, id, { selector, usages: usages.get(id) });
-    if (key?.object === undefined) token.confirmAbsence(session);
-    if (key === undefined) this.#entries.delete(id);
-    else this.#entries.set(id, { ...key, generation: token.generation });
-    return key;
+    const look = (beside: Beside) => {
+      if (selector === undefined) return lookUp(session, id, beside).key;
+      const usages = this.knowledge.usages.get(id);
+      return preloadedKey(session, id, { selector, usages, proofs: beside.proofs });
+    };
+    return await this.reader.read({ session, token }, look, (key) => {
+      if (key?.object === undefined) token.confirmAbsence(session);
+      if (key === undefined) this.#entries.delete(id);
+      else this.#entries.set(id, { ...key, generation: token.generation });
+      return key;
+    });
   }
 
   async #listBase(signal: AbortSignal): Promise<void> {
     const token = this.#places.base;
     await token?.use(
       () => 'cannot list keys',
-      (session) => {
-        const { keys, ignored } = listAll(session, this.knowledge);
-        token.confirmAbsence(session);
-        for (const id of this.#entries.keys()) {
-          if (this.#places.selectorOf(id) === undefined) this.#entries.delete(id);
-        }
-        const { generation } = token;
-        for (const key of keys) this.#entries.set(key.info.id, { ...key, generation });
-        this.#ignored = ignored;
-        this.#listed = { generation, at: performance.now() };
-      },
+      (session) =>
+        this.reader.read(
+          { session, token },
+          (beside) => listAll(session, beside),
+          ({ keys, ignored }) => {
+            token.confirmAbsence(session);
+            for (const id of this.#entries.keys()) {
+              if (this.#places.selectorOf(id) === undefined) this.#entries.delete(id);
+            }
+            const { generation } = token;
+            for (const key of keys) this.#entries.set(key.info.id, { ...key, generation });
+            this.#ignored = ignored;
+            this.#listed = { generation, at: performance.now() };
+          },
+        ),
       signal,
     );
   }

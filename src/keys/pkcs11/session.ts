@@ -19,10 +19,19 @@ function taken(result: Buffer): Buffer {
   return own;
 }
 
-/** What a signature is made with. */
-export interface SignOperation {
+/** Logs a session in for the one operation that it has begun. */
+export type ContextLogin = (session: Session) => Promise<void>;
+
+/** What an operation is made with. */
+export interface Operation {
   readonly mechanism: Mechanism;
   readonly key: Handle;
+  /** For a key that wants it. */
+  readonly login?: ContextLogin | undefined;
+}
+
+/** What a signature is made with. */
+export interface SignOperation extends Operation {
   readonly pace: Pace;
 }
 
@@ -45,8 +54,9 @@ export class Session {
   }
 
   /** A signature or MAC. */
-  async sign({ mechanism, key, pace }: SignOperation, data: Buffer): Promise<Buffer> {
+  async sign({ mechanism, key, pace, login }: SignOperation, data: Buffer): Promise<Buffer> {
     this.#api.C_SignInit(this.handle, mechanism, key);
+    await this.#logIn(login);
     const transform: Transform = pace.isInline
       ? (...call) => pace.time(() => this.#api.C_Sign(...call))
       : (...call) => pace.timeAsync(() => this.#api.C_SignAsync(...call));
@@ -54,15 +64,17 @@ export class Session {
   }
 
   /** A ciphertext. */
-  async encrypt(mechanism: Mechanism, key: Handle, data: Buffer): Promise<Buffer> {
+  async encrypt({ mechanism, key, login }: Operation, data: Buffer): Promise<Buffer> {
     this.#api.C_EncryptInit(this.handle, mechanism, key);
+    await this.#logIn(login);
     const output = Buffer.alloc(data.length + RESULT_BYTES);
     return await this.#run((...call) => this.#api.C_EncryptAsync(...call), data, output);
   }
 
   /** A plaintext; the buffer that it was made in is wiped. */
-  async decrypt(mechanism: Mechanism, key: Handle, data: Buffer): Promise<Buffer> {
+  async decrypt({ mechanism, key, login }: Operation, data: Buffer): Promise<Buffer> {
     this.#api.C_DecryptInit(this.handle, mechanism, key);
+    await this.#logIn(login);
     const output = Buffer.alloc(data.length + RESULT_BYTES);
     try {
       return await this.#run((...call) => this.#api.C_DecryptAsync(...call), data, output);
@@ -123,6 +135,17 @@ export class Session {
       if (name === 'CKR_ATTRIBUTE_TYPE_INVALID' || name === 'CKR_ATTRIBUTE_SENSITIVE') {
         return undefined;
       }
+      throw error;
+    }
+  }
+
+  async #logIn(login: ContextLogin | undefined): Promise<void> {
+    if (login === undefined) return;
+    try {
+      await login(this);
+    } catch (error) {
+      // the operation is begun, and nothing but closing the session ends it
+      this.broken = true;
       throw error;
     }
   }

@@ -11,21 +11,23 @@ export interface FoundToken {
 
 /** The one token that a URI selects; Unavailable when none does, or several do. */
 export function findToken(api: PKCS11, selector: TokenSelector): FoundToken {
-  const found = api
+  const matching = api
     .C_GetSlotList(true)
     .filter((slot) => selector.slotId === undefined || ulong(slot) === selector.slotId)
     .map((slot) => ({ slot, info: tokenInfo(api, slot) }))
     .filter((token): token is FoundToken => token.info !== undefined)
     .filter((token) => isSelected(token, selector));
-  const [token, ...others] = found;
+  const initialized = matching.filter(isInitialized);
+  // SoftHSM, and others, show one more slot in which the next token would be made
+  const [token, ...others] = initialized.length > 0 ? initialized : matching;
   if (token === undefined) {
     throw new ServiceError('Unavailable', `no token matches ${formatUri(selector)}`);
   }
-  if (others.length > 0) {
+  if (others.length > 0 && isInitialized(token)) {
     const count = others.length + 1;
     throw new ServiceError('Unavailable', `${count} tokens match ${formatUri(selector)}`);
   }
-  if ((token.info.flags & CKF.TOKEN_INITIALIZED) === 0) {
+  if (!isInitialized(token)) {
     throw new ServiceError('Unavailable', `the token of ${formatUri(selector)} is not initialized`);
   }
   return token;
@@ -39,6 +41,10 @@ export function ulong(bytes: Buffer): number {
 /** The text of a field that is padded with blanks. */
 export function unpadded(text: string): string {
   return text.replace(/[ \0]+$/, '');
+}
+
+function isInitialized({ info }: FoundToken): boolean {
+  return (info.flags & CKF.TOKEN_INITIALIZED) !== 0;
 }
 
 function tokenInfo(api: PKCS11, slot: Handle): TokenInfo | undefined {

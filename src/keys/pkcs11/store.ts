@@ -19,7 +19,7 @@ import { type KnownBeside, KnownKeys } from './known-keys.ts';
 import { gcm, tokenSignature } from './mechanisms.ts';
 import type { KeyObject } from './objects.ts';
 import { Pace } from './pace.ts';
-import type { Session } from './session.ts';
+import type { Operation, Session } from './session.ts';
 import type { Token, TokenListener } from './token.ts';
 import { TokenWriter } from './token-writer.ts';
 
@@ -39,7 +39,7 @@ export class Pkcs11Store implements KeyStore {
     this.#places = new KeyPlaces(options);
     this.#known = new KnownKeys(this.#places, options);
     const { base } = this.#places;
-    this.#writer = base && new TokenWriter(base, this.#known.knowledge);
+    this.#writer = base && new TokenWriter(base, this.#known);
   }
 
   /** Tells when a token cannot be used, why, and when it can be again. */
@@ -73,9 +73,10 @@ export class Pkcs11Store implements KeyStore {
 
   async sign(id: KeyId, request: SignRequest, signal: AbortSignal): Promise<Buffer> {
     const pace = this.#paceOf(id);
-    return await this.#useKey('sign with', id, signal, async (session, { handle, algorithm }) => {
-      const { mechanism, input, finish } = tokenSignature(algorithm, request);
-      return finish(await session.sign({ mechanism, key: handle, pace }, input));
+    return await this.#useKey('sign with', id, signal, async (session, object, token) => {
+      const { mechanism, input, finish } = tokenSignature(object.algorithm, request);
+      const operation = { ...operationOf(object, token, mechanism), pace };
+      return finish(await session.sign(operation, input));
     });
   }
 
@@ -85,8 +86,8 @@ export class Pkcs11Store implements KeyStore {
     { nonce, aad }: CipherRequest,
     signal: AbortSignal,
   ): Promise<Buffer> {
-    return await this.#useKey('encrypt with', id, signal, (session, { handle }) =>
-      session.encrypt(gcm(nonce, aad), handle, plain),
+    return await this.#useKey('encrypt with', id, signal, (session, object, token) =>
+      session.encrypt(operationOf(object, token, gcm(nonce, aad)), plain),
     );
   }
 
@@ -161,9 +162,9 @@ export class Pkcs11Store implements KeyStore {
     input: Buffer,
     signal: AbortSignal,
   ): Promise<Buffer | undefined> {
-    return await this.#useKey('decrypt with', id, signal, async (session, { handle }, token) => {
+    return await this.#useKey('decrypt with', id, signal, async (session, object, token) => {
       try {
-        return await session.decrypt(mechanism, handle, input);
+        return await session.decrypt(operationOf(object, token, mechanism), input);
       } catch (error) {
         if (!isNotDecrypted(error)) throw error;
         token.confirmAbsence(session);
@@ -183,7 +184,7 @@ export class Pkcs11Store implements KeyStore {
     return await token.use(
       () => `cannot ${verb} key "${id}"`,
       async (session) => {
-        const { info, object } = this.#known.find(session, id, token) ?? {};
+        const { info, object } = (await this.#known.find(session, id, token)) ?? {};
         if (info === undefined) throw notFound(id);
         if (object === undefined || info.state !== 'ok') {
           throw new ServiceError('Unavailable', `key "${id}" is unusable: ${info.reason}`);
@@ -216,6 +217,17 @@ export class Pkcs11Store implements KeyStore {
     }
     return this.#writer;
   }
+}
+
+function operationOf(
+  { handle, alwaysAuthenticate }: KeyObject,
+  token: Token,
+  mechanism: Mechanism,
+): Operation {
+  const login = alwaysAuthenticate
+    ? (session: Session) => token.logInForOperation(session)
+    : undefined;
+  return { mechanism, key: handle, login };
 }
 
 function notFound(id: KeyId): ServiceError {

@@ -3,11 +3,12 @@
  * usage is said explicitly: a token fills in what is left out as it likes.
  */
 
-import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
+import { createPrivateKey, type KeyObject } from 'node:crypto';
 import type { Mechanism, Template } from 'pkcs11js';
 import { ServiceError } from '../../errors.ts';
 import type { KeyId } from '../../ids.ts';
 import {
+  curveOids,
   type EcAlgorithm,
   isEc,
   isRsa,
@@ -16,11 +17,14 @@ import {
   type SymmetricAlgorithm,
   type Usage,
 } from '../algorithm.ts';
+import { tlv } from '../der.ts';
+import { tags } from '../der-reader.ts';
+import { pointOf } from '../private-key.ts';
 import { type RsaParts, withEcScalar, withRsaParts } from '../private-parts.ts';
 import { secretBytes } from '../secret-bytes.ts';
 import type { Material } from '../store.ts';
 import { CKA, CKK, CKM, CKO } from './constants.ts';
-import { CURVE_OIDS, ED25519_PARAMS } from './objects.ts';
+import { ED25519_PARAMS } from './public-halves.ts';
 
 /** The names of a new object. */
 export interface Names {
@@ -159,7 +163,7 @@ function pairParameters(algorithm: PairAlgorithm): Template {
       { type: CKA.PUBLIC_EXPONENT, value: Buffer.from([1, 0, 1]) },
     ];
   }
-  const params = isEc(algorithm) ? CURVE_OIDS[algorithm] : ED25519_PARAMS[0];
+  const params = isEc(algorithm) ? curveOids[algorithm] : ED25519_PARAMS[0];
   return [{ type: CKA.EC_PARAMS, value: params ?? Buffer.alloc(0) }];
 }
 
@@ -197,14 +201,8 @@ function ecTemplates(
   { key, algorithm }: { readonly key: KeyObject; readonly algorithm: EcAlgorithm },
   usages: readonly Usage[],
 ): { readonly key: Template; readonly publicKey: Template } {
-  const params = CURVE_OIDS[algorithm];
-  const { x = '', y = '' } = createPublicKey(key).export({ format: 'jwk' });
-  const point = Buffer.concat([
-    Buffer.of(4),
-    ...[x, y].map((one) => Buffer.from(one, 'base64url')),
-  ]);
-  const length = point.length < 128 ? [point.length] : [0x81, point.length];
-  const wrapped = Buffer.concat([Buffer.from([4, ...length]), point]);
+  const params = curveOids[algorithm];
+  const wrapped = tlv(tags.octets, pointOf(key));
   return {
     publicKey: [
       ...of(CKO.PUBLIC_KEY, CKK.EC),

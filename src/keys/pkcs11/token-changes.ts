@@ -8,7 +8,7 @@
  */
 import type { KeyId } from '../../ids.ts';
 import { lossOf, translate } from './errors.ts';
-import { findAll, readKeys } from './objects.ts';
+import { findAll, findKeys } from './objects.ts';
 import type { TokenKeyRecord, TokenKeyRecords } from './records.ts';
 import type { Session } from './session.ts';
 import type { Token } from './token.ts';
@@ -72,7 +72,7 @@ export class TokenChanges {
     const isThere = await this.#token.use(
       () => `cannot look for key "${id}"`,
       (session) => {
-        const found = readKeys(session, { object: id, id: Buffer.from(ckaId, 'hex') }).length > 0;
+        const found = findKeys(session, { object: id, id: Buffer.from(ckaId, 'hex') }).length > 0;
         if (!found) this.#token.confirmAbsence(session);
         return found;
       },

@@ -5,6 +5,7 @@ import type { ObjectSelector } from '../pkcs11-uri.ts';
 import type { Ignored, KeyInfo } from '../store.ts';
 import { isBaseKey } from './cka-id.ts';
 import { type KeyObject, readKeys } from './objects.ts';
+import { NOT_OFFERED, type Proofs } from './proofs.ts';
 import type { TokenKeyRecord, TokenKeyRecords } from './records.ts';
 import type { Session } from './session.ts';
 
@@ -24,6 +25,12 @@ export interface KeyKnowledge {
   readonly reserved: (object: KeyObject) => string | undefined;
 }
 
+/** What is known of keys, and which halves of pairs of one token belong together. */
+export interface Beside {
+  readonly knowledge: KeyKnowledge;
+  readonly proofs: Proofs;
+}
+
 const NOT_SAID_TO_BE_BASE =
   'its CKA_ID says that it is a base key, and neither a record nor the configuration does: restore the record, configure usage derive, or delete the key';
 
@@ -41,9 +48,13 @@ export function isObjectSelected(object: KeyObject, selector: ObjectSelector): b
 export function preloadedKey(
   session: Session,
   id: KeyId,
-  options: { readonly selector: ObjectSelector; readonly usages: readonly Usage[] | undefined },
+  options: {
+    readonly selector: ObjectSelector;
+    readonly usages: readonly Usage[] | undefined;
+    readonly proofs: Proofs;
+  },
 ): TokenKey {
-  const objects = readKeys(session, options.selector);
+  const objects = readKeys(session, options.selector, options.proofs);
   const [object] = objects;
   if (object === undefined || objects.length > 1) {
     return unavailable(id, `${objects.length} keys of the token match its URI`);
@@ -78,17 +89,17 @@ export interface Labelled {
 }
 
 /** What the token holds under an id. */
-export function lookUp(session: Session, id: KeyId, knowledge: KeyKnowledge): Labelled {
-  return choose(id, readKeys(session, { object: id }), knowledge);
+export function lookUp(session: Session, id: KeyId, { knowledge, proofs }: Beside): Labelled {
+  return choose(id, readKeys(session, { object: id }, proofs), knowledge);
 }
 
 /** Everything that the token holds. */
 export function listAll(
   session: Session,
-  knowledge: KeyKnowledge,
+  { knowledge, proofs }: Beside,
 ): { readonly keys: readonly TokenKey[]; readonly ignored: readonly Ignored[] } {
   const byLabel = new Map<string, KeyObject[]>();
-  for (const object of readKeys(session, {})) {
+  for (const object of readKeys(session, {}, proofs)) {
     byLabel.set(object.label, [...(byLabel.get(object.label) ?? []), object]);
   }
   const keys: TokenKey[] = [];
@@ -122,7 +133,8 @@ function choose(id: KeyId, objects: readonly KeyObject[], knowledge: KeyKnowledg
   if (others.length > 0) return refuse(`${candidates.length} keys have this label`);
   const reserved = knowledge.reserved(object);
   if (reserved !== undefined) return refuse(reserved);
-  if (object.algorithm === undefined) return refuse('it is not a kind of key that is offered');
+  const problem = object.problem ?? (object.algorithm === undefined ? NOT_OFFERED : undefined);
+  if (problem === NOT_OFFERED) return refuse(problem);
   const known = own === undefined ? record?.pending?.previous : record;
   const made = known?.ckaId === object.ckaId.toString('hex') ? known : undefined;
   const key = keyOf(id, object, {
@@ -170,7 +182,8 @@ function keyOf(
   }
   const canMac = object.algorithm === 'hmac-sha256' && object.usages.includes('sign');
   if (usages.includes('derive') && !canMac) {
-    return unavailable(id, 'only a generic secret that can sign can be a base key', info);
+    const reason = 'only a generic secret that can sign can be a base key';
+    return { ...unavailable(id, reason, info), object };
   }
   const { algorithm } = info;
   const usable =
@@ -178,7 +191,7 @@ function keyOf(
       ? algorithm !== undefined && isPairAlgorithm(algorithm) && info.spki !== undefined
       : algorithm !== undefined && isSymmetricAlgorithm(algorithm);
   if (usable) return { info, object };
-  return unavailable(id, 'it is not a kind of key that is offered', info);
+  return { ...unavailable(id, object.problem ?? NOT_OFFERED, info), object };
 }
 
 /** Whether the attributes of an object let it be used so; `encrypt` also as a base key that can MAC. */

@@ -12,10 +12,12 @@ import { newCkaId } from './cka-id.ts';
 import { isNotSupported } from './errors.ts';
 import { findAll } from './objects.ts';
 import type { TokenKeyRecord } from './records.ts';
+import type { Session } from './session.ts';
 import { importTemplates, type Names, pairTemplate, secretTemplate, wipe } from './templates.ts';
 import type { Token } from './token.ts';
 import { TokenChanges } from './token-changes.ts';
-import { type KeyKnowledge, lookUp } from './token-keys.ts';
+import { type KeyKnowledge, type Labelled, lookUp } from './token-keys.ts';
+import type { TokenReader } from './token-reader.ts';
 
 interface NewPair {
   readonly algorithms: readonly PairAlgorithm[];
@@ -36,14 +38,19 @@ interface NewImport {
 export class TokenWriter {
   readonly #token: Token;
   readonly #knowledge: KeyKnowledge;
+  readonly #reader: TokenReader;
   readonly #changes: TokenChanges;
   /** One change at a time: settling would roll back what is only under way. */
   #last: Promise<unknown> = Promise.resolve();
   #underWay = 0;
 
-  constructor(token: Token, knowledge: KeyKnowledge) {
+  constructor(
+    token: Token,
+    { knowledge, reader }: { readonly knowledge: KeyKnowledge; readonly reader: TokenReader },
+  ) {
     this.#token = token;
     this.#knowledge = knowledge;
+    this.#reader = reader;
     this.#changes = new TokenChanges(token, knowledge.records);
   }
 
@@ -131,19 +138,25 @@ export class TokenWriter {
     refuseUnusable(this.#knowledge.records.damage(id));
     await this.#token.use(
       () => `cannot delete key "${id}"`,
-      (session) => {
-        const { key, objects } = lookUp(session, id, this.#knowledge);
-        if (objects.length === 0) this.#token.confirmAbsence(session);
-        if (objects.length === 0 && this.#knowledge.records.damage(id) !== undefined) return;
-        if (key?.object === undefined) {
-          const why = objects.length === 0 ? '' : ' of its own: see Describe';
-          throw new ServiceError('NotFound', `no key "${id}"${why}`);
-        }
-        for (const handle of findAll(session, key.object)) session.destroy(handle);
-      },
+      (session) => this.#read(session, id, (found) => this.#destroy(session, id, found)),
       signal,
     );
     await this.#knowledge.records.remove(id);
+  }
+
+  #destroy(session: Session, id: KeyId, { key, objects }: Labelled): void {
+    if (objects.length === 0) this.#token.confirmAbsence(session);
+    if (objects.length === 0 && this.#knowledge.records.damage(id) !== undefined) return;
+    if (key?.object === undefined) {
+      const why = objects.length === 0 ? '' : ' of its own: see Describe';
+      throw new ServiceError('NotFound', `no key "${id}"${why}`);
+    }
+    for (const handle of findAll(session, key.object)) session.destroy(handle);
+  }
+
+  async #read<R>(session: Session, id: KeyId, use: (found: Labelled) => R): Promise<R> {
+    const from = { session, token: this.#token };
+    return await this.#reader.read(from, (beside) => lookUp(session, id, beside), use);
   }
 
   async #alone<T>(change: () => Promise<T>): Promise<T> {
@@ -194,11 +207,11 @@ export class TokenWriter {
     }
     return await this.#token.use(
       () => `cannot look for key "${id}"`,
-      (session) => {
-        const found = lookUp(session, id, this.#knowledge);
-        if (found.objects.length === 0) this.#token.confirmAbsence(session);
-        return found;
-      },
+      (session) =>
+        this.#read(session, id, (found) => {
+          if (found.objects.length === 0) this.#token.confirmAbsence(session);
+          return found;
+        }),
       signal,
     );
   }

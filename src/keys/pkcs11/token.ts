@@ -1,7 +1,7 @@
 import type { PKCS11, TokenInfo } from 'pkcs11js';
 import { describeError, isServiceError, ServiceError } from '../../errors.ts';
 import { formatUri, type PinSource, type TokenSelector } from '../pkcs11-uri.ts';
-import { CKF } from './constants.ts';
+import { CKF, CKU_CONTEXT_SPECIFIC } from './constants.ts';
 import { LostError, lossOf, translate } from './errors.ts';
 import { isUser, login, readPin } from './login.ts';
 import type { Pkcs11Module } from './module.ts';
@@ -112,6 +112,20 @@ export class Token implements AsyncDisposable {
     this.#confirmPresence(connection);
     const required = (connection.found.info.flags & CKF.LOGIN_REQUIRED) !== 0;
     if (required && !isUser(this.#module, session.handle)) throw new LostError('session');
+  }
+
+  /** Logs a session in for the one operation that it has begun, by the PIN of the token and under the same guard. */
+  async logInForOperation(session: Session): Promise<void> {
+    const connection = this.#connected();
+    if (connection === undefined) throw new LostError('session');
+    const pin = await requiredPin(this.#pin);
+    const tokenInfo = () => this.#tokenInfo(connection.found);
+    const { api } = this.#module;
+    await this.#guard.login({
+      tokenInfo,
+      pin,
+      attempt: () => api.C_Login(session.handle, CKU_CONTEXT_SPECIFIC, pin),
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -234,8 +248,7 @@ export class Token implements AsyncDisposable {
 
   async #open(found: FoundToken, pin: string | undefined): Promise<Connection> {
     if ((found.info.flags & CKF.LOGIN_REQUIRED) === 0) return this.#openPool(found, undefined);
-    if (pin === undefined)
-      throw new ServiceError('Unavailable', 'no PIN of the token is configured');
+    if (pin === undefined) throw noPin();
     const tokenInfo = () => this.#tokenInfo(found);
     const attempt = () => this.#openPool({ ...found, info: tokenInfo() }, pin);
     return await this.#guard.login({ tokenInfo, pin, attempt });
@@ -258,6 +271,16 @@ export class Token implements AsyncDisposable {
     }
     return { found, pool, moduleGeneration: this.#module.generation };
   }
+}
+
+async function requiredPin(source: PinSource | undefined): Promise<string> {
+  const pin = await readPin(source);
+  if (pin === undefined) throw noPin();
+  return pin;
+}
+
+function noPin(): ServiceError {
+  return new ServiceError('Unavailable', 'no PIN of the token is configured');
 }
 
 /** 0 is no limit, and so is the largest number, which says that the token does not tell. */

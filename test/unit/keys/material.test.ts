@@ -9,7 +9,8 @@ import {
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isServiceError } from '../../../src/errors.ts';
-import { parseMaterial, spkiOf } from '../../../src/keys/material.ts';
+import { parseMaterial } from '../../../src/keys/material.ts';
+import { spkiOf } from '../../../src/keys/private-key.ts';
 
 const test = suite('key material');
 

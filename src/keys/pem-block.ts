@@ -1,0 +1,35 @@
+const DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
+const VALUES = new Map([...Buffer.from(DIGITS)].map((digit, value) => [digit, value]));
+const WHITE = new Set(Buffer.from(' \t\r\n'));
+const PADDING = '='.charCodeAt(0);
+
+/**
+ * The bytes of the first PEM block of a label; `undefined` when there is none, or it is damaged. No text is made of
+ * what is in it: a text cannot be wiped. The caller wipes the bytes.
+ */
+export function pemBlock(text: Buffer, label: string): Buffer | undefined {
+  const begin = `-----BEGIN ${label}-----`;
+  const start = text.indexOf(begin);
+  if (start < 0) return undefined;
+  const end = text.indexOf(`-----END ${label}-----`, start);
+  return end < 0 ? undefined : decode(text.subarray(start + begin.length, end));
+}
+
+function decode(base64: Buffer): Buffer | undefined {
+  const bytes = Buffer.alloc(Math.ceil((base64.length * 3) / 4));
+  let [length, bits, value] = [0, 0, 0];
+  for (const character of base64) {
+    if (WHITE.has(character) || character === PADDING) continue;
+    const digit = VALUES.get(character);
+    if (digit === undefined) {
+      bytes.fill(0);
+      return undefined;
+    }
+    value = ((value << 6) | digit) & 0xffff;
+    bits += 6;
+    if (bits < 8) continue;
+    bits -= 8;
+    bytes[length++] = (value >> bits) & 0xff;
+  }
+  return bytes.subarray(0, length);
+}
