@@ -96,10 +96,15 @@ function splitPem(bytes: Uint8Array, what: string): readonly RawBlock[] {
 function textOf(bytes: Uint8Array): string {
   const buffer = Buffer.from(bytes);
   const order = utf16Order(buffer);
-  // files of C programs end in NUL, those of DOS in its end mark
-  if (order === undefined) return buffer.toString('latin1').replace(/[\p{Cc}\s]+$/u, '');
+  if (order === undefined) return withoutEndMarks(buffer).toString('latin1');
   const even = buffer.subarray(0, buffer.length - (buffer.length % 2));
   return (order === 'big' ? even.swap16() : even).toString('utf16le');
+}
+
+/** Files of C programs end in NUL, those of DOS in its end mark. */
+function withoutEndMarks(buffer: Buffer): Buffer {
+  const last = buffer.findLastIndex((byte) => byte > 0x20);
+  return buffer.subarray(0, last + 1);
 }
 
 /** Undefined for what is not UTF-16; some editors write no mark, then a boundary shows the order. */

@@ -145,6 +145,11 @@ test('reads PKCS#7 under the label of a certificate', () => {
   assert.equal(names, ['CN=New Root', 'CN=leaf', 'CN=Int']);
 });
 
+test('reads a file that is all blanks up to its last byte', () => {
+  const blanks = Buffer.concat([Buffer.alloc(200_000, 0x20), Buffer.from(`\n${pem}`)]);
+  assert.is(readCertificates(blanks, 'it').length, 2);
+});
+
 test('bounds how deep PKCS#7 may be nested', async () => {
   const deep = Buffer.concat([Buffer.alloc(200_000, Buffer.from([0x30, 0x80])), Buffer.alloc(9)]);
   assert.is(await codeOf(() => readCertificates(deep, 'it')), 'InvalidArgs');
