@@ -30,9 +30,10 @@ export class Holdings {
   /** What was read last of preloaded certificates, and when it was published. */
   readonly #shown = new Map<string, { readonly held: Held; readonly at: number }>();
 
-  constructor(parts: Parts) {
+  /** With the finder of those before under another configuration, so that no key is unknown meanwhile. */
+  constructor(parts: Parts, before?: Holdings) {
     this.#parts = parts;
-    this.#finder = new KeyFinder(parts.keys, parts.now);
+    this.#finder = before === undefined ? new KeyFinder(parts.keys, parts.now) : before.#finder;
     this.#preloaded = new Preloaded(parts.config, (id) => parts.storage.get(id)?.chain);
   }
 
@@ -73,6 +74,33 @@ export class Holdings {
     for (const id of this.ids()) {
       const held = await this.read(id);
       if (held?.preloaded === false) this.publish(held);
+    }
+  }
+
+  /** Whether keys were out of reach when they were looked up last. */
+  get keysAreOutdated(): boolean {
+    return this.#finder.isOutdated;
+  }
+
+  /** Looks up again which keys belong to the certificates, but for those whose key is configured, and publishes it. */
+  async refreshKeys(via: Via): Promise<void> {
+    const all: { readonly held: Held; readonly certificate: Certificate }[] = [];
+    for (const id of this.ids()) {
+      const held = await this.read(id);
+      const [certificate] = held?.chain ?? [];
+      if (held === undefined || certificate === undefined) continue;
+      const isConfigured = held.keyId === '' && this.#configuredKeyId(id) !== undefined;
+      if (!isConfigured) all.push({ held, certificate });
+    }
+    const before = all.map(({ held }) => this.#knownKeyId(held));
+    const keyed = all.map(({ held: { id, keyId }, certificate }) => ({
+      id,
+      certificate,
+      storedKeyId: keyId,
+    }));
+    await this.#finder.refresh(keyed, via);
+    for (const [at, { held }] of all.entries()) {
+      if (this.#knownKeyId(held) !== before[at]) await this.#republish(held.id);
     }
   }
 
@@ -134,17 +162,26 @@ export class Holdings {
   async #findKey(held: Held, find: (certificate: Certificate) => Promise<string>): Promise<string> {
     const known = this.#knownKeyId(held);
     const [certificate] = held.chain;
-    if (known !== '' || certificate === undefined) return known;
+    if (known !== '' || held.keyId !== '' || certificate === undefined) return known;
     const found = await find(certificate);
     if (found !== '') this.publish(held);
     return found;
   }
 
+  /** Publishes a certificate as it is now: it may have been replaced or deleted while its key was looked up. */
+  async #republish(id: string): Promise<void> {
+    const held = await this.read(id);
+    if (held !== undefined) this.publish(held);
+  }
+
   #knownKeyId({ id, keyId, chain: [certificate] }: Held): string {
-    if (keyId !== '') return keyId;
+    if (keyId !== '') return this.#finder.replacementOf(id, certificate) ?? keyId;
+    return this.#configuredKeyId(id) ?? this.#finder.known(certificate);
+  }
+
+  #configuredKeyId(id: string): string | undefined {
     const issuers = new Map(Object.entries(this.#parts.config.issuers));
-    const configured = issuers.get(id)?.key_id ?? ruleFor(this.#parts.config, id).key_id;
-    return configured ?? this.#finder.known(certificate);
+    return issuers.get(id)?.key_id ?? ruleFor(this.#parts.config, id).key_id;
   }
 
   #publishHealth(): void {

@@ -7,6 +7,7 @@ import type { Log } from '../service/log.ts';
 import { main, type Running, type StartContext } from '../service/run.ts';
 import { type CertificatesConfig, certificatesSchema, parseCertificatesConfig } from './config.ts';
 import { certificatesHandlers, certificatesResolvers } from './handlers.ts';
+import { KeyWatch } from './key-watch.ts';
 import { reportRules } from './policy.ts';
 import { BusPublisher } from './publisher.ts';
 import { CertificateService } from './service.ts';
@@ -24,6 +25,19 @@ async function refresh(service: CertificateService, log: Log): Promise<void> {
   }
 }
 
+/** Keys are made, moved and deleted without anybody telling this service about their certificates. */
+async function lookKeysUp(
+  service: CertificateService,
+  signal: AbortSignal,
+  log: Log,
+): Promise<void> {
+  try {
+    await service.refreshKeys(ownRequest(signal));
+  } catch (error) {
+    log.error('keys of certificates could not be looked up', { error: describeError(error) });
+  }
+}
+
 async function start(
   context: StartContext<CertificatesConfig>,
 ): Promise<Running<typeof certificatesService, CertificatesConfig>> {
@@ -38,6 +52,8 @@ async function start(
     now,
   });
   await service.publishAll();
+  const look = () => lookKeysUp(service, signal, log);
+  const watch = new KeyWatch({ look, isOutdated: () => service.keysAreOutdated, signal });
   const { path, child } = certificatesService;
   const answers = () => ({
     handlers: certificatesHandlers(service, (id) => childPath(path, child.segment, id)),
@@ -48,13 +64,17 @@ async function start(
     async reload(changed) {
       const before = service;
       service = await before.reconfigured(changed);
+      watch.request();
       // a call that ended under the configuration before may have published as that has it
       return { ...answers(), retire: () => service.publishInPlaceOf(before) };
     },
     properties: { Version: version, ...publisher.state },
     publish: (server) => publisher.attach(server),
     // or the first who reads a certificate sees no key
-    ready: () => service.findKeys(ownRequest(signal)),
+    async ready() {
+      cleanup.use(await watch.listen(bus));
+      await look();
+    },
     live() {
       const again = setInterval(() => void refresh(service, log), refreshMs).unref();
       cleanup.defer(() => clearInterval(again));

@@ -44,9 +44,9 @@ export class CertificateService {
   readonly #pem = new WeakMap<Held['chain'], string>();
   #order: { last: Promise<unknown> } = { last: Promise.resolve() };
 
-  constructor(parts: Parts) {
+  constructor(parts: Parts, before?: CertificateService) {
     this.#parts = parts;
-    this.#holdings = new Holdings(parts);
+    this.#holdings = new Holdings(parts, before === undefined ? undefined : before.#holdings);
     this.#trustBundle = new TrustBundle(parts.config, this.#holdings, parts.publisher);
   }
 
@@ -58,7 +58,7 @@ export class CertificateService {
 
   /** The same certificates under another configuration, published as that has them; changes keep their order. */
   async reconfigured(config: CertificatesConfig): Promise<CertificateService> {
-    const next = new CertificateService({ ...this.#parts, config });
+    const next = new CertificateService({ ...this.#parts, config }, this);
     next.#order = this.#order;
     await next.publishInPlaceOf(this);
     return next;
@@ -70,13 +70,14 @@ export class CertificateService {
     await this.#trustBundle.publish();
   }
 
-  /** Looks up the keys of the certificates whose key nobody named, so that their objects show them. */
-  async findKeys(via: Via): Promise<void> {
-    for (const id of this.#holdings.ids()) {
-      const held = await this.#holdings.read(id);
-      if (held !== undefined && held.damage === undefined)
-        await this.#holdings.keyIdOrNone(held, via);
-    }
+  /** Whether keys were out of reach when they were looked up last. */
+  get keysAreOutdated(): boolean {
+    return this.#holdings.keysAreOutdated;
+  }
+
+  /** Looks up again which keys belong to the certificates, so that their objects show them. */
+  refreshKeys(via: Via): Promise<void> {
+    return this.#holdings.refreshKeys(via);
   }
 
   /** The one consistent read; NotFound, or Unavailable when the certificate is damaged. */

@@ -11,11 +11,23 @@ import { keyDigest, publicKeyOf, type Signer, signatureAlgorithmFor } from '../x
 export interface SigningKeys {
   /** Signs with the key of this id, and only if its public half is the given one. */
   signer(keyId: string, spki: Buffer, via: Via): Signer;
-  /** The id of the key whose public half this is; the likely ids are tried first. */
-  find(spki: Buffer, likely: readonly string[], via: Via): Promise<string | undefined>;
+  /** Looks for keys by their public halves. */
+  lookup(via: Via): KeyLookup;
   /** Whether there is a key of this id with another public half; false while the keys cannot be asked. */
   contradicts(keyId: string, spki: Buffer, via: Via): Promise<boolean>;
 }
+
+/** Whether the key of an id has a public half: `unavailable` when it is there and out of reach. */
+export type KeyState = 'matches' | 'differs' | 'missing' | 'unavailable';
+
+/** Looks for the keys of any number of certificates; asks for each public half once. Rejects when the keys cannot be asked. */
+export interface KeyLookup {
+  stateOf(keyId: string, spki: Buffer): Promise<KeyState>;
+  /** The id of the key whose public half this is; the likely ids are tried first. */
+  find(spki: Buffer, likely: readonly string[]): Promise<string | undefined>;
+}
+
+type PublicHalf = Buffer | 'missing' | 'unavailable';
 
 const objectManager = 'org.freedesktop.DBus.ObjectManager';
 const lookupTimeoutMs = 10_000;
@@ -43,40 +55,45 @@ export class BusKeys implements SigningKeys {
     };
   }
 
-  async find(spki: Buffer, likely: readonly string[], via: Via): Promise<string | undefined> {
-    for (const id of likely) {
-      if (await this.#has(id, spki, via)) return id;
-    }
-    for (const id of await this.#pairs(via)) {
-      if (!likely.includes(id) && (await this.#has(id, spki, via))) return id;
-    }
-    return undefined;
+  lookup(via: Via): KeyLookup {
+    const halves = new Map<string, Promise<PublicHalf>>();
+    const halfOf = (id: string): Promise<PublicHalf> => {
+      const half = halves.get(id) ?? this.#publicHalf(id, via);
+      halves.set(id, half);
+      return half;
+    };
+    let pairs: Promise<readonly string[]> | undefined;
+    const stateOf: KeyLookup['stateOf'] = async (id, spki) => stateOfHalf(await halfOf(id), spki);
+    return {
+      stateOf,
+      find: async (spki, likely) => {
+        for (const id of likely) if ((await stateOf(id, spki)) === 'matches') return id;
+        pairs ??= this.#pairs(via);
+        for (const id of await pairs) if ((await stateOf(id, spki)) === 'matches') return id;
+        return undefined;
+      },
+    };
   }
 
   async contradicts(keyId: string, spki: Buffer, via: Via): Promise<boolean> {
     try {
-      const known = await this.#publicHalf(keyId, via);
-      return known !== undefined && !known.equals(spki);
+      return stateOfHalf(await this.#publicHalf(keyId, via), spki) === 'differs';
     } catch (error) {
       if (via.signal?.aborted === true) throw error;
       return false; // certificates are stored whether the Keys service is there or not
     }
   }
 
-  async #has(id: string, spki: Buffer, via: Via): Promise<boolean> {
-    return (await this.#publicHalf(id, via))?.equals(spki) === true;
-  }
-
-  /** Undefined for a key that is not there, or has no public half at present. */
-  async #publicHalf(id: string, via: Via): Promise<Buffer | undefined> {
+  /** The public half of a key; rejects when the keys cannot be asked. */
+  async #publicHalf(id: string, via: Via): Promise<PublicHalf> {
     try {
       const options = { ...via, timeoutMs: lookupTimeoutMs };
       return (await this.#keys.GetPublicKey({ key_id: id }, options)).spki;
     } catch (error) {
       if (isServiceError(error, 'NotFound') || isServiceError(error, 'NotSupported')) {
-        return undefined;
+        return 'missing';
       }
-      if (isServiceError(error, 'Unavailable') && via.signal?.aborted !== true) return undefined;
+      if (isServiceError(error, 'Unavailable') && !via.signal.aborted) return 'unavailable';
       throw error;
     }
   }
@@ -92,6 +109,11 @@ export class BusKeys implements SigningKeys {
       return kind === 'pair' && isId(id) ? [id] : [];
     });
   }
+}
+
+function stateOfHalf(half: PublicHalf, spki: Buffer): KeyState {
+  if (typeof half === 'string') return half;
+  return half.equals(spki) ? 'matches' : 'differs';
 }
 
 function asRecord(value: unknown): Readonly<Record<string, unknown>> {

@@ -8,7 +8,7 @@ import {
 } from '../../../src/certificates/config.ts';
 import type { Publisher } from '../../../src/certificates/publisher.ts';
 import { CertificateService, type ImportOptions } from '../../../src/certificates/service.ts';
-import type { SigningKeys } from '../../../src/certificates/signing-keys.ts';
+import type { KeyLookup, KeyState, SigningKeys } from '../../../src/certificates/signing-keys.ts';
 import { Storage } from '../../../src/certificates/storage.ts';
 import { ServiceError } from '../../../src/errors.ts';
 import {
@@ -24,10 +24,16 @@ import { via } from '../../support/via.ts';
 export class LocalKeys implements SigningKeys {
   /** How often a key was looked for. */
   lookups = 0;
+  /** Whether the service that holds them cannot be reached. */
+  isAway = false;
   readonly #keys = new Map<string, KeyObject>();
 
   add(id: string, key: KeyObject): void {
     this.#keys.set(id, key);
+  }
+
+  delete(id: string): void {
+    this.#keys.delete(id);
   }
 
   signer(id: string, spki: Buffer): Signer {
@@ -45,10 +51,23 @@ export class LocalKeys implements SigningKeys {
     return Promise.resolve(key !== undefined && !spkiOf(key).equals(spki));
   }
 
-  find(spki: Buffer): Promise<string | undefined> {
-    this.lookups++;
-    const found = [...this.#keys].find(([, key]) => spkiOf(key).equals(spki));
-    return Promise.resolve(found?.[0]);
+  lookup(): KeyLookup {
+    return {
+      stateOf: (id, spki) => Promise.resolve(this.#stateOf(id, spki)),
+      find: (spki) => {
+        this.lookups++;
+        if (this.isAway) return Promise.reject(new ServiceError('Unavailable', 'no keys'));
+        const found = [...this.#keys].find(([, key]) => spkiOf(key).equals(spki));
+        return Promise.resolve(found?.[0]);
+      },
+    };
+  }
+
+  #stateOf(id: string, spki: Buffer): KeyState {
+    const key = this.#keys.get(id);
+    if (this.isAway) return 'unavailable';
+    if (key === undefined) return 'missing';
+    return spkiOf(key).equals(spki) ? 'matches' : 'differs';
   }
 }
 

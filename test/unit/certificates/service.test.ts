@@ -10,6 +10,7 @@ import {
 import { text, universal } from '../../../src/x509/der/asn1.ts';
 import { encodePem } from '../../../src/x509/pem.ts';
 import { encodePkcs7 } from '../../../src/x509/pkcs7.ts';
+import { via } from '../../support/via.ts';
 import {
   before1970,
   crossSigned,
@@ -19,7 +20,7 @@ import {
 } from '../x509/found-certificates.ts';
 import { oddCertificate } from '../x509/odd-certificate.ts';
 import { codeOf, makeCa, makeKey } from '../x509/openssl.ts';
-import { Rig, sha256 } from './rig.ts';
+import { configOf, Rig, sha256 } from './rig.ts';
 
 const test = suite('certificates service');
 
@@ -260,6 +261,71 @@ test('looks a key up once for all who ask, and after a while again', async () =>
   rig.now = new Date(Date.now() + 60_000);
   assert.equal(await keysOf(), ['own', 'own', 'own']);
   assert.is(rig.keys.lookups, 2);
+});
+
+test('shows the key as it is made, moved and deleted, and keeps it while it is out of reach', async () => {
+  const { ca, key } = await makeChain();
+  await using rig = await Rig.start();
+  const { keys, service } = rig;
+  await service.import('plain', { data: ca.der, format: 'der' }, { via });
+  const shown = async (id = 'plain'): Promise<string | undefined> => {
+    await service.refreshKeys(via);
+    assert.is((await service.get(id, via)).key_id, rig.published.objects.get(id)?.KeyId);
+    return rig.published.objects.get(id)?.KeyId;
+  };
+  assert.is(await shown(), '');
+  keys.add('made', key);
+  assert.is(await shown(), 'made');
+  keys.delete('made');
+  keys.add('moved', key);
+  assert.is(await shown(), 'moved');
+  keys.isAway = true;
+  assert.is(await shown(), 'moved');
+  assert.ok(service.keysAreOutdated);
+  keys.isAway = false;
+  keys.add('moved', makeKey('ec-p256'));
+  assert.is(await shown(), '');
+  assert.not.ok(service.keysAreOutdated);
+});
+
+test('follows a key that was named with a certificate and moved, and keeps the name of one that is not there', async () => {
+  const { ca, key } = await makeChain();
+  await using rig = await Rig.start({ certificates: { configured: { key_id: 'mine' } } });
+  const { keys, service } = rig;
+  await service.import('named', { data: ca.der, format: 'der' }, { keyId: 'first', via });
+  await service.import('configured', { data: ca.der, format: 'der' }, { via });
+  const shown = async (): Promise<readonly (string | undefined)[]> => {
+    await service.refreshKeys(via);
+    return ['named', 'configured'].map((id) => rig.published.objects.get(id)?.KeyId);
+  };
+  keys.add('second', key);
+  assert.equal(await shown(), ['first', 'mine']);
+  keys.add('first', key);
+  assert.equal(await shown(), ['first', 'mine']);
+  keys.delete('first');
+  assert.equal(await shown(), ['second', 'mine']);
+  keys.isAway = true;
+  assert.equal(await shown(), ['second', 'mine']);
+  keys.isAway = false;
+  keys.delete('second');
+  assert.equal(await shown(), ['', 'mine']);
+  keys.add('third', key);
+  assert.equal(await shown(), ['third', 'mine']);
+  keys.add('first', key);
+  assert.equal(await shown(), ['first', 'mine']);
+  keys.add('first', makeKey('ec-p256'));
+  assert.equal(await shown(), ['third', 'mine']);
+});
+
+test('knows the keys under another configuration at once', async () => {
+  const { ca, key } = await makeChain();
+  await using rig = await Rig.start();
+  rig.keys.add('made', key);
+  await rig.service.import('plain', { data: ca.der, format: 'der' }, { via });
+  await rig.service.refreshKeys(via);
+  rig.keys.isAway = true;
+  await rig.service.reconfigured(configOf({ trust_bundle: ['plain'] }));
+  assert.is(rig.published.objects.get('plain')?.KeyId, 'made');
 });
 
 test('tells whether a certificate is valid now', async () => {

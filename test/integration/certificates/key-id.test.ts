@@ -1,0 +1,91 @@
+/** The key of a certificate as others see it, from the first read on and while keys are made, moved and deleted. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { client } from '../../../src/dbus/client.ts';
+import {
+  certificatesInterface,
+  certificatesService,
+} from '../../../src/interfaces/certificates.ts';
+import { keysInterface, keysService } from '../../../src/interfaces/keys.ts';
+import { localSigner } from '../../../src/x509/algorithm.ts';
+import { parseCertificate } from '../../../src/x509/certificate.ts';
+import { buildCertificate } from '../../../src/x509/certificate-builder.ts';
+import { encodeName, parseName } from '../../../src/x509/name.ts';
+import { until } from '../../support/deadline.ts';
+import { Rig } from '../../support/rig.ts';
+import { makeCa, makeKey } from '../../unit/x509/openssl.ts';
+
+const test = suite('the key of a certificate');
+const waitMs = 20_000;
+
+/** A certificate over a public key that the Keys service has. */
+async function certify(spki: Buffer): Promise<Buffer> {
+  const key = makeKey('ec-p256');
+  const ca = await makeCa({ name: 'CN=ca', key });
+  const content = {
+    subjectDer: encodeName(parseName('CN=site')),
+    spki,
+    validity: { notBefore: ca.notBefore, notAfter: ca.notAfter },
+    extensions: [],
+  };
+  return parseCertificate(await buildCertificate(content, ca, localSigner(key)), 'it').der;
+}
+
+test('is announced when it is moved, deleted and imported again', async () => {
+  await using rig = await Rig.start();
+  await using bus = await rig.connect();
+  const keys = client(bus, keysService, keysInterface);
+  const certificates = client(bus, certificatesService, certificatesInterface);
+  const pair = { key_id: 'first', algorithms: ['ec-p256'], usages: [] };
+  await keys.CreateKeyPair({ ...pair, options: { store: 'file', exportable: true } });
+  const { spki } = await keys.GetPublicKey({ key_id: 'first' });
+  const request = { certificate_id: 'site', data: await certify(spki), format: 'der' };
+  const { certificate: path } = await certificates.ImportCertificate(request);
+  const announced: unknown[] = [];
+  await using _changes = await bus.subscribe(
+    { sender: certificatesService.busName, path, member: 'PropertiesChanged' },
+    ({ body: [, changed] }) => announced.push(changed),
+  );
+  const last = (id: string): boolean => JSON.stringify(announced).includes(`"${id}"`);
+  const shown = async (): Promise<string> => {
+    const [value] = await bus.call({
+      destination: certificatesService.busName,
+      path,
+      interface: 'org.freedesktop.DBus.Properties',
+      member: 'Get',
+      signature: 'ss',
+      body: [`${certificatesInterface.name}.Certificate`, 'KeyId'],
+    });
+    return JSON.stringify(value);
+  };
+  await certificates.GetCertificate({ certificate_id: 'site' });
+  assert.match(await shown(), '"first"');
+  const { material } = await keys.ExportKey({ key_id: 'first', format: 'pkcs8' });
+  const imported = { format: 'pkcs8', material, algorithm: '', usages: [] };
+  const elsewhere = { store: 'file', exportable: true };
+  await keys.ImportKey({ ...imported, key_id: 'second', options: elsewhere });
+  await keys.DeleteKey({ key_id: 'first' });
+  await until(waitMs, 'the new id', () => last('second'));
+  assert.match(await shown(), '"second"');
+  await keys.DeleteKey({ key_id: 'second' });
+  await until(waitMs, 'no id', () => last(''));
+  await keys.ImportKey({ ...imported, key_id: 'third', options: elsewhere });
+  await until(waitMs, 'the id of the imported key', () => last('third'));
+  assert.match(await shown(), '"third"');
+});
+
+test('is there on the first read of a property, and as it is after both services slept', async () => {
+  await using rig = await Rig.start();
+  const property = async (id: string): Promise<string> => {
+    const object = `${certificatesService.path}/certificate/${id}`;
+    const name = `${certificatesInterface.name}.Certificate`;
+    const words = ['get-property', certificatesService.busName, object, name, 'KeyId'];
+    return (await rig.busctl(words, 'alice')).stdout.trim();
+  };
+  assert.is(await property('device_2dca'), 's "device-ca"');
+  await rig.stop('certificates');
+  await rig.stop('keys');
+  assert.is(await property('device_2did'), 's "device-id"');
+});
+
+test.run();
