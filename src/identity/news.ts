@@ -12,7 +12,9 @@ type ManagerProperties = Omit<
 >;
 
 const maxErrorLength = 1024;
-const tolerableSkewMs = 5 * 60_000;
+const tolerableSkewS = 5 * 60;
+/** A Date header has whole seconds and was on its way: a smaller difference is none. */
+const leastSkewS = 5;
 
 /** What the bus is told about the device and its modules; until there is a server it only remembers. */
 export class News {
@@ -21,7 +23,8 @@ export class News {
   #status: ProvisioningStatus | undefined;
   #modules: ModuleIdentities | undefined;
   #shown: readonly ModuleId[] = [];
-  #skewMs = 0;
+  /** As it was announced. */
+  #skewS = 0;
 
   constructor(now: () => Date) {
     this.#now = now;
@@ -41,7 +44,7 @@ export class News {
       GatewayHostname: device?.hubHostname ?? '',
       LastProvisioned: device === undefined ? 0n : microseconds(new Date(device.provisionedAt)),
       NextAttempt: next === undefined ? 0n : microseconds(next),
-      ClockSkew: BigInt(this.#skewMs) * 1000n,
+      ClockSkew: BigInt(this.#skewS) * 1_000_000n,
     };
   }
 
@@ -74,7 +77,9 @@ export class News {
 
   /** What the cloud says the time is. */
   setClock(theirs: Date): void {
-    this.#skewMs = theirs.getTime() - this.#now().getTime();
+    const seconds = Math.round((theirs.getTime() - this.#now().getTime()) / 1000);
+    if (Math.abs(seconds - this.#skewS) < leastSkewS) return;
+    this.#skewS = seconds;
     this.#tell();
   }
 
@@ -102,9 +107,9 @@ export class News {
 
   /** Tokens carry this clock's idea of their expiry, and the hub judges it by its own. */
   #clockProblem(): string {
-    if (Math.abs(this.#skewMs) <= tolerableSkewMs) return '';
-    const where = this.#skewMs > 0 ? 'behind' : 'ahead of';
-    const seconds = Math.round(Math.abs(this.#skewMs) / 1000);
+    const seconds = Math.abs(this.#skewS);
+    if (seconds <= tolerableSkewS) return '';
+    const where = this.#skewS > 0 ? 'behind' : 'ahead of';
     return `this clock is ${seconds} s ${where} the cloud's: set it, or tokens are refused`;
   }
 }

@@ -153,7 +153,7 @@ export const identityInterface = defineInterface({
     ClockSkew: {
       type: 'x',
       emits: 'true',
-      doc: 'Clock of the cloud minus ours at the last answer, microseconds.',
+      doc: 'Clock of the cloud minus ours, in microseconds: whole seconds, and changed only by 5 s or more.',
     },
   },
 });

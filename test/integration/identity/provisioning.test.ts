@@ -7,6 +7,7 @@ import type { Bus } from '../../../src/dbus/bus.ts';
 import { type Client, client } from '../../../src/dbus/client.ts';
 import { isServiceError } from '../../../src/errors.ts';
 import { identityInterface, identityService } from '../../../src/interfaces/identity.ts';
+import { CachingClient } from '../../support/caching-client.ts';
 import type { Cloud } from '../../support/cloud/cloud.ts';
 import type { CloudResponse } from '../../support/cloud/exchange.ts';
 import { certifyDevice, deviceCertificateFile } from '../../support/device-certificate.ts';
@@ -341,6 +342,35 @@ fresh('says that the clock is wrong when the cloud has another time', async () =
   const { health, lastError } = await identityStatus(setting.bus);
   assert.is(health, 'degraded');
   assert.match(lastError, /^this clock is 3[56]\d\d s behind the cloud's: set it/);
+});
+
+fresh('announces how far the clock is off in whole seconds, and not each flutter', async () => {
+  await using setting = await Setting.start();
+  const { bus, cloud, identity } = setting;
+  await identity.Provision({}, patient);
+  await using watcher = await CachingClient.start(bus, identityService);
+  const { path } = identityService;
+  const skew = (): number => Number(watcher.cached(path).get('ClockSkew')?.replaceAll('"', ''));
+  const changes = (): number =>
+    watcher.signals.filter((text) => text === `= ${path} ClockSkew`).length;
+  assert.is(skew(), 0);
+  for (const ms of [2600, -1400, 3900]) {
+    cloud.clockSkewMs = ms;
+    await identity.Reprovision({}, patient);
+  }
+  assert.equal([changes(), skew()], [0, 0]);
+  for (const ms of [60_400, 58_600, 62_000]) {
+    cloud.clockSkewMs = ms;
+    await identity.Reprovision({}, patient);
+  }
+  assert.is(changes(), 1);
+  assert.ok(Math.abs(skew() - 60_000_000) <= 3_000_000, String(skew()));
+  assert.is(skew() % 1_000_000, 0);
+  assert.equal(await watcher.errors(), []);
+  cloud.clockSkewMs = 0;
+  await identity.Reprovision({}, patient);
+  assert.is(changes(), 2);
+  assert.equal(await watcher.errors(), []);
 });
 
 fresh.run();
