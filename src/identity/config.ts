@@ -12,14 +12,17 @@ export interface DpsSettings {
   readonly scopeId: string;
   /** Default: the common name of the certificate. */
   readonly registrationId: string | undefined;
+  /** Empty when the certificate is in a file. */
   readonly certificateId: string;
+  /** The file of the certificate, which this service reads itself. */
+  readonly certificateFile?: string;
   readonly keyId: string;
   readonly globalEndpoint: string;
 }
 
 /** How the cloud is reached. */
 export interface CloudSettings {
-  /** PEM files of further roots; the system's are trusted when there are none. */
+  /** Files of roots, PEM or DER; the system's are trusted when there are none. */
   readonly trustedCa: readonly string[];
   readonly timeoutMs: number;
   readonly proxy: string | undefined;
@@ -61,7 +64,10 @@ export const identitySchema = {
           type: 'object',
           properties: {
             method: { type: 'string', enum: ['x509'] },
-            identity_cert: { ...text, description: 'cert://<id> in the Certificates service.' },
+            identity_cert: {
+              ...text,
+              description: 'cert://<id> in the Certificates service, or file:///path.',
+            },
             identity_pk: { ...text, description: 'key://<id> in the Keys service.' },
           },
           required: ['method', 'identity_cert', 'identity_pk'],
@@ -76,7 +82,7 @@ export const identitySchema = {
       type: 'object',
       properties: {
         trusted_ca: {
-          description: 'PEM files of roots to trust in place of the public ones.',
+          description: 'Files of roots, PEM or DER, to trust in place of the public ones.',
           anyOf: [text, { type: 'array', items: text }],
         },
         timeout_s: {
@@ -133,18 +139,19 @@ export function parseIdentityConfig(value: unknown, context: ParseContext): Iden
   const { trusted_ca: trusted = [], timeout_s: timeout, proxy } = yaml.cloud ?? {};
   const principals = parsePrincipals(yaml.principals ?? {}, context);
   if (proxy !== undefined) checkUrl(proxy, ['cloud', 'proxy'], context);
-  for (const [at, path] of listOf(trusted).entries()) {
+  const roots = listOf(trusted).map((text, at) => {
+    const path = filePathOf(text);
+    if (path !== undefined) return path;
     const place = typeof trusted === 'string' ? [] : [at];
-    if (!path.startsWith('/')) {
-      context.report(['cloud', 'trusted_ca', ...place], 'not the absolute path of a file');
-    }
-  }
+    context.report(['cloud', 'trusted_ca', ...place], 'not the absolute path of a file');
+    return text;
+  });
   return {
     ...yaml,
     grants: [...yaml.grants, ...[...principals].map(grantOf)],
     dps: parseDps(yaml.provisioning, context),
     cloud: {
-      trustedCa: listOf(trusted),
+      trustedCa: roots,
       timeoutMs: (timeout ?? defaultTimeoutS) * 1000,
       proxy,
     },
@@ -154,6 +161,19 @@ export function parseIdentityConfig(value: unknown, context: ParseContext): Iden
 
 function listOf(setting: string | readonly string[]): readonly string[] {
   return typeof setting === 'string' ? [setting] : setting;
+}
+
+/** The path that is, or that a URL `file:///path` has; undefined for anything else. */
+function filePathOf(text: string): string | undefined {
+  if (/^\/[^\0]*$/.test(text)) return text;
+  const path = /^file:\/\/(\/.*)$/is.exec(text)?.[1];
+  if (path === undefined) return undefined;
+  try {
+    const decoded = decodeURIComponent(path);
+    return decoded.includes('\0') ? undefined : decoded;
+  } catch {
+    return undefined; // an escape that is none
+  }
 }
 
 /** The patterns of the schema see the beginning alone. */
@@ -201,22 +221,42 @@ function parseDps(
   if (url !== undefined && url.username + url.password !== '') {
     context.report(endpoint, 'has a user or password, which nobody asks for');
   }
-  const reference = (name: 'identity_cert' | 'identity_pk', scheme: 'cert' | 'key'): string => {
-    try {
-      return parseReference(attestation[name], scheme);
-    } catch (error) {
-      context.report(
-        ['provisioning', 'attestation', name],
-        error instanceof Error ? error.message : '',
-      );
-      return '';
-    }
-  };
+  const certificateFile = fileOf(attestation.identity_cert, context);
   return {
     scopeId,
     registrationId,
-    certificateId: reference('identity_cert', 'cert'),
-    keyId: reference('identity_pk', 'key'),
+    certificateId:
+      certificateFile === undefined ? referenceOf(attestation, 'identity_cert', context) : '',
+    ...(certificateFile !== undefined && { certificateFile }),
+    keyId: referenceOf(attestation, 'identity_pk', context),
     globalEndpoint: provisioning.global_endpoint.replace(/\/$/, ''),
   };
+}
+
+type Attestation = NonNullable<IdentityYaml['provisioning']>['attestation'];
+const references = { identity_cert: 'cert', identity_pk: 'key' } as const;
+
+function referenceOf(
+  attestation: Attestation,
+  name: keyof typeof references,
+  context: ParseContext,
+): string {
+  try {
+    return parseReference(attestation[name], references[name]);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : '';
+    context.report(['provisioning', 'attestation', name], message);
+    return '';
+  }
+}
+
+/** The path of a reference that is meant as a file; undefined when it is meant as an id. */
+function fileOf(reference: string, context: ParseContext): string | undefined {
+  if (!/^\s*file:/i.test(reference)) return undefined;
+  const path = filePathOf(reference);
+  if (path === undefined) {
+    const place = ['provisioning', 'attestation', 'identity_cert'];
+    context.report(place, `${quoted(reference)} names no file: write file:///path`);
+  }
+  return path ?? '';
 }

@@ -292,8 +292,9 @@ export class Device {
 /** The settings whose change makes a saved result one about something else, `` without any. */
 function answerTo(dps: DpsSettings | undefined): string {
   if (dps === undefined) return '';
-  const { globalEndpoint, scopeId, registrationId, certificateId } = dps;
-  return JSON.stringify([globalEndpoint, scopeId, registrationId ?? `cert://${certificateId}`]);
+  const { globalEndpoint, scopeId, registrationId, certificateId, certificateFile } = dps;
+  const certificate = certificateFile ? `file://${certificateFile}` : `cert://${certificateId}`;
+  return JSON.stringify([globalEndpoint, scopeId, registrationId ?? certificate]);
 }
 
 /** Within what the cloud can ask for: a clock that was set back keeps nobody waiting for years. */

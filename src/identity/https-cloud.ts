@@ -3,6 +3,8 @@ import type { Via } from '../dbus/via.ts';
 import { describeError, ServiceError, systemCode } from '../errors.ts';
 import type { HttpsClient } from '../service/https.ts';
 import { HttpsFailure, type HttpsRequest, type HttpsResponse } from '../service/https-message.ts';
+import { encodeCertificatesPem } from '../x509/certificate.ts';
+import type { NamedCertificates } from './certificate-file.ts';
 import type { CloudAnswer, CloudClient, CloudRequest, RemoteCredential } from './cloud.ts';
 import type { CloudSettings } from './config.ts';
 import { textOfPage } from './service-words.ts';
@@ -11,6 +13,8 @@ import { textOfPage } from './service-words.ts';
 export interface HttpsCloudOptions {
   readonly https: HttpsClient;
   readonly settings: CloudSettings;
+  /** Where `settings.trustedCa` is read. */
+  readonly files: NamedCertificates;
   /** Read anew for each request: certificates are renewed. */
   readonly credential: (via: Via) => Promise<RemoteCredential>;
   readonly onDate: (date: Date) => void;
@@ -26,9 +30,9 @@ export class HttpsCloud implements CloudClient {
   }
 
   async send(request: CloudRequest, via: Via): Promise<CloudAnswer> {
-    const { settings, credential, onDate, userAgent } = this.#options;
+    const { settings, files, credential, onDate, userAgent } = this.#options;
     const { method, url, body, headers } = request;
-    const ca = await readRoots(settings.trustedCa);
+    const ca = await readRoots(settings.trustedCa, files);
     const response = await this.#exchange(
       {
         method,
@@ -75,18 +79,18 @@ export class HttpsCloud implements CloudClient {
 /** Where Debian, Red Hat and others keep the roots that this machine's administrator trusts. */
 const systemRoots = ['/etc/ssl/certs/ca-certificates.crt', '/etc/pki/tls/certs/ca-bundle.crt'];
 
-/** PEM of the roots in these files, else of the system's; read anew for each request: one may come later. */
-async function readRoots(files: readonly string[]): Promise<string | undefined> {
-  if (files.length === 0) return readSystemRoots();
-  const texts: string[] = [];
-  for (const file of files) {
-    try {
-      texts.push(await readFile(file, 'utf8'));
-    } catch (error) {
-      throw new ServiceError('Unavailable', `cloud.trusted_ca: ${describeError(error)}`);
-    }
+/** PEM of the roots in these files, else of the system's. */
+async function readRoots(
+  paths: readonly string[],
+  files: NamedCertificates,
+): Promise<string | undefined> {
+  if (paths.length === 0) return readSystemRoots();
+  try {
+    const roots = await Promise.all(paths.map((path) => files.read(path)));
+    return encodeCertificatesPem(roots.flat());
+  } catch (error) {
+    throw new ServiceError('Unavailable', `cloud.trusted_ca: ${describeError(error)}`);
   }
-  return texts.join('\n');
 }
 
 /** Undefined where there is no such file: then those of Node are trusted. */

@@ -7,9 +7,10 @@ import type { identityService } from '../interfaces/identity.ts';
 import { keysService } from '../interfaces/keys.ts';
 import type { HttpsClient } from '../service/https.ts';
 import type { Running, StartContext } from '../service/lifetime.ts';
+import { NamedCertificates } from './certificate-file.ts';
 import type { CloudClient } from './cloud.ts';
 import type { DpsSettings, IdentityConfig } from './config.ts';
-import { readCredential } from './credential.ts';
+import { type CredentialSource, certificateName, readCredential } from './credential.ts';
 import { Device } from './device.ts';
 import { identityHandlers } from './handlers.ts';
 import { HttpsCloud } from './https-cloud.ts';
@@ -130,41 +131,42 @@ function sourceProperties({ provisioner }: Configured) {
   return { Source: provisioner?.source ?? '', Attestation: provisioner?.attestation ?? '' };
 }
 
-function cloudOf(
-  { bus, config, now, version }: Context,
-  https: HttpsClient,
-  onDate: (date: Date) => void,
-): CloudClient {
-  const { cloud: settings, dps } = config;
-  const certificates = serviceClient(bus, certificatesService, certificatesService.manager);
+function cloudOf(context: Context, https: HttpsClient, onDate: (date: Date) => void): CloudClient {
+  const { cloud: settings, dps } = context.config;
+  const files = new NamedCertificates();
   return new HttpsCloud({
     https,
     settings,
-    userAgent: `iotedge-identity/${version}`,
+    files,
+    userAgent: `iotedge-identity/${context.version}`,
     onDate,
-    credential: (via) => {
-      const { certificateId, keyId } = required(dps);
-      return readCredential({ certificates, certificateId, keyId, now }, via);
-    },
+    credential: (via) => readCredential(sourceOfCredential(context, files, required(dps)), via),
   });
 }
 
-function dpsProvisioner(context: Context, dps: DpsSettings, cloud: CloudClient): DpsProvisioner {
-  const { bus, now } = context;
+function sourceOfCredential(
+  { bus, now }: Context,
+  files: NamedCertificates,
+  dps: DpsSettings,
+): CredentialSource {
   const certificates = serviceClient(bus, certificatesService, certificatesService.manager);
-  const { certificateId, keyId, globalEndpoint, scopeId } = dps;
+  return { certificates, files, dps, now };
+}
+
+function dpsProvisioner(context: Context, dps: DpsSettings, cloud: CloudClient): DpsProvisioner {
+  const { globalEndpoint, scopeId } = dps;
+  const source = sourceOfCredential(context, new NamedCertificates(), dps);
   return new DpsProvisioner({
     globalEndpoint,
     scopeId,
     cloud,
     registrationId: async (via) => {
       if (dps.registrationId !== undefined) return dps.registrationId;
-      const source = { certificates, certificateId, keyId, now };
       const { commonName } = await readCredential(source, via);
       if (commonName !== undefined) return commonName;
       throw new ServiceError(
         'Unavailable',
-        `certificate "${certificateId}" has no common name: set provisioning.registration_id`,
+        `${certificateName(dps)} has no common name: set provisioning.registration_id`,
       );
     },
     delay: (ms, stop) => delay(ms, undefined, { signal: stop }),

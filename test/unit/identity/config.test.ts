@@ -57,6 +57,32 @@ test('takes the file that users have', async ({ dir }) => {
   assert.equal(cloud, { trustedCa: [], timeoutMs: 70_000, proxy: undefined });
 });
 
+test('takes a certificate in a file wherever one is named', async ({ dir }) => {
+  const yaml = (certificate: string, root = '/r.pem'): string => `cloud: {trusted_ca: '${root}'}
+provisioning:
+  source: dps
+  scope_id: 0ne0
+  attestation:
+    method: x509
+    identity_cert: '${certificate}'
+    identity_pk: 'key://device-id'
+`;
+  const { dps, cloud } = await load(
+    dir,
+    yaml('file:///var/secrets/device-id.cer', 'file:///a/b.pem'),
+  );
+  assert.equal([dps?.certificateFile, dps?.certificateId], ['/var/secrets/device-id.cer', '']);
+  assert.equal(cloud.trustedCa, ['/a/b.pem']);
+  assert.is((await load(dir, yaml('FILE:///a%20b'))).dps?.certificateFile, '/a b');
+  const place = ['provisioning.attestation.identity_cert'];
+  for (const none of ['file://host/x', 'file:x', 'file:/x', 'file:///%zz', 'file:///a%00', '/x']) {
+    assert.equal(await problemsOf(dir, yaml(none)), place, none);
+  }
+  for (const none of ['x.pem', 'file://host/x', 'file:///%']) {
+    assert.equal(await problemsOf(dir, yaml('cert://x', none)), ['cloud.trusted_ca'], none);
+  }
+});
+
 test('lets who has an identity get tokens for it, and for nothing else', async ({ dir }) => {
   const { principals, grants } = await load(
     dir,
