@@ -331,7 +331,5 @@ export class Supervisor {
 }
 
 function refuseUnreachable({ error }: EngineStatus): void {
-  if (error !== '') {
-    throw new ServiceError('Unavailable', 'the container engine cannot be reached');
-  }
+  if (error !== '') throw new ServiceError('Unavailable', error);
 }

@@ -20,7 +20,7 @@ import { containerOf, eventName, imageOf, systemOf, volumeOf } from './inspect.t
 import { logStream } from './logs.ts';
 import { followPull, withTag } from './pull.ts';
 import { demultiplexed, jsonLines, lastLines, plain } from './streams.ts';
-import { messageOf, statusOf, translate, translatePull } from './translate.ts';
+import { messageOf, statusOf, translate, translatePull, unreachableEngine } from './translate.ts';
 
 const answerMs = 60_000;
 const noticeMs = 10_000;
@@ -73,14 +73,16 @@ export class DockerEngine implements ContainerEngine {
   async pull(reference: string, options: PullOptions, signal: AbortSignal): Promise<void> {
     // The client takes an image's parts from the first argument and its credentials from the second.
     const authconfig = options.auth === undefined ? {} : { authconfig: options.auth };
+    const socketPath = this.#socketPath;
     try {
-      const docker = await openClient(this.#socketPath, signal);
+      const docker = await openClient(socketPath, signal);
       const stream = await docker.pull(withTag(reference), authconfig);
       await followPull(iterable(stream), reference, options.onProgress ?? (() => {}));
     } catch (error) {
       if (error instanceof ServiceError) throw error;
       if (signal.aborted || statusOf(error) === undefined) {
-        throw translate(error, `pulling ${JSON.stringify(reference)}`, signal);
+        const doing = `pulling ${JSON.stringify(reference)}`;
+        throw translate(error, { doing, socketPath }, signal);
       }
       throw translatePull(messageOf(error), reference, error);
     }
@@ -194,11 +196,13 @@ export class DockerEngine implements ContainerEngine {
       () => late.abort(new DOMException(listening, 'TimeoutError')),
       noticeMs,
     );
+    const socketPath = this.#socketPath;
     try {
-      const docker = await openClient(this.#socketPath, ending);
-      return eventNames(iterable(await docker.getEvents({ filters })), signal);
+      const docker = await openClient(socketPath, ending);
+      const events = iterable(await docker.getEvents({ filters }));
+      return eventNames(events, socketPath, signal);
     } catch (error) {
-      throw translate(error, listening, ending);
+      throw translate(error, { doing: listening, socketPath }, ending);
     } finally {
       clearTimeout(timer);
     }
@@ -212,16 +216,18 @@ export class DockerEngine implements ContainerEngine {
     request: (docker: Docker) => Promise<T>,
   ): Promise<T> {
     const limited = AbortSignal.any([signal, AbortSignal.timeout(limitMs)]);
+    const socketPath = this.#socketPath;
     try {
-      return await request(await openClient(this.#socketPath, limited));
+      return await request(await openClient(socketPath, limited));
     } catch (error) {
-      throw translate(error, doing, limited);
+      throw translate(error, { doing, socketPath }, limited);
     }
   }
 }
 
 async function* eventNames(
   stream: AsyncIterable<unknown>,
+  socketPath: string,
   signal: AbortSignal,
 ): AsyncGenerator<string> {
   try {
@@ -230,9 +236,9 @@ async function* eventNames(
       if (name !== undefined) yield name;
     }
   } catch (error) {
-    throw translate(error, listening, signal);
+    throw translate(error, { doing: listening, socketPath }, signal);
   }
-  throw new ServiceError('Unavailable', `${listening}: it has gone away`);
+  throw unreachableEngine(socketPath, 'ECONNRESET');
 }
 
 /** The engine would also take the beginning of another container's id for a name. */

@@ -34,29 +34,47 @@ const codeByStatus: Readonly<Record<number, ErrorCode>> = {
   409: 'AlreadyExists',
 };
 
-/** The failure of an operation (`starting "hub"`) in the words of this project. */
-export function translate(error: unknown, doing: string, signal?: AbortSignal): ServiceError {
+/** What was asked of an engine, and where that is. */
+export interface Asked {
+  /** Such as `starting "hub"`. */
+  readonly doing: string;
+  readonly socketPath: string;
+}
+
+/** The failure of an operation in the words of this project. */
+export function translate(error: unknown, asked: Asked, signal?: AbortSignal): ServiceError {
   if (error instanceof ServiceError) return error;
-  if (signal?.aborted === true) return aborted(signal, doing);
+  if (signal?.aborted === true) return aborted(signal, asked);
+  const { doing, socketPath } = asked;
   const { statusCode, code, message } = failureOf(error);
-  if (statusCode === undefined) {
-    const cause = code ?? 'no answer';
-    return new ServiceError('Unavailable', `${doing}: container engine: ${cause}`, {
-      cause: error,
-    });
-  }
+  if (statusCode === undefined) return unreachableEngine(socketPath, code ?? 'ECONNRESET');
   return new ServiceError(codeByStatus[statusCode] ?? 'Unavailable', `${doing}: ${message}`, {
     cause: error,
   });
 }
 
-function aborted(signal: AbortSignal, doing: string): ServiceError {
+/**
+ * Whatever an engine is asked while it is away, and however that shows, it is one failure and reads the same: the socket,
+ * what to look at, and what the system said.
+ */
+export function unreachableEngine(socketPath: string, code: string): ServiceError {
+  const hint = hints[code] ?? 'is it installed and running?';
+  const text = `the container engine at ${socketPath} cannot be reached: ${hint} (${code})`;
+  return new ServiceError('Unavailable', text);
+}
+
+const hints: Readonly<Record<string, string>> = {
+  EACCES: 'may the user of this service connect to its socket?',
+  EPERM: 'may the user of this service connect to its socket?',
+};
+
+function aborted(signal: AbortSignal, { doing, socketPath }: Asked): ServiceError {
   const reason: unknown = signal.reason;
   if (reason instanceof ServiceError) return reason;
   const late = reason instanceof Error && reason.name === 'TimeoutError';
-  return late
-    ? new ServiceError('Unavailable', `${doing}: the container engine did not answer in time`)
-    : new ServiceError('Cancelled', `${doing} was cancelled`);
+  if (!late) return new ServiceError('Cancelled', `${doing} was cancelled`);
+  const what = `the container engine at ${socketPath} did not answer in time`;
+  return new ServiceError('Unavailable', `${what}: is it overloaded? (${doing})`);
 }
 
 /**
