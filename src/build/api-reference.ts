@@ -6,9 +6,20 @@ import type {
   QuestionDefinition,
   ServiceDefinition,
 } from '../dbus/definition.ts';
+import {
+  code,
+  errorsOf,
+  methodText,
+  propertyText,
+  restrictionOf,
+  resultWords,
+} from './definition-texts.ts';
+
+/** The name on the bus of an error of the closed set. */
+export type ErrorName = (code: string) => string;
 
 /** The page of the API reference about one service, in Markdown. */
-export function apiReference(service: ServiceDefinition): string {
+export function apiReference(service: ServiceDefinition, errorName: ErrorName): string {
   const { busName, path, user, manager, child } = service;
   const heading = `# ${busName}
 
@@ -23,28 +34,63 @@ ${service.doc}
 | child objects | \`${path}/${child.segment}/<id>\`, ids escaped as \`sd_bus_path_encode\` does |
 | user | \`${user}\` |
 
-What one caller may have under way: [limits](../limits.md).
+How programs are written for it, with each D-Bus library: [clients](../clients.md). What one caller may have under
+way: [limits](../limits.md).
 `;
   return [
     heading,
-    interfacePage(manager),
-    interfacePage(child.interface),
+    commonPart(errorName),
+    interfacePage(manager, errorName),
+    interfacePage(child.interface, errorName),
     actionsTable(service),
   ].join('\n');
 }
 
-function interfacePage({ name, doc, methods, properties, signals }: InterfaceDefinition): string {
+/** What holds for every method of every service, so that it need not stand at each. */
+function commonPart(errorName: ErrorName): string {
+  const rows = [
+    [
+      'InvalidArgs',
+      'an argument or option is not what this page says, or the method has no such option',
+    ],
+    ['LimitsExceeded', 'something is larger, or there are more calls, than the limits allow'],
+    ['AccessDenied', 'the caller is not allowed to, where this page names who is'],
+    [
+      'InteractiveAuthorizationRequired',
+      'a person could allow it: the call lacks the flag for that',
+    ],
+    [
+      'Unavailable',
+      'the call waited 20 s for its turn and was not begun, or what is said at the method',
+    ],
+    ['Cancelled', 'the service stops, or `Cancel` was called'],
+    ['Failed', 'a defect of the service; its journal says which'],
+  ];
+  const names = rows.map(([name = '', when = '']) => [code(errorName(name)), when]);
+  return `## Every method
+
+Takes a dictionary of options last, which may be empty. An integer option may have any integer type that holds its
+value. The option \`request_id\` (s, at most 64 printable characters) exists everywhere; root's and the services' own
+follows the request through their journals.
+
+Fails with these, beside what is said at each:
+
+${table(['error', 'when'], names)}`;
+}
+
+function interfacePage(
+  { name, doc, methods, properties, signals }: InterfaceDefinition,
+  errorName: ErrorName,
+): string {
   const parts = [`## ${name}\n\n${doc}\n`];
   for (const [member, method] of Object.entries(methods ?? {}))
-    parts.push(methodText(member, method));
-  const rows = Object.entries(properties ?? {}).map(
-    ([property, { type, doc: text, emits, write }]) => [
-      code(property),
-      code(type),
-      emits,
-      write === undefined ? text : `${text} May be set by root and by the service's user.`,
-    ],
-  );
+    parts.push(methodPart(member, method, errorName));
+  const rows = Object.entries(properties ?? {}).map(([property, definition]) => [
+    code(property),
+    code(definition.type),
+    definition.emits,
+    propertyText(definition),
+  ]);
   if (rows.length > 0) {
     parts.push(`### Properties\n\n${table(['property', 'type', 'emits change', ''], rows)}`);
   }
@@ -54,36 +100,35 @@ function interfacePage({ name, doc, methods, properties, signals }: InterfaceDef
   return parts.join('\n');
 }
 
-function methodText(name: string, method: MethodDefinition): string {
+function methodPart(name: string, method: MethodDefinition, errorName: ErrorName): string {
   const input = inline({ ...method.in, options: 'a{sv}' });
   const output = method.out === undefined ? '' : ` → ${inline(method.out)}`;
-  const parts = [`### ${name}(${input})${output}\n\n${method.doc}\n`];
-  if (method.options !== undefined) parts.push(`Options: ${list(method.options)}.\n`);
-  for (const [result, fields] of Object.entries(method.records ?? {})) {
-    parts.push(`Keys of ${code(result)}: ${list(fields)}.\n`);
-  }
-  const sizes = sizesText(method);
-  if (sizes !== '') parts.push(`At most: ${sizes}.\n`);
-  if (method.waits === true) {
-    parts.push('Waits for an operation or another service, perhaps longer than a client waits.\n');
-  }
+  const parts = [`### ${name}(${input})${output}\n\n${methodText(method)}\n`];
+  const fields = [
+    ...fieldRows('argument', method.in ?? {}, (...field) => restrictionOf(method, ...field)),
+    ...fieldRows('option', method.options ?? {}, (...field) => restrictionOf(method, ...field)),
+    ...Object.entries(method.records ?? {}).flatMap(([result, record]) =>
+      fieldRows(`key of ${code(result)}`, record, (key) => resultWords(method, key)),
+    ),
+  ];
+  if (fields.length > 0) parts.push(table(['', '', 'type', ''], fields));
+  const errors = errorsOf(method).map(([error, when]) => [code(errorName(error)), when]);
+  if (errors.length > 0) parts.push(table(['error', 'when'], errors));
   parts.push(`Who may call: ${authorizationText(method.authorize)}.\n`);
   return parts.join('\n');
 }
 
-function sizesText({ check = {} }: MethodDefinition): string {
-  return Object.entries(check)
-    .flatMap(([name, limit]) => {
-      if (typeof limit === 'string') return [];
-      const most = 'maxBytes' in limit ? bytesText(limit.maxBytes) : String(limit.maxValue);
-      return [`${code(name)} ${most}`];
-    })
-    .join(', ');
-}
-
-function bytesText(bytes: number): string {
-  if (bytes % (1 << 20) === 0) return `${bytes >> 20} MiB`;
-  return bytes % 1024 === 0 ? `${bytes >> 10} KiB` : `${bytes} bytes`;
+function fieldRows(
+  kind: string,
+  fields: Fields,
+  text: (name: string, type: string) => string,
+): readonly (readonly string[])[] {
+  return Object.entries(fields).map(([name, type]) => [
+    kind,
+    code(name),
+    code(type),
+    text(name, type),
+  ]);
 }
 
 function authorizationText(authorize: Authorization): string {
@@ -117,18 +162,8 @@ function inline(fields: Fields | undefined): string {
     .join(', ');
 }
 
-function list(fields: Fields): string {
-  return Object.entries(fields)
-    .map(([name, type]) => code(`${name} ${type}`))
-    .join(', ');
-}
-
 function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]) =>
     `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |\n`;
   return [line(header), line(header.map(() => '---')), ...rows.map(line)].join('');
-}
-
-function code(text: string): string {
-  return `\`${text}\``;
 }

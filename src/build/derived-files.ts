@@ -3,8 +3,9 @@ import { certificatesService } from '../interfaces/certificates.ts';
 import { identityService } from '../interfaces/identity.ts';
 import { keysService } from '../interfaces/keys.ts';
 import { modulesService } from '../interfaces/modules.ts';
-import { apiReference } from './api-reference.ts';
+import { apiReference, type ErrorName } from './api-reference.ts';
 import { busPolicy } from './bus-policy.ts';
+import { documentationOf, type InterfaceDocumentation } from './interface-documentation.ts';
 import { polkitActions } from './polkit-actions.ts';
 
 const services: readonly ServiceDefinition[] = [
@@ -14,9 +15,13 @@ const services: readonly ServiceDefinition[] = [
   modulesService,
 ];
 
-/** What the generators cannot import themselves: how an interface is introspected, each service's schema by its name. */
+/** What the generators cannot import themselves: how an interface is introspected, names of errors, schemas by service. */
 export interface Sources {
-  readonly introspect: (definition: InterfaceDefinition) => string;
+  readonly introspect: (
+    definition: InterfaceDefinition,
+    documentation: InterfaceDocumentation,
+  ) => string;
+  readonly errorName: ErrorName;
   readonly schemas: Readonly<Record<string, object>>;
 }
 
@@ -24,15 +29,22 @@ export interface Sources {
 export const derivedFolders = ['dbus-policy/interfaces', 'docs/api', 'config-examples/schema'];
 
 /** Every file of the repository that is derived from the definitions, by path: what `npm run generate` writes. */
-export function derivedFiles({ introspect, schemas }: Sources): ReadonlyMap<string, string> {
+export function derivedFiles({
+  introspect,
+  errorName,
+  schemas,
+}: Sources): ReadonlyMap<string, string> {
   const files = new Map<string, string>();
   for (const service of services) {
     for (const definition of [service.manager, service.child.interface]) {
-      files.set(`dbus-policy/interfaces/${definition.name}.xml`, introspect(definition));
+      files.set(
+        `dbus-policy/interfaces/${definition.name}.xml`,
+        introspect(definition, documentationOf(definition)),
+      );
     }
     files.set(`dbus-policy/${service.busName}.conf`, busPolicy(service));
     files.set(`dbus-policy/${service.busName.toLowerCase()}.policy`, polkitActions(service));
-    files.set(`docs/api/${service.busName}.md`, apiReference(service));
+    files.set(`docs/api/${service.busName}.md`, apiReference(service, errorName));
   }
   for (const [name, schema] of Object.entries(schemas)) {
     files.set(`config-examples/schema/${name}.json`, `${JSON.stringify(schema, undefined, 2)}\n`);

@@ -11,12 +11,14 @@ import { root, runMain } from './setup.mjs';
 /** What the generators of `derived-files.ts` start from. */
 async function derivedSources() {
   const { interfaceXml, introspectionXml } = await importCompiled('dbus/introspect');
+  const { wireNameOf: errorName } = await importCompiled('dbus/wire-errors');
   const schemas = {};
   for (const name of services) {
     const schema = await configurationSchema(name);
     if (schema !== undefined) schemas[name] = schema;
   }
-  return { schemas, introspect: (definition) => introspectionXml([interfaceXml(definition)]) };
+  const introspect = (...of) => introspectionXml([interfaceXml(...of)]);
+  return { schemas, introspect, errorName };
 }
 
 /** Derived files as they should be, and the files that are no longer derived from anything. */

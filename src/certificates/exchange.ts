@@ -1,5 +1,6 @@
 /** Formats in which certificates are handed in and out. */
 import { notOneOf } from '../errors.ts';
+import { certificateFormats } from '../interfaces/words.ts';
 import {
   type Certificate,
   encodeCertificatesPem,
@@ -39,5 +40,5 @@ export function writeFormat(chain: readonly Certificate[], format: string): Buff
 }
 
 function unknown(format: string): never {
-  throw notOneOf(format, 'a format', ['pem', 'der', 'pkcs7']);
+  throw notOneOf(format, 'a format', certificateFormats);
 }

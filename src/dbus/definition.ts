@@ -2,6 +2,7 @@
  * The form in which an interface is stated once. Types of handlers and clients, introspection, D-Bus
  * policy, polkit actions and the API reference are all derived from tables of this form.
  */
+import type { ErrorCode } from '../errors.ts';
 
 /** A variant as it stands on the wire: the signature of one complete type and its value. */
 export interface VariantValue {
@@ -86,14 +87,18 @@ export interface QuestionDefinition {
 /** `public` or every question that must be answered with yes. */
 export type Authorization = 'public' | QuestionDefinition | readonly QuestionDefinition[];
 
-/** What an argument or option must satisfy before anybody is asked: a name of that kind, a largest size. */
+/**
+ * What an argument or option must satisfy before anybody is asked: a name of that kind, a largest size, one of a few
+ * words (of an array each element is one).
+ */
 export type Check =
   | 'key-id'
   | 'certificate-id'
   | 'module-id'
   | 'module-name'
   | { readonly maxBytes: number }
-  | { readonly maxValue: number };
+  | { readonly maxValue: number }
+  | { readonly oneOf: readonly string[] };
 
 /** One method. The argument `options a{sv}` is appended to `in` of every method. */
 export interface MethodDefinition {
@@ -105,6 +110,8 @@ export interface MethodDefinition {
   /** The keys of an `a{sv}` or `aa{sv}` result, by the name of that result. */
   readonly records?: Readonly<Record<string, Fields>>;
   readonly check?: Readonly<Record<string, Check>>;
+  /** The words that a text of `records` can be, by its name there. */
+  readonly values?: Readonly<Record<string, readonly string[]>>;
   /** The bytes of the result are wiped once they are on their way: each must be a buffer that nobody else holds. */
   readonly secret?: true;
   /** Arguments of type `ay` whose bytes are wiped when the call has ended, however it ended. */
@@ -116,6 +123,11 @@ export interface MethodDefinition {
   /** Texts for the details that only the service can tell; they stand in for arguments of the same name. */
   readonly resolve?: readonly string[];
   readonly authorize: Authorization;
+  /**
+   * What the handler and the resolver may fail with, and when. InvalidArgs, LimitsExceeded, Cancelled and Failed are
+   * for every method, AccessDenied for every one that is not public.
+   */
+  readonly errors?: Readonly<Partial<Record<ErrorCode, string>>>;
 }
 
 /** One property. Reading is public; `write: 'owner'` lets uid 0 and the service's own uid set it. */
@@ -124,6 +136,8 @@ export interface PropertyDefinition {
   readonly type: string;
   /** The keys of an `a{sv}` property. */
   readonly record?: Fields;
+  /** The words that a text, or each of an array of texts, can be. */
+  readonly values?: readonly string[];
   /** EmitsChangedSignal of the D-Bus specification. */
   readonly emits: 'true' | 'invalidates' | 'const' | 'false';
   readonly write?: 'owner';
@@ -186,10 +200,16 @@ type Simplify<T> = { [K in keyof T]: T[K] };
 type ResultOf<M extends MethodDefinition, K> = K extends keyof FieldsOf<M['out']>
   ? M['records'] extends Readonly<Record<K & string, infer Shape extends Fields>>
     ? FieldsOf<M['out']>[K] extends `aa${string}`
-      ? readonly Values<Shape>[]
-      : Values<Shape>
+      ? readonly RecordOf<M, Shape>[]
+      : RecordOf<M, Shape>
     : ValueOf<FieldsOf<M['out']>[K] & string>
   : never;
+
+type RecordOf<M extends MethodDefinition, F extends Fields> = {
+  readonly [K in keyof F]: K extends keyof M['values'] ? WordOf<M['values'][K]> : ValueOf<F[K]>;
+};
+
+type WordOf<T> = T extends readonly (infer Word extends string)[] ? Word : never;
 
 /** What a handler of a method receives. */
 export type Input<M extends MethodDefinition> = Simplify<
@@ -245,7 +265,11 @@ type PropertyValue<P extends PropertyDefinition> = P extends {
   readonly record: infer Shape extends Fields;
 }
   ? Values<Shape>
-  : ValueOf<P['type']>;
+  : P extends { readonly values: readonly (infer Word extends string)[] }
+    ? P['type'] extends 'as'
+      ? readonly Word[]
+      : Word
+    : ValueOf<P['type']>;
 
 /** The arguments of a signal, by name. */
 export type SignalArguments<

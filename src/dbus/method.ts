@@ -1,4 +1,4 @@
-import { ServiceError } from '../errors.ts';
+import { type ErrorCode, notOneOf, ServiceError } from '../errors.ts';
 import { ArgumentReader, type CallArguments } from './arguments.ts';
 import type {
   Check,
@@ -25,6 +25,13 @@ export type NameChecks = Readonly<
 
 /** Longer details would fill polkit's, the verdict cache's and the journal's memory. */
 const maxDetailLength = 1024;
+
+/** What one word of an enumeration, and a list of them, may have. */
+const maxWordBytes = 64;
+const maxWordsBytes = 1024;
+
+/** What every handler may fail with. */
+const commonCodes: readonly ErrorCode[] = ['InvalidArgs', 'LimitsExceeded', 'Cancelled', 'Failed'];
 
 /** A method of a table, prepared once so that a call costs little. */
 export class Method {
@@ -68,6 +75,12 @@ export class Method {
   /** How large the body of a call may be. */
   get maxBodyBytes(): number {
     return this.#arguments.maxBodyBytes;
+  }
+
+  /** Whether the table says that a handler or resolver may fail with it. */
+  declares(code: ErrorCode): boolean {
+    if (code === 'AccessDenied') return this.questions.length > 0;
+    return commonCodes.includes(code) || Object.hasOwn(this.#definition.errors ?? {}, code);
   }
 
   /** The arguments of a call with this method's signature; InvalidArgs or LimitsExceeded when one is wrong. */
@@ -150,12 +163,25 @@ function checkValue(name: string, value: unknown, check: Check, names: NameCheck
     names[check](String(value));
     return;
   }
-  const [size, limit, unit] =
-    'maxBytes' in check
-      ? [sizeOf(value), check.maxBytes, ' bytes']
-      : [Number(value), check.maxValue, ''];
-  if (size > limit) {
-    throw new ServiceError('LimitsExceeded', `${name} is ${size}${unit}, the limit is ${limit}`);
+  if ('oneOf' in check) {
+    checkWords(name, value, check.oneOf);
+    return;
+  }
+  if ('maxBytes' in check) checkSize(name, sizeOf(value), check.maxBytes, ' bytes');
+  else checkSize(name, Number(value), check.maxValue, '');
+}
+
+function checkSize(name: string, size: number, limit: number, unit: string): void {
+  if (size <= limit) return;
+  throw new ServiceError('LimitsExceeded', `${name} is ${size}${unit}, the limit is ${limit}`);
+}
+
+/** A text, or each of an array of texts, must be one of the words; more bytes than words have are too many. */
+function checkWords(name: string, value: unknown, known: readonly string[]): void {
+  const words: readonly unknown[] = Array.isArray(value) ? value : [value];
+  checkSize(name, sizeOf(value), Array.isArray(value) ? maxWordsBytes : maxWordBytes, ' bytes');
+  for (const word of words.map(String)) {
+    if (!known.includes(word)) throw notOneOf(word, `a value of ${name}`, known);
   }
 }
 

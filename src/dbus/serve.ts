@@ -1,3 +1,4 @@
+import { ServiceError } from '../errors.ts';
 import { Admission } from './admission.ts';
 import type { Bus } from './bus.ts';
 import type { CallContext, IncomingCall } from './call.ts';
@@ -26,6 +27,8 @@ export interface ServeObserver {
   decided(call: CallContext, question: Question, error: unknown): void;
   /** A call was answered with an error; whatever is not a ServiceError went out as `internal error`. */
   failed(call: CallContext | undefined, message: string, error: unknown): void;
+  /** A handler failed with a code that the table does not list for its method. */
+  undeclared?(call: CallContext, error: ServiceError): void;
 }
 
 /** What a service is served with. `Describe` is answered here. */
@@ -214,7 +217,8 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
   }
 
   async #resolveAndAsk({ method, args, call, serving }: ServedCall<S>): Promise<void> {
-    const resolved: unknown = await serving.resolvers.get(method.name)?.(args.values, call);
+    const resolve = serving.resolvers.get(method.name);
+    const resolved: unknown = await this.#watched(method, call, () => resolve?.(args.values, call));
     const texts = Object.assign(method.texts(args), resolved);
     await serving.decision.ask(method.ask(texts), call);
   }
@@ -227,12 +231,28 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
     const handler = serving.handlers.get(method.name);
     if (handler === undefined) throw new TypeError(`${method.name} has no handler`);
     if (method.waits) this.#admission.park(call);
-    const result = handler(args.values, call);
+    const result = this.#watched(method, call, () => handler(args.values, call));
     if (result instanceof Promise) {
       return result.then((value: unknown) => this.#answer(call, method, value));
     }
     this.#answer(call, method, result);
     return undefined;
+  }
+
+  /** Runs a handler or a resolver; a failure that the table does not list for the method is passed on, and noted. */
+  #watched(method: Method, call: IncomingCall, run: () => unknown): unknown {
+    const note = (error: unknown): never => {
+      if (error instanceof ServiceError && !method.declares(error.code)) {
+        this.#options.observer.undeclared?.(call, error);
+      }
+      throw error;
+    };
+    try {
+      const result = run();
+      return result instanceof Promise ? result.catch(note) : result;
+    } catch (error) {
+      return note(error);
+    }
   }
 
   #answer(call: IncomingCall, method: Method, result: unknown): void {

@@ -1,10 +1,12 @@
-import type { Values } from '../dbus/definition.ts';
-import type { identityRecord } from '../interfaces/identity.ts';
+import type { Output } from '../dbus/definition.ts';
+import type { identityInterface } from '../interfaces/identity.ts';
 import type { HubModule } from './hub.ts';
 import type { SavedDevice, SavedModule } from './state.ts';
 
 /** An identity as it goes over the bus. */
-export type IdentityRecord = Values<typeof identityRecord>;
+export type IdentityRecord = Output<
+  (typeof identityInterface)['methods']['GetModuleIdentity']
+>['identity'];
 
 /** The base key that all module keys are derived from. */
 export const moduleBaseKey = 'iotedge/module-identities';

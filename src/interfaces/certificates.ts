@@ -1,10 +1,11 @@
 import { type Check, defineInterface, defineService } from '../dbus/definition.ts';
 import { describe, managerProperties } from './common.ts';
+import { certificateFormats, profiles } from './words.ts';
 
 const certificateId = { certificate_id: 'certificate-id' } as const;
 const certificates: Check = { maxBytes: 256 << 10 };
-/** One of a few words; polkit sees no text of any length. */
-const word: Check = { maxBytes: 64 };
+const NotFound = 'there is no certificate of that id';
+const Unavailable = 'the Keys service, or a file of state, cannot be used now';
 const caProfiles: readonly (string | undefined)[] = ['device-ca', 'workload-ca'];
 
 /** The manager object of the Certificates service. */
@@ -22,7 +23,7 @@ export const certificatesInterface = defineInterface({
         ...certificateId,
         csr: certificates,
         issuer: 'certificate-id',
-        profile: word,
+        profile: { oneOf: profiles },
       },
       resolve: ['issuer', 'profile'],
       authorize: {
@@ -34,6 +35,11 @@ export const certificatesInterface = defineInterface({
               : 'org.iotedge.certificates1.issue',
         },
         details: ['certificate_id', 'issuer', 'profile'],
+      },
+      errors: {
+        NotFound: 'the issuer has no certificate or no key',
+        NotSupported: 'the configuration has no way to issue that certificate',
+        Unavailable: 'the issuer, or the key that signs, cannot be used now',
       },
     },
     GetCertificate: {
@@ -52,6 +58,7 @@ export const certificatesInterface = defineInterface({
       },
       check: certificateId,
       authorize: 'public',
+      errors: { NotFound, Unavailable },
     },
     ImportCertificate: {
       doc: 'Stores a certificate and its chain; formats `pem`, `der`, `pkcs7`. A private key is refused.',
@@ -62,27 +69,35 @@ export const certificatesInterface = defineInterface({
       check: {
         ...certificateId,
         data: certificates,
-        format: word,
+        format: { oneOf: certificateFormats },
         key_id: 'key-id',
-        if_exists: word,
+        if_exists: { oneOf: ['fail', 'replace'] },
       },
       authorize: { action: 'org.iotedge.certificates1.import', details: ['certificate_id'] },
+      errors: {
+        AlreadyExists: 'there is a certificate of that id, and `if_exists` is not `replace`',
+        NotFound: 'there is no key `key_id`',
+        NotSupported: 'the certificate is preloaded',
+        Unavailable,
+      },
     },
     ExportCertificate: {
       doc: 'The certificate and its chain as `pem` or `pkcs7`, or the certificate alone as `der`.',
       in: { certificate_id: 's', format: 's' },
       out: { data: 'ay' },
-      check: { ...certificateId, format: word },
+      check: { ...certificateId, format: { oneOf: certificateFormats } },
       authorize: {
         action: 'org.iotedge.certificates1.export',
         details: ['certificate_id', 'format'],
       },
+      errors: { NotFound, Unavailable },
     },
     DeleteCertificate: {
       doc: 'Deletes a certificate that was imported. Its key stays.',
       in: { certificate_id: 's' },
       check: certificateId,
       authorize: { action: 'org.iotedge.certificates1.delete', details: ['certificate_id'] },
+      errors: { NotFound, NotSupported: 'the certificate is preloaded', Unavailable },
     },
     GetTrustBundle: {
       doc: 'The certificates that modules trust: of the id asked for, else as configured, else `trusted-ca`.',
@@ -91,6 +106,7 @@ export const certificatesInterface = defineInterface({
       out: { pem: 's' },
       check: certificateId,
       authorize: 'public',
+      errors: { NotFound, Unavailable },
     },
     Describe: describe,
   },

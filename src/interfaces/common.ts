@@ -1,12 +1,14 @@
 import type { Fields, MethodDefinition, PropertyDefinition } from '../dbus/definition.ts';
+import { healths } from './words.ts';
 
 /** What every manager says about itself. */
 export const managerProperties = {
   Version: { type: 's', emits: 'const', doc: 'Version of the service.' },
   Health: {
     type: 's',
+    values: healths,
     emits: 'true',
-    doc: '`ok` or `degraded`; when degraded, LastError says why.',
+    doc: 'Whether all is well; when degraded, LastError says why.',
   },
   LastError: { type: 's', emits: 'true', doc: 'What is wrong at present, `` when nothing is.' },
 } as const satisfies Readonly<Record<string, PropertyDefinition>>;

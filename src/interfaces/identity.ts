@@ -1,16 +1,26 @@
 import { defineInterface, defineService, type Fields } from '../dbus/definition.ts';
 import { describe, managerProperties, waitOption } from './common.ts';
+import { identityAuths, identityKinds, provisioningStates } from './words.ts';
 
 const moduleId = { module_id: 'module-id' } as const;
 /** Options are checked before anybody is asked: polkit sees no text of any length. */
 const manageCheck = {
   ...moduleId,
-  kind: { maxBytes: 64 },
+  kind: { oneOf: identityKinds },
   managed_by: { maxBytes: 128 },
   usage: { maxBytes: 64 },
 } as const;
 const manage = { action: 'org.iotedge.identity1.manage', details: ['module_id', 'adopt'] } as const;
 const provision = { action: 'org.iotedge.identity1.provision', details: [] } as const;
+
+const values = { kind: identityKinds, auth: identityAuths } as const;
+const NotProvisioned = 'the device has no identity';
+const Unavailable = 'the cloud, or a service that is needed, cannot be reached or refuses for now';
+const cloudErrors = { NotProvisioned, Unavailable } as const;
+const savedErrors = {
+  NotProvisioned,
+  Unavailable: 'what was saved cannot be read now',
+} as const;
 
 /** An identity as methods answer it; what does not apply is ``. */
 export const identityRecord = {
@@ -37,7 +47,12 @@ export const identityInterface = defineInterface({
       options: waitOption,
       out: { device: 'a{sv}' },
       records: { device: identityRecord },
+      values,
       authorize: provision,
+      errors: {
+        ...cloudErrors,
+        NotFound: 'there is no certificate or key of the id that identity.yaml names',
+      },
     },
     Reprovision: {
       doc: 'Asks the provisioning service again; the saved result stays until there is a new one.',
@@ -45,21 +60,30 @@ export const identityInterface = defineInterface({
       options: waitOption,
       out: { device: 'a{sv}' },
       records: { device: identityRecord },
+      values,
       authorize: provision,
+      errors: {
+        ...cloudErrors,
+        NotFound: 'there is no certificate or key of the id that identity.yaml names',
+      },
     },
     GetDeviceIdentity: {
       doc: 'The identity of the device, from saved state; NotProvisioned when there is none.',
       reads: true,
       out: { identity: 'a{sv}' },
       records: { identity: identityRecord },
+      values,
       authorize: 'public',
+      errors: savedErrors,
     },
     GetCallerIdentity: {
       doc: "The identity that the configuration gives to the caller's uid, from saved state.",
       reads: true,
       out: { identity: 'a{sv}' },
       records: { identity: identityRecord },
+      values,
       authorize: 'public',
+      errors: { NotFound: 'identity.yaml names no identity for the uid', ...savedErrors },
     },
     GetModuleIdentity: {
       doc: 'The identity of a module, from saved state.',
@@ -67,8 +91,10 @@ export const identityInterface = defineInterface({
       in: { module_id: 's' },
       out: { identity: 'a{sv}' },
       records: { identity: identityRecord },
+      values,
       check: moduleId,
       authorize: 'public',
+      errors: { NotFound: 'there is no module of that id', ...savedErrors },
     },
     ListModuleIdentities: {
       doc: 'The identities of all modules, from saved state; with `refresh` those that the hub has, whoever made them (one that is not ours has no `key_id`).',
@@ -77,7 +103,9 @@ export const identityInterface = defineInterface({
       options: { refresh: 'b' },
       out: { identities: 'aa{sv}' },
       records: { identities: identityRecord },
+      values,
       authorize: 'public',
+      errors: savedErrors,
     },
     CreateModuleIdentity: {
       doc: 'Registers a module with the hub; completes one that an interrupted call has left. One that the hub has and that is not in our records is AlreadyExists, unless `adopt` is set and it is managed by nobody, by us or by IotEdge.',
@@ -86,8 +114,14 @@ export const identityInterface = defineInterface({
       options: { kind: 's', managed_by: 's', usage: 's', adopt: 'b' },
       out: { identity: 'a{sv}' },
       records: { identity: identityRecord },
+      values,
       check: manageCheck,
       authorize: manage,
+      errors: {
+        ...cloudErrors,
+        AlreadyExists: 'somebody else made a module of that id on the hub',
+        NotSupported: 'identities of that kind are not made here',
+      },
     },
     UpdateModuleIdentity: {
       doc: 'Writes the keys of a module to the hub again; with `adopt` also of one that other software made. Unavailable when it is changed on the hub meanwhile.',
@@ -96,8 +130,14 @@ export const identityInterface = defineInterface({
       options: { kind: 's', managed_by: 's', usage: 's', adopt: 'b' },
       out: { identity: 'a{sv}' },
       records: { identity: identityRecord },
+      values,
       check: manageCheck,
       authorize: manage,
+      errors: {
+        ...cloudErrors,
+        NotFound: 'there is no module of that id',
+        NotSupported: 'identities of that kind are not made here',
+      },
     },
     DeleteModuleIdentity: {
       doc: 'Removes a module from the hub and from saved state; with `adopt` also one that other software made.',
@@ -106,6 +146,7 @@ export const identityInterface = defineInterface({
       options: { adopt: 'b' },
       check: moduleId,
       authorize: manage,
+      errors: { ...cloudErrors, NotFound: 'there is no module of that id' },
     },
     CreateSasToken: {
       doc: 'A SAS token of a module, or of the device for ``; lifetime 1 to 86400 s, 0 is 3600 s.',
@@ -123,12 +164,18 @@ export const identityInterface = defineInterface({
         },
         details: ['module_id', 'audience'],
       },
+      errors: {
+        ...cloudErrors,
+        NotFound: 'there is no module of that id',
+        NotSupported: 'the identity proves itself by certificate',
+      },
     },
     Cancel: {
       doc: 'Cancels provisioning; its callers get Cancelled.',
       in: { id: 's' },
       check: { id: { maxBytes: 128 } },
       authorize: provision,
+      errors: { NotFound: 'no operation is in progress for that id' },
     },
     Describe: describe,
   },
@@ -136,8 +183,9 @@ export const identityInterface = defineInterface({
     ...managerProperties,
     State: {
       type: 's',
+      values: provisioningStates,
       emits: 'true',
-      doc: '`unprovisioned`, `provisioning`, `provisioned` or `failed`.',
+      doc: 'How its provisioning stands; after `failed` it is tried again at NextAttempt.',
     },
     Source: { type: 's', emits: 'true', doc: 'Where the identity comes from, such as `dps`.' },
     Attestation: {
@@ -163,7 +211,7 @@ export const moduleIdentityInterface = defineInterface({
   name: 'org.iotedge.Identity1.ModuleIdentity',
   doc: 'The identity of a module.',
   properties: {
-    Kind: { type: 's', emits: 'const', doc: '`module` or `local`.' },
+    Kind: { type: 's', values: identityKinds, emits: 'const', doc: 'What it is of.' },
     HubHostname: { type: 's', emits: 'true', doc: 'The hub, `host[:port]`.' },
     GatewayHostname: { type: 's', emits: 'true', doc: 'What to connect to in place of the hub.' },
     DeviceId: { type: 's', emits: 'true', doc: 'The id of the device.' },
@@ -173,7 +221,7 @@ export const moduleIdentityInterface = defineInterface({
       emits: 'true',
       doc: 'Tells a module from an earlier one of its id.',
     },
-    Auth: { type: 's', emits: 'true', doc: '`sas`, `x509` or `tpm`.' },
+    Auth: { type: 's', values: identityAuths, emits: 'true', doc: 'How it proves itself.' },
     KeyId: { type: 's', emits: 'true', doc: 'The key that signs for it.' },
     Derivation: { type: 'ay', emits: 'true', doc: 'The derivation from that key, empty for none.' },
     CertificateId: { type: 's', emits: 'true', doc: 'Its certificate, `` for none.' },

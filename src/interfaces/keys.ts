@@ -7,24 +7,54 @@ import {
   type TextArguments,
 } from '../dbus/definition.ts';
 import { describe, managerProperties } from './common.ts';
+import {
+  encryptMechanisms,
+  keyKinds,
+  keyOrigins,
+  keyStates,
+  keyStores,
+  materialFormats,
+  pairAlgorithms,
+  pairUsages,
+  signMechanisms,
+  symmetricAlgorithms,
+  symmetricUsages,
+} from './words.ts';
 
 const input: Check = { maxBytes: 1 << 20 };
 /** What Encrypt makes of the largest input can be decrypted: form, nonce and tag come on top. */
 const sealed: Check = { maxBytes: (1 << 20) + 29 };
-/** One of a few words, or several of them. */
-const word: Check = { maxBytes: 64 };
-const words: Check = { maxBytes: 1024 };
 const derivation: Check = { maxBytes: 1024 };
 const keyId = { key_id: 'key-id' } as const;
 const useOptions = { derivation: 'ay', public_key: 'ay' } as const;
-const useCheck = { ...keyId, mechanism: word, derivation, public_key: word } as const;
-const cipherCheck = { ...useCheck, aad: { maxBytes: 64 << 10 } } as const;
+const useCheck = { ...keyId, derivation, public_key: { maxBytes: 64 } } as const;
+const signCheck = { ...useCheck, mechanism: { oneOf: signMechanisms } } as const;
+const cipherCheck = {
+  ...useCheck,
+  mechanism: { oneOf: encryptMechanisms },
+  aad: { maxBytes: 64 << 10 },
+} as const;
+const usages = [...new Set([...pairUsages, ...symmetricUsages])];
 const newKeyCheck = {
   ...keyId,
-  algorithm: word,
-  usages: words,
-  if_exists: word,
-  store: word,
+  if_exists: { oneOf: ['fail', 'keep'] },
+  store: { oneOf: keyStores },
+} as const;
+
+const Unavailable =
+  'the token or file that holds the key, or may hold one of that id, cannot be used now';
+const NotFound = 'there is no key of that id';
+const newKeyErrors = {
+  AlreadyExists: 'there is a key of that id, with `keep` one that does not fit',
+  NotSupported:
+    'the store cannot make or hold such a key, is not configured, or the id is preloaded',
+  Unavailable,
+} as const;
+const useErrors = {
+  NotFound: `${NotFound}, or with \`public_key\` another one has taken its place`,
+  NotSupported:
+    'the key is not for that use; it is a base key and no `derivation` was given, or no base key and one was',
+  Unavailable,
 } as const;
 
 /** A base key whose derived keys may leave is no less exportable than one that may itself. */
@@ -53,11 +83,15 @@ export const keysInterface = defineInterface({
   doc: 'Holds keys in PKCS#11 tokens and files; signs, verifies, encrypts and decrypts with them.',
   methods: {
     CreateKeyPair: {
-      doc: 'Makes a key pair of the first algorithm of the list that the store can make.',
+      doc: 'Makes a key pair of the first algorithm of the list that the store can make; no algorithms are `ec-p256`, `rsa-2048`, no usages are `sign`. With `if_exists` `keep` a key of that id that fits stays; the default is `fail`.',
       in: { key_id: 's', algorithms: 'as', usages: 'as' },
       options: { if_exists: 's', exportable: 'b', store: 's' },
       out: { key: 'o' },
-      check: { ...keyId, algorithms: words, usages: words, if_exists: word, store: word },
+      check: {
+        ...newKeyCheck,
+        algorithms: { oneOf: pairAlgorithms },
+        usages: { oneOf: pairUsages },
+      },
       authorize: {
         action: 'org.iotedge.keys1.create',
         details: {
@@ -67,21 +101,34 @@ export const keysInterface = defineInterface({
           exportable: 'exportable',
         },
       },
+      errors: newKeyErrors,
     },
     CreateKey: {
-      doc: 'Makes a symmetric key.',
+      doc: 'Makes a symmetric key; no usages are the one that its algorithm has beside `derive`. A key with `derive` is a base key, used only with option `derivation`. With `if_exists` `keep` a key of that id that fits stays; the default is `fail`.',
       in: { key_id: 's', algorithm: 's', usages: 'as' },
       options: { if_exists: 's', exportable: 'b', export_derived: 'b', store: 's' },
       out: { key: 'o' },
-      check: newKeyCheck,
+      check: {
+        ...newKeyCheck,
+        algorithm: { oneOf: symmetricAlgorithms },
+        usages: { oneOf: symmetricUsages },
+      },
       authorize: { action: 'org.iotedge.keys1.create', details: newKey },
+      errors: newKeyErrors,
     },
     ImportKey: {
-      doc: 'Stores key material: `raw` with its algorithm, or `pkcs8` (DER) with algorithm ``.',
+      doc: 'Stores key material: `raw` with its algorithm, or `pkcs8` (DER) with algorithm ``; usages and `if_exists` as in CreateKeyPair and CreateKey.',
       in: { key_id: 's', format: 's', material: 'ay', algorithm: 's', usages: 'as' },
       options: { if_exists: 's', exportable: 'b', export_derived: 'b', store: 's' },
       out: { key: 'o' },
-      check: { ...newKeyCheck, format: word, material: { maxBytes: 16 << 10 } },
+      check: {
+        ...newKeyCheck,
+        format: { oneOf: materialFormats },
+        material: { maxBytes: 16 << 10 },
+        algorithm: { oneOf: [...symmetricAlgorithms, ''] },
+        usages: { oneOf: usages },
+        if_exists: { oneOf: ['fail', 'keep', 'replace'] },
+      },
       secretArguments: ['material'],
       authorize: [
         { action: 'org.iotedge.keys1.import', details: newKey },
@@ -91,12 +138,18 @@ export const keysInterface = defineInterface({
           when: (text) => text['if_exists'] === 'replace',
         },
       ],
+      errors: newKeyErrors,
     },
     DeleteKey: {
       doc: 'Deletes a key; what was signed with it stays valid, what was encrypted with it is lost.',
       in: { key_id: 's' },
       check: keyId,
       authorize: { action: 'org.iotedge.keys1.delete', details: ['key_id'] },
+      errors: {
+        NotFound,
+        NotSupported: 'the key is preloaded, or its store keeps it',
+        Unavailable,
+      },
     },
     GetPublicKey: {
       doc: 'The public half of a key pair as a DER SubjectPublicKeyInfo (RFC 5280 4.1).',
@@ -105,22 +158,25 @@ export const keysInterface = defineInterface({
       out: { spki: 'ay' },
       check: keyId,
       authorize: 'public',
+      errors: { NotFound, NotSupported: 'the key is symmetric', Unavailable },
     },
     Sign: {
       doc: 'Signs data; ECDSA signatures are DER, PSS uses MGF1 with the same hash and a salt of its length.',
       in: { key_id: 's', mechanism: 's', data: 'ay' },
       options: { ...useOptions, prehashed: 'b' },
       out: { signature: 'ay' },
-      check: { ...useCheck, data: input },
+      check: { ...signCheck, data: input },
       authorize: use('sign'),
+      errors: useErrors,
     },
     Verify: {
       doc: 'Whether a signature is right; an error only for wrong arguments.',
       in: { key_id: 's', mechanism: 's', data: 'ay', signature: 'ay' },
       options: { ...useOptions, prehashed: 'b' },
       out: { valid: 'b' },
-      check: { ...useCheck, data: input, signature: { maxBytes: 4096 } },
+      check: { ...signCheck, data: input, signature: { maxBytes: 4096 } },
       authorize: use('verify'),
+      errors: useErrors,
     },
     Encrypt: {
       doc: 'Encrypts: aes-256-gcm gives 0x01, nonce (12), ciphertext, tag (16); there is no chosen nonce.',
@@ -130,6 +186,7 @@ export const keysInterface = defineInterface({
       check: { ...cipherCheck, input },
       secretArguments: ['input'],
       authorize: use('encrypt'),
+      errors: useErrors,
     },
     Decrypt: {
       doc: 'Undoes Encrypt; one error for every failure.',
@@ -139,6 +196,7 @@ export const keysInterface = defineInterface({
       secret: true,
       check: { ...cipherCheck, input: sealed },
       authorize: use('decrypt'),
+      errors: useErrors,
     },
     ExportKey: {
       doc: 'Hands out a key that was created exportable, or one derived from a base with export_derived.',
@@ -146,10 +204,14 @@ export const keysInterface = defineInterface({
       options: { derivation: 'ay' },
       out: { material: 'ay' },
       secret: true,
-      check: { ...keyId, format: word, derivation },
+      check: { ...keyId, format: { oneOf: materialFormats }, derivation },
       authorize: {
         action: 'org.iotedge.keys1.export',
         details: ['key_id', 'format', 'derivation'],
+      },
+      errors: {
+        ...useErrors,
+        NotSupported: 'the key was not created exportable, or not in that format',
       },
     },
     GetRandom: {
@@ -172,17 +234,33 @@ export const keyInterface = defineInterface({
   doc: 'A key that the service holds.',
   properties: {
     KeyId: { type: 's', emits: 'const', doc: 'Its id.' },
-    Kind: { type: 's', emits: 'const', doc: '`pair` or `symmetric`.' },
-    Algorithm: { type: 's', emits: 'true', doc: 'Such as `ec-p256` or `hmac-sha256`.' },
-    Usages: { type: 'as', emits: 'true', doc: 'Any of `sign`, `decrypt`, `encrypt`, `derive`.' },
-    Store: { type: 's', emits: 'const', doc: '`pkcs11` or `file`.' },
+    Kind: { type: 's', values: keyKinds, emits: 'const', doc: 'Whether it has two halves.' },
+    Algorithm: {
+      type: 's',
+      values: [...pairAlgorithms, ...symmetricAlgorithms, ''],
+      emits: 'true',
+      doc: 'What it is, `` when not known.',
+    },
+    Usages: {
+      type: 'as',
+      values: usages,
+      emits: 'true',
+      doc: 'What it may be used for; with `derive` it is a base key, used by what is derived from it.',
+    },
+    Store: { type: 's', values: keyStores, emits: 'const', doc: 'What holds it.' },
     Origin: {
       type: 's',
+      values: keyOrigins,
       emits: 'true',
-      doc: '`generated`, `imported`, `preloaded` or `foreign`.',
+      doc: 'Where it comes from; `foreign`: another program made it in the token.',
     },
     Exportable: { type: 'b', emits: 'true', doc: 'Whether ExportKey may hand it out.' },
-    State: { type: 's', emits: 'true', doc: '`ok`, `damaged` or `unavailable`.' },
+    State: {
+      type: 's',
+      values: keyStates,
+      emits: 'true',
+      doc: 'Whether it can be used: its file or object may be damaged, its token unavailable.',
+    },
     Created: { type: 't', emits: 'true', doc: 'Microseconds since the epoch, 0 when not known.' },
   },
 });

@@ -1,7 +1,11 @@
 import { defineInterface, defineService } from '../dbus/definition.ts';
 import { describe, managerProperties, waitOption } from './common.ts';
+import { moduleStates, moduleTypes } from './words.ts';
 
 const byName = { name: 'module-name' } as const;
+const NotFound = 'there is no module of that name';
+const Unavailable =
+  'the engine or a service that is needed cannot be reached, or another operation is in progress';
 const control = {
   action: 'org.iotedge.modules1.control',
   details: { module: 'name' },
@@ -26,9 +30,21 @@ export const modulesInterface = defineInterface({
       in: { name: 's', type: 's', config_json: 's', env: 'a{ss}' },
       options: waitOption,
       out: { module: 'o' },
-      check: { ...byName, config_json: { maxBytes: 1 << 20 }, env: { maxBytes: 1 << 20 } },
+      check: {
+        ...byName,
+        type: { oneOf: moduleTypes },
+        config_json: { maxBytes: 1 << 20 },
+        env: { maxBytes: 1 << 20 },
+      },
       resolve: ['image', 'elevated'],
       authorize: run,
+      errors: {
+        AlreadyExists: 'there is a module of that name, or the hub has one that somebody else made',
+        NotFound: 'the registry has no such image',
+        NotSupported: 'modules of that type are not run here',
+        NotProvisioned: 'the device has no identity',
+        Unavailable,
+      },
     },
     Start: {
       doc: 'Starts a module and keeps it running.',
@@ -36,6 +52,7 @@ export const modulesInterface = defineInterface({
       in: { name: 's' },
       check: byName,
       authorize: control,
+      errors: { NotFound, Unavailable },
     },
     Stop: {
       doc: 'Stops a module and keeps it stopped; it is killed after timeout_s.',
@@ -44,6 +61,7 @@ export const modulesInterface = defineInterface({
       options: { ...waitOption, timeout_s: 'u' },
       check: byName,
       authorize: control,
+      errors: { NotFound, Unavailable },
     },
     Restart: {
       doc: 'Stops a module and starts it again.',
@@ -52,6 +70,7 @@ export const modulesInterface = defineInterface({
       options: { ...waitOption, timeout_s: 'u' },
       check: byName,
       authorize: control,
+      errors: { NotFound, Unavailable },
     },
     DeleteModule: {
       doc: 'Removes a module and its container. Its image and its identity stay.',
@@ -59,6 +78,7 @@ export const modulesInterface = defineInterface({
       in: { name: 's' },
       check: byName,
       authorize: runByName,
+      errors: { NotFound, Unavailable },
     },
     GetConfig: {
       doc: 'The configuration of a module as JSON, without registry passwords.',
@@ -66,6 +86,7 @@ export const modulesInterface = defineInterface({
       out: { config_json: 's' },
       check: byName,
       authorize: runByName,
+      errors: { NotFound },
     },
     GetLogs: {
       doc: 'Log lines of a module, UTF-8, 4 MiB at most; times in microseconds since the epoch.',
@@ -75,6 +96,7 @@ export const modulesInterface = defineInterface({
       out: { log: 'ay' },
       check: byName,
       authorize: { action: 'org.iotedge.modules1.read-logs', details: { module: 'name' } },
+      errors: { NotFound, Unavailable },
     },
     GetSystemInfo: {
       doc: 'What this machine and its container engine are.',
@@ -95,6 +117,7 @@ export const modulesInterface = defineInterface({
         },
       },
       authorize: 'public',
+      errors: { Unavailable },
     },
     Cancel: {
       doc: 'Cancels what is under way for a module; its callers get Cancelled.',
@@ -104,6 +127,7 @@ export const modulesInterface = defineInterface({
         action: 'org.iotedge.modules1.run',
         details: { module: 'id', type: () => '', image: () => '', elevated: () => '' },
       },
+      errors: { NotFound: 'no operation is in progress for that module' },
     },
     Describe: describe,
   },
@@ -129,10 +153,11 @@ export const moduleInterface = defineInterface({
   doc: 'A module that the runtime runs.',
   properties: {
     Name: { type: 's', emits: 'const', doc: 'Its name.' },
-    Type: { type: 's', emits: 'const', doc: '`docker` or `systemd`.' },
+    Type: { type: 's', values: moduleTypes, emits: 'const', doc: 'What runs it.' },
     Image: { type: 's', emits: 'true', doc: 'Its image as configured.' },
     State: {
       type: 's',
+      values: moduleStates,
       emits: 'true',
       doc: '`created`, `pulling`, `starting`, `running`, `stopping`, `stopped`, `failed`, `backoff` or `unknown`.',
     },

@@ -1,41 +1,30 @@
 import { oneOf, ServiceError } from '../errors.ts';
+import { pairAlgorithms, pairUsages, symmetricAlgorithms } from '../interfaces/words.ts';
 
 /** A key pair on one of the three NIST curves. */
-export type EcAlgorithm = 'ec-p256' | 'ec-p384' | 'ec-p521';
+export type EcAlgorithm = Extract<PairAlgorithm, `ec-${string}`>;
 /** An RSA key pair. */
-export type RsaAlgorithm = 'rsa-2048' | 'rsa-3072' | 'rsa-4096';
+export type RsaAlgorithm = Extract<PairAlgorithm, `rsa-${string}`>;
 /** What a key pair can be. */
-export type PairAlgorithm = EcAlgorithm | 'ed25519' | RsaAlgorithm;
+export type PairAlgorithm = (typeof pairAlgorithms)[number];
 /** What a symmetric key can be. */
-export type SymmetricAlgorithm = 'aes-256' | 'hmac-sha256';
+export type SymmetricAlgorithm = (typeof symmetricAlgorithms)[number];
 /** What a key can be. */
 export type Algorithm = PairAlgorithm | SymmetricAlgorithm;
 
 /** What a key may be used for; `derive` makes it a base key, which is never used directly. */
 export type Usage = 'sign' | 'decrypt' | 'encrypt' | 'derive';
 
-const PAIRS = [
-  'ec-p256',
-  'ec-p384',
-  'ec-p521',
-  'ed25519',
-  'rsa-2048',
-  'rsa-3072',
-  'rsa-4096',
-] as const satisfies readonly PairAlgorithm[];
-
-const SYMMETRIC = ['aes-256', 'hmac-sha256'] as const satisfies readonly SymmetricAlgorithm[];
-
 const DEFAULT_PAIRS: readonly PairAlgorithm[] = ['ec-p256', 'rsa-2048'];
 
 /** Whether this names an algorithm of a key pair. */
 export function isPairAlgorithm(text: string): text is PairAlgorithm {
-  return PAIRS.some((algorithm) => algorithm === text);
+  return pairAlgorithms.some((algorithm) => algorithm === text);
 }
 
 /** Whether this names an algorithm of a symmetric key. */
 export function isSymmetricAlgorithm(text: string): text is SymmetricAlgorithm {
-  return SYMMETRIC.some((algorithm) => algorithm === text);
+  return symmetricAlgorithms.some((algorithm) => algorithm === text);
 }
 
 /** Whether an algorithm is RSA. */
@@ -75,17 +64,17 @@ export function curveName(algorithm: EcAlgorithm): 'prime256v1' | 'secp384r1' | 
 /** Algorithms in order of preference; an empty list is `ec-p256, rsa-2048`. InvalidArgs for an unknown one. */
 export function parsePairAlgorithms(texts: readonly string[]): readonly PairAlgorithm[] {
   if (texts.length === 0) return DEFAULT_PAIRS;
-  return texts.map((text) => oneOf(text, 'an algorithm of key pairs', PAIRS));
+  return texts.map((text) => oneOf(text, 'an algorithm of key pairs', pairAlgorithms));
 }
 
 /** One algorithm of symmetric keys, or InvalidArgs. */
 export function parseSymmetricAlgorithm(text: string): SymmetricAlgorithm {
-  return oneOf(text, 'an algorithm of symmetric keys', SYMMETRIC);
+  return oneOf(text, 'an algorithm of symmetric keys', symmetricAlgorithms);
 }
 
 /** Usages of a key pair, each once; an empty list is `sign`. InvalidArgs for anything but `sign`, `decrypt`. */
 export function parsePairUsages(texts: readonly string[]): readonly Usage[] {
-  return parseUsages(texts.length === 0 ? ['sign'] : texts, ['sign', 'decrypt'], 'a key pair');
+  return parseUsages(texts.length === 0 ? ['sign'] : texts, pairUsages, 'a key pair');
 }
 
 /**

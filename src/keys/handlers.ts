@@ -3,6 +3,7 @@ import type { CallContext } from '../dbus/serve.ts';
 import { oneOf, ServiceError } from '../errors.ts';
 import { parseKeyId } from '../ids.ts';
 import type { keysInterface } from '../interfaces/keys.ts';
+import { keyStores, materialFormats } from '../interfaces/words.ts';
 import {
   isSymmetricAlgorithm,
   parsePairAlgorithms,
@@ -100,7 +101,7 @@ export function keysHandlers(
       return { output: await use.decrypt(id, cipher, choiceOf(options), signal) };
     },
     async ExportKey({ key_id, format, options }, { signal }) {
-      const wanted = oneOf(format, 'a format of exports', ['pkcs8', 'raw']);
+      const wanted = oneOf(format, 'a format of exports', materialFormats);
       const id = parseKeyId(key_id);
       return { material: await use.exportKey(id, wanted, options.derivation, signal) };
     },
@@ -133,5 +134,5 @@ function parseNewKey(
 }
 
 function parseStore(text: string | undefined): StoreKind | undefined {
-  return text === undefined ? undefined : oneOf(text, 'a store', ['pkcs11', 'file']);
+  return text === undefined ? undefined : oneOf(text, 'a store', keyStores);
 }

@@ -1,4 +1,5 @@
 import { oneOf, ServiceError } from '../errors.ts';
+import { materialFormats } from '../interfaces/words.ts';
 import type { SymmetricAlgorithm } from './algorithm.ts';
 import { isConsistent } from './consistency.ts';
 import { members } from './der-reader.ts';
@@ -21,7 +22,7 @@ export function parseMaterial(
   bytes: Buffer,
   algorithm: SymmetricAlgorithm | undefined,
 ): Material {
-  if (oneOf(format, 'a format', ['raw', 'pkcs8']) === 'raw') {
+  if (oneOf(format, 'a format', materialFormats) === 'raw') {
     if (algorithm === undefined || !fitsRaw(algorithm, bytes)) {
       const what = isStructured(bytes)
         ? 'what begins as DER or PEM is'

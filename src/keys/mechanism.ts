@@ -1,17 +1,20 @@
 import { hash } from 'node:crypto';
-import { notOneOf, oneOf, ServiceError } from '../errors.ts';
+import { oneOf, ServiceError } from '../errors.ts';
+import { encryptMechanisms, signMechanisms } from '../interfaces/words.ts';
 import { type Algorithm, isEc, isRsa } from './algorithm.ts';
 
 /** The hashes of the sign mechanisms. */
 export type Hash = 'sha256' | 'sha384' | 'sha512';
 
+type HashFamily = 'ecdsa' | 'rsa-pkcs1' | 'rsa-pss';
+
 /** How a signature is made: a family, and for the families that sign a digest the hash. */
 export type SignMechanism =
-  | { readonly family: 'ecdsa' | 'rsa-pkcs1' | 'rsa-pss'; readonly hash: Hash }
+  | { readonly family: HashFamily; readonly hash: Hash }
   | { readonly family: 'ed25519' | 'hmac-sha256' };
 
 /** How data is encrypted. */
-export type EncryptMechanism = 'aes-256-gcm' | 'rsa-oaep-sha256';
+export type EncryptMechanism = (typeof encryptMechanisms)[number];
 
 /** What is to be signed and how; with `prehashed` the data is the digest. */
 export interface SignRequest {
@@ -19,21 +22,6 @@ export interface SignRequest {
   readonly data: Buffer;
   readonly prehashed: boolean;
 }
-
-const MECHANISMS = new Map<string, SignMechanism>([
-  ['ed25519', { family: 'ed25519' }],
-  ['hmac-sha256', { family: 'hmac-sha256' }],
-]);
-for (const family of ['ecdsa', 'rsa-pkcs1', 'rsa-pss'] as const) {
-  for (const name of ['sha256', 'sha384', 'sha512'] as const) {
-    MECHANISMS.set(`${family}-${name}`, { family, hash: name });
-  }
-}
-
-const ENCRYPT_MECHANISMS = [
-  'aes-256-gcm',
-  'rsa-oaep-sha256',
-] as const satisfies readonly EncryptMechanism[];
 
 const HASH_BYTES = { sha256: 32, sha384: 48, sha512: 64 } as const;
 
@@ -44,14 +32,16 @@ export function hashBytes(name: Hash): number {
 
 /** A sign mechanism by its name on the bus, or InvalidArgs. */
 export function parseSignMechanism(text: string): SignMechanism {
-  const mechanism = MECHANISMS.get(text);
-  if (mechanism === undefined) throw notOneOf(text, 'a sign mechanism', MECHANISMS.keys());
-  return mechanism;
+  const name = oneOf(text, 'a sign mechanism', signMechanisms);
+  if (name === 'ed25519' || name === 'hmac-sha256') return { family: name };
+  const at = name.lastIndexOf('-');
+  const [family, hashName] = [name.slice(0, at), name.slice(at + 1)];
+  return { family: family as HashFamily, hash: hashName as Hash }; // the rest of the list is families with hashes
 }
 
 /** An encrypt mechanism by its name on the bus, or InvalidArgs. */
 export function parseEncryptMechanism(text: string): EncryptMechanism {
-  return oneOf(text, 'an encrypt mechanism', ENCRYPT_MECHANISMS);
+  return oneOf(text, 'an encrypt mechanism', encryptMechanisms);
 }
 
 /** Checks that data given as a digest is one; InvalidArgs when its length is not exactly the hash's. */

@@ -1,5 +1,6 @@
 import type { Properties } from '../dbus/definition.ts';
 import type { moduleInterface } from '../interfaces/modules.ts';
+import type { moduleStates } from '../interfaces/words.ts';
 import type { ModuleStatus } from './api/module-list.ts';
 import { publicCreateOptions } from './container-body.ts';
 import type { ModuleSettings } from './create-options.ts';
@@ -37,8 +38,10 @@ export function moduleProperties(view: ModuleView): Properties<typeof moduleInte
   };
 }
 
+type ModuleState = (typeof moduleStates)[number];
+
 /** The one word for how a module is. */
-export function stateOf(report: Report): string {
+export function stateOf(report: Report): ModuleState {
   switch (report.step) {
     case 'pull':
       return 'pulling';
@@ -54,7 +57,7 @@ export function stateOf(report: Report): string {
   }
 }
 
-function restingState({ container, known, goal, retryAt, error }: Report): string {
+function restingState({ container, known, goal, retryAt, error }: Report): ModuleState {
   if (!known) return 'unknown';
   const waiting = retryAt !== undefined;
   switch (container?.state.kind) {
@@ -80,7 +83,7 @@ function restingState({ container, known, goal, retryAt, error }: Report): strin
 }
 
 /** One that is still to be made, whatever that waits for. */
-function withoutContainer({ goal }: Pick<Report, 'goal'>): string {
+function withoutContainer({ goal }: Pick<Report, 'goal'>): ModuleState {
   return goal === 'stopped' || goal === 'ended' ? 'unknown' : 'starting';
 }
 

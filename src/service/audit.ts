@@ -5,13 +5,15 @@
 import { readFileSync } from 'node:fs';
 import type { Caller } from '../dbus/caller.ts';
 import type { CallContext, Question, ServeObserver } from '../dbus/serve.ts';
-import { describeError, isServiceError } from '../errors.ts';
+import { describeError, isServiceError, type ServiceError } from '../errors.ts';
 import { shown } from '../quoted.ts';
 import type { Fields, Log } from './log.ts';
 import { Repeats, type RepeatsOptions } from './repeats.ts';
 
 /** A reason may quote what the caller sent, and is kept for as long as it is repeated. */
 const MAX_REASON_LENGTH = 1024;
+/** A defect of a table, and of the reference that is made from it: tests fail when a service logs it. */
+export const undeclaredMessage = 'a method failed with an error that its definition does not list';
 const ID_DETAILS = ['key_id', 'certificate_id', 'module_id', 'module'];
 
 /** Writes decisions and failures to the log. */
@@ -79,6 +81,15 @@ export class Audit implements ServeObserver, Disposable {
         call: message,
         reason: 'its caller wanted no reply and left before its turn',
       }),
+    });
+  }
+
+  undeclared(call: CallContext, error: ServiceError): void {
+    this.#repeats.note(`undeclared ${call.member} ${error.code}`, {
+      level: 'error',
+      message: undeclaredMessage,
+      cause: ['uid', call.caller.uid],
+      fields: () => ({ ...describeCall(call), code: error.code, ...reasonOf(error) }),
     });
   }
 

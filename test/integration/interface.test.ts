@@ -13,17 +13,12 @@ const names = Object.keys(services) as ServiceName[];
 /** Arguments that pass every check of shape; the rest are made from their types. */
 const plausible: Readonly<Record<string, string>> = {
   key_id: "'some-key'",
-  from: "'some-key'",
-  to: "'other-key'",
+  new_key_id: "'other-key'",
   certificate_id: "'some-certificate'",
   module_id: "'some-module'",
   name: "'some-module'",
   id: "'some-module'",
-  type: "'docker'",
   config_json: '\'{"image":"localhost/x:1"}\'',
-  mechanism: "'ecdsa-sha256'",
-  algorithm: "'aes-256'",
-  format: "'raw'",
   audience: "''",
 };
 
@@ -44,11 +39,18 @@ const values: Readonly<Record<string, unknown>> = {
   'a{ss}': {},
 };
 
+/** A word that a text of an enumeration can be. */
+function wordFor({ check = {}, in: fields = {} }: MethodDefinition, name: string) {
+  const limit = check[name];
+  if (typeof limit !== 'object' || !('oneOf' in limit) || fields[name] !== 's') return undefined;
+  return `'${limit.oneOf[0]}'`;
+}
+
 /** The words of a gdbus call of a method. */
 function gdbusCall(service: ServiceName, member: string, method: MethodDefinition): string[] {
   const { busName, path, manager } = services[service];
   const args = Object.entries({ ...method.in, options: 'a{sv}' }).map(
-    ([name, type]) => plausible[name] ?? byType[type] ?? '',
+    ([name, type]) => plausible[name] ?? wordFor(method, name) ?? byType[type] ?? '',
   );
   const target = ['--dest', busName, '--object-path', path];
   return ['call', ...target, '--method', `${manager.name}.${member}`, ...args];

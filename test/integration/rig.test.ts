@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { appendFile, readdir, readFile } from 'node:fs/promises';
 import pkcs11 from 'pkcs11js';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { undeclaredMessage } from '../../src/service/audit.ts';
 import { deadline, until } from '../support/deadline.ts';
 import { Rig } from '../support/rig.ts';
 import { rigUsers } from '../support/rig-users.ts';
@@ -125,6 +126,14 @@ test('leaves neither processes nor files when it is disposed of', async () => {
   assert.not.ok(existsSync(rig.directory));
   assert.equal(await processesAbout(rig.directory), []);
   assert.equal(await processesAbout(sleeping), []);
+});
+
+test('fails when a service logged an error that its table does not list', async () => {
+  const rig = await Rig.start({ token: false });
+  await appendFile(`${rig.directory}/log/keys.log`, `<3>${undeclaredMessage} code="NotFound"\n`);
+  const error: unknown = await rig[Symbol.asyncDispose]().catch((reason: unknown) => reason);
+  assert.match(String(error), undeclaredMessage);
+  assert.not.ok(existsSync(rig.directory));
 });
 
 test('ends when its owner is killed', async () => {

@@ -53,7 +53,12 @@ export const echoService = defineService({
           { action: 'org.iotedge.echo1.second', details: ['key_id'] },
         ],
       },
-      Fail: { doc: 'Fails in a way.', in: { way: 's' }, authorize: 'public' },
+      Fail: {
+        doc: 'Fails in a way.',
+        in: { way: 's' },
+        authorize: 'public',
+        errors: { NotFound: 'it is asked to' },
+      },
       Hang: { doc: 'Ends when the caller leaves.', authorize: 'public' },
       GuardedHang: {
         doc: 'Asks first, then ends when the caller leaves.',
@@ -97,6 +102,8 @@ export interface EchoFixture {
   readonly questions: Question[];
   /** Messages of failed calls and what they failed of. */
   readonly failures: unknown[];
+  /** Failures that the table does not list. */
+  readonly undeclared: unknown[];
   readonly contexts: CallContext[];
   /** The buffers that were answered, with the bytes that they had. */
   readonly answered: { readonly buffer: Buffer; readonly bytes: string }[];
@@ -130,6 +137,7 @@ const ways: Readonly<Record<string, () => unknown>> = {
 export async function startEcho(bus: Bus, options: EchoOptions = {}): Promise<EchoFixture> {
   const questions: Question[] = [];
   const failures: unknown[] = [];
+  const undeclared: unknown[] = [];
   const contexts: CallContext[] = [];
   const answered: { buffer: Buffer; bytes: string }[] = [];
   const untilAborted = (call: CallContext): Promise<never> => {
@@ -181,6 +189,7 @@ export async function startEcho(bus: Bus, options: EchoOptions = {}): Promise<Ec
     observer: {
       decided: () => undefined,
       failed: (_call, _message, error) => void failures.push(error),
+      undeclared: (_call, error) => void undeclared.push(error),
       ...options.observer,
     },
     ...(options.limits === undefined ? {} : { limits: options.limits }),
@@ -188,7 +197,7 @@ export async function startEcho(bus: Bus, options: EchoOptions = {}): Promise<Ec
   });
   server.goLive();
   await bus.requestName(echoService.busName);
-  return { server, logControl, questions, failures, contexts, answered };
+  return { server, logControl, questions, failures, undeclared, contexts, answered };
 }
 
 /** Where the echo service is. */

@@ -5,6 +5,7 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises
 import { join } from 'node:path';
 import { Bus, BusError, hasNoOwner } from '../../src/dbus/bus.ts';
 import { keysService } from '../../src/interfaces/keys.ts';
+import { undeclaredMessage } from '../../src/service/audit.ts';
 import { type BusKind, busCommand, defaultBus } from './bus-kind.ts';
 import { deadline, until } from './deadline.ts';
 import { type CommandOptions, type CommandResult, Namespace } from './namespace.ts';
@@ -226,9 +227,19 @@ export class Rig implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    const undeclared = await this.#undeclaredErrors();
     if (this.#namespace === undefined) await rm(this.directory, { recursive: true, force: true });
     await this.#units?.close();
     await this.#namespace?.[Symbol.asyncDispose]();
+    if (undeclared.length > 0) throw new Error(`services logged ${undeclared.join('\n')}`);
+  }
+
+  /** What services logged of errors that their tables do not list: the reference would be wrong about them. */
+  async #undeclaredErrors(): Promise<readonly string[]> {
+    const names = Object.keys(services) as ServiceName[];
+    const logs = await Promise.all(names.map((name) => this.log(name)));
+    const lines = logs.flatMap((text) => text.split('\n'));
+    return lines.filter((line) => line.includes(undeclaredMessage));
   }
 
   get #inside(): Namespace {

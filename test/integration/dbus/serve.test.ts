@@ -182,6 +182,23 @@ test('says nothing but internal error of what it did not expect', () =>
     assert.is(failures.length, 2 * wanted.length);
   }));
 
+test('notes an error that the table does not list, and passes it on', () =>
+  withEcho(async ({ bus, undeclared }) => {
+    const codeOf = async (way: string) => {
+      const error: unknown = await echo(bus)
+        .Fail({ way })
+        .catch((reason: unknown) => reason);
+      return error instanceof ServiceError ? error.code : String(error);
+    };
+    for (const way of ['known', 'later-known', 'error', 'internal', 'later-text'])
+      assert.ok(['NotFound', 'Failed'].includes(await codeOf(way)), way);
+    assert.equal(undeclared, []);
+    assert.is(await codeOf('nul'), 'Unavailable');
+    assert.is(await codeOf('later-nul'), 'Unavailable');
+    const codes = undeclared.map((error) => error instanceof ServiceError && error.code);
+    assert.equal(codes, ['Unavailable', 'Unavailable']);
+  }));
+
 test('aborts the call of a caller that leaves, and counts it out', () =>
   withEcho(async ({ rig, contexts, server, bus }) => {
     const leaving = await rig.connect();

@@ -42,6 +42,8 @@ const service = defineService({
   },
 });
 
+const errorName = (code: string) => `org.example.Error.${code}`;
+
 test('let the user of the service alone own its name, and nobody send file descriptors', () => {
   const policy = busPolicy(service);
   assert.match(policy, '<policy user="doors">\n    <allow own="org.example.Doors1"/>');
@@ -68,15 +70,18 @@ test('escape what is text in XML', () => {
 });
 
 test('document arguments, options, results and who may call', () => {
-  const page = apiReference(service);
+  const page = apiReference(service, errorName);
   assert.match(page, '### Open(door s, options a{sv}) → opened b');
-  assert.match(page, 'Options: `wide b`.');
+  assert.match(page, '| argument | `door` | `s` |');
+  assert.match(page, '| option | `wide` | `b` |');
   assert.match(page, 'who is granted `org.example.doors1.open` (`door`)');
   assert.match(page, 'Who may call: everybody.');
 });
 
 test('make two introspection files, a bus policy, actions and a page for each of four services', () => {
-  const paths = [...derivedFiles({ introspect: () => '', schemas: { keys: {} } }).keys()];
+  const paths = [
+    ...derivedFiles({ introspect: () => '', errorName, schemas: { keys: {} } }).keys(),
+  ];
   assert.is(paths.length, 4 * 5 + 1);
   assert.ok(paths.includes('dbus-policy/interfaces/org.iotedge.Keys1.Key.xml'));
   assert.ok(paths.includes('dbus-policy/org.iotedge.Keys1.conf'));

@@ -44,8 +44,12 @@ function judge(
     u: 1,
   };
   const { options = {} } = definition;
+  const word = (one: string) => {
+    const limit = definition.check?.[one];
+    return typeof limit === 'object' && 'oneOf' in limit ? limit.oneOf[0] : undefined;
+  };
   const body = Object.entries(definition.in ?? {}).map(([one, type]) =>
-    one === name ? value : valid[type],
+    one === name ? value : type === 's' ? (word(one) ?? valid[type]) : valid[type],
   );
   const given = options[name] === undefined ? {} : { [name]: variant(options[name], value) };
   try {

@@ -16,13 +16,13 @@ import { via } from '../../support/via.ts';
 const test = suite('preparation of a module');
 const sockets = { management: '/run/m.sock', workload: '/run/w.sock' };
 const identity = {
-  kind: 'module',
+  kind: 'module' as const,
   hub_hostname: 'myhub.azure-devices.net',
   gateway_hostname: 'parent.example',
   device_id: 'device-7',
   module_id: 'sensor',
   generation_id: '1',
-  auth: 'sas',
+  auth: 'sas' as const,
   key_id: 'k',
   derivation: Buffer.alloc(0),
   certificate_id: '',

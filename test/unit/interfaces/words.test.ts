@@ -1,0 +1,104 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { profiles as configuredProfiles } from '../../../src/certificates/config.ts';
+import type { MethodDefinition } from '../../../src/dbus/definition.ts';
+import { Method } from '../../../src/dbus/method.ts';
+import { variant } from '../../../src/dbus/variant.ts';
+import { ServiceError } from '../../../src/errors.ts';
+import { nameParsers } from '../../../src/ids.ts';
+import { certificatesInterface } from '../../../src/interfaces/certificates.ts';
+import { identityInterface } from '../../../src/interfaces/identity.ts';
+import { keysInterface } from '../../../src/interfaces/keys.ts';
+import { modulesInterface } from '../../../src/interfaces/modules.ts';
+import { profiles } from '../../../src/interfaces/words.ts';
+import { callWith } from '../../support/messages.ts';
+
+const test = suite('enumerations in the interface tables');
+const managers = [keysInterface, certificatesInterface, identityInterface, modulesInterface];
+
+interface Enumeration {
+  readonly method: string;
+  readonly definition: MethodDefinition;
+  readonly name: string;
+  readonly words: readonly string[];
+}
+
+const enumerations: readonly Enumeration[] = managers.flatMap(({ methods }) =>
+  Object.entries<MethodDefinition>(methods).flatMap(([method, definition]) =>
+    Object.entries(definition.check ?? {}).flatMap(([name, limit]) =>
+      typeof limit === 'object' && 'oneOf' in limit
+        ? [{ method, definition, name, words: limit.oneOf }]
+        : [],
+    ),
+  ),
+);
+
+const plain: Readonly<Record<string, unknown>> = {
+  s: 'x',
+  u: 1,
+  as: [],
+  ay: Buffer.alloc(0),
+  'a{ss}': {},
+};
+
+/** The value of an argument in a call in which one of them is `word`. */
+function argument({ definition, name }: Enumeration, word: string, one: string, type: string) {
+  if (one === name) return type === 'as' ? [word] : word;
+  const limit = definition.check?.[one];
+  const isWord = type === 's' && typeof limit === 'object' && 'oneOf' in limit;
+  return isWord ? limit.oneOf[0] : plain[type];
+}
+
+/** What the dispatcher says to a call with that word, `` when it takes it. */
+function judge(enumeration: Enumeration, word: string): string {
+  const { method, definition, name } = enumeration;
+  const body = Object.entries(definition.in ?? {}).map(([one, type]) =>
+    argument(enumeration, word, one, type),
+  );
+  const type = definition.options?.[name];
+  const given = type === undefined ? {} : { [name]: variant(type, word) };
+  const prepared = new Method(method, definition);
+  try {
+    prepared.parse(callWith(prepared.signature, [...body, given]), nameParsers);
+    return '';
+  } catch (error) {
+    return error instanceof ServiceError ? `${error.code}: ${error.message}` : String(error);
+  }
+}
+
+test('are those of all four services', () => {
+  assert.ok(enumerations.length > 20);
+  for (const { methods } of managers) {
+    const names = Object.keys(methods);
+    assert.ok(enumerations.some(({ method }) => names.includes(method)));
+  }
+});
+
+test('are what the dispatcher takes, word for word', () => {
+  const refused = enumerations.flatMap((one) => one.words.map((word) => judge(one, word)));
+  assert.equal(
+    refused.filter((text) => text !== ''),
+    [],
+  );
+});
+
+test('are named, every word of them, to a caller who gives another', () => {
+  for (const one of enumerations) {
+    const expected = `InvalidArgs: "other" is not a value of ${one.name}: there is ${one.words.join(', ')}`;
+    assert.is(judge(one, 'other'), expected, one.method);
+  }
+});
+
+test('are closed: a word is not one of theirs with other letters or blanks', () => {
+  for (const one of enumerations) {
+    const [word = ''] = one.words;
+    for (const odd of [word.toUpperCase(), `${word} `, `${word}\n`])
+      assert.match(judge(one, odd), /^InvalidArgs/, `${one.method} ${one.name}`);
+  }
+});
+
+test('have the profiles that the configuration has', () => {
+  assert.equal(profiles, configuredProfiles);
+});
+
+test.run();
