@@ -83,7 +83,7 @@ export const keysInterface = defineInterface({
   doc: 'Holds keys in PKCS#11 tokens and files; signs, verifies, encrypts and decrypts with them.',
   methods: {
     CreateKeyPair: {
-      doc: 'Makes a key pair of the first algorithm of the list that the store can make; no algorithms are `ec-p256`, `rsa-2048`, no usages are `sign`. With `if_exists` `keep` a key of that id that fits stays; the default is `fail`.',
+      doc: 'Makes a key pair of the first algorithm of the list that the store can make; no algorithms are `ec-p256`, `rsa-2048`, no usages are `sign`. Tokens may take longer than 25 s for RSA. With `if_exists` `keep` a key of that id that fits stays; the default is `fail`.',
       in: { key_id: 's', algorithms: 'as', usages: 'as' },
       options: { if_exists: 's', exportable: 'b', store: 's' },
       out: { key: 'o' },

@@ -52,6 +52,16 @@ test('of GLib make C that compiles, with bytes as bytes', async () => {
   assert.match(sign?.[0] ?? '', /GVariant \*arg_data,[^)]*GVariant \*\*out_signature/);
 });
 
+test('of GLib find the documentation of methods, arguments and properties', async () => {
+  await forEachInterface('gdbus-codegen --generate-docbook doc $file');
+  const sign = /<title>The Sign\(\) method[^]*?<\/refsect2>/.exec(
+    generated('doc-org.iotedge.Keys1', '.xml'),
+  );
+  for (const text of ['Signs data;', 'ecdsa-sha512', 'At most 1 MiB.', 'NotFound: there is no key'])
+    assert.ok(sign?.[0].includes(text), text);
+  assert.match(generated('doc-org.iotedge.Keys1.Key', '.xml'), 'its token unavailable');
+});
+
 test('of sdbus-c++ make C++ that compiles, all interfaces in one program', async () => {
   await forEachInterface('sdbus-c++-xml2cpp $file --proxy=$name-proxy.h >/dev/null');
   const flags = '$(pkg-config --cflags sdbus-c++)';
