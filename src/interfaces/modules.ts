@@ -6,6 +6,13 @@ const byName = { name: 'module-name' } as const;
 const NotFound = 'there is no module of that name';
 const Unavailable =
   'the engine or a service that is needed cannot be reached, or another operation is in progress';
+/** What stands in the way of a module that is to run. */
+const runErrors = {
+  AlreadyExists: 'the hub has a module of that id that somebody else made',
+  NotFound: `${NotFound}, or its image is not found`,
+  NotProvisioned: 'the device has no identity',
+  Unavailable,
+} as const;
 const control = {
   action: 'org.iotedge.modules1.control',
   details: { module: 'name' },
@@ -39,11 +46,10 @@ export const modulesInterface = defineInterface({
       resolve: ['image', 'elevated'],
       authorize: run,
       errors: {
+        ...runErrors,
         AlreadyExists: 'there is a module of that name, or the hub has one that somebody else made',
-        NotFound: 'the registry has no such image',
+        NotFound: 'its image is not found',
         NotSupported: 'modules of that type are not run here',
-        NotProvisioned: 'the device has no identity',
-        Unavailable,
       },
     },
     Start: {
@@ -52,7 +58,7 @@ export const modulesInterface = defineInterface({
       in: { name: 's' },
       check: byName,
       authorize: control,
-      errors: { NotFound, Unavailable },
+      errors: runErrors,
     },
     Stop: {
       doc: 'Stops a module and keeps it stopped; it is killed after timeout_s.',
@@ -70,7 +76,7 @@ export const modulesInterface = defineInterface({
       options: { ...waitOption, timeout_s: 'u' },
       check: byName,
       authorize: control,
-      errors: { NotFound, Unavailable },
+      errors: runErrors,
     },
     DeleteModule: {
       doc: 'Removes a module and its container. Its image and its identity stay.',
@@ -78,7 +84,7 @@ export const modulesInterface = defineInterface({
       in: { name: 's' },
       check: byName,
       authorize: runByName,
-      errors: { NotFound, Unavailable },
+      errors: { NotFound, NotSupported: 'it is the agent, which modules.yaml names', Unavailable },
     },
     GetConfig: {
       doc: 'The configuration of a module as JSON, without registry passwords.',
