@@ -81,7 +81,7 @@ export function listOf(fields: Fields): string {
 
 /** Text as code in Markdown. */
 export function code(text: string): string {
-  return text === '' ? '` `' : `\`${text}\``;
+  return text === '' ? '`""`' : `\`${text}\``;
 }
 
 function bytesText(bytes: number): string {

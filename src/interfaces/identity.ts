@@ -105,7 +105,7 @@ export const identityInterface = defineInterface({
       records: { identities: identityRecord },
       values,
       authorize: 'public',
-      errors: savedErrors,
+      errors: cloudErrors,
     },
     CreateModuleIdentity: {
       doc: 'Registers a module with the hub; completes one that an interrupted call has left. One that the hub has and that is not in our records is AlreadyExists, unless `adopt` is set and it is managed by nobody, by us or by IotEdge.',
@@ -119,7 +119,7 @@ export const identityInterface = defineInterface({
       authorize: manage,
       errors: {
         ...cloudErrors,
-        AlreadyExists: 'somebody else made a module of that id on the hub',
+        AlreadyExists: 'somebody else manages the module of that id on the hub',
         NotSupported: 'identities of that kind are not made here',
       },
     },
@@ -135,6 +135,7 @@ export const identityInterface = defineInterface({
       authorize: manage,
       errors: {
         ...cloudErrors,
+        AlreadyExists: 'somebody else manages the module of that id on the hub',
         NotFound: 'there is no module of that id',
         NotSupported: 'identities of that kind are not made here',
       },
@@ -146,7 +147,11 @@ export const identityInterface = defineInterface({
       options: { adopt: 'b' },
       check: moduleId,
       authorize: manage,
-      errors: { ...cloudErrors, NotFound: 'there is no module of that id' },
+      errors: {
+        ...cloudErrors,
+        AlreadyExists: 'somebody else manages the module of that id on the hub',
+        NotFound: 'there is no module of that id',
+      },
     },
     CreateSasToken: {
       doc: 'A SAS token of a module, or of the device for ``; lifetime 1 to 86400 s, 0 is 3600 s.',

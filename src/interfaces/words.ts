@@ -74,8 +74,8 @@ export const healths = ['ok', 'degraded'] as const;
 /** What an identity is of. */
 export const identityKinds = ['device', 'module', 'local'] as const;
 
-/** How an identity proves itself. */
-export const identityAuths = ['sas', 'x509', 'tpm'] as const;
+/** How an identity proves itself; `` where the hub has one that cannot yet. */
+export const identityAuths = ['sas', 'x509', 'tpm', ''] as const;
 
 /** How the provisioning of the device stands. */
 export const provisioningStates = [

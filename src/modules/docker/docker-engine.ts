@@ -142,8 +142,14 @@ export class DockerEngine implements ContainerEngine {
   }
 
   create(name: string, body: JsonObject, signal: AbortSignal): Promise<void> {
-    return this.#ask(`creating ${shown(name)}`, answerMs, signal, async (docker) => {
-      await docker.createContainer({ ...body, name });
+    const doing = `creating ${shown(name)}`;
+    return this.#ask(doing, answerMs, signal, async (docker) => {
+      try {
+        await docker.createContainer({ ...body, name });
+      } catch (error) {
+        if (statusOf(error) !== 409) throw error;
+        throw new ServiceError('AlreadyExists', `${doing}: ${messageOf(error)}`, { cause: error });
+      }
     });
   }
 

@@ -28,10 +28,10 @@ export function statusOf(error: unknown): number | undefined {
   return failureOf(error).statusCode;
 }
 
+/** 409 is a conflict with what else goes on, such as a removal: it may be tried again later. */
 const codeByStatus: Readonly<Record<number, ErrorCode>> = {
   400: 'InvalidArgs',
   404: 'NotFound',
-  409: 'AlreadyExists',
 };
 
 /** What was asked of an engine, and where that is. */
