@@ -60,6 +60,7 @@ const mayImport: readonly (readonly [string, readonly string[]])[] = [
       'interfaces/',
       'dbus/',
       'service/config.ts',
+      'service/rules.ts',
       ...domains.map((name) => `${name}/config.ts`),
       'x509/',
       'ids.ts',

@@ -1,33 +1,41 @@
-import { existsSync } from 'node:fs';
-import { certificatesSchema, parseCertificatesConfig } from '../certificates/config.ts';
-import { ServiceError } from '../errors.ts';
-import { identitySchema, parseIdentityConfig } from '../identity/config.ts';
-import { keysSchema, parseKeysConfig } from '../keys/config.ts';
-import { modulesSchema, parseModulesConfig } from '../modules/config.ts';
+import { stat } from 'node:fs/promises';
+import {
+  type CertificatesConfig,
+  certificatesSchema,
+  parseCertificatesConfig,
+} from '../certificates/config.ts';
+import { ServiceError, systemCode } from '../errors.ts';
+import { type IdentityConfig, identitySchema, parseIdentityConfig } from '../identity/config.ts';
+import { type KeysConfig, keysSchema, parseKeysConfig } from '../keys/config.ts';
+import { type ModulesConfig, modulesSchema, parseModulesConfig } from '../modules/config.ts';
 import {
   type CommonConfig,
   ConfigError,
   type ConfigSource,
   formatProblem,
-  loadConfig,
+  type PlacedConfig,
   type Problem,
+  placedConfig,
 } from '../service/config.ts';
 import { type Command, exitCodes } from './command.ts';
+import { crossCheck } from './cross-check.ts';
 import { formatJson, printable } from './output.ts';
+import { obstacleTo, readerNamed } from './service-readers.ts';
 
 const defaultDirectory = '/etc/iotedge';
 
+/** What was found in the files of one service, or of all. */
 interface Findings {
   readonly problems: readonly Problem[];
   readonly warnings: readonly Problem[];
+  /** What could not be looked at. */
+  readonly denied: readonly Problem[];
 }
 
-const configurations: readonly Omit<ConfigSource<CommonConfig>, 'dir'>[] = [
-  { service: 'keys', schema: keysSchema, parse: parseKeysConfig },
-  { service: 'certificates', schema: certificatesSchema, parse: parseCertificatesConfig },
-  { service: 'identity', schema: identitySchema, parse: parseIdentityConfig },
-  { service: 'modules', schema: modulesSchema, parse: parseModulesConfig },
-];
+interface Checked<T> extends Findings {
+  /** Undefined when it is wrong, or could not be read as a whole. */
+  readonly placed: PlacedConfig<T> | undefined;
+}
 
 /** `iotedgectl config check`: what the services would say about their configuration, without starting them. */
 export const configCheck: Command = {
@@ -37,36 +45,122 @@ export const configCheck: Command = {
   async run({ options, print }) {
     const given = options['config-dir'];
     const dir = typeof given === 'string' ? given : defaultDirectory;
-    if (given !== undefined && !existsSync(dir))
-      throw new ServiceError('NotFound', `no directory ${dir}`);
-    const found = await Promise.all(configurations.map((source) => check({ ...source, dir })));
-    const problems = found.flatMap((one) => one.problems);
-    const warnings = found.flatMap((one) => one.warnings);
-    if (options['json'] === true) {
-      print(formatJson([...withSeverity('error', problems), ...withSeverity('warning', warnings)]));
-    } else {
-      for (const warning of warnings) print(printable(`warning: ${formatProblem(warning)}`));
-      for (const problem of problems) print(printable(formatProblem(problem)));
-      if (problems.length === 0) print(`the configuration in ${dir} is good`);
-    }
-    return problems.length === 0 ? exitCodes.ok : exitCodes.configuration;
+    await refuseAbsent(dir);
+    const found = await checkAll(dir);
+    const { problems, denied } = found;
+    if (options['json'] === true) print(formatJson(inJson(found)));
+    else printFindings(found, dir, print);
+    if (problems.length > 0) return exitCodes.configuration;
+    return denied.length > 0 ? exitCodes.notAuthorized : exitCodes.ok;
   },
 };
 
-function withSeverity(
-  severity: 'error' | 'warning',
-  findings: readonly Problem[],
-): readonly object[] {
-  return findings.map((finding) => ({ severity, ...finding }));
+async function refuseAbsent(dir: string): Promise<void> {
+  try {
+    await stat(dir);
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === 'EACCES') {
+      throw new ServiceError('AccessDenied', `${dir} could not be looked at as ${me()}`);
+    }
+    const defaults = 'nothing is configured, and services would start with their defaults';
+    throw new ServiceError('NotFound', `no directory ${dir} (${code}): ${defaults}`);
+  }
 }
 
-async function check(source: ConfigSource<CommonConfig>): Promise<Findings> {
+async function checkAll(dir: string): Promise<Findings> {
+  const [keys, certificates, identity, modules] = await Promise.all([
+    check<KeysConfig>({ dir, service: 'keys', schema: keysSchema, parse: parseKeysConfig }),
+    check<CertificatesConfig>({
+      dir,
+      service: 'certificates',
+      schema: certificatesSchema,
+      parse: parseCertificatesConfig,
+    }),
+    check<IdentityConfig>({
+      dir,
+      service: 'identity',
+      schema: identitySchema,
+      parse: parseIdentityConfig,
+    }),
+    check<ModulesConfig>({
+      dir,
+      service: 'modules',
+      schema: modulesSchema,
+      parse: parseModulesConfig,
+    }),
+  ]);
+  const across = crossCheck({
+    keys: keys.placed,
+    certificates: certificates.placed,
+    identity: identity.placed,
+    modules: modules.placed,
+  });
+  const each: readonly Findings[] = [keys, certificates, identity, modules];
+  return {
+    problems: [...each.flatMap(({ problems }) => problems), ...across.problems],
+    warnings: [...each.flatMap(({ warnings }) => warnings), ...across.warnings],
+    denied: each.flatMap(({ denied }) => denied),
+  };
+}
+
+async function check<T extends CommonConfig>(source: ConfigSource<T>): Promise<Checked<T>> {
   const warnings: Problem[] = [];
   try {
-    await loadConfig({ ...source, warn: (warning) => void warnings.push(warning) });
-    return { problems: [], warnings };
+    const placed = await placedConfig({
+      ...source,
+      warn: (warning) => void warnings.push(warning),
+    });
+    const problems = await unreadable(source.service, placed.sources);
+    return { problems, warnings, denied: [], placed };
   } catch (error) {
-    if (error instanceof ConfigError) return { problems: error.problems, warnings };
-    throw error;
+    if (!(error instanceof ConfigError)) throw error;
+    const denied = error.problems.filter((problem) => problem.denied === true);
+    const problems = error.problems.filter((problem) => problem.denied !== true);
+    return { problems, warnings, denied, placed: undefined };
   }
+}
+
+/** The files that this process can read, and the user of the service cannot. */
+async function unreadable(
+  service: string,
+  sources: PlacedConfig<unknown>['sources'],
+): Promise<readonly Problem[]> {
+  const reader = await readerNamed(`iotedge-${service}`);
+  if (reader === undefined) return [];
+  const found = sources.map(async ({ path: file }): Promise<readonly Problem[]> => {
+    const obstacle = await obstacleTo(reader, file);
+    if (obstacle === undefined) return [];
+    const what = obstacle === file ? 'it' : `what is in ${obstacle}`;
+    const message = `the service cannot read ${what}, as user ${reader.name}: it would not start`;
+    return [{ file, line: 1, column: 1, path: '', message }];
+  });
+  return (await Promise.all(found)).flat();
+}
+
+function printFindings(
+  { problems, warnings, denied }: Findings,
+  dir: string,
+  print: (text: string) => void,
+): void {
+  for (const warning of warnings) print(printable(`warning: ${formatProblem(warning)}`));
+  for (const problem of problems) print(printable(formatProblem(problem)));
+  for (const { file } of denied) {
+    print(printable(`not checked: ${file} could not be read as ${me()}`));
+  }
+  if (problems.length > 0) return;
+  if (denied.length > 0) print('what could be read is good');
+  else print(printable(`the configuration in ${dir} is good`));
+}
+
+function me(): string {
+  return `uid ${process.getuid?.() ?? '?'}`;
+}
+
+function inJson({ problems, warnings, denied }: Findings): readonly object[] {
+  return [
+    ...problems.map((finding) => ({ severity: 'error', ...finding })),
+    ...warnings.map((finding) => ({ severity: 'warning', ...finding })),
+    ...denied.map((finding) => ({ severity: 'not-checked', ...finding })),
+  ];
 }

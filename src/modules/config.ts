@@ -57,6 +57,8 @@ export interface AgentConfig {
 export interface ModulesConfig extends CommonConfig, ConfinementConfig {
   /** Issues the certificates of modules; undefined leaves the choice to the Certificates service. */
   readonly deviceCa: CertificateId | undefined;
+  /** The key of that CA, as the configuration names it. */
+  readonly deviceCaKey: string | undefined;
   /** Empty leaves the choice to the Certificates service. */
   readonly trustedCas: readonly CertificateReference[];
   readonly agent: AgentConfig | undefined;
@@ -224,6 +226,7 @@ export function parseModulesConfig(value: unknown, context: ParseContext): Modul
     deviceCa: tryParse(context, ['certificates', 'device_ca_cert'], () =>
       parseDeviceCa(certificates.device_ca_cert),
     ),
+    deviceCaKey: deviceCaKey(certificates.device_ca_pk, context),
     trustedCas: trustedCas(certificates.trusted_ca_certs, context),
     agent: agentOf(raw.agent, context),
     hostname: parseHostname(raw.hostname, context),
@@ -242,9 +245,21 @@ function reportProblems(raw: RawConfig, context: ParseContext): void {
   if (posix.basename(connect.management) === posix.basename(connect.workload)) {
     context.report(['connect', 'workload_uri'], 'the two sockets need different file names');
   }
-  const key = raw.certificates.device_ca_pk;
-  if (key === undefined) return;
-  tryParse(context, ['certificates', 'device_ca_pk'], () => parseReference(key, 'key'));
+  const { listen } = raw;
+  const sockets = { engine: pathOf(raw.moby_runtime.uri), ...pathsOf(listen) };
+  if (sockets.management === sockets.workload) {
+    context.report(['listen', 'workload_uri'], 'is the socket of the management API');
+  }
+  for (const api of ['management', 'workload'] as const) {
+    const engine = 'is the socket of the container engine';
+    if (sockets[api] === sockets.engine) context.report(['listen', `${api}_uri`], engine);
+    if (connect[api] === sockets.engine) context.report(['connect', `${api}_uri`], engine);
+  }
+}
+
+function deviceCaKey(key: string | undefined, context: ParseContext): string | undefined {
+  if (key === undefined) return undefined;
+  return tryParse(context, ['certificates', 'device_ca_pk'], () => parseReference(key, 'key'));
 }
 
 function tryParse<T>(

@@ -90,7 +90,16 @@ function unreadable(file: string, error: unknown): Problem {
     : error instanceof Error
       ? error.message
       : String(error);
-  return { file, line: 1, column: 1, path: '', message: `cannot be read: ${reason}` };
+  const code = systemCode(error);
+  const isDenied = code === 'EACCES' || code === 'EPERM';
+  return {
+    file,
+    line: 1,
+    column: 1,
+    path: '',
+    message: `cannot be read: ${reason}`,
+    ...(isDenied && { denied: true }),
+  };
 }
 
 function isAbsent(error: unknown): boolean {

@@ -24,7 +24,7 @@ import type { ConfigNode, MapEntry } from './yaml.ts';
 
 export { type CommonConfig, commonProperties } from './common-config.ts';
 export type { SourceFile } from './config-files.ts';
-export { ConfigError, formatProblem, type Problem } from './problem.ts';
+export { ConfigError, formatProblem, type Problem, type SettingPath } from './problem.ts';
 export type { Schema } from './schema-options.ts';
 
 /** What `parse` may ask and say beyond the value itself. */
@@ -55,22 +55,50 @@ export interface ConfigSource<T extends Pick<CommonConfig, 'authorization'>> {
   readonly accounts?: Accounts;
 }
 
+/** A configuration and where its settings stand. */
+export interface PlacedConfig<T> {
+  readonly config: T;
+  /** Every file that was read, in order. */
+  readonly sources: readonly SourceFile[];
+  /** Something about a setting that only other files show. */
+  readonly problemAt: (path: SettingPath, message: string) => Problem;
+}
+
 /** The configuration, frozen. Throws `ConfigError` with everything that is wrong. */
 export async function loadConfig<T extends Pick<CommonConfig, 'authorization'>>(
   source: ConfigSource<T>,
 ): Promise<T> {
+  return (await placedConfig(source)).config;
+}
+
+/** As `loadConfig`, with the places of settings. */
+export async function placedConfig<T extends Pick<CommonConfig, 'authorization'>>(
+  source: ConfigSource<T>,
+): Promise<PlacedConfig<T>> {
   const { sources, documents, problems } = await readConfigFiles(source.dir, source.service);
   const start = { file: join(source.dir, `${source.service}.yaml`), line: 1, column: 1 };
   const root = documents.reduce(mergeNodes, { kind: 'map', at: start, entries: new Map() });
   const value = valueOf(root, source.schema);
   const explanations = explain(compile(source.schema)(value), source.schema, value);
-  throwIfAny([...problems, ...explanations.map((explanation) => place(root, explanation))]);
+  throwIfAny([
+    ...problems,
+    ...sources.flatMap(openToAll),
+    ...explanations.map((explanation) => place(root, explanation)),
+  ]);
   const config = deepFreeze(parse(source, value, { root, sources, documents }));
   const { accounts = new SystemAccounts({ getent: true }) } = source;
   for (const { path, message } of await unknownNames(config, accounts)) {
     source.warn?.(place(root, { path, about: 'value', message }));
   }
-  return config;
+  const problemAt: PlacedConfig<T>['problemAt'] = (path, message) =>
+    place(root, { path, about: 'value', message });
+  return { config, sources, problemAt };
+}
+
+/** Whoever can write a configuration is the service. */
+function openToAll({ path: file, mode }: SourceFile): readonly Problem[] {
+  if ((mode & 0o002) === 0) return [];
+  return [{ file, line: 1, column: 1, path: '', message: 'everybody can write it: chmod o-w' }];
 }
 
 /** The files, each alone and merged. */

@@ -11,6 +11,8 @@ export interface Problem {
   readonly message: string;
   /** What was probably meant. */
   readonly suggestion?: string;
+  /** Nothing is known to be wrong: this process's user may not look. */
+  readonly denied?: true;
 }
 
 /** Where a text stands. */
