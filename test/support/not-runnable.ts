@@ -4,6 +4,7 @@
  */
 import { accessSync, constants, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { officialSdk } from './official-sdk.ts';
 
 interface Need {
   /** What to print where it is missing. */
@@ -28,6 +29,10 @@ const needs = {
   'python-sdbus': {
     reason: 'this distribution has no python3-sdbus',
     isMet: () => isReadable('/usr/lib/python3/dist-packages/sdbus/__init__.py'),
+  },
+  'official-sdk': {
+    reason: "npm cannot install Azure's provisioning client",
+    isMet: () => officialSdk() !== undefined,
   },
   tpm: {
     reason: 'there is no TPM device',

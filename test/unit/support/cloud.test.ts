@@ -101,6 +101,14 @@ test('assigns an enrolled device to itself as the hub, after polls', async () =>
   assert.is(state.get('deviceId'), 'device-1');
 });
 
+test('tells devices a hub whose name the C clients of Azure take', async () => {
+  await using setting = await Setting.start();
+  // IOTEDGE_IOTHUBHOSTNAME "invalid, requires '.' separator", "no content after '.' separator"
+  const [name = '', ...suffix] = setting.cloud.host.split('.');
+  assert.ok(name.length > 0);
+  assert.ok(suffix.join('.').length > 0);
+});
+
 test('refuses a registration of another name, without a certificate, or of another version', async () => {
   await using setting = await Setting.start();
   const path = `/${scopeId}/registrations/device-1/register`;
