@@ -35,6 +35,10 @@ const mayImport: readonly (readonly [string, readonly string[]])[] = [
     'modules/confinement/settings.ts',
     ['service/config.ts', 'ids.ts', 'quoted.ts', 'modules/confinement/host-'],
   ],
+  [
+    'certificates/config',
+    ['service/config.ts', 'errors.ts', 'ids.ts', 'quoted.ts', 'x509/', 'certificates/config'],
+  ],
   ...domains.map(
     (name) => [`${name}/config.ts`, ['service/config.ts', 'ids.ts', 'quoted.ts']] as const,
   ),

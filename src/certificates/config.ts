@@ -1,6 +1,7 @@
 import { isId, parseReference } from '../ids.ts';
 import { quoted } from '../quoted.ts';
 import { type CommonConfig, commonProperties, type ParseContext } from '../service/config.ts';
+import { reportRules } from './config-rules.ts';
 
 /** How certificates of an id come about. */
 export type Method = 'none' | 'local_ca';
@@ -156,7 +157,10 @@ export const certificatesSchema = {
   additionalProperties: false,
 } as const;
 
-/** Gives the configuration its type; reports preloaded certificates with an impossible id or place, and keys that are none. */
+/**
+ * Gives the configuration its type; reports preloaded certificates with an impossible id or place, keys that are none
+ * and names that no certificate can have.
+ */
 export function parseCertificatesConfig(
   value: unknown,
   { report }: Pick<ParseContext, 'report'>,
@@ -186,6 +190,7 @@ export function parseCertificatesConfig(
         withKeyId(rule, (message) => report([setting, name, 'key_id'], message)),
       ]),
     );
+  reportRules(checked.certificates, { report });
   return {
     ...checked,
     certificates: keysOf('certificates', checked.certificates),

@@ -8,7 +8,6 @@ import { main, type Running, type StartContext } from '../service/run.ts';
 import { type CertificatesConfig, certificatesSchema, parseCertificatesConfig } from './config.ts';
 import { certificatesHandlers, certificatesResolvers } from './handlers.ts';
 import { KeyWatch } from './key-watch.ts';
-import { reportRules } from './policy.ts';
 import { BusPublisher } from './publisher.ts';
 import { CertificateService } from './service.ts';
 import { BusKeys } from './signing-keys.ts';
@@ -85,10 +84,6 @@ async function start(
 void main({
   service: certificatesService,
   schema: certificatesSchema,
-  parse(value, context) {
-    const config = parseCertificatesConfig(value, context);
-    reportRules(config, context);
-    return config;
-  },
+  parse: parseCertificatesConfig,
   start,
 });

@@ -1,13 +1,11 @@
 /** What an id may get: the configuration's word, never the caller's. A request may ask for less, not for more. */
-import { describeError, ServiceError } from '../errors.ts';
+import { ServiceError } from '../errors.ts';
 import { idGlobMatches } from '../ids.ts';
 import { quoted } from '../quoted.ts';
-import type { ParseContext } from '../service/config.ts';
 import type { CertificateRequest } from '../x509/csr.ts';
-import { encodeName, formatName, isSameName, type Name, parseName } from '../x509/name.ts';
+import { encodeName, formatName, isSameName, type Name } from '../x509/name.ts';
 import {
   formatAlternativeName,
-  parseAlternativeName,
   type SubjectAlternativeName,
 } from '../x509/subject-alternative-name.ts';
 import {
@@ -17,11 +15,14 @@ import {
   type Profile,
   profiles,
 } from './config.ts';
+import { namesOf, subjectOf } from './config-rules.ts';
 import { isCaProfile, rightsOf } from './profile.ts';
 
 /** What certificates of one id may be. */
 export interface Policy {
   readonly id: string;
+  /** The id or glob of the rule in the configuration, undefined when there is none. */
+  readonly ruleName: string | undefined;
   readonly method: Method;
   /** The only issuer, when the configuration names one. */
   readonly issuer: string | undefined;
@@ -52,13 +53,24 @@ const modulePrefix = 'iotedge/module/';
 const maxModuleLifetimeS = 365 * 86_400;
 
 /** The rule of the configuration for an id: the exact one, else that of the longest glob. */
-export function ruleFor(config: Pick<CertificatesConfig, 'certificates'>, id: string) {
-  const rules = new Map(Object.entries(config.certificates));
-  const globs = [...rules.keys()]
+export function ruleFor(
+  { certificates }: Pick<CertificatesConfig, 'certificates'>,
+  id: string,
+): CertificateRule {
+  const rules = new Map(Object.entries(certificates));
+  return rules.get(ruleNameFor({ certificates }, id) ?? '') ?? {};
+}
+
+/** The id or glob under which that rule stands; undefined when there is none. */
+function ruleNameFor(
+  { certificates }: Pick<CertificatesConfig, 'certificates'>,
+  id: string,
+): string | undefined {
+  if (Object.hasOwn(certificates, id)) return id;
+  const [longest] = Object.keys(certificates)
     .filter((glob) => idGlobMatches(glob, id))
     .sort((left, right) => right.length - left.length || (left < right ? -1 : 1));
-  const rule: CertificateRule = rules.get(id) ?? rules.get(globs[0] ?? '') ?? {};
-  return rule;
+  return longest;
 }
 
 /**
@@ -70,6 +82,7 @@ export function policyFor(config: Pick<CertificatesConfig, 'certificates'>, id: 
   const lifetimeS = parseLifetime(rule.lifetime ?? '30d');
   const common = {
     id,
+    ruleName: ruleNameFor(config, id),
     method: rule.method ?? 'local_ca',
     issuer: rule.issuer,
     lifetimeS,
@@ -87,32 +100,10 @@ export function policyFor(config: Pick<CertificatesConfig, 'certificates'>, id: 
   return {
     ...common,
     profiles: rule.profiles ?? ['client'],
-    subject: parseName(rule.subject ?? formatName([[{ type: 'CN', value: id }]])),
+    subject: subjectOf(rule, id),
     names: namesOf(rule),
     maxLifetimeS: lifetimeS,
   };
-}
-
-/** Reports the names in rules that no certificate can have, before somebody who asks for one is blamed. */
-export function reportRules(
-  { certificates }: Pick<CertificatesConfig, 'certificates'>,
-  { report }: Pick<ParseContext, 'report'>,
-): void {
-  for (const [glob, rule] of Object.entries(certificates)) {
-    const check = (path: readonly (string | number)[], read: () => unknown): void => {
-      try {
-        read();
-      } catch (error) {
-        report(['certificates', glob, ...path], describeError(error));
-      }
-    };
-    const { subject } = rule;
-    if (subject !== undefined) check(['subject'], () => encodeName(parseName(subject)));
-    for (const kind of ['dns', 'ip', 'uri'] as const) {
-      const names = [...(rule[kind] ?? []).entries()];
-      for (const [at, text] of names) check([kind, at], () => parseAlternativeName(kind, text));
-    }
-  }
 }
 
 /** The profile asked for, or the first that the policy has; InvalidArgs when the policy does not have it. */
@@ -120,7 +111,7 @@ export function resolveProfile(policy: Policy, asked: string | undefined): Profi
   const wanted = asked ?? policy.profiles[0];
   const profile = profiles.find((known) => known === wanted);
   if (profile === undefined || !policy.profiles.includes(profile)) {
-    refuse(policy, `the profile ${quoted(wanted ?? '')}`);
+    refuse(policy, `the profile ${quoted(wanted ?? '')}`, 'profiles');
   }
   return profile;
 }
@@ -128,7 +119,7 @@ export function resolveProfile(policy: Policy, asked: string | undefined): Profi
 /** The issuer asked for, else the configured one, else `device-ca`; InvalidArgs when another one is configured. */
 export function resolveIssuer(policy: Policy, asked: string | undefined): string {
   if (policy.issuer !== undefined && asked !== undefined && asked !== policy.issuer) {
-    refuse(policy, `the issuer ${quoted(asked)}`);
+    refuse(policy, `the issuer ${quoted(asked)}`, 'issuer');
   }
   return asked ?? policy.issuer ?? 'device-ca';
 }
@@ -141,10 +132,10 @@ export function grant(
 ): Granted {
   checkRights(policy, csr, profile);
   if (policy.keyPolicy?.includes(csr.keyAlgorithm) === false) {
-    refuse(policy, `a key of the kind ${csr.keyAlgorithm}`);
+    refuse(policy, `a key of the kind ${csr.keyAlgorithm}`, 'key_policy');
   }
   const life = lifetimeS ?? policy.lifetimeS;
-  if (life === 0 || life > policy.maxLifetimeS) refuse(policy, `a life of ${life} s`);
+  if (life === 0 || life > policy.maxLifetimeS) refuse(policy, `a life of ${life} s`, 'lifetime');
   const names = grantNames(policy, csr);
   return { subjectDer: grantSubject(policy, csr, names), names, lifetimeS: life };
 }
@@ -152,15 +143,18 @@ export function grant(
 function checkRights(policy: Policy, csr: CertificateRequest, profile: Profile): void {
   const { basicConstraints, keyUsage, extendedKeyUsage, others } = csr.requested;
   const rights = rightsOf(profile, csr.keyAlgorithm);
-  if (basicConstraints?.ca === true && !isCaProfile(profile)) refuse(policy, 'a CA certificate');
+  if (basicConstraints?.ca === true && !isCaProfile(profile))
+    refuse(policy, 'the rights of a CA', 'profiles');
   if ((basicConstraints?.pathLength ?? 0) > (rights.pathLength ?? 0)) {
-    refuse(policy, 'a path length');
+    refuse(policy, `the path length ${basicConstraints?.pathLength ?? 0}`, 'profiles');
   }
   const usage = keyUsage.find((one) => !rights.keyUsage.includes(one));
-  if (usage !== undefined) refuse(policy, `the key usage ${usage}`);
+  if (usage !== undefined) refuse(policy, `the key usage ${usage}`, 'profiles');
   const purpose = extendedKeyUsage.find((one) => !rights.extendedKeyUsage.includes(one));
-  if (purpose !== undefined) refuse(policy, `the extended key usage ${purpose}`);
-  if (others[0] !== undefined) refuse(policy, `the extension ${others[0]}`);
+  if (purpose !== undefined) refuse(policy, `the extended key usage ${purpose}`, 'profiles');
+  if (others[0] !== undefined) {
+    throw new ServiceError('InvalidArgs', `the extension ${others[0]} of the CSR is not supported`);
+  }
 }
 
 function grantSubject(
@@ -169,11 +163,15 @@ function grantSubject(
   names: readonly SubjectAlternativeName[],
 ): Buffer {
   if (policy.subject === undefined) {
-    if (csr.subject.length === 0 && names.length === 0) refuse(policy, 'no name at all');
+    if (csr.subject.length === 0 && names.length === 0) {
+      throw new ServiceError('InvalidArgs', 'the CSR has neither a subject nor another name');
+    }
     return csr.subjectDer;
   }
   if (csr.subject.length > 0 && !isSameName(csr.subject, policy.subject)) {
-    refuse(policy, `the subject ${JSON.stringify(formatName(csr.subject).slice(0, 200))}`);
+    const subject = formatName(policy.subject);
+    const asked = JSON.stringify(formatName(csr.subject).slice(0, 200));
+    refuse(policy, `the subject ${asked} in place of ${JSON.stringify(subject)}`, 'subject');
   }
   return encodeName(policy.subject);
 }
@@ -194,18 +192,13 @@ function grantNames(policy: Policy, csr: CertificateRequest): readonly SubjectAl
   for (const name of asked) {
     const fits =
       allowed === undefined ? isModuleName(name) : spelled.has(formatAlternativeName(name));
-    if (!fits)
-      refuse(policy, `the name ${JSON.stringify(formatAlternativeName(name).slice(0, 200))}`);
+    if (fits) continue;
+    const text = `the name ${JSON.stringify(formatAlternativeName(name).slice(0, 200))}`;
+    if (allowed !== undefined && name.kind !== 'email') refuse(policy, text, name.kind);
+    const why = allowed === undefined ? 'a module' : 'email addresses';
+    throw new ServiceError('InvalidArgs', `${text} of the CSR is none that ${why} can have`);
   }
   return asked;
-}
-
-function namesOf({ dns = [], ip = [], uri = [] }: CertificateRule): SubjectAlternativeName[] {
-  return [
-    ...dns.map((text) => parseAlternativeName('dns', text)),
-    ...ip.map((text) => parseAlternativeName('ip', text)),
-    ...uri.map((text) => parseAlternativeName('uri', text)),
-  ];
 }
 
 function parseLifetime(text: string): number {
@@ -213,9 +206,13 @@ function parseLifetime(text: string): number {
   return Number(count) * (unitsS.get(unit ?? '') ?? Number.NaN);
 }
 
-function refuse({ id }: Policy, what: string): never {
+/** Names the file and the setting that decide, since whoever asked may be able to change them. */
+function refuse({ id, ruleName }: Policy, what: string, setting: keyof CertificateRule): never {
+  const where = `certificates: ${JSON.stringify(ruleName ?? id)}: ${setting}`;
+  const rule =
+    ruleName === undefined ? `has no rule for it; \`${where}\` would be one` : `\`${where}\``;
   throw new ServiceError(
     'InvalidArgs',
-    `the configuration of the certificate ${JSON.stringify(id)} does not allow ${what}`,
+    `the certificate ${JSON.stringify(id)} may not have ${what}: certificates.yaml ${rule}`,
   );
 }

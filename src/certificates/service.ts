@@ -157,7 +157,10 @@ export class CertificateService {
     const policy = policyFor(this.#parts.config, id);
     if (policy.method === 'none') {
       const name = JSON.stringify(id);
-      throw new ServiceError('NotSupported', `the method of the certificate ${name} is none`);
+      throw new ServiceError(
+        'NotSupported',
+        `the method of the certificate ${name} is none, by its rule in certificates.yaml`,
+      );
     }
     const issuerId = resolveIssuer(policy, options.issuer);
     const profile = resolveProfile(policy, options.profile);

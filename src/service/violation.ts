@@ -138,7 +138,11 @@ const TYPE_NAMES: Readonly<Record<string, string>> = {
 export function explainType(name: string, type: unknown, value: unknown): string {
   if (value === null) return `${name} has no value`;
   const types = [...new Set(Array.isArray(type) ? type : [type])];
-  return `${name} must be ${types.map((one) => TYPE_NAMES[String(one)] ?? String(one)).join(' or ')}`;
+  const wanted = types.map((one) => TYPE_NAMES[String(one)] ?? String(one)).join(' or ');
+  // 1.10 and 0644 are numbers in YAML, and lose a digit
+  const isBare = typeof value === 'number' || typeof value === 'boolean';
+  const hint = isBare && types.includes('string') ? ': write it in quotes' : '';
+  return `${name} must be ${wanted}${hint}`;
 }
 
 function explainEnum(

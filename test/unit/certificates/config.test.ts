@@ -8,7 +8,7 @@ import {
   certificatesSchema,
   parseCertificatesConfig,
 } from '../../../src/certificates/config.ts';
-import { reportRules, ruleFor } from '../../../src/certificates/policy.ts';
+import { ruleFor } from '../../../src/certificates/policy.ts';
 import { ConfigError, loadConfig } from '../../../src/service/config.ts';
 
 const test = suite<{ dir: string }>('certificates configuration');
@@ -26,11 +26,7 @@ async function load(dir: string, text: string): Promise<CertificatesConfig> {
     dir,
     service: 'certificates',
     schema: certificatesSchema,
-    parse(value, context) {
-      const config = parseCertificatesConfig(value, context);
-      reportRules(config, context);
-      return config;
-    },
+    parse: parseCertificatesConfig,
   });
 }
 
@@ -58,6 +54,15 @@ test('reports names that no certificate can have, each in its place', async ({ d
     'certificates.*.ip[0]',
     'certificates.*.uri[0]',
   ]);
+});
+
+test('says that a number among names needs quotes', async ({ dir }) => {
+  const text = 'certificates: { hub: { dns: [10.0, true], ip: [1.10], subject: 5 } }\n';
+  const failure: unknown = await load(dir, text).catch((error: unknown) => error);
+  assert.instance(failure, ConfigError);
+  const problems = failure instanceof ConfigError ? failure.problems : [];
+  assert.is(problems.length, 4);
+  for (const { message } of problems) assert.match(message, /must be a text: write it in quotes$/);
 });
 
 test('takes the file that users have', async ({ dir }) => {

@@ -2,6 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { IssueOptions } from '../../../src/certificates/service.ts';
+import { isServiceError } from '../../../src/errors.ts';
 import { localSigner, spkiOf } from '../../../src/x509/algorithm.ts';
 import {
   type Certificate,
@@ -134,6 +135,46 @@ test('refuses a request that asks for more than the configuration allows', async
   for (const [what, request, options] of wishes) {
     assert.is(await codeOf(() => device.issue('sensor', request, options)), 'InvalidArgs', what);
   }
+});
+
+test('names the file and the setting that refuse a request, or would allow it', async () => {
+  const certificates = {
+    'strict*': { dns: ['a.local'], key_policy: ['ec-p384'], issuer: 'device-ca', lifetime: '1h' },
+  };
+  await using device = await ready({ settings: { certificates } });
+  const key = makeKey('ec-p384');
+  const ip = subjectAlternativeName([parseAlternativeName('ip', '10.0.0.1')]);
+  const wishes: readonly (readonly [string, string, Buffer, IssueOptions?])[] = [
+    ['strict1', 'certificates: "strict*": dns', await csr('', [dns('b.local')], key)],
+    ['strict1', 'certificates: "strict*": ip', await csr('', [ip], key)],
+    ['strict1', 'certificates: "strict*": subject', await csr('CN=other', [], key)],
+    ['strict1', 'certificates: "strict*": key_policy', await csr('')],
+    ['strict1', 'certificates: "strict*": issuer', await csr('', [], key), { issuer: 'x' }],
+    ['strict1', 'certificates: "strict*": lifetime', await csr('', [], key), { lifetime_s: 7200 }],
+    ['strict1', 'certificates: "strict*": profiles', await csr('', [], key), { profile: 'server' }],
+    ['free', 'has no rule for it; `certificates: "free": dns`', await csr('', [dns('b.local')])],
+    ['free', 'certificates: "free": profiles', await csr('', [basicConstraints({ ca: true })])],
+  ];
+  for (const [id, setting, request, options] of wishes) {
+    const failure: unknown = await device.issue(id, request, options).catch((e: unknown) => e);
+    assert.ok(isServiceError(failure, 'InvalidArgs'), setting);
+    assert.ok(failure.message.includes('certificates.yaml'), failure.message);
+    assert.ok(failure.message.includes(setting), failure.message);
+  }
+  const long = 'x'.repeat(65);
+  const failure: unknown = await device.issue(long, await csr('')).catch((e: unknown) => e);
+  assert.ok(isServiceError(failure, 'InvalidArgs'));
+  assert.ok(failure.message.includes(`certificates: "${long}": subject`));
+});
+
+test('takes the parts of a subject in any order, and a host name with a dot at its end', async () => {
+  const rule = { subject: 'CN=hub+serialNumber=42,O=Contoso', dns: ['Hub.Local.'] };
+  await using device = await ready({ settings: { certificates: { hub: rule } } });
+  const request = await csr('serialNumber=42+CN=hub,O=Contoso', [dns('hub.local')]);
+  const [leaf] = await device.issue('hub', request);
+  assert.equal(leaf?.alternativeNames, ['dns:hub.local']);
+  const other = csr('CN=hub,serialNumber=42,O=Contoso');
+  assert.is(await codeOf(async () => device.issue('hub', await other)), 'InvalidArgs');
 });
 
 test('holds requests to the key policy, the issuer and the method of the configuration', async () => {
