@@ -115,6 +115,15 @@ test('answers 78 for a wrong key, with its place and the nearest right one', asy
   assert.match(out, 'provisioning');
 });
 
+test('judges the names of certificates as the service does', async ({ dir }) => {
+  const text = "certificates:\n  hub: { subject: 'CN=', dns: [hub.local, 'a b'] }\n";
+  await writeFile(join(dir, 'certificates.yaml'), text);
+  const { code, out } = await run('config', 'check', '--config-dir', dir);
+  assert.is(code, 78);
+  assert.match(out, /certificates\.yaml:2:19: .*CN=/);
+  assert.match(out, /certificates\.yaml:2:42: .*"a b" is no dns name/);
+});
+
 test('warns of rules for users and groups that are not on this machine, which is no error', async ({
   dir,
 }) => {
