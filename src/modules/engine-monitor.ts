@@ -42,12 +42,25 @@ export class EngineMonitor {
     error: '',
   };
 
+  readonly #known: Promise<void>;
+  readonly #settleKnown: () => void;
+
   constructor(options: MonitorOptions) {
     this.#options = options;
+    let settle = (): void => undefined;
+    this.#known = new Promise((resolve) => {
+      settle = resolve;
+    });
+    this.#settleKnown = settle;
   }
 
   get status(): EngineStatus {
     return this.#status;
+  }
+
+  /** Resolves when it is known for the first time whether the engine can be reached. */
+  get known(): Promise<void> {
+    return this.#known;
   }
 
   /** Watches until the signal says stop. Never rejects. */
@@ -84,6 +97,7 @@ export class EngineMonitor {
     this.#status = { name, version, reachable: true, steady, reachedAt: now(), error: '' };
     log.info('container engine reached', { name, version });
     onStatus(this.#status);
+    this.#settleKnown();
     for await (const container of events) onContainer(container);
   }
 
@@ -95,5 +109,6 @@ export class EngineMonitor {
     }
     this.#status = { ...this.#status, reachable: false, error: text };
     onStatus(this.#status);
+    this.#settleKnown();
   }
 }

@@ -29,6 +29,8 @@ export interface ModuleParts {
   /** What everybody may see of a configuration's digest. */
   readonly shownDigest: (digest: string) => string;
   readonly prepare: (source: ModuleSource, via: Via) => Promise<Prepared | Refused>;
+  /** As `prepare`, and registers nothing: NotFound for a module without an identity. */
+  readonly foresee: (source: ModuleSource, via: Via) => Promise<Prepared | Refused>;
   readonly saveGoal: (source: ModuleSource, goal: Goal) => Promise<void>;
   readonly forget: (module: ManagedModule) => Promise<void>;
   readonly onChange: (module: ManagedModule) => void;
@@ -43,6 +45,7 @@ export class ManagedModule implements AsyncDisposable {
   /** Of the agent, another one after its configuration changed. */
   source: ModuleSource;
   readonly supervisor: Supervisor;
+  readonly #parts: ModuleParts;
   readonly #stop = new AbortController();
   #digest = '';
   #sockets: AsyncDisposable | undefined;
@@ -52,6 +55,7 @@ export class ManagedModule implements AsyncDisposable {
 
   private constructor(parts: ModuleParts, source: ModuleSource, goal: Goal) {
     const { engine, engineStatus, now, log } = parts;
+    this.#parts = parts;
     this.source = source;
     const sourceOf = (): ModuleSource => this.source;
     this.supervisor = new Supervisor({
@@ -88,6 +92,17 @@ export class ManagedModule implements AsyncDisposable {
 
   get report(): Report {
     return this.supervisor.report;
+  }
+
+  /** Finds out how the module is, for those who read it before anything is done with it. Never rejects. */
+  async observe(via: Via): Promise<void> {
+    const { foresee, onChange, shownDigest } = this.#parts;
+    await this.supervisor.observe(via.signal);
+    // what fails here fails again, and is told, when something is done
+    const foreseen = await foresee(this.source, via).catch(() => undefined);
+    if (foreseen === undefined || foreseen.refusal !== undefined || this.#digest !== '') return;
+    this.#digest = shownDigest(foreseen.digest);
+    onChange(this);
   }
 
   /** Looks after the container until disposed of, or until it is absent as wanted. */

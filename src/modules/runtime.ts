@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Via } from '../dbus/via.ts';
+import { ownRequest, type Via } from '../dbus/via.ts';
 import { ServiceError } from '../errors.ts';
 import type { ModuleName } from '../ids.ts';
 import type { Log } from '../service/log.ts';
@@ -37,6 +37,7 @@ export interface RuntimeParts {
   readonly records: Records;
   readonly socketsPath: string;
   readonly prepare: (source: ModuleSource, via: Via) => Promise<Prepared | Refused>;
+  readonly foresee: (source: ModuleSource, via: Via) => Promise<Prepared | Refused>;
   readonly backend: (modules: ModuleDirectory) => ModulesBackend;
   readonly publisher: Publisher;
   readonly now: () => Date;
@@ -57,6 +58,7 @@ export class ModuleRuntime implements AsyncDisposable {
   readonly #running = new Set<Promise<unknown>>();
   #digestKey: Buffer | undefined;
   #started = false;
+  #watches = false;
 
   constructor(parts: RuntimeParts) {
     const { records, log } = parts;
@@ -99,11 +101,31 @@ export class ModuleRuntime implements AsyncDisposable {
     this.#publish();
   }
 
+  /** Resolves when it is known how the engine and the modules are; nothing is done with them. */
+  async observe(): Promise<void> {
+    this.#watch();
+    await this.#monitor.known;
+    const via = ownRequest(this.#stop.signal);
+    await Promise.all(this.#modules.all().map((module) => module.observe(via)));
+  }
+
   /** Begins to look after modules. */
   start(): void {
-    this.#keep(this.#monitor.run(this.#stop.signal));
+    this.#watch();
     this.#started = true;
+    if (this.#monitor.status.reachable) this.#disarmStrays();
     for (const module of this.#modules.all()) this.#keep(module.run());
+  }
+
+  #watch(): void {
+    if (this.#watches) return;
+    this.#watches = true;
+    this.#keep(this.#monitor.run(this.#stop.signal));
+  }
+
+  #disarmStrays(): void {
+    const isKept = (name: string): boolean => this.#modules.find(name) !== undefined;
+    this.#keep(disarmStrays({ ...this.#parts, isKept }, this.#stop.signal));
   }
 
   /** Puts the configuration in force that is in the place of another one now. */
@@ -228,8 +250,7 @@ export class ModuleRuntime implements AsyncDisposable {
   /** An engine that comes back is news only when it stayed before. */
   #tellModules({ reachable, steady }: EngineStatus): void {
     this.#publish();
-    const isKept = (name: string): boolean => this.#modules.find(name) !== undefined;
-    if (reachable) this.#keep(disarmStrays({ ...this.#parts, isKept }, this.#stop.signal));
+    if (reachable && this.#started) this.#disarmStrays();
     for (const { supervisor } of this.#modules.all()) {
       if (reachable && steady) supervisor.retry();
       else supervisor.wake();

@@ -47,6 +47,9 @@ export async function startModules(
     socketsPath,
     volumesSeen,
   };
+  const registered: Pick<Identities, 'ensure'> = {
+    ensure: (moduleId, via) => identities.get(moduleId, via),
+  };
   const publisher = new Publisher();
   const runtime = cleanup.use(
     new ModuleRuntime({
@@ -57,6 +60,7 @@ export async function startModules(
       records: await Records.open(stateDir),
       socketsPath,
       prepare: (source, via) => prepare(parts, source, via),
+      foresee: (source, via) => prepare({ ...parts, identities: registered }, source, via),
       backend: (modules) =>
         workloadBackend({
           get config() {
@@ -98,6 +102,7 @@ export async function startModules(
     resolvers: moduleResolvers(handlers),
     properties: { Version: version, ...publisher.state },
     publish: (server) => publisher.attach(server),
+    ready: () => runtime.observe(),
     live: () => runtime.start(),
     async reload(changed) {
       const before = config;

@@ -100,6 +100,11 @@ export class Supervisor {
     this.#interrupt();
   }
 
+  /** Looks at the container and does nothing: before `run`, for what is shown of it. Never rejects. */
+  async observe(signal: AbortSignal): Promise<void> {
+    await this.#look(signal).catch(() => undefined); // the report says that it is not known
+  }
+
   /** Works until the signal says stop or the module is absent as wanted. Never rejects. */
   async run(signal: AbortSignal): Promise<'stopped' | 'absent'> {
     while (!signal.aborted) {

@@ -58,6 +58,7 @@ function directoryIn(socketsPath: string) {
       socketsPath,
       shownDigest: (digest) => digest,
       prepare: () => Promise.reject(new Error('not asked')),
+      foresee: () => Promise.reject(new Error('not asked')),
       saveGoal: () => Promise.resolve(),
       now,
       log,
