@@ -36,6 +36,7 @@ static pthread_mutex_t fd_lock = PTHREAD_MUTEX_INITIALIZER;
  */
 static int resting_fd = -1;
 static bool refusing; /* guarded by `fd_lock` */
+static _Thread_local enum failure_kind last_kind;
 
 static void hold_fd(void)
 {
@@ -216,12 +217,64 @@ static int read_bytes(sd_bus_message *reply, struct buffer *out)
   return 0;
 }
 
+static const struct {
+  const char *name;
+  enum failure_kind kind;
+} answers[] = {
+  { "org.freedesktop.DBus.Error.AccessDenied", FAILURE_ACCESS_DENIED },
+  { "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired", FAILURE_ACCESS_DENIED },
+  { "org.freedesktop.DBus.Error.NoReply", FAILURE_TIMED_OUT },
+  { "org.freedesktop.DBus.Error.Timeout", FAILURE_TIMED_OUT },
+  { "org.freedesktop.DBus.Error.TimedOut", FAILURE_TIMED_OUT },
+  { "org.freedesktop.DBus.Error.ServiceUnknown", FAILURE_UNAVAILABLE },
+  { "org.freedesktop.DBus.Error.NameHasNoOwner", FAILURE_UNAVAILABLE },
+  { "org.freedesktop.DBus.Error.LimitsExceeded", FAILURE_UNAVAILABLE },
+  { "org.freedesktop.DBus.Error.Disconnected", FAILURE_UNAVAILABLE },
+  { "org.iotedge.Error.Unavailable", FAILURE_UNAVAILABLE },
+  { "org.iotedge.Error.NotFound", FAILURE_NOT_FOUND },
+  { "org.iotedge.Error.NotSupported", FAILURE_NOT_SUPPORTED },
+};
+
+/* Why the bus could not start the service: its name goes on with the reason. */
+#define SPAWN_ERRORS "org.freedesktop.DBus.Error.Spawn."
+/* systemd's word for a unit that cannot be started */
+#define UNIT_ERRORS "org.freedesktop.systemd1."
+
+static enum failure_kind kind_of_answer(const sd_bus_error *answer)
+{
+  if (strncmp(answer->name, SPAWN_ERRORS, strlen(SPAWN_ERRORS)) == 0) return FAILURE_UNAVAILABLE;
+  if (strncmp(answer->name, UNIT_ERRORS, strlen(UNIT_ERRORS)) == 0) return FAILURE_UNAVAILABLE;
+  for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
+    if (strcmp(answer->name, answers[i].name) != 0) continue;
+    /* one error for both, in the contract of Sign with option public_key */
+    if (answers[i].kind == FAILURE_NOT_FOUND && answer->message != NULL && strstr(answer->message, "was replaced") != NULL)
+      return FAILURE_REPLACED;
+    return answers[i].kind;
+  }
+  return FAILURE_OTHER;
+}
+
+static enum failure_kind kind_of_errno(int error)
+{
+  switch (error) {
+    case -ETIMEDOUT: return FAILURE_TIMED_OUT;
+    case -ENOMEM:
+    case -EBADMSG:
+    case -EMSGSIZE:
+    case -EINVAL: return FAILURE_OTHER;
+    /* no bus, or one that ended the connection or lets us not in */
+    default: return FAILURE_UNAVAILABLE;
+  }
+}
+
 /* The text ends up in logs and comes from another process: printable ASCII only. */
 static void describe(struct failure *failure, int error, const sd_bus_error *answer)
 {
   char reason[128];
+  bool answered = answer != NULL && answer->name != NULL;
 
-  if (answer != NULL && answer->name != NULL)
+  last_kind = answered && error == -EIO ? kind_of_answer(answer) : kind_of_errno(error);
+  if (answered)
     snprintf(failure->text, sizeof failure->text, "%s: %s", answer->name, answer->message == NULL ? "" : answer->message);
   else
     snprintf(failure->text, sizeof failure->text, "%s", strerror_r(-error, reason, sizeof reason));
@@ -307,6 +360,11 @@ bool keys_sign(const struct sign_request *request, struct buffer *signature, str
 bool keys_get_public_key(const char *key_id, struct buffer *spki, struct failure *failure)
 {
   return call(key_id, NULL, spki, failure);
+}
+
+enum failure_kind keys_failure_kind(void)
+{
+  return last_kind;
 }
 
 void keys_client_refuse(bool refuse)

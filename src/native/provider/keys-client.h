@@ -21,6 +21,17 @@ struct buffer {
   size_t length; /* what was written */
 };
 
+/* The kinds of failures that somebody who uses a key can do something about. */
+enum failure_kind {
+  FAILURE_OTHER,
+  FAILURE_ACCESS_DENIED,
+  FAILURE_NOT_FOUND,
+  FAILURE_REPLACED, /* there is a key of that id, with another public half */
+  FAILURE_NOT_SUPPORTED,
+  FAILURE_UNAVAILABLE, /* the key, the service or the bus: try again later */
+  FAILURE_TIMED_OUT,
+};
+
 /* What went wrong, in one line: the D-Bus error name and message, or the system's reason. */
 struct failure {
   char text[512];
@@ -28,6 +39,8 @@ struct failure {
 
 bool keys_sign(const struct sign_request *request, struct buffer *signature, struct failure *failure);
 bool keys_get_public_key(const char *key_id, struct buffer *spki, struct failure *failure);
+/* The kind of the last failure of these calls in this thread. */
+enum failure_kind keys_failure_kind(void);
 
 /*
  * From true until false every call fails without waiting for anybody, and none connects: also one in progress that is

@@ -64,6 +64,11 @@ static const OSSL_ITEM reasons[] = {
   { REASON_NOT_SUPPORTED, "not supported" },
   { REASON_INVALID_LENGTH, "invalid length" },
   { REASON_KEYS_SERVICE, "the Keys service failed" },
+  { REASON_ACCESS_DENIED, "the Keys service denies access to the key" },
+  { REASON_NOT_FOUND, "the Keys service has no such key" },
+  { REASON_REPLACED, "the key was replaced: make its key file anew" },
+  { REASON_UNAVAILABLE, "the key or the Keys service is unavailable" },
+  { REASON_TIMED_OUT, "the Keys service did not answer in time" },
   { 0, NULL },
 };
 
@@ -71,6 +76,20 @@ static const OSSL_ITEM *reason_strings(void *context)
 {
   (void)context;
   return reasons;
+}
+
+enum reason reason_of_failure(void)
+{
+  switch (keys_failure_kind()) {
+    case FAILURE_ACCESS_DENIED: return REASON_ACCESS_DENIED;
+    case FAILURE_NOT_FOUND: return REASON_NOT_FOUND;
+    case FAILURE_REPLACED: return REASON_REPLACED;
+    case FAILURE_NOT_SUPPORTED: return REASON_NOT_SUPPORTED;
+    case FAILURE_UNAVAILABLE: return REASON_UNAVAILABLE;
+    case FAILURE_TIMED_OUT: return REASON_TIMED_OUT;
+    case FAILURE_OTHER: break;
+  }
+  return REASON_KEYS_SERVICE;
 }
 
 int provider_fail(const struct provider *provider, const char *function, enum reason reason, const char *format, ...)

@@ -30,6 +30,11 @@ enum reason {
   REASON_NOT_SUPPORTED,
   REASON_INVALID_LENGTH,
   REASON_KEYS_SERVICE,
+  REASON_ACCESS_DENIED,
+  REASON_NOT_FOUND,
+  REASON_REPLACED,
+  REASON_UNAVAILABLE,
+  REASON_TIMED_OUT,
 };
 
 struct provider {
@@ -43,6 +48,8 @@ struct provider {
 /* Puts an error into OpenSSL's queue; the value, 0, is what most callbacks of a provider return then. */
 int provider_fail(const struct provider *provider, const char *function, enum reason reason, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* The reason of what the Keys service has just not done. */
+enum reason reason_of_failure(void);
 #define FAIL(provider, reason, ...) provider_fail((provider), __func__, (reason), __VA_ARGS__)
 
 enum key_type { KEY_RSA, KEY_EC, KEY_ED25519, KEY_TYPES };

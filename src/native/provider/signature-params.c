@@ -87,7 +87,7 @@ static int parse_salt_length(const char *text, int *length)
   else if (strcmp(text, "max") == 0) *length = RSA_PSS_SALTLEN_MAX;
   else {
     number = strtol(text, &end, 10);
-    if (end == text || *end != '\0' || number < 0 || number > EVP_MAX_MD_SIZE) return 0;
+    if (end == text || *end != '\0' || number < SALT_AUTO_DIGEST_MAX || number > EVP_MAX_MD_SIZE) return 0;
     *length = (int)number;
   }
   return 1;
@@ -97,9 +97,15 @@ static int set_salt_length(struct signature *signature, const OSSL_PARAM *param)
 {
   char text[NAME_SIZE];
 
-  if (param->data_type == OSSL_PARAM_INTEGER) return OSSL_PARAM_get_int(param, &signature->salt_length);
-  if (get_text(param, text) && parse_salt_length(text, &signature->salt_length)) return 1;
-  return FAIL(signature->provider, REASON_NOT_SUPPORTED, "this length of a PSS salt");
+  int length;
+  bool known = param->data_type == OSSL_PARAM_INTEGER ? OSSL_PARAM_get_int(param, &length)
+                                                      : get_text(param, text) && parse_salt_length(text, &length);
+
+  /* the longest salt depends on the key, and the service makes none but of the digest's length */
+  if (!known || length == RSA_PSS_SALTLEN_MAX || length < SALT_AUTO_DIGEST_MAX)
+    return FAIL(signature->provider, REASON_NOT_SUPPORTED, "this length of a PSS salt");
+  signature->salt_length = length;
+  return 1;
 }
 
 bool signature_has_usual_pss(const struct signature *signature)

@@ -130,7 +130,7 @@ static int make_signature(struct signature *signature, const char *mechanism, co
   };
 
   if (!keys_sign(&request, &answer, &failure))
-    return FAIL(key->provider, REASON_KEYS_SERVICE, "Sign with \"%s\": %s", key->id, failure.text);
+    return FAIL(key->provider, reason_of_failure(), "Sign with \"%s\": %s", key->id, failure.text);
   if (!length_fits(key, answer.length, size) || answer.length > capacity)
     return FAIL(key->provider, REASON_INVALID_LENGTH, "a signature of %zu bytes by \"%s\"", answer.length, key->id);
   memcpy(out, answer.bytes, answer.length);

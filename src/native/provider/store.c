@@ -56,7 +56,7 @@ static int load(void *context, OSSL_CALLBACK *callback, void *argument, OSSL_PAS
   if (store->finished) return 0;
   store->finished = true;
   if (!keys_get_public_key(store->id, &spki, &failure))
-    return FAIL(store->provider, REASON_KEYS_SERVICE, "GetPublicKey \"%s\": %s", store->id, failure.text);
+    return FAIL(store->provider, reason_of_failure(), "GetPublicKey \"%s\": %s", store->id, failure.text);
   key = key_from_spki(store->provider, &(struct key_file){ .id = store->id, .id_length = strlen(store->id), .spki = spki.bytes, .spki_length = spki.length });
   return key != NULL && key_emit(key, callback, argument);
 }

@@ -2,7 +2,8 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { OpensslRig } from '../../support/openssl-rig.ts';
+import { ServiceError } from '../../../src/errors.ts';
+import { asanDeadlineMs, OpensslRig } from '../../support/openssl-rig.ts';
 import type { TestAlgorithm } from '../../support/test-keys.ts';
 
 const algorithms: readonly TestAlgorithm[] = [
@@ -150,7 +151,7 @@ for (const asan of [true, false]) {
     assert.is(rig.keys.calls.length, 1);
   });
 
-  for (const salt of [undefined, 'digest', 'auto', '32']) {
+  for (const salt of [undefined, 'digest', 'auto', '32', '-1', '-2']) {
     test(`makes PSS signatures with salt ${salt ?? 'unset'}`, async (context) => {
       const rig = of(context);
       const options = salt === undefined ? pss : [...pss, '-sigopt', `rsa_pss_saltlen:${salt}`];
@@ -186,6 +187,10 @@ for (const asan of [true, false]) {
 
   for (const [what, options] of [
     ['PSS with the longest salt', ['-sha256', ...pss, '-sigopt', 'rsa_pss_saltlen:max']],
+    [
+      'PSS with the longest salt by its number',
+      ['-sha256', ...pss, '-sigopt', 'rsa_pss_saltlen:-3'],
+    ],
     ['PSS with another salt', ['-sha256', ...pss, '-sigopt', 'rsa_pss_saltlen:20']],
     ['PSS with a salt of nonsense', ['-sha256', ...pss, '-sigopt', 'rsa_pss_saltlen:99999999999']],
     ['PSS with another MGF1 hash', ['-sha256', ...pss, '-sigopt', 'rsa_mgf1_md:sha384']],
@@ -280,6 +285,80 @@ for (const asan of [true, false]) {
     }
     assert.is(rig.keys.calls.length, 0);
   });
+
+  test('takes the numbers of OpenSSL for the length of a PSS salt from a program too', async (context) => {
+    const rig = of(context);
+    const program = await rig.compile('reason');
+    for (const [salt, said] of [
+      ['-1', 'signed'],
+      ['-2', 'signed'],
+      ['32', 'signed'],
+      ['-3', 'not supported'],
+      ['-9', 'not supported'],
+      ['20', 'not supported'],
+    ] as const) {
+      const { stdout } = await rig.run(program, ['rsa-2048', salt]);
+      assert.is(stdout.toString().trim(), said, salt);
+    }
+    assert.is(rig.keys.calls.length, 3);
+  });
+
+  for (const [code, message, reason] of [
+    ['AccessDenied', 'no', 'the Keys service denies access to the key'],
+    ['InteractiveAuthorizationRequired', 'no', 'the Keys service denies access to the key'],
+    ['NotFound', 'no key "ec-p256"', 'the Keys service has no such key'],
+    ['NotFound', 'key "ec-p256" was replaced', 'the key was replaced: make its key file anew'],
+    ['Unavailable', 'no token', 'the key or the Keys service is unavailable'],
+    ['LimitsExceeded', 'too many', 'the key or the Keys service is unavailable'],
+    ['NotSupported', 'it only decrypts', 'not supported'],
+    ['Failed', 'internal error', 'the Keys service failed'],
+  ] as const) {
+    test(`has a reason of its own for ${code}: ${message}`, async (context) => {
+      const rig = of(context);
+      const program = await rig.compile('reason');
+      const fail = () => Promise.reject(new ServiceError(code, message));
+      try {
+        rig.keys.before = fail;
+        const { stdout } = await rig.run(program, ['ec-p256']);
+        assert.is(stdout.toString().trim(), reason, 'of GetPublicKey');
+        // the file holds the public half: here it is Sign that fails
+        rig.keys.before = fail;
+        const key = await rig.keyFile('ec-p256');
+        const { stderr } = await rig.openssl(['req', '-new', '-key', key, '-subj', '/CN=x']);
+        assert.match(stderr, `:${reason}:`);
+      } finally {
+        rig.keys.before = () => Promise.resolve();
+      }
+    });
+  }
+
+  test('has a reason of its own for a service or a bus that is not there', async (context) => {
+    const rig = of(context);
+    const program = await rig.compile('reason');
+    const absent = `unix:path=${join(rig.directory, 'absent')}`;
+    const env = { DBUS_SYSTEM_BUS_ADDRESS: absent };
+    const { stdout } = await rig.run(program, ['ec-p256'], { env });
+    assert.is(stdout.toString().trim(), 'the key or the Keys service is unavailable');
+  });
+
+  if (asan) {
+    test('has a reason of its own for a service that does not answer in time', async (context) => {
+      const rig = of(context);
+      const program = await rig.compile('reason');
+      let answer = (): void => undefined;
+      const waiting = new Promise<void>((resolve) => {
+        answer = resolve;
+      });
+      try {
+        rig.keys.before = () => waiting;
+        const { stdout } = await rig.run(program, ['ec-p256'], { timeoutMs: 2 * asanDeadlineMs });
+        assert.is(stdout.toString().trim(), 'the Keys service did not answer in time');
+      } finally {
+        rig.keys.before = () => Promise.resolve();
+        answer();
+      }
+    });
+  }
 
   test('signs in many threads and in forked children at once', async (context) => {
     const rig = of(context);
