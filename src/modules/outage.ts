@@ -50,6 +50,7 @@ export class Outage {
       const isAway = isUnreachable(failure);
       if (isAway) this.#lose(failure);
       else this.#reached();
+      if (isAway) failure = this.#unavailable(failure);
       if (hold.leftMs() <= 0 || !isTemporary(failure)) throw failure;
       if (!isAway) await hold.wait(delayAfter(failures));
     }
@@ -84,8 +85,11 @@ export class Outage {
     this.#delayMs = 0;
   }
 
-  #unavailable(): ServiceError {
-    return new ServiceError('Unavailable', `the ${this.#service} service cannot be reached`);
+  /** The bus names no service in what it says of it. */
+  #unavailable(cause?: Error): ServiceError {
+    const why = cause === undefined ? '' : `: ${cause.message}`;
+    const text = `the ${this.#service} service cannot be reached${why}`;
+    return new ServiceError('Unavailable', text, { cause });
   }
 }
 

@@ -8,13 +8,16 @@ import { run } from '../../src/build/command.mjs';
 import { root, runMain, setUp } from '../../src/build/setup.mjs';
 
 const supported = ['20', '22', '24', '26'];
-/** The provider in a process, TLS with every key to both servers, the thread for it, and the services with a token. */
+/** The provider in a process, TLS with every key to both servers, the thread for it, the services with a token, HTTP for modules. */
 const files = [
   'integration/native/process',
   'integration/tls/matrix',
   'integration/tls/https-client',
   'integration/keys/service',
   'integration/device',
+  'unit/modules/api/requests',
+  'unit/modules/api/connections',
+  'integration/modules/http-clients',
 ];
 const deadlineMs = 300_000;
 const arch = { arm: 'armv7l' }[process.arch] ?? process.arch;

@@ -124,24 +124,23 @@ test('says 503 after half a minute, what is away and one word; the journal calls
     pathOf(device, 'sign'),
     bodies['sign'],
   );
+  await repair();
   assert.equal([status, reason], [503, 'Unavailable']);
   assert.ok(performance.now() - before > 25_000, 'it was not held');
-  assert.match(String(json['message']), /Keys1/);
-  await repair();
+  assert.match(String(json['message']), /^the keys service cannot be reached: /);
   const log = await device.rig.log('modules');
   assert.match(log, /service cannot be reached, requests of modules wait for it service=keys/);
   assert.match(log, /workload request failed .*status=503/);
 });
 
 test('answers at once what no waiting mends', async ({ device }) => {
-  const before = performance.now();
-  const other = { commonName: 'other' };
-  const path = pathOf(device, 'certificate/server');
-  assert.is((await askOn(socketOf(device), 'POST', path, other)).status, 403);
+  const statusOf = async (verb: string, body: object) => {
+    const asked = askOn(socketOf(device), 'POST', pathOf(device, verb), body);
+    return (await deadline(20_000, asked, `the answer to ${verb}`)).status;
+  };
+  assert.is(await statusOf('certificate/server', { commonName: 'other' }), 403);
   const damaged = { ciphertext: 'AAAA', initializationVector: 'AAAA' };
-  const { status } = await askOn(socketOf(device), 'POST', pathOf(device, 'decrypt'), damaged);
-  assert.is(status, 400);
-  assert.ok(performance.now() - before < 10_000, 'it was held');
+  assert.is(await statusOf('decrypt', damaged), 400);
 });
 
 test.run();
