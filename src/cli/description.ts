@@ -13,12 +13,8 @@ export interface Description {
   readonly whole: unknown;
 }
 
-/** Asks a service for everything public. With `start` false a service that is not running stays so: Unavailable. */
-export async function describeService(
-  bus: Bus,
-  service: ServiceDefinition,
-  { start = true }: { readonly start?: boolean } = {},
-): Promise<Description> {
+/** Asks a service for everything public, which starts it when it does not run. */
+export async function describeService(bus: Bus, service: ServiceDefinition): Promise<Description> {
   const call = {
     destination: service.busName,
     path: service.path,
@@ -26,7 +22,6 @@ export async function describeService(
     member: 'Describe',
     signature: 'a{sv}',
     body: [{}],
-    noAutoStart: !start,
   };
   const [json] = await bus.call(call).catch((error: unknown) => {
     throw isUnknownService(error) ? notInstalled(service) : error;

@@ -1,17 +1,19 @@
 import { keysService } from '../interfaces/keys.ts';
 import { type Command, exitCodes } from './command.ts';
 import { describeService, textOf } from './description.ts';
-import { formatJson, formatTable } from './output.ts';
+import { formatJson, formatTable, printable } from './output.ts';
 
 /** `iotedgectl keys list`. */
 export const keysList: Command = {
   words: 'keys list',
   summary: 'the keys that the Keys service holds',
   async run({ bus, options, print }) {
-    const { objects } = await describeService(await bus(), keysService);
+    const { objects, health, lastError } = await describeService(await bus(), keysService);
+    // a token that cannot be listed hides its keys
+    const code = health === 'degraded' ? exitCodes.degraded : exitCodes.ok;
     if (options['json'] === true) {
       print(formatJson(objects));
-      return exitCodes.ok;
+      return code;
     }
     const rows = Object.entries(objects).map(([id, key]) => [
       id,
@@ -22,6 +24,7 @@ export const keysList: Command = {
       textOf(key['State']),
     ]);
     print(formatTable(['KEY', 'ALGORITHM', 'USAGES', 'STORE', 'ORIGIN', 'STATE'], rows));
-    return exitCodes.ok;
+    if (code !== exitCodes.ok) print(printable(`\nperhaps not all keys are shown: ${lastError}`));
+    return code;
   },
 };

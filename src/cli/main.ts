@@ -1,9 +1,20 @@
+import { describeError } from '../errors.ts';
+import { exitCodes } from './command.ts';
 import { iotedgectl } from './iotedgectl.ts';
+import { Written } from './written.ts';
 
-void iotedgectl(
-  process.argv.slice(2),
-  (text) => console.log(text),
-  (text) => console.error(text),
-).then((code) => {
+async function main(): Promise<number> {
+  const out = new Written(process.stdout);
+  const err = new Written(process.stderr);
+  const code = await iotedgectl(process.argv.slice(2), out.print, err.print);
+  const failure = await out.failure();
+  if (failure !== undefined) {
+    err.print(`iotedgectl: the output could not be written: ${describeError(failure)}`);
+  }
+  const isSilent = (await err.failure()) !== undefined;
+  return code === exitCodes.ok && (failure !== undefined || isSilent) ? exitCodes.failed : code;
+}
+
+void main().then((code) => {
   process.exitCode = code;
 });

@@ -8,6 +8,7 @@ import { modulesService } from '../interfaces/modules.ts';
 import { type Command, exitCodes } from './command.ts';
 import { describeService } from './description.ts';
 import { formatJson, formatTable } from './output.ts';
+import { type UnitState, unitState } from './unit-state.ts';
 
 const services: readonly ServiceDefinition[] = [
   keysService,
@@ -25,11 +26,20 @@ interface ServiceStatus {
   readonly detail: string;
 }
 
-/** `iotedgectl status`: one line a service; nothing is started unless asked to. */
+/** The one service that does not wait to be called. */
+const alwaysRuns = modulesService.name;
+const configurationStatus = /exited with status 78\b/;
+
+/** `iotedgectl status`: one line a service. What systemd knows without starting it is not started unless asked to. */
 export const status: Command = {
   words: 'status',
   summary: 'the four services at a glance',
-  options: { start: { type: 'boolean', help: 'start the services that are idle' } },
+  options: {
+    start: {
+      type: 'boolean',
+      help: 'start the services that are idle, also where systemd knows of them',
+    },
+  },
   async run({ bus, options, print }) {
     const connection = await bus();
     const start = options['start'] === true;
@@ -48,26 +58,50 @@ async function statusOf(
   start: boolean,
 ): Promise<ServiceStatus> {
   const none = { service: service.name, health: '', version: '' };
-  const running = (await bus.nameOwner(service.busName)) !== undefined;
-  if (!running && !(await isActivatable(bus, service.busName))) {
-    return { ...none, state: 'absent', detail: `no ${service.busName} on this bus` };
+  const isRunning = (await bus.nameOwner(service.busName)) !== undefined;
+  if (!isRunning) {
+    const unit = await unitState(bus, `iotedge-${service.name}.service`);
+    if (unit !== undefined && !start) return { ...none, ...resting(service, unit) };
+    if (!(await isActivatable(bus, service.busName))) {
+      return { ...none, state: 'absent', detail: `no ${service.busName} on this bus` };
+    }
   }
-  if (!running && !start) return { ...none, state: 'idle', detail: 'starts when it is called' };
   try {
-    const description = await describeService(bus, service, { start });
-    const count = Object.keys(description.objects).length;
-    return {
-      service: service.name,
-      state: 'running',
-      health: description.health,
-      version: description.version,
-      detail: description.lastError || `${count} ${service.child.segment}${count === 1 ? '' : 's'}`,
-    };
+    return await describedStatus(bus, service);
   } catch (error) {
     // whatever one service fails of, the others are shown
     if (!isServiceError(error) && !(error instanceof BusError)) throw error;
-    return { ...none, state: 'failing', detail: describeError(error) };
+    return { ...none, state: 'failing', detail: reasonOf(error) };
   }
+}
+
+/** A service that does not run, as systemd has it. */
+function resting(
+  { name }: ServiceDefinition,
+  { active, problem }: UnitState,
+): Pick<ServiceStatus, 'state' | 'detail'> {
+  if (problem !== '') return { state: 'failing', detail: problem };
+  if (name !== alwaysRuns) return { state: 'idle', detail: 'starts when it is called' };
+  return { state: 'failing', detail: `it does not run: its unit is ${active}` };
+}
+
+async function describedStatus(bus: Bus, service: ServiceDefinition): Promise<ServiceStatus> {
+  const { objects, health, version, lastError } = await describeService(bus, service);
+  const count = Object.keys(objects).length;
+  return {
+    service: service.name,
+    state: 'running',
+    health,
+    version,
+    detail: lastError || `${count} ${service.child.segment}${count === 1 ? '' : 's'}`,
+  };
+}
+
+function reasonOf(error: unknown): string {
+  const reason = describeError(error);
+  return configurationStatus.test(reason)
+    ? `${reason}: its configuration is wrong, see 'iotedgectl config check'`
+    : reason;
 }
 
 async function isActivatable(bus: Bus, name: string): Promise<boolean> {

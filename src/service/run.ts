@@ -8,10 +8,11 @@
  *
  * Ending in any other way is a failure, so the exit code is 1 until the stop was orderly.
  */
+import { writeFileSync } from 'node:fs';
 import { Bus, systemBusAddress } from '../dbus/bus.ts';
 import type { ServiceDefinition } from '../dbus/definition.ts';
 import { interfaceXml, introspectionXml } from '../dbus/introspect.ts';
-import { describeError } from '../errors.ts';
+import { describeError, systemCode } from '../errors.ts';
 import { journalSend, notify } from '../native/linux.ts';
 import { SystemAccounts } from './accounts.ts';
 import { helpText, parseCommandLine, stateDirOf, UsageError } from './command-line.ts';
@@ -65,20 +66,27 @@ async function obey<S extends ServiceDefinition, C extends CommonConfig>(
     const command = parseCommandLine(process.argv.slice(2));
     switch (command.kind) {
       case 'help':
-        process.stdout.write(helpText(program.service));
-        return exitCode.stopped;
+        return print(helpText(program.service));
       case 'version':
-        process.stdout.write(`${version}\n`);
-        return exitCode.stopped;
+        return print(`${version}\n`);
       case 'introspect':
-        process.stdout.write(introspection(program.service));
-        return exitCode.stopped;
+        return print(introspection(program.service));
       case 'serve':
         return await serveFrom(program, command, crash);
     }
   } catch (error) {
     return explainFailure(program.service, error, crash);
   }
+}
+
+/** Throws when it cannot be written, unless nobody reads any more. */
+function print(text: string): number {
+  try {
+    writeFileSync(process.stdout.fd, text);
+  } catch (error) {
+    if (systemCode(error) !== 'EPIPE') throw error;
+  }
+  return exitCode.stopped;
 }
 
 async function serveFrom<S extends ServiceDefinition, C extends CommonConfig>(

@@ -1,9 +1,14 @@
+import { spawnSync } from 'node:child_process';
+import { chmod, chown, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { iotedgectl } from '../../../src/cli/iotedgectl.ts';
 import { type IncomingMessage, Message, messageType } from '../../../src/dbus/message.ts';
+import { variant } from '../../../src/dbus/variant.ts';
 import { keysService } from '../../../src/interfaces/keys.ts';
 import { PrivateBus } from '../../support/private-bus.ts';
+import { Rig } from '../../support/rig.ts';
 
 const test = suite('iotedgectl status');
 
@@ -17,7 +22,11 @@ async function runWithError(errorName: string, ...args: readonly string[]) {
   };
   keys.serveCalls({ maxBodyBytes: () => 1024, receive });
   await keys.requestName(keysService.busName);
-  process.env['DBUS_SYSTEM_BUS_ADDRESS'] = daemon.address;
+  return await runOn(daemon.address, ...args);
+}
+
+async function runOn(address: string, ...args: readonly string[]) {
+  process.env['DBUS_SYSTEM_BUS_ADDRESS'] = address;
   const out: string[] = [];
   const err: string[] = [];
   const code = await iotedgectl(
@@ -50,6 +59,110 @@ test('answers 5 when no answer came in time, 4 when there is nobody, 3 when it w
   assert.is(await codeOf('NoReply'), 5);
   assert.is(await codeOf('ServiceUnknown'), 4);
   assert.is(await codeOf('AccessDenied'), 3);
+});
+
+/** A bus on which systemd, which alone may be asked, says this of the units of the services. */
+async function statusWithSystemd(unit: Readonly<Record<string, string>>, process: object = {}) {
+  await using daemon = await PrivateBus.start();
+  await using systemd = await daemon.connect();
+  systemd.serveCalls({
+    maxBodyBytes: () => 1024,
+    receive: (call) => {
+      const { serial, sender, member } = call.header;
+      const [name] = call.decode(16);
+      const values = String(name).endsWith('.Unit') ? unit : process;
+      const body =
+        member === 'LoadUnit'
+          ? ['/unit']
+          : [
+              Object.fromEntries(
+                Object.entries(values).map(([key, value]) => [
+                  key,
+                  typeof value === 'number' ? variant('i', value) : variant('s', value),
+                ]),
+              ),
+            ];
+      const signature = member === 'LoadUnit' ? 'o' : 'a{sv}';
+      const reply = { type: messageType.reply, replySerial: serial, destination: sender };
+      systemd.send(new Message({ ...reply, signature, body }));
+    },
+  });
+  await systemd.requestName('org.freedesktop.systemd1');
+  return await runOn(daemon.address, 'status');
+}
+
+test('tells what systemd knows of services that do not run, and starts none', async () => {
+  const loaded = { LoadState: 'loaded', ActiveState: 'inactive', SubState: 'dead' };
+  const idle = await statusWithSystemd(loaded);
+  assert.is(idle.code, 4);
+  for (const service of ['keys', 'certificates', 'identity']) {
+    assert.match(idle.out, new RegExp(`^${service} +idle`, 'm'));
+  }
+  assert.match(idle.out, /^modules +failing .*it does not run: its unit is inactive/m);
+  const failed = { ...loaded, ActiveState: 'failed', SubState: 'failed' };
+  const wrong = await statusWithSystemd(failed, { Result: 'exit-code', ExecMainStatus: 78 });
+  assert.is(wrong.code, 4);
+  assert.match(
+    wrong.out,
+    /^keys +failing .*iotedge-keys\.service has failed \(exit-code, status 78\).*config check/m,
+  );
+  const again = { ...loaded, ActiveState: 'activating', SubState: 'auto-restart' };
+  const killed = await statusWithSystemd(again, { Result: 'signal', ExecMainStatus: 9 });
+  assert.match(killed.out, /^identity +failing .*\(signal, status 9\)/m);
+  const masked = await statusWithSystemd({ ...loaded, LoadState: 'masked' });
+  assert.match(masked.out, /^keys +failing .*is masked/m);
+  const unknown = await statusWithSystemd({ ...loaded, LoadState: 'not-found' });
+  assert.match(unknown.out, /^keys +absent/m);
+});
+
+test('names why a service cannot start where there is no systemd', async () => {
+  await using rig = await Rig.start({ token: false, polkit: false });
+  const broken = `${rig.directory}/config/keys.yaml`;
+  const text = await readFile(broken, 'utf8');
+  await writeFile(broken, 'log_levl: info\n');
+  const wrong = await rig.iotedgectl(['status']);
+  assert.is(wrong.code, 4);
+  assert.match(wrong.stdout, /^keys +failing .*78.*config check/m);
+  await writeFile(broken, text);
+  await chmod(broken, 0o600);
+  await chown(broken, 0, 0);
+  const unreadable = await rig.iotedgectl(['status']);
+  assert.is(unreadable.code, 4);
+  assert.match(unreadable.stdout, /^keys +failing/m);
+  const check = await rig.iotedgectl([
+    'config',
+    'check',
+    '--config-dir',
+    `${rig.directory}/config`,
+  ]);
+  assert.is(check.code, 78);
+  assert.match(check.stdout, /keys\.yaml:1:1: the service cannot read it, as user iotedge-keys/);
+});
+
+test('ends with a failure, and says so, when its output cannot be written', async () => {
+  await using daemon = await PrivateBus.start();
+  const program = join(import.meta.dirname, '../../../src/cli/main.js');
+  const env = { ...process.env, DBUS_SYSTEM_BUS_ADDRESS: daemon.address };
+  const run = (words: string, to: string) =>
+    spawnSync(
+      '/bin/bash',
+      ['-o', 'pipefail', '-c', `'${process.execPath}' '${program}' ${words} ${to}`],
+      { env, encoding: 'utf8' },
+    );
+  for (const words of [
+    '--help',
+    '--version',
+    'help keys',
+    'config check --config-dir /',
+    'status --json',
+  ]) {
+    const { status: code, stderr } = run(words, '>/dev/full');
+    assert.not.equal(code, 0, words);
+    assert.match(stderr, 'could not be written: ENOSPC');
+  }
+  const piped = run('--help', '| true');
+  assert.is(piped.status, 0);
+  assert.is(piped.stderr, '');
 });
 
 test.run();
