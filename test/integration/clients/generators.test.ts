@@ -5,6 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { runCommand } from '../../support/command.ts';
 import { interfaceFiles } from '../../support/example.ts';
+import { runnable } from '../../support/not-runnable.ts';
 
 const test = suite('code generators');
 const names = readdirSync(interfaceFiles).map((file) => file.replace(/\.xml$/, ''));
@@ -80,5 +81,23 @@ for (const [qt, variable] of [
     assert.match(generated(`${qt}_org.iotedge.Identity1`, '.h'), 'QList<QVariantMap>');
   });
 }
+
+const namesScript = join(import.meta.dirname, '../../../../test/support/python-names.py');
+
+test('for Python would find no name that Python has taken', async () => {
+  await forEachInterface(`/usr/bin/python3 ${namesScript} $file >/dev/null`);
+  const keys = readFileSync(join(interfaceFiles, 'org.iotedge.Keys1.xml'), 'utf8');
+  writeFileSync(join(folder, 'taken.xml'), keys.replace('"Sign"', '"Import"'));
+  const taken = await runCommand('/usr/bin/python3', [namesScript, join(folder, 'taken.xml')]);
+  assert.match(taken.stderr, 'SyntaxError');
+});
+
+runnable('python-sdbus', test)('of python-sdbus make modules that Python imports', async () => {
+  const name = '$(echo $name | tr . _)';
+  for (const option of ['', '--block'])
+    await forEachInterface(
+      `/usr/bin/python3 -m sdbus gen-from-file ${option} $file >${name}.py; /usr/bin/python3 -c "import ${name}"`,
+    );
+});
 
 test.run();
