@@ -2,7 +2,7 @@ import type { Via } from '../dbus/via.ts';
 import { ServiceError } from '../errors.ts';
 import type { Certificate } from '../x509/certificate.ts';
 import type { CertificatesConfig } from './config.ts';
-import { type Held, propertiesOf } from './held.ts';
+import { type Held, isSameList, propertiesOf } from './held.ts';
 import { KeyFinder } from './key-finder.ts';
 import { ruleFor } from './policy.ts';
 import { Preloaded } from './preloaded.ts';
@@ -27,6 +27,7 @@ export class Holdings {
   readonly #preloaded: Preloaded;
   readonly #finder: KeyFinder;
   readonly #damaged = new Map<string, string>();
+  #problems: readonly string[] = [];
   /** What was read last of preloaded certificates, and when it was published. */
   readonly #shown = new Map<string, { readonly held: Held; readonly at: number }>();
 
@@ -141,6 +142,13 @@ export class Holdings {
     this.#publishHealth();
   }
 
+  /** Shows what else is wrong, in place of what was. */
+  showProblems(problems: readonly string[]): void {
+    if (isSameList(this.#problems, problems)) return;
+    this.#problems = problems;
+    this.#publishHealth();
+  }
+
   /** Shows that a certificate is gone. */
   remove(id: string): void {
     this.#damaged.delete(id);
@@ -187,7 +195,8 @@ export class Holdings {
   #publishHealth(): void {
     const { failure } = this.#parts.storage;
     const damaged = [...this.#damaged].map(([id, damage]) => `${JSON.stringify(id)}: ${damage}`);
-    this.#parts.publisher.health(failure === undefined ? damaged : [failure, ...damaged]);
+    const all = [...damaged, ...this.#problems];
+    this.#parts.publisher.health(failure === undefined ? all : [failure, ...all]);
   }
 }
 

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { ServiceError } from '../errors.ts';
 import { type Certificate, encodeCertificatesPem } from '../x509/certificate.ts';
 import type { CertificatesConfig } from './config.ts';
 import { isSameList } from './held.ts';
@@ -29,10 +30,17 @@ export class TrustBundle {
     this.#publisher = publisher;
   }
 
-  /** Its certificates, each once; Unavailable or NotFound when a part is damaged or missing. */
+  /**
+   * Its certificates, each once. A part that is damaged or missing is left out, and named in Health: modules that
+   * trust the others go on, and what is left out is not trusted. Unavailable or NotFound when no part is there.
+   */
   async pem(): Promise<string> {
-    const chains: (readonly Certificate[])[] = [];
-    for (const id of await this.#present()) chains.push((await this.#holdings.require(id)).chain);
+    const { chains, failures } = await this.#parts();
+    // what is damaged is named already
+    const missing = failures.filter(({ code }) => code === 'NotFound');
+    this.#holdings.showProblems(missing.map(({ message }) => `trust_bundle: ${message}`));
+    const [failure] = failures;
+    if (failure !== undefined && chains.length === 0) throw failure;
     const before = this.#made;
     const isKnown = before !== undefined && isSameList(before.chains, chains);
     const made = isKnown ? before : madeOf(chains);
@@ -49,6 +57,23 @@ export class TrustBundle {
       // GetTrustBundle says which part is missing or damaged, and no digest is better than a wrong one
       this.#publisher.trustBundle('');
     }
+  }
+
+  async #parts(): Promise<{
+    readonly chains: readonly (readonly Certificate[])[];
+    readonly failures: readonly ServiceError[];
+  }> {
+    const chains: (readonly Certificate[])[] = [];
+    const failures: ServiceError[] = [];
+    for (const id of await this.#present()) {
+      try {
+        chains.push((await this.#holdings.require(id)).chain);
+      } catch (error) {
+        if (!(error instanceof ServiceError)) throw error;
+        failures.push(error);
+      }
+    }
+    return { chains, failures };
   }
 
   async #present(): Promise<readonly string[]> {

@@ -61,7 +61,7 @@ export const certificatesInterface = defineInterface({
       errors: { NotFound, Unavailable },
     },
     ImportCertificate: {
-      doc: 'Stores a certificate and its chain; formats `pem`, `der`, `pkcs7`. A private key is refused.',
+      doc: 'Stores a certificate and its chain, in any order, or a bundle of CAs; formats `pem` (text, headers and other blocks around it are left out), `der`, `pkcs7` (DER or PEM). A private key is refused. The key named with it may be made later.',
       waits: true,
       in: { certificate_id: 's', data: 'ay', format: 's' },
       options: { key_id: 's', if_exists: 's' },
@@ -76,7 +76,6 @@ export const certificatesInterface = defineInterface({
       authorize: { action: 'org.iotedge.certificates1.import', details: ['certificate_id'] },
       errors: {
         AlreadyExists: 'there is a certificate of that id, and `if_exists` is not `replace`',
-        NotFound: 'there is no key `key_id`',
         NotSupported: 'the certificate is preloaded',
         Unavailable,
       },
@@ -100,7 +99,7 @@ export const certificatesInterface = defineInterface({
       errors: { NotFound, NotSupported: 'the certificate is preloaded', Unavailable },
     },
     GetTrustBundle: {
-      doc: 'The certificates that modules trust: of the id asked for, else as configured, else `trusted-ca`.',
+      doc: 'The certificates that modules trust: of the id asked for, else as configured, else `trusted-ca`. Of several configured, those that are damaged or missing are left out, and named in `LastError`.',
       reads: true,
       options: { certificate_id: 's' },
       out: { pem: 's' },
@@ -133,17 +132,29 @@ export const certificateInterface = defineInterface({
   doc: 'A certificate that the service holds.',
   properties: {
     CertificateId: { type: 's', emits: 'const', doc: 'Its id.' },
-    KeyId: { type: 's', emits: 'true', doc: 'The key that belongs to it, `` when not known.' },
+    KeyId: {
+      type: 's',
+      emits: 'true',
+      doc: 'The key that belongs to it, as the Keys service has it at present; `` when not known.',
+    },
     Subject: { type: 's', emits: 'true', doc: 'Subject name (RFC 4514).' },
     Issuer: { type: 's', emits: 'true', doc: 'Issuer name (RFC 4514).' },
     SerialNumber: { type: 's', emits: 'true', doc: 'Serial number, hex.' },
     NotBefore: {
       type: 't',
       emits: 'true',
-      doc: 'Start of validity, microseconds since the epoch.',
+      doc: 'Start of validity, microseconds since the epoch; 0 also for a start before 1970.',
     },
-    NotAfter: { type: 't', emits: 'true', doc: 'End of validity, microseconds since the epoch.' },
-    SubjectAlternativeNames: { type: 'as', emits: 'true', doc: 'Such as `dns:edge` or `ip:::1`.' },
+    NotAfter: {
+      type: 't',
+      emits: 'true',
+      doc: 'End of validity, microseconds since the epoch; 1 for an end before 1970.',
+    },
+    SubjectAlternativeNames: {
+      type: 'as',
+      emits: 'true',
+      doc: 'Such as `dns:edge` or `ip:::1`; names other than of hosts, addresses, URIs and email are left out.',
+    },
     Fingerprint: { type: 's', emits: 'true', doc: 'SHA-256 of the certificate, lower-case hex.' },
     Method: { type: 's', emits: 'true', doc: 'How it is issued, `none` when it was handed in.' },
     Profile: { type: 's', emits: 'true', doc: 'What it is for, `` when not known.' },
@@ -152,7 +163,11 @@ export const certificateInterface = defineInterface({
       emits: 'true',
       doc: '`valid`, `not-yet-valid`, `renewing`, `stuck`, `expired` or `damaged`.',
     },
-    RenewAt: { type: 't', emits: 'true', doc: 'When renewal is due, 0 when never.' },
+    RenewAt: {
+      type: 't',
+      emits: 'true',
+      doc: 'When renewal is due, 0 when it is not renewed here.',
+    },
     NextAttempt: { type: 't', emits: 'true', doc: 'When renewal is tried again, 0 when not.' },
     LastError: { type: 's', emits: 'true', doc: 'What is wrong with it, `` when nothing is.' },
     Preloaded: { type: 'b', emits: 'const', doc: 'Whether it comes from the configuration.' },

@@ -245,6 +245,28 @@ test('takes no key with a certificate that is not its own', async () => {
   await rig.service.import('y', data, { keyId: 'not-there-yet' });
 });
 
+test('leaves a part out of the trust bundle that is damaged or missing, and says so', async () => {
+  const { root } = await makeChain();
+  await using files = await Rig.start();
+  const path = join(files.directory, 'broken.cer');
+  await writeFile(path, encodeCertificatesPem([root]).replace('\n', '\n%'));
+  const trust = { 'preloaded_cert:broken': path, trust_bundle: ['broken', 'site', 'absent'] };
+  await using rig = await Rig.start(trust);
+  assert.is(rig.published.digest, '');
+  assert.is(await codeOf(() => rig.service.trustBundle(undefined)), 'Unavailable');
+  await rig.service.import('site', { data: root.der, format: 'der' }, {});
+  const bundle = encodeCertificatesPem([root]);
+  assert.is(await rig.service.trustBundle(undefined), bundle);
+  assert.is(rig.published.digest, sha256(bundle));
+  const problems = rig.published.problems.join('\n');
+  assert.match(problems, /^"broken": .*broken\.cer, block 1 \(line 1\), is not base64$/m);
+  assert.match(problems, /^trust_bundle: no certificate "absent"$/m);
+  await writeFile(path, bundle);
+  await rig.service.import('absent', { data: root.der, format: 'der' }, {});
+  assert.equal(rig.published.problems, []);
+  assert.is(await codeOf(() => rig.service.trustBundle('none')), 'NotFound');
+});
+
 test('looks a key up once for all who ask, and after a while again', async () => {
   const { ca, key } = await makeChain();
   await using rig = await Rig.start();
