@@ -75,19 +75,20 @@ export class PropertySet {
     );
   }
 
-  /** SHA-256 of each value that clients may cache, as it goes over the wire. */
-  digests(): ReadonlyMap<string, string> {
-    const writer = new WireWriter(256);
+  /** The names of the properties that clients may cache. */
+  cached(): readonly string[] {
+    return Object.keys(this.#definitions).filter(
+      (name) => this.#definitions[name]?.emits !== 'false',
+    );
+  }
+
+  /** SHA-256 of values, one after the other, as they go over the wire. */
+  digest(names: readonly string[]): string {
+    const writer = new WireWriter(512);
     const [write] = writersOf('v');
-    const digests = new Map<string, string>();
-    for (const [name, definition] of Object.entries(this.#definitions)) {
-      if (definition.emits === 'false') continue;
-      writer.position = 0;
-      write?.(writer, toVariant(definition, this.#values.get(name)));
-      const bytes = writer.buffer.subarray(0, writer.position);
-      digests.set(name, createHash('sha256').update(bytes).digest('base64url'));
-    }
-    return digests;
+    for (const name of names) write?.(writer, this.get(name));
+    const bytes = writer.buffer.subarray(0, writer.position);
+    return createHash('sha256').update(bytes).digest('base64url');
   }
 
   /** All values as they would stand in JSON: times as numbers, bytes as base64. */

@@ -6,7 +6,7 @@ import type { Method } from './method.ts';
 import { managedInterfaces, ObjectTree, type ServedObject } from './object-tree.ts';
 import { childPath } from './path.ts';
 import { type PropertyChange, PropertySet } from './properties.ts';
-import { changedSince, type Shown } from './shown.ts';
+import { changedSince, digestsOf, type Shown } from './shown.ts';
 
 type SignalsOf<S extends ServiceDefinition> = NonNullable<S['manager']['signals']>;
 
@@ -57,8 +57,8 @@ export class Published<S extends ServiceDefinition> {
   shown(): Shown {
     const { path } = this.#service;
     return new Map([
-      [path, this.#manager.digests()],
-      ...[...this.#children].map(([id, set]) => [this.objectPath(id), set.digests()] as const),
+      [path, digestsOf(this.#manager)],
+      ...[...this.#children].map(([id, set]) => [this.objectPath(id), digestsOf(set)] as const),
     ]);
   }
 

@@ -213,14 +213,14 @@ async function live<S extends ServiceDefinition, C extends CommonConfig>(
   if (stop.aborted) await logSettings.forget();
   clearTimeout(opening);
   notify('STOPPING=1');
-  await shown.save(server.shown());
+  await shown.save(() => server.shown());
   await drain(running, {
     surroundings,
     server,
     busName: program.service.busName,
     isReloading: () => reloads.isPending,
   });
-  await shown.save(server.shown());
+  await shown.save(() => server.shown());
   await logSettings.saved();
   log.info('stopped');
 }

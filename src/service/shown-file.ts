@@ -30,9 +30,9 @@ export class ShownFile {
   readonly #version: string;
   readonly #log: Log;
   readonly #before: Shown | undefined;
-  /** The text that is in the file, undefined when it is gone or of no use. */
-  #text: string | undefined;
   #isThere: boolean;
+  /** Whether the file says what is shown at present: every change is announced, and ends that. */
+  #holds: boolean;
   /** Counts the changes that were announced, so that a write notices one. */
   #changes = 0;
 
@@ -43,7 +43,7 @@ export class ShownFile {
     this.#log = log;
     this.#before = found.shown;
     this.#isThere = found.isThere;
-    this.#text = found.shown && textOf(version, found.shown);
+    this.#holds = found.shown !== undefined;
   }
 
   /** Reads what the process before this one left. */
@@ -59,7 +59,7 @@ export class ShownFile {
   /** Removes the file: what it says is about to be changed. At once, as the change may be announced at once. */
   readonly forget = (): void => {
     this.#changes++;
-    this.#text = undefined;
+    this.#holds = false;
     if (!this.#isThere) return;
     this.#isThere = false;
     try {
@@ -72,15 +72,15 @@ export class ShownFile {
   };
 
   /** Writes what is shown at the end, unless the file says so already. Never rejects. */
-  async save(shown: Shown): Promise<void> {
-    const text = textOf(this.#version, shown);
-    if (text === this.#text) return;
+  async save(shown: () => Shown): Promise<void> {
+    if (this.#holds) return;
     this.forget();
+    const text = textOf(this.#version, shown());
     const changes = this.#changes;
     try {
       await writeStateFile(this.#path, text);
       this.#isThere = true;
-      if (changes === this.#changes) this.#text = text;
+      if (changes === this.#changes) this.#holds = true;
       else this.forget();
     } catch (error) {
       const fields = { path: this.#path, error: describeError(error) };
