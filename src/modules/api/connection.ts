@@ -3,17 +3,25 @@ import type { Socket } from 'node:net';
 import type { Exchange, ExchangeServer } from './exchange.ts';
 import { HttpProblem, rawFailure } from './failure.ts';
 
-/** How many requests may have been parsed before they are answered: reading pauses above the first, the connection ends above the second. */
-const mostAhead = { read: 16, parsed: 1024 };
+/** How many requests of a connection may have been parsed before they are answered, until reading pauses. */
+const mostRead = 16;
+/** What one read of a hostile client brings is parsed to its end: above these, of it and of all, it is closed. */
+const mostParsed = { ofOne: 1024, ofAll: 2048 };
 /** How long a client may go on sending after it was told that this is no request. */
 const lingerMs = 2_000;
 const departureCheckMs = 1_000;
+
+/** How many requests of all connections of a socket wait for their answers. */
+export interface Ahead {
+  requests: number;
+}
 
 /** One connection: its requests are answered in order, one at a time. */
 export class Connection {
   readonly socket: Socket;
   readonly #server: ExchangeServer;
   readonly #onIdle: () => void;
+  readonly #aheadOfAll: Ahead;
   readonly #ahead: (() => Promise<void>)[] = [];
   readonly #gone = new AbortController();
   #newest: { readonly request: IncomingMessage; readonly broken: AbortController } | undefined;
@@ -26,11 +34,15 @@ export class Connection {
   #bytesRead = 0;
   #headSince: number | undefined;
 
-  constructor(socket: Socket, server: ExchangeServer, onIdle: () => void) {
+  constructor(
+    socket: Socket,
+    { server, ahead, onIdle }: { server: ExchangeServer; ahead: Ahead; onIdle: () => void },
+  ) {
     this.socket = socket;
+    this.#aheadOfAll = ahead;
     this.#server = server;
     this.#onIdle = onIdle;
-    socket.once('close', () => this.#gone.abort());
+    socket.once('close', () => this.#end());
     socket.once('end', () => this.#watchDeparture());
   }
 
@@ -72,24 +84,33 @@ export class Connection {
   }
 
   #enqueue(task: () => Promise<void>): void {
+    if (this.socket.destroyed) return;
     this.#ahead.push(task);
-    if (this.#ahead.length > mostAhead.parsed) this.socket.destroy();
-    else if (this.#ahead.length >= mostAhead.read) this.#pause(true);
+    const ofAll = ++this.#aheadOfAll.requests;
+    const isFlood = this.#ahead.length > mostParsed.ofOne || ofAll > mostParsed.ofAll;
+    if (isFlood) this.socket.destroy();
+    else if (this.#ahead.length >= mostRead) this.#pause(true);
     if (!this.#busy) void this.#run();
   }
 
   async #run(): Promise<void> {
     this.#busy = true;
     for (let next = this.#ahead.shift(); next !== undefined; next = this.#ahead.shift()) {
-      if (this.socket.destroyed) continue;
-      await next();
-      if (this.#ahead.length < mostAhead.read) this.#pause(false);
+      this.#aheadOfAll.requests--;
+      if (!this.socket.destroyed) await next();
+      if (this.#ahead.length < mostRead) this.#pause(false);
     }
     this.#busy = false;
     this.#idleSince = performance.now();
     this.#bytesRead = this.socket.bytesRead;
     this.#headSince = undefined;
     this.#onIdle();
+  }
+
+  #end(): void {
+    this.#aheadOfAll.requests -= this.#ahead.length;
+    this.#ahead.length = 0;
+    this.#gone.abort();
   }
 
   #pause(paused: boolean): void {

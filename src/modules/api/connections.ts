@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { Connection, lateHead } from './connection.ts';
+import { type Ahead, Connection, lateHead } from './connection.ts';
 import type { ExchangeServer } from './exchange.ts';
 
 /** How many connections a socket has, and for how long. */
@@ -33,6 +33,7 @@ export class Connections implements Disposable {
   readonly #read: (socket: Socket) => void;
   readonly #open = new Map<Duplex, Connection>();
   readonly #waiting = new Set<Socket>();
+  readonly #ahead: Ahead = { requests: 0 };
   #check: NodeJS.Timeout | undefined;
   #roomCheck: NodeJS.Timeout | undefined;
 
@@ -75,7 +76,11 @@ export class Connections implements Disposable {
   }
 
   #begin(socket: Socket): void {
-    const connection = new Connection(socket, this.#server, () => this.#makeRoom());
+    const connection = new Connection(socket, {
+      server: this.#server,
+      ahead: this.#ahead,
+      onIdle: () => this.#makeRoom(),
+    });
     this.#open.set(socket, connection);
     this.#check ??= setInterval(() => this.#closeLate(), this.#limits.checkMs).unref();
     this.#read(socket);

@@ -1,4 +1,6 @@
 /** How many connections a module has, for how long, and what comes of them. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -6,6 +8,7 @@ import {
   type ConnectionLimits,
   connectionLimits,
 } from '../../../../src/modules/api/connections.ts';
+import { holdLimits } from '../../../../src/modules/api/hold.ts';
 import { until } from '../../../support/deadline.ts';
 import { genid, version, WorkloadApi } from '../../../support/workload/api.ts';
 import { RawClient, rawRequest } from '../../../support/workload/raw-client.ts';
@@ -118,8 +121,19 @@ test('closes a connection without a request silently, when it has been idle for 
   assert.is(api.records.length, 1);
 });
 
-test('stays for minutes', () => {
-  assert.ok(connectionLimits.idleMs >= 120_000);
+test('has the limits that the page says', () => {
+  const path = join(import.meta.dirname, '../../../../../docs/workload-api.md');
+  const page = readFileSync(path, 'utf8');
+  const { most, mostWaiting, idleMs, headMs } = connectionLimits;
+  assert.match(page, `| connections that are read | ${most};`);
+  assert.match(page, `| connections that wait to be read | ${mostWaiting};`);
+  assert.match(page, `stays for ${idleMs / 60_000} minutes`);
+  assert.match(page, `a head that takes longer than ${headMs / 1000} s`);
+  assert.match(
+    page,
+    `| requests that are held | ${holdLimits.most}, with ${holdLimits.bytes >> 20} MiB`,
+  );
+  assert.match(page, `a 503 after ${holdLimits.ms / 1000} s`);
 });
 
 test('answers a head that does not come to its end in time', async () => {
@@ -232,6 +246,22 @@ test('ends a connection that has sent more requests than anybody pipelines', asy
   await client.untilEnd();
   using next = new RawClient(api.socketPath).send(absent);
   assert.is((await next.response()).statusLine, 'HTTP/1.1 404 Missing');
+});
+
+test('ends connections that together have sent more requests than anybody pipelines', async () => {
+  const trustBundle = () => new Promise<string>(() => {});
+  await using api = await WorkloadApi.open({ backend: { trustBundle } });
+  const flood = Array.from({ length: 4 }, () =>
+    new RawClient(api.socketPath).send(bundle.repeat(800)),
+  );
+  const ended = () =>
+    flood.filter(({ errorCode, socket }) => errorCode !== undefined || socket.readableEnded);
+  await until(10_000, 'the last to end', () => ended().length >= 1);
+  for (const client of flood) client[Symbol.dispose]();
+  await until(10_000, 'room for others', async () => {
+    using next = new RawClient(api.socketPath).send(absent.repeat(900));
+    return (await next.response().catch(() => undefined)) !== undefined;
+  });
 });
 
 test('reads no body before its turn', async () => {
