@@ -294,7 +294,9 @@ function answerTo(dps: DpsSettings | undefined): string {
   if (dps === undefined) return '';
   const { globalEndpoint, scopeId, registrationId, certificateId, certificateFile } = dps;
   const certificate = certificateFile ? `file://${certificateFile}` : `cert://${certificateId}`;
-  return JSON.stringify([globalEndpoint, scopeId, registrationId ?? certificate]);
+  // the service takes registration ids in any case
+  const registration = registrationId?.toLowerCase() ?? certificate;
+  return JSON.stringify([globalEndpoint, scopeId, registration]);
 }
 
 /** Within what the cloud can ask for: a clock that was set back keeps nobody waiting for years. */

@@ -41,6 +41,7 @@ export async function connectTcp(
   { host, port }: { readonly host: string; readonly port: number },
   { timeoutMs, signal, onTried = () => undefined, lookup = resolveHost }: TcpOptions,
 ): Promise<Socket> {
+  const startedAt = performance.now();
   const stop = new AbortController();
   const onAbort = (): void => stop.abort(withCode('ABORT_ERR', 'aborted'));
   const timer = setTimeout(() => {
@@ -51,7 +52,8 @@ export async function connectTcp(
   try {
     onTried(`the name ${host} is not resolved`);
     const addresses = inOrder(await beforeEnd(lookup(host), stop.signal));
-    const pauseMs = Math.min(staggerMs, Math.max(0, timeoutMs - addressMs) / addresses.length);
+    const spareMs = Math.max(0, timeoutMs - (performance.now() - startedAt) - addressMs);
+    const pauseMs = Math.min(staggerMs, spareMs / addresses.length);
     return await new AddressRace({ addresses, port, pauseMs, onTried }).run(stop.signal);
   } finally {
     clearTimeout(timer);
@@ -183,8 +185,9 @@ class AddressRace {
   }
 
   #finish(outcome: Socket | Error): void {
+    if (this.#settle === undefined) return;
     clearTimeout(this.#next);
-    this.#settle?.(outcome);
+    this.#settle(outcome);
     this.#settle = undefined;
     for (const { socket } of this.#attempts) if (socket !== outcome) socket.destroy();
   }

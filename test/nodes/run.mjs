@@ -8,11 +8,13 @@ import { run } from '../../src/build/command.mjs';
 import { root, runMain, setUp } from '../../src/build/setup.mjs';
 
 const supported = ['20', '22', '24', '26'];
-/** The provider in a process, TLS with every key to both servers, the thread for it, the services with a token, HTTP for modules. */
+/** The provider in a process, TLS with every key to both servers, the thread for it, addresses, the services with a token, HTTP for modules. */
 const files = [
   'integration/native/process',
   'integration/tls/matrix',
   'integration/tls/https-client',
+  'integration/tls/addresses',
+  'integration/tls/tcp-connect',
   'integration/keys/service',
   'integration/device',
   'unit/modules/api/requests',

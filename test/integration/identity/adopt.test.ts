@@ -208,6 +208,39 @@ test('are asked for again when the hub is busy, as soon as it says', async ({
   assert.match(String(error), 'ThrottlingException');
 });
 
+test('are adopted under an access rule only when it says so', async (setting) => {
+  const { cloud, identity, rig } = setting;
+  const settings = (match: object): object => ({
+    provisioning: { global_endpoint: cloud.endpoint },
+    cloud: { trusted_ca: `${rig.directory}/secrets/trusted-ca.cer` },
+    authorization: {
+      backend: 'acl',
+      acl: [{ user: 'alice', actions: ['org.iotedge.identity1.manage'], match }],
+    },
+  });
+  const { busName, path, manager } = identityService;
+  const call = async (member: string, ...option: string[]): Promise<string> => {
+    const args = ['sa{sv}', 'theirs', ...(option.length > 0 ? ['1', ...option] : ['0'])];
+    const words = ['call', busName, path, manager.name, member, ...args];
+    return (await rig.busctl(words, 'alice')).stderr;
+  };
+  const withAdopt = ['adopt', 'b', 'true'];
+  cloud.registry.put(deviceName, { moduleId: 'theirs', managedBy: '' });
+  await rig.configure('identity', settings({ module_id: 'theirs' }));
+  await rig.stop('identity');
+  for (const verb of ['Create', 'Update', 'Delete']) {
+    assert.match(await call(`${verb}ModuleIdentity`, ...withAdopt), 'Access denied');
+    assert.not.match(await call(`${verb}ModuleIdentity`), 'Access denied');
+  }
+  await rig.configure('identity', settings({ module_id: 'theirs', adopt: 'true' }));
+  await rig.stop('identity');
+  assert.is(await call('CreateModuleIdentity', ...withAdopt), '');
+  assert.is(await call('DeleteModuleIdentity', ...withAdopt), '');
+  await rig.configure('identity', { ...settings({}), authorization: { backend: 'polkit' } });
+  await rig.stop('identity');
+  assert.equal((await identity.ListModuleIdentities({})).identities, []);
+});
+
 test('leave no room on a device whose modules are too many', async ({ cloud, identity }) => {
   const made = Array.from({ length: 48 }, (_, at) => `filler-${at}`);
   for (const moduleId of made) cloud.registry.put(deviceName, { moduleId });

@@ -307,6 +307,25 @@ fresh('forgets what the cloud asked for when it is to ask for something else', a
   assert.is((await identity.Provision({}, patient)).device.device_id, deviceName);
 });
 
+fresh('is the same device whatever the case of its registration id', async () => {
+  await using setting = await Setting.start();
+  const { cloud, identity, rig } = setting;
+  const configure = async (registrationId: string): Promise<void> => {
+    await rig.configure('identity', {
+      provisioning: { global_endpoint: cloud.endpoint, registration_id: registrationId },
+      cloud: { trusted_ca: setting.rootFile },
+    });
+    await rig.stop('identity');
+  };
+  await configure(deviceName);
+  const { device } = await identity.Provision({}, patient);
+  const asked = cloud.requests.length;
+  await configure(deviceName.toUpperCase());
+  assert.equal((await identity.Provision({}, patient)).device, device);
+  assert.is(cloud.requests.length, asked);
+  assert.equal((await identity.Reprovision({}, patient)).device, device);
+});
+
 fresh('gives everybody who waits Cancelled when it is cancelled', async () => {
   await using setting = await Setting.start();
   const { bus, cloud, identity } = setting;
