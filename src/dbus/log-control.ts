@@ -9,7 +9,7 @@ export const logControlPath = '/org/freedesktop/LogControl1';
 /** What systemd's `service-log-level` and `service-log-target` speak (org.freedesktop.LogControl1(5)). */
 export const logControlInterface = defineInterface({
   name: 'org.freedesktop.LogControl1',
-  doc: 'Log level and target of the service.',
+  doc: 'Log level and target of the service. What is set holds over idle exits and crashes; it ends with an ordered stop or restart, with a reload of another `log_level`, and when the bus starts anew.',
   properties: {
     LogLevel: {
       type: 's',

@@ -114,6 +114,7 @@ interface Life<S extends ServiceDefinition, C extends CommonConfig> {
 const LOG_OPENS_AFTER_MS = 1000;
 /** Whoever activates a service waits for it no longer than this because of others. */
 const READY_WITHIN_MS = 1000;
+const SHOWN_IS_SAVED_WITHIN_MS = 1000;
 
 /** Serves until told to stop or idle, and stops in order. Rejects when the service cannot start. */
 export async function serveUntilStopped<S extends ServiceDefinition, C extends CommonConfig>(
@@ -188,9 +189,11 @@ async function live<S extends ServiceDefinition, C extends CommonConfig>(
 ): Promise<void> {
   const { program, running, surroundings, server, shown, logSettings } = life;
   const { bus, config, log, notify, stop, version } = surroundings;
-  await bus.requestName(program.service.busName);
   server.onChange(shown.forget);
+  const named = bus.requestName(program.service.busName);
+  // what is announced from here on follows the name on the wire: no reader comes between
   server.goLive();
+  await named;
   server.announceSince(shown.before);
   notify('READY=1');
   log.info('started', { version });
@@ -213,16 +216,25 @@ async function live<S extends ServiceDefinition, C extends CommonConfig>(
   if (stop.aborted) await logSettings.forget();
   clearTimeout(opening);
   notify('STOPPING=1');
-  await shown.save(() => server.shown());
+  await saveShown(life);
   await drain(running, {
     surroundings,
     server,
     busName: program.service.busName,
     isReloading: () => reloads.isPending,
   });
-  await shown.save(() => server.shown());
+  await saveShown(life);
   await logSettings.saved();
   log.info('stopped');
+}
+
+/** A disk that does not answer holds up nothing. */
+async function saveShown<S extends ServiceDefinition, C extends CommonConfig>({
+  shown,
+  server,
+}: Life<S, C>): Promise<void> {
+  const late = pause(SHOWN_IS_SAVED_WITHIN_MS, undefined, { ref: false });
+  await Promise.race([shown.save(() => server.shown()), late]);
 }
 
 /** Puts configurations in force, one after the other: what can fail comes first, then all of it at once. */
