@@ -1,5 +1,5 @@
 /** Formats in which certificates are handed in and out. */
-import { notOneOf } from '../errors.ts';
+import { notOneOf, ServiceError } from '../errors.ts';
 import { certificateFormats } from '../interfaces/words.ts';
 import {
   type Certificate,
@@ -9,17 +9,21 @@ import {
   parsePkcs7,
 } from '../x509/certificate.ts';
 import { arrange } from '../x509/chain.ts';
+import { looksLikePem } from '../x509/pem.ts';
 import { encodePkcs7 } from '../x509/pkcs7.ts';
 
 /** The certificates in data, leaf first; InvalidArgs when there is anything else in it. */
 export function readFormat(data: Buffer, format: string): readonly Certificate[] {
+  const what = 'the data';
   switch (format) {
     case 'pem':
-      return arrange(parseCertificatesPem(data, 'the data'));
+      if (!looksLikePem(data)) throw new ServiceError('InvalidArgs', `${what} is not PEM`);
+      return arrange(parseCertificatesPem(data, what));
     case 'der':
-      return [parseCertificate(data, 'the data')];
+      if (looksLikePem(data)) throw new ServiceError('InvalidArgs', `${what} is PEM, not DER`);
+      return [parseCertificate(data, what)];
     case 'pkcs7':
-      return arrange(parsePkcs7(data, 'the data'));
+      return arrange(parsePkcs7(data, what));
     default:
       return unknown(format);
   }

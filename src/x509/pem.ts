@@ -1,5 +1,4 @@
 import { ServiceError } from '../errors.ts';
-import { maxInputBytes } from './der/asn1.ts';
 
 /** One block of a PEM file. */
 export interface PemBlock {
@@ -21,6 +20,8 @@ const boundary = /^-----(BEGIN|END) ([!-,.-~]+(?:[ -][!-,.-~]+)*)-----$/;
 const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 /** A byte order mark, in UTF-16 and in UTF-8 that is read as Latin-1; joined files have one in their middle. */
 const mark = /^(?:\uFEFF|\u00EF\u00BB\u00BF)/;
+/** A bundle of all public roots has a quarter of it. */
+const maxBytes = 1 << 20;
 const maxBlocks = 512;
 
 /** Whether bytes are PEM rather than DER: they hold a boundary line, in ASCII or UTF-16. */
@@ -64,7 +65,7 @@ export function encodePem(der: Uint8Array, label: string): string {
 }
 
 function splitPem(bytes: Uint8Array, what: string): readonly RawBlock[] {
-  if (bytes.length > maxInputBytes) refuse(what, `is larger than ${maxInputBytes} bytes`);
+  if (bytes.length > maxBytes) refuse(what, `is larger than ${maxBytes} bytes`);
   const blocks: RawBlock[] = [];
   let open: RawBlock | undefined;
   for (const [at, whole] of textOf(bytes)

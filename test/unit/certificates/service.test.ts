@@ -2,6 +2,7 @@ import { readdir, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { isServiceError } from '../../../src/errors.ts';
 import {
   encodeCertificatesPem,
   parseCertificatesPem,
@@ -74,6 +75,23 @@ test('refuses private keys, unknown formats, foreign data and broken chains', as
   const good = { data: root.der, format: 'der' };
   assert.is(await codeOf(() => rig.service.import('x', good, wrong)), 'InvalidArgs');
   assert.is(await codeOf(() => rig.service.export('x', 'pem')), 'NotFound');
+});
+
+test('says when data has another format than it was said to have', async () => {
+  const { ca, pem } = await makeChain();
+  await using rig = await Rig.start();
+  for (const [format, data, message] of [
+    ['pem', ca.der, 'the data is not PEM'],
+    ['der', pem, 'the data is PEM, not DER'],
+    ['pkcs7', ca.der, 'the data is not PKCS#7 signed data'],
+    ['pkcs7', pem, 'the data, block 1 (line 1), is not PKCS#7 signed data'],
+  ] as const) {
+    const failure: unknown = await rig.service
+      .import('x', { data: Buffer.from(data), format }, { via })
+      .catch((error: unknown) => error);
+    assert.ok(isServiceError(failure, 'InvalidArgs'));
+    assert.is(failure.message, message);
+  }
 });
 
 test('shows a beginning before 1970 as none, and an end before 1970 as one', async () => {

@@ -150,6 +150,17 @@ test('reads a file that is all blanks up to its last byte', () => {
   assert.is(readCertificates(blanks, 'it').length, 2);
 });
 
+test('reads a bundle as large as those of operating systems, and bounds it', async () => {
+  const text = `${'#'.repeat(800_000)}\n${pem}`;
+  assert.is(readCertificates(Buffer.from(text), 'it').length, 2);
+  const larger = `${'#'.repeat(1 << 20)}\n${pem}`;
+  assert.is(await codeOf(() => readCertificates(Buffer.from(larger), 'it')), 'InvalidArgs');
+  assert.is(
+    await codeOf(() => readCertificates(Buffer.from(first.repeat(513)), 'it')),
+    'InvalidArgs',
+  );
+});
+
 test('bounds how deep PKCS#7 may be nested', async () => {
   const deep = Buffer.concat([Buffer.alloc(200_000, Buffer.from([0x30, 0x80])), Buffer.alloc(9)]);
   assert.is(await codeOf(() => readCertificates(deep, 'it')), 'InvalidArgs');
