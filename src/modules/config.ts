@@ -53,6 +53,12 @@ export interface AgentConfig {
   readonly env: Readonly<Record<string, string>>;
 }
 
+/** Kinds of keys that modules get with their certificates; older clients read RSA alone. */
+export const moduleKeys = ['rsa-2048', 'ec-p256'] as const;
+
+/** One of them. */
+export type ModuleKey = (typeof moduleKeys)[number];
+
 /** modules.yaml, checked. */
 export interface ModulesConfig extends CommonConfig, ConfinementConfig {
   /** Issues the certificates of modules; undefined leaves the choice to the Certificates service. */
@@ -67,6 +73,8 @@ export interface ModulesConfig extends CommonConfig, ConfinementConfig {
   readonly listen: ApiPaths;
   readonly engineSocket: string;
   readonly network: NetworkConfig;
+  /** The keys of modules' certificates. */
+  readonly moduleKey: ModuleKey;
 }
 
 const text = { type: 'string', minLength: 1 } as const;
@@ -171,6 +179,13 @@ export const modulesSchema = {
     },
     agent: agentSchema,
     hostname: { description: 'The name that modules know this device by.', ...text },
+    module_key: {
+      description:
+        "The keys that are made for modules' certificates; older clients read RSA alone.",
+      type: 'string',
+      enum: [...moduleKeys],
+      default: 'rsa-2048',
+    },
     connect: apis('Where modules find the APIs, inside their containers.'),
     listen: apis('Where this machine finds the APIs.'),
     moby_runtime: {
@@ -205,6 +220,7 @@ interface RawConfig extends CommonConfig, RawConfinement {
     readonly env: Readonly<Record<string, string>>;
   };
   readonly hostname?: string;
+  readonly module_key: ModuleKey;
   readonly connect: typeof defaultUris;
   readonly listen: typeof defaultUris;
   readonly moby_runtime: { readonly uri: string };
@@ -230,6 +246,7 @@ export function parseModulesConfig(value: unknown, context: ParseContext): Modul
     trustedCas: trustedCas(certificates.trusted_ca_certs, context),
     agent: agentOf(raw.agent, context),
     hostname: parseHostname(raw.hostname, context),
+    moduleKey: raw.module_key,
     connect: pathsOf(raw.connect),
     listen: pathsOf(raw.listen),
     engineSocket: pathOf(raw.moby_runtime.uri),

@@ -1,6 +1,6 @@
 /**
  * Certificates for modules. The key pair is made here for the request and handed over; it is in no file,
- * no log and no string. It is RSA because the clients in the field read nothing else from this API.
+ * no log and no string.
  */
 import { sign as cryptoSign, generateKeyPair, X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
@@ -14,11 +14,11 @@ import {
   type SubjectAlternativeName,
 } from '../x509/subject-alternative-name.ts';
 import type { IssuedCertificate } from './api/workload.ts';
+import type { ModuleKey } from './config.ts';
 import { isLabel, plainName, withoutLastDots } from './confinement/host-name.ts';
 import { pemBytes } from './secret.ts';
 
 const makeKeyPair = promisify(generateKeyPair);
-const keyBits = 2048;
 const longestCommonName = 64;
 
 /** The id under which a module's certificate of one purpose is known. */
@@ -36,12 +36,13 @@ export interface CertificateNames {
   readonly alternativeNames: readonly SubjectAlternativeName[];
 }
 
-/** A new key and its certificate. */
+/** A new key of this kind and its certificate. */
 export async function makeCertificate(
   { commonName, alternativeNames }: CertificateNames,
+  kind: ModuleKey,
   issue: Issue,
 ): Promise<IssuedCertificate> {
-  const { privateKey, publicKey } = await makeKeyPair('rsa', { modulusLength: keyBits });
+  const { privateKey, publicKey, algorithm } = await keyPair(kind);
   const sign = (message: Buffer): Promise<Buffer> =>
     new Promise((resolve, reject) => {
       cryptoSign('sha256', message, privateKey, (error, signature) => {
@@ -53,7 +54,7 @@ export async function makeCertificate(
     subject: commonName === undefined ? [] : [[{ type: 'CN', value: commonName }]],
     spki: publicKey.export({ format: 'der', type: 'spki' }),
     extensions: [subjectAlternativeName(alternativeNames)],
-    signer: { algorithm: 'rsa-pkcs1-sha256', sign },
+    signer: { algorithm, sign },
   });
   const chainPem = await issue(csr);
   const leaf = readLeaf(chainPem);
@@ -66,6 +67,15 @@ export async function makeCertificate(
     notAfter: new Date(leaf.validTo),
     privateKeyPem: pemBytes('PRIVATE KEY', der),
   };
+}
+
+async function keyPair(kind: ModuleKey) {
+  if (kind === 'ec-p256') {
+    const pair = await makeKeyPair('ec', { namedCurve: 'P-256' });
+    return { ...pair, algorithm: 'ecdsa-sha256' as const };
+  }
+  const pair = await makeKeyPair('rsa', { modulusLength: 2048 });
+  return { ...pair, algorithm: 'rsa-pkcs1-sha256' as const };
 }
 
 function readLeaf(chainPem: string): X509Certificate {

@@ -28,7 +28,7 @@ const longestLifeS = 30 * 86_400;
 export interface BackendParts {
   readonly config: Pick<
     ModulesConfig,
-    'agent' | 'deviceCa' | 'trustedCas' | 'hostname' | 'serverNames'
+    'agent' | 'deviceCa' | 'trustedCas' | 'hostname' | 'serverNames' | 'moduleKey'
   >;
   readonly clients: Pick<Clients, 'keys' | 'certificates'>;
   readonly identities: Identities;
@@ -164,7 +164,7 @@ async function certificate(
   if (isServer) checkName(parts, { module, name: request.commonName, upstream: identity });
   const names = isServer ? serverNames(request.commonName, module) : identityNames(identity);
   const lifetime_s = lifetimeS(request.notAfter, now());
-  return makeCertificate(names, async (csr) => {
+  return makeCertificate(names, config.moduleKey, async (csr) => {
     const options = {
       profile: isServer ? 'server' : 'client',
       lifetime_s,

@@ -95,6 +95,20 @@ test('certify a module by the host name that the engine gave its container', asy
   assert.is((await ask(device, 'filter', own)).status, 403);
 });
 
+test('are for keys of the kind that the configuration says', async ({ device }) => {
+  const keyOf = async () => {
+    const { json } = await ask(device, 'sensor', 'sensor');
+    const { bytes } = json['privateKey'] as { readonly bytes: string }; // read as a key right here
+    const key = createPrivateKey(bytes);
+    assert.ok(new X509Certificate(String(json['certificate'])).checkPrivateKey(key));
+    return key.asymmetricKeyDetails;
+  };
+  assert.is((await keyOf())?.modulusLength, 2048);
+  await device.restart({ ...settings, module_key: 'ec-p256' });
+  await device.untilState('sensor', 'running');
+  assert.is((await keyOf())?.namedCurve, 'prime256v1');
+});
+
 test('are refused for names of others, and say where a name is given', async ({ device }) => {
   const refused = [
     ['sensor', 'edgeHub'],

@@ -40,6 +40,7 @@ function partsWith(
       agent: undefined,
       hostname: 'device',
       serverNames: new Map(),
+      moduleKey: 'rsa-2048',
       ...config,
     },
     clients: { keys: {} as Clients['keys'], certificates }, // as above
