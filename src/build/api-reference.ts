@@ -1,5 +1,6 @@
 import type {
   Authorization,
+  ChoiceDefinition,
   Fields,
   InterfaceDefinition,
   MethodDefinition,
@@ -133,8 +134,13 @@ function fieldRows(
 
 function authorizationText(authorize: Authorization): string {
   if (authorize === 'public') return 'everybody';
+  if ('among' in authorize) return `${choiceText(authorize)}, by what the call is about`;
   const questions: readonly QuestionDefinition[] = 'action' in authorize ? [authorize] : authorize;
   return questions.map(questionText).join('; and ');
+}
+
+function choiceText({ among }: ChoiceDefinition): string {
+  return [...new Set(Object.values(among).map(questionText))].join('; or ');
 }
 
 function questionText({ action, details, when }: QuestionDefinition): string {

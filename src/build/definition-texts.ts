@@ -51,7 +51,7 @@ export function durationText({ waits, options = {} }: MethodDefinition): string 
   const start =
     'May take longer than the 25 s after which clients of D-Bus give up: give it a longer timeout';
   return 'wait' in options
-    ? `${start}, or \`wait\` false: the reply then comes when the operation is accepted, and properties show how it goes on.`
+    ? `${start}, or \`wait\` false: the reply then comes when the operation is accepted and persisted, and properties show how it goes on. The same call joins the one in progress; until it has ended, every other operation of the id is Unavailable.`
     : `${start}.`;
 }
 

@@ -84,8 +84,18 @@ export interface QuestionDefinition {
   readonly when?: (text: TextArguments) => boolean;
 }
 
-/** `public` or every question that must be answered with yes. */
-export type Authorization = 'public' | QuestionDefinition | readonly QuestionDefinition[];
+/** One of a closed set of questions, by name; a call for which `choose` names none of them is refused. */
+export interface ChoiceDefinition {
+  readonly among: Readonly<Record<string, QuestionDefinition>>;
+  readonly choose: (text: TextArguments) => string;
+}
+
+/** `public`, or every question that must be answered with yes, or the one of them that applies. */
+export type Authorization =
+  | 'public'
+  | QuestionDefinition
+  | ChoiceDefinition
+  | readonly QuestionDefinition[];
 
 /**
  * What an argument or option must satisfy before anybody is asked: a name of that kind, a largest size, one of a few
@@ -118,6 +128,8 @@ export interface MethodDefinition {
   readonly secretArguments?: readonly string[];
   /** The method only reads: without a reply to send it is not performed. */
   readonly reads?: true;
+  /** A long operation: it waits, it has the option `wait`, and its handler is made from an intent that is persisted. */
+  readonly long?: true;
   /** The handler mostly waits, for an operation or another service: the call holds no place while it is handled. */
   readonly waits?: true;
   /** Texts for the details that only the service can tell; they stand in for arguments of the same name. */
@@ -193,6 +205,13 @@ export function defineService<const S extends ServiceDefinition>(definition: S):
   return definition;
 }
 
+/** Every question that a call of a method may have to pass. */
+export function questionsOf(authorize: Authorization): readonly QuestionDefinition[] {
+  if (authorize === 'public') return [];
+  if ('among' in authorize) return Object.values(authorize.among);
+  return 'action' in authorize ? [authorize] : authorize;
+}
+
 type FieldsOf<T> = T extends Fields ? T : Record<never, string>;
 type MethodsOf<D extends InterfaceDefinition> = NonNullable<D['methods']>;
 type Simplify<T> = { [K in keyof T]: T[K] };
@@ -226,13 +245,25 @@ export type Output<M extends MethodDefinition> = {
   readonly [K in keyof FieldsOf<M['out']>]: ResultOf<M, K>;
 };
 
+/** The handler of a long operation: it comes with how its intent outlives the process. */
+export type LongHandler<Handler> = Handler & {
+  readonly intent: {
+    readonly persist: (...args: never) => Promise<void>;
+    readonly forget: (...args: never) => Promise<void>;
+  };
+};
+
 /** One function per method of an interface; `Context` is what the dispatcher knows about the call. */
 export type Handlers<D extends InterfaceDefinition, Context> = {
-  readonly [K in keyof MethodsOf<D>]: (
-    args: Input<MethodsOf<D>[K]>,
-    call: Context,
-  ) => Output<MethodsOf<D>[K]> | Promise<Output<MethodsOf<D>[K]>>;
+  readonly [K in keyof MethodsOf<D>]: MethodsOf<D>[K] extends { readonly long: true }
+    ? LongHandler<Handler<MethodsOf<D>[K], Context>>
+    : Handler<MethodsOf<D>[K], Context>;
 };
+
+type Handler<M extends MethodDefinition, Context> = (
+  args: Input<M>,
+  call: Context,
+) => Output<M> | Promise<Output<M>>;
 
 type Resolving<D extends InterfaceDefinition> = {
   [K in keyof MethodsOf<D>]: MethodsOf<D>[K] extends { readonly resolve: readonly string[] }

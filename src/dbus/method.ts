@@ -1,11 +1,13 @@
 import { type ErrorCode, notOneOf, ServiceError } from '../errors.ts';
 import { ArgumentReader, type CallArguments } from './arguments.ts';
-import type {
-  Check,
-  DetailSource,
-  MethodDefinition,
-  QuestionDefinition,
-  TextArguments,
+import {
+  type Authorization,
+  type Check,
+  type DetailSource,
+  type MethodDefinition,
+  type QuestionDefinition,
+  questionsOf,
+  type TextArguments,
 } from './definition.ts';
 import type { IncomingMessage } from './message.ts';
 import { recordToVariants } from './properties.ts';
@@ -54,13 +56,13 @@ export class Method {
     const { authorize } = definition;
     this.name = name;
     this.reads = definition.reads === true;
-    this.waits = definition.waits === true;
+    this.waits = definition.waits === true || definition.long === true;
     this.#definition = definition;
     this.#arguments = new ArgumentReader(name, definition);
     this.#outNames = Object.keys(definition.out ?? {});
     this.#checks = Object.entries(definition.check ?? {});
     this.#outSignature = Object.values(definition.out ?? {}).join('');
-    this.questions = authorize === 'public' ? [] : isList(authorize) ? authorize : [authorize];
+    this.questions = questionsOf(authorize);
     this.resolves = definition.resolve !== undefined;
     const named = new Set(this.questions.flatMap(({ details }) => Object.values(details)));
     this.#shown = Object.entries({ ...definition.in, ...definition.options }).filter(
@@ -120,7 +122,7 @@ export class Method {
 
   /** The questions to ask about a call with these texts; LimitsExceeded when a detail is too long. */
   ask(texts: TextArguments): readonly Question[] {
-    return this.questions
+    return askedOf(this.#definition.authorize, texts)
       .filter(({ when }) => when === undefined || when(texts))
       .map(({ action, details }) => ({
         action: typeof action === 'string' ? action : action.choose(texts),
@@ -154,8 +156,13 @@ export class Method {
   }
 }
 
-function isList<T>(value: T | readonly T[]): value is readonly T[] {
-  return Array.isArray(value);
+function askedOf(authorize: Authorization, texts: TextArguments): readonly QuestionDefinition[] {
+  if (authorize === 'public' || !('among' in authorize)) return questionsOf(authorize);
+  const { among, choose } = authorize;
+  const chosen = choose(texts);
+  const question = Object.hasOwn(among, chosen) ? among[chosen] : undefined;
+  if (question === undefined) throw new TypeError(`${chosen} is none of the questions`);
+  return [question];
 }
 
 function checkValue(name: string, value: unknown, check: Check, names: NameChecks): void {

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import type { Via } from '../dbus/via.ts';
 import { describeError, ServiceError } from '../errors.ts';
 import type { Log } from '../service/log.ts';
@@ -23,6 +22,8 @@ export interface DeviceOptions {
   readonly dps: DpsSettings | undefined;
   readonly provisioner: Provisioner | undefined;
   readonly state: IdentityState;
+  /** Begins an operation that provisions the device, unless one is in progress. */
+  readonly begin: (what: { readonly again: boolean }) => void;
   readonly publish: (status: ProvisioningStatus) => void;
   readonly log: Log;
   readonly now: () => Date;
@@ -36,11 +37,6 @@ interface Found {
   readonly damage: string;
   /** The file may be whole: nobody is advised to replace it, and one of a newer version is not replaced. */
   readonly unusable?: UnusableFile | undefined;
-}
-
-interface Attempt {
-  readonly outcome: Promise<SavedDevice>;
-  readonly cancel: AbortController;
 }
 
 /**
@@ -59,7 +55,7 @@ export class Device {
   #saved: SavedDevice | undefined;
   #damage: string;
   readonly #unusable: UnusableFile | undefined;
-  #attempt: Attempt | undefined;
+  #isAttempting = false;
   #failures = 0;
   #lastError = '';
   #nextAttempt: Date | undefined;
@@ -98,18 +94,22 @@ export class Device {
 
   /** Begins provisioning when the device should be provisioned and is not, or waits until it may. */
   start(): void {
-    if (this.#saved !== undefined || this.#options.provisioner === undefined) return;
+    if (this.#retired || this.#saved !== undefined || this.#options.provisioner === undefined)
+      return;
     if (this.#damage !== '') return;
     if (this.#nextAttempt !== undefined) this.#retryAt(this.#nextAttempt);
-    else this.provision({ again: false, requestId: randomUUID() }).catch(() => undefined); // told by the status
+    else this.#options.begin({ again: false });
   }
 
   /** The saved result; NotProvisioned when there is none, Unavailable when it cannot be read. */
   get saved(): SavedDevice {
     if (this.#saved !== undefined) return this.#saved;
-    this.#refuseDamaged();
-    const why = this.#lastError === '' ? '' : `: ${this.#lastError}`;
-    throw new ServiceError('NotProvisioned', `the device is not provisioned${why}`);
+    throw this.#unprovisioned();
+  }
+
+  /** Throws when there is no saved result. */
+  refuseUnprovisioned(): void {
+    if (this.#saved === undefined) throw this.#unprovisioned();
   }
 
   /** The saved result, undefined when there is none. */
@@ -119,7 +119,7 @@ export class Device {
 
   /** When something is due; undefined when nothing is. */
   get due(): Date | undefined {
-    return this.#attempt === undefined ? this.#nextAttempt : this.#options.now();
+    return !this.#isAttempting ? this.#nextAttempt : this.#options.now();
   }
 
   get status(): ProvisioningStatus {
@@ -131,44 +131,33 @@ export class Device {
     };
   }
 
-  /**
-   * The saved result, else the outcome of an attempt, for which the time has come; with `again` always that of an
-   * attempt. Throws at once when there will be none. An attempt serves the request that began it.
-   */
-  provision({
-    again,
-    requestId,
-  }: {
-    readonly again: boolean;
-    readonly requestId: string;
-  }): Promise<SavedDevice> {
-    if (this.#options.provisioner === undefined) {
-      throw new ServiceError('NotProvisioned', 'identity.yaml has no provisioning');
-    }
+  /** Throws when an attempt would not be made: unless it is asked for `again`, also when it is too early. */
+  refuse({ again }: { readonly again: boolean }): void {
+    this.#provisioner();
     if (this.#unusable instanceof NewerFile) refuseUnusable(this.#unusable);
-    if (this.#attempt === undefined && !again) {
-      if (this.#saved !== undefined) return Promise.resolve(this.#saved);
-      this.#refuseDamaged();
-      this.#refuseEarly();
-    }
-    this.#attempt ??= this.#begin(this.#options.provisioner, requestId);
-    return this.#attempt.outcome;
+    if (again || this.#saved !== undefined) return;
+    this.#refuseDamaged();
+    this.#refuseEarly();
   }
 
-  /** Ends the attempt under way: whoever waits for it gets Cancelled. NotFound when there is none. */
-  cancel(): void {
-    if (this.#attempt === undefined) {
-      throw new ServiceError('NotFound', 'no provisioning is under way');
-    }
-    this.#attempt.cancel.abort(new ServiceError('Cancelled', 'provisioning was cancelled'));
+  /** The saved result, else the outcome of an attempt; with `again` always that of an attempt. One at a time. */
+  async provision({ again }: { readonly again: boolean }, via: Via): Promise<SavedDevice> {
+    this.refuse({ again });
+    if (!again && this.#saved !== undefined) return this.#saved;
+    clearTimeout(this.#retry);
+    this.#nextAttempt = undefined;
+    this.#refusedUntil = undefined;
+    this.#isAttempting = true;
+    this.#publish();
+    return await this.#run(this.#provisioner(), via);
   }
 
   /** Tries at once what was put off, unless the cloud wants to be left alone: what it failed for may have changed. */
   retry(): void {
-    const isWaiting = this.#saved === undefined && this.#attempt === undefined;
+    const isWaiting = this.#saved === undefined && !this.#isAttempting;
     if (!isWaiting || this.#options.provisioner === undefined || this.#damage !== '') return;
     if (this.#refusedUntil !== undefined && this.#refusedUntil > this.#options.now()) return;
-    this.provision({ again: false, requestId: randomUUID() }).catch(() => undefined); // told by the status
+    this.#options.begin({ again: false });
   }
 
   /** Another one takes its place: an attempt under way is answered, and changes nothing any more. */
@@ -180,18 +169,18 @@ export class Device {
   /** Stops trying, for the end of the process. */
   stop(): void {
     clearTimeout(this.#retry);
-    this.#attempt?.cancel.abort(new ServiceError('Unavailable', 'the service is stopping'));
   }
 
-  #begin(provisioner: Provisioner, requestId: string): Attempt {
-    clearTimeout(this.#retry);
-    this.#nextAttempt = undefined;
-    this.#refusedUntil = undefined;
-    const cancel = new AbortController();
-    const outcome = this.#run(provisioner, { requestId, signal: cancel.signal });
-    outcome.catch(() => undefined); // callers that did not wait; the status tells
-    queueMicrotask(() => this.#publish());
-    return { outcome, cancel };
+  #unprovisioned(): ServiceError {
+    this.#refuseDamaged();
+    const why = this.#lastError === '' ? '' : `: ${this.#lastError}`;
+    return new ServiceError('NotProvisioned', `the device is not provisioned${why}`);
+  }
+
+  #provisioner(): Provisioner {
+    const { provisioner } = this.#options;
+    if (provisioner !== undefined) return provisioner;
+    throw new ServiceError('NotProvisioned', 'identity.yaml has no provisioning');
   }
 
   async #run(provisioner: Provisioner, via: Via): Promise<SavedDevice> {
@@ -216,7 +205,7 @@ export class Device {
 
   #succeed(saved: SavedDevice): void {
     this.#saved = saved;
-    this.#attempt = undefined;
+    this.#isAttempting = false;
     this.#failures = 0;
     this.#lastError = '';
     this.#damage = '';
@@ -237,7 +226,7 @@ export class Device {
       this.#refusedUntil = next;
       await this.#saveRefusal(lastError, next);
     }
-    this.#attempt = undefined;
+    this.#isAttempting = false;
     this.#lastError = this.#damage === '' ? lastError : `${lastError}; ${this.#damage}`;
     if (!signal.aborted) this.#retryAt(next);
     this.#options.log.warn('provisioning failed', { reason: lastError });
@@ -249,7 +238,9 @@ export class Device {
     this.#nextAttempt = time;
     const waitMs = Math.max(0, time.getTime() - this.#options.now().getTime());
     this.#retry = setTimeout(() => {
-      this.provision({ again: true, requestId: randomUUID() }).catch(() => undefined); // told by the status
+      this.#nextAttempt = undefined;
+      this.#refusedUntil = undefined;
+      this.#options.begin({ again: this.#saved !== undefined || this.#damage !== '' });
     }, waitMs);
   }
 
@@ -279,7 +270,7 @@ export class Device {
   }
 
   #stateName(): ProvisioningStatus['state'] {
-    if (this.#attempt !== undefined) return 'provisioning';
+    if (this.#isAttempting) return 'provisioning';
     if (this.#saved !== undefined) return 'provisioned';
     return this.#lastError === '' ? 'unprovisioned' : 'failed';
   }

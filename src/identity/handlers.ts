@@ -1,18 +1,22 @@
-import type { Handlers } from '../dbus/definition.ts';
+import type { Handlers, Resolvers } from '../dbus/definition.ts';
 import type { CallContext } from '../dbus/serve.ts';
 import type { Via } from '../dbus/via.ts';
 import { ServiceError } from '../errors.ts';
 import { type ModuleId, parseModuleId } from '../ids.ts';
 import type { identityInterface } from '../interfaces/identity.ts';
 import { quoted } from '../quoted.ts';
+import type { Cancellations } from '../service/operations/cancellations.ts';
+import { longHandler } from '../service/operations/long-handler.ts';
+import type { Operations } from '../service/operations/operations.ts';
 import type { IdentityConfig } from './config.ts';
 import type { Device } from './device.ts';
+import { type IdentityOperations, parseWanted } from './identity-operations.ts';
 import type { ModuleKeyring } from './keys.ts';
 import type { ModuleIdentities } from './modules.ts';
 import { deviceRecord, foreignRecord, type IdentityRecord, moduleRecord } from './record.ts';
 import type { Wanted } from './registration.ts';
 import { resolveAudience, signedToken, unsignedToken } from './sas-token.ts';
-import type { SavedDevice } from './state.ts';
+import type { SavedDevice, SavedModule } from './state.ts';
 
 /** What the methods of the Identity service work on. */
 export interface IdentityParts {
@@ -20,6 +24,9 @@ export interface IdentityParts {
   readonly device: Device;
   readonly modules: ModuleIdentities;
   readonly keyring: ModuleKeyring;
+  readonly operations: Operations;
+  readonly kinds: IdentityOperations;
+  readonly cancellations: Cancellations;
   readonly now: () => Date;
   /** Aborted when the service stops: what was begun goes on when its caller leaves. */
   readonly stopping: AbortSignal;
@@ -29,26 +36,21 @@ export interface IdentityParts {
 export function identityHandlers(
   parts: IdentityParts,
 ): Omit<Handlers<typeof identityInterface, CallContext>, 'Describe'> {
-  const { config, device, modules, stopping } = parts;
+  const { cancellations, config, device, kinds, modules, operations, stopping } = parts;
   const record = (saved: SavedDevice): IdentityRecord => deviceRecord(saved, credentialOf(config));
-  const provision = async (
-    request: { readonly again: boolean; readonly requestId: string },
-    wait = true,
-  ): Promise<{ device: IdentityRecord }> => {
-    const outcome = device.provision(request);
-    if (!wait) {
-      outcome.catch(() => undefined); // told by State and LastError
-      return { device: record(device.status.device ?? unassigned) };
-    }
-    return { device: record(await outcome) };
-  };
-  // what was begun goes on when its caller leaves
-  const lasting = ({ requestId }: Via): Via => ({ requestId, signal: stopping });
+  const provisioning = (again: boolean) => ({
+    request: ({ options: { wait = true } }: WaitInput) => {
+      device.refuse({ again });
+      const saved = again ? undefined : device.known;
+      return { id: '', args: {}, wait, ...(saved && { result: saved }) };
+    },
+    reply: (saved: SavedDevice | undefined) => ({
+      device: record(saved ?? device.known ?? unassigned),
+    }),
+  });
   return {
-    Provision: ({ options: { wait } }, { requestId }) =>
-      provision({ again: false, requestId }, wait),
-    Reprovision: ({ options: { wait } }, { requestId }) =>
-      provision({ again: true, requestId }, wait),
+    Provision: longHandler(operations, kinds.provision, provisioning(false)),
+    Reprovision: longHandler(operations, kinds.reprovision, provisioning(true)),
     GetDeviceIdentity: () => ({ identity: record(device.saved) }),
     GetCallerIdentity: (_args, { caller }) => {
       const principal = config.principals.get(caller.uid);
@@ -68,31 +70,75 @@ export function identityHandlers(
         saved === undefined ? foreignRecord(found, device.saved) : moduleRecord(saved);
       return { identities: listed.map(recordOf) };
     },
-    CreateModuleIdentity: async ({ module_id: id, options }, call) => {
+    CreateModuleIdentity: longHandler(operations, kinds.create, {
+      request: ({ module_id, options }: ManageInput) => {
+        checkOptions(options);
+        const id = parseModuleId(module_id);
+        device.refuseUnprovisioned();
+        const args = wantedOf(options);
+        const made = modules.made(id, args);
+        return { id, args, wait: options.wait ?? true, ...(made && { result: made }) };
+      },
+      reply: (module, id) => ({ identity: moduleRecord(module ?? pending(parseModuleId(id))) }),
+    }),
+    UpdateModuleIdentity: async ({ module_id: id, options }, { requestId }) => {
       checkOptions(options);
-      const module = await modules.create(parseModuleId(id), wantedOf(options), lasting(call));
+      // what was begun goes on when its caller leaves
+      const via = { requestId, signal: stopping };
+      const module = await modules.update(parseModuleId(id), wantedOf(options), via);
       return { identity: moduleRecord(module) };
     },
-    UpdateModuleIdentity: async ({ module_id: id, options }, call) => {
-      checkOptions(options);
-      const module = await modules.update(parseModuleId(id), wantedOf(options), lasting(call));
-      return { identity: moduleRecord(module) };
-    },
-    DeleteModuleIdentity: async ({ module_id: id, options }, call) => {
-      await modules.delete(parseModuleId(id), wantedOf(options), lasting(call));
-      return {};
-    },
+    DeleteModuleIdentity: longHandler(operations, kinds.remove, {
+      request: ({ module_id, options }: DeleteInput) => {
+        const id = parseModuleId(module_id);
+        device.refuseUnprovisioned();
+        const args = { adopt: options.adopt ?? false };
+        modules.refuseAbsent(id, args);
+        return { id, args, wait: options.wait ?? true };
+      },
+      reply: () => ({}),
+    }),
     CreateSasToken: ({ module_id: id, audience, lifetime_s: lifetimeS }, via) =>
       createSasToken(parts, { id, audience, lifetimeS, via }),
-    Cancel: ({ id }) => {
-      if (id !== '') throw new ServiceError('NotFound', `no operation ${quoted(id)}`);
-      device.cancel();
+    Cancel: ({ id }, call) => {
+      cancellations.cancel(operations, id, call);
       return {};
     },
   };
 }
 
-/** What is answered to who does not wait for the first result. */
+/** What authorization is told about what is to be cancelled. */
+export function identityResolvers({
+  cancellations,
+  operations,
+}: Pick<IdentityParts, 'cancellations' | 'operations'>): Resolvers<
+  typeof identityInterface,
+  CallContext
+> {
+  return {
+    Cancel: ({ id }, call) => {
+      const operation = operations.current(id);
+      const { adopt } = parseWanted(operation?.args);
+      return { operation: cancellations.resolve(call, operation), adopt: String(adopt) };
+    },
+  };
+}
+
+interface WaitInput {
+  readonly options: { readonly wait?: boolean | undefined };
+}
+
+interface ManageInput {
+  readonly module_id: string;
+  readonly options: ManageOptions & WaitInput['options'];
+}
+
+interface DeleteInput {
+  readonly module_id: string;
+  readonly options: WaitInput['options'] & { readonly adopt?: boolean | undefined };
+}
+
+/** The reply to a caller that does not wait for the first result. */
 const unassigned: SavedDevice = {
   hubHostname: '',
   deviceId: '',
@@ -100,6 +146,11 @@ const unassigned: SavedDevice = {
   answerTo: '',
   provisionedAt: '',
 };
+
+function pending(moduleId: ModuleId): SavedModule {
+  const unknown = { managedBy: '', generationId: '', deviceId: '', hubHostname: '' };
+  return { moduleId, ...unknown, phase: 'creating' };
+}
 
 function credentialOf({ dps }: IdentityConfig): { keyId: string; certificateId: string } {
   return { keyId: dps?.keyId ?? '', certificateId: dps?.certificateId ?? '' };
@@ -119,6 +170,7 @@ interface ManageOptions {
   readonly kind?: string | undefined;
   readonly managed_by?: string | undefined;
   readonly usage?: string | undefined;
+  readonly adopt?: boolean | undefined;
 }
 
 function checkOptions({ kind = 'module', managed_by: managedBy, usage }: ManageOptions): void {

@@ -77,6 +77,21 @@ export class ModuleIdentities {
     return module;
   }
 
+  /** The identity that a creation would make, when it is there already. */
+  made(id: ModuleId, { managedBy }: Wanted): SavedModule | undefined {
+    const module = this.#saved.usable(id);
+    if (module?.phase !== 'complete') return undefined;
+    const isSame = managedBy?.toLowerCase() === module.managedBy.toLowerCase();
+    return managedBy === undefined || isSame ? module : undefined;
+  }
+
+  /** Throws NotFound when there is nothing to be deleted, Unavailable when nobody may delete it. */
+  refuseAbsent(id: ModuleId, { adopt }: Pick<Wanted, 'adopt'>): void {
+    this.#saved.refuseUndeletable(id);
+    const isKnown = this.#saved.get(id) !== undefined || this.damaged.has(id);
+    if (!isKnown && !adopt) throw absent(id);
+  }
+
   /** Registers a module with the hub, gives it its keys and saves it. */
   create(id: ModuleId, wanted: Wanted, via: Via): Promise<SavedModule> {
     return this.#inTurn(id, () => this.#registration(id, via).create(wanted));

@@ -23,6 +23,7 @@ export class News {
   #status: ProvisioningStatus | undefined;
   #modules: ModuleIdentities | undefined;
   #shown: readonly ModuleId[] = [];
+  #operation = '';
   /** As it was announced. */
   #skewS = 0;
 
@@ -37,6 +38,7 @@ export class News {
     const lastError = this.#problems().join('; ').slice(0, maxErrorLength);
     return {
       State: this.#status?.state ?? 'unprovisioned',
+      Operation: this.#operation,
       Health: lastError === '' ? 'ok' : 'degraded',
       LastError: lastError,
       HubHostname: device?.hubHostname ?? '',
@@ -72,6 +74,12 @@ export class News {
   /** The modules, or some of them, are others now. */
   setModules(modules: ModuleIdentities): void {
     this.#modules = modules;
+    this.#tell();
+  }
+
+  /** An operation on the device begins or, with the verb ``, has ended. */
+  setOperation(verb: string): void {
+    this.#operation = verb;
     this.#tell();
   }
 

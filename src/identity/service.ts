@@ -1,20 +1,27 @@
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { serviceClient } from '../dbus/client.ts';
-import { ServiceError } from '../errors.ts';
+import { describeError, ServiceError } from '../errors.ts';
 import { certificatesService } from '../interfaces/certificates.ts';
 import type { identityService } from '../interfaces/identity.ts';
 import { keysService } from '../interfaces/keys.ts';
+import { quoted } from '../quoted.ts';
 import type { HttpsClient } from '../service/https.ts';
 import type { Running, StartContext } from '../service/lifetime.ts';
+import { Cancellations } from '../service/operations/cancellations.ts';
+import { IntentFiles } from '../service/operations/intent-files.ts';
+import { Operations } from '../service/operations/operations.ts';
 import { NamedCertificates } from './certificate-file.ts';
 import type { CloudClient } from './cloud.ts';
 import type { DpsSettings, IdentityConfig } from './config.ts';
 import { type CredentialSource, certificateName, readCredential } from './credential.ts';
 import { Device } from './device.ts';
-import { identityHandlers } from './handlers.ts';
+import { identityHandlers, identityResolvers } from './handlers.ts';
 import { HttpsCloud } from './https-cloud.ts';
 import { Hub } from './hub.ts';
+import { identityOperations, resumeOperations } from './identity-operations.ts';
 import { ModuleKeyring } from './keys.ts';
 import { ModuleIdentities } from './modules.ts';
 import { News } from './news.ts';
@@ -42,6 +49,15 @@ export async function startIdentity(
   const news = new News(now);
   const keyring = new ModuleKeyring(serviceClient(bus, keysService, keysService.manager));
   const state = await IdentityState.open(stateDir);
+  const intents = new IntentFiles(join(stateDir, 'operations'));
+  const operations = operationsOf(news, log);
+  const begin = ({ again }: { readonly again: boolean }): void => {
+    const request = { id: '', args: {}, wait: false, requestId: randomUUID(), isOwn: true };
+    const kind = again ? kinds.reprovision : kinds.provision;
+    operations.begin(kind, request).catch((error: unknown) => {
+      log.info('provisioning not begun', { reason: describeError(error) });
+    });
+  };
   const configured = (config: IdentityConfig): Configured => {
     const cloud = cloudOf({ ...context, config }, https, (date) => news.setClock(date));
     return { config, cloud, provisioner: config.dps && dpsProvisioner(context, config.dps, cloud) };
@@ -56,6 +72,7 @@ export async function startIdentity(
         provision: (via) => (inForce.provisioner ?? provisioner).provision(via),
       },
       state,
+      begin,
       publish: (status) => news.setStatus(status),
       log,
       now,
@@ -63,8 +80,9 @@ export async function startIdentity(
   let device = await loadDevice(inForce);
   const devices = new Set([device]);
   news.setStatus(device.status);
-  context.cleanup.defer(() => {
+  context.cleanup.defer(async () => {
     for (const each of devices) each.stop();
+    await operations.stop();
   });
   const modules: ModuleIdentities = await ModuleIdentities.load({
     state,
@@ -76,24 +94,24 @@ export async function startIdentity(
     log,
   });
   news.setModules(modules);
+  const kinds = identityOperations({ intents, device: () => device, modules });
+  const cancellations = new Cancellations();
+  const served = { modules, keyring, operations, kinds, cancellations, now, stopping: signal };
+  const saved = await intents.readAll(log);
   const answers = () => ({
-    handlers: identityHandlers({
-      config: inForce.config,
-      device,
-      modules,
-      keyring,
-      now,
-      stopping: signal,
-    }),
+    handlers: identityHandlers({ ...served, config: inForce.config, device }),
   });
   return {
     ...answers(),
-    resolvers: {},
+    resolvers: identityResolvers(served),
     properties: { Version: version, ...sourceProperties(inForce), ...news.properties },
     describeMore: () => ({ damaged: Object.fromEntries(modules.damaged) }),
     publish: (server) => news.attach(server),
-    live: () => device.start(),
-    isBusy: () => device.status.state === 'provisioning',
+    live: () => {
+      resumeOperations(operations, kinds, { saved, log });
+      if (operations.current('') === undefined) device.start();
+    },
+    isBusy: () => operations.isBusy,
     due: () => device.due,
     async reload(config) {
       const next = configured(config);
@@ -108,7 +126,8 @@ export async function startIdentity(
         devices.add(device);
         news.setSource(sourceProperties(next), device.status);
         news.setModules(modules);
-        device.start();
+        // what is in progress is about the former settings
+        void operations.clear('').then(() => other.start());
       }
       return {
         ...answers(),
@@ -118,6 +137,15 @@ export async function startIdentity(
       };
     },
   };
+}
+
+function operationsOf(news: News, log: Context['log']): Operations {
+  const operations: Operations = new Operations({
+    nameOf: (id) => (id === '' ? 'the device' : `module ${quoted(id)}`),
+    onChange: () => news.setOperation(operations.verb('')),
+    log,
+  });
+  return operations;
 }
 
 function sourceOf({

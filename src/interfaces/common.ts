@@ -1,4 +1,9 @@
-import type { Fields, MethodDefinition, PropertyDefinition } from '../dbus/definition.ts';
+import type {
+  Fields,
+  MethodDefinition,
+  PropertyDefinition,
+  TextArguments,
+} from '../dbus/definition.ts';
 import { healths } from './words.ts';
 
 /** What every manager says about itself. */
@@ -21,5 +26,21 @@ export const describe = {
   authorize: 'public',
 } as const satisfies MethodDefinition;
 
-/** Long operations: with `wait` false the reply comes when the operation is accepted and written down. */
+/** Long operations: with `wait` false the reply comes when the operation is accepted and persisted. */
 export const waitOption = { wait: 'b' } as const satisfies Fields;
+
+/** The operation that is in progress for an id, as a service resolves it for Cancel: whoever may begin it may cancel it. */
+export function operationInProgress({ operation }: TextArguments): string {
+  if (operation === undefined) throw new TypeError('the operation in progress is not resolved');
+  return operation;
+}
+
+/** What every long operation may fail with. */
+export const longErrors = { Cancelled: 'it was cancelled' } as const;
+
+/** What is being done for the subject of an object. */
+export const operationProperty = {
+  type: 's',
+  emits: 'true',
+  doc: 'The method of the long operation that is in progress, `` when none is.',
+} as const satisfies PropertyDefinition;

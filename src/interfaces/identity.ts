@@ -1,5 +1,12 @@
 import { defineInterface, defineService, type Fields } from '../dbus/definition.ts';
-import { describe, managerProperties, waitOption } from './common.ts';
+import {
+  describe,
+  longErrors,
+  managerProperties,
+  operationInProgress,
+  operationProperty,
+  waitOption,
+} from './common.ts';
 import { identityAuths, identityKinds, provisioningStates } from './words.ts';
 
 const moduleId = { module_id: 'module-id' } as const;
@@ -11,6 +18,10 @@ const manageCheck = {
   usage: { maxBytes: 64 },
 } as const;
 const manage = { action: 'org.iotedge.identity1.manage', details: ['module_id', 'adopt'] } as const;
+const manageById = {
+  action: 'org.iotedge.identity1.manage',
+  details: { module_id: 'id', adopt: 'adopt' },
+} as const;
 const provision = { action: 'org.iotedge.identity1.provision', details: [] } as const;
 
 const values = { kind: identityKinds, auth: identityAuths } as const;
@@ -43,26 +54,28 @@ export const identityInterface = defineInterface({
   methods: {
     Provision: {
       doc: 'Provisions the device; answers the saved result when there is one.',
-      waits: true,
+      long: true,
       options: waitOption,
       out: { device: 'a{sv}' },
       records: { device: identityRecord },
       values,
       authorize: provision,
       errors: {
+        ...longErrors,
         ...cloudErrors,
         NotFound: 'there is no certificate or key of the id that identity.yaml names',
       },
     },
     Reprovision: {
       doc: 'Asks the provisioning service again; the saved result stays until there is a new one.',
-      waits: true,
+      long: true,
       options: waitOption,
       out: { device: 'a{sv}' },
       records: { device: identityRecord },
       values,
       authorize: provision,
       errors: {
+        ...longErrors,
         ...cloudErrors,
         NotFound: 'there is no certificate or key of the id that identity.yaml names',
       },
@@ -109,15 +122,16 @@ export const identityInterface = defineInterface({
     },
     CreateModuleIdentity: {
       doc: 'Registers a module with the hub; completes one that an interrupted call has left. One that the hub has and that is not in our records is AlreadyExists, unless `adopt` is set and it is managed by nobody, by us or by IotEdge.',
-      waits: true,
+      long: true,
       in: { module_id: 's' },
-      options: { kind: 's', managed_by: 's', usage: 's', adopt: 'b' },
+      options: { ...waitOption, kind: 's', managed_by: 's', usage: 's', adopt: 'b' },
       out: { identity: 'a{sv}' },
       records: { identity: identityRecord },
       values,
       check: manageCheck,
       authorize: manage,
       errors: {
+        ...longErrors,
         ...cloudErrors,
         AlreadyExists: 'somebody else manages the module of that id on the hub',
         NotSupported: 'identities of that kind are not made here',
@@ -142,12 +156,13 @@ export const identityInterface = defineInterface({
     },
     DeleteModuleIdentity: {
       doc: 'Removes a module from the hub and from saved state; with `adopt` also one that other software made.',
-      waits: true,
+      long: true,
       in: { module_id: 's' },
-      options: { adopt: 'b' },
+      options: { ...waitOption, adopt: 'b' },
       check: moduleId,
       authorize: manage,
       errors: {
+        ...longErrors,
         ...cloudErrors,
         AlreadyExists: 'somebody else manages the module of that id on the hub',
         NotFound: 'there is no module of that id',
@@ -176,10 +191,20 @@ export const identityInterface = defineInterface({
       },
     },
     Cancel: {
-      doc: 'Cancels provisioning; its callers get Cancelled.',
+      doc: 'Cancels the operation that is in progress for a module, or for the device with ``; its callers get Cancelled.',
       in: { id: 's' },
       check: { id: { maxBytes: 128 } },
-      authorize: provision,
+      resolve: ['operation', 'adopt'],
+      authorize: {
+        choose: operationInProgress,
+        among: {
+          '': provision,
+          Provision: provision,
+          Reprovision: provision,
+          CreateModuleIdentity: manageById,
+          DeleteModuleIdentity: manageById,
+        },
+      },
       errors: { NotFound: 'no operation is in progress for that id' },
     },
     Describe: describe,
@@ -191,6 +216,10 @@ export const identityInterface = defineInterface({
       values: provisioningStates,
       emits: 'true',
       doc: 'How its provisioning stands; after `failed` it is tried again at NextAttempt.',
+    },
+    Operation: {
+      ...operationProperty,
+      doc: 'The method of the long operation that is in progress for the device, `` when none is.',
     },
     Source: { type: 's', emits: 'true', doc: 'Where the identity comes from, such as `dps`.' },
     Attestation: {

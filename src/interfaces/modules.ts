@@ -1,5 +1,12 @@
 import { defineInterface, defineService } from '../dbus/definition.ts';
-import { describe, managerProperties, waitOption } from './common.ts';
+import {
+  describe,
+  longErrors,
+  managerProperties,
+  operationInProgress,
+  operationProperty,
+  waitOption,
+} from './common.ts';
 import { moduleStates, moduleTypes } from './words.ts';
 
 const byName = { name: 'module-name' } as const;
@@ -17,6 +24,11 @@ const control = {
   action: 'org.iotedge.modules1.control',
   details: { module: 'name' },
 } as const;
+const controlById = { action: 'org.iotedge.modules1.control', details: { module: 'id' } } as const;
+const runById = {
+  action: 'org.iotedge.modules1.run',
+  details: { module: 'id', type: 'type', image: 'image', elevated: 'elevated' },
+} as const;
 const run = {
   action: 'org.iotedge.modules1.run',
   details: { module: 'name', type: 'type', image: 'image', elevated: 'elevated' },
@@ -32,8 +44,8 @@ export const modulesInterface = defineInterface({
   doc: 'Runs Edge modules and serves them the workload API.',
   methods: {
     CreateModule: {
-      doc: 'Makes a module: its identity, its image, its container. It is not started.',
-      waits: true,
+      doc: 'Makes a module: its identity, its image, its container. It is not started. One that cannot be made is removed again before the reply; with `wait` false it stays, its State `failed`, until the same call makes it or DeleteModule removes it.',
+      long: true,
       in: { name: 's', type: 's', config_json: 's', env: 'a{ss}' },
       options: waitOption,
       out: { module: 'o' },
@@ -46,6 +58,7 @@ export const modulesInterface = defineInterface({
       resolve: ['image', 'elevated'],
       authorize: run,
       errors: {
+        ...longErrors,
         ...runErrors,
         AlreadyExists: 'there is a module of that name, or the hub has one that somebody else made',
         NotFound: 'its image is not found',
@@ -54,37 +67,44 @@ export const modulesInterface = defineInterface({
     },
     Start: {
       doc: 'Starts a module and keeps it running.',
-      waits: true,
+      long: true,
       in: { name: 's' },
+      options: waitOption,
       check: byName,
       authorize: control,
-      errors: runErrors,
+      errors: { ...runErrors, ...longErrors },
     },
     Stop: {
       doc: 'Stops a module and keeps it stopped; it is killed after timeout_s.',
-      waits: true,
+      long: true,
       in: { name: 's' },
       options: { ...waitOption, timeout_s: 'u' },
       check: byName,
       authorize: control,
-      errors: { NotFound, Unavailable },
+      errors: { ...longErrors, NotFound, Unavailable },
     },
     Restart: {
       doc: 'Stops a module and starts it again.',
-      waits: true,
+      long: true,
       in: { name: 's' },
       options: { ...waitOption, timeout_s: 'u' },
       check: byName,
       authorize: control,
-      errors: runErrors,
+      errors: { ...runErrors, ...longErrors },
     },
     DeleteModule: {
-      doc: 'Removes a module and its container. Its image and its identity stay.',
-      waits: true,
+      doc: 'Removes a module and its container; with `identity` its identity at the hub, too. Its image stays.',
+      long: true,
       in: { name: 's' },
+      options: { ...waitOption, identity: 'b' },
       check: byName,
       authorize: runByName,
-      errors: { NotFound, NotSupported: 'it is the agent, which modules.yaml names', Unavailable },
+      errors: {
+        ...longErrors,
+        NotFound,
+        NotSupported: 'it is the agent, which modules.yaml names',
+        Unavailable,
+      },
     },
     GetConfig: {
       doc: 'The configuration of a module as JSON, without registry passwords.',
@@ -126,12 +146,20 @@ export const modulesInterface = defineInterface({
       errors: { Unavailable },
     },
     Cancel: {
-      doc: 'Cancels what is under way for a module; its callers get Cancelled.',
+      doc: 'Cancels the operation that is in progress for a module; what it has begun is undone, and its callers get Cancelled.',
       in: { id: 's' },
       check: { id: 'module-name' },
+      resolve: ['operation', 'type', 'image', 'elevated'],
       authorize: {
-        action: 'org.iotedge.modules1.run',
-        details: { module: 'id', type: () => '', image: () => '', elevated: () => '' },
+        choose: operationInProgress,
+        among: {
+          '': controlById,
+          Start: controlById,
+          Stop: controlById,
+          Restart: controlById,
+          CreateModule: runById,
+          DeleteModule: runById,
+        },
       },
       errors: { NotFound: 'no operation is in progress for that module' },
     },
@@ -165,8 +193,9 @@ export const moduleInterface = defineInterface({
       type: 's',
       values: moduleStates,
       emits: 'true',
-      doc: '`created`, `pulling`, `starting`, `running`, `stopping`, `stopped`, `failed`, `backoff` or `unknown`.',
+      doc: 'How it is: `failed` when it could not be made or started, or has ended with an exit code and is not started again; `backoff` while it waits to be tried again; `unknown` before there is a container, and while the engine cannot be reached.',
     },
+    Operation: operationProperty,
     ExitCode: { type: 'i', emits: 'true', doc: 'Of the last run.' },
     StartedAt: { type: 't', emits: 'true', doc: 'Microseconds since the epoch, 0 for never.' },
     FinishedAt: { type: 't', emits: 'true', doc: 'Microseconds since the epoch, 0 for never.' },

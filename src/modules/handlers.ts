@@ -4,7 +4,10 @@ import { oneOf, ServiceError } from '../errors.ts';
 import { type ModuleName, parseModuleName } from '../ids.ts';
 import type { modulesInterface } from '../interfaces/modules.ts';
 import { quoted } from '../quoted.ts';
+import type { Cancellations } from '../service/operations/cancellations.ts';
+import { longHandler } from '../service/operations/long-handler.ts';
 import { type ModuleSettings, parseSettingsJson } from './create-options.ts';
+import type { Change } from './module-operations.ts';
 import type { ModuleSource } from './module-source.ts';
 import type { ModuleRuntime } from './runtime.ts';
 import type { SystemInfo } from './system-info.ts';
@@ -20,17 +23,26 @@ export interface HandlerParts {
   readonly refuseUnconfined: (source: ModuleSource) => Promise<void>;
   /** The calls about which authorization was told that what they make is elevated. */
   readonly elevatedCalls: WeakSet<CallContext>;
+  readonly cancellations: Cancellations;
   readonly systemInfo: (signal: AbortSignal) => Promise<SystemInfo>;
   readonly objectPath: (name: ModuleName) => string;
 }
 
 type Interface = typeof modulesInterface;
 
-/** What authorization is told about a module that is to be made. */
+/** What authorization's texts come from. */
+export interface ResolverParts
+  extends Pick<HandlerParts, 'isElevated' | 'elevatedCalls' | 'cancellations'> {
+  readonly runtime: Pick<ModuleRuntime, 'operations' | 'find'>;
+}
+
+/** What authorization is told about a module that is to be made, and about what is to be cancelled. */
 export function moduleResolvers({
   isElevated,
   elevatedCalls,
-}: Pick<HandlerParts, 'isElevated' | 'elevatedCalls'>): Resolvers<Interface, CallContext> {
+  cancellations,
+  runtime,
+}: ResolverParts): Resolvers<Interface, CallContext> {
   return {
     CreateModule({ type, config_json, env }, call) {
       refuseLong(config_json, env);
@@ -40,6 +52,15 @@ export function moduleResolvers({
       if (elevated) elevatedCalls.add(call);
       return { image: settings.image, elevated: String(elevated) };
     },
+    Cancel({ id }, call) {
+      const name = parseName(id);
+      const operation = runtime.operations.current(name);
+      const verb = cancellations.resolve(call, operation);
+      const source = verb === 'CreateModule' ? runtime.find(name)?.source : undefined;
+      if (source === undefined) return { operation: verb, type: '', image: '', elevated: '' };
+      const elevated = String(source.elevated);
+      return { operation: verb, type: 'docker', image: source.settings.image, elevated };
+    },
   };
 }
 
@@ -47,55 +68,25 @@ export function moduleResolvers({
 export function moduleHandlers(
   parts: HandlerParts,
 ): Omit<Handlers<Interface, CallContext>, 'Describe'> {
-  const { runtime } = parts;
+  const { cancellations, runtime } = parts;
+  const { operations, kinds } = runtime;
+  const done = () => ({});
   return {
-    async CreateModule({ name: text, type, config_json, env, options }, call) {
-      const name = parseName(text);
-      const settings = parseConfig(type, config_json);
-      const elevated = parts.elevatedCalls.has(call);
-      const source = { name, settings, env: checkedEnv(env), elevated };
-      await parts.refuseUnconfined(source);
-      const { requestId } = call;
-      await untilGone(runtime.create(source, { wait: options.wait ?? true, requestId }), call);
-      return { module: parts.objectPath(name) };
-    },
-    async Start({ name }, call) {
-      const { requestId } = call;
-      const request = { verb: 'Start', goal: 'start', revert: true, requestId } as const;
-      await untilGone(runtime.change(parseName(name), request, { wait: true }), call);
-      return {};
-    },
-    async Stop({ name, options: { wait = true, timeout_s } }, call) {
-      const request = {
-        verb: 'Stop',
-        goal: 'stopped',
-        until: 'stopped',
-        revert: wait,
-        stopTimeoutS: timeout_s,
-        requestId: call.requestId,
-      } as const;
-      await untilGone(runtime.change(parseName(name), request, { wait }), call);
-      return {};
-    },
-    async Restart({ name, options: { wait = true, timeout_s } }, call) {
-      const { requestId } = call;
-      const stopTimeoutS = timeout_s;
-      const request = {
-        verb: 'Restart',
-        goal: 'restart',
-        revert: wait,
-        stopTimeoutS,
-        requestId,
-      } as const;
-      await untilGone(runtime.change(parseName(name), request, { wait }), call);
-      return {};
-    },
-    async DeleteModule({ name }, call) {
-      const { requestId } = call;
-      const request = { verb: 'DeleteModule', goal: 'absent', revert: true, requestId } as const;
-      await untilGone(runtime.change(parseName(name), request, { wait: true }), call);
-      return {};
-    },
+    CreateModule: longHandler(operations, kinds.create, {
+      async request({ name, type, config_json, env, options }: CreateInput, call) {
+        const id = parseName(name);
+        const settings = parseConfig(type, config_json);
+        const elevated = parts.elevatedCalls.has(call);
+        const source = { name: id, settings, env: checkedEnv(env), elevated };
+        await parts.refuseUnconfined(source);
+        return { id, args: source, wait: options.wait ?? true };
+      },
+      reply: (_result, id) => ({ module: parts.objectPath(parseModuleName(id)) }),
+    }),
+    Start: longHandler(operations, kinds.start, { request: changeOf, reply: done }),
+    Stop: longHandler(operations, kinds.stop, { request: changeOf, reply: done }),
+    Restart: longHandler(operations, kinds.restart, { request: changeOf, reply: done }),
+    DeleteModule: longHandler(operations, kinds.remove, { request: changeOf, reply: done }),
     GetConfig: ({ name }) => ({ config_json: runtime.configOf(parseName(name)) }),
     async GetLogs({ name, options: { tail = -1, since, until, timestamps = false } }, { signal }) {
       if (tail < -1) throw new ServiceError('InvalidArgs', 'tail is a count of lines, or -1');
@@ -109,11 +100,31 @@ export function moduleHandlers(
       return { log: await runtime.logs(parseName(name), request, signal) };
     },
     GetSystemInfo: async (_args, { signal }) => ({ system: await parts.systemInfo(signal) }),
-    Cancel({ id }) {
-      runtime.cancel(parseName(id));
+    Cancel({ id }, call) {
+      cancellations.cancel(operations, parseName(id), call);
       return {};
     },
   };
+}
+
+type CreateInput = Parameters<Handlers<Interface, CallContext>['CreateModule']>[0];
+
+interface ChangeInput {
+  readonly name: string;
+  readonly options: {
+    readonly wait?: boolean | undefined;
+    readonly timeout_s?: number | undefined;
+    readonly identity?: boolean | undefined;
+  };
+}
+
+/** What the methods that change a module ask for. */
+function changeOf({ name, options: { wait = true, timeout_s, identity } }: ChangeInput) {
+  const args: Change = {
+    ...(timeout_s !== undefined && { stopTimeoutS: timeout_s }),
+    ...(identity === true && { identity }),
+  };
+  return { id: parseName(name), args, wait };
 }
 
 /** A module's name and nothing that means the same: authorization was asked about this text. */
@@ -148,18 +159,4 @@ function checkedEnv(env: Readonly<Record<string, string>>): Readonly<Record<stri
     }
   }
   return env;
-}
-
-/** Waits no longer than the caller does. What was begun goes on. */
-async function untilGone(operation: Promise<void>, { signal }: CallContext): Promise<void> {
-  let leave = (): void => {};
-  const gone = new Promise<never>((_resolve, reject) => {
-    leave = () => reject(new ServiceError('Cancelled', 'the wait was given up; the work goes on'));
-  });
-  signal.addEventListener('abort', leave, { once: true });
-  try {
-    await Promise.race([operation, gone]);
-  } finally {
-    signal.removeEventListener('abort', leave);
-  }
 }

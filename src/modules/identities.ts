@@ -14,7 +14,7 @@ const provisionMs = 300_000;
 /** Part of the Identity service that modules need. */
 export type IdentityClient = Pick<
   Clients['identity'],
-  'Provision' | 'GetModuleIdentity' | 'CreateModuleIdentity'
+  'Provision' | 'GetModuleIdentity' | 'CreateModuleIdentity' | 'DeleteModuleIdentity'
 >;
 
 /** The identities of modules, asked for once and kept until the Identity service says that something changed. */
@@ -59,6 +59,17 @@ export class Identities {
     }
     await this.#provision(via);
     return this.#register(moduleId, via);
+  }
+
+  /** Gives up the identity of a module at the hub; one that has none is no failure. */
+  async erase(moduleId: ModuleId, via: Via): Promise<void> {
+    try {
+      const options = { adopt: true };
+      await this.#client.DeleteModuleIdentity({ module_id: moduleId, options }, via);
+    } catch (error) {
+      if (!isServiceError(error, 'NotFound')) throw error;
+    }
+    this.#known.delete(moduleId);
   }
 
   async #register(moduleId: ModuleId, via: Via): Promise<ModuleIdentity> {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { DamagedFile, openStateDirectory } from '../service/state-file.ts';
 import type { AgentConfig } from './config.ts';
 import { parseSettings } from './create-options.ts';
-import type { Goal } from './goal.ts';
+import type { SavedState } from './desired-state.ts';
 import type { ModuleSource } from './module-source.ts';
 import type { Problems } from './problems.ts';
 import type { ModuleRecord, Records } from './records.ts';
@@ -19,7 +19,7 @@ export interface KnownFrom {
 /** A module that was there before. */
 export interface KnownModule {
   readonly source: ModuleSource;
-  readonly goal: Goal;
+  readonly state: SavedState;
 }
 
 /** Every module that is written down, and the agent; directories that are none of theirs are removed. */
@@ -43,16 +43,16 @@ export async function knownAgent(
   return agentOf(agent, (await records.readAll()).records, problems);
 }
 
-/** The record of a module as it is now; of the agent only its goal, the rest is in modules.yaml. */
+/** The record of a module as it is now; of the agent only its desired state, the rest is in modules.yaml. */
 export function recordOf(
   source: ModuleSource,
-  goal: Goal,
+  state: SavedState,
   agent: AgentConfig | undefined,
 ): ModuleRecord {
   const { name, settings, env, elevated } = source;
   return name === agent?.name
-    ? { name, goal, settings: undefined, env: {}, elevated: false }
-    : { name, goal, settings, env, elevated };
+    ? { name, state, settings: undefined, env: {}, elevated: false }
+    : { name, state, settings, env, elevated };
 }
 
 /** The key of the digests that everybody may see. Without it, nothing is said about what modules are made from. */
@@ -69,8 +69,8 @@ export async function readDigestKey(
   }
 }
 
-function moduleOf({ name, settings, env, elevated, goal }: ModuleRecord): readonly KnownModule[] {
-  return settings === undefined ? [] : [{ source: { name, settings, env, elevated }, goal }];
+function moduleOf({ name, settings, env, elevated, state }: ModuleRecord): readonly KnownModule[] {
+  return settings === undefined ? [] : [{ source: { name, settings, env, elevated }, state }];
 }
 
 function agentOf(
@@ -78,9 +78,10 @@ function agentOf(
   records: readonly ModuleRecord[],
   problems: Problems,
 ): readonly KnownModule[] {
-  const goal = records.find((record) => record.name === name)?.goal ?? 'started';
+  const saved = records.find((record) => record.name === name)?.state;
+  const state = saved ?? { goal: 'started' };
   try {
-    return [{ source: { name, settings: parseSettings(config), env, elevated: true }, goal }];
+    return [{ source: { name, settings: parseSettings(config), env, elevated: true }, state }];
   } catch (error) {
     problems.module(name, error);
     return [];

@@ -11,9 +11,10 @@ import { makeSocketDirectory } from './api/socket.ts';
 import type { WorkloadBackend } from './api/workload.ts';
 import type { ApiPaths, ModulesConfig } from './config.ts';
 import { memberObject, restartPolicyOf } from './create-options.ts';
+import type { SavedState } from './desired-state.ts';
 import type { ContainerEngine } from './engine.ts';
 import type { EngineStatus } from './engine-monitor.ts';
-import type { Goal, Prepared, Refused, Report } from './goal.ts';
+import { isAbsence, type Prepared, type Refused, type Report } from './goal.ts';
 import { moduleProperties, moduleStatus } from './module-properties.ts';
 import type { ModuleSource } from './module-source.ts';
 import { Supervisor } from './supervisor.ts';
@@ -31,7 +32,11 @@ export interface ModuleParts {
   readonly prepare: (source: ModuleSource, via: Via) => Promise<Prepared | Refused>;
   /** As `prepare`, and registers nothing: NotFound for a module without an identity. */
   readonly foresee: (source: ModuleSource, via: Via) => Promise<Prepared | Refused>;
-  readonly saveGoal: (source: ModuleSource, goal: Goal) => Promise<void>;
+  readonly save: (source: ModuleSource, state: SavedState) => Promise<void>;
+  /** Gives up a module's identity at the hub. */
+  readonly eraseIdentity: (name: ModuleName, via: Via) => Promise<void>;
+  /** The operation in progress for a module, `` when there is none. */
+  readonly operation: (name: ModuleName) => string;
   readonly forget: (module: ManagedModule) => Promise<void>;
   readonly onChange: (module: ManagedModule) => void;
   readonly now: () => Date;
@@ -47,20 +52,22 @@ export class ManagedModule implements AsyncDisposable {
   readonly supervisor: Supervisor;
   readonly #parts: ModuleParts;
   readonly #stop = new AbortController();
+  readonly #operation: () => string;
   #digest = '';
   #sockets: AsyncDisposable | undefined;
   #directory = '';
   #socketName = '';
   #serve: ((name: string) => Promise<AsyncDisposable>) | undefined;
 
-  private constructor(parts: ModuleParts, source: ModuleSource, goal: Goal) {
+  private constructor(parts: ModuleParts, source: ModuleSource, saved: SavedState) {
     const { engine, engineStatus, now, log } = parts;
     this.#parts = parts;
     this.source = source;
     const sourceOf = (): ModuleSource => this.source;
+    this.#operation = () => parts.operation(source.name);
     this.supervisor = new Supervisor({
       name: source.name,
-      goal,
+      saved,
       engine,
       engineStatus,
       get restartPolicy() {
@@ -71,7 +78,8 @@ export class ManagedModule implements AsyncDisposable {
         if (prepared.refusal === undefined) this.#digest = parts.shownDigest(prepared.digest);
         return prepared;
       },
-      saveGoal: (changed) => parts.saveGoal(this.source, changed),
+      save: (state) => parts.save(this.source, state),
+      eraseIdentity: (via) => parts.eraseIdentity(source.name, via),
       forget: () => parts.forget(this),
       onReport: () => parts.onChange(this),
       now,
@@ -80,8 +88,12 @@ export class ManagedModule implements AsyncDisposable {
   }
 
   /** Makes the module's socket; nothing is done with its container before `run`. */
-  static async open(parts: ModuleParts, source: ModuleSource, goal: Goal): Promise<ManagedModule> {
-    const module = new ManagedModule(parts, source, goal);
+  static async open(
+    parts: ModuleParts,
+    source: ModuleSource,
+    saved: SavedState,
+  ): Promise<ManagedModule> {
+    const module = new ManagedModule(parts, source, saved);
     await module.#open(parts);
     return module;
   }
@@ -105,6 +117,12 @@ export class ManagedModule implements AsyncDisposable {
     onChange(this);
   }
 
+  /** Whether it is being removed, and no operation waits for that. */
+  get isVanishing(): boolean {
+    const { goal, operation } = this.supervisor.desired;
+    return isAbsence(goal) && operation === undefined;
+  }
+
   /** Looks after the container until disposed of, or until it is absent as wanted. */
   run(): Promise<unknown> {
     return this.supervisor.run(this.#stop.signal);
@@ -112,7 +130,14 @@ export class ManagedModule implements AsyncDisposable {
 
   properties(): Properties<typeof moduleInterface> {
     const { name, settings } = this.source;
-    return moduleProperties({ name, settings, digest: this.#digest, report: this.report });
+    const operation = this.#operation();
+    return moduleProperties({
+      name,
+      settings,
+      digest: this.#digest,
+      report: this.report,
+      operation,
+    });
   }
 
   summary(): ModuleSummary {

@@ -1,7 +1,7 @@
 import { describeError, ServiceError } from '../errors.ts';
 import type { ModuleName } from '../ids.ts';
 import type { Log } from '../service/log.ts';
-import type { Goal } from './goal.ts';
+import type { SavedState } from './desired-state.ts';
 import { ManagedModule, type ModuleParts } from './managed-module.ts';
 import type { ModuleSource } from './module-source.ts';
 import type { Publisher } from './publisher.ts';
@@ -40,25 +40,24 @@ export class ModuleDirectory {
   }
 
   /** The module of that name, or NotFound. */
-  require(name: ModuleName): ManagedModule {
-    const module = this.#modules.get(name);
+  require(name: string): ManagedModule {
+    const module = this.find(name);
     if (module === undefined) {
       throw new ServiceError('NotFound', `no module ${JSON.stringify(name)}`);
     }
     return module;
   }
 
-  /** Opens a module and shows it; nothing is done with its container before it is run. */
-  async open(source: ModuleSource, goal: Goal): Promise<ManagedModule> {
+  /** Opens a module; it is not shown yet, and nothing is done with its container before it is run. */
+  async open(source: ModuleSource, saved: SavedState): Promise<ManagedModule> {
     const parts: ModuleParts = {
       ...this.#parts.module,
       backend: this.#backend,
       forget: (module) => this.forget(module),
-      onChange: (module) => this.#show(module),
+      onChange: (module) => this.show(module),
     };
-    const module = await ManagedModule.open(parts, source, goal);
+    const module = await ManagedModule.open(parts, source, saved);
     this.#modules.set(source.name, module);
-    this.#show(module);
     return module;
   }
 
@@ -85,7 +84,8 @@ export class ModuleDirectory {
     this.#tellChange();
   }
 
-  #show(module: ManagedModule): void {
+  /** Shows a module as it is now. */
+  show(module: ManagedModule): void {
     if (this.#modules.get(module.name) !== module) return;
     this.#parts.publisher.put(module.name, module.properties());
     this.#tellChange();

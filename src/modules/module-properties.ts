@@ -1,6 +1,5 @@
 import type { Properties } from '../dbus/definition.ts';
 import type { moduleInterface } from '../interfaces/modules.ts';
-import type { moduleStates } from '../interfaces/words.ts';
 import type { ModuleStatus } from './api/module-list.ts';
 import { publicCreateOptions } from './container-body.ts';
 import type { ModuleSettings } from './create-options.ts';
@@ -13,11 +12,13 @@ export interface ModuleView {
   readonly settings: ModuleSettings;
   readonly digest: string;
   readonly report: Report;
+  /** The method of the operation in progress, `` when there is none. */
+  readonly operation: string;
 }
 
 /** The values of org.iotedge.Modules1.Module. */
 export function moduleProperties(view: ModuleView): Properties<typeof moduleInterface> {
-  const { name, settings, digest, report } = view;
+  const { name, settings, digest, report, operation } = view;
   const state = report.container?.state;
   const ended = state?.kind === 'exited' || state?.kind === 'restarting' ? state : undefined;
   const startedAt = state !== undefined && 'startedAt' in state ? state.startedAt : undefined;
@@ -25,7 +26,8 @@ export function moduleProperties(view: ModuleView): Properties<typeof moduleInte
     Name: name,
     Type: 'docker',
     Image: settings.image,
-    State: stateOf(report),
+    State: report.state,
+    Operation: operation,
     ExitCode: ended?.exitCode ?? 0,
     StartedAt: microseconds(startedAt),
     FinishedAt: microseconds(ended?.finishedAt),
@@ -36,55 +38,6 @@ export function moduleProperties(view: ModuleView): Properties<typeof moduleInte
     ConfigDigest: digest,
     CreateOptions: JSON.stringify(publicCreateOptions(settings.createOptions)),
   };
-}
-
-type ModuleState = (typeof moduleStates)[number];
-
-/** The one word for how a module is. */
-export function stateOf(report: Report): ModuleState {
-  switch (report.step) {
-    case 'pull':
-      return 'pulling';
-    case 'create':
-      return withoutContainer(report);
-    case 'start':
-      return 'starting';
-    case 'stop':
-    case 'remove':
-      return 'stopping';
-    case undefined:
-      return restingState(report);
-  }
-}
-
-function restingState({ container, known, goal, retryAt, error }: Report): ModuleState {
-  if (!known) return 'unknown';
-  const waiting = retryAt !== undefined;
-  switch (container?.state.kind) {
-    case 'running':
-    case 'paused':
-      return 'running';
-    case 'restarting':
-      return 'backoff';
-    case 'exited':
-      if (waiting) return 'backoff';
-      return goal === 'stopped' || container.state.exitCode === 0 ? 'stopped' : 'failed';
-    case 'dead':
-      return 'failed';
-    case 'unknown':
-    case 'removing':
-      return 'unknown';
-    case 'created':
-    case undefined:
-      if (waiting) return 'backoff';
-      if (error !== '') return 'failed';
-      return container === undefined ? withoutContainer({ goal }) : 'created';
-  }
-}
-
-/** One that is still to be made, whatever that waits for. */
-function withoutContainer({ goal }: Pick<Report, 'goal'>): ModuleState {
-  return goal === 'stopped' || goal === 'ended' ? 'unknown' : 'starting';
 }
 
 /** What is wrong with a module, `` when nothing is. */

@@ -15,12 +15,13 @@ import {
   writeStateFile,
 } from '../service/state-file.ts';
 import { type ModuleSettings, objectAt, parseSettings, settingsJson } from './create-options.ts';
-import type { Goal } from './goal.ts';
+import { moduleVerbs, type SavedOperation, type SavedState } from './desired-state.ts';
+import { type Goal, goals } from './goal.ts';
 
 /** A module as it was asked for. The agent's configuration is in modules.yaml, so its record has none. */
 export interface ModuleRecord {
   readonly name: ModuleName;
-  readonly goal: Goal;
+  readonly state: SavedState;
   readonly settings: ModuleSettings | undefined;
   readonly env: Readonly<Record<string, string>>;
   /** Whether authorization was told that the module is elevated. */
@@ -28,7 +29,6 @@ export interface ModuleRecord {
 }
 
 const digestKeyBytes = 32;
-const goals: readonly Goal[] = ['stopped', 'restart', 'start', 'started', 'ended', 'absent'];
 
 /** What of modules outlives the process: one file each, replaced as a whole. */
 export class Records {
@@ -96,9 +96,9 @@ export class Records {
     return known;
   }
 
-  async write({ name, goal, settings, env, elevated }: ModuleRecord): Promise<void> {
+  async write({ name, state, settings, env, elevated }: ModuleRecord): Promise<void> {
     const written = settings && settingsJson(settings);
-    const content = formatStateJson({ name, goal, settings: written, env, elevated });
+    const content = formatStateJson({ name, ...state, settings: written, env, elevated });
     await writeStateFile(this.#pathOf(name), content);
   }
 
@@ -120,18 +120,36 @@ export class Records {
 
 function parseRecord(fileName: string, value: unknown): ModuleRecord {
   const record = objectAt(value, 'a module');
-  const { version, name, settings } = { ...record };
-  const goal = goals.find((known) => known === record['goal']);
+  const { version, name, settings, failure } = { ...record };
+  const goal = goalOf(record['goal']);
   if (version !== 1 || name !== fileName || goal === undefined) {
     throw new TypeError('it is not the record of this module');
   }
   const env = Object.entries(objectAt(record['env'], 'env'));
   return {
     name: parseModuleName(fileName),
-    goal,
+    state: {
+      goal,
+      operation: operationOf(record['operation']),
+      failure: typeof failure === 'string' ? failure : undefined,
+    },
     settings: settings === undefined ? undefined : parseSettings(settings),
     env: Object.fromEntries(env.map(([key, text]) => [key, String(text)])),
     // One that does not say was written before anybody asked.
     elevated: record['elevated'] === true,
   };
+}
+
+function goalOf(value: unknown): Goal | undefined {
+  return goals.find((known) => known === value);
+}
+
+function operationOf(value: unknown): SavedOperation | undefined {
+  if (value === undefined) return undefined;
+  const operation = objectAt(value, 'operation');
+  const verb = moduleVerbs.find((known) => known === operation['verb']);
+  const previous = goalOf(operation['previous']);
+  const stopTimeoutS = operation['stopTimeoutS'];
+  if (verb === undefined || previous === undefined) throw new TypeError('its operation is none');
+  return { verb, previous, ...(typeof stopTimeoutS === 'number' && { stopTimeoutS }) };
 }

@@ -3,13 +3,15 @@ import { ownRequest, type Via } from '../dbus/via.ts';
 import { ServiceError } from '../errors.ts';
 import type { ModuleName } from '../ids.ts';
 import type { Log } from '../service/log.ts';
+import { Operations } from '../service/operations/operations.ts';
 import { Repeats } from '../service/repeats.ts';
 import type { ModulesConfig } from './config.ts';
 import { settingsJson } from './create-options.ts';
+import type { SavedState } from './desired-state.ts';
 import { canonicalJson, keyedDigest } from './digest.ts';
 import type { ContainerEngine, LogRequest } from './engine.ts';
 import { EngineMonitor, type EngineStatus } from './engine-monitor.ts';
-import type { Goal, Prepared, Refused } from './goal.ts';
+import type { Prepared, Refused } from './goal.ts';
 import {
   type KnownModule,
   knownAgent,
@@ -21,8 +23,13 @@ import type { ManagedModule } from './managed-module.ts';
 import { managerProperties } from './manager-properties.ts';
 import { ModuleDirectory } from './module-directory.ts';
 import { refuseNames, refuseTaken, refuseUnusable } from './module-names.ts';
+import {
+  type Accept,
+  type ModuleOperations,
+  moduleOperations,
+  refuseAbsent,
+} from './module-operations.ts';
 import type { ModuleSource } from './module-source.ts';
-import type { Request } from './operation.ts';
 import { Pacer } from './pacer.ts';
 import { Problems } from './problems.ts';
 import type { Publisher } from './publisher.ts';
@@ -38,6 +45,7 @@ export interface RuntimeParts {
   readonly socketsPath: string;
   readonly prepare: (source: ModuleSource, via: Via) => Promise<Prepared | Refused>;
   readonly foresee: (source: ModuleSource, via: Via) => Promise<Prepared | Refused>;
+  readonly eraseIdentity: (name: ModuleName, via: Via) => Promise<void>;
   readonly backend: (modules: ModuleDirectory) => ModulesBackend;
   readonly publisher: Publisher;
   readonly now: () => Date;
@@ -46,6 +54,8 @@ export interface RuntimeParts {
 
 /** All modules of the device. */
 export class ModuleRuntime implements AsyncDisposable {
+  readonly operations: Operations;
+  readonly kinds: ModuleOperations;
   readonly #parts: RuntimeParts;
   readonly #monitor: EngineMonitor;
   readonly #modules: ModuleDirectory;
@@ -79,10 +89,24 @@ export class ModuleRuntime implements AsyncDisposable {
       engineStatus: () => this.#monitor.status,
       shownDigest: (digest: string) =>
         this.#digestKey === undefined ? '' : keyedDigest(this.#digestKey, digest),
-      saveGoal: (source: ModuleSource, goal: Goal) =>
-        records.write(recordOf(source, goal, parts.config.agent)),
+      save: (source: ModuleSource, state: SavedState) =>
+        records.write(recordOf(source, state, parts.config.agent)),
+      operation: (name: ModuleName) => this.operations.verb(name),
     };
     this.#modules = new ModuleDirectory({ ...parts, module, onChange: () => this.#publish() });
+    this.operations = new Operations({
+      nameOf: (name) => `module ${JSON.stringify(name)}`,
+      onChange: (name) => {
+        this.#modules.find(name)?.supervisor.release();
+      },
+      log,
+    });
+    this.kinds = moduleOperations({
+      require: (name) => this.#modules.require(name),
+      find: (name) => this.#modules.find(name),
+      claim: (source, accept) => this.#claim(source, accept),
+      mayDelete: (name) => this.#mayDelete(name),
+    });
   }
 
   /** Takes up every module that is written down, and the agent; their sockets answer from now on. */
@@ -91,9 +115,9 @@ export class ModuleRuntime implements AsyncDisposable {
     const problems = this.#problems;
     this.#digestKey = await readDigestKey(records, problems);
     const known = await knownModules({ agent: config.agent, records, socketsPath, problems });
-    for (const { source, goal } of known) {
+    for (const { source, state } of known) {
       try {
-        await this.#modules.open(source, goal);
+        this.#modules.show(await this.#modules.open(source, state));
       } catch (error) {
         problems.module(source.name, error);
       }
@@ -114,7 +138,10 @@ export class ModuleRuntime implements AsyncDisposable {
     this.#watch();
     this.#started = true;
     if (this.#monitor.status.reachable) this.#disarmStrays();
-    for (const module of this.#modules.all()) this.#keep(module.run());
+    for (const module of this.#modules.all()) {
+      this.#keep(module.run());
+      this.#resume(module);
+    }
   }
 
   #watch(): void {
@@ -143,13 +170,14 @@ export class ModuleRuntime implements AsyncDisposable {
     this.retryAll();
   }
 
-  async #reconfigureAgent({ source, goal }: KnownModule): Promise<void> {
+  async #reconfigureAgent({ source, state }: KnownModule): Promise<void> {
     const present = this.#modules.find(source.name);
     if (present !== undefined) {
       if (!isDeepStrictEqual(present.source, source)) present.source = source;
       return;
     }
-    const module = await this.#modules.open(source, goal);
+    const module = await this.#modules.open(source, state);
+    this.#modules.show(module);
     if (this.#started) this.#keep(module.run());
   }
 
@@ -158,59 +186,50 @@ export class ModuleRuntime implements AsyncDisposable {
     for (const { supervisor } of this.#modules.all()) supervisor.retry();
   }
 
-  /** Makes a module; AlreadyExists when a name of it is another's, or its own unless it is being made just so. */
-  async create(
-    source: ModuleSource,
-    { wait, requestId }: { readonly wait: boolean; readonly requestId: string },
-  ): Promise<void> {
-    refuseUnusable(source.name);
-    const beginning = this.#beginning.then(() => this.#begin(source, { wait, requestId }));
-    this.#beginning = beginning.catch(() => undefined); // its caller is told
-    const { done } = await beginning;
-    if (wait) await done;
+  /** The module of that name, undefined when there is none. */
+  find(name: ModuleName): ManagedModule | undefined {
+    return this.#modules.find(name);
   }
 
-  /** Joins or begins a creation; resolves when it is written down. */
-  async #begin(
-    source: ModuleSource,
-    { wait, requestId }: { readonly wait: boolean; readonly requestId: string },
-  ) {
+  /** AlreadyExists when a name of the module is another's, or its own unless it could not be made just so. */
+  async #claim(source: ModuleSource, accept: Accept): Promise<void> {
+    refuseUnusable(source.name);
+    const present = this.#modules.find(source.name);
+    if (present?.isVanishing === true) await untilVanished(present);
+    const begun = this.#beginning.then(() => this.#begin(source, accept));
+    this.#beginning = begun.catch(() => undefined); // its caller is told
+    await begun;
+  }
+
+  async #begin(source: ModuleSource, accept: Accept): Promise<void> {
     const { name } = source;
     const present = this.#modules.find(name);
-    const same = present !== undefined && canonicalJson(present.source) === canonicalJson(source);
-    if (present !== undefined) refuseVanishing(present);
-    if (present !== undefined && !(same && present.supervisor.verb === 'CreateModule')) {
+    if (present !== undefined && !isAskedAgain(present, source)) {
+      if (present.isVanishing) refuseAbsent(present);
       throw new ServiceError('AlreadyExists', `module ${JSON.stringify(name)} exists`);
     }
-    const others = this.#modules.all().map((module) => module.source);
+    const others = this.#modules.all().filter((module) => module !== present);
     refuseNames(source, this.#parts.config);
-    refuseTaken(source, others, this.#parts.config);
+    refuseTaken(
+      source,
+      others.map((module) => module.source),
+      this.#parts.config,
+    );
     if (present === undefined) this.#parts.records.refuseDamaged(name);
-    const module = present ?? (await this.#modules.open(source, 'absent'));
-    const request: Request = { verb: 'CreateModule', goal: 'stopped', revert: wait, requestId };
-    const asked = await this.#ask(module, request);
-    if (present === undefined && this.#started) this.#keep(module.run());
-    return asked;
-  }
-
-  /** Changes what shall become of a module. */
-  async change(
-    name: ModuleName,
-    request: Request,
-    { wait }: { readonly wait: boolean },
-  ): Promise<void> {
-    const module = this.#modules.require(name);
-    if (request.goal === 'absent' && name === this.#parts.config.agent?.name) {
-      const text = `module ${JSON.stringify(name)} is the agent: modules.yaml says whether there is one`;
-      throw new ServiceError('NotSupported', text);
+    const module = present ?? (await this.#modules.open(source, { goal: 'absent' }));
+    try {
+      await accept(module);
+    } catch (error) {
+      if (present === undefined) await this.#modules.forget(module);
+      throw error;
     }
-    if (request.goal !== 'absent') refuseVanishing(module);
-    const { done } = await module.supervisor.request(request);
-    if (wait) await done;
+    if (present === undefined && this.#started) this.#keep(module.run());
   }
 
-  cancel(name: ModuleName): void {
-    this.#modules.require(name).supervisor.cancel();
+  #mayDelete(name: string): void {
+    if (name !== this.#parts.config.agent?.name) return;
+    const text = `module ${JSON.stringify(name)} is the agent: modules.yaml says whether there is one`;
+    throw new ServiceError('NotSupported', text);
   }
 
   /** A module's configuration without its registry password. */
@@ -226,20 +245,29 @@ export class ModuleRuntime implements AsyncDisposable {
 
   /** Stops looking after modules; their containers stay as they are. */
   async [Symbol.asyncDispose](): Promise<void> {
+    const stopped = this.operations.stop();
     this.#stop.abort();
     this.#events[Symbol.dispose]();
     await Promise.all(this.#modules.all().map((module) => module[Symbol.asyncDispose]()));
     await Promise.all(this.#running);
+    await stopped;
     this.#requests[Symbol.dispose]();
   }
 
-  async #ask(module: ManagedModule, request: Request) {
-    try {
-      return await module.supervisor.request(request);
-    } catch (error) {
-      if (module.report.goal === 'absent') await this.#modules.forget(module);
-      throw error;
+  /** Goes on with what a former process has accepted. */
+  #resume({ name, source, supervisor }: ManagedModule): void {
+    const { goal, operation } = supervisor.desired;
+    if (operation === undefined) return;
+    const { create, start, stop, restart, remove } = this.kinds;
+    if (operation.verb === 'CreateModule') {
+      this.operations.resume(create, name, source);
+      return;
     }
+    const { stopTimeoutS } = operation;
+    const timeout = stopTimeoutS === undefined ? {} : { stopTimeoutS };
+    const change = { ...timeout, ...(goal === 'erased' && { identity: true }) };
+    const kinds = { Start: start, Stop: stop, Restart: restart, DeleteModule: remove };
+    this.operations.resume(kinds[operation.verb], name, change);
   }
 
   #keep(promise: Promise<unknown>): void {
@@ -269,8 +297,14 @@ export class ModuleRuntime implements AsyncDisposable {
   }
 }
 
-/** A module whose removal is not finished, such as while there is no engine, is no longer to be had. */
-function refuseVanishing({ name, report, supervisor }: ManagedModule): void {
-  if (report.goal !== 'absent' || supervisor.verb === 'CreateModule') return;
-  throw new ServiceError('Unavailable', `module ${JSON.stringify(name)} is being removed`);
+/** Whether this is the module that could not be made, asked for in the same words. */
+function isAskedAgain({ source, supervisor }: ManagedModule, asked: ModuleSource): boolean {
+  return supervisor.desired.goal === 'failed' && canonicalJson(source) === canonicalJson(asked);
+}
+
+/** Removes first what a former call has left; Unavailable when that cannot be done now either. */
+async function untilVanished(module: ManagedModule): Promise<void> {
+  const rest = module.supervisor.rest();
+  module.supervisor.retry();
+  await rest;
 }

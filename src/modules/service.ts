@@ -3,8 +3,10 @@ import type { Bus, BusSignal } from '../dbus/bus.ts';
 import type { CallContext } from '../dbus/call.ts';
 import { childPath } from '../dbus/path.ts';
 import { Variant } from '../dbus/variant.ts';
+import { moduleIdOf } from '../ids.ts';
 import { identityService } from '../interfaces/identity.ts';
 import { modulesService } from '../interfaces/modules.ts';
+import { Cancellations } from '../service/operations/cancellations.ts';
 import type { Running, StartContext } from '../service/run.ts';
 import { SharedReads } from '../service/shared-reads.ts';
 import { clientsOn } from './clients.ts';
@@ -61,6 +63,7 @@ export async function startModules(
       socketsPath,
       prepare: (source, via) => prepare(parts, source, via),
       foresee: (source, via) => prepare({ ...parts, identities: registered }, source, via),
+      eraseIdentity: (name, via) => identities.erase(moduleIdOf(name), via),
       backend: (modules) =>
         workloadBackend({
           get config() {
@@ -85,6 +88,7 @@ export async function startModules(
     isElevated: (settings: ModuleSettings) => isElevated(parts, settings),
     refuseUnconfined: (source: ModuleSource) => refuseUnconfined(parts, source),
     elevatedCalls: new WeakSet<CallContext>(),
+    cancellations: new Cancellations(),
     systemInfo: (signal: AbortSignal) =>
       system.get('', (read) => systemInfo(engine, version, read), signal),
     objectPath: (name: string) =>

@@ -1,77 +1,92 @@
 /**
- * Brings one module to where it shall be and keeps it there: looks, plans, does one step, looks again.
- * There is one loop per module, so a slow pull holds nobody else up.
+ * Brings one module to its desired state and keeps it there: looks, plans, does one step, looks again.
+ * There is one loop per module, so a slow pull holds no other one up.
  *
  *   goal       means                                       becomes
  *   stopped    there is a container, it does not run
  *   restart    it stops first                              start, when it has stopped
  *   start      it starts even if it has ended              started, when it has started
- *   started    it runs, again after it ended             ended, when its restart policy says so
+ *   started    it runs, again after it ended               ended, when its restart policy says so
  *   ended      it has ended by itself and stays so
+ *   failed     it could not be made: no container
  *   absent     there is no container                       the loop ends
+ *   erased     nor an identity at the hub                  the loop ends
  */
 import { ownRequest, type Via } from '../dbus/via.ts';
 import { describeError, isServiceError, ServiceError } from '../errors.ts';
 import { apply, type Work } from './apply.ts';
+import { DesiredState, type DesiredStateOptions } from './desired-state.ts';
 import type { Container, ContainerEngine, PullProgress } from './engine.ts';
 import type { EngineStatus } from './engine-monitor.ts';
-import { desiredOf, type Prepared, type Refused, type Report } from './goal.ts';
-import { Intent, type IntentOptions } from './intent.ts';
+import { EngineRestarts } from './engine-restarts.ts';
+import {
+  desiredOf,
+  type Goal,
+  isAbsence,
+  needsContainer,
+  type Prepared,
+  type Refused,
+  type Report,
+} from './goal.ts';
 import { LiveReport } from './live-report.ts';
 import { ModuleImage } from './module-image.ts';
-import type { Request } from './operation.ts';
 import { isLive, plan, type Step } from './plan.ts';
+import { Pursuit, type PursuitOptions } from './pursuit.ts';
 import { Recovery } from './recovery.ts';
 import { type RestartPolicy, restartsAfter, restartsUnhealthy } from './restart-policy.ts';
+import { Resting } from './resting.ts';
 import { WakeUp } from './wake-up.ts';
 
 /** What a supervisor works with. */
-export interface SupervisorOptions extends Omit<IntentOptions, 'onGoal'> {
+export interface SupervisorOptions extends Omit<DesiredStateOptions, 'onGoal'> {
   readonly engine: ContainerEngine;
   readonly engineStatus: () => EngineStatus;
   readonly restartPolicy: RestartPolicy;
   readonly prepare: (via: Via) => Promise<Prepared | Refused>;
+  /** Gives up the module's identity at the hub. */
+  readonly eraseIdentity: (via: Via) => Promise<void>;
   /** Drops what outlives the process; only then the module's absence is complete. Never rejects. */
   readonly forget: () => Promise<void>;
   readonly onReport: (report: Report) => void;
   readonly now: () => Date;
 }
 
-/** Keeps one module as it shall be. */
+/** What comes after a round: another one, the end, or a wait for a time or, undefined, for an event. */
+type Next = 'again' | 'absent' | Date | undefined;
+
+/** Keeps one module in its desired state. */
 export class Supervisor {
+  readonly desired: DesiredState;
   readonly #options: SupervisorOptions;
-  readonly #intent: Intent;
   readonly #recovery: Recovery;
   readonly #report: LiveReport;
   readonly #image: ModuleImage;
-  readonly #news = new WakeUp();
+  readonly #engineRestarts: EngineRestarts;
+  readonly #events = new WakeUp();
+  #pursuit: Pursuit | undefined;
+  readonly #resting = new Resting();
   #round = new AbortController();
-  /** The container whose restart policy was taken away, and the one of which that failed. */
-  #disarmed = '';
-  #armed = '';
+  /** Whether its identity is gone, of the goal `erased`. */
+  #isErased = false;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
-    const { goal, now, onReport } = options;
-    const report = new LiveReport(goal, now, onReport);
+    const { saved, now, onReport } = options;
+    const report = new LiveReport({ goal: saved.goal, error: saved.failure ?? '' }, now, onReport);
     this.#report = report;
     this.#image = new ModuleImage(options.engine);
-    this.#intent = new Intent({ ...options, onGoal: (changed) => report.tell({ goal: changed }) });
+    this.desired = new DesiredState({ ...options, onGoal: (goal) => report.note({ goal }) });
     this.#recovery = new Recovery(options);
+    this.#engineRestarts = new EngineRestarts(options);
   }
 
   get report(): Report {
     return this.#report.current;
   }
 
-  /** The change that is under way, undefined when there is none. */
-  get verb(): string | undefined {
-    return this.#intent.request?.verb;
-  }
-
   /** Looks at the module soon: something may have happened to it. */
   wake(): void {
-    this.#news.call();
+    this.#events.call();
   }
 
   /** Tries at once what was put off: what it failed for may have changed. */
@@ -80,97 +95,122 @@ export class Supervisor {
     this.wake();
   }
 
-  /**
-   * Asks for a change; resolves when it is accepted and written down, to a promise of its end.
-   * Unavailable while another change is under way, NotFound when the module is gone.
-   */
-  async request(request: Request): Promise<{ readonly done: Promise<void> }> {
-    const { done, joined } = await this.#intent.accept(request);
-    if (joined) return { done };
-    this.#recovery.reset();
-    this.#image.expire();
-    this.#report.tell({ error: '', retryAt: undefined });
-    this.#interrupt();
-    return { done };
+  /** Gives up what is being done, for a goal that has changed. */
+  interrupt(): void {
+    this.#round.abort();
+    this.retry();
   }
 
-  /** Ends the change that is under way with Cancelled; NotFound when there is none. */
-  cancel(): void {
-    this.#intent.cancel();
-    this.#interrupt();
+  /** Pursues the goal, which has just changed; rejects when it is not reached, or with the reason of the signal. */
+  async reach(options: PursuitOptions, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    const pursuit = new Pursuit(options);
+    this.#pursuit = pursuit;
+    this.#isErased = false;
+    this.#image.expire();
+    this.#report.note({ error: '', failed: false, retryAt: undefined });
+    const abort = (): void => this.#fail(pursuit, signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    this.interrupt();
+    try {
+      await pursuit.done;
+    } finally {
+      signal.removeEventListener('abort', abort);
+    }
+  }
+
+  /** Publishes the outcome of an operation that has ended. */
+  release(): void {
+    this.#report.release();
+  }
+
+  /** Gives up what is being done for the goal that there was; resolves as `rest`, and holds what is to be published then. */
+  async undo(): Promise<void> {
+    const outcome = this.#resting.waitForOutcome();
+    this.interrupt();
+    await outcome;
+  }
+
+  /** Resolves when the goal is reached or nothing more can be done for it at present. */
+  rest(): Promise<void> {
+    return this.#resting.wait();
   }
 
   /** Looks at the container and does nothing: before `run`, for what is shown of it. Never rejects. */
   async observe(signal: AbortSignal): Promise<void> {
     await this.#look(signal).catch(() => undefined); // the report says that it is not known
+    this.#report.publish();
   }
 
   /** Works until the signal says stop or the module is absent as wanted. Never rejects. */
   async run(signal: AbortSignal): Promise<'stopped' | 'absent'> {
-    while (!signal.aborted) {
-      this.#news.clear();
+    let next: Next = 'again';
+    while (!signal.aborted && next !== 'absent') {
+      this.#events.clear();
       this.#round = new AbortController();
-      const next = await this.#once(AbortSignal.any([signal, this.#round.signal]));
-      if (next === 'absent') return next;
-      if (next === 'again') continue;
+      const round = AbortSignal.any([signal, this.#round.signal]);
+      next = await this.#once(round);
+      if (next === 'again' || next === 'absent' || round.aborted) continue;
+      this.#rest();
       const delayMs = next && next.getTime() - this.#options.now().getTime();
-      await this.#news.wait(delayMs, signal);
+      await this.#events.wait(delayMs, signal);
     }
-    this.#intent.stop();
-    return 'stopped';
+    if (this.#pursuit !== undefined) {
+      const stopping = new ServiceError('Unavailable', 'the service is stopping');
+      this.#fail(this.#pursuit, stopping);
+    }
+    this.#rest();
+    return next === 'absent' ? next : 'stopped';
   }
 
-  /** What was being done on its own account gives way. */
-  #interrupt(): void {
-    this.#round.abort();
-    this.wake();
+  #rest(): void {
+    if (this.#resting.reached()) this.#report.hold();
+    else this.#report.publish();
   }
 
-  /** One look, one step. Answers what to do then: wait for a time or, undefined, for news. */
-  async #once(signal: AbortSignal): Promise<'again' | 'absent' | Date | undefined> {
+  /** One look, one step. */
+  async #once(signal: AbortSignal): Promise<Next> {
     try {
-      const cancelled = this.#intent.cancelled;
-      if (cancelled !== undefined) throw cancelled;
       return await this.#advance(signal);
     } catch (error) {
-      const cancelled = this.#intent.cancelled;
-      if (cancelled !== undefined) {
-        await this.#intent.fail(cancelled);
-        return 'again';
-      }
-      // A request took over, or the service stops.
-      if (signal.aborted) return 'again';
-      return this.#failed(error, signal);
+      this.#report.end();
+      // an operation took over, or the service stops
+      return signal.aborted ? 'again' : this.#failed(error, signal);
     }
   }
 
-  async #advance(signal: AbortSignal): Promise<'again' | 'absent' | Date | undefined> {
+  async #advance(signal: AbortSignal): Promise<Next> {
     const { prepare } = this.#options;
     const container = await this.#look(signal);
-    const isArmed = await this.#disarm(container, signal);
+    const isArmed = await this.#engineRestarts.takeFrom(container, signal);
     if (container?.ours === true) await this.#applyPolicy(container);
+    signal.throwIfAborted();
     if (await this.#stopFirst(container, signal)) return 'again';
-    // Before anything is asked of anybody: what failed is not tried again at every piece of news.
     const retryAt = this.#recovery.until;
-    this.#report.tell({ retryAt });
+    this.#report.note({ retryAt });
+    if (this.#pursuit?.hasStarted === true) this.#reached();
+    // before anything is asked of others: what failed is not retried at every event
     if (retryAt !== undefined) return retryAt;
-    const prepared = this.#intent.goal === 'absent' ? undefined : await prepare(this.#via(signal));
+    this.#report.publish();
+    if (await this.#eraseFirst(container, signal)) return 'again';
+    const { goal } = this.desired;
+    const prepared = needsContainer(goal) ? await prepare(this.#via(signal)) : undefined;
     if (prepared?.refusal !== undefined) return this.#refuse(container, prepared.refusal, signal);
-    const isCreation = this.#intent.request?.verb === 'CreateModule';
+    const isCreation = this.#pursuit?.options.isCreation === true;
     const imagePresent =
       prepared === undefined || (await this.#image.isPresent(prepared.image, isCreation, signal));
     signal.throwIfAborted();
-    const [step] = plan({ container, imagePresent }, desiredOf(this.#intent.goal, prepared));
+    const [step] = plan({ container, imagePresent }, desiredOf(goal, prepared));
     if (step === undefined) {
-      return (await this.#settled()) ?? (isArmed ? this.#recovery.unseen() : undefined);
+      return (await this.#settled(goal)) ?? (isArmed ? this.#recovery.unseen() : undefined);
     }
     await this.#do(step, prepared, signal);
     return 'again';
   }
 
-  /** What is done for a change that was asked for serves that request. */
+  /** What is done for an operation serves the request of its call. */
   #via(signal: AbortSignal): Via {
-    const requestId = this.#intent.request?.requestId;
+    const requestId = this.#pursuit?.options.requestId;
     return requestId === undefined ? ownRequest(signal) : { requestId, signal };
   }
 
@@ -179,13 +219,14 @@ export class Supervisor {
     try {
       refuseUnreachable(engineStatus());
       const container = await engine.inspect(name, signal);
-      // It may have gone meanwhile, and another one answered of whose coming nobody knows yet.
+      // it may have gone meanwhile, and another one answered of which the monitor does not know yet
       refuseUnreachable(engineStatus());
-      this.#report.tell({ container, known: true });
-      this.#recovery.seen(container, this.#intent.goal, engineStatus().reachedAt);
+      this.#report.end();
+      this.#report.note({ container, known: true });
+      this.#recovery.seen(container, this.desired.goal, engineStatus().reachedAt);
       return container;
     } catch (error) {
-      if (!signal.aborted) this.#report.tell({ known: false });
+      if (!signal.aborted) this.#report.note({ known: false });
       throw error;
     }
   }
@@ -193,41 +234,17 @@ export class Supervisor {
   /** What the restart policy makes of a container that has just ended, or whose health check fails. */
   async #applyPolicy({ state, unhealthy }: Container): Promise<void> {
     const { log, name, restartPolicy } = this.#options;
-    // what somebody asks for comes before what the policy says
-    if (this.#intent.request !== undefined || this.#intent.goal !== 'started') return;
+    // what an operation asks for comes before what the policy says
+    if (this.#pursuit !== undefined || this.desired.goal !== 'started') return;
     const { endedItself } = this.#recovery;
     if (endedItself && state.kind === 'exited' && !restartsAfter(restartPolicy, state.exitCode)) {
       this.#recovery.reset();
-      await this.#intent.set('ended');
+      await this.desired.advance('started', 'ended');
     }
     if (!unhealthy || !restartsUnhealthy(restartPolicy)) return;
     log.warn('module unhealthy', { module: name });
     this.#recovery.failed();
-    await this.#intent.set('restart');
-  }
-
-  /**
-   * An engine that starts containers by itself does so when nobody has looked at what they mount. Answers whether
-   * it still would: then the next look tries again.
-   */
-  async #disarm(container: Container | undefined, signal: AbortSignal): Promise<boolean> {
-    const { engine, log, name } = this.#options;
-    if (container?.ours !== true) return false;
-    const { engineRestarts, id } = container;
-    if (!engineRestarts) this.#disarmed = ''; // it may be given one again
-    if (!engineRestarts || this.#disarmed === id) return false;
-    try {
-      await engine.keepStopped(id, signal);
-      this.#disarmed = id;
-      return false;
-    } catch (error) {
-      signal.throwIfAborted();
-      if (this.#armed !== id) {
-        log.warn('restart policy not taken away', { module: name, error: describeError(error) });
-      }
-      this.#armed = id;
-      return true;
-    }
+    await this.desired.advance('started', 'restart');
   }
 
   /** What may not run is stopped where it does. */
@@ -243,32 +260,43 @@ export class Supervisor {
 
   /** Stopping needs nothing but the container, if there is one: it works when no identity can be had. */
   async #stopFirst(container: Container | undefined, signal: AbortSignal): Promise<boolean> {
-    if (this.#intent.goal !== 'restart' && this.#intent.goal !== 'stopped') return false;
+    const { goal } = this.desired;
+    if (goal !== 'restart' && goal !== 'stopped') return false;
     if (container?.ours === true && isLive(container)) {
       await this.#do({ kind: 'stop', id: container.id }, undefined, signal);
       return true;
     }
-    if (this.#intent.goal === 'restart') await this.#intent.set('start');
-    else if (this.#intent.request?.until === 'stopped') this.#intent.succeed();
+    if (goal === 'restart') await this.desired.advance('restart', 'start');
+    else if (this.#pursuit?.options.until === 'stopped') this.#reached();
+    return false;
+  }
+
+  /** The identity goes after the module has stopped and before its record, which says that it has to. */
+  async #eraseFirst(container: Container | undefined, signal: AbortSignal): Promise<boolean> {
+    if (this.desired.goal !== 'erased' || this.#isErased) return false;
+    if (container?.ours === true && isLive(container)) {
+      await this.#do({ kind: 'stop', id: container.id }, undefined, signal);
+      return true;
+    }
+    await this.#options.eraseIdentity(this.#via(signal));
+    this.#isErased = true;
     return false;
   }
 
   async #do(step: Step, prepared: Prepared | undefined, signal: AbortSignal): Promise<void> {
     const { log, name } = this.#options;
-    const again =
-      step.kind === 'start' && this.#intent.goal === 'started' && this.#recovery.hasEnded;
-    await this.#report.during(step.kind, () => apply(step, this.#work(prepared), signal));
+    const { goal } = this.desired;
+    const again = step.kind === 'start' && goal === 'started' && this.#recovery.hasEnded;
+    this.#report.begin(step.kind);
+    await apply(step, this.#work(prepared), signal);
     log.info('module step done', { module: name, step: step.kind });
     if (step.kind === 'stop') this.#recovery.stopped();
     if (step.kind === 'start') this.#recovery.started();
-    this.#report.tell({
-      error: '',
-      restartCount: this.#report.current.restartCount + (again ? 1 : 0),
-    });
-    if (step.kind === 'start' && this.#intent.goal === 'start') {
-      await this.#intent.set('started');
-      this.#intent.succeed();
-    }
+    if (!this.report.failed) this.#report.note({ error: '' });
+    if (again) this.#report.note({ restartCount: this.report.restartCount + 1 });
+    if (step.kind !== 'start' || goal !== 'start') return;
+    await this.desired.advance('start', 'started');
+    if (this.#pursuit !== undefined) this.#pursuit.hasStarted = true;
   }
 
   #work(prepared: Prepared | undefined): Work {
@@ -280,7 +308,7 @@ export class Supervisor {
       network: { name: '' },
       check: () => Promise.resolve(),
       ...prepared,
-      stopTimeoutS: this.#intent.request?.stopTimeoutS,
+      stopTimeoutS: this.#pursuit?.options.stopTimeoutS,
       fetchImage: (signal) => this.#fetch(prepared, signal),
     };
   }
@@ -289,49 +317,79 @@ export class Supervisor {
     if (prepared === undefined) throw new TypeError('there is no image to fetch');
     const onProgress = (progress: PullProgress) => this.#report.progress(progress);
     await this.#image.fetch(prepared.image, onProgress, signal);
-    this.#report.tell({ note: this.#image.note });
+    this.#report.note({ note: this.#image.note });
   }
 
-  async #settled(): Promise<'again' | 'absent' | undefined> {
-    if (this.#intent.goal === 'absent') return this.#vanish();
-    if (!this.#intent.failed) this.#report.tell({ error: '', retryAt: undefined });
-    if (this.#intent.goal === 'start') await this.#intent.set('started');
-    this.#intent.succeed();
+  async #settled(goal: Goal): Promise<'again' | 'absent' | undefined> {
+    if (isAbsence(goal)) return this.#vanish(goal);
+    if (goal !== 'failed' && !this.report.failed) this.#report.note({ error: '' });
+    if (goal === 'start') await this.desired.advance('start', 'started');
+    this.#reached();
     return undefined;
   }
 
-  /** The end of the module, unless somebody is just asking for something else. */
-  async #vanish(): Promise<'again' | 'absent'> {
-    if (!this.#intent.close()) return 'again';
+  /** The end of the module, unless an operation has just asked for something else. */
+  async #vanish(goal: Goal): Promise<'again' | 'absent'> {
+    if (!(await this.desired.close(goal))) return 'again';
     await this.#options.forget();
-    this.#intent.succeed();
+    this.#pursuit?.reach();
+    this.#pursuit = undefined;
     return 'absent';
+  }
+
+  /** What is pursued, if anything is, is reached: that is published together with the end of its operation. */
+  #reached(): void {
+    const pursuit = this.#pursuit;
+    if (pursuit === undefined) return;
+    this.#pursuit = undefined;
+    this.#report.hold();
+    pursuit.reach();
+  }
+
+  #fail(pursuit: Pursuit, error: unknown): void {
+    if (this.#pursuit !== pursuit) return;
+    this.#pursuit = undefined;
+    const failed = pursuit.options.isUndone() && !isServiceError(error, 'Cancelled');
+    this.#report.note({ failed });
+    pursuit.fail(error);
   }
 
   async #failed(error: unknown, signal: AbortSignal): Promise<'again' | Date | undefined> {
     const { log, name } = this.#options;
     log.warn('module step failed', { module: name, error: describeError(error) });
-    const { reverts } = this.#intent;
-    await this.#intent.fail(error);
-    this.#report.tell({ error: isServiceError(error) ? error.message : 'internal error' });
-    if (reverts) return 'again';
+    this.#report.note({ error: isServiceError(error) ? error.message : 'internal error' });
+    const pursuit = this.#pursuit;
+    if (pursuit?.options.isPatient() === false) {
+      this.#fail(pursuit, error);
+      // what comes next is the undoing
+      if (pursuit.options.isUndone()) return undefined;
+    }
     const next = await this.#afterFailure(signal);
-    this.#report.tell({ retryAt: this.#recovery.until });
-    return next;
+    // the engine was away, or is
+    if (next.cause === 'engine') return next.at;
+    if (pursuit !== undefined) this.#fail(pursuit, error);
+    this.#report.note({ retryAt: next.at });
+    return pursuit?.options.isUndone() === true ? undefined : next.at;
   }
 
   /** Finds out whose failure it was: what failed because the engine went away, is none of the module. */
-  async #afterFailure(signal: AbortSignal): Promise<'again' | Date | undefined> {
+  async #afterFailure(
+    signal: AbortSignal,
+  ): Promise<
+    | { readonly cause: 'engine'; readonly at: 'again' | Date | undefined }
+    | { readonly cause: 'module'; readonly at: Date | undefined }
+  > {
     const { engineStatus } = this.#options;
     const { reachedAt } = engineStatus();
-    // The monitor may not know yet.
+    // the monitor may not know yet
     if (this.report.known) await this.#look(signal).catch(() => undefined);
-    if (signal.aborted) return 'again';
+    if (signal.aborted) return { cause: 'engine', at: 'again' };
     const now = engineStatus();
-    // The monitor wakes everybody when the engine is back.
-    if (now.error !== '') return undefined;
-    if (!this.report.known) return this.#recovery.unseen();
-    return now.reachedAt === reachedAt ? this.#recovery.failed() : 'again';
+    // the monitor wakes all supervisors when the engine is back
+    if (now.error !== '') return { cause: 'engine', at: undefined };
+    if (!this.report.known) return { cause: 'engine', at: this.#recovery.unseen() };
+    if (now.reachedAt !== reachedAt) return { cause: 'engine', at: 'again' };
+    return { cause: 'module', at: this.#recovery.failed() };
   }
 }
 

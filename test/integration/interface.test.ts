@@ -1,7 +1,11 @@
 /** What holds for every method of the four services, taken from the tables that state them. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Authorization, MethodDefinition } from '../../src/dbus/definition.ts';
+import {
+  type Authorization,
+  type MethodDefinition,
+  questionsOf,
+} from '../../src/dbus/definition.ts';
 import { variant } from '../../src/dbus/variant.ts';
 import { isServiceError } from '../../src/errors.ts';
 import { introspected } from '../support/introspection.ts';
@@ -63,8 +67,7 @@ function methodsOf(service: ServiceName): readonly (readonly [string, MethodDefi
 /** Whether polkit lets everybody do what a method asks for. */
 function isGrantedByDefault(service: ServiceName, authorize: Authorization): boolean {
   if (authorize === 'public') return true;
-  const questions = 'action' in authorize ? [authorize] : authorize;
-  return questions
+  return questionsOf(authorize)
     .flatMap(({ action }) => (typeof action === 'string' ? [action] : action.oneOf))
     .every((action) => services[service].actions[action]?.defaults?.any === 'yes');
 }

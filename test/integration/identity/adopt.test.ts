@@ -108,11 +108,11 @@ test('stay with the manager that they have, who is named', async ({ cloud, ident
   const before = onHub(cloud, 'theirs');
   const request = { module_id: 'theirs', options: adopt };
   for (const call of [
-    identity.CreateModuleIdentity(request),
-    identity.UpdateModuleIdentity(request),
-    identity.DeleteModuleIdentity(request),
+    () => identity.CreateModuleIdentity(request),
+    () => identity.UpdateModuleIdentity(request),
+    () => identity.DeleteModuleIdentity(request),
   ]) {
-    assert.match(await messageOf(call), 'module "theirs" is managed by puppet');
+    assert.match(await messageOf(call()), 'module "theirs" is managed by puppet');
   }
   assert.equal(onHub(cloud, 'theirs'), before);
   assert.is(await failureOf(identity.GetModuleIdentity({ module_id: 'theirs' })), 'NotFound');

@@ -166,10 +166,16 @@ test('Cancel ends provisioning under way, and its callers are told', async ({ ri
   const waiting = failure(rig, 'Reprovision', none);
   await until(30_000, 'a request', () => polled > 0);
   await call(rig, 'Cancel', ['sa{sv}', '', '0']);
-  assert.match(await waiting, 'provisioning was cancelled');
+  assert.match(await waiting, 'Reprovision of the device was cancelled');
   cloud.interfere = undefined;
-  assert.match(await failure(rig, 'Cancel', ['sa{sv}', '', '0']), 'no provisioning is under way');
-  assert.match(await failure(rig, 'Cancel', ['sa{sv}', 'x', '0']), 'no operation "x"');
+  assert.match(
+    await failure(rig, 'Cancel', ['sa{sv}', '', '0']),
+    'no operation of the device is in progress',
+  );
+  assert.match(
+    await failure(rig, 'Cancel', ['sa{sv}', 'x', '0']),
+    'no operation of module "x" is in progress',
+  );
   assert.is(fieldsOf(await call(rig, 'Provision', none))['device_id'], deviceName);
   await call(rig, 'Reprovision', none);
 });

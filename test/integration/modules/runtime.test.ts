@@ -180,7 +180,8 @@ test('makes one module of two that are asked for at once', async ({ device }) =>
     await device.ask('DeleteModule', byName);
     assert.equal(await readdir(inState(device, 'mnt')), ['edgeAgent']);
   }
-  assert.equal(await twice(1000, 1001), ['no failure', 'AlreadyExists']);
+  assert.equal(await twice(1000, 1001), ['no failure', 'Unavailable']);
+  assert.is(await device.errorOf('CreateModule', creation(sleeping(1001))), 'AlreadyExists');
 });
 
 test('remembers modules, with their configuration, when the service restarts', async ({
@@ -293,15 +294,22 @@ test('does not start a module whose image is being pulled, and takes back a canc
   await assertGone(device);
 });
 
-test('waits for an identity, and goes on when one can be had', async ({ device }) => {
+test('makes a module that had no identity, once one can be had and it is asked again', async ({
+  device,
+}) => {
   device.cloud.interfere = ({ path }) =>
     path.includes('late') ? { status: 503, body: {} } : undefined;
   const atOnce = { wait: new Variant('b', false) };
   await device.ask('CreateModule', creation(sleeping(), 'late', atOnce));
-  const waiting = await device.untilState('late', 'backoff');
-  assert.is.not(waiting['LastError'], '');
+  const { LastError } = await device.untilState('late', 'failed');
+  assert.match(String(LastError), 'HTTP 503');
+  const other = creation(sleeping(1), 'late', atOnce);
+  assert.is(await device.errorOf('CreateModule', other), 'AlreadyExists');
+  assert.is(await device.errorOf('CreateModule', creation(sleeping(), 'late')), 'Unavailable');
+  assert.is((await device.module('late'))['State'], 'failed');
   device.cloud.interfere = undefined;
-  await device.untilState('late', 'created');
+  await device.ask('CreateModule', creation(sleeping(), 'late', atOnce));
+  assert.not.match(String((await device.untilState('late', 'created'))['LastError']), '503');
   await device.ask('DeleteModule', named('late'));
 });
 

@@ -105,16 +105,30 @@ test('answers an error to a call in which it is killed, and takes the module up 
   await device.rig.stop('modules', 'SIGKILL');
   assert.is.not((await making).code, 0);
   await device.works('Describe', describe);
-  await device.untilState('slow', 'pulling');
-  await device.works('DeleteModule', ['sa{sv}', 'slow', '0']);
+  assert.is((await device.untilState('slow', 'pulling'))['Operation'], 'CreateModule');
+  const joining = device.call('CreateModule', slow, 'operator');
+  await device.works('Cancel', ['sa{sv}', 'slow', '0']);
+  assert.match((await joining).stderr, /cancelled|is the wait/);
+  await device.untilModule('slow', ({ error }) => String(error).includes('no object'));
 });
 
-test('says which image is missing, and tries again later', async ({ device }) => {
+test('shows why a module could not be made, also after a restart, until it is deleted', async ({
+  device,
+}) => {
   const absent = creation('imageless', { image: '127.0.0.1:9/absent:1' }, 'wait', 'b', 'false');
   await device.works('CreateModule', absent);
-  const waiting = await device.untilState('imageless', 'backoff');
-  assert.match(String(waiting['LastError']), '127.0.0.1:9/absent:1');
+  const failed = await device.untilState('imageless', 'failed');
+  assert.match(String(failed['LastError']), '127.0.0.1:9/absent:1');
+  assert.is(failed['Operation'], '');
+  await device.rig.stop('modules', 'SIGKILL');
+  const { State, LastError } = await device.module('imageless');
+  assert.equal([State, LastError], ['failed', failed['LastError']]);
+  assert.match(
+    (await device.call('Start', ['sa{sv}', 'imageless', '0'], 'operator')).stderr,
+    'not made',
+  );
   await device.works('DeleteModule', ['sa{sv}', 'imageless', '0']);
+  await device.untilModule('imageless', ({ error }) => String(error).includes('no object'));
 });
 
 test.run();

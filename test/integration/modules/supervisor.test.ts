@@ -31,9 +31,10 @@ function prepared(Cmd: readonly string[]): Promise<Prepared> {
 
 const options = {
   name,
-  goal: 'started',
+  saved: { goal: 'started' },
   restartPolicy: 'always',
-  saveGoal: () => Promise.resolve(),
+  save: () => Promise.resolve(),
+  eraseIdentity: () => Promise.resolve(),
   forget: () => Promise.resolve(),
   onReport: () => {},
   log,

@@ -3,6 +3,8 @@ import * as assert from 'uvu/assert';
 import type { CallContext } from '../../../src/dbus/serve.ts';
 import { isServiceError } from '../../../src/errors.ts';
 import { moduleResolvers } from '../../../src/modules/handlers.ts';
+import { Cancellations } from '../../../src/service/operations/cancellations.ts';
+import { Operations } from '../../../src/service/operations/operations.ts';
 
 const test = suite('what authorization of Modules1 is told');
 const call: CallContext = {
@@ -14,10 +16,17 @@ const call: CallContext = {
   startedAt: 0,
 };
 
+const log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
+const operations = new Operations({ nameOf: (id) => id, onChange: () => {}, log });
+const parts = {
+  cancellations: new Cancellations(),
+  runtime: { operations, find: () => undefined },
+};
+
 /** What is told about a creation, or the code of the error. */
 async function told(createOptions: object, env: Readonly<Record<string, string>> = {}) {
   const elevatedCalls = new WeakSet<CallContext>();
-  const resolvers = moduleResolvers({ elevatedCalls, isElevated: () => true });
+  const resolvers = moduleResolvers({ ...parts, elevatedCalls, isElevated: () => true });
   const config_json = JSON.stringify({ image: 'a:1', createOptions });
   try {
     const args = { name: 'sensor', type: 'docker', config_json, env, options: {} };
@@ -47,7 +56,11 @@ test('quotes no value that stands in the place of a name', async () => {
   for (const key of ['DB_PW=hunter2', 'A=B=hunter2', '=hunter2']) {
     const config_json = '{"image":"a:1"}';
     const args = { name: 'sensor', type: 'docker', config_json, env: { [key]: '' }, options: {} };
-    const resolvers = moduleResolvers({ elevatedCalls: new WeakSet(), isElevated: () => false });
+    const resolvers = moduleResolvers({
+      ...parts,
+      elevatedCalls: new WeakSet(),
+      isElevated: () => false,
+    });
     try {
       await resolvers.CreateModule(args, call);
       assert.unreachable();

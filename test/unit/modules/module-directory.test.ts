@@ -59,7 +59,9 @@ function directoryIn(socketsPath: string) {
       shownDigest: (digest) => digest,
       prepare: () => Promise.reject(new Error('not asked')),
       foresee: () => Promise.reject(new Error('not asked')),
-      saveGoal: () => Promise.resolve(),
+      save: () => Promise.resolve(),
+      eraseIdentity: () => Promise.resolve(),
+      operation: () => '',
       now,
       log,
       requests: new Repeats({ log }),
@@ -92,11 +94,13 @@ function directoryIn(socketsPath: string) {
 test('lets every module read what has just changed', async ({ directory }) => {
   const { modules, list } = directoryIn(directory);
   const settings = { image: 'a', createOptions: {}, auth: undefined };
+  const state = { goal: 'started' } as const;
   const running: Promise<unknown>[] = [];
   try {
     assert.not.match(await list(), 'sensor');
     for (const name of ['sensor', 'filter'].map(parseModuleName)) {
-      const module = await modules.open({ name, settings, env: {}, elevated: false }, 'started');
+      const module = await modules.open({ name, settings, env: {}, elevated: false }, state);
+      modules.show(module);
       assert.match(await list(), new RegExp(`"${name}".*"unknown"`));
       running.push(module.run());
       await until(longMs, 'a look', () => module.report.container !== undefined);

@@ -3,7 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../src/errors.ts';
 import type { Container, ContainerEngine } from '../../../src/modules/engine.ts';
-import type { Goal, Prepared } from '../../../src/modules/goal.ts';
+import type { Prepared } from '../../../src/modules/goal.ts';
 import { disarmStrays } from '../../../src/modules/strays.ts';
 import { Supervisor } from '../../../src/modules/supervisor.ts';
 import { until } from '../../support/deadline.ts';
@@ -77,7 +77,7 @@ function supervised(
   let looks = 0;
   const supervisor = new Supervisor({
     name: 'sensor',
-    goal: 'started' satisfies Goal,
+    saved: { goal: 'started' },
     restartPolicy: 'always',
     engine: {
       ...engine,
@@ -88,7 +88,8 @@ function supervised(
     },
     engineStatus: () => ({ ...reached, reachedAt: now }),
     prepare,
-    saveGoal: () => Promise.resolve(),
+    save: () => Promise.resolve(),
+    eraseIdentity: () => Promise.resolve(),
     forget: () => Promise.resolve(),
     onReport: () => {},
     now: clock,
@@ -151,7 +152,9 @@ test('takes a restart policy away though a request came between', async () => {
   await using module = supervised(engine);
   await until(longMs, 'the attempt', () => asked.length === 1);
   const { requestId } = via;
-  await module.supervisor.request({ verb: 'Start', goal: 'start', revert: true, requestId });
+  const started = { isCreation: false, requestId, isPatient: () => false, isUndone: () => true };
+  await module.supervisor.desired.accept('start', { verb: 'Start' });
+  void module.supervisor.reach(started, via.signal);
   await until(longMs, 'another attempt', () => asked.length === 2);
   assert.ok(interrupted);
   assert.is(about(module.warnings), 0);

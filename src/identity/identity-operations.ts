@@ -1,0 +1,86 @@
+import { type ModuleId, parseModuleId } from '../ids.ts';
+import type { Log } from '../service/log.ts';
+import type { IntentFiles, SavedIntent } from '../service/operations/intent-files.ts';
+import type { OperationKind, Operations } from '../service/operations/operations.ts';
+import type { Device } from './device.ts';
+import type { ModuleIdentities } from './modules.ts';
+import type { Wanted } from './registration.ts';
+import type { SavedDevice, SavedModule } from './state.ts';
+
+/** What the operations work on. */
+export interface OperationParts {
+  readonly intents: IntentFiles;
+  /** The device in force. */
+  readonly device: () => Device;
+  readonly modules: ModuleIdentities;
+}
+
+type Nothing = Readonly<Record<string, never>>;
+
+/** Every operation on identities. The id `` is the device. */
+export interface IdentityOperations {
+  readonly provision: OperationKind<Nothing, SavedDevice>;
+  readonly reprovision: OperationKind<Nothing, SavedDevice>;
+  readonly create: OperationKind<Wanted, SavedModule>;
+  readonly remove: OperationKind<Pick<Wanted, 'adopt'>, void>;
+}
+
+/** The operations on identities; the intent of each is a file. */
+export function identityOperations({
+  intents,
+  device,
+  modules,
+}: OperationParts): IdentityOperations {
+  const intentOf = <Args>(verb: string) => ({
+    verb,
+    persist: (id: string, args: Args) => intents.save({ id, verb, args }),
+    forget: (id: string) => intents.delete(id),
+  });
+  return {
+    provision: {
+      ...intentOf<Nothing>('Provision'),
+      run: (operation) => device().provision({ again: false }, operation),
+    },
+    reprovision: {
+      ...intentOf<Nothing>('Reprovision'),
+      run: (operation) => device().provision({ again: true }, operation),
+    },
+    create: {
+      ...intentOf<Wanted>('CreateModuleIdentity'),
+      run: (operation) => modules.create(moduleIdOf(operation), operation.args, operation),
+    },
+    remove: {
+      ...intentOf<Pick<Wanted, 'adopt'>>('DeleteModuleIdentity'),
+      run: (operation) => modules.delete(moduleIdOf(operation), operation.args, operation),
+    },
+  };
+}
+
+/** Goes on with what a former process has accepted. */
+export function resumeOperations(
+  operations: Operations,
+  kinds: IdentityOperations,
+  { saved, log }: { readonly saved: readonly SavedIntent[]; readonly log: Log },
+): void {
+  const { provision, reprovision, create, remove } = kinds;
+  for (const { id, verb, args } of saved) {
+    if (id === '' && verb === provision.verb) operations.resume(provision, id, {});
+    else if (id === '' && verb === reprovision.verb) operations.resume(reprovision, id, {});
+    else if (verb === create.verb) operations.resume(create, id, parseWanted(args));
+    else if (verb === remove.verb)
+      operations.resume(remove, id, { adopt: parseWanted(args).adopt });
+    else log.error('intent unknown', { id, operation: verb });
+  }
+}
+
+/** What an operation on a module's identity wants, as its intent has it. */
+export function parseWanted(args: unknown): Wanted {
+  const members = new Map(Object.entries(typeof args === 'object' && args !== null ? args : {}));
+  const managedBy: unknown = members.get('managedBy');
+  const adopt = members.get('adopt') === true;
+  return { managedBy: typeof managedBy === 'string' ? managedBy : undefined, adopt };
+}
+
+function moduleIdOf({ id }: { readonly id: string }): ModuleId {
+  return parseModuleId(id);
+}

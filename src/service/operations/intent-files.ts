@@ -1,0 +1,72 @@
+import { join } from 'node:path';
+import { describeError } from '../../errors.ts';
+import type { Log } from '../log.ts';
+import {
+  deleteStateFile,
+  fileNameOf,
+  idOfFileName,
+  openStateDirectory,
+  readStateJson,
+  writeStateJson,
+} from '../state-file.ts';
+
+/** An operation that was accepted and has not ended. */
+export interface SavedIntent {
+  readonly id: string;
+  readonly verb: string;
+  /** As it was saved; whoever resumes it parses it. */
+  readonly args: unknown;
+}
+
+const extension = '.json';
+/** Stands for the id ``: no id begins like this. */
+const unnamed = '@self.json';
+
+/** The intents of operations, one file for each id. */
+export class IntentFiles {
+  readonly #directory: string;
+
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  /** What was not finished; makes the directory. A file that cannot be read is logged and left alone: nobody can say what it asked for. */
+  async readAll(log: Log): Promise<readonly SavedIntent[]> {
+    const intents: SavedIntent[] = [];
+    const { names, failure } = await openStateDirectory(this.#directory);
+    if (failure !== undefined) log.error('intents unreadable', { error: describeError(failure) });
+    for (const name of names) {
+      const id = name === unnamed ? '' : idOfFileName(name, extension);
+      if (id === undefined) continue;
+      try {
+        const intent = await readStateJson(join(this.#directory, name), (value) =>
+          parseIntent(id, value),
+        );
+        if (intent !== undefined) intents.push(intent);
+      } catch (error) {
+        log.error('intent unreadable', { id, error: describeError(error) });
+      }
+    }
+    return intents;
+  }
+
+  save({ id, verb, args }: SavedIntent): Promise<void> {
+    return writeStateJson(this.#fileOf(id), { verb, args });
+  }
+
+  delete(id: string): Promise<void> {
+    return deleteStateFile(this.#fileOf(id));
+  }
+
+  #fileOf(id: string): string {
+    return join(this.#directory, id === '' ? unnamed : fileNameOf(id, extension));
+  }
+}
+
+function parseIntent(id: string, value: unknown): SavedIntent {
+  if (typeof value !== 'object' || value === null) throw new TypeError('it is no object');
+  const members = new Map<string, unknown>(Object.entries(value));
+  const verb = members.get('verb');
+  if (typeof verb !== 'string') throw new TypeError('it has no verb');
+  return { id, verb, args: members.get('args') };
+}

@@ -1,0 +1,50 @@
+import type { LongHandler } from '../../dbus/definition.ts';
+import type { CallContext } from '../../dbus/serve.ts';
+import { ServiceError } from '../../errors.ts';
+import type { OperationKind, Operations, Request } from './operations.ts';
+
+/** How the calls of a method become an operation, and its results replies. */
+export interface LongMethod<Input, Output, Args, Result> {
+  /** Parses a call. With `result`, there is nothing to begin. */
+  readonly request: (
+    input: Input,
+    call: CallContext,
+  ) => Asked<Args, Result> | Promise<Asked<Args, Result>>;
+  /** The reply; without a result when the caller does not wait for it. */
+  readonly reply: (result: Result | undefined, id: string) => Output;
+}
+
+type Asked<Args, Result> = Omit<Request<Args>, 'requestId'> & { readonly result?: Result };
+
+/** The handler of a long operation: it replies when the operation has ended or, with `wait` false, when it is accepted. */
+export function longHandler<Input, Output, Args, Result>(
+  operations: Operations,
+  kind: OperationKind<Args, Result>,
+  { request, reply }: LongMethod<Input, Output, Args, Result>,
+): LongHandler<(input: Input, call: CallContext) => Promise<Output>> {
+  const handle = async (input: Input, call: CallContext): Promise<Output> => {
+    const { result, ...asked } = await request(input, call);
+    if (result !== undefined) return reply(result, asked.id);
+    const { outcome } = await operations.begin(kind, { ...asked, requestId: call.requestId });
+    return reply(asked.wait ? await untilGone(outcome, call) : undefined, asked.id);
+  };
+  const { persist, forget } = kind;
+  return Object.assign(handle, { intent: { persist, forget } });
+}
+
+/** Waits no longer than the caller is there, or the service; what was begun goes on when only the caller leaves. */
+async function untilGone<Result>(
+  outcome: Promise<Result>,
+  { signal }: CallContext,
+): Promise<Result> {
+  let leave = (): void => {};
+  const gone = new Promise<never>((_resolve, reject) => {
+    leave = () => reject(new ServiceError('Unavailable', 'the service is stopping'));
+  });
+  signal.addEventListener('abort', leave, { once: true });
+  try {
+    return await Promise.race([outcome, gone]);
+  } finally {
+    signal.removeEventListener('abort', leave);
+  }
+}

@@ -1,0 +1,234 @@
+/**
+ * Long operations: what waits for an engine, a cloud or a token and must not be lost with the process.
+ *
+ *   begin ─► persisted ─► accepted ─► carried out ─► forgotten ─► its callers are answered
+ *                                          │ fails, or Cancel
+ *                                          └─► undone ─► forgotten ─► its callers are answered
+ *
+ * There is one operation at a time for an id. The same one joins it, every other one is Unavailable. An intent that a
+ * former process has persisted is resumed. A process that stops leaves the intents to the next one that no caller
+ * waits for; the others it cannot carry out, so that they are undone, or persisted as to be undone.
+ */
+import { randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import { describeError, ServiceError } from '../../errors.ts';
+import type { Log } from '../log.ts';
+import { Operation } from './operation.ts';
+
+/** One kind of long operation. Without an intent that is persisted and forgotten it is none. */
+export interface OperationKind<Args, Result> {
+  /** The method that asks for it. */
+  readonly verb: string;
+  /** Persists what is to be done; only then it is accepted. Throws to refuse. */
+  readonly persist: (id: string, args: Args) => Promise<void>;
+  /** Carries it out. Rejects after what it had begun is undone, or persisted as to be undone. */
+  readonly run: (operation: Operation<Args, Result>) => Promise<Result>;
+  /** Removes what was persisted: it has ended. */
+  readonly forget: (id: string, args: Args) => Promise<void>;
+}
+
+/** What a caller asks for. */
+export interface Request<Args> {
+  readonly id: string;
+  /** What is asked for with equal ones is the same operation. */
+  readonly args: Args;
+  /** Whether the caller waits for the end. */
+  readonly wait: boolean;
+  readonly requestId: string;
+  /** Whether no call asks for it, but the service itself, which begins it anew when it starts: it is not persisted, and gives way to calls. */
+  readonly isOwn?: boolean;
+}
+
+/** What operations are reported to. */
+export interface OperationsOptions {
+  /** What an id stands for, in messages: `module "web"`. */
+  readonly nameOf: (id: string) => string;
+  /** An operation was accepted, or has ended; before its callers are answered. */
+  readonly onChange: (id: string) => void;
+  readonly log: Log;
+}
+
+/** The long operations of a service. */
+export class Operations {
+  readonly #options: OperationsOptions;
+  readonly #pending = new Map<string, Operation<unknown, unknown>>();
+  #isStopping = false;
+
+  constructor(options: OperationsOptions) {
+    this.#options = options;
+  }
+
+  /** Whether an operation is unfinished. */
+  get isBusy(): boolean {
+    return this.#pending.size > 0;
+  }
+
+  /** The operation in progress for an id, undefined when none was accepted. */
+  current(id: string): Operation<unknown, unknown> | undefined {
+    const operation = this.#pending.get(id);
+    return operation?.isAccepted === true ? operation : undefined;
+  }
+
+  /** The verb of the operation in progress for an id, `` when there is none. */
+  verb(id: string): string {
+    return this.current(id)?.verb ?? '';
+  }
+
+  /** Begins an operation or joins the same one; resolves when it is accepted. Unavailable while another one is in progress. */
+  async begin<Args, Result>(
+    kind: OperationKind<Args, Result>,
+    request: Request<Args>,
+  ): Promise<Operation<Args, Result>> {
+    const { id, args } = request;
+    const pending = this.#pending.get(id);
+    if (pending !== undefined && isSame(pending, kind.verb, args)) {
+      return this.#join(pending, kind, request);
+    }
+    if (pending?.isOwn === true && request.isOwn !== true)
+      return this.#displace(pending, kind, request);
+    if (pending !== undefined) this.#refuse(pending, kind.verb);
+    const operation = this.#add(kind, request);
+    try {
+      if (request.isOwn !== true) await kind.persist(id, args);
+    } catch (error) {
+      this.#pending.delete(id);
+      operation.fail(error);
+      throw error;
+    }
+    this.#accept(kind, operation);
+    return operation;
+  }
+
+  /** Goes on with an operation that a former process has persisted. */
+  resume<Args, Result>(kind: OperationKind<Args, Result>, id: string, args: Args): void {
+    if (this.#pending.has(id)) return;
+    this.#options.log.info('operation resumed', { operation: kind.verb, id });
+    this.#accept(kind, this.#add(kind, { id, args, wait: false, requestId: randomUUID() }));
+  }
+
+  /** Ends this very operation: its callers get Cancelled. NotFound when it is not in progress any more. */
+  cancel(id: string, operation: Operation<unknown, unknown> | undefined): void {
+    const name = this.#options.nameOf(id);
+    if (operation === undefined || this.current(id) !== operation) {
+      throw new ServiceError('NotFound', `no operation of ${name} is in progress`);
+    }
+    const text = `${operation.verb} of ${name} was cancelled`;
+    operation.abort(new ServiceError('Cancelled', text));
+  }
+
+  /** Resolves when no operation of an id is in progress; what the service began by itself is ended. */
+  async clear(id: string): Promise<void> {
+    for (let pending = this.#pending.get(id); pending; pending = this.#pending.get(id)) {
+      if (pending.isOwn) pending.abort(new ServiceError('Cancelled', 'the settings have changed'));
+      await Promise.allSettled([pending.outcome]);
+    }
+  }
+
+  /** Ends every operation, for the end of the process: callers that wait get Unavailable. */
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    const pending = [...this.#pending.values()];
+    for (const operation of pending) {
+      operation.abort(new ServiceError('Unavailable', 'the service is stopping'));
+    }
+    await Promise.allSettled(pending.map(({ outcome }) => outcome));
+  }
+
+  async #join<Args, Result>(
+    pending: Operation<unknown, unknown>,
+    { persist }: OperationKind<Args, Result>,
+    { id, args, wait, isOwn = false }: Request<Args>,
+  ): Promise<Operation<Args, Result>> {
+    await pending.accepted;
+    if (pending.isOwn && !isOwn) {
+      await persist(id, args);
+      pending.isOwn = false;
+    }
+    if (!wait) pending.leave();
+    return pending as Operation<Args, Result>; // of this kind: only that has this verb
+  }
+
+  /** What the service began by itself gives way to what it is asked for. */
+  async #displace<Args, Result>(
+    pending: Operation<unknown, unknown>,
+    kind: OperationKind<Args, Result>,
+    request: Request<Args>,
+  ): Promise<Operation<Args, Result>> {
+    pending.abort(new ServiceError('Cancelled', `${pending.verb} gave way to ${kind.verb}`));
+    await Promise.allSettled([pending.outcome]);
+    return this.begin(kind, request);
+  }
+
+  #refuse({ id, verb }: Operation<unknown, unknown>, asked: string): never {
+    const same = verb === asked ? ' with other arguments' : '';
+    const text = `${verb} of ${this.#options.nameOf(id)}${same} is in progress`;
+    throw new ServiceError('Unavailable', text);
+  }
+
+  #add<Args, Result>(
+    { verb }: OperationKind<Args, Result>,
+    { id, args, wait, requestId, isOwn = false }: Request<Args>,
+  ): Operation<Args, Result> {
+    const operation = new Operation<Args, Result>({ verb, id, args, requestId });
+    operation.isOwn = isOwn;
+    if (!wait) operation.leave();
+    this.#pending.set(id, operation);
+    return operation;
+  }
+
+  #accept<Args, Result>(
+    kind: OperationKind<Args, Result>,
+    operation: Operation<Args, Result>,
+  ): void {
+    operation.accept();
+    this.#options.onChange(operation.id);
+    void this.#carryOut(kind, operation);
+  }
+
+  async #carryOut<Args, Result>(
+    kind: OperationKind<Args, Result>,
+    operation: Operation<Args, Result>,
+  ): Promise<void> {
+    try {
+      const result = await kind.run(operation);
+      await this.#end(kind, operation);
+      operation.succeed(result);
+    } catch (error) {
+      const failure: unknown = operation.signal.aborted ? operation.signal.reason : error;
+      await this.#end(kind, operation);
+      if (!operation.isAttended && !operation.signal.aborted) this.#report(operation, failure);
+      operation.fail(failure);
+    }
+  }
+
+  /** A process that stops leaves the intent to the next one, where no caller was told that it failed. */
+  async #end<Args, Result>(
+    { forget }: OperationKind<Args, Result>,
+    { id, args, verb, isAttended, isCancelled }: Operation<Args, Result>,
+  ): Promise<void> {
+    const { log, onChange } = this.#options;
+    if (!this.#isStopping || isCancelled || isAttended) {
+      try {
+        await forget(id, args);
+      } catch (error) {
+        log.error('intent not forgotten', { operation: verb, id, error: describeError(error) });
+      }
+    }
+    this.#pending.delete(id);
+    onChange(id);
+  }
+
+  #report({ id, verb }: Operation<unknown, unknown>, error: unknown): void {
+    const { log } = this.#options;
+    log.warn('operation failed', { operation: verb, id, error: describeError(error) });
+  }
+}
+
+function isSame(pending: Operation<unknown, unknown>, verb: string, args: unknown): boolean {
+  return pending.verb === verb && isDeepStrictEqual(asPersisted(pending.args), asPersisted(args));
+}
+
+/** Arguments are the same when they are persisted as the same: a resumed operation is joined, too. */
+function asPersisted(args: unknown): unknown {
+  return JSON.parse(JSON.stringify(args));
+}

@@ -1,0 +1,63 @@
+/** What the tables must say about long operations. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import {
+  type MethodDefinition,
+  questionsOf,
+  type ServiceDefinition,
+} from '../../../src/dbus/definition.ts';
+import { Method } from '../../../src/dbus/method.ts';
+import { certificatesService } from '../../../src/interfaces/certificates.ts';
+import { identityService } from '../../../src/interfaces/identity.ts';
+import { keysService } from '../../../src/interfaces/keys.ts';
+import { modulesService } from '../../../src/interfaces/modules.ts';
+
+const test = suite('long operations in the interface tables');
+const services: readonly ServiceDefinition[] = [
+  keysService,
+  certificatesService,
+  identityService,
+  modulesService,
+];
+
+function methodsOf({
+  manager,
+}: ServiceDefinition): readonly (readonly [string, MethodDefinition])[] {
+  return Object.entries(manager.methods ?? {});
+}
+
+function actionsOf({ authorize }: MethodDefinition): readonly unknown[] {
+  return questionsOf(authorize).map(({ action }) => action);
+}
+
+for (const service of services) {
+  const long = methodsOf(service).filter(([, { long }]) => long === true);
+
+  test(`of ${service.name} have the option wait and are the only ones with it`, () => {
+    const waiting = methodsOf(service).filter(([, { options }]) => options?.['wait'] === 'b');
+    assert.equal(
+      waiting.map(([name]) => name),
+      long.map(([name]) => name),
+    );
+    for (const [name, definition] of long) assert.ok(new Method(name, definition).waits, name);
+  });
+
+  if (long.length === 0) continue;
+
+  test(`of ${service.name} are cancelled by who may begin them, each by its own action`, () => {
+    const cancel = service.manager.methods?.['Cancel'];
+    const authorize = cancel?.authorize;
+    assert.ok(cancel !== undefined && typeof authorize === 'object' && 'among' in authorize);
+    const verbs = Object.keys(authorize.among).filter((verb) => verb !== '');
+    assert.equal(verbs.toSorted(), long.map(([name]) => name).toSorted());
+    const method = new Method('Cancel', cancel);
+    const asked = (operation: string) =>
+      method.ask({ id: 'x', operation }).map(({ action }) => action);
+    for (const [name, definition] of long) assert.equal(asked(name), actionsOf(definition), name);
+    assert.is(asked('').length, 1, 'without an operation');
+    assert.throws(() => asked('Unheard'), /none of the questions/);
+    assert.throws(() => method.ask({ id: 'x' }), /not resolved/);
+  });
+}
+
+test.run();
