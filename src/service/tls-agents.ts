@@ -1,4 +1,4 @@
-import { createHash, X509Certificate } from 'node:crypto';
+import { createHash, createPublicKey, type KeyObject, X509Certificate } from 'node:crypto';
 import type { Agent, AgentOptions } from 'node:https';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { keyPem } from '../native/provider.ts';
@@ -11,6 +11,8 @@ import type { HostLookup } from './tcp-connect.ts';
 const maxAgents = 16;
 /** Less than the minute after which many servers close an idle connection. */
 const idleMs = 55_000;
+/** The type of an EC key (id-ecPublicKey), followed by a SEQUENCE in place of the name of the curve. */
+const explicitCurve = Buffer.from('06072a8648ce3d020130', 'hex');
 
 type Route = Pick<HttpsRequest, 'clientCertificate' | 'ca' | 'proxy'>;
 type Purpose = { readonly requestId?: string | undefined };
@@ -68,8 +70,11 @@ export class TlsAgents {
     const { chainPem, keyId, spki } = clientCertificate;
     try {
       // OpenSSL leaves a key of another type beside the certificate, and then sends no certificate at all
-      const leaf = new X509Certificate(chainPem).publicKey.export({ type: 'spki', format: 'der' });
-      if (!leaf.equals(spki)) throw new Error(`the certificate is not for the key "${keyId}"`);
+      const leaf = new X509Certificate(chainPem).publicKey;
+      refuseExplicitCurve(leaf);
+      // a certificate may have the point of the same key in its compressed form
+      const own = createPublicKey({ key: Buffer.from(spki), type: 'spki', format: 'der' });
+      if (!leaf.equals(own)) throw new Error(`the certificate is not for the key "${keyId}"`);
       this.#loadProvider();
       const key = keyPem(keyId, spki, requestId);
       return createSecureContext({ ...options, cert: chainPem, key });
@@ -78,6 +83,15 @@ export class TlsAgents {
       throw new HttpsFailure('client-certificate', code, message);
     }
   }
+}
+
+/** OpenSSL verifies no such certificate, and others do not even read it; the connection would just end. */
+function refuseExplicitCurve(key: KeyObject): void {
+  const spki = key.export({ type: 'spki', format: 'der' });
+  if (!spki.subarray(0, 32).includes(explicitCurve)) return;
+  throw new Error(
+    'the certificate has explicit EC parameters, which TLS refuses: have it issued with the name of the curve',
+  );
 }
 
 /** One name for each route, of a size that does not grow with certificates. */

@@ -1,4 +1,5 @@
 /** Every kind of key in every version of TLS, let in by two servers that insist on a certificate. */
+import { execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import type { RequestListener } from 'node:http';
 import { TLSSocket } from 'node:tls';
@@ -107,6 +108,43 @@ for (const [name, start] of Object.entries(peers)) {
     });
   }
 }
+
+/** A certificate for the key `ec-p256` that has its public half in another form. */
+async function certified(keys: TestKeys, pki: Pki, ...form: readonly string[]): Promise<string> {
+  const { spki } = keys.get('ec-p256');
+  const options = ['-pubin', '-inform', 'DER', '-outform', 'DER', ...form];
+  const other = execFileSync('openssl', ['pkey', ...options], { input: spki, timeout: 20_000 });
+  assert.not.equal(other, Buffer.from(spki));
+  return pki.certify('other-form', other);
+}
+
+test('a key is let in whose certificate has its point compressed', async ({
+  keys,
+  pki,
+  client,
+}) => {
+  if (!keys || !pki || !client) throw new Error('the rig was not set up');
+  await using server = await MutualTlsServer.start(pki, {}, tellWhatWasSeen);
+  const chainPem = await certified(keys, pki, '-ec_conv_form', 'compressed');
+  const clientCertificate = { chainPem, keyId: 'ec-p256', spki: keys.get('ec-p256').spki };
+  const { status } = await client.request({ ...requestTo(server, pki), clientCertificate }, never);
+  assert.is(status, 200);
+  assert.is(keys.calls.length, 1);
+});
+
+test('a certificate with explicit EC parameters is refused with the reason', async ({
+  keys,
+  pki,
+  client,
+}) => {
+  if (!keys || !pki || !client) throw new Error('the rig was not set up');
+  await using server = await MutualTlsServer.start(pki, {}, tellWhatWasSeen);
+  const chainPem = await certified(keys, pki, '-ec_param_enc', 'explicit');
+  const clientCertificate = { chainPem, keyId: 'ec-p256', spki: keys.get('ec-p256').spki };
+  const answer = client.request({ ...requestTo(server, pki), clientCertificate }, never);
+  const outcome = await answer.then(() => 'let in', String);
+  assert.match(outcome, /the certificate has explicit EC parameters/);
+});
 
 function requestTo({ port }: Peer, pki: Pki): HttpsRequest {
   const url = `https://localhost:${port}/`;
