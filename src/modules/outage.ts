@@ -102,11 +102,12 @@ function isUnreachable(error: unknown): boolean {
   return isServiceError(error, 'Unavailable') && error.cause instanceof BusError;
 }
 
-/** Failures that pass by themselves: of the bus, and what services say of tokens, of other services and of the cloud. */
+/** Failures that pass by themselves: of the bus, and what services say of tokens, other services, the cloud and their own end. */
 function isTemporary(error: unknown): boolean {
   return (
     isServiceError(error, 'Unavailable') ||
     isServiceError(error, 'LimitsExceeded') ||
+    isServiceError(error, 'Cancelled') ||
     isServiceError(error, 'NotProvisioned')
   );
 }

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Ahead, Connection, lateHead } from './connection.ts';
 import type { ExchangeServer } from './exchange.ts';
 
@@ -25,9 +26,11 @@ export const connectionLimits: ConnectionLimits = {
 /** What must have gone by before an idle connection makes room: its next request may be on its way. */
 const settledMs = { used: 250, unused: 1_000 };
 const roomCheckMs = 100;
+/** How long the requests that are being answered have when the socket is closed. */
+const answersMs = 2_000;
 
 /** The connections of one socket. So many are read; further ones wait, and the one that is idle for the longest time makes room. */
-export class Connections implements Disposable {
+export class Connections implements AsyncDisposable {
   readonly #limits: ConnectionLimits;
   readonly #server: ExchangeServer;
   readonly #read: (socket: Socket) => void;
@@ -36,6 +39,7 @@ export class Connections implements Disposable {
   readonly #ahead: Ahead = { requests: 0 };
   #check: NodeJS.Timeout | undefined;
   #roomCheck: NodeJS.Timeout | undefined;
+  #closing: (() => void) | undefined;
 
   /** `read` begins to parse what comes on a connection. */
   constructor(
@@ -52,7 +56,8 @@ export class Connections implements Disposable {
   accept(socket: Socket): void {
     socket.on('error', () => undefined); // its end is enough
     socket.once('close', () => this.#drop(socket));
-    if (this.#open.size < this.#limits.most) this.#begin(socket);
+    if (this.#closing !== undefined) socket.destroy();
+    else if (this.#open.size < this.#limits.most) this.#begin(socket);
     else if (this.#waiting.size >= this.#limits.mostWaiting) socket.destroy();
     else {
       this.#waiting.add(socket);
@@ -65,13 +70,20 @@ export class Connections implements Disposable {
     return this.#open.get(socket);
   }
 
-  /** Closes every connection. */
-  [Symbol.dispose](): void {
-    clearInterval(this.#check);
-    clearTimeout(this.#roomCheck);
+  /** Closes every connection, those with a request when it is answered, if that is soon. */
+  async [Symbol.asyncDispose](): Promise<void> {
     const all = [...this.#waiting, ...this.#open.keys()];
     this.#waiting.clear();
-    this.#open.clear();
+    const answered = new Promise<void>((resolve) => {
+      this.#closing = resolve;
+    });
+    this.#closeIdle();
+    const over = new AbortController();
+    const late = sleep(answersMs, undefined, { signal: over.signal }).catch(() => undefined);
+    await Promise.race([answered, late]);
+    over.abort();
+    clearInterval(this.#check);
+    clearTimeout(this.#roomCheck);
     for (const socket of all) socket.destroy();
   }
 
@@ -79,7 +91,7 @@ export class Connections implements Disposable {
     const connection = new Connection(socket, {
       server: this.#server,
       ahead: this.#ahead,
-      onIdle: () => this.#makeRoom(),
+      onIdle: () => (this.#closing === undefined ? this.#makeRoom() : this.#closeIdle()),
     });
     this.#open.set(socket, connection);
     this.#check ??= setInterval(() => this.#closeLate(), this.#limits.checkMs).unref();
@@ -93,7 +105,17 @@ export class Connections implements Disposable {
       clearInterval(this.#check);
       this.#check = undefined;
     }
-    this.#makeRoom();
+    if (this.#closing === undefined) this.#makeRoom();
+    else this.#closeIdle();
+  }
+
+  #closeIdle(): void {
+    for (const { idleMs, socket } of this.#open.values()) {
+      if (idleMs === undefined) continue;
+      this.#open.delete(socket);
+      socket.destroy();
+    }
+    if (this.#open.size === 0) this.#closing?.();
   }
 
   #makeRoom(): void {

@@ -23,7 +23,7 @@ export async function makeSocketDirectory(parent: string, module: string): Promi
   return directory;
 }
 
-/** Serves HTTP on a socket, in place of one that an earlier process left. Disposing closes every connection. */
+/** Serves HTTP on a socket, in place of one that an earlier process left. Disposing closes it, and every connection soon. */
 export async function serveSocket(
   place: SocketPlace,
   server: ExchangeServer,
@@ -58,7 +58,7 @@ export async function serveSocket(
   return {
     [Symbol.asyncDispose]: async () => {
       const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
-      connections[Symbol.dispose]();
+      await connections[Symbol.asyncDispose]();
       await closed;
       await directory.close();
     },

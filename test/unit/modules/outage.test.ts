@@ -44,6 +44,7 @@ const away = [
   'org.freedesktop.DBus.Error.LimitsExceeded',
   'org.iotedge.Error.Unavailable',
   'org.iotedge.Error.NotProvisioned',
+  'org.iotedge.Error.Cancelled',
 ];
 
 for (const name of away) {

@@ -9,7 +9,7 @@ import {
   connectionLimits,
 } from '../../../../src/modules/api/connections.ts';
 import { holdLimits } from '../../../../src/modules/api/hold.ts';
-import { until } from '../../../support/deadline.ts';
+import { deadline, until } from '../../../support/deadline.ts';
 import { genid, version, WorkloadApi } from '../../../support/workload/api.ts';
 import { RawClient, rawRequest } from '../../../support/workload/raw-client.ts';
 
@@ -262,6 +262,35 @@ test('ends connections that together have sent more requests than anybody pipeli
     using next = new RawClient(api.socketPath).send(absent.repeat(900));
     return (await next.response().catch(() => undefined)) !== undefined;
   });
+});
+
+test('answers what it has begun when it is closed, and nothing else', async () => {
+  const { opened, open } = gate();
+  const trustBundle = async () => {
+    await opened;
+    return 'BUNDLE';
+  };
+  const api = await WorkloadApi.open({ backend: { trustBundle } });
+  using idle = new RawClient(api.socketPath);
+  using busy = new RawClient(api.socketPath).send(bundle);
+  await sleep(100);
+  const closed = api[Symbol.asyncDispose]();
+  await idle.untilEnd();
+  using late = new RawClient(api.socketPath).send(bundle);
+  await late.untilEnd();
+  open();
+  assert.is((await busy.response()).statusLine, 'HTTP/1.1 200 OK');
+  await busy.untilEnd();
+  await closed;
+});
+
+test('is closed soon, whatever its requests wait for', async () => {
+  const trustBundle = () => new Promise<string>(() => {});
+  const api = await WorkloadApi.open({ backend: { trustBundle } });
+  using client = new RawClient(api.socketPath).send(bundle);
+  await sleep(100);
+  await deadline(10_000, api[Symbol.asyncDispose](), 'the end');
+  await client.untilEnd();
 });
 
 test('reads no body before its turn', async () => {
