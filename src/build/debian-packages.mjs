@@ -70,19 +70,41 @@ async function additions(optional) {
 }
 
 /**
+ * The shell function that leaves disabled what the installation brought: units of packages that were not there before
+ * (listed in the file `$before`) do not start at the next boot. Those of systemd, the bus and polkit belong to the
+ * machine.
+ */
+export const leaveDisabled = `
+installed() { dpkg-query -W -f '\${db:Status-Status} \${Package}\\n' | sed -n 's/^installed //p' | sort; }
+disable_new() {
+  command -v systemctl >/dev/null || return 0
+  installed | comm -13 "$before" - | while read -r package; do
+    case $package in systemd* | udev | libnss-* | libpam-* | dbus* | polkit*) continue ;; esac
+    dpkg-query -L "$package" | sed -n 's#.*/lib/systemd/system/\\([^/]*\\.\\(service\\|socket\\|timer\\|path\\)\\)$#\\1#p'
+  done | sort -u | while read -r unit; do
+    [ "$(systemctl is-enabled "$unit" 2>/dev/null)" != enabled ] || systemctl disable --quiet "$unit" || true
+  done
+}
+`;
+
+/**
  * One shell does the whole installation: nothing that is installed may start by itself, so a policy-rc.d says no
  * meanwhile, unless the administrator has one. Packages are never removed to make room.
  */
 const installation = `
 set -eu
+${leaveDisabled}
+before=$(mktemp)
 exec 9>/run/lock/iotedge-set-up.lock
 flock 9
 policy=/usr/sbin/policy-rc.d
 mark='# temporary, written by the set-up of iotedge'
 if [ -e "$policy" ] && grep -qxF "$mark" "$policy"; then rm -f "$policy"; fi
+installed >"$before"
+trap 'disable_new; rm -f "$before"' EXIT
+trap 'exit 130' INT TERM HUP
 if [ ! -e "$policy" ] && [ ! -L "$policy" ]; then
-  trap 'rm -f "$policy"' EXIT
-  trap 'exit 130' INT TERM HUP
+  trap 'disable_new; rm -f "$before" "$policy"' EXIT
   printf '#!/bin/sh\\n%s\\nexit 101\\n' "$mark" > "$policy"
   chmod 755 "$policy"
 fi

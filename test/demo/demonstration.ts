@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Cleanup } from '../../src/service/cleanup.ts';
 import { Rig } from '../support/rig.ts';
 import { startRigCloud } from '../support/rig-cloud.ts';
+import { shellWord } from '../support/shell-word.ts';
 import { Account } from './account.ts';
 import { provision } from './identity-step.ts';
 import { runAgent } from './modules-step.ts';
@@ -26,10 +27,10 @@ export async function demonstrate({ stay }: { readonly stay: boolean }): Promise
 async function perform(account: Account, signal: AbortSignal, stay: boolean): Promise<void> {
   await using cleanup = new Cleanup();
   try {
-    await performSteps({ account, cleanup, signal });
+    const rig = await performSteps({ account, cleanup, signal });
     if (stay) {
       account.say('\nAll of this keeps running until you press Ctrl-C.');
-      await stopped(signal);
+      await stopped(signal, rig);
     }
   } catch (error) {
     if (!signal.aborted) throw error;
@@ -52,12 +53,14 @@ function stopSignal(): { readonly signal: AbortSignal; readonly watch: NodeJS.Ti
   return { signal: controller.signal, watch };
 }
 
-async function stopped(signal: AbortSignal): Promise<void> {
+/** Until it is told to stop; a bus that is gone is a failure, since nothing of what was shown works any more. */
+async function stopped(signal: AbortSignal, { busEnded }: Rig): Promise<void> {
   signal.throwIfAborted();
-  await once(signal, 'abort');
+  const ended = await Promise.race([once(signal, 'abort').then(() => undefined), busEnded]);
+  if (ended !== undefined) throw new Error(`the bus has ended by itself (${ended})`);
 }
 
-async function performSteps({ account, cleanup, signal }: Omit<Scene, 'rig'>): Promise<void> {
+async function performSteps({ account, cleanup, signal }: Omit<Scene, 'rig'>): Promise<Rig> {
   account.step(2, 'A system bus, polkit and four services of their own');
   const rig = cleanup.use(await Rig.start());
   signal.throwIfAborted();
@@ -86,6 +89,7 @@ async function performSteps({ account, cleanup, signal }: Omit<Scene, 'rig'>): P
 
   account.step(7, 'Look around');
   showAround(scene);
+  return rig;
 }
 
 function showAround({ rig, account }: Scene): void {
@@ -97,7 +101,7 @@ function showAround({ rig, account }: Scene): void {
     `${gdbus} --dest org.iotedge.Keys1 --object-path /org/iotedge/Keys1 --method org.iotedge.Keys1.GetPublicKey device-id '{}'`,
   );
   account.tryThis(
-    `DBUS_SYSTEM_BUS_ADDRESS=${rig.address} ${quoted(process.execPath)} ${quoted(iotedgectl)} status`,
+    `DBUS_SYSTEM_BUS_ADDRESS=${rig.address} ${shellWord(process.execPath)} ${shellWord(iotedgectl)} status`,
   );
   account.say('What the services say, each in a file of its own:');
   account.tryThis(`tail -n 5 ${rig.directory}/log/*.log`);
@@ -105,9 +109,4 @@ function showAround({ rig, account }: Scene): void {
   account.tryThis(
     `setpriv --reuid=65534 --regid=65534 --clear-groups ${busctl} call org.iotedge.Identity1 /org/iotedge/Identity1 org.iotedge.Identity1 Reprovision 'a{sv}' 0`,
   );
-}
-
-/** A path as a shell takes it for one word. */
-function quoted(path: string): string {
-  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }

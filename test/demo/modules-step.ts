@@ -15,7 +15,8 @@ export async function runAgent(scene: Scene): Promise<void> {
   account.say(`engine at ${engine.socketPath}, with the image ${agentImage}`);
   await useEngine(rig, engine);
   await using bus = await rig.connect();
-  for (const line of await agentLog(bus, signal)) account.say(`edgeAgent: ${line}`);
+  const tell = (state: string): void => account.say(`the agent is ${state}`);
+  for (const line of await agentLog(bus, signal, tell)) account.say(`edgeAgent: ${line}`);
   account.tryThis(`docker -H unix://${engine.socketPath} ps`);
   account.tryThis(`docker -H unix://${engine.socketPath} logs edgeAgent`);
   account.tryThis(`busctl --address=${rig.address} tree ${modulesService.busName}`);

@@ -1,19 +1,36 @@
 // The edge in a box: takes a device from a key in a token to a running module, on this machine, in front of you.
 // usage: npm start [-- --once]    --once: end after the account
-import { requireNode } from '../../src/build/node-version.mjs';
+import { existsSync, statSync } from 'node:fs';
 
-requireNode(); // and below only what an old Node can parse
-if (process.getuid() !== 0) {
-  // sudo resets PATH, and Node may come from anywhere.
-  console.error('this needs root, to make users and namespaces: sudo env "PATH=$PATH" npm start');
-  process.exit(2);
+const usage = 'usage: npm start [-- --once]    --once: end after the account';
+const unknown = process.argv.slice(2).filter((word) => word !== '--once');
+if (unknown.length > 0) {
+  const help = unknown.every((word) => word === '--help' || word === '-h');
+  console[help ? 'log' : 'error'](help ? usage : `unknown: ${unknown.join(' ')}\n${usage}`);
+  process.exit(help ? 0 : 2);
+}
+// a bare chroot may lack what the kernel offers
+for (const [place, advice] of [
+  ['/proc/self/exe', 'mount -t proc proc /proc'],
+  ['/dev/null', 'mount --rbind /dev, from outside of the chroot, on its /dev'],
+]) {
+  if (existsSync(place) && (place !== '/dev/null' || statSync(place).isCharacterDevice())) continue;
+  console.error(`this needs ${place}, which is not here: ${advice}`);
+  process.exit(1);
 }
 
-void import('../../src/build/setup.mjs').then(({ runMain, setUp }) =>
+void import('../../src/build/node-version.mjs').then(async ({ requireNode }) => {
+  requireNode(); // and below only what an old Node can parse
+  if (process.getuid() !== 0) {
+    // sudo resets PATH, and Node may come from anywhere.
+    console.error('this needs root, to make users and namespaces: sudo env "PATH=$PATH" npm start');
+    process.exit(2);
+  }
+  const { runMain, setUp } = await import('../../src/build/setup.mjs');
   runMain(async () => {
     console.log('1  Set-up\n');
     await setUp();
     const { demonstrate } = await import('../../dist/test/demo/demonstration.js');
     await demonstrate({ stay: !process.argv.includes('--once') });
-  }),
-);
+  });
+});

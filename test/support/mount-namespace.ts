@@ -17,7 +17,8 @@ export function rootAsMountPoint(): readonly string[] {
   const [unshare, ...words] = newMountNamespace;
   const asUsual = spawnSync(unshare, ['--mount', '--propagation', 'private', 'true']);
   if (asUsual.status === 0) return [];
-  const mounts = 'mount -t tmpfs tmpfs /mnt && mkdir /mnt/root && mount --rbind / /mnt/root';
+  const mounts =
+    'mkdir -p /mnt && mount -t tmpfs tmpfs /mnt && mkdir /mnt/root && mount --rbind / /mnt/root';
   const script = `${keepMounts} && ${mounts} && exec chroot /mnt/root "$@"`;
   return [unshare, ...words, 'sh', '-c', script, 'sh'];
 }

@@ -20,6 +20,7 @@ import {
 } from './rig-polkit.ts';
 import { launcherText, makeFor, type ServiceName, services } from './rig-services.ts';
 import { identityOf, type RigUser, writeUsers } from './rig-users.ts';
+import { shellWord } from './shell-word.ts';
 import { SoftHsmToken, type TokenKeyType } from './softhsm.ts';
 import { ThrowAwayAuthority } from './throw-away-authority.ts';
 import { TransientUnits } from './transient-units.ts';
@@ -61,6 +62,7 @@ export class Rig implements AsyncDisposable {
   #units: Bus | undefined;
   #token: SoftHsmToken | undefined;
   #authority: ThrowAwayAuthority | undefined;
+  #busEnded: Promise<string> = new Promise(() => undefined);
 
   private constructor(directory: string, options: RigOptions) {
     this.directory = directory;
@@ -89,6 +91,11 @@ export class Rig implements AsyncDisposable {
   /** What DBUS_SYSTEM_BUS_ADDRESS must say. */
   get address(): string {
     return `unix:path=${this.directory}/bus`;
+  }
+
+  /** Resolves when the bus has ended by itself, to how. */
+  get busEnded(): Promise<string> {
+    return this.#busEnded;
   }
 
   /** The token with the keys of the device. */
@@ -302,8 +309,8 @@ export class Rig implements AsyncDisposable {
       ...privateRun(`${directory}/run`, directory),
       ...privateEtc(`${directory}/etc`, `${directory}/accounts`),
       ...polkitMounts(directory),
-      `mount --bind '${realpathSync(process.execPath)}' '${directory}/node'`,
-      `mount --bind '${bundles}' '${directory}/lib'`,
+      `mount --bind ${shellWord(realpathSync(process.execPath))} '${directory}/node'`,
+      `mount --bind ${shellWord(bundles)} '${directory}/lib'`,
     ];
   }
 
@@ -323,10 +330,21 @@ export class Rig implements AsyncDisposable {
     const file = join(this.directory, 'dbus/system.conf');
     const [command, ...args] = busCommand(kind, { socket, file });
     const daemon = this.#daemon('bus', command, args);
-    await until(10_000, 'the bus to start', async () => {
-      if (daemon.exitCode !== null) throw new Error(await this.log('bus'));
-      return this.#isListening();
-    });
+    // what it said last may be in no file yet
+    const said = tailOf(daemon);
+    this.#busEnded = endOf(daemon);
+    await until(
+      10_000,
+      () => `${kind} to start: ${said()}`,
+      async () => {
+        if (daemon.exitCode !== null || daemon.signalCode !== null) {
+          const how = daemon.signalCode ?? `exit code ${daemon.exitCode}`;
+          await deadline(2000, once(daemon, 'close'), 'its output').catch(() => undefined);
+          throw new Error(`${kind} has ended (${how}): ${said() || 'it said nothing'}`);
+        }
+        return this.#isListening();
+      },
+    );
     if (kind === 'dbus-daemon') return;
     await chmod(socket, 0o666);
     this.#units = await this.connect();
@@ -374,6 +392,25 @@ export class Rig implements AsyncDisposable {
     this.#token = token;
     this.#authority = authority;
   }
+}
+
+const longestTail = 2000;
+
+/** The last of what a process says. */
+function tailOf({ stdout, stderr }: ChildProcess): () => string {
+  let text = '';
+  for (const stream of [stdout, stderr]) {
+    stream?.on('data', (chunk) => {
+      text = `${text}${String(chunk)}`.slice(-longestTail);
+    });
+  }
+  return () => text.trim();
+}
+
+function endOf(child: ChildProcess): Promise<string> {
+  return new Promise((resolve) => {
+    child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`));
+  });
 }
 
 /** dbus-daemon 1.16 looks the process up when it is asked, and may notice only then that it has ended. */

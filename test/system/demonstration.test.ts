@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -19,7 +21,8 @@ interface Outcome {
 /** How the demonstration is stopped: the signal that whoever started it gets, once it has printed a text. */
 interface Interruption {
   readonly at: string;
-  readonly signal: NodeJS.Signals;
+  /** Or its bus is killed. */
+  readonly signal: NodeJS.Signals | 'bus';
 }
 
 /** Runs the demonstration to its end. */
@@ -29,8 +32,9 @@ function demonstrate(command: readonly string[], interruption?: Interruption): P
   let output = '';
   const collect = (text: string) => {
     output += text;
-    if (interruption !== undefined && !child.killed && output.includes(interruption.at))
-      child.kill(interruption.signal);
+    if (interruption === undefined || child.killed || !output.includes(interruption.at)) return;
+    if (interruption.signal === 'bus') killBus(directoryIn(output));
+    else child.kill(interruption.signal);
   };
   child.stdout.setEncoding('utf8').on('data', collect);
   child.stderr.setEncoding('utf8').on('data', collect);
@@ -38,6 +42,24 @@ function demonstrate(command: readonly string[], interruption?: Interruption): P
     child.on('close', (code) => resolve({ code, output }));
   });
   return deadline(240_000, ended, 'the demonstration');
+}
+
+/** Ends the bus whose configuration is in a directory. */
+function killBus(directory: string): void {
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    const words = commandOf(pid);
+    if (/dbus-daemon$/.test(words[0] ?? '') && words.some((word) => word.startsWith(directory))) {
+      process.kill(Number(pid), 'SIGKILL');
+    }
+  }
+}
+
+function commandOf(pid: string): readonly string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+  } catch {
+    return []; // it has ended meanwhile
+  }
 }
 
 function directoryIn(output: string): string {
@@ -65,6 +87,45 @@ test('cleans up when it is interrupted on the way', async () => {
 test('cleans up when the npm that runs it is killed', async () => {
   const { output } = await demonstrate(['npm', 'start'], { at: '\n3  ', signal: 'SIGKILL' });
   assert.match(output, 'Nothing is left behind.');
+  assert.not.ok(existsSync(directoryIn(output)));
+});
+
+test('takes no option that it does not have, before it does anything', async () => {
+  const { code, output } = await demonstrate([process.execPath, start, '--onse']);
+  assert.is(code, 2);
+  assert.match(output, 'unknown: --onse');
+  assert.match(output, 'usage: npm start');
+  assert.not.match(output, 'Set-up');
+});
+
+test('says why when there can be no bus', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'iotedge-no-bus-'));
+  try {
+    const bus = join(folder, 'dbus-daemon');
+    await writeFile(bus, '#!/bin/sh\necho no bus today >&2\nexit 3\n');
+    await chmod(bus, 0o755);
+    const command = [
+      'env',
+      `PATH=${folder}:${process.env['PATH'] ?? ''}`,
+      process.execPath,
+      start,
+      '--once',
+    ];
+    const { code, output } = await demonstrate(command);
+    assert.is(code, 1);
+    assert.match(output, 'dbus-daemon has ended (exit code 3): no bus today');
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test('ends as a failure when its bus dies', async () => {
+  const { code, output } = await demonstrate([process.execPath, start], {
+    at: 'until you press Ctrl-C',
+    signal: 'bus',
+  });
+  assert.is(code, 1);
+  assert.match(output, 'the bus has ended by itself');
   assert.not.ok(existsSync(directoryIn(output)));
 });
 
