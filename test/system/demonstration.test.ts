@@ -48,7 +48,10 @@ function demonstrate(command: readonly string[], interruption?: Interruption): P
 function killBus(directory: string): void {
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
     const words = commandOf(pid);
-    if (/dbus-daemon$/.test(words[0] ?? '') && words.some((word) => word.startsWith(directory))) {
+    if (
+      words[0]?.endsWith('dbus-daemon') === true &&
+      words.some((word) => word.startsWith(directory))
+    ) {
       process.kill(Number(pid), 'SIGKILL');
     }
   }

@@ -38,6 +38,8 @@ export class PrivateEngine implements AsyncDisposable {
       const found = await run('sh', ['-c', `command -v ${program}`]).catch(() => undefined);
       if (found === undefined) return `${program} is not installed`;
     }
+    const mounts = await readFile('/proc/self/mounts', 'utf8');
+    if (!/ cgroup2? /.test(mounts)) return 'no cgroups are mounted: mount --rbind /sys, or cgroup2';
     return undefined;
   }
 
