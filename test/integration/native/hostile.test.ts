@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../src/errors.ts';
+import { keyPem } from '../../../src/native/provider.ts';
 import { asanDeadlineMs, OpensslRig } from '../../support/openssl-rig.ts';
 import { PrivateBus } from '../../support/private-bus.ts';
 
@@ -220,9 +221,13 @@ const changedKeyFiles = Number(process.env['IOTEDGE_SOAK'] ?? 1000);
 test('survives key files with bytes changed', async (context) => {
   const rig = of(context);
   const program = await rig.compile('mutate');
-  for (const [seed, id] of ['a', 'r'].entries()) {
-    const input = pemOf(keyFile(id, rig.keys.get(id).spki));
-    const args = [String(changedKeyFiles / 2), String(seed)];
+  const inputs = [
+    pemOf(keyFile('a', rig.keys.get('a').spki)),
+    pemOf(keyFile('r', rig.keys.get('r').spki)),
+    keyPem('a', rig.keys.get('a').spki, 'of-a-request'),
+  ];
+  for (const [seed, input] of inputs.entries()) {
+    const args = [String(Math.round(changedKeyFiles / inputs.length)), String(seed)];
     const { code, stdout } = await rig.run(program, args, { input, timeoutMs: 280_000 });
     assert.is(code, 0);
     const counts = /^([1-9]\d*) taken, ([1-9]\d*) refused\n$/.exec(stdout.toString());

@@ -30,7 +30,7 @@ static uint64_t next(void)
 /* Octets are set, flipped, swapped for one that matters in DER, taken out or put in twice. */
 static size_t change(unsigned char *bytes, size_t length)
 {
-  static const unsigned char telling[] = { 0x00, 0x01, 0x03, 0x04, 0x0c, 0x30, 0x7f, 0x80, 0x81, 0x82, 0x84, 0xff };
+  static const unsigned char telling[] = { 0x00, 0x01, 0x03, 0x04, 0x0c, 0x30, 0x7f, 0x80, 0x81, 0x82, 0x84, 0xa0, 0xff };
 
   for (uint64_t left = next() % 4; left > 0 && length > 1; left--) {
     size_t at = next() % length;
