@@ -46,8 +46,8 @@ export function methodText(method: MethodDefinition): string {
 }
 
 /** How long a call may take, when that may be longer than clients wait; `` when not. */
-export function durationText({ waits, options = {} }: MethodDefinition): string {
-  if (waits !== true && !('wait' in options)) return '';
+export function durationText({ waits, long, options = {} }: MethodDefinition): string {
+  if (waits !== true && long !== true) return '';
   const start =
     'May take longer than the 25 s after which clients of D-Bus give up: give it a longer timeout';
   return 'wait' in options

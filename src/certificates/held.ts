@@ -63,7 +63,7 @@ export function propertiesOf(
   };
 }
 
-function stateOf(certificate: Certificate | undefined, now: Date): string {
+function stateOf(certificate: Certificate | undefined, now: Date) {
   if (certificate === undefined) return 'damaged';
   if (now < certificate.notBefore) return 'not-yet-valid';
   return now > certificate.notAfter ? 'expired' : 'valid';

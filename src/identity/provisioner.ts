@@ -1,4 +1,5 @@
 import type { Via } from '../dbus/via.ts';
+import type { attestations, provisioningSources } from '../interfaces/words.ts';
 
 /** What provisioning finds out. */
 export interface Assignment {
@@ -9,8 +10,8 @@ export interface Assignment {
 
 /** A way to find out which device this is, and on which hub. */
 export interface Provisioner {
-  readonly source: string;
-  readonly attestation: string;
+  readonly source: (typeof provisioningSources)[number];
+  readonly attestation: (typeof attestations)[number];
   /** Rejects with CloudError or another ServiceError. */
   provision(via: Via): Promise<Assignment>;
 }

@@ -1,6 +1,6 @@
 import { type Check, defineInterface, defineService } from '../dbus/definition.ts';
 import { describe, managerProperties } from './common.ts';
-import { certificateFormats, profiles } from './words.ts';
+import { certificateFormats, certificateMethods, certificateStates, profiles } from './words.ts';
 
 const certificateId = { certificate_id: 'certificate-id' } as const;
 const certificates: Check = { maxBytes: 256 << 10 };
@@ -156,12 +156,23 @@ export const certificateInterface = defineInterface({
       doc: 'Such as `dns:edge` or `ip:::1`; names other than of hosts, addresses, URIs and email are left out.',
     },
     Fingerprint: { type: 's', emits: 'true', doc: 'SHA-256 of the certificate, lower-case hex.' },
-    Method: { type: 's', emits: 'true', doc: 'How it is issued, `none` when it was handed in.' },
-    Profile: { type: 's', emits: 'true', doc: 'What it is for, `` when not known.' },
+    Method: {
+      type: 's',
+      values: certificateMethods,
+      emits: 'true',
+      doc: 'How it is issued, `none` when it was handed in.',
+    },
+    Profile: {
+      type: 's',
+      values: [...profiles, ''],
+      emits: 'true',
+      doc: 'What it is for, `` when not known.',
+    },
     State: {
       type: 's',
+      values: certificateStates,
       emits: 'true',
-      doc: '`valid`, `not-yet-valid`, `renewing`, `stuck`, `expired` or `damaged`.',
+      doc: 'How it is; `pending`: there is none yet, `stuck`: it cannot be renewed, LastError says why.',
     },
     RenewAt: {
       type: 't',

@@ -7,7 +7,13 @@ import {
   operationProperty,
   waitOption,
 } from './common.ts';
-import { identityAuths, identityKinds, provisioningStates } from './words.ts';
+import {
+  attestations,
+  identityAuths,
+  identityKinds,
+  provisioningSources,
+  provisioningStates,
+} from './words.ts';
 
 const moduleId = { module_id: 'module-id' } as const;
 /** Options are checked before anybody is asked: polkit sees no text of any length. */
@@ -221,11 +227,17 @@ export const identityInterface = defineInterface({
       ...operationProperty,
       doc: 'The method of the long operation that is in progress for the device, `` when none is.',
     },
-    Source: { type: 's', emits: 'true', doc: 'Where the identity comes from, such as `dps`.' },
+    Source: {
+      type: 's',
+      values: provisioningSources,
+      emits: 'true',
+      doc: 'Where the identity comes from.',
+    },
     Attestation: {
       type: 's',
+      values: attestations,
       emits: 'true',
-      doc: 'How the device proves itself, such as `x509`.',
+      doc: 'How the device proves itself.',
     },
     HubHostname: { type: 's', emits: 'true', doc: 'The hub, `host[:port]`.' },
     DeviceId: { type: 's', emits: 'true', doc: 'The id of the device on the hub.' },

@@ -68,6 +68,27 @@ export const profiles = [
   'client',
 ] as const;
 
+/** How a certificate is issued. */
+export const certificateMethods = [
+  'none',
+  'self_signed',
+  'local_ca',
+  'est',
+  'command',
+  'external',
+] as const;
+
+/** How a certificate is. */
+export const certificateStates = [
+  'pending',
+  'valid',
+  'not-yet-valid',
+  'renewing',
+  'stuck',
+  'expired',
+  'damaged',
+] as const;
+
 /** How a service is. */
 export const healths = ['ok', 'degraded'] as const;
 
@@ -76,6 +97,12 @@ export const identityKinds = ['device', 'module', 'local'] as const;
 
 /** How an identity proves itself; `` where the hub has one that cannot yet. */
 export const identityAuths = ['sas', 'x509', 'tpm', ''] as const;
+
+/** Where the identity of a device comes from; `` where nothing is configured. */
+export const provisioningSources = ['dps', ''] as const;
+
+/** How a device proves itself to what provisions it; `` where nothing is configured. */
+export const attestations = ['x509', ''] as const;
 
 /** How the provisioning of the device stands. */
 export const provisioningStates = [

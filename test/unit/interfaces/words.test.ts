@@ -1,20 +1,24 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { profiles as configuredProfiles } from '../../../src/certificates/config.ts';
-import type { MethodDefinition } from '../../../src/dbus/definition.ts';
+import type { MethodDefinition, PropertyDefinition } from '../../../src/dbus/definition.ts';
 import { Method } from '../../../src/dbus/method.ts';
 import { variant } from '../../../src/dbus/variant.ts';
 import { ServiceError } from '../../../src/errors.ts';
 import { nameParsers } from '../../../src/ids.ts';
-import { certificatesInterface } from '../../../src/interfaces/certificates.ts';
-import { identityInterface } from '../../../src/interfaces/identity.ts';
-import { keysInterface } from '../../../src/interfaces/keys.ts';
-import { modulesInterface } from '../../../src/interfaces/modules.ts';
+import {
+  certificateInterface,
+  certificatesInterface,
+} from '../../../src/interfaces/certificates.ts';
+import { identityInterface, moduleIdentityInterface } from '../../../src/interfaces/identity.ts';
+import { keyInterface, keysInterface } from '../../../src/interfaces/keys.ts';
+import { moduleInterface, modulesInterface } from '../../../src/interfaces/modules.ts';
 import { profiles } from '../../../src/interfaces/words.ts';
 import { callWith } from '../../support/messages.ts';
 
 const test = suite('enumerations in the interface tables');
 const managers = [keysInterface, certificatesInterface, identityInterface, modulesInterface];
+const children = [keyInterface, certificateInterface, moduleIdentityInterface, moduleInterface];
 
 interface Enumeration {
   readonly method: string;
@@ -95,6 +99,20 @@ test('are closed: a word is not one of theirs with other letters or blanks', () 
     for (const odd of [word.toUpperCase(), `${word} `, `${word}\n`])
       assert.match(judge(one, odd), /^InvalidArgs/, `${one.method} ${one.name}`);
   }
+});
+
+test('are stated for every property that has one', () => {
+  const named =
+    /^(State|Health|Kind|Store|Origin|Auth|Type|Method|Profile|Source|Attestation|Algorithm|Usages)$/;
+  const open = [...managers, ...children].flatMap(({ name, properties }) =>
+    Object.entries<PropertyDefinition>(properties)
+      .filter(([property, { doc, values }]) => {
+        const lists = /(?<!Such as )(?<!, )`[^`]+`(, `[^`]+`)* or `[^`]+`/.test(doc);
+        return values === undefined && (named.test(property) || lists);
+      })
+      .map(([property]) => `${name}.${property}`),
+  );
+  assert.equal(open, []);
 });
 
 test('have the profiles that the configuration has', () => {
