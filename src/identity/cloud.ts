@@ -30,6 +30,8 @@ export interface CloudAnswer {
   readonly text?: string | undefined;
   /** What the hub's header says of an error. */
   readonly errorCode?: string | undefined;
+  /** The ETag header. */
+  readonly etag?: string | undefined;
 }
 
 /** Sends requests as the device; Unavailable when no answer comes or the server does not verify. */

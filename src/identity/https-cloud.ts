@@ -7,7 +7,7 @@ import { encodeCertificatesPem } from '../x509/certificate.ts';
 import type { NamedCertificates } from './certificate-file.ts';
 import type { CloudAnswer, CloudClient, CloudRequest, RemoteCredential } from './cloud.ts';
 import type { CloudSettings } from './config.ts';
-import { textOfPage } from './service-words.ts';
+import { readContent } from './service-words.ts';
 
 /** What requests are made with. */
 export interface HttpsCloudOptions {
@@ -59,7 +59,8 @@ export class HttpsCloud implements CloudClient {
       // a date there is one of the cloud's clock, which may not be this one's
       retryAfterS: retryAfterOf(headerOf(response, 'retry-after'), (date ?? new Date()).getTime()),
       errorCode: headerOf(response, 'iothub-errorcode'),
-      ...contentOf(response),
+      etag: headerOf(response, 'etag'),
+      ...readContent(response.body),
     };
   }
 
@@ -120,20 +121,4 @@ export function retryAfterOf(header: string | undefined, nowMs: number): number 
   if (/^\d{1,9}$/.test(header)) return Number(header);
   const date = Date.parse(header);
   return Number.isNaN(date) ? undefined : Math.max(0, (date - nowMs) / 1000);
-}
-
-/** The body as JSON, or the text of a page of something on the way. */
-function contentOf({ body }: HttpsResponse): Pick<CloudAnswer, 'body' | 'text'> {
-  const text = decode(body);
-  try {
-    return { body: JSON.parse(text) };
-  } catch {
-    return { body: undefined, text: textOfPage(text) };
-  }
-}
-
-/** As its byte order mark says, else UTF-8, in which others leave replacement characters. */
-function decode(body: Buffer): string {
-  const utf16 = body[0] === 0xff && body[1] === 0xfe;
-  return new TextDecoder(utf16 ? 'utf-16le' : 'utf-8').decode(body);
 }

@@ -124,7 +124,7 @@ export class Hub {
     const what = `${request.method} of module ${moduleId} on ${this.#device.hubHostname}`;
     if (answer.status === 412) throw changed(what);
     if (answer.status !== 200 && answer.status !== 201) throw failureOf(what, answer);
-    const module = moduleOf(answer.body, what);
+    const module = moduleOf(answer.body, what, answer.etag);
     if (module.moduleId === moduleId) return module;
     throw new ServiceError('Unavailable', `${what}: the answer is not about it`);
   }
@@ -153,18 +153,18 @@ function patienceFor({ status, retryAfterS }: CloudAnswer): number | undefined {
   return retryAfterS !== undefined && retryAfterS <= maxPatienceS ? retryAfterS : undefined;
 }
 
-function moduleOf(body: unknown, what: string): HubModule {
+function moduleOf(body: unknown, what: string, header?: string): HubModule {
   const moduleId = nameField(body, 'moduleId');
   const generationId = nameField(body, 'generationId');
   if (moduleId === undefined || generationId === undefined) {
     throw new ServiceError('Unavailable', `${what}: the answer names no module and generation`);
   }
-  const tag = nameField(body, 'etag')?.replace(/^(?:W\/)?"|"$/g, '');
+  const tag = (nameField(body, 'etag') ?? header)?.replace(/^(?:W\/)?"|"$/g, '');
   return {
     moduleId,
     generationId,
     managedBy: wordsField(body, 'managedBy') ?? '',
-    etag: tag === undefined || tag === '' || tag.includes('"') ? '*' : tag,
+    etag: tag !== undefined && /^[!#-~]{1,256}$/.test(tag) ? tag : '*',
     authentication: nameField(fieldOf(body, 'authentication'), 'type') ?? '',
   };
 }

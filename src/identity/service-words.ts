@@ -70,8 +70,25 @@ export function inOneLine(text: string): string {
   return line.length > maxWords ? `${line.slice(0, maxWords)}…` : line;
 }
 
+/** A body as JSON, or as the text of a page of something on the way. */
+export function readContent(bytes: Uint8Array): { readonly body: unknown; readonly text?: string } {
+  // what JSON does not take in a text says nothing, and where it is allowed it is a space
+  const text = decode(bytes).replace(/\p{Cc}/gu, ' ');
+  try {
+    return { body: JSON.parse(text) };
+  } catch {
+    return { body: undefined, text: textOfPage(text) };
+  }
+}
+
+/** As its byte order mark says, else UTF-8, in which what is none leaves replacement characters. */
+function decode(bytes: Uint8Array): string {
+  const utf16 = bytes[0] === 0xff && bytes[1] === 0xfe;
+  return new TextDecoder(utf16 ? 'utf-16le' : 'utf-8').decode(bytes);
+}
+
 /** The text of a page without its markup. */
-export function textOfPage(page: string): string {
+function textOfPage(page: string): string {
   return page
     .slice(0, maxPage)
     .replace(/<(script|style)\b[^<]*(?:<\/\1[^>]*(?:>|$)|$)/gi, ' ')

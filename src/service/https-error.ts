@@ -23,7 +23,7 @@ export function codeOf({ code = 'UNKNOWN' }: NodeJS.ErrnoException): string {
 
 /** Our provider's errors: its data begins with the operation, and names the D-Bus error where there is one. */
 function keysFailure({ message }: Error): Failure | undefined {
-  const data = /:error:[0-9A-F]+:iotedge-keys:[^:]*:([^:]*):[^:]*:\d+:(.*)/.exec(message);
+  const data = /:error:[0-9A-F]+:iotedge-keys:[^:]*:(.*?):[^:]*:\d+:(.*)/.exec(message);
   if (data === null) return undefined;
   const [, reason = '', detail = ''] = data;
   const code = /: ([A-Za-z_]\w*(?:\.\w+)+): /.exec(detail)?.[1] ?? 'EPROTO';

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
+import { createServer as createTlsServer, type ServerOptions } from 'node:https';
 import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
 
@@ -17,14 +18,19 @@ export class TunnelProxy implements AsyncDisposable {
     this.port = typeof address === 'object' && address !== null ? address.port : 0;
   }
 
-  /** Listens; `credentials` are `user:password`. */
-  static async start(credentials: string): Promise<TunnelProxy> {
-    const server = createServer();
+  /** What those who asked said of themselves, also in vain. */
+  readonly credentials: (string | undefined)[] = [];
+
+  /** Listens, with TLS where there is a certificate; `credentials` are `user:password`. */
+  static async start(credentials: string, tls?: ServerOptions): Promise<TunnelProxy> {
+    const server = tls === undefined ? createServer() : createTlsServer(tls);
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const proxy = new TunnelProxy(server);
     const wanted = `Basic ${Buffer.from(credentials).toString('base64')}`;
+    server.on('tlsClientError', (_, client) => client.destroy()); // who does not trust it leaves
     server.on('connect', ({ url = '', headers }, client: Duplex) => {
+      proxy.credentials.push(headers['proxy-authorization']);
       if (headers['proxy-authorization'] === wanted) proxy.#open(url, client);
       else client.end('HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n');
     });

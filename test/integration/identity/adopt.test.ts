@@ -1,4 +1,6 @@
 /** Module identities that other software made: who may take them over, and how. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Bus } from '../../../src/dbus/bus.ts';
@@ -239,6 +241,38 @@ test('are adopted under an access rule only when it says so', async (setting) =>
   await rig.configure('identity', { ...settings({}), authorization: { backend: 'polkit' } });
   await rig.stop('identity');
   assert.equal((await identity.ListModuleIdentities({})).identities, []);
+});
+
+test('are written down before the hub is asked, and gone when it refuses', async (setting) => {
+  const { cloud, identity, rig } = setting;
+  const file = join(rig.stateDirectory('identity'), 'modules', 'theirs.json');
+  cloud.registry.put(deviceName, { moduleId: 'theirs', managedBy: '' });
+  const saved: string[] = [];
+  cloud.interfere = () => {
+    saved.push(existsSync(file) ? readFileSync(file, 'utf8') : 'nothing');
+    return undefined;
+  };
+  const request = { module_id: 'theirs' };
+  assert.is(await failureOf(identity.CreateModuleIdentity(request)), 'AlreadyExists');
+  assert.not(existsSync(file));
+  await identity.CreateModuleIdentity({ ...request, options: adopt });
+  const { generationId = '' } = onHub(cloud, 'theirs') ?? {};
+  const phases = saved.map((text) => /"phase":"(\w+)"/.exec(text)?.[1]);
+  assert.equal(phases, ['asking', 'asking', 'creating']);
+  assert.match(saved.at(-1) ?? '', generationId);
+});
+
+test('are not made on a hub that has disabled the device, which says so', async (setting) => {
+  const { cloud, identity } = setting;
+  const { devices } = cloud.registry;
+  const device = devices.get(deviceName);
+  assert.ok(device);
+  devices.set(deviceName, { ...device, status: 'disabled' });
+  const create = identity.CreateModuleIdentity({ module_id: 'mine' });
+  const error: unknown = await create.catch((reason: unknown) => reason);
+  devices.set(deviceName, device);
+  assert.match(String(error), /HTTP 401 \(.*Device is disabled/);
+  assert.not.match(String(error), 'enrolled');
 });
 
 test('leave no room on a device whose modules are too many', async ({ cloud, identity }) => {

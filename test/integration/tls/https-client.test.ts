@@ -342,6 +342,35 @@ test('goes through a tunnel of a proxy, with its password', async (context) => {
   assert.equal([failure.kind, failure.code], ['proxy', 'ECONNREFUSED']);
 });
 
+test('goes through a proxy that speaks TLS, and tells no password to another one', async (context) => {
+  const parts = rig(context);
+  await using server = await MutualTlsServer.start(parts.pki);
+  const { key, certificate } = await parts.pki.issue('proxy', ['localhost']);
+  await using proxy = await TunnelProxy.start('user:word', { key, cert: certificate });
+  await using strangers = await Pki.create();
+  const other = await strangers.issue('proxy', ['localhost']);
+  const wrong = { key: other.key, cert: other.certificate };
+  await using stranger = await TunnelProxy.start('user:word', wrong);
+  const through = ({ port }: TunnelProxy): HttpsRequest => ({
+    ...requestTo(parts, server.url()),
+    proxy: `https://user:word@localhost:${port}`,
+  });
+  assert.is((await parts.client.request(through(proxy), never)).status, 200);
+  assert.is(proxy.credentials.length, 1);
+  const failure = await failureOf(parts.client.request(through(stranger), never));
+  assert.equal([failure.kind, failure.code], ['proxy', 'UNABLE_TO_VERIFY_LEAF_SIGNATURE']);
+  assert.equal(stranger.credentials, []);
+});
+
+test('names an address of IPv6 in brackets', async (context) => {
+  const parts = rig(context);
+  const server = await MutualTlsServer.start(parts.pki);
+  const { port } = server;
+  await server[Symbol.asyncDispose]();
+  const request = requestTo(parts, `https://[::1]:${port}/`);
+  assert.match(await messageOf(parts.client.request(request, never)), `([::1]:${port} E`);
+});
+
 test('takes only URLs of https', async (context) => {
   const { client } = rig(context);
   for (const url of ['http://localhost/', 'localhost']) {

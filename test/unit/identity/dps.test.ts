@@ -90,6 +90,23 @@ test('is what the caller says when it is cancelled', async () => {
   assert.is(await errorOf(provision(cancel.signal)), cancelled);
 });
 
+test('says why a registration failed in the words of the service', async () => {
+  const failed = (registrationState: object) => ({
+    body: { operationId: 'x', status: 'failed', registrationState },
+  });
+  const reason = 'CA certificate not found.';
+  for (const state of [
+    { errorCode: 401002, errorMessage: reason },
+    { ErrorCode: '401002', ErrorMessage: JSON.stringify({ message: reason }) },
+    { error: { code: 401002, message: reason } },
+  ]) {
+    const error = await errorOf(registration([failed(state)]).provision());
+    assert.match(error.message, `the service answered "failed": ${reason}; error 401002`);
+  }
+  const silent = await errorOf(registration([failed({})]).provision());
+  assert.match(silent.message, '"failed": it gave no reason');
+});
+
 test('takes no hub, device or operation that is no name', async () => {
   const state = (more: object) => ({
     body: { ...assigned, registrationState: { ...registrationState, ...more } },

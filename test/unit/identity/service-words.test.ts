@@ -2,7 +2,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type CloudAnswer, failureOf } from '../../../src/identity/cloud.ts';
-import { textOfPage } from '../../../src/identity/service-words.ts';
+import { readContent } from '../../../src/identity/service-words.ts';
 
 const test = suite("the cloud's own words");
 
@@ -62,9 +62,23 @@ test('are not contradicted by a hint of ours', () => {
 test('are read out of a page of something on the way', () => {
   const page =
     '<html><head><title>403 Forbidden</title><style>p{}</style></head><body>by the gateway</body>';
-  assert.match(messageOf({ text: textOfPage(page) }), '(403 Forbidden by the gateway)');
-  assert.is(messageOf({ text: textOfPage('<p') }), messageOf({}));
-  assert.ok(textOfPage('<script'.repeat(1 << 20)).length < 1 << 17);
+  assert.match(messageOf(readContent(Buffer.from(page))), '(403 Forbidden by the gateway)');
+  assert.is(messageOf(readContent(Buffer.from('<p'))), messageOf({}));
+  const endless = messageOf(readContent(Buffer.from('<script'.repeat(1 << 17))));
+  assert.ok(endless.length < 600);
+});
+
+test('are read from whatever bytes there are', () => {
+  const json = JSON.stringify({ Message: quota });
+  const utf16 = Buffer.from(`\ufeff${json}`, 'utf16le');
+  for (const bytes of [Buffer.from(json), Buffer.from(`\ufeff${json}`), utf16]) {
+    assert.is(messageOf(readContent(bytes)), `PUT of module m: HTTP 403 (${quota})`);
+  }
+  const latin1 = Buffer.from('{"Message":"Gerät \xfc\x01"}', 'latin1');
+  assert.match(messageOf(readContent(latin1)), /HTTP 403 \(Ger\ufffdt \ufffd\)$/);
+  for (const nothing of [Buffer.alloc(0), Buffer.from(' \r\n'), Buffer.from('null')]) {
+    assert.is(messageOf(readContent(nothing)), messageOf({}));
+  }
 });
 
 test('are one line, and not longer than anybody reads', () => {
