@@ -28,7 +28,7 @@ export class TunnelProxy implements AsyncDisposable {
     await once(server, 'listening');
     const proxy = new TunnelProxy(server);
     const wanted = `Basic ${Buffer.from(credentials).toString('base64')}`;
-    server.on('tlsClientError', (_, client) => client.destroy()); // who does not trust it leaves
+    server.on('tlsClientError', (_, client: Duplex) => void client.destroy()); // who does not trust it leaves
     server.on('connect', ({ url = '', headers }, client: Duplex) => {
       proxy.credentials.push(headers['proxy-authorization']);
       if (headers['proxy-authorization'] === wanted) proxy.#open(url, client);
