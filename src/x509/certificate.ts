@@ -19,7 +19,9 @@ export function parseCertificate(der: Uint8Array, what: string): Certificate {
     // OpenSSL reads the first certificate and leaves what comes behind it
     const length = firstElement(bytes)?.bytes.length;
     if (length === undefined) throw new ServiceError('InvalidArgs', 'it is not whole');
-    if (length < bytes.length) throw new ServiceError('InvalidArgs', 'bytes come behind it');
+    if (!bytes.subarray(length).every(isPadding)) {
+      throw new ServiceError('InvalidArgs', 'bytes come behind it');
+    }
     return readFields(new X509Certificate(bytes), what);
   } catch (error) {
     const why = error instanceof ServiceError ? `: ${error.message}` : '';
@@ -98,6 +100,11 @@ export function isSelfSigned(certificate: Certificate): boolean {
 /** Whether a certificate names itself as its issuer, as roots do and whoever renews a CA under its name. */
 export function isSelfIssued({ subjectDer, issuerDer }: Certificate): boolean {
   return subjectDer.equals(issuerDer);
+}
+
+/** What stands behind a certificate in a memory that it does not fill, and at the end of a text. */
+function isPadding(byte: number): boolean {
+  return byte === 0 || byte === 0xff || byte === 0x0a || byte === 0x0d;
 }
 
 function certificatesIn({ label, der, where }: PemBlock): readonly Certificate[] {

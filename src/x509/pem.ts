@@ -68,12 +68,10 @@ function splitPem(bytes: Uint8Array, what: string): readonly RawBlock[] {
   if (bytes.length > maxBytes) refuse(what, `is larger than ${maxBytes} bytes`);
   const blocks: RawBlock[] = [];
   let open: RawBlock | undefined;
-  for (const [at, whole] of textOf(bytes)
-    .split(/\r\n|\n|\r/)
-    .entries()) {
-    const line = whole.replace(mark, '').trim();
+  for (const { at, text } of linesOf(bytes)) {
+    const line = text.replace(mark, '').trim();
     const [, kind, label = ''] = boundary.exec(line) ?? [];
-    const here = `${what}, line ${at + 1},`;
+    const here = `${what}, line ${at},`;
     if (kind === undefined) {
       if (line.includes(begin) || line.includes('-----END ')) {
         refuse(here, 'has a malformed PEM boundary');
@@ -82,7 +80,7 @@ function splitPem(bytes: Uint8Array, what: string): readonly RawBlock[] {
     } else if (kind === 'BEGIN') {
       if (open !== undefined) refuse(open.where, 'does not end');
       if (label.includes('PRIVATE KEY')) refuse(here, 'holds a private key');
-      open = { label, lines: [], where: `${what}, block ${blocks.length + 1} (line ${at + 1}),` };
+      open = { label, lines: [], where: `${what}, block ${blocks.length + 1} (line ${at}),` };
     } else {
       if (open?.label !== label) refuse(here, 'ends a PEM block that does not begin');
       if (blocks.push(open) > maxBlocks) refuse(what, `has more than ${maxBlocks} PEM blocks`);
@@ -91,6 +89,15 @@ function splitPem(bytes: Uint8Array, what: string): readonly RawBlock[] {
   }
   if (open !== undefined) refuse(open.where, 'does not end');
   return blocks;
+}
+
+/** The lines of a text file with their numbers; files that were joined within a line are taken apart there. */
+function linesOf(bytes: Uint8Array): readonly { readonly at: number; readonly text: string }[] {
+  return textOf(bytes)
+    .split(/\r\n|\n|\r/)
+    .flatMap((line, at) =>
+      line.split(/(?<=-----)(?=-----BEGIN )/).map((text) => ({ at: at + 1, text })),
+    );
 }
 
 /** The characters of a text file: every octet is one, unless the file is UTF-16, which Windows tools write. */
