@@ -71,7 +71,9 @@ async function start(
     publish: (server) => publisher.attach(server),
     // or the first who reads a certificate sees no key
     async ready() {
-      cleanup.use(await watch.listen(bus));
+      const listening = await watch.listen(bus);
+      if (signal.aborted) return; // the bus goes with the process
+      cleanup.use(listening);
       await look();
     },
     live() {
