@@ -5,6 +5,7 @@ import { describeError } from '../errors.ts';
 import { certificatesService } from '../interfaces/certificates.ts';
 import type { Log } from '../service/log.ts';
 import { main, type Running, type StartContext } from '../service/run.ts';
+import { StateDisk } from '../service/state-disk.ts';
 import { type CertificatesConfig, certificatesSchema, parseCertificatesConfig } from './config.ts';
 import { certificatesHandlers, certificatesResolvers } from './handlers.ts';
 import { KeyWatch } from './key-watch.ts';
@@ -43,6 +44,8 @@ async function start(
   const { bus, cleanup, config, log, now, signal, stateDir, version } = context;
   const storage = await Storage.open(join(stateDir, 'certificates'));
   const publisher = new BusPublisher();
+  const disk = cleanup.use(await StateDisk.open(stateDir));
+  disk.onProblem((problem) => publisher.disk(problem));
   let service = new CertificateService({
     config,
     storage,

@@ -23,6 +23,9 @@ export class BusPublisher
   extends Display<typeof certificatesService, ManagerState>
   implements Publisher
 {
+  #problems: readonly string[] = [];
+  #disk = '';
+
   constructor() {
     super({ Health: 'ok', LastError: '', TrustBundleDigest: '' });
   }
@@ -34,6 +37,18 @@ export class BusPublisher
   }
 
   health(problems: readonly string[]): void {
+    this.#problems = problems;
+    this.#showHealth();
+  }
+
+  /** What is wrong with the disk, '' when nothing is. */
+  disk(problem: string): void {
+    this.#disk = problem;
+    this.#showHealth();
+  }
+
+  #showHealth(): void {
+    const problems = this.#disk === '' ? this.#problems : [this.#disk, ...this.#problems];
     this.set({
       Health: problems.length === 0 ? 'ok' : 'degraded',
       LastError: problems.join('; ').slice(0, 1024),

@@ -24,6 +24,7 @@ export class News {
   #modules: ModuleIdentities | undefined;
   #shown: readonly ModuleId[] = [];
   #operation = '';
+  #disk = '';
   /** As it was announced. */
   #skewS = 0;
 
@@ -83,6 +84,12 @@ export class News {
     this.#tell();
   }
 
+  /** What is wrong with the disk, '' when nothing is. */
+  setDisk(problem: string): void {
+    this.#disk = problem;
+    this.#tell();
+  }
+
   /** What the cloud says the time is. */
   setClock(theirs: Date): void {
     const seconds = Math.round((theirs.getTime() - this.#now().getTime()) / 1000);
@@ -110,7 +117,9 @@ export class News {
     const { damaged = [], refused = [], unlisted = '' } = this.#modules ?? {};
     const ofModules = [...damaged, ...refused].map(([id, why]) => `module "${id}": ${why}`);
     const lastError = this.#status?.lastError ?? '';
-    return [lastError, unlisted, ...ofModules, this.#clockProblem()].filter((text) => text !== '');
+    return [lastError, this.#disk, unlisted, ...ofModules, this.#clockProblem()].filter(
+      (text) => text !== '',
+    );
   }
 
   /** Tokens carry this clock's idea of their expiry, and the hub judges it by its own. */

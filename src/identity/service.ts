@@ -13,6 +13,7 @@ import type { Running, StartContext } from '../service/lifetime.ts';
 import { Cancellations } from '../service/operations/cancellations.ts';
 import { IntentFiles } from '../service/operations/intent-files.ts';
 import { Operations } from '../service/operations/operations.ts';
+import { StateDisk } from '../service/state-disk.ts';
 import { NamedCertificates } from './certificate-file.ts';
 import type { CloudClient } from './cloud.ts';
 import type { DpsSettings, IdentityConfig } from './config.ts';
@@ -32,6 +33,8 @@ import { IdentityState } from './state.ts';
 type Context = StartContext<IdentityConfig>;
 
 const decisionMs = 10 * 60_000;
+/** For the intents of deletions while the disk is full. */
+const reservedBytes = [4096, 4096, 4096, 4096];
 
 /** What follows from a configuration: a reload replaces it as a whole. */
 interface Configured {
@@ -49,7 +52,12 @@ export async function startIdentity(
   const news = new News(now);
   const keyring = new ModuleKeyring(serviceClient(bus, keysService, keysService.manager));
   const state = await IdentityState.open(stateDir);
-  const intents = new IntentFiles(join(stateDir, 'operations'));
+  const disk = context.cleanup.use(await StateDisk.open(stateDir, { reserve: reservedBytes }));
+  disk.onProblem((problem) => news.setDisk(problem));
+  const intents = new IntentFiles(join(stateDir, 'operations'), {
+    disk,
+    frees: new Set(['DeleteModuleIdentity']),
+  });
   const operations = operationsOf(news, log);
   const begin = ({ again }: { readonly again: boolean }): void => {
     const request = { id: '', args: {}, wait: false, requestId: randomUUID(), isOwn: true };

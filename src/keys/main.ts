@@ -4,6 +4,7 @@ import { describeError } from '../errors.ts';
 import { keysService } from '../interfaces/keys.ts';
 import type { Log } from '../service/log.ts';
 import { main, type Running, type StartContext } from '../service/run.ts';
+import { StateDisk } from '../service/state-disk.ts';
 import { type KeysConfig, keysSchema, parseKeysConfig } from './config.ts';
 import { keysHandlers } from './handlers.ts';
 import { KeyUse } from './key-use.ts';
@@ -26,6 +27,8 @@ async function start(
     for (const each of opened) await closeStores(each);
   });
   const publisher = new BusPublisher();
+  const disk = cleanup.use(await StateDisk.open(stateDir));
+  disk.onProblem((problem) => publisher.disk(problem));
   let stores = await opener.open(config);
   opened.add(stores);
   const close = async (old: Stores): Promise<void> => {

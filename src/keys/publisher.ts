@@ -26,6 +26,7 @@ export class BusPublisher implements Publisher {
   });
   readonly #keys = new Map<KeyId, KeyInfo>();
   #failure = '';
+  #disk = '';
 
   /** The properties of the manager as they are now. */
   get state(): ManagerState {
@@ -47,6 +48,12 @@ export class BusPublisher implements Publisher {
 
   fail(reason: string): void {
     this.#failure = reason;
+    this.#showHealth();
+  }
+
+  /** What is wrong with the disk, '' when nothing is. */
+  disk(problem: string): void {
+    this.#disk = problem;
     this.#showHealth();
   }
 
@@ -81,7 +88,7 @@ export class BusPublisher implements Publisher {
       // what keeps a whole store away is told once
       .filter(({ reason = '' }) => reason === '' || !this.#failure.includes(reason))
       .map(({ id, state, reason }) => `key "${id}" is ${state}: ${reason ?? ''}`);
-    const problems = this.#failure === '' ? damaged : [this.#failure, ...damaged];
+    const problems = [this.#disk, this.#failure, ...damaged].filter((text) => text !== '');
     this.#display.set({
       Health: problems.length === 0 ? 'ok' : 'degraded',
       LastError: withoutSecrets(problems.join('; ')).slice(0, 1024),

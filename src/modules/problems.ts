@@ -19,6 +19,12 @@ export class Problems {
     this.#texts.set(path, message);
   }
 
+  /** What is wrong with the disk, '' when nothing is. */
+  disk(problem: string): void {
+    if (problem === '') this.#texts.delete('disk');
+    else this.#texts.set('disk', problem);
+  }
+
   module(name: string, error: unknown): void {
     this.#log.error('module not taken up', { module: name, error: describeError(error) });
     this.#texts.set(name, `module ${JSON.stringify(name)}: ${describeError(error)}`);

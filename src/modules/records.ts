@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { ServiceError } from '../errors.ts';
 import { type ModuleName, parseModuleName } from '../ids.ts';
+import { StateDisk } from '../service/state-disk.ts';
 import {
   DamagedFile,
   deleteStateFile,
@@ -15,7 +16,12 @@ import {
   writeStateFile,
 } from '../service/state-file.ts';
 import { type ModuleSettings, objectAt, parseSettings, settingsJson } from './create-options.ts';
-import { moduleVerbs, type SavedOperation, type SavedState } from './desired-state.ts';
+import {
+  type ModuleVerb,
+  moduleVerbs,
+  type SavedOperation,
+  type SavedState,
+} from './desired-state.ts';
 import { type Goal, goals } from './goal.ts';
 
 /** A module as it was asked for. The agent's configuration is in modules.yaml, so its record has none. */
@@ -29,6 +35,10 @@ export interface ModuleRecord {
 }
 
 const digestKeyBytes = 32;
+/** For the records of modules that are stopped or deleted while the disk is full: most are small. */
+const reservedBytes = [16, 16, 16, 16, 256].map((kib) => kib << 10);
+const freeingVerbs: ReadonlySet<ModuleVerb> = new Set(['Stop', 'DeleteModule']);
+const freeingGoals: ReadonlySet<Goal> = new Set(['stopped', 'ended', 'absent']);
 
 /** What of modules outlives the process: one file each, replaced as a whole. */
 export class Records {
@@ -36,15 +46,23 @@ export class Records {
   readonly #digestKeyPath: string;
   /** What could not be read when all of it was: no module of that name is made over it. */
   readonly #damaged = new Map<string, DamagedFile>();
+  readonly #known = new Set<string>();
 
-  private constructor(stateDirectory: string) {
-    this.#directory = join(stateDirectory, 'modules');
+  /** The disk that the records are on; its caller disposes of it. */
+  readonly disk: StateDisk;
+
+  private constructor(stateDirectory: string, directory: string, disk: StateDisk) {
+    this.disk = disk;
+    this.#directory = directory;
     this.#digestKeyPath = join(stateDirectory, 'digest.key');
   }
 
   /** The records below a state directory. */
   static async open(stateDirectory: string): Promise<Records> {
-    const records = new Records(stateDirectory);
+    const directory = join(stateDirectory, 'modules');
+    await openStateDirectory(directory); // what cannot be used is told when it is read
+    const disk = await StateDisk.open(directory, { reserve: reservedBytes });
+    const records = new Records(stateDirectory, directory, disk);
     await removeLeftovers(stateDirectory).catch(() => undefined); // what cannot be used is told when it is read
     return records;
   }
@@ -71,7 +89,9 @@ export class Records {
         const record = await readStateJson(join(this.#directory, file), (value) =>
           parseRecord(name, value),
         );
-        if (record !== undefined) records.push(record);
+        if (record === undefined) continue;
+        records.push(record);
+        this.#known.add(name);
       } catch (error) {
         if (!(error instanceof DamagedFile)) throw error;
         damaged.push(error);
@@ -99,7 +119,11 @@ export class Records {
   async write({ name, state, settings, env, elevated }: ModuleRecord): Promise<void> {
     const written = settings && settingsJson(settings);
     const content = formatStateJson({ name, ...state, settings: written, env, elevated });
-    await writeStateFile(this.#pathOf(name), content);
+    // what ends in less being there must not fail because too much is; a module that is made is more
+    const isLess = frees(state) && this.#known.has(name);
+    if (isLess) await this.disk.write(this.#pathOf(name), content);
+    else await writeStateFile(this.#pathOf(name), content);
+    this.#known.add(name);
   }
 
   /** Unavailable when there is a record of that name that could not be read: nothing replaces it. */
@@ -111,11 +135,16 @@ export class Records {
 
   async delete(name: ModuleName): Promise<void> {
     await deleteStateFile(this.#pathOf(name));
+    this.#known.delete(name);
   }
 
   #pathOf(name: ModuleName): string {
     return join(this.#directory, fileNameOf(name, '.json'));
   }
+}
+
+function frees({ goal, operation }: SavedState): boolean {
+  return operation === undefined ? freeingGoals.has(goal) : freeingVerbs.has(operation.verb);
 }
 
 function parseRecord(fileName: string, value: unknown): ModuleRecord {

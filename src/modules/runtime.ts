@@ -122,6 +122,10 @@ export class ModuleRuntime implements AsyncDisposable {
         problems.module(source.name, error);
       }
     }
+    records.disk.onProblem((problem) => {
+      problems.disk(problem);
+      this.#publish();
+    });
     this.#publish();
   }
 

@@ -53,13 +53,15 @@ export async function startModules(
     ensure: (moduleId, via) => identities.get(moduleId, via),
   };
   const publisher = new Publisher();
+  const records = await Records.open(stateDir);
+  cleanup.use(records.disk);
   const runtime = cleanup.use(
     new ModuleRuntime({
       get config() {
         return config;
       },
       engine,
-      records: await Records.open(stateDir),
+      records,
       socketsPath,
       prepare: (source, via) => prepare(parts, source, via),
       foresee: (source, via) => prepare({ ...parts, identities: registered }, source, via),

@@ -66,8 +66,8 @@ export async function makeStateDirectory(path: string): Promise<void> {
   }
   const { mode, uid } = await stat(path);
   if (uid !== process.geteuid?.()) {
-    const what = 'belongs to another user';
-    throw new UnusableFile(path, await ownerOf(path), { what });
+    const what = `belongs to another user, uid ${uid}`;
+    throw new UnusableFile(path, `this service runs as uid ${process.geteuid?.()}`, { what });
   }
   if ((mode & 0o077) !== 0) await chmod(path, 0o700);
 }
@@ -348,7 +348,8 @@ async function overwrite(file: FileHandle): Promise<void> {
   await file.sync();
 }
 
-async function flushDirectory(path: string): Promise<void> {
+/** Makes what was renamed or removed in a directory durable. */
+export async function flushDirectory(path: string): Promise<void> {
   await using directory: FileHandle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
   await directory.sync();
 }

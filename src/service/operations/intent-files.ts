@@ -1,9 +1,11 @@
 import { join } from 'node:path';
 import { describeError } from '../../errors.ts';
 import type { Log } from '../log.ts';
+import type { StateDisk } from '../state-disk.ts';
 import {
   deleteStateFile,
   fileNameOf,
+  formatStateJson,
   idOfFileName,
   openStateDirectory,
   readStateJson,
@@ -22,12 +24,21 @@ const extension = '.json';
 /** Stands for the id ``: no id begins like this. */
 const unnamed = '@self.json';
 
+/** What is persisted on a full disk too. */
+export interface IntentsInNeed {
+  readonly disk: Pick<StateDisk, 'write'>;
+  /** The verbs whose operations end in space being freed. */
+  readonly frees: ReadonlySet<string>;
+}
+
 /** The intents of operations, one file for each id. */
 export class IntentFiles {
   readonly #directory: string;
+  readonly #need: IntentsInNeed | undefined;
 
-  constructor(directory: string) {
+  constructor(directory: string, need?: IntentsInNeed) {
     this.#directory = directory;
+    this.#need = need;
   }
 
   /** What was not finished; makes the directory. A file that cannot be read is logged and left alone: nobody can say what it asked for. */
@@ -51,7 +62,12 @@ export class IntentFiles {
   }
 
   save({ id, verb, args }: SavedIntent): Promise<void> {
-    return writeStateJson(this.#fileOf(id), { verb, args });
+    const fields = { verb, args };
+    const { disk, frees } = this.#need ?? {};
+    if (disk === undefined || frees?.has(verb) !== true) {
+      return writeStateJson(this.#fileOf(id), fields);
+    }
+    return disk.write(this.#fileOf(id), formatStateJson(fields));
   }
 
   delete(id: string): Promise<void> {

@@ -11,8 +11,10 @@ import {
   certificatesService,
 } from '../../../src/interfaces/certificates.ts';
 import { busctlProperty } from '../../support/busctl.ts';
+import { until } from '../../support/deadline.ts';
 import { failureOf } from '../../support/failure.ts';
 import { Rig } from '../../support/rig.ts';
+import { SmallDisk } from '../../support/small-disk.ts';
 
 interface Setting {
   rig: Rig;
@@ -94,7 +96,7 @@ test('whose directory belongs to root leaves what is preloaded at work', async (
   assert.is(await busctlProperty(rig, 'certificates', 'Health'), 'degraded');
   const lastError = String(await busctlProperty(rig, 'certificates', 'LastError'));
   assert.match(lastError, `${directory} `);
-  assert.match(lastError, 'uid 0 ');
+  assert.match(lastError, 'uid 0');
   assert.match(lastError, `uid ${uid}`);
   for (const certificate_id of ['site', 'absent']) {
     assert.is(await failureOf(certificates.GetCertificate({ certificate_id })), 'Unavailable');
@@ -107,6 +109,35 @@ test('whose directory belongs to root leaves what is preloaded at work', async (
   await rig.stop('certificates');
   await certificates.GetCertificate({ certificate_id: 'site' });
   assert.is(await busctlProperty(rig, 'certificates', 'LastError'), '');
+});
+
+test('on a full disk can be deleted, and Health says that it is full', async ({
+  rig,
+  certificates,
+  data,
+}) => {
+  const directory = rig.stateDirectory('certificates');
+  await rig.stop('certificates');
+  const disk = await SmallDisk.mount(rig, directory);
+  const health = (wanted: string) =>
+    until(20_000, `Health to be ${wanted}`, async () => {
+      return (await busctlProperty(rig, 'certificates', 'Health')) === wanted;
+    });
+  try {
+    await certificates.GetCertificate({ certificate_id: 'site' });
+    await disk.fill();
+    const request = { certificate_id: 'more', data, format: 'pem' };
+    assert.is(await failureOf(certificates.ImportCertificate(request)), 'Unavailable');
+    await health('degraded');
+    assert.match(String(await busctlProperty(rig, 'certificates', 'LastError')), directory);
+    await certificates.DeleteCertificate({ certificate_id: 'site' });
+    await disk.empty();
+    await certificates.ImportCertificate(request);
+    await health('ok');
+  } finally {
+    await rig.stop('certificates');
+    await disk[Symbol.asyncDispose]();
+  }
 });
 
 test('can be deleted', async ({ rig, certificates }) => {

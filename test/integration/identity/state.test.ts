@@ -8,11 +8,13 @@ import { type Client, client } from '../../../src/dbus/client.ts';
 import { isServiceError } from '../../../src/errors.ts';
 import { identityInterface, identityService } from '../../../src/interfaces/identity.ts';
 import type { Cloud } from '../../support/cloud/cloud.ts';
+import { until } from '../../support/deadline.ts';
 import { failureOf } from '../../support/failure.ts';
 import { identityStatus } from '../../support/identity-status.ts';
 import { Rig } from '../../support/rig.ts';
 import { startRigCloud, useCloud } from '../../support/rig-cloud.ts';
 import { deviceName } from '../../support/rig-config.ts';
+import { SmallDisk } from '../../support/small-disk.ts';
 
 interface Setting {
   rig: Rig;
@@ -164,6 +166,42 @@ test('whose directory belongs to root leaves the rest at work', async ({ rig, bu
   await chown(directory, uid, uid);
   await identity.GetModuleIdentity(module);
   assert.is((await identityStatus(bus)).health, 'ok');
+});
+
+test('on a full disk can be deleted, and Health says that it is full', async ({
+  rig,
+  bus,
+  identity,
+}) => {
+  const directory = rig.stateDirectory('identity');
+  const other = { module_id: 'other' };
+  await rig.stop('identity');
+  const disk = await SmallDisk.mount(rig, directory);
+  const health = (wanted: string) =>
+    until(
+      20_000,
+      `Health to be ${wanted}`,
+      async () => (await identityStatus(bus)).health === wanted,
+    );
+  try {
+    await identity.GetModuleIdentity(module);
+    await disk.fill();
+    assert.is(await failureOf(identity.CreateModuleIdentity(other)), 'Unavailable');
+    await identity.CreateSasToken({ ...module, audience: '', lifetime_s: 60 });
+    await health('degraded');
+    assert.match((await identityStatus(bus)).lastError, directory);
+    await identity.DeleteModuleIdentity(module);
+    await disk.empty();
+    await identity.CreateModuleIdentity(other);
+    await identity.DeleteModuleIdentity(other);
+    await health('ok');
+  } finally {
+    await rig.stop('identity');
+    await disk[Symbol.asyncDispose]();
+  }
+  // as if it were restored: the hub has it no longer
+  await identity.DeleteModuleIdentity(module);
+  await identity.CreateModuleIdentity(module);
 });
 
 test('that is about another module is damaged too', async ({ rig, bus, identity }) => {

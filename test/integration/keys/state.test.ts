@@ -8,8 +8,10 @@ import { type Client, client } from '../../../src/dbus/client.ts';
 import { isServiceError } from '../../../src/errors.ts';
 import { keysInterface, keysService } from '../../../src/interfaces/keys.ts';
 import { busctlProperty } from '../../support/busctl.ts';
+import { until } from '../../support/deadline.ts';
 import { failureOf } from '../../support/failure.ts';
 import { Rig } from '../../support/rig.ts';
+import { SmallDisk } from '../../support/small-disk.ts';
 
 interface Setting {
   rig: Rig;
@@ -148,7 +150,7 @@ test('in directories that belong to root is Unavailable, never made anew', async
     await rig.stop('keys');
     await restoredByRoot(directory);
     assert.is(await busctlProperty(rig, 'keys', 'Health'), 'degraded', name);
-    assert.match(String(await busctlProperty(rig, 'keys', 'LastError')), /uid 0 .* uid [1-9]/);
+    assert.match(String(await busctlProperty(rig, 'keys', 'LastError')), /uid 0\b.* uid [1-9]/);
     for (const key_id of ['in-file', 'new']) {
       if (name === 'token' || name === 'refused-pins') continue;
       const pair = { key_id, algorithms: ['ec-p256'], usages: [] };
@@ -164,6 +166,45 @@ test('in directories that belong to root is Unavailable, never made anew', async
     await sign(setting, 'in-file');
     await sign(setting, 'in-token');
     assert.is(await busctlProperty(rig, 'keys', 'Health'), 'ok', name);
+  }
+});
+
+test('on a full disk can be deleted, and nothing else is needed when there is space', async (setting) => {
+  const { rig, keys } = setting;
+  const directory = rig.stateDirectory('keys');
+  const pair = { algorithms: ['ec-p256'], usages: [] };
+  for (const store of ['file', 'pkcs11']) {
+    await keys.CreateKeyPair({ ...pair, key_id: `gone-${store}`, options: { store } });
+  }
+  await rig.stop('keys');
+  const disk = await SmallDisk.mount(rig, directory);
+  try {
+    await sign(setting, 'in-file');
+    await disk.fill();
+    const create = (key_id: string) =>
+      keys.CreateKeyPair({ ...pair, key_id, options: { store: 'file' } });
+    assert.match(await messageOf(create('new')), `${directory}/keys cannot be written: ENOSPC`);
+    await until(20_000, 'Health to be degraded', async () => {
+      return (await busctlProperty(rig, 'keys', 'Health')) === 'degraded';
+    });
+    assert.match(String(await busctlProperty(rig, 'keys', 'LastError')), `${directory} is full`);
+    await sign(setting, 'in-file');
+    await sign(setting, 'in-token');
+    for (const store of ['file', 'pkcs11']) await keys.DeleteKey({ key_id: `gone-${store}` });
+    const pid = await rig.processOf('keys');
+    await disk.empty();
+    await create('new');
+    await until(20_000, 'Health to be ok', async () => {
+      return (await busctlProperty(rig, 'keys', 'Health')) === 'ok';
+    });
+    assert.is(await rig.processOf('keys'), pid);
+    await rig.stop('keys');
+    for (const store of ['file', 'pkcs11']) {
+      assert.is(await failureOf(keys.GetPublicKey({ key_id: `gone-${store}` })), 'NotFound');
+    }
+  } finally {
+    await rig.stop('keys');
+    await disk[Symbol.asyncDispose]();
   }
 });
 

@@ -1,17 +1,19 @@
 /** What modules are given and what becomes of them, with all four services, a cloud double and a real engine. */
 import { createHmac, X509Certificate } from 'node:crypto';
-import { chmod, chown, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Variant } from '../../../src/dbus/variant.ts';
 import { digestLabel } from '../../../src/modules/labels.ts';
+import { until } from '../../support/deadline.ts';
 import { importNode, workloadClient } from '../../support/engine/images.ts';
 import { ModulesRig, type RawCall } from '../../support/engine/modules-rig.ts';
 import { silentRegistry } from '../../support/engine/silent-registry.ts';
 import type { CommandResult } from '../../support/namespace.ts';
 import { deviceName } from '../../support/rig-config.ts';
+import { SmallDisk } from '../../support/small-disk.ts';
 
 const test = suite<{ device: ModulesRig }>('module runtime');
 const { image } = ModulesRig;
@@ -242,6 +244,46 @@ for (const [what, damage, said] of damages) {
     await device.ask('DeleteModule', byName);
   });
 }
+
+test('stops and deletes modules on a full disk, says so, and needs no restart when there is space', async ({
+  device,
+}) => {
+  const { rig } = device;
+  await device.ask('CreateModule', creation(sleeping()));
+  await device.ask('Start', byName);
+  await device.untilState('sensor', 'running');
+  await rig.stop('modules');
+  const records = inState(device, 'modules');
+  const disk = await SmallDisk.mount(rig, records);
+  try {
+    await device.agentRuns();
+    await device.untilState('sensor', 'running');
+    await disk.fill();
+    await device.ask('Stop', byName);
+    await device.untilState('sensor', 'stopped');
+    const { Health, LastError } = await device.manager();
+    assert.is(Health, 'degraded');
+    assert.match(String(LastError), `${records} is full: ENOSPC`);
+    assert.is(await device.errorOf('Start', byName), 'Unavailable');
+    await device.ask('DeleteModule', byName);
+    assert.equal(await device.containers(), ['edgeAgent running']);
+    // what is mounted there is seen by the services alone
+    await disk.run('test ! -e "$1/sensor.json"');
+    await disk.empty();
+    await until(
+      20_000,
+      'the disk to be well',
+      async () => (await device.manager())['Health'] === 'ok',
+    );
+    await device.ask('CreateModule', creation(sleeping()));
+    await device.ask('DeleteModule', byName);
+  } finally {
+    await rig.stop('modules');
+    await disk[Symbol.asyncDispose]();
+    await rm(join(records, 'sensor.json'));
+    await device.agentRuns();
+  }
+});
 
 test('takes back a module that cannot be made', async ({ device }) => {
   assert.is(await device.errorOf('CreateModule', creation(absent)), 'Unavailable');

@@ -69,6 +69,46 @@ test('say Unavailable when the disk is full, and leave nothing behind', async ()
   }
 });
 
+test('that free space go into reserved space when the disk is full', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'service-full-'));
+  const program = join(import.meta.dirname, 'state-disk-user.js');
+  const mount = `${keepMounts} && mount -t tmpfs -o size=256k tmpfs "$1"`;
+  const script = `${mount} && "$2" "$3" "$1/state.json"; ls -A "$1"`;
+  const [unshare, ...args] = [...newMountNamespace, 'sh', '-c', script, 'sh'] as const;
+  try {
+    const { stdout } = await promisify(execFile)(
+      unshare,
+      [...args, dir, process.execPath, program],
+      {
+        timeout: 30_000,
+      },
+    );
+    const full = `${dir} cannot be written: ENOSPC`;
+    const need = [1, 2, 3, 4, 5, 6].flatMap((count) => [`in need ${count}: none`, 'whole: true']);
+    const lines = stdout.trim().split('\n');
+    // it is noticed by the first write in need, or before
+    const told = lines.filter((line) => line.startsWith('problem: '));
+    assert.equal(told, [`problem: ${dir} is full: ENOSPC`, 'problem: none']);
+    assert.equal(
+      lines.filter((line) => !told.includes(line)),
+      [
+        `ordinary: ${full}`,
+        ...need,
+        `too large: ${full}`,
+        'left: true',
+        `full: ${dir} is full: ENOSPC`,
+        'ordinary: none',
+        '.reserve-0',
+        '.reserve-1',
+        '.reserve-2',
+        'state.json',
+      ],
+    );
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+});
+
 test('are not put into a directory of another user', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'service-foreign-'));
   try {

@@ -1,0 +1,47 @@
+/** Fills a small disk, and does with a state disk what its arguments say: `FILE`, which is replaced in need. */
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { StateDisk } from '../../../src/service/state-disk.ts';
+import { writeStateFile } from '../../../src/service/state-file.ts';
+
+const [path = ''] = process.argv.slice(2);
+const directory = dirname(path);
+const filler = join(directory, 'filler');
+const say = (what: string, value: unknown): void => console.log(`${what}: ${String(value)}`);
+
+async function failureOf(action: Promise<unknown>): Promise<string> {
+  return await action.then(
+    () => 'none',
+    (error: unknown) => (error instanceof Error ? error.message : 'unknown'),
+  );
+}
+
+/** Writes until nothing more fits. */
+async function fill(): Promise<void> {
+  for (const bytes of [64 << 10, 4096, 1]) {
+    for (;;) {
+      const failed = await writeFile(filler, Buffer.alloc(bytes), { flag: 'a' }).then(
+        () => false,
+        () => true,
+      );
+      if (failed) break;
+    }
+  }
+}
+
+await writeStateFile(path, 'old');
+using disk = await StateDisk.open(directory, { reserve: [8 << 10, 8 << 10, 32 << 10] });
+disk.onProblem((problem) => say('problem', problem === '' ? 'none' : problem));
+await fill();
+say('ordinary', await failureOf(writeStateFile(path, 'x'.repeat(6000))));
+for (let count = 1; count <= 6; count++) {
+  const content = `${count}`.repeat(6000);
+  say(`in need ${count}`, await failureOf(disk.write(path, content)));
+  say('whole', (await readFile(path, 'utf8')) === content);
+}
+say('too large', await failureOf(disk.write(path, 'x'.repeat(100 << 10))));
+say('left', (await readFile(path, 'utf8')) === '6'.repeat(6000));
+say('full', disk.problem);
+await rm(filler);
+await disk.look();
+say('ordinary', await failureOf(writeStateFile(path, 'x'.repeat(6000))));
