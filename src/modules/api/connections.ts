@@ -18,9 +18,9 @@ export interface ConnectionLimits {
 export const connectionLimits: ConnectionLimits = {
   most: 128,
   mostWaiting: 384,
-  headMs: 20_000,
+  headMs: 10_000,
   idleMs: 180_000,
-  checkMs: 5_000,
+  checkMs: 2_000,
 };
 
 /** What must have gone by before an idle connection makes room: its next request may be on its way. */
