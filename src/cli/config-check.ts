@@ -4,8 +4,13 @@ import {
   certificatesSchema,
   parseCertificatesConfig,
 } from '../certificates/config.ts';
+import type { ServiceDefinition } from '../dbus/definition.ts';
 import { ServiceError, systemCode } from '../errors.ts';
 import { type IdentityConfig, identitySchema, parseIdentityConfig } from '../identity/config.ts';
+import { certificatesService } from '../interfaces/certificates.ts';
+import { identityService } from '../interfaces/identity.ts';
+import { keysService } from '../interfaces/keys.ts';
+import { modulesService } from '../interfaces/modules.ts';
 import { type KeysConfig, keysSchema, parseKeysConfig } from '../keys/config.ts';
 import { type ModulesConfig, modulesSchema, parseModulesConfig } from '../modules/config.ts';
 import {
@@ -70,22 +75,16 @@ async function refuseAbsent(dir: string): Promise<void> {
 
 async function checkAll(dir: string): Promise<Findings> {
   const [keys, certificates, identity, modules] = await Promise.all([
-    check<KeysConfig>({ dir, service: 'keys', schema: keysSchema, parse: parseKeysConfig }),
-    check<CertificatesConfig>({
-      dir,
-      service: 'certificates',
+    check<KeysConfig>(dir, keysService, { schema: keysSchema, parse: parseKeysConfig }),
+    check<CertificatesConfig>(dir, certificatesService, {
       schema: certificatesSchema,
       parse: parseCertificatesConfig,
     }),
-    check<IdentityConfig>({
-      dir,
-      service: 'identity',
+    check<IdentityConfig>(dir, identityService, {
       schema: identitySchema,
       parse: parseIdentityConfig,
     }),
-    check<ModulesConfig>({
-      dir,
-      service: 'modules',
+    check<ModulesConfig>(dir, modulesService, {
       schema: modulesSchema,
       parse: parseModulesConfig,
     }),
@@ -104,14 +103,22 @@ async function checkAll(dir: string): Promise<Findings> {
   };
 }
 
-async function check<T extends CommonConfig>(source: ConfigSource<T>): Promise<Checked<T>> {
+async function check<T extends CommonConfig>(
+  dir: string,
+  definition: ServiceDefinition,
+  program: Pick<ConfigSource<T>, 'schema' | 'parse'>,
+): Promise<Checked<T>> {
+  const { name: service } = definition;
   const warnings: Problem[] = [];
   try {
     const placed = await placedConfig({
-      ...source,
+      ...program,
+      dir,
+      service,
+      definition,
       warn: (warning) => void warnings.push(warning),
     });
-    const problems = await unreadable(source.service, placed.sources);
+    const problems = await unreadable(service, placed.sources);
     return { problems, warnings, denied: [], placed };
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;

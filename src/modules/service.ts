@@ -37,7 +37,7 @@ export async function startModules(
   const engine = new DockerEngine(config.engineSocket);
   const socketsPath = join(stateDir, 'mnt');
   const validate = createOptionsValidator();
-  const volumesSeen = new WeakSet<ModuleSource>();
+  let volumesSeen = new WeakSet<ModuleSource>();
   const parts = {
     get config() {
       return config;
@@ -47,7 +47,9 @@ export async function startModules(
     validate,
     cgroupVersion: cgroupVersion(),
     socketsPath,
-    volumesSeen,
+    get volumesSeen() {
+      return volumesSeen;
+    },
   };
   const registered: Pick<Identities, 'ensure'> = {
     ensure: (moduleId, via) => identities.get(moduleId, via),
@@ -114,6 +116,7 @@ export async function startModules(
       const before = config;
       const change = async (to: ModulesConfig, from: ModulesConfig): Promise<void> => {
         config = to;
+        volumesSeen = new WeakSet(); // others may be allowed
         engine.use(to.engineSocket);
         await runtime.reconfigure(from);
       };

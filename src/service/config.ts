@@ -3,6 +3,7 @@
  * merge, everything else replaces. Everything that is wrong is reported at once, with the place where it stands.
  */
 import { join } from 'node:path';
+import type { ServiceDefinition } from '../dbus/definition.ts';
 import { describeError } from '../errors.ts';
 import { withoutSecrets } from '../quoted.ts';
 import { type Accounts, SystemAccounts } from './accounts.ts';
@@ -16,6 +17,7 @@ import {
   type Problem,
   type SettingPath,
 } from './problem.ts';
+import { uselessWords } from './rule-words.ts';
 import { property } from './schema-keys.ts';
 import { type Schema, textValues } from './schema-options.ts';
 import { compile } from './schema-validator.ts';
@@ -42,7 +44,7 @@ export interface ParseContext {
 }
 
 /** Where a configuration is and what it must look like. */
-export interface ConfigSource<T extends Pick<CommonConfig, 'authorization'>> {
+export interface ConfigSource<T extends Pick<CommonConfig, 'authorization' | 'grants'>> {
   readonly dir: string;
   /** `keys` for `keys.yaml` and `keys.d`. */
   readonly service: string;
@@ -53,6 +55,8 @@ export interface ConfigSource<T extends Pick<CommonConfig, 'authorization'>> {
   readonly warn?: (warning: Problem) => void;
   /** Where the users and groups of rules are looked up. */
   readonly accounts?: Accounts;
+  /** What rules are about. */
+  readonly definition?: ServiceDefinition;
 }
 
 /** A configuration and where its settings stand. */
@@ -65,14 +69,14 @@ export interface PlacedConfig<T> {
 }
 
 /** The configuration, frozen. Throws `ConfigError` with everything that is wrong. */
-export async function loadConfig<T extends Pick<CommonConfig, 'authorization'>>(
+export async function loadConfig<T extends Pick<CommonConfig, 'authorization' | 'grants'>>(
   source: ConfigSource<T>,
 ): Promise<T> {
   return (await placedConfig(source)).config;
 }
 
 /** As `loadConfig`, with the places of settings. */
-export async function placedConfig<T extends Pick<CommonConfig, 'authorization'>>(
+export async function placedConfig<T extends Pick<CommonConfig, 'authorization' | 'grants'>>(
   source: ConfigSource<T>,
 ): Promise<PlacedConfig<T>> {
   const { sources, documents, problems } = await readConfigFiles(source.dir, source.service);
@@ -87,7 +91,11 @@ export async function placedConfig<T extends Pick<CommonConfig, 'authorization'>
   ]);
   const config = deepFreeze(parse(source, value, { root, sources, documents }));
   const { accounts = new SystemAccounts({ getent: true }) } = source;
-  for (const { path, message } of await unknownNames(config, accounts)) {
+  const { definition } = source;
+  for (const { path, message } of [
+    ...(await unknownNames(config, accounts)),
+    ...(definition === undefined ? [] : uselessWords(config, definition)),
+  ]) {
     source.warn?.(place(root, { path, about: 'value', message }));
   }
   const problemAt: PlacedConfig<T>['problemAt'] = (path, message) =>
@@ -108,7 +116,7 @@ interface ReadFiles {
   readonly documents: readonly ConfigNode[];
 }
 
-function parse<T extends Pick<CommonConfig, 'authorization'>>(
+function parse<T extends Pick<CommonConfig, 'authorization' | 'grants'>>(
   source: ConfigSource<T>,
   value: unknown,
   { root, sources, documents }: ReadFiles,

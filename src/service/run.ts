@@ -101,7 +101,8 @@ async function serveFrom<S extends ServiceDefinition, C extends CommonConfig>(
     const warnings: Problem[] = [];
     const warn = (warning: Problem): void => void warnings.push(warning);
     const accounts = new SystemAccounts({ getent: true });
-    const source = { dir, service: service.name, schema, parse, warn, accounts };
+    const about = { service: service.name, definition: service, schema, parse };
+    const source = { dir, ...about, warn, accounts };
     return { config: await loadConfig(source), accounts, warnings };
   };
   const { config, accounts, warnings } = await load();

@@ -104,6 +104,8 @@ async function reload(
   config: ProbeConfig,
   context: StartContext<ProbeConfig>,
 ): Promise<Reloaded<Probe>> {
+  note('reloading');
+  if (config.greeting === 'slow') await pause(1000);
   if (config.greeting === 'impossible') throw new Error('nobody can say that');
   return { handlers: handlersFor(config, context), retire: () => note('retired') };
 }

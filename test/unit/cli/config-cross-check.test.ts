@@ -170,6 +170,22 @@ test('refuses files that everybody can write', async ({ dir }) => {
   assert.match(lines[0] ?? '', 'everybody can write it');
 });
 
+test('warns of rules that cover nothing', async ({ dir }) => {
+  const acl = `authorization:
+  backend: acl
+  acl:
+    - {user: root, actions: ['org.iotedge.keys1.sgin']}
+    - {user: root, actions: ['org.iotedge.keys1.sign'], match: {keyid: a}}
+    - {user: root, actions: ['org.iotedge.keys1.*'], match: {key_id: a, derivation: ''}}
+grants:
+  - {user: iotedge-identity, actions: ['org.iotedge.identity1.sign']}
+`;
+  const { code, lines } = await check(dir, { keys: acl });
+  assert.is(code, 0);
+  const warned = lines.flatMap((line) => /^warning: (keys\.yaml:\d+)/.exec(line)?.[1] ?? []);
+  assert.equal(warned, ['keys.yaml:4', 'keys.yaml:5', 'keys.yaml:8'], lines.join('\n'));
+});
+
 rootTest(
   'tells whether a user can read a file, by its owner, its group and the directories above',
   async ({ dir }) => {
