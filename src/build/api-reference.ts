@@ -10,10 +10,10 @@ import type {
 import {
   code,
   errorsOf,
+  fieldText,
   methodText,
   propertyText,
-  restrictionOf,
-  resultWords,
+  resultText,
 } from './definition-texts.ts';
 
 /** The name on the bus of an error of the closed set. */
@@ -79,18 +79,16 @@ Fails with these, beside what is said at each:
 ${table(['error', 'when'], names)}`;
 }
 
-function interfacePage(
-  { name, doc, methods, properties, signals }: InterfaceDefinition,
-  errorName: ErrorName,
-): string {
+function interfacePage(definition: InterfaceDefinition, errorName: ErrorName): string {
+  const { name, doc, methods, properties, signals } = definition;
   const parts = [`## ${name}\n\n${doc}\n`];
-  for (const [member, method] of Object.entries(methods ?? {}))
-    parts.push(methodPart(member, method, errorName));
-  const rows = Object.entries(properties ?? {}).map(([property, definition]) => [
+  for (const entry of Object.entries(methods ?? {}))
+    parts.push(methodPart(definition, entry, errorName));
+  const rows = Object.entries(properties ?? {}).map(([property, stated]) => [
     code(property),
-    code(definition.type),
-    definition.emits,
-    propertyText(definition),
+    code(stated.type),
+    stated.emits,
+    propertyText(stated),
   ]);
   if (rows.length > 0) {
     parts.push(`### Properties\n\n${table(['property', 'type', 'emits change', ''], rows)}`);
@@ -101,22 +99,31 @@ function interfacePage(
   return parts.join('\n');
 }
 
-function methodPart(name: string, method: MethodDefinition, errorName: ErrorName): string {
-  const input = inline({ ...method.in, options: 'a{sv}' });
-  const output = method.out === undefined ? '' : ` → ${inline(method.out)}`;
-  const parts = [`### ${name}(${input})${output}\n\n${methodText(method)}\n`];
-  const fields = [
-    ...fieldRows('argument', method.in ?? {}, (...field) => restrictionOf(method, ...field)),
-    ...fieldRows('option', method.options ?? {}, (...field) => restrictionOf(method, ...field)),
-    ...Object.entries(method.records ?? {}).flatMap(([result, record]) =>
-      fieldRows(`key of ${code(result)}`, record, (key) => resultWords(method, key)),
+function methodPart(
+  definition: InterfaceDefinition,
+  [member, method]: readonly [string, MethodDefinition],
+  errorName: ErrorName,
+): string {
+  const { in: fields = {}, options = {}, out, records = {} } = method;
+  const output = out === undefined ? '' : ` → ${inline(out)}`;
+  const title = `${member}(${inline({ ...fields, options: 'a{sv}' })})${output}`;
+  const at = (name: string) => ({ definition, member, name });
+  const plain = Object.entries(out ?? {}).filter(([name]) => !Object.hasOwn(records, name));
+  const rows = [
+    ...fieldRows('argument', fields, (name, type) => fieldText(at(name), type)),
+    ...fieldRows('option', options, (name, type) => fieldText(at(name), type)),
+    ...fieldRows('result', Object.fromEntries(plain), (name) => resultText(at(name))),
+    ...Object.entries(records).flatMap(([result, record]) =>
+      fieldRows(`key of ${code(result)}`, record, (name) => resultText(at(name))),
     ),
   ];
-  if (fields.length > 0) parts.push(table(['', '', 'type', ''], fields));
   const errors = errorsOf(method).map(([error, when]) => [code(errorName(error)), when]);
-  if (errors.length > 0) parts.push(table(['error', 'when'], errors));
-  parts.push(`Who may call: ${authorizationText(method.authorize)}.\n`);
-  return parts.join('\n');
+  return [
+    `### ${title}\n\n${methodText(method)}\n`,
+    ...(rows.length > 0 ? [table(['', '', 'type', ''], rows)] : []),
+    ...(errors.length > 0 ? [table(['error', 'when'], errors)] : []),
+    `Who may call: ${authorizationText(method.authorize)}.\n`,
+  ].join('\n');
 }
 
 function fieldRows(

@@ -1,13 +1,41 @@
-import type { Check, Fields, MethodDefinition, PropertyDefinition } from '../dbus/definition.ts';
+import type {
+  Check,
+  Fields,
+  InterfaceDefinition,
+  MethodDefinition,
+  PropertyDefinition,
+} from '../dbus/definition.ts';
 
 /** What the reference and the documentation in the interface files say, word for word the same, about one member. */
 
-/** What an argument or option must be, as sentences: the words that it can be, its largest size. */
-export function restrictionOf(
-  { check = {} }: MethodDefinition,
-  name: string,
-  type: string,
-): string {
+/** A member of an interface and one of its arguments, options or keys of results. */
+export interface Place {
+  readonly definition: InterfaceDefinition;
+  readonly member: string;
+  readonly name: string;
+}
+
+/** What something means, `` when its name says so. */
+function noteOf({ definition: { notes = {} }, member, name }: Place): string {
+  return notes[`${member}.${name}`] ?? notes[name] ?? '';
+}
+
+/** What an argument or option means and what it must be. */
+export function fieldText(place: Place, type: string): string {
+  const method = place.definition.methods?.[place.member];
+  const restriction = method === undefined ? '' : restrictionOf(method, place.name, type);
+  return [noteOf(place), restriction].filter((text) => text !== '').join(' ');
+}
+
+/** What a key of a result, or a result, means and which words it can be. */
+export function resultText(place: Place): string {
+  const words = place.definition.methods?.[place.member]?.values?.[place.name];
+  const text = words === undefined ? '' : wordsText(words, 's');
+  return [noteOf(place), text].filter((one) => one !== '').join(' ');
+}
+
+/** What an argument or option must be: the words that it can be, its largest size. */
+function restrictionOf({ check = {} }: MethodDefinition, name: string, type: string): string {
   const limit = check[name];
   return limit === undefined ? '' : restrictionText(limit, type);
 }
@@ -64,12 +92,6 @@ export function errorsOf({
   errors = {},
 }: MethodDefinition): readonly (readonly [string, string])[] {
   return Object.entries(errors).sort(([one], [other]) => one.localeCompare(other));
-}
-
-/** The words that a key of a result can be; `` when it has none. */
-export function resultWords({ values = {} }: MethodDefinition, key: string): string {
-  const words = values[key];
-  return words === undefined ? '' : wordsText(words, 's');
 }
 
 /** Names with their types, in one line. */

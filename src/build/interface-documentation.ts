@@ -1,11 +1,12 @@
-import type { InterfaceDefinition, MethodDefinition } from '../dbus/definition.ts';
+import type { Fields, InterfaceDefinition, MethodDefinition } from '../dbus/definition.ts';
 import {
   errorsOf,
+  fieldText,
   listOf,
   methodText,
+  type Place,
   propertyText,
-  restrictionOf,
-  resultWords,
+  resultText,
 } from './definition-texts.ts';
 
 /** What the installed interface files say about an interface, its members and their arguments. */
@@ -26,8 +27,8 @@ export function documentationOf(definition: InterfaceDefinition): InterfaceDocum
       return property === undefined ? (signals[name]?.doc ?? '') : propertyText(property);
     },
     argument(member, name) {
-      const method = methods[member];
-      return method === undefined ? '' : argumentDocumentation(method, name);
+      const place = { definition, member, name };
+      return member in methods ? argumentDocumentation(place) : '';
     },
   };
 }
@@ -38,25 +39,24 @@ function methodDocumentation(method: MethodDefinition): string {
   return errors.length === 0 ? text : `${text} Fails with ${errors.join('; ')}.`;
 }
 
-function argumentDocumentation(method: MethodDefinition, name: string): string {
-  const type = method.in?.[name];
-  if (type !== undefined) return restrictionOf(method, name, type);
-  if (name === 'options') return optionsDocumentation(method);
-  const record = method.records?.[name];
-  if (record === undefined) return '';
-  const words = Object.keys(record).flatMap((key) => {
-    const text = resultWords(method, key);
-    return text === '' ? [] : [`${key}: ${text}`];
-  });
-  return [`Keys: ${listOf(record)}.`, ...words].join(' ');
+function argumentDocumentation(place: Place): string {
+  const { definition, member, name } = place;
+  const { in: fields = {}, options = {}, records = {} } = definition.methods?.[member] ?? {};
+  if (Object.hasOwn(fields, name)) return fieldText(place, fields[name] ?? '');
+  if (name === 'options') return dictionary({ ...options, request_id: 's' }, place, fieldText);
+  const record = records[name];
+  return record === undefined ? resultText(place) : dictionary(record, place, resultText);
 }
 
-function optionsDocumentation(method: MethodDefinition): string {
-  const { options = {} } = method;
-  const texts = Object.entries(options).map(([name, type]) => {
-    const restriction = restrictionOf(method, name, type);
-    return restriction === '' ? '' : `${name}: ${restriction}`;
+/** What a dictionary has, key by key. */
+function dictionary(
+  fields: Fields,
+  place: Place,
+  textOf: (place: Place, type: string) => string,
+): string {
+  const texts = Object.entries(fields).flatMap(([name, type]) => {
+    const text = textOf({ ...place, name }, type);
+    return text === '' ? [] : [`${name}: ${text}`];
   });
-  const keys = listOf({ ...options, request_id: 's' });
-  return [`Keys: ${keys}.`, ...texts.filter((text) => text !== '')].join(' ');
+  return [`Keys: ${listOf(fields)}.`, ...texts].join(' ');
 }

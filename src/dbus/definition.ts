@@ -168,6 +168,8 @@ export interface InterfaceDefinition {
   readonly methods?: Readonly<Record<string, MethodDefinition>>;
   readonly properties?: Readonly<Record<string, PropertyDefinition>>;
   readonly signals?: Readonly<Record<string, SignalDefinition>>;
+  /** What arguments, options and keys of results mean, by name or, where a method has its own, by `Method.name`. */
+  readonly notes?: Readonly<Record<string, string>>;
 }
 
 /** What polkit shows and decides by default for one action; `active` is for a person at the console. */

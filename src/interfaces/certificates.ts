@@ -1,5 +1,6 @@
 import { type Check, defineInterface, defineService } from '../dbus/definition.ts';
 import { describe, managerProperties } from './common.ts';
+import { certificatesNotes } from './notes.ts';
 import { certificateFormats, certificateMethods, certificateStates, profiles } from './words.ts';
 
 const certificateId = { certificate_id: 'certificate-id' } as const;
@@ -12,6 +13,7 @@ const caProfiles: readonly (string | undefined)[] = ['device-ca', 'workload-ca']
 export const certificatesInterface = defineInterface({
   name: 'org.iotedge.Certificates1',
   doc: 'Holds certificates; issues, imports and exports them. Private keys stay in the Keys service.',
+  notes: certificatesNotes,
   methods: {
     Issue: {
       doc: 'Signs a CSR (DER or PEM) and answers the chain, leaf first. Nothing is stored.',

@@ -7,6 +7,7 @@ import {
   operationProperty,
   waitOption,
 } from './common.ts';
+import { identityNotes } from './notes.ts';
 import {
   attestations,
   identityAuths,
@@ -57,6 +58,7 @@ export const identityRecord = {
 export const identityInterface = defineInterface({
   name: 'org.iotedge.Identity1',
   doc: 'Provisions the device with the cloud and gives its modules their identities.',
+  notes: identityNotes,
   methods: {
     Provision: {
       doc: 'Provisions the device; answers the saved result when there is one.',

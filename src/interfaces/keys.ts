@@ -7,6 +7,7 @@ import {
   type TextArguments,
 } from '../dbus/definition.ts';
 import { describe, managerProperties } from './common.ts';
+import { keysNotes } from './notes.ts';
 import {
   encryptMechanisms,
   keyKinds,
@@ -81,6 +82,7 @@ function use(verb: string): Authorization {
 export const keysInterface = defineInterface({
   name: 'org.iotedge.Keys1',
   doc: 'Holds keys in PKCS#11 tokens and files; signs, verifies, encrypts and decrypts with them.',
+  notes: keysNotes,
   methods: {
     CreateKeyPair: {
       doc: 'Makes a key pair of the first algorithm of the list that the store can make; no algorithms are `ec-p256`, `rsa-2048`, no usages are `sign`. Tokens may take longer than 25 s for RSA. With `if_exists` `keep` a key of that id that fits stays; the default is `fail`.',

@@ -7,7 +7,8 @@ import {
   operationProperty,
   waitOption,
 } from './common.ts';
-import { moduleStates, moduleTypes } from './words.ts';
+import { modulesNotes } from './notes.ts';
+import { moduleStates, moduleTypes, yesNoUnknown } from './words.ts';
 
 const byName = { name: 'module-name' } as const;
 const NotFound = 'there is no module of that name';
@@ -42,6 +43,7 @@ const runByName = {
 export const modulesInterface = defineInterface({
   name: 'org.iotedge.Modules1',
   doc: 'Runs Edge modules and serves them the workload API.',
+  notes: modulesNotes,
   methods: {
     CreateModule: {
       doc: 'Makes a module: its identity, its image, its container. It is not started. One that cannot be made is removed again before the reply; with `wait` false it stays, its State `failed`, until the same call makes it or DeleteModule removes it.',
@@ -142,8 +144,8 @@ export const modulesInterface = defineInterface({
           virtualized: 's',
         },
       },
+      values: { virtualized: yesNoUnknown },
       authorize: 'public',
-      errors: { Unavailable },
     },
     Cancel: {
       doc: 'Cancels the operation that is in progress for a module; what it has begun is undone, and its callers get Cancelled.',

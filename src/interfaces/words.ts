@@ -127,3 +127,6 @@ export const moduleStates = [
   'backoff',
   'unknown',
 ] as const;
+
+/** What is so, is not so, or cannot be told. */
+export const yesNoUnknown = ['yes', 'no', 'unknown'] as const;

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { cpus, machine, release, totalmem, type } from 'node:os';
 import { isServiceError } from '../errors.ts';
+import type { yesNoUnknown } from '../interfaces/words.ts';
 import type { ContainerEngine, EngineSystem } from './engine.ts';
 
 /** What GetSystemInfo answers. */
@@ -13,7 +14,7 @@ export interface SystemInfo {
   readonly operating_system: string;
   readonly cpus: number;
   readonly total_memory: bigint;
-  readonly virtualized: string;
+  readonly virtualized: (typeof yesNoUnknown)[number];
 }
 
 /** What this machine is; without an engine, what the machine itself tells. */
@@ -53,8 +54,8 @@ async function osName(): Promise<string> {
   return /^PRETTY_NAME="?([^"\n]*)"?$/m.exec(text)?.[1] ?? '';
 }
 
-/** `yes`, `no` or `unknown`, by the processor's own word where it gives one. */
-async function virtualized(): Promise<string> {
+/** By the processor's own word, where it gives one. */
+async function virtualized(): Promise<SystemInfo['virtualized']> {
   const text = await readFile('/proc/cpuinfo', 'utf8').catch(() => '');
   const flags = /^flags\s*:(.*)$/m.exec(text)?.[1];
   if (flags === undefined) return 'unknown';

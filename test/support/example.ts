@@ -42,7 +42,7 @@ class Example implements AsyncDisposable {
       const source = join(checkout, 'docs/examples', file);
       const { build, usage } = commandsOf(await readFile(source, 'utf8'), variant);
       await copyFile(source, join(folder, file));
-      await outputOf('sh', ['-euc', build], { cwd: folder, env: debianPath, timeoutMs: 180_000 });
+      await outputOf('sh', ['-euc', build], { cwd: folder, env: debianPath, timeoutMs: 300_000 });
       return new Example(folder, usage);
     } catch (error) {
       await rm(folder, { recursive: true, force: true });

@@ -22,7 +22,7 @@ async function forEachInterface(script: string): Promise<void> {
 }
 
 async function quietly(script: string): Promise<void> {
-  const options = { cwd: folder, timeoutMs: 120_000 };
+  const options = { cwd: folder, timeoutMs: 300_000 };
   const { code, stderr } = await runCommand('sh', ['-euc', script], options);
   assert.is(stderr, '');
   assert.is(code, 0);

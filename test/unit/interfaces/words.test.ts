@@ -115,6 +115,32 @@ test('are stated for every property that has one', () => {
   assert.equal(open, []);
 });
 
+test('and everything else that a caller gives or gets is explained, and nothing else is', () => {
+  for (const { name: of, methods, notes } of managers) {
+    const known: Readonly<Record<string, string>> = notes;
+    const used = new Set<string>();
+    const unexplained = Object.entries<MethodDefinition>(methods).flatMap(
+      ([method, definition]) => {
+        const { in: fields = {}, options = {}, records = {}, out = {}, check = {} } = definition;
+        const keys = Object.values(records).flatMap((record) => Object.keys(record));
+        const results = Object.keys(out).filter((name) => !Object.hasOwn(records, name));
+        return [...Object.keys({ ...fields, ...options }), ...keys, ...results].flatMap((name) => {
+          const note = [`${method}.${name}`, name].find((one) => Object.hasOwn(known, one));
+          if (note !== undefined) used.add(note);
+          const isId = typeof check[name] === 'string';
+          return note === undefined && !isId ? [`${method}.${name}`] : [];
+        });
+      },
+    );
+    assert.equal(unexplained, [], of);
+    assert.equal(
+      Object.keys(known).filter((note) => !used.has(note)),
+      [],
+      of,
+    );
+  }
+});
+
 test('have the profiles that the configuration has', () => {
   assert.equal(profiles, configuredProfiles);
 });
