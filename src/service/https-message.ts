@@ -16,7 +16,7 @@ export interface HttpsRequest {
   readonly body?: string | Uint8Array;
   readonly clientCertificate?: ClientCertificate;
   /** The id of the request that the exchange serves: the journal of the Keys service shows it with the signature. */
-  readonly requestId?: string;
+  readonly requestId: string;
   /** The roots to trust, PEM; those of Node when absent. */
   readonly ca?: string;
   /** `http://[user:password@]host[:port]`, or https: the exchange goes through a tunnel of this proxy. */

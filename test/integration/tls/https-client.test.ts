@@ -68,7 +68,8 @@ function requestTo({ pki, keys, chains }: Rig, url: string, keyId = 'ec-p256'): 
     keyId,
     spki: keys.get(keyId).spki,
   };
-  return { method: 'GET', url, ca: pki.root.certificate, clientCertificate, timeoutMs: 20_000 };
+  const ca = pki.root.certificate;
+  return { method: 'GET', url, ca, clientCertificate, requestId: 'test', timeoutMs: 20_000 };
 }
 
 function codeIn(error: unknown): string {
@@ -374,7 +375,8 @@ test('names an address of IPv6 in brackets', async (context) => {
 test('takes only URLs of https', async (context) => {
   const { client } = rig(context);
   for (const url of ['http://localhost/', 'localhost']) {
-    const code = await client.request({ method: 'GET', url, timeoutMs: 1000 }, never).catch(codeIn);
+    const request = { method: 'GET', url, requestId: 'test', timeoutMs: 1000 };
+    const code = await client.request(request, never).catch(codeIn);
     assert.is(code, 'InvalidArgs');
   }
 });

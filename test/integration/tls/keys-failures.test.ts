@@ -36,7 +36,9 @@ async function withRig(body: (rig: Rig) => Promise<void>): Promise<void> {
   const connect = async (): Promise<number | HttpsFailure> => {
     await using server = await MutualTlsServer.start(pki); // another one resumes nothing
     const ca = pki.root.certificate;
-    const request = { method: 'GET', url: server.url(), ca, clientCertificate, timeoutMs: 20_000 };
+    const url = server.url();
+    const about = { method: 'GET', url, requestId: 'test', timeoutMs: 20_000 };
+    const request = { ...about, ca, clientCertificate };
     try {
       return (await client.request(request, new AbortController().signal)).status;
     } catch (error) {

@@ -148,7 +148,8 @@ test('a certificate with explicit EC parameters is refused with the reason', asy
 
 function requestTo({ port }: Peer, pki: Pki): HttpsRequest {
   const url = `https://localhost:${port}/`;
-  return { method: 'GET', url, ca: pki.root.certificate, timeoutMs: 20_000 };
+  const ca = pki.root.certificate;
+  return { method: 'GET', url, ca, requestId: 'test', timeoutMs: 20_000 };
 }
 
 test.run();
