@@ -54,6 +54,7 @@ static const OSSL_ALGORITHM *query(void *context, int operation, int *no_cache)
   }
 }
 
+/* No reason has a colon in it: OpenSSL puts one between the parts of an error, and programs take errors apart by them. */
 static const OSSL_ITEM reasons[] = {
   { REASON_OUT_OF_MEMORY, "out of memory" },
   { REASON_DAMAGED_KEY_FILE, "damaged key file" },
@@ -66,7 +67,7 @@ static const OSSL_ITEM reasons[] = {
   { REASON_KEYS_SERVICE, "the Keys service failed" },
   { REASON_ACCESS_DENIED, "the Keys service denies access to the key" },
   { REASON_NOT_FOUND, "the Keys service has no such key" },
-  { REASON_REPLACED, "the key was replaced: make its key file anew" },
+  { REASON_REPLACED, "the key was replaced, make its key file anew" },
   { REASON_UNAVAILABLE, "the key or the Keys service is unavailable" },
   { REASON_TIMED_OUT, "the Keys service did not answer in time" },
   { 0, NULL },

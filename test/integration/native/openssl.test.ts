@@ -307,7 +307,7 @@ for (const asan of [true, false]) {
     ['AccessDenied', 'no', 'the Keys service denies access to the key'],
     ['InteractiveAuthorizationRequired', 'no', 'the Keys service denies access to the key'],
     ['NotFound', 'no key "ec-p256"', 'the Keys service has no such key'],
-    ['NotFound', 'key "ec-p256" was replaced', 'the key was replaced: make its key file anew'],
+    ['NotFound', 'key "ec-p256" was replaced', 'the key was replaced, make its key file anew'],
     ['Unavailable', 'no token', 'the key or the Keys service is unavailable'],
     ['LimitsExceeded', 'too many', 'the key or the Keys service is unavailable'],
     ['NotSupported', 'it only decrypts', 'not supported'],
