@@ -69,7 +69,7 @@ export function readFields(x509: X509Certificate, what: string): Certificate {
     x509,
     der: x509.raw,
     version: version === undefined ? 1 : smallIntegerOf(childrenOf(version, what)[0], what) + 1,
-    serialNumber: x509.serialNumber.toLowerCase(),
+    serialNumber: x509.serialNumber.toLowerCase().replace(/^0$/, '00'),
     fingerprint: createHash('sha256').update(x509.raw).digest('hex'),
     ...decodeValidity(parts.validity, what),
     ...namesOf(parts),
