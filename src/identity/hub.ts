@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Via } from '../dbus/via.ts';
-import { ServiceError } from '../errors.ts';
+import { isServiceError, ServiceError } from '../errors.ts';
 import type { ModuleId } from '../ids.ts';
 import {
   type CloudAnswer,
@@ -17,6 +17,7 @@ const apiVersion = 'api-version=2017-11-08-preview';
 /** A hub that is busy is asked again so often, when it does not want more patience than this. */
 const maxRepeats = 3;
 const maxPatienceS = 10;
+const minPatienceS = 1;
 
 /** A module as the hub's registry has it. */
 export interface HubModule {
@@ -135,7 +136,17 @@ export class Hub {
       const answer = await this.#cloud.send(request, via);
       const waitS = patienceFor(answer);
       if (waitS === undefined || repeats === maxRepeats) return answer;
-      await this.#delay(waitS * 1000, via.signal);
+      await this.#wait(waitS * 1000, via.signal);
+    }
+  }
+
+  async #wait(ms: number, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#delay(ms, signal);
+    } catch (error) {
+      const reason: unknown = signal.reason;
+      if (isServiceError(reason)) throw reason;
+      throw new ServiceError('Cancelled', 'waiting for the hub was cancelled', { cause: error });
     }
   }
 
@@ -150,7 +161,8 @@ export class Hub {
 /** How long to wait before asking again; undefined when that is not what the answer wants, or too long. */
 function patienceFor({ status, retryAfterS }: CloudAnswer): number | undefined {
   if (status !== 429 && status !== 503) return undefined;
-  return retryAfterS !== undefined && retryAfterS <= maxPatienceS ? retryAfterS : undefined;
+  if (retryAfterS === undefined || retryAfterS > maxPatienceS) return undefined;
+  return Math.max(retryAfterS, minPatienceS);
 }
 
 function moduleOf(body: unknown, what: string, header?: string): HubModule {
