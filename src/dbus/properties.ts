@@ -104,7 +104,15 @@ export class PropertySet {
 }
 
 function toVariant({ type, record }: PropertyDefinition, value: unknown): Variant {
-  return variant(type, record === undefined ? withoutNul(value) : recordToVariants(record, value));
+  return variant(
+    type,
+    record === undefined ? sendable(type, value) : recordToVariants(record, value),
+  );
+}
+
+/** The time of a certificate or of an engine may be one before 1970: that is none, and costs nobody the rest either. */
+function sendable(type: string, value: unknown): unknown {
+  return type === 't' && typeof value === 'bigint' && value < 0n ? 0n : withoutNul(value);
 }
 
 /** What came from a cloud or an engine may hold a NUL, which no text on the bus can: that costs nobody the rest. */
@@ -123,7 +131,7 @@ export function recordToVariants(
     Object.entries(fields).map(([name, type]) => {
       const field: unknown = values.get(name);
       if (field === undefined) throw new TypeError(`field ${name} has no value`);
-      return [name, variant(type, withoutNul(field))];
+      return [name, variant(type, sendable(type, field))];
     }),
   );
 }
