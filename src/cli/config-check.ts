@@ -13,6 +13,7 @@ import { keysService } from '../interfaces/keys.ts';
 import { modulesService } from '../interfaces/modules.ts';
 import { type KeysConfig, keysSchema, parseKeysConfig } from '../keys/config.ts';
 import { type ModulesConfig, modulesSchema, parseModulesConfig } from '../modules/config.ts';
+import { withoutSecrets } from '../quoted.ts';
 import {
   type CommonConfig,
   ConfigError,
@@ -153,11 +154,16 @@ function printFindings(
   for (const warning of warnings) print(printable(`warning: ${formatProblem(warning)}`));
   for (const problem of problems) print(printable(formatProblem(problem)));
   for (const { file } of denied) {
-    print(printable(`not checked: ${file} could not be read as ${me()}`));
+    print(shown(`not checked: ${file} could not be read as ${me()}`));
   }
   if (problems.length > 0) return;
   if (denied.length > 0) print('what could be read is good');
-  else print(printable(`the configuration in ${dir} is good`));
+  else print(shown(`the configuration in ${dir} is good`));
+}
+
+/** A text with the name of a directory in it, which anybody may have chosen. */
+function shown(text: string): string {
+  return printable(withoutSecrets(text));
 }
 
 function me(): string {
@@ -165,9 +171,14 @@ function me(): string {
 }
 
 function inJson({ problems, warnings, denied }: Findings): readonly object[] {
+  const as = (severity: string) => (finding: Problem) => ({
+    severity,
+    ...finding,
+    file: withoutSecrets(finding.file),
+  });
   return [
-    ...problems.map((finding) => ({ severity: 'error', ...finding })),
-    ...warnings.map((finding) => ({ severity: 'warning', ...finding })),
-    ...denied.map((finding) => ({ severity: 'not-checked', ...finding })),
+    ...problems.map(as('error')),
+    ...warnings.map(as('warning')),
+    ...denied.map(as('not-checked')),
   ];
 }

@@ -60,6 +60,8 @@ Serves ${busName} on the system bus, or on the one of DBUS_SYSTEM_BUS_ADDRESS.
   --introspect      print the D-Bus interfaces as XML
   --version         print the version
   --help            print this
+
+SIGHUP reads the configuration again: a good one takes effect without losing a call, a wrong one changes nothing.
 `;
 }
 

@@ -43,7 +43,7 @@ export class ConfigError extends Error {
 export function formatProblem(problem: Problem): string {
   const { file, line, column, message, suggestion } = problem;
   const hint = suggestion === undefined ? '' : `, did you mean ${quoted(suggestion)}?`;
-  return `${file}:${line}:${column}: ${withoutSecrets(message)}${hint}`;
+  return withoutSecrets(`${file}:${line}:${column}: ${message}${hint}`);
 }
 
 /** The steps as a person writes them; of a key that may hold a secret only what is none. */

@@ -1,9 +1,10 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { configCheck } from '../../../src/cli/config-check.ts';
+import { iotedgectl } from '../../../src/cli/iotedgectl.ts';
 
 const test = suite('iotedgectl config check of secrets in the wrong place');
 
@@ -147,6 +148,29 @@ test('says where the key of a token belongs', async () => {
 test('takes references with and without their scheme for the keys of certificates', async () => {
   const text = `certificates: {a: {key_id: 'key://my-key'}}\nissuers: {b: {key_id: my-key}}\n`;
   assert.is((await check({ certificates: text })).code, 0);
+});
+
+test('repeats no secret from the name of the directory', async () => {
+  const parent = await mkdtemp(join(tmpdir(), 'iotedge-config-secrets-'));
+  try {
+    const dir = join(parent, 'pkcs11:token=a?pin-value=SECRET1');
+    for (const make of [
+      () => Promise.resolve(undefined),
+      () => mkdir(dir),
+      () => writeFile(join(dir, 'modules.yaml'), 'a: b\n'),
+    ]) {
+      await make();
+      for (const more of [[], ['--json']]) {
+        const said: string[] = [];
+        const say = (line: string) => void said.push(line);
+        await iotedgectl(['config', 'check', '--config-dir', dir, ...more], say, say);
+        assert.ok(said.length > 0);
+        assert.not.match(said.join('\n'), 'SECRET1');
+      }
+    }
+  } finally {
+    await rm(parent, { recursive: true });
+  }
 });
 
 test.run();

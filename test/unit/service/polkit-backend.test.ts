@@ -318,4 +318,26 @@ test('does not mix up questions whose texts run into each other', async () => {
   assert.is(await rig.ask(call(), { action: 'a', details: { x: 'b' } }), 'allowed');
 });
 
+test('keeps no verdict over a reload, and lets no later call join a question from before', async () => {
+  const rig = new Rig();
+  rig.authority.auto = 'yes';
+  assert.is(await rig.ask(call()), 'allowed');
+  assert.is(await rig.ask(call()), 'at once');
+  rig.backend.renew({ yesMs: 10_000, noMs: 1000 });
+  rig.authority.auto = undefined;
+  const before = rig.ask(call());
+  await Promise.resolve();
+  rig.backend.renew({ yesMs: 0, noMs: 0 });
+  const after = rig.ask(call());
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.is(rig.authority.checks.length, 3);
+  rig.authority.checks[1]?.answer('yes');
+  rig.authority.checks[2]?.answer('no');
+  assert.is(await before, 'allowed');
+  assert.is(await after, 'AccessDenied');
+  rig.authority.auto = 'yes';
+  assert.is(await rig.ask(call()), 'allowed');
+  assert.is(await rig.ask(call()), 'allowed', 'nothing is kept for no time');
+});
+
 test.run();
