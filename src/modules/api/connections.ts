@@ -17,7 +17,7 @@ export interface ConnectionLimits {
 
 export const connectionLimits: ConnectionLimits = {
   most: 128,
-  mostWaiting: 384,
+  mostWaiting: 1920,
   headMs: 10_000,
   idleMs: 180_000,
   checkMs: 2_000,
@@ -39,6 +39,7 @@ export class Connections implements AsyncDisposable {
   readonly #ahead: Ahead = { requests: 0 };
   #check: NodeJS.Timeout | undefined;
   #roomCheck: NodeJS.Timeout | undefined;
+  #checksRoom = false;
   #closing: (() => void) | undefined;
 
   /** `read` begins to parse what comes on a connection. */
@@ -119,17 +120,30 @@ export class Connections implements AsyncDisposable {
   }
 
   #makeRoom(): void {
+    this.#readWaiting(() => false);
+    if (this.#waiting.size > 0) this.#checkRoom();
+  }
+
+  /** Begins to read from those that wait, as long as there is room or it can be made. */
+  #readWaiting(make: () => boolean): void {
     for (const socket of this.#waiting) {
-      if (this.#open.size >= this.#limits.most && !this.#closeLongestIdle()) {
-        this.#roomCheck ??= setTimeout(() => {
-          this.#roomCheck = undefined;
-          this.#makeRoom();
-        }, roomCheckMs).unref();
-        return;
-      }
+      if (this.#open.size >= this.#limits.most && !make()) return;
       this.#waiting.delete(socket);
       this.#begin(socket);
     }
+  }
+
+  /** Closes idle connections, after everything that has come is read: what a loop that was held up did not see is no rest. */
+  #checkRoom(): void {
+    if (this.#checksRoom) return;
+    this.#checksRoom = true;
+    setImmediate(() => {
+      this.#readWaiting(() => this.#closeLongestIdle());
+      this.#roomCheck = setTimeout(() => {
+        this.#checksRoom = false;
+        if (this.#waiting.size > 0) this.#checkRoom();
+      }, roomCheckMs).unref();
+    });
   }
 
   #closeLongestIdle(): boolean {

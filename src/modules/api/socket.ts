@@ -7,6 +7,9 @@ import { type ConnectionLimits, Connections } from './connections.ts';
 import type { Exchange, ExchangeServer } from './exchange.ts';
 import { HttpProblem, parserProblem } from './failure.ts';
 
+/** Connections that the kernel keeps until they are accepted, one in each turn of the event loop: as many as it allows. */
+const backlog = 4096;
+
 /** Where a socket is and who may connect. */
 export interface SocketPlace {
   readonly directory: string;
@@ -46,7 +49,7 @@ export async function serveSocket(
   try {
     await new Promise<void>((resolve, reject) => {
       listener.once('error', reject);
-      listener.listen(path, resolve);
+      listener.listen({ path, backlog }, resolve);
     });
     await chmod(path, place.mode);
   } catch (cause) {

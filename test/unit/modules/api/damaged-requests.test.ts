@@ -1,9 +1,6 @@
 /** Requests with bytes changed, taken out, put in or cut off: whatever comes, it is answered or closed. */
-import { once } from 'node:events';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { deadline } from '../../../support/deadline.ts';
 import { numbers } from '../../../support/numbers.ts';
 import { genid, version, WorkloadApi } from '../../../support/workload/api.ts';
 import { RawClient, rawRequest } from '../../../support/workload/raw-client.ts';
@@ -45,27 +42,25 @@ function requests(): Buffer {
   return bytes;
 }
 
+/** What is answered to such requests by the end of the connection; some clients leave before. */
 async function exchange(socketPath: string): Promise<string> {
-  const client = new RawClient(socketPath);
-  const closed = once(client.socket, 'close');
+  using client = new RawClient(socketPath);
   const bytes = requests();
   const half = below(bytes.length);
   client.send(bytes.subarray(0, half), bytes.subarray(half));
-  if (below(2) === 0) client.socket.end();
-  await sleep(below(100));
-  const received = client.unread;
-  client[Symbol.dispose]();
-  await deadline(10_000, closed, 'the connection to close');
-  return received;
+  if (below(8) === 0) return '';
+  client.socket.end();
+  await client.untilEnd();
+  return client.unread;
 }
 
 test('are answered in JSON with one word, or closed, and the next one is served', async () => {
   await using api = await WorkloadApi.open();
   const received: string[] = [];
   const client = async (): Promise<void> => {
-    for (let left = 40; left > 0; left--) received.push(await exchange(api.socketPath));
+    for (let left = 30; left > 0; left--) received.push(await exchange(api.socketPath));
   };
-  await Promise.all(Array.from({ length: 40 }, client));
+  await Promise.all(Array.from({ length: 20 }, client));
   const lines = received.flatMap((text) => [...text.matchAll(/HTTP\/1\.1 ([^\r]*)\r\n/g)]);
   assert.ok(lines.length > 500, `${lines.length} answers`);
   for (const [, line = ''] of lines) {
