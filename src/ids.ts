@@ -28,8 +28,10 @@ export function isModuleName(text: string): boolean {
 }
 
 const begins = 'the first a letter, a digit or $';
-const idRule = `1 to 128 letters, digits and . _ $ / : @ -, ${begins}, with no empty, "." or ".." between slashes`;
-const moduleRule = `1 to 128 letters, digits and . _ $ : -, ${begins}`;
+/** Which texts are ids of keys and certificates, in words. */
+export const idRule = `1 to 128 letters, digits and . _ $ / : @ -, ${begins}, with no empty, "." or ".." between slashes`;
+/** Which texts are names and ids of modules, in words. */
+export const moduleRule = `1 to 128 letters, digits and . _ $ : -, ${begins}`;
 
 function refuse(text: string, what: string, rule: string): never {
   throw new ServiceError('InvalidArgs', `${quoted(text)} is not a ${what}, which is ${rule}`);

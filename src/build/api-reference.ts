@@ -16,11 +16,18 @@ import {
   resultText,
 } from './definition-texts.ts';
 
-/** The name on the bus of an error of the closed set. */
-export type ErrorName = (code: string) => string;
+/** What the reference says and the tables do not. */
+export interface Rules {
+  /** The name on the bus of an error of the closed set. */
+  errorName(code: string): string;
+  /** Which texts are ids of keys and certificates. */
+  readonly idRule: string;
+  /** Which texts are names and ids of modules. */
+  readonly moduleRule: string;
+}
 
 /** The page of the API reference about one service, in Markdown. */
-export function apiReference(service: ServiceDefinition, errorName: ErrorName): string {
+export function apiReference(service: ServiceDefinition, rules: Rules): string {
   const { busName, path, user, manager, child } = service;
   const heading = `# ${busName}
 
@@ -40,15 +47,15 @@ way: [limits](../limits.md).
 `;
   return [
     heading,
-    commonPart(errorName),
-    interfacePage(manager, errorName),
-    interfacePage(child.interface, errorName),
+    commonPart(rules),
+    interfacePage(manager, rules),
+    interfacePage(child.interface, rules),
     actionsTable(service),
   ].join('\n');
 }
 
 /** What holds for every method of every service, so that it need not stand at each. */
-function commonPart(errorName: ErrorName): string {
+function commonPart(rules: Rules): string {
   const rows = [
     [
       'InvalidArgs',
@@ -67,23 +74,25 @@ function commonPart(errorName: ErrorName): string {
     ['Cancelled', 'the service stops, or `Cancel` was called'],
     ['Failed', 'a defect of the service; its journal says which'],
   ];
-  const names = rows.map(([name = '', when = '']) => [code(errorName(name)), when]);
+  const names = rows.map(([name = '', when = '']) => [code(rules.errorName(name)), when]);
   return `## Every method
 
 Takes a dictionary of options last, which may be empty. An integer option may have any integer type that holds its
 value. The option \`request_id\` (s, at most 64 printable characters) exists everywhere; root's and the services' own
 follows the request through their journals.
 
+An id of a key or certificate is ${rules.idRule}. The name or id of a module is ${rules.moduleRule}.
+
 Fails with these, beside what is said at each:
 
 ${table(['error', 'when'], names)}`;
 }
 
-function interfacePage(definition: InterfaceDefinition, errorName: ErrorName): string {
+function interfacePage(definition: InterfaceDefinition, rules: Rules): string {
   const { name, doc, methods, properties, signals } = definition;
   const parts = [`## ${name}\n\n${doc}\n`];
   for (const entry of Object.entries(methods ?? {}))
-    parts.push(methodPart(definition, entry, errorName));
+    parts.push(methodPart(definition, entry, rules));
   const rows = Object.entries(properties ?? {}).map(([property, stated]) => [
     code(property),
     code(stated.type),
@@ -102,7 +111,7 @@ function interfacePage(definition: InterfaceDefinition, errorName: ErrorName): s
 function methodPart(
   definition: InterfaceDefinition,
   [member, method]: readonly [string, MethodDefinition],
-  errorName: ErrorName,
+  rules: Rules,
 ): string {
   const { in: fields = {}, options = {}, out, records = {} } = method;
   const output = out === undefined ? '' : ` → ${inline(out)}`;
@@ -117,7 +126,7 @@ function methodPart(
       fieldRows(`key of ${code(result)}`, record, (name) => resultText(at(name))),
     ),
   ];
-  const errors = errorsOf(method).map(([error, when]) => [code(errorName(error)), when]);
+  const errors = errorsOf(method).map(([error, when]) => [code(rules.errorName(error)), when]);
   return [
     `### ${title}\n\n${methodText(method)}\n`,
     ...(rows.length > 0 ? [table(['', '', 'type', ''], rows)] : []),

@@ -3,7 +3,7 @@ import { certificatesService } from '../interfaces/certificates.ts';
 import { identityService } from '../interfaces/identity.ts';
 import { keysService } from '../interfaces/keys.ts';
 import { modulesService } from '../interfaces/modules.ts';
-import { apiReference, type ErrorName } from './api-reference.ts';
+import { apiReference, type Rules } from './api-reference.ts';
 import { busPolicy } from './bus-policy.ts';
 import { documentationOf, type InterfaceDocumentation } from './interface-documentation.ts';
 import { polkitActions } from './polkit-actions.ts';
@@ -15,13 +15,13 @@ const services: readonly ServiceDefinition[] = [
   modulesService,
 ];
 
-/** What the generators cannot import themselves: how an interface is introspected, names of errors, schemas by service. */
+/** What the generators cannot import themselves: how an interface is introspected, rules, schemas by service. */
 export interface Sources {
   readonly introspect: (
     definition: InterfaceDefinition,
     documentation: InterfaceDocumentation,
   ) => string;
-  readonly errorName: ErrorName;
+  readonly rules: Rules;
   readonly schemas: Readonly<Record<string, object>>;
 }
 
@@ -29,11 +29,7 @@ export interface Sources {
 export const derivedFolders = ['dbus-policy/interfaces', 'docs/api', 'config-examples/schema'];
 
 /** Every file of the repository that is derived from the definitions, by path: what `npm run generate` writes. */
-export function derivedFiles({
-  introspect,
-  errorName,
-  schemas,
-}: Sources): ReadonlyMap<string, string> {
+export function derivedFiles({ introspect, rules, schemas }: Sources): ReadonlyMap<string, string> {
   const files = new Map<string, string>();
   for (const service of services) {
     for (const definition of [service.manager, service.child.interface]) {
@@ -44,7 +40,7 @@ export function derivedFiles({
     }
     files.set(`dbus-policy/${service.busName}.conf`, busPolicy(service));
     files.set(`dbus-policy/${service.busName.toLowerCase()}.policy`, polkitActions(service));
-    files.set(`docs/api/${service.busName}.md`, apiReference(service, errorName));
+    files.set(`docs/api/${service.busName}.md`, apiReference(service, rules));
   }
   for (const [name, schema] of Object.entries(schemas)) {
     files.set(`config-examples/schema/${name}.json`, `${JSON.stringify(schema, undefined, 2)}\n`);

@@ -12,13 +12,14 @@ import { root, runMain } from './setup.mjs';
 async function derivedSources() {
   const { interfaceXml, introspectionXml } = await importCompiled('dbus/introspect');
   const { wireNameOf: errorName } = await importCompiled('dbus/wire-errors');
+  const { idRule, moduleRule } = await importCompiled('ids');
   const schemas = {};
   for (const name of services) {
     const schema = await configurationSchema(name);
     if (schema !== undefined) schemas[name] = schema;
   }
   const introspect = (...of) => introspectionXml([interfaceXml(...of)]);
-  return { schemas, introspect, errorName };
+  return { schemas, introspect, rules: { errorName, idRule, moduleRule } };
 }
 
 /** Derived files as they should be, and the files that are no longer derived from anything. */

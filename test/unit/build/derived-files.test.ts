@@ -42,7 +42,11 @@ const service = defineService({
   },
 });
 
-const errorName = (code: string) => `org.example.Error.${code}`;
+const rules = {
+  errorName: (code: string) => `org.example.Error.${code}`,
+  idRule: 'a letter',
+  moduleRule: 'a digit',
+};
 
 test('let the user of the service alone own its name, and nobody send file descriptors', () => {
   const policy = busPolicy(service);
@@ -70,7 +74,7 @@ test('escape what is text in XML', () => {
 });
 
 test('document arguments, options, results and who may call', () => {
-  const page = apiReference(service, errorName);
+  const page = apiReference(service, rules);
   assert.match(page, '### Open(door s, options a{sv}) → opened b');
   assert.match(page, '| argument | `door` | `s` |');
   assert.match(page, '| option | `wide` | `b` |');
@@ -79,9 +83,7 @@ test('document arguments, options, results and who may call', () => {
 });
 
 test('make two introspection files, a bus policy, actions and a page for each of four services', () => {
-  const paths = [
-    ...derivedFiles({ introspect: () => '', errorName, schemas: { keys: {} } }).keys(),
-  ];
+  const paths = [...derivedFiles({ introspect: () => '', rules, schemas: { keys: {} } }).keys()];
   assert.is(paths.length, 4 * 5 + 1);
   assert.ok(paths.includes('dbus-policy/interfaces/org.iotedge.Keys1.Key.xml'));
   assert.ok(paths.includes('dbus-policy/org.iotedge.Keys1.conf'));
