@@ -12,8 +12,8 @@ export interface DpsSettings {
   readonly scopeId: string;
   /** Default: the common name of the certificate. */
   readonly registrationId: string | undefined;
-  /** Empty when the certificate is in a file. */
-  readonly certificateId: string;
+  /** Undefined when the certificate is in a file. */
+  readonly certificateId: string | undefined;
   /** The file of the certificate, which this service reads itself. */
   readonly certificateFile?: string;
   readonly keyId: string;
@@ -226,7 +226,9 @@ function parseDps(
     scopeId,
     registrationId,
     certificateId:
-      certificateFile === undefined ? referenceOf(attestation, 'identity_cert', context) : '',
+      certificateFile === undefined
+        ? referenceOf(attestation, 'identity_cert', context)
+        : undefined,
     ...(certificateFile !== undefined && { certificateFile }),
     keyId: referenceOf(attestation, 'identity_pk', context),
     globalEndpoint: provisioning.global_endpoint.replace(/\/$/, ''),

@@ -35,10 +35,10 @@ export async function readCredential(
   source: CredentialSource,
   via: Via,
 ): Promise<RemoteCredential & { readonly commonName: string | undefined }> {
-  const { certificateFile } = source.dps;
+  const { certificateFile, certificateId = '' } = source.dps;
   const { name, chain, chainPem, keyId } =
     certificateFile === undefined
-      ? await fromService(source, via)
+      ? await fromService(source, certificateId, via)
       : await fromFile(source, certificateFile);
   const [leaf] = chain;
   if (leaf === undefined) throw new ServiceError('NotFound', `no ${name}`);
@@ -53,7 +53,8 @@ export async function readCredential(
 }
 
 async function fromService(
-  { certificates, dps: { certificateId, keyId } }: CredentialSource,
+  { certificates, dps: { keyId } }: CredentialSource,
+  certificateId: string,
   via: Via,
 ): Promise<DeviceCertificate> {
   const { certificate } = await certificates.GetCertificate({ certificate_id: certificateId }, via);
@@ -83,9 +84,9 @@ async function fromFile(
 
 /** What messages call the device's certificate. */
 export function certificateName({
-  certificateId,
+  certificateId = '',
   certificateFile,
-}: Pick<DpsSettings, 'certificateId' | 'certificateFile'>): string {
+}: Partial<Pick<DpsSettings, 'certificateId' | 'certificateFile'>>): string {
   return certificateFile === undefined
     ? `certificate "${certificateId}"`
     : `certificate ${certificateFile}`;

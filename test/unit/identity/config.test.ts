@@ -71,7 +71,10 @@ provisioning:
     dir,
     yaml('file:///var/secrets/device-id.cer', 'file:///a/b.pem'),
   );
-  assert.equal([dps?.certificateFile, dps?.certificateId], ['/var/secrets/device-id.cer', '']);
+  assert.equal(
+    [dps?.certificateFile, dps?.certificateId],
+    ['/var/secrets/device-id.cer', undefined],
+  );
   assert.equal(cloud.trustedCa, ['/a/b.pem']);
   assert.is((await load(dir, yaml('FILE:///a%20b'))).dps?.certificateFile, '/a b');
   const place = ['provisioning.attestation.identity_cert'];
