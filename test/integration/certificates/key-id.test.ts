@@ -13,7 +13,7 @@ import { buildCertificate } from '../../../src/x509/certificate-builder.ts';
 import { encodeName, parseName } from '../../../src/x509/name.ts';
 import { until } from '../../support/deadline.ts';
 import { Rig } from '../../support/rig.ts';
-import { makeCa, makeKey } from '../../unit/x509/openssl.ts';
+import { makeCa, makeKey, openssl, Workspace } from '../../unit/x509/openssl.ts';
 
 const test = suite('the key of a certificate');
 const waitMs = 20_000;
@@ -72,6 +72,31 @@ test('is announced when it is moved, deleted and imported again', async () => {
   await keys.ImportKey({ ...imported, key_id: 'third', options: elsewhere });
   await until(waitMs, 'the id of the imported key', () => last('third'));
   assert.match(await shown(), '"third"');
+});
+
+test('is found by one form of its public half, whatever form the key file and the certificate have', async () => {
+  await using rig = await Rig.start();
+  await using bus = await rig.connect();
+  const keys = client(bus, keysService, keysInterface);
+  const certificates = client(bus, certificatesService, certificatesInterface);
+  using files = new Workspace();
+  const forms = [
+    ['-param_enc', 'explicit'],
+    ['-conv_form', 'compressed'],
+  ];
+  for (const [at, form] of forms.entries()) {
+    const pem = openssl('ecparam', '-name', 'prime256v1', '-genkey', '-noout', ...form);
+    const path = files.write('key.pem', pem);
+    const pkcs8 = openssl('pkcs8', '-topk8', '-nocrypt', '-in', path);
+    const material = Buffer.from(pkcs8.replaceAll(/-----.*-----|\s/g, ''), 'base64');
+    const key = { key_id: `key-${at}`, format: 'pkcs8', material, algorithm: '', usages: [] };
+    await keys.ImportKey({ ...key, options: { store: 'file' } });
+    const data = Buffer.from(openssl('req', '-new', '-x509', '-key', path, '-subj', '/CN=odd'));
+    const request = { certificate_id: `site-${at}`, data, format: 'pem' };
+    await certificates.ImportCertificate(request);
+    const { certificate } = await certificates.GetCertificate({ certificate_id: `site-${at}` });
+    assert.is(certificate.key_id, `key-${at}`, form.join(' '));
+  }
 });
 
 test('is there on the first read of a property, and as it is after both services slept', async () => {
