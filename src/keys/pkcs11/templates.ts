@@ -45,6 +45,14 @@ export interface SecretTemplate {
   readonly key: Template;
 }
 
+const publicUsages: ReadonlySet<number> = new Set([
+  CKA.VERIFY,
+  CKA.ENCRYPT,
+  CKA.VERIFY_RECOVER,
+  CKA.WRAP,
+  CKA.DERIVE,
+]);
+
 /** What a pair is generated from. */
 export function pairTemplate(
   names: Names,
@@ -55,6 +63,17 @@ export function pairTemplate(
     mechanism: { mechanism: pairMechanism(algorithm) },
     publicKey: [...publicAttributes(names, usages), ...pairParameters(algorithm)],
     privateKey: privateAttributes(names, usages),
+  };
+}
+
+/**
+ * The same without the usages of the public half, which limit nothing: tpm2-pkcs11 takes them for those of the private
+ * one as well, and finds that they contradict each other.
+ */
+export function leanPairTemplate(template: PairTemplate): PairTemplate {
+  return {
+    ...template,
+    publicKey: template.publicKey.filter(({ type }) => !publicUsages.has(type)),
   };
 }
 

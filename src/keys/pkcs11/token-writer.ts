@@ -9,11 +9,19 @@ import {
 } from '../algorithm.ts';
 import type { KeyAttributes, Material } from '../store.ts';
 import { newCkaId } from './cka-id.ts';
-import { isNotSupported } from './errors.ts';
+import { ckrName, isNotSupported } from './errors.ts';
 import { findAll } from './objects.ts';
 import type { TokenKeyRecord } from './records.ts';
 import type { Session } from './session.ts';
-import { importTemplates, type Names, pairTemplate, secretTemplate, wipe } from './templates.ts';
+import {
+  importTemplates,
+  leanPairTemplate,
+  type Names,
+  type PairTemplate,
+  pairTemplate,
+  secretTemplate,
+  wipe,
+} from './templates.ts';
 import type { Token } from './token.ts';
 import { TokenChanges } from './token-changes.ts';
 import { type KeyKnowledge, type Labelled, lookUp } from './token-keys.ts';
@@ -89,11 +97,30 @@ export class TokenWriter {
         for (const algorithm of made.algorithms) {
           if (!usages.every((usage) => canHave(algorithm, usage))) continue;
           const template = pairTemplate(names(record), algorithm, usages);
-          if (await supported(() => session.generatePair(template))) return;
+          if (await this.#generate(session, record, template)) return;
         }
         throw cannot(`make a key pair of ${made.algorithms.join(', ')} for ${usages.join(', ')}`);
       },
     );
+  }
+
+  /** False when the token says that it cannot. */
+  async #generate(
+    session: Session,
+    record: TokenKeyRecord,
+    template: PairTemplate,
+  ): Promise<boolean> {
+    try {
+      if (await supported(() => session.generatePair(template))) return true;
+    } catch (error) {
+      const isUnclear = ckrName(error) === 'CKR_GENERAL_ERROR';
+      if (
+        !isUnclear ||
+        findAll(session, { label: record.id, ckaId: names(record).ckaId }).length > 0
+      )
+        throw error;
+    }
+    return await supported(() => session.generatePair(leanPairTemplate(template)));
   }
 
   async #createSymmetric(id: KeyId, made: NewSymmetric, signal: AbortSignal): Promise<void> {

@@ -90,6 +90,30 @@ test('makes keys that are sensitive, never extractable and local, with no usage 
   }
 });
 
+test('makes a pair without usages of the public half where the token takes them amiss', async () => {
+  await using rig = await Rig.start();
+  await rig.module.ready();
+  const { api } = rig.module;
+  const generate = api.C_GenerateKeyPairAsync.bind(api);
+  let refused = 0;
+  // as tpm2-pkcs11 does
+  api.C_GenerateKeyPairAsync = async (session, mechanism, publicKey, privateKey) => {
+    if (publicKey?.some(({ type }) => type === CKA.VERIFY) !== true) {
+      return await generate(session, mechanism, publicKey, privateKey);
+    }
+    refused++;
+    throw new Error('CKR_GENERAL_ERROR:5');
+  };
+  const store = await rig.open();
+  const made = await store.createPair(id, ['ec-p256'], forSigning, soon());
+  assert.equal([made.state, made.algorithm, refused], ['ok', 'ec-p256', 1]);
+  const objects = await rig.token.login('--list-objects', '--type', 'privkey');
+  assert.match(objects, /Access: +sensitive, always sensitive, never extractable, local/);
+  assert.match(objects, /Usage: +sign\s/);
+  await store.sign(id, signP256, soon());
+  assert.is((await store.list(soon())).keys.length, 1);
+});
+
 test('refuses to make a key exportable', async () => {
   await using rig = await Rig.start();
   const store = await rig.open();
