@@ -64,6 +64,7 @@ export function identityHandlers(
       identity: moduleRecord(modules.get(parseModuleId(id))),
     }),
     ListModuleIdentities: async ({ options: { refresh = false } }, { requestId, signal }) => {
+      modules.assertListed();
       if (!refresh) return { identities: modules.list().map(moduleRecord) };
       const listed = await modules.listOnHub({ requestId, signal });
       const recordOf = ({ found, saved }: (typeof listed)[number]): IdentityRecord =>

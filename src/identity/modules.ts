@@ -51,6 +51,11 @@ export class ModuleIdentities {
     return this.#saved.unlisted;
   }
 
+  /** Unavailable when not all identities are known. */
+  assertListed(): void {
+    this.#saved.assertListed();
+  }
+
   list(): readonly SavedModule[] {
     return this.#saved.list();
   }

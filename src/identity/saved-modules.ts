@@ -43,6 +43,11 @@ export class SavedModules {
     return this.#options.state.modulesFailure?.message;
   }
 
+  /** Unavailable when not all identities are known. */
+  assertListed(): void {
+    refuseUnusable(this.#options.state.modulesFailure);
+  }
+
   /** The identities whose keys work. */
   list(): readonly SavedModule[] {
     return [...this.#modules.values()].filter((module) => this.#isUsable(module));
@@ -69,7 +74,7 @@ export class SavedModules {
 
   /** Unavailable when the file of an identity may not be removed. */
   refuseUndeletable(id: ModuleId): void {
-    refuseUnusable(this.#options.state.modulesFailure);
+    this.assertListed();
     refuseUnusable(this.#newer.get(id));
   }
 

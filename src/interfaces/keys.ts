@@ -119,7 +119,7 @@ export const keysInterface = defineInterface({
       errors: newKeyErrors,
     },
     ImportKey: {
-      doc: 'Stores key material: `raw` with its algorithm, or `pkcs8` (DER) with algorithm ``; usages and `if_exists` as in CreateKeyPair and CreateKey.',
+      doc: 'Stores key material: `raw` with its algorithm, or `pkcs8` (DER; a OneAsymmetricKey, SEC 1 and PKCS#1 are taken too, an encrypted key is not) with algorithm ``. A pair has one public key whatever form it came in: a named curve, a point that is not compressed. Usages and `if_exists` as in CreateKeyPair and CreateKey.',
       in: { key_id: 's', format: 's', material: 'ay', algorithm: 's', usages: 'as' },
       options: { if_exists: 's', exportable: 'b', export_derived: 'b', store: 's' },
       out: { key: 'o' },
@@ -261,7 +261,7 @@ export const keyInterface = defineInterface({
       type: 's',
       values: keyStates,
       emits: 'true',
-      doc: 'Whether it can be used: its file or object may be damaged, its token unavailable.',
+      doc: 'Whether it can be used: its file or object may be damaged; its token unavailable, or its file because another user owns it or a newer version wrote it.',
     },
     Created: { type: 't', emits: 'true', doc: 'Microseconds since the epoch, 0 when not known.' },
   },

@@ -326,7 +326,7 @@ async function unreadable(path: string, error: unknown): Promise<unknown> {
 }
 
 /** Whose the file is, or the closest directory around it that can be looked at, and whose it must be. */
-async function ownerOf(path: string, name = 'it'): Promise<string> {
+export async function ownerOf(path: string, name = 'it'): Promise<string> {
   try {
     const { mode, uid } = await lstat(path);
     const found = `${name} belongs to uid ${uid} with mode ${(mode & 0o7777).toString(8).padStart(4, '0')}`;

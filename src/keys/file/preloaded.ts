@@ -2,6 +2,7 @@ import { createSecretKey, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { systemCode } from '../../errors.ts';
 import type { KeyId } from '../../ids.ts';
+import { ownerOf } from '../../service/state-file.ts';
 import {
   type Algorithm,
   canHave,
@@ -38,7 +39,8 @@ export async function readPreloaded(
     content = await readFile(path);
   } catch (error) {
     const code = systemCode(error) ?? 'unknown error';
-    return unusable(`${path} cannot be read: ${code}`);
+    const owner = code === 'EACCES' ? `: ${await ownerOf(path)}` : '';
+    return unusable(`${path} cannot be read: ${code}${owner}`);
   }
   try {
     const found = privateKeyIn(content) ?? secretKeyIn(content, usages);

@@ -161,6 +161,7 @@ test('whose directory belongs to root leaves the rest at work', async ({ rig, bu
     assert.is(await failureOf(identity.CreateModuleIdentity({ module_id })), 'Unavailable');
     assert.is(await failureOf(identity.DeleteModuleIdentity({ module_id })), 'Unavailable');
   }
+  assert.is(await failureOf(identity.ListModuleIdentities({})), 'Unavailable');
   assert.is((await identity.GetDeviceIdentity({})).identity.device_id, deviceName);
   await rig.stop('identity');
   await chown(directory, uid, uid);

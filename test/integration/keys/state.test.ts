@@ -142,6 +142,26 @@ test('of a key is read again when its owner is right, without a restart', async 
   assert.is(await rig.processOf('keys'), pid);
 });
 
+test('is not needed for a preloaded file, and one that is closed is told in the same words', async (setting) => {
+  const { rig } = setting;
+  const path = join(rig.directory, 'preloaded.key');
+  await writeFile(path, 'k'.repeat(32), { mode: 0o600 });
+  await rig.configure('keys', { 'preloaded_key:closed': `file://${path}` });
+  await rig.stop('keys');
+  const hmac = { key_id: 'closed', mechanism: 'hmac-sha256', data: Buffer.from('m') };
+  const message = await messageOf(setting.keys.Sign(hmac));
+  assert.match(
+    message,
+    /cannot be read: EACCES: it belongs to uid 0 with mode 0600, this service runs as uid [1-9]/,
+  );
+  await chmod(path, 0o644);
+  await setting.keys.Describe({});
+  await rig.stop('keys');
+  assert.is((await setting.keys.Sign(hmac)).signature.length, 32);
+  await rig.configure('keys', {});
+  await rig.stop('keys');
+});
+
 test('in directories that belong to root is Unavailable, never made anew', async (setting) => {
   const { rig, keys } = setting;
   for (const name of ['', 'keys', 'token', 'refused-pins']) {
