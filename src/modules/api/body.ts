@@ -41,6 +41,7 @@ function readBody(request: IncomingMessage, broken: AbortSignal): Promise<Buffer
   return new Promise((resolve, reject) => {
     const stop = (): void => {
       clearTimeout(timer);
+      clearImmediate(afterReads);
       request.pause();
       request.off('data', take).off('end', end).off('error', cut).off('close', cut);
       broken.removeEventListener('abort', cut);
@@ -65,7 +66,11 @@ function readBody(request: IncomingMessage, broken: AbortSignal): Promise<Buffer
       resolve(body);
     };
     const late = (): void => fail(new HttpProblem(408, 'the body did not come in time'));
-    const timer = setTimeout(late, slowestBodyMs);
+    // what came while the loop was held up is read first
+    let afterReads: NodeJS.Immediate | undefined;
+    const timer = setTimeout(() => {
+      afterReads = setImmediate(late);
+    }, slowestBodyMs);
     broken.addEventListener('abort', cut, { once: true });
     request.on('data', take).on('end', end).on('error', cut).on('close', cut);
     if (broken.aborted || request.destroyed) cut();

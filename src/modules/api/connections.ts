@@ -95,7 +95,10 @@ export class Connections implements AsyncDisposable {
       onIdle: () => (this.#closing === undefined ? this.#makeRoom() : this.#closeIdle()),
     });
     this.#open.set(socket, connection);
-    this.#check ??= setInterval(() => this.#closeLate(), this.#limits.checkMs).unref();
+    this.#check ??= setInterval(
+      () => setImmediate(() => this.#closeLate()),
+      this.#limits.checkMs,
+    ).unref();
     this.#read(socket);
   }
 
