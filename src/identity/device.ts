@@ -1,10 +1,12 @@
 import type { Via } from '../dbus/via.ts';
 import { describeError, ServiceError } from '../errors.ts';
+import { quoted } from '../quoted.ts';
 import type { Log } from '../service/log.ts';
 import { NewerFile, refuseUnusable, UnusableFile } from '../service/state-file.ts';
 import { backoffMs, maxBackoffMs } from './backoff.ts';
 import { CloudError } from './cloud.ts';
 import type { DpsSettings } from './config.ts';
+import { answerTo, differenceOf } from './provisioned-for.ts';
 import type { Provisioner } from './provisioner.ts';
 import type { IdentityState, SavedDevice, SavedRefusal } from './state.ts';
 
@@ -21,6 +23,8 @@ export interface DeviceOptions {
   /** Absent: there is nothing to provision with. */
   readonly dps: DpsSettings | undefined;
   readonly provisioner: Provisioner | undefined;
+  /** The id that the settings, or the certificate that they name, have the device register with. */
+  readonly registrationId: (via: Via) => Promise<string>;
   readonly state: IdentityState;
   /** Begins an operation that provisions the device, unless one is in progress. */
   readonly begin: (what: { readonly again: boolean }) => void;
@@ -48,12 +52,14 @@ interface Found {
  *                      ▼      │ back-off, or a call
  *                     failed ─┘
  *
- * A saved result that cannot be read is a failure that only a Reprovision ends: nothing replaces it by itself.
+ * A saved result for other settings stays until there is one for these. One that cannot be read is a failure that only a Reprovision ends: nothing replaces it by itself.
  */
 export class Device {
   readonly #options: DeviceOptions;
   #saved: SavedDevice | undefined;
   #damage: string;
+  /** In what the saved result is about another device than the settings, `` when it is not. */
+  #difference = '';
   readonly #unusable: UnusableFile | undefined;
   #isAttempting = false;
   #failures = 0;
@@ -69,19 +75,20 @@ export class Device {
     this.#saved = device;
     this.#damage = damage;
     this.#unusable = unusable;
+    this.#compare(options.dps?.registrationId);
     this.#lastError = damage === '' ? (refusal?.reason ?? '') : damage;
     if (refusal !== undefined) this.#refusedUntil = new Date(refusal.notBefore);
     this.#nextAttempt = this.#refusedUntil;
   }
 
-  /** The device as it was saved. An answer to other settings is left alone, and not used. */
+  /** The device as it was saved, also for other settings: it stays until there is another one. */
   static async load(options: DeviceOptions): Promise<Device> {
     const { state, dps, log, now } = options;
     const wanted = answerTo(dps);
     try {
-      const saved = await state.device();
-      const device = saved?.answerTo === wanted ? saved : undefined;
-      const refused = device === undefined ? await loadRefusal(options) : undefined;
+      const device = dps && (await state.device());
+      const isCurrent = device && dps && differenceOf(device, dps, dps.registrationId) === '';
+      const refused = isCurrent ? undefined : await loadRefusal(options);
       const holds = refused?.answerTo === wanted && isAhead(new Date(refused.notBefore), now());
       return new Device(options, { device, refusal: holds ? refused : undefined, damage: '' });
     } catch (error) {
@@ -94,11 +101,32 @@ export class Device {
 
   /** Begins provisioning when the device should be provisioned and is not, or waits until it may. */
   start(): void {
-    if (this.#retired || this.#saved !== undefined || this.#options.provisioner === undefined)
+    const { begin, provisioner } = this.#options;
+    if (this.#retired || provisioner === undefined || !this.#isWanting || this.#damage !== '') {
       return;
-    if (this.#damage !== '') return;
+    }
     if (this.#nextAttempt !== undefined) this.#retryAt(this.#nextAttempt);
-    else this.#options.begin({ again: false });
+    else begin({ again: this.#saved !== undefined });
+  }
+
+  /** Finds out whether the certificate still names the device that was provisioned. Never rejects. */
+  async check(via: Via): Promise<void> {
+    const { log, provisioner, registrationId } = this.#options;
+    if (provisioner === undefined || this.#saved === undefined) return;
+    try {
+      this.register(await registrationId(via));
+    } catch (error) {
+      log.debug('registration id not known', { error: describeError(error) });
+    }
+  }
+
+  /** The registration id is this: a device that was provisioned with another one is provisioned again. */
+  register(registrationId: string): void {
+    const before = this.#difference;
+    this.#compare(registrationId);
+    if (this.#difference === before || this.#isAttempting) return;
+    this.#publish();
+    this.start();
   }
 
   /** The saved result; NotProvisioned when there is none, Unavailable when it cannot be read. */
@@ -126,7 +154,7 @@ export class Device {
     return {
       state: this.#stateName(),
       device: this.#saved,
-      lastError: this.#lastError,
+      lastError: [this.#misfit, this.#lastError].filter((text) => text !== '').join('; '),
       nextAttempt: this.#nextAttempt,
     };
   }
@@ -154,10 +182,10 @@ export class Device {
 
   /** Tries at once what was put off, unless the cloud wants to be left alone: what it failed for may have changed. */
   retry(): void {
-    const isWaiting = this.#saved === undefined && !this.#isAttempting;
+    const isWaiting = this.#isWanting && !this.#isAttempting;
     if (!isWaiting || this.#options.provisioner === undefined || this.#damage !== '') return;
     if (this.#refusedUntil !== undefined && this.#refusedUntil > this.#options.now()) return;
-    this.#options.begin({ again: false });
+    this.#options.begin({ again: this.#saved !== undefined });
   }
 
   /** Another one takes its place: an attempt under way is answered, and changes nothing any more. */
@@ -169,6 +197,23 @@ export class Device {
   /** Stops trying, for the end of the process. */
   stop(): void {
     clearTimeout(this.#retry);
+  }
+
+  /** Whether there is no saved result, or one for another device. */
+  get #isWanting(): boolean {
+    return this.#saved === undefined || this.#difference !== '';
+  }
+
+  get #misfit(): string {
+    if (this.#saved === undefined || this.#difference === '') return '';
+    const { deviceId } = this.#saved;
+    return `device ${quoted(deviceId)} was provisioned for ${this.#difference}, and is kept until it is provisioned again`;
+  }
+
+  #compare(registrationId: string | undefined): void {
+    const { dps } = this.#options;
+    const saved = this.#saved;
+    this.#difference = saved && dps ? differenceOf(saved, dps, registrationId) : '';
   }
 
   #unprovisioned(): ServiceError {
@@ -207,6 +252,7 @@ export class Device {
     this.#saved = saved;
     this.#isAttempting = false;
     this.#failures = 0;
+    this.#difference = '';
     this.#lastError = '';
     this.#damage = '';
     const { deviceId, hubHostname } = saved;
@@ -247,7 +293,7 @@ export class Device {
   /** Whoever starts this service anew comes back no sooner than the cloud asked for. */
   async #saveRefusal(reason: string, notBefore: Date): Promise<void> {
     const { dps, state, log } = this.#options;
-    if (dps === undefined || this.#saved !== undefined) return;
+    if (dps === undefined || !this.#isWanting) return;
     const refusal = { reason, answerTo: answerTo(dps), notBefore: notBefore.toISOString() };
     try {
       await state.saveRefusal(refusal);
@@ -278,16 +324,6 @@ export class Device {
   #publish(): void {
     if (!this.#retired) this.#options.publish(this.status);
   }
-}
-
-/** The settings whose change makes a saved result one about something else, `` without any. */
-function answerTo(dps: DpsSettings | undefined): string {
-  if (dps === undefined) return '';
-  const { globalEndpoint, scopeId, registrationId, certificateId, certificateFile } = dps;
-  const certificate = certificateFile ? `file://${certificateFile}` : `cert://${certificateId}`;
-  // the service takes registration ids in any case
-  const registration = registrationId?.toLowerCase() ?? certificate;
-  return JSON.stringify([globalEndpoint, scopeId, registration]);
 }
 
 /** Within what the cloud can ask for: a clock that was set back keeps nobody waiting for years. */

@@ -145,6 +145,7 @@ const unassigned: SavedDevice = {
   deviceId: '',
   source: '',
   answerTo: '',
+  registrationId: '',
   provisionedAt: '',
 };
 

@@ -6,6 +6,8 @@ export interface Assignment {
   /** `host[:port]`. */
   readonly hubHostname: string;
   readonly deviceId: string;
+  /** What it was asked for with. */
+  readonly registrationId: string;
 }
 
 /** A way to find out which device this is, and on which hub. */

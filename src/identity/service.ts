@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { serviceClient } from '../dbus/client.ts';
+import { ownRequest, type Via } from '../dbus/via.ts';
 import { describeError, ServiceError } from '../errors.ts';
 import { certificatesService } from '../interfaces/certificates.ts';
 import type { identityService } from '../interfaces/identity.ts';
@@ -67,13 +68,21 @@ export async function startIdentity(
     });
   };
   const configured = (config: IdentityConfig): Configured => {
-    const cloud = cloudOf({ ...context, config }, https, (date) => news.setClock(date));
+    const cloud = cloudOf({ ...context, config }, https, {
+      onDate: (date) => news.setClock(date),
+      // a certificate that is renewed may name another device
+      onCommonName: (name) => {
+        if (config === inForce.config && config.dps?.registrationId === undefined)
+          device.register(name);
+      },
+    });
     return { config, cloud, provisioner: config.dps && dpsProvisioner(context, config.dps, cloud) };
   };
   let inForce = configured(context.config);
   const loadDevice = ({ config: { dps }, provisioner }: Configured): Promise<Device> =>
     Device.load({
       dps,
+      registrationId: (via) => registrationIdOf(context, required(dps), via),
       // each attempt is made with the settings in force when it begins
       provisioner: provisioner && {
         ...sourceOf(provisioner),
@@ -118,6 +127,7 @@ export async function startIdentity(
     live: () => {
       resumeOperations(operations, kinds, { saved, log });
       if (operations.current('') === undefined) device.start();
+      void device.check(ownRequest(signal));
     },
     isBusy: () => operations.isBusy,
     due: () => device.due,
@@ -136,6 +146,7 @@ export async function startIdentity(
         news.setModules(modules);
         // what is in progress is about the former settings
         void operations.clear('').then(() => other.start());
+        void other.check(ownRequest(signal));
       }
       return {
         ...answers(),
@@ -167,7 +178,17 @@ function sourceProperties({ provisioner }: Configured) {
   return { Source: provisioner?.source ?? '', Attestation: provisioner?.attestation ?? '' };
 }
 
-function cloudOf(context: Context, https: HttpsClient, onDate: (date: Date) => void): CloudClient {
+/** What is learned from talking to the cloud. */
+interface CloudListeners {
+  readonly onDate: (date: Date) => void;
+  readonly onCommonName: (name: string) => void;
+}
+
+function cloudOf(
+  context: Context,
+  https: HttpsClient,
+  { onDate, onCommonName }: CloudListeners,
+): CloudClient {
   const { cloud: settings, dps } = context.config;
   const files = new NamedCertificates();
   return new HttpsCloud({
@@ -176,7 +197,14 @@ function cloudOf(context: Context, https: HttpsClient, onDate: (date: Date) => v
     files,
     userAgent: `iotedge-identity/${context.version}`,
     onDate,
-    credential: (via) => readCredential(sourceOfCredential(context, files, required(dps)), via),
+    credential: async (via) => {
+      const credential = await readCredential(
+        sourceOfCredential(context, files, required(dps)),
+        via,
+      );
+      if (credential.commonName !== undefined) onCommonName(credential.commonName);
+      return credential;
+    },
   });
 }
 
@@ -191,23 +219,26 @@ function sourceOfCredential(
 
 function dpsProvisioner(context: Context, dps: DpsSettings, cloud: CloudClient): DpsProvisioner {
   const { globalEndpoint, scopeId } = dps;
-  const source = sourceOfCredential(context, new NamedCertificates(), dps);
   return new DpsProvisioner({
     globalEndpoint,
     scopeId,
     cloud,
-    registrationId: async (via) => {
-      if (dps.registrationId !== undefined) return dps.registrationId;
-      const { commonName } = await readCredential(source, via);
-      if (commonName !== undefined) return commonName;
-      throw new ServiceError(
-        'Unavailable',
-        `${certificateName(dps)} has no common name: set provisioning.registration_id`,
-      );
-    },
+    registrationId: (via) => registrationIdOf(context, dps, via),
     delay: (ms, stop) => delay(ms, undefined, { signal: stop }),
     deadline: () => AbortSignal.timeout(decisionMs),
   });
+}
+
+/** The id that the device registers with: configured, or the name in its certificate. */
+async function registrationIdOf(context: Context, dps: DpsSettings, via: Via): Promise<string> {
+  if (dps.registrationId !== undefined) return dps.registrationId;
+  const source = sourceOfCredential(context, new NamedCertificates(), dps);
+  const { commonName } = await readCredential(source, via);
+  if (commonName !== undefined) return commonName;
+  throw new ServiceError(
+    'Unavailable',
+    `${certificateName(dps)} has no common name: set provisioning.registration_id`,
+  );
 }
 
 function required(dps: DpsSettings | undefined): DpsSettings {

@@ -18,6 +18,8 @@ export interface SavedDevice {
   readonly source: string;
   /** The settings that it was asked for with. */
   readonly answerTo: string;
+  /** The id that it was registered with, `` where an older version did not save it. */
+  readonly registrationId: string;
   /** ISO 8601. */
   readonly provisionedAt: string;
 }
@@ -144,6 +146,7 @@ function parseDevice(value: unknown): SavedDevice {
     deviceId: requiredName(value, 'deviceId'),
     source: required(value, 'source'),
     answerTo: required(value, 'answerTo'),
+    registrationId: stringField(value, 'registrationId') ?? '',
     provisionedAt: requiredTime(value, 'provisionedAt'),
   };
 }

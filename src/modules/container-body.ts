@@ -1,10 +1,12 @@
 import { memberArray, memberObject } from './create-options.ts';
 import { jsonDigest } from './digest.ts';
 import type { JsonObject } from './engine.ts';
-import { digestLabel, imageLabel, owner, ownerLabel } from './labels.ts';
+import { digestLabel, imageLabel, moduleLabel, owner, ownerLabel } from './labels.ts';
 
 /** What a container is made from. */
 export interface ContainerSource {
+  /** Of the module. */
+  readonly name: string;
   readonly image: string;
   /** As the user wrote them, without the mounts that are made here. */
   readonly createOptions: JsonObject;
@@ -39,7 +41,8 @@ export function containerBody(source: ContainerSource): ContainerBody {
     HostConfig: hostConfigOf(source),
   };
   const digest = jsonDigest({ ...body, Labels: labels });
-  return { body: { ...body, Labels: { ...labels, [digestLabel]: digest } }, digest };
+  const own = { [digestLabel]: digest, [moduleLabel]: source.name };
+  return { body: { ...body, Labels: { ...labels, ...own } }, digest };
 }
 
 function environmentOf({ createOptions, environment, env }: ContainerSource): readonly string[] {

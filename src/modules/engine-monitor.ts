@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describeError } from '../errors.ts';
+import { describeError, ServiceError } from '../errors.ts';
 import type { Log } from '../service/log.ts';
 import type { ContainerEngine } from './engine.ts';
 import { Reach } from './reach.ts';
@@ -111,4 +111,9 @@ export class EngineMonitor {
     onStatus(this.#status);
     this.#settleKnown();
   }
+}
+
+/** Throws Unavailable while the engine is known to be away. */
+export function refuseUnreachable({ error }: EngineStatus): void {
+  if (error !== '') throw new ServiceError('Unavailable', error);
 }

@@ -35,6 +35,18 @@ export interface Container {
   readonly unhealthy: boolean;
 }
 
+/** What a module's container is known by beside its name. */
+export interface MadeFor {
+  readonly name: string;
+  readonly knownId: string | undefined;
+}
+
+/** A container under another name than its module's. */
+export interface Renamed {
+  readonly id: string;
+  readonly name: string;
+}
+
 /** What the engine says about itself. */
 export interface EngineVersion {
   readonly name: string;
@@ -136,6 +148,13 @@ export interface ContainerEngine {
   list(signal: AbortSignal): Promise<readonly string[]>;
   /** The container of just that name, undefined when there is none. */
   inspect(name: string, signal: AbortSignal): Promise<Container | undefined>;
+  /**
+   * The container of ours that was made for a module and has another name now, or that is known by its id; undefined when
+   * there is not exactly one.
+   */
+  findRenamed(module: MadeFor, signal: AbortSignal): Promise<Renamed | undefined>;
+  /** Gives a container another name; AlreadyExists when it is taken. */
+  rename(id: string, name: string, signal: AbortSignal): Promise<void>;
   /** Makes a container; AlreadyExists when the name is taken. */
   create(name: string, body: JsonObject, signal: AbortSignal): Promise<void>;
   start(name: string, signal: AbortSignal): Promise<void>;

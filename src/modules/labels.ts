@@ -8,5 +8,5 @@ export const imageLabel = 'net.azure-devices.edge.original-image';
 export const digestLabel = 'org.iotedge.config-digest';
 /** How the labels begin that IoT Edge tools keep data of their own in, environments among them. */
 export const ownLabels = 'net.azure-devices.edge.';
-/** The module that a volume was made for. */
+/** The module that a container or a volume was made for. */
 export const moduleLabel = 'org.iotedge.module';

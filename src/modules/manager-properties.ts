@@ -1,6 +1,6 @@
 import type { EngineStatus } from './engine-monitor.ts';
 import type { Report } from './goal.ts';
-import { problemOf } from './module-properties.ts';
+import { joined, problemOf } from './module-properties.ts';
 import type { ManagerState } from './publisher.ts';
 
 /** What the properties of the manager are made from. */
@@ -30,6 +30,6 @@ export function managerProperties({
   return {
     Engine: { name, version, reachable },
     Health: all.length === 0 ? 'ok' : 'degraded',
-    LastError: all[0] ?? '',
+    LastError: joined(all),
   };
 }

@@ -6,6 +6,8 @@ import type { ModuleSettings } from './create-options.ts';
 import type { ContainerState } from './engine.ts';
 import type { Report } from './goal.ts';
 
+const longestProblems = 4096;
+
 /** What a module is, for its properties. */
 export interface ModuleView {
   readonly name: string;
@@ -34,20 +36,25 @@ export function moduleProperties(view: ModuleView): Properties<typeof moduleInte
     RestartCount: report.restartCount + (report.container?.restartCount ?? 0),
     Progress: report.progress,
     ProgressText: report.progressText,
-    LastError: [problemOf(report), report.note].filter((text) => text !== '').join('; '),
+    LastError: joined([problemOf(report), report.note]),
     ConfigDigest: digest,
     CreateOptions: JSON.stringify(publicCreateOptions(settings.createOptions)),
   };
 }
 
-/** What is wrong with a module, `` when nothing is. */
+/** All that is wrong with a module, `` when nothing is. */
 export function problemOf({ container, error, goal, retryAt }: Report): string {
   const state = container?.state;
-  if (error !== '' || state?.kind !== 'exited' || goal === 'stopped') return error;
-  // One that ends well is started again too, so waiting for that is worth a word.
-  return state.exitCode === 0 && retryAt === undefined
-    ? ''
-    : `ended with exit code ${state.exitCode}`;
+  const isOver = state?.kind === 'exited' && (retryAt !== undefined || goal === 'ended');
+  // one that ends well is started again too, so waiting for that is worth a word
+  const isWorthTelling = isOver && (state.exitCode !== 0 || retryAt !== undefined);
+  return joined([error, isWorthTelling ? `ended with exit code ${state.exitCode}` : '']);
+}
+
+/** All problems in one text, which may quote what somebody sent. */
+export function joined(problems: readonly string[]): string {
+  const told = problems.filter((text) => text !== '').join('; ');
+  return told.slice(0, longestProblems);
 }
 
 /** How a module is, in the words of the HTTP APIs. */

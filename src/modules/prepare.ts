@@ -58,6 +58,7 @@ export async function prepare(
     ? ownOptions(parts, settings)
     : withHostMounts(confinedOptions(parts, settings));
   const { body, digest } = containerBody({
+    name,
     image: settings.image,
     createOptions: withoutEnginePolicy(createOptions),
     environment: moduleEnvironment({ name, identity, config, socketsPath }),

@@ -17,7 +17,7 @@ import { describeError, isServiceError, ServiceError } from '../errors.ts';
 import { apply, type Work } from './apply.ts';
 import { DesiredState, type DesiredStateOptions } from './desired-state.ts';
 import type { Container, ContainerEngine, PullProgress } from './engine.ts';
-import type { EngineStatus } from './engine-monitor.ts';
+import { type EngineStatus, refuseUnreachable } from './engine-monitor.ts';
 import { EngineRestarts } from './engine-restarts.ts';
 import {
   desiredOf,
@@ -33,6 +33,7 @@ import { ModuleImage } from './module-image.ts';
 import { isLive, plan, type Step } from './plan.ts';
 import { Pursuit, type PursuitOptions } from './pursuit.ts';
 import { Recovery } from './recovery.ts';
+import { findContainer } from './renamed-container.ts';
 import { type RestartPolicy, restartsAfter, restartsUnhealthy } from './restart-policy.ts';
 import { Resting } from './resting.ts';
 import { WakeUp } from './wake-up.ts';
@@ -66,6 +67,8 @@ export class Supervisor {
   #pursuit: Pursuit | undefined;
   readonly #resting = new Resting();
   #round = new AbortController();
+  /** Whether it may not run, as far as is known. */
+  #isRefused = false;
   /** Whether its identity is gone, of the goal `erased`. */
   #isErased = false;
 
@@ -191,10 +194,12 @@ export class Supervisor {
     if (this.#pursuit?.hasStarted === true) this.#reached();
     // before anything is asked of others: what failed is not retried at every event
     if (retryAt !== undefined) return retryAt;
-    this.#report.publish();
+    // one that was stopped because it may not run is not about to start
+    if (!this.#isRefused) this.#report.publish();
     if (await this.#eraseFirst(container, signal)) return 'again';
     const { goal } = this.desired;
     const prepared = needsContainer(goal) ? await prepare(this.#via(signal)) : undefined;
+    this.#isRefused = prepared?.refusal !== undefined;
     if (prepared?.refusal !== undefined) return this.#refuse(container, prepared.refusal, signal);
     const isCreation = this.#pursuit?.options.isCreation === true;
     const imagePresent =
@@ -215,10 +220,11 @@ export class Supervisor {
   }
 
   async #look(signal: AbortSignal): Promise<Container | undefined> {
-    const { engine, name, engineStatus } = this.#options;
+    const { engineStatus } = this.#options;
     try {
       refuseUnreachable(engineStatus());
-      const container = await engine.inspect(name, signal);
+      const knownId = this.report.container?.id;
+      const container = await findContainer(this.#options, knownId, signal);
       // it may have gone meanwhile, and another one answered of which the monitor does not know yet
       refuseUnreachable(engineStatus());
       this.#report.end();
@@ -391,8 +397,4 @@ export class Supervisor {
     if (now.reachedAt !== reachedAt) return { cause: 'engine', at: 'again' };
     return { cause: 'module', at: this.#recovery.failed() };
   }
-}
-
-function refuseUnreachable({ error }: EngineStatus): void {
-  if (error !== '') throw new ServiceError('Unavailable', error);
 }

@@ -15,13 +15,17 @@ export function deviceCertificateFile(rig: Rig): string {
   return join(rig.directory, 'secrets', 'device-id.cer');
 }
 
-/** Gives the device of a rig a certificate that is valid in another time. */
-export async function certifyDevice(rig: Rig, validity: Validity): Promise<void> {
+/** Gives the device of a rig a certificate that is valid in another time, or for another name. */
+export async function certifyDevice(
+  rig: Rig,
+  validity: Validity,
+  name = deviceName,
+): Promise<void> {
   const rootKey = createPrivateKey(await readFile(join(rig.directory, 'authority', 'root.key')));
   const [root] = parseCertificatesPem(Buffer.from(await rig.authority.certificate()), 'root');
   if (root === undefined) throw new TypeError('the rig has no root');
   const content = {
-    subjectDer: encodeName(parseName(`CN=${deviceName}`)),
+    subjectDer: encodeName(parseName(`CN=${name}`)),
     spki: spkiOf(await rig.token.publicKey('device id')),
     validity,
     extensions: [

@@ -30,6 +30,8 @@ export interface DpsOptions {
   readonly deadline: () => AbortSignal;
 }
 
+type Assigned = Omit<Assignment, 'registrationId'>;
+
 interface Registration {
   readonly base: string;
   readonly what: string;
@@ -55,14 +57,15 @@ export class DpsProvisioner implements Provisioner {
     const late = this.#options.deadline();
     try {
       const signal = AbortSignal.any([via.signal, late]);
-      return await this.#register({ base, what, id }, { ...via, signal });
+      const assigned = await this.#register({ base, what, id }, { ...via, signal });
+      return { ...assigned, registrationId: id };
     } catch (error) {
       if (!late.aborted || via.signal.aborted) throw error;
       throw new ServiceError('Unavailable', `${what}: it was not decided in time`);
     }
   }
 
-  async #register({ base, what, id }: Registration, via: Via): Promise<Assignment> {
+  async #register({ base, what, id }: Registration, via: Via): Promise<Assigned> {
     const { cloud } = this.#options;
     const url = `${base}/register?${apiVersion}`;
     const body = { registrationId: id };
@@ -93,7 +96,7 @@ function pollDelayMs({ retryAfterS }: CloudAnswer): number {
 }
 
 /** Undefined while the service is still deciding. */
-function assignmentOf(what: string, answer: CloudAnswer): Assignment | undefined {
+function assignmentOf(what: string, answer: CloudAnswer): Assigned | undefined {
   const status = (wordsField(answer.body, 'status') ?? '').toLowerCase();
   if (status === 'assigning' || status === 'unassigned') {
     if (nameField(answer.body, 'operationId') === undefined) {

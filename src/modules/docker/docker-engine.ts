@@ -9,14 +9,16 @@ import type {
   Image,
   JsonObject,
   LogRequest,
+  MadeFor,
   Network,
   NewVolume,
   PullOptions,
+  Renamed,
   Volume,
 } from '../engine.ts';
 import { owner, ownerLabel } from '../labels.ts';
 import { openClient } from './client.ts';
-import { containerOf, eventName, imageOf, systemOf, volumeOf } from './inspect.ts';
+import { containerOf, eventNames, imageOf, renamedOf, systemOf, volumeOf } from './inspect.ts';
 import { logStream } from './logs.ts';
 import { followPull, withTag } from './pull.ts';
 import { demultiplexed, jsonLines, lastLines, plain } from './streams.ts';
@@ -141,6 +143,19 @@ export class DockerEngine implements ContainerEngine {
     });
   }
 
+  findRenamed(module: MadeFor, signal: AbortSignal): Promise<Renamed | undefined> {
+    return this.#ask('listing containers', answerMs, signal, async (docker) => {
+      const filters = { label: [`${ownerLabel}=${owner}`] };
+      return renamedOf(await docker.listContainers({ all: true, filters }), module);
+    });
+  }
+
+  rename(id: string, name: string, signal: AbortSignal): Promise<void> {
+    return this.#ask(`renaming ${shown(id)}`, answerMs, signal, async (docker) => {
+      await docker.getContainer(id).rename({ name });
+    });
+  }
+
   create(name: string, body: JsonObject, signal: AbortSignal): Promise<void> {
     const doing = `creating ${shown(name)}`;
     return this.#ask(doing, answerMs, signal, async (docker) => {
@@ -206,7 +221,7 @@ export class DockerEngine implements ContainerEngine {
     try {
       const docker = await openClient(socketPath, ending);
       const events = iterable(await docker.getEvents({ filters }));
-      return eventNames(events, socketPath, signal);
+      return namesOf(events, socketPath, signal);
     } catch (error) {
       throw translate(error, { doing: listening, socketPath }, ending);
     } finally {
@@ -231,15 +246,14 @@ export class DockerEngine implements ContainerEngine {
   }
 }
 
-async function* eventNames(
+async function* namesOf(
   stream: AsyncIterable<unknown>,
   socketPath: string,
   signal: AbortSignal,
 ): AsyncGenerator<string> {
   try {
     for await (const event of jsonLines(stream)) {
-      const name = eventName(event);
-      if (name !== undefined) yield name;
+      yield* eventNames(event);
     }
   } catch (error) {
     throw translate(error, { doing: listening, socketPath }, signal);

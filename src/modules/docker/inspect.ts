@@ -5,16 +5,18 @@ import type {
   EngineSystem,
   Finished,
   Image,
+  MadeFor,
+  Renamed,
   Volume,
 } from '../engine.ts';
-import { digestLabel, owner, ownerLabel } from '../labels.ts';
+import { digestLabel, moduleLabel, owner, ownerLabel } from '../labels.ts';
 
 /** What the engine's answer about a container means to us. */
 export function containerOf(answer: Docker.ContainerInspectInfo): Container {
   const labels = new Map(Object.entries(answer.Config.Labels ?? {}));
   return {
     id: answer.Id,
-    ours: labels.get(ownerLabel) === owner,
+    ours: labels.get(ownerLabel) === owner && isNamedFor(labels.get(moduleLabel), answer.Name),
     digest: labels.get(digestLabel) ?? '',
     state: stateOf(answer.State),
     restartCount: answer.RestartCount,
@@ -29,6 +31,25 @@ export function imageOf({ Id, RepoDigests }: Docker.ImageInspectInfo): Image {
     reference.slice(reference.indexOf('@') + 1),
   );
   return { id: Id, digests };
+}
+
+/** A container that was made for another module is not this one's, whatever it is called now. */
+function isNamedFor(module: string | undefined, name: string): boolean {
+  return module === undefined || name === `/${module}`;
+}
+
+/** The container among those of ours that was made for a module, or has a known id, under another name. */
+export function renamedOf(
+  found: readonly Docker.ContainerInfo[],
+  { name, knownId }: MadeFor,
+): Renamed | undefined {
+  const others = found.filter(({ Id, Labels, Names }) => {
+    const isIts = Id === knownId || Labels[moduleLabel] === name;
+    return isIts && Names.length > 0 && !Names.includes(`/${name}`);
+  });
+  const [renamed] = others.filter(({ Id }) => Id === knownId).concat(others);
+  if (renamed === undefined || (others.length > 1 && renamed.Id !== knownId)) return undefined;
+  return { id: renamed.Id, name: renamed.Names[0]?.replace(/^\//, '') ?? '' };
 }
 
 /** What the engine's answer about a volume means to us. */
@@ -75,13 +96,16 @@ function timeOf(text: string): Date | undefined {
   return time.getTime() > 0 ? time : undefined;
 }
 
-/** The container that an event is about, undefined when the event does not say. */
-export function eventName(event: object): string | undefined {
-  const actor = 'Actor' in event ? event.Actor : undefined;
-  if (typeof actor !== 'object' || actor === null || !('Attributes' in actor)) return undefined;
-  const attributes = actor.Attributes;
-  if (typeof attributes !== 'object' || attributes === null) return undefined;
-  return 'name' in attributes && typeof attributes.name === 'string' ? attributes.name : undefined;
+/** The names of the container that an event is about: of one that was renamed, both. */
+export function eventNames(event: object): readonly string[] {
+  const attributes = objectIn(objectIn(event, 'Actor'), 'Attributes');
+  const names = ['name', 'oldName'].map((key) => new Map(Object.entries(attributes)).get(key));
+  return names.flatMap((name) => (typeof name === 'string' ? [name.replace(/^\//, '')] : []));
+}
+
+function objectIn(value: object, key: string): object {
+  const member: unknown = new Map<string, unknown>(Object.entries(value)).get(key);
+  return typeof member === 'object' && member !== null ? member : {};
 }
 
 /** What the engine's answer about the machine means to us. */

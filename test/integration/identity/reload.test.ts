@@ -70,7 +70,10 @@ test('has another source, or none, as the new configuration says', async () => {
   });
   assert.is(await rig.reload('identity'), 'reloaded');
   await until(30_000, 'an attempt as another device', () => cloud.requests.length > requests);
-  assert.not.equal((await shown(identity)).properties['State'], 'provisioned');
+  const isKept = async () =>
+    /registration id "edge-device-1", now "other"/.test((await shown(identity)).last_error);
+  await until(30_000, 'both names', isKept);
+  assert.is((await shown(identity)).health, 'degraded');
   await rig.configure('identity', settingsFor(rig, cloud));
   assert.is(await rig.reload('identity'), 'reloaded');
   assert.is((await identity.GetDeviceIdentity({})).identity.device_id, deviceName);

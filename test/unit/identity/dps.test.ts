@@ -50,7 +50,11 @@ test('asks again after what the cloud says, but no sooner than a second and no l
     body: assigning,
   }));
   const { waits, provision } = registration(polls);
-  assert.equal(await provision(), { hubHostname: 'hub.example', deviceId: 'd' });
+  assert.equal(await provision(), {
+    hubHostname: 'hub.example',
+    deviceId: 'd',
+    registrationId: 'r',
+  });
   assert.equal(waits, [2000, 1000, 7000, 60_000]);
 });
 
@@ -58,7 +62,11 @@ test('goes on when the service is too busy to be polled, for a while', async () 
   const busy = { status: 429, retryAfterS: 5, body: { errorCode: 429001 } };
   const accepted = { status: 202, body: assigning };
   const { waits, provision } = registration([accepted, busy, { ...busy, status: 503 }]);
-  assert.equal(await provision(), { hubHostname: 'hub.example', deviceId: 'd' });
+  assert.equal(await provision(), {
+    hubHostname: 'hub.example',
+    deviceId: 'd',
+    registrationId: 'r',
+  });
   assert.equal(waits, [2000, 5000, 5000]);
   const always = Array.from({ length: 100 }, () => busy);
   const error = await errorOf(registration([accepted, ...always]).provision());

@@ -14,6 +14,7 @@ const test = suite('container of a module');
 
 function source(changes: Partial<ContainerSource> = {}): ContainerSource {
   return {
+    name: 'm',
     image: 'image:1',
     createOptions: {},
     environment: {},

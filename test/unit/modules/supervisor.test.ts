@@ -45,6 +45,8 @@ function engineWith(container: Container, keepStopped: ContainerEngine['keepStop
     createVolume: missing,
     list: () => Promise.resolve(['a', 'b']),
     inspect: () => Promise.resolve(container),
+    findRenamed: missing,
+    rename: missing,
     create: missing,
     start: missing,
     stop: missing,

@@ -1,0 +1,149 @@
+/** Long operations on identities: what a killed process had accepted, who may cancel them, and what is seen of them. */
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Bus } from '../../../src/dbus/bus.ts';
+import { type Client, client } from '../../../src/dbus/client.ts';
+import { identityInterface, identityService } from '../../../src/interfaces/identity.ts';
+import { busctlProperty } from '../../support/busctl.ts';
+import type { Cloud } from '../../support/cloud/cloud.ts';
+import { connectAs } from '../../support/connect-as.ts';
+import { until } from '../../support/deadline.ts';
+import { failureOf } from '../../support/failure.ts';
+import { Rig } from '../../support/rig.ts';
+import { startRigCloud, useCloud } from '../../support/rig-cloud.ts';
+import { deviceName } from '../../support/rig-config.ts';
+import { operatorsMayDoEverything } from '../../support/rig-polkit.ts';
+import { identityOf } from '../../support/rig-users.ts';
+import { standStill } from '../../support/stand-still.ts';
+
+interface Setting {
+  rig: Rig;
+  bus: Bus;
+  cloud: Cloud;
+  identity: Client<typeof identityInterface>;
+}
+
+const test = suite<Setting>('operations on identities');
+const patient = { timeoutMs: 60_000 };
+const later = { options: { wait: false } };
+
+test.before(async (context) => {
+  context.rig = await Rig.start();
+  context.bus = await context.rig.connect();
+  context.cloud = await startRigCloud(context.rig);
+  await useCloud(context.rig, context.cloud);
+  context.identity = client(context.bus, identityService, identityInterface);
+  await context.identity.Provision({}, patient);
+});
+
+test.after(async ({ rig, bus, cloud }) => {
+  await bus.close();
+  await cloud[Symbol.asyncDispose]();
+  await rig[Symbol.asyncDispose]();
+});
+
+function registrations({ requests }: Cloud): number {
+  return requests.filter(({ method, url }) => method === 'PUT' && /register/.test(url)).length;
+}
+
+function onHub(cloud: Cloud, id: string): boolean {
+  return cloud.registry.modules.get(deviceName)?.has(id) === true;
+}
+
+/** What the cloud says as long as it has not decided. */
+function undecided() {
+  const body = { operationId: 'x', status: 'assigning' };
+  return { status: 202, headers: { 'retry-after': '60' }, body };
+}
+
+async function intents(rig: Rig): Promise<readonly string[]> {
+  return readdir(join(rig.stateDirectory('identity'), 'operations'));
+}
+
+/** Kills the service right after it has accepted, and starts it again. */
+async function killedAfter(rig: Rig, bus: Bus, accepted: Promise<unknown>): Promise<void> {
+  await accepted;
+  await rig.stop('identity', 'SIGKILL');
+  assert.is((await intents(rig)).length, 1);
+  await client(bus, identityService, identityInterface).Describe({});
+}
+
+async function untilIdle(rig: Rig): Promise<void> {
+  await until(30_000, 'no intent', async () => (await intents(rig)).length === 0);
+  assert.is(await busctlProperty(rig, 'identity', 'Operation'), '');
+}
+
+test('are carried out after SIGKILL when they were accepted', async (setting) => {
+  const { rig, bus, cloud, identity } = setting;
+  cloud.interfere = undecided;
+  const before = registrations(cloud);
+  await killedAfter(rig, bus, identity.Reprovision(later));
+  cloud.interfere = undefined;
+  // what the killed process was told to wait for a minute for is not waited for
+  await until(30_000, 'a registration', () => registrations(cloud) > before);
+  await untilIdle(rig);
+  await killedAfter(rig, bus, identity.CreateModuleIdentity({ module_id: 'cut', ...later }));
+  await untilIdle(rig);
+  assert.ok(onHub(cloud, 'cut'));
+  assert.is((await identity.GetModuleIdentity({ module_id: 'cut' })).identity.module_id, 'cut');
+  await killedAfter(rig, bus, identity.DeleteModuleIdentity({ module_id: 'cut', ...later }));
+  await untilIdle(rig);
+  assert.not(onHub(cloud, 'cut'));
+  assert.is(await failureOf(identity.GetModuleIdentity({ module_id: 'cut' })), 'NotFound');
+});
+
+test('are refused with wait false as with true when they cannot begin', async ({ identity }) => {
+  const absent = { module_id: 'absent', ...later };
+  assert.is(await failureOf(identity.DeleteModuleIdentity(absent)), 'NotFound');
+});
+
+for (const [action, other] of [
+  ['provision', 'manage'],
+  ['manage', 'provision'],
+] as const) {
+  test(`are cancelled by who may ${action}, when that is what it takes, not by who may ${other}`, async (setting) => {
+    const { rig, cloud, identity } = setting;
+    await rig.setRules(`${operatorsMayDoEverything}
+      polkit.addRule(function (action, subject) {
+        if (subject.user === 'alice' && action.id === 'org.iotedge.identity1.${action}') return polkit.Result.YES;
+      });`);
+    await using alices = await connectAs(rig.address, identityOf('alice'));
+    const alice = client(alices, identityService, identityInterface);
+    const cancel = (id: string) => failureOf(alice.Cancel({ id }));
+    const may = (needed: string, code: string) => (needed === action ? code : 'AccessDenied');
+    assert.is(await cancel(''), may('provision', 'NotFound'));
+    assert.is(await cancel('nobody'), may('provision', 'NotFound'));
+    cloud.interfere = undecided;
+    const again = failureOf(identity.Reprovision({}, patient));
+    const operation = async () =>
+      (await busctlProperty(rig, 'identity', 'Operation')) === 'Reprovision';
+    await until(30_000, 'the operation', operation);
+    assert.is(await cancel(''), may('provision', 'no failure'));
+    if (action !== 'provision') await identity.Cancel({ id: '' });
+    assert.is(await again, 'Cancelled');
+    cloud.interfere = undefined;
+    await identity.Reprovision({}, patient);
+    const keys = await rig.processOf('keys');
+    if (keys === undefined) throw new Error('Keys does not run');
+    await standStill(keys);
+    try {
+      const making = failureOf(identity.CreateModuleIdentity({ module_id: 'slow' }, patient));
+      await until(30_000, 'the module', () => onHub(cloud, 'slow'));
+      assert.is(
+        await failureOf(identity.DeleteModuleIdentity({ module_id: 'slow' })),
+        'Unavailable',
+      );
+      assert.is(await cancel('slow'), may('manage', 'no failure'));
+      if (action !== 'manage') await identity.Cancel({ id: 'slow' });
+      assert.is(await making, 'Cancelled');
+    } finally {
+      process.kill(keys, 'SIGCONT');
+    }
+    await identity.CreateModuleIdentity({ module_id: 'slow' }, patient);
+    await identity.DeleteModuleIdentity({ module_id: 'slow' });
+  });
+}
+
+test.run();

@@ -1,0 +1,65 @@
+/** A device whose certificate has another name than it was provisioned with. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { client } from '../../../src/dbus/client.ts';
+import { identityInterface, identityService } from '../../../src/interfaces/identity.ts';
+import { certifyDevice } from '../../support/device-certificate.ts';
+import { identityStatus, untilIdentity } from '../../support/identity-status.ts';
+import { Rig } from '../../support/rig.ts';
+import { startRigCloud, useCloud } from '../../support/rig-cloud.ts';
+import { deviceName } from '../../support/rig-config.ts';
+
+const test = suite('a device that was renamed');
+const newName = 'box-2';
+const patient = { timeoutMs: 60_000 };
+
+function validity() {
+  const now = Math.floor(Date.now() / 1000) * 1000;
+  return { notBefore: new Date(now - 60_000), notAfter: new Date(now + 3_600_000) };
+}
+
+test('is provisioned again under the new name', async () => {
+  await using rig = await Rig.start();
+  const names = [deviceName, newName].map((name) => [name, { deviceId: name }] as const);
+  await using cloud = await startRigCloud(rig, { enrollments: new Map(names) });
+  await useCloud(rig, cloud);
+  await using bus = await rig.connect();
+  const identity = client(bus, identityService, identityInterface);
+  assert.is((await identity.Provision({}, patient)).device.device_id, deviceName);
+  await certifyDevice(rig, validity(), newName);
+  await rig.stop('certificates');
+  await rig.stop('identity');
+  const now = await untilIdentity(bus, 'the new name', ({ deviceId }) => deviceId === newName);
+  assert.equal([now.state, now.health, now.lastError], ['provisioned', 'ok', '']);
+  await rig.stop('identity');
+  const asked = cloud.requests.length;
+  assert.is((await identity.Provision({}, patient)).device.device_id, newName);
+  assert.is(cloud.requests.length, asked);
+});
+
+test('stays the old one, degraded and with both names, until it can be', async () => {
+  await using rig = await Rig.start();
+  const enrollments = new Map([[deviceName, { deviceId: deviceName }]]);
+  await using cloud = await startRigCloud(rig, { enrollments });
+  await useCloud(rig, cloud);
+  await using bus = await rig.connect();
+  const identity = client(bus, identityService, identityInterface);
+  await identity.Provision({}, patient);
+  await certifyDevice(rig, validity(), newName);
+  for (const service of ['certificates', 'identity'] as const) await rig.stop(service);
+  const refused = /HTTP 401/;
+  const kept = await untilIdentity(bus, 'a refusal', ({ lastError }) => refused.test(lastError));
+  assert.equal([kept.state, kept.health, kept.deviceId], ['provisioned', 'degraded', deviceName]);
+  assert.match(kept.lastError, `registration id "${deviceName}", now "${newName}"`);
+  assert.ok(kept.nextAttempt > 0n);
+  assert.is((await identity.GetDeviceIdentity({})).identity.device_id, deviceName);
+  assert.is((await identity.Provision({}, patient)).device.device_id, deviceName);
+  enrollments.set(newName, { deviceId: newName });
+  await certifyDevice(rig, validity(), deviceName);
+  for (const service of ['certificates', 'identity'] as const) await rig.stop(service);
+  await identity.Provision({}, patient);
+  const { health, deviceId, lastError } = await identityStatus(bus);
+  assert.equal([health, deviceId, lastError], ['ok', deviceName, '']);
+});
+
+test.run();

@@ -1,0 +1,76 @@
+/** Containers of modules that are renamed by somebody else. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { until } from '../../support/deadline.ts';
+import { ModulesRig } from '../../support/engine/modules-rig.ts';
+
+const test = suite<{ device: ModulesRig }>('a container that was renamed');
+const createOptions = { Cmd: ['sleep', '1000'], StopSignal: 'SIGKILL' };
+const config = { image: ModulesRig.image, createOptions };
+const byName = (name: string) => ({ signature: 'sa{sv}', body: [name, {}] });
+
+async function make(device: ModulesRig, name: string): Promise<string> {
+  const body = [name, 'docker', JSON.stringify(config), {}, {}];
+  await device.ask('CreateModule', { signature: 'sssa{ss}a{sv}', body });
+  await device.ask('Start', byName(name));
+  return device.machine.docker('inspect', '--format', '{{.Id}}', name);
+}
+
+test.before(async (context) => {
+  context.device = await ModulesRig.start({});
+  await context.device.works('Describe', ['a{sv}', '0']);
+});
+
+test.after(async ({ device }) => {
+  await device[Symbol.asyncDispose]();
+});
+
+for (const [when, stopped] of [
+  ['at once', false],
+  ['by a runtime that was not there then', true],
+] as const) {
+  test(`gets its name back ${when}, and there is no second one`, async ({ device }) => {
+    const id = await make(device, 'sensor');
+    if (stopped) await device.rig.stop('modules');
+    await device.machine.docker('rename', 'sensor', 'other');
+    if (stopped) await device.works('Describe', ['a{sv}', '0']);
+    const found = () => device.machine.docker('inspect', '--format', '{{.Name}}', id);
+    await until(30_000, 'its name', async () => (await found()) === '/sensor');
+    assert.equal(await device.containers(), ['sensor running']);
+    assert.is((await device.untilState('sensor', 'running'))['LastError'], '');
+    await device.ask('DeleteModule', byName('sensor'));
+    assert.equal(await device.containers(), []);
+  });
+}
+
+test('is named when another one has its name, and taken up when that is gone', async ({
+  device,
+}) => {
+  const id = await make(device, 'sensor');
+  await device.rig.stop('modules');
+  await device.machine.docker('rename', 'sensor', 'other');
+  await device.machine.docker('create', '--name', 'sensor', ModulesRig.image);
+  await device.works('Describe', ['a{sv}', '0']);
+  const { LastError, State } = await device.untilModule('sensor', (now) => now['LastError'] !== '');
+  assert.match(String(LastError), /container "other" is that of module "sensor"/);
+  assert.is(State, 'unknown');
+  assert.equal(await device.containers(), ['other running']);
+  await device.machine.docker('rm', 'sensor');
+  await device.untilState('sensor', 'running');
+  assert.is(await device.machine.docker('inspect', '--format', '{{.Id}}', 'sensor'), id);
+  await device.ask('DeleteModule', byName('sensor'));
+});
+
+test('to the name of another module is not taken for that one', async ({ device }) => {
+  const id = await make(device, 'sensor');
+  await make(device, 'filter');
+  await device.machine.docker('rm', '-f', 'filter');
+  await device.machine.docker('rename', 'sensor', 'filter').catch(() => undefined); // it may be there again
+  const running = async () =>
+    (await device.containers()).join() === 'filter running,sensor running';
+  await until(60_000, 'both', running);
+  assert.is(await device.machine.docker('inspect', '--format', '{{.Id}}', 'sensor'), id);
+  for (const name of ['sensor', 'filter']) await device.ask('DeleteModule', byName(name));
+});
+
+test.run();
