@@ -13,6 +13,13 @@ export interface Work {
   readonly check: (signal: AbortSignal) => Promise<void>;
 }
 
+/** What steps need that are about no configuration: those that stop and remove. */
+export const unprepared: Pick<Work, 'body' | 'network' | 'check'> = {
+  body: {},
+  network: { name: '' },
+  check: () => Promise.resolve(),
+};
+
 /** Does one step. */
 export async function apply(step: Step, work: Work, signal: AbortSignal): Promise<void> {
   const { engine, name } = work;

@@ -14,7 +14,7 @@
  */
 import { ownRequest, type Via } from '../dbus/via.ts';
 import { describeError, isServiceError, ServiceError } from '../errors.ts';
-import { apply, type Work } from './apply.ts';
+import { apply, unprepared, type Work } from './apply.ts';
 import { DesiredState, type DesiredStateOptions } from './desired-state.ts';
 import type { Container, ContainerEngine, PullProgress } from './engine.ts';
 import { type EngineStatus, refuseUnreachable } from './engine-monitor.ts';
@@ -307,16 +307,9 @@ export class Supervisor {
 
   #work(prepared: Prepared | undefined): Work {
     const { engine, name } = this.#options;
-    return {
-      engine,
-      name,
-      body: {},
-      network: { name: '' },
-      check: () => Promise.resolve(),
-      ...prepared,
-      stopTimeoutS: this.#pursuit?.options.stopTimeoutS,
-      fetchImage: (signal) => this.#fetch(prepared, signal),
-    };
+    const fetchImage = (signal: AbortSignal) => this.#fetch(prepared, signal);
+    const { stopTimeoutS } = this.#pursuit?.options ?? {};
+    return { engine, name, ...unprepared, ...prepared, stopTimeoutS, fetchImage };
   }
 
   async #fetch(prepared: Prepared | undefined, signal: AbortSignal): Promise<void> {
@@ -373,9 +366,11 @@ export class Supervisor {
     const next = await this.#afterFailure(signal);
     // the engine was away, or is
     if (next.cause === 'engine') return next.at;
-    if (pursuit !== undefined) this.#fail(pursuit, error);
     this.#report.note({ retryAt: next.at });
-    return pursuit?.options.isUndone() === true ? undefined : next.at;
+    if (pursuit === undefined) return next.at;
+    this.#report.hold();
+    this.#fail(pursuit, error);
+    return pursuit.options.isUndone() ? undefined : next.at;
   }
 
   /** Finds out whose failure it was: what failed because the engine went away, is none of the module. */
@@ -394,7 +389,8 @@ export class Supervisor {
     // the monitor wakes all supervisors when the engine is back
     if (now.error !== '') return { cause: 'engine', at: undefined };
     if (!this.report.known) return { cause: 'engine', at: this.#recovery.unseen() };
-    if (now.reachedAt !== reachedAt) return { cause: 'engine', at: 'again' };
+    const isNewEngine = reachedAt !== undefined && now.reachedAt !== reachedAt;
+    if (isNewEngine) return { cause: 'engine', at: 'again' };
     return { cause: 'module', at: this.#recovery.failed() };
   }
 }

@@ -52,13 +52,18 @@ test('takes the environment from the runtime, then create options, then the call
 });
 
 test('keeps the labels of the user, but not against its own', () => {
-  const Labels = { mine: 'x', 'net.azure-devices.edge.owner': 'somebody' };
+  const Labels = {
+    mine: 'x',
+    'net.azure-devices.edge.owner': 'somebody',
+    'org.iotedge.module': 'another',
+  };
   const { body, digest } = containerBody(source({ createOptions: { Labels } }));
   assert.equal(body['Labels'], {
     mine: 'x',
     'net.azure-devices.edge.owner': 'Microsoft.Azure.Devices.Edge.Agent',
     'net.azure-devices.edge.original-image': 'image:1',
     'org.iotedge.config-digest': digest,
+    'org.iotedge.module': 'm',
   });
 });
 
