@@ -99,7 +99,8 @@ function timeOf(text: string): Date | undefined {
 /** The names of the container that an event is about: of one that was renamed, both. */
 export function eventNames(event: object): readonly string[] {
   const attributes = objectIn(objectIn(event, 'Actor'), 'Attributes');
-  const names = ['name', 'oldName'].map((key) => new Map(Object.entries(attributes)).get(key));
+  const values = new Map<string, unknown>(Object.entries(attributes));
+  const names = ['name', 'oldName'].map((key) => values.get(key));
   return names.flatMap((name) => (typeof name === 'string' ? [name.replace(/^\//, '')] : []));
 }
 
