@@ -106,7 +106,7 @@ export class Device {
       return;
     }
     if (this.#nextAttempt !== undefined) this.#retryAt(this.#nextAttempt);
-    else begin({ again: this.#saved !== undefined });
+    else begin({ again: false });
   }
 
   /** Finds out whether the certificate still names the device that was provisioned. Never rejects. */
@@ -145,6 +145,11 @@ export class Device {
     return this.#saved;
   }
 
+  /** The saved result, when there is one and it is for these settings. */
+  get current(): SavedDevice | undefined {
+    return this.#isWanting ? undefined : this.#saved;
+  }
+
   /** When something is due; undefined when nothing is. */
   get due(): Date | undefined {
     return !this.#isAttempting ? this.#nextAttempt : this.#options.now();
@@ -163,7 +168,7 @@ export class Device {
   refuse({ again }: { readonly again: boolean }): void {
     this.#provisioner();
     if (this.#unusable instanceof NewerFile) refuseUnusable(this.#unusable);
-    if (again || this.#saved !== undefined) return;
+    if (again || this.current !== undefined) return;
     this.#refuseDamaged();
     this.#refuseEarly();
   }
@@ -171,7 +176,8 @@ export class Device {
   /** The saved result, else the outcome of an attempt; with `again` always that of an attempt. One at a time. */
   async provision({ again }: { readonly again: boolean }, via: Via): Promise<SavedDevice> {
     this.refuse({ again });
-    if (!again && this.#saved !== undefined) return this.#saved;
+    const { current } = this;
+    if (!again && current !== undefined) return current;
     clearTimeout(this.#retry);
     this.#nextAttempt = undefined;
     this.#refusedUntil = undefined;
@@ -185,7 +191,7 @@ export class Device {
     const isWaiting = this.#isWanting && !this.#isAttempting;
     if (!isWaiting || this.#options.provisioner === undefined || this.#damage !== '') return;
     if (this.#refusedUntil !== undefined && this.#refusedUntil > this.#options.now()) return;
-    this.#options.begin({ again: this.#saved !== undefined });
+    this.#options.begin({ again: false });
   }
 
   /** Another one takes its place: an attempt under way is answered, and changes nothing any more. */
@@ -286,7 +292,7 @@ export class Device {
     this.#retry = setTimeout(() => {
       this.#nextAttempt = undefined;
       this.#refusedUntil = undefined;
-      this.#options.begin({ again: this.#saved !== undefined || this.#damage !== '' });
+      this.#options.begin({ again: !this.#isWanting || this.#damage !== '' });
     }, waitMs);
   }
 

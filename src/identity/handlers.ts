@@ -41,7 +41,7 @@ export function identityHandlers(
   const provisioning = (again: boolean) => ({
     request: ({ options: { wait = true } }: WaitInput) => {
       device.refuse({ again });
-      const saved = again ? undefined : device.known;
+      const saved = again ? undefined : device.current;
       return { id: '', args: {}, wait, ...(saved && { result: saved }) };
     },
     reply: (saved: SavedDevice | undefined) => ({
