@@ -11,7 +11,7 @@ import {
   nameField,
   wordsField,
 } from './cloud.ts';
-import type { Assignment } from './provisioner.ts';
+import type { AssignedDevice } from './provisioner.ts';
 
 const apiVersion = 'api-version=2017-11-08-preview';
 /** A hub that is busy is asked again so often, when it does not want more patience than this. */
@@ -46,12 +46,12 @@ type Delay = (ms: number, signal: AbortSignal) => Promise<unknown>;
  */
 export class Hub {
   readonly #cloud: CloudClient;
-  readonly #device: Assignment;
+  readonly #device: AssignedDevice;
   readonly #delay: Delay;
 
   constructor(
     cloud: CloudClient,
-    device: Assignment,
+    device: AssignedDevice,
     wait: Delay = (ms, signal) => delay(ms, undefined, { signal }),
   ) {
     this.#cloud = cloud;

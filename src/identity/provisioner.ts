@@ -1,11 +1,15 @@
 import type { Via } from '../dbus/via.ts';
 import type { attestations, provisioningSources } from '../interfaces/words.ts';
 
-/** What provisioning finds out. */
-export interface Assignment {
+/** Which device this is, and on which hub. */
+export interface AssignedDevice {
   /** `host[:port]`. */
   readonly hubHostname: string;
   readonly deviceId: string;
+}
+
+/** What provisioning finds out. */
+export interface Assignment extends AssignedDevice {
   /** What it was asked for with. */
   readonly registrationId: string;
 }

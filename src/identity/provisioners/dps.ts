@@ -8,7 +8,7 @@ import {
   nameField,
   wordsField,
 } from '../cloud.ts';
-import type { Assignment, Provisioner } from '../provisioner.ts';
+import type { AssignedDevice, Assignment, Provisioner } from '../provisioner.ts';
 import { joinWords, wordsOf } from '../service-words.ts';
 
 const apiVersion = 'api-version=2021-06-01';
@@ -29,8 +29,6 @@ export interface DpsOptions {
   /** Aborted when the service has had long enough to decide. */
   readonly deadline: () => AbortSignal;
 }
-
-type Assigned = Omit<Assignment, 'registrationId'>;
 
 interface Registration {
   readonly base: string;
@@ -65,7 +63,7 @@ export class DpsProvisioner implements Provisioner {
     }
   }
 
-  async #register({ base, what, id }: Registration, via: Via): Promise<Assigned> {
+  async #register({ base, what, id }: Registration, via: Via): Promise<AssignedDevice> {
     const { cloud } = this.#options;
     const url = `${base}/register?${apiVersion}`;
     const body = { registrationId: id };
@@ -96,7 +94,7 @@ function pollDelayMs({ retryAfterS }: CloudAnswer): number {
 }
 
 /** Undefined while the service is still deciding. */
-function assignmentOf(what: string, answer: CloudAnswer): Assigned | undefined {
+function assignmentOf(what: string, answer: CloudAnswer): AssignedDevice | undefined {
   const status = (wordsField(answer.body, 'status') ?? '').toLowerCase();
   if (status === 'assigning' || status === 'unassigned') {
     if (nameField(answer.body, 'operationId') === undefined) {
