@@ -11,7 +11,8 @@ const sources = join(import.meta.dirname, '../../../../test/integration/clients'
 const page = readFileSync(join(docs, 'clients.md'), 'utf8');
 
 test('shows every example, and each is built and run by a test', () => {
-  const shown = [...page.matchAll(/\]\(examples\/([^)]+)\)/g)].map(([, file = '']) => file);
+  const links = page.matchAll(/\]\(examples\/([^)]+)\)/g);
+  const shown = [...new Set([...links].map(([, file = '']) => file))];
   assert.equal(shown.toSorted(), readdirSync(join(docs, 'examples')).toSorted());
   const tests = readdirSync(sources).map((file) => readFileSync(join(sources, file), 'utf8'));
   const untested = shown.filter((file) => !tests.some((text) => text.includes(`'${file}'`)));
