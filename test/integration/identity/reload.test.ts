@@ -111,6 +111,38 @@ test('ends a call under the configuration under which it began', async () => {
   assert.is((await shown(identity)).properties['State'], 'provisioned');
 });
 
+test('ends a call as the device that it was made for when the configuration is about another one', async () => {
+  await using rig = await Rig.start();
+  await using cloud = await startRigCloud(rig);
+  await rig.configure('identity', settingsFor(rig, cloud));
+  await using bus = await rig.connect();
+  const identity = client(bus, identityService, identityInterface);
+  await identity.Provision({});
+  cloud.interfere = ({ path }) =>
+    path.includes('operations') && path.includes(deviceName)
+      ? {
+          status: 202,
+          headers: { 'retry-after': '1' },
+          body: { operationId: path.at(-1), status: 'assigning' },
+        }
+      : undefined;
+  const before = polls(cloud);
+  const again = identity.Reprovision({});
+  await until(30_000, 'the cloud to be asked', () => polls(cloud) > before);
+  const { provisioning, ...rest } = settingsFor(rig, cloud);
+  const other = { ...provisioning, registration_id: 'other' };
+  await rig.configure('identity', { ...rest, provisioning: other });
+  assert.is(await rig.reload('identity'), 'reloaded');
+  assert.not.equal((await shown(identity)).properties['State'], 'provisioned');
+  cloud.interfere = undefined;
+  const { device } = await deadline(60_000, again, 'the end of the call');
+  assert.is(device.device_id, deviceName);
+  const asked = (): boolean =>
+    cloud.requests.some(({ url }) => url.includes('/registrations/other/'));
+  await until(30_000, 'an attempt as the other device', asked);
+  assert.not.equal((await shown(identity)).properties['State'], 'provisioned');
+});
+
 test('knows the principals of the new configuration', async () => {
   await using rig = await Rig.start();
   await using cloud = await startRigCloud(rig);
