@@ -11,6 +11,7 @@ export function uselessWords(
   service: ServiceDefinition,
 ): readonly UnknownName[] {
   const details = detailsByAction(service);
+  if (details.size === 0) return [];
   const inForce: readonly (readonly [SettingPath, readonly (AclRule | GrantRule)[]])[] = [
     [['authorization', 'acl'], backend === 'acl' ? acl : []],
     [['grants'], grants],
