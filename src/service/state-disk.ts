@@ -3,7 +3,8 @@
  * into files that were made when there was space, each overwritten and renamed to its place.
  */
 import { randomBytes } from 'node:crypto';
-import { open, rename, rm, stat, statfs } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, open, rename, rm, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { systemCode } from '../errors.ts';
 import { flushDirectory, writeStateFile } from './state-file.ts';
@@ -56,7 +57,7 @@ export class StateDisk implements Disposable {
   async look(): Promise<void> {
     await this.#alone(async () => {
       await this.#refill();
-      this.#tell((await isFull(this.#directory)) ? `${this.#directory} is full: ENOSPC` : '');
+      this.#tell(await problemOf(this.#directory));
     });
   }
 
@@ -152,13 +153,17 @@ async function sizeOf(path: string): Promise<number | undefined> {
   );
 }
 
-async function isFull(directory: string): Promise<boolean> {
+async function problemOf(directory: string): Promise<string> {
   try {
     const { bavail, bsize, ffree, files } = await statfs(directory);
     // a file system that counts no files has always room for one
-    return bavail * bsize < FULL_BELOW_BYTES || (files > 0 && ffree === 0);
-  } catch {
-    return false; // what cannot be looked at is told by whoever reads it
+    const isFull = bavail * bsize < FULL_BELOW_BYTES || (files > 0 && ffree === 0);
+    if (isFull) return `${directory} is full: ENOSPC`;
+    await access(directory, constants.W_OK);
+    return '';
+  } catch (error) {
+    // an error of the disk makes it read-only; what else cannot be looked at is told by whoever reads it
+    return systemCode(error) === 'EROFS' ? `${directory} cannot be written: EROFS` : '';
   }
 }
 

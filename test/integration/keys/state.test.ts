@@ -119,11 +119,14 @@ for (const [folder, key_id, extension] of [
       assert.equal(await readFile(file), left);
       const status = await rig.iotedgectl(['status']);
       assert.match(status.stdout, /degraded/);
+      // whom it has started asks for keys, and would start the service again
+      for (const other of ['modules', 'identity', 'certificates'] as const) await rig.stop(other);
       await rig.stop('keys');
       await writeFile(file, before);
       await chown(file, uid, uid);
       await chmod(file, 0o600);
       await sign(setting, key_id);
+      assert.is(String(await busctlProperty(rig, 'keys', 'LastError')), '');
       assert.is(await busctlProperty(rig, 'keys', 'Health'), 'ok');
     });
   }
@@ -214,6 +217,12 @@ test('on a full disk can be deleted, and nothing else is needed when there is sp
     const pid = await rig.processOf('keys');
     await disk.empty();
     await create('new');
+    await disk.run('mount -o remount,ro "$1"');
+    assert.match(await messageOf(create('more')), `${directory}/keys cannot be written: EROFS`);
+    await until(20_000, 'Health to be degraded again', async () => {
+      return /EROFS/.test(String(await busctlProperty(rig, 'keys', 'LastError')));
+    });
+    await disk.run('mount -o remount,rw "$1"');
     await until(20_000, 'Health to be ok', async () => {
       return (await busctlProperty(rig, 'keys', 'Health')) === 'ok';
     });
