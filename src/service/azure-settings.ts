@@ -3,6 +3,9 @@
  * daemons), and where people who bring them find the same here.
  */
 
+/** How the texts begin of settings without an equivalent. */
+const none = 'there is none';
+
 const elsewhere = {
   keys: (setting: string) => `${setting} of keys.yaml`,
   certificates: (setting: string) => `${setting} of certificates.yaml`,
@@ -101,10 +104,12 @@ const settings: Readonly<Record<string, string>> = {
   watchdog: 'there is none: the agent is restarted by its restart_policy',
 };
 
-/** Where a setting of Azure's is here, by the keys above it and its own; undefined for one that is not Azure's. */
+/** What to say of a setting of Azure's, by the keys above it and its own; undefined for one that is not Azure's. */
 export function azureSetting(path: readonly (string | number)[], key: string): string | undefined {
   const above = path.findLast((step) => typeof step === 'string');
   const own = (name: string): string | undefined =>
     Object.hasOwn(settings, name) ? settings[name] : undefined;
-  return own(`${String(above)}.${key}`) ?? own(key);
+  const known = own(`${String(above)}.${key}`) ?? own(key);
+  if (known === undefined || !known.startsWith(none)) return known && `here it is ${known}`;
+  return `Azure's setting has none here that corresponds${known.slice(none.length)}`;
 }

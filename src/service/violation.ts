@@ -117,7 +117,7 @@ function explainUnknownKey(key: string, path: SettingPath, schema: unknown): Exp
   const unknown = { path: [...path, key], about: 'key' } as const;
   const message = `unknown key ${quoted(key)}${place}`;
   const known = azureSetting(path, key);
-  if (known !== undefined) return { ...unknown, message: `${message}, which is Azure's: ${known}` };
+  if (known !== undefined) return { ...unknown, message: `${message}: ${known}` };
   // a suggestion may repeat the key
   const suggestion =
     shown(key) === key ? nearest(key, candidateKeys(schema, path, key)) : undefined;

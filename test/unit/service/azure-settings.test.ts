@@ -29,7 +29,7 @@ async function check(dir: string, service: string, text: string): Promise<readon
 }
 
 const cases: readonly (readonly [string, string, string])[] = [
-  ['identity', 'provisioning: {id_scope: a}', ': scope_id'],
+  ['identity', 'provisioning: {id_scope: a}', ': here it is scope_id'],
   ['identity', 'provisioning: {always_reprovision_on_startup: true}', 'Reprovision'],
   ['identity', 'provisioning: {dynamic_reprovisioning: true}', 'Reprovision'],
   ['identity', 'provisioning: {iothub_hostname: h}', 'the hub that it is provisioned with'],
@@ -51,7 +51,7 @@ const cases: readonly (readonly [string, string, string])[] = [
   ['modules', 'provisioning: {source: dps}', 'provisioning of identity.yaml'],
   ['modules', 'moby_runtime: {network: a}', 'network of modules.yaml'],
   ['modules', 'trust_bundle_cert: file:///a', "'preloaded_cert:trusted-ca'"],
-  ['modules', 'agent: {config: {image: a, env: {A: b}}}', ': agent.env'],
+  ['modules', 'agent: {config: {image: a, env: {A: b}}}', ': here it is agent.env'],
   ['modules', 'allow_elevated_docker_permissions: false', 'allow_elevated of modules.yaml'],
 ];
 
