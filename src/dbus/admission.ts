@@ -1,5 +1,5 @@
 import { ServiceError } from '../errors.ts';
-import { IncomingCall } from './call.ts';
+import { callerLeft, IncomingCall } from './call.ts';
 import type { CallLimits } from './call-limits.ts';
 import { CallQueue } from './call-queue.ts';
 import type { Caller, Callers } from './caller.ts';
@@ -92,7 +92,7 @@ export class Admission {
   /** Aborts the signal of every call that has begun, and refuses the others. */
   abandonCalls(): void {
     this.#queue.refuseQueued();
-    for (const sender of this.#calls.keys()) this.#abandonCallsOf(sender);
+    for (const calls of this.#calls.values()) for (const call of calls) call.abandon();
   }
 
   /** Holds the messages of a connection, in their order, until the bus has reported who it is. */
@@ -179,10 +179,6 @@ export class Admission {
     for (const { message } of this.#queue.drop(caller)) {
       if (!message.wantsReply) this.#listener.lost(message, caller);
     }
-    this.#abandonCallsOf(caller.sender);
-  }
-
-  #abandonCallsOf(sender: string): void {
-    for (const call of this.#calls.get(sender) ?? []) call.abandon();
+    for (const call of this.#calls.get(caller.sender) ?? []) call.abandon(callerLeft);
   }
 }

@@ -1,5 +1,5 @@
 import { isServiceError, ServiceError } from '../errors.ts';
-import type { IncomingCall } from './call.ts';
+import { callerLeft, type IncomingCall } from './call.ts';
 import type { CallLimits } from './call-limits.ts';
 import type { Caller } from './caller.ts';
 import { Places } from './places.ts';
@@ -135,7 +135,7 @@ export class CallQueue {
     if (calls === undefined) return [];
     const isGone = (call: IncomingCall): boolean => call.caller.sender === sender;
     calls.refused = calls.refused.filter(([call]) => !isGone(call));
-    this.#giveUp(calls, isGone, new ServiceError('Cancelled', 'the caller left the bus'));
+    this.#giveUp(calls, isGone, callerLeft);
     return this.#remove(calls, isGone);
   }
 

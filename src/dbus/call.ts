@@ -1,7 +1,11 @@
 import { randomUUID } from 'node:crypto';
+import { ServiceError } from '../errors.ts';
 import type { Caller } from './caller.ts';
 import type { IncomingMessage } from './message.ts';
 import { messageFlag } from './message.ts';
+
+/** Why the signal of a call is aborted whose caller has left the bus: nobody will read the reply. */
+export const callerLeft = new ServiceError('Cancelled', 'the caller left the bus');
 
 /** What a handler, a resolver and an authorizer know about a call. */
 export interface CallContext {
@@ -11,7 +15,7 @@ export interface CallContext {
   readonly requestId: string;
   /** Whether the caller lets a person be asked. */
   readonly interactive: boolean;
-  /** Aborted when the caller leaves the bus or the service stops. */
+  /** Aborted when the caller leaves the bus, with `callerLeft`, or the service stops. */
   readonly signal: AbortSignal;
   /** When the call came in, by `performance.now()`. */
   readonly startedAt: number;
@@ -28,7 +32,7 @@ export class IncomingCall implements CallContext {
   queuedAt = 0;
   #requestId: string | undefined;
   #abort: AbortController | undefined;
-  #aborted = false;
+  #aborted: { readonly reason: ServiceError | undefined } | undefined;
 
   constructor(message: IncomingMessage, caller: Caller) {
     this.message = message;
@@ -55,13 +59,13 @@ export class IncomingCall implements CallContext {
 
   get signal(): AbortSignal {
     this.#abort ??= new AbortController();
-    if (this.#aborted) this.#abort.abort();
+    if (this.#aborted) this.#abort.abort(this.#aborted.reason);
     return this.#abort.signal;
   }
 
   /** Aborts the signal of the call: its caller has left, or the service stops. */
-  abandon(): void {
-    this.#aborted = true;
-    this.#abort?.abort();
+  abandon(reason?: ServiceError): void {
+    this.#aborted ??= { reason };
+    this.#abort?.abort(reason);
   }
 }

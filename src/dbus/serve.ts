@@ -14,7 +14,7 @@ import { maxBodyBytesOf, routeOf } from './route.ts';
 import { Serving, type ServingOptions } from './serving.ts';
 import type { StandardReply } from './standard.ts';
 
-export type { CallContext } from './call.ts';
+export { type CallContext, callerLeft } from './call.ts';
 export type { Authorizer } from './decision.ts';
 export type { NameChecks, Question } from './method.ts';
 

@@ -106,7 +106,7 @@ async function pursue(
   } catch (error) {
     if (!operation.signal.aborted || operation.isCancelled) await undo(module, operation, error);
     // the service stops: it is undone by the next process, or gone on with there when nobody waits
-    else if (operation.isAttended) await supervisor.desired.settle(undoneGoal(module, operation));
+    else if (operation.isAwaited) await supervisor.desired.settle(undoneGoal(module, operation));
     throw error;
   }
 }

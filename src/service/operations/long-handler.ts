@@ -1,6 +1,7 @@
 import type { LongHandler } from '../../dbus/definition.ts';
-import type { CallContext } from '../../dbus/serve.ts';
+import { type CallContext, callerLeft } from '../../dbus/serve.ts';
 import { ServiceError } from '../../errors.ts';
+import type { Operation } from './operation.ts';
 import type { OperationKind, Operations, Request } from './operations.ts';
 
 /** How the calls of a method become an operation, and its results replies. */
@@ -25,25 +26,29 @@ export function longHandler<Input, Output, Args, Result>(
   const handle = async (input: Input, call: CallContext): Promise<Output> => {
     const { result, ...asked } = await request(input, call);
     if (result !== undefined) return reply(result, asked.id);
-    const { outcome } = await operations.begin(kind, { ...asked, requestId: call.requestId });
-    return reply(asked.wait ? await untilGone(outcome, call) : undefined, asked.id);
+    const operation = await operations.begin(kind, { ...asked, requestId: call.requestId });
+    return reply(asked.wait ? await untilGone(operation, call) : undefined, asked.id);
   };
   const { persist, forget } = kind;
   return Object.assign(handle, { intent: { persist, forget } });
 }
 
 /** Waits no longer than the caller is there, or the service; what was begun goes on when only the caller leaves. */
-async function untilGone<Result>(
-  outcome: Promise<Result>,
+async function untilGone<Args, Result>(
+  operation: Operation<Args, Result>,
   { signal }: CallContext,
 ): Promise<Result> {
   let leave = (): void => {};
   const gone = new Promise<never>((_resolve, reject) => {
-    leave = () => reject(new ServiceError('Unavailable', 'the service is stopping'));
+    leave = () => {
+      if (signal.reason === callerLeft) operation.leave();
+      reject(new ServiceError('Unavailable', 'the service is stopping'));
+    };
   });
+  if (signal.aborted) leave();
   signal.addEventListener('abort', leave, { once: true });
   try {
-    return await Promise.race([outcome, gone]);
+    return await Promise.race([operation.outcome, gone]);
   } finally {
     signal.removeEventListener('abort', leave);
   }

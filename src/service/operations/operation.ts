@@ -30,6 +30,8 @@ export class Operation<Args, Result> implements OperationSubject<Args>, Via {
   readonly #abort = new AbortController();
   #isAccepted = false;
   #isAttended = true;
+  /** Callers that wait and are still there. */
+  #waiting = 0;
   #accept: () => void = () => {};
   #settle: Settle<Result> = { succeed: () => {}, fail: () => {} };
 
@@ -76,9 +78,20 @@ export class Operation<Args, Result> implements OperationSubject<Args>, Via {
     this.#accept();
   }
 
-  /** A caller does not wait. */
+  /** Whether a caller is there who will be told how it ended. */
+  get isAwaited(): boolean {
+    return this.#isAttended && this.#waiting > 0;
+  }
+
+  /** One more caller, who waits for the end or does not. */
+  join({ wait }: { readonly wait: boolean }): void {
+    if (wait) this.#waiting++;
+    else this.#isAttended = false;
+  }
+
+  /** A caller who waited has left the bus. */
   leave(): void {
-    this.#isAttended = false;
+    this.#waiting--;
   }
 
   abort(reason: unknown): void {

@@ -80,6 +80,7 @@ export class Operations {
     request: Request<Args>,
   ): Promise<Operation<Args, Result>> {
     const { id, args } = request;
+    if (this.#isStopping) throw stopping();
     const pending = this.#pending.get(id);
     if (pending !== undefined && isSame(pending, kind.verb, args)) {
       return this.#join(pending, kind, request);
@@ -129,23 +130,37 @@ export class Operations {
     this.#isStopping = true;
     const pending = [...this.#pending.values()];
     for (const operation of pending) {
-      operation.abort(new ServiceError('Unavailable', 'the service is stopping'));
+      operation.abort(stopping());
     }
     await Promise.allSettled(pending.map(({ outcome }) => outcome));
   }
 
   async #join<Args, Result>(
     pending: Operation<unknown, unknown>,
-    { persist }: OperationKind<Args, Result>,
-    { id, args, wait, isOwn = false }: Request<Args>,
+    kind: OperationKind<Args, Result>,
+    request: Request<Args>,
   ): Promise<Operation<Args, Result>> {
     await pending.accepted;
-    if (pending.isOwn && !isOwn) {
-      await persist(id, args);
-      pending.isOwn = false;
+    if (pending.isOwn && request.isOwn !== true) await this.#adopt(pending, kind, request);
+    // one that is being cancelled, or has ended meanwhile, does not do what is asked for now
+    if (pending.signal.aborted || this.#pending.get(request.id) !== pending) {
+      await Promise.allSettled([pending.outcome]);
+      return this.begin(kind, request);
     }
-    if (!wait) pending.leave();
+    pending.join(request);
     return pending as Operation<Args, Result>; // of this kind: only that has this verb
+  }
+
+  /** What the service began by itself is now what a call asks for. */
+  async #adopt<Args, Result>(
+    pending: Operation<unknown, unknown>,
+    { persist, forget }: OperationKind<Args, Result>,
+    { id, args }: Request<Args>,
+  ): Promise<void> {
+    await persist(id, args);
+    pending.isOwn = false;
+    // it may have ended, and forgotten, before that was written
+    if (!this.#pending.has(id)) await forget(id, args);
   }
 
   /** What the service began by itself gives way to what it is asked for. */
@@ -171,7 +186,7 @@ export class Operations {
   ): Operation<Args, Result> {
     const operation = new Operation<Args, Result>({ verb, id, args, requestId });
     operation.isOwn = isOwn;
-    if (!wait) operation.leave();
+    operation.join({ wait });
     this.#pending.set(id, operation);
     return operation;
   }
@@ -196,7 +211,7 @@ export class Operations {
     } catch (error) {
       const failure: unknown = operation.signal.aborted ? operation.signal.reason : error;
       await this.#end(kind, operation);
-      if (!operation.isAttended && !operation.signal.aborted) this.#report(operation, failure);
+      if (!operation.isAwaited && !operation.signal.aborted) this.#report(operation, failure);
       operation.fail(failure);
     }
   }
@@ -204,10 +219,10 @@ export class Operations {
   /** A process that stops leaves the intent to the next one, where no caller was told that it failed. */
   async #end<Args, Result>(
     { forget }: OperationKind<Args, Result>,
-    { id, args, verb, isAttended, isCancelled }: Operation<Args, Result>,
+    { id, args, verb, isAwaited, isCancelled }: Operation<Args, Result>,
   ): Promise<void> {
     const { log, onChange } = this.#options;
-    if (!this.#isStopping || isCancelled || isAttended) {
+    if (!this.#isStopping || isCancelled || isAwaited) {
       try {
         await forget(id, args);
       } catch (error) {
@@ -222,6 +237,10 @@ export class Operations {
     const { log } = this.#options;
     log.warn('operation failed', { operation: verb, id, error: describeError(error) });
   }
+}
+
+function stopping(): ServiceError {
+  return new ServiceError('Unavailable', 'the service is stopping');
 }
 
 function isSame(pending: Operation<unknown, unknown>, verb: string, args: unknown): boolean {

@@ -90,7 +90,9 @@ test('carries out after SIGKILL what it has accepted', async ({ device }) => {
   await device.ask('Start', named('accepted', later));
   await device.rig.stop('modules', 'SIGKILL');
   await device.works('Describe', ['a{sv}', '0']);
-  await device.untilState('accepted', 'running');
+  const isRunning = (now: Awaited<ReturnType<typeof device.module>>) =>
+    now['State'] === 'running' && now['Operation'] === '';
+  await device.untilModule('accepted', isRunning);
   const timeout = { timeout_s: new Variant('u', 2) };
   await device.ask('Stop', named('accepted', { ...later, ...timeout }));
   await device.rig.stop('modules', 'SIGKILL');
@@ -99,10 +101,7 @@ test('carries out after SIGKILL what it has accepted', async ({ device }) => {
   await device.ask('Restart', named('accepted', { ...later, ...timeout }));
   await device.rig.stop('modules', 'SIGKILL');
   await device.works('Describe', ['a{sv}', '0']);
-  await device.untilModule(
-    'accepted',
-    (now) => now['State'] === 'running' && now['Operation'] === '',
-  );
+  await device.untilModule('accepted', isRunning);
   await device.ask('DeleteModule', named('accepted', later));
   await device.rig.stop('modules', 'SIGKILL');
   await device.works('Describe', ['a{sv}', '0']);

@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Handlers } from '../../../../src/dbus/definition.ts';
 import { defineInterface } from '../../../../src/dbus/definition.ts';
-import type { CallContext } from '../../../../src/dbus/serve.ts';
+import { type CallContext, callerLeft } from '../../../../src/dbus/serve.ts';
 import { ServiceError } from '../../../../src/errors.ts';
 import { Cancellations } from '../../../../src/service/operations/cancellations.ts';
 import { longHandler } from '../../../../src/service/operations/long-handler.ts';
@@ -151,6 +151,85 @@ test('that nobody waits for are left to the next process by one that stops, whic
   next.ends.get('left')?.();
   assert.is(await joined, 'no failure');
   assert.is(next.persisted.size, 0);
+});
+
+test('whose callers have left are left to the next process, too', async () => {
+  const service = new Service();
+  const handle = longHandler(service.operations, service.grow, {
+    request: ({ id }: { readonly id: string }) => ({ id, args: one, wait: true }),
+    reply: () => ({}),
+  });
+  const caller = new AbortController();
+  const another = new AbortController();
+  const call = (id: string, { signal }: AbortController) =>
+    // only its signal and its request count
+    failureOf(handle({ id }, { signal, requestId } as CallContext));
+  const calls = [call('a', caller), call('b', caller), call('b', another)];
+  await new Promise(setImmediate);
+  caller.abort(callerLeft);
+  await service.operations.stop();
+  assert.equal(await Promise.all(calls), ['Unavailable', 'Unavailable', 'Unavailable']);
+  // who waits for `b` is told that it failed
+  assert.equal([...service.persisted.keys()], ['a']);
+});
+
+test('are undone when the service stops while their callers are there', async () => {
+  const service = new Service();
+  const handle = longHandler(service.operations, service.grow, {
+    request: () => ({ id: 'a', args: one, wait: true }),
+    reply: () => ({}),
+  });
+  const stop = new AbortController();
+  const answer = failureOf(handle({}, { signal: stop.signal, requestId } as CallContext));
+  await new Promise(setImmediate);
+  stop.abort();
+  assert.is(await answer, 'Unavailable');
+  await service.operations.stop();
+  assert.is(service.persisted.size, 0);
+  assert.is(await service.codeOf(one), 'Unavailable');
+});
+
+test('that are being cancelled are not joined: what is asked for then is done', async () => {
+  const service = new Service();
+  const { operations } = service;
+  const first = await service.begin(one);
+  operations.cancel('a', operations.current('a'));
+  const second = service.begin(one, { wait: false });
+  assert.is(await failureOf(first.outcome), 'Cancelled');
+  await second;
+  assert.ok(service.persisted.has('a'));
+  assert.is(operations.verb('a'), 'Grow');
+  service.ends.get('a')?.();
+  assert.is(await (await second).outcome, 1);
+});
+
+test('that the service began by itself leave nothing behind when they end while a call joins', async () => {
+  const service = new Service();
+  const { operations, grow } = service;
+  let written = (): void => {};
+  const slow: typeof grow = {
+    ...grow,
+    persist: async (id, args) => {
+      await new Promise<void>((resolve) => {
+        written = resolve;
+      });
+      service.persisted.set(id, args);
+    },
+  };
+  const own = { id: 'a', args: one, wait: false, requestId, isOwn: true };
+  await operations.begin(grow, own);
+  const joined = operations.begin(slow, { ...own, isOwn: false });
+  await new Promise(setImmediate);
+  service.ends.get('a')?.();
+  await new Promise(setImmediate);
+  written();
+  await new Promise(setImmediate);
+  assert.not.ok(service.persisted.has('a') && !operations.isBusy);
+  written();
+  await joined;
+  service.ends.get('a')?.();
+  assert.is(await (await joined).outcome, 1);
+  assert.is(service.persisted.size, 0);
 });
 
 const things = defineInterface({
