@@ -2,6 +2,7 @@ import type { Properties } from '../dbus/definition.ts';
 import type { Server } from '../dbus/serve.ts';
 import type { ModuleId } from '../ids.ts';
 import type { identityInterface, identityService } from '../interfaces/identity.ts';
+import type { IntentFiles } from '../service/operations/intent-files.ts';
 import type { ProvisioningStatus } from './device.ts';
 import type { ModuleIdentities } from './modules.ts';
 import { moduleProperties } from './record.ts';
@@ -25,6 +26,7 @@ export class News {
   #shown: readonly ModuleId[] = [];
   #operation = '';
   #disk = '';
+  #intents: Pick<IntentFiles, 'problems'> | undefined;
   /** As it was announced. */
   #skewS = 0;
 
@@ -84,6 +86,12 @@ export class News {
     this.#tell();
   }
 
+  /** The intents of operations, which may not all be readable. */
+  setIntents(intents: Pick<IntentFiles, 'problems'>): void {
+    this.#intents = intents;
+    this.#tell();
+  }
+
   /** What is wrong with the disk, '' when nothing is. */
   setDisk(problem: string): void {
     this.#disk = problem;
@@ -117,9 +125,9 @@ export class News {
     const { damaged = [], refused = [], unlisted = '' } = this.#modules ?? {};
     const ofModules = [...damaged, ...refused].map(([id, why]) => `module "${id}": ${why}`);
     const lastError = this.#status?.lastError ?? '';
-    return [lastError, this.#disk, unlisted, ...ofModules, this.#clockProblem()].filter(
-      (text) => text !== '',
-    );
+    const { problems: ofIntents = [] } = this.#intents ?? {};
+    const all = [lastError, this.#disk, unlisted, ...ofIntents, ...ofModules, this.#clockProblem()];
+    return all.filter((text) => text !== '');
   }
 
   /** Tokens carry this clock's idea of their expiry, and the hub judges it by its own. */

@@ -115,6 +115,7 @@ export async function startIdentity(
   const cancellations = new Cancellations();
   const served = { modules, keyring, operations, kinds, cancellations, now, stopping: signal };
   const saved = await intents.readAll(log);
+  news.setIntents(intents);
   const answers = () => ({
     handlers: identityHandlers({ ...served, config: inForce.config, device }),
   });

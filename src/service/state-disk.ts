@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { access, open, rename, rm, stat, statfs } from 'node:fs/promises';
+import { access, lstat, open, rename, rm, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { systemCode } from '../errors.ts';
 import { flushDirectory, writeStateFile } from './state-file.ts';
@@ -125,7 +125,8 @@ export class StateDisk implements Disposable {
 
 /** Not zeros: some file systems store those in no space at all. */
 async function makeReserved(path: string, size: number): Promise<void> {
-  await using file = await open(path, 'w', 0o600);
+  await rm(path, { force: true }); // it may be of another user
+  await using file = await open(path, 'wx', 0o600);
   await file.writeFile(randomBytes(size));
   await file.sync();
 }
@@ -146,9 +147,10 @@ async function overwrite(path: string, content: Buffer): Promise<void> {
   await file.sync();
 }
 
+/** Of a file that this process can write; one of another user is no reserve. */
 async function sizeOf(path: string): Promise<number | undefined> {
-  return await stat(path).then(
-    ({ size }) => size,
+  return await lstat(path).then(
+    (file) => (file.isFile() && file.uid === process.geteuid?.() ? file.size : undefined),
     () => undefined,
   );
 }

@@ -35,16 +35,24 @@ export interface IntentsInNeed {
 export class IntentFiles {
   readonly #directory: string;
   readonly #need: IntentsInNeed | undefined;
+  readonly #unreadable = new Map<string, string>();
+  #failure: string | undefined;
 
   constructor(directory: string, need?: IntentsInNeed) {
     this.#directory = directory;
     this.#need = need;
   }
 
-  /** What was not finished; makes the directory. A file that cannot be read is logged and left alone: nobody can say what it asked for. */
+  /** What is wrong with the directory, or with files that nothing has replaced since. */
+  get problems(): readonly string[] {
+    return [...(this.#failure === undefined ? [] : [this.#failure]), ...this.#unreadable.values()];
+  }
+
+  /** What was not finished; makes the directory. A file that cannot be read is told and left alone: nobody can say what it asked for. */
   async readAll(log: Log): Promise<readonly SavedIntent[]> {
     const intents: SavedIntent[] = [];
     const { names, failure } = await openStateDirectory(this.#directory);
+    this.#failure = failure?.message;
     if (failure !== undefined) log.error('intents unreadable', { error: describeError(failure) });
     for (const name of names) {
       const id = name === unnamed ? '' : idOfFileName(name, extension);
@@ -55,23 +63,30 @@ export class IntentFiles {
         );
         if (intent !== undefined) intents.push(intent);
       } catch (error) {
+        this.#unreadable.set(id, describeError(error));
         log.error('intent unreadable', { id, error: describeError(error) });
       }
     }
     return intents;
   }
 
-  save({ id, verb, args }: SavedIntent): Promise<void> {
+  async save({ id, verb, args }: SavedIntent): Promise<void> {
     const fields = { verb, args };
     const { disk, frees } = this.#need ?? {};
     if (disk === undefined || frees?.has(verb) !== true) {
-      return writeStateJson(this.#fileOf(id), fields);
-    }
-    return disk.write(this.#fileOf(id), formatStateJson(fields));
+      await writeStateJson(this.#fileOf(id), fields);
+    } else await disk.write(this.#fileOf(id), formatStateJson(fields));
+    this.#works(id);
   }
 
-  delete(id: string): Promise<void> {
-    return deleteStateFile(this.#fileOf(id));
+  async delete(id: string): Promise<void> {
+    await deleteStateFile(this.#fileOf(id));
+    this.#works(id);
+  }
+
+  #works(id: string): void {
+    this.#failure = undefined;
+    this.#unreadable.delete(id);
   }
 
   #fileOf(id: string): string {

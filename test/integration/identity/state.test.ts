@@ -218,4 +218,34 @@ test('that is about another module is damaged too', async ({ rig, bus, identity 
   assert.is((await identityStatus(bus)).health, 'ok');
 });
 
+test('an intent that cannot be read is told, until the next operation of its id has replaced it', async ({
+  rig,
+  bus,
+  identity,
+}) => {
+  await rig.stop('identity');
+  const directory = join(rig.stateDirectory('identity'), 'operations');
+  const { uid, gid } = await stat(directory);
+  const file = join(directory, 'other.json');
+  await writeFile(file, '');
+  await chown(file, uid, gid);
+  const { health, lastError } = await identityStatus(bus);
+  assert.is(health, 'degraded');
+  assert.match(lastError, `${file} is damaged: it is empty`);
+  assert.is(await readFile(file, 'utf8'), '');
+  await identity.CreateModuleIdentity({ module_id: 'other' });
+  assert.equal((await identityStatus(bus)).lastError, '');
+  await rig.stop('identity');
+  await chown(directory, 0, 0);
+  await chmod(directory, 0o700);
+  const closed = await identityStatus(bus);
+  assert.is(closed.health, 'degraded');
+  assert.match(closed.lastError, `${directory} belongs to another user, uid 0`);
+  assert.is(await failureOf(identity.CreateModuleIdentity({ module_id: 'third' })), 'Unavailable');
+  await rig.stop('identity');
+  await chown(directory, uid, gid);
+  await identity.CreateModuleIdentity({ module_id: 'third' });
+  assert.is((await identityStatus(bus)).health, 'ok');
+});
+
 test.run();

@@ -1,11 +1,12 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chown, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { chown, lstat, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { StateDisk } from '../../../src/service/state-disk.ts';
 import {
   makeStateDirectory,
   readStateJson,
@@ -104,6 +105,20 @@ test('that free space go into reserved space when the disk is full', async () =>
         'state.json',
       ],
     );
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+});
+
+test('have no reserve in files of another user', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'service-reserve-'));
+  try {
+    using disk = await StateDisk.open(dir, { reserve: [4096] });
+    const reserved = join(dir, '.reserve-0');
+    await chown(reserved, 12_345, 0);
+    await disk.look();
+    const { uid, size } = await lstat(reserved);
+    assert.equal([uid, size], [process.geteuid?.(), 4096]);
   } finally {
     await rm(dir, { recursive: true });
   }
