@@ -9,6 +9,7 @@ import { failureOf, HttpProblem, reasonOf } from './failure.ts';
 import { type Hold, type HoldLimits, Holds } from './hold.ts';
 import { parseTarget } from './target.ts';
 import { Turns } from './turns.ts';
+import { type SendLimits, Unsent } from './unsent.ts';
 
 // What answers requests has limits that all modules share.
 const mostAtOnce = 4;
@@ -66,12 +67,14 @@ export interface ApiOptions {
   readonly requestId: () => string;
   readonly onRequest: (record: RequestRecord) => void;
   readonly holdLimits?: HoldLimits;
+  readonly sendLimits?: SendLimits;
 }
 
 /** Answers requests by these routes. Never rejects. */
 export function apiServer(routes: readonly Route[], options: ApiOptions): ExchangeServer {
   const turns = new Turns(mostAtOnce);
-  const parts = { ...options, routes, turns, holds: new Holds(turns, options.holdLimits) };
+  const holds = new Holds(turns, options.holdLimits);
+  const parts = { ...options, routes, turns, holds, unsent: new Unsent(options.sendLimits) };
   return {
     answer: (exchange) => answer(parts, exchange),
     refused: (problem) => {
@@ -87,6 +90,7 @@ interface ApiParts extends ApiOptions {
   readonly routes: readonly Route[];
   readonly turns: Turns;
   readonly holds: Holds;
+  readonly unsent: Unsent;
 }
 
 async function answer(parts: ApiParts, exchange: Exchange): Promise<void> {
@@ -112,11 +116,11 @@ async function answer(parts: ApiParts, exchange: Exchange): Promise<void> {
     error: failure,
     abandoned: gone.aborted,
   });
-  await send(exchange, reply);
+  await send(parts, exchange, reply);
 }
 
 async function replyTo(
-  { routes, turns, holds }: ApiParts,
+  { routes, turns, holds, unsent }: ApiParts,
   exchange: Exchange & { readonly requestId: string },
   found: { route?: Route },
 ): Promise<ApiReply> {
@@ -127,6 +131,7 @@ async function replyTo(
   if (expects === 'other') throw new HttpProblem(417, 'the only expectation met is 100-continue');
   route.admit?.(params);
   return await turns.take(async () => {
+    await unsent.room();
     if (expects === 'continue') response.writeContinue();
     // The body is read when it is the request's turn: until then it holds up the connection, not memory.
     const { json: body, bytes } = await readJson(request, broken);
@@ -158,28 +163,31 @@ function match(pattern: readonly string[], segments: readonly string[]) {
 }
 
 /** Sends the answer after the rest of the request, or at once when that does not come; it may come for a while. */
-async function send(exchange: Exchange, reply: ApiReply): Promise<void> {
-  if (!exchange.gone.aborted) await sendWhole(exchange, reply);
+async function send({ unsent }: ApiParts, exchange: Exchange, reply: ApiReply): Promise<void> {
+  const { gone, request } = exchange;
+  const body = reply.secretJson ?? reply.jsonBytes ?? Buffer.from(JSON.stringify(reply.json ?? {}));
+  const sendBody = () => sendWhole(exchange, reply.status, body);
+  if (!gone.aborted) await unsent.take(body.length, sendBody, () => request.socket.destroy());
   reply.secretJson?.fill(0);
 }
 
 async function sendWhole(
   { request, response, broken, expects }: Exchange,
-  reply: ApiReply,
+  status: number,
+  body: Buffer,
 ): Promise<void> {
-  const body = reply.secretJson ?? reply.jsonBytes ?? Buffer.from(JSON.stringify(reply.json ?? {}));
   // the client may send its body, or the next request in its place
   const isUnsure = expects !== 'nothing' && !request.complete;
-  if (isUnsure || broken.aborted || reply.status === 408) response.shouldKeepAlive = false;
+  if (isUnsure || broken.aborted || status === 408) response.shouldKeepAlive = false;
   let rest = isUnsure ? 'stalled' : await discard(request, broken, discardLimits);
   const headers = {
     'Content-Type': 'application/json',
     'Content-Length': body.length,
     ...(response.shouldKeepAlive && { 'Keep-Alive': keepAlive }),
   };
-  const reason = reasonOf(reply.status);
-  if (reason === undefined) response.writeHead(reply.status, headers);
-  else response.writeHead(reply.status, reason, headers);
+  const reason = reasonOf(status);
+  if (reason === undefined) response.writeHead(status, headers);
+  else response.writeHead(status, reason, headers);
   response.write(body);
   if (rest === 'stalled') {
     rest = await discard(request, broken, isUnsure ? expectingLimits : lateLimits);

@@ -9,6 +9,7 @@ import type { HoldLimits } from '../../../src/modules/api/hold.ts';
 import { apiServer, type RequestRecord } from '../../../src/modules/api/http.ts';
 import { type ModuleSummary, moduleList } from '../../../src/modules/api/module-list.ts';
 import { makeSocketDirectory, serveSocket } from '../../../src/modules/api/socket.ts';
+import type { SendLimits } from '../../../src/modules/api/unsent.ts';
 import { type WorkloadBackend, workloadRoutes } from '../../../src/modules/api/workload.ts';
 
 /** The end of validity of every certificate. */
@@ -66,6 +67,7 @@ export interface WorkloadApiOptions {
   readonly backend?: Partial<WorkloadBackend>;
   readonly connections?: ConnectionLimits;
   readonly hold?: HoldLimits;
+  readonly send?: SendLimits;
 }
 
 /** The workload API of the agent on a socket, with answers made up. */
@@ -82,7 +84,8 @@ export class WorkloadApi implements AsyncDisposable {
     this.socketPath = join(root, 'm/edgeAgent/w.sock');
   }
 
-  static async open({ backend, connections, hold }: WorkloadApiOptions = {}): Promise<WorkloadApi> {
+  static async open(options: WorkloadApiOptions = {}): Promise<WorkloadApi> {
+    const { backend, connections, hold, send } = options;
     const root = await mkdtemp(join(tmpdir(), 'iotedge-workload-'));
     const directory = await makeSocketDirectory(join(root, 'm'), 'edgeAgent');
     const records: RequestRecord[] = [];
@@ -91,6 +94,7 @@ export class WorkloadApi implements AsyncDisposable {
       requestId: () => 'id-1',
       onRequest: (record) => records.push(record),
       ...(hold !== undefined && { holdLimits: hold }),
+      ...(send !== undefined && { sendLimits: send }),
     });
     const place = { directory, name: 'w.sock', mode: 0o666 };
     return new WorkloadApi(root, await serveSocket(place, server, connections), records);

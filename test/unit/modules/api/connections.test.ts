@@ -9,6 +9,7 @@ import {
   connectionLimits,
 } from '../../../../src/modules/api/connections.ts';
 import { holdLimits } from '../../../../src/modules/api/hold.ts';
+import { sendLimits } from '../../../../src/modules/api/unsent.ts';
 import { deadline, until } from '../../../support/deadline.ts';
 import { genid, version, WorkloadApi } from '../../../support/workload/api.ts';
 import { RawClient, rawRequest } from '../../../support/workload/raw-client.ts';
@@ -136,6 +137,45 @@ test('closes a connection without a request silently, when it has been idle for 
   assert.is(api.records.length, 1);
 });
 
+const megabyte = Buffer.alloc(1 << 20, 'A').toString('base64');
+
+/** A client that asks for more than the kernel keeps, and reads nothing of it. */
+function silentReader(api: WorkloadApi): RawClient {
+  const body = JSON.stringify({ plaintext: megabyte, initializationVector: '' });
+  const client = new RawClient(api.socketPath);
+  client.socket.pause();
+  return client.send(rawRequest(`POST ${genid}/encrypt?${version}`, { body }));
+}
+
+test('closes a connection whose client does not read the answer', async () => {
+  await using api = await WorkloadApi.open({ send: { ...sendLimits, ms: 500 } });
+  using client = silentReader(api);
+  await until(20_000, 'an answer', () => api.records.length === 1);
+  await sleep(1000);
+  client.socket.resume();
+  await client.untilEnd();
+  assert.ok(client.unread.length < megabyte.length);
+});
+
+test('answers no more while much is not read, and goes on when that is over', async () => {
+  let calls = 0;
+  const encrypt = (plaintext: Buffer): Promise<Buffer> => {
+    calls++;
+    return Promise.resolve(plaintext);
+  };
+  const send = { ...sendLimits, bytes: 2 << 20 };
+  await using api = await WorkloadApi.open({ send, backend: { encrypt } });
+  const clients = Array.from({ length: 24 }, () => silentReader(api));
+  await until(20_000, 'some answers', () => calls >= 2);
+  await sleep(1500);
+  assert.ok(calls < 12, `${calls} answers wait`);
+  for (const client of clients) client.socket.resume();
+  for (const client of clients) {
+    assert.is((await client.response()).statusLine, 'HTTP/1.1 200 OK');
+    client[Symbol.dispose]();
+  }
+});
+
 test('has the limits that the page says', () => {
   const path = join(import.meta.dirname, '../../../../../docs/workload-api.md');
   const page = readFileSync(path, 'utf8');
@@ -149,6 +189,8 @@ test('has the limits that the page says', () => {
     `| requests that are held | ${holdLimits.most}, with ${holdLimits.bytes >> 20} MiB`,
   );
   assert.match(page, `a 503 after ${holdLimits.ms / 1000} s`);
+  const unread = `${sendLimits.bytes >> 20} MiB for ${sendLimits.ms / 1000} s`;
+  assert.match(page, `| answers that are not read | ${unread};`);
 });
 
 test('answers a head that does not come to its end in time', async () => {

@@ -1,0 +1,38 @@
+/** How much of answers may wait for clients to read it, and for how long. */
+export interface SendLimits {
+  readonly ms: number;
+  readonly bytes: number;
+}
+
+export const sendLimits: SendLimits = { ms: 30_000, bytes: 8 << 20 };
+
+/** The answers of a module that its clients have not read yet: they are in memory that all modules share. */
+export class Unsent {
+  readonly #limits: SendLimits;
+  readonly #waiting: (() => void)[] = [];
+  #bytes = 0;
+
+  constructor(limits: SendLimits = sendLimits) {
+    this.#limits = limits;
+  }
+
+  /** Waits until there is room for one more. */
+  async room(): Promise<void> {
+    while (this.#bytes >= this.#limits.bytes) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
+  }
+
+  /** Sends one, and calls `giveUp` when that takes too long. */
+  async take(bytes: number, send: () => Promise<void>, giveUp: () => void): Promise<void> {
+    const timer = setTimeout(giveUp, this.#limits.ms);
+    this.#bytes += bytes;
+    try {
+      await send();
+    } finally {
+      clearTimeout(timer);
+      this.#bytes -= bytes;
+      for (const resolve of this.#waiting.splice(0)) resolve();
+    }
+  }
+}
