@@ -12,12 +12,21 @@ import type { Outage } from './outage.ts';
 export class TrustBundle {
   readonly #certificates: Clients['certificates'];
   readonly #outage: Outage;
+  readonly #read: (path: string) => Promise<Buffer>;
   // the same for every module, and each may ask as often as it likes
   readonly #bundles = new SharedReads<string>();
+  readonly #files = new SharedReads<string>();
+  /** What files held when they were read last: to parse all roots of the web takes long, and all modules wait. */
+  readonly #parsed = new Map<string, { readonly content: Buffer; readonly pem: string }>();
 
-  constructor(certificates: Clients['certificates'], outage: Outage) {
+  constructor(
+    certificates: Clients['certificates'],
+    outage: Outage,
+    read: (path: string) => Promise<Buffer> = (path) => readFile(path),
+  ) {
     this.#certificates = certificates;
     this.#outage = outage;
+    this.#read = read;
   }
 
   /** What the configuration lists, or else what the Certificates service has; NotFound when that is nothing. */
@@ -32,7 +41,7 @@ export class TrustBundle {
       trustedCas.map((reference) =>
         reference.kind === 'id'
           ? this.#ask({ certificate_id: reference.id }, call)
-          : readBundle(reference.path),
+          : this.#files.get(reference.path, () => this.#readFile(reference.path), call.signal),
       ),
     );
     return bundles.map((pem) => (pem.endsWith('\n') ? pem : `${pem}\n`)).join('');
@@ -48,13 +57,18 @@ export class TrustBundle {
       return this.#bundles.get(options.certificate_id ?? '', read, signal);
     });
   }
-}
 
-/** The certificates in a file, and nothing but them; Unavailable, with its path, when one cannot be read. */
-async function readBundle(path: string): Promise<string> {
-  try {
-    return encodeCertificatesPem(readCertificates(await readFile(path), JSON.stringify(path)));
-  } catch (cause) {
-    throw new ServiceError('Unavailable', `cannot read ${JSON.stringify(path)}`, { cause });
+  /** The certificates in a file, and nothing but them; Unavailable, with its path, when one cannot be read. */
+  async #readFile(path: string): Promise<string> {
+    try {
+      const content = await this.#read(path);
+      const before = this.#parsed.get(path);
+      if (before?.content.equals(content) === true) return before.pem;
+      const pem = encodeCertificatesPem(readCertificates(content, JSON.stringify(path)));
+      this.#parsed.set(path, { content, pem });
+      return pem;
+    } catch (cause) {
+      throw new ServiceError('Unavailable', `cannot read ${JSON.stringify(path)}`, { cause });
+    }
   }
 }

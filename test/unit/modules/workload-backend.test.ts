@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isServiceError } from '../../../src/errors.ts';
@@ -8,6 +9,8 @@ import { parseModuleName } from '../../../src/ids.ts';
 import type { Clients } from '../../../src/modules/clients.ts';
 import type { CertificateReference } from '../../../src/modules/config.ts';
 import { Identities } from '../../../src/modules/identities.ts';
+import { Outage } from '../../../src/modules/outage.ts';
+import { TrustBundle } from '../../../src/modules/trust-bundle.ts';
 import { type BackendParts, workloadBackend } from '../../../src/modules/workload-backend.ts';
 import { Pki } from '../../support/pki.ts';
 import { callWithoutHold } from '../../support/workload/no-hold.ts';
@@ -84,6 +87,24 @@ test('answers the certificates in a file, and nothing but them', async ({ pki })
     const found = await bundleOf([{ kind: 'file', path }], '');
     assert.is(found.trim(), expected, name);
   }
+});
+
+test('reads a file once for all who ask at one time, and again later', async ({ pki }) => {
+  const contents = [pki.root.certificate.repeat(3), pki.root.certificate];
+  let reads = 0;
+  const readFile = () => Promise.resolve(Buffer.from(contents[Math.min(reads++, 1)] ?? ''));
+  const { clients } = partsWith({}, {});
+  const bundle = new TrustBundle(clients.certificates, new Outage('certificates', log), readFile);
+  const read = () => bundle.read([{ kind: 'file', path: '/ca.pem' }], callWithoutHold());
+  const [first = '', ...others] = await Promise.all(Array.from({ length: 50 }, read));
+  assert.is(first.match(/BEGIN/g)?.length, 3);
+  assert.ok(others.every((answer) => answer === first));
+  assert.is(reads, 1);
+  await sleep(1_100);
+  assert.is((await read()).trim(), pki.root.certificate.trim());
+  await sleep(1_100);
+  assert.is((await read()).trim(), pki.root.certificate.trim());
+  assert.is(reads, 3);
 });
 
 test('says Unavailable for a file without a certificate, also beside one that has some', async ({
