@@ -28,8 +28,11 @@ interface Open {
 /** The problem of a key of which the service makes no use, whatever its public half. */
 export const NOT_OFFERED = 'it is not a kind of key that is offered';
 
-/** True, false, or why it could not be found out. */
-type Verdict = boolean | string;
+/** True, false, or why it could not be found out, and when: that may pass. */
+type Verdict = boolean | { readonly problem: string; readonly at: number };
+
+/** After this, and when the token is looked at again, what could not be proven is tried anew. */
+const ANEW_MS = 10_000;
 
 const NONE =
   'its public half is not in the token: there is no public key and no certificate of its CKA_ID';
@@ -44,12 +47,14 @@ const UNPROVEN = 'its public half is not proven yet';
 export class Proofs {
   readonly #isOwn: (key: PrivateHalf) => boolean;
   #verdicts = new Map<string, Verdict>();
+  readonly #elapsedMs: () => number;
   #open: Open[] = [];
   #generation = -1;
 
   /** What the service itself made needs no proof. */
-  constructor(isOwn: (key: PrivateHalf) => boolean) {
+  constructor(isOwn: (key: PrivateHalf) => boolean, elapsedMs = () => performance.now()) {
     this.#isOwn = isOwn;
+    this.#elapsedMs = elapsedMs;
   }
 
   /** Verdicts of another generation are of handles that are void. */
@@ -66,13 +71,13 @@ export class Proofs {
     let problem: string | undefined;
     for (const half of halves) {
       if (half.isCertain || (halves.length === 1 && this.#isOwn(key))) return { half };
-      const verdict = this.#verdicts.get(nameOf(key, half));
+      const verdict = this.#verdictOf(key, half);
       if (verdict === true) return { half };
       if (verdict === undefined) {
         this.#open.push({ key, half });
         return { half: undefined, problem: UNPROVEN };
       }
-      if (typeof verdict === 'string') problem = `its public half cannot be proven: ${verdict}`;
+      if (verdict !== false) problem = `its public half cannot be proven: ${verdict.problem}`;
     }
     return { half: undefined, problem: problem ?? ANOTHER };
   }
@@ -87,15 +92,24 @@ export class Proofs {
     const open = this.#open;
     this.#open = [];
     for (const { key, half } of open) {
-      this.#verdicts.set(nameOf(key, half), await prove(session, { key, half, login }));
+      const proof = await prove(session, { key, half, login });
+      const verdict =
+        typeof proof === 'boolean' ? proof : { problem: proof, at: this.#elapsedMs() };
+      this.#verdicts.set(nameOf(key, half), verdict);
     }
+  }
+
+  #verdictOf(key: Provable, half: PublicHalf): Verdict | undefined {
+    const verdict = this.#verdicts.get(nameOf(key, half));
+    if (typeof verdict !== 'object' || this.#elapsedMs() - verdict.at < ANEW_MS) return verdict;
+    return undefined;
   }
 }
 
 async function prove(
   session: Session,
   { key, half, login }: Open & { readonly login: ContextLogin },
-): Promise<Verdict> {
+): Promise<boolean | string> {
   const { algorithm, spki } = half;
   const request = parseSignRequest(mechanismOf(algorithm), randomBytes(32), false);
   const { mechanism, input, finish } = tokenSignature(algorithm, request);

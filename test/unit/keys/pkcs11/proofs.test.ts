@@ -1,0 +1,69 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { signDigest } from '../../../../src/keys/ecdsa.ts';
+import { CKK } from '../../../../src/keys/pkcs11/constants.ts';
+import { Proofs } from '../../../../src/keys/pkcs11/proofs.ts';
+import type { Session } from '../../../../src/keys/pkcs11/session.ts';
+
+const test = suite('proofs');
+const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const half = {
+  algorithm: 'ec-p256',
+  spki: pair.publicKey.export({ format: 'der', type: 'spki' }),
+  isCertain: false,
+} as const;
+const key = {
+  handle: Buffer.of(1),
+  label: 'key',
+  ckaId: Buffer.of(1),
+  keyType: CKK.EC,
+  alwaysAuthenticate: false,
+};
+const candidates = { halves: [half], isOther: false };
+
+/** A session that signs as a token does, or fails with an error of its library; and how often it was asked. */
+function session(answers: readonly ('signs' | `CKR_${string}`)[]) {
+  const asked = { times: 0 };
+  const signature = (data: Buffer): Buffer => {
+    const answer = answers[asked.times++] ?? 'signs';
+    if (answer !== 'signs') throw new Error(answer);
+    return signDigest('ec-p256', pair.privateKey, data);
+  };
+  const made = { sign: (_operation: unknown, data: Buffer) => Promise.resolve(signature(data)) };
+  return { asked, session: made as unknown as Session }; // all that is used
+}
+
+const login = () => Promise.resolve();
+
+test('are tried again later where the token could not sign, and not before', async () => {
+  let now = 0;
+  const proofs = new Proofs(
+    () => false,
+    () => now,
+  );
+  const { asked, session: token } = session(['CKR_FUNCTION_FAILED']);
+  proofs.begin(1);
+  proofs.choose(key, candidates);
+  await proofs.settle(token, login);
+  for (const at of [0, 5_000]) {
+    now = at;
+    proofs.begin(1);
+    const { half: none, problem = '' } = proofs.choose(key, candidates);
+    assert.is(none, undefined);
+    assert.match(problem, 'cannot be proven: CKR_FUNCTION_FAILED');
+    assert.not(proofs.isOpen);
+  }
+  now = 10_000;
+  proofs.begin(1);
+  proofs.choose(key, candidates);
+  assert.ok(proofs.isOpen);
+  await proofs.settle(token, login);
+  now = 100_000;
+  proofs.begin(1);
+  assert.is(proofs.choose(key, candidates).half, half);
+  assert.not(proofs.isOpen);
+  assert.is(asked.times, 2);
+});
+
+test.run();
