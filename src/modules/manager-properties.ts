@@ -19,7 +19,9 @@ export function managerProperties({
   agent,
 }: ManagerView): Omit<ManagerState, 'Agent'> {
   const { name, version, reachable, error } = engine;
-  const agentProblem = agent === undefined ? '' : problemOf(agent.report);
+  // that nobody can look at the agent is said by what is wrong with the engine
+  const isSaid = error !== '' && agent?.report.known === false;
+  const agentProblem = agent === undefined || isSaid ? '' : problemOf(agent.report);
   const all = [
     ...(error === '' ? [] : [error]),
     ...problems,

@@ -1,0 +1,45 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Report } from '../../../src/modules/goal.ts';
+import { managerProperties } from '../../../src/modules/manager-properties.ts';
+
+const test = suite('properties of the manager of modules');
+const engine = {
+  name: 'docker',
+  version: '1',
+  reachable: true,
+  steady: true,
+  reachedAt: undefined,
+  error: '',
+};
+const report: Report = {
+  goal: 'started',
+  state: 'backoff',
+  container: undefined,
+  known: true,
+  step: undefined,
+  progress: 0,
+  progressText: '',
+  restartCount: 0,
+  retryAt: undefined,
+  error: 'no identity',
+  note: '',
+  failed: false,
+};
+const agent = { name: 'edgeAgent', report };
+
+test('join all problems', () => {
+  const problems = ['a.json is damaged', 'b.json is damaged'];
+  const { Health, LastError } = managerProperties({ engine, problems, agent });
+  assert.is(Health, 'degraded');
+  assert.is(LastError, 'a.json is damaged; b.json is damaged; module "edgeAgent": no identity');
+});
+
+test('name an engine that is away once', () => {
+  const away = { ...engine, reachable: false, error: 'no engine (ENOENT)' };
+  const unseen = { ...agent, report: { ...report, known: false, error: 'no engine (ECONNRESET)' } };
+  const { LastError } = managerProperties({ engine: away, problems: ['x'], agent: unseen });
+  assert.is(LastError, 'no engine (ENOENT); x');
+});
+
+test.run();
