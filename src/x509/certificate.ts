@@ -1,4 +1,4 @@
-import { X509Certificate } from 'node:crypto';
+import { type KeyObject, X509Certificate } from 'node:crypto';
 import { ServiceError } from '../errors.ts';
 import { type Certificate, readFields } from './certificate-fields.ts';
 import { firstElement } from './der/tlv.ts';
@@ -10,6 +10,9 @@ export type { Certificate } from './certificate-fields.ts';
 /** OpenSSL appends its own settings for trust to a certificate under this label. */
 const trustedLabel = 'TRUSTED CERTIFICATE';
 const certificateLabels = ['CERTIFICATE', 'X509 CERTIFICATE', trustedLabel];
+/** Beyond what any CA has. */
+const longestModulus = 8192;
+const largestExponent = 1n << 32n;
 const pkcs7Labels = ['PKCS7', 'CMS', 'PKCS #7 SIGNED DATA', 'CERTIFICATE CHAIN'];
 
 /** The certificate that DER is, or InvalidArgs naming `what`. */
@@ -88,6 +91,7 @@ export function isIssuedBy(certificate: Certificate, issuer: Certificate): boole
   return (
     issuer.publicKey !== undefined &&
     certificate.issuerDer.equals(issuer.subjectDer) &&
+    isQuick(issuer.publicKey) &&
     certificate.x509.verify(issuer.publicKey)
   );
 }
@@ -100,6 +104,12 @@ export function isSelfSigned(certificate: Certificate): boolean {
 /** Whether a certificate names itself as its issuer, as roots do and whoever renews a CA under its name. */
 export function isSelfIssued({ subjectDer, issuerDer }: Certificate): boolean {
   return subjectDer.equals(issuerDer);
+}
+
+/** Whether a signature by a key is checked within milliseconds: whoever hands certificates in has chosen their keys. */
+function isQuick({ asymmetricKeyDetails }: KeyObject): boolean {
+  const { modulusLength = 0, publicExponent = 0n } = asymmetricKeyDetails ?? {};
+  return modulusLength <= longestModulus && publicExponent < largestExponent;
 }
 
 /** What stands behind a certificate in a memory that it does not fill, and at the end of a text. */

@@ -1,4 +1,4 @@
-import type { KeyObject } from 'node:crypto';
+import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { localSigner, spkiOf } from '../../../src/x509/algorithm.ts';
@@ -215,6 +215,42 @@ test('does not take the same name for the same issuer', async () => {
   const impostor = await makeCa({ name: 'CN=root', key: makeKey('ec-p256') });
   assert.is(await codeOf(() => verifyLinks([middle, impostor])), 'InvalidArgs');
   assert.is(await codeOf(() => verifyLinks([middle, root])), undefined);
+});
+
+/** The RSA key of the same primes with another public exponent. */
+function withExponent(key: KeyObject, e: bigint): KeyObject {
+  const jwk = key.export({ format: 'jwk' });
+  const number = (text = ''): bigint =>
+    BigInt(`0x${Buffer.from(text, 'base64url').toString('hex')}`);
+  const text = (value: bigint): string => {
+    const hex = value.toString(16);
+    return Buffer.from(hex.padStart(hex.length + (hex.length % 2), '0'), 'hex').toString(
+      'base64url',
+    );
+  };
+  const [p, q] = [number(jwk.p), number(jwk.q)];
+  const order = (p - 1n) * (q - 1n);
+  let [before, inverse, left, rest] = [0n, 1n, order, e];
+  while (rest > 1n) {
+    [before, inverse] = [inverse, before - (left / rest) * inverse];
+    [left, rest] = [rest, left % rest];
+  }
+  const d = ((inverse % order) + order) % order;
+  const parts = { e: text(e), d: text(d), dp: text(d % (p - 1n)), dq: text(d % (q - 1n)) };
+  return createPrivateKey({ key: { ...jwk, ...parts }, format: 'jwk' });
+}
+
+test('takes no key for an issuer with which every check would take long', async () => {
+  const made = makeKey('rsa-2048');
+  for (const [exponent, isTaken] of [
+    [0xffff_fffbn, true],
+    [(1n << 61n) - 1n, false],
+  ] as const) {
+    const key = withExponent(made, exponent);
+    const root = await makeCa({ name: 'CN=root', key });
+    const leaf = await makeLeaf(root, key);
+    assert.is((await codeOf(() => verifyLinks([leaf, root]))) === undefined, isTaken);
+  }
 });
 
 test('writes PKCS#7 that openssl reads, and reads it back', async () => {
