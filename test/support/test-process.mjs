@@ -38,6 +38,24 @@ async function stopLeftovers(mark) {
   return leftovers.map(({ pid, command }) => `${command} (process ${pid})`);
 }
 
+/** Where the threads of every process with the mark are: what hung without a word does not hang again when asked to. */
+function whereabouts(mark) {
+  const lines = [];
+  for (const { pid, command } of marked(mark)) {
+    lines.push(`${pid} ${command}`);
+    try {
+      for (const thread of readdirSync(`/proc/${pid}/task`)) {
+        const read = (name) => readFileSync(`/proc/${pid}/task/${thread}/${name}`, 'utf8').trim();
+        const [call] = read('syscall').split(' ');
+        lines.push(`  ${thread} ${read('comm')}: system call ${call}, waits in ${read('wchan')}`);
+      }
+    } catch {
+      // It ended while we looked, or belongs to somebody else.
+    }
+  }
+  return lines.join('\n');
+}
+
 /** Test processes that run now; they end with the runner. */
 const running = new Set();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
@@ -64,7 +82,7 @@ export async function runTestFile(file, cwd) {
   child.stdout.setEncoding('utf8').on('data', collect);
   child.stderr.setEncoding('utf8').on('data', collect);
   const timer = setTimeout(() => {
-    output += `\nkilled: not done within ${deadlineMs / 1000} s\n`;
+    output += `\nkilled: not done within ${deadlineMs / 1000} s\n${whereabouts(mark)}\n`;
     child.kill('SIGKILL');
   }, deadlineMs);
   const closed = new Promise((resolve) => {
