@@ -3,6 +3,7 @@ import type { CertificatesConfig } from '../certificates/config.ts';
 import type { IdentityConfig } from '../identity/config.ts';
 import { idGlobMatches, reservedPrefix } from '../ids.ts';
 import { grants } from '../interfaces/grants.ts';
+import { signMechanisms } from '../interfaces/words.ts';
 import type { KeysConfig } from '../keys/config.ts';
 import type { ModulesConfig } from '../modules/config.ts';
 import type { CommonConfig, PlacedConfig, Problem, SettingPath } from '../service/config.ts';
@@ -172,17 +173,19 @@ function missingGrant(
   return [place(text)];
 }
 
+/** Of which type the key is, and so which mechanisms it is used with, is in no file. */
 function maySign(id: string, user: string, { authorization, grants: own }: CommonConfig): boolean {
-  const question = {
+  const questions = signMechanisms.map((mechanism) => ({
     action: sign,
-    details: { key_id: id, mechanism: 'ecdsa-sha256', derivation: '' },
-  };
+    details: { key_id: id, mechanism, derivation: '' },
+  }));
   const builtIn = grants.map(({ action, ...grant }) => ({ ...grant, actions: [action] }));
   const acl = authorization.backend === 'acl' ? authorization.acl : [];
   return [...builtIn, ...own, ...acl].some((rule) => {
     // who is in a group is for the machine to say
     const isFor = rule.user === user || (rule.user === undefined && 'group' in rule);
-    return isFor && ruleAllows({ actions: rule.actions, match: rule.match ?? {} }, question);
+    const covered = { actions: rule.actions, match: rule.match ?? {} };
+    return isFor && questions.some((question) => ruleAllows(covered, question));
   });
 }
 

@@ -1,4 +1,5 @@
-import { type FileHandle, open, readdir } from 'node:fs/promises';
+import { constants, type Stats } from 'node:fs';
+import { type FileHandle, lstat, open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemCode } from '../errors.ts';
 import type { Problem } from './problem.ts';
@@ -65,7 +66,10 @@ async function readText(path: string): Promise<{ text: string; source: SourceFil
   const file = await openIfThere(path);
   if (file === undefined) return undefined;
   try {
-    const { mode, uid, gid, size } = await file.stat();
+    const stats = await file.stat();
+    const { mode, uid, gid, size } = stats;
+    if (await isNothing(stats)) return undefined;
+    if (!stats.isFile()) throw new Error('it is no file');
     if (size > MAX_FILE_BYTES) throw new RangeError('the file is too large');
     const text = new TextDecoder('utf-8', { fatal: true }).decode(await file.readFile());
     return { text, source: { path, mode: mode & 0o7777, uid, gid } };
@@ -74,13 +78,28 @@ async function readText(path: string): Promise<{ text: string; source: SourceFil
   }
 }
 
+/** A link to `/dev/null` is how a file is switched off. */
+async function isNothing(stats: Stats): Promise<boolean> {
+  return stats.isCharacterDevice() && stats.rdev === (await stat('/dev/null')).rdev;
+}
+
+/** Undefined when there is none. A link to nothing is no such case: somebody wanted a file to be there. */
 async function openIfThere(path: string): Promise<FileHandle | undefined> {
   try {
-    return await open(path);
+    // a pipe would be waited for
+    return await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
-    if (isAbsent(error)) return undefined;
-    throw error;
+    if (!isAbsent(error)) throw error;
+    if (await isLink(path)) throw new Error('it is a symbolic link to nothing');
+    return undefined;
   }
+}
+
+async function isLink(path: string): Promise<boolean> {
+  return await lstat(path).then(
+    (stats) => stats.isSymbolicLink(),
+    () => false,
+  );
 }
 
 function unreadable(file: string, error: unknown): Problem {

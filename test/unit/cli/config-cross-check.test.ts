@@ -119,6 +119,8 @@ test('prints the line of a grant that is missing, and is content with it', async
   for (const [rule, expected] of [
     ["{user: iotedge-identity, actions: ['*'], match: {key_id: 'my-*'}}", 0],
     ["{user: iotedge-identity, actions: ['*'], match: {key_id: 'other'}}", 78],
+    ["{user: iotedge-identity, actions: ['*'], match: {key_id: 'my-*', mechanism: 'rsa-*'}}", 0],
+    ["{user: iotedge-identity, actions: ['*'], match: {key_id: 'my-*', mechanism: 'x*'}}", 78],
     ["{user: iotedge-modules, actions: ['*']}", 78],
     ["{user: iotedge-identity, actions: ['org.iotedge.keys1.encrypt']}", 78],
   ] as const) {

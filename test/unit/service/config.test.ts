@@ -1,4 +1,5 @@
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -11,6 +12,7 @@ import {
   type ParseContext,
   type Problem,
 } from '../../../src/service/config.ts';
+import { deadline } from '../../support/deadline.ts';
 
 const test = suite<{ dir: string }>('configuration');
 
@@ -275,6 +277,30 @@ test('reports texts in the file they stand in, keys and what others override too
       [join(dir, 'keys.d/a.yaml'), 2, 16, 'certificates.bad'],
     ],
   );
+});
+
+test('is in files: nothing else is waited for, or taken for a file that is not there', async ({
+  dir,
+}) => {
+  const file = join(dir, 'keys.yaml');
+  const found = async (): Promise<readonly string[]> => {
+    const error: unknown = await load(dir).catch((thrown: unknown) => thrown);
+    return error instanceof ConfigError ? error.problems.map(({ message }) => message) : [];
+  };
+  execFileSync('mkfifo', [file]);
+  assert.equal(await deadline(10_000, found(), 'an answer'), ['cannot be read: it is no file']);
+  await rm(file);
+  await symlink(join(dir, 'elsewhere'), file);
+  assert.equal(await found(), ['cannot be read: it is a symbolic link to nothing']);
+  await rm(file);
+  await mkdir(join(dir, 'keys.d'));
+  await symlink('elsewhere', join(dir, 'keys.d/a.yaml'));
+  assert.equal(await found(), ['cannot be read: it is a symbolic link to nothing']);
+  await rm(join(dir, 'keys.d/a.yaml'));
+  // this is how a drop-in is switched off
+  await symlink('/dev/null', join(dir, 'keys.d/a.yaml'));
+  assert.equal(await found(), []);
+  assert.is((await load(dir)).log_level, 'info');
 });
 
 test.run();
