@@ -1,7 +1,8 @@
 import type { Via } from '../dbus/via.ts';
-import { ServiceError } from '../errors.ts';
+import { describeError, ServiceError } from '../errors.ts';
 import type { ModuleId } from '../ids.ts';
 import type { Log } from '../service/log.ts';
+import { CloudError } from './cloud.ts';
 import type { Hub, HubModule } from './hub.ts';
 import type { ModuleKeyring } from './keys.ts';
 import { isOf, type SavedModules } from './saved-modules.ts';
@@ -57,16 +58,21 @@ export class Registration {
   async create(wanted: Wanted): Promise<SavedModule> {
     const before = this.#own();
     const { managedBy } = wanted;
-    if (before !== undefined && managedBy !== undefined && !isSame(managedBy, before.managedBy)) {
+    // what could not be completed has the manager that is asked for next
+    const isMade = before?.phase === 'complete' || before?.phase === 'updating';
+    if (isMade && managedBy !== undefined && !isSame(managedBy, before.managedBy)) {
       throw taken(this.#id, before.managedBy);
     }
     if (before?.phase === 'complete') return before;
-    const intent = before ?? this.#record(managedBy ?? ourName, 'asking');
-    if (before === undefined) await this.#parts.saved.save(intent);
-    const found = await this.#hub.get(this.#id, this.#via);
-    if (found === undefined) return this.#make(intent.managedBy);
-    if (isOurs(found, intent)) return this.#giveKeys({ ...found, managedBy: intent.managedBy });
-    return this.#adopt(found, wanted);
+    const ours = managedBy ?? before?.managedBy ?? ourName;
+    const intent = before ?? this.#record(ours, 'asking');
+    return this.#orForget(async () => {
+      if (before === undefined) await this.#parts.saved.save(intent);
+      const found = await this.#hub.get(this.#id, this.#via);
+      if (found === undefined) return this.#make(ours);
+      if (isOurs(found, intent)) return this.#giveKeys({ ...found, managedBy: ours });
+      return this.#adopt(found, wanted);
+    });
   }
 
   /** Writes the keys of a module again, for its present generation. */
@@ -74,16 +80,17 @@ export class Registration {
     const { saved } = this.#parts;
     const before = saved.usable(this.#id);
     if (before === undefined && !wanted.adopt) throw absent(this.#id);
-    await saved.save(
-      before === undefined ? this.#record(ourName, 'asking') : { ...before, phase: 'updating' },
-    );
-    const found = await this.#hub.get(this.#id, this.#via);
-    if (found === undefined) {
-      if (before === undefined) await saved.delete(this.#id);
-      throw new ServiceError('NotFound', `the hub has no module "${this.#id}"`);
-    }
-    if (before === undefined || !isOurs(found, before)) return this.#adopt(found, wanted);
-    return this.#giveKeys({ ...found, managedBy: wanted.managedBy ?? before.managedBy });
+    return this.#orForget(async () => {
+      await saved.save(
+        before === undefined ? this.#record(ourName, 'asking') : { ...before, phase: 'updating' },
+      );
+      const found = await this.#hub.get(this.#id, this.#via);
+      if (found === undefined) {
+        throw new ServiceError('NotFound', `the hub has no module "${this.#id}"`);
+      }
+      if (before === undefined || !isOurs(found, before)) return this.#adopt(found, wanted);
+      return this.#giveKeys({ ...found, managedBy: wanted.managedBy ?? before.managedBy });
+    });
   }
 
   /** Removes the module from the hub, where it is ours or may be adopted, then from here. */
@@ -134,11 +141,36 @@ export class Registration {
   async #make(managedBy: string): Promise<SavedModule> {
     const { saved } = this.#parts;
     await saved.save(this.#record(managedBy, 'creating'));
-    const made = await this.#hub.create(this.#id, managedBy, this.#via);
+    const made = await this.#askToMake(managedBy);
     if (made !== undefined) return this.#giveKeys({ ...made, managedBy });
     await saved.save(this.#record(managedBy, 'asking'));
     const message = `somebody else has made module "${this.#id}" on the hub just now: try again`;
     throw new ServiceError('Unavailable', message);
+  }
+
+  async #askToMake(managedBy: string): Promise<HubModule | undefined> {
+    try {
+      return await this.#hub.create(this.#id, managedBy, this.#via);
+    } catch (error) {
+      // what the hub has under this id from now on, another one made
+      if (isRefusal(error)) await this.#parts.saved.save(this.#record(managedBy, 'asking'));
+      throw error;
+    }
+  }
+
+  /** A failure leaves nothing behind as long as nothing was asked of the hub that changes it. */
+  async #orForget<T>(act: () => Promise<T>): Promise<T> {
+    const { saved, log } = this.#parts;
+    try {
+      return await act();
+    } catch (error) {
+      try {
+        if (saved.get(this.#id)?.phase === 'asking') await saved.delete(this.#id);
+      } catch (again) {
+        log.warn('intent not removed', { moduleId: this.#id, error: describeError(again) });
+      }
+      throw error;
+    }
   }
 
   async #adopt(found: HubModule, { managedBy, adopt }: Wanted): Promise<SavedModule> {
@@ -185,6 +217,11 @@ export class Registration {
     const { hubHostname, deviceId } = this.#device;
     return { moduleId: this.#id, managedBy, generationId, deviceId, hubHostname, phase };
   }
+}
+
+/** Whether the hub has said no: after any other failure it may have done what it was asked for. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof CloudError && error.status >= 400 && error.status < 500;
 }
 
 /** Whether our record names what the hub has. */

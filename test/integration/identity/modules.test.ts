@@ -145,6 +145,39 @@ test('that the hub refused are not ours when other software makes them', async (
   assert.is(await failureOf(identity.DeleteModuleIdentity(create)), 'NotFound');
 });
 
+for (const status of [400, 403, 429]) {
+  test(`that the hub refused to make (${status}) are not ours when other software makes them`, async ({
+    setting,
+  }) => {
+    const { cloud, identity } = setting;
+    cloud.interfere = ({ method }) => (method === 'PUT' ? { status, body: {} } : undefined);
+    const create = { module_id: 'mine' };
+    assert.is(await failureOf(identity.CreateModuleIdentity(create)), 'Unavailable');
+    cloud.interfere = undefined;
+    setting.put({ moduleId: 'mine', managedBy: 'IotEdge' });
+    const theirs = setting.onHub('mine');
+    assert.is(await failureOf(identity.CreateModuleIdentity(create)), 'AlreadyExists');
+    assert.is(await failureOf(identity.DeleteModuleIdentity(create)), 'NotFound');
+    assert.equal(setting.onHub('mine'), theirs);
+  });
+}
+
+for (const method of ['GET', 'PUT']) {
+  test(`that could not be made (${method}) have the manager that is asked for next`, async ({
+    setting,
+  }) => {
+    const { cloud, identity } = setting;
+    cloud.interfere = (request) => (request.method === method ? { status: 500 } : undefined);
+    const create = (managed_by: string) =>
+      identity.CreateModuleIdentity({ module_id: 'mine', options: { managed_by } });
+    assert.is(await failureOf(create('first')), 'Unavailable');
+    cloud.interfere = undefined;
+    await create('second');
+    assert.is(setting.onHub('mine')?.managedBy, 'second');
+    assert.is(await failureOf(create('third')), 'AlreadyExists');
+  });
+}
+
 test('go there and here when they are deleted', async ({ setting }) => {
   const { identity } = setting;
   const module = { module_id: 'mine' };
