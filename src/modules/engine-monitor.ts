@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describeError, ServiceError } from '../errors.ts';
+import { JoinedSignal } from '../service/joined-signal.ts';
 import type { Log } from '../service/log.ts';
 import type { ContainerEngine } from './engine.ts';
 import { Reach } from './reach.ts';
@@ -69,7 +70,8 @@ export class EngineMonitor {
     while (!signal.aborted) {
       const before = this.#status.reachedAt;
       this.#round = new AbortController();
-      const round = AbortSignal.any([signal, this.#round.signal]);
+      using joined = new JoinedSignal([signal, this.#round.signal]);
+      const round = joined.signal;
       try {
         await this.#listen(round);
       } catch (error) {

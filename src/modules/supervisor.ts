@@ -14,6 +14,7 @@
  */
 import { ownRequest, type Via } from '../dbus/via.ts';
 import { describeError, isServiceError, ServiceError } from '../errors.ts';
+import { JoinedSignal } from '../service/joined-signal.ts';
 import { apply, unprepared, type Work } from './apply.ts';
 import { DesiredState, type DesiredStateOptions } from './desired-state.ts';
 import type { Container, ContainerEngine, PullProgress } from './engine.ts';
@@ -151,9 +152,9 @@ export class Supervisor {
     while (!signal.aborted && next !== 'absent') {
       this.#events.clear();
       this.#round = new AbortController();
-      const round = AbortSignal.any([signal, this.#round.signal]);
-      next = await this.#once(round);
-      if (next === 'again' || next === 'absent' || round.aborted) continue;
+      using round = new JoinedSignal([signal, this.#round.signal]);
+      next = await this.#once(round.signal);
+      if (next === 'again' || next === 'absent' || round.signal.aborted) continue;
       this.#rest();
       const delayMs = next && next.getTime() - this.#options.now().getTime();
       await this.#events.wait(delayMs, signal);

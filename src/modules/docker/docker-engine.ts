@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream';
 import type Docker from 'dockerode';
 import { ServiceError } from '../../errors.ts';
+import { JoinedSignal } from '../../service/joined-signal.ts';
 import type {
   Container,
   ContainerEngine,
@@ -236,12 +237,12 @@ export class DockerEngine implements ContainerEngine {
     signal: AbortSignal,
     request: (docker: Docker) => Promise<T>,
   ): Promise<T> {
-    const limited = AbortSignal.any([signal, AbortSignal.timeout(limitMs)]);
+    using limited = JoinedSignal.within(limitMs, signal);
     const socketPath = this.#socketPath;
     try {
-      return await request(await openClient(socketPath, limited));
+      return await request(await openClient(socketPath, limited.signal));
     } catch (error) {
-      throw translate(error, { doing, socketPath }, limited);
+      throw translate(error, { doing, socketPath }, limited.signal);
     }
   }
 }

@@ -1,0 +1,40 @@
+/**
+ * A signal that aborts with the first of others, until it is disposed of. The results of AbortSignal.any that had a
+ * listener live as long as the longest-lived of their sources (Node 20): where that is the life of the process and the
+ * result is that of one request, memory grows without an end.
+ */
+export class JoinedSignal implements Disposable {
+  readonly #controller = new AbortController();
+  readonly #sources: readonly AbortSignal[];
+  readonly #abort: (event: Event) => void;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(sources: readonly AbortSignal[]) {
+    this.#sources = sources;
+    this.#abort = ({ target }) => {
+      if (target instanceof AbortSignal) this.#controller.abort(target.reason);
+    };
+    for (const source of sources) {
+      if (source.aborted) this.#controller.abort(source.reason);
+      else source.addEventListener('abort', this.#abort, { once: true });
+    }
+  }
+
+  /** One that aborts after this time too, with a TimeoutError as AbortSignal.timeout has. */
+  static within(ms: number, source: AbortSignal): JoinedSignal {
+    const joined = new JoinedSignal([source]);
+    const late = (): void =>
+      joined.#controller.abort(new DOMException('it took too long', 'TimeoutError'));
+    joined.#timer = setTimeout(late, ms).unref();
+    return joined;
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+    for (const source of this.#sources) source.removeEventListener('abort', this.#abort);
+  }
+}

@@ -1,0 +1,47 @@
+import { getEventListeners } from 'node:events';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { JoinedSignal } from '../../../src/service/joined-signal.ts';
+import { until } from '../../support/deadline.ts';
+
+const test = suite('joined signal');
+
+test('aborts with the first of its sources, for the same reason', () => {
+  for (const index of [0, 1]) {
+    const sources = [new AbortController(), new AbortController()];
+    using joined = new JoinedSignal(sources.map(({ signal }) => signal));
+    assert.not.ok(joined.signal.aborted);
+    const reason = new Error('why');
+    sources[index]?.abort(reason);
+    assert.is(joined.signal.reason, reason);
+  }
+});
+
+test('is aborted from the beginning when a source is', () => {
+  using joined = new JoinedSignal([new AbortController().signal, AbortSignal.abort('before')]);
+  assert.is(joined.signal.reason, 'before');
+});
+
+test('aborts when the time is over, with the error of AbortSignal.timeout', async () => {
+  const source = new AbortController();
+  using joined = JoinedSignal.within(1, source.signal);
+  const alive = setInterval(() => undefined, 1000);
+  await until(20_000, 'the end of a millisecond', () => joined.signal.aborted);
+  clearInterval(alive);
+  assert.is(
+    joined.signal.reason instanceof DOMException && joined.signal.reason.name,
+    'TimeoutError',
+  );
+});
+
+test('leaves nothing at a source that goes on when it is disposed of', () => {
+  const { signal } = new AbortController();
+  {
+    using _joined = new JoinedSignal([signal]);
+    using _late = JoinedSignal.within(60_000, signal);
+    assert.is(getEventListeners(signal, 'abort').length, 2);
+  }
+  assert.is(getEventListeners(signal, 'abort').length, 0);
+});
+
+test.run();
