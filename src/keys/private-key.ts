@@ -22,6 +22,7 @@ const CURVES: Readonly<Record<string, PairAlgorithm>> = {
 };
 /** DER of the object identifier of keys on curves. */
 export const EC_PUBLIC_KEY = Buffer.from('06072a8648ce3d0201', 'hex');
+const PEM_LABELS = ['PRIVATE KEY', 'EC PRIVATE KEY', 'RSA PRIVATE KEY'];
 const VERSION_0 = Buffer.of(tags.integer, 1, 0);
 const VERSION_1 = Buffer.of(tags.integer, 1, 1);
 /** Of a OneAsymmetricKey (RFC 5958 2): attributes, and the public key. */
@@ -67,13 +68,14 @@ export function parsePrivatePem(text: Buffer): KeyObject | undefined {
   } catch {
     // what OpenSSL says of it does not help: the file is named to whoever can look into it
   }
-  // OpenSSL 3.0 does not read version 2 of PKCS#8, in which newer libraries write keys
-  const der = pemBlock(text, 'PRIVATE KEY');
-  try {
-    return der && parsePrivateKey(der);
-  } finally {
+  // OpenSSL 3.0 does not read version 2 of PKCS#8, in which newer libraries write keys, nor what begins within a line
+  for (const label of PEM_LABELS) {
+    const der = pemBlock(text, label);
+    const key = der && parsePrivateKey(der);
     der?.fill(0);
+    if (key !== undefined) return key;
   }
+  return undefined;
 }
 
 /** The point of a named curve as a SubjectPublicKeyInfo: not compressed, whatever it was. */

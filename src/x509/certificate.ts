@@ -1,7 +1,7 @@
 import { type KeyObject, X509Certificate } from 'node:crypto';
 import { ServiceError } from '../errors.ts';
 import { type Certificate, readFields } from './certificate-fields.ts';
-import { firstElement } from './der/tlv.ts';
+import { firstElement, isPadding } from './der/tlv.ts';
 import { encodePem, looksLikePem, type PemBlock, parsePem } from './pem.ts';
 import { certificatesInPkcs7, looksLikePkcs7 } from './pkcs7.ts';
 
@@ -110,11 +110,6 @@ export function isSelfIssued({ subjectDer, issuerDer }: Certificate): boolean {
 function isQuick({ asymmetricKeyDetails }: KeyObject): boolean {
   const { modulusLength = 0, publicExponent = 0n } = asymmetricKeyDetails ?? {};
   return modulusLength <= longestModulus && publicExponent < largestExponent;
-}
-
-/** What stands behind a certificate in a memory that it does not fill, and at the end of a text. */
-function isPadding(byte: number): boolean {
-  return byte === 0 || byte === 0xff || byte === 0x0a || byte === 0x0d;
 }
 
 function certificatesIn({ label, der, where }: PemBlock): readonly Certificate[] {

@@ -1,7 +1,7 @@
 /** PKCS#7 SignedData that carries certificates (RFC 5652, RFC 7030 4.1.3), and Netscape's sequence of certificates. */
 import { ServiceError } from '../errors.ts';
 import { context, encode, integer, oid, raw, sequence, set } from './der/asn1.ts';
-import { elementsIn, firstElement, type Tlv, tags } from './der/tlv.ts';
+import { elementsIn, firstElement, isPadding, type Tlv, tags } from './der/tlv.ts';
 
 const dataOid = '1.2.840.113549.1.7.1';
 const signedDataOid = '1.2.840.113549.1.7.2';
@@ -36,7 +36,8 @@ export function looksLikePkcs7(bytes: Buffer): boolean {
  */
 export function certificatesInPkcs7(bytes: Buffer, what: string): readonly Buffer[] {
   const whole = firstElement(bytes);
-  const [type, content] = whole?.bytes.length === bytes.length ? membersOf(whole) : [];
+  const isWhole = bytes.subarray(whole?.bytes.length).every(isPadding);
+  const [type, content] = whole !== undefined && isWhole ? membersOf(whole) : [];
   const [inner] = content?.tag === tags.context0 ? membersOf(content) : [];
   const certificates = setOf(type, inner)?.filter(({ tag }) => tag === tags.sequence);
   if (certificates === undefined) {

@@ -47,6 +47,11 @@ export function* elementsIn(bytes: Buffer): Generator<Tlv> {
   }
 }
 
+/** What stands behind an element in a memory that it does not fill, and at the end of a text. */
+export function isPadding(byte: number): boolean {
+  return byte === 0 || byte === 0xff || byte === 0x0a || byte === 0x0d;
+}
+
 /** Where the length begins; a tag of 31 and more has further octets. */
 function endOfTag(bytes: Buffer): number | undefined {
   let at = 1;

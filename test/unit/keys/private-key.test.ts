@@ -99,6 +99,25 @@ for (const [form, der, publicKey] of pairs) {
   });
 }
 
+test('are read in PEM that begins within a line', async ({ dir }) => {
+  const path = join(dir, 'key');
+  for (const { privateKey, publicKey, type } of [
+    { ...ec, type: 'pkcs8' },
+    { ...ec, type: 'sec1' },
+    { ...rsa, type: 'pkcs1' },
+  ] as const) {
+    const text = privateKey.export({ type, format: 'pem' }).toString();
+    // a certificate without an end of line before it, old ends of lines, the indentation of YAML
+    const forms = [`-----END CERTIFICATE-----${text}`, text.replaceAll('\n', '\r'), `  ${text}`];
+    for (const content of forms) {
+      await writeFile(path, content);
+      const { info } = await readPreloaded(id, { path, usages: undefined });
+      assert.equal([info.state, info.reason], ['ok', undefined]);
+      assert.equal(info.spki, spki(publicKey));
+    }
+  }
+});
+
 function assertInvalid(action: () => unknown): void {
   assert.throws(action, (error: unknown) => isServiceError(error, 'InvalidArgs'));
 }

@@ -8,6 +8,7 @@ import {
   parseCertificate,
   parseCertificatesPem,
   parsePkcs7,
+  readCertificates,
 } from '../../../src/x509/certificate.ts';
 import { buildCertificate } from '../../../src/x509/certificate-builder.ts';
 import { arrange, orderChain, verifyLinks } from '../../../src/x509/chain.ts';
@@ -275,6 +276,20 @@ test('reads PKCS#7 that openssl wrote, in DER and in PEM', async () => {
     parsePkcs7(Buffer.from(pem), 'bundle').map(({ subjectText }) => subjectText),
     ['CN=leaf', 'CN=root'],
   );
+});
+
+test('reads PKCS#7 with an end of line or the rest of a memory behind it, and nothing else', async () => {
+  const { root } = await makeChain();
+  const der = encodePkcs7([root]);
+  for (const behind of ['\r\n', '\0\0\0', '\xff\xff']) {
+    const bytes = Buffer.concat([der, Buffer.from(behind, 'latin1')]);
+    assert.equal(
+      readCertificates(bytes, 'bundle').map(({ fingerprint }) => fingerprint),
+      [root.fingerprint],
+    );
+  }
+  const twice = Buffer.concat([der, der]);
+  assert.is(await codeOf(() => parsePkcs7(twice, 'bundle')), 'InvalidArgs');
 });
 
 test('refuses PKCS#7 that is cut off or holds nothing', async () => {
