@@ -1,10 +1,10 @@
 /**
  * ECDSA over a digest that somebody else computed. Node signs and verifies messages only (it hashes them
  * itself), so this is FIPS 186-5 6.4 with the curve arithmetic left to OpenSSL: nonces and points come from
- * its key generation and its ECDH. What remains is arithmetic modulo the order. On the signing side every
+ * its ECDH. What remains is arithmetic modulo the order. On the signing side every
  * secret in it is blinded by a random factor, because BigInt does not take constant time.
  */
-import { createECDH, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
+import { createECDH, type KeyObject, randomBytes } from 'node:crypto';
 import { curveName, type EcAlgorithm, orderBytes } from './algorithm.ts';
 import { toBigInt, withEcScalar } from './private-parts.ts';
 
@@ -41,15 +41,27 @@ export function signDigest(algorithm: EcAlgorithm, key: KeyObject, digest: Buffe
   const size = orderBytes(algorithm);
   const d = withEcScalar(key, toBigInt);
   for (;;) {
-    const nonce = generateKeyPairSync('ec', { namedCurve: curveName(algorithm) });
-    const k = withEcScalar(nonce.privateKey, toBigInt);
-    const r = fromBase64url(nonce.publicKey.export({ format: 'jwk' }).x) % n;
+    const { k, x } = makeNonce(algorithm);
+    const r = x % n;
     const blind = (toBigInt(randomBytes(size + 8)) % (n - 1n)) + 1n;
     const inverse = invert(mod(spread(k, n) * blind, n), n);
     const blinded = mod(spread(d, n) * blind, n);
     const s = mod(inverse * mod(truncate(digest, size) * blind + r * blinded, n), n);
     if (r !== 0n && s !== 0n) return Buffer.concat([toBytes(r, size), toBytes(s, size)]);
   }
+}
+
+/**
+ * A random number and the first coordinate of its point. Not by `generateKeyPairSync`: what is left of it waits, when
+ * it is collected, for the lock of the key, and to export a key allocates within that lock, which can collect it.
+ */
+function makeNonce(algorithm: EcAlgorithm): { readonly k: bigint; readonly x: bigint } {
+  const ecdh = createECDH(curveName(algorithm));
+  const point = ecdh.generateKeys();
+  const secret = ecdh.getPrivateKey();
+  const k = toBigInt(secret);
+  secret.fill(0);
+  return { k, x: toBigInt(point.subarray(1, 1 + orderBytes(algorithm))) };
 }
 
 /** Whether r and s are a signature over a digest by the holder of a public key. */

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -17,8 +17,16 @@ import { encodeName, parseName } from '../../../src/x509/name.ts';
 /** The key kinds that certificates are made for in tests. */
 export const keyKinds = ['ec-p256', 'ec-p384', 'rsa-2048', 'ed25519'] as const;
 
-/** A private key of a kind. */
+/**
+ * A private key of a kind. It is read from what was generated: what generating leaves behind waits for the lock of the
+ * key when it is collected, which Node holds while it exports one as a JWK.
+ */
 export function makeKey(kind: KeyAlgorithm): KeyObject {
+  const key = generate(kind).export({ format: 'der', type: 'pkcs8' });
+  return createPrivateKey({ key, format: 'der', type: 'pkcs8' });
+}
+
+function generate(kind: KeyAlgorithm): KeyObject {
   switch (kind) {
     case 'ec-p256':
       return generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).privateKey;
