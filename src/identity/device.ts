@@ -246,7 +246,7 @@ export class Device {
       };
       if (this.#retired) return saved;
       await state.saveDevice(saved);
-      await state.deleteRefusal();
+      await this.#forgetRefusal();
       this.#succeed(saved);
       return saved;
     } catch (error) {
@@ -305,6 +305,16 @@ export class Device {
       await state.saveRefusal(refusal);
     } catch (error) {
       log.warn('refusal not saved', { error: describeError(error) });
+    }
+  }
+
+  /** One that stays is about a device without a result: it holds nobody up. */
+  async #forgetRefusal(): Promise<void> {
+    const { state, log } = this.#options;
+    try {
+      await state.deleteRefusal();
+    } catch (error) {
+      log.warn('refusal not removed', { error: describeError(error) });
     }
   }
 

@@ -88,7 +88,7 @@ export class IdentityState {
   }
 
   deleteRefusal(): Promise<void> {
-    return deleteStateFile(this.#refusalFile);
+    return deleteStateFile(this.#refusalFile, { evenUnreadable: true });
   }
 
   /** Why the directory of the modules cannot be used, undefined when it can: what is in it is unknown. */

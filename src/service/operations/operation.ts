@@ -23,12 +23,15 @@ export class Operation<Args, Result> implements OperationSubject<Args>, Via {
   readonly requestId: string;
   /** Whether no call has asked for it. */
   isOwn = false;
+  /** That a call asks for it now, which the service had begun by itself. */
+  persisted: Promise<unknown> = Promise.resolve();
   /** Settles with the end of the operation. */
   readonly outcome: Promise<Result>;
   /** Resolves when it is accepted, rejects when it was refused. */
   readonly accepted: Promise<void>;
   readonly #abort = new AbortController();
   #isAccepted = false;
+  #isOver = false;
   #isAttended = true;
   /** Callers that wait and are still there. */
   #waiting = 0;
@@ -70,6 +73,16 @@ export class Operation<Args, Result> implements OperationSubject<Args>, Via {
 
   get isCancelled(): boolean {
     return isServiceError(this.#abort.signal.reason, 'Cancelled');
+  }
+
+  /** Whether it is being cancelled, or carried out already. */
+  get isEnding(): boolean {
+    return this.#isOver || this.#abort.signal.aborted;
+  }
+
+  /** It is carried out, or undone: what is left is to forget it. */
+  end(): void {
+    this.#isOver = true;
   }
 
   /** Its intent is persisted. */

@@ -83,10 +83,14 @@ export class Operations {
     if (this.#isStopping) throw stopping();
     const pending = this.#pending.get(id);
     if (pending !== undefined && isSame(pending, kind.verb, args)) {
+      if (pending.isEnding) return this.#beginAfter(pending, kind, request);
       return this.#join(pending, kind, request);
     }
-    if (pending?.isOwn === true && request.isOwn !== true)
-      return this.#displace(pending, kind, request);
+    if (pending?.isOwn === true && request.isOwn !== true) {
+      // what the service began by itself gives way to what it is asked for
+      pending.abort(new ServiceError('Cancelled', `${pending.verb} gave way to ${kind.verb}`));
+      return this.#beginAfter(pending, kind, request);
+    }
     if (pending !== undefined) this.#refuse(pending, kind.verb);
     const operation = this.#add(kind, request);
     try {
@@ -142,11 +146,6 @@ export class Operations {
   ): Promise<Operation<Args, Result>> {
     await pending.accepted;
     if (pending.isOwn && request.isOwn !== true) await this.#adopt(pending, kind, request);
-    // one that is being cancelled, or has ended meanwhile, does not do what is asked for now
-    if (pending.signal.aborted || this.#pending.get(request.id) !== pending) {
-      await Promise.allSettled([pending.outcome]);
-      return this.begin(kind, request);
-    }
     pending.join(request);
     return pending as Operation<Args, Result>; // of this kind: only that has this verb
   }
@@ -154,22 +153,21 @@ export class Operations {
   /** What the service began by itself is now what a call asks for. */
   async #adopt<Args, Result>(
     pending: Operation<unknown, unknown>,
-    { persist, forget }: OperationKind<Args, Result>,
+    { persist }: OperationKind<Args, Result>,
     { id, args }: Request<Args>,
   ): Promise<void> {
-    await persist(id, args);
+    const persisted = persist(id, args);
+    pending.persisted = Promise.allSettled([pending.persisted, persisted]);
+    await persisted;
     pending.isOwn = false;
-    // it may have ended, and forgotten, before that was written
-    if (!this.#pending.has(id)) await forget(id, args);
   }
 
-  /** What the service began by itself gives way to what it is asked for. */
-  async #displace<Args, Result>(
+  /** One that ends does not do what is asked for now. */
+  async #beginAfter<Args, Result>(
     pending: Operation<unknown, unknown>,
     kind: OperationKind<Args, Result>,
     request: Request<Args>,
   ): Promise<Operation<Args, Result>> {
-    pending.abort(new ServiceError('Cancelled', `${pending.verb} gave way to ${kind.verb}`));
     await Promise.allSettled([pending.outcome]);
     return this.begin(kind, request);
   }
@@ -219,9 +217,14 @@ export class Operations {
   /** A process that stops leaves the intent to the next one, where no caller was told that it failed. */
   async #end<Args, Result>(
     { forget }: OperationKind<Args, Result>,
-    { id, args, verb, isAwaited, isCancelled }: Operation<Args, Result>,
+    operation: Operation<Args, Result>,
   ): Promise<void> {
     const { log, onChange } = this.#options;
+    const { id, args, verb } = operation;
+    operation.end();
+    // what is written after it was forgotten would be resumed
+    await operation.persisted;
+    const { isAwaited, isCancelled } = operation;
     if (!this.#isStopping || isCancelled || isAwaited) {
       try {
         await forget(id, args);

@@ -218,6 +218,28 @@ test('that is about another module is damaged too', async ({ rig, bus, identity 
   assert.is((await identityStatus(bus)).health, 'ok');
 });
 
+for (const [what, content, owner] of [
+  ['of another user', '{}', 0],
+  ['of a newer version', '{"version":99}', undefined],
+] as const) {
+  test(`a refusal ${what} keeps no device from being provisioned`, async ({
+    rig,
+    bus,
+    identity,
+  }) => {
+    await rig.stop('identity');
+    const directory = rig.stateDirectory('identity');
+    const file = join(directory, 'refusal.json');
+    const { uid, gid } = await stat(directory);
+    await writeFile(file, content, { mode: 0o600 });
+    await chown(file, owner ?? uid, gid);
+    await identity.Reprovision({}, patient);
+    const { state, health } = await identityStatus(bus);
+    assert.equal([state, health], ['provisioned', 'ok']);
+    await rm(file, { force: true });
+  });
+}
+
 test('an intent that cannot be read is told, until the next operation of its id has replaced it', async ({
   rig,
   bus,

@@ -218,17 +218,23 @@ test('that the service began by itself leave nothing behind when they end while 
   };
   const own = { id: 'a', args: one, wait: false, requestId, isOwn: true };
   await operations.begin(grow, own);
-  const joined = operations.begin(slow, { ...own, isOwn: false });
+  const joined = operations.begin(slow, { ...own, wait: true, isOwn: false });
   await new Promise(setImmediate);
   service.ends.get('a')?.();
   await new Promise(setImmediate);
   written();
-  await new Promise(setImmediate);
-  assert.not.ok(service.persisted.has('a') && !operations.isBusy);
-  written();
-  await joined;
-  service.ends.get('a')?.();
   assert.is(await (await joined).outcome, 1);
+  assert.is(service.persisted.size, 0);
+  assert.not.ok(operations.isBusy);
+});
+
+test('that are cancelled while a call joins are cancelled for it, too', async () => {
+  const service = new Service();
+  const { operations, grow } = service;
+  await operations.begin(grow, { id: 'a', args: one, wait: false, requestId, isOwn: true });
+  const joined = service.codeOf(one);
+  operations.cancel('a', operations.current('a'));
+  assert.is(await joined, 'Cancelled');
   assert.is(service.persisted.size, 0);
 });
 
