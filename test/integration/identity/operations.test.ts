@@ -16,7 +16,6 @@ import { startRigCloud, useCloud } from '../../support/rig-cloud.ts';
 import { deviceName } from '../../support/rig-config.ts';
 import { operatorsMayDoEverything } from '../../support/rig-polkit.ts';
 import { identityOf } from '../../support/rig-users.ts';
-import { standStill } from '../../support/stand-still.ts';
 
 interface Setting {
   rig: Rig;
@@ -62,11 +61,22 @@ async function intents(rig: Rig): Promise<readonly string[]> {
   return readdir(join(rig.stateDirectory('identity'), 'operations'));
 }
 
-/** Kills the service right after it has accepted, and starts it again. */
-async function killedAfter(rig: Rig, bus: Bus, accepted: Promise<unknown>): Promise<void> {
-  await accepted;
+/** What a hub says that wants to be asked again later: an operation goes on as long as that. */
+function busy() {
+  return { status: 429, headers: { 'retry-after': '10' }, body: {} };
+}
+
+/** Kills the service right after it has accepted, while the cloud has not done it, and starts it again. */
+async function killedAfter(
+  { rig, bus, cloud }: Setting,
+  accepted: () => Promise<unknown>,
+  meanwhile: Cloud['interfere'] = busy,
+): Promise<void> {
+  cloud.interfere = meanwhile;
+  await accepted();
   await rig.stop('identity', 'SIGKILL');
   assert.is((await intents(rig)).length, 1);
+  cloud.interfere = undefined;
   await client(bus, identityService, identityInterface).Describe({});
 }
 
@@ -76,19 +86,17 @@ async function untilIdle(rig: Rig): Promise<void> {
 }
 
 test('are carried out after SIGKILL when they were accepted', async (setting) => {
-  const { rig, bus, cloud, identity } = setting;
-  cloud.interfere = undecided;
+  const { rig, cloud, identity } = setting;
   const before = registrations(cloud);
-  await killedAfter(rig, bus, identity.Reprovision(later));
-  cloud.interfere = undefined;
+  await killedAfter(setting, () => identity.Reprovision(later), undecided);
   // what the killed process was told to wait for a minute for is not waited for
   await until(30_000, 'a registration', () => registrations(cloud) > before);
   await untilIdle(rig);
-  await killedAfter(rig, bus, identity.CreateModuleIdentity({ module_id: 'cut', ...later }));
+  await killedAfter(setting, () => identity.CreateModuleIdentity({ module_id: 'cut', ...later }));
   await untilIdle(rig);
   assert.ok(onHub(cloud, 'cut'));
   assert.is((await identity.GetModuleIdentity({ module_id: 'cut' })).identity.module_id, 'cut');
-  await killedAfter(rig, bus, identity.DeleteModuleIdentity({ module_id: 'cut', ...later }));
+  await killedAfter(setting, () => identity.DeleteModuleIdentity({ module_id: 'cut', ...later }));
   await untilIdle(rig);
   assert.not(onHub(cloud, 'cut'));
   assert.is(await failureOf(identity.GetModuleIdentity({ module_id: 'cut' })), 'NotFound');
@@ -125,22 +133,16 @@ for (const [action, other] of [
     assert.is(await again, 'Cancelled');
     cloud.interfere = undefined;
     await identity.Reprovision({}, patient);
-    const keys = await rig.processOf('keys');
-    if (keys === undefined) throw new Error('Keys does not run');
-    await standStill(keys);
-    try {
-      const making = failureOf(identity.CreateModuleIdentity({ module_id: 'slow' }, patient));
-      await until(30_000, 'the module', () => onHub(cloud, 'slow'));
-      assert.is(
-        await failureOf(identity.DeleteModuleIdentity({ module_id: 'slow' })),
-        'Unavailable',
-      );
-      assert.is(await cancel('slow'), may('manage', 'no failure'));
-      if (action !== 'manage') await identity.Cancel({ id: 'slow' });
-      assert.is(await making, 'Cancelled');
-    } finally {
-      process.kill(keys, 'SIGCONT');
-    }
+    // it is made, and gets no keys
+    cloud.interfere = ({ method }) =>
+      method === 'PUT' && onHub(cloud, 'slow') ? busy() : undefined;
+    const making = failureOf(identity.CreateModuleIdentity({ module_id: 'slow' }, patient));
+    await until(30_000, 'the module', () => onHub(cloud, 'slow'));
+    assert.is(await failureOf(identity.DeleteModuleIdentity({ module_id: 'slow' })), 'Unavailable');
+    assert.is(await cancel('slow'), may('manage', 'no failure'));
+    if (action !== 'manage') await identity.Cancel({ id: 'slow' });
+    assert.is(await making, 'Cancelled');
+    cloud.interfere = undefined;
     await identity.CreateModuleIdentity({ module_id: 'slow' }, patient);
     await identity.DeleteModuleIdentity({ module_id: 'slow' });
   });
