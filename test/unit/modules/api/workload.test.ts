@@ -230,6 +230,20 @@ test('says 422 for a body that is not what it should be', async () => {
   }
 });
 
+test('looks at no member of a body but those that it asks for', async () => {
+  const sign = workloadRoutes(own, plainBackend).find(({ path }) => path.endsWith('/sign'));
+  const members = { data: 'AAAA', algo: 'HMACSHA256' };
+  const ownKeys = () => {
+    throw new Error('all members are listed');
+  };
+  const body = new Proxy(members, { ownKeys });
+  const { signal } = new AbortController();
+  const hold = { leftMs: () => 0, wait: () => Promise.resolve() };
+  const params = { module: '$edgeAgent', generation: 'gen/1' };
+  const reply = await sign?.answer({ params, body, requestId: 'id', signal, hold });
+  assert.is(reply?.status, 200);
+});
+
 test('records every request without its content', () => {
   assert.ok(records.length > 20);
   assert.ok(records.every((record) => record.requestId === 'id-1'));
