@@ -33,37 +33,35 @@ export interface HeldCall extends Via {
   readonly hold: Hold;
 }
 
+/** What of a request it costs to hold it, and the turns that others have meanwhile. */
+interface HeldRequest {
+  /** Of its body. */
+  readonly bytes: number;
+  readonly signal: AbortSignal;
+  readonly turns: Turns;
+}
+
 /** The requests of a module that are held: each costs its body and a connection, and nobody knows for how long. */
 export class Holds {
   readonly #limits: HoldLimits;
-  readonly #turns: Turns;
   #held = 0;
   #bytes = 0;
 
-  constructor(turns: Turns, limits: HoldLimits = holdLimits) {
-    this.#turns = turns;
+  constructor(limits: HoldLimits = holdLimits) {
     this.#limits = limits;
   }
 
-  /** The hold of a request that begins now, with a body of so many bytes. */
-  of(bytes: number, signal: AbortSignal): Hold {
+  /** The hold of a request that begins now. */
+  of(request: HeldRequest): Hold {
     const until = performance.now() + this.#limits.ms;
     const leftMs = (): number => until - performance.now();
     return {
       leftMs,
-      wait: (ms) => this.#wait({ ms: Math.max(0, Math.min(ms, leftMs())), bytes, signal }),
+      wait: (ms) => this.#wait(Math.max(0, Math.min(ms, leftMs())), request),
     };
   }
 
-  async #wait({
-    ms,
-    bytes,
-    signal,
-  }: {
-    readonly ms: number;
-    readonly bytes: number;
-    readonly signal: AbortSignal;
-  }): Promise<void> {
+  async #wait(ms: number, { bytes, signal, turns }: HeldRequest): Promise<void> {
     const { most, bytes: mostBytes } = this.#limits;
     if (this.#held >= most || this.#bytes + bytes > mostBytes) {
       throw new HttpProblem(503, 'too many requests wait for a service that cannot be reached');
@@ -71,7 +69,7 @@ export class Holds {
     this.#held++;
     this.#bytes += bytes;
     try {
-      await this.#turns.pause(() => sleep(ms, undefined, { signal }));
+      await turns.pause(() => sleep(ms, undefined, { signal }));
     } finally {
       this.#held--;
       this.#bytes -= bytes;

@@ -11,7 +11,7 @@ import { parseTarget } from './target.ts';
 import { Turns } from './turns.ts';
 import { type SendLimits, Unsent } from './unsent.ts';
 
-// What answers requests has limits that all modules share.
+// What answers requests has limits that all modules share; of each lane so many.
 const mostAtOnce = 4;
 /** A client that sends its whole body first must be able to, or it never reads why it was refused. */
 const discardLimits = { bytes: 32 << 20, ms: 5_000, stallMs: 250 };
@@ -45,6 +45,8 @@ export interface ApiReply {
 export interface Route {
   readonly method: 'GET' | 'POST';
   readonly path: string;
+  /** The service that makes the answers, if it may take long: it holds up no other requests than its own. */
+  readonly lane?: 'keys' | 'certificates';
   /** Throws when the path is not for this client: before its body is asked for. */
   readonly admit?: (params: ApiRequest['params']) => void;
   readonly answer: (request: ApiRequest) => Promise<ApiReply> | ApiReply;
@@ -72,9 +74,9 @@ export interface ApiOptions {
 
 /** Answers requests by these routes. Never rejects. */
 export function apiServer(routes: readonly Route[], options: ApiOptions): ExchangeServer {
-  const turns = new Turns(mostAtOnce);
-  const holds = new Holds(turns, options.holdLimits);
-  const parts = { ...options, routes, turns, holds, unsent: new Unsent(options.sendLimits) };
+  const lanes = new Map(routes.map(({ lane }) => [lane, new Turns(mostAtOnce)]));
+  const holds = new Holds(options.holdLimits);
+  const parts = { ...options, routes, lanes, holds, unsent: new Unsent(options.sendLimits) };
   return {
     answer: (exchange) => answer(parts, exchange),
     refused: (problem) => {
@@ -88,7 +90,7 @@ export function apiServer(routes: readonly Route[], options: ApiOptions): Exchan
 
 interface ApiParts extends ApiOptions {
   readonly routes: readonly Route[];
-  readonly turns: Turns;
+  readonly lanes: ReadonlyMap<Route['lane'], Turns>;
   readonly holds: Holds;
   readonly unsent: Unsent;
 }
@@ -120,7 +122,7 @@ async function answer(parts: ApiParts, exchange: Exchange): Promise<void> {
 }
 
 async function replyTo(
-  { routes, turns, holds, unsent }: ApiParts,
+  { routes, lanes, holds, unsent }: ApiParts,
   exchange: Exchange & { readonly requestId: string },
   found: { route?: Route },
 ): Promise<ApiReply> {
@@ -130,12 +132,13 @@ async function replyTo(
   found.route = route;
   if (expects === 'other') throw new HttpProblem(417, 'the only expectation met is 100-continue');
   route.admit?.(params);
+  const turns = lanes.get(route.lane) ?? new Turns(1);
   return await turns.take(async () => {
     await unsent.room();
     if (expects === 'continue') response.writeContinue();
     // The body is read when it is the request's turn: until then it holds up the connection, not memory.
     const { json: body, bytes } = await readJson(request, broken);
-    const hold = holds.of(bytes, signal);
+    const hold = holds.of({ bytes, signal, turns });
     return await route.answer({ params, body, requestId, signal, hold });
   });
 }

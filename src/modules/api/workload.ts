@@ -102,6 +102,7 @@ export function workloadRoutes(module: ModuleName, backend: WorkloadBackend): re
     {
       method: 'POST',
       path: '/modules/:module/certificate/identity',
+      lane: 'certificates',
       admit: (params) => requireOwn(params['module'], own),
       answer: async (request) => {
         const wish = {
@@ -133,6 +134,7 @@ function generationRoute(
   return {
     method: 'POST',
     path: `/modules/:module/genid/:generation/${path}`,
+    lane: path === 'certificate/server' ? 'certificates' : 'keys',
     admit: (params) => requireOwn(params['module'], own),
     answer: async (request) => {
       const identity = await backend.identity(own, request);

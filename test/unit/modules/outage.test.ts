@@ -16,7 +16,8 @@ function unreachable(): Error {
 }
 
 function callHeldFor(ms: number, signal = new AbortController().signal): HeldCall {
-  return { requestId: 'r', signal, hold: new Holds(new Turns(4), { ...limits, ms }).of(0, signal) };
+  const hold = new Holds({ ...limits, ms }).of({ bytes: 0, signal, turns: new Turns(4) });
+  return { requestId: 'r', signal, hold };
 }
 
 /** Fails so often, then works. */
@@ -129,18 +130,21 @@ test('gives up when the client leaves', async () => {
 
 test('holds so many requests and so many bytes, and lets others have their turns', async () => {
   const turns = new Turns(1);
-  const holds = new Holds(turns, { ms: 30_000, most: 2, bytes: 1000 });
+  const holds = new Holds({ ms: 30_000, most: 2, bytes: 1000 });
   const client = new AbortController();
-  const wait = (bytes: number) => turns.take(() => holds.of(bytes, client.signal).wait(10_000));
+  const wait = (bytes: number) =>
+    turns.take(() => holds.of({ bytes: bytes, signal: client.signal, turns }).wait(10_000));
   const held = [wait(400), wait(400)];
   await sleep(20);
   assert.match(String(await wait(1).catch(String)), /too many requests/);
   client.abort();
   await Promise.allSettled(held);
   const next = new AbortController();
-  const one = turns.take(() => holds.of(900, next.signal).wait(10_000));
+  const one = turns.take(() => holds.of({ bytes: 900, signal: next.signal, turns }).wait(10_000));
   await sleep(20);
-  const over = await turns.take(() => holds.of(200, next.signal).wait(10_000)).catch(String);
+  const over = await turns
+    .take(() => holds.of({ bytes: 200, signal: next.signal, turns }).wait(10_000))
+    .catch(String);
   assert.match(String(over), /too many requests/);
   next.abort();
   await Promise.allSettled([one]);

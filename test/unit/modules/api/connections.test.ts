@@ -81,6 +81,29 @@ test('keeps idle connections, and closes the longest idle for who waits', async 
   for (const client of clients) client[Symbol.dispose]();
 });
 
+test('answers other requests while the service that signs is silent', async () => {
+  const { opened, open } = gate();
+  const sign = async () => {
+    await opened;
+    return Buffer.from('signed');
+  };
+  await using api = await WorkloadApi.open({ backend: { sign } });
+  const asked = Array.from({ length: 8 }, () =>
+    api.ask('POST', `${genid}/sign?${version}`, { data: 'AAAA' }),
+  );
+  await sleep(200);
+  for (const [method, path, body] of [
+    ['GET', '/trust-bundle', undefined],
+    ['GET', '/modules', undefined],
+    ['POST', '/modules/edgeAgent/certificate/identity', {}],
+  ] as const) {
+    const { status } = await deadline(20_000, api.ask(method, `${path}?${version}`, body), path);
+    assert.ok(status < 300, `${path}: ${status}`);
+  }
+  open();
+  for (const answer of asked) assert.is((await answer).status, 200);
+});
+
 test('closes none on which a request is answered, and none that has only come', async () => {
   const { opened, open } = gate();
   const trustBundle = async () => {
