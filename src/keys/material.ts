@@ -53,7 +53,7 @@ export function isEncrypted(bytes: Buffer): boolean {
   }
 }
 
-/** Whether bytes are PEM, JSON or DER, or begin as the DER of a key does: a random key does not, but once in 2³¹. */
+/** Whether bytes are PEM, JSON or DER, or begin as the DER of a key does: a random key does not, but once in 2²⁴. */
 export function isStructured(bytes: Buffer): boolean {
   return bytes.includes('-----BEGIN ') || isJson(bytes) || isDer(bytes) || beginsAsKey(bytes);
 }
