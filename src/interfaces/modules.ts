@@ -46,7 +46,7 @@ export const modulesInterface = defineInterface({
   notes: modulesNotes,
   methods: {
     CreateModule: {
-      doc: 'Makes a module: its identity, its image, its container. It is not started. One that cannot be made is removed again before the reply; with `wait` false it stays, its State `failed`, until the same call makes it or DeleteModule removes it.',
+      doc: 'Makes a module: its identity, its image, its container. It is not started. One that cannot be made is removed again before the reply, except for an identity that was registered for it: the next call uses that, and DeleteModuleIdentity removes it. With `wait` false it stays, its State `failed`, until the same call makes it or DeleteModule removes it.',
       long: true,
       in: { name: 's', type: 's', config_json: 's', env: 'a{ss}' },
       options: waitOption,
