@@ -43,7 +43,7 @@ test('refuses a creation under a name that is taken, and leaves nothing of it', 
   const state = device.rig.stateDirectory('modules');
   const records = await readdir(join(state, 'modules'));
   assert.equal(
-    records.filter((file) => !file.startsWith('edgeAgent')),
+    records.filter((file) => !/^(edgeAgent|\.reserve-)/.test(file)),
     ['sensor.json'],
   );
   assert.equal((await readdir(join(state, 'mnt'))).toSorted(), ['edgeAgent', 'sensor']);

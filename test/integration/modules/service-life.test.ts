@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { until } from '../../support/deadline.ts';
 import { ModulesRig } from '../../support/engine/modules-rig.ts';
 import { silentRegistry } from '../../support/engine/silent-registry.ts';
 
@@ -107,7 +108,15 @@ test('answers an error to a call in which it is killed, and takes the module up 
   await device.works('Describe', describe);
   assert.is((await device.untilState('slow', 'pulling'))['Operation'], 'CreateModule');
   const joining = device.call('CreateModule', slow, 'operator');
-  await device.works('Cancel', ['sa{sv}', 'slow', '0']);
+  let hasEnded = false;
+  void joining.finally(() => {
+    hasEnded = true;
+  });
+  // it may not have joined yet
+  await until(60_000, 'the end of the call that joined', async () => {
+    await device.call('Cancel', ['sa{sv}', 'slow', '0'], 'operator');
+    return hasEnded;
+  });
   assert.match((await joining).stderr, /cancelled|is the wait/);
   await device.untilModule('slow', ({ error }) => String(error).includes('no object'));
 });
