@@ -49,8 +49,9 @@ export class TcpFirstAgent extends Agent {
   }
 
   async #connect(options: ConnectingRequest): Promise<Duplex> {
-    const socket = await this.open(options);
+    // before there is a connection that nobody would close
     const secureContext = options.contextOf?.();
+    const socket = await this.open(options);
     const own = secureContext === undefined ? { socket } : { socket, secureContext };
     const stream = super.createConnection({ ...options, ...own } as RequestOptions);
     if (stream) return stream;

@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import type { Shown, ShownObject } from '../dbus/shown.ts';
 import { describeError, systemCode } from '../errors.ts';
 import type { Log } from './log.ts';
-import { readStateJson, removeLeftovers, writeStateFile } from './state-file.ts';
+import { readStateJson, writeStateFile } from './state-file.ts';
 
 const formatVersion = 1;
 const objectPath = /^(\/[A-Za-z0-9_]+)+$/;
@@ -46,9 +46,8 @@ export class ShownFile {
     this.#holds = found.shown !== undefined;
   }
 
-  /** Reads what the process before this one left, and removes what it did not finish writing. */
+  /** Reads what the process before this one left. */
   static async open(options: ShownFileOptions): Promise<ShownFile> {
-    await removeLeftovers(options.stateDir).catch(() => undefined); // they take room and do no harm
     return new ShownFile(options, await read(options));
   }
 

@@ -29,6 +29,8 @@ const EXHAUSTED = new Set(['EMFILE', 'ENFILE', 'ENOMEM']);
 /** The version that files are written in; each of them carries it. */
 const knownVersion = 1;
 const TEMPORARY = /^\..*\.[0-9a-f]{12}\.tmp$/;
+/** The temporary files of this process: what looks for leftovers leaves them alone. */
+const beingWritten = new Set<string>();
 
 /** A state file that is empty, truncated or not what it should be. It is never replaced or dropped. */
 export class DamagedFile extends Error {
@@ -113,6 +115,7 @@ export async function writeStateFile(
     dirname(path),
     `.${basename(path).slice(0, 200)}.${randomBytes(6).toString('hex')}.tmp`,
   );
+  beingWritten.add(resolve(temporary));
   try {
     await writeNew(temporary, content);
     await rename(temporary, path);
@@ -120,6 +123,8 @@ export async function writeStateFile(
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined);
     throw await unwritable(path, error);
+  } finally {
+    beingWritten.delete(resolve(temporary));
   }
 }
 
@@ -225,13 +230,13 @@ export async function replaceStateFile(path: string, content: Uint8Array): Promi
   if (before !== undefined) await overwrite(before).catch(() => undefined);
 }
 
-/** Removes what interrupted writes left in a directory, overwritten because it may have been a key. */
+/** Removes what interrupted writes of former processes left in a directory, overwritten because it may have been a key. */
 export async function removeLeftovers(directory: string): Promise<void> {
   const names = (await orAbsent(() => readdir(directory))) ?? [];
   for (const name of names) {
-    if (!TEMPORARY.test(name)) continue;
-    // one of another user cannot be overwritten, and holds up nothing
     const path = join(directory, name);
+    if (!TEMPORARY.test(name) || beingWritten.has(resolve(path))) continue;
+    // one of another user cannot be overwritten, and holds up nothing
     await destroy(path).catch(() => remove(path).catch(() => undefined));
   }
 }

@@ -250,15 +250,6 @@ test('has removed it too when what differs is announced at the start', async () 
   await life.end();
 });
 
-test('removes what an interrupted write left', async () => {
-  await using stage = await cachedAfter({ ball });
-  const leftover = join(stage.rig.directory, '.shown.json.0123456789ab.tmp');
-  await writeFile(leftover, '{');
-  const life = await live(stage.rig, { ball });
-  assert.is(existsSync(leftover), false);
-  await life.end();
-});
-
 test('ends in order when the file cannot be written', async () => {
   await using stage = await cachedAfter({ ball });
   await rm(stage.file);

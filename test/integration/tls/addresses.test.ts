@@ -2,8 +2,10 @@
 import { once } from 'node:events';
 import type { Agent } from 'node:https';
 import { request } from 'node:https';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { ConnectingRequest } from '../../../src/service/https-agent.ts';
 import type { HostAddress } from '../../../src/service/tcp-connect.ts';
 import { TlsAgents } from '../../../src/service/tls-agents.ts';
 import { deadline } from '../../support/deadline.ts';
@@ -50,5 +52,25 @@ for (const way of ['directly', 'through a proxy']) {
     assert.is(proxy.targets.length, way === 'directly' ? 0 : 3);
   });
 }
+
+test('is left alone when there is nothing to speak TLS with', async () => {
+  const connected: Socket[] = [];
+  const server = createServer((socket) => connected.push(socket)).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const agent = new TlsAgents(() => undefined, lookup).get({});
+  const contextOf = (): never => {
+    throw new Error('no key');
+  };
+  const options: ConnectingRequest = { agent, contextOf };
+  const outgoing = request(`https://localhost:${port}`, options).end();
+  const [error] = (await deadline(10_000, once(outgoing, 'error'), 'the error')) as [Error];
+  assert.is(error.message, 'no key');
+  await new Promise((resolve) => setTimeout(resolve, 100)); // a connection would be there by now
+  for (const socket of connected) socket.destroy();
+  server.close();
+  agent.destroy();
+  assert.is(connected.length, 0);
+});
 
 test.run();

@@ -110,6 +110,22 @@ test('leave no remains of writes that were interrupted', async ({ dir }) => {
   assert.equal(await readdir(dir), ['a.json']);
 });
 
+test('are written whole while others look for remains', async ({ dir }) => {
+  const path = join(dir, 'a');
+  for (let round = 0; round < 20; round++) {
+    const content = Buffer.alloc(256 << 10, round + 1);
+    const written = writeStateFile(path, content);
+    let isOver = false;
+    const over = written.finally(() => {
+      isOver = true;
+    });
+    while (!isOver) await removeLeftovers(dir);
+    await over;
+    assert.ok((await readFile(path)).equals(content), `round ${round}`);
+  }
+  assert.equal(await readdir(dir), ['a']);
+});
+
 test('lie in a directory that only their owner can enter', async ({ dir }) => {
   const path = join(dir, 'a/b');
   await makeStateDirectory(path);
