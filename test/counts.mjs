@@ -1,13 +1,15 @@
-const line = /^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$/;
+const line = /^(\d+) passed, (\d+) failed$/;
+const skippedLine = /^(\d+) skipped$/;
 
 /** Nothing ran, which is a failure. */
 export const failure = { passed: 0, failed: 1, skipped: 0 };
 
-function parse(text) {
-  const match = line.exec(text);
+/** The counts that stand at this line, the skipped ones in the line before. */
+function parse(lines, at) {
+  const match = line.exec(lines[at] ?? '');
   if (match === null) return undefined;
-  const [passed, failed, skipped] = match.slice(1).map((count) => Number(count ?? 0));
-  return { passed, failed, skipped };
+  const [passed, failed] = match.slice(1).map(Number);
+  return { passed, failed, skipped: Number(skippedLine.exec(lines[at - 1] ?? '')?.[1] ?? 0) };
 }
 
 /**
@@ -16,9 +18,8 @@ function parse(text) {
  */
 export function countsOf({ code, output }) {
   const lines = output.trimEnd().split('\n');
-  const counts = parse(
-    (code === 0 ? lines.at(-1) : lines.findLast((text) => line.test(text))) ?? '',
-  );
+  const last = lines.length - 1;
+  const counts = parse(lines, code === 0 ? last : lines.findLastIndex((text) => line.test(text)));
   if (counts === undefined || counts.passed === 0) return failure;
   return code === 0 ? counts : { ...counts, failed: Math.max(1, counts.failed) };
 }
@@ -28,9 +29,10 @@ export function sumOf(results) {
   return { passed: sum('passed'), failed: sum('failed'), skipped: sum('skipped') };
 }
 
-/** The last line of a run. */
+/** The last lines of a run: what was skipped stands above, so that the last one always looks the same. */
 export function formatCounts({ passed, failed, skipped }) {
-  return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
+  const above = skipped > 0 ? `${skipped} skipped\n` : '';
+  return `${above}${passed} passed, ${failed} failed`;
 }
 
 /** Prints the last line and makes it the exit code; a run in which nothing passed has failed. */

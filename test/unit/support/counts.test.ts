@@ -24,7 +24,7 @@ const failure = { passed: 0, failed: 1, skipped: 0 };
 
 test('are those of the last line', async () => {
   const { countsOf } = await load();
-  const output = 'x\n5 passed, 0 failed\ny\n\n7 passed, 1 failed, 2 skipped\n';
+  const output = 'x\n5 passed, 0 failed\ny\n\n2 skipped\n7 passed, 1 failed\n';
   assert.equal(countsOf({ code: 0, output }), { passed: 7, failed: 1, skipped: 2 });
 });
 
@@ -56,7 +56,7 @@ test('add up to one line', async () => {
   const { formatCounts, sumOf } = await load();
   assert.is(
     formatCounts(sumOf([{ passed: 7, failed: 0, skipped: 1 }, failure])),
-    '7 passed, 1 failed, 1 skipped',
+    '1 skipped\n7 passed, 1 failed',
   );
 });
 
