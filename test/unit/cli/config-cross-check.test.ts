@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { chmod, chown, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, chown, copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -33,6 +33,16 @@ async function check(dir: string, texts: Readonly<Record<string, string>>): Prom
   const say = (line: string) => void lines.push(line);
   const code = await iotedgectl(['config', 'check', '--config-dir', dir], say, say);
   return { code, lines: lines.map((line) => line.replace(`${dir}/`, '')) };
+}
+
+/** iotedgectl where every user can read it, until it is disposed of. */
+async function readableProgram() {
+  const folder = await mkdtemp(join(tmpdir(), 'iotedgectl-'));
+  await chmod(folder, 0o755);
+  const path = join(folder, 'iotedgectl.cjs');
+  await copyFile(join(import.meta.dirname, '../../../bin/iotedgectl.cjs'), path);
+  await chmod(path, 0o644);
+  return { path, [Symbol.asyncDispose]: () => rm(folder, { recursive: true }) };
 }
 
 const keys = (more = '') =>
@@ -216,8 +226,9 @@ rootTest('does not call a file wrong that its caller may not read', async ({ dir
   await check(dir, { keys: keys(), modules: 'hostnam: a\n' });
   await chmod(dir, 0o755);
   await chmod(join(dir, 'modules.yaml'), 0o644);
-  const program = join(import.meta.dirname, '../../../src/cli/main.js');
-  const words = [program, 'config', 'check', '--config-dir', dir];
+  // the checkout may be where only root can read
+  await using program = await readableProgram();
+  const words = [program.path, 'config', 'check', '--config-dir', dir];
   const asNobody = () =>
     spawnSync(process.execPath, words, { uid: 65534, gid: 65534, encoding: 'utf8' });
   const both = asNobody();
