@@ -171,6 +171,12 @@ test('finds no service that calls another one without saying on whose behalf', (
   assert.equal(guilty, []);
 });
 
+test('joins signals in the runtime without AbortSignal.any, which leaks on Node 20', () => {
+  const files = filesBelow('src/modules', /\.ts$/);
+  const guilty = files.filter((file) => withoutComments(read(file)).includes('AbortSignal.any'));
+  assert.equal(guilty, []);
+});
+
 test('compiles schemas in one module, which bundles replace', () => {
   const importers = sourceImports
     .filter(({ what }) => /^ajv(\/|$)/.test(what))

@@ -213,7 +213,8 @@ export class DockerEngine implements ContainerEngine {
     const filters = JSON.stringify({ type: ['container'], label, event: followedEvents });
     // Only the beginning of the stream has a deadline.
     const late = new AbortController();
-    const ending = AbortSignal.any([signal, late.signal]);
+    // not disposed of: the stream ends with it, after this has returned
+    const ending = new JoinedSignal([signal, late.signal]).signal;
     const timer = setTimeout(
       () => late.abort(new DOMException(listening, 'TimeoutError')),
       noticeMs,
