@@ -22,6 +22,7 @@ import {
   type PlacedConfig,
   type Problem,
   placedConfig,
+  serviceUsers,
 } from '../service/config.ts';
 import { type Command, exitCodes } from './command.ts';
 import { crossCheck } from './cross-check.ts';
@@ -90,12 +91,14 @@ async function checkAll(dir: string): Promise<Findings> {
       parse: parseModulesConfig,
     }),
   ]);
-  const across = crossCheck({
+  const placed = {
     keys: keys.placed,
     certificates: certificates.placed,
     identity: identity.placed,
     modules: modules.placed,
-  });
+  };
+  const users = await Promise.all(serviceUsers.map(readerNamed));
+  const across = crossCheck(placed, (name) => users.find((user) => user?.name === name)?.uid);
   const each: readonly Findings[] = [keys, certificates, identity, modules];
   return {
     problems: [...each.flatMap(({ problems }) => problems), ...across.problems],

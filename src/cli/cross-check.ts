@@ -38,8 +38,11 @@ interface Use extends Reference {
   readonly user: string;
 }
 
+/** The uid of a user of this machine; undefined when there is none of that name. */
+type UidOf = (user: string) => number | undefined;
+
 /** Compares the files with one another. */
-export function crossCheck(all: Configurations): CrossFindings {
+export function crossCheck(all: Configurations, uidOf: UidOf): CrossFindings {
   const unknown = [...referencesOf(all)].filter((one) => isUnknown(one, all));
   const found = unknown.map((one) => ({ one, problem: one.place(unknownText(one)) }));
   // of a file that is not there nothing is known but that it makes nothing
@@ -47,7 +50,7 @@ export function crossCheck(all: Configurations): CrossFindings {
     !isFuture && ((kind === 'key' ? all.keys : all.certificates)?.sources.length ?? 0) > 0;
   const sure = found.filter(isSure).map(({ problem }) => problem);
   const unsure = found.filter((one) => !isSure(one)).map(({ problem }) => problem);
-  const missing = [...usesOf(all)].flatMap((use) => missingGrant(use, all.keys));
+  const missing = [...usesOf(all)].flatMap((use) => missingGrant(use, all.keys, uidOf));
   const hasKeys = (all.keys?.sources.length ?? 0) > 0;
   return {
     problems: [...sure, ...(hasKeys ? missing : [])],
@@ -166,15 +169,21 @@ const sign = 'org.iotedge.keys1.sign';
 function missingGrant(
   { id, user, place }: Use,
   keys: PlacedConfig<KeysConfig> | undefined,
+  uidOf: UidOf,
 ): readonly Problem[] {
-  if (keys === undefined || id === '' || maySign(id, user, keys.config)) return [];
+  if (keys === undefined || id === '') return [];
+  if (maySign(id, { name: user, uid: uidOf(user) }, keys.config)) return [];
   const line = `- {user: '${user}', actions: ['${sign}'], match: {key_id: '${id}'}}`;
   const text = `${user} may not sign with the key ${JSON.stringify(id)}: add to grants of keys.yaml the line ${line}`;
   return [place(text)];
 }
 
 /** Of which type the key is, and so which mechanisms it is used with, is in no file. */
-function maySign(id: string, user: string, { authorization, grants: own }: CommonConfig): boolean {
+function maySign(
+  id: string,
+  user: Account,
+  { authorization, grants: own }: Pick<CommonConfig, 'authorization' | 'grants'>,
+): boolean {
   const questions = signMechanisms.map((mechanism) => ({
     action: sign,
     details: { key_id: id, mechanism, derivation: '' },
@@ -182,11 +191,20 @@ function maySign(id: string, user: string, { authorization, grants: own }: Commo
   const builtIn = grants.map(({ action, ...grant }) => ({ ...grant, actions: [action] }));
   const acl = authorization.backend === 'acl' ? authorization.acl : [];
   return [...builtIn, ...own, ...acl].some((rule) => {
-    // who is in a group is for the machine to say
-    const isFor = rule.user === user || (rule.user === undefined && 'group' in rule);
     const covered = { actions: rule.actions, match: rule.match ?? {} };
-    return isFor && questions.some((question) => ruleAllows(covered, question));
+    return isFor(rule, user) && questions.some((question) => ruleAllows(covered, question));
   });
+}
+
+interface Account {
+  readonly name: string;
+  readonly uid: number | undefined;
+}
+
+/** What only the machine of the service knows, who is in a group and which uid its user has, is not in doubt. */
+function isFor({ user }: { readonly user?: string }, { name, uid }: Account): boolean {
+  if (user === undefined || user === name) return true;
+  return /^[0-9]{1,10}$/.test(user) && (uid === undefined || uid === Number(user));
 }
 
 /** Where modules look for the APIs and where this machine offers them is usually one place. */

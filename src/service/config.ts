@@ -24,7 +24,7 @@ import { compile } from './schema-validator.ts';
 import { type Explanation, explain } from './violation.ts';
 import type { ConfigNode, MapEntry } from './yaml.ts';
 
-export { type CommonConfig, commonProperties } from './common-config.ts';
+export { type CommonConfig, commonProperties, serviceUsers } from './common-config.ts';
 export type { SourceFile } from './config-files.ts';
 export { ConfigError, formatProblem, type Problem, type SettingPath } from './problem.ts';
 export type { Schema } from './schema-options.ts';

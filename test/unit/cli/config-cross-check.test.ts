@@ -4,8 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { crossCheck } from '../../../src/cli/cross-check.ts';
 import { iotedgectl } from '../../../src/cli/iotedgectl.ts';
 import { obstacleTo } from '../../../src/cli/service-readers.ts';
+import { identitySchema, parseIdentityConfig } from '../../../src/identity/config.ts';
+import { identityService } from '../../../src/interfaces/identity.ts';
+import { keysService } from '../../../src/interfaces/keys.ts';
+import { keysSchema, parseKeysConfig } from '../../../src/keys/config.ts';
+import { placedConfig } from '../../../src/service/config.ts';
 
 const test = suite<{ dir: string }>('iotedgectl config check across the files');
 
@@ -140,6 +146,22 @@ test('prints the line of a grant that is missing, and is content with it', async
   const acl =
     "authorization: {backend: acl, acl: [{user: iotedge-identity, actions: ['*']}, {user: iotedge-certificates, actions: ['*']}]}\n";
   assert.is((await check(dir, { ...texts, keys: keys(preloaded + acl) })).code, 0);
+});
+
+test('knows a user by its uid too, on the machine that has the user', async ({ dir }) => {
+  const acl = "authorization: {backend: acl, acl: [{user: '987', actions: ['*']}]}\n";
+  const preloaded = "'preloaded_key:my-key': 'pkcs11:object=c'\n";
+  await writeFile(join(dir, 'keys.yaml'), keys(preloaded + acl), { mode: 0o640 });
+  await writeFile(join(dir, 'identity.yaml'), identity('device-id', 'my-key'), { mode: 0o640 });
+  const warn = () => undefined;
+  const keysFile = { service: 'keys', definition: keysService, schema: keysSchema };
+  const identityFile = { service: 'identity', definition: identityService, schema: identitySchema };
+  const placed = {
+    keys: await placedConfig({ ...keysFile, parse: parseKeysConfig, dir, warn }),
+    identity: await placedConfig({ ...identityFile, parse: parseIdentityConfig, dir, warn }),
+  };
+  const problems = (uid: number | undefined) => crossCheck(placed, () => uid).problems.length;
+  assert.equal([987, undefined, 988].map(problems), [0, 0, 1]);
 });
 
 test('names sockets that disagree', async ({ dir }) => {
