@@ -247,14 +247,14 @@ export class Device {
       if (this.#retired) return saved;
       await state.saveDevice(saved);
       await this.#forgetRefusal();
-      this.#succeed(saved);
+      this.#succeed(saved, via);
       return saved;
     } catch (error) {
-      throw await this.#fail(error, via.signal);
+      throw await this.#fail(error, via);
     }
   }
 
-  #succeed(saved: SavedDevice): void {
+  #succeed(saved: SavedDevice, { requestId }: Via): void {
     this.#saved = saved;
     this.#isAttempting = false;
     this.#failures = 0;
@@ -262,11 +262,11 @@ export class Device {
     this.#lastError = '';
     this.#damage = '';
     const { deviceId, hubHostname } = saved;
-    this.#options.log.info('device provisioned', { deviceId, hubHostname });
+    this.#options.log.info('device provisioned', { deviceId, hubHostname, requestId });
     this.#publish();
   }
 
-  async #fail(error: unknown, signal: AbortSignal): Promise<unknown> {
+  async #fail(error: unknown, { requestId, signal }: Via): Promise<unknown> {
     const reason: unknown = signal.aborted ? signal.reason : error;
     if (this.#retired) return reason;
     const asked = error instanceof CloudError ? error.retryAfterMs : undefined;
@@ -281,7 +281,7 @@ export class Device {
     this.#isAttempting = false;
     this.#lastError = this.#damage === '' ? lastError : `${lastError}; ${this.#damage}`;
     if (!signal.aborted) this.#retryAt(next);
-    this.#options.log.warn('provisioning failed', { reason: lastError });
+    this.#options.log.warn('provisioning failed', { reason: lastError, requestId });
     this.#publish();
     return reason;
   }

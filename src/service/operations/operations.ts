@@ -107,8 +107,9 @@ export class Operations {
   /** Goes on with an operation that a former process has persisted. */
   resume<Args, Result>(kind: OperationKind<Args, Result>, id: string, args: Args): void {
     if (this.#pending.has(id)) return;
-    this.#options.log.info('operation resumed', { operation: kind.verb, id });
-    this.#accept(kind, this.#add(kind, { id, args, wait: false, requestId: randomUUID() }));
+    const requestId = randomUUID();
+    this.#options.log.info('operation resumed', { operation: kind.verb, id, requestId });
+    this.#accept(kind, this.#add(kind, { id, args, wait: false, requestId }));
   }
 
   /** Ends this very operation: its callers get Cancelled. NotFound when it is not in progress any more. */
@@ -236,9 +237,9 @@ export class Operations {
     onChange(id);
   }
 
-  #report({ id, verb }: Operation<unknown, unknown>, error: unknown): void {
-    const { log } = this.#options;
-    log.warn('operation failed', { operation: verb, id, error: describeError(error) });
+  #report({ id, verb, requestId }: Operation<unknown, unknown>, error: unknown): void {
+    const fields = { operation: verb, id, requestId, error: describeError(error) };
+    this.#options.log.warn('operation failed', fields);
   }
 }
 
