@@ -36,7 +36,7 @@ const ourName = 'iotedge';
  *               └── adopted: the generation that was read ──▲
  *
  * Each arrow is saved before the request that follows from it. A record that is `creating` without a generation says that
- * the hub had no such module, and may have made ours.
+ * the hub had no such module, may have made ours, and could not be asked whether it did.
  */
 export class Registration {
   readonly #parts: RegistrationParts;
@@ -95,7 +95,7 @@ export class Registration {
 
   /** Removes the module from the hub, where it is ours or may be adopted, then from here. */
   async delete({ adopt }: Pick<Wanted, 'adopt'>): Promise<void> {
-    const { saved, log } = this.#parts;
+    const { saved } = this.#parts;
     saved.refuseUndeletable(this.#id);
     const isDamaged = saved.damaged.has(this.#id);
     const record = saved.get(this.#id);
@@ -105,7 +105,7 @@ export class Registration {
     if (!isEarlier) await this.#deleteOnHub({ record, isDamaged, adopt });
     else if (adopt) await this.#deleteOnHub({ record: undefined, isDamaged: true, adopt });
     await saved.delete(this.#id);
-    log.info('module identity deleted', { moduleId: this.#id });
+    this.#log('module identity deleted');
   }
 
   async #deleteOnHub({
@@ -152,9 +152,28 @@ export class Registration {
     try {
       return await this.#hub.create(this.#id, managedBy, this.#via);
     } catch (error) {
-      // what the hub has under this id from now on, another one made
-      if (isRefusal(error)) await this.#parts.saved.save(this.#record(managedBy, 'asking'));
+      await this.#settle(managedBy, error);
       throw error;
+    }
+  }
+
+  /**
+   * Finds out, where the hub can be asked, whether a request that failed has made the module: what has its name from now
+   * on and is not of the generation that is saved, other software made.
+   */
+  async #settle(managedBy: string, failure: unknown): Promise<void> {
+    const { saved, log } = this.#parts;
+    try {
+      const made = isRefusal(failure) ? undefined : await this.#hub.get(this.#id, this.#via);
+      const isMade = made !== undefined && isSame(made.managedBy, managedBy);
+      const phase = isMade ? 'creating' : 'asking';
+      await saved.save(this.#record(managedBy, phase, isMade ? made.generationId : ''));
+    } catch (error) {
+      log.debug('outcome of a failed creation unknown', {
+        moduleId: this.#id,
+        requestId: this.#via.requestId,
+        error: describeError(error),
+      });
     }
   }
 
@@ -174,7 +193,7 @@ export class Registration {
   }
 
   async #adopt(found: HubModule, { managedBy, adopt }: Wanted): Promise<SavedModule> {
-    const { saved, log } = this.#parts;
+    const { saved } = this.#parts;
     try {
       this.#refuseManaged(found, managedBy);
       if (!adopt) throw notAdopted(this.#id, found.managedBy);
@@ -182,7 +201,7 @@ export class Registration {
       if (saved.usable(this.#id) === undefined) await saved.delete(this.#id);
       throw error;
     }
-    log.info('module identity adopted', { moduleId: this.#id, managedBy: found.managedBy });
+    this.#log('module identity adopted', { managedBy: found.managedBy });
     return this.#giveKeys({ ...found, managedBy: managedBy ?? (found.managedBy || ourName) });
   }
 
@@ -193,7 +212,7 @@ export class Registration {
   }
 
   async #giveKeys(module: HubModule): Promise<SavedModule> {
-    const { saved, keyring, log } = this.#parts;
+    const { saved, keyring } = this.#parts;
     const { generationId, managedBy, etag } = module;
     const before = saved.get(this.#id);
     if (before?.phase !== 'updating' || before.generationId !== generationId) {
@@ -209,8 +228,13 @@ export class Registration {
     }
     const complete = this.#record(managedBy, 'complete', generationId);
     await saved.save(complete);
-    log.info('module identity registered', named);
+    this.#log('module identity registered', { generationId });
     return complete;
+  }
+
+  #log(message: string, more: Readonly<Record<string, string>> = {}): void {
+    const { requestId } = this.#via;
+    this.#parts.log.info(message, { moduleId: this.#id, ...more, requestId });
   }
 
   #record(managedBy: string, phase: SavedModule['phase'], generationId = ''): SavedModule {
@@ -219,7 +243,7 @@ export class Registration {
   }
 }
 
-/** Whether the hub has said no: after any other failure it may have done what it was asked for. */
+/** Whether the hub refused: after any other failure it may have made the module. */
 function isRefusal(error: unknown): boolean {
   return error instanceof CloudError && error.status >= 400 && error.status < 500;
 }

@@ -162,6 +162,62 @@ for (const status of [400, 403, 429]) {
   });
 }
 
+for (const status of [500, 503]) {
+  test(`of a request that failed (${status}) without making them are not ours when other software makes them`, async ({
+    setting,
+  }) => {
+    const { cloud, identity } = setting;
+    cloud.interfere = ({ method }) => (method === 'PUT' ? { status } : undefined);
+    const create = { module_id: 'mine' };
+    assert.is(await failureOf(identity.CreateModuleIdentity(create)), 'Unavailable');
+    cloud.interfere = undefined;
+    setting.put({ moduleId: 'mine', managedBy: 'iotedge' });
+    const theirs = setting.onHub('mine');
+    assert.is(await failureOf(identity.CreateModuleIdentity(create)), 'AlreadyExists');
+    assert.is(await failureOf(identity.DeleteModuleIdentity(create)), 'NotFound');
+    assert.equal(setting.onHub('mine'), theirs);
+  });
+}
+
+test('whose creation failed after the hub had made them are ours by their generation', async ({
+  setting,
+}) => {
+  const { cloud, identity, rig } = setting;
+  cloud.interfere = ({ method, headers }) => {
+    if (method !== 'PUT' || headers['if-match'] !== undefined) return undefined;
+    setting.put({ moduleId: 'mine', managedBy: 'iotedge' });
+    return { status: 500 };
+  };
+  const create = { module_id: 'mine' };
+  assert.is(await failureOf(identity.CreateModuleIdentity(create)), 'Unavailable');
+  const made = setting.onHub('mine');
+  const file = join(rig.stateDirectory('identity'), 'modules', 'mine.json');
+  assert.match(await readFile(file, 'utf8'), `"generationId":"${made?.generationId}"`);
+  cloud.interfere = undefined;
+  setting.put({ moduleId: 'mine', managedBy: 'iotedge' });
+  assert.is.not(setting.onHub('mine')?.generationId, made?.generationId);
+  assert.is(await failureOf(identity.CreateModuleIdentity(create)), 'AlreadyExists');
+});
+
+test('are completed by their manager where the hub could not be asked what it had made', async ({
+  setting,
+}) => {
+  const { cloud, identity } = setting;
+  let isDown = false;
+  cloud.interfere = ({ method }) => {
+    if (method === 'PUT') {
+      setting.put({ moduleId: 'mine', managedBy: 'iotedge' });
+      isDown = true;
+    }
+    return isDown ? { status: 500 } : undefined;
+  };
+  const create = { module_id: 'mine' };
+  assert.is(await failureOf(identity.CreateModuleIdentity(create)), 'Unavailable');
+  cloud.interfere = undefined;
+  const { identity: made } = await identity.CreateModuleIdentity(create);
+  assert.is(made.generation_id, setting.onHub('mine')?.generationId);
+});
+
 for (const method of ['GET', 'PUT']) {
   test(`that could not be made (${method}) have the manager that is asked for next`, async ({
     setting,
