@@ -3,7 +3,10 @@ import { Cloud, type CloudOptions } from './cloud/cloud.ts';
 import type { Rig } from './rig.ts';
 import { deviceName, scopeId } from './rig-config.ts';
 
-/** Starts a cloud double that knows the device of a rig; whoever starts it disposes of it. */
+/**
+ * Starts a cloud double that knows the device of a rig, and has decided by the first poll, which comes a second after a
+ * registration; the caller disposes of it.
+ */
 export async function startRigCloud(rig: Rig, options: Partial<CloudOptions> = {}): Promise<Cloud> {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   return Cloud.start({
@@ -12,6 +15,7 @@ export async function startRigCloud(rig: Rig, options: Partial<CloudOptions> = {
     clientRoots: await rig.authority.certificate(),
     scopeId,
     enrollments: new Map([[deviceName, { deviceId: deviceName }]]),
+    assigningPolls: 0,
     ...options,
   });
 }

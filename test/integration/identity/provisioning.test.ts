@@ -8,7 +8,7 @@ import { type Client, client } from '../../../src/dbus/client.ts';
 import { isServiceError } from '../../../src/errors.ts';
 import { identityInterface, identityService } from '../../../src/interfaces/identity.ts';
 import { CachingClient } from '../../support/caching-client.ts';
-import type { Cloud } from '../../support/cloud/cloud.ts';
+import type { Cloud, CloudOptions } from '../../support/cloud/cloud.ts';
 import type { CloudResponse } from '../../support/cloud/exchange.ts';
 import { certifyDevice, deviceCertificateFile } from '../../support/device-certificate.ts';
 import { failureOf, untilWorks } from '../../support/failure.ts';
@@ -37,9 +37,9 @@ class Setting implements AsyncDisposable {
     this.identity = client(bus, identityService, identityInterface);
   }
 
-  static async start(): Promise<Setting> {
+  static async start(options?: Partial<CloudOptions>): Promise<Setting> {
     const rig = await Rig.start();
-    const setting = new Setting(rig, await rig.connect(), await startRigCloud(rig));
+    const setting = new Setting(rig, await rig.connect(), await startRigCloud(rig, options));
     await writeFile(setting.rootFile, await rig.authority.certificate());
     await rig.configure('identity', {
       provisioning: { global_endpoint: setting.cloud.endpoint },
@@ -241,12 +241,15 @@ kept.run();
 const fresh = suite('a device without an identity');
 
 fresh('provisions by itself, joins callers to one attempt, and remembers it', async () => {
-  await using setting = await Setting.start();
+  await using setting = await Setting.start({ assigningPolls: 1 });
   const { identity, rig } = setting;
   const calls = [1, 2, 3].map(() => identity.Provision({}, patient));
   const [first, ...others] = await Promise.all(calls);
   for (const other of others) assert.equal(other, first);
   assert.is(setting.registrations(), 1);
+  const [, requestId = 'none'] =
+    /device provisioned .*(requestId=\S+)/.exec(await rig.log('identity')) ?? [];
+  assert.match(await rig.log('keys'), requestId);
   await rig.stop('identity');
   assert.equal(await identity.Provision({}), first);
   assert.is(setting.registrations(), 1);
@@ -367,6 +370,8 @@ fresh('announces how far the clock is off in whole seconds, and not each flutter
   await using setting = await Setting.start();
   const { bus, cloud, identity } = setting;
   await identity.Provision({}, patient);
+  const module = { module_id: 'mine' };
+  await identity.CreateModuleIdentity(module);
   await using watcher = await CachingClient.start(bus, identityService);
   const { path } = identityService;
   const skew = (): number => Number(watcher.cached(path).get('ClockSkew')?.replaceAll('"', ''));
@@ -375,19 +380,19 @@ fresh('announces how far the clock is off in whole seconds, and not each flutter
   assert.is(skew(), 0);
   for (const ms of [2600, -1400, 3900]) {
     cloud.clockSkewMs = ms;
-    await identity.Reprovision({}, patient);
+    await identity.UpdateModuleIdentity(module);
   }
   assert.equal([changes(), skew()], [0, 0]);
   for (const ms of [60_400, 58_600, 62_000]) {
     cloud.clockSkewMs = ms;
-    await identity.Reprovision({}, patient);
+    await identity.UpdateModuleIdentity(module);
   }
   assert.is(changes(), 1);
   assert.ok(Math.abs(skew() - 60_000_000) <= 3_000_000, String(skew()));
   assert.is(skew() % 1_000_000, 0);
   assert.equal(await watcher.errors(), []);
   cloud.clockSkewMs = 0;
-  await identity.Reprovision({}, patient);
+  await identity.UpdateModuleIdentity(module);
   assert.is(changes(), 2);
   assert.equal(await watcher.errors(), []);
 });
