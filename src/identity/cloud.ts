@@ -28,7 +28,7 @@ export interface CloudAnswer {
   readonly body: unknown;
   /** The text of a body that is not JSON. */
   readonly text?: string | undefined;
-  /** What the hub's header says of an error. */
+  /** The header `iothub-errorcode`. */
   readonly errorCode?: string | undefined;
   /** The ETag header. */
   readonly etag?: string | undefined;
@@ -53,7 +53,7 @@ export class CloudError extends ServiceError {
 
 const notEnrolled = 'the service does not accept this certificate: is the device enrolled with it';
 
-/** What can be done about a status, or who will, where the service does not say more. */
+/** What an operator can do about a status, where the service gives no detail. */
 const hints: Readonly<Record<number, string>> = {
   401: notEnrolled,
   403: 'the service forbids it: is the device or its enrollment disabled',
@@ -63,7 +63,7 @@ const hints: Readonly<Record<number, string>> = {
   503: 'the service is not available',
 };
 
-/** The same about an error code; what a service says in other words is not for us to explain. */
+/** The same by error code; any other detail stands for itself. */
 const codeHints: Readonly<Record<string, string>> = { 401002: notEnrolled };
 
 /** The failure that an answer stands for: what was asked, the HTTP status, the service's own words. */
@@ -82,7 +82,7 @@ function hintFor(status: number, words: ServiceWords): string {
 
 const namePattern = /^[!-~]{1,256}$/;
 
-/** A field that says something to people: in one line, cut when it is long. */
+/** A text for people: in one line, cut when it is long. */
 export function wordsField(body: unknown, name: string): string | undefined {
   const text = stringField(body, name);
   return text === undefined ? undefined : inOneLine(text);

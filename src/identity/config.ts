@@ -203,7 +203,7 @@ function parsePrincipals(
   return principals;
 }
 
-/** Whoever has an identity may get tokens for it, and nothing more. */
+/** A user with an identity may get tokens for it, and nothing more. */
 function grantOf([uid, moduleId]: readonly [number, string]): CommonConfig['grants'][number] {
   const action = moduleId === '' ? 'sign-device' : 'sign';
   const actions = [`org.iotedge.identity1.${action}`];
@@ -219,7 +219,7 @@ function parseDps(
   const endpoint = ['provisioning', 'global_endpoint'];
   const url = checkUrl(provisioning.global_endpoint, endpoint, context);
   if (url !== undefined && url.username + url.password !== '') {
-    context.report(endpoint, 'has a user or password, which nobody asks for');
+    context.report(endpoint, 'has a user or password, which is never sent');
   }
   const certificateFile = fileOf(attestation.identity_cert, context);
   return {

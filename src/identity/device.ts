@@ -10,7 +10,7 @@ import { answerTo, differenceOf } from './provisioned-for.ts';
 import type { Provisioner } from './provisioner.ts';
 import type { IdentityState, SavedDevice, SavedRefusal } from './state.ts';
 
-/** What the bus is told about provisioning. */
+/** The state of provisioning, as it is published on the bus. */
 export interface ProvisioningStatus {
   readonly state: 'unprovisioned' | 'provisioning' | 'provisioned' | 'failed';
   readonly device: SavedDevice | undefined;
@@ -39,7 +39,7 @@ interface Found {
   readonly refusal: SavedRefusal | undefined;
   /** Why the file of the device cannot be read, `` when it can. */
   readonly damage: string;
-  /** The file may be whole: nobody is advised to replace it, and one of a newer version is not replaced. */
+  /** The file may be intact: no message advises replacing it, and one of a newer version is never replaced. */
   readonly unusable?: UnusableFile | undefined;
 }
 
@@ -52,7 +52,8 @@ interface Found {
  *                      ▼      │ back-off, or a call
  *                     failed ─┘
  *
- * A saved result for other settings stays until there is one for these. One that cannot be read is a failure that only a Reprovision ends: nothing replaces it by itself.
+ * A saved result for other settings stays until there is one for these. One that cannot be read is a failure that only
+ * a Reprovision ends: nothing replaces it by itself.
  */
 export class Device {
   readonly #options: DeviceOptions;
@@ -65,7 +66,7 @@ export class Device {
   #failures = 0;
   #lastError = '';
   #nextAttempt: Date | undefined;
-  /** Until when the cloud wants to be left alone. */
+  /** The cloud's Retry-After: no attempt is made by itself before it. */
   #refusedUntil: Date | undefined;
   #retry: NodeJS.Timeout | undefined;
   #retired = false;
@@ -116,7 +117,7 @@ export class Device {
     try {
       this.register(await registrationId(via));
     } catch (error) {
-      log.debug('registration id not known', { error: describeError(error) });
+      log.debug('registration id unknown', { error: describeError(error) });
     }
   }
 
@@ -141,7 +142,7 @@ export class Device {
   }
 
   /** The saved result, undefined when there is none. */
-  get known(): SavedDevice | undefined {
+  get savedOrNone(): SavedDevice | undefined {
     return this.#saved;
   }
 
@@ -186,7 +187,7 @@ export class Device {
     return await this.#run(this.#provisioner(), via);
   }
 
-  /** Tries at once what was put off, unless the cloud wants to be left alone: what it failed for may have changed. */
+  /** Retries at once what failed, as its cause may have gone, but not before the cloud's Retry-After. */
   retry(): void {
     const isWaiting = this.#isWanting && !this.#isAttempting;
     if (!isWaiting || this.#options.provisioner === undefined || this.#damage !== '') return;
@@ -194,7 +195,7 @@ export class Device {
     this.#options.begin({ again: false });
   }
 
-  /** Another one takes its place: an attempt under way is answered, and changes nothing any more. */
+  /** Another device replaces this one: a pending attempt still returns its result, and changes nothing. */
   retire(): void {
     this.#retired = true;
     clearTimeout(this.#retry);
@@ -246,7 +247,7 @@ export class Device {
       };
       if (this.#retired) return saved;
       await state.saveDevice(saved);
-      await this.#forgetRefusal();
+      await this.#deleteRefusal();
       this.#succeed(saved, via);
       return saved;
     } catch (error) {
@@ -296,7 +297,7 @@ export class Device {
     }, waitMs);
   }
 
-  /** Whoever starts this service anew comes back no sooner than the cloud asked for. */
+  /** A restart of the service must not shorten the cloud's Retry-After. */
   async #saveRefusal(reason: string, notBefore: Date): Promise<void> {
     const { dps, state, log } = this.#options;
     if (dps === undefined || !this.#isWanting) return;
@@ -308,8 +309,8 @@ export class Device {
     }
   }
 
-  /** One that stays is about a device without a result: it holds nobody up. */
-  async #forgetRefusal(): Promise<void> {
+  /** One that cannot be removed is read only where there is no result for these settings. */
+  async #deleteRefusal(): Promise<void> {
     const { state, log } = this.#options;
     try {
       await state.deleteRefusal();
@@ -342,13 +343,13 @@ export class Device {
   }
 }
 
-/** Within what the cloud can ask for: a clock that was set back keeps nobody waiting for years. */
+/** In the future, no further than a Retry-After can be: a clock that was set back must not put attempts off for years. */
 function isAhead(time: Date, now: Date): boolean {
   const ms = time.getTime() - now.getTime();
   return ms > 0 && ms <= maxBackoffMs;
 }
 
-/** One that cannot be read holds nobody up. */
+/** One that cannot be read is ignored. */
 async function loadRefusal({ state, log }: DeviceOptions): Promise<SavedRefusal | undefined> {
   try {
     return await state.refusal();

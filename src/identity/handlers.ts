@@ -45,7 +45,7 @@ export function identityHandlers(
       return { id: '', args: {}, wait, ...(saved && { result: saved }) };
     },
     reply: (saved: SavedDevice | undefined) => ({
-      device: record(saved ?? device.known ?? unassigned),
+      device: record(saved ?? device.savedOrNone ?? unassigned),
     }),
   });
   return {
@@ -108,7 +108,7 @@ export function identityHandlers(
   };
 }
 
-/** What authorization is told about what is to be cancelled. */
+/** The authorization details of the operation that Cancel would end. */
 export function identityResolvers({
   cancellations,
   operations,

@@ -14,10 +14,10 @@ import {
 import type { AssignedDevice } from './provisioner.ts';
 
 const apiVersion = 'api-version=2017-11-08-preview';
-/** A hub that is busy is asked again so often, when it does not want more patience than this. */
-const maxRepeats = 3;
-const maxPatienceS = 10;
-const minPatienceS = 1;
+/** How often a throttled request is retried, and the Retry-After that is waited for. */
+const maxRetries = 3;
+const maxRetryAfterS = 10;
+const minRetryAfterS = 1;
 
 /** A module as the hub's registry has it. */
 export interface HubModule {
@@ -25,19 +25,19 @@ export interface HubModule {
   /** Empty when it has no manager. */
   readonly managedBy: string;
   readonly generationId: string;
-  /** Names this very state of it, `*` where the hub does not tell. */
+  /** Names this very state of it, `*` where the hub sends none. */
   readonly etag: string;
   /** How it proves itself, in the hub's words: `sas`, `selfSigned`, `certificateAuthority`, `none`. */
   readonly authentication: string;
 }
 
-/** The two keys of a module. Whoever makes them wipes them. */
+/** The two keys of a module. Their maker wipes them. */
 export interface ModuleKeys {
   readonly primary: Buffer;
   readonly secondary: Buffer;
 }
 
-/** How long a busy hub is waited for. */
+/** Waits before a retry. */
 type Delay = (ms: number, signal: AbortSignal) => Promise<unknown>;
 
 /**
@@ -70,7 +70,7 @@ export class Hub {
     return this.#module(moduleId, { method: 'GET', absent: 404 }, via);
   }
 
-  /** All modules of the device, whoever made them. */
+  /** All modules of the device, those of other software too. */
   async list(via: Via): Promise<readonly HubModule[]> {
     const what = `GET of the modules on ${this.#device.hubHostname}`;
     const answer = await this.#send({ method: 'GET', url: this.#url() }, via);
@@ -130,12 +130,12 @@ export class Hub {
     throw new ServiceError('Unavailable', `${what}: the answer is not about it`);
   }
 
-  /** A hub that is busy says how soon it is not. */
+  /** Retries what the hub throttles, after its Retry-After. */
   async #send(request: CloudRequest, via: Via): Promise<CloudAnswer> {
-    for (let repeats = 0; ; repeats++) {
+    for (let retries = 0; ; retries++) {
       const answer = await this.#cloud.send(request, via);
-      const waitS = patienceFor(answer);
-      if (waitS === undefined || repeats === maxRepeats) return answer;
+      const waitS = retryDelayOf(answer);
+      if (waitS === undefined || retries === maxRetries) return answer;
       await this.#wait(waitS * 1000, via.signal);
     }
   }
@@ -158,11 +158,11 @@ export class Hub {
   }
 }
 
-/** How long to wait before asking again; undefined when that is not what the answer wants, or too long. */
-function patienceFor({ status, retryAfterS }: CloudAnswer): number | undefined {
+/** Seconds before a retry; undefined when the response asks for none, or for a longer wait. */
+function retryDelayOf({ status, retryAfterS }: CloudAnswer): number | undefined {
   if (status !== 429 && status !== 503) return undefined;
-  if (retryAfterS === undefined || retryAfterS > maxPatienceS) return undefined;
-  return Math.max(retryAfterS, minPatienceS);
+  if (retryAfterS === undefined || retryAfterS > maxRetryAfterS) return undefined;
+  return Math.max(retryAfterS, minRetryAfterS);
 }
 
 function moduleOf(body: unknown, what: string, header?: string): HubModule {
@@ -187,6 +187,6 @@ function ifMatch(etag: string): Readonly<Record<string, string>> {
 }
 
 function changed(what: string): ServiceError {
-  const message = `${what}: somebody else has changed the module meanwhile: try again`;
+  const message = `${what}: another client has changed the module meanwhile: try again`;
   return new ServiceError('Unavailable', message);
 }

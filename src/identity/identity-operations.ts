@@ -56,7 +56,7 @@ export function identityOperations({
   };
 }
 
-/** Goes on with what a former process has accepted. */
+/** Resumes what a former process has accepted. */
 export function resumeOperations(
   operations: Operations,
   kinds: IdentityOperations,

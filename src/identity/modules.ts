@@ -7,9 +7,9 @@ import { absent, Registration, type RegistrationParts, type Wanted } from './reg
 import { SavedModules, type SavedModulesOptions } from './saved-modules.ts';
 import type { SavedModule } from './state.ts';
 
-/** More problems than this are not remembered. */
+/** Of more failures the oldest are evicted. */
 const maxRefused = 16;
-/** Anybody may ask what the hub has: it is asked no more often than this. */
+/** Every local user may list what the hub has: one request serves all calls within this time. */
 const listSharedMs = 5000;
 
 /** What the module identities are made of. */
@@ -17,13 +17,13 @@ export interface ModuleIdentitiesOptions
   extends SavedModulesOptions,
     Omit<RegistrationParts, 'saved' | 'log'> {}
 
-/** The identities of the modules. What is asked of one id happens one after the other. */
+/** The identities of the modules. Calls for one id are carried out one after the other. */
 export class ModuleIdentities {
   readonly #options: ModuleIdentitiesOptions;
   readonly #saved: SavedModules;
   /** Ids whose last request the hub refused or did not answer. */
   readonly #refused = new Map<ModuleId, string>();
-  readonly #turns = new Map<ModuleId, Promise<unknown>>();
+  readonly #pending = new Map<ModuleId, Promise<unknown>>();
   readonly #lists = new SharedReads<readonly HubModule[]>({ sharedMs: listSharedMs });
 
   private constructor(options: ModuleIdentitiesOptions, saved: SavedModules) {
@@ -46,12 +46,12 @@ export class ModuleIdentities {
     return this.#refused;
   }
 
-  /** Why not all identities are known, undefined when they are. */
+  /** Why the identities cannot be listed, undefined when they can. */
   get unlisted(): string | undefined {
     return this.#saved.unlisted;
   }
 
-  /** Unavailable when not all identities are known. */
+  /** Unavailable when the identities cannot be listed. */
   assertListed(): void {
     this.#saved.assertListed();
   }
@@ -90,26 +90,26 @@ export class ModuleIdentities {
     return managedBy === undefined || isSame ? module : undefined;
   }
 
-  /** Throws NotFound when there is nothing to be deleted, Unavailable when nobody may delete it. */
+  /** Throws NotFound when there is nothing to be deleted, Unavailable when it may not be deleted. */
   refuseAbsent(id: ModuleId, { adopt }: Pick<Wanted, 'adopt'>): void {
     this.#saved.refuseUndeletable(id);
-    const isKnown = this.#saved.get(id) !== undefined || this.damaged.has(id);
-    if (!isKnown && !adopt) throw absent(id);
+    const exists = this.#saved.get(id) !== undefined || this.damaged.has(id);
+    if (!exists && !adopt) throw absent(id);
   }
 
   /** Registers a module with the hub, gives it its keys and saves it. */
   create(id: ModuleId, wanted: Wanted, via: Via): Promise<SavedModule> {
-    return this.#inTurn(id, () => this.#registration(id, via).create(wanted));
+    return this.#enqueue(id, () => this.#registration(id, via).create(wanted));
   }
 
   /** Writes the keys of a module again, for its present generation. */
   update(id: ModuleId, wanted: Wanted, via: Via): Promise<SavedModule> {
-    return this.#inTurn(id, () => this.#registration(id, via).update(wanted));
+    return this.#enqueue(id, () => this.#registration(id, via).update(wanted));
   }
 
   /** Removes a module from the hub, then from here. */
   delete(id: ModuleId, wanted: Pick<Wanted, 'adopt'>, via: Via): Promise<void> {
-    return this.#inTurn(id, () => this.#registration(id, via).delete(wanted));
+    return this.#enqueue(id, () => this.#registration(id, via).delete(wanted));
   }
 
   #registration(id: ModuleId, via: Via): Registration {
@@ -122,9 +122,9 @@ export class ModuleIdentities {
       if (this.#refused.delete(id)) this.#options.changed();
       return outcome;
     } catch (error) {
-      // what a caller asked for in vain is between the two
-      const isTold = this.damaged.has(id) || this.unlisted !== undefined;
-      if (isServiceError(error, 'Unavailable') && !isTold) this.#refuse(id, error.message);
+      // a caller's own mistake is no problem of the service
+      const isReported = this.damaged.has(id) || this.unlisted !== undefined;
+      if (isServiceError(error, 'Unavailable') && !isReported) this.#refuse(id, error.message);
       throw error;
     } finally {
       this.#lists.evictAll();
@@ -140,15 +140,15 @@ export class ModuleIdentities {
   }
 
   /** Waits for the pending call of the id, whatever became of it. */
-  #inTurn<T>(id: ModuleId, act: () => Promise<T>): Promise<T> {
-    const before = this.#turns.get(id) ?? Promise.resolve();
+  #enqueue<T>(id: ModuleId, act: () => Promise<T>): Promise<T> {
+    const before = this.#pending.get(id) ?? Promise.resolve();
     const noted = (): Promise<T> => this.#noteRefusal(id, act);
-    const turn = before.then(noted, noted);
-    const settled = turn.catch(() => undefined); // its caller gets the failure
-    this.#turns.set(id, settled);
+    const outcome = before.then(noted, noted);
+    const settled = outcome.catch(() => undefined); // its caller gets the failure
+    this.#pending.set(id, settled);
     void settled.then(() => {
-      if (this.#turns.get(id) === settled) this.#turns.delete(id);
+      if (this.#pending.get(id) === settled) this.#pending.delete(id);
     });
-    return turn;
+    return outcome;
   }
 }

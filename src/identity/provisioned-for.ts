@@ -2,7 +2,7 @@ import { quoted } from '../quoted.ts';
 import type { DpsSettings } from './config.ts';
 import type { SavedDevice } from './state.ts';
 
-/** The settings whose change makes a saved result one about something else, `` without any. */
+/** The settings that a result of provisioning is valid for, `` without any. */
 export function answerTo(dps: DpsSettings | undefined): string {
   if (dps === undefined) return '';
   const { globalEndpoint, scopeId } = dps;
@@ -24,7 +24,7 @@ export function differenceOf(
   const differences = [
     changed('endpoint', endpoint, dps.globalEndpoint),
     changed('scope', scopeId, dps.scopeId),
-    // the service takes registration ids in any letters
+    // the service compares registration ids without case
     known && before.toLowerCase() !== registrationId.toLowerCase()
       ? changed('registration id', before, registrationId)
       : '',
@@ -37,7 +37,7 @@ function changed(what: string, before: string, now: string): string {
   return before === now ? '' : `${what} ${quoted(before)}, now ${quoted(now)}`;
 }
 
-/** The registration id or, where its certificate says it, the certificate. */
+/** The registration id or, where a certificate names it, the certificate. */
 function subjectOf({ registrationId, certificateId, certificateFile }: DpsSettings): string {
   const certificate = certificateFile ? `file://${certificateFile}` : `cert://${certificateId}`;
   return registrationId ?? certificate;
@@ -52,7 +52,7 @@ function partsOf(text: string): readonly string[] {
     const parts: unknown = JSON.parse(text);
     return Array.isArray(parts) ? parts.map(String) : [];
   } catch {
-    // one that nobody can read fits no settings
+    // unparsable: it matches no settings
     return [];
   }
 }

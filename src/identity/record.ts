@@ -54,7 +54,7 @@ export function moduleRecord(module: SavedModule): IdentityRecord {
   };
 }
 
-/** A module that the hub has and that is not ours: whoever made it has its keys. */
+/** A module of other software on the hub, which has its keys. */
 export function foreignRecord(module: HubModule, device: SavedDevice): IdentityRecord {
   const isX509 = /^(selfSigned|certificateAuthority)$/i.test(module.authentication);
   return {

@@ -18,7 +18,7 @@ export interface RegistrationParts {
   readonly log: Log;
 }
 
-/** What a caller wants of a module on the hub. */
+/** The desired state of a module on the hub. */
 export interface Wanted {
   /** Undefined: as it is, or in our name. */
   readonly managedBy: string | undefined;
@@ -29,8 +29,8 @@ export interface Wanted {
 const ourName = 'iotedge';
 
 /**
- * The registration of one module with the hub. What is on the hub is ours when our record names it with the same
- * generation; the rest belongs to whoever made it, and is taken over only by who may adopt.
+ * The registration of one module with the hub. A module on the hub is ours when our record names it with the same
+ * generation; every other one belongs to other software, and is taken over only with `adopt`.
  *
  *   (none) ─► asking ─► creating ─► creating, with its generation ─► complete ─► updating ─► complete
  *               └── adopted: the generation that was read ──▲
@@ -66,7 +66,7 @@ export class Registration {
     if (before?.phase === 'complete') return before;
     const ours = managedBy ?? before?.managedBy ?? ourName;
     const intent = before ?? this.#record(ours, 'asking');
-    return this.#orForget(async () => {
+    return this.#withIntent(async () => {
       if (before === undefined) await this.#parts.saved.save(intent);
       const found = await this.#hub.get(this.#id, this.#via);
       if (found === undefined) return this.#make(ours);
@@ -80,7 +80,7 @@ export class Registration {
     const { saved } = this.#parts;
     const before = saved.usable(this.#id);
     if (before === undefined && !wanted.adopt) throw absent(this.#id);
-    return this.#orForget(async () => {
+    return this.#withIntent(async () => {
       await saved.save(
         before === undefined ? this.#record(ourName, 'asking') : { ...before, phase: 'updating' },
       );
@@ -123,7 +123,7 @@ export class Registration {
       return;
     }
     if (record === undefined || !isOurs(found, record)) {
-      // one that somebody made anew under the id of ours stays where it is
+      // another generation under the id of ours is other software's, and stays
       if (record !== undefined && !adopt) return;
       this.#refuseManaged(found, undefined);
     }
@@ -144,7 +144,7 @@ export class Registration {
     const made = await this.#askToMake(managedBy);
     if (made !== undefined) return this.#giveKeys({ ...made, managedBy });
     await saved.save(this.#record(managedBy, 'asking'));
-    const message = `somebody else has made module "${this.#id}" on the hub just now: try again`;
+    const message = `another client has made module "${this.#id}" on the hub meanwhile: try again`;
     throw new ServiceError('Unavailable', message);
   }
 
@@ -177,8 +177,8 @@ export class Registration {
     }
   }
 
-  /** A failure leaves nothing behind as long as nothing was asked of the hub that changes it. */
-  async #orForget<T>(act: () => Promise<T>): Promise<T> {
+  /** Removes the intent when the action fails before a request that changes the hub. */
+  async #withIntent<T>(act: () => Promise<T>): Promise<T> {
     const { saved, log } = this.#parts;
     try {
       return await act();
@@ -266,11 +266,14 @@ export function absent(id: ModuleId): ServiceError {
 }
 
 function taken(id: ModuleId, managedBy: string): ServiceError {
-  return new ServiceError('AlreadyExists', `module "${id}" is managed by ${managedBy || 'nobody'}`);
+  return new ServiceError('AlreadyExists', `module "${id}" ${managerOf(managedBy)}`);
 }
 
 function notAdopted(id: ModuleId, managedBy: string): ServiceError {
-  const manager = managedBy === '' ? 'nobody' : managedBy;
-  const message = `module "${id}" is on the hub already, managed by ${manager}, and is not in our records: adopt it`;
+  const message = `module "${id}" exists on the hub, ${managerOf(managedBy)}, and is not in our records: adopt it`;
   return new ServiceError('AlreadyExists', message);
+}
+
+function managerOf(managedBy: string): string {
+  return managedBy === '' ? 'has no manager' : `is managed by ${managedBy}`;
 }

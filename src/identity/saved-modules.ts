@@ -8,7 +8,7 @@ import type { IdentityState, SavedDevice, SavedModule } from './state.ts';
 export interface SavedModulesOptions {
   readonly state: IdentityState;
   /** The saved device, when there is one. */
-  readonly knownDevice: () => SavedDevice | undefined;
+  readonly deviceOrNone: () => SavedDevice | undefined;
   /** Notified when `list` or `damaged` has changed. */
   readonly changed: () => void;
   readonly log: Log;
@@ -38,12 +38,12 @@ export class SavedModules {
     return this.#damaged;
   }
 
-  /** Why not all identities are known, undefined when they are. */
+  /** Why the identities cannot be listed, undefined when they can. */
   get unlisted(): string | undefined {
     return this.#options.state.modulesFailure?.message;
   }
 
-  /** Unavailable when not all identities are known. */
+  /** Unavailable when the identities cannot be listed. */
   assertListed(): void {
     refuseUnusable(this.#options.state.modulesFailure);
   }
@@ -104,7 +104,7 @@ export class SavedModules {
 
   /** Its keys are on the hub, and it is of the device that this one is now. */
   #isUsable(module: SavedModule): boolean {
-    const device = this.#options.knownDevice();
+    const device = this.#options.deviceOrNone();
     const works = module.phase === 'complete' || module.phase === 'updating';
     return works && (device === undefined || isOf(module, device));
   }

@@ -25,9 +25,9 @@ export interface Spoken {
 
 const maxWords = 200;
 const maxMessages = 3;
-/** More values than this are not looked at. */
+/** More values are ignored. */
 const maxValues = 256;
-/** More of a page is not looked at. */
+/** The rest of a page is ignored. */
 const maxPage = 16 << 10;
 
 const messageNames: ReadonlySet<string> = new Set([
@@ -72,7 +72,7 @@ export function inOneLine(text: string): string {
 
 /** A body as JSON, or as the text of a page of something on the way. */
 export function readContent(bytes: Uint8Array): { readonly body: unknown; readonly text?: string } {
-  // what JSON does not take in a text says nothing, and where it is allowed it is a space
+  // JSON has no control characters in texts, and takes those between tokens as spaces
   const text = decode(bytes).replace(/\p{Cc}/gu, ' ');
   try {
     return { body: JSON.parse(text) };

@@ -26,9 +26,9 @@ import { Hub } from './hub.ts';
 import { identityOperations, resumeOperations } from './identity-operations.ts';
 import { ModuleKeyring } from './keys.ts';
 import { ModuleIdentities } from './modules.ts';
-import { News } from './news.ts';
 import type { Provisioner } from './provisioner.ts';
 import { DpsProvisioner } from './provisioners/dps.ts';
+import { Publication } from './publication.ts';
 import { IdentityState } from './state.ts';
 
 type Context = StartContext<IdentityConfig>;
@@ -50,16 +50,16 @@ export async function startIdentity(
   https: HttpsClient,
 ): Promise<Running<typeof identityService, IdentityConfig>> {
   const { bus, stateDir, log, now, signal, version } = context;
-  const news = new News(now);
+  const publication = new Publication(now);
   const keyring = new ModuleKeyring(serviceClient(bus, keysService, keysService.manager));
   const state = await IdentityState.open(stateDir);
   const disk = context.cleanup.use(await StateDisk.open(stateDir, { reserve: reservedBytes }));
-  disk.onProblem((problem) => news.setDisk(problem));
+  disk.onProblem((problem) => publication.setDisk(problem));
   const intents = new IntentFiles(join(stateDir, 'operations'), {
     disk,
     frees: new Set(['DeleteModuleIdentity']),
   });
-  const operations = operationsOf(news, log);
+  const operations = operationsOf(publication, log);
   const begin = ({ again }: { readonly again: boolean }): void => {
     const request = { id: '', args: {}, wait: false, requestId: randomUUID(), isOwn: true };
     const kind = again ? kinds.reprovision : kinds.provision;
@@ -69,7 +69,7 @@ export async function startIdentity(
   };
   const configured = (config: IdentityConfig): Configured => {
     const cloud = cloudOf({ ...context, config }, https, {
-      onDate: (date) => news.setClock(date),
+      onDate: (date) => publication.setClock(date),
       // a certificate that is renewed may name another device
       onCommonName: (name) => {
         if (config === inForce.config && config.dps?.registrationId === undefined)
@@ -90,13 +90,13 @@ export async function startIdentity(
       },
       state,
       begin,
-      publish: (status) => news.setStatus(status),
+      publish: (status) => publication.setStatus(status),
       log,
       now,
     });
   let device = await loadDevice(inForce);
   const devices = new Set([device]);
-  news.setStatus(device.status);
+  publication.setStatus(device.status);
   context.cleanup.defer(async () => {
     for (const each of devices) each.stop();
     await operations.stop();
@@ -105,26 +105,26 @@ export async function startIdentity(
     state,
     keyring,
     device: () => device.saved,
-    knownDevice: () => device.known,
+    deviceOrNone: () => device.savedOrNone,
     hub: (saved) => new Hub(inForce.cloud, saved),
-    changed: () => news.setModules(modules),
+    changed: () => publication.setModules(modules),
     log,
   });
-  news.setModules(modules);
+  publication.setModules(modules);
   const kinds = identityOperations({ intents, device: () => device, modules });
   const cancellations = new Cancellations();
   const served = { modules, keyring, operations, kinds, cancellations, now, stopping: signal };
   const saved = await intents.readAll(log);
-  news.setIntents(intents);
+  publication.setIntents(intents);
   const answers = () => ({
     handlers: identityHandlers({ ...served, config: inForce.config, device }),
   });
   return {
     ...answers(),
     resolvers: identityResolvers(served),
-    properties: { Version: version, ...sourceProperties(inForce), ...news.properties },
+    properties: { Version: version, ...sourceProperties(inForce), ...publication.properties },
     describeMore: () => ({ damaged: Object.fromEntries(modules.damaged) }),
-    publish: (server) => news.attach(server),
+    publish: (server) => publication.attach(server),
     live: () => {
       resumeOperations(operations, kinds, { saved, log });
       if (operations.current('') === undefined) device.start();
@@ -143,8 +143,8 @@ export async function startIdentity(
         before.retire();
         device = other;
         devices.add(device);
-        news.setSource(sourceProperties(next), device.status);
-        news.setModules(modules);
+        publication.setSource(sourceProperties(next), device.status);
+        publication.setModules(modules);
         // what is in progress is about the former settings
         void operations.clear('').then(() => other.start());
         void other.check(ownRequest(signal));
@@ -159,10 +159,10 @@ export async function startIdentity(
   };
 }
 
-function operationsOf(news: News, log: Context['log']): Operations {
+function operationsOf(publication: Publication, log: Context['log']): Operations {
   const operations: Operations = new Operations({
     nameOf: (id) => (id === '' ? 'the device' : `module ${quoted(id)}`),
-    onChange: () => news.setOperation(operations.verb('')),
+    onChange: () => publication.setOperation(operations.verb('')),
     log,
   });
   return operations;
@@ -179,7 +179,7 @@ function sourceProperties({ provisioner }: Configured) {
   return { Source: provisioner?.source ?? '', Attestation: provisioner?.attestation ?? '' };
 }
 
-/** What is learned from talking to the cloud. */
+/** Notified of what the cloud and the device's certificate show. */
 interface CloudListeners {
   readonly onDate: (date: Date) => void;
   readonly onCommonName: (name: string) => void;

@@ -11,7 +11,7 @@ import {
 } from '../service/state-file.ts';
 import { nameField, stringField } from './cloud.ts';
 
-/** The outcome of provisioning, and what it was an answer to. */
+/** The result of provisioning, and the settings that it is valid for. */
 export interface SavedDevice {
   readonly hubHostname: string;
   readonly deviceId: string;
@@ -24,7 +24,7 @@ export interface SavedDevice {
   readonly provisionedAt: string;
 }
 
-/** What the cloud said about when to come back; it holds over a restart. */
+/** A Retry-After of the cloud; it holds over a restart of the service. */
 export interface SavedRefusal {
   readonly reason: string;
   readonly answerTo: string;
@@ -49,7 +49,7 @@ export interface SavedModule {
 const extension = '.json';
 const phases = ['asking', 'creating', 'updating', 'complete'] as const;
 
-/** What the service remembers. Reading rejects with `DamagedFile`; nothing damaged is ever replaced silently. */
+/** The persisted state of the service. Reading rejects with `DamagedFile`; nothing damaged is ever replaced silently. */
 export class IdentityState {
   readonly #deviceFile: string;
   readonly #refusalFile: string;
@@ -65,7 +65,7 @@ export class IdentityState {
   /** Makes the directories and removes what interrupted writes left. */
   static async open(directory: string): Promise<IdentityState> {
     const state = new IdentityState(directory);
-    await openStateDirectory(directory); // what cannot be used is told when it is read
+    await openStateDirectory(directory); // an unusable file is reported when it is read
     state.#modulesFailure = (await openStateDirectory(state.#modules)).failure;
     return state;
   }

@@ -5,7 +5,7 @@ import type { SecureContext } from 'node:tls';
 import { callbackify } from 'node:util';
 import { connectTcp, type HostLookup, type TcpOptions } from './tcp-connect.ts';
 
-/** A request that says how long its connection may take, and hears what was tried. */
+/** A request with the limits of its connection, which is notified of the addresses tried. */
 export interface ConnectingRequest extends RequestOptions {
   readonly connecting?: Omit<TcpOptions, 'lookup'>;
   /** What a new connection speaks TLS with, in place of what the agent has for all. */
@@ -49,7 +49,7 @@ export class TcpFirstAgent extends Agent {
   }
 
   async #connect(options: ConnectingRequest): Promise<Duplex> {
-    // before there is a connection that nobody would close
+    // first: when this throws there is no connection to close
     const secureContext = options.contextOf?.();
     const socket = await this.open(options);
     const own = secureContext === undefined ? { socket } : { socket, secureContext };

@@ -30,7 +30,7 @@ export interface HttpsRequest {
 /** What came back, whatever its status. */
 export interface HttpsResponse {
   readonly status: number;
-  /** Names in lower case; `date` tells the clock of the other side. */
+  /** Names in lower case; `date` is the clock of the other side. */
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer;
 }
@@ -60,12 +60,12 @@ export class HttpsFailure extends Error {
   }
 }
 
-/** What the main thread tells the worker. */
+/** A message to the worker. */
 export type ToWorker =
   | { readonly kind: 'request'; readonly id: number; readonly request: HttpsRequest }
   | { readonly kind: 'abort'; readonly id: number };
 
-/** What the worker tells the main thread: what became of each request, unless it was aborted, and what was tried. */
+/** A message of the worker: the outcome of a request, unless it was aborted, or the addresses tried so far. */
 export type FromWorker =
   | {
       /** The addresses that were tried so far, each with what became of it. */

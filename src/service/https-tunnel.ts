@@ -62,7 +62,7 @@ export class TunnelAgent extends TcpFirstAgent {
     }
   }
 
-  /** Verified before it is told a password. */
+  /** Verified before a password is sent. */
   async #toProxy(tcp: Socket, end: AbortSignal): Promise<Duplex> {
     const { url, ca } = this.#proxy;
     if (url.protocol !== 'https:') return tcp;

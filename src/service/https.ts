@@ -91,7 +91,7 @@ export class HttpsClient implements AsyncDisposable {
     this.#worker.postMessage(message);
   }
 
-  /** The worker may be blocked in a signature: nobody waits for it. */
+  /** Without waiting for the worker, which may be blocked in a signature. */
   #abandon(id: number, error: ServiceError): void {
     this.#worker?.postMessage({ kind: 'abort', id } satisfies ToWorker);
     this.#exchanges.get(id)?.reject(error);
@@ -132,7 +132,7 @@ export class HttpsClient implements AsyncDisposable {
     }
   }
 
-  /** Ends the thread and whatever it was doing; requests under way become Unavailable. */
+  /** Ends the thread and whatever it was doing; pending requests are Unavailable. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
     if (this.#worker === undefined) return;
@@ -152,7 +152,7 @@ function hostOf(url: string): string {
   throw new ServiceError('InvalidArgs', 'only https: URLs can be requested');
 }
 
-/** A deadline that passed is nobody's wish: whoever hears Cancelled would not try again. */
+/** A deadline that passed is Unavailable, which callers retry, and not Cancelled. */
 function abandoned(host: string, { reason }: AbortSignal, tried = ''): ServiceError {
   if (reason instanceof Error && reason.name === 'TimeoutError') return late(host, tried);
   return new ServiceError('Cancelled', `the request to ${host} was cancelled`, { cause: reason });

@@ -101,7 +101,7 @@ interface Attempt {
 }
 
 const noAnswer = 'no answer';
-/** Codes that say that a family or a network is not to be had here: another address's code says more. */
+/** Codes of a family or network that is unreachable from here: another address's code explains more. */
 const noRoute: ReadonlySet<string> = new Set(['ENETUNREACH', 'EADDRNOTAVAIL', 'EAFNOSUPPORT']);
 
 class AddressRace {

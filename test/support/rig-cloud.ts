@@ -20,10 +20,15 @@ export async function startRigCloud(rig: Rig, options: Partial<CloudOptions> = {
   });
 }
 
-/** Points the Identity service at a cloud; it reads that when it starts next. */
-export function useCloud(rig: Rig, cloud: Cloud): Promise<void> {
-  return rig.configure('identity', {
+/** Settings of the Identity service with which it reaches a cloud. */
+export function cloudSettings(rig: Rig, cloud: Cloud) {
+  return {
     provisioning: { global_endpoint: cloud.endpoint },
     cloud: { trusted_ca: `${rig.directory}/secrets/trusted-ca.cer` },
-  });
+  };
+}
+
+/** Points the Identity service at a cloud; it reads that when it starts next. */
+export function useCloud(rig: Rig, cloud: Cloud): Promise<void> {
+  return rig.configure('identity', cloudSettings(rig, cloud));
 }

@@ -1,15 +1,14 @@
 /** Azure's own client registers with the cloud double: what the product is tested against is what others speak. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Cloud } from '../support/cloud/cloud.ts';
 import { runCommand } from '../support/command.ts';
 import { runnable } from '../support/not-runnable.ts';
 import { sdkModule } from '../support/official-sdk.ts';
 import { Pki } from '../support/pki.ts';
+import { PkiCloud, scopeId } from '../support/pki-cloud.ts';
 
 const suiteOfSdk = suite("Azure's provisioning client");
 const test = runnable('official-sdk', suiteOfSdk);
-const scopeId = '0ne00000001';
 
 /** The program of a device: it registers, and prints what it was told as JSON. */
 const program = `
@@ -39,25 +38,13 @@ interface Told {
 }
 
 /** A double with two enrollments, and a way to register with it. */
-class Setting implements AsyncDisposable {
-  readonly cloud: Cloud;
-  readonly #pki: Pki;
-
-  private constructor(cloud: Cloud, pki: Pki) {
-    this.cloud = cloud;
-    this.#pki = pki;
-  }
-
+class Setting extends PkiCloud {
   static async start(symmetricKey: Buffer): Promise<Setting> {
-    const pki = await Pki.create();
-    const server = await pki.issue('cloud', ['localhost', '127.0.0.1']);
     const enrollments = new Map([
       ['by-certificate', { deviceId: 'device-1' }],
       ['by-key', { deviceId: 'device-2', symmetricKey, payload: { greeting: 'hello' } }],
     ]);
-    const clientRoots = pki.root.certificate;
-    const cloud = await Cloud.start({ ...server, clientRoots, scopeId, enrollments });
-    return new Setting(cloud, pki);
+    return new Setting(await PkiCloud.startParts({ enrollments }));
   }
 
   async register(device: { registrationId: string; key?: string; certificate?: string }) {
@@ -66,7 +53,7 @@ class Setting implements AsyncDisposable {
       sdkModule(`azure-iot-security-${kind}`),
     );
     const what = JSON.stringify({ port: this.cloud.port, scopeId, ...device });
-    const env = { NODE_EXTRA_CA_CERTS: `${this.#pki.directory}/root.cer` };
+    const env = { NODE_EXTRA_CA_CERTS: `${this.pki.directory}/root.cer` };
     const args = ['-e', program, ...modules, ...security, what];
     const { stdout, stderr } = await runCommand(process.execPath, args, { env });
     assert.ok(stdout.length > 0, stderr);
@@ -74,14 +61,9 @@ class Setting implements AsyncDisposable {
   }
 
   /** A certificate of an enrolled root, or of none. */
-  async certificate(name: string, pki = this.#pki) {
+  async certificate(name: string, pki = this.pki) {
     const { key, certificate } = await pki.issue(name);
     return { key, certificate };
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.cloud[Symbol.asyncDispose]();
-    await this.#pki[Symbol.asyncDispose]();
   }
 }
 

@@ -3,43 +3,25 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Bus } from '../../../src/dbus/bus.ts';
-import { type Client, client } from '../../../src/dbus/client.ts';
 import { isServiceError } from '../../../src/errors.ts';
-import { identityInterface, identityService } from '../../../src/interfaces/identity.ts';
+import { identityService } from '../../../src/interfaces/identity.ts';
 import type { Cloud } from '../../support/cloud/cloud.ts';
 import { edgeModules } from '../../support/cloud/module-ids.ts';
 import { nextEtag, type RegisteredModule } from '../../support/cloud/records.ts';
 import { refusalOfSas } from '../../support/cloud/sas.ts';
+import { type CloudDevice, startCloudDevice } from '../../support/cloud-device.ts';
 import { failureOf } from '../../support/failure.ts';
-import { Rig } from '../../support/rig.ts';
-import { startRigCloud, useCloud } from '../../support/rig-cloud.ts';
 import { deviceName } from '../../support/rig-config.ts';
-
-interface Setting {
-  rig: Rig;
-  bus: Bus;
-  cloud: Cloud;
-  identity: Client<typeof identityInterface>;
-}
 
 const patient = { timeoutMs: 60_000 };
 const adopt = { adopt: true };
-const test = suite<Setting>('identities that other software made');
+const test = suite<CloudDevice>('identities that other software made');
 
 test.before(async (context) => {
-  context.rig = await Rig.start();
-  context.bus = await context.rig.connect();
-  context.cloud = await startRigCloud(context.rig);
-  await useCloud(context.rig, context.cloud);
-  context.identity = client(context.bus, identityService, identityInterface);
+  Object.assign(context, await startCloudDevice());
   await context.identity.Provision({}, patient);
 });
-test.after(async ({ rig, bus, cloud }) => {
-  await bus.close();
-  await cloud[Symbol.asyncDispose]();
-  await rig[Symbol.asyncDispose]();
-});
+test.after(async (context) => context[Symbol.asyncDispose]());
 test.after.each(async ({ cloud, identity }) => {
   cloud.interfere = undefined;
   const modules = cloud.registry.modules.get(deviceName);
@@ -63,7 +45,10 @@ async function messageOf(promise: Promise<unknown>): Promise<string> {
 }
 
 /** Whether the hub takes a token of a module. */
-async function refusalOf({ identity, cloud }: Setting, id: string): Promise<string | undefined> {
+async function refusalOf(
+  { identity, cloud }: CloudDevice,
+  id: string,
+): Promise<string | undefined> {
   const request = { module_id: id, audience: '', lifetime_s: 0 };
   const { token } = await identity.CreateSasToken(request);
   const key = Buffer.from(onHub(cloud, id)?.keys.primaryKey ?? '', 'base64');

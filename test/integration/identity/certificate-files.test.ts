@@ -3,42 +3,23 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Bus } from '../../../src/dbus/bus.ts';
-import { type Client, client } from '../../../src/dbus/client.ts';
 import { isServiceError } from '../../../src/errors.ts';
-import { identityInterface, identityService } from '../../../src/interfaces/identity.ts';
-import type { Cloud } from '../../support/cloud/cloud.ts';
+import { type CloudDevice, startCloudDevice } from '../../support/cloud-device.ts';
 import { deviceCertificateFile } from '../../support/device-certificate.ts';
-import { Rig } from '../../support/rig.ts';
-import { startRigCloud } from '../../support/rig-cloud.ts';
 import { deviceName } from '../../support/rig-config.ts';
 
-interface Setting {
-  rig: Rig;
-  bus: Bus;
-  cloud: Cloud;
-  identity: Client<typeof identityInterface>;
-}
-
 const patient = { timeoutMs: 60_000 };
-const test = suite<Setting>('a file of certificates in identity.yaml');
+const test = suite<CloudDevice>('a file of certificates in identity.yaml');
 
 test.before(async (context) => {
-  context.rig = await Rig.start();
-  context.bus = await context.rig.connect();
-  context.cloud = await startRigCloud(context.rig);
-  context.identity = client(context.bus, identityService, identityInterface);
+  Object.assign(context, await startCloudDevice());
 });
-test.after(async ({ rig, bus, cloud }) => {
-  await bus.close();
-  await cloud[Symbol.asyncDispose]();
-  await rig[Symbol.asyncDispose]();
-});
+test.after(async (context) => context[Symbol.asyncDispose]());
 
-const rootFile = ({ rig }: Setting): string => join(rig.directory, 'secrets', 'cloud-root');
-const ownFile = ({ rig }: Setting): string => join(rig.directory, 'secrets', 'own.cer');
+const rootFile = ({ rig }: CloudDevice): string => join(rig.directory, 'secrets', 'cloud-root');
+const ownFile = ({ rig }: CloudDevice): string => join(rig.directory, 'secrets', 'own.cer');
 
-async function configure(setting: Setting, attestation: object = {}): Promise<void> {
+async function configure(setting: CloudDevice, attestation: object = {}): Promise<void> {
   const { rig, cloud } = setting;
   await rig.configure('identity', {
     provisioning: { global_endpoint: cloud.endpoint, attestation },
@@ -47,7 +28,7 @@ async function configure(setting: Setting, attestation: object = {}): Promise<vo
   await rig.stop('identity');
 }
 
-async function failure({ identity }: Setting): Promise<string> {
+async function failure({ identity }: CloudDevice): Promise<string> {
   const outcome: unknown = await identity.Reprovision({}, patient).catch((one: unknown) => one);
   assert.ok(isServiceError(outcome, 'Unavailable'), String(outcome));
   return outcome.message;

@@ -14,37 +14,23 @@ import { keysInterface, keysService } from '../../../src/interfaces/keys.ts';
 import { localSigner, spkiOf } from '../../../src/x509/algorithm.ts';
 import { buildCsr } from '../../../src/x509/csr.ts';
 import { parseName } from '../../../src/x509/name.ts';
-import type { Cloud } from '../../support/cloud/cloud.ts';
+import { type CloudDevice, startCloudDevice } from '../../support/cloud-device.ts';
 import { deadline, until } from '../../support/deadline.ts';
 import { failureOf } from '../../support/failure.ts';
 import { identityStatus } from '../../support/identity-status.ts';
-import { Rig } from '../../support/rig.ts';
-import { startRigCloud, useCloud } from '../../support/rig-cloud.ts';
+import type { Rig } from '../../support/rig.ts';
 import { deviceName } from '../../support/rig-config.ts';
 import type { ServiceName } from '../../support/rig-services.ts';
 import { standStill } from '../../support/stand-still.ts';
 import { makeKey } from '../../unit/x509/openssl.ts';
 
-interface Setting {
-  rig: Rig;
-  bus: Bus;
-  cloud: Cloud;
-}
-
 const patient = { timeoutMs: 60_000 };
-const test = suite<Setting>('a service that is killed during a call');
+const test = suite<CloudDevice>('a service that is killed during a call');
 
 test.before(async (context) => {
-  context.rig = await Rig.start();
-  context.bus = await context.rig.connect();
-  context.cloud = await startRigCloud(context.rig);
-  await useCloud(context.rig, context.cloud);
+  Object.assign(context, await startCloudDevice());
 });
-test.after(async ({ rig, bus, cloud }) => {
-  await bus.close();
-  await cloud[Symbol.asyncDispose]();
-  await rig[Symbol.asyncDispose]();
-});
+test.after(async (context) => context[Symbol.asyncDispose]());
 
 /** Watches the bus until a method was called; closes what watches when disposed. */
 class Watch implements Disposable {

@@ -145,6 +145,19 @@ test('that the hub refused are not ours when other software makes them', async (
   assert.is(await failureOf(identity.DeleteModuleIdentity(create)), 'NotFound');
 });
 
+test('that failed are named in LastError, the oldest of more than sixteen are not', async ({
+  setting,
+}) => {
+  const { bus, cloud, identity } = setting;
+  cloud.interfere = () => ({ status: 500 });
+  for (let at = 0; at < 18; at++) {
+    const create = identity.CreateModuleIdentity({ module_id: `failed-${at}` });
+    assert.is(await failureOf(create), 'Unavailable');
+  }
+  const { lastError } = await identityStatus(bus);
+  assert.ok(lastError.startsWith('module "failed-2": '), lastError);
+});
+
 for (const status of [400, 403, 429]) {
   test(`that the hub refused to make (${status}) are not ours when other software makes them`, async ({
     setting,
@@ -178,6 +191,24 @@ for (const status of [500, 503]) {
     assert.equal(setting.onHub('mine'), theirs);
   });
 }
+
+test('of another manager are not ours when a request of ours failed at the same time', async ({
+  setting,
+}) => {
+  const { cloud, identity } = setting;
+  cloud.interfere = ({ method }) => {
+    if (method !== 'PUT') return undefined;
+    setting.put({ moduleId: 'mine', managedBy: 'puppet' });
+    return { status: 500 };
+  };
+  const create = { module_id: 'mine' };
+  assert.is(await failureOf(identity.CreateModuleIdentity(create)), 'Unavailable');
+  cloud.interfere = undefined;
+  const theirs = setting.onHub('mine');
+  assert.is(await failureOf(identity.CreateModuleIdentity(create)), 'AlreadyExists');
+  assert.is(await failureOf(identity.DeleteModuleIdentity(create)), 'NotFound');
+  assert.equal(setting.onHub('mine'), theirs);
+});
 
 test('whose creation failed after the hub had made them are ours by their generation', async ({
   setting,

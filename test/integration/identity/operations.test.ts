@@ -3,45 +3,29 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Bus } from '../../../src/dbus/bus.ts';
-import { type Client, client } from '../../../src/dbus/client.ts';
+import { client } from '../../../src/dbus/client.ts';
 import { identityInterface, identityService } from '../../../src/interfaces/identity.ts';
 import { busctlProperty } from '../../support/busctl.ts';
 import type { Cloud } from '../../support/cloud/cloud.ts';
+import { type CloudDevice, startCloudDevice } from '../../support/cloud-device.ts';
 import { connectAs } from '../../support/connect-as.ts';
 import { until } from '../../support/deadline.ts';
 import { failureOf } from '../../support/failure.ts';
-import { Rig } from '../../support/rig.ts';
-import { startRigCloud, useCloud } from '../../support/rig-cloud.ts';
+import type { Rig } from '../../support/rig.ts';
 import { deviceName } from '../../support/rig-config.ts';
 import { operatorsMayDoEverything } from '../../support/rig-polkit.ts';
 import { identityOf } from '../../support/rig-users.ts';
 
-interface Setting {
-  rig: Rig;
-  bus: Bus;
-  cloud: Cloud;
-  identity: Client<typeof identityInterface>;
-}
-
-const test = suite<Setting>('operations on identities');
+const test = suite<CloudDevice>('operations on identities');
 const patient = { timeoutMs: 60_000 };
 const later = { options: { wait: false } };
 
 test.before(async (context) => {
-  context.rig = await Rig.start();
-  context.bus = await context.rig.connect();
-  context.cloud = await startRigCloud(context.rig);
-  await useCloud(context.rig, context.cloud);
-  context.identity = client(context.bus, identityService, identityInterface);
+  Object.assign(context, await startCloudDevice());
   await context.identity.Provision({}, patient);
 });
 
-test.after(async ({ rig, bus, cloud }) => {
-  await bus.close();
-  await cloud[Symbol.asyncDispose]();
-  await rig[Symbol.asyncDispose]();
-});
+test.after(async (context) => context[Symbol.asyncDispose]());
 
 function registrations({ requests }: Cloud): number {
   return requests.filter(({ method, url }) => method === 'PUT' && /register/.test(url)).length;
@@ -68,7 +52,7 @@ function busy() {
 
 /** Kills the service right after it has accepted, while the cloud has not done it, and starts it again. */
 async function killedAfter(
-  { rig, bus, cloud }: Setting,
+  { rig, bus, cloud }: CloudDevice,
   accepted: () => Promise<unknown>,
   meanwhile: Cloud['interfere'] = busy,
 ): Promise<void> {

@@ -296,6 +296,19 @@ fresh('leaves the cloud alone for as long as it asked, over a restart too', asyn
   assert.is((await identityStatus(bus)).lastError, '');
 });
 
+fresh('is provisioned at once when the clock was set back since the cloud refused', async () => {
+  await using setting = await Setting.start();
+  const { cloud, identity, rig } = setting;
+  cloud.interfere = () => ({ status: 429, headers: { 'retry-after': '3000' } });
+  assert.is(await failureOf(identity.Provision({}, patient)), 'Unavailable');
+  cloud.interfere = undefined;
+  await rig.stop('identity');
+  const file = join(rig.stateDirectory('identity'), 'refusal.json');
+  const refusal = await readFile(file, 'utf8');
+  await writeFile(file, refusal.replace(/"notBefore":"\d{4}/, '"notBefore":"2199'));
+  assert.is((await identity.Provision({}, patient)).device.device_id, deviceName);
+});
+
 fresh('forgets what the cloud asked for when it is to ask for something else', async () => {
   await using setting = await Setting.start();
   const { cloud, identity, rig } = setting;

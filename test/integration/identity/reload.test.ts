@@ -1,12 +1,13 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Client, client } from '../../../src/dbus/client.ts';
+import type { Client } from '../../../src/dbus/client.ts';
 import { identityInterface, identityService } from '../../../src/interfaces/identity.ts';
 import type { Cloud } from '../../support/cloud/cloud.ts';
+import { type CloudDevice, startCloudDevice } from '../../support/cloud-device.ts';
 import { deadline, until } from '../../support/deadline.ts';
 import { failureOf } from '../../support/failure.ts';
 import { Rig } from '../../support/rig.ts';
-import { startRigCloud } from '../../support/rig-cloud.ts';
+import { cloudSettings } from '../../support/rig-cloud.ts';
 import { deviceName } from '../../support/rig-config.ts';
 import { rigUsers } from '../../support/rig-users.ts';
 
@@ -29,25 +30,37 @@ function untilState(identity: Identity, state: string): Promise<void> {
   return until(30_000, `the state ${state}`, look);
 }
 
+const staying = { idle_exit_s: 0 };
+
 /** Settings with which the device reaches a cloud. */
 function settingsFor(rig: Rig, cloud: Cloud) {
-  return {
-    provisioning: { global_endpoint: cloud.endpoint },
-    cloud: { trusted_ca: `${rig.directory}/secrets/trusted-ca.cer` },
-    idle_exit_s: 0,
-  };
+  return { ...cloudSettings(rig, cloud), ...staying };
 }
 
 const polls = (cloud: Cloud): number =>
   cloud.requests.filter(({ url }) => /operations/.test(url)).length;
 
+/** Begins a Reprovision that goes on until the cloud decides about the device, which it does without `interfere`. */
+async function undecided({ cloud, identity }: CloudDevice) {
+  cloud.interfere = ({ path }) =>
+    path.includes('operations') && path.includes(deviceName)
+      ? {
+          status: 202,
+          headers: { 'retry-after': '1' },
+          body: { operationId: path.at(-1), status: 'assigning' },
+        }
+      : undefined;
+  const before = polls(cloud);
+  const reply = identity.Reprovision({});
+  reply.catch(() => undefined); // awaited by the test
+  await until(30_000, 'the cloud to be asked', () => polls(cloud) > before);
+  return { reply };
+}
+
 test('tries at once with settings under which it can succeed', async () => {
-  await using rig = await Rig.start();
-  await using cloud = await startRigCloud(rig);
+  await using running = await startCloudDevice({ ...staying, cloud: {} });
+  const { rig, cloud, identity } = running;
   const good = settingsFor(rig, cloud);
-  await rig.configure('identity', { ...good, cloud: {} });
-  await using bus = await rig.connect();
-  const identity = client(bus, identityService, identityInterface);
   assert.is(await failureOf(identity.Provision({})), 'Unavailable');
   await rig.configure('identity', good);
   assert.is(await rig.reload('identity'), 'reloaded');
@@ -56,11 +69,8 @@ test('tries at once with settings under which it can succeed', async () => {
 });
 
 test('has another source, or none, as the new configuration says', async () => {
-  await using rig = await Rig.start();
-  await using cloud = await startRigCloud(rig);
-  await rig.configure('identity', settingsFor(rig, cloud));
-  await using bus = await rig.connect();
-  const identity = client(bus, identityService, identityInterface);
+  await using running = await startCloudDevice(staying);
+  const { rig, cloud, identity } = running;
   await identity.Provision({});
   const requests = cloud.requests.length;
   const { provisioning, ...rest } = settingsFor(rig, cloud);
@@ -82,23 +92,10 @@ test('has another source, or none, as the new configuration says', async () => {
 });
 
 test('ends a call under the configuration under which it began', async () => {
-  await using rig = await Rig.start();
-  await using cloud = await startRigCloud(rig);
-  await rig.configure('identity', settingsFor(rig, cloud));
-  await using bus = await rig.connect();
-  const identity = client(bus, identityService, identityInterface);
+  await using running = await startCloudDevice(staying);
+  const { rig, cloud, identity } = running;
   await identity.Provision({});
-  cloud.interfere = ({ path }) =>
-    path.includes('operations')
-      ? {
-          status: 202,
-          headers: { 'retry-after': '1' },
-          body: { operationId: path.at(-1), status: 'assigning' },
-        }
-      : undefined;
-  const before = polls(cloud);
-  const again = identity.Reprovision({});
-  await until(30_000, 'the cloud to be asked', () => polls(cloud) > before);
+  const again = await undecided(running);
   await rig.configure('identity', {
     ...settingsFor(rig, cloud),
     log_level: 'debug',
@@ -106,30 +103,16 @@ test('ends a call under the configuration under which it began', async () => {
   });
   assert.is(await rig.reload('identity'), 'reloaded');
   cloud.interfere = undefined;
-  const { device } = await deadline(60_000, again, 'the end of the call');
+  const { device } = await deadline(60_000, again.reply, 'the end of the call');
   assert.is(device.device_id, deviceName);
   assert.is((await shown(identity)).properties['State'], 'provisioned');
 });
 
 test('ends a call as the device that it was made for when the configuration is about another one', async () => {
-  await using rig = await Rig.start();
-  await using cloud = await startRigCloud(rig);
-  await rig.configure('identity', settingsFor(rig, cloud));
-  await using bus = await rig.connect();
-  const identity = client(bus, identityService, identityInterface);
+  await using running = await startCloudDevice(staying);
+  const { rig, cloud, identity } = running;
   await identity.Provision({});
-  cloud.interfere = ({ path }) =>
-    path.includes('operations') && path.includes(deviceName)
-      ? {
-          status: 202,
-          headers: { 'retry-after': '1' },
-          body: { operationId: path.at(-1), status: 'assigning' },
-        }
-      : undefined;
-  const before = polls(cloud);
-  const again = identity.Reprovision({});
-  again.catch(() => undefined); // looked at below
-  await until(30_000, 'the cloud to be asked', () => polls(cloud) > before);
+  const again = await undecided(running);
   const { provisioning, ...rest } = settingsFor(rig, cloud);
   const other = { ...provisioning, registration_id: 'other' };
   await rig.configure('identity', { ...rest, provisioning: other });
@@ -137,7 +120,7 @@ test('ends a call as the device that it was made for when the configuration is a
   // the device that there is stays until there is the other one
   assert.match((await shown(identity)).last_error, 'now "other"');
   cloud.interfere = undefined;
-  const { device } = await deadline(60_000, again, 'the end of the call');
+  const { device } = await deadline(60_000, again.reply, 'the end of the call');
   assert.is(device.device_id, deviceName);
   const asked = (): boolean =>
     cloud.requests.some(({ url }) => url.includes('/registrations/other/'));
@@ -146,11 +129,8 @@ test('ends a call as the device that it was made for when the configuration is a
 });
 
 test('knows the principals of the new configuration', async () => {
-  await using rig = await Rig.start();
-  await using cloud = await startRigCloud(rig);
-  await rig.configure('identity', settingsFor(rig, cloud));
-  await using bus = await rig.connect();
-  const identity = client(bus, identityService, identityInterface);
+  await using running = await startCloudDevice(staying);
+  const { rig, cloud, identity } = running;
   await identity.Provision({});
   const ask = async (): Promise<string> => {
     const { busName, path, manager } = identityService;

@@ -7,7 +7,7 @@ import { certifyDevice } from '../../support/device-certificate.ts';
 import { failureOf } from '../../support/failure.ts';
 import { identityStatus, untilIdentity } from '../../support/identity-status.ts';
 import { Rig } from '../../support/rig.ts';
-import { startRigCloud, useCloud } from '../../support/rig-cloud.ts';
+import { cloudSettings, startRigCloud, useCloud } from '../../support/rig-cloud.ts';
 import { deviceName } from '../../support/rig-config.ts';
 
 const test = suite('a device that was renamed');
@@ -36,6 +36,23 @@ test('is provisioned again under the new name', async () => {
   const asked = cloud.requests.length;
   assert.is((await identity.Provision({}, patient)).device.device_id, newName);
   assert.is(cloud.requests.length, asked);
+});
+
+test('is provisioned again while it runs, when a renewed certificate has the new name', async () => {
+  await using rig = await Rig.start();
+  const names = [deviceName, newName].map((name) => [name, { deviceId: name }] as const);
+  await using cloud = await startRigCloud(rig, { enrollments: new Map(names) });
+  await rig.configure('identity', { ...cloudSettings(rig, cloud), idle_exit_s: 0 });
+  await using bus = await rig.connect();
+  const identity = client(bus, identityService, identityInterface);
+  await identity.Provision({}, patient);
+  const before = await rig.processOf('identity');
+  await certifyDevice(rig, validity(), newName);
+  await rig.stop('certificates');
+  // the hub has the device under its old name, and refuses
+  await failureOf(identity.ListModuleIdentities({ options: { refresh: true } }));
+  await untilIdentity(bus, 'the new name', ({ deviceId }) => deviceId === newName);
+  assert.is(await rig.processOf('identity'), before);
 });
 
 test('stays the old one, degraded and with both names, until it can be', async () => {

@@ -3,25 +3,13 @@ import { chmod, chown, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Bus } from '../../../src/dbus/bus.ts';
-import { type Client, client } from '../../../src/dbus/client.ts';
 import { isServiceError } from '../../../src/errors.ts';
-import { identityInterface, identityService } from '../../../src/interfaces/identity.ts';
-import type { Cloud } from '../../support/cloud/cloud.ts';
+import { type CloudDevice, startCloudDevice } from '../../support/cloud-device.ts';
 import { until } from '../../support/deadline.ts';
 import { failureOf } from '../../support/failure.ts';
 import { identityStatus } from '../../support/identity-status.ts';
-import { Rig } from '../../support/rig.ts';
-import { startRigCloud, useCloud } from '../../support/rig-cloud.ts';
 import { deviceName } from '../../support/rig-config.ts';
 import { SmallDisk } from '../../support/small-disk.ts';
-
-interface Setting {
-  rig: Rig;
-  bus: Bus;
-  cloud: Cloud;
-  identity: Client<typeof identityInterface>;
-}
 
 const patient = { timeoutMs: 60_000 };
 const module = { module_id: 'mine' };
@@ -46,22 +34,14 @@ const unreadable: typeof damages = [
   ],
 ];
 
-const test = suite<Setting>('a damaged file of the Identity service');
+const test = suite<CloudDevice>('a damaged file of the Identity service');
 
 test.before(async (context) => {
-  context.rig = await Rig.start();
-  context.bus = await context.rig.connect();
-  context.cloud = await startRigCloud(context.rig);
-  await useCloud(context.rig, context.cloud);
-  context.identity = client(context.bus, identityService, identityInterface);
+  Object.assign(context, await startCloudDevice());
   await context.identity.Provision({}, patient);
   await context.identity.CreateModuleIdentity(module);
 });
-test.after(async ({ rig, bus, cloud }) => {
-  await bus.close();
-  await cloud[Symbol.asyncDispose]();
-  await rig[Symbol.asyncDispose]();
-});
+test.after(async (context) => context[Symbol.asyncDispose]());
 
 for (const [what, damage] of [...damages, ...unreadable]) {
   const isDamaged = damages.some(([name]) => name === what);

@@ -114,6 +114,15 @@ test('names every address and its failure when none connects', async () => {
   assert.ok(error.message.endsWith(`, 127.0.0.2:${port} ECONNREFUSED`), error.message);
 });
 
+test('tries no more than 16 addresses, whatever a name resolves to', async () => {
+  const server = await Loopback.start('127.0.0.1');
+  const { port } = server;
+  await server[Symbol.asyncDispose]();
+  const lookup = named(...Array.from({ length: 100 }, (_, at) => `127.0.1.${at + 1}`));
+  const error = await failureOf(connectTcp({ host: 'host.example', port }, { timeoutMs, lookup }));
+  assert.is(error.message.split(', ').length, 16);
+});
+
 test('names the addresses that were silent until the end of its time', async () => {
   await using listener = await SilentListener.start();
   const target = { host: 'host.example', port: listener.port };

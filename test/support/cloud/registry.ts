@@ -48,6 +48,11 @@ const deviceMembers = [
 /** The two that the hub makes are among them. */
 const maxModules = 50;
 
+interface ModuleIds {
+  readonly deviceId: string;
+  readonly moduleId: string;
+}
+
 /** The identity registry half: devices for those who manage them, modules also for their device. */
 export class Registry {
   readonly devices = new Map<string, RegisteredDevice>();
@@ -158,10 +163,7 @@ export class Registry {
     return { status: 200, body };
   }
 
-  #answerModule(
-    request: CloudRequest,
-    ids: { readonly deviceId: string; readonly moduleId: string },
-  ): CloudResponse {
+  #answerModule(request: CloudRequest, ids: ModuleIds): CloudResponse {
     const { deviceId, moduleId } = ids;
     const modules = this.#modulesOf(deviceId);
     if (request.method === 'PUT') return this.#putModule(request, ids);
@@ -174,10 +176,7 @@ export class Registry {
     return { status: 204 };
   }
 
-  #putModule(
-    request: CloudRequest,
-    ids: { readonly deviceId: string; readonly moduleId: string },
-  ): CloudResponse {
+  #putModule(request: CloudRequest, ids: ModuleIds): CloudResponse {
     const { deviceId, moduleId } = ids;
     const modules = this.#modulesOf(deviceId);
     const body = requireJson(request, moduleMembers);
@@ -212,8 +211,7 @@ function deviceMissing(deviceId: string): HubRefusal {
   return new HubRefusal(404, 'DeviceNotFound', `Device ${deviceId} not registered`, 404001);
 }
 
-function moduleMissing(ids: { readonly deviceId: string; readonly moduleId: string }): HubRefusal {
-  const { deviceId, moduleId } = ids;
+function moduleMissing({ deviceId, moduleId }: ModuleIds): HubRefusal {
   const message = `Module ${moduleId} on device ${deviceId} not found`;
   return new HubRefusal(404, 'ModuleNotFound', message, 404010);
 }

@@ -93,6 +93,16 @@ test('are one line, and not longer than anybody reads', () => {
   assert.ok(messageOf({ body: many }).length < 200);
 });
 
+test('are read out of the first 256 values and 16 KiB alone', () => {
+  const values = Array.from({ length: 20 }, () => Array.from({ length: 20 }, () => 'x'));
+  const plain = messageOf({ body: { values } });
+  assert.is(messageOf({ body: { values: [...values, [[{ message: 'late' }]]] } }), plain);
+  assert.match(messageOf({ body: { values: [{ message: 'early' }, ...values] } }), 'early');
+  const page = (sizeBytes: number) => readContent(Buffer.from(`<p>${' '.repeat(sizeBytes)}late`));
+  assert.match(messageOf(page(16_000)), 'late');
+  assert.is(messageOf(page(17_000)), messageOf({}));
+});
+
 test('hold no secret, also where they are cut', () => {
   const key = Buffer.alloc(32, 0xb7).toString('base64');
   for (const secret of [

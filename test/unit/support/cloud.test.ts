@@ -2,9 +2,10 @@ import { createHmac } from 'node:crypto';
 import { Agent, request } from 'node:https';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Cloud, type CloudOptions } from '../../support/cloud/cloud.ts';
+import type { CloudOptions } from '../../support/cloud/cloud.ts';
 import { makeSas, refusalOfSas } from '../../support/cloud/sas.ts';
-import { type Credential, Pki } from '../../support/pki.ts';
+import type { Credential } from '../../support/pki.ts';
+import { PkiCloud, scopeId } from '../../support/pki-cloud.ts';
 
 interface Answer {
   readonly status: number;
@@ -18,41 +19,24 @@ interface Asked {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-const scopeId = '0ne00000001';
 const dps = 'api-version=2021-06-01';
 const hub = 'api-version=2017-11-08-preview';
 
 /** A double with one enrolled device, and a way to ask it as a holder of a certificate. */
-class Setting implements AsyncDisposable {
-  readonly cloud: Cloud;
-  readonly #pki: Pki;
-
-  private constructor(cloud: Cloud, pki: Pki) {
-    this.cloud = cloud;
-    this.#pki = pki;
-  }
-
+class Setting extends PkiCloud {
   static async start(options: Partial<CloudOptions> = {}): Promise<Setting> {
-    const pki = await Pki.create();
-    const server = await pki.issue('cloud', ['localhost', '127.0.0.1']);
-    const cloud = await Cloud.start({
-      ...server,
-      clientRoots: pki.root.certificate,
-      scopeId,
-      enrollments: new Map([['device-1', { deviceId: 'device-1' }]]),
-      ...options,
-    });
-    return new Setting(cloud, pki);
+    const enrollments = new Map([['device-1', { deviceId: 'device-1' }]]);
+    return new Setting(await PkiCloud.startParts({ enrollments, ...options }));
   }
 
   client(name: string): Promise<Credential> {
-    return this.#pki.issue(name);
+    return this.pki.issue(name);
   }
 
   ask(client: Credential | undefined, path: string, asked: Asked = {}): Promise<Answer> {
     const { method = 'GET', body, headers = {} } = asked;
     const agent = new Agent({
-      ca: this.#pki.root.certificate,
+      ca: this.pki.root.certificate,
       ...(client === undefined ? {} : { key: client.key, cert: client.certificate }),
     });
     return new Promise((resolve, reject) => {
@@ -81,11 +65,6 @@ class Setting implements AsyncDisposable {
     const operation = `${path}/operations/${String(accepted.body['operationId'])}?${dps}`;
     await this.ask(client, operation);
     return this.ask(client, operation);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.cloud[Symbol.asyncDispose]();
-    await this.#pki[Symbol.asyncDispose]();
   }
 }
 

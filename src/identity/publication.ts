@@ -17,8 +17,8 @@ const tolerableSkewS = 5 * 60;
 /** A Date header has whole seconds and was on its way: a smaller difference is none. */
 const leastSkewS = 5;
 
-/** What the bus is told about the device and its modules; until there is a server it only remembers. */
-export class News {
+/** The properties and objects of the device and its modules; they are published from `attach` on. */
+export class Publication {
   readonly #now: () => Date;
   #server: Server<typeof identityService> | undefined;
   #status: ProvisioningStatus | undefined;
@@ -27,7 +27,7 @@ export class News {
   #operation = '';
   #disk = '';
   #intents: Pick<IntentFiles, 'problems'> | undefined;
-  /** As it was announced. */
+  /** As published. */
   #skewS = 0;
 
   constructor(now: () => Date) {
@@ -53,7 +53,7 @@ export class News {
     };
   }
 
-  /** From now on the bus is told at once. */
+  /** From now on every change is published at once. */
   attach(server: Server<typeof identityService>): void {
     this.#server = server;
     this.#showModules();
@@ -62,10 +62,10 @@ export class News {
   /** The device has another status, and perhaps another identity, which its modules follow. */
   setStatus(status: ProvisioningStatus): void {
     this.#status = status;
-    this.#tell();
+    this.#publish();
   }
 
-  /** The device is provisioned in another way, and has the status that follows from that. */
+  /** The settings of provisioning have changed, and the status with them. */
   setSource(
     source: Pick<Properties<typeof identityInterface>, 'Source' | 'Attestation'>,
     status: ProvisioningStatus,
@@ -74,39 +74,39 @@ export class News {
     this.setStatus(status);
   }
 
-  /** The modules, or some of them, are others now. */
+  /** The modules have changed. */
   setModules(modules: ModuleIdentities): void {
     this.#modules = modules;
-    this.#tell();
+    this.#publish();
   }
 
   /** An operation on the device begins or, with the verb ``, has ended. */
   setOperation(verb: string): void {
     this.#operation = verb;
-    this.#tell();
+    this.#publish();
   }
 
   /** The intents of operations, which may not all be readable. */
   setIntents(intents: Pick<IntentFiles, 'problems'>): void {
     this.#intents = intents;
-    this.#tell();
+    this.#publish();
   }
 
   /** What is wrong with the disk, '' when nothing is. */
   setDisk(problem: string): void {
     this.#disk = problem;
-    this.#tell();
+    this.#publish();
   }
 
-  /** What the cloud says the time is. */
+  /** The cloud's time, from a Date header. */
   setClock(theirs: Date): void {
     const seconds = Math.round((theirs.getTime() - this.#now().getTime()) / 1000);
     if (Math.abs(seconds - this.#skewS) < leastSkewS) return;
     this.#skewS = seconds;
-    this.#tell();
+    this.#publish();
   }
 
-  #tell(): void {
+  #publish(): void {
     this.#server?.setProperties(this.properties);
     this.#showModules();
   }
