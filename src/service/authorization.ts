@@ -5,7 +5,7 @@ import type { Authorizer, CallContext, Question } from '../dbus/serve.ts';
 import { ServiceError } from '../errors.ts';
 import { globMatches } from '../ids.ts';
 import { grants } from '../interfaces/grants.ts';
-import { type Accounts, SystemAccounts } from './accounts.ts';
+import type { Accounts } from './accounts.ts';
 import type { CommonConfig } from './common-config.ts';
 import { BusPolkitAuthority } from './polkit-authority.ts';
 import { PolkitBackend } from './polkit-backend.ts';
@@ -59,10 +59,18 @@ export interface AuthorizationOptions {
   readonly service: ServiceDefinition;
 }
 
+/** Where the users and groups of a configuration are looked up. */
+export interface AccountSources {
+  /** Those of its rules. */
+  readonly accounts: Accounts;
+  /** Those of the services, which are in the files of this machine. */
+  readonly local: Accounts;
+}
+
 /** The authorization that each configuration of a process asks for, one after the other. */
 export class Authorizations {
   readonly #options: AuthorizationOptions;
-  /** One for the life of the process: who is asked about must not be asked twice as often after each reload. */
+  /** One for the life of the process: its limits on questions to polkit hold across reloads. */
   #polkit: PolkitBackend | undefined;
 
   constructor(options: AuthorizationOptions) {
@@ -75,12 +83,10 @@ export class Authorizations {
    */
   async prepare(
     config: Pick<CommonConfig, 'authorization' | 'grants'>,
-    accounts: Accounts,
+    { accounts, local }: AccountSources,
   ): Promise<() => Authorization> {
     const { service } = this.#options;
     const { authorization } = config;
-    // the users of the services are in the files of this machine
-    const local = new SystemAccounts({ getent: false });
     const here = grants.filter(({ action }) =>
       Object.keys(service.actions).some((known) => globMatches(action, known)),
     );

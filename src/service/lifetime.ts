@@ -129,8 +129,8 @@ export async function serveUntilStopped<S extends ServiceDefinition, C extends C
     const startedAt = new Date();
     const { signal } = working;
     const context = { bus, config, stateDir, log, signal, cleanup, now, startedAt, version };
-    const logSettings = await LogSettings.open({ stateDir, log, bus });
     const opening = ShownFile.open({ stateDir, version, log });
+    const logSettings = await LogSettings.open({ stateDir, log, bus });
     const running = await startUnlessStopped(program, context, { stop, working });
     if (running === undefined) return;
     const exported = await exportObjects(program, running, { surroundings, audit, logSettings });
@@ -247,7 +247,8 @@ function reloader<S extends ServiceDefinition, C extends CommonConfig>(
   let answers: Answers<S> = running;
   return async ({ config, accounts }) => {
     refuseFixed(program, inForce, config);
-    const authorize = await authorizations.prepare(config, accounts);
+    const local = new SystemAccounts({ getent: false });
+    const authorize = await authorizations.prepare(config, { accounts, local });
     const { retire, ...changed } = (await running.reload?.(config)) ?? {};
     answers = { ...answers, ...changed };
     const ended = server.replace({ ...answers, authorizer: authorize() });
@@ -296,7 +297,7 @@ async function exportObjects<S extends ServiceDefinition, C extends CommonConfig
   const local = new SystemAccounts({ getent: false });
   const callers = await Callers.start(bus);
   const authorizations = new Authorizations({ bus, callers, service });
-  const authorize = await authorizations.prepare(config, accounts);
+  const authorize = await authorizations.prepare(config, { accounts, local });
   const trusted = new Set(await Promise.all(serviceUsers.map((name) => local.uid(name))));
   const { handlers, resolvers, properties, describeMore } = running;
   const server = serve(bus, service, {

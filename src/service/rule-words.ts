@@ -1,4 +1,4 @@
-import type { QuestionDefinition, ServiceDefinition } from '../dbus/definition.ts';
+import { questionsOf, type ServiceDefinition } from '../dbus/definition.ts';
 import { globMatches } from '../ids.ts';
 import { quoted } from '../quoted.ts';
 import type { UnknownName } from './acl-names.ts';
@@ -66,12 +66,4 @@ function detailsByAction({ actions, manager }: ServiceDefinition): Details {
     }
   }
   return details;
-}
-
-function questionsOf(
-  authorize: NonNullable<ServiceDefinition['manager']['methods']>[string]['authorize'],
-): readonly QuestionDefinition[] {
-  if (authorize === 'public') return [];
-  if ('among' in authorize) return Object.values(authorize.among);
-  return [authorize].flat();
 }

@@ -86,8 +86,7 @@ export interface StateDirectory {
 export async function openStateDirectory(path: string): Promise<StateDirectory> {
   try {
     await makeStateDirectory(path);
-    await removeLeftovers(path);
-    return { names: await readdir(path), failure: undefined };
+    return { names: await removeLeftovers(path), failure: undefined };
   } catch (error) {
     const failure = error instanceof UnusableFile ? error : await unreadable(path, error);
     if (failure instanceof UnusableFile) return { names: [], failure };
@@ -230,15 +229,20 @@ export async function replaceStateFile(path: string, content: Uint8Array): Promi
   if (before !== undefined) await overwrite(before).catch(() => undefined);
 }
 
-/** Removes what interrupted writes of former processes left in a directory, overwritten because it may have been a key. */
-export async function removeLeftovers(directory: string): Promise<void> {
-  const names = (await orAbsent(() => readdir(directory))) ?? [];
-  for (const name of names) {
+/**
+ * Removes what interrupted writes of former processes left in a directory, overwritten because it may have been a key.
+ * Returns the names of the other files.
+ */
+export async function removeLeftovers(directory: string): Promise<readonly string[]> {
+  const all = (await orAbsent(() => readdir(directory))) ?? [];
+  const names = all.filter((name) => !TEMPORARY.test(name));
+  for (const name of all.filter((one) => TEMPORARY.test(one))) {
     const path = join(directory, name);
-    if (!TEMPORARY.test(name) || beingWritten.has(resolve(path))) continue;
-    // one of another user cannot be overwritten, and holds up nothing
+    if (beingWritten.has(resolve(path))) continue;
+    // a file of another user cannot be overwritten; the directory is usable all the same
     await destroy(path).catch(() => remove(path).catch(() => undefined));
   }
+  return names;
 }
 
 // An id uses none of the characters on the right, so the mapping is reversible and keeps the length.
