@@ -166,10 +166,20 @@ function parseAttribute(part: string): NameAttribute {
   const at = part.indexOf('=');
   const type = byLowerCase.get(part.slice(0, Math.max(at, 0)).trim().toLowerCase());
   if (type === undefined) return refuse(part, 'is not TYPE=value with a known type');
-  const value = unescape(part.slice(at + 1).replace(/^ +|(?<!\\) +$/g, ''));
+  const value = unescape(withoutBlanks(part.slice(at + 1)));
   const attribute = { type, value };
   encodeAttribute(attribute);
   return attribute;
+}
+
+/** A value without the blanks around it; one that is escaped belongs to the value. */
+function withoutBlanks(text: string): string {
+  const value = text.replace(/^ +/, '');
+  let end = value.length;
+  while (value[end - 1] === ' ') end--;
+  let backslashes = 0;
+  while (value[end - 1 - backslashes] === '\\') backslashes++;
+  return value.slice(0, end + (backslashes % 2));
 }
 
 function unescape(value: string): string {
