@@ -1,6 +1,6 @@
 import { isServiceError, ServiceError } from '../errors.ts';
 import { quoted } from '../quoted.ts';
-import type { ContainerEngine, PullProgress, RegistryAuth } from './engine.ts';
+import type { ContainerEngine, Image, PullProgress, RegistryAuth } from './engine.ts';
 import { isWanted, mayMove, type WantedImage } from './image-policy.ts';
 
 /** An image with what a registry needs to hand it out. */
@@ -30,12 +30,18 @@ export class ModuleImage {
   }
 
   /**
-   * Whether a container can be made from what the engine has. While a module is created, a reference that can move
-   * counts as missing until the registry has been asked for it.
+   * The reference that a container can be made from, undefined when the image is missing. While a module is created, a
+   * reference that can move counts as missing until the registry has been asked for it. Where a digest is demanded, it
+   * is the id of the image that has it: a pull of another client may move the tag.
    */
-  async isPresent(wanted: WantedImage, isCreation: boolean, signal: AbortSignal): Promise<boolean> {
-    if (isCreation && !this.#isFresh && mayMove(wanted)) return false;
-    return this.#has(wanted, signal);
+  async find(
+    wanted: WantedImage,
+    isCreation: boolean,
+    signal: AbortSignal,
+  ): Promise<string | undefined> {
+    if (isCreation && !this.#isFresh && mayMove(wanted)) return undefined;
+    const found = await this.#find(wanted, signal);
+    return found && (wanted.imageDigest === undefined ? wanted.image : found.id);
   }
 
   /**
@@ -54,18 +60,18 @@ export class ModuleImage {
       this.#note = '';
     } catch (error) {
       // a refusal by the registry is final; an engine that is away fails the next question too
-      if (!isServiceError(error, 'Unavailable') || !(await this.#has(wanted, signal))) throw error;
+      if (!isServiceError(error, 'Unavailable') || !(await this.#find(wanted, signal))) throw error;
       this.#note = `${error.message}; the image that the engine has is used`;
     }
     this.#isFresh = true;
-    if (imageDigest === undefined || (await this.#has(wanted, signal))) return;
+    if (imageDigest === undefined || (await this.#find(wanted, signal))) return;
     const text = `image ${quoted(image)} at the registry is not ${imageDigest}, as digest demands`;
     throw new ServiceError('InvalidArgs', text);
   }
 
-  async #has(wanted: WantedImage, signal: AbortSignal): Promise<boolean> {
+  async #find(wanted: WantedImage, signal: AbortSignal): Promise<Image | undefined> {
     const found = await this.#engine.findImage(wanted.image, signal);
-    return found !== undefined && isWanted(wanted, found);
+    return found !== undefined && isWanted(wanted, found) ? found : undefined;
   }
 }
 

@@ -203,14 +203,15 @@ export class Supervisor {
     this.#isRefused = prepared?.refusal !== undefined;
     if (prepared?.refusal !== undefined) return this.#refuse(container, prepared.refusal, signal);
     const isCreation = this.#pursuit?.options.isCreation === true;
-    const imagePresent =
-      prepared === undefined || (await this.#image.isPresent(prepared.image, isCreation, signal));
+    const image = prepared && (await this.#image.find(prepared.image, isCreation, signal));
     signal.throwIfAborted();
+    const imagePresent = image !== undefined;
     const [step] = plan({ container, imagePresent }, desiredOf(goal, prepared));
     if (step === undefined) {
       return (await this.#settled(goal)) ?? (isArmed ? this.#recovery.unseen() : undefined);
     }
-    await this.#do(step, prepared, signal);
+    const from = image === undefined ? {} : { Image: image };
+    await this.#do(step, prepared && { ...prepared, body: { ...prepared.body, ...from } }, signal);
     return 'again';
   }
 

@@ -170,6 +170,38 @@ test('waits for a time, not for news, while a restart policy could not be taken 
   assert.is(about(module.warnings), 1);
 });
 
+for (const [imageDigest, made] of [
+  [undefined, 'a'],
+  ['sha256:1', 'sha256:1'],
+] as const) {
+  test(`makes a container from ${made} when the digest is ${imageDigest}`, async () => {
+    const bodies: unknown[] = [];
+    const { engine } = engineWith(containerOf(), missing);
+    await using _module = supervised(
+      {
+        ...engine,
+        inspect: () => Promise.resolve(undefined),
+        findRenamed: () => Promise.resolve(undefined),
+        ensureNetwork: () => Promise.resolve(),
+        create: (_name, body) => {
+          bodies.push(body);
+          return missing();
+        },
+      },
+      {
+        prepare: () =>
+          Promise.resolve({
+            ...prepared,
+            image: { image: 'a', auth: undefined, imageDigest },
+            body: { Image: 'a', Cmd: ['b'] },
+          }),
+      },
+    );
+    await until(longMs, 'the container', () => bodies.length > 0);
+    assert.equal(bodies[0], { Image: made, Cmd: ['b'] });
+  });
+}
+
 test('takes the restart policy of every container without a module away, whatever fails', async () => {
   const { engine, asked } = engineWith(containerOf(), () =>
     asked.length === 1 ? Promise.reject(failure) : Promise.resolve(),
