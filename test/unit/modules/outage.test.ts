@@ -86,6 +86,28 @@ test('passes on the last failure when the request has been held for as long as i
   }
 });
 
+test('counts what fails together as one failure, and leaves later attempts what is left', async () => {
+  const outage = new Outage('keys', log);
+  const waits: number[] = [];
+  const timeouts: (number | undefined)[] = [];
+  const call = async () => {
+    const held = callHeldFor(30_000);
+    const wait = (ms: number) => {
+      waits.push(ms);
+      return held.hold.wait(ms);
+    };
+    const { attempt } = failing(1, unreachable);
+    return outage.call({ ...held, hold: { ...held.hold, wait } }, ({ timeoutMs }) => {
+      timeouts.push(timeoutMs);
+      return attempt();
+    });
+  };
+  await Promise.all([call(), call(), call(), call()]);
+  assert.ok(waits.every((ms) => ms <= 500));
+  assert.equal(timeouts.slice(0, 4), [undefined, undefined, undefined, undefined]);
+  assert.ok(timeouts.slice(4).every((ms) => ms !== undefined && ms <= 30_000));
+});
+
 test('starts a service no more often for requests that come while it is away', async () => {
   const outage = new Outage('keys', log);
   let made = 0;

@@ -38,9 +38,13 @@ interface Setting {
   readonly hostname?: string;
   readonly cgroupVersion?: 1 | 2;
   readonly serverNames?: ReadonlyMap<ModuleName, readonly string[]>;
+  /** Whether it was prepared before. */
+  readonly isAgain?: boolean;
+  /** What authorization was told. */
+  readonly elevated?: boolean;
 }
 
-function preparing(createOptions: object, setting: Setting = {}) {
+async function preparing(createOptions: object, setting: Setting = {}) {
   const config = {
     agent: undefined,
     hostname: setting.hostname ?? 'device.example',
@@ -67,8 +71,9 @@ function preparing(createOptions: object, setting: Setting = {}) {
     volumesSeen: new WeakSet<ModuleSource>(),
   };
   const settings = parseSettings({ image: 'a', createOptions });
-  const source = { name: parseModuleName('sensor'), settings, env: {}, elevated: true };
-  return prepare(parts, source, via);
+  const source = { name: parseModuleName('sensor'), settings, env: {}, elevated: setting.elevated ?? true };
+  if (setting.isAgain === true) await prepare(parts, source, via);
+  return await prepare(parts, source, via);
 }
 
 async function prepared(createOptions: object, setting: Setting = {}): Promise<Prepared> {
@@ -161,6 +166,7 @@ test('tells of what the configuration lists no more, though nobody can be asked'
   assert.is(await refusalOf(data, { identity: outOfReach() }), 'AccessDenied');
   assert.is(await refusalOf({}, { identity: outOfReach(), reason: 'no' }), 'AccessDenied');
   assert.is(await refusalOf(data, { allowElevated: true }), 'none');
+  assert.is(await refusalOf(data, { allowElevated: true, elevated: false }), 'AccessDenied');
   const hostname = 'thermometer.example';
   const renamed = { identity: outOfReach(), hostname };
   assert.is(await refusalOf(known('thermometer'), renamed), 'AlreadyExists');
@@ -176,6 +182,7 @@ test('tells of a volume that the configuration lists no more', async () => {
   const refusal = (one: Volume | undefined, more: Setting = {}) =>
     refusalOf({ HostConfig: { Binds } }, { ...(one && { volume: one }), ...more });
   assert.is(await refusal(volume('other'), { identity: outOfReach() }), 'AccessDenied');
+  assert.is(await refusal(volume('other'), { isAgain: true }), 'AccessDenied');
   assert.is(await refusal(volume('sensor')), 'none');
   assert.is(await refusal(undefined), 'none');
   assert.is(await refusal(volume('other'), { allowElevated: true }), 'none');

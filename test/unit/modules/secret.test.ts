@@ -12,6 +12,10 @@ test('writes base64 as everybody does', () => {
   }
 });
 
+test('keeps short base64 outside the heap, where garbage collection would copy it', () => {
+  assert.ok(base64Bytes(Buffer.from('secret')).buffer.byteLength > 64);
+});
+
 test('writes PEM in lines of 64 characters and wipes the DER', () => {
   const der = randomBytes(100);
   const expected = der.toString('base64').replace(/.{64}/g, '$&\n');

@@ -31,10 +31,11 @@ function partsWith(
   config: Partial<BackendParts['config']>,
   clients: object,
   sources: BackendParts['sources'] = () => [],
+  upstream: object = {},
 ): BackendParts & { config: BackendParts['config'] } {
   const certificates = clients as Clients['certificates']; // all that is asked
   const identity = {
-    GetModuleIdentity: () => Promise.resolve({ identity: { generation_id: '1' } }),
+    GetModuleIdentity: () => Promise.resolve({ identity: { generation_id: '1', ...upstream } }),
   } as unknown as Clients['identity']; // as above
   return {
     config: {
@@ -121,6 +122,38 @@ test('says Unavailable for a file without a certificate, also beside one that ha
     const both = [good, path].map((one) => ({ kind: 'file', path: one }) as const);
     assert.is(await bundleOf(both, certificate), 'Unavailable');
   }
+});
+
+/** How a certificate of `sensor` is asked for: the seconds that it is to be valid, or the failure. */
+async function lifetimeOf(
+  wish: { readonly commonName: string; readonly notAfter: Date | undefined },
+  upstream: object = {},
+): Promise<string> {
+  const name = parseModuleName('sensor');
+  const settings = { image: 'a', createOptions: {}, auth: undefined };
+  const source = { name, settings, env: {}, elevated: false };
+  const Issue = ({ options }: { readonly options: { readonly lifetime_s: number } }) =>
+    Promise.reject(new Error(String(options.lifetime_s)));
+  const serverNames = new Map([[name, ['plant.example']]]);
+  const parts = partsWith({ serverNames }, { Issue }, () => [source], upstream);
+  const backend = workloadBackend({ ...parts, now: () => new Date(0) });
+  return backend
+    .certificate(name, { purpose: 'server', ...wish }, callWithoutHold())
+    .then(() => 'issued', String);
+}
+
+test('asks for certificates of 30 days, or until the expiration where that is earlier', async () => {
+  const until = (notAfter: Date | undefined) => lifetimeOf({ commonName: 'sensor', notAfter });
+  assert.is(await until(undefined), 'Error: 2592000');
+  assert.is(await until(new Date(365 * 86_400_000)), 'Error: 2592000');
+  assert.is(await until(new Date(61_500)), 'Error: 61');
+  assert.match(await until(new Date(500)), /expiration is in the past/);
+});
+
+test("certifies no other name beside a module's own that stands for what is above the device", async () => {
+  const wish = { commonName: 'plant.example', notAfter: undefined };
+  assert.is(await lifetimeOf(wish, { gateway_hostname: 'parent.example' }), 'Error: 2592000');
+  assert.match(await lifetimeOf(wish, { gateway_hostname: 'sensor.example' }), /server_names/);
 });
 
 test('goes by the configuration of the moment', async () => {

@@ -162,6 +162,56 @@ test('takes vectors of 0 to 1024 bytes', async () => {
   }
 });
 
+test('takes 1 MiB of data and the ciphertext of that, and no byte more', async () => {
+  const initializationVector = '';
+  const statusOf = async (verb: string, member: string, bytes: number) => {
+    const body = { initializationVector, [member]: Buffer.alloc(bytes).toString('base64') };
+    return (await ask('POST', `${genid}/${verb}?${version}`, body)).status;
+  };
+  for (const [verb, member, most] of [
+    ['sign', 'data', 1 << 20],
+    ['encrypt', 'plaintext', 1 << 20],
+    ['decrypt', 'ciphertext', (1 << 20) + 29],
+  ] as const) {
+    assert.is(await statusOf(verb, member, most), 200, verb);
+    assert.is(await statusOf(verb, member, most + 1), 413, verb);
+  }
+});
+
+test('wipes plaintexts, those of its answers too', async () => {
+  const secrets: Buffer[] = [];
+  const keep = (bytes: Buffer): Promise<Buffer> => {
+    secrets.push(bytes);
+    return Promise.resolve(Buffer.from(bytes));
+  };
+  const decrypt = () => {
+    const output = Buffer.from('plain');
+    secrets.push(output);
+    return Promise.resolve(output);
+  };
+  const routes = workloadRoutes(own, { ...plainBackend, encrypt: keep, decrypt });
+  const kept = routes.map((route) => ({
+    ...route,
+    answer: async (request: Parameters<typeof route.answer>[0]) => {
+      const reply = await route.answer(request);
+      if (reply.secretJson !== undefined) secrets.push(reply.secretJson);
+      return reply;
+    },
+  }));
+  const server = apiServer(kept, { requestId: () => 'id', onRequest: () => {} });
+  const directory = join(shortPath, '..');
+  const place = { directory, name: 'kept.sock', mode: 0o600 };
+  const listening = await serveSocket(place, server);
+  const body = { plaintext: vector, ciphertext: vector, initializationVector: '' };
+  for (const verb of ['encrypt', 'decrypt']) {
+    const path = `${genid}/${verb}?${version}`;
+    assert.is((await askOn(join(directory, 'kept.sock'), 'POST', path, body)).status, 200);
+  }
+  await listening[Symbol.asyncDispose]();
+  assert.is(secrets.length, 3);
+  assert.ok(secrets.every((bytes) => bytes.every((byte) => byte === 0)));
+});
+
 test('refuses an expiration that is no time of RFC 3339', async () => {
   const paths = [`${genid}/certificate/server`, '/modules/%24edgeAgent/certificate/identity'];
   const wrong = ['01/02/2031', '2031-01-02', '2031-01-02T03:04:05', '', 'tomorrow', 1925000000, {}];

@@ -1,0 +1,38 @@
+/** What is left of bodies, which may be plaintexts, when they are read or refused. */
+import type { IncomingMessage } from 'node:http';
+import { PassThrough } from 'node:stream';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { readJson } from '../../../../src/modules/api/body.ts';
+import { HttpProblem } from '../../../../src/modules/api/failure.ts';
+
+const test = suite('bodies of requests');
+
+/** What reading a body in these chunks resolves to, or the status of its failure. */
+async function read(chunks: readonly Buffer[]): Promise<unknown> {
+  const request = new PassThrough({ highWaterMark: 8 << 20 });
+  for (const chunk of chunks) request.write(chunk);
+  request.end();
+  const message = request as unknown as IncomingMessage; // a stream is all that is used of it
+  try {
+    return await readJson(message, new AbortController().signal);
+  } catch (error) {
+    return error instanceof HttpProblem ? error.status : error;
+  }
+}
+
+const isWiped = (chunk: Buffer): boolean => chunk.every((byte) => byte === 0);
+
+test('are wiped when they are read', async () => {
+  const chunks = ['{"data":', '"AAAA"}'].map((text) => Buffer.from(text));
+  assert.equal(await read(chunks), { json: { data: 'AAAA' }, bytes: 15 });
+  assert.ok(chunks.every(isWiped));
+});
+
+test('are wiped when they are too long', async () => {
+  const chunks = [1 << 20, 1 << 20, 1].map((size) => Buffer.alloc(size, 'A'));
+  assert.is(await read(chunks), 413);
+  assert.ok(chunks.every(isWiped));
+});
+
+test.run();
