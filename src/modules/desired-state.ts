@@ -1,6 +1,7 @@
 import { describeError, ServiceError } from '../errors.ts';
 import type { Log } from '../service/log.ts';
 import type { Goal } from './goal.ts';
+import { Limiter } from './limiter.ts';
 
 /** The operations on modules. */
 export const moduleVerbs = ['CreateModule', 'Start', 'Stop', 'Restart', 'DeleteModule'] as const;
@@ -35,7 +36,7 @@ export interface DesiredStateOptions {
 export class DesiredState {
   readonly #options: DesiredStateOptions;
   #saved: SavedState;
-  #changing: Promise<unknown> = Promise.resolve();
+  readonly #changes = new Limiter(1);
   #isClosed = false;
 
   constructor(options: DesiredStateOptions) {
@@ -58,7 +59,7 @@ export class DesiredState {
 
   /** Persists an operation and its goal. NotFound when the module has gone. */
   accept(goal: Goal, operation: Omit<SavedOperation, 'previous'>): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#changes.run(async () => {
       if (this.#isClosed) {
         const text = `no module ${JSON.stringify(this.#options.name)}`;
         throw new ServiceError('NotFound', text);
@@ -69,14 +70,14 @@ export class DesiredState {
 
   /** The supervisor goes on from one goal to the next, unless there is another one meanwhile. */
   advance(from: Goal, to: Goal): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#changes.run(async () => {
       if (this.goal === from) await this.#set({ ...this.#saved, goal: to });
     });
   }
 
   /** The operation has ended, with this goal. What cannot be persisted holds all the same, for this process. */
   settle(settledGoal?: Goal, failure?: string): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#changes.run(async () => {
       const { log, name, onGoal } = this.#options;
       const goal = settledGoal ?? this.goal;
       if (this.#isClosed || (this.operation === undefined && goal === this.goal)) return;
@@ -91,9 +92,9 @@ export class DesiredState {
     });
   }
 
-  /** Takes no further operations, if that is still the goal. */
+  /** Accepts no further operations, if that is still the goal. */
   close(goal: Goal): Promise<boolean> {
-    return this.#inTurn(async () => {
+    return this.#changes.run(async () => {
       this.#isClosed = this.goal === goal;
       return Promise.resolve(this.#isClosed);
     });
@@ -103,11 +104,5 @@ export class DesiredState {
     await this.#options.save(state);
     this.#saved = state;
     this.#options.onGoal(state.goal);
-  }
-
-  #inTurn<T>(change: () => Promise<T>): Promise<T> {
-    const turn = this.#changing.then(change);
-    this.#changing = turn.catch(() => undefined); // its caller is told
-    return turn;
   }
 }

@@ -87,7 +87,12 @@ export const networkSchema = {
 
 /** As the engine accepts names of networks. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
-const spellings = { subnet: 'Subnet', gateway: 'Gateway', ip_range: 'IPRange' } as const;
+/** How the settings of a range are called, in each of the two lists. */
+const words = {
+  config: { subnet: 'subnet', gateway: 'gateway', part: 'ip_range' },
+  Config: { subnet: 'Subnet', gateway: 'Gateway', part: 'IPRange' },
+} as const;
+type Words = (typeof words)[keyof typeof words];
 
 /** Checks what the schema cannot say; addresses in the engine's spelling. */
 export function parseNetwork(
@@ -112,8 +117,8 @@ function parseIpam(
   context: Pick<ParseContext, 'report'>,
 ): Readonly<Record<string, unknown>> {
   if (config === undefined && Config === undefined) return rest;
-  const judge = (list: 'config' | 'Config') => (range: Range, at: number) =>
-    checkRange(range, hasIpv6, (setting, message) =>
+  const judge = (list: keyof typeof words) => (raw: Range, at: number) =>
+    checkRange({ raw, words: words[list], hasIpv6 }, (setting, message) =>
       context.report(['network', 'ipam', list, at, setting], message),
     );
   config?.forEach(judge('config'));
@@ -122,27 +127,26 @@ function parseIpam(
 }
 
 function inEngineWords({ subnet, gateway, ip_range }: Range): Range {
+  const { Config } = words;
   return {
-    ...(subnet !== undefined && { [spellings.subnet]: subnet }),
-    ...(gateway !== undefined && { [spellings.gateway]: gateway }),
-    ...(ip_range !== undefined && { [spellings.ip_range]: ip_range }),
+    ...(subnet !== undefined && { [Config.subnet]: subnet }),
+    ...(gateway !== undefined && { [Config.gateway]: gateway }),
+    ...(ip_range !== undefined && { [Config.part]: ip_range }),
   };
 }
 
-/** A setting in the spelling that a range has it in. */
-function settingOf(raw: Range, own: keyof typeof spellings) {
-  const key = raw[own] === undefined && raw[spellings[own]] !== undefined ? spellings[own] : own;
-  return { key, value: raw[key] };
+interface RangeSource {
+  readonly raw: Range;
+  readonly words: Words;
+  readonly hasIpv6: boolean;
 }
 
 function checkRange(
-  raw: Range,
-  hasIpv6: boolean,
+  { raw, words: called, hasIpv6 }: RangeSource,
   report: (setting: string, message: string) => void,
 ): void {
-  const subnet = settingOf(raw, 'subnet');
-  const gateway = settingOf(raw, 'gateway');
-  const part = settingOf(raw, 'ip_range');
+  const setting = (name: keyof Words) => ({ key: called[name], value: raw[called[name]] });
+  const [subnet, gateway, part] = [setting('subnet'), setting('gateway'), setting('part')];
   const prefix = subnet.value === undefined ? undefined : prefixOf(subnet.value);
   if (prefix === undefined) {
     const wrong = 'not an address and the length of a prefix, such as 172.20.0.0/16';

@@ -19,6 +19,7 @@ import {
   readDigestKey,
   recordOf,
 } from './known-modules.ts';
+import { Limiter } from './limiter.ts';
 import type { ManagedModule } from './managed-module.ts';
 import { managerProperties } from './manager-properties.ts';
 import { ModuleDirectory } from './module-directory.ts';
@@ -61,8 +62,8 @@ export class ModuleRuntime implements AsyncDisposable {
   readonly #modules: ModuleDirectory;
   readonly #problems: Problems;
   readonly #requests: Repeats;
-  /** Until the last creation is written down: which names are taken is open before. */
-  #beginning: Promise<unknown> = Promise.resolve();
+  /** One creation after the other: which names are taken is known when it is persisted. */
+  readonly #creations = new Limiter(1);
   readonly #events = new Pacer((name) => this.#modules.find(name)?.supervisor.wake());
   readonly #stop = new AbortController();
   readonly #running = new Set<Promise<unknown>>();
@@ -200,9 +201,7 @@ export class ModuleRuntime implements AsyncDisposable {
     refuseUnusable(source.name);
     const present = this.#modules.find(source.name);
     if (present?.isVanishing === true) await untilVanished(present);
-    const begun = this.#beginning.then(() => this.#begin(source, accept));
-    this.#beginning = begun.catch(() => undefined); // its caller is told
-    await begun;
+    await this.#creations.run(() => this.#begin(source, accept));
   }
 
   async #begin(source: ModuleSource, accept: Accept): Promise<void> {

@@ -84,8 +84,8 @@ export function workloadBackend(backendParts: BackendParts): ModulesBackend {
       return { moduleId, generationId };
     },
     sign: (moduleId, data, call) => sign(parts, { moduleId, data }, call),
-    encrypt: (input, aad, call) => encrypt(parts, { input, aad }, call),
-    decrypt: (input, aad, call) => decrypt(parts, { input, aad }, call),
+    encrypt: (input, aad, call) => encrypt(parts, { method: 'Encrypt', input, aad }, call),
+    decrypt: (input, aad, call) => seal(parts, { method: 'Decrypt', input, aad }, call),
     trustBundle: (call) => trustBundle.read(parts.config.trustedCas, call),
     // Deployment manifests are not signed here.
     manifestTrustBundle: () => Promise.resolve(''),
@@ -118,39 +118,32 @@ async function sign(
 
 /** What is encrypted or decrypted, and what it is bound to. */
 interface Sealing {
+  readonly method: 'Encrypt' | 'Decrypt';
   readonly input: Buffer;
   readonly aad: Buffer;
 }
 
-function sealingRequest({ input, aad }: Sealing) {
-  return { key_id: encryptionKey, mechanism: 'aes-256-gcm', input, options: { aad } };
-}
-
-async function encrypt(
-  { clients: { keys }, outages }: Parts,
-  sealing: Sealing,
-  call: HeldCall,
-): Promise<Buffer> {
-  const request = sealingRequest(sealing);
-  const encrypted = () => outages.keys.call(call, (via) => keys.Encrypt(request, via));
+/** Encrypts, with a key that is made at the first use. */
+async function encrypt(parts: Parts, sealing: Sealing, call: HeldCall): Promise<Buffer> {
   try {
-    return (await encrypted()).output;
+    return await seal(parts, sealing, call);
   } catch (error) {
     if (!isServiceError(error, 'NotFound')) throw error;
   }
+  const { clients, outages } = parts;
   const options = { if_exists: 'keep' };
   const key = { key_id: encryptionKey, algorithm: 'aes-256', usages: ['encrypt'], options };
-  await outages.keys.call(call, (via) => keys.CreateKey(key, via));
-  return (await encrypted()).output;
+  await outages.keys.call(call, (via) => clients.keys.CreateKey(key, via));
+  return seal(parts, sealing, call);
 }
 
-async function decrypt(
+async function seal(
   { clients: { keys }, outages }: Parts,
-  sealing: Sealing,
+  { method, input, aad }: Sealing,
   call: HeldCall,
 ): Promise<Buffer> {
-  const request = sealingRequest(sealing);
-  return (await outages.keys.call(call, (via) => keys.Decrypt(request, via))).output;
+  const request = { key_id: encryptionKey, mechanism: 'aes-256-gcm', input, options: { aad } };
+  return (await outages.keys.call(call, (via) => keys[method](request, via))).output;
 }
 
 async function certificate(

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Via } from '../../dbus/via.ts';
+import type { Limiter } from '../limiter.ts';
 import { HttpProblem } from './failure.ts';
-import type { Turns } from './turns.ts';
 
 /** How long a request is held, and how many of a module are at once. */
 export interface HoldLimits {
@@ -11,9 +11,8 @@ export interface HoldLimits {
 }
 
 /**
- * An SDK that fails to sign once, when it renews its token, may never try again: a service that is away for as long as
- * it takes to be restarted must not be seen at all. They are fewer than a module has connections, so that its other
- * requests are answered meanwhile.
+ * An SDK that fails to sign once, when it renews its token, may never retry: a service that only restarts must not be
+ * noticed. Fewer than a module has connections, so that its other requests are served meanwhile.
  */
 export const holdLimits: HoldLimits = { ms: 30_000, most: 96, bytes: 8 << 20 };
 
@@ -22,8 +21,8 @@ export interface Hold {
   /** Until when the request is held, in milliseconds from now; not above zero once that is over. */
   leftMs(): number;
   /**
-   * Waits, at most until the request has been held long enough. Others have the request's turn meanwhile. Rejects with
-   * HttpProblem when too many are held, and with an AbortError when its client leaves.
+   * Waits, at most until the request has been held long enough; other requests have its place meanwhile. Rejects with
+   * HttpProblem when too many are held, and with an AbortError when the client leaves.
    */
   wait(ms: number): Promise<void>;
 }
@@ -33,15 +32,15 @@ export interface HeldCall extends Via {
   readonly hold: Hold;
 }
 
-/** What of a request it costs to hold it, and the turns that others have meanwhile. */
+/** What it costs to hold a request, and the limiter that has its place meanwhile. */
 interface HeldRequest {
   /** Of its body. */
   readonly bytes: number;
   readonly signal: AbortSignal;
-  readonly turns: Turns;
+  readonly limiter: Limiter;
 }
 
-/** The requests of a module that are held: each costs its body and a connection, and nobody knows for how long. */
+/** The held requests of a module: each costs its body and a connection, for an unknown time. */
 export class Holds {
   readonly #limits: HoldLimits;
   #held = 0;
@@ -61,7 +60,7 @@ export class Holds {
     };
   }
 
-  async #wait(ms: number, { bytes, signal, turns }: HeldRequest): Promise<void> {
+  async #wait(ms: number, { bytes, signal, limiter }: HeldRequest): Promise<void> {
     const { most, bytes: mostBytes } = this.#limits;
     if (this.#held >= most || this.#bytes + bytes > mostBytes) {
       throw new HttpProblem(503, 'too many requests wait for a service that cannot be reached');
@@ -69,7 +68,7 @@ export class Holds {
     this.#held++;
     this.#bytes += bytes;
     try {
-      await turns.pause(() => sleep(ms, undefined, { signal }));
+      await limiter.pause(() => sleep(ms, undefined, { signal }));
     } finally {
       this.#held--;
       this.#bytes -= bytes;

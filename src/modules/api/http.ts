@@ -3,12 +3,12 @@
  * JSON both ways, `{"message": …}` for every failure, an unsupported method is 400.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Limiter } from '../limiter.ts';
 import { discard, readJson } from './body.ts';
 import type { Exchange, ExchangeServer } from './exchange.ts';
 import { failureOf, HttpProblem, reasonOf } from './failure.ts';
 import { type Hold, type HoldLimits, Holds } from './hold.ts';
 import { parseTarget } from './target.ts';
-import { Turns } from './turns.ts';
 import { type SendLimits, Unsent } from './unsent.ts';
 
 // What answers requests has limits that all modules share; of each lane so many.
@@ -74,7 +74,7 @@ export interface ApiOptions {
 
 /** Answers requests by these routes. Never rejects. */
 export function apiServer(routes: readonly Route[], options: ApiOptions): ExchangeServer {
-  const lanes = new Map(routes.map(({ lane }) => [lane, new Turns(mostAtOnce)]));
+  const lanes = new Map(routes.map(({ lane }) => [lane, new Limiter(mostAtOnce)]));
   const holds = new Holds(options.holdLimits);
   const parts = { ...options, routes, lanes, holds, unsent: new Unsent(options.sendLimits) };
   return {
@@ -90,7 +90,7 @@ export function apiServer(routes: readonly Route[], options: ApiOptions): Exchan
 
 interface ApiParts extends ApiOptions {
   readonly routes: readonly Route[];
-  readonly lanes: ReadonlyMap<Route['lane'], Turns>;
+  readonly lanes: ReadonlyMap<Route['lane'], Limiter>;
   readonly holds: Holds;
   readonly unsent: Unsent;
 }
@@ -127,18 +127,18 @@ async function replyTo(
   found: { route?: Route },
 ): Promise<ApiReply> {
   const { request, response, broken, gone: signal, expects, requestId } = exchange;
-  const { segments } = parseTarget(request.url ?? '');
+  const segments = parseTarget(request.url ?? '');
   const { route, params } = findRoute(routes, request.method ?? '', segments);
   found.route = route;
   if (expects === 'other') throw new HttpProblem(417, 'the only expectation met is 100-continue');
   route.admit?.(params);
-  const turns = lanes.get(route.lane) ?? new Turns(1);
-  return await turns.take(async () => {
+  const limiter = lanes.get(route.lane) ?? new Limiter(1);
+  return await limiter.run(async () => {
     await unsent.room();
     if (expects === 'continue') response.writeContinue();
-    // The body is read when it is the request's turn: until then it holds up the connection, not memory.
+    // read when the request has a place: until then the body holds up the connection, and takes no memory
     const { json: body, bytes } = await readJson(request, broken);
-    const hold = holds.of({ bytes, signal, turns });
+    const hold = holds.of({ bytes, signal, limiter });
     return await route.answer({ params, body, requestId, signal, hold });
   });
 }

@@ -1,4 +1,4 @@
-/** The target of a request: its path, its parameters and the version that it asks for. */
+/** The target of a request: its path and the version that it asks for. */
 import { HttpProblem } from './failure.ts';
 
 /** Every version of the APIs that clients in the field ask for; all are served alike. */
@@ -12,21 +12,14 @@ const versions: ReadonlySet<string> = new Set([
   '2022-08-03',
 ]);
 
-/** A target, with the segments of its path decoded. */
-export interface Target {
-  readonly segments: readonly string[];
-  readonly query: URLSearchParams;
-}
-
-/** HttpProblem for a target without a version that is served: that comes before what its path is. */
-export function parseTarget(text: string): Target {
+/** The decoded segments of the path; HttpProblem for a target without a version that is served, whatever its path. */
+export function parseTarget(text: string): readonly string[] {
   // The host in a URI on a unix socket means nothing, and some clients send one.
   const [whole = ''] = text.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '').split('#', 1);
   const at = whole.indexOf('?');
-  const query = new URLSearchParams(at < 0 ? '' : whole.slice(at + 1));
-  checkVersion(query);
+  checkVersion(new URLSearchParams(at < 0 ? '' : whole.slice(at + 1)));
   const path = at < 0 ? whole : whole.slice(0, at);
-  return { segments: path.replace(/\/$/, '').split('/').map(decode), query };
+  return path.replace(/\/$/, '').split('/').map(decode);
 }
 
 function checkVersion(query: URLSearchParams): void {

@@ -18,6 +18,7 @@ import type {
   Volume,
 } from '../engine.ts';
 import { owner, ownerLabel } from '../labels.ts';
+import { Limiter } from '../limiter.ts';
 import { openClient } from './client.ts';
 import { containerOf, eventNames, imageOf, renamedOf, systemOf, volumeOf } from './inspect.ts';
 import { logStream } from './logs.ts';
@@ -35,8 +36,8 @@ const listening = 'listening to the container engine';
 /** An engine that speaks the Docker API on a unix socket. */
 export class DockerEngine implements ContainerEngine {
   #socketPath: string;
-  /** Ends when nobody makes a network: the engine would make two of one name for two who ask at once. */
-  #makingNetwork: Promise<unknown> = Promise.resolve();
+  /** One network after the other: the engine would make two of one name for two concurrent requests. */
+  readonly #networks = new Limiter(1);
 
   constructor(socketPath: string) {
     this.#socketPath = socketPath;
@@ -92,9 +93,7 @@ export class DockerEngine implements ContainerEngine {
   }
 
   ensureNetwork(network: Network, signal: AbortSignal): Promise<void> {
-    const made = this.#makingNetwork.then(() => this.#makeNetwork(network, signal));
-    this.#makingNetwork = made.catch(() => undefined); // its caller is told
-    return made;
+    return this.#networks.run(() => this.#makeNetwork(network, signal));
   }
 
   #makeNetwork(network: Network, signal: AbortSignal): Promise<void> {

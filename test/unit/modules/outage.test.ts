@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { errorFromWire } from '../../../src/dbus/wire-errors.ts';
 import { type ErrorCode, isServiceError, ServiceError } from '../../../src/errors.ts';
 import { type HeldCall, Holds } from '../../../src/modules/api/hold.ts';
-import { Turns } from '../../../src/modules/api/turns.ts';
+import { Limiter } from '../../../src/modules/limiter.ts';
 import { Outage } from '../../../src/modules/outage.ts';
 
 const test = suite('outage of a service');
@@ -16,7 +16,7 @@ function unreachable(): Error {
 }
 
 function callHeldFor(ms: number, signal = new AbortController().signal): HeldCall {
-  const hold = new Holds({ ...limits, ms }).of({ bytes: 0, signal, turns: new Turns(4) });
+  const hold = new Holds({ ...limits, ms }).of({ bytes: 0, signal, limiter: new Limiter(4) });
   return { requestId: 'r', signal, hold };
 }
 
@@ -150,22 +150,24 @@ test('gives up when the client leaves', async () => {
   assert.is(attempts.made, 1);
 });
 
-test('holds so many requests and so many bytes, and lets others have their turns', async () => {
-  const turns = new Turns(1);
+test('holds so many requests and so many bytes, and gives their places to other requests', async () => {
+  const limiter = new Limiter(1);
   const holds = new Holds({ ms: 30_000, most: 2, bytes: 1000 });
   const client = new AbortController();
   const wait = (bytes: number) =>
-    turns.take(() => holds.of({ bytes: bytes, signal: client.signal, turns }).wait(10_000));
+    limiter.run(() => holds.of({ bytes: bytes, signal: client.signal, limiter }).wait(10_000));
   const held = [wait(400), wait(400)];
   await sleep(20);
   assert.match(String(await wait(1).catch(String)), /too many requests/);
   client.abort();
   await Promise.allSettled(held);
   const next = new AbortController();
-  const one = turns.take(() => holds.of({ bytes: 900, signal: next.signal, turns }).wait(10_000));
+  const one = limiter.run(() =>
+    holds.of({ bytes: 900, signal: next.signal, limiter }).wait(10_000),
+  );
   await sleep(20);
-  const over = await turns
-    .take(() => holds.of({ bytes: 200, signal: next.signal, turns }).wait(10_000))
+  const over = await limiter
+    .run(() => holds.of({ bytes: 200, signal: next.signal, limiter }).wait(10_000))
     .catch(String);
   assert.match(String(over), /too many requests/);
   next.abort();

@@ -71,7 +71,12 @@ async function preparing(createOptions: object, setting: Setting = {}) {
     volumesSeen: new WeakSet<ModuleSource>(),
   };
   const settings = parseSettings({ image: 'a', createOptions });
-  const source = { name: parseModuleName('sensor'), settings, env: {}, elevated: setting.elevated ?? true };
+  const source = {
+    name: parseModuleName('sensor'),
+    settings,
+    env: {},
+    elevated: setting.elevated ?? true,
+  };
   if (setting.isAgain === true) await prepare(parts, source, via);
   return await prepare(parts, source, via);
 }

@@ -1,19 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Turns } from '../../../../src/modules/api/turns.ts';
+import { Limiter } from '../../../src/modules/limiter.ts';
 
-const test = suite('turns');
+const test = suite('limiter');
 
-test('does so many things at once, and the others in order', async () => {
-  const turns = new Turns(2);
+test('runs so many tasks at once, and the others in order', async () => {
+  const limiter = new Limiter(2);
   const order: number[] = [];
   const finish: (() => void)[] = [];
   const task = (index: number) => () => {
     order.push(index);
     return new Promise<number>((resolve) => finish.push(() => resolve(index)));
   };
-  const all = [0, 1, 2, 3].map((index) => turns.take(task(index)));
+  const all = [0, 1, 2, 3].map((index) => limiter.run(task(index)));
   await sleep(1);
   assert.equal(order, [0, 1]);
   for (let next = finish.shift(); next !== undefined; next = finish.shift()) {
@@ -24,25 +24,25 @@ test('does so many things at once, and the others in order', async () => {
   assert.equal(order, [0, 1, 2, 3]);
 });
 
-test('passes the turn on when a task fails', async () => {
-  const turns = new Turns(1);
-  const failing = turns.take(() => Promise.reject(new Error('no')));
-  const next = turns.take(() => Promise.resolve('yes'));
+test('runs the next task when one fails', async () => {
+  const limiter = new Limiter(1);
+  const failing = limiter.run(() => Promise.reject(new Error('no')));
+  const next = limiter.run(() => Promise.resolve('yes'));
   assert.is(await failing.catch(() => 'failed'), 'failed');
   assert.is(await next, 'yes');
 });
 
-test('lets others have the turn of who waits, and waits for one again', async () => {
-  const turns = new Turns(1);
+test('gives the place of a task to another one while it waits', async () => {
+  const limiter = new Limiter(1);
   const order: string[] = [];
-  const waiting = turns.take(async () => {
-    await turns.pause(async () => {
+  const waiting = limiter.run(async () => {
+    await limiter.pause(async () => {
       order.push('waits');
       await sleep(20);
     });
     order.push('goes on');
   });
-  const other = turns.take(async () => {
+  const other = limiter.run(async () => {
     order.push('another begins');
     await sleep(60);
     order.push('another ends');
