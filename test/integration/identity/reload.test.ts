@@ -1,12 +1,12 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Client } from '../../../src/dbus/client.ts';
-import { identityInterface, identityService } from '../../../src/interfaces/identity.ts';
+import { type identityInterface, identityService } from '../../../src/interfaces/identity.ts';
 import type { Cloud } from '../../support/cloud/cloud.ts';
 import { type CloudDevice, startCloudDevice } from '../../support/cloud-device.ts';
 import { deadline, until } from '../../support/deadline.ts';
 import { failureOf } from '../../support/failure.ts';
-import { Rig } from '../../support/rig.ts';
+import type { Rig } from '../../support/rig.ts';
 import { cloudSettings } from '../../support/rig-cloud.ts';
 import { deviceName } from '../../support/rig-config.ts';
 import { rigUsers } from '../../support/rig-users.ts';
