@@ -205,7 +205,7 @@ export class Supervisor {
     const isCreation = this.#pursuit?.options.isCreation === true;
     const image = prepared && (await this.#image.find(prepared.image, isCreation, signal));
     signal.throwIfAborted();
-    const imagePresent = image !== undefined;
+    const imagePresent = prepared === undefined || image !== undefined;
     const [step] = plan({ container, imagePresent }, desiredOf(goal, prepared));
     if (step === undefined) {
       return (await this.#settled(goal)) ?? (isArmed ? this.#recovery.unseen() : undefined);
