@@ -11,34 +11,11 @@ requireNode();
 const { runMain, setUp } = await import('../src/build/setup.mjs');
 const { runTestFile } = await import('./support/test-process.mjs');
 const { finish } = await import('./counts.mjs');
+const { testPackages } = await import('./packages.mjs');
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const compiled = join(root, 'dist/test');
 const atOnce = 2;
-
-/** Debian packages that only tests need: another bus, another TLS client, a PKCS#11 module that counts calls, D-Bus libraries, a registry. */
-const packages = [
-  'dbus-broker',
-  'curl',
-  'opensc-pkcs11',
-  'python3-gi',
-  'python3-dbus',
-  'docker-registry',
-  'python3-dasbus',
-  'libnet-dbus-perl',
-  'libdbus-1-dev',
-  'libglib2.0-dev',
-  'libglib2.0-dev-bin',
-  'libsdbus-c++-dev',
-  'libsdbus-c++-bin',
-  'qtbase5-dev',
-  'qtbase5-dev-tools',
-  'qt6-base-dev',
-  'qt6-base-dev-tools',
-];
-
-/** Those that tests need where there are such: not in Debian 12. */
-const optionalPackages = ['python3-sdbus', 'python3-jinja2'];
 
 /** These make users, namespaces and containers. */
 const needsRoot = (file) => /^(integration|system)\//.test(relative(compiled, file));
@@ -114,7 +91,7 @@ function summarize(results, skipped) {
 
 runMain(async () => {
   const args = process.argv.slice(2);
-  if (!args.includes('--built')) await setUp({ packages, optionalPackages });
+  if (!args.includes('--built')) await setUp(testPackages);
   let files = testFiles(args.filter((arg) => !arg.startsWith('--')));
   let skipped = 0;
   if (process.getuid() !== 0) {

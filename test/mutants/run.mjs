@@ -1,0 +1,106 @@
+// Breaks the product on purpose, one small change of behaviour after the other, and expects a suite to fail each time.
+// usage: node test/mutants/run.mjs [--check] [--built] [--sample N] [SUBSTRING...]
+//   --check    only says whether every mutant can be applied
+//   --built    neither set-up nor build
+//   --sample N so many of them, others in every commit
+//   SUBSTRING  only those whose table, suite or description has one of the substrings
+import { parseArgs } from 'node:util';
+import { run } from '../../src/build/command.mjs';
+import { root, runMain, setUp } from '../../src/build/setup.mjs';
+import { testPackages } from '../packages.mjs';
+import { Copy } from './copy.mjs';
+import { locate, readMutants } from './table.mjs';
+
+const atOnce = 2;
+
+/** A part that depends on the commit alone: what a run says can be repeated. */
+async function sampleOf(mutants, size) {
+  const { stdout } = await run('git', ['rev-parse', 'HEAD'], { cwd: root });
+  const first = Number.parseInt(stdout.slice(0, 8), 16);
+  const step = mutants.length / size;
+  const at = (index) => (first + Math.floor(index * step)) % mutants.length;
+  return Array.from({ length: Math.min(size, mutants.length) }, (_, index) => mutants[at(index)]);
+}
+
+/** Does something with each item, two at a time, each with a copy of its own. */
+async function withCopies(copies, items, action) {
+  const queue = [...items];
+  const worker = async (copy) => {
+    for (let item = queue.shift(); item !== undefined; item = queue.shift())
+      await action(copy, item);
+  };
+  await Promise.all(copies.map(worker));
+}
+
+/** The suites that pass without a mutant; one that does not proves nothing. */
+async function greenSuites(copies, mutants) {
+  const green = new Set();
+  await withCopies(copies, new Set(mutants.map(({ suite }) => suite)), async (copy, suite) => {
+    const { result, output, seconds } = await copy.judge(suite);
+    console.log(`${result.padEnd(5)} ${suite} without a mutant (${seconds.toFixed(1)} s)`);
+    if (result === 'green') green.add(suite);
+    else console.log(output);
+  });
+  return green;
+}
+
+async function judgeAll(copies, mutants) {
+  const green = await greenSuites(copies, mutants);
+  const survivors = [];
+  let killed = 0;
+  await withCopies(copies, mutants, async (copy, mutant) => {
+    const { table, breaks, suite } = mutant;
+    const judged = green.has(suite)
+      ? await copy.judgeMutant(mutant)
+      : { result: 'the suite fails without it', output: '', seconds: 0 };
+    const isKilled = judged.result === 'red';
+    if (isKilled) killed++;
+    else survivors.push(`${table}: ${breaks} (${suite}: ${judged.result})`);
+    const verdict = isKilled ? 'killed  ' : 'SURVIVED';
+    console.log(`${verdict} ${table}: ${breaks} (${suite}, ${judged.seconds.toFixed(1)} s)`);
+    if (!isKilled && judged.result !== 'green') console.log(judged.output.slice(-4000));
+  });
+  return { killed, survivors };
+}
+
+async function chosen({ values, positionals }) {
+  const { located, problems } = locate(await readMutants());
+  if (problems.length > 0)
+    throw new Error(`mutants that cannot be applied:\n${problems.join('\n')}`);
+  const matching = located.filter(
+    ({ table, suite, breaks }) =>
+      positionals.length === 0 ||
+      positionals.some((part) => [table, suite, breaks].some((text) => text.includes(part))),
+  );
+  if (matching.length === 0 && !values.check) throw new Error('no mutant matches');
+  return values.sample === undefined ? matching : sampleOf(matching, Number(values.sample));
+}
+
+runMain(async () => {
+  const parsed = parseArgs({
+    allowPositionals: true,
+    options: {
+      check: { type: 'boolean' },
+      built: { type: 'boolean' },
+      sample: { type: 'string' },
+    },
+  });
+  const mutants = await chosen(parsed);
+  if (parsed.values.check) {
+    console.log(`${mutants.length} mutants can be applied`);
+    return;
+  }
+  if (!parsed.values.built) await setUp(testPackages);
+  const started = Date.now();
+  const copies = [];
+  try {
+    for (let index = 0; index < atOnce; index++) copies.push(await Copy.create());
+    const { killed, survivors } = await judgeAll(copies, mutants);
+    console.log(`\nin ${Math.round((Date.now() - started) / 1000)} s`);
+    for (const survivor of survivors) console.log(`survived: ${survivor}`);
+    console.log(`${killed} killed, ${survivors.length} survived`);
+    if (survivors.length > 0) process.exitCode = 1;
+  } finally {
+    for (const copy of copies) await copy.remove();
+  }
+});

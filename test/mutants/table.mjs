@@ -1,0 +1,57 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { root } from '../../src/build/setup.mjs';
+
+/**
+ * One change of behaviour that a suite must notice.
+ * @typedef {object} Mutant
+ * @property {string} breaks  what no longer holds, in one line
+ * @property {string} text  what is replaced: it occurs once in `src`
+ * @property {string} becomes  what replaces it; it compiles
+ * @property {string} suite  the test file that must fail, below `test`, without `.test.ts`
+ */
+
+const tables = join(import.meta.dirname, 'tables');
+const sources = join(root, 'src');
+const isSource = (name) => /\.(ts|c|h)$/.test(name);
+
+/** Every mutant, with the name of the table in which it stands. */
+export async function readMutants() {
+  const names = (existsSync(tables) ? readdirSync(tables) : [])
+    .filter((name) => name.endsWith('.mjs'))
+    .sort();
+  const all = [];
+  for (const name of names) {
+    const { default: mutants } = await import(pathToFileURL(join(tables, name)).href);
+    all.push(...mutants.map((mutant) => ({ ...mutant, table: basename(name, '.mjs') })));
+  }
+  return all;
+}
+
+/** The mutants with the file each is found in, below the root; and what is wrong with those that cannot be applied. */
+export function locate(mutants) {
+  const files = readdirSync(sources, { recursive: true }).filter(isSource);
+  const texts = files.map((name) => ({
+    file: join('src', name),
+    text: readFileSync(join(sources, name), 'utf8'),
+  }));
+  const problems = [];
+  const located = [];
+  const changes = new Set();
+  for (const mutant of mutants) {
+    const { breaks, text, becomes, suite, table } = mutant;
+    const report = (problem) => problems.push(`${table}: "${breaks}" ${problem}`);
+    const holders = texts.filter((source) => source.text.includes(text));
+    const times = holders.reduce((sum, source) => sum + source.text.split(text).length - 1, 0);
+    const change = JSON.stringify([text, becomes]);
+    if (times !== 1) report(`replaces a text that occurs ${times} times in src: ${text}`);
+    if (text === becomes) report('changes nothing');
+    if (changes.has(change)) report('stands twice in the tables');
+    changes.add(change);
+    if (!existsSync(join(root, 'test', `${suite}.test.ts`))) report(`names no suite: ${suite}`);
+    const [holder] = holders;
+    if (holder !== undefined) located.push({ ...mutant, file: holder.file });
+  }
+  return { located, problems };
+}

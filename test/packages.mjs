@@ -1,0 +1,26 @@
+/** Debian packages that only tests need: another bus, another TLS client, a PKCS#11 module that counts calls, D-Bus libraries, a registry. */
+const packages = [
+  'dbus-broker',
+  'curl',
+  'opensc-pkcs11',
+  'python3-gi',
+  'python3-dbus',
+  'docker-registry',
+  'python3-dasbus',
+  'libnet-dbus-perl',
+  'libdbus-1-dev',
+  'libglib2.0-dev',
+  'libglib2.0-dev-bin',
+  'libsdbus-c++-dev',
+  'libsdbus-c++-bin',
+  'qtbase5-dev',
+  'qtbase5-dev-tools',
+  'qt6-base-dev',
+  'qt6-base-dev-tools',
+];
+
+/** Those that tests need where there are such: not in Debian 12. */
+const optionalPackages = ['python3-sdbus', 'python3-jinja2'];
+
+/** What set-up installs before tests run. */
+export const testPackages = { packages, optionalPackages };
