@@ -1,4 +1,5 @@
-const line = /^(\d+) passed, (\d+) failed$/;
+/** The last line of a run of tests, or of mutants. */
+const line = /^(\d+) (?:passed, (\d+) failed|killed, (\d+) survived)$/;
 const skippedLine = /^(\d+) skipped$/;
 
 /** Nothing ran, which is a failure. */
@@ -8,7 +9,10 @@ export const failure = { passed: 0, failed: 1, skipped: 0 };
 function parse(lines, at) {
   const match = line.exec(lines[at] ?? '');
   if (match === null) return undefined;
-  const [passed, failed] = match.slice(1).map(Number);
+  const [passed, failed] = match
+    .slice(1)
+    .filter((digits) => digits !== undefined)
+    .map(Number);
   return { passed, failed, skipped: Number(skippedLine.exec(lines[at - 1] ?? '')?.[1] ?? 0) };
 }
 

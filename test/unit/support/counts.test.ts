@@ -28,6 +28,12 @@ test('are those of the last line', async () => {
   assert.equal(countsOf({ code: 0, output }), { passed: 7, failed: 1, skipped: 2 });
 });
 
+test('are those of mutants too: one that survived is a failure', async () => {
+  const { countsOf } = await load();
+  const output = '12 killed, 2 survived\n';
+  assert.equal(countsOf({ code: 1, output }), { passed: 12, failed: 2, skipped: 0 });
+});
+
 test('are those before what npm says of a failure', async () => {
   const { countsOf } = await load();
   const output = '7 passed, 3 failed\nnpm error code 1\n';
