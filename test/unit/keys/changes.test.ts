@@ -1,0 +1,96 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { parseKeyId } from '../../../src/ids.ts';
+import { Changes, endsBefore } from '../../../src/keys/changes.ts';
+import { deadline } from '../../support/deadline.ts';
+import { failureOf } from '../../support/failure.ts';
+
+const test = suite('changes of keys');
+const id = parseKeyId('id');
+const other = parseKeyId('other');
+
+/** Work that is noted when it begins, and that ends when it is told to. */
+function work(notes: string[], name: string) {
+  let end = (): void => undefined;
+  let fail: (error: Error) => void = () => undefined;
+  const ended = new Promise<void>((resolve, reject) => {
+    end = resolve;
+    fail = reject;
+  });
+  const run = async (): Promise<void> => {
+    notes.push(name);
+    await ended;
+  };
+  return { run, end, fail };
+}
+
+/** What is due by now has been done. */
+const settled = () => new Promise<void>((resolve) => setImmediate(resolve));
+const nothing = () => undefined;
+
+test('of one id happen one after the other, those of other ids at the same time', async () => {
+  const changes = new Changes();
+  const notes: string[] = [];
+  const [first, second, apart] = ['first', 'second', 'apart'].map((name) => work(notes, name));
+  assert.ok(first && second && apart);
+  const all = [
+    changes.make(id, first.run, () => notes.push('done')),
+    changes.make(id, second.run, nothing),
+    changes.make(other, apart.run, nothing),
+  ];
+  await settled();
+  assert.equal(notes, ['first', 'apart']);
+  assert.is(changes.size, 2);
+  first.end();
+  await settled();
+  assert.equal(notes, ['first', 'apart', 'done', 'second']);
+  second.end();
+  apart.end();
+  await deadline(10_000, Promise.all(all), 'the changes');
+  assert.is(changes.size, 0);
+});
+
+test('follow one that failed, whose caller alone hears of it', async () => {
+  const changes = new Changes();
+  const notes: string[] = [];
+  const first = work(notes, 'first');
+  const failing = failureOf(changes.make(id, first.run, () => notes.push('done')));
+  const next = changes.make(id, async () => void notes.push('next'), nothing);
+  await settled();
+  first.fail(new Error('broken'));
+  assert.match(await failing, 'broken');
+  await deadline(10_000, next, 'the next change');
+  assert.equal(notes, ['first', 'done', 'next']);
+  assert.is(changes.size, 0);
+});
+
+test('wait while they are held, however the work ends that holds them', async () => {
+  for (const ends of [true, false]) {
+    const changes = new Changes();
+    const notes: string[] = [];
+    const reload = work(notes, 'reload');
+    const holding = failureOf(changes.hold(reload.run));
+    const change = changes.make(id, async () => void notes.push('change'), nothing);
+    await settled();
+    assert.equal(notes, ['reload']);
+    assert.is(changes.size, 0);
+    if (ends) reload.end();
+    else reload.fail(new Error('broken'));
+    await deadline(10_000, change, 'the change');
+    assert.equal(notes, ['reload', 'change']);
+    await holding;
+  }
+});
+
+test('are waited for until their time is up', async () => {
+  let isGoingOn = true;
+  setTimeout(() => {
+    isGoingOn = false;
+  }, 30);
+  await endsBefore(Number.POSITIVE_INFINITY, () => isGoingOn);
+  assert.not(isGoingOn);
+  const late = endsBefore(performance.now() - 1, () => true);
+  assert.is(await failureOf(deadline(10_000, late, 'the end')), 'Unavailable');
+});
+
+test.run();
