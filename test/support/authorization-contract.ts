@@ -4,6 +4,9 @@ import type { Caller } from '../../src/dbus/caller.ts';
 import type { Authorizer, CallContext, Question } from '../../src/dbus/serve.ts';
 import { isServiceError } from '../../src/errors.ts';
 import type { AclRule } from '../../src/service/common-config.ts';
+import { questionsAbout } from './asked.ts';
+import { type AuthorizedCall, differing, nameOf } from './authorized/call.ts';
+import { authorizedCalls } from './authorized/calls.ts';
 import type { Identity } from './identity.ts';
 
 /** A backend that decides by rules, and connections of whoever is needed. */
@@ -15,6 +18,7 @@ export interface AuthorizationRig extends AsyncDisposable {
 const daemon: Identity = { uid: 1, gid: 1 };
 const bin: Identity = { uid: 2, gid: 2 };
 const games: Identity = { uid: 5, gid: 60 };
+const man: Identity = { uid: 6, gid: 12 };
 const root: Identity = { uid: 0, gid: 0 };
 
 /** The rules that the matrix is about. */
@@ -33,7 +37,15 @@ export const contractRules: readonly AclRule[] = [
   { user: 'bin', actions: ['org.iotedge.certificates1.*'] },
   { user: 'bin', actions: ['org.iotedge.modules1.control'], match: { image: '*' } },
   { user: 'bin', actions: ['org.iotedge.identity1.manage'] },
+  ...rulesForCalls('man'),
 ];
+
+/** Rules by which a user may make every call that is written out, with exactly these details. */
+export function rulesForCalls(user: string): readonly AclRule[] {
+  return authorizedCalls.flatMap(({ asks }) =>
+    asks.map(({ action, details }) => ({ user, actions: [action], match: details })),
+  );
+}
 
 const sign = (key_id: string, derivation = ''): Question => ({
   action: 'org.iotedge.keys1.sign',
@@ -135,7 +147,51 @@ export function authorizationContract(name: string, open: () => Promise<Authoriz
       assert.is(await ask(rig.authorizer, question, callBy(caller)), verdict);
     });
   }
+  for (const call of authorizedCalls) {
+    test(`allows ${nameOf(call)} by a rule with all of its details, and with no other`, async ({
+      rig,
+    }) => {
+      const caller = await rig.caller(man);
+      const verdict = (question: Question): Promise<string> =>
+        ask(rig.authorizer, question, callBy(caller));
+      const wrong: string[] = [];
+      for (const { what, question, allowed } of variantsOf(call)) {
+        const found = await verdict(question);
+        if (found !== (allowed ? 'allowed' : 'AccessDenied'))
+          wrong.push(`${what} of ${question.action} is ${found}`);
+      }
+      assert.equal(wrong, []);
+    });
+  }
   test.run();
+}
+
+interface Variant {
+  readonly what: string;
+  readonly question: Question;
+  readonly allowed: boolean;
+}
+
+/** What the tables ask about a call, with each detail another, and without each. */
+function variantsOf({ service, method, use, asks, others }: AuthorizedCall): readonly Variant[] {
+  const about = (one: typeof use): readonly Question[] => questionsAbout(service, method, one);
+  const exact = about(use).map((question) => ({ what: 'the call', question, allowed: true }));
+  const other = others.flatMap(([detail, value, difference]) =>
+    about(differing(use, difference))
+      .filter((_, at) => Object.hasOwn(asks[at]?.details ?? {}, detail))
+      .map((question) => ({ what: `${detail} "${value}"`, question, allowed: false })),
+  );
+  const missing = about(use).flatMap(({ action, details }) =>
+    Object.keys(details).map((detail) => ({
+      what: `no ${detail}`,
+      question: {
+        action,
+        details: Object.fromEntries(Object.entries(details).filter(([name]) => name !== detail)),
+      },
+      allowed: false,
+    })),
+  );
+  return [...exact, ...other, ...missing];
 }
 
 /** `allowed`, or the code of the refusal. */

@@ -1,7 +1,7 @@
 import { guardedDetails, idDetails } from '../../src/interfaces/grants.ts';
 import type { AclRule } from '../../src/service/common-config.ts';
 
-/** Access control rules as a file of polkit rules, so that both backends can be held to the same matrix. */
+/** Access control rules as a file of polkit rules that decide alone, so that both backends can be held to the same matrix. */
 export function polkitRules(rules: readonly AclRule[]): string {
   const conditions = rules.map(({ user, group, actions, match = {} }) => {
     const who = [
@@ -17,6 +17,7 @@ export function polkitRules(rules: readonly AclRule[]): string {
   });
   return `polkit.addRule(function (action, subject) {
 ${conditions.map((condition) => `  if (${condition}) return polkit.Result.YES;`).join('\n')}
+  return polkit.Result.NO;
 });
 `;
 }

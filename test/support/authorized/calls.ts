@@ -1,0 +1,35 @@
+/**
+ * What authorization must be asked about each method, written out by hand and not taken from the interface tables:
+ * a detail that a table drops, adds, or takes from another argument differs from this.
+ */
+import type { ServiceName } from '../rig-services.ts';
+import type { AuthorizedCall } from './call.ts';
+import { certificateCalls } from './certificates.ts';
+import { identityCalls } from './identity.ts';
+import { keyCalls } from './keys.ts';
+import { moduleCalls } from './modules.ts';
+
+/** The methods that every local user may call. */
+export const publicMethods: Readonly<Record<ServiceName, readonly string[]>> = {
+  keys: ['GetPublicKey', 'GetRandom', 'Describe'],
+  certificates: ['GetCertificate', 'GetTrustBundle', 'Describe'],
+  identity: [
+    'GetDeviceIdentity',
+    'GetCallerIdentity',
+    'GetModuleIdentity',
+    'ListModuleIdentities',
+    'Describe',
+  ],
+  modules: ['GetSystemInfo', 'Describe'],
+};
+
+/** The actions that polkit allows everybody unless a rule says otherwise. */
+export const allowedByDefault: readonly string[] = ['org.iotedge.certificates1.export'];
+
+/** The calls of every method of the four services that is not public. */
+export const authorizedCalls: readonly AuthorizedCall[] = [
+  ...keyCalls,
+  ...certificateCalls,
+  ...identityCalls,
+  ...moduleCalls,
+];

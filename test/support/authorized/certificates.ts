@@ -1,0 +1,71 @@
+import { type AuthorizedCall, argument, type OtherDetail } from './call.ts';
+
+const bytes = (text: string): Buffer => Buffer.from(text);
+function issue(
+  what: string,
+  { verb, profile, other }: { verb: string; profile: string; other?: string },
+): AuthorizedCall {
+  const certificate_id = `issued-${profile}`;
+  const details = { certificate_id, issuer: 'my-ca', profile };
+  return {
+    service: 'certificates',
+    method: 'Issue',
+    what,
+    use: {
+      args: { certificate_id, csr: bytes('no request') },
+      options: { issuer: 'my-ca', profile },
+      resolved: { issuer: 'my-ca', profile },
+    },
+    asks: [{ action: `org.iotedge.certificates1.${verb}`, details }],
+    others: [
+      argument('certificate_id', `${certificate_id}2`),
+      ['issuer', 'my-ca2', { options: { issuer: 'my-ca2' }, resolved: { issuer: 'my-ca2' } }],
+      ...(other === undefined ? [] : [profileOf(other)]),
+    ],
+    answer: 'InvalidArgs',
+  };
+}
+
+const profileOf = (profile: string): OtherDetail => [
+  'profile',
+  profile,
+  { options: { profile }, resolved: { profile } },
+];
+
+/** Of the Certificates service. */
+export const certificateCalls: readonly AuthorizedCall[] = [
+  issue('for a client', { verb: 'issue', profile: 'client', other: 'server' }),
+  issue('for a server', { verb: 'issue', profile: 'server', other: 'device-identity' }),
+  issue('for a device', { verb: 'issue', profile: 'device-identity', other: 'client' }),
+  issue('for the CA of a device', { verb: 'issue-ca', profile: 'device-ca', other: 'workload-ca' }),
+  issue('for the CA of modules', { verb: 'issue-ca', profile: 'workload-ca', other: 'device-ca' }),
+  {
+    service: 'certificates',
+    method: 'ImportCertificate',
+    use: { args: { certificate_id: 'imported', data: bytes('none'), format: 'der' } },
+    asks: [{ action: 'org.iotedge.certificates1.import', details: { certificate_id: 'imported' } }],
+    others: [argument('certificate_id', 'imported2')],
+    answer: 'InvalidArgs',
+  },
+  {
+    service: 'certificates',
+    method: 'ExportCertificate',
+    use: { args: { certificate_id: 'exported', format: 'der' } },
+    asks: [
+      {
+        action: 'org.iotedge.certificates1.export',
+        details: { certificate_id: 'exported', format: 'der' },
+      },
+    ],
+    others: [argument('certificate_id', 'exported2'), argument('format', 'pem')],
+    answer: 'NotFound',
+  },
+  {
+    service: 'certificates',
+    method: 'DeleteCertificate',
+    use: { args: { certificate_id: 'deleted' } },
+    asks: [{ action: 'org.iotedge.certificates1.delete', details: { certificate_id: 'deleted' } }],
+    others: [argument('certificate_id', 'deleted2')],
+    answer: 'NotFound',
+  },
+];

@@ -1,0 +1,147 @@
+import { type AuthorizedCall, argument } from './call.ts';
+
+const config = (image: string, options: object = {}): string =>
+  JSON.stringify({ image, createOptions: options });
+const elevating = { HostConfig: { Privileged: true } };
+
+const runDetails = (module: string) => ({ module, type: '', image: '', elevated: '' });
+
+/** Of the Module Runtime. */
+export const moduleCalls: readonly AuthorizedCall[] = [
+  {
+    service: 'modules',
+    method: 'CreateModule',
+    use: {
+      args: {
+        name: 'created',
+        type: 'docker',
+        config_json: config('localhost/web:1', elevating),
+        env: {},
+      },
+      resolved: { image: 'localhost/web:1', elevated: 'true' },
+    },
+    asks: [
+      {
+        action: 'org.iotedge.modules1.run',
+        details: {
+          module: 'created',
+          type: 'docker',
+          image: 'localhost/web:1',
+          elevated: 'true',
+        },
+      },
+    ],
+    others: [
+      argument('module', 'created2', 'name'),
+      [
+        'image',
+        'localhost/web:2',
+        {
+          args: { config_json: config('localhost/web:2', elevating) },
+          resolved: { image: 'localhost/web:2' },
+        },
+      ],
+      [
+        'elevated',
+        'false',
+        { args: { config_json: config('localhost/web:1') }, resolved: { elevated: 'false' } },
+      ],
+    ],
+    answer: 'Unavailable',
+  },
+  ...['Start', 'Stop', 'Restart'].flatMap((method): readonly AuthorizedCall[] => [
+    {
+      service: 'modules',
+      method,
+      use: { args: { name: `to-${method}` } },
+      asks: [{ action: 'org.iotedge.modules1.control', details: { module: `to-${method}` } }],
+      others: [argument('module', 'other', 'name')],
+      answer: 'NotFound',
+    },
+    {
+      service: 'modules',
+      method: 'Cancel',
+      what: `of ${method}`,
+      use: {
+        args: { id: `cancelled-${method}` },
+        resolved: { operation: method, type: '', image: '', elevated: '' },
+      },
+      asks: [
+        { action: 'org.iotedge.modules1.control', details: { module: `cancelled-${method}` } },
+      ],
+      others: [argument('module', 'other', 'id')],
+    },
+  ]),
+  ...['DeleteModule', 'GetConfig'].map(
+    (method): AuthorizedCall => ({
+      service: 'modules',
+      method,
+      use: { args: { name: `for-${method}` } },
+      asks: [{ action: 'org.iotedge.modules1.run', details: runDetails(`for-${method}`) }],
+      others: [argument('module', 'other', 'name')],
+      answer: 'NotFound',
+    }),
+  ),
+  {
+    service: 'modules',
+    method: 'GetLogs',
+    use: { args: { name: 'logged' } },
+    asks: [{ action: 'org.iotedge.modules1.read-logs', details: { module: 'logged' } }],
+    others: [argument('module', 'logged2', 'name')],
+    answer: 'NotFound',
+  },
+  {
+    service: 'modules',
+    method: 'Cancel',
+    what: 'of nothing',
+    use: {
+      args: { id: 'idle' },
+      resolved: { operation: '', type: '', image: '', elevated: '' },
+    },
+    asks: [{ action: 'org.iotedge.modules1.control', details: { module: 'idle' } }],
+    others: [argument('module', 'idle2', 'id')],
+    answer: 'NotFound',
+  },
+  {
+    service: 'modules',
+    method: 'Cancel',
+    what: 'of CreateModule',
+    use: {
+      args: { id: 'created' },
+      resolved: {
+        operation: 'CreateModule',
+        type: 'docker',
+        image: 'localhost/web:1',
+        elevated: 'true',
+      },
+    },
+    asks: [
+      {
+        action: 'org.iotedge.modules1.run',
+        details: {
+          module: 'created',
+          type: 'docker',
+          image: 'localhost/web:1',
+          elevated: 'true',
+        },
+      },
+    ],
+    others: [
+      argument('module', 'created2', 'id'),
+      ['type', 'systemd', { resolved: { type: 'systemd' } }],
+      ['image', 'localhost/web:2', { resolved: { image: 'localhost/web:2' } }],
+      ['elevated', 'false', { resolved: { elevated: 'false' } }],
+    ],
+  },
+  {
+    service: 'modules',
+    method: 'Cancel',
+    what: 'of DeleteModule',
+    use: {
+      args: { id: 'removed' },
+      resolved: { operation: 'DeleteModule', type: '', image: '', elevated: '' },
+    },
+    asks: [{ action: 'org.iotedge.modules1.run', details: runDetails('removed') }],
+    others: [argument('module', 'removed2', 'id')],
+  },
+];

@@ -1,0 +1,172 @@
+/** What the services may do with one another's objects, written out by hand: whoever widens or narrows it changes this. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Caller } from '../../../src/dbus/caller.ts';
+import type { Question } from '../../../src/dbus/serve.ts';
+import { grants } from '../../../src/interfaces/grants.ts';
+import { RuleSet } from '../../../src/service/rules.ts';
+import { authorizedCalls } from '../../support/authorized/calls.ts';
+
+const test = suite('grants between the services');
+
+const rows = [
+  'iotedge-certificates keys1.sign key_id=device-ca',
+  'iotedge-certificates keys1.sign key_id=iotedge/workload-ca',
+  'iotedge-identity keys1.sign key_id=device-id',
+  'iotedge-identity keys1.create key_id=iotedge/module-identities',
+  'iotedge-identity keys1.sign key_id=iotedge/module-identities derivation=?*',
+  'iotedge-identity keys1.export key_id=iotedge/module-identities derivation=?*',
+  'iotedge-modules keys1.sign key_id=iotedge/module-identities derivation=?*',
+  'iotedge-modules keys1.create key_id=iotedge/module-encryption',
+  'iotedge-modules keys1.encrypt key_id=iotedge/module-encryption',
+  'iotedge-modules keys1.decrypt key_id=iotedge/module-encryption',
+  'iotedge-modules certificates1.issue certificate_id=iotedge/module/*',
+  'iotedge-modules certificates1.issue certificate_id=iotedge/module/* issuer=iotedge/workload-ca',
+  'iotedge-modules identity1.provision',
+  'iotedge-modules identity1.manage module_id=* adopt=*',
+];
+
+test('are these rows, and no other', () => {
+  const found = grants.map(({ user, action, match }) => {
+    const words = Object.entries(match).map(([name, glob]) => `${name}=${glob}`);
+    return [user, action.replace(/^org\.iotedge\./, ''), ...words].join(' ');
+  });
+  assert.equal(found, rows);
+});
+
+/** The values of a detail that are tried with each value of all others. */
+const tried: Readonly<Record<string, readonly string[]>> = {
+  key_id: [
+    'device-id',
+    'device-id@2',
+    'device-id2',
+    'device-ca',
+    'device-ca@2',
+    'other',
+    'iotedge/workload-ca',
+    'iotedge/workload-ca@2',
+    'iotedge/module-identities',
+    'iotedge/module-identities@2',
+    'iotedge/module-encryption',
+    'iotedge/module-encryption@2',
+    'iotedge/module/m/server',
+    'iotedge/certificate/x',
+  ],
+  certificate_id: [
+    'device-id',
+    'device-ca',
+    'other',
+    'iotedge/workload-ca',
+    'iotedge/module-m',
+    'iotedge/module/m/server',
+    'iotedge/module/m/server@2',
+    'iotedge/certificate/x',
+  ],
+  issuer: [
+    'device-ca',
+    'my-ca',
+    'iotedge/workload-ca',
+    'iotedge/workload-ca@2',
+    'iotedge/module/m/server',
+  ],
+  profile: ['device-identity', 'server', 'client', 'device-ca', 'workload-ca'],
+  derivation: ['', 'm', 'web%20primary'],
+  module_id: ['', 'm', '$edgeAgent'],
+  module: ['m', '$edgeAgent'],
+  adopt: ['false', 'true'],
+  elevated: ['', 'false', 'true'],
+  exportable: ['false', 'true'],
+};
+
+/** What each user may do: the values of the details that are not free. Nothing else. */
+const allowed: Readonly<
+  Record<string, Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>>
+> = {
+  'iotedge-keys': {},
+  'iotedge-certificates': {
+    'keys1.sign': {
+      key_id: ['device-ca', 'device-ca@2', 'iotedge/workload-ca', 'iotedge/workload-ca@2'],
+      derivation: [''],
+    },
+  },
+  'iotedge-identity': {
+    'keys1.create': { key_id: ['iotedge/module-identities', 'iotedge/module-identities@2'] },
+    'keys1.export': {
+      key_id: ['iotedge/module-identities', 'iotedge/module-identities@2'],
+      derivation: ['m', 'web%20primary'],
+    },
+  },
+  'iotedge-modules': {
+    'keys1.create': { key_id: ['iotedge/module-encryption', 'iotedge/module-encryption@2'] },
+    'keys1.sign': {
+      key_id: ['iotedge/module-identities', 'iotedge/module-identities@2'],
+      derivation: ['m', 'web%20primary'],
+    },
+    'keys1.encrypt': {
+      key_id: ['iotedge/module-encryption', 'iotedge/module-encryption@2'],
+      derivation: [''],
+    },
+    'keys1.decrypt': {
+      key_id: ['iotedge/module-encryption', 'iotedge/module-encryption@2'],
+      derivation: [''],
+    },
+    'certificates1.issue': {
+      certificate_id: ['iotedge/module/m/server', 'iotedge/module/m/server@2'],
+      issuer: ['device-ca', 'my-ca', 'iotedge/workload-ca', 'iotedge/workload-ca@2'],
+      profile: ['device-identity', 'server', 'client'],
+    },
+    'identity1.provision': {},
+    'identity1.manage': {},
+  },
+};
+
+/** Signing for the device and for modules are two rows with other keys. */
+function isAllowed(user: string, { action, details }: Question): boolean {
+  const short = action.replace(/^org\.iotedge\./, '');
+  if (user === 'iotedge-identity' && short === 'keys1.sign') {
+    const key = details['key_id']?.replace('@2', '');
+    return key === (details['derivation'] === '' ? 'device-id' : 'iotedge/module-identities');
+  }
+  const only = allowed[user]?.[short];
+  if (only === undefined) return false;
+  return Object.entries(only).every(([name, values]) => values.includes(details[name] ?? ''));
+}
+
+/** Every action with each combination of the values that are tried. */
+const questions: readonly Question[] = [
+  ...new Map(
+    authorizedCalls.flatMap(({ asks }) => asks.map((one) => [one.action, one] as const)),
+  ).values(),
+].flatMap(({ action, details }) =>
+  Object.keys(details)
+    .reduce<readonly Question['details'][]>(
+      (sets, name) =>
+        sets.flatMap((set) => (tried[name] ?? ['any']).map((value) => ({ ...set, [name]: value }))),
+      [{}],
+    )
+    .map((one) => ({ action, details: one })),
+);
+
+for (const [at, user] of Object.keys(allowed).entries()) {
+  test(`let ${user} do exactly what is written out here`, async () => {
+    const uid = 900 + at;
+    const accounts = {
+      uid: (name: string) => Promise.resolve(name === user ? uid : undefined),
+      gid: () => Promise.resolve(undefined),
+    };
+    const set = await RuleSet.fromGrants(grants, [], accounts);
+    const caller: Caller = { sender: ':1.1', uid, gids: [], pid: undefined };
+    const wrong = questions
+      .filter((question) => set.allows(caller, question) !== isAllowed(user, question))
+      .map((question) => JSON.stringify(question));
+    assert.equal(wrong, []);
+    assert.not.ok(questions.some((question) => set.allows({ ...caller, uid: 1 }, question)));
+  });
+}
+
+test('are tried with every action of the services', () => {
+  assert.is(new Set(questions.map(({ action }) => action)).size, 20);
+  assert.ok(questions.length > 400);
+});
+
+test.run();
