@@ -1,6 +1,8 @@
+import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseRfc3339 } from '../../../src/modules/rfc3339.ts';
+import { holds } from '../../support/property.ts';
 
 const test = suite('RFC 3339');
 
@@ -52,6 +54,41 @@ test('takes nothing else', () => {
     'Thu, 02 Jan 2031 03:04:05 GMT',
   ];
   for (const text of texts) assert.is(parseRfc3339(text), undefined, JSON.stringify(text));
+});
+
+test('takes every time in every offset for what it is', () => {
+  const day = fc.date({
+    min: new Date('0001-01-02T00:00:00Z'),
+    max: new Date('9999-12-30T00:00:00Z'),
+    noInvalidDate: true,
+  });
+  const minutes = fc.integer({ min: -(23 * 60 + 59), max: 23 * 60 + 59 });
+  const isTaken = (time: Date, east: number, digits: string): void => {
+    const local = new Date(time.getTime() + east * 60_000).toISOString();
+    const two = (part: number): string => String(part).padStart(2, '0');
+    const length = Math.abs(east);
+    const offset = `${east < 0 ? '-' : '+'}${two(Math.floor(length / 60))}:${two(length % 60)}`;
+    const text = local.replace('Z', `${digits}${offset}`);
+    assert.is(parseRfc3339(text)?.toISOString(), time.toISOString(), text);
+    const whole = text.replace(/\.\d+/, '');
+    const seconds = Math.floor(time.getTime() / 1000);
+    assert.is(parseRfc3339(whole)?.getTime(), seconds * 1000, whole);
+  };
+  holds(fc.property(day, minutes, fc.stringMatching(/^\d{0,6}$/), isTaken), 1_000);
+});
+
+test('takes no text that it changes', () => {
+  const digits = (length: number) => fc.stringMatching(new RegExp(`^\\d{${length}}$`));
+  const text = fc
+    .tuple(digits(4), digits(2), digits(2), digits(2), digits(2), digits(2))
+    .map(([year, month, day, ...clock]) => `${year}-${month}-${day}T${clock.join(':')}Z`);
+  const isTime = (one: string): void => {
+    const time = parseRfc3339(one);
+    // a leap second is the first one of the next minute
+    if (time === undefined || one.endsWith(':60Z')) return;
+    assert.is(time.toISOString(), one.replace('Z', '.000Z'));
+  };
+  holds(fc.property(fc.oneof(text, fc.string()), isTime), 2_000);
 });
 
 test.run();
