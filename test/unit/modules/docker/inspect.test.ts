@@ -1,0 +1,180 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import {
+  containerOf,
+  eventNames,
+  imageOf,
+  renamedOf,
+  systemOf,
+  volumeOf,
+} from '../../../../src/modules/docker/inspect.ts';
+
+type Listed = Parameters<typeof renamedOf>[0][number];
+type Inspected = Parameters<typeof containerOf>[0];
+
+const test = suite('answers of the engine');
+const owner = { 'net.azure-devices.edge.owner': 'Microsoft.Azure.Devices.Edge.Agent' };
+const [startedAt, finishedAt] = ['2026-01-01T00:00:00.5Z', '2026-01-02T00:00:00Z'];
+
+interface Inspection {
+  readonly labels?: Readonly<Record<string, string>> | null;
+  readonly state?: object;
+  readonly policy?: object | null;
+}
+
+/** A container called `sensor`, as the engine shows it. */
+function inspected({ labels = owner, state = {}, policy = { Name: '' } }: Inspection) {
+  return {
+    Id: 'c1',
+    Name: '/sensor',
+    Config: { Labels: labels },
+    State: {
+      Status: 'running',
+      ExitCode: 3,
+      StartedAt: startedAt,
+      FinishedAt: '0001-01-01T00:00:00Z',
+      ...state,
+    },
+    RestartCount: 2,
+    HostConfig: { RestartPolicy: policy },
+  } as unknown as Inspected; // all that is read
+}
+
+const made = (inspection: Inspection) => containerOf(inspected(inspection));
+
+test('are about a container of ours where its labels say so', () => {
+  const module = (name: string) => ({ ...owner, 'org.iotedge.module': name });
+  assert.is(made({}).ours, true);
+  assert.is(made({ labels: module('sensor') }).ours, true);
+  assert.is(made({ labels: module('filter') }).ours, false);
+  assert.is(made({ labels: module('senso') }).ours, false);
+  assert.is(made({ labels: { 'org.iotedge.module': 'sensor' } }).ours, false);
+  assert.is(made({ labels: { 'net.azure-devices.edge.owner': 'me' } }).ours, false);
+  assert.is(made({ labels: null }).ours, false);
+  assert.is(made({ labels: { ...owner, 'org.iotedge.config-digest': 'd' } }).digest, 'd');
+  assert.is(made({}).digest, '');
+});
+
+test('say whether the engine would start a container by itself', () => {
+  for (const [name, starts] of [
+    ['', false],
+    ['no', false],
+    ['always', true],
+    ['unless-stopped', true],
+    ['on-failure', true],
+  ] as const)
+    assert.is(made({ policy: { Name: name } }).engineRestarts, starts, name);
+  assert.is(made({ policy: null }).engineRestarts, false);
+});
+
+test('say how a container is, and when it was otherwise', () => {
+  const started = new Date(startedAt);
+  const ended = { exitCode: 3, startedAt: started, finishedAt: new Date(finishedAt) };
+  for (const [Status, expected] of [
+    ['created', { kind: 'created' }],
+    ['running', { kind: 'running', startedAt: started }],
+    ['paused', { kind: 'paused', startedAt: started }],
+    ['restarting', { kind: 'restarting', ...ended }],
+    ['exited', { kind: 'exited', ...ended }],
+    ['removing', { kind: 'removing' }],
+    ['dead', { kind: 'dead' }],
+    ['stopping', { kind: 'unknown' }],
+  ] as const)
+    assert.equal(made({ state: { Status, FinishedAt: finishedAt } }).state, expected, Status);
+  const never = made({ state: { Status: 'exited', StartedAt: '0001-01-01T00:00:00Z' } }).state;
+  assert.equal(never, { kind: 'exited', exitCode: 3, startedAt: undefined, finishedAt: undefined });
+  assert.is(made({}).restartCount, 2);
+  assert.is(made({}).id, 'c1');
+});
+
+test('say that a container is unhealthy while it runs, and not after', () => {
+  const unhealthy = (Status: string, Health: object | undefined) =>
+    made({ state: { Status, Health } }).unhealthy;
+  assert.is(unhealthy('running', { Status: 'unhealthy' }), true);
+  assert.is(unhealthy('running', { Status: 'starting' }), false);
+  assert.is(unhealthy('running', undefined), false);
+  assert.is(unhealthy('exited', { Status: 'unhealthy' }), false);
+});
+
+test('name an image by its digests at every registry', () => {
+  const RepoDigests = ['a@sha256:1', 'host:5000/b@sha256:2'];
+  const image = { Id: 'sha256:0', RepoDigests } as Parameters<typeof imageOf>[0]; // all that is read
+  assert.equal(imageOf(image), { id: 'sha256:0', digests: ['sha256:1', 'sha256:2'] });
+  const { digests } = imageOf({ ...image, RepoDigests: null } as unknown as typeof image); // as engines write none
+  assert.equal(digests, []);
+});
+
+test('say what a volume stands for, and whose it is', () => {
+  const answer = {
+    Name: 'data',
+    Driver: 'local',
+    Options: { device: '/srv' },
+    Labels: { a: 'b' },
+    Mountpoint: '/v',
+  };
+  const volume = volumeOf(answer as unknown as Parameters<typeof volumeOf>[0]); // all that is read
+  assert.is(volume.options.get('device'), '/srv');
+  assert.is(volume.labels.get('a'), 'b');
+  assert.equal([volume.name, volume.driver, volume.mountpoint], ['data', 'local', '/v']);
+});
+
+test('name the container of an event, and both names of one that was renamed', () => {
+  const event = (attributes: object) => ({ Actor: { Attributes: attributes } });
+  assert.equal(eventNames(event({ name: 'sensor' })), ['sensor']);
+  assert.equal(eventNames(event({ name: 'b', oldName: '/a' })), ['b', 'a']);
+  for (const none of [{}, { Actor: null }, event({}), event({ name: 5 })]) {
+    assert.equal(eventNames(none), []);
+  }
+});
+
+test('say what the machine is, and nothing where the engine says nothing', () => {
+  const system = systemOf({
+    OSType: 'linux',
+    Architecture: 'x86_64',
+    ServerVersion: '29',
+    KernelVersion: '6.1',
+    OperatingSystem: 'Debian',
+    NCPU: 4,
+    MemTotal: 1024,
+    DockerRootDir: '/var/lib/docker',
+  });
+  assert.equal(system, {
+    osType: 'linux',
+    architecture: 'x86_64',
+    serverVersion: '29',
+    kernelVersion: '6.1',
+    operatingSystem: 'Debian',
+    cpus: 4,
+    totalMemoryBytes: 1024,
+    rootDirectory: '/var/lib/docker',
+  });
+  assert.equal([systemOf(undefined).cpus, systemOf({}).rootDirectory], [0, '']);
+});
+
+function listed(id: string, module: string, ...names: readonly string[]): Listed {
+  const Labels = { 'org.iotedge.module': module };
+  const Names = names.map((name) => `/${name}`);
+  return { Id: id, Labels, Names } as unknown as Listed; // all that is read
+}
+
+const find = (found: readonly Listed[], knownId?: string) =>
+  renamedOf(found, { name: 'sensor', knownId })?.id;
+
+test('find a container that was renamed by its label, or by its id', () => {
+  assert.is(find([listed('1', 'filter', 'filter'), listed('2', 'sensor', 'other')]), '2');
+  assert.is(find([listed('1', '', 'other')], '1'), '1');
+});
+
+test('find none that was renamed where none has another name', () => {
+  assert.is(find([listed('1', 'sensor', 'sensor'), listed('2', 'filter', 'other')]), undefined);
+  assert.is(find([listed('1', 'sensor')]), undefined);
+});
+
+test('find a container that was renamed among several only by its id', () => {
+  const two = [listed('1', 'sensor', 'a'), listed('2', 'sensor', 'b')];
+  assert.is(find(two), undefined);
+  assert.is(find(two, '3'), undefined);
+  assert.is(find(two, '2'), '2');
+});
+
+test.run();

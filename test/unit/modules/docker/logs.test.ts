@@ -1,0 +1,55 @@
+import type Docker from 'dockerode';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { logStream } from '../../../../src/modules/docker/logs.ts';
+import type { LogRequest } from '../../../../src/modules/engine.ts';
+
+const test = suite('logs of containers');
+
+interface Dialled {
+  readonly path: string;
+  readonly method: string;
+  readonly options: object;
+}
+type Done = (error: unknown, stream: unknown) => void;
+
+/** What the engine is asked for. */
+async function asked(request: Omit<LogRequest, 'maxBytes'>): Promise<Dialled> {
+  let found: Dialled | undefined;
+  const dial = (dialled: Dialled, done: Done): void => {
+    found = dialled;
+    done(null, 'stream');
+  };
+  const docker = { modem: { dial } } as unknown as Docker; // all that is used
+  assert.is(await logStream(docker, 'c1', { maxBytes: 1, ...request }), 'stream');
+  if (found === undefined) throw new TypeError('nothing was asked');
+  return found;
+}
+
+test('are asked for as a whole where nothing else is said', async () => {
+  const { path, method, options } = await asked({});
+  assert.equal([path, method], ['/containers/c1/logs?', 'GET']);
+  assert.equal(options, { stdout: true, stderr: true, timestamps: false, tail: 'all' });
+});
+
+test('are asked for by their last lines and by times in microseconds', async () => {
+  const times = { since: 1_700_000_000_000_250n, until: 1_700_000_001_999_999n };
+  const { options } = await asked({ tail: 0, timestamps: true, ...times });
+  assert.equal(options, {
+    stdout: true,
+    stderr: true,
+    timestamps: true,
+    tail: 0,
+    since: '1700000000.000250',
+    until: '1700000001.999999',
+  });
+});
+
+test('fail with what the engine says', async () => {
+  const dial = (_dialled: Dialled, done: Done): void => done(new Error('no such container'), null);
+  const docker = { modem: { dial } } as unknown as Docker; // all that is used
+  const failure = await logStream(docker, 'c1', { maxBytes: 1 }).catch(String);
+  assert.is(failure, 'Error: no such container');
+});
+
+test.run();
