@@ -25,6 +25,8 @@ export class Identities {
     string,
     { readonly identity: ModuleIdentity; readonly until: number }
   >();
+  /** How often everything was forgotten: what was asked for before may be from before. */
+  #clears = 0;
 
   constructor(client: IdentityClient, now: () => Date) {
     this.#client = client;
@@ -33,6 +35,7 @@ export class Identities {
 
   /** Forgets everything: it may have changed. */
   clear(): void {
+    this.#clears++;
     this.#known.clear();
   }
 
@@ -40,8 +43,9 @@ export class Identities {
   async get(moduleId: ModuleId, via: Via): Promise<ModuleIdentity> {
     const known = this.#known.get(moduleId);
     if (known !== undefined && known.until > this.#now().getTime()) return known.identity;
+    const clears = this.#clears;
     const { identity } = await this.#client.GetModuleIdentity({ module_id: moduleId }, via);
-    return this.#keep(moduleId, identity);
+    return this.#keep(moduleId, identity, clears);
   }
 
   /** The identity of a module, registered now if it has none; provisions the device when nobody has. */
@@ -76,19 +80,22 @@ export class Identities {
     // whatever made it: the agent was asked to run it. Of an Edge device the hub makes `$edgeAgent` and `$edgeHub`
     const options = { adopt: true, ...(moduleId.startsWith('$') && { managed_by: 'iotEdge' }) };
     const request = { module_id: moduleId, options };
+    const clears = this.#clears;
     const { identity } = await this.#client.CreateModuleIdentity(request, via);
-    return this.#keep(moduleId, identity);
+    return this.#keep(moduleId, identity, clears);
   }
 
   async #provision(via: Via): Promise<void> {
     await this.#client.Provision({}, { ...via, timeoutMs: provisionMs });
   }
 
-  #keep(moduleId: ModuleId, identity: ModuleIdentity): ModuleIdentity {
+  #keep(moduleId: ModuleId, identity: ModuleIdentity, clears: number): ModuleIdentity {
     if (identity.generation_id === '') {
       throw new ServiceError('Unavailable', `module "${moduleId}" has no generation id`);
     }
-    this.#known.set(moduleId, { identity, until: this.#now().getTime() + oldestMs });
+    if (clears === this.#clears) {
+      this.#known.set(moduleId, { identity, until: this.#now().getTime() + oldestMs });
+    }
     return identity;
   }
 }

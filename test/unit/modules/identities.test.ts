@@ -66,6 +66,15 @@ test('are cached for ten minutes, and not after a change', async () => {
   assert.is(asked.length, 4);
 });
 
+test('are not cached when they changed while they were asked for', async () => {
+  const { identities, asked } = identitiesWith();
+  const asking = identities.get(id, via);
+  identities.clear(); // as a signal that comes together with the reply
+  await asking;
+  await identities.get(id, via);
+  assert.is(asked.length, 2);
+});
+
 test('are registered when there is none, whatever made it', async () => {
   const { identities, asked } = identitiesWith({ failures: { GetModuleIdentity: ['NotFound'] } });
   await identities.ensure(id, via);
