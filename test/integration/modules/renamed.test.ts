@@ -68,7 +68,7 @@ test('to the name of another module is not taken for that one', async ({ device 
   await device.machine.docker('rename', 'sensor', 'filter').catch(() => undefined); // it may be there again
   const running = async () =>
     (await device.containers()).join() === 'filter running,sensor running';
-  await until(60_000, 'both', running);
+  await until(120_000, 'both', running);
   assert.is(await device.machine.docker('inspect', '--format', '{{.Id}}', 'sensor'), id);
   for (const name of ['sensor', 'filter']) await device.ask('DeleteModule', byName(name));
 });

@@ -175,7 +175,7 @@ test('asks for nothing that reaches out, when it is taken for harmless', () => {
     const asked = objectIn(folded(settings.createOptions), 'hostconfig');
     for (const member of reaching) assert.ok(empty(asked[member]), `${member} is harmless`);
     for (const mode of ['ipcmode', 'networkmode', 'cgroupnsmode']) {
-      assert.not.match(String(asked[mode] ?? ''), /host|container|shareable/, mode);
+      assert.not.match(JSON.stringify(asked[mode] ?? ''), /host|container|shareable/, mode);
     }
     for (const option of Object.values(objectIn(asked, 'securityopt'))) {
       assert.match(String(option), /^no-new-privileges([:=]true)?$/);
