@@ -1,11 +1,14 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { keyPem } from '../../src/native/provider.ts';
 import { type CommandOptions, type Outcome, outputOf, runCommand } from './command.ts';
-import { PrivateBus } from './private-bus.ts';
-import { TestKeys } from './test-keys.ts';
+import { FaultyKeys } from './faulty-keys.ts';
+import { setpriv } from './identity.ts';
+import type { RigOptions } from './rig.ts';
+import { identityOf, type RigUser } from './rig-users.ts';
+import { ServedKeys } from './served-keys.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const installedModules = '/usr/lib/iotedge/ossl-modules';
@@ -13,42 +16,76 @@ const installedModules = '/usr/lib/iotedge/ossl-modules';
 /** How long the instrumented provider waits for the Keys service. */
 export const asanDeadlineMs = 20_000;
 
+/** Keys on a bus. */
+interface KeysOnBus extends AsyncDisposable {
+  readonly address: string;
+  get(keyId: string): { readonly spki: Buffer };
+}
+
+interface OpensslRigOptions {
+  /** Whether the module is built with AddressSanitizer and UndefinedBehaviorSanitizer. */
+  readonly asan: boolean;
+}
+
 /** The `openssl` command with our module, on a private bus with keys to sign with. */
-export class OpensslRig implements AsyncDisposable {
-  readonly bus: PrivateBus;
-  readonly keys: TestKeys;
+export class OpensslRig<Keys extends KeysOnBus = ServedKeys> implements AsyncDisposable {
+  readonly keys: Keys;
   readonly directory: string;
   /** The environment in which every program with OpenSSL finds the module and the bus. */
   readonly environment: Readonly<Record<string, string>>;
 
-  private constructor(parts: Pick<OpensslRig, 'bus' | 'keys' | 'directory' | 'environment'>) {
-    this.bus = parts.bus;
+  private constructor(parts: Pick<OpensslRig<Keys>, 'keys' | 'directory' | 'environment'>) {
     this.keys = parts.keys;
     this.directory = parts.directory;
     this.environment = parts.environment;
   }
 
-  /** With `asan` the module is built with AddressSanitizer and UndefinedBehaviorSanitizer. */
-  static async start({ asan }: { readonly asan: boolean }): Promise<OpensslRig> {
+  /** With the Keys service itself. */
+  static start(options: OpensslRigOptions & RigOptions): Promise<OpensslRig> {
+    return OpensslRig.#with(() => ServedKeys.start(options), options);
+  }
+
+  /** With a double of it that has faults. */
+  static startFaulty(options: OpensslRigOptions): Promise<OpensslRig<FaultyKeys>> {
+    return OpensslRig.#with(() => FaultyKeys.start(), options);
+  }
+
+  static async #with<Keys extends KeysOnBus>(
+    startKeys: () => Promise<Keys>,
+    { asan }: OpensslRigOptions,
+  ): Promise<OpensslRig<Keys>> {
     const directory = await mkdtemp(join(tmpdir(), 'iotedge-openssl-'));
-    const modules = asan ? await buildInstrumented() : join(root, 'dist/bin/ossl-modules');
+    await chmod(directory, 0o755); // other users run it too
+    const built = asan ? await buildInstrumented() : join(root, 'dist/bin/ossl-modules');
+    const modules = join(directory, 'ossl-modules');
+    await cp(built, modules, { recursive: true });
     const example = join(root, 'src/native/provider/openssl.cnf');
     const configuration = join(directory, 'openssl.cnf');
     const text = await readFile(example, 'utf8');
     await writeFile(configuration, text.replace(installedModules, modules));
-    const bus = await PrivateBus.start();
-    const keys = await TestKeys.start(await bus.connect());
+    const keys = await startKeys();
     const environment = {
       OPENSSL_CONF: configuration,
-      DBUS_SYSTEM_BUS_ADDRESS: bus.address,
+      DBUS_SYSTEM_BUS_ADDRESS: keys.address,
       ...(asan && (await sanitizerEnvironment(directory))),
     };
-    return new OpensslRig({ bus, keys, directory, environment });
+    return new OpensslRig({ keys, directory, environment });
   }
 
   /** Runs `openssl` in the rig's directory; a report of a sanitizer is a failure of the test. */
   openssl(args: readonly string[], options: CommandOptions = {}): Promise<Outcome> {
     return this.run('openssl', args, options);
+  }
+
+  /** Runs `openssl` so as another user. */
+  opensslAs(user: RigUser, args: readonly string[]): Promise<Outcome> {
+    return this.runAs(user, 'openssl', args);
+  }
+
+  /** Runs any program so as another user. */
+  runAs(user: RigUser, command: string, args: readonly string[]): Promise<Outcome> {
+    const [program = '', ...words] = setpriv(identityOf(user));
+    return this.run(program, [...words, command, ...args]);
   }
 
   /** Runs any program so. */
@@ -91,7 +128,6 @@ export class OpensslRig implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.keys[Symbol.asyncDispose]();
-    await this.bus[Symbol.asyncDispose]();
     await rm(this.directory, { recursive: true, force: true });
   }
 }

@@ -34,12 +34,7 @@ export class Pki implements AsyncDisposable {
   /** A leaf for a name; with `hosts` a server's, without a client's. With 0 days it expires within the second. */
   async issue(name: string, hosts: readonly string[] = [], days = 1): Promise<Credential> {
     const base = join(this.directory, `leaf-${Buffer.from(name).toString('hex')}-${hosts.length}`);
-    const names = hosts.map((host) => (/^[\d.]+$/.test(host) ? `IP:${host}` : `DNS:${host}`));
-    const extensions = [
-      `extendedKeyUsage=${hosts.length > 0 ? 'serverAuth' : 'clientAuth'}`,
-      ...(names.length > 0 ? [`subjectAltName=${names.join(',')}`] : []),
-    ];
-    await writeFile(`${base}.ext`, `${extensions.join('\n')}\n`);
+    await writeFile(`${base}.ext`, extensionsFor(hosts));
     await openssl(
       `req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=${name} -keyout ${base}.key -out ${base}.csr`,
     );
@@ -50,15 +45,15 @@ export class Pki implements AsyncDisposable {
     return credential(`${base}.key`, `${base}.cer`);
   }
 
-  /** A client's certificate, PEM, for a key that is elsewhere. */
-  async certify(name: string, spki: Uint8Array): Promise<string> {
+  /** A certificate, PEM, for a key that is elsewhere: with `hosts` a server's, without a client's. */
+  async certify(name: string, spki: Uint8Array, hosts: readonly string[] = []): Promise<string> {
     const base = join(this.directory, `key-${Buffer.from(name).toString('hex')}`);
     const body = Buffer.from(spki).toString('base64');
     await writeFile(
       `${base}.pub`,
       `-----BEGIN PUBLIC KEY-----\n${body}\n-----END PUBLIC KEY-----\n`,
     );
-    await writeFile(`${base}.ext`, '[leaf]\nextendedKeyUsage=clientAuth\n');
+    await writeFile(`${base}.ext`, `[leaf]\n${extensionsFor(hosts)}`);
     const [key, root] = [join(this.directory, 'root.key'), join(this.directory, 'root.cer')];
     await openssl(
       `x509 -new -subj /CN=${name} -force_pubkey ${base}.pub -CA ${root} -CAkey ${key} -days 1 -extfile ${base}.ext -extensions leaf -out ${base}.cer`,
@@ -69,6 +64,12 @@ export class Pki implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await rm(this.directory, { recursive: true, force: true });
   }
+}
+
+function extensionsFor(hosts: readonly string[]): string {
+  const names = hosts.map((host) => (/^[\d.]+$/.test(host) ? `IP:${host}` : `DNS:${host}`));
+  if (names.length === 0) return 'extendedKeyUsage=clientAuth\n';
+  return `extendedKeyUsage=serverAuth\nsubjectAltName=${names.join(',')}\n`;
 }
 
 async function credential(key: string, certificate: string): Promise<Credential> {

@@ -59,6 +59,7 @@ export class Rig implements AsyncDisposable {
   readonly #options: RigOptions;
   #namespace: Namespace | undefined;
   #polkitd: ChildProcess | undefined;
+  #bus: ChildProcess | undefined;
   #units: Bus | undefined;
   #token: SoftHsmToken | undefined;
   #authority: ThrowAwayAuthority | undefined;
@@ -78,7 +79,7 @@ export class Rig implements AsyncDisposable {
       await chmod(directory, 0o755);
       await rig.#writeFiles();
       rig.#namespace = await Namespace.open(directory, rig.#mounts());
-      await rig.#startBus();
+      await rig.startBus();
       if (options.polkit !== false) await rig.startPolkit();
       if (options.token !== false) await rig.#makeToken(options.token ?? {});
       return rig;
@@ -324,12 +325,14 @@ export class Rig implements AsyncDisposable {
     }
   }
 
-  async #startBus(): Promise<void> {
+  /** Starts the bus, again after `stopBus`. */
+  async startBus(): Promise<void> {
     const kind = this.#options.bus ?? defaultBus();
     const socket = join(this.directory, 'bus');
     const file = join(this.directory, 'dbus/system.conf');
+    await rm(socket, { force: true });
     const [command, ...args] = busCommand(kind, { socket, file });
-    const daemon = this.#daemon('bus', command, args);
+    const daemon = (this.#bus = this.#daemon('bus', command, args));
     // what it said last may be in no file yet
     const said = tailOf(daemon);
     this.#busEnded = endOf(daemon);
@@ -351,6 +354,12 @@ export class Rig implements AsyncDisposable {
     await TransientUnits.serve(this.#units, (program, words) =>
       this.#daemon('units', program, words),
     );
+  }
+
+  /** Ends the bus as a crash does. */
+  async stopBus(): Promise<void> {
+    this.#bus?.kill('SIGKILL');
+    await deadline(10_000, this.#busEnded, 'the bus to end');
   }
 
   #daemon(name: string, command: string, args: readonly string[]): ChildProcess {

@@ -1,20 +1,25 @@
+import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { ServiceError } from '../../../src/errors.ts';
+import { pairAlgorithms as algorithms } from '../../../src/interfaces/words.ts';
 import { asanDeadlineMs, OpensslRig } from '../../support/openssl-rig.ts';
-import type { TestAlgorithm } from '../../support/test-keys.ts';
+import { operatorsMayDoEverything } from '../../support/rig-polkit.ts';
+import type { RigUser } from '../../support/rig-users.ts';
 
-const algorithms: readonly TestAlgorithm[] = [
-  'ec-p256',
-  'ec-p384',
-  'ec-p521',
-  'rsa-2048',
-  'ed25519',
-];
 const hashed = algorithms.filter((algorithm) => algorithm !== 'ed25519');
 const pss = ['-sigopt', 'rsa_padding_mode:pss'];
+
+/** Keys that cannot be used, and a rule for one that asks for a password. */
+const oddKeys = {
+  settings: { keys: { 'preloaded_key:gone': 'file:///nonexistent/key.pem' } },
+  rules: `polkit.addRule(function (action, subject) {
+  if (action.lookup("key_id") == "ec-p384" && subject.user == "alice") return polkit.Result.AUTH_ADMIN;
+});
+${operatorsMayDoEverything}`,
+};
 
 /** The whole module under the `openssl` command; instrumented, every run is also searched for leaks. */
 for (const asan of [true, false]) {
@@ -23,7 +28,7 @@ for (const asan of [true, false]) {
   );
 
   test.before(async (context) => {
-    context.rig = await OpensslRig.start({ asan });
+    context.rig = await OpensslRig.start({ asan, ...oddKeys });
     await writeFile(join(context.rig.directory, 'message'), 'a message');
     for (const algorithm of algorithms) {
       const { spki } = await context.rig.keys.create(algorithm, algorithm);
@@ -34,9 +39,7 @@ for (const asan of [true, false]) {
 
   test.after(({ rig }) => rig?.[Symbol.asyncDispose]());
 
-  test.before.each(({ rig }) => {
-    if (rig !== undefined) rig.keys.calls.length = 0;
-  });
+  test.before.each(({ rig }) => rig?.keys.calls.clear());
 
   for (const algorithm of algorithms) {
     test(`finds ${algorithm} by its URI and in its PEM`, async (context) => {
@@ -64,7 +67,7 @@ for (const asan of [true, false]) {
         'x.crt',
       );
       await rig.succeed('verify', '-CAfile', 'x.crt', 'x.crt');
-      assert.is(rig.keys.calls.length, 2);
+      assert.is((await rig.keys.calls.all()).length, 2);
     });
   }
 
@@ -78,12 +81,13 @@ for (const asan of [true, false]) {
         await rig.succeed(...verify, '-verify', `${algorithm}.pub`, 'message');
         await rig.succeed(...verify, '-prverify', key, 'message');
         const scheme = algorithm.startsWith('rsa') ? 'rsa-pkcs1' : 'ecdsa';
-        assert.equal(rig.keys.calls, [
+        assert.equal(await rig.keys.calls.all(), [
           {
             keyId: algorithm,
             mechanism: `${scheme}-${hash}`,
             length: Number(hash.slice(3)) / 8,
             prehashed: true,
+            requestId: undefined,
           },
         ]);
       });
@@ -112,14 +116,14 @@ for (const asan of [true, false]) {
       await rig.succeed(...sign);
     }
     assert.equal(
-      rig.keys.calls.map(({ mechanism }) => mechanism),
+      (await rig.keys.calls.all()).map(({ mechanism }) => mechanism),
       ['ecdsa-sha256', 'ecdsa-sha384', 'ecdsa-sha512'],
     );
     for (const bytes of [0, 20, 31, 65]) {
       await writeFile(join(rig.directory, 'digest'), Buffer.alloc(bytes, 7));
       assert.is((await rig.openssl(sign)).code, 1);
     }
-    assert.is(rig.keys.calls.length, 3);
+    assert.is((await rig.keys.calls.all()).length, 3);
   });
 
   test('signs messages with Ed25519 up to 64 KiB', async (context) => {
@@ -143,12 +147,13 @@ for (const asan of [true, false]) {
     ]) {
       await rig.succeed('pkeyutl', '-verify', '-rawin', ...inkey, '-in', 'long', '-sigfile', 'sig');
     }
-    assert.equal(rig.keys.calls, [
-      { keyId: 'ed25519', mechanism: 'ed25519', length: 64 << 10, prehashed: undefined },
-    ]);
+    const [call, ...others] = await rig.keys.calls.all();
+    const { mechanism, length, prehashed } = call ?? {};
+    assert.equal([mechanism, length, prehashed], ['ed25519', 64 << 10, undefined]);
+    assert.is(others.length, 0);
     await writeFile(join(rig.directory, 'long'), Buffer.alloc((64 << 10) + 1, 1));
     assert.is((await rig.openssl(sign)).code, 1);
-    assert.is(rig.keys.calls.length, 1);
+    assert.is((await rig.keys.calls.all()).length, 1);
   });
 
   for (const salt of [undefined, 'digest', 'auto', '32', '-1', '-2']) {
@@ -181,7 +186,8 @@ for (const asan of [true, false]) {
         'x.csr',
       );
       await rig.succeed('req', '-in', 'x.csr', '-verify', '-noout');
-      assert.is(rig.keys.calls[0]?.mechanism, 'rsa-pss-sha256');
+      const [call] = await rig.keys.calls.all();
+      assert.is(call?.mechanism, 'rsa-pss-sha256');
     });
   }
 
@@ -212,7 +218,7 @@ for (const asan of [true, false]) {
       ]);
       assert.is(code, 1);
       assert.match(stderr, 'iotedge-keys');
-      assert.is(rig.keys.calls.length, 0);
+      assert.is((await rig.keys.calls.all()).length, 0);
     });
   }
 
@@ -227,7 +233,7 @@ for (const asan of [true, false]) {
       'message',
     ]);
     assert.is(code, 1);
-    assert.is(rig.keys.calls.length, 0);
+    assert.is((await rig.keys.calls.all()).length, 0);
   });
 
   test('says false for a wrong signature', async (context) => {
@@ -265,7 +271,6 @@ for (const asan of [true, false]) {
 
   test('leaves ordinary keys alone', async (context) => {
     const rig = of(context);
-    const { file } = rig.keys.get('ec-p256');
     await rig.succeed('genpkey', '-algorithm', 'RSA', '-out', 'own.key');
     await rig.succeed(
       'genpkey',
@@ -276,14 +281,31 @@ for (const asan of [true, false]) {
       '-out',
       'own-ec.key',
     );
-    for (const key of ['own.key', 'own-ec.key', file]) {
+    for (const key of ['own.key', 'own-ec.key']) {
       await rig.succeed('dgst', '-sha1', '-sign', key, '-out', 'sig', 'message');
-      assert.match(
-        String(await readFile(key === file ? file : join(rig.directory, key))),
-        'PRIVATE KEY',
-      );
+      assert.match(String(await readFile(join(rig.directory, key))), 'PRIVATE KEY');
     }
-    assert.is(rig.keys.calls.length, 0);
+    assert.is((await rig.keys.calls.all()).length, 0);
+  });
+
+  test('reads other keys and certificates in the same file', async (context) => {
+    const rig = of(context);
+    await rig.succeed(
+      'req',
+      '-x509',
+      '-new',
+      '-key',
+      'iotedge:ec-p256',
+      '-subj',
+      '/CN=x',
+      '-out',
+      'a.crt',
+    );
+    const certificate = await rig.succeed('x509', '-in', 'a.crt');
+    const mixed = `${certificate.toString()}${await readFile(await rig.keyFile('ec-p256'), 'utf8')}`;
+    await writeFile(join(rig.directory, 'mixed.pem'), mixed);
+    await rig.succeed('x509', '-in', 'mixed.pem', '-noout');
+    await rig.succeed('dgst', '-sha256', '-sign', 'mixed.pem', '-out', 'sig', 'message');
   });
 
   test('takes the numbers of OpenSSL for the length of a PSS salt from a program too', async (context) => {
@@ -300,37 +322,59 @@ for (const asan of [true, false]) {
       const { stdout } = await rig.run(program, ['rsa-2048', salt]);
       assert.is(stdout.toString().trim(), said, salt);
     }
-    assert.is(rig.keys.calls.length, 3);
+    assert.is((await rig.keys.calls.all()).length, 3);
   });
 
-  for (const [code, message, reason] of [
-    ['AccessDenied', 'no', 'the Keys service denies access to the key'],
-    ['InteractiveAuthorizationRequired', 'no', 'the Keys service denies access to the key'],
-    ['NotFound', 'no key "ec-p256"', 'the Keys service has no such key'],
-    ['NotFound', 'key "ec-p256" was replaced', 'the key was replaced, make its key file anew'],
-    ['Unavailable', 'no token', 'the key or the Keys service is unavailable'],
-    ['LimitsExceeded', 'too many', 'the key or the Keys service is unavailable'],
-    ['NotSupported', 'it only decrypts', 'not supported'],
-    ['Failed', 'internal error', 'the Keys service failed'],
+  /** The reason of what `reason` failed of as a user of the machine. */
+  const reasonOf = async (rig: OpensslRig, keyId: string, user: RigUser): Promise<string> => {
+    const program = await rig.compile('reason');
+    return (await rig.runAs(user, program, [keyId])).stdout.toString().trim();
+  };
+
+  for (const [what, keyId, reason] of [
+    ['a key that there is not', 'absent', 'the Keys service has no such key'],
+    ['a key without a public half', 'symmetric', 'not supported'],
+    ['a key whose file is gone', 'gone', 'the key or the Keys service is unavailable'],
+    ['a key that only decrypts', 'decrypts', 'not supported'],
   ] as const) {
-    test(`has a reason of its own for ${code}: ${message}`, async (context) => {
+    test(`has a reason of its own for ${what}`, async (context) => {
       const rig = of(context);
-      const program = await rig.compile('reason');
-      const fail = () => Promise.reject(new ServiceError(code, message));
-      try {
-        rig.keys.before = fail;
-        const { stdout } = await rig.run(program, ['ec-p256']);
-        assert.is(stdout.toString().trim(), reason, 'of GetPublicKey');
-        // the file holds the public half: here it is Sign that fails
-        rig.keys.before = fail;
-        const key = await rig.keyFile('ec-p256');
-        const { stderr } = await rig.openssl(['req', '-new', '-key', key, '-subj', '/CN=x']);
-        assert.match(stderr, `:${reason}:`);
-      } finally {
-        rig.keys.before = () => Promise.resolve();
-      }
+      const { client } = rig.keys;
+      const about = { key_id: keyId, options: { if_exists: 'keep' } };
+      if (keyId === 'symmetric')
+        await client.CreateKey({ ...about, algorithm: 'hmac-sha256', usages: [] });
+      if (keyId === 'decrypts')
+        await client.CreateKeyPair({ ...about, algorithms: ['rsa-2048'], usages: ['decrypt'] });
+      assert.is(await reasonOf(rig, keyId, 'operator'), reason);
     });
   }
+
+  test('has a reason of its own for a user who may not sign', async (context) => {
+    const rig = of(context);
+    const denied = 'the Keys service denies access to the key';
+    assert.is(await reasonOf(rig, 'ec-p256', 'operator'), 'signed');
+    assert.is(await reasonOf(rig, 'ec-p256', 'alice'), denied);
+    // polkit would ask an administrator for a password
+    assert.is(await reasonOf(rig, 'ec-p384', 'alice'), denied);
+    const key = await rig.keyFile('ec-p384');
+    const { stderr } = await rig.opensslAs('alice', ['req', '-new', '-key', key, '-subj', '/CN=x']);
+    assert.match(stderr, 'org.freedesktop.DBus.Error.InteractiveAuthorizationRequired');
+  });
+
+  test('has a reason of its own for a key that was replaced', async (context) => {
+    const rig = of(context);
+    await rig.keys.create('replaced', 'ec-p256');
+    const key = await rig.keyFile('replaced');
+    await rig.keys.client.DeleteKey({ key_id: 'replaced', options: {} });
+    await rig.keys.create('replaced', 'ec-p256');
+    const { code, stderr } = await rig.openssl(['req', '-new', '-key', key, '-subj', '/CN=x']);
+    assert.is(code, 1);
+    assert.match(stderr, ':the key was replaced, make its key file anew:');
+    await rig.keys.client.DeleteKey({ key_id: 'replaced', options: {} });
+    const none = await rig.openssl(['req', '-new', '-key', key, '-subj', '/CN=x']);
+    assert.match(none.stderr, ':the Keys service has no such key:');
+    assert.match(none.stderr, 'org.iotedge.Error.NotFound: no key "replaced"');
+  });
 
   test('has a reason of its own for a service or a bus that is not there', async (context) => {
     const rig = of(context);
@@ -342,21 +386,28 @@ for (const asan of [true, false]) {
   });
 
   if (asan) {
-    test('has a reason of its own for a service that does not answer in time', async (context) => {
+    test('gives up when Keys service or bus do not answer, and does not ask twice', async (context) => {
       const rig = of(context);
       const program = await rig.compile('reason');
-      let answer = (): void => undefined;
-      const waiting = new Promise<void>((resolve) => {
-        answer = resolve;
-      });
-      try {
-        rig.keys.before = () => waiting;
-        const { stdout } = await rig.run(program, ['ec-p256'], { timeoutMs: 2 * asanDeadlineMs });
-        assert.is(stdout.toString().trim(), 'the Keys service did not answer in time');
-      } finally {
-        rig.keys.before = () => Promise.resolve();
-        answer();
-      }
+      const path = join(rig.directory, 'mute-bus');
+      const mute = createServer(() => undefined).listen(path);
+      await once(mute, 'listening');
+      const sign = ['dgst', '-sha256', '-sign', await rig.keyFile('ec-p256'), 'message'];
+      const env = { DBUS_SYSTEM_BUS_ADDRESS: `unix:path=${path}` };
+      using _ = await rig.keys.pause();
+      const started = Date.now();
+      const [silentKeys, silentBus, { stdout }] = await Promise.all([
+        rig.openssl(sign),
+        rig.openssl(sign, { env }),
+        rig.run(program, ['ec-p256']),
+      ]);
+      assert.ok(Date.now() - started >= asanDeadlineMs);
+      assert.equal([silentKeys.code, silentBus.code], [1, 1]);
+      assert.match(silentKeys.stderr, 'org.freedesktop.DBus.Error.Timeout');
+      assert.match(silentBus.stderr, 'timed out');
+      assert.is(stdout.toString().trim(), 'the Keys service did not answer in time');
+      assert.is((await rig.keys.calls.all()).length, 1);
+      mute.close();
     });
   }
 
@@ -365,7 +416,7 @@ for (const asan of [true, false]) {
     const program = await rig.compile('concurrency');
     const { code, stderr } = await rig.run(program, ['ec-p256']);
     assert.is(code, 0, stderr);
-    assert.is(rig.keys.calls.length, 4 * 6 * 4);
+    assert.is((await rig.keys.calls.all()).length, 4 * 6 * 4);
   });
 
   test.run();

@@ -1,7 +1,9 @@
-import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
 import { verify } from 'node:crypto';
 import { once } from 'node:events';
-import { chmod, readFile } from 'node:fs/promises';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -12,14 +14,27 @@ import { outputOf, runCommand } from '../../support/command.ts';
 import { deadline, until } from '../../support/deadline.ts';
 import { compileWithKeysClient } from '../../support/keys-client.ts';
 import { OpensslRig } from '../../support/openssl-rig.ts';
-import { PrivateBus } from '../../support/private-bus.ts';
 import type { ProviderAnswer, ProviderTask } from '../../support/provider-process.ts';
 import { RawConnection } from '../../support/raw-connection.ts';
-import { TestKeys } from '../../support/test-keys.ts';
+import { ServedKeys } from '../../support/served-keys.ts';
 
-const test = suite('provider in a process');
+const test = suite<{ keys?: ServedKeys }>('provider in a process');
 const support = (name: string): string =>
   fileURLToPath(new URL(`../../support/${name}`, import.meta.url));
+
+test.before(async (context) => {
+  context.keys = await ServedKeys.start();
+  await context.keys.create('a', 'ec-p256');
+});
+
+test.after(({ keys }) => keys?.[Symbol.asyncDispose]());
+
+test.before.each(({ keys }) => keys?.calls.clear());
+
+function of({ keys }: { keys?: ServedKeys }): ServedKeys {
+  if (keys === undefined) throw new Error('the rig was not set up');
+  return keys;
+}
 
 /** A process with the addon, which signs as it is told. */
 class Signer implements AsyncDisposable {
@@ -78,63 +93,37 @@ async function uniqueNames(bus: Bus): Promise<readonly string[]> {
   return Array.isArray(names) ? names.map(String).filter((name) => name.startsWith(':')) : [];
 }
 
-async function processOf(bus: Bus, name: string): Promise<number> {
-  const [pid] = await bus.callDriver('GetConnectionUnixProcessID', 's', [name]);
-  return Number(pid);
-}
-
 test('leaves all other cryptography of Node as it was', async () => {
   await outputOf(process.execPath, [support('sanity-process.js')]);
 });
 
-test('has one connection, however much it signs', async () => {
-  await using bus = await PrivateBus.start();
-  const connection = await bus.connect();
-  await using keys = await TestKeys.start(connection);
-  const { spki } = await keys.create('a', 'ec-p256');
-  await using signer = await Signer.start(bus.address);
-  const count = async (): Promise<number> => (await uniqueNames(connection)).length;
+test('has one connection, however much it signs', async (context) => {
+  const keys = of(context);
+  const { spki } = keys.get('a');
+  await using signer = await Signer.start(keys.address);
+  const count = async (): Promise<number> => (await uniqueNames(keys.bus)).length;
   const before = await count();
   for (let i = 0; i < 5; i++) await signer.sign('a', spki);
   assert.is(await count(), before + 1);
-  assert.is(keys.calls.length, 5);
+  assert.is((await keys.calls.all()).length, 5);
 });
 
 test('notices that the bus was restarted, and signs on the new one', async () => {
-  await using bus = await PrivateBus.start();
-  const first = await TestKeys.start(await bus.connect());
-  const { spki } = await first.create('a', 'ec-p256');
-  await using signer = await Signer.start(bus.address);
+  await using keys = await ServedKeys.start({ bus: 'dbus-daemon' });
+  const { spki } = await keys.create('a', 'ec-p256');
+  await using signer = await Signer.start(keys.address);
   await signer.sign('a', spki);
-  await bus.kill();
+  await keys.rig.stopBus();
   const failure = await signer.sign('a', spki).catch(String);
   assert.match(String(failure), 'iotedge-keys');
-
-  const daemon = spawn(
-    'dbus-daemon',
-    `--nofork --nopidfile --nosyslog --print-address --config-file ${bus.directory}/bus.conf`.split(
-      ' ',
-    ),
-  );
-  try {
-    await deadline(10_000, once(daemon.stdout, 'data'), 'the bus to start');
-    await using second = await TestKeys.start(await bus.connect());
-    const created = await second.create('a', 'ec-p256');
-    await signer.sign('a', created.spki);
-    assert.is(second.calls.length, 1);
-  } finally {
-    const exit = once(daemon, 'exit');
-    daemon.kill('SIGKILL');
-    await exit;
-    await first[Symbol.asyncDispose]();
-  }
+  await keys.rig.startBus();
+  await signer.sign('a', spki);
 });
 
-test('gives errors, not crashes, for what is no key', async () => {
-  await using bus = await PrivateBus.start();
-  await using keys = await TestKeys.start(await bus.connect());
-  const { spki } = await keys.create('a', 'ec-p256');
-  await using signer = await Signer.start(bus.address);
+test('gives errors, not crashes, for what is no key', async (context) => {
+  const keys = of(context);
+  const { spki } = keys.get('a');
+  await using signer = await Signer.start(keys.address);
   const good = keyPem('a', spki);
   assert.is(await signer.perform({ kind: 'context', pem: good }), 'ok');
   const bodies = [
@@ -157,16 +146,15 @@ test('gives errors, not crashes, for what is no key', async () => {
   await signer.sign('a', spki);
 });
 
-test('passes the id of a request on with the signature, if the key has one', async () => {
-  await using bus = await PrivateBus.start();
-  await using keys = await TestKeys.start(await bus.connect());
-  const { spki } = await keys.create('a', 'rsa-2048');
-  await using signer = await Signer.start(bus.address);
-  await signer.sign('a', spki, 'the-request');
-  await signer.sign('a', spki);
-  const [first, second] = keys.requestIds;
-  assert.is(first, 'the-request');
-  assert.match(second ?? '', /^[0-9a-f-]{36}$/);
+test('passes the id of a request on with the signature, if the key has one', async (context) => {
+  const keys = of(context);
+  const { spki } = await keys.create('b', 'rsa-2048'); // the journal has the first signature of each key
+  await using signer = await Signer.start(keys.address);
+  await signer.sign('b', spki, 'the-request');
+  await signer.sign('b', spki);
+  const ids = (await keys.calls.all()).map(({ requestId }) => requestId);
+  assert.equal(ids, ['the-request', undefined]);
+  assert.match(await keys.rig.log('keys'), 'the-request');
   for (const id of ['', 'x'.repeat(65), 'a b', 'a\n', 'a\0', 'ä']) {
     const pem = keyPem('a', spki, id);
     const error = await signer.perform({ kind: 'context', pem }).catch(String);
@@ -180,15 +168,13 @@ test('passes the id of a request on with the signature, if the key has one', asy
   assert.match(await signer.perform({ kind: 'context', pem }).catch(String), 'Error');
 });
 
-test('is not stopped by strangers who flood its connection', async () => {
-  await using bus = await PrivateBus.start();
-  const connection = await bus.connect();
-  await using keys = await TestKeys.start(connection);
-  const { spki } = await keys.create('a', 'ec-p256');
-  await using signer = await Signer.start(bus.address);
+test('is not stopped by strangers who flood its connection', async (context) => {
+  const keys = of(context);
+  const { spki } = keys.get('a');
+  await using signer = await Signer.start(keys.address);
   await signer.sign('a', spki);
-  const before = await uniqueNames(connection);
-  using stranger = await RawConnection.open(bus.socket);
+  const before = await uniqueNames(keys.bus);
+  using stranger = await RawConnection.open(join(keys.rig.directory, 'bus'));
   const signal = { type: 4, flags: 1, path: '/', interface: 'a.b', member: 'C' };
   for (const destination of before) {
     for (let i = 0; i < 2000; i++) stranger.send({ ...signal, destination });
@@ -203,50 +189,55 @@ test('is not stopped by strangers who flood its connection', async () => {
     member: 'GetId',
   });
   await signer.sign('a', spki);
-  const after = await uniqueNames(connection);
+  const after = await uniqueNames(keys.bus);
   const left = before.filter((name) => !after.includes(name));
   assert.is(left.length, 1); // it gave up the connection that was flooded
 });
 
+/** Runs a program and prints how much memory it took at most, in KiB. */
+const measured = `
+import resource, subprocess, sys
+code = subprocess.run(sys.argv[1:]).returncode
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(code)
+`;
+
 test('keeps nothing of what strangers send while it waits for a signature', async () => {
   await using rig = await OpensslRig.start({ asan: false });
-  await rig.keys.create('a', 'ec-p256');
-  let release = (): void => undefined;
-  rig.keys.before = () => new Promise<void>((resolve) => void (release = resolve));
-  const connection = await rig.bus.connect();
-  const others = await uniqueNames(connection);
+  const { keys } = rig;
+  await keys.create('a', 'ec-p256');
+  const pause = await keys.pause();
+  const others = await uniqueNames(keys.bus);
   const sign = ['dgst', '-sha256', '-sign', await rig.keyFile('a'), '-out', 'signature'];
-  const signed = rig.openssl(sign, { input: 'a message' });
-  await until(10_000, 'the call', () => rig.keys.calls.length > 0);
-  const [signer = ''] = (await uniqueNames(connection)).filter((name) => !others.includes(name));
+  const signed = rig.run('python3', ['-c', measured, 'openssl', ...sign], { input: 'a message' });
+  await until(10_000, 'the call', async () => (await keys.calls.all()).length > 0);
+  const [signer = ''] = (await uniqueNames(keys.bus)).filter((name) => !others.includes(name));
   const signal = { type: messageType.signal, path: '/', interface: 'a.b', member: 'C' };
   const body = [Buffer.alloc(1 << 20)];
   for (let i = 0; i < 64; i++) {
-    connection.send(new Message({ ...signal, destination: signer, signature: 'ay', body }));
+    keys.bus.send(new Message({ ...signal, destination: signer, signature: 'ay', body }));
   }
-  // answered when everything before it has been looked at
-  const peer = { path: '/', interface: 'org.freedesktop.DBus.Peer', member: 'Ping' };
-  await connection.call({ destination: signer, ...peer });
-  const pid = await processOf(connection, signer);
-  const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  const peakKiB = Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]);
-  assert.ok(peakKiB < 48 << 10, `it took ${peakKiB} KiB`);
-  release();
-  assert.is((await signed).code, 0);
+  await keys.bus.nameOwner(signer); // the bus has passed them on: the signature comes after them
+  pause[Symbol.dispose]();
+  const { code, stdout, stderr } = await signed;
+  assert.is(code, 0, stderr);
+  const peakKiB = Number(stdout.toString());
+  assert.ok(peakKiB > 1 << 10 && peakKiB < 48 << 10, `it took ${peakKiB} KiB`);
 });
 
-test('has no use for the environment of a caller who gains privileges by it', async () => {
-  await using bus = await PrivateBus.start();
-  await using keys = await TestKeys.start(await bus.connect());
-  await keys.create('a', 'ec-p256');
-  const program = await compileWithKeysClient('set-uid', bus.directory);
-  const env = { DBUS_SYSTEM_BUS_ADDRESS: bus.address };
+test('has no use for the environment of a caller who gains privileges by it', async (context) => {
+  const keys = of(context);
+  const directory = await mkdtemp(join(tmpdir(), 'iotedge-set-uid-'));
+  const program = await compileWithKeysClient('set-uid', directory);
+  await chmod(directory, 0o755); // another user runs it
+  const env = { DBUS_SYSTEM_BUS_ADDRESS: keys.address };
   const run = () =>
     runCommand('setpriv', ['--reuid=65534', '--regid=65534', '--clear-groups', program], { env });
   const plain = await run();
   assert.is(plain.code, 0, plain.stderr);
   await chmod(program, 0o4755);
   assert.is((await run()).code, 1);
+  await rm(directory, { recursive: true });
 });
 
 test.run();

@@ -12,14 +12,12 @@ import {
 import { deadline, until } from '../../support/deadline.ts';
 import { MutualTlsServer } from '../../support/mutual-tls-server.ts';
 import { Pki } from '../../support/pki.ts';
-import { PrivateBus } from '../../support/private-bus.ts';
+import { ServedKeys, type TestAlgorithm } from '../../support/served-keys.ts';
 import { SilentListener } from '../../support/silent-listener.ts';
-import { type TestAlgorithm, TestKeys } from '../../support/test-keys.ts';
 import { TunnelProxy } from '../../support/tunnel-proxy.ts';
 
 interface Rig {
-  readonly bus: PrivateBus;
-  readonly keys: TestKeys;
+  readonly keys: ServedKeys;
   readonly pki: Pki;
   readonly client: HttpsClient;
   /** The certificate of each key. */
@@ -34,32 +32,27 @@ const matrix: readonly TestAlgorithm[] = ['ec-p256', 'ec-p384', 'rsa-2048', 'rsa
 const test = suite<Partial<Rig>>('HTTPS client');
 
 test.before(async (context) => {
-  const bus = await PrivateBus.start();
-  process.env['DBUS_SYSTEM_BUS_ADDRESS'] = bus.address; // where the provider looks
-  const keys = await TestKeys.start(await bus.connect());
+  const keys = await ServedKeys.start();
+  process.env['DBUS_SYSTEM_BUS_ADDRESS'] = keys.address; // where the provider looks
   const pki = await Pki.create();
   const chains = new Map<string, string>();
   for (const algorithm of matrix) {
     const { spki } = await keys.create(algorithm, algorithm);
     chains.set(algorithm, await pki.certify(algorithm, spki));
   }
-  Object.assign(context, { bus, keys, pki, chains, client: HttpsClient.start({ workerFile }) });
+  Object.assign(context, { keys, pki, chains, client: HttpsClient.start({ workerFile }) });
 });
 
-test.after(async ({ bus, keys, pki, client }) => {
-  for (const part of [client, keys, pki, bus]) await part?.[Symbol.asyncDispose]();
+test.after(async ({ keys, pki, client }) => {
+  for (const part of [client, keys, pki]) await part?.[Symbol.asyncDispose]();
 });
 
-test.after.each(({ keys }) => {
-  if (keys === undefined) return;
-  keys.calls.length = 0;
-  keys.before = () => Promise.resolve();
-});
+test.before.each(({ keys }) => keys?.calls.clear());
 
 /** The parts that `before` made. */
-function rig({ bus, keys, pki, client, chains }: Partial<Rig>): Rig {
-  if (!bus || !keys || !pki || !client || !chains) throw new Error('the rig was not set up');
-  return { bus, keys, pki, client, chains };
+function rig({ keys, pki, client, chains }: Partial<Rig>): Rig {
+  if (!keys || !pki || !client || !chains) throw new Error('the rig was not set up');
+  return { keys, pki, client, chains };
 }
 
 function requestTo({ pki, keys, chains }: Rig, url: string, keyId = 'ec-p256'): DeviceRequest {
@@ -100,7 +93,8 @@ for (const [signature, mechanism] of [
     const options = { maxVersion: 'TLSv1.2', sigalgs: `${signature}:ECDSA+SHA256` } as const;
     await using server = await MutualTlsServer.start(parts.pki, options);
     await parts.client.request(requestTo(parts, server.url(), 'rsa-2048'), never);
-    assert.is(parts.keys.calls[0]?.mechanism, mechanism);
+    const [call] = await parts.keys.calls.all();
+    assert.is(call?.mechanism, mechanism);
   });
 }
 
@@ -123,7 +117,7 @@ test('keeps connections, and resumes sessions without a signature', async (conte
     server.requests.map(({ resumed }) => resumed),
     [false, false, true, true],
   );
-  assert.is(parts.keys.calls.length, 1);
+  assert.is((await parts.keys.calls.all()).length, 1);
 });
 
 test('sends a body and headers, answers with a status, headers and bytes', async (context) => {
@@ -297,15 +291,13 @@ test('gives up after its time, and when it is told to', async (context) => {
 test('leaves the main thread alone while the Keys service does not answer', async (context) => {
   const parts = rig(context);
   await using server = await MutualTlsServer.start(parts.pki);
-  let release: () => void = () => undefined;
-  parts.keys.before = () => new Promise((resolve) => void (release = resolve));
-  // This process serves the keys too: had its main thread waited for the signature, nothing would have been asked.
-  const request = { ...requestTo(parts, server.url()), timeoutMs: 4000 };
+  const pause = await parts.keys.pause();
+  // the provider waits far longer: had the main thread signed, it would report that the Keys service timed out
+  const request = { ...requestTo(parts, server.url()), timeoutMs: 2000 };
   const { code } = await failureOf(parts.client.request(request, never));
   assert.is(code, 'ETIMEDOUT');
-  assert.is(parts.keys.calls.length, 1);
-  release();
-  parts.keys.before = () => Promise.resolve();
+  assert.is((await parts.keys.calls.all()).length, 1);
+  pause[Symbol.dispose]();
   const again = await parts.client.request({ ...request, timeoutMs: 20_000 }, never);
   assert.is(again.status, 200);
 });
@@ -386,17 +378,12 @@ test('closes while its thread waits for a signature, and another one signs after
   await using server = await MutualTlsServer.start(parts.pki);
   const client = HttpsClient.start({ workerFile });
   const { keys } = parts;
-  let release = () => {};
-  keys.before = () =>
-    new Promise((resolve) => {
-      release = resolve;
-    });
+  const pause = await keys.pause();
   const failing = client.request(requestTo(parts, server.url()), never).catch(codeIn);
-  await until(10_000, 'the signature', () => keys.calls.length > 0);
+  await until(10_000, 'the signature', async () => (await keys.calls.all()).length > 0);
   await deadline(10_000, client[Symbol.asyncDispose](), 'the client to close');
   assert.is(await failing, 'Unavailable');
-  release();
-  keys.before = () => Promise.resolve();
+  pause[Symbol.dispose]();
   await using other = HttpsClient.start({ workerFile });
   assert.is((await other.request(requestTo(parts, server.url()), never)).status, 200);
 });
@@ -415,7 +402,6 @@ test('is of no use any more once it is closed', async (context) => {
 
 test('signs for each connection with the id of the request that it is made for', async (context) => {
   const all = rig(context);
-  all.keys.requestIds.length = 0;
   await using server = await MutualTlsServer.start(all.pki);
   const ask = (url: string, requestId: string) =>
     all.client.request({ ...requestTo(all, url), requestId }, never);
@@ -423,7 +409,8 @@ test('signs for each connection with the id of the request that it is made for',
   await ask(server.url(), 'takes the connection of the first');
   await using another = await MutualTlsServer.start(all.pki);
   await ask(another.url(), 'second');
-  assert.equal(all.keys.requestIds, ['first', 'second']);
+  const ids = (await all.keys.calls.all()).map(({ requestId }) => requestId);
+  assert.equal(ids, ['first', 'second']);
 });
 
 test.run();

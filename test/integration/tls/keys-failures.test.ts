@@ -1,53 +1,69 @@
 /** A handshake whose signature is late or does not come. */
+import { readFile, writeFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Bus } from '../../../src/dbus/bus.ts';
 import { ServiceError } from '../../../src/errors.ts';
 import { HttpsClient } from '../../../src/service/https.ts';
-import { HttpsFailure } from '../../../src/service/https-message.ts';
+import { type ClientCertificate, HttpsFailure } from '../../../src/service/https-message.ts';
+import { until } from '../../support/deadline.ts';
 import { MutualTlsServer } from '../../support/mutual-tls-server.ts';
 import { Pki } from '../../support/pki.ts';
-import { PrivateBus } from '../../support/private-bus.ts';
-import { TestKeys } from '../../support/test-keys.ts';
+import { ServedKeys } from '../../support/served-keys.ts';
 
 interface Rig {
-  readonly bus: PrivateBus;
-  readonly keys: TestKeys;
-  /** What the keys are served on. */
-  readonly connection: Bus;
+  readonly keys: ServedKeys;
   /** A new handshake: the status, or the failure. */
   readonly connect: () => Promise<number | HttpsFailure>;
 }
 
-const test = suite('TLS without the Keys service');
+interface Parts {
+  readonly keys: ServedKeys;
+  readonly pki: Pki;
+  readonly client: HttpsClient;
+  readonly certificate: ClientCertificate;
+}
+
+const test = suite<{ -readonly [Part in keyof Parts]?: Parts[Part] }>(
+  'TLS without the Keys service',
+);
 const workerFile = fileURLToPath(new URL('../../support/tls-thread.js', import.meta.url));
 
-async function withRig(body: (rig: Rig) => Promise<void>): Promise<void> {
-  await using bus = await PrivateBus.start();
-  process.env['DBUS_SYSTEM_BUS_ADDRESS'] = bus.address; // where the provider looks
-  const connection = await bus.connect();
-  await using keys = await TestKeys.start(connection);
-  await using pki = await Pki.create();
+test.before(async (context) => {
+  const keys = (context.keys = await ServedKeys.start());
+  process.env['DBUS_SYSTEM_BUS_ADDRESS'] = keys.address; // where the provider looks
+  const pki = (context.pki = await Pki.create());
   const { spki } = await keys.create('a', 'ec-p256');
-  const clientCertificate = { chainPem: await pki.certify('a', spki), keyId: 'a', spki };
-  await using client = HttpsClient.start({ workerFile });
-  const connect = async (): Promise<number | HttpsFailure> => {
-    await using server = await MutualTlsServer.start(pki); // another one resumes nothing
-    const ca = pki.root.certificate;
-    const url = server.url();
-    const about = { method: 'GET', url, requestId: 'test', timeoutMs: 20_000 };
-    const request = { ...about, ca, clientCertificate };
-    try {
-      return (await client.request(request, new AbortController().signal)).status;
-    } catch (error) {
-      assert.instance(error, ServiceError);
-      assert.instance((error as ServiceError).cause, HttpsFailure);
-      return (error as ServiceError).cause as HttpsFailure;
-    }
-  };
-  await body({ bus, keys, connection, connect });
+  const chainPem = await pki.certify('a', spki);
+  context.certificate = { chainPem, keyId: 'a', spki };
+  context.client = HttpsClient.start({ workerFile });
+});
+
+test.after(async ({ client, pki, keys }) => {
+  for (const part of [client, pki, keys]) await part?.[Symbol.asyncDispose]();
+});
+
+test.before.each(({ keys }) => keys?.calls.clear());
+
+function of({ keys, pki, client, certificate }: Partial<Parts>): Rig {
+  if (!keys || !pki || !client || !certificate) throw new Error('the rig was not set up');
+  return { keys, connect: () => connectTo({ pki, client, certificate }) };
+}
+
+async function connectTo(parts: Omit<Parts, 'keys'>): Promise<number | HttpsFailure> {
+  const { pki, client, certificate: clientCertificate } = parts;
+  await using server = await MutualTlsServer.start(pki); // another one resumes nothing
+  const ca = pki.root.certificate;
+  const about = { method: 'GET', url: server.url(), requestId: 'test', timeoutMs: 20_000 };
+  const request = { ...about, ca, clientCertificate };
+  try {
+    return (await client.request(request, new AbortController().signal)).status;
+  } catch (error) {
+    assert.instance(error, ServiceError);
+    assert.instance((error as ServiceError).cause, HttpsFailure);
+    return (error as ServiceError).cause as HttpsFailure;
+  }
 }
 
 /** The code of a failure that is about the key, and nobody else's. */
@@ -57,29 +73,47 @@ function codeOf(outcome: number | HttpsFailure): string {
   return outcome.code;
 }
 
-test('waits for a slow signature beside the main thread', () =>
-  withRig(async ({ keys, connect }) => {
-    keys.before = () => delay(1500);
-    // this process serves the keys too: a main thread that waited for the signature would never be asked for it
-    assert.is(await connect(), 200);
-  }));
+/** Waits until the service has been asked to sign. */
+function asked({ calls }: ServedKeys): Promise<void> {
+  return until(10_000, 'the signature', async () => (await calls.all()).length > 0);
+}
 
-test('says that the service went away in the middle, and that there is none', () =>
-  withRig(async ({ keys, connection, connect }) => {
-    keys.before = () => connection.close();
-    assert.is(codeOf(await connect()), 'org.freedesktop.DBus.Error.NoReply');
-    assert.is(keys.calls.length, 1);
-    assert.is(codeOf(await connect()), 'org.freedesktop.DBus.Error.ServiceUnknown');
-  }));
+test('waits for a slow signature beside the main thread', async (context) => {
+  const { keys, connect } = of(context);
+  const pause = await keys.pause();
+  const connected = connect();
+  await asked(keys); // a main thread that waited for the signature would not come here
+  await delay(1500);
+  pause[Symbol.dispose]();
+  assert.is(await connected, 200);
+});
 
-test('says that the bus went away in the middle, and that there is none', () =>
-  withRig(async ({ bus, keys, connect }) => {
-    keys.before = () => bus.kill();
-    assert.is(codeOf(await connect()), 'org.freedesktop.DBus.Error.Disconnected');
-    assert.is(keys.calls.length, 1);
-    const gone = await connect();
-    assert.is(codeOf(gone), 'EPROTO');
-    assert.match(String(gone), /Sign with "a": (Connection refused|No such file or directory)/);
-  }));
+test('says that the service went away in the middle, and that it cannot be started', async (context) => {
+  const { keys, connect } = of(context);
+  using _ = await keys.pause();
+  const connected = connect();
+  await asked(keys);
+  const launcher = keys.rig.launcher('keys');
+  const text = await readFile(launcher, 'utf8');
+  await writeFile(launcher, 'exit 1\n');
+  const pid = await keys.rig.processOf('keys');
+  process.kill(pid ?? 0, 'SIGKILL');
+  assert.is(codeOf(await connected), 'org.freedesktop.DBus.Error.NoReply');
+  assert.is((await keys.calls.all()).length, 1);
+  assert.match(codeOf(await connect()), /^org\.freedesktop\.(DBus\.Error\.Spawn\.|systemd1\.)/);
+  await writeFile(launcher, text);
+});
+
+test('says that the bus went away in the middle, and that there is none', async (context) => {
+  const { keys, connect } = of(context);
+  using _ = await keys.pause();
+  const connected = connect();
+  await asked(keys);
+  await keys.rig.stopBus();
+  assert.is(codeOf(await connected), 'org.freedesktop.DBus.Error.Disconnected');
+  const gone = await connect();
+  assert.is(codeOf(gone), 'EPROTO');
+  assert.match(String(gone), /Sign with "a": (Connection refused|No such file or directory)/);
+});
 
 test.run();

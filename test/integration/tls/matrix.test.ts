@@ -1,4 +1,4 @@
-/** Every kind of key in every version of TLS, let in by two servers that insist on a certificate. */
+/** Every kind of key of the Keys service in every version of TLS, let in by two servers that insist on a certificate. */
 import { execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import type { RequestListener } from 'node:http';
@@ -6,24 +6,26 @@ import { TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { pairAlgorithms } from '../../../src/interfaces/words.ts';
 import { HttpsClient } from '../../../src/service/https.ts';
 import type { HttpsRequest } from '../../../src/service/https-message.ts';
 import { MutualTlsServer } from '../../support/mutual-tls-server.ts';
 import { Pki } from '../../support/pki.ts';
-import { PrivateBus } from '../../support/private-bus.ts';
+import { ServedKeys } from '../../support/served-keys.ts';
 import { StrictServer } from '../../support/strict-server.ts';
-import { type TestAlgorithm, TestKeys } from '../../support/test-keys.ts';
 
 type Version = 'TLSv1.2' | 'TLSv1.3';
 type Peer = AsyncDisposable & { readonly port: number };
 
-const algorithms: readonly TestAlgorithm[] = [
-  'ec-p256',
-  'ec-p384',
-  'rsa-2048',
-  'rsa-3072',
-  'ed25519',
-];
+/** How each kind of key signs a handshake: the curve decides in TLS 1.3 alone, where PKCS #1 v1.5 is no choice. */
+const schemes = {
+  'TLSv1.2': {
+    ec: /^ecdsa-sha(256|384|512)$/,
+    rsa: /^rsa-(pss|pkcs1)-sha(256|384|512)$/,
+    ed: /^ed25519$/,
+  },
+  'TLSv1.3': { ec: /^ecdsa-sha(256|384|512)$/, rsa: /^rsa-pss-sha(256|384|512)$/, ed: /^ed25519$/ },
+} as const;
 const versions: readonly Version[] = ['TLSv1.2', 'TLSv1.3'];
 const workerFile = fileURLToPath(new URL('../../support/tls-thread.js', import.meta.url));
 const never = new AbortController().signal;
@@ -41,20 +43,18 @@ const peers: Readonly<Record<string, (pki: Pki, version: Version) => Promise<Pee
 };
 
 const test = suite<{
-  bus?: PrivateBus;
-  keys?: TestKeys;
+  keys?: ServedKeys;
   pki?: Pki;
   client?: HttpsClient;
   chains?: ReadonlyMap<string, string>;
 }>('TLS matrix');
 
 test.before(async (context) => {
-  const bus = (context.bus = await PrivateBus.start());
-  process.env['DBUS_SYSTEM_BUS_ADDRESS'] = bus.address; // where the provider looks
-  const keys = (context.keys = await TestKeys.start(await bus.connect()));
+  const keys = (context.keys = await ServedKeys.start());
+  process.env['DBUS_SYSTEM_BUS_ADDRESS'] = keys.address; // where the provider looks
   const pki = (context.pki = await Pki.create());
   const chains = new Map<string, string>();
-  for (const algorithm of algorithms) {
+  for (const algorithm of pairAlgorithms) {
     const { spki } = await keys.create(algorithm, algorithm);
     chains.set(algorithm, await pki.certify(algorithm, spki));
   }
@@ -62,17 +62,15 @@ test.before(async (context) => {
   context.client = HttpsClient.start({ workerFile });
 });
 
-test.after(async ({ client, keys, pki, bus }) => {
-  for (const part of [client, keys, pki, bus]) await part?.[Symbol.asyncDispose]();
+test.after(async ({ client, keys, pki }) => {
+  for (const part of [client, keys, pki]) await part?.[Symbol.asyncDispose]();
 });
 
-test.before.each(({ keys }) => {
-  if (keys !== undefined) keys.calls.length = 0;
-});
+test.before.each(({ keys }) => keys?.calls.clear());
 
 for (const [name, start] of Object.entries(peers)) {
   for (const version of versions) {
-    for (const algorithm of algorithms) {
+    for (const algorithm of pairAlgorithms) {
       test(`${name} lets ${algorithm} in over ${version}`, async ({
         keys,
         pki,
@@ -90,9 +88,11 @@ for (const [name, start] of Object.entries(peers)) {
         assert.match(body.toString(), new RegExp(`Protocol +: ${version}\n`));
         const [seen = ''] = /-----BEGIN CERT[^]*END CERTIFICATE-----/.exec(body.toString()) ?? [];
         assert.is(new X509Certificate(seen).subject, `CN=${algorithm}`);
-        assert.is(keys.calls.length, 1);
-        assert.is(keys.calls[0]?.keyId, algorithm);
-        assert.is(keys.calls[0]?.prehashed, algorithm === 'ed25519' ? undefined : true);
+        const calls = await keys.calls.all();
+        assert.is(calls.length, 1);
+        assert.is(calls[0]?.keyId, algorithm);
+        assert.match(calls[0]?.mechanism ?? '', schemes[version][kindOf(algorithm)]);
+        assert.is(calls[0]?.prehashed, algorithm === 'ed25519' ? undefined : true);
       });
     }
 
@@ -110,7 +110,7 @@ for (const [name, start] of Object.entries(peers)) {
 }
 
 /** A certificate for the key `ec-p256` that has its public half in another form. */
-async function certified(keys: TestKeys, pki: Pki, ...form: readonly string[]): Promise<string> {
+async function certified(keys: ServedKeys, pki: Pki, ...form: readonly string[]): Promise<string> {
   const { spki } = keys.get('ec-p256');
   const options = ['-pubin', '-inform', 'DER', '-outform', 'DER', ...form];
   const other = execFileSync('openssl', ['pkey', ...options], { input: spki, timeout: 20_000 });
@@ -129,7 +129,7 @@ test('a key is let in whose certificate has its point compressed', async ({
   const clientCertificate = { chainPem, keyId: 'ec-p256', spki: keys.get('ec-p256').spki };
   const { status } = await client.request({ ...requestTo(server, pki), clientCertificate }, never);
   assert.is(status, 200);
-  assert.is(keys.calls.length, 1);
+  assert.is((await keys.calls.all()).length, 1);
 });
 
 test('a certificate with explicit EC parameters is refused with the reason', async ({
@@ -145,6 +145,11 @@ test('a certificate with explicit EC parameters is refused with the reason', asy
   const outcome = await answer.then(() => 'let in', String);
   assert.match(outcome, /the certificate has explicit EC parameters/);
 });
+
+function kindOf(algorithm: string): 'ec' | 'rsa' | 'ed' {
+  if (algorithm === 'ed25519') return 'ed';
+  return algorithm.startsWith('rsa') ? 'rsa' : 'ec';
+}
 
 function requestTo({ port }: Peer, pki: Pki): HttpsRequest {
   const url = `https://localhost:${port}/`;

@@ -1,13 +1,17 @@
+import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
+import { type RequestOptions, request } from 'node:https';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { pairAlgorithms } from '../../../src/interfaces/words.ts';
+import { deadline } from '../../support/deadline.ts';
 import { MutualTlsServer } from '../../support/mutual-tls-server.ts';
 import { OpensslRig } from '../../support/openssl-rig.ts';
 import { Pki } from '../../support/pki.ts';
-import type { TestAlgorithm } from '../../support/test-keys.ts';
+import { StrictServer } from '../../support/strict-server.ts';
 
-const matrix: readonly TestAlgorithm[] = ['ec-p256', 'ec-p384', 'rsa-2048', 'rsa-3072', 'ed25519'];
 const versions = [
   ['TLSv1.2', '-tls1_2'],
   ['TLSv1.3', '-tls1_3'],
@@ -17,7 +21,7 @@ const test = suite<{ openssl?: OpensslRig; pki?: Pki }>('TLS from OpenSSL to Nod
 test.before(async (context) => {
   const openssl = (context.openssl = await OpensslRig.start({ asan: true }));
   const pki = (context.pki = await Pki.create());
-  for (const algorithm of matrix) {
+  for (const algorithm of pairAlgorithms) {
     const { spki } = await openssl.keys.create(algorithm, algorithm);
     const chain = await pki.certify(algorithm, spki);
     await writeFile(join(openssl.directory, `${algorithm}.crt`), chain);
@@ -29,9 +33,17 @@ test.after(async ({ openssl, pki }) => {
   for (const part of [pki, openssl]) await part?.[Symbol.asyncDispose]();
 });
 
-test.before.each(({ openssl }) => {
-  if (openssl !== undefined) openssl.keys.calls.length = 0;
-});
+test.before.each(({ openssl }) => openssl?.keys.calls.clear());
+
+/** What the server answers on a connection that verifies it. */
+async function bodyFrom(port: number, options: RequestOptions): Promise<string> {
+  const outgoing = request(`https://localhost:${port}/`, { agent: false, ...options }).end();
+  const answered = once(outgoing, 'response') as Promise<[IncomingMessage]>;
+  const [incoming] = await deadline(20_000, answered, 'the answer');
+  const chunks: unknown[] = [];
+  for await (const chunk of incoming) chunks.push(chunk);
+  return chunks.join('');
+}
 
 function rig({ openssl, pki }: { openssl?: OpensslRig; pki?: Pki }) {
   if (!openssl || !pki) throw new Error('the rig was not set up');
@@ -39,7 +51,7 @@ function rig({ openssl, pki }: { openssl?: OpensslRig; pki?: Pki }) {
 }
 
 for (const [version, option] of versions) {
-  for (const algorithm of matrix) {
+  for (const algorithm of pairAlgorithms) {
     test(`lets s_client, instrumented, in with ${algorithm} in ${version}`, async (context) => {
       const { openssl, pki } = rig(context);
       await using server = await MutualTlsServer.start(pki);
@@ -53,7 +65,37 @@ for (const [version, option] of versions) {
       assert.match(stdout.toString(), 'hello');
       assert.is(server.requests[0]?.client, algorithm);
       assert.is(server.requests[0]?.protocol, version);
-      assert.is(openssl.keys.calls.length, 1);
+      assert.is((await openssl.keys.calls.all()).length, 1);
+    });
+  }
+}
+
+for (const [version] of versions) {
+  for (const algorithm of pairAlgorithms) {
+    test(`lets a client of Node trust s_server with ${algorithm} in ${version}`, async (context) => {
+      const { openssl, pki } = rig(context);
+      const { spki } = openssl.keys.get(algorithm);
+      const certificate = await pki.certify(`server-${algorithm}`, spki, ['localhost']);
+      const { environment } = openssl;
+      const key = `iotedge:${algorithm}`;
+      await using server = await StrictServer.start(pki, version, {
+        certificate,
+        key,
+        environment,
+      });
+      const client = await pki.issue('client');
+      const body = await bodyFrom(server.port, {
+        ca: pki.root.certificate,
+        cert: client.certificate,
+        key: client.key,
+        sigalgs: 'RSA+SHA256:RSA-PSS+SHA384:ECDSA+SHA256:ECDSA+SHA384:ECDSA+SHA512:ed25519',
+      });
+      assert.match(body, new RegExp(`Protocol +: ${version}\n`));
+      const [call, ...others] = await openssl.keys.calls.all();
+      assert.equal([call?.keyId, others.length], [algorithm, 0]);
+      if (algorithm.startsWith('rsa')) {
+        assert.is(call?.mechanism, version === 'TLSv1.2' ? 'rsa-pkcs1-sha256' : 'rsa-pss-sha384');
+      }
     });
   }
 }
