@@ -1,0 +1,160 @@
+/** The provider's client of the Keys service on its own, instrumented, and replies that the service does not make. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { outputOf } from '../../support/command.ts';
+import { compileWithKeysClient } from '../../support/keys-client.ts';
+import { OddKeys, type OddReply } from '../../support/odd-keys.ts';
+import { PrivateBus } from '../../support/private-bus.ts';
+
+const test = suite<{ keys?: OddKeys }>('client of the Keys service, instrumented');
+const instrumented = ['-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
+let program = '';
+let directory = '';
+
+test.before(async (context) => {
+  directory = await mkdtemp(`${tmpdir()}/iotedge-client-`);
+  program = await compileWithKeysClient('client', directory, ...instrumented);
+  context.keys = await OddKeys.start();
+});
+
+test.after(async ({ keys }) => {
+  await keys?.[Symbol.asyncDispose]();
+  await rm(directory, { recursive: true, force: true });
+});
+
+function of({ keys }: { keys?: OddKeys }): OddKeys {
+  if (keys === undefined) throw new Error('the rig was not set up');
+  return keys;
+}
+
+async function call(address: string, ...words: readonly string[]): Promise<string> {
+  const env = { DBUS_SYSTEM_BUS_ADDRESS: address };
+  return (await outputOf(program, words, { env })).toString().trim();
+}
+
+/** What becomes of a reply to each of the two methods. */
+async function afterReply(keys: OddKeys, reply: OddReply): Promise<string> {
+  keys.reply = reply;
+  const { address } = keys.bus;
+  const got = await call(address, '16', 'get', 'a');
+  assert.is(await call(address, '16', 'sign', 'a', 'ecdsa-sha256', 'data'), got);
+  return got;
+}
+
+const other = '0';
+
+for (const [length, outcome] of [
+  [0, `${other} Bad message`],
+  [1, 'returned 1'],
+  [16, 'returned 16'],
+  [17, `${other} Message too long`],
+  [5000, `${other} Message too long`],
+] as const) {
+  test(`takes ${length} bytes for 16 at most`, async (context) => {
+    const body = [Buffer.alloc(length, 1)];
+    assert.is(await afterReply(of(context), { signature: 'ay', body }), outcome);
+  });
+}
+
+for (const [signature, body] of [
+  ['', []],
+  ['s', ['text']],
+  ['as', [['text']]],
+  ['u', [1]],
+  ['ayay', [Buffer.of(1), Buffer.of(2)]],
+  ['ays', [Buffer.of(1), 'text']],
+] as const) {
+  test(`refuses a reply of the type "${signature}"`, async (context) => {
+    assert.is(await afterReply(of(context), { signature, body }), `${other} Bad message`);
+  });
+}
+
+const kinds = {
+  accessDenied: 1,
+  notFound: 2,
+  replaced: 3,
+  notSupported: 4,
+  unavailable: 5,
+  timedOut: 6,
+};
+
+for (const [error, message, kind] of [
+  ['org.freedesktop.DBus.Error.AccessDenied', 'x', kinds.accessDenied],
+  ['org.freedesktop.DBus.Error.InteractiveAuthorizationRequired', 'x', kinds.accessDenied],
+  ['org.freedesktop.DBus.Error.NoReply', 'x', kinds.timedOut],
+  ['org.freedesktop.DBus.Error.Timeout', 'x', kinds.timedOut],
+  ['org.freedesktop.DBus.Error.TimedOut', 'x', kinds.timedOut],
+  ['org.freedesktop.DBus.Error.ServiceUnknown', 'x', kinds.unavailable],
+  ['org.freedesktop.DBus.Error.NameHasNoOwner', 'x', kinds.unavailable],
+  ['org.freedesktop.DBus.Error.LimitsExceeded', 'x', kinds.unavailable],
+  ['org.freedesktop.DBus.Error.Disconnected', 'x', kinds.unavailable],
+  ['org.freedesktop.DBus.Error.Spawn.ExecFailed', 'x', kinds.unavailable],
+  ['org.freedesktop.systemd1.UnitMasked', 'x', kinds.unavailable],
+  ['org.iotedge.Error.Unavailable', 'x', kinds.unavailable],
+  ['org.iotedge.Error.NotFound', 'no key "a"', kinds.notFound],
+  ['org.iotedge.Error.NotFound', 'the key "a" was replaced', kinds.replaced],
+  ['org.iotedge.Error.NotSupported', 'the key "a" was replaced', kinds.notSupported],
+  ['org.iotedge.Error.NotFound2', 'x', 0],
+  ['org.freedesktop.DBus.Error.Failed', 'x', 0],
+] as const) {
+  test(`has a kind for ${error}: ${message}`, async (context) => {
+    const reply = { error, signature: 's', body: [message] };
+    assert.is(await afterReply(of(context), reply), `${kind} ${error}: ${message}`);
+  });
+}
+
+test('has a text for an error without a message, and cuts a long one', async (context) => {
+  const keys = of(context);
+  const error = 'org.iotedge.Error.Unavailable';
+  assert.is(await afterReply(keys, { error }), `${kinds.unavailable} ${error}:`);
+  const long = await afterReply(keys, { error, signature: 's', body: ['x'.repeat(2000)] });
+  assert.is(long, `${kinds.unavailable} ${error}: ${'x'.repeat(511 - error.length - 2)}`);
+  const hostile = await afterReply(keys, { error, signature: 's', body: ['\u001b[0m\u007f~ é'] });
+  assert.is(hostile, `${kinds.unavailable} ${error}: ?[0m?~ ??`);
+});
+
+test('sends the digest of the public half and the form of the data with each call of Sign', async (context) => {
+  const keys = of(context);
+  keys.reply = { signature: 'ay', body: [Buffer.of(1)] };
+  keys.calls.length = 0;
+  await call(keys.bus.address, '16', 'sign', 'the/key', 'rsa-pss-sha384', 'data');
+  await call(keys.bus.address, '16', 'get', 'the/key');
+  const [sign, get] = keys.calls;
+  assert.equal(
+    [sign?.path, sign?.member, sign?.signature],
+    ['/org/iotedge/Keys1', 'Sign', 'ssaya{sv}'],
+  );
+  const [keyId, mechanism, data, options] = sign?.body ?? [];
+  assert.equal([keyId, mechanism, String(data)], ['the/key', 'rsa-pss-sha384', 'data']);
+  const { public_key: half, ...others } = options as Readonly<Record<string, { value: unknown }>>;
+  assert.equal(
+    Buffer.from(half?.value as Uint8Array),
+    Buffer.from(Array.from({ length: 32 }, (_, i) => i)),
+  );
+  assert.equal(Object.keys(others), ['prehashed']);
+  assert.is(others['prehashed']?.value, true);
+  assert.equal([get?.member, get?.signature], ['GetPublicKey', 'sa{sv}']);
+  assert.is(JSON.stringify(get?.body), '["the/key",{}]');
+});
+
+test('says that there is no bus, or no service, or that the bus cannot start it', async () => {
+  const nothing = await call('unix:path=/nonexistent/bus', '16', 'get', 'a');
+  assert.is(nothing, `${kinds.unavailable} No such file or directory`);
+  await using bus = await PrivateBus.start(
+    () => ({ 'org.iotedge.Keys1': '/bin/false' }),
+    'dbus-daemon',
+  );
+  assert.match(
+    await call(bus.address, '16', 'get', 'a'),
+    /^5 org\.freedesktop\.DBus\.Error\.Spawn\.ChildExited: /,
+  );
+  await using empty = await PrivateBus.start();
+  assert.match(
+    await call(empty.address, '16', 'get', 'a'),
+    /^5 org\.freedesktop\.DBus\.Error\.ServiceUnknown: /,
+  );
+});
+
+test.run();
