@@ -1,6 +1,7 @@
+import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { ServiceError } from '../../src/errors.ts';
+import { isServiceError, ServiceError } from '../../src/errors.ts';
 import {
   globMatches,
   idGlobMatches,
@@ -8,11 +9,14 @@ import {
   isModuleName,
   moduleIdOf,
   moduleNameOf,
+  nameParsers,
   parseKeyId,
   parseModuleId,
   parseModuleName,
+  parseReference,
   unrotated,
 } from '../../src/ids.ts';
+import { holds } from '../support/property.ts';
 
 const test = suite('ids');
 
@@ -67,7 +71,10 @@ test('knows that module names have no slash and no at sign', () => {
 test('gives the two system modules their dollar', () => {
   assert.is(moduleIdOf(parseModuleName('edgeAgent')), '$edgeAgent');
   assert.is(moduleIdOf(parseModuleName('mine')), 'mine');
+  assert.is(moduleIdOf(parseModuleName('edgeHub')), '$edgeHub');
+  assert.is(moduleIdOf(parseModuleName('edgeHub2')), 'edgeHub2');
   assert.is(moduleNameOf(parseModuleId('$edgeHub')), 'edgeHub');
+  assert.is(moduleNameOf(parseModuleId('a$b')), 'a$b');
 });
 
 test('matches globs: star any run, question mark one', () => {
@@ -95,6 +102,169 @@ test('answers in linear time for a hostile glob', () => {
 test('takes the rotation off a key id', () => {
   assert.is(unrotated('device-id@12'), 'device-id');
   assert.is(unrotated('device@id'), 'device@id');
+  assert.is(unrotated('a@1b'), 'a@1b');
+  assert.is(unrotated('a@1@2'), 'a@1');
+});
+
+/** Short texts of characters that matter to ids and globs. */
+function textOf(characters: string, maxLength: number): fc.Arbitrary<string> {
+  return fc.string({ unit: fc.constantFrom(...Array.from(characters)), maxLength });
+}
+
+/** Globs as their definition has them, without any cleverness. */
+function covers(glob: string, text: string): boolean {
+  if (glob === '') return text === '';
+  if (glob.startsWith('*')) {
+    return covers(glob.slice(1), text) || (text !== '' && covers(glob, text.slice(1)));
+  }
+  const isSame = text !== '' && (glob.startsWith('?') || glob[0] === text[0]);
+  return isSame && covers(glob.slice(1), text.slice(1));
+}
+
+test('matches every glob as its definition says', () => {
+  const property = fc.property(textOf('ab/*?', 8), textOf('ab/*?', 8), (glob, text) => {
+    assert.is(globMatches(glob, text), covers(glob, text), `${glob} on ${text}`);
+  });
+  holds(property, 3000);
+});
+
+test('matches a glob that was made from a text by leaving parts of it out', () => {
+  const parts = fc.array(fc.tuple(textOf('abc', 4), fc.constantFrom('*', '?', '')), {
+    maxLength: 6,
+  });
+  const property = fc.property(parts, textOf('abc', 1), (pieces, one) => {
+    const glob = pieces.map(([text, wild]) => text + wild).join('');
+    const fill = { '*': one, '?': 'x', '': '' };
+    const text = pieces.map(([piece, wild]) => piece + fill[wild]).join('');
+    assert.is(globMatches(glob, text), true, `${glob} on ${text}`);
+  });
+  holds(property, 500);
+});
+
+const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
+
+/** Whether a text is an id as design and reference say it, character by character. */
+function isIdByTheBook(text: string, others: string): boolean {
+  const characters = Array.from(text);
+  if (characters.length === 0 || text.length > 128) return false;
+  if (!`${letters}$`.includes(characters[0] ?? '')) return false;
+  if (!characters.every((one) => `${letters}${others}`.includes(one))) return false;
+  return !text.split('/').some((segment) => ['', '.', '..'].includes(segment));
+}
+
+test('accepts as ids exactly what the documentation says', () => {
+  const unit = fc.oneof(
+    fc.constantFrom(...Array.from('aZ09._$/:@-')),
+    fc.constantFrom(
+      ...Array.from('/.'),
+      '..',
+      '/../',
+      '//',
+      '+',
+      '=',
+      ',',
+      '~',
+      '%',
+      ' ',
+      '\0',
+      '\n',
+      'ß',
+      '😀',
+    ),
+    fc.constantFrom('a'.repeat(60), 'b/'.repeat(30)),
+  );
+  const texts = fc.oneof(fc.string({ unit, maxLength: 6 }), fc.string());
+  const property = fc.property(texts, (text) => {
+    assert.is(isId(text), isIdByTheBook(text, '._$/:@-'), JSON.stringify(text));
+    assert.is(isModuleName(text), isIdByTheBook(text, '._$:-'), JSON.stringify(text));
+  });
+  holds(property, 2000);
+  for (let code = 0; code < 256; code++) {
+    const character = String.fromCharCode(code);
+    for (const text of [character, `a${character}a`, `a${character}`]) {
+      assert.is(isId(text), isIdByTheBook(text, '._$/:@-'), JSON.stringify(text));
+      assert.is(isModuleName(text), isIdByTheBook(text, '._$:-'), JSON.stringify(text));
+    }
+  }
+  assert.is(isModuleName('x'.repeat(128)), true);
+  assert.is(isModuleName('x'.repeat(129)), false);
+});
+
+test('parses what is a name of each kind and refuses the rest', () => {
+  for (const [kind, parse] of Object.entries(nameParsers)) {
+    assert.is(parse('a:b'), 'a:b');
+    const isModule = kind.startsWith('module');
+    for (const text of ['', 'a b', 'a/../b', ...(isModule ? ['a/b', 'a@1'] : [])]) {
+      assert.is(
+        codeOf(() => parse(text)),
+        'InvalidArgs',
+        `${kind} ${text}`,
+      );
+    }
+    if (!isModule) assert.is(parse('a/b@1'), 'a/b@1');
+  }
+});
+
+function codeOf(action: () => unknown): string {
+  try {
+    return `none, but ${String(action())}`;
+  } catch (error) {
+    return isServiceError(error) ? error.code : String(error);
+  }
+}
+
+test('reads references with and without their scheme', () => {
+  assert.is(parseReference('key://device-id', 'key'), 'device-id');
+  assert.is(parseReference('cert://a/b', 'cert'), 'a/b');
+  assert.is(parseReference('device-id', 'key'), 'device-id');
+  assert.is(parseReference('device-id', 'cert'), 'device-id');
+});
+
+test('refuses as references what is for another setting', () => {
+  const wrong: readonly (readonly [string, 'key' | 'cert'])[] = [
+    ['cert://a', 'key'],
+    ['key://a', 'cert'],
+    ['akey://b', 'key'],
+    ['a key://', 'key'],
+    ['key://', 'key'],
+    ['key:///a', 'key'],
+    ['key://key://a', 'key'],
+    ['/etc/a.pem', 'key'],
+    ['/etc/a.pem', 'cert'],
+    ['file:///etc/a.key', 'key'],
+    [' FILE:/etc/a.key', 'key'],
+    ['file:a', 'key'],
+    ['file:///etc/a.cer', 'cert'],
+    ['pkcs11:object=a', 'key'],
+    ['pkcs11:object=a', 'cert'],
+    ['', 'key'],
+  ];
+  for (const [text, scheme] of wrong) {
+    assert.is(
+      codeOf(() => parseReference(text, scheme)),
+      'InvalidArgs',
+      `${scheme} ${text}`,
+    );
+  }
+});
+
+test('says of a reference that is a file or a token where it belongs', () => {
+  const said = (text: string, scheme: 'key' | 'cert'): string => {
+    try {
+      return `none, but ${parseReference(text, scheme)}`;
+    } catch (error) {
+      return error instanceof Error ? error.message : '';
+    }
+  };
+  assert.match(said('/etc/a.pem', 'key'), /only the Keys service reads private keys.* keys\.yaml/);
+  assert.match(said('file:/etc/a', 'key'), /only the Keys service reads private keys.* keys\.yaml/);
+  assert.match(said('/etc/a.pem', 'cert'), /names a file: preload it in certificates\.yaml/);
+  assert.match(said('pkcs11:object=a', 'key'), /preload it in keys\.yaml, write key:\/\/<id>/);
+  assert.match(said('pkcs11:object=a', 'cert'), /names no certificate.*write cert:\/\/<id>/);
+  assert.match(said('a b', 'key'), /"a b" is not a key id/);
+  // a name that only begins like a file's is an id
+  assert.is(parseReference('file', 'key'), 'file');
+  assert.is(parseReference('afile:b', 'key'), 'afile:b');
 });
 
 test.run();

@@ -1,7 +1,15 @@
+import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { describeError, ServiceError } from '../../src/errors.ts';
-import { holdsSecret, quoted, shown, withoutSecrets } from '../../src/quoted.ts';
+import {
+  holdsSecret,
+  isMeantAsPkcs11Uri,
+  quoted,
+  shown,
+  withoutSecrets,
+} from '../../src/quoted.ts';
+import { holds } from '../support/property.ts';
 
 const test = suite('quoted');
 
@@ -185,6 +193,101 @@ test('tells a secret from the place of one', () => {
   }
   for (const text of ['pkcs11:token=a?pin-source=file:/run/pin', 'file:///etc/key.pem', 'info']) {
     assert.not.ok(holdsSecret(text), text);
+  }
+});
+
+/** Where a secret stands, with what stands before and after it. */
+const places: readonly (readonly [string, string])[] = [
+  ['pin-value=', ''],
+  ['PIN=', ''],
+  ['password = "', '"'],
+  ['SharedAccessKey=', ';EntityPath=a'],
+  ['sig=', '&se=1'],
+  ['https://user:', '@host/a'],
+  ['pkcs11:token=a?pin-value=', ''],
+  ['pkcs11:object=a;', ''],
+  ['{"secret":"', '"}'],
+  ['-----BEGIN PRIVATE KEY-----\n', '\n-----END PRIVATE KEY-----'],
+];
+
+/** Text around a secret, such as configurations and messages have. */
+const around = fc.string({
+  unit: fc.oneof(
+    fc.constantFrom(...Array.from('az09 ._-$/:;,=?&%@"\\\n')),
+    fc.constantFrom('pkcs11:', '%25'),
+  ),
+  maxLength: 12,
+});
+
+test('shows no secret, whatever stands before and after it', () => {
+  const property = fc.property(
+    around,
+    fc.constantFrom(...places),
+    around,
+    fc.nat({ max: 2 }),
+    (before, [lead, end], after, escapes) => {
+      let text = `${lead}SECRET1${end}`;
+      for (let times = 0; times < escapes; times++) text = encodeURIComponent(text);
+      assert.not.match(shown(`${before} ${text}${after}`), 'SECRET1');
+    },
+  );
+  holds(property, 2000);
+});
+
+test('shows of any text its beginning, marked where it was cut, in one JSON string', () => {
+  const texts = fc.oneof(around, fc.string(), fc.string({ minLength: 150, maxLength: 170 }));
+  const property = fc.property(texts, (text) => {
+    const said = shown(text);
+    const begin = said === text ? text : said.slice(0, -1);
+    assert.ok(text.startsWith(begin) && said.length <= 161, JSON.stringify([text, said]));
+    if (said !== text) assert.is(said.at(-1), '…');
+    assert.is(JSON.parse(quoted(text)), said);
+    assert.is(shown(said), said);
+  });
+  holds(property, 2000);
+});
+
+/** Words of a message, and what stands between them. */
+const words = fc.string({
+  unit: fc.constantFrom('key ', 'a', '/etc/b', ': ', ', ', 'HTTP 401', ' (', 'ä'),
+  maxLength: 5,
+});
+
+test('leaves no secret in a message, wherever it stands', () => {
+  const property = fc.property(
+    words,
+    fc.constantFrom(...places),
+    words,
+    (before, [lead, end], after) => {
+      const text = `${before} ${lead}SECRET1${end} ${after}`;
+      const safe = withoutSecrets(text);
+      assert.not.match(safe, 'SECRET1', text);
+      assert.is(withoutSecrets(safe), safe);
+    },
+  );
+  holds(property, 1000);
+});
+
+test('cuts a message that is longer than 8192 characters', () => {
+  assert.is(withoutSecrets('x'.repeat(8192)), 'x'.repeat(8192));
+  assert.is(withoutSecrets('x'.repeat(8193)), `${'x'.repeat(8192)}…`);
+});
+
+test('knows what is meant as a PKCS#11 URI, misspelled too', () => {
+  const meant = [
+    'pkcs11:object=a',
+    ' "PKCS11:object=a',
+    'key://pkcs11:object=a',
+    'file:pkcs11:a',
+    'pkcs#11: a',
+    'pkcs-11:a',
+    'pkcs11;object=a',
+    'pkcs11%3Aobject=a',
+    'pkcs11%253Aobject=a',
+  ];
+  for (const text of meant) assert.is(isMeantAsPkcs11Uri(text), true, text);
+  for (const text of ['my-pkcs11:a', 'pkcs11', 'pkcs12:a', 'device-id', '', 'a/pkcs11:b']) {
+    assert.is(isMeantAsPkcs11Uri(text), false, text);
   }
 });
 
