@@ -14,6 +14,12 @@ export interface KeyedCertificate {
   readonly storedKeyId: string;
 }
 
+/** After a lookup that found nothing, the next one begins when this has passed. */
+interface Pause {
+  readonly since: number;
+  readonly pauseMs: number;
+}
+
 /**
  * Which keys belong to certificates, told by their public halves. Anybody may read a certificate, so whoever asks
  * about one while it is looked up joins, and what was not found is not looked for again at once.
@@ -24,7 +30,7 @@ export class KeyFinder {
   /** By the fingerprint of the certificate, as in the other two. */
   readonly #found = new Map<string, string>();
   readonly #underWay = new Map<string, Promise<string>>();
-  readonly #notBefore = new Map<string, number>();
+  readonly #pauses = new Map<string, Pause>();
   /** By the id and the certificate, where the stored key was seen to be its own, or what is in its place since. */
   readonly #confirmed = new Set<string>();
   readonly #replaced = new Map<string, string>();
@@ -91,11 +97,18 @@ export class KeyFinder {
   ): Promise<string> {
     const { fingerprint } = certificate;
     const known = this.known(certificate);
-    if (known !== '' || this.#now().getTime() < (this.#notBefore.get(fingerprint) ?? 0))
-      return known;
+    if (known !== '' || this.#isPausing(fingerprint)) return known;
     const lookup = this.#underWay.get(fingerprint) ?? this.#lookUp(certificate, likely, requestId);
     this.#underWay.set(fingerprint, lookup);
     return lookup;
+  }
+
+  /** A clock that was set back ends a pause: it could last for as long as the clock was wrong. */
+  #isPausing(fingerprint: string): boolean {
+    const pause = this.#pauses.get(fingerprint);
+    if (pause === undefined) return false;
+    const elapsedMs = this.#now().getTime() - pause.since;
+    return elapsedMs >= 0 && elapsedMs < pause.pauseMs;
   }
 
   async #refreshFound({ id, certificate }: KeyedCertificate, lookup: KeyLookup): Promise<void> {
@@ -103,7 +116,7 @@ export class KeyFinder {
     const before = this.known(certificate);
     if (before !== '' && (await this.#stands(before, spki, lookup))) return;
     const found = (await lookup.find(spki, [id])) ?? '';
-    this.#notBefore.delete(fingerprint);
+    this.#pauses.delete(fingerprint);
     if (found === '') this.#found.delete(fingerprint);
     else this.#found.set(fingerprint, found);
   }
@@ -144,7 +157,7 @@ export class KeyFinder {
     } catch {
       return ''; // the certificate is there whether the Keys service is or not
     } finally {
-      this.#notBefore.set(fingerprint, this.#now().getTime() + pauseMs);
+      this.#pauses.set(fingerprint, { since: this.#now().getTime(), pauseMs });
       this.#underWay.delete(fingerprint);
     }
   }
