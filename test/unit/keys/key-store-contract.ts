@@ -166,6 +166,17 @@ export function keyStoreContract(name: string, create: () => Promise<StoreFixtur
     }
   });
 
+  test('makes symmetric keys that are random', async () => {
+    const request = parseSignRequest(parseSignMechanism('hmac-sha256'), Buffer.from('x'), false);
+    const macs = new Set<string>();
+    for (let count = 0; count < 3; count++) {
+      const { id } = await store.createSymmetric(newId(), 'hmac-sha256', forSigning, soon());
+      macs.add((await store.sign(id, request, soon())).toString('hex'));
+    }
+    assert.is(macs.size, 3);
+    assert.not(macs.has(createHmac('sha256', Buffer.alloc(32)).update('x').digest('hex')));
+  });
+
   test('seals and unseals by AES-GCM, and notices every change', async () => {
     const attributes: KeyAttributes = { ...forSigning, usages: ['encrypt'] };
     const { id } = await store.createSymmetric(newId(), 'aes-256', attributes, soon());
@@ -241,6 +252,9 @@ export function keyStoreContract(name: string, create: () => Promise<StoreFixtur
     await store.deleteKey(id, soon());
     assert.is(await store.describe(id, soon()), undefined);
     assert.is(await codeOf(store.deleteKey(id, soon())), 'NotFound');
+    const another = await fixture.open();
+    assert.is(await another.describe(id, soon()), undefined);
+    await another[Symbol.asyncDispose]();
     const again = await store.createPair(id, ['ec-p256'], forSigning, soon());
     assert.is(again.id, id);
   });
