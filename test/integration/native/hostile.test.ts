@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -245,12 +245,48 @@ test('refuses signatures that cannot be right', async (context) => {
     ['r', 255],
     ['r', 257],
     ['r', 1],
+    ['a', 73],
     ['a', 200],
+    ['a', 2048],
+    ['a', 2049],
     ['a', 100_000],
     ['a', 0],
   ] as const) {
     rig.keys.after = () => Buffer.alloc(length, 1);
     const { code, stderr } = await sign(key);
+    assert.is(code, 1);
+    assert.match(stderr, 'iotedge-keys');
+  }
+});
+
+test('takes signatures of every length that may be right', async (context) => {
+  const rig = of(context);
+  for (const [key, length] of [
+    ['r', 256],
+    ['a', 8],
+    ['a', 72],
+  ] as const) {
+    rig.keys.after = () => Buffer.alloc(length, 1);
+    await rig.succeed('dgst', '-sha256', '-sign', await rig.keyFile(key), '-out', 'sig', 'message');
+    assert.is((await readFile(join(rig.directory, 'sig'))).length, length);
+  }
+});
+
+test('takes no public half that cannot be right', async (context) => {
+  const rig = of(context);
+  const { spki } = rig.keys.get('a');
+  const unusedBits = Buffer.from(spki);
+  unusedBits.writeUInt8(1, spki.indexOf(Buffer.from('034200', 'hex')) + 2);
+  for (const wrong of [
+    Buffer.alloc(0),
+    Buffer.alloc(8192, 0x30),
+    Buffer.alloc(8193, 0x30),
+    spki.subarray(0, -1),
+    Buffer.concat([spki, Buffer.of(0)]),
+    unusedBits,
+  ]) {
+    rig.keys.after = () => wrong;
+    const { code, stderr } = await rig.openssl(['pkey', '-in', 'iotedge:a', '-pubout']);
     assert.is(code, 1);
     assert.match(stderr, 'iotedge-keys');
   }

@@ -9,13 +9,22 @@ import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { encodeJournalRecord, journalSend, notify, peer } from '../../../src/native/linux.ts';
-import { outputOf } from '../../support/command.ts';
+import { outputOf, runCommand } from '../../support/command.ts';
 import { deadline } from '../../support/deadline.ts';
 
 const test = suite<{ directory?: string }>('linux addon');
 const source = fileURLToPath(
   new URL('../../../../test/support/native/receiver.c', import.meta.url),
 );
+
+/** Has a socket for datagrams and reads none. */
+const silent = `
+import socket, sys
+sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+sock.bind(sys.argv[1])
+print('ready', flush=True)
+sys.stdin.read()
+`;
 
 test.before(async (context) => {
   const directory = await mkdtemp(join(tmpdir(), 'iotedge-linux-'));
@@ -66,6 +75,26 @@ test('sends a record that no datagram holds as a sealed file', async ({ director
   const bytes = await received(directory, socket, () => assert.ok(journalSend(fields, socket)));
   const wanted = Buffer.concat([Buffer.from('sealed\n'), encodeJournalRecord(fields)]);
   assert.ok(bytes.equals(wanted));
+});
+
+test('waits for no journal that does not keep up', async ({ directory = '' }) => {
+  const socket = join(directory, 'full');
+  const receiver = spawn('python3', ['-c', silent, socket], { stdio: ['pipe', 'pipe', 'inherit'] });
+  await deadline(10_000, once(receiver.stdout, 'data'), 'the socket');
+  const module = new URL('../../../src/native/linux.js', import.meta.url).href;
+  const sender = `
+    import { journalSend, notify } from ${JSON.stringify(module)};
+    const socket = ${JSON.stringify(socket)};
+    process.env.NOTIFY_SOCKET = socket;
+    let sent = 0;
+    while (journalSend([['MESSAGE', 'x']], socket) && sent < 100_000) sent++;
+    const large = journalSend([['MESSAGE', 'x'.repeat(20 << 20)]], socket);
+    console.log(sent > 0 && sent < 100_000, large, notify('READY=1'));`;
+  const words = ['--input-type=module', '-e', sender];
+  const { code, stdout, stderr } = await runCommand(process.execPath, words, { timeoutMs: 20_000 });
+  receiver.kill('SIGKILL');
+  assert.is(code, 0, stderr);
+  assert.is(stdout.toString(), 'true false false\n');
 });
 
 test('says when there is no journal', ({ directory = '' }) => {

@@ -114,6 +114,9 @@ test('notices that the bus was restarted, and signs on the new one', async () =>
   await using signer = await Signer.start(keys.address);
   await signer.sign('a', spki);
   await keys.rig.stopBus();
+  await keys.rig.startBus();
+  await signer.sign('a', spki); // it was lost while nothing was asked
+  await keys.rig.stopBus();
   const failure = await signer.sign('a', spki).catch(String);
   assert.match(String(failure), 'iotedge-keys');
   await keys.rig.startBus();

@@ -1,0 +1,241 @@
+/** One exchange of the HTTPS client without a certificate: what is taken, what is refused and what ends it. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { fileURLToPath } from 'node:url';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { ServiceError } from '../../../src/errors.ts';
+import { HttpsClient } from '../../../src/service/https.ts';
+import { HttpsFailure, type HttpsRequest } from '../../../src/service/https-message.ts';
+import { deadline, until } from '../../support/deadline.ts';
+import { MutualTlsServer } from '../../support/mutual-tls-server.ts';
+import { Pki } from '../../support/pki.ts';
+import { TunnelProxy } from '../../support/tunnel-proxy.ts';
+
+interface Rig {
+  readonly pki: Pki;
+  readonly client: HttpsClient;
+}
+
+type Listener = (request: IncomingMessage, response: ServerResponse) => void;
+
+const workerFile = fileURLToPath(new URL('../../support/tls-thread.js', import.meta.url));
+const never = new AbortController().signal;
+const anyClient = { requestCert: false, rejectUnauthorized: false };
+const test = suite<Partial<Rig>>('HTTPS exchange');
+
+test.before(async (context) => {
+  Object.assign(context, { pki: await Pki.create(), client: HttpsClient.start({ workerFile }) });
+});
+
+test.after(async ({ client, pki }) => {
+  for (const part of [client, pki]) await part?.[Symbol.asyncDispose]();
+});
+
+function rig({ pki, client }: Partial<Rig>): Rig {
+  if (!pki || !client) throw new Error('the rig was not set up');
+  return { pki, client };
+}
+
+const serve = ({ pki }: Rig, listener?: Listener) =>
+  MutualTlsServer.start(pki, anyClient, listener);
+
+function get({ pki }: Rig, url: string): HttpsRequest {
+  return { method: 'GET', url, ca: pki.root.certificate, requestId: 'test', timeoutMs: 20_000 };
+}
+
+async function errorOf(promise: Promise<unknown>): Promise<ServiceError> {
+  const outcome = await deadline(25_000, promise, 'the failure').catch((error: unknown) => error);
+  assert.instance(outcome, ServiceError);
+  return outcome as ServiceError;
+}
+
+async function failureOf(promise: Promise<unknown>): Promise<HttpsFailure> {
+  const { code, cause } = await errorOf(promise);
+  assert.is(code, 'Unavailable');
+  assert.instance(cause, HttpsFailure);
+  return cause as HttpsFailure;
+}
+
+test('follows no redirect', async (context) => {
+  const parts = rig(context);
+  await using server = await serve(parts, (_, response) => {
+    response.writeHead(302, { location: '/other' }).end('there');
+  });
+  const { status, headers, body } = await parts.client.request(get(parts, server.url()), never);
+  assert.equal([status, headers['location'], String(body)], [302, '/other', 'there']);
+  assert.is(server.requests.length, 1);
+});
+
+test('takes a body of 1 MiB, and no octet more unless it is asked to', async (context) => {
+  const parts = rig(context);
+  await using server = await serve(parts, ({ url = '' }, response) => {
+    response.end(Buffer.alloc(Number(url.slice(1))));
+  });
+  const ask = (size: number, limits: Partial<HttpsRequest> = {}) =>
+    parts.client.request({ ...get(parts, server.url(`/${size}`)), ...limits }, never);
+  assert.is((await ask(1 << 20)).body.length, 1 << 20);
+  const { kind, code } = await failureOf(ask((1 << 20) + 1));
+  assert.equal([kind, code], ['response', 'EMSGSIZE']);
+  const maxBodyBytes = (1 << 20) + 1;
+  assert.is((await ask(maxBodyBytes, { maxBodyBytes })).body.length, maxBodyBytes);
+});
+
+test('waits for no end of a body that is too large', async (context) => {
+  const parts = rig(context);
+  let ended = 0;
+  await using server = await serve(parts, (_, response) => {
+    const more = (): void => void response.write(Buffer.alloc(64 << 10));
+    response.on('drain', more).on('close', () => ended++);
+    more();
+  });
+  const { kind, code } = await failureOf(parts.client.request(get(parts, server.url()), never));
+  assert.equal([kind, code], ['response', 'EMSGSIZE']);
+  await until(10_000, 'the connection to be closed', () => ended === 1);
+});
+
+test('takes no part of a body for the whole', async (context) => {
+  const parts = rig(context);
+  await using server = await serve(parts, (_, response) => {
+    response.writeHead(200, { 'content-length': '100' });
+    response.write('x'.repeat(10), () => response.socket?.destroy());
+  });
+  const { code } = await failureOf(parts.client.request(get(parts, server.url()), never));
+  assert.is(code, 'ECONNRESET');
+});
+
+for (const [what, head] of [
+  ['two lengths', 'content-length: 5\r\ncontent-length: 6\r\n'],
+  ['a length beside chunks', 'content-length: 5\r\ntransfer-encoding: chunked\r\n'],
+  ['a header without a name', ': x\r\ncontent-length: 5\r\n'],
+] as const) {
+  test(`refuses an answer with ${what}`, async (context) => {
+    const parts = rig(context);
+    await using server = await serve(parts, ({ socket }) => {
+      socket.end(`HTTP/1.1 200 OK\r\n${head}\r\n5\r\nhello\r\n0\r\n\r\n`);
+    });
+    const { code } = await failureOf(parts.client.request(get(parts, server.url()), never));
+    assert.match(code, /^HPE_/);
+  });
+}
+
+test('ends the exchange at the server when it is late or cancelled', async (context) => {
+  const parts = rig(context);
+  let closed = 0;
+  await using server = await serve(parts, ({ socket }) => {
+    socket.once('close', () => closed++);
+  });
+  const stop = new AbortController();
+  const cancelled = errorOf(parts.client.request(get(parts, server.url()), stop.signal));
+  await until(10_000, 'the request', () => server.requests.length === 1);
+  stop.abort();
+  assert.is((await cancelled).code, 'Cancelled');
+  await until(10_000, 'its connection to be closed', () => closed === 1);
+  const late = { ...get(parts, server.url()), timeoutMs: 500 };
+  assert.is((await failureOf(parts.client.request(late, never))).code, 'ETIMEDOUT');
+  await until(10_000, 'the other one to be closed', () => closed === 2);
+});
+
+for (const [method, repeats] of [
+  ['GET', true],
+  ['PUT', true],
+  ['DELETE', true],
+  ['POST', false],
+  ['PATCH', false],
+] as const) {
+  test(`${repeats ? 'repeats' : 'does not repeat'} a ${method} that a kept connection lost`, async (context) => {
+    const parts = rig(context);
+    await using server = await serve(parts, ({ url, socket }, response) => {
+      if (url === '/drop' && server.requests.length === 2) socket.destroy();
+      else response.end('hello');
+    });
+    await parts.client.request(get(parts, server.url()), never);
+    const lost = parts.client.request({ ...get(parts, server.url('/drop')), method }, never);
+    if (repeats) assert.is((await lost).status, 200);
+    else assert.is((await failureOf(lost)).code, 'ECONNRESET');
+    assert.is(server.requests.length, repeats ? 3 : 2);
+  });
+}
+
+test('repeats nothing that a new connection lost', async (context) => {
+  const parts = rig(context);
+  await using server = await serve(parts, ({ socket }) => void socket.destroy());
+  const { code } = await failureOf(parts.client.request(get(parts, server.url()), never));
+  assert.is(code, 'ECONNRESET');
+  assert.is(server.requests.length, 1);
+});
+
+test('tells the server neither the password of the proxy nor that there is one', async (context) => {
+  const parts = rig(context);
+  const seen: string[] = [];
+  await using server = await serve(parts, ({ rawHeaders }, response) => {
+    seen.push(...rawHeaders);
+    response.end('hello');
+  });
+  await using proxy = await TunnelProxy.start('us@er:pass word');
+  const through = {
+    ...get(parts, server.url()),
+    proxy: `http://us%40er:pass%20word@127.0.0.1:${proxy.port}`,
+  };
+  assert.is((await parts.client.request(through, never)).status, 200);
+  assert.not.match(seen.join('\n'), /proxy/i);
+  assert.is(proxy.credentials.length, 1);
+});
+
+test('connects to a proxy by an address of IPv6', async (context) => {
+  const parts = rig(context);
+  const proxy = await TunnelProxy.start('u:p');
+  const { port } = proxy;
+  await proxy[Symbol.asyncDispose]();
+  const through = { ...get(parts, 'https://localhost:1/'), proxy: `http://u:p@[::1]:${port}` };
+  const { message } = await errorOf(parts.client.request(through, never));
+  assert.match(message, `([::1]:${port} E`);
+});
+
+test('explains a failure to a person, with the host', async (context) => {
+  const parts = rig(context);
+  await using other = await Pki.create();
+  await using server = await serve(parts);
+  const request = { ...get(parts, server.url()), ca: other.root.certificate };
+  const { message } = await errorOf(parts.client.request(request, never));
+  const code = 'SELF_SIGNED_CERT_IN_CHAIN';
+  const wanted = `localhost:${server.port}: the certificate of the server does not verify: ${code}`;
+  assert.is(message, wanted);
+});
+
+/** A thread that does something else with its first message than to serve it. */
+const threadThat = (does: string): URL =>
+  new URL(
+    `data:text/javascript,${encodeURIComponent(`import { parentPort } from 'node:worker_threads';
+parentPort.once('message', () => { ${does}; });`)}`,
+  );
+
+for (const [how, does] of [
+  ['fails', "throw new Error('no memory')"],
+  ['ends', 'process.exit(3)'],
+] as const) {
+  test(`fails what was pending when its thread ${how}, and starts another one`, async (context) => {
+    const parts = rig(context);
+    await using client = HttpsClient.start({ workerFile: threadThat(does) });
+    const request = get(parts, 'https://localhost:1/');
+    for (let times = 0; times < 2; times++) {
+      const all = [client.request(request, never), client.request(request, never)];
+      for (const error of await Promise.all(all.map(errorOf))) {
+        assert.is(error.code, 'Unavailable');
+        assert.is(error.message, 'localhost:1: the TLS thread ended');
+      }
+    }
+  });
+}
+
+test('starts no thread once it is closed', async (context) => {
+  const parts = rig(context);
+  await using server = await serve(parts);
+  const client = HttpsClient.start({ workerFile });
+  await client.request(get(parts, server.url()), never);
+  await client[Symbol.asyncDispose]();
+  const error = await errorOf(client.request(get(parts, server.url()), never));
+  assert.equal([error.code, error.message], ['Unavailable', 'the HTTPS client is closed']);
+  assert.is(server.requests.length, 1);
+});
+
+test.run();
