@@ -20,7 +20,11 @@ const alignments: Readonly<Record<Shape['code'], number>> = {
   '{': 8,
 };
 
-type Order = 'little' | 'big';
+/** Which byte of a number comes first. */
+export type Order = 'little' | 'big';
+
+/** Header fields by their codes. */
+type Fields = readonly (readonly [number, Held])[];
 
 /** Bytes of the wire format, one after the other, as the specification has them: what the product is compared with. */
 class Sink {
@@ -121,16 +125,26 @@ const field: Shape = {
   inner: [simple('y'), { code: 'v', signature: 'v', inner: [] }],
 };
 
-/** A call with this body, its header written as the type `yyyyuua(yv)` of the specification. */
-export function encodeCall(serial: number, body: readonly Sample[], order: Order): Buffer {
+/**
+ * A call of `a.b.Member` with this body, its header written as the type `yyyyuua(yv)` of the specification, with more
+ * fields before and behind those that are known.
+ */
+export function encodeCall(
+  serial: number,
+  body: readonly Sample[],
+  order: Order,
+  { before = [], after = [] }: { readonly before?: Fields; readonly after?: Fields } = {},
+): Buffer {
   const signature = body.map(({ shape }) => shape.signature).join('');
   const bytes = encode(body, order);
-  const fields: readonly (readonly [number, Held])[] = [
+  const fields: Fields = [
+    ...before,
     [1, new Held(simple('o'), '/a/b')],
     [2, new Held(simple('s'), 'a.b')],
     [3, new Held(simple('s'), 'Member')],
     [6, new Held(simple('s'), ':1.7')],
     [8, new Held(simple('g'), signature)],
+    ...after,
   ];
   const numbers = [(order === 'little' ? 'l' : 'B').charCodeAt(0), 1, 4, 1];
   const header = encode(

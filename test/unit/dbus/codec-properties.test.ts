@@ -25,8 +25,10 @@ function signatureOf(values: readonly Sample[]): string {
   return values.map(({ shape }) => shape.signature).join('');
 }
 
+/** Written where other bytes stood before, into a buffer with room or one that must grow. */
 function write({ shape, value }: Sample, at: number): Buffer {
-  const writer = new WireWriter(16);
+  const writer = new WireWriter(at % 2 === 0 ? 16 : 8 << 10);
+  writer.buffer.fill(0xff);
   for (let filled = 0; filled < at; filled++) writer.byte(0);
   for (const one of writersOf(shape.signature)) one(writer, writable(value));
   return writer.buffer.subarray(at, writer.position);

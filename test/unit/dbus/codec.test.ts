@@ -154,6 +154,8 @@ test('refuses values of another type than the signature says', () => {
     ['u', '1'],
     ['u', undefined],
     ['x', 1n << 63n],
+    ['x', -(1n << 63n) - 1n],
+    ['t', 1n << 64n],
     ['t', -1n],
     ['t', 1.5],
     ['d', '1'],
@@ -189,7 +191,7 @@ test('leaves the writer as it was when a message cannot be written', () => {
     (inner) => variant('v', inner),
     variant('u', 1),
   );
-  const bad = [['a', 7], ['a', deep], ['only one']];
+  const bad = [['a', 7], ['a', deep], ['only one'], ['a', variant('u', 1), 'one too many']];
   for (const body of bad) {
     assert.ok(refusal(() => writeMessage(writer, new Message({ ...call, serial: 2, body }))));
     assert.is(writer.position, before);
@@ -307,6 +309,7 @@ test('throws what is wrong with a body, and decodes nothing of it', () => {
     ['a{sv}', '08000000 00000000 01000000 61000000'],
     ['v', '00 00'],
     ['v', '027373 00'],
+    ['v', '027979 00 07'],
     ['v', 'ff'],
     ['o', '01000000 6100'],
     ['a()', '00000000'],
@@ -326,6 +329,26 @@ test('reads variants nested as deeply as a bus forwards them, and no deeper', ()
   assert.ok(Array.isArray(decoded('v', nested(64))));
   assert.instance(decoded('v', nested(65)), RangeError);
   assert.instance(decoded('v', nested(5000)), RangeError);
+});
+
+test('writes variants nested as deeply as that, and any number beside one another', () => {
+  const nested = (depth: number): Variant =>
+    depth === 1 ? variant('y', 7) : variant('v', nested(depth - 1));
+  assert.is(write('v', [nested(64)]).length, 63 * 3 + 4);
+  assert.instance(
+    refusal(() => write('v', [nested(65)])),
+    RangeError,
+  );
+  const many = Array.from({ length: 100 }, (_, at) => variant('y', at));
+  assert.equal(plain(read('av', write('av', [many]))), plain([many]));
+});
+
+test('refuses to read arrays above 64 MiB', () => {
+  const bytes = Buffer.alloc((64 << 20) + 9);
+  bytes.writeUInt32LE((64 << 20) + 1);
+  for (const signature of ['ay', 'at']) {
+    assert.match(String(refusal(() => read(signature, bytes))), '64 MiB');
+  }
 });
 
 test('waits for the rest of a truncated message, and refuses a truncated body', () => {

@@ -60,6 +60,19 @@ test('allows 32 arrays and 32 structures within one another, and no more', () =>
   assert.is(refused(`${'a('.repeat(32)}s${')'.repeat(32)}`), false);
 });
 
+test('counts the entry of a dictionary as a structure, and what it holds within it', () => {
+  const structs = (count: number, inner: string) =>
+    `${'('.repeat(count)}${inner}${')'.repeat(count)}`;
+  assert.is(refused(structs(31, 'a{sy}')), false);
+  assert.is(refused(structs(32, 'a{sy}')), true);
+  assert.is(refused(`a{s${structs(31, 'y')}}`), false);
+  assert.is(refused(`a{s${structs(32, 'y')}}`), true);
+  assert.is(refused(`a{s${'a'.repeat(31)}y}`), false);
+  assert.is(refused(`a{s${'a'.repeat(32)}y}`), true);
+  assert.is(refused(`a(${'a'.repeat(31)}y)`), false);
+  assert.is(refused(`a(${'a'.repeat(32)}y)`), true);
+});
+
 test('refuses more than 255 characters', () => {
   assert.is(refused('y'.repeat(255)), false);
   assert.is(refused('y'.repeat(256)), true);
