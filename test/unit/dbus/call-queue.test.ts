@@ -1,74 +1,13 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { IncomingCall } from '../../../src/dbus/call.ts';
-import { type CallLimits, defaultCallLimits } from '../../../src/dbus/call-limits.ts';
-import { CallQueue } from '../../../src/dbus/call-queue.ts';
+import type { IncomingCall } from '../../../src/dbus/call.ts';
+import { defaultCallLimits } from '../../../src/dbus/call-limits.ts';
 import { messageFlag } from '../../../src/dbus/message.ts';
-import { isServiceError, type ServiceError } from '../../../src/errors.ts';
+import { isServiceError } from '../../../src/errors.ts';
+import { codeOf, openQueue as open, smallLimits as small } from '../../support/call-queue.ts';
 import { until } from '../../support/deadline.ts';
-import { callWith } from '../../support/messages.ts';
 
 const test = suite('dbus call queue');
-
-const small: CallLimits = {
-  perUid: { active: 2, parked: 3, parkedBytes: 5000, queued: 4, queuedBytes: 10_000 },
-  trusted: { active: 2, parked: 4, parkedBytes: 9000, queued: 8, queuedBytes: 20_000 },
-  others: { active: 5, parkedBytes: 7000, queuedBytes: 15_000 },
-  unidentified: { calls: 4, bytes: 1000, totalBytes: 10_000, reservedBytes: 1000 },
-  queuedMs: 20_000,
-  replies: { largeBytes: 100, largeTotalBytes: 1000, totalBytes: 3000, perMs: 10_000 },
-};
-
-interface Fixture {
-  readonly queue: CallQueue;
-  readonly begun: IncomingCall[];
-  readonly expired: (readonly [IncomingCall, ServiceError])[];
-  /** Makes a call and enters it. */
-  readonly call: (
-    uid: number,
-    options?: { readonly bytes?: number; readonly sender?: string; readonly flags?: number },
-  ) => IncomingCall;
-  /** Uids in the order in which their calls began. */
-  readonly order: () => readonly number[];
-  now: number;
-}
-
-function open(limits: CallLimits = small, expected: (call: IncomingCall) => number = () => 0) {
-  const begun: IncomingCall[] = [];
-  const expired: [IncomingCall, ServiceError][] = [];
-  const fixture: Fixture = {
-    begun,
-    expired,
-    now: 1_000_000,
-    queue: new CallQueue(
-      limits,
-      {
-        begin: (call) => void begun.push(call),
-        expire: (call, error) => void expired.push([call, error]),
-        expectedReplyBytes: expected,
-        isTrusted: (uid) => uid === 0,
-      },
-      () => fixture.now,
-    ),
-    call: (uid, { bytes = 0, sender = `:1.${uid}`, flags = 0 } = {}) => {
-      const message = callWith('ay', [Buffer.alloc(bytes)], flags);
-      const call = new IncomingCall(message, { sender, uid, gids: [], pid: undefined });
-      fixture.queue.enter(call);
-      return call;
-    },
-    order: () => begun.map(({ caller }) => caller.uid),
-  };
-  return fixture;
-}
-
-function codeOf(action: () => unknown): string {
-  try {
-    action();
-  } catch (error) {
-    return isServiceError(error) ? error.code : String(error);
-  }
-  return 'no failure';
-}
 
 test('handles so many calls of a uid at once, and the others in their order', () => {
   const { queue, call, begun } = open();
