@@ -203,6 +203,29 @@ test('sends no refusal to a connection that left', async () => {
   );
 });
 
+test('sends each refusal once, and only when the window of its uid has ended', async () => {
+  const fixture = openQueue({ ...small, others: { ...small.others, active: 0, queuedBytes: 0 } });
+  const { queue, call, expired } = fixture;
+  queue.countReply(1001, 3000);
+  fixture.now += 5000;
+  queue.countReply(1000, 3000);
+  const [second, first] = [call(1000), call(1001)];
+  fixture.now += 5000;
+  await until(15_000, 'the first refusal', () => expired.length > 0);
+  fixture.now += 5000;
+  await until(15_000, 'the second refusal', () => expired.some(([one]) => one === second));
+  assert.equal(
+    expired.map(([one]) => one),
+    [first, second],
+  );
+});
+
+test('counts a reply that is smaller than was expected as what it is', () => {
+  const { queue, call, begun } = openQueue(small, () => 400);
+  for (let count = 0; count < 20; count++) queue.finish(call(1000), 10);
+  assert.is(begun.length, 20);
+});
+
 test('moves what it queues out of the receive buffer', () => {
   const { queue, call } = openQueue();
   const { caller } = call(1000);
