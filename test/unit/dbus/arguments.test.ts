@@ -84,11 +84,17 @@ test('refuses an integer out of range, and every other type', () => {
     ['count', 'v', variant('u', 7)],
     ['count', 'au', [7]],
     ['flag', 'u', 1],
+    ['flag', 'u', 0],
+    ['list', 'u', 0],
+    ['bytes', 'y', 0],
     ['list', 's', 'a'],
     ['bytes', 's', 'a'],
     ['request_id', 'u', 7],
     ['request_id', 's', 'two words'],
     ['request_id', 's', 'x'.repeat(65)],
+    ['request_id', 's', ''],
+    ['request_id', 's', 'two\nlines'],
+    ['request_id', 's', 'gr\u00fcn'],
   ];
   for (const [name, type, value] of refused) {
     const options = { [name]: variant(type, value) };
@@ -105,6 +111,27 @@ test('refuses options that are unknown or given twice, whatever they are called'
   const bytes = twice.reader(0).buffer;
   bytes[bytes.indexOf('fla9') + 3] = 0x67; // g
   assert.is(outcome(twice), 'InvalidArgs');
+  const ids = { request_id: variant('s', 'a'), request_i9: variant('s', 'b') };
+  const two = call({ options: ids });
+  const second = two.reader(0).buffer;
+  second[second.indexOf('request_i9') + 9] = 0x64; // d
+  assert.is(outcome(two), 'InvalidArgs');
+});
+
+test('takes request ids of up to 64 characters', () => {
+  const id = '!'.repeat(63).concat('~');
+  assert.is(reader.read(call({ options: { request_id: variant('s', id) } })).requestId, id);
+});
+
+test('refuses options that end elsewhere than their length says', () => {
+  const message = call({ options: { flag: variant('b', true) } });
+  const bytes = message.reader(0).buffer;
+  const lengthAt = bytes.lastIndexOf('flag') - 8;
+  assert.is(bytes.readUInt32LE(lengthAt), 16);
+  for (const length of [9, 15]) {
+    bytes.writeUInt32LE(length, lengthAt);
+    assert.is(outcome(message), 'InvalidArgs', `${length}`);
+  }
 });
 
 test('decodes nothing behind the first option that is wrong', () => {
@@ -136,6 +163,11 @@ test('accepts a body as large as what is declared, and no larger', () => {
   assert.ok(reader.maxBodyBytes < (1 << 20) + (256 << 10));
   const bare = new ArgumentReader('Bare', { doc: '', in: { name: 's' }, authorize: 'public' });
   assert.is(bare.maxBodyBytes, 64 << 10);
+  const bytes = { in: { data: 'ay' }, check: { data: { maxBytes: 1000 } } };
+  const some = new ArgumentReader('Bytes', { doc: '', ...bytes, authorize: 'public' });
+  assert.is(some.maxBodyBytes, (64 << 10) + 1000);
+  const list = new ArgumentReader('List', { doc: '', in: { names: 'as' }, authorize: 'public' });
+  assert.is(list.maxBodyBytes, (64 << 10) + 4096 * 32);
   const { header } = call({});
   assert.is(outcome(new IncomingMessage(header, undefined, false)), 'LimitsExceeded');
 });

@@ -263,6 +263,38 @@ test('begins many calls in turns of the event loop, and none before those that c
   assert.equal(begun, [...waiting, late]);
 });
 
+test('begins every call that may begin, also when nothing else comes', async () => {
+  const fixture = openQueue({
+    ...small,
+    perUid: { ...small.perUid, active: 500, queued: 500, queuedBytes: 1 << 20 },
+    others: { ...small.others, active: 500, queuedBytes: 1 << 20 },
+  });
+  fixture.queue.countReply(1000, 3000);
+  for (let count = 0; count < 200; count++) fixture.call(1000);
+  fixture.now += small.replies.perMs;
+  await until(15_000, 'the calls', () => fixture.begun.length === 200);
+});
+
+test('begins calls that were held back for their replies before those that came later', async () => {
+  const large = new Set<number>([10]);
+  const fixture = openQueue(small, ({ message }) =>
+    large.has(message.header.bodyBytes) ? 400 : 0,
+  );
+  const { queue, call, begun } = fixture;
+  queue.countReply(1000, 1200);
+  queue.countReply(1001, 1200);
+  const busy = [call(1000), call(1000)];
+  const early = call(1000, { bytes: 6 });
+  const late = call(1000);
+  const other = call(1001, { bytes: 6 });
+  fixture.now += small.replies.perMs;
+  await until(15_000, 'the next window', () => begun.includes(other));
+  const [one] = busy;
+  assert.ok(one);
+  queue.finish(one, 0);
+  assert.ok(begun.includes(early) && !begun.includes(late));
+});
+
 test('sends large replies up to their limit, and a reply of the limit is a small one', () => {
   const sizes = new Map<IncomingCall, number>();
   const { queue, call, begun } = openQueue(
