@@ -82,6 +82,33 @@ test('knows the nodes between objects, until the last one below is removed', () 
   assert.not.ok(tree.hasNode('/') || tree.hasNode('/a') || tree.hasNode('/a/b'));
 });
 
+test('returns what replaced an object, and objects of every length', () => {
+  const tree = new ObjectTree();
+  for (let size = 1; size < 12; size++) tree.add(thing(`/a/${'x'.repeat(size)}`, 'n'.repeat(size)));
+  const wanted = Array.from({ length: 11 }, (_, at) => [
+    `/a/${'x'.repeat(at + 1)}`,
+    'n'.repeat(at + 1),
+  ]);
+  assert.equal(managed(tree, '/a'), wanted);
+  tree.add(thing('/a/x', 'other'));
+  assert.equal(managed(tree, '/a')[0], ['/a/x', 'other']);
+});
+
+test('introspects the standard interfaces where they are, and children in their order', () => {
+  const tree = new ObjectTree();
+  for (const name of ['c', 'a', 'b']) tree.add(thing(`/m/thing/${name}`, 'x'));
+  tree.add({ ...thing('/m', 'x'), managesObjects: true });
+  const interfaces = (path: string) =>
+    [...(tree.introspect(path) ?? '').matchAll(/<interface name="([\w.]+)"/g)].map(([, name]) =>
+      name?.replace('org.freedesktop.DBus.', ''),
+    );
+  const always = ['Peer', 'Introspectable', 'Properties'];
+  assert.equal(interfaces('/m'), [...always, 'ObjectManager', 'a.b.Thing']);
+  assert.equal(interfaces('/m/thing/a'), [...always, 'a.b.Thing']);
+  assert.equal(interfaces('/m/thing'), ['Peer', 'Introspectable']);
+  assert.match(tree.introspect('/m/thing') ?? '', /"a"\/>\s*<node name="b"\/>\s*<node name="c"/);
+});
+
 test('encodes an object once for each of its changes, however often it is read', () => {
   const tree = new ObjectTree();
   const objects = Array.from({ length: 100 }, (_, at) => thing(`/a/thing/${at}`, `${at}`));

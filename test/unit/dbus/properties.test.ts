@@ -54,4 +54,71 @@ test('tell which of them clients have cached otherwise', () => {
   assert.equal(changedSince(before, renamed), ['Name', 'Created']);
 });
 
+test('are all there from the start, and no others', () => {
+  const values = { Name: 'a', Created: 1n, Facts: { at: 1n, text: '' }, Level: 'x' };
+  for (const missing of Object.keys(values)) {
+    assert.throws(() => new PropertySet(definition, { ...values, [missing]: undefined }), missing);
+  }
+  const properties = new PropertySet(definition, values);
+  assert.throws(() => properties.set({ Nothing: 1 }), TypeError);
+  assert.is(properties.get('Nothing'), undefined);
+  assert.is(properties.get('toString'), undefined);
+});
+
+test('change only where a value differs', () => {
+  const properties = set(1n);
+  const { revision } = properties;
+  assert.is(
+    properties.set({ Created: 1n, Facts: { at: 1n, text: 'a\0b' }, Name: undefined }),
+    undefined,
+  );
+  assert.is(properties.revision, revision);
+  assert.is(properties.get('Name')?.value, 'a');
+  assert.is(properties.set({ Level: 'y' }), undefined);
+  assert.is(properties.get('Level')?.value, 'y');
+  assert.is.not(properties.revision, revision);
+  assert.equal(properties.set({ Created: 2n }), {
+    changed: { Created: variant('t', 2n) },
+    invalidated: [],
+    constants: [],
+  });
+});
+
+test('as JSON have times as numbers and bytes as base64, as they are now', () => {
+  const bytes = {
+    name: 'a.b',
+    doc: 'Bytes.',
+    properties: {
+      Bytes: { type: 'ay', emits: 'true', doc: 'Bytes.' },
+      Names: { type: 'as', emits: 'true', doc: 'Names.' },
+      At: { type: 't', emits: 'true', doc: 'A time.' },
+    },
+  } as const;
+  const properties = new PropertySet(bytes, {
+    Bytes: Buffer.from('\xfb'),
+    Names: ['a\0b'],
+    At: 5n,
+  });
+  assert.equal(properties.toJson(), { Bytes: 'w7s=', Names: ['a\0b'], At: 5 });
+  assert.equal(properties.get('Names'), variant('as', ['a\ufffdb']));
+  assert.is(properties.jsonText(), JSON.stringify(properties.toJson()));
+  properties.set({ At: 6n });
+  assert.match(properties.jsonText(), '"At":6');
+});
+
+test('have every field of a record', () => {
+  const properties = set(1n);
+  properties.set({ Facts: { at: 1n } });
+  assert.throws(() => properties.get('Facts'), /text/);
+});
+
+test('are digested one after the other, so that each difference shows', () => {
+  const [one, two] = [set(1n), set(1n)];
+  two.set({ Facts: { at: 2n, text: '' } });
+  assert.is(one.digest(['Name', 'Created']), two.digest(['Name', 'Created']));
+  assert.is.not(one.digest(['Name', 'Facts']), two.digest(['Name', 'Facts']));
+  assert.equal(one.cached(), ['Name', 'Created', 'Facts']);
+  assert.equal([one.isConstant('Name'), one.isConstant('Created')], [true, false]);
+});
+
 test.run();
