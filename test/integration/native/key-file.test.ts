@@ -127,6 +127,40 @@ test('is taken whole, or refused, however it is changed', async ({ parse }) => {
   }
 });
 
+/** DER of a length with more octets than it needs, or in the form without an end. */
+function longer(tag: number, content: Buffer, octets: readonly number[]): Buffer {
+  return Buffer.concat([Buffer.of(tag, ...octets), content]);
+}
+
+test('has each length in the fewest octets', async ({ parse }) => {
+  const [id, half, request] = [Buffer.from('a'), Buffer.alloc(200, 7), Buffer.from('r')];
+  const forms = (length: number): readonly (readonly number[])[] => [
+    [0x81, length],
+    [0x82, 0, length],
+    [0x83, 0, 0, length],
+    [0x80],
+  ];
+  const whole = (...parts: readonly Buffer[]): Buffer => tlv(0x30, Buffer.concat(parts));
+  const [ids, halves] = [tlv(0x0c, id), tlv(4, half)];
+  const requests = tlv(0x0c, request);
+  const files = forms(1).flatMap((octets) => [
+    whole(longer(0x0c, id, octets), halves),
+    whole(ids, longer(4, Buffer.of(7), octets)),
+    whole(ids, halves, tlv(0xa0, longer(0x0c, request, octets))),
+  ]);
+  for (const octets of forms(requests.length)) {
+    files.push(whole(ids, halves, longer(0xa0, requests, octets)));
+  }
+  for (const octets of forms(200).slice(1)) files.push(whole(ids, longer(4, half, octets)));
+  const short = Buffer.concat([ids, tlv(4, Buffer.of(7))]);
+  for (const octets of forms(short.length)) files.push(longer(0x30, short, octets));
+  assert.equal(new Set(await parse?.(files)), new Set(['refused']));
+  assert.equal(
+    files.map(expected),
+    files.map(() => 'refused'),
+  );
+});
+
 test('has no ids but those that the Keys service takes', async ({ parse }) => {
   const octets = Array.from({ length: 256 }, (_, octet) => Buffer.of(octet));
   const around = (text: string): readonly Buffer[] =>

@@ -1,11 +1,14 @@
 /** One exchange of the HTTPS client without a certificate: what is taken, what is refused and what ends it. */
+import { writeFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../src/errors.ts';
 import { HttpsClient } from '../../../src/service/https.ts';
 import { HttpsFailure, type HttpsRequest } from '../../../src/service/https-message.ts';
+import { runCommand } from '../../support/command.ts';
 import { deadline, until } from '../../support/deadline.ts';
 import { MutualTlsServer } from '../../support/mutual-tls-server.ts';
 import { Pki } from '../../support/pki.ts';
@@ -200,6 +203,43 @@ test('explains a failure to a person, with the host', async (context) => {
   const code = 'SELF_SIGNED_CERT_IN_CHAIN';
   const wanted = `localhost:${server.port}: the certificate of the server does not verify: ${code}`;
   assert.is(message, wanted);
+});
+
+/** A system whose OpenSSL is made to take everything. */
+const lax = `nodejs_conf = init
+openssl_conf = init
+[init]
+ssl_conf = ssl
+[ssl]
+system_default = lax
+[lax]
+MinProtocol = TLSv1
+CipherString = ALL:@SECLEVEL=0
+`;
+
+/** Prints the version of TLS that a plain request has, and the one of ours, or why there is none. */
+const askTwice = (module: string): string => `
+import { request } from 'node:https';
+import { TlsAgents } from ${JSON.stringify(module)};
+const [, url, ca] = process.argv;
+const ask = (options) => new Promise((resolve) => {
+  const outgoing = request(url, options).on('error', ({ code }) => resolve(code)).end();
+  outgoing.on('response', (incoming) => resolve(incoming.resume().socket.getProtocol()));
+});
+console.log(await ask({ ca, minVersion: 'TLSv1' }), await ask({ agent: new TlsAgents(() => undefined).get({ ca }) }));
+process.exit();`;
+
+test('speaks no version below TLS 1.2, whatever the system takes', async (context) => {
+  const { pki } = rig(context);
+  const old = { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'ALL:@SECLEVEL=0' } as const;
+  await using server = await MutualTlsServer.start(pki, { ...anyClient, ...old });
+  const configuration = join(pki.directory, 'lax.cnf');
+  await writeFile(configuration, lax);
+  const script = askTwice(new URL('../../../src/service/tls-agents.js', import.meta.url).href);
+  const words = ['--input-type=module', '-e', script, server.url(), pki.root.certificate];
+  const env = { OPENSSL_CONF: configuration };
+  const { stdout, stderr } = await runCommand(process.execPath, words, { env, timeoutMs: 30_000 });
+  assert.match(stdout.toString(), /^TLSv1\.1 E[A-Z0-9_]+\n$/, stderr);
 });
 
 /** A thread that does something else with its first message than to serve it. */

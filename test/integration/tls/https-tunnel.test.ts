@@ -3,9 +3,10 @@ import { request } from 'node:https';
 import { createServer, type Socket } from 'node:net';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { ConnectingRequest } from '../../../src/service/https-agent.ts';
 import { HttpsFailure } from '../../../src/service/https-message.ts';
 import { TunnelAgent } from '../../../src/service/https-tunnel.ts';
-import { deadline } from '../../support/deadline.ts';
+import { deadline, until } from '../../support/deadline.ts';
 
 const test = suite('tunnel through a proxy');
 
@@ -24,6 +25,7 @@ async function startEndlessProxy() {
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
   return {
+    sockets,
     url: new URL(`http://127.0.0.1:${port}`),
     async [Symbol.asyncDispose]() {
       const closed = once(server, 'close');
@@ -43,6 +45,22 @@ test('is given up when the answer of the proxy does not end', async () => {
   const error = await deadline(10_000, failure, 'the tunnel to be given up');
   assert.ok(error instanceof HttpsFailure);
   assert.is(error.code, 'ETIMEDOUT');
+});
+
+test('is given up when it is no longer wanted', async () => {
+  await using proxy = await startEndlessProxy();
+  const agent = new TunnelAgent({ url: proxy.url }, {});
+  const stop = new AbortController();
+  const connecting = { timeoutMs: 20_000, signal: stop.signal };
+  const options: ConnectingRequest = { agent, connecting };
+  const outgoing = request('https://localhost/', options);
+  const failure = new Promise<Error>((resolve) => outgoing.once('error', resolve));
+  outgoing.end();
+  await until(10_000, 'the proxy to be asked', () => proxy.sockets.size === 1);
+  stop.abort();
+  assert.ok((await deadline(10_000, failure, 'the tunnel to be given up')) instanceof HttpsFailure);
+  const ended = (): boolean => [...proxy.sockets].every(({ destroyed }) => destroyed);
+  await until(10_000, 'the connection to be closed', ended);
 });
 
 test.run();

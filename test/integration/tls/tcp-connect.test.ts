@@ -114,6 +114,21 @@ test('names every address and its failure when none connects', async () => {
   assert.ok(error.message.endsWith(`, 127.0.0.2:${port} ECONNREFUSED`), error.message);
 });
 
+test('fails as the address that has a route does', async () => {
+  const server = await Loopback.start('127.0.0.1');
+  const { port } = server;
+  await server[Symbol.asyncDispose]();
+  const noRoute = '224.0.0.1'; // TCP has none to a group
+  const target = { host: 'host.example', port };
+  for (const lookup of [named(noRoute, '127.0.0.1'), named('127.0.0.1', noRoute)]) {
+    const error = await failureOf(connectTcp(target, { timeoutMs, lookup }));
+    assert.is(error.code, 'ECONNREFUSED');
+    assert.match(error.message, `${noRoute}:${port} ENETUNREACH`);
+  }
+  const alone = await failureOf(connectTcp(target, { timeoutMs, lookup: named(noRoute) }));
+  assert.is(alone.code, 'ENETUNREACH');
+});
+
 test('tries no more than 16 addresses, whatever a name resolves to', async () => {
   const server = await Loopback.start('127.0.0.1');
   const { port } = server;
@@ -140,6 +155,23 @@ test('closes the connections that it does not hand out', async () => {
   const socket = await connectTcp(target, { timeoutMs: 5000, lookup });
   await until(5000, 'the others to be closed', () => server.open.size === 1);
   socket.destroy();
+});
+
+test('tries the families in turns, beginning with that of the first address', async () => {
+  const server = await Loopback.start('127.0.0.1');
+  const { port } = server;
+  await server[Symbol.asyncDispose]();
+  const names = ['127.0.0.1', '127.0.0.2', '127.0.0.1', '127.0.0.3', '::1', '::ffff:127.0.0.4'];
+  const wanted = ['127.0.0.1', '[::1]', '127.0.0.2', '[::ffff:127.0.0.4]', '127.0.0.3'];
+  for (const [found, order] of [
+    [names, wanted],
+    [names.toReversed(), ['[::ffff:127.0.0.4]', '127.0.0.3', '[::1]', '127.0.0.1', '127.0.0.2']],
+  ] as const) {
+    const target = { host: 'host.example', port };
+    const error = await failureOf(connectTcp(target, { timeoutMs, lookup: named(...found) }));
+    const tried = error.message.split(', ').map((one) => one.slice(0, one.indexOf(`:${port} `)));
+    assert.equal(tried, order);
+  }
 });
 
 test('does not wait for a name longer than its time, or than it is wanted', async () => {
