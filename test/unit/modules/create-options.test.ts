@@ -101,6 +101,35 @@ test('drops the mounts that the runtime makes itself', () => {
   });
 });
 
+test('drops a mount by any spelling of its path, and leaves what has none', () => {
+  const paths = new Set(['/run/w.sock']);
+  const kept = (HostConfig: object) => withoutMountsOf({ HostConfig }, paths);
+  assert.equal(kept({ Binds: ['/run//w.sock:/a:ro'] }), { HostConfig: { Binds: [] } });
+  assert.equal(kept({ Binds: ['data:/run/x/../w.sock:ro'] }), { HostConfig: { Binds: [] } });
+  assert.equal(kept({ Binds: ['/a:/b:/run/w.sock'] }), {
+    HostConfig: { Binds: ['/a:/b:/run/w.sock'] },
+  });
+  const mount = { Type: 'bind', Source: '/x', Target: '/run/./w.sock' };
+  assert.equal(kept({ Mounts: [mount, 'odd'] }), { HostConfig: { Mounts: ['odd'] } });
+  for (const HostConfig of [{}, { Memory: 1 }, { Binds: [] }]) {
+    assert.equal(kept(HostConfig), { HostConfig });
+  }
+});
+
+test('reads 4096 values and 32 levels of them, and no more', () => {
+  const parsed = (createOptions: object) => () => parseSettings({ image: 'a', createOptions });
+  const values = (count: number) => ({ Cmd: Array.from({ length: count }, () => 'x') });
+  assert.is(refusal(parsed(values(4094))), undefined);
+  assert.is(refusal(parsed(values(4095))), 'InvalidArgs');
+  const nested = (levels: number): object => {
+    let value: object = {};
+    for (let level = 1; level < levels; level++) value = { a: value };
+    return value;
+  };
+  assert.is(refusal(parsed(nested(32))), undefined);
+  assert.is(refusal(parsed(nested(33))), 'InvalidArgs');
+});
+
 test('refuses create options that would cost too much to look at', () => {
   const codeFor = (options: string) => {
     try {

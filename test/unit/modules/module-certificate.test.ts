@@ -39,6 +39,14 @@ test('have what is too long for a common name in the alternative names alone', (
   assert.is(identityNames(identity).commonName, undefined);
 });
 
+test('have 64 characters for a common name, and no more', () => {
+  const commonName = (length: number) =>
+    identityNames({ hub_hostname: 'hub', device_id: 'd', module_id: 'm'.repeat(length) })
+      .commonName;
+  assert.is(commonName(64), 'm'.repeat(64));
+  assert.is(commonName(65), undefined);
+});
+
 test('are without the dot that ends a name', () => {
   assert.equal(serverNames('gateway.example.', hub).alternativeNames[0], dns('gateway.example'));
 });

@@ -209,6 +209,13 @@ test('certifies a module for its own names alone', () => {
   assert.ok(certified(hub, 'gateway.example.'));
   assert.not.ok(certified(hub, 'gateway'));
   assert.not.ok(certified(hub, `gateway.example${'.'.repeat(253)}`)); // longer than any name
+  const longest = [63, 63, 63, 61].map((length) => 'a'.repeat(length)).join('.');
+  const granted = new Map([[parseModuleName('broker'), [longest, `${longest}a`]]]);
+  const longNames = { ...config, serverNames: granted };
+  const given = { source: source('broker'), others, upstream, hostname };
+  assert.is(longest.length, 253);
+  assert.is(mayBeCertified(longest, { ...given, config: longNames }), true);
+  assert.is(mayBeCertified(`${longest}a`, { ...given, config: longNames }), false);
   const broker = source('broker');
   for (const name of ['mqtt', '10.0.0.7', 'gateway.example'])
     assert.ok(certified(broker, name), name);

@@ -1,7 +1,11 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isServiceError } from '../../../../src/errors.ts';
-import { checkMounts } from '../../../../src/modules/confinement/mount-check.ts';
+import {
+  checkMounts,
+  refuseHostPaths,
+  volumesRefusal,
+} from '../../../../src/modules/confinement/mount-check.ts';
 import { mountsOf, withHostMounts } from '../../../../src/modules/confinement/mounts.ts';
 import type { EngineSystem, NewVolume, Volume } from '../../../../src/modules/engine.ts';
 
@@ -97,6 +101,39 @@ test('lets no host path be mounted that lies where containers write', async () =
     below('/var/lib/engine/volumes'),
   );
   assert.match(await refusal('/root', device('tmpfs')), 'cannot be looked at');
+});
+
+test('lets no host path be mounted that lies below another one that modules have', async () => {
+  const source = { name: 'sensor', createOptions: { HostConfig: { Binds: ['/srv/a/b:/d'] } } };
+  const look = () => Promise.reject(new Error('gone'));
+  const refusal = async (...allowedBinds: readonly string[]): Promise<string> => {
+    try {
+      await refuseHostPaths(source, { ...config, allowedBinds }, { look });
+      return 'none';
+    } catch (error) {
+      return String(error);
+    }
+  };
+  assert.match(await refusal('/srv/a/b', '/srv/a'), 'lies below /srv/a');
+  assert.match(await refusal('/srv/a/b'), 'cannot be looked at');
+});
+
+test('finds the first volume that a module may not have, among several', async () => {
+  const refusal = async (...found: readonly Volume[]): Promise<string> => {
+    const Binds = ['one:/1', 'two:/2', 'three:/3'];
+    const source = { name: 'sensor', createOptions: { HostConfig: { Binds } } };
+    const refused = await volumesRefusal(source, { config, engine: engineWith(...found) }, never);
+    return refused === undefined ? 'none' : refused.message;
+  };
+  assert.is(await refusal(), 'none');
+  assert.is(await refusal(volume('one', own), volume('three', own)), 'none');
+  assert.match(await refusal(volume('one', own), volume('three')), 'volume "three"');
+  assert.match(await refusal(volume('one'), volume('three')), 'volume "one"');
+});
+
+test('says that a volume is gone which was removed at once', async () => {
+  const engine = { ...engineWith(), createVolume: () => Promise.resolve() };
+  assert.is(await check(engine, 'data:/data'), 'Unavailable');
 });
 
 test('does not trust that it made what it asked for', async () => {
