@@ -90,6 +90,27 @@ test('adds names on the network to those of create options', () => {
   });
 });
 
+test('joins the network where create options leave it free, with names where it does', () => {
+  const aliases = ['edge-device'];
+  const made = (NetworkMode: unknown, EndpointsConfig: object = {}) => {
+    const createOptions = {
+      HostConfig: { NetworkMode, Memory: 1 },
+      NetworkingConfig: { EndpointsConfig },
+    };
+    const { body } = containerBody(source({ createOptions, aliases }));
+    const { NetworkMode: mode, Memory } = body['HostConfig'] as Record<string, unknown>; // as made
+    assert.is(Memory, 1);
+    return [mode, JSON.stringify(body['NetworkingConfig']).includes('edge-device')];
+  };
+  for (const free of [undefined, '', 'default', 'edge']) {
+    assert.equal(made(free), ['edge', true], String(free));
+    assert.equal(made(free, { edge: {}, other: {} }), ['edge', true], String(free));
+  }
+  assert.equal(made('default', { other: {} }), ['default', false]);
+  assert.equal(made('edge', { other: {} }), ['edge', true]);
+  for (const other of ['host', 'none', 'bridge']) assert.equal(made(other), [other, false]);
+});
+
 test('shows create options without environment and labels', () => {
   const shown = publicCreateOptions({ Env: ['SECRET=1'], Labels: { a: 'b' }, User: '1' });
   assert.equal(shown, { User: '1' });
@@ -132,6 +153,38 @@ test('sends modules to the hub on the device, and agent and hub to what is above
   assert.is(environment('edgeHub')['IOTEDGE_GATEWAYHOSTNAME'], undefined);
   assert.is(environment('edgeHub', 'hub')['IOTEDGE_GATEWAYHOSTNAME'], undefined);
   assert.is(environment('edgeAgent', 'parent')['IOTEDGE_GATEWAYHOSTNAME'], 'parent');
+});
+
+test('gives every module just the variables that SDKs know', () => {
+  const all = {
+    IOTEDGE_APIVERSION: '2022-08-03',
+    IOTEDGE_AUTHSCHEME: 'sasToken',
+    IOTEDGE_DEVICEID: 'd',
+    IOTEDGE_IOTHUBHOSTNAME: 'hub',
+    IOTEDGE_MODULEGENERATIONID: 'g',
+    IOTEDGE_WORKLOADURI: 'unix:///run/w',
+  };
+  assert.equal(environment('sensor'), {
+    ...all,
+    IOTEDGE_MODULEID: 'sensor',
+    IOTEDGE_GATEWAYHOSTNAME: 'edge-device',
+  });
+  const EdgeDeviceHostName = 'edge-device';
+  assert.equal(environment('edgeHub', 'parent'), {
+    ...all,
+    IOTEDGE_MODULEID: 'edgeHub',
+    IOTEDGE_GATEWAYHOSTNAME: 'parent',
+    EdgeDeviceHostName,
+  });
+  assert.equal(environment('edgeAgent'), {
+    ...all,
+    IOTEDGE_MODULEID: 'edgeAgent',
+    EdgeDeviceHostName,
+    IOTEDGE_MANAGEMENTURI: 'unix:///run/m',
+    IOTEDGE_WORKLOADLISTEN_MNTURI: 'unix:///state/mnt',
+    Mode: 'iotedged',
+    NetworkId: 'edge',
+  });
 });
 
 test('gives the management API to the agent alone', () => {

@@ -164,6 +164,28 @@ test('is refused as a mistake, or read and written without a change', () => {
   );
 });
 
+test('is written with everything that was given, and nothing else', () => {
+  const optional = {
+    auth: fc.record(
+      { serveraddress: fc.string(), username: fc.string(), password: fc.string() },
+      { requiredKeys: [] },
+    ),
+    digest: fc.constantFrom(`sha256:${'a'.repeat(64)}`, `sha256:${'0'.repeat(64)}`),
+    imagePullPolicy: fc.constantFrom('on-create', 'never'),
+    restart_policy: fc.constantFrom(...restartPolicies),
+  };
+  const given = fc.record(
+    { image: fc.constant('a:1'), createOptions: fc.constant({ User: 'u' }), ...optional },
+    { requiredKeys: ['image', 'createOptions'] },
+  );
+  const isWritten = (one: object): void => {
+    const written = settingsJson(parseSettings(one));
+    // a record is without a prototype
+    assert.equal(JSON.parse(JSON.stringify(written)), JSON.parse(JSON.stringify(one)));
+  };
+  holds(fc.property(given, isWritten), 300);
+});
+
 test('asks for nothing that reaches out, when it is taken for harmless', () => {
   let harmless = 0;
   const isHarmless = (createOptions: unknown): void => {

@@ -154,6 +154,16 @@ test('knows a name by its letters beyond ASCII and by their xn-- form', () => {
   assert.is(code('xn--gert-loa'), 'none');
 });
 
+test('refuses the whole name that a domain makes of a module', () => {
+  assert.is(clash(source('filter', [], { Domainname: 'example' })), 'AccessDenied');
+  const named = new Map([[parseModuleName('filter'), ['filter.example', 'front9.example']]]);
+  const code = (options: object) =>
+    codeOf(() => refuseNames(source('filter', [], options), { ...config, serverNames: named }));
+  assert.is(code({ Domainname: 'example' }), 'none');
+  assert.is(code({ Domainname: 'example', Hostname: 'front9' }), 'none');
+  assert.is(code({ Domainname: 'example', Hostname: 'front8' }), 'AccessDenied');
+});
+
 test('refuses the name that the machine has by itself', () => {
   const [label = ''] = hostname().split('.', 1);
   for (const name of [label, label.toUpperCase(), hostname()]) {
