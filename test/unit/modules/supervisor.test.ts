@@ -202,6 +202,22 @@ for (const [imageDigest, made] of [
   });
 }
 
+test('takes no restart policy of a container that a module has, or that is not ours', async () => {
+  const log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
+  const askedWith = async (
+    changes: Partial<Container>,
+    isKept: (name: string) => boolean = () => false,
+  ) => {
+    const { engine, asked } = engineWith(containerOf(changes), () => Promise.resolve());
+    await disarmStrays({ engine, isKept, log }, via.signal);
+    return asked.length;
+  };
+  assert.is(await askedWith({}), 2);
+  assert.is(await askedWith({}, (name) => name === 'a'), 1);
+  assert.is(await askedWith({ ours: false }), 0);
+  assert.is(await askedWith({ engineRestarts: false }), 0);
+});
+
 test('takes the restart policy of every container without a module away, whatever fails', async () => {
   const { engine, asked } = engineWith(containerOf(), () =>
     asked.length === 1 ? Promise.reject(failure) : Promise.resolve(),

@@ -1,0 +1,187 @@
+export default [
+  {
+    breaks: 'a module may join the network of the host',
+    text: "const modes: readonly unknown[] = [undefined, '', 'default', 'bridge', 'none', network];",
+    becomes:
+      "const modes: readonly unknown[] = [undefined, '', 'default', 'bridge', 'none', 'host', network];",
+    suite: 'unit/modules/confinement/elevation',
+  },
+  {
+    breaks: 'a host path that is not listed needs no elevation',
+    text: 'const unlisted = hostPaths.filter((path) => !rules.allowedBinds.includes(path));',
+    becomes:
+      'const unlisted = hostPaths.filter((path) => !rules.allowedBinds.some((one) => path.startsWith(one)));',
+    suite: 'unit/modules/confinement/elevation',
+  },
+  {
+    breaks: 'a list that leaves a path of the kernel unmasked counts as the default',
+    text: 'return always.every((path) => paths.includes(path)) && paths.every(isKnown);',
+    becomes: 'return always.some((path) => paths.includes(path)) && paths.every(isKnown);',
+    suite: 'unit/modules/prepare',
+  },
+  {
+    breaks: 'a host path below a directory that any user may write to is mounted',
+    text: 'if (status.uid !== 0 || (status.mode & 0o022) !== 0) {',
+    becomes: 'if (status.uid !== 0 || (status.mode & 0o020) !== 0) {',
+    suite: 'unit/modules/confinement/host-path',
+  },
+  {
+    breaks: "another module's volume is mounted",
+    text: 'if (labels.get(moduleLabel) === module) return undefined;',
+    becomes: 'if (labels.has(moduleLabel)) return undefined;',
+    suite: 'unit/modules/confinement/mount-check',
+  },
+  {
+    breaks: 'a host path is mounted that lies below one that modules write to',
+    text: 'const others = allowedBinds.filter((one) => one !== path);',
+    becomes: 'const others = allowedBinds.filter((one) => one === path);',
+    suite: 'unit/modules/confinement/mount-check',
+  },
+  {
+    breaks: 'the engine is given a host path in another spelling than was judged',
+    text: "return { ...memberObject({ mount }, 'mount'), Source: normalHostPath(source) };",
+    becomes: 'return mount;',
+    suite: 'unit/modules/confinement/mount-check',
+  },
+  {
+    breaks: 'a host port below 1024 that is not listed may be published',
+    text: 'const firstFree = 1024;',
+    becomes: 'const firstFree = 1023;',
+    suite: 'unit/modules/confinement/elevation',
+  },
+  {
+    breaks: 'the owner label of a container is what the caller says',
+    text: "    ...memberObject(source.createOptions, 'Labels'),\n    [ownerLabel]: owner,\n",
+    becomes: "    [ownerLabel]: owner,\n    ...memberObject(source.createOptions, 'Labels'),\n",
+    suite: 'unit/modules/create-options-any',
+  },
+  {
+    breaks: 'the sockets of a module may be replaced from within its container',
+    text: '    Source: source.sockets.source,\n    Target,\n    ReadOnly: true,',
+    becomes: '    Source: source.sockets.source,\n    Target,\n    ReadOnly: false,',
+    suite: 'unit/modules/container-body',
+  },
+  {
+    breaks: 'the environment is shown with the create options',
+    text: '!/^(env|labels)$/iu.test(key);',
+    becomes: '!/^(labels)$/iu.test(key);',
+    suite: 'unit/modules/container-body',
+  },
+  {
+    breaks: 'create options may make a container of sysctls',
+    text: 'Sysctls: noMembers,',
+    becomes: 'Sysctls: textMap,',
+    suite: 'unit/modules/create-options-any',
+  },
+  {
+    breaks: 'capabilities need no elevation',
+    text: 'CapAdd: nothing,',
+    becomes: 'CapAdd: texts,',
+    suite: 'unit/modules/confinement/elevation',
+  },
+  {
+    breaks: 'a security option that switches confinement off needs no elevation',
+    text: "enum: ['no-new-privileges', 'no-new-privileges:true', 'no-new-privileges=true'],",
+    becomes:
+      "enum: ['no-new-privileges', 'no-new-privileges:true', 'no-new-privileges=true', 'seccomp=unconfined'],",
+    suite: 'unit/modules/create-options-any',
+  },
+  {
+    breaks: 'create options may be nested without end',
+    text: "if (depth === 0) refuse('createOptions is nested too deeply');",
+    becomes: '',
+    suite: 'unit/modules/create-options',
+  },
+  {
+    breaks: 'a password is quoted with the JSON that is broken',
+    text: 'cause: cause instanceof Error ? cause.name : undefined,',
+    becomes: 'cause: cause instanceof Error ? cause.message : undefined,',
+    suite: 'unit/modules/create-options',
+  },
+  {
+    breaks: 'the digest that was demanded is not stored',
+    text: '...(imageDigest !== undefined && { digest: imageDigest }),',
+    becomes: '',
+    suite: 'unit/modules/create-options-any',
+  },
+  {
+    breaks: "another tool's container is taken for one of ours",
+    text: 'ours: labels.get(ownerLabel) === owner && isNamedFor(labels.get(moduleLabel), answer.Name),',
+    becomes: 'ours: isNamedFor(labels.get(moduleLabel), answer.Name),',
+    suite: 'unit/modules/docker/inspect',
+  },
+  {
+    breaks: "another module's container is taken for this one's, when it is called so",
+    text: 'return module === undefined || name === `/${module}`;',
+    becomes: 'return module === undefined || name !== module;',
+    suite: 'unit/modules/docker/inspect',
+  },
+  {
+    breaks: 'times of logs lose the zeros of their microseconds',
+    text: "padStart(6, '0')",
+    becomes: "padStart(5, '0')",
+    suite: 'unit/modules/docker/logs',
+  },
+  {
+    breaks: 'a reference without a tag pulls all tags',
+    text: "last.includes(':') || last.includes('@') ? reference : `${reference}:latest`;",
+    becomes: "reference.includes(':') || last.includes('@') ? reference : `${reference}:latest`;",
+    suite: 'unit/modules/docker/pull',
+  },
+  {
+    breaks: 'a line of the engine takes any amount of memory',
+    text: 'if (bytes.length > longestLineBytes) {',
+    becomes: 'if (bytes.length > 2 * longestLineBytes) {',
+    suite: 'unit/modules/docker/streams',
+  },
+  {
+    breaks: 'a log that was cut begins in the middle of a line',
+    text: 'return tail.subarray(tail.indexOf(10) + 1);',
+    becomes: 'return tail;',
+    suite: 'unit/modules/docker/streams',
+  },
+  {
+    breaks: 'wrong credentials for a registry are retried for ever',
+    text: "if (/unauthorized|no basic auth|authentication required|denied/i.test(message)) {\n    return 'InvalidArgs';",
+    becomes:
+      "if (/unauthorized|no basic auth|authentication required|denied/i.test(message)) {\n    return 'Unavailable';",
+    suite: 'unit/modules/docker/pull',
+  },
+  {
+    breaks: 'an image with another id and no such digest is taken for the one demanded',
+    text: 'return imageDigest === undefined || id === imageDigest || digests.includes(imageDigest);',
+    becomes:
+      'return imageDigest === undefined || id !== imageDigest || digests.includes(imageDigest);',
+    suite: 'unit/modules/module-image',
+  },
+  {
+    breaks: 'a digest that contradicts the reference is taken',
+    text: 'if (referred !== undefined && referred !== value) {',
+    becomes: 'if (referred === undefined && value === image) {',
+    suite: 'unit/modules/create-options-any',
+  },
+  {
+    breaks: 'a container is made by a tag that may have moved since its digest was checked',
+    text: 'return found && (wanted.imageDigest === undefined ? wanted.image : found.id);',
+    becomes: 'return found && wanted.image;',
+    suite: 'unit/modules/supervisor',
+  },
+  {
+    breaks: 'the registry is asked although the policy is never',
+    text: "if (imagePullPolicy === 'never') throw missing(wanted);",
+    becomes: '',
+    suite: 'unit/modules/module-image',
+  },
+  {
+    breaks: 'a module may be called like the device',
+    text: 'const hosts = [hostname, machineName(), hostOf(hub_hostname), hostOf(gateway_hostname)];',
+    becomes: 'const hosts = [machineName(), hostOf(hub_hostname), hostOf(gateway_hostname)];',
+    suite: 'unit/modules/module-names',
+  },
+  {
+    breaks: 'a module is made that may not be elevated any more',
+    text: 'return !(config.allowElevated && elevated);',
+    becomes: 'return !elevated;',
+    suite: 'unit/modules/prepare',
+  },
+];
