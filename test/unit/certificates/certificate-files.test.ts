@@ -1,9 +1,11 @@
 import { mkdtemp, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { CertificateFiles } from '../../../src/certificates/certificate-files.ts';
+import { isServiceError } from '../../../src/errors.ts';
 import { encodeCertificatesPem } from '../../../src/x509/certificate.ts';
 import { failureOf } from '../../support/failure.ts';
 import { makeCa, makeKey } from '../x509/openssl.ts';
@@ -73,8 +75,34 @@ test('say what is wrong with a file as long as it is wrong', async ({ files, pat
   assert.match(await failureOf(files.read(path)), 'ENOENT');
   await writeFile(path, '');
   assert.is(await failureOf(files.read(path)), 'InvalidArgs');
-  await writeFile(path, Buffer.alloc((256 << 10) + 1, 0x20));
-  assert.is(await failureOf(files.read(path)), 'InvalidArgs');
+});
+
+test('are read up to 256 KiB', async ({ files, path }) => {
+  const pem = await pemOf('CN=large');
+  const filled = (size: number): string => `${'#'.repeat(size - pem.length - 1)}\n${pem}`;
+  await writeFile(path, filled(256 << 10));
+  assert.is((await files.read(path))[0]?.subjectText, 'CN=large');
+  await writeFile(path, filled((256 << 10) + 1));
+  const failure: unknown = await files.read(path).catch((error: unknown) => error);
+  assert.ok(isServiceError(failure, 'InvalidArgs'));
+  assert.is(failure.message, `${path} is too large`);
+});
+
+test('see a change in place that leaves the size and the time of writing as they were', async ({
+  files,
+  path,
+}) => {
+  const pems = await Promise.all(['CN=a', 'CN=b'].map(pemOf));
+  const longest = Math.max(...pems.map(({ length }) => length));
+  const [before = '', after = ''] = pems.map((pem) => pem.padEnd(longest, '\n'));
+  await writeFile(path, before);
+  assert.is((await files.read(path))[0]?.subjectText, 'CN=a');
+  const { atime, mtime } = await stat(path);
+  // the clock of a file system goes on in ticks
+  await pause(20);
+  await writeFile(path, after);
+  await utimes(path, atime, mtime);
+  assert.is((await files.read(path))[0]?.subjectText, 'CN=b');
 });
 
 test('give the service what is there now, for the trust bundle and what it is made of too', async ({

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { localSigner, spkiOf } from '../../../src/x509/algorithm.ts';
+import { encodeAlgorithm, localSigner, spkiOf } from '../../../src/x509/algorithm.ts';
 import {
   type Certificate,
   encodeCertificatesPem,
@@ -10,9 +10,13 @@ import {
   parseCertificate,
 } from '../../../src/x509/certificate.ts';
 import { buildCertificate, validityWithin } from '../../../src/x509/certificate-builder.ts';
+import { encode } from '../../../src/x509/der/asn1.ts';
+import { elementsIn, firstElement } from '../../../src/x509/der/tlv.ts';
 import {
+  authorityKeyId,
   basicConstraints,
   extendedKeyUsage,
+  keyIdentifier,
   keyUsage,
   subjectAlternativeName,
 } from '../../../src/x509/extensions.ts';
@@ -148,6 +152,33 @@ test('keeps a certificate within the life of its issuer', async () => {
   const after = new Date('2026-06-02T00:00:00Z');
   const code = await codeOf(() => validityWithin(issuer, { now: after, lifetimeMs: day }));
   assert.is(code, 'Unavailable');
+});
+
+test('issues from the first instant of its issuer to the last but one', async () => {
+  const [notBefore, notAfter] = [
+    new Date('2026-06-01T00:00:00Z'),
+    new Date('2026-06-02T00:00:00Z'),
+  ];
+  const codeAt = (ms: number) =>
+    codeOf(() => validityWithin({ notBefore, notAfter }, { now: new Date(ms), lifetimeMs: day }));
+  assert.is(await codeAt(notBefore.getTime() - 1), 'Unavailable');
+  assert.is(await codeAt(notBefore.getTime()), undefined);
+  assert.is(await codeAt(notAfter.getTime() - 1), undefined);
+  assert.is(await codeAt(notAfter.getTime()), 'Unavailable');
+});
+
+test('names the keys of the subject and of the issuer, and repeats the algorithm', async () => {
+  const [leaf, ca] = await makeLeaf('ed25519');
+  assert.ok(leaf && ca);
+  assert.equal(leaf.keyIdentifier, keyIdentifier(leaf.spki));
+  const issuerKey = authorityKeyId(ca.keyIdentifier).value;
+  assert.ok(leaf.der.includes(issuerKey));
+  const algorithm = encode(encodeAlgorithm('ed25519'));
+  const [unsigned, second] = elementsIn(firstElement(leaf.der)?.content ?? leaf.der);
+  const [version, serial, first] = elementsIn(unsigned?.content ?? leaf.der);
+  assert.equal(version?.bytes, Buffer.from('a003020102', 'hex'));
+  assert.ok(serial !== undefined && serial.content.length <= 16);
+  assert.equal([first?.bytes, second?.bytes], [algorithm, algorithm]);
 });
 
 test('writes times after 2049 as GeneralizedTime', async () => {

@@ -6,13 +6,12 @@ import {
   type Element,
   encode,
   integer,
-  octetString,
-  oid,
   raw,
   sequence,
   text,
   universal,
 } from '../../../src/x509/der/asn1.ts';
+import { type Extension, encodeExtensions, extensionOids } from '../../../src/x509/extensions.ts';
 import { encodeName, parseName } from '../../../src/x509/name.ts';
 import { makeKey } from './openssl.ts';
 
@@ -27,21 +26,26 @@ export interface Oddities {
   readonly by?: KeyObject;
   readonly notBefore?: Element;
   readonly notAfter?: Element;
+  readonly serial?: Element;
   /** What stands in the SubjectAlternativeName extension, in any form. */
   readonly names?: Buffer;
+  /** All extensions, in place of the names. */
+  readonly extensions?: readonly Extension[];
 }
-
-const subjectAlternativeName = '2.5.29.17';
 
 /** The DER of a certificate as no builder of the product would write it. */
 export async function oddCertificate(oddities: Oddities = {}): Promise<Buffer> {
   const { key = makeKey('ec-p256'), by = key, version = 3, names } = oddities;
   const subject = oddities.subject ?? nameOf('CN=odd');
-  const extension = sequence(oid(subjectAlternativeName), octetString(names ?? Buffer.alloc(0)));
+  const named =
+    names === undefined
+      ? undefined
+      : [{ oid: extensionOids.subjectAlternativeName, critical: false, value: names }];
+  const extensions = oddities.extensions ?? named;
   const signer = localSigner(by);
   const unsigned = sequence(
     ...(version === 1 ? [] : [context(0, [integer(2)])]),
-    integer(7),
+    oddities.serial ?? integer(7),
     encodeAlgorithm(signer.algorithm),
     oddities.issuer ?? subject,
     sequence(
@@ -50,7 +54,7 @@ export async function oddCertificate(oddities: Oddities = {}): Promise<Buffer> {
     ),
     subject,
     raw(oddities.spki ?? spkiOf(key)),
-    ...(names === undefined ? [] : [context(3, [sequence(extension)])]),
+    ...(extensions === undefined ? [] : [context(3, [encodeExtensions(extensions)])]),
   );
   const signature = await signer.sign(encode(unsigned));
   return encode(sequence(unsigned, encodeAlgorithm(signer.algorithm), bitString(signature)));
