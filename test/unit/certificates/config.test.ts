@@ -113,7 +113,94 @@ issuers: { device-ca: { key_id: my-key } }
 trust_bundle: [trusted-ca]
 `,
   );
-  assert.is(ruleFor(config, 'hub1').lifetime, '90d');
+  assert.equal(ruleFor(config, 'hub1'), {
+    method: 'local_ca',
+    issuer: 'device-ca',
+    profiles: ['server'],
+    subject: 'CN=hub',
+    dns: ['hub.local'],
+    ip: ['10.0.0.1'],
+    uri: ['urn:hub'],
+    lifetime: '90d',
+    renew_at: '70%',
+    key_policy: ['ec-p256'],
+    key_id: 'hub',
+  });
+  assert.equal(config.issuers, { 'device-ca': { key_id: 'my-key' } });
+  assert.equal(config.trust_bundle, ['trusted-ca']);
+});
+
+const rules: readonly (readonly [
+  setting: string,
+  good: readonly string[],
+  bad: readonly string[],
+])[] = [
+  ['method', ['none', 'local_ca'], ['est', "''", '1']],
+  ['issuer', ['a/b'], ["''", 'a//b', '/a', 'x'.repeat(129)]],
+  ['issuer', ['x'.repeat(128)], ['é']],
+  [
+    'profiles',
+    ['[client]', '[device-identity, device-ca, workload-ca, server]'],
+    ['[]', '[root]', 'client'],
+  ],
+  ['key_id', ['a', 'key://a'], ["''", 'cert://a', '/a', 'pkcs11:object=a', 'file:///a']],
+  ['subject', ['CN=a', 'cn = a'], ['a', "''", 'CN=', '=a']],
+  ['dns', ['[]', '[a]'], ["['']", 'a', '[a b]']],
+  ['ip', ["['::1']"], ["['']", '[a]']],
+  ['uri', ['[a:b]'], ["['']", '[a]']],
+  [
+    'lifetime',
+    ['1s', '999999999s', '2min', '3h', '4d'],
+    ['0s', '01s', '1000000000s', '1', '1m', '1 h', '-1h', '1.5h', '1w'],
+  ],
+  ['renew_at', ['1%', '99%'], ['0%', '100%', '05%', '80', '0.8']],
+  ['key_policy', ['[ed25519]', '[rsa-2048, ec-p521]'], ['[]', '[rsa-1024]', 'ec-p256']],
+  ['odd', [], ['x']],
+];
+
+for (const [setting, good, bad] of rules) {
+  test(`bounds the setting ${setting} of a rule`, async ({ dir }) => {
+    const problemsOf = (value: string) =>
+      pathsOfProblems(dir, `certificates: { 'a*': { ${setting}: ${value} } }\n`);
+    for (const value of good) assert.equal(await problemsOf(value), [], value);
+    for (const value of bad) {
+      const [path = ''] = await problemsOf(value);
+      assert.match(path, `certificates.a*`, value);
+    }
+  });
+}
+
+test('takes a key by its id or as a reference, in rules and for issuers', async ({ dir }) => {
+  const text = `certificates: { a: { key_id: 'key://x/y' }, b: { key_id: z } }
+issuers: { ca: { key_id: 'key://k' }, plain: {} }
+`;
+  const { certificates, issuers } = await load(dir, text);
+  assert.equal([certificates['a']?.key_id, certificates['b']?.key_id], ['x/y', 'z']);
+  assert.equal(issuers, { ca: { key_id: 'k' }, plain: {} });
+  for (const wrong of ['cert://k', '/k', "''", 'file:///k']) {
+    const paths = await pathsOfProblems(
+      dir,
+      `issuers: { ca: { key_id: '${wrong.replaceAll("'", '')}' } }\n`,
+    );
+    assert.equal(paths, ['issuers.ca.key_id'], wrong);
+  }
+  assert.equal(await pathsOfProblems(dir, 'issuers: { ca: { odd: x } }\n'), ['issuers.ca.odd']);
+});
+
+test('takes files by absolute paths and certificates by ids for what is preloaded', async ({
+  dir,
+}) => {
+  const problemsOf = (value: string) => pathsOfProblems(dir, `'preloaded_cert:x': ${value}\n`);
+  for (const good of ['/a', "'file:///a b'", 'a', 'cert://a', "['/a', b]", '"/a\\nb"']) {
+    assert.equal(await problemsOf(good), [], good);
+  }
+  for (const bad of ["''", '[]', "['']", 'key://a', 'file://a', './a', '[/a, ../b]', '1']) {
+    assert.is((await problemsOf(bad)).length > 0, true, bad);
+  }
+  const [path] = await pathsOfProblems(dir, `'preloaded_cert:a//b': /x\n`);
+  assert.match(path ?? '', 'preloaded_cert:a//b');
+  assert.is((await pathsOfProblems(dir, `'preloaded_cert:${'x'.repeat(129)}': /x\n`)).length, 1);
+  assert.equal(await pathsOfProblems(dir, `'preloaded_cert:${'x'.repeat(128)}': /x\n`), []);
 });
 
 test('takes for ids what ids are, in lists too', async ({ dir }) => {

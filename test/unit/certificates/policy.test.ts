@@ -9,6 +9,7 @@ import {
   resolveProfile,
   ruleFor,
 } from '../../../src/certificates/policy.ts';
+import { describeError } from '../../../src/errors.ts';
 import { localSigner, spkiOf } from '../../../src/x509/algorithm.ts';
 import { buildCsr, type CertificateRequest, parseCsr } from '../../../src/x509/csr.ts';
 import { decode } from '../../../src/x509/der/asn1.ts';
@@ -208,6 +209,9 @@ test('grants the key usages and purposes of the profile and no other', async () 
     assert.is(await codeFor(profile, basicConstraints({ ca: false })), undefined);
     assert.is(await codeFor(profile, basicConstraints({ ca: true })), 'InvalidArgs');
   }
+  // the length of a path below no CA
+  const odd = { oid: '2.5.29.19', critical: true, value: Buffer.from('3003020101', 'hex') };
+  assert.is(await codeFor('client', odd), 'InvalidArgs');
   const [own, other] = [extendedKeyUsage(['clientAuth']), extendedKeyUsage(['serverAuth'])];
   assert.is(await codeFor('client', own), undefined);
   assert.is(await codeFor('client', other), 'InvalidArgs');
@@ -241,7 +245,8 @@ test('grants a key of the kinds that are allowed', async () => {
 test('writes the configured subject, however the request spells it', async () => {
   const policy = policyOf({ a: { subject: 'CN=hub+serialNumber=1,O=x' } }, 'a');
   const csr = await request('serialNumber=1+CN=hub,O=x');
-  const { subjectDer } = grant(policy, csr, { profile: 'client', lifetimeS: undefined });
+  const otherwise = { ...csr, subjectDer: Buffer.from('in other string types') };
+  const { subjectDer } = grant(policy, otherwise, { profile: 'client', lifetimeS: undefined });
   const empty = grant(policy, await request(), { profile: 'client', lifetimeS: undefined });
   assert.equal(empty.subjectDer, subjectDer);
   const written = decodeName(decode(subjectDer, 'it'));
@@ -278,6 +283,8 @@ test('gives all configured names or those asked for among them', async () => {
   ]) {
     assert.is(await codeOf(() => namesFor(other)), 'InvalidArgs');
   }
+  const email = await namesFor(named(['email', 'x@y'])).catch(describeError);
+  assert.match(String(email), 'none that email addresses can have', 'no setting would allow it');
 });
 
 test('gives a module host names, addresses and the names that the cloud has for modules', async () => {

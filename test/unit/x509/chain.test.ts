@@ -128,18 +128,20 @@ test('leads over the root where the other certificate of its name allows no such
 });
 
 test('keeps spare roots behind a chain, and refuses a CA that has nothing to do with it', async () => {
-  const { root, middle, leaf } = await makeChain();
-  const spare = await makeCa({ name: 'CN=spare', key: makeKey('ec-p256') });
+  const { root, middle, leaf, byMiddle } = await makeChain();
+  const spareKey = makeKey('ec-p256');
+  const spare = await makeCa({ name: 'CN=spare', key: spareKey });
   const chain = ['CN=leaf by CN=middle', 'CN=middle by CN=root', 'CN=root by CN=root'];
   assert.equal(await handIn(spare, root, leaf, middle), [...chain, 'CN=spare by CN=spare']);
-  const key = makeKey('ec-p256');
-  const other = await makeCa({
-    name: 'CN=other',
-    key: makeKey('ec-p256'),
-    by: { certificate: spare, key },
-  });
-  const end = await makeLeaf(middle, key);
-  assert.is(await codeOf(() => handIn(leaf, end, middle, other)), 'InvalidArgs');
+  const by = { certificate: spare, key: spareKey };
+  const other = await makeCa({ name: 'CN=other', key: makeKey('ec-p256'), by });
+  const end = await makeLeaf(middle, byMiddle.key);
+  assert.is((await handIn(end, middle, spare)).length, 3);
+  assert.is(await codeOf(() => handIn(end, middle, spare, other)), 'InvalidArgs');
+  assert.throws(
+    () => arrange([end, middle, spare, other]),
+    /neither CN=leaf nor CN=other issued any of the others/,
+  );
 });
 
 test('takes two CAs that signed each other', async () => {
