@@ -1,4 +1,5 @@
 /** The main job: from a key in a token to a running module, on the bundled services. */
+import { verify } from 'node:crypto';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Bus } from '../../src/dbus/bus.ts';
@@ -7,8 +8,10 @@ import { certificatesInterface, certificatesService } from '../../src/interfaces
 import { identityInterface, identityService } from '../../src/interfaces/identity.ts';
 import { keysInterface, keysService } from '../../src/interfaces/keys.ts';
 import { agentLog, loadAgent } from '../demo/agent.ts';
+import { connectAs } from '../support/connect-as.ts';
 import { until } from '../support/deadline.ts';
 import { PrivateEngine } from '../support/engine/private-engine.ts';
+import { failureOf } from '../support/failure.ts';
 import { keysBelow } from '../support/key-search.ts';
 import { runnable } from '../support/not-runnable.ts';
 import { Rig } from '../support/rig.ts';
@@ -16,6 +19,7 @@ import { startRigCloud, useCloud } from '../support/rig-cloud.ts';
 import { deviceName } from '../support/rig-config.ts';
 import { useEngine } from '../support/rig-engine.ts';
 import { type ServiceName, services } from '../support/rig-services.ts';
+import { identityOf as userOf } from '../support/rig-users.ts';
 import { standStill } from '../support/stand-still.ts';
 
 const test = suite('device');
@@ -120,12 +124,29 @@ for (const service of Object.keys(services) as ServiceName[]) {
 
 test('uses its keys through the bus only as far as polkit lets', async () => {
   await using rig = await Rig.start();
-  await using bus = await rig.connect();
-  const { spki } = await keysOf(bus).GetPublicKey({ key_id: 'device-id' });
-  const expected = (await rig.token.publicKey('device id')).export({ format: 'der', type: 'spki' });
-  assert.equal(Buffer.from(spki), expected);
+  await using bus = await connectAs(rig.address, userOf('alice'));
+  const keys = keysOf(bus);
+  const sign = (key_id: string) =>
+    keys.Sign({ key_id, mechanism: 'ecdsa-sha256', data: Buffer.from('data') });
+  const publicKey = await rig.token.publicKey('device id');
+  // everybody may know of a key and its certificate
+  const { spki } = await keys.GetPublicKey({ key_id: 'device-id' });
+  assert.equal(Buffer.from(spki), publicKey.export({ format: 'der', type: 'spki' }));
   const { certificate } = await certificatesOf(bus).GetCertificate({ certificate_id: 'device-id' });
   assert.is(certificate.key_id, 'device-id');
+  for (const id of ['device-id', 'device-ca', 'absent']) {
+    assert.is(await failureOf(sign(id)), 'AccessDenied', id);
+  }
+  await rig.setRules(`polkit.addRule(function (action, subject) {
+    if (subject.user === 'alice' && action.id === 'org.iotedge.keys1.sign' &&
+        action.lookup('key_id') === 'device-id') return polkit.Result.YES;
+  });`);
+  const { signature } = await sign('device-id');
+  assert.ok(verify('sha256', Buffer.from('data'), publicKey, Buffer.from(signature)));
+  assert.is(await failureOf(sign('device-ca')), 'AccessDenied');
+  assert.is(await failureOf(keys.DeleteKey({ key_id: 'device-id' })), 'AccessDenied');
+  await rig.setRules('');
+  assert.is(await failureOf(sign('device-id')), 'AccessDenied');
 });
 
 test.run();

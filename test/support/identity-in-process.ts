@@ -198,6 +198,8 @@ export interface IdentityInProcessOptions {
   readonly yaml?: string;
   /** Members of `provisioning`. */
   readonly provisioning?: string;
+  /** Whether there is nothing in the file but `yaml`. */
+  readonly bare?: boolean;
   /** Whether what is due begins at once, default true. */
   readonly live?: boolean;
 }
@@ -250,9 +252,11 @@ export class IdentityInProcess implements AsyncDisposable {
 
   readonly now = (): Date => new Date(this.clock());
 
-  async config({ yaml = '', provisioning = '' }: IdentityInProcessOptions = {}) {
+  async config({ yaml = '', provisioning = '', bare = false }: IdentityInProcessOptions = {}) {
     const dir = join(this.directory);
-    const text = `provisioning:
+    const text = bare
+      ? yaml
+      : `provisioning:
   source: dps
   scope_id: '${scopeId}'
   attestation:

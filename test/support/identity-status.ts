@@ -11,6 +11,8 @@ export interface IdentityStatus {
   readonly deviceId: string;
   /** Microseconds since the epoch, 0 for none. */
   readonly nextAttempt: bigint;
+  /** Microseconds that the clock is behind the cloud's. */
+  readonly clockSkew: bigint;
 }
 
 /** The properties as they are now. */
@@ -35,6 +37,7 @@ export async function identityStatus(bus: Bus): Promise<IdentityStatus> {
     lastError: String(read('LastError')),
     deviceId: String(read('DeviceId')),
     nextAttempt: read('NextAttempt') as bigint, // a t
+    clockSkew: read('ClockSkew') as bigint, // an x
   };
 }
 

@@ -294,7 +294,7 @@ test('go on working when an update does not reach the hub', async ({ setting }) 
 test('of the hub that the device was on are not those of the hub that it is on now', async ({
   setting,
 }) => {
-  const { bus, identity, rig } = setting;
+  const { identity, rig } = setting;
   const module = { module_id: 'mine' };
   const { identity: before } = await identity.CreateModuleIdentity(module);
   await using other = await startRigCloud(rig);
@@ -311,7 +311,6 @@ test('of the hub that the device was on are not those of the hub that it is on n
   const { identity: after } = await identity.CreateModuleIdentity(module);
   assert.is(after.hub_hostname, other.host);
   assert.is.not(after.hub_hostname, before.hub_hostname);
-  assert.ok(bus);
 });
 
 test('refuse what the hub answers about another module', async ({ setting }) => {

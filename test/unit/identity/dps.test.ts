@@ -18,7 +18,7 @@ function registration(
     deadline = never,
     delay,
     id = 'r',
-  }: { deadline?: AbortSignal; delay?: () => Promise<void>; id?: string } = {},
+  }: { deadline?: AbortSignal; delay?: (signal: AbortSignal) => Promise<void>; id?: string } = {},
 ) {
   const waits: number[] = [];
   const requests: CloudRequest[] = [];
@@ -33,9 +33,9 @@ function registration(
         return { status: 200, retryAfterS: undefined, body: assigned, ...left.shift() };
       },
     },
-    delay: async (ms) => {
+    delay: async (ms, signal) => {
       waits.push(ms);
-      await delay?.();
+      await delay?.(signal);
     },
     deadline: () => deadline,
   });
@@ -51,8 +51,8 @@ async function errorOf(promise: Promise<unknown>): Promise<ServiceError> {
     () => undefined,
     (reason: unknown) => reason,
   );
-  if (error instanceof ServiceError) return error;
-  throw error;
+  assert.instance(error, ServiceError);
+  return error as ServiceError; // just looked at
 }
 
 test('asks again after what the cloud says, but no sooner than a second and no later than a minute', async () => {
@@ -194,15 +194,29 @@ test('takes hubs with a port, and names of every length that is one', async () =
 
 test('is Unavailable when it is not decided in time, so that it is tried again', async () => {
   const deadline = new AbortController();
-  const delay = () => {
+  const delay = async (signal: AbortSignal) => {
     deadline.abort();
-    return Promise.reject(new DOMException('The operation was aborted', 'AbortError'));
+    signal.throwIfAborted();
   };
   const options = { deadline: deadline.signal, delay };
   const { provision } = registration([{ status: 202, body: assigning }], options);
   const error = await errorOf(provision());
   assert.ok(isServiceError(error, 'Unavailable'));
   assert.match(error.message, 'registering r with dps.example: it was not decided in time');
+});
+
+test('is what the caller says when that comes with the end of the time', async () => {
+  const deadline = new AbortController();
+  const cancel = new AbortController();
+  const cancelled = new ServiceError('Cancelled', 'cancelled');
+  const delay = async (signal: AbortSignal) => {
+    cancel.abort(cancelled);
+    deadline.abort();
+    signal.throwIfAborted();
+  };
+  const options = { deadline: deadline.signal, delay };
+  const { provision } = registration([{ status: 202, body: assigning }], options);
+  assert.is(await errorOf(provision(cancel.signal)), cancelled);
 });
 
 test('is what the caller says when it is cancelled', async () => {

@@ -2,7 +2,6 @@
 import { createHmac } from 'node:crypto';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isServiceError } from '../../../src/errors.ts';
 import type { HttpsRequest } from '../../../src/service/https-message.ts';
@@ -10,6 +9,7 @@ import { nextEtag, type RegisteredModule } from '../../support/cloud/records.ts'
 import { until } from '../../support/deadline.ts';
 import { failureOf } from '../../support/failure.ts';
 import { hubName, IdentityInProcess, registrationId } from '../../support/identity-in-process.ts';
+import { suite } from '../../support/timed-suite.ts';
 
 const test = suite('module identities');
 const mine = { module_id: 'mine' };
@@ -17,8 +17,8 @@ const mine = { module_id: 'mine' };
 async function provisioned(): Promise<IdentityInProcess> {
   const device = await IdentityInProcess.create();
   await device.start();
-  await until(20_000, 'an identity', () => device.shown.properties['State'] === 'provisioned');
-  await until(20_000, 'the end', () => device.running.isBusy?.() === false);
+  await until(10_000, 'an identity', () => device.shown.properties['State'] === 'provisioned');
+  await until(10_000, 'the end', () => device.running.isBusy?.() === false);
   device.cloud.requests.length = 0;
   return device;
 }
@@ -451,7 +451,7 @@ test('are saved as asked for before the hub is asked, and so resumed after the p
   put(device, { managedBy: '' });
   device.cloud.interfere = undefined;
   await device.start();
-  await until(20_000, 'the end', () => device.running.isBusy?.() === false);
+  await until(10_000, 'the end', () => device.running.isBusy?.() === false);
   assert.equal(await readdir(intents), []);
   assert.is(onHub(device)?.managedBy, 'me');
   const remove = { ...mine, options: { wait: false } };
@@ -460,7 +460,7 @@ test('are saved as asked for before the hub is asked, and so resumed after the p
   await device.stop();
   device.cloud.interfere = undefined;
   await device.start();
-  await until(20_000, 'the end', () => device.running.isBusy?.() === false);
+  await until(10_000, 'the end', () => device.running.isBusy?.() === false);
   assert.is(onHub(device), undefined);
 });
 
@@ -475,7 +475,7 @@ test('are resumed without adopt when they were asked for without', async () => {
     const file = join(device.stateDir, 'operations', 'mine.json');
     await writeFile(file, JSON.stringify({ version: 1, verb, args }), { mode: 0o600 });
     await device.start();
-    await until(20_000, 'the end', () => device.running.isBusy?.() === false);
+    await until(10_000, 'the end', () => device.running.isBusy?.() === false);
     assert.ok(onHub(device), verb);
     assert.is(await failureOf(device.call('GetModuleIdentity', mine)), 'NotFound');
   }
@@ -540,7 +540,7 @@ test('of the caller are those that the configuration gives to its uid', async ()
   await device.start({
     yaml: 'principals: { app: { uid: 7, module_id: mine }, gateway: { uid: 8 }, none: { uid: 9, module_id: absent } }',
   });
-  await until(20_000, 'an identity', () => device.shown.properties['State'] === 'provisioned');
+  await until(10_000, 'an identity', () => device.shown.properties['State'] === 'provisioned');
   const { identity } = await device.call('CreateModuleIdentity', mine);
   const own = (uid: number) => device.call('GetCallerIdentity', {}, { uid });
   assert.equal((await own(7)).identity, identity);

@@ -23,15 +23,26 @@ test('are accepted by who checks them', () => {
   const unsigned = unsignedToken(own, 60, now);
   const token = signedToken(unsigned, createHmac('sha256', key).update(unsigned.text).digest());
   assert.is(refusalOfSas(token, { resource: own, key, now }), undefined);
-  assert.ok(refusalOfSas(token, { resource: own, key, now: new Date(now.getTime() + 61_000) }));
+  const at = (ms: number) => refusalOfSas(token, { resource: own, key, now: new Date(ms) });
+  assert.is(at(1_700_000_059_999), undefined);
+  assert.match(at(1_700_000_060_000) ?? '', 'token expired at 1700000060');
+  assert.is(refusalOfSas(token, { resource: own, key: Buffer.alloc(32), now }), 'wrong signature');
 });
 
 test('spell their resource percent-encoded in its own case', () => {
-  assert.is(unsignedToken(own, 1, new Date(0)).sr, encodeURIComponent(own));
+  const { sr, text } = unsignedToken(own, 1, new Date(0));
+  assert.is(sr, 'hub.example.net%2Fdevices%2FDev%2Fmodules%2F%24edgeAgent');
+  assert.is(text, `${sr}\n1`);
+  const unsigned = { sr, text, expiryS: 1 };
+  const token = signedToken(unsigned, Buffer.from('fbff', 'hex'));
+  assert.is(token, `SharedAccessSignature sr=${sr}&sig=%2B%2F8%3D&se=1`);
 });
 
 test('live an hour unless told otherwise, and never more than a day', () => {
-  assert.is(unsignedToken(own, 0, new Date(0)).expiryS, 3600);
+  const expiryS = (lifetimeS: number, ms = 0) =>
+    unsignedToken(own, lifetimeS, new Date(ms)).expiryS;
+  assert.equal([expiryS(0), expiryS(1), expiryS(86_400)], [3600, 1, 86_400]);
+  assert.equal([expiryS(60, 999), expiryS(60, 1000)], [60, 61]);
   assert.is(
     codeOf(() => unsignedToken(own, 86_401, new Date(0))),
     'InvalidArgs',
@@ -41,7 +52,17 @@ test('live an hour unless told otherwise, and never more than a day', () => {
 test('are for the identity itself or below it', () => {
   assert.is(resolveAudience(own, ''), own);
   assert.is(resolveAudience(own, `${own}/inputs`), `${own}/inputs`);
-  for (const audience of ['hub.example.net', `${own}x`, `${own}/../x`]) {
+  assert.is(resolveAudience(own, own), own);
+  assert.is(resolveAudience(own, `${own}/a..b`), `${own}/a..b`);
+  for (const audience of [
+    'hub.example.net',
+    own.slice(0, -1),
+    own.toUpperCase(),
+    `${own}x`,
+    `x${own}/`,
+    `${own}/../x`,
+    `${own}/x/..`,
+  ]) {
     assert.is(
       codeOf(() => resolveAudience(own, audience)),
       'InvalidArgs',

@@ -1,8 +1,8 @@
 import { getEventListeners } from 'node:events';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { JoinedSignal } from '../../../src/service/joined-signal.ts';
 import { until } from '../../support/deadline.ts';
+import { suite } from '../../support/timed-suite.ts';
 
 const test = suite('joined signal');
 
@@ -26,12 +26,35 @@ test('aborts when the time is over, with the error of AbortSignal.timeout', asyn
   const source = new AbortController();
   using joined = JoinedSignal.within(1, source.signal);
   const alive = setInterval(() => undefined, 1000);
-  await until(20_000, 'the end of a millisecond', () => joined.signal.aborted);
-  clearInterval(alive);
+  try {
+    await until(10_000, 'the end of a millisecond', () => joined.signal.aborted);
+  } finally {
+    clearInterval(alive);
+  }
   assert.is(
     joined.signal.reason instanceof DOMException && joined.signal.reason.name,
     'TimeoutError',
   );
+});
+
+test('that ends after a time aborts with its source before, for the same reason', () => {
+  const source = new AbortController();
+  using joined = JoinedSignal.within(60_000, source.signal);
+  assert.not.ok(joined.signal.aborted);
+  source.abort('why');
+  assert.is(joined.signal.reason, 'why');
+  using late = JoinedSignal.within(60_000, source.signal);
+  assert.is(late.signal.reason, 'why');
+});
+
+test('never aborts once it is disposed of', async () => {
+  const source = new AbortController();
+  const joined = JoinedSignal.within(1, source.signal);
+  joined[Symbol.dispose]();
+  source.abort();
+  // a timer of a later end fires after one of an earlier end
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.not.ok(joined.signal.aborted);
 });
 
 test('leaves nothing at a source that goes on when it is disposed of', () => {

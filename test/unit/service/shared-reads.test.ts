@@ -1,7 +1,8 @@
-import { suite } from 'uvu';
+import { getEventListeners } from 'node:events';
 import * as assert from 'uvu/assert';
 import { isServiceError } from '../../../src/errors.ts';
 import { SharedReads } from '../../../src/service/shared-reads.ts';
+import { suite } from '../../support/timed-suite.ts';
 
 const test = suite('shared reads');
 
@@ -101,6 +102,53 @@ test('let one leave without the others, and end what nobody waits for', async ()
   reads[1]?.end(2);
   assert.is(await next, 2);
   assert.is(await codeOf(shared.get('a', read, one.signal)), 'Cancelled');
+});
+
+test('read nothing for who has left already', async () => {
+  const { reads, read } = slowRead();
+  const shared = new SharedReads<number>();
+  assert.is(await codeOf(shared.get('a', read, AbortSignal.abort())), 'Cancelled');
+  assert.is(reads.length, 0);
+});
+
+test('end no read that is over, and none that began after', async () => {
+  const clock = { elapsedMs: 0 };
+  const shared = new SharedReads<number>({ elapsedMs: () => clock.elapsedMs });
+  const { reads, read } = slowRead();
+  const [one, two] = [new AbortController(), new AbortController()];
+  const first = shared.get('a', read, one.signal);
+  reads[0]?.end(1);
+  assert.is(await first, 1);
+  assert.is(reads[0]?.signal.aborted, false);
+  // what is evicted goes on for who waits for it, and its end does not touch what came after
+  clock.elapsedMs = 5000;
+  const before = codeOf(shared.get('a', read, one.signal));
+  shared.evict('a');
+  const after = codeOf(shared.get('a', read, two.signal));
+  one.abort();
+  assert.is(await before, 'Cancelled');
+  assert.equal([reads[1]?.signal.aborted, reads[2]?.signal.aborted], [true, false]);
+  const joined = codeOf(shared.get('a', read, two.signal));
+  assert.is(reads.length, 3);
+  reads[2]?.end(3);
+  assert.equal([await after, await joined], ['3', '3']);
+});
+
+test('leave nothing at the signal of who waited', async () => {
+  const shared = new SharedReads<number>();
+  const { signal } = new AbortController();
+  assert.is(await shared.get('a', async () => 1, signal), 1);
+  assert.is(getEventListeners(signal, 'abort').length, 0);
+});
+
+test('share a second, of 256 keys, unless told otherwise', async () => {
+  const shared = new SharedReads<number>();
+  let count = 0;
+  const read = async () => ++count;
+  for (let key = 0; key < 257; key++) await shared.get(`${key}`, read);
+  assert.is(await shared.get('256', read), 257);
+  assert.is(await shared.get('1', read), 2);
+  assert.is(await shared.get('0', read), 258);
 });
 
 test('do not end what somebody waits for without a signal', async () => {

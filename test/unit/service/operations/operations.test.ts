@@ -1,9 +1,10 @@
-import { suite } from 'uvu';
+import { getEventListeners } from 'node:events';
 import * as assert from 'uvu/assert';
 import type { Handlers } from '../../../../src/dbus/definition.ts';
 import { defineInterface } from '../../../../src/dbus/definition.ts';
 import { type CallContext, callerLeft } from '../../../../src/dbus/serve.ts';
 import { ServiceError } from '../../../../src/errors.ts';
+import type { Fields } from '../../../../src/service/log.ts';
 import { Cancellations } from '../../../../src/service/operations/cancellations.ts';
 import { longHandler } from '../../../../src/service/operations/long-handler.ts';
 import {
@@ -12,9 +13,9 @@ import {
   type Request,
 } from '../../../../src/service/operations/operations.ts';
 import { failureOf } from '../../../support/failure.ts';
+import { suite } from '../../../support/timed-suite.ts';
 
 const test = suite('long operations');
-const log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
 const requestId = 'r';
 
 type Args = { readonly size: number; readonly colour?: string | undefined };
@@ -24,12 +25,19 @@ class Service {
   readonly persisted = new Map<string, Args>();
   readonly shown: string[] = [];
   readonly ends = new Map<string, (error?: unknown) => void>();
+  readonly log: (readonly [string, string, Fields | undefined])[] = [];
   readonly operations = new Operations({
     nameOf: (id) => `thing ${id}`,
     onChange: (id) => this.shown.push(`${this.operations.verb(id)} ${this.persisted.has(id)}`),
-    log,
+    log: {
+      error: (message, fields) => void this.log.push(['error', message, fields]),
+      warn: (message, fields) => void this.log.push(['warn', message, fields]),
+      info: (message, fields) => void this.log.push(['info', message, fields]),
+      debug: (message, fields) => void this.log.push(['debug', message, fields]),
+    },
   });
   full = false;
+  stuck = false;
   readonly grow: OperationKind<Args, number> = {
     verb: 'Grow',
     persist: async (id, args) => {
@@ -42,7 +50,10 @@ class Service {
         signal.addEventListener('abort', () => reject(new Error('aborted')));
         this.ends.set(id, (error) => (error === undefined ? resolve(args.size) : reject(error)));
       }),
-    forget: (id) => Promise.resolve(void this.persisted.delete(id)),
+    forget: async (id) => {
+      if (this.stuck) throw new Error('the disk is read-only');
+      this.persisted.delete(id);
+    },
   };
 
   begin(args: Args, { id = 'a', wait = true }: Partial<Request<Args>> = {}) {
@@ -236,6 +247,237 @@ test('that are cancelled while a call joins are cancelled for it, too', async ()
   operations.cancel('a', operations.current('a'));
   assert.is(await joined, 'Cancelled');
   assert.is(service.persisted.size, 0);
+});
+
+test('are not begun before they are persisted, and seen by nobody', async () => {
+  const service = new Service();
+  const first = service.begin(one);
+  assert.equal([service.operations.verb('a'), service.operations.isBusy], ['', true]);
+  assert.equal([service.shown, service.ends.size], [[], 0]);
+  const operation = await first;
+  assert.is(operation.requestId, requestId);
+  assert.is(service.operations.current('a'), operation);
+  assert.is(service.operations.current('b'), undefined);
+  service.ends.get('a')?.();
+  await operation.outcome;
+});
+
+test('can be asked for again once they could not be persisted', async () => {
+  const service = new Service();
+  service.full = true;
+  assert.is(await service.codeOf(one), 'Unavailable');
+  assert.is(service.operations.isBusy, false);
+  service.full = false;
+  const { outcome } = await service.begin({ size: 5 });
+  service.ends.get('a')?.();
+  assert.is(await outcome, 5);
+});
+
+test('say what is in progress to who asks for something else', async () => {
+  const service = new Service();
+  await service.begin(one);
+  const messageOf = async (kind: typeof service.grow, args: Args) => {
+    const asked = { id: 'a', args, wait: true, requestId };
+    const error: unknown = await service.operations.begin(kind, asked).catch((e: unknown) => e);
+    return String(error);
+  };
+  const shrink = { ...service.grow, verb: 'Shrink' };
+  assert.match(await messageOf(shrink, one), 'Grow of thing a is in progress');
+  const other = 'Grow of thing a with other arguments is in progress';
+  assert.match(await messageOf(service.grow, { size: 2 }), other);
+  service.ends.get('a')?.();
+});
+
+test('that fail are in the journal when nobody waits for them, with the request', async () => {
+  const service = new Service();
+  for (const wait of [true, false]) {
+    const { outcome } = await service.begin(one, { wait });
+    service.ends.get('a')?.(new ServiceError('NotFound', 'no water'));
+    assert.is(await failureOf(outcome), 'NotFound');
+  }
+  const fields = { operation: 'Grow', id: 'a', requestId, error: 'no water' };
+  assert.equal(service.log, [['warn', 'operation failed', fields]]);
+  // one of two callers does not wait for it
+  await service.begin(one);
+  const { outcome } = await service.begin(one, { wait: false });
+  service.ends.get('a')?.(new Error('no sun'));
+  await outcome.catch(() => undefined);
+  assert.is(service.log.length, 2);
+  // a caller knows of a cancellation
+  const cancelled = await service.begin(one, { wait: false });
+  service.operations.cancel('a', cancelled);
+  await cancelled.outcome.catch(() => undefined);
+  assert.is(service.log.length, 2);
+});
+
+test('end for their callers also when they cannot be forgotten, which is in the journal', async () => {
+  const service = new Service();
+  service.stuck = true;
+  const { outcome } = await service.begin(one);
+  service.ends.get('a')?.();
+  assert.is(await outcome, 1);
+  assert.is(service.operations.isBusy, false);
+  const fields = { operation: 'Grow', id: 'a', error: 'the disk is read-only' };
+  assert.equal(service.log, [['error', 'intent not forgotten', fields]]);
+});
+
+test('are resumed once, under a request of their own', async () => {
+  const service = new Service();
+  const { operations, grow } = service;
+  operations.resume(grow, 'a', one);
+  const first = operations.current('a');
+  operations.resume(grow, 'a', { size: 2 });
+  assert.is(operations.current('a'), first);
+  assert.match(first?.requestId ?? '', /^[0-9a-f-]{36}$/);
+  const fields = { operation: 'Grow', id: 'a', requestId: first?.requestId };
+  assert.equal(service.log, [['info', 'operation resumed', fields]]);
+  // who asks for something else does not end it: a call had asked for it
+  assert.is(await service.codeOf({ size: 2 }), 'Unavailable');
+  service.ends.get('a')?.();
+  assert.is(await first?.outcome, 1);
+});
+
+test('that are resumed are left to the next process again, and in the journal when they fail', async () => {
+  const service = new Service();
+  service.persisted.set('a', one);
+  service.operations.resume(service.grow, 'a', one);
+  await service.operations.stop();
+  assert.is(service.persisted.size, 1);
+  const next = new Service();
+  next.operations.resume(next.grow, 'a', one);
+  const outcome = next.operations.current('a')?.outcome;
+  next.ends.get('a')?.(new Error('no sun'));
+  await outcome?.catch(() => undefined);
+  assert.equal(next.log.at(-1)?.slice(0, 2), ['warn', 'operation failed']);
+});
+
+/** A promise that is resolved from outside. */
+function gate() {
+  let open = (): void => undefined;
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { open, opened };
+}
+
+test('are accepted for who joins when they are persisted, no sooner', async () => {
+  const service = new Service();
+  const { open, opened } = gate();
+  const slow = { ...service.grow, persist: () => opened };
+  const asked = { id: 'a', args: one, wait: false, requestId };
+  const accepted: number[] = [];
+  const begun = [0, 1].map(async (at) => {
+    await service.operations.begin(slow, asked);
+    accepted.push(at);
+  });
+  await new Promise(setImmediate);
+  assert.equal(accepted, []);
+  open();
+  await Promise.all(begun);
+  assert.is(accepted.length, 2);
+  service.ends.get('a')?.();
+});
+
+test('that are carried out and not yet forgotten are not joined: what is asked for then is done', async () => {
+  const service = new Service();
+  const { open, opened } = gate();
+  let runs = 0;
+  const slow: typeof service.grow = {
+    ...service.grow,
+    run: async () => ++runs,
+    forget: () => opened,
+  };
+  const asked = { id: 'a', args: one, wait: true, requestId };
+  const first = await service.operations.begin(slow, asked);
+  await new Promise(setImmediate);
+  const second = service.operations.begin(slow, asked);
+  await new Promise(setImmediate);
+  open();
+  assert.equal([await first.outcome, await (await second).outcome], [1, 2]);
+});
+
+test('of the service itself are not persisted, and end when their id is cleared', async () => {
+  const service = new Service();
+  const { operations, grow } = service;
+  const own = { id: 'a', args: one, wait: false, requestId, isOwn: true };
+  const { outcome } = await operations.begin(grow, own);
+  assert.is(service.persisted.size, 0);
+  await operations.clear('a');
+  assert.is(await failureOf(outcome), 'Cancelled');
+  assert.is(operations.isBusy, false);
+  assert.equal(service.log, []);
+});
+
+test('of callers end by themselves before their id is clear', async () => {
+  const service = new Service();
+  const { operations } = service;
+  const { outcome } = await service.begin(one);
+  let isClear = false;
+  const clear = operations.clear('a').then(() => {
+    isClear = true;
+  });
+  await new Promise(setImmediate);
+  assert.is(isClear, false);
+  service.ends.get('a')?.();
+  assert.is(await outcome, 1);
+  await clear;
+  assert.is(operations.isBusy, false);
+});
+
+test('that are cancelled while the service stops are not resumed', async () => {
+  const service = new Service();
+  const { operations } = service;
+  const operation = await service.begin(one, { wait: false });
+  operations.cancel('a', operation);
+  await operations.stop();
+  assert.is(service.persisted.size, 0);
+  assert.is(await failureOf(operation.outcome), 'Cancelled');
+});
+
+test('are not begun for a call whose result is there', async () => {
+  const service = new Service();
+  const handle = longHandler(service.operations, service.grow, {
+    request: ({ size }: { readonly size: number }) => ({
+      id: 'a',
+      args: one,
+      wait: size > 1,
+      ...(size === 0 && { result: 7 }),
+    }),
+    reply: (result, id) => ({ result, id }),
+  });
+  const { signal } = new AbortController();
+  const call = { signal, requestId: 'of the call' } as CallContext; // what is read of it
+  assert.equal(await handle({ size: 0 }, call), { result: 7, id: 'a' });
+  assert.is(service.operations.isBusy, false);
+  // who does not wait is answered when it is accepted
+  assert.equal(await handle({ size: 1 }, call), { result: undefined, id: 'a' });
+  assert.is(service.operations.current('a')?.requestId, 'of the call');
+  const waiting = handle({ size: 2 }, call);
+  await new Promise(setImmediate);
+  assert.is(getEventListeners(signal, 'abort').length, 1);
+  service.ends.get('a')?.();
+  assert.equal(await waiting, { result: 1, id: 'a' });
+  assert.is(getEventListeners(signal, 'abort').length, 0);
+});
+
+test('go on when their callers leave, and are done', async () => {
+  const service = new Service();
+  const handle = longHandler(service.operations, service.grow, {
+    request: () => ({ id: 'a', args: one, wait: true }),
+    reply: () => ({}),
+  });
+  const caller = new AbortController();
+  const call = { signal: caller.signal, requestId } as CallContext; // what is read of it
+  const answer = failureOf(handle({}, call));
+  await new Promise(setImmediate);
+  const operation = service.operations.current('a');
+  caller.abort(callerLeft);
+  assert.is(await answer, 'Unavailable');
+  assert.equal([operation?.signal.aborted, service.persisted.has('a')], [false, true]);
+  service.ends.get('a')?.(new ServiceError('NotFound', 'x'));
+  assert.is(await failureOf(operation?.outcome ?? Promise.resolve()), 'NotFound');
+  // nobody was told
+  assert.is(service.log.length, 1);
 });
 
 const things = defineInterface({

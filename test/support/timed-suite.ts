@@ -1,0 +1,16 @@
+import { type Callback, type Test, suite as untimed } from 'uvu';
+import { deadline } from './deadline.ts';
+
+const mostMs = 20_000;
+
+/**
+ * A suite of uvu whose tests fail when they are not done in time. Without it, one that waits for what never comes ends
+ * the process in the middle, and no test is counted.
+ */
+export function suite<T = Record<string, never>>(name: string): Test<T> {
+  return new Proxy(untimed<T>(name), {
+    apply(inner, _this, [what, act]: [string, Callback<T>]) {
+      inner(what, (context) => deadline(mostMs, Promise.resolve(act(context)), 'the test to end'));
+    },
+  });
+}
