@@ -426,6 +426,17 @@ test('whose requests failed are remembered, sixteen of them, until one succeeds'
   );
 });
 
+test('that could not be updated are a problem until they can', async () => {
+  await using device = await provisioned();
+  await device.call('CreateModuleIdentity', mine);
+  device.cloud.interfere = () => ({ status: 500 });
+  assert.is(await failureOf(device.call('UpdateModuleIdentity', mine)), 'Unavailable');
+  assert.match(String(device.shown.properties['LastError']), 'module "mine": ');
+  device.cloud.interfere = undefined;
+  await device.call('UpdateModuleIdentity', mine);
+  assert.is(device.shown.properties['LastError'], '');
+});
+
 test('that a caller got wrong are no problem of the service', async () => {
   await using device = await provisioned();
   put(device, { managedBy: 'puppet' });
