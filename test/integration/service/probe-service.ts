@@ -110,15 +110,16 @@ async function reload(
   return { handlers: handlersFor(config, context), retire: () => note('retired') };
 }
 
-function start(context: StartContext<ProbeConfig>): Promise<Running<Probe, ProbeConfig>> {
+async function start(context: StartContext<ProbeConfig>): Promise<Running<Probe, ProbeConfig>> {
   note('start');
   context.cleanup.defer(() => note('cleaned up'));
-  return Promise.resolve({
+  if (context.config.greeting === 'slow start') await pause(500);
+  return {
     handlers: handlersFor(context.config, context),
     resolvers: {},
     properties: { Version: context.version, Health: 'ok', LastError: '' },
     reload: (config: ProbeConfig) => reload(config, context),
-  });
+  };
 }
 
 // What the schema lets through has this type.

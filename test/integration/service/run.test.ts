@@ -10,6 +10,7 @@ import { variant } from '../../../src/dbus/variant.ts';
 import { isServiceError } from '../../../src/errors.ts';
 import { connectAs } from '../../support/connect-as.ts';
 import { deadline, until } from '../../support/deadline.ts';
+import { NotifySocket } from '../../support/notify-socket.ts';
 import { PrivateBus } from '../../support/private-bus.ts';
 
 const test = suite<{ dir: string; privateBus: PrivateBus; bus: Bus }>('life of a service');
@@ -323,6 +324,61 @@ test('is started by the bus as often as it is needed and loses no call when it e
   assert.is(answered, 100);
   const starts = (await readFile(notes, 'utf8')).match(/start/g)?.length ?? 0;
   assert.ok(starts > 3, `${starts} lives`);
+});
+
+test('takes SIGINT as SIGTERM, and the second of either as the wish to end at once', async ({
+  dir,
+  privateBus,
+  bus,
+}) => {
+  {
+    await using service = probe(dir, privateBus);
+    await started(bus, service);
+    service.child.kill('SIGINT');
+    assert.is((await service.end()).code, 0);
+  }
+  await using service = probe(dir, privateBus);
+  await started(bus, service);
+  void call(bus, 'Slow', 'u', [60_000]).catch(() => undefined);
+  const notes = () => readFile(join(dir, 'notes'), 'utf8');
+  await until(10_000, 'the call', async () => (await notes()).includes('slow'));
+  service.child.kill('SIGTERM');
+  await until(10_000, 'its name to be free', async () => !(await bus.nameOwner(busName)));
+  service.child.kill('SIGINT');
+  assert.is((await service.end()).code, 1);
+});
+
+test('tells the service manager that it is ready once it has its name, and that it stops', async ({
+  dir,
+  privateBus,
+  bus,
+}) => {
+  await using manager = await NotifySocket.open(join(dir, 'notify'));
+  await using service = new Probe(['--config-dir', dir, '--state-dir', join(dir, 'state')], {
+    DBUS_SYSTEM_BUS_ADDRESS: privateBus.address,
+    NOTIFY_SOCKET: manager.path,
+  });
+  await until(20_000, 'it to be ready', () => Promise.resolve(manager.messages.length > 0));
+  assert.ok((await bus.nameOwner(busName)) !== undefined);
+  service.child.kill('SIGTERM');
+  assert.is((await service.end()).code, 0);
+  assert.equal(manager.messages, ['READY=1', 'STOPPING=1']);
+});
+
+test('is not ended by a SIGHUP while it starts, and reloads for it', async ({
+  dir,
+  privateBus,
+  bus,
+}) => {
+  await writeFile(join(dir, 'probe.yaml'), 'greeting: slow start\n');
+  await using service = probe(dir, privateBus);
+  const notes = () => readFile(join(dir, 'notes'), 'utf8').catch(() => '');
+  await until(20_000, 'the start', async () => (await notes()).includes('start'));
+  service.child.kill('SIGHUP');
+  await started(bus, service);
+  await until(10_000, 'the reload', async () => (await notes()).includes('reloading'));
+  service.child.kill('SIGTERM');
+  assert.is((await service.end()).code, 0);
 });
 
 test.run();

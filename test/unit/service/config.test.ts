@@ -303,4 +303,104 @@ test('is in files: nothing else is waited for, or taken for a file that is not t
   assert.is((await load(dir)).log_level, 'info');
 });
 
+test('has limits for what all services have, at which values are still good', async ({ dir }) => {
+  const wrong = [
+    'idle_exit_s: -0.1',
+    'idle_exit_s: 86400.5',
+    'authorization: {cache_s: -1}',
+    'authorization: {cache_s: 300.5}',
+    'authorization: {backend: pam}',
+    'authorization: {acl: [{user: "", actions: [a]}]}',
+    'authorization: {acl: [{group: "", actions: [a]}]}',
+    'authorization: {acl: [{user: a, actions: []}]}',
+    'authorization: {acl: [{user: a, actions: [""]}]}',
+    'authorization: {acl: [{user: a}]}',
+    'authorization: {acl: [{user: a, actions: [a], match: {a: 1}}]}',
+    'authorization: {acl: [{user: a, actions: [a], mtch: {}}]}',
+    'authorization: {acls: []}',
+    'grants: [{user: root, actions: [a]}]',
+    'grants: [{actions: [a]}]',
+    'grants: [{user: iotedge-keys}]',
+    'grants: [{user: iotedge-keys, actions: []}]',
+    'grants: [{user: iotedge-keys, group: a, actions: [a]}]',
+    'homedir: relative',
+    'homedir_path: ./a',
+    'log_level: trace',
+    'log_level: warning',
+  ];
+  for (const text of wrong) assert.is((await problems(dir, `${text}\n`)).length, 1, text);
+  const good = [
+    'idle_exit_s: 0',
+    'idle_exit_s: 86400',
+    'idle_exit_s: 0.5',
+    'authorization: {cache_s: 0}',
+    'authorization: {cache_s: 300}',
+    'authorization: {backend: acl, acl: [{user: root, group: root, actions: [a, "*"], match: {a: b}}]}',
+    'grants: [{user: iotedge-modules, actions: [a]}]',
+    'homedir: /a',
+    'log_level: warn',
+  ];
+  for (const text of good) {
+    await writeFile(join(dir, 'keys.yaml'), `${text}\n`);
+    const config: Readonly<Record<string, unknown>> = await load(dir);
+    assert.ok(Object.hasOwn(config, text.split(':', 1)[0] ?? ''), text);
+  }
+});
+
+test('takes as drop-ins what ends in .yaml and is not hidden', async ({ dir }) => {
+  await mkdir(join(dir, 'keys.d'));
+  for (const name of ['.a.yaml', 'a.yml', 'a.yaml~', 'a.conf', 'yaml']) {
+    await writeFile(join(dir, 'keys.d', name), 'nonsense: 1\n');
+  }
+  await writeFile(join(dir, 'other.yaml'), 'nonsense: 1\n');
+  await load(dir);
+  await writeFile(join(dir, 'keys.d/B.yaml'), 'trusted: B\n');
+  await writeFile(join(dir, 'keys.d/a.yaml'), 'trusted: a\n');
+  await writeFile(join(dir, 'keys.d/10.yaml'), 'trusted: "10"\n');
+  await writeFile(join(dir, 'keys.d/9.yaml'), 'trusted: "9"\n');
+  assert.is((await load(dir))['trusted'], 'a');
+  await rm(join(dir, 'keys.d/a.yaml'));
+  assert.is((await load(dir))['trusted'], 'B');
+  await rm(join(dir, 'keys.d/B.yaml'));
+  assert.is((await load(dir))['trusted'], '9');
+});
+
+test('merges maps within maps, and forgets nothing that a later file does not name', async ({
+  dir,
+}) => {
+  const text = 'authorization: {backend: acl, cache_s: 5}\ncertificates: {a: {method: x}, b: {}}\n';
+  await writeFile(join(dir, 'keys.yaml'), text);
+  await mkdir(join(dir, 'keys.d'));
+  await writeFile(
+    join(dir, 'keys.d/a.yaml'),
+    'authorization: {cache_s: 7}\ncertificates: {b: {method: y}, c: {method: z}}\n',
+  );
+  const config = await load(dir);
+  assert.equal(config.authorization, { backend: 'acl', cache_s: 7, acl: [] });
+  const methods = { a: { method: 'x' }, b: { method: 'y' }, c: { method: 'z' } };
+  assert.equal(config['certificates'], methods);
+});
+
+test('refuses a file that is larger than 4 MiB, and none that is as large', async ({ dir }) => {
+  const text = 'trusted: a\n';
+  const most = 4 << 20;
+  await writeFile(join(dir, 'keys.yaml'), `${text}#${'x'.repeat(most - text.length - 1)}`);
+  assert.is((await load(dir))['trusted'], 'a');
+  const [problem] = await problems(dir, `${text}#${'x'.repeat(most - text.length)}`);
+  assert.is(problem?.message, 'cannot be read: the file is too large');
+});
+
+test('refuses files that everybody can write, and reads those that everybody can read', async ({
+  dir,
+}) => {
+  const file = join(dir, 'keys.yaml');
+  await writeFile(file, 'trusted: a\n');
+  await chmod(file, 0o664);
+  assert.is((await load(dir))['trusted'], 'a');
+  await chmod(file, 0o602);
+  const [problem, ...others] = await problems(dir, 'trusted: a\n');
+  assert.equal([problem?.file, others.length], [file, 0]);
+  assert.match(problem?.message ?? '', 'chmod o-w');
+});
+
 test.run();

@@ -58,6 +58,9 @@ test('suggest the nearest, and of two that are as near the first', () => {
   // a swap is one change, two replacements are two
   assert.is(nearest('abcdef', ['xycdef', 'bacdef']), 'bacdef');
   assert.is(nearest('badcef', ['abcdxx', 'abcdef']), 'abcdef');
+  // what is only half a swap is no swap
+  assert.is(nearest('abcdef', ['abcdefgh', 'bxcdef']), 'abcdefgh');
+  assert.is(nearest('abcdef', ['abcdefgh', 'xacdef']), 'abcdefgh');
 });
 
 test('allow a third of a long word to differ', () => {

@@ -1,0 +1,259 @@
+/** What each verb prints of a service that describes itself, for people and for programs, and how it ends. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { iotedgectl } from '../../../src/cli/iotedgectl.ts';
+import type { ServiceDefinition } from '../../../src/dbus/definition.ts';
+import { type IncomingMessage, Message, messageType } from '../../../src/dbus/message.ts';
+import { certificatesService } from '../../../src/interfaces/certificates.ts';
+import { identityService } from '../../../src/interfaces/identity.ts';
+import { keysService } from '../../../src/interfaces/keys.ts';
+import { modulesService } from '../../../src/interfaces/modules.ts';
+import { PrivateBus } from '../../support/private-bus.ts';
+
+const test = suite<{ daemon: PrivateBus }>('verbs of iotedgectl');
+
+test.before(async (context) => {
+  context.daemon = await PrivateBus.start();
+});
+test.after(({ daemon }) => daemon[Symbol.asyncDispose]());
+
+interface Printed {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+type Described = readonly [ServiceDefinition, string];
+
+/** Runs a command while each service describes itself with its text; no other call gets a reply. */
+async function run(
+  daemon: PrivateBus,
+  described: readonly Described[],
+  ...args: readonly string[]
+): Promise<Printed> {
+  const buses = await Promise.all(described.map((one) => describing(daemon, one)));
+  try {
+    process.env['DBUS_SYSTEM_BUS_ADDRESS'] = daemon.address;
+    const out: string[] = [];
+    const err: string[] = [];
+    const code = await iotedgectl(
+      args,
+      (text) => out.push(text),
+      (text) => err.push(text),
+    );
+    return { code, out: out.join('\n'), err: err.join('\n') };
+  } finally {
+    await Promise.all(buses.map((bus) => bus.close()));
+  }
+}
+
+async function describing(daemon: PrivateBus, [service, json]: Described) {
+  const bus = await daemon.connect();
+  const receive = ({ header: { serial, sender, member, path } }: IncomingMessage): void => {
+    if (member !== 'Describe' || path !== service.path) return;
+    const reply = { type: messageType.reply, replySerial: serial, destination: sender };
+    bus.send(new Message({ ...reply, signature: 's', body: [json] }));
+  };
+  bus.serveCalls({ maxBodyBytes: () => 1024, receive });
+  await bus.requestName(service.busName);
+  return bus;
+}
+
+const described = (fields: object): string =>
+  JSON.stringify({ version: '1.2', health: 'ok', last_error: '', ...fields });
+
+const rsa = {
+  Algorithm: 'rsa-2048',
+  Usages: ['sign', 'decrypt'],
+  Store: 'pkcs11',
+  Origin: 'preloaded',
+  State: 'ok',
+};
+
+test('keys list: one line a key', async ({ daemon }) => {
+  const json = described({ objects: { 'device-id': rsa, b: { Algorithm: 'aes-256' } } });
+  const { code, out, err } = await run(daemon, [[keysService, json]], 'keys', 'list');
+  assert.equal([code, err], [0, '']);
+  assert.equal(out.split('\n'), [
+    'KEY        ALGORITHM  USAGES        STORE   ORIGIN     STATE',
+    'device-id  rsa-2048   sign,decrypt  pkcs11  preloaded  ok',
+    'b          aes-256',
+  ]);
+});
+
+test('keys list: ends with 6 where keys may be hidden, and says why', async ({ daemon }) => {
+  const json = described({ health: 'degraded', last_error: 'token \x1b away', objects: { a: {} } });
+  const text = await run(daemon, [[keysService, json]], 'keys', 'list');
+  assert.is(text.code, 6);
+  assert.match(text.out, /\n\ufffdperhaps not all keys are shown: token \ufffd away$/);
+  const program = await run(daemon, [[keysService, json]], 'keys', 'list', '--json');
+  assert.is(program.code, 6);
+  assert.equal(JSON.parse(program.out), { a: {} });
+});
+
+test('certificates list: state, expiry, key and subject', async ({ daemon }) => {
+  const certificate = {
+    State: 'valid',
+    NotAfter: 1_800_000_000_000_000,
+    KeyId: 'k',
+    Subject: 'CN=a',
+  };
+  const objects = { a: certificate, b: { State: 'failed', NotAfter: '0', KeyId: '' } };
+  const json = described({ health: 'degraded', objects });
+  const { code, out } = await run(daemon, [[certificatesService, json]], 'certificates', 'list');
+  assert.is(code, 0);
+  assert.equal(out.split('\n'), [
+    'CERTIFICATE  STATE   EXPIRES               KEY  SUBJECT',
+    'a            valid   2027-01-15 08:00 UTC  k    CN=a',
+    'b            failed  -                     -',
+  ]);
+  const program = await run(
+    daemon,
+    [[certificatesService, json]],
+    'certificates',
+    'list',
+    '--json',
+  );
+  assert.is(program.code, 0);
+  assert.equal(JSON.parse(program.out), objects);
+});
+
+test('modules list: state, start, restarts, image and error', async ({ daemon }) => {
+  const objects = {
+    edgeAgent: {
+      State: 'running',
+      StartedAt: '1800000000000000',
+      RestartCount: 3,
+      Image: 'a/b:1',
+      LastError: '',
+    },
+    other: { State: 'stopped', StartedAt: 0, RestartCount: 0, Image: 'c', LastError: 'exit 1' },
+  };
+  const json = described({ objects });
+  const { code, out } = await run(daemon, [[modulesService, json]], 'modules', 'list');
+  assert.is(code, 0);
+  assert.equal(out.split('\n'), [
+    'MODULE     STATE    STARTED               RESTARTS  IMAGE  LAST ERROR',
+    'edgeAgent  running  2027-01-15 08:00 UTC  3         a/b:1',
+    'other      stopped  -                     0         c      exit 1',
+  ]);
+  const program = await run(daemon, [[modulesService, json]], 'modules', 'list', '--json');
+  assert.is(program.code, 0);
+  assert.equal(JSON.parse(program.out), objects);
+});
+
+test('identity show: the device, then its modules', async ({ daemon }) => {
+  const properties = {
+    State: 'provisioned',
+    Source: 'dps',
+    Attestation: 'x509',
+    HubHostname: 'hub.example',
+    DeviceId: 'device-1',
+    LastProvisioned: 1_800_000_000_000_000,
+    NextAttempt: 0,
+  };
+  const objects = { $edgeAgent: { Auth: 'sas', GenerationId: '12' } };
+  const json = described({ last_error: 'it was slow', properties, objects });
+  const { code, out } = await run(daemon, [[identityService, json]], 'identity', 'show');
+  assert.is(code, 0);
+  assert.equal(out.split('\n'), [
+    '       state: provisioned',
+    '      source: dps',
+    ' attestation: x509',
+    '         hub: hub.example',
+    '      device: device-1',
+    ' provisioned: 2027-01-15 08:00 UTC',
+    'next attempt: -',
+    '  last error: it was slow',
+    '',
+    'MODULE      AUTH  GENERATION',
+    '$edgeAgent  sas   12',
+  ]);
+  const program = await run(daemon, [[identityService, json]], 'identity', 'show', '--json');
+  assert.is(program.code, 0);
+  assert.equal(JSON.parse(program.out), JSON.parse(json));
+  const bare = await run(daemon, [[identityService, described({})]], 'identity', 'show');
+  assert.is(bare.code, 0);
+  assert.equal(bare.out.split('\n').slice(-1), ['  last error: -']);
+  assert.not.match(bare.out, 'MODULE');
+});
+
+const all = (keys: string): readonly Described[] => [
+  [keysService, keys],
+  [certificatesService, described({ objects: {} })],
+  [identityService, described({ objects: { a: {}, b: {} } })],
+  [modulesService, described({ objects: { a: {} } })],
+];
+
+test('status: ends with 0 when all are well, with 6 when one is not', async ({ daemon }) => {
+  const well = await run(daemon, all(described({ objects: { a: {} } })), 'status');
+  assert.equal([well.code, well.err], [0, '']);
+  assert.equal(well.out.split('\n'), [
+    'SERVICE       STATE    HEALTH  VERSION  DETAIL',
+    'keys          running  ok      1.2      1 key',
+    'certificates  running  ok      1.2      0 certificates',
+    'identity      running  ok      1.2      2 modules',
+    'modules       running  ok      1.2      1 module',
+  ]);
+  const ill = described({ health: 'degraded', last_error: 'the token is away' });
+  const degraded = await run(daemon, all(ill), 'status');
+  assert.is(degraded.code, 6);
+  assert.match(degraded.out, /^keys +running  degraded  1\.2 +the token is away$/m);
+  const program = await run(daemon, all(ill), 'status', '--json');
+  assert.is(program.code, 6);
+  const [first, ...others] = JSON.parse(program.out) as readonly object[];
+  assert.equal(first, {
+    service: 'keys',
+    state: 'running',
+    health: 'degraded',
+    version: '1.2',
+    detail: 'the token is away',
+  });
+  assert.is(others.length, 3);
+});
+
+test('status: ends with 4 when one of them is not there, whatever the health of others', async ({
+  daemon,
+}) => {
+  const ill = described({ health: 'degraded' });
+  const { code, out } = await run(daemon, all(ill).slice(0, 3), 'status');
+  assert.is(code, 4);
+  assert.match(out, /^modules +absent +- +- +no org\.iotedge\.Modules1 on this bus$/m);
+});
+
+test('end with 4 when the service is not installed, and with 1 for what is no description', async ({
+  daemon,
+}) => {
+  const verbs = [
+    ['keys', 'list'],
+    ['certificates', 'list'],
+    ['identity', 'show'],
+    ['modules', 'list'],
+  ] as const;
+  const services = [keysService, certificatesService, identityService, modulesService] as const;
+  for (const [at, words] of verbs.entries()) {
+    const none = await run(daemon, [], ...words);
+    assert.equal([none.code, none.out], [4, '']);
+    assert.match(
+      none.err,
+      /^iotedgectl: no org\.iotedge\.\w+ on this bus: is the \w+ service installed\?$/,
+    );
+    for (const json of ['[]', 'null', '{', '7']) {
+      const odd = await run(daemon, [[services[at] ?? keysService, json]], ...words);
+      assert.equal([odd.code, odd.out], [1, ''], json);
+    }
+    const extra = await run(daemon, [], ...words, 'extra');
+    assert.equal([extra.code, extra.out], [2, '']);
+    assert.match(extra.err, `${words.join(' ')} takes no arguments`);
+  }
+});
+
+test('end with 4 when there is no bus, and name the variable', async ({ daemon }) => {
+  const nowhere = { address: 'unix:path=/nowhere' } as PrivateBus;
+  const { code, out, err } = await run(nowhere, [], 'status');
+  assert.equal([code, out], [4, '']);
+  assert.match(err, 'DBUS_SYSTEM_BUS_ADDRESS');
+  assert.ok(daemon.address !== nowhere.address);
+});
+
+test.run();

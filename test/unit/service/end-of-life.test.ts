@@ -1,0 +1,148 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Bus } from '../../../src/dbus/bus.ts';
+import { drain, untilStopOrIdle } from '../../../src/service/end-of-life.ts';
+import { deadline } from '../../support/deadline.ts';
+
+const test = suite('the end of a service');
+
+const idleMs = 10;
+/** So many times the idle time: what does not end until then stays. */
+const longer = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 15 * idleMs));
+
+/** A server with calls, work besides them, and whether the service is to end. */
+class Rig {
+  callsUnderWay = 0;
+  busy = false;
+  reloading = false;
+  due: Date | undefined;
+  isOver = false;
+  abandoned = 0;
+  activity = (): void => undefined;
+  readonly stop = new AbortController();
+
+  readonly server = Object.defineProperty(
+    {
+      callsUnderWay: 0,
+      onActivity: (listener: () => void) => {
+        this.activity = listener;
+      },
+      abandonCalls: () => void this.abandoned++,
+    },
+    'callsUnderWay',
+    { get: () => this.callsUnderWay },
+  );
+
+  /** Watches with the idle time, and returns what ends it. */
+  watch(ms = idleMs) {
+    const work = { isBusy: () => this.busy, due: () => this.due };
+    const rest = { server: this.server, stop: this.stop.signal, isBusy: () => this.reloading };
+    const end = untilStopOrIdle(work, { ...rest, idleMs: ms });
+    void end.reached.then(() => (this.isOver = true));
+    return end;
+  }
+}
+
+test('comes when it was idle', async () => {
+  const rig = new Rig();
+  await deadline(5000, rig.watch().reached, 'the end');
+});
+
+test('does not come while there is a call, an operation, a reload or something due soon', async () => {
+  const inMs = (ms: number): Date => new Date(Date.now() + ms);
+  const reasons: readonly ((rig: Rig, is: boolean) => void)[] = [
+    (rig, is) => (rig.callsUnderWay = is ? 1 : 0),
+    (rig, is) => (rig.busy = is),
+    (rig, is) => (rig.reloading = is),
+    (rig, is) => (rig.due = is ? inMs(590_000) : inMs(660_000)),
+    (rig, is) => (rig.due = is ? inMs(-1000) : undefined),
+  ];
+  for (const [at, set] of reasons.entries()) {
+    const rig = new Rig();
+    set(rig, true);
+    const { reached } = rig.watch();
+    await longer();
+    assert.is(rig.isOver, false, `reason ${at}`);
+    set(rig, false);
+    await deadline(5000, reached, `the end without reason ${at}`);
+  }
+});
+
+test('never comes by itself where the idle time is 0, until another one is set', async () => {
+  const rig = new Rig();
+  const end = rig.watch(0);
+  await longer();
+  assert.is(rig.isOver, false);
+  end.countIdle(idleMs);
+  await deadline(5000, end.reached, 'the end');
+  const other = new Rig();
+  const never = other.watch(5 * idleMs);
+  never.countIdle(0);
+  await longer();
+  assert.is(other.isOver, false);
+});
+
+test('comes at once when the service is told to stop, before and later', async () => {
+  const rig = new Rig();
+  rig.busy = true;
+  const end = rig.watch(0);
+  rig.stop.abort();
+  await deadline(5000, end.reached, 'the end');
+  const stopped = new Rig();
+  stopped.stop.abort();
+  await deadline(5000, stopped.watch(0).reached, 'the end');
+});
+
+/** Drains; `done` is a list that grows when it gives the name back, and when it is over. */
+function draining(rig: Rig) {
+  const done: string[] = [];
+  const bus: Pick<Bus, 'releaseName'> = {
+    releaseName: (name) => {
+      done.push(`released ${name}`);
+      return Promise.resolve();
+    },
+  };
+  const drained = drain(
+    { isBusy: () => rig.busy },
+    {
+      surroundings: { bus: bus as Bus, stop: rig.stop.signal },
+      server: rig.server,
+      busName: 'org.example.A',
+      isReloading: () => rig.reloading,
+    },
+  ).then(() => void done.push('over'));
+  return { done, drained };
+}
+
+test('gives the name back first, and waits for calls, operations and reloads', async () => {
+  for (const key of ['callsUnderWay', 'busy', 'reloading'] as const) {
+    const rig = new Rig();
+    if (key === 'callsUnderWay') rig.callsUnderWay = 1;
+    else rig[key] = true;
+    const { done, drained } = draining(rig);
+    await longer();
+    assert.equal(done, ['released org.example.A'], key);
+    if (key === 'callsUnderWay') rig.callsUnderWay = 0;
+    else rig[key] = false;
+    await deadline(5000, drained, 'the drain');
+    assert.equal([...done, rig.abandoned], ['released org.example.A', 'over', 0]);
+  }
+});
+
+test('waits for no operation in a service that is told to stop', async () => {
+  const rig = new Rig();
+  rig.busy = true;
+  rig.stop.abort();
+  await deadline(2500, draining(rig).drained, 'the drain');
+  assert.is(rig.abandoned, 0);
+});
+
+test('abandons the calls of a service that is told to stop, and ends all the same', async () => {
+  const rig = new Rig();
+  rig.callsUnderWay = 1;
+  rig.stop.abort();
+  await deadline(9000, draining(rig).drained, 'the drain');
+  assert.is(rig.abandoned, 1);
+});
+
+test.run();
