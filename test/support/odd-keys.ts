@@ -1,3 +1,4 @@
+import type { Bus } from '../../src/dbus/bus.ts';
 import { Message, messageType } from '../../src/dbus/message.ts';
 import { keysService } from '../../src/interfaces/keys.ts';
 import { PrivateBus } from './private-bus.ts';
@@ -11,6 +12,8 @@ export interface OddReply {
 
 /** A call as it came. */
 export interface OddCall {
+  readonly sender: string | undefined;
+  readonly serial: number;
   readonly path: string | undefined;
   readonly member: string | undefined;
   readonly signature: string;
@@ -21,29 +24,38 @@ export interface OddCall {
 export class OddKeys implements AsyncDisposable {
   readonly bus: PrivateBus;
   readonly calls: OddCall[] = [];
-  reply: OddReply = {};
+  /** The answer to each call; none comes by itself while it is undefined. */
+  reply: OddReply | undefined;
+  readonly #connection: Bus;
 
-  private constructor(bus: PrivateBus) {
+  private constructor(bus: PrivateBus, connection: Bus) {
     this.bus = bus;
+    this.#connection = connection;
   }
 
   static async start(): Promise<OddKeys> {
-    const keys = new OddKeys(await PrivateBus.start());
-    const connection = await keys.bus.connect();
+    const bus = await PrivateBus.start();
+    const connection = await bus.connect();
+    const keys = new OddKeys(bus, connection);
     connection.serveCalls({
       maxBodyBytes: () => 1 << 20,
       receive: (message) => {
         const { path, member, signature, sender, serial } = message.header;
-        keys.calls.push({ path, member, signature, body: message.decode(1 << 20) });
-        const { error, ...content } = keys.reply;
-        const address = { destination: sender, replySerial: serial };
-        const type = error === undefined ? messageType.reply : messageType.error;
-        const named = error === undefined ? {} : { errorName: error };
-        connection.send(new Message({ type, ...address, ...named, ...content }));
+        const body = message.decode(1 << 20);
+        const call = { path, member, signature, sender, serial, body };
+        keys.calls.push(call);
+        if (keys.reply !== undefined) keys.answer(call, keys.reply);
       },
     });
     await connection.requestName(keysService.busName);
     return keys;
+  }
+
+  answer({ sender, serial }: OddCall, { error, ...content }: OddReply): void {
+    const address = { destination: sender, replySerial: serial };
+    const type = error === undefined ? messageType.reply : messageType.error;
+    const named = error === undefined ? {} : { errorName: error };
+    this.#connection.send(new Message({ type, ...address, ...named, ...content }));
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -30,6 +30,7 @@ export class TunnelProxy implements AsyncDisposable {
     const wanted = `Basic ${Buffer.from(credentials).toString('base64')}`;
     server.on('tlsClientError', (_, client: Duplex) => void client.destroy()); // who does not trust it leaves
     server.on('connect', ({ url = '', headers }, client: Duplex) => {
+      proxy.#streams.add(client.on('error', () => client.destroy())); // also those who are refused
       proxy.credentials.push(headers['proxy-authorization']);
       if (headers['proxy-authorization'] === wanted) proxy.#open(url, client);
       else client.end('HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n');

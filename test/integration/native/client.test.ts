@@ -3,7 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { outputOf } from '../../support/command.ts';
+import { outputOf, runCommand } from '../../support/command.ts';
+import { until } from '../../support/deadline.ts';
 import { compileWithKeysClient } from '../../support/keys-client.ts';
 import { OddKeys, type OddReply } from '../../support/odd-keys.ts';
 import { PrivateBus } from '../../support/private-bus.ts';
@@ -137,6 +138,22 @@ test('sends the digest of the public half and the form of the data with each cal
   assert.is(others['prehashed']?.value, true);
   assert.equal([get?.member, get?.signature], ['GetPublicKey', 'sa{sv}']);
   assert.is(JSON.stringify(get?.body), '["the/key",{}]');
+});
+
+test('takes no descriptors of strangers while it waits', async (context) => {
+  const keys = of(context);
+  const stranger = await compileWithKeysClient('send-descriptors', directory);
+  keys.reply = undefined;
+  keys.calls.length = 0;
+  const outcome = call(keys.bus.address, '16', 'get', 'a');
+  await until(10_000, 'the call', () => keys.calls.length === 1);
+  const [waiting] = keys.calls;
+  if (waiting?.sender === undefined) throw new TypeError('a bus names the sender');
+  const { stdout, stderr } = await runCommand(stranger, [keys.bus.address, waiting.sender, '1']);
+  assert.is(stdout.toString(), '0\n');
+  assert.match(stderr, 'org.freedesktop.DBus.Error.NotSupported');
+  keys.answer(waiting, { signature: 'ay', body: [Buffer.of(1)] });
+  assert.is(await outcome, 'returned 1');
 });
 
 test('says that there is no bus, or no service, or that the bus cannot start it', async () => {

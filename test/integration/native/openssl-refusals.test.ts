@@ -179,6 +179,16 @@ test('fits no certificate of another key', async (context) => {
   }
 });
 
+test('asks for no key where a certificate is looked for', async (context) => {
+  const rig = of(context);
+  using _ = await rig.keys.pause();
+  // a question would be waited for
+  const args = ['x509', '-in', 'iotedge:ec-p256', '-noout'];
+  const { code, stderr } = await rig.openssl(args, { timeoutMs: 15_000 });
+  assert.is(code, 1);
+  assert.not.match(stderr, 'iotedge-keys');
+});
+
 test('signs into no buffer that is too small', async (context) => {
   const rig = of(context);
   const program = await rig.compile('small-buffer');

@@ -400,6 +400,18 @@ test('is of no use any more once it is closed', async (context) => {
   assert.is(await later, 'Unavailable');
 });
 
+test('shows each of two certificates of one key on a connection of its own', async (context) => {
+  const parts = rig(context);
+  await using server = await MutualTlsServer.start(parts.pki);
+  const request = requestTo(parts, server.url());
+  const { spki } = request.clientCertificate;
+  const chainPem = await parts.pki.certify('renewed', spki);
+  const renewed = { ...request, clientCertificate: { ...request.clientCertificate, chainPem } };
+  for (const one of [request, renewed, request]) await parts.client.request(one, never);
+  const clients = server.requests.map(({ client }) => client);
+  assert.equal(clients, ['ec-p256', 'renewed', 'ec-p256']);
+});
+
 test('signs for each connection with the id of the request that it is made for', async (context) => {
   const all = rig(context);
   await using server = await MutualTlsServer.start(all.pki);

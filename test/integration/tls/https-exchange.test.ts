@@ -138,6 +138,16 @@ test('ends the exchange at the server when it is late or cancelled', async (cont
   await until(10_000, 'the other one to be closed', () => closed === 2);
 });
 
+test('takes no connection of a request that trusts other roots', async (context) => {
+  const parts = rig(context);
+  await using server = await serve(parts);
+  await using other = await Pki.create();
+  await parts.client.request(get(parts, server.url()), never);
+  const request = { ...get(parts, server.url()), ca: other.root.certificate };
+  assert.is((await failureOf(parts.client.request(request, never))).kind, 'server-certificate');
+  assert.is(server.requests.length, 1);
+});
+
 for (const [method, repeats] of [
   ['GET', true],
   ['PUT', true],
