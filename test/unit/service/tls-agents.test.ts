@@ -42,7 +42,8 @@ test('are 16 at most: the one that was used longest ago is closed', () => {
 });
 
 test('keep connections, and verify every server', () => {
-  const { options } = new TlsAgents(() => undefined).get({});
+  const { options, maxSockets } = new TlsAgents(() => undefined).get({});
+  assert.is(maxSockets, 8);
   assert.is(options.keepAlive, true);
   assert.is(options.rejectUnauthorized, true);
 });
