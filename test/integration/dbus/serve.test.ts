@@ -6,6 +6,7 @@ import { onSignal } from '../../../src/dbus/client.ts';
 import type { CallContext } from '../../../src/dbus/serve.ts';
 import { type Variant, variant } from '../../../src/dbus/variant.ts';
 import { ServiceError } from '../../../src/errors.ts';
+import { connectAs } from '../../support/connect-as.ts';
 import { deadline, until } from '../../support/deadline.ts';
 import { echo, withEcho } from '../../support/echo-rig.ts';
 import { echoRemote, echoService } from '../../support/echo-service.ts';
@@ -53,17 +54,37 @@ test('wipes what a handler answered when it is a secret, and nothing else', () =
     assert.is(second?.buffer.toString(), 'abc');
   }));
 
-test('takes a request id from those it trusts, and makes one for the others', () =>
-  withEcho(async ({ bus, contexts }) => {
-    await echo(bus).Echo({ data: Buffer.of() }, { requestId: 'request-7' });
-    await echo(bus).Echo({ data: Buffer.of() });
-    const [given, made] = contexts;
-    assert.is(given?.requestId, process.getuid?.() === 0 ? 'request-7' : given?.requestId);
-    assert.match(made?.requestId ?? '', /^[0-9a-f-]{36}$/);
-    assert.is(made?.requestId, made?.requestId);
-    const wrong = echo(bus).Echo({ data: Buffer.of() }, { requestId: 'a\nb' });
-    assert.is(await failureOf(wrong), 'InvalidArgs');
-  }));
+const ownId = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+test('takes a request id from root and from those it trusts, and makes one for every other call', () =>
+  withEcho(
+    async ({ rig, bus, contexts }) => {
+      const nobody = { uid: 65_534, gid: 65_534 };
+      await using trusted = await connectAs(rig.address, { uid: 1, gid: 1 });
+      await using stranger = await connectAs(rig.address, nobody);
+      const requestId = 'request-7';
+      for (const from of [bus, trusted, stranger]) {
+        await echo(from).Echo({ data: Buffer.of() }, { requestId });
+        await echo(from).Echo({ data: Buffer.of() });
+        const wrong = echo(from).Echo({ data: Buffer.of() }, { requestId: 'a\nb' });
+        assert.is(await failureOf(wrong), 'InvalidArgs');
+      }
+      const uids = contexts.map(({ caller: { uid } }) => uid);
+      assert.equal(uids, [0, 0, 1, 1, nobody.uid, nobody.uid]);
+      const ids = contexts.map((call) => call.requestId);
+      const [byRoot, , byTrusted, , ...byStranger] = ids;
+      assert.equal([byRoot, byTrusted], [requestId, requestId]);
+      const made = [ids[1], ids[3], ...byStranger];
+      for (const id of made) assert.match(id ?? '', ownId);
+      assert.is(new Set(made).size, 4, 'each call has one of its own');
+      assert.equal(
+        contexts.map((call) => call.requestId),
+        ids,
+        'and keeps it',
+      );
+    },
+    { isTrusted: (uid) => uid === 1 },
+  ));
 
 test('refuses options that it does not know, or of another type', () =>
   withEcho(async ({ bus }) => {
