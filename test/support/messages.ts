@@ -1,12 +1,19 @@
 import { Inbox } from '../../src/dbus/inbox.ts';
 import { type IncomingMessage, Message } from '../../src/dbus/message.ts';
 import { writeMessage } from '../../src/dbus/message-writer.ts';
-import { WireWriter } from '../../src/dbus/writer.ts';
+import { WireWriter, writersOf } from '../../src/dbus/writer.ts';
 
 /** A message as it stands on the wire. */
 export function bytesOfMessage(fields: ConstructorParameters<typeof Message>[0]): Buffer {
   const writer = new WireWriter();
   writeMessage(writer, new Message({ serial: 1, ...fields }));
+  return Buffer.from(writer.buffer.subarray(0, writer.position));
+}
+
+/** Values as they stand in the body of a message of this signature. */
+export function bytesOfBody(signature: string, ...values: readonly unknown[]): Buffer {
+  const writer = new WireWriter();
+  writersOf(signature).forEach((write, at) => write(writer, values[at]));
   return Buffer.from(writer.buffer.subarray(0, writer.position));
 }
 

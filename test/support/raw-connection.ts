@@ -12,6 +12,7 @@ export interface RawMessage {
   readonly path?: string;
   readonly interface?: string;
   readonly member?: string;
+  readonly errorName?: string;
   readonly replySerial?: number;
   readonly signature?: string;
   readonly body?: Buffer;
@@ -73,7 +74,7 @@ export class RawConnection implements Disposable {
   async call(message: RawMessage, timeoutMs = 30_000): Promise<IncomingMessage> {
     const serial = this.send(message);
     const what = `a reply to ${message.member ?? 'a message'}`;
-    await until(timeoutMs, what, () => this.replyTo(serial) !== undefined);
+    await until(timeoutMs, what, () => this.#closed || this.replyTo(serial) !== undefined);
     return this.replyTo(serial) ?? this.#none();
   }
 
@@ -86,7 +87,7 @@ export class RawConnection implements Disposable {
   }
 
   #none(): never {
-    throw new TypeError('no reply');
+    throw new TypeError('the bus closed the connection without a reply');
   }
 
   #receive(chunk: Buffer): void {
@@ -105,6 +106,7 @@ export function encodeRaw(message: RawMessage, serial: number): Buffer {
     textField(1, 'o', message.path),
     textField(2, 's', message.interface),
     textField(3, 's', message.member),
+    textField(4, 's', message.errorName),
     serialField(message.replySerial),
     textField(6, 's', message.destination),
     signatureField(message.signature),

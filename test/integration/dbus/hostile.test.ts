@@ -3,7 +3,6 @@ import * as assert from 'uvu/assert';
 import type { Bus } from '../../../src/dbus/bus.ts';
 import { client } from '../../../src/dbus/client.ts';
 import { variant } from '../../../src/dbus/variant.ts';
-import { WireWriter, writersOf } from '../../../src/dbus/writer.ts';
 import { until } from '../../support/deadline.ts';
 import {
   type EchoFixture,
@@ -12,6 +11,7 @@ import {
   startEcho,
 } from '../../support/echo-service.ts';
 import { hostileCalls } from '../../support/hostile-messages.ts';
+import { bytesOfBody } from '../../support/messages.ts';
 import { type BusKind, PrivateBus } from '../../support/private-bus.ts';
 import { RawConnection, type RawMessage } from '../../support/raw-connection.ts';
 
@@ -21,12 +21,6 @@ const kinds: readonly BusKind[] = ['dbus-daemon', 'dbus-broker'];
 const methodCall = { type: 1, destination: echoService.busName, path: echoService.path } as const;
 const echoCall: RawMessage = { ...methodCall, interface: 'org.iotedge.Echo1', member: 'Echo' };
 const wire = 'org.freedesktop.DBus.Error';
-
-function bytesOf(signature: string, ...values: readonly unknown[]): Buffer {
-  const writer = new WireWriter();
-  writersOf(signature).forEach((write, at) => write(writer, values[at]));
-  return Buffer.from(writer.buffer.subarray(0, writer.position));
-}
 
 interface Rig extends EchoFixture {
   readonly rig: PrivateBus;
@@ -76,7 +70,7 @@ test('survives a descriptor index without a descriptor, in a signal', () =>
     const { uniqueName: destination } = served;
     const signal = { type: 4, destination, path: '/', interface: 'a.b', member: 'News' };
     raw.send({ ...signal, signature: 'h', body: Buffer.alloc(4) });
-    raw.send({ ...signal, signature: 'a{sv}', body: bytesOf('a{sv}', {}) });
+    raw.send({ ...signal, signature: 'a{sv}', body: bytesOfBody('a{sv}', {}) });
     await until(15_000, 'the signals', () => heard >= 1);
   }));
 
@@ -100,7 +94,7 @@ test('survives header fields that nobody knows, of any type and depth', () =>
 test('survives replies that nobody asked for', () =>
   attack(async ({ raw, served }) => {
     const { uniqueName: destination } = served;
-    raw.send({ type: 2, replySerial: 1, destination, signature: 's', body: bytesOf('s', 'x') });
+    raw.send({ type: 2, replySerial: 1, destination, signature: 's', body: bytesOfBody('s', 'x') });
     await raw.call({ ...echoCall, member: 'Describe', signature: 'a{sv}', body: Buffer.alloc(8) });
   }));
 
@@ -108,10 +102,10 @@ test('refuses the wrong signature and the wrong number of arguments', () =>
   attack(async ({ raw }) => {
     const wrong: readonly (readonly [string | undefined, Buffer])[] = [
       [undefined, Buffer.alloc(0)],
-      ['ay', bytesOf('ay', Buffer.of(1))],
-      ['say', bytesOf('say', 'x', Buffer.of(1))],
-      ['aya{sv}s', bytesOf('aya{sv}s', Buffer.of(1), {}, 'more')],
-      ['aya{ss}', bytesOf('aya{ss}', Buffer.of(1), {})],
+      ['ay', bytesOfBody('ay', Buffer.of(1))],
+      ['say', bytesOfBody('say', 'x', Buffer.of(1))],
+      ['aya{sv}s', bytesOfBody('aya{sv}s', Buffer.of(1), {}, 'more')],
+      ['aya{ss}', bytesOfBody('aya{ss}', Buffer.of(1), {})],
     ];
     for (const [signature, body] of wrong) {
       const message = { ...echoCall, body, ...(signature === undefined ? {} : { signature }) };
@@ -143,7 +137,7 @@ test('refuses members, interfaces and objects that it does not have', () =>
 
 test('finds the interface of a call without one when there is only one', () =>
   attack(async ({ raw }) => {
-    const body = bytesOf('aya{sv}', Buffer.of(7), {});
+    const body = bytesOfBody('aya{sv}', Buffer.of(7), {});
     const echoed = await raw.call({ ...methodCall, member: 'Echo', signature: 'aya{sv}', body });
     assert.is(echoed.header.type, 2);
     assert.is((await raw.call({ ...methodCall, member: 'Ping' })).header.type, 2);
@@ -185,7 +179,7 @@ test('refuses a body of nearly 32 MiB without reading it', () =>
 test('refuses large bodies of the right signature with LimitsExceeded', () =>
   attack(async ({ raw }) => {
     const signature = 'aya{sv}';
-    const data = bytesOf(signature, Buffer.alloc(31 << 20), {});
+    const data = bytesOfBody(signature, Buffer.alloc(31 << 20), {});
     assert.is(await refusal(raw, { ...echoCall, signature, body: data }), `${wire}.LimitsExceeded`);
     // entries of 16 bytes: the costliest thing per byte that a caller can make a service build
     const entry = Buffer.from('04000000 00000000 00017900 05000000'.replaceAll(' ', ''), 'hex');
@@ -204,7 +198,7 @@ test('treats __proto__ and constructor in a dictionary as unknown options', () =
     for (const key of ['__proto__', 'constructor', 'hasOwnProperty']) {
       const polluting = variant('a{sv}', new Map([['reverse', variant('b', true)]]));
       const options = new Map([[key, polluting]]);
-      const body = bytesOf('aya{sv}', Buffer.of(1), options);
+      const body = bytesOfBody('aya{sv}', Buffer.of(1), options);
       const message = { ...echoCall, signature: 'aya{sv}', body };
       assert.is(await refusal(raw, message), `${wire}.InvalidArgs`, key);
     }
@@ -220,7 +214,7 @@ test('does not answer a call that wants no reply', () =>
       answered.push(message.replySerial);
       return send(message);
     };
-    const body = bytesOf('aya{sv}', Buffer.of(1), {});
+    const body = bytesOfBody('aya{sv}', Buffer.of(1), {});
     const quiet = [
       raw.send({ ...echoCall, flags: 1, signature: 'aya{sv}', body }),
       raw.send({ ...echoCall, flags: 1, member: 'No' }),
@@ -250,7 +244,7 @@ test('survives callers that vanish in the middle of a call', () =>
 
 test('survives unknown flags, fields and message types', () =>
   attack(async ({ raw, rig }) => {
-    const body = bytesOf('aya{sv}', Buffer.of(1), {});
+    const body = bytesOfBody('aya{sv}', Buffer.of(1), {});
     const echoed = await raw.call({ ...echoCall, flags: 0xf8, signature: 'aya{sv}', body });
     assert.is(echoed.header.type, 2);
     using odd = await RawConnection.open(rig.socket);
@@ -261,7 +255,7 @@ test('survives unknown flags, fields and message types', () =>
 
 test('survives many calls at once, of which each is answered', () =>
   attack(async ({ raw }) => {
-    const body = bytesOf('aya{sv}', Buffer.alloc(32), {});
+    const body = bytesOfBody('aya{sv}', Buffer.alloc(32), {});
     const serials = Array.from({ length: 100 }, () =>
       raw.send({ ...echoCall, signature: 'aya{sv}', body }),
     );
