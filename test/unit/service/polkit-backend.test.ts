@@ -8,6 +8,7 @@ import type {
   PolkitAuthority,
 } from '../../../src/service/polkit-authority.ts';
 import { PolkitBackend } from '../../../src/service/polkit-backend.ts';
+import { deadline } from '../../support/deadline.ts';
 
 const test = suite('polkit backend');
 
@@ -64,7 +65,7 @@ class Rig {
     try {
       const decision = this.backend.decide(question, call);
       if (decision === undefined) return 'at once';
-      await decision;
+      await deadline(20_000, decision, 'a decision');
       return 'allowed';
     } catch (error) {
       return isServiceError(error) ? error.code : 'broken';
@@ -214,7 +215,9 @@ test('asks a person with five minutes to answer and uses the answer once', async
   const rig = new Rig();
   const first = rig.ask(call(':1.1', { interactive: true }));
   await settle();
-  rig.authority.checks[0]?.answer('challenge');
+  const plain = rig.authority.checks[0];
+  assert.equal([plain?.options.interactive, plain?.options.timeoutMs], [false, 20_000]);
+  plain?.answer('challenge');
   await settle();
   const prompt = rig.authority.checks[1];
   assert.equal([prompt?.options.interactive, prompt?.options.timeoutMs], [true, 300_000]);
@@ -240,6 +243,55 @@ test('asks nothing about a question for which a person is being asked', async ()
   assert.is(rig.authority.checks.length, 2);
   rig.authority.checks[1]?.answer('no');
   assert.is(await first, 'AccessDenied');
+  rig.authority.auto = 'yes';
+  assert.is(await rig.ask(call(':1.1')), 'allowed', 'the person has answered');
+});
+
+test('asks polkit again after a change, while a person thinks', async () => {
+  const rig = new Rig();
+  const first = rig.ask(call(':1.1', { interactive: true }));
+  await settle();
+  rig.authority.checks[0]?.answer('challenge');
+  await settle();
+  rig.authority.change();
+  rig.authority.auto = 'yes';
+  assert.is(await rig.ask(call(':1.1')), 'allowed');
+  rig.authority.checks[1]?.answer('no');
+  assert.is(await first, 'AccessDenied');
+});
+
+test('asks four people at a time, one for a uid, and the next when one has answered', async () => {
+  const rig = new Rig();
+  rig.authority.auto = 'challenge';
+  const calls = [1, 2, 3, 4, 5, 6].flatMap((uid) =>
+    ['a', 'b'].map((key) => rig.ask(call(`:1.${uid}`, { uid, interactive: true }), sign(key))),
+  );
+  const prompts = (): Check[] => rig.authority.checks.filter(({ options }) => options.interactive);
+  const { check } = rig.authority;
+  rig.authority.check = (question, sender, options) => {
+    rig.authority.auto = options.interactive ? undefined : 'challenge';
+    return check.call(rig.authority, question, sender, options);
+  };
+  const answered = new Set<Check>();
+  for (let turn = 0; turn < 12; turn++) {
+    await settle();
+    const open = prompts().filter((prompt) => !answered.has(prompt));
+    const senders = open.map(({ sender }) => sender);
+    const left = [1, 2, 3, 4, 5, 6].filter((uid) => {
+      const done = [...answered].filter(({ sender }) => sender === `:1.${uid}`);
+      return done.length < 2;
+    });
+    assert.is(open.length, Math.min(4, left.length));
+    assert.is(new Set(senders).size, senders.length, senders.join());
+    const [next] = open;
+    assert.ok(next);
+    answered.add(next);
+    next.answer('yes');
+  }
+  assert.equal(
+    await Promise.all(calls),
+    Array.from({ length: 12 }, () => 'allowed'),
+  );
 });
 
 test('answers plain questions while people think', async () => {
@@ -299,6 +351,80 @@ test('denies when polkit fails in any way, and asks again the next time', async 
   assert.is(await rig.ask(call()), 'allowed');
 });
 
+/** The refusal of a question. */
+async function refusal(rig: Rig, question: Question): Promise<ServiceError> {
+  try {
+    await rig.backend.decide(question, call());
+  } catch (error) {
+    assert.ok(isServiceError(error, 'AccessDenied'));
+    return error;
+  }
+  throw new TypeError('it was allowed');
+}
+
+test('says what is not allowed and why, and what went wrong', async () => {
+  const rig = new Rig();
+  rig.authority.auto = 'no';
+  const details = { key_id: 'k', derivation: '', exportable: 'false', usages: 'u'.repeat(200) };
+  const denied = await refusal(rig, { action: 'a.b', details });
+  assert.is(denied.message, `a.b (key_id=k, usages=${'u'.repeat(160)}) is not allowed`);
+  assert.is(denied.cause, undefined);
+  const bare = { action: 'a.b', details: { adopt: 'false' } };
+  assert.is((await refusal(rig, bare)).message, 'a.b is not allowed');
+  const away = new ServiceError('Unavailable', 'not there');
+  rig.authority.auto = away;
+  const unavailable = await refusal(rig, { action: 'a.c', details: {} });
+  assert.is(unavailable.message, 'a.c is not allowed: polkit is not available');
+  assert.is(unavailable.cause, away);
+  rig.authority.auto = new TypeError('odd');
+  const odd = await refusal(rig, { action: 'a.c', details: {} });
+  assert.is(odd.message, 'a.c is not allowed: polkit gave no usable answer');
+});
+
+test('listens for changes once', async () => {
+  const rig = new Rig();
+  rig.authority.auto = 'yes';
+  let times = 0;
+  const watch = rig.authority.watch.bind(rig.authority);
+  rig.authority.watch = (onChange) => {
+    times++;
+    return watch(onChange);
+  };
+  for (const key of ['a', 'b', 'c']) await rig.ask(call(), sign(key));
+  assert.is(times, 1);
+});
+
+test('asks nothing for a caller that has left, and holds no place for it', async () => {
+  const rig = new Rig();
+  const abort = new AbortController();
+  const first = ['a', 'b', 'c'].map((key) => rig.ask(call(':1.1', { abort }), sign(key)));
+  await settle();
+  abort.abort();
+  assert.equal(await Promise.all(first), ['Cancelled', 'Cancelled', 'Cancelled']);
+  assert.is(await rig.ask(call(':1.1', { abort }), sign('d')), 'Cancelled');
+  assert.is(rig.authority.checks.length, 2);
+  const others = ['e', 'f', 'g'].map((key) => rig.ask(call(':1.2'), sign(key)));
+  await settle();
+  assert.is(rig.authority.inFlight, 2);
+  rig.authority.auto = 'yes';
+  for (const { answer } of rig.authority.checks) answer('yes');
+  assert.equal(await Promise.all(others), ['allowed', 'allowed', 'allowed']);
+});
+
+test('counts a question of a uid until it is answered', async () => {
+  const rig = new Rig();
+  const first = ['a', 'b'].map((key) => rig.ask(call(), sign(key)));
+  await settle();
+  rig.authority.checks[0]?.answer('yes');
+  assert.is(await first[0], 'allowed');
+  const more = ['c', 'd'].map((key) => rig.ask(call(), sign(key)));
+  await settle();
+  assert.is(rig.authority.inFlight, 2);
+  rig.authority.auto = 'yes';
+  for (const { answer } of rig.authority.checks) answer('yes');
+  await Promise.all([...first, ...more]);
+});
+
 test('denies when it cannot hear of changes', async () => {
   const rig = new Rig();
   rig.authority.auto = 'yes';
@@ -314,6 +440,9 @@ test('does not mix up questions whose texts run into each other', async () => {
   const rig = new Rig();
   rig.authority.auto = 'yes';
   await rig.ask(call(), { action: 'a', details: { x: 'b', y: 'c' } });
+  assert.is(await rig.ask(call(), { action: 'a', details: { x: 'b y c' } }), 'allowed');
+  assert.is(await rig.ask(call(), { action: 'a', details: { x: 'b', z: 'c' } }), 'allowed');
+  assert.is(await rig.ask(call(), { action: 'a x', details: { y: 'c' } }), 'allowed');
   assert.is(await rig.ask(call(), { action: 'a', details: { x: 'b y', y: '' } }), 'allowed');
   assert.is(await rig.ask(call(), { action: 'a', details: { x: 'b' } }), 'allowed');
 });

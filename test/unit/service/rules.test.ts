@@ -32,15 +32,72 @@ test('leave a detail free that they do not match, except the guarded ones', () =
   assert.ok(ruleAllows({ ...any, match: { derivation: '*' } }, sign('device-id', 'module')));
   for (const [name, harmless, harmful] of [
     ['elevated', 'false', 'true'],
+    ['elevated', '', 'yes'],
     ['profile', 'server', 'device-ca'],
+    ['profile', '', 'workload-ca'],
     ['adopt', 'false', 'true'],
+    ['adopt', '', 'yes'],
     ['key_id', 'iotedge', 'iotedge/certificate/x'],
+    ['key_id', 'iotedge-x', 'iotedge/x'],
     ['certificate_id', 'mine/iotedge/x', 'iotedge/workload-ca@2'],
     ['issuer', 'device-ca', 'iotedge/workload-ca'],
   ] as const) {
     assert.ok(ruleAllows(any, { action: 'org.iotedge.x', details: { [name]: harmless } }));
     assert.not.ok(ruleAllows(any, { action: 'org.iotedge.x', details: { [name]: harmful } }));
   }
+});
+
+test('guard each detail that they do not name, whatever else they name', () => {
+  const question = {
+    action: 'org.iotedge.modules1.run',
+    details: { module: 'm', elevated: 'true', adopt: 'true', derivation: 'd' },
+  };
+  const allowed = (...names: readonly string[]): boolean =>
+    ruleAllows(
+      { actions: ['*'], match: Object.fromEntries(names.map((name) => [name, '*'])) },
+      question,
+    );
+  assert.ok(allowed('elevated', 'adopt', 'derivation'));
+  for (const left of ['elevated', 'adopt', 'derivation']) {
+    const named = ['module', 'elevated', 'adopt', 'derivation'].filter((name) => name !== left);
+    assert.not.ok(allowed(...named), left);
+  }
+});
+
+test('cover an action that any one of their globs covers whole', () => {
+  const rule: Rule = { actions: ['org.iotedge.keys1.s?gn', 'org.iotedge.keys1.ver*'], match: {} };
+  const may = (verb: string): boolean =>
+    ruleAllows(rule, { action: `org.iotedge.keys1.${verb}`, details: {} });
+  assert.equal(['sign', 'verify', 'ver', 'sgn', 'sign-device', 'export', '*'].filter(may), [
+    'sign',
+    'verify',
+    'ver',
+  ]);
+});
+
+test('let only a glob that begins so cover the ids of the services, in every detail that is an id', () => {
+  for (const name of ['key_id', 'certificate_id', 'issuer']) {
+    const may = (glob: string, value: string): boolean =>
+      ruleAllows(
+        { actions: ['*'], match: { [name]: glob } },
+        { action: 'a', details: { [name]: value } },
+      );
+    assert.ok(may('iotedge/*', 'iotedge/x'), name);
+    assert.ok(may('*', 'x@2'), name);
+    assert.not.ok(may('*', 'iotedge/x'), name);
+    assert.not.ok(may('*', 'iotedge/x@2'), name);
+  }
+});
+
+test('cover one rotated name alone when they name it, and other details as they are', () => {
+  const rule: Rule = { actions: ['*'], match: { key_id: 'device-id@2' } };
+  assert.ok(ruleAllows(rule, sign('device-id@2')));
+  assert.not.ok(ruleAllows(rule, sign('device-id')));
+  assert.not.ok(ruleAllows(rule, sign('device-id@3')));
+  const module: Rule = { actions: ['*'], match: { module: 'm' } };
+  assert.not.ok(ruleAllows(module, { action: 'a', details: { module: 'm@2' } }));
+  const image: Rule = { actions: ['*'], match: { image: '*' } };
+  assert.ok(ruleAllows(image, { action: 'a', details: { image: 'iotedge/agent:1' } }));
 });
 
 test('cover the names that rotation gives to an id, and no others', () => {
@@ -109,6 +166,29 @@ test('are for users, groups as the bus reports them, or both', async () => {
   assert.equal(may(caller(1001, 7, 50)), ['b']);
   assert.equal(may(caller(1000, 50)), ['a', 'b', 'c']);
   assert.equal(may(caller(1002)), []);
+});
+
+test('of one user or group are all tried, in any order', async () => {
+  const set = await RuleSet.fromAcl(
+    [
+      { user: 'ann', actions: ['a'] },
+      { user: 'ann', actions: ['b'] },
+      { group: 'ops', actions: ['c'] },
+      { group: 'ops', actions: ['d'] },
+      { user: '1000', actions: ['e'] },
+      { group: '50', actions: ['f'] },
+    ],
+    {
+      uid: (name) => (name === '1000' ? Promise.resolve(1000) : accounts.uid(name)),
+      gid: (name) => (name === '50' ? Promise.resolve(50) : accounts.gid(name)),
+    },
+  );
+  const may = (who: Caller): string[] =>
+    ['a', 'b', 'c', 'd', 'e', 'f'].filter((action) => set.allows(who, { action, details: {} }));
+  assert.equal(may(caller(1000, 50)), ['a', 'b', 'c', 'd', 'e', 'f']);
+  assert.equal(may(caller(1000)), ['a', 'b', 'e']);
+  assert.equal(may(caller(50, 1000)), []);
+  assert.equal(may(caller(7, 50)), ['c', 'd', 'f']);
 });
 
 test('grant a service what the table says, and what the configuration adds', async () => {

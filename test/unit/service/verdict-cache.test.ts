@@ -35,4 +35,55 @@ test('replaces a verdict, whoever it was about', () => {
   assert.is(cache.size, 0);
 });
 
+const yes = { allowed: true, askedAt: 0, generation: 0 };
+
+test('drops the verdicts of the caller that left, and of no other', () => {
+  const cache = new VerdictCache({ yesMs: 10_000, noMs: 1000 });
+  for (const key of ['a', 'b']) cache.keep(key, ':1.1', yes);
+  cache.keep('c', ':1.2', yes);
+  cache.dropSender(':1.1');
+  assert.equal(
+    [cache.get('a', 1), cache.get('b', 1), cache.get('c', 1)],
+    [undefined, undefined, true],
+  );
+  assert.is(cache.size, 1);
+});
+
+test('knows of a verdict only whose it is now', () => {
+  const cache = new VerdictCache({ yesMs: 10_000, noMs: 1000 });
+  cache.keep('replaced', ':1.1', yes);
+  cache.keep('replaced', ':1.2', yes);
+  cache.dropSender(':1.1');
+  assert.is(cache.get('replaced', 1), true);
+
+  cache.keep('expired', ':1.1', { ...yes, allowed: false });
+  assert.is(cache.get('expired', 1000), undefined);
+  cache.keep('expired', ':1.2', { ...yes, askedAt: 1000 });
+  cache.dropSender(':1.1');
+  assert.is(cache.get('expired', 1001), true);
+
+  cache.keep('dropped', ':1.1', yes);
+  cache.dropAll();
+  assert.is(cache.get('dropped', 1), undefined);
+  assert.is(cache.size, 0);
+  cache.keep('dropped', ':1.2', { ...yes, generation: cache.generation });
+  cache.dropSender(':1.1');
+  assert.is(cache.get('dropped', 1), true);
+});
+
+test('holds nothing that may never be used', () => {
+  const cache = new VerdictCache({ yesMs: 0, noMs: 0 });
+  cache.keep('yes', ':1.1', yes);
+  cache.keep('no', ':1.1', { ...yes, allowed: false });
+  assert.is(cache.size, 0);
+});
+
+test('uses a verdict until its time is over, and not at that moment', () => {
+  const cache = new VerdictCache({ yesMs: 10_000, noMs: 1000 });
+  cache.keep('yes', ':1.1', { ...yes, askedAt: 5 });
+  cache.keep('no', ':1.1', { allowed: false, askedAt: 5, generation: 0 });
+  assert.equal([cache.get('yes', 10_004), cache.get('no', 1004)], [true, false]);
+  assert.equal([cache.get('yes', 10_005), cache.get('no', 1005)], [undefined, undefined]);
+});
+
 test.run();
