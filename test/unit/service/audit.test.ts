@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { CallContext } from '../../../src/dbus/serve.ts';
 import { ServiceError } from '../../../src/errors.ts';
-import { Audit } from '../../../src/service/audit.ts';
+import { Audit, undeclaredMessage } from '../../../src/service/audit.ts';
 import type { Fields, Log } from '../../../src/service/log.ts';
 import { toLine } from '../../../src/service/log-record.ts';
 
@@ -10,7 +10,7 @@ const test = suite('audit');
 
 type Line = readonly [string, string, Fields];
 
-function rig(repeatMs = 10_000): { audit: Audit; lines: Line[] } {
+function rig(repeatMs = 10_000): { audit: Audit; lines: Line[]; log: Log } {
   const lines: Line[] = [];
   const write =
     (level: string) =>
@@ -23,7 +23,7 @@ function rig(repeatMs = 10_000): { audit: Audit; lines: Line[] } {
     info: write('info'),
     debug: write('debug'),
   };
-  return { audit: new Audit({ log, repeatMs }), lines };
+  return { audit: new Audit({ log, repeatMs }), lines, log };
 }
 
 function call(uid: number): CallContext {
@@ -178,6 +178,124 @@ test('counts the calls that were lost with their callers', () => {
   );
   audit[Symbol.dispose]();
   assert.is(lines[2]?.[2]['repeats'], 2);
+});
+
+test('writes why a decision failed, as a warning when what decides is broken', () => {
+  const { audit, lines } = rig();
+  const cause = new Error('ECONNREFUSED');
+  audit.decided(call(1), sign('a'), new ServiceError('AccessDenied', 'no'));
+  audit.decided(call(1), sign('b'), new ServiceError('AccessDenied', 'polkit is away', { cause }));
+  audit.decided(call(1), sign('c'), new ServiceError('Cancelled', 'it left', { cause }));
+  audit.decided(call(1), sign('d'), undefined);
+  assert.equal(
+    lines.map(([level, , { verdict, reason }]) => [level, verdict, reason]),
+    [
+      ['info', 'denied', 'no'],
+      ['warn', 'denied', 'polkit is away: ECONNREFUSED'],
+      ['info', 'abandoned', 'it left: ECONNREFUSED'],
+      ['info', 'allowed', undefined],
+    ],
+  );
+  audit[Symbol.dispose]();
+});
+
+test('tells actions apart, and names the id that each is about', () => {
+  const { audit, lines } = rig();
+  const decide = (action: string, details: Readonly<Record<string, string>>) =>
+    audit.decided(call(1), { action, details }, undefined);
+  decide('keys.sign', { key_id: 'one', derivation: 'd' });
+  decide('keys.export', { key_id: 'one' });
+  decide('certificates.issue', { certificate_id: 'one', issuer: 'ca' });
+  decide('identity.sign', { module_id: 'one', audience: '' });
+  decide('modules.run', { module: 'one', type: 'docker' });
+  decide('odd', { key_id: '', module: 'one' });
+  decide('none', { key_id: '' });
+  assert.equal(
+    lines.map(([, , { action, id, details }]) => [action, id, details]),
+    [
+      ['keys.sign', 'one', ['derivation:d']],
+      ['keys.export', 'one', undefined],
+      ['certificates.issue', 'one', ['issuer:ca']],
+      ['identity.sign', 'one', undefined],
+      ['modules.run', 'one', ['type:docker']],
+      ['odd', 'one', undefined],
+      ['none', '', undefined],
+    ],
+  );
+  audit[Symbol.dispose]();
+});
+
+test('writes of a failure whose it was, what was called and for how long, and a stack only of defects', () => {
+  const { audit, lines } = rig();
+  const long = { ...call(1000), startedAt: performance.now() - 1e6 };
+  const fail = (error: Error, on = long, message = 'org.iotedge.Keys1.Sign') =>
+    audit.failed(on, message, error);
+  fail(new ServiceError('NotFound', 'no key "a"'));
+  fail(new TypeError('a defect'));
+  fail(new TypeError('a defect'), call(1001));
+  fail(new TypeError('a defect'), long, 'org.iotedge.Keys1.Verify');
+  const [first, second] = lines.map(([, , fields]) => fields);
+  const { durationMs, ...rest } = first ?? {};
+  assert.ok(Number(durationMs) >= 1e6 && Number(durationMs) < 2e6, String(durationMs));
+  assert.equal(rest, {
+    uid: 1000,
+    pid: undefined,
+    unit: undefined,
+    member: 'Sign',
+    requestId: 'request',
+    call: 'org.iotedge.Keys1.Sign',
+    code: 'NotFound',
+    reason: 'no key "a"',
+    stack: undefined,
+  });
+  assert.match(String(second?.['stack']), /^TypeError: a defect\n/);
+  assert.equal(
+    lines.slice(1).map(([, , { uid, call: message }]) => [uid, message]),
+    [
+      [1000, 'org.iotedge.Keys1.Sign'],
+      [1001, 'org.iotedge.Keys1.Sign'],
+      [1000, 'org.iotedge.Keys1.Verify'],
+    ],
+  );
+  audit[Symbol.dispose]();
+});
+
+test('writes of a lost call whose it was, and of an error that is not declared which', () => {
+  const { audit, lines } = rig();
+  audit.lost('org.iotedge.Keys1.Sign', { ...call(1000).caller, pid: 77 });
+  audit.undeclared(call(1001), new ServiceError('NotProvisioned', 'odd'));
+  audit.undeclared(call(1001), new ServiceError('NotProvisioned', 'odd'));
+  audit.undeclared(call(1001), new ServiceError('NotFound', 'odd'));
+  const [lost, undeclared, other] = lines;
+  assert.equal(lost, [
+    'warn',
+    'call lost',
+    {
+      uid: 1000,
+      pid: 77,
+      call: 'org.iotedge.Keys1.Sign',
+      reason: 'its caller wanted no reply and left before its turn',
+    },
+  ]);
+  assert.equal([undeclared?.[0], undeclared?.[1]], ['error', undeclaredMessage]);
+  const { uid, member, code, reason } = undeclared?.[2] ?? {};
+  assert.equal([uid, member, code, reason], [1001, 'Sign', 'NotProvisioned', 'odd']);
+  assert.is(other?.[2]['code'], 'NotFound');
+  assert.is(lines.length, 3);
+  audit[Symbol.dispose]();
+});
+
+test('writes every call where debug records are written, and none elsewhere', () => {
+  const { lines, log } = rig();
+  for (const writesDebug of [undefined, false, true]) {
+    const audit = new Audit({ log: { ...log, ...(writesDebug !== undefined && { writesDebug }) } });
+    audit.called(call(1000));
+    audit[Symbol.dispose]();
+  }
+  assert.equal(
+    lines.map(([level, message, { member, requestId }]) => [level, message, member, requestId]),
+    [['debug', 'called', 'Sign', 'request']],
+  );
 });
 
 test.run();

@@ -267,10 +267,10 @@ test('asks four people at a time, one for a uid, and the next when one has answe
     ['a', 'b'].map((key) => rig.ask(call(`:1.${uid}`, { uid, interactive: true }), sign(key))),
   );
   const prompts = (): Check[] => rig.authority.checks.filter(({ options }) => options.interactive);
-  const { check } = rig.authority;
+  const check = rig.authority.check.bind(rig.authority);
   rig.authority.check = (question, sender, options) => {
     rig.authority.auto = options.interactive ? undefined : 'challenge';
-    return check.call(rig.authority, question, sender, options);
+    return check(question, sender, options);
   };
   const answered = new Set<Check>();
   for (let turn = 0; turn < 12; turn++) {
