@@ -140,12 +140,27 @@ test('on a full disk can be deleted, and Health says that it is full', async ({
   }
 });
 
-test('can be deleted', async ({ rig, certificates }) => {
-  await rig.stop('certificates');
-  await truncate(join(rig.stateDirectory('certificates'), 'certificates', 'site.json'));
-  await certificates.DeleteCertificate({ certificate_id: 'site' });
-  assert.is(await failureOf(certificates.GetCertificate({ certificate_id: 'site' })), 'NotFound');
-  assert.is(await busctlProperty(rig, 'certificates', 'Health'), 'ok');
+test('can be deleted, though the service cannot read it', async ({ rig, certificates, data }) => {
+  const file = join(rig.stateDirectory('certificates'), 'certificates', 'site.json');
+  const id = { certificate_id: 'site' };
+  for (const damage of [
+    () => truncate(file),
+    () => chmod(file, 0),
+    () => writeFile(file, '{"version":2}'),
+  ]) {
+    await certificates.ImportCertificate({
+      ...id,
+      data,
+      format: 'pem',
+      options: { if_exists: 'replace' },
+    });
+    await rig.stop('certificates');
+    await damage();
+    assert.is(await failureOf(certificates.GetCertificate(id)), 'Unavailable');
+    await certificates.DeleteCertificate(id);
+    assert.is(await failureOf(certificates.GetCertificate(id)), 'NotFound');
+    assert.is(await busctlProperty(rig, 'certificates', 'Health'), 'ok');
+  }
 });
 
 test.run();

@@ -165,6 +165,7 @@ test('takes an id for the common name up to 64 characters', async () => {
   const longest = 'x'.repeat(64);
   assert.is(formatName(policyOf({}, longest).subject ?? []), `CN=${longest}`);
   assert.is(await codeOf(() => policyOf({}, `${longest}x`)), 'InvalidArgs');
+  assert.throws(() => policyOf({}, `${longest}x`), /is too long for its common name/);
   const rules = { 'x*': { subject: 'CN=short' } };
   assert.is(formatName(policyOf(rules, `${longest}x`).subject ?? []), 'CN=short');
 });

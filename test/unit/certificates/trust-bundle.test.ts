@@ -71,7 +71,15 @@ test('is published with everything else, also when the clock moves on', async ()
   assert.is(rig.published.digest, sha256(pem(ca)));
 });
 
-test('names what is missing once, beside what is damaged', async () => {
+test('leaves it to the certificate to name its damage', async () => {
+  const settings = { 'preloaded_cert:one': '/nowhere/one.cer', trust_bundle: ['one', 'two'] };
+  await using rig = await Rig.start(settings);
+  const [damage = '', ...rest] = rig.published.problems;
+  assert.match(damage, /^"one": .*ENOENT/);
+  assert.equal(rest, ['trust_bundle: no certificate "two"']);
+});
+
+test('names what is missing until it is there', async () => {
   await using rig = await Rig.start({ trust_bundle: ['one', 'two'] });
   const missing = ['trust_bundle: no certificate "one"', 'trust_bundle: no certificate "two"'];
   assert.equal(rig.published.problems, missing);

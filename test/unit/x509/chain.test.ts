@@ -1,10 +1,17 @@
-import { createPrivateKey, type KeyObject } from 'node:crypto';
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generatePrimeSync,
+  type KeyObject,
+} from 'node:crypto';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { localSigner, spkiOf } from '../../../src/x509/algorithm.ts';
 import {
   type Certificate,
   encodeCertificatesPem,
+  isSelfSigned,
   parseCertificate,
   parseCertificatesPem,
   parsePkcs7,
@@ -232,13 +239,7 @@ function withExponent(key: KeyObject, e: bigint): KeyObject {
     );
   };
   const [p, q] = [number(jwk.p), number(jwk.q)];
-  const order = (p - 1n) * (q - 1n);
-  let [before, inverse, left, rest] = [0n, 1n, order, e];
-  while (rest > 1n) {
-    [before, inverse] = [inverse, before - (left / rest) * inverse];
-    [left, rest] = [rest, left % rest];
-  }
-  const d = ((inverse % order) + order) % order;
+  const d = inverseOf(e, (p - 1n) * (q - 1n));
   const parts = { e: text(e), d: text(d), dp: text(d % (p - 1n)), dq: text(d % (q - 1n)) };
   return createPrivateKey({ key: { ...jwk, ...parts }, format: 'jwk' });
 }
@@ -253,6 +254,90 @@ test('takes no key for an issuer with which every check would take long', async 
     const root = await makeCa({ name: 'CN=root', key });
     const leaf = await makeLeaf(root, key);
     assert.is((await codeOf(() => verifyLinks([leaf, root]))) === undefined, isTaken);
+  }
+});
+
+/** An RSA key of exactly so many bits, with many small primes: one of two large ones takes long to make. */
+class ManyPrimes {
+  readonly #primes: bigint[] = [];
+  readonly #modulus: bigint;
+  readonly #exponent = 65_537n;
+
+  constructor(bits: number) {
+    let modulus = 1n;
+    const lengthOf = (value: bigint): number => value.toString(2).length;
+    const add = (size: number, isWanted: (prime: bigint) => boolean): void => {
+      const found = generatePrimeSync(size, { bigint: true });
+      const isUsable = found % this.#exponent !== 1n && !this.#primes.includes(found);
+      if (!isUsable || !isWanted(found)) return add(size, isWanted);
+      this.#primes.push(found);
+      modulus *= found;
+    };
+    while (lengthOf(modulus) < bits - 600) add(512, () => true);
+    add(bits - lengthOf(modulus), (prime) => lengthOf(modulus * prime) === bits);
+    this.#modulus = modulus;
+  }
+
+  get spki(): Buffer {
+    const hex = this.#modulus.toString(16);
+    const n = Buffer.from(hex.padStart(hex.length + (hex.length % 2), '0'), 'hex');
+    const jwk = { kty: 'RSA', n: n.toString('base64url'), e: 'AQAB' };
+    return spkiOf(createPublicKey({ key: jwk, format: 'jwk' }));
+  }
+
+  /** Signs as PKCS #1 1.5 has it, with the remainders of all primes put together. */
+  readonly sign = (message: Buffer): Promise<Buffer> => {
+    const info = Buffer.from('3031300d060960864801650304020105000420', 'hex');
+    const digest = Buffer.concat([info, createHash('sha256').update(message).digest()]);
+    const length = Math.ceil(this.#modulus.toString(2).length / 8);
+    const padding = Buffer.alloc(length - digest.length - 3, 0xff);
+    const parts = [Buffer.from([0, 1]), padding, Buffer.from([0]), digest];
+    const value = BigInt(`0x${Buffer.concat(parts).toString('hex')}`);
+    let [signature, product] = [0n, 1n];
+    for (const prime of this.#primes) {
+      const exponent = inverseOf(this.#exponent, prime - 1n);
+      const wanted = power(value % prime, exponent, prime);
+      const step = ((wanted - (signature % prime) + prime) * inverseOf(product, prime)) % prime;
+      signature += product * step;
+      product *= prime;
+    }
+    return Promise.resolve(Buffer.from(signature.toString(16).padStart(length * 2, '0'), 'hex'));
+  };
+}
+
+function power(base: bigint, exponent: bigint, modulus: bigint): bigint {
+  let [result, square] = [1n, base % modulus];
+  for (let rest = exponent; rest > 0n; rest >>= 1n) {
+    if ((rest & 1n) === 1n) result = (result * square) % modulus;
+    square = (square * square) % modulus;
+  }
+  return result;
+}
+
+function inverseOf(value: bigint, modulus: bigint): bigint {
+  let [before, inverse, left, rest] = [0n, 1n, modulus, value % modulus];
+  while (rest > 1n) {
+    [before, inverse] = [inverse, before - (left / rest) * inverse];
+    [left, rest] = [rest, left % rest];
+  }
+  return ((inverse % modulus) + modulus) % modulus;
+}
+
+test('takes RSA keys of up to 8192 bits for issuers', async () => {
+  for (const [bits, isTaken] of [
+    [8192, true],
+    [8200, false],
+  ] as const) {
+    const { spki, sign } = new ManyPrimes(bits);
+    const subjectDer = encodeName(parseName('CN=root'));
+    const validity = { notBefore: new Date(0), notAfter: new Date('2100-01-01T00:00:00Z') };
+    const content = { subjectDer, spki, validity, extensions: [basicConstraints({ ca: true })] };
+    const issuer = { subjectDer, keyIdentifier: Buffer.alloc(20) };
+    const der = await buildCertificate(content, issuer, { algorithm: 'rsa-pkcs1-sha256', sign });
+    const root = parseCertificate(der, 'it');
+    const { publicKey } = root;
+    assert.ok(publicKey !== undefined && root.x509.verify(publicKey), 'OpenSSL takes both');
+    assert.is(isSelfSigned(root), isTaken);
   }
 });
 

@@ -206,6 +206,20 @@ test('refuses members that a request does not have', async () => {
   }
 });
 
+test('refuses a request in BER, whose signature openssl takes for right', async () => {
+  const der = await makeCsr();
+  assert.equal(der.subarray(0, 2), Buffer.from([0x30, 0x82]));
+  // the length in one octet more than it needs
+  const ber = Buffer.concat([Buffer.from([0x30, 0x83, 0]), der.subarray(2)]);
+  using files = new Workspace();
+  const path = files.write('ber', ber);
+  assert.match(
+    openssl('req', '-inform', 'DER', '-in', path, '-verify', '-noout', '-subject'),
+    'edge',
+  );
+  assert.throws(() => parseCsr(ber), /the CSR is not DER/);
+});
+
 test('refuses RSA keys with which anybody signs', () => {
   const jwk = createPublicKey(makeKey('rsa-2048')).export({ format: 'jwk' });
   const algorithmWith = (exponent: number) => {
