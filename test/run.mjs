@@ -1,6 +1,7 @@
 // Makes the machine ready, runs every compiled test file as a process of its own and ends with `N passed, N failed`.
-// usage: node test/run.mjs [--built] [SUBSTRING...]
+// usage: node test/run.mjs [--built] [--soak] [SUBSTRING...]
 //   --built    neither set-up nor build
+//   --soak     only what can be tried with more values or for longer, 100 times as many; takes hours
 //   SUBSTRING  only files whose path has one of the substrings
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
@@ -16,6 +17,7 @@ const { testPackages } = await import('./packages.mjs');
 const root = fileURLToPath(new URL('..', import.meta.url));
 const compiled = join(root, 'dist/test');
 const atOnce = 2;
+const soakDeadlineMs = 4 * 3_600_000;
 
 /** These make users, namespaces and containers. */
 const needsRoot = (file) => /^(integration|system)\//.test(relative(compiled, file));
@@ -30,6 +32,10 @@ function testFiles(filters) {
     )
     .sort();
 }
+
+/** Whether more values are tried in a soak (test/support/property.ts), or something takes longer. */
+const canSoak = (file) =>
+  /support\/property\.js|IOTEDGE_TEST_OUTAGE_S/.test(readFileSync(file, 'utf8'));
 
 /** How many tests a file declares; fewer that ran mean that it stopped early. Loops make more of them, never fewer. */
 function declaredTests(file) {
@@ -62,12 +68,12 @@ function report({ name, counts, leftovers, output, seconds }) {
 }
 
 /** Runs the files, two at a time, and says how each went. */
-async function runFiles(files) {
+async function runFiles(files, deadlineMs) {
   const queue = [...files];
   const results = [];
   const worker = async () => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
-      const outcome = await runTestFile(file, root);
+      const outcome = await runTestFile(file, root, deadlineMs);
       const counts = countsOf({ ...outcome, file });
       const result = { ...outcome, counts, name: relative(compiled, file) };
       results.push(result);
@@ -93,6 +99,13 @@ runMain(async () => {
   const args = process.argv.slice(2);
   if (!args.includes('--built')) await setUp(testPackages);
   let files = testFiles(args.filter((arg) => !arg.startsWith('--')));
+  let deadlineMs;
+  if (args.includes('--soak')) {
+    deadlineMs = soakDeadlineMs;
+    process.env.IOTEDGE_TEST_SOAK = '1';
+    process.env.IOTEDGE_TEST_OUTAGE_S ??= '15';
+    files = files.filter(canSoak);
+  }
   let skipped = 0;
   if (process.getuid() !== 0) {
     const left = files.filter(needsRoot);
@@ -100,5 +113,5 @@ runMain(async () => {
     console.log(`not root: ${left.length} files of integration tests are skipped`);
     files = files.filter((file) => !needsRoot(file));
   }
-  summarize(await runFiles(files), skipped);
+  summarize(await runFiles(files, deadlineMs), skipped);
 });

@@ -13,6 +13,7 @@ import {
 import { hostileCalls } from '../../support/hostile-messages.ts';
 import { bytesOfBody } from '../../support/messages.ts';
 import { type BusKind, PrivateBus } from '../../support/private-bus.ts';
+import { runs } from '../../support/property.ts';
 import { RawConnection, type RawMessage } from '../../support/raw-connection.ts';
 
 const test = suite('dbus hostile messages');
@@ -233,7 +234,7 @@ test('does not answer a call that wants no reply', () =>
 
 test('survives callers that vanish in the middle of a call', () =>
   attack(async ({ rig, contexts }) => {
-    const rounds = 30;
+    const rounds = runs(30);
     for (let round = 0; round < rounds; round++) {
       using leaving = await RawConnection.open(rig.socket);
       const body = Buffer.alloc(8);

@@ -7,6 +7,7 @@ import { keyPem } from '../../../src/native/provider.ts';
 import type { FaultyKeys } from '../../support/faulty-keys.ts';
 import { OpensslRig } from '../../support/openssl-rig.ts';
 import { PrivateBus } from '../../support/private-bus.ts';
+import { runs } from '../../support/property.ts';
 
 /** Its Keys service is a double that has faults, where it is called at all. */
 type HostileRig = OpensslRig<FaultyKeys>;
@@ -217,8 +218,7 @@ test('survives whatever stands in a PEM', async (context) => {
   assert.equal(await readAll(rig, fine), new Set([0]));
 });
 
-/** IOTEDGE_SOAK asks for more. */
-const changedKeyFiles = Number(process.env['IOTEDGE_SOAK'] ?? 1000);
+const changedKeyFiles = runs(1000);
 
 test('survives key files with bytes changed', async (context) => {
   const rig = of(context);
@@ -230,7 +230,7 @@ test('survives key files with bytes changed', async (context) => {
   ];
   for (const [seed, input] of inputs.entries()) {
     const args = [String(Math.round(changedKeyFiles / inputs.length)), String(seed)];
-    const { code, stdout } = await rig.run(program, args, { input, timeoutMs: 280_000 });
+    const { code, stdout } = await rig.run(program, args, { input, timeoutMs: runs(280_000) });
     assert.is(code, 0);
     const counts = /^([1-9]\d*) taken, ([1-9]\d*) refused\n$/.exec(stdout.toString());
     assert.ok(counts, stdout.toString());

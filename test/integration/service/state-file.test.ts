@@ -14,6 +14,7 @@ import {
 } from '../../../src/service/state-file.ts';
 import { deadline } from '../../support/deadline.ts';
 import { keepMounts, newMountNamespace } from '../../support/mount-namespace.ts';
+import { runs } from '../../support/property.ts';
 
 const test = suite('state files of a process that is killed');
 
@@ -30,7 +31,7 @@ test('are whole at every moment, and what is left over can be removed', async ()
   const program = join(import.meta.dirname, 'state-writer.js');
   try {
     let leftovers = 0;
-    for (let round = 0; round < 12; round++) {
+    for (let round = 0; round < runs(12); round++) {
       const child = spawn(process.execPath, [program, path], {
         stdio: ['ignore', 'pipe', 'inherit'],
       });

@@ -9,6 +9,7 @@ import { Variant, variant } from '../../../src/dbus/variant.ts';
 import { WireWriter, writersOf } from '../../../src/dbus/writer.ts';
 import { receive } from '../../support/messages.ts';
 import { numbers } from '../../support/numbers.ts';
+import { runs } from '../../support/property.ts';
 
 const test = suite('dbus codec');
 
@@ -369,7 +370,7 @@ test('waits for the rest of a truncated message, and refuses a truncated body', 
 
 test('survives mutated messages', () => {
   const next = numbers(20_20);
-  for (let round = 0; round < 40_000; round++) {
+  for (let round = 0; round < runs(40_000); round++) {
     const { signature, values } = samples[next(samples.length)] ?? { signature: '', values: [] };
     const bytes = message(signature, values);
     for (let change = next(4); change >= 0; change--) bytes[next(bytes.length)] = next(256);
