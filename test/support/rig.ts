@@ -333,21 +333,20 @@ export class Rig implements AsyncDisposable {
     await rm(socket, { force: true });
     const [command, ...args] = busCommand(kind, { socket, file });
     const daemon = (this.#bus = this.#daemon('bus', command, args));
-    // what it said last may be in no file yet
+    // what it said last may be in no file yet, and comes after its end
     const said = tailOf(daemon);
-    this.#busEnded = endOf(daemon);
+    const closed = once(daemon, 'close');
+    const busEnded = (this.#busEnded = endOf(daemon));
+    const hasEnded = (): boolean => daemon.exitCode !== null || daemon.signalCode !== null;
     await until(
-      10_000,
+      30_000,
       () => `${kind} to start: ${said()}`,
-      async () => {
-        if (daemon.exitCode !== null || daemon.signalCode !== null) {
-          const how = daemon.signalCode ?? `exit code ${daemon.exitCode}`;
-          await deadline(2000, once(daemon, 'close'), 'its output').catch(() => undefined);
-          throw new Error(`${kind} has ended (${how}): ${said() || 'it said nothing'}`);
-        }
-        return this.#isListening();
-      },
+      async () => hasEnded() || (await this.#isListening()),
     );
+    if (hasEnded()) {
+      await deadline(30_000, closed, 'the output of the bus');
+      throw new Error(`${kind} has ended (${await busEnded}): ${said() || 'it said nothing'}`);
+    }
     if (kind === 'dbus-daemon') return;
     await chmod(socket, 0o666);
     this.#units = await this.connect();

@@ -65,8 +65,11 @@ function commandOf(pid: string): readonly string[] {
   }
 }
 
+/** Where everything of a demonstration is, as it says itself. */
 function directoryIn(output: string): string {
-  return /everything else in (\S+)/.exec(output)?.[1] ?? '';
+  const [, directory] = /everything else in (\/\S+)/.exec(output) ?? [];
+  if (directory === undefined) throw new Error(`it does not say where everything is: ${output}`);
+  return directory;
 }
 
 engineTest('goes through all seven steps and leaves nothing behind', async () => {
