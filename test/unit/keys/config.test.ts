@@ -168,6 +168,34 @@ tokens:
   assert.equal(problems, ['2 pkcs11_base_slot', '4 tokens.second.uri', '5 preloaded_key:a']);
 });
 
+test('finds what is missing between settings', async () => {
+  const preloaded = "'preloaded_key:a': 'pkcs11:object=a'";
+  for (const [text, places] of [
+    ["pkcs11_base_slot: 'pkcs11:slot-id=0'", ['1 pkcs11_base_slot']],
+    ["pkcs11_base_slot: 'pkcs11:slot-id=0?module-path=/l.so'", []],
+    ["pkcs11_lib_path: /l.so\npkcs11_base_slot: 'pkcs11:slot-id=0'", []],
+    ['symmetric_store: pkcs11', ['1 symmetric_store']],
+    ["pkcs11_lib_path: /l.so\npkcs11_base_slot: 'pkcs11:slot-id=0'\nsymmetric_store: pkcs11", []],
+    ['symmetric_store: file', []],
+    [preloaded, ['1 preloaded_key:a']],
+    ["'preloaded_key:a': 'pkcs11:id=%01?module-path=/l.so'", []],
+    ["'preloaded_key:a': 'pkcs11:type=private?module-path=/l.so'", ['1 preloaded_key:a']],
+    [`${preloaded}\ntokens: {t: {module: /l.so, uri: 'pkcs11:token=t'}}`, []],
+    ["tokens: {t: {uri: 'pkcs11:token=t'}}", ['1 tokens.t']],
+    ["tokens: {t: {uri: 'pkcs11:token=t?module-path=/l.so'}}", []],
+    ["pkcs11_lib_path: /l.so\ntokens: {t: {uri: 'pkcs11:token=t'}}", []],
+    [
+      "tokens: {t: {module: /l.so, uri: 'pkcs11:token=t?pin-value=1', pin_file: /pin}}",
+      ['1 tokens.t.pin_file'],
+    ],
+    ["tokens: {t: {module: /l.so, uri: 'pkcs11:token=t', pin_file: /pin}}", []],
+    ["keys: {'../x': {usages: [sign]}}", ['1 keys.../x']],
+    ['keys: {x: {}}', []],
+  ] as const) {
+    assert.equal(await problemsOf(text), places, text);
+  }
+});
+
 test('refuses a base key without the one usage of its derived keys', async () => {
   const problems = await problemsOf(`keys:
   alone: {usages: [derive]}

@@ -87,6 +87,11 @@ test('is read with lengths of up to four bytes, and of no indefinite form', () =
     );
     assert.ok(isTypeError(() => members(tlv(0x30, der))) || der[1] === 0x02);
   }
+  // the length of which would be 0x80, and one that says so in the shortest form of BER alone
+  const long = tlv(0x04, Buffer.alloc(126));
+  assert.is(long.length, 128);
+  assert.ok(isTypeError(() => members(Buffer.concat([Buffer.of(0x30, 0x80), long]))));
+  assert.is(members(Buffer.concat([Buffer.of(0x30, 0x81, 0x80), long])).length, 1);
   for (const der of [[], [0x30], [0x30, 0x81], [0x30, 0x82, 0]]) {
     assert.ok(isTypeError(() => members(Buffer.from(der))));
   }
@@ -148,6 +153,7 @@ test('of an ECDSA signature has one form, the shortest', () => {
     assert.is(other(integer(long), integer(second)), undefined);
     assert.is(ecdsaFromDer(tlv(0x31, integer(first), integer(second)), 32), undefined);
     const body = der.subarray(2);
+    assert.is(ecdsaFromDer(Buffer.concat([Buffer.of(0x30, body.length - 1), body]), 32), undefined);
     assert.is(
       ecdsaFromDer(Buffer.concat([Buffer.of(0x30, 0x81, body.length), body]), 32),
       undefined,

@@ -38,7 +38,7 @@ test('makes what was asked for, and by default nothing that leaves the service',
   keys,
 }) => {
   await keys.createPair('default', '', []);
-  await keys.createPair('both', 'rsa-3072', ['decrypt', 'sign']);
+  await keys.createPair('both', 'rsa-2048', ['decrypt', 'sign']);
   await keys.createKey('box', 'aes-256', []);
   await keys.createKey('base', 'hmac-sha256', ['derive', 'sign'], { export_derived: true });
   await keys.createKey('open', 'hmac-sha256', [], { exportable: true });
@@ -58,7 +58,7 @@ test('makes what was asked for, and by default nothing that leaves the service',
   assert.equal(await found('default'), ['pair', 'ec-p256', 'sign', 'generated', false, false]);
   assert.equal(await found('both'), [
     'pair',
-    'rsa-3072',
+    'rsa-2048',
     'sign,decrypt',
     'generated',
     false,
@@ -118,6 +118,8 @@ test('keeps a key that fits in everything, and no other', async ({ keys }) => {
   const fewer = keys.createPair('rsa', 'rsa-2048', ['sign'], keep);
   assert.is(await failureOf(fewer), 'AlreadyExists');
   await keys.createPair('signs', 'rsa-2048', ['sign']);
+  const more = keys.createPair('signs', 'rsa-2048', ['sign', 'decrypt'], keep);
+  assert.is(await failureOf(more), 'AlreadyExists');
   assert.is(
     await failureOf(keys.createPair('signs', 'rsa-2048', ['decrypt'], keep)),
     'AlreadyExists',

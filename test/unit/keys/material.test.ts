@@ -60,6 +60,24 @@ test('refuses an RSA key with any part that does not fit, also where OpenSSL sig
   }
 });
 
+test('refuses an RSA key whose primes are not those of its modulus, though all other parts fit', () => {
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const jwk = privateKey.export({ format: 'jwk' });
+  const number = (part: string | undefined) =>
+    BigInt(`0x${Buffer.from(part ?? '', 'base64url').toString('hex')}`);
+  const [e, d, q] = [jwk.e, jwk.d, jwk.q].map(number);
+  assert.ok(e !== undefined && d !== undefined && q !== undefined);
+  // a wrong prime to which the exponents fit
+  const p = [5n, 7n, 13n, 17n, 3n].find((one) => (d * e) % (one - 1n) === 1n && q % one !== 0n);
+  assert.ok(p);
+  const qi = [1n, 2n, 3n, 4n, 5n, 6n, 7n, 8n, 9n, 10n, 11n, 12n, 13n, 14n, 15n, 16n].find(
+    (one) => (one * q) % p === 1n,
+  );
+  const part = (value: bigint) => Buffer.of(Number(value)).toString('base64url');
+  const mixed: JsonWebKey = { ...jwk, p: part(p), dp: part(d % (p - 1n)), qi: part(qi ?? 0n) };
+  assertRefused(derOf(createPrivateKey({ key: mixed, format: 'jwk' })), `p = ${p}`);
+});
+
 test('refuses an RSA key whose exponent is 1', () => {
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const jwk = privateKey.export({ format: 'jwk' });

@@ -1,4 +1,4 @@
-import { cpSync, rmSync } from 'node:fs';
+import { cpSync, readdirSync, rmSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Handle } from 'pkcs11js';
@@ -44,12 +44,12 @@ class Rig implements AsyncDisposable {
   }
 
   /** The message of the refusal, or `logged in`. */
-  async login(pin: string, { flags = 0, meanwhile = () => {} } = {}): Promise<string> {
+  async login(pin: string, { flags = 0, hidden = 0, meanwhile = () => {} } = {}): Promise<string> {
     const { api } = this.module;
     const slot: Handle = Buffer.alloc(8);
     const tokenInfo = () => {
       const info = api.C_GetTokenInfo(slot);
-      return { ...info, flags: info.flags | flags };
+      return { ...info, flags: (info.flags | flags) & ~hidden };
     };
     const attempt = () => {
       this.attempts++;
@@ -171,6 +171,77 @@ test('loses at most two tries when the process dies whenever it logs in', async 
   }
   assert.is(rig.attempts, 2);
   assert.match(await rig.login(wrongPin), 'a login that was cut off');
+});
+
+test('loses at most two tries also to a token that counts no failures', async () => {
+  await using rig = await Rig.start();
+  const crashed = join(rig.token.directory, 'crashed');
+  const meanwhile = () => cpSync(rig.directory, crashed, { recursive: true });
+  for (let restarts = 0; restarts < 4; restarts++) {
+    await rig.login(wrongPin, { meanwhile, hidden: CKF.USER_PIN_COUNT_LOW });
+    await rm(rig.directory, { recursive: true });
+    cpSync(crashed, rig.directory, { recursive: true });
+    await rig.restart();
+  }
+  assert.is(rig.attempts, 2);
+});
+
+test('records a PIN before it tries it where the token says that it counts failures', async () => {
+  await using rig = await Rig.start();
+  let before: readonly string[] = [];
+  const meanwhile = () => {
+    before = readdirSync(rig.directory).filter((name) => name.endsWith('.json'));
+  };
+  const flags = CKF.USER_PIN_COUNT_LOW;
+  assert.is(await rig.login(userPin, { flags, meanwhile }), 'logged in');
+  assert.is(before.length, 1);
+  assert.equal(await rig.files(), []);
+  assert.is(await rig.login(userPin, { meanwhile }), 'logged in');
+  assert.is(before.length, 0, 'and not otherwise: it costs a flush');
+});
+
+test('refuses the PIN after a failure that is not about it, when the token has begun to count', async () => {
+  await using rig = await Rig.start();
+  let flags = 0;
+  const failing = async () =>
+    await rig.guard.login({
+      tokenInfo: () => ({
+        ...rig.module.api.C_GetTokenInfo(Buffer.alloc(8)),
+        flags: CKF.USER_PIN_INITIALIZED | flags,
+      }),
+      pin: userPin,
+      attempt: () => {
+        rig.attempts++;
+        flags = CKF.USER_PIN_COUNT_LOW;
+        throw new Error('CKR_DEVICE_ERROR');
+      },
+    });
+  const failure: unknown = await failing().catch((error: unknown) => error);
+  assert.match(String(failure), 'refuses the PIN: CKR_DEVICE_ERROR');
+  flags = 0;
+  assert.match(String(await failing().catch((error: unknown) => error)), 'refuses the PIN');
+  assert.is(rig.attempts, 1);
+});
+
+test('tries the PIN again after a failure that is not about it', async () => {
+  await using rig = await Rig.start();
+  const meanwhile = () => {
+    throw new Error('CKR_DEVICE_REMOVED');
+  };
+  for (const flags of [0, CKF.USER_PIN_COUNT_LOW]) {
+    const failed: unknown = await rig
+      .login(userPin, { flags, meanwhile })
+      .catch((error: unknown) => error);
+    assert.match(String(failed), 'CKR_DEVICE_REMOVED');
+    assert.is(await rig.login(userPin), 'logged in');
+  }
+});
+
+test('refuses a PIN that was never set', async () => {
+  await using rig = await Rig.start();
+  const refused = await rig.login(userPin, { hidden: CKF.USER_PIN_INITIALIZED });
+  assert.match(refused, 'CKR_USER_PIN_NOT_INITIALIZED');
+  assert.is(rig.attempts, 0);
 });
 
 test('does not try a PIN when the record of the last one is damaged', async () => {
