@@ -42,6 +42,8 @@ for (const damage of ['truncate', 'empty', 'flip', 'text'] as const) {
     assert.is(await codeOf(store.sign(id, hmac)), 'Unavailable');
     const again = store.createSymmetric(id, 'hmac-sha256', forSigning);
     assert.is(await codeOf(again), 'AlreadyExists');
+    const material = { kind: 'raw', algorithm: 'hmac-sha256', bytes: randomBytes(32) } as const;
+    assert.is(await codeOf(store.importKey(id, material, forSigning)), 'AlreadyExists');
     assert.equal(await readFile(path), damaged);
     await store.deleteKey(id);
     await store.createSymmetric(id, 'hmac-sha256', forSigning);

@@ -304,7 +304,7 @@ test('is refused when the caller knows another public key', async ({ keys }) => 
     [digest.subarray(1), 'InvalidArgs'],
     [Buffer.alloc(0), 'InvalidArgs'],
   ] as const) {
-    const failures = await Promise.all(uses(public_key).map(failureOf));
+    const failures = await Promise.all(uses(public_key).map((use) => failureOf(use)));
     assert.equal([...new Set(failures)], [code]);
   }
   const mac = keys.sign('mac', 'hmac-sha256', data, { public_key: digest });
@@ -314,13 +314,13 @@ test('is refused when the caller knows another public key', async ({ keys }) => 
 test('is Unavailable while the file of the key cannot be read', async () => {
   await using keys = await FileKeys.start({ gone: { path: '/nonexistent', usages: undefined } });
   for (const use of [
-    keys.sign('gone', 'hmac-sha256', text),
-    keys.encrypt('gone', gcm, text),
-    keys.decrypt('gone', gcm, randomBytes(40)),
-    keys.export('gone', 'raw'),
-    keys.publicKey('gone'),
+    () => keys.sign('gone', 'hmac-sha256', text),
+    () => keys.encrypt('gone', gcm, text),
+    () => keys.decrypt('gone', gcm, randomBytes(40)),
+    () => keys.export('gone', 'raw'),
+    () => keys.publicKey('gone'),
   ]) {
-    assert.is(await failureOf(use), 'Unavailable');
+    assert.is(await failureOf(use()), 'Unavailable');
   }
 });
 

@@ -1,10 +1,18 @@
-import { createHmac, generateKeyPairSync, KeyObject, randomBytes } from 'node:crypto';
-import { mkdir, rm } from 'node:fs/promises';
+import {
+  createHmac,
+  createPrivateKey,
+  generateKeyPairSync,
+  KeyObject,
+  randomBytes,
+} from 'node:crypto';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { CallContext } from '../../../src/dbus/serve.ts';
 import { parseKeyId } from '../../../src/ids.ts';
+import { readPreloaded } from '../../../src/keys/file/preloaded.ts';
 import { FileStore } from '../../../src/keys/file/store.ts';
 import { keysHandlers } from '../../../src/keys/handlers.ts';
 import { KeyUse } from '../../../src/keys/key-use.ts';
@@ -14,6 +22,7 @@ import { TokenKeyRecords } from '../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store } from '../../../src/keys/pkcs11/store.ts';
 import { toBigInt, withEcScalar, withRsaParts } from '../../../src/keys/private-parts.ts';
 import { BusPublisher } from '../../../src/keys/publisher.ts';
+import { randomSecret, secretBytes } from '../../../src/keys/secret-bytes.ts';
 import { KeyService } from '../../../src/keys/service.ts';
 import { failureOf } from '../../support/failure.ts';
 import { soon } from './key-store-contract.ts';
@@ -281,6 +290,98 @@ for (const store of ['file', 'pkcs11'] as const) {
     assert.is(left, 0);
   });
 }
+
+for (const store of ['file', 'pkcs11'] as const) {
+  test(`of a plaintext is left nowhere after Decrypt in ${store} but in the reply`, async () => {
+    await using fixture = await Fixture.start();
+    const { methods } = fixture;
+    const options = { store };
+    const rsa = { key_id: 'rsa', algorithms: ['rsa-2048'], usages: ['decrypt'], options };
+    await methods.CreateKeyPair(rsa, call);
+    const base = { key_id: 'base', usages: ['encrypt', 'derive'] };
+    await methods.CreateKey({ ...base, algorithm: 'aes-256', options }, call);
+    await methods.CreateKey({ key_id: 'box', algorithm: 'aes-256', usages: [], options }, call);
+    for (const [key_id, mechanism, more] of [
+      ['box', 'aes-256-gcm', {}],
+      ['base', 'aes-256-gcm', { derivation: Buffer.from('x') }],
+      ['rsa', 'rsa-oaep-sha256', {}],
+    ] as const) {
+      const secret = randomBytes(32);
+      const use = { key_id, mechanism, options: more };
+      const { output } = await methods.Encrypt({ ...use, input: Buffer.from(secret) }, call);
+      const replies: Buffer[] = [];
+      const left = await lingering(secret, async () => {
+        const reply = await methods.Decrypt({ ...use, input: output }, call);
+        replies.push(reply.output);
+        assert.equal(reply.output, secret);
+        // the dispatcher wipes it when it is sent
+        reply.output.fill(0);
+      });
+      assert.is(replies.length, 1);
+      assert.is(left, 0, `${key_id} in ${store}`);
+    }
+  });
+}
+
+test('of a preloaded file is wiped, whatever there is in it', async () => {
+  const place = await mkdtemp(join(tmpdir(), 'iotedge-wiped-'));
+  const path = join(place, 'key');
+  try {
+    const { der, secret } = pkcs8('ec');
+    const raw = randomBytes(32);
+    const broken = Buffer.concat([Buffer.of(0x30, 0x82), randomBytes(60)]);
+    const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
+    // within a line, which OpenSSL does not read
+    const pem = `  ${key.export({ type: 'sec1', format: 'pem' }).toString()}`;
+    for (const [what, content, part] of [
+      ['DER', der, secret],
+      ['raw bytes', raw, Buffer.from(raw.subarray(0, 16))],
+      ['no key', broken, Buffer.from(broken.subarray(-16))],
+      ['PEM', Buffer.from(pem), Buffer.from(pem.slice(60, 76))],
+      ['what PEM says', Buffer.from(pem), secret],
+    ] as const) {
+      await writeFile(path, content);
+      const left = await lingering(part, async () => {
+        await readPreloaded(parseKeyId('x'), { path, usages: undefined });
+      });
+      assert.is(left, 0, what);
+    }
+  } finally {
+    await rm(place, { recursive: true });
+  }
+});
+
+test('of a key in a file is wiped after it was read at the start', async () => {
+  const place = await mkdtemp(join(tmpdir(), 'iotedge-wiped-'));
+  try {
+    const id = parseKeyId('x');
+    const bytes = randomBytes(32);
+    const material = { kind: 'raw', algorithm: 'hmac-sha256', bytes } as const;
+    const attributes = { usages: ['sign'], exportable: false, exportDerived: false } as const;
+    const first = await FileStore.open(place);
+    await first.importKey(id, material, attributes);
+    const secret = Buffer.from(bytes.subarray(0, 16));
+    const left = await lingering(secret, async () => {
+      const again = await FileStore.open(place);
+      assert.is((await again.describe(id))?.state, 'ok');
+    });
+    assert.is(left, 0);
+  } finally {
+    await rm(place, { recursive: true });
+  }
+});
+
+test('that is short lies outside the heap of V8, where nothing is moved', () => {
+  for (const size of [16, 32, 64]) {
+    const [zeros, random] = [secretBytes(size), randomSecret(size)];
+    assert.is(zeros.length, size);
+    assert.ok(isWiped(zeros));
+    assert.not(isWiped(random));
+    // cut from a larger piece: what is at most 64 bytes itself is in the heap
+    for (const made of [zeros, random]) assert.ok(made.buffer.byteLength > 64);
+  }
+  for (let count = 0; count < 1000; count++) assert.ok(isWiped(secretBytes(48)));
+});
 
 test('is read from keys of every kind as the numbers that they have', () => {
   for (const namedCurve of ['prime256v1', 'secp384r1', 'secp521r1']) {
