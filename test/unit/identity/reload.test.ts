@@ -1,5 +1,5 @@
 /** What a reload changes for the device: its settings, its pending attempts, and what it is published as. */
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { until } from '../../support/deadline.ts';
@@ -36,7 +36,10 @@ function holdCloud(device: IdentityInProcess) {
 test('tries at once what failed, with the new settings', async () => {
   await using device = await deviceWith();
   device.cloud.interfere = () => ({ status: 500 });
-  assert.is(await failureOf(device.call('Provision')), 'Unavailable');
+  // after so many failures the next attempt is more than a minute away
+  for (let at = 0; at < 5; at++) {
+    assert.is(await failureOf(device.call('Reprovision')), 'Unavailable');
+  }
   device.cloud.interfere = undefined;
   device.cloud.requests.length = 0;
   await device.reload({ yaml: `cloud: { trusted_ca: '${device.rootFile}', timeout_s: 33 }` });
@@ -106,11 +109,16 @@ test('answers a call for the former settings with their device, and changes noth
   await until(10_000, 'an attempt', () => device.cloud.requests.length === 1);
   await device.reload(other);
   assert.is(device.cloud.requests.length, 1);
-  const states = () => device.shown.history.map(({ DeviceId }) => DeviceId);
   release();
+  const releaseOther = holdCloud(device);
   assert.is((await answer).device.device_id, registrationId);
+  await until(10_000, 'another attempt', () => device.cloud.requests.length === 2);
+  const { DeviceId, State } = device.shown.properties;
+  assert.equal([DeviceId, State], ['', 'provisioning']);
+  assert.not((await readdir(device.stateDir)).includes('device.json'));
+  releaseOther();
   await until(10_000, 'the other one', () => device.shown.properties['DeviceId'] === 'pump-2');
-  assert.not(states().includes(registrationId));
+  assert.not(device.shown.history.some((shown) => shown['DeviceId'] === registrationId));
 });
 
 test('publishes where the identity comes from, which may be nowhere', async () => {
