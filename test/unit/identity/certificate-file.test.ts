@@ -53,6 +53,8 @@ test('are all read of a large bundle, and a block that is broken is named by its
 test('are not read of what is too large, or no file', async ({ dir }) => {
   const files = new NamedCertificates();
   const large = join(dir, 'large');
+  await writeFile(large, Buffer.alloc(1 << 20, 0x0a));
+  assert.not.match(await messageOf(files.read(large)), 'too large');
   await writeFile(large, Buffer.alloc((1 << 20) + 1, 0x0a));
   assert.match(await messageOf(files.read(large)), `${large} is too large`);
   assert.match(await messageOf(files.read(dir)), `${dir} is no file`);

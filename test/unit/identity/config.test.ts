@@ -138,4 +138,74 @@ test('refuses addresses of the cloud that are none', async ({ dir }) => {
   assert.equal(await problemsOf(dir, 'cloud: { trusted_ca: ca.pem }\n'), ['cloud.trusted_ca']);
 });
 
+/** A file of a device whose `provisioning` has more members, or others. */
+function yamlOf({ more = '', rest = '' }: { more?: string; rest?: string }): string {
+  const attestation = '{ method: x509, identity_cert: device-id, identity_pk: device-key }';
+  return `provisioning: { source: dps, scope_id: s, attestation: ${attestation}${more} }\n${rest}`;
+}
+
+test('takes an endpoint with a slash at its end, and a registration id', async ({ dir }) => {
+  const more = `, registration_id: pump-1, global_endpoint: 'https://dps.example:8443/'`;
+  const { dps } = await load(dir, yamlOf({ more }));
+  assert.equal([dps?.globalEndpoint, dps?.registrationId], ['https://dps.example:8443', 'pump-1']);
+  assert.equal([dps?.certificateId, dps?.keyId], ['device-id', 'device-key']);
+});
+
+test('takes times, proxies and roots of the cloud within their limits', async ({ dir }) => {
+  for (const timeout of ['1', '0.5', '600', '600.5', '2.5', '"7"']) {
+    const rest = `cloud: { timeout_s: ${timeout} }\n`;
+    const problems = await problemsOf(dir, yamlOf({ rest }));
+    const isGood = ['1', '600', '2.5'].includes(timeout);
+    assert.equal(problems, isGood ? [] : ['cloud.timeout_s'], timeout);
+  }
+  const rest = `cloud: { timeout_s: 2.5, proxy: 'http://u:p@proxy:1', trusted_ca: [/a, 'file:///b%20c'] }\n`;
+  assert.equal((await load(dir, yamlOf({ rest }))).cloud, {
+    trustedCa: ['/a', '/b c'],
+    timeoutMs: 2500,
+    proxy: 'http://u:p@proxy:1',
+  });
+  for (const proxy of ['socks://proxy', 'proxy:1', '']) {
+    const wrong = yamlOf({ rest: `cloud: { proxy: '${proxy}' }\n` });
+    assert.equal(await problemsOf(dir, wrong), ['cloud.proxy'], proxy);
+  }
+});
+
+test('refuses other sources, methods, users and settings', async ({ dir }) => {
+  for (const [text, place] of [
+    [yamlOf({}).replace('dps', 'manual'), 'provisioning.source'],
+    [yamlOf({}).replace('x509', 'tpm'), 'provisioning.attestation.method'],
+    [yamlOf({}).replace('scope_id: s', `scope_id: ''`), 'provisioning.scope_id'],
+    [yamlOf({ more: `, registration_id: ''` }), 'provisioning.registration_id'],
+    [yamlOf({ more: `, global_endpoint: 'http://dps.example'` }), 'provisioning.global_endpoint'],
+    [yamlOf({ more: `, global_endpoint: 'https://h/path'` }), 'provisioning.global_endpoint'],
+    ['principals: { a: { uid: -1 } }\n', 'principals.a.uid'],
+    ['principals: { a: { uid: 1.5 } }\n', 'principals.a.uid'],
+  ] as const) {
+    assert.equal(await problemsOf(dir, text), [place], text);
+  }
+  for (const text of [
+    yamlOf({ more: ', payload: {}' }),
+    yamlOf({ rest: 'cloud: { retries: 3 }\n' }),
+    'principals: { a: { uid: 1, manage: true } }\n',
+    'hub: {}\n',
+    yamlOf({}).replace(', identity_pk: device-key', ''),
+  ]) {
+    assert.is((await problemsOf(dir, text)).length, 1, text);
+  }
+});
+
+test('gives every user of a list an identity of its own, uid 0 too', async ({ dir }) => {
+  const { principals } = await load(
+    dir,
+    `principals: { a: { uid: 0, module_id: $edgeAgent }, b: { uid: 1, module_id: '' } }\n`,
+  );
+  assert.equal(
+    [...principals],
+    [
+      [0, '$edgeAgent'],
+      [1, ''],
+    ],
+  );
+});
+
 test.run();

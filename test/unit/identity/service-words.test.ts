@@ -123,4 +123,45 @@ test('may be missing, or be no words at all', () => {
   }
 });
 
+test('are hinted at by the status alone, where the service says no more', () => {
+  for (const [status, hint] of [
+    [401, 'is the device enrolled with it'],
+    [403, 'is the device or its enrollment disabled'],
+    [404, 'the service does not know it'],
+    [429, 'the service asks to slow down'],
+    [500, 'the service has failed'],
+    [503, 'the service is not available'],
+    [400, ''],
+    [409, ''],
+    [412, ''],
+  ] as const) {
+    const message = messageOf({ status });
+    assert.match(message, `PUT of module m: HTTP ${status}`);
+    assert.is(message.includes(' ('), hint !== '', message);
+    assert.match(message, hint);
+    assert.not.match(messageOf({ status, body: { message: 'because' } }), hint || 'enrolled');
+  }
+});
+
+test('are cut at two hundred characters, and three messages', () => {
+  const x = (count: number) => 'x y '.repeat(count / 4);
+  assert.is(
+    messageOf({ body: { message: x(200) } }),
+    `PUT of module m: HTTP 403 (${x(200).trim()})`,
+  );
+  const cut = messageOf({ body: { message: `${x(200)}zz` } });
+  assert.is(cut, `PUT of module m: HTTP 403 (${x(200)}…)`);
+  const body = ['a', 'b', 'b', 'c', 'd'].map((message) => ({ message }));
+  assert.is(messageOf({ body }), 'PUT of module m: HTTP 403 (a; b; c)');
+});
+
+test('do not say a code or a tracking id twice', () => {
+  const body = { message: 'error 403004 of t-1', errorCode: 403004, trackingId: 't-1' };
+  assert.is(messageOf({ body }), 'PUT of module m: HTTP 403 (error 403004 of t-1)');
+  assert.is(
+    messageOf({ body: { code: 5, trackingId: 'a' } }),
+    'PUT of module m: HTTP 403 (error 5; tracking id a)',
+  );
+});
+
 test.run();
