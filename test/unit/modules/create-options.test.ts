@@ -74,7 +74,7 @@ test('keeps a password out of what it says about broken JSON', () => {
     parseSettingsJson('{"auth":{"password":"hunter2"');
     assert.unreachable();
   } catch (error) {
-    assert.ok(error instanceof Error);
+    assert.ok(isServiceError(error, 'InvalidArgs'), String(error));
     assert.not.match(`${error.message} ${String(error.cause)}`, /hunter2/);
   }
 });

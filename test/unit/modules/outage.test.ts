@@ -6,6 +6,7 @@ import { type ErrorCode, isServiceError, ServiceError } from '../../../src/error
 import { type HeldCall, Holds } from '../../../src/modules/api/hold.ts';
 import { Limiter } from '../../../src/modules/limiter.ts';
 import { Outage } from '../../../src/modules/outage.ts';
+import { deadline } from '../../support/deadline.ts';
 
 const test = suite('outage of a service');
 const log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
@@ -103,7 +104,8 @@ test('counts what fails together as one failure, and leaves later attempts what 
     });
   };
   await Promise.all([call(), call(), call(), call()]);
-  assert.ok(waits.every((ms) => ms <= 500));
+  assert.ok(waits.length >= 4 && waits.every((ms) => ms <= 500), waits.join());
+  assert.is(timeouts.length, 8);
   assert.equal(timeouts.slice(0, 4), [undefined, undefined, undefined, undefined]);
   assert.ok(timeouts.slice(4).every((ms) => ms !== undefined && ms <= 30_000));
 });
@@ -172,6 +174,26 @@ test('holds so many requests and so many bytes, and gives their places to other 
   assert.match(String(over), /too many requests/);
   next.abort();
   await Promise.allSettled([one]);
+});
+
+test('holds a request no longer than it may be, and no time once that is over', async () => {
+  const limiter = new Limiter(1);
+  const { signal } = new AbortController();
+  const hold = new Holds({ ...limits, ms: 100 }).of({ bytes: 1, signal, limiter });
+  assert.ok(hold.leftMs() > 0 && hold.leftMs() <= 100);
+  const begun = performance.now();
+  await deadline(
+    10_000,
+    limiter.run(() => hold.wait(3_600_000)),
+    'the end of the hold',
+  );
+  assert.ok(performance.now() - begun > 50);
+  assert.ok(hold.leftMs() <= 1);
+  await deadline(
+    10_000,
+    limiter.run(() => hold.wait(3_600_000)),
+    'no hold',
+  );
 });
 
 test.run();

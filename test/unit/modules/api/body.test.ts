@@ -29,6 +29,31 @@ test('are wiped when they are read', async () => {
   assert.ok(chunks.every(isWiped));
 });
 
+/** The buffers that are put together while something is done. */
+async function joinedWhile(action: () => Promise<unknown>): Promise<readonly Buffer[]> {
+  const joined: Buffer[] = [];
+  const { concat } = Buffer;
+  Buffer.concat = (...parts: Parameters<typeof concat>) => {
+    const whole = concat(...parts);
+    joined.push(whole);
+    return whole;
+  };
+  try {
+    await action();
+  } finally {
+    Buffer.concat = concat;
+  }
+  return joined;
+}
+
+test('are wiped as a whole, whether they are JSON or not', async () => {
+  for (const text of ['{"data":"AAAA"}', '{"data":']) {
+    const joined = await joinedWhile(() => read([Buffer.from(text)]));
+    assert.ok(joined.some(({ length }) => length === text.length));
+    assert.ok(joined.every(isWiped), text);
+  }
+});
+
 test('are wiped when they are too long', async () => {
   const chunks = [1 << 20, 1 << 20, 1].map((size) => Buffer.alloc(size, 'A'));
   assert.is(await read(chunks), 413);
