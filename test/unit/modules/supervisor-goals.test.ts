@@ -25,6 +25,20 @@ interface Setting {
   /** The failures of each call of the engine, one after the other. */
   readonly failures?: Readonly<Record<string, ErrorCode[]>>;
   readonly hasImage?: boolean;
+  readonly imagePullPolicy?: 'never' | 'on-create';
+  /** What takes until then. */
+  readonly held?: { readonly call: string; readonly until: Promise<void> };
+  /** Why it could not be made by a process before. */
+  readonly failure?: string;
+}
+
+/** What takes until it is opened. */
+function gate() {
+  let open = (): void => undefined;
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { opened, open };
 }
 
 /** A module with a supervisor, everything that is done in order, and a clock. */
@@ -36,8 +50,12 @@ function moduleWith({
   refusal,
   failures = {},
   hasImage = true,
+  imagePullPolicy = 'never',
+  failure,
+  held,
 }: Setting) {
   const trace: string[] = [];
+  const states: string[] = [];
   const clock = { ms: 1_000 };
   const stop = new AbortController();
   const status = { error: '' };
@@ -53,7 +71,7 @@ function moduleWith({
     trace.push(call);
     const code = failures[call.split(' ', 1)[0] ?? '']?.shift();
     if (code !== undefined) throw new ServiceError(code, `no ${call}`);
-    await Promise.resolve();
+    await (held?.call === call ? held.until : undefined);
     effect();
   };
   const none = () => Promise.reject(new Error('not asked'));
@@ -87,14 +105,14 @@ function moduleWith({
   };
   const prepared: Prepared = {
     digest: 'new',
-    image: { image: 'a', auth: undefined, imagePullPolicy: 'never' },
+    image: { image: 'a', auth: undefined, imagePullPolicy },
     body: {},
     network: { name: 'edge' },
     check: () => did('check'),
   };
   const supervisor = new Supervisor({
     name: 'sensor',
-    saved: { goal },
+    saved: { goal, failure },
     restartPolicy: policy,
     engine,
     engineStatus: (): EngineStatus => ({
@@ -110,7 +128,9 @@ function moduleWith({
     save: (saved: SavedState) => did(`save ${saved.goal}`),
     eraseIdentity: () => did('erase'),
     forget: () => did('forget'),
-    onReport: () => {},
+    onReport: (report) => {
+      if (states.at(-1) !== report.state) states.push(report.state);
+    },
     now: () => new Date(clock.ms),
     log: { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} },
   });
@@ -118,6 +138,7 @@ function moduleWith({
   return {
     supervisor,
     trace,
+    states,
     clock,
     status,
     ended,
@@ -140,7 +161,12 @@ function moduleWith({
       supervisor.wake();
       await deadline(longMs, rest, 'a rest');
     },
-    async operate(verb: ModuleVerb, to: Goal, stopTimeoutS?: number): Promise<string> {
+    async operate(
+      verb: ModuleVerb,
+      to: Goal,
+      stopTimeoutS?: number,
+      { isUndone = false, signal = via.signal } = {},
+    ): Promise<string> {
       await supervisor.desired.accept(to, { verb, stopTimeoutS });
       const reached = supervisor.reach(
         {
@@ -149,9 +175,9 @@ function moduleWith({
           isCreation: verb === 'CreateModule',
           requestId: 'r',
           isPatient: () => false,
-          isUndone: () => false,
+          isUndone: () => isUndone,
         },
-        via.signal,
+        signal,
       );
       try {
         await deadline(longMs, reached, verb);
@@ -343,6 +369,101 @@ test('wait for an engine that is away, which is no failure of the module', async
   assert.is(await module.operate('Stop', 'stopped'), 'Unavailable');
   module.status.error = '';
   assert.is(await module.operate('Start', 'start'), 'reached');
+});
+
+test('of a creation ask the registry once for each attempt of the caller', async () => {
+  await using module = moduleWith({
+    goal: 'failed',
+    failures: { create: ['Unavailable'] },
+    imagePullPolicy: 'on-create',
+  });
+  await module.rested();
+  assert.is(await module.operate('CreateModule', 'stopped'), 'Unavailable');
+  assert.is(await module.operate('CreateModule', 'stopped'), 'reached');
+  const made = ['save stopped', 'pull', 'check', 'network edge', 'create sensor'];
+  assert.equal(module.trace, [...made, ...made]);
+});
+
+test('give up an identity again that was given anew', async () => {
+  await using module = moduleWith({ state: running, failures: { remove: ['Unavailable'] } });
+  await module.rested();
+  assert.is(await module.operate('DeleteModule', 'erased'), 'Unavailable');
+  assert.is(await module.operate('Start', 'start'), 'reached');
+  assert.is(await module.operate('DeleteModule', 'erased'), 'reached');
+  assert.is(module.trace.filter((call) => call === 'erase').length, 2);
+});
+
+test('are not reached when the service stops before', async () => {
+  const { opened, open } = gate();
+  const held = { call: 'start sensor', until: opened };
+  const module = moduleWith({ goal: 'stopped', state: { kind: 'created' }, held });
+  await module.rested();
+  const starting = module.operate('Start', 'start');
+  await module.until('start sensor');
+  const stopped = module[Symbol.asyncDispose]();
+  open();
+  await stopped;
+  assert.equal([await module.ended, await starting], ['stopped', 'Unavailable']);
+  assert.is(module.supervisor.desired.goal, 'started', 'the next process goes on with it');
+});
+
+test('are shown as the words for what happens, each once', async () => {
+  await using module = moduleWith({ goal: 'stopped', state: { kind: 'created' } });
+  await module.rested();
+  assert.is(await module.operate('Start', 'start'), 'reached');
+  await module.rested();
+  assert.is(await module.operate('Restart', 'restart'), 'reached');
+  await module.rested();
+  module.put(end(1, 1));
+  await module.rested();
+  await module.rested();
+  assert.is(await module.operate('Start', 'start'), 'reached');
+  await module.rested();
+  assert.is(await module.operate('Stop', 'stopped'), 'reached');
+  await module.rested();
+  const words = 'created starting running stopping starting running backoff starting running';
+  assert.is(module.states.join(' '), `${words} stopping stopped`);
+});
+
+test('of an operation that failed and was undone are shown as failed, until the next one', async () => {
+  await using module = moduleWith({
+    goal: 'stopped',
+    state: { kind: 'created' },
+    failures: { start: ['Unavailable'] },
+  });
+  await module.rested();
+  const undone = { isUndone: true };
+  assert.is(await module.operate('Start', 'start', undefined, undone), 'Unavailable');
+  await module.supervisor.desired.settle('stopped');
+  await deadline(longMs, module.supervisor.undo(), 'the undoing');
+  module.supervisor.release();
+  const { failed, state, error } = module.supervisor.report;
+  assert.equal([failed, state, error], [true, 'failed', 'no start sensor']);
+  assert.is(await module.operate('Start', 'start', undefined, undone), 'reached');
+  assert.equal([module.supervisor.report.failed, module.supervisor.report.error], [false, '']);
+});
+
+test('are given up with the reason of the caller who leaves, before and meanwhile', async () => {
+  const { opened, open } = gate();
+  const held = { call: 'start sensor', until: opened };
+  await using module = moduleWith({ goal: 'stopped', state: { kind: 'created' }, held });
+  await module.rested();
+  const caller = new AbortController();
+  const left = new ServiceError('Cancelled', 'left');
+  const start = () => module.operate('Start', 'start', undefined, { signal: caller.signal });
+  const starting = start();
+  await module.until('start sensor');
+  caller.abort(left);
+  assert.is(await starting, 'Cancelled');
+  open();
+  assert.is(await start(), 'Cancelled');
+});
+
+test('of a module that could not be made say why, after a restart of the service too', async () => {
+  await using module = moduleWith({ goal: 'failed', failure: 'no image' });
+  await module.rested();
+  const { state, error } = module.supervisor.report;
+  assert.equal([state, error, module.trace], ['failed', 'no image', []]);
 });
 
 test('need the image to make a container, and to start none', async () => {

@@ -32,7 +32,8 @@ test('are wiped when they are read', async () => {
 /** The buffers that are put together while something is done. */
 async function joinedWhile(action: () => Promise<unknown>): Promise<readonly Buffer[]> {
   const joined: Buffer[] = [];
-  const { concat } = Buffer;
+  const concat = Buffer.concat.bind(Buffer);
+  const replaced = Object.getOwnPropertyDescriptor(Buffer, 'concat');
   Buffer.concat = (...parts: Parameters<typeof concat>) => {
     const whole = concat(...parts);
     joined.push(whole);
@@ -41,7 +42,7 @@ async function joinedWhile(action: () => Promise<unknown>): Promise<readonly Buf
   try {
     await action();
   } finally {
-    Buffer.concat = concat;
+    Object.defineProperty(Buffer, 'concat', replaced ?? {});
   }
   return joined;
 }

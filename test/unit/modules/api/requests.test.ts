@@ -125,10 +125,8 @@ const refused: Readonly<Record<string, readonly [number, string]>> = {
     `GET /trust-bundle HTTP/1.1\r\nX: ${'x'.repeat(64 << 10)}\r\n\r\n`,
   ],
   'a target that is too long': [431, `GET /${'x'.repeat(70 << 10)} HTTP/1.1\r\n\r\n`],
-  'percent-encoding that is none': [
-    400,
-    `POST /modules/%ZZ/certificate/identity?${version} HTTP/1.1\r\n\r\n`,
-  ],
+  // as a path it would be an unknown one
+  'percent-encoding that is none': [400, `GET /trust-bundle/%ZZ?${version} HTTP/1.1\r\n\r\n`],
 };
 
 for (const [name, [status, bytes]] of Object.entries(refused)) {
