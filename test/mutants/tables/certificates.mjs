@@ -25,6 +25,12 @@ export default [
     suite: 'unit/certificates/certificate-files',
   },
   {
+    breaks: 'a damaged file is parsed again for everyone who asks',
+    text: 'if (error instanceof ServiceError) return { failure: error };',
+    becomes: '',
+    suite: 'unit/certificates/certificate-files',
+  },
+  {
     breaks: 'an id of 65 characters becomes a common name',
     text: 'const maxCommonName = 64;',
     becomes: 'const maxCommonName = 65;',
@@ -84,6 +90,24 @@ export default [
     text: '(ca.basicConstraints.pathLength ?? Number.POSITIVE_INFINITY) - below.length',
     becomes: '(ca.basicConstraints.pathLength ?? Number.POSITIVE_INFINITY)',
     suite: 'unit/certificates/issue',
+  },
+  {
+    breaks: 'a CA that was renewed under its own name counts against the path length',
+    text: 'const below = path.slice(0, at).filter((one) => !one.subjectDer.equals(one.issuerDer));',
+    becomes: 'const below = path.slice(0, at);',
+    suite: 'unit/certificates/authority',
+  },
+  {
+    breaks: 'a preloaded chain that is longer than its root allows issues',
+    text: 'if (least < 0) {',
+    becomes: 'if (least === Number.NEGATIVE_INFINITY) {',
+    suite: 'unit/certificates/authority',
+  },
+  {
+    breaks: 'a CA issues before one above it is valid',
+    text: 'notBefore: new Date(Math.max(...path',
+    becomes: 'notBefore: new Date(Math.min(...path',
+    suite: 'unit/certificates/authority',
   },
   {
     breaks: 'a certificate has a purpose that a CA above it must not issue for',

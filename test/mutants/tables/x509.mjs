@@ -96,6 +96,18 @@ export default [
     suite: 'unit/x509/chain',
   },
   {
+    breaks: 'a chain is checked with a key of 16384 bits, which takes long',
+    text: 'const longestModulus = 8192;',
+    becomes: 'const longestModulus = 16_384;',
+    suite: 'unit/x509/chain',
+  },
+  {
+    breaks: 'what is not on the path of a preloaded chain is lost',
+    text: 'return path && [...path.chain, ...path.others];',
+    becomes: 'return path && path.chain;',
+    suite: 'unit/x509/chain',
+  },
+  {
     breaks: 'a chain is taken in which one more CA than its root allows stands',
     text: 'between.length > (issuer.basicConstraints.pathLength ?? Number.POSITIVE_INFINITY)',
     becomes:

@@ -1,5 +1,8 @@
 /** What an issued certificate has from its CA, and which CAs issue. */
 import type { KeyObject } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isServiceError } from '../../../src/errors.ts';
@@ -211,6 +214,70 @@ test('issues for an id by the CA that its rule names', async () => {
   assert.is(await codeOf(() => device.issue('other', csr)), 'NotFound');
   assert.equal(device.rig.service.resolve('sensor', {}), { issuer: 'site-ca', profile: 'client' });
   assert.equal(device.rig.service.resolve('other', {}), { issuer: 'device-ca', profile: 'client' });
+});
+
+test('does not count a CA that was renewed under its own name against the path length', async () => {
+  const key = makeKey('ed25519');
+  const narrow = await makeCa({ name: 'CN=narrow', key: rootKey, pathLength: 1 });
+  const first = await makeCa({ name: 'CN=ca', key, by: { certificate: narrow, key: rootKey } });
+  const renewed = await makeCa({ name: 'CN=ca', key: caKey, by: { certificate: first, key } });
+  await using device = await authority([renewed, first, narrow]);
+  const { leaf } = await device.issue('sensor', await request());
+  assert.ok(isIssuedBy(leaf, renewed));
+});
+
+test('issues nothing below a preloaded chain that is longer than its root allows', async () => {
+  const narrow = await makeCa({ name: 'CN=narrow', key: rootKey, pathLength: 0 });
+  const upper = { certificate: narrow, key: rootKey };
+  const between = await makeCa({ name: 'CN=between', key: middleKey, by: upper });
+  const lower = { certificate: between, key: middleKey };
+  const last = await makeCa({ name: 'CN=last', key: caKey, by: lower });
+  const directory = await mkdtemp(join(tmpdir(), 'iotedge-authority-'));
+  try {
+    const file = join(directory, 'chain.cer');
+    await writeFile(file, encodeCertificatesPem([last, between, narrow]));
+    await using rig = await Rig.start({ 'preloaded_cert:device-ca': file });
+    rig.keys.add('device-ca', caKey);
+    const csr = await request();
+    const failure: unknown = await rig.service
+      .issue('sensor', csr, { via })
+      .catch((error: unknown) => error);
+    assert.ok(isServiceError(failure, 'InvalidArgs'));
+    assert.match(failure.message, /the path length above CN=last is exceeded/);
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+});
+
+test('issues nothing before a CA above it is valid', async () => {
+  const later = new Date(ca.notBefore.getTime() + 18_000_000);
+  const upper = await makeCa({ name: 'CN=later', key: rootKey, now: later });
+  const below = await makeCa({
+    name: 'CN=ca',
+    key: caKey,
+    by: { certificate: upper, key: rootKey },
+  });
+  await using device = await authority([below, upper]);
+  const csr = await request();
+  assert.is(await codeOf(() => device.issue('sensor', csr)), 'Unavailable');
+  device.rig.now = new Date(upper.notBefore.getTime() + 1000);
+  const { leaf } = await device.issue('sensor', csr);
+  assert.equal(leaf.notBefore, upper.notBefore);
+});
+
+test('issues below two CAs that signed each other', async () => {
+  const first = await makeCa({ name: 'CN=one', key: caKey });
+  const other = await makeCa({
+    name: 'CN=other',
+    key: middleKey,
+    by: { certificate: first, key: caKey },
+  });
+  const by = { certificate: other, key: middleKey };
+  const one = await makeCa({ name: 'CN=one', key: caKey, by });
+  await using device = await authority([one, other]);
+  const { leaf, above } = await device.issue('sensor', await request());
+  assert.ok(above[0] !== undefined && isIssuedBy(leaf, above[0]));
+  assert.is(above.length, 2);
 });
 
 test('does not issue with a damaged CA', async () => {

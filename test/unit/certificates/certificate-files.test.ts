@@ -65,6 +65,16 @@ test('read again, once, what may have changed within one tick of the clock', asy
   assert.is(await files.read(path), again);
 });
 
+test('parse a damaged file once, too', async ({ files, path }) => {
+  await writeFile(path, 'no certificate');
+  const failures = await Promise.all(
+    [1, 2].map(() => files.read(path).catch((error: unknown) => error)),
+  );
+  failures.push(await files.read(path).catch((error: unknown) => error));
+  assert.ok(isServiceError(failures[0], 'InvalidArgs'));
+  assert.is(new Set(failures).size, 1);
+});
+
 test('say what is wrong with a file as long as it is wrong', async ({ files, path }) => {
   await writeFile(path, 'no certificate');
   assert.is(await failureOf(files.read(path)), 'InvalidArgs');

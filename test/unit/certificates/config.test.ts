@@ -8,7 +8,7 @@ import {
   certificatesSchema,
   parseCertificatesConfig,
 } from '../../../src/certificates/config.ts';
-import { ruleFor } from '../../../src/certificates/policy.ts';
+import { policyFor, ruleFor } from '../../../src/certificates/policy.ts';
 import { ConfigError, loadConfig } from '../../../src/service/config.ts';
 
 const test = suite<{ dir: string }>('certificates configuration');
@@ -91,6 +91,15 @@ test('has a default for everything', async ({ dir }) => {
   assert.equal(config.certificates, {});
   assert.equal(config.trust_bundle, []);
   assert.equal(config.preloaded, {});
+});
+
+test('means by a rule that says nothing what no rule means', async ({ dir }) => {
+  const config = await load(dir, 'certificates: { a: {} }\n');
+  const { ruleName, ...policy } = policyFor(config, 'a');
+  assert.is(ruleName, 'a');
+  const { ruleName: none, ...plain } = policyFor(await load(dir, ''), 'a');
+  assert.is(none, undefined);
+  assert.equal(policy, plain);
 });
 
 test('takes all settings of a certificate', async ({ dir }) => {

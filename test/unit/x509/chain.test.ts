@@ -151,6 +151,43 @@ test('keeps spare roots behind a chain, and refuses a CA that has nothing to do 
   );
 });
 
+test('takes for a bundle CAs whose issuers are not there', async () => {
+  const key = makeKey('ed25519');
+  const by = { certificate: await makeCa({ name: 'CN=root', key }), key };
+  const [one, other] = await Promise.all([
+    makeCa({ name: 'CN=one', key: makeKey('ed25519'), by }),
+    makeCa({ name: 'CN=other', key: makeKey('ed25519'), by }),
+  ]);
+  assert.equal(await handIn(other, one), ['CN=other by CN=root', 'CN=one by CN=root']);
+});
+
+test('keeps what is not on the path behind it, each certificate once however often it was read', async () => {
+  const key = makeKey('ed25519');
+  const root = await makeCa({ name: 'CN=root', key });
+  const leaf = await makeLeaf(root, key);
+  const oddity = { subject: nameOf('CN=spare'), key: makeKey('ed25519'), by: makeKey('ed25519') };
+  // it names itself as its issuer, and its key did not sign it
+  const spare = parseCertificate(await oddCertificate(oddity), 'it');
+  const again = parseCertificate(root.der, 'it');
+  assert.equal(orderChain([spare, root, leaf, again]), [leaf, again, spare]);
+  assert.equal(arrange([spare, root, leaf, again]), [leaf, again, spare]);
+});
+
+test('does not count a CA that was renewed under its own name against a path length', async () => {
+  const [rootKey, oldKey, newKey] = [1, 2, 3].map(() => makeKey('ed25519'));
+  assert.ok(rootKey && oldKey && newKey);
+  const root = await makeCa({ name: 'CN=root', key: rootKey, pathLength: 1 });
+  const first = await makeCa({
+    name: 'CN=ca',
+    key: oldKey,
+    by: { certificate: root, key: rootKey },
+  });
+  const by = { certificate: first, key: oldKey };
+  const renewed = await makeCa({ name: 'CN=ca', key: newKey, by });
+  const leaf = await makeLeaf(renewed, newKey);
+  assert.is(await codeOf(() => verifyLinks([leaf, renewed, first, root])), undefined);
+});
+
 test('takes two CAs that signed each other', async () => {
   const [oneKey, otherKey] = [makeKey('ec-p256'), makeKey('ec-p256')];
   const [one, other] = await Promise.all([

@@ -2,7 +2,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { describeError } from '../../../src/errors.ts';
-import { parseCertificate } from '../../../src/x509/certificate.ts';
+import { parseCertificate, parsePkcs7 } from '../../../src/x509/certificate.ts';
 import { encode, integer, oid, sequence } from '../../../src/x509/der/asn1.ts';
 import { encodePem, looksLikePem, parseOnePem, parsePem } from '../../../src/x509/pem.ts';
 import { certificatesInPkcs7, encodePkcs7, looksLikePkcs7 } from '../../../src/x509/pkcs7.ts';
@@ -115,6 +115,13 @@ test('PKCS#7 is written as RFC 5652 has it', () => {
   const inner = '301b 020101 3100 300b 06092a864886f70d010701 a005 3003020101 3100';
   const expected = `302a 06092a864886f70d010702 a01d ${inner}`.replaceAll(' ', '');
   assert.is(encodePkcs7([{ der: certificate }]).toString('hex'), expected);
+});
+
+test('PKCS#7 names what of it cannot be read', () => {
+  const bundle = encodePkcs7([{ der: certificate }]);
+  assert.throws(() => parsePkcs7(bundle, 'it'), /certificate 1 in it is not a certificate/);
+  const pem = Buffer.from(encodePem(certificate, 'X509 CRL'));
+  assert.throws(() => parsePkcs7(pem, 'it'), /it holds no PEM block PKCS7/);
 });
 
 const [signed, netscape, data] = ['1.2.840.113549.1.7.2', '2.16.840.1.113730.2.5', '1.2.3'].map(
