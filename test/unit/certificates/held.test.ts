@@ -71,6 +71,12 @@ test('is every property of the first certificate of the chain', () => {
   });
 });
 
+test('is every other name that the certificate has', () => {
+  const chain = parseCertificatesPem(Buffer.from(otherName), 'it');
+  const shown = propertiesOf({ ...held, chain }, { now: new Date(), keyId: '' });
+  assert.equal(shown.SubjectAlternativeNames, ['dns:edge-1.example']);
+});
+
 test('is nothing but the reason and the key of one that is damaged', () => {
   const damaged = { id: 'x', chain: [], keyId: '', preloaded: true, damage: 'it is empty' };
   assert.equal(propertiesOf(damaged, { now: new Date(), keyId: 'known' }), {

@@ -45,6 +45,7 @@ test('keeps what is imported, in every format, across a restart', async () => {
   assert.is(record.not_after, BigInt(ca.notAfter.getTime()) * 1000n);
   assert.is((await again.service.get('a/b:c$')).chain_pem, pem.toString());
   assert.equal(await again.service.export('alone', 'der'), ca.der);
+  assert.equal(await again.service.export('plain', 'der'), ca.der);
   assert.equal((await again.service.export('plain', 'pem')).toString(), pem.toString());
   assert.is(parsePkcs7(await again.service.export('plain', 'pkcs7'), 'x').length, 2);
   assert.equal([...again.published.objects.keys()].sort(), ['a/b:c$', 'alone', 'plain']);

@@ -206,6 +206,22 @@ test('refuses members that a request does not have', async () => {
   }
 });
 
+test('refuses a request of another version, and attributes under another tag', async () => {
+  const key = makeKey('ed25519');
+  const signer = localSigner(key);
+  const build = async (version: number, tag: number) => {
+    const name = raw(encodeName(parseName('CN=edge')));
+    const unsigned = sequence(integer(version), name, raw(spkiOf(key)), context(tag, []));
+    const signature = bitString(await signer.sign(encode(unsigned)));
+    return encode(sequence(unsigned, encodeAlgorithm(signer.algorithm), signature));
+  };
+  const good = await build(0, 0);
+  assert.is(await codeOf(() => parseCsr(good)), undefined);
+  for (const der of [await build(1, 0), await build(2, 0), await build(0, 1)]) {
+    assert.throws(() => parseCsr(der), /the CSR is malformed/);
+  }
+});
+
 test('refuses a request in BER, whose signature openssl takes for right', async () => {
   const der = await makeCsr();
   assert.equal(der.subarray(0, 2), Buffer.from([0x30, 0x82]));

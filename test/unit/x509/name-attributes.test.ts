@@ -127,6 +127,7 @@ test('are written as their DER when they are no text', () => {
     tlv(0x30, tlv(0x31, tlv(0x30, Buffer.concat([tlv(6, '\x55\x04\x03'), value]))));
   for (const [value, text] of [
     [tlv(0x82, 'a'), 'CN=#820161'],
+    [tlv(0x8c, 'a'), 'CN=#8C0161'],
     [tlv(5, ''), 'CN=#0500'],
     [tlv(0x30, tlv(5, '')), 'CN=#30020500'],
     [tlv(0x1c, Buffer.from('0010ffff', 'hex')), 'CN=\u{10ffff}'],
