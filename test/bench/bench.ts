@@ -19,7 +19,10 @@ const allowedCpu = 20;
 interface Round {
   readonly echo: Pace;
   readonly sdBus: Pace;
+  /** As root, who is not authorized. */
   readonly sign: Pace;
+  /** As a user whom polkit allows it. */
+  readonly allowed: Pace;
   readonly token: Pace;
 }
 
@@ -48,22 +51,26 @@ function echoResult(all: readonly Round[]): Result {
   return rateResult(`echo, ${inFlight} in flight`, pairs, 'sd-bus in C');
 }
 
+/** Who signs: the same floor and limits hold for both. */
+const signers = { sign: 'by root', allowed: 'by a user' } as const;
+type Signer = keyof typeof signers;
+
 /** A signature takes a call and the token, one after the other. */
-function signResult(all: readonly Round[]): Result {
-  const pairs = all.map(({ echo, sign, token }) => ({
-    ours: sign.perSecond,
+function signResult(all: readonly Round[], signer: Signer): Result {
+  const pairs = all.map(({ echo, token, ...round }) => ({
+    ours: round[signer].perSecond,
     floor: 1 / (1 / echo.perSecond + 1 / token.perSecond),
   }));
-  return rateResult(`Sign, ${inFlight} in flight`, pairs, 'echo, then token');
+  return rateResult(`Sign ${signers[signer]}, ${inFlight} in flight`, pairs, 'echo, then token');
 }
 
-function cpuResult(all: readonly Round[]): Result {
+function cpuResult(all: readonly Round[], signer: Signer): Result {
   const floorOf = ({ echo, token }: Round) => 1.3 * (echo.cpu + token.cpu) + allowedCpu;
   return {
-    what: 'CPU of a Sign',
-    measured: `${median(all.map(({ sign }) => sign.cpu)).toFixed(0)} µs`,
+    what: `CPU of a Sign ${signers[signer]}`,
+    measured: `${median(all.map((round) => round[signer].cpu)).toFixed(0)} µs`,
     floor: `${median(all.map(floorOf)).toFixed(0)} µs: 1.3 × (echo + token) + ${allowedCpu}`,
-    ratio: median(all.map((round) => round.sign.cpu / floorOf(round))),
+    ratio: median(all.map((round) => round[signer].cpu / floorOf(round))),
     wanted: '<= 1.00',
   };
 }
@@ -86,10 +93,15 @@ async function measure(): Promise<readonly Result[]> {
     echo: await echo.ours(),
     token: await sign.token(),
     sign: await sign.ours(),
+    allowed: await sign.ours('operator'),
   }));
   const starts = await collect(activations, () => activation(sign.rig));
   const memories = await memory(sign.rig);
-  return [echoResult(all), signResult(all), cpuResult(all), activationResult(starts), ...memories];
+  const signatures = (['sign', 'allowed'] as const).flatMap((signer) => [
+    signResult(all, signer),
+    cpuResult(all, signer),
+  ]);
+  return [echoResult(all), ...signatures, activationResult(starts), ...memories];
 }
 
 const suites: Readonly<Record<string, (...args: string[]) => Promise<readonly Result[]>>> = {

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { type Identity, setpriv } from '../support/identity.ts';
 import { cpuMicroseconds } from './processes.ts';
 
 const run = promisify(execFile);
@@ -45,7 +46,7 @@ export class Client {
     return [...words(place), 'serve'];
   }
 
-  /** Calls a method that a process serves. */
+  /** Calls a method that a process serves, as root or as another user. */
   async pace(
     place: Place,
     call: {
@@ -53,12 +54,15 @@ export class Client {
       readonly key?: string;
       readonly count: number;
       readonly pid: number;
+      readonly identity?: Identity | undefined;
     },
   ): Promise<Pace> {
-    const { method, key = '-', count, pid } = call;
-    const before = await cpuMicroseconds(pid);
+    const { method, key = '-', count, pid, identity } = call;
+    const become = identity === undefined ? [] : setpriv(identity);
     const args = [...words(place), method, key, String(count), String(inFlight)];
-    const { stdout } = await run(this.program, args, { timeout: 120_000 });
+    const [program = '', ...rest] = [...become, this.program, ...args];
+    const before = await cpuMicroseconds(pid);
+    const { stdout } = await run(program, rest, { timeout: 120_000 });
     const cpu = ((await cpuMicroseconds(pid)) - before) / count;
     return { perSecond: Number(stdout), cpu };
   }

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { Rig } from '../support/rig.ts';
+import { identityOf, type RigUser } from '../support/rig-users.ts';
 import { softhsmLibrary, tokenPin } from '../support/softhsm.ts';
 import { type Client, inFlight, type Pace } from './client.ts';
 import { startedProcess } from './started-process.ts';
@@ -22,17 +23,24 @@ export class SignBench implements AsyncDisposable {
   /** Starts a device; what V8 compiles is compiled before it counts. */
   static async start(client: Client): Promise<SignBench> {
     const bench = new SignBench(await Rig.start(), client);
-    for (let round = 0; round < warmUpRounds; round++) await bench.ours();
+    for (let round = 0; round < warmUpRounds; round++) {
+      await bench.ours();
+      await bench.ours('operator');
+    }
     return bench;
   }
 
-  /** One round of the service, which has polkit's answer already. */
-  async ours(): Promise<Pace> {
+  /**
+   * One round of the service. Root is not authorized at all; about a user polkit is asked once, since each round is
+   * another connection, and its verdict is found in the cache for every call after that.
+   */
+  async ours(user?: RigUser): Promise<Pace> {
     const pid = await startedProcess(this.rig, 'keys');
     const name = 'org.iotedge.Keys1';
     const place = { address: this.rig.address, name, path: '/org/iotedge/Keys1', interface: name };
-    const call = { method: 'sign', key: 'device-id', count: signaturesPerRound, pid } as const;
-    return await this.#client.pace(place, call);
+    const identity = user === undefined ? undefined : identityOf(user);
+    const call = { method: 'sign', key: 'device-id', count: signaturesPerRound } as const;
+    return await this.#client.pace(place, { ...call, pid, identity });
   }
 
   /** One round of the token alone, through the session pool of the service. */
