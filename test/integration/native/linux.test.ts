@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, open, rm } from 'node:fs/promises';
 import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -161,9 +161,14 @@ test('refuses descriptors that are no connected unix socket', async () => {
   const server = createServer();
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  for (const fd of [descriptorOf(server), 0, -1, 100_000, Number.NaN])
-    assert.throws(() => peer(fd));
-  server.close();
+  const file = await open('/dev/null');
+  try {
+    for (const fd of [descriptorOf(server), file.fd, -1, 100_000, Number.NaN])
+      assert.throws(() => peer(fd));
+  } finally {
+    await file.close();
+    server.close();
+  }
 });
 
 /** Node tells the descriptor of a socket only so. */
