@@ -64,7 +64,10 @@ test('sends a record to the journal', async ({ directory = '' }) => {
     ['PRIORITY', '6'],
   ] as const;
   const socket = join(directory, 'journal');
-  const bytes = await received(directory, socket, () => assert.ok(journalSend(fields, socket)));
+  const bytes = await received(directory, socket, () => {
+    assert.is(journalSend([['MESSAGE', 'cut off']], `${socket}\0y`), false);
+    assert.ok(journalSend(fields, socket));
+  });
   const wanted = Buffer.concat([Buffer.from('datagram\n'), encodeJournalRecord(fields)]);
   assert.ok(bytes.equals(wanted));
 });

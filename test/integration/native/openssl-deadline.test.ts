@@ -15,7 +15,9 @@ test('gives up when Keys service or bus do not answer, and does not ask twice', 
   await writeFile(join(rig.directory, 'message'), 'a message');
   const program = await rig.compile('reason');
   const path = join(rig.directory, 'mute-bus');
-  const mute = createServer(() => undefined).listen(path);
+  const mute = createServer((socket) => void socket.unref())
+    .listen(path)
+    .unref();
   await once(mute, 'listening');
   const sign = ['dgst', '-sha256', '-sign', await rig.keyFile('ec-p256'), 'message'];
   const env = { DBUS_SYSTEM_BUS_ADDRESS: `unix:path=${path}` };

@@ -277,25 +277,27 @@ for (const [how, does] of [
   });
 }
 
-/** Prints the status of an answer, and has nothing to do after it. */
-const askOnce = (module: string): string => `
+/** Prints the status of two answers, and has nothing to do after them. */
+const askInTurn = (module: string): string => `
 import { HttpsClient } from ${JSON.stringify(module)};
 const [, , workerFile, url, ca] = process.argv;
 const client = HttpsClient.start({ workerFile });
 const request = { method: 'GET', url, ca, requestId: 'test', timeoutMs: 20_000 };
-console.log((await client.request(request, new AbortController().signal)).status);`;
+for (let times = 0; times < 2; times++) {
+  console.log((await client.request(request, new AbortController().signal)).status);
+}`;
 
-test('keeps a process until its answer, and no longer', async (context) => {
+test('keeps a process until each answer, and no longer', async (context) => {
   const parts = rig(context);
   await using server = await serve(parts, (_, response) => {
     setTimeout(() => response.end('hello'), 300);
   });
-  const script = askOnce(new URL('../../../src/service/https.js', import.meta.url).href);
-  const file = join(parts.pki.directory, 'ask-once.mjs'); // a thread cannot be given --eval's options
+  const script = askInTurn(new URL('../../../src/service/https.js', import.meta.url).href);
+  const file = join(parts.pki.directory, 'ask-in-turn.mjs'); // a thread cannot be given --eval's options
   await writeFile(file, script);
   const words = [file, workerFile, server.url(), parts.pki.root.certificate];
   const { code, stdout, stderr } = await runCommand(process.execPath, words, { timeoutMs: 20_000 });
-  assert.is(stdout.toString(), '200\n', stderr);
+  assert.is(stdout.toString(), '200\n200\n', stderr);
   assert.is(code, 0);
 });
 

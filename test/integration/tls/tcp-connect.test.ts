@@ -1,5 +1,6 @@
 /** Addresses of one host: which are tried, when, and what is said of them. */
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { suite } from 'uvu';
@@ -148,13 +149,24 @@ test('names the addresses that were silent until the end of its time', async () 
   assert.match(error.message, /^127\.0\.0\.1:\d+ no answer, \[::1\]:\d+ E[A-Z]+$/);
 });
 
+/** How many connections to a port of 127.0.0.1 wait for its answer, on this machine. */
+function connectingTo(port: number): number {
+  const to = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')} 02 `; // SYN_SENT
+  return readFileSync('/proc/net/tcp', 'latin1').split(to).length - 1;
+}
+
 test('closes the connections that it does not hand out', async () => {
-  await using server = await Loopback.start('::');
-  const lookup = named('127.0.0.1', '127.0.0.2', '::1');
-  // less than an address is given: all at once
-  const target = { host: 'host.example', port: server.port };
-  const socket = await connectTcp(target, { timeoutMs: 5000, lookup });
-  await until(5000, 'the others to be closed', () => server.open.size === 1);
+  await using listener = await SilentListener.start();
+  const { port } = listener;
+  await using _ = await Loopback.start('::1', port);
+  const seen: number[] = [];
+  const before = connectingTo(port);
+  const lookup = named('127.0.0.1', '::1');
+  const onTried = (): void => void seen.push(connectingTo(port) - before);
+  const connecting = connectTcp({ host: 'host.example', port }, { timeoutMs, lookup, onTried });
+  const socket = await deadline(10_000, connecting, 'the connection');
+  assert.is(Math.max(...seen), 1); // while the other one was tried
+  await until(10_000, 'the end of it', () => connectingTo(port) === before);
   socket.destroy();
 });
 
@@ -184,6 +196,9 @@ test('does not wait for a name longer than its time, or than it is wanted', asyn
   const stopped = failureOf(connectTcp(target, { timeoutMs, lookup, signal: stop.signal }));
   stop.abort();
   assert.is((await deadline(5000, stopped, 'the end')).code, 'ABORT_ERR');
+  const signal = AbortSignal.abort();
+  const unwanted = failureOf(connectTcp(target, { timeoutMs, lookup, signal }));
+  assert.is((await deadline(5000, unwanted, 'the end at once')).code, 'ABORT_ERR');
 });
 
 test.run();
