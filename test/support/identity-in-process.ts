@@ -59,6 +59,8 @@ export class PlainCloud {
   interfere:
     | ((request: HttpsRequest) => CloudResponse | undefined | Promise<CloudResponse | undefined>)
     | undefined;
+  /** Where devices are sent. */
+  hub = hubName;
   /** What its Date header says; none when absent. */
   date: Date | undefined;
   readonly #provisioning: Provisioning;
@@ -74,7 +76,7 @@ export class PlainCloud {
       retryAfterS: 1,
       assign: (id, { deviceId }) => {
         this.registry.assign(deviceId, { certificateName: id });
-        return hubName;
+        return this.hub;
       },
     });
   }

@@ -246,4 +246,22 @@ export default [
     becomes: '',
     suite: 'unit/identity/reload',
   },
+  {
+    breaks: 'what a request that failed with 500 has made is not found out',
+    text: 'error.status >= 400 && error.status < 500',
+    becomes: 'error.status >= 400',
+    suite: 'unit/identity/registration',
+  },
+  {
+    breaks: 'a module of another hub under the same name counts as ours',
+    text: 'return module.hubHostname === hubHostname && module.deviceId === deviceId;',
+    becomes: 'return module.deviceId === deviceId;',
+    suite: 'unit/identity/registration',
+  },
+  {
+    breaks: 'Reprovision replaces the device of a newer version',
+    text: 'if (this.#unusable instanceof NewerFile) refuseUnusable(this.#unusable);',
+    becomes: '',
+    suite: 'unit/identity/device',
+  },
 ];

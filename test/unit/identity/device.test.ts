@@ -97,6 +97,10 @@ for (const [what, damage] of [
       ['provisioned', ''],
     );
     assert.is((await device.call('Provision')).device.device_id, registrationId);
+    // and the file is no part of a later failure
+    device.cloud.interfere = () => ({ status: 500 });
+    assert.is(await failureOf(device.call('Reprovision')), 'Unavailable');
+    assert.not.match(String(device.shown.properties['LastError']), 'device.json');
   });
 }
 

@@ -230,12 +230,40 @@ for (const [what, damage] of [
     ] as const) {
       assert.is(await failureOf(device.call(call, adopt)), 'Unavailable', call);
     }
+    assert.is(String(device.shown.properties['LastError']).split('module "mine": ').length, 2);
     assert.is(await readFile(fileOf(device), 'utf8'), damaged);
     await device.call('DeleteModuleIdentity', mine);
     assert.equal([saved(device), onHub(device)], ['none', undefined]);
     assert.is(device.shown.properties['LastError'], '');
   });
 }
+
+test('is of the hub on which the device was, and of no other', async () => {
+  await using device = await provisioned();
+  await device.call('CreateModuleIdentity', mine);
+  device.cloud.hub = 'other.example';
+  await device.call('Reprovision');
+  assert.is(await failureOf(device.call('GetModuleIdentity', mine)), 'NotFound');
+  assert.not(device.shown.objects.has('mine'));
+  // under its id the other hub has a module of other software
+  const theirs = onHub(device);
+  assert.is(await failureOf(device.call('CreateModuleIdentity', mine)), 'AlreadyExists');
+  await device.stop();
+  await device.start();
+  assert.equal(await device.call('ListModuleIdentities'), { identities: [] });
+  assert.equal(onHub(device), theirs);
+});
+
+test('is removed here alone when it is of the hub on which the device was', async () => {
+  await using device = await provisioned();
+  await device.call('CreateModuleIdentity', mine);
+  const theirs = onHub(device);
+  device.cloud.hub = 'other.example';
+  await device.call('Reprovision');
+  device.cloud.requests.length = 0;
+  await device.call('DeleteModuleIdentity', mine);
+  assert.equal([onHub(device), saved(device), device.cloud.requests.length], [theirs, 'none', 0]);
+});
 
 test('is kept when a newer version wrote it, whatever is asked for', async () => {
   await using device = await provisioned();

@@ -2,6 +2,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
+import type { CloudResponse } from '../../support/cloud/exchange.ts';
 import { until } from '../../support/deadline.ts';
 import { failureOf } from '../../support/failure.ts';
 import { IdentityInProcess, registrationId } from '../../support/identity-in-process.ts';
@@ -119,6 +120,26 @@ test('answers a call for the former settings with their device, and changes noth
   releaseOther();
   await until(10_000, 'the other one', () => device.shown.properties['DeviceId'] === 'pump-2');
   assert.not(device.shown.history.some((shown) => shown['DeviceId'] === registrationId));
+});
+
+test('lets a refusal of a call for the former settings count for nothing', async () => {
+  await using device = await deviceWith();
+  let refuse = (): void => undefined;
+  const refused = new Promise<CloudResponse>((resolve) => {
+    refuse = () => resolve({ status: 429, headers: { 'retry-after': '3000' } });
+  });
+  device.cloud.interfere = ({ url }) => (url.includes(registrationId) ? refused : undefined);
+  const answer = failureOf(device.call('Reprovision'));
+  await until(10_000, 'an attempt', () => device.cloud.requests.length === 1);
+  await device.reload(other);
+  const release = holdCloud(device);
+  refuse();
+  assert.is(await answer, 'Unavailable');
+  await until(10_000, 'another attempt', () => device.cloud.requests.length === 2);
+  assert.not((await readdir(device.stateDir)).includes('refusal.json'));
+  assert.is(device.shown.properties['State'], 'provisioning');
+  release();
+  await until(10_000, 'the other one', () => device.shown.properties['DeviceId'] === 'pump-2');
 });
 
 test('publishes where the identity comes from, which may be nowhere', async () => {
