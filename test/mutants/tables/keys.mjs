@@ -98,6 +98,12 @@ export default [
     suite: 'unit/keys/oaep',
   },
   {
+    breaks: 'a plaintext whose tag does not fit stays in memory',
+    text: '    plain.fill(0);\n    return undefined;',
+    becomes: '    return undefined;',
+    suite: 'unit/keys/wiped',
+  },
+  {
     breaks: 'a preloaded file stays in memory',
     text: 'info: describe(id, found, usages), key: found.key };\n  } finally {\n    content.fill(0);',
     becomes: 'info: describe(id, found, usages), key: found.key };\n  } finally {',
@@ -218,6 +224,12 @@ export default [
     suite: 'unit/keys/pkcs11/pin-guard',
   },
   {
+    breaks: 'a PIN is tried unrecorded where the token counts failures',
+    text: 'const inDoubt = wasCountLow || (await exists(mark));',
+    becomes: 'const inDoubt = await exists(mark);',
+    suite: 'unit/keys/pkcs11/pin-guard',
+  },
+  {
     breaks: 'a broken session is used again',
     text: 'if (this.#closed || session.broken) {',
     becomes: 'if (this.#closed) {',
@@ -243,6 +255,12 @@ export default [
     suite: 'unit/keys/wiped',
   },
   {
+    breaks: 'the block of OAEP that a token opened stays in memory',
+    text: '    padded?.fill(0);\n',
+    becomes: '',
+    suite: 'unit/keys/wiped',
+  },
+  {
     breaks: 'an attribute of a PKCS#11 URI may stand twice',
     text: 'if (attributes.has(name)) refuse(`${name} stands twice`);',
     becomes: '',
@@ -253,6 +271,18 @@ export default [
     text: "  add('serial', token.serial);\n",
     becomes: '',
     suite: 'unit/keys/pkcs11-uri-properties',
+  },
+  {
+    breaks: 'a key that was brought into one form stays in memory',
+    text: '    sequence.fill(0);\n',
+    becomes: '',
+    suite: 'unit/keys/wiped',
+  },
+  {
+    breaks: 'the PKCS#8 that numbers are read from stays in memory',
+    text: '    pkcs8.fill(0);\n',
+    becomes: '',
+    suite: 'unit/keys/wiped',
   },
   {
     breaks: 'a key that has gone stays on the bus',
@@ -283,6 +313,12 @@ export default [
     text: '      await store.deleteKey(id, signal);\n      this.#publisher.remove(id);',
     becomes: '      await store.deleteKey(id, signal);',
     suite: 'unit/keys/making',
+  },
+  {
+    breaks: 'short secrets lie in the heap of V8',
+    text: 'return Buffer.allocUnsafe(size).fill(0);',
+    becomes: 'return Buffer.alloc(size);',
+    suite: 'unit/keys/wiped',
   },
   {
     breaks: 'a MAC is verified by its beginning',

@@ -1,8 +1,12 @@
 import {
+  constants,
+  createDecipheriv,
   createHmac,
   createPrivateKey,
+  createPublicKey,
   generateKeyPairSync,
   KeyObject,
+  privateDecrypt,
   randomBytes,
 } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -12,6 +16,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { CallContext } from '../../../src/dbus/serve.ts';
 import { parseKeyId } from '../../../src/ids.ts';
+import { tlv } from '../../../src/keys/der.ts';
 import { readPreloaded } from '../../../src/keys/file/preloaded.ts';
 import { FileStore } from '../../../src/keys/file/store.ts';
 import { keysHandlers } from '../../../src/keys/handlers.ts';
@@ -119,6 +124,8 @@ async function lingering(secret: Buffer, run: () => Promise<unknown>): Promise<n
     if (Object.hasOwn(owner, 'export')) watch(owner, 'export');
     owner = Object.getPrototypeOf(owner);
   }
+  const decipher = createDecipheriv('aes-256-gcm', Buffer.alloc(32), Buffer.alloc(12));
+  watch(Reflect.getPrototypeOf(decipher) ?? decipher, 'update');
   try {
     await run();
   } finally {
@@ -323,6 +330,38 @@ for (const store of ['file', 'pkcs11'] as const) {
   });
 }
 
+test('of what was not encrypted for the key is wiped', async () => {
+  await using fixture = await Fixture.start();
+  const { methods } = fixture;
+  await methods.CreateKey({ key_id: 'box', algorithm: 'aes-256', usages: [], options: {} }, call);
+  const use = { key_id: 'box', mechanism: 'aes-256-gcm', options: {} };
+  const secret = randomBytes(32);
+  const { output } = await methods.Encrypt({ ...use, input: Buffer.from(secret) }, call);
+  output[output.length - 1] = (output[output.length - 1] ?? 0) ^ 1;
+  const left = await lingering(secret, async () => {
+    const attempt = Promise.resolve(methods.Decrypt({ ...use, input: output }, call));
+    assert.is(await failureOf(attempt), 'InvalidArgs');
+  });
+  assert.is(left, 0);
+});
+
+test('of the block of OAEP is wiped when a token has opened it', async () => {
+  await using fixture = await Fixture.start();
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const der = privateKey.export({ type: 'pkcs8', format: 'der' });
+  const options = { store: 'pkcs11' };
+  const given = { key_id: 'rsa', format: 'pkcs8', algorithm: '', usages: ['decrypt'], options };
+  assert.is(await fixture.import(der, given), 'no failure');
+  const use = { key_id: 'rsa', mechanism: 'rsa-oaep-sha256', options: {} };
+  const { output } = await fixture.methods.Encrypt({ ...use, input: randomBytes(32) }, call);
+  const key = { key: privateKey, padding: constants.RSA_NO_PADDING };
+  const block = privateDecrypt(key, output.subarray(1));
+  const left = await lingering(block.subarray(-64), async () => {
+    await fixture.methods.Decrypt({ ...use, input: output }, call);
+  });
+  assert.is(left, 0);
+});
+
 test('of a preloaded file is wiped, whatever there is in it', async () => {
   const place = await mkdtemp(join(tmpdir(), 'iotedge-wiped-'));
   const path = join(place, 'key');
@@ -333,8 +372,14 @@ test('of a preloaded file is wiped, whatever there is in it', async () => {
     const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
     // within a line, which OpenSSL does not read
     const pem = `  ${key.export({ type: 'sec1', format: 'pem' }).toString()}`;
+    const ed = pkcs8('ed25519');
+    const half = createPublicKey(createPrivateKey({ key: ed.der, format: 'der', type: 'pkcs8' }));
+    const bits = half.export({ type: 'spki', format: 'der' }).subarray(-32);
+    const addition = tlv(0x81, Buffer.of(0), bits);
+    const version2 = tlv(0x30, Buffer.of(2, 1, 1), ed.der.subarray(5), addition);
     for (const [what, content, part] of [
       ['DER', der, secret],
+      ['version 2 of PKCS#8', version2, ed.secret],
       ['raw bytes', raw, Buffer.from(raw.subarray(0, 16))],
       ['no key', broken, Buffer.from(broken.subarray(-16))],
       ['PEM', Buffer.from(pem), Buffer.from(pem.slice(60, 76))],
