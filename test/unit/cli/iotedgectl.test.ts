@@ -50,6 +50,7 @@ test('answers 2 for a command that it does not know, and names it', async () => 
   const { code, err } = await run('keys', 'burn');
   assert.is(code, 2);
   assert.match(err, 'keys burn');
+  assert.match(err, "try 'iotedgectl --help'");
 });
 
 test('answers 2 for an option that the command does not have', async () => {

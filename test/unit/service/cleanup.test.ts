@@ -34,6 +34,15 @@ test('runs every step when some fail and throws all failures', async () => {
   assert.equal(done, ['ran']);
 });
 
+test('throws a single failure as it is', async () => {
+  const cleanup = new Cleanup();
+  const failure = new Error('a');
+  cleanup.defer(() => Promise.reject(failure));
+  cleanup.defer(() => undefined);
+  const error: unknown = await cleanup[Symbol.asyncDispose]().catch((thrown: unknown) => thrown);
+  assert.is(error, failure);
+});
+
 test('runs no step twice and takes none once it has begun', async () => {
   let runs = 0;
   const cleanup = new Cleanup();

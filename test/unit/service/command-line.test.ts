@@ -30,6 +30,7 @@ test('refuses what it does not know', () => {
     ['--state-dir'],
     ['--help=1'],
     ['--config-dir='],
+    ['--state-dir='],
   ]) {
     assert.throws(
       () => parseCommandLine(args),

@@ -227,6 +227,7 @@ test('places what parse reports and what it throws', async ({ dir }) => {
   const error: unknown = await load(dir, (_, context) => {
     context.report(['agent', 'name'], 'is taken');
     context.report(['agent', 'type'], 'is needed');
+    context.report(['agent', 'name', 'first'], 'has no parts');
     throw new Error('no luck');
   }).catch((thrown: unknown) => thrown);
   assert.instance(error, ConfigError);
@@ -235,6 +236,7 @@ test('places what parse reports and what it throws', async ({ dir }) => {
     [
       [1, 1],
       [1, 1],
+      [2, 3],
       [2, 9],
     ],
   );
@@ -401,6 +403,17 @@ test('refuses files that everybody can write, and reads those that everybody can
   const [problem, ...others] = await problems(dir, 'trusted: a\n');
   assert.equal([problem?.file, others.length], [file, 0]);
   assert.match(problem?.message ?? '', 'chmod o-w');
+});
+
+test('reads UTF-8 and nothing else', async ({ dir }) => {
+  await writeFile(join(dir, 'keys.yaml'), 'trusted: ä€\n');
+  assert.is((await load(dir))['trusted'], 'ä€');
+  await mkdir(join(dir, 'keys.d'));
+  const latin = join(dir, 'keys.d/a.yaml');
+  await writeFile(latin, Buffer.from('trusted: ä\n', 'latin1'));
+  const [problem, ...others] = await problems(dir, 'trusted: a\n');
+  assert.equal([problem?.file, problem?.message], [latin, 'cannot be read: it is not UTF-8']);
+  assert.is(others.length, 0);
 });
 
 test.run();

@@ -2,6 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isServiceError } from '../../../src/errors.ts';
 import { questionLimits, type TurnLimits, Turns } from '../../../src/service/turns.ts';
+import { deadline } from '../../support/deadline.ts';
 
 const test = suite('turns');
 
@@ -40,6 +41,9 @@ function settled(): Promise<void> {
     setImmediate(resolve);
   });
 }
+
+const soon = <T>(promise: Promise<T>): Promise<T> =>
+  deadline(5000, promise, 'the end of an action');
 
 test('lets as many of one uid run at once as one may have', async () => {
   const actions = new Actions();
@@ -89,7 +93,7 @@ test('gives back the place of an action that fails', async () => {
   void actions.ask(1, 'b', { slow: true });
   await settled();
   await actions.end('a', new Error('no luck'));
-  assert.match(String(await failed), 'no luck');
+  assert.match(String(await soon(failed)), 'no luck');
   assert.equal(actions.begun, ['a', 'b']);
 });
 
@@ -102,13 +106,13 @@ test('never runs what was cancelled before its turn, and leaves alone what runs'
   const other = actions.ask(1, 'c');
   await settled();
   leaving.abort();
-  assert.ok(isServiceError(await waiting, 'Cancelled'));
-  const late = await actions.ask(1, 'd', { signal }).catch((error: unknown) => error);
+  assert.ok(isServiceError(await soon(waiting), 'Cancelled'));
+  const late = await soon(actions.ask(1, 'd', { signal }).catch((error: unknown) => error));
   assert.ok(isServiceError(late, 'Cancelled'));
   await actions.end('a');
-  assert.is(await running, 'a');
+  assert.is(await soon(running), 'a');
   await actions.end('c');
-  assert.is(await other, 'c');
+  assert.is(await soon(other), 'c');
   assert.equal(actions.begun, ['a', 'c']);
 });
 

@@ -132,6 +132,14 @@ test('repeats of a broken text nothing but keys', () => {
   holds(property, 500);
 });
 
+test('repeats nothing of what the parser finds fault with', () => {
+  for (const text of ['a: !s3cret!x b', '!!s3cret^ a', 'a: !<s3cret', 'a: *s3cret']) {
+    const [problem, ...others] = problemsOf(`${text}\n`);
+    assert.ok(problem !== undefined && others.length === 0, text);
+    assert.not.match(problem.message, 's3cret');
+  }
+});
+
 test('takes only what YAML 1.2 calls so for numbers and truth, and keeps the text', () => {
   assert.equal(read('a: yes\nb: on\nc: true\nd: 0x10\ne: 1_000\nf: 012\ng: ~\nh:\n'), {
     a: 'yes',

@@ -1,0 +1,391 @@
+export default [
+  // src/ids.ts
+  {
+    breaks: 'an id may have empty, "." and ".." segments',
+    text: "return text.split('/').every((segment) => segment !== '' && segment !== '.' && segment !== '..');",
+    becomes: "return text.split('/').every((segment) => segment !== '' && segment !== '.');",
+    suite: 'unit/ids',
+  },
+  {
+    breaks: 'any glob covers the ids of the services themselves',
+    text: 'if (id.startsWith(reservedPrefix) && !glob.startsWith(reservedPrefix)) return false;',
+    becomes: 'if (id.startsWith(reservedPrefix) && glob === reservedPrefix) return false;',
+    suite: 'unit/ids',
+  },
+  {
+    breaks: 'a star at the end of a glob needs a character',
+    text: "while (glob[from] === '*') from++;",
+    becomes: '',
+    suite: 'unit/ids',
+  },
+  {
+    breaks: 'the file of a private key is taken for a reference to a key',
+    text: String.raw`const isFile = text.startsWith('/') || (scheme === 'key' && /^\s*file:/i.test(text));`,
+    becomes: "const isFile = text.startsWith('/');",
+    suite: 'unit/ids',
+  },
+  // src/quoted.ts
+  {
+    breaks: 'a secret that was escaped twice is shown',
+    text: 'const MOST_ESCAPES = 3;',
+    becomes: 'const MOST_ESCAPES = 1;',
+    suite: 'unit/quoted',
+  },
+  {
+    breaks: 'a long message is not cut',
+    text: 'const text = message.length > MAX_MESSAGE ?',
+    becomes: 'const text = message.length > 16 * MAX_MESSAGE ?',
+    suite: 'unit/quoted',
+  },
+  // src/service/cleanup.ts
+  {
+    breaks: 'resources are closed in the order in which they were opened',
+    text: 'for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) {',
+    becomes:
+      'for (let step = this.#steps.shift(); step !== undefined; step = this.#steps.shift()) {',
+    suite: 'unit/service/cleanup',
+  },
+  // src/service/command-line.ts
+  {
+    breaks: 'the configuration comes before the command line for the state directory',
+    text: 'return commandLine ?? configured ?? (fromSystemd || undefined)',
+    becomes: 'return configured ?? commandLine ?? (fromSystemd || undefined)',
+    suite: 'unit/service/command-line',
+  },
+  // src/service/common-config.ts
+  {
+    breaks: 'polkit verdicts can be configured to be reused for longer than 300 s',
+    text: 'maximum: 300,',
+    becomes: 'maximum: 3000,',
+    suite: 'unit/service/config',
+  },
+  {
+    breaks: 'a rule without user and group is accepted, and is for everybody',
+    text: "anyOf: [{ required: ['user'] }, { required: ['group'] }],",
+    becomes: '',
+    suite: 'unit/service/config',
+  },
+  // src/service/config-files.ts
+  {
+    breaks: 'the first drop-in wins, not the last',
+    text: 'return shown.sort().map((name) => join(dir, name));',
+    becomes: 'return shown.sort().reverse().map((name) => join(dir, name));',
+    suite: 'unit/service/config',
+  },
+  {
+    breaks: 'hidden files are read as drop-ins',
+    text: "names.filter((name) => name.endsWith('.yaml') && !name.startsWith('.'))",
+    becomes: "names.filter((name) => name.endsWith('.yaml'))",
+    suite: 'unit/service/config',
+  },
+  {
+    breaks: 'the size of a configuration file is not limited',
+    text: 'if (size > MAX_FILE_BYTES)',
+    becomes: 'if (size > 2 * MAX_FILE_BYTES)',
+    suite: 'unit/service/config',
+  },
+  // src/service/config.ts
+  {
+    breaks: 'a map of a drop-in replaces the one before it',
+    text: 'before ? { ...entry, node: mergeNodes(before.node, entry.node) } : entry',
+    becomes: 'entry',
+    suite: 'unit/service/config',
+  },
+  {
+    breaks: 'a configuration that everybody can write is used',
+    text: 'if ((mode & 0o002) === 0) return [];',
+    becomes: 'if ((mode & 0o007) !== 0o007) return [];',
+    suite: 'unit/service/config',
+  },
+  {
+    breaks: 'problems that parse reports do not keep the configuration from being used',
+    text: '    throwIfAny(found);\n    return parsed;',
+    becomes: '    return parsed;',
+    suite: 'unit/service/config',
+  },
+  // src/service/end-of-life.ts
+  {
+    breaks: 'a service exits idle while a call is in flight',
+    text: 'isBusy: () => server.callsUnderWay > 0 || running.isBusy?.() === true || isBusy(),',
+    becomes: 'isBusy: () => running.isBusy?.() === true || isBusy(),',
+    suite: 'unit/service/end-of-life',
+  },
+  {
+    breaks: 'a service exits idle while an operation is unfinished',
+    text: 'server.callsUnderWay > 0 || running.isBusy?.() === true || isBusy()',
+    becomes: 'server.callsUnderWay > 0 || isBusy()',
+    suite: 'unit/service/end-of-life',
+  },
+  {
+    breaks: 'a service exits idle although something is due soon',
+    text: 'due: () => running.due?.(),',
+    becomes: 'due: () => undefined,',
+    suite: 'unit/service/end-of-life',
+  },
+  {
+    breaks: 'calls in flight are abandoned when a service exits idle',
+    text: 'if (await ends(isBusy, CALLS_MAY_FINISH_MS[stop.aborted ?',
+    becomes: 'if (await ends(() => false, CALLS_MAY_FINISH_MS[stop.aborted ?',
+    suite: 'unit/service/end-of-life',
+  },
+  {
+    breaks: 'a call that does not end keeps a service from stopping in order',
+    text: '  server.abandonCalls();\n  await ends(isCalled',
+    becomes: '  await ends(isCalled',
+    suite: 'unit/service/end-of-life',
+  },
+  // src/service/idle.ts
+  {
+    breaks: 'activity does not postpone the idle exit',
+    text: 'const left = this.#lastActivity + idleMs - performance.now();',
+    becomes: 'const left = 0;',
+    suite: 'unit/service/idle',
+  },
+  {
+    breaks: 'only what is due within a second keeps a service',
+    text: 'const SOON_MS = 600_000;',
+    becomes: 'const SOON_MS = 1_000;',
+    suite: 'unit/service/idle',
+  },
+  // src/service/journal.ts
+  {
+    breaks: 'a record that the journal does not take is lost',
+    text: 'if (!send(toJournalFields(record, identifier))) consoleSink(record);',
+    becomes: 'send(toJournalFields(record, identifier));',
+    suite: 'unit/service/log',
+  },
+  // src/service/lifetime.ts
+  {
+    breaks: 'a reload that changes the state directory is accepted',
+    text: 'homedir_path: config.homedir_path ?? config.homedir,',
+    becomes: '',
+    suite: 'integration/service/reload',
+  },
+  {
+    breaks: 'a reload does not change the log level',
+    text: 'log.level = priorityOf(config.log_level);',
+    becomes: '',
+    suite: 'integration/service/reload',
+  },
+  {
+    breaks: 'the service manager is not told that the service stops',
+    text: "  notify('STOPPING=1');",
+    becomes: '',
+    suite: 'integration/service/run',
+  },
+  {
+    breaks: 'an ordered stop keeps the level of LogControl1',
+    text: 'if (stop.aborted) await logSettings.forget();',
+    becomes: '',
+    suite: 'integration/service/log-settings',
+  },
+  // src/service/log-record.ts
+  {
+    breaks: 'a field of a record shows a secret',
+    text: 'const text = items.map((item) => withoutSecrets(item)).join',
+    becomes: 'const text = items.join',
+    suite: 'unit/service/log',
+  },
+  {
+    breaks: 'a record has no IOTEDGE_EVENT to be found by',
+    text: "['IOTEDGE_EVENT', withoutSecrets(record.message)],",
+    becomes: '',
+    suite: 'unit/service/log',
+  },
+  // src/service/log-settings.ts
+  {
+    breaks: 'the log level of another boot holds on',
+    text: 'if (saved.bus !== (await this.#busId())) return;',
+    becomes: '',
+    suite: 'integration/service/log-settings',
+  },
+  // src/service/log.ts
+  {
+    breaks: 'a log writes records of its own level no longer',
+    text: 'if (priorities.indexOf(priority) > this.#threshold) return;',
+    becomes: 'if (priorities.indexOf(priority) >= this.#threshold) return;',
+    suite: 'unit/service/log',
+  },
+  {
+    breaks: 'records that are dropped are not counted',
+    text: 'else this.#dropped++;',
+    becomes: '',
+    suite: 'unit/service/log',
+  },
+  // src/service/problem.ts
+  {
+    breaks: 'a configuration error shows a secret',
+    text: 'message: withoutSecrets(problem.message),',
+    becomes: 'message: problem.message,',
+    suite: 'unit/service/problem',
+  },
+  // src/service/reload.ts
+  {
+    breaks: 'a reload that was refused leaves LastError as it was',
+    text: 'show(`configuration not reloaded: ${why}`.slice(0, LONGEST_SHOWN));',
+    becomes: '',
+    suite: 'unit/service/reload',
+  },
+  {
+    breaks: 'a reload begins before the one before it has ended',
+    text: 'this.#last = this.#last.then(async () => {',
+    becomes: 'this.#last = Promise.resolve().then(async () => {',
+    suite: 'unit/service/reload',
+  },
+  {
+    breaks: 'a configuration is applied in a service that stops',
+    text: 'if (stop.aborted) return;\n      await apply(loaded);',
+    becomes: 'await apply(loaded);',
+    suite: 'unit/service/reload',
+  },
+  {
+    breaks: 'the service manager waits for a reload that was refused',
+    text: "    }\n    notify('READY=1');",
+    becomes: "      return;\n    }\n    notify('READY=1');",
+    suite: 'unit/service/reload',
+  },
+  // src/service/run.ts
+  {
+    breaks: 'a wrong configuration ends the process with 1, and systemd restarts it',
+    text: 'usage: 2, configuration: 78 }',
+    becomes: 'usage: 2, configuration: 1 }',
+    suite: 'integration/service/run',
+  },
+  {
+    breaks: 'a SIGHUP before the service is ready is lost',
+    text: 'for (; early > 0; early--) listener();',
+    becomes: '',
+    suite: 'integration/service/run',
+  },
+  {
+    breaks: 'a second signal does not end a service that does not stop',
+    text: 'if (stop.signal.aborted) process.exit(exitCode.failed);',
+    becomes: 'if (stop.signal.aborted) return;',
+    suite: 'integration/service/run',
+  },
+  // src/service/shown-file.ts
+  {
+    breaks: 'what another version of the program showed is believed',
+    text: "|| fields.get('program') !== version) return null;",
+    becomes: ') return null;',
+    suite: 'integration/service/shown',
+  },
+  {
+    breaks: 'the file of what is shown stays when something else is announced',
+    text: '    if (!this.#isThere) return;\n    this.#isThere = false;',
+    becomes: '    if (this.#isThere) return;\n    this.#isThere = false;',
+    suite: 'integration/service/shown',
+  },
+  // src/service/state-disk.ts
+  {
+    breaks: 'a file of another user counts as reserved space',
+    text: 'file.isFile() && file.uid === process.geteuid?.() ? file.size : undefined',
+    becomes: 'file.isFile() ? file.size : undefined',
+    suite: 'integration/service/state-file',
+  },
+  {
+    breaks: 'reserved space that was used is not reserved again',
+    text: '        await this.#refill();\n      });',
+    becomes: '      });',
+    suite: 'integration/service/state-file',
+  },
+  // src/service/state-file.ts
+  {
+    breaks: 'a state file is renamed before it is flushed',
+    text: '  await file.writeFile(content);\n  await file.sync();',
+    becomes: '  await file.writeFile(content);',
+    suite: 'unit/service/durable-writes',
+  },
+  {
+    breaks: 'the directory is not flushed after a rename',
+    text: '    await rename(temporary, path);\n    await flushDirectory(dirname(path));',
+    becomes: '    await rename(temporary, path);',
+    suite: 'unit/service/durable-writes',
+  },
+  {
+    breaks: 'the directory is not flushed after a removal',
+    text: 'if (gone) await flushDirectory(dirname(path));',
+    becomes: '',
+    suite: 'unit/service/durable-writes',
+  },
+  {
+    breaks: 'a key that is replaced stays on the disk',
+    text: 'if (before !== undefined) await overwrite(before).catch(() => undefined);',
+    becomes: '',
+    suite: 'unit/service/durable-writes',
+  },
+  {
+    breaks: 'what an interrupted write left is removed, not overwritten',
+    text: 'await destroy(path).catch(() => remove(path).catch(() => undefined));',
+    becomes: 'await remove(path).catch(() => undefined);',
+    suite: 'unit/service/durable-writes',
+  },
+  {
+    breaks: 'state files can be read by others',
+    text: "await using file = await open(path, 'wx', 0o600);\n  await file.writeFile(content);",
+    becomes: "await using file = await open(path, 'wx', 0o644);\n  await file.writeFile(content);",
+    suite: 'unit/service/state-file',
+  },
+  {
+    breaks: 'the state directory of another user is used',
+    text: 'if (uid !== process.geteuid?.()) {',
+    becomes: 'if (uid < 0) {',
+    suite: 'unit/service/state-file',
+  },
+  {
+    breaks: 'a state directory that others can enter stays open to them',
+    text: 'if ((mode & 0o077) !== 0) await chmod(path, 0o700);',
+    becomes: '',
+    suite: 'unit/service/state-file',
+  },
+  {
+    breaks: 'a state file is followed where it is a symbolic link',
+    text: 'await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);',
+    becomes: 'await using file = await open(path, constants.O_RDONLY);',
+    suite: 'unit/service/state-file',
+  },
+  {
+    breaks: 'the file of a newer version is replaced',
+    text: 'if (bytes !== undefined) checkVersion(path, versionIn(path, bytes));',
+    becomes: '',
+    suite: 'unit/service/state-file',
+  },
+  {
+    breaks: 'what this process writes at the moment is removed as a leftover',
+    text: 'if (beingWritten.has(resolve(path))) continue;',
+    becomes: '',
+    suite: 'unit/service/state-file',
+  },
+  {
+    breaks: 'the error about a damaged file shows what is in it',
+    text: "if (error instanceof SyntaxError) throw new DamagedFile(path, 'it is not JSON');",
+    becomes: '',
+    suite: 'unit/service/state-file',
+  },
+  // src/service/turns.ts
+  {
+    breaks: 'a uid that has much to ask is always first',
+    text: '      this.#uids.delete(uid);\n      this.#uids.set(uid, usage);',
+    becomes: '',
+    suite: 'unit/service/turns',
+  },
+  {
+    breaks: 'questions to people take all places',
+    text: 'usage.slow < this.#limits.slowPerUid && this.#slow < this.#limits.slowInAll',
+    becomes: 'usage.slow < this.#limits.slowPerUid',
+    suite: 'unit/service/turns',
+  },
+  // src/service/yaml.ts
+  {
+    breaks: 'of a key that stands twice the last wins without a word',
+    text: 'if (entries.has(key.text)) {',
+    becomes: 'if (entries.has(key.text) && key.text === "") {',
+    suite: 'unit/service/yaml',
+  },
+  {
+    breaks: 'what aliases repeat is not counted',
+    text: 'this.#count(known.size, at);',
+    becomes: '',
+    suite: 'unit/service/yaml',
+  },
+];
