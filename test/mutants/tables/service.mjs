@@ -283,12 +283,6 @@ export default [
     becomes: 'file.isFile() ? file.size : undefined',
     suite: 'integration/service/state-file',
   },
-  {
-    breaks: 'reserved space that was used is not reserved again',
-    text: '        await this.#refill();\n      });',
-    becomes: '      });',
-    suite: 'integration/service/state-file',
-  },
   // src/service/state-file.ts
   {
     breaks: 'a state file is renamed before it is flushed',

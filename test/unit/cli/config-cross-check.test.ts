@@ -108,6 +108,35 @@ test('knows what is made otherwise', async ({ dir }) => {
   assert.equal((await check(dir, texts)).lines, [`the configuration in ${dir} is good`]);
 });
 
+test('leaves the ids of the services themselves to them', async ({ dir }) => {
+  const texts = { keys: keys(), certificates: certificates('trust_bundle: [iotedge/own-ca]\n') };
+  assert.equal((await check(dir, texts)).lines, [`the configuration in ${dir} is good`]);
+});
+
+test('asks for a grant where a key signs certificates, and not where a certificate has it', async ({
+  dir,
+}) => {
+  const own = (more: string) => ({
+    keys: keys("'preloaded_key:my-key': 'pkcs11:object=c'\n"),
+    certificates: certificates(`certificates:\n  hub: {key_id: my-key}\n${more}`),
+  });
+  assert.equal((await check(dir, own(''))).lines, [`the configuration in ${dir} is good`]);
+  const { code, lines } = await check(dir, own('  leaf: {issuer: hub}\n'));
+  assert.is(code, 78);
+  assert.is(lines.length, 1, lines.join('\n'));
+  assert.match(lines[0] ?? '', /^certificates\.yaml:5:\d+: .*match: \{key_id: 'my-key'\}/);
+});
+
+test('only warns of the key of a certificate that is made with it', async ({ dir }) => {
+  const texts = {
+    keys: keys(),
+    certificates: certificates('certificates:\n  hub: {key_id: later}\n'),
+  };
+  const { code, lines } = await check(dir, texts);
+  assert.is(code, 0);
+  assert.match(lines[0] ?? '', /^warning: certificates\.yaml:5:\d+: .*"later"/);
+});
+
 test('only warns of ids where there is no file that could make them', async ({ dir }) => {
   const { code, lines } = await check(dir, { identity: identity() });
   assert.is(code, 0);
