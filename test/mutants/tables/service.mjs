@@ -79,6 +79,12 @@ export default [
     suite: 'unit/service/config',
   },
   {
+    breaks: 'a pipe in the place of a configuration file is waited for',
+    text: 'constants.O_RDONLY | constants.O_NONBLOCK',
+    becomes: 'constants.O_RDONLY',
+    suite: 'unit/service/config',
+  },
+  {
     breaks: 'the size of a configuration file is not limited',
     text: 'if (size > MAX_FILE_BYTES)',
     becomes: 'if (size > 2 * MAX_FILE_BYTES)',
