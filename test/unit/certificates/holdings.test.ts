@@ -149,6 +149,20 @@ test('have the key of the issuers’ setting before that of a rule, and that bef
   assert.is(rig.keys.lookups, 0);
 });
 
+test('follow the key that is stored with them, whatever a rule says', async () => {
+  await using rig = await Rig.start({ certificates: { x: { key_id: 'by-rule' } } });
+  rig.keys.add('stored', makeKey('ed25519'));
+  rig.keys.add('moved', key);
+  await rig.service.import('x', data, {});
+  await rig.service.refreshKeys(via);
+  assert.is(rig.published.objects.get('x')?.KeyId, 'by-rule');
+  rig.keys.delete('stored');
+  await rig.service.import('x', data, { keyId: 'stored', ...replace });
+  rig.keys.add('stored', makeKey('ed25519'));
+  await rig.service.refreshKeys(via);
+  assert.is(rig.published.objects.get('x')?.KeyId, 'moved');
+});
+
 test('show a key as soon as a read has found it', async () => {
   await using rig = await Rig.start();
   await rig.service.import('x', data, {});

@@ -110,7 +110,11 @@ test('keeps what it found, and waits for no pause once that is forgotten', async
   assert.is(finder.known(certificate), '');
   assert.is(await sparingly(context), 'k');
   assert.is(finder.known(certificate), 'k');
+  assert.is(await sparingly(context), 'k');
   context.now += 86_400 * secondMs;
+  assert.is(await sparingly(context), 'k');
+  assert.equal(keys.recent(), [search]);
+  finder.forget(certificate);
   assert.is(await sparingly(context), 'k');
   assert.equal(keys.recent(), [search]);
   finder.forget(certificate);

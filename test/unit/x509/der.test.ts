@@ -184,7 +184,17 @@ test('is split into its elements with lengths of up to 4 octets', () => {
     });
     assert.is(firstElement(whole.subarray(0, -1)), undefined);
   }
-  for (const digits of ['', '04', '0481', '048201', '04850000000001 01', '04ff', '0480', '0401']) {
+  for (const digits of [
+    '',
+    '04',
+    '0481',
+    '048201',
+    '04850000000001 01',
+    '04ff',
+    '0480',
+    '04800000',
+    '0401',
+  ]) {
     assert.is(firstElement(hex(digits)), undefined, digits);
   }
 });
