@@ -40,6 +40,7 @@ test('takes a name once, gives it back, and tells who owns it', async () => {
   assert.is(await two.nameOwner('a.b'), one.uniqueName);
   assert.is(await failureOf(two.requestName('a.b')), 'Unavailable');
   await one.releaseName('a.b');
+  assert.is(await two.nameOwner('a.b'), undefined, 'it was not kept waiting for the name');
   await two.requestName('a.b');
 });
 

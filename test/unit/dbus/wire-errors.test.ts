@@ -22,8 +22,16 @@ test('maps every code to its name and back', () => {
 });
 
 test('calls a peer that cannot be reached Unavailable and keeps what the bus said', () => {
-  for (const name of ['ServiceUnknown', 'NoReply', 'Disconnected', 'Spawn.ExecFailed']) {
-    const error = errorFromWire(`org.freedesktop.DBus.Error.${name}`, 'why');
+  const names =
+    'ServiceUnknown NameHasNoOwner NoReply Disconnected TimedOut Timeout Spawn.ExecFailed';
+  const activation = ['org.freedesktop.systemd1.LoadFailed', 'org.freedesktop.systemd1.NoSuchUnit'];
+  const all = [
+    ...names.split(' ').map((name) => `org.freedesktop.DBus.Error.${name}`),
+    ...activation,
+  ];
+  for (const name of all) {
+    const error = errorFromWire(name, 'why');
+    assert.is(error.message, 'why');
     assert.ok(isServiceError(error, 'Unavailable'), name);
     assert.instance(error.cause, BusError);
   }
@@ -34,6 +42,19 @@ test('passes on what it does not know by its name', () => {
   assert.instance(error, BusError);
   assert.is((error as BusError).errorName, 'a.b.Error.Odd');
   assert.is(error.message, 'a.b.Error.Odd');
+  for (const name of [
+    'org.freedesktop.DBus.Error.NoMemory',
+    'org.freedesktop.DBus.Error.FileNotFound',
+  ]) {
+    assert.instance(errorFromWire(name, 'why'), BusError, name);
+  }
+  for (const name of [
+    'toString',
+    'org.iotedge.Error.AccessDenied',
+    'org.freedesktop.DBus.Error.NotFound',
+  ]) {
+    assert.instance(errorFromWire(name, 'why'), BusError, name);
+  }
 });
 
 test.run();
