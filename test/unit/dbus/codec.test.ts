@@ -152,6 +152,7 @@ test('refuses values of another type than the signature says', () => {
     ['q', -1],
     ['i', 2147483648],
     ['u', -1],
+    ['u', 0x1_0000_0000],
     ['u', '1'],
     ['u', undefined],
     ['x', 1n << 63n],
@@ -169,12 +170,14 @@ test('refuses values of another type than the signature says', () => {
     ['v', 'bare'],
     ['v', variant('', undefined)],
     ['v', variant('ss', ['a', 'b'])],
+    ['v', variant('ss', 'a')],
     ['ay', 'text'],
     ['ay', [1, 2]],
     ['as', 'text'],
     ['a{sv}', undefined],
     ['a{sv}', { a: 1 }],
     ['(ss)', ['one']],
+    ['(ss)', ['one', 'two', 'three']],
     ['h', 0],
   ];
   for (const [signature, value] of wrong) {
@@ -199,6 +202,22 @@ test('leaves the writer as it was when a message cannot be written', () => {
   }
   writeMessage(writer, new Message({ ...call, serial: 3, body: ['a', variant('u', 1)] }));
   assert.is(receive(writer.buffer.subarray(before, writer.position))?.header.serial, 3);
+});
+
+test('leaves nothing of a message that cannot be written, and writes the next one where it ends', () => {
+  const writer = new WireWriter(4096);
+  writer.buffer.fill(0);
+  const call = { path: '/a', member: 'M', signature: 'ays', serial: 1 };
+  const secret = Buffer.from('a secret');
+  assert.ok(refusal(() => writeMessage(writer, new Message({ ...call, body: [secret, 7] }))));
+  assert.not(writer.buffer.includes(secret));
+  for (const text of ['', 'a', 'ab', 'abc', 'abcd', 'abcde', 'abcdef', 'abcdefg']) {
+    const start = writer.position;
+    const size = writeMessage(writer, new Message({ ...call, body: [secret, text] }));
+    assert.is(writer.position, start + size);
+    const bytes = Buffer.from(writer.buffer.subarray(start, writer.position));
+    assert.equal(plain(receive(bytes)?.decode(0)), plain([secret, text]));
+  }
 });
 
 function message(signature: string, values: readonly unknown[]): Buffer {
@@ -311,6 +330,7 @@ test('throws what is wrong with a body, and decodes nothing of it', () => {
     ['v', '00 00'],
     ['v', '027373 00'],
     ['v', '027979 00 07'],
+    ['a{yy}', '01000000 00000000 0707'],
     ['v', 'ff'],
     ['o', '01000000 6100'],
     ['a()', '00000000'],

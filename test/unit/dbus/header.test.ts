@@ -61,7 +61,7 @@ test('steps over fields of any length in a header too large to hold, in both byt
     { maxLength: 4 },
   );
   const size = fc.integer({ min: 16 << 10, max: 17 << 10 });
-  const piece = fc.integer({ min: 1, max: 20_000 });
+  const piece = fc.integer({ min: 100, max: 20_000 });
   holds(
     fc.property(
       some,
@@ -141,6 +141,41 @@ test('drops a message whose last field ends behind the fields', () => {
     longer.writeUInt32LE(4 + more, bytes.lastIndexOf('text') - 4);
     assert.equal(received(longer), alone, `${more}`);
   }
+});
+
+/** A field of so many bytes, so that the header is too large to hold. */
+const filling = (bytes: number) => [200, new Held(bytesShape, Buffer.alloc(bytes))] as const;
+
+test('drops a message with a field of a wrong type, too, when its header is too large to hold', () => {
+  for (const [code, shape, value] of [
+    [1, simple('s'), '/a'],
+    [6, { ...simple('s'), code: 'o', signature: 'o' }, '/a'],
+    [8, simple('s'), 's'],
+  ] as const) {
+    const fields = { before: [filling(20_000), [code, new Held(shape, value)] as const] };
+    assert.equal(received(encodeCall(7, body, 'little', fields)), alone, `${code}`);
+  }
+});
+
+test('holds no more than 16 KiB of the fields of a header that is too large, and the serial of a reply', () => {
+  const inbox = new Inbox(() => 1000);
+  const long = (code: number, text: string) => [code, new Held(simple('s'), text)] as const;
+  const half = 'x'.repeat(9 << 10);
+  const replySerial = [5, new Held(simple('u'), 77)] as const;
+  for (const order of orders) {
+    const before = [long(4, half), long(7, half), replySerial, filling(1000)];
+    inbox.add(encodeCall(7, body, order, { before }));
+    const header = inbox.next()?.header;
+    assert.equal([header?.errorName, header?.sender], [half, undefined], order);
+    assert.equal([header?.replySerial, header?.member], [77, 'Member'], order);
+    assert.is(inbox.next(), undefined);
+  }
+});
+
+test('decodes nothing that was skipped, be it nothing', () => {
+  const { header } = callWith('', []);
+  assert.throws(() => new IncomingMessage(header, undefined, false).decode(0), RangeError);
+  assert.equal(new IncomingMessage(header, Buffer.alloc(0), false).decode(0), []);
 });
 
 test('receives no message of a type that there is none of', () => {
