@@ -74,6 +74,11 @@ test('negotiates descriptors, and begins only when the bus has answered', async 
     /\r\nBEGIN\r\n/,
     'a bus that passes no descriptors is one all the same',
   );
+  for (const refusal of ['REJECTED EXTERNAL\r\n', 'ERROR\r\n', 'OK\r\n', 'OK 00\r\nOK 00\r\n']) {
+    const { said, failure } = await conversation(directory, { AUTH: refusal });
+    assert.is(failure, 'Unavailable');
+    assert.not.match(said, 'NEGOTIATE', JSON.stringify(refusal));
+  }
   for (const odd of ['OK 00\r\n', 'AGREE\r\n', 'AGREE_UNIX_FD\r\nl\x01', 'REJECTED EXTERNAL\r\n']) {
     const { said, failure } = await conversation(directory, {
       AUTH: 'OK 00\r\n',

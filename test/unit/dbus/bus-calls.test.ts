@@ -84,13 +84,43 @@ test('end when no reply comes in time or nothing waits for it any more, and mind
 
 test('end when the bus does', () =>
   withBus(async (raw, bus) => {
-    const calls = [failureOf(bus.call(call)), failureOf(bus.call(call, { timeoutMs: 1_000_000 }))];
+    const calls = [
+      failureOf(bus.call(call, { timeoutMs: 20_000 })),
+      failureOf(bus.call(call, { timeoutMs: 25_000 })),
+    ];
     await received(raw, 2);
     await raw[Symbol.asyncDispose]();
     const outcomes = await deadline(15_000, Promise.all(calls), 'the end of the calls');
     assert.equal(outcomes, ['Unavailable', 'Unavailable']);
     assert.instance(await deadline(15_000, bus.closed, 'the end'), Error);
-    assert.is(await failureOf(bus.call(call)), 'Unavailable');
+    const after = failureOf(bus.call(call, { timeoutMs: 20_000 }));
+    assert.is(await deadline(15_000, after, 'the end of a later call'), 'Unavailable');
+  }));
+
+test('fail when the reply is not what they ask for', () =>
+  withBus(async (raw, bus) => {
+    const calls = ['s', '', 'ss', 'u'].map((replySignature) =>
+      bus.call({ ...call, replySignature }),
+    );
+    for (const { serial } of await received(raw, 4)) raw.send(reply(serial, 'text'));
+    const outcomes = await Promise.all(calls.map((one) => failureOf(one)));
+    assert.equal(outcomes, ['no failure', 'Failed', 'Failed', 'Failed']);
+  }));
+
+test('go out when others are answered, also by errors, and those to one peer wait for no other', () =>
+  withBus(async (raw, bus) => {
+    const to = (destination: string, count: number) =>
+      Array.from({ length: count }, () => failureOf(bus.call({ ...call, destination })));
+    const calls = [...to(':1.9', 51), ...to(':1.8', 51)];
+    const headers = await received(raw, 100);
+    const last = headers.find(({ destination }) => destination === ':1.8');
+    raw.send(failure(last?.serial, 'a.b.Error'));
+    const next = (await received(raw, 101))[100];
+    assert.is(next?.destination, ':1.8');
+    for (const { serial } of headers) raw.send(failure(serial, 'a.b.Error'));
+    for (const { serial } of (await received(raw, 102)).slice(100)) raw.send(reply(serial, 'x'));
+    const outcomes = await deadline(15_000, Promise.all(calls), 'the replies');
+    assert.is(outcomes.filter((outcome) => outcome === 'no failure').length, 2);
   }));
 
 test('fail with the name of an error whose text is missing, too long or no text', () =>

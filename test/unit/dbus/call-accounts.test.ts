@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { IncomingCall } from '../../../src/dbus/call.ts';
 import { IncomingMessage } from '../../../src/dbus/message.ts';
 import { codeOf, openQueue, smallLimits as small } from '../../support/call-queue.ts';
-import { until } from '../../support/deadline.ts';
+import { deadline, until } from '../../support/deadline.ts';
 import { callWith } from '../../support/messages.ts';
 
 const test = suite('dbus call accounts');
@@ -140,7 +140,7 @@ test('lets calls go on in the order in which what they waited for came', async (
     queue.finish(one, 0);
   });
   for (const one of busy) queue.finish(one, 0);
-  await Promise.all(resumed);
+  await deadline(10_000, Promise.all(resumed), 'the calls');
   assert.equal(order, [0, 1, 2]);
   assert.is(queue.size, 0);
 });

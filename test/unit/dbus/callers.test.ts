@@ -4,6 +4,7 @@ import { socketPath } from '../../../src/dbus/address.ts';
 import type { Bus, BusSignal, SignalMatch } from '../../../src/dbus/bus.ts';
 import { Callers } from '../../../src/dbus/caller.ts';
 import { variant } from '../../../src/dbus/variant.ts';
+import { deadline } from '../../support/deadline.ts';
 import { failureOf } from '../../support/failure.ts';
 
 const test = suite('dbus callers');
@@ -48,7 +49,7 @@ test('are asked for once, and known until they leave', async () => {
   const listening = callers.onVanish(({ sender }) => void left.push(sender));
   const both = [callers.get(':1.5'), callers.get(':1.5')];
   release();
-  const [one, two] = await Promise.all(both);
+  const [one, two] = await deadline(10_000, Promise.all(both), 'the caller');
   assert.equal(one, { sender: ':1.5', uid: 1000, gids: [1000, 27], pid: 42 });
   assert.is(one, two);
   assert.is(await callers.get(':1.5'), one);
@@ -71,7 +72,7 @@ test('are not known when they leave before the bus reports them', async () => {
   const outcome = failureOf(callers.get(':1.5'));
   leave(':1.5');
   release();
-  assert.is(await outcome, 'AccessDenied');
+  assert.is(await deadline(10_000, outcome, 'the end'), 'AccessDenied');
   assert.is(callers.known(':1.5'), undefined);
 });
 

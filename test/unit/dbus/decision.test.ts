@@ -6,6 +6,7 @@ import { messageFlag } from '../../../src/dbus/message.ts';
 import type { Question } from '../../../src/dbus/method.ts';
 import { Serving } from '../../../src/dbus/serving.ts';
 import { ServiceError } from '../../../src/errors.ts';
+import { deadline } from '../../support/deadline.ts';
 import { failureOf } from '../../support/failure.ts';
 import { callWith } from '../../support/messages.ts';
 
@@ -100,7 +101,7 @@ test('end what calls are served with when the last of them has ended', async () 
     { handlers: {}, resolvers: {}, authorizer: { authorize: () => undefined } } as never,
     { decided: () => undefined, describe: () => ({}) },
   );
-  await serving.ended();
+  await deadline(10_000, serving.ended(), 'the end of none');
   serving.enter();
   serving.enter();
   let hasEnded = false;
@@ -109,7 +110,7 @@ test('end what calls are served with when the last of them has ended', async () 
   await new Promise((resolve) => void setImmediate(resolve));
   assert.is(hasEnded, false);
   serving.leave();
-  await ended;
+  await deadline(10_000, ended, 'the end');
 });
 
 test.run();

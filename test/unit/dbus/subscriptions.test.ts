@@ -136,6 +136,35 @@ test('follow the owner of a name, and believe nobody when it has none', async ()
   );
 });
 
+test('believe the signal of a change before the reply that was sent before it', async () => {
+  let report: (owner: string) => void = () => undefined;
+  const subscriptions = new Subscriptions(
+    () => Promise.resolve([]),
+    () =>
+      new Promise((resolve) => {
+        report = resolve;
+      }),
+  );
+  let count = 0;
+  const adding = subscriptions.add({ sender: 'a.name' }, () => void count++);
+  await new Promise((resolve) => void setImmediate(resolve));
+  const deliver = (fields: Partial<MessageHeader>, ...body: readonly unknown[]) => {
+    const signature = body.map(() => 's').join('');
+    const message = callWith(signature, body);
+    const own = { type: 4, path: '/a', interface: 'a.b', member: 'C', ...fields };
+    const bytes = message.reader(0).buffer;
+    subscriptions.deliver(new IncomingMessage({ ...message.header, ...own }, bytes, true), 100);
+  };
+  const changed = { sender: driver, interface: driver, member: 'NameOwnerChanged' };
+  deliver(changed, 'a.name', ':1.7', ':1.8');
+  report(':1.7');
+  await adding;
+  deliver({ sender: ':1.7' });
+  assert.is(count, 0);
+  deliver({ sender: ':1.8' });
+  assert.is(count, 1);
+});
+
 test('quote what stands in a match rule', async () => {
   const { subscriptions, rules } = open();
   const all = { path: '/a', pathNamespace: '/b', interface: 'c.d', arg0: "it's", arg2: '' };
