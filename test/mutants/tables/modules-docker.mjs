@@ -84,7 +84,7 @@ export default [
     text: "enum: ['no-new-privileges', 'no-new-privileges:true', 'no-new-privileges=true'],",
     becomes:
       "enum: ['no-new-privileges', 'no-new-privileges:true', 'no-new-privileges=true', 'seccomp=unconfined'],",
-    suite: 'unit/modules/create-options-any',
+    suite: 'unit/modules/confinement/elevation',
   },
   {
     breaks: 'create options may be nested without end',

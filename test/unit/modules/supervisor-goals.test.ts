@@ -393,6 +393,19 @@ test('give up an identity again that was given anew', async () => {
   assert.is(module.trace.filter((call) => call === 'erase').length, 2);
 });
 
+test('give up the identity of a module that has no container', async () => {
+  await using module = moduleWith({ goal: 'failed' });
+  await module.rested();
+  assert.is(await module.operate('DeleteModule', 'erased'), 'reached');
+  assert.equal(module.trace, ['save erased', 'erase', 'forget']);
+});
+
+test('of a module that ended while the service was away are reached anew, by any policy', async () => {
+  await using module = moduleWith({ state: end(0, 0.5), policy: 'never' });
+  await module.until('start sensor');
+  assert.is(module.supervisor.desired.goal, 'started');
+});
+
 test('are not reached when the service stops before', async () => {
   const { opened, open } = gate();
   const held = { call: 'start sensor', until: opened };
