@@ -1,4 +1,5 @@
 /** In which order a supervisor persists, acts and reports, beside an engine that only keeps one container. */
+import { setImmediate } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type ErrorCode, isServiceError, ServiceError } from '../../../src/errors.ts';
@@ -160,6 +161,7 @@ function moduleWith({
       const rest = supervisor.rest();
       supervisor.wake();
       await deadline(longMs, rest, 'a rest');
+      await setImmediate(); // with another round, where that one was woken in the middle
     },
     async operate(
       verb: ModuleVerb,
