@@ -24,15 +24,15 @@ export default [
     suite: 'unit/identity/config',
   },
   {
-    breaks: 'a rotated certificate is used with its first key',
-    text: 'keyId: certificate.key_id || keyId,',
-    becomes: 'keyId,',
-    suite: 'unit/identity/credential',
-  },
-  {
     breaks: 'a certificate is used after its end',
     text: 'if (time > leaf.notAfter) {',
     becomes: 'if (time.getTime() > leaf.notAfter.getTime() + 60_000) {',
+    suite: 'unit/identity/credential',
+  },
+  {
+    breaks: 'a rotated certificate is used with its first key',
+    text: 'keyId: certificate.key_id || keyId,',
+    becomes: 'keyId,',
     suite: 'unit/identity/credential',
   },
   {
@@ -42,15 +42,21 @@ export default [
     suite: 'unit/identity/service',
   },
   {
+    breaks: 'Reprovision replaces the device of a newer version',
+    text: 'if (this.#unusable instanceof NewerFile) refuseUnusable(this.#unusable);',
+    becomes: '',
+    suite: 'unit/identity/device',
+  },
+  {
+    breaks: 'the outcome of a call for former settings replaces the device',
+    text: '      if (this.#retired) return saved;\n',
+    becomes: '',
+    suite: 'unit/identity/reload',
+  },
+  {
     breaks: 'the back-off goes on growing after a success',
     text: '    this.#failures = 0;\n    this.#difference',
     becomes: '    this.#difference',
-    suite: 'unit/identity/service',
-  },
-  {
-    breaks: 'no attempt follows one that failed',
-    text: 'if (!signal.aborted) this.#retryAt(next);',
-    becomes: 'if (!signal.aborted) this.#nextAttempt = next;',
     suite: 'unit/identity/service',
   },
   {
@@ -60,28 +66,28 @@ export default [
     suite: 'unit/identity/service',
   },
   {
+    breaks: 'no attempt follows one that failed',
+    text: 'if (!signal.aborted) this.#retryAt(next);',
+    becomes: 'if (!signal.aborted) this.#nextAttempt = next;',
+    suite: 'unit/identity/service',
+  },
+  {
     breaks: 'a clock that was set back keeps a device from its identity for years',
     text: 'return ms > 0 && ms <= maxBackoffMs;',
     becomes: 'return ms > 0;',
     suite: 'unit/identity/service',
   },
   {
-    breaks: 'the outcome of a call for former settings replaces the device',
-    text: '      if (this.#retired) return saved;\n',
-    becomes: '',
-    suite: 'unit/identity/reload',
+    breaks: 'Reprovision returns what is saved',
+    text: 'const saved = again ? undefined : device.current;',
+    becomes: 'const saved = device.current;',
+    suite: 'unit/identity/service',
   },
   {
     breaks: 'a caller gets the identity of another uid',
     text: 'const principal = config.principals.get(caller.uid);',
     becomes: 'const [principal] = config.principals.values();',
     suite: 'unit/identity/modules',
-  },
-  {
-    breaks: 'Reprovision returns what is saved',
-    text: 'const saved = again ? undefined : device.current;',
-    becomes: 'const saved = device.current;',
-    suite: 'unit/identity/service',
   },
   {
     breaks: 'the proxy of the configuration is not used',
@@ -103,15 +109,15 @@ export default [
     suite: 'unit/identity/https-cloud',
   },
   {
-    breaks: 'a module is removed in whatever state it is on the hub',
-    text: "{ method: 'DELETE', url, headers: ifMatch(etag) }",
-    becomes: "{ method: 'DELETE', url, headers: ifMatch('*') }",
-    suite: 'unit/identity/hub',
-  },
-  {
     breaks: 'the hub is given the keys of a module the wrong way round',
     text: "primaryKey: keys.primary.toString('base64'),",
     becomes: "primaryKey: keys.secondary.toString('base64'),",
+    suite: 'unit/identity/hub',
+  },
+  {
+    breaks: 'a module is removed in whatever state it is on the hub',
+    text: "{ method: 'DELETE', url, headers: ifMatch(etag) }",
+    becomes: "{ method: 'DELETE', url, headers: ifMatch('*') }",
     suite: 'unit/identity/hub',
   },
   {
@@ -145,15 +151,15 @@ export default [
     suite: 'unit/identity/modules',
   },
   {
-    breaks: 'what the hub has is listed as it was before a change',
-    text: '      this.#lists.evictAll();\n',
-    becomes: '',
-    suite: 'unit/identity/modules',
-  },
-  {
     breaks: 'sixteen failed modules are not all remembered',
     text: 'const maxRefused = 16;',
     becomes: 'const maxRefused = 15;',
+    suite: 'unit/identity/modules',
+  },
+  {
+    breaks: 'what the hub has is listed as it was before a change',
+    text: '      this.#lists.evictAll();\n',
+    becomes: '',
     suite: 'unit/identity/modules',
   },
   {
@@ -169,15 +175,15 @@ export default [
     suite: 'unit/identity/dps',
   },
   {
-    breaks: 'a status that is not known counts as assigned',
-    text: "if (status !== 'assigned') {",
-    becomes: "if (status === 'failed' || status === 'disabled') {",
-    suite: 'unit/identity/dps',
-  },
-  {
     breaks: 'a cloud that never decides is never given up',
     text: 'const signal = AbortSignal.any([via.signal, late]);\n      const assigned',
     becomes: 'const signal = via.signal;\n      const assigned',
+    suite: 'unit/identity/dps',
+  },
+  {
+    breaks: 'a status that is not known counts as assigned',
+    text: "if (status !== 'assigned') {",
+    becomes: "if (status === 'failed' || status === 'disabled') {",
     suite: 'unit/identity/dps',
   },
   {
@@ -187,21 +193,27 @@ export default [
     suite: 'unit/identity/publication',
   },
   {
-    breaks: 'keys that the hub has for another generation count as given',
-    text: 'if (updated?.generationId !== generationId) {',
-    becomes: 'if (updated === undefined) {',
-    suite: 'unit/identity/modules',
-  },
-  {
     breaks: 'a module of other software is taken over without adopt',
     text: '      if (!adopt) throw notAdopted(this.#id, found.managedBy);\n',
     becomes: '',
     suite: 'unit/identity/modules',
   },
   {
-    breaks: 'a token is for a resource in lower case',
-    text: 'const sr = encodeURIComponent(resource);',
-    becomes: 'const sr = encodeURIComponent(resource).toLowerCase();',
+    breaks: 'keys that the hub has for another generation count as given',
+    text: 'if (updated?.generationId !== generationId) {',
+    becomes: 'if (updated === undefined) {',
+    suite: 'unit/identity/modules',
+  },
+  {
+    breaks: 'what a request that failed with 500 has made is not found out',
+    text: 'error.status >= 400 && error.status < 500',
+    becomes: 'error.status >= 400',
+    suite: 'unit/identity/registration',
+  },
+  {
+    breaks: 'tokens live longer than a day',
+    text: 'const maxLifetimeS = 86_400;',
+    becomes: 'const maxLifetimeS = 86_401;',
     suite: 'unit/identity/sas-token',
   },
   {
@@ -211,9 +223,9 @@ export default [
     suite: 'unit/identity/sas-token',
   },
   {
-    breaks: 'tokens live longer than a day',
-    text: 'const maxLifetimeS = 86_400;',
-    becomes: 'const maxLifetimeS = 86_401;',
+    breaks: 'a token is for a resource in lower case',
+    text: 'const sr = encodeURIComponent(resource);',
+    becomes: 'const sr = encodeURIComponent(resource).toLowerCase();',
     suite: 'unit/identity/sas-token',
   },
   {
@@ -223,21 +235,21 @@ export default [
     suite: 'unit/identity/reload',
   },
   {
-    breaks: 'Identity is never busy, and ends when idle while an operation goes on',
-    text: 'isBusy: () => operations.isBusy,',
-    becomes: 'isBusy: () => false,',
-    suite: 'unit/identity/service',
-  },
-  {
-    breaks: 'a renewed certificate with another name is not provisioned',
-    text: '      if (credential.commonName !== undefined) onCommonName(credential.commonName);\n',
-    becomes: '',
-    suite: 'unit/identity/service',
+    breaks: 'a module of another hub under the same name counts as ours',
+    text: 'return module.hubHostname === hubHostname && module.deviceId === deviceId;',
+    becomes: 'return module.deviceId === deviceId;',
+    suite: 'unit/identity/registration',
   },
   {
     breaks: 'what the service does by itself cannot be found in the journal',
     text: "const request = { id: '', args: {}, wait: false, requestId: randomUUID(), isOwn: true };",
     becomes: "const request = { id: '', args: {}, wait: false, requestId: '', isOwn: true };",
+    suite: 'unit/identity/service',
+  },
+  {
+    breaks: 'Identity is never busy, and ends when idle while an operation goes on',
+    text: 'isBusy: () => operations.isBusy,',
+    becomes: 'isBusy: () => false,',
     suite: 'unit/identity/service',
   },
   {
@@ -247,21 +259,9 @@ export default [
     suite: 'unit/identity/reload',
   },
   {
-    breaks: 'what a request that failed with 500 has made is not found out',
-    text: 'error.status >= 400 && error.status < 500',
-    becomes: 'error.status >= 400',
-    suite: 'unit/identity/registration',
-  },
-  {
-    breaks: 'a module of another hub under the same name counts as ours',
-    text: 'return module.hubHostname === hubHostname && module.deviceId === deviceId;',
-    becomes: 'return module.deviceId === deviceId;',
-    suite: 'unit/identity/registration',
-  },
-  {
-    breaks: 'Reprovision replaces the device of a newer version',
-    text: 'if (this.#unusable instanceof NewerFile) refuseUnusable(this.#unusable);',
+    breaks: 'a renewed certificate with another name is not provisioned',
+    text: '      if (credential.commonName !== undefined) onCommonName(credential.commonName);\n',
     becomes: '',
-    suite: 'unit/identity/device',
+    suite: 'unit/identity/service',
   },
 ];
