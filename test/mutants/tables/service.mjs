@@ -375,6 +375,19 @@ export default [
     becomes: 'usage.slow < this.#limits.slowPerUid',
     suite: 'unit/service/turns',
   },
+  // src/service/violation.ts
+  {
+    breaks: 'nothing says that a number is to be quoted where a text is wanted',
+    text: "const hint = isBare && types.includes('string') ? ': write it in quotes' : '';",
+    becomes: "const hint = '';",
+    suite: 'unit/service/violation',
+  },
+  {
+    breaks: 'a violation is reported as often as branches of the schema have it',
+    text: 'return !seen.has(key) && seen.add(key);',
+    becomes: 'return true;',
+    suite: 'unit/service/violation',
+  },
   // src/service/yaml.ts
   {
     breaks: 'of a key that stands twice the last wins without a word',
