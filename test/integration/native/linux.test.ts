@@ -153,11 +153,12 @@ test('knows who is at the other end of a unix socket', async ({ directory = '' }
     server.once('connection', resolve);
   });
   const socket = await deadline(10_000, connected, 'a connection');
-  assert.equal(peer(descriptorOf(socket)), { pid: child.pid, uid: 4711, gid: 4712 });
+  const credentials = peer(descriptorOf(socket));
   const closed = once(child, 'close');
   socket.destroy();
   await deadline(10_000, closed, 'the client to end');
   server.close();
+  assert.equal(credentials, { pid: child.pid, uid: 4711, gid: 4712 });
 });
 
 test('refuses descriptors that are no connected unix socket', async () => {
