@@ -197,7 +197,7 @@ export default [
   {
     breaks: 'what may not run goes on running',
     text: 'if (container?.ours !== true || !isLive(container)) throw refusal;',
-    becomes: 'if (container !== undefined) throw refusal;',
+    becomes: 'if (container?.ours !== true || isLive(container)) throw refusal;',
     suite: 'unit/modules/supervisor-goals',
   },
   {
