@@ -1,5 +1,6 @@
 // Builds everything into dist/: compiled sources and tests, native addons, one bundled file per executable.
-// usage: node src/build/build.mjs
+// usage: node src/build/build.mjs [--compiled]
+//   --compiled  what dist/src has is up to date
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -33,10 +34,12 @@ async function buildAddons() {
   await buildNative({ outDir: join(root, 'dist/bin') });
 }
 
-/** The whole build. `say` is told each step. */
-export async function buildAll(say) {
-  say('compile');
-  await compile();
+/** The whole build, without the compiler when `isCompiled`. `say` is told each step. */
+export async function buildAll(say, { isCompiled = false } = {}) {
+  if (!isCompiled) {
+    say('compile');
+    await compile();
+  }
   if (existsSync(join(root, 'src/native/build.mjs'))) {
     say('native addons');
     await buildAddons();
@@ -48,5 +51,6 @@ export async function buildAll(say) {
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   requireNode();
-  runMain(() => buildAll((step) => console.log(`build: ${step}`)));
+  const isCompiled = process.argv.includes('--compiled');
+  runMain(() => buildAll((step) => console.log(`build: ${step}`), { isCompiled }));
 }

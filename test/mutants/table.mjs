@@ -8,7 +8,7 @@ import { root } from '../../src/build/setup.mjs';
  * @typedef {object} Mutant
  * @property {string} breaks  what no longer holds, in one line
  * @property {string} text  what is replaced: it occurs once in `src`
- * @property {string} becomes  what replaces it; it compiles
+ * @property {string} becomes  what replaces it; it is valid code, of whose types nothing is checked
  * @property {string} suite  the test file that must fail, below `test`, without `.test.ts`
  */
 
