@@ -239,7 +239,7 @@ const malformed = (
   ],
   ExportCertificate: [
     [/"pkcs12" is not .*: there is pem, der, pkcs7/, ['ssa{sv}', 'device-id', 'pkcs12', '0']],
-    [/ is not .*: there is pem, der, pkcs7/, ['ssa{sv}', 'device-id', 'x'.repeat(65), '0']],
+    [/format is 65 bytes, the limit is 64/, ['ssa{sv}', 'device-id', 'x'.repeat(65), '0']],
   ],
   DeleteCertificate: [
     [/"" is not a certificate id/, ['sa{sv}', '', '0']],

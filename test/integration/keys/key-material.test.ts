@@ -184,7 +184,7 @@ test('is found in every place that is searched, so that the other test can fail'
     const text = bytes.toString('base64url');
     const words = place === 'argument' ? [text] : [];
     const environment = place === 'environment' ? { KEY: text } : {};
-    const child = rig.spawn('sh', ['-c', 'exec sleep 60', ...words], { environment });
+    const child = rig.spawn('perl', ['-e', 'sleep 60', ...words], { environment });
     try {
       const isFound = async () => (await keysOfProcess(child.pid ?? 0, secrets)).length === 1;
       await until(20_000, `the key in the ${place} to be found`, isFound);
