@@ -1,19 +1,20 @@
 /**
- * The Identity service in the process of a test: without a bus and without TLS, so that what it asks of the cloud and
+ * The Identity service in the process of a test, with the Keys service: without a bus and without TLS, so that what it asks of the cloud and
  * of the Keys service, what it publishes and what it logs can be read, and the clock be set.
  */
-import { createHmac, randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Bus } from '../../src/dbus/bus.ts';
-import { type CallContext, type Server } from '../../src/dbus/serve.ts';
+import type { CallContext, Server } from '../../src/dbus/serve.ts';
+import type { Variant } from '../../src/dbus/variant.ts';
 import { ServiceError } from '../../src/errors.ts';
 import {
   type IdentityConfig,
   identitySchema,
   parseIdentityConfig,
 } from '../../src/identity/config.ts';
+import { moduleBaseKey } from '../../src/identity/record.ts';
 import { startIdentity } from '../../src/identity/service.ts';
 import type { identityService } from '../../src/interfaces/identity.ts';
 import { Cleanup } from '../../src/service/cleanup.ts';
@@ -23,6 +24,7 @@ import type { HttpsRequest, HttpsResponse } from '../../src/service/https-messag
 import type { Running } from '../../src/service/lifetime.ts';
 import type { Fields, Log } from '../../src/service/log.ts';
 import { encodeCertificatesPem } from '../../src/x509/certificate.ts';
+import { FileKeys } from '../unit/keys/file-keys.ts';
 import { makeCa, makeKey } from '../unit/x509/openssl.ts';
 import { CloudRefusal, type CloudRequest, type CloudResponse } from './cloud/exchange.ts';
 import { Provisioning } from './cloud/provisioning.ts';
@@ -137,34 +139,31 @@ function unlessAborted<T>(signal: AbortSignal, value: T | Promise<T>): Promise<T
   return Promise.race([value, abandoned]);
 }
 
-/** The three methods of the Keys service that identities need, on keys in memory. */
-class MemoryKeys {
+/** The Keys service in the same process, on keys in files, and the calls that it got. */
+class NotedKeys implements AsyncDisposable {
   readonly calls: OutgoingCall[] = [];
-  readonly #base = randomBytes(32);
+  readonly #keys: FileKeys;
 
-  /** What the key that this is derived to has to be. */
-  derived(derivation: string | Buffer): Buffer {
-    return createHmac('sha256', this.#base).update(derivation).digest();
+  constructor(keys: FileKeys) {
+    this.#keys = keys;
   }
 
-  call({ member, body }: { readonly member: string; readonly body: readonly unknown[] }) {
-    const options = new Map(Object.entries(body.at(-1) as Record<string, { value: unknown }>));
-    const value = (name: string): unknown => options.get(name)?.value;
-    const given = value('derivation');
-    const derivation = Buffer.isBuffer(given) ? given : Buffer.alloc(0);
-    const reply = ((): readonly unknown[] => {
-      if (member === 'ExportKey') return [this.derived(derivation)];
-      if (member !== 'Sign') return ['/'];
-      return [
-        createHmac('sha256', this.derived(derivation))
-          .update(body[2] as Buffer)
-          .digest(),
-      ];
-    })();
-    const plain = Object.fromEntries([...options].map(([name, one]) => [name, one.value]));
-    const args = [...body.slice(0, -1), plain];
-    this.calls.push({ member, args, requestId: value('request_id') as string | undefined, reply });
+  /** The key that the base key of the modules is derived to. */
+  derived(derivation: string): Promise<Buffer> {
+    return this.#keys.export(moduleBaseKey, 'raw', { derivation: Buffer.from(derivation) });
+  }
+
+  async call({ member, body }: { readonly member: string; readonly body: readonly unknown[] }) {
+    const options = Object.entries(body.at(-1) as Record<string, Variant>); // an a{sv}
+    const plain = Object.fromEntries(options.map(([name, { value }]) => [name, value]));
+    const reply = await this.#keys.call(member, body);
+    const requestId = plain['request_id'] as string | undefined; // as the table has it
+    this.calls.push({ member, args: [...body.slice(0, -1), plain], requestId, reply });
     return reply;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#keys[Symbol.asyncDispose]();
   }
 }
 
@@ -210,7 +209,7 @@ export interface IdentityInProcessOptions {
 export class IdentityInProcess implements AsyncDisposable {
   readonly directory: string;
   readonly cloud = new PlainCloud();
-  readonly keys = new MemoryKeys();
+  readonly keys: NotedKeys;
   readonly log: LogLine[] = [];
   shown = new Shown();
   /** The device's clock. */
@@ -220,14 +219,15 @@ export class IdentityInProcess implements AsyncDisposable {
   #cleanup = new Cleanup();
   #working = new AbortController();
 
-  private constructor(directory: string) {
+  private constructor(directory: string, keys: NotedKeys) {
     this.directory = directory;
+    this.keys = keys;
   }
 
   /** A device that has not run yet, with a certificate in a file. */
   static async create(): Promise<IdentityInProcess> {
     const directory = await mkdtemp(join(tmpdir(), 'iotedge-identity-'));
-    const device = new IdentityInProcess(directory);
+    const device = new IdentityInProcess(directory, new NotedKeys(await FileKeys.start()));
     await writeFile(device.rootFile, await certificateOf('root'));
     await device.certify(registrationId);
     return device;
@@ -255,7 +255,7 @@ export class IdentityInProcess implements AsyncDisposable {
   readonly now = (): Date => new Date(this.clock());
 
   async config({ yaml = '', provisioning = '', bare = false }: IdentityInProcessOptions = {}) {
-    const dir = join(this.directory);
+    const dir = this.directory;
     const text = bare
       ? yaml
       : `provisioning:
@@ -367,6 +367,7 @@ ${yaml}
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#running !== undefined) await this.stop();
+    await this.keys[Symbol.asyncDispose]();
     await rm(this.directory, { recursive: true, force: true });
   }
 }

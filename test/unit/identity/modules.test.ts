@@ -53,7 +53,8 @@ test('are registered in three steps, and their keys are derived from their gener
   const reply = await device.call('CreateModuleIdentity', mine, { requestId: 'asked' });
   const made = onHub(device);
   const derivation = (which: string) => `mine:${made?.generationId}:${which}`;
-  const key = (which: string) => device.keys.derived(derivation(which)).toString('base64');
+  const key = async (which: string) =>
+    (await device.keys.derived(derivation(which))).toString('base64');
   const url = `https://${hubName}/devices/pump-1/modules/mine?api-version=2017-11-08-preview`;
   const { requests } = device.cloud;
   assert.equal(
@@ -67,7 +68,10 @@ test('are registered in three steps, and their keys are derived from their gener
   const [, create, update] = requests;
   const named = { moduleId: 'mine', deviceId: 'pump-1', managedBy: 'iotedge' };
   assert.equal([create && bodyOf(create), create?.headers?.['if-match']], [named, undefined]);
-  const symmetricKey = { primaryKey: key('primary'), secondaryKey: key('secondary') };
+  const symmetricKey = {
+    primaryKey: await key('primary'),
+    secondaryKey: await key('secondary'),
+  };
   assert.is.not(symmetricKey.primaryKey, symmetricKey.secondaryKey);
   assert.equal(update && bodyOf(update), {
     ...named,
@@ -154,8 +158,8 @@ test('have the first key wiped where there is no second', async () => {
   await using device = await provisioned();
   const { keys } = device;
   const call = keys.call.bind(keys);
-  keys.call = (message) => {
-    const reply = call(message);
+  keys.call = async (message) => {
+    const reply = await call(message);
     if (keys.calls.filter(({ member }) => member === 'ExportKey').length === 2)
       throw new Error('no');
     return reply;
@@ -175,7 +179,7 @@ test('sign their tokens with the primary key, which stays in the Keys service', 
     device.call('CreateSasToken', { ...mine, audience, lifetime_s }, { requestId: 'token' });
   const own = `${hubName}/devices/pump-1/modules/mine`;
   const { generationId } = onHub(device) ?? {};
-  const key = device.keys.derived(`mine:${generationId}:primary`);
+  const key = await device.keys.derived(`mine:${generationId}:primary`);
   for (const [audience, lifetimeS, resource, expiryS] of [
     ['', 0, own, 1_700_003_600],
     [own, 1, own, 1_700_000_001],

@@ -1,17 +1,21 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Method } from '../../../src/dbus/method.ts';
 import type { CallContext } from '../../../src/dbus/serve.ts';
-import { type KeyId, parseKeyId } from '../../../src/ids.ts';
+import { type KeyId, nameParsers, parseKeyId } from '../../../src/ids.ts';
 import type { PreloadedFile } from '../../../src/keys/file/preloaded.ts';
 import { FileStore } from '../../../src/keys/file/store.ts';
 import { keysHandlers } from '../../../src/keys/handlers.ts';
 import { KeyUse } from '../../../src/keys/key-use.ts';
 import { BusPublisher } from '../../../src/keys/publisher.ts';
 import { KeyService } from '../../../src/keys/service.ts';
+import { definitionOf } from '../../support/asked.ts';
+import { callWith } from '../../support/messages.ts';
 import { soon } from './key-store-contract.ts';
 
-const call = { signal: soon() } as CallContext; // what the handlers look at
+/** What the handlers look at of a call. */
+const call = (): CallContext => ({ signal: soon() }) as CallContext;
 type Methods = ReturnType<typeof keysHandlers>;
 
 /** The methods of the manager, as the dispatcher calls them, over keys in files. */
@@ -35,13 +39,23 @@ export class FileKeys implements AsyncDisposable {
     return new FileKeys(directory, await FileStore.open(join(directory, 'keys'), files));
   }
 
+  /** Calls a method by its name, with a body as the bus has it, and returns the body of the reply. */
+  async call(member: string, body: readonly unknown[]): Promise<readonly unknown[]> {
+    const method = new Method(member, definitionOf('keys', member));
+    const { values } = method.parse(callWith(method.signature, body), nameParsers);
+    const methods = this.#methods as unknown as Readonly<
+      Record<string, (args: object, context: CallContext) => unknown>
+    >;
+    return method.reply(await methods[member]?.(values, call())).body;
+  }
+
   async createPair(key_id: string, algorithm: string, usages: string[], options = {}) {
     const made = { key_id, algorithms: algorithm === '' ? [] : [algorithm], usages, options };
-    return await this.#methods.CreateKeyPair(made, call);
+    return await this.#methods.CreateKeyPair(made, call());
   }
 
   async createKey(key_id: string, algorithm: string, usages: string[], options = {}) {
-    return await this.#methods.CreateKey({ key_id, algorithm, usages, options }, call);
+    return await this.#methods.CreateKey({ key_id, algorithm, usages, options }, call());
   }
 
   /** Imports a copy of the material: the method wipes what it is given. */
@@ -54,19 +68,19 @@ export class FileKeys implements AsyncDisposable {
   ) {
     const format = algorithm === '' ? 'pkcs8' : 'raw';
     const given = { key_id, format, material: Buffer.from(material), algorithm, usages, options };
-    return await this.#methods.ImportKey(given, call);
+    return await this.#methods.ImportKey(given, call());
   }
 
   async delete(key_id: string): Promise<void> {
-    await this.#methods.DeleteKey({ key_id, options: {} }, call);
+    await this.#methods.DeleteKey({ key_id, options: {} }, call());
   }
 
   async publicKey(key_id: string): Promise<Buffer> {
-    return (await this.#methods.GetPublicKey({ key_id, options: {} }, call)).spki;
+    return (await this.#methods.GetPublicKey({ key_id, options: {} }, call())).spki;
   }
 
   async sign(key_id: string, mechanism: string, data: Buffer, options = {}): Promise<Buffer> {
-    return (await this.#methods.Sign({ key_id, mechanism, data, options }, call)).signature;
+    return (await this.#methods.Sign({ key_id, mechanism, data, options }, call())).signature;
   }
 
   async verify(
@@ -76,25 +90,25 @@ export class FileKeys implements AsyncDisposable {
     options = {},
   ): Promise<boolean> {
     const given = { key_id, mechanism, data, signature, options };
-    return (await this.#methods.Verify(given, call)).valid;
+    return (await this.#methods.Verify(given, call())).valid;
   }
 
   /** Encrypts a copy of the input: the method wipes what it is given. */
   async encrypt(key_id: string, mechanism: string, input: Buffer, options = {}): Promise<Buffer> {
     const given = { key_id, mechanism, input: Buffer.from(input), options };
-    return (await this.#methods.Encrypt(given, call)).output;
+    return (await this.#methods.Encrypt(given, call())).output;
   }
 
   async decrypt(key_id: string, mechanism: string, input: Buffer, options = {}): Promise<Buffer> {
-    return (await this.#methods.Decrypt({ key_id, mechanism, input, options }, call)).output;
+    return (await this.#methods.Decrypt({ key_id, mechanism, input, options }, call())).output;
   }
 
   async export(key_id: string, format: string, options = {}): Promise<Buffer> {
-    return (await this.#methods.ExportKey({ key_id, format, options }, call)).material;
+    return (await this.#methods.ExportKey({ key_id, format, options }, call())).material;
   }
 
   async random(count: number): Promise<Buffer> {
-    return (await this.#methods.GetRandom({ count, options: {} }, call)).bytes;
+    return (await this.#methods.GetRandom({ count, options: {} }, call())).bytes;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
