@@ -14,12 +14,13 @@ import { locate, readMutants } from './table.mjs';
 const atOnce = 2;
 
 /** A part that depends on the commit alone: what a run says can be repeated. */
-async function sampleOf(mutants, size) {
+async function sampleOf(mutants, wanted) {
+  const size = Math.min(wanted, mutants.length);
   const { stdout } = await run('git', ['rev-parse', 'HEAD'], { cwd: root });
   const first = Number.parseInt(stdout.slice(0, 8), 16);
   const step = mutants.length / size;
   const at = (index) => (first + Math.floor(index * step)) % mutants.length;
-  return Array.from({ length: Math.min(size, mutants.length) }, (_, index) => mutants[at(index)]);
+  return Array.from({ length: size }, (_, index) => mutants[at(index)]);
 }
 
 /** Does something with each item, two at a time, each with a copy of its own. */
