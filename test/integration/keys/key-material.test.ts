@@ -59,8 +59,8 @@ async function holders(setting: Setting, secrets: readonly Secret[]): Promise<re
   for (const place of ['/tmp', '/var/tmp', '/dev/shm', '/var/log', '/run']) {
     const outside = { secrets, owners: users, except: [...except, basename(rig.directory)] };
     const others = await keysBelow(`/proc/${pids[0]}/root${place}`, outside);
-    // other rigs have the same users, and other keys
-    found.push(...others.filter((holder) => secrets.some(({ name }) => holder.includes(name))));
+    // other rigs have the same users, and files of the same names, but other keys
+    found.push(...others.filter((one) => secrets.some(({ name }) => one.includes(`${name} in `))));
   }
   return found;
 }
