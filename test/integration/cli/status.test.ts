@@ -3,12 +3,12 @@ import { chmod, chown, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { iotedgectl } from '../../../src/cli/iotedgectl.ts';
 import { type IncomingMessage, Message, messageType } from '../../../src/dbus/message.ts';
 import { variant } from '../../../src/dbus/variant.ts';
 import { keysService } from '../../../src/interfaces/keys.ts';
 import { PrivateBus } from '../../support/private-bus.ts';
 import { Rig } from '../../support/rig.ts';
+import { runIotedgectl } from '../../support/run-iotedgectl.ts';
 
 const test = suite('iotedgectl status');
 
@@ -27,14 +27,7 @@ async function runWithError(errorName: string, ...args: readonly string[]) {
 
 async function runOn(address: string, ...args: readonly string[]) {
   process.env['DBUS_SYSTEM_BUS_ADDRESS'] = address;
-  const out: string[] = [];
-  const err: string[] = [];
-  const code = await iotedgectl(
-    args,
-    (text) => out.push(text),
-    (text) => err.push(text),
-  );
-  return { code, out: out.join('\n'), err: err.join('\n') };
+  return runIotedgectl(...args);
 }
 
 for (const errorName of [

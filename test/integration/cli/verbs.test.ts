@@ -1,7 +1,6 @@
 /** What each verb prints of a service that describes itself, for people and for programs, and how it ends. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { iotedgectl } from '../../../src/cli/iotedgectl.ts';
 import type { ServiceDefinition } from '../../../src/dbus/definition.ts';
 import { type IncomingMessage, Message, messageType } from '../../../src/dbus/message.ts';
 import { certificatesService } from '../../../src/interfaces/certificates.ts';
@@ -9,6 +8,7 @@ import { identityService } from '../../../src/interfaces/identity.ts';
 import { keysService } from '../../../src/interfaces/keys.ts';
 import { modulesService } from '../../../src/interfaces/modules.ts';
 import { PrivateBus } from '../../support/private-bus.ts';
+import { type Printed, runIotedgectl } from '../../support/run-iotedgectl.ts';
 
 const test = suite<{ daemon: PrivateBus }>('verbs of iotedgectl');
 
@@ -16,12 +16,6 @@ test.before(async (context) => {
   context.daemon = await PrivateBus.start();
 });
 test.after(({ daemon }) => daemon[Symbol.asyncDispose]());
-
-interface Printed {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
 
 type Described = readonly [ServiceDefinition, string];
 
@@ -34,14 +28,7 @@ async function run(
   const buses = await Promise.all(described.map((one) => describing(daemon, one)));
   try {
     process.env['DBUS_SYSTEM_BUS_ADDRESS'] = daemon.address;
-    const out: string[] = [];
-    const err: string[] = [];
-    const code = await iotedgectl(
-      args,
-      (text) => out.push(text),
-      (text) => err.push(text),
-    );
-    return { code, out: out.join('\n'), err: err.join('\n') };
+    return await runIotedgectl(...args);
   } finally {
     await Promise.all(buses.map((bus) => bus.close()));
   }

@@ -3,25 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { iotedgectl } from '../../../src/cli/iotedgectl.ts';
 import { formatJson, formatRecord, formatTable, formatTime } from '../../../src/cli/output.ts';
-
-interface Run {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-async function run(...args: readonly string[]): Promise<Run> {
-  const out: string[] = [];
-  const err: string[] = [];
-  const code = await iotedgectl(
-    args,
-    (text) => out.push(text),
-    (text) => err.push(text),
-  );
-  return { code, out: out.join('\n'), err: err.join('\n') };
-}
+import { runIotedgectl as run } from '../../support/run-iotedgectl.ts';
 
 const test = suite<{ dir: string }>('iotedgectl');
 
