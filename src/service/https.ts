@@ -81,13 +81,11 @@ export class HttpsClient implements AsyncDisposable {
       clearTimeout(timer);
       signal.removeEventListener('abort', onAbort);
       this.#exchanges.delete(id);
-      if (this.#exchanges.size === 0) this.#worker?.unref();
     }
   }
 
   #send(message: ToWorker): void {
     this.#worker ??= this.#startWorker();
-    this.#worker.ref();
     this.#worker.postMessage(message);
   }
 
@@ -102,6 +100,7 @@ export class HttpsClient implements AsyncDisposable {
     worker.on('message', (message: FromWorker) => this.#receive(message));
     worker.on('error', (error) => this.#lose(worker, error));
     worker.on('exit', () => this.#lose(worker, undefined));
+    worker.unref(); // what keeps the process is the timer of each exchange
     return worker;
   }
 

@@ -180,14 +180,14 @@ test('holds a request no longer than it may be, and no time once that is over', 
   const limiter = new Limiter(1);
   const { signal } = new AbortController();
   const hold = new Holds({ ...limits, ms: 100 }).of({ bytes: 1, signal, limiter });
-  assert.ok(hold.leftMs() > 0 && hold.leftMs() <= 100);
-  const begun = performance.now();
+  assert.ok(hold.leftMs() <= 100);
+  const longer = new Holds({ ...limits, ms: 60_000 }).of({ bytes: 1, signal, limiter });
+  assert.ok(longer.leftMs() > 100);
   await deadline(
     10_000,
     limiter.run(() => hold.wait(3_600_000)),
     'the end of the hold',
   );
-  assert.ok(performance.now() - begun > 50);
   assert.ok(hold.leftMs() <= 1);
   await deadline(
     10_000,
