@@ -1,6 +1,8 @@
-import { symlink } from 'node:fs/promises';
+import { readdir, symlink } from 'node:fs/promises';
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { Variant } from '../../../src/dbus/variant.ts';
 import { until } from '../../support/deadline.ts';
 import { ModulesRig, type RawCall } from '../../support/engine/modules-rig.ts';
 
@@ -35,6 +37,11 @@ function untilVariable(device: ModulesRig, key: string, value: string): Promise<
   return until(120_000, `${key} in the agent`, look);
 }
 
+function isReachable({ Engine }: Readonly<Record<string, unknown>>): unknown {
+  const found = new Map<string, unknown>(Object.entries(Engine ?? {})).get('reachable');
+  return found instanceof Variant ? found.value : found;
+}
+
 function elevated(name: string): RawCall {
   const config = { image, createOptions: { ...createOptions, HostConfig: { Privileged: true } } };
   return { signature: 'sssa{ss}a{sv}', body: [name, 'docker', JSON.stringify(config), {}, {}] };
@@ -54,6 +61,8 @@ test('runs the agent with what the new configuration says, in its container and 
   const workload_uri = 'unix:///var/lib/iotedge/other.sock';
   assert.is(await reload(device, { agent, connect: { workload_uri } }), 'reloaded');
   await untilVariable(device, 'IOTEDGE_WORKLOADURI', workload_uri);
+  const sockets = join(device.rig.stateDirectory('modules'), 'mnt', 'edgeAgent');
+  assert.equal(await readdir(sockets), ['other.sock']);
   await device.untilState('edgeAgent', 'running');
   assert.is(await reload(device, { agent: { ...agent, name: 'manager' } }), 'reloaded');
   await device.untilState('manager', 'running');
@@ -78,7 +87,7 @@ test('asks the engine that the new configuration names', async ({ device }) => {
     await reload(device, { agent, moby_runtime: { uri: `unix://${directory}/engine/none.sock` } }),
     'reloaded',
   );
-  await device.untilManager(({ Health }) => Health === 'degraded');
+  await device.untilManager((manager) => !isReachable(manager));
   await symlink('docker.sock', `${directory}/engine/same.sock`);
   assert.is(
     await reload(device, { agent, moby_runtime: { uri: `unix://${directory}/engine/same.sock` } }),
@@ -86,6 +95,40 @@ test('asks the engine that the new configuration names', async ({ device }) => {
   );
   await device.untilManager(({ Health }) => Health === 'ok');
   await device.untilState('edgeAgent', 'running');
+});
+
+test('stops a module whose volume the new configuration lists no more', async ({ device }) => {
+  await device.machine.docker('volume', 'create', 'foreign');
+  const HostConfig = { Binds: ['foreign:/d'] };
+  const config = { image, createOptions: { ...createOptions, HostConfig } };
+  const body = ['archive', 'docker', JSON.stringify(config), {}, {}];
+  assert.is(await reload(device, { agent, allowed_volumes: ['foreign'] }), 'reloaded');
+  const creation = { signature: 'sssa{ss}a{sv}', body };
+  assert.is(await device.errorOf('CreateModule', creation), 'no failure');
+  const start = { signature: 'sa{sv}', body: ['archive', {}] };
+  assert.is(await device.errorOf('Start', start), 'no failure');
+  // what runs and is not listed is found by looking at it, not by making it
+  assert.is(await reload(device, { agent, allowed_volumes: [] }), 'reloaded');
+  await device.untilModule('archive', ({ LastError }) =>
+    String(LastError).includes('allowed_volumes'),
+  );
+});
+
+test('goes on with the settings before when those of a reload cannot be put in force', async ({
+  device,
+}) => {
+  const { directory } = device.rig;
+  // longer than the address of a socket may be
+  const workload_uri = `unix:///var/lib/iotedge/${'w'.repeat(150)}.sock`;
+  const moby_runtime = { uri: `unix://${directory}/engine/none.sock` };
+  const changed = { agent, connect: { workload_uri }, moby_runtime };
+  assert.is(await reload(device, changed), 'refused');
+  const body = ['steady', 'docker', JSON.stringify({ image, createOptions }), {}, {}];
+  const creation = { signature: 'sssa{ss}a{sv}', body };
+  assert.is(await device.errorOf('CreateModule', creation), 'no failure');
+  const sockets = join(device.rig.stateDirectory('modules'), 'mnt', 'steady');
+  assert.equal(await readdir(sockets), ['workload.sock']);
+  assert.is(await reload(device, { agent }), 'reloaded');
 });
 
 test('refuses another place to listen until a restart', async ({ device }) => {

@@ -271,4 +271,16 @@ export default [
     becomes: 'new Map(chains.flat().map((one) => [one.subjectText, one]))',
     suite: 'unit/certificates/trust-bundle',
   },
+  {
+    breaks: 'a reload looks no keys up',
+    text: '      watch.request();\n',
+    becomes: '',
+    suite: 'integration/certificates/reload',
+  },
+  {
+    breaks: 'what a call publishes that a reload overtook stays',
+    text: 'retire: () => service.publishInPlaceOf(before)',
+    becomes: 'retire: async () => void before',
+    suite: 'integration/certificates/reload',
+  },
 ];

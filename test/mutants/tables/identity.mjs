@@ -264,4 +264,10 @@ export default [
     becomes: '',
     suite: 'unit/identity/service',
   },
+  {
+    breaks: 'five minutes between clocks are too many',
+    text: 'if (seconds <= tolerableSkewS)',
+    becomes: 'if (seconds < tolerableSkewS)',
+    suite: 'unit/identity/publication',
+  },
 ];

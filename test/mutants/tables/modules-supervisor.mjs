@@ -212,4 +212,34 @@ export default [
     becomes: '',
     suite: 'unit/modules/supervisor-goals',
   },
+  {
+    breaks: 'directories of modules are removed when no record can be listed',
+    text: 'else if (isComplete) await',
+    becomes: 'else if (isComplete || true) await',
+    suite: 'unit/modules/records',
+  },
+  {
+    breaks: 'the part of a subnet may be larger than the subnet',
+    text: 'const fits = inner !== undefined && inner.length >= prefix.length;',
+    becomes: 'const fits = inner !== undefined;',
+    suite: 'unit/modules/config',
+  },
+  {
+    breaks: 'two creations at once get the same name',
+    text: 'readonly #creations = new Limiter(1);',
+    becomes: 'readonly #creations = new Limiter(2);',
+    suite: 'integration/modules/module-names',
+  },
+  {
+    breaks: 'a former socket of a module is served on',
+    text: '    await before?.[Symbol.asyncDispose]();',
+    becomes: '    void before;',
+    suite: 'integration/modules/reload',
+  },
+  {
+    breaks: 'volumes are allowed as they were before a reload',
+    text: 'volumesSeen = new WeakSet(); // others may be allowed',
+    becomes: 'void volumesSeen;',
+    suite: 'integration/modules/reload',
+  },
 ];

@@ -217,4 +217,10 @@ export default [
     becomes: '',
     suite: 'unit/x509/validity',
   },
+  {
+    breaks: 'a chain of sixteen is none',
+    text: 'if (all.length > maxChain) return undefined;',
+    becomes: 'if (all.length >= maxChain) return undefined;',
+    suite: 'unit/x509/chain',
+  },
 ];

@@ -125,4 +125,14 @@ test('counts a difference between clocks from what it has announced', () => {
   assert.equal(skew(-5000), [-5n, true]);
 });
 
+test('takes a difference between clocks for wrong above five minutes', () => {
+  const publication = new Publication(() => at);
+  publication.setStatus(provisioned);
+  const health = (seconds: number): string => {
+    publication.setClock(new Date(at.getTime() + seconds * 1000));
+    return publication.properties.Health;
+  };
+  assert.equal([300, -300, 305, -305].map(health), ['ok', 'ok', 'degraded', 'degraded']);
+});
+
 test.run();

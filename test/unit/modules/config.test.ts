@@ -325,6 +325,7 @@ test('refuses ranges that no engine takes, where they stand', async ({ dir }) =>
     ['subnet: 172.20.0.0/33', 'subnet'],
     ['subnet: 172.20.0.0/16, gateway: 172.21.0.1', 'gateway'],
     ['subnet: 172.20.0.0/16, ip_range: 172.0.0.0/8', 'ip_range'],
+    ['subnet: 172.20.0.0/16, ip_range: 172.20.0.0/15', 'ip_range'],
     ['subnet: 172.20.0.0/16, ip_range: 172.21.0.0/24', 'ip_range'],
     ['ip_range: 172.21.0.0/24', 'ip_range'],
     ['gateway: 172.21.0.1', 'gateway'],

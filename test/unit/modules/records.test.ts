@@ -1,5 +1,5 @@
 /** What of modules outlives the process, on a real disk. */
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -180,6 +180,22 @@ test('leave every directory alone where they cannot all be read', async ({
   assert.equal(await knownModules({ agent: undefined, records, socketsPath, problems }), []);
   assert.equal(await readdir(socketsPath), ['sensor']);
   assert.is(problems.texts.length, 1);
+});
+
+test('leave every directory alone where theirs cannot be listed', async ({
+  directory,
+  records,
+}) => {
+  const socketsPath = join(directory, 'mnt');
+  await makeSocketDirectory(socketsPath, 'sensor');
+  const closed = join(directory, 'modules');
+  if (process.geteuid?.() === 0) await chown(closed, 65534, 65534);
+  else await chmod(closed, 0);
+  const problems = new Problems(log);
+  assert.equal(await knownModules({ agent: undefined, records, socketsPath, problems }), []);
+  assert.equal(await readdir(socketsPath), ['sensor']);
+  assert.is(problems.texts.length, 1);
+  await chmod(closed, 0o700);
 });
 
 test.run();

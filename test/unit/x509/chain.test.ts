@@ -247,6 +247,19 @@ test('says why certificates are not one chain', async () => {
   assert.throws(() => arrange([...many, self]), /there are 17, and no chain is longer than 16/);
 });
 
+test('orders a chain of sixteen, and no longer one', async () => {
+  const key = makeKey('ec-p256');
+  const chain = [await makeCa({ name: 'CN=0', key })];
+  while (chain.length < 17) {
+    const [certificate] = chain;
+    assert.ok(certificate);
+    chain.unshift(await makeCa({ name: `CN=${chain.length}`, key, by: { certificate, key } }));
+  }
+  const longest = chain.slice(1);
+  assert.equal(orderChain(longest.toReversed()), longest);
+  assert.is(orderChain(chain.toReversed()), undefined);
+});
+
 test('refuses a chain longer than the path length of its root', async () => {
   const { root, middle, byMiddle } = await makeChain();
   const key = makeKey('ec-p256');
