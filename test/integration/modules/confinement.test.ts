@@ -188,7 +188,13 @@ test('leaves no container of an older runtime to the engine that has lost its mo
     machine.docker('inspect', '-f', '{{.HostConfig.RestartPolicy.Name}}', name);
   await until(longMs, 'the policy', async () => (await policyOf('stray')) === 'no');
   assert.is(await policyOf('stranger'), 'always');
-  await machine.docker('rm', '-f', 'stray', 'stranger');
+  // one that came meanwhile is looked for when the engine is back
+  await machine.docker(...run, 'late', ...label, image, 'sleep', '1000');
+  await machine.stopDaemon();
+  await machine.startDaemon();
+  await until(longMs, 'the policy of the other', async () => (await policyOf('late')) === 'no');
+  assert.is(await policyOf('stranger'), 'always');
+  await machine.docker('rm', '-f', 'stray', 'late', 'stranger');
 });
 
 test('starts a module again as its restart policy says', async ({ device }) => {

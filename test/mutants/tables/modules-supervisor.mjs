@@ -242,4 +242,10 @@ export default [
     becomes: 'void volumesSeen;',
     suite: 'integration/modules/reload',
   },
+  {
+    breaks: 'containers without a module are not looked for when the engine is back',
+    text: 'if (reachable && this.#started) this.#disarmStrays();',
+    becomes: '',
+    suite: 'integration/modules/confinement',
+  },
 ];
