@@ -84,12 +84,6 @@ export default [
     suite: 'unit/service/operations/operations',
   },
   {
-    breaks: 'callers are answered before the intent is removed',
-    text: '      await this.#end(kind, operation);\n      operation.succeed(result);',
-    becomes: '      operation.succeed(result);\n      await this.#end(kind, operation);',
-    suite: 'unit/service/operations/operations',
-  },
-  {
     breaks: 'a cancelled operation is resumed by the next process',
     text: 'if (!this.#isStopping || isCancelled || isAwaited) {',
     becomes: 'if (!this.#isStopping || isAwaited) {',
