@@ -10,6 +10,7 @@ import {
 
 /** 32 MiB and some 0.1 s a guess: a PIN of four digits takes a quarter of an hour, not a blink. */
 const COST = { N: 1 << 15, r: 8, p: 1, maxmem: 64 << 20 } as const;
+const SALT_BYTES = 16;
 const FINGERPRINT_BYTES = 32;
 
 interface Record {
@@ -41,7 +42,7 @@ export class RefusedPin {
 
   /** Remembers a PIN durably in the place of the one before. Unavailable when it cannot. */
   async remember(pin: string, reason: string): Promise<void> {
-    const salt = randomBytes(16);
+    const salt = randomBytes(SALT_BYTES);
     const fingerprint = await fingerprintOf(pin, salt);
     const record = {
       reason,
@@ -86,7 +87,8 @@ function parseRecord(value: unknown): Record {
   const fields = Object(value) as { [K in keyof Record]: unknown }; // checked below
   const { reason } = fields;
   const [salt, fingerprint] = [bytesOf(fields.salt), bytesOf(fields.fingerprint)];
-  if (typeof reason !== 'string' || fingerprint.length !== FINGERPRINT_BYTES) {
+  const isWhole = salt.length === SALT_BYTES && fingerprint.length === FINGERPRINT_BYTES;
+  if (typeof reason !== 'string' || !isWhole) {
     throw new TypeError('it is not the record of a PIN');
   }
   return { reason, salt, fingerprint };
