@@ -401,4 +401,10 @@ export default [
     becomes: '',
     suite: 'unit/service/yaml',
   },
+  {
+    breaks: 'a service exits idle although something is due in exactly 600 s',
+    text: '<= SOON_MS',
+    becomes: '< SOON_MS',
+    suite: 'unit/service/idle',
+  },
 ];

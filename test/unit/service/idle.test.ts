@@ -40,13 +40,13 @@ test('tells once, after nothing happened for as long as it was told', async () =
 test('waits for what is unfinished and for what is due soon', async () => {
   const rig = new Rig(10);
   rig.busy = true;
-  rig.due = new Date(1_000_000 + 599_000);
+  rig.due = new Date(1_000_000 + 600_000);
   await pause(50);
   assert.is(rig.idle, 0);
   rig.busy = false;
   await pause(50);
   assert.is(rig.idle, 0);
-  rig.due = new Date(1_000_000 + 601_000);
+  rig.due = new Date(1_000_000 + 600_001);
   await pause(50);
   assert.is(rig.idle, 1);
 });

@@ -49,10 +49,33 @@ test('sends a token that has become slow back to its threads, for longer each ti
   assert.is(await token.pause(), 2 * 64 + 1);
 });
 
+test('takes a token for a fast one below 1 ms on a thread and up to 0.25 ms without', async () => {
+  const token = new Token();
+  await token.workOnThread(1);
+  assert.not(token.pace.isInline);
+  await token.workOnThread(0.5);
+  assert.ok(token.pace.isInline);
+  for (let i = 0; i < 8; i++) token.work(0.25);
+  assert.ok(token.pace.isInline);
+});
+
+test('tries a token that is slow now and then again after 65536 operations at the latest', async () => {
+  const token = new Token();
+  const pauses: number[] = [];
+  await token.workOnThread(0.5);
+  for (let i = 0; i < 12; i++) {
+    token.work(60);
+    pauses.push(await token.pause());
+  }
+  assert.equal(pauses.slice(-3), [32_768 + 1, 65_536 + 1, 65_536 + 1]);
+});
+
 test('ends at once when a token stalls', async () => {
   const token = new Token();
-  await token.workOnThread(0.1);
-  token.work(55);
+  await token.workOnThread(0.5);
+  token.work(49.5);
+  assert.ok(token.pace.isInline);
+  token.work(50);
   assert.not(token.pace.isInline);
 });
 

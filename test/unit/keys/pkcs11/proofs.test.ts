@@ -66,4 +66,19 @@ test('are tried again later where the token could not sign, and not before', asy
   assert.is(asked.times, 2);
 });
 
+test('count for the handles of one generation, and are made anew for the next', async () => {
+  const proofs = new Proofs(() => false);
+  const { asked, session: token } = session([]);
+  for (const generation of [1, 1, 2]) {
+    proofs.begin(generation);
+    proofs.choose(key, candidates);
+    await proofs.settle(token, login);
+    proofs.begin(generation);
+    assert.is(proofs.choose(key, candidates).half, half);
+  }
+  assert.is(asked.times, 2);
+  proofs.begin(3);
+  assert.is(proofs.choose(key, candidates).half, undefined, 'the handle may be of another key now');
+});
+
 test.run();
