@@ -13,6 +13,7 @@ const { runMain, setUp } = await import('../src/build/setup.mjs');
 const { runTestFile } = await import('./support/test-process.mjs');
 const { finish } = await import('./counts.mjs');
 const { testPackages } = await import('./packages.mjs');
+const { summaryOf } = await import('./support/suite-summary.mjs');
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const compiled = join(root, 'dist/test');
@@ -47,12 +48,10 @@ function declaredTests(file) {
 
 /** uvu's summary of a file against what the file declares and what it said cannot run on this machine. */
 function countsOf({ file, code, output, leftovers }) {
-  const summary = (label) => Number(new RegExp(`^ *${label}: +(\\d+)`, 'm').exec(output)?.[1] ?? 0);
-  const total = summary('Total');
-  const passed = summary('Passed');
+  const { total, passed, skipped } = summaryOf(output);
   const notRunnable = output.match(/^not runnable here: .*$/gm) ?? [];
   const missing = Math.max(0, declaredTests(file) - total - notRunnable.length);
-  const failed = total - passed + missing + summary('Skipped');
+  const failed = total - passed + missing + skipped;
   const broken = code !== 0 || total + notRunnable.length === 0 || leftovers.length > 0;
   return { passed, failed: failed === 0 && broken ? 1 : failed, missing, notRunnable };
 }

@@ -1,9 +1,11 @@
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
+import { chmod, cp, mkdtemp, readFile, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { transform } from 'esbuild';
 import { run } from '../../src/build/command.mjs';
 import { root } from '../../src/build/setup.mjs';
+import { summaryOf } from '../support/suite-summary.mjs';
 import { runTestFile } from '../support/test-process.mjs';
 
 /** A mutant that makes its suite hang for longer is not killed: every wait of a test has a deadline. */
@@ -11,13 +13,13 @@ const deadlineMs = 300_000;
 
 /** How a suite ended. */
 function outcomeOf({ code, output, seconds }) {
-  const count = (label) => Number(new RegExp(`^ *${label}: +(\\d+)`, 'm').exec(output)?.[1] ?? 0);
-  const total = count('Total');
+  const { total, passed } = summaryOf(output);
   const result = () => {
     if (output.includes('killed: not done within')) return 'hung';
-    if (total === 0) return 'ran no test';
+    // a process that ends by an error that nothing catches prints no summary
+    if (total === 0) return output.includes('✘') ? 'red' : 'ran no test';
     // uvu ends with 0 where a test throws undefined
-    return code === 0 && count('Passed') === total ? 'green' : 'red';
+    return code === 0 && passed === total ? 'green' : 'red';
   };
   return { result: result(), output, seconds };
 }
@@ -41,25 +43,15 @@ export class Copy {
     this.#directory = directory;
   }
 
+  /** The copy goes with this process, however that ends. */
   static async create() {
     const directory = await mkdtemp(join(tmpdir(), 'iotedge-mutants-'));
-    const copy = new Copy(directory);
-    try {
-      await run('chmod', ['755', directory]); // tests run programs of it as other users
-      const list = ['ls-files', '--cached', '--others', '--exclude-standard', '-z'];
-      const { stdout } = await run('git', list, { cwd: root });
-      for (const name of stdout.split('\0').filter((one) => one !== '')) {
-        await cp(join(root, name), join(directory, name), { recursive: true }).catch((error) => {
-          if (error.code !== 'ENOENT') throw error; // removed, and not committed yet
-        });
-      }
-      await cp(join(root, 'dist'), join(directory, 'dist'), { recursive: true });
-      await run('ln', ['-s', join(root, 'node_modules'), join(directory, 'node_modules')]);
-      return copy;
-    } catch (error) {
-      await copy.remove();
-      throw error;
-    }
+    process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
+    await chmod(directory, 0o755); // tests run programs of it as other users
+    const isCopied = (path) => path !== join(root, 'node_modules') && path !== join(root, '.git');
+    await cp(root, directory, { recursive: true, filter: isCopied });
+    await symlink(join(root, 'node_modules'), join(directory, 'node_modules'));
+    return new Copy(directory);
   }
 
   /** Runs a suite on what the copy is. */
@@ -86,9 +78,5 @@ export class Copy {
     } finally {
       await Promise.all(changed.map((path, index) => writeFile(path, originals[index])));
     }
-  }
-
-  async remove() {
-    await rm(this.#directory, { recursive: true, force: true });
   }
 }

@@ -2,10 +2,12 @@
 // usage: node test/mutants/run.mjs [--check] [--built] [--sample N] [SUBSTRING...]
 //   --check    only says whether every mutant can be applied
 //   --built    neither set-up nor build
-//   --sample N so many of them, others in every commit
+//   --sample N so many of them, others when a source changes
 //   SUBSTRING  only those whose table, suite or description has one of the substrings
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { run } from '../../src/build/command.mjs';
 import { root, runMain, setUp } from '../../src/build/setup.mjs';
 import { testPackages } from '../packages.mjs';
 import { Copy } from './copy.mjs';
@@ -13,11 +15,13 @@ import { locate, readMutants } from './table.mjs';
 
 const atOnce = 2;
 
-/** A part that depends on the commit alone: what a run says can be repeated. */
-async function sampleOf(mutants, wanted) {
-  const size = Math.min(wanted, mutants.length);
-  const { stdout } = await run('git', ['rev-parse', 'HEAD'], { cwd: root });
-  const first = Number.parseInt(stdout.slice(0, 8), 16);
+/** Some of the mutants, others when a source changes: the sources alone decide, so that a run can be repeated. */
+function sampleOf(mutants, size) {
+  const hash = createHash('sha256');
+  for (const file of new Set(mutants.map((mutant) => mutant.file))) {
+    hash.update(readFileSync(join(root, file)));
+  }
+  const first = hash.digest().readUInt32BE();
   const step = mutants.length / size;
   const at = (index) => (first + Math.floor(index * step)) % mutants.length;
   return Array.from({ length: size }, (_, index) => mutants[at(index)]);
@@ -94,14 +98,10 @@ runMain(async () => {
   if (!parsed.values.built) await setUp(testPackages);
   const started = Date.now();
   const copies = [];
-  try {
-    for (let index = 0; index < atOnce; index++) copies.push(await Copy.create());
-    const { killed, survivors } = await judgeAll(copies, mutants);
-    console.log(`\nin ${Math.round((Date.now() - started) / 1000)} s`);
-    for (const survivor of survivors) console.log(`survived: ${survivor}`);
-    console.log(`${killed} killed, ${survivors.length} survived`);
-    if (survivors.length > 0) process.exitCode = 1;
-  } finally {
-    for (const copy of copies) await copy.remove();
-  }
+  for (let index = 0; index < atOnce; index++) copies.push(await Copy.create());
+  const { killed, survivors } = await judgeAll(copies, mutants);
+  console.log(`\nin ${Math.round((Date.now() - started) / 1000)} s`);
+  for (const survivor of survivors) console.log(`survived: ${survivor}`);
+  console.log(`${killed} killed, ${survivors.length} survived`);
+  if (survivors.length > 0) process.exitCode = 1;
 });

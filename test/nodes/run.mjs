@@ -6,6 +6,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { run } from '../../src/build/command.mjs';
 import { root, runMain, setUp } from '../../src/build/setup.mjs';
+import { summaryOf } from '../support/suite-summary.mjs';
 
 const supported = ['20', '22', '24', '26'];
 /** The provider in a process, TLS with every key to both servers, the thread for it, addresses, the services with a token, HTTP for modules. */
@@ -41,8 +42,7 @@ async function runFile(program, file) {
   const args = ['--enable-source-maps', join(root, 'dist/test', `${file}.test.js`)];
   const options = { cwd: root, check: false, timeout: deadlineMs, killSignal: 'SIGKILL' };
   const { code, output } = await run(program, args, options);
-  const count = (label) => Number(new RegExp(`^ *${label}: +(\\d+)`, 'm').exec(output)?.[1] ?? 0);
-  const [total, passed] = [count('Total'), count('Passed')];
+  const { total, passed } = summaryOf(output);
   const failed = code === 0 && total > 0 ? total - passed : Math.max(1, total - passed);
   console.log(`${failed === 0 ? 'ok  ' : 'FAIL'} ${file} (${passed} passed)`);
   if (failed > 0) console.log(output);
