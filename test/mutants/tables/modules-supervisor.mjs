@@ -1,5 +1,23 @@
 export default [
   {
+    breaks: 'a restart policy that was given back stays until the next event',
+    text: 'if (this.#isPausing(id)) return true;',
+    becomes: 'if (this.#isPausing(id)) return false;',
+    suite: 'unit/modules/supervisor',
+  },
+  {
+    breaks: 'a restart policy that was given back once is never taken away again',
+    text: 'return elapsedMs >= 0 && elapsedMs < pauseMs;\n  }\n}\n',
+    becomes: 'return elapsedMs >= 0;\n  }\n}\n',
+    suite: 'unit/modules/supervisor',
+  },
+  {
+    breaks: 'every look takes a restart policy away that the engine keeps',
+    text: 'if (this.#isPausing(id)) return true;\n    try {',
+    becomes: 'try {',
+    suite: 'unit/modules/supervisor',
+  },
+  {
     breaks: 'a module that crashes is started again after 5 s',
     text: 'const firstMs = 10_000;\nconst longestMs = 300_000;',
     becomes: 'const firstMs = 5_000;\nconst longestMs = 300_000;',

@@ -140,6 +140,36 @@ for (const [when, prepare] of [
   });
 }
 
+test('takes a restart policy away again that it was given back before the next look', async () => {
+  const { engine, asked } = engineWith(containerOf(), () => Promise.resolve());
+  let ms = 0;
+  await using module = supervised(engine, { clock: () => new Date((ms += 20_000)) });
+  await until(longMs, 'the attempt', () => asked.length === 1);
+  module.supervisor.wake(); // for the event of the update; what follows needs no other
+  await until(longMs, 'another attempt', () => asked.length >= 2);
+  assert.is(about(module.warnings), 0);
+});
+
+test('takes a restart policy away no more than once in a minute', async () => {
+  const { engine, asked } = engineWith(containerOf(), () => Promise.resolve());
+  let ms = 0;
+  await using module = supervised(engine, { clock: () => new Date(ms) });
+  await until(longMs, 'the attempt', () => asked.length === 1);
+  for (const [time, attempts] of [
+    [59_999, 1],
+    [60_000, 2],
+  ] as const) {
+    ms = time;
+    const seen = module.looks();
+    module.supervisor.wake();
+    await until(longMs, 'two looks', () => {
+      module.supervisor.wake();
+      return module.looks() > seen + 1;
+    });
+    assert.is(asked.length, attempts, `after ${time} ms`);
+  }
+});
+
 test('takes a restart policy away though a request came between', async () => {
   let interrupted = false;
   const { engine, asked } = engineWith(containerOf(), (_id, signal) => {
