@@ -38,13 +38,17 @@ function isNamedFor(module: string | undefined, name: string): boolean {
   return module === undefined || name === `/${module}`;
 }
 
-/** The container among those of ours that was made for a module, or has a known id, under another name. */
+/**
+ * The container among those of ours that was made for a module, under another name; one that does not say for which it
+ * was made is known by its id.
+ */
 export function renamedOf(
   found: readonly Docker.ContainerInfo[],
   { name, knownId }: MadeFor,
 ): Renamed | undefined {
   const others = found.filter(({ Id, Labels, Names }) => {
-    const isIts = Id === knownId || Labels[moduleLabel] === name;
+    const module = Labels[moduleLabel];
+    const isIts = module === undefined ? Id === knownId : module === name;
     return isIts && Names.length > 0 && !Names.includes(`/${name}`);
   });
   const [renamed] = others.filter(({ Id }) => Id === knownId).concat(others);

@@ -1,5 +1,11 @@
 export default [
   {
+    breaks: 'a container made for another module is known by its id, and both rename it to and fro',
+    text: 'module === undefined ? Id === knownId : module === name;',
+    becomes: 'Id === knownId || module === name;',
+    suite: 'unit/modules/docker/inspect',
+  },
+  {
     breaks: 'a module may join the network of the host',
     text: "const modes: readonly unknown[] = [undefined, '', 'default', 'bridge', 'none', network];",
     becomes:

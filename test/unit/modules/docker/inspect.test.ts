@@ -152,7 +152,7 @@ test('say what the machine is, and nothing where the engine says nothing', () =>
 });
 
 function listed(id: string, module: string, ...names: readonly string[]): Listed {
-  const Labels = { 'org.iotedge.module': module };
+  const Labels = module === '' ? {} : { 'org.iotedge.module': module };
   const Names = names.map((name) => `/${name}`);
   return { Id: id, Labels, Names } as unknown as Listed; // all that is read
 }
@@ -168,6 +168,11 @@ test('find a container that was renamed by its label, or by its id', () => {
 test('find none that was renamed where none has another name', () => {
   assert.is(find([listed('1', 'sensor', 'sensor'), listed('2', 'filter', 'other')]), undefined);
   assert.is(find([listed('1', 'sensor')]), undefined);
+});
+
+test('find no container that was made for another module, though it had the name of this one', () => {
+  assert.is(find([listed('1', 'filter', 'filter')], '1'), undefined);
+  assert.is(find([listed('1', 'filter', 'other'), listed('2', 'sensor', 'other2')], '1'), '2');
 });
 
 test('find a container that was renamed among several only by its id', () => {
