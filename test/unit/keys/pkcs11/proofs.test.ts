@@ -81,4 +81,64 @@ test('count for the handles of one generation, and are made anew for the next', 
   assert.is(proofs.choose(key, candidates).half, undefined, 'the handle may be of another key now');
 });
 
+test('are asked for where the token shows several halves, even of a key that the service made', async () => {
+  const proofs = new Proofs(() => true);
+  const other = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey;
+  const wrong = { ...half, spki: other.export({ format: 'der', type: 'spki' }) };
+  proofs.begin(1);
+  assert.is(proofs.choose(key, candidates).half, half, 'the only one');
+  assert.not(proofs.isOpen);
+  const { asked, session: token } = session([]);
+  const several = { halves: [wrong, half], isOther: false };
+  for (const expected of [undefined, undefined, half]) {
+    proofs.begin(1);
+    assert.is(proofs.choose(key, several).half, expected);
+    await proofs.settle(token, login);
+  }
+  assert.is(asked.times, 2, 'one for each of them');
+  proofs.begin(1);
+  assert.is(proofs.choose(key, { halves: [wrong], isOther: false }).half, wrong);
+});
+
+test('of keys that others made are asked for where there is one half, too', async () => {
+  const proofs = new Proofs(() => false);
+  proofs.begin(1);
+  assert.is(proofs.choose(key, candidates).half, undefined);
+  assert.ok(proofs.isOpen);
+  const certain = { halves: [{ ...half, isCertain: true }], isOther: false };
+  proofs.begin(1);
+  assert.ok(proofs.choose(key, certain).half, 'unless the key itself says so');
+  assert.not(proofs.isOpen);
+});
+
+test('say nothing where the session was lost meanwhile', async () => {
+  const proofs = new Proofs(() => false);
+  const { session: token } = session(['CKR_SESSION_HANDLE_INVALID']);
+  proofs.begin(1);
+  proofs.choose(key, candidates);
+  const failure: unknown = await proofs.settle(token, login).catch((error: unknown) => error);
+  assert.match(String(failure), 'CKR_SESSION_HANDLE_INVALID');
+  proofs.begin(1);
+  proofs.choose(key, candidates);
+  assert.ok(proofs.isOpen, 'it is tried again');
+});
+
+test('are signatures of what nobody knew before', async () => {
+  const signed: Buffer[] = [];
+  const { session: inner } = session([]);
+  const token = {
+    sign: (...call: Parameters<Session['sign']>) => {
+      signed.push(call[1]);
+      return inner.sign(...call);
+    },
+  } as unknown as Session; // all that is used
+  const proofs = new Proofs(() => false);
+  for (const generation of [1, 2, 3]) {
+    proofs.begin(generation);
+    proofs.choose(key, candidates);
+    await proofs.settle(token, login);
+  }
+  assert.is(new Set(signed.map((data) => data.toString('hex'))).size, 3);
+});
+
 test.run();
