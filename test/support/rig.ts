@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { createWriteStream, existsSync, realpathSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Bus, BusError, hasNoOwner } from '../../src/dbus/bus.ts';
@@ -8,6 +8,7 @@ import { keysService } from '../../src/interfaces/keys.ts';
 import { undeclaredMessage } from '../../src/service/audit.ts';
 import { type BusKind, busCommand, defaultBus } from './bus-kind.ts';
 import { deadline, until } from './deadline.ts';
+import { logOutput } from './log-output.ts';
 import { type CommandOptions, type CommandResult, Namespace } from './namespace.ts';
 import { privateEtc, privateRun } from './private-places.ts';
 import { writeBusConfiguration } from './rig-bus.ts';
@@ -363,10 +364,8 @@ export class Rig implements AsyncDisposable {
 
   #daemon(name: string, command: string, args: readonly string[]): ChildProcess {
     const daemon = this.spawn(command, args);
-    const log = createWriteStream(join(this.directory, 'log', `${name}.log`), { flags: 'a' });
     daemon.stdin?.end();
-    daemon.stdout?.pipe(log);
-    daemon.stderr?.pipe(log);
+    logOutput(daemon, join(this.directory, 'log', `${name}.log`));
     return daemon;
   }
 

@@ -119,7 +119,7 @@ test('says why when there can be no bus', async () => {
     ];
     const { code, output } = await demonstrate(command);
     assert.is(code, 1);
-    assert.match(output, 'dbus-daemon has ended (exit code 3): no bus today');
+    assert.ok(output.includes('dbus-daemon has ended (exit code 3): no bus today'), output);
   } finally {
     await rm(folder, { recursive: true });
   }

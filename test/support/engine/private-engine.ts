@@ -1,11 +1,11 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { createWriteStream } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { logOutput } from '../log-output.ts';
 import { rootAsMountPoint } from '../mount-namespace.ts';
 import { engineGroup } from '../rig-users.ts';
 import { EngineKeeper } from './engine-keeper.ts';
@@ -63,14 +63,12 @@ export class PrivateEngine implements AsyncDisposable {
   async startDaemon(): Promise<void> {
     // After a crash the containerd of the last daemon is dead; where nobody reaps orphans, it looks alive.
     await rm(join(this.directory, 'exec/containerd/containerd.pid'), { force: true });
-    const log = createWriteStream(join(this.directory, 'dockerd.log'), { flags: 'a' });
     const daemon = spawn(
       'nsenter',
       [this.#network, ...rootAsMountPoint(), 'dockerd', ...this.#arguments()],
       { stdio: ['ignore', 'pipe', 'pipe'], detached: true }, // the keeper ends it, not a Ctrl-C
     );
-    daemon.stdout.pipe(log);
-    daemon.stderr.pipe(log);
+    logOutput(daemon, join(this.directory, 'dockerd.log'));
     this.#daemon = daemon;
     await this.#untilItAnswers(daemon);
   }
