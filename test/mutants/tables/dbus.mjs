@@ -325,4 +325,16 @@ export default [
     becomes: '  }',
     suite: 'unit/dbus/outgoing-calls',
   },
+  {
+    breaks: 'what was received stays in the buffer of a connection',
+    text: '    this.#received?.fill(0);\n',
+    becomes: '',
+    suite: 'unit/dbus/connection',
+  },
+  {
+    breaks: 'what arrived of a message stays in memory when the bus is lost',
+    text: '      this.#inbox[Symbol.dispose]();\n',
+    becomes: '',
+    suite: 'unit/dbus/connection',
+  },
 ];

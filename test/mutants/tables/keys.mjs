@@ -283,4 +283,65 @@ export default [
     becomes: 'return expected.subarray(0, given.length).equals(given);',
     suite: 'unit/keys/use',
   },
+  {
+    breaks: 'a token is given the PIN of another one',
+    text: 'every(([name, value]) => said.get(name) === value)',
+    becomes: 'every(([name]) => name !== undefined || said.size > 0)',
+    suite: 'unit/keys/open-stores',
+  },
+  {
+    breaks: 'a token is given the PIN of another one that has something in common with it',
+    text: 'Object.entries(general).every(',
+    becomes: 'Object.entries(general).some(',
+    suite: 'unit/keys/open-stores',
+  },
+  {
+    breaks: 'the PIN of an entry comes before that of a URI',
+    text: 'pin: uri.pin ?? (own && pinOf(own.token, own.uri)),',
+    becomes: 'pin: (own && pinOf(own.token, own.uri)) ?? uri.pin,',
+    suite: 'unit/keys/open-stores',
+  },
+  {
+    breaks: 'the library of all tokens comes before that of one',
+    text: 'const path = uri.modulePath ?? own?.token.module ?? own?.uri.modulePath;\n    return {\n      module: moduleAt(path ?? config.pkcs11_lib_path',
+    becomes:
+      'const path = uri.modulePath ?? own?.token.module ?? own?.uri.modulePath;\n    return {\n      module: moduleAt(config.pkcs11_lib_path ?? path',
+    suite: 'unit/keys/open-stores',
+  },
+  {
+    breaks: 'the library of an entry comes before that of a URI',
+    text: 'uri.modulePath ?? own?.token.module ??',
+    becomes: 'own?.token.module ?? uri.modulePath ??',
+    suite: 'unit/keys/open-stores',
+  },
+  {
+    breaks: 'another PIN in a configuration is not taken over',
+    text: 'tokens: { pkcs11_lib_path, pkcs11_base_slot, tokens, keys, inTokens }',
+    becomes: 'tokens: { pkcs11_lib_path, pkcs11_base_slot, keys, inTokens }',
+    suite: 'unit/keys/open-stores',
+  },
+  {
+    breaks: 'other usages of keys in tokens are not taken over',
+    text: 'tokens: { pkcs11_lib_path, pkcs11_base_slot, tokens, keys, inTokens }',
+    becomes: 'tokens: { pkcs11_lib_path, pkcs11_base_slot, tokens, inTokens }',
+    suite: 'unit/keys/open-stores',
+  },
+  {
+    breaks: 'another preloaded key in a token is not taken over',
+    text: 'tokens: { pkcs11_lib_path, pkcs11_base_slot, tokens, keys, inTokens }',
+    becomes: 'tokens: { pkcs11_lib_path, pkcs11_base_slot, tokens, keys }',
+    suite: 'unit/keys/open-stores',
+  },
+  {
+    breaks: 'a token ends that the next configuration goes on with',
+    text: 'if (pkcs11 !== others?.pkcs11) await',
+    becomes: 'await',
+    suite: 'unit/keys/open-stores',
+  },
+  {
+    breaks: 'other usages of a preloaded file are not taken over',
+    text: 'const usages = config.keys[id]?.usages;',
+    becomes: 'const usages = undefined;',
+    suite: 'unit/keys/open-stores',
+  },
 ];
