@@ -337,4 +337,16 @@ export default [
     becomes: '',
     suite: 'unit/dbus/connection',
   },
+  {
+    breaks: 'a connection receives into its buffer while messages in it wait',
+    text: 'if (!this.#isPaused()) this.#socket.resume();',
+    becomes: 'this.#socket.resume();',
+    suite: 'unit/dbus/connection',
+  },
+  {
+    breaks: 'a connection goes on receiving while its outbox is full',
+    text: '        if (this.#outbox.isFull) {',
+    becomes: '        if (this.#closed) {',
+    suite: 'unit/dbus/connection',
+  },
 ];

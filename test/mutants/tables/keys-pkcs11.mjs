@@ -319,4 +319,58 @@ export default [
     becomes: 'Buffer.alloc(32), false',
     suite: 'unit/keys/pkcs11/proofs',
   },
+  {
+    breaks: 'a token is read as often as it has objects of one name',
+    text: 'const MOST_CANDIDATES = 8;',
+    becomes: 'const MOST_CANDIDATES = 800;',
+    suite: 'unit/keys/pkcs11/public-halves',
+  },
+  {
+    breaks: 'a key without a CKA_ID has no public half',
+    text: 'if (byId.length === 0) return byLabel.slice(0, MOST_CANDIDATES);',
+    becomes: 'if (byId.length === 0) return [];',
+    suite: 'unit/keys/pkcs11/public-halves',
+  },
+  {
+    breaks: 'a key takes public halves of its label although others have its CKA_ID',
+    text: 'return sorted.slice(0, MOST_CANDIDATES);',
+    becomes: 'return [...sorted, ...byLabel].slice(0, MOST_CANDIDATES);',
+    suite: 'unit/keys/pkcs11/public-halves',
+  },
+  {
+    breaks: 'the public half of the label of a key is not tried first',
+    text: 'const sorted = [...byId.filter(isLabelled), ...byId.filter((handle) => !isLabelled(handle))];',
+    becomes: 'const sorted = byId;',
+    suite: 'unit/keys/pkcs11/public-halves',
+  },
+  {
+    breaks: 'the exponent of an RSA key is not looked for in its public key',
+    text: 'exponentOf(key.handle) ?? session.find(same).map(exponentOf).find(isThere)',
+    becomes: 'exponentOf(key.handle)',
+    suite: 'unit/keys/pkcs11/public-halves',
+  },
+  {
+    breaks: 'the exponent of an RSA key is that of any public key',
+    text: 'const same = [...PUBLIC, { type: CKA.MODULUS, value: n }];',
+    becomes: 'const same = PUBLIC;',
+    suite: 'unit/keys/pkcs11/public-halves',
+  },
+  {
+    breaks: 'a point that begins as if it were wrapped is misread',
+    text: 'forms = isWrapped ? [withoutHeader(point), point]',
+    becomes: 'forms = isWrapped ? [withoutHeader(point)]',
+    suite: 'unit/keys/pkcs11/public-halves',
+  },
+  {
+    breaks: 'what a public key object says is certain',
+    text: 'const half = publicHalf(() => createPublicKey(spkiFrom(params, form)));',
+    becomes: 'const half = publicHalf(() => createPublicKey(spkiFrom(params, form)), true);',
+    suite: 'unit/keys/pkcs11/public-halves',
+  },
+  {
+    breaks: 'Ed25519 is known by one of its names',
+    text: "  Buffer.from('130c656477617264733235353139', 'hex'),\n",
+    becomes: '',
+    suite: 'unit/keys/pkcs11/public-halves',
+  },
 ];

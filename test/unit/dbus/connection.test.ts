@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import * as assert from 'uvu/assert';
 import { Connection, type ConnectionListener } from '../../../src/dbus/connection.ts';
+import { Message } from '../../../src/dbus/message.ts';
+import type { OutboxLimits } from '../../../src/dbus/outbox.ts';
 import { deadline, until } from '../../support/deadline.ts';
 import { bytesOfMessage } from '../../support/messages.ts';
 import { RawBus, withSender } from '../../support/raw-bus.ts';
@@ -42,7 +44,11 @@ class Allocated implements Disposable {
 }
 
 /** A connection to a bus that sends what it is told to, and what it has received. */
-async function open(raw: RawBus, onMessage: ConnectionListener['message'] = () => undefined) {
+async function open(
+  raw: RawBus,
+  onMessage: ConnectionListener['message'] = () => undefined,
+  limits?: OutboxLimits,
+) {
   const heard = { messages: 0, isClosed: false };
   const connection = await Connection.open(
     raw.address,
@@ -56,7 +62,7 @@ async function open(raw: RawBus, onMessage: ConnectionListener['message'] = () =
         heard.isClosed = true;
       },
     },
-    { signal: AbortSignal.timeout(10_000) },
+    { signal: AbortSignal.timeout(10_000), limits },
   );
   return { connection, heard };
 }
@@ -90,6 +96,38 @@ test('wipes what has arrived of a message when the bus is lost', async () => {
   await until(10_000, 'the end', () => heard.isClosed);
   assert.is(heard.messages, 0);
   assert.ok(unfinished().every((buffer) => buffer.every((byte) => byte === 0)));
+});
+
+test('receives no more while its outbox is full, and loses nothing of what came meanwhile', async () => {
+  await using raw = await RawBus.start();
+  const count = 300;
+  const heard: number[] = [];
+  const fields = { type: 4, path: '/a', interface: 'a.b', member: 'M' };
+  const reply = new Message({ ...fields, signature: 'ay', body: [Buffer.alloc(32 << 10)] });
+  const { connection } = await open(
+    raw,
+    ({ header }) => {
+      assert.ok(connection.queuedBytes < 64 << 10, 'one reply above the limit at most');
+      heard.push(header.serial);
+      connection.send(reply);
+    },
+    { queuedBytes: 10_000, stallMs: 4000, giveUpMs: 10_000 },
+  );
+  const body = [Buffer.alloc(2000)];
+  const calls = Array.from({ length: count }, (_, at) =>
+    bytesOfMessage({ ...fields, serial: at + 1, signature: 'ay', body }),
+  );
+  for (const call of calls) raw.send(call);
+  await until(
+    15_000,
+    () => `all calls, not ${heard.length}`,
+    () => heard.length === count,
+  );
+  assert.equal(
+    heard,
+    calls.map((_, at) => at + 1),
+  );
+  await deadline(10_000, connection.close(), 'the end');
 });
 
 test.run();
