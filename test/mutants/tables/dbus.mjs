@@ -349,4 +349,22 @@ export default [
     becomes: '        if (this.#closed) {',
     suite: 'unit/dbus/connection',
   },
+  {
+    breaks: 'what waits of a uid is one byte less than the limit',
+    text: 'this.queuedBytes + bytes <= queuedBytes',
+    becomes: 'this.queuedBytes + bytes < queuedBytes',
+    suite: 'unit/dbus/call-queue',
+  },
+  {
+    breaks: 'what is parked of a uid is one byte less than the limit',
+    text: 'this.parkedBytes + bytes <= parkedBytes',
+    becomes: 'this.parkedBytes + bytes < parkedBytes',
+    suite: 'unit/dbus/call-queue',
+  },
+  {
+    breaks: 'nothing is reserved for small calls of unknown connections',
+    text: 'reservedBytes: 8 << 20',
+    becomes: 'reservedBytes: 0 << 20',
+    suite: 'unit/dbus/call-limits',
+  },
 ];

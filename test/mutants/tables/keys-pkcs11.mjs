@@ -373,4 +373,16 @@ export default [
     becomes: '',
     suite: 'unit/keys/pkcs11/public-halves',
   },
+  {
+    breaks: 'a key that others made is absent for ever',
+    text: 'return isRecent && this',
+    becomes: 'return this',
+    suite: 'unit/keys/pkcs11/known-keys',
+  },
+  {
+    breaks: 'a listing of a token that was started again shows what is absent',
+    text: 'return isRecent && this.#places.base?.holds(generation) === true;',
+    becomes: 'return isRecent && generation > 0;',
+    suite: 'unit/keys/pkcs11/known-keys',
+  },
 ];

@@ -32,4 +32,9 @@ test('are those that the page about them says', () => {
   for (const row of rows) assert.ok(text.includes(row), row);
 });
 
+test('keep a part for the calls of connections that nobody knows yet', () => {
+  const { totalBytes, reservedBytes } = limits.unidentified;
+  assert.equal([totalBytes, reservedBytes].map(mebibytes), ['32 MiB', '8 MiB']);
+});
+
 test.run();

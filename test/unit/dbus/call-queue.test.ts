@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert';
 import type { IncomingCall } from '../../../src/dbus/call.ts';
 import { defaultCallLimits } from '../../../src/dbus/call-limits.ts';
 import { messageFlag } from '../../../src/dbus/message.ts';
+import { UidCalls } from '../../../src/dbus/uid-calls.ts';
 import { isServiceError } from '../../../src/errors.ts';
 import { codeOf, openQueue as open, smallLimits as small } from '../../support/call-queue.ts';
 import { until } from '../../support/deadline.ts';
@@ -63,6 +64,17 @@ test('bounds what a uid has waiting in bytes, and what all but the trusted have'
     codeOf(() => call(0, { bytes: 1000 })),
     'LimitsExceeded',
   );
+});
+
+test('holds exactly as many bytes of a uid as the limits say', () => {
+  const limits = { ...small.perUid, queuedBytes: 1000, parkedBytes: 1000 };
+  const calls = new UidCalls(1, false, limits);
+  for (const check of [
+    (bytes: number) => codeOf(() => calls.checkQueue(bytes)),
+    (bytes: number) => codeOf(() => calls.checkParked(bytes)),
+  ]) {
+    assert.equal([check(1000), check(1001)], ['no failure', 'LimitsExceeded']);
+  }
 });
 
 test('gives free places to the uids in turn', () => {
