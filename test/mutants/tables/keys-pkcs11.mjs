@@ -385,4 +385,16 @@ export default [
     becomes: 'return isRecent && generation > 0;',
     suite: 'unit/keys/pkcs11/known-keys',
   },
+  {
+    breaks: 'a PIN with blanks at its ends is tried without them',
+    text: "(await readFile(source.path, 'utf8')).replace(/\\r?\\n$/, '')",
+    becomes: "(await readFile(source.path, 'utf8')).trim()",
+    suite: 'unit/keys/pkcs11/login',
+  },
+  {
+    breaks: 'a PIN in a file of another system keeps half of its line break',
+    text: "(await readFile(source.path, 'utf8')).replace(/\\r?\\n$/, '')",
+    becomes: "(await readFile(source.path, 'utf8')).replace(/\\n$/, '')",
+    suite: 'unit/keys/pkcs11/login',
+  },
 ];
