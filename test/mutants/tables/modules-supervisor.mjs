@@ -1,5 +1,11 @@
 export default [
   {
+    breaks: 'a reload that fails leaves half of the new configuration in force',
+    text: '        await change(before, changed);\n        throw error;',
+    becomes: '        throw error;',
+    suite: 'integration/modules/reload',
+  },
+  {
     breaks: 'a restart policy that was given back stays until the next event',
     text: 'if (this.#isPausing(id)) return true;',
     becomes: 'if (this.#isPausing(id)) return false;',
