@@ -7,26 +7,11 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
-#include <openssl/store.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-static EVP_PKEY *load(const char *id)
-{
-  char uri[256];
-  OSSL_STORE_CTX *store;
-  OSSL_STORE_INFO *info;
-  EVP_PKEY *key;
-
-  snprintf(uri, sizeof uri, "iotedge:%s", id);
-  store = OSSL_STORE_open(uri, NULL, NULL, NULL, NULL);
-  info = store == NULL ? NULL : OSSL_STORE_load(store);
-  key = info == NULL ? NULL : OSSL_STORE_INFO_get1_PKEY(info);
-  OSSL_STORE_INFO_free(info);
-  OSSL_STORE_close(store);
-  return key;
-}
+#include "load-key.h"
 
 static bool set_salt(EVP_PKEY_CTX *context, const char *length)
 {
