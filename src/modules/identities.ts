@@ -25,7 +25,7 @@ export class Identities {
     string,
     { readonly identity: ModuleIdentity; readonly until: number }
   >();
-  /** How often everything was forgotten: what was asked for before may be from before. */
+  /** Counts the calls of `clear`: a result requested before one is not cached. */
   #clears = 0;
 
   constructor(client: IdentityClient, now: () => Date) {
@@ -33,7 +33,7 @@ export class Identities {
     this.#now = now;
   }
 
-  /** Forgets everything: it may have changed. */
+  /** Evicts every identity: it may have changed. */
   clear(): void {
     this.#clears++;
     this.#known.clear();
