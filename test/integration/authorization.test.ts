@@ -34,7 +34,7 @@ function aclOf(service: ServiceName): object {
   return { authorization: { backend: 'acl', acl } };
 }
 
-/** The same rules for alice, and none for anybody else. */
+/** The same rules for alice, and none for any other user. */
 const backends: Readonly<Record<string, () => Promise<Rig>>> = {
   acl: () =>
     Rig.start({

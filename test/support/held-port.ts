@@ -4,7 +4,7 @@ import { deadline } from './deadline.ts';
 
 /**
  * A port of the loopback interface that is kept for one test: nothing listens on it, so connections are refused, and
- * the kernel gives it to nobody who asks for a free one. A server of the test may listen on it by its number, and again
+ * the kernel gives it to no process that asks for a free one. A server of the test may listen on it by its number, and again
  * after it was closed.
  */
 export class HeldPort implements AsyncDisposable {

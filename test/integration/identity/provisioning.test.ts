@@ -27,7 +27,7 @@ class Setting implements AsyncDisposable {
   readonly rig: Rig;
   readonly bus: Bus;
   readonly identity: Client<typeof identityInterface>;
-  /** Of the cloud: nobody else takes it while the cloud is down. */
+  /** Of the cloud: no other process takes it while the cloud is down. */
   readonly held: HeldPort;
   cloud: Cloud;
 

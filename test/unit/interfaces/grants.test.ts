@@ -1,4 +1,4 @@
-/** What the services may do with one another's objects, written out by hand: whoever widens or narrows it changes this. */
+/** What the services may do with one another's objects, written out by hand, so that each change of a grant is made twice. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Caller } from '../../../src/dbus/caller.ts';

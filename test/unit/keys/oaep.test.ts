@@ -1,4 +1,4 @@
-/** What OAEP hides, whoever takes the padding off: OpenSSL for keys in files, the service for keys in tokens. */
+/** What OAEP hides, whichever side removes the padding: OpenSSL for keys in files, the service for keys in tokens. */
 import {
   constants,
   createHash,

@@ -1,4 +1,4 @@
-/** What a configuration is warned about: rules that cover nothing, or nobody. */
+/** What a configuration is warned about: rules that cover nothing, or no user. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { certificatesService } from '../../../src/interfaces/certificates.ts';

@@ -476,7 +476,7 @@ test('go on when their callers leave, and are done', async () => {
   assert.equal([operation?.signal.aborted, service.persisted.has('a')], [false, true]);
   service.ends.get('a')?.(new ServiceError('NotFound', 'x'));
   assert.is(await failureOf(operation?.outcome ?? Promise.resolve()), 'NotFound');
-  // nobody was told
+  // no listener was called
   assert.is(service.log.length, 1);
 });
 
