@@ -6,7 +6,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { requireNode } from '../src/build/node-version.mjs';
+import { requireNode } from '../src/build/steps/node-version.mjs';
 
 requireNode();
 const { runMain, setUp } = await import('../src/build/setup.mjs');

@@ -4,10 +4,10 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { run } from './command.mjs';
-import { useOwnHeaders } from './node-headers.mjs';
-import { requireNode } from './node-version.mjs';
 import { root, runMain } from './setup.mjs';
+import { run } from './steps/command.mjs';
+import { useOwnHeaders } from './steps/node-headers.mjs';
+import { requireNode } from './steps/node-version.mjs';
 
 /** Compiled files whose source is gone would still be run as tests or bundled. */
 function removeOrphans() {

@@ -2,8 +2,8 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { build, stop } from 'esbuild';
-import { compiled, importCompiled, schemasOf, services } from './compiled.mjs';
 import { root } from './setup.mjs';
+import { compiled, importCompiled, schemasOf, services } from './steps/compiled.mjs';
 
 /** Every executable: its name, its entry point below src, and the services whose configuration it reads. */
 const executables = [
@@ -19,7 +19,7 @@ function generatedValidators(configs) {
     setup(bundle) {
       bundle.onResolve({ filter: /\/schema-validator\.js$/ }, ({ path }) => ({ path, namespace }));
       bundle.onLoad({ filter: /.*/, namespace }, async () => {
-        const { standaloneValidators } = await importCompiled('service/schema-standalone');
+        const { standaloneValidators } = await importCompiled('service/config/schema-standalone');
         const contents = standaloneValidators((await Promise.all(configs.map(schemasOf))).flat());
         return { contents, loader: 'js', resolveDir: root };
       });
@@ -91,7 +91,7 @@ async function bundle({ name, entry, configs }, version) {
     write: false,
     ...format,
     banner: { js: '#!/usr/bin/env node' },
-    inject: [join(root, 'src/build/import-meta.mjs')],
+    inject: [join(root, 'src/build/steps/import-meta.mjs')],
     define: {
       ...format.define,
       'import.meta.url': 'importMetaUrl',

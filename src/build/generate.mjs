@@ -4,14 +4,14 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { compile } from './build.mjs';
-import { configurationSchema, importCompiled, services } from './compiled.mjs';
-import { requireNode } from './node-version.mjs';
 import { root, runMain } from './setup.mjs';
+import { configurationSchema, importCompiled, services } from './steps/compiled.mjs';
+import { requireNode } from './steps/node-version.mjs';
 
 /** What the generators of `derived-files.ts` start from. */
 async function derivedSources() {
   const { interfaceXml, introspectionXml } = await importCompiled('dbus/introspect');
-  const { wireNameOf: errorName } = await importCompiled('dbus/wire-errors');
+  const { wireNameOf: errorName } = await importCompiled('dbus/wire/wire-errors');
   const { idRule, moduleRule } = await importCompiled('ids');
   const schemas = {};
   for (const name of services) {
@@ -24,7 +24,7 @@ async function derivedSources() {
 
 /** Derived files as they should be, and the files that are no longer derived from anything. */
 async function plan() {
-  const { derivedFiles, derivedFolders } = await importCompiled('build/derived-files');
+  const { derivedFiles, derivedFolders } = await importCompiled('build/derived/derived-files');
   const files = derivedFiles(await derivedSources());
   const obsolete = derivedFolders
     .filter((folder) => existsSync(join(root, folder)))

@@ -4,10 +4,10 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { withLock } from './command.mjs';
-import { installPackages } from './debian-packages.mjs';
-import { installNodeModules } from './node-modules.mjs';
-import { requireNode } from './node-version.mjs';
+import { withLock } from './steps/command.mjs';
+import { installPackages } from './steps/debian-packages.mjs';
+import { installNodeModules } from './steps/node-modules.mjs';
+import { requireNode } from './steps/node-version.mjs';
 
 /** The top of the checkout. */
 export const root = fileURLToPath(new URL('../..', import.meta.url));

@@ -1,5 +1,5 @@
 import type { Handlers, Resolvers } from '../dbus/definition.ts';
-import type { CallContext } from '../dbus/serve.ts';
+import type { CallContext } from '../dbus/server/serve.ts';
 import type { certificatesInterface } from '../interfaces/certificates.ts';
 import type { CertificateService } from './service.ts';
 

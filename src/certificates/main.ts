@@ -1,17 +1,21 @@
 import { join } from 'node:path';
+import { ownRequest } from '../dbus/client/via.ts';
 import { childPath } from '../dbus/path.ts';
-import { ownRequest } from '../dbus/via.ts';
 import { describeError } from '../errors.ts';
 import { certificatesService } from '../interfaces/certificates.ts';
-import type { Log } from '../service/log.ts';
+import type { Log } from '../service/log/log.ts';
 import { main, type Running, type StartContext } from '../service/run.ts';
-import { StateDisk } from '../service/state-disk.ts';
-import { type CertificatesConfig, certificatesSchema, parseCertificatesConfig } from './config.ts';
+import { StateDisk } from '../service/state/state-disk.ts';
+import {
+  type CertificatesConfig,
+  certificatesSchema,
+  parseCertificatesConfig,
+} from './config/config.ts';
 import { certificatesHandlers, certificatesResolvers } from './handlers.ts';
-import { KeyWatch } from './key-watch.ts';
+import { KeyWatch } from './keys/key-watch.ts';
+import { BusKeys } from './keys/keys-client.ts';
 import { BusPublisher } from './publisher.ts';
 import { CertificateService } from './service.ts';
-import { BusKeys } from './signing-keys.ts';
 import { Storage } from './storage.ts';
 
 const refreshMs = 60_000;

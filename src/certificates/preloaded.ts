@@ -1,9 +1,9 @@
 import { describeError, ServiceError } from '../errors.ts';
 import type { Certificate } from '../x509/certificate.ts';
 import { orderChain } from '../x509/chain.ts';
+import { type Held, isSameList } from './certificate-entry.ts';
 import { CertificateFiles } from './certificate-files.ts';
-import type { CertificatesConfig } from './config.ts';
-import { type Held, isSameList } from './held.ts';
+import type { CertificatesConfig } from './config/config.ts';
 
 const maxDepth = 8;
 

@@ -1,15 +1,15 @@
-import type { Via } from '../dbus/via.ts';
+import type { Via } from '../dbus/client/via.ts';
 import { isServiceError, oneOf, ServiceError } from '../errors.ts';
 import { unrotated } from '../ids.ts';
 import { type Certificate, encodeCertificatesPem } from '../x509/certificate.ts';
 import { parseCsr } from '../x509/csr.ts';
-import type { CertificatesConfig } from './config.ts';
-import { readFormat, writeFormat } from './exchange.ts';
-import { type Held, validityOf } from './held.ts';
-import { Holdings, notFound, type Parts } from './holdings.ts';
+import { Holdings, notFound, type Parts } from './catalog.ts';
+import { type Held, validityOf } from './certificate-entry.ts';
+import type { CertificatesConfig } from './config/config.ts';
+import { readFormat, writeFormat } from './formats.ts';
 import { issueWithLocalCa, type LocalCa } from './issuers/local-ca.ts';
-import { grant, policyFor, resolveIssuer, resolveProfile } from './policy.ts';
-import { rightsOf } from './profile.ts';
+import { grant, policyFor, resolveIssuer, resolveProfile } from './issuers/policy.ts';
+import { rightsOf } from './issuers/profile.ts';
 import { TrustBundle } from './trust-bundle.ts';
 
 /** What may be said about an Issue. */

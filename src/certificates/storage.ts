@@ -10,13 +10,13 @@ import {
   refuseUnusable,
   UnusableFile,
   writeStateJson,
-} from '../service/state-file.ts';
+} from '../service/state/state-file.ts';
 import {
   type Certificate,
   encodeCertificatesPem,
   parseCertificatesPem,
 } from '../x509/certificate.ts';
-import type { Held } from './held.ts';
+import type { Held } from './certificate-entry.ts';
 
 const extension = '.json';
 

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { ServiceError } from '../errors.ts';
 import { type Certificate, encodeCertificatesPem } from '../x509/certificate.ts';
-import type { CertificatesConfig } from './config.ts';
-import { isSameList } from './held.ts';
-import type { Holdings } from './holdings.ts';
+import type { Holdings } from './catalog.ts';
+import { isSameList } from './certificate-entry.ts';
+import type { CertificatesConfig } from './config/config.ts';
 import type { Publisher } from './publisher.ts';
 
 /** The bundle that was made of these chains. */

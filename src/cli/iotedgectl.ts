@@ -2,15 +2,15 @@ import { parseArgs } from 'node:util';
 import { Bus, BusError, systemBusAddress } from '../dbus/bus.ts';
 import { describeError, isServiceError, ServiceError } from '../errors.ts';
 import { quoted } from '../quoted.ts';
-import { certificatesList } from './certificates-list.ts';
 import { type Command, type CommandContext, exitCodes } from './command.ts';
-import { configCheck } from './config-check.ts';
-import { commandHelp, commandsOf, helpRequest, overview } from './help.ts';
-import { identityShow } from './identity-show.ts';
-import { keysList } from './keys-list.ts';
-import { modulesList } from './modules-list.ts';
 import { printable } from './output.ts';
-import { status } from './status.ts';
+import { certificatesList } from './verbs/certificates-list.ts';
+import { configCheck } from './verbs/config-check.ts';
+import { commandHelp, commandsOf, helpRequest, overview } from './verbs/help.ts';
+import { identityShow } from './verbs/identity-show.ts';
+import { keysList } from './verbs/keys-list.ts';
+import { modulesList } from './verbs/modules-list.ts';
+import { status } from './verbs/status.ts';
 
 /** Every verb of the command line, in the order in which help lists them. */
 export const commands: readonly Command[] = [

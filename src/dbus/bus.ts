@@ -1,14 +1,5 @@
 import { ServiceError } from '../errors.ts';
-import { Connection } from './connection.ts';
-import {
-  type IncomingMessage,
-  Message,
-  type MessageHeader,
-  messageFlag,
-  messageType,
-} from './message.ts';
-import type { OutboxLimits } from './outbox.ts';
-import { OutgoingCalls } from './outgoing-calls.ts';
+import { OutgoingCalls } from './client/outgoing-calls.ts';
 import {
   decodeReply,
   defaultReplyLimit,
@@ -16,12 +7,21 @@ import {
   errorOf,
   maxErrorBytes,
   type ReplyLimit,
-} from './received-reply.ts';
-import { type BusSignal, type SignalMatch, Subscriptions } from './subscriptions.ts';
-import { BusError } from './wire-errors.ts';
+} from './client/received-reply.ts';
+import { type BusSignal, type SignalMatch, Subscriptions } from './client/subscriptions.ts';
+import { Connection } from './wire/connection.ts';
+import {
+  type IncomingMessage,
+  Message,
+  type MessageHeader,
+  messageFlag,
+  messageType,
+} from './wire/message.ts';
+import type { OutboxLimits } from './wire/outbox.ts';
+import { BusError } from './wire/wire-errors.ts';
 
-export type { ReplyLimit } from './received-reply.ts';
-export type { BusSignal, SignalMatch } from './subscriptions.ts';
+export type { ReplyLimit } from './client/received-reply.ts';
+export type { BusSignal, SignalMatch } from './client/subscriptions.ts';
 export { BusError };
 
 const driver = {

@@ -1,4 +1,5 @@
 import type { Fields, InterfaceDefinition } from './definition.ts';
+import { escapeXml } from './xml.ts';
 
 const doctype = `<!DOCTYPE node PUBLIC "-//freedesktop//DTD D-BUS Object Introspection 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/introspect.dtd">
@@ -165,13 +166,4 @@ function docXml(text: string, indent: string): string {
 
 function annotationXml(name: string, value: string, indent: string): string {
   return `${indent}<annotation name="${name}" value="${escapeXml(value)}"/>\n`;
-}
-
-/** Text as it may stand in an XML attribute or element. */
-export function escapeXml(text: string): string {
-  return text
-    .replaceAll('&', '&amp;')
-    .replaceAll('<', '&lt;')
-    .replaceAll('>', '&gt;')
-    .replaceAll('"', '&quot;');
 }

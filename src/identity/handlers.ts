@@ -1,6 +1,6 @@
+import type { Via } from '../dbus/client/via.ts';
 import type { Handlers, Resolvers } from '../dbus/definition.ts';
-import type { CallContext } from '../dbus/serve.ts';
-import type { Via } from '../dbus/via.ts';
+import type { CallContext } from '../dbus/server/serve.ts';
 import { ServiceError } from '../errors.ts';
 import { type ModuleId, parseModuleId } from '../ids.ts';
 import type { identityInterface } from '../interfaces/identity.ts';
@@ -8,14 +8,19 @@ import { quoted } from '../quoted.ts';
 import type { Cancellations } from '../service/operations/cancellations.ts';
 import { longHandler } from '../service/operations/long-handler.ts';
 import type { Operations } from '../service/operations/operations.ts';
-import type { IdentityConfig } from './config.ts';
-import type { Device } from './device.ts';
+import type { IdentityConfig } from './config/config.ts';
+import type { ModuleIdentities } from './hub/module-identities.ts';
+import type { ModuleKeyring } from './hub/module-keys.ts';
+import type { Wanted } from './hub/registration.ts';
+import { resolveAudience, signedToken, unsignedToken } from './hub/sas-token.ts';
 import { type IdentityOperations, parseWanted } from './identity-operations.ts';
-import type { ModuleKeyring } from './keys.ts';
-import type { ModuleIdentities } from './modules.ts';
-import { deviceRecord, foreignRecord, type IdentityRecord, moduleRecord } from './record.ts';
-import type { Wanted } from './registration.ts';
-import { resolveAudience, signedToken, unsignedToken } from './sas-token.ts';
+import {
+  deviceRecord,
+  foreignRecord,
+  type IdentityRecord,
+  moduleRecord,
+} from './identity-record.ts';
+import type { Device } from './provisioning.ts';
 import type { SavedDevice, SavedModule } from './state.ts';
 
 /** What the methods of the Identity service work on. */

@@ -1,10 +1,10 @@
 import { type ModuleId, parseModuleId } from '../ids.ts';
-import type { Log } from '../service/log.ts';
+import type { Log } from '../service/log/log.ts';
 import type { IntentFiles, SavedIntent } from '../service/operations/intent-files.ts';
 import type { OperationKind, Operations } from '../service/operations/operations.ts';
-import type { Device } from './device.ts';
-import type { ModuleIdentities } from './modules.ts';
-import type { Wanted } from './registration.ts';
+import type { ModuleIdentities } from './hub/module-identities.ts';
+import type { Wanted } from './hub/registration.ts';
+import type { Device } from './provisioning.ts';
 import type { SavedDevice, SavedModule } from './state.ts';
 
 /** What the operations work on. */

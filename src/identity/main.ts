@@ -1,8 +1,8 @@
+import { HttpsClient, runAsTlsWorker } from '../https/https-client.ts';
 import { identityService } from '../interfaces/identity.ts';
-import { HttpsClient, runAsTlsWorker } from '../service/https.ts';
 import { main } from '../service/run.ts';
-import { identitySchema, parseIdentityConfig } from './config.ts';
-import { startIdentity } from './service.ts';
+import { identitySchema, parseIdentityConfig } from './config/config.ts';
+import { startIdentity } from './start.ts';
 
 if (!runAsTlsWorker()) {
   void main({

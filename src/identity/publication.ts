@@ -1,11 +1,11 @@
 import type { Properties } from '../dbus/definition.ts';
-import type { Server } from '../dbus/serve.ts';
+import type { Server } from '../dbus/server/serve.ts';
 import type { ModuleId } from '../ids.ts';
 import type { identityInterface, identityService } from '../interfaces/identity.ts';
 import type { IntentFiles } from '../service/operations/intent-files.ts';
-import type { ProvisioningStatus } from './device.ts';
-import type { ModuleIdentities } from './modules.ts';
-import { moduleProperties } from './record.ts';
+import type { ModuleIdentities } from './hub/module-identities.ts';
+import { moduleProperties } from './identity-record.ts';
+import type { ProvisioningStatus } from './provisioning.ts';
 
 type ManagerProperties = Omit<
   Properties<typeof identityInterface>,

@@ -8,8 +8,8 @@ import {
   readStateJson,
   type UnusableFile,
   writeStateJson,
-} from '../service/state-file.ts';
-import { nameField, stringField } from './cloud.ts';
+} from '../service/state/state-file.ts';
+import { nameField, stringField } from './cloud/cloud.ts';
 
 /** The result of provisioning, and the settings that it is valid for. */
 export interface SavedDevice {

@@ -1,5 +1,5 @@
 import type { Handlers } from '../dbus/definition.ts';
-import type { CallContext } from '../dbus/serve.ts';
+import type { CallContext } from '../dbus/server/serve.ts';
 import { oneOf, ServiceError } from '../errors.ts';
 import { parseKeyId } from '../ids.ts';
 import type { keysInterface } from '../interfaces/keys.ts';
@@ -12,10 +12,10 @@ import {
   parseSymmetricUsages,
   type Usage,
 } from './algorithm.ts';
-import type { KeyUse } from './key-use.ts';
-import { parseMaterial } from './material.ts';
+import type { KeyUse } from './key-operations.ts';
+import { parseMaterial } from './material/material.ts';
+import { randomSecret } from './material/secret-bytes.ts';
 import { parseEncryptMechanism, parseSignMechanism, parseSignRequest } from './mechanism.ts';
-import { randomSecret } from './secret-bytes.ts';
 import type { IfExists, KeyService, NewKey } from './service.ts';
 import type { Material, StoreKind } from './store.ts';
 

@@ -2,15 +2,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { childPath } from '../dbus/path.ts';
 import { describeError } from '../errors.ts';
 import { keysService } from '../interfaces/keys.ts';
-import type { Log } from '../service/log.ts';
+import type { Log } from '../service/log/log.ts';
 import { main, type Running, type StartContext } from '../service/run.ts';
-import { StateDisk } from '../service/state-disk.ts';
-import { type KeysConfig, keysSchema, parseKeysConfig } from './config.ts';
+import { StateDisk } from '../service/state/state-disk.ts';
+import { type KeysConfig, keysSchema, parseKeysConfig } from './config/config.ts';
 import { keysHandlers } from './handlers.ts';
-import { KeyUse } from './key-use.ts';
-import { closeStores, StoreOpener, type Stores } from './open-stores.ts';
+import { KeyUse } from './key-operations.ts';
 import { BusPublisher } from './publisher.ts';
 import { KeyService } from './service.ts';
+import { closeStores, StoreOpener, type Stores } from './stores.ts';
 
 /** The name is taken without a token that takes longer than this to answer. */
 const TOKEN_MAY_TAKE_MS = 1_000;

@@ -1,6 +1,6 @@
 import type { Properties } from '../dbus/definition.ts';
-import { Display } from '../dbus/display.ts';
-import type { Server } from '../dbus/serve.ts';
+import { Display } from '../dbus/server/display.ts';
+import type { Server } from '../dbus/server/serve.ts';
 import type { KeyId } from '../ids.ts';
 import type { keyInterface, keysInterface, keysService } from '../interfaces/keys.ts';
 import { withoutSecrets } from '../quoted.ts';

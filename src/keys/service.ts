@@ -10,7 +10,6 @@ import {
   sameUsages,
 } from './algorithm.ts';
 import { Changes, endsBefore } from './changes.ts';
-import type { Stores } from './open-stores.ts';
 import type { Publisher } from './publisher.ts';
 import type {
   Ignored,
@@ -21,6 +20,7 @@ import type {
   Material,
   StoreKind,
 } from './store.ts';
+import type { Stores } from './stores.ts';
 
 /** D-Bus clients give up after 25 s. */
 const PUBLIC_READ_MS = 25_000;

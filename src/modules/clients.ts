@@ -1,5 +1,5 @@
 import type { Bus } from '../dbus/bus.ts';
-import { type ServiceClient, serviceClient } from '../dbus/client.ts';
+import { type ServiceClient, serviceClient } from '../dbus/client/client.ts';
 import { certificatesInterface, certificatesService } from '../interfaces/certificates.ts';
 import { identityInterface, identityService } from '../interfaces/identity.ts';
 import { keysInterface, keysService } from '../interfaces/keys.ts';

@@ -1,16 +1,16 @@
 import type { Handlers, Resolvers } from '../dbus/definition.ts';
-import type { CallContext } from '../dbus/serve.ts';
+import type { CallContext } from '../dbus/server/serve.ts';
 import { oneOf, ServiceError } from '../errors.ts';
 import { type ModuleName, parseModuleName } from '../ids.ts';
 import type { modulesInterface } from '../interfaces/modules.ts';
 import { quoted } from '../quoted.ts';
 import type { Cancellations } from '../service/operations/cancellations.ts';
 import { longHandler } from '../service/operations/long-handler.ts';
-import { type ModuleSettings, parseSettingsJson } from './create-options.ts';
+import { type ModuleSettings, parseSettingsJson } from './docker/create-options/create-options.ts';
+import type { SystemInfo } from './docker/system-info.ts';
 import type { Change } from './module-operations.ts';
 import type { ModuleSource } from './module-source.ts';
-import type { ModuleRuntime } from './runtime.ts';
-import type { SystemInfo } from './system-info.ts';
+import type { ModuleRuntime } from './service.ts';
 
 const longestLogBytes = 4 << 20;
 const longestConfigBytes = 1 << 20;

@@ -1,4 +1,4 @@
-import type { Via } from '../dbus/via.ts';
+import type { Via } from '../dbus/client/via.ts';
 import { isServiceError, ServiceError } from '../errors.ts';
 import type { ModuleId } from '../ids.ts';
 import type { Clients } from './clients.ts';

@@ -1,7 +1,7 @@
 import { modulesService } from '../interfaces/modules.ts';
 import { main } from '../service/run.ts';
-import { type ModulesConfig, modulesSchema, parseModulesConfig } from './config.ts';
-import { startModules } from './service.ts';
+import { type ModulesConfig, modulesSchema, parseModulesConfig } from './config/config.ts';
+import { startModules } from './start.ts';
 
 void main({
   service: modulesService,

@@ -1,24 +1,24 @@
 import { rm } from 'node:fs/promises';
 import { posix } from 'node:path';
+import type { Via } from '../dbus/client/via.ts';
 import type { Properties } from '../dbus/definition.ts';
-import type { Via } from '../dbus/via.ts';
 import type { ModuleName } from '../ids.ts';
 import type { moduleInterface } from '../interfaces/modules.ts';
-import type { Log } from '../service/log.ts';
-import type { Repeats } from '../service/repeats.ts';
+import type { Log } from '../service/log/log.ts';
+import type { Repeats } from '../service/log/repeats.ts';
 import type { ModuleSummary } from './api/module-list.ts';
 import { makeSocketDirectory } from './api/socket.ts';
 import type { WorkloadBackend } from './api/workload.ts';
-import type { ApiPaths, ModulesConfig } from './config.ts';
-import { memberObject, restartPolicyOf } from './create-options.ts';
-import type { SavedState } from './desired-state.ts';
-import type { ContainerEngine } from './engine.ts';
-import type { EngineStatus } from './engine-monitor.ts';
-import { isAbsence, type Prepared, type Refused, type Report } from './goal.ts';
+import { serveWorkload } from './api/workload-socket.ts';
+import type { ApiPaths, ModulesConfig } from './config/config.ts';
+import { memberObject, restartPolicyOf } from './docker/create-options/create-options.ts';
+import type { ContainerEngine } from './docker/engine.ts';
 import { moduleProperties, moduleStatus } from './module-properties.ts';
 import type { ModuleSource } from './module-source.ts';
-import { Supervisor } from './supervisor.ts';
-import { serveWorkload } from './workload-socket.ts';
+import type { SavedState } from './supervisor/desired-state.ts';
+import type { EngineStatus } from './supervisor/engine-monitor.ts';
+import { isAbsence, type Prepared, type Refused, type Report } from './supervisor/goal.ts';
+import { Supervisor } from './supervisor/supervisor.ts';
 
 /** What a module is kept with. */
 export interface ModuleParts {

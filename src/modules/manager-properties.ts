@@ -1,7 +1,7 @@
-import type { EngineStatus } from './engine-monitor.ts';
-import type { Report } from './goal.ts';
 import { joined, problemOf } from './module-properties.ts';
 import type { ManagerState } from './publisher.ts';
+import type { EngineStatus } from './supervisor/engine-monitor.ts';
+import type { Report } from './supervisor/goal.ts';
 
 /** What the properties of the manager are made from. */
 export interface ManagerView {

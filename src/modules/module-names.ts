@@ -6,7 +6,8 @@ import { hostname as machineName } from 'node:os';
 import { ServiceError } from '../errors.ts';
 import { isId, type ModuleName } from '../ids.ts';
 import { quoted } from '../quoted.ts';
-import type { ModulesConfig } from './config.ts';
+import { certificateIdOf } from './api/module-certificate.ts';
+import type { ModulesConfig } from './config/config.ts';
 import {
   hostOf,
   isAscii,
@@ -14,10 +15,9 @@ import {
   plainName,
   sameName,
   withFirstLabel,
-} from './confinement/host-name.ts';
-import { aliasesOf } from './container-body.ts';
-import { memberObject } from './create-options.ts';
-import { certificateIdOf } from './module-certificate.ts';
+} from './docker/confinement/host-name.ts';
+import { aliasesOf } from './docker/container-body.ts';
+import { memberObject } from './docker/create-options/create-options.ts';
 import type { ModuleSource } from './module-source.ts';
 
 type NamesConfig = Pick<ModulesConfig, 'agent' | 'hostname' | 'serverNames'>;

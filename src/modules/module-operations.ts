@@ -1,10 +1,10 @@
 import { isServiceError, ServiceError } from '../errors.ts';
 import type { Operation } from '../service/operations/operation.ts';
 import type { OperationKind } from '../service/operations/operations.ts';
-import type { ModuleVerb } from './desired-state.ts';
-import type { Goal } from './goal.ts';
 import type { ManagedModule } from './managed-module.ts';
 import type { ModuleSource } from './module-source.ts';
+import type { ModuleVerb } from './supervisor/desired-state.ts';
+import type { Goal } from './supervisor/goal.ts';
 
 /** How a module is to be changed. */
 export interface Change {

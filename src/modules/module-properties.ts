@@ -1,10 +1,10 @@
 import type { Properties } from '../dbus/definition.ts';
 import type { moduleInterface } from '../interfaces/modules.ts';
 import type { ModuleStatus } from './api/module-list.ts';
-import { publicCreateOptions } from './container-body.ts';
-import type { ModuleSettings } from './create-options.ts';
-import type { ContainerState } from './engine.ts';
-import type { Report } from './goal.ts';
+import { publicCreateOptions } from './docker/container-body.ts';
+import type { ModuleSettings } from './docker/create-options/create-options.ts';
+import type { ContainerState } from './docker/engine.ts';
+import type { Report } from './supervisor/goal.ts';
 
 const longestProblems = 4096;
 

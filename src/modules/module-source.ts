@@ -1,5 +1,5 @@
 import type { ModuleName } from '../ids.ts';
-import type { ModuleSettings } from './create-options.ts';
+import type { ModuleSettings } from './docker/create-options/create-options.ts';
 
 /** A module as somebody configured it. */
 export interface ModuleSource {

@@ -1,5 +1,5 @@
 import type { Properties } from '../dbus/definition.ts';
-import { Display } from '../dbus/display.ts';
+import { Display } from '../dbus/server/display.ts';
 import type { modulesInterface, modulesService } from '../interfaces/modules.ts';
 
 /** The properties of the manager that change. */

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { ServiceError } from '../errors.ts';
 import { type ModuleName, parseModuleName } from '../ids.ts';
-import { StateDisk } from '../service/state-disk.ts';
+import { StateDisk } from '../service/state/state-disk.ts';
 import {
   DamagedFile,
   deleteStateFile,
@@ -14,15 +14,20 @@ import {
   readStateJson,
   removeLeftovers,
   writeStateFile,
-} from '../service/state-file.ts';
-import { type ModuleSettings, objectAt, parseSettings, settingsJson } from './create-options.ts';
+} from '../service/state/state-file.ts';
+import {
+  type ModuleSettings,
+  objectAt,
+  parseSettings,
+  settingsJson,
+} from './docker/create-options/create-options.ts';
 import {
   type ModuleVerb,
   moduleVerbs,
   type SavedOperation,
   type SavedState,
-} from './desired-state.ts';
-import { type Goal, goals } from './goal.ts';
+} from './supervisor/desired-state.ts';
+import { type Goal, goals } from './supervisor/goal.ts';
 
 /** A module as it was asked for. The agent's configuration is in modules.yaml, so its record has none. */
 export interface ModuleRecord {

@@ -1,152 +1,307 @@
-import { join } from 'node:path';
-import type { Bus, BusSignal } from '../dbus/bus.ts';
-import type { CallContext } from '../dbus/call.ts';
-import { childPath } from '../dbus/path.ts';
-import { Variant } from '../dbus/variant.ts';
-import { moduleIdOf } from '../ids.ts';
-import { identityService } from '../interfaces/identity.ts';
-import { modulesService } from '../interfaces/modules.ts';
-import { Cancellations } from '../service/operations/cancellations.ts';
-import type { Running, StartContext } from '../service/run.ts';
-import { SharedReads } from '../service/shared-reads.ts';
-import { clientsOn } from './clients.ts';
-import type { ModulesConfig } from './config.ts';
-import { cgroupVersion } from './confinement/engine-defaults.ts';
-import { createOptionsValidator } from './confinement/misfit.ts';
-import type { ModuleSettings } from './create-options.ts';
-import { DockerEngine } from './docker/docker-engine.ts';
-import { moduleHandlers, moduleResolvers } from './handlers.ts';
-import { Identities } from './identities.ts';
+import { isDeepStrictEqual } from 'node:util';
+import { ownRequest, type Via } from '../dbus/client/via.ts';
+import { ServiceError } from '../errors.ts';
+import type { ModuleName } from '../ids.ts';
+import type { Log } from '../service/log/log.ts';
+import { Repeats } from '../service/log/repeats.ts';
+import { Operations } from '../service/operations/operations.ts';
+import { Limiter } from './api/request-queue.ts';
+import type { ModulesBackend } from './api/workload-backend.ts';
+import type { ModulesConfig } from './config/config.ts';
+import { settingsJson } from './docker/create-options/create-options.ts';
+import { canonicalJson, keyedDigest } from './docker/digest.ts';
+import type { ContainerEngine, LogRequest } from './docker/engine.ts';
+import { disarmStrays } from './docker/strays.ts';
+import type { ManagedModule } from './managed-module.ts';
+import { managerProperties } from './manager-properties.ts';
+import { refuseNames, refuseTaken, refuseUnusable } from './module-names.ts';
+import {
+  type Accept,
+  type ModuleOperations,
+  moduleOperations,
+  refuseAbsent,
+} from './module-operations.ts';
+import { ModuleDirectory } from './module-registry.ts';
 import type { ModuleSource } from './module-source.ts';
-import { isElevated, prepare, refuseUnconfined } from './prepare.ts';
-import { Publisher } from './publisher.ts';
-import { Records } from './records.ts';
-import { ModuleRuntime } from './runtime.ts';
-import { type SystemInfo, systemInfo } from './system-info.ts';
-import { workloadBackend } from './workload-backend.ts';
+import { Pacer } from './pacer.ts';
+import type { Publisher } from './publisher.ts';
+import type { Records } from './records.ts';
+import { type KnownModule, knownAgent, knownModules, readDigestKey, recordOf } from './restore.ts';
+import { Problems } from './restore-errors.ts';
+import type { SavedState } from './supervisor/desired-state.ts';
+import { EngineMonitor, type EngineStatus } from './supervisor/engine-monitor.ts';
+import type { Prepared, Refused } from './supervisor/goal.ts';
 
-/** Starts the Module Runtime: modules are looked after as soon as the service has its name. */
-export async function startModules(
-  context: StartContext<ModulesConfig>,
-): Promise<Running<typeof modulesService, ModulesConfig>> {
-  const { bus, stateDir, cleanup, now, log, version } = context;
-  // what is done is done with the settings in force when it begins
-  let config = context.config;
-  const clients = clientsOn(bus);
-  const identities = new Identities(clients.identity, now);
-  const engine = new DockerEngine(config.engineSocket);
-  const socketsPath = join(stateDir, 'mnt');
-  const validate = createOptionsValidator();
-  let volumesSeen = new WeakSet<ModuleSource>();
-  const parts = {
-    get config() {
-      return config;
-    },
-    engine,
-    identities,
-    validate,
-    cgroupVersion: cgroupVersion(),
-    socketsPath,
-    get volumesSeen() {
-      return volumesSeen;
-    },
-  };
-  const registered: Pick<Identities, 'ensure'> = {
-    ensure: (moduleId, via) => identities.get(moduleId, via),
-  };
-  const publisher = new Publisher();
-  const records = await Records.open(stateDir);
-  cleanup.use(records.disk);
-  const runtime = cleanup.use(
-    new ModuleRuntime({
+/** What the runtime is made of. */
+export interface RuntimeParts {
+  readonly config: ModulesConfig;
+  readonly engine: ContainerEngine;
+  readonly records: Records;
+  readonly socketsPath: string;
+  readonly prepare: (source: ModuleSource, via: Via) => Promise<Prepared | Refused>;
+  readonly foresee: (source: ModuleSource, via: Via) => Promise<Prepared | Refused>;
+  readonly eraseIdentity: (name: ModuleName, via: Via) => Promise<void>;
+  readonly backend: (modules: ModuleDirectory) => ModulesBackend;
+  readonly publisher: Publisher;
+  readonly now: () => Date;
+  readonly log: Log;
+}
+
+/** All modules of the device. */
+export class ModuleRuntime implements AsyncDisposable {
+  readonly operations: Operations;
+  readonly kinds: ModuleOperations;
+  readonly #parts: RuntimeParts;
+  readonly #monitor: EngineMonitor;
+  readonly #modules: ModuleDirectory;
+  readonly #problems: Problems;
+  readonly #requests: Repeats;
+  /** One creation after the other: which names are taken is known when it is persisted. */
+  readonly #creations = new Limiter(1);
+  readonly #events = new Pacer((name) => this.#modules.find(name)?.supervisor.wake());
+  readonly #stop = new AbortController();
+  readonly #running = new Set<Promise<unknown>>();
+  #digestKey: Buffer | undefined;
+  #started = false;
+  #watches = false;
+
+  constructor(parts: RuntimeParts) {
+    const { records, log } = parts;
+    this.#parts = parts;
+    this.#problems = new Problems(log);
+    this.#requests = new Repeats({ log });
+    this.#monitor = new EngineMonitor({
+      ...parts,
+      onContainer: (name) => this.#events.call(name),
+      onStatus: (status) => this.#tellModules(status),
+    });
+    const module = {
+      ...parts,
       get config() {
-        return config;
+        return parts.config;
       },
-      engine,
-      records,
-      socketsPath,
-      prepare: (source, via) => prepare(parts, source, via),
-      foresee: (source, via) => prepare({ ...parts, identities: registered }, source, via),
-      eraseIdentity: (name, via) => identities.erase(moduleIdOf(name), via),
-      backend: (modules) =>
-        workloadBackend({
-          get config() {
-            return config;
-          },
-          clients,
-          identities,
-          modules: () => modules.all().map((module) => module.summary()),
-          containerId: (name) => modules.find(name)?.report.container?.id,
-          sources: () => modules.all().map((module) => module.source),
-          now,
-          log,
-        }),
-      publisher,
-      now,
+      requests: this.#requests,
+      engineStatus: () => this.#monitor.status,
+      shownDigest: (digest: string) =>
+        this.#digestKey === undefined ? '' : keyedDigest(this.#digestKey, digest),
+      save: (source: ModuleSource, state: SavedState) =>
+        records.write(recordOf(source, state, parts.config.agent)),
+      operation: (name: ModuleName) => this.operations.verb(name),
+    };
+    this.#modules = new ModuleDirectory({ ...parts, module, onChange: () => this.#publish() });
+    this.operations = new Operations({
+      nameOf: (name) => `module ${JSON.stringify(name)}`,
+      onChange: (name) => {
+        this.#modules.find(name)?.supervisor.release();
+      },
       log,
-    }),
-  );
-  const system = new SharedReads<SystemInfo>();
-  const handlers = {
-    runtime,
-    isElevated: (settings: ModuleSettings) => isElevated(parts, settings),
-    refuseUnconfined: (source: ModuleSource) => refuseUnconfined(parts, source),
-    elevatedCalls: new WeakSet<CallContext>(),
-    cancellations: new Cancellations(),
-    systemInfo: (signal: AbortSignal) =>
-      system.get('', (read) => systemInfo(engine, version, read), signal),
-    objectPath: (name: string) =>
-      childPath(modulesService.path, modulesService.child.segment, name),
-  };
-  cleanup.use(
-    await onIdentityNews(bus, () => {
-      identities.clear();
-      runtime.retryAll();
-    }),
-  );
-  await runtime.open();
-  return {
-    handlers: moduleHandlers(handlers),
-    resolvers: moduleResolvers(handlers),
-    properties: { Version: version, ...publisher.state },
-    publish: (server) => publisher.attach(server),
-    ready: () => runtime.observe(),
-    live: () => runtime.start(),
-    async reload(changed) {
-      const before = config;
-      const change = async (to: ModulesConfig, from: ModulesConfig): Promise<void> => {
-        config = to;
-        volumesSeen = new WeakSet(); // others may be allowed
-        engine.use(to.engineSocket);
-        await runtime.reconfigure(from);
-      };
-      try {
-        await change(changed, before);
-      } catch (error) {
-        await change(before, changed);
-        throw error;
-      }
-      return {};
-    },
-  };
-}
-
-/** Calls back when an identity came, went or changed, or the device was provisioned. */
-function onIdentityNews(bus: Bus, listener: () => void): Promise<AsyncDisposable> {
-  const { busName: sender, path: pathNamespace } = identityService;
-  return bus.subscribe({ sender, pathNamespace }, (signal) => {
-    if (isIdentityNews(signal)) listener();
-  });
-}
-
-/** Failed attempts to provision are news too, but they must not cause further ones. */
-function isIdentityNews({ path, member, body }: BusSignal): boolean {
-  if (path !== identityService.path) return member === 'PropertiesChanged';
-  if (member === 'InterfacesAdded' || member === 'InterfacesRemoved') return true;
-  const changed: unknown = body[1];
-  if (member !== 'PropertiesChanged' || typeof changed !== 'object' || changed === null) {
-    return false;
+    });
+    this.kinds = moduleOperations({
+      require: (name) => this.#modules.require(name),
+      find: (name) => this.#modules.find(name),
+      claim: (source, accept) => this.#claim(source, accept),
+      mayDelete: (name) => this.#mayDelete(name),
+    });
   }
-  const state: unknown = new Map<string, unknown>(Object.entries(changed)).get('State');
-  return state instanceof Variant && state.value === 'provisioned';
+
+  /** Takes up every module that is written down, and the agent; their sockets answer from now on. */
+  async open(): Promise<void> {
+    const { config, records, socketsPath } = this.#parts;
+    const problems = this.#problems;
+    this.#digestKey = await readDigestKey(records, problems);
+    const known = await knownModules({ agent: config.agent, records, socketsPath, problems });
+    for (const { source, state } of known) {
+      try {
+        this.#modules.show(await this.#modules.open(source, state));
+      } catch (error) {
+        problems.module(source.name, error);
+      }
+    }
+    records.disk.onProblem((problem) => {
+      problems.disk(problem);
+      this.#publish();
+    });
+    this.#publish();
+  }
+
+  /** Resolves when it is known how the engine and the modules are; nothing is done with them. */
+  async observe(): Promise<void> {
+    this.#watch();
+    await this.#monitor.known;
+    const via = ownRequest(this.#stop.signal);
+    await Promise.all(this.#modules.all().map((module) => module.observe(via)));
+  }
+
+  /** Begins to look after modules. */
+  start(): void {
+    this.#watch();
+    this.#started = true;
+    if (this.#monitor.status.reachable) this.#disarmStrays();
+    for (const module of this.#modules.all()) {
+      this.#keep(module.run());
+      this.#resume(module);
+    }
+  }
+
+  #watch(): void {
+    if (this.#watches) return;
+    this.#watches = true;
+    this.#keep(this.#monitor.run(this.#stop.signal));
+  }
+
+  #disarmStrays(): void {
+    const isKept = (name: string): boolean => this.#modules.find(name) !== undefined;
+    this.#keep(disarmStrays({ ...this.#parts, isKept }, this.#stop.signal));
+  }
+
+  /** Puts the configuration in force that is in the place of another one now. */
+  async reconfigure(before: ModulesConfig): Promise<void> {
+    const { config, records } = this.#parts;
+    const { agent } = config;
+    const isOther = before.agent !== undefined && before.agent.name !== agent?.name;
+    const former = isOther ? this.#modules.find(before.agent.name) : undefined;
+    if (former !== undefined) await this.#modules.leave(former);
+    for (const module of this.#modules.all()) await module.rebind(config.connect);
+    const [known] = agent === undefined ? [] : await knownAgent(agent, records, this.#problems);
+    if (known !== undefined) await this.#reconfigureAgent(known);
+    if (config.engineSocket !== before.engineSocket) this.#monitor.reconnect();
+    this.#publish();
+    this.retryAll();
+  }
+
+  async #reconfigureAgent({ source, state }: KnownModule): Promise<void> {
+    const present = this.#modules.find(source.name);
+    if (present !== undefined) {
+      if (!isDeepStrictEqual(present.source, source)) present.source = source;
+      return;
+    }
+    const module = await this.#modules.open(source, state);
+    this.#modules.show(module);
+    if (this.#started) this.#keep(module.run());
+  }
+
+  /** What was put off for want of an identity may work now. */
+  retryAll(): void {
+    for (const { supervisor } of this.#modules.all()) supervisor.retry();
+  }
+
+  /** The module of that name, undefined when there is none. */
+  find(name: ModuleName): ManagedModule | undefined {
+    return this.#modules.find(name);
+  }
+
+  /** AlreadyExists when a name of the module is another's, or its own unless it could not be made just so. */
+  async #claim(source: ModuleSource, accept: Accept): Promise<void> {
+    refuseUnusable(source.name);
+    const present = this.#modules.find(source.name);
+    if (present?.isVanishing === true) await untilVanished(present);
+    await this.#creations.run(() => this.#begin(source, accept));
+  }
+
+  async #begin(source: ModuleSource, accept: Accept): Promise<void> {
+    const { name } = source;
+    const present = this.#modules.find(name);
+    if (present !== undefined && !isAskedAgain(present, source)) {
+      if (present.isVanishing) refuseAbsent(present);
+      throw new ServiceError('AlreadyExists', `module ${JSON.stringify(name)} exists`);
+    }
+    const others = this.#modules.all().filter((module) => module !== present);
+    refuseNames(source, this.#parts.config);
+    refuseTaken(
+      source,
+      others.map((module) => module.source),
+      this.#parts.config,
+    );
+    if (present === undefined) this.#parts.records.refuseDamaged(name);
+    const module = present ?? (await this.#modules.open(source, { goal: 'absent' }));
+    try {
+      await accept(module);
+    } catch (error) {
+      if (present === undefined) await this.#modules.forget(module);
+      throw error;
+    }
+    if (present === undefined && this.#started) this.#keep(module.run());
+  }
+
+  #mayDelete(name: string): void {
+    if (name !== this.#parts.config.agent?.name) return;
+    const text = `module ${JSON.stringify(name)} is the agent: modules.yaml says whether there is one`;
+    throw new ServiceError('NotSupported', text);
+  }
+
+  /** A module's configuration without its registry password. */
+  configOf(name: ModuleName): string {
+    const { auth, ...settings } = this.#modules.require(name).source.settings;
+    const { password: _password, ...shown } = auth ?? {};
+    return JSON.stringify(settingsJson({ ...settings, auth: auth && shown }));
+  }
+
+  logs(name: ModuleName, request: LogRequest, signal: AbortSignal): Promise<Buffer> {
+    return this.#parts.engine.logs(this.#modules.require(name).name, request, signal);
+  }
+
+  /** Stops looking after modules; their containers stay as they are. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const stopped = this.operations.stop();
+    this.#stop.abort();
+    this.#events[Symbol.dispose]();
+    await Promise.all(this.#modules.all().map((module) => module[Symbol.asyncDispose]()));
+    await Promise.all(this.#running);
+    await stopped;
+    this.#requests[Symbol.dispose]();
+  }
+
+  /** Goes on with what a former process has accepted. */
+  #resume({ name, source, supervisor }: ManagedModule): void {
+    const { goal, operation } = supervisor.desired;
+    if (operation === undefined) return;
+    const { create, start, stop, restart, remove } = this.kinds;
+    if (operation.verb === 'CreateModule') {
+      this.operations.resume(create, name, source);
+      return;
+    }
+    const { stopTimeoutS } = operation;
+    const timeout = stopTimeoutS === undefined ? {} : { stopTimeoutS };
+    const change = { ...timeout, ...(goal === 'erased' && { identity: true }) };
+    const kinds = { Start: start, Stop: stop, Restart: restart, DeleteModule: remove };
+    this.operations.resume(kinds[operation.verb], name, change);
+  }
+
+  #keep(promise: Promise<unknown>): void {
+    const kept: Promise<unknown> = promise.finally(() => this.#running.delete(kept));
+    this.#running.add(kept);
+  }
+
+  /** An engine that comes back is news only when it stayed before. */
+  #tellModules({ reachable, steady }: EngineStatus): void {
+    this.#publish();
+    if (reachable && this.#started) this.#disarmStrays();
+    for (const { supervisor } of this.#modules.all()) {
+      if (reachable && steady) supervisor.retry();
+      else supervisor.wake();
+    }
+  }
+
+  #publish(): void {
+    const { config, publisher } = this.#parts;
+    const agent = config.agent && this.#modules.find(config.agent.name);
+    const { texts: problems } = this.#problems;
+    const Agent = config.agent?.name ?? '';
+    publisher.set({
+      ...managerProperties({ engine: this.#monitor.status, problems, agent }),
+      Agent,
+    });
+  }
+}
+
+/** Whether this is the module that could not be made, asked for in the same words. */
+function isAskedAgain({ source, supervisor }: ManagedModule, asked: ModuleSource): boolean {
+  return supervisor.desired.goal === 'failed' && canonicalJson(source) === canonicalJson(asked);
+}
+
+/** Removes first what a former call has left; Unavailable when that cannot be done now either. */
+async function untilVanished(module: ManagedModule): Promise<void> {
+  const rest = module.supervisor.rest();
+  module.supervisor.retry();
+  await rest;
 }

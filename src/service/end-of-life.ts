@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Bus } from '../dbus/bus.ts';
 import type { ServiceDefinition } from '../dbus/definition.ts';
-import type { Server } from '../dbus/serve.ts';
+import type { Server } from '../dbus/server/serve.ts';
 import { IdleWatch } from './idle.ts';
 
 type Served = Pick<Server<ServiceDefinition>, 'callsUnderWay' | 'onActivity' | 'abandonCalls'>;

@@ -7,8 +7,8 @@
  * Reloads happen one after the other, as many as were asked for.
  */
 import { describeError } from '../errors.ts';
-import type { Log } from './log.ts';
-import { ConfigError, formatProblem, type Problem } from './problem.ts';
+import { ConfigError, formatProblem, type Problem } from './config/config-problem.ts';
+import type { Log } from './log/log.ts';
 
 /** What a reload is made of. */
 export interface ReloadOptions<T> {

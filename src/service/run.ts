@@ -24,13 +24,13 @@ import {
   type ParseContext,
   type Problem,
   type Schema,
-} from './config.ts';
-import { consoleSink, isJournalStream, journalSink } from './journal.ts';
-import { type LoadedConfig, type ServiceProgram, serveUntilStopped } from './lifetime.ts';
-import { priorityOf, ServiceLog } from './log.ts';
-import { openStateDirectory } from './state-file.ts';
+} from './config/config.ts';
+import { consoleSink, isJournalStream, journalSink } from './log/journal.ts';
+import { priorityOf, ServiceLog } from './log/log.ts';
+import { type LoadedConfig, type ServiceProgram, serveUntilStopped } from './service-lifecycle.ts';
+import { openStateDirectory } from './state/state-file.ts';
 
-export type { Reloaded, Running, ServiceProgram, StartContext } from './lifetime.ts';
+export type { Reloaded, Running, ServiceProgram, StartContext } from './service-lifecycle.ts';
 
 /** A service with its configuration. */
 export interface Program<S extends ServiceDefinition, C extends CommonConfig>

@@ -8,10 +8,10 @@
  */
 import { unlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Shown, ShownObject } from '../dbus/shown.ts';
+import type { Shown, ShownObject } from '../dbus/server/shown.ts';
 import { describeError, systemCode } from '../errors.ts';
-import type { Log } from './log.ts';
-import { readStateJson, writeStateFile } from './state-file.ts';
+import type { Log } from './log/log.ts';
+import { readStateJson, writeStateFile } from './state/state-file.ts';
 
 const formatVersion = 1;
 const objectPath = /^(\/[A-Za-z0-9_]+)+$/;

@@ -1,6 +1,6 @@
-import { client } from '../../src/dbus/client.ts';
+import { client } from '../../src/dbus/client/client.ts';
 import { keysInterface, keysService } from '../../src/interfaces/keys.ts';
-import type { Rig } from '../support/rig.ts';
+import type { Rig } from '../support/rig/rig.ts';
 import { lifetimeMs } from './processes.ts';
 
 /** Milliseconds from the first call to its answer, with a service that has to be started for it, and of a Node that does nothing. */

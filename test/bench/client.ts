@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { type Identity, setpriv } from '../support/identity.ts';
+import { type Identity, setpriv } from '../support/identity/identity.ts';
 import { cpuMicroseconds } from './processes.ts';
 
 const run = promisify(execFile);

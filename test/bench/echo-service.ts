@@ -1,7 +1,7 @@
 import { Bus } from '../../src/dbus/bus.ts';
-import { Callers } from '../../src/dbus/caller.ts';
 import { defineInterface, defineService } from '../../src/dbus/definition.ts';
-import { serve } from '../../src/dbus/serve.ts';
+import { Callers } from '../../src/dbus/server/caller.ts';
+import { serve } from '../../src/dbus/server/serve.ts';
 import { nameParsers } from '../../src/ids.ts';
 
 const echoInterface = defineInterface({

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { Bus } from '../../src/dbus/bus.ts';
 import { until } from '../support/deadline.ts';
-import { PrivateBus } from '../support/private-bus.ts';
+import { PrivateBus } from '../support/rig/private-bus.ts';
 import { Client, type Pace, type Place } from './client.ts';
 import { background } from './processes.ts';
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Rig } from '../support/rig.ts';
-import { type ServiceName, services } from '../support/rig-services.ts';
+import type { Rig } from '../support/rig/rig.ts';
+import { type ServiceName, services } from '../support/rig/rig-services.ts';
 import { background, memoryMiB } from './processes.ts';
 import type { Result } from './result.ts';
 import { startedProcess } from './started-process.ts';

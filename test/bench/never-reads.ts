@@ -1,7 +1,7 @@
 import { createConnection } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { WireWriter, writersOf } from '../../src/dbus/writer.ts';
-import { encodeRaw } from '../support/raw-connection.ts';
+import { WireWriter, writersOf } from '../../src/dbus/wire/writer.ts';
+import { encodeRaw } from '../support/wire/raw-connection.ts';
 
 /** Below what counts as a large reply: the most that can be had without being slowed down. */
 const randomBytes = 3900;

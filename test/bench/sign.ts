@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
-import { Rig } from '../support/rig.ts';
-import { identityOf, type RigUser } from '../support/rig-users.ts';
-import { softhsmLibrary, tokenPin } from '../support/softhsm.ts';
+import { softhsmLibrary, tokenPin } from '../support/keys/softhsm.ts';
+import { Rig } from '../support/rig/rig.ts';
+import { identityOf, type RigUser } from '../support/rig/rig-users.ts';
 import { type Client, inFlight, type Pace } from './client.ts';
 import { startedProcess } from './started-process.ts';
 

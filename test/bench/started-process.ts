@@ -1,5 +1,5 @@
-import type { Rig } from '../support/rig.ts';
-import { type ServiceName, services } from '../support/rig-services.ts';
+import type { Rig } from '../support/rig/rig.ts';
+import { type ServiceName, services } from '../support/rig/rig-services.ts';
 
 /** The process of a service, which is started when it does not run. */
 export async function startedProcess(rig: Rig, name: ServiceName): Promise<number> {

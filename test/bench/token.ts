@@ -1,10 +1,10 @@
 // Prints how fast a token signs through pkcs11js with the session pool of the Keys service, and at what cost: JSON.
 // usage: node token.js LIBRARY PIN LABEL COUNT IN_FLIGHT
-import { CKA, CKF, CKM, CKO, CKU_USER } from '../../src/keys/pkcs11/constants.ts';
-import { Pkcs11Module } from '../../src/keys/pkcs11/module.ts';
-import { Pace } from '../../src/keys/pkcs11/pace.ts';
-import type { SignOperation } from '../../src/keys/pkcs11/session.ts';
-import { SessionPool } from '../../src/keys/pkcs11/session-pool.ts';
+import { CKA, CKF, CKM, CKO, CKU_USER } from '../../src/keys/pkcs11/library/constants.ts';
+import { Pace } from '../../src/keys/pkcs11/library/inline-policy.ts';
+import { Pkcs11Module } from '../../src/keys/pkcs11/library/library.ts';
+import type { SignOperation } from '../../src/keys/pkcs11/library/session.ts';
+import { SessionPool } from '../../src/keys/pkcs11/library/session-pool.ts';
 
 const never = new AbortController().signal;
 const digest = Buffer.alloc(32, 1);

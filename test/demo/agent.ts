@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Bus } from '../../src/dbus/bus.ts';
-import { type Client, client } from '../../src/dbus/client.ts';
+import { type Client, client } from '../../src/dbus/client/client.ts';
 import { modulesInterface, modulesService } from '../../src/interfaces/modules.ts';
 import { importNode } from '../support/engine/images.ts';
 import type { PrivateEngine } from '../support/engine/private-engine.ts';

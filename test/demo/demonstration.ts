@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { Cleanup } from '../../src/service/cleanup.ts';
-import { Rig } from '../support/rig.ts';
-import { startRigCloud } from '../support/rig-cloud.ts';
+import { Rig } from '../support/rig/rig.ts';
+import { startRigCloud } from '../support/rig/rig-cloud.ts';
 import { shellWord } from '../support/shell-word.ts';
 import { Account } from './account.ts';
 import { provision } from './identity-step.ts';

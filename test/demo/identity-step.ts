@@ -1,7 +1,7 @@
-import { client } from '../../src/dbus/client.ts';
+import { client } from '../../src/dbus/client/client.ts';
 import { identityInterface, identityService } from '../../src/interfaces/identity.ts';
 import type { Cloud } from '../support/cloud/cloud.ts';
-import { useCloud } from '../support/rig-cloud.ts';
+import { useCloud } from '../support/rig/rig-cloud.ts';
 import type { Scene } from './scene.ts';
 
 const timeoutMs = 120_000;

@@ -1,7 +1,7 @@
 import { describeError } from '../../src/errors.ts';
 import { modulesService } from '../../src/interfaces/modules.ts';
 import { PrivateEngine } from '../support/engine/private-engine.ts';
-import { useEngine } from '../support/rig-engine.ts';
+import { useEngine } from '../support/rig/rig-engine.ts';
 import { agentImage, agentLog, loadAgent } from './agent.ts';
 import type { Scene } from './scene.ts';
 

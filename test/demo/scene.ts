@@ -1,5 +1,5 @@
 import type { Cleanup } from '../../src/service/cleanup.ts';
-import type { Rig } from '../support/rig.ts';
+import type { Rig } from '../support/rig/rig.ts';
 import type { Account } from './account.ts';
 
 /** What a step of the demonstration works with. */

@@ -19,7 +19,7 @@ for (const [place, advice] of [
   process.exit(1);
 }
 
-void import('../../src/build/node-version.mjs').then(async ({ requireNode }) => {
+void import('../../src/build/steps/node-version.mjs').then(async ({ requireNode }) => {
   requireNode(); // and below only what an old Node can parse
   if (process.getuid() !== 0) {
     // sudo resets PATH, and Node may come from anywhere.

@@ -1,9 +1,9 @@
 import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { client } from '../../src/dbus/client.ts';
+import { client } from '../../src/dbus/client/client.ts';
 import { keysInterface, keysService } from '../../src/interfaces/keys.ts';
-import { softhsmLibrary, tokenPin } from '../support/softhsm.ts';
+import { softhsmLibrary, tokenPin } from '../support/keys/softhsm.ts';
 import type { Scene } from './scene.ts';
 
 /** Shows the keys of the token, the certificates for them, and one signature through the bus. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { run } from '../../src/build/command.mjs';
+import { run } from '../../src/build/steps/command.mjs';
 import { aptConfiguration, mirrorOf } from './mirror.mjs';
 
 const nodeMajor = '20';

@@ -1,5 +1,5 @@
-import { run } from '../../src/build/command.mjs';
-import { refreshLists } from '../../src/build/debian-packages.mjs';
+import { run } from '../../src/build/steps/command.mjs';
+import { refreshLists } from '../../src/build/steps/debian-packages.mjs';
 
 /** How the last part of a mirror's address is called for each distributor: `…/debian` beside `…/ubuntu`. */
 const folders = { Debian: 'debian', Ubuntu: 'ubuntu' };

@@ -4,10 +4,10 @@
 //   --suites  instead of README's commands only the suites that meet the bus and polkit, on every bus
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { run, withLock } from '../../src/build/command.mjs';
-import { ensurePackages } from '../../src/build/debian-packages.mjs';
-import { requireNode } from '../../src/build/node-version.mjs';
 import { runMain } from '../../src/build/setup.mjs';
+import { run, withLock } from '../../src/build/steps/command.mjs';
+import { ensurePackages } from '../../src/build/steps/debian-packages.mjs';
+import { requireNode } from '../../src/build/steps/node-version.mjs';
 import { countsOf, failure, finish, sumOf } from '../counts.mjs';
 import { baseRoot, NotRunnable } from './base-root.mjs';
 import { distributions } from './list.mjs';

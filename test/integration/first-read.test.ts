@@ -8,15 +8,15 @@ import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Bus } from '../../src/dbus/bus.ts';
-import { client } from '../../src/dbus/client.ts';
+import { client } from '../../src/dbus/client/client.ts';
 import { childPath } from '../../src/dbus/path.ts';
 import { certificatesInterface, certificatesService } from '../../src/interfaces/certificates.ts';
 import { keysInterface, keysService } from '../../src/interfaces/keys.ts';
-import { busctlProperty } from '../support/busctl.ts';
-import { CachingClient } from '../support/caching-client.ts';
+import { busctlProperty } from '../support/clients/busctl.ts';
+import { CachingClient } from '../support/clients/caching-client.ts';
 import { deadline } from '../support/deadline.ts';
-import { Rig } from '../support/rig.ts';
-import { services } from '../support/rig-services.ts';
+import { Rig } from '../support/rig/rig.ts';
+import { services } from '../support/rig/rig-services.ts';
 
 const test = suite<{ rig: Rig; bus: Bus }>('what a reader sees');
 const { path, child } = certificatesService;
@@ -131,7 +131,9 @@ test('is nothing new when nothing changed', async ({ rig, bus }) => {
 
 test('is the same through a proxy of GLib', async ({ rig, bus }) => {
   await client(bus, certificatesService, certificatesInterface).Describe({});
-  const script = fileURLToPath(new URL('../../../test/support/glib-cache.py', import.meta.url));
+  const script = fileURLToPath(
+    new URL('../../../test/support/clients/glib-cache.py', import.meta.url),
+  );
   const args = [script, rig.address, certificatesService.busName, device, child.interface.name];
   const proxy = spawn('/usr/bin/python3', [...args, 'State'], {
     stdio: ['pipe', 'pipe', 'inherit'],

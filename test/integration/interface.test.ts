@@ -2,11 +2,11 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { MethodDefinition } from '../../src/dbus/definition.ts';
-import { variant } from '../../src/dbus/variant.ts';
+import { variant } from '../../src/dbus/wire/variant.ts';
 import { isServiceError } from '../../src/errors.ts';
-import { introspected } from '../support/introspection.ts';
-import { Rig } from '../support/rig.ts';
-import { type ServiceName, services } from '../support/rig-services.ts';
+import { introspected } from '../support/clients/introspection.ts';
+import { Rig } from '../support/rig/rig.ts';
+import { type ServiceName, services } from '../support/rig/rig-services.ts';
 
 const names = Object.keys(services) as ServiceName[];
 

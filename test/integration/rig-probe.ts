@@ -1,6 +1,6 @@
 /** Starts a rig, runs the shell script that it is given, and prints what the users of the rig are and can do then. */
 import { execFileSync } from 'node:child_process';
-import { Rig } from '../support/rig.ts';
+import { Rig } from '../support/rig/rig.ts';
 
 async function run(script: string): Promise<void> {
   await using rig = await Rig.start();

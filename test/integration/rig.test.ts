@@ -4,11 +4,11 @@ import { appendFile, readdir, readFile } from 'node:fs/promises';
 import pkcs11 from 'pkcs11js';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { undeclaredMessage } from '../../src/service/audit.ts';
+import { undeclaredMessage } from '../../src/service/authorization/audit.ts';
 import { deadline, until } from '../support/deadline.ts';
-import { Rig } from '../support/rig.ts';
-import { rigUsers } from '../support/rig-users.ts';
-import { softhsmLibrary, tokenPin } from '../support/softhsm.ts';
+import { softhsmLibrary, tokenPin } from '../support/keys/softhsm.ts';
+import { Rig } from '../support/rig/rig.ts';
+import { rigUsers } from '../support/rig/rig-users.ts';
 
 const test = suite('rig');
 
@@ -137,7 +137,7 @@ test('fails when a service logged an error that its table does not list', async 
 });
 
 test('ends when its owner is killed', async () => {
-  const script = `import { Rig } from ${JSON.stringify(new URL('../support/rig.js', import.meta.url))};
+  const script = `import { Rig } from ${JSON.stringify(new URL('../support/rig/rig.js', import.meta.url))};
     const rig = await Rig.start();
     console.log(rig.directory);
     setInterval(() => {}, 1000);`;

@@ -5,8 +5,8 @@ import { certificatesService } from '../../src/interfaces/certificates.ts';
 import { identityService } from '../../src/interfaces/identity.ts';
 import { keysService } from '../../src/interfaces/keys.ts';
 import { modulesService } from '../../src/interfaces/modules.ts';
-import { Rig } from '../support/rig.ts';
-import type { RigUser } from '../support/rig-users.ts';
+import { Rig } from '../support/rig/rig.ts';
+import type { RigUser } from '../support/rig/rig-users.ts';
 
 const test = suite('secrets in the wrong place');
 

@@ -3,8 +3,8 @@ import { chmod, cp, mkdtemp, readFile, symlink, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { transform } from 'esbuild';
-import { run } from '../../src/build/command.mjs';
 import { root } from '../../src/build/setup.mjs';
+import { run } from '../../src/build/steps/command.mjs';
 import { summaryOf } from '../support/suite-summary.mjs';
 import { runTestFile } from '../support/test-process.mjs';
 

@@ -1,8 +1,8 @@
-/** Files without input and output that Stryker mutates whole, and the fast suites that test each, below test/unit. */
+/** Files without input and output that Stryker mutates whole, and the fast suites that test each, below test. */
 export const pureFiles = {
-  'src/ids.ts': ['ids'],
-  'src/keys/pkcs11-uri.ts': ['keys/pkcs11-uri'],
-  'src/service/problem.ts': ['service/problem'],
-  'src/service/rules.ts': ['service/rules'],
-  'src/x509/name.ts': ['x509/name', 'x509/certificate'],
+  'src/ids.ts': ['unit/ids'],
+  'src/keys/config/pkcs11-uri.ts': ['unit/keys/config/pkcs11-uri'],
+  'src/service/config/config-problem.ts': ['unit/service/config/config-problem'],
+  'src/service/authorization/rules.ts': ['unit/service/authorization/rules'],
+  'src/x509/name.ts': ['component/x509/name', 'component/x509/certificate'],
 };

@@ -11,7 +11,7 @@ const files = Object.keys(pureFiles).filter(
   (file) => mutant === undefined || readFileSync(file, 'utf8').includes(`("${mutant}")`),
 );
 for (const suite of new Set(files.flatMap((file) => pureFiles[file]))) {
-  const file = `dist/test/unit/${suite}.test.js`;
+  const file = `dist/test/${suite}.test.js`;
   const { status } = spawnSync(process.execPath, [file], { stdio: 'ignore', timeout: deadlineMs });
   if (status !== 0) {
     console.log(`${suite} failed`);

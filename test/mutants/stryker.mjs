@@ -6,8 +6,8 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { run } from '../../src/build/command.mjs';
 import { root, runMain, setUp } from '../../src/build/setup.mjs';
+import { run } from '../../src/build/steps/command.mjs';
 import { pureFiles } from './pure-files.mjs';
 
 /** The last version for Node 20. No devDependency: 166 packages, 64 MB, for what no other command needs. */

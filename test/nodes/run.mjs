@@ -4,8 +4,8 @@
 //   MAJOR    only these versions, of 20 22 24 26
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { run } from '../../src/build/command.mjs';
 import { root, runMain, setUp } from '../../src/build/setup.mjs';
+import { run } from '../../src/build/steps/command.mjs';
 import { summaryOf } from '../support/suite-summary.mjs';
 
 const supported = ['20', '22', '24', '26'];
@@ -18,8 +18,8 @@ const files = [
   'integration/tls/tcp-connect',
   'integration/keys/service',
   'integration/device',
-  'unit/modules/api/requests',
-  'unit/modules/api/connections',
+  'component/modules/api/requests',
+  'component/modules/api/connections',
   'integration/modules/http-clients',
 ];
 const deadlineMs = 300_000;

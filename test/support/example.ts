@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Client, client } from '../../src/dbus/client.ts';
+import { type Client, client } from '../../src/dbus/client/client.ts';
 import { keysInterface, keysService } from '../../src/interfaces/keys.ts';
 import { outputOf } from './command.ts';
-import type { CommandResult } from './namespace.ts';
 import { runnable } from './not-runnable.ts';
-import { Rig } from './rig.ts';
-import type { RigUser } from './rig-users.ts';
+import type { CommandResult } from './rig/namespace.ts';
+import { Rig } from './rig/rig.ts';
+import type { RigUser } from './rig/rig-users.ts';
 
 const checkout = join(import.meta.dirname, '../../..');
 /** The XML files that are installed, of which generators make code. */

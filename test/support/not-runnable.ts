@@ -4,7 +4,7 @@
  */
 import { accessSync, constants, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { officialSdk } from './official-sdk.ts';
+import { officialSdk } from './identity/official-sdk.ts';
 
 interface Need {
   /** What to print where it is missing. */

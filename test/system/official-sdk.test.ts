@@ -2,10 +2,10 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { runCommand } from '../support/command.ts';
+import { sdkModule } from '../support/identity/official-sdk.ts';
 import { runnable } from '../support/not-runnable.ts';
-import { sdkModule } from '../support/official-sdk.ts';
-import { Pki } from '../support/pki.ts';
-import { PkiCloud, scopeId } from '../support/pki-cloud.ts';
+import { Pki } from '../support/tls/pki.ts';
+import { PkiCloud, scopeId } from '../support/tls/pki-cloud.ts';
 
 const suiteOfSdk = suite("Azure's provisioning client");
 const test = runnable('official-sdk', suiteOfSdk);

@@ -2,7 +2,7 @@
 import { ServiceError } from '../../errors.ts';
 import { type Certificate, isCa, isIssuedBy, isSelfSigned } from '../../x509/certificate.ts';
 import type { Validity } from '../../x509/validity.ts';
-import type { ProfileRights } from '../profile.ts';
+import type { ProfileRights } from './profile.ts';
 
 /** A CA and what is known of the CAs above it, in their order. */
 export type CaPath = readonly [Certificate, ...Certificate[]];

@@ -8,9 +8,9 @@ import {
 } from '../../x509/certificate.ts';
 import { buildCertificate, validityWithin } from '../../x509/certificate-builder.ts';
 import { subjectAlternativeName } from '../../x509/extensions.ts';
-import type { Granted } from '../policy.ts';
-import { extensionsOf, type ProfileRights } from '../profile.ts';
 import { checkPurposes, pathOf, roomBelow, validityOf } from './ca-path.ts';
+import type { Granted } from './policy.ts';
+import { extensionsOf, type ProfileRights } from './profile.ts';
 
 /** A CA of this device: its certificate with those above it, and what signs with its key. */
 export interface LocalCa {

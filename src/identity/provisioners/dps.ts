@@ -1,4 +1,4 @@
-import type { Via } from '../../dbus/via.ts';
+import type { Via } from '../../dbus/client/via.ts';
 import { ServiceError } from '../../errors.ts';
 import {
   type CloudAnswer,
@@ -7,9 +7,9 @@ import {
   fieldOf,
   nameField,
   wordsField,
-} from '../cloud.ts';
-import type { AssignedDevice, Assignment, Provisioner } from '../provisioner.ts';
-import { joinWords, wordsOf } from '../service-words.ts';
+} from '../cloud/cloud.ts';
+import { joinWords, wordsOf } from '../cloud/error-bodies.ts';
+import type { AssignedDevice, Assignment, Provisioner } from './provisioner.ts';
 
 const apiVersion = 'api-version=2021-06-01';
 const defaultPollMs = 2000;

@@ -4,7 +4,7 @@
  */
 import { createSecretKey, hash, type KeyObject } from 'node:crypto';
 import type { KeyId } from '../../ids.ts';
-import { checkVersion, DamagedFile } from '../../service/state-file.ts';
+import { checkVersion, DamagedFile } from '../../service/state/state-file.ts';
 import {
   type Algorithm,
   isPairAlgorithm,
@@ -13,8 +13,8 @@ import {
   parseSymmetricUsages,
   type Usage,
 } from '../algorithm.ts';
-import { hasRawLength } from '../material.ts';
-import { algorithmOf, parsePrivateKey, spkiOf } from '../private-key.ts';
+import { hasRawLength } from '../material/material.ts';
+import { algorithmOf, parsePrivateKey, spkiOf } from '../material/private-key.ts';
 import type { KeyInfo, Origin } from '../store.ts';
 
 /** A key that was read from a file. */

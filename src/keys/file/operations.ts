@@ -11,12 +11,12 @@ import {
 import { promisify } from 'node:util';
 import { ServiceError } from '../../errors.ts';
 import { isEc, isRsa, modulusBits } from '../algorithm.ts';
-import { ecdsaToDer } from '../der.ts';
-import { signDigest } from '../ecdsa.ts';
+import { signDigest } from '../crypto/ecdsa.ts';
+import { digestInfo, encodePss } from '../crypto/rsa-padding.ts';
+import { pssKey } from '../crypto/verify.ts';
+import { ecdsaToDer } from '../material/der.ts';
 import type { Hash, SignMechanism, SignRequest } from '../mechanism.ts';
-import { digestInfo, encodePss } from '../rsa-padding.ts';
 import type { CipherRequest } from '../store.ts';
-import { pssKey } from '../verify.ts';
 import type { FileKey } from './key-file.ts';
 
 const signOnThread = promisify(sign);

@@ -2,7 +2,7 @@ import { createSecretKey, type KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { systemCode } from '../../errors.ts';
 import type { KeyId } from '../../ids.ts';
-import { ownerOf } from '../../service/state-file.ts';
+import { ownerOf } from '../../service/state/state-file.ts';
 import {
   type Algorithm,
   canHave,
@@ -12,9 +12,9 @@ import {
   type SymmetricAlgorithm,
   type Usage,
 } from '../algorithm.ts';
-import { isConsistent } from '../consistency.ts';
-import { fitsRaw, isEncrypted } from '../material.ts';
-import { algorithmOf, parsePrivateKey, parsePrivatePem, spkiOf } from '../private-key.ts';
+import { isConsistent } from '../material/key-pair-check.ts';
+import { fitsRaw, isEncrypted } from '../material/material.ts';
+import { algorithmOf, parsePrivateKey, parsePrivatePem, spkiOf } from '../material/private-key.ts';
 import type { KeyInfo } from '../store.ts';
 import type { FileKey } from './key-file.ts';
 

@@ -13,7 +13,7 @@ import {
   refuseUnusable,
   replaceStateFile,
   UnusableFile,
-} from '../../service/state-file.ts';
+} from '../../service/state/state-file.ts';
 import {
   canHave,
   curveName,
@@ -23,8 +23,8 @@ import {
   type PairAlgorithm,
   type SymmetricAlgorithm,
 } from '../algorithm.ts';
+import { randomSecret } from '../material/secret-bytes.ts';
 import type { SignRequest } from '../mechanism.ts';
-import { randomSecret } from '../secret-bytes.ts';
 import type {
   CipherRequest,
   KeyAttributes,

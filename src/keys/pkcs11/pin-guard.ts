@@ -10,11 +10,15 @@ import { access, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TokenInfo } from 'pkcs11js';
 import { ServiceError, systemCode } from '../../errors.ts';
-import { openStateDirectory, refuseUnusable, type UnusableFile } from '../../service/state-file.ts';
-import { CKF } from './constants.ts';
-import { ckrName } from './errors.ts';
+import {
+  openStateDirectory,
+  refuseUnusable,
+  type UnusableFile,
+} from '../../service/state/state-file.ts';
+import { ckrName } from './library/ckr.ts';
+import { CKF } from './library/constants.ts';
+import { unpadded } from './library/slots.ts';
 import { RefusedPin } from './refused-pin.ts';
-import { unpadded } from './slots.ts';
 
 /** A login that is to be guarded. */
 export interface GuardedLogin<T> {

@@ -10,7 +10,7 @@ import {
   refuseUnusable,
   type UnusableFile,
   writeStateJson,
-} from '../../service/state-file.ts';
+} from '../../service/state/state-file.ts';
 import {
   isSymmetricAlgorithm,
   parsePairUsages,

@@ -2,8 +2,8 @@ import type { Mechanism } from 'pkcs11js';
 import { ServiceError } from '../../errors.ts';
 import type { KeyId } from '../../ids.ts';
 import type { PairAlgorithm, SymmetricAlgorithm } from '../algorithm.ts';
+import { unpadOaep } from '../crypto/oaep.ts';
 import type { SignRequest } from '../mechanism.ts';
-import { unpadOaep } from '../oaep.ts';
 import type {
   CipherRequest,
   KeyAttributes,
@@ -12,15 +12,15 @@ import type {
   Listing,
   Material,
 } from '../store.ts';
-import { CKM } from './constants.ts';
-import { isNotDecrypted } from './errors.ts';
-import { KeyPlaces, type Placement } from './key-places.ts';
-import { type KnownBeside, KnownKeys } from './known-keys.ts';
-import { gcm, tokenSignature } from './mechanisms.ts';
-import type { KeyObject } from './objects.ts';
-import { Pace } from './pace.ts';
-import type { Operation, Session } from './session.ts';
+import { type KnownBeside, KnownKeys } from './key-cache.ts';
+import { isNotDecrypted } from './library/ckr.ts';
+import { CKM } from './library/constants.ts';
+import { Pace } from './library/inline-policy.ts';
+import type { KeyObject } from './library/objects.ts';
+import type { Operation, Session } from './library/session.ts';
+import { gcm, tokenSignature } from './library/token-mechanism.ts';
 import type { Token, TokenListener } from './token.ts';
+import { KeyPlaces, type Placement } from './token-registry.ts';
 import { TokenWriter } from './token-writer.ts';
 
 /** What the store is made of. */

@@ -1,13 +1,13 @@
 import { isId, type KeyId, parseKeyId } from '../../ids.ts';
-import { UnusableFile } from '../../service/state-file.ts';
+import { UnusableFile } from '../../service/state/state-file.ts';
 import { isPairAlgorithm, isSymmetricAlgorithm, type Usage } from '../algorithm.ts';
-import type { ObjectSelector } from '../pkcs11-uri.ts';
+import type { ObjectSelector } from '../config/pkcs11-uri.ts';
 import type { Ignored, KeyInfo } from '../store.ts';
 import { isBaseKey } from './cka-id.ts';
-import { type KeyObject, readKeys } from './objects.ts';
-import { NOT_OFFERED, type Proofs } from './proofs.ts';
+import { type KeyObject, readKeys } from './library/objects.ts';
+import { NOT_OFFERED, type Proofs } from './library/proofs.ts';
+import type { Session } from './library/session.ts';
 import type { TokenKeyRecord, TokenKeyRecords } from './records.ts';
-import type { Session } from './session.ts';
 
 /** A key and the object on the token that it is. */
 export interface TokenKey {

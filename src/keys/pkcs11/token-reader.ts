@@ -1,7 +1,7 @@
 import { isId, parseKeyId } from '../../ids.ts';
-import { Proofs } from './proofs.ts';
-import type { PrivateHalf } from './public-halves.ts';
-import type { Session } from './session.ts';
+import { Proofs } from './library/proofs.ts';
+import type { PrivateHalf } from './library/public-halves.ts';
+import type { Session } from './library/session.ts';
 import type { Token } from './token.ts';
 import type { Beside, KeyKnowledge } from './token-keys.ts';
 

@@ -1,6 +1,6 @@
 import { ServiceError } from '../../errors.ts';
 import type { KeyId } from '../../ids.ts';
-import { refuseUnusable } from '../../service/state-file.ts';
+import { refuseUnusable } from '../../service/state/state-file.ts';
 import {
   canHave,
   isSymmetricAlgorithm,
@@ -9,10 +9,9 @@ import {
 } from '../algorithm.ts';
 import type { KeyAttributes, Material } from '../store.ts';
 import { newCkaId } from './cka-id.ts';
-import { ckrName, isNotSupported } from './errors.ts';
-import { findAll } from './objects.ts';
-import type { TokenKeyRecord } from './records.ts';
-import type { Session } from './session.ts';
+import { ckrName, isNotSupported } from './library/ckr.ts';
+import { findAll } from './library/objects.ts';
+import type { Session } from './library/session.ts';
 import {
   importTemplates,
   leanPairTemplate,
@@ -21,9 +20,10 @@ import {
   pairTemplate,
   secretTemplate,
   wipe,
-} from './templates.ts';
+} from './library/templates.ts';
+import type { TokenKeyRecord } from './records.ts';
 import type { Token } from './token.ts';
-import { TokenChanges } from './token-changes.ts';
+import { TokenChanges } from './token-journal.ts';
 import { type KeyKnowledge, type Labelled, lookUp } from './token-keys.ts';
 import type { TokenReader } from './token-reader.ts';
 

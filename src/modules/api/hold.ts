@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Via } from '../../dbus/via.ts';
-import type { Limiter } from '../limiter.ts';
+import type { Via } from '../../dbus/client/via.ts';
 import { HttpProblem } from './failure.ts';
+import type { Limiter } from './request-queue.ts';
 
 /** How long a request is held, and how many of a module are at once. */
 export interface HoldLimits {

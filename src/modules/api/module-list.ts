@@ -1,4 +1,4 @@
-import { ownLabels } from '../labels.ts';
+import { ownLabels } from '../docker/labels.ts';
 
 /** A module as others may see it. */
 export interface ModuleSummary {

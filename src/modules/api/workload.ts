@@ -10,11 +10,11 @@ import {
   moduleNameOf,
   parseModuleId,
 } from '../../ids.ts';
-import { parseRfc3339 } from '../rfc3339.ts';
-import { base64Bytes, joinSecret, jsonOfPem } from '../secret.ts';
 import { HttpProblem } from './failure.ts';
 import type { HeldCall } from './hold.ts';
 import type { ApiReply, ApiRequest, Route } from './http.ts';
+import { parseRfc3339 } from './rfc3339.ts';
+import { base64Bytes, joinSecret, jsonOfPem } from './secret-buffer.ts';
 
 // What Keys takes in one call, and what it makes of that.
 const longestInput = 1 << 20;

@@ -2,6 +2,8 @@ import { Readable } from 'node:stream';
 import type Docker from 'dockerode';
 import { ServiceError } from '../../errors.ts';
 import { JoinedSignal } from '../../service/joined-signal.ts';
+import { Limiter } from '../api/request-queue.ts';
+import { openClient } from './client.ts';
 import type {
   Container,
   ContainerEngine,
@@ -16,11 +18,9 @@ import type {
   PullOptions,
   Renamed,
   Volume,
-} from '../engine.ts';
-import { owner, ownerLabel } from '../labels.ts';
-import { Limiter } from '../limiter.ts';
-import { openClient } from './client.ts';
+} from './engine.ts';
 import { containerOf, eventNames, imageOf, renamedOf, systemOf, volumeOf } from './inspect.ts';
+import { owner, ownerLabel } from './labels.ts';
 import { logStream } from './logs.ts';
 import { followPull, withTag } from './pull.ts';
 import { demultiplexed, jsonLines, lastLines, plain } from './streams.ts';

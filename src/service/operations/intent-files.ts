@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { describeError } from '../../errors.ts';
-import type { Log } from '../log.ts';
-import type { StateDisk } from '../state-disk.ts';
+import type { Log } from '../log/log.ts';
+import type { StateDisk } from '../state/state-disk.ts';
 import {
   deleteStateFile,
   fileNameOf,
@@ -10,7 +10,7 @@ import {
   openStateDirectory,
   readStateJson,
   writeStateJson,
-} from '../state-file.ts';
+} from '../state/state-file.ts';
 
 /** An operation that was accepted and has not ended. */
 export interface SavedIntent {

@@ -1,4 +1,4 @@
-import type { Via } from '../../dbus/via.ts';
+import type { Via } from '../../dbus/client/via.ts';
 import { isServiceError } from '../../errors.ts';
 
 /** What an operation is about. */

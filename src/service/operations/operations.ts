@@ -12,7 +12,7 @@
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { describeError, ServiceError } from '../../errors.ts';
-import type { Log } from '../log.ts';
+import type { Log } from '../log/log.ts';
 import { Operation } from './operation.ts';
 
 /** One kind of long operation. Without an intent that is persisted and forgotten it is none. */

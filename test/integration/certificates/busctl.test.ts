@@ -4,11 +4,16 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { certificatesService } from '../../../src/interfaces/certificates.ts';
-import { busctlCall, busctlProperty, bytesArgument, fieldsOf } from '../../support/busctl.ts';
+import {
+  busctlCall,
+  busctlProperty,
+  bytesArgument,
+  fieldsOf,
+} from '../../support/clients/busctl.ts';
+import { introspected } from '../../support/clients/introspection.ts';
 import { outputOf } from '../../support/command.ts';
-import { introspected } from '../../support/introspection.ts';
-import { Rig } from '../../support/rig.ts';
-import type { RigUser } from '../../support/rig-users.ts';
+import { Rig } from '../../support/rig/rig.ts';
+import type { RigUser } from '../../support/rig/rig-users.ts';
 
 const { busName, path, manager } = certificatesService;
 const service = 'certificates';

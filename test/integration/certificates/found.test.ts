@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { client } from '../../../src/dbus/client.ts';
+import { client } from '../../../src/dbus/client/client.ts';
 import {
   certificatesInterface,
   certificatesService,
@@ -11,7 +11,7 @@ import {
 import { keysInterface, keysService } from '../../../src/interfaces/keys.ts';
 import { outputOf } from '../../support/command.ts';
 import { failureOf } from '../../support/failure.ts';
-import { Rig } from '../../support/rig.ts';
+import { Rig } from '../../support/rig/rig.ts';
 import {
   before1970,
   crossSigned,
@@ -19,8 +19,8 @@ import {
   otherName,
   trusted,
   universalString,
-} from '../../unit/x509/found-certificates.ts';
-import { makeKey, openssl, Workspace } from '../../unit/x509/openssl.ts';
+} from '../../support/x509/found-certificates.ts';
+import { makeKey, openssl, Workspace } from '../../support/x509/openssl.ts';
 
 const test = suite('certificates of the field on a bus');
 const found = {

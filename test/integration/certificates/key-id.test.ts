@@ -1,8 +1,8 @@
 /** The key of a certificate as others see it, from the first read on and while keys are made, moved and deleted. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { client } from '../../../src/dbus/client.ts';
-import { Variant } from '../../../src/dbus/variant.ts';
+import { client } from '../../../src/dbus/client/client.ts';
+import { Variant } from '../../../src/dbus/wire/variant.ts';
 import {
   certificatesInterface,
   certificatesService,
@@ -13,8 +13,8 @@ import { parseCertificate } from '../../../src/x509/certificate.ts';
 import { buildCertificate } from '../../../src/x509/certificate-builder.ts';
 import { encodeName, parseName } from '../../../src/x509/name.ts';
 import { until } from '../../support/deadline.ts';
-import { Rig } from '../../support/rig.ts';
-import { makeCa, makeKey, openssl, Workspace } from '../../unit/x509/openssl.ts';
+import { Rig } from '../../support/rig/rig.ts';
+import { makeCa, makeKey, openssl, Workspace } from '../../support/x509/openssl.ts';
 
 const test = suite('the key of a certificate');
 const waitMs = 20_000;

@@ -2,16 +2,16 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
-import { client } from '../../../src/dbus/client.ts';
-import { Variant } from '../../../src/dbus/variant.ts';
+import { client } from '../../../src/dbus/client/client.ts';
+import { Variant } from '../../../src/dbus/wire/variant.ts';
 import {
   certificatesInterface,
   certificatesService,
 } from '../../../src/interfaces/certificates.ts';
 import { encodeCertificatesPem } from '../../../src/x509/certificate.ts';
 import { until } from '../../support/deadline.ts';
-import { Rig } from '../../support/rig.ts';
-import { makeCa, makeKey } from '../../unit/x509/openssl.ts';
+import { Rig } from '../../support/rig/rig.ts';
+import { makeCa, makeKey } from '../../support/x509/openssl.ts';
 
 const test = suite('certificates that nothing asks for');
 const waitMs = 20_000;

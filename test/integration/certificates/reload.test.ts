@@ -1,7 +1,7 @@
 import { copyFile, writeFile } from 'node:fs/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Client, client } from '../../../src/dbus/client.ts';
+import { type Client, client } from '../../../src/dbus/client/client.ts';
 import {
   certificatesInterface,
   certificatesService,
@@ -10,9 +10,9 @@ import { keysInterface, keysService } from '../../../src/interfaces/keys.ts';
 import { encodeCertificatesPem } from '../../../src/x509/certificate.ts';
 import { deadline, until } from '../../support/deadline.ts';
 import { failureOf } from '../../support/failure.ts';
-import { Rig } from '../../support/rig.ts';
+import { Rig } from '../../support/rig/rig.ts';
 import { standStill } from '../../support/stand-still.ts';
-import { makeCa, makeKey } from '../../unit/x509/openssl.ts';
+import { makeCa, makeKey } from '../../support/x509/openssl.ts';
 
 const test = suite('reload of the certificates service');
 const waitMs = 20_000;

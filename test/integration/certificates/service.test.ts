@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Bus } from '../../../src/dbus/bus.ts';
-import { type Client, client, onSignal } from '../../../src/dbus/client.ts';
+import { type Client, client, onSignal } from '../../../src/dbus/client/client.ts';
 import {
   certificatesInterface,
   certificatesService,
@@ -21,8 +21,8 @@ import { parseName } from '../../../src/x509/name.ts';
 import { parseAlternativeName } from '../../../src/x509/subject-alternative-name.ts';
 import { until } from '../../support/deadline.ts';
 import { failureOf } from '../../support/failure.ts';
-import { Rig } from '../../support/rig.ts';
-import { makeCa, makeKey } from '../../unit/x509/openssl.ts';
+import { Rig } from '../../support/rig/rig.ts';
+import { makeCa, makeKey } from '../../support/x509/openssl.ts';
 
 const test = suite('the certificates service on a bus');
 

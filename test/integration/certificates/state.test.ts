@@ -4,17 +4,17 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Bus } from '../../../src/dbus/bus.ts';
-import { type Client, client } from '../../../src/dbus/client.ts';
+import { type Client, client } from '../../../src/dbus/client/client.ts';
 import { isServiceError } from '../../../src/errors.ts';
 import {
   certificatesInterface,
   certificatesService,
 } from '../../../src/interfaces/certificates.ts';
-import { busctlProperty } from '../../support/busctl.ts';
+import { busctlProperty } from '../../support/clients/busctl.ts';
 import { until } from '../../support/deadline.ts';
 import { failureOf } from '../../support/failure.ts';
-import { Rig } from '../../support/rig.ts';
-import { SmallDisk } from '../../support/small-disk.ts';
+import { Rig } from '../../support/rig/rig.ts';
+import { SmallDisk } from '../../support/rig/small-disk.ts';
 
 interface Setting {
   rig: Rig;

@@ -3,12 +3,12 @@ import { chmod, chown, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type IncomingMessage, Message, messageType } from '../../../src/dbus/message.ts';
-import { variant } from '../../../src/dbus/variant.ts';
+import { type IncomingMessage, Message, messageType } from '../../../src/dbus/wire/message.ts';
+import { variant } from '../../../src/dbus/wire/variant.ts';
 import { keysService } from '../../../src/interfaces/keys.ts';
-import { PrivateBus } from '../../support/private-bus.ts';
-import { Rig } from '../../support/rig.ts';
-import { runIotedgectl } from '../../support/run-iotedgectl.ts';
+import { runIotedgectl } from '../../support/clients/run-iotedgectl.ts';
+import { PrivateBus } from '../../support/rig/private-bus.ts';
+import { Rig } from '../../support/rig/rig.ts';
 
 const test = suite('iotedgectl status');
 

@@ -2,13 +2,13 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ServiceDefinition } from '../../../src/dbus/definition.ts';
-import { type IncomingMessage, Message, messageType } from '../../../src/dbus/message.ts';
+import { type IncomingMessage, Message, messageType } from '../../../src/dbus/wire/message.ts';
 import { certificatesService } from '../../../src/interfaces/certificates.ts';
 import { identityService } from '../../../src/interfaces/identity.ts';
 import { keysService } from '../../../src/interfaces/keys.ts';
 import { modulesService } from '../../../src/interfaces/modules.ts';
-import { PrivateBus } from '../../support/private-bus.ts';
-import { type Printed, runIotedgectl } from '../../support/run-iotedgectl.ts';
+import { type Printed, runIotedgectl } from '../../support/clients/run-iotedgectl.ts';
+import { PrivateBus } from '../../support/rig/private-bus.ts';
 
 const test = suite<{ daemon: PrivateBus }>('verbs of iotedgectl');
 

@@ -82,7 +82,7 @@ for (const [qt, variable] of [
   });
 }
 
-const namesScript = join(import.meta.dirname, '../../../../test/support/python-names.py');
+const namesScript = join(import.meta.dirname, '../../../../test/support/clients/python-names.py');
 
 test('for Python would find no name that Python has taken', async () => {
   await forEachInterface(`/usr/bin/python3 ${namesScript} $file >/dev/null`);

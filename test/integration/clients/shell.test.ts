@@ -2,8 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Rig } from '../../support/rig.ts';
-import { services } from '../../support/rig-services.ts';
+import { Rig } from '../../support/rig/rig.ts';
+import { services } from '../../support/rig/rig-services.ts';
 
 const test = suite('page about clients');
 const docs = join(import.meta.dirname, '../../../../docs');

@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { client } from '../../../src/dbus/client.ts';
+import { client } from '../../../src/dbus/client/client.ts';
 import { keysInterface, keysService } from '../../../src/interfaces/keys.ts';
 import { deadline } from '../../support/deadline.ts';
-import { Rig } from '../../support/rig.ts';
+import { Rig } from '../../support/rig/rig.ts';
 
 const test = suite('examples: a program that watches');
 const folder = join(import.meta.dirname, '../../../../docs/examples');

@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Bus, type BusSignal } from '../../../src/dbus/bus.ts';
-import { Callers } from '../../../src/dbus/caller.ts';
-import { Message, type MessageHeader } from '../../../src/dbus/message.ts';
-import { BusError } from '../../../src/dbus/wire-errors.ts';
+import { Callers } from '../../../src/dbus/server/caller.ts';
+import { Message, type MessageHeader } from '../../../src/dbus/wire/message.ts';
+import { BusError } from '../../../src/dbus/wire/wire-errors.ts';
 import { isServiceError } from '../../../src/errors.ts';
 import { deadline, until } from '../../support/deadline.ts';
 import { failureOf } from '../../support/failure.ts';
-import { PrivateBus } from '../../support/private-bus.ts';
+import { PrivateBus } from '../../support/rig/private-bus.ts';
 
 const test = suite('dbus bus');
 

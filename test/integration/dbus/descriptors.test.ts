@@ -7,12 +7,12 @@ import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Bus } from '../../../src/dbus/bus.ts';
-import { client } from '../../../src/dbus/client.ts';
+import { client } from '../../../src/dbus/client/client.ts';
 import { outputOf } from '../../support/command.ts';
 import { deadline } from '../../support/deadline.ts';
-import { echoRemote, echoService, startEcho } from '../../support/echo-service.ts';
 import { failureOf } from '../../support/failure.ts';
-import { type BusKind, PrivateBus } from '../../support/private-bus.ts';
+import { type BusKind, PrivateBus } from '../../support/rig/private-bus.ts';
+import { echoRemote, echoService, startEcho } from '../../support/wire/echo-service.ts';
 
 const test = suite<{ directory?: string }>('dbus descriptors');
 const source = fileURLToPath(

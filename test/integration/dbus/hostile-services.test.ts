@@ -1,16 +1,16 @@
 /** The four bundled services, as they are installed, get what no program sends; each is the same process afterwards. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { client } from '../../../src/dbus/client.ts';
+import { client } from '../../../src/dbus/client/client.ts';
 import { defineInterface } from '../../../src/dbus/definition.ts';
-import { variant } from '../../../src/dbus/variant.ts';
+import { variant } from '../../../src/dbus/wire/variant.ts';
 import { describe } from '../../../src/interfaces/common.ts';
 import { until } from '../../support/deadline.ts';
-import { hostileCalls } from '../../support/hostile-messages.ts';
-import { bytesOfBody } from '../../support/messages.ts';
-import { RawConnection, type RawMessage } from '../../support/raw-connection.ts';
-import { Rig } from '../../support/rig.ts';
-import { type ServiceName, services } from '../../support/rig-services.ts';
+import { Rig } from '../../support/rig/rig.ts';
+import { type ServiceName, services } from '../../support/rig/rig-services.ts';
+import { hostileCalls } from '../../support/wire/hostile-messages.ts';
+import { bytesOfBody } from '../../support/wire/messages.ts';
+import { RawConnection, type RawMessage } from '../../support/wire/raw-connection.ts';
 
 const test = suite<{ rig: Rig }>('dbus hostile messages to the four services');
 const names = Object.keys(services) as ServiceName[]; // as the table is typed

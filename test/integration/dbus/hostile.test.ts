@@ -1,20 +1,20 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Bus } from '../../../src/dbus/bus.ts';
-import { client } from '../../../src/dbus/client.ts';
-import { variant } from '../../../src/dbus/variant.ts';
+import { client } from '../../../src/dbus/client/client.ts';
+import { variant } from '../../../src/dbus/wire/variant.ts';
 import { until } from '../../support/deadline.ts';
+import { runs } from '../../support/property.ts';
+import { type BusKind, PrivateBus } from '../../support/rig/private-bus.ts';
 import {
   type EchoFixture,
   echoRemote,
   echoService,
   startEcho,
-} from '../../support/echo-service.ts';
-import { hostileCalls } from '../../support/hostile-messages.ts';
-import { bytesOfBody } from '../../support/messages.ts';
-import { type BusKind, PrivateBus } from '../../support/private-bus.ts';
-import { runs } from '../../support/property.ts';
-import { RawConnection, type RawMessage } from '../../support/raw-connection.ts';
+} from '../../support/wire/echo-service.ts';
+import { hostileCalls } from '../../support/wire/hostile-messages.ts';
+import { bytesOfBody } from '../../support/wire/messages.ts';
+import { RawConnection, type RawMessage } from '../../support/wire/raw-connection.ts';
 
 const test = suite('dbus hostile messages');
 const kinds: readonly BusKind[] = ['dbus-daemon', 'dbus-broker'];

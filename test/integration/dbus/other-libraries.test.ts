@@ -6,8 +6,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { outputOf } from '../../support/command.ts';
 import { deadline } from '../../support/deadline.ts';
-import { echoService, startEcho } from '../../support/echo-service.ts';
-import { type BusKind, PrivateBus } from '../../support/private-bus.ts';
+import { type BusKind, PrivateBus } from '../../support/rig/private-bus.ts';
+import { echoService, startEcho } from '../../support/wire/echo-service.ts';
 
 const test = suite('dbus with clients of other libraries');
 const kinds: readonly BusKind[] = ['dbus-daemon', 'dbus-broker'];
@@ -16,7 +16,7 @@ const python = '/usr/bin/python3';
 const { busName, path, manager } = echoService;
 
 function script(name: string): string {
-  return fileURLToPath(new URL(`../../../../test/support/${name}`, import.meta.url));
+  return fileURLToPath(new URL(`../../../../test/support/clients/${name}`, import.meta.url));
 }
 
 for (const kind of kinds) {

@@ -2,10 +2,10 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Bus } from '../../../src/dbus/bus.ts';
 import { until } from '../../support/deadline.ts';
-import { type EchoFixture, echoService, startEcho } from '../../support/echo-service.ts';
-import { bytesOfMessage } from '../../support/messages.ts';
 import { numbers } from '../../support/numbers.ts';
-import { RawBus, withSender } from '../../support/raw-bus.ts';
+import { type EchoFixture, echoService, startEcho } from '../../support/wire/echo-service.ts';
+import { bytesOfMessage } from '../../support/wire/messages.ts';
+import { RawBus, withSender } from '../../support/wire/raw-bus.ts';
 
 const test = suite('dbus on a bus that validates nothing');
 const { busName, path } = echoService;

@@ -1,16 +1,16 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Bus, BusSignal } from '../../../src/dbus/bus.ts';
-import { defaultCallLimits } from '../../../src/dbus/call-limits.ts';
-import { onSignal } from '../../../src/dbus/client.ts';
-import type { CallContext } from '../../../src/dbus/serve.ts';
-import { type Variant, variant } from '../../../src/dbus/variant.ts';
+import { onSignal } from '../../../src/dbus/client/client.ts';
+import { defaultCallLimits } from '../../../src/dbus/server/limits/call-limits.ts';
+import type { CallContext } from '../../../src/dbus/server/serve.ts';
+import { type Variant, variant } from '../../../src/dbus/wire/variant.ts';
 import { ServiceError } from '../../../src/errors.ts';
-import { connectAs } from '../../support/connect-as.ts';
+import { connectAs } from '../../support/clients/connect-as.ts';
 import { deadline, until } from '../../support/deadline.ts';
-import { echo, withEcho } from '../../support/echo-rig.ts';
-import { echoRemote, echoService } from '../../support/echo-service.ts';
 import { failureOf } from '../../support/failure.ts';
+import { echo, withEcho } from '../../support/wire/echo-rig.ts';
+import { echoRemote, echoService } from '../../support/wire/echo-service.ts';
 
 const test = suite('dbus serve');
 

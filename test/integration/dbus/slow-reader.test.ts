@@ -1,12 +1,12 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Bus } from '../../../src/dbus/bus.ts';
-import { client } from '../../../src/dbus/client.ts';
-import { WireWriter, writersOf } from '../../../src/dbus/writer.ts';
+import { client } from '../../../src/dbus/client/client.ts';
+import { WireWriter, writersOf } from '../../../src/dbus/wire/writer.ts';
 import { deadline, until } from '../../support/deadline.ts';
-import { echoRemote, echoService, startEcho } from '../../support/echo-service.ts';
-import { PrivateBus } from '../../support/private-bus.ts';
-import { RawConnection } from '../../support/raw-connection.ts';
+import { PrivateBus } from '../../support/rig/private-bus.ts';
+import { echoRemote, echoService, startEcho } from '../../support/wire/echo-service.ts';
+import { RawConnection } from '../../support/wire/raw-connection.ts';
 
 const test = suite('dbus clients that do not read');
 

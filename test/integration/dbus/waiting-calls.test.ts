@@ -1,13 +1,13 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { IncomingCall } from '../../../src/dbus/call.ts';
-import { defaultCallLimits } from '../../../src/dbus/call-limits.ts';
-import { PropertySet } from '../../../src/dbus/properties.ts';
+import { IncomingCall } from '../../../src/dbus/server/call.ts';
+import { defaultCallLimits } from '../../../src/dbus/server/limits/call-limits.ts';
+import { PropertySet } from '../../../src/dbus/server/properties.ts';
 import { deadline, until } from '../../support/deadline.ts';
-import { echo, withEcho } from '../../support/echo-rig.ts';
-import { echoService } from '../../support/echo-service.ts';
 import { failureOf } from '../../support/failure.ts';
-import { RawConnection } from '../../support/raw-connection.ts';
+import { echo, withEcho } from '../../support/wire/echo-rig.ts';
+import { echoService } from '../../support/wire/echo-service.ts';
+import { RawConnection } from '../../support/wire/raw-connection.ts';
 
 const test = suite('dbus calls that wait, and that nobody waits for');
 

@@ -9,9 +9,9 @@ import type { Cloud } from '../../support/cloud/cloud.ts';
 import { edgeModules } from '../../support/cloud/module-ids.ts';
 import { nextEtag, type RegisteredModule } from '../../support/cloud/records.ts';
 import { refusalOfSas } from '../../support/cloud/sas.ts';
-import { type CloudDevice, startCloudDevice } from '../../support/cloud-device.ts';
 import { failureOf } from '../../support/failure.ts';
-import { deviceName } from '../../support/rig-config.ts';
+import { type CloudDevice, startCloudDevice } from '../../support/identity/cloud-device.ts';
+import { deviceName } from '../../support/rig/rig-config.ts';
 
 const patient = { timeoutMs: 60_000 };
 const adopt = { adopt: true };

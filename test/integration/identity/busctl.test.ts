@@ -2,15 +2,15 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { identityService } from '../../../src/interfaces/identity.ts';
-import { busctlCall, busctlProperty, fieldsOf } from '../../support/busctl.ts';
+import { busctlCall, busctlProperty, fieldsOf } from '../../support/clients/busctl.ts';
+import { introspected } from '../../support/clients/introspection.ts';
 import type { Cloud } from '../../support/cloud/cloud.ts';
 import { refusalOfSas } from '../../support/cloud/sas.ts';
 import { until } from '../../support/deadline.ts';
-import { introspected } from '../../support/introspection.ts';
-import { Rig } from '../../support/rig.ts';
-import { startRigCloud } from '../../support/rig-cloud.ts';
-import { deviceName } from '../../support/rig-config.ts';
-import { type RigUser, rigUsers } from '../../support/rig-users.ts';
+import { Rig } from '../../support/rig/rig.ts';
+import { startRigCloud } from '../../support/rig/rig-cloud.ts';
+import { deviceName } from '../../support/rig/rig-config.ts';
+import { type RigUser, rigUsers } from '../../support/rig/rig-users.ts';
 
 const { busName, path, manager } = identityService;
 const none = ['a{sv}', '0'];

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isServiceError } from '../../../src/errors.ts';
-import { type CloudDevice, startCloudDevice } from '../../support/cloud-device.ts';
-import { deviceCertificateFile } from '../../support/device-certificate.ts';
-import { deviceName } from '../../support/rig-config.ts';
+import { type CloudDevice, startCloudDevice } from '../../support/identity/cloud-device.ts';
+import { deviceName } from '../../support/rig/rig-config.ts';
+import { deviceCertificateFile } from '../../support/tls/device-certificate.ts';
 
 const patient = { timeoutMs: 60_000 };
 const test = suite<CloudDevice>('a file of certificates in identity.yaml');

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Bus } from '../../../src/dbus/bus.ts';
-import { client } from '../../../src/dbus/client.ts';
+import { client } from '../../../src/dbus/client/client.ts';
 import {
   certificatesInterface,
   certificatesService,
@@ -15,15 +15,15 @@ import { localSigner, spkiOf } from '../../../src/x509/algorithm.ts';
 import { buildCsr } from '../../../src/x509/csr.ts';
 import { parseName } from '../../../src/x509/name.ts';
 import { refusalOfSas } from '../../support/cloud/sas.ts';
-import { type CloudDevice, startCloudDevice } from '../../support/cloud-device.ts';
 import { deadline, until } from '../../support/deadline.ts';
 import { failureOf } from '../../support/failure.ts';
-import { identityStatus } from '../../support/identity-status.ts';
-import type { Rig } from '../../support/rig.ts';
-import { deviceName } from '../../support/rig-config.ts';
-import type { ServiceName } from '../../support/rig-services.ts';
+import { type CloudDevice, startCloudDevice } from '../../support/identity/cloud-device.ts';
+import { identityStatus } from '../../support/identity/identity-status.ts';
+import type { Rig } from '../../support/rig/rig.ts';
+import { deviceName } from '../../support/rig/rig-config.ts';
+import type { ServiceName } from '../../support/rig/rig-services.ts';
 import { standStill } from '../../support/stand-still.ts';
-import { makeKey } from '../../unit/x509/openssl.ts';
+import { makeKey } from '../../support/x509/openssl.ts';
 
 const patient = { timeoutMs: 60_000 };
 const test = suite<CloudDevice>('a service that is killed during a call');

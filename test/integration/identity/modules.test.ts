@@ -4,17 +4,17 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Bus } from '../../../src/dbus/bus.ts';
-import { type Client, client } from '../../../src/dbus/client.ts';
+import { type Client, client } from '../../../src/dbus/client/client.ts';
 import { identityInterface, identityService } from '../../../src/interfaces/identity.ts';
 import type { Cloud } from '../../support/cloud/cloud.ts';
 import type { CloudRequest } from '../../support/cloud/exchange.ts';
 import type { RegisteredModule } from '../../support/cloud/records.ts';
 import { refusalOfSas } from '../../support/cloud/sas.ts';
 import { failureOf } from '../../support/failure.ts';
-import { identityStatus } from '../../support/identity-status.ts';
-import { Rig } from '../../support/rig.ts';
-import { startRigCloud, useCloud } from '../../support/rig-cloud.ts';
-import { deviceName } from '../../support/rig-config.ts';
+import { identityStatus } from '../../support/identity/identity-status.ts';
+import { Rig } from '../../support/rig/rig.ts';
+import { startRigCloud, useCloud } from '../../support/rig/rig-cloud.ts';
+import { deviceName } from '../../support/rig/rig-config.ts';
 
 const patient = { timeoutMs: 60_000 };
 

@@ -1,15 +1,15 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Client } from '../../../src/dbus/client.ts';
+import type { Client } from '../../../src/dbus/client/client.ts';
 import { type identityInterface, identityService } from '../../../src/interfaces/identity.ts';
 import type { Cloud } from '../../support/cloud/cloud.ts';
-import { type CloudDevice, startCloudDevice } from '../../support/cloud-device.ts';
 import { deadline, until } from '../../support/deadline.ts';
 import { failureOf } from '../../support/failure.ts';
-import type { Rig } from '../../support/rig.ts';
-import { cloudSettings } from '../../support/rig-cloud.ts';
-import { deviceName } from '../../support/rig-config.ts';
-import { rigUsers } from '../../support/rig-users.ts';
+import { type CloudDevice, startCloudDevice } from '../../support/identity/cloud-device.ts';
+import type { Rig } from '../../support/rig/rig.ts';
+import { cloudSettings } from '../../support/rig/rig-cloud.ts';
+import { deviceName } from '../../support/rig/rig-config.ts';
+import { rigUsers } from '../../support/rig/rig-users.ts';
 
 const test = suite('reload of the identity service');
 

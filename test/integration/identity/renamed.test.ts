@@ -1,14 +1,14 @@
 /** A device whose certificate has another name than it was provisioned with. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { client } from '../../../src/dbus/client.ts';
+import { client } from '../../../src/dbus/client/client.ts';
 import { identityInterface, identityService } from '../../../src/interfaces/identity.ts';
-import { certifyDevice } from '../../support/device-certificate.ts';
 import { failureOf } from '../../support/failure.ts';
-import { identityStatus, untilIdentity } from '../../support/identity-status.ts';
-import { Rig } from '../../support/rig.ts';
-import { cloudSettings, startRigCloud, useCloud } from '../../support/rig-cloud.ts';
-import { deviceName } from '../../support/rig-config.ts';
+import { identityStatus, untilIdentity } from '../../support/identity/identity-status.ts';
+import { Rig } from '../../support/rig/rig.ts';
+import { cloudSettings, startRigCloud, useCloud } from '../../support/rig/rig-cloud.ts';
+import { deviceName } from '../../support/rig/rig-config.ts';
+import { certifyDevice } from '../../support/tls/device-certificate.ts';
 
 const test = suite('a device that was renamed');
 const newName = 'box-2';

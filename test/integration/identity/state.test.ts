@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isServiceError } from '../../../src/errors.ts';
-import { type CloudDevice, startCloudDevice } from '../../support/cloud-device.ts';
 import { until } from '../../support/deadline.ts';
 import { failureOf } from '../../support/failure.ts';
-import { identityStatus } from '../../support/identity-status.ts';
-import { deviceName } from '../../support/rig-config.ts';
-import { SmallDisk } from '../../support/small-disk.ts';
+import { type CloudDevice, startCloudDevice } from '../../support/identity/cloud-device.ts';
+import { identityStatus } from '../../support/identity/identity-status.ts';
+import { deviceName } from '../../support/rig/rig-config.ts';
+import { SmallDisk } from '../../support/rig/small-disk.ts';
 
 const patient = { timeoutMs: 60_000 };
 const module = { module_id: 'mine' };

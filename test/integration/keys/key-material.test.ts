@@ -5,14 +5,14 @@ import { basename, join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Bus } from '../../../src/dbus/bus.ts';
-import { type Client, client } from '../../../src/dbus/client.ts';
+import { type Client, client } from '../../../src/dbus/client/client.ts';
 import { keysInterface, keysService } from '../../../src/interfaces/keys.ts';
 import { until } from '../../support/deadline.ts';
 import { failureOf } from '../../support/failure.ts';
-import { keysBelow, keysOfProcess, type Secret } from '../../support/key-search.ts';
-import { Rig } from '../../support/rig.ts';
-import { type ServiceName, services } from '../../support/rig-services.ts';
-import { rigUsers } from '../../support/rig-users.ts';
+import { keysBelow, keysOfProcess, type Secret } from '../../support/keys/key-search.ts';
+import { Rig } from '../../support/rig/rig.ts';
+import { type ServiceName, services } from '../../support/rig/rig-services.ts';
+import { rigUsers } from '../../support/rig/rig-users.ts';
 
 interface Setting {
   rig: Rig;

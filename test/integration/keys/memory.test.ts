@@ -2,13 +2,13 @@ import { randomBytes } from 'node:crypto';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Bus } from '../../../src/dbus/bus.ts';
-import { client } from '../../../src/dbus/client.ts';
+import { client } from '../../../src/dbus/client/client.ts';
 import { keysService } from '../../../src/interfaces/keys.ts';
-import { connectAs } from '../../support/connect-as.ts';
+import { connectAs } from '../../support/clients/connect-as.ts';
 import { failureOf } from '../../support/failure.ts';
-import { occurrencesIn } from '../../support/process-memory.ts';
-import { Rig } from '../../support/rig.ts';
-import { rigUsers } from '../../support/rig-users.ts';
+import { occurrencesIn } from '../../support/keys/process-memory.ts';
+import { Rig } from '../../support/rig/rig.ts';
+import { rigUsers } from '../../support/rig/rig-users.ts';
 
 const test = suite('memory of the Keys service');
 

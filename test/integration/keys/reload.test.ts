@@ -2,12 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { chmod, writeFile } from 'node:fs/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { client } from '../../../src/dbus/client.ts';
+import { client } from '../../../src/dbus/client/client.ts';
 import { keysInterface, keysService } from '../../../src/interfaces/keys.ts';
 import { deadline } from '../../support/deadline.ts';
 import { failureOf } from '../../support/failure.ts';
-import { Rig } from '../../support/rig.ts';
-import { tokenPin } from '../../support/softhsm.ts';
+import { tokenPin } from '../../support/keys/softhsm.ts';
+import { Rig } from '../../support/rig/rig.ts';
 
 const test = suite('reload of the keys service');
 

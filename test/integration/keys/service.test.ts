@@ -5,13 +5,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Bus } from '../../../src/dbus/bus.ts';
-import { type Client, client } from '../../../src/dbus/client.ts';
+import { type Client, client } from '../../../src/dbus/client/client.ts';
 import { type ErrorCode, ServiceError } from '../../../src/errors.ts';
 import { keysInterface, keysService } from '../../../src/interfaces/keys.ts';
 import { deadline } from '../../support/deadline.ts';
-import { keysBelow } from '../../support/key-search.ts';
-import { Rig } from '../../support/rig.ts';
-import type { RigUser } from '../../support/rig-users.ts';
+import { keysBelow } from '../../support/keys/key-search.ts';
+import { Rig } from '../../support/rig/rig.ts';
+import type { RigUser } from '../../support/rig/rig-users.ts';
 
 const test = suite('keys service');
 const { busName, path } = keysService;

@@ -6,11 +6,11 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { client } from '../../../src/dbus/client.ts';
+import { client } from '../../../src/dbus/client/client.ts';
 import { keysInterface, keysService } from '../../../src/interfaces/keys.ts';
 import { deadline } from '../../support/deadline.ts';
-import { Rig } from '../../support/rig.ts';
-import { tokenPin } from '../../support/softhsm.ts';
+import { tokenPin } from '../../support/keys/softhsm.ts';
+import { Rig } from '../../support/rig/rig.ts';
 
 const run = promisify(execFile);
 const test = suite('keys service with a token that keeps it waiting');

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Bus } from '../../../src/dbus/bus.ts';
-import { client } from '../../../src/dbus/client.ts';
+import { client } from '../../../src/dbus/client/client.ts';
 import {
   certificatesInterface,
   certificatesService,
@@ -12,7 +12,7 @@ import {
 import { identityInterface, identityService } from '../../../src/interfaces/identity.ts';
 import { keysInterface, keysService } from '../../../src/interfaces/keys.ts';
 import { modulesInterface, modulesService } from '../../../src/interfaces/modules.ts';
-import { CachingClient } from '../../support/caching-client.ts';
+import { CachingClient } from '../../support/clients/caching-client.ts';
 import { until } from '../../support/deadline.ts';
 import { ModulesRig } from '../../support/engine/modules-rig.ts';
 

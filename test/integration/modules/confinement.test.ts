@@ -4,10 +4,10 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { owner, ownerLabel } from '../../../src/modules/labels.ts';
+import { owner, ownerLabel } from '../../../src/modules/docker/labels.ts';
 import { until } from '../../support/deadline.ts';
 import { ModulesRig } from '../../support/engine/modules-rig.ts';
-import { deviceName } from '../../support/rig-config.ts';
+import { deviceName } from '../../support/rig/rig-config.ts';
 
 interface Context {
   device: ModulesRig;

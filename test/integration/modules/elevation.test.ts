@@ -5,7 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { until } from '../../support/deadline.ts';
 import { ModulesRig } from '../../support/engine/modules-rig.ts';
-import { operatorsMayDoEverything } from '../../support/rig-polkit.ts';
+import { operatorsMayDoEverything } from '../../support/rig/rig-polkit.ts';
 
 interface Context {
   device: ModulesRig;

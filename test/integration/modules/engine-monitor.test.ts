@@ -5,7 +5,10 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { DockerEngine } from '../../../src/modules/docker/docker-engine.ts';
-import { EngineMonitor, type EngineStatus } from '../../../src/modules/engine-monitor.ts';
+import {
+  EngineMonitor,
+  type EngineStatus,
+} from '../../../src/modules/supervisor/engine-monitor.ts';
 
 const test = suite('engine monitor');
 const log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { objectAt } from '../../../src/modules/create-options.ts';
+import { objectAt } from '../../../src/modules/docker/create-options/create-options.ts';
 import { ModulesRig } from '../../support/engine/modules-rig.ts';
 
 const test = suite<{ device: ModulesRig }>('inspected create options');

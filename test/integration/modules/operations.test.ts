@@ -1,11 +1,11 @@
 /** Long operations on modules: who may cancel them, what is left of those that fail, and what a killed process had accepted. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Variant } from '../../../src/dbus/variant.ts';
+import { Variant } from '../../../src/dbus/wire/variant.ts';
 import { modulesService } from '../../../src/interfaces/modules.ts';
 import { ModulesRig, type RawCall } from '../../support/engine/modules-rig.ts';
 import { silentRegistry } from '../../support/engine/silent-registry.ts';
-import { operatorsMayDoEverything } from '../../support/rig-polkit.ts';
+import { operatorsMayDoEverything } from '../../support/rig/rig-polkit.ts';
 
 const test = suite<{ device: ModulesRig }>('operations on modules');
 const { image } = ModulesRig;

@@ -8,7 +8,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { deadline, until } from '../../support/deadline.ts';
 import { ModulesRig } from '../../support/engine/modules-rig.ts';
-import type { ServiceName } from '../../support/rig-services.ts';
+import type { ServiceName } from '../../support/rig/rig-services.ts';
 import { askOn } from '../../support/workload/api.ts';
 
 interface Context {

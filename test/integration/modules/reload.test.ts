@@ -2,7 +2,7 @@ import { readdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Variant } from '../../../src/dbus/variant.ts';
+import { Variant } from '../../../src/dbus/wire/variant.ts';
 import { until } from '../../support/deadline.ts';
 import { ModulesRig, type RawCall } from '../../support/engine/modules-rig.ts';
 

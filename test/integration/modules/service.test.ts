@@ -1,11 +1,11 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Variant } from '../../../src/dbus/variant.ts';
+import { Variant } from '../../../src/dbus/wire/variant.ts';
 import { moduleInterface } from '../../../src/interfaces/modules.ts';
+import { introspected } from '../../support/clients/introspection.ts';
 import { until } from '../../support/deadline.ts';
 import { ModulesRig, type RawCall } from '../../support/engine/modules-rig.ts';
 import { silentRegistry } from '../../support/engine/silent-registry.ts';
-import { introspected } from '../../support/introspection.ts';
 
 interface Context {
   device: ModulesRig;

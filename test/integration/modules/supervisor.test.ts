@@ -4,10 +4,13 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../src/errors.ts';
 import { DockerEngine } from '../../../src/modules/docker/docker-engine.ts';
-import { EngineMonitor, type EngineStatus } from '../../../src/modules/engine-monitor.ts';
-import type { Prepared } from '../../../src/modules/goal.ts';
-import { digestLabel, owner, ownerLabel } from '../../../src/modules/labels.ts';
-import { Supervisor, type SupervisorOptions } from '../../../src/modules/supervisor.ts';
+import { digestLabel, owner, ownerLabel } from '../../../src/modules/docker/labels.ts';
+import {
+  EngineMonitor,
+  type EngineStatus,
+} from '../../../src/modules/supervisor/engine-monitor.ts';
+import type { Prepared } from '../../../src/modules/supervisor/goal.ts';
+import { Supervisor, type SupervisorOptions } from '../../../src/modules/supervisor/supervisor.ts';
 import { until } from '../../support/deadline.ts';
 import { importBusybox } from '../../support/engine/images.ts';
 import { PrivateEngine } from '../../support/engine/private-engine.ts';

@@ -5,9 +5,9 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { outputOf, runCommand } from '../../support/command.ts';
 import { until } from '../../support/deadline.ts';
-import { compileWithKeysClient } from '../../support/keys-client.ts';
-import { OddKeys, type OddReply } from '../../support/odd-keys.ts';
-import { PrivateBus } from '../../support/private-bus.ts';
+import { compileWithKeysClient } from '../../support/keys/keys-client.ts';
+import { OddKeys, type OddReply } from '../../support/keys/odd-keys.ts';
+import { PrivateBus } from '../../support/rig/private-bus.ts';
 
 const test = suite<{ keys?: OddKeys }>('client of the Keys service, instrumented');
 const instrumented = ['-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'];

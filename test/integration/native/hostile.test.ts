@@ -4,10 +4,10 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../src/errors.ts';
 import { keyPem } from '../../../src/native/provider.ts';
-import type { FaultyKeys } from '../../support/faulty-keys.ts';
-import { OpensslRig } from '../../support/openssl-rig.ts';
-import { PrivateBus } from '../../support/private-bus.ts';
+import type { FaultyKeys } from '../../support/keys/faulty-keys.ts';
+import { OpensslRig } from '../../support/keys/openssl-rig.ts';
 import { runs } from '../../support/property.ts';
+import { PrivateBus } from '../../support/rig/private-bus.ts';
 
 /** Its Keys service is a double that has faults, where it is called at all. */
 type HostileRig = OpensslRig<FaultyKeys>;

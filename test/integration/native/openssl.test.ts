@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { pairAlgorithms as algorithms } from '../../../src/interfaces/words.ts';
-import { OpensslRig } from '../../support/openssl-rig.ts';
-import { operatorsMayDoEverything } from '../../support/rig-polkit.ts';
-import type { RigUser } from '../../support/rig-users.ts';
+import { OpensslRig } from '../../support/keys/openssl-rig.ts';
+import { operatorsMayDoEverything } from '../../support/rig/rig-polkit.ts';
+import type { RigUser } from '../../support/rig/rig-users.ts';
 
 const hashed = algorithms.filter((algorithm) => algorithm !== 'ed25519');
 const pss = ['-sigopt', 'rsa_padding_mode:pss'];

@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { runCommand } from '../../support/command.ts';
-import { compileWithKeysClient } from '../../support/keys-client.ts';
-import { PrivateBus } from '../../support/private-bus.ts';
+import { compileWithKeysClient } from '../../support/keys/keys-client.ts';
+import { PrivateBus } from '../../support/rig/private-bus.ts';
 
 const test = suite('refusal of calls of the Keys service, instrumented');
 const instrumented = ['-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'];

@@ -1,21 +1,21 @@
 import type { Bus } from '../../../src/dbus/bus.ts';
-import { type Caller, Callers } from '../../../src/dbus/caller.ts';
+import { type Caller, Callers } from '../../../src/dbus/server/caller.ts';
 import { SystemAccounts } from '../../../src/service/accounts.ts';
-import { AclBackend, Authorization } from '../../../src/service/authorization.ts';
+import { AclBackend, Authorization } from '../../../src/service/authorization/authorization.ts';
+import { PolkitBackend } from '../../../src/service/authorization/polkit-backend.ts';
+import { BusPolkitAuthority } from '../../../src/service/authorization/polkit-client.ts';
+import { RuleSet } from '../../../src/service/authorization/rules.ts';
 import { Cleanup } from '../../../src/service/cleanup.ts';
-import { BusPolkitAuthority } from '../../../src/service/polkit-authority.ts';
-import { PolkitBackend } from '../../../src/service/polkit-backend.ts';
-import { RuleSet } from '../../../src/service/rules.ts';
+import { connectAs } from '../../support/clients/connect-as.ts';
+import type { Identity } from '../../support/identity/identity.ts';
 import {
   type AuthorizationRig,
   authorizationContract,
   contractRules,
-} from '../../support/authorization-contract.ts';
-import { connectAs } from '../../support/connect-as.ts';
-import type { Identity } from '../../support/identity.ts';
-import { PrivatePolkit } from '../../support/polkit.ts';
-import { polkitRules } from '../../support/polkit-rules.ts';
-import { PrivateBus } from '../../support/private-bus.ts';
+} from '../../support/polkit/authorization-contract.ts';
+import { PrivatePolkit } from '../../support/polkit/polkit.ts';
+import { polkitRules } from '../../support/polkit/polkit-rules.ts';
+import { PrivateBus } from '../../support/rig/private-bus.ts';
 
 const noGrants = new RuleSet();
 

@@ -2,14 +2,14 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { connectAs } from '../../support/connect-as.ts';
+import { connectAs } from '../../support/clients/connect-as.ts';
 import { until } from '../../support/deadline.ts';
-import { Rig } from '../../support/rig.ts';
-import { rigUsers } from '../../support/rig-users.ts';
+import { Rig } from '../../support/rig/rig.ts';
+import { rigUsers } from '../../support/rig/rig-users.ts';
 
 const test = suite('descriptors under the policy of the services');
 const script = fileURLToPath(
-  new URL('../../../../test/support/descriptor-client.py', import.meta.url),
+  new URL('../../../../test/support/clients/descriptor-client.py', import.meta.url),
 );
 
 // To close a descriptor may take as long as its sender likes: a socket with SO_LINGER and unsent bytes.

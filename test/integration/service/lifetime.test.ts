@@ -3,15 +3,15 @@ import * as assert from 'uvu/assert';
 import { defineInterface, defineService } from '../../../src/dbus/definition.ts';
 import { describe, managerProperties } from '../../../src/interfaces/common.ts';
 import { SystemAccounts } from '../../../src/service/accounts.ts';
-import type { CommonConfig } from '../../../src/service/common-config.ts';
+import type { CommonConfig } from '../../../src/service/config/common-config.ts';
+import { ServiceLog } from '../../../src/service/log/log.ts';
 import {
   type Running,
   type StartContext,
   serveUntilStopped,
-} from '../../../src/service/lifetime.ts';
-import { ServiceLog } from '../../../src/service/log.ts';
+} from '../../../src/service/service-lifecycle.ts';
 import { deadline } from '../../support/deadline.ts';
-import { PrivateBus } from '../../support/private-bus.ts';
+import { PrivateBus } from '../../support/rig/private-bus.ts';
 
 const test = suite('from taking the name to the last answer');
 

@@ -3,10 +3,10 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { logControlInterface, logControlPath } from '../../../src/dbus/log-control.ts';
+import { logControlInterface, logControlPath } from '../../../src/dbus/server/log-control.ts';
 import { keysService } from '../../../src/interfaces/keys.ts';
 import { until } from '../../support/deadline.ts';
-import { Rig } from '../../support/rig.ts';
+import { Rig } from '../../support/rig/rig.ts';
 
 const test = suite<{ rig: Rig }>('the settings of the log');
 const to = [keysService.busName, logControlPath, logControlInterface.name];

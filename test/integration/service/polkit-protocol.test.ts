@@ -3,20 +3,26 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Bus } from '../../../src/dbus/bus.ts';
-import { type Caller, Callers } from '../../../src/dbus/caller.ts';
-import { Message, messageFlag, messageType } from '../../../src/dbus/message.ts';
-import type { Question } from '../../../src/dbus/serve.ts';
+import { type Caller, Callers } from '../../../src/dbus/server/caller.ts';
+import type { Question } from '../../../src/dbus/server/serve.ts';
+import { Message, messageFlag, messageType } from '../../../src/dbus/wire/message.ts';
 import { keysService } from '../../../src/interfaces/keys.ts';
 import type { Accounts } from '../../../src/service/accounts.ts';
-import { type Authorization, Authorizations } from '../../../src/service/authorization.ts';
+import {
+  type Authorization,
+  Authorizations,
+} from '../../../src/service/authorization/authorization.ts';
+import {
+  BusPolkitAuthority,
+  type PolkitAnswer,
+} from '../../../src/service/authorization/polkit-client.ts';
 import { Cleanup } from '../../../src/service/cleanup.ts';
-import type { AclRule, CommonConfig } from '../../../src/service/common-config.ts';
-import { BusPolkitAuthority, type PolkitAnswer } from '../../../src/service/polkit-authority.ts';
-import { ask, callBy } from '../../support/authorization-contract.ts';
-import { connectAs } from '../../support/connect-as.ts';
+import type { AclRule, CommonConfig } from '../../../src/service/config/common-config.ts';
+import { connectAs } from '../../support/clients/connect-as.ts';
 import { deadline, until } from '../../support/deadline.ts';
-import { PrivateBus } from '../../support/private-bus.ts';
-import { polkitName, ScriptedPolkit } from '../../support/scripted-polkit.ts';
+import { ask, callBy } from '../../support/polkit/authorization-contract.ts';
+import { polkitName, ScriptedPolkit } from '../../support/polkit/scripted-polkit.ts';
+import { PrivateBus } from '../../support/rig/private-bus.ts';
 
 interface Context {
   cleanup: Cleanup;

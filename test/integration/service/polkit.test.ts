@@ -5,20 +5,20 @@ import { createInterface } from 'node:readline';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Bus } from '../../../src/dbus/bus.ts';
-import { Callers } from '../../../src/dbus/caller.ts';
-import { Message, messageType } from '../../../src/dbus/message.ts';
-import type { Question } from '../../../src/dbus/serve.ts';
-import { variant } from '../../../src/dbus/variant.ts';
-import { Authorization } from '../../../src/service/authorization.ts';
+import { Callers } from '../../../src/dbus/server/caller.ts';
+import type { Question } from '../../../src/dbus/server/serve.ts';
+import { Message, messageType } from '../../../src/dbus/wire/message.ts';
+import { variant } from '../../../src/dbus/wire/variant.ts';
+import { Authorization } from '../../../src/service/authorization/authorization.ts';
+import { PolkitBackend } from '../../../src/service/authorization/polkit-backend.ts';
+import { BusPolkitAuthority } from '../../../src/service/authorization/polkit-client.ts';
+import { RuleSet } from '../../../src/service/authorization/rules.ts';
 import { Cleanup } from '../../../src/service/cleanup.ts';
-import { BusPolkitAuthority } from '../../../src/service/polkit-authority.ts';
-import { PolkitBackend } from '../../../src/service/polkit-backend.ts';
-import { RuleSet } from '../../../src/service/rules.ts';
-import { ask, callBy } from '../../support/authorization-contract.ts';
-import { connectAs } from '../../support/connect-as.ts';
+import { connectAs } from '../../support/clients/connect-as.ts';
 import { deadline, until } from '../../support/deadline.ts';
-import { PrivatePolkit } from '../../support/polkit.ts';
-import { PrivateBus } from '../../support/private-bus.ts';
+import { ask, callBy } from '../../support/polkit/authorization-contract.ts';
+import { PrivatePolkit } from '../../support/polkit/polkit.ts';
+import { PrivateBus } from '../../support/rig/private-bus.ts';
 
 interface Context {
   cleanup: Cleanup;
@@ -162,7 +162,7 @@ class Agent implements AsyncDisposable {
 
   constructor(bus: Bus, address: string) {
     this.#bus = bus;
-    const program = join(import.meta.dirname, '../../support/polkit-agent.js');
+    const program = join(import.meta.dirname, '../../support/polkit/polkit-agent.js');
     // which becomes that user by itself: the program's place may be closed to it
     this.#child = spawn(process.execPath, [program, String(daemon.uid), String(daemon.gid)], {
       stdio: ['pipe', 'pipe', 'inherit'],

@@ -6,11 +6,11 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Bus } from '../../../src/dbus/bus.ts';
-import { Variant } from '../../../src/dbus/variant.ts';
-import { connectAs } from '../../support/connect-as.ts';
+import { Variant } from '../../../src/dbus/wire/variant.ts';
+import { connectAs } from '../../support/clients/connect-as.ts';
 import { deadline, until } from '../../support/deadline.ts';
-import { NotifySocket } from '../../support/notify-socket.ts';
-import { PrivateBus } from '../../support/private-bus.ts';
+import { NotifySocket } from '../../support/rig/notify-socket.ts';
+import { PrivateBus } from '../../support/rig/private-bus.ts';
 
 const test = suite<{ dir: string; privateBus: PrivateBus; bus: Bus }>('reload of a service');
 

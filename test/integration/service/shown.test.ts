@@ -4,14 +4,14 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { defineInterface, defineService, type Properties } from '../../../src/dbus/definition.ts';
-import type { Server } from '../../../src/dbus/serve.ts';
+import type { Server } from '../../../src/dbus/server/serve.ts';
 import { describe, managerProperties } from '../../../src/interfaces/common.ts';
 import { SystemAccounts } from '../../../src/service/accounts.ts';
-import { type Running, serveUntilStopped } from '../../../src/service/lifetime.ts';
-import { ServiceLog } from '../../../src/service/log.ts';
-import { CachingClient } from '../../support/caching-client.ts';
+import { ServiceLog } from '../../../src/service/log/log.ts';
+import { type Running, serveUntilStopped } from '../../../src/service/service-lifecycle.ts';
+import { CachingClient } from '../../support/clients/caching-client.ts';
 import { deadline, until } from '../../support/deadline.ts';
-import { PrivateBus } from '../../support/private-bus.ts';
+import { PrivateBus } from '../../support/rig/private-bus.ts';
 
 const thing = defineInterface({
   name: 'org.iotedge.Shower1.Thing',

@@ -1,8 +1,8 @@
 /** Fills a small disk, and does with a state disk what its arguments say: `FILE`, which is replaced in need. */
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { StateDisk } from '../../../src/service/state-disk.ts';
-import { writeStateFile } from '../../../src/service/state-file.ts';
+import { StateDisk } from '../../../src/service/state/state-disk.ts';
+import { writeStateFile } from '../../../src/service/state/state-file.ts';
 
 const [path = ''] = process.argv.slice(2);
 const directory = dirname(path);

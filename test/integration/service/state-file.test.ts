@@ -6,15 +6,15 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { StateDisk } from '../../../src/service/state-disk.ts';
+import { StateDisk } from '../../../src/service/state/state-disk.ts';
 import {
   makeStateDirectory,
   readStateJson,
   removeLeftovers,
-} from '../../../src/service/state-file.ts';
+} from '../../../src/service/state/state-file.ts';
 import { deadline } from '../../support/deadline.ts';
-import { keepMounts, newMountNamespace } from '../../support/mount-namespace.ts';
 import { runs } from '../../support/property.ts';
+import { keepMounts, newMountNamespace } from '../../support/rig/mount-namespace.ts';
 
 const test = suite('state files of a process that is killed');
 

@@ -1,5 +1,5 @@
 /** Writes the same state file over and over until it is killed; each content is as long as its number says. */
-import { writeStateFile } from '../../../src/service/state-file.ts';
+import { writeStateFile } from '../../../src/service/state/state-file.ts';
 
 const [, , path = ''] = process.argv;
 

@@ -5,13 +5,13 @@ import { request } from 'node:https';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { ConnectingRequest } from '../../../src/service/https-agent.ts';
-import type { HostAddress } from '../../../src/service/tcp-connect.ts';
-import { TlsAgents } from '../../../src/service/tls-agents.ts';
+import type { HostAddress } from '../../../src/https/tcp-connect.ts';
+import type { ConnectingRequest } from '../../../src/https/tcp-first-agent.ts';
+import { TlsAgents } from '../../../src/https/tls-agents.ts';
 import { deadline } from '../../support/deadline.ts';
-import { MutualTlsServer } from '../../support/mutual-tls-server.ts';
-import { Pki } from '../../support/pki.ts';
-import { TunnelProxy } from '../../support/tunnel-proxy.ts';
+import { MutualTlsServer } from '../../support/tls/mutual-tls-server.ts';
+import { Pki } from '../../support/tls/pki.ts';
+import { TunnelProxy } from '../../support/tls/tunnel-proxy.ts';
 
 const test = suite('a host whose first address refuses');
 

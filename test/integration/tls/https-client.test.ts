@@ -3,18 +3,18 @@ import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../src/errors.ts';
-import { HttpsClient } from '../../../src/service/https.ts';
+import { HttpsClient } from '../../../src/https/https-client.ts';
 import {
   type ClientCertificate,
   HttpsFailure,
   type HttpsRequest,
-} from '../../../src/service/https-message.ts';
+} from '../../../src/https/message.ts';
 import { deadline, until } from '../../support/deadline.ts';
-import { MutualTlsServer } from '../../support/mutual-tls-server.ts';
-import { Pki } from '../../support/pki.ts';
-import { ServedKeys, type TestAlgorithm } from '../../support/served-keys.ts';
-import { SilentListener } from '../../support/silent-listener.ts';
-import { TunnelProxy } from '../../support/tunnel-proxy.ts';
+import { ServedKeys, type TestAlgorithm } from '../../support/keys/served-keys.ts';
+import { MutualTlsServer } from '../../support/tls/mutual-tls-server.ts';
+import { Pki } from '../../support/tls/pki.ts';
+import { SilentListener } from '../../support/tls/silent-listener.ts';
+import { TunnelProxy } from '../../support/tls/tunnel-proxy.ts';
 
 interface Rig {
   readonly keys: ServedKeys;
@@ -26,7 +26,7 @@ interface Rig {
 
 type DeviceRequest = HttpsRequest & { readonly clientCertificate: ClientCertificate };
 
-const workerFile = fileURLToPath(new URL('../../support/tls-thread.js', import.meta.url));
+const workerFile = fileURLToPath(new URL('../../support/tls/tls-thread.js', import.meta.url));
 const never = new AbortController().signal;
 const matrix: readonly TestAlgorithm[] = ['ec-p256', 'ec-p384', 'rsa-2048', 'rsa-3072'];
 const test = suite<Partial<Rig>>('HTTPS client');

@@ -6,13 +6,13 @@ import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../src/errors.ts';
-import { HttpsClient } from '../../../src/service/https.ts';
-import { HttpsFailure, type HttpsRequest } from '../../../src/service/https-message.ts';
+import { HttpsClient } from '../../../src/https/https-client.ts';
+import { HttpsFailure, type HttpsRequest } from '../../../src/https/message.ts';
 import { runCommand } from '../../support/command.ts';
 import { deadline, until } from '../../support/deadline.ts';
-import { MutualTlsServer } from '../../support/mutual-tls-server.ts';
-import { Pki } from '../../support/pki.ts';
-import { TunnelProxy } from '../../support/tunnel-proxy.ts';
+import { MutualTlsServer } from '../../support/tls/mutual-tls-server.ts';
+import { Pki } from '../../support/tls/pki.ts';
+import { TunnelProxy } from '../../support/tls/tunnel-proxy.ts';
 
 interface Rig {
   readonly pki: Pki;
@@ -21,7 +21,7 @@ interface Rig {
 
 type Listener = (request: IncomingMessage, response: ServerResponse) => void;
 
-const workerFile = fileURLToPath(new URL('../../support/tls-thread.js', import.meta.url));
+const workerFile = fileURLToPath(new URL('../../support/tls/tls-thread.js', import.meta.url));
 const never = new AbortController().signal;
 const anyClient = { requestCert: false, rejectUnauthorized: false };
 const test = suite<Partial<Rig>>('HTTPS exchange');
@@ -245,7 +245,7 @@ test('speaks no version below TLS 1.2, whatever the system takes', async (contex
   await using server = await MutualTlsServer.start(pki, { ...anyClient, ...old });
   const configuration = join(pki.directory, 'lax.cnf');
   await writeFile(configuration, lax);
-  const script = askTwice(new URL('../../../src/service/tls-agents.js', import.meta.url).href);
+  const script = askTwice(new URL('../../../src/https/tls-agents.js', import.meta.url).href);
   const words = ['--input-type=module', '-e', script, server.url(), pki.root.certificate];
   const env = { OPENSSL_CONF: configuration };
   const { stdout, stderr } = await runCommand(process.execPath, words, { env, timeoutMs: 30_000 });
@@ -292,7 +292,7 @@ test('keeps a process until each answer, and no longer', async (context) => {
   await using server = await serve(parts, (_, response) => {
     setTimeout(() => response.end('hello'), 300);
   });
-  const script = askInTurn(new URL('../../../src/service/https.js', import.meta.url).href);
+  const script = askInTurn(new URL('../../../src/https/https-client.js', import.meta.url).href);
   const file = join(parts.pki.directory, 'ask-in-turn.mjs'); // a thread cannot be given --eval's options
   await writeFile(file, script);
   const words = [file, workerFile, server.url(), parts.pki.root.certificate];

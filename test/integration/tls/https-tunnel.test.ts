@@ -3,9 +3,9 @@ import { request } from 'node:https';
 import { createServer, type Socket } from 'node:net';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { ConnectingRequest } from '../../../src/service/https-agent.ts';
-import { HttpsFailure } from '../../../src/service/https-message.ts';
-import { TunnelAgent } from '../../../src/service/https-tunnel.ts';
+import { HttpsFailure } from '../../../src/https/message.ts';
+import type { ConnectingRequest } from '../../../src/https/tcp-first-agent.ts';
+import { TunnelAgent } from '../../../src/https/tunnel.ts';
 import { deadline, until } from '../../support/deadline.ts';
 
 const test = suite('tunnel through a proxy');

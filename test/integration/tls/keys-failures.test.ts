@@ -5,12 +5,12 @@ import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../src/errors.ts';
-import { HttpsClient } from '../../../src/service/https.ts';
-import { type ClientCertificate, HttpsFailure } from '../../../src/service/https-message.ts';
+import { HttpsClient } from '../../../src/https/https-client.ts';
+import { type ClientCertificate, HttpsFailure } from '../../../src/https/message.ts';
 import { until } from '../../support/deadline.ts';
-import { MutualTlsServer } from '../../support/mutual-tls-server.ts';
-import { Pki } from '../../support/pki.ts';
-import { ServedKeys } from '../../support/served-keys.ts';
+import { ServedKeys } from '../../support/keys/served-keys.ts';
+import { MutualTlsServer } from '../../support/tls/mutual-tls-server.ts';
+import { Pki } from '../../support/tls/pki.ts';
 
 interface Rig {
   readonly keys: ServedKeys;
@@ -28,7 +28,7 @@ interface Parts {
 const test = suite<{ -readonly [Part in keyof Parts]?: Parts[Part] }>(
   'TLS without the Keys service',
 );
-const workerFile = fileURLToPath(new URL('../../support/tls-thread.js', import.meta.url));
+const workerFile = fileURLToPath(new URL('../../support/tls/tls-thread.js', import.meta.url));
 
 test.before(async (context) => {
   const keys = (context.keys = await ServedKeys.start());

@@ -6,13 +6,13 @@ import { TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { HttpsClient } from '../../../src/https/https-client.ts';
+import type { HttpsRequest } from '../../../src/https/message.ts';
 import { pairAlgorithms } from '../../../src/interfaces/words.ts';
-import { HttpsClient } from '../../../src/service/https.ts';
-import type { HttpsRequest } from '../../../src/service/https-message.ts';
-import { MutualTlsServer } from '../../support/mutual-tls-server.ts';
-import { Pki } from '../../support/pki.ts';
-import { ServedKeys } from '../../support/served-keys.ts';
-import { StrictServer } from '../../support/strict-server.ts';
+import { ServedKeys } from '../../support/keys/served-keys.ts';
+import { MutualTlsServer } from '../../support/tls/mutual-tls-server.ts';
+import { Pki } from '../../support/tls/pki.ts';
+import { StrictServer } from '../../support/tls/strict-server.ts';
 
 type Version = 'TLSv1.2' | 'TLSv1.3';
 type Peer = AsyncDisposable & { readonly port: number };
@@ -27,7 +27,7 @@ const schemes = {
   'TLSv1.3': { ec: /^ecdsa-sha(256|384|512)$/, rsa: /^rsa-pss-sha(256|384|512)$/, ed: /^ed25519$/ },
 } as const;
 const versions: readonly Version[] = ['TLSv1.2', 'TLSv1.3'];
-const workerFile = fileURLToPath(new URL('../../support/tls-thread.js', import.meta.url));
+const workerFile = fileURLToPath(new URL('../../support/tls/tls-thread.js', import.meta.url));
 const never = new AbortController().signal;
 
 /** Answers as `s_server -www` does. */

@@ -7,10 +7,10 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { pairAlgorithms } from '../../../src/interfaces/words.ts';
 import { deadline } from '../../support/deadline.ts';
-import { MutualTlsServer } from '../../support/mutual-tls-server.ts';
-import { OpensslRig } from '../../support/openssl-rig.ts';
-import { Pki } from '../../support/pki.ts';
-import { StrictServer } from '../../support/strict-server.ts';
+import { OpensslRig } from '../../support/keys/openssl-rig.ts';
+import { MutualTlsServer } from '../../support/tls/mutual-tls-server.ts';
+import { Pki } from '../../support/tls/pki.ts';
+import { StrictServer } from '../../support/tls/strict-server.ts';
 
 const versions = [
   ['TLSv1.2', '-tls1_2'],

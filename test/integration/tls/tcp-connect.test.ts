@@ -5,10 +5,10 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { HttpsFailure } from '../../../src/service/https-message.ts';
-import { connectTcp, type HostAddress } from '../../../src/service/tcp-connect.ts';
+import { HttpsFailure } from '../../../src/https/message.ts';
+import { connectTcp, type HostAddress } from '../../../src/https/tcp-connect.ts';
 import { deadline, until } from '../../support/deadline.ts';
-import { SilentListener } from '../../support/silent-listener.ts';
+import { SilentListener } from '../../support/tls/silent-listener.ts';
 
 const test = suite('TCP connection to a host');
 const timeoutMs = 20_000;

@@ -1,15 +1,15 @@
 /** Who may do what: the interface tables, the grants between the services, rules, and polkit. */
 
-const tables = 'unit/interfaces/authorization';
+const tables = 'component/interfaces/authorization';
 const grants = 'unit/interfaces/grants';
-const rules = 'unit/service/rules';
-const order = 'unit/service/authorization';
-const backend = 'unit/service/polkit-backend';
-const cache = 'unit/service/verdict-cache';
+const rules = 'unit/service/authorization/rules';
+const order = 'unit/service/authorization/authorization';
+const backend = 'unit/service/authorization/polkit-backend';
+const cache = 'unit/service/authorization/verdict-cache';
 const protocol = 'integration/service/polkit-protocol';
-const warnings = 'unit/service/rule-warnings';
-const accounts = 'unit/service/accounts';
-const audit = 'unit/service/audit';
+const warnings = 'unit/service/config/rule-warnings';
+const accounts = 'component/service/accounts';
+const audit = 'unit/service/authorization/audit';
 
 const mutant = (suite) => (breaks, text, becomes) => ({ breaks, text, becomes, suite });
 

@@ -11,7 +11,7 @@ export default [
     breaks: 'a wrong configuration ends config check with 0',
     text: 'if (problems.length > 0) return exitCodes.configuration;',
     becomes: '',
-    suite: 'unit/cli/iotedgectl',
+    suite: 'component/cli/iotedgectl',
   },
   {
     breaks: 'config check accepts files that the service cannot read',
@@ -23,26 +23,26 @@ export default [
     breaks: 'the files are not compared with one another',
     text: '...each.flatMap(({ problems }) => problems), ...across.problems]',
     becomes: '...each.flatMap(({ problems }) => problems)]',
-    suite: 'unit/cli/config-cross-check',
+    suite: 'component/cli/verbs/config-cross-check',
   },
   // src/cli/cross-check.ts
   {
     breaks: 'a grant for another mechanism counts, a rule for another user too',
     text: 'if (user === undefined || user === name) return true;',
     becomes: "if (user === undefined || user !== '') return true;",
-    suite: 'unit/cli/config-cross-check',
+    suite: 'component/cli/verbs/config-cross-check',
   },
   {
     breaks: 'sockets that disagree are not reported',
     text: 'if (connect[api] === listen[api]) return [];',
     becomes: 'if (connect[api] !== undefined) return [];',
-    suite: 'unit/cli/config-cross-check',
+    suite: 'component/cli/verbs/config-cross-check',
   },
   {
     breaks: 'an id that a file will make later is an error',
     text: '!isFuture && ((kind',
     becomes: '((kind',
-    suite: 'unit/cli/config-cross-check',
+    suite: 'component/cli/verbs/config-cross-check',
   },
   // src/cli/description.ts
   {
@@ -81,7 +81,7 @@ export default [
     breaks: 'an error prints what a terminal acts on',
     text: 'err(`iotedgectl: ${printable(describeError(error))}`);',
     becomes: 'err(`iotedgectl: ${describeError(error)}`);',
-    suite: 'unit/cli/iotedgectl',
+    suite: 'component/cli/iotedgectl',
   },
   // src/cli/keys-list.ts
   {
@@ -115,20 +115,20 @@ export default [
     breaks: 'JSON holds what a terminal acts on',
     text: "return json.replace(controls, (one) => (one === '\\n' ? one : escape(one)));",
     becomes: 'return json;',
-    suite: 'unit/cli/iotedgectl',
+    suite: 'component/cli/iotedgectl',
   },
   // src/cli/service-readers.ts
   {
     breaks: 'a file that only its owner can read counts as readable by the group',
     text: 'bit << 3 : bit)) !== 0;',
     becomes: 'bit << 6 : bit)) !== 0;',
-    suite: 'unit/cli/service-readers',
+    suite: 'component/cli/verbs/service-readers',
   },
   {
     breaks: 'directories above a file are not looked at',
     text: 'if (!(await may(reader, directory, 0o1))) return directory;',
     becomes: '',
-    suite: 'unit/cli/service-readers',
+    suite: 'component/cli/verbs/service-readers',
   },
   // src/cli/status.ts
   {

@@ -163,13 +163,13 @@ export default [
     breaks: 'an agent that is used is closed in place of the oldest',
     text: '    this.#agents.delete(name);\n    this.#agents.set(name, agent);',
     becomes: '    this.#agents.set(name, agent);',
-    suite: 'unit/service/tls-agents',
+    suite: 'unit/https/tls-agents',
   },
   {
     breaks: 'the connections of an agent that is given up stay open',
     text: '      oldest[1].destroy();\n',
     becomes: '',
-    suite: 'unit/service/tls-agents',
+    suite: 'unit/https/tls-agents',
   },
   {
     breaks: 'the environment decides whether a server is verified',
@@ -205,7 +205,7 @@ export default [
     breaks: 'two proxies have their connections in common',
     text: "spki && Buffer.from(spki).toString('hex'), ca, proxy];",
     becomes: "spki && Buffer.from(spki).toString('hex'), ca];",
-    suite: 'unit/service/tls-agents',
+    suite: 'unit/https/tls-agents',
   },
   {
     breaks: 'two certificates of one key have their connections in common',

@@ -9,19 +9,19 @@ export default [
     breaks: 'an intent that a newer or broken process left is dropped from the problems',
     text: '        this.#unreadable.set(id, describeError(error));\n',
     becomes: '',
-    suite: 'unit/service/operations/intent-files',
+    suite: 'component/service/operations/intent-files',
   },
   {
     breaks: 'on a full disk what frees space cannot be begun',
     text: 'if (disk === undefined || frees?.has(verb) !== true) {',
     becomes: 'if (disk === undefined || frees !== undefined) {',
-    suite: 'unit/service/operations/intent-files',
+    suite: 'component/service/operations/intent-files',
   },
   {
     breaks: 'the intent of the device itself is not resumed',
     text: "const id = name === unnamed ? '' : idOfFileName(name, extension);",
     becomes: 'const id = idOfFileName(name, extension);',
-    suite: 'unit/service/operations/intent-files',
+    suite: 'component/service/operations/intent-files',
   },
   {
     breaks: 'with wait false a caller waits all the same',
@@ -111,13 +111,13 @@ export default [
     breaks: 'one cause writes as many kinds of records as it likes',
     text: 'if (ofCause >= mostEntriesPerCause || this.#entries.size >= mostEntries) {',
     becomes: 'if (this.#entries.size >= mostEntries) {',
-    suite: 'unit/service/repeats',
+    suite: 'unit/service/log/repeats',
   },
   {
     breaks: 'repeats are counted from the beginning each time',
     text: '      entry.repeats = 0;\n',
     becomes: '',
-    suite: 'unit/service/repeats',
+    suite: 'unit/service/log/repeats',
   },
   {
     breaks: 'a read that one of its callers gives up ends for the others',

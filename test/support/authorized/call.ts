@@ -1,6 +1,6 @@
-import type { Question } from '../../../src/dbus/serve.ts';
+import type { Question } from '../../../src/dbus/server/serve.ts';
 import type { ErrorCode } from '../../../src/errors.ts';
-import type { ServiceName } from '../rig-services.ts';
+import type { ServiceName } from '../rig/rig-services.ts';
 
 /** What a method is called with. */
 export interface Use {

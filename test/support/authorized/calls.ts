@@ -2,7 +2,7 @@
  * What authorization must be asked about each method, written out by hand and not taken from the interface tables:
  * a detail that a table drops, adds, or takes from another argument differs from this.
  */
-import type { ServiceName } from '../rig-services.ts';
+import type { ServiceName } from '../rig/rig-services.ts';
 import type { AuthorizedCall } from './call.ts';
 import { certificateCalls } from './certificates.ts';
 import { identityCalls } from './identity.ts';

@@ -1,5 +1,5 @@
 import type { Bus } from '../../../src/dbus/bus.ts';
-import { Variant } from '../../../src/dbus/variant.ts';
+import { Variant } from '../../../src/dbus/wire/variant.ts';
 import { modulesService } from '../../../src/interfaces/modules.ts';
 import { until } from '../deadline.ts';
 

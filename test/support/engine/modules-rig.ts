@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Variant } from '../../../src/dbus/variant.ts';
+import { Variant } from '../../../src/dbus/wire/variant.ts';
 import { modulesService } from '../../../src/interfaces/modules.ts';
-import { owner, ownerLabel } from '../../../src/modules/labels.ts';
+import { owner, ownerLabel } from '../../../src/modules/docker/labels.ts';
+import { connectAs } from '../clients/connect-as.ts';
 import type { Cloud } from '../cloud/cloud.ts';
-import { connectAs } from '../connect-as.ts';
 import { failureOf } from '../failure.ts';
-import type { CommandResult } from '../namespace.ts';
-import { Rig } from '../rig.ts';
-import { startRigCloud, useCloud } from '../rig-cloud.ts';
-import { identityOf, type RigUser } from '../rig-users.ts';
+import type { CommandResult } from '../rig/namespace.ts';
+import { Rig } from '../rig/rig.ts';
+import { startRigCloud, useCloud } from '../rig/rig-cloud.ts';
+import { identityOf, type RigUser } from '../rig/rig-users.ts';
 import { importBusybox } from './images.ts';
 import { PrivateEngine } from './private-engine.ts';
 

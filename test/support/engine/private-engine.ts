@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { logOutput } from '../log-output.ts';
-import { rootAsMountPoint } from '../mount-namespace.ts';
-import { engineGroup } from '../rig-users.ts';
+import { logOutput } from '../rig/log-output.ts';
+import { rootAsMountPoint } from '../rig/mount-namespace.ts';
+import { engineGroup } from '../rig/rig-users.ts';
 import { EngineKeeper } from './engine-keeper.ts';
 
 const run = promisify(execFile);

@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { BusPublisher } from '../../../src/certificates/publisher.ts';
-import type { Server } from '../../../src/dbus/serve.ts';
+import type { Server } from '../../../src/dbus/server/serve.ts';
 import type { certificatesService } from '../../../src/interfaces/certificates.ts';
 
 const test = suite('what is published of the certificates service');

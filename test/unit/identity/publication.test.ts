@@ -1,8 +1,8 @@
 /** What the properties say is wrong, and since when the modules are there. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Server } from '../../../src/dbus/serve.ts';
-import type { ModuleIdentities } from '../../../src/identity/modules.ts';
+import type { Server } from '../../../src/dbus/server/serve.ts';
+import type { ModuleIdentities } from '../../../src/identity/hub/module-identities.ts';
 import { Publication } from '../../../src/identity/publication.ts';
 import type { SavedModule } from '../../../src/identity/state.ts';
 import { parseModuleId } from '../../../src/ids.ts';

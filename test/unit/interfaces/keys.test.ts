@@ -1,10 +1,10 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Method } from '../../../src/dbus/method.ts';
-import { variant } from '../../../src/dbus/variant.ts';
+import { Method } from '../../../src/dbus/server/method.ts';
+import { variant } from '../../../src/dbus/wire/variant.ts';
 import { nameParsers } from '../../../src/ids.ts';
 import { keysInterface } from '../../../src/interfaces/keys.ts';
-import { callWith } from '../../support/messages.ts';
+import { callWith } from '../../support/wire/messages.ts';
 
 const test = suite('interface of the Keys service');
 

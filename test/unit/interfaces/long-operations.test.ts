@@ -6,7 +6,7 @@ import {
   questionsOf,
   type ServiceDefinition,
 } from '../../../src/dbus/definition.ts';
-import { Method } from '../../../src/dbus/method.ts';
+import { Method } from '../../../src/dbus/server/method.ts';
 import { certificatesService } from '../../../src/interfaces/certificates.ts';
 import { identityService } from '../../../src/interfaces/identity.ts';
 import { keysService } from '../../../src/interfaces/keys.ts';

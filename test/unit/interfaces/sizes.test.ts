@@ -1,14 +1,14 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { InterfaceDefinition } from '../../../src/dbus/definition.ts';
-import { Method } from '../../../src/dbus/method.ts';
-import { variant } from '../../../src/dbus/variant.ts';
+import { Method } from '../../../src/dbus/server/method.ts';
+import { variant } from '../../../src/dbus/wire/variant.ts';
 import { ServiceError } from '../../../src/errors.ts';
 import { nameParsers } from '../../../src/ids.ts';
 import { certificatesInterface } from '../../../src/interfaces/certificates.ts';
 import { identityInterface } from '../../../src/interfaces/identity.ts';
 import { keysInterface } from '../../../src/interfaces/keys.ts';
-import { callWith } from '../../support/messages.ts';
+import { callWith } from '../../support/wire/messages.ts';
 
 const test = suite('sizes in the interface tables');
 const interfaces: readonly InterfaceDefinition[] = [

@@ -1,9 +1,9 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { profiles as configuredProfiles } from '../../../src/certificates/config.ts';
+import { profiles as configuredProfiles } from '../../../src/certificates/config/config.ts';
 import type { MethodDefinition, PropertyDefinition } from '../../../src/dbus/definition.ts';
-import { Method } from '../../../src/dbus/method.ts';
-import { variant } from '../../../src/dbus/variant.ts';
+import { Method } from '../../../src/dbus/server/method.ts';
+import { variant } from '../../../src/dbus/wire/variant.ts';
 import { ServiceError } from '../../../src/errors.ts';
 import { nameParsers } from '../../../src/ids.ts';
 import {
@@ -14,7 +14,7 @@ import { identityInterface, moduleIdentityInterface } from '../../../src/interfa
 import { keyInterface, keysInterface } from '../../../src/interfaces/keys.ts';
 import { moduleInterface, modulesInterface } from '../../../src/interfaces/modules.ts';
 import { profiles } from '../../../src/interfaces/words.ts';
-import { callWith } from '../../support/messages.ts';
+import { callWith } from '../../support/wire/messages.ts';
 
 const test = suite('enumerations in the interface tables');
 const managers = [keysInterface, certificatesInterface, identityInterface, modulesInterface];

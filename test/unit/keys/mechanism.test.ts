@@ -8,16 +8,16 @@ import {
   parseSymmetricAlgorithm,
   parseSymmetricUsages,
 } from '../../../src/keys/algorithm.ts';
-import { ecdsaFromDer, ecdsaToDer } from '../../../src/keys/der.ts';
-import { signDigest } from '../../../src/keys/ecdsa.ts';
-import { parseMaterial } from '../../../src/keys/material.ts';
+import { signDigest } from '../../../src/keys/crypto/ecdsa.ts';
+import { verifySignature } from '../../../src/keys/crypto/verify.ts';
+import { ecdsaFromDer, ecdsaToDer } from '../../../src/keys/material/der.ts';
+import { parseMaterial } from '../../../src/keys/material/material.ts';
 import {
   parseEncryptMechanism,
   parseSignMechanism,
   parseSignRequest,
   signsWith,
 } from '../../../src/keys/mechanism.ts';
-import { verifySignature } from '../../../src/keys/verify.ts';
 
 const test = suite('algorithms and mechanisms');
 

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Server } from '../../../src/dbus/serve.ts';
+import type { Server } from '../../../src/dbus/server/serve.ts';
 import { parseKeyId } from '../../../src/ids.ts';
 import type { keysService } from '../../../src/interfaces/keys.ts';
 import { BusPublisher } from '../../../src/keys/publisher.ts';

@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Report } from '../../../src/modules/goal.ts';
 import { managerProperties } from '../../../src/modules/manager-properties.ts';
+import type { Report } from '../../../src/modules/supervisor/goal.ts';
 
 const test = suite('properties of the manager of modules');
 const engine = {

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { ConfigError, type Problem } from '../../../src/service/problem.ts';
+import { ConfigError, type Problem } from '../../../src/service/config/config-problem.ts';
 import { Reloads } from '../../../src/service/reload.ts';
 import { deadline, until } from '../../support/deadline.ts';
 

@@ -1,0 +1,49 @@
+import type { InterfaceDefinition, ServiceDefinition } from '../../dbus/definition.ts';
+import { certificatesService } from '../../interfaces/certificates.ts';
+import { identityService } from '../../interfaces/identity.ts';
+import { keysService } from '../../interfaces/keys.ts';
+import { modulesService } from '../../interfaces/modules.ts';
+import { apiReference, type Rules } from './api-reference.ts';
+import { busPolicy } from './bus-policy.ts';
+import { documentationOf, type InterfaceDocumentation } from './interface-documentation.ts';
+import { polkitActions } from './polkit-actions.ts';
+
+const services: readonly ServiceDefinition[] = [
+  keysService,
+  certificatesService,
+  identityService,
+  modulesService,
+];
+
+/** What the generators cannot import themselves: how an interface is introspected, rules, schemas by service. */
+export interface Sources {
+  readonly introspect: (
+    definition: InterfaceDefinition,
+    documentation: InterfaceDocumentation,
+  ) => string;
+  readonly rules: Rules;
+  readonly schemas: Readonly<Record<string, object>>;
+}
+
+/** The folders that hold derived files and nothing else. */
+export const derivedFolders = ['dbus-policy/interfaces', 'docs/api', 'config-examples/schema'];
+
+/** Every file of the repository that is derived from the definitions, by path: what `npm run generate` writes. */
+export function derivedFiles({ introspect, rules, schemas }: Sources): ReadonlyMap<string, string> {
+  const files = new Map<string, string>();
+  for (const service of services) {
+    for (const definition of [service.manager, service.child.interface]) {
+      files.set(
+        `dbus-policy/interfaces/${definition.name}.xml`,
+        introspect(definition, documentationOf(definition)),
+      );
+    }
+    files.set(`dbus-policy/${service.busName}.conf`, busPolicy(service));
+    files.set(`dbus-policy/${service.busName.toLowerCase()}.policy`, polkitActions(service));
+    files.set(`docs/api/${service.busName}.md`, apiReference(service, rules));
+  }
+  for (const [name, schema] of Object.entries(schemas)) {
+    files.set(`config-examples/schema/${name}.json`, `${JSON.stringify(schema, undefined, 2)}\n`);
+  }
+  return files;
+}

@@ -1,0 +1,218 @@
+/** What an id may get: the configuration's word, never the caller's. A request may ask for less, not for more. */
+import { ServiceError } from '../../errors.ts';
+import { idGlobMatches } from '../../ids.ts';
+import { quoted } from '../../quoted.ts';
+import type { CertificateRequest } from '../../x509/csr.ts';
+import { encodeName, formatName, isSameName, type Name } from '../../x509/name.ts';
+import {
+  formatAlternativeName,
+  type SubjectAlternativeName,
+} from '../../x509/subject-alternative-name.ts';
+import {
+  type CertificateRule,
+  type CertificatesConfig,
+  type Method,
+  type Profile,
+  profiles,
+} from '../config/config.ts';
+import { namesOf, subjectOf } from '../config/config-rules.ts';
+import { isCaProfile, rightsOf } from './profile.ts';
+
+/** What certificates of one id may be. */
+export interface Policy {
+  readonly id: string;
+  /** The id or glob of the rule in the configuration, undefined when there is none. */
+  readonly ruleName: string | undefined;
+  readonly method: Method;
+  /** The only issuer, when the configuration names one. */
+  readonly issuer: string | undefined;
+  readonly profiles: readonly Profile[];
+  /** Undefined: as the request says. */
+  readonly subject: Name | undefined;
+  /** Undefined: as the request says, DNS names and IP addresses only. */
+  readonly names: readonly SubjectAlternativeName[] | undefined;
+  readonly lifetimeS: number;
+  readonly maxLifetimeS: number;
+  readonly keyPolicy: readonly string[] | undefined;
+}
+
+/** What a certificate will say, as far as the request and the policy tell. */
+export interface Granted {
+  readonly subjectDer: Buffer;
+  readonly names: readonly SubjectAlternativeName[];
+  readonly lifetimeS: number;
+}
+
+const unitsS = new Map([
+  ['s', 1],
+  ['min', 60],
+  ['h', 3600],
+  ['d', 86_400],
+]);
+const modulePrefix = 'iotedge/module/';
+const maxModuleLifetimeS = 365 * 86_400;
+
+/** The rule of the configuration for an id: the exact one, else that of the longest glob. */
+export function ruleFor(
+  { certificates }: Pick<CertificatesConfig, 'certificates'>,
+  id: string,
+): CertificateRule {
+  const rules = new Map(Object.entries(certificates));
+  return rules.get(ruleNameFor({ certificates }, id) ?? '') ?? {};
+}
+
+/** The id or glob under which that rule stands; undefined when there is none. */
+function ruleNameFor(
+  { certificates }: Pick<CertificatesConfig, 'certificates'>,
+  id: string,
+): string | undefined {
+  if (Object.hasOwn(certificates, id)) return id;
+  const [longest] = Object.keys(certificates)
+    .filter((glob) => idGlobMatches(glob, id))
+    .sort((left, right) => right.length - left.length || (left < right ? -1 : 1));
+  return longest;
+}
+
+/**
+ * What certificates of an id may be. For the ids of modules the runtime checks names and the configuration
+ * only bounds the life and names the issuer: the certificates are leaves, whatever it says.
+ */
+export function policyFor(config: Pick<CertificatesConfig, 'certificates'>, id: string): Policy {
+  const rule = ruleFor(config, id);
+  const lifetimeS = parseLifetime(rule.lifetime ?? '30d');
+  const common = {
+    id,
+    ruleName: ruleNameFor(config, id),
+    method: rule.method ?? 'local_ca',
+    issuer: rule.issuer,
+    lifetimeS,
+    keyPolicy: rule.key_policy,
+  };
+  if (id.startsWith(modulePrefix)) {
+    return {
+      ...common,
+      profiles: ['client', 'server'],
+      subject: undefined,
+      names: undefined,
+      maxLifetimeS: rule.lifetime === undefined ? maxModuleLifetimeS : lifetimeS,
+    };
+  }
+  return {
+    ...common,
+    profiles: rule.profiles ?? ['client'],
+    subject: subjectOf(rule, id),
+    names: namesOf(rule),
+    maxLifetimeS: lifetimeS,
+  };
+}
+
+/** The profile asked for, or the first that the policy has; InvalidArgs when the policy does not have it. */
+export function resolveProfile(policy: Policy, asked: string | undefined): Profile {
+  const wanted = asked ?? policy.profiles[0];
+  const profile = profiles.find((known) => known === wanted);
+  if (profile === undefined || !policy.profiles.includes(profile)) {
+    refuse(policy, `the profile ${quoted(wanted ?? '')}`, 'profiles');
+  }
+  return profile;
+}
+
+/** The issuer asked for, else the configured one, else `device-ca`; InvalidArgs when another one is configured. */
+export function resolveIssuer(policy: Policy, asked: string | undefined): string {
+  if (policy.issuer !== undefined && asked !== undefined && asked !== policy.issuer) {
+    refuse(policy, `the issuer ${quoted(asked)}`, 'issuer');
+  }
+  return asked ?? policy.issuer ?? 'device-ca';
+}
+
+/** What of a request is granted; InvalidArgs when it asks for more than the policy allows. */
+export function grant(
+  policy: Policy,
+  csr: CertificateRequest,
+  { profile, lifetimeS }: { readonly profile: Profile; readonly lifetimeS: number | undefined },
+): Granted {
+  checkRights(policy, csr, profile);
+  if (policy.keyPolicy?.includes(csr.keyAlgorithm) === false) {
+    refuse(policy, `a key of the kind ${csr.keyAlgorithm}`, 'key_policy');
+  }
+  const life = lifetimeS ?? policy.lifetimeS;
+  if (life === 0 || life > policy.maxLifetimeS) refuse(policy, `a life of ${life} s`, 'lifetime');
+  const names = grantNames(policy, csr);
+  return { subjectDer: grantSubject(policy, csr, names), names, lifetimeS: life };
+}
+
+function checkRights(policy: Policy, csr: CertificateRequest, profile: Profile): void {
+  const { basicConstraints, keyUsage, extendedKeyUsage, others } = csr.requested;
+  const rights = rightsOf(profile, csr.keyAlgorithm);
+  if (basicConstraints?.ca === true && !isCaProfile(profile))
+    refuse(policy, 'the rights of a CA', 'profiles');
+  if ((basicConstraints?.pathLength ?? 0) > (rights.pathLength ?? 0)) {
+    refuse(policy, `the path length ${basicConstraints?.pathLength ?? 0}`, 'profiles');
+  }
+  const usage = keyUsage.find((one) => !rights.keyUsage.includes(one));
+  if (usage !== undefined) refuse(policy, `the key usage ${usage}`, 'profiles');
+  const purpose = extendedKeyUsage.find((one) => !rights.extendedKeyUsage.includes(one));
+  if (purpose !== undefined) refuse(policy, `the extended key usage ${purpose}`, 'profiles');
+  if (others[0] !== undefined) {
+    throw new ServiceError('InvalidArgs', `the extension ${others[0]} of the CSR is not supported`);
+  }
+}
+
+function grantSubject(
+  policy: Policy,
+  csr: CertificateRequest,
+  names: readonly SubjectAlternativeName[],
+): Buffer {
+  if (policy.subject === undefined) {
+    if (csr.subject.length === 0 && names.length === 0) {
+      throw new ServiceError('InvalidArgs', 'the CSR has neither a subject nor another name');
+    }
+    return csr.subjectDer;
+  }
+  if (csr.subject.length > 0 && !isSameName(csr.subject, policy.subject)) {
+    const subject = formatName(policy.subject);
+    const asked = JSON.stringify(formatName(csr.subject).slice(0, 200));
+    refuse(policy, `the subject ${asked} in place of ${JSON.stringify(subject)}`, 'subject');
+  }
+  return encodeName(policy.subject);
+}
+
+/** Names of modules: hosts and addresses, and what the cloud calls a module. */
+function isModuleName(name: SubjectAlternativeName): boolean {
+  const text = formatAlternativeName(name);
+  if (name.kind === 'uri') return text.startsWith('uri:azureiot://');
+  // a wildcard would be the names of all other modules too
+  return name.kind === 'ip' || (name.kind === 'dns' && !text.includes('*'));
+}
+
+function grantNames(policy: Policy, csr: CertificateRequest): readonly SubjectAlternativeName[] {
+  const asked = csr.requested.alternativeNames;
+  const allowed = policy.names;
+  if (allowed !== undefined && asked.length === 0) return allowed;
+  const spelled = new Set(allowed?.map(formatAlternativeName));
+  for (const name of asked) {
+    const fits =
+      allowed === undefined ? isModuleName(name) : spelled.has(formatAlternativeName(name));
+    if (fits) continue;
+    const text = `the name ${JSON.stringify(formatAlternativeName(name).slice(0, 200))}`;
+    if (allowed !== undefined && name.kind !== 'email') refuse(policy, text, name.kind);
+    const why = allowed === undefined ? 'a module' : 'email addresses';
+    throw new ServiceError('InvalidArgs', `${text} of the CSR is none that ${why} can have`);
+  }
+  return asked;
+}
+
+function parseLifetime(text: string): number {
+  const [, count, unit] = /^(\d+)([a-z]+)$/.exec(text) ?? [];
+  return Number(count) * (unitsS.get(unit ?? '') ?? Number.NaN);
+}
+
+/** Names the file and the setting that decide, since whoever asked may be able to change them. */
+function refuse({ id, ruleName }: Policy, what: string, setting: keyof CertificateRule): never {
+  const where = `certificates: ${JSON.stringify(ruleName ?? id)}: ${setting}`;
+  const rule =
+    ruleName === undefined ? `has no rule for it; \`${where}\` would be one` : `\`${where}\``;
+  throw new ServiceError(
+    'InvalidArgs',
+    `the certificate ${JSON.stringify(id)} may not have ${what}: certificates.yaml ${rule}`,
+  );
+}

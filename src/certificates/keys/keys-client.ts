@@ -1,0 +1,130 @@
+import type { Bus } from '../../dbus/bus.ts';
+import { type ServiceClient, serviceClient } from '../../dbus/client/client.ts';
+import type { Via } from '../../dbus/client/via.ts';
+import { Variant } from '../../dbus/wire/variant.ts';
+import { isServiceError } from '../../errors.ts';
+import { isId } from '../../ids.ts';
+import { keyInterface, keysInterface, keysService } from '../../interfaces/keys.ts';
+import {
+  keyDigest,
+  publicKeyOf,
+  type Signer,
+  signatureAlgorithmFor,
+} from '../../x509/algorithm.ts';
+
+/** The keys that certificates are issued with. */
+export interface SigningKeys {
+  /** Signs with the key of this id, and only if its public half is the given one. */
+  signer(keyId: string, spki: Buffer, via: Via): Signer;
+  /** Looks for keys by their public halves. */
+  lookup(via: Via): KeyLookup;
+  /** Whether there is a key of this id with another public half; false while the keys cannot be asked. */
+  contradicts(keyId: string, spki: Buffer, via: Via): Promise<boolean>;
+}
+
+/** Whether the key of an id has a public half: `unavailable` when it is there and out of reach. */
+export type KeyState = 'matches' | 'differs' | 'missing' | 'unavailable';
+
+/** Looks for the keys of any number of certificates; asks for each public half once. Rejects when the keys cannot be asked. */
+export interface KeyLookup {
+  stateOf(keyId: string, spki: Buffer): Promise<KeyState>;
+  /** The id of the key whose public half this is; the likely ids are tried first. */
+  find(spki: Buffer, likely: readonly string[]): Promise<string | undefined>;
+}
+
+type PublicHalf = Buffer | 'missing' | 'unavailable';
+
+const objectManager = 'org.freedesktop.DBus.ObjectManager';
+const lookupTimeoutMs = 10_000;
+
+/** The keys of the Keys service. */
+export class BusKeys implements SigningKeys {
+  readonly #bus: Bus;
+  readonly #keys: ServiceClient<typeof keysInterface>;
+
+  constructor(bus: Bus) {
+    this.#bus = bus;
+    this.#keys = serviceClient(bus, keysService, keysInterface);
+  }
+
+  signer(keyId: string, spki: Buffer, via: Via): Signer {
+    const algorithm = signatureAlgorithmFor(publicKeyOf(spki));
+    return {
+      algorithm,
+      sign: async (message) => {
+        const options = { public_key: keyDigest(spki) };
+        const call = { key_id: keyId, mechanism: algorithm, data: message, options };
+        const { signature } = await this.#keys.Sign(call, via);
+        return signature;
+      },
+    };
+  }
+
+  lookup(via: Via): KeyLookup {
+    const halves = new Map<string, Promise<PublicHalf>>();
+    const halfOf = (id: string): Promise<PublicHalf> => {
+      const half = halves.get(id) ?? this.#publicHalf(id, via);
+      halves.set(id, half);
+      return half;
+    };
+    let pairs: Promise<readonly string[]> | undefined;
+    const stateOf: KeyLookup['stateOf'] = async (id, spki) => stateOfHalf(await halfOf(id), spki);
+    return {
+      stateOf,
+      find: async (spki, likely) => {
+        for (const id of likely) if ((await stateOf(id, spki)) === 'matches') return id;
+        pairs ??= this.#pairs(via);
+        for (const id of await pairs) if ((await stateOf(id, spki)) === 'matches') return id;
+        return undefined;
+      },
+    };
+  }
+
+  async contradicts(keyId: string, spki: Buffer, via: Via): Promise<boolean> {
+    try {
+      return stateOfHalf(await this.#publicHalf(keyId, via), spki) === 'differs';
+    } catch (error) {
+      if (via.signal?.aborted === true) throw error;
+      return false; // certificates are stored whether the Keys service is there or not
+    }
+  }
+
+  /** The public half of a key; rejects when the keys cannot be asked. */
+  async #publicHalf(id: string, via: Via): Promise<PublicHalf> {
+    try {
+      const options = { ...via, timeoutMs: lookupTimeoutMs };
+      return (await this.#keys.GetPublicKey({ key_id: id }, options)).spki;
+    } catch (error) {
+      if (isServiceError(error, 'NotFound') || isServiceError(error, 'NotSupported')) {
+        return 'missing';
+      }
+      if (isServiceError(error, 'Unavailable') && !via.signal.aborted) return 'unavailable';
+      throw error;
+    }
+  }
+
+  /** The ids of all key pairs that the Keys service shows. */
+  async #pairs({ signal }: Via): Promise<readonly string[]> {
+    const { busName: destination, path } = keysService;
+    const call = { destination, path, interface: objectManager, member: 'GetManagedObjects' };
+    const [objects] = await this.#bus.call(call, { signal, timeoutMs: lookupTimeoutMs });
+    return Object.values(asRecord(objects)).flatMap((interfaces) => {
+      const properties = new Map(Object.entries(asRecord(asRecord(interfaces)[keyInterface.name])));
+      const [id, kind] = [textOf(properties.get('KeyId')), textOf(properties.get('Kind'))];
+      return kind === 'pair' && isId(id) ? [id] : [];
+    });
+  }
+}
+
+function stateOfHalf(half: PublicHalf, spki: Buffer): KeyState {
+  if (typeof half === 'string') return half;
+  return half.equals(spki) ? 'matches' : 'differs';
+}
+
+function asRecord(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? { ...value } : {};
+}
+
+function textOf(value: unknown): string {
+  return value instanceof Variant && typeof value.value === 'string' ? value.value : '';
+}

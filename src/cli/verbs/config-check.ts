@@ -1,0 +1,195 @@
+import { stat } from 'node:fs/promises';
+import {
+  type CertificatesConfig,
+  certificatesSchema,
+  parseCertificatesConfig,
+} from '../../certificates/config/config.ts';
+import type { ServiceDefinition } from '../../dbus/definition.ts';
+import { ServiceError, systemCode } from '../../errors.ts';
+import {
+  type IdentityConfig,
+  identitySchema,
+  parseIdentityConfig,
+} from '../../identity/config/config.ts';
+import { certificatesService } from '../../interfaces/certificates.ts';
+import { identityService } from '../../interfaces/identity.ts';
+import { keysService } from '../../interfaces/keys.ts';
+import { modulesService } from '../../interfaces/modules.ts';
+import { type KeysConfig, keysSchema, parseKeysConfig } from '../../keys/config/config.ts';
+import {
+  type ModulesConfig,
+  modulesSchema,
+  parseModulesConfig,
+} from '../../modules/config/config.ts';
+import { withoutSecrets } from '../../quoted.ts';
+import {
+  type CommonConfig,
+  ConfigError,
+  type ConfigSource,
+  formatProblem,
+  type PlacedConfig,
+  type Problem,
+  placedConfig,
+  serviceUsers,
+} from '../../service/config/config.ts';
+import { type Command, exitCodes } from '../command.ts';
+import { formatJson, printable } from '../output.ts';
+import { crossCheck } from './cross-check.ts';
+import { obstacleTo, readerNamed } from './service-readers.ts';
+
+const defaultDirectory = '/etc/iotedge';
+
+/** What was found in the files of one service, or of all. */
+interface Findings {
+  readonly problems: readonly Problem[];
+  readonly warnings: readonly Problem[];
+  /** What could not be looked at. */
+  readonly denied: readonly Problem[];
+}
+
+interface Checked<T> extends Findings {
+  /** Undefined when it is wrong, or could not be read as a whole. */
+  readonly placed: PlacedConfig<T> | undefined;
+}
+
+/** `iotedgectl config check`: what the services would say about their configuration, without starting them. */
+export const configCheck: Command = {
+  words: 'config check',
+  summary: 'check the configuration files of the four services',
+  options: { 'config-dir': { type: 'string', help: `in place of ${defaultDirectory}` } },
+  async run({ options, print }) {
+    const given = options['config-dir'];
+    const dir = typeof given === 'string' ? given : defaultDirectory;
+    await refuseAbsent(dir);
+    const found = await checkAll(dir);
+    const { problems, denied } = found;
+    if (options['json'] === true) print(formatJson(inJson(found)));
+    else printFindings(found, dir, print);
+    if (problems.length > 0) return exitCodes.configuration;
+    return denied.length > 0 ? exitCodes.notAuthorized : exitCodes.ok;
+  },
+};
+
+async function refuseAbsent(dir: string): Promise<void> {
+  try {
+    await stat(dir);
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === 'EACCES') {
+      throw new ServiceError('AccessDenied', `${dir} could not be looked at as ${me()}`);
+    }
+    const defaults = 'nothing is configured, and services would start with their defaults';
+    throw new ServiceError('NotFound', `no directory ${dir} (${code}): ${defaults}`);
+  }
+}
+
+async function checkAll(dir: string): Promise<Findings> {
+  const [keys, certificates, identity, modules] = await Promise.all([
+    check<KeysConfig>(dir, keysService, { schema: keysSchema, parse: parseKeysConfig }),
+    check<CertificatesConfig>(dir, certificatesService, {
+      schema: certificatesSchema,
+      parse: parseCertificatesConfig,
+    }),
+    check<IdentityConfig>(dir, identityService, {
+      schema: identitySchema,
+      parse: parseIdentityConfig,
+    }),
+    check<ModulesConfig>(dir, modulesService, {
+      schema: modulesSchema,
+      parse: parseModulesConfig,
+    }),
+  ]);
+  const placed = {
+    keys: keys.placed,
+    certificates: certificates.placed,
+    identity: identity.placed,
+    modules: modules.placed,
+  };
+  const users = await Promise.all(serviceUsers.map(readerNamed));
+  const across = crossCheck(placed, (name) => users.find((user) => user?.name === name)?.uid);
+  const each: readonly Findings[] = [keys, certificates, identity, modules];
+  return {
+    problems: [...each.flatMap(({ problems }) => problems), ...across.problems],
+    warnings: [...each.flatMap(({ warnings }) => warnings), ...across.warnings],
+    denied: each.flatMap(({ denied }) => denied),
+  };
+}
+
+async function check<T extends CommonConfig>(
+  dir: string,
+  definition: ServiceDefinition,
+  program: Pick<ConfigSource<T>, 'schema' | 'parse'>,
+): Promise<Checked<T>> {
+  const { name: service } = definition;
+  const warnings: Problem[] = [];
+  try {
+    const placed = await placedConfig({
+      ...program,
+      dir,
+      service,
+      definition,
+      warn: (warning) => void warnings.push(warning),
+    });
+    const problems = await unreadable(service, placed.sources);
+    return { problems, warnings, denied: [], placed };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const denied = error.problems.filter((problem) => problem.denied === true);
+    const problems = error.problems.filter((problem) => problem.denied !== true);
+    return { problems, warnings, denied, placed: undefined };
+  }
+}
+
+/** The files that this process can read, and the user of the service cannot. */
+async function unreadable(
+  service: string,
+  sources: PlacedConfig<unknown>['sources'],
+): Promise<readonly Problem[]> {
+  const reader = await readerNamed(`iotedge-${service}`);
+  if (reader === undefined) return [];
+  const found = sources.map(async ({ path: file }): Promise<readonly Problem[]> => {
+    const obstacle = await obstacleTo(reader, file);
+    if (obstacle === undefined) return [];
+    const what = obstacle === file ? 'it' : `what is in ${obstacle}`;
+    const message = `the service cannot read ${what}, as user ${reader.name}: it would not start`;
+    return [{ file, line: 1, column: 1, path: '', message }];
+  });
+  return (await Promise.all(found)).flat();
+}
+
+function printFindings(
+  { problems, warnings, denied }: Findings,
+  dir: string,
+  print: (text: string) => void,
+): void {
+  for (const warning of warnings) print(printable(`warning: ${formatProblem(warning)}`));
+  for (const problem of problems) print(printable(formatProblem(problem)));
+  for (const { file } of denied) {
+    print(shown(`not checked: ${file} could not be read as ${me()}`));
+  }
+  if (problems.length > 0) return;
+  if (denied.length > 0) print('what could be read is good');
+  else print(shown(`the configuration in ${dir} is good`));
+}
+
+/** A text with the name of a directory in it, which anybody may have chosen. */
+function shown(text: string): string {
+  return printable(withoutSecrets(text));
+}
+
+function me(): string {
+  return `uid ${process.getuid?.() ?? '?'}`;
+}
+
+function inJson({ problems, warnings, denied }: Findings): readonly object[] {
+  const as = (severity: string) => (finding: Problem) => ({
+    severity,
+    ...finding,
+    file: withoutSecrets(finding.file),
+  });
+  return [
+    ...problems.map(as('error')),
+    ...warnings.map(as('warning')),
+    ...denied.map(as('not-checked')),
+  ];
+}

@@ -1,0 +1,236 @@
+/** What only the four files together show: ids that none of them makes, grants that are missing, sockets apart. */
+import type { CertificatesConfig } from '../../certificates/config/config.ts';
+import type { IdentityConfig } from '../../identity/config/config.ts';
+import { idGlobMatches, reservedPrefix } from '../../ids.ts';
+import { grants } from '../../interfaces/grants.ts';
+import { signMechanisms } from '../../interfaces/words.ts';
+import type { KeysConfig } from '../../keys/config/config.ts';
+import type { ModulesConfig } from '../../modules/config/config.ts';
+import { ruleAllows } from '../../service/authorization/rules.ts';
+import type {
+  CommonConfig,
+  PlacedConfig,
+  Problem,
+  SettingPath,
+} from '../../service/config/config.ts';
+
+/** The configurations that could be read. */
+export interface Configurations {
+  readonly keys?: PlacedConfig<KeysConfig> | undefined;
+  readonly certificates?: PlacedConfig<CertificatesConfig> | undefined;
+  readonly identity?: PlacedConfig<IdentityConfig> | undefined;
+  readonly modules?: PlacedConfig<ModulesConfig> | undefined;
+}
+
+/** What is wrong, and what may be. */
+export interface CrossFindings {
+  readonly problems: readonly Problem[];
+  readonly warnings: readonly Problem[];
+}
+
+/** An id in a setting of one file that is about a thing of another service. */
+interface Reference {
+  readonly kind: 'key' | 'certificate';
+  readonly id: string;
+  readonly place: (message: string) => Problem;
+  /** It may well come about later: whoever asks for a certificate makes its key. */
+  readonly isFuture?: boolean;
+}
+
+/** A key that one of the services signs with. */
+interface Use extends Reference {
+  readonly kind: 'key';
+  readonly user: string;
+}
+
+/** The uid of a user of this machine; undefined when there is none of that name. */
+type UidOf = (user: string) => number | undefined;
+
+/** Compares the files with one another. */
+export function crossCheck(all: Configurations, uidOf: UidOf): CrossFindings {
+  const unknown = [...referencesOf(all)].filter((one) => isUnknown(one, all));
+  const found = unknown.map((one) => ({ one, problem: one.place(unknownText(one)) }));
+  // of a file that is not there nothing is known but that it makes nothing
+  const isSure = ({ one: { kind, isFuture = false } }: { readonly one: Reference }): boolean =>
+    !isFuture && ((kind === 'key' ? all.keys : all.certificates)?.sources.length ?? 0) > 0;
+  const sure = found.filter(isSure).map(({ problem }) => problem);
+  const unsure = found.filter((one) => !isSure(one)).map(({ problem }) => problem);
+  const missing = [...usesOf(all)].flatMap((use) => missingGrant(use, all.keys, uidOf));
+  const hasKeys = (all.keys?.sources.length ?? 0) > 0;
+  return {
+    problems: [...sure, ...(hasKeys ? missing : [])],
+    warnings: [...unsure, ...(hasKeys ? [] : missing), ...socketsApart(all), ...namesTwice(all)],
+  };
+}
+
+function* referencesOf(all: Configurations): Generator<Reference> {
+  const { identity, modules, certificates } = all;
+  const { dps } = identity?.config ?? {};
+  if (identity !== undefined && dps !== undefined) {
+    const at = (name: string) => placeIn(identity, ['provisioning', 'attestation', name]);
+    if (dps.certificateId !== undefined) {
+      yield { kind: 'certificate', id: dps.certificateId, place: at('identity_cert') };
+    }
+    yield { kind: 'key', id: dps.keyId, place: at('identity_pk') };
+  }
+  if (modules !== undefined) yield* modulesReferences(modules);
+  if (certificates !== undefined) yield* certificatesReferences(certificates);
+}
+
+function* modulesReferences(modules: PlacedConfig<ModulesConfig>): Generator<Reference> {
+  const { deviceCa, deviceCaKey, trustedCas } = modules.config;
+  const at = (...path: SettingPath) => placeIn(modules, ['certificates', ...path]);
+  if (deviceCa !== undefined) {
+    yield { kind: 'certificate', id: deviceCa, place: at('device_ca_cert') };
+  }
+  if (deviceCaKey !== undefined) yield { kind: 'key', id: deviceCaKey, place: at('device_ca_pk') };
+  for (const [index, reference] of trustedCas.entries()) {
+    if (reference.kind !== 'id') continue;
+    yield { kind: 'certificate', id: reference.id, place: at('trusted_ca_certs', index) };
+  }
+}
+
+function* certificatesReferences(
+  certificates: PlacedConfig<CertificatesConfig>,
+): Generator<Reference> {
+  const { preloaded, trust_bundle: bundle, issuers, certificates: rules } = certificates.config;
+  const at = (...path: SettingPath) => placeIn(certificates, path);
+  for (const [id, sources] of Object.entries(preloaded)) {
+    for (const source of sources) {
+      if (source.kind !== 'certificate') continue;
+      yield { kind: 'certificate', id: source.id, place: at(`preloaded_cert:${id}`) };
+    }
+  }
+  for (const [index, id] of bundle.entries()) {
+    yield { kind: 'certificate', id, place: at('trust_bundle', index) };
+  }
+  for (const [setting, named] of [
+    ['issuers', issuers],
+    ['certificates', rules],
+  ] as const) {
+    for (const [name, { key_id: id }] of Object.entries(named)) {
+      if (id === undefined) continue;
+      const isFuture = setting === 'certificates';
+      yield { kind: 'key', id, isFuture, place: at(setting, name, 'key_id') };
+    }
+  }
+}
+
+/** Where a setting stands, or one around it. */
+function placeIn(file: PlacedConfig<unknown>, path: SettingPath): Reference['place'] {
+  return (message) => file.problemAt(path, message);
+}
+
+function isUnknown({ kind, id }: Reference, { keys, certificates }: Configurations): boolean {
+  // the services' own ids are made by them
+  if (id === '' || id.startsWith(reservedPrefix)) return false;
+  if (kind === 'key') {
+    if (keys === undefined) return false;
+    const { preloaded, keys: described } = keys.config;
+    return !Object.hasOwn(preloaded, id) && !Object.hasOwn(described, id);
+  }
+  if (certificates === undefined) return false;
+  const { preloaded, certificates: rules, issuers } = certificates.config;
+  const isMade = Object.keys(rules).some((glob) => idGlobMatches(glob, id));
+  return !Object.hasOwn(preloaded, id) && !isMade && !Object.hasOwn(issuers, id);
+}
+
+function unknownText({ kind, id }: Reference): string {
+  const name = JSON.stringify(id);
+  if (kind === 'key') {
+    return `no file makes or preloads the key ${name}: write 'preloaded_key:${id}' in keys.yaml, or name it under keys there when it is made otherwise`;
+  }
+  return `no file makes or preloads the certificate ${name}: write 'preloaded_cert:${id}' in certificates.yaml, or name it under certificates there when it is imported`;
+}
+
+/** The keys that services sign with, as far as the files name them. */
+function* usesOf({ identity, modules, certificates }: Configurations): Generator<Use> {
+  const { dps } = identity?.config ?? {};
+  if (identity !== undefined && dps !== undefined) {
+    const place = placeIn(identity, ['provisioning', 'attestation', 'identity_pk']);
+    yield { kind: 'key', id: dps.keyId, user: 'iotedge-identity', place };
+  }
+  const user = 'iotedge-certificates';
+  const deviceCaKey = modules?.config.deviceCaKey;
+  if (modules !== undefined && deviceCaKey !== undefined) {
+    const place = placeIn(modules, ['certificates', 'device_ca_pk']);
+    yield { kind: 'key', id: deviceCaKey, user, place };
+  }
+  if (certificates === undefined) return;
+  const { issuers, certificates: rules } = certificates.config;
+  for (const [name, { key_id: id }] of Object.entries(issuers)) {
+    const place = placeIn(certificates, ['issuers', name, 'key_id']);
+    if (id !== undefined) yield { kind: 'key', id, user, place };
+  }
+  const authorities = new Set(Object.values(rules).map(({ issuer }) => issuer));
+  for (const [name, { key_id: id }] of Object.entries(rules)) {
+    const place = placeIn(certificates, ['certificates', name, 'key_id']);
+    if (id !== undefined && authorities.has(name)) yield { kind: 'key', id, user, place };
+  }
+}
+
+const sign = 'org.iotedge.keys1.sign';
+
+function missingGrant(
+  { id, user, place }: Use,
+  keys: PlacedConfig<KeysConfig> | undefined,
+  uidOf: UidOf,
+): readonly Problem[] {
+  if (keys === undefined || id === '') return [];
+  if (maySign(id, { name: user, uid: uidOf(user) }, keys.config)) return [];
+  const line = `- {user: '${user}', actions: ['${sign}'], match: {key_id: '${id}'}}`;
+  const text = `${user} may not sign with the key ${JSON.stringify(id)}: add to grants of keys.yaml the line ${line}`;
+  return [place(text)];
+}
+
+/** Of which type the key is, and so which mechanisms it is used with, is in no file. */
+function maySign(
+  id: string,
+  user: Account,
+  { authorization, grants: own }: Pick<CommonConfig, 'authorization' | 'grants'>,
+): boolean {
+  const questions = signMechanisms.map((mechanism) => ({
+    action: sign,
+    details: { key_id: id, mechanism, derivation: '' },
+  }));
+  const builtIn = grants.map(({ action, ...grant }) => ({ ...grant, actions: [action] }));
+  const acl = authorization.backend === 'acl' ? authorization.acl : [];
+  return [...builtIn, ...own, ...acl].some((rule) => {
+    const covered = { actions: rule.actions, match: rule.match ?? {} };
+    return isFor(rule, user) && questions.some((question) => ruleAllows(covered, question));
+  });
+}
+
+interface Account {
+  readonly name: string;
+  readonly uid: number | undefined;
+}
+
+/** What only the machine of the service knows, who is in a group and which uid its user has, is not in doubt. */
+function isFor({ user }: { readonly user?: string }, { name, uid }: Account): boolean {
+  if (user === undefined || user === name) return true;
+  return /^[0-9]{1,10}$/.test(user) && (uid === undefined || uid === Number(user));
+}
+
+/** Where modules look for the APIs and where this machine offers them is usually one place. */
+function socketsApart({ modules }: Configurations): readonly Problem[] {
+  if (modules === undefined) return [];
+  const { connect, listen } = modules.config;
+  return (['management', 'workload'] as const).flatMap((api) => {
+    if (connect[api] === listen[api]) return [];
+    const text = `modules look for the ${api} API at ${connect[api]}, and listen.${api}_uri offers it to this machine at ${listen[api]}`;
+    return [modules.problemAt(['connect', `${api}_uri`], text)];
+  });
+}
+
+/** The name of the device, which edgeHub has in any case, may be given to another module by mistake. */
+function namesTwice({ modules }: Configurations): readonly Problem[] {
+  if (modules === undefined) return [];
+  const { hostname, serverNames } = modules.config;
+  return [...serverNames].flatMap(([module, names]) => {
+    const at = names.findIndex((name) => name.toLowerCase() === hostname.toLowerCase());
+    if (at < 0 || module === 'edgeHub') return [];
+    const text = `module ${JSON.stringify(module)} may answer to the hostname of the device, as edgeHub may`;
+    return [modules.problemAt(['server_names', module, at], text)];
+  });
+}

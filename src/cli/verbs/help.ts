@@ -1,0 +1,56 @@
+import type { Command } from '../command.ts';
+
+const helpWords = ['--help', '-h', 'help'];
+
+/** The words of a command line that is no command's, without those that ask for help. */
+export interface HelpRequest {
+  readonly asked: boolean;
+  readonly words: readonly string[];
+}
+
+/** Reads what help is wanted about: `keys --help`, `help keys list`, nothing at all; options are for commands. */
+export function helpRequest(args: readonly string[]): HelpRequest {
+  const rest = args.filter((arg) => !helpWords.includes(arg));
+  const asked = rest.length < args.length;
+  const option = rest.findIndex((arg) => arg.startsWith('-'));
+  return { asked, words: asked && option >= 0 ? rest.slice(0, option) : rest };
+}
+
+/** The commands that begin with the words. */
+export function commandsOf(
+  commands: readonly Command[],
+  words: readonly string[],
+): readonly Command[] {
+  return commands.filter((command) => {
+    const own = command.words.split(' ');
+    return words.every((word, at) => own[at] === word);
+  });
+}
+
+/** A line for each command, and what exit codes mean. */
+export function overview(commands: readonly Command[]): string {
+  const width = Math.max(...commands.map(({ words }) => words.length));
+  return [
+    'usage: iotedgectl COMMAND [--json] [--help]\n',
+    ...commands.map(({ words, summary }) => `  ${words.padEnd(width)}  ${summary}`),
+    '\nexit codes: 0 ok, 1 failed, 2 usage, 3 not authorized, 4 unavailable, 5 timed out,',
+    '            6 degraded, 78 configuration',
+  ].join('\n');
+}
+
+/** One command with its options. */
+export function commandHelp({ words, summary, positionals = [], options = {} }: Command): string {
+  const names = positionals.map((name) => ` ${name.toUpperCase()}`).join('');
+  const lines = [
+    ['--json', 'JSON for programs; the text for people may change between versions'],
+    ...Object.entries(options).map(([name, { type, help }]) => [
+      `--${name}${type === 'string' ? ' VALUE' : ''}`,
+      help,
+    ]),
+  ];
+  const width = Math.max(...lines.map(([option = '']) => option.length));
+  return [
+    `usage: iotedgectl ${words}${names} [OPTIONS]\n\n${summary}\n`,
+    ...lines.map(([option = '', text = '']) => `  ${option.padEnd(width)}  ${text}`),
+  ].join('\n');
+}

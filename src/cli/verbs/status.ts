@@ -1,0 +1,126 @@
+import { type Bus, BusError } from '../../dbus/bus.ts';
+import type { ServiceDefinition } from '../../dbus/definition.ts';
+import { describeError, isServiceError } from '../../errors.ts';
+import { certificatesService } from '../../interfaces/certificates.ts';
+import { identityService } from '../../interfaces/identity.ts';
+import { keysService } from '../../interfaces/keys.ts';
+import { modulesService } from '../../interfaces/modules.ts';
+import { type Command, exitCodes } from '../command.ts';
+import { describeService } from '../description.ts';
+import { formatJson, formatTable } from '../output.ts';
+import { type UnitState, unitState } from './unit-state.ts';
+
+const services: readonly ServiceDefinition[] = [
+  keysService,
+  certificatesService,
+  identityService,
+  modulesService,
+];
+
+interface ServiceStatus {
+  readonly service: string;
+  /** `idle` is not running but started by the next call; `absent` is unknown to the bus. */
+  readonly state: 'running' | 'idle' | 'absent' | 'failing';
+  readonly health: string;
+  readonly version: string;
+  readonly detail: string;
+}
+
+/** The one service that does not wait to be called. */
+const alwaysRuns = modulesService.name;
+const configurationStatus = /exited with status 78\b/;
+
+/** `iotedgectl status`: one line a service. What systemd knows without starting it is not started unless asked to. */
+export const status: Command = {
+  words: 'status',
+  summary: 'the four services at a glance',
+  options: {
+    start: {
+      type: 'boolean',
+      help: 'start the services that are idle, also where systemd knows of them',
+    },
+  },
+  async run({ bus, options, print }) {
+    const connection = await bus();
+    const start = options['start'] === true;
+    const found = await Promise.all(
+      services.map((service) => statusOf(connection, service, start)),
+    );
+    if (options['json'] === true) print(formatJson(found));
+    else print(formatTable(['SERVICE', 'STATE', 'HEALTH', 'VERSION', 'DETAIL'], found.map(rowOf)));
+    return exitCodeOf(found);
+  },
+};
+
+async function statusOf(
+  bus: Bus,
+  service: ServiceDefinition,
+  start: boolean,
+): Promise<ServiceStatus> {
+  const none = { service: service.name, health: '', version: '' };
+  const isRunning = (await bus.nameOwner(service.busName)) !== undefined;
+  if (!isRunning) {
+    const unit = await unitState(bus, `iotedge-${service.name}.service`);
+    if (unit !== undefined && !start) return { ...none, ...resting(service, unit) };
+    if (!(await isActivatable(bus, service.busName))) {
+      return { ...none, state: 'absent', detail: `no ${service.busName} on this bus` };
+    }
+  }
+  try {
+    return await describedStatus(bus, service);
+  } catch (error) {
+    // whatever one service fails of, the others are shown
+    if (!isServiceError(error) && !(error instanceof BusError)) throw error;
+    return { ...none, state: 'failing', detail: reasonOf(error) };
+  }
+}
+
+/** A service that does not run, as systemd has it. */
+function resting(
+  { name }: ServiceDefinition,
+  { active, problem }: UnitState,
+): Pick<ServiceStatus, 'state' | 'detail'> {
+  if (problem !== '') return { state: 'failing', detail: problem };
+  if (name !== alwaysRuns) return { state: 'idle', detail: 'starts when it is called' };
+  return { state: 'failing', detail: `it does not run: its unit is ${active}` };
+}
+
+async function describedStatus(bus: Bus, service: ServiceDefinition): Promise<ServiceStatus> {
+  const { objects, health, version, lastError } = await describeService(bus, service);
+  const count = Object.keys(objects).length;
+  return {
+    service: service.name,
+    state: 'running',
+    health,
+    version,
+    detail: lastError || `${count} ${service.child.segment}${count === 1 ? '' : 's'}`,
+  };
+}
+
+function reasonOf(error: unknown): string {
+  const reason = describeError(error);
+  return configurationStatus.test(reason)
+    ? `${reason}: its configuration is wrong, see 'iotedgectl config check'`
+    : reason;
+}
+
+async function isActivatable(bus: Bus, name: string): Promise<boolean> {
+  const [names] = await bus.call({
+    destination: 'org.freedesktop.DBus',
+    path: '/org/freedesktop/DBus',
+    interface: 'org.freedesktop.DBus',
+    member: 'ListActivatableNames',
+  });
+  return Array.isArray(names) && names.includes(name);
+}
+
+function rowOf({ service, state, health, version, detail }: ServiceStatus): readonly string[] {
+  return [service, state, health || '-', version || '-', detail];
+}
+
+function exitCodeOf(found: readonly ServiceStatus[]): number {
+  if (found.some(({ state }) => state === 'absent' || state === 'failing'))
+    return exitCodes.unavailable;
+  if (found.some(({ health }) => health === 'degraded')) return exitCodes.degraded;
+  return exitCodes.ok;
+}

@@ -1,0 +1,57 @@
+import { ServiceError } from '../../errors.ts';
+import type { IncomingMessage } from '../wire/message.ts';
+import { errorFromWire } from '../wire/wire-errors.ts';
+
+/** Larger error replies are received without their text. */
+export const maxErrorBytes = 64 << 10;
+/** What a reply may be unless the caller states less. */
+export const defaultReplyLimit: ReplyLimit = { bytes: 32 << 20, elements: 1_000_000 };
+
+/** How large a reply may be: the bytes of its body, the elements of its arrays and dictionaries in all. */
+export interface ReplyLimit {
+  readonly bytes: number;
+  readonly elements: number;
+}
+
+/** What a call expects of its reply. */
+export interface ExpectedReply {
+  readonly replySignature: string | undefined;
+  readonly replyLimit: ReplyLimit;
+}
+
+/** The error that an error reply stands for. */
+export function errorOf(message: IncomingMessage): Error {
+  const name = message.header.errorName ?? 'org.freedesktop.DBus.Error.Failed';
+  return errorFromWire(name, errorText(message));
+}
+
+/** An error that cannot be read is one all the same. */
+function errorText(message: IncomingMessage): string {
+  if (!message.header.signature.startsWith('s')) return '';
+  try {
+    const [text] = message.decode(defaultReplyLimit.elements);
+    return typeof text === 'string' ? text : '';
+  } catch {
+    return '';
+  }
+}
+
+/** Fails when a reply is not what was asked for: a peer of another version, or one that is not what it claims to be. */
+export function decodeReply(
+  message: IncomingMessage,
+  { replySignature: wanted, replyLimit }: ExpectedReply,
+): readonly unknown[] {
+  const { signature, bodyBytes } = message.header;
+  if (wanted !== undefined && wanted !== signature) {
+    throw new ServiceError('Failed', `the reply is (${signature}), not (${wanted})`);
+  }
+  if (message.isSkipped) {
+    const limit = `the limit is ${replyLimit.bytes}`;
+    throw new ServiceError('Failed', `the reply has ${bodyBytes} bytes, ${limit}`);
+  }
+  try {
+    return message.decode(replyLimit.elements);
+  } catch (cause) {
+    throw new ServiceError('Failed', 'the reply is unreadable', { cause });
+  }
+}

@@ -1,0 +1,42 @@
+import type { InterfaceDefinition, Properties } from '../definition.ts';
+
+/** Health and LastError of a manager: what its service says of itself, and a problem of the process beside it. */
+export class ManagerHealth<I extends InterfaceDefinition> {
+  readonly #own = new Map<string, unknown>();
+  #problem = '';
+
+  constructor(properties: Properties<I>) {
+    this.#keep(properties);
+  }
+
+  /** The values that a service sets, with the problem of the process in them. */
+  over(values: Partial<Properties<I>>): Partial<Properties<I>> {
+    this.#keep(values);
+    if (this.#problem === '') return values;
+    const touched = Object.keys(this.#shown()).some((name) => Object.hasOwn(values, name));
+    return touched ? { ...values, ...this.#shown() } : values;
+  }
+
+  /** The values that show this problem from now on; '' is none. */
+  with(problem: string): Partial<Properties<I>> {
+    this.#problem = problem;
+    return this.#shown();
+  }
+
+  #keep(values: Partial<Properties<I>>): void {
+    for (const name of ['Health', 'LastError']) {
+      const value = new Map<string, unknown>(Object.entries(values)).get(name);
+      if (value !== undefined) this.#own.set(name, value);
+    }
+  }
+
+  #shown(): Partial<Properties<I>> {
+    const own = this.#own.get('LastError');
+    const texts = [this.#problem, typeof own === 'string' ? own : ''].filter(Boolean);
+    const shown = {
+      Health: this.#problem === '' ? this.#own.get('Health') : 'degraded',
+      LastError: texts.join('; '),
+    };
+    return shown as Partial<Properties<I>>; // every manager has these two
+  }
+}

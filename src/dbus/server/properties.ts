@@ -1,0 +1,145 @@
+import { createHash } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import type { InterfaceDefinition, PropertyDefinition } from '../definition.ts';
+import { type Variant, variant } from '../wire/variant.ts';
+import { WireWriter, writersOf } from '../wire/writer.ts';
+
+/** What changed in a set of properties, as PropertiesChanged announces it. */
+export interface PropertyChange {
+  readonly changed: Readonly<Record<string, Variant>>;
+  readonly invalidated: readonly string[];
+  /** Those that never change on one object: it is another object now. */
+  readonly constants: readonly string[];
+}
+
+/** The properties of one interface on one object. */
+export class PropertySet {
+  readonly #definitions: Readonly<Record<string, PropertyDefinition>>;
+  readonly #values = new Map<string, unknown>();
+  #revision = 0;
+  #json: string | undefined;
+
+  /** All properties must be given. */
+  constructor(definition: InterfaceDefinition, values: Readonly<Record<string, unknown>>) {
+    this.#definitions = definition.properties ?? {};
+    for (const name of Object.keys(this.#definitions)) {
+      if (values[name] === undefined) throw new TypeError(`property ${name} has no value`);
+      this.#values.set(name, values[name]);
+    }
+  }
+
+  /** Changes values and returns what must be announced; undefined when nothing must. */
+  set(values: Readonly<Record<string, unknown>>): PropertyChange | undefined {
+    const changed: Record<string, Variant> = {};
+    const invalidated: string[] = [];
+    const constants: string[] = [];
+    for (const [name, value] of Object.entries(values)) {
+      const definition = this.#definitions[name];
+      if (definition === undefined) throw new TypeError(`no property ${name}`);
+      if (value === undefined || isDeepStrictEqual(this.#values.get(name), value)) continue;
+      this.#values.set(name, value);
+      this.#revision++;
+      this.#json = undefined;
+      if (definition.emits === 'true') changed[name] = toVariant(definition, value);
+      if (definition.emits === 'invalidates') invalidated.push(name);
+      if (definition.emits === 'const') constants.push(name);
+    }
+    const isSilent = invalidated.length + constants.length + Object.keys(changed).length === 0;
+    return isSilent ? undefined : { changed, invalidated, constants };
+  }
+
+  /** Differs whenever a value does. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** Whether the property never changes on one object. */
+  isConstant(name: string): boolean {
+    return this.#definitions[name]?.emits === 'const';
+  }
+
+  /** One value; undefined when there is no such property. */
+  get(name: string): Variant | undefined {
+    const definition = Object.hasOwn(this.#definitions, name) ? this.#definitions[name] : undefined;
+    if (definition === undefined) return undefined;
+    return toVariant(definition, this.#values.get(name));
+  }
+
+  /** All values, as GetAll returns them. */
+  all(): Record<string, Variant> {
+    return Object.fromEntries(
+      Object.entries(this.#definitions).map(([name, definition]) => [
+        name,
+        toVariant(definition, this.#values.get(name)),
+      ]),
+    );
+  }
+
+  /** The names of the properties that clients may cache. */
+  cached(): readonly string[] {
+    return Object.keys(this.#definitions).filter(
+      (name) => this.#definitions[name]?.emits !== 'false',
+    );
+  }
+
+  /** SHA-256 of values, one after the other, as they go over the wire. */
+  digest(names: readonly string[]): string {
+    const writer = new WireWriter(512);
+    const [write] = writersOf('v');
+    for (const name of names) write?.(writer, this.get(name));
+    const bytes = writer.buffer.subarray(0, writer.position);
+    return createHash('sha256').update(bytes).digest('base64url');
+  }
+
+  /** All values as they would stand in JSON: times as numbers, bytes as base64. */
+  toJson(): Record<string, unknown> {
+    return Object.fromEntries([...this.#values].map(([name, value]) => [name, jsonOf(value)]));
+  }
+
+  /** The same as text, which is made once until a value changes. */
+  jsonText(): string {
+    this.#json ??= JSON.stringify(this.toJson());
+    return this.#json;
+  }
+}
+
+function toVariant({ type, record }: PropertyDefinition, value: unknown): Variant {
+  return variant(
+    type,
+    record === undefined ? sendable(type, value) : recordToVariants(record, value),
+  );
+}
+
+/** The time of a certificate or of an engine may be one before 1970: that is none, and costs nobody the rest either. */
+function sendable(type: string, value: unknown): unknown {
+  return type === 't' && typeof value === 'bigint' && value < 0n ? 0n : withoutNul(value);
+}
+
+/** What came from a cloud or an engine may hold a NUL, which no text on the bus can: that costs nobody the rest. */
+function withoutNul(value: unknown): unknown {
+  if (typeof value === 'string') return value.replaceAll('\0', '\ufffd');
+  return Array.isArray(value) ? value.map(withoutNul) : value;
+}
+
+/** A plain object as `a{sv}` by the signatures of its fields; all of them must be there. */
+export function recordToVariants(
+  fields: Readonly<Record<string, string>>,
+  value: unknown,
+): Record<string, Variant> {
+  const values = new Map(typeof value === 'object' && value !== null ? Object.entries(value) : []);
+  return Object.fromEntries(
+    Object.entries(fields).map(([name, type]) => {
+      const field: unknown = values.get(name);
+      if (field === undefined) throw new TypeError(`field ${name} has no value`);
+      return [name, variant(type, sendable(type, field))];
+    }),
+  );
+}
+
+function jsonOf(value: unknown): unknown {
+  if (typeof value === 'bigint') return Number(value);
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
+  if (Array.isArray(value)) return value.map(jsonOf);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, field]) => [name, jsonOf(field)]));
+}

@@ -1,0 +1,103 @@
+import { ServiceError } from '../../errors.ts';
+import { isLargeHeader } from '../wire/header.ts';
+import type { IncomingMessage, MessageHeader } from '../wire/message.ts';
+import { largeHeader, tooLarge } from './arguments.ts';
+import type { Method } from './method.ts';
+import type { ObjectTree, ServedObject } from './object-tree.ts';
+import {
+  type StandardMethod,
+  standardBodyBytes,
+  standardMethods,
+  unknownObject,
+} from './standard.ts';
+
+/** Where a call leads: to a standard method of an object, or to a method of the service. */
+export type Route =
+  | { readonly kind: 'standard'; readonly method: StandardMethod; readonly object?: ServedObject }
+  | { readonly kind: 'own'; readonly method: Method };
+
+/** Finds what a call is for and sees that its body fits; UnknownObject, InvalidArgs and the like when not. */
+export function routeOf(message: IncomingMessage, tree: ObjectTree): Route {
+  const { path = '/', member = '' } = message.header;
+  if (isLargeHeader(message.header)) throw largeHeader();
+  const object = tree.get(path);
+  const interfaceName = message.header.interface ?? interfaceOf(object, member);
+  const standard = standardMethods.get(interfaceName);
+  const route =
+    standard === undefined
+      ? ownRoute(object, interfaceName, message.header)
+      : standardRoute(standard.get(member), interfaceName, { message, tree, object });
+  checkBody(message, route.method);
+  return route;
+}
+
+function ownRoute(
+  object: ServedObject | undefined,
+  interfaceName: string,
+  { path = '/', member = '' }: MessageHeader,
+): Route {
+  if (object === undefined) throw unknownObject(path);
+  const served = object.interfaces.get(interfaceName);
+  if (served === undefined) {
+    throw new ServiceError('UnknownInterface', `${path} has no interface ${interfaceName}`);
+  }
+  const method = served.methods.get(member);
+  if (method === undefined) throw unknownMethod(interfaceName, member);
+  return { kind: 'own', method };
+}
+
+function standardRoute(
+  method: StandardMethod | undefined,
+  interfaceName: string,
+  {
+    message: {
+      header: { path = '/', member = '' },
+    },
+    tree,
+    object,
+  }: { message: IncomingMessage; tree: ObjectTree; object: ServedObject | undefined },
+): Route {
+  if (method === undefined) throw unknownMethod(interfaceName, member);
+  if (object !== undefined) return { kind: 'standard', method, object };
+  const there = method.where === 'anywhere' || (method.where === 'node' && tree.hasNode(path));
+  if (!there) throw unknownObject(path);
+  return { kind: 'standard', method };
+}
+
+/** A call without an interface header goes to the one interface that has the member. */
+function interfaceOf(object: ServedObject | undefined, member: string): string {
+  const own = [...(object?.interfaces ?? [])].filter(([, { methods }]) => methods.has(member));
+  const standard = [...standardMethods].filter(([, methods]) => methods.has(member));
+  const names = [...own, ...standard].map(([name]) => name);
+  const [only] = names;
+  if (only === undefined) throw unknownMethod('', member);
+  if (names.length > 1) {
+    throw new ServiceError('UnknownMethod', `${member} is in ${names.join(' and ')}: name one`);
+  }
+  return only;
+}
+
+function unknownMethod(interfaceName: string, member: string): ServiceError {
+  const where = interfaceName === '' ? '' : ` in ${interfaceName}`;
+  return new ServiceError('UnknownMethod', `no method ${member}${where}`);
+}
+
+/** Refuses what the method does not take; nothing of the body is decoded here. */
+function checkBody(message: IncomingMessage, method: StandardMethod | Method): void {
+  const { signature, member = '' } = message.header;
+  if (signature !== method.signature) {
+    const wanted = `${member} takes (${method.signature})`;
+    throw new ServiceError('InvalidArgs', `${wanted}, not (${signature})`);
+  }
+  if (message.isSkipped) throw tooLarge(member, message, method.maxBodyBytes);
+}
+
+/** How large the body of a call may be, by its header alone. */
+export function maxBodyBytesOf(
+  { interface: interfaceName, member = '' }: MessageHeader,
+  methods: ReadonlyMap<string, Method>,
+): number {
+  const isStandard = interfaceName !== undefined && standardMethods.has(interfaceName);
+  const own = isStandard ? undefined : methods.get(member);
+  return own?.maxBodyBytes ?? standardBodyBytes;
+}

@@ -1,0 +1,301 @@
+import { ServiceError } from '../../errors.ts';
+import type { Bus } from '../bus.ts';
+import type { Properties, ServiceDefinition } from '../definition.ts';
+import type { IncomingMessage, MessageHeader } from '../wire/message.ts';
+import type { CallContext, IncomingCall } from './call.ts';
+import type { Caller, Callers } from './caller.ts';
+import { Admission } from './limits/admission.ts';
+import { type CallLimits, defaultCallLimits } from './limits/call-limits.ts';
+import { type LogControl, logControlObject } from './log-control.ts';
+import { type CallArguments, Method, type NameChecks, type Question } from './method.ts';
+import { Published } from './published.ts';
+import { reply, replyError } from './replies.ts';
+import { maxBodyBytesOf, routeOf } from './route.ts';
+import { Serving, type ServingOptions } from './serving.ts';
+import type { StandardReply } from './standard.ts';
+
+export type { Authorizer } from './authorization-gate.ts';
+export { type CallContext, callerLeft } from './call.ts';
+export type { NameChecks, Question } from './method.ts';
+
+/** Is notified of what happens, for the journal. None of these may throw. */
+export interface ServeObserver {
+  /** A call that wants no reply will not be performed: its caller left before its turn. */
+  lost?(message: string, caller: Caller | undefined): void;
+  /** A call of a method of the service is about to be authorized, or is public. */
+  called?(call: CallContext): void;
+  decided(call: CallContext, question: Question, error: unknown): void;
+  /** A call was answered with an error; whatever is not a ServiceError went out as `internal error`. */
+  failed(call: CallContext | undefined, message: string, error: unknown): void;
+  /** A handler failed with a code that the table does not list for its method. */
+  undeclared?(call: CallContext, error: ServiceError): void;
+}
+
+/** What a service is served with. `Describe` is answered here. */
+export interface ServeOptions<S extends ServiceDefinition> extends ServingOptions<S> {
+  readonly properties: Properties<S['manager']>;
+  readonly callers: Callers;
+  readonly names: NameChecks;
+  readonly logControl: LogControl;
+  readonly observer: ServeObserver;
+  /** Beside root: whose `request_id` is taken over, and whose calls have the larger limits. */
+  readonly isTrusted?: (uid: number) => boolean;
+  readonly limits?: CallLimits;
+}
+
+/** A call with all that it is served with. */
+interface ServedCall<S extends ServiceDefinition> {
+  readonly method: Method;
+  readonly args: CallArguments;
+  readonly call: IncomingCall;
+  readonly serving: Serving<S>;
+}
+
+/** Serves a service on a bus; it owns no name yet, and announces nothing before `goLive`. */
+export function serve<S extends ServiceDefinition>(
+  bus: Bus,
+  service: S,
+  options: ServeOptions<S>,
+): Server<S> {
+  return new Server(bus, service, options);
+}
+
+/** A service on the bus: its objects, and the dispatch of calls to them. */
+export class Server<S extends ServiceDefinition> extends Published<S> {
+  readonly #bus: Bus;
+  readonly #options: ServeOptions<S>;
+  readonly #admission: Admission;
+  #serving: Serving<S>;
+  readonly #methods: ReadonlyMap<string, Method>;
+  /** The largest reply that each member was answered with so far: what its next callers may expect. */
+  readonly #largestReplies = new Map<string, number>();
+  #onActivity: () => void = () => undefined;
+
+  constructor(bus: Bus, service: S, options: ServeOptions<S>) {
+    const methods = methodsOf(service);
+    super(bus, service, options.properties, methods);
+    this.#methods = methods;
+    const { callers, limits = defaultCallLimits } = options;
+    this.#bus = bus;
+    this.#options = options;
+    this.#admission = new Admission(callers, limits, {
+      admitted: (call) => this.#dispatch(call),
+      refused: (message, call, error) => this.#refuse(message, call, error),
+      lost: (message, caller) => options.observer.lost?.(nameOf(message), caller),
+      activity: () => this.#onActivity(),
+      expectedReplyBytes: (call) => this.#largestReplyTo(call),
+      isTrusted: (uid) => this.#isTrusted(uid),
+    });
+    this.#serving = this.#servingWith(options);
+    this.tree.add(logControlObject(options.logControl));
+    bus.serveCalls({
+      maxBodyBytes: (header) => this.#maxBodyBytes(header),
+      receive: (message) => this.#admission.admit(message),
+    });
+  }
+
+  /** Calls under way. */
+  get callsUnderWay(): number {
+    return this.#admission.underWay;
+  }
+
+  /** Is notified whenever a call begins or ends: what idle exit counts by. */
+  onActivity(listener: () => void): void {
+    this.#onActivity = listener;
+  }
+
+  /** Aborts the signal of every call under way; they are still answered. */
+  abandonCalls(): void {
+    this.#admission.abandonCalls();
+  }
+
+  /**
+   * Serves later calls with something else. Those under way end with what they began with; resolves when they have.
+   */
+  replace(options: ServingOptions<S>): Promise<void> {
+    const before = this.#serving;
+    this.#serving = this.#servingWith(options);
+    return before.ended();
+  }
+
+  #servingWith(options: ServingOptions<S>): Serving<S> {
+    const { observer } = this.#options;
+    return new Serving(options, {
+      decided: (...decided) => observer.decided(...decided),
+      describe: (more) => ({ json: this.describe(more) }),
+    });
+  }
+
+  #dispatch(call: IncomingCall): void {
+    try {
+      const answered = this.#serve(call);
+      if (answered) void answered.catch((error: unknown) => this.#fail(call, error));
+    } catch (error) {
+      this.#fail(call, error);
+    }
+  }
+
+  #largestReplyTo(call: IncomingCall): number {
+    return this.#largestReplies.get(memberOf(call)) ?? 0;
+  }
+
+  #maxBodyBytes(header: MessageHeader): number {
+    return maxBodyBytesOf(header, this.#methods);
+  }
+
+  /** Undefined when the call was answered at once; throws or rejects when it failed. */
+  #serve(call: IncomingCall): Promise<void> | undefined {
+    const { message, caller } = call;
+    const { tree } = this;
+    const route = routeOf(message, tree);
+    if (route.kind === 'standard') {
+      const { method, object } = route;
+      // a read without a reply has no effect
+      const isDue = message.wantsReply || method.hasEffect;
+      const answer = isDue ? method.answer({ message, caller, tree, object }) : noReply;
+      this.#succeed(call, answer);
+      return undefined;
+    }
+    const { method } = route;
+    const args = method.parse(message, this.#options.names);
+    message.release();
+    if (this.#isTrusted(caller.uid)) call.serveRequest(args.requestId);
+    this.#options.observer.called?.(call);
+    return this.#serveWith(method, args, call);
+  }
+
+  /** Wipes the secret arguments of a call when it has ended, however it ended. */
+  #serveWith(method: Method, args: CallArguments, call: IncomingCall): Promise<void> | undefined {
+    const serving = this.#serving;
+    serving.enter();
+    const end = (): void => {
+      method.wipeArguments(args);
+      serving.leave();
+    };
+    try {
+      const served = this.#decideAndPerform({ method, args, call, serving });
+      if (served !== undefined) return served.finally(end);
+    } catch (error) {
+      end();
+      throw error;
+    }
+    end();
+    return undefined;
+  }
+
+  #decideAndPerform(served: ServedCall<S>): Promise<void> | undefined {
+    const decision = this.#authorize(served);
+    if (decision === undefined) return this.#perform(served);
+    return this.#performAfter(decision, served);
+  }
+
+  /** Somebody is asked: the call gives its place back until the reply. */
+  async #performAfter(decision: Promise<void>, served: ServedCall<S>): Promise<void> {
+    const { method, call } = served;
+    try {
+      this.#admission.park(call);
+    } catch (error) {
+      call.abandon();
+      decision.catch(() => undefined); // the call has failed already, of the limit
+      throw error;
+    }
+    await decision;
+    if (!method.waits) await this.#admission.resume(call);
+    await this.#perform(served);
+  }
+
+  #isTrusted(uid: number): boolean {
+    return uid === 0 || this.#options.isTrusted?.(uid) === true;
+  }
+
+  /** Undefined when every question was answered with yes at once. */
+  #authorize(served: ServedCall<S>): Promise<void> | undefined {
+    const { method, args, call, serving } = served;
+    if (method.questions.length === 0) return undefined;
+    if (method.resolves) return this.#resolveAndAsk(served);
+    return serving.decision.ask(method.ask(method.texts(args)), call);
+  }
+
+  async #resolveAndAsk({ method, args, call, serving }: ServedCall<S>): Promise<void> {
+    const resolve = serving.resolvers.get(method.name);
+    const resolved: unknown = await this.#watched(method, call, () => resolve?.(args.values, call));
+    const texts = Object.assign(method.texts(args), resolved);
+    await serving.decision.ask(method.ask(texts), call);
+  }
+
+  #perform({ method, args, call, serving }: ServedCall<S>): Promise<void> | undefined {
+    if (method.reads && !call.message.wantsReply) {
+      this.#succeed(call, noReply);
+      return undefined;
+    }
+    const handler = serving.handlers.get(method.name);
+    if (handler === undefined) throw new TypeError(`${method.name} has no handler`);
+    if (method.waits) this.#admission.park(call);
+    const result = this.#watched(method, call, () => handler(args.values, call));
+    if (result instanceof Promise) {
+      return result.then((value: unknown) => this.#answer(call, method, value));
+    }
+    this.#answer(call, method, result);
+    return undefined;
+  }
+
+  /** Runs a handler or a resolver; a failure that the table does not list for the method is passed on, and noted. */
+  #watched(method: Method, call: IncomingCall, run: () => unknown): unknown {
+    const note = (error: unknown): never => {
+      if (error instanceof ServiceError && !method.declares(error.code)) {
+        this.#options.observer.undeclared?.(call, error);
+      }
+      throw error;
+    };
+    try {
+      const result = run();
+      return result instanceof Promise ? result.catch(note) : result;
+    } catch (error) {
+      return note(error);
+    }
+  }
+
+  #answer(call: IncomingCall, method: Method, result: unknown): void {
+    try {
+      this.#succeed(call, method.reply(result));
+    } finally {
+      method.wipe(result);
+    }
+  }
+
+  #succeed(call: IncomingCall, answer: StandardReply): void {
+    const bytes = reply(this.#bus, call.message, answer);
+    if (bytes > this.#largestReplyTo(call)) this.#largestReplies.set(memberOf(call), bytes);
+    // what was made and not sent counts as well: it cost the same
+    this.#admission.finish(call, call.message.wantsReply ? bytes : this.#largestReplyTo(call));
+  }
+
+  #fail(call: IncomingCall, error: unknown): void {
+    this.#admission.finish(call, this.#refuse(call.message, call, error));
+  }
+
+  #refuse(message: IncomingMessage, call: CallContext | undefined, error: unknown): number {
+    this.#options.observer.failed(call, nameOf(message), error);
+    return replyError(this.#bus, message, error);
+  }
+}
+
+const noReply: StandardReply = { signature: '', body: [] };
+
+/** What the largest reply is known by; only methods that exist are ever answered with one. */
+function memberOf({ message }: IncomingCall): string {
+  return nameOf(message);
+}
+
+function nameOf({ header }: IncomingMessage): string {
+  return `${header.interface ?? ''}.${header.member ?? ''}`;
+}
+
+function methodsOf(service: ServiceDefinition): ReadonlyMap<string, Method> {
+  return new Map(
+    Object.entries(service.manager.methods ?? {}).map(([name, definition]) => [
+      name,
+      new Method(name, definition),
+    ]),
+  );
+}

@@ -1,0 +1,216 @@
+import { readFileSync } from 'node:fs';
+import { ServiceError } from '../../errors.ts';
+import { quoted } from '../../quoted.ts';
+import type { IncomingMessage } from '../wire/message.ts';
+import { readersOf, type WireReader } from '../wire/reader.ts';
+import { EncodedElements } from '../wire/writer.ts';
+import { refusal } from './arguments.ts';
+import type { Caller } from './caller.ts';
+import type { ObjectTree, ServedInterface, ServedObject } from './object-tree.ts';
+
+/** What a standard method returns. */
+export interface StandardReply {
+  readonly signature: string;
+  readonly body: readonly unknown[];
+}
+
+/** What a standard method needs. */
+export interface StandardCall {
+  readonly message: IncomingMessage;
+  readonly caller: Caller;
+  readonly tree: ObjectTree;
+  readonly object: ServedObject | undefined;
+}
+
+/** Their arguments are names, and the value of a property. */
+export const standardBodyBytes = 64 << 10;
+
+/** One method of a standard interface. */
+export interface StandardMethod {
+  readonly signature: string;
+  readonly maxBodyBytes: number;
+  /** Whether it is there on objects only, on the nodes between them too, or on every path there may be. */
+  readonly where: 'object' | 'node' | 'anywhere';
+  /** Whether a call does something even when nobody waits for its reply. */
+  readonly hasEffect: boolean;
+  readonly answer: (call: StandardCall) => StandardReply;
+}
+
+const none: StandardReply = { signature: '', body: [] };
+
+function standard(
+  signature: string,
+  where: StandardMethod['where'],
+  answer: StandardMethod['answer'],
+): StandardMethod {
+  const hasEffect = answer === setProperty;
+  return { signature, where, hasEffect, answer, maxBodyBytes: standardBodyBytes };
+}
+
+/** Standard interfaces. Everybody may read; `Properties.Set` looks at the caller itself. */
+export const standardMethods: ReadonlyMap<string, ReadonlyMap<string, StandardMethod>> = new Map([
+  [
+    'org.freedesktop.DBus.Peer',
+    new Map<string, StandardMethod>([
+      ['Ping', standard('', 'anywhere', () => none)],
+      ['GetMachineId', standard('', 'anywhere', machineId)],
+    ]),
+  ],
+  [
+    'org.freedesktop.DBus.Introspectable',
+    new Map<string, StandardMethod>([['Introspect', standard('', 'node', introspect)]]),
+  ],
+  [
+    'org.freedesktop.DBus.Properties',
+    new Map<string, StandardMethod>([
+      ['Get', standard('ss', 'object', getProperty)],
+      ['GetAll', standard('s', 'object', getAllProperties)],
+      ['Set', standard('ssv', 'object', setProperty)],
+    ]),
+  ],
+  [
+    'org.freedesktop.DBus.ObjectManager',
+    new Map<string, StandardMethod>([
+      ['GetManagedObjects', standard('', 'object', getManagedObjects)],
+    ]),
+  ],
+]);
+
+let machine: string | undefined;
+
+function machineId(): StandardReply {
+  machine ??= readMachineId();
+  return { signature: 's', body: [machine] };
+}
+
+function readMachineId(): string {
+  for (const file of ['/etc/machine-id', '/var/lib/dbus/machine-id']) {
+    try {
+      const id = readFileSync(file, 'latin1').trim();
+      if (/^[0-9a-f]{32}$/.test(id)) return id;
+    } catch {
+      // the next place may have it
+    }
+  }
+  throw new ServiceError('Unavailable', 'this machine has no machine id');
+}
+
+function introspect({ tree, message }: StandardCall): StandardReply {
+  const { path = '/' } = message.header;
+  const xml = tree.introspect(path);
+  if (xml === undefined) throw unknownObject(path);
+  return { signature: 's', body: [xml] };
+}
+
+/** Decodes arguments of which none is a container; InvalidArgs when they are malformed. */
+function read<T>(message: IncomingMessage, decode: (reader: WireReader) => T): T {
+  try {
+    const reader = message.reader(0);
+    const values = decode(reader);
+    reader.expectEnd();
+    return values;
+  } catch (error) {
+    throw refusal(message.header.member ?? '', error);
+  }
+}
+
+function getProperty({ message, object }: StandardCall): StandardReply {
+  const [interfaceName, name] = read(message, (reader) => [reader.string(), reader.string()]);
+  const value = interfaceWith(object, interfaceName, name).properties.get(name);
+  if (value === undefined) throw unknownProperty(interfaceName, name);
+  return { signature: 'v', body: [value] };
+}
+
+function getAllProperties({ message, object }: StandardCall): StandardReply {
+  const interfaceName = read(message, (reader) => reader.string());
+  if (standardMethods.has(interfaceName)) return { signature: 'a{sv}', body: [{}] };
+  const all =
+    interfaceName === '' ? everyInterface(object) : [servedInterface(object, interfaceName)];
+  const values = all.map(({ properties }) => properties.all());
+  return { signature: 'a{sv}', body: [Object.assign({}, ...values)] };
+}
+
+function getManagedObjects({ tree, message, object }: StandardCall): StandardReply {
+  if (object?.managesObjects !== true) {
+    throw new ServiceError('UnknownInterface', `${message.header.path} is no object manager`);
+  }
+  const objects = new EncodedElements(tree.encodedBelow(object.path));
+  return { signature: 'a{oa{sa{sv}}}', body: [objects] };
+}
+
+/**
+ * Everything but what is declared writable is PropertyReadOnly, and that is for root and the service itself. The value
+ * is decoded last, and only when it has the type of the property.
+ */
+function setProperty({ message, object, caller: { uid } }: StandardCall): StandardReply {
+  const write = read(message, (reader) => {
+    const [interfaceName, name] = [reader.string(), reader.string()];
+    const served = interfaceWith(object, interfaceName, name);
+    const definition = writableProperty(served, name);
+    if (uid !== 0 && uid !== process.getuid?.()) {
+      throw new ServiceError('AccessDenied', 'only root and the service may set this property');
+    }
+    if (reader.signature() !== definition.type) {
+      throw new ServiceError('InvalidArgs', `${name} has type ${definition.type}`);
+    }
+    const [value] = readersOf(definition.type).map((readValue) => readValue(reader));
+    return () => served.write?.(name, value);
+  });
+  write();
+  return none;
+}
+
+/** The definition of a property if it may be written; UnknownProperty or PropertyReadOnly if not. */
+function writableProperty(served: ServedInterface, name: string): { readonly type: string } {
+  const properties = served.definition.properties ?? {};
+  const definition = Object.hasOwn(properties, name) ? properties[name] : undefined;
+  if (definition === undefined) {
+    throw unknownProperty(served.definition.name, name);
+  }
+  if (definition.write === undefined || served.write === undefined) {
+    throw new ServiceError('PropertyReadOnly', `property ${name} cannot be written`);
+  }
+  return definition;
+}
+
+function unknownProperty(interfaceName: string, name: string): ServiceError {
+  const message = `${interfaceName || 'the object'} has no property ${quoted(name)}`;
+  return new ServiceError('UnknownProperty', message);
+}
+
+function everyInterface(object: ServedObject | undefined): readonly ServedInterface[] {
+  return [...(object?.interfaces.values() ?? [])];
+}
+
+/**
+ * The interface that a property is asked of. Without a name it is the one that has the property, as the specification
+ * allows; a name that several interfaces have must be asked with one.
+ */
+function interfaceWith(
+  object: ServedObject | undefined,
+  interfaceName: string,
+  name: string,
+): ServedInterface {
+  if (standardMethods.has(interfaceName)) throw unknownProperty(interfaceName, name);
+  if (interfaceName !== '') return servedInterface(object, interfaceName);
+  const [only, another] = everyInterface(object).filter(({ definition }) =>
+    Object.hasOwn(definition.properties ?? {}, name),
+  );
+  if (only === undefined) throw unknownProperty('', name);
+  if (another === undefined) return only;
+  const both = `${only.definition.name} and ${another.definition.name}`;
+  throw new ServiceError('InvalidArgs', `${name} is a property of ${both}: name one`);
+}
+
+function servedInterface(object: ServedObject | undefined, name: string): ServedInterface {
+  const served = object?.interfaces.get(name);
+  if (served === undefined) {
+    throw new ServiceError('UnknownInterface', `no interface ${quoted(name)} on this object`);
+  }
+  return served;
+}
+
+/** No object is at that path. */
+export function unknownObject(path: string): ServiceError {
+  return new ServiceError('UnknownObject', `no object ${path}`);
+}

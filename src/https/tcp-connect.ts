@@ -1,0 +1,199 @@
+import { lookup as systemLookup } from 'node:dns/promises';
+import { connect, isIPv6, type Socket } from 'node:net';
+import { HttpsFailure } from './message.ts';
+
+/** One address of a host. */
+export interface HostAddress {
+  readonly address: string;
+  readonly family: number;
+}
+
+/** Resolves the name of a host to all its addresses. */
+export type HostLookup = (host: string) => Promise<readonly HostAddress[]>;
+
+/** How a connection is made. */
+export interface TcpOptions {
+  /** How long the caller waits, name resolution included. */
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+  /** Notified of what was tried so far, such as `[::1]:443 ECONNREFUSED, 10.0.0.1:443 no answer`. */
+  readonly onTried?: ((tried: string) => void) | undefined;
+  readonly lookup?: HostLookup | undefined;
+}
+
+/** The pause before the next address is tried beside the others (RFC 8305, 8). */
+const staggerMs = 250;
+/** No address has less than this of the deadline, where the deadline is longer. */
+const addressMs = 10_000;
+const maxAddresses = 16;
+
+/** The addresses of a host as the system resolves its name. */
+export function resolveHost(host: string): Promise<readonly HostAddress[]> {
+  return systemLookup(host, { all: true, verbatim: true });
+}
+
+/**
+ * Connects to the first address of a host that answers. An address that refuses makes room at once, one that is silent
+ * after a quarter of a second, and all go on until one is connected. Rejects with the error of the name's resolution, or
+ * with an `HttpsFailure` that names every address.
+ */
+export async function connectTcp(
+  { host, port }: { readonly host: string; readonly port: number },
+  { timeoutMs, signal, onTried = () => undefined, lookup = resolveHost }: TcpOptions,
+): Promise<Socket> {
+  const startedAt = performance.now();
+  const stop = new AbortController();
+  const onAbort = (): void => stop.abort(withCode('ABORT_ERR', 'aborted'));
+  const timer = setTimeout(() => {
+    stop.abort(withCode('ETIMEDOUT', 'no answer in time'));
+  }, timeoutMs);
+  signal?.addEventListener('abort', onAbort, { once: true });
+  if (signal?.aborted === true) onAbort();
+  try {
+    onTried(`the name ${host} is not resolved`);
+    const addresses = inOrder(await beforeEnd(lookup(host), stop.signal));
+    const spareMs = Math.max(0, timeoutMs - (performance.now() - startedAt) - addressMs);
+    const pauseMs = Math.min(staggerMs, spareMs / addresses.length);
+    return await new AddressRace({ addresses, port, pauseMs, onTried }).run(stop.signal);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', onAbort);
+  }
+}
+
+/** Families in turns, beginning with that of the first, each address once. */
+function inOrder(found: readonly HostAddress[]): readonly string[] {
+  const first = found.filter(({ family }) => family === found[0]?.family);
+  const second = found.filter(({ family }) => family !== found[0]?.family);
+  const longer = Math.max(first.length, second.length);
+  const mixed = Array.from({ length: longer }, (_, at) => [first[at], second[at]]).flat();
+  const addresses = mixed.flatMap((one) => (one === undefined ? [] : [one.address]));
+  return [...new Set(addresses)].slice(0, maxAddresses);
+}
+
+async function beforeEnd<T>(promise: Promise<T>, end: AbortSignal): Promise<T> {
+  let onEnd = (): void => undefined;
+  const ended = new Promise<never>((_, reject) => {
+    onEnd = () => reject(asError(end.reason));
+    end.addEventListener('abort', onEnd, { once: true });
+    if (end.aborted) onEnd();
+  });
+  try {
+    return await Promise.race([promise, ended]);
+  } finally {
+    end.removeEventListener('abort', onEnd);
+  }
+}
+
+function withCode(code: string, message: string): NodeJS.ErrnoException {
+  return Object.assign(new Error(message), { code });
+}
+
+function asError(reason: unknown): NodeJS.ErrnoException {
+  return reason instanceof Error ? reason : new Error('aborted');
+}
+
+interface Attempt {
+  readonly address: string;
+  readonly socket: Socket;
+  /** The code of its failure, or `connected`. */
+  outcome: string;
+}
+
+const noAnswer = 'no answer';
+/** Codes of a family or network that is unreachable from here: another address's code explains more. */
+const noRoute: ReadonlySet<string> = new Set(['ENETUNREACH', 'EADDRNOTAVAIL', 'EAFNOSUPPORT']);
+
+class AddressRace {
+  readonly #addresses: readonly string[];
+  readonly #port: number;
+  readonly #pauseMs: number;
+  readonly #onTried: (tried: string) => void;
+  readonly #attempts: Attempt[] = [];
+  #next: NodeJS.Timeout | undefined;
+  #settle: ((outcome: Socket | Error) => void) | undefined;
+
+  constructor(options: {
+    readonly addresses: readonly string[];
+    readonly port: number;
+    readonly pauseMs: number;
+    readonly onTried: (tried: string) => void;
+  }) {
+    this.#addresses = options.addresses;
+    this.#port = options.port;
+    this.#pauseMs = options.pauseMs;
+    this.#onTried = options.onTried;
+  }
+
+  async run(end: AbortSignal): Promise<Socket> {
+    const onEnd = (): void => this.#finish(this.#failure(asError(end.reason)));
+    try {
+      return await new Promise<Socket>((resolve, reject) => {
+        this.#settle = (outcome) => (outcome instanceof Error ? reject(outcome) : resolve(outcome));
+        end.addEventListener('abort', onEnd, { once: true });
+        if (end.aborted) onEnd();
+        else this.#tryNext();
+      });
+    } finally {
+      end.removeEventListener('abort', onEnd);
+    }
+  }
+
+  #tryNext(): void {
+    clearTimeout(this.#next);
+    const address = this.#addresses[this.#attempts.length];
+    if (address !== undefined) {
+      this.#attempts.push(this.#begin(address));
+      this.#next = setTimeout(() => this.#tryNext(), this.#pauseMs);
+    }
+    this.#report();
+    if (this.#attempts.every(({ outcome }) => outcome !== noAnswer)) {
+      this.#finish(this.#failure(undefined));
+    }
+  }
+
+  #begin(address: string): Attempt {
+    const socket = connect({ host: address, port: this.#port, autoSelectFamily: false });
+    const attempt: Attempt = { address, socket, outcome: noAnswer };
+    socket.once('connect', () => {
+      attempt.outcome = 'connected';
+      this.#report();
+      this.#finish(socket);
+    });
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      if (attempt.outcome !== noAnswer) return; // its new owner listens too
+      attempt.outcome = error.code ?? 'UNKNOWN';
+      this.#tryNext();
+    });
+    return attempt;
+  }
+
+  #report(): void {
+    this.#onTried(this.#tried());
+  }
+
+  #tried(): string {
+    return this.#attempts
+      .map(({ address, outcome }) => `${authority(address, this.#port)} ${outcome}`)
+      .join(', ');
+  }
+
+  #failure(ended: NodeJS.ErrnoException | undefined): HttpsFailure {
+    const codes = this.#attempts.map(({ outcome }) => outcome);
+    const code = codes.find((one) => !noRoute.has(one)) ?? codes[0] ?? 'ENOTFOUND';
+    return new HttpsFailure('connection', ended?.code ?? code, this.#tried());
+  }
+
+  #finish(outcome: Socket | Error): void {
+    if (this.#settle === undefined) return;
+    clearTimeout(this.#next);
+    this.#settle(outcome);
+    this.#settle = undefined;
+    for (const { socket } of this.#attempts) if (socket !== outcome) socket.destroy();
+  }
+}
+
+/** `address:port`, with brackets where the address has colons. */
+export function authority(host: string, port: number): string {
+  return `${isIPv6(host) ? `[${host}]` : host}:${port}`;
+}

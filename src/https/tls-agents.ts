@@ -1,0 +1,102 @@
+import { createHash, createPublicKey, type KeyObject, X509Certificate } from 'node:crypto';
+import type { Agent, AgentOptions } from 'node:https';
+import { createSecureContext, type SecureContext } from 'node:tls';
+import { keyPem } from '../native/provider.ts';
+import { toFailure } from './failure.ts';
+import { HttpsFailure, type HttpsRequest } from './message.ts';
+import type { HostLookup } from './tcp-connect.ts';
+import { TcpFirstAgent } from './tcp-first-agent.ts';
+import { TunnelAgent } from './tunnel.ts';
+
+const maxAgents = 16;
+/** Less than the minute after which many servers close an idle connection. */
+const idleMs = 55_000;
+/** The type of an EC key (id-ecPublicKey), followed by a SEQUENCE in place of the name of the curve. */
+const explicitCurve = Buffer.from('06072a8648ce3d020130', 'hex');
+
+type Route = Pick<HttpsRequest, 'clientCertificate' | 'ca' | 'proxy'>;
+type Purpose = { readonly requestId?: string | undefined };
+
+/** Keeps connections and TLS sessions apart by client certificate, roots and proxy. */
+export class TlsAgents {
+  readonly #agents = new Map<string, Agent>();
+  readonly #loadProvider: () => void;
+  readonly #lookup: HostLookup | undefined;
+
+  /** The provider is loaded when the first client certificate is used. */
+  constructor(loadProvider: () => void, lookup?: HostLookup) {
+    this.#loadProvider = loadProvider;
+    this.#lookup = lookup;
+  }
+
+  /** The agent for a route; the one that was used longest ago is given up when there are too many. */
+  get(route: Route): Agent {
+    const name = nameOf(route);
+    const agent = this.#agents.get(name) ?? this.#create(route);
+    this.#agents.delete(name);
+    this.#agents.set(name, agent);
+    const [oldest] = this.#agents;
+    if (this.#agents.size > maxAgents && oldest !== undefined) {
+      this.#agents.delete(oldest[0]);
+      oldest[1].destroy();
+    }
+    return agent;
+  }
+
+  /** For a connection that is made for a request: the signature that it takes carries the id of that. */
+  contextOf(request: Route & Purpose): SecureContext {
+    return this.#secureContext(request);
+  }
+
+  #create(to: Route): Agent {
+    const { proxy, ca } = to;
+    const options: AgentOptions = {
+      keepAlive: true,
+      timeout: idleMs,
+      maxSockets: 8,
+      // or NODE_TLS_REJECT_UNAUTHORIZED in the environment would decide
+      rejectUnauthorized: true,
+      // of no request: an agent outlives the one that it is made for
+      secureContext: this.#secureContext({ ...to, requestId: undefined }),
+    };
+    if (proxy === undefined) return new TcpFirstAgent(options, this.#lookup);
+    const route = { url: new URL(proxy), ...(ca === undefined ? {} : { ca }) };
+    return new TunnelAgent(route, options, this.#lookup);
+  }
+
+  #secureContext({ clientCertificate, ca, requestId }: Route & Purpose): SecureContext {
+    const options = { minVersion: 'TLSv1.2', ...(ca === undefined ? {} : { ca }) } as const;
+    if (clientCertificate === undefined) return createSecureContext(options);
+    const { chainPem, keyId, spki } = clientCertificate;
+    try {
+      // OpenSSL leaves a key of another type beside the certificate, and then sends no certificate at all
+      const leaf = new X509Certificate(chainPem).publicKey;
+      refuseExplicitCurve(leaf);
+      // a certificate may have the point of the same key in its compressed form
+      const own = createPublicKey({ key: Buffer.from(spki), type: 'spki', format: 'der' });
+      if (!leaf.equals(own)) throw new Error(`the certificate is not for the key "${keyId}"`);
+      this.#loadProvider();
+      const key = keyPem(keyId, spki, requestId);
+      return createSecureContext({ ...options, cert: chainPem, key });
+    } catch (error) {
+      const { code, message } = toFailure(error);
+      throw new HttpsFailure('client-certificate', code, message);
+    }
+  }
+}
+
+/** OpenSSL verifies no such certificate, and others do not even read it; the connection would just end. */
+function refuseExplicitCurve(key: KeyObject): void {
+  const spki = key.export({ type: 'spki', format: 'der' });
+  if (!spki.subarray(0, 32).includes(explicitCurve)) return;
+  throw new Error(
+    'the certificate has explicit EC parameters, which TLS refuses: have it issued with the name of the curve',
+  );
+}
+
+/** One name for each route, of a size that does not grow with certificates. */
+function nameOf({ clientCertificate, ca, proxy }: Route): string {
+  const { chainPem, keyId, spki } = clientCertificate ?? {};
+  const parts = [chainPem, keyId, spki && Buffer.from(spki).toString('hex'), ca, proxy];
+  return createHash('sha256').update(JSON.stringify(parts)).digest('base64');
+}

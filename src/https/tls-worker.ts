@@ -1,0 +1,123 @@
+import type { ClientRequest, IncomingMessage } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { parentPort } from 'node:worker_threads';
+import { loadProvider } from '../native/provider.ts';
+import { codeOf, toFailure } from './failure.ts';
+import { type FromWorker, HttpsFailure, type HttpsRequest, type ToWorker } from './message.ts';
+import type { TcpOptions } from './tcp-connect.ts';
+import type { ConnectingRequest } from './tcp-first-agent.ts';
+import { TlsAgents } from './tls-agents.ts';
+
+type Connecting = Required<Omit<TcpOptions, 'lookup'>> & { readonly signal: AbortSignal };
+type Answer = Omit<Extract<FromWorker, { kind: 'response' }>, 'kind' | 'id'>;
+
+const defaultMaxBodyBytes = 1 << 20;
+/** Methods that may be repeated when a kept connection turns out to be closed (RFC 9110 9.2.2). */
+const idempotent: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS']);
+
+/** Serves the HttpsClient that started this thread, until it ends the thread. */
+export function serveTls(): void {
+  const port = parentPort;
+  if (port === null) throw new TypeError('not a worker thread');
+  const agents = new TlsAgents(loadProvider);
+  const aborts = new Map<number, AbortController>();
+  const reply = (message: FromWorker): void => port.postMessage(message);
+  port.on('message', (message: ToWorker) => {
+    if (message.kind === 'abort') {
+      aborts.get(message.id)?.abort();
+      return;
+    }
+    const { id, request } = message;
+    const abort = new AbortController();
+    aborts.set(id, abort);
+    const connecting = {
+      timeoutMs: request.timeoutMs,
+      signal: abort.signal,
+      onTried: (tried: string) => reply({ kind: 'tried', id, tried }),
+    };
+    exchange(request, agents, connecting)
+      .then(
+        (answer) => reply({ kind: 'response', id, ...answer }),
+        (error: unknown) => reply({ kind: 'failure', id, ...toFailure(error) }),
+      )
+      .finally(() => aborts.delete(id));
+  });
+}
+
+/** Connections that were kept may all be closed by now; a new one is made when none is left. */
+async function exchange(
+  request: HttpsRequest,
+  agents: TlsAgents,
+  connecting: Connecting,
+): Promise<Answer> {
+  for (;;) {
+    try {
+      return await attempt(request, agents, connecting);
+    } catch (error) {
+      if (!(error instanceof StaleConnection)) throw error;
+      if (!idempotent.has(request.method)) throw error.cause;
+    }
+  }
+}
+
+/** The server closed a kept connection while the request was on its way. */
+class StaleConnection extends Error {}
+
+function attempt(
+  request: HttpsRequest,
+  agents: TlsAgents,
+  connecting: Connecting,
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const { method, headers = {}, body } = request;
+    const agent = agents.get(request);
+    const { signal } = connecting;
+    const contextOf = () => agents.contextOf(request);
+    const options: ConnectingRequest = { method, headers, agent, signal, connecting, contextOf };
+    const outgoing = httpsRequest(request.url, options);
+    let answered = false;
+    outgoing.once('response', (incoming) => {
+      answered = true;
+      readBody(incoming, request.maxBodyBytes ?? defaultMaxBodyBytes).then(
+        (bytes) => resolve(toAnswer(incoming, bytes)),
+        reject,
+      );
+    });
+    outgoing.on('error', (error) => reject(explain(outgoing, error)));
+    // Node ends an exchange without an error when the answer is another protocol (101)
+    outgoing.once('close', () => {
+      if (!answered) reject(new HttpsFailure('response', 'ECONNRESET', 'there was no answer'));
+    });
+    outgoing.end(body);
+  });
+}
+
+function explain(outgoing: ClientRequest, error: NodeJS.ErrnoException): Error {
+  const { reusedSocket, socket } = outgoing;
+  if (reusedSocket && (error.code === 'ECONNRESET' || error.code === 'EPIPE')) {
+    return new StaleConnection(error.message, { cause: error });
+  }
+  // Node notes on the connection why a certificate was not accepted; the code says the reason
+  const refused = socket !== null && 'authorizationError' in socket && socket.authorizationError;
+  return refused ? new HttpsFailure('server-certificate', codeOf(error), error.message) : error;
+}
+
+async function readBody(incoming: IncomingMessage, maxBytes: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of incoming as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > maxBytes) {
+      throw new HttpsFailure('response', 'EMSGSIZE', `the answer has more than ${maxBytes} bytes`);
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+function toAnswer({ statusCode, headers }: IncomingMessage, body: Buffer): Answer {
+  const entries = Object.entries(headers).flatMap(([name, value]): [string, string][] =>
+    value === undefined ? [] : [[name, typeof value === 'string' ? value : value.join(', ')]],
+  );
+  return { status: statusCode ?? 0, headers: Object.fromEntries(entries), body };
+}

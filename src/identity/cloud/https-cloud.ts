@@ -1,0 +1,124 @@
+import { readFile } from 'node:fs/promises';
+import type { Via } from '../../dbus/client/via.ts';
+import { describeError, ServiceError, systemCode } from '../../errors.ts';
+import type { HttpsClient } from '../../https/https-client.ts';
+import { HttpsFailure, type HttpsRequest, type HttpsResponse } from '../../https/message.ts';
+import { encodeCertificatesPem } from '../../x509/certificate.ts';
+import type { CloudSettings } from '../config/config.ts';
+import type { NamedCertificates } from './certificate-file.ts';
+import type { CloudAnswer, CloudClient, CloudRequest, RemoteCredential } from './cloud.ts';
+import { readContent } from './error-bodies.ts';
+
+/** What requests are made with. */
+export interface HttpsCloudOptions {
+  readonly https: HttpsClient;
+  readonly settings: CloudSettings;
+  /** Where `settings.trustedCa` is read. */
+  readonly files: NamedCertificates;
+  /** Read anew for each request: certificates are renewed. */
+  readonly credential: (via: Via) => Promise<RemoteCredential>;
+  readonly onDate: (date: Date) => void;
+  readonly userAgent: string;
+}
+
+/** The cloud over HTTPS, as the device. */
+export class HttpsCloud implements CloudClient {
+  readonly #options: HttpsCloudOptions;
+
+  constructor(options: HttpsCloudOptions) {
+    this.#options = options;
+  }
+
+  async send(request: CloudRequest, via: Via): Promise<CloudAnswer> {
+    const { settings, files, credential, onDate, userAgent } = this.#options;
+    const { method, url, body, headers } = request;
+    const ca = await readRoots(settings.trustedCa, files);
+    const response = await this.#exchange(
+      {
+        method,
+        url,
+        headers: {
+          accept: 'application/json',
+          'user-agent': userAgent,
+          ...(body !== undefined && { 'content-type': 'application/json; charset=utf-8' }),
+          ...headers,
+        },
+        clientCertificate: await credential(via),
+        requestId: via.requestId,
+        timeoutMs: settings.timeoutMs,
+        ...(body !== undefined && { body: JSON.stringify(body) }),
+        ...(ca !== undefined && { ca }),
+        ...(settings.proxy !== undefined && { proxy: settings.proxy }),
+      },
+      via.signal,
+    );
+    const date = dateOf(response);
+    if (date !== undefined) onDate(date);
+    return {
+      status: response.status,
+      // a date there is one of the cloud's clock, which may not be this one's
+      retryAfterS: retryAfterOf(headerOf(response, 'retry-after'), (date ?? new Date()).getTime()),
+      errorCode: headerOf(response, 'iothub-errorcode'),
+      etag: headerOf(response, 'etag'),
+      ...readContent(response.body),
+    };
+  }
+
+  async #exchange(request: HttpsRequest, signal: AbortSignal): Promise<HttpsResponse> {
+    try {
+      return await this.#options.https.request(request, signal);
+    } catch (error) {
+      const cause = error instanceof ServiceError ? error.cause : undefined;
+      if (!(cause instanceof HttpsFailure) || cause.kind !== 'server-certificate') throw error;
+      const hint =
+        'set cloud.trusted_ca to the roots of the cloud, if it is not one that all trust';
+      throw new ServiceError('Unavailable', `${describeError(error)}: ${hint}`);
+    }
+  }
+}
+
+/** Where Debian, Red Hat and others keep the roots that this machine's administrator trusts. */
+const systemRoots = ['/etc/ssl/certs/ca-certificates.crt', '/etc/pki/tls/certs/ca-bundle.crt'];
+
+/** PEM of the roots in these files, else of the system's. */
+async function readRoots(
+  paths: readonly string[],
+  files: NamedCertificates,
+): Promise<string | undefined> {
+  if (paths.length === 0) return readSystemRoots();
+  try {
+    const roots = await Promise.all(paths.map((path) => files.read(path)));
+    return encodeCertificatesPem(roots.flat());
+  } catch (error) {
+    throw new ServiceError('Unavailable', `cloud.trusted_ca: ${describeError(error)}`);
+  }
+}
+
+/** Undefined where there is no such file: then those of Node are trusted. */
+async function readSystemRoots(): Promise<string | undefined> {
+  for (const file of systemRoots) {
+    try {
+      return await readFile(file, 'utf8');
+    } catch (error) {
+      if (systemCode(error) !== 'ENOENT') throw error;
+    }
+  }
+  return undefined;
+}
+
+function headerOf({ headers }: HttpsResponse, name: string): string | undefined {
+  return headers[name];
+}
+
+function dateOf(response: HttpsResponse): Date | undefined {
+  const time = Date.parse(headerOf(response, 'date') ?? '');
+  return Number.isNaN(time) ? undefined : new Date(time);
+}
+
+/** Seconds of a Retry-After header, which holds seconds or a date (RFC 9110 10.2.3). */
+export function retryAfterOf(header: string | undefined, nowMs: number): number | undefined {
+  if (header === undefined) return undefined;
+  if (/^\d{1,9}$/.test(header)) return Number(header);
+  const date = Date.parse(header);
+  return Number.isNaN(date) ? undefined : Math.max(0, (date - nowMs) / 1000);
+}

@@ -1,0 +1,264 @@
+import { isModuleName, parseReference } from '../../ids.ts';
+import { quoted } from '../../quoted.ts';
+import {
+  type CommonConfig,
+  commonProperties,
+  type ParseContext,
+  type Schema,
+} from '../../service/config/config.ts';
+
+/** Registration with the Device Provisioning Service, attested by a client certificate. */
+export interface DpsSettings {
+  readonly scopeId: string;
+  /** Default: the common name of the certificate. */
+  readonly registrationId: string | undefined;
+  /** Undefined when the certificate is in a file. */
+  readonly certificateId: string | undefined;
+  /** The file of the certificate, which this service reads itself. */
+  readonly certificateFile?: string;
+  readonly keyId: string;
+  readonly globalEndpoint: string;
+}
+
+/** How the cloud is reached. */
+export interface CloudSettings {
+  /** Files of roots, PEM or DER; the system's are trusted when there are none. */
+  readonly trustedCa: readonly string[];
+  readonly timeoutMs: number;
+  readonly proxy: string | undefined;
+}
+
+/** What `identity.yaml` says. */
+export interface IdentityConfig extends CommonConfig {
+  /** Absent: the device stays unprovisioned. */
+  readonly dps: DpsSettings | undefined;
+  readonly cloud: CloudSettings;
+  /** Which identity a uid has: a module id, or `` for the device. */
+  readonly principals: ReadonlyMap<number, string>;
+}
+
+const text = { type: 'string', minLength: 1 };
+
+/** The JSON schema of `identity.yaml`. */
+export const identitySchema = {
+  $id: 'https://iotedge.example/schema/identity.schema.json',
+  title: 'identity.yaml',
+  type: 'object',
+  properties: {
+    ...commonProperties,
+    provisioning: {
+      description: 'How the device gets its identity; absent: it has none.',
+      type: 'object',
+      properties: {
+        source: { description: 'Where the identity comes from.', type: 'string', enum: ['dps'] },
+        scope_id: { ...text, description: 'The id scope of the provisioning service.' },
+        registration_id: { ...text, description: 'Default: the common name of identity_cert.' },
+        global_endpoint: {
+          description: 'The provisioning service.',
+          type: 'string',
+          pattern: '^https://[^/?#]+/?$',
+          default: 'https://global.azure-devices-provisioning.net',
+        },
+        attestation: {
+          description: 'How the device proves which it is.',
+          type: 'object',
+          properties: {
+            method: { type: 'string', enum: ['x509'] },
+            identity_cert: {
+              ...text,
+              description: 'cert://<id> in the Certificates service, or file:///path.',
+            },
+            identity_pk: { ...text, description: 'key://<id> in the Keys service.' },
+          },
+          required: ['method', 'identity_cert', 'identity_pk'],
+          additionalProperties: false,
+        },
+      },
+      required: ['source', 'scope_id', 'attestation'],
+      additionalProperties: false,
+    },
+    cloud: {
+      description: 'How the cloud is reached.',
+      type: 'object',
+      properties: {
+        trusted_ca: {
+          description: 'Files of roots, PEM or DER, to trust in place of the public ones.',
+          anyOf: [text, { type: 'array', items: text }],
+        },
+        timeout_s: {
+          description: 'For one request.',
+          type: 'number',
+          minimum: 1,
+          maximum: 600,
+          default: 70,
+        },
+        proxy: { description: 'http:// URL of a proxy.', type: 'string', pattern: '^https?://' },
+      },
+      additionalProperties: false,
+    },
+    principals: {
+      description: 'Local users that have an identity, by a name of your choice.',
+      type: 'object',
+      additionalProperties: {
+        type: 'object',
+        properties: {
+          uid: { type: 'integer', minimum: 0 },
+          module_id: { type: 'string', description: 'Absent or empty: the device.' },
+        },
+        required: ['uid'],
+        additionalProperties: false,
+      },
+    },
+  },
+  additionalProperties: false,
+} as const satisfies Schema;
+
+/** The shape that the schema guarantees. */
+interface IdentityYaml extends CommonConfig {
+  readonly provisioning?: {
+    readonly scope_id: string;
+    readonly registration_id?: string;
+    readonly global_endpoint: string;
+    readonly attestation: { readonly identity_cert: string; readonly identity_pk: string };
+  };
+  readonly cloud?: {
+    readonly trusted_ca?: string | readonly string[];
+    readonly timeout_s?: number;
+    readonly proxy?: string;
+  };
+  readonly principals?: Readonly<
+    Record<string, { readonly uid: number; readonly module_id?: string }>
+  >;
+}
+
+const defaultTimeoutS = 70;
+
+/** The configuration of a value that the schema has accepted. */
+export function parseIdentityConfig(value: unknown, context: ParseContext): IdentityConfig {
+  const yaml = value as IdentityYaml; // checked by the schema
+  const { trusted_ca: trusted = [], timeout_s: timeout, proxy } = yaml.cloud ?? {};
+  const principals = parsePrincipals(yaml.principals ?? {}, context);
+  if (proxy !== undefined) checkUrl(proxy, ['cloud', 'proxy'], context);
+  const roots = listOf(trusted).map((text, at) => {
+    const path = filePathOf(text);
+    if (path !== undefined) return path;
+    const place = typeof trusted === 'string' ? [] : [at];
+    context.report(['cloud', 'trusted_ca', ...place], 'not the absolute path of a file');
+    return text;
+  });
+  return {
+    ...yaml,
+    grants: [...yaml.grants, ...[...principals].map(grantOf)],
+    dps: parseDps(yaml.provisioning, context),
+    cloud: {
+      trustedCa: roots,
+      timeoutMs: (timeout ?? defaultTimeoutS) * 1000,
+      proxy,
+    },
+    principals,
+  };
+}
+
+function listOf(setting: string | readonly string[]): readonly string[] {
+  return typeof setting === 'string' ? [setting] : setting;
+}
+
+/** The path that is, or that a URL `file:///path` has; undefined for anything else. */
+function filePathOf(text: string): string | undefined {
+  if (/^\/[^\0]*$/.test(text)) return text;
+  const path = /^file:\/\/(\/.*)$/is.exec(text)?.[1];
+  if (path === undefined) return undefined;
+  try {
+    const decoded = decodeURIComponent(path);
+    return decoded.includes('\0') ? undefined : decoded;
+  } catch {
+    return undefined; // an escape that is none
+  }
+}
+
+/** The patterns of the schema see the beginning alone. */
+function checkUrl(
+  text: string,
+  path: readonly string[],
+  { report }: Pick<ParseContext, 'report'>,
+): URL | undefined {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined) report(path, 'not a URL');
+  return url;
+}
+
+function parsePrincipals(
+  named: NonNullable<IdentityYaml['principals']>,
+  context: ParseContext,
+): ReadonlyMap<number, string> {
+  const principals = new Map<number, string>();
+  for (const [name, { uid, module_id: moduleId = '' }] of Object.entries(named)) {
+    if (moduleId !== '' && !isModuleName(moduleId)) {
+      context.report(['principals', name, 'module_id'], `${quoted(moduleId)} is not a module id`);
+    }
+    if (principals.has(uid))
+      context.report(['principals', name, 'uid'], `uid ${uid} has an identity above`);
+    principals.set(uid, moduleId);
+  }
+  return principals;
+}
+
+/** A user with an identity may get tokens for it, and nothing more. */
+function grantOf([uid, moduleId]: readonly [number, string]): CommonConfig['grants'][number] {
+  const action = moduleId === '' ? 'sign-device' : 'sign';
+  const actions = [`org.iotedge.identity1.${action}`];
+  return { user: String(uid), actions, match: { module_id: moduleId } };
+}
+
+function parseDps(
+  provisioning: IdentityYaml['provisioning'],
+  context: ParseContext,
+): DpsSettings | undefined {
+  if (provisioning === undefined) return undefined;
+  const { scope_id: scopeId, registration_id: registrationId, attestation } = provisioning;
+  const endpoint = ['provisioning', 'global_endpoint'];
+  const url = checkUrl(provisioning.global_endpoint, endpoint, context);
+  if (url !== undefined && url.username + url.password !== '') {
+    context.report(endpoint, 'has a user or password, which is never sent');
+  }
+  const certificateFile = fileOf(attestation.identity_cert, context);
+  return {
+    scopeId,
+    registrationId,
+    certificateId:
+      certificateFile === undefined
+        ? referenceOf(attestation, 'identity_cert', context)
+        : undefined,
+    ...(certificateFile !== undefined && { certificateFile }),
+    keyId: referenceOf(attestation, 'identity_pk', context),
+    globalEndpoint: provisioning.global_endpoint.replace(/\/$/, ''),
+  };
+}
+
+type Attestation = NonNullable<IdentityYaml['provisioning']>['attestation'];
+const references = { identity_cert: 'cert', identity_pk: 'key' } as const;
+
+function referenceOf(
+  attestation: Attestation,
+  name: keyof typeof references,
+  context: ParseContext,
+): string {
+  try {
+    return parseReference(attestation[name], references[name]);
+  } catch (error) {
+    const message = error instanceof Error ? error.message : '';
+    context.report(['provisioning', 'attestation', name], message);
+    return '';
+  }
+}
+
+/** The path of a reference that is meant as a file; undefined when it is meant as an id. */
+function fileOf(reference: string, context: ParseContext): string | undefined {
+  if (!/^\s*file:/i.test(reference)) return undefined;
+  const path = filePathOf(reference);
+  if (path === undefined) {
+    const place = ['provisioning', 'attestation', 'identity_cert'];
+    context.report(place, `${quoted(reference)} names no file: write file:///path`);
+  }
+  return path ?? '';
+}

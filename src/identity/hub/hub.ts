@@ -1,0 +1,192 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Via } from '../../dbus/client/via.ts';
+import { isServiceError, ServiceError } from '../../errors.ts';
+import type { ModuleId } from '../../ids.ts';
+import {
+  type CloudAnswer,
+  type CloudClient,
+  type CloudRequest,
+  failureOf,
+  fieldOf,
+  nameField,
+  wordsField,
+} from '../cloud/cloud.ts';
+import type { AssignedDevice } from '../provisioners/provisioner.ts';
+
+const apiVersion = 'api-version=2017-11-08-preview';
+/** How often a throttled request is retried, and the Retry-After that is waited for. */
+const maxRetries = 3;
+const maxRetryAfterS = 10;
+const minRetryAfterS = 1;
+
+/** A module as the hub's registry has it. */
+export interface HubModule {
+  readonly moduleId: string;
+  /** Empty when it has no manager. */
+  readonly managedBy: string;
+  readonly generationId: string;
+  /** Names this very state of it, `*` where the hub sends none. */
+  readonly etag: string;
+  /** How it proves itself, in the hub's words: `sas`, `selfSigned`, `certificateAuthority`, `none`. */
+  readonly authentication: string;
+}
+
+/** The two keys of a module. Their maker wipes them. */
+export interface ModuleKeys {
+  readonly primary: Buffer;
+  readonly secondary: Buffer;
+}
+
+/** Waits before a retry. */
+type Delay = (ms: number, signal: AbortSignal) => Promise<unknown>;
+
+/**
+ * The identity registry of the hub, asked as the device. All methods reject with CloudError; those that change a module
+ * do so only in the state that its `etag` names, else they reject with Unavailable.
+ */
+export class Hub {
+  readonly #cloud: CloudClient;
+  readonly #device: AssignedDevice;
+  readonly #delay: Delay;
+
+  constructor(
+    cloud: CloudClient,
+    device: AssignedDevice,
+    wait: Delay = (ms, signal) => delay(ms, undefined, { signal }),
+  ) {
+    this.#cloud = cloud;
+    this.#device = device;
+    this.#delay = wait;
+  }
+
+  /** Registers a module, for which the hub makes keys; undefined when there is one of that id already. */
+  create(moduleId: ModuleId, managedBy: string, via: Via): Promise<HubModule | undefined> {
+    const body = { moduleId, deviceId: this.#device.deviceId, managedBy };
+    return this.#module(moduleId, { method: 'PUT', body, absent: 409 }, via);
+  }
+
+  /** The module; undefined when there is none. */
+  get(moduleId: ModuleId, via: Via): Promise<HubModule | undefined> {
+    return this.#module(moduleId, { method: 'GET', absent: 404 }, via);
+  }
+
+  /** All modules of the device, those of other software too. */
+  async list(via: Via): Promise<readonly HubModule[]> {
+    const what = `GET of the modules on ${this.#device.hubHostname}`;
+    const answer = await this.#send({ method: 'GET', url: this.#url() }, via);
+    if (answer.status !== 200) throw failureOf(what, answer);
+    if (!Array.isArray(answer.body)) {
+      throw new ServiceError('Unavailable', `${what}: the answer is no list`);
+    }
+    return answer.body.map((one: unknown) => moduleOf(one, what));
+  }
+
+  /** Gives a module its keys; undefined when there is no such module. */
+  async setKeys(
+    { moduleId, managedBy, etag }: Pick<HubModule, 'managedBy' | 'etag'> & { moduleId: ModuleId },
+    keys: ModuleKeys,
+    via: Via,
+  ): Promise<HubModule | undefined> {
+    const symmetricKey = {
+      primaryKey: keys.primary.toString('base64'),
+      secondaryKey: keys.secondary.toString('base64'),
+    };
+    const body = {
+      moduleId,
+      deviceId: this.#device.deviceId,
+      managedBy,
+      authentication: { type: 'sas', symmetricKey },
+    };
+    const headers = ifMatch(etag);
+    return this.#module(moduleId, { method: 'PUT', body, headers, absent: 404 }, via);
+  }
+
+  /** Removes a module; one that is not there is no failure. */
+  async delete(
+    { moduleId, etag }: Pick<HubModule, 'etag'> & { moduleId: ModuleId },
+    via: Via,
+  ): Promise<void> {
+    const url = this.#url(moduleId);
+    const answer = await this.#send({ method: 'DELETE', url, headers: ifMatch(etag) }, via);
+    const what = `DELETE of module ${moduleId} on ${this.#device.hubHostname}`;
+    if (answer.status === 412) throw changed(what);
+    if (answer.status !== 204 && answer.status !== 200 && answer.status !== 404) {
+      throw failureOf(what, answer);
+    }
+  }
+
+  async #module(
+    moduleId: ModuleId,
+    { absent, ...request }: Omit<CloudRequest, 'url'> & { readonly absent: number },
+    via: Via,
+  ): Promise<HubModule | undefined> {
+    const answer = await this.#send({ ...request, url: this.#url(moduleId) }, via);
+    if (answer.status === absent) return undefined;
+    const what = `${request.method} of module ${moduleId} on ${this.#device.hubHostname}`;
+    if (answer.status === 412) throw changed(what);
+    if (answer.status !== 200 && answer.status !== 201) throw failureOf(what, answer);
+    const module = moduleOf(answer.body, what, answer.etag);
+    if (module.moduleId === moduleId) return module;
+    throw new ServiceError('Unavailable', `${what}: the answer is not about it`);
+  }
+
+  /** Retries what the hub throttles, after its Retry-After. */
+  async #send(request: CloudRequest, via: Via): Promise<CloudAnswer> {
+    for (let retries = 0; ; retries++) {
+      const answer = await this.#cloud.send(request, via);
+      const waitS = retryDelayOf(answer);
+      if (waitS === undefined || retries === maxRetries) return answer;
+      await this.#wait(waitS * 1000, via.signal);
+    }
+  }
+
+  async #wait(ms: number, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#delay(ms, signal);
+    } catch (error) {
+      const reason: unknown = signal.reason;
+      if (isServiceError(reason)) throw reason;
+      throw new ServiceError('Cancelled', 'waiting for the hub was cancelled', { cause: error });
+    }
+  }
+
+  #url(moduleId?: ModuleId): string {
+    const { hubHostname, deviceId } = this.#device;
+    const modules = `https://${hubHostname}/devices/${encodeURIComponent(deviceId)}/modules`;
+    const module = moduleId === undefined ? '' : `/${encodeURIComponent(moduleId)}`;
+    return `${modules}${module}?${apiVersion}`;
+  }
+}
+
+/** Seconds before a retry; undefined when the response asks for none, or for a longer wait. */
+function retryDelayOf({ status, retryAfterS }: CloudAnswer): number | undefined {
+  if (status !== 429 && status !== 503) return undefined;
+  if (retryAfterS === undefined || retryAfterS > maxRetryAfterS) return undefined;
+  return Math.max(retryAfterS, minRetryAfterS);
+}
+
+function moduleOf(body: unknown, what: string, header?: string): HubModule {
+  const moduleId = nameField(body, 'moduleId');
+  const generationId = nameField(body, 'generationId');
+  if (moduleId === undefined || generationId === undefined) {
+    throw new ServiceError('Unavailable', `${what}: the answer names no module and generation`);
+  }
+  const tag = (nameField(body, 'etag') ?? header)?.replace(/^(?:W\/)?"|"$/g, '');
+  return {
+    moduleId,
+    generationId,
+    managedBy: wordsField(body, 'managedBy') ?? '',
+    etag: tag !== undefined && /^[!#-~]{1,256}$/.test(tag) ? tag : '*',
+    authentication: nameField(fieldOf(body, 'authentication'), 'type') ?? '',
+  };
+}
+
+/** An entity tag is quoted, what stands for all is not (RFC 9110, 13.1.1). */
+function ifMatch(etag: string): Readonly<Record<string, string>> {
+  return { 'if-match': etag === '*' ? etag : `"${etag}"` };
+}
+
+function changed(what: string): ServiceError {
+  const message = `${what}: another client has changed the module meanwhile: try again`;
+  return new ServiceError('Unavailable', message);
+}

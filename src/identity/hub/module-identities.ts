@@ -1,0 +1,154 @@
+import type { Via } from '../../dbus/client/via.ts';
+import { isServiceError } from '../../errors.ts';
+import type { ModuleId } from '../../ids.ts';
+import { SharedReads } from '../../service/shared-reads.ts';
+import type { SavedModule } from '../state.ts';
+import type { HubModule } from './hub.ts';
+import { absent, Registration, type RegistrationParts, type Wanted } from './registration.ts';
+import { SavedModules, type SavedModulesOptions } from './saved-modules.ts';
+
+/** Of more failures the oldest are evicted. */
+const maxRefused = 16;
+/** Every local user may list what the hub has: one request serves all calls within this time. */
+const listSharedMs = 5000;
+
+/** What the module identities are made of. */
+export interface ModuleIdentitiesOptions
+  extends SavedModulesOptions,
+    Omit<RegistrationParts, 'saved' | 'log'> {}
+
+/** The identities of the modules. Calls for one id are carried out one after the other. */
+export class ModuleIdentities {
+  readonly #options: ModuleIdentitiesOptions;
+  readonly #saved: SavedModules;
+  /** Ids whose last request the hub refused or did not answer. */
+  readonly #refused = new Map<ModuleId, string>();
+  readonly #pending = new Map<ModuleId, Promise<unknown>>();
+  readonly #lists = new SharedReads<readonly HubModule[]>({ sharedMs: listSharedMs });
+
+  private constructor(options: ModuleIdentitiesOptions, saved: SavedModules) {
+    this.#options = options;
+    this.#saved = saved;
+  }
+
+  /** The identities that are saved; incomplete ones wait for the call that completes them. */
+  static async load(options: ModuleIdentitiesOptions): Promise<ModuleIdentities> {
+    return new ModuleIdentities(options, await SavedModules.load(options));
+  }
+
+  /** What is wrong with files, by id, for Describe and Health. */
+  get damaged(): ReadonlyMap<ModuleId, string> {
+    return this.#saved.damaged;
+  }
+
+  /** What the last request for an id failed of, until one succeeds. */
+  get refused(): ReadonlyMap<ModuleId, string> {
+    return this.#refused;
+  }
+
+  /** Why the identities cannot be listed, undefined when they can. */
+  get unlisted(): string | undefined {
+    return this.#saved.unlisted;
+  }
+
+  /** Unavailable when the identities cannot be listed. */
+  assertListed(): void {
+    this.#saved.assertListed();
+  }
+
+  list(): readonly SavedModule[] {
+    return this.#saved.list();
+  }
+
+  /** What the hub has, each with what is saved of it when that is ours and complete. */
+  async listOnHub(
+    via: Via,
+  ): Promise<readonly { readonly found: HubModule; readonly saved: SavedModule | undefined }[]> {
+    const device = this.#options.device();
+    const key = `${device.hubHostname}/${device.deviceId}`;
+    const read = (signal: AbortSignal) => this.#options.hub(device).list({ ...via, signal });
+    const modules = await this.#lists.get(key, read, via.signal);
+    const saved = new Map<string, SavedModule>(this.list().map((one) => [one.moduleId, one]));
+    return modules.map((found) => {
+      const own = saved.get(found.moduleId);
+      return { found, saved: own?.generationId === found.generationId ? own : undefined };
+    });
+  }
+
+  /** NotFound when there is none, Unavailable when its file is damaged. */
+  get(id: ModuleId): SavedModule {
+    const module = this.#saved.usable(id);
+    if (module === undefined) throw absent(id);
+    return module;
+  }
+
+  /** The identity that a creation would make, when it is there already. */
+  made(id: ModuleId, { managedBy }: Wanted): SavedModule | undefined {
+    const module = this.#saved.usable(id);
+    if (module?.phase !== 'complete') return undefined;
+    const isSame = managedBy?.toLowerCase() === module.managedBy.toLowerCase();
+    return managedBy === undefined || isSame ? module : undefined;
+  }
+
+  /** Throws NotFound when there is nothing to be deleted, Unavailable when it may not be deleted. */
+  refuseAbsent(id: ModuleId, { adopt }: Pick<Wanted, 'adopt'>): void {
+    this.#saved.refuseUndeletable(id);
+    const exists = this.#saved.get(id) !== undefined || this.damaged.has(id);
+    if (!exists && !adopt) throw absent(id);
+  }
+
+  /** Registers a module with the hub, gives it its keys and saves it. */
+  create(id: ModuleId, wanted: Wanted, via: Via): Promise<SavedModule> {
+    return this.#enqueue(id, () => this.#registration(id, via).create(wanted));
+  }
+
+  /** Writes the keys of a module again, for its present generation. */
+  update(id: ModuleId, wanted: Wanted, via: Via): Promise<SavedModule> {
+    return this.#enqueue(id, () => this.#registration(id, via).update(wanted));
+  }
+
+  /** Removes a module from the hub, then from here. */
+  delete(id: ModuleId, wanted: Pick<Wanted, 'adopt'>, via: Via): Promise<void> {
+    return this.#enqueue(id, () => this.#registration(id, via).delete(wanted));
+  }
+
+  #registration(id: ModuleId, via: Via): Registration {
+    return new Registration({ ...this.#options, saved: this.#saved }, id, via);
+  }
+
+  async #noteRefusal<T>(id: ModuleId, act: () => Promise<T>): Promise<T> {
+    try {
+      const outcome = await act();
+      if (this.#refused.delete(id)) this.#options.changed();
+      return outcome;
+    } catch (error) {
+      // a caller's own mistake is no problem of the service
+      const isReported = this.damaged.has(id) || this.unlisted !== undefined;
+      if (isServiceError(error, 'Unavailable') && !isReported) this.#refuse(id, error.message);
+      throw error;
+    } finally {
+      this.#lists.evictAll();
+    }
+  }
+
+  #refuse(id: ModuleId, reason: string): void {
+    this.#refused.delete(id);
+    this.#refused.set(id, reason);
+    const [oldest] = this.#refused.keys();
+    if (this.#refused.size > maxRefused && oldest !== undefined) this.#refused.delete(oldest);
+    this.#options.changed();
+  }
+
+  /** Waits for the pending call of the id, whatever became of it. */
+  #enqueue<T>(id: ModuleId, act: () => Promise<T>): Promise<T> {
+    const before = this.#pending.get(id) ?? Promise.resolve();
+    const noted = (): Promise<T> => this.#noteRefusal(id, act);
+    const outcome = before.then(noted, noted);
+    const settled = outcome.catch(() => undefined); // its caller gets the failure
+    this.#pending.set(id, settled);
+    void settled.then(() => {
+      if (this.#pending.get(id) === settled) this.#pending.delete(id);
+    });
+    return outcome;
+  }
+}

@@ -1,0 +1,70 @@
+import type { ServiceClient } from '../../dbus/client/client.ts';
+import type { Via } from '../../dbus/client/via.ts';
+import type { keysInterface } from '../../interfaces/keys.ts';
+import { derivationOf, moduleBaseKey } from '../identity-record.ts';
+import type { SavedModule } from '../state.ts';
+import type { ModuleKeys } from './hub.ts';
+
+/** The keys of modules, which are derived from one base key in the Keys service. */
+export class ModuleKeyring {
+  readonly #keys: ServiceClient<typeof keysInterface>;
+
+  constructor(keys: ServiceClient<typeof keysInterface>) {
+    this.#keys = keys;
+  }
+
+  /** Makes the base key unless it is there. */
+  async ensureBase(via: Via): Promise<void> {
+    const options = { if_exists: 'keep', export_derived: true };
+    await this.#keys.CreateKey(
+      {
+        key_id: moduleBaseKey,
+        algorithm: 'hmac-sha256',
+        usages: ['sign', 'derive'],
+        options,
+      },
+      via,
+    );
+  }
+
+  /** Hands both keys of a module to `use`, and wipes them when it is done. */
+  async withKeys<T>(
+    module: Pick<SavedModule, 'moduleId' | 'generationId'>,
+    via: Via,
+    use: (keys: ModuleKeys) => Promise<T>,
+  ): Promise<T> {
+    const primary = await this.#derive(derivationOf(module, 'primary'), via);
+    try {
+      const secondary = await this.#derive(derivationOf(module, 'secondary'), via);
+      try {
+        return await use({ primary, secondary });
+      } finally {
+        secondary.fill(0);
+      }
+    } finally {
+      primary.fill(0);
+    }
+  }
+
+  /** HMAC-SHA256 by the primary key of a module. */
+  async sign(module: SavedModule, data: Buffer, via: Via): Promise<Buffer> {
+    const { signature } = await this.#keys.Sign(
+      {
+        key_id: moduleBaseKey,
+        mechanism: 'hmac-sha256',
+        data,
+        options: { derivation: derivationOf(module, 'primary') },
+      },
+      via,
+    );
+    return signature;
+  }
+
+  async #derive(derivation: Buffer, via: Via): Promise<Buffer> {
+    const { material } = await this.#keys.ExportKey(
+      { key_id: moduleBaseKey, format: 'raw', options: { derivation } },
+      via,
+    );
+    return material;
+  }
+}

@@ -1,0 +1,58 @@
+import { quoted } from '../../quoted.ts';
+import type { DpsSettings } from '../config/config.ts';
+import type { SavedDevice } from '../state.ts';
+
+/** The settings that a result of provisioning is valid for, `` without any. */
+export function answerTo(dps: DpsSettings | undefined): string {
+  if (dps === undefined) return '';
+  const { globalEndpoint, scopeId } = dps;
+  return JSON.stringify([globalEndpoint, scopeId, subjectOf(dps)]);
+}
+
+/**
+ * In what a saved device is not the one that the settings are about, `` when it is. The registration id may be the name in a
+ * certificate, which is undefined until that was read.
+ */
+export function differenceOf(
+  saved: Pick<SavedDevice, 'answerTo' | 'registrationId'>,
+  dps: DpsSettings,
+  registrationId: string | undefined,
+): string {
+  const [endpoint = '', scopeId = '', subject = ''] = partsOf(saved.answerTo);
+  const before = saved.registrationId || (isReference(subject) ? '' : subject);
+  const known = before !== '' && registrationId !== undefined;
+  const differences = [
+    changed('endpoint', endpoint, dps.globalEndpoint),
+    changed('scope', scopeId, dps.scopeId),
+    // the service compares registration ids without case
+    known && before.toLowerCase() !== registrationId.toLowerCase()
+      ? changed('registration id', before, registrationId)
+      : '',
+    before === '' && !known ? changed('certificate', subject, subjectOf(dps)) : '',
+  ];
+  return differences.filter((text) => text !== '').join(', ');
+}
+
+function changed(what: string, before: string, now: string): string {
+  return before === now ? '' : `${what} ${quoted(before)}, now ${quoted(now)}`;
+}
+
+/** The registration id or, where a certificate names it, the certificate. */
+function subjectOf({ registrationId, certificateId, certificateFile }: DpsSettings): string {
+  const certificate = certificateFile ? `file://${certificateFile}` : `cert://${certificateId}`;
+  return registrationId ?? certificate;
+}
+
+function isReference(subject: string): boolean {
+  return /^(cert|file):\/\//.test(subject);
+}
+
+function partsOf(text: string): readonly string[] {
+  try {
+    const parts: unknown = JSON.parse(text);
+    return Array.isArray(parts) ? parts.map(String) : [];
+  } catch {
+    // unparsable: it matches no settings
+    return [];
+  }
+}

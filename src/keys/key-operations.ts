@@ -1,0 +1,242 @@
+import { constants, createHmac, createPublicKey, publicEncrypt, randomBytes } from 'node:crypto';
+import { ServiceError } from '../errors.ts';
+import type { KeyId } from '../ids.ts';
+import { isPairAlgorithm, isRsa, modulusBits, type Usage } from './algorithm.ts';
+import { sameMac, verifySignature } from './crypto/verify.ts';
+import { seal, unseal } from './file/operations.ts';
+import {
+  type EncryptMechanism,
+  parseSignRequest,
+  type SignRequest,
+  signsWith,
+} from './mechanism.ts';
+import { checkPublicKey, type HeldKey, type KeyService, unusable } from './service.ts';
+
+/** Which key a caller means beside its id. */
+export interface KeyChoice {
+  /** With it, the key derived from a base key. */
+  readonly derivation: Buffer | undefined;
+  /** The SHA-256 of the public key that the caller knows. */
+  readonly publicKey: Buffer | undefined;
+}
+
+/** What is encrypted or decrypted. */
+export interface CipherInput {
+  readonly mechanism: EncryptMechanism;
+  readonly input: Buffer;
+  readonly aad: Buffer | undefined;
+}
+
+/** The first byte of whatever Encrypt gives out: its form. */
+const FORM = 1;
+const NONCE_BYTES = 12;
+const TAG_BYTES = 16;
+
+/** Working with keys: what each may be used for, base keys, and the forms of the bus. */
+export class KeyUse {
+  readonly #keys: KeyService;
+
+  constructor(keys: KeyService) {
+    this.#keys = keys;
+  }
+
+  async sign(
+    id: KeyId,
+    request: SignRequest,
+    choice: KeyChoice,
+    signal: AbortSignal,
+  ): Promise<Buffer> {
+    const held = await this.#choose(id, choice, 'sign', signal);
+    checkMechanism(held, request);
+    if (choice.derivation === undefined) return await held.store.sign(id, request, signal);
+    return await this.#withDerived(held, choice.derivation, signal, (key) => mac(key, request));
+  }
+
+  /** False for whatever is not the signature; failures are for wrong arguments and unusable keys. */
+  async verify(
+    id: KeyId,
+    request: SignRequest,
+    { signature, ...choice }: KeyChoice & { readonly signature: Buffer },
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const held = await this.#choose(id, choice, 'sign', signal);
+    checkMechanism(held, request);
+    const { algorithm, spki } = held.info;
+    if (algorithm !== undefined && isPairAlgorithm(algorithm) && spki !== undefined) {
+      return verifySignature({ algorithm, spki }, request, signature);
+    }
+    return sameMac(await this.sign(id, request, choice, signal), signature);
+  }
+
+  /** The form, then nonce, ciphertext and tag, or the block of OAEP. */
+  async encrypt(
+    id: KeyId,
+    cipher: CipherInput,
+    choice: KeyChoice,
+    signal: AbortSignal,
+  ): Promise<Buffer> {
+    if (cipher.mechanism === 'rsa-oaep-sha256') {
+      const held = await this.#chooseOaep(id, cipher, choice, signal);
+      return Buffer.concat([Buffer.of(FORM), oaep(held, cipher.input)]);
+    }
+    const held = await this.#choose(id, choice, 'encrypt', signal);
+    const nonce = randomBytes(NONCE_BYTES);
+    const request = { nonce, aad: cipher.aad ?? Buffer.alloc(0) };
+    const sealed =
+      choice.derivation === undefined
+        ? await held.store.encrypt(id, cipher.input, request, signal)
+        : await this.#withDerived(held, choice.derivation, signal, (key) =>
+            seal(key, cipher.input, request),
+          );
+    return Buffer.concat([Buffer.of(FORM), nonce, sealed]);
+  }
+
+  /** What was encrypted. One failure, InvalidArgs, for whatever else it is given. */
+  async decrypt(
+    id: KeyId,
+    cipher: CipherInput,
+    choice: KeyChoice,
+    signal: AbortSignal,
+  ): Promise<Buffer> {
+    const plain =
+      cipher.mechanism === 'rsa-oaep-sha256'
+        ? await this.#decryptOaep(id, cipher, choice, signal)
+        : await this.#decryptGcm(id, cipher, choice, signal);
+    if (plain !== undefined) return plain;
+    throw new ServiceError('InvalidArgs', `the input was not encrypted for key "${id}"`);
+  }
+
+  /** A key that was made to be exported, or one derived from a base key that was. */
+  async exportKey(
+    id: KeyId,
+    format: string,
+    derivation: Buffer | undefined,
+    signal: AbortSignal,
+  ): Promise<Buffer> {
+    const choice = { derivation, publicKey: undefined };
+    const held = await this.#choose(id, choice, undefined, signal);
+    const { info } = held;
+    const wanted = info.kind === 'pair' ? 'pkcs8' : 'raw';
+    if (format !== wanted) {
+      throw new ServiceError('InvalidArgs', `key "${id}" is exported in format ${wanted}`);
+    }
+    if (derivation === undefined) {
+      if (!info.exportable) throw notSupported(`key "${id}" is not exportable`);
+      return await held.store.exportKey(id, signal);
+    }
+    if (!info.exportDerived || !info.usages.includes('sign')) {
+      throw notSupported(`keys derived from "${id}" are not exportable`);
+    }
+    return await this.#withDerived(held, derivation, signal, (key) => Buffer.from(key));
+  }
+
+  /** The key, if it is the one that is meant and may be used so. */
+  async #choose(
+    id: KeyId,
+    { derivation, publicKey }: KeyChoice,
+    usage: Usage | undefined,
+    signal: AbortSignal,
+  ): Promise<HeldKey> {
+    const held = await this.#keys.require(id, signal);
+    const { info } = held;
+    if (info.state !== 'ok') throw unusable(info);
+    checkPublicKey(info, publicKey);
+    const isBase = info.usages.includes('derive');
+    if (derivation !== undefined && !isBase) throw notSupported(`key "${id}" is not a base key`);
+    if (isBase && (derivation === undefined || derivation.length === 0)) {
+      const message = `key "${id}" is a base key: it is used with a derivation, which is not empty`;
+      throw new ServiceError('InvalidArgs', message);
+    }
+    if (usage !== undefined && !info.usages.includes(usage)) {
+      throw notSupported(`key "${id}" is not for usage ${usage}`);
+    }
+    return held;
+  }
+
+  /** Derives a key, HMAC-SHA256(base, derivation), uses it and wipes it. */
+  async #withDerived<T>(
+    { info, store }: HeldKey,
+    derivation: Buffer,
+    signal: AbortSignal,
+    use: (key: Buffer) => T,
+  ): Promise<T> {
+    const request = parseSignRequest({ family: 'hmac-sha256' }, derivation, false);
+    const key = await store.sign(info.id, request, signal);
+    try {
+      return use(key);
+    } finally {
+      key.fill(0);
+    }
+  }
+
+  async #decryptGcm(
+    id: KeyId,
+    { input, aad = Buffer.alloc(0) }: CipherInput,
+    choice: KeyChoice,
+    signal: AbortSignal,
+  ): Promise<Buffer | undefined> {
+    const held = await this.#choose(id, choice, 'encrypt', signal);
+    const sealedAt = 1 + NONCE_BYTES;
+    if (input.length < sealedAt + TAG_BYTES || input[0] !== FORM) return undefined;
+    const request = { nonce: input.subarray(1, sealedAt), aad };
+    const sealed = input.subarray(sealedAt);
+    if (choice.derivation === undefined) {
+      return await held.store.decrypt(id, sealed, request, signal);
+    }
+    return await this.#withDerived(held, choice.derivation, signal, (key) =>
+      unseal(key, sealed, request),
+    );
+  }
+
+  async #decryptOaep(
+    id: KeyId,
+    cipher: CipherInput,
+    choice: KeyChoice,
+    signal: AbortSignal,
+  ): Promise<Buffer | undefined> {
+    const { info, store } = await this.#chooseOaep(id, cipher, choice, signal);
+    const { input } = cipher;
+    if (input[0] !== FORM || input.length - 1 !== modulusBytes(info)) return undefined;
+    return await store.decryptOaep(id, input.subarray(1), signal);
+  }
+
+  async #chooseOaep(
+    id: KeyId,
+    { aad }: CipherInput,
+    choice: KeyChoice,
+    signal: AbortSignal,
+  ): Promise<HeldKey> {
+    if (aad !== undefined) {
+      throw new ServiceError('InvalidArgs', 'rsa-oaep-sha256 has no additional data');
+    }
+    return await this.#choose(id, choice, 'decrypt', signal);
+  }
+}
+
+function checkMechanism({ info }: HeldKey, { mechanism }: SignRequest): void {
+  const { algorithm, id } = info;
+  if (algorithm !== undefined && signsWith(algorithm, mechanism)) return;
+  throw notSupported(`key "${id}" of ${algorithm} does not sign with ${mechanism.family}`);
+}
+
+function mac(key: Buffer, { data }: SignRequest): Buffer {
+  return createHmac('sha256', key).update(data).digest();
+}
+
+function oaep({ info }: HeldKey, plain: Buffer): Buffer {
+  const most = modulusBytes(info) - 2 * 32 - 2;
+  if (plain.length > most) {
+    throw new ServiceError('InvalidArgs', `key "${info.id}" encrypts at most ${most} bytes`);
+  }
+  const key = createPublicKey({ key: info.spki ?? plain, format: 'der', type: 'spki' });
+  const padding = constants.RSA_PKCS1_OAEP_PADDING;
+  return publicEncrypt({ key, padding, oaepHash: 'sha256' }, plain);
+}
+
+function modulusBytes({ algorithm }: HeldKey['info']): number {
+  return algorithm !== undefined && isRsa(algorithm) ? modulusBits(algorithm) / 8 : 0;
+}
+
+function notSupported(reason: string): ServiceError {
+  return new ServiceError('NotSupported', reason);
+}

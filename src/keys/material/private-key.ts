@@ -1,0 +1,165 @@
+/**
+ * The forms in which private keys come from outside, all made into one: a named curve, a point that is not compressed,
+ * PKCS#8 of version 1. OpenSSL keeps what it read, and one key would have several public keys.
+ */
+import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
+import {
+  curveOids,
+  type EcAlgorithm,
+  isEc,
+  isPairAlgorithm,
+  type PairAlgorithm,
+} from '../algorithm.ts';
+import { tlv } from './der.ts';
+import { content, type Element, members, tags, wholeBits } from './der-reader.ts';
+import { pemBlock } from './pem-block.ts';
+import { withEcScalar } from './private-parts.ts';
+
+const CURVES: Readonly<Record<string, PairAlgorithm>> = {
+  prime256v1: 'ec-p256',
+  secp384r1: 'ec-p384',
+  secp521r1: 'ec-p521',
+};
+/** DER of the object identifier of keys on curves. */
+export const EC_PUBLIC_KEY = Buffer.from('06072a8648ce3d0201', 'hex');
+const PEM_LABELS = ['PRIVATE KEY', 'EC PRIVATE KEY', 'RSA PRIVATE KEY'];
+const VERSION_0 = Buffer.of(tags.integer, 1, 0);
+const VERSION_1 = Buffer.of(tags.integer, 1, 1);
+/** Of a OneAsymmetricKey (RFC 5958 2): attributes, and the public key. */
+const ATTRIBUTES = 0xa0;
+const PUBLIC_KEY = 0x81;
+
+/** The algorithm of a private or public key, `undefined` when it is none that the service offers. */
+export function algorithmOf(key: KeyObject): PairAlgorithm | undefined {
+  const { namedCurve, modulusLength } = key.asymmetricKeyDetails ?? {};
+  switch (key.asymmetricKeyType) {
+    case 'ec':
+      return CURVES[namedCurve ?? ''];
+    case 'ed25519':
+      return 'ed25519';
+    case 'rsa': {
+      const name = `rsa-${modulusLength}`;
+      return isPairAlgorithm(name) ? name : undefined;
+    }
+    default:
+      return undefined;
+  }
+}
+
+/** The DER SubjectPublicKeyInfo of a private key. */
+export function spkiOf(key: KeyObject): Buffer {
+  return createPublicKey(key).export({ type: 'spki', format: 'der' });
+}
+
+/** The private key in DER (PKCS#8, OneAsymmetricKey, SEC 1 or PKCS#1), whole and nothing after it; `undefined` for anything else. */
+export function parsePrivateKey(der: Buffer): KeyObject | undefined {
+  try {
+    return inOneForm(read(der));
+  } catch {
+    // what OpenSSL says of it may quote it, and the caller knows what was sent
+    return undefined;
+  }
+}
+
+/** The first private key in PEM; `undefined` when there is none, or it is encrypted. */
+export function parsePrivatePem(text: Buffer): KeyObject | undefined {
+  try {
+    return inOneForm(createPrivateKey(text));
+  } catch {
+    // what OpenSSL says of it does not help: the file is named to whoever can look into it
+  }
+  // OpenSSL 3.0 does not read version 2 of PKCS#8, in which newer libraries write keys, nor what begins within a line
+  for (const label of PEM_LABELS) {
+    const der = pemBlock(text, label);
+    const key = der && parsePrivateKey(der);
+    der?.fill(0);
+    if (key !== undefined) return key;
+  }
+  return undefined;
+}
+
+/** The point of a named curve as a SubjectPublicKeyInfo: not compressed, whatever it was. */
+export function ecSpki(algorithm: EcAlgorithm, point: Buffer): Buffer {
+  return tlv(
+    tags.sequence,
+    tlv(tags.sequence, EC_PUBLIC_KEY, curveOids[algorithm]),
+    tlv(tags.bits, Buffer.of(0), point),
+  );
+}
+
+/** The point of a key, not compressed. */
+export function pointOf(key: KeyObject): Buffer {
+  const half = key.type === 'public' ? key : createPublicKey(key);
+  const { x = '', y = '' } = half.export({ format: 'jwk' });
+  return Buffer.concat([Buffer.of(4), ...[x, y].map((one) => Buffer.from(one, 'base64url'))]);
+}
+
+function read(der: Buffer): KeyObject {
+  const [version, second] = members(der);
+  content(version, tags.integer);
+  switch (second?.tag) {
+    case tags.sequence:
+      return readPkcs8(der);
+    case tags.octets:
+      return createPrivateKey({ key: der, format: 'der', type: 'sec1' });
+    default:
+      return createPrivateKey({ key: der, format: 'der', type: 'pkcs1' });
+  }
+}
+
+/** Either version: what the second one adds is looked at here, and left out for OpenSSL. */
+function readPkcs8(der: Buffer): KeyObject {
+  const [version, algorithm, privateKey, ...rest] = members(der);
+  const number = content(version, tags.integer);
+  if (number.length !== 1 || Number(number[0]) > 1) throw new TypeError('not a known version');
+  if (number[0] === 0) return createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
+  const key = joined(
+    [VERSION_0, tlv(tags.sequence, content(algorithm, tags.sequence))],
+    [tags.octets, content(privateKey, tags.octets)],
+    (first) => createPrivateKey({ key: first, format: 'der', type: 'pkcs8' }),
+  );
+  for (const element of rest) checkAddition(element, key);
+  return key;
+}
+
+/** Hands a SEQUENCE to `use` whose last elements hold a secret, and wipes what was made of it. */
+function joined<T>(
+  open: readonly Buffer[],
+  [tag, secret, ...after]: readonly [tag: number, secret: Buffer, ...after: Buffer[]],
+  use: (sequence: Buffer) => T,
+): T {
+  const element = tlv(tag, secret);
+  const sequence = tlv(tags.sequence, ...open, element, ...after);
+  element.fill(0);
+  try {
+    return use(sequence);
+  } finally {
+    sequence.fill(0);
+  }
+}
+
+function checkAddition(element: Element | undefined, key: KeyObject): void {
+  if (element?.tag === ATTRIBUTES) return;
+  const given = wholeBits(content(element, PUBLIC_KEY));
+  const [, bits] = members(spkiOf(key));
+  if (wholeBits(content(bits, tags.bits)).equals(given)) return;
+  if (key.asymmetricKeyType === 'ec' && pointOf(key).equals(given)) return;
+  throw new TypeError('the public key is another one');
+}
+
+/** The same key, of a named curve where it can be one and with a point that is not compressed. */
+function inOneForm(key: KeyObject): KeyObject {
+  const algorithm = algorithmOf(key);
+  if (algorithm === undefined || !isEc(algorithm)) return key;
+  const point = pointOf(key);
+  if (spkiOf(key).equals(ecSpki(algorithm, point))) return key;
+  return withEcScalar(key, (scalar) => {
+    const halves = [
+      tlv(0xa0, curveOids[algorithm]),
+      tlv(0xa1, tlv(tags.bits, Buffer.of(0), point)),
+    ];
+    return joined([VERSION_1], [tags.octets, scalar, ...halves], (sec1) =>
+      createPrivateKey({ key: sec1, format: 'der', type: 'sec1' }),
+    );
+  });
+}

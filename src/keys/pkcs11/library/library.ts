@@ -1,0 +1,141 @@
+import type { PKCS11 } from 'pkcs11js';
+import { ServiceError } from '../../../errors.ts';
+import { ckrName, LostError } from './ckr.ts';
+import { CKF } from './constants.ts';
+
+/**
+ * A PKCS#11 library, loaded when it is first needed. It exists once in a process whoever opens it, so there
+ * is one of these for a path, and starting it again, which some libraries need to see a token that came back,
+ * waits until nobody is inside.
+ */
+export class Pkcs11Module implements AsyncDisposable {
+  readonly path: string;
+  #api: PKCS11 | undefined;
+  #loading: Promise<PKCS11> | undefined;
+  #generation = 1;
+  #running = 0;
+  #idle: (() => void) | undefined;
+  #restart: Promise<void> | undefined;
+  #restartedAt = -Infinity;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  /** The functions of the library, for whoever has waited for `ready`. */
+  get api(): PKCS11 {
+    if (this.#api === undefined) throw new LostError('session');
+    return this.#api;
+  }
+
+  /** Changes whenever the library was started again: handles of an older generation are void. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** Whether calls may enter now; otherwise `ready` waits for it. */
+  get open(): boolean {
+    return this.#api !== undefined && this.#restart === undefined;
+  }
+
+  /** Settles when calls may enter. Unavailable when the library cannot be loaded. */
+  async ready(): Promise<void> {
+    while (this.#restart !== undefined) await this.#restart;
+    if (this.#api !== undefined) return;
+    this.#loading ??= load(this.path).finally(() => {
+      this.#loading = undefined;
+    });
+    this.#api = await this.#loading;
+  }
+
+  /** Counts a call as inside from here until `leave`. */
+  enter(): void {
+    this.#running++;
+  }
+
+  /** Ends what `enter` began. */
+  leave(): void {
+    this.#running--;
+    if (this.#running === 0) this.#idle?.();
+  }
+
+  /**
+   * Finalizes and initializes the library once all calls have left. Callers at the same time share one
+   * restart, and within `pauseMs` of the last one nothing happens: other tokens of the library suffer from it.
+   */
+  async restart(pauseMs: number): Promise<void> {
+    if (this.#restart === undefined) {
+      if (performance.now() - this.#restartedAt < pauseMs) return;
+      this.#restart = this.#restartNow().finally(() => {
+        this.#restart = undefined;
+        this.#restartedAt = performance.now();
+      });
+    }
+    await this.#restart;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#loading?.catch(() => undefined);
+    await this.#restart?.catch(() => undefined);
+    if (this.#api === undefined) return;
+    await this.#drain();
+    this.#generation++;
+    finalize(this.#api);
+    this.#api = undefined;
+  }
+
+  async #restartNow(): Promise<void> {
+    await this.#drain();
+    this.#generation++;
+    finalize(this.api);
+    try {
+      initialize(this.api);
+    } catch (error) {
+      throw unusable('started', error);
+    }
+  }
+
+  async #drain(): Promise<void> {
+    while (this.#running > 0) {
+      await new Promise<void>((resolve) => {
+        this.#idle = resolve;
+      });
+      this.#idle = undefined;
+    }
+  }
+}
+
+async function load(path: string): Promise<PKCS11> {
+  // Importing pkcs11js costs start-up time that a service without a token does not pay.
+  const { default: pkcs11js } = await import('pkcs11js');
+  const api = new pkcs11js.PKCS11();
+  try {
+    api.load(path);
+    initialize(api);
+    return api;
+  } catch (error) {
+    throw unusable('loaded', error);
+  }
+}
+
+function initialize(api: PKCS11): void {
+  try {
+    api.C_Initialize({ flags: CKF.OS_LOCKING_OK });
+  } catch (error) {
+    if (ckrName(error) !== 'CKR_CRYPTOKI_ALREADY_INITIALIZED') throw error;
+  }
+}
+
+function finalize(api: PKCS11): void {
+  try {
+    api.C_Finalize();
+  } catch {
+    // A library that is not initialized is as good; one that cannot finalize says so when it is initialized.
+  }
+}
+
+function unusable(what: string, error: unknown): ServiceError {
+  const reason = ckrName(error) ?? (error instanceof Error ? error.message : 'unknown error');
+  const message = `the PKCS#11 library cannot be ${what}: ${reason}`;
+  return new ServiceError('Unavailable', message, { cause: error });
+}

@@ -1,0 +1,141 @@
+import { hash, randomBytes } from 'node:crypto';
+import { isServiceError } from '../../../errors.ts';
+import { isEc, type PairAlgorithm } from '../../algorithm.ts';
+import { verifySignature } from '../../crypto/verify.ts';
+import { parseSignRequest, type SignMechanism } from '../../mechanism.ts';
+import { ckrName, lossOf } from './ckr.ts';
+import { Pace } from './inline-policy.ts';
+import type { Candidates, PrivateHalf, PublicHalf } from './public-halves.ts';
+import type { ContextLogin, Session } from './session.ts';
+import { tokenSignature } from './token-mechanism.ts';
+
+/** A private key whose halves are to be proven to belong together. */
+export interface Provable extends PrivateHalf {
+  readonly alwaysAuthenticate: boolean;
+}
+
+/** The public half of a private key, or why there is none. */
+export interface Choice {
+  readonly half: PublicHalf | undefined;
+  readonly problem?: string | undefined;
+}
+
+interface Open {
+  readonly key: Provable;
+  readonly half: PublicHalf;
+}
+
+/** The problem of a key of which the service makes no use, whatever its public half. */
+export const NOT_OFFERED = 'it is not a kind of key that is offered';
+
+/** True, false, or why it could not be found out, and when: that may pass. */
+type Verdict = boolean | { readonly problem: string; readonly at: number };
+
+/** After this, and when the token is looked at again, what could not be proven is tried anew. */
+const ANEW_MS = 10_000;
+
+const NONE =
+  'its public half is not in the token: there is no public key and no certificate of its CKA_ID';
+const ANOTHER =
+  'the public keys and certificates of its CKA_ID are of other keys: its signature verifies with none';
+const UNPROVEN = 'its public half is not proven yet';
+
+/**
+ * Which halves of key pairs belong together: what a signature has proven while the handle of the private key lives.
+ * Reading objects is one step, in which nothing else happens; what it finds unproven is proven after it, and read again.
+ */
+export class Proofs {
+  readonly #isOwn: (key: PrivateHalf) => boolean;
+  #verdicts = new Map<string, Verdict>();
+  readonly #elapsedMs: () => number;
+  #open: Open[] = [];
+  #generation = -1;
+
+  /** What the service itself made needs no proof. */
+  constructor(isOwn: (key: PrivateHalf) => boolean, elapsedMs = () => performance.now()) {
+    this.#isOwn = isOwn;
+    this.#elapsedMs = elapsedMs;
+  }
+
+  /** Verdicts of another generation are of handles that are void. */
+  begin(generation: number): void {
+    this.#open = [];
+    if (generation === this.#generation) return;
+    this.#generation = generation;
+    this.#verdicts = new Map();
+  }
+
+  /** The first candidate that is proven to be the public half of a key. */
+  choose(key: Provable, { halves, isOther }: Candidates): Choice {
+    if (halves.length === 0) return { half: undefined, problem: isOther ? NOT_OFFERED : NONE };
+    let problem: string | undefined;
+    for (const half of halves) {
+      if (half.isCertain || (halves.length === 1 && this.#isOwn(key))) return { half };
+      const verdict = this.#verdictOf(key, half);
+      if (verdict === true) return { half };
+      if (verdict === undefined) {
+        this.#open.push({ key, half });
+        return { half: undefined, problem: UNPROVEN };
+      }
+      if (verdict !== false) problem = `its public half cannot be proven: ${verdict.problem}`;
+    }
+    return { half: undefined, problem: problem ?? ANOTHER };
+  }
+
+  /** Whether `choose` found signatures missing since `begin`. */
+  get isOpen(): boolean {
+    return this.#open.length > 0;
+  }
+
+  /** Makes the signatures that are missing. */
+  async settle(session: Session, login: ContextLogin): Promise<void> {
+    const open = this.#open;
+    this.#open = [];
+    for (const { key, half } of open) {
+      const proof = await prove(session, { key, half, login });
+      const verdict =
+        typeof proof === 'boolean' ? proof : { problem: proof, at: this.#elapsedMs() };
+      this.#verdicts.set(nameOf(key, half), verdict);
+    }
+  }
+
+  #verdictOf(key: Provable, half: PublicHalf): Verdict | undefined {
+    const verdict = this.#verdicts.get(nameOf(key, half));
+    if (typeof verdict !== 'object' || this.#elapsedMs() - verdict.at < ANEW_MS) return verdict;
+    return undefined;
+  }
+}
+
+async function prove(
+  session: Session,
+  { key, half, login }: Open & { readonly login: ContextLogin },
+): Promise<boolean | string> {
+  const { algorithm, spki } = half;
+  const request = parseSignRequest(mechanismOf(algorithm), randomBytes(32), false);
+  const { mechanism, input, finish } = tokenSignature(algorithm, request);
+  const operation = {
+    mechanism,
+    key: key.handle,
+    pace: new Pace(),
+    login: key.alwaysAuthenticate ? login : undefined,
+  };
+  try {
+    const signature = finish(await session.sign(operation, input));
+    return verifySignature({ algorithm, spki }, request, signature);
+  } catch (error) {
+    if (lossOf(error) !== undefined) throw error;
+    const name = isServiceError(error) ? error.message : ckrName(error);
+    if (name === undefined) throw error;
+    // this kind of key does not sign so: it is not the one that the candidate is of
+    return name;
+  }
+}
+
+function mechanismOf(algorithm: PairAlgorithm): SignMechanism {
+  if (algorithm === 'ed25519') return { family: 'ed25519' };
+  return { family: isEc(algorithm) ? 'ecdsa' : 'rsa-pkcs1', hash: 'sha256' };
+}
+
+function nameOf({ handle }: PrivateHalf, { spki }: PublicHalf): string {
+  return `${handle.toString('hex')} ${hash('sha256', spki, 'base64')}`;
+}

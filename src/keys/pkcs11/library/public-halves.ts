@@ -1,0 +1,175 @@
+/**
+ * Finding the public half of a private key. An RSA key has it in itself, of an EC key only other objects do: a public
+ * key or a certificate of the same CKA_ID. Which of them belongs to it, a signature proves.
+ */
+import { createPublicKey, type KeyObject as NodeKey, X509Certificate } from 'node:crypto';
+import type { Handle, Template } from 'pkcs11js';
+import { curveOids, isEc, type PairAlgorithm } from '../../algorithm.ts';
+import { tlv } from '../../material/der.ts';
+import { tags } from '../../material/der-reader.ts';
+import { algorithmOf, EC_PUBLIC_KEY, ecSpki, pointOf } from '../../material/private-key.ts';
+import { CKA, CKK, CKO } from './constants.ts';
+import type { Session } from './session.ts';
+
+/** A private key, as far as it says what its public half is called. */
+export interface PrivateHalf {
+  readonly handle: Handle;
+  readonly label: string;
+  readonly ckaId: Buffer;
+  readonly keyType: number;
+}
+
+/** What may be the public half of a private key. */
+export interface PublicHalf {
+  readonly algorithm: PairAlgorithm;
+  readonly spki: Buffer;
+  /** Whether the private key itself says so. */
+  readonly isCertain: boolean;
+}
+
+/** All that may be the public half of a private key, the likeliest first. */
+export interface Candidates {
+  readonly halves: readonly PublicHalf[];
+  /** Whether it is a kind of key that the service does not offer, with whatever public half. */
+  readonly isOther: boolean;
+}
+
+/** Ed25519 as an object identifier, and as the PrintableString that PKCS#11 3.0 names too. */
+export const ED25519_PARAMS: readonly Buffer[] = [
+  Buffer.from('06032b6570', 'hex'),
+  Buffer.from('130c656477617264733235353139', 'hex'),
+];
+
+const MOST_CANDIDATES = 8;
+const PUBLIC: Template = [
+  { type: CKA.CLASS, value: CKO.PUBLIC_KEY },
+  { type: CKA.TOKEN, value: true },
+];
+const CERTIFICATE: Template = [
+  { type: CKA.CLASS, value: CKO.CERTIFICATE },
+  { type: CKA.TOKEN, value: true },
+];
+
+/** What may be the public half of a key: same CKA_ID, those of its label first; without a CKA_ID the same label. */
+export function candidatesOf(session: Session, key: PrivateHalf): Candidates {
+  const keys = key.keyType === CKK.RSA ? ownHalf(session, key) : pointHalves(session, key);
+  if (keys.length > 0 && keys.every((found) => found?.isCertain)) return offered(keys);
+  const certificates = named(session, CERTIFICATE, key).map((handle) =>
+    publicHalf(() => spkiOfCertificate(session.attribute(handle, CKA.VALUE))),
+  );
+  const found = offered([...keys, ...certificates]);
+  return { ...found, isOther: found.isOther || isOtherKind(session, key) };
+}
+
+interface Found {
+  readonly algorithm: PairAlgorithm | undefined;
+  readonly spki: Buffer;
+  readonly isCertain: boolean;
+}
+
+function offered(found: readonly (Found | undefined)[]): Candidates {
+  const halves = new Map<string, PublicHalf>();
+  for (const half of found) {
+    const { algorithm } = half ?? {};
+    if (half === undefined || algorithm === undefined) continue;
+    const text = half.spki.toString('base64');
+    if (halves.size < MOST_CANDIDATES && !halves.has(text))
+      halves.set(text, { ...half, algorithm });
+  }
+  const isOther = found.some((half) => half !== undefined && half.algorithm === undefined);
+  return { halves: [...halves.values()], isOther };
+}
+
+/** Objects of the CKA_ID of a key, those of its label first; of its label alone when none has its CKA_ID. */
+function named(session: Session, what: Template, { ckaId, label }: PrivateHalf): readonly Handle[] {
+  const byLabel = session.find([...what, { type: CKA.LABEL, value: label }]);
+  const byId = ckaId.length === 0 ? [] : session.find([...what, { type: CKA.ID, value: ckaId }]);
+  if (byId.length === 0) return byLabel.slice(0, MOST_CANDIDATES);
+  const isLabelled = (handle: Handle) => byLabel.some((one) => one.equals(handle));
+  const sorted = [...byId.filter(isLabelled), ...byId.filter((handle) => !isLabelled(handle))];
+  return sorted.slice(0, MOST_CANDIDATES);
+}
+
+/** Of an RSA key. Some tokens keep the public exponent in the public key alone. */
+function ownHalf(session: Session, key: PrivateHalf): readonly (Found | undefined)[] {
+  const n = session.attribute(key.handle, CKA.MODULUS);
+  const exponentOf = (handle: Handle) => session.attribute(handle, CKA.PUBLIC_EXPONENT);
+  if (n === undefined) return [];
+  const same = [...PUBLIC, { type: CKA.MODULUS, value: n }];
+  const e = exponentOf(key.handle) ?? session.find(same).map(exponentOf).find(isThere);
+  if (e === undefined) return [];
+  const [modulus, exponent] = [n, e].map((one) => one.toString('base64url'));
+  const jwk = { kty: 'RSA', n: modulus ?? '', e: exponent ?? '' };
+  return [publicHalf(() => createPublicKey({ key: jwk, format: 'jwk' }), true)];
+}
+
+function pointHalves(session: Session, key: PrivateHalf): readonly (Found | undefined)[] {
+  const own = session.attribute(key.handle, CKA.EC_PARAMS);
+  return named(session, [...PUBLIC, { type: CKA.KEY_TYPE, value: key.keyType }], key).map(
+    (handle) => {
+      const params = own ?? session.attribute(handle, CKA.EC_PARAMS);
+      const point = session.attribute(handle, CKA.EC_POINT);
+      return params && point && pointHalf(params, point);
+    },
+  );
+}
+
+/** Tokens give a point as it is or, as PKCS#11 says, inside an OCTET STRING. */
+function pointHalf(params: Buffer, point: Buffer): Found | undefined {
+  const isWrapped =
+    point[0] === tags.octets && tlv(tags.octets, withoutHeader(point)).equals(point);
+  const forms = isWrapped ? [withoutHeader(point), point] : [point];
+  for (const form of forms) {
+    const half = publicHalf(() => createPublicKey(spkiFrom(params, form)));
+    if (half !== undefined) return half;
+  }
+  return undefined;
+}
+
+function spkiFrom(
+  params: Buffer,
+  point: Buffer,
+): { readonly key: Buffer; readonly format: 'der'; readonly type: 'spki' } {
+  const isEdwards = ED25519_PARAMS.some((known) => known.equals(params));
+  const algorithm = isEdwards
+    ? (ED25519_PARAMS[0] ?? params)
+    : Buffer.concat([EC_PUBLIC_KEY, params]);
+  const bits = tlv(tags.bits, Buffer.of(0), point);
+  const key = tlv(tags.sequence, tlv(tags.sequence, algorithm), bits);
+  return { key, format: 'der', type: 'spki' };
+}
+
+function spkiOfCertificate(der: Buffer | undefined): NodeKey {
+  return new X509Certificate(der ?? Buffer.alloc(0)).publicKey;
+}
+
+/** The key that is read, in the one form that it has everywhere; `undefined` when it cannot be read. */
+function publicHalf(read: () => NodeKey, isCertain = false): Found | undefined {
+  try {
+    const key = read();
+    const algorithm = algorithmOf(key);
+    const spki =
+      algorithm !== undefined && isEc(algorithm)
+        ? ecSpki(algorithm, pointOf(key))
+        : key.export({ type: 'spki', format: 'der' });
+    return { algorithm, spki, isCertain };
+  } catch {
+    return undefined; // damaged, or of an algorithm that OpenSSL does not know: no candidate
+  }
+}
+
+function isOtherKind(session: Session, { handle, keyType }: PrivateHalf): boolean {
+  if (keyType === CKK.RSA) return false;
+  if (keyType !== CKK.EC && keyType !== CKK.EC_EDWARDS) return true;
+  const params = session.attribute(handle, CKA.EC_PARAMS);
+  if (params === undefined || params[0] === tags.sequence) return false;
+  return ![...Object.values(curveOids), ...ED25519_PARAMS].some((known) => known.equals(params));
+}
+
+function withoutHeader(point: Buffer): Buffer {
+  return point.subarray((point[1] ?? 0) < 0x80 ? 2 : 2 + ((point[1] ?? 0) & 0x7f));
+}
+
+function isThere(bytes: Buffer | undefined): boolean {
+  return bytes !== undefined;
+}

@@ -1,0 +1,182 @@
+import type { Handle, Mechanism, PKCS11, Template } from 'pkcs11js';
+import { ckrName } from './ckr.ts';
+import type { Pace } from './inline-policy.ts';
+import type { PairTemplate, SecretTemplate } from './templates.ts';
+
+/** Longest result of a signature: an RSA key of 8192 bits. */
+const RESULT_BYTES = 1024;
+
+/** pkcs11js passes no address for a buffer that was made empty, and tokens refuse that as no argument at all. */
+const NOTHING = Buffer.alloc(1).subarray(0, 0);
+
+/** The calls of pkcs11js that take data and fill a buffer. */
+type Transform = (session: Handle, input: Buffer, output: Buffer) => Buffer | Promise<Buffer>;
+
+/** The result, and nothing of it left where the call put it: the MAC of a base key is a key. */
+function taken(result: Buffer): Buffer {
+  const own = Buffer.from(result);
+  result.fill(0);
+  return own;
+}
+
+/** Logs a session in for the one operation that it has begun. */
+export type ContextLogin = (session: Session) => Promise<void>;
+
+/** What an operation is made with. */
+export interface Operation {
+  readonly mechanism: Mechanism;
+  readonly key: Handle;
+  /** For a key that wants it. */
+  readonly login?: ContextLogin | undefined;
+}
+
+/** What a signature is made with. */
+export interface SignOperation extends Operation {
+  readonly pace: Pace;
+}
+
+/**
+ * One session, for one operation at a time. Most work of a token runs on a thread of libuv; pkcs11js does not
+ * keep the buffers of such a call alive, so the session does until the call is over.
+ */
+export class Session {
+  readonly handle: Handle;
+  /** Set when the session can no longer be used, not even by the next operation. */
+  broken = false;
+  /** What the call that is under way reads and writes; nobody looks at it, it must only stay reachable. */
+  held: readonly Buffer[] = [];
+  readonly #api: PKCS11;
+  readonly #output = Buffer.alloc(RESULT_BYTES);
+
+  constructor(api: PKCS11, handle: Handle) {
+    this.#api = api;
+    this.handle = handle;
+  }
+
+  /** A signature or MAC. */
+  async sign({ mechanism, key, pace, login }: SignOperation, data: Buffer): Promise<Buffer> {
+    this.#api.C_SignInit(this.handle, mechanism, key);
+    await this.#logIn(login);
+    const transform: Transform = pace.isInline
+      ? (...call) => pace.time(() => this.#api.C_Sign(...call))
+      : (...call) => pace.timeAsync(() => this.#api.C_SignAsync(...call));
+    return await this.#run(transform, data, this.#output);
+  }
+
+  /** A ciphertext. */
+  async encrypt({ mechanism, key, login }: Operation, data: Buffer): Promise<Buffer> {
+    this.#api.C_EncryptInit(this.handle, mechanism, key);
+    await this.#logIn(login);
+    const output = Buffer.alloc(data.length + RESULT_BYTES);
+    return await this.#run((...call) => this.#api.C_EncryptAsync(...call), data, output);
+  }
+
+  /** A plaintext; the buffer that it was made in is wiped. */
+  async decrypt({ mechanism, key, login }: Operation, data: Buffer): Promise<Buffer> {
+    this.#api.C_DecryptInit(this.handle, mechanism, key);
+    await this.#logIn(login);
+    const output = Buffer.alloc(data.length + RESULT_BYTES);
+    try {
+      return await this.#run((...call) => this.#api.C_DecryptAsync(...call), data, output);
+    } finally {
+      output.fill(0);
+    }
+  }
+
+  /** Generates a key pair. */
+  async generatePair({ mechanism, publicKey, privateKey }: PairTemplate): Promise<void> {
+    await this.#api.C_GenerateKeyPairAsync(this.handle, mechanism, publicKey, privateKey);
+  }
+
+  /** Generates a symmetric key. */
+  async generateKey({ mechanism, key }: SecretTemplate): Promise<void> {
+    await this.#api.C_GenerateKeyAsync(this.handle, mechanism, key);
+  }
+
+  /** Puts an object into the token. */
+  create(template: Template): void {
+    this.#api.C_CreateObject(this.handle, template);
+  }
+
+  /** Removes an object from the token. */
+  destroy(object: Handle): void {
+    this.#api.C_DestroyObject(this.handle, object);
+  }
+
+  /** The handles of all token objects that match. */
+  find(template: Template): readonly Handle[] {
+    const found: Handle[] = [];
+    this.#api.C_FindObjectsInit(this.handle, template);
+    try {
+      for (;;) {
+        const some = this.#api.C_FindObjects(this.handle, 64);
+        found.push(...some);
+        if (some.length < 64) return found;
+      }
+    } finally {
+      this.#api.C_FindObjectsFinal(this.handle);
+    }
+  }
+
+  /** The values of attributes that every object of the kind has. */
+  attributes(object: Handle, types: readonly number[]): readonly Buffer[] {
+    const template = types.map((type) => ({ type }));
+    return this.#api
+      .C_GetAttributeValue(this.handle, object, template)
+      .map(({ value }) => (Buffer.isBuffer(value) ? value : Buffer.alloc(0)));
+  }
+
+  /** The value of an attribute that the object may not have, or may not show. */
+  attribute(object: Handle, type: number): Buffer | undefined {
+    try {
+      return this.attributes(object, [type])[0];
+    } catch (error) {
+      const name = ckrName(error);
+      if (name === 'CKR_ATTRIBUTE_TYPE_INVALID' || name === 'CKR_ATTRIBUTE_SENSITIVE') {
+        return undefined;
+      }
+      throw error;
+    }
+  }
+
+  async #logIn(login: ContextLogin | undefined): Promise<void> {
+    if (login === undefined) return;
+    try {
+      await login(this);
+    } catch (error) {
+      // the operation is begun, and nothing but closing the session ends it
+      this.broken = true;
+      throw error;
+    }
+  }
+
+  async #run(transform: Transform, data: Buffer, output: Buffer): Promise<Buffer> {
+    const input = data.length === 0 ? NOTHING : data;
+    this.held = [input, output];
+    try {
+      return taken(await transform(this.handle, input, output));
+    } catch (error) {
+      const name = ckrName(error);
+      // Refused before the operation was looked at: it may still be active.
+      if (name === 'CKR_ARGUMENTS_BAD') this.broken = true;
+      if (name !== 'CKR_BUFFER_TOO_SMALL') throw error;
+      // The operation is still active and would block the session.
+      return await this.#runAgain(transform, input);
+    } finally {
+      this.held = [];
+    }
+  }
+
+  async #runAgain(transform: Transform, input: Buffer): Promise<Buffer> {
+    const output = Buffer.alloc(input.length + 64 * RESULT_BYTES);
+    this.held = [input, output];
+    try {
+      return taken(await transform(this.handle, input, output));
+    } catch (error) {
+      this.broken = ckrName(error) === 'CKR_BUFFER_TOO_SMALL';
+      throw error;
+    } finally {
+      output.fill(0);
+    }
+  }
+}

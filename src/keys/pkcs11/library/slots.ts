@@ -1,0 +1,70 @@
+import type { Handle, PKCS11, TokenInfo } from 'pkcs11js';
+import { ServiceError } from '../../../errors.ts';
+import { formatUri, type TokenSelector } from '../../config/pkcs11-uri.ts';
+import { CKF } from './constants.ts';
+
+/** A token in its slot. */
+export interface FoundToken {
+  readonly slot: Handle;
+  readonly info: TokenInfo;
+}
+
+/** The one token that a URI selects; Unavailable when none does, or several do. */
+export function findToken(api: PKCS11, selector: TokenSelector): FoundToken {
+  const matching = api
+    .C_GetSlotList(true)
+    .filter((slot) => selector.slotId === undefined || ulong(slot) === selector.slotId)
+    .map((slot) => ({ slot, info: tokenInfo(api, slot) }))
+    .filter((token): token is FoundToken => token.info !== undefined)
+    .filter((token) => isSelected(token, selector));
+  const initialized = matching.filter(isInitialized);
+  // SoftHSM, and others, show one more slot in which the next token would be made
+  const [token, ...others] = initialized.length > 0 ? initialized : matching;
+  if (token === undefined) {
+    throw new ServiceError('Unavailable', `no token matches ${formatUri(selector)}`);
+  }
+  if (others.length > 0 && isInitialized(token)) {
+    const count = others.length + 1;
+    throw new ServiceError('Unavailable', `${count} tokens match ${formatUri(selector)}`);
+  }
+  if (!isInitialized(token)) {
+    throw new ServiceError('Unavailable', `the token of ${formatUri(selector)} is not initialized`);
+  }
+  return token;
+}
+
+/** A CK_ULONG as pkcs11js hands it out: as wide as a pointer of the machine. */
+export function ulong(bytes: Buffer): number {
+  return bytes.length === 0 ? -1 : bytes.readUIntLE(0, Math.min(bytes.length, 6));
+}
+
+/** The text of a field that is padded with blanks. */
+export function unpadded(text: string): string {
+  return text.replace(/[ \0]+$/, '');
+}
+
+function isInitialized({ info }: FoundToken): boolean {
+  return (info.flags & CKF.TOKEN_INITIALIZED) !== 0;
+}
+
+function tokenInfo(api: PKCS11, slot: Handle): TokenInfo | undefined {
+  try {
+    return api.C_GetTokenInfo(slot);
+  } catch {
+    // A token on its way out, or one that this library cannot read, is no candidate.
+    return undefined;
+  }
+}
+
+/** Whether a selector means this token. */
+export function isSelected({ slot, info }: FoundToken, selector: TokenSelector): boolean {
+  const is = (wanted: string | undefined, found: string) =>
+    wanted === undefined || unpadded(found) === wanted;
+  return (
+    (selector.slotId === undefined || ulong(slot) === selector.slotId) &&
+    is(selector.token, info.label) &&
+    is(selector.serial, info.serialNumber) &&
+    is(selector.manufacturer, info.manufacturerID) &&
+    is(selector.model, info.model)
+  );
+}

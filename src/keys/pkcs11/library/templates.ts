@@ -1,0 +1,246 @@
+/**
+ * The attributes of what the service makes in a token. A private or secret key never leaves it, and every
+ * usage is said explicitly: a token fills in what is left out as it likes.
+ */
+
+import { createPrivateKey, type KeyObject } from 'node:crypto';
+import type { Mechanism, Template } from 'pkcs11js';
+import { ServiceError } from '../../../errors.ts';
+import type { KeyId } from '../../../ids.ts';
+import {
+  curveOids,
+  type EcAlgorithm,
+  isEc,
+  isRsa,
+  modulusBits,
+  type PairAlgorithm,
+  type SymmetricAlgorithm,
+  type Usage,
+} from '../../algorithm.ts';
+import { tlv } from '../../material/der.ts';
+import { tags } from '../../material/der-reader.ts';
+import { pointOf } from '../../material/private-key.ts';
+import { type RsaParts, withEcScalar, withRsaParts } from '../../material/private-parts.ts';
+import { secretBytes } from '../../material/secret-bytes.ts';
+import type { Material } from '../../store.ts';
+import { CKA, CKK, CKM, CKO } from './constants.ts';
+import { ED25519_PARAMS } from './public-halves.ts';
+
+/** The names of a new object. */
+export interface Names {
+  readonly id: KeyId;
+  readonly ckaId: Buffer;
+}
+
+/** How a pair is generated. */
+export interface PairTemplate {
+  readonly mechanism: Mechanism;
+  readonly publicKey: Template;
+  readonly privateKey: Template;
+}
+
+/** How a symmetric key is generated. */
+export interface SecretTemplate {
+  readonly mechanism: Mechanism;
+  readonly key: Template;
+}
+
+const publicUsages: ReadonlySet<number> = new Set([
+  CKA.VERIFY,
+  CKA.ENCRYPT,
+  CKA.VERIFY_RECOVER,
+  CKA.WRAP,
+  CKA.DERIVE,
+]);
+
+/** What a pair is generated from. */
+export function pairTemplate(
+  names: Names,
+  algorithm: PairAlgorithm,
+  usages: readonly Usage[],
+): PairTemplate {
+  return {
+    mechanism: { mechanism: pairMechanism(algorithm) },
+    publicKey: [...publicAttributes(names, usages), ...pairParameters(algorithm)],
+    privateKey: privateAttributes(names, usages),
+  };
+}
+
+/**
+ * The same without the usages of the public half, which limit nothing: tpm2-pkcs11 takes them for those of the private
+ * one as well, and finds that they contradict each other.
+ */
+export function leanPairTemplate(template: PairTemplate): PairTemplate {
+  return {
+    ...template,
+    publicKey: template.publicKey.filter(({ type }) => !publicUsages.has(type)),
+  };
+}
+
+/** What a symmetric key is generated from. A base key is a generic secret: it is used through HMAC alone. */
+export function secretTemplate(
+  names: Names,
+  algorithm: SymmetricAlgorithm,
+  usages: readonly Usage[],
+): SecretTemplate {
+  const aes = algorithm === 'aes-256' && !usages.includes('derive');
+  return {
+    mechanism: { mechanism: aes ? CKM.AES_KEY_GEN : CKM.GENERIC_SECRET_KEY_GEN },
+    key: [...secretAttributes(names, aes), { type: CKA.VALUE_LEN, value: 32 }],
+  };
+}
+
+/** The objects that an import creates; the caller wipes the values with `wipe` when they are in the token. */
+export function importTemplates(
+  names: Names,
+  material: Material,
+  usages: readonly Usage[],
+): { readonly key: Template; readonly publicKey: Template | undefined } {
+  if (material.kind === 'raw') {
+    const aes = material.algorithm === 'aes-256' && !usages.includes('derive');
+    const value = { type: CKA.VALUE, value: padded(material.bytes) };
+    return { key: [...secretAttributes(names, aes), value], publicKey: undefined };
+  }
+  const key = createPrivateKey({ key: material.bytes, format: 'der', type: 'pkcs8' });
+  const { algorithm } = material;
+  if (isRsa(algorithm)) return withRsaParts(key, (parts) => rsaTemplates(names, parts, usages));
+  if (isEc(algorithm)) return ecTemplates(names, { key, algorithm }, usages);
+  throw new ServiceError('NotSupported', `${algorithm} cannot be imported into a token`);
+}
+
+/** Overwrites the bytes of a template. */
+export function wipe(template: Template): void {
+  for (const { value } of template) if (Buffer.isBuffer(value)) value.fill(0);
+}
+
+/** The class and key type that an object of a template has. */
+function of(objectClass: number, keyType: number): Template {
+  return [
+    { type: CKA.CLASS, value: objectClass },
+    { type: CKA.KEY_TYPE, value: keyType },
+  ];
+}
+
+function publicAttributes({ id, ckaId }: Names, usages: readonly Usage[]): Template {
+  return [
+    { type: CKA.TOKEN, value: true },
+    { type: CKA.PRIVATE, value: false },
+    { type: CKA.LABEL, value: id },
+    { type: CKA.ID, value: ckaId },
+    { type: CKA.VERIFY, value: usages.includes('sign') },
+    { type: CKA.ENCRYPT, value: usages.includes('decrypt') },
+    { type: CKA.VERIFY_RECOVER, value: false },
+    { type: CKA.WRAP, value: false },
+    { type: CKA.DERIVE, value: false },
+  ];
+}
+
+function privateAttributes({ id, ckaId }: Names, usages: readonly Usage[]): Template {
+  return [
+    { type: CKA.TOKEN, value: true },
+    { type: CKA.PRIVATE, value: true },
+    { type: CKA.SENSITIVE, value: true },
+    { type: CKA.EXTRACTABLE, value: false },
+    { type: CKA.LABEL, value: id },
+    { type: CKA.ID, value: ckaId },
+    { type: CKA.SIGN, value: usages.includes('sign') },
+    { type: CKA.DECRYPT, value: usages.includes('decrypt') },
+    { type: CKA.SIGN_RECOVER, value: false },
+    { type: CKA.UNWRAP, value: false },
+    { type: CKA.DERIVE, value: false },
+  ];
+}
+
+function secretAttributes({ id, ckaId }: Names, aes: boolean): Template {
+  return [
+    ...of(CKO.SECRET_KEY, aes ? CKK.AES : CKK.GENERIC_SECRET),
+    { type: CKA.TOKEN, value: true },
+    { type: CKA.PRIVATE, value: true },
+    { type: CKA.SENSITIVE, value: true },
+    { type: CKA.EXTRACTABLE, value: false },
+    { type: CKA.LABEL, value: id },
+    { type: CKA.ID, value: ckaId },
+    { type: CKA.SIGN, value: !aes },
+    { type: CKA.VERIFY, value: !aes },
+    { type: CKA.ENCRYPT, value: aes },
+    { type: CKA.DECRYPT, value: aes },
+    { type: CKA.WRAP, value: false },
+    { type: CKA.UNWRAP, value: false },
+    { type: CKA.DERIVE, value: false },
+  ];
+}
+
+function pairMechanism(algorithm: PairAlgorithm): number {
+  if (isRsa(algorithm)) return CKM.RSA_PKCS_KEY_PAIR_GEN;
+  return isEc(algorithm) ? CKM.EC_KEY_PAIR_GEN : CKM.EC_EDWARDS_KEY_PAIR_GEN;
+}
+
+function pairParameters(algorithm: PairAlgorithm): Template {
+  if (isRsa(algorithm)) {
+    return [
+      { type: CKA.MODULUS_BITS, value: modulusBits(algorithm) },
+      { type: CKA.PUBLIC_EXPONENT, value: Buffer.from([1, 0, 1]) },
+    ];
+  }
+  const params = isEc(algorithm) ? curveOids[algorithm] : ED25519_PARAMS[0];
+  return [{ type: CKA.EC_PARAMS, value: params ?? Buffer.alloc(0) }];
+}
+
+function rsaTemplates(
+  names: Names,
+  parts: RsaParts,
+  usages: readonly Usage[],
+): { readonly key: Template; readonly publicKey: Template } {
+  const publicParts = () => [
+    { type: CKA.MODULUS, value: Buffer.from(parts.modulus) },
+    { type: CKA.PUBLIC_EXPONENT, value: Buffer.from(parts.publicExponent) },
+  ];
+  return {
+    publicKey: [
+      ...of(CKO.PUBLIC_KEY, CKK.RSA),
+      ...publicAttributes(names, usages),
+      ...publicParts(),
+    ],
+    key: [
+      ...of(CKO.PRIVATE_KEY, CKK.RSA),
+      ...privateAttributes(names, usages),
+      ...publicParts(),
+      { type: CKA.PRIVATE_EXPONENT, value: Buffer.from(parts.privateExponent) },
+      { type: CKA.PRIME_1, value: Buffer.from(parts.prime1) },
+      { type: CKA.PRIME_2, value: Buffer.from(parts.prime2) },
+      { type: CKA.EXPONENT_1, value: Buffer.from(parts.exponent1) },
+      { type: CKA.EXPONENT_2, value: Buffer.from(parts.exponent2) },
+      { type: CKA.COEFFICIENT, value: Buffer.from(parts.coefficient) },
+    ],
+  };
+}
+
+function ecTemplates(
+  names: Names,
+  { key, algorithm }: { readonly key: KeyObject; readonly algorithm: EcAlgorithm },
+  usages: readonly Usage[],
+): { readonly key: Template; readonly publicKey: Template } {
+  const params = curveOids[algorithm];
+  const wrapped = tlv(tags.octets, pointOf(key));
+  return {
+    publicKey: [
+      ...of(CKO.PUBLIC_KEY, CKK.EC),
+      ...publicAttributes(names, usages),
+      { type: CKA.EC_PARAMS, value: Buffer.from(params) },
+      { type: CKA.EC_POINT, value: wrapped },
+    ],
+    key: [
+      ...of(CKO.PRIVATE_KEY, CKK.EC),
+      ...privateAttributes(names, usages),
+      { type: CKA.EC_PARAMS, value: Buffer.from(params) },
+      { type: CKA.VALUE, value: withEcScalar(key, (scalar) => Buffer.from(scalar)) },
+    ],
+  };
+}
+
+/** HMAC fills a key with zeros (RFC 2104 2): the same key in the length that tokens want at least. */
+function padded(bytes: Buffer): Buffer {
+  const value = secretBytes(Math.max(bytes.length, 32));
+  bytes.copy(value);
+  return value;
+}

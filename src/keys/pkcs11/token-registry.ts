@@ -1,0 +1,82 @@
+import type { KeyId } from '../../ids.ts';
+import { formatUri, type ObjectSelector } from '../config/pkcs11-uri.ts';
+import type { KeyObject } from './library/objects.ts';
+import type { PinGuard } from './pin-guard.ts';
+import { Token, type TokenAddress, type TokenListener } from './token.ts';
+import { isObjectSelected } from './token-keys.ts';
+
+/** A key of a token that the configuration gives an id. */
+export interface PreloadedKey {
+  readonly token: TokenAddress;
+  readonly selector: ObjectSelector;
+}
+
+/** What the configuration says of tokens. */
+export interface Placement {
+  /** Where keys are created and found by their label; without it there are the preloaded keys alone. */
+  readonly base: TokenAddress | undefined;
+  readonly preloaded: ReadonlyMap<KeyId, PreloadedKey>;
+  readonly guard: PinGuard;
+}
+
+/** In which token each key is: of preloaded keys the configuration says it, all others are in the base slot. */
+export class KeyPlaces implements AsyncDisposable {
+  readonly base: Token | undefined;
+  readonly #preloaded = new Map<KeyId, { readonly key: PreloadedKey; readonly token: Token }>();
+  readonly #tokens = new Map<string, Token>();
+
+  constructor({ base, preloaded, guard }: Placement) {
+    const keys = [...preloaded.values()].map(({ token }) => token);
+    const addresses = base === undefined ? keys : [base, ...keys];
+    // A token may be named several times, and its PIN only once.
+    const pinOf = (name: string) =>
+      addresses.find((one) => nameOf(one) === name && one.pin !== undefined)?.pin;
+    const tokenAt = (address: TokenAddress): Token => {
+      const name = nameOf(address);
+      const token = this.#tokens.get(name) ?? new Token({ ...address, pin: pinOf(name) }, guard);
+      this.#tokens.set(name, token);
+      return token;
+    };
+    this.base = base && tokenAt(base);
+    for (const [id, key] of preloaded) this.#preloaded.set(id, { key, token: tokenAt(key.token) });
+  }
+
+  /** The ids that the configuration gives. */
+  get preloadedIds(): Iterable<KeyId> {
+    return this.#preloaded.keys();
+  }
+
+  /** Which object a preloaded key is, `undefined` for a key that is none. */
+  selectorOf(id: KeyId): ObjectSelector | undefined {
+    return this.#preloaded.get(id)?.key.selector;
+  }
+
+  /** The token that holds a key, if any does. */
+  tokenOf(id: KeyId): Token | undefined {
+    return this.#preloaded.get(id)?.token ?? this.base;
+  }
+
+  /** Why an object of the base slot is not offered under its label: the configuration has taken it, or the label. */
+  reservation(object: KeyObject): string | undefined {
+    for (const [id, { key, token }] of this.#preloaded) {
+      if (id === object.label) return 'its label is the id of a preloaded key';
+      const { module, selector } = key.token;
+      const here = token === this.base || this.base?.isSelectedBy(module, selector);
+      if (here && isObjectSelected(object, key.selector)) return `it is the preloaded key "${id}"`;
+    }
+    return undefined;
+  }
+
+  /** Tells of every change of a token. */
+  onTokenChange(listener: TokenListener): void {
+    for (const token of this.#tokens.values()) token.onChange(listener);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const token of this.#tokens.values()) await token[Symbol.asyncDispose]();
+  }
+}
+
+function nameOf({ module, selector }: TokenAddress): string {
+  return `${module.path}\n${formatUri(selector)}`;
+}

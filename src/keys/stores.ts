@@ -1,0 +1,171 @@
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { type KeyId, parseKeyId } from '../ids.ts';
+import type { KeysConfig, TokenConfig } from './config/config.ts';
+import {
+  type PinSource,
+  type Pkcs11Uri,
+  parseUri,
+  type TokenSelector,
+} from './config/pkcs11-uri.ts';
+import type { PreloadedFile } from './file/preloaded.ts';
+import { FileStore } from './file/store.ts';
+import { Pkcs11Module } from './pkcs11/library/library.ts';
+import { PinGuard } from './pkcs11/pin-guard.ts';
+import { TokenKeyRecords } from './pkcs11/records.ts';
+import { Pkcs11Store, type Pkcs11StoreOptions } from './pkcs11/store.ts';
+import type { TokenAddress } from './pkcs11/token.ts';
+import type { PreloadedKey } from './pkcs11/token-registry.ts';
+import type { StoreKind } from './store.ts';
+
+/** The stores that a configuration asks for. */
+export interface Stores {
+  readonly file: FileStore;
+  /** `undefined` when no token is configured. */
+  readonly pkcs11: Pkcs11Store | undefined;
+  /** Where keys are created that do not say where. */
+  readonly defaults: { readonly pair: StoreKind; readonly symmetric: StoreKind };
+}
+
+/** Closes stores, but for those that are others' too. */
+export async function closeStores({ file, pkcs11 }: Stores, others?: Stores): Promise<void> {
+  if (pkcs11 !== others?.pkcs11) await pkcs11?.[Symbol.asyncDispose]();
+  if (file !== others?.file) await file[Symbol.asyncDispose]();
+}
+
+/** What a configuration says of either store. */
+interface Settings {
+  readonly files: ReadonlyMap<KeyId, PreloadedFile>;
+  readonly tokens: unknown;
+}
+
+/**
+ * Opens the stores of one configuration after the other. Libraries, records and refused PINs are the same for all of
+ * them, and a store that another configuration leaves as it is goes on.
+ */
+export class StoreOpener implements AsyncDisposable {
+  readonly #stateDir: string;
+  readonly #modules = new Map<string, Pkcs11Module>();
+  #beside: Promise<Pick<Pkcs11StoreOptions, 'records' | 'guard'>> | undefined;
+  readonly #settings = new WeakMap<Stores, Settings>();
+
+  constructor(stateDir: string) {
+    this.#stateDir = stateDir;
+  }
+
+  /** The stores that a configuration asks for, those in force where it says the same of them. Tokens are not touched yet. */
+  async open(config: KeysConfig, inForce?: Stores): Promise<Stores> {
+    const settings = settingsOf(config);
+    const before = inForce && this.#settings.get(inForce);
+    const keepsFiles = isDeepStrictEqual(settings.files, before?.files);
+    const keepsTokens = isDeepStrictEqual(settings.tokens, before?.tokens);
+    const [file, pkcs11] = await Promise.all([
+      inForce !== undefined && keepsFiles ? inForce.file : this.#openFiles(settings),
+      inForce !== undefined && keepsTokens ? inForce.pkcs11 : this.#openTokens(config),
+    ]);
+    const pair = config.pkcs11_base_slot === undefined ? 'file' : 'pkcs11';
+    const symmetric = config.symmetric_store ?? pair;
+    const stores: Stores = { file, pkcs11, defaults: { pair, symmetric } };
+    this.#settings.set(stores, settings);
+    return stores;
+  }
+
+  /** Ends the libraries; the stores are closed by then. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const module of this.#modules.values()) await module[Symbol.asyncDispose]();
+  }
+
+  #openFiles({ files }: Settings): Promise<FileStore> {
+    return FileStore.open(join(this.#stateDir, 'keys'), files);
+  }
+
+  async #openTokens(config: KeysConfig): Promise<Pkcs11Store | undefined> {
+    const moduleAt = (path: string): Pkcs11Module => {
+      const module = this.#modules.get(path) ?? new Pkcs11Module(path);
+      this.#modules.set(path, module);
+      return module;
+    };
+    const placement = placementOf(config, moduleAt);
+    if (placement.base === undefined && placement.preloaded.size === 0) return undefined;
+    this.#beside ??= openBeside(this.#stateDir);
+    return new Pkcs11Store({
+      ...placement,
+      usages: usagesOf(config),
+      ...(await this.#beside),
+    });
+  }
+}
+
+async function openBeside(
+  stateDir: string,
+): Promise<Pick<Pkcs11StoreOptions, 'records' | 'guard'>> {
+  return {
+    records: await TokenKeyRecords.open(join(stateDir, 'token')),
+    guard: await PinGuard.open(join(stateDir, 'refused-pins')),
+  };
+}
+
+function settingsOf(config: KeysConfig): Settings {
+  const { pkcs11_lib_path, pkcs11_base_slot, tokens, keys, preloaded } = config;
+  const inTokens = Object.entries(preloaded).filter(([, { kind }]) => kind === 'token');
+  return {
+    files: preloadedFiles(config),
+    tokens: { pkcs11_lib_path, pkcs11_base_slot, tokens, keys, inTokens },
+  };
+}
+
+function placementOf(
+  config: KeysConfig,
+  moduleAt: (path: string) => Pkcs11Module,
+): Pick<Pkcs11StoreOptions, 'base' | 'preloaded'> {
+  const known = Object.values(config.tokens).map((token) => ({ token, uri: parseUri(token.uri) }));
+  const address = (uri: Pkcs11Uri): TokenAddress => {
+    const own = known.find(({ uri: { tokenSelector } }) =>
+      covers(tokenSelector, uri.tokenSelector),
+    );
+    const path = uri.modulePath ?? own?.token.module ?? own?.uri.modulePath;
+    return {
+      module: moduleAt(path ?? config.pkcs11_lib_path ?? ''),
+      selector: uri.tokenSelector,
+      pin: uri.pin ?? (own && pinOf(own.token, own.uri)),
+    };
+  };
+  const preloaded = new Map<KeyId, PreloadedKey>();
+  for (const [id, source] of Object.entries(config.preloaded)) {
+    if (source.kind === 'file') continue;
+    const uri = parseUri(source.uri);
+    preloaded.set(parseKeyId(id), { token: address(uri), selector: uri.objectSelector });
+  }
+  const base = config.pkcs11_base_slot;
+  return { base: base === undefined ? undefined : address(parseUri(base)), preloaded };
+}
+
+function preloadedFiles(config: KeysConfig): ReadonlyMap<KeyId, PreloadedFile> {
+  const files = new Map<KeyId, PreloadedFile>();
+  for (const [id, source] of Object.entries(config.preloaded)) {
+    if (source.kind !== 'file') continue;
+    const usages = config.keys[id]?.usages;
+    files.set(parseKeyId(id), { path: source.path, usages });
+  }
+  return files;
+}
+
+function usagesOf(
+  config: KeysConfig,
+): ReadonlyMap<KeyId, NonNullable<KeysConfig['keys'][string]['usages']>> {
+  const usages = new Map<KeyId, NonNullable<KeysConfig['keys'][string]['usages']>>();
+  for (const [id, { usages: configured }] of Object.entries(config.keys)) {
+    if (configured !== undefined) usages.set(parseKeyId(id), configured);
+  }
+  return usages;
+}
+
+/** Whether what one selector says, another says too. */
+function covers(general: TokenSelector, special: TokenSelector): boolean {
+  const said = new Map<string, unknown>(Object.entries(special));
+  return Object.entries(general).every(([name, value]) => said.get(name) === value);
+}
+
+function pinOf({ pin_file: path }: TokenConfig, uri: Pkcs11Uri): PinSource | undefined {
+  return path === undefined ? uri.pin : { kind: 'file', path };
+}

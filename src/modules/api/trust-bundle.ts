@@ -1,0 +1,74 @@
+import { readFile } from 'node:fs/promises';
+import { ServiceError } from '../../errors.ts';
+import type { CertificateId } from '../../ids.ts';
+import { SharedReads } from '../../service/shared-reads.ts';
+import { encodeCertificatesPem, readCertificates } from '../../x509/certificate.ts';
+import type { Clients } from '../clients.ts';
+import type { CertificateReference } from '../config/config.ts';
+import type { HeldCall } from './hold.ts';
+import type { Outage } from './outage.ts';
+
+/** The certificates that modules trust. */
+export class TrustBundle {
+  readonly #certificates: Clients['certificates'];
+  readonly #outage: Outage;
+  readonly #read: (path: string) => Promise<Buffer>;
+  // the same for every module, and each may ask as often as it likes
+  readonly #bundles = new SharedReads<string>();
+  readonly #files = new SharedReads<string>();
+  /** What files held when they were read last: to parse all roots of the web takes long, and all modules wait. */
+  readonly #parsed = new Map<string, { readonly content: Buffer; readonly pem: string }>();
+
+  constructor(
+    certificates: Clients['certificates'],
+    outage: Outage,
+    read: (path: string) => Promise<Buffer> = (path) => readFile(path),
+  ) {
+    this.#certificates = certificates;
+    this.#outage = outage;
+    this.#read = read;
+  }
+
+  /** What the configuration lists, or else what the Certificates service has; NotFound when that is nothing. */
+  async read(trustedCas: readonly CertificateReference[], call: HeldCall): Promise<string> {
+    if (trustedCas.length === 0) {
+      const pem = await this.#ask({}, call);
+      // Whoever gets an empty one may take it for a reason to trust everybody.
+      if (pem === '') throw new ServiceError('NotFound', 'there is no trust bundle');
+      return pem;
+    }
+    const bundles = await Promise.all(
+      trustedCas.map((reference) =>
+        reference.kind === 'id'
+          ? this.#ask({ certificate_id: reference.id }, call)
+          : this.#files.get(reference.path, () => this.#readFile(reference.path), call.signal),
+      ),
+    );
+    return bundles.map((pem) => (pem.endsWith('\n') ? pem : `${pem}\n`)).join('');
+  }
+
+  #ask(options: { readonly certificate_id?: CertificateId }, call: HeldCall): Promise<string> {
+    return this.#outage.call(call, ({ requestId, signal }) => {
+      // who joins a read gets what the first request asked for
+      const read = async (reading: AbortSignal) => {
+        const via = { requestId, signal: reading };
+        return (await this.#certificates.GetTrustBundle({ options }, via)).pem;
+      };
+      return this.#bundles.get(options.certificate_id ?? '', read, signal);
+    });
+  }
+
+  /** The certificates in a file, and nothing but them; Unavailable, with its path, when one cannot be read. */
+  async #readFile(path: string): Promise<string> {
+    try {
+      const content = await this.#read(path);
+      const before = this.#parsed.get(path);
+      if (before?.content.equals(content) === true) return before.pem;
+      const pem = encodeCertificatesPem(readCertificates(content, JSON.stringify(path)));
+      this.#parsed.set(path, { content, pem });
+      return pem;
+    } catch (cause) {
+      throw new ServiceError('Unavailable', `cannot read ${JSON.stringify(path)}`, { cause });
+    }
+  }
+}

@@ -1,0 +1,61 @@
+import { randomUUID } from 'node:crypto';
+import { describeError, isServiceError } from '../../errors.ts';
+import type { ModuleName } from '../../ids.ts';
+import type { Log } from '../../service/log/log.ts';
+import type { Repeats } from '../../service/log/repeats.ts';
+import { HttpProblem } from './failure.ts';
+import { apiServer, type RequestRecord } from './http.ts';
+import { type SocketPlace, serveSocket } from './socket.ts';
+import { type WorkloadBackend, workloadRoutes } from './workload.ts';
+
+/** A reason may quote what the module sent. */
+const longestReason = 1024;
+
+/** Whom a module's socket serves, from what, and where its failures are counted. */
+export interface WorkloadSocketParts {
+  readonly module: ModuleName;
+  readonly place: SocketPlace;
+  readonly backend: WorkloadBackend;
+  readonly log: Log;
+  readonly requests: Repeats;
+}
+
+/** Serves the workload API to one module. Disposing closes every connection. */
+export function serveWorkload(parts: WorkloadSocketParts): Promise<AsyncDisposable> {
+  const { backend, module, place } = parts;
+  const server = apiServer(workloadRoutes(module, backend), {
+    requestId: randomUUID,
+    onRequest: (record) => logRequest(parts, record),
+  });
+  return serveSocket(place, server);
+}
+
+/** Failures of ours are the journal's business, a module's mistakes are told when somebody asks. */
+function logRequest(
+  { log, module, requests }: Pick<WorkloadSocketParts, 'log' | 'module' | 'requests'>,
+  record: RequestRecord,
+): void {
+  const { method, route, status, requestId, durationMs, error, abandoned } = record;
+  const reason = error === undefined ? undefined : describeError(error).slice(0, longestReason);
+  const fields = () => ({
+    module,
+    method,
+    route,
+    status,
+    requestId,
+    durationMs: Math.round(durationMs),
+    error: reason,
+  });
+  if (status < 400 || abandoned) {
+    log.debug(abandoned ? 'workload request abandoned' : 'workload request answered', fields());
+    return;
+  }
+  const isOurs = status >= 500 && !(error instanceof HttpProblem);
+  const code = isServiceError(error) ? error.code : '';
+  requests.note(`${module} ${method} ${route} ${status} ${code} ${reason}`, {
+    level: isOurs ? 'error' : 'info',
+    message: isOurs ? 'workload request failed' : 'workload request refused',
+    cause: ['module', module],
+    fields,
+  });
+}

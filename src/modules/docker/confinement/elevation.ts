@@ -1,0 +1,52 @@
+import { ServiceError } from '../../../errors.ts';
+import { quoted } from '../../../quoted.ts';
+import { memberObject } from '../create-options/create-options.ts';
+import type { JsonObject } from '../engine.ts';
+import { type Misfit, reachingOut, type Validate } from './misfit.ts';
+import { mountsOf } from './mounts.ts';
+import { portMisfits } from './ports.ts';
+
+/** What is needed to tell whether create options are elevated. */
+export interface ElevationRules {
+  /** Against `createOptionsSchema`. */
+  readonly validate: Validate;
+  /** The network that modules join. */
+  readonly network: string;
+  /** The host paths that may be mounted. */
+  readonly allowedBinds: readonly string[];
+  /** The host ports below 1024 that may be published. */
+  readonly allowedPorts: readonly number[];
+}
+
+/**
+ * Why these create options need elevation, one text per reason; none when they do not. InvalidArgs for a mistake,
+ * which is none of elevation's business. The configuration alone decides: an answer that depended on files would
+ * tell every caller which of them exist.
+ */
+export function elevationReasons(options: JsonObject, rules: ElevationRules): readonly string[] {
+  const { hostPaths, others } = mountsOf(options);
+  const unlisted = hostPaths.filter((path) => !rules.allowedBinds.includes(path));
+  const misfits = [
+    ...rules.validate(options),
+    ...networkMisfits(options, rules.network),
+    ...others,
+    ...unlisted.map((path) => reachingOut(`host path ${quoted(path)} is not in allowed_binds`)),
+    ...portMisfits(options, rules.allowedPorts),
+  ];
+  const wrong = misfits.find(({ isMistake }) => isMistake);
+  if (wrong !== undefined) throw new ServiceError('InvalidArgs', wrong.text);
+  return misfits.map(({ text }) => text);
+}
+
+function* networkMisfits(options: JsonObject, network: string): Generator<Misfit> {
+  const mode = memberObject(options, 'HostConfig')['NetworkMode'];
+  const modes: readonly unknown[] = [undefined, '', 'default', 'bridge', 'none', network];
+  if (!modes.includes(mode)) {
+    yield reachingOut(`HostConfig.NetworkMode ${quoted(String(mode))} is not allowed`);
+  }
+  const endpoints = memberObject(memberObject(options, 'NetworkingConfig'), 'EndpointsConfig');
+  for (const name of Object.keys(endpoints)) {
+    if (name !== network && name !== 'bridge')
+      yield reachingOut(`network ${quoted(name)} is not allowed`);
+  }
+}

@@ -1,0 +1,55 @@
+/** What of a module's create options is judged, and by which settings: for the service and for `config check`. */
+import { posix } from 'node:path';
+import { type ModuleSettings, withoutMountsOf } from '../create-options/create-options.ts';
+import type { JsonObject } from '../engine.ts';
+import { elevationReasons } from './elevation.ts';
+import { type CgroupVersion, withoutEngineDefaults } from './engine-defaults.ts';
+import type { Validate } from './misfit.ts';
+
+interface Sockets {
+  readonly management: string;
+  readonly workload: string;
+}
+
+/** What create options are judged by. */
+export interface JudgedBy {
+  readonly config: {
+    readonly allowedBinds: readonly string[];
+    readonly allowedPorts: readonly number[];
+    readonly connect: Sockets;
+    readonly listen: Sockets;
+    readonly network: { readonly name: string };
+  };
+  /** Against `createOptionsSchema`. */
+  readonly validate: Validate;
+  readonly cgroupVersion: CgroupVersion;
+}
+
+/** The create options without the mounts of sockets, which agents add and the runtime makes itself. */
+export function ownOptions(
+  { config }: Pick<JudgedBy, 'config'>,
+  settings: ModuleSettings,
+): JsonObject {
+  const { connect, listen } = config;
+  const sockets = [connect.management, connect.workload, listen.management, listen.workload];
+  const paths = new Set([...sockets, ...socketTargets(connect)]);
+  return withoutMountsOf(settings.createOptions, paths);
+}
+
+/** The create options of a module that has only what the configuration lists. */
+export function confinedOptions(by: JudgedBy, settings: ModuleSettings): JsonObject {
+  return withoutEngineDefaults(ownOptions(by, settings), by.cgroupVersion);
+}
+
+/** Why a module reaches outside its container, one text per reason; InvalidArgs for a mistake. */
+export function reachReasons(by: JudgedBy, settings: ModuleSettings): readonly string[] {
+  const { config, validate } = by;
+  const { allowedBinds, allowedPorts, network } = config;
+  const rules = { validate, network: network.name, allowedBinds, allowedPorts };
+  return elevationReasons(confinedOptions(by, settings), rules);
+}
+
+/** The directories of the sockets of `connect`, each once. */
+export function socketTargets({ management, workload }: Sockets): readonly string[] {
+  return [...new Set([posix.dirname(workload), posix.dirname(management)])];
+}

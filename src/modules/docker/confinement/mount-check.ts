@@ -1,0 +1,109 @@
+/** The look at what a module mounts: after its creation is authorized, and again before every start. */
+import { ServiceError } from '../../../errors.ts';
+import type { ModulesConfig } from '../../config/config.ts';
+import type { ContainerEngine, JsonObject, Volume } from '../engine.ts';
+import { moduleLabel } from '../labels.ts';
+import { hostPathReason, type Look, normalHostPath } from './host-path.ts';
+import { mountsOf, type VolumeRequest } from './mounts.ts';
+
+type MountConfig = Pick<ModulesConfig, 'allowedBinds' | 'allowedVolumes'>;
+type VolumeEngine = Pick<ContainerEngine, 'system' | 'findVolume' | 'createVolume'>;
+
+/** A module and what it mounts. */
+export interface MountSource {
+  readonly name: string;
+  readonly createOptions: JsonObject;
+}
+
+/** AccessDenied for a host path that somebody but root could exchange. Without an engine: it knows of more such paths. */
+export async function refuseHostPaths(
+  { name, createOptions }: MountSource,
+  { allowedBinds }: MountConfig,
+  { writable = [], look }: { readonly writable?: readonly string[]; readonly look?: Look } = {},
+): Promise<void> {
+  for (const path of mountsOf(createOptions).hostPaths) {
+    const others = allowedBinds.filter((one) => one !== path);
+    const reason = await hostPathReason(path, [...others, ...writable], look);
+    if (reason !== undefined) throw denied(name, reason);
+  }
+}
+
+/** Makes the volumes that are missing; AccessDenied for a host path or a volume that the module may not have. */
+export async function checkMounts(
+  source: MountSource,
+  { config, engine }: { readonly config: MountConfig; readonly engine: VolumeEngine },
+  signal: AbortSignal,
+): Promise<void> {
+  const { hostPaths, volumes } = mountsOf(source.createOptions);
+  for (const volume of volumes) {
+    const found = await ensureVolume(engine, source.name, volume, signal);
+    const reason = volumeReason(found, source.name, config);
+    if (reason !== undefined) throw denied(source.name, reason);
+  }
+  if (hostPaths.length === 0) return;
+  await refuseHostPaths(source, config, { writable: await writableIn(engine, config, signal) });
+}
+
+/** AccessDenied for the first volume that the module may not have, undefined when it may have all. */
+export async function volumesRefusal(
+  { name, createOptions }: MountSource,
+  { config, engine }: { readonly config: MountConfig; readonly engine: VolumeEngine },
+  signal: AbortSignal,
+): Promise<ServiceError | undefined> {
+  for (const volume of mountsOf(createOptions).volumes) {
+    const found = await engine.findVolume(volume.name, signal);
+    const reason = found && volumeReason(found, name, config);
+    if (reason !== undefined) return denied(name, reason);
+  }
+  return undefined;
+}
+
+async function ensureVolume(
+  engine: VolumeEngine,
+  module: string,
+  { name, labels }: VolumeRequest,
+  signal: AbortSignal,
+): Promise<Volume> {
+  const found = await engine.findVolume(name, signal);
+  if (found !== undefined) return found;
+  await engine.createVolume({ name, labels: { ...labels, [moduleLabel]: module } }, signal);
+  // the engine returns one that somebody else has made meanwhile as if it had made it
+  const made = await engine.findVolume(name, signal);
+  if (made === undefined) {
+    throw new ServiceError('Unavailable', `volume ${JSON.stringify(name)} was removed`);
+  }
+  return made;
+}
+
+function volumeReason(
+  { name, driver, options, labels }: Volume,
+  module: string,
+  { allowedVolumes }: MountConfig,
+): string | undefined {
+  if (allowedVolumes.includes(name)) return undefined;
+  const shown = `volume ${JSON.stringify(name)}`;
+  if (driver !== 'local' || options.size > 0) {
+    return `${shown} has a driver or options of its own and is not in allowed_volumes`;
+  }
+  if (labels.get(moduleLabel) === module) return undefined;
+  return `${shown} was not made for this module and is not in allowed_volumes`;
+}
+
+/** Where containers write on the host: the engine's own directory, and what volumes stand for. */
+async function writableIn(
+  engine: VolumeEngine,
+  { allowedVolumes }: MountConfig,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  const { rootDirectory } = await engine.system(signal);
+  const volumes = await Promise.all(allowedVolumes.map((name) => engine.findVolume(name, signal)));
+  const places = volumes.flatMap((volume) =>
+    volume === undefined ? [] : [volume.mountpoint, volume.options.get('device') ?? ''],
+  );
+  const paths = [rootDirectory, ...places].filter((path) => path.startsWith('/'));
+  return paths.map(normalHostPath);
+}
+
+function denied(module: string, reason: string): ServiceError {
+  return new ServiceError('AccessDenied', `module ${JSON.stringify(module)}: ${reason}`);
+}

@@ -1,0 +1,115 @@
+/** The part of modules.yaml that says what modules may have of the host and of its names. */
+import { hostname as machineName } from 'node:os';
+import { type ModuleName, moduleNameOf, parseModuleId } from '../../../ids.ts';
+import type { ParseContext } from '../../../service/config/config.ts';
+import { isHostName, withoutLastDots } from './host-name.ts';
+import { isBelow, normalHostPath } from './host-path.ts';
+
+/** What modules may have, checked. */
+export interface ConfinementConfig {
+  readonly allowElevated: boolean;
+  /** In the spelling of `normalHostPath`; none lies below another one. */
+  readonly allowedBinds: readonly string[];
+  readonly allowedVolumes: readonly string[];
+  readonly allowedPorts: readonly number[];
+  /** The names and addresses that a module may have besides its own. */
+  readonly serverNames: ReadonlyMap<ModuleName, readonly string[]>;
+}
+
+/** What the schema leaves to be read further. */
+export interface RawConfinement {
+  readonly allow_elevated: boolean;
+  readonly allowed_binds: readonly string[];
+  readonly allowed_volumes: readonly string[];
+  readonly allowed_ports: readonly number[];
+  readonly server_names: Readonly<Record<string, readonly string[]>>;
+}
+
+/** JSON schema of these settings. */
+export const confinementProperties = {
+  allow_elevated: {
+    description: 'Whether modules may have create options that reach outside their container.',
+    type: 'boolean',
+    default: false,
+  },
+  allowed_binds: {
+    description:
+      'Host paths that modules may mount: these and nothing below them. Every directory above one is writable by root alone.',
+    type: 'array',
+    items: { type: 'string', pattern: '^/[^\\0]*$' },
+    default: [],
+  },
+  allowed_volumes: {
+    description:
+      'Volumes that any module may mount, whoever made them and whatever they stand for.',
+    type: 'array',
+    items: { type: 'string', pattern: '^[A-Za-z0-9][A-Za-z0-9_.-]*$' },
+    default: [],
+  },
+  allowed_ports: {
+    description: 'Host ports below 1024 that modules may publish.',
+    type: 'array',
+    items: { type: 'integer', minimum: 1, maximum: 1023 },
+    default: [443],
+  },
+  server_names: {
+    description:
+      'Names and addresses that a module may have besides its own, on the network and in its server certificate.',
+    type: 'object',
+    additionalProperties: { type: 'array', items: { type: 'string', minLength: 1 } },
+    default: {},
+  },
+} as const;
+
+/** Checks what the schema cannot say. */
+export function parseConfinement(raw: RawConfinement, context: ParseContext): ConfinementConfig {
+  return {
+    allowElevated: raw.allow_elevated,
+    allowedBinds: parseBinds(raw.allowed_binds, context),
+    allowedVolumes: raw.allowed_volumes,
+    allowedPorts: raw.allowed_ports,
+    serverNames: parseServerNames(raw.server_names, context),
+  };
+}
+
+/** What documents of the original runtime show in place of a value; a file with it is whole, and no name is it. */
+const placeholder = '...';
+
+/** The name that modules know the device by: the machine's own when the configuration gives none. */
+export function parseHostname(hostname: string | undefined, context: ParseContext): string {
+  if (hostname === placeholder) return hostname;
+  const name = withoutLastDots(hostname ?? machineName());
+  if (hostname !== undefined && !isHostName(name)) {
+    context.report(['hostname'], 'not a host name or address; write letters beyond ASCII as xn--');
+  }
+  return name;
+}
+
+function parseBinds(binds: readonly string[], context: ParseContext): readonly string[] {
+  const paths = binds.map(normalHostPath);
+  for (const [index, path] of paths.entries()) {
+    const over = paths.find((one) => isBelow(path, one));
+    if (over === undefined) continue;
+    const text = `lies below ${JSON.stringify(over)}: a module that has that one could exchange this one`;
+    context.report(['allowed_binds', index], text);
+  }
+  return paths;
+}
+
+function parseServerNames(raw: RawConfinement['server_names'], context: ParseContext) {
+  const parsed = new Map<ModuleName, readonly string[]>();
+  for (const [module, names] of Object.entries(raw)) {
+    for (const [index, name] of names.entries()) {
+      if (isHostName(name)) continue;
+      context.report(['server_names', module, index], 'not a host name or address');
+    }
+    try {
+      const name = moduleNameOf(parseModuleId(module));
+      parsed.set(name, [...(parsed.get(name) ?? []), ...names]);
+    } catch {
+      // the parser's message names the text, which the place of the problem does already
+      context.report(['server_names', module], 'not a module name');
+    }
+  }
+  return parsed;
+}

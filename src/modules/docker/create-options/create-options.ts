@@ -1,0 +1,192 @@
+import { posix } from 'node:path';
+import { oneOf, ServiceError } from '../../../errors.ts';
+import type { JsonObject, RegistryAuth } from '../engine.ts';
+import { type ImagePullPolicy, parseImageDigest, parsePullPolicy } from './image-policy.ts';
+import { engineRestartPolicy, parseRestartPolicy, type RestartPolicy } from './restart-policy.ts';
+
+/** The `docker` configuration of a module: what ModuleSpec calls `settings`. */
+export interface ModuleSettings {
+  readonly image: string;
+  /** The engine's create request as the user wrote it, without members that are null. */
+  readonly createOptions: JsonObject;
+  readonly auth: RegistryAuth | undefined;
+  /** What the image must be, as the registry names it (`sha256:…`); undefined takes what the reference stands for. */
+  readonly imageDigest?: string | undefined;
+  /** Undefined is `on-create`. */
+  readonly imagePullPolicy?: ImagePullPolicy | undefined;
+  /** Undefined leaves it to the create options. */
+  readonly restartPolicy?: RestartPolicy | undefined;
+}
+
+// Far above what any module needs: whoever may call reaches this, and each value costs time that all others wait.
+const mostValues = 4096;
+const deepest = 32;
+const settingKeys = [
+  'image',
+  'createOptions',
+  'auth',
+  'digest',
+  'imagePullPolicy',
+  'restart_policy',
+];
+const IMAGE = /^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}$/;
+
+/** Settings from the text that a caller sent, or InvalidArgs. */
+export function parseSettingsJson(text: string): ModuleSettings {
+  return parseSettings(parseJson(text, 'the configuration of a module'));
+}
+
+/** Settings from a JSON value, or InvalidArgs. Create options may be an object or its JSON text. */
+export function parseSettings(value: unknown): ModuleSettings {
+  const settings = objectAt(value, 'the configuration of a module');
+  checkKeys(settings, 'a setting of a module', settingKeys);
+  const { image, createOptions, auth, digest, imagePullPolicy, restart_policy } = given(settings);
+  if (typeof image !== 'string' || !isImage(image)) refuse('image is not an image reference');
+  return {
+    image,
+    createOptions: parseCreateOptions(createOptions),
+    auth: parseAuth(auth),
+    ...(digest !== undefined && { imageDigest: parseImageDigest(digest, image) }),
+    ...(imagePullPolicy !== undefined && { imagePullPolicy: parsePullPolicy(imagePullPolicy) }),
+    ...(restart_policy !== undefined && { restartPolicy: parseRestartPolicy(restart_policy) }),
+  };
+}
+
+/** The members that are not null: clients write null for what is not set. */
+function given(object: JsonObject): JsonObject {
+  return Object.fromEntries(Object.entries(object).filter(([, member]) => member !== null));
+}
+
+/** Settings in the form that `parseSettings` reads, without what was not given. */
+export function settingsJson(settings: ModuleSettings) {
+  const { image, createOptions, auth, imageDigest, imagePullPolicy, restartPolicy } = settings;
+  return {
+    image,
+    createOptions,
+    ...(auth !== undefined && { auth }),
+    ...(imageDigest !== undefined && { digest: imageDigest }),
+    ...(imagePullPolicy !== undefined && { imagePullPolicy }),
+    ...(restartPolicy !== undefined && { restart_policy: restartPolicy }),
+  };
+}
+
+/** When the module is started again after it ended by itself. */
+export function restartPolicyOf({ restartPolicy, createOptions }: ModuleSettings): RestartPolicy {
+  return restartPolicy ?? engineRestartPolicy(createOptions) ?? 'always';
+}
+
+/** True for a text that may be an image reference; the engine knows the rest. */
+function isImage(text: string): boolean {
+  return IMAGE.test(text) && !text.split('/').some((part) => part === '' || /^\.+$/.test(part));
+}
+
+function parseCreateOptions(value: unknown): JsonObject {
+  if (value === undefined || value === null || value === '') return {};
+  const parsed = typeof value === 'string' ? parseJson(value, 'createOptions') : value;
+  const bounded = withoutNulls(objectAt(parsed, 'createOptions'), { values: mostValues }, deepest);
+  const options = objectAt(bounded, 'createOptions');
+  // in whichever letters the engine would take it
+  const lines = Object.keys(options).flatMap((key) =>
+    /^env$/iu.test(key) ? memberArray(options, key) : [],
+  );
+  if (lines.some((line) => typeof line === 'string' && !isVariable(line))) {
+    // The engine would quote the line when it refuses it.
+    refuse('createOptions.Env holds a line that is no variable');
+  }
+  engineRestartPolicy(options); // one that is none is a mistake of the caller's
+  return options;
+}
+
+function isVariable(line: string): boolean {
+  return line !== '' && !line.startsWith('=') && !line.includes('\0');
+}
+
+/** The engine's clients write null for what is not set. InvalidArgs for what is too deep or too much. */
+function withoutNulls(value: unknown, left: { values: number }, depth: number): unknown {
+  if (--left.values < 0) refuse(`createOptions holds more than ${mostValues} values`);
+  if (typeof value !== 'object' || value === null) return value;
+  if (depth === 0) refuse('createOptions is nested too deeply');
+  if (Array.isArray(value)) return value.map((item) => withoutNulls(item, left, depth - 1));
+  const kept = Object.entries(value).filter(([, member]) => member !== null);
+  return Object.fromEntries(
+    kept.map(([key, member]) => [key, withoutNulls(member, left, depth - 1)]),
+  );
+}
+
+function parseAuth(value: unknown): RegistryAuth | undefined {
+  if (value === undefined || value === null) return undefined;
+  const members = given(objectAt(value, 'auth'));
+  checkKeys(members, 'a setting of auth', ['serveraddress', 'username', 'password', 'email']);
+  const auth: Record<string, string> = {};
+  for (const [key, member] of Object.entries(members)) {
+    if (typeof member !== 'string') refuse(`auth.${key} is not a text`);
+    auth[key] = member;
+  }
+  return auth;
+}
+
+function checkKeys(object: JsonObject, what: string, known: readonly string[]): void {
+  for (const key of Object.keys(object)) oneOf(key, what, known);
+}
+
+function parseJson(text: string, what: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    // The parser's message quotes the text, which may hold a password.
+    throw new ServiceError('InvalidArgs', `${what} is not JSON`, {
+      cause: cause instanceof Error ? cause.name : undefined,
+    });
+  }
+}
+
+/** The value as an object with own keys, or InvalidArgs. */
+export function objectAt(value: unknown, what: string): JsonObject {
+  if (!isObject(value)) refuse(`${what} is not a JSON object`);
+  return value;
+}
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function refuse(message: string): never {
+  throw new ServiceError('InvalidArgs', message);
+}
+
+/** The member of an object as an object, empty when it is none. */
+export function memberObject(object: JsonObject, key: string): JsonObject {
+  const member = Object.hasOwn(object, key) ? object[key] : undefined;
+  return isObject(member) ? member : {};
+}
+
+/** The member of an object as an array, empty when it is none. */
+export function memberArray(object: JsonObject, key: string): readonly unknown[] {
+  const member = Object.hasOwn(object, key) ? object[key] : undefined;
+  return Array.isArray(member) ? member : [];
+}
+
+/** The create options without the mounts whose source or target is one of these paths: the runtime makes those itself. */
+export function withoutMountsOf(options: JsonObject, paths: ReadonlySet<string>): JsonObject {
+  const hostConfig = memberObject(options, 'HostConfig');
+  const binds = memberArray(hostConfig, 'Binds');
+  const mounts = memberArray(hostConfig, 'Mounts');
+  if (binds.length === 0 && mounts.length === 0) return options;
+  const bindKept = (bind: unknown): boolean =>
+    typeof bind !== 'string' ||
+    !bind.split(':', 2).some((part) => paths.has(posix.normalize(part)));
+  const mountKept = (mount: unknown): boolean =>
+    !isObject(mount) ||
+    ![mount['Source'], mount['Target']].some(
+      (path) => typeof path === 'string' && paths.has(posix.normalize(path)),
+    );
+  const { Binds: _binds, Mounts: _mounts, ...rest } = hostConfig;
+  return {
+    ...options,
+    HostConfig: {
+      ...rest,
+      ...(binds.length > 0 && { Binds: binds.filter(bindKept) }),
+      ...(mounts.length > 0 && { Mounts: mounts.filter(mountKept) }),
+    },
+  };
+}

@@ -1,0 +1,53 @@
+import type { ModuleName } from '../../ids.ts';
+import type { ModulesConfig } from '../config/config.ts';
+
+/** What the environment of a module is made from. */
+export interface EnvironmentSource {
+  readonly name: ModuleName;
+  readonly identity: {
+    readonly hub_hostname: string;
+    readonly gateway_hostname: string;
+    readonly device_id: string;
+    readonly module_id: string;
+    readonly generation_id: string;
+  };
+  readonly config: Pick<ModulesConfig, 'hostname' | 'connect' | 'network' | 'agent'>;
+  /** The directory that holds one directory of sockets per module. */
+  readonly socketsPath: string;
+}
+
+const apiVersion = '2022-08-03';
+
+/** The variables by which a module finds its identity and its APIs; SDKs know them by these names. */
+export function moduleEnvironment(source: EnvironmentSource): Readonly<Record<string, string>> {
+  const { name, identity, config } = source;
+  const isAgent = name === config.agent?.name;
+  return {
+    IOTEDGE_APIVERSION: apiVersion,
+    IOTEDGE_AUTHSCHEME: 'sasToken',
+    IOTEDGE_DEVICEID: identity.device_id,
+    IOTEDGE_IOTHUBHOSTNAME: identity.hub_hostname,
+    IOTEDGE_MODULEID: identity.module_id,
+    IOTEDGE_MODULEGENERATIONID: identity.generation_id,
+    IOTEDGE_WORKLOADURI: `unix://${config.connect.workload}`,
+    ...gateway(source, isAgent || name === 'edgeHub'),
+    ...((isAgent || name === 'edgeHub') && { EdgeDeviceHostName: config.hostname }),
+    ...(isAgent && {
+      IOTEDGE_MANAGEMENTURI: `unix://${config.connect.management}`,
+      IOTEDGE_WORKLOADLISTEN_MNTURI: `unix://${source.socketsPath}`,
+      Mode: 'iotedged',
+      NetworkId: config.network.name,
+    }),
+  };
+}
+
+/** The agent and the hub talk to what is above this device, every other module to the hub on it. */
+function gateway({ identity, config }: EnvironmentSource, isSystem: boolean) {
+  const { hub_hostname: hub, gateway_hostname: above } = identity;
+  const isNested = above !== '' && above !== hub;
+  if (isSystem) return isNested ? { IOTEDGE_GATEWAYHOSTNAME: above } : {};
+  return {
+    IOTEDGE_GATEWAYHOSTNAME: config.hostname,
+    ...(isNested && { IOTEDGE_PARENTHOSTNAME: above }),
+  };
+}

@@ -1,0 +1,151 @@
+import { join } from 'node:path';
+import type { Via } from '../../dbus/client/via.ts';
+import { isServiceError, ServiceError } from '../../errors.ts';
+import { moduleIdOf } from '../../ids.ts';
+import type { ModulesConfig } from '../config/config.ts';
+import type { Identities } from '../identities.ts';
+import { refuseNames, refuseTaken, type Upstream } from '../module-names.ts';
+import type { ModuleSource } from '../module-source.ts';
+import type { Prepared, Refused } from '../supervisor/goal.ts';
+import {
+  confinedOptions,
+  type JudgedBy,
+  ownOptions,
+  reachReasons,
+  socketTargets,
+} from './confinement/judged.ts';
+import { checkMounts, refuseHostPaths, volumesRefusal } from './confinement/mount-check.ts';
+import { withHostMounts } from './confinement/mounts.ts';
+import { containerBody } from './container-body.ts';
+import type { ModuleSettings } from './create-options/create-options.ts';
+import { withoutEnginePolicy } from './create-options/restart-policy.ts';
+import type { ContainerEngine } from './engine.ts';
+import { moduleEnvironment } from './environment.ts';
+
+/** What is needed to tell whether a module may be made. */
+export interface ElevationParts extends JudgedBy {
+  readonly config: JudgedBy['config'] & Pick<ModulesConfig, 'allowElevated' | 'allowedVolumes'>;
+}
+
+/** What is needed to turn a module's settings into a container. */
+export interface PrepareParts extends ElevationParts {
+  readonly config: ElevationParts['config'] &
+    Pick<ModulesConfig, 'agent' | 'hostname' | 'serverNames'>;
+  readonly engine: Pick<ContainerEngine, 'system' | 'findVolume' | 'createVolume'>;
+  readonly identities: Pick<Identities, 'ensure'>;
+  readonly socketsPath: string;
+  /** The modules whose volumes were found to be theirs since the service started, as its configuration says. */
+  readonly volumesSeen: WeakSet<ModuleSource>;
+}
+
+/** Everything that the engine needs for a module; registers the module's identity if it has none. */
+export async function prepare(
+  parts: PrepareParts,
+  source: ModuleSource,
+  via: Via,
+): Promise<Prepared | Refused> {
+  const { signal } = via;
+  const { config, identities, socketsPath } = parts;
+  const { name, settings, env } = source;
+  // What may not run is known before anybody is asked who may be out of reach.
+  const unlisted = sourceRefusal(parts, source) ?? (await unlistedVolume(parts, source, signal));
+  if (unlisted !== undefined) return { refusal: unlisted };
+  const identity = await identities.ensure(moduleIdOf(name), via);
+  const refusal = sourceRefusal(parts, source, identity);
+  if (refusal !== undefined) return { refusal };
+  const isOpen = !isConfined(parts, source);
+  const createOptions = isOpen
+    ? ownOptions(parts, settings)
+    : withHostMounts(confinedOptions(parts, settings));
+  const { body, digest } = containerBody({
+    name,
+    image: settings.image,
+    createOptions: withoutEnginePolicy(createOptions),
+    environment: moduleEnvironment({ name, identity, config, socketsPath }),
+    env,
+    aliases: name === 'edgeHub' ? [config.hostname] : [],
+    network: config.network.name,
+    sockets: { source: join(socketsPath, name), targets: socketTargets(config.connect) },
+  });
+  return {
+    digest,
+    image: settings,
+    body,
+    network: config.network,
+    check: (ending) => checkBefore(parts, source, ending),
+  };
+}
+
+/** Why it may not be made as it is configured: the configuration may have changed since it was created. */
+function sourceRefusal(
+  parts: PrepareParts,
+  source: ModuleSource,
+  upstream?: Upstream,
+): ServiceError | undefined {
+  try {
+    if (upstream === undefined) refuseElevated(parts, source);
+    // who writes modules.yaml may call the agent whatever they like
+    if (source.name === parts.config.agent?.name) return undefined;
+    refuseNames(source, parts.config, upstream);
+    refuseTaken(source, [], parts.config);
+    return undefined;
+  } catch (error) {
+    if (isServiceError(error)) return error;
+    throw error;
+  }
+}
+
+/** Whether a module reaches outside its container: what authorization is asked about. */
+export function isElevated(parts: ElevationParts, settings: ModuleSettings): boolean {
+  return reachReasons(parts, settings).length > 0;
+}
+
+/** Whether a module has only what the configuration lists. */
+function isConfined({ config }: ElevationParts, { elevated }: Pick<ModuleSource, 'elevated'>) {
+  return !(config.allowElevated && elevated);
+}
+
+/** AccessDenied for a module that reaches outside its container where the configuration forbids it; InvalidArgs. */
+function refuseElevated(parts: ElevationParts, source: ModuleSource): void {
+  if (!isConfined(parts, source)) return;
+  const [reason] = reachReasons(parts, source.settings);
+  if (reason === undefined) return;
+  const why = parts.config.allowElevated ? 'it was authorized as harmless' : 'allow_elevated';
+  const text = `module ${JSON.stringify(source.name)} may not be elevated (${why}): ${reason}`;
+  throw new ServiceError('AccessDenied', text);
+}
+
+/** AccessDenied for a volume that the configuration lists no more. Before a start, `check` looks at all of them. */
+async function unlistedVolume(
+  parts: PrepareParts,
+  source: ModuleSource,
+  signal: AbortSignal,
+): Promise<ServiceError | undefined> {
+  if (!isConfined(parts, source) || parts.volumesSeen.has(source)) return undefined;
+  const refusal = await volumesRefusal(mountSource(parts, source), parts, signal);
+  if (refusal === undefined) parts.volumesSeen.add(source);
+  return refusal;
+}
+
+/**
+ * AccessDenied for a module that may not be made as it is configured, or whose host paths somebody could
+ * exchange. For callers who may make modules: it tells which files exist.
+ */
+export async function refuseUnconfined(parts: ElevationParts, source: ModuleSource): Promise<void> {
+  refuseElevated(parts, source);
+  if (!isConfined(parts, source)) return;
+  await refuseHostPaths(mountSource(parts, source), parts.config);
+}
+
+/** What is looked at before a container is made, and again before each of its starts. */
+async function checkBefore(
+  parts: PrepareParts,
+  source: ModuleSource,
+  signal: AbortSignal,
+): Promise<void> {
+  if (isConfined(parts, source)) await checkMounts(mountSource(parts, source), parts, signal);
+}
+
+function mountSource(parts: ElevationParts, { name, settings }: ModuleSource) {
+  return { name, createOptions: ownOptions(parts, settings) };
+}

@@ -1,0 +1,96 @@
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DamagedFile, openStateDirectory } from '../service/state/state-file.ts';
+import type { AgentConfig } from './config/config.ts';
+import { parseSettings } from './docker/create-options/create-options.ts';
+import type { ModuleSource } from './module-source.ts';
+import type { ModuleRecord, Records } from './records.ts';
+import type { Problems } from './restore-errors.ts';
+import type { SavedState } from './supervisor/desired-state.ts';
+
+/** Where modules are known from when the service starts. */
+export interface KnownFrom {
+  readonly agent: AgentConfig | undefined;
+  readonly records: Records;
+  readonly socketsPath: string;
+  readonly problems: Problems;
+}
+
+/** A module that was there before. */
+export interface KnownModule {
+  readonly source: ModuleSource;
+  readonly state: SavedState;
+}
+
+/** Every module that is written down, and the agent; directories that are none of theirs are removed. */
+export async function knownModules(from: KnownFrom): Promise<readonly KnownModule[]> {
+  const { agent, records, socketsPath, problems } = from;
+  const { records: found, damaged, names, isComplete } = await records.readAll();
+  for (const file of damaged) problems.file(file);
+  const { failure } = await openStateDirectory(socketsPath);
+  if (failure !== undefined) problems.file(failure);
+  else if (isComplete) await removeOrphans(socketsPath, new Set([...names, agent?.name]));
+  const others = found.filter(({ name }) => name !== agent?.name).flatMap(moduleOf);
+  return agent === undefined ? others : [...others, ...agentOf(agent, found, problems)];
+}
+
+/** The agent as a configuration has it; none, and a problem, when it cannot be read. */
+export async function knownAgent(
+  agent: AgentConfig,
+  records: Pick<Records, 'readAll'>,
+  problems: Problems,
+): Promise<readonly KnownModule[]> {
+  return agentOf(agent, (await records.readAll()).records, problems);
+}
+
+/** The record of a module as it is now; of the agent only its desired state, the rest is in modules.yaml. */
+export function recordOf(
+  source: ModuleSource,
+  state: SavedState,
+  agent: AgentConfig | undefined,
+): ModuleRecord {
+  const { name, settings, env, elevated } = source;
+  return name === agent?.name
+    ? { name, state, settings: undefined, env: {}, elevated: false }
+    : { name, state, settings, env, elevated };
+}
+
+/** The key of the digests that everybody may see. Without it, nothing is said about what modules are made from. */
+export async function readDigestKey(
+  records: Records,
+  problems: Problems,
+): Promise<Buffer | undefined> {
+  try {
+    return await records.digestKey();
+  } catch (error) {
+    if (!(error instanceof DamagedFile)) throw error;
+    problems.file(error);
+    return undefined;
+  }
+}
+
+function moduleOf({ name, settings, env, elevated, state }: ModuleRecord): readonly KnownModule[] {
+  return settings === undefined ? [] : [{ source: { name, settings, env, elevated }, state }];
+}
+
+function agentOf(
+  { name, config, env }: AgentConfig,
+  records: readonly ModuleRecord[],
+  problems: Problems,
+): readonly KnownModule[] {
+  const saved = records.find((record) => record.name === name)?.state;
+  const state = saved ?? { goal: 'started' };
+  try {
+    return [{ source: { name, settings: parseSettings(config), env, elevated: true }, state }];
+  } catch (error) {
+    problems.module(name, error);
+    return [];
+  }
+}
+
+/** Directories of modules whose creation ended before it was written down. */
+async function removeOrphans(socketsPath: string, known: ReadonlySet<string | undefined>) {
+  for (const name of await readdir(socketsPath)) {
+    if (!known.has(name)) await rm(join(socketsPath, name), { recursive: true, force: true });
+  }
+}

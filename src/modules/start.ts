@@ -1,0 +1,152 @@
+import { join } from 'node:path';
+import type { Bus, BusSignal } from '../dbus/bus.ts';
+import { childPath } from '../dbus/path.ts';
+import type { CallContext } from '../dbus/server/call.ts';
+import { Variant } from '../dbus/wire/variant.ts';
+import { moduleIdOf } from '../ids.ts';
+import { identityService } from '../interfaces/identity.ts';
+import { modulesService } from '../interfaces/modules.ts';
+import { Cancellations } from '../service/operations/cancellations.ts';
+import type { Running, StartContext } from '../service/run.ts';
+import { SharedReads } from '../service/shared-reads.ts';
+import { workloadBackend } from './api/workload-backend.ts';
+import { clientsOn } from './clients.ts';
+import type { ModulesConfig } from './config/config.ts';
+import { cgroupVersion } from './docker/confinement/engine-defaults.ts';
+import { createOptionsValidator } from './docker/confinement/misfit.ts';
+import type { ModuleSettings } from './docker/create-options/create-options.ts';
+import { DockerEngine } from './docker/docker-engine.ts';
+import { isElevated, prepare, refuseUnconfined } from './docker/prepare.ts';
+import { type SystemInfo, systemInfo } from './docker/system-info.ts';
+import { moduleHandlers, moduleResolvers } from './handlers.ts';
+import { Identities } from './identities.ts';
+import type { ModuleSource } from './module-source.ts';
+import { Publisher } from './publisher.ts';
+import { Records } from './records.ts';
+import { ModuleRuntime } from './service.ts';
+
+/** Starts the Module Runtime: modules are looked after as soon as the service has its name. */
+export async function startModules(
+  context: StartContext<ModulesConfig>,
+): Promise<Running<typeof modulesService, ModulesConfig>> {
+  const { bus, stateDir, cleanup, now, log, version } = context;
+  // what is done is done with the settings in force when it begins
+  let config = context.config;
+  const clients = clientsOn(bus);
+  const identities = new Identities(clients.identity, now);
+  const engine = new DockerEngine(config.engineSocket);
+  const socketsPath = join(stateDir, 'mnt');
+  const validate = createOptionsValidator();
+  let volumesSeen = new WeakSet<ModuleSource>();
+  const parts = {
+    get config() {
+      return config;
+    },
+    engine,
+    identities,
+    validate,
+    cgroupVersion: cgroupVersion(),
+    socketsPath,
+    get volumesSeen() {
+      return volumesSeen;
+    },
+  };
+  const registered: Pick<Identities, 'ensure'> = {
+    ensure: (moduleId, via) => identities.get(moduleId, via),
+  };
+  const publisher = new Publisher();
+  const records = await Records.open(stateDir);
+  cleanup.use(records.disk);
+  const runtime = cleanup.use(
+    new ModuleRuntime({
+      get config() {
+        return config;
+      },
+      engine,
+      records,
+      socketsPath,
+      prepare: (source, via) => prepare(parts, source, via),
+      foresee: (source, via) => prepare({ ...parts, identities: registered }, source, via),
+      eraseIdentity: (name, via) => identities.erase(moduleIdOf(name), via),
+      backend: (modules) =>
+        workloadBackend({
+          get config() {
+            return config;
+          },
+          clients,
+          identities,
+          modules: () => modules.all().map((module) => module.summary()),
+          containerId: (name) => modules.find(name)?.report.container?.id,
+          sources: () => modules.all().map((module) => module.source),
+          now,
+          log,
+        }),
+      publisher,
+      now,
+      log,
+    }),
+  );
+  const system = new SharedReads<SystemInfo>();
+  const handlers = {
+    runtime,
+    isElevated: (settings: ModuleSettings) => isElevated(parts, settings),
+    refuseUnconfined: (source: ModuleSource) => refuseUnconfined(parts, source),
+    elevatedCalls: new WeakSet<CallContext>(),
+    cancellations: new Cancellations(),
+    systemInfo: (signal: AbortSignal) =>
+      system.get('', (read) => systemInfo(engine, version, read), signal),
+    objectPath: (name: string) =>
+      childPath(modulesService.path, modulesService.child.segment, name),
+  };
+  cleanup.use(
+    await onIdentityNews(bus, () => {
+      identities.clear();
+      runtime.retryAll();
+    }),
+  );
+  await runtime.open();
+  return {
+    handlers: moduleHandlers(handlers),
+    resolvers: moduleResolvers(handlers),
+    properties: { Version: version, ...publisher.state },
+    publish: (server) => publisher.attach(server),
+    ready: () => runtime.observe(),
+    live: () => runtime.start(),
+    async reload(changed) {
+      const before = config;
+      const change = async (to: ModulesConfig, from: ModulesConfig): Promise<void> => {
+        config = to;
+        volumesSeen = new WeakSet(); // others may be allowed
+        engine.use(to.engineSocket);
+        await runtime.reconfigure(from);
+      };
+      try {
+        await change(changed, before);
+      } catch (error) {
+        await change(before, changed);
+        throw error;
+      }
+      return {};
+    },
+  };
+}
+
+/** Calls back when an identity came, went or changed, or the device was provisioned. */
+function onIdentityNews(bus: Bus, listener: () => void): Promise<AsyncDisposable> {
+  const { busName: sender, path: pathNamespace } = identityService;
+  return bus.subscribe({ sender, pathNamespace }, (signal) => {
+    if (isIdentityNews(signal)) listener();
+  });
+}
+
+/** Failed attempts to provision are news too, but they must not cause further ones. */
+function isIdentityNews({ path, member, body }: BusSignal): boolean {
+  if (path !== identityService.path) return member === 'PropertiesChanged';
+  if (member === 'InterfacesAdded' || member === 'InterfacesRemoved') return true;
+  const changed: unknown = body[1];
+  if (member !== 'PropertiesChanged' || typeof changed !== 'object' || changed === null) {
+    return false;
+  }
+  const state: unknown = new Map<string, unknown>(Object.entries(changed)).get('State');
+  return state instanceof Variant && state.value === 'provisioned';
+}

@@ -1,0 +1,121 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describeError, ServiceError } from '../../errors.ts';
+import { JoinedSignal } from '../../service/joined-signal.ts';
+import type { Log } from '../../service/log/log.ts';
+import type { ContainerEngine } from '../docker/engine.ts';
+import { Reach } from './reach.ts';
+
+/** What is known about the engine. */
+export interface EngineStatus {
+  readonly name: string;
+  readonly version: string;
+  readonly reachable: boolean;
+  /** Whether it stayed when it was reached last, so that its coming back is news. */
+  readonly steady: boolean;
+  /** When it was reached last: what had ended by then may have ended with it. */
+  readonly reachedAt: Date | undefined;
+  /** Why it cannot be reached, `` when it can. */
+  readonly error: string;
+}
+
+/** What a monitor tells to whom. */
+export interface MonitorOptions {
+  readonly engine: ContainerEngine;
+  readonly log: Log;
+  readonly now: () => Date;
+  /** The engine came or went. When it came, anything may have happened before. */
+  readonly onStatus: (status: EngineStatus) => void;
+  /** Something happened to this container. */
+  readonly onContainer: (name: string) => void;
+}
+
+/** Listens to the engine, and tries to reach it again for as long as it cannot be reached. */
+export class EngineMonitor {
+  readonly #options: MonitorOptions;
+  readonly #reach = new Reach();
+  #round = new AbortController();
+  #status: EngineStatus = {
+    name: 'docker',
+    version: '',
+    reachable: false,
+    steady: true,
+    reachedAt: undefined,
+    error: '',
+  };
+
+  readonly #known: Promise<void>;
+  readonly #settleKnown: () => void;
+
+  constructor(options: MonitorOptions) {
+    this.#options = options;
+    let settle = (): void => undefined;
+    this.#known = new Promise((resolve) => {
+      settle = resolve;
+    });
+    this.#settleKnown = settle;
+  }
+
+  get status(): EngineStatus {
+    return this.#status;
+  }
+
+  /** Resolves when it is known for the first time whether the engine can be reached. */
+  get known(): Promise<void> {
+    return this.#known;
+  }
+
+  /** Watches until the signal says stop. Never rejects. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { now } = this.#options;
+    while (!signal.aborted) {
+      const before = this.#status.reachedAt;
+      this.#round = new AbortController();
+      using joined = new JoinedSignal([signal, this.#round.signal]);
+      const round = joined.signal;
+      try {
+        await this.#listen(round);
+      } catch (error) {
+        if (signal.aborted) return;
+        if (round.aborted) continue;
+        this.#lost(error);
+      }
+      const { reachedAt } = this.#status;
+      const isNew = reachedAt !== undefined && reachedAt !== before;
+      const delayMs = this.#reach.lost(isNew ? now().getTime() - reachedAt.getTime() : undefined);
+      await sleep(delayMs, undefined, { signal: round, ref: false }).catch(() => undefined);
+    }
+  }
+
+  /** Asks again who the engine is: it is another one now. */
+  reconnect(): void {
+    this.#round.abort();
+  }
+
+  async #listen(signal: AbortSignal): Promise<void> {
+    const { engine, log, now, onStatus, onContainer } = this.#options;
+    const { name, version } = await engine.version(signal);
+    const events = await engine.listen(signal);
+    const steady = this.#reach.isSteady;
+    this.#status = { name, version, reachable: true, steady, reachedAt: now(), error: '' };
+    log.info('container engine reached', { name, version });
+    onStatus(this.#status);
+    this.#settleKnown();
+    for await (const container of events) onContainer(container);
+  }
+
+  #lost(error: unknown): void {
+    const { log, onStatus } = this.#options;
+    const text = describeError(error);
+    if (this.#status.reachable || this.#status.error === '') {
+      log.warn('container engine not reachable', { error: text });
+    }
+    this.#status = { ...this.#status, reachable: false, error: text };
+    onStatus(this.#status);
+    this.#settleKnown();
+  }
+}
+
+/** Throws Unavailable while the engine is known to be away. */
+export function refuseUnreachable({ error }: EngineStatus): void {
+  if (error !== '') throw new ServiceError('Unavailable', error);
+}

@@ -1,0 +1,78 @@
+import type { PullProgress } from '../docker/engine.ts';
+import type { Report } from './goal.ts';
+import { stateOf } from './module-state.ts';
+import type { Step } from './plan.ts';
+
+const progressMs = 500;
+const noStep = { step: undefined, progress: 0, progressText: '' } as const;
+
+/**
+ * How a module is. What is found out is noted; it is published when it is complete, so that nobody sees what is true
+ * for a moment only: half of a look, or a container that has just been stopped as still running.
+ */
+export class LiveReport {
+  readonly #now: () => Date;
+  readonly #onReport: (report: Report) => void;
+  #current: Report;
+  #progressAt = 0;
+  #isHeld = false;
+
+  constructor(
+    initial: Pick<Report, 'goal' | 'error'>,
+    now: () => Date,
+    onReport: (report: Report) => void,
+  ) {
+    this.#now = now;
+    this.#onReport = onReport;
+    const unknown = { container: undefined, known: false, retryAt: undefined, failed: false };
+    const report = { ...initial, ...unknown, ...noStep, note: '', restartCount: 0 };
+    this.#current = { ...report, state: stateOf(report) ?? 'unknown' };
+  }
+
+  get current(): Report {
+    return this.#current;
+  }
+
+  /** Notes what has changed, for the next publication. */
+  note(changes: Partial<Omit<Report, 'state'>>): void {
+    this.#current = { ...this.#current, ...changes };
+  }
+
+  /** Publishes nothing before `release`. */
+  hold(): void {
+    this.#isHeld = true;
+  }
+
+  /** Publishes what is noted, and from now on what is published. */
+  release(): void {
+    this.#isHeld = false;
+    this.publish();
+  }
+
+  /** Publishes what is noted. */
+  publish(): void {
+    if (this.#isHeld) return;
+    this.#current = { ...this.#current, state: stateOf(this.#current) ?? this.#current.state };
+    this.#onReport(this.#current);
+  }
+
+  /** Publishes a step that begins. It has ended with the next look at what became of the container. */
+  begin(step: Step['kind']): void {
+    this.note({ step, progress: 0, progressText: step });
+    this.publish();
+  }
+
+  /** Notes that no step is being done. */
+  end(): void {
+    this.note(noStep);
+  }
+
+  /** Publishes how far a step is, now and then: an engine says more than anybody wants to hear. */
+  progress({ fraction, text }: PullProgress): void {
+    const now = this.#now().getTime();
+    if (now - this.#progressAt < progressMs) return;
+    this.#progressAt = now;
+    this.note({ progress: Math.round(fraction * 100) / 100, progressText: text });
+    this.publish();
+  }
+}

@@ -1,0 +1,152 @@
+/**
+ * What callers asked for and were answered, for the journal: the first time at once, repeats as a count, so
+ * that neither a busy client nor a hostile one fills the journal.
+ */
+import { readFileSync } from 'node:fs';
+import type { Caller } from '../../dbus/server/caller.ts';
+import type { CallContext, Question, ServeObserver } from '../../dbus/server/serve.ts';
+import { describeError, isServiceError, type ServiceError } from '../../errors.ts';
+import { shown } from '../../quoted.ts';
+import type { Fields, Log } from '../log/log.ts';
+import { Repeats, type RepeatsOptions } from '../log/repeats.ts';
+
+/** A reason may quote what the caller sent, and is kept for as long as it is repeated. */
+const MAX_REASON_LENGTH = 1024;
+/** A defect of a table, and of the reference that is made from it: tests fail when a service logs it. */
+export const undeclaredMessage = 'a method failed with an error that its definition does not list';
+const ID_DETAILS = ['key_id', 'certificate_id', 'module_id', 'module'];
+
+/** Writes decisions and failures to the log. */
+export class Audit implements ServeObserver, Disposable {
+  readonly #log: Log;
+  readonly #repeats: Repeats;
+  /** Refusals, which have a record of their own when the call fails of them. */
+  readonly #refusals = new WeakSet<object>();
+
+  constructor(options: RepeatsOptions) {
+    this.#log = options.log;
+    this.#repeats = new Repeats(options);
+  }
+
+  /** Every call, at debug level: this is where the id of a request is found in each service that serves it. */
+  called(call: CallContext): void {
+    if (this.#log.writesDebug !== true) return;
+    this.#log.debug('called', describeCall(call));
+  }
+
+  decided(call: CallContext, question: Question, error: unknown): void {
+    if (typeof error === 'object' && error !== null) this.#refusals.add(error);
+    const { uid } = call.caller;
+    const verdict = verdictOf(error);
+    const id = idOf(question);
+    // Whoever would have decided failed to; the machine's administrator should know.
+    const broken = verdict === 'denied' && error instanceof Error && error.cause !== undefined;
+    this.#repeats.note(`decided ${uid} ${question.action} ${id} ${verdict}`, {
+      level: broken ? 'warn' : 'info',
+      message: 'decided',
+      cause: ['uid', uid],
+      fields: () => ({ ...describeDecision(call, question), id, verdict, ...reasonOf(error) }),
+    });
+  }
+
+  failed(call: CallContext | undefined, message: string, error: unknown): void {
+    if (typeof error === 'object' && error !== null && this.#refusals.has(error)) return;
+    const code = isServiceError(error) ? error.code : 'Failed';
+    const uid = call?.caller.uid;
+    const { reason, stack } = reasonOf(error);
+    this.#repeats.note(`failed ${uid} ${message} ${code} ${reason}`, {
+      level: code === 'Failed' ? 'error' : 'info',
+      message: 'call failed',
+      cause: ['uid', uid],
+      fields: () => ({
+        ...(call && describeCall(call)),
+        call: message,
+        code,
+        reason,
+        stack,
+      }),
+    });
+  }
+
+  /** The one call of which nobody else is told what became of it. */
+  lost(message: string, caller: Caller | undefined): void {
+    const uid = caller?.uid;
+    this.#repeats.note(`lost ${uid} ${message}`, {
+      level: 'warn',
+      message: 'call lost',
+      cause: ['uid', uid],
+      fields: () => ({
+        uid,
+        pid: caller?.pid,
+        call: message,
+        reason: 'its caller wanted no reply and left before its turn',
+      }),
+    });
+  }
+
+  undeclared(call: CallContext, error: ServiceError): void {
+    this.#repeats.note(`undeclared ${call.member} ${error.code}`, {
+      level: 'error',
+      message: undeclaredMessage,
+      cause: ['uid', call.caller.uid],
+      fields: () => ({ ...describeCall(call), code: error.code, ...reasonOf(error) }),
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#repeats[Symbol.dispose]();
+  }
+}
+
+function verdictOf(error: unknown): 'allowed' | 'denied' | 'abandoned' {
+  if (error === undefined) return 'allowed';
+  return isServiceError(error, 'Cancelled') ? 'abandoned' : 'denied';
+}
+
+function idOf({ details }: Question): string {
+  for (const name of ID_DETAILS) {
+    const id = details[name];
+    if (id !== undefined && id !== '') return id;
+  }
+  return '';
+}
+
+function describeDecision(call: CallContext, { action, details }: Question): Fields {
+  const others = Object.entries(details).flatMap(([name, value]) =>
+    value === '' || ID_DETAILS.includes(name) ? [] : [`${name}:${shown(value)}`],
+  );
+  return { ...describeCall(call), action, details: others.length > 0 ? others : undefined };
+}
+
+function describeCall(call: CallContext): Fields {
+  const { uid, pid } = call.caller;
+  return {
+    uid,
+    pid,
+    unit: pid === undefined ? undefined : unitOf(pid),
+    member: call.member,
+    requestId: call.requestId,
+    durationMs: Math.round(performance.now() - call.startedAt),
+  };
+}
+
+function reasonOf(error: unknown): {
+  readonly reason?: string;
+  readonly stack?: string | undefined;
+} {
+  if (error === undefined) return {};
+  const unexpected = error instanceof Error && !isServiceError(error);
+  const reason = describeError(error).slice(0, MAX_REASON_LENGTH);
+  return { reason, stack: unexpected ? error.stack : undefined };
+}
+
+/** The systemd unit that a process seems to be in. A hint: the pid may be another process's by now. */
+function unitOf(pid: number): string | undefined {
+  try {
+    const groups = readFileSync(`/proc/${pid}/cgroup`, 'utf8');
+    return /\/([^/\n]+\.(?:service|scope))$/m.exec(groups)?.[1];
+  } catch {
+    // It is gone, or hidden from us.
+    return undefined;
+  }
+}

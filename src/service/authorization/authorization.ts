@@ -1,0 +1,112 @@
+import type { Bus } from '../../dbus/bus.ts';
+import type { ServiceDefinition } from '../../dbus/definition.ts';
+import type { Callers } from '../../dbus/server/caller.ts';
+import type { Authorizer, CallContext, Question } from '../../dbus/server/serve.ts';
+import { ServiceError } from '../../errors.ts';
+import { globMatches } from '../../ids.ts';
+import { grants } from '../../interfaces/grants.ts';
+import type { Accounts } from '../accounts.ts';
+import type { CommonConfig } from '../config/common-config.ts';
+import { PolkitBackend } from './polkit-backend.ts';
+import { BusPolkitAuthority } from './polkit-client.ts';
+import { RuleSet } from './rules.ts';
+import type { VerdictLifetimes } from './verdict-cache.ts';
+
+/** Decides what neither root, nor the service itself, nor a grant decides. */
+export interface AuthorizationBackend {
+  /** Undefined for a yes at once; throws or rejects with AccessDenied or InteractiveAuthorizationRequired. */
+  decide(question: Question, call: CallContext): Promise<void> | undefined;
+}
+
+/** Who may call what: root, the service's own user, granted services, then the backend. */
+export class Authorization implements Authorizer {
+  readonly #granted: RuleSet;
+  readonly #backend: AuthorizationBackend;
+  readonly #ownUid: number;
+
+  constructor(granted: RuleSet, backend: AuthorizationBackend, ownUid = process.getuid?.() ?? 0) {
+    this.#granted = granted;
+    this.#backend = backend;
+    this.#ownUid = ownUid;
+  }
+
+  authorize(question: Question, call: CallContext): Promise<void> | undefined {
+    const { uid } = call.caller;
+    if (uid === 0 || uid === this.#ownUid) return undefined;
+    if (this.#granted.allows(call.caller, question)) return undefined;
+    return this.#backend.decide(question, call);
+  }
+}
+
+/** Rules of the configuration instead of polkit. */
+export class AclBackend implements AuthorizationBackend {
+  readonly #rules: RuleSet;
+
+  constructor(rules: RuleSet) {
+    this.#rules = rules;
+  }
+
+  decide(question: Question, call: CallContext): undefined {
+    if (this.#rules.allows(call.caller, question)) return undefined;
+    throw new ServiceError('AccessDenied', `no rule allows ${question.action} for this caller`);
+  }
+}
+
+/** What the authorization of a service depends on beside its configuration. */
+export interface AuthorizationOptions {
+  readonly bus: Bus;
+  readonly callers: Callers;
+  readonly service: ServiceDefinition;
+}
+
+/** Where the users and groups of a configuration are looked up. */
+export interface AccountSources {
+  /** Those of its rules. */
+  readonly accounts: Accounts;
+  /** Those of the services, which are in the files of this machine. */
+  readonly local: Accounts;
+}
+
+/** The authorization that each configuration of a process asks for, one after the other. */
+export class Authorizations {
+  readonly #options: AuthorizationOptions;
+  /** One for the life of the process: its limits on questions to polkit hold across reloads. */
+  #polkit: PolkitBackend | undefined;
+
+  constructor(options: AuthorizationOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Looks up the users and groups that a configuration names; the function puts it in force, without any verdict
+   * from before.
+   */
+  async prepare(
+    config: Pick<CommonConfig, 'authorization' | 'grants'>,
+    { accounts, local }: AccountSources,
+  ): Promise<() => Authorization> {
+    const { service } = this.#options;
+    const { authorization } = config;
+    const here = grants.filter(({ action }) =>
+      Object.keys(service.actions).some((known) => globMatches(action, known)),
+    );
+    const granted = await RuleSet.fromGrants(here, config.grants, local);
+    if (authorization.backend === 'acl') {
+      const backend = new AclBackend(await RuleSet.fromAcl(authorization.acl, accounts));
+      return () => new Authorization(granted, backend);
+    }
+    const yesMs = authorization.cache_s * 1000;
+    const lifetimes = { yesMs, noMs: Math.min(yesMs, 1000) };
+    return () => new Authorization(granted, this.#polkitWith(lifetimes));
+  }
+
+  #polkitWith(lifetimes: VerdictLifetimes): PolkitBackend {
+    const { bus, callers } = this.#options;
+    if (this.#polkit === undefined) {
+      const polkit = new PolkitBackend({ authority: new BusPolkitAuthority(bus), lifetimes });
+      callers.onVanish(({ sender }) => polkit.forget(sender));
+      this.#polkit = polkit;
+    } else this.#polkit.renew(lifetimes);
+    return this.#polkit;
+  }
+}

@@ -1,0 +1,117 @@
+import type { Bus, CallOptions } from '../../dbus/bus.ts';
+import type { Question } from '../../dbus/server/serve.ts';
+import { variant } from '../../dbus/wire/variant.ts';
+import { BusError } from '../../dbus/wire/wire-errors.ts';
+import { ServiceError } from '../../errors.ts';
+
+/** What polkit answered: a plain yes or no, a yes that must not be used again, or that a person must be asked. */
+export type PolkitAnswer = 'yes' | 'yes-once' | 'no' | 'challenge';
+
+/** How to ask. */
+export interface CheckOptions {
+  readonly interactive: boolean;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** polkit as a client sees it. */
+export interface PolkitAuthority {
+  /** Asks; throws when polkit is not there, silent or odd. */
+  check(question: Question, sender: string, options: CheckOptions): Promise<PolkitAnswer>;
+  /** Tells when rules, actions or polkit itself changed; whoever keeps answers calls it before asking. */
+  watch(onChange: () => void): Promise<void>;
+}
+
+const name = 'org.freedesktop.PolicyKit1';
+const authority = {
+  destination: name,
+  path: '/org/freedesktop/PolicyKit1/Authority',
+  interface: 'org.freedesktop.PolicyKit1.Authority',
+} as const;
+const allowUserInteraction = 1;
+
+/** polkit on the bus. */
+export class BusPolkitAuthority implements PolkitAuthority {
+  readonly #bus: Bus;
+  #ownerChanges = 0;
+  #cancellations = 0;
+
+  constructor(bus: Bus) {
+    this.#bus = bus;
+  }
+
+  async watch(onChange: () => void): Promise<void> {
+    const driver = 'org.freedesktop.DBus';
+    const ownerChanged = {
+      sender: driver,
+      interface: driver,
+      member: 'NameOwnerChanged',
+      arg0: name,
+    };
+    await this.#bus.subscribe(ownerChanged, () => {
+      this.#ownerChanges++;
+      onChange();
+    });
+    const { path, interface: interfaceName } = authority;
+    const changed = { sender: name, path, interface: interfaceName, member: 'Changed' };
+    await this.#bus.subscribe(changed, onChange);
+  }
+
+  async check(question: Question, sender: string, options: CheckOptions): Promise<PolkitAnswer> {
+    const changes = this.#ownerChanges;
+    try {
+      return await this.#ask(question, sender, options);
+    } catch (error) {
+      const restarted = changes !== this.#ownerChanges || isLostReply(error);
+      if (!restarted || options.signal.aborted) throw error;
+      return this.#ask(question, sender, options);
+    }
+  }
+
+  async #ask(question: Question, sender: string, options: CheckOptions): Promise<PolkitAnswer> {
+    const { interactive, signal, timeoutMs } = options;
+    const id = interactive ? `iotedge-${++this.#cancellations}` : '';
+    const subject = ['system-bus-name', { name: variant('s', sender) }];
+    const flags = interactive ? allowUserInteraction : 0;
+    const body = [subject, question.action, question.details, flags, id];
+    try {
+      const signature = '(sa{sv})sa{ss}us';
+      const call = { ...authority, member: 'CheckAuthorization', signature, body };
+      const [answer] = await this.#bus.call(call, { signal, timeoutMs });
+      return parseAnswer(answer);
+    } catch (error) {
+      if (interactive && !(error instanceof BusError)) this.#cancel(id);
+      throw error;
+    }
+  }
+
+  /** Takes the question away from whoever is being asked. */
+  #cancel(id: string): void {
+    const call = { ...authority, member: 'CancelCheckAuthorization', signature: 's', body: [id] };
+    const options: CallOptions = { timeoutMs: 5000 };
+    // The question may be answered or polkit gone by now; either way nobody is asked any more.
+    this.#bus.call({ ...call, noAutoStart: true }, options).catch(() => undefined);
+  }
+}
+
+/** The bus answers so in the place of a process that went away before it did. */
+function isLostReply(error: unknown): boolean {
+  const cause = error instanceof ServiceError ? error.cause : undefined;
+  return cause instanceof BusError && cause.errorName === 'org.freedesktop.DBus.Error.NoReply';
+}
+
+function parseAnswer(answer: unknown): PolkitAnswer {
+  const fields: readonly unknown[] = Array.isArray(answer) ? answer : [];
+  const [authorized, challenge, details] = fields;
+  const formed = typeof authorized === 'boolean' && typeof challenge === 'boolean';
+  if (!formed || typeof details !== 'object' || details === null) {
+    throw new TypeError('the answer of polkit is not of the form (bba{ss})');
+  }
+  if (authorized && challenge) {
+    throw new TypeError('the answer of polkit is both a yes and a challenge');
+  }
+  if (challenge) return 'challenge';
+  if (!authorized) return 'no';
+  // A yes that somebody's authentication left behind: polkit takes it back without telling.
+  return Object.hasOwn(details, 'polkit.temporary_authorization_id') ? 'yes-once' : 'yes';
+}

@@ -1,0 +1,93 @@
+import type { Caller } from '../../dbus/server/caller.ts';
+import type { Question } from '../../dbus/server/serve.ts';
+import { globMatches, idGlobMatches, unrotated } from '../../ids.ts';
+import { type Grant, guardedDetails, idDetails } from '../../interfaces/grants.ts';
+import type { Accounts } from '../accounts.ts';
+import type { AclRule, GrantRule } from '../config/common-config.ts';
+
+/** A rule about a set of callers: what they may do. */
+export interface Rule {
+  readonly actions: readonly string[];
+  readonly match: Readonly<Record<string, string>>;
+}
+
+/** Rules by who they are for. A name that nobody has makes a rule void. */
+export class RuleSet {
+  readonly #byUid = new Map<number, Rule[]>();
+  readonly #byGid = new Map<number, (Rule & { readonly uid: number | undefined })[]>();
+
+  /** Resolves the names in access control rules. */
+  static async fromAcl(rules: readonly AclRule[], accounts: Accounts): Promise<RuleSet> {
+    const set = new RuleSet();
+    for (const { user, group, actions, match = {} } of rules) {
+      const uid = user === undefined ? undefined : await accounts.uid(user);
+      if (user !== undefined && uid === undefined) continue;
+      if (group !== undefined) set.#addForGroup(await accounts.gid(group), { actions, match, uid });
+      else if (uid !== undefined) set.#addForUser(uid, { actions, match });
+    }
+    return set;
+  }
+
+  /** Resolves the names in the grants between the services, the built-in and the configured ones. */
+  static async fromGrants(
+    builtIn: readonly Grant[],
+    configured: readonly GrantRule[],
+    accounts: Accounts,
+  ): Promise<RuleSet> {
+    return RuleSet.fromAcl(
+      [
+        ...builtIn.map(({ user, action, match }) => ({ user, actions: [action], match })),
+        ...configured,
+      ],
+      accounts,
+    );
+  }
+
+  /** Whether a rule for this caller allows what is asked. */
+  allows(caller: Caller, question: Question): boolean {
+    const own = this.#byUid.get(caller.uid);
+    if (own?.some((rule) => ruleAllows(rule, question)) === true) return true;
+    if (this.#byGid.size === 0) return false;
+    return caller.gids.some((gid) =>
+      this.#byGid
+        .get(gid)
+        ?.some(
+          (rule) =>
+            (rule.uid === undefined || rule.uid === caller.uid) && ruleAllows(rule, question),
+        ),
+    );
+  }
+
+  #addForUser(uid: number, rule: Rule): void {
+    const rules = this.#byUid.get(uid);
+    if (rules === undefined) this.#byUid.set(uid, [rule]);
+    else rules.push(rule);
+  }
+
+  #addForGroup(gid: number | undefined, rule: Rule & { readonly uid: number | undefined }): void {
+    if (gid === undefined) return;
+    const rules = this.#byGid.get(gid);
+    if (rules === undefined) this.#byGid.set(gid, [rule]);
+    else rules.push(rule);
+  }
+}
+
+/** Whether a rule covers the action and all details; what it leaves open must be harmless. */
+export function ruleAllows(rule: Rule, { action, details }: Question): boolean {
+  if (!rule.actions.some((glob) => globMatches(glob, action))) return false;
+  for (const [name, glob] of Object.entries(rule.match)) {
+    const value = Object.hasOwn(details, name) ? details[name] : undefined;
+    if (value === undefined || !detailMatches(name, glob, value)) return false;
+  }
+  for (const [name, isHarmless] of Object.entries(guardedDetails)) {
+    const value = details[name];
+    if (value !== undefined && !Object.hasOwn(rule.match, name) && !isHarmless(value)) return false;
+  }
+  return true;
+}
+
+/** A glob on an id covers the names that rotation gives it, and the services' own ids only when it says so. */
+function detailMatches(name: string, glob: string, value: string): boolean {
+  if (!idDetails.includes(name)) return globMatches(glob, value);
+  return idGlobMatches(glob, value) || idGlobMatches(glob, unrotated(value));
+}

@@ -1,0 +1,126 @@
+import { constants, type Stats } from 'node:fs';
+import { type FileHandle, lstat, open, readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { systemCode } from '../../errors.ts';
+import type { Problem } from './config-problem.ts';
+import type { ConfigNode } from './yaml.ts';
+
+/** A file that was read, with what decides who else can read it. */
+export interface SourceFile {
+  readonly path: string;
+  /** Permission bits. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** The files of a configuration: where they came from, what they hold, what is wrong with them. */
+export interface ConfigFiles {
+  readonly sources: readonly SourceFile[];
+  /** One node for each file that is not empty, in the order in which they count. */
+  readonly documents: readonly ConfigNode[];
+  readonly problems: readonly Problem[];
+}
+
+const MAX_FILE_BYTES = 4 * 1024 * 1024;
+
+/** Reads `<dir>/<service>.yaml` and the drop-ins. What is not there is as good as empty. */
+export async function readConfigFiles(dir: string, service: string): Promise<ConfigFiles> {
+  const sources: SourceFile[] = [];
+  const documents: ConfigNode[] = [];
+  const problems: Problem[] = [];
+  const paths = [
+    join(dir, `${service}.yaml`),
+    ...(await dropIns(join(dir, `${service}.d`), problems)),
+  ];
+  for (const path of paths) {
+    const read = await readText(path).catch((error: unknown) => {
+      problems.push(unreadable(path, error));
+    });
+    if (read === undefined) continue;
+    sources.push(read.source);
+    // Loaded only here: a service without configuration starts without the parser.
+    const { parseYaml } = await import('./yaml.ts');
+    const parsed = parseYaml(read.text, path);
+    problems.push(...parsed.problems);
+    if (parsed.node === undefined) continue;
+    if (parsed.node.kind === 'map') documents.push(parsed.node);
+    else
+      problems.push({ ...parsed.node.at, path: '', message: 'the file must be a map of settings' });
+  }
+  return { sources, documents, problems };
+}
+
+async function dropIns(dir: string, problems: Problem[]): Promise<readonly string[]> {
+  try {
+    const names = await readdir(dir);
+    const shown = names.filter((name) => name.endsWith('.yaml') && !name.startsWith('.'));
+    return shown.sort().map((name) => join(dir, name));
+  } catch (error) {
+    if (!isAbsent(error)) problems.push(unreadable(dir, error));
+    return [];
+  }
+}
+
+async function readText(path: string): Promise<{ text: string; source: SourceFile } | undefined> {
+  const file = await openIfThere(path);
+  if (file === undefined) return undefined;
+  try {
+    const stats = await file.stat();
+    const { mode, uid, gid, size } = stats;
+    if (await isNothing(stats)) return undefined;
+    if (!stats.isFile()) throw new Error('it is no file');
+    if (size > MAX_FILE_BYTES) throw new RangeError('the file is too large');
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(await file.readFile());
+    return { text, source: { path, mode: mode & 0o7777, uid, gid } };
+  } finally {
+    await file.close();
+  }
+}
+
+/** A link to `/dev/null` is how a file is switched off. */
+async function isNothing(stats: Stats): Promise<boolean> {
+  return stats.isCharacterDevice() && stats.rdev === (await stat('/dev/null')).rdev;
+}
+
+/** Undefined when there is none. A link to nothing is no such case: somebody wanted a file to be there. */
+async function openIfThere(path: string): Promise<FileHandle | undefined> {
+  try {
+    // a pipe would be waited for
+    return await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (error) {
+    if (!isAbsent(error)) throw error;
+    if (await isLink(path)) throw new Error('it is a symbolic link to nothing');
+    return undefined;
+  }
+}
+
+async function isLink(path: string): Promise<boolean> {
+  return await lstat(path).then(
+    (stats) => stats.isSymbolicLink(),
+    () => false,
+  );
+}
+
+function unreadable(file: string, error: unknown): Problem {
+  const notText = error instanceof TypeError;
+  const reason = notText
+    ? 'it is not UTF-8'
+    : error instanceof Error
+      ? error.message
+      : String(error);
+  const code = systemCode(error);
+  const isDenied = code === 'EACCES' || code === 'EPERM';
+  return {
+    file,
+    line: 1,
+    column: 1,
+    path: '',
+    message: `cannot be read: ${reason}`,
+    ...(isDenied && { denied: true }),
+  };
+}
+
+function isAbsent(error: unknown): boolean {
+  return systemCode(error) === 'ENOENT';
+}

@@ -1,0 +1,69 @@
+import { questionsOf, type ServiceDefinition } from '../../dbus/definition.ts';
+import { globMatches } from '../../ids.ts';
+import { quoted } from '../../quoted.ts';
+import type { UnknownName } from './acl-names.ts';
+import type { AclRule, CommonConfig, GrantRule } from './common-config.ts';
+import type { SettingPath } from './config-problem.ts';
+
+/** What in the rules in force covers nothing that this service asks about: such a rule allows less than it seems to. */
+export function uselessWords(
+  { authorization: { backend, acl }, grants }: Pick<CommonConfig, 'authorization' | 'grants'>,
+  service: ServiceDefinition,
+): readonly UnknownName[] {
+  const details = detailsByAction(service);
+  if (details.size === 0) return [];
+  const inForce: readonly (readonly [SettingPath, readonly (AclRule | GrantRule)[]])[] = [
+    [['authorization', 'acl'], backend === 'acl' ? acl : []],
+    [['grants'], grants],
+  ];
+  return inForce.flatMap(([path, rules]) =>
+    rules.flatMap((rule, at) => uselessIn(rule, [...path, at], details)),
+  );
+}
+
+type Details = ReadonlyMap<string, ReadonlySet<string>>;
+
+function uselessIn(
+  { actions, match = {} }: AclRule | GrantRule,
+  path: SettingPath,
+  details: Details,
+): readonly UnknownName[] {
+  const covered = (glob: string): readonly string[] =>
+    [...details.keys()].filter((action) => globMatches(glob, action));
+  const empty = actions.flatMap((glob, at) =>
+    covered(glob).length > 0
+      ? []
+      : [
+          {
+            path: [...path, 'actions', at],
+            message: `${quoted(glob)} is no action of this service: there is ${[...details.keys()].join(', ')}`,
+          },
+        ],
+  );
+  const known = new Set(actions.flatMap(covered).flatMap((one) => [...(details.get(one) ?? [])]));
+  // an action that is not known has no details to compare with
+  if (known.size === 0) return empty;
+  const strange = Object.keys(match).filter((name) => !known.has(name));
+  return [
+    ...empty,
+    ...strange.map((name) => ({
+      path: [...path, 'match', name],
+      message: `${quoted(name)} is no detail of these actions, so the rule allows nothing: there is ${[...known].join(', ')}`,
+    })),
+  ];
+}
+
+/** The names of the details that each action of a service is asked with. */
+function detailsByAction({ actions, manager }: ServiceDefinition): Details {
+  const details = new Map(Object.keys(actions).map((id) => [id, new Set<string>()]));
+  for (const { authorize } of Object.values(manager.methods ?? {})) {
+    for (const question of questionsOf(authorize)) {
+      const ids = typeof question.action === 'string' ? [question.action] : question.action.oneOf;
+      const names = Array.isArray(question.details)
+        ? question.details.map(String)
+        : Object.keys(question.details);
+      for (const id of ids) for (const name of names) details.get(id)?.add(name);
+    }
+  }
+  return details;
+}

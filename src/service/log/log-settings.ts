@@ -1,0 +1,126 @@
+/**
+ * What LogControl1 sets outlives an idle exit and a crash, or the next activation would undo it. It ends with an ordered
+ * stop, as it does for systemd's own services, with a reload that sets another level, and with the boot.
+ */
+import { join } from 'node:path';
+import type { Bus } from '../../dbus/bus.ts';
+import type { LogControl } from '../../dbus/server/log-control.ts';
+import { describeError } from '../../errors.ts';
+import { deleteStateFile, readStateJson, writeStateFile } from '../state/state-file.ts';
+import type { ServiceLog } from './log.ts';
+
+const formatVersion = 1;
+
+/** What the settings are kept with. */
+export interface LogSettingsOptions {
+  readonly stateDir: string;
+  readonly log: ServiceLog;
+  readonly bus: Bus;
+}
+
+interface Saved {
+  readonly bus: string;
+  readonly level: string;
+  readonly target: string;
+}
+
+/** Level and target of a log as LogControl1 reads and sets them, and the file in which they are kept. */
+export class LogSettings implements LogControl {
+  readonly #options: LogSettingsOptions;
+  readonly #path: string;
+  #hasFile = false;
+  /** The last write or removal, which the next one waits for. */
+  #saving: Promise<void> = Promise.resolve();
+
+  private constructor(options: LogSettingsOptions) {
+    this.#options = options;
+    this.#path = join(options.stateDir, 'log-control.json');
+  }
+
+  /** Puts in force what was set since the bus started. */
+  static async open(options: LogSettingsOptions): Promise<LogSettings> {
+    const settings = new LogSettings(options);
+    await settings.#tolerate('read', () => settings.#restore());
+    return settings;
+  }
+
+  get syslogIdentifier(): string {
+    return this.#options.log.syslogIdentifier;
+  }
+
+  get level(): string {
+    return this.#options.log.level;
+  }
+
+  set level(value: string) {
+    this.#options.log.level = value;
+    this.#save();
+  }
+
+  get target(): string {
+    return this.#options.log.target;
+  }
+
+  set target(value: string) {
+    this.#options.log.target = value;
+    this.#save();
+  }
+
+  /** What the configuration says holds from now on, and in the next process. Never rejects. */
+  forget(): Promise<void> {
+    if (!this.#hasFile) return this.#saving;
+    this.#hasFile = false;
+    return this.#next('removed', () => deleteStateFile(this.#path));
+  }
+
+  /** Resolves when what was set is saved. Never rejects. */
+  saved(): Promise<void> {
+    return this.#saving;
+  }
+
+  #save(): void {
+    const { level, target } = this;
+    this.#hasFile = true;
+    void this.#next('saved', async () => {
+      const content = { version: formatVersion, bus: await this.#busId(), level, target };
+      await writeStateFile(this.#path, `${JSON.stringify(content)}\n`);
+    });
+  }
+
+  #next(what: string, change: () => Promise<void>): Promise<void> {
+    this.#saving = this.#saving.then(() => this.#tolerate(what, change));
+    return this.#saving;
+  }
+
+  async #restore(): Promise<void> {
+    const saved = await readStateJson(this.#path, parse);
+    if (saved === undefined) return;
+    this.#hasFile = true;
+    if (saved.bus !== (await this.#busId())) return;
+    const { log } = this.#options;
+    log.level = saved.level;
+    log.target = saved.target;
+  }
+
+  /** A bus has an id of its own each time that it starts: after a boot it is another one. */
+  async #busId(): Promise<string> {
+    const [id] = await this.#options.bus.callDriver('GetId', '', []);
+    return String(id);
+  }
+
+  async #tolerate(what: string, act: () => Promise<void>): Promise<void> {
+    try {
+      await act();
+    } catch (error) {
+      const fields = { path: this.#path, error: describeError(error) };
+      this.#options.log.warn(`the settings of the log could not be ${what}`, fields);
+    }
+  }
+}
+
+function parse(value: unknown): Saved {
+  const fields = new Map<string, unknown>(Object.entries(value ?? {}));
+  if (fields.get('version') !== formatVersion) throw new TypeError('it has an unknown version');
+  const text = (name: string): string => String(fields.get(name));
+  return { bus: text('bus'), level: text('level'), target: text('target') };
+}

@@ -1,0 +1,162 @@
+/**
+ * The log of a process. winston costs more to load than the rest of a service, so records are kept until it
+ * is there, which is after the first calls were answered; a process that ends before writes them itself.
+ */
+import type { Logger } from 'winston';
+import type { LogControl } from '../../dbus/server/log-control.ts';
+import { ServiceError } from '../../errors.ts';
+import { type Fields, type LogRecord, type Priority, priorities } from './log-record.ts';
+
+export type { Fields } from './log-record.ts';
+
+/** Where a service says what happened. Messages are constant and lower-case, data goes into the fields. */
+export interface Log {
+  /** Someone must act. */
+  error(message: string, fields?: Fields): void;
+  /** It will be tried again. */
+  warn(message: string, fields?: Fields): void;
+  /** Something changed. */
+  info(message: string, fields?: Fields): void;
+  debug(message: string, fields?: Fields): void;
+  readonly writesDebug?: boolean;
+}
+
+/** Where records end up. */
+export type LogSink = (record: LogRecord) => void;
+
+/** The sinks by the name that LogControl1 gives them. */
+export interface LogSinks {
+  readonly console: LogSink;
+  readonly journal: LogSink;
+}
+
+/** How a log begins; LogControl1 can change level and target later. */
+export interface LogOptions {
+  /** `iotedge-keys`. */
+  readonly identifier: string;
+  readonly level: Priority;
+  readonly target: 'console' | 'journal';
+  readonly sinks: LogSinks;
+}
+
+const MAX_KEPT = 1000;
+
+/** The log of a process, and what `systemctl service-log-level` changes. */
+export class ServiceLog implements Log, LogControl, AsyncDisposable {
+  readonly syslogIdentifier: string;
+  readonly #sinks: LogSinks;
+  readonly #kept: LogRecord[] = [];
+  #logger: Logger | undefined;
+  #level: Priority;
+  #threshold: number;
+  #target: 'console' | 'journal';
+  #dropped = 0;
+  #closed = false;
+
+  constructor({ identifier, level, target, sinks }: LogOptions) {
+    this.syslogIdentifier = identifier;
+    this.#sinks = sinks;
+    this.#target = target;
+    this.#level = level;
+    this.#threshold = priorities.indexOf(level);
+  }
+
+  get level(): string {
+    return this.#level;
+  }
+
+  set level(value: string) {
+    const level = priorities.find((priority) => priority === value);
+    if (level === undefined) {
+      throw new ServiceError('InvalidArgs', `the log level is one of ${priorities.join(', ')}`);
+    }
+    this.#level = level;
+    this.#threshold = priorities.indexOf(level);
+  }
+
+  get target(): string {
+    return this.#target;
+  }
+
+  set target(value: string) {
+    if (value !== 'console' && value !== 'journal') {
+      throw new ServiceError('InvalidArgs', 'the log target is console or journal');
+    }
+    this.#target = value;
+  }
+
+  /** Whether records of debug level are written: what costs something is not made for nothing. */
+  get writesDebug(): boolean {
+    return this.#level === 'debug';
+  }
+
+  error(message: string, fields?: Fields): void {
+    this.#log('err', message, fields);
+  }
+
+  warn(message: string, fields?: Fields): void {
+    this.#log('warning', message, fields);
+  }
+
+  info(message: string, fields?: Fields): void {
+    this.#log('info', message, fields);
+  }
+
+  debug(message: string, fields?: Fields): void {
+    this.#log('debug', message, fields);
+  }
+
+  /** Loads winston and hands it what was kept. */
+  async open(): Promise<void> {
+    const { openLogger } = await import('./winston-logger.ts');
+    if (this.#logger !== undefined || this.#closed) return;
+    this.#logger = openLogger((record) => this.#write(record));
+    for (const record of this.#kept.splice(0)) this.#pass(record);
+  }
+
+  /** Writes what is kept. */
+  flush(): void {
+    if (this.#dropped > 0) {
+      const fields = { count: this.#dropped };
+      this.#dropped = 0;
+      this.#write({ priority: 'warning', message: 'records were dropped', fields });
+    }
+    for (const record of this.#kept.splice(0)) this.#write(record);
+  }
+
+  /** Writes everything; what is logged afterwards is written at once. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    this.flush();
+    const logger = this.#logger;
+    this.#logger = undefined;
+    if (logger === undefined) return;
+    const { closeLogger } = await import('./winston-logger.ts');
+    await closeLogger(logger);
+  }
+
+  #log(priority: Priority, message: string, fields: Fields = {}): void {
+    if (priorities.indexOf(priority) > this.#threshold) return;
+    this.#pass({ priority, message, fields });
+  }
+
+  #pass(record: LogRecord): void {
+    if (this.#logger !== undefined) {
+      this.#logger.log(record.priority, record.message, { record });
+      return;
+    }
+    if (this.#closed) this.#write(record);
+    else if (this.#kept.length < MAX_KEPT) this.#kept.push(record);
+    else this.#dropped++;
+  }
+
+  #write(record: LogRecord): void {
+    this.#sinks[this.#target](record);
+  }
+}
+
+/** The syslog priority of a `log_level` of the configuration. */
+export function priorityOf(level: 'error' | 'warn' | 'info' | 'debug'): Priority {
+  if (level === 'error') return 'err';
+  return level === 'warn' ? 'warning' : level;
+}

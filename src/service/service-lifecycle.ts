@@ -1,0 +1,324 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
+import type { Bus } from '../dbus/bus.ts';
+import type { Properties, Resolvers, ServiceDefinition } from '../dbus/definition.ts';
+import { Callers } from '../dbus/server/caller.ts';
+import { type CallContext, type ServeOptions, type Server, serve } from '../dbus/server/serve.ts';
+import { describeError, ServiceError } from '../errors.ts';
+import { nameParsers } from '../ids.ts';
+import { type Accounts, SystemAccounts } from './accounts.ts';
+import { Audit } from './authorization/audit.ts';
+import { Authorizations } from './authorization/authorization.ts';
+import { Cleanup } from './cleanup.ts';
+import { type CommonConfig, serviceUsers } from './config/common-config.ts';
+import { drain, untilStopOrIdle } from './end-of-life.ts';
+import { type Log, priorityOf, type ServiceLog } from './log/log.ts';
+import { LogSettings } from './log/log-settings.ts';
+import { Reloads } from './reload.ts';
+import { ShownFile } from './shown-file.ts';
+
+/** What a service is given to start with. */
+export interface StartContext<C> {
+  readonly bus: Bus;
+  readonly config: C;
+  /** Exists, and only the service's user can enter it. */
+  readonly stateDir: string;
+  readonly log: Log;
+  /** Aborted when the service stops: while it starts at once, later after the last call was answered. */
+  readonly signal: AbortSignal;
+  /** Undone after that. */
+  readonly cleanup: Cleanup;
+  readonly now: () => Date;
+  readonly startedAt: Date;
+  readonly version: string;
+}
+
+/** How a service answers. */
+export interface Answers<S extends ServiceDefinition> {
+  readonly handlers: ServeOptions<S>['handlers'];
+  readonly resolvers: Resolvers<S['manager'], CallContext>;
+  /** More for `Describe`. */
+  readonly describeMore?: () => Readonly<Record<string, unknown>>;
+}
+
+/** What calls are answered with from now on, as far as another configuration changes it. */
+export interface Reloaded<S extends ServiceDefinition> extends Partial<Answers<S>> {
+  /** Called when the last call has ended that began under the configuration before. */
+  readonly retire?: () => Promise<void> | void;
+}
+
+/** A service that has started: how it answers, and when it may end. */
+export interface Running<S extends ServiceDefinition, C = CommonConfig> extends Answers<S> {
+  readonly properties: Properties<S['manager']>;
+  /** Puts another configuration in force; a rejection leaves the one before as it was. */
+  readonly reload?: (config: C) => Promise<Reloaded<S>>;
+  /** Puts the objects on the server, which the service keeps for its news; the name is not taken yet. */
+  readonly publish?: (server: Server<S>) => void;
+  /**
+   * Resolves when what the properties show holds, as far as that is for a neighbour or an engine to say. The name waits
+   * for it a second; what is found out later is announced.
+   */
+  readonly ready?: () => Promise<void>;
+  /** The service has its name: what is due may begin. */
+  readonly live?: () => void;
+  /** Whether an operation is unfinished that no call waits for. */
+  readonly isBusy?: () => boolean;
+  /** When something has to be done next. */
+  readonly due?: () => Date | undefined;
+}
+
+/** One of the services, as its `main.ts` states it. */
+export interface ServiceProgram<S extends ServiceDefinition, C extends CommonConfig> {
+  readonly service: S;
+  readonly start: (context: StartContext<C>) => Promise<Running<S, C>>;
+  /** False for a service that never ends by itself. */
+  readonly idleExit?: boolean;
+  /** The settings that need a restart to change, each with its value; where state is kept is one anyway. */
+  readonly fixedSettings?: (config: C) => Readonly<Record<string, unknown>>;
+}
+
+/** A configuration as it was read. */
+export interface LoadedConfig<C> {
+  readonly config: C;
+  /** Where the users and groups of its rules are looked up. */
+  readonly accounts: Accounts;
+}
+
+/** What a service runs with. */
+export interface Surroundings<C> extends LoadedConfig<C> {
+  readonly bus: Bus;
+  readonly stateDir: string;
+  readonly log: ServiceLog;
+  readonly version: string;
+  /** Tells systemd about the state of the process; false without systemd. */
+  readonly notify: (state: string) => boolean;
+  /** Aborted when the service is to stop. */
+  readonly stop: AbortSignal;
+  /** Reads the configuration again; throws `ConfigError`. */
+  readonly loadConfig: () => Promise<LoadedConfig<C>>;
+  /** Calls back for every reload that was asked for, those included that came before. */
+  readonly onReloadRequest: (listener: () => void) => void;
+}
+
+/** What the life of a service is about. */
+interface Life<S extends ServiceDefinition, C extends CommonConfig> {
+  readonly program: ServiceProgram<S, C>;
+  readonly running: Running<S, C>;
+  readonly surroundings: Surroundings<C>;
+  readonly server: Server<S>;
+  readonly authorizations: Authorizations;
+  readonly shown: ShownFile;
+  readonly logSettings: LogSettings;
+}
+
+const LOG_OPENS_AFTER_MS = 1000;
+/** Whoever activates a service waits for it no longer than this because of others. */
+const READY_WITHIN_MS = 1000;
+const SHOWN_IS_SAVED_WITHIN_MS = 1000;
+
+/** Serves until told to stop or idle, and stops in order. Rejects when the service cannot start. */
+export async function serveUntilStopped<S extends ServiceDefinition, C extends CommonConfig>(
+  program: ServiceProgram<S, C>,
+  surroundings: Surroundings<C>,
+): Promise<void> {
+  await using cleanup = new Cleanup();
+  const audit = cleanup.use(new Audit({ log: surroundings.log }));
+  const working = new AbortController();
+  try {
+    const { bus, config, stateDir, log, stop, version } = surroundings;
+    const startedAt = new Date();
+    const { signal } = working;
+    const context = { bus, config, stateDir, log, signal, cleanup, now, startedAt, version };
+    const opening = ShownFile.open({ stateDir, version, log });
+    const logSettings = await LogSettings.open({ stateDir, log, bus });
+    const running = await startUnlessStopped(program, context, { stop, working });
+    if (running === undefined) return;
+    const exported = await exportObjects(program, running, { surroundings, audit, logSettings });
+    const shown = await opening;
+    await untilReady(running, { stop, log });
+    if (!stop.aborted) {
+      await live({ program, running, surroundings, shown, logSettings, ...exported });
+    }
+  } finally {
+    working.abort();
+  }
+}
+
+/** A start may wait for a token or another service: who stops the service meanwhile waits for neither. */
+async function startUnlessStopped<S extends ServiceDefinition, C extends CommonConfig>(
+  program: ServiceProgram<S, C>,
+  context: StartContext<C>,
+  { stop, working }: { readonly stop: AbortSignal; readonly working: AbortController },
+): Promise<Running<S, C> | undefined> {
+  const abort = (): void => working.abort();
+  if (stop.aborted) abort();
+  stop.addEventListener('abort', abort);
+  try {
+    return await program.start(context);
+  } catch (error) {
+    if (stop.aborted) return undefined;
+    throw error;
+  } finally {
+    stop.removeEventListener('abort', abort);
+  }
+}
+
+/** Waits for what a service wants to know before anybody reads it, though not for long. */
+async function untilReady<S extends ServiceDefinition, C>(
+  { ready }: Pick<Running<S, C>, 'ready'>,
+  { stop, log }: { readonly stop: AbortSignal; readonly log: Log },
+): Promise<void> {
+  if (ready === undefined) return;
+  const over = new AbortController();
+  const known = ready().catch((error: unknown) => {
+    log.warn('started without knowing everything', { error: describeError(error) });
+  });
+  const signal = AbortSignal.any([stop, over.signal]);
+  const late = pause(READY_WITHIN_MS, undefined, { signal }).catch(() => undefined);
+  await Promise.race([known, late]);
+  over.abort();
+}
+
+function now(): Date {
+  return new Date();
+}
+
+/** From taking the name to the last answer. */
+async function live<S extends ServiceDefinition, C extends CommonConfig>(
+  life: Life<S, C>,
+): Promise<void> {
+  const { program, running, surroundings, server, shown, logSettings } = life;
+  const { bus, config, log, notify, stop, version } = surroundings;
+  server.onChange(shown.forget);
+  const named = bus.requestName(program.service.busName);
+  // what is announced from here on follows the name on the wire: no reader comes between
+  server.goLive();
+  await named;
+  server.announceSince(shown.before);
+  notify('READY=1');
+  log.info('started', { version });
+  running.live?.();
+  const opening = setTimeout(() => openLog(log), LOG_OPENS_AFTER_MS).unref();
+  const idleMsOf = ({ idle_exit_s: idleS }: C) => (program.idleExit === false ? 0 : idleS * 1000);
+  const end = untilStopOrIdle(running, {
+    server,
+    stop,
+    idleMs: idleMsOf(config),
+    isBusy: () => reloads.isPending,
+  });
+  const { loadConfig: load, onReloadRequest } = surroundings;
+  const apply = reloader(life, (changed) => end.countIdle(idleMsOf(changed)));
+  const show = (problem: string): void => server.setProblem(problem);
+  const reloads = new Reloads({ load, apply, show, notify, stop, log });
+  onReloadRequest(reloads.request);
+  await end.reached;
+  // told to stop, perhaps for a restart: who leaves by itself comes back as it was
+  if (stop.aborted) await logSettings.forget();
+  clearTimeout(opening);
+  notify('STOPPING=1');
+  await saveShown(life);
+  await drain(running, {
+    surroundings,
+    server,
+    busName: program.service.busName,
+    isReloading: () => reloads.isPending,
+  });
+  await saveShown(life);
+  await logSettings.saved();
+  log.info('stopped');
+}
+
+/** A disk that does not answer holds up nothing. */
+async function saveShown<S extends ServiceDefinition, C extends CommonConfig>({
+  shown,
+  server,
+}: Life<S, C>): Promise<void> {
+  const late = pause(SHOWN_IS_SAVED_WITHIN_MS, undefined, { ref: false });
+  await Promise.race([shown.save(() => server.shown()), late]);
+}
+
+/** Puts configurations in force, one after the other: what can fail comes first, then all of it at once. */
+function reloader<S extends ServiceDefinition, C extends CommonConfig>(
+  { program, running, surroundings, server, authorizations, logSettings }: Life<S, C>,
+  onApplied: (config: C) => void,
+): (loaded: LoadedConfig<C>) => Promise<void> {
+  const { log } = surroundings;
+  let inForce = surroundings.config;
+  let answers: Answers<S> = running;
+  return async ({ config, accounts }) => {
+    refuseFixed(program, inForce, config);
+    const local = new SystemAccounts({ getent: false });
+    const authorize = await authorizations.prepare(config, { accounts, local });
+    const { retire, ...changed } = (await running.reload?.(config)) ?? {};
+    answers = { ...answers, ...changed };
+    const ended = server.replace({ ...answers, authorizer: authorize() });
+    if (config.log_level !== inForce.log_level) {
+      log.level = priorityOf(config.log_level);
+      void logSettings.forget();
+    }
+    inForce = config;
+    onApplied(config);
+    void ended.then(retire).catch((error: unknown) => {
+      log.error('what a reload replaced could not be closed', { error: describeError(error) });
+    });
+  };
+}
+
+/** Throws for a configuration that changes what only a restart can change. */
+function refuseFixed<S extends ServiceDefinition, C extends CommonConfig>(
+  { service, fixedSettings }: ServiceProgram<S, C>,
+  before: C,
+  after: C,
+): void {
+  const fixed = (config: C) => ({
+    homedir_path: config.homedir_path ?? config.homedir,
+    ...fixedSettings?.(config),
+  });
+  const old = new Map<string, unknown>(Object.entries(fixed(before)));
+  const changed = Object.entries(fixed(after))
+    .filter(([name, value]) => !isDeepStrictEqual(value, old.get(name)))
+    .map(([name]) => name);
+  if (changed.length === 0) return;
+  const text = `restart needed: ${changed.join(', ')} of ${service.name}.yaml changed`;
+  throw new ServiceError('NotSupported', text);
+}
+
+async function exportObjects<S extends ServiceDefinition, C extends CommonConfig>(
+  program: ServiceProgram<S, C>,
+  running: Running<S, C>,
+  {
+    surroundings,
+    audit,
+    logSettings,
+  }: Pick<Life<S, C>, 'surroundings' | 'logSettings'> & { readonly audit: Audit },
+): Promise<Pick<Life<S, C>, 'server' | 'authorizations'>> {
+  const { bus, config, accounts } = surroundings;
+  const { service } = program;
+  const local = new SystemAccounts({ getent: false });
+  const callers = await Callers.start(bus);
+  const authorizations = new Authorizations({ bus, callers, service });
+  const authorize = await authorizations.prepare(config, { accounts, local });
+  const trusted = new Set(await Promise.all(serviceUsers.map((name) => local.uid(name))));
+  const { handlers, resolvers, properties, describeMore } = running;
+  const server = serve(bus, service, {
+    handlers,
+    resolvers,
+    properties,
+    authorizer: authorize(),
+    callers,
+    names: nameParsers,
+    logControl: logSettings,
+    observer: audit,
+    isTrusted: (uid) => trusted.has(uid),
+    ...(describeMore && { describeMore }),
+  });
+  running.publish?.(server);
+  return { server, authorizations };
+}
+
+function openLog(log: ServiceLog): void {
+  log.open().catch((error: unknown) => {
+    log.flush();
+    log.error('the log could not be opened', { error: describeError(error) });
+  });
+}

@@ -1,0 +1,373 @@
+/**
+ * Files that hold state. A file is either the old or the new one, whole, whenever the power fails: it is
+ * written beside its place, flushed, renamed, and the directory flushed. What cannot be understood is
+ * reported as damaged and left where it is. What may be whole and cannot be used here, because of its owner or
+ * because a newer version wrote it, is neither replaced nor removed either.
+ */
+import { randomBytes } from 'node:crypto';
+import { constants } from 'node:fs';
+import {
+  chmod,
+  type FileHandle,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rm,
+  stat,
+  unlink,
+} from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { describeError, ServiceError, systemCode } from '../../errors.ts';
+import { isId } from '../../ids.ts';
+import { quoted } from '../../quoted.ts';
+
+const UNWRITABLE = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'EACCES', 'EPERM']);
+/** The process lacks something, whatever file it is. */
+const EXHAUSTED = new Set(['EMFILE', 'ENFILE', 'ENOMEM']);
+/** The version that files are written in; each of them carries it. */
+const knownVersion = 1;
+const TEMPORARY = /^\..*\.[0-9a-f]{12}\.tmp$/;
+/** The temporary files of this process: what looks for leftovers leaves them alone. */
+const beingWritten = new Set<string>();
+
+/** A state file that is empty, truncated or not what it should be. It is never replaced or dropped. */
+export class DamagedFile extends Error {
+  override readonly name = 'DamagedFile';
+  readonly path: string;
+
+  constructor(path: string, reason: string, options?: ErrorOptions & { readonly what?: string }) {
+    super(`${path} ${options?.what ?? 'is damaged'}: ${reason}`, options);
+    this.path = path;
+  }
+}
+
+/**
+ * A state file or directory that may be whole and cannot be used here: a backup restored as another user, or the
+ * file of a newer version. It is reported as a damaged one is, and neither replaced nor removed.
+ */
+export class UnusableFile extends DamagedFile {}
+
+/** An `UnusableFile` that a newer version of the program wrote. */
+export class NewerFile extends UnusableFile {}
+
+/** Throws Unavailable for what nobody may replace or remove, and nothing for any other failure. */
+export function refuseUnusable(failure: unknown): void {
+  if (!(failure instanceof UnusableFile)) return;
+  throw new ServiceError('Unavailable', failure.message, { cause: failure });
+}
+
+/** Makes a directory for state, its parents too, that only this process's user can enter; `UnusableFile` when it is another user's. */
+export async function makeStateDirectory(path: string): Promise<void> {
+  try {
+    const first = await mkdir(path, { recursive: true, mode: 0o700 });
+    if (first !== undefined) await flushParents(resolve(path), resolve(first));
+  } catch (error) {
+    throw await unreadable(path, error);
+  }
+  const { mode, uid } = await stat(path);
+  if (uid !== process.geteuid?.()) {
+    const what = `belongs to another user, uid ${uid}`;
+    throw new UnusableFile(path, `this service runs as uid ${process.geteuid?.()}`, { what });
+  }
+  if ((mode & 0o077) !== 0) await chmod(path, 0o700);
+}
+
+/** A directory of state files as it was opened. */
+export interface StateDirectory {
+  /** The files in it; none when it cannot be used. */
+  readonly names: readonly string[];
+  /** Why it cannot be used, undefined when it can. */
+  readonly failure: UnusableFile | undefined;
+}
+
+/** Makes a directory for state when it is missing, and removes what interrupted writes left. */
+export async function openStateDirectory(path: string): Promise<StateDirectory> {
+  try {
+    await makeStateDirectory(path);
+    return { names: await removeLeftovers(path), failure: undefined };
+  } catch (error) {
+    const failure = error instanceof UnusableFile ? error : await unreadable(path, error);
+    if (failure instanceof UnusableFile) return { names: [], failure };
+    throw failure;
+  }
+}
+
+/** Replacing or removing what cannot be used here, because a caller asked for exactly that. */
+export interface StateChange {
+  readonly evenUnreadable?: boolean;
+  readonly evenNewer?: boolean;
+}
+
+/**
+ * Replaces the file as one step that survives a crash; mode 0600. Unavailable when the disk is full or read-only, and
+ * when what is there may be whole and cannot be used here.
+ */
+export async function writeStateFile(
+  path: string,
+  content: Uint8Array | string,
+  change: StateChange = {},
+): Promise<void> {
+  await refuseToTouch(path, change);
+  const temporary = join(
+    dirname(path),
+    `.${basename(path).slice(0, 200)}.${randomBytes(6).toString('hex')}.tmp`,
+  );
+  beingWritten.add(resolve(temporary));
+  try {
+    await writeNew(temporary, content);
+    await rename(temporary, path);
+    await flushDirectory(dirname(path));
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => undefined);
+    throw await unwritable(path, error);
+  } finally {
+    beingWritten.delete(resolve(temporary));
+  }
+}
+
+/** As `writeStateFile`, of JSON that carries the version of its form. */
+export async function writeStateJson(
+  path: string,
+  fields: object,
+  change?: StateChange,
+): Promise<void> {
+  await writeStateFile(path, formatStateJson(fields), change);
+}
+
+/** The text of a JSON file of state: what it says, and the version of its form. */
+export function formatStateJson(fields: object): string {
+  return `${JSON.stringify({ version: knownVersion, ...fields })}\n`;
+}
+
+/** The content of the file, or undefined when there is none. `UnusableFile` when it may not be read. */
+export async function readStateFile(path: string): Promise<Buffer | undefined> {
+  try {
+    return await orAbsent(async () => {
+      await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+      return await file.readFile();
+    });
+  } catch (error) {
+    throw await unreadable(path, error);
+  }
+}
+
+/** Throws `UnusableFile` for the version of a newer program. One without a version is as old as can be. */
+export function checkVersion(path: string, version: unknown): void {
+  if (typeof version !== 'number' || version <= knownVersion) return;
+  const what = 'was written by a newer version';
+  const reason = `its form is ${version}, and ${knownVersion} is known here`;
+  throw new NewerFile(path, reason, { what });
+}
+
+/**
+ * The content of a JSON file as `parse` understands it, or undefined when there is none. Throws `DamagedFile` when it
+ * is empty, not JSON, or when `parse` throws, `UnusableFile` when it may not be read or is of a newer version.
+ */
+export async function readStateJson<T>(
+  path: string,
+  parse: (value: unknown) => T,
+): Promise<T | undefined> {
+  const bytes = await readStateFile(path);
+  if (bytes === undefined) return undefined;
+  if (bytes.length === 0) throw new DamagedFile(path, 'it is empty');
+  try {
+    const value: unknown = JSON.parse(bytes.toString('utf8'));
+    checkVersion(path, new Map<string, unknown>(Object.entries(value ?? {})).get('version'));
+    return parse(value);
+  } catch (error) {
+    if (error instanceof UnusableFile) throw error;
+    // The message of JSON.parse quotes the file, which may hold a secret.
+    if (error instanceof SyntaxError) throw new DamagedFile(path, 'it is not JSON');
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new DamagedFile(path, reason, { cause: error });
+  }
+}
+
+/** Removes the file durably. One that is not there is no failure; one that cannot be used here is Unavailable, and stays. */
+export async function deleteStateFile(path: string, change: StateChange = {}): Promise<void> {
+  await refuseToTouch(path, change);
+  await remove(path);
+}
+
+/** Overwrites the file with zeros, flushes, and removes it: for files that hold a key. */
+export async function destroyStateFile(path: string): Promise<void> {
+  await refuseToTouch(path, {});
+  await destroy(path);
+}
+
+async function remove(path: string): Promise<void> {
+  try {
+    const gone = await orAbsent(async () => {
+      await unlink(path);
+      return true;
+    });
+    if (gone) await flushDirectory(dirname(path));
+  } catch (error) {
+    throw await unwritable(path, error);
+  }
+}
+
+async function destroy(path: string): Promise<void> {
+  try {
+    await orAbsent(async () => {
+      await using file = await openToOverwrite(path);
+      await overwrite(file);
+    });
+  } catch (error) {
+    throw await unwritable(path, error);
+  }
+  await remove(path);
+}
+
+/** Replaces the file as `writeStateFile` does, then overwrites what it held: for files that hold a key. */
+export async function replaceStateFile(path: string, content: Uint8Array): Promise<void> {
+  // What counts is the new file: the old one is absent, or overwritten as far as that can be done.
+  await using before = await openToOverwrite(path).catch(() => undefined);
+  await writeStateFile(path, content);
+  if (before !== undefined) await overwrite(before).catch(() => undefined);
+}
+
+/**
+ * Removes what interrupted writes of former processes left in a directory, overwritten because it may have been a key.
+ * Returns the names of the other files.
+ */
+export async function removeLeftovers(directory: string): Promise<readonly string[]> {
+  const all = (await orAbsent(() => readdir(directory))) ?? [];
+  const names = all.filter((name) => !TEMPORARY.test(name));
+  for (const name of all.filter((one) => TEMPORARY.test(one))) {
+    const path = join(directory, name);
+    if (beingWritten.has(resolve(path))) continue;
+    // a file of another user cannot be overwritten; the directory is usable all the same
+    await destroy(path).catch(() => remove(path).catch(() => undefined));
+  }
+  return names;
+}
+
+// An id uses none of the characters on the right, so the mapping is reversible and keeps the length.
+const FILE_CHARACTERS = new Map([
+  ['/', '+'],
+  ['$', '='],
+  [':', ','],
+]);
+const ID_CHARACTERS = new Map([...FILE_CHARACTERS].map(([id, file]) => [file, id]));
+
+/** The name of the file that belongs to an id: one path segment, never hidden, 128 bytes plus the extension. */
+export function fileNameOf(id: string, extension: `.${string}`): string {
+  if (!isId(id)) throw new TypeError(`${quoted(id)} is not an id`);
+  return id.replace(/[/$:]/g, (character) => FILE_CHARACTERS.get(character) ?? '') + extension;
+}
+
+/** The id that a file name stands for, or undefined when no id has this name. */
+export function idOfFileName(name: string, extension: `.${string}`): string | undefined {
+  if (!name.endsWith(extension)) return undefined;
+  const stem = name.slice(0, -extension.length);
+  if (/[/$:]/.test(stem)) return undefined;
+  const id = stem.replace(/[+=,]/g, (character) => ID_CHARACTERS.get(character) ?? '');
+  return isId(id) ? id : undefined;
+}
+
+async function writeNew(path: string, content: Uint8Array | string): Promise<void> {
+  await using file = await open(path, 'wx', 0o600);
+  await file.writeFile(content);
+  await file.sync();
+}
+
+/** Each directory that was made is an entry of the one around it. */
+async function flushParents(path: string, first: string): Promise<void> {
+  await flushDirectory(dirname(path));
+  if (path !== first) await flushParents(dirname(path), first);
+}
+
+/** Unavailable when the file is there, may be whole, and cannot be used here. */
+async function refuseToTouch(
+  path: string,
+  { evenUnreadable = false, evenNewer = false }: StateChange,
+): Promise<void> {
+  let bytes: Buffer | undefined;
+  try {
+    bytes = await readStateFile(path);
+    if (bytes !== undefined) checkVersion(path, versionIn(path, bytes));
+  } catch (error) {
+    if (!(error instanceof DamagedFile)) throw error;
+    const isMeant = error instanceof NewerFile ? evenNewer : evenUnreadable;
+    if (!isMeant) refuseUnusable(error);
+  } finally {
+    bytes?.fill(0);
+  }
+}
+
+/** The version that a file of state says it has. Of the file of a key no text is made but its first line. */
+function versionIn(path: string, bytes: Buffer): unknown {
+  const end = bytes.indexOf('\n');
+  const head = parsed(bytes.subarray(0, end < 0 ? bytes.length : end));
+  const value = head ?? (path.endsWith('.key') ? undefined : parsed(bytes));
+  return new Map<string, unknown>(Object.entries(value ?? {})).get('version');
+}
+
+function parsed(bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString('utf8'));
+  } catch {
+    return undefined; // damaged, or no JSON at all
+  }
+}
+
+/** What an administrator must put right, and the caller should know of. */
+async function unwritable(path: string, error: unknown): Promise<unknown> {
+  const code = systemCode(error);
+  if (code === undefined || !UNWRITABLE.has(code)) return error;
+  const isRefused = code === 'EACCES' || code === 'EPERM';
+  const why = isRefused ? `${code}: ${await ownerOf(path)}` : code;
+  return new ServiceError('Unavailable', `${dirname(path)} cannot be written: ${why}`, {
+    cause: error,
+  });
+}
+
+/** What the system refused about a file, as a failure that names it. */
+async function unreadable(path: string, error: unknown): Promise<unknown> {
+  const code = systemCode(error);
+  if (code === undefined || EXHAUSTED.has(code)) return error;
+  const options = { cause: error, what: 'cannot be read' };
+  if (code !== 'EACCES' && code !== 'EPERM') return new DamagedFile(path, code, options);
+  return new UnusableFile(path, `${code}: ${await ownerOf(path)}`, options);
+}
+
+/** Whose the file is, or the closest directory around it that can be looked at, and whose it must be. */
+export async function ownerOf(path: string, name = 'it'): Promise<string> {
+  try {
+    const { mode, uid } = await lstat(path);
+    const found = `${name} belongs to uid ${uid} with mode ${(mode & 0o7777).toString(8).padStart(4, '0')}`;
+    return `${found}, this service runs as uid ${process.geteuid?.()}`;
+  } catch (error) {
+    const parent = dirname(resolve(path));
+    if (parent === path) return describeError(error);
+    return await ownerOf(parent, parent);
+  }
+}
+
+async function openToOverwrite(path: string): Promise<FileHandle> {
+  return await open(path, constants.O_WRONLY | constants.O_NOFOLLOW);
+}
+
+async function overwrite(file: FileHandle): Promise<void> {
+  const { size } = await file.stat();
+  await file.writeFile(Buffer.alloc(size));
+  await file.sync();
+}
+
+/** Makes what was renamed or removed in a directory durable. */
+export async function flushDirectory(path: string): Promise<void> {
+  await using directory: FileHandle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  await directory.sync();
+}
+
+async function orAbsent<T>(action: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await action();
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,122 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { isSameList, propertiesOf } from '../../../src/certificates/certificate-entry.ts';
+import { PropertySet } from '../../../src/dbus/server/properties.ts';
+import { WireWriter, writersOf } from '../../../src/dbus/wire/writer.ts';
+import { isServiceError } from '../../../src/errors.ts';
+import { certificateInterface } from '../../../src/interfaces/certificates.ts';
+import { parseCertificate, parseCertificatesPem } from '../../../src/x509/certificate.ts';
+import { before1970, otherName, universalString } from '../../support/x509/found-certificates.ts';
+import { makeCa, makeKey } from '../../support/x509/openssl.ts';
+
+const test = suite('what is shown of a certificate');
+
+/** Writes all properties as GetManagedObjects and Describe do. */
+function show(der: Buffer): void {
+  const chain = [parseCertificate(der, 'it')];
+  const held = { id: 'x', chain, keyId: '', preloaded: false };
+  const properties = propertiesOf(held, { now: new Date(), keyId: '' });
+  const set = new PropertySet(certificateInterface, properties);
+  const [write] = writersOf('a{sv}');
+  assert.ok(write);
+  write(new WireWriter(4096), set.all());
+  set.jsonText();
+}
+
+test('can be written whatever stands in it, or it is refused', () => {
+  let shown = 0;
+  for (const pem of [before1970, otherName, universalString]) {
+    const [it] = parseCertificatesPem(Buffer.from(pem), 'it');
+    assert.ok(it);
+    for (let at = 0; at < it.der.length; at++) {
+      const changed = Buffer.from(it.der);
+      changed.writeUInt8(changed.readUInt8(at) ^ 0x55, at);
+      try {
+        show(changed);
+        shown++;
+      } catch (error) {
+        assert.ok(isServiceError(error, 'InvalidArgs'), `${at}: ${String(error)}`);
+      }
+    }
+  }
+  assert.ok(shown > 100, String(shown));
+});
+
+const root = await makeCa({ name: 'CN=root', key: makeKey('ed25519') });
+const rootKey = makeKey('ed25519');
+const issuer = await makeCa({ name: 'CN=issuer', key: rootKey });
+const by = { certificate: issuer, key: rootKey };
+const it = await makeCa({ name: 'CN=it', key: makeKey('ed25519'), by });
+const held = { id: 'x', chain: [it, issuer], keyId: 'stored', preloaded: false };
+
+test('is every property of the first certificate of the chain', () => {
+  const microseconds = (time: Date): bigint => BigInt(time.getTime()) * 1000n;
+  assert.equal(propertiesOf(held, { now: new Date(), keyId: 'known' }), {
+    CertificateId: 'x',
+    KeyId: 'known',
+    Subject: 'CN=it',
+    Issuer: 'CN=issuer',
+    SerialNumber: it.serialNumber,
+    NotBefore: microseconds(it.notBefore),
+    NotAfter: microseconds(it.notAfter),
+    SubjectAlternativeNames: [],
+    Fingerprint: it.fingerprint,
+    Method: 'none',
+    Profile: '',
+    State: 'valid',
+    RenewAt: 0n,
+    NextAttempt: 0n,
+    LastError: '',
+    Preloaded: false,
+  });
+});
+
+test('is every other name that the certificate has', () => {
+  const chain = parseCertificatesPem(Buffer.from(otherName), 'it');
+  const shown = propertiesOf({ ...held, chain }, { now: new Date(), keyId: '' });
+  assert.equal(shown.SubjectAlternativeNames, ['dns:edge-1.example']);
+});
+
+test('is nothing but the reason and the key of one that is damaged', () => {
+  const damaged = { id: 'x', chain: [], keyId: '', preloaded: true, damage: 'it is empty' };
+  assert.equal(propertiesOf(damaged, { now: new Date(), keyId: 'known' }), {
+    CertificateId: 'x',
+    KeyId: 'known',
+    Subject: '',
+    Issuer: '',
+    SerialNumber: '',
+    NotBefore: 0n,
+    NotAfter: 0n,
+    SubjectAlternativeNames: [],
+    Fingerprint: '',
+    Method: 'none',
+    Profile: '',
+    State: 'damaged',
+    RenewAt: 0n,
+    NextAttempt: 0n,
+    LastError: 'it is empty',
+    Preloaded: true,
+  });
+});
+
+test('is valid from its first to its last instant', () => {
+  const stateAt = (ms: number) => propertiesOf(held, { now: new Date(ms), keyId: '' }).State;
+  const [first, last] = [it.notBefore.getTime(), it.notAfter.getTime()];
+  assert.equal([first - 1, first, last, last + 1].map(stateAt), [
+    'not-yet-valid',
+    'valid',
+    'valid',
+    'expired',
+  ]);
+});
+
+test('is the same list only with the same things in the same places', () => {
+  assert.ok(isSameList([it, root], [it, root]));
+  assert.ok(isSameList([], []));
+  for (const list of [[it], [root, it], [it, root, root], []]) {
+    assert.not.ok(isSameList([it, root], list));
+    assert.not.ok(isSameList(list, [it, root]));
+  }
+});
+
+test.run();

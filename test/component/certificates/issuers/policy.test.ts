@@ -1,0 +1,324 @@
+/** What an id may get, each setting and its bounds by itself. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import {
+  grant,
+  type Policy,
+  policyFor,
+  resolveIssuer,
+  resolveProfile,
+  ruleFor,
+} from '../../../../src/certificates/issuers/policy.ts';
+import { describeError } from '../../../../src/errors.ts';
+import { localSigner, spkiOf } from '../../../../src/x509/algorithm.ts';
+import { buildCsr, type CertificateRequest, parseCsr } from '../../../../src/x509/csr.ts';
+import { decode } from '../../../../src/x509/der/asn1.ts';
+import {
+  basicConstraints,
+  type Extension,
+  extendedKeyUsage,
+  keyUsage,
+  subjectAlternativeName,
+} from '../../../../src/x509/extensions.ts';
+import { decodeName, formatName, parseName } from '../../../../src/x509/name.ts';
+import {
+  formatAlternativeName,
+  parseAlternativeName,
+} from '../../../../src/x509/subject-alternative-name.ts';
+import { codeOf, makeKey } from '../../../support/x509/openssl.ts';
+import { configOf } from '../rig.ts';
+
+const test = suite('the policy for certificates');
+const module = 'iotedge/module/web:server';
+const day = 86_400;
+const key = makeKey('ec-p256');
+
+type Rules = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+
+function policyOf(certificates: Rules, id: string): Policy {
+  return policyFor(configOf({ certificates }), id);
+}
+
+async function request(
+  subject = '',
+  extensions: readonly Extension[] = [],
+): Promise<CertificateRequest> {
+  const name = parseName(subject);
+  return parseCsr(
+    await buildCsr({ subject: name, spki: spkiOf(key), extensions, signer: localSigner(key) }),
+  );
+}
+
+type Named = readonly ['dns' | 'ip' | 'uri' | 'email', string];
+
+function named(...all: readonly Named[]): Extension {
+  return subjectAlternativeName(all.map(([kind, text]) => parseAlternativeName(kind, text)));
+}
+
+test('reads a lifetime in seconds, minutes, hours and days', () => {
+  for (const [lifetime, seconds] of [
+    ['45s', 45],
+    ['45min', 2700],
+    ['45h', 162_000],
+    ['45d', 3_888_000],
+  ] as const) {
+    const { lifetimeS, maxLifetimeS } = policyOf({ a: { lifetime } }, 'a');
+    assert.equal([lifetimeS, maxLifetimeS], [seconds, seconds], lifetime);
+  }
+});
+
+test('gives 30 days where no life is configured, and modules up to a year when they ask', () => {
+  const plain = policyOf({}, 'a');
+  assert.equal([plain.lifetimeS, plain.maxLifetimeS], [30 * day, 30 * day]);
+  const ofModule = policyOf({}, module);
+  assert.equal([ofModule.lifetimeS, ofModule.maxLifetimeS], [30 * day, 365 * day]);
+  const bounded = policyOf({ 'iotedge/module/*': { lifetime: '2h' } }, module);
+  assert.equal([bounded.lifetimeS, bounded.maxLifetimeS], [7200, 7200]);
+});
+
+test('grants a life from one second to the longest that is allowed, and no other', async () => {
+  const policy = policyOf({ a: { lifetime: '1h' } }, 'a');
+  const csr = await request();
+  const lifeOf = (lifetimeS: number | undefined) =>
+    grant(policy, csr, { profile: 'client', lifetimeS }).lifetimeS;
+  assert.equal([undefined, 1, 3599, 3600].map(lifeOf), [3600, 1, 3599, 3600]);
+  for (const life of [0, 3601]) assert.is(await codeOf(() => lifeOf(life)), 'InvalidArgs');
+});
+
+test('takes the exact id, else the longest glob, else the first in the order of their letters', () => {
+  const certificates: Rules = {
+    'hub1?': { lifetime: '1h' },
+    'hub*': { lifetime: '2h' },
+    'hub?2': { lifetime: '3h' },
+    '*': { lifetime: '4h' },
+    hub: { lifetime: '5h' },
+    'h*b*2': { lifetime: '6h' },
+  };
+  for (const rules of [
+    certificates,
+    Object.fromEntries(Object.entries(certificates).toReversed()),
+  ]) {
+    const lifetimeFor = (id: string) => ruleFor(configOf({ certificates: rules }), id).lifetime;
+    assert.is(lifetimeFor('hub'), '5h');
+    assert.is(lifetimeFor('hub11'), '1h');
+    assert.is(lifetimeFor('hub12'), '6h', 'of two of the same length, * before 1');
+    assert.is(lifetimeFor('hub02'), '6h');
+    assert.is(lifetimeFor('hub-long'), '2h');
+    assert.is(lifetimeFor('sensor'), '4h');
+  }
+});
+
+test('uses a glob with the spelling of an id as that id only', () => {
+  const certificates = { 'a*': { lifetime: '1h' }, a: { lifetime: '2h' } };
+  assert.is(ruleFor(configOf({ certificates }), 'a').lifetime, '2h');
+  assert.is(ruleFor(configOf({ certificates: {} }), 'constructor').lifetime, undefined);
+});
+
+test('has defaults for what a rule does not say, and what it says otherwise', () => {
+  const plain = policyOf({}, 'a');
+  assert.is(plain.ruleName, undefined);
+  assert.is(plain.method, 'local_ca');
+  assert.is(plain.issuer, undefined);
+  assert.equal(plain.profiles, ['client']);
+  assert.is(formatName(plain.subject ?? []), 'CN=a');
+  assert.equal(plain.names, []);
+  assert.is(plain.keyPolicy, undefined);
+  const rule = {
+    method: 'none',
+    issuer: 'other-ca',
+    profiles: ['server', 'device-ca'],
+    subject: 'CN=x,O=y',
+    dns: ['D.local'],
+    ip: ['::1'],
+    uri: ['urn:x'],
+    key_policy: ['ec-p384'],
+  };
+  const said = policyOf({ 'a*': rule }, 'abc');
+  assert.is(said.ruleName, 'a*');
+  assert.is(said.method, 'none');
+  assert.is(said.issuer, 'other-ca');
+  assert.equal(said.profiles, ['server', 'device-ca']);
+  assert.is(formatName(said.subject ?? []), 'CN=x,O=y');
+  assert.equal(said.names?.map(formatAlternativeName), ['dns:d.local', 'ip:::1', 'uri:urn:x']);
+  assert.equal(said.keyPolicy, ['ec-p384']);
+});
+
+test('gives a module no more than leaves, whatever the configuration says, and bounds the rest', () => {
+  const rule = {
+    method: 'none',
+    issuer: 'other-ca',
+    profiles: ['workload-ca'],
+    subject: 'CN=x',
+    dns: ['x'],
+    key_policy: ['ed25519'],
+  };
+  const policy = policyOf({ 'iotedge/*': rule }, module);
+  assert.equal(policy.profiles, ['client', 'server']);
+  assert.is(policy.subject, undefined);
+  assert.is(policy.names, undefined);
+  assert.equal([policy.method, policy.issuer, policy.keyPolicy], ['none', 'other-ca', ['ed25519']]);
+  // an id of the services' own that is none of a module
+  assert.equal(policyOf({ 'iotedge/*': rule }, 'iotedge/x').profiles, ['workload-ca']);
+});
+
+test('takes an id for the common name up to 64 characters', async () => {
+  const longest = 'x'.repeat(64);
+  assert.is(formatName(policyOf({}, longest).subject ?? []), `CN=${longest}`);
+  assert.is(await codeOf(() => policyOf({}, `${longest}x`)), 'InvalidArgs');
+  assert.throws(() => policyOf({}, `${longest}x`), /is too long for its common name/);
+  const rules = { 'x*': { subject: 'CN=short' } };
+  assert.is(formatName(policyOf(rules, `${longest}x`).subject ?? []), 'CN=short');
+});
+
+test('takes the profile that is asked for when it is allowed, else the first', async () => {
+  const policy = policyOf({ a: { profiles: ['server', 'client'] } }, 'a');
+  assert.is(resolveProfile(policy, undefined), 'server');
+  assert.is(resolveProfile(policy, 'client'), 'client');
+  for (const asked of ['device-ca', 'workload-ca', 'device-identity', 'x', '']) {
+    assert.is(await codeOf(() => resolveProfile(policy, asked)), 'InvalidArgs', asked);
+  }
+  assert.is(resolveProfile(policyOf({}, module), undefined), 'client');
+});
+
+test('takes the issuer that is asked for unless another one is configured, else device-ca', async () => {
+  const free = policyOf({}, 'a');
+  assert.is(resolveIssuer(free, undefined), 'device-ca');
+  assert.is(resolveIssuer(free, 'x'), 'x');
+  const bound = policyOf({ a: { issuer: 'y' } }, 'a');
+  assert.is(resolveIssuer(bound, undefined), 'y');
+  assert.is(resolveIssuer(bound, 'y'), 'y');
+  assert.is(await codeOf(() => resolveIssuer(bound, 'device-ca')), 'InvalidArgs');
+});
+
+test('grants the key usages and purposes of the profile and no other', async () => {
+  const rules = { a: { profiles: ['client', 'server', 'device-ca', 'workload-ca'] } };
+  const policy = policyOf(rules, 'a');
+  const codeFor = async (
+    profile: 'client' | 'server' | 'device-ca' | 'workload-ca',
+    ...wanted: readonly Extension[]
+  ) => {
+    const csr = await request('', wanted);
+    return codeOf(() => grant(policy, csr, { profile, lifetimeS: undefined }));
+  };
+  for (const profile of ['client', 'server'] as const) {
+    assert.is(await codeFor(profile, keyUsage(['digitalSignature'])), undefined);
+    // a key on a curve deciphers nothing
+    for (const usage of ['keyEncipherment', 'keyAgreement', 'keyCertSign', 'cRLSign'] as const) {
+      const both = keyUsage(['digitalSignature', usage]);
+      assert.is(await codeFor(profile, both), 'InvalidArgs', `${profile} ${usage}`);
+    }
+    assert.is(await codeFor(profile, basicConstraints({ ca: false })), undefined);
+    assert.is(await codeFor(profile, basicConstraints({ ca: true })), 'InvalidArgs');
+  }
+  // the length of a path below no CA
+  const odd = { oid: '2.5.29.19', critical: true, value: Buffer.from('3003020101', 'hex') };
+  assert.is(await codeFor('client', odd), 'InvalidArgs');
+  const [own, other] = [extendedKeyUsage(['clientAuth']), extendedKeyUsage(['serverAuth'])];
+  assert.is(await codeFor('client', own), undefined);
+  assert.is(await codeFor('client', other), 'InvalidArgs');
+  assert.is(await codeFor('server', other), undefined);
+  assert.is(await codeFor('server', extendedKeyUsage(['serverAuth', '1.2.3'])), 'InvalidArgs');
+  assert.is(await codeFor('device-ca', keyUsage(['keyCertSign', 'cRLSign'])), undefined);
+  assert.is(await codeFor('device-ca', keyUsage(['digitalSignature'])), 'InvalidArgs');
+  assert.is(await codeFor('device-ca', own), 'InvalidArgs');
+  for (const [profile, pathLength, code] of [
+    ['device-ca', 1, undefined],
+    ['device-ca', 2, 'InvalidArgs'],
+    ['workload-ca', 0, undefined],
+    ['workload-ca', 1, 'InvalidArgs'],
+  ] as const) {
+    const wanted = basicConstraints({ ca: true, pathLength });
+    assert.is(await codeFor(profile, wanted), code, `${profile} ${pathLength}`);
+  }
+});
+
+test('grants a key of the kinds that are allowed', async () => {
+  const csr = await request();
+  const codeFor = (key_policy: readonly string[]) =>
+    codeOf(() => {
+      const policy = policyOf({ a: { key_policy } }, 'a');
+      grant(policy, csr, { profile: 'client', lifetimeS: undefined });
+    });
+  assert.is(await codeFor(['ec-p384', 'ec-p256']), undefined);
+  assert.is(await codeFor(['ec-p384', 'rsa-2048']), 'InvalidArgs');
+});
+
+test('writes the configured subject, however the request spells it', async () => {
+  const policy = policyOf({ a: { subject: 'CN=hub+serialNumber=1,O=x' } }, 'a');
+  const csr = await request('serialNumber=1+CN=hub,O=x');
+  const otherwise = { ...csr, subjectDer: Buffer.from('in other string types') };
+  const { subjectDer } = grant(policy, otherwise, { profile: 'client', lifetimeS: undefined });
+  const empty = grant(policy, await request(), { profile: 'client', lifetimeS: undefined });
+  assert.equal(empty.subjectDer, subjectDer);
+  const written = decodeName(decode(subjectDer, 'it'));
+  assert.is(formatName(written), 'serialNumber=1+CN=hub,O=x');
+});
+
+test('gives a module the subject of its request, and none only beside another name', async () => {
+  const policy = policyOf({}, module);
+  const granted = { profile: 'server', lifetimeS: undefined } as const;
+  const csr = await request('CN=web,O=any');
+  assert.equal(grant(policy, csr, granted).subjectDer, csr.subjectDer);
+  const onlyName = await request('', [named(['dns', 'web'])]);
+  assert.equal(grant(policy, onlyName, granted).subjectDer, Buffer.from([0x30, 0]));
+  const nothing = await request();
+  assert.is(await codeOf(() => grant(policy, nothing, granted)), 'InvalidArgs');
+});
+
+test('gives all configured names or those asked for among them', async () => {
+  const policy = policyOf({ a: { dns: ['x', '*.y'], ip: ['10.0.0.1'], uri: ['urn:z'] } }, 'a');
+  const namesFor = async (...extensions: readonly Extension[]) => {
+    const csr = await request('', extensions);
+    const { names } = grant(policy, csr, { profile: 'client', lifetimeS: undefined });
+    return names.map(formatAlternativeName);
+  };
+  assert.equal(await namesFor(), ['dns:x', 'dns:*.y', 'ip:10.0.0.1', 'uri:urn:z']);
+  const some = named(['uri', 'urn:z'], ['dns', '*.Y']);
+  assert.equal(await namesFor(some), ['uri:urn:z', 'dns:*.y']);
+  for (const other of [
+    named(['dns', 'x'], ['dns', 'y']),
+    named(['dns', 'a.y']),
+    named(['ip', '10.0.0.2']),
+    named(['uri', 'urn:Z']),
+    named(['email', 'x@y']),
+  ]) {
+    assert.is(await codeOf(() => namesFor(other)), 'InvalidArgs');
+  }
+  const email = await namesFor(named(['email', 'x@y'])).catch(describeError);
+  assert.match(String(email), 'none that email addresses can have', 'no setting would allow it');
+});
+
+test('gives a module host names, addresses and the names that the cloud has for modules', async () => {
+  const policy = policyOf({}, module);
+  const namesFor = async (...all: readonly Named[]) => {
+    const csr = await request('CN=web', [named(...all)]);
+    const { names } = grant(policy, csr, { profile: 'server', lifetimeS: undefined });
+    return names.map(formatAlternativeName);
+  };
+  const good = [
+    ['dns', 'web'],
+    ['ip', '10.0.0.1'],
+    ['ip', '::1'],
+    ['uri', 'azureiot://x'],
+  ] as const;
+  assert.equal(await namesFor(...good), ['dns:web', 'ip:10.0.0.1', 'ip:::1', 'uri:azureiot://x']);
+  for (const other of [
+    ['dns', '*.web'],
+    ['uri', 'https://x'],
+    ['email', 'x@y'],
+  ] as const) {
+    assert.is(await codeOf(() => namesFor(['dns', 'web'], other)), 'InvalidArgs', other[1]);
+  }
+});
+
+test('refuses an extension that it does not know, critical or not', async () => {
+  const policy = policyOf({}, 'a');
+  for (const critical of [true, false]) {
+    const odd = { oid: '2.5.29.30', critical, value: Buffer.from([5, 0]) };
+    const csr = await request('', [odd]);
+    const code = codeOf(() => grant(policy, csr, { profile: 'client', lifetimeS: undefined }));
+    assert.is(await code, 'InvalidArgs');
+  }
+});
+
+test.run();

@@ -1,0 +1,241 @@
+/** For how long it is believed that a key is there or not, and what is asked of the Keys service meanwhile. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { KeyFinder } from '../../../../src/certificates/keys/key-finder.ts';
+import type {
+  KeyLookup,
+  KeyState,
+  SigningKeys,
+} from '../../../../src/certificates/keys/keys-client.ts';
+import { ServiceError } from '../../../../src/errors.ts';
+import type { Certificate } from '../../../../src/x509/certificate.ts';
+import { failureOf } from '../../../support/failure.ts';
+import { via } from '../../../support/via.ts';
+import { makeCa, makeKey } from '../../../support/x509/openssl.ts';
+
+interface Setting {
+  finder: KeyFinder;
+  keys: Keys;
+  now: number;
+}
+
+const test = suite<Setting>('the finder of keys');
+const certificate = await makeCa({ name: 'CN=it', key: makeKey('ed25519') });
+const other = await makeCa({ name: 'CN=other', key: makeKey('ed25519') });
+const secondMs = 1000;
+
+/** Keys in the states that a test gives them; those that match are that of `certificate`. */
+class Keys implements Pick<SigningKeys, 'lookup'> {
+  readonly asked: string[] = [];
+  readonly states = new Map<string, KeyState>();
+  isAway = false;
+  /** Holds every search back until it is resolved. */
+  hold: Promise<void> | undefined;
+
+  lookup(): KeyLookup {
+    return {
+      stateOf: (id) => {
+        this.asked.push(`state of ${id}`);
+        return this.#answer(this.states.get(id) ?? 'missing');
+      },
+      find: async (spki, likely) => {
+        this.asked.push(`find, likely ${likely.join()}`);
+        await this.hold;
+        const found = [...this.states].find(([, state]) => state === 'matches')?.[0];
+        return this.#answer(spki.equals(certificate.spki) ? found : undefined);
+      },
+    };
+  }
+
+  /** What was asked since the last time. */
+  recent(): readonly string[] {
+    return this.asked.splice(0);
+  }
+
+  #answer<T>(value: T): Promise<T> {
+    if (this.isAway) return Promise.reject(new ServiceError('Unavailable', 'no keys'));
+    return Promise.resolve(value);
+  }
+}
+
+test.before.each((context) => {
+  context.keys = new Keys();
+  context.now = Date.parse('2026-06-01T00:00:00Z');
+  const { keys } = context;
+  const notUsed = (): never => {
+    throw new Error('the finder only looks keys up');
+  };
+  const all = { lookup: () => keys.lookup(), signer: notUsed, contradicts: notUsed };
+  context.finder = new KeyFinder(all, () => new Date(context.now));
+});
+
+const search = 'find, likely own';
+const sparingly = ({ finder }: Setting, of: Certificate = certificate): Promise<string> =>
+  finder.findSparingly(of, 'own', 'request');
+
+test('looks for a key that is not there again after 30 seconds', async (context) => {
+  const { keys } = context;
+  assert.is(await sparingly(context), '');
+  keys.states.set('k', 'matches');
+  context.now += 30 * secondMs - 1;
+  assert.is(await sparingly(context), '');
+  assert.equal(keys.recent(), [search]);
+  context.now += 1;
+  assert.is(await sparingly(context), 'k');
+  assert.equal(keys.recent(), [search]);
+});
+
+test('asks keys that cannot be asked again after 5 seconds', async (context) => {
+  const { keys } = context;
+  keys.isAway = true;
+  keys.states.set('k', 'matches');
+  assert.is(await sparingly(context), '');
+  keys.isAway = false;
+  context.now += 5 * secondMs - 1;
+  assert.is(await sparingly(context), '');
+  assert.equal(keys.recent(), [search]);
+  context.now += 1;
+  assert.is(await sparingly(context), 'k');
+  assert.equal(keys.recent(), [search]);
+});
+
+test('looks again at once when the clock was set back', async (context) => {
+  const { keys } = context;
+  assert.is(await sparingly(context), '');
+  keys.states.set('k', 'matches');
+  context.now -= 86_400 * secondMs;
+  assert.is(await sparingly(context), 'k');
+  assert.equal(keys.recent(), [search, search]);
+});
+
+test('keeps what it found, and waits for no pause once that is forgotten', async (context) => {
+  const { finder, keys } = context;
+  keys.states.set('k', 'matches');
+  assert.is(finder.known(certificate), '');
+  assert.is(await sparingly(context), 'k');
+  assert.is(finder.known(certificate), 'k');
+  assert.is(await sparingly(context), 'k');
+  context.now += 86_400 * secondMs;
+  assert.is(await sparingly(context), 'k');
+  assert.equal(keys.recent(), [search]);
+  finder.forget(certificate);
+  assert.is(await sparingly(context), 'k');
+  assert.equal(keys.recent(), [search]);
+  finder.forget(certificate);
+  assert.is(finder.known(certificate), '');
+  assert.is(await sparingly(context), 'k');
+  assert.equal(keys.recent(), [search]);
+});
+
+test('looks once for all who ask at the same time, and by itself for each certificate', async (context) => {
+  const { finder, keys } = context;
+  keys.states.set('k', 'matches');
+  let release = (): void => undefined;
+  keys.hold = new Promise((resolve) => {
+    release = resolve;
+  });
+  const all = [sparingly(context), sparingly(context), sparingly(context, other)];
+  release();
+  assert.equal(await Promise.all(all), ['k', 'k', '']);
+  assert.equal(keys.recent(), [search, search]);
+  assert.is(finder.known(other), '');
+  assert.is(finder.known(undefined), '');
+});
+
+test('finds a key for an operation every time, and rejects when it cannot', async (context) => {
+  const { finder, keys } = context;
+  assert.is(await finder.find(certificate, 'own', via), '');
+  keys.states.set('k', 'matches');
+  assert.is(await finder.find(certificate, 'own', via), 'k');
+  assert.is(await finder.find(certificate, 'own', via), 'k');
+  assert.equal(keys.recent(), [search, search, search]);
+  assert.is(finder.known(certificate), 'k');
+  keys.isAway = true;
+  assert.is(await failureOf(finder.find(certificate, 'own', via)), 'Unavailable');
+});
+
+const plain = { id: 'own', certificate, storedKeyId: '' };
+
+test('refreshes what it found: what stands or is out of reach stays, and what is gone does not', async (context) => {
+  const { finder, keys } = context;
+  keys.states.set('k', 'matches');
+  await finder.refresh([plain], via);
+  assert.equal(keys.recent(), [search]);
+  await finder.refresh([plain], via);
+  assert.equal(keys.recent(), ['state of k']);
+  assert.not.ok(finder.isOutdated);
+  keys.states.set('k', 'unavailable');
+  await finder.refresh([plain], via);
+  assert.is(finder.known(certificate), 'k');
+  assert.ok(finder.isOutdated);
+  keys.states.set('k', 'differs');
+  keys.states.set('moved', 'matches');
+  await finder.refresh([plain], via);
+  assert.is(finder.known(certificate), 'moved');
+  assert.not.ok(finder.isOutdated);
+  keys.states.delete('moved');
+  await finder.refresh([plain], via);
+  assert.is(finder.known(certificate), '');
+});
+
+test('asks at once after a refresh, whatever was missing before', async (context) => {
+  const { finder, keys } = context;
+  assert.is(await sparingly(context), '');
+  await finder.refresh([plain], via);
+  keys.states.set('k', 'matches');
+  assert.is(await sparingly(context), 'k');
+});
+
+test('refreshes nothing more when the keys cannot be asked, and says so until they can', async (context) => {
+  const { finder, keys } = context;
+  keys.states.set('k', 'matches');
+  await finder.refresh([plain], via);
+  keys.recent();
+  keys.isAway = true;
+  await finder.refresh([plain, { ...plain, certificate: other }], via);
+  assert.equal(keys.recent(), ['state of k']);
+  assert.ok(finder.isOutdated);
+  assert.is(finder.known(certificate), 'k');
+  keys.isAway = false;
+  await finder.refresh([plain], via);
+  assert.not.ok(finder.isOutdated);
+});
+
+const stored = { id: 'own', certificate, storedKeyId: 'named' };
+
+test('keeps a stored key that was never there, and replaces one that was or is another one', async (context) => {
+  const { finder, keys } = context;
+  const replacement = async (): Promise<string | undefined> => {
+    await finder.refresh([stored], via);
+    return finder.replacementOf('own', certificate);
+  };
+  keys.states.set('k', 'matches');
+  assert.is(await replacement(), undefined, 'it may be made later');
+  assert.equal(keys.recent(), ['state of named']);
+  keys.states.set('named', 'differs');
+  assert.is(await replacement(), 'k', 'it is the key of something else');
+  assert.equal(keys.recent(), ['state of named', search]);
+  assert.is(await replacement(), 'k');
+  assert.equal(keys.recent(), ['state of named', 'state of k']);
+  keys.states.set('named', 'matches');
+  assert.is(await replacement(), undefined, 'it came back');
+  keys.states.delete('named');
+  assert.is(await replacement(), 'k', 'it was there');
+  keys.states.set('k', 'differs');
+  assert.is(await replacement(), '', 'and nothing is in its place');
+  keys.states.set('named', 'unavailable');
+  assert.is(await replacement(), '', 'which stays while it is out of reach');
+  assert.ok(finder.isOutdated);
+  assert.is(finder.known(certificate), '', 'what is stored is not looked for');
+});
+
+test('knows a replacement of one id and one certificate only', async ({ finder, keys }) => {
+  keys.states.set('named', 'differs');
+  await finder.refresh([stored], via);
+  assert.is(finder.replacementOf('own', certificate), '');
+  assert.is(finder.replacementOf('own', other), undefined);
+  assert.is(finder.replacementOf('another', certificate), undefined);
+  assert.is(finder.replacementOf('own', undefined), undefined);
+});
+
+test.run();

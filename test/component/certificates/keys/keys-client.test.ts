@@ -1,0 +1,120 @@
+/** What is asked of the Keys service, and what its replies mean. */
+import { createHash } from 'node:crypto';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { BusKeys } from '../../../../src/certificates/keys/keys-client.ts';
+import type { Bus, CallOptions, MethodCall } from '../../../../src/dbus/bus.ts';
+import { Variant, variant } from '../../../../src/dbus/wire/variant.ts';
+import { type ErrorCode, ServiceError } from '../../../../src/errors.ts';
+import { keyInterface, keysService } from '../../../../src/interfaces/keys.ts';
+import { spkiOf } from '../../../../src/x509/algorithm.ts';
+import { failureOf } from '../../../support/failure.ts';
+import { via } from '../../../support/via.ts';
+import { makeKey } from '../../../support/x509/openssl.ts';
+
+const test = suite('the keys that certificates are signed with');
+const [spki, other] = [spkiOf(makeKey('ec-p384')), spkiOf(makeKey('ec-p384'))];
+
+/** A bus on which the Keys service replies so. */
+function keysOf(
+  halves: Readonly<Record<string, Buffer | ErrorCode>>,
+  kinds: readonly string[] = [],
+) {
+  const calls: { readonly call: MethodCall; readonly options: CallOptions }[] = [];
+  const bus = {
+    call(call: MethodCall, options: CallOptions): Promise<readonly unknown[]> {
+      calls.push({ call, options });
+      if (options.signal?.aborted === true) {
+        return Promise.reject(new ServiceError('Unavailable', 'the caller left'));
+      }
+      if (call.member === 'Sign') return Promise.resolve([Buffer.from('signature')]);
+      if (call.member === 'GetManagedObjects') {
+        const objects = Object.keys(halves).map((id, at) => {
+          const properties = {
+            KeyId: variant('s', id),
+            Kind: new Variant('s', kinds[at] ?? 'pair'),
+          };
+          return [`/${at}`, { [keyInterface.name]: properties }];
+        });
+        return Promise.resolve([{ ...Object.fromEntries(objects), '/odd': 5 }]);
+      }
+      const half = halves[String(call.body?.[0])] ?? 'NotFound';
+      if (typeof half === 'string') return Promise.reject(new ServiceError(half, 'no half'));
+      return Promise.resolve([half]);
+    },
+  } as unknown as Bus; // nothing else of it is used
+  const asked = () => calls.splice(0).map(({ call }) => [call.member, call.body?.[0]].join(' '));
+  return { keys: new BusKeys(bus), calls, asked };
+}
+
+test('sign with the mechanism of the curve, and name the public half that is meant', async () => {
+  const { keys, calls } = keysOf({});
+  const signer = keys.signer('ca', spki, via);
+  assert.is(signer.algorithm, 'ecdsa-sha384');
+  assert.equal(await signer.sign(Buffer.from('message')), Buffer.from('signature'));
+  const [{ call, options } = { call: undefined, options: undefined }] = calls;
+  assert.is(call?.destination, keysService.busName);
+  const [id, mechanism, data, details] = call?.body ?? [];
+  assert.equal([id, mechanism, data], ['ca', 'ecdsa-sha384', Buffer.from('message')]);
+  const given = new Map(Object.entries(details as Readonly<Record<string, Variant>>));
+  assert.equal(given.get('public_key')?.value, createHash('sha256').update(spki).digest());
+  assert.is(given.get('request_id')?.value, via.requestId);
+  assert.is(options?.signal, via.signal);
+});
+
+test('are distinguished by their public halves', async () => {
+  const { keys, asked, calls } = keysOf({
+    same: spki,
+    another: other,
+    symmetric: 'NotSupported',
+    away: 'Unavailable',
+    odd: 'Failed',
+  });
+  const lookup = keys.lookup(via);
+  for (const [id, state] of [
+    ['same', 'matches'],
+    ['another', 'differs'],
+    ['absent', 'missing'],
+    ['symmetric', 'missing'],
+    ['away', 'unavailable'],
+  ] as const) {
+    assert.is(await lookup.stateOf(id, spki), state);
+    assert.is(await lookup.stateOf(id, spki), state);
+  }
+  assert.is(calls[0]?.options.timeoutMs, 10_000);
+  assert.is(asked().length, 5, 'each half is asked for once');
+  assert.is(await failureOf(lookup.stateOf('odd', spki)), 'Failed');
+});
+
+test('are found at a likely id, else among the pairs that are shown', async () => {
+  const { keys, asked } = keysOf({ first: other, same: spki, '/bad': spki });
+  const lookup = keys.lookup(via);
+  assert.is(await lookup.find(spki, ['same']), 'same');
+  assert.equal(asked(), ['GetPublicKey same']);
+  assert.is(await lookup.find(spki, ['first']), 'same');
+  assert.equal(asked(), ['GetPublicKey first', 'GetManagedObjects ']);
+  assert.is(await lookup.find(Buffer.from('none'), ['absent']), undefined);
+  assert.equal(asked(), ['GetPublicKey absent'], 'the pairs are asked for once');
+});
+
+test('are looked for among pairs only, under ids only', async () => {
+  const { keys } = keysOf({ secret: spki, '/bad': spki }, ['symmetric', 'pair']);
+  assert.is(await keys.lookup(via).find(spki, []), undefined);
+});
+
+test('contradict a certificate only when their public half is another one', async () => {
+  const { keys } = keysOf({ same: spki, another: other, away: 'Unavailable', odd: 'Failed' });
+  const answers = ['same', 'another', 'absent', 'away', 'odd'].map((id) =>
+    keys.contradicts(id, spki, via),
+  );
+  assert.equal(await Promise.all(answers), [false, true, false, false, false]);
+});
+
+test('are not taken for missing when the caller leaves', async () => {
+  const { keys } = keysOf({ same: spki });
+  const left = { ...via, signal: AbortSignal.abort() };
+  assert.is(await failureOf(keys.contradicts('same', spki, left)), 'Unavailable');
+  assert.is(await failureOf(keys.lookup(left).stateOf('same', spki)), 'Unavailable');
+});
+
+test.run();

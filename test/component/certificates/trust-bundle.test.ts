@@ -1,0 +1,92 @@
+/** What is in the trust bundle, its digest, and what is shown of its parts. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { encodeCertificatesPem } from '../../../src/x509/certificate.ts';
+import { failureOf } from '../../support/failure.ts';
+import { makeCa, makeKey } from '../../support/x509/openssl.ts';
+import { Rig, sha256 } from './rig.ts';
+
+const test = suite('the trust bundle');
+
+const key = makeKey('ed25519');
+const ca = await makeCa({ name: 'CN=ca', key });
+const again = await makeCa({ name: 'CN=ca', key });
+const other = await makeCa({ name: 'CN=other', key: makeKey('ed25519') });
+const pem = (...all: Parameters<typeof encodeCertificatesPem>[0][number][]) =>
+  encodeCertificatesPem(all);
+const bundle = (...all: Parameters<typeof pem>) => ({
+  data: Buffer.from(pem(...all)),
+  format: 'pem',
+});
+const replace = { ifExists: 'replace' };
+
+test('has every certificate of every part once, in their order, also two of one name', async () => {
+  await using rig = await Rig.start({ trust_bundle: ['one', 'two'] });
+  await rig.service.import('two', bundle(again, ca), {});
+  await rig.service.import('one', bundle(other, ca), {});
+  const expected = pem(other, ca, again);
+  assert.is(await rig.service.trustBundle(undefined), expected);
+  assert.is(rig.published.digest, sha256(expected));
+});
+
+test('is another one as soon as a part is imported, replaced or deleted', async () => {
+  await using rig = await Rig.start({ trust_bundle: ['one'] });
+  const digests: string[] = [];
+  rig.published.trustBundle = (digest) => void digests.push(digest);
+  await rig.service.import('one', bundle(ca), {});
+  await rig.service.import('one', bundle(other), replace);
+  assert.equal(digests, [sha256(pem(ca)), sha256(pem(other))]);
+  assert.is(await rig.service.trustBundle(undefined), pem(other));
+  await rig.service.delete('one');
+  assert.is(digests.at(-1), '');
+  assert.is(await failureOf(rig.service.trustBundle(undefined)), 'NotFound');
+});
+
+test('is trusted-ca where none is configured, and empty where there is none', async () => {
+  await using rig = await Rig.start();
+  assert.is(rig.published.digest, sha256(''));
+  await rig.service.import('trusted-ca', bundle(ca), {});
+  assert.is(rig.published.digest, sha256(pem(ca)));
+  await rig.service.import('else', bundle(other), {});
+  assert.is(await rig.service.trustBundle(undefined), pem(ca));
+  assert.is(await rig.service.trustBundle('else'), pem(other));
+  await rig.service.delete('trusted-ca');
+  assert.is(await rig.service.trustBundle(undefined), '');
+  assert.is(rig.published.digest, sha256(''));
+});
+
+test('of one configured part is that part and no other', async () => {
+  await using rig = await Rig.start({ trust_bundle: ['one'] });
+  await rig.service.import('trusted-ca', bundle(other), {});
+  assert.is(await failureOf(rig.service.trustBundle(undefined)), 'NotFound');
+  await rig.service.import('one', bundle(ca), {});
+  assert.is(await rig.service.trustBundle(undefined), pem(ca));
+});
+
+test('is published with everything else, also when the clock moves on', async () => {
+  await using rig = await Rig.start();
+  await rig.service.import('trusted-ca', bundle(ca), {});
+  rig.published.digest = 'lost';
+  await rig.service.publishAll();
+  assert.is(rig.published.digest, sha256(pem(ca)));
+});
+
+test('leaves it to the certificate to name its damage', async () => {
+  const settings = { 'preloaded_cert:one': '/nowhere/one.cer', trust_bundle: ['one', 'two'] };
+  await using rig = await Rig.start(settings);
+  const [damage = '', ...rest] = rig.published.problems;
+  assert.match(damage, /^"one": .*ENOENT/);
+  assert.equal(rest, ['trust_bundle: no certificate "two"']);
+});
+
+test('names what is missing until it is there', async () => {
+  await using rig = await Rig.start({ trust_bundle: ['one', 'two'] });
+  const missing = ['trust_bundle: no certificate "one"', 'trust_bundle: no certificate "two"'];
+  assert.equal(rig.published.problems, missing);
+  await rig.service.import('two', bundle(ca), {});
+  assert.equal(rig.published.problems, missing.slice(0, 1));
+  await rig.service.import('one', bundle(ca), {});
+  assert.equal(rig.published.problems, []);
+});
+
+test.run();

@@ -1,0 +1,153 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { formatJson, formatRecord, formatTable, formatTime } from '../../../src/cli/output.ts';
+import { runIotedgectl as run } from '../../support/clients/run-iotedgectl.ts';
+
+const test = suite<{ dir: string }>('iotedgectl');
+
+test.before.each(async (context) => {
+  context.dir = await mkdtemp(join(tmpdir(), 'iotedgectl-'));
+});
+test.after.each(async ({ dir }) => {
+  await rm(dir, { recursive: true });
+});
+
+test('lists every command when asked for help', async () => {
+  const { code, out } = await run('--help');
+  assert.is(code, 0);
+  for (const words of [
+    'status',
+    'keys list',
+    'certificates list',
+    'identity show',
+    'config check',
+  ]) {
+    assert.match(out, words);
+  }
+});
+
+test('answers 2 for a command that it does not know, and names it', async () => {
+  const { code, err } = await run('keys', 'burn');
+  assert.is(code, 2);
+  assert.match(err, 'keys burn');
+  assert.match(err, "try 'iotedgectl --help'");
+});
+
+test('answers 2 for an option that the command does not have', async () => {
+  assert.is((await run('status', '--wrong')).code, 2);
+});
+
+test('names the commands of a group that was not told which', async () => {
+  const { code, out, err } = await run('keys');
+  assert.is(code, 2);
+  assert.is(out, '');
+  assert.match(err, 'keys list');
+  assert.not.match(err, 'modules list');
+});
+
+test('helps with a group and with a command, wherever help is asked for', async () => {
+  const group = await run('keys', '--help');
+  assert.is(group.code, 0);
+  assert.match(group.out, 'keys list');
+  assert.equal(await run('help', 'keys'), group);
+  const command = await run('keys', 'list', '--help');
+  assert.is(command.code, 0);
+  assert.equal(await run('help', 'keys', 'list'), command);
+  assert.equal(await run('keys', '-h', 'list'), command);
+  assert.equal(await run('help', 'keys', 'list', '--json'), command);
+  assert.is((await run('help', 'burn')).code, 2);
+  const more = await run('help', 'keys', 'list', 'extra');
+  assert.is(more.code, 2);
+  assert.match(more.err, '"keys list extra"');
+});
+
+test('answers 2 for an option before the command', async () => {
+  const { code, err } = await run('--json', 'status');
+  assert.is(code, 2);
+  assert.match(err, '--json');
+});
+
+test('takes -h for --help', async () => {
+  assert.is((await run('-h')).out, (await run('--help')).out);
+  assert.is((await run('status', '-h')).out, (await run('status', '--help')).out);
+});
+
+test('shows the options of a command', async () => {
+  const { code, out } = await run('status', '--help');
+  assert.is(code, 0);
+  assert.match(out, '--start');
+});
+
+test('finds nothing wrong with configuration that is not there', async ({ dir }) => {
+  assert.is((await run('config', 'check', '--config-dir', dir)).code, 0);
+});
+
+test('finds no configuration to be good in a directory that is not there', async ({ dir }) => {
+  const { code, err } = await run('config', 'check', '--config-dir', join(dir, 'absent'));
+  assert.is(code, 1);
+  assert.match(err, join(dir, 'absent'));
+});
+
+test('answers 78 for a wrong key, with its place and the nearest right one', async ({ dir }) => {
+  await writeFile(join(dir, 'identity.yaml'), 'log_level: info\nprovisionin:\n  source: dps\n');
+  const { code, out } = await run('config', 'check', '--config-dir', dir);
+  assert.is(code, 78);
+  assert.match(out, /identity\.yaml:2:1/);
+  assert.match(out, 'provisioning');
+});
+
+test('judges the names of certificates as the service does', async ({ dir }) => {
+  const text = "certificates:\n  hub: { subject: 'CN=', dns: [hub.local, 'a b'] }\n";
+  await writeFile(join(dir, 'certificates.yaml'), text);
+  const { code, out } = await run('config', 'check', '--config-dir', dir);
+  assert.is(code, 78);
+  assert.match(out, /certificates\.yaml:2:\d+: .*CN=/);
+  assert.match(out, /certificates\.yaml:2:\d+: .*"a b" is no dns name/);
+});
+
+test('warns of rules for users and groups that are not on this machine, which is no error', async ({
+  dir,
+}) => {
+  const rules = [
+    '{user: nobody-here, actions: ["*"]}',
+    '{user: root, group: nowhere, actions: ["*"]}',
+  ];
+  const text = `authorization:\n  backend: acl\n  acl:\n${rules.map((rule) => `    - ${rule}\n`).join('')}`;
+  await writeFile(join(dir, 'certificates.yaml'), text);
+  const { code, out } = await run('config', 'check', '--config-dir', dir);
+  assert.is(code, 0);
+  assert.match(out, /^warning: .*certificates\.yaml:4:14: .*"nobody-here"/m);
+  assert.match(out, /^warning: .*certificates\.yaml:5:27: .*"nowhere"/m);
+  assert.not.match(out, '"root"');
+  const json = await run('config', 'check', '--config-dir', dir, '--json');
+  assert.is(json.code, 0);
+  assert.match(json.out, /"severity": ?"warning"/);
+  await writeFile(join(dir, 'certificates.yaml'), text.replace('acl', 'polkit'));
+  assert.not.match((await run('config', 'check', '--config-dir', dir)).out, 'warning');
+});
+
+test('aligns tables and records, and shows what is absent', () => {
+  assert.is(formatTable(['A', 'LONG'], [['xyz', '1']]), 'A    LONG\nxyz  1');
+  assert.is(formatRecord({ a: '', long: 'x' }), '   a: -\nlong: x');
+  assert.is(formatTime(0), '-');
+  assert.is(formatTime(1_000_000), '1970-01-01 00:00 UTC');
+});
+
+test('prints nothing that a terminal would act on', () => {
+  const hostile = 'a\x1b[2Jb\nc\x9b31m\u202ed';
+  const shown = 'a\ufffd[2Jb\ufffdc\ufffd31m\ufffdd';
+  assert.is(formatTable(['A'], [[hostile]]), `A\n${shown}`);
+  assert.is(formatRecord({ a: hostile }), `a: ${shown}`);
+  const json = formatJson({ [hostile]: [hostile] });
+  for (const control of ['\x1b', '\x9b', '\u202e']) assert.not.match(json, control);
+  assert.equal(JSON.parse(json), { [hostile]: [hostile] });
+});
+
+test('prints nothing of its arguments that a terminal would act on', async () => {
+  assert.not.match((await run('status', '--\x1b[2J')).err, '\x1b');
+});
+
+test.run();

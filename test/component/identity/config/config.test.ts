@@ -1,0 +1,211 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import {
+  type IdentityConfig,
+  identitySchema,
+  parseIdentityConfig,
+} from '../../../../src/identity/config/config.ts';
+import { ConfigError, loadConfig } from '../../../../src/service/config/config.ts';
+
+const test = suite<{ dir: string }>('identity configuration');
+
+test.before.each(async (context) => {
+  context.dir = await mkdtemp(join(tmpdir(), 'iotedge-identity-'));
+});
+test.after.each(async ({ dir }) => {
+  await rm(dir, { recursive: true });
+});
+
+async function load(dir: string, text: string): Promise<IdentityConfig> {
+  await writeFile(join(dir, 'identity.yaml'), text);
+  const service = 'identity';
+  return loadConfig({ dir, service, schema: identitySchema, parse: parseIdentityConfig });
+}
+
+async function problemsOf(dir: string, text: string): Promise<readonly string[]> {
+  try {
+    await load(dir, text);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems.map(({ path }) => path);
+    throw error;
+  }
+  return [];
+}
+
+test('takes the file that users have', async ({ dir }) => {
+  const { dps, cloud } = await load(
+    dir,
+    `provisioning:
+  source: 'dps'
+  scope_id: '0ne'
+  attestation:
+    method: 'x509'
+    identity_cert: 'cert://device-id'
+    identity_pk: 'key://device-id'
+`,
+  );
+  assert.equal(dps, {
+    scopeId: '0ne',
+    registrationId: undefined,
+    certificateId: 'device-id',
+    keyId: 'device-id',
+    globalEndpoint: 'https://global.azure-devices-provisioning.net',
+  });
+  assert.equal(cloud, { trustedCa: [], timeoutMs: 70_000, proxy: undefined });
+});
+
+test('takes a certificate in a file wherever one is named', async ({ dir }) => {
+  const yaml = (certificate: string, root = '/r.pem'): string => `cloud: {trusted_ca: '${root}'}
+provisioning:
+  source: dps
+  scope_id: 0ne0
+  attestation:
+    method: x509
+    identity_cert: '${certificate}'
+    identity_pk: 'key://device-id'
+`;
+  const { dps, cloud } = await load(
+    dir,
+    yaml('file:///var/secrets/device-id.cer', 'file:///a/b.pem'),
+  );
+  assert.equal(
+    [dps?.certificateFile, dps?.certificateId],
+    ['/var/secrets/device-id.cer', undefined],
+  );
+  assert.equal(cloud.trustedCa, ['/a/b.pem']);
+  assert.is((await load(dir, yaml('FILE:///a%20b'))).dps?.certificateFile, '/a b');
+  const place = ['provisioning.attestation.identity_cert'];
+  for (const none of ['file://host/x', 'file:x', 'file:/x', 'file:///%zz', 'file:///a%00', '/x']) {
+    assert.equal(await problemsOf(dir, yaml(none)), place, none);
+  }
+  for (const none of ['x.pem', 'file://host/x', 'file:///%']) {
+    assert.equal(await problemsOf(dir, yaml('cert://x', none)), ['cloud.trusted_ca'], none);
+  }
+});
+
+test('lets who has an identity get tokens for it, and for nothing else', async ({ dir }) => {
+  const { principals, grants } = await load(
+    dir,
+    `principals: { app: { uid: 1001, module_id: app }, gateway: { uid: 1002 } }\n`,
+  );
+  assert.equal(
+    [...principals],
+    [
+      [1001, 'app'],
+      [1002, ''],
+    ],
+  );
+  const sign = 'org.iotedge.identity1.sign';
+  assert.equal(grants, [
+    { user: '1001', actions: [sign], match: { module_id: 'app' } },
+    { user: '1002', actions: [`${sign}-device`], match: { module_id: '' } },
+  ]);
+});
+
+test('refuses an identity that is a pattern, and two of one user', async ({ dir }) => {
+  const text = `principals:
+  all: { uid: 1001, module_id: '*' }
+  a: { uid: 1002, module_id: a }
+  b: { uid: 1002, module_id: b }
+`;
+  assert.equal(await problemsOf(dir, text), ['principals.all.module_id', 'principals.b.uid']);
+});
+
+test('says that the key of the device is not a file', async ({ dir }) => {
+  const attestation = `{ method: x509, identity_cert: device-id, identity_pk: 'file:///key.pem' }`;
+  const text = `provisioning: { source: dps, scope_id: s, attestation: ${attestation} }\n`;
+  assert.equal(await problemsOf(dir, text), ['provisioning.attestation.identity_pk']);
+});
+
+test('refuses addresses of the cloud that are none', async ({ dir }) => {
+  const attestation = `{ method: x509, identity_cert: device-id, identity_pk: device-id }`;
+  for (const endpoint of [
+    'https://a b',
+    'https://host:99999',
+    'https://user:secret@host',
+    'https://[::g]',
+  ]) {
+    const text = `provisioning: { source: dps, scope_id: s, global_endpoint: '${endpoint}', attestation: ${attestation} }\n`;
+    assert.equal(await problemsOf(dir, text), ['provisioning.global_endpoint'], endpoint);
+  }
+  assert.equal(await problemsOf(dir, "cloud: { proxy: 'http://a b' }\n"), ['cloud.proxy']);
+  assert.equal(await problemsOf(dir, 'cloud: { trusted_ca: [/a, ca.pem] }\n'), [
+    'cloud.trusted_ca[1]',
+  ]);
+  assert.equal(await problemsOf(dir, 'cloud: { trusted_ca: ca.pem }\n'), ['cloud.trusted_ca']);
+});
+
+/** A file of a device whose `provisioning` has more members, or others. */
+function yamlOf({ more = '', rest = '' }: { more?: string; rest?: string }): string {
+  const attestation = '{ method: x509, identity_cert: device-id, identity_pk: device-key }';
+  return `provisioning: { source: dps, scope_id: s, attestation: ${attestation}${more} }\n${rest}`;
+}
+
+test('takes an endpoint with a slash at its end, and a registration id', async ({ dir }) => {
+  const more = `, registration_id: pump-1, global_endpoint: 'https://dps.example:8443/'`;
+  const { dps } = await load(dir, yamlOf({ more }));
+  assert.equal([dps?.globalEndpoint, dps?.registrationId], ['https://dps.example:8443', 'pump-1']);
+  assert.equal([dps?.certificateId, dps?.keyId], ['device-id', 'device-key']);
+});
+
+test('takes times, proxies and roots of the cloud within their limits', async ({ dir }) => {
+  for (const timeout of ['1', '0.5', '600', '600.5', '2.5', '"7"']) {
+    const rest = `cloud: { timeout_s: ${timeout} }\n`;
+    const problems = await problemsOf(dir, yamlOf({ rest }));
+    const isGood = ['1', '600', '2.5'].includes(timeout);
+    assert.equal(problems, isGood ? [] : ['cloud.timeout_s'], timeout);
+  }
+  const rest = `cloud: { timeout_s: 2.5, proxy: 'http://u:p@proxy:1', trusted_ca: [/a, 'file:///b%20c'] }\n`;
+  assert.equal((await load(dir, yamlOf({ rest }))).cloud, {
+    trustedCa: ['/a', '/b c'],
+    timeoutMs: 2500,
+    proxy: 'http://u:p@proxy:1',
+  });
+  for (const proxy of ['socks://proxy', 'proxy:1', '']) {
+    const wrong = yamlOf({ rest: `cloud: { proxy: '${proxy}' }\n` });
+    assert.equal(await problemsOf(dir, wrong), ['cloud.proxy'], proxy);
+  }
+});
+
+test('refuses other sources, methods, users and settings', async ({ dir }) => {
+  for (const [text, place] of [
+    [yamlOf({}).replace('dps', 'manual'), 'provisioning.source'],
+    [yamlOf({}).replace('x509', 'tpm'), 'provisioning.attestation.method'],
+    [yamlOf({}).replace('scope_id: s', `scope_id: ''`), 'provisioning.scope_id'],
+    [yamlOf({ more: `, registration_id: ''` }), 'provisioning.registration_id'],
+    [yamlOf({ more: `, global_endpoint: 'http://dps.example'` }), 'provisioning.global_endpoint'],
+    [yamlOf({ more: `, global_endpoint: 'https://h/path'` }), 'provisioning.global_endpoint'],
+    ['principals: { a: { uid: -1 } }\n', 'principals.a.uid'],
+    ['principals: { a: { uid: 1.5 } }\n', 'principals.a.uid'],
+  ] as const) {
+    assert.equal(await problemsOf(dir, text), [place], text);
+  }
+  for (const text of [
+    yamlOf({ more: ', payload: {}' }),
+    yamlOf({ rest: 'cloud: { retries: 3 }\n' }),
+    'principals: { a: { uid: 1, manage: true } }\n',
+    'hub: {}\n',
+    yamlOf({}).replace(', identity_pk: device-key', ''),
+  ]) {
+    assert.is((await problemsOf(dir, text)).length, 1, text);
+  }
+});
+
+test('gives every user of a list an identity of its own, uid 0 too', async ({ dir }) => {
+  const { principals } = await load(
+    dir,
+    `principals: { a: { uid: 0, module_id: $edgeAgent }, b: { uid: 1, module_id: '' } }\n`,
+  );
+  assert.equal(
+    [...principals],
+    [
+      [0, '$edgeAgent'],
+      [1, ''],
+    ],
+  );
+});
+
+test.run();

@@ -1,0 +1,69 @@
+/** What the interface tables have authorization asked, against what is written out by hand. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { differing, nameOf } from '../../support/authorized/call.ts';
+import {
+  allowedByDefault,
+  authorizedCalls,
+  publicMethods,
+} from '../../support/authorized/calls.ts';
+import { definitionOf, questionsAbout } from '../../support/polkit/asked.ts';
+import { type ServiceName, services } from '../../support/rig/rig-services.ts';
+
+const test = suite('authorization in the interface tables');
+const names = Object.keys(services) as ServiceName[];
+
+for (const service of names) {
+  test(`has exactly these methods of ${service} public`, () => {
+    const { methods = {} } = services[service].manager;
+    const open = Object.keys(methods).filter((name) => methods[name]?.authorize === 'public');
+    assert.equal(open, publicMethods[service]);
+  });
+
+  test(`is written out for every other method of ${service}, and for each question of a choice`, () => {
+    const { methods = {} } = services[service].manager;
+    const calls = authorizedCalls.filter((one) => one.service === service);
+    const covered = new Set(calls.map(({ method }) => method));
+    assert.equal(
+      [...covered, ...publicMethods[service]].toSorted(),
+      Object.keys(methods).toSorted(),
+    );
+    for (const method of covered) {
+      const { authorize } = definitionOf(service, method);
+      if (typeof authorize !== 'object' || !('among' in authorize)) continue;
+      const operations = calls
+        .filter((one) => one.method === method)
+        .map(({ use }) => use.resolved?.['operation'] ?? '');
+      assert.equal(operations.toSorted(), Object.keys(authorize.among).toSorted(), method);
+    }
+  });
+}
+
+test('is a no for everybody, unless a rule says otherwise, of every action but these', () => {
+  const open = Object.values(services).flatMap(({ actions }) =>
+    Object.entries(actions).flatMap(([action, { defaults }]) =>
+      defaults === undefined ? [] : [action],
+    ),
+  );
+  assert.equal(open, allowedByDefault);
+});
+
+for (const call of authorizedCalls) {
+  const { service, method, use, asks, others } = call;
+
+  test(`asks this about ${nameOf(call)}`, () => {
+    assert.equal(questionsAbout(service, method, use), asks);
+  });
+
+  for (const [detail, value, difference] of others) {
+    test(`asks about another ${detail} of ${nameOf(call)}: ${value}`, () => {
+      const expected = asks.map(({ action, details }) => ({
+        action,
+        details: Object.hasOwn(details, detail) ? { ...details, [detail]: value } : details,
+      }));
+      assert.equal(questionsAbout(service, method, differing(use, difference)), expected);
+    });
+  }
+}
+
+test.run();

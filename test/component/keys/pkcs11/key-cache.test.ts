@@ -1,0 +1,51 @@
+import { join } from 'node:path';
+import * as assert from 'uvu/assert';
+import { parseKeyId } from '../../../../src/ids.ts';
+import { Pkcs11Module } from '../../../../src/keys/pkcs11/library/library.ts';
+import { PinGuard } from '../../../../src/keys/pkcs11/pin-guard.ts';
+import { TokenKeyRecords } from '../../../../src/keys/pkcs11/records.ts';
+import { Pkcs11Store } from '../../../../src/keys/pkcs11/store.ts';
+import { soon } from '../../../support/keys/key-store-contract.ts';
+import { SoftToken, softhsmPath, userPin } from '../../../support/keys/soft-token.ts';
+import { suite } from '../../../support/timed-suite.ts';
+
+const test = suite('keys as they were last seen');
+
+test('are absent by a listing for 20 s, while the token is there, and never where they are configured', async () => {
+  await using soft = await SoftToken.create();
+  await using module = new Pkcs11Module(softhsmPath);
+  const base = {
+    module,
+    selector: { slotId: 0 },
+    pin: { kind: 'value', value: userPin },
+  } as const;
+  const [named, other] = [parseKeyId('named'), parseKeyId('other')];
+  await using store = new Pkcs11Store({
+    base,
+    preloaded: new Map([[named, { token: base, selector: { object: 'absent' } }]]),
+    usages: new Map(),
+    records: await TokenKeyRecords.open(join(soft.directory, 'records')),
+    guard: await PinGuard.open(join(soft.directory, 'refused-pins')),
+  });
+  assert.not(store.lacks(other), 'nothing was listed yet');
+  const clock = performance.now.bind(performance);
+  let now = Math.ceil(clock());
+  performance.now = () => now;
+  try {
+    await store.list(soon());
+    assert.ok(store.lacks(other));
+    assert.not(store.lacks(named));
+    now += 19_999;
+    assert.ok(store.lacks(other));
+    now += 1;
+    assert.not(store.lacks(other));
+    await store.list(soon());
+    assert.ok(store.lacks(other));
+    await module.restart(0);
+    assert.not(store.lacks(other), 'the token may be another one');
+  } finally {
+    performance.now = clock;
+  }
+});
+
+test.run();

@@ -1,0 +1,256 @@
+import { cpSync, readdirSync, rmSync } from 'node:fs';
+import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Handle } from 'pkcs11js';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { isServiceError } from '../../../../src/errors.ts';
+import { CKF, CKU_USER } from '../../../../src/keys/pkcs11/library/constants.ts';
+import { Pkcs11Module } from '../../../../src/keys/pkcs11/library/library.ts';
+import { PinGuard } from '../../../../src/keys/pkcs11/pin-guard.ts';
+import { SoftToken, softhsmPath, userPin } from '../../../support/keys/soft-token.ts';
+
+const wrongPin = 'not the right one';
+
+/** A PIN by itself: names of temporary files and fingerprints have its digits among theirs now and then. */
+function asWord(pin: string): RegExp {
+  return new RegExp(`(?<![0-9A-Za-z+/])${pin}(?![0-9A-Za-z+/])`);
+}
+
+/** A real token and what guards it; `restart` forgets everything that a process knows. */
+class Rig implements AsyncDisposable {
+  readonly token: SoftToken;
+  readonly module = new Pkcs11Module(softhsmPath);
+  readonly directory: string;
+  guard: PinGuard;
+  attempts = 0;
+
+  private constructor(token: SoftToken, directory: string, guard: PinGuard) {
+    this.token = token;
+    this.directory = directory;
+    this.guard = guard;
+  }
+
+  static async start(): Promise<Rig> {
+    const token = await SoftToken.create();
+    const directory = join(token.directory, 'refused-pins');
+    const rig = new Rig(token, directory, await PinGuard.open(directory));
+    await rig.module.ready();
+    return rig;
+  }
+
+  async restart(): Promise<void> {
+    this.guard = await PinGuard.open(this.directory);
+  }
+
+  /** The message of the refusal, or `logged in`. */
+  async login(pin: string, { flags = 0, hidden = 0, meanwhile = () => {} } = {}): Promise<string> {
+    const { api } = this.module;
+    const slot: Handle = Buffer.alloc(8);
+    const tokenInfo = () => {
+      const info = api.C_GetTokenInfo(slot);
+      return { ...info, flags: (info.flags | flags) & ~hidden };
+    };
+    const attempt = () => {
+      this.attempts++;
+      meanwhile();
+      const session = api.C_OpenSession(slot, CKF.SERIAL_SESSION);
+      try {
+        api.C_Login(session, CKU_USER, pin);
+      } finally {
+        api.C_CloseSession(session);
+      }
+    };
+    try {
+      await this.guard.login({ tokenInfo, pin, attempt });
+      return 'logged in';
+    } catch (error) {
+      if (!isServiceError(error, 'Unavailable')) throw error;
+      assert.not.match(error.message, asWord(pin));
+      return error.message;
+    }
+  }
+
+  async files(): Promise<readonly string[]> {
+    return await readdir(this.directory);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.module[Symbol.asyncDispose]();
+    await this.token[Symbol.asyncDispose]();
+  }
+}
+
+const test = suite('PinGuard');
+
+test('leaves nothing behind when the PIN is right', async () => {
+  await using rig = await Rig.start();
+  assert.is(await rig.login(userPin), 'logged in');
+  assert.equal(await rig.files(), []);
+});
+
+test('tries a wrong PIN once, whoever asks and after a restart too', async () => {
+  await using rig = await Rig.start();
+  const answers = await Promise.all([rig.login(wrongPin), rig.login(wrongPin)]);
+  await rig.restart();
+  answers.push(await rig.login(wrongPin));
+  for (const answer of answers) {
+    assert.match(answer, /token "edge" \(serial [0-9a-f]+\) refuses the PIN: CKR_PIN_INCORRECT/);
+  }
+  assert.is(rig.attempts, 1);
+});
+
+test('keeps a fingerprint that is nothing like the PIN, in a file for the service alone', async () => {
+  await using rig = await Rig.start();
+  const answer = await rig.login(wrongPin);
+  const [name = '', ...others] = await rig.files();
+  assert.equal(others, []);
+  const path = join(rig.directory, name);
+  assert.match(answer, `${path} is removed`);
+  assert.not.match(await readFile(path, 'utf8'), asWord(wrongPin));
+  assert.is((await stat(path)).mode & 0o777, 0o600);
+});
+
+test('tries the next PIN that is configured, and forgets the one before when it is right', async () => {
+  await using rig = await Rig.start();
+  await rig.login(wrongPin);
+  await rig.restart();
+  assert.match(await rig.login('another wrong one'), 'CKR_PIN_INCORRECT');
+  assert.is(await rig.login(userPin), 'logged in');
+  assert.is(rig.attempts, 3);
+  assert.equal(await rig.files(), []);
+});
+
+test('tries again once the administrator has removed the record', async () => {
+  await using rig = await Rig.start();
+  await rig.login(wrongPin);
+  for (const name of await rig.files()) await rm(join(rig.directory, name));
+  await rig.login(wrongPin);
+  assert.is(rig.attempts, 2);
+});
+
+test('does not try again because the token has forgotten that it was wrong', async () => {
+  await using rig = await Rig.start();
+  await rig.login(wrongPin);
+  await rig.token.login('--list-objects');
+  await rig.restart();
+  assert.match(await rig.login(wrongPin), 'CKR_PIN_INCORRECT');
+  assert.is(rig.attempts, 1);
+});
+
+test('does not log in at all where one more wrong PIN locks, or nothing could be recorded', async () => {
+  await using rig = await Rig.start();
+  const finalTry = await rig.login(userPin, { flags: CKF.USER_PIN_FINAL_TRY });
+  assert.match(finalTry, 'CKF_USER_PIN_FINAL_TRY');
+  const locked = await rig.login(userPin, { flags: CKF.USER_PIN_LOCKED });
+  assert.match(locked, 'CKR_PIN_LOCKED');
+  await rm(rig.directory, { recursive: true });
+  assert.match(await rig.login(userPin), 'ENOENT');
+  assert.is(rig.attempts, 0);
+});
+
+test('tries no PIN again in this process when the refusal cannot be recorded', async () => {
+  await using rig = await Rig.start();
+  const meanwhile = () => rmSync(rig.directory, { recursive: true });
+  assert.match(await rig.login(wrongPin, { meanwhile }), 'cannot be written');
+  await mkdir(rig.directory);
+  assert.match(await rig.login(wrongPin), 'CKR_PIN_INCORRECT');
+  assert.match(await rig.login(userPin), 'CKR_PIN_INCORRECT');
+  assert.is(rig.attempts, 1);
+});
+
+test('loses at most two tries when the process dies whenever it logs in', async () => {
+  await using rig = await Rig.start();
+  const crashed = join(rig.token.directory, 'crashed');
+  const meanwhile = () => cpSync(rig.directory, crashed, { recursive: true });
+  for (let restarts = 0; restarts < 4; restarts++) {
+    await rig.login(wrongPin, { meanwhile });
+    await rm(rig.directory, { recursive: true });
+    cpSync(crashed, rig.directory, { recursive: true });
+    await rig.restart();
+  }
+  assert.is(rig.attempts, 2);
+  assert.match(await rig.login(wrongPin), 'a login that was cut off');
+});
+
+test('loses at most two tries also to a token that counts no failures', async () => {
+  await using rig = await Rig.start();
+  const crashed = join(rig.token.directory, 'crashed');
+  const meanwhile = () => cpSync(rig.directory, crashed, { recursive: true });
+  for (let restarts = 0; restarts < 4; restarts++) {
+    await rig.login(wrongPin, { meanwhile, hidden: CKF.USER_PIN_COUNT_LOW });
+    await rm(rig.directory, { recursive: true });
+    cpSync(crashed, rig.directory, { recursive: true });
+    await rig.restart();
+  }
+  assert.is(rig.attempts, 2);
+});
+
+test('records a PIN before it tries it where the token says that it counts failures', async () => {
+  await using rig = await Rig.start();
+  let before: readonly string[] = [];
+  const meanwhile = () => {
+    before = readdirSync(rig.directory).filter((name) => name.endsWith('.json'));
+  };
+  const flags = CKF.USER_PIN_COUNT_LOW;
+  assert.is(await rig.login(userPin, { flags, meanwhile }), 'logged in');
+  assert.is(before.length, 1);
+  assert.equal(await rig.files(), []);
+  assert.is(await rig.login(userPin, { meanwhile }), 'logged in');
+  assert.is(before.length, 0, 'and not otherwise: it costs a flush');
+});
+
+test('refuses the PIN after a failure that is not about it, when the token has begun to count', async () => {
+  await using rig = await Rig.start();
+  let flags = 0;
+  const failing = async () =>
+    await rig.guard.login({
+      tokenInfo: () => ({
+        ...rig.module.api.C_GetTokenInfo(Buffer.alloc(8)),
+        flags: CKF.USER_PIN_INITIALIZED | flags,
+      }),
+      pin: userPin,
+      attempt: () => {
+        rig.attempts++;
+        flags = CKF.USER_PIN_COUNT_LOW;
+        throw new Error('CKR_DEVICE_ERROR');
+      },
+    });
+  const failure: unknown = await failing().catch((error: unknown) => error);
+  assert.match(String(failure), 'refuses the PIN: CKR_DEVICE_ERROR');
+  flags = 0;
+  assert.match(String(await failing().catch((error: unknown) => error)), 'refuses the PIN');
+  assert.is(rig.attempts, 1);
+});
+
+test('tries the PIN again after a failure that is not about it', async () => {
+  await using rig = await Rig.start();
+  const meanwhile = () => {
+    throw new Error('CKR_DEVICE_REMOVED');
+  };
+  for (const flags of [0, CKF.USER_PIN_COUNT_LOW]) {
+    const failed: unknown = await rig
+      .login(userPin, { flags, meanwhile })
+      .catch((error: unknown) => error);
+    assert.match(String(failed), 'CKR_DEVICE_REMOVED');
+    assert.is(await rig.login(userPin), 'logged in');
+  }
+});
+
+test('refuses a PIN that was never set', async () => {
+  await using rig = await Rig.start();
+  const refused = await rig.login(userPin, { hidden: CKF.USER_PIN_INITIALIZED });
+  assert.match(refused, 'CKR_USER_PIN_NOT_INITIALIZED');
+  assert.is(rig.attempts, 0);
+});
+
+test('does not try a PIN when the record of the last one is damaged', async () => {
+  await using rig = await Rig.start();
+  await rig.login(wrongPin);
+  for (const name of await rig.files()) await writeFile(join(rig.directory, name), '{"salt":"00"}');
+  await rig.restart();
+  assert.match(await rig.login(userPin), 'it is damaged');
+  assert.is(rig.attempts, 1);
+});
+
+test.run();

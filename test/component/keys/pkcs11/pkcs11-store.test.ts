@@ -1,0 +1,399 @@
+import { randomBytes } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type KeyId, parseKeyId } from '../../../../src/ids.ts';
+import { parseMaterial } from '../../../../src/keys/material/material.ts';
+import { parseSignMechanism, parseSignRequest } from '../../../../src/keys/mechanism.ts';
+import { ckrName } from '../../../../src/keys/pkcs11/library/ckr.ts';
+import { CKA, CKF, CKO } from '../../../../src/keys/pkcs11/library/constants.ts';
+import { Pkcs11Module } from '../../../../src/keys/pkcs11/library/library.ts';
+import { PinGuard } from '../../../../src/keys/pkcs11/pin-guard.ts';
+import { TokenKeyRecords } from '../../../../src/keys/pkcs11/records.ts';
+import { Pkcs11Store, type Pkcs11StoreOptions } from '../../../../src/keys/pkcs11/store.ts';
+import type { KeyAttributes, KeyInfo } from '../../../../src/keys/store.ts';
+import {
+  codeOf,
+  forSigning,
+  keyStoreContract,
+  soon,
+} from '../../../support/keys/key-store-contract.ts';
+import { SoftToken, softhsmPath, userPin } from '../../../support/keys/soft-token.ts';
+
+/** A token and a store over it, all of it gone at the end. */
+class Rig implements AsyncDisposable {
+  readonly token: SoftToken;
+  readonly module = new Pkcs11Module(softhsmPath);
+  readonly #stores: Pkcs11Store[] = [];
+
+  constructor(token: SoftToken) {
+    this.token = token;
+  }
+
+  static async start(): Promise<Rig> {
+    return new Rig(await SoftToken.create());
+  }
+
+  async open(options: Partial<Pkcs11StoreOptions> & { pin?: string } = {}): Promise<Pkcs11Store> {
+    const records = await TokenKeyRecords.open(join(this.token.directory, 'records'));
+    const store = new Pkcs11Store({
+      base: this.address(options.pin),
+      preloaded: new Map(),
+      usages: new Map(),
+      records,
+      guard: await PinGuard.open(join(this.token.directory, 'refused-pins')),
+      ...options,
+    });
+    this.#stores.push(store);
+    return store;
+  }
+
+  address(pin = userPin): NonNullable<Pkcs11StoreOptions['base']> {
+    const { module } = this;
+    return { module, selector: { slotId: 0 }, pin: { kind: 'value', value: pin } };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const store of this.#stores) await store[Symbol.asyncDispose]();
+    await this.module[Symbol.asyncDispose]();
+    await this.token[Symbol.asyncDispose]();
+  }
+}
+
+const id = parseKeyId('device-id');
+const signP256 = parseSignRequest(parseSignMechanism('ecdsa-sha256'), randomBytes(32), true);
+
+function show({ keys }: { readonly keys: readonly KeyInfo[] }): readonly string[] {
+  return keys.map(
+    (key) => `${key.id} ${key.origin} ${key.algorithm} ${key.usages.join()} ${key.state}`,
+  );
+}
+
+const test = suite('Pkcs11Store');
+
+test('makes keys that are sensitive, never extractable and local, with no usage but the named', async () => {
+  await using rig = await Rig.start();
+  const store = await rig.open();
+  await store.createPair(id, ['ec-p256'], forSigning, soon());
+  await store.createSymmetric(parseKeyId('mac'), 'hmac-sha256', forSigning, soon());
+  const objects = await rig.token.login('--list-objects');
+  const privates = objects.split(/\n(?=\S)/).filter((text) => !text.startsWith('Public'));
+  for (const text of privates.filter((object) => /Private|Secret/.test(object))) {
+    assert.match(text, /Access: +sensitive, always sensitive, never extractable, local/);
+    assert.match(text, /Usage: +(sign|verify|sign, verify)\s/);
+  }
+  assert.is(privates.filter((object) => /^(Private|Secret)/.test(object)).length, 2);
+  const { api } = rig.module;
+  const session = api.C_OpenSession(Buffer.alloc(8), CKF.SERIAL_SESSION);
+  for (const objectClass of [CKO.PRIVATE_KEY, CKO.SECRET_KEY]) {
+    api.C_FindObjectsInit(session, [{ type: CKA.CLASS, value: objectClass }]);
+    const [key] = api.C_FindObjects(session, 1);
+    api.C_FindObjectsFinal(session);
+    const read = () => api.C_GetAttributeValue(session, key ?? session, [{ type: CKA.VALUE }]);
+    assert.throws(read, (error: unknown) => ckrName(error) === 'CKR_ATTRIBUTE_SENSITIVE');
+  }
+});
+
+test('makes a pair without usages of the public half where the token takes them amiss', async () => {
+  await using rig = await Rig.start();
+  await rig.module.ready();
+  const { api } = rig.module;
+  const generate = api.C_GenerateKeyPairAsync.bind(api);
+  let refused = 0;
+  // as tpm2-pkcs11 does
+  api.C_GenerateKeyPairAsync = async (session, mechanism, publicKey, privateKey) => {
+    if (publicKey?.some(({ type }) => type === CKA.VERIFY) !== true) {
+      return await generate(session, mechanism, publicKey, privateKey);
+    }
+    refused++;
+    throw new Error('CKR_GENERAL_ERROR:5');
+  };
+  const store = await rig.open();
+  const made = await store.createPair(id, ['ec-p256'], forSigning, soon());
+  assert.equal([made.state, made.algorithm, refused], ['ok', 'ec-p256', 1]);
+  const objects = await rig.token.login('--list-objects', '--type', 'privkey');
+  assert.match(objects, /Access: +sensitive, always sensitive, never extractable, local/);
+  assert.match(objects, /Usage: +sign\s/);
+  await store.sign(id, signP256, soon());
+  assert.is((await store.list(soon())).keys.length, 1);
+});
+
+test('refuses to make a key exportable', async () => {
+  await using rig = await Rig.start();
+  const store = await rig.open();
+  const attributes = { ...forSigning, exportable: true };
+  assert.is(await codeOf(store.createPair(id, ['ec-p256'], attributes, soon())), 'NotSupported');
+  assert.is(await codeOf(store.exportKey(id)), 'NotSupported');
+});
+
+test('tries a wrong PIN exactly once', async () => {
+  await using rig = await Rig.start();
+  const api = await rig.module.ready().then(() => rig.module.api);
+  let attempts = 0;
+  const login = api.C_Login.bind(api);
+  api.C_Login = (...args) => {
+    attempts++;
+    login(...args);
+  };
+  const store = await rig.open({ pin: 'wrong' });
+  for (let i = 0; i < 3; i++) {
+    assert.is(await codeOf(store.sign(id, signP256, soon())), 'Unavailable');
+    assert.is(await codeOf(store.createPair(id, ['ec-p256'], forSigning, soon())), 'Unavailable');
+    const { failure } = await store.list(soon());
+    assert.match(failure?.message ?? '', 'CKR_PIN_INCORRECT');
+    assert.not.match(failure?.message ?? '', 'wrong');
+  }
+  // Another store over the same token in this process, after the pause between attempts.
+  const other = await rig.open({ pin: 'wrong' });
+  assert.is(await codeOf(other.describe(id, soon())), 'Unavailable');
+  assert.is(attempts, 1);
+});
+
+test('says Unavailable for everything while the token is gone, and works when it is back', async () => {
+  await using rig = await Rig.start();
+  const store = await rig.open();
+  const made = await store.createPair(id, ['ec-p256'], forSigning, soon());
+  await rig.token.remove();
+  assert.is(await codeOf(store.sign(id, signP256, soon())), 'Unavailable');
+  const other = parseKeyId('other');
+  assert.is(await codeOf(store.createPair(other, ['ec-p256'], forSigning, soon())), 'Unavailable');
+  assert.is(await codeOf(store.describe(other, soon())), 'Unavailable');
+  assert.is(await codeOf(store.deleteKey(id, soon())), 'Unavailable');
+  const away = await store.list(soon());
+  assert.equal(show(away), ['device-id generated ec-p256 sign unavailable']);
+  assert.is(away.failure?.code, 'Unavailable');
+  await rig.token.insert();
+  const end = Date.now() + 15_000;
+  while ((await codeOf(store.sign(id, signP256, soon()))) !== undefined) {
+    assert.ok(Date.now() < end, 'the token was not found again');
+    await new Promise((resolve) => {
+      setTimeout(resolve, 250);
+    });
+  }
+  const back = await store.list(soon());
+  assert.equal(show(back), ['device-id generated ec-p256 sign ok']);
+  assert.equal(back.keys[0]?.spki, made.spki);
+});
+
+test('finds a token that appears after the service started', async () => {
+  await using rig = await Rig.start();
+  await rig.token.login('--keypairgen', '--key-type', 'EC:prime256v1', '--label', 'device-id');
+  await rig.token.remove();
+  const store = await rig.open();
+  assert.is(await codeOf(store.describe(id, soon())), 'Unavailable');
+  assert.equal((await store.list(soon())).keys, []);
+  await rig.token.insert();
+  const end = Date.now() + 15_000;
+  while ((await codeOf(store.sign(id, signP256, soon()))) !== undefined) {
+    assert.ok(Date.now() < end, 'the token was not found');
+    await new Promise((resolve) => {
+      setTimeout(resolve, 250);
+    });
+  }
+});
+
+test('says Unavailable for a library that cannot be loaded', async () => {
+  await using rig = await Rig.start();
+  const module = new Pkcs11Module('/nonexistent/library.so');
+  const store = await rig.open({ base: { ...rig.address(), module } });
+  assert.is(await codeOf(store.sign(id, signP256, soon())), 'Unavailable');
+  assert.is((await store.list(soon())).failure?.code, 'Unavailable');
+});
+
+test('recovers from sessions and logins that were taken away', async () => {
+  await using rig = await Rig.start();
+  const store = await rig.open();
+  await store.createPair(id, ['ec-p256'], forSigning, soon());
+  const { api } = rig.module;
+  const slot = Buffer.alloc(8);
+  api.C_CloseAllSessions(slot);
+  await store.sign(id, signP256, soon());
+  const session = api.C_OpenSession(slot, 4);
+  api.C_Logout(session);
+  await store.sign(id, signP256, soon());
+  api.C_Finalize();
+  await store.sign(id, signP256, soon());
+  await Promise.all(Array.from({ length: 20 }, () => store.sign(id, signP256, soon())));
+});
+
+test('sees what another process makes and removes', async () => {
+  await using rig = await Rig.start();
+  const store = await rig.open();
+  assert.is(await store.describe(id, soon()), undefined);
+  const named = ['--label', 'device-id', '--id', '01'];
+  await rig.token.login('--keypairgen', '--key-type', 'EC:prime256v1', ...named);
+  assert.is((await store.describe(id, soon()))?.origin, 'foreign');
+  await store.sign(id, signP256, soon());
+  await rig.token.login('--delete-object', '--type', 'privkey', ...named);
+  assert.is(await codeOf(store.sign(id, signP256, soon())), 'NotFound');
+  assert.equal((await store.list(soon())).keys, []);
+});
+
+test('offers foreign keys by the rules and lists the rest with the reason', async () => {
+  await using rig = await Rig.start();
+  const generate = async (label: string, ckaId: string, type = 'EC:prime256v1') =>
+    await rig.token.login('--keypairgen', '--key-type', type, '--label', label, '--id', ckaId);
+  await generate('good', '01');
+  await generate('twice', '02');
+  await generate('twice', '03');
+  await generate('not an id', '04');
+  await generate('small', '05', 'rsa:1024');
+  await generate('device id', '06');
+  await generate('device-ca', '07');
+  await generate('the ca', '08');
+  const token = rig.address();
+  const store = await rig.open({
+    preloaded: new Map([
+      [id, { token, selector: { object: 'device id' } }],
+      [parseKeyId('device-ca'), { token, selector: { object: 'the ca' } }],
+      [parseKeyId('ambiguous'), { token, selector: { object: 'twice' } }],
+      [parseKeyId('missing'), { token, selector: { object: 'nothing' } }],
+    ]),
+  });
+  const listing = await store.list(soon());
+  assert.equal(show(listing).toSorted(), [
+    'ambiguous preloaded undefined  unavailable',
+    'device-ca preloaded ec-p256 sign ok',
+    'device-id preloaded ec-p256 sign ok',
+    'good foreign ec-p256 sign ok',
+    'missing preloaded undefined  unavailable',
+  ]);
+  assert.equal(listing.ignored.map(({ label }) => label).toSorted(), [
+    'device id',
+    'device-ca',
+    'not an id',
+    'small',
+    'the ca',
+    'twice',
+  ]);
+  assert.is(await codeOf(store.sign(parseKeyId('ambiguous'), signP256, soon())), 'Unavailable');
+  assert.is(await codeOf(store.deleteKey(id, soon())), 'NotSupported');
+  assert.is(await codeOf(store.sign(parseKeyId('twice'), signP256, soon())), 'NotFound');
+  const over = store.createPair(parseKeyId('twice'), ['ec-p256'], forSigning, soon());
+  assert.is(await codeOf(over), 'AlreadyExists');
+});
+
+test('takes the usages of a preloaded key from the configuration', async () => {
+  await using rig = await Rig.start();
+  const first = await rig.open();
+  const bytes = randomBytes(32);
+  await first.importKey(id, parseMaterial('raw', bytes, 'hmac-sha256'), forSigning, soon());
+  const preloaded = parseKeyId('base');
+  const store = await rig.open({
+    preloaded: new Map([[preloaded, { token: rig.address(), selector: { object: 'device-id' } }]]),
+    usages: new Map([[preloaded, ['sign', 'derive']]]),
+  });
+  assert.equal((await store.describe(preloaded, soon()))?.usages, ['sign', 'derive']);
+  const pair = parseKeyId('pair');
+  await first.createPair(pair, ['ec-p256'], forSigning, soon());
+  const wrong = await rig.open({
+    preloaded: new Map([
+      [parseKeyId('pair-base'), { token: rig.address(), selector: { object: 'pair' } }],
+    ]),
+    usages: new Map([[parseKeyId('pair-base'), ['sign', 'derive']]]),
+  });
+  const refused = await wrong.describe(parseKeyId('pair-base'), soon());
+  assert.equal([refused?.state, refused?.usages], ['unavailable', ['sign', 'derive']]);
+  await first.deleteKey(pair, soon());
+  assert.equal(
+    (await store.list(soon())).keys.map((key): KeyId => key.id),
+    [preloaded],
+  );
+});
+
+test('never uses a base key as it is when its record is lost', async () => {
+  await using rig = await Rig.start();
+  const first = await rig.open();
+  const base: KeyAttributes = { ...forSigning, usages: ['sign', 'derive'] };
+  const mac = parseSignRequest(parseSignMechanism('hmac-sha256'), Buffer.from('derivation'), false);
+  const made = await first.createSymmetric(id, 'hmac-sha256', base, soon());
+  const imported = parseKeyId('imported');
+  const material = parseMaterial('raw', randomBytes(32), 'aes-256');
+  await first.importKey(imported, material, { ...base, usages: ['encrypt', 'derive'] }, soon());
+  await first.createSymmetric(parseKeyId('plain'), 'hmac-sha256', forSigning, soon());
+  await rm(join(rig.token.directory, 'records'), { recursive: true });
+
+  const preloaded = parseKeyId('preloaded');
+  const named = { token: rig.address(), selector: { object: 'device-id' } };
+  const second = await rig.open();
+  assert.equal(show(await second.list(soon())).toSorted(), [
+    'device-id foreign hmac-sha256 sign damaged',
+    'imported foreign hmac-sha256 sign damaged',
+    'plain foreign hmac-sha256 sign ok',
+  ]);
+  const third = await rig.open({ preloaded: new Map([[preloaded, named]]) });
+  for (const [store, key] of [
+    [second, id],
+    [second, imported],
+    [third, preloaded],
+  ] as const) {
+    assert.is((await store.describe(key, soon()))?.state, 'damaged');
+    assert.is(await codeOf(store.sign(key, mac, soon())), 'Unavailable');
+  }
+  const over = second.importKey(id, material, forSigning, soon());
+  assert.is(await codeOf(over), 'AlreadyExists');
+
+  const fourth = await rig.open({ usages: new Map([[id, made.usages]]) });
+  const told = await fourth.describe(id, soon());
+  assert.equal([told?.state, told?.usages], ['ok', ['sign', 'derive']]);
+  await second.deleteKey(id, soon());
+  await second.createSymmetric(id, 'hmac-sha256', base, soon());
+});
+
+test('logs in with the PIN that any setting gives for the token', async () => {
+  await using rig = await Rig.start();
+  await rig.token.login('--keypairgen', '--key-type', 'EC:prime256v1', '--label', 'named');
+  const store = await rig.open({
+    base: { ...rig.address(), pin: undefined },
+    preloaded: new Map([[id, { token: rig.address(), selector: { object: 'named' } }]]),
+  });
+  await store.createPair(parseKeyId('made'), ['ec-p256'], forSigning, soon());
+  await store.sign(id, signP256, soon());
+});
+
+test('finishes or takes back what a crash interrupted', async () => {
+  await using rig = await Rig.start();
+  const directory = join(rig.token.directory, 'records');
+  const first = await rig.open();
+  const old = await first.createPair(id, ['ec-p256'], forSigning, soon());
+  const records = await TokenKeyRecords.open(directory);
+  const previous = records.get(id);
+  assert.ok(previous);
+  // The intent to replace was written, and nothing was made.
+  const pending = { replaces: previous.ckaId, previous };
+  await records.put({ ...previous, ckaId: 'aa'.repeat(16), origin: 'imported', pending });
+  const second = await rig.open();
+  assert.equal((await second.describe(id, soon()))?.spki, old.spki);
+  const rolledBack = (await second.list(soon())).keys;
+  assert.equal([rolledBack[0]?.origin, rolledBack[0]?.spki], ['generated', old.spki]);
+
+  // The new key is in the token, and the old one too.
+  const named = ['--label', 'device-id', '--id', 'bb'.repeat(16)];
+  await rig.token.login('--keypairgen', '--key-type', 'EC:secp384r1', ...named);
+  await records.put({ ...previous, ckaId: 'bb'.repeat(16), origin: 'imported', pending });
+  const third = await rig.open();
+  const finished = await third.list(soon());
+  assert.equal(show(finished), ['device-id imported ec-p384 sign ok']);
+  assert.not.match(await rig.token.login('--list-objects'), previous.ckaId);
+});
+
+test('stops waiting for a session when the caller leaves', async () => {
+  await using rig = await Rig.start();
+  const store = await rig.open();
+  await store.createPair(id, ['rsa-2048'], forSigning, soon());
+  const leaving = new AbortController();
+  const rsa = parseSignRequest(parseSignMechanism('rsa-pss-sha256'), Buffer.alloc(32), true);
+  const staying = Array.from({ length: 8 }, () => store.sign(id, rsa, soon()));
+  const left = store.sign(id, rsa, leaving.signal);
+  leaving.abort();
+  assert.is(await codeOf(left), 'Cancelled');
+  await Promise.all(staying);
+});
+
+test.run();
+
+keyStoreContract('Pkcs11Store', async () => {
+  const rig = await Rig.start();
+  return { open: () => rig.open(), [Symbol.asyncDispose]: () => rig[Symbol.asyncDispose]() };
+});

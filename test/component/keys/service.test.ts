@@ -1,0 +1,224 @@
+import { rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { ServiceError } from '../../../src/errors.ts';
+import { parseKeyId } from '../../../src/ids.ts';
+import { FileStore } from '../../../src/keys/file/store.ts';
+import { parseSignMechanism, parseSignRequest } from '../../../src/keys/mechanism.ts';
+import { Pkcs11Module } from '../../../src/keys/pkcs11/library/library.ts';
+import { PinGuard } from '../../../src/keys/pkcs11/pin-guard.ts';
+import { TokenKeyRecords } from '../../../src/keys/pkcs11/records.ts';
+import { Pkcs11Store, type Pkcs11StoreOptions } from '../../../src/keys/pkcs11/store.ts';
+import { BusPublisher } from '../../../src/keys/publisher.ts';
+import { KeyService } from '../../../src/keys/service.ts';
+import type { Stores } from '../../../src/keys/stores.ts';
+import { until } from '../../support/deadline.ts';
+import { codeOf, forSigning, soon } from '../../support/keys/key-store-contract.ts';
+import { SoftToken, softhsmPath, userPin } from '../../support/keys/soft-token.ts';
+
+const test = suite('KeyService');
+const wanted = { ...forSigning, ifExists: 'fail', store: undefined } as const;
+
+type Beside = Pick<Pkcs11StoreOptions, 'records' | 'guard'>;
+
+/** A service over files and a token, wired as the process does it; what it publishes is seen here alone. */
+class Fixture implements AsyncDisposable {
+  readonly soft: SoftToken;
+  readonly pkcs11: Pkcs11Store;
+  readonly keys: KeyService;
+  readonly publisher = new BusPublisher();
+  readonly module = new Pkcs11Module(softhsmPath);
+
+  private constructor(soft: SoftToken, file: FileStore, beside: Beside) {
+    this.soft = soft;
+    const { module, publisher } = this;
+    const base = {
+      module,
+      selector: { slotId: 0 },
+      pin: { kind: 'value', value: userPin },
+    } as const;
+    this.pkcs11 = new Pkcs11Store({ base, preloaded: new Map(), usages: new Map(), ...beside });
+    const { pkcs11 } = this;
+    const stores = { file, pkcs11, defaults: { pair: 'pkcs11', symmetric: 'pkcs11' } } as const;
+    this.keys = new KeyService(stores, publisher);
+    this.pkcs11.onTokenChange((failure) => {
+      this.keys.tokenChanged(failure);
+      void this.keys.refresh(soon());
+    });
+  }
+
+  static async start(): Promise<Fixture> {
+    const soft = await SoftToken.create();
+    const { directory } = soft;
+    return new Fixture(soft, await FileStore.open(join(directory, 'keys')), {
+      records: await TokenKeyRecords.open(join(directory, 'records')),
+      guard: await PinGuard.open(join(directory, 'refused-pins')),
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.pkcs11[Symbol.asyncDispose]();
+    await this.module[Symbol.asyncDispose]();
+    await this.soft[Symbol.asyncDispose]();
+  }
+}
+
+test('searches no token for the public half of a key that nobody has', async () => {
+  await using fixture = await Fixture.start();
+  const { keys, module, soft } = fixture;
+  const held = parseKeyId('held');
+
+  await keys.refresh(soon());
+  await keys.createPair(held, ['ec-p256'], wanted, soon());
+  const inFile = parseKeyId('in-file');
+  await keys.createPair(inFile, ['ec-p256'], { ...wanted, store: 'file' }, soon());
+  const { api } = module;
+  const find = api.C_FindObjectsInit.bind(api);
+  let searches = 0;
+  api.C_FindObjectsInit = (...args) => {
+    searches++;
+    find(...args);
+  };
+  for (let count = 0; count < 100; count++) {
+    const unknown = parseKeyId(`unknown-${count}`);
+    assert.is(await codeOf(keys.publicKey(unknown)), 'NotFound');
+  }
+  assert.ok(await keys.publicKey(held));
+  assert.ok(await keys.publicKey(inFile));
+  assert.is(searches, 0);
+
+  await soft.login('--keypairgen', '--key-type', 'EC:prime256v1', '--label', 'foreign');
+  await keys.refresh(soon());
+  assert.ok(await keys.publicKey(parseKeyId('foreign')));
+  await soft.remove();
+  const meanwhile = parseKeyId('meanwhile');
+  assert.is(await codeOf(keys.createPair(meanwhile, ['ec-p256'], wanted, soon())), 'Unavailable');
+  assert.is(await codeOf(keys.publicKey(meanwhile)), 'Unavailable');
+});
+
+for (const { gone, says } of [
+  { gone: [], says: /pkcs11:slot-id=0/ },
+  // without its configuration the library does not start again
+  { gone: ['softhsm2.conf'], says: /^the PKCS#11 library cannot be started: CKR_GENERAL_ERROR$/ },
+]) {
+  const without = ['a token', ...gone].join(' and ');
+  test(`has published what a call found out when the call is answered, without ${without}`, async () => {
+    await using fixture = await Fixture.start();
+    const { keys, pkcs11, publisher, soft } = fixture;
+    const held = parseKeyId('held');
+    const request = parseSignRequest(parseSignMechanism('ecdsa-sha256'), Buffer.alloc(32), true);
+    const sign = () => codeOf(pkcs11.sign(held, request, soon()));
+    await keys.refresh(soon());
+    await keys.createPair(held, ['ec-p256'], wanted, soon());
+    assert.equal(publisher.state, { Health: 'ok', LastError: '' });
+
+    await soft.remove();
+    for (const name of gone) await rename(join(soft.directory, name), join(soft.directory, 'gone'));
+    assert.is(await sign(), 'Unavailable');
+    const { Health, LastError } = publisher.state;
+    assert.is(Health, 'degraded');
+    assert.match(LastError, says);
+
+    for (const name of gone) await rename(join(soft.directory, 'gone'), join(soft.directory, name));
+    await soft.insert();
+    await until(20_000, 'the token to be found again', async () => (await sign()) === undefined);
+    await until(20_000, 'the news of it', () => publisher.state.Health === 'ok');
+  });
+}
+
+/** A service over a token that is asked `list` and `describe`, and that never shows what it does not have. */
+function overUnlisted(calls: { lists: number; describes: number }, elapsedMs: () => number) {
+  const known = parseKeyId('known');
+  const failure = new ServiceError('Unavailable', 'the token is slow');
+  const pkcs11 = {
+    knows: (id: string) => id === known,
+    lacks: () => false,
+    reserves: () => false,
+    list: async () => {
+      calls.lists++;
+      await new Promise((done) => setImmediate(done));
+      return { keys: [], ignored: [], failure };
+    },
+    describe: async () => {
+      calls.describes++;
+      await new Promise((done) => setImmediate(done));
+      throw failure;
+    },
+  };
+  const file = {
+    describe: async () => undefined,
+    list: async () => ({ keys: [], ignored: [], failure: undefined }),
+  };
+  const stores = { file, pkcs11, defaults: { pair: 'pkcs11', symmetric: 'pkcs11' } };
+  // what the service asks of its stores here
+  const keys = new KeyService(stores as unknown as Stores, new BusPublisher(), elapsedMs);
+  return { keys, known };
+}
+
+test('asks a token that cannot be listed once a second, whoever asks for whichever id', async () => {
+  const calls = { lists: 0, describes: 0 };
+  let elapsedMs = 0;
+  const { keys, known } = overUnlisted(calls, () => elapsedMs);
+  const ask = async (): Promise<void> => {
+    const ids = Array.from({ length: 64 }, (_, at) => parseKeyId(`unknown-${at}`));
+    const answers = await Promise.all(ids.map((id) => codeOf(keys.publicKey(id))));
+    assert.equal(new Set(answers), new Set(['Unavailable']));
+    const again = Array.from({ length: 64 }, () => codeOf(keys.publicKey(known)));
+    assert.equal(new Set(await Promise.all(again)), new Set(['Unavailable']));
+  };
+  await ask();
+  await ask();
+  assert.equal(calls, { lists: 1, describes: 1 });
+  elapsedMs = 1000;
+  await ask();
+  assert.equal(calls, { lists: 2, describes: 2 });
+});
+
+test('answers for a public key what is there after a change', async () => {
+  await using fixture = await Fixture.start();
+  const { keys } = fixture;
+  const id = parseKeyId('changing');
+  for (const store of ['file', 'pkcs11'] as const) {
+    assert.is(await codeOf(keys.publicKey(id)), 'NotFound');
+    await keys.createPair(id, ['ec-p256'], { ...wanted, store }, soon());
+    const first = await keys.publicKey(id);
+    await keys.deleteKey(id, soon());
+    assert.is(await codeOf(keys.publicKey(id)), 'NotFound');
+    await keys.createPair(id, ['ec-p256'], { ...wanted, store }, soon());
+    assert.not.equal(await keys.publicKey(id), first);
+    await keys.deleteKey(id, soon());
+  }
+});
+
+test('looks once for all who want to know, and again when a token changed meanwhile', async () => {
+  await using fixture = await Fixture.start();
+  const { keys, module, publisher } = fixture;
+  await keys.refresh(soon());
+  const { api } = module;
+  const find = api.C_FindObjectsInit.bind(api);
+  let searches = 0;
+  let onSearch = (): void => undefined;
+  api.C_FindObjectsInit = (...args) => {
+    searches++;
+    onSearch();
+    find(...args);
+  };
+  const searchesOf = async (...looks: readonly Promise<void>[]): Promise<number> => {
+    await Promise.all(looks);
+    const found = searches;
+    searches = 0;
+    return found;
+  };
+  const one = await searchesOf(keys.refresh(soon()));
+  assert.ok(one > 0);
+  assert.is(await searchesOf(keys.refresh(soon()), keys.refresh(soon())), one);
+  onSearch = () => {
+    onSearch = () => undefined;
+    keys.tokenChanged(new ServiceError('Unavailable', 'the token is gone'));
+  };
+  assert.is(await searchesOf(keys.refresh(soon())), 2 * one);
+  assert.is(publisher.state.Health, 'ok');
+});
+
+test.run();

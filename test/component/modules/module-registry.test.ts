@@ -1,0 +1,119 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { parseModuleName } from '../../../src/ids.ts';
+import { type ModulesBackend, workloadBackend } from '../../../src/modules/api/workload-backend.ts';
+import type { Clients } from '../../../src/modules/clients.ts';
+import type { ModulesConfig } from '../../../src/modules/config/config.ts';
+import type { Container, ContainerEngine } from '../../../src/modules/docker/engine.ts';
+import { Identities } from '../../../src/modules/identities.ts';
+import { ModuleDirectory } from '../../../src/modules/module-registry.ts';
+import { Repeats } from '../../../src/service/log/repeats.ts';
+import { until } from '../../support/deadline.ts';
+import { callWithoutHold } from '../../support/workload/no-hold.ts';
+
+const test = suite<{ directory: string }>('directory of modules');
+const longMs = 20_000;
+const log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
+const now = () => new Date(0);
+const reached = {
+  name: 'docker',
+  version: '',
+  reachable: true,
+  steady: true,
+  reachedAt: now(),
+  error: '',
+};
+const container: Container = {
+  id: 'c1',
+  ours: true,
+  digest: '',
+  state: { kind: 'running', startedAt: now() },
+  restartCount: 0,
+  engineRestarts: false,
+  unhealthy: false,
+};
+
+test.before(async (context) => {
+  context.directory = await mkdtemp(join(tmpdir(), 'iotedge-directory-'));
+});
+
+test.after(async ({ directory }) => {
+  await rm(directory, { recursive: true, force: true });
+});
+
+/** A directory of modules whose containers run, and what answers modules. */
+function directoryIn(socketsPath: string) {
+  const paths = { management: '/run/mgmt.sock', workload: '/run/workload.sock' };
+  const config = { connect: paths, serverNames: new Map() } as unknown as ModulesConfig; // all that is asked
+  const clients = {} as Clients; // nobody is asked
+  let backend: ModulesBackend | undefined;
+  const modules = new ModuleDirectory({
+    module: {
+      config,
+      engine: { inspect: () => Promise.resolve(container) } as unknown as ContainerEngine, // as asked
+      engineStatus: () => reached,
+      socketsPath,
+      shownDigest: (digest) => digest,
+      prepare: () => Promise.reject(new Error('not asked')),
+      foresee: () => Promise.reject(new Error('not asked')),
+      save: () => Promise.resolve(),
+      eraseIdentity: () => Promise.resolve(),
+      operation: () => '',
+      now,
+      log,
+      requests: new Repeats({ log }),
+    },
+    backend: (all) => {
+      const parts = {
+        config,
+        clients,
+        identities: new Identities(clients.identity, now),
+        now,
+        log,
+      };
+      const list = () => all.all().map((module) => module.summary());
+      backend = workloadBackend({
+        ...parts,
+        modules: list,
+        sources: () => [],
+        containerId: () => undefined,
+      });
+      return backend;
+    },
+    records: { delete: () => Promise.resolve() },
+    publisher: { put: () => {}, remove: () => {} },
+    onChange: () => {},
+    log,
+  });
+  return { modules, list: async () => String(await backend?.modules(callWithoutHold())) };
+}
+
+test('lets every module read what has just changed', async ({ directory }) => {
+  const { modules, list } = directoryIn(directory);
+  const settings = { image: 'a', createOptions: {}, auth: undefined };
+  const state = { goal: 'started' } as const;
+  const running: Promise<unknown>[] = [];
+  try {
+    assert.not.match(await list(), 'sensor');
+    for (const name of ['sensor', 'filter'].map(parseModuleName)) {
+      const module = await modules.open({ name, settings, env: {}, elevated: false }, state);
+      modules.show(module);
+      assert.match(await list(), new RegExp(`"${name}".*"unknown"`));
+      running.push(module.run());
+      await until(longMs, 'a look', () => module.report.container !== undefined);
+      assert.not.match(await list(), '"unknown"');
+    }
+    for (const module of modules.all()) {
+      await modules.forget(module);
+      assert.not.match(await list(), module.name);
+    }
+  } finally {
+    for (const module of modules.all()) await modules.forget(module);
+    await Promise.all(running);
+  }
+});
+
+test.run();

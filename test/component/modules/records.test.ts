@@ -1,0 +1,201 @@
+/** What of modules outlives the process, on a real disk. */
+import { chmod, chown, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { isServiceError } from '../../../src/errors.ts';
+import { parseModuleName } from '../../../src/ids.ts';
+import { makeSocketDirectory } from '../../../src/modules/api/socket.ts';
+import { parseSettings } from '../../../src/modules/docker/create-options/create-options.ts';
+import { type ModuleRecord, Records } from '../../../src/modules/records.ts';
+import { knownModules, recordOf } from '../../../src/modules/restore.ts';
+import { Problems } from '../../../src/modules/restore-errors.ts';
+
+const test = suite<{ directory: string; records: Records }>('records of modules');
+const log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
+const name = parseModuleName('sensor');
+
+const record: ModuleRecord = {
+  name,
+  state: {
+    goal: 'start',
+    operation: { verb: 'Restart', previous: 'stopped', stopTimeoutS: 7 },
+    failure: undefined,
+  },
+  settings: parseSettings({
+    image: 'a:1',
+    createOptions: { User: 'u' },
+    auth: { password: 'p' },
+    restart_policy: 'never',
+  }),
+  env: { A: 'b' },
+  elevated: true,
+};
+
+test.before.each(async (context) => {
+  context.directory = await mkdtemp(join(tmpdir(), 'iotedge-records-'));
+  context.records = await Records.open(context.directory);
+});
+
+test.after.each(async ({ directory, records }) => {
+  records.disk[Symbol.dispose]();
+  await rm(directory, { recursive: true, force: true });
+});
+
+/** The one file of records. */
+async function fileIn(directory: string): Promise<string> {
+  const files = await readdir(join(directory, 'modules'));
+  const [file = ''] = files.filter((one) => one.endsWith('.json'));
+  return join(directory, 'modules', file);
+}
+
+/** Writes the record with something changed in its file. */
+async function changed(directory: string, records: Records, changes: object): Promise<void> {
+  await records.write(record);
+  const file = await fileIn(directory);
+  const value = JSON.parse(await readFile(file, 'utf8')) as object; // an object, as written
+  await writeFile(file, JSON.stringify({ ...value, ...changes }));
+}
+
+test('are read as they were written, and no more when they are deleted', async ({
+  directory,
+  records,
+}) => {
+  await records.write(record);
+  const file = await fileIn(directory);
+  assert.is((await stat(file)).mode & 0o077, 0, 'a password is for no other user');
+  const again = await records.readAll();
+  assert.equal(again.records, [record]);
+  assert.equal([...again.names], ['sensor']);
+  assert.is(again.isComplete, true);
+  const failed = { ...record, state: { ...record.state, goal: 'failed', failure: 'no image' } };
+  await records.write(failed as ModuleRecord); // a goal as above
+  assert.is((await records.readAll()).records[0]?.state.failure, 'no image');
+  await records.delete(name);
+  assert.equal((await records.readAll()).records, []);
+});
+
+test('are damaged where they are not of this module, and are neither replaced nor removed', async ({
+  directory,
+  records,
+}) => {
+  for (const changes of [
+    { name: 'other' },
+    { goal: 'sideways' },
+    { operation: { verb: 'Explode', previous: 'start' } },
+    { operation: { verb: 'Stop', previous: 'sideways' } },
+    { settings: { image: '' } },
+    { env: 'A=b' },
+  ]) {
+    await changed(directory, records, changes);
+    const { records: found, damaged, names } = await records.readAll();
+    assert.equal([found.length, damaged.length], [0, 1], JSON.stringify(changes));
+    assert.equal([...names], ['sensor']);
+    try {
+      records.refuseDamaged(name);
+      assert.unreachable();
+    } catch (error) {
+      assert.ok(isServiceError(error, 'Unavailable'), String(error));
+    }
+    assert.not.throws(() => records.refuseDamaged(parseModuleName('filter')));
+  }
+});
+
+test('say that a module is elevated only where they say so', async ({ directory, records }) => {
+  for (const elevated of [undefined, 'true', 1, false]) {
+    await changed(directory, records, { elevated });
+    assert.is((await records.readAll()).records[0]?.elevated, false, String(elevated));
+  }
+});
+
+test('keep one key for what everybody may see, and refuse one that is none', async ({
+  directory,
+  records,
+}) => {
+  const key = await records.digestKey();
+  assert.is(key.length, 32);
+  assert.ok(key.equals(await records.digestKey()));
+  const path = join(directory, 'digest.key');
+  assert.is((await stat(path)).mode & 0o077, 0);
+  await writeFile(path, key.subarray(1));
+  assert.match(String(await records.digestKey().catch(String)), /does not hold 32 bytes/);
+});
+
+test('hold of the agent its desired state alone', () => {
+  const source = { name, settings: parseSettings({ image: 'a' }), env: { A: 'b' }, elevated: true };
+  const agent = { name, type: 'docker' as const, config: {}, env: {} };
+  const state = { goal: 'stopped' } as const;
+  const none = { settings: undefined, env: {}, elevated: false };
+  assert.equal(recordOf(source, state, agent), { name, state, ...none });
+  const other = { ...agent, name: parseModuleName('keeper') };
+  assert.equal(recordOf(source, state, other), { ...source, state });
+});
+
+test('say which modules there are beside the agent, and whose directories are left over', async ({
+  directory,
+  records,
+}) => {
+  await records.write(record);
+  const agentName = parseModuleName('keeper');
+  const saved = { goal: 'stopped' } as const;
+  await records.write({ ...record, name: agentName, state: saved, settings: undefined });
+  const socketsPath = join(directory, 'mnt');
+  for (const one of ['sensor', 'keeper', 'left']) await makeSocketDirectory(socketsPath, one);
+  const problems = new Problems(log);
+  const from = { records, socketsPath, problems };
+  const agent = { name: agentName, type: 'docker' as const, config: { image: 'b:1' }, env: {} };
+  const known = await knownModules({ ...from, agent });
+  assert.equal(
+    known.map(({ source, state }) => [source.name, source.settings.image, source.elevated, state]),
+    [
+      ['sensor', 'a:1', true, record.state],
+      ['keeper', 'b:1', true, { goal: 'stopped', operation: undefined, failure: undefined }],
+    ],
+  );
+  assert.equal((await readdir(socketsPath)).sort(), ['keeper', 'sensor']);
+  assert.equal(problems.texts, []);
+  const wrong = await knownModules({ ...from, agent: { ...agent, config: { image: '' } } });
+  assert.equal(
+    wrong.map(({ source }) => source.name),
+    ['sensor'],
+  );
+  assert.match(problems.texts.join(), /^module "keeper": /);
+  const alone = await knownModules({ ...from, agent: undefined });
+  assert.equal(
+    alone.map(({ source }) => source.name),
+    ['sensor'],
+    'a record without settings',
+  );
+});
+
+test('leave every directory alone where they cannot all be read', async ({
+  directory,
+  records,
+}) => {
+  await changed(directory, records, { goal: 'sideways' });
+  const socketsPath = join(directory, 'mnt');
+  await makeSocketDirectory(socketsPath, 'sensor');
+  const problems = new Problems(log);
+  assert.equal(await knownModules({ agent: undefined, records, socketsPath, problems }), []);
+  assert.equal(await readdir(socketsPath), ['sensor']);
+  assert.is(problems.texts.length, 1);
+});
+
+test('leave every directory alone where theirs cannot be listed', async ({
+  directory,
+  records,
+}) => {
+  const socketsPath = join(directory, 'mnt');
+  await makeSocketDirectory(socketsPath, 'sensor');
+  const closed = join(directory, 'modules');
+  if (process.geteuid?.() === 0) await chown(closed, 65534, 65534);
+  else await chmod(closed, 0);
+  const problems = new Problems(log);
+  assert.equal(await knownModules({ agent: undefined, records, socketsPath, problems }), []);
+  assert.equal(await readdir(socketsPath), ['sensor']);
+  assert.is(problems.texts.length, 1);
+  await chmod(closed, 0o700);
+});
+
+test.run();

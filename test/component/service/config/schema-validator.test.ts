@@ -1,0 +1,56 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { commonProperties } from '../../../../src/service/config/config.ts';
+import type { Validate } from '../../../../src/service/config/schema-errors.ts';
+import type { Schema } from '../../../../src/service/config/schema-options.ts';
+import { standaloneValidators } from '../../../../src/service/config/schema-standalone.ts';
+import { compile } from '../../../../src/service/config/schema-validator.ts';
+
+const test = suite('schema validators');
+
+const one: Schema = {
+  $id: 'https://example.invalid/one.schema.json',
+  type: 'object',
+  properties: {
+    ...commonProperties,
+    list: { type: 'array', items: { type: 'string', minLength: 2 } },
+  },
+  patternProperties: { '^key:.+$': { type: 'string' } },
+  additionalProperties: false,
+};
+const other: Schema = { $id: 'https://example.invalid/other.schema.json', type: 'string' };
+
+async function generated(schemas: readonly Schema[]): Promise<(schema: Schema) => Validate> {
+  // Inside the project, so that what the text requires is found.
+  const dir = await mkdtemp(join(import.meta.dirname, '../../../../validators-'));
+  try {
+    await writeFile(join(dir, 'validators.cjs'), standaloneValidators(schemas));
+    const module: unknown = createRequire(import.meta.url)(join(dir, 'validators.cjs'));
+    // The generated text promises this shape; the tests below find out.
+    return (module as { compile: (schema: Schema) => Validate }).compile;
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+}
+
+test('find the same when generated as when compiled, and fill in the same defaults', async () => {
+  const compiled = await generated([one, other]);
+  const values = [{}, { lst: 1, list: ['a', 2] }, { 'key:a': 1, log_level: 'x' }, [], 'text', null];
+  for (const schema of [one, other]) {
+    for (const value of values) {
+      const [left, right] = [structuredClone(value), structuredClone(value)];
+      assert.equal(compiled(schema)(left), compile(schema)(right));
+      assert.equal(left, right);
+    }
+  }
+});
+
+test('say so when none was generated for a schema', async () => {
+  const compiled = await generated([one]);
+  assert.throws(() => compiled(other), /other\.schema/);
+});
+
+test.run();

@@ -1,0 +1,80 @@
+/** Each part of a time by itself, at both ends of what it may be. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { sequence, text, universal } from '../../../src/x509/der/asn1.ts';
+import { decodeValidity } from '../../../src/x509/validity.ts';
+import { codeOf } from '../../support/x509/openssl.ts';
+
+const test = suite('times of certificates');
+const { generalizedTime, utcTime } = universal;
+const early = text(utcTime, '000101000000Z');
+
+/** The time that digits mean as the end of a life; those that begin with a year of four digits are a GeneralizedTime. */
+function timeOf(digits: string): Date {
+  const end = text(/^\d{14}/.test(digits) ? generalizedTime : utcTime, digits);
+  const { notBefore, notAfter } = decodeValidity(sequence(early, end), 'it');
+  assert.is(notBefore.toISOString(), '2000-01-01T00:00:00.000Z');
+  return notAfter;
+}
+
+test('begin the century of two digits with 50', () => {
+  for (const [year, full] of [
+    ['00', 2000],
+    ['48', 2048],
+    ['49', 2049],
+    ['50', 1950],
+    ['51', 1951],
+    ['99', 1999],
+  ] as const) {
+    assert.is(timeOf(`${year}0701120000Z`).getUTCFullYear(), full);
+  }
+});
+
+test('have parts within their bounds', async () => {
+  for (const [good, bad] of [
+    ['240101000000Z', '240001000000Z'],
+    ['241201000000Z', '241301000000Z'],
+    ['240101000000Z', '240100000000Z'],
+    ['240131000000Z', '240132000000Z'],
+    ['240430000000Z', '240431000000Z'],
+    ['240229000000Z', '230229000000Z'],
+    ['240101230000Z', '240101240000Z'],
+    ['240101005900Z', '240101006000Z'],
+    ['240101000059Z', '240101000060Z'],
+    ['240101000000+1400', '240101000000+1500'],
+    ['240101000000-1400', '240101000000-1500'],
+    ['240101000000+0059', '240101000000+0060'],
+    ['20240101000000.9Z', '20240101000000.Z'],
+    ['20240101000000,9Z', '20240101000000;9Z'],
+    ['20240101000000Z', '20240101000000z'],
+    ['240101000000Z', '240101000000Z0'],
+  ] as const) {
+    assert.instance(timeOf(good), Date);
+    assert.is(await codeOf(() => timeOf(bad)), 'InvalidArgs', bad);
+  }
+});
+
+test('are west of UTC with a minus and east of it with a plus', () => {
+  assert.is(timeOf('240101120000+1359').toISOString(), '2023-12-31T22:01:00.000Z');
+  assert.is(timeOf('240101120000-1359').toISOString(), '2024-01-02T01:59:00.000Z');
+});
+
+test('have whole milliseconds, never later than they are written', () => {
+  assert.is(timeOf('20240101000000.9999Z').toISOString(), '2024-01-01T00:00:00.999Z');
+  assert.is(timeOf('20240101000000,25Z').toISOString(), '2024-01-01T00:00:00.250Z');
+});
+
+test('stand in the order beginning, end', () => {
+  const late = text(generalizedTime, '20500101000000Z');
+  const { notBefore, notAfter } = decodeValidity(sequence(early, late), 'it');
+  assert.is(notBefore.getUTCFullYear(), 2000);
+  assert.is(notAfter.getUTCFullYear(), 2050);
+});
+
+test('are two', async () => {
+  assert.is(await codeOf(() => decodeValidity(sequence(early), 'it')), 'InvalidArgs');
+  assert.is(await codeOf(() => decodeValidity(sequence(), 'it')), 'InvalidArgs');
+  assert.is(await codeOf(() => decodeValidity(early, 'it')), 'InvalidArgs');
+});
+
+test.run();

@@ -1,0 +1,50 @@
+import type { Rig } from '../rig/rig.ts';
+import { type ServiceName, services } from '../rig/rig-services.ts';
+import type { RigUser } from '../rig/rig-users.ts';
+
+/** One call of a manager's method in the words of busctl: its signature and the arguments. */
+export interface BusctlCall {
+  readonly service: ServiceName;
+  readonly member: string;
+  readonly args: readonly string[];
+  readonly user?: RigUser;
+}
+
+/** The values of the reply, as busctl prints them in JSON; rejects with what it says on standard error. */
+export async function busctlCall(rig: Rig, call: BusctlCall): Promise<readonly unknown[]> {
+  const { service, member, args, user } = call;
+  const { busName, path, manager } = services[service];
+  const words = ['--json=short', 'call', busName, path, manager.name, member, ...args];
+  const { code, stdout, stderr } = await rig.busctl(words, user);
+  if (code !== 0) throw new Error(`${member}: ${stderr}`);
+  const reply: unknown = stdout.trim() === '' ? { data: [] } : JSON.parse(stdout);
+  return fieldOf(reply, 'data') as readonly unknown[]; // busctl's reply is an array
+}
+
+/** A property of a manager, as busctl prints it in JSON. */
+export async function busctlProperty(
+  rig: Rig,
+  service: ServiceName,
+  name: string,
+): Promise<unknown> {
+  const { busName, path, manager } = services[service];
+  const words = ['--json=short', 'get-property', busName, path, manager.name, name];
+  const { code, stdout, stderr } = await rig.busctl(words);
+  if (code !== 0) throw new Error(`${name}: ${stderr}`);
+  return fieldOf(JSON.parse(stdout), 'data');
+}
+
+/** The fields of an `a{sv}` without their types. */
+export function fieldsOf(dictionary: unknown): Readonly<Record<string, unknown>> {
+  const entries = Object.entries(dictionary as object); // as just printed by busctl
+  return Object.fromEntries(entries.map(([name, value]) => [name, fieldOf(value, 'data')]));
+}
+
+/** The words for an `ay`: how many bytes, then each. */
+export function bytesArgument(bytes: Uint8Array): readonly string[] {
+  return [String(bytes.length), ...Array.from(bytes, String)];
+}
+
+function fieldOf(value: unknown, name: string): unknown {
+  return new Map<string, unknown>(Object.entries(value as object)).get(name); // JSON of busctl
+}

@@ -1,0 +1,373 @@
+/**
+ * The Identity service in the process of a test, with the Keys service: without a bus and without TLS, so that what it asks of the cloud and
+ * of the Keys service, what it publishes and what it logs can be read, and the clock be set.
+ */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Bus } from '../../../src/dbus/bus.ts';
+import type { CallContext, Server } from '../../../src/dbus/server/serve.ts';
+import type { Variant } from '../../../src/dbus/wire/variant.ts';
+import { ServiceError } from '../../../src/errors.ts';
+import type { HttpsClient } from '../../../src/https/https-client.ts';
+import type { HttpsRequest, HttpsResponse } from '../../../src/https/message.ts';
+import {
+  type IdentityConfig,
+  identitySchema,
+  parseIdentityConfig,
+} from '../../../src/identity/config/config.ts';
+import { moduleBaseKey } from '../../../src/identity/identity-record.ts';
+import { startIdentity } from '../../../src/identity/start.ts';
+import type { identityService } from '../../../src/interfaces/identity.ts';
+import { Cleanup } from '../../../src/service/cleanup.ts';
+import { loadConfig } from '../../../src/service/config/config.ts';
+import type { Fields, Log } from '../../../src/service/log/log.ts';
+import type { Running } from '../../../src/service/service-lifecycle.ts';
+import { encodeCertificatesPem } from '../../../src/x509/certificate.ts';
+import { CloudRefusal, type CloudRequest, type CloudResponse } from '../cloud/exchange.ts';
+import { Provisioning } from '../cloud/provisioning.ts';
+import { Registry } from '../cloud/registry.ts';
+import { FileKeys } from '../keys/file-keys.ts';
+import { makeCa, makeKey } from '../x509/openssl.ts';
+
+type Identity = Running<typeof identityService, IdentityConfig>;
+type Handlers = Identity['handlers'];
+
+export const hubName = 'hub.example:8883';
+export const registrationId = 'pump-1';
+const scopeId = '0ne1';
+
+/** A record of the log. */
+export interface LogLine {
+  readonly level: 'error' | 'warn' | 'info' | 'debug';
+  readonly message: string;
+  readonly fields: Fields;
+}
+
+/** A call of another service. */
+export interface OutgoingCall {
+  readonly member: string;
+  readonly args: readonly unknown[];
+  readonly requestId: string | undefined;
+  /** What was handed out: the callee's buffers themselves. */
+  readonly reply: readonly unknown[];
+}
+
+/** The cloud at its two hosts, which decides about a registration at once. */
+export class PlainCloud {
+  readonly requests: HttpsRequest[] = [];
+  readonly registry = new Registry(() => hubName);
+  /** Answers in place of the services; undefined leaves the request to them. */
+  interfere:
+    | ((request: HttpsRequest) => CloudResponse | undefined | Promise<CloudResponse | undefined>)
+    | undefined;
+  /** Where devices are sent. */
+  hub = hubName;
+  /** What its Date header says; none when absent. */
+  date: Date | undefined;
+  readonly #provisioning: Provisioning;
+
+  constructor() {
+    this.#provisioning = new Provisioning({
+      scopeId,
+      enrollments: new Map([
+        [registrationId, { deviceId: registrationId }],
+        ['pump-2', { deviceId: 'pump-2' }],
+      ]),
+      assigningPolls: 0,
+      retryAfterS: 1,
+      assign: (id, { deviceId }) => {
+        this.registry.assign(deviceId, { certificateName: id });
+        return this.hub;
+      },
+    });
+  }
+
+  async request(request: HttpsRequest, signal: AbortSignal): Promise<HttpsResponse> {
+    this.requests.push(request);
+    const {
+      status,
+      headers = {},
+      body,
+    } = (await unlessAborted(signal, this.interfere?.(request))) ?? this.#answer(request);
+    const text = body === undefined ? '' : JSON.stringify(body);
+    const date = this.date === undefined ? {} : { date: this.date.toUTCString() };
+    return { status, headers: { ...date, ...headers }, body: Buffer.from(text) };
+  }
+
+  registrations(): number {
+    return this.requests.filter(({ url }) => url.includes('/register?')).length;
+  }
+
+  #answer(request: HttpsRequest): CloudResponse {
+    const url = new URL(request.url);
+    const asked: CloudRequest = {
+      method: request.method,
+      path: url.pathname.slice(1).split('/').map(decodeURIComponent),
+      query: url.searchParams,
+      headers: { ...request.headers },
+      body: request.body === undefined ? undefined : JSON.parse(String(request.body)),
+      certificate: {
+        commonName: decodeURIComponent(
+          /registrations\/([^/]+)/.exec(request.url)?.[1] ?? registrationId,
+        ),
+        thumbprint: '',
+        trusted: request.clientCertificate !== undefined,
+      },
+      now: new Date(),
+    };
+    try {
+      if (!Provisioning.serves(asked.path)) return this.registry.answer(asked);
+      const accepted = this.#provisioning.answer(asked);
+      const { operationId } = accepted.body as { readonly operationId: string };
+      const path = [...asked.path.slice(0, 3), 'operations', operationId];
+      return this.#provisioning.answer({ ...asked, method: 'GET', path });
+    } catch (error) {
+      if (error instanceof CloudRefusal) return error.response;
+      throw error;
+    }
+  }
+}
+
+/** The value, unless the request is given up first. */
+function unlessAborted<T>(signal: AbortSignal, value: T | Promise<T>): Promise<T> {
+  const abandoned = new Promise<never>((_resolve, reject) => {
+    const abandon = (): void => reject(new ServiceError('Cancelled', 'the request was given up'));
+    if (signal.aborted) abandon();
+    signal.addEventListener('abort', abandon, { once: true });
+  });
+  return Promise.race([value, abandoned]);
+}
+
+/** The Keys service in the same process, on keys in files, and the calls that it got. */
+class NotedKeys implements AsyncDisposable {
+  readonly calls: OutgoingCall[] = [];
+  readonly #keys: FileKeys;
+
+  constructor(keys: FileKeys) {
+    this.#keys = keys;
+  }
+
+  /** The key that the base key of the modules is derived to. */
+  derived(derivation: string): Promise<Buffer> {
+    return this.#keys.export(moduleBaseKey, 'raw', { derivation: Buffer.from(derivation) });
+  }
+
+  async call({ member, body }: { readonly member: string; readonly body: readonly unknown[] }) {
+    const options = Object.entries(body.at(-1) as Record<string, Variant>); // an a{sv}
+    const plain = Object.fromEntries(options.map(([name, { value }]) => [name, value]));
+    const reply = await this.#keys.call(member, body);
+    const requestId = plain['request_id'] as string | undefined; // as the table has it
+    this.calls.push({ member, args: [...body.slice(0, -1), plain], requestId, reply });
+    return reply;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#keys[Symbol.asyncDispose]();
+  }
+}
+
+/** A certificate of this common name, PEM, which is valid now. */
+export async function certificateOf(name: string): Promise<string> {
+  return encodeCertificatesPem([await makeCa({ name: `CN=${name}`, key: makeKey('ec-p256') })]);
+}
+
+/** What the service has put on its server. */
+class Shown {
+  properties: Record<string, unknown> = {};
+  /** The manager's properties each time that they were set. */
+  readonly history: Readonly<Record<string, unknown>>[] = [];
+  readonly objects = new Map<string, unknown>();
+
+  setProperties(properties: Readonly<Record<string, unknown>>): void {
+    this.properties = { ...this.properties, ...properties };
+    this.history.push(this.properties);
+  }
+
+  putObject(id: string, properties: unknown): void {
+    this.objects.set(id, properties);
+  }
+
+  removeObject(id: string): void {
+    this.objects.delete(id);
+  }
+}
+
+/** How the service is started. */
+export interface IdentityInProcessOptions {
+  /** Laid over identity.yaml, as YAML of its own top level. */
+  readonly yaml?: string;
+  /** Members of `provisioning`. */
+  readonly provisioning?: string;
+  /** Whether there is nothing in the file but `yaml`. */
+  readonly bare?: boolean;
+  /** Whether what is due begins at once, default true. */
+  readonly live?: boolean;
+}
+
+/** One device, whose service can be stopped and started again. */
+export class IdentityInProcess implements AsyncDisposable {
+  readonly directory: string;
+  readonly cloud = new PlainCloud();
+  readonly keys: NotedKeys;
+  readonly log: LogLine[] = [];
+  shown = new Shown();
+  /** The device's clock. */
+  clock: () => number = Date.now;
+  #running: Identity | undefined;
+  #answers: Pick<Identity, 'handlers'> | undefined;
+  #cleanup = new Cleanup();
+  #working = new AbortController();
+
+  private constructor(directory: string, keys: NotedKeys) {
+    this.directory = directory;
+    this.keys = keys;
+  }
+
+  /** A device that has not run yet, with a certificate in a file. */
+  static async create(): Promise<IdentityInProcess> {
+    const directory = await mkdtemp(join(tmpdir(), 'iotedge-identity-'));
+    const device = new IdentityInProcess(directory, new NotedKeys(await FileKeys.start()));
+    await writeFile(device.rootFile, await certificateOf('root'));
+    await device.certify(registrationId);
+    return device;
+  }
+
+  get rootFile(): string {
+    return join(this.directory, 'root.pem');
+  }
+
+  get certificateFile(): string {
+    return join(this.directory, 'device.cer');
+  }
+
+  get stateDir(): string {
+    return join(this.directory, 'state');
+  }
+
+  /** Gives the device another certificate. */
+  async certify(name: string): Promise<string> {
+    const certificate = await certificateOf(name);
+    await writeFile(this.certificateFile, certificate);
+    return certificate;
+  }
+
+  readonly now = (): Date => new Date(this.clock());
+
+  async config({ yaml = '', provisioning = '', bare = false }: IdentityInProcessOptions = {}) {
+    const dir = this.directory;
+    const text = bare
+      ? yaml
+      : `provisioning:
+  source: dps
+  scope_id: '${scopeId}'
+  attestation:
+    method: x509
+    identity_cert: 'file://${this.certificateFile}'
+    identity_pk: 'key://device-id'
+${provisioning}
+${yaml.includes('cloud:') ? '' : `cloud: { trusted_ca: '${this.rootFile}' }`}
+${yaml}
+`;
+    await writeFile(join(dir, 'identity.yaml'), text);
+    const source = { dir, service: 'identity', schema: identitySchema };
+    return loadConfig({ ...source, parse: parseIdentityConfig });
+  }
+
+  /** Starts the service, or starts it again. */
+  async start(options: IdentityInProcessOptions = {}): Promise<Identity> {
+    const write =
+      (level: LogLine['level']) =>
+      (message: string, fields: Fields = {}): void => {
+        this.log.push({ level, message, fields });
+      };
+    const log: Log = {
+      error: write('error'),
+      warn: write('warn'),
+      info: write('info'),
+      debug: write('debug'),
+    };
+    this.#cleanup = new Cleanup();
+    this.#working = new AbortController();
+    this.shown = new Shown();
+    const running = await startIdentity(
+      {
+        // only its calls are used
+        bus: { call: async (message: never) => this.keys.call(message) } as unknown as Bus,
+        config: await this.config(options),
+        stateDir: this.stateDir,
+        log,
+        signal: this.#working.signal,
+        cleanup: this.#cleanup,
+        now: this.now,
+        startedAt: new Date(),
+        version: '1.2.3',
+      },
+      // only its requests are used
+      this.cloud as unknown as HttpsClient,
+    );
+    this.#running = running;
+    this.#answers = running;
+    this.shown.properties = { ...running.properties };
+    running.publish?.(this.shown as unknown as Server<typeof identityService>);
+    if (options.live !== false) running.live?.();
+    return running;
+  }
+
+  get running(): Identity {
+    if (this.#running === undefined) throw new TypeError('the service is not started');
+    return this.#running;
+  }
+
+  /** Reads another configuration, as SIGHUP has it done; what ends with the last call of before is returned. */
+  async reload(options: IdentityInProcessOptions): Promise<() => Promise<void> | void> {
+    const { retire, ...changed } = (await this.running.reload?.(await this.config(options))) ?? {};
+    this.#answers = { ...this.running, ...changed };
+    return retire ?? (() => undefined);
+  }
+
+  /** Ends it in order. */
+  async stop(): Promise<void> {
+    await this.#cleanup[Symbol.asyncDispose]();
+    this.#working.abort();
+    this.#running = undefined;
+  }
+
+  /** Calls a method that is shaped and authorized already. */
+  async call<Name extends keyof Handlers>(
+    name: Name,
+    args: object = {},
+    context: Partial<CallContext> & { readonly uid?: number } = {},
+  ): Promise<Awaited<ReturnType<Handlers[Name]>>> {
+    const call = this.#context(context);
+    const handler = (this.#answers ?? this.running).handlers[name] as (
+      args: object,
+      call: object,
+    ) => Promise<Awaited<ReturnType<Handlers[Name]>>>;
+    return handler({ options: {}, ...args }, call);
+  }
+
+  #context({
+    uid = 0,
+    ...rest
+  }: Partial<CallContext> & { readonly uid?: number } = {}): CallContext {
+    const caller = { sender: ':1.7', uid, gids: [], pid: undefined };
+    const signal = new AbortController().signal;
+    const more = { interactive: false, startedAt: performance.now() };
+    return { caller, member: '', requestId: 'asked', signal, ...more, ...rest };
+  }
+
+  /** Has an operation cancelled, as an authorized call of Cancel does. */
+  async cancel(id: string): Promise<void> {
+    const call = this.#context();
+    const { resolvers } = this.running;
+    await resolvers.Cancel({ id, options: {} }, call);
+    await this.#answers?.handlers.Cancel({ id, options: {} }, call);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#running !== undefined) await this.stop();
+    await this.keys[Symbol.asyncDispose]();
+    await rm(this.directory, { recursive: true, force: true });
+  }
+}

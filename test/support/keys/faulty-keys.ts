@@ -1,0 +1,128 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Bus } from '../../../src/dbus/bus.ts';
+import { defineInterface, defineService } from '../../../src/dbus/definition.ts';
+import { Callers } from '../../../src/dbus/server/caller.ts';
+import { serve } from '../../../src/dbus/server/serve.ts';
+import { ServiceError } from '../../../src/errors.ts';
+import { nameParsers } from '../../../src/ids.ts';
+import { keyInterface, keysInterface } from '../../../src/interfaces/keys.ts';
+import { outputOf } from '../command.ts';
+import { PrivateBus } from '../rig/private-bus.ts';
+import { KeyCalls } from './key-calls.ts';
+
+const { Sign, GetPublicKey, Describe } = keysInterface.methods;
+
+const faultyKeysService = defineService({
+  name: 'keys',
+  doc: 'Signs with key files, for every caller.',
+  busName: 'org.iotedge.Keys1',
+  path: '/org/iotedge/Keys1',
+  user: 'root',
+  actions: { 'org.iotedge.keys1.sign': { description: 'Sign', message: 'Sign' } },
+  manager: defineInterface({
+    name: 'org.iotedge.Keys1',
+    doc: 'Signs.',
+    methods: { Sign, GetPublicKey, Describe },
+    properties: keysInterface.properties,
+  }),
+  child: { segment: 'key', interface: keyInterface },
+});
+
+interface FaultyKey {
+  readonly file: string;
+  readonly spki: Buffer;
+}
+
+const keyOptions = {
+  'ec-p256': ['-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256'],
+  'rsa-2048': ['-algorithm', 'RSA', '-pkeyopt', 'rsa_keygen_bits:2048'],
+} as const;
+
+/**
+ * A double of the Keys service for faults that the real one does not have: replies that cannot be right, and errors
+ * that it returns only when it is broken. Its signatures are those of the `openssl` command.
+ */
+export class FaultyKeys implements AsyncDisposable {
+  readonly bus: PrivateBus;
+  readonly directory: string;
+  /** What happens before a call is answered; a test puts failures here. */
+  before: () => Promise<void> = () => Promise.resolve();
+  /** What becomes of a signature, or of a public key, on its way out. */
+  after: (bytes: Buffer) => Buffer = (bytes) => bytes;
+  readonly calls: KeyCalls;
+  readonly #keys = new Map<string, FaultyKey>();
+
+  private constructor(bus: PrivateBus, directory: string, calls: KeyCalls) {
+    this.bus = bus;
+    this.directory = directory;
+    this.calls = calls;
+  }
+
+  /** Serves on a bus of its own under the name of the real service. */
+  static async start(): Promise<FaultyKeys> {
+    const bus = await PrivateBus.start();
+    const connection = await bus.connect();
+    const directory = await mkdtemp(join(tmpdir(), 'iotedge-faulty-keys-'));
+    const keys = new FaultyKeys(bus, directory, await KeyCalls.start(bus.socket, connection));
+    await keys.#serve(connection);
+    return keys;
+  }
+
+  /** What DBUS_SYSTEM_BUS_ADDRESS must say. */
+  get address(): string {
+    return this.bus.address;
+  }
+
+  async #serve(bus: Bus): Promise<void> {
+    const server = serve(bus, faultyKeysService, {
+      handlers: {
+        Sign: async ({ key_id, mechanism, data }) => {
+          await this.before();
+          return { signature: this.after(await this.#sign(this.get(key_id), mechanism, data)) };
+        },
+        GetPublicKey: async ({ key_id }) => {
+          await this.before();
+          return { spki: this.after(this.get(key_id).spki) };
+        },
+      },
+      resolvers: {},
+      properties: { Version: '1', Health: 'ok', LastError: '' },
+      authorizer: { authorize: () => undefined },
+      callers: await Callers.start(bus),
+      names: nameParsers,
+      logControl: { level: 'info', target: 'console', syslogIdentifier: 'faulty-keys' },
+      observer: { decided: () => undefined, failed: () => undefined },
+    });
+    server.goLive();
+    await bus.requestName(faultyKeysService.busName);
+  }
+
+  /** Makes a key under an id. */
+  async create(id: string, algorithm: keyof typeof keyOptions): Promise<void> {
+    const file = join(this.directory, `${encodeURIComponent(id)}.pem`);
+    await outputOf('openssl', ['genpkey', ...keyOptions[algorithm], '-out', file]);
+    const spki = await outputOf('openssl', ['pkey', '-in', file, '-pubout', '-outform', 'DER']);
+    this.#keys.set(id, { file, spki });
+  }
+
+  /** The key of an id that `create` made. */
+  get(id: string): FaultyKey {
+    const key = this.#keys.get(id);
+    if (key === undefined) throw new ServiceError('NotFound', `no key "${id}"`);
+    return key;
+  }
+
+  #sign({ file }: FaultyKey, mechanism: string, data: Uint8Array): Promise<Buffer> {
+    const hash = mechanism.slice(mechanism.lastIndexOf('-') + 1);
+    const args = ['pkeyutl', '-sign', '-inkey', file, '-pkeyopt', `digest:${hash}`];
+    return outputOf('openssl', args, { input: data });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.calls[Symbol.dispose]();
+    await this.bus[Symbol.asyncDispose]();
+    await rm(this.directory, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,34 @@
+import type { MethodDefinition } from '../../../src/dbus/definition.ts';
+import { Method } from '../../../src/dbus/server/method.ts';
+import type { Question } from '../../../src/dbus/server/serve.ts';
+import { variant } from '../../../src/dbus/wire/variant.ts';
+import { nameParsers } from '../../../src/ids.ts';
+import type { Use } from '../authorized/call.ts';
+import { type ServiceName, services } from '../rig/rig-services.ts';
+import { callWith } from '../wire/messages.ts';
+
+/** A method of a table. */
+export function definitionOf(service: ServiceName, method: string): MethodDefinition {
+  const definition = services[service].manager.methods?.[method];
+  if (definition === undefined) throw new TypeError(`${service} has no method ${method}`);
+  return definition;
+}
+
+/** The body of a call: arguments and options by their names, in the order and form of the wire. */
+export function bodyOf({ in: fields = {}, options = {} }: MethodDefinition, use: Use): unknown[] {
+  const given = Object.entries(use.options ?? {}).filter(([, value]) => value !== undefined);
+  const variants = given.map(([name, value]) => [name, variant(options[name] ?? '', value)]);
+  return [...Object.keys(fields).map((name) => use.args?.[name]), Object.fromEntries(variants)];
+}
+
+/** What the dispatcher asks authorization about a call, as the interface table of the service has it. */
+export function questionsAbout(
+  service: ServiceName,
+  member: string,
+  use: Use,
+): readonly Question[] {
+  const definition = definitionOf(service, member);
+  const method = new Method(member, definition);
+  const args = method.parse(callWith(method.signature, bodyOf(definition, use)), nameParsers);
+  return method.ask({ ...method.texts(args), ...use.resolved });
+}

@@ -1,0 +1,436 @@
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, realpathSync } from 'node:fs';
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Bus, BusError, hasNoOwner } from '../../../src/dbus/bus.ts';
+import { keysService } from '../../../src/interfaces/keys.ts';
+import { undeclaredMessage } from '../../../src/service/authorization/audit.ts';
+import { deadline, until } from '../deadline.ts';
+import { SoftHsmToken, type TokenKeyType } from '../keys/softhsm.ts';
+import { ThrowAwayAuthority } from '../polkit/throw-away-authority.ts';
+import { shellWord } from '../shell-word.ts';
+import { type BusKind, busCommand, defaultBus } from './bus-kind.ts';
+import { logOutput } from './log-output.ts';
+import { type CommandOptions, type CommandResult, Namespace } from './namespace.ts';
+import { privateEtc, privateRun } from './private-places.ts';
+import { writeBusConfiguration } from './rig-bus.ts';
+import { deviceName, type Settings, writeConfiguration, writeDropIn } from './rig-config.ts';
+import {
+  operatorsMayDoEverything,
+  polkitMounts,
+  writePolkitFiles,
+  writeRules,
+} from './rig-polkit.ts';
+import { launcherText, makeFor, type ServiceName, services } from './rig-services.ts';
+import { identityOf, type RigUser, writeUsers } from './rig-users.ts';
+import { TransientUnits } from './transient-units.ts';
+
+/** What a test wants otherwise than the rig does by itself. */
+export interface RigOptions {
+  /** Settings laid over the four files. */
+  readonly settings?: Settings;
+  /** JavaScript for polkit; by default operators may do everything and nobody else anything. */
+  readonly rules?: string;
+  /** Whether polkitd is there from the start; default true. */
+  readonly polkit?: boolean;
+  /** What the two key pairs in the token are; false for no token. */
+  readonly token?: { readonly deviceId?: TokenKeyType; readonly deviceCa?: TokenKeyType } | false;
+  /** The implementation of the bus; by default the one that the tests run on. */
+  readonly bus?: BusKind;
+  /** Variables in the environment of services. */
+  readonly environment?: Readonly<Partial<Record<ServiceName, Readonly<Record<string, string>>>>>;
+}
+
+/** How a command is run among the private files: as root where no user is named. */
+export interface RigCommandOptions extends Omit<CommandOptions, 'identity'> {
+  readonly user?: string | undefined;
+}
+
+const checkout = join(import.meta.dirname, '../../../..');
+const bundles = join(checkout, 'dist/bin');
+/**
+ * The whole device on one machine, for tests and for the demonstration: a system bus, polkit, a token and the four
+ * bundled services, each activated on demand as its own user. All of it lives in one directory and one mount
+ * namespace, so the machine's own files stay as they are and rigs do not see each other. It ends with its owner.
+ */
+export class Rig implements AsyncDisposable {
+  /** Holds everything; removed in the end. */
+  readonly directory: string;
+  readonly #options: RigOptions;
+  #namespace: Namespace | undefined;
+  #polkitd: ChildProcess | undefined;
+  #bus: ChildProcess | undefined;
+  #units: Bus | undefined;
+  #token: SoftHsmToken | undefined;
+  #authority: ThrowAwayAuthority | undefined;
+  #busEnded: Promise<string> = new Promise(() => undefined);
+
+  private constructor(directory: string, options: RigOptions) {
+    this.directory = directory;
+    this.#options = options;
+  }
+
+  /** Starts bus and polkit and makes token and certificates; services start when they are called. */
+  static async start(options: RigOptions = {}): Promise<Rig> {
+    if (!existsSync(bundles)) throw new Error('npm run build comes before this');
+    const directory = await mkdtemp('/run/iotedge-');
+    const rig = new Rig(directory, options);
+    try {
+      await chmod(directory, 0o755);
+      await rig.#writeFiles();
+      rig.#namespace = await Namespace.open(directory, rig.#mounts());
+      await rig.startBus();
+      if (options.polkit !== false) await rig.startPolkit();
+      if (options.token !== false) await rig.#makeToken(options.token ?? {});
+      return rig;
+    } catch (error) {
+      await rig[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** What DBUS_SYSTEM_BUS_ADDRESS must say. */
+  get address(): string {
+    return `unix:path=${this.directory}/bus`;
+  }
+
+  /** Resolves when the bus has ended by itself, to how. */
+  get busEnded(): Promise<string> {
+    return this.#busEnded;
+  }
+
+  /** The token with the keys of the device. */
+  get token(): SoftHsmToken {
+    if (this.#token === undefined) throw new TypeError('this rig has no token');
+    return this.#token;
+  }
+
+  /** The root that certified the device; it certifies servers too. */
+  get authority(): ThrowAwayAuthority {
+    if (this.#authority === undefined) throw new TypeError('this rig has no certificates');
+    return this.#authority;
+  }
+
+  /** A connection to the bus as this process's user. */
+  connect(): Promise<Bus> {
+    return deadline(10_000, Bus.connect(this.address), 'the bus');
+  }
+
+  /** Runs a command among the private files, with the rig's bus as the system bus. */
+  run(
+    command: string,
+    args: readonly string[],
+    options?: RigCommandOptions,
+  ): Promise<CommandResult> {
+    return this.#inside.run(command, args, this.#withBus(options));
+  }
+
+  /** Starts a program among the private files that goes on running. */
+  spawn(command: string, args: readonly string[], options?: RigCommandOptions): ChildProcess {
+    return this.#inside.spawn(command, args, this.#withBus(options));
+  }
+
+  /** Runs busctl on the rig's bus. */
+  busctl(args: readonly string[], user?: RigUser): Promise<CommandResult> {
+    return this.run('busctl', [`--address=${this.address}`, ...args], { user });
+  }
+
+  /** Runs gdbus on the rig's bus: `gdbus(['call', '--dest', …])`. */
+  gdbus([verb = 'help', ...args]: readonly string[], user?: RigUser): Promise<CommandResult> {
+    return this.run('gdbus', [verb, '--system', ...args], { user });
+  }
+
+  /** Runs the project's command line program. */
+  iotedgectl(args: readonly string[], user?: RigUser): Promise<CommandResult> {
+    return this.run(`${this.directory}/node`, [`${this.directory}/lib/iotedgectl.cjs`, ...args], {
+      user,
+    });
+  }
+
+  /** A shell script that becomes the service, to be run as root with `sh`, among the private files. */
+  launcher(service: ServiceName): string {
+    return join(this.directory, 'launch', service);
+  }
+
+  /** Where a service keeps its state. */
+  stateDirectory(service: ServiceName): string {
+    return join(this.directory, 'state', service);
+  }
+
+  /** The process of a service; undefined while it does not run. */
+  async processOf(service: ServiceName): Promise<number | undefined> {
+    await using bus = await this.connect();
+    const name = services[service].busName;
+    try {
+      const [pid] = await bus.call({
+        destination: 'org.freedesktop.DBus',
+        path: '/org/freedesktop/DBus',
+        interface: 'org.freedesktop.DBus',
+        member: 'GetConnectionUnixProcessID',
+        signature: 's',
+        body: [name],
+      });
+      return Number(pid);
+    } catch (error) {
+      if (hasNoOwner(error) || isProcessGone(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /** Stops a service, if it runs, and waits until it has ended; the next call starts it again. */
+  async stop(service: ServiceName, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+    const pid = await this.processOf(service);
+    if (pid === undefined) return;
+    process.kill(pid, signal);
+    // It gives its name back first, and another one beside it would work on the same state.
+    await until(30_000, `${service} to stop`, async () => !(await isRunning(pid)));
+    await until(5000, `${service} to leave`, async () => (await this.processOf(service)) !== pid);
+  }
+
+  /** Has a service read its configuration again, and waits until it says what became of that. */
+  async reload(service: ServiceName): Promise<'reloaded' | 'refused'> {
+    const pid = await this.processOf(service);
+    if (pid === undefined) throw new TypeError(`${service} does not run`);
+    const outcomes = async (): Promise<readonly string[]> =>
+      (await this.log(service)).match(/configuration (not )?reloaded/g) ?? [];
+    const { length } = await outcomes();
+    process.kill(pid, 'SIGHUP');
+    await until(30_000, `${service} to reload`, async () => (await outcomes()).length > length);
+    return (await outcomes()).at(-1) === 'configuration reloaded' ? 'reloaded' : 'refused';
+  }
+
+  /** What a service, the bus or `polkitd` has printed so far. */
+  async log(name: ServiceName | 'bus' | 'polkitd'): Promise<string> {
+    const file = join(this.directory, 'log', `${name}.log`);
+    return existsSync(file) ? readFile(file, 'utf8') : '';
+  }
+
+  /** Lays settings over a service's file; it reads them when it starts next. */
+  configure(service: ServiceName, settings: object): Promise<void> {
+    return writeDropIn(this.directory, service, settings);
+  }
+
+  /** Replaces polkit's rules, by another polkitd: the one that runs would take them in its own time. */
+  async setRules(rules: string): Promise<void> {
+    await this.stopPolkit();
+    await writeRules(this.directory, rules);
+    await this.startPolkit();
+  }
+
+  /** Starts polkitd and waits until it answers. */
+  async startPolkit(): Promise<void> {
+    this.#polkitd = this.#daemon('polkitd', '/usr/lib/polkit-1/polkitd', ['--no-debug']);
+    await this.#untilPolkit('to have its name', (owner) => owner !== undefined);
+  }
+
+  /** Ends polkitd; by default as a crash does. */
+  async stopPolkit(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+    const daemon = this.#polkitd;
+    this.#polkitd = undefined;
+    if (daemon === undefined || daemon.exitCode !== null || daemon.signalCode !== null) return;
+    const exit = once(daemon, 'exit');
+    daemon.kill(signal);
+    await deadline(10_000, exit, 'polkitd to stop');
+    await this.#untilPolkit('to leave the bus', (owner) => owner === undefined);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const undeclared = await this.#undeclaredErrors();
+    if (this.#namespace === undefined) await rm(this.directory, { recursive: true, force: true });
+    await this.#units?.close();
+    await this.#namespace?.[Symbol.asyncDispose]();
+    if (undeclared.length > 0) throw new Error(`services logged ${undeclared.join('\n')}`);
+  }
+
+  /** What services logged of errors that their tables do not list: the reference would be wrong about them. */
+  async #undeclaredErrors(): Promise<readonly string[]> {
+    const names = Object.keys(services) as ServiceName[];
+    const logs = await Promise.all(names.map((name) => this.log(name)));
+    const lines = logs.flatMap((text) => text.split('\n'));
+    return lines.filter((line) => line.includes(undeclaredMessage));
+  }
+
+  get #inside(): Namespace {
+    if (this.#namespace === undefined) throw new TypeError('the rig has not started');
+    return this.#namespace;
+  }
+
+  #withBus({ user, ...options }: RigCommandOptions = {}): CommandOptions {
+    const environment = { DBUS_SYSTEM_BUS_ADDRESS: this.address, ...options.environment };
+    const identity = user === undefined ? undefined : identityOf(user);
+    return { ...options, identity, environment };
+  }
+
+  async #writeFiles(): Promise<void> {
+    const { directory } = this;
+    for (const name of [
+      'accounts',
+      'etc',
+      'run',
+      'lib',
+      'log',
+      'launch',
+      'state',
+      'secrets',
+      'engine',
+    ])
+      await mkdir(join(directory, name));
+    await writeFile(join(directory, 'node'), '');
+    await writeUsers(join(directory, 'accounts'));
+    const policies = join(checkout, 'dbus-policy');
+    await writePolkitFiles(directory, policies, this.#options.rules ?? operatorsMayDoEverything);
+    const names = Object.keys(services) as ServiceName[];
+    const activations = names.map((name) => ({
+      service: services[name],
+      launcher: this.launcher(name),
+    }));
+    await writeBusConfiguration(directory, policies, activations);
+    await writeConfiguration(directory, this.#options.settings ?? {});
+    for (const name of names) {
+      await makeFor(services[name].user, this.stateDirectory(name));
+      const variables = {
+        DBUS_SYSTEM_BUS_ADDRESS: this.address,
+        ...this.#options.environment?.[name],
+      };
+      await writeFile(this.launcher(name), launcherText(directory, name, variables));
+    }
+  }
+
+  async #untilPolkit(what: string, so: (owner: string | undefined) => boolean): Promise<void> {
+    await using bus = await this.connect();
+    const look = async (): Promise<boolean> =>
+      so(await bus.nameOwner('org.freedesktop.PolicyKit1'));
+    await until(10_000, `polkitd ${what}`, look);
+  }
+
+  /** Node and the bundles are mounted because their own places may be closed to the services' users. */
+  #mounts(): readonly string[] {
+    const { directory } = this;
+    return [
+      ...privateRun(`${directory}/run`, directory),
+      ...privateEtc(`${directory}/etc`, `${directory}/accounts`),
+      ...polkitMounts(directory),
+      `mount --bind ${shellWord(realpathSync(process.execPath))} '${directory}/node'`,
+      `mount --bind ${shellWord(bundles)} '${directory}/lib'`,
+    ];
+  }
+
+  /** The socket is there a moment before anybody listens on it. */
+  async #isListening(): Promise<boolean> {
+    try {
+      await using _ = await this.connect();
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Starts the bus, again after `stopBus`. */
+  async startBus(): Promise<void> {
+    const kind = this.#options.bus ?? defaultBus();
+    const socket = join(this.directory, 'bus');
+    const file = join(this.directory, 'dbus/system.conf');
+    await rm(socket, { force: true });
+    const [command, ...args] = busCommand(kind, { socket, file });
+    const daemon = (this.#bus = this.#daemon('bus', command, args));
+    // what it said last may be in no file yet, and comes after its end
+    const said = tailOf(daemon);
+    const closed = once(daemon, 'close');
+    const busEnded = (this.#busEnded = endOf(daemon));
+    const hasEnded = (): boolean => daemon.exitCode !== null || daemon.signalCode !== null;
+    await until(
+      30_000,
+      () => `${kind} to start: ${said()}`,
+      async () => hasEnded() || (await this.#isListening()),
+    );
+    if (hasEnded()) {
+      await deadline(30_000, closed, 'the output of the bus');
+      throw new Error(`${kind} has ended (${await busEnded}): ${said() || 'it said nothing'}`);
+    }
+    if (kind === 'dbus-daemon') return;
+    await chmod(socket, 0o666);
+    this.#units = await this.connect();
+    await TransientUnits.serve(this.#units, (program, words) =>
+      this.#daemon('units', program, words),
+    );
+  }
+
+  /** Ends the bus as a crash does. */
+  async stopBus(): Promise<void> {
+    this.#bus?.kill('SIGKILL');
+    await deadline(10_000, this.#busEnded, 'the bus to end');
+  }
+
+  #daemon(name: string, command: string, args: readonly string[]): ChildProcess {
+    const daemon = this.spawn(command, args);
+    daemon.stdin?.end();
+    logOutput(daemon, join(this.directory, 'log', `${name}.log`));
+    return daemon;
+  }
+
+  async #makeToken(types: {
+    readonly deviceId?: TokenKeyType;
+    readonly deviceCa?: TokenKeyType;
+  }): Promise<void> {
+    const folder = join(this.directory, 'token');
+    await makeFor(keysService.user, folder);
+    const token = await SoftHsmToken.create(folder, (command, args, options) =>
+      this.run(command, args, { ...options, user: keysService.user }),
+    );
+    await token.createKeyPair('device id', types.deviceId);
+    await token.createKeyPair('device ca', types.deviceCa);
+    const authority = await ThrowAwayAuthority.create(join(this.directory, 'authority'));
+    const secrets = {
+      'device-id.cer': await authority.certify(
+        deviceName,
+        await token.publicKey('device id'),
+        'client',
+      ),
+      'device-ca.cer': await authority.certify(
+        `${deviceName} CA`,
+        await token.publicKey('device ca'),
+        'device-ca',
+      ),
+      'trusted-ca.cer': await authority.certificate(),
+    };
+    for (const [name, pem] of Object.entries(secrets))
+      await writeFile(join(this.directory, 'secrets', name), pem);
+    this.#token = token;
+    this.#authority = authority;
+  }
+}
+
+const longestTail = 2000;
+
+/** The last of what a process says. */
+function tailOf({ stdout, stderr }: ChildProcess): () => string {
+  let text = '';
+  for (const stream of [stdout, stderr]) {
+    stream?.on('data', (chunk) => {
+      text = `${text}${String(chunk)}`.slice(-longestTail);
+    });
+  }
+  return () => text.trim();
+}
+
+function endOf(child: ChildProcess): Promise<string> {
+  return new Promise((resolve) => {
+    child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`));
+  });
+}
+
+/** dbus-daemon 1.16 looks the process up when it is asked, and may notice only then that it has ended. */
+function isProcessGone(error: unknown): boolean {
+  const name = 'org.freedesktop.DBus.Error.UnixProcessIdUnknown';
+  return error instanceof BusError && error.errorName === name;
+}
+
+/** Whether a process has not ended; one that nobody has waited for yet has. */
+async function isRunning(pid: number): Promise<boolean> {
+  try {
+    return !/\) [ZX] /.test(await readFile(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
+  }
+}

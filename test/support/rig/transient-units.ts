@@ -1,0 +1,85 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import type { Bus } from '../../../src/dbus/bus.ts';
+import { type IncomingMessage, Message, messageType } from '../../../src/dbus/wire/message.ts';
+import { type Variant, variant } from '../../../src/dbus/wire/variant.ts';
+
+const manager = {
+  path: '/org/freedesktop/systemd1',
+  interface: 'org.freedesktop.systemd1.Manager',
+} as const;
+
+/** How a program is started; it ends with its owner. */
+export type Starter = (command: string, args: readonly string[]) => ChildProcess;
+
+const detached: Starter = (command, args) =>
+  spawn('setpriv', ['--pdeathsig=KILL', command, ...args], { stdio: 'ignore' });
+
+/**
+ * As much of systemd as dbus-broker asks for, which starts no service itself: it has the owner of each name started
+ * as a transient unit, and hears when the unit failed.
+ */
+export class TransientUnits {
+  readonly #bus: Bus;
+  readonly #start: Starter;
+  #jobs = 0;
+
+  private constructor(bus: Bus, start: Starter) {
+    this.#bus = bus;
+    this.#start = start;
+  }
+
+  /** Serves the bus that `bus` is a connection to, for as long as that is open. */
+  static async serve(bus: Bus, start: Starter = detached): Promise<void> {
+    const units = new TransientUnits(bus, start);
+    bus.serveCalls({ maxBodyBytes: () => 64 << 10, receive: (call) => units.#answer(call) });
+    await bus.requestName('org.freedesktop.systemd1');
+  }
+
+  #answer(call: IncomingMessage): void {
+    const { member } = call.header;
+    const [unit, , properties] = call.decode(4096);
+    if (member === 'LoadUnit') return this.#reply(call, 'o', [pathOf(unit)]);
+    if (member !== 'StartTransientUnit') return this.#reply(call, '', []); // Subscribe
+    this.#jobs += 1;
+    const job = `${manager.path}/job/${this.#jobs}`;
+    this.#reply(call, 'o', [job]);
+    const [program = '', ...args] = commandOf(properties);
+    const child = this.#start(program, args);
+    child.once('spawn', () => {
+      this.#signal({ ...manager, member: 'JobRemoved' }, 'uoss', [this.#jobs, job, unit, 'done']);
+    });
+    child.once('exit', (code) => this.#report(unit, code === 0 ? 'inactive' : 'failed'));
+    child.once('error', () => this.#report(unit, 'failed'));
+  }
+
+  #report(unit: unknown, state: string): void {
+    const properties = { path: pathOf(unit), interface: 'org.freedesktop.DBus.Properties' };
+    const changed = { ActiveState: variant('s', state) };
+    const body = ['org.freedesktop.systemd1.Unit', changed, []];
+    this.#signal({ ...properties, member: 'PropertiesChanged' }, 'sa{sv}as', body);
+  }
+
+  #reply({ header }: IncomingMessage, signature: string, body: unknown[]): void {
+    const to = { replySerial: header.serial, destination: header.sender };
+    this.#bus.send(new Message({ type: messageType.reply, ...to, signature, body }));
+  }
+
+  #signal(
+    from: { readonly path: string; readonly interface: string; readonly member: string },
+    signature: string,
+    body: unknown[],
+  ): void {
+    this.#bus.send(new Message({ type: messageType.signal, ...from, signature, body }));
+  }
+}
+
+function pathOf(unit: unknown): string {
+  return `${manager.path}/unit/${Buffer.from(String(unit)).toString('hex')}`;
+}
+
+/** The command of `ExecStart`, an `a(sasb)` among properties `a(sv)`. */
+function commandOf(properties: unknown): readonly string[] {
+  for (const [name, value] of properties as [string, Variant][]) // of a call that the launcher of the bus made
+    if (name === 'ExecStart') return (value.value as [[string, string[], boolean]])[0][1];
+  throw new TypeError('a transient unit without ExecStart');
+}

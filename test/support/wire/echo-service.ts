@@ -1,0 +1,204 @@
+import { randomBytes } from 'node:crypto';
+import type { Bus } from '../../../src/dbus/bus.ts';
+import { defineInterface, defineService } from '../../../src/dbus/definition.ts';
+import { Callers } from '../../../src/dbus/server/caller.ts';
+import type { CallLimits } from '../../../src/dbus/server/limits/call-limits.ts';
+import type { LogControl } from '../../../src/dbus/server/log-control.ts';
+import {
+  type CallContext,
+  type Question,
+  type ServeObserver,
+  type Server,
+  serve,
+} from '../../../src/dbus/server/serve.ts';
+import { ServiceError } from '../../../src/errors.ts';
+import { nameParsers } from '../../../src/ids.ts';
+
+/** A service with a method of every kind that the dispatcher knows. */
+export const echoService = defineService({
+  name: 'echo',
+  doc: 'Answers what it is told.',
+  busName: 'org.iotedge.Echo1',
+  path: '/org/iotedge/Echo1',
+  user: 'root',
+  actions: {},
+  manager: defineInterface({
+    name: 'org.iotedge.Echo1',
+    doc: 'Answers what it is told.',
+    methods: {
+      Echo: {
+        doc: 'The same bytes.',
+        in: { data: 'ay' },
+        options: { reverse: 'b', note: 's' },
+        out: { answer: 'ay' },
+        check: { data: { maxBytes: 1 << 20 } },
+        authorize: 'public',
+      },
+      Guarded: {
+        doc: 'Asks first.',
+        in: { key_id: 's' },
+        options: { derivation: 'ay', exportable: 'b' },
+        check: { key_id: 'key-id' },
+        authorize: {
+          action: 'org.iotedge.echo1.use',
+          details: ['key_id', 'derivation', 'exportable'],
+        },
+      },
+      Resolved: {
+        doc: 'Asks with what the service knows.',
+        in: { key_id: 's' },
+        resolve: ['owner'],
+        authorize: [
+          { action: 'org.iotedge.echo1.use', details: { owner: 'owner' } },
+          { action: 'org.iotedge.echo1.second', details: ['key_id'] },
+        ],
+      },
+      Fail: {
+        doc: 'Fails in a way.',
+        in: { way: 's' },
+        authorize: 'public',
+        errors: { NotFound: 'it is asked to' },
+      },
+      Hang: { doc: 'Ends when the caller leaves.', authorize: 'public' },
+      GuardedHang: {
+        doc: 'Asks first, then ends when the caller leaves.',
+        authorize: { action: 'org.iotedge.echo1.use', details: {} },
+      },
+      Wait: { doc: 'The same, as an operation does.', waits: true, authorize: 'public' },
+      Secret: { doc: 'A secret.', out: { secret: 'ay' }, secret: true, authorize: 'public' },
+      Record: {
+        doc: 'A dictionary with known keys.',
+        out: { record: 'a{sv}', records: 'aa{sv}' },
+        records: { record: { name: 's', size: 't' }, records: { name: 's' } },
+        authorize: 'public',
+      },
+      Describe: { doc: 'All of it.', reads: true, out: { json: 's' }, authorize: 'public' },
+    },
+    properties: {
+      Version: { type: 's', emits: 'const', doc: 'Version.' },
+      Health: { type: 's', emits: 'true', doc: 'Health.' },
+      LastError: { type: 's', emits: 'invalidates', doc: 'Error.' },
+      Quiet: { type: 'u', emits: 'false', doc: 'Never announced.' },
+    },
+    signals: { Happened: { doc: 'It did.', args: { what: 's', at: 't' } } },
+  }),
+  child: {
+    segment: 'thing',
+    interface: defineInterface({
+      name: 'org.iotedge.Echo1.Thing',
+      doc: 'A thing.',
+      properties: {
+        Name: { type: 's', emits: 'const', doc: 'Its name.' },
+        Size: { type: 't', emits: 'true', doc: 'Its size.' },
+      },
+    }),
+  },
+});
+
+/** What a served echo service shows to a test. */
+export interface EchoFixture {
+  readonly server: Server<typeof echoService>;
+  readonly logControl: LogControl;
+  readonly questions: Question[];
+  /** Messages of failed calls and what they failed of. */
+  readonly failures: unknown[];
+  /** Failures that the table does not list. */
+  readonly undeclared: unknown[];
+  readonly contexts: CallContext[];
+  /** The buffers that were answered, with the bytes that they had. */
+  readonly answered: { readonly buffer: Buffer; readonly bytes: string }[];
+}
+
+/** How a test wants the echo service to decide and to be bounded. */
+export interface EchoOptions {
+  readonly authorize?: (question: Question, call: CallContext) => Promise<void> | undefined;
+  readonly limits?: CallLimits;
+  readonly isTrusted?: (uid: number) => boolean;
+  readonly observer?: Partial<ServeObserver>;
+}
+
+const ways: Readonly<Record<string, () => unknown>> = {
+  undefined: () => undefined,
+  null: () => null,
+  text: () => 'text',
+  error: () => new Error('secret detail'),
+  type: () => new TypeError('secret detail'),
+  known: () => new ServiceError('NotFound', 'no thing "x"'),
+  internal: () => new ServiceError('Failed', 'secret detail'),
+  nul: () => new ServiceError('Unavailable', 'a\0b'),
+  cyclic: () => {
+    const error = new Error('cyclic');
+    error.cause = error;
+    return error;
+  },
+};
+
+/** Serves the echo service under its name. */
+export async function startEcho(bus: Bus, options: EchoOptions = {}): Promise<EchoFixture> {
+  const questions: Question[] = [];
+  const failures: unknown[] = [];
+  const undeclared: unknown[] = [];
+  const contexts: CallContext[] = [];
+  const answered: { buffer: Buffer; bytes: string }[] = [];
+  const untilAborted = (call: CallContext): Promise<never> => {
+    contexts.push(call);
+    return new Promise((_resolve, reject) => {
+      call.signal.addEventListener('abort', () => {
+        reject(new ServiceError('Cancelled', 'the caller left'));
+      });
+    });
+  };
+  const logControl = { level: 'info', target: 'journal', syslogIdentifier: 'echo' };
+  const server = serve(bus, echoService, {
+    handlers: {
+      Echo({ data, options: { reverse = false } }, call) {
+        contexts.push(call);
+        const answer = reverse ? Buffer.from(data.toReversed()) : data;
+        answered.push({ buffer: answer, bytes: answer.toString('hex') });
+        return { answer };
+      },
+      Guarded: () => ({}),
+      Resolved: () => ({}),
+      async Fail({ way }) {
+        if (way.startsWith('later-')) await new Promise((resolve) => void setTimeout(resolve, 1));
+        // what is thrown here is no Error on purpose
+        // oxlint-disable-next-line typescript/only-throw-error
+        throw ways[way.replace('later-', '')]?.();
+      },
+      Hang: (_, call) => untilAborted(call),
+      GuardedHang: (_, call) => untilAborted(call),
+      Wait: (_, call) => untilAborted(call),
+      async Secret() {
+        const secret = randomBytes(32);
+        answered.push({ buffer: secret, bytes: secret.toString('hex') });
+        return { secret };
+      },
+      Record: () => ({ record: { name: 'r', size: 5n }, records: [{ name: 'a' }, { name: 'b' }] }),
+    },
+    resolvers: { Resolved: ({ key_id }) => Promise.resolve({ owner: `owner of ${key_id}` }) },
+    properties: { Version: '1', Health: 'ok', LastError: '', Quiet: 0 },
+    authorizer: {
+      authorize(question, call) {
+        questions.push(question);
+        return options.authorize?.(question, call);
+      },
+    },
+    callers: await Callers.start(bus),
+    names: nameParsers,
+    logControl,
+    observer: {
+      decided: () => undefined,
+      failed: (_call, _message, error) => void failures.push(error),
+      undeclared: (_call, error) => void undeclared.push(error),
+      ...options.observer,
+    },
+    ...(options.limits === undefined ? {} : { limits: options.limits }),
+    ...(options.isTrusted === undefined ? {} : { isTrusted: options.isTrusted }),
+  });
+  server.goLive();
+  await bus.requestName(echoService.busName);
+  return { server, logControl, questions, failures, undeclared, contexts, answered };
+}
+
+/** Where the echo service is. */
+export const echoRemote = { busName: echoService.busName, path: echoService.path };

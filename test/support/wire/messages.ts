@@ -1,0 +1,35 @@
+import { Inbox } from '../../../src/dbus/wire/inbox.ts';
+import { type IncomingMessage, Message } from '../../../src/dbus/wire/message.ts';
+import { writeMessage } from '../../../src/dbus/wire/message-writer.ts';
+import { WireWriter, writersOf } from '../../../src/dbus/wire/writer.ts';
+
+/** A message as it stands on the wire. */
+export function bytesOfMessage(fields: ConstructorParameters<typeof Message>[0]): Buffer {
+  const writer = new WireWriter();
+  writeMessage(writer, new Message({ serial: 1, ...fields }));
+  return Buffer.from(writer.buffer.subarray(0, writer.position));
+}
+
+/** Values as they stand in the body of a message of this signature. */
+export function bytesOfBody(signature: string, ...values: readonly unknown[]): Buffer {
+  const writer = new WireWriter();
+  writersOf(signature).forEach((write, at) => write(writer, values[at]));
+  return Buffer.from(writer.buffer.subarray(0, writer.position));
+}
+
+/** The one message that these bytes are, however large; undefined when it is malformed. */
+export function receive(bytes: Buffer): IncomingMessage | undefined {
+  const inbox = new Inbox(() => Number.POSITIVE_INFINITY);
+  inbox.add(bytes);
+  const message = inbox.next();
+  message?.detach();
+  return message;
+}
+
+/** A call as it is received, with this body. */
+export function callWith(signature: string, body: readonly unknown[], flags = 0): IncomingMessage {
+  const fields = { path: '/', interface: 'a.b', member: 'C', flags, signature, body };
+  const message = receive(bytesOfMessage(fields));
+  if (message === undefined) throw new TypeError('a call that cannot be received');
+  return message;
+}

@@ -1,0 +1,56 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { OutgoingCalls } from '../../../../src/dbus/client/outgoing-calls.ts';
+
+const test = suite('calls that a connection makes');
+
+/** Calls of one connection, and the serials of those that were sent. */
+function open() {
+  const calls = new OutgoingCalls();
+  const sent: number[] = [];
+  let serial = 0;
+  const start = (destination: string, count: number): void => {
+    for (let made = 0; made < count; made++) {
+      const own = ++serial;
+      calls.start(own, { destination, send: () => void sent.push(own) });
+    }
+  };
+  return { calls, sent, start };
+}
+
+test('are unanswered fifty by one peer and a hundred in all, and not one more', () => {
+  const { calls, sent, start } = open();
+  start('a', 51);
+  assert.is(sent.length, 50);
+  start('b', 49);
+  start('c', 2);
+  assert.is(sent.length, 100);
+  assert.is(sent.at(-1), 101, 'the first one to another peer');
+  calls.answered(1);
+  assert.equal(sent.slice(100), [51], 'who came first');
+  calls.answered(1);
+  calls.answered(9999);
+  assert.is(sent.length, 101, 'one answer makes room for one call');
+  calls.answered(2);
+  assert.equal(sent.slice(101), [102]);
+});
+
+test('that were given up before they were sent never are', () => {
+  const { calls, sent, start } = open();
+  start('a', 53);
+  calls.abandon(51);
+  calls.answered(1);
+  assert.equal(sent.slice(50), [52]);
+});
+
+test('that were given up count until they are answered: the bus counts them, too', () => {
+  const { calls, sent, start } = open();
+  start('a', 51);
+  for (let serial = 1; serial <= 50; serial++) calls.abandon(serial);
+  start('a', 1);
+  assert.is(sent.length, 50);
+  calls.answered(50);
+  assert.equal(sent.slice(50), [51]);
+});
+
+test.run();

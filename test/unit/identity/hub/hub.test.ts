@@ -1,0 +1,222 @@
+/** The registry of a hub, as its client sees it. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { isServiceError, ServiceError } from '../../../../src/errors.ts';
+import type { CloudAnswer, CloudRequest } from '../../../../src/identity/cloud/cloud.ts';
+import { Hub } from '../../../../src/identity/hub/hub.ts';
+import { parseModuleId } from '../../../../src/ids.ts';
+
+const test = suite('hub');
+const id = parseModuleId('$edgeAgent');
+const via = { requestId: 'r', signal: new AbortController().signal };
+const module = { moduleId: id, generationId: '7', managedBy: null, etag: 'AAAA=' };
+const keys = { primary: Buffer.alloc(32, 1), secondary: Buffer.alloc(32, 2) };
+
+/** A hub that gives these answers, in order; what it was asked, and how long it was waited for. */
+function hubOf(...answers: readonly Partial<CloudAnswer>[]) {
+  const requests: CloudRequest[] = [];
+  const waits: number[] = [];
+  const left = [...answers];
+  const cloud = {
+    send: (request: CloudRequest): Promise<CloudAnswer> => {
+      requests.push(request);
+      const plain = { status: 200, retryAfterS: undefined, body: module };
+      return Promise.resolve({ ...plain, ...left.shift() });
+    },
+  };
+  const wait = (ms: number): Promise<void> => {
+    waits.push(ms);
+    return Promise.resolve();
+  };
+  const device = { hubHostname: 'hub.example', deviceId: 'a b' };
+  return { hub: new Hub(cloud, device, wait), requests, waits };
+}
+
+async function codeOf(promise: Promise<unknown>): Promise<string> {
+  const error: unknown = await promise.catch((reason: unknown) => reason);
+  return isServiceError(error) ? error.code : `no failure: ${String(error)}`;
+}
+
+test('names modules and devices as URLs do', async () => {
+  const { hub, requests } = hubOf();
+  await hub.get(id, via);
+  const [{ url } = { url: '' }] = requests;
+  const path = 'https://hub.example/devices/a%20b/modules/%24edgeAgent';
+  assert.is(url, `${path}?api-version=2017-11-08-preview`);
+});
+
+const tags: readonly (readonly [string, Partial<CloudAnswer>, string])[] = [
+  ['of the body', { body: module, etag: '"BBBB="' }, '"AAAA="'],
+  ['of the body, in quotes', { body: { ...module, etag: '"AAAA="' } }, '"AAAA="'],
+  ['of the header', { body: { ...module, etag: undefined }, etag: 'W/"BBBB="' }, '"BBBB="'],
+  ['that is missing', { body: { ...module, etag: undefined } }, '*'],
+  ['that is empty', { body: { ...module, etag: '""' } }, '*'],
+  ['that is none', { body: { ...module, etag: 'a"b\r\nc: d' } }, '*'],
+];
+for (const [what, answer, sent] of tags) {
+  test(`writes with the entity tag ${what}`, async () => {
+    const { hub, requests } = hubOf(answer);
+    const found = await hub.get(id, via);
+    assert.is(found?.managedBy, '');
+    await hub.setKeys({ moduleId: id, managedBy: 'x', etag: found?.etag ?? '' }, keys, via);
+    await hub.delete({ moduleId: id, etag: found?.etag ?? '' }, via);
+    const written = requests.slice(1).map(({ headers }) => headers?.['if-match']);
+    assert.equal(written, [sent, sent]);
+  });
+}
+
+test('says that a module changed meanwhile', async () => {
+  const stale = { status: 412, body: { Message: 'ErrorCode:PreconditionFailed;' } };
+  const { hub } = hubOf(stale, stale);
+  const named = { moduleId: id, managedBy: 'x', etag: 'AAAA=' };
+  assert.is(await codeOf(hub.setKeys(named, keys, via)), 'Unavailable');
+  assert.is(await codeOf(hub.delete(named, via)), 'Unavailable');
+});
+
+test('asks a busy hub again as soon as it says, a few times', async () => {
+  const busy = (retryAfterS: number | undefined) => ({ status: 429, retryAfterS, body: {} });
+  const soon = hubOf(busy(2), { ...busy(0), status: 503 });
+  assert.is((await soon.hub.get(id, via))?.generationId, '7');
+  assert.equal(soon.waits, [2000, 1000]);
+  const always = hubOf(...Array.from({ length: 9 }, () => busy(2)));
+  assert.is(await codeOf(always.hub.get(id, via)), 'Unavailable');
+  assert.is(always.requests.length, 4);
+  for (const retryAfterS of [undefined, 11, 3600]) {
+    const late = hubOf(busy(retryAfterS));
+    assert.is(await codeOf(late.hub.get(id, via)), 'Unavailable');
+    assert.equal(late.waits, []);
+  }
+});
+
+test('does not wait for a busy hub when its caller is gone', async () => {
+  const cancel = new AbortController();
+  const cloud = {
+    send: (): Promise<CloudAnswer> => {
+      setImmediate(() => cancel.abort(new ServiceError('Cancelled', 'by somebody')));
+      return Promise.resolve({ status: 429, retryAfterS: 9, body: {} });
+    },
+  };
+  const hub = new Hub(cloud, { hubHostname: 'h', deviceId: 'd' });
+  const asked = hub.get(id, { requestId: 'r', signal: cancel.signal });
+  assert.is(await codeOf(asked), 'Cancelled');
+});
+
+test('makes, reads, writes and removes a module with the documented requests', async () => {
+  const named = { moduleId: id, managedBy: 'x', etag: 'AAAA=' };
+  const { hub, requests } = hubOf({ status: 201 }, {}, {}, { status: 204 }, { body: [module] });
+  const made = await hub.create(id, 'x', via);
+  assert.equal(made, {
+    moduleId: id,
+    generationId: '7',
+    managedBy: '',
+    etag: 'AAAA=',
+    authentication: '',
+  });
+  await hub.get(id, via);
+  await hub.setKeys(named, keys, via);
+  await hub.delete(named, via);
+  await hub.list(via);
+  const symmetricKey = {
+    primaryKey: Buffer.alloc(32, 1).toString('base64'),
+    secondaryKey: Buffer.alloc(32, 2).toString('base64'),
+  };
+  const body = { moduleId: id, deviceId: 'a b', managedBy: 'x' };
+  const url = 'https://hub.example/devices/a%20b/modules';
+  const one = `${url}/%24edgeAgent?api-version=2017-11-08-preview`;
+  const headers = { 'if-match': '"AAAA="' };
+  assert.equal(requests, [
+    { method: 'PUT', url: one, body },
+    { method: 'GET', url: one },
+    {
+      method: 'PUT',
+      url: one,
+      body: { ...body, authentication: { type: 'sas', symmetricKey } },
+      headers,
+    },
+    { method: 'DELETE', url: one, headers },
+    { method: 'GET', url: `${url}?api-version=2017-11-08-preview` },
+  ]);
+});
+
+/** What becomes of each call at a status: a result, `none`, or the status in its message. */
+const outcomes: readonly (readonly [
+  number,
+  Readonly<Record<'create' | 'get' | 'keys' | 'delete' | 'list', string>>,
+])[] = [
+  [200, { create: 'module', get: 'module', keys: 'module', delete: 'done', list: 'list' }],
+  [201, { create: 'module', get: 'module', keys: 'module', delete: '201', list: '201' }],
+  [204, { create: '204', get: '204', keys: '204', delete: 'done', list: '204' }],
+  [400, { create: '400', get: '400', keys: '400', delete: '400', list: '400' }],
+  [401, { create: '401', get: '401', keys: '401', delete: '401', list: '401' }],
+  [403, { create: '403', get: '403', keys: '403', delete: '403', list: '403' }],
+  [404, { create: '404', get: 'none', keys: 'none', delete: 'done', list: '404' }],
+  [409, { create: 'none', get: '409', keys: '409', delete: '409', list: '409' }],
+  [412, { create: 'changed', get: 'changed', keys: 'changed', delete: 'changed', list: '412' }],
+  [429, { create: '429', get: '429', keys: '429', delete: '429', list: '429' }],
+  [500, { create: '500', get: '500', keys: '500', delete: '500', list: '500' }],
+  [503, { create: '503', get: '503', keys: '503', delete: '503', list: '503' }],
+];
+const named = { moduleId: id, managedBy: 'x', etag: 'AAAA=' };
+const calls = {
+  create: (hub: Hub) => hub.create(id, 'x', via),
+  get: (hub: Hub) => hub.get(id, via),
+  keys: (hub: Hub) => hub.setKeys(named, keys, via),
+  delete: (hub: Hub) => hub.delete(named, via),
+  list: (hub: Hub) => hub.list(via),
+};
+const verbs = { create: 'PUT', get: 'GET', keys: 'PUT', delete: 'DELETE', list: 'GET' };
+
+for (const [status, expected] of outcomes) {
+  test(`is understood when it answers ${status}`, async () => {
+    for (const kind of ['create', 'get', 'keys', 'delete', 'list'] as const) {
+      const body = kind === 'list' ? [module] : module;
+      const { hub } = hubOf({ status, body: status < 300 ? body : {} });
+      const result: unknown = await calls[kind](hub).catch((error: unknown) => error);
+      const outcome = expected[kind];
+      if (outcome === 'none' || outcome === 'done') assert.is(result, undefined, kind);
+      else if (outcome === 'module' || outcome === 'list') assert.type(result, 'object', kind);
+      else {
+        assert.ok(isServiceError(result, 'Unavailable'), `${kind}: ${String(result)}`);
+        assert.match(result.message, `${verbs[kind]} of `);
+        assert.match(result.message, 'on hub.example');
+        if (outcome === 'changed') assert.match(result.message, 'has changed the module meanwhile');
+        else assert.match(result.message, `HTTP ${outcome}`);
+      }
+      if (outcome === 'module') assert.not.instance(result, Error);
+    }
+  });
+}
+
+test('is not taken at its word about another module', async () => {
+  const body = { ...module, moduleId: '$edgeHub' };
+  for (const kind of ['create', 'get', 'keys'] as const) {
+    const { hub } = hubOf({ body });
+    assert.is(await codeOf(calls[kind](hub)), 'Unavailable', kind);
+  }
+});
+
+test('is waited for up to ten seconds, and three times', async () => {
+  const busy = (retryAfterS: number) => ({ status: 503, retryAfterS, body: {} });
+  const thrice = hubOf(busy(10), busy(0.2), busy(1));
+  assert.is((await thrice.hub.get(id, via))?.generationId, '7');
+  assert.equal(thrice.waits, [10_000, 1000, 1000]);
+  const failed = hubOf({ status: 500, retryAfterS: 1, body: {} });
+  assert.is(await codeOf(failed.hub.get(id, via)), 'Unavailable');
+  assert.equal(failed.waits, []);
+});
+
+test('says how modules prove themselves, and who manages them', async () => {
+  const body = { ...module, managedBy: 'me', authentication: { type: 'selfSigned' } };
+  const found = await hubOf({ body }).hub.get(id, via);
+  assert.equal([found?.managedBy, found?.authentication], ['me', 'selfSigned']);
+});
+
+test('takes no list that is none, and no module without a name', async () => {
+  for (const body of [undefined, {}, 'x', [null], [{ moduleId: 'a' }], [{ generationId: '1' }]]) {
+    assert.is(await codeOf(hubOf({ body }).hub.list(via)), 'Unavailable', JSON.stringify(body));
+  }
+  const [listed] = await hubOf({ body: [module] }).hub.list(via);
+  assert.is(listed?.moduleId, id);
+});
+
+test.run();

@@ -1,0 +1,42 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { answerTo, differenceOf } from '../../../../src/identity/provisioners/provisioned-for.ts';
+
+const test = suite('what a device was provisioned for');
+const dps = {
+  globalEndpoint: 'https://dps.example',
+  scopeId: '0ne1',
+  registrationId: undefined,
+  certificateId: 'device-id',
+  keyId: 'device-id',
+};
+const saved = { answerTo: answerTo(dps), registrationId: 'pump-1' };
+
+test('is the same while id, scope and endpoint are', () => {
+  assert.is(differenceOf(saved, dps, 'pump-1'), '');
+  assert.is(differenceOf(saved, dps, 'PUMP-1'), '');
+  assert.is(differenceOf(saved, dps, undefined), '');
+  assert.is(differenceOf(saved, { ...dps, registrationId: 'pump-1' }, 'pump-1'), '');
+  assert.is(differenceOf(saved, { ...dps, certificateId: 'other' }, 'pump-1'), '');
+});
+
+test('is another when one of them differs, and both are named', () => {
+  const renamed = differenceOf(saved, dps, 'pump-2');
+  assert.is(renamed, 'registration id "pump-1", now "pump-2"');
+  const scope = differenceOf(saved, { ...dps, scopeId: '0ne2' }, 'pump-1');
+  assert.is(scope, 'scope "0ne1", now "0ne2"');
+  const endpoint = differenceOf(saved, { ...dps, globalEndpoint: 'https://x' }, 'pump-1');
+  assert.is(endpoint, 'endpoint "https://dps.example", now "https://x"');
+});
+
+test('is known from an older record as far as that goes', () => {
+  const older = { answerTo: answerTo(dps), registrationId: '' };
+  assert.is(differenceOf(older, dps, 'pump-2'), '');
+  const certificateId = 'other';
+  assert.match(differenceOf(older, { ...dps, certificateId }, 'pump-2'), 'certificate');
+  const named = { answerTo: answerTo({ ...dps, registrationId: 'pump-1' }), registrationId: '' };
+  assert.is(differenceOf(named, dps, 'pump-2'), 'registration id "pump-1", now "pump-2"');
+  assert.is.not(differenceOf({ answerTo: '{', registrationId: '' }, dps, 'pump-1'), '');
+});
+
+test.run();

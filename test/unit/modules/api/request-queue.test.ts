@@ -1,0 +1,54 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Limiter } from '../../../../src/modules/api/request-queue.ts';
+
+const test = suite('limiter');
+
+test('runs so many tasks at once, and the others in order', async () => {
+  const limiter = new Limiter(2);
+  const order: number[] = [];
+  const finish: (() => void)[] = [];
+  const task = (index: number) => () => {
+    order.push(index);
+    return new Promise<number>((resolve) => finish.push(() => resolve(index)));
+  };
+  const all = [0, 1, 2, 3].map((index) => limiter.run(task(index)));
+  await sleep(1);
+  assert.equal(order, [0, 1]);
+  for (let next = finish.shift(); next !== undefined; next = finish.shift()) {
+    next();
+    await sleep(1);
+  }
+  assert.equal(await Promise.all(all), [0, 1, 2, 3]);
+  assert.equal(order, [0, 1, 2, 3]);
+});
+
+test('runs the next task when one fails', async () => {
+  const limiter = new Limiter(1);
+  const failing = limiter.run(() => Promise.reject(new Error('no')));
+  const next = limiter.run(() => Promise.resolve('yes'));
+  assert.is(await failing.catch(() => 'failed'), 'failed');
+  assert.is(await next, 'yes');
+});
+
+test('gives the place of a task to another one while it waits', async () => {
+  const limiter = new Limiter(1);
+  const order: string[] = [];
+  const waiting = limiter.run(async () => {
+    await limiter.pause(async () => {
+      order.push('waits');
+      await sleep(20);
+    });
+    order.push('goes on');
+  });
+  const other = limiter.run(async () => {
+    order.push('another begins');
+    await sleep(60);
+    order.push('another ends');
+  });
+  await Promise.all([waiting, other]);
+  assert.equal(order, ['waits', 'another begins', 'another ends', 'goes on']);
+});
+
+test.run();

@@ -1,0 +1,170 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { isServiceError } from '../../../../../src/errors.ts';
+import {
+  parseSettings,
+  parseSettingsJson,
+  withoutMountsOf,
+} from '../../../../../src/modules/docker/create-options/create-options.ts';
+
+const test = suite('create options');
+
+function refusal(action: () => unknown): string | undefined {
+  try {
+    action();
+    return undefined;
+  } catch (error) {
+    return isServiceError(error) ? error.code : String(error);
+  }
+}
+
+test('reads settings as ModuleSpec has them', () => {
+  const settings = parseSettingsJson(
+    '{"image":"reg.example/a/b:1","createOptions":{"Env":["A=b"]},"auth":{"username":"u","password":"p"}}',
+  );
+  assert.is(settings.image, 'reg.example/a/b:1');
+  assert.equal(settings.createOptions, { Env: ['A=b'] });
+  assert.equal(settings.auth, { username: 'u', password: 'p' });
+});
+
+test('reads create options from their JSON text, and none as none', () => {
+  assert.equal(parseSettings({ image: 'a', createOptions: '{"User":"x"}' }).createOptions, {
+    User: 'x',
+  });
+  assert.equal(parseSettings({ image: 'a', createOptions: '' }).createOptions, {});
+  assert.equal(parseSettings({ image: 'a' }).createOptions, {});
+});
+
+test('leaves out what is null', () => {
+  const createOptions = { Cmd: null, HostConfig: { Binds: null, Memory: 1 } };
+  assert.equal(parseSettings({ image: 'a', createOptions }).createOptions, {
+    HostConfig: { Memory: 1 },
+  });
+});
+
+test('says InvalidArgs for settings that it does not understand', () => {
+  const wrong = [
+    '',
+    'null',
+    '[]',
+    '{}',
+    '{"image":1}',
+    '{"image":""}',
+    '{"image":"a b"}',
+    '{"image":"../containers/x"}',
+    '{"image":"a//b"}',
+    '{"image":"a?x"}',
+    '{"image":"a","extra":1}',
+    '{"image":"a","createOptions":[]}',
+    '{"image":"a","createOptions":"["}',
+    '{"image":"a","auth":"x"}',
+    '{"image":"a","auth":{"token":"x"}}',
+    '{"image":"a","auth":{"password":1}}',
+  ];
+  for (const text of wrong)
+    assert.is(
+      refusal(() => parseSettingsJson(text)),
+      'InvalidArgs',
+      text,
+    );
+});
+
+test('keeps a password out of what it says about broken JSON', () => {
+  // the parser quotes a short text as a whole
+  for (const text of ['{"auth":{"password":"hunter2"', 'hunter2']) {
+    try {
+      parseSettingsJson(text);
+      assert.unreachable();
+    } catch (error) {
+      assert.ok(isServiceError(error, 'InvalidArgs'), String(error));
+      assert.not.match(`${error.message} ${String(error.cause)}`, /hunter2/);
+    }
+  }
+});
+
+test('drops the mounts that the runtime makes itself', () => {
+  const options = {
+    User: 'x',
+    HostConfig: {
+      Memory: 1,
+      Binds: ['/run/w.sock:/run/w.sock', '/elsewhere:/run/w.sock', 'data:/data'],
+      Mounts: [
+        { Type: 'bind', Source: '/run/w.sock', Target: '/y' },
+        { Type: 'volume', Source: 'v', Target: '/v' },
+      ],
+    },
+  };
+  assert.equal(withoutMountsOf(options, new Set(['/run/w.sock'])), {
+    User: 'x',
+    HostConfig: {
+      Memory: 1,
+      Binds: ['data:/data'],
+      Mounts: [{ Type: 'volume', Source: 'v', Target: '/v' }],
+    },
+  });
+});
+
+test('drops a mount by any spelling of its path, and leaves what has none', () => {
+  const paths = new Set(['/run/w.sock']);
+  const kept = (HostConfig: object) => withoutMountsOf({ HostConfig }, paths);
+  assert.equal(kept({ Binds: ['/run//w.sock:/a:ro'] }), { HostConfig: { Binds: [] } });
+  assert.equal(kept({ Binds: ['data:/run/x/../w.sock:ro'] }), { HostConfig: { Binds: [] } });
+  assert.equal(kept({ Binds: ['/a:/b:/run/w.sock'] }), {
+    HostConfig: { Binds: ['/a:/b:/run/w.sock'] },
+  });
+  const mount = { Type: 'bind', Source: '/x', Target: '/run/./w.sock' };
+  assert.equal(kept({ Mounts: [mount, 'odd'] }), { HostConfig: { Mounts: ['odd'] } });
+  for (const HostConfig of [{}, { Memory: 1 }, { Binds: [] }]) {
+    assert.equal(kept(HostConfig), { HostConfig });
+  }
+});
+
+test('reads 4096 values and 32 levels of them, and no more', () => {
+  const parsed = (createOptions: object) => () => parseSettings({ image: 'a', createOptions });
+  const values = (count: number) => ({ Cmd: Array.from({ length: count }, () => 'x') });
+  assert.is(refusal(parsed(values(4094))), undefined);
+  assert.is(refusal(parsed(values(4095))), 'InvalidArgs');
+  const nested = (levels: number): object => {
+    let value: object = {};
+    for (let level = 1; level < levels; level++) value = { a: value };
+    return value;
+  };
+  assert.is(refusal(parsed(nested(32))), undefined);
+  assert.is(refusal(parsed(nested(33))), 'InvalidArgs');
+});
+
+test('refuses create options that would cost too much to look at', () => {
+  const codeFor = (options: string) => {
+    try {
+      parseSettingsJson(`{"image":"a","createOptions":${options}}`);
+      return 'none';
+    } catch (error) {
+      return isServiceError(error) ? error.code : String(error);
+    }
+  };
+  const members = Array.from({ length: 5000 }, (_, index) => `"k${index}":0`);
+  assert.is(codeFor(`{${members.join()}}`), 'InvalidArgs');
+  assert.is(codeFor(`{"HostConfig":${'['.repeat(40)}${']'.repeat(40)}}`), 'InvalidArgs');
+  const deep = 200_000;
+  assert.is(codeFor(`{"HostConfig":${'['.repeat(deep)}${']'.repeat(deep)}}`), 'InvalidArgs');
+  assert.is(
+    codeFor(`{"Env":["A=1"],"HostConfig":{"Binds":${'['.repeat(9)}${']'.repeat(9)}}}`),
+    'none',
+  );
+});
+
+test('refuses a variable without a name, and does not quote it', () => {
+  for (const line of ['=hunter2', 'A=hunter2\\u0000']) {
+    for (const member of ['Env', 'ENV']) {
+      try {
+        parseSettingsJson(`{"image":"a","createOptions":{"${member}":["${line}"]}}`);
+        assert.unreachable();
+      } catch (error) {
+        assert.ok(isServiceError(error, 'InvalidArgs'));
+        assert.not.match(error.message, 'hunter2');
+      }
+    }
+  }
+});
+
+test.run();

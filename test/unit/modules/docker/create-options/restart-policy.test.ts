@@ -1,0 +1,90 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { isServiceError } from '../../../../../src/errors.ts';
+import {
+  parseSettings,
+  restartPolicyOf,
+  settingsJson,
+} from '../../../../../src/modules/docker/create-options/create-options.ts';
+import {
+  restartsAfter,
+  restartsUnhealthy,
+  withoutEnginePolicy,
+} from '../../../../../src/modules/docker/create-options/restart-policy.ts';
+
+const test = suite('restart policy');
+
+function policy(RestartPolicy?: unknown, restart_policy?: unknown): string {
+  const createOptions = { HostConfig: { RestartPolicy } };
+  try {
+    return restartPolicyOf(parseSettings({ image: 'a', createOptions, restart_policy }));
+  } catch (error) {
+    return isServiceError(error) ? error.code : String(error);
+  }
+}
+
+test('is always unless something else is asked for', () => {
+  assert.is(restartPolicyOf(parseSettings({ image: 'a' })), 'always');
+  assert.is(policy({ Name: '' }), 'always');
+  assert.is(policy({}), 'always');
+  assert.is(policy({ Name: '' }, null), 'always');
+});
+
+test('takes the names of the engine', () => {
+  assert.is(policy({ Name: 'no' }), 'never');
+  assert.is(policy({ Name: 'always' }), 'always');
+  assert.is(policy({ Name: 'unless-stopped' }), 'always');
+  assert.is(policy({ Name: 'on-failure', MaximumRetryCount: 3 }), 'on-failure');
+  for (const wrong of [{ Name: 'Always' }, { Name: 1 }, 'always', ['always'], { name: 'x' }]) {
+    assert.is(policy(wrong), 'InvalidArgs', JSON.stringify(wrong));
+  }
+});
+
+test('takes its own names before those of the engine', () => {
+  for (const name of ['always', 'on-failure', 'on-unhealthy', 'never']) {
+    assert.is(policy({ Name: 'no' }, name), name);
+  }
+  for (const wrong of ['no', 'unless-stopped', '', 1, {}]) {
+    assert.is(policy({ Name: 'no' }, wrong), 'InvalidArgs', JSON.stringify(wrong));
+  }
+});
+
+test('stays the same when settings are written and read', () => {
+  const settings = parseSettings({
+    image: 'a',
+    restart_policy: 'never',
+    createOptions: { User: 'x' },
+  });
+  assert.equal(parseSettings(settingsJson(settings)), settings);
+});
+
+test('never reaches the engine, in whichever letters', () => {
+  const options = {
+    User: 'x',
+    HostConfig: { Memory: 1, RestartPolicy: { Name: 'always' } },
+    hostconfig: { restartpolicy: { Name: 'always' } },
+    // a long s, which is an s to engines that fold letters
+    'Ho\u017ftConfig': { 'Re\u017ftartPolicy': { Name: 'always' } },
+  };
+  assert.equal(withoutEnginePolicy(options), {
+    User: 'x',
+    HostConfig: { Memory: 1 },
+    hostconfig: {},
+    'Ho\u017ftConfig': {},
+  });
+});
+
+test('says what follows an end, and what a failing health check', () => {
+  const table = [
+    ['always', true, true, true],
+    ['on-unhealthy', false, true, true],
+    ['on-failure', false, true, false],
+    ['never', false, false, false],
+  ] as const;
+  for (const [one, good, bad, unhealthy] of table) {
+    const found = [restartsAfter(one, 0), restartsAfter(one, 137), restartsUnhealthy(one)];
+    assert.equal(found, [good, bad, unhealthy], one);
+  }
+});
+
+test.run();

@@ -1,0 +1,203 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type ModuleName, parseModuleName } from '../../../../src/ids.ts';
+import {
+  createOptionsValidator,
+  reachingOut,
+  type Validate,
+} from '../../../../src/modules/docker/confinement/misfit.ts';
+import { parseSettings } from '../../../../src/modules/docker/create-options/create-options.ts';
+import type { Volume } from '../../../../src/modules/docker/engine.ts';
+import { prepare } from '../../../../src/modules/docker/prepare.ts';
+import type { ModuleSource } from '../../../../src/modules/module-source.ts';
+import type { Prepared } from '../../../../src/modules/supervisor/goal.ts';
+import { via } from '../../../support/via.ts';
+
+const test = suite('preparation of a module');
+const sockets = { management: '/run/m.sock', workload: '/run/w.sock' };
+const identity = {
+  kind: 'module' as const,
+  hub_hostname: 'myhub.azure-devices.net',
+  gateway_hostname: 'parent.example',
+  device_id: 'device-7',
+  module_id: 'sensor',
+  generation_id: '1',
+  auth: 'sas' as const,
+  key_id: 'k',
+  derivation: Buffer.alloc(0),
+  certificate_id: '',
+};
+
+interface Setting {
+  readonly allowElevated?: boolean;
+  /** Why the options need elevation. */
+  readonly reason?: string;
+  readonly validate?: Validate;
+  readonly volume?: Volume;
+  readonly identity?: Promise<typeof identity>;
+  readonly hostname?: string;
+  readonly cgroupVersion?: 1 | 2;
+  readonly serverNames?: ReadonlyMap<ModuleName, readonly string[]>;
+  /** Whether it was prepared before. */
+  readonly isAgain?: boolean;
+  /** What authorization was told. */
+  readonly elevated?: boolean;
+}
+
+async function preparing(createOptions: object, setting: Setting = {}) {
+  const config = {
+    agent: undefined,
+    hostname: setting.hostname ?? 'device.example',
+    serverNames: setting.serverNames ?? new Map(),
+    allowElevated: setting.allowElevated ?? false,
+    allowedBinds: ['/srv/data'],
+    allowedPorts: [],
+    allowedVolumes: [],
+    connect: sockets,
+    listen: sockets,
+    network: { name: 'edge' },
+  };
+  const missing = () => Promise.reject(new Error('not asked'));
+  const findVolume = () => Promise.resolve(setting.volume);
+  const parts = {
+    config,
+    engine: { system: missing, findVolume, createVolume: missing },
+    identities: { ensure: () => setting.identity ?? Promise.resolve(identity) },
+    socketsPath: '/state/mnt',
+    validate:
+      setting.validate ??
+      (() => (setting.reason === undefined ? [] : [reachingOut(setting.reason)])),
+    cgroupVersion: setting.cgroupVersion ?? 2,
+    volumesSeen: new WeakSet<ModuleSource>(),
+  };
+  const settings = parseSettings({ image: 'a', createOptions });
+  const source = {
+    name: parseModuleName('sensor'),
+    settings,
+    env: {},
+    elevated: setting.elevated ?? true,
+  };
+  if (setting.isAgain === true) await prepare(parts, source, via);
+  return await prepare(parts, source, via);
+}
+
+async function prepared(createOptions: object, setting: Setting = {}): Promise<Prepared> {
+  const found = await preparing(createOptions, setting);
+  if (found.refusal !== undefined) throw found.refusal;
+  return found;
+}
+
+async function refusalOf(createOptions: object, setting: Setting = {}): Promise<string> {
+  const { refusal } = await preparing(createOptions, setting);
+  return refusal?.code ?? 'none';
+}
+
+async function hostConfig(HostConfig: object, allowElevated = false): Promise<object> {
+  const { body } = await prepared({ HostConfig }, { allowElevated });
+  return body['HostConfig'] as object; // as made
+}
+
+test('gives the engine no restart policy, for one that is elevated neither', async () => {
+  for (const allowElevated of [false, true]) {
+    const made = await hostConfig({ RestartPolicy: { Name: 'always' } }, allowElevated);
+    assert.not.ok('RestartPolicy' in made);
+  }
+});
+
+test('has the engine make no host path, unless the module is elevated', async () => {
+  const own = { Type: 'bind', Source: '/state/mnt/sensor', Target: '/run', ReadOnly: true };
+  const host = { Type: 'bind', Source: '/srv/data', Target: '/d', ReadOnly: true };
+  const Binds = ['/srv/data/:/d:ro'];
+  assert.equal(await hostConfig({ Binds }), {
+    NetworkMode: 'edge',
+    Binds: [],
+    Mounts: [host, own],
+  });
+  assert.equal(await hostConfig({ Binds }, true), { NetworkMode: 'edge', Binds, Mounts: [own] });
+});
+
+const masked = [
+  '/proc/asound /proc/acpi /proc/kcore /proc/keys /proc/latency_stats /proc/timer_list',
+  '/proc/timer_stats /proc/sched_debug /proc/scsi /sys/firmware',
+].flatMap((line) => line.split(' '));
+const readOnly = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
+
+test('leaves the defaults of an inspected engine to the one that makes the container', async () => {
+  const newer = ['/proc/interrupts', '/sys/devices/system/cpu/cpu12/thermal_throttle'];
+  for (const MaskedPaths of [masked, [...masked, ...newer]]) {
+    const inspected = { MaskedPaths, ReadonlyPaths: readOnly, Runtime: 'runc' };
+    const made = await hostConfig(inspected);
+    assert.equal(Object.keys(made), ['NetworkMode', 'Mounts']);
+  }
+  const kept = { MaskedPaths: masked, ReadonlyPaths: readOnly, Runtime: 'runc' };
+  const own = { Type: 'bind', Source: '/state/mnt/sensor', Target: '/run', ReadOnly: true };
+  const asWritten = { ...kept, NetworkMode: 'edge', Mounts: [own] };
+  assert.equal(await hostConfig(kept, true), asWritten, 'who is elevated gets what they write');
+});
+
+test('refuses what unmasks, in a list that is like the default one too', async () => {
+  const real = createOptionsValidator();
+  const refusal = (HostConfig: object, cgroupVersion: 1 | 2 = 2) =>
+    refusalOf({ HostConfig }, { validate: real, cgroupVersion });
+  assert.is(await refusal({ MaskedPaths: masked.slice(1) }), 'AccessDenied');
+  assert.is(await refusal({ MaskedPaths: [] }), 'AccessDenied');
+  assert.is(await refusal({ MaskedPaths: [...masked, '/etc'] }), 'AccessDenied');
+  assert.is(await refusal({ ReadonlyPaths: readOnly.slice(1) }), 'AccessDenied');
+  assert.is(await refusal({ Runtime: 'kata' }), 'AccessDenied');
+  assert.is(await refusal({ CgroupnsMode: 'host' }), 'AccessDenied');
+  assert.is(await refusal({ CgroupnsMode: 'host' }, 1), 'none');
+});
+
+const known = (alias: string) => ({
+  NetworkingConfig: { EndpointsConfig: { edge: { Aliases: [alias] } } },
+});
+
+test('tells of a name that is taken by what the identity says is above the device', async () => {
+  const refusal = (alias: string): Promise<string> => refusalOf(known(alias));
+  assert.is(await refusal('thermometer'), 'none');
+  for (const alias of ['myhub', 'parent', 'device-7', 'device', 'global']) {
+    assert.is(await refusal(alias), 'AlreadyExists', alias);
+  }
+});
+
+const outOfReach = (): Promise<never> => {
+  const never = Promise.reject(new Error('out of reach'));
+  never.catch(() => undefined);
+  return never;
+};
+
+test('tells of what the configuration lists no more, though nobody can be asked', async () => {
+  const data = { HostConfig: { Binds: ['/srv/other:/d'] } };
+  assert.is(await refusalOf(data, { identity: outOfReach() }), 'AccessDenied');
+  assert.is(await refusalOf({}, { identity: outOfReach(), reason: 'no' }), 'AccessDenied');
+  assert.is(await refusalOf(data, { allowElevated: true }), 'none');
+  assert.is(await refusalOf(data, { allowElevated: true, elevated: false }), 'AccessDenied');
+  const hostname = 'thermometer.example';
+  const renamed = { identity: outOfReach(), hostname };
+  assert.is(await refusalOf(known('thermometer'), renamed), 'AlreadyExists');
+});
+
+test('tells of a volume that the configuration lists no more', async () => {
+  const Binds = ['data:/d'];
+  const own = { name: 'data', driver: 'local', options: new Map(), mountpoint: '/v' };
+  const volume = (module: string) => ({
+    ...own,
+    labels: new Map([['org.iotedge.module', module]]),
+  });
+  const refusal = (one: Volume | undefined, more: Setting = {}) =>
+    refusalOf({ HostConfig: { Binds } }, { ...(one && { volume: one }), ...more });
+  assert.is(await refusal(volume('other'), { identity: outOfReach() }), 'AccessDenied');
+  assert.is(await refusal(volume('other'), { isAgain: true }), 'AccessDenied');
+  assert.is(await refusal(volume('sensor')), 'none');
+  assert.is(await refusal(undefined), 'none');
+  assert.is(await refusal(volume('other'), { allowElevated: true }), 'none');
+});
+
+test('tells of a name that the configuration has given to another module', async () => {
+  const serverNames = new Map([[parseModuleName('broker'), ['mqtt']]]);
+  assert.is(await refusalOf(known('mqtt'), { serverNames }), 'AlreadyExists');
+  assert.is(await refusalOf(known('broker'), { serverNames }), 'AlreadyExists');
+  assert.is(await refusalOf(known('kept'), { serverNames }), 'none');
+});
+
+test.run();

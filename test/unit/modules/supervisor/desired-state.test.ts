@@ -1,0 +1,80 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { isServiceError } from '../../../../src/errors.ts';
+import { DesiredState, type SavedState } from '../../../../src/modules/supervisor/desired-state.ts';
+import type { Goal } from '../../../../src/modules/supervisor/goal.ts';
+
+const test = suite('desired state of a module');
+
+/** A desired state on a disk that may be full, what it has saved and what it has notified of. */
+function desiredState(saved: SavedState = { goal: 'stopped' }) {
+  const disk = { isFull: false };
+  const states: SavedState[] = [];
+  const goals: Goal[] = [];
+  const errors: string[] = [];
+  const desired = new DesiredState({
+    name: 'sensor',
+    saved,
+    save: (state) => {
+      if (disk.isFull) return Promise.reject(new Error('ENOSPC'));
+      states.push(state);
+      return Promise.resolve();
+    },
+    onGoal: (goal) => goals.push(goal),
+    log: {
+      error: (message) => errors.push(message),
+      warn: () => {},
+      info: () => {},
+      debug: () => {},
+    },
+  });
+  return { desired, disk, states, goals, errors };
+}
+
+test('accepts nothing that it cannot save', async () => {
+  const { desired, disk, goals } = desiredState();
+  disk.isFull = true;
+  const accepted = await desired.accept('start', { verb: 'Start' }).catch(String);
+  assert.is(accepted, 'Error: ENOSPC');
+  assert.equal([desired.goal, desired.operation, goals], ['stopped', undefined, []]);
+});
+
+test('settles for this process what it cannot save', async () => {
+  const { desired, disk, goals, errors } = desiredState();
+  await desired.accept('start', { verb: 'Start' });
+  disk.isFull = true;
+  await desired.settle('stopped');
+  assert.equal([desired.goal, desired.operation], ['stopped', undefined]);
+  assert.equal(goals, ['start', 'stopped']);
+  assert.equal(errors, ['desired state not saved']);
+});
+
+test('saves why a module failed, and nothing of it with another goal', async () => {
+  const { desired, states } = desiredState({ goal: 'absent' });
+  await desired.accept('stopped', { verb: 'CreateModule' });
+  await desired.settle('failed', 'no image');
+  assert.equal([desired.failure, states.at(-1)?.failure], ['no image', 'no image']);
+  await desired.accept('absent', { verb: 'DeleteModule' });
+  await desired.settle('stopped', 'not removed');
+  assert.is(desired.failure, '');
+});
+
+test('goes on only from the goal that the supervisor has reached', async () => {
+  const { desired } = desiredState({ goal: 'start' });
+  await desired.accept('stopped', { verb: 'Stop' });
+  await desired.advance('start', 'started');
+  assert.is(desired.goal, 'stopped');
+});
+
+test('takes no operation when the module is gone, and one that came before keeps it', async () => {
+  const { desired } = desiredState({ goal: 'absent' });
+  const accepting = desired.accept('start', { verb: 'Start' });
+  assert.is(await desired.close('absent'), false);
+  await accepting;
+  await desired.settle('absent');
+  assert.is(await desired.close('absent'), true);
+  const error = await desired.accept('start', { verb: 'Start' }).catch((thrown: unknown) => thrown);
+  assert.ok(isServiceError(error, 'NotFound'));
+});
+
+test.run();

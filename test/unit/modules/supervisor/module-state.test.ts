@@ -1,0 +1,180 @@
+/** How a module is shown: the one word for it, its properties, and its status in the HTTP APIs. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Container, ContainerState } from '../../../../src/modules/docker/engine.ts';
+import {
+  moduleProperties,
+  moduleStatus,
+  problemOf,
+} from '../../../../src/modules/module-properties.ts';
+import type { Report } from '../../../../src/modules/supervisor/goal.ts';
+import { stateOf } from '../../../../src/modules/supervisor/module-state.ts';
+
+const test = suite('how a module is');
+const startedAt = new Date('2026-01-01T00:00:00.123Z');
+const finishedAt = new Date('2026-01-02T00:00:00Z');
+const end = { startedAt, finishedAt };
+const ended = (exitCode: number): ContainerState => ({ kind: 'exited', exitCode, ...end });
+const running: ContainerState = { kind: 'running', startedAt };
+
+function containerOf(state: ContainerState, restartCount = 0): Container {
+  const made = { id: 'c', ours: true, digest: 'd', engineRestarts: false, unhealthy: false };
+  return { ...made, state, restartCount };
+}
+
+function report(state: ContainerState | undefined, changes: Partial<Report> = {}): Report {
+  return {
+    goal: 'started',
+    state: 'unknown',
+    container: state && containerOf(state),
+    known: true,
+    step: undefined,
+    progress: 0,
+    progressText: '',
+    restartCount: 0,
+    retryAt: undefined,
+    error: '',
+    note: '',
+    failed: false,
+    ...changes,
+  };
+}
+
+const word = (state: ContainerState | undefined, changes: Partial<Report> = {}) =>
+  stateOf(report(state, changes));
+const retryAt = finishedAt;
+
+test('is what its step is about to make of it', () => {
+  assert.is(word(undefined, { step: 'pull' }), 'pulling');
+  assert.is(word(undefined, { step: 'create' }), 'starting');
+  assert.is(word(undefined, { step: 'create', goal: 'stopped' }), undefined);
+  assert.is(word(ended(0), { step: 'start', goal: 'stopped' }), 'starting');
+  assert.is(word(running, { step: 'stop' }), 'stopping');
+  assert.is(word(ended(0), { step: 'remove' }), undefined);
+  assert.is(word(ended(0), { step: 'remove', goal: 'absent' }), 'stopping');
+  assert.is(word(ended(0), { step: 'remove', goal: 'erased' }), 'stopping');
+});
+
+test('is what its container is between steps', () => {
+  for (const [state, goal, expected] of [
+    [running, 'started', 'running'],
+    [running, 'stopped', 'stopping'],
+    [running, 'restart', 'stopping'],
+    [running, 'absent', 'stopping'],
+    [{ kind: 'paused', startedAt }, 'started', 'running'],
+    [{ kind: 'restarting', exitCode: 1, ...end }, 'started', 'backoff'],
+    [{ kind: 'created' }, 'start', 'starting'],
+    [{ kind: 'created' }, 'stopped', 'created'],
+    [ended(0), 'started', 'starting'],
+    [ended(0), 'stopped', 'stopped'],
+    [ended(1), 'stopped', 'stopped'],
+    [ended(0), 'ended', 'stopped'],
+    [ended(1), 'ended', 'failed'],
+    [ended(0), 'failed', 'failed'],
+    [{ kind: 'dead' }, 'started', 'failed'],
+    [{ kind: 'removing' }, 'started', 'unknown'],
+    [{ kind: 'unknown' }, 'started', 'unknown'],
+    [undefined, 'started', 'starting'],
+    [undefined, 'stopped', undefined],
+  ] as const)
+    assert.is(word(state, { goal }), expected, `${JSON.stringify(state)} ${goal}`);
+});
+
+test('is backing off while it waits for another attempt', () => {
+  assert.is(word(ended(1), { retryAt }), 'backoff');
+  assert.is(word({ kind: 'created' }, { retryAt, goal: 'start' }), 'backoff');
+  assert.is(word(undefined, { retryAt }), 'backoff');
+  assert.is(word(undefined, { retryAt, goal: 'stopped' }), 'backoff');
+  assert.is(word(undefined, { retryAt, goal: 'absent' }), undefined);
+  assert.is(word(running, { retryAt, goal: 'stopped' }), 'running', 'one that cannot be stopped');
+});
+
+test('is failed after an operation that failed, and unknown where nobody can look', () => {
+  assert.is(word(ended(0), { goal: 'stopped', failed: true }), 'failed');
+  assert.is(word({ kind: 'created' }, { goal: 'stopped', failed: true }), 'failed');
+  assert.is(word(running, { failed: true }), 'running');
+  assert.is(word(running, { known: false }), 'unknown');
+  assert.is(word(running, { known: false, goal: 'failed' }), 'failed');
+});
+
+const settings = {
+  image: 'a:1',
+  createOptions: { Env: ['SECRET=1'], User: 'u' },
+  auth: { password: 'hunter2' },
+};
+
+function properties(one: Report, operation = '') {
+  return moduleProperties({ name: 'sensor', settings, digest: 'shown', report: one, operation });
+}
+
+test('is shown with its times in microseconds, and without its secrets', () => {
+  const shown = properties(report(ended(3), { goal: 'stopped', state: 'stopped' }), 'Stop');
+  assert.equal(shown, {
+    Name: 'sensor',
+    Type: 'docker',
+    Image: 'a:1',
+    State: 'stopped',
+    Operation: 'Stop',
+    ExitCode: 3,
+    StartedAt: BigInt(startedAt.getTime()) * 1000n,
+    FinishedAt: BigInt(finishedAt.getTime()) * 1000n,
+    RestartCount: 0,
+    Progress: 0,
+    ProgressText: '',
+    LastError: '',
+    ConfigDigest: 'shown',
+    CreateOptions: '{"User":"u"}',
+  });
+  assert.not.match(JSON.stringify({ ...shown, StartedAt: 0, FinishedAt: 0 }), /hunter2|SECRET/);
+});
+
+test('is shown without an end while it runs, and with all its restarts', () => {
+  const container = containerOf(running, 2);
+  const shown = properties(report(running, { container, restartCount: 3, progress: 0.5 }));
+  assert.equal([shown.ExitCode, shown.FinishedAt, shown.RestartCount], [0, 0n, 5]);
+  assert.is(shown.StartedAt, BigInt(startedAt.getTime()) * 1000n);
+  assert.is(shown.Progress, 0.5);
+  const restarting = properties(report({ kind: 'restarting', exitCode: 4, ...end }));
+  assert.is(restarting.ExitCode, 4);
+  assert.is(properties(report(undefined)).StartedAt, 0n);
+});
+
+test('has as its problem what failed and how it ended', () => {
+  const problem = (state: ContainerState, changes: Partial<Report>) =>
+    problemOf(report(state, changes));
+  assert.is(problem(ended(3), { retryAt }), 'ended with exit code 3');
+  assert.is(problem(ended(0), { retryAt }), 'ended with exit code 0');
+  assert.is(problem(ended(3), { goal: 'ended' }), 'ended with exit code 3');
+  assert.is(problem(ended(0), { goal: 'ended' }), '');
+  assert.is(problem(ended(3), { goal: 'stopped' }), '');
+  assert.is(problem(running, { retryAt }), '');
+  assert.is(problem(ended(3), { retryAt, error: 'no' }), 'no; ended with exit code 3');
+  const shown = properties(report(running, { error: 'e', note: 'n' }));
+  assert.is(shown.LastError, 'e; n');
+  assert.is(properties(report(running, { error: 'x'.repeat(5000) })).LastError.length, 4096);
+});
+
+test('has a status in the words of the HTTP APIs', () => {
+  const status = (state: ContainerState | undefined) => moduleStatus(report(state));
+  for (const [state, expected] of [
+    [running, 'running'],
+    [{ kind: 'created' }, 'stopped'],
+    [{ kind: 'paused', startedAt }, 'stopped'],
+    [{ kind: 'restarting', exitCode: 1, ...end }, 'stopped'],
+    [{ kind: 'removing' }, 'stopped'],
+    [ended(0), 'stopped'],
+    [ended(1), 'failed'],
+    [{ kind: 'dead' }, 'dead'],
+    [{ kind: 'unknown' }, 'unknown'],
+    [undefined, 'unknown'],
+  ] as const)
+    assert.is(status(state).runtimeStatus, expected, JSON.stringify(state));
+  assert.equal(status(ended(3)), {
+    runtimeStatus: 'failed',
+    startTime: startedAt,
+    exit: { code: 3, time: finishedAt },
+  });
+  assert.equal([status(running).exit, status(undefined).startTime], [undefined, undefined]);
+});
+
+test.run();

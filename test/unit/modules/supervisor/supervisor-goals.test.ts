@@ -1,0 +1,497 @@
+/** In which order a supervisor persists, acts and reports, beside an engine that only keeps one container. */
+import { setImmediate } from 'node:timers/promises';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type ErrorCode, isServiceError, ServiceError } from '../../../../src/errors.ts';
+import type { RestartPolicy } from '../../../../src/modules/docker/create-options/restart-policy.ts';
+import type {
+  Container,
+  ContainerEngine,
+  ContainerState,
+} from '../../../../src/modules/docker/engine.ts';
+import type { ModuleVerb, SavedState } from '../../../../src/modules/supervisor/desired-state.ts';
+import type { EngineStatus } from '../../../../src/modules/supervisor/engine-monitor.ts';
+import type { Goal, Prepared, Refused } from '../../../../src/modules/supervisor/goal.ts';
+import { Supervisor } from '../../../../src/modules/supervisor/supervisor.ts';
+import { deadline, until } from '../../../support/deadline.ts';
+import { via } from '../../../support/via.ts';
+
+const test = suite('goals of a supervisor');
+const longMs = 20_000;
+const startedAt = new Date(0);
+const running: ContainerState = { kind: 'running', startedAt };
+
+interface Setting {
+  readonly goal?: Goal;
+  readonly state?: ContainerState | undefined;
+  readonly container?: Partial<Container>;
+  readonly policy?: RestartPolicy;
+  readonly refusal?: ServiceError;
+  /** The failures of each call of the engine, one after the other. */
+  readonly failures?: Readonly<Record<string, ErrorCode[]>>;
+  readonly hasImage?: boolean;
+  readonly imagePullPolicy?: 'never' | 'on-create';
+  /** What takes until then. */
+  readonly held?: { readonly call: string; readonly until: Promise<void> };
+  /** Why it could not be made by a process before. */
+  readonly failure?: string;
+}
+
+/** What takes until it is opened. */
+function gate() {
+  let open = (): void => undefined;
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { opened, open };
+}
+
+/** A module with a supervisor, everything that is done in order, and a clock. */
+function moduleWith({
+  goal = 'started',
+  state,
+  container = {},
+  policy = 'always',
+  refusal,
+  failures = {},
+  hasImage = true,
+  imagePullPolicy = 'never',
+  failure,
+  held,
+}: Setting) {
+  const trace: string[] = [];
+  const states: string[] = [];
+  const clock = { ms: 1_000 };
+  const stop = new AbortController();
+  const status = { error: '' };
+  let images = hasImage;
+  let made: Container | undefined;
+  const put = (changed: ContainerState, changes: Partial<Container> = {}): void => {
+    const plain = { id: 'c1', ours: true, digest: 'new', restartCount: 0 };
+    const flags = { engineRestarts: false, unhealthy: false };
+    made = { ...plain, ...flags, ...changes, state: changed };
+  };
+  if (state !== undefined) put(state, container);
+  const did = async (call: string, effect: () => void = () => {}): Promise<void> => {
+    trace.push(call);
+    const code = failures[call.split(' ', 1)[0] ?? '']?.shift();
+    if (code !== undefined) throw new ServiceError(code, `no ${call}`);
+    await (held?.call === call ? held.until : undefined);
+    effect();
+  };
+  const none = () => Promise.reject(new Error('not asked'));
+  const end = { exitCode: 137, startedAt, finishedAt: new Date(1) };
+  const engine: ContainerEngine = {
+    version: none,
+    system: none,
+    findImage: () => Promise.resolve(images ? { id: 'sha256:1', digests: [] } : undefined),
+    pull: () => did('pull', () => (images = true)),
+    ensureNetwork: ({ name }) => did(`network ${name}`),
+    findVolume: none,
+    createVolume: none,
+    list: none,
+    inspect: () => Promise.resolve(made),
+    findRenamed: () => Promise.resolve(undefined),
+    rename: none,
+    create: (name) =>
+      did(`create ${name}`, () => {
+        if (made !== undefined) throw new ServiceError('AlreadyExists', 'the name is taken');
+        put({ kind: 'created' });
+      }),
+    start: (name) => did(`start ${name}`, () => put(running)),
+    stop: (id, timeoutS) =>
+      did(`stop ${id} ${timeoutS}`, () =>
+        put({ kind: 'exited', ...end }, { digest: made?.digest ?? '' }),
+      ),
+    remove: (id) => did(`remove ${id}`, () => (made = undefined)),
+    keepStopped: none,
+    logs: none,
+    listen: none,
+  };
+  const prepared: Prepared = {
+    digest: 'new',
+    image: { image: 'a', auth: undefined, imagePullPolicy },
+    body: {},
+    network: { name: 'edge' },
+    check: () => did('check'),
+  };
+  const supervisor = new Supervisor({
+    name: 'sensor',
+    saved: { goal, failure },
+    restartPolicy: policy,
+    engine,
+    engineStatus: (): EngineStatus => ({
+      name: 'docker',
+      version: '',
+      reachable: status.error === '',
+      steady: true,
+      reachedAt: startedAt,
+      ...status,
+    }),
+    prepare: () =>
+      Promise.resolve<Prepared | Refused>(refusal === undefined ? prepared : { refusal }),
+    save: (saved: SavedState) => did(`save ${saved.goal}`),
+    eraseIdentity: () => did('erase'),
+    forget: () => did('forget'),
+    onReport: (report) => {
+      if (states.at(-1) !== report.state) states.push(report.state);
+    },
+    now: () => new Date(clock.ms),
+    log: { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} },
+  });
+  const ended = supervisor.run(stop.signal);
+  return {
+    supervisor,
+    trace,
+    states,
+    clock,
+    status,
+    ended,
+    put: (changed: ContainerState, changes: Partial<Container> = {}) => {
+      put(changed, changes);
+      supervisor.wake();
+    },
+    /** What is done once that has happened, with the rest of its round. */
+    async until(call: string): Promise<readonly string[]> {
+      await until(
+        longMs,
+        () => `${call} after ${trace.join(', ')}`,
+        () => trace.includes(call),
+      );
+      return trace;
+    },
+    /** Resolves when nothing more is to be done at present. */
+    async rested(): Promise<void> {
+      const rest = supervisor.rest();
+      supervisor.wake();
+      await deadline(longMs, rest, 'a rest');
+      await setImmediate(); // with another round, where that one was woken in the middle
+    },
+    async operate(
+      verb: ModuleVerb,
+      to: Goal,
+      stopTimeoutS?: number,
+      { isUndone = false, signal = via.signal } = {},
+    ): Promise<string> {
+      await supervisor.desired.accept(to, { verb, stopTimeoutS });
+      const reached = supervisor.reach(
+        {
+          until: verb === 'Stop' ? 'stopped' : undefined,
+          stopTimeoutS,
+          isCreation: verb === 'CreateModule',
+          requestId: 'r',
+          isPatient: () => false,
+          isUndone: () => isUndone,
+        },
+        signal,
+      );
+      try {
+        await deadline(longMs, reached, verb);
+        return 'reached';
+      } catch (error) {
+        return isServiceError(error) ? error.code : String(error);
+      } finally {
+        supervisor.release();
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await deadline(longMs, ended, 'the end');
+    },
+  };
+}
+
+test('are persisted before anything is done for them', async () => {
+  await using module = moduleWith({ goal: 'stopped', state: { kind: 'created' } });
+  await module.rested();
+  assert.equal(module.trace, []);
+  assert.is(await module.operate('Start', 'start'), 'reached');
+  assert.equal(module.trace, ['save start', 'check', 'start sensor', 'save started']);
+  module.trace.length = 0;
+  assert.is(await module.operate('Restart', 'restart', 7), 'reached');
+  const restarted = [
+    'save restart',
+    'stop c1 7',
+    'save start',
+    'check',
+    'start sensor',
+    'save started',
+  ];
+  assert.equal(module.trace, restarted);
+  module.trace.length = 0;
+  assert.is(await module.operate('Stop', 'stopped', 3), 'reached');
+  assert.equal(module.trace, ['save stopped', 'stop c1 3']);
+  module.trace.length = 0;
+  assert.is(await module.operate('DeleteModule', 'absent'), 'reached');
+  assert.equal(module.trace, ['save absent', 'remove c1', 'forget']);
+  assert.is(await module.ended, 'absent');
+});
+
+test('are reached with a container that is made after the last look at what it mounts', async () => {
+  await using module = moduleWith({ goal: 'stopped' });
+  await module.until('create sensor');
+  await module.rested();
+  assert.equal(module.trace, ['check', 'network edge', 'create sensor']);
+});
+
+test('are not reached with what may not be mounted', async () => {
+  for (const state of [undefined, { kind: 'created' } as const]) {
+    await using module = moduleWith({ state, failures: { check: ['AccessDenied'] } });
+    await module.until('check');
+    await module.rested();
+    assert.equal(module.trace, ['check']);
+    assert.is(module.supervisor.report.error, 'no check');
+  }
+});
+
+test('give up an identity after the module stopped and before its record goes', async () => {
+  await using module = moduleWith({ state: running });
+  await module.rested();
+  assert.is(await module.operate('DeleteModule', 'erased'), 'reached');
+  const order = ['save erased', 'stop c1 undefined', 'erase', 'remove c1', 'forget'];
+  assert.equal(module.trace, order);
+});
+
+test('keep the record and the container while the identity cannot be given up', async () => {
+  await using module = moduleWith({ state: running, failures: { erase: ['Unavailable'] } });
+  await module.rested();
+  assert.is(await module.operate('DeleteModule', 'erased'), 'Unavailable');
+  assert.not.ok(module.trace.includes('remove c1') || module.trace.includes('forget'));
+  module.supervisor.retry();
+  assert.is(await deadline(longMs, module.ended, 'the end'), 'absent');
+  assert.equal(module.trace.slice(-3), ['erase', 'remove c1', 'forget']);
+});
+
+test("touch no container that is another's", async () => {
+  await using module = moduleWith({ state: running, container: { ours: false }, goal: 'stopped' });
+  await module.rested();
+  assert.not.ok(
+    module.trace.some((call) => /^(stop|remove)/.test(call)),
+    module.trace.join(),
+  );
+  assert.is(await module.operate('DeleteModule', 'absent'), 'reached');
+  assert.not.ok(
+    module.trace.some((call) => /^(stop|remove)/.test(call)),
+    module.trace.join(),
+  );
+});
+
+test('replace a container of another configuration', async () => {
+  await using module = moduleWith({ state: running, container: { digest: 'old' } });
+  await module.until('start sensor');
+  await module.rested();
+  const order = ['stop c1 undefined', 'remove c1', 'check', 'network edge', 'create sensor'];
+  assert.equal(module.trace, [...order, 'check', 'start sensor']);
+});
+
+const end = (exitCode: number, seconds: number): ContainerState => ({
+  kind: 'exited',
+  exitCode,
+  startedAt,
+  finishedAt: new Date(seconds * 1000),
+});
+
+for (const [policy, exitCode, restarts] of [
+  ['always', 0, true],
+  ['always', 1, true],
+  ['on-unhealthy', 0, false],
+  ['on-unhealthy', 1, true],
+  ['on-failure', 0, false],
+  ['on-failure', 1, true],
+  ['never', 0, false],
+  ['never', 1, false],
+] as const) {
+  const becomes = restarts ? 'is started again after 10 s' : 'has ended for good';
+  test(`that end with ${exitCode} and the policy ${policy}: the module ${becomes}`, async () => {
+    await using module = moduleWith({ state: running, policy });
+    await module.rested();
+    module.put(end(exitCode, 1));
+    await module.rested();
+    await module.rested();
+    const { report, desired } = module.supervisor;
+    assert.is(desired.goal, restarts ? 'started' : 'ended');
+    assert.equal(report.retryAt, restarts ? new Date(11_000) : undefined);
+    assert.not.ok(module.trace.includes('start sensor'));
+    module.clock.ms = 11_000;
+    await module.rested();
+    await module.rested();
+    assert.is(module.trace.includes('start sensor'), restarts);
+    assert.is(module.supervisor.report.restartCount, restarts ? 1 : 0);
+  });
+}
+
+for (const policy of ['always', 'on-unhealthy', 'on-failure', 'never'] as const) {
+  test(`of a module that is unhealthy, with the policy ${policy}`, async () => {
+    await using module = moduleWith({ state: running, policy });
+    await module.rested();
+    module.put(running, { unhealthy: true });
+    await module.rested();
+    await module.rested();
+    const restarts = policy === 'always' || policy === 'on-unhealthy';
+    assert.equal(module.trace, restarts ? ['save restart', 'stop c1 undefined', 'save start'] : []);
+    module.clock.ms = 11_000;
+    module.supervisor.wake();
+    if (restarts) await module.until('save started');
+    await module.rested();
+    assert.is(module.trace.includes('start sensor'), restarts);
+  });
+}
+
+test('that may not be reached stop what runs, and say why', async () => {
+  const refusal = new ServiceError('AccessDenied', 'not listed');
+  await using module = moduleWith({ state: running, refusal });
+  await module.until('stop c1 undefined');
+  await module.rested();
+  assert.equal(module.trace, ['stop c1 undefined']);
+  assert.is(module.supervisor.report.error, 'not listed');
+  assert.is(module.supervisor.desired.goal, 'started', 'it runs when it may again');
+});
+
+test('fail with the reason, are tried again later, and at once when another one is asked for', async () => {
+  await using module = moduleWith({
+    goal: 'stopped',
+    state: { kind: 'created' },
+    failures: { start: ['Unavailable', 'Unavailable'] },
+  });
+  await module.rested();
+  assert.is(await module.operate('Start', 'start'), 'Unavailable');
+  await module.rested();
+  assert.is(module.supervisor.report.error, 'no start sensor');
+  const tries = () => module.trace.filter((call) => call === 'start sensor').length;
+  await module.rested();
+  assert.is(tries(), 1, 'not at every event');
+  assert.is(await module.operate('Start', 'start'), 'Unavailable');
+  assert.is(tries(), 2);
+  assert.is(await module.operate('Start', 'start'), 'reached');
+  assert.is(module.supervisor.report.error, '');
+});
+
+test('wait for an engine that is away, which is no failure of the module', async () => {
+  await using module = moduleWith({ state: { kind: 'created' } });
+  module.status.error = 'no engine';
+  await module.rested();
+  const { report } = module.supervisor;
+  assert.equal([report.known, report.retryAt, module.trace], [false, undefined, []]);
+  assert.is(await module.operate('Stop', 'stopped'), 'Unavailable');
+  module.status.error = '';
+  assert.is(await module.operate('Start', 'start'), 'reached');
+});
+
+test('of a creation ask the registry once for each attempt of the caller', async () => {
+  await using module = moduleWith({
+    goal: 'failed',
+    failures: { create: ['Unavailable'] },
+    imagePullPolicy: 'on-create',
+  });
+  await module.rested();
+  assert.is(await module.operate('CreateModule', 'stopped'), 'Unavailable');
+  assert.is(await module.operate('CreateModule', 'stopped'), 'reached');
+  const made = ['save stopped', 'pull', 'check', 'network edge', 'create sensor'];
+  assert.equal(module.trace, [...made, ...made]);
+});
+
+test('give up an identity again that was given anew', async () => {
+  await using module = moduleWith({ state: running, failures: { remove: ['Unavailable'] } });
+  await module.rested();
+  assert.is(await module.operate('DeleteModule', 'erased'), 'Unavailable');
+  assert.is(await module.operate('Start', 'start'), 'reached');
+  assert.is(await module.operate('DeleteModule', 'erased'), 'reached');
+  assert.is(module.trace.filter((call) => call === 'erase').length, 2);
+});
+
+test('give up the identity of a module that has no container', async () => {
+  await using module = moduleWith({ goal: 'failed' });
+  await module.rested();
+  assert.is(await module.operate('DeleteModule', 'erased'), 'reached');
+  assert.equal(module.trace, ['save erased', 'erase', 'forget']);
+});
+
+test('of a module that ended while the service was away are reached anew, by any policy', async () => {
+  await using module = moduleWith({ state: end(0, 0.5), policy: 'never' });
+  await module.until('start sensor');
+  assert.is(module.supervisor.desired.goal, 'started');
+});
+
+test('are not reached when the service stops before', async () => {
+  const { opened, open } = gate();
+  const held = { call: 'start sensor', until: opened };
+  const module = moduleWith({ goal: 'stopped', state: { kind: 'created' }, held });
+  await module.rested();
+  const starting = module.operate('Start', 'start');
+  await module.until('start sensor');
+  const stopped = module[Symbol.asyncDispose]();
+  open();
+  await stopped;
+  assert.equal([await module.ended, await starting], ['stopped', 'Unavailable']);
+  assert.is(module.supervisor.desired.goal, 'started', 'the next process goes on with it');
+});
+
+test('are shown as the words for what happens, each once', async () => {
+  await using module = moduleWith({ goal: 'stopped', state: { kind: 'created' } });
+  await module.rested();
+  assert.is(await module.operate('Start', 'start'), 'reached');
+  await module.rested();
+  assert.is(await module.operate('Restart', 'restart'), 'reached');
+  await module.rested();
+  module.put(end(1, 1));
+  await module.rested();
+  await module.rested();
+  assert.is(await module.operate('Start', 'start'), 'reached');
+  await module.rested();
+  assert.is(await module.operate('Stop', 'stopped'), 'reached');
+  await module.rested();
+  const words = 'created starting running stopping starting running backoff starting running';
+  assert.is(module.states.join(' '), `${words} stopping stopped`);
+});
+
+test('of an operation that failed and was undone are shown as failed, until the next one', async () => {
+  await using module = moduleWith({
+    goal: 'stopped',
+    state: { kind: 'created' },
+    failures: { start: ['Unavailable'] },
+  });
+  await module.rested();
+  const undone = { isUndone: true };
+  assert.is(await module.operate('Start', 'start', undefined, undone), 'Unavailable');
+  await module.supervisor.desired.settle('stopped');
+  await deadline(longMs, module.supervisor.undo(), 'the undoing');
+  module.supervisor.release();
+  const { failed, state, error } = module.supervisor.report;
+  assert.equal([failed, state, error], [true, 'failed', 'no start sensor']);
+  assert.is(await module.operate('Start', 'start', undefined, undone), 'reached');
+  assert.equal([module.supervisor.report.failed, module.supervisor.report.error], [false, '']);
+});
+
+test('are given up with the reason of the caller who leaves, before and meanwhile', async () => {
+  const { opened, open } = gate();
+  const held = { call: 'start sensor', until: opened };
+  await using module = moduleWith({ goal: 'stopped', state: { kind: 'created' }, held });
+  await module.rested();
+  const caller = new AbortController();
+  const left = new ServiceError('Cancelled', 'left');
+  const start = () => module.operate('Start', 'start', undefined, { signal: caller.signal });
+  const starting = start();
+  await module.until('start sensor');
+  caller.abort(left);
+  assert.is(await starting, 'Cancelled');
+  open();
+  assert.is(await start(), 'Cancelled');
+});
+
+test('of a module that could not be made say why, after a restart of the service too', async () => {
+  await using module = moduleWith({ goal: 'failed', failure: 'no image' });
+  await module.rested();
+  const { state, error } = module.supervisor.report;
+  assert.equal([state, error, module.trace], ['failed', 'no image', []]);
+});
+
+test('need the image to make a container, and to start none', async () => {
+  await using module = moduleWith({ hasImage: false, state: { kind: 'created' } });
+  await module.until('start sensor');
+  await using missing = moduleWith({ hasImage: false });
+  await missing.rested();
+  assert.equal(missing.trace, []);
+  assert.match(missing.supervisor.report.error, /has no image "a".*never/);
+});
+
+test.run();

@@ -1,0 +1,268 @@
+/** A supervisor beside an engine that fails on purpose: what is tried again, and what is not. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { ServiceError } from '../../../../src/errors.ts';
+import type { Container, ContainerEngine } from '../../../../src/modules/docker/engine.ts';
+import { disarmStrays } from '../../../../src/modules/docker/strays.ts';
+import type { Prepared } from '../../../../src/modules/supervisor/goal.ts';
+import { Supervisor } from '../../../../src/modules/supervisor/supervisor.ts';
+import { until } from '../../../support/deadline.ts';
+import { via } from '../../../support/via.ts';
+
+const test = suite('supervisor of a module');
+const longMs = 20_000;
+const now = new Date(0);
+const reached = { name: 'docker', version: '', reachable: true, steady: true, error: '' };
+const failure = new ServiceError('Unavailable', 'busy');
+
+function containerOf(changes: Partial<Container> = {}): Container {
+  return {
+    id: 'c1',
+    ours: true,
+    digest: 'abc',
+    state: { kind: 'running', startedAt: now },
+    restartCount: 0,
+    engineRestarts: true,
+    unhealthy: false,
+    ...changes,
+  };
+}
+
+function missing(): Promise<never> {
+  return Promise.reject(new Error('not asked'));
+}
+
+/** An engine with one container whose restart policy it takes away as told. */
+function engineWith(container: Container, keepStopped: ContainerEngine['keepStopped']) {
+  const asked: string[] = [];
+  const engine: ContainerEngine = {
+    version: missing,
+    system: missing,
+    findImage: () => Promise.resolve({ id: 'sha256:1', digests: [] }),
+    pull: missing,
+    ensureNetwork: missing,
+    findVolume: missing,
+    createVolume: missing,
+    list: () => Promise.resolve(['a', 'b']),
+    inspect: () => Promise.resolve(container),
+    findRenamed: missing,
+    rename: missing,
+    create: missing,
+    start: missing,
+    stop: missing,
+    remove: missing,
+    keepStopped: (id, signal) => {
+      asked.push(id);
+      return keepStopped(id, signal);
+    },
+    logs: missing,
+    listen: missing,
+  };
+  return { engine, asked };
+}
+
+const prepared: Prepared = {
+  digest: 'abc',
+  image: { image: 'a', auth: undefined },
+  body: {},
+  network: { name: 'edge' },
+  check: () => Promise.resolve(),
+};
+
+/** Looks after a module until disposed of. */
+function supervised(
+  engine: ContainerEngine,
+  { prepare = () => Promise.resolve(prepared), clock = () => now } = {},
+) {
+  const stop = new AbortController();
+  const warnings: string[] = [];
+  let looks = 0;
+  const supervisor = new Supervisor({
+    name: 'sensor',
+    saved: { goal: 'started' },
+    restartPolicy: 'always',
+    engine: {
+      ...engine,
+      inspect: (name, signal) => {
+        looks++;
+        return engine.inspect(name, signal);
+      },
+    },
+    engineStatus: () => ({ ...reached, reachedAt: now }),
+    prepare,
+    save: () => Promise.resolve(),
+    eraseIdentity: () => Promise.resolve(),
+    forget: () => Promise.resolve(),
+    onReport: () => {},
+    now: clock,
+    log: {
+      error: () => {},
+      warn: (message) => warnings.push(message),
+      info: () => {},
+      debug: () => {},
+    },
+  });
+  const running = supervisor.run(stop.signal);
+  return {
+    supervisor,
+    warnings,
+    looks: () => looks,
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await running;
+    },
+  };
+}
+
+const about = (warnings: readonly string[]) =>
+  warnings.filter((text) => text === 'restart policy not taken away').length;
+
+for (const [when, prepare] of [
+  ['nothing else is to be done', () => Promise.resolve(prepared)],
+  ['there is no identity', () => Promise.reject(failure)],
+] as const) {
+  test(`tries again to take a restart policy away when ${when}, and says so once`, async () => {
+    let failures = 2;
+    const { engine, asked } = engineWith(containerOf(), () =>
+      failures-- > 0 ? Promise.reject(failure) : Promise.resolve(),
+    );
+    await using module = supervised(engine, { prepare });
+    for (let attempt = 1; attempt <= 3; attempt++) {
+      await until(longMs, `attempt ${attempt}`, () => asked.length === attempt);
+      module.supervisor.wake();
+    }
+    const seen = module.looks();
+    module.supervisor.wake();
+    await until(longMs, 'a look', () => module.looks() > seen);
+    await until(longMs, 'a look', () => module.supervisor.report.known);
+    assert.equal(asked, ['c1', 'c1', 'c1']);
+    assert.is(about(module.warnings), 1);
+  });
+}
+
+test('takes a restart policy away again that it was given back before the next look', async () => {
+  const { engine, asked } = engineWith(containerOf(), () => Promise.resolve());
+  let ms = 0;
+  await using module = supervised(engine, { clock: () => new Date((ms += 20_000)) });
+  await until(longMs, 'the attempt', () => asked.length === 1);
+  module.supervisor.wake(); // for the event of the update; what follows needs no other
+  await until(longMs, 'another attempt', () => asked.length >= 2);
+  assert.is(about(module.warnings), 0);
+});
+
+test('takes a restart policy away no more than once in a minute', async () => {
+  const { engine, asked } = engineWith(containerOf(), () => Promise.resolve());
+  let ms = 0;
+  await using module = supervised(engine, { clock: () => new Date(ms) });
+  await until(longMs, 'the attempt', () => asked.length === 1);
+  for (const [time, attempts] of [
+    [59_999, 1],
+    [60_000, 2],
+  ] as const) {
+    ms = time;
+    const seen = module.looks();
+    module.supervisor.wake();
+    await until(longMs, 'two looks', () => {
+      module.supervisor.wake();
+      return module.looks() > seen + 1;
+    });
+    assert.is(asked.length, attempts, `after ${time} ms`);
+  }
+});
+
+test('takes a restart policy away though a request came between', async () => {
+  let interrupted = false;
+  const { engine, asked } = engineWith(containerOf(), (_id, signal) => {
+    if (asked.length > 1) return Promise.resolve();
+    return new Promise<void>((_resolve, reject) => {
+      signal.addEventListener('abort', () => {
+        interrupted = true;
+        reject(new ServiceError('Cancelled', 'the signal says so'));
+      });
+    });
+  });
+  await using module = supervised(engine);
+  await until(longMs, 'the attempt', () => asked.length === 1);
+  const { requestId } = via;
+  const started = { isCreation: false, requestId, isPatient: () => false, isUndone: () => true };
+  await module.supervisor.desired.accept('start', { verb: 'Start' });
+  void module.supervisor.reach(started, via.signal);
+  await until(longMs, 'another attempt', () => asked.length === 2);
+  assert.ok(interrupted);
+  assert.is(about(module.warnings), 0);
+});
+
+test('waits for a time, not for news, while a restart policy could not be taken away', async () => {
+  const { engine, asked } = engineWith(containerOf(), () => Promise.reject(failure));
+  let ms = 0;
+  await using module = supervised(engine, { clock: () => new Date((ms += 60_000)) });
+  await until(longMs, 'the next attempt', () => asked.length >= 2);
+  assert.is(about(module.warnings), 1);
+});
+
+for (const [imageDigest, made] of [
+  [undefined, 'a'],
+  ['sha256:1', 'sha256:1'],
+] as const) {
+  test(`makes a container from ${made} when the digest is ${imageDigest}`, async () => {
+    const bodies: unknown[] = [];
+    const { engine } = engineWith(containerOf(), missing);
+    await using _module = supervised(
+      {
+        ...engine,
+        inspect: () => Promise.resolve(undefined),
+        findRenamed: () => Promise.resolve(undefined),
+        ensureNetwork: () => Promise.resolve(),
+        create: (_name, body) => {
+          bodies.push(body);
+          return missing();
+        },
+      },
+      {
+        prepare: () =>
+          Promise.resolve({
+            ...prepared,
+            image: { image: 'a', auth: undefined, imageDigest },
+            body: { Image: 'a', Cmd: ['b'] },
+          }),
+      },
+    );
+    await until(longMs, 'the container', () => bodies.length > 0);
+    assert.equal(bodies[0], { Image: made, Cmd: ['b'] });
+  });
+}
+
+test('takes no restart policy of a container that a module has, or that is not ours', async () => {
+  const log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
+  const askedWith = async (
+    changes: Partial<Container>,
+    isKept: (name: string) => boolean = () => false,
+  ) => {
+    const { engine, asked } = engineWith(containerOf(changes), () => Promise.resolve());
+    await disarmStrays({ engine, isKept, log }, via.signal);
+    return asked.length;
+  };
+  assert.is(await askedWith({}), 2);
+  assert.is(await askedWith({}, (name) => name === 'a'), 1);
+  assert.is(await askedWith({ ours: false }), 0);
+  assert.is(await askedWith({ engineRestarts: false }), 0);
+});
+
+test('takes the restart policy of every container without a module away, whatever fails', async () => {
+  const { engine, asked } = engineWith(containerOf(), () =>
+    asked.length === 1 ? Promise.reject(failure) : Promise.resolve(),
+  );
+  const warnings: string[] = [];
+  const log = {
+    error: () => {},
+    warn: (message: string) => warnings.push(message),
+    info: () => {},
+    debug: () => {},
+  };
+  const parts = { engine, isKept: () => false, log };
+  await disarmStrays(parts, new AbortController().signal);
+  assert.is(asked.length, 2);
+  assert.is(warnings.length, 2);
+});
+
+test.run();

@@ -1,0 +1,98 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { CallContext, Question } from '../../../../src/dbus/server/serve.ts';
+import { ServiceError } from '../../../../src/errors.ts';
+import {
+  AclBackend,
+  Authorization,
+  type AuthorizationBackend,
+} from '../../../../src/service/authorization/authorization.ts';
+import { RuleSet } from '../../../../src/service/authorization/rules.ts';
+
+const test = suite('authorization');
+
+const question: Question = { action: 'org.iotedge.keys1.sign', details: { key_id: 'k' } };
+const accounts = {
+  uid: (name: string) => Promise.resolve(name === 'iotedge-identity' ? 996 : undefined),
+  gid: () => Promise.resolve(undefined),
+};
+
+function callOf(uid: number): CallContext {
+  return {
+    caller: { sender: ':1.1', uid, gids: [], pid: undefined },
+    member: 'Sign',
+    requestId: 'r',
+    interactive: false,
+    signal: new AbortController().signal,
+    startedAt: 0,
+  };
+}
+
+/** Notes what it is asked, and refuses. */
+class Refusing implements AuthorizationBackend {
+  readonly asked: number[] = [];
+
+  decide(_question: Question, call: CallContext): Promise<void> {
+    this.asked.push(call.caller.uid);
+    return Promise.reject(new ServiceError('AccessDenied', 'no'));
+  }
+}
+
+/** `at once`, or how the promise of a decision ends. */
+async function outcome(
+  authorization: Authorization,
+  uid: number,
+  asked = question,
+): Promise<string> {
+  const decision = authorization.authorize(asked, callOf(uid));
+  if (decision === undefined) return 'at once';
+  return decision.then(
+    () => 'allowed',
+    (error: ServiceError) => error.code,
+  );
+}
+
+test('lets root, the user of the service and a granted service do it without the backend being asked', async () => {
+  const backend = new Refusing();
+  const grant = { user: 'iotedge-identity', actions: [question.action], match: { key_id: 'k' } };
+  const granted = await RuleSet.fromGrants([], [grant], accounts);
+  const authorization = new Authorization(granted, backend, 991);
+  assert.is(await outcome(authorization, 0), 'at once');
+  assert.is(await outcome(authorization, 991), 'at once');
+  assert.is(await outcome(authorization, 996), 'at once');
+  assert.equal(backend.asked, []);
+  const other = { ...question, details: { key_id: 'other' } };
+  assert.is(await outcome(authorization, 996, other), 'AccessDenied');
+  for (const uid of [1, 99, 990, 992, 1000]) {
+    assert.is(await outcome(authorization, uid), 'AccessDenied', String(uid));
+  }
+  assert.equal(backend.asked, [996, 1, 99, 990, 992, 1000]);
+});
+
+test('takes the user of this process for the user of the service', async () => {
+  const { getuid } = process;
+  assert.ok(getuid);
+  process.getuid = () => 4711;
+  try {
+    const authorization = new Authorization(new RuleSet(), new Refusing());
+    assert.is(await outcome(authorization, 4711), 'at once');
+    assert.is(await outcome(authorization, 4712), 'AccessDenied');
+  } finally {
+    process.getuid = getuid;
+  }
+});
+
+test('of rules refuses what none of them covers', async () => {
+  const backend = new AclBackend(
+    await RuleSet.fromAcl([{ user: 'iotedge-identity', actions: ['*.sign'] }], accounts),
+  );
+  assert.is(backend.decide(question, callOf(996)), undefined);
+  assert.throws(
+    () => backend.decide(question, callOf(997)),
+    (error: ServiceError) =>
+      error.code === 'AccessDenied' &&
+      error.message.includes('no rule allows org.iotedge.keys1.sign'),
+  );
+});
+
+test.run();

@@ -1,0 +1,127 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { isServiceError } from '../../../../src/errors.ts';
+import {
+  questionLimits,
+  type TurnLimits,
+  Turns,
+} from '../../../../src/service/authorization/fair-limiter.ts';
+import { deadline } from '../../../support/deadline.ts';
+
+const test = suite('turns');
+
+const limits: TurnLimits = { perUid: 2, inAll: 4, slowPerUid: 1, slowInAll: 2 };
+
+/** Actions that end when they are told to, and the order in which they began. */
+class Actions {
+  readonly begun: string[] = [];
+  readonly #turns: Turns;
+  readonly #ends = new Map<string, (error?: Error) => void>();
+
+  constructor(turnLimits = limits) {
+    this.#turns = new Turns(turnLimits);
+  }
+
+  /** Asks for a turn for an action of this name. */
+  ask(uid: number, name: string, { slow = false, signal = new AbortController().signal } = {}) {
+    return this.#turns.run({ uid, slow, signal }, () => {
+      this.begun.push(name);
+      return new Promise<string>((resolve, reject) => {
+        this.#ends.set(name, (error) => (error === undefined ? resolve(name) : reject(error)));
+      });
+    });
+  }
+
+  /** Ends it, and lets what waits for that begin. */
+  async end(name: string, error?: Error): Promise<void> {
+    this.#ends.get(name)?.(error);
+    await settled();
+  }
+}
+
+/** Everything that follows without input has happened. */
+function settled(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
+const soon = <T>(promise: Promise<T>): Promise<T> =>
+  deadline(5000, promise, 'the end of an action');
+
+test('lets as many of one uid run at once as one may have', async () => {
+  const actions = new Actions();
+  for (const name of ['a', 'b', 'c', 'd']) void actions.ask(1, name);
+  await settled();
+  assert.equal(actions.begun, ['a', 'b']);
+  await actions.end('b');
+  assert.equal(actions.begun, ['a', 'b', 'c']);
+  await actions.end('a');
+  await actions.end('c');
+  assert.equal(actions.begun, ['a', 'b', 'c', 'd']);
+});
+
+test('lets as many run at once as all may have, and gives free places to the uids in turn', async () => {
+  const actions = new Actions({ ...limits, inAll: 2 });
+  for (const at of [1, 2, 3, 4, 5]) void actions.ask(1, `1-${at}`);
+  for (const at of [1, 2]) void actions.ask(2, `2-${at}`);
+  await settled();
+  assert.equal(actions.begun, ['1-1', '1-2']);
+  for (const name of ['1-1', '1-2', '1-3', '2-1']) await actions.end(name);
+  assert.equal(actions.begun.slice(2), ['1-3', '2-1', '1-4', '2-2']);
+});
+
+test('lets few wait for a person, of one uid and in all, and others pass them', async () => {
+  const actions = new Actions();
+  void actions.ask(1, 'slow 1', { slow: true });
+  void actions.ask(1, 'slow 2', { slow: true });
+  void actions.ask(1, 'quick');
+  await settled();
+  assert.equal(actions.begun, ['slow 1', 'quick']);
+  void actions.ask(2, 'slow 3', { slow: true });
+  void actions.ask(3, 'slow 4', { slow: true });
+  void actions.ask(3, 'quick 2');
+  await settled();
+  assert.equal(actions.begun, ['slow 1', 'quick', 'slow 3', 'quick 2']);
+  await actions.end('slow 3');
+  assert.equal(actions.begun.slice(4), ['slow 4']);
+  await actions.end('quick');
+  assert.equal(actions.begun.slice(4), ['slow 4']);
+  await actions.end('slow 1');
+  assert.equal(actions.begun.slice(4), ['slow 4', 'slow 2']);
+});
+
+test('gives back the place of an action that fails', async () => {
+  const actions = new Actions({ ...limits, perUid: 1, slowPerUid: 1 });
+  const failed = actions.ask(1, 'a', { slow: true }).catch((error: unknown) => error);
+  void actions.ask(1, 'b', { slow: true });
+  await settled();
+  await actions.end('a', new Error('no luck'));
+  assert.match(String(await soon(failed)), 'no luck');
+  assert.equal(actions.begun, ['a', 'b']);
+});
+
+test('never runs what was cancelled before its turn, and leaves alone what runs', async () => {
+  const actions = new Actions({ ...limits, perUid: 1 });
+  const leaving = new AbortController();
+  const { signal } = leaving;
+  const running = actions.ask(1, 'a', { signal });
+  const waiting = actions.ask(1, 'b', { signal }).catch((error: unknown) => error);
+  const other = actions.ask(1, 'c');
+  await settled();
+  leaving.abort();
+  assert.ok(isServiceError(await soon(waiting), 'Cancelled'));
+  const late = await soon(actions.ask(1, 'd', { signal }).catch((error: unknown) => error));
+  assert.ok(isServiceError(late, 'Cancelled'));
+  await actions.end('a');
+  assert.is(await soon(running), 'a');
+  await actions.end('c');
+  assert.is(await soon(other), 'c');
+  assert.equal(actions.begun, ['a', 'c']);
+});
+
+test('has two questions to polkit for a uid and eight in all, half of them to people', () => {
+  assert.equal(questionLimits, { perUid: 2, inAll: 8, slowPerUid: 1, slowInAll: 4 });
+});
+
+test.run();

@@ -1,0 +1,89 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { VerdictCache } from '../../../../src/service/authorization/verdict-cache.ts';
+
+const test = suite('verdict cache');
+
+test('keeps at most 4096 verdicts and drops the oldest', () => {
+  const cache = new VerdictCache({ yesMs: 10_000, noMs: 1000 });
+  for (let count = 0; count < 5000; count++) {
+    cache.keep(`k${count}`, `:1.${count % 7}`, { allowed: true, askedAt: 0, generation: 0 });
+  }
+  assert.is(cache.size, 4096);
+  assert.is(cache.get('k0', 1), undefined);
+  assert.is(cache.get('k4999', 1), true);
+  for (let sender = 0; sender < 7; sender++) cache.dropSender(`:1.${sender}`);
+  assert.is(cache.size, 0);
+});
+
+test('holds no verdict for longer than it may be used', () => {
+  const cache = new VerdictCache({ yesMs: 10_000, noMs: 1000 });
+  cache.keep('no', ':1.1', { allowed: false, askedAt: 0, generation: 0 });
+  cache.keep('yes', ':1.1', { allowed: true, askedAt: 0, generation: 0 });
+  cache.keep('later', ':1.2', { allowed: false, askedAt: 1000, generation: 0 });
+  assert.is(cache.size, 2);
+  cache.keep('last', ':1.2', { allowed: false, askedAt: 10_000, generation: 0 });
+  assert.is(cache.size, 1);
+});
+
+test('replaces a verdict, whoever it was about', () => {
+  const cache = new VerdictCache({ yesMs: 10_000, noMs: 1000 });
+  cache.keep('k', ':1.1', { allowed: true, askedAt: 0, generation: 0 });
+  cache.keep('k', ':1.1', { allowed: false, askedAt: 0, generation: 0 });
+  assert.is(cache.get('k', 1), false);
+  assert.is(cache.get('k', 1000), undefined);
+  assert.is(cache.size, 0);
+});
+
+const yes = { allowed: true, askedAt: 0, generation: 0 };
+
+test('drops the verdicts of the caller that left, and of no other', () => {
+  const cache = new VerdictCache({ yesMs: 10_000, noMs: 1000 });
+  for (const key of ['a', 'b']) cache.keep(key, ':1.1', yes);
+  cache.keep('c', ':1.2', yes);
+  cache.dropSender(':1.1');
+  assert.equal(
+    [cache.get('a', 1), cache.get('b', 1), cache.get('c', 1)],
+    [undefined, undefined, true],
+  );
+  assert.is(cache.size, 1);
+});
+
+test('knows of a verdict only whose it is now', () => {
+  const cache = new VerdictCache({ yesMs: 10_000, noMs: 1000 });
+  cache.keep('replaced', ':1.1', yes);
+  cache.keep('replaced', ':1.2', yes);
+  cache.dropSender(':1.1');
+  assert.is(cache.get('replaced', 1), true);
+
+  cache.keep('expired', ':1.1', { ...yes, allowed: false });
+  assert.is(cache.get('expired', 1000), undefined);
+  cache.keep('expired', ':1.2', { ...yes, askedAt: 1000 });
+  cache.dropSender(':1.1');
+  assert.is(cache.get('expired', 1001), true);
+
+  cache.keep('dropped', ':1.1', yes);
+  cache.dropAll();
+  assert.is(cache.get('dropped', 1), undefined);
+  assert.is(cache.size, 0);
+  cache.keep('dropped', ':1.2', { ...yes, generation: cache.generation });
+  cache.dropSender(':1.1');
+  assert.is(cache.get('dropped', 1), true);
+});
+
+test('holds nothing that may never be used', () => {
+  const cache = new VerdictCache({ yesMs: 0, noMs: 0 });
+  cache.keep('yes', ':1.1', yes);
+  cache.keep('no', ':1.1', { ...yes, allowed: false });
+  assert.is(cache.size, 0);
+});
+
+test('uses a verdict until its time is over, and not at that moment', () => {
+  const cache = new VerdictCache({ yesMs: 10_000, noMs: 1000 });
+  cache.keep('yes', ':1.1', { ...yes, askedAt: 5 });
+  cache.keep('no', ':1.1', { allowed: false, askedAt: 5, generation: 0 });
+  assert.equal([cache.get('yes', 10_004), cache.get('no', 1004)], [true, false]);
+  assert.equal([cache.get('yes', 10_005), cache.get('no', 1005)], [undefined, undefined]);
+});
+
+test.run();
