@@ -18,6 +18,9 @@ export const services: Readonly<Record<ServiceName, ServiceDefinition>> = {
   modules: modulesService,
 };
 
+/** Where the bundled programs are in the directory of a rig. */
+export const bundles = 'checkout/dist/bin';
+
 /**
  * The script that becomes the service: as its user, with nothing of its caller's environment and without any
  * privilege, as its unit would start it. It is given to `sh`, since nothing below /run may be executable itself.
@@ -40,7 +43,7 @@ umask 0077
 cd /
 exec env -i ${words.join(' ')} \\
   ${setpriv(identityOf(user)).join(' ')} --inh-caps=-all --no-new-privs \\
-  '${directory}/node' '${directory}/lib/iotedge-${name}.cjs' \\
+  '${directory}/node' '${directory}/${bundles}/iotedge-${name}.cjs' \\
   --config-dir '${directory}/config' --state-dir '${directory}/state/${name}' "$@"
 `;
 }

@@ -22,7 +22,7 @@ import {
   writePolkitFiles,
   writeRules,
 } from './rig-polkit.ts';
-import { launcherText, makeFor, type ServiceName, services } from './rig-services.ts';
+import { bundles, launcherText, makeFor, type ServiceName, services } from './rig-services.ts';
 import { identityOf, type RigUser, writeUsers } from './rig-users.ts';
 import { TransientUnits } from './transient-units.ts';
 
@@ -40,6 +40,8 @@ export interface RigOptions {
   readonly bus?: BusKind;
   /** Variables in the environment of services. */
   readonly environment?: Readonly<Partial<Record<ServiceName, Readonly<Record<string, string>>>>>;
+  /** The built checkout whose programs run; by default this one. */
+  readonly checkout?: string | undefined;
 }
 
 /** How a command is run among the private files: as root where no user is named. */
@@ -47,8 +49,8 @@ export interface RigCommandOptions extends Omit<CommandOptions, 'identity'> {
   readonly user?: string | undefined;
 }
 
-const checkout = join(import.meta.dirname, '../../../..');
-const bundles = join(checkout, 'dist/bin');
+const thisCheckout = join(import.meta.dirname, '../../../..');
+
 /**
  * The whole device on one machine, for tests and for the demonstration: a system bus, polkit, a token and the four
  * bundled services, each activated on demand as its own user. All of it lives in one directory and one mount
@@ -57,6 +59,7 @@ const bundles = join(checkout, 'dist/bin');
 export class Rig implements AsyncDisposable {
   /** Holds everything; removed in the end. */
   readonly directory: string;
+  readonly #checkout: string;
   readonly #options: RigOptions;
   #namespace: Namespace | undefined;
   #polkitd: ChildProcess | undefined;
@@ -68,12 +71,14 @@ export class Rig implements AsyncDisposable {
 
   private constructor(directory: string, options: RigOptions) {
     this.directory = directory;
+    this.#checkout = options.checkout ?? thisCheckout;
     this.#options = options;
   }
 
   /** Starts bus and polkit and makes token and certificates; services start when they are called. */
   static async start(options: RigOptions = {}): Promise<Rig> {
-    if (!existsSync(bundles)) throw new Error('npm run build comes before this');
+    const { checkout = thisCheckout } = options;
+    if (!existsSync(join(checkout, 'dist/bin'))) throw new Error(`${checkout} is not built`);
     const directory = await mkdtemp('/run/iotedge-');
     const rig = new Rig(directory, options);
     try {
@@ -143,9 +148,13 @@ export class Rig implements AsyncDisposable {
 
   /** Runs the project's command line program. */
   iotedgectl(args: readonly string[], user?: RigUser): Promise<CommandResult> {
-    return this.run(`${this.directory}/node`, [`${this.directory}/lib/iotedgectl.cjs`, ...args], {
-      user,
-    });
+    return this.run(
+      `${this.directory}/node`,
+      [`${this.directory}/${bundles}/iotedgectl.cjs`, ...args],
+      {
+        user,
+      },
+    );
   }
 
   /** A shell script that becomes the service, to be run as root with `sh`, among the private files. */
@@ -268,7 +277,7 @@ export class Rig implements AsyncDisposable {
       'accounts',
       'etc',
       'run',
-      'lib',
+      'checkout',
       'log',
       'launch',
       'state',
@@ -278,7 +287,7 @@ export class Rig implements AsyncDisposable {
       await mkdir(join(directory, name));
     await writeFile(join(directory, 'node'), '');
     await writeUsers(join(directory, 'accounts'));
-    const policies = join(checkout, 'dbus-policy');
+    const policies = join(this.#checkout, 'dbus-policy');
     await writePolkitFiles(directory, policies, this.#options.rules ?? operatorsMayDoEverything);
     const names = Object.keys(services) as ServiceName[];
     const activations = names.map((name) => ({
@@ -304,7 +313,7 @@ export class Rig implements AsyncDisposable {
     await until(10_000, `polkitd ${what}`, look);
   }
 
-  /** Node and the bundles are mounted because their own places may be closed to the services' users. */
+  /** Node and the checkout are mounted because their own places may be closed to the services' users. */
   #mounts(): readonly string[] {
     const { directory } = this;
     return [
@@ -312,7 +321,7 @@ export class Rig implements AsyncDisposable {
       ...privateEtc(`${directory}/etc`, `${directory}/accounts`),
       ...polkitMounts(directory),
       `mount --bind ${shellWord(realpathSync(process.execPath))} '${directory}/node'`,
-      `mount --bind ${shellWord(bundles)} '${directory}/lib'`,
+      `mount --bind ${shellWord(this.#checkout)} '${directory}/checkout'`,
     ];
   }
 
