@@ -4,7 +4,8 @@ import { childPath } from '../dbus/path.ts';
 import { describeError } from '../errors.ts';
 import { certificatesService } from '../interfaces/certificates.ts';
 import type { Log } from '../service/log/log.ts';
-import { main, type Running, type StartContext } from '../service/run.ts';
+import { main } from '../service/run.ts';
+import type { StartContext, StartedService } from '../service/service-lifecycle.ts';
 import { StateDisk } from '../service/state/state-disk.ts';
 import {
   type CertificatesConfig,
@@ -44,7 +45,7 @@ async function lookKeysUp(
 
 async function start(
   context: StartContext<CertificatesConfig>,
-): Promise<Running<typeof certificatesService, CertificatesConfig>> {
+): Promise<StartedService<typeof certificatesService, CertificatesConfig>> {
   const { bus, cleanup, config, log, now, signal, stateDir, version } = context;
   const storage = await Storage.open(join(stateDir, 'certificates'));
   const publisher = new BusPublisher();
@@ -83,7 +84,7 @@ async function start(
       cleanup.use(listening);
       await look();
     },
-    live() {
+    onNameAcquired() {
       const again = setInterval(() => void refresh(service, log), refreshMs).unref();
       cleanup.defer(() => clearInterval(again));
     },

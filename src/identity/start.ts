@@ -13,7 +13,7 @@ import { quoted } from '../quoted.ts';
 import { Cancellations } from '../service/operations/cancellations.ts';
 import { IntentFiles } from '../service/operations/intent-files.ts';
 import { Operations } from '../service/operations/operations.ts';
-import type { Running, StartContext } from '../service/service-lifecycle.ts';
+import type { StartContext, StartedService } from '../service/service-lifecycle.ts';
 import { StateDisk } from '../service/state/state-disk.ts';
 import { NamedCertificates } from './cloud/certificate-file.ts';
 import type { CloudClient } from './cloud/cloud.ts';
@@ -48,7 +48,7 @@ interface Configured {
 export async function startIdentity(
   context: Context,
   https: HttpsClient,
-): Promise<Running<typeof identityService, IdentityConfig>> {
+): Promise<StartedService<typeof identityService, IdentityConfig>> {
   const { bus, stateDir, log, now, signal, version } = context;
   const publication = new Publication(now);
   const keyring = new ModuleKeyring(serviceClient(bus, keysService, keysService.manager));
@@ -125,7 +125,7 @@ export async function startIdentity(
     properties: { Version: version, ...sourceProperties(inForce), ...publication.properties },
     describeMore: () => ({ damaged: Object.fromEntries(modules.damaged) }),
     publish: (server) => publication.attach(server),
-    live: () => {
+    onNameAcquired: () => {
       resumeOperations(operations, kinds, { saved, log });
       if (operations.current('') === undefined) device.start();
       void device.check(ownRequest(signal));

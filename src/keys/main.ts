@@ -3,7 +3,8 @@ import { childPath } from '../dbus/path.ts';
 import { describeError } from '../errors.ts';
 import { keysService } from '../interfaces/keys.ts';
 import type { Log } from '../service/log/log.ts';
-import { main, type Running, type StartContext } from '../service/run.ts';
+import { main } from '../service/run.ts';
+import type { StartContext, StartedService } from '../service/service-lifecycle.ts';
 import { StateDisk } from '../service/state/state-disk.ts';
 import { type KeysConfig, keysSchema, parseKeysConfig } from './config/config.ts';
 import { keysHandlers } from './handlers.ts';
@@ -19,7 +20,7 @@ const WATCH_MS = 12_000;
 
 async function start(
   context: StartContext<KeysConfig>,
-): Promise<Running<typeof keysService, KeysConfig>> {
+): Promise<StartedService<typeof keysService, KeysConfig>> {
   const { cleanup, config, log, signal, stateDir, version } = context;
   const opener = cleanup.use(new StoreOpener(stateDir));
   const opened = new Set<Stores>();
@@ -52,7 +53,7 @@ async function start(
     describeMore: () => ({ ignored: keys.ignored }),
     publish: (server) => publisher.attach(server),
     isBusy: () => keys.isChanging,
-    live: () => void watch(keys, () => stores.pkcs11 !== undefined, { log, signal }),
+    onNameAcquired: () => void watch(keys, () => stores.pkcs11 !== undefined, { log, signal }),
     async reload(changed) {
       const before = stores;
       const next = async (): Promise<Stores> => {

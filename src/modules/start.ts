@@ -7,7 +7,7 @@ import { moduleIdOf } from '../ids.ts';
 import { identityService } from '../interfaces/identity.ts';
 import { modulesService } from '../interfaces/modules.ts';
 import { Cancellations } from '../service/operations/cancellations.ts';
-import type { Running, StartContext } from '../service/run.ts';
+import type { StartContext, StartedService } from '../service/service-lifecycle.ts';
 import { SharedReads } from '../service/shared-reads.ts';
 import { workloadBackend } from './api/workload-backend.ts';
 import { clientsOn } from './clients.ts';
@@ -28,7 +28,7 @@ import { ModuleRuntime } from './service.ts';
 /** Starts the Module Runtime: modules are looked after as soon as the service has its name. */
 export async function startModules(
   context: StartContext<ModulesConfig>,
-): Promise<Running<typeof modulesService, ModulesConfig>> {
+): Promise<StartedService<typeof modulesService, ModulesConfig>> {
   const { bus, stateDir, cleanup, now, log, version } = context;
   // what is done is done with the settings in force when it begins
   let config = context.config;
@@ -111,7 +111,7 @@ export async function startModules(
     properties: { Version: version, ...publisher.state },
     publish: (server) => publisher.attach(server),
     ready: () => runtime.observe(),
-    live: () => runtime.start(),
+    onNameAcquired: () => runtime.start(),
     async reload(changed) {
       const before = config;
       const change = async (to: ModulesConfig, from: ModulesConfig): Promise<void> => {

@@ -27,10 +27,8 @@ import {
 } from './config/config.ts';
 import { consoleSink, isJournalStream, journalSink } from './log/journal.ts';
 import { priorityOf, ServiceLog } from './log/log.ts';
-import { type LoadedConfig, type ServiceProgram, serveUntilStopped } from './service-lifecycle.ts';
+import { type LoadedConfig, runService, type ServiceProgram } from './service-lifecycle.ts';
 import { openStateDirectory } from './state/state-file.ts';
-
-export type { Reloaded, Running, ServiceProgram, StartContext } from './service-lifecycle.ts';
 
 /** A service with its configuration. */
 export interface Program<S extends ServiceDefinition, C extends CommonConfig>
@@ -127,7 +125,7 @@ async function serveFrom<S extends ServiceDefinition, C extends CommonConfig>(
     logWarnings(log, again.warnings);
     return again;
   };
-  const served = serveUntilStopped(program, {
+  const served = runService(program, {
     bus,
     config,
     accounts,

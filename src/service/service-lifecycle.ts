@@ -11,11 +11,11 @@ import { Audit } from './authorization/audit.ts';
 import { Authorizations } from './authorization/authorization.ts';
 import { Cleanup } from './cleanup.ts';
 import { type CommonConfig, serviceUsers } from './config/common-config.ts';
-import { drain, untilStopOrIdle } from './end-of-life.ts';
 import { type Log, priorityOf, type ServiceLog } from './log/log.ts';
 import { LogSettings } from './log/log-settings.ts';
 import { Reloads } from './reload.ts';
 import { ShownFile } from './shown-file.ts';
+import { drain, watchForShutdown } from './shutdown.ts';
 
 /** What a service is given to start with. */
 export interface StartContext<C> {
@@ -33,8 +33,8 @@ export interface StartContext<C> {
   readonly version: string;
 }
 
-/** How a service answers. */
-export interface Answers<S extends ServiceDefinition> {
+/** The methods and properties that the dispatcher calls. */
+export interface Implementation<S extends ServiceDefinition> {
   readonly handlers: ServeOptions<S>['handlers'];
   readonly resolvers: Resolvers<S['manager'], CallContext>;
   /** More for `Describe`. */
@@ -42,13 +42,14 @@ export interface Answers<S extends ServiceDefinition> {
 }
 
 /** What calls are answered with from now on, as far as another configuration changes it. */
-export interface Reloaded<S extends ServiceDefinition> extends Partial<Answers<S>> {
+export interface Reloaded<S extends ServiceDefinition> extends Partial<Implementation<S>> {
   /** Called when the last call has ended that began under the configuration before. */
   readonly retire?: () => Promise<void> | void;
 }
 
-/** A service that has started: how it answers, and when it may end. */
-export interface Running<S extends ServiceDefinition, C = CommonConfig> extends Answers<S> {
+/** A service that has started: its implementation, its hooks, and when it may end. */
+export interface StartedService<S extends ServiceDefinition, C = CommonConfig>
+  extends Implementation<S> {
   readonly properties: Properties<S['manager']>;
   /** Puts another configuration in force; a rejection leaves the one before as it was. */
   readonly reload?: (config: C) => Promise<Reloaded<S>>;
@@ -59,8 +60,8 @@ export interface Running<S extends ServiceDefinition, C = CommonConfig> extends 
    * for it a second; what is found out later is announced.
    */
   readonly ready?: () => Promise<void>;
-  /** The service has its name: what is due may begin. */
-  readonly live?: () => void;
+  /** Called once the service has its name. */
+  readonly onNameAcquired?: () => void;
   /** Whether an operation is unfinished that no call waits for. */
   readonly isBusy?: () => boolean;
   /** When something has to be done next. */
@@ -70,7 +71,7 @@ export interface Running<S extends ServiceDefinition, C = CommonConfig> extends 
 /** One of the services, as its `main.ts` states it. */
 export interface ServiceProgram<S extends ServiceDefinition, C extends CommonConfig> {
   readonly service: S;
-  readonly start: (context: StartContext<C>) => Promise<Running<S, C>>;
+  readonly start: (context: StartContext<C>) => Promise<StartedService<S, C>>;
   /** False for a service that never ends by itself. */
   readonly idleExit?: boolean;
   /** The settings that need a restart to change, each with its value; where state is kept is one anyway. */
@@ -85,7 +86,7 @@ export interface LoadedConfig<C> {
 }
 
 /** What a service runs with. */
-export interface Surroundings<C> extends LoadedConfig<C> {
+export interface ServiceEnvironment<C> extends LoadedConfig<C> {
   readonly bus: Bus;
   readonly stateDir: string;
   readonly log: ServiceLog;
@@ -100,11 +101,11 @@ export interface Surroundings<C> extends LoadedConfig<C> {
   readonly onReloadRequest: (listener: () => void) => void;
 }
 
-/** What the life of a service is about. */
-interface Life<S extends ServiceDefinition, C extends CommonConfig> {
+/** The parts of a service that runs. */
+interface Lifecycle<S extends ServiceDefinition, C extends CommonConfig> {
   readonly program: ServiceProgram<S, C>;
-  readonly running: Running<S, C>;
-  readonly surroundings: Surroundings<C>;
+  readonly started: StartedService<S, C>;
+  readonly environment: ServiceEnvironment<C>;
   readonly server: Server<S>;
   readonly authorizations: Authorizations;
   readonly shown: ShownFile;
@@ -117,27 +118,27 @@ const READY_WITHIN_MS = 1000;
 const SHOWN_IS_SAVED_WITHIN_MS = 1000;
 
 /** Serves until told to stop or idle, and stops in order. Rejects when the service cannot start. */
-export async function serveUntilStopped<S extends ServiceDefinition, C extends CommonConfig>(
+export async function runService<S extends ServiceDefinition, C extends CommonConfig>(
   program: ServiceProgram<S, C>,
-  surroundings: Surroundings<C>,
+  environment: ServiceEnvironment<C>,
 ): Promise<void> {
   await using cleanup = new Cleanup();
-  const audit = cleanup.use(new Audit({ log: surroundings.log }));
+  const audit = cleanup.use(new Audit({ log: environment.log }));
   const working = new AbortController();
   try {
-    const { bus, config, stateDir, log, stop, version } = surroundings;
+    const { bus, config, stateDir, log, stop, version } = environment;
     const startedAt = new Date();
     const { signal } = working;
     const context = { bus, config, stateDir, log, signal, cleanup, now, startedAt, version };
     const opening = ShownFile.open({ stateDir, version, log });
     const logSettings = await LogSettings.open({ stateDir, log, bus });
-    const running = await startUnlessStopped(program, context, { stop, working });
-    if (running === undefined) return;
-    const exported = await exportObjects(program, running, { surroundings, audit, logSettings });
+    const started = await startUnlessStopped(program, context, { stop, working });
+    if (started === undefined) return;
+    const exported = await exportObjects(program, started, { environment, audit, logSettings });
     const shown = await opening;
-    await untilReady(running, { stop, log });
+    await untilReady(started, { stop, log });
     if (!stop.aborted) {
-      await live({ program, running, surroundings, shown, logSettings, ...exported });
+      await serveUntilIdle({ program, started, environment, shown, logSettings, ...exported });
     }
   } finally {
     working.abort();
@@ -149,7 +150,7 @@ async function startUnlessStopped<S extends ServiceDefinition, C extends CommonC
   program: ServiceProgram<S, C>,
   context: StartContext<C>,
   { stop, working }: { readonly stop: AbortSignal; readonly working: AbortController },
-): Promise<Running<S, C> | undefined> {
+): Promise<StartedService<S, C> | undefined> {
   const abort = (): void => working.abort();
   if (stop.aborted) abort();
   stop.addEventListener('abort', abort);
@@ -165,7 +166,7 @@ async function startUnlessStopped<S extends ServiceDefinition, C extends CommonC
 
 /** Waits for what a service wants to know before anybody reads it, though not for long. */
 async function untilReady<S extends ServiceDefinition, C>(
-  { ready }: Pick<Running<S, C>, 'ready'>,
+  { ready }: Pick<StartedService<S, C>, 'ready'>,
   { stop, log }: { readonly stop: AbortSignal; readonly log: Log },
 ): Promise<void> {
   if (ready === undefined) return;
@@ -184,11 +185,11 @@ function now(): Date {
 }
 
 /** From taking the name to the last answer. */
-async function live<S extends ServiceDefinition, C extends CommonConfig>(
-  life: Life<S, C>,
+async function serveUntilIdle<S extends ServiceDefinition, C extends CommonConfig>(
+  lifecycle: Lifecycle<S, C>,
 ): Promise<void> {
-  const { program, running, surroundings, server, shown, logSettings } = life;
-  const { bus, config, log, notify, stop, version } = surroundings;
+  const { program, started, environment, server, shown, logSettings } = lifecycle;
+  const { bus, config, log, notify, stop, version } = environment;
   server.onChange(shown.forget);
   const named = bus.requestName(program.service.busName);
   // what is announced from here on follows the name on the wire: no reader comes between
@@ -197,17 +198,17 @@ async function live<S extends ServiceDefinition, C extends CommonConfig>(
   server.announceSince(shown.before);
   notify('READY=1');
   log.info('started', { version });
-  running.live?.();
+  started.onNameAcquired?.();
   const opening = setTimeout(() => openLog(log), LOG_OPENS_AFTER_MS).unref();
   const idleMsOf = ({ idle_exit_s: idleS }: C) => (program.idleExit === false ? 0 : idleS * 1000);
-  const end = untilStopOrIdle(running, {
+  const end = watchForShutdown(started, {
     server,
     stop,
     idleMs: idleMsOf(config),
     isBusy: () => reloads.isPending,
   });
-  const { loadConfig: load, onReloadRequest } = surroundings;
-  const apply = reloader(life, (changed) => end.countIdle(idleMsOf(changed)));
+  const { loadConfig: load, onReloadRequest } = environment;
+  const apply = reloader(lifecycle, (changed) => end.countIdle(idleMsOf(changed)));
   const show = (problem: string): void => server.setProblem(problem);
   const reloads = new Reloads({ load, apply, show, notify, stop, log });
   onReloadRequest(reloads.request);
@@ -216,14 +217,14 @@ async function live<S extends ServiceDefinition, C extends CommonConfig>(
   if (stop.aborted) await logSettings.forget();
   clearTimeout(opening);
   notify('STOPPING=1');
-  await saveShown(life);
-  await drain(running, {
-    surroundings,
+  await saveShown(lifecycle);
+  await drain(started, {
+    environment,
     server,
     busName: program.service.busName,
     isReloading: () => reloads.isPending,
   });
-  await saveShown(life);
+  await saveShown(lifecycle);
   await logSettings.saved();
   log.info('stopped');
 }
@@ -232,26 +233,26 @@ async function live<S extends ServiceDefinition, C extends CommonConfig>(
 async function saveShown<S extends ServiceDefinition, C extends CommonConfig>({
   shown,
   server,
-}: Life<S, C>): Promise<void> {
+}: Lifecycle<S, C>): Promise<void> {
   const late = pause(SHOWN_IS_SAVED_WITHIN_MS, undefined, { ref: false });
   await Promise.race([shown.save(() => server.shown()), late]);
 }
 
 /** Puts configurations in force, one after the other: what can fail comes first, then all of it at once. */
 function reloader<S extends ServiceDefinition, C extends CommonConfig>(
-  { program, running, surroundings, server, authorizations, logSettings }: Life<S, C>,
+  { program, started, environment, server, authorizations, logSettings }: Lifecycle<S, C>,
   onApplied: (config: C) => void,
 ): (loaded: LoadedConfig<C>) => Promise<void> {
-  const { log } = surroundings;
-  let inForce = surroundings.config;
-  let answers: Answers<S> = running;
+  const { log } = environment;
+  let inForce = environment.config;
+  let implementation: Implementation<S> = started;
   return async ({ config, accounts }) => {
     refuseFixed(program, inForce, config);
     const local = new SystemAccounts({ getent: false });
     const authorize = await authorizations.prepare(config, { accounts, local });
-    const { retire, ...changed } = (await running.reload?.(config)) ?? {};
-    answers = { ...answers, ...changed };
-    const ended = server.replace({ ...answers, authorizer: authorize() });
+    const { retire, ...changed } = (await started.reload?.(config)) ?? {};
+    implementation = { ...implementation, ...changed };
+    const ended = server.replace({ ...implementation, authorizer: authorize() });
     if (config.log_level !== inForce.log_level) {
       log.level = priorityOf(config.log_level);
       void logSettings.forget();
@@ -285,21 +286,21 @@ function refuseFixed<S extends ServiceDefinition, C extends CommonConfig>(
 
 async function exportObjects<S extends ServiceDefinition, C extends CommonConfig>(
   program: ServiceProgram<S, C>,
-  running: Running<S, C>,
+  started: StartedService<S, C>,
   {
-    surroundings,
+    environment,
     audit,
     logSettings,
-  }: Pick<Life<S, C>, 'surroundings' | 'logSettings'> & { readonly audit: Audit },
-): Promise<Pick<Life<S, C>, 'server' | 'authorizations'>> {
-  const { bus, config, accounts } = surroundings;
+  }: Pick<Lifecycle<S, C>, 'environment' | 'logSettings'> & { readonly audit: Audit },
+): Promise<Pick<Lifecycle<S, C>, 'server' | 'authorizations'>> {
+  const { bus, config, accounts } = environment;
   const { service } = program;
   const local = new SystemAccounts({ getent: false });
   const callers = await Callers.start(bus);
   const authorizations = new Authorizations({ bus, callers, service });
   const authorize = await authorizations.prepare(config, { accounts, local });
   const trusted = new Set(await Promise.all(serviceUsers.map((name) => local.uid(name))));
-  const { handlers, resolvers, properties, describeMore } = running;
+  const { handlers, resolvers, properties, describeMore } = started;
   const server = serve(bus, service, {
     handlers,
     resolvers,
@@ -312,7 +313,7 @@ async function exportObjects<S extends ServiceDefinition, C extends CommonConfig
     isTrusted: (uid) => trusted.has(uid),
     ...(describeMore && { describeMore }),
   });
-  running.publish?.(server);
+  started.publish?.(server);
   return { server, authorizations };
 }
 

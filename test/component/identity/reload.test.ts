@@ -93,7 +93,7 @@ test('keeps the device until there is the other one, and names both', async () =
 test('ends what the service began by itself for the former settings', async () => {
   await using device = await deviceWith();
   const release = holdCloud(device);
-  device.running.live?.();
+  device.running.onNameAcquired?.();
   await until(10_000, 'an attempt', () => device.cloud.requests.length === 1);
   await device.reload(other);
   await until(10_000, 'another', () => device.cloud.requests.length === 2);

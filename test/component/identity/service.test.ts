@@ -104,7 +104,7 @@ test('begins by itself when it is live, with an id for the journal, and not befo
   assert.is(device.shown.properties['State'], 'unprovisioned');
   assert.equal([device.running.isBusy?.(), device.running.due?.()], [false, undefined]);
   assert.is(device.cloud.requests.length, 0);
-  device.running.live?.();
+  device.running.onNameAcquired?.();
   await untilState(device, 'provisioned');
   const provisioned = device.log.find(({ message }) => message === 'device provisioned');
   assert.match(String(provisioned?.fields['requestId']), /^[0-9a-f-]{36}$/);
@@ -114,7 +114,7 @@ test('begins by itself when it is live, with an id for the journal, and not befo
 test('begins anew what it began by itself, and gives it up for what it is asked to do', async () => {
   await using device = await deviceWith({ live: false });
   held(device);
-  device.running.live?.();
+  device.running.onNameAcquired?.();
   await until(10_000, 'a request', () => device.cloud.requests.length > 0);
   const intents = join(device.stateDir, 'operations');
   assert.equal(await readdir(intents), []);
@@ -127,7 +127,7 @@ test('begins anew what it began by itself, and gives it up for what it is asked 
 test('stays while it registers, and until the next attempt, and then for nothing', async () => {
   await using device = await deviceWith({ live: false });
   const { release } = held(device);
-  device.running.live?.();
+  device.running.onNameAcquired?.();
   await until(10_000, 'a request', () => device.cloud.requests.length > 0);
   const { running } = device;
   assert.is(running.isBusy?.(), true);
@@ -196,7 +196,7 @@ test('tries again by itself when the time has come', async () => {
   device.clock = () => (at += 60_000);
   let refusals = 2;
   device.cloud.interfere = () => (refusals-- > 0 ? { status: 503 } : undefined);
-  device.running.live?.();
+  device.running.onNameAcquired?.();
   await untilState(device, 'provisioned');
   assert.is(device.cloud.registrations(), 3);
 });

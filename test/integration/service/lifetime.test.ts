@@ -6,9 +6,9 @@ import { SystemAccounts } from '../../../src/service/accounts.ts';
 import type { CommonConfig } from '../../../src/service/config/common-config.ts';
 import { ServiceLog } from '../../../src/service/log/log.ts';
 import {
-  type Running,
+  runService,
   type StartContext,
-  serveUntilStopped,
+  type StartedService,
 } from '../../../src/service/service-lifecycle.ts';
 import { deadline } from '../../support/deadline.ts';
 import { PrivateBus } from '../../support/rig/private-bus.ts';
@@ -74,7 +74,7 @@ async function leave(stopped: boolean): Promise<{ readonly finished: boolean }> 
     if (!stopped) setTimeout(finish, 200);
     return true;
   };
-  const running: Running<typeof idler> = {
+  const running: StartedService<typeof idler> = {
     handlers: {},
     resolvers: {},
     properties: { Version: '', Health: 'ok', LastError: '' },
@@ -90,7 +90,7 @@ async function leave(stopped: boolean): Promise<{ readonly finished: boolean }> 
     stop: stop.signal,
     ...unreloaded,
   };
-  await deadline(10_000, serveUntilStopped(program, { bus, config, ...rest }), 'the end');
+  await deadline(10_000, runService(program, { bus, config, ...rest }), 'the end');
   return { finished };
 }
 
@@ -123,7 +123,7 @@ test('does not wait for its start when it is told to stop', async () => {
     stop: stop.signal,
     ...unreloaded,
   };
-  const served = serveUntilStopped({ service: idler, start }, { bus, config, ...rest });
+  const served = runService({ service: idler, start }, { bus, config, ...rest });
   await deadline(10_000, served, 'the end');
   assert.is(cleanedUp, true);
 });

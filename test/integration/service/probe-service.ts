@@ -2,7 +2,12 @@ import { appendFileSync } from 'node:fs';
 import { defineInterface, defineService } from '../../../src/dbus/definition.ts';
 import { describe, managerProperties } from '../../../src/interfaces/common.ts';
 import { type CommonConfig, commonProperties } from '../../../src/service/config/config.ts';
-import { main, type Reloaded, type Running, type StartContext } from '../../../src/service/run.ts';
+import { main } from '../../../src/service/run.ts';
+import type {
+  Reloaded,
+  StartContext,
+  StartedService,
+} from '../../../src/service/service-lifecycle.ts';
 
 const probeInterface = defineInterface({
   name: 'org.iotedge.Probe1',
@@ -75,7 +80,7 @@ type Probe = typeof probeService;
 function handlersFor(
   { greeting }: ProbeConfig,
   { stateDir }: StartContext<ProbeConfig>,
-): Running<Probe>['handlers'] {
+): StartedService<Probe>['handlers'] {
   return {
     Echo: ({ text }) => ({ text }),
     async Slow({ ms }, call) {
@@ -110,7 +115,9 @@ async function reload(
   return { handlers: handlersFor(config, context), retire: () => note('retired') };
 }
 
-async function start(context: StartContext<ProbeConfig>): Promise<Running<Probe, ProbeConfig>> {
+async function start(
+  context: StartContext<ProbeConfig>,
+): Promise<StartedService<Probe, ProbeConfig>> {
   note('start');
   context.cleanup.defer(() => note('cleaned up'));
   if (context.config.greeting === 'slow start') await pause(500);

@@ -8,7 +8,7 @@ import type { Server } from '../../../src/dbus/server/serve.ts';
 import { describe, managerProperties } from '../../../src/interfaces/common.ts';
 import { SystemAccounts } from '../../../src/service/accounts.ts';
 import { ServiceLog } from '../../../src/service/log/log.ts';
-import { type Running, serveUntilStopped } from '../../../src/service/service-lifecycle.ts';
+import { runService, type StartedService } from '../../../src/service/service-lifecycle.ts';
 import { CachingClient } from '../../support/clients/caching-client.ts';
 import { deadline, until } from '../../support/deadline.ts';
 import { PrivateBus } from '../../support/rig/private-bus.ts';
@@ -83,7 +83,7 @@ async function live(
   const sinks = { console: sink, journal: sink };
   const log = new ServiceLog({ identifier: 'x', level: 'info', target: 'console', sinks });
   let server: Server<typeof shower> | undefined;
-  const running: Running<typeof shower> = {
+  const running: StartedService<typeof shower> = {
     handlers: {},
     resolvers: {},
     properties: { Version: version, Health: 'ok', LastError: lastError },
@@ -93,7 +93,7 @@ async function live(
     },
     ...(ready && { ready: () => (server === undefined ? Promise.resolve() : ready(server)) }),
   };
-  const served = serveUntilStopped(
+  const served = runService(
     { service: shower, start: () => Promise.resolve(running) },
     {
       bus,

@@ -109,36 +109,36 @@ export default [
     becomes: '    return parsed;',
     suite: 'component/service/config/config',
   },
-  // src/service/end-of-life.ts
+  // src/service/shutdown.ts
   {
     breaks: 'a service exits idle while a call is in flight',
     text: 'isBusy: () => server.callsUnderWay > 0 || running.isBusy?.() === true || isBusy(),',
     becomes: 'isBusy: () => running.isBusy?.() === true || isBusy(),',
-    suite: 'unit/service/end-of-life',
+    suite: 'unit/service/shutdown',
   },
   {
     breaks: 'a service exits idle while an operation is unfinished',
     text: 'server.callsUnderWay > 0 || running.isBusy?.() === true || isBusy()',
     becomes: 'server.callsUnderWay > 0 || isBusy()',
-    suite: 'unit/service/end-of-life',
+    suite: 'unit/service/shutdown',
   },
   {
     breaks: 'a service exits idle although something is due soon',
     text: 'due: () => running.due?.(),',
     becomes: 'due: () => undefined,',
-    suite: 'unit/service/end-of-life',
+    suite: 'unit/service/shutdown',
   },
   {
     breaks: 'calls in flight are abandoned when a service exits idle',
     text: 'if (await ends(isBusy, CALLS_MAY_FINISH_MS[stop.aborted ?',
     becomes: 'if (await ends(() => false, CALLS_MAY_FINISH_MS[stop.aborted ?',
-    suite: 'unit/service/end-of-life',
+    suite: 'unit/service/shutdown',
   },
   {
     breaks: 'a call that does not end keeps a service from stopping in order',
     text: '  server.abandonCalls();\n  await ends(isCalled',
     becomes: '  await ends(isCalled',
-    suite: 'unit/service/end-of-life',
+    suite: 'unit/service/shutdown',
   },
   // src/service/idle.ts
   {

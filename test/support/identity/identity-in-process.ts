@@ -22,7 +22,7 @@ import type { identityService } from '../../../src/interfaces/identity.ts';
 import { Cleanup } from '../../../src/service/cleanup.ts';
 import { loadConfig } from '../../../src/service/config/config.ts';
 import type { Fields, Log } from '../../../src/service/log/log.ts';
-import type { Running } from '../../../src/service/service-lifecycle.ts';
+import type { StartedService } from '../../../src/service/service-lifecycle.ts';
 import { encodeCertificatesPem } from '../../../src/x509/certificate.ts';
 import { CloudRefusal, type CloudRequest, type CloudResponse } from '../cloud/exchange.ts';
 import { Provisioning } from '../cloud/provisioning.ts';
@@ -30,7 +30,7 @@ import { Registry } from '../cloud/registry.ts';
 import { FileKeys } from '../keys/file-keys.ts';
 import { makeCa, makeKey } from '../x509/openssl.ts';
 
-type Identity = Running<typeof identityService, IdentityConfig>;
+type Identity = StartedService<typeof identityService, IdentityConfig>;
 type Handlers = Identity['handlers'];
 
 export const hubName = 'hub.example:8883';
@@ -310,7 +310,7 @@ ${yaml}
     this.#answers = running;
     this.shown.properties = { ...running.properties };
     running.publish?.(this.shown as unknown as Server<typeof identityService>);
-    if (options.live !== false) running.live?.();
+    if (options.live !== false) running.onNameAcquired?.();
     return running;
   }
 

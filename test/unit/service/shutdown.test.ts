@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Bus } from '../../../src/dbus/bus.ts';
-import { drain, untilStopOrIdle } from '../../../src/service/end-of-life.ts';
+import { drain, watchForShutdown } from '../../../src/service/shutdown.ts';
 import { deadline } from '../../support/deadline.ts';
 
 const test = suite('the end of a service');
@@ -37,7 +37,7 @@ class Rig {
   watch(ms = idleMs) {
     const work = { isBusy: () => this.busy, due: () => this.due };
     const rest = { server: this.server, stop: this.stop.signal, isBusy: () => this.reloading };
-    const end = untilStopOrIdle(work, { ...rest, idleMs: ms });
+    const end = watchForShutdown(work, { ...rest, idleMs: ms });
     void end.reached.then(() => (this.isOver = true));
     return end;
   }
@@ -105,7 +105,7 @@ function draining(rig: Rig) {
   const drained = drain(
     { isBusy: () => rig.busy },
     {
-      surroundings: { bus: bus as Bus, stop: rig.stop.signal },
+      environment: { bus: bus as Bus, stop: rig.stop.signal },
       server: rig.server,
       busName: 'org.example.A',
       isReloading: () => rig.reloading,

@@ -18,14 +18,14 @@ const CALLS_MAY_GIVE_UP_MS = 2000;
 const LOOK_EVERY_MS = 10;
 
 /** When the service ends: told to stop, or idle. */
-export interface EndOfLife {
+export interface Shutdown {
   readonly reached: Promise<void>;
   /** Counts idle time anew, up to another limit; 0 is none. */
   readonly countIdle: (idleMs: number) => void;
 }
 
 /** Notices when the service is to end. */
-export function untilStopOrIdle(
+export function watchForShutdown(
   running: Work,
   options: {
     readonly server: Served;
@@ -33,7 +33,7 @@ export function untilStopOrIdle(
     readonly stop: AbortSignal;
     readonly isBusy: () => boolean;
   },
-): EndOfLife {
+): Shutdown {
   const { server, idleMs, stop, isBusy } = options;
   let reach = (): void => undefined;
   const reached = new Promise<void>((resolve) => {
@@ -68,12 +68,12 @@ export function untilStopOrIdle(
 export async function drain(
   running: Pick<Work, 'isBusy'>,
   {
-    surroundings: { bus, stop },
+    environment: { bus, stop },
     server,
     busName,
     isReloading,
   }: {
-    readonly surroundings: { readonly bus: Bus; readonly stop: AbortSignal };
+    readonly environment: { readonly bus: Bus; readonly stop: AbortSignal };
     readonly server: Served;
     readonly busName: string;
     readonly isReloading: () => boolean;
