@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { runCommand } from '../support/command.ts';
-import { keepMounts, newMountNamespace } from '../support/rig/mount-namespace.ts';
 import { privateEtc } from '../support/rig/private-places.ts';
+import { keepMounts, newMountNamespace } from '../support/system/mount-namespace.ts';
 
 const test = suite('rig in other namespaces');
 const probe = join(import.meta.dirname, 'rig-probe.js');

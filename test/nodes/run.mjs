@@ -20,7 +20,7 @@ const files = [
   'integration/device',
   'component/modules/api/requests',
   'component/modules/api/connections',
-  'integration/modules/http-clients',
+  'integration/modules/api/http-clients',
 ];
 const deadlineMs = 300_000;
 const arch = { arm: 'armv7l' }[process.arch] ?? process.arch;

@@ -8,9 +8,9 @@ import { type Client, client } from '../../src/dbus/client/client.ts';
 import { keysInterface, keysService } from '../../src/interfaces/keys.ts';
 import { outputOf } from './command.ts';
 import { runnable } from './not-runnable.ts';
-import type { CommandResult } from './rig/namespace.ts';
 import { Rig } from './rig/rig.ts';
 import type { RigUser } from './rig/rig-users.ts';
+import type { CommandResult } from './system/namespace.ts';
 
 const checkout = join(import.meta.dirname, '../../..');
 /** The XML files that are installed, of which generators make code. */

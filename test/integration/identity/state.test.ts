@@ -9,7 +9,7 @@ import { failureOf } from '../../support/failure.ts';
 import { type CloudDevice, startCloudDevice } from '../../support/identity/cloud-device.ts';
 import { identityStatus } from '../../support/identity/identity-status.ts';
 import { deviceName } from '../../support/rig/rig-config.ts';
-import { SmallDisk } from '../../support/rig/small-disk.ts';
+import { SmallDisk } from '../../support/system/small-disk.ts';
 
 const patient = { timeoutMs: 60_000 };
 const module = { module_id: 'mine' };

@@ -11,7 +11,7 @@ import { busctlProperty } from '../../support/clients/busctl.ts';
 import { until } from '../../support/deadline.ts';
 import { failureOf } from '../../support/failure.ts';
 import { Rig } from '../../support/rig/rig.ts';
-import { SmallDisk } from '../../support/rig/small-disk.ts';
+import { SmallDisk } from '../../support/system/small-disk.ts';
 
 interface Setting {
   rig: Rig;

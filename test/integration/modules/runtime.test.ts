@@ -11,9 +11,9 @@ import { until } from '../../support/deadline.ts';
 import { importNode, workloadClient } from '../../support/engine/images.ts';
 import { ModulesRig, type RawCall } from '../../support/engine/modules-rig.ts';
 import { silentRegistry } from '../../support/engine/silent-registry.ts';
-import type { CommandResult } from '../../support/rig/namespace.ts';
 import { deviceName } from '../../support/rig/rig-config.ts';
-import { SmallDisk } from '../../support/rig/small-disk.ts';
+import type { CommandResult } from '../../support/system/namespace.ts';
+import { SmallDisk } from '../../support/system/small-disk.ts';
 
 const test = suite<{ device: ModulesRig }>('module runtime');
 const { image } = ModulesRig;

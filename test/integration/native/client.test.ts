@@ -5,8 +5,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { outputOf, runCommand } from '../../support/command.ts';
 import { until } from '../../support/deadline.ts';
-import { compileWithKeysClient } from '../../support/keys/keys-client.ts';
 import { OddKeys, type OddReply } from '../../support/keys/odd-keys.ts';
+import { compileWithKeysClient } from '../../support/provider/keys-client.ts';
 import { PrivateBus } from '../../support/rig/private-bus.ts';
 
 const test = suite<{ keys?: OddKeys }>('client of the Keys service, instrumented');

@@ -5,8 +5,8 @@ import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../src/errors.ts';
 import { keyPem } from '../../../src/native/provider.ts';
 import type { FaultyKeys } from '../../support/keys/faulty-keys.ts';
-import { OpensslRig } from '../../support/keys/openssl-rig.ts';
 import { runs } from '../../support/property.ts';
+import { OpensslRig } from '../../support/provider/openssl-rig.ts';
 import { PrivateBus } from '../../support/rig/private-bus.ts';
 
 /** Its Keys service is a double that has faults, where it is called at all. */

@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { asanDeadlineMs, OpensslRig } from '../../support/keys/openssl-rig.ts';
+import { asanDeadlineMs, OpensslRig } from '../../support/provider/openssl-rig.ts';
 
 const test = suite('OpenSSL module whose deadline passes, instrumented');
 

@@ -3,8 +3,8 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { OpensslRig } from '../../support/keys/openssl-rig.ts';
 import type { TestAlgorithm } from '../../support/keys/served-keys.ts';
+import { OpensslRig } from '../../support/provider/openssl-rig.ts';
 
 const algorithms: readonly TestAlgorithm[] = ['ec-p256', 'ec-p384', 'rsa-2048', 'ed25519'];
 const pss = ['-sigopt', 'rsa_padding_mode:pss'];

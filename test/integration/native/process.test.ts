@@ -12,15 +12,15 @@ import { Message, messageType } from '../../../src/dbus/wire/message.ts';
 import { keyPem } from '../../../src/native/provider.ts';
 import { outputOf, runCommand } from '../../support/command.ts';
 import { deadline, until } from '../../support/deadline.ts';
-import { compileWithKeysClient } from '../../support/keys/keys-client.ts';
-import { OpensslRig } from '../../support/keys/openssl-rig.ts';
-import type { ProviderAnswer, ProviderTask } from '../../support/keys/provider-process.ts';
 import { ServedKeys } from '../../support/keys/served-keys.ts';
+import { compileWithKeysClient } from '../../support/provider/keys-client.ts';
+import { OpensslRig } from '../../support/provider/openssl-rig.ts';
+import type { ProviderAnswer, ProviderTask } from '../../support/provider/provider-process.ts';
 import { RawConnection } from '../../support/wire/raw-connection.ts';
 
 const test = suite<{ keys?: ServedKeys }>('provider in a process');
 const support = (name: string): string =>
-  fileURLToPath(new URL(`../../support/keys/${name}`, import.meta.url));
+  fileURLToPath(new URL(`../../support/provider/${name}`, import.meta.url));
 
 test.before(async (context) => {
   context.keys = await ServedKeys.start();

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { runCommand } from '../../support/command.ts';
-import { compileWithKeysClient } from '../../support/keys/keys-client.ts';
+import { compileWithKeysClient } from '../../support/provider/keys-client.ts';
 import { PrivateBus } from '../../support/rig/private-bus.ts';
 
 const test = suite('refusal of calls of the Keys service, instrumented');

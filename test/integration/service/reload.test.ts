@@ -9,8 +9,8 @@ import type { Bus } from '../../../src/dbus/bus.ts';
 import { Variant } from '../../../src/dbus/wire/variant.ts';
 import { connectAs } from '../../support/clients/connect-as.ts';
 import { deadline, until } from '../../support/deadline.ts';
-import { NotifySocket } from '../../support/rig/notify-socket.ts';
 import { PrivateBus } from '../../support/rig/private-bus.ts';
+import { NotifySocket } from '../../support/system/notify-socket.ts';
 
 const test = suite<{ dir: string; privateBus: PrivateBus; bus: Bus }>('reload of a service');
 

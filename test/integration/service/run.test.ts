@@ -10,8 +10,8 @@ import { variant } from '../../../src/dbus/wire/variant.ts';
 import { isServiceError } from '../../../src/errors.ts';
 import { connectAs } from '../../support/clients/connect-as.ts';
 import { deadline, until } from '../../support/deadline.ts';
-import { NotifySocket } from '../../support/rig/notify-socket.ts';
 import { PrivateBus } from '../../support/rig/private-bus.ts';
+import { NotifySocket } from '../../support/system/notify-socket.ts';
 
 const test = suite<{ dir: string; privateBus: PrivateBus; bus: Bus }>('life of a service');
 

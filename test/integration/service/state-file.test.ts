@@ -14,7 +14,7 @@ import {
 } from '../../../src/service/state/state-file.ts';
 import { deadline } from '../../support/deadline.ts';
 import { runs } from '../../support/property.ts';
-import { keepMounts, newMountNamespace } from '../../support/rig/mount-namespace.ts';
+import { keepMounts, newMountNamespace } from '../../support/system/mount-namespace.ts';
 
 const test = suite('state files of a process that is killed');
 

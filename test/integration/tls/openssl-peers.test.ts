@@ -7,7 +7,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { pairAlgorithms } from '../../../src/interfaces/words.ts';
 import { deadline } from '../../support/deadline.ts';
-import { OpensslRig } from '../../support/keys/openssl-rig.ts';
+import { OpensslRig } from '../../support/provider/openssl-rig.ts';
 import { MutualTlsServer } from '../../support/tls/mutual-tls-server.ts';
 import { Pki } from '../../support/tls/pki.ts';
 import { StrictServer } from '../../support/tls/strict-server.ts';

@@ -5,10 +5,10 @@ import { owner, ownerLabel } from '../../../src/modules/docker/labels.ts';
 import { connectAs } from '../clients/connect-as.ts';
 import type { Cloud } from '../cloud/cloud.ts';
 import { failureOf } from '../failure.ts';
-import type { CommandResult } from '../rig/namespace.ts';
 import { Rig } from '../rig/rig.ts';
 import { startRigCloud, useCloud } from '../rig/rig-cloud.ts';
 import { identityOf, type RigUser } from '../rig/rig-users.ts';
+import type { CommandResult } from '../system/namespace.ts';
 import { importBusybox } from './images.ts';
 import { PrivateEngine } from './private-engine.ts';
 

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { logOutput } from '../rig/log-output.ts';
-import { rootAsMountPoint } from '../rig/mount-namespace.ts';
 import { engineGroup } from '../rig/rig-users.ts';
+import { rootAsMountPoint } from '../system/mount-namespace.ts';
 import { EngineKeeper } from './engine-keeper.ts';
 
 const run = promisify(execFile);

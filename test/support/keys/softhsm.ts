@@ -2,7 +2,7 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { CommandOptions, CommandResult } from '../rig/namespace.ts';
+import type { CommandOptions, CommandResult } from '../system/namespace.ts';
 
 /** Runs a command as the user to whom the token is to belong. */
 export type Runner = (

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Bus } from '../../../src/dbus/bus.ts';
 import { deadline, until } from '../deadline.ts';
-import { keepMounts, newMountNamespace } from '../rig/mount-namespace.ts';
+import { keepMounts, newMountNamespace } from '../system/mount-namespace.ts';
 
 const name = 'org.freedesktop.PolicyKit1';
 

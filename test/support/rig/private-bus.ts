@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import { Bus } from '../../../src/dbus/bus.ts';
 import type { OutboxLimits } from '../../../src/dbus/wire/outbox.ts';
 import { deadline } from '../deadline.ts';
+import { keepMounts, newMountNamespace } from '../system/mount-namespace.ts';
+import { TransientUnits } from '../system/transient-units.ts';
 import { type BusKind, busCommand, defaultBus } from './bus-kind.ts';
-import { keepMounts, newMountNamespace } from './mount-namespace.ts';
-import { TransientUnits } from './transient-units.ts';
 
 /** Like the stock system.conf, except that everybody may own names and call everybody. */
 function configuration(socket: string, directory: string): string {

@@ -10,9 +10,10 @@ import { deadline, until } from '../deadline.ts';
 import { SoftHsmToken, type TokenKeyType } from '../keys/softhsm.ts';
 import { ThrowAwayAuthority } from '../polkit/throw-away-authority.ts';
 import { shellWord } from '../shell-word.ts';
+import { type CommandOptions, type CommandResult, Namespace } from '../system/namespace.ts';
+import { TransientUnits } from '../system/transient-units.ts';
 import { type BusKind, busCommand, defaultBus } from './bus-kind.ts';
 import { logOutput } from './log-output.ts';
-import { type CommandOptions, type CommandResult, Namespace } from './namespace.ts';
 import { privateEtc, privateRun } from './private-places.ts';
 import { writeBusConfiguration } from './rig-bus.ts';
 import { deviceName, type Settings, writeConfiguration, writeDropIn } from './rig-config.ts';
@@ -24,7 +25,6 @@ import {
 } from './rig-polkit.ts';
 import { bundles, launcherText, makeFor, type ServiceName, services } from './rig-services.ts';
 import { identityOf, type RigUser, writeUsers } from './rig-users.ts';
-import { TransientUnits } from './transient-units.ts';
 
 /** What a test wants otherwise than the rig does by itself. */
 export interface RigOptions {

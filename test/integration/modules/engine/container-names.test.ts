@@ -1,12 +1,12 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { isServiceError } from '../../../src/errors.ts';
-import { DockerEngine } from '../../../src/modules/docker/docker-engine.ts';
-import { digestLabel, owner, ownerLabel } from '../../../src/modules/docker/labels.ts';
-import { apply, type Work } from '../../../src/modules/supervisor/apply.ts';
-import { plan } from '../../../src/modules/supervisor/plan.ts';
-import { importBusybox } from '../../support/engine/images.ts';
-import { PrivateEngine } from '../../support/engine/private-engine.ts';
+import { isServiceError } from '../../../../src/errors.ts';
+import { DockerEngine } from '../../../../src/modules/docker/docker-engine.ts';
+import { digestLabel, owner, ownerLabel } from '../../../../src/modules/docker/labels.ts';
+import { apply, type Work } from '../../../../src/modules/supervisor/apply.ts';
+import { plan } from '../../../../src/modules/supervisor/plan.ts';
+import { importBusybox } from '../../../support/engine/images.ts';
+import { PrivateEngine } from '../../../support/engine/private-engine.ts';
 
 interface Context {
   machine: PrivateEngine;

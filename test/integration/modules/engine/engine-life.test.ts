@@ -1,8 +1,8 @@
 /** The Module Runtime as a process beside an engine as a process: the engine may end at any time. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Variant } from '../../../src/dbus/wire/variant.ts';
-import { ModulesRig } from '../../support/engine/modules-rig.ts';
+import { Variant } from '../../../../src/dbus/wire/variant.ts';
+import { ModulesRig } from '../../../support/engine/modules-rig.ts';
 
 const test = suite<{ device: ModulesRig }>('modules and the life of the engine');
 const sleeping = {

@@ -1,8 +1,8 @@
 /** Containers of modules that are renamed by somebody else. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { until } from '../../support/deadline.ts';
-import { ModulesRig } from '../../support/engine/modules-rig.ts';
+import { until } from '../../../support/deadline.ts';
+import { ModulesRig } from '../../../support/engine/modules-rig.ts';
 
 const test = suite<{ device: ModulesRig }>('a container that was renamed');
 const createOptions = { Cmd: ['sleep', '1000'], StopSignal: 'SIGKILL' };

@@ -5,10 +5,10 @@ import { fileURLToPath } from 'node:url';
 import { keyPem } from '../../../src/native/provider.ts';
 import { type CommandOptions, type Outcome, outputOf, runCommand } from '../command.ts';
 import { setpriv } from '../identity/identity.ts';
+import { FaultyKeys } from '../keys/faulty-keys.ts';
+import { ServedKeys } from '../keys/served-keys.ts';
 import type { RigOptions } from '../rig/rig.ts';
 import { identityOf, type RigUser } from '../rig/rig-users.ts';
-import { FaultyKeys } from './faulty-keys.ts';
-import { ServedKeys } from './served-keys.ts';
 
 const root = fileURLToPath(new URL('../../../../', import.meta.url));
 const installedModules = '/usr/lib/iotedge/ossl-modules';

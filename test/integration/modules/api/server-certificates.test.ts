@@ -3,8 +3,8 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { ModulesRig } from '../../support/engine/modules-rig.ts';
-import { type Answer, askOn } from '../../support/workload/api.ts';
+import { ModulesRig } from '../../../support/engine/modules-rig.ts';
+import { type Answer, askOn } from '../../../support/workload/api.ts';
 
 interface Context {
   device: ModulesRig;

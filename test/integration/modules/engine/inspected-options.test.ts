@@ -2,8 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { objectAt } from '../../../src/modules/docker/create-options/create-options.ts';
-import { ModulesRig } from '../../support/engine/modules-rig.ts';
+import { objectAt } from '../../../../src/modules/docker/create-options/create-options.ts';
+import { ModulesRig } from '../../../support/engine/modules-rig.ts';
 
 const test = suite<{ device: ModulesRig }>('inspected create options');
 const { image } = ModulesRig;
@@ -65,7 +65,7 @@ test('refuses what is shown of a container that reaches out', async ({ device })
 });
 
 test('takes what an older engine showed, in which nothing is set', async ({ device }) => {
-  const file = new URL('../../../../test/fixtures/inspected-container.json', import.meta.url);
+  const file = new URL('../../../../../test/fixtures/inspected-container.json', import.meta.url);
   const options: unknown = JSON.parse(await readFile(file, 'utf8'));
   assert.is(await create(device, options), 'no failure');
 });

@@ -16,7 +16,7 @@ import {
   set,
   text,
   universal,
-} from '../../../src/x509/der/asn1.ts';
+} from '../../../../src/x509/der/asn1.ts';
 import {
   bitsOf,
   bytesOf,
@@ -28,10 +28,10 @@ import {
   oidOf,
   smallIntegerOf,
   wholeBytesOf,
-} from '../../../src/x509/der/read.ts';
-import { elementsIn, firstElement, isPadding } from '../../../src/x509/der/tlv.ts';
-import { tlv } from '../../support/x509/odd-certificate.ts';
-import { codeOf } from '../../support/x509/openssl.ts';
+} from '../../../../src/x509/der/read.ts';
+import { elementsIn, firstElement, isPadding } from '../../../../src/x509/der/tlv.ts';
+import { tlv } from '../../../support/x509/odd-certificate.ts';
+import { codeOf } from '../../../support/x509/openssl.ts';
 
 const test = suite('DER');
 

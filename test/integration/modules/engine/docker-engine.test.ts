@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { isServiceError } from '../../../src/errors.ts';
-import { parseNetwork } from '../../../src/modules/config/network-config.ts';
-import { DockerEngine } from '../../../src/modules/docker/docker-engine.ts';
-import type { ContainerState } from '../../../src/modules/docker/engine.ts';
-import { digestLabel, owner, ownerLabel } from '../../../src/modules/docker/labels.ts';
-import { importBusybox } from '../../support/engine/images.ts';
-import { PrivateEngine } from '../../support/engine/private-engine.ts';
+import { isServiceError } from '../../../../src/errors.ts';
+import { parseNetwork } from '../../../../src/modules/config/network-config.ts';
+import { DockerEngine } from '../../../../src/modules/docker/docker-engine.ts';
+import type { ContainerState } from '../../../../src/modules/docker/engine.ts';
+import { digestLabel, owner, ownerLabel } from '../../../../src/modules/docker/labels.ts';
+import { importBusybox } from '../../../support/engine/images.ts';
+import { PrivateEngine } from '../../../support/engine/private-engine.ts';
 
 interface Context {
   machine: PrivateEngine;

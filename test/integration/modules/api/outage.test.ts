@@ -6,10 +6,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { deadline, until } from '../../support/deadline.ts';
-import { ModulesRig } from '../../support/engine/modules-rig.ts';
-import type { ServiceName } from '../../support/rig/rig-services.ts';
-import { askOn } from '../../support/workload/api.ts';
+import { deadline, until } from '../../../support/deadline.ts';
+import { ModulesRig } from '../../../support/engine/modules-rig.ts';
+import type { ServiceName } from '../../../support/rig/rig-services.ts';
+import { askOn } from '../../../support/workload/api.ts';
 
 interface Context {
   device: ModulesRig;
@@ -21,7 +21,7 @@ const agent = { config: { image: ModulesRig.image, createOptions } };
 /** A run that takes longer says how long a real outage is. */
 const outageMs = Number(process.env['IOTEDGE_TEST_OUTAGE_S'] ?? 4) * 1000;
 const renewingClient = fileURLToPath(
-  new URL('../../../../test/support/workload/renewing-client.mjs', import.meta.url),
+  new URL('../../../../../test/support/workload/renewing-client.mjs', import.meta.url),
 );
 const version = 'api-version=2018-06-28';
 

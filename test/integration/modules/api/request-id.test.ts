@@ -2,14 +2,14 @@
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { client } from '../../../src/dbus/client/client.ts';
-import { logControlInterface, logControlPath } from '../../../src/dbus/server/log-control.ts';
-import { identityInterface, identityService } from '../../../src/interfaces/identity.ts';
-import { modulesInterface, modulesService } from '../../../src/interfaces/modules.ts';
-import { until } from '../../support/deadline.ts';
-import { ModulesRig } from '../../support/engine/modules-rig.ts';
-import { runnable } from '../../support/not-runnable.ts';
-import { type ServiceName, services } from '../../support/rig/rig-services.ts';
+import { client } from '../../../../src/dbus/client/client.ts';
+import { logControlInterface, logControlPath } from '../../../../src/dbus/server/log-control.ts';
+import { identityInterface, identityService } from '../../../../src/interfaces/identity.ts';
+import { modulesInterface, modulesService } from '../../../../src/interfaces/modules.ts';
+import { until } from '../../../support/deadline.ts';
+import { ModulesRig } from '../../../support/engine/modules-rig.ts';
+import { runnable } from '../../../support/not-runnable.ts';
+import { type ServiceName, services } from '../../../support/rig/rig-services.ts';
 
 const test = suite('a request through all services');
 const engineTest = runnable('container-engine', test);

@@ -2,9 +2,9 @@
 import { Agent, request } from 'node:http';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { outputOf } from '../../support/command.ts';
-import { genid, version, WorkloadApi } from '../../support/workload/api.ts';
-import { RawClient } from '../../support/workload/raw-client.ts';
+import { outputOf } from '../../../support/command.ts';
+import { genid, version, WorkloadApi } from '../../../support/workload/api.ts';
+import { RawClient } from '../../../support/workload/raw-client.ts';
 
 const test = suite<{ api: WorkloadApi }>('clients of the workload API');
 const sign = `${genid}/sign?${version}`;

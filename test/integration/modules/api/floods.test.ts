@@ -4,11 +4,11 @@ import { Agent, request } from 'node:http';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { connectAs } from '../../support/clients/connect-as.ts';
-import { until } from '../../support/deadline.ts';
-import { CountingProxy } from '../../support/engine/counting-proxy.ts';
-import { ModulesRig } from '../../support/engine/modules-rig.ts';
-import { rigUsers } from '../../support/rig/rig-users.ts';
+import { connectAs } from '../../../support/clients/connect-as.ts';
+import { until } from '../../../support/deadline.ts';
+import { CountingProxy } from '../../../support/engine/counting-proxy.ts';
+import { ModulesRig } from '../../../support/engine/modules-rig.ts';
+import { rigUsers } from '../../../support/rig/rig-users.ts';
 
 interface Context {
   device: ModulesRig;

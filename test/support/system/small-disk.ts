@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import type { Rig } from './rig.ts';
+import type { Rig } from '../rig/rig.ts';
 
 /** A disk of 1 MiB that a service finds in the place of a directory, with all that was in it; the test does not see it. */
 export class SmallDisk implements AsyncDisposable {

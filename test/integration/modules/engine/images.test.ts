@@ -1,9 +1,9 @@
 /** Which image a module is made from: pull policies and digests, beside a real engine and a real registry. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { until } from '../../support/deadline.ts';
-import { ModulesRig, type RawCall } from '../../support/engine/modules-rig.ts';
-import { foreignDigest, Registry } from '../../support/engine/registry.ts';
+import { until } from '../../../support/deadline.ts';
+import { ModulesRig, type RawCall } from '../../../support/engine/modules-rig.ts';
+import { foreignDigest, Registry } from '../../../support/engine/registry.ts';
 
 interface Context {
   device: ModulesRig;

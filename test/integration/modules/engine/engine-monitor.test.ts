@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { DockerEngine } from '../../../src/modules/docker/docker-engine.ts';
+import { DockerEngine } from '../../../../src/modules/docker/docker-engine.ts';
 import {
   EngineMonitor,
   type EngineStatus,
-} from '../../../src/modules/supervisor/engine-monitor.ts';
+} from '../../../../src/modules/supervisor/engine-monitor.ts';
 
 const test = suite('engine monitor');
 const log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
