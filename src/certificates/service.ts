@@ -1,6 +1,6 @@
 import type { Via } from '../dbus/client/via.ts';
 import { isServiceError, oneOf, ServiceError } from '../errors.ts';
-import { unrotated } from '../ids.ts';
+import { unrotated } from '../glob.ts';
 import { type Certificate, encodeCertificatesPem } from '../x509/certificate.ts';
 import { parseCsr } from '../x509/csr.ts';
 import { Holdings, notFound, type Parts } from './catalog.ts';

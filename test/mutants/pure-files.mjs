@@ -1,6 +1,7 @@
 /** Files without input and output that Stryker mutates whole, and the fast suites that test each, below test. */
 export const pureFiles = {
   'src/ids.ts': ['unit/ids'],
+  'src/glob.ts': ['unit/glob'],
   'src/keys/config/pkcs11-uri.ts': ['unit/keys/config/pkcs11-uri'],
   'src/service/config/config-problem.ts': ['unit/service/config/config-problem'],
   'src/service/authorization/rules.ts': ['unit/service/authorization/rules'],

@@ -1,6 +1,6 @@
 /** What an id may get: the configuration's word, never the caller's. A request may ask for less, not for more. */
 import { ServiceError } from '../../errors.ts';
-import { idGlobMatches } from '../../ids.ts';
+import { idGlobMatches } from '../../glob.ts';
 import { quoted } from '../../quoted.ts';
 import type { CertificateRequest } from '../../x509/csr.ts';
 import { encodeName, formatName, isSameName, type Name } from '../../x509/name.ts';

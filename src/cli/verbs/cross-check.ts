@@ -1,7 +1,8 @@
 /** What only the four files together show: ids that none of them makes, grants that are missing, sockets apart. */
 import type { CertificatesConfig } from '../../certificates/config/config.ts';
+import { idGlobMatches } from '../../glob.ts';
 import type { IdentityConfig } from '../../identity/config/config.ts';
-import { idGlobMatches, reservedPrefix } from '../../ids.ts';
+import { reservedPrefix } from '../../ids.ts';
 import { grants } from '../../interfaces/grants.ts';
 import { signMechanisms } from '../../interfaces/words.ts';
 import type { KeysConfig } from '../../keys/config/config.ts';

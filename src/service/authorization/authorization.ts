@@ -3,7 +3,7 @@ import type { ServiceDefinition } from '../../dbus/definition.ts';
 import type { Callers } from '../../dbus/server/caller.ts';
 import type { Authorizer, CallContext, Question } from '../../dbus/server/serve.ts';
 import { ServiceError } from '../../errors.ts';
-import { globMatches } from '../../ids.ts';
+import { globMatches } from '../../glob.ts';
 import { grants } from '../../interfaces/grants.ts';
 import type { Accounts } from '../accounts.ts';
 import type { CommonConfig } from '../config/common-config.ts';

@@ -1,6 +1,6 @@
 import type { Caller } from '../../dbus/server/caller.ts';
 import type { Question } from '../../dbus/server/serve.ts';
-import { globMatches, idGlobMatches, unrotated } from '../../ids.ts';
+import { globMatches, idGlobMatches, unrotated } from '../../glob.ts';
 import { type Grant, guardedDetails, idDetails } from '../../interfaces/grants.ts';
 import type { Accounts } from '../accounts.ts';
 import type { AclRule, GrantRule } from '../config/common-config.ts';

@@ -1,5 +1,5 @@
 import { questionsOf, type ServiceDefinition } from '../../dbus/definition.ts';
-import { globMatches } from '../../ids.ts';
+import { globMatches } from '../../glob.ts';
 import { quoted } from '../../quoted.ts';
 import type { UnknownName } from './acl-names.ts';
 import type { AclRule, CommonConfig, GrantRule } from './common-config.ts';

@@ -7,22 +7,23 @@ export default [
     suite: 'unit/ids',
   },
   {
+    breaks: 'the file of a private key is taken for a reference to a key',
+    text: String.raw`const isFile = text.startsWith('/') || (scheme === 'key' && /^\s*file:/i.test(text));`,
+    becomes: "const isFile = text.startsWith('/');",
+    suite: 'unit/ids',
+  },
+  // src/glob.ts
+  {
     breaks: 'any glob covers the ids of the services themselves',
     text: 'if (id.startsWith(reservedPrefix) && !glob.startsWith(reservedPrefix)) return false;',
     becomes: 'if (id.startsWith(reservedPrefix) && glob === reservedPrefix) return false;',
-    suite: 'unit/ids',
+    suite: 'unit/glob',
   },
   {
     breaks: 'a star at the end of a glob needs a character',
     text: "while (glob[from] === '*') from++;",
     becomes: '',
-    suite: 'unit/ids',
-  },
-  {
-    breaks: 'the file of a private key is taken for a reference to a key',
-    text: String.raw`const isFile = text.startsWith('/') || (scheme === 'key' && /^\s*file:/i.test(text));`,
-    becomes: "const isFile = text.startsWith('/');",
-    suite: 'unit/ids',
+    suite: 'unit/glob',
   },
   // src/quoted.ts
   {
