@@ -97,15 +97,18 @@ export type Authorization =
   | ChoiceDefinition
   | readonly QuestionDefinition[];
 
+/** The kinds of names that arguments and options can be. */
+export type NameKind = 'key-id' | 'certificate-id' | 'module-id' | 'module-name';
+
+/** How a text becomes a name of each kind; InvalidArgs when it is none. What they return is what handlers receive. */
+export type NameParsers = Readonly<Record<NameKind, (text: string) => string>>;
+
 /**
  * What an argument or option must satisfy before anybody is asked: a name of that kind, a largest size, one of a few
  * words (of an array each element is one).
  */
 export type Check =
-  | 'key-id'
-  | 'certificate-id'
-  | 'module-id'
-  | 'module-name'
+  | NameKind
   | { readonly maxBytes: number }
   | { readonly maxValue: number }
   | { readonly oneOf: readonly string[] };
@@ -232,10 +235,34 @@ type RecordOf<M extends MethodDefinition, F extends Fields> = {
 
 type WordOf<T> = T extends readonly (infer Word extends string)[] ? Word : never;
 
-/** What a handler of a method receives. */
-export type Input<M extends MethodDefinition> = Simplify<
-  Values<FieldsOf<M['in']>> & { readonly options: OptionalValues<FieldsOf<M['options']>> }
+/** What a handler of a method receives: names as their parsers return them. */
+export type Input<M extends MethodDefinition, Names extends NameParsers = NameParsers> = Simplify<
+  {
+    readonly [K in keyof FieldsOf<M['in']>]: Given<
+      M,
+      K,
+      ValueOf<FieldsOf<M['in']>[K] & string>,
+      Names
+    >;
+  } & {
+    readonly options: {
+      readonly [K in keyof FieldsOf<M['options']>]?:
+        | Given<M, K, ValueOf<FieldsOf<M['options']>[K] & string>, Names>
+        | undefined;
+    };
+  }
 >;
+
+type Given<
+  M extends MethodDefinition,
+  K,
+  Value,
+  Names extends NameParsers,
+> = K extends keyof M['check']
+  ? M['check'][K] extends infer Kind extends NameKind
+    ? ReturnType<Names[Kind]>
+    : Value
+  : Value;
 
 /** What a caller of a method passes. */
 export type Arguments<M extends MethodDefinition> = Simplify<
@@ -256,14 +283,18 @@ export type LongHandler<Handler> = Handler & {
 };
 
 /** One function per method of an interface; `Context` is what the dispatcher knows about the call. */
-export type Handlers<D extends InterfaceDefinition, Context> = {
+export type Handlers<
+  D extends InterfaceDefinition,
+  Context,
+  Names extends NameParsers = NameParsers,
+> = {
   readonly [K in keyof MethodsOf<D>]: MethodsOf<D>[K] extends { readonly long: true }
-    ? LongHandler<Handler<MethodsOf<D>[K], Context>>
-    : Handler<MethodsOf<D>[K], Context>;
+    ? LongHandler<Handler<MethodsOf<D>[K], Context, Names>>
+    : Handler<MethodsOf<D>[K], Context, Names>;
 };
 
-type Handler<M extends MethodDefinition, Context> = (
-  args: Input<M>,
+type Handler<M extends MethodDefinition, Context, Names extends NameParsers> = (
+  args: Input<M, Names>,
   call: Context,
 ) => Output<M> | Promise<Output<M>>;
 
@@ -274,9 +305,13 @@ type Resolving<D extends InterfaceDefinition> = {
 }[keyof MethodsOf<D>];
 
 /** For each method with `resolve`: the function that tells those texts. */
-export type Resolvers<D extends InterfaceDefinition, Context> = {
+export type Resolvers<
+  D extends InterfaceDefinition,
+  Context,
+  Names extends NameParsers = NameParsers,
+> = {
   readonly [K in Resolving<D>]: (
-    args: Input<MethodsOf<D>[K]>,
+    args: Input<MethodsOf<D>[K], Names>,
     call: Context,
   ) => ResolvedTexts<MethodsOf<D>[K]> | Promise<ResolvedTexts<MethodsOf<D>[K]>>;
 };

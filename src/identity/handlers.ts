@@ -2,7 +2,7 @@ import type { Via } from '../dbus/client/via.ts';
 import type { Handlers, Resolvers } from '../dbus/definition.ts';
 import type { CallContext } from '../dbus/server/serve.ts';
 import { ServiceError } from '../errors.ts';
-import { type ModuleId, parseModuleId } from '../ids.ts';
+import { type ModuleId, type nameParsers, parseModuleId } from '../ids.ts';
 import type { identityInterface } from '../interfaces/identity.ts';
 import { quoted } from '../quoted.ts';
 import type { Cancellations } from '../service/operations/cancellations.ts';
@@ -40,7 +40,7 @@ export interface IdentityParts {
 /** The methods of `org.iotedge.Identity1`. */
 export function identityHandlers(
   parts: IdentityParts,
-): Omit<Handlers<typeof identityInterface, CallContext>, 'Describe'> {
+): Omit<Handlers<typeof identityInterface, CallContext, typeof nameParsers>, 'Describe'> {
   const { cancellations, config, device, kinds, modules, operations, stopping } = parts;
   const record = (saved: SavedDevice): IdentityRecord => deviceRecord(saved, credentialOf(config));
   const provisioning = (again: boolean) => ({
@@ -65,9 +65,7 @@ export function identityHandlers(
       if (principal === '') return { identity: record(device.saved) };
       return { identity: moduleRecord(modules.get(parseModuleId(principal))) };
     },
-    GetModuleIdentity: ({ module_id: id }) => ({
-      identity: moduleRecord(modules.get(parseModuleId(id))),
-    }),
+    GetModuleIdentity: ({ module_id: id }) => ({ identity: moduleRecord(modules.get(id)) }),
     ListModuleIdentities: async ({ options: { refresh = false } }, { requestId, signal }) => {
       modules.assertListed();
       if (!refresh) return { identities: modules.list().map(moduleRecord) };
@@ -77,26 +75,24 @@ export function identityHandlers(
       return { identities: listed.map(recordOf) };
     },
     CreateModuleIdentity: longHandler(operations, kinds.create, {
-      request: ({ module_id, options }: ManageInput) => {
+      request: ({ module_id: id, options }: ManageInput) => {
         checkOptions(options);
-        const id = parseModuleId(module_id);
         device.refuseUnprovisioned();
         const args = wantedOf(options);
         const made = modules.made(id, args);
         return { id, args, wait: options.wait ?? true, ...(made && { result: made }) };
       },
-      reply: (module, id) => ({ identity: moduleRecord(module ?? pending(parseModuleId(id))) }),
+      reply: (module, id) => ({ identity: moduleRecord(module ?? pending(id)) }),
     }),
     UpdateModuleIdentity: async ({ module_id: id, options }, { requestId }) => {
       checkOptions(options);
       // what was begun goes on when its caller leaves
       const via = { requestId, signal: stopping };
-      const module = await modules.update(parseModuleId(id), wantedOf(options), via);
+      const module = await modules.update(id, wantedOf(options), via);
       return { identity: moduleRecord(module) };
     },
     DeleteModuleIdentity: longHandler(operations, kinds.remove, {
-      request: ({ module_id, options }: DeleteInput) => {
-        const id = parseModuleId(module_id);
+      request: ({ module_id: id, options }: DeleteInput) => {
         device.refuseUnprovisioned();
         const args = { adopt: options.adopt ?? false };
         modules.refuseAbsent(id, args);
@@ -119,7 +115,8 @@ export function identityResolvers({
   operations,
 }: Pick<IdentityParts, 'cancellations' | 'operations'>): Resolvers<
   typeof identityInterface,
-  CallContext
+  CallContext,
+  typeof nameParsers
 > {
   return {
     Cancel: ({ id }, call) => {
@@ -135,12 +132,12 @@ interface WaitInput {
 }
 
 interface ManageInput {
-  readonly module_id: string;
+  readonly module_id: ModuleId;
   readonly options: ManageOptions & WaitInput['options'];
 }
 
 interface DeleteInput {
-  readonly module_id: string;
+  readonly module_id: ModuleId;
   readonly options: WaitInput['options'] & { readonly adopt?: boolean | undefined };
 }
 

@@ -1,7 +1,7 @@
 import type { Handlers } from '../dbus/definition.ts';
 import type { CallContext } from '../dbus/server/serve.ts';
 import { oneOf, ServiceError } from '../errors.ts';
-import { parseKeyId } from '../ids.ts';
+import type { nameParsers } from '../ids.ts';
 import type { keysInterface } from '../interfaces/keys.ts';
 import { keyStores, materialFormats } from '../interfaces/words.ts';
 import {
@@ -38,17 +38,17 @@ export function keysHandlers(
   keys: KeyService,
   use: KeyUse,
   objectPath: (id: string) => string,
-): Omit<Handlers<typeof keysInterface, CallContext>, 'Describe'> {
+): Omit<Handlers<typeof keysInterface, CallContext, typeof nameParsers>, 'Describe'> {
   return {
     async CreateKeyPair({ key_id, algorithms, usages, options }, { signal }) {
       const wanted = parseNewKey(options, parsePairUsages(usages), ['fail', 'keep']);
-      await keys.createPair(parseKeyId(key_id), parsePairAlgorithms(algorithms), wanted, signal);
+      await keys.createPair(key_id, parsePairAlgorithms(algorithms), wanted, signal);
       return { key: objectPath(key_id) };
     },
     async CreateKey({ key_id, algorithm, usages, options }, { signal }) {
       const parsed = parseSymmetricAlgorithm(algorithm);
       const wanted = parseNewKey(options, parseSymmetricUsages(parsed, usages), ['fail', 'keep']);
-      await keys.createSymmetric(parseKeyId(key_id), parsed, wanted, signal);
+      await keys.createSymmetric(key_id, parsed, wanted, signal);
       return { key: objectPath(key_id) };
     },
     async ImportKey({ key_id, format, material, algorithm, usages, options }, { signal }) {
@@ -60,7 +60,7 @@ export function keysHandlers(
           ? parseSymmetricUsages(parsed.algorithm, usages)
           : parsePairUsages(usages);
         const wanted = parseNewKey(options, parsedUsages, ['fail', 'keep', 'replace']);
-        await keys.importKey(parseKeyId(key_id), parsed, wanted, signal);
+        await keys.importKey(key_id, parsed, wanted, signal);
         return { key: objectPath(key_id) };
       } finally {
         material.fill(0);
@@ -68,42 +68,38 @@ export function keysHandlers(
       }
     },
     async DeleteKey({ key_id }, { signal }) {
-      await keys.deleteKey(parseKeyId(key_id), signal);
+      await keys.deleteKey(key_id, signal);
       return {};
     },
     async GetPublicKey({ key_id }) {
-      return { spki: await keys.publicKey(parseKeyId(key_id)) };
+      return { spki: await keys.publicKey(key_id) };
     },
     async Sign({ key_id, mechanism, data, options }, { signal }) {
       const { prehashed = false } = options;
       const request = parseSignRequest(parseSignMechanism(mechanism), data, prehashed);
-      const id = parseKeyId(key_id);
-      return { signature: await use.sign(id, request, choiceOf(options), signal) };
+      return { signature: await use.sign(key_id, request, choiceOf(options), signal) };
     },
     async Verify({ key_id, mechanism, data, signature, options }, { signal }) {
       const { prehashed = false } = options;
       const request = parseSignRequest(parseSignMechanism(mechanism), data, prehashed);
       const given = { ...choiceOf(options), signature };
-      return { valid: await use.verify(parseKeyId(key_id), request, given, signal) };
+      return { valid: await use.verify(key_id, request, given, signal) };
     },
     async Encrypt({ key_id, mechanism, input, options }, { signal }) {
       try {
         const cipher = { mechanism: parseEncryptMechanism(mechanism), input, aad: options.aad };
-        const id = parseKeyId(key_id);
-        return { output: await use.encrypt(id, cipher, choiceOf(options), signal) };
+        return { output: await use.encrypt(key_id, cipher, choiceOf(options), signal) };
       } finally {
         input.fill(0);
       }
     },
     async Decrypt({ key_id, mechanism, input, options }, { signal }) {
       const cipher = { mechanism: parseEncryptMechanism(mechanism), input, aad: options.aad };
-      const id = parseKeyId(key_id);
-      return { output: await use.decrypt(id, cipher, choiceOf(options), signal) };
+      return { output: await use.decrypt(key_id, cipher, choiceOf(options), signal) };
     },
     async ExportKey({ key_id, format, options }, { signal }) {
       const wanted = oneOf(format, 'a format of exports', materialFormats);
-      const id = parseKeyId(key_id);
-      return { material: await use.exportKey(id, wanted, options.derivation, signal) };
+      return { material: await use.exportKey(key_id, wanted, options.derivation, signal) };
     },
     GetRandom({ count }) {
       return { bytes: randomSecret(count) };

@@ -1,7 +1,7 @@
 import type { Handlers, Resolvers } from '../dbus/definition.ts';
 import type { CallContext } from '../dbus/server/serve.ts';
 import { oneOf, ServiceError } from '../errors.ts';
-import { type ModuleName, parseModuleName } from '../ids.ts';
+import type { ModuleName, nameParsers } from '../ids.ts';
 import type { modulesInterface } from '../interfaces/modules.ts';
 import { quoted } from '../quoted.ts';
 import type { Cancellations } from '../service/operations/cancellations.ts';
@@ -42,7 +42,7 @@ export function moduleResolvers({
   elevatedCalls,
   cancellations,
   runtime,
-}: ResolverParts): Resolvers<Interface, CallContext> {
+}: ResolverParts): Resolvers<Interface, CallContext, typeof nameParsers> {
   return {
     CreateModule({ type, config_json, env }, call) {
       refuseLong(config_json, env);
@@ -53,7 +53,7 @@ export function moduleResolvers({
       return { image: settings.image, elevated: String(elevated) };
     },
     Cancel({ id }, call) {
-      const name = parseName(id);
+      const name = runtimeName(id);
       const operation = runtime.operations.current(name);
       const verb = cancellations.resolve(call, operation);
       const source = verb === 'CreateModule' ? runtime.find(name)?.source : undefined;
@@ -67,27 +67,27 @@ export function moduleResolvers({
 /** The methods of org.iotedge.Modules1. */
 export function moduleHandlers(
   parts: HandlerParts,
-): Omit<Handlers<Interface, CallContext>, 'Describe'> {
+): Omit<Handlers<Interface, CallContext, typeof nameParsers>, 'Describe'> {
   const { cancellations, runtime } = parts;
   const { operations, kinds } = runtime;
   const done = () => ({});
   return {
     CreateModule: longHandler(operations, kinds.create, {
       async request({ name, type, config_json, env, options }: CreateInput, call) {
-        const id = parseName(name);
+        const id = runtimeName(name);
         const settings = parseConfig(type, config_json);
         const elevated = parts.elevatedCalls.has(call);
         const source = { name: id, settings, env: checkedEnv(env), elevated };
         await parts.refuseUnconfined(source);
         return { id, args: source, wait: options.wait ?? true };
       },
-      reply: (_result, id) => ({ module: parts.objectPath(parseModuleName(id)) }),
+      reply: (_result, id) => ({ module: parts.objectPath(id) }),
     }),
     Start: longHandler(operations, kinds.start, { request: changeOf, reply: done }),
     Stop: longHandler(operations, kinds.stop, { request: changeOf, reply: done }),
     Restart: longHandler(operations, kinds.restart, { request: changeOf, reply: done }),
     DeleteModule: longHandler(operations, kinds.remove, { request: changeOf, reply: done }),
-    GetConfig: ({ name }) => ({ config_json: runtime.configOf(parseName(name)) }),
+    GetConfig: ({ name }) => ({ config_json: runtime.configOf(runtimeName(name)) }),
     async GetLogs({ name, options: { tail = -1, since, until, timestamps = false } }, { signal }) {
       if (tail < -1) throw new ServiceError('InvalidArgs', 'tail is a count of lines, or -1');
       const request = {
@@ -97,20 +97,22 @@ export function moduleHandlers(
         timestamps,
         maxBytes: longestLogBytes,
       };
-      return { log: await runtime.logs(parseName(name), request, signal) };
+      return { log: await runtime.logs(runtimeName(name), request, signal) };
     },
     GetSystemInfo: async (_args, { signal }) => ({ system: await parts.systemInfo(signal) }),
     Cancel({ id }, call) {
-      cancellations.cancel(operations, parseName(id), call);
+      cancellations.cancel(operations, runtimeName(id), call);
       return {};
     },
   };
 }
 
-type CreateInput = Parameters<Handlers<Interface, CallContext>['CreateModule']>[0];
+type CreateInput = Parameters<
+  Handlers<Interface, CallContext, typeof nameParsers>['CreateModule']
+>[0];
 
 interface ChangeInput {
-  readonly name: string;
+  readonly name: ModuleName;
   readonly options: {
     readonly wait?: boolean | undefined;
     readonly timeout_s?: number | undefined;
@@ -124,15 +126,15 @@ function changeOf({ name, options: { wait = true, timeout_s, identity } }: Chang
     ...(timeout_s !== undefined && { stopTimeoutS: timeout_s }),
     ...(identity === true && { identity }),
   };
-  return { id: parseName(name), args, wait };
+  return { id: runtimeName(name), args, wait };
 }
 
 /** A module's name and nothing that means the same: authorization was asked about this text. */
-function parseName(text: string): ModuleName {
-  if (text.startsWith('$')) {
-    throw new ServiceError('InvalidArgs', `${quoted(text)} is a cloud id, not a name`);
+function runtimeName(name: ModuleName): ModuleName {
+  if (name.startsWith('$')) {
+    throw new ServiceError('InvalidArgs', `${quoted(name)} is a cloud id, not a name`);
   }
-  return parseModuleName(text);
+  return name;
 }
 
 function parseConfig(type: string, configJson: string): ModuleSettings {

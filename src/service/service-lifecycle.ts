@@ -1,9 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { Bus } from '../dbus/bus.ts';
-import type { Properties, Resolvers, ServiceDefinition } from '../dbus/definition.ts';
+import type { Properties, ServiceDefinition } from '../dbus/definition.ts';
 import { Callers } from '../dbus/server/caller.ts';
-import { type CallContext, type ServeOptions, type Server, serve } from '../dbus/server/serve.ts';
+import { type Server, type ServingOptions, serve } from '../dbus/server/serve.ts';
 import { describeError, ServiceError } from '../errors.ts';
 import { nameParsers } from '../ids.ts';
 import { type Accounts, SystemAccounts } from './accounts.ts';
@@ -35,8 +35,8 @@ export interface StartContext<C> {
 
 /** The methods and properties that the dispatcher calls. */
 export interface Implementation<S extends ServiceDefinition> {
-  readonly handlers: ServeOptions<S>['handlers'];
-  readonly resolvers: Resolvers<S['manager'], CallContext>;
+  readonly handlers: ServingOptions<S, typeof nameParsers>['handlers'];
+  readonly resolvers: ServingOptions<S, typeof nameParsers>['resolvers'];
   /** More for `Describe`. */
   readonly describeMore?: () => Readonly<Record<string, unknown>>;
 }

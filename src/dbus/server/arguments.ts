@@ -8,12 +8,12 @@ import { ElementLimitError, readersOf, type ValueReader, type WireReader } from 
 /** The arguments of a call by name, options apart. */
 export interface CallValues {
   [name: string]: unknown;
-  readonly options: Readonly<Record<string, unknown>>;
+  readonly options: Record<string, unknown>;
 }
 
 /** What a call was given. */
 export interface CallArguments {
-  readonly values: Readonly<CallValues>;
+  readonly values: CallValues;
   /** The standard option `request_id`. */
   readonly requestId: string | undefined;
 }

@@ -4,6 +4,8 @@ import {
   type Check,
   type DetailSource,
   type MethodDefinition,
+  type NameKind,
+  type NameParsers,
   type QuestionDefinition,
   questionsOf,
   type TextArguments,
@@ -19,11 +21,6 @@ export interface Question {
   readonly action: string;
   readonly details: Readonly<Record<string, string>>;
 }
-
-/** The name in a text, by the kinds that the tables check for; InvalidArgs when it is none. */
-export type NameChecks = Readonly<
-  Record<'key-id' | 'certificate-id' | 'module-id' | 'module-name', (text: string) => string>
->;
 
 /** Longer details would fill polkit's, the verdict cache's and the journal's memory. */
 const maxDetailLength = 1024;
@@ -85,8 +82,11 @@ export class Method {
     return commonCodes.includes(code) || Object.hasOwn(this.#definition.errors ?? {}, code);
   }
 
-  /** The arguments of a call with this method's signature; InvalidArgs or LimitsExceeded when one is wrong. */
-  parse(message: IncomingMessage, names: NameChecks): CallArguments {
+  /**
+   * The arguments of a call with this method's signature, names as their parsers return them; InvalidArgs or
+   * LimitsExceeded when one is wrong.
+   */
+  parse(message: IncomingMessage, names: NameParsers): CallArguments {
     const args = this.#arguments.read(message);
     try {
       this.#check(args, names);
@@ -97,10 +97,13 @@ export class Method {
     return args;
   }
 
-  #check({ values }: CallArguments, names: NameChecks): void {
+  #check({ values }: CallArguments, names: NameParsers): void {
     for (const [name, check] of this.#checks) {
-      const value = Object.hasOwn(values, name) ? values[name] : values.options[name];
-      if (value !== undefined) checkValue(name, value, check, names);
+      const given = Object.hasOwn(values, name) ? values : values.options;
+      const value = given[name];
+      if (value === undefined) continue;
+      if (typeof check === 'string') given[name] = parseName(value, names[check]);
+      else checkValue(name, value, check);
     }
   }
 
@@ -165,11 +168,11 @@ function askedOf(authorize: Authorization, texts: TextArguments): readonly Quest
   return [question];
 }
 
-function checkValue(name: string, value: unknown, check: Check, names: NameChecks): void {
-  if (typeof check === 'string') {
-    names[check](String(value));
-    return;
-  }
+function parseName(value: unknown, parse: (text: string) => string): string {
+  return parse(String(value));
+}
+
+function checkValue(name: string, value: unknown, check: Exclude<Check, NameKind>): void {
   if ('oneOf' in check) {
     checkWords(name, value, check.oneOf);
     return;

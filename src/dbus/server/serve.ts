@@ -1,13 +1,13 @@
 import { ServiceError } from '../../errors.ts';
 import type { Bus } from '../bus.ts';
-import type { Properties, ServiceDefinition } from '../definition.ts';
+import type { NameParsers, Properties, ServiceDefinition } from '../definition.ts';
 import type { IncomingMessage, MessageHeader } from '../wire/message.ts';
 import type { CallContext, IncomingCall } from './call.ts';
 import type { Caller, Callers } from './caller.ts';
 import { Admission } from './limits/admission.ts';
 import { type CallLimits, defaultCallLimits } from './limits/call-limits.ts';
 import { type LogControl, logControlObject } from './log-control.ts';
-import { type CallArguments, Method, type NameChecks, type Question } from './method.ts';
+import { type CallArguments, Method, type Question } from './method.ts';
 import { Published } from './published.ts';
 import { reply, replyError } from './replies.ts';
 import { maxBodyBytesOf, routeOf } from './route.ts';
@@ -16,7 +16,8 @@ import type { StandardReply } from './standard.ts';
 
 export type { Authorizer } from './authorization-gate.ts';
 export { type CallContext, callerLeft } from './call.ts';
-export type { NameChecks, Question } from './method.ts';
+export type { Question } from './method.ts';
+export type { ServingOptions } from './serving.ts';
 
 /** Is notified of what happens, for the journal. None of these may throw. */
 export interface ServeObserver {
@@ -32,10 +33,11 @@ export interface ServeObserver {
 }
 
 /** What a service is served with. `Describe` is answered here. */
-export interface ServeOptions<S extends ServiceDefinition> extends ServingOptions<S> {
+export interface ServeOptions<S extends ServiceDefinition, Names extends NameParsers = NameParsers>
+  extends ServingOptions<S, Names> {
   readonly properties: Properties<S['manager']>;
   readonly callers: Callers;
-  readonly names: NameChecks;
+  readonly names: Names;
   readonly logControl: LogControl;
   readonly observer: ServeObserver;
   /** Beside root: whose `request_id` is taken over, and whose calls have the larger limits. */
@@ -43,35 +45,40 @@ export interface ServeOptions<S extends ServiceDefinition> extends ServingOption
   readonly limits?: CallLimits;
 }
 
+type CommonOptions = Pick<ServeOptions<ServiceDefinition>, 'names' | 'observer' | 'isTrusted'>;
+
 /** A call with all that it is served with. */
-interface ServedCall<S extends ServiceDefinition> {
+interface ServedCall {
   readonly method: Method;
   readonly args: CallArguments;
   readonly call: IncomingCall;
-  readonly serving: Serving<S>;
+  readonly serving: Serving;
 }
 
 /** Serves a service on a bus; it owns no name yet, and announces nothing before `goLive`. */
-export function serve<S extends ServiceDefinition>(
+export function serve<S extends ServiceDefinition, Names extends NameParsers>(
   bus: Bus,
   service: S,
-  options: ServeOptions<S>,
-): Server<S> {
+  options: ServeOptions<S, Names>,
+): Server<S, Names> {
   return new Server(bus, service, options);
 }
 
 /** A service on the bus: its objects, and the dispatch of calls to them. */
-export class Server<S extends ServiceDefinition> extends Published<S> {
+export class Server<
+  S extends ServiceDefinition,
+  Names extends NameParsers = NameParsers,
+> extends Published<S> {
   readonly #bus: Bus;
-  readonly #options: ServeOptions<S>;
+  readonly #options: CommonOptions;
   readonly #admission: Admission;
-  #serving: Serving<S>;
+  #serving: Serving;
   readonly #methods: ReadonlyMap<string, Method>;
   /** The largest reply that each member was answered with so far: what its next callers may expect. */
   readonly #largestReplies = new Map<string, number>();
   #onActivity: () => void = () => undefined;
 
-  constructor(bus: Bus, service: S, options: ServeOptions<S>) {
+  constructor(bus: Bus, service: S, options: ServeOptions<S, Names>) {
     const methods = methodsOf(service);
     super(bus, service, options.properties, methods);
     this.#methods = methods;
@@ -112,13 +119,13 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
   /**
    * Serves later calls with something else. Those under way end with what they began with; resolves when they have.
    */
-  replace(options: ServingOptions<S>): Promise<void> {
+  replace(options: ServingOptions<S, Names>): Promise<void> {
     const before = this.#serving;
     this.#serving = this.#servingWith(options);
     return before.ended();
   }
 
-  #servingWith(options: ServingOptions<S>): Serving<S> {
+  #servingWith(options: ServingOptions<S, Names>): Serving {
     const { observer } = this.#options;
     return new Serving(options, {
       decided: (...decided) => observer.decided(...decided),
@@ -183,14 +190,14 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
     return undefined;
   }
 
-  #decideAndPerform(served: ServedCall<S>): Promise<void> | undefined {
+  #decideAndPerform(served: ServedCall): Promise<void> | undefined {
     const decision = this.#authorize(served);
     if (decision === undefined) return this.#perform(served);
     return this.#performAfter(decision, served);
   }
 
   /** Somebody is asked: the call gives its place back until the reply. */
-  async #performAfter(decision: Promise<void>, served: ServedCall<S>): Promise<void> {
+  async #performAfter(decision: Promise<void>, served: ServedCall): Promise<void> {
     const { method, call } = served;
     try {
       this.#admission.park(call);
@@ -209,21 +216,21 @@ export class Server<S extends ServiceDefinition> extends Published<S> {
   }
 
   /** Undefined when every question was answered with yes at once. */
-  #authorize(served: ServedCall<S>): Promise<void> | undefined {
+  #authorize(served: ServedCall): Promise<void> | undefined {
     const { method, args, call, serving } = served;
     if (method.questions.length === 0) return undefined;
     if (method.resolves) return this.#resolveAndAsk(served);
     return serving.decision.ask(method.ask(method.texts(args)), call);
   }
 
-  async #resolveAndAsk({ method, args, call, serving }: ServedCall<S>): Promise<void> {
+  async #resolveAndAsk({ method, args, call, serving }: ServedCall): Promise<void> {
     const resolve = serving.resolvers.get(method.name);
     const resolved: unknown = await this.#watched(method, call, () => resolve?.(args.values, call));
     const texts = Object.assign(method.texts(args), resolved);
     await serving.decision.ask(method.ask(texts), call);
   }
 
-  #perform({ method, args, call, serving }: ServedCall<S>): Promise<void> | undefined {
+  #perform({ method, args, call, serving }: ServedCall): Promise<void> | undefined {
     if (method.reads && !call.message.wantsReply) {
       this.#succeed(call, noReply);
       return undefined;

@@ -1,21 +1,31 @@
-import type { Handlers, Resolvers, ServiceDefinition } from '../definition.ts';
+import type { Handlers, NameParsers, Resolvers, ServiceDefinition } from '../definition.ts';
 import { type Authorizer, Decision, type DecisionListener } from './authorization-gate.ts';
 import type { CallContext } from './call.ts';
 
 /** What calls are served with, as far as it follows from a configuration. */
-export interface ServingOptions<S extends ServiceDefinition> {
-  readonly handlers: Omit<Handlers<S['manager'], CallContext>, 'Describe'>;
-  readonly resolvers: Resolvers<S['manager'], CallContext>;
+export interface ServingOptions<
+  S extends ServiceDefinition,
+  Names extends NameParsers = NameParsers,
+> {
+  readonly handlers: Omit<Handlers<S['manager'], CallContext, Names>, 'Describe'>;
+  readonly resolvers: Resolvers<S['manager'], CallContext, Names>;
   readonly authorizer: Authorizer;
   /** More for `Describe`. */
   readonly describeMore?: () => Readonly<Record<string, unknown>>;
+}
+
+/** The same for any service: the tables type handlers one by one, the dispatcher calls them by name. */
+interface ErasedOptions
+  extends Pick<ServingOptions<ServiceDefinition>, 'authorizer' | 'describeMore'> {
+  readonly handlers: Readonly<Record<string, unknown>>;
+  readonly resolvers: Readonly<Record<string, unknown>>;
 }
 
 type Handler = (args: unknown, call: CallContext) => unknown;
 type Table = ReadonlyMap<string, Handler>;
 
 /** What calls are served with from their beginning to their end: a reload replaces it for those that follow. */
-export class Serving<S extends ServiceDefinition> {
+export class Serving {
   readonly handlers: Table;
   readonly resolvers: Table;
   readonly decision: Decision;
@@ -23,14 +33,13 @@ export class Serving<S extends ServiceDefinition> {
   #whenEnded: (() => void) | undefined;
 
   constructor(
-    { handlers, resolvers, authorizer, describeMore }: ServingOptions<S>,
+    { handlers, resolvers, authorizer, describeMore }: ErasedOptions,
     server: {
       readonly decided: DecisionListener;
       readonly describe: (more: Readonly<Record<string, unknown>> | undefined) => unknown;
     },
   ) {
     const describe = (): unknown => server.describe(describeMore?.());
-    // the tables type handlers one by one; the dispatcher calls them by name
     this.handlers = tableOf({ ...handlers, Describe: describe });
     this.resolvers = tableOf(resolvers);
     this.decision = new Decision(authorizer, server.decided);

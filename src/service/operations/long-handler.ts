@@ -5,23 +5,26 @@ import type { Operation } from './operation.ts';
 import type { OperationKind, Operations, Request } from './operations.ts';
 
 /** How the calls of a method become an operation, and its results replies. */
-export interface LongMethod<Input, Output, Args, Result> {
+export interface LongMethod<Input, Output, Args, Result, Id extends string> {
   /** Parses a call. With `result`, there is nothing to begin. */
   readonly request: (
     input: Input,
     call: CallContext,
-  ) => Asked<Args, Result> | Promise<Asked<Args, Result>>;
+  ) => Asked<Args, Result, Id> | Promise<Asked<Args, Result, Id>>;
   /** The reply; without a result when the caller does not wait for it. */
-  readonly reply: (result: Result | undefined, id: string) => Output;
+  readonly reply: (result: Result | undefined, id: Id) => Output;
 }
 
-type Asked<Args, Result> = Omit<Request<Args>, 'requestId'> & { readonly result?: Result };
+type Asked<Args, Result, Id> = Omit<Request<Args>, 'requestId'> & {
+  readonly id: Id;
+  readonly result?: Result;
+};
 
 /** The handler of a long operation: it replies when the operation has ended or, with `wait` false, when it is accepted. */
-export function longHandler<Input, Output, Args, Result>(
+export function longHandler<Input, Output, Args, Result, Id extends string>(
   operations: Operations,
   kind: OperationKind<Args, Result>,
-  { request, reply }: LongMethod<Input, Output, Args, Result>,
+  { request, reply }: LongMethod<Input, Output, Args, Result, Id>,
 ): LongHandler<(input: Input, call: CallContext) => Promise<Output>> {
   const handle = async (input: Input, call: CallContext): Promise<Output> => {
     const { result, ...asked } = await request(input, call);

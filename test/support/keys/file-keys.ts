@@ -50,12 +50,20 @@ export class FileKeys implements AsyncDisposable {
   }
 
   async createPair(key_id: string, algorithm: string, usages: string[], options = {}) {
-    const made = { key_id, algorithms: algorithm === '' ? [] : [algorithm], usages, options };
+    const made = {
+      key_id: parseKeyId(key_id),
+      algorithms: algorithm === '' ? [] : [algorithm],
+      usages,
+      options,
+    };
     return await this.#methods.CreateKeyPair(made, call());
   }
 
   async createKey(key_id: string, algorithm: string, usages: string[], options = {}) {
-    return await this.#methods.CreateKey({ key_id, algorithm, usages, options }, call());
+    return await this.#methods.CreateKey(
+      { key_id: parseKeyId(key_id), algorithm, usages, options },
+      call(),
+    );
   }
 
   /** Imports a copy of the material: the method wipes what it is given. */
@@ -67,20 +75,30 @@ export class FileKeys implements AsyncDisposable {
     options = {},
   ) {
     const format = algorithm === '' ? 'pkcs8' : 'raw';
-    const given = { key_id, format, material: Buffer.from(material), algorithm, usages, options };
+    const given = {
+      key_id: parseKeyId(key_id),
+      format,
+      material: Buffer.from(material),
+      algorithm,
+      usages,
+      options,
+    };
     return await this.#methods.ImportKey(given, call());
   }
 
   async delete(key_id: string): Promise<void> {
-    await this.#methods.DeleteKey({ key_id, options: {} }, call());
+    await this.#methods.DeleteKey({ key_id: parseKeyId(key_id), options: {} }, call());
   }
 
   async publicKey(key_id: string): Promise<Buffer> {
-    return (await this.#methods.GetPublicKey({ key_id, options: {} }, call())).spki;
+    return (await this.#methods.GetPublicKey({ key_id: parseKeyId(key_id), options: {} }, call()))
+      .spki;
   }
 
   async sign(key_id: string, mechanism: string, data: Buffer, options = {}): Promise<Buffer> {
-    return (await this.#methods.Sign({ key_id, mechanism, data, options }, call())).signature;
+    return (
+      await this.#methods.Sign({ key_id: parseKeyId(key_id), mechanism, data, options }, call())
+    ).signature;
   }
 
   async verify(
@@ -89,22 +107,25 @@ export class FileKeys implements AsyncDisposable {
     { data, signature }: { readonly data: Buffer; readonly signature: Buffer },
     options = {},
   ): Promise<boolean> {
-    const given = { key_id, mechanism, data, signature, options };
+    const given = { key_id: parseKeyId(key_id), mechanism, data, signature, options };
     return (await this.#methods.Verify(given, call())).valid;
   }
 
   /** Encrypts a copy of the input: the method wipes what it is given. */
   async encrypt(key_id: string, mechanism: string, input: Buffer, options = {}): Promise<Buffer> {
-    const given = { key_id, mechanism, input: Buffer.from(input), options };
+    const given = { key_id: parseKeyId(key_id), mechanism, input: Buffer.from(input), options };
     return (await this.#methods.Encrypt(given, call())).output;
   }
 
   async decrypt(key_id: string, mechanism: string, input: Buffer, options = {}): Promise<Buffer> {
-    return (await this.#methods.Decrypt({ key_id, mechanism, input, options }, call())).output;
+    return (
+      await this.#methods.Decrypt({ key_id: parseKeyId(key_id), mechanism, input, options }, call())
+    ).output;
   }
 
   async export(key_id: string, format: string, options = {}): Promise<Buffer> {
-    return (await this.#methods.ExportKey({ key_id, format, options }, call())).material;
+    return (await this.#methods.ExportKey({ key_id: parseKeyId(key_id), format, options }, call()))
+      .material;
   }
 
   async random(count: number): Promise<Buffer> {

@@ -2,6 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { CallContext } from '../../../src/dbus/server/serve.ts';
 import { isServiceError } from '../../../src/errors.ts';
+import { parseModuleName } from '../../../src/ids.ts';
 import { moduleResolvers } from '../../../src/modules/handlers.ts';
 import { Cancellations } from '../../../src/service/operations/cancellations.ts';
 import { Operations } from '../../../src/service/operations/operations.ts';
@@ -29,7 +30,7 @@ async function told(createOptions: object, env: Readonly<Record<string, string>>
   const resolvers = moduleResolvers({ ...parts, elevatedCalls, isElevated: () => true });
   const config_json = JSON.stringify({ image: 'a:1', createOptions });
   try {
-    const args = { name: 'sensor', type: 'docker', config_json, env, options: {} };
+    const args = { name: parseModuleName('sensor'), type: 'docker', config_json, env, options: {} };
     return await resolvers.CreateModule(args, call);
   } catch (error) {
     return isServiceError(error) ? error.code : String(error);
@@ -55,7 +56,13 @@ test('is not asked about a variable without a name', async () => {
 test('quotes no value that stands in the place of a name', async () => {
   for (const key of ['DB_PW=hunter2', 'A=B=hunter2', '=hunter2']) {
     const config_json = '{"image":"a:1"}';
-    const args = { name: 'sensor', type: 'docker', config_json, env: { [key]: '' }, options: {} };
+    const args = {
+      name: parseModuleName('sensor'),
+      type: 'docker',
+      config_json,
+      env: { [key]: '' },
+      options: {},
+    };
     const resolvers = moduleResolvers({
       ...parts,
       elevatedCalls: new WeakSet(),

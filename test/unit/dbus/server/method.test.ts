@@ -145,30 +145,56 @@ test('takes only the words of an enumeration, and not too many of them', () => {
   assert.is(words(...many, ...many), 'LimitsExceeded');
 });
 
-test('wipes secret arguments when another one is refused', () => {
-  const copies: Buffer[] = [];
-  const from = Buffer.from.bind(Buffer);
-  Buffer.from = ((...args: Parameters<typeof from>) => {
-    const copy = from(...args);
-    copies.push(copy);
-    return copy;
-  }) as typeof Buffer.from; // it has many signatures
-  try {
-    const body = [{}, 'too long', 0, Buffer.alloc(6, 'x'), {}];
-    const call = callWith(checked.signature, body);
-    copies.length = 0;
-    assert.is(
-      codeOf(() => checked.parse(call, nameParsers)),
-      'LimitsExceeded',
-    );
-  } finally {
-    Buffer.from = from;
-  }
-  assert.equal(
-    copies.map((copy) => copy.toString('latin1')),
-    ['\0'.repeat(6)],
-  );
+const named = new Method('Named', {
+  doc: '',
+  in: { key_id: 's', secret: 'ay' },
+  options: { issuer: 's' },
+  check: { key_id: 'key-id', issuer: 'certificate-id' },
+  secretArguments: ['secret'],
+  authorize: 'public',
 });
+
+test('returns names as their parsers return them, of arguments and of options', () => {
+  const parsers = { ...nameParsers, 'key-id': upper, 'certificate-id': upper };
+  const body = ['a', Buffer.of(1), { issuer: variant('s', 'b') }];
+  const { values } = named.parse(callWith(named.signature, body), parsers);
+  assert.equal(values, { key_id: 'A', secret: Buffer.of(1), options: { issuer: 'B' } });
+  const without = named.parse(callWith(named.signature, ['a', Buffer.of(1), {}]), parsers);
+  assert.equal(without.values.options, {});
+});
+
+function upper(text: string): string {
+  return text.toUpperCase();
+}
+
+for (const [what, method, first, code] of [
+  ['text', checked, [{}, 'too long', 0], 'LimitsExceeded'],
+  ['name', named, ['../x'], 'InvalidArgs'],
+] as const) {
+  test(`wipes secret arguments when a ${what} beside them is refused`, () => {
+    const copies: Buffer[] = [];
+    const from = Buffer.from.bind(Buffer);
+    Buffer.from = ((...args: Parameters<typeof from>) => {
+      const copy = from(...args);
+      copies.push(copy);
+      return copy;
+    }) as typeof Buffer.from; // it has many signatures
+    try {
+      const call = callWith(method.signature, [...first, Buffer.alloc(6, 'x'), {}]);
+      copies.length = 0;
+      assert.is(
+        codeOf(() => method.parse(call, nameParsers)),
+        code,
+      );
+    } finally {
+      Buffer.from = from;
+    }
+    assert.equal(
+      copies.map((copy) => copy.toString('latin1')),
+      ['\0'.repeat(6)],
+    );
+  });
+}
 
 test('asks the one question that is chosen, and refuses a call for which it is none of them', () => {
   const among = {
