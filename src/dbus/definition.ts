@@ -74,7 +74,7 @@ export type TextArguments = Readonly<Record<string, string>>;
 export type DetailSource = string | ((text: TextArguments) => string);
 
 /** What authorization is asked before the handler is reached. */
-export interface QuestionDefinition {
+export interface PolkitCheck {
   readonly action:
     | string
     | { readonly oneOf: readonly string[]; readonly choose: (text: TextArguments) => string };
@@ -84,18 +84,14 @@ export interface QuestionDefinition {
   readonly when?: (text: TextArguments) => boolean;
 }
 
-/** One of a closed set of questions, by name; a call for which `choose` names none of them is refused. */
-export interface ChoiceDefinition {
-  readonly among: Readonly<Record<string, QuestionDefinition>>;
+/** One of a closed set of checks, by name; a call for which `choose` names none of them is refused. */
+export interface PolkitChoice {
+  readonly among: Readonly<Record<string, PolkitCheck>>;
   readonly choose: (text: TextArguments) => string;
 }
 
-/** `public`, or every question that must be answered with yes, or the one of them that applies. */
-export type Authorization =
-  | 'public'
-  | QuestionDefinition
-  | ChoiceDefinition
-  | readonly QuestionDefinition[];
+/** `public`, or every check that must pass, or the one of them that applies. */
+export type MethodAuthorization = 'public' | PolkitCheck | PolkitChoice | readonly PolkitCheck[];
 
 /** The kinds of names that arguments and options can be. */
 export type NameKind = 'key-id' | 'certificate-id' | 'module-id' | 'module-name';
@@ -137,7 +133,7 @@ export interface MethodDefinition {
   readonly waits?: true;
   /** Texts for the details that only the service can tell; they stand in for arguments of the same name. */
   readonly resolve?: readonly string[];
-  readonly authorize: Authorization;
+  readonly authorize: MethodAuthorization;
   /**
    * What the handler and the resolver may fail with, and when. InvalidArgs, LimitsExceeded, Cancelled and Failed are
    * for every method, AccessDenied for every one that is not public.
@@ -210,8 +206,8 @@ export function defineService<const S extends ServiceDefinition>(definition: S):
   return definition;
 }
 
-/** Every question that a call of a method may have to pass. */
-export function questionsOf(authorize: Authorization): readonly QuestionDefinition[] {
+/** Every check that a call of a method may have to pass. */
+export function polkitChecksOf(authorize: MethodAuthorization): readonly PolkitCheck[] {
   if (authorize === 'public') return [];
   if ('among' in authorize) return Object.values(authorize.among);
   return 'action' in authorize ? [authorize] : authorize;

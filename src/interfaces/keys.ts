@@ -1,9 +1,9 @@
 import {
-  type Authorization,
   type Check,
   defineInterface,
   defineService,
-  type QuestionDefinition,
+  type MethodAuthorization,
+  type PolkitCheck,
   type TextArguments,
 } from '../dbus/definition.ts';
 import { describe, managerProperties } from './common.ts';
@@ -64,14 +64,14 @@ function exportable(text: TextArguments): string {
 }
 
 /** PKCS#8 says its algorithm itself, and is not looked into before somebody may import it. */
-const newKey: QuestionDefinition['details'] = {
+const newKey: PolkitCheck['details'] = {
   key_id: 'key_id',
   algorithm: 'algorithm',
   usages: (text) => text['usages'] || (text['algorithm'] === 'aes-256' ? 'encrypt' : 'sign'),
   exportable,
 };
 
-function use(verb: string): Authorization {
+function use(verb: string): MethodAuthorization {
   return {
     action: `org.iotedge.keys1.${verb}`,
     details: ['key_id', 'mechanism', 'derivation'],

@@ -1,10 +1,10 @@
 import type {
-  Authorization,
-  ChoiceDefinition,
   Fields,
   InterfaceDefinition,
+  MethodAuthorization,
   MethodDefinition,
-  QuestionDefinition,
+  PolkitCheck,
+  PolkitChoice,
   ServiceDefinition,
 } from '../../dbus/definition.ts';
 import {
@@ -148,18 +148,18 @@ function fieldRows(
   ]);
 }
 
-function authorizationText(authorize: Authorization): string {
+function authorizationText(authorize: MethodAuthorization): string {
   if (authorize === 'public') return 'everybody';
   if ('among' in authorize) return `${choiceText(authorize)}, by what the call is about`;
-  const questions: readonly QuestionDefinition[] = 'action' in authorize ? [authorize] : authorize;
-  return questions.map(questionText).join('; and ');
+  const checks: readonly PolkitCheck[] = 'action' in authorize ? [authorize] : authorize;
+  return checks.map(checkText).join('; and ');
 }
 
-function choiceText({ among }: ChoiceDefinition): string {
-  return [...new Set(Object.values(among).map(questionText))].join('; or ');
+function choiceText({ among }: PolkitChoice): string {
+  return [...new Set(Object.values(among).map(checkText))].join('; or ');
 }
 
-function questionText({ action, details, when }: QuestionDefinition): string {
+function checkText({ action, details, when }: PolkitCheck): string {
   const actions = typeof action === 'string' ? [action] : action.oneOf;
   const names = Object.values(Array.isArray(details) ? details : Object.keys(details)).map(String);
   const condition = when === undefined ? '' : ', when it applies';

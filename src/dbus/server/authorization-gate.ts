@@ -1,16 +1,20 @@
 import type { CallContext } from './call.ts';
-import type { Question } from './method.ts';
+import type { AuthorizationRequest } from './method.ts';
 
-/** Decides about calls. Answers at once, with undefined, when it need not ask; throws or rejects to refuse. */
+/** Decides about calls: returns undefined for a yes at once; throws or rejects to refuse. */
 export interface Authorizer {
-  authorize(question: Question, call: CallContext): Promise<void> | undefined;
+  authorize(request: AuthorizationRequest, call: CallContext): Promise<void> | undefined;
 }
 
 /** Is notified of each decision: no error is a yes. */
-export type DecisionListener = (call: CallContext, question: Question, error: unknown) => void;
+export type DecisionListener = (
+  call: CallContext,
+  request: AuthorizationRequest,
+  error: unknown,
+) => void;
 
-/** Puts the questions about a call, in order, to an authorizer. */
-export class Decision {
+/** Puts the requests about a call, in order, to an authorizer. */
+export class AuthorizationGate {
   readonly #authorizer: Authorizer;
   readonly #decided: DecisionListener;
 
@@ -20,30 +24,30 @@ export class Decision {
   }
 
   /** Undefined when every answer was a yes at once; throws or rejects with the first no. */
-  ask(questions: readonly Question[], call: CallContext): Promise<void> | undefined {
-    for (const [at, question] of questions.entries()) {
-      const answer = this.#askOne(question, call);
+  ask(requests: readonly AuthorizationRequest[], call: CallContext): Promise<void> | undefined {
+    for (const [at, request] of requests.entries()) {
+      const answer = this.#askOne(request, call);
       if (answer === undefined) continue;
-      const rest = questions.slice(at + 1);
+      const rest = requests.slice(at + 1);
       return answer.then(() => this.ask(rest, call));
     }
     return undefined;
   }
 
-  #askOne(question: Question, call: CallContext): Promise<void> | undefined {
+  #askOne(request: AuthorizationRequest, call: CallContext): Promise<void> | undefined {
     const refused = (error: unknown): never => {
-      this.#decided(call, question, error);
+      this.#decided(call, request, error);
       throw error;
     };
     try {
-      const answer = this.#authorizer.authorize(question, call);
+      const answer = this.#authorizer.authorize(request, call);
       if (answer !== undefined) {
-        return answer.then(() => this.#decided(call, question, undefined), refused);
+        return answer.then(() => this.#decided(call, request, undefined), refused);
       }
     } catch (error) {
       return refused(error);
     }
-    this.#decided(call, question, undefined);
+    this.#decided(call, request, undefined);
     return undefined;
   }
 }

@@ -1,13 +1,13 @@
 import { type ErrorCode, notOneOf, ServiceError } from '../../errors.ts';
 import {
-  type Authorization,
   type Check,
   type DetailSource,
+  type MethodAuthorization,
   type MethodDefinition,
   type NameKind,
   type NameParsers,
-  type QuestionDefinition,
-  questionsOf,
+  type PolkitCheck,
+  polkitChecksOf,
   type TextArguments,
 } from '../definition.ts';
 import type { IncomingMessage } from '../wire/message.ts';
@@ -17,7 +17,7 @@ import { recordToVariants } from './properties.ts';
 export type { CallArguments } from './arguments.ts';
 
 /** What authorization is asked: an action and all its details. */
-export interface Question {
+export interface AuthorizationRequest {
   readonly action: string;
   readonly details: Readonly<Record<string, string>>;
 }
@@ -35,7 +35,7 @@ const commonCodes: readonly ErrorCode[] = ['InvalidArgs', 'LimitsExceeded', 'Can
 /** A method of a table, prepared once so that a call costs little. */
 export class Method {
   readonly name: string;
-  readonly questions: readonly QuestionDefinition[];
+  readonly polkitChecks: readonly PolkitCheck[];
   readonly resolves: boolean;
   /** Whether it has no effect but its reply. */
   readonly reads: boolean;
@@ -59,9 +59,9 @@ export class Method {
     this.#outNames = Object.keys(definition.out ?? {});
     this.#checks = Object.entries(definition.check ?? {});
     this.#outSignature = Object.values(definition.out ?? {}).join('');
-    this.questions = questionsOf(authorize);
+    this.polkitChecks = polkitChecksOf(authorize);
     this.resolves = definition.resolve !== undefined;
-    const named = new Set(this.questions.flatMap(({ details }) => Object.values(details)));
+    const named = new Set(this.polkitChecks.flatMap(({ details }) => Object.values(details)));
     this.#shown = Object.entries({ ...definition.in, ...definition.options }).filter(
       ([field, type]) => type !== 'ay' || named.has(field),
     );
@@ -78,7 +78,7 @@ export class Method {
 
   /** Whether the table says that a handler or resolver may fail with it. */
   declares(code: ErrorCode): boolean {
-    if (code === 'AccessDenied') return this.questions.length > 0;
+    if (code === 'AccessDenied') return this.polkitChecks.length > 0;
     return commonCodes.includes(code) || Object.hasOwn(this.#definition.errors ?? {}, code);
   }
 
@@ -123,8 +123,8 @@ export class Method {
     return texts;
   }
 
-  /** The questions to ask about a call with these texts; LimitsExceeded when a detail is too long. */
-  ask(texts: TextArguments): readonly Question[] {
+  /** The requests about a call with these texts; LimitsExceeded when a detail is too long. */
+  ask(texts: TextArguments): readonly AuthorizationRequest[] {
     return askedOf(this.#definition.authorize, texts)
       .filter(({ when }) => when === undefined || when(texts))
       .map(({ action, details }) => ({
@@ -159,13 +159,13 @@ export class Method {
   }
 }
 
-function askedOf(authorize: Authorization, texts: TextArguments): readonly QuestionDefinition[] {
-  if (authorize === 'public' || !('among' in authorize)) return questionsOf(authorize);
+function askedOf(authorize: MethodAuthorization, texts: TextArguments): readonly PolkitCheck[] {
+  if (authorize === 'public' || !('among' in authorize)) return polkitChecksOf(authorize);
   const { among, choose } = authorize;
   const chosen = choose(texts);
-  const question = Object.hasOwn(among, chosen) ? among[chosen] : undefined;
-  if (question === undefined) throw new TypeError(`${chosen} is none of the questions`);
-  return [question];
+  const check = Object.hasOwn(among, chosen) ? among[chosen] : undefined;
+  if (check === undefined) throw new TypeError(`${chosen} is none of the questions`);
+  return [check];
 }
 
 function parseName(value: unknown, parse: (text: string) => string): string {
@@ -203,7 +203,7 @@ function sizeOf(value: unknown): number {
 }
 
 function detailsOf(
-  details: QuestionDefinition['details'],
+  details: PolkitCheck['details'],
   texts: TextArguments,
 ): Readonly<Record<string, string>> {
   const sources: readonly (readonly [string, DetailSource])[] = isNames(details)
@@ -224,7 +224,7 @@ function checkDetail(name: string, { length }: { readonly length: number }): voi
   throw new ServiceError('LimitsExceeded', message);
 }
 
-function isNames(details: QuestionDefinition['details']): details is readonly string[] {
+function isNames(details: PolkitCheck['details']): details is readonly string[] {
   return Array.isArray(details);
 }
 

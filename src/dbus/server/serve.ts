@@ -7,7 +7,7 @@ import type { Caller, Callers } from './caller.ts';
 import { Admission } from './limits/admission.ts';
 import { type CallLimits, defaultCallLimits } from './limits/call-limits.ts';
 import { type LogControl, logControlObject } from './log-control.ts';
-import { type CallArguments, Method, type Question } from './method.ts';
+import { type AuthorizationRequest, type CallArguments, Method } from './method.ts';
 import { Published } from './published.ts';
 import { reply, replyError } from './replies.ts';
 import { maxBodyBytesOf, routeOf } from './route.ts';
@@ -16,7 +16,7 @@ import type { StandardReply } from './standard.ts';
 
 export type { Authorizer } from './authorization-gate.ts';
 export { type CallContext, callerLeft } from './call.ts';
-export type { Question } from './method.ts';
+export type { AuthorizationRequest } from './method.ts';
 export type { ServingOptions } from './serving.ts';
 
 /** Is notified of what happens, for the journal. None of these may throw. */
@@ -25,7 +25,7 @@ export interface ServeObserver {
   lost?(message: string, caller: Caller | undefined): void;
   /** A call of a method of the service is about to be authorized, or is public. */
   called?(call: CallContext): void;
-  decided(call: CallContext, question: Question, error: unknown): void;
+  decided(call: CallContext, request: AuthorizationRequest, error: unknown): void;
   /** A call was answered with an error; whatever is not a ServiceError went out as `internal error`. */
   failed(call: CallContext | undefined, message: string, error: unknown): void;
   /** A handler failed with a code that the table does not list for its method. */
@@ -215,19 +215,19 @@ export class Server<
     return uid === 0 || this.#options.isTrusted?.(uid) === true;
   }
 
-  /** Undefined when every question was answered with yes at once. */
+  /** Undefined when every request was granted at once. */
   #authorize(served: ServedCall): Promise<void> | undefined {
     const { method, args, call, serving } = served;
-    if (method.questions.length === 0) return undefined;
+    if (method.polkitChecks.length === 0) return undefined;
     if (method.resolves) return this.#resolveAndAsk(served);
-    return serving.decision.ask(method.ask(method.texts(args)), call);
+    return serving.gate.ask(method.ask(method.texts(args)), call);
   }
 
   async #resolveAndAsk({ method, args, call, serving }: ServedCall): Promise<void> {
     const resolve = serving.resolvers.get(method.name);
     const resolved: unknown = await this.#watched(method, call, () => resolve?.(args.values, call));
     const texts = Object.assign(method.texts(args), resolved);
-    await serving.decision.ask(method.ask(texts), call);
+    await serving.gate.ask(method.ask(texts), call);
   }
 
   #perform({ method, args, call, serving }: ServedCall): Promise<void> | undefined {

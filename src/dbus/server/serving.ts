@@ -1,5 +1,5 @@
 import type { Handlers, NameParsers, Resolvers, ServiceDefinition } from '../definition.ts';
-import { type Authorizer, Decision, type DecisionListener } from './authorization-gate.ts';
+import { AuthorizationGate, type Authorizer, type DecisionListener } from './authorization-gate.ts';
 import type { CallContext } from './call.ts';
 
 /** What calls are served with, as far as it follows from a configuration. */
@@ -28,7 +28,7 @@ type Table = ReadonlyMap<string, Handler>;
 export class Serving {
   readonly handlers: Table;
   readonly resolvers: Table;
-  readonly decision: Decision;
+  readonly gate: AuthorizationGate;
   #calls = 0;
   #whenEnded: (() => void) | undefined;
 
@@ -42,7 +42,7 @@ export class Serving {
     const describe = (): unknown => server.describe(describeMore?.());
     this.handlers = tableOf({ ...handlers, Describe: describe });
     this.resolvers = tableOf(resolvers);
-    this.decision = new Decision(authorizer, server.decided);
+    this.gate = new AuthorizationGate(authorizer, server.decided);
   }
 
   /** Counts a call in until `leave`. */

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import type { Caller } from '../../dbus/server/caller.ts';
-import type { CallContext, Question, ServeObserver } from '../../dbus/server/serve.ts';
+import type { AuthorizationRequest, CallContext, ServeObserver } from '../../dbus/server/serve.ts';
 import { describeError, isServiceError, type ServiceError } from '../../errors.ts';
 import { shown } from '../../quoted.ts';
 import type { Fields, Log } from '../log/log.ts';
@@ -34,18 +34,18 @@ export class Audit implements ServeObserver, Disposable {
     this.#log.debug('called', describeCall(call));
   }
 
-  decided(call: CallContext, question: Question, error: unknown): void {
+  decided(call: CallContext, request: AuthorizationRequest, error: unknown): void {
     if (typeof error === 'object' && error !== null) this.#refusals.add(error);
     const { uid } = call.caller;
     const verdict = verdictOf(error);
-    const id = idOf(question);
+    const id = idOf(request);
     // Whoever would have decided failed to; the machine's administrator should know.
     const broken = verdict === 'denied' && error instanceof Error && error.cause !== undefined;
-    this.#repeats.note(`decided ${uid} ${question.action} ${id} ${verdict}`, {
+    this.#repeats.note(`decided ${uid} ${request.action} ${id} ${verdict}`, {
       level: broken ? 'warn' : 'info',
       message: 'decided',
       cause: ['uid', uid],
-      fields: () => ({ ...describeDecision(call, question), id, verdict, ...reasonOf(error) }),
+      fields: () => ({ ...describeDecision(call, request), id, verdict, ...reasonOf(error) }),
     });
   }
 
@@ -103,7 +103,7 @@ function verdictOf(error: unknown): 'allowed' | 'denied' | 'abandoned' {
   return isServiceError(error, 'Cancelled') ? 'abandoned' : 'denied';
 }
 
-function idOf({ details }: Question): string {
+function idOf({ details }: AuthorizationRequest): string {
   for (const name of ID_DETAILS) {
     const id = details[name];
     if (id !== undefined && id !== '') return id;
@@ -111,7 +111,7 @@ function idOf({ details }: Question): string {
   return '';
 }
 
-function describeDecision(call: CallContext, { action, details }: Question): Fields {
+function describeDecision(call: CallContext, { action, details }: AuthorizationRequest): Fields {
   const others = Object.entries(details).flatMap(([name, value]) =>
     value === '' || ID_DETAILS.includes(name) ? [] : [`${name}:${shown(value)}`],
   );

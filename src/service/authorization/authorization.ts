@@ -1,7 +1,7 @@
 import type { Bus } from '../../dbus/bus.ts';
 import type { ServiceDefinition } from '../../dbus/definition.ts';
 import type { Callers } from '../../dbus/server/caller.ts';
-import type { Authorizer, CallContext, Question } from '../../dbus/server/serve.ts';
+import type { AuthorizationRequest, Authorizer, CallContext } from '../../dbus/server/serve.ts';
 import { ServiceError } from '../../errors.ts';
 import { globMatches } from '../../glob.ts';
 import { grants } from '../../interfaces/grants.ts';
@@ -15,7 +15,7 @@ import type { VerdictLifetimes } from './verdict-cache.ts';
 /** Decides what neither root, nor the service itself, nor a grant decides. */
 export interface AuthorizationBackend {
   /** Undefined for a yes at once; throws or rejects with AccessDenied or InteractiveAuthorizationRequired. */
-  decide(question: Question, call: CallContext): Promise<void> | undefined;
+  decide(request: AuthorizationRequest, call: CallContext): Promise<void> | undefined;
 }
 
 /** Who may call what: root, the service's own user, granted services, then the backend. */
@@ -30,11 +30,11 @@ export class Authorization implements Authorizer {
     this.#ownUid = ownUid;
   }
 
-  authorize(question: Question, call: CallContext): Promise<void> | undefined {
+  authorize(request: AuthorizationRequest, call: CallContext): Promise<void> | undefined {
     const { uid } = call.caller;
     if (uid === 0 || uid === this.#ownUid) return undefined;
-    if (this.#granted.allows(call.caller, question)) return undefined;
-    return this.#backend.decide(question, call);
+    if (this.#granted.allows(call.caller, request)) return undefined;
+    return this.#backend.decide(request, call);
   }
 }
 
@@ -46,9 +46,9 @@ export class AclBackend implements AuthorizationBackend {
     this.#rules = rules;
   }
 
-  decide(question: Question, call: CallContext): undefined {
-    if (this.#rules.allows(call.caller, question)) return undefined;
-    throw new ServiceError('AccessDenied', `no rule allows ${question.action} for this caller`);
+  decide(request: AuthorizationRequest, call: CallContext): undefined {
+    if (this.#rules.allows(call.caller, request)) return undefined;
+    throw new ServiceError('AccessDenied', `no rule allows ${request.action} for this caller`);
   }
 }
 

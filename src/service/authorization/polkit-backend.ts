@@ -8,7 +8,7 @@
  *
  * Everything that goes wrong on the way is a no.
  */
-import type { CallContext, Question } from '../../dbus/server/serve.ts';
+import type { AuthorizationRequest, CallContext } from '../../dbus/server/serve.ts';
 import { isServiceError, ServiceError } from '../../errors.ts';
 import type { AuthorizationBackend } from './authorization.ts';
 import { questionLimits, Turns } from './fair-limiter.ts';
@@ -45,12 +45,12 @@ export class PolkitBackend implements AuthorizationBackend {
     this.#clock = clock;
   }
 
-  decide(question: Question, call: CallContext): Promise<void> | undefined {
-    const key = keyOf(question, call.caller.sender);
+  decide(request: AuthorizationRequest, call: CallContext): Promise<void> | undefined {
+    const key = keyOf(request, call.caller.sender);
     const kept = this.#cache.get(key, this.#clock());
     if (kept === true) return undefined;
-    if (kept === false) throw denied(question);
-    return this.#ask(question, call, key);
+    if (kept === false) throw denied(request);
+    return this.#ask(request, call, key);
   }
 
   /** Keeps verdicts for other times from now on, and none that came before, answers under way included. */
@@ -63,34 +63,42 @@ export class PolkitBackend implements AuthorizationBackend {
     this.#cache.dropSender(sender);
   }
 
-  async #ask(question: Question, call: CallContext, key: string): Promise<void> {
+  async #ask(request: AuthorizationRequest, call: CallContext, key: string): Promise<void> {
     const prompted = this.#prompts.get(key) === this.#cache.generation;
-    let answer = prompted ? 'challenge' : await this.#askPlainly(question, call, key);
+    let answer = prompted ? 'challenge' : await this.#askPlainly(request, call, key);
     if (answer === 'challenge') {
-      if (!call.interactive) throw interactionRequired(question);
-      answer = await this.#askInteractively(question, call, key);
+      if (!call.interactive) throw interactionRequired(request);
+      answer = await this.#askInteractively(request, call, key);
     }
     if (call.signal.aborted) throw new ServiceError('Cancelled', 'the caller left');
-    if (answer !== 'yes' && answer !== 'yes-once') throw denied(question);
+    if (answer !== 'yes' && answer !== 'yes-once') throw denied(request);
   }
 
-  #askPlainly(question: Question, call: CallContext, key: string): Promise<PolkitAnswer> {
+  #askPlainly(
+    request: AuthorizationRequest,
+    call: CallContext,
+    key: string,
+  ): Promise<PolkitAnswer> {
     const shared = `${this.#cache.generation}\0${key}`;
     let answer = this.#plain.get(shared);
     if (answer === undefined) {
-      answer = this.#checkPlainly(question, call, key).finally(() => this.#plain.delete(shared));
+      answer = this.#checkPlainly(request, call, key).finally(() => this.#plain.delete(shared));
       this.#plain.set(shared, answer);
     }
     return answer;
   }
 
-  async #checkPlainly(question: Question, call: CallContext, key: string): Promise<PolkitAnswer> {
+  async #checkPlainly(
+    request: AuthorizationRequest,
+    call: CallContext,
+    key: string,
+  ): Promise<PolkitAnswer> {
     const { signal, caller } = call;
     return this.#turns.run({ uid: caller.uid, slow: false, signal }, async () => {
-      await this.#watch(question);
+      await this.#watch(request);
       const askedAt = this.#clock();
       const { generation } = this.#cache;
-      const answer = await this.#check(question, caller.sender, {
+      const answer = await this.#check(request, caller.sender, {
         interactive: false,
         timeoutMs: PLAIN_TIMEOUT_MS,
         signal,
@@ -104,12 +112,16 @@ export class PolkitBackend implements AuthorizationBackend {
     });
   }
 
-  #askInteractively(question: Question, call: CallContext, key: string): Promise<PolkitAnswer> {
+  #askInteractively(
+    request: AuthorizationRequest,
+    call: CallContext,
+    key: string,
+  ): Promise<PolkitAnswer> {
     const { signal, caller } = call;
     return this.#turns.run({ uid: caller.uid, slow: true, signal }, async () => {
       this.#prompts.set(key, this.#cache.generation);
       try {
-        return await this.#check(question, caller.sender, {
+        return await this.#check(request, caller.sender, {
           interactive: true,
           timeoutMs: INTERACTIVE_TIMEOUT_MS,
           signal,
@@ -120,55 +132,59 @@ export class PolkitBackend implements AuthorizationBackend {
     });
   }
 
-  async #check(question: Question, sender: string, options: CheckOptions): Promise<PolkitAnswer> {
+  async #check(
+    request: AuthorizationRequest,
+    sender: string,
+    options: CheckOptions,
+  ): Promise<PolkitAnswer> {
     try {
-      return await this.#authority.check(question, sender, options);
+      return await this.#authority.check(request, sender, options);
     } catch (error) {
-      throw unanswered(question, error);
+      throw unanswered(request, error);
     }
   }
 
   /** Answers may be kept only by one who hears when they become wrong. */
-  async #watch(question: Question): Promise<void> {
+  async #watch(request: AuthorizationRequest): Promise<void> {
     this.#watching ??= this.#authority.watch(() => this.#cache.dropAll());
     try {
       await this.#watching;
     } catch (error) {
       this.#watching = undefined;
-      throw unanswered(question, error);
+      throw unanswered(request, error);
     }
   }
 }
 
 /** No text on the bus contains a NUL, so no two questions have the same key. */
-function keyOf({ action, details }: Question, sender: string): string {
+function keyOf({ action, details }: AuthorizationRequest, sender: string): string {
   let key = `${sender}\0${action}`;
   for (const name in details) key += `\0${name}\0${details[name]}`;
   return key;
 }
 
 /** What went wrong while asking is a no, unless the caller is not there to hear it. */
-function unanswered(question: Question, error: unknown): ServiceError {
+function unanswered(request: AuthorizationRequest, error: unknown): ServiceError {
   if (isServiceError(error, 'Cancelled')) return error;
   const unavailable = isServiceError(error, 'Unavailable');
   const reason = unavailable ? 'polkit is not available' : 'polkit gave no usable answer';
-  const message = `${describe(question)} is not allowed: ${reason}`;
+  const message = `${describe(request)} is not allowed: ${reason}`;
   return new ServiceError('AccessDenied', message, { cause: error });
 }
 
-function denied(question: Question): ServiceError {
-  return new ServiceError('AccessDenied', `${describe(question)} is not allowed`);
+function denied(request: AuthorizationRequest): ServiceError {
+  return new ServiceError('AccessDenied', `${describe(request)} is not allowed`);
 }
 
-function interactionRequired(question: Question): ServiceError {
+function interactionRequired(request: AuthorizationRequest): ServiceError {
   return new ServiceError(
     'InteractiveAuthorizationRequired',
-    `${describe(question)} needs a person's consent, which the caller did not permit to ask for`,
+    `${describe(request)} needs a person's consent, which the caller did not permit to ask for`,
   );
 }
 
 /** `org.iotedge.keys1.sign (key_id=device-id)`. */
-function describe({ action, details }: Question): string {
+function describe({ action, details }: AuthorizationRequest): string {
   const shown = Object.entries(details).filter(([, value]) => value !== '' && value !== 'false');
   if (shown.length === 0) return action;
   return `${action} (${shown.map(([name, value]) => `${name}=${value.slice(0, 160)}`).join(', ')})`;

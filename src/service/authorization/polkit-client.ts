@@ -1,5 +1,5 @@
 import type { Bus, CallOptions } from '../../dbus/bus.ts';
-import type { Question } from '../../dbus/server/serve.ts';
+import type { AuthorizationRequest } from '../../dbus/server/serve.ts';
 import { variant } from '../../dbus/wire/variant.ts';
 import { BusError } from '../../dbus/wire/wire-errors.ts';
 import { ServiceError } from '../../errors.ts';
@@ -17,7 +17,11 @@ export interface CheckOptions {
 /** polkit as a client sees it. */
 export interface PolkitAuthority {
   /** Asks; throws when polkit is not there, silent or odd. */
-  check(question: Question, sender: string, options: CheckOptions): Promise<PolkitAnswer>;
+  check(
+    request: AuthorizationRequest,
+    sender: string,
+    options: CheckOptions,
+  ): Promise<PolkitAnswer>;
   /** Tells when rules, actions or polkit itself changed; whoever keeps answers calls it before asking. */
   watch(onChange: () => void): Promise<void>;
 }
@@ -57,23 +61,31 @@ export class BusPolkitAuthority implements PolkitAuthority {
     await this.#bus.subscribe(changed, onChange);
   }
 
-  async check(question: Question, sender: string, options: CheckOptions): Promise<PolkitAnswer> {
+  async check(
+    request: AuthorizationRequest,
+    sender: string,
+    options: CheckOptions,
+  ): Promise<PolkitAnswer> {
     const changes = this.#ownerChanges;
     try {
-      return await this.#ask(question, sender, options);
+      return await this.#ask(request, sender, options);
     } catch (error) {
       const restarted = changes !== this.#ownerChanges || isLostReply(error);
       if (!restarted || options.signal.aborted) throw error;
-      return this.#ask(question, sender, options);
+      return this.#ask(request, sender, options);
     }
   }
 
-  async #ask(question: Question, sender: string, options: CheckOptions): Promise<PolkitAnswer> {
+  async #ask(
+    request: AuthorizationRequest,
+    sender: string,
+    options: CheckOptions,
+  ): Promise<PolkitAnswer> {
     const { interactive, signal, timeoutMs } = options;
     const id = interactive ? `iotedge-${++this.#cancellations}` : '';
     const subject = ['system-bus-name', { name: variant('s', sender) }];
     const flags = interactive ? allowUserInteraction : 0;
-    const body = [subject, question.action, question.details, flags, id];
+    const body = [subject, request.action, request.details, flags, id];
     try {
       const signature = '(sa{sv})sa{ss}us';
       const call = { ...authority, member: 'CheckAuthorization', signature, body };

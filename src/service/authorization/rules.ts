@@ -1,5 +1,5 @@
 import type { Caller } from '../../dbus/server/caller.ts';
-import type { Question } from '../../dbus/server/serve.ts';
+import type { AuthorizationRequest } from '../../dbus/server/serve.ts';
 import { globMatches, idGlobMatches, unrotated } from '../../glob.ts';
 import { type Grant, guardedDetails, idDetails } from '../../interfaces/grants.ts';
 import type { Accounts } from '../accounts.ts';
@@ -44,16 +44,16 @@ export class RuleSet {
   }
 
   /** Whether a rule for this caller allows what is asked. */
-  allows(caller: Caller, question: Question): boolean {
+  allows(caller: Caller, request: AuthorizationRequest): boolean {
     const own = this.#byUid.get(caller.uid);
-    if (own?.some((rule) => ruleAllows(rule, question)) === true) return true;
+    if (own?.some((rule) => ruleAllows(rule, request)) === true) return true;
     if (this.#byGid.size === 0) return false;
     return caller.gids.some((gid) =>
       this.#byGid
         .get(gid)
         ?.some(
           (rule) =>
-            (rule.uid === undefined || rule.uid === caller.uid) && ruleAllows(rule, question),
+            (rule.uid === undefined || rule.uid === caller.uid) && ruleAllows(rule, request),
         ),
     );
   }
@@ -73,7 +73,7 @@ export class RuleSet {
 }
 
 /** Whether a rule covers the action and all details; what it leaves open must be harmless. */
-export function ruleAllows(rule: Rule, { action, details }: Question): boolean {
+export function ruleAllows(rule: Rule, { action, details }: AuthorizationRequest): boolean {
   if (!rule.actions.some((glob) => globMatches(glob, action))) return false;
   for (const [name, glob] of Object.entries(rule.match)) {
     const value = Object.hasOwn(details, name) ? details[name] : undefined;

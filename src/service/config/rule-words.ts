@@ -1,4 +1,4 @@
-import { questionsOf, type ServiceDefinition } from '../../dbus/definition.ts';
+import { polkitChecksOf, type ServiceDefinition } from '../../dbus/definition.ts';
 import { globMatches } from '../../glob.ts';
 import { quoted } from '../../quoted.ts';
 import type { UnknownName } from './acl-names.ts';
@@ -57,11 +57,11 @@ function uselessIn(
 function detailsByAction({ actions, manager }: ServiceDefinition): Details {
   const details = new Map(Object.keys(actions).map((id) => [id, new Set<string>()]));
   for (const { authorize } of Object.values(manager.methods ?? {})) {
-    for (const question of questionsOf(authorize)) {
-      const ids = typeof question.action === 'string' ? [question.action] : question.action.oneOf;
-      const names = Array.isArray(question.details)
-        ? question.details.map(String)
-        : Object.keys(question.details);
+    for (const check of polkitChecksOf(authorize)) {
+      const ids = typeof check.action === 'string' ? [check.action] : check.action.oneOf;
+      const names = Array.isArray(check.details)
+        ? check.details.map(String)
+        : Object.keys(check.details);
       for (const id of ids) for (const name of names) details.get(id)?.add(name);
     }
   }

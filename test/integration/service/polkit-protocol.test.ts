@@ -4,7 +4,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Bus } from '../../../src/dbus/bus.ts';
 import { type Caller, Callers } from '../../../src/dbus/server/caller.ts';
-import type { Question } from '../../../src/dbus/server/serve.ts';
+import type { AuthorizationRequest } from '../../../src/dbus/server/serve.ts';
 import { Message, messageFlag, messageType } from '../../../src/dbus/wire/message.ts';
 import { keysService } from '../../../src/interfaces/keys.ts';
 import type { Accounts } from '../../../src/service/accounts.ts';
@@ -45,7 +45,7 @@ test.before.each(async (context) => {
 });
 test.after.each(({ cleanup }) => cleanup[Symbol.asyncDispose]());
 
-const sign: Question = {
+const sign: AuthorizationRequest = {
   action: 'org.iotedge.keys1.sign',
   details: { key_id: 'k', derivation: '' },
 };

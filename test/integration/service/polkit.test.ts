@@ -6,7 +6,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Bus } from '../../../src/dbus/bus.ts';
 import { Callers } from '../../../src/dbus/server/caller.ts';
-import type { Question } from '../../../src/dbus/server/serve.ts';
+import type { AuthorizationRequest } from '../../../src/dbus/server/serve.ts';
 import { Message, messageType } from '../../../src/dbus/wire/message.ts';
 import { variant } from '../../../src/dbus/wire/variant.ts';
 import { Authorization } from '../../../src/service/authorization/authorization.ts';
@@ -33,7 +33,7 @@ interface Context {
 
 const test = suite<Context>('polkit');
 
-const sign: Question = {
+const sign: AuthorizationRequest = {
   action: 'org.iotedge.keys1.sign',
   details: { key_id: 'device-id', mechanism: 'ed25519', derivation: '' },
 };

@@ -320,7 +320,7 @@ const at = {
   rules: mutant(rules),
   warnings: mutant(warnings),
 };
-const decidedKey = 'decided ${uid} ${question.action} ${id} ${verdict}';
+const decidedKey = 'decided ${uid} ${request.action} ${id} ${verdict}';
 const ownOrRotated = 'return idGlobMatches(glob, value) || idGlobMatches(glob, unrotated(value));';
 const limits = '{ perUid: 2, inAll: 8, slowPerUid: 1, slowInAll: 4 }';
 
@@ -364,7 +364,7 @@ const service = [
   at.audit(
     'a decision is recorded for each action',
     decidedKey,
-    decidedKey.replace('${question.action} ', ''),
+    decidedKey.replace('${request.action} ', ''),
   ),
   at.audit(
     'a denial is recorded with its reason',
@@ -388,7 +388,7 @@ const service = [
   ),
   at.order(
     'what a service is granted needs no backend',
-    'if (this.#granted.allows(call.caller, question)) return undefined;\n',
+    'if (this.#granted.allows(call.caller, request)) return undefined;\n',
     '',
   ),
   at.protocol(
@@ -410,8 +410,8 @@ const service = [
   ),
   at.protocol(
     'polkit is given the details',
-    'question.action, question.details, flags',
-    'question.action, {}, flags',
+    'request.action, request.details, flags',
+    'request.action, {}, flags',
   ),
   at.protocol(
     'no person is asked unless the caller permits it',
@@ -458,18 +458,18 @@ const service = [
   ),
   at.backend(
     'a verdict of a no denies',
-    'if (kept === false) throw denied(question);',
+    'if (kept === false) throw denied(request);',
     'if (kept === false) return undefined;',
   ),
   at.backend(
     'a caller that permits no question to a person is refused',
-    'if (!call.interactive) throw interactionRequired(question);\n',
+    'if (!call.interactive) throw interactionRequired(request);\n',
     '',
   ),
   at.backend(
     'a challenge after a person was asked is a no',
-    "if (answer !== 'yes' && answer !== 'yes-once') throw denied(question);",
-    "if (answer === 'no') throw denied(question);",
+    "if (answer !== 'yes' && answer !== 'yes-once') throw denied(request);",
+    "if (answer === 'no') throw denied(request);",
   ),
   at.backend(
     'a change drops every verdict',
@@ -493,8 +493,8 @@ const service = [
   ),
   at.rules(
     'of a rule with user and group the caller must be both',
-    '(rule.uid === undefined || rule.uid === caller.uid) && ruleAllows(rule, question)',
-    'ruleAllows(rule, question)',
+    '(rule.uid === undefined || rule.uid === caller.uid) && ruleAllows(rule, request)',
+    'ruleAllows(rule, request)',
   ),
   at.rules(
     'a rule of an unknown user is void',

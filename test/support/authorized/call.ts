@@ -1,4 +1,4 @@
-import type { Question } from '../../../src/dbus/server/serve.ts';
+import type { AuthorizationRequest } from '../../../src/dbus/server/serve.ts';
 import type { ErrorCode } from '../../../src/errors.ts';
 import type { ServiceName } from '../rig/rig-services.ts';
 
@@ -19,7 +19,7 @@ export interface AuthorizedCall {
   readonly method: string;
   readonly what?: string;
   readonly use: Use;
-  readonly asks: readonly Question[];
+  readonly asks: readonly AuthorizationRequest[];
   /** Every detail that a caller can make another. */
   readonly others: readonly OtherDetail[];
   /** What the allowed call answers on a device without a cloud and an engine; absent where it cannot be made there. */

@@ -1,6 +1,6 @@
 import type { MethodDefinition } from '../../../src/dbus/definition.ts';
 import { Method } from '../../../src/dbus/server/method.ts';
-import type { Question } from '../../../src/dbus/server/serve.ts';
+import type { AuthorizationRequest } from '../../../src/dbus/server/serve.ts';
 import { variant } from '../../../src/dbus/wire/variant.ts';
 import { nameParsers } from '../../../src/ids.ts';
 import type { Use } from '../authorized/call.ts';
@@ -26,7 +26,7 @@ export function questionsAbout(
   service: ServiceName,
   member: string,
   use: Use,
-): readonly Question[] {
+): readonly AuthorizationRequest[] {
   const definition = definitionOf(service, member);
   const method = new Method(member, definition);
   const args = method.parse(callWith(method.signature, bodyOf(definition, use)), nameParsers);

@@ -1,7 +1,11 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Caller } from '../../../src/dbus/server/caller.ts';
-import type { Authorizer, CallContext, Question } from '../../../src/dbus/server/serve.ts';
+import type {
+  AuthorizationRequest,
+  Authorizer,
+  CallContext,
+} from '../../../src/dbus/server/serve.ts';
 import { isServiceError } from '../../../src/errors.ts';
 import type { AclRule } from '../../../src/service/config/common-config.ts';
 import { type AuthorizedCall, differing, nameOf } from '../authorized/call.ts';
@@ -47,29 +51,29 @@ export function rulesForCalls(user: string): readonly AclRule[] {
   );
 }
 
-const sign = (key_id: string, derivation = ''): Question => ({
+const sign = (key_id: string, derivation = ''): AuthorizationRequest => ({
   action: 'org.iotedge.keys1.sign',
   details: { key_id, mechanism: 'ed25519', derivation },
 });
-const run = (elevated: string): Question => ({
+const run = (elevated: string): AuthorizationRequest => ({
   action: 'org.iotedge.modules1.run',
   details: { module: 'web', type: 'docker', image: 'web:1', elevated },
 });
 
-const key = (verb: string, key_id: string): Question => ({
+const key = (verb: string, key_id: string): AuthorizationRequest => ({
   action: `org.iotedge.keys1.${verb}`,
   details: { key_id },
 });
-const issue = (certificate_id: string, profile = 'client'): Question => ({
+const issue = (certificate_id: string, profile = 'client'): AuthorizationRequest => ({
   action: 'org.iotedge.certificates1.issue',
   details: { certificate_id, issuer: 'device-ca', profile },
 });
-const manage = (adopt: string): Question => ({
+const manage = (adopt: string): AuthorizationRequest => ({
   action: 'org.iotedge.identity1.manage',
   details: { module_id: 'web', adopt },
 });
 
-const matrix: readonly (readonly [string, Identity, Question, boolean])[] = [
+const matrix: readonly (readonly [string, Identity, AuthorizationRequest, boolean])[] = [
   ['a key that a glob covers', daemon, sign('device-id'), true],
   ['a rotated name of such a key', daemon, sign('device-id@3'), true],
   ['a key that no glob covers', daemon, sign('other'), false],
@@ -152,7 +156,7 @@ export function authorizationContract(name: string, open: () => Promise<Authoriz
       rig,
     }) => {
       const caller = await rig.caller(man);
-      const verdict = (question: Question): Promise<string> =>
+      const verdict = (question: AuthorizationRequest): Promise<string> =>
         ask(rig.authorizer, question, callBy(caller));
       const wrong: string[] = [];
       for (const { what, question, allowed } of variantsOf(call)) {
@@ -168,13 +172,14 @@ export function authorizationContract(name: string, open: () => Promise<Authoriz
 
 interface Variant {
   readonly what: string;
-  readonly question: Question;
+  readonly question: AuthorizationRequest;
   readonly allowed: boolean;
 }
 
 /** What the tables ask about a call, with each detail another, and without each. */
 function variantsOf({ service, method, use, asks, others }: AuthorizedCall): readonly Variant[] {
-  const about = (one: typeof use): readonly Question[] => questionsAbout(service, method, one);
+  const about = (one: typeof use): readonly AuthorizationRequest[] =>
+    questionsAbout(service, method, one);
   const exact = about(use).map((question) => ({ what: 'the call', question, allowed: true }));
   const other = others.flatMap(([detail, value, difference]) =>
     about(differing(use, difference))
@@ -197,7 +202,7 @@ function variantsOf({ service, method, use, asks, others }: AuthorizedCall): rea
 /** `allowed`, or the code of the refusal. */
 export async function ask(
   authorizer: Authorizer,
-  question: Question,
+  question: AuthorizationRequest,
   call: CallContext,
 ): Promise<string> {
   try {

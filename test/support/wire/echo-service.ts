@@ -5,8 +5,8 @@ import { Callers } from '../../../src/dbus/server/caller.ts';
 import type { CallLimits } from '../../../src/dbus/server/limits/call-limits.ts';
 import type { LogControl } from '../../../src/dbus/server/log-control.ts';
 import {
+  type AuthorizationRequest,
   type CallContext,
-  type Question,
   type ServeObserver,
   type Server,
   serve,
@@ -99,7 +99,7 @@ export const echoService = defineService({
 export interface EchoFixture {
   readonly server: Server<typeof echoService>;
   readonly logControl: LogControl;
-  readonly questions: Question[];
+  readonly questions: AuthorizationRequest[];
   /** Messages of failed calls and what they failed of. */
   readonly failures: unknown[];
   /** Failures that the table does not list. */
@@ -111,7 +111,10 @@ export interface EchoFixture {
 
 /** How a test wants the echo service to decide and to be bounded. */
 export interface EchoOptions {
-  readonly authorize?: (question: Question, call: CallContext) => Promise<void> | undefined;
+  readonly authorize?: (
+    question: AuthorizationRequest,
+    call: CallContext,
+  ) => Promise<void> | undefined;
   readonly limits?: CallLimits;
   readonly isTrusted?: (uid: number) => boolean;
   readonly observer?: Partial<ServeObserver>;
@@ -135,7 +138,7 @@ const ways: Readonly<Record<string, () => unknown>> = {
 
 /** Serves the echo service under its name. */
 export async function startEcho(bus: Bus, options: EchoOptions = {}): Promise<EchoFixture> {
-  const questions: Question[] = [];
+  const questions: AuthorizationRequest[] = [];
   const failures: unknown[] = [];
   const undeclared: unknown[] = [];
   const contexts: CallContext[] = [];

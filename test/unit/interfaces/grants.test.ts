@@ -2,7 +2,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Caller } from '../../../src/dbus/server/caller.ts';
-import type { Question } from '../../../src/dbus/server/serve.ts';
+import type { AuthorizationRequest } from '../../../src/dbus/server/serve.ts';
 import { grants } from '../../../src/interfaces/grants.ts';
 import { RuleSet } from '../../../src/service/authorization/rules.ts';
 import { authorizedCalls } from '../../support/authorized/calls.ts';
@@ -121,7 +121,7 @@ const allowed: Readonly<
 };
 
 /** Signing for the device and for modules are two rows with other keys. */
-function isAllowed(user: string, { action, details }: Question): boolean {
+function isAllowed(user: string, { action, details }: AuthorizationRequest): boolean {
   const short = action.replace(/^org\.iotedge\./, '');
   if (user === 'iotedge-identity' && short === 'keys1.sign') {
     const key = details['key_id']?.replace('@2', '');
@@ -133,13 +133,13 @@ function isAllowed(user: string, { action, details }: Question): boolean {
 }
 
 /** Every action with each combination of the values that are tried. */
-const questions: readonly Question[] = [
+const questions: readonly AuthorizationRequest[] = [
   ...new Map(
     authorizedCalls.flatMap(({ asks }) => asks.map((one) => [one.action, one] as const)),
   ).values(),
 ].flatMap(({ action, details }) =>
   Object.keys(details)
-    .reduce<readonly Question['details'][]>(
+    .reduce<readonly AuthorizationRequest['details'][]>(
       (sets, name) =>
         sets.flatMap((set) => (tried[name] ?? ['any']).map((value) => ({ ...set, [name]: value }))),
       [{}],

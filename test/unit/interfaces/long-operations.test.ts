@@ -3,7 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
   type MethodDefinition,
-  questionsOf,
+  polkitChecksOf,
   type ServiceDefinition,
 } from '../../../src/dbus/definition.ts';
 import { Method } from '../../../src/dbus/server/method.ts';
@@ -27,7 +27,7 @@ function methodsOf({
 }
 
 function actionsOf({ authorize }: MethodDefinition): readonly unknown[] {
-  return questionsOf(authorize).map(({ action }) => action);
+  return polkitChecksOf(authorize).map(({ action }) => action);
 }
 
 for (const service of services) {

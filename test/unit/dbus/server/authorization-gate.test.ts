@@ -1,8 +1,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Decision } from '../../../../src/dbus/server/authorization-gate.ts';
+import { AuthorizationGate } from '../../../../src/dbus/server/authorization-gate.ts';
 import { callerLeft, IncomingCall } from '../../../../src/dbus/server/call.ts';
-import type { Question } from '../../../../src/dbus/server/method.ts';
+import type { AuthorizationRequest } from '../../../../src/dbus/server/method.ts';
 import { Serving } from '../../../../src/dbus/server/serving.ts';
 import { messageFlag } from '../../../../src/dbus/wire/message.ts';
 import { ServiceError } from '../../../../src/errors.ts';
@@ -14,14 +14,17 @@ const test = suite('dbus decisions and calls');
 
 const made = (flags = 0) =>
   new IncomingCall(callWith('', [], flags), { sender: ':1.7', uid: 7, gids: [], pid: undefined });
-const questions: readonly Question[] = ['a', 'b', 'c'].map((action) => ({ action, details: {} }));
+const questions: readonly AuthorizationRequest[] = ['a', 'b', 'c'].map((action) => ({
+  action,
+  details: {},
+}));
 const refusal = new ServiceError('AccessDenied', 'no');
 
 /** Asks three questions, of which each is answered in one of these ways; what was asked, noted and came of it. */
 async function decide(...ways: readonly ('now' | 'later' | 'no' | 'no, later')[]) {
   const asked: string[] = [];
   const noted: string[] = [];
-  const decision = new Decision(
+  const gate = new AuthorizationGate(
     {
       authorize: ({ action }) => {
         const way = ways[asked.length];
@@ -33,7 +36,7 @@ async function decide(...ways: readonly ('now' | 'later' | 'no' | 'no, later')[]
     },
     (_call, { action }, error) => void noted.push(error === undefined ? action : `not ${action}`),
   );
-  const outcome = await failureOf((async () => decision.ask(questions, made()))());
+  const outcome = await failureOf((async () => gate.ask(questions, made()))());
   return { asked: asked.join(''), noted: noted.join(', '), outcome };
 }
 
@@ -60,9 +63,9 @@ test('end with the first refusal, which is noted', async () => {
 });
 
 test('decide at once when every answer comes at once', () => {
-  const decision = new Decision({ authorize: () => undefined }, () => undefined);
-  assert.is(decision.ask(questions, made()), undefined);
-  assert.is(decision.ask([], made()), undefined);
+  const gate = new AuthorizationGate({ authorize: () => undefined }, () => undefined);
+  assert.is(gate.ask(questions, made()), undefined);
+  assert.is(gate.ask([], made()), undefined);
 });
 
 test('keep the first request id of a call', () => {

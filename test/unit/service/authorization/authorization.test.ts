@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { CallContext, Question } from '../../../../src/dbus/server/serve.ts';
+import type { AuthorizationRequest, CallContext } from '../../../../src/dbus/server/serve.ts';
 import { ServiceError } from '../../../../src/errors.ts';
 import {
   AclBackend,
@@ -11,7 +11,10 @@ import { RuleSet } from '../../../../src/service/authorization/rules.ts';
 
 const test = suite('authorization');
 
-const question: Question = { action: 'org.iotedge.keys1.sign', details: { key_id: 'k' } };
+const question: AuthorizationRequest = {
+  action: 'org.iotedge.keys1.sign',
+  details: { key_id: 'k' },
+};
 const accounts = {
   uid: (name: string) => Promise.resolve(name === 'iotedge-identity' ? 996 : undefined),
   gid: () => Promise.resolve(undefined),
@@ -32,7 +35,7 @@ function callOf(uid: number): CallContext {
 class Refusing implements AuthorizationBackend {
   readonly asked: number[] = [];
 
-  decide(_question: Question, call: CallContext): Promise<void> {
+  decide(_question: AuthorizationRequest, call: CallContext): Promise<void> {
     this.asked.push(call.caller.uid);
     return Promise.reject(new ServiceError('AccessDenied', 'no'));
   }

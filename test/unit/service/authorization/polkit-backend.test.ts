@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { CallContext, Question } from '../../../../src/dbus/server/serve.ts';
+import type { AuthorizationRequest, CallContext } from '../../../../src/dbus/server/serve.ts';
 import { isServiceError, ServiceError } from '../../../../src/errors.ts';
 import { PolkitBackend } from '../../../../src/service/authorization/polkit-backend.ts';
 import type {
@@ -13,7 +13,7 @@ import { deadline } from '../../../support/deadline.ts';
 const test = suite('polkit backend');
 
 interface Check {
-  readonly question: Question;
+  readonly question: AuthorizationRequest;
   readonly sender: string;
   readonly options: CheckOptions;
   readonly answer: (answer: PolkitAnswer | Error) => void;
@@ -32,7 +32,11 @@ class Authority implements PolkitAuthority {
     return Promise.resolve();
   }
 
-  check(question: Question, sender: string, options: CheckOptions): Promise<PolkitAnswer> {
+  check(
+    question: AuthorizationRequest,
+    sender: string,
+    options: CheckOptions,
+  ): Promise<PolkitAnswer> {
     this.mostInFlight = Math.max(this.mostInFlight, ++this.inFlight);
     return new Promise<PolkitAnswer>((resolve, reject) => {
       const answer = (value: PolkitAnswer | Error): void => {
@@ -73,7 +77,7 @@ class Rig {
   }
 }
 
-function sign(key_id: string): Question {
+function sign(key_id: string): AuthorizationRequest {
   return { action: 'org.iotedge.keys1.sign', details: { key_id, mechanism: 'ed25519' } };
 }
 
@@ -352,7 +356,7 @@ test('denies when polkit fails in any way, and asks again the next time', async 
 });
 
 /** The refusal of a question. */
-async function refusal(rig: Rig, question: Question): Promise<ServiceError> {
+async function refusal(rig: Rig, question: AuthorizationRequest): Promise<ServiceError> {
   try {
     await rig.backend.decide(question, call());
   } catch (error) {
