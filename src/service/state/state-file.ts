@@ -161,28 +161,51 @@ export function checkVersion(path: string, version: unknown): void {
   throw new NewerFile(path, reason, { what });
 }
 
+/** As `checkVersion`, of a file that always carries one: `DamagedFile` for any but a known version. */
+export function requireVersion(path: string, version: unknown): void {
+  checkVersion(path, version);
+  if (version === knownVersion) return;
+  throw new DamagedFile(path, `its version is ${JSON.stringify(version)}`);
+}
+
+/** How the JSON of a file is read. */
+export interface StateJsonForm<T> {
+  readonly parse: (value: unknown) => T;
+  /** Whether there are files of a time when none carried a version. */
+  readonly mayLackVersion: boolean;
+}
+
 /**
- * The content of a JSON file as `parse` understands it, or undefined when there is none. Throws `DamagedFile` when it
- * is empty, not JSON, or when `parse` throws, `UnusableFile` when it may not be read or is of a newer version.
+ * The content of a JSON file as `parse` understands it. Throws `DamagedFile` when it is empty, not JSON, or when
+ * `parse` throws, `UnusableFile` when it is of a newer version.
  */
-export async function readStateJson<T>(
+export function parseStateJson<T>(
   path: string,
-  parse: (value: unknown) => T,
-): Promise<T | undefined> {
-  const bytes = await readStateFile(path);
-  if (bytes === undefined) return undefined;
-  if (bytes.length === 0) throw new DamagedFile(path, 'it is empty');
+  content: Buffer,
+  { parse, mayLackVersion }: StateJsonForm<T>,
+): T {
+  if (content.length === 0) throw new DamagedFile(path, 'it is empty');
   try {
-    const value: unknown = JSON.parse(bytes.toString('utf8'));
-    checkVersion(path, new Map<string, unknown>(Object.entries(value ?? {})).get('version'));
+    const value: unknown = JSON.parse(content.toString('utf8'));
+    const check = mayLackVersion ? checkVersion : requireVersion;
+    check(path, new Map<string, unknown>(Object.entries(value ?? {})).get('version'));
     return parse(value);
   } catch (error) {
-    if (error instanceof UnusableFile) throw error;
+    if (error instanceof DamagedFile) throw error;
     // The message of JSON.parse quotes the file, which may hold a secret.
     if (error instanceof SyntaxError) throw new DamagedFile(path, 'it is not JSON');
     const reason = error instanceof Error ? error.message : String(error);
     throw new DamagedFile(path, reason, { cause: error });
   }
+}
+
+/** As `parseStateJson`, of a file, whose version may be missing; undefined when there is none. `UnusableFile` when it may not be read. */
+export async function readStateJson<T>(
+  path: string,
+  parse: (value: unknown) => T,
+): Promise<T | undefined> {
+  const content = await readStateFile(path);
+  return content && parseStateJson(path, content, { parse, mayLackVersion: true });
 }
 
 /** Removes the file durably. One that is not there is no failure; one that cannot be used here is Unavailable, and stays. */
@@ -222,7 +245,7 @@ async function destroy(path: string): Promise<void> {
 }
 
 /** Replaces the file as `writeStateFile` does, then overwrites what it held: for files that hold a key. */
-export async function replaceStateFile(path: string, content: Uint8Array): Promise<void> {
+export async function replaceStateFile(path: string, content: Uint8Array | string): Promise<void> {
   // What counts is the new file: the old one is absent, or overwritten as far as that can be done.
   await using before = await openToOverwrite(path).catch(() => undefined);
   await writeStateFile(path, content);

@@ -260,12 +260,6 @@ export default [
     suite: 'component/certificates/keys/keys-client',
   },
   {
-    breaks: 'a record is not read again after an administrator put it right',
-    text: 'for (const id of again) await this.#read(id);',
-    becomes: 'for (const id of again) this.get(id);',
-    suite: 'component/certificates/storage',
-  },
-  {
     breaks: 'two certificates of one name are one in the trust bundle',
     text: 'new Map(chains.flat().map((one) => [one.fingerprint, one]))',
     becomes: 'new Map(chains.flat().map((one) => [one.subjectText, one]))',

@@ -283,14 +283,82 @@ export default [
     becomes: '    if (this.#isThere) return;\n    this.#isThere = false;',
     suite: 'integration/service/shown',
   },
-  // src/service/state-disk.ts
+  // src/service/state/record-directory.ts
+  {
+    breaks: 'a record is not read again after an administrator put it right',
+    text: 'if (this.#entries.get(id)?.damage instanceof UnusableFile) await this.#read(id);',
+    becomes: '',
+    suite: 'component/service/state/record-directory',
+  },
+  {
+    breaks: 'a damaged record is read again, as if nothing had been wrong',
+    text: 'if (this.#entries.get(id)?.damage instanceof UnusableFile) await this.#read(id);',
+    becomes: 'if (this.#entries.get(id)?.damage !== undefined) await this.#read(id);',
+    suite: 'component/service/state/record-directory',
+  },
+  {
+    breaks: 'a directory that was made usable is not read again',
+    text: 'if (this.#failure !== undefined) await this.#readAll();',
+    becomes: '',
+    suite: 'component/service/state/record-directory',
+  },
+  {
+    breaks: 'no record is damaged in a directory that cannot be used',
+    text: 'return entry === undefined ? this.#failure : entry.damage;',
+    becomes: 'return entry?.damage;',
+    suite: 'component/service/state/record-directory',
+  },
+  {
+    breaks: 'a record counts before it is on the disk',
+    text: '    const path = this.#fileOf(id);\n    if (this.#form.isSecret',
+    becomes:
+      '    const path = this.#fileOf(id);\n    this.#entries.set(id, { value });\n    if (this.#form.isSecret',
+    suite: 'component/service/state/record-directory',
+  },
+  {
+    breaks: 'a record that is deleted counts until the next start',
+    text: '    this.#entries.delete(id);\n  }\n\n  async #readAll',
+    becomes: '  }\n\n  async #readAll',
+    suite: 'component/service/state/record-directory',
+  },
+  {
+    breaks: 'a key that is replaced is not overwritten',
+    text: 'if (this.#form.isSecret === true) await replaceStateFile(path, content);',
+    becomes: 'if (this.#form.isSecret === true) await writeStateFile(path, content);',
+    suite: 'component/service/state/record-directory',
+  },
+  {
+    breaks: 'a key that is deleted is not overwritten',
+    text: 'if (this.#form.isSecret === true) await destroyStateFile(this.#fileOf(id));',
+    becomes: 'if (this.#form.isSecret === true) await deleteStateFile(this.#fileOf(id));',
+    suite: 'component/service/state/record-directory',
+  },
+  {
+    breaks: 'the content of a file that was read stays in memory',
+    text: '    } finally {\n      content?.fill(0);\n    }\n  }\n\n  #idOf',
+    becomes: '    }\n  }\n\n  #idOf',
+    suite: 'component/service/state/record-directory',
+  },
+  {
+    breaks: 'a record that frees space is not written into reserved space',
+    text: 'else if (reserve !== undefined) await reserve.write(path, content.toString());',
+    becomes: '',
+    suite: 'component/service/state/record-directory',
+  },
+  {
+    breaks: 'one file that is no record of the directory keeps the service from starting',
+    text: 'return undefined; // the file of something else',
+    becomes: 'throw new Error(name);',
+    suite: 'component/service/state/record-directory',
+  },
+  // src/service/state/state-disk.ts
   {
     breaks: 'a file of another user counts as reserved space',
     text: 'file.isFile() && file.uid === process.geteuid?.() ? file.size : undefined',
     becomes: 'file.isFile() ? file.size : undefined',
     suite: 'integration/service/state-file',
   },
-  // src/service/state-file.ts
+  // src/service/state/state-file.ts
   {
     breaks: 'a state file is renamed before it is flushed',
     text: '  await file.writeFile(content);\n  await file.sync();',
@@ -350,6 +418,12 @@ export default [
     text: 'if (bytes !== undefined) checkVersion(path, versionIn(path, bytes));',
     becomes: '',
     suite: 'component/service/state/state-file',
+  },
+  {
+    breaks: 'a record of any version is read, or of none',
+    text: 'if (version === knownVersion) return;',
+    becomes: 'return;',
+    suite: 'component/service/state/record-directory',
   },
   {
     breaks: 'what this process writes at the moment is removed as a leftover',

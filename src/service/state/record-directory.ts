@@ -1,0 +1,193 @@
+/**
+ * A directory of state with one file for each id. All of it is read when it is opened, and held in memory. A damaged
+ * file is reported and stays where it is until its record is replaced or deleted.
+ */
+import { join } from 'node:path';
+import type { StateDisk } from './state-disk.ts';
+import {
+  DamagedFile,
+  deleteStateFile,
+  destroyStateFile,
+  fileNameOf,
+  formatStateJson,
+  idOfFileName,
+  openStateDirectory,
+  parseStateJson,
+  readStateFile,
+  refuseUnusable,
+  replaceStateFile,
+  type StateChange,
+  UnusableFile,
+  writeStateFile,
+} from './state-file.ts';
+
+/** The names of the files in a directory, and what is in one. */
+export interface RecordForm<Id extends string, T> {
+  readonly extension: `.${string}`;
+  readonly parseId: (text: string) => Id;
+  /** The record in the content of a file, which is wiped afterwards; throws `DamagedFile`. */
+  readonly parse: (content: Buffer, file: { readonly path: string; readonly id: Id }) => T;
+  /** The content for a record; absent where every `put` brings its own. */
+  readonly format?: (value: T) => string;
+  /** Whether the files hold keys: one that is replaced or deleted is overwritten. */
+  readonly isSecret?: boolean;
+}
+
+/** How JSON becomes a record and back; the version of the form is added and checked by others. */
+export interface JsonForm<Id extends string, T> {
+  readonly parseId: (text: string) => Id;
+  /** Throws for what is not the record of this id. */
+  readonly parse: (value: unknown, id: Id) => T;
+  readonly format: (value: T) => object;
+  /** Whether there are files of a time when none carried a version. */
+  readonly mayLackVersion?: boolean;
+}
+
+/** Replacing a record: what may be replaced, and where the new file goes. */
+export interface RecordChange extends StateChange {
+  /** The content of the file, which stays the caller's; that of the form when left out. */
+  readonly content?: Buffer;
+  /** Writes into reserved space when the disk is full; for what ends in space being freed. */
+  readonly reserve?: Pick<StateDisk, 'write'> | undefined;
+}
+
+type Entry<T> =
+  | { readonly value: T; readonly damage?: undefined }
+  | { readonly value?: undefined; readonly damage: DamagedFile };
+
+/** JSON files, one for each id. */
+export function jsonRecords<Id extends string, T>(form: JsonForm<Id, T>): RecordForm<Id, T> {
+  const { parseId, parse, format, mayLackVersion = false } = form;
+  return {
+    extension: '.json',
+    parseId,
+    parse: (content, { path, id }) =>
+      parseStateJson(path, content, { parse: (value) => parse(value, id), mayLackVersion }),
+    format: (value) => formatStateJson(format(value)),
+  };
+}
+
+/** The records of a directory, and the damage of those that cannot be used. */
+export class RecordDirectory<Id extends string, T> {
+  readonly #path: string;
+  readonly #form: RecordForm<Id, T>;
+  readonly #entries = new Map<Id, Entry<T>>();
+  #failure: UnusableFile | undefined;
+
+  private constructor(path: string, form: RecordForm<Id, T>) {
+    this.#path = path;
+    this.#form = form;
+  }
+
+  /** Reads all records, removes what interrupted writes left, and makes the directory when it is missing. */
+  static async open<Id extends string, T>(
+    path: string,
+    form: RecordForm<Id, T>,
+  ): Promise<RecordDirectory<Id, T>> {
+    const directory = new RecordDirectory(path, form);
+    await directory.#readAll();
+    return directory;
+  }
+
+  /** Why the directory cannot be used, undefined when it can: which records there are is unknown. */
+  get failure(): UnusableFile | undefined {
+    return this.#failure;
+  }
+
+  /** Throws Unavailable when the directory cannot be used. */
+  assertListed(): void {
+    refuseUnusable(this.#failure);
+  }
+
+  /** The ids of all files, damaged or not. */
+  ids(): readonly Id[] {
+    return [...this.#entries.keys()];
+  }
+
+  /** All records that can be used. */
+  values(): readonly T[] {
+    return [...this.#entries.values()].flatMap(({ value }) => (value === undefined ? [] : [value]));
+  }
+
+  /** The record of an id, undefined when there is none that can be used. */
+  get(id: Id): T | undefined {
+    return this.#entries.get(id)?.value;
+  }
+
+  /** Why the record of an id cannot be used, undefined when it can or there is none. */
+  damage(id: Id): DamagedFile | undefined {
+    const entry = this.#entries.get(id);
+    return entry === undefined ? this.#failure : entry.damage;
+  }
+
+  /** Every damaged file, by id. */
+  get damaged(): ReadonlyMap<Id, DamagedFile> {
+    const damaged = new Map<Id, DamagedFile>();
+    for (const [id, { damage }] of this.#entries) if (damage !== undefined) damaged.set(id, damage);
+    return damaged;
+  }
+
+  /** Reads again what an administrator may have put right: the directory, and the files of these ids that are unusable. */
+  async retry(ids: Iterable<Id> = this.ids()): Promise<void> {
+    if (this.#failure !== undefined) await this.#readAll();
+    for (const id of ids) {
+      if (this.#entries.get(id)?.damage instanceof UnusableFile) await this.#read(id);
+    }
+  }
+
+  /** Persists a record durably, in the place of the one before. Unavailable when it cannot, or may not. */
+  async put(id: Id, value: T, change: RecordChange = {}): Promise<void> {
+    const { content = this.#form.format?.(value), reserve, ...replaced } = change;
+    if (content === undefined) throw new TypeError(`no content for "${id}"`);
+    const path = this.#fileOf(id);
+    if (this.#form.isSecret === true) await replaceStateFile(path, content);
+    else if (reserve !== undefined) await reserve.write(path, content.toString());
+    else await writeStateFile(path, content, replaced);
+    this.#entries.set(id, { value });
+  }
+
+  /** Removes a record durably; none is no failure. Unavailable when it cannot, or may not. */
+  async delete(id: Id, change: StateChange = {}): Promise<void> {
+    if (this.#form.isSecret === true) await destroyStateFile(this.#fileOf(id));
+    else await deleteStateFile(this.#fileOf(id), change);
+    this.#entries.delete(id);
+  }
+
+  async #readAll(): Promise<void> {
+    const { names, failure } = await openStateDirectory(this.#path);
+    for (const name of names) {
+      const id = this.#idOf(name);
+      if (id !== undefined) await this.#read(id);
+    }
+    // last: until all are read, an id that is not known may be there
+    this.#failure = failure;
+  }
+
+  async #read(id: Id): Promise<void> {
+    const path = this.#fileOf(id);
+    let content: Buffer | undefined;
+    try {
+      content = await readStateFile(path);
+      if (content === undefined) this.#entries.delete(id);
+      else this.#entries.set(id, { value: this.#form.parse(content, { path, id }) });
+    } catch (error) {
+      if (!(error instanceof DamagedFile)) throw error;
+      this.#entries.set(id, { damage: error });
+    } finally {
+      content?.fill(0);
+    }
+  }
+
+  #idOf(name: string): Id | undefined {
+    const text = idOfFileName(name, this.#form.extension);
+    try {
+      return text === undefined ? undefined : this.#form.parseId(text);
+    } catch {
+      return undefined; // the file of something else
+    }
+  }
+
+  #fileOf(id: Id): string {
+    return join(this.#path, fileNameOf(id, this.#form.extension));
+  }
+}
