@@ -34,7 +34,7 @@ async function main(address: string): Promise<void> {
     callers: await Callers.start(bus),
     names: nameParsers,
     logControl: { level: 'info', target: 'journal', syslogIdentifier: 'echo' },
-    observer: { decided: () => undefined, failed: () => undefined },
+    observer: { onDecision: () => undefined, onFailure: () => undefined },
   });
   await bus.requestName(echoService.busName);
 }

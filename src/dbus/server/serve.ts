@@ -22,14 +22,14 @@ export type { ServingOptions } from './serving.ts';
 /** Is notified of what happens, for the journal. None of these may throw. */
 export interface ServeObserver {
   /** A call that wants no reply will not be performed: its caller left before its turn. */
-  lost?(message: string, caller: Caller | undefined): void;
+  onLostCall?(message: string, caller: Caller | undefined): void;
   /** A call of a method of the service is about to be authorized, or is public. */
-  called?(call: CallContext): void;
-  decided(call: CallContext, request: AuthorizationRequest, error: unknown): void;
+  onCall?(call: CallContext): void;
+  onDecision(call: CallContext, request: AuthorizationRequest, error: unknown): void;
   /** A call was answered with an error; whatever is not a ServiceError went out as `internal error`. */
-  failed(call: CallContext | undefined, message: string, error: unknown): void;
+  onFailure(call: CallContext | undefined, message: string, error: unknown): void;
   /** A handler failed with a code that the table does not list for its method. */
-  undeclared?(call: CallContext, error: ServiceError): void;
+  onUndeclared?(call: CallContext, error: ServiceError): void;
 }
 
 /** What a service is served with. `Describe` is answered here. */
@@ -88,7 +88,7 @@ export class Server<
     this.#admission = new Admission(callers, limits, {
       admitted: (call) => this.#dispatch(call),
       refused: (message, call, error) => this.#refuse(message, call, error),
-      lost: (message, caller) => options.observer.lost?.(nameOf(message), caller),
+      lost: (message, caller) => options.observer.onLostCall?.(nameOf(message), caller),
       activity: () => this.#onActivity(),
       expectedReplyBytes: (call) => this.#largestReplyTo(call),
       isTrusted: (uid) => this.#isTrusted(uid),
@@ -128,7 +128,7 @@ export class Server<
   #servingWith(options: ServingOptions<S, Names>): Serving {
     const { observer } = this.#options;
     return new Serving(options, {
-      decided: (...decided) => observer.decided(...decided),
+      decided: (...decided) => observer.onDecision(...decided),
       describe: (more) => ({ json: this.describe(more) }),
     });
   }
@@ -167,7 +167,7 @@ export class Server<
     const args = method.parse(message, this.#options.names);
     message.release();
     if (this.#isTrusted(caller.uid)) call.serveRequest(args.requestId);
-    this.#options.observer.called?.(call);
+    this.#options.observer.onCall?.(call);
     return this.#serveWith(method, args, call);
   }
 
@@ -250,7 +250,7 @@ export class Server<
   #watched(method: Method, call: IncomingCall, run: () => unknown): unknown {
     const note = (error: unknown): never => {
       if (error instanceof ServiceError && !method.declares(error.code)) {
-        this.#options.observer.undeclared?.(call, error);
+        this.#options.observer.onUndeclared?.(call, error);
       }
       throw error;
     };
@@ -282,7 +282,7 @@ export class Server<
   }
 
   #refuse(message: IncomingMessage, call: CallContext | undefined, error: unknown): number {
-    this.#options.observer.failed(call, nameOf(message), error);
+    this.#options.observer.onFailure(call, nameOf(message), error);
     return replyError(this.#bus, message, error);
   }
 }

@@ -7,7 +7,8 @@ import type { Caller } from '../../dbus/server/caller.ts';
 import type { AuthorizationRequest, CallContext, ServeObserver } from '../../dbus/server/serve.ts';
 import { describeError, isServiceError, type ServiceError } from '../../errors.ts';
 import { shown } from '../../quoted.ts';
-import type { Fields, Log } from '../log/log.ts';
+import type { Log } from '../log/log.ts';
+import type { Fields } from '../log/log-record.ts';
 import { Repeats, type RepeatsOptions } from '../log/repeats.ts';
 
 /** A reason may quote what the caller sent, and is kept for as long as it is repeated. */
@@ -29,12 +30,12 @@ export class Audit implements ServeObserver, Disposable {
   }
 
   /** Every call, at debug level: this is where the id of a request is found in each service that serves it. */
-  called(call: CallContext): void {
+  onCall(call: CallContext): void {
     if (this.#log.writesDebug !== true) return;
     this.#log.debug('called', describeCall(call));
   }
 
-  decided(call: CallContext, request: AuthorizationRequest, error: unknown): void {
+  onDecision(call: CallContext, request: AuthorizationRequest, error: unknown): void {
     if (typeof error === 'object' && error !== null) this.#refusals.add(error);
     const { uid } = call.caller;
     const verdict = verdictOf(error);
@@ -49,7 +50,7 @@ export class Audit implements ServeObserver, Disposable {
     });
   }
 
-  failed(call: CallContext | undefined, message: string, error: unknown): void {
+  onFailure(call: CallContext | undefined, message: string, error: unknown): void {
     if (typeof error === 'object' && error !== null && this.#refusals.has(error)) return;
     const code = isServiceError(error) ? error.code : 'Failed';
     const uid = call?.caller.uid;
@@ -69,7 +70,7 @@ export class Audit implements ServeObserver, Disposable {
   }
 
   /** The one call of which nobody else is told what became of it. */
-  lost(message: string, caller: Caller | undefined): void {
+  onLostCall(message: string, caller: Caller | undefined): void {
     const uid = caller?.uid;
     this.#repeats.note(`lost ${uid} ${message}`, {
       level: 'warn',
@@ -84,7 +85,7 @@ export class Audit implements ServeObserver, Disposable {
     });
   }
 
-  undeclared(call: CallContext, error: ServiceError): void {
+  onUndeclared(call: CallContext, error: ServiceError): void {
     this.#repeats.note(`undeclared ${call.member} ${error.code}`, {
       level: 'error',
       message: undeclaredMessage,

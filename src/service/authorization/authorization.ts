@@ -2,21 +2,16 @@ import type { Bus } from '../../dbus/bus.ts';
 import type { ServiceDefinition } from '../../dbus/definition.ts';
 import type { Callers } from '../../dbus/server/caller.ts';
 import type { AuthorizationRequest, Authorizer, CallContext } from '../../dbus/server/serve.ts';
-import { ServiceError } from '../../errors.ts';
 import { globMatches } from '../../glob.ts';
 import { grants } from '../../interfaces/grants.ts';
 import type { Accounts } from '../accounts.ts';
 import type { CommonConfig } from '../config/common-config.ts';
+import { AclBackend } from './acl-backend.ts';
+import type { AuthorizationBackend } from './authorization-backend.ts';
 import { PolkitBackend } from './polkit-backend.ts';
-import { BusPolkitAuthority } from './polkit-client.ts';
+import { BusPolkitClient } from './polkit-client.ts';
 import { RuleSet } from './rules.ts';
 import type { VerdictLifetimes } from './verdict-cache.ts';
-
-/** Decides what neither root, nor the service itself, nor a grant decides. */
-export interface AuthorizationBackend {
-  /** Undefined for a yes at once; throws or rejects with AccessDenied or InteractiveAuthorizationRequired. */
-  decide(request: AuthorizationRequest, call: CallContext): Promise<void> | undefined;
-}
 
 /** Who may call what: root, the service's own user, granted services, then the backend. */
 export class Authorization implements Authorizer {
@@ -35,20 +30,6 @@ export class Authorization implements Authorizer {
     if (uid === 0 || uid === this.#ownUid) return undefined;
     if (this.#granted.allows(call.caller, request)) return undefined;
     return this.#backend.decide(request, call);
-  }
-}
-
-/** Rules of the configuration instead of polkit. */
-export class AclBackend implements AuthorizationBackend {
-  readonly #rules: RuleSet;
-
-  constructor(rules: RuleSet) {
-    this.#rules = rules;
-  }
-
-  decide(request: AuthorizationRequest, call: CallContext): undefined {
-    if (this.#rules.allows(call.caller, request)) return undefined;
-    throw new ServiceError('AccessDenied', `no rule allows ${request.action} for this caller`);
   }
 }
 
@@ -103,7 +84,7 @@ export class Authorizations {
   #polkitWith(lifetimes: VerdictLifetimes): PolkitBackend {
     const { bus, callers } = this.#options;
     if (this.#polkit === undefined) {
-      const polkit = new PolkitBackend({ authority: new BusPolkitAuthority(bus), lifetimes });
+      const polkit = new PolkitBackend({ client: new BusPolkitClient(bus), lifetimes });
       callers.onVanish(({ sender }) => polkit.forget(sender));
       this.#polkit = polkit;
     } else this.#polkit.renew(lifetimes);

@@ -1,15 +1,15 @@
 import { ServiceError } from '../../errors.ts';
 
-/** What may run at the same time. Those that wait for a person get only some of the places. */
-export interface TurnLimits {
+/** How many actions run at the same time; those that wait for a person get only some of the places. */
+export interface FairLimits {
   readonly perUid: number;
-  readonly inAll: number;
+  readonly total: number;
   readonly slowPerUid: number;
-  readonly slowInAll: number;
+  readonly slowTotal: number;
 }
 
-/** Whose turn it is, and whether it may take minutes because a person is asked. */
-export interface TurnRequest {
+/** The uid that an action is for, and whether it may take minutes because a person is asked. */
+export interface LimiterRequest {
   readonly uid: number;
   readonly slow: boolean;
   readonly signal: AbortSignal;
@@ -27,22 +27,22 @@ interface Usage {
 }
 
 /** Two at a time for a uid, eight in all; one of the two and half of the eight may wait for a person. */
-export const questionLimits: TurnLimits = { perUid: 2, inAll: 8, slowPerUid: 1, slowInAll: 4 };
+export const checkLimits: FairLimits = { perUid: 2, total: 8, slowPerUid: 1, slowTotal: 4 };
 
-/** Lets actions run in turns, uid by uid, so that nobody's many wait before another's one. */
-export class Turns {
-  readonly #limits: TurnLimits;
-  /** In the order in which uids come next. */
+/** Limits concurrent actions and serves uids round-robin, so that no uid delays another one by queueing many. */
+export class FairLimiter {
+  readonly #limits: FairLimits;
+  /** In round-robin order. */
   readonly #uids = new Map<number, Usage>();
   #running = 0;
   #slow = 0;
 
-  constructor(limits: TurnLimits) {
+  constructor(limits: FairLimits) {
     this.#limits = limits;
   }
 
-  /** Runs the action when it is its turn; Cancelled when the signal aborts before. */
-  async run<T>(request: TurnRequest, action: () => Promise<T>): Promise<T> {
+  /** Runs the action as soon as the limits allow it; Cancelled when the signal aborts before. */
+  async run<T>(request: LimiterRequest, action: () => Promise<T>): Promise<T> {
     await this.#wait(request);
     try {
       return await action();
@@ -51,12 +51,12 @@ export class Turns {
     }
   }
 
-  #wait({ uid, slow, signal }: TurnRequest): Promise<void> {
+  #wait({ uid, slow, signal }: LimiterRequest): Promise<void> {
     return new Promise((resolve, reject) => {
       const usage = this.#usageOf(uid);
       const abort = (): void => {
         usage.waiting.delete(waiting);
-        this.#forgetIdle(uid, usage);
+        this.#removeIdle(uid, usage);
         reject(new ServiceError('Cancelled', 'the caller left before it was asked about'));
       };
       const start = (): void => {
@@ -71,7 +71,7 @@ export class Turns {
     });
   }
 
-  #leave({ uid, slow }: TurnRequest): void {
+  #leave({ uid, slow }: LimiterRequest): void {
     const usage = this.#usageOf(uid);
     usage.running--;
     this.#running--;
@@ -79,12 +79,12 @@ export class Turns {
       usage.slow--;
       this.#slow--;
     }
-    this.#forgetIdle(uid, usage);
+    this.#removeIdle(uid, usage);
     this.#startAll();
   }
 
   #startAll(): void {
-    while (this.#running < this.#limits.inAll) {
+    while (this.#running < this.#limits.total) {
       if (!this.#startOne()) return;
     }
   }
@@ -110,7 +110,7 @@ export class Turns {
 
   #nextOf(usage: Usage): Waiting | undefined {
     if (usage.running >= this.#limits.perUid) return undefined;
-    const slowAllowed = usage.slow < this.#limits.slowPerUid && this.#slow < this.#limits.slowInAll;
+    const slowAllowed = usage.slow < this.#limits.slowPerUid && this.#slow < this.#limits.slowTotal;
     for (const waiting of usage.waiting) {
       if (slowAllowed || !waiting.slow) return waiting;
     }
@@ -126,7 +126,7 @@ export class Turns {
     return usage;
   }
 
-  #forgetIdle(uid: number, usage: Usage): void {
+  #removeIdle(uid: number, usage: Usage): void {
     if (usage.running === 0 && usage.waiting.size === 0) this.#uids.delete(uid);
   }
 }

@@ -1,23 +1,23 @@
 /**
- * Decisions by polkit. A question goes one of these ways:
+ * Decisions by polkit. A request goes one of these ways:
  *
- *   verdict kept ─────────────────────────────► yes / no, at once
- *   plain question ──► yes / no ──────────────► kept for a while
- *        └──► challenge ──► not interactive ──► InteractiveAuthorizationRequired
- *                  └──► interactive question ─► yes / no, used once
+ *   cached verdict ──────────────────────────► yes / no, at once
+ *   plain check ──► yes / no ────────────────► cached for a while
+ *        └──► challenge ──► not interactive ─► InteractiveAuthorizationRequired
+ *                  └──► interactive check ───► yes / no, used once
  *
- * Everything that goes wrong on the way is a no.
+ * Every failure on the way is a no.
  */
 import type { AuthorizationRequest, CallContext } from '../../dbus/server/serve.ts';
 import { isServiceError, ServiceError } from '../../errors.ts';
-import type { AuthorizationBackend } from './authorization.ts';
-import { questionLimits, Turns } from './fair-limiter.ts';
-import type { CheckOptions, PolkitAnswer, PolkitAuthority } from './polkit-client.ts';
+import type { AuthorizationBackend } from './authorization-backend.ts';
+import { checkLimits, FairLimiter } from './fair-limiter.ts';
+import type { CheckOptions, PolkitClient, PolkitResult } from './polkit-client.ts';
 import { VerdictCache, type VerdictLifetimes } from './verdict-cache.ts';
 
-/** What the backend is made of. */
+/** The client of polkit and for how long its verdicts are cached. */
 export interface PolkitBackendOptions {
-  readonly authority: PolkitAuthority;
+  readonly client: PolkitClient;
   readonly lifetimes: VerdictLifetimes;
   /** Milliseconds that never go back. */
   readonly clock?: () => number;
@@ -29,18 +29,18 @@ const INTERACTIVE_TIMEOUT_MS = 300_000;
 
 /** Asks polkit, as rarely as the design allows. */
 export class PolkitBackend implements AuthorizationBackend {
-  readonly #authority: PolkitAuthority;
+  readonly #client: PolkitClient;
   readonly #cache: VerdictCache;
   readonly #clock: () => number;
-  readonly #turns = new Turns(questionLimits);
-  /** Plain questions under way, which every call with the same question waits for that came in their generation. */
-  readonly #plain = new Map<string, Promise<PolkitAnswer>>();
+  readonly #limiter = new FairLimiter(checkLimits);
+  /** Pending plain checks by request and generation: calls with the same request share one. */
+  readonly #plain = new Map<string, Promise<PolkitResult>>();
   /** People being asked, with the generation in which polkit said that one must be. */
   readonly #prompts = new Map<string, number>();
   #watching: Promise<void> | undefined;
 
-  constructor({ authority, lifetimes, clock = () => performance.now() }: PolkitBackendOptions) {
-    this.#authority = authority;
+  constructor({ client, lifetimes, clock = () => performance.now() }: PolkitBackendOptions) {
+    this.#client = client;
     this.#cache = new VerdictCache(lifetimes);
     this.#clock = clock;
   }
@@ -78,7 +78,7 @@ export class PolkitBackend implements AuthorizationBackend {
     request: AuthorizationRequest,
     call: CallContext,
     key: string,
-  ): Promise<PolkitAnswer> {
+  ): Promise<PolkitResult> {
     const shared = `${this.#cache.generation}\0${key}`;
     let answer = this.#plain.get(shared);
     if (answer === undefined) {
@@ -92,9 +92,9 @@ export class PolkitBackend implements AuthorizationBackend {
     request: AuthorizationRequest,
     call: CallContext,
     key: string,
-  ): Promise<PolkitAnswer> {
+  ): Promise<PolkitResult> {
     const { signal, caller } = call;
-    return this.#turns.run({ uid: caller.uid, slow: false, signal }, async () => {
+    return this.#limiter.run({ uid: caller.uid, slow: false, signal }, async () => {
       await this.#watch(request);
       const askedAt = this.#clock();
       const { generation } = this.#cache;
@@ -116,9 +116,9 @@ export class PolkitBackend implements AuthorizationBackend {
     request: AuthorizationRequest,
     call: CallContext,
     key: string,
-  ): Promise<PolkitAnswer> {
+  ): Promise<PolkitResult> {
     const { signal, caller } = call;
-    return this.#turns.run({ uid: caller.uid, slow: true, signal }, async () => {
+    return this.#limiter.run({ uid: caller.uid, slow: true, signal }, async () => {
       this.#prompts.set(key, this.#cache.generation);
       try {
         return await this.#check(request, caller.sender, {
@@ -136,9 +136,9 @@ export class PolkitBackend implements AuthorizationBackend {
     request: AuthorizationRequest,
     sender: string,
     options: CheckOptions,
-  ): Promise<PolkitAnswer> {
+  ): Promise<PolkitResult> {
     try {
-      return await this.#authority.check(request, sender, options);
+      return await this.#client.check(request, sender, options);
     } catch (error) {
       throw unanswered(request, error);
     }
@@ -146,7 +146,7 @@ export class PolkitBackend implements AuthorizationBackend {
 
   /** Answers may be kept only by one who hears when they become wrong. */
   async #watch(request: AuthorizationRequest): Promise<void> {
-    this.#watching ??= this.#authority.watch(() => this.#cache.dropAll());
+    this.#watching ??= this.#client.watch(() => this.#cache.dropAll());
     try {
       await this.#watching;
     } catch (error) {

@@ -5,7 +5,7 @@ import { BusError } from '../../dbus/wire/wire-errors.ts';
 import { ServiceError } from '../../errors.ts';
 
 /** What polkit answered: a plain yes or no, a yes that must not be used again, or that a person must be asked. */
-export type PolkitAnswer = 'yes' | 'yes-once' | 'no' | 'challenge';
+export type PolkitResult = 'yes' | 'yes-once' | 'no' | 'challenge';
 
 /** How to ask. */
 export interface CheckOptions {
@@ -15,13 +15,13 @@ export interface CheckOptions {
 }
 
 /** polkit as a client sees it. */
-export interface PolkitAuthority {
+export interface PolkitClient {
   /** Asks; throws when polkit is not there, silent or odd. */
   check(
     request: AuthorizationRequest,
     sender: string,
     options: CheckOptions,
-  ): Promise<PolkitAnswer>;
+  ): Promise<PolkitResult>;
   /** Tells when rules, actions or polkit itself changed; whoever keeps answers calls it before asking. */
   watch(onChange: () => void): Promise<void>;
 }
@@ -35,7 +35,7 @@ const authority = {
 const allowUserInteraction = 1;
 
 /** polkit on the bus. */
-export class BusPolkitAuthority implements PolkitAuthority {
+export class BusPolkitClient implements PolkitClient {
   readonly #bus: Bus;
   #ownerChanges = 0;
   #cancellations = 0;
@@ -65,7 +65,7 @@ export class BusPolkitAuthority implements PolkitAuthority {
     request: AuthorizationRequest,
     sender: string,
     options: CheckOptions,
-  ): Promise<PolkitAnswer> {
+  ): Promise<PolkitResult> {
     const changes = this.#ownerChanges;
     try {
       return await this.#ask(request, sender, options);
@@ -80,7 +80,7 @@ export class BusPolkitAuthority implements PolkitAuthority {
     request: AuthorizationRequest,
     sender: string,
     options: CheckOptions,
-  ): Promise<PolkitAnswer> {
+  ): Promise<PolkitResult> {
     const { interactive, signal, timeoutMs } = options;
     const id = interactive ? `iotedge-${++this.#cancellations}` : '';
     const subject = ['system-bus-name', { name: variant('s', sender) }];
@@ -97,11 +97,11 @@ export class BusPolkitAuthority implements PolkitAuthority {
     }
   }
 
-  /** Takes the question away from whoever is being asked. */
+  /** Withdraws the prompt. */
   #cancel(id: string): void {
     const call = { ...authority, member: 'CancelCheckAuthorization', signature: 's', body: [id] };
     const options: CallOptions = { timeoutMs: 5000 };
-    // The question may be answered or polkit gone by now; either way nobody is asked any more.
+    // the prompt may be answered or polkit gone by now: either way nobody is asked any more
     this.#bus.call({ ...call, noAutoStart: true }, options).catch(() => undefined);
   }
 }
@@ -112,7 +112,7 @@ function isLostReply(error: unknown): boolean {
   return cause instanceof BusError && cause.errorName === 'org.freedesktop.DBus.Error.NoReply';
 }
 
-function parseAnswer(answer: unknown): PolkitAnswer {
+function parseAnswer(answer: unknown): PolkitResult {
   const fields: readonly unknown[] = Array.isArray(answer) ? answer : [];
   const [authorized, challenge, details] = fields;
   const formed = typeof authorized === 'boolean' && typeof challenge === 'boolean';

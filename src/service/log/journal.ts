@@ -1,6 +1,5 @@
 import { fstatSync, writeSync } from 'node:fs';
-import type { LogSink } from './log.ts';
-import { priorities, toJournalFields, toLine } from './log-record.ts';
+import { type LogSink, priorities, toJournalFields, toLine } from './log-record.ts';
 
 /** Sends one record to systemd's journal; false when the journal did not take it. */
 export type JournalSend = (fields: Iterable<readonly [string, string]>) => boolean;

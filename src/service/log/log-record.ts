@@ -28,6 +28,9 @@ export interface LogRecord {
   readonly fields: Fields;
 }
 
+/** Where records end up. */
+export type LogSink = (record: LogRecord) => void;
+
 const MAX_VALUE_LENGTH = 4096;
 
 /** The record as one line: `certificate renewed certificateId=device-id`. What looks like a secret is left out. */

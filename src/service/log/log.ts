@@ -5,9 +5,13 @@
 import type { Logger } from 'winston';
 import type { LogControl } from '../../dbus/server/log-control.ts';
 import { ServiceError } from '../../errors.ts';
-import { type Fields, type LogRecord, type Priority, priorities } from './log-record.ts';
-
-export type { Fields } from './log-record.ts';
+import {
+  type Fields,
+  type LogRecord,
+  type LogSink,
+  type Priority,
+  priorities,
+} from './log-record.ts';
 
 /** Where a service says what happened. Messages are constant and lower-case, data goes into the fields. */
 export interface Log {
@@ -20,9 +24,6 @@ export interface Log {
   debug(message: string, fields?: Fields): void;
   readonly writesDebug?: boolean;
 }
-
-/** Where records end up. */
-export type LogSink = (record: LogRecord) => void;
 
 /** The sinks by the name that LogControl1 gives them. */
 export interface LogSinks {

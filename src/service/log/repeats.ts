@@ -1,4 +1,5 @@
-import type { Fields, Log } from './log.ts';
+import type { Log } from './log.ts';
+import type { Fields } from './log-record.ts';
 
 /** What repeats are written to and when they are counted. */
 export interface RepeatsOptions {

@@ -1,7 +1,6 @@
 import { Writable } from 'node:stream';
 import { createLogger, type Logger, transports } from 'winston';
-import type { LogSink } from './log.ts';
-import { type LogRecord, priorities } from './log-record.ts';
+import { type LogRecord, type LogSink, priorities } from './log-record.ts';
 
 /** A winston logger of syslog's levels; level and target are decided before and after it. */
 export function openLogger(sink: LogSink): Logger {

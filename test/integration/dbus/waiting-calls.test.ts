@@ -114,7 +114,7 @@ test('reports the calls without a reply whose caller left before their turn', ()
     },
     {
       limits: { ...defaultCallLimits, trusted: { ...defaultCallLimits.trusted, active: 1 } },
-      observer: { lost: (name, caller) => void lost.push([name, caller?.uid]) },
+      observer: { onLostCall: (name, caller) => void lost.push([name, caller?.uid]) },
     },
   );
 });

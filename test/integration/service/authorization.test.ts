@@ -1,9 +1,10 @@
 import type { Bus } from '../../../src/dbus/bus.ts';
 import { type Caller, Callers } from '../../../src/dbus/server/caller.ts';
 import { SystemAccounts } from '../../../src/service/accounts.ts';
-import { AclBackend, Authorization } from '../../../src/service/authorization/authorization.ts';
+import { AclBackend } from '../../../src/service/authorization/acl-backend.ts';
+import { Authorization } from '../../../src/service/authorization/authorization.ts';
 import { PolkitBackend } from '../../../src/service/authorization/polkit-backend.ts';
-import { BusPolkitAuthority } from '../../../src/service/authorization/polkit-client.ts';
+import { BusPolkitClient } from '../../../src/service/authorization/polkit-client.ts';
 import { RuleSet } from '../../../src/service/authorization/rules.ts';
 import { Cleanup } from '../../../src/service/cleanup.ts';
 import { connectAs } from '../../support/clients/connect-as.ts';
@@ -41,7 +42,7 @@ authorizationContract('polkit', () =>
   rigOf(async (bus, address, cleanup) => {
     cleanup.use(await PrivatePolkit.start(bus, address, polkitRules(contractRules)));
     const lifetimes = { yesMs: 10_000, noMs: 1000 };
-    return new PolkitBackend({ authority: new BusPolkitAuthority(bus), lifetimes });
+    return new PolkitBackend({ client: new BusPolkitClient(bus), lifetimes });
   }),
 );
 

@@ -13,8 +13,8 @@ import {
   Authorizations,
 } from '../../../src/service/authorization/authorization.ts';
 import {
-  BusPolkitAuthority,
-  type PolkitAnswer,
+  BusPolkitClient,
+  type PolkitResult,
 } from '../../../src/service/authorization/polkit-client.ts';
 import { Cleanup } from '../../../src/service/cleanup.ts';
 import type { AclRule, CommonConfig } from '../../../src/service/config/common-config.ts';
@@ -29,7 +29,7 @@ interface Context {
   privateBus: PrivateBus;
   bus: Bus;
   polkit: ScriptedPolkit;
-  authority: BusPolkitAuthority;
+  authority: BusPolkitClient;
 }
 
 const test = suite<Context>('the protocol of polkit');
@@ -40,7 +40,7 @@ test.before.each(async (context) => {
   const bus = cleanup.use(await privateBus.connect());
   const polkit = new ScriptedPolkit(cleanup.use(await privateBus.connect()));
   await polkit.begin();
-  const authority = new BusPolkitAuthority(bus);
+  const authority = new BusPolkitClient(bus);
   Object.assign(context, { cleanup, privateBus, bus, polkit, authority });
 });
 test.after.each(({ cleanup }) => cleanup[Symbol.asyncDispose]());
@@ -53,7 +53,7 @@ const sign: AuthorizationRequest = {
 function check(
   { authority }: Context,
   { interactive = false, timeoutMs = 20_000, abort = new AbortController() } = {},
-): Promise<PolkitAnswer> {
+): Promise<PolkitResult> {
   const options = { interactive, timeoutMs, signal: abort.signal };
   return deadline(10_000, authority.check(sign, ':1.77', options), 'an answer of polkit');
 }
@@ -85,7 +85,7 @@ test('asks about the connection of the caller, and lets a person be asked only w
 });
 
 test('takes a yes, a no, a challenge and a temporary yes for what they are', async (context) => {
-  const answers: readonly (readonly [PolkitAnswer, unknown])[] = [
+  const answers: readonly (readonly [PolkitResult, unknown])[] = [
     ['yes', [true, false, {}]],
     ['yes', [true, false, { 'polkit.retains_authorization_after_challenge': '1' }]],
     ['no', [false, false, {}]],

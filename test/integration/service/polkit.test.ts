@@ -11,7 +11,7 @@ import { Message, messageType } from '../../../src/dbus/wire/message.ts';
 import { variant } from '../../../src/dbus/wire/variant.ts';
 import { Authorization } from '../../../src/service/authorization/authorization.ts';
 import { PolkitBackend } from '../../../src/service/authorization/polkit-backend.ts';
-import { BusPolkitAuthority } from '../../../src/service/authorization/polkit-client.ts';
+import { BusPolkitClient } from '../../../src/service/authorization/polkit-client.ts';
 import { RuleSet } from '../../../src/service/authorization/rules.ts';
 import { Cleanup } from '../../../src/service/cleanup.ts';
 import { connectAs } from '../../support/clients/connect-as.ts';
@@ -55,7 +55,7 @@ test.before.each(async (context) => {
   const callers = await Callers.start(bus);
   const polkit = cleanup.use(await PrivatePolkit.start(bus, privateBus.address, always('YES')));
   const lifetimes = { yesMs: 10_000, noMs: 1000 };
-  const backend = new PolkitBackend({ authority: new BusPolkitAuthority(bus), lifetimes });
+  const backend = new PolkitBackend({ client: new BusPolkitClient(bus), lifetimes });
   callers.onVanish(({ sender }) => backend.forget(sender));
   const authorizer = new Authorization(new RuleSet(), backend, 0);
   const client = cleanup.use(await connectAs(privateBus.address, daemon));

@@ -322,7 +322,7 @@ const at = {
 };
 const decidedKey = 'decided ${uid} ${request.action} ${id} ${verdict}';
 const ownOrRotated = 'return idGlobMatches(glob, value) || idGlobMatches(glob, unrotated(value));';
-const limits = '{ perUid: 2, inAll: 8, slowPerUid: 1, slowInAll: 4 }';
+const limits = '{ perUid: 2, total: 8, slowPerUid: 1, slowTotal: 4 }';
 
 const service = [
   at.accounts(
@@ -488,8 +488,8 @@ const service = [
   ),
   at.backend(
     'questions are limited by the uid of the caller',
-    'this.#turns.run({ uid: caller.uid, slow: false',
-    'this.#turns.run({ uid: 0, slow: false',
+    'this.#limiter.run({ uid: caller.uid, slow: false',
+    'this.#limiter.run({ uid: 0, slow: false',
   ),
   at.rules(
     'of a rule with user and group the caller must be both',
@@ -564,7 +564,7 @@ const service = [
   at.backend(
     'four people are asked at once',
     limits,
-    limits.replace('slowInAll: 4', 'slowInAll: 5'),
+    limits.replace('slowTotal: 4', 'slowTotal: 5'),
   ),
   at.cache(
     'a verdict is over when its time is',

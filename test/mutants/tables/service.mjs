@@ -446,7 +446,7 @@ export default [
   },
   {
     breaks: 'questions to people take all places',
-    text: 'usage.slow < this.#limits.slowPerUid && this.#slow < this.#limits.slowInAll',
+    text: 'usage.slow < this.#limits.slowPerUid && this.#slow < this.#limits.slowTotal',
     becomes: 'usage.slow < this.#limits.slowPerUid',
     suite: 'unit/service/authorization/fair-limiter',
   },

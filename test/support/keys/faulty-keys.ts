@@ -93,7 +93,7 @@ export class FaultyKeys implements AsyncDisposable {
       callers: await Callers.start(bus),
       names: nameParsers,
       logControl: { level: 'info', target: 'console', syslogIdentifier: 'faulty-keys' },
-      observer: { decided: () => undefined, failed: () => undefined },
+      observer: { onDecision: () => undefined, onFailure: () => undefined },
     });
     server.goLive();
     await bus.requestName(faultyKeysService.busName);

@@ -190,9 +190,9 @@ export async function startEcho(bus: Bus, options: EchoOptions = {}): Promise<Ec
     names: nameParsers,
     logControl,
     observer: {
-      decided: () => undefined,
-      failed: (_call, _message, error) => void failures.push(error),
-      undeclared: (_call, error) => void undeclared.push(error),
+      onDecision: () => undefined,
+      onFailure: (_call, _message, error) => void failures.push(error),
+      onUndeclared: (_call, error) => void undeclared.push(error),
       ...options.observer,
     },
     ...(options.limits === undefined ? {} : { limits: options.limits }),

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Fields } from '../../../../src/service/log/log.ts';
+import type { Fields } from '../../../../src/service/log/log-record.ts';
 import { IntentFiles } from '../../../../src/service/operations/intent-files.ts';
 
 const test = suite<{ dir: string }>('files of intents');

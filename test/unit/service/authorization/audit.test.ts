@@ -3,7 +3,8 @@ import * as assert from 'uvu/assert';
 import type { CallContext } from '../../../../src/dbus/server/serve.ts';
 import { ServiceError } from '../../../../src/errors.ts';
 import { Audit, undeclaredMessage } from '../../../../src/service/authorization/audit.ts';
-import type { Fields, Log } from '../../../../src/service/log/log.ts';
+import type { Log } from '../../../../src/service/log/log.ts';
+import type { Fields } from '../../../../src/service/log/log-record.ts';
 import { toLine } from '../../../../src/service/log/log-record.ts';
 
 const test = suite('audit');
@@ -44,7 +45,7 @@ const sign = (key_id: string) => ({
 
 test('writes the first decision at once and repeats as a count', () => {
   const { audit, lines } = rig();
-  for (let count = 0; count < 5; count++) audit.decided(call(1000), sign('a'), undefined);
+  for (let count = 0; count < 5; count++) audit.onDecision(call(1000), sign('a'), undefined);
   assert.is(lines.length, 1);
   const [level, message, fields] = lines[0] ?? [];
   assert.equal([level, message], ['info', 'decided']);
@@ -62,19 +63,19 @@ test('writes the first decision at once and repeats as a count', () => {
 test('tells uids, ids and verdicts apart', () => {
   const { audit, lines } = rig();
   const denied = new ServiceError('AccessDenied', 'no');
-  audit.decided(call(1000), sign('a'), undefined);
-  audit.decided(call(1001), sign('a'), undefined);
-  audit.decided(call(1000), sign('b'), undefined);
-  audit.decided(call(1000), sign('a'), denied);
+  audit.onDecision(call(1000), sign('a'), undefined);
+  audit.onDecision(call(1001), sign('a'), undefined);
+  audit.onDecision(call(1000), sign('b'), undefined);
+  audit.onDecision(call(1000), sign('a'), denied);
   assert.is(lines.length, 4);
   audit[Symbol.dispose]();
 });
 
 test('writes a decision again at once when it was not repeated for a while', async () => {
   const { audit, lines } = rig(20);
-  audit.decided(call(1000), sign('a'), undefined);
+  audit.onDecision(call(1000), sign('a'), undefined);
   await new Promise((resolve) => setTimeout(resolve, 60));
-  audit.decided(call(1000), sign('a'), undefined);
+  audit.onDecision(call(1000), sign('a'), undefined);
   assert.is(lines.length, 2);
   assert.is(lines[1]?.[2]['repeats'], undefined);
   audit[Symbol.dispose]();
@@ -85,7 +86,7 @@ test('shows no secret that a detail of a decision holds', () => {
   for (const [at, secret] of ['?9876', ';9876', '; 9876'].entries()) {
     const algorithm = `pkcs11:slot-id=0;object=device id${secret}`;
     const question = { action: 'create', details: { key_id: `k${at}`, algorithm, usages: 'sign' } };
-    audit.decided(call(1000), question, undefined);
+    audit.onDecision(call(1000), question, undefined);
     const line = toLine({ priority: 'info', message: 'decided', fields: lines[at]?.[2] ?? {} });
     assert.not.match(line, /9876/);
     assert.match(line, 'algorithm:pkcs11:slot-id=0;object=device id');
@@ -96,15 +97,19 @@ test('shows no secret that a detail of a decision holds', () => {
 
 test('writes what the caller did wrong as info, what went wrong here as error, a refusal not twice', () => {
   const { audit, lines } = rig();
-  audit.failed(call(1000), 'org.iotedge.Keys1.Sign', new ServiceError('NotFound', 'no key "a"'));
+  audit.onFailure(call(1000), 'org.iotedge.Keys1.Sign', new ServiceError('NotFound', 'no key "a"'));
   const refusal = new ServiceError('AccessDenied', 'no');
-  audit.decided(call(1000), sign('a'), refusal);
-  audit.failed(call(1000), 'org.iotedge.Keys1.Sign', refusal);
+  audit.onDecision(call(1000), sign('a'), refusal);
+  audit.onFailure(call(1000), 'org.iotedge.Keys1.Sign', refusal);
   // what another service refused us is no decision of ours
-  audit.failed(call(1000), 'org.iotedge.Keys1.Sign', new ServiceError('AccessDenied', 'theirs'));
+  audit.onFailure(call(1000), 'org.iotedge.Keys1.Sign', new ServiceError('AccessDenied', 'theirs'));
   const cause = new Error('EIO');
-  audit.failed(call(1000), 'org.iotedge.Keys1.Sign', new TypeError('broken', { cause }));
-  audit.failed(undefined, 'org.iotedge.Keys1.Nonsense', new ServiceError('UnknownMethod', 'none'));
+  audit.onFailure(call(1000), 'org.iotedge.Keys1.Sign', new TypeError('broken', { cause }));
+  audit.onFailure(
+    undefined,
+    'org.iotedge.Keys1.Nonsense',
+    new ServiceError('UnknownMethod', 'none'),
+  );
   assert.equal(
     lines.map(([level, , fields]) => [level, fields['code']]),
     [
@@ -122,7 +127,7 @@ test('writes what the caller did wrong as info, what went wrong here as error, a
 test('keeps no more of a reason than anybody reads', () => {
   const { audit, lines } = rig();
   const quoted = new ServiceError('InvalidArgs', `no option ${'x'.repeat(4 << 20)}`);
-  audit.failed(call(1000), 'org.iotedge.Keys1.Sign', quoted);
+  audit.onFailure(call(1000), 'org.iotedge.Keys1.Sign', quoted);
   assert.is(String(lines[0]?.[2]['reason']).length, 1024);
   audit[Symbol.dispose]();
 });
@@ -130,14 +135,14 @@ test('keeps no more of a reason than anybody reads', () => {
 test('is not flooded by one caller with many ids, and still hears the others', () => {
   const { audit, lines } = rig();
   for (let count = 0; count < 10_000; count++)
-    audit.decided(call(1000), sign(`k${count}`), undefined);
+    audit.onDecision(call(1000), sign(`k${count}`), undefined);
   const flood = lines.length;
   assert.ok(flood <= 32, `${flood} lines`);
-  audit.decided(call(1001), sign('a'), undefined);
+  audit.onDecision(call(1001), sign('a'), undefined);
   assert.is(lines.length, flood + 1);
   // each kind is counted only when it was repeated, and those that share one entry always
   for (let count = 0; count < 10_000; count++)
-    audit.decided(call(1000), sign(`k${count}`), undefined);
+    audit.onDecision(call(1000), sign(`k${count}`), undefined);
   assert.is(lines.length, flood + 1);
   audit[Symbol.dispose]();
   const counts = lines.slice(flood + 1);
@@ -150,7 +155,7 @@ test('is not flooded by one caller with many ids, and still hears the others', (
 test('hides no reason behind another one, and bounds what one caller makes up', () => {
   const { audit, lines } = rig();
   const fail = (reason: string) =>
-    audit.failed(call(1000), 'org.iotedge.Keys1.Sign', new ServiceError('Unavailable', reason));
+    audit.onFailure(call(1000), 'org.iotedge.Keys1.Sign', new ServiceError('Unavailable', reason));
   for (let count = 0; count < 20; count++) fail(`token ${count % 10} was removed`);
   const reasons = new Set(lines.map(([, , fields]) => fields['reason']));
   assert.is(lines.length, 10);
@@ -167,8 +172,9 @@ test('hides no reason behind another one, and bounds what one caller makes up', 
 
 test('counts the calls that were lost with their callers', () => {
   const { audit, lines } = rig();
-  for (let count = 0; count < 3; count++) audit.lost('org.iotedge.Keys1.Sign', call(1000).caller);
-  audit.lost('org.iotedge.Keys1.Sign', undefined);
+  for (let count = 0; count < 3; count++)
+    audit.onLostCall('org.iotedge.Keys1.Sign', call(1000).caller);
+  audit.onLostCall('org.iotedge.Keys1.Sign', undefined);
   assert.equal(
     lines.map(([level, message, { uid }]) => [level, message, uid]),
     [
@@ -183,10 +189,14 @@ test('counts the calls that were lost with their callers', () => {
 test('writes why a decision failed, as a warning when what decides is broken', () => {
   const { audit, lines } = rig();
   const cause = new Error('ECONNREFUSED');
-  audit.decided(call(1), sign('a'), new ServiceError('AccessDenied', 'no'));
-  audit.decided(call(1), sign('b'), new ServiceError('AccessDenied', 'polkit is away', { cause }));
-  audit.decided(call(1), sign('c'), new ServiceError('Cancelled', 'it left', { cause }));
-  audit.decided(call(1), sign('d'), undefined);
+  audit.onDecision(call(1), sign('a'), new ServiceError('AccessDenied', 'no'));
+  audit.onDecision(
+    call(1),
+    sign('b'),
+    new ServiceError('AccessDenied', 'polkit is away', { cause }),
+  );
+  audit.onDecision(call(1), sign('c'), new ServiceError('Cancelled', 'it left', { cause }));
+  audit.onDecision(call(1), sign('d'), undefined);
   assert.equal(
     lines.map(([level, , { verdict, reason }]) => [level, verdict, reason]),
     [
@@ -202,7 +212,7 @@ test('writes why a decision failed, as a warning when what decides is broken', (
 test('tells actions apart, and names the id that each is about', () => {
   const { audit, lines } = rig();
   const decide = (action: string, details: Readonly<Record<string, string>>) =>
-    audit.decided(call(1), { action, details }, undefined);
+    audit.onDecision(call(1), { action, details }, undefined);
   decide('keys.sign', { key_id: 'one', derivation: 'd' });
   decide('keys.export', { key_id: 'one' });
   decide('certificates.issue', { certificate_id: 'one', issuer: 'ca' });
@@ -229,7 +239,7 @@ test('writes of a failure whose it was, what was called and for how long, and a 
   const { audit, lines } = rig();
   const long = { ...call(1000), startedAt: performance.now() - 1e6 };
   const fail = (error: Error, on = long, message = 'org.iotedge.Keys1.Sign') =>
-    audit.failed(on, message, error);
+    audit.onFailure(on, message, error);
   fail(new ServiceError('NotFound', 'no key "a"'));
   fail(new TypeError('a defect'));
   fail(new TypeError('a defect'), call(1001));
@@ -262,10 +272,10 @@ test('writes of a failure whose it was, what was called and for how long, and a 
 
 test('writes of a lost call whose it was, and of an error that is not declared which', () => {
   const { audit, lines } = rig();
-  audit.lost('org.iotedge.Keys1.Sign', { ...call(1000).caller, pid: 77 });
-  audit.undeclared(call(1001), new ServiceError('NotProvisioned', 'odd'));
-  audit.undeclared(call(1001), new ServiceError('NotProvisioned', 'odd'));
-  audit.undeclared(call(1001), new ServiceError('NotFound', 'odd'));
+  audit.onLostCall('org.iotedge.Keys1.Sign', { ...call(1000).caller, pid: 77 });
+  audit.onUndeclared(call(1001), new ServiceError('NotProvisioned', 'odd'));
+  audit.onUndeclared(call(1001), new ServiceError('NotProvisioned', 'odd'));
+  audit.onUndeclared(call(1001), new ServiceError('NotFound', 'odd'));
   const [lost, undeclared, other] = lines;
   assert.equal(lost, [
     'warn',
@@ -289,7 +299,7 @@ test('writes every call where debug records are written, and none elsewhere', ()
   const { lines, log } = rig();
   for (const writesDebug of [undefined, false, true]) {
     const audit = new Audit({ log: { ...log, ...(writesDebug !== undefined && { writesDebug }) } });
-    audit.called(call(1000));
+    audit.onCall(call(1000));
     audit[Symbol.dispose]();
   }
   assert.equal(

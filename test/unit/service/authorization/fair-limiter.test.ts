@@ -2,29 +2,29 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isServiceError } from '../../../../src/errors.ts';
 import {
-  questionLimits,
-  type TurnLimits,
-  Turns,
+  checkLimits,
+  FairLimiter,
+  type FairLimits,
 } from '../../../../src/service/authorization/fair-limiter.ts';
 import { deadline } from '../../../support/deadline.ts';
 
-const test = suite('turns');
+const test = suite('fair limiter');
 
-const limits: TurnLimits = { perUid: 2, inAll: 4, slowPerUid: 1, slowInAll: 2 };
+const limits: FairLimits = { perUid: 2, total: 4, slowPerUid: 1, slowTotal: 2 };
 
 /** Actions that end when they are told to, and the order in which they began. */
 class Actions {
   readonly begun: string[] = [];
-  readonly #turns: Turns;
+  readonly #limiter: FairLimiter;
   readonly #ends = new Map<string, (error?: Error) => void>();
 
-  constructor(turnLimits = limits) {
-    this.#turns = new Turns(turnLimits);
+  constructor(fairLimits = limits) {
+    this.#limiter = new FairLimiter(fairLimits);
   }
 
   /** Asks for a turn for an action of this name. */
   ask(uid: number, name: string, { slow = false, signal = new AbortController().signal } = {}) {
-    return this.#turns.run({ uid, slow, signal }, () => {
+    return this.#limiter.run({ uid, slow, signal }, () => {
       this.begun.push(name);
       return new Promise<string>((resolve, reject) => {
         this.#ends.set(name, (error) => (error === undefined ? resolve(name) : reject(error)));
@@ -62,7 +62,7 @@ test('lets as many of one uid run at once as one may have', async () => {
 });
 
 test('lets as many run at once as all may have, and gives free places to the uids in turn', async () => {
-  const actions = new Actions({ ...limits, inAll: 2 });
+  const actions = new Actions({ ...limits, total: 2 });
   for (const at of [1, 2, 3, 4, 5]) void actions.ask(1, `1-${at}`);
   for (const at of [1, 2]) void actions.ask(2, `2-${at}`);
   await settled();
@@ -121,7 +121,7 @@ test('never runs what was cancelled before its turn, and leaves alone what runs'
 });
 
 test('has two questions to polkit for a uid and eight in all, half of them to people', () => {
-  assert.equal(questionLimits, { perUid: 2, inAll: 8, slowPerUid: 1, slowInAll: 4 });
+  assert.equal(checkLimits, { perUid: 2, total: 8, slowPerUid: 1, slowTotal: 4 });
 });
 
 test.run();

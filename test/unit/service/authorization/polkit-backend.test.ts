@@ -5,8 +5,8 @@ import { isServiceError, ServiceError } from '../../../../src/errors.ts';
 import { PolkitBackend } from '../../../../src/service/authorization/polkit-backend.ts';
 import type {
   CheckOptions,
-  PolkitAnswer,
-  PolkitAuthority,
+  PolkitClient,
+  PolkitResult,
 } from '../../../../src/service/authorization/polkit-client.ts';
 import { deadline } from '../../../support/deadline.ts';
 
@@ -16,14 +16,14 @@ interface Check {
   readonly question: AuthorizationRequest;
   readonly sender: string;
   readonly options: CheckOptions;
-  readonly answer: (answer: PolkitAnswer | Error) => void;
+  readonly answer: (answer: PolkitResult | Error) => void;
 }
 
 /** polkit in the hands of the test: every question waits until it is answered here. */
-class Authority implements PolkitAuthority {
+class Authority implements PolkitClient {
   readonly checks: Check[] = [];
   change: () => void = () => undefined;
-  auto: PolkitAnswer | Error | undefined;
+  auto: PolkitResult | Error | undefined;
   inFlight = 0;
   mostInFlight = 0;
 
@@ -36,10 +36,10 @@ class Authority implements PolkitAuthority {
     question: AuthorizationRequest,
     sender: string,
     options: CheckOptions,
-  ): Promise<PolkitAnswer> {
+  ): Promise<PolkitResult> {
     this.mostInFlight = Math.max(this.mostInFlight, ++this.inFlight);
-    return new Promise<PolkitAnswer>((resolve, reject) => {
-      const answer = (value: PolkitAnswer | Error): void => {
+    return new Promise<PolkitResult>((resolve, reject) => {
+      const answer = (value: PolkitResult | Error): void => {
         if (value instanceof Error) reject(value);
         else resolve(value);
       };
@@ -58,7 +58,7 @@ class Rig {
   constructor(yesMs = 10_000) {
     const lifetimes = { yesMs, noMs: Math.min(1000, yesMs) };
     this.backend = new PolkitBackend({
-      authority: this.authority,
+      client: this.authority,
       lifetimes,
       clock: () => this.now,
     });

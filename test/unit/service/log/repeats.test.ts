@@ -1,5 +1,5 @@
 import * as assert from 'uvu/assert';
-import type { Fields } from '../../../../src/service/log/log.ts';
+import type { Fields } from '../../../../src/service/log/log-record.ts';
 import { Repeats } from '../../../../src/service/log/repeats.ts';
 import { until } from '../../../support/deadline.ts';
 import { suite } from '../../../support/timed-suite.ts';

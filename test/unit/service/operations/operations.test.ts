@@ -4,7 +4,7 @@ import type { Handlers } from '../../../../src/dbus/definition.ts';
 import { defineInterface } from '../../../../src/dbus/definition.ts';
 import { type CallContext, callerLeft } from '../../../../src/dbus/server/serve.ts';
 import { ServiceError } from '../../../../src/errors.ts';
-import type { Fields } from '../../../../src/service/log/log.ts';
+import type { Fields } from '../../../../src/service/log/log-record.ts';
 import { Cancellations } from '../../../../src/service/operations/cancellations.ts';
 import { longHandler } from '../../../../src/service/operations/long-handler.ts';
 import {

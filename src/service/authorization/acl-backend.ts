@@ -1,0 +1,18 @@
+import type { AuthorizationRequest, CallContext } from '../../dbus/server/serve.ts';
+import { ServiceError } from '../../errors.ts';
+import type { AuthorizationBackend } from './authorization-backend.ts';
+import type { RuleSet } from './rules.ts';
+
+/** Rules of the configuration instead of polkit. */
+export class AclBackend implements AuthorizationBackend {
+  readonly #rules: RuleSet;
+
+  constructor(rules: RuleSet) {
+    this.#rules = rules;
+  }
+
+  decide(request: AuthorizationRequest, call: CallContext): undefined {
+    if (this.#rules.allows(call.caller, request)) return undefined;
+    throw new ServiceError('AccessDenied', `no rule allows ${request.action} for this caller`);
+  }
+}

@@ -1,0 +1,7 @@
+import type { AuthorizationRequest, CallContext } from '../../dbus/server/serve.ts';
+
+/** Decides what neither root, nor the service itself, nor a grant decides. */
+export interface AuthorizationBackend {
+  /** Undefined for a yes at once; throws or rejects with AccessDenied or InteractiveAuthorizationRequired. */
+  decide(request: AuthorizationRequest, call: CallContext): Promise<void> | undefined;
+}
