@@ -9,15 +9,10 @@ import {
   type ReplyLimit,
 } from './client/received-reply.ts';
 import { type BusSignal, type SignalMatch, Subscriptions } from './client/subscriptions.ts';
+import type { OutboxLimits } from './wire/connection.ts';
 import { Connection } from './wire/connection.ts';
-import {
-  type IncomingMessage,
-  Message,
-  type MessageHeader,
-  messageFlag,
-  messageType,
-} from './wire/message.ts';
-import type { OutboxLimits } from './wire/outbox.ts';
+import { type IncomingMessage } from './wire/inbox.ts';
+import { Message, type MessageHeader, messageFlag, messageType } from './wire/message.ts';
 import { BusError } from './wire/wire-errors.ts';
 
 export type { ReplyLimit } from './client/received-reply.ts';

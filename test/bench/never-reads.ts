@@ -1,6 +1,7 @@
 import { createConnection } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { WireWriter, writersOf } from '../../src/dbus/wire/writer.ts';
+import { writersOf } from '../../src/dbus/wire/codec.ts';
+import { WireWriter } from '../../src/dbus/wire/writer.ts';
 import { encodeRaw } from '../support/wire/raw-connection.ts';
 
 /** Below what counts as a large reply: the most that can be had without being slowed down. */

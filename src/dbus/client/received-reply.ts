@@ -1,5 +1,5 @@
 import { ServiceError } from '../../errors.ts';
-import type { IncomingMessage } from '../wire/message.ts';
+import type { IncomingMessage } from '../wire/inbox.ts';
 import { errorFromWire } from '../wire/wire-errors.ts';
 
 /** Larger error replies are received without their text. */

@@ -1,5 +1,6 @@
 import { isServiceError } from '../../errors.ts';
-import type { IncomingMessage, MessageHeader } from '../wire/message.ts';
+import type { IncomingMessage } from '../wire/inbox.ts';
+import type { MessageHeader } from '../wire/message.ts';
 
 const driver = 'org.freedesktop.DBus';
 

@@ -1,9 +1,14 @@
 import { ServiceError } from '../../errors.ts';
 import { quoted } from '../../quoted.ts';
 import type { MethodDefinition } from '../definition.ts';
-import { maxFieldsBytes } from '../wire/header.ts';
-import type { IncomingMessage } from '../wire/message.ts';
-import { ElementLimitError, readersOf, type ValueReader, type WireReader } from '../wire/reader.ts';
+import { readersOf } from '../wire/codec.ts';
+import type { IncomingMessage } from '../wire/inbox.ts';
+import {
+  ElementLimitError,
+  maxFieldsBytes,
+  type ValueReader,
+  type WireReader,
+} from '../wire/reader.ts';
 
 /** The arguments of a call by name, options apart. */
 export interface CallValues {

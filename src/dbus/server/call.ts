@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { ServiceError } from '../../errors.ts';
-import type { IncomingMessage } from '../wire/message.ts';
+import type { IncomingMessage } from '../wire/inbox.ts';
 import { messageFlag } from '../wire/message.ts';
 import type { Caller } from './caller.ts';
 

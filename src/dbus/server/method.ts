@@ -10,7 +10,7 @@ import {
   polkitChecksOf,
   type TextArguments,
 } from '../definition.ts';
-import type { IncomingMessage } from '../wire/message.ts';
+import type { IncomingMessage } from '../wire/inbox.ts';
 import { ArgumentReader, type CallArguments } from './arguments.ts';
 import { recordToVariants } from './properties.ts';
 

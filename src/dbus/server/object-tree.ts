@@ -1,7 +1,8 @@
 import type { InterfaceDefinition } from '../definition.ts';
 import { interfaceXml, introspectionXml, standardInterfaces } from '../introspect.ts';
+import { writersOf } from '../wire/codec.ts';
 import type { Variant } from '../wire/variant.ts';
-import { WireWriter, writersOf } from '../wire/writer.ts';
+import { WireWriter } from '../wire/writer.ts';
 import type { Method } from './method.ts';
 import type { PropertySet } from './properties.ts';
 

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { InterfaceDefinition, PropertyDefinition } from '../definition.ts';
+import { writersOf } from '../wire/codec.ts';
 import { type Variant, variant } from '../wire/variant.ts';
-import { WireWriter, writersOf } from '../wire/writer.ts';
+import { WireWriter } from '../wire/writer.ts';
 
 /** What changed in a set of properties, as PropertiesChanged announces it. */
 export interface PropertyChange {

@@ -1,6 +1,7 @@
 import { ServiceError } from '../../errors.ts';
 import type { Bus } from '../bus.ts';
-import { type IncomingMessage, Message, messageType } from '../wire/message.ts';
+import { type IncomingMessage } from '../wire/inbox.ts';
+import { Message, messageType } from '../wire/message.ts';
 import { wireNameOf } from '../wire/wire-errors.ts';
 import type { StandardReply } from './standard.ts';
 

@@ -1,7 +1,8 @@
 import { ServiceError } from '../../errors.ts';
 import type { Bus } from '../bus.ts';
 import type { NameParsers, Properties, ServiceDefinition } from '../definition.ts';
-import type { IncomingMessage, MessageHeader } from '../wire/message.ts';
+import type { IncomingMessage } from '../wire/inbox.ts';
+import type { MessageHeader } from '../wire/message.ts';
 import type { CallContext, IncomingCall } from './call.ts';
 import type { Caller, Callers } from './caller.ts';
 import { Admission } from './limits/admission.ts';

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { ServiceError } from '../../errors.ts';
 import { quoted } from '../../quoted.ts';
-import type { IncomingMessage } from '../wire/message.ts';
-import { readersOf, type WireReader } from '../wire/reader.ts';
-import { EncodedElements } from '../wire/writer.ts';
+import { EncodedElements, readersOf } from '../wire/codec.ts';
+import type { IncomingMessage } from '../wire/inbox.ts';
+import { type WireReader } from '../wire/reader.ts';
 import { refusal } from './arguments.ts';
 import type { Caller } from './caller.ts';
 import type { ObjectTree, ServedInterface, ServedObject } from './object-tree.ts';

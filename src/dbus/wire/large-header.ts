@@ -6,7 +6,7 @@ import {
   maxFieldsBytes,
   replySerialCode,
   textFields,
-} from './header.ts';
+} from './reader.ts';
 
 /** What became of the bytes that were taken: so many are used up, and so many that follow are of no interest. */
 export type HeaderStep =

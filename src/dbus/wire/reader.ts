@@ -1,10 +1,7 @@
-import { isObjectPathValid } from 'dbus-next/lib/validators.js';
+import type { MessageHeader } from './message.ts';
 import { alignmentOf, parseSignature, type Type } from './signature.ts';
-import { variant } from './variant.ts';
 
 const maxArrayBytes = 64 << 20;
-/** The specification's limit for all nesting together. */
-const maxVariantDepth = 64;
 
 /** The arrays and dictionaries of a message have more elements than its receiver accepts. */
 export class ElementLimitError extends RangeError {
@@ -12,6 +9,9 @@ export class ElementLimitError extends RangeError {
     super(`arrays and dictionaries of more than ${limit} elements in all`);
   }
 }
+
+/** Reads one value of the type it was compiled for. */
+export type ValueReader = (reader: WireReader) => unknown;
 
 /** Reads the wire format within `[position, end)`; RangeError or TypeError for whatever does not fit. */
 export class WireReader {
@@ -87,154 +87,186 @@ export class WireReader {
   }
 }
 
-/** Reads one value of the type it was compiled for. */
-export type ValueReader = (reader: WireReader) => unknown;
+const littleEndian = 0x6c;
+const bigEndian = 0x42;
+const maxMessageBytes = 128 << 20;
 
-const compiled = new Map<string, readonly ValueReader[]>();
-const maxCompiled = 512;
+/** Bytes of a message before its header fields. */
+export const fixedHeaderBytes = 16;
+/** What a header may have in fields to be read whole; of a larger one the known fields are picked out. */
+export const maxFieldsBytes = 16 << 10;
 
-/** One reader per complete type of a signature, compiled once. */
-export function readersOf(signature: string): readonly ValueReader[] {
-  let readers = compiled.get(signature);
-  if (readers === undefined) {
-    readers = parseSignature(signature).map(compile);
-    if (compiled.size >= maxCompiled) compiled.clear();
-    compiled.set(signature, readers);
+/** Whether a header has more than 16 KiB in fields: such a call is answered LimitsExceeded, whatever it calls. */
+export function isLargeHeader({ fieldsBytes }: { readonly fieldsBytes: number }): boolean {
+  return fieldsBytes > maxFieldsBytes;
+}
+
+/** The first 16 bytes of a message, and what follows from them. */
+export interface FixedHeader {
+  readonly type: number;
+  readonly flags: number;
+  readonly serial: number;
+  readonly littleEndian: boolean;
+  readonly fieldsBytes: number;
+  /** All bytes before the body. */
+  readonly headerBytes: number;
+  readonly bodyBytes: number;
+}
+
+/** Header fields by their names; see the D-Bus specification, Header Fields. */
+export interface HeaderFields {
+  path?: string;
+  interface?: string;
+  member?: string;
+  errorName?: string;
+  replySerial?: number;
+  destination?: string;
+  sender?: string;
+  signature?: string;
+}
+
+type TextField = Exclude<keyof HeaderFields, 'replySerial'>;
+
+/** The fields that are texts, by code: their names and their types. */
+export const textFields: ReadonlyMap<number, readonly [TextField, 's' | 'o' | 'g']> = new Map([
+  [1, ['path', 'o']],
+  [2, ['interface', 's']],
+  [3, ['member', 's']],
+  [4, ['errorName', 's']],
+  [6, ['destination', 's']],
+  [7, ['sender', 's']],
+  [8, ['signature', 'g']],
+]);
+/** The code of the one field that is a number. */
+export const replySerialCode = 5;
+
+/** Reads the first 16 bytes; TypeError when no message begins so. */
+export function parseFixedHeader(bytes: Buffer): FixedHeader {
+  const order = bytes[0];
+  if (order !== littleEndian && order !== bigEndian) throw new TypeError('not a D-Bus message');
+  const little = order === littleEndian;
+  const uint32 = (at: number): number => (little ? bytes.readUInt32LE(at) : bytes.readUInt32BE(at));
+  const bodyBytes = uint32(4);
+  const fieldsBytes = uint32(12);
+  const headerBytes = fixedHeaderBytes + Math.ceil(fieldsBytes / 8) * 8;
+  if (headerBytes + bodyBytes > maxMessageBytes) {
+    throw new TypeError('message larger than 128 MiB');
   }
-  return readers;
-}
-
-function fixed<T>(
-  size: number,
-  little: (buffer: Buffer, at: number) => T,
-  big: (buffer: Buffer, at: number) => T,
-): ValueReader {
-  return (reader) => {
-    reader.align(size);
-    const at = reader.take(size);
-    return reader.littleEndian ? little(reader.buffer, at) : big(reader.buffer, at);
+  return {
+    type: bytes[1] ?? 0,
+    flags: bytes[2] ?? 0,
+    serial: uint32(8),
+    littleEndian: little,
+    fieldsBytes,
+    headerBytes,
+    bodyBytes,
   };
 }
 
-const basicReaders: Readonly<Record<string, ValueReader>> = {
-  y: (reader) => reader.buffer[reader.take(1)],
-  b: (reader) => {
-    const value = reader.uint32();
-    if (value > 1) throw new TypeError('a boolean is 0 or 1');
-    return value === 1;
-  },
-  n: fixed(
-    2,
-    (buffer, at) => buffer.readInt16LE(at),
-    (buffer, at) => buffer.readInt16BE(at),
-  ),
-  q: fixed(
-    2,
-    (buffer, at) => buffer.readUInt16LE(at),
-    (buffer, at) => buffer.readUInt16BE(at),
-  ),
-  i: (reader) => reader.uint32() | 0,
-  u: (reader) => reader.uint32(),
-  h: (reader) => reader.uint32(),
-  x: fixed(
-    8,
-    (buffer, at) => buffer.readBigInt64LE(at),
-    (buffer, at) => buffer.readBigInt64BE(at),
-  ),
-  t: fixed(
-    8,
-    (buffer, at) => buffer.readBigUInt64LE(at),
-    (buffer, at) => buffer.readBigUInt64BE(at),
-  ),
-  d: fixed(
-    8,
-    (buffer, at) => buffer.readDoubleLE(at),
-    (buffer, at) => buffer.readDoubleBE(at),
-  ),
-  s: (reader) => reader.string(),
-  o: (reader) => {
-    const path = reader.string();
-    if (!isObjectPathValid(path)) throw new TypeError('not an object path');
-    return path;
-  },
-  g: (reader) => reader.signature(),
-};
-
-function readVariant(reader: WireReader): unknown {
-  const signature = reader.signature();
-  const readers = readersOf(signature);
-  const [read] = readers;
-  if (readers.length !== 1 || !read) throw new TypeError('a variant has one complete type');
-  if (++reader.variantDepth > maxVariantDepth) throw new RangeError('variants nested too deeply');
-  const value = read(reader);
-  reader.variantDepth--;
-  return variant(signature, value);
-}
-
-/** Bytes are copied: a view would keep the whole message, and what else it carried, alive. */
-function readBytes(reader: WireReader): Buffer {
-  const end = reader.arrayEnd(1);
-  const at = reader.take(end - reader.position);
-  return Buffer.from(reader.buffer.subarray(at, end));
-}
-
-function compile(type: Type): ValueReader {
-  switch (type.code) {
-    case 'v':
-      return readVariant;
-    case 'ay':
-      return readBytes;
-    case 'a':
-      return arrayReader(type.element);
-    case 'a{':
-      return dictionaryReader(type.key, type.value);
-    case '(':
-      return structReader(type.members);
-    default: {
-      const read = basicReaders[type.code];
-      if (read === undefined) throw new TypeError(`type ${type.code}`);
-      return read;
-    }
-  }
-}
-
-function arrayReader(element: Type): ValueReader {
-  const read = compile(element);
-  const alignment = alignmentOf(element);
-  return (reader) => {
-    const end = reader.arrayEnd(alignment);
-    const items: unknown[] = [];
-    while (reader.position < end) {
-      reader.countElement();
-      items.push(read(reader));
-    }
-    if (reader.position !== end) throw new TypeError('array length does not fit its elements');
-    return items;
-  };
-}
-
-/** Dictionaries have no prototype, so that `__proto__` is a key like any other. */
-function dictionaryReader(key: Type, element: Type): ValueReader {
-  const readKey = compile(key);
-  const read = compile(element);
-  return (reader) => {
-    const end = reader.arrayEnd(8);
-    const entries = Object.create(null) as Record<string, unknown>; // null prototype types as any
-    while (reader.position < end) {
-      reader.countElement();
-      reader.align(8);
-      const name = String(readKey(reader));
-      entries[name] = read(reader);
-    }
-    if (reader.position !== end) throw new TypeError('array length does not fit its elements');
-    return entries;
-  };
-}
-
-function structReader(members: readonly Type[]): ValueReader {
-  const readers = members.map(compile);
-  return (reader) => {
+/** Reads a whole header, from the start of its message; TypeError or RangeError when it is malformed. */
+export function parseHeader(bytes: Buffer, fixed: FixedHeader): MessageHeader {
+  const end = fixedHeaderBytes + fixed.fieldsBytes;
+  const reader = new WireReader(bytes.subarray(0, end), fixedHeaderBytes, {
+    littleEndian: fixed.littleEndian,
+    maxElements: 0,
+  });
+  const fields: HeaderFields = {};
+  while (reader.position < end) {
     reader.align(8);
-    return readers.map((read) => read(reader));
+    readField(reader, fields);
+  }
+  return headerOf(fixed, fields);
+}
+
+/** A header made of its parts. */
+export function headerOf(fixed: FixedHeader, fields: HeaderFields): MessageHeader {
+  return {
+    type: fixed.type,
+    flags: fixed.flags,
+    serial: fixed.serial,
+    path: fields.path,
+    interface: fields.interface,
+    member: fields.member,
+    errorName: fields.errorName,
+    replySerial: fields.replySerial,
+    destination: fields.destination,
+    sender: fields.sender,
+    signature: fields.signature ?? '',
+    littleEndian: fixed.littleEndian,
+    fieldsBytes: fixed.fieldsBytes,
+    headerBytes: fixed.headerBytes,
+    bodyBytes: fixed.bodyBytes,
   };
+}
+
+/** Reads one field; the value of an unknown one is stepped over. The bus has validated names and paths. */
+function readField(reader: WireReader, fields: HeaderFields): void {
+  const code = reader.buffer[reader.take(1)] ?? 0;
+  const type = reader.signature();
+  const text = textFields.get(code);
+  if (text !== undefined) {
+    const [name, wanted] = text;
+    if (type !== wanted) throw new TypeError(`header field ${code} of type ${type}`);
+    fields[name] = wanted === 'g' ? reader.signature() : reader.string();
+  } else if (code === replySerialCode) {
+    if (type !== 'u') throw new TypeError(`header field ${code} of type ${type}`);
+    fields.replySerial = reader.uint32();
+  } else {
+    skipField(reader, type);
+  }
+}
+
+/** Steps over a value by its length where it has one; its type is one complete type. */
+function skipField(reader: WireReader, type: string): void {
+  const [code = '', element = ''] = type;
+  if (code === 'a') {
+    reader.position = reader.arrayEnd(alignmentOfCode(element));
+    return;
+  }
+  const types = parseSignature(type);
+  const [only] = types;
+  if (types.length !== 1 || only === undefined)
+    throw new TypeError('a field has one complete type');
+  skipValue(reader, only, 0);
+}
+
+/** How a type is aligned whose signature begins with this character. */
+export function alignmentOfCode(code: string): number {
+  if ('ygv'.includes(code)) return 1;
+  if ('nq'.includes(code)) return 2;
+  return 'xtd({'.includes(code) ? 8 : 4;
+}
+
+const maxDepth = 64;
+
+function skipValue(reader: WireReader, type: Type, depth: number): void {
+  if (depth > maxDepth) throw new RangeError('nested too deeply');
+  switch (type.code) {
+    case 'ay':
+      reader.position = reader.arrayEnd(1);
+      return;
+    case 'a':
+      reader.position = reader.arrayEnd(alignmentOf(type.element));
+      return;
+    case 'a{':
+      reader.position = reader.arrayEnd(8);
+      return;
+    case 's':
+    case 'o':
+      reader.take(reader.uint32() + 1);
+      return;
+    case 'g':
+      reader.signature();
+      return;
+    case 'v':
+      for (const inner of parseSignature(reader.signature())) skipValue(reader, inner, depth + 1);
+      return;
+    case '(':
+      reader.align(8);
+      for (const member of type.members) skipValue(reader, member, depth + 1);
+      return;
+    default:
+      reader.align(alignmentOf(type));
+      reader.take(alignmentOf(type)); // a fixed type is as large as its alignment
+  }
 }

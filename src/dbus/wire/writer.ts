@@ -1,11 +1,25 @@
-import { isObjectPathValid } from 'dbus-next/lib/validators.js';
-import { alignmentOf, parseSignature, type Type } from './signature.ts';
-import { Variant } from './variant.ts';
+import type { Message } from './message.ts';
 
-const maxArrayBytes = 64 << 20;
+/** D-Bus specification, Type System. */
+export const maxArrayBytes = 64 << 20;
 const maxMessageBytes = 128 << 20;
-/** The specification's limit for all nesting together. */
-const maxVariantDepth = 64;
+const littleEndian = 0x6c;
+/** dbus-daemon disconnects a peer that sends more. */
+const maxSentBytes = 32 << 20;
+
+const field = {
+  path: 1,
+  interface: 2,
+  member: 3,
+  errorName: 4,
+  replySerial: 5,
+  destination: 6,
+  signature: 8,
+} as const;
+const typeOfString = 0x73;
+const typeOfPath = 0x6f;
+const typeOfUint32 = 0x75;
+const typeOfSignature = 0x67;
 
 /** A growing buffer of the little-endian wire format; positions count from `base`, the start of a message. */
 export class WireWriter {
@@ -90,186 +104,85 @@ export class WireWriter {
   }
 }
 
-/** The elements of an array or a dictionary as they stand on the wire, from a multiple of 8 on. */
-export class EncodedElements {
-  readonly bytes: Uint8Array;
-
-  constructor(bytes: Uint8Array) {
-    this.bytes = bytes;
-  }
-}
-
 /** Writes one value of the type it was compiled for; TypeError when the value is of another. */
 export type ValueWriter = (writer: WireWriter, value: unknown) => void;
 
-const compiled = new Map<string, readonly ValueWriter[]>();
-const maxCompiled = 512;
-
-/** One writer per complete type of a signature, compiled once. */
-export function writersOf(signature: string): readonly ValueWriter[] {
-  let writers = compiled.get(signature);
-  if (writers === undefined) {
-    writers = parseSignature(signature).map(compile);
-    if (compiled.size >= maxCompiled) compiled.clear();
-    compiled.set(signature, writers);
+/** Appends a message and returns its size; on failure, such as RangeError above 32 MiB, the writer is as it was. */
+export function writeMessage(
+  writer: WireWriter,
+  message: Message,
+  writers: readonly ValueWriter[],
+): number {
+  const { body, signature } = message;
+  if (writers.length !== body.length) {
+    throw new TypeError(
+      `signature ${signature} needs ${writers.length} values, not ${body.length}`,
+    );
   }
-  return writers;
-}
-
-function expected(what: string): never {
-  throw new TypeError(`expected ${what}`);
-}
-
-function integer(value: unknown, low: number, high: number): number {
-  if (typeof value !== 'number' || !Number.isInteger(value) || value < low || value > high) {
-    expected(`an integer from ${low} to ${high}`);
-  }
-  return value;
-}
-
-function text(value: unknown): string {
-  if (typeof value !== 'string' || value.includes('\0')) expected('a string without NUL');
-  return value;
-}
-
-function bigInteger(value: unknown, low: bigint, high: bigint): bigint {
-  const number = typeof value === 'number' && Number.isSafeInteger(value) ? BigInt(value) : value;
-  if (typeof number !== 'bigint' || number < low || number > high) expected('a 64-bit integer');
-  return number;
-}
-
-const basicWriters: Readonly<Record<string, ValueWriter>> = {
-  y: (writer, value) => writer.byte(integer(value, 0, 0xff)),
-  b: (writer, value) => {
-    if (typeof value !== 'boolean') expected('a boolean');
-    writer.uint32(value ? 1 : 0);
-  },
-  n: (writer, value) => {
-    const number = integer(value, -0x8000, 0x7fff);
-    writer.align(2);
-    writer.reserve(2);
-    writer.position = writer.buffer.writeInt16LE(number, writer.position);
-  },
-  q: (writer, value) => {
-    const number = integer(value, 0, 0xffff);
-    writer.align(2);
-    writer.reserve(2);
-    writer.position = writer.buffer.writeUInt16LE(number, writer.position);
-  },
-  i: (writer, value) => writer.uint32(integer(value, -0x80000000, 0x7fffffff)),
-  u: (writer, value) => writer.uint32(integer(value, 0, 0xffffffff)),
-  x: (writer, value) => {
-    const number = bigInteger(value, -(1n << 63n), (1n << 63n) - 1n);
-    writer.align(8);
-    writer.reserve(8);
-    writer.position = writer.buffer.writeBigInt64LE(number, writer.position);
-  },
-  t: (writer, value) => {
-    const number = bigInteger(value, 0n, (1n << 64n) - 1n);
-    writer.align(8);
-    writer.reserve(8);
-    writer.position = writer.buffer.writeBigUInt64LE(number, writer.position);
-  },
-  d: (writer, value) => {
-    if (typeof value !== 'number') expected('a number');
-    writer.align(8);
-    writer.reserve(8);
-    writer.position = writer.buffer.writeDoubleLE(value, writer.position);
-  },
-  s: (writer, value) => writer.string(text(value)),
-  // the bus drops whoever sends a wrong path, so that must not leave the process
-  o: (writer, value) => {
-    const path = text(value);
-    if (!isObjectPathValid(path)) expected('an object path');
-    writer.string(path);
-  },
-  g: (writer, value) => {
-    parseSignature(text(value));
-    writer.signature(text(value));
-  },
-  h: () => expected('no file descriptor: they are not carried here'),
-};
-
-function writeVariant(writer: WireWriter, value: unknown): void {
-  if (!(value instanceof Variant)) expected('a variant');
-  const writers = writersOf(value.signature);
-  const [write] = writers;
-  if (writers.length !== 1 || !write) expected('a variant of one complete type');
-  if (++writer.variantDepth > maxVariantDepth) throw new RangeError('variants nested too deeply');
-  writer.signature(value.signature);
-  write(writer, value.value);
-  writer.variantDepth--;
-}
-
-function compile(type: Type): ValueWriter {
-  switch (type.code) {
-    case 'v':
-      return writeVariant;
-    case 'ay':
-      return (writer, value) => {
-        if (!(value instanceof Uint8Array)) expected('bytes');
-        writer.bytes(value);
-      };
-    case 'a':
-      return arrayWriter(type.element);
-    case 'a{':
-      return dictionaryWriter(type.key, type.value);
-    case '(':
-      return structWriter(type.members);
-    default:
-      return basicWriters[type.code] ?? expected(`a type other than ${type.code}`);
-  }
-}
-
-/** Writes the length of what `write` appends before it, with the padding that D-Bus does not count. */
-function lengthPrefixed(writer: WireWriter, alignment: number, write: () => void): void {
-  writer.uint32(0);
-  const at = writer.position - 4;
-  writer.align(alignment);
   const start = writer.position;
-  write();
-  if (writer.position - start > maxArrayBytes) throw new RangeError('array larger than 64 MiB');
-  writer.patch(at, writer.position - start);
+  const outerBase = writer.base;
+  writer.base = start;
+  writer.variantDepth = 0;
+  try {
+    writeHeader(writer, message, start);
+    const bodyStart = writer.position;
+    for (let at = 0; at < writers.length; at++) writers[at]?.(writer, body[at]);
+    writer.patch(start + 4, writer.position - bodyStart);
+    const size = writer.position - start;
+    if (size > maxSentBytes) throw new RangeError('message larger than 32 MiB');
+    return size;
+  } catch (error) {
+    writer.buffer.fill(0, start, writer.position);
+    writer.position = start;
+    throw error;
+  } finally {
+    writer.base = outerBase;
+  }
 }
 
-function arrayWriter(element: Type): ValueWriter {
-  const write = compile(element);
-  const alignment = alignmentOf(element);
-  return (writer, value) => {
-    if (!Array.isArray(value)) expected('an array');
-    lengthPrefixed(writer, alignment, () => {
-      for (const item of value) write(writer, item);
-    });
-  };
+function writeHeader(writer: WireWriter, message: Message, start: number): void {
+  writer.reserve(64);
+  writer.byte(littleEndian);
+  writer.byte(message.type);
+  writer.byte(message.flags);
+  writer.byte(1);
+  writer.uint32(0);
+  writer.uint32(message.serial);
+  writer.uint32(0);
+  const fields = writer.position;
+  writeStringField(writer, field.path, message.path, typeOfPath);
+  writeStringField(writer, field.interface, message.interface);
+  writeStringField(writer, field.member, message.member);
+  writeStringField(writer, field.errorName, message.errorName);
+  if (message.replySerial !== undefined) {
+    beginField(writer, field.replySerial, typeOfUint32);
+    writer.uint32(message.replySerial);
+  }
+  writeStringField(writer, field.destination, message.destination);
+  if (message.signature !== '') {
+    beginField(writer, field.signature, typeOfSignature);
+    writer.signature(message.signature);
+  }
+  writer.patch(start + 12, writer.position - fields);
+  writer.align(8);
 }
 
-function dictionaryWriter(key: Type, element: Type): ValueWriter {
-  const writeKey = compile(key);
-  const write = compile(element);
-  return (writer, value) => {
-    if (typeof value !== 'object' || value === null) expected('a dictionary');
-    if (value instanceof EncodedElements) {
-      lengthPrefixed(writer, 8, () => writer.raw(value.bytes));
-      return;
-    }
-    const entries = value instanceof Map ? value.entries() : Object.entries(value);
-    lengthPrefixed(writer, 8, () => {
-      for (const [name, item] of entries) {
-        writer.align(8);
-        writeKey(writer, name);
-        write(writer, item);
-      }
-    });
-  };
+function beginField(writer: WireWriter, code: number, type: number): void {
+  writer.align(8);
+  writer.reserve(4);
+  writer.byte(code);
+  writer.byte(1);
+  writer.byte(type);
+  writer.byte(0);
 }
 
-function structWriter(members: readonly Type[]): ValueWriter {
-  const writers = members.map(compile);
-  return (writer, value) => {
-    if (!Array.isArray(value) || value.length !== writers.length) {
-      expected(`a structure of ${writers.length} members`);
-    }
-    writer.align(8);
-    for (let at = 0; at < writers.length; at++) writers[at]?.(writer, value[at]);
-  };
+function writeStringField(
+  writer: WireWriter,
+  code: number,
+  value: string | undefined,
+  type: number = typeOfString,
+): void {
+  if (value === undefined) return;
+  beginField(writer, code, type);
+  writer.string(value);
 }

@@ -2,7 +2,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ServiceDefinition } from '../../../src/dbus/definition.ts';
-import { type IncomingMessage, Message, messageType } from '../../../src/dbus/wire/message.ts';
+import { type IncomingMessage } from '../../../src/dbus/wire/inbox.ts';
+import { Message, messageType } from '../../../src/dbus/wire/message.ts';
 import { certificatesService } from '../../../src/interfaces/certificates.ts';
 import { identityService } from '../../../src/interfaces/identity.ts';
 import { keysService } from '../../../src/interfaces/keys.ts';

@@ -1,5 +1,6 @@
 import type { Bus } from '../../../src/dbus/bus.ts';
-import { type IncomingMessage, messageType } from '../../../src/dbus/wire/message.ts';
+import { type IncomingMessage } from '../../../src/dbus/wire/inbox.ts';
+import { messageType } from '../../../src/dbus/wire/message.ts';
 import { Variant } from '../../../src/dbus/wire/variant.ts';
 import { keysService } from '../../../src/interfaces/keys.ts';
 import { until } from '../deadline.ts';

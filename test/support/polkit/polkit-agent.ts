@@ -5,7 +5,8 @@
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { Bus, systemBusAddress } from '../../../src/dbus/bus.ts';
-import { type IncomingMessage, Message, messageType } from '../../../src/dbus/wire/message.ts';
+import { type IncomingMessage } from '../../../src/dbus/wire/inbox.ts';
+import { Message, messageType } from '../../../src/dbus/wire/message.ts';
 import { variant } from '../../../src/dbus/wire/variant.ts';
 
 /** Field 22 of proc(5), counted after the name of the command, which may contain anything. */

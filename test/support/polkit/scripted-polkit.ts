@@ -1,5 +1,6 @@
 import type { Bus } from '../../../src/dbus/bus.ts';
-import { type IncomingMessage, Message, messageType } from '../../../src/dbus/wire/message.ts';
+import { type IncomingMessage } from '../../../src/dbus/wire/inbox.ts';
+import { Message, messageType } from '../../../src/dbus/wire/message.ts';
 
 /** The name that polkit has on the bus. */
 export const polkitName = 'org.freedesktop.PolicyKit1';

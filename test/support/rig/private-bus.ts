@@ -5,7 +5,7 @@ import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Bus } from '../../../src/dbus/bus.ts';
-import type { OutboxLimits } from '../../../src/dbus/wire/outbox.ts';
+import type { OutboxLimits } from '../../../src/dbus/wire/connection.ts';
 import { deadline } from '../deadline.ts';
 import { keepMounts, newMountNamespace } from '../system/mount-namespace.ts';
 import { TransientUnits } from '../system/transient-units.ts';

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Bus } from '../../../src/dbus/bus.ts';
-import { type IncomingMessage, Message, messageType } from '../../../src/dbus/wire/message.ts';
+import { type IncomingMessage } from '../../../src/dbus/wire/inbox.ts';
+import { Message, messageType } from '../../../src/dbus/wire/message.ts';
 import { type Variant, variant } from '../../../src/dbus/wire/variant.ts';
 
 const manager = {

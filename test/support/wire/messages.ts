@@ -1,13 +1,18 @@
-import { Inbox } from '../../../src/dbus/wire/inbox.ts';
-import { type IncomingMessage, Message } from '../../../src/dbus/wire/message.ts';
-import { writeMessage } from '../../../src/dbus/wire/message-writer.ts';
-import { WireWriter, writersOf } from '../../../src/dbus/wire/writer.ts';
+import { writersOf } from '../../../src/dbus/wire/codec.ts';
+import { Inbox, type IncomingMessage } from '../../../src/dbus/wire/inbox.ts';
+import { Message } from '../../../src/dbus/wire/message.ts';
+import { WireWriter, writeMessage } from '../../../src/dbus/wire/writer.ts';
 
 /** A message as it stands on the wire. */
 export function bytesOfMessage(fields: ConstructorParameters<typeof Message>[0]): Buffer {
   const writer = new WireWriter();
-  writeMessage(writer, new Message({ serial: 1, ...fields }));
+  appendMessage(writer, new Message({ serial: 1, ...fields }));
   return Buffer.from(writer.buffer.subarray(0, writer.position));
+}
+
+/** Appends a message and returns its size. */
+export function appendMessage(writer: WireWriter, message: Message): number {
+  return writeMessage(writer, message, writersOf(message.signature));
 }
 
 /** Values as they stand in the body of a message of this signature. */

@@ -3,8 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Inbox } from '../../../src/dbus/wire/inbox.ts';
-import { type IncomingMessage, messageType } from '../../../src/dbus/wire/message.ts';
+import { Inbox, type IncomingMessage } from '../../../src/dbus/wire/inbox.ts';
+import { messageType } from '../../../src/dbus/wire/message.ts';
 import { variant } from '../../../src/dbus/wire/variant.ts';
 import { bytesOfMessage } from './messages.ts';
 

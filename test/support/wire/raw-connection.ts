@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
+import type { IncomingMessage } from '../../../src/dbus/wire/inbox.ts';
 import { Inbox } from '../../../src/dbus/wire/inbox.ts';
-import type { IncomingMessage } from '../../../src/dbus/wire/message.ts';
 import { deadline, until } from '../deadline.ts';
 
 /** A message put together by hand, so that it may be anything that the bus lets through. */

@@ -1,5 +1,5 @@
 import { ServiceError } from '../../../errors.ts';
-import type { IncomingMessage } from '../../wire/message.ts';
+import type { IncomingMessage } from '../../wire/inbox.ts';
 import { callerLeft, IncomingCall } from '../call.ts';
 import type { Caller, Callers } from '../caller.ts';
 import type { CallLimits } from './call-limits.ts';

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import * as assert from 'uvu/assert';
+import type { OutboxLimits } from '../../../../src/dbus/wire/connection.ts';
 import { Connection, type ConnectionListener } from '../../../../src/dbus/wire/connection.ts';
 import { Message } from '../../../../src/dbus/wire/message.ts';
-import type { OutboxLimits } from '../../../../src/dbus/wire/outbox.ts';
 import { deadline, until } from '../../../support/deadline.ts';
 import { suite } from '../../../support/timed-suite.ts';
 import { bytesOfMessage } from '../../../support/wire/messages.ts';

@@ -6,12 +6,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Message, messageType } from '../../../../src/dbus/wire/message.ts';
 import {
   defaultOutboxLimits,
   Outbox,
   type OutboxListener,
-} from '../../../../src/dbus/wire/outbox.ts';
+} from '../../../../src/dbus/wire/connection.ts';
+import { Message, messageType } from '../../../../src/dbus/wire/message.ts';
 import { deadline, until } from '../../../support/deadline.ts';
 
 const test = suite('Outbox');

@@ -1,7 +1,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type SignalMatch, Subscriptions } from '../../../../src/dbus/client/subscriptions.ts';
-import { IncomingMessage, type MessageHeader } from '../../../../src/dbus/wire/message.ts';
+import { IncomingMessage } from '../../../../src/dbus/wire/inbox.ts';
+import { type MessageHeader } from '../../../../src/dbus/wire/message.ts';
 import { ServiceError } from '../../../../src/errors.ts';
 import { failureOf } from '../../../support/failure.ts';
 import { callWith } from '../../../support/wire/messages.ts';

@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Bus, BusSignal, SignalMatch } from '../../../../src/dbus/bus.ts';
 import { Callers } from '../../../../src/dbus/server/caller.ts';
-import { socketPath } from '../../../../src/dbus/wire/address.ts';
+import { socketPath } from '../../../../src/dbus/wire/connection.ts';
 import { variant } from '../../../../src/dbus/wire/variant.ts';
 import { deadline } from '../../../support/deadline.ts';
 import { failureOf } from '../../../support/failure.ts';

@@ -3,9 +3,10 @@ import * as assert from 'uvu/assert';
 import { defineInterface } from '../../../../src/dbus/definition.ts';
 import { ObjectTree, type ServedObject } from '../../../../src/dbus/server/object-tree.ts';
 import { PropertySet } from '../../../../src/dbus/server/properties.ts';
-import { readersOf, WireReader } from '../../../../src/dbus/wire/reader.ts';
+import { EncodedElements, readersOf, writersOf } from '../../../../src/dbus/wire/codec.ts';
+import { WireReader } from '../../../../src/dbus/wire/reader.ts';
 import type { Variant } from '../../../../src/dbus/wire/variant.ts';
-import { EncodedElements, WireWriter, writersOf } from '../../../../src/dbus/wire/writer.ts';
+import { WireWriter } from '../../../../src/dbus/wire/writer.ts';
 
 const test = suite('dbus object tree');
 

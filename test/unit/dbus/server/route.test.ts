@@ -5,7 +5,8 @@ import { Method } from '../../../../src/dbus/server/method.ts';
 import { ObjectTree, type ServedInterface } from '../../../../src/dbus/server/object-tree.ts';
 import { PropertySet } from '../../../../src/dbus/server/properties.ts';
 import { maxBodyBytesOf, routeOf } from '../../../../src/dbus/server/route.ts';
-import { IncomingMessage, type MessageHeader } from '../../../../src/dbus/wire/message.ts';
+import { IncomingMessage } from '../../../../src/dbus/wire/inbox.ts';
+import { type MessageHeader } from '../../../../src/dbus/wire/message.ts';
 import { isServiceError } from '../../../../src/errors.ts';
 import { callWith } from '../../../support/wire/messages.ts';
 

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { ObjectTree, type ServedObject } from '../../../../src/dbus/server/object-tree.ts';
 import { PropertySet } from '../../../../src/dbus/server/properties.ts';
 import { standardMethods } from '../../../../src/dbus/server/standard.ts';
-import { IncomingMessage } from '../../../../src/dbus/wire/message.ts';
+import { IncomingMessage } from '../../../../src/dbus/wire/inbox.ts';
 import { variant } from '../../../../src/dbus/wire/variant.ts';
 import { isServiceError, ServiceError } from '../../../../src/errors.ts';
 import { callWith } from '../../../support/wire/messages.ts';

@@ -1,10 +1,11 @@
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { readersOf, writersOf } from '../../../../src/dbus/wire/codec.ts';
+import type { IncomingMessage } from '../../../../src/dbus/wire/inbox.ts';
 import { Inbox } from '../../../../src/dbus/wire/inbox.ts';
-import type { IncomingMessage } from '../../../../src/dbus/wire/message.ts';
-import { readersOf, WireReader } from '../../../../src/dbus/wire/reader.ts';
-import { WireWriter, writersOf } from '../../../../src/dbus/wire/writer.ts';
+import { WireReader } from '../../../../src/dbus/wire/reader.ts';
+import { WireWriter } from '../../../../src/dbus/wire/writer.ts';
 import { holds } from '../../../support/property.ts';
 import {
   comparable,

@@ -1,15 +1,15 @@
 import { createRequire } from 'node:module';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parseFixedHeader } from '../../../../src/dbus/wire/header.ts';
-import { IncomingMessage, Message } from '../../../../src/dbus/wire/message.ts';
-import { writeMessage } from '../../../../src/dbus/wire/message-writer.ts';
-import { readersOf, WireReader } from '../../../../src/dbus/wire/reader.ts';
+import { readersOf, writersOf } from '../../../../src/dbus/wire/codec.ts';
+import { IncomingMessage } from '../../../../src/dbus/wire/inbox.ts';
+import { Message } from '../../../../src/dbus/wire/message.ts';
+import { parseFixedHeader, WireReader } from '../../../../src/dbus/wire/reader.ts';
 import { Variant, variant } from '../../../../src/dbus/wire/variant.ts';
-import { WireWriter, writersOf } from '../../../../src/dbus/wire/writer.ts';
+import { WireWriter } from '../../../../src/dbus/wire/writer.ts';
 import { numbers } from '../../../support/numbers.ts';
 import { runs } from '../../../support/property.ts';
-import { receive } from '../../../support/wire/messages.ts';
+import { appendMessage, receive } from '../../../support/wire/messages.ts';
 
 const test = suite('dbus codec');
 
@@ -189,7 +189,7 @@ test('refuses values of another type than the signature says', () => {
 test('leaves the writer as it was when a message cannot be written', () => {
   const writer = new WireWriter(16);
   const call = { path: '/a', member: 'M', signature: 'sv' };
-  writeMessage(writer, new Message({ ...call, serial: 1, body: ['a', variant('u', 1)] }));
+  appendMessage(writer, new Message({ ...call, serial: 1, body: ['a', variant('u', 1)] }));
   const before = writer.position;
   const deep = Array.from({ length: 70 }).reduce<Variant>(
     (inner) => variant('v', inner),
@@ -197,10 +197,10 @@ test('leaves the writer as it was when a message cannot be written', () => {
   );
   const bad = [['a', 7], ['a', deep], ['only one'], ['a', variant('u', 1), 'one too many']];
   for (const body of bad) {
-    assert.ok(refusal(() => writeMessage(writer, new Message({ ...call, serial: 2, body }))));
+    assert.ok(refusal(() => appendMessage(writer, new Message({ ...call, serial: 2, body }))));
     assert.is(writer.position, before);
   }
-  writeMessage(writer, new Message({ ...call, serial: 3, body: ['a', variant('u', 1)] }));
+  appendMessage(writer, new Message({ ...call, serial: 3, body: ['a', variant('u', 1)] }));
   assert.is(receive(writer.buffer.subarray(before, writer.position))?.header.serial, 3);
 });
 
@@ -209,11 +209,11 @@ test('leaves nothing of a message that cannot be written, and writes the next on
   writer.buffer.fill(0);
   const call = { path: '/a', member: 'M', signature: 'ays', serial: 1 };
   const secret = Buffer.from('a secret');
-  assert.ok(refusal(() => writeMessage(writer, new Message({ ...call, body: [secret, 7] }))));
+  assert.ok(refusal(() => appendMessage(writer, new Message({ ...call, body: [secret, 7] }))));
   assert.not(writer.buffer.includes(secret));
   for (const text of ['', 'a', 'ab', 'abc', 'abcd', 'abcde', 'abcdef', 'abcdefg']) {
     const start = writer.position;
-    const size = writeMessage(writer, new Message({ ...call, body: [secret, text] }));
+    const size = appendMessage(writer, new Message({ ...call, body: [secret, text] }));
     assert.is(writer.position, start + size);
     const bytes = Buffer.from(writer.buffer.subarray(start, writer.position));
     assert.equal(plain(receive(bytes)?.decode(0)), plain([secret, text]));
@@ -224,7 +224,7 @@ function message(signature: string, values: readonly unknown[]): Buffer {
   const writer = new WireWriter(64);
   const fields = { path: '/org/iotedge/Keys1', interface: 'org.iotedge.Keys1', member: 'Sign' };
   const header = { ...fields, destination: 'org.iotedge.Keys1', serial: 0xfffffffe, flags: 5 };
-  writeMessage(writer, new Message({ ...header, signature, body: values }));
+  appendMessage(writer, new Message({ ...header, signature, body: values }));
   return Buffer.from(writer.buffer.subarray(0, writer.position));
 }
 
@@ -408,7 +408,7 @@ test('writes no message above 32 MiB, whatever room there is', () => {
   const writer = new WireWriter(64 << 20);
   const call = { path: '/', interface: 'a.b', member: 'C', serial: 1, signature: 'ay' };
   const write = (size: number) =>
-    refusal(() => writeMessage(writer, new Message({ ...call, body: [Buffer.alloc(size)] })));
+    refusal(() => appendMessage(writer, new Message({ ...call, body: [Buffer.alloc(size)] })));
   assert.instance(write(32 << 20), RangeError);
   assert.is(writer.position, 0);
   assert.is(write((32 << 20) - 1024), undefined);

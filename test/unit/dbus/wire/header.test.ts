@@ -1,8 +1,7 @@
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Inbox } from '../../../../src/dbus/wire/inbox.ts';
-import { IncomingMessage } from '../../../../src/dbus/wire/message.ts';
+import { Inbox, IncomingMessage } from '../../../../src/dbus/wire/inbox.ts';
 import { holds } from '../../../support/property.ts';
 import { Held, type Sample, type Shape, samples } from '../../../support/wire/dbus-values.ts';
 import { bytesOfMessage, callWith } from '../../../support/wire/messages.ts';

@@ -1,11 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Inbox } from '../../../../src/dbus/wire/inbox.ts';
-import {
-  type IncomingMessage,
-  type MessageHeader,
-  messageType,
-} from '../../../../src/dbus/wire/message.ts';
+import { Inbox, type IncomingMessage } from '../../../../src/dbus/wire/inbox.ts';
+import { type MessageHeader, messageType } from '../../../../src/dbus/wire/message.ts';
 import { numbers } from '../../../support/numbers.ts';
 import { bytesOfMessage } from '../../../support/wire/messages.ts';
 

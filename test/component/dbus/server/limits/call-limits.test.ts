@@ -4,8 +4,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { maxCallElements } from '../../../../../src/dbus/server/arguments.ts';
 import { defaultCallLimits as limits } from '../../../../../src/dbus/server/limits/call-limits.ts';
-import { maxFieldsBytes } from '../../../../../src/dbus/wire/header.ts';
-import { defaultOutboxLimits } from '../../../../../src/dbus/wire/outbox.ts';
+import { defaultOutboxLimits } from '../../../../../src/dbus/wire/connection.ts';
+import { maxFieldsBytes } from '../../../../../src/dbus/wire/reader.ts';
 
 const test = suite('dbus call limits');
 const page = readFileSync(join(import.meta.dirname, '../../../../../../docs/limits.md'), 'utf8');

@@ -7,7 +7,8 @@ import {
   type CallLimits,
   defaultCallLimits,
 } from '../../../../../src/dbus/server/limits/call-limits.ts';
-import { IncomingMessage, messageFlag } from '../../../../../src/dbus/wire/message.ts';
+import { IncomingMessage } from '../../../../../src/dbus/wire/inbox.ts';
+import { messageFlag } from '../../../../../src/dbus/wire/message.ts';
 import { isServiceError, ServiceError } from '../../../../../src/errors.ts';
 import { callWith } from '../../../../support/wire/messages.ts';
 

@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { IncomingCall } from '../../../../../src/dbus/server/call.ts';
-import { IncomingMessage } from '../../../../../src/dbus/wire/message.ts';
+import { IncomingMessage } from '../../../../../src/dbus/wire/inbox.ts';
 import { deadline, until } from '../../../../support/deadline.ts';
 import { codeOf, openQueue, smallLimits as small } from '../../../../support/wire/call-queue.ts';
 import { callWith } from '../../../../support/wire/messages.ts';
