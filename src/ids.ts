@@ -13,18 +13,18 @@ export type ModuleId = Brand<string, 'ModuleId'>;
 /** Name of a module in the runtime (`edgeAgent`). */
 export type ModuleName = Brand<string, 'ModuleName'>;
 
-const ID = /^[A-Za-z0-9$][A-Za-z0-9._$/:@-]{0,127}$/;
-const MODULE = /^[A-Za-z0-9$][A-Za-z0-9._$:-]{0,127}$/;
+const idPattern = /^[A-Za-z0-9$][A-Za-z0-9._$/:@-]{0,127}$/;
+const modulePattern = /^[A-Za-z0-9$][A-Za-z0-9._$:-]{0,127}$/;
 
 /** True for a text that names a key or certificate: 1-128 characters, no empty, `.` or `..` segment. */
 export function isId(text: string): boolean {
-  if (!ID.test(text)) return false;
+  if (!idPattern.test(text)) return false;
   return text.split('/').every((segment) => segment !== '' && segment !== '.' && segment !== '..');
 }
 
 /** True for a text that names a module: an id without `/` and `@`. */
 export function isModuleName(text: string): boolean {
-  return MODULE.test(text) && text !== '.' && text !== '..';
+  return modulePattern.test(text) && text !== '.' && text !== '..';
 }
 
 const begins = 'the first a letter, a digit or $';

@@ -5,14 +5,14 @@
  * it replaces the values that are known to be secret.
  */
 
-const MAX_QUOTED = 160;
+const maxQuoted = 160;
 /** More than this of an untrusted text is not looked at. */
-const MAX_READ = 640;
+const maxRead = 640;
 /** A longer message only fills the journal. */
-const MAX_MESSAGE = 8192;
+const maxMessage = 8192;
 
 /** Names whose values are secret, as URIs, connection strings and forms have them. */
-const NAMES = [
+const secretNames = [
   '(?<![a-z])pin(?:[-_ ]|%2d)?(?:value)?',
   '(?:shared)?access[-_ ]?(?:key|signature|token)',
   '(?:account|primary|secondary|symmetric|api)[-_ ]?key',
@@ -24,89 +24,101 @@ const NAMES = [
   '(?:identity|registry|refresh|bearer|auth)[-_ ]?token',
 ].join('|');
 /** What selects a token or an object in a PKCS#11 URI. */
-const ATTRIBUTES =
+const selectorAttributes =
   'token|manufacturer|model|serial|slot-[a-z]{1,16}|library-[a-z]{1,16}|object|id|type';
-const PEM_KEY = '-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----';
+const pemKey = '-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----';
 /** A key of 256 or 512 bits in base64, as clouds hand them out. */
-const BASE64_KEY = '(?:[A-Za-z0-9+/]{43}=|[A-Za-z0-9+/]{86}==)';
+const base64Key = '(?:[A-Za-z0-9+/]{43}=|[A-Za-z0-9+/]{86}==)';
 /** Where base64 begins; a SHA-256 that is called so is public. */
-const BASE64_START =
+const base64Start =
   '(?<![A-Za-z0-9+/])(?!(?:(?<=(?:[Ss][Hh][Aa]-?256|[Ff]ingerprint|[Dd]igest)["\'=: /]{0,4})|[Ss][Hh][Aa]256//?)[A-Za-z0-9+/]{43}=(?![A-Za-z0-9+/=]))';
 /** A colon between a user and a password, where base64 spells it without a digit. */
-const BASE64_COLON = '(?:[A-Za-z0-9+/]{4})*?(?:O[g-v]|[A-Za-z0-9+/][DTjz][o-r])';
+const base64Colon = '(?:[A-Za-z0-9+/]{4})*?(?:O[g-v]|[A-Za-z0-9+/][DTjz][o-r])';
 /** What HTTP sends of a user; ordinary words after `Basic` have no colon in them, and no digits. */
-const BASIC = `\\b[Bb][Aa][Ss][Ii][Cc] +(?=[A-Za-z0-9+/._~-]{8})(?=${BASE64_COLON}|[^\\s"]*[0-9=+/])`;
+const basicCredentials = `\\b[Bb][Aa][Ss][Ii][Cc] +(?=[A-Za-z0-9+/._~-]{8})(?=${base64Colon}|[^\\s"]*[0-9=+/])`;
 
 /** Each matches up to where a secret may begin in an untrusted text. */
-const SIGNS: readonly RegExp[] = [
-  new RegExp(`(?:${NAMES})\\\\*["']?\\s*(?:[=:]|%3)`, 'i'),
+const secretSigns: readonly RegExp[] = [
+  new RegExp(`(?:${secretNames})\\\\*["']?\\s*(?:[=:]|%3)`, 'i'),
   // a port that is none: a password whose host was cut off
   /:\/\/(?!\[[0-9a-f:.]{2,45}\](?::\d{1,5})?(?:\/|$))(?=[^/]*:(?!\d{1,5}(?:\/|$)))/i,
   /-----BEGIN/,
-  new RegExp(BASIC),
+  new RegExp(basicCredentials),
   /Bearer /i,
-  new RegExp(`${BASE64_START}(?=[A-Za-z0-9+/]{20,}={1,2})`),
+  new RegExp(`${base64Start}(?=[A-Za-z0-9+/]{20,}={1,2})`),
 ];
 /** What an id, a name or a path does not have either: a query, an assignment. */
-const ASSIGNMENTS: readonly RegExp[] = [/^[^?]*\?(?=.*=)/s, /^(?!\/)[^=]*=(?!=?$)/];
+const assignments: readonly RegExp[] = [/^[^?]*\?(?=.*=)/s, /^(?!\/)[^=]*=(?!=?$)/];
 
-const URI = 'pkcs11(?::|%3a)';
+const uriScheme = 'pkcs11(?::|%3a)';
 /** A selector has attributes with spaces in them too: it ends where the quotation, the line or the next URI does. */
-const SELECTOR = `${URI}(?:(?!${URI})(?:\\\\.|[^?"\\\\\\n]))*?`;
+const uriSelector = `${uriScheme}(?:(?!${uriScheme})(?:\\\\.|[^?"\\\\\\n]))*?`;
 /** The rest of the quotation or line: a PIN may have spaces and most signs. */
-const REST = '(?:\\\\.|[^"\\n])*';
+const restOfLine = '(?:\\\\.|[^"\\n])*';
 /** The same up to where a message goes on. */
-const CLAUSE = '(?:\\\\.|(?![;,] )[^"\\n])*';
+const restOfClause = '(?:\\\\.|(?![;,] )[^"\\n])*';
 
 /** What of a PKCS#11 URI is replaced in a message: what is no attribute of a selector, and the query. */
-const URI_PARTS: readonly (readonly [RegExp, string])[] = [
-  [new RegExp(`(${URI})(?!(?:${ATTRIBUTES})(?:=|%3d))[^\\s"]+`, 'gi'), '$1…'],
-  [new RegExp(`(${SELECTOR})(?:\\?|%3f)${REST}`, 'gi'), '$1?…'],
+const uriParts: readonly (readonly [RegExp, string])[] = [
+  [new RegExp(`(${uriScheme})(?!(?:${selectorAttributes})(?:=|%3d))[^\\s"]+`, 'gi'), '$1…'],
+  [new RegExp(`(${uriSelector})(?:\\?|%3f)${restOfLine}`, 'gi'), '$1?…'],
   // a sentence goes on behind a semicolon and a space
-  [new RegExp(`(${SELECTOR}(?:;|%3b))(?!(?:${ATTRIBUTES})(?:=|%3d)|[\\s"]|$)${REST}`, 'gi'), '$1…'],
-];
-
-const ASSIGNED = '[ \\t]*(?:=|%3d)[ \\t]*';
-const QUOTE = '\\\\*["\'`]';
-
-/** What is secret wherever it stands in a message, and what stands there instead. */
-const SECRETS: readonly (readonly [RegExp, string])[] = [
-  [new RegExp(`((?:${NAMES})${ASSIGNED}(${QUOTE}))(?:(?!\\2)[^\\n])*`, 'gi'), '$1…'],
   [
-    new RegExp(`((?<![a-z])pin(?:[-_]|%2d)?(?:value)?${ASSIGNED})(?!${QUOTE})${CLAUSE}`, 'gi'),
+    new RegExp(
+      `(${uriSelector}(?:;|%3b))(?!(?:${selectorAttributes})(?:=|%3d)|[\\s"]|$)${restOfLine}`,
+      'gi',
+    ),
     '$1…',
   ],
-  [new RegExp(`((?:${NAMES})${ASSIGNED})(?!${QUOTE}|…, )[^&;?"'\`\\s]+`, 'gi'), '$1…'],
+];
+
+const assignmentSign = '[ \\t]*(?:=|%3d)[ \\t]*';
+const quoteSign = '\\\\*["\'`]';
+
+/** What is secret wherever it stands in a message, and what stands there instead. */
+const secretValues: readonly (readonly [RegExp, string])[] = [
+  [
+    new RegExp(`((?:${secretNames})${assignmentSign}(${quoteSign}))(?:(?!\\2)[^\\n])*`, 'gi'),
+    '$1…',
+  ],
+  [
+    new RegExp(
+      `((?<![a-z])pin(?:[-_]|%2d)?(?:value)?${assignmentSign})(?!${quoteSign})${restOfClause}`,
+      'gi',
+    ),
+    '$1…',
+  ],
+  [
+    new RegExp(`((?:${secretNames})${assignmentSign})(?!${quoteSign}|…, )[^&;?"'\`\\s]+`, 'gi'),
+    '$1…',
+  ],
   // JSON, also in a text of JSON, where every quote has a backslash
   [
     new RegExp(
-      `(?<!\\\\)((\\\\*)"(?:${NAMES})\\2"\\s*:\\s*\\2")[^\\n]*?(?:(?<!\\\\)(\\2")|$)`,
+      `(?<!\\\\)((\\\\*)"(?:${secretNames})\\2"\\s*:\\s*\\2")[^\\n]*?(?:(?<!\\\\)(\\2")|$)`,
       'gim',
     ),
     '$1…$3',
   ],
-  [new RegExp(`("(?:${NAMES})\\\\*"\\s*:\\s*)[-+.\\d][^\\s,;}\\]"]*`, 'gi'), '$1…'],
+  [new RegExp(`("(?:${secretNames})\\\\*"\\s*:\\s*)[-+.\\d][^\\s,;}\\]"]*`, 'gi'), '$1…'],
   [/(:\/\/)[^\s"'`<>/@]{1,512}@/g, '$1…@'],
-  [new RegExp(`(${BASIC})[A-Za-z0-9+/._~-]+=*`, 'g'), '$1…'],
+  [new RegExp(`(${basicCredentials})[A-Za-z0-9+/._~-]+=*`, 'g'), '$1…'],
   [/\b(Bearer) +(?=[^\s"]*[0-9=+/])[A-Za-z0-9+/._~-]{8,}=*/gi, '$1 …'],
-  [
-    new RegExp(`${PEM_KEY}.*?(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----|$)`, 'gs'),
-    '(private key)',
-  ],
-  [new RegExp(`${BASE64_START}${BASE64_KEY}`, 'g'), '…'],
+  [new RegExp(`${pemKey}.*?(?:-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----|$)`, 'gs'), '(private key)'],
+  [new RegExp(`${base64Start}${base64Key}`, 'g'), '…'],
 ];
 
-const REPLACED = [...URI_PARTS, ...SECRETS];
+const replacements = [...uriParts, ...secretValues];
 
 /** What every untrusted text with one of the signs has: most texts have none of it, and are done with. */
-const SUSPECT = /[=:%?]|\/\/|-----BEGIN|(?:Basic|Bearer) /i;
+const suspectPattern = /[=:%?]|\/\/|-----BEGIN|(?:Basic|Bearer) /i;
 /** What every message has in which something is replaced. */
-const SUSPICIOUS = new RegExp(
-  `=|:\\/\\/|%[0-9a-f]{2}|${URI}|"\\s*:\\s*[-+.\\d\\\\"]|(?:Basic|Bearer) |${PEM_KEY}`,
+const suspiciousPattern = new RegExp(
+  `=|:\\/\\/|%[0-9a-f]{2}|${uriScheme}|"\\s*:\\s*[-+.\\d\\\\"]|(?:Basic|Bearer) |${pemKey}`,
   'i',
 );
 /** An escape that is escaped more often than this hides what it is. */
-const MOST_ESCAPES = 3;
+const mostEscapes = 3;
 
 /** An untrusted text in quotes, as far as a message may show it. */
 export function quoted(text: string): string {
@@ -115,15 +127,15 @@ export function quoted(text: string): string {
 
 /** An untrusted text as far as a message may show it: no part that may be secret, and at most 160 characters. */
 export function shown(text: string): string {
-  const end = Math.min(publicLength(text.slice(0, MAX_READ)), MAX_QUOTED);
+  const end = Math.min(publicLength(text.slice(0, maxRead)), maxQuoted);
   return end < text.length ? `${text.slice(0, end)}…` : text;
 }
 
 /** A message with `…` for what looks like a secret in it, and not longer than anybody reads. */
 export function withoutSecrets(message: string): string {
-  const text = message.length > MAX_MESSAGE ? `${message.slice(0, MAX_MESSAGE)}…` : message;
-  if (!SUSPICIOUS.test(text)) return text;
-  return REPLACED.reduce(
+  const text = message.length > maxMessage ? `${message.slice(0, maxMessage)}…` : message;
+  if (!suspiciousPattern.test(text)) return text;
+  return replacements.reduce(
     (safe, [pattern, mark]) => safe.replace(pattern, mark),
     plainlySpelled(text),
   );
@@ -141,22 +153,22 @@ function plainlySpelled(text: string): string {
 /** Whether a text is meant as a PKCS#11 URI, however it is spelled. */
 export function isMeantAsPkcs11Uri(text: string): boolean {
   const lead = /^[\s"'<]*(?:(?:key|cert|file):(?:\/\/)?)?[\s"'<]*pkcs[-_ #]*11\s*[:;=?]/i;
-  return lead.test(decoded(text.slice(0, MAX_READ)) ?? '');
+  return lead.test(decoded(text.slice(0, maxRead)) ?? '');
 }
 
 /** Whether a text holds a secret; the place of one, as in `pin-source`, is none. */
 export function holdsSecret(text: string): boolean {
   const plain = decoded(text);
   if (plain === undefined) return true;
-  return SECRETS.some(([pattern]) => plain.search(pattern) >= 0);
+  return secretValues.some(([pattern]) => plain.search(pattern) >= 0);
 }
 
 /** Where in an untrusted text something begins that is not for every reader; its length when nothing does. */
 function publicLength(text: string): number {
-  if (!SUSPECT.test(text)) return text.length;
+  if (!suspectPattern.test(text)) return text.length;
   const uri = /pkcs[-_ #]*11\s*:/i.exec(text);
   const uriEnd = uri === null ? text.length : publicUriEnd(text, uri.index + uri[0].length);
-  const signs = uri === null ? [...SIGNS, ...ASSIGNMENTS] : SIGNS;
+  const signs = uri === null ? [...secretSigns, ...assignments] : secretSigns;
   const ends = signs.flatMap((sign) => {
     const found = sign.exec(text);
     return found === null ? [] : [found.index + found[0].length];
@@ -175,7 +187,7 @@ function publicHostEnd(text: string): number {
 
 /** Where the attributes of a PKCS#11 URI end that select a token or an object. */
 function publicUriEnd(text: string, from: number): number {
-  const attribute = new RegExp(`(?:${ATTRIBUTES})=([^;?&=]*)(?:;|\\?|$)`, 'iy');
+  const attribute = new RegExp(`(?:${selectorAttributes})=([^;?&=]*)(?:;|\\?|$)`, 'iy');
   let end = from;
   while (end < text.length && !text.slice(from, end).endsWith('?')) {
     attribute.lastIndex = end;
@@ -189,7 +201,7 @@ function publicUriEnd(text: string, from: number): number {
 /** The text with its percent-escapes read, also where they were escaped themselves; undefined when too often. */
 function decoded(text: string): string | undefined {
   let plain = text;
-  for (let times = 0; times <= MOST_ESCAPES; times++) {
+  for (let times = 0; times <= mostEscapes; times++) {
     const before = plain;
     plain = before.replace(/%([0-9a-f]{2})/gi, (_, digits: string) => characterOf(digits));
     if (plain === before) return plain;

@@ -74,7 +74,7 @@ const format = {
   platform: 'node',
   format: 'cjs',
   target: 'node20',
-  // Less to parse, and no comment of a package with a character that doubles all of it in memory; names stay.
+  // less to parse, and no comment of a package with a character that doubles all of it in memory; names stay
   minifyWhitespace: true,
   minifySyntax: true,
   lineLimit: 120,

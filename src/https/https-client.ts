@@ -31,7 +31,7 @@ interface Exchange {
  */
 export function runAsTlsWorker(): boolean {
   if (isMainThread || workerData !== tlsWorkerRole) return false;
-  // Only here: nothing of TLS is read by a thread that speaks none.
+  // loaded only here: a thread without TLS reads nothing of it
   void import('./tls-worker.ts').then(({ serveTls }) => serveTls());
   return true;
 }
@@ -135,7 +135,7 @@ export class HttpsClient implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
     if (this.#worker === undefined) return;
-    // Or a thread that is blocked in a signature would be waited for.
+    // or a thread that is blocked in a signature would be waited for
     using _refusal = refuseSignatures();
     await this.#worker.terminate();
   }

@@ -45,7 +45,7 @@ export class SystemAccounts implements Accounts {
   #file(database: string): Promise<string> {
     let text = this.#files.get(database);
     if (text === undefined) {
-      // A machine without the file has no local accounts.
+      // a machine without the file has no local accounts
       text = readFile(`/etc/${database}`, 'utf8').catch(() => '');
       this.#files.set(database, text);
     }
@@ -63,7 +63,7 @@ function numberOf(text: string, name: string): number | undefined {
 }
 
 async function getent(database: string, name: string): Promise<string> {
-  // Loading it costs start-up time that few machines have a use for.
+  // loaded here: most machines never need it, and it costs start-up time
   const { execFile } = await import('node:child_process');
   try {
     const { stdout } = await promisify(execFile)('getent', ['--', database, name], {
@@ -71,7 +71,7 @@ async function getent(database: string, name: string): Promise<string> {
     });
     return stdout;
   } catch {
-    // Not installed, or it knows no such name.
+    // not installed, or no such name
     return '';
   }
 }

@@ -12,8 +12,8 @@ export interface IdleOptions {
 }
 
 /** A service that has something to do this soon stays. */
-const SOON_MS = 600_000;
-const MIN_PAUSE_MS = 5;
+const soonMs = 600_000;
+const minPauseMs = 5;
 
 /** Notices when a service has had nothing to do for a while. */
 export class IdleWatch implements Disposable {
@@ -47,7 +47,7 @@ export class IdleWatch implements Disposable {
   }
 
   #look(inMs: number): void {
-    this.#timer = setTimeout(() => this.#check(), Math.max(inMs, MIN_PAUSE_MS));
+    this.#timer = setTimeout(() => this.#check(), Math.max(inMs, minPauseMs));
   }
 
   #check(): void {
@@ -60,7 +60,7 @@ export class IdleWatch implements Disposable {
       return;
     }
     const next = due();
-    if (next !== undefined && next.getTime() - now().getTime() <= SOON_MS) {
+    if (next !== undefined && next.getTime() - now().getTime() <= soonMs) {
       this.#look(idleMs);
       return;
     }

@@ -26,8 +26,8 @@ export interface ReloadOptions<T> {
 }
 
 /** More problems than anybody reads at once only fill the journal. */
-const MOST_LOGGED = 20;
-const LONGEST_SHOWN = 1024;
+const mostLogged = 20;
+const longestShown = 1024;
 
 /** The reloads of a service. */
 export class Reloads<T> {
@@ -66,10 +66,10 @@ export class Reloads<T> {
     } catch (error) {
       if (stop.aborted) return;
       const problems = error instanceof ConfigError ? error.problems : [];
-      for (const problem of problems.slice(0, MOST_LOGGED)) logProblem(log, problem);
+      for (const problem of problems.slice(0, mostLogged)) logProblem(log, problem);
       const why = problems.length > 0 ? shortened(problems) : describeError(error);
       log.error('configuration not reloaded, the one before stays', { error: why });
-      show(`configuration not reloaded: ${why}`.slice(0, LONGEST_SHOWN));
+      show(`configuration not reloaded: ${why}`.slice(0, longestShown));
     }
     notify('READY=1');
   }

@@ -112,10 +112,10 @@ interface Lifecycle<S extends ServiceDefinition, C extends CommonConfig> {
   readonly logSettings: LogSettings;
 }
 
-const LOG_OPENS_AFTER_MS = 1000;
+const logOpensAfterMs = 1000;
 /** Whoever activates a service waits for it no longer than this because of others. */
-const READY_WITHIN_MS = 1000;
-const SHOWN_IS_SAVED_WITHIN_MS = 1000;
+const readyWithinMs = 1000;
+const shownIsSavedWithinMs = 1000;
 
 /** Serves until told to stop or idle, and stops in order. Rejects when the service cannot start. */
 export async function runService<S extends ServiceDefinition, C extends CommonConfig>(
@@ -175,7 +175,7 @@ async function untilReady<S extends ServiceDefinition, C>(
     log.warn('started without knowing everything', { error: describeError(error) });
   });
   const signal = AbortSignal.any([stop, over.signal]);
-  const late = pause(READY_WITHIN_MS, undefined, { signal }).catch(() => undefined);
+  const late = pause(readyWithinMs, undefined, { signal }).catch(() => undefined);
   await Promise.race([known, late]);
   over.abort();
 }
@@ -199,7 +199,7 @@ async function serveUntilIdle<S extends ServiceDefinition, C extends CommonConfi
   notify('READY=1');
   log.info('started', { version });
   started.onNameAcquired?.();
-  const opening = setTimeout(() => openLog(log), LOG_OPENS_AFTER_MS).unref();
+  const opening = setTimeout(() => openLog(log), logOpensAfterMs).unref();
   const idleMsOf = ({ idle_exit_s: idleS }: C) => (program.idleExit === false ? 0 : idleS * 1000);
   const end = watchForShutdown(started, {
     server,
@@ -234,7 +234,7 @@ async function saveShown<S extends ServiceDefinition, C extends CommonConfig>({
   shown,
   server,
 }: Lifecycle<S, C>): Promise<void> {
-  const late = pause(SHOWN_IS_SAVED_WITHIN_MS, undefined, { ref: false });
+  const late = pause(shownIsSavedWithinMs, undefined, { ref: false });
   await Promise.race([shown.save(() => server.shown()), late]);
 }
 

@@ -45,9 +45,9 @@ export class SharedReads<T> {
     const reading = known !== undefined && this.#isFresh(known) ? known : this.#begin(key, read);
     if (signal === undefined) {
       reading.waiting = Number.POSITIVE_INFINITY; // somebody will wait to its end
-      return await reading.result;
+      return reading.result;
     }
-    return await this.#wait(key, reading, signal);
+    return this.#wait(key, reading, signal);
   }
 
   /** Makes the next read a new one; of the one in progress only those hear who asked before. */

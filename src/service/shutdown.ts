@@ -13,9 +13,9 @@ interface Work {
 }
 
 /** Of a service that leaves by itself, and of one that is told to. */
-const CALLS_MAY_FINISH_MS = { idle: 10_000, stopped: 3000 };
-const CALLS_MAY_GIVE_UP_MS = 2000;
-const LOOK_EVERY_MS = 10;
+const callsMayFinishMs = { idle: 10_000, stopped: 3000 };
+const callsMayGiveUpMs = 2000;
+const lookEveryMs = 10;
 
 /** When the service ends: told to stop, or idle. */
 export interface Shutdown {
@@ -82,16 +82,16 @@ export async function drain(
   await bus.releaseName(busName);
   const isCalled = (): boolean => server.callsUnderWay > 0 || isReloading();
   const isBusy = (): boolean => isCalled() || (!stop.aborted && running.isBusy?.() === true);
-  if (await ends(isBusy, CALLS_MAY_FINISH_MS[stop.aborted ? 'stopped' : 'idle'])) return;
+  if (await ends(isBusy, callsMayFinishMs[stop.aborted ? 'stopped' : 'idle'])) return;
   server.abandonCalls();
-  await ends(isCalled, CALLS_MAY_GIVE_UP_MS);
+  await ends(isCalled, callsMayGiveUpMs);
 }
 
 async function ends(isGoingOn: () => boolean, timeoutMs: number): Promise<boolean> {
   const end = performance.now() + timeoutMs;
   while (isGoingOn()) {
     if (performance.now() > end) return false;
-    await pause(LOOK_EVERY_MS);
+    await pause(lookEveryMs);
   }
   return true;
 }

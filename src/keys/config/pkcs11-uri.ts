@@ -32,8 +32,8 @@ export interface Pkcs11Uri {
   readonly modulePath: string | undefined;
 }
 
-const UNSUPPORTED = /^(slot-(manufacturer|description)|library-.*|module-name)$/;
-const TYPES: readonly ObjectType[] = ['private', 'public', 'secret-key', 'cert', 'data'];
+const unsupportedAttributes = /^(slot-(manufacturer|description)|library-.*|module-name)$/;
+const objectTypes: readonly ObjectType[] = ['private', 'public', 'secret-key', 'cert', 'data'];
 
 /** One of the two parts of a URI. */
 interface Part {
@@ -47,7 +47,7 @@ interface Part {
   readonly characters: RegExp;
 }
 
-const PATH: Part = {
+const pathPart: Part = {
   part: 'path',
   separator: ';',
   known: new Set([
@@ -67,7 +67,7 @@ const PATH: Part = {
   ]),
   characters: /^[A-Za-z0-9\-._~:[\]@!$'()*+,=&/ ]*$/,
 };
-const QUERY: Part = {
+const queryPart: Part = {
   part: 'query',
   separator: '&',
   known: new Set(['pin-value', 'pin-source', 'module-path', 'module-name']),
@@ -84,8 +84,8 @@ export function parseUri(text: string): Pkcs11Uri {
   if (!text.startsWith('pkcs11:')) refuse('it does not begin with "pkcs11:"');
   const rest = text.slice('pkcs11:'.length);
   const mark = rest.indexOf('?');
-  const path = split(mark < 0 ? rest : rest.slice(0, mark), PATH);
-  const query = split(mark < 0 ? '' : rest.slice(mark + 1), QUERY);
+  const path = split(mark < 0 ? rest : rest.slice(0, mark), pathPart);
+  const query = split(mark < 0 ? '' : rest.slice(mark + 1), queryPart);
   return {
     tokenSelector: tokenSelector(path),
     objectSelector: objectSelector(path),
@@ -125,7 +125,7 @@ function split(
     const name = pair.slice(0, equals);
     if (!known.has(name)) refuse(`an attribute of its ${part} is not known`);
     if (attributes.has(name)) refuse(`${name} stands twice`);
-    if (UNSUPPORTED.test(name)) refuse(`${name} is not supported`);
+    if (unsupportedAttributes.test(name)) refuse(`${name} is not supported`);
     attributes.set(name, unescape(name, pair.slice(equals + 1), characters));
   }
   return attributes;
@@ -166,7 +166,7 @@ function tokenSelector(path: ReadonlyMap<string, Buffer>): TokenSelector {
 
 function objectSelector(path: ReadonlyMap<string, Buffer>): ObjectSelector {
   const text = textOf(path, 'type');
-  const type = TYPES.find((candidate) => candidate === text);
+  const type = objectTypes.find((candidate) => candidate === text);
   if (text !== undefined && type === undefined) refuse('type is not known');
   return {
     ...optional('object', textOf(path, 'object')),
@@ -193,7 +193,7 @@ function modulePath(query: ReadonlyMap<string, Buffer>): string | undefined {
 }
 
 function optional<K extends string, V>(name: K, value: V | undefined): { readonly [P in K]?: V } {
-  // The computed key of an object literal is typed as string: the one name is known here.
+  // the computed key of an object literal is typed as string: the one name is known here
   return value === undefined ? {} : ({ [name]: value } as { readonly [P in K]: V });
 }
 

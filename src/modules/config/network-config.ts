@@ -86,7 +86,7 @@ export const networkSchema = {
 } as const;
 
 /** As the engine accepts names of networks. */
-const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
+const networkName = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
 /** How the settings of a range are called, in each of the two lists. */
 const words = {
   config: { subnet: 'subnet', gateway: 'gateway', part: 'ip_range' },
@@ -100,7 +100,7 @@ export function parseNetwork(
   context: Pick<ParseContext, 'report'>,
 ): NetworkConfig {
   const { name, ipv6, ipam } = typeof raw === 'string' ? { name: raw } : raw;
-  if (!NAME.test(name)) {
+  if (!networkName.test(name)) {
     const at = typeof raw === 'string' ? ['network'] : ['network', 'name'];
     context.report(at, 'not a name that the engine takes: letters, digits and _ . -');
   }

@@ -12,10 +12,10 @@ import type { Fields } from '../log/log-record.ts';
 import { Repeats, type RepeatsOptions } from '../log/repeats.ts';
 
 /** A reason may quote what the caller sent, and is kept for as long as it is repeated. */
-const MAX_REASON_LENGTH = 1024;
+const maxReasonLength = 1024;
 /** A defect of a table, and of the reference that is made from it: tests fail when a service logs it. */
 export const undeclaredMessage = 'a method failed with an error that its definition does not list';
-const ID_DETAILS = ['key_id', 'certificate_id', 'module_id', 'module'];
+const idDetails = ['key_id', 'certificate_id', 'module_id', 'module'];
 
 /** Writes decisions and failures to the log. */
 export class Audit implements ServeObserver, Disposable {
@@ -40,7 +40,7 @@ export class Audit implements ServeObserver, Disposable {
     const { uid } = call.caller;
     const verdict = verdictOf(error);
     const id = idOf(request);
-    // Whoever would have decided failed to; the machine's administrator should know.
+    // the backend failed to decide: the machine's administrator should know
     const broken = verdict === 'denied' && error instanceof Error && error.cause !== undefined;
     this.#repeats.note(`decided ${uid} ${request.action} ${id} ${verdict}`, {
       level: broken ? 'warn' : 'info',
@@ -105,7 +105,7 @@ function verdictOf(error: unknown): 'allowed' | 'denied' | 'abandoned' {
 }
 
 function idOf({ details }: AuthorizationRequest): string {
-  for (const name of ID_DETAILS) {
+  for (const name of idDetails) {
     const id = details[name];
     if (id !== undefined && id !== '') return id;
   }
@@ -114,7 +114,7 @@ function idOf({ details }: AuthorizationRequest): string {
 
 function describeDecision(call: CallContext, { action, details }: AuthorizationRequest): Fields {
   const others = Object.entries(details).flatMap(([name, value]) =>
-    value === '' || ID_DETAILS.includes(name) ? [] : [`${name}:${shown(value)}`],
+    value === '' || idDetails.includes(name) ? [] : [`${name}:${shown(value)}`],
   );
   return { ...describeCall(call), action, details: others.length > 0 ? others : undefined };
 }
@@ -137,7 +137,7 @@ function reasonOf(error: unknown): {
 } {
   if (error === undefined) return {};
   const unexpected = error instanceof Error && !isServiceError(error);
-  const reason = describeError(error).slice(0, MAX_REASON_LENGTH);
+  const reason = describeError(error).slice(0, maxReasonLength);
   return { reason, stack: unexpected ? error.stack : undefined };
 }
 
@@ -147,7 +147,7 @@ function unitOf(pid: number): string | undefined {
     const groups = readFileSync(`/proc/${pid}/cgroup`, 'utf8');
     return /\/([^/\n]+\.(?:service|scope))$/m.exec(groups)?.[1];
   } catch {
-    // It is gone, or hidden from us.
+    // the process ended, or is hidden from us
     return undefined;
   }
 }

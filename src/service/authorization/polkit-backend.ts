@@ -24,8 +24,8 @@ export interface PolkitBackendOptions {
 }
 
 // polkit 122 can stand still for 15 s (fixed upstream in 123 by commit 5615ed0).
-const PLAIN_TIMEOUT_MS = 20_000;
-const INTERACTIVE_TIMEOUT_MS = 300_000;
+const plainTimeoutMs = 20_000;
+const interactiveTimeoutMs = 300_000;
 
 /** Asks polkit, as rarely as the design allows. */
 export class PolkitBackend implements AuthorizationBackend {
@@ -100,7 +100,7 @@ export class PolkitBackend implements AuthorizationBackend {
       const { generation } = this.#cache;
       const answer = await this.#check(request, caller.sender, {
         interactive: false,
-        timeoutMs: PLAIN_TIMEOUT_MS,
+        timeoutMs: plainTimeoutMs,
         signal,
       });
       const plain = answer === 'yes' || answer === 'no';
@@ -123,7 +123,7 @@ export class PolkitBackend implements AuthorizationBackend {
       try {
         return await this.#check(request, caller.sender, {
           interactive: true,
-          timeoutMs: INTERACTIVE_TIMEOUT_MS,
+          timeoutMs: interactiveTimeoutMs,
           signal,
         });
       } finally {

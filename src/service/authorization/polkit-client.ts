@@ -124,6 +124,6 @@ function parseAnswer(answer: unknown): PolkitResult {
   }
   if (challenge) return 'challenge';
   if (!authorized) return 'no';
-  // A yes that somebody's authentication left behind: polkit takes it back without telling.
+  // a yes that an earlier authentication left behind: polkit revokes it without a signal
   return Object.hasOwn(details, 'polkit.temporary_authorization_id') ? 'yes-once' : 'yes';
 }

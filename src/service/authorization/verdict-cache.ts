@@ -10,7 +10,7 @@ interface Verdict {
   readonly until: number;
 }
 
-const MAX_VERDICTS = 4096;
+const maxVerdicts = 4096;
 
 /** Verdicts by question, for as long as the caller stays and nothing changed that they were based on. */
 export class VerdictCache {
@@ -50,7 +50,7 @@ export class VerdictCache {
     const before = this.#verdicts.get(key);
     if (before !== undefined) this.#remove(key, before);
     this.#removeExpired(askedAt);
-    if (this.#verdicts.size >= MAX_VERDICTS) this.#removeOldest();
+    if (this.#verdicts.size >= maxVerdicts) this.#removeOldest();
     this.#verdicts.set(key, { sender, allowed, until: askedAt + lifetime });
     const keys = this.#keysBySender.get(sender);
     if (keys === undefined) this.#keysBySender.set(sender, new Set([key]));

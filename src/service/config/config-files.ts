@@ -22,7 +22,7 @@ export interface ConfigFiles {
   readonly problems: readonly Problem[];
 }
 
-const MAX_FILE_BYTES = 4 * 1024 * 1024;
+const maxFileBytes = 4 * 1024 * 1024;
 
 /** Reads `<dir>/<service>.yaml` and the drop-ins. What is not there is as good as empty. */
 export async function readConfigFiles(dir: string, service: string): Promise<ConfigFiles> {
@@ -39,7 +39,7 @@ export async function readConfigFiles(dir: string, service: string): Promise<Con
     });
     if (read === undefined) continue;
     sources.push(read.source);
-    // Loaded only here: a service without configuration starts without the parser.
+    // loaded only here: a service without configuration starts without the parser
     const { parseYaml } = await import('./yaml.ts');
     const parsed = parseYaml(read.text, path);
     problems.push(...parsed.problems);
@@ -70,7 +70,7 @@ async function readText(path: string): Promise<{ text: string; source: SourceFil
     const { mode, uid, gid, size } = stats;
     if (await isNothing(stats)) return undefined;
     if (!stats.isFile()) throw new Error('it is no file');
-    if (size > MAX_FILE_BYTES) throw new RangeError('the file is too large');
+    if (size > maxFileBytes) throw new RangeError('the file is too large');
     const text = new TextDecoder('utf-8', { fatal: true }).decode(await file.readFile());
     return { text, source: { path, mode: mode & 0o7777, uid, gid } };
   } finally {
@@ -96,7 +96,7 @@ async function openIfThere(path: string): Promise<FileHandle | undefined> {
 }
 
 async function isLink(path: string): Promise<boolean> {
-  return await lstat(path).then(
+  return lstat(path).then(
     (stats) => stats.isSymbolicLink(),
     () => false,
   );

@@ -124,7 +124,7 @@ function explainUnknownKey(key: string, path: SettingPath, schema: unknown): Exp
   return { ...unknown, message, ...(suggestion !== undefined && { suggestion }) };
 }
 
-const TYPE_NAMES: Readonly<Record<string, string>> = {
+const typeNames: Readonly<Record<string, string>> = {
   object: 'a map',
   array: 'a list',
   string: 'a text',
@@ -138,7 +138,7 @@ const TYPE_NAMES: Readonly<Record<string, string>> = {
 export function explainType(name: string, type: unknown, value: unknown): string {
   if (value === null) return `${name} has no value`;
   const types = [...new Set(Array.isArray(type) ? type : [type])];
-  const wanted = types.map((one) => TYPE_NAMES[String(one)] ?? String(one)).join(' or ');
+  const wanted = types.map((one) => typeNames[String(one)] ?? String(one)).join(' or ');
   // 1.10 and 0644 are numbers in YAML, and lose a digit
   const isBare = typeof value === 'number' || typeof value === 'boolean';
   const hint = isBare && types.includes('string') ? ': write it in quotes' : '';

@@ -47,8 +47,8 @@ export interface ParsedYaml {
   readonly problems: readonly Problem[];
 }
 
-const MAX_NODES = 100_000;
-const MAX_DEPTH = 50;
+const maxNodes = 100_000;
+const maxDepth = 50;
 
 /** Reads one YAML document. */
 export function parseYaml(text: string, file: string): ParsedYaml {
@@ -82,7 +82,7 @@ class Reader {
   }
 
   read(): ParsedYaml {
-    this.#events = parseEvents(this.#text, { filename: this.#file, maxDepth: MAX_DEPTH });
+    this.#events = parseEvents(this.#text, { filename: this.#file, maxDepth });
     const documents = this.#events.filter((event) => event.type === EVENT_ID.DOCUMENT).length;
     if (documents === 0) return { node: undefined, problems: [] };
     this.#next = 1;
@@ -192,7 +192,7 @@ class Reader {
   /** Counts nodes as often as aliases repeat them, because whoever walks the tree does. */
   #count(nodes: number, at: Position): void {
     this.#nodes += nodes;
-    if (this.#nodes <= MAX_NODES) return;
+    if (this.#nodes <= maxNodes) return;
     const message = 'the file is too large, counting what aliases repeat';
     throw new ConfigError([{ ...at, path: '', message }]);
   }

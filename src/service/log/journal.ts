@@ -10,7 +10,7 @@ export const consoleSink: LogSink = (record) => {
   try {
     writeSync(2, line);
   } catch {
-    // Nobody reads it; a log that cannot be written must not end the service.
+    // a log that cannot be written must not end the service
   }
 };
 

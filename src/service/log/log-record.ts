@@ -31,7 +31,7 @@ export interface LogRecord {
 /** Where records end up. */
 export type LogSink = (record: LogRecord) => void;
 
-const MAX_VALUE_LENGTH = 4096;
+const maxValueLength = 4096;
 
 /** The record as one line: `certificate renewed certificateId=device-id`. What looks like a secret is left out. */
 export function toLine({ message, fields }: LogRecord): string {
@@ -55,7 +55,7 @@ function texts(fields: Fields): readonly (readonly [string, string])[] {
     if (value === undefined) return [];
     const items = typeof value === 'object' ? value : [String(value)];
     const text = items.map((item) => withoutSecrets(item)).join(',');
-    return [[name, text.length > MAX_VALUE_LENGTH ? `${text.slice(0, MAX_VALUE_LENGTH)}…` : text]];
+    return [[name, text.length > maxValueLength ? `${text.slice(0, maxValueLength)}…` : text]];
   });
 }
 

@@ -40,7 +40,7 @@ export interface LogOptions {
   readonly sinks: LogSinks;
 }
 
-const MAX_KEPT = 1000;
+const maxKept = 1000;
 
 /** The log of a process, and what `systemctl service-log-level` changes. */
 export class ServiceLog implements Log, LogControl, AsyncDisposable {
@@ -147,7 +147,7 @@ export class ServiceLog implements Log, LogControl, AsyncDisposable {
       return;
     }
     if (this.#closed) this.#write(record);
-    else if (this.#kept.length < MAX_KEPT) this.#kept.push(record);
+    else if (this.#kept.length < maxKept) this.#kept.push(record);
     else this.#dropped++;
   }
 

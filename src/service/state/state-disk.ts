@@ -10,9 +10,9 @@ import { systemCode } from '../../errors.ts';
 import { flushDirectory, writeStateFile } from './state-file.ts';
 
 /** Less than this is nothing: a file and its place in a directory take a block each. */
-const FULL_BELOW_BYTES = 8 << 10;
-const LOOK_EVERY_MS = 5_000;
-const FULL = new Set(['ENOSPC', 'EDQUOT']);
+const fullBelowBytes = 8 << 10;
+const lookEveryMs = 5_000;
+const fullCodes = new Set(['ENOSPC', 'EDQUOT']);
 
 /** What a state disk is opened with. */
 export interface StateDiskOptions {
@@ -38,7 +38,7 @@ export class StateDisk implements Disposable {
   static async open(directory: string, options: StateDiskOptions = {}): Promise<StateDisk> {
     const disk = new StateDisk(directory, options);
     await disk.look();
-    disk.#timer = setInterval(() => void disk.look(), LOOK_EVERY_MS).unref();
+    disk.#timer = setInterval(() => void disk.look(), lookEveryMs).unref();
     return disk;
   }
 
@@ -138,7 +138,7 @@ async function overwrite(path: string, content: Buffer): Promise<void> {
     await file.write(content, 0, content.length, 0);
     await file.sync();
   } catch (error) {
-    if (!FULL.has(systemCode(error) ?? '')) throw error;
+    if (!fullCodes.has(systemCode(error) ?? '')) throw error;
     await file.truncate(0);
     await file.sync();
     await file.write(content, 0, content.length, 0);
@@ -149,7 +149,7 @@ async function overwrite(path: string, content: Buffer): Promise<void> {
 
 /** Of a file that this process can write; one of another user is no reserve. */
 async function sizeOf(path: string): Promise<number | undefined> {
-  return await lstat(path).then(
+  return lstat(path).then(
     (file) => (file.isFile() && file.uid === process.geteuid?.() ? file.size : undefined),
     () => undefined,
   );
@@ -159,7 +159,7 @@ async function problemOf(directory: string): Promise<string> {
   try {
     const { bavail, bsize, ffree, files } = await statfs(directory);
     // a file system that counts no files has always room for one
-    const isFull = bavail * bsize < FULL_BELOW_BYTES || (files > 0 && ffree === 0);
+    const isFull = bavail * bsize < fullBelowBytes || (files > 0 && ffree === 0);
     if (isFull) return `${directory} is full: ENOSPC`;
     await access(directory, constants.W_OK);
     return '';
@@ -171,5 +171,5 @@ async function problemOf(directory: string): Promise<string> {
 
 function isNoSpace(error: unknown): boolean {
   const cause = error instanceof Error ? error.cause : undefined;
-  return FULL.has(systemCode(cause) ?? '');
+  return fullCodes.has(systemCode(cause) ?? '');
 }

@@ -23,12 +23,12 @@ import { describeError, ServiceError, systemCode } from '../../errors.ts';
 import { isId } from '../../ids.ts';
 import { quoted } from '../../quoted.ts';
 
-const UNWRITABLE = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'EACCES', 'EPERM']);
+const unwritableCodes = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'EACCES', 'EPERM']);
 /** The process lacks something, whatever file it is. */
-const EXHAUSTED = new Set(['EMFILE', 'ENFILE', 'ENOMEM']);
+const exhaustedCodes = new Set(['EMFILE', 'ENFILE', 'ENOMEM']);
 /** The version that files are written in; each of them carries it. */
 const knownVersion = 1;
-const TEMPORARY = /^\..*\.[0-9a-f]{12}\.tmp$/;
+const temporaryName = /^\..*\.[0-9a-f]{12}\.tmp$/;
 /** The temporary files of this process: what looks for leftovers leaves them alone. */
 const beingWritten = new Set<string>();
 
@@ -192,7 +192,7 @@ export function parseStateJson<T>(
     return parse(value);
   } catch (error) {
     if (error instanceof DamagedFile) throw error;
-    // The message of JSON.parse quotes the file, which may hold a secret.
+    // the message of JSON.parse quotes the file, which may hold a secret.
     if (error instanceof SyntaxError) throw new DamagedFile(path, 'it is not JSON');
     const reason = error instanceof Error ? error.message : String(error);
     throw new DamagedFile(path, reason, { cause: error });
@@ -246,7 +246,7 @@ async function destroy(path: string): Promise<void> {
 
 /** Replaces the file as `writeStateFile` does, then overwrites what it held: for files that hold a key. */
 export async function replaceStateFile(path: string, content: Uint8Array | string): Promise<void> {
-  // What counts is the new file: the old one is absent, or overwritten as far as that can be done.
+  // what counts is the new file: the old one is absent, or overwritten as far as that can be done
   await using before = await openToOverwrite(path).catch(() => undefined);
   await writeStateFile(path, content);
   if (before !== undefined) await overwrite(before).catch(() => undefined);
@@ -258,8 +258,8 @@ export async function replaceStateFile(path: string, content: Uint8Array | strin
  */
 export async function removeLeftovers(directory: string): Promise<readonly string[]> {
   const all = (await orAbsent(() => readdir(directory))) ?? [];
-  const names = all.filter((name) => !TEMPORARY.test(name));
-  for (const name of all.filter((one) => TEMPORARY.test(one))) {
+  const names = all.filter((name) => !temporaryName.test(name));
+  for (const name of all.filter((one) => temporaryName.test(one))) {
     const path = join(directory, name);
     if (beingWritten.has(resolve(path))) continue;
     // a file of another user cannot be overwritten; the directory is usable all the same
@@ -269,17 +269,17 @@ export async function removeLeftovers(directory: string): Promise<readonly strin
 }
 
 // An id uses none of the characters on the right, so the mapping is reversible and keeps the length.
-const FILE_CHARACTERS = new Map([
+const fileCharacters = new Map([
   ['/', '+'],
   ['$', '='],
   [':', ','],
 ]);
-const ID_CHARACTERS = new Map([...FILE_CHARACTERS].map(([id, file]) => [file, id]));
+const idCharacters = new Map([...fileCharacters].map(([id, file]) => [file, id]));
 
 /** The name of the file that belongs to an id: one path segment, never hidden, 128 bytes plus the extension. */
 export function fileNameOf(id: string, extension: `.${string}`): string {
   if (!isId(id)) throw new TypeError(`${quoted(id)} is not an id`);
-  return id.replace(/[/$:]/g, (character) => FILE_CHARACTERS.get(character) ?? '') + extension;
+  return id.replace(/[/$:]/g, (character) => fileCharacters.get(character) ?? '') + extension;
 }
 
 /** The id that a file name stands for, or undefined when no id has this name. */
@@ -287,7 +287,7 @@ export function idOfFileName(name: string, extension: `.${string}`): string | un
   if (!name.endsWith(extension)) return undefined;
   const stem = name.slice(0, -extension.length);
   if (/[/$:]/.test(stem)) return undefined;
-  const id = stem.replace(/[+=,]/g, (character) => ID_CHARACTERS.get(character) ?? '');
+  const id = stem.replace(/[+=,]/g, (character) => idCharacters.get(character) ?? '');
   return isId(id) ? id : undefined;
 }
 
@@ -340,7 +340,7 @@ function parsed(bytes: Buffer): unknown {
 /** What an administrator must put right, and the caller should know of. */
 async function unwritable(path: string, error: unknown): Promise<unknown> {
   const code = systemCode(error);
-  if (code === undefined || !UNWRITABLE.has(code)) return error;
+  if (code === undefined || !unwritableCodes.has(code)) return error;
   const isRefused = code === 'EACCES' || code === 'EPERM';
   const why = isRefused ? `${code}: ${await ownerOf(path)}` : code;
   return new ServiceError('Unavailable', `${dirname(path)} cannot be written: ${why}`, {
@@ -351,7 +351,7 @@ async function unwritable(path: string, error: unknown): Promise<unknown> {
 /** What the system refused about a file, as a failure that names it. */
 async function unreadable(path: string, error: unknown): Promise<unknown> {
   const code = systemCode(error);
-  if (code === undefined || EXHAUSTED.has(code)) return error;
+  if (code === undefined || exhaustedCodes.has(code)) return error;
   const options = { cause: error, what: 'cannot be read' };
   if (code !== 'EACCES' && code !== 'EPERM') return new DamagedFile(path, code, options);
   return new UnusableFile(path, `${code}: ${await ownerOf(path)}`, options);
@@ -371,7 +371,7 @@ export async function ownerOf(path: string, name = 'it'): Promise<string> {
 }
 
 async function openToOverwrite(path: string): Promise<FileHandle> {
-  return await open(path, constants.O_WRONLY | constants.O_NOFOLLOW);
+  return open(path, constants.O_WRONLY | constants.O_NOFOLLOW);
 }
 
 async function overwrite(file: FileHandle): Promise<void> {

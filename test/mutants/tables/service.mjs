@@ -28,14 +28,14 @@ export default [
   // src/quoted.ts
   {
     breaks: 'a secret that was escaped twice is shown',
-    text: 'const MOST_ESCAPES = 3;',
-    becomes: 'const MOST_ESCAPES = 1;',
+    text: 'const mostEscapes = 3;',
+    becomes: 'const mostEscapes = 1;',
     suite: 'unit/quoted',
   },
   {
     breaks: 'a long message is not cut',
-    text: 'const text = message.length > MAX_MESSAGE ?',
-    becomes: 'const text = message.length > 16 * MAX_MESSAGE ?',
+    text: 'const text = message.length > maxMessage ?',
+    becomes: 'const text = message.length > 16 * maxMessage ?',
     suite: 'unit/quoted',
   },
   // src/service/cleanup.ts
@@ -87,8 +87,8 @@ export default [
   },
   {
     breaks: 'the size of a configuration file is not limited',
-    text: 'if (size > MAX_FILE_BYTES)',
-    becomes: 'if (size > 2 * MAX_FILE_BYTES)',
+    text: 'if (size > maxFileBytes)',
+    becomes: 'if (size > 2 * maxFileBytes)',
     suite: 'component/service/config/config',
   },
   // src/service/config.ts
@@ -131,8 +131,8 @@ export default [
   },
   {
     breaks: 'calls in flight are abandoned when a service exits idle',
-    text: 'if (await ends(isBusy, CALLS_MAY_FINISH_MS[stop.aborted ?',
-    becomes: 'if (await ends(() => false, CALLS_MAY_FINISH_MS[stop.aborted ?',
+    text: 'if (await ends(isBusy, callsMayFinishMs[stop.aborted ?',
+    becomes: 'if (await ends(() => false, callsMayFinishMs[stop.aborted ?',
     suite: 'unit/service/shutdown',
   },
   {
@@ -150,8 +150,8 @@ export default [
   },
   {
     breaks: 'only what is due within a second keeps a service',
-    text: 'const SOON_MS = 600_000;',
-    becomes: 'const SOON_MS = 1_000;',
+    text: 'const soonMs = 600_000;',
+    becomes: 'const soonMs = 1_000;',
     suite: 'unit/service/idle',
   },
   // src/service/journal.ts
@@ -229,7 +229,7 @@ export default [
   // src/service/reload.ts
   {
     breaks: 'a reload that was refused leaves LastError as it was',
-    text: 'show(`configuration not reloaded: ${why}`.slice(0, LONGEST_SHOWN));',
+    text: 'show(`configuration not reloaded: ${why}`.slice(0, longestShown));',
     becomes: '',
     suite: 'unit/service/reload',
   },
@@ -478,8 +478,8 @@ export default [
   },
   {
     breaks: 'a service exits idle although something is due in exactly 600 s',
-    text: '<= SOON_MS',
-    becomes: '< SOON_MS',
+    text: '<= soonMs',
+    becomes: '< soonMs',
     suite: 'unit/service/idle',
   },
   {
