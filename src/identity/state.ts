@@ -1,9 +1,8 @@
 import { join } from 'node:path';
 import { type ModuleId, parseModuleId } from '../ids.ts';
+import { fileNameOf, idOfFileName } from '../service/state/file-name.ts';
 import {
   deleteStateFile,
-  fileNameOf,
-  idOfFileName,
   openStateDirectory,
   readStateJson,
   type UnusableFile,

@@ -12,7 +12,7 @@ import type { PreloadedFile } from './file/preloaded.ts';
 import { FileStore } from './file/store.ts';
 import { Pkcs11Module } from './pkcs11/library/library.ts';
 import { PinGuard } from './pkcs11/pin-guard.ts';
-import { TokenKeyRecords } from './pkcs11/records.ts';
+import { openTokenKeyRecords } from './pkcs11/records.ts';
 import { Pkcs11Store, type Pkcs11StoreOptions } from './pkcs11/store.ts';
 import type { TokenAddress } from './pkcs11/token.ts';
 import type { PreloadedKey } from './pkcs11/token-registry.ts';
@@ -100,7 +100,7 @@ async function openBeside(
   stateDir: string,
 ): Promise<Pick<Pkcs11StoreOptions, 'records' | 'guard'>> {
   return {
-    records: await TokenKeyRecords.open(join(stateDir, 'token')),
+    records: await openTokenKeyRecords(join(stateDir, 'token')),
     guard: await PinGuard.open(join(stateDir, 'refused-pins')),
   };
 }

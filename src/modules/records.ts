@@ -2,13 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { ServiceError } from '../errors.ts';
 import { type ModuleName, parseModuleName } from '../ids.ts';
+import { fileNameOf, idOfFileName } from '../service/state/file-name.ts';
 import { StateDisk } from '../service/state/state-disk.ts';
 import {
   DamagedFile,
   deleteStateFile,
-  fileNameOf,
   formatStateJson,
-  idOfFileName,
   openStateDirectory,
   readStateFile,
   readStateJson,

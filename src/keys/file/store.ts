@@ -3,11 +3,10 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ServiceError } from '../../errors.ts';
 import { type KeyId, parseKeyId } from '../../ids.ts';
+import { fileNameOf, idOfFileName } from '../../service/state/file-name.ts';
 import {
   DamagedFile,
   destroyStateFile,
-  fileNameOf,
-  idOfFileName,
   openStateDirectory,
   readStateFile,
   refuseUnusable,

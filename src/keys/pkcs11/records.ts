@@ -1,16 +1,6 @@
-import { join } from 'node:path';
 import { type KeyId, parseKeyId } from '../../ids.ts';
-import {
-  DamagedFile,
-  deleteStateFile,
-  fileNameOf,
-  idOfFileName,
-  openStateDirectory,
-  readStateJson,
-  refuseUnusable,
-  type UnusableFile,
-  writeStateJson,
-} from '../../service/state/state-file.ts';
+import { jsonRecords, RecordDirectory } from '../../service/state/record-directory.ts';
+import { withVersion } from '../../service/state/state-file.ts';
 import {
   isSymmetricAlgorithm,
   parsePairUsages,
@@ -45,86 +35,22 @@ export interface Pending {
   readonly previous: TokenKeyRecord | undefined;
 }
 
-const EXTENSION = '.json';
+/** The records of the keys that the service made in a token; a key without one was made by others. */
+export type TokenKeyRecords = RecordDirectory<KeyId, TokenKeyRecord>;
 
-/** The records of the keys that the service made in a token, all of them in memory. */
-export class TokenKeyRecords {
-  readonly #directory: string;
-  readonly #records = new Map<KeyId, TokenKeyRecord>();
-  readonly #damaged = new Map<KeyId, DamagedFile>();
-  /** Why the directory cannot be used: what the records say is unknown. */
-  readonly #failure: UnusableFile | undefined;
+const form = jsonRecords<KeyId, TokenKeyRecord>({
+  parseId: parseKeyId,
+  parse: parseRecord,
+  format: toJson,
+});
 
-  private constructor(directory: string, failure: UnusableFile | undefined) {
-    this.#directory = directory;
-    this.#failure = failure;
-  }
-
-  /** Reads the records of a directory, which is made when it is missing. When it cannot be used, every record is damaged. */
-  static async open(directory: string): Promise<TokenKeyRecords> {
-    const { names, failure } = await openStateDirectory(directory);
-    const records = new TokenKeyRecords(directory, failure);
-    for (const name of names) {
-      const id = idOfFileName(name, EXTENSION);
-      if (id !== undefined) await records.#load(parseKeyId(id), join(directory, name));
-    }
-    return records;
-  }
-
-  /** The record of a key, `undefined` for a key that others made. */
-  get(id: KeyId): TokenKeyRecord | undefined {
-    return this.#records.get(id);
-  }
-
-  /** Why the record of a key cannot be read, `undefined` when it can or there is none. */
-  damage(id: KeyId): DamagedFile | undefined {
-    return this.#damaged.get(id) ?? this.#failure;
-  }
-
-  /** Every key whose record cannot be read, and why. */
-  allDamaged(): ReadonlyMap<KeyId, DamagedFile> {
-    return this.#damaged;
-  }
-
-  /** All records. */
-  all(): readonly TokenKeyRecord[] {
-    return [...this.#records.values()];
-  }
-
-  /** Writes a record, over the one that the key had. */
-  async put(record: TokenKeyRecord): Promise<void> {
-    refuseUnusable(this.damage(record.id));
-    await writeStateJson(this.#path(record.id), toJson(record));
-    this.#records.set(record.id, record);
-    this.#damaged.delete(record.id);
-  }
-
-  /** Removes the record of a key. */
-  async remove(id: KeyId): Promise<void> {
-    refuseUnusable(this.damage(id));
-    await deleteStateFile(this.#path(id));
-    this.#records.delete(id);
-    this.#damaged.delete(id);
-  }
-
-  async #load(id: KeyId, path: string): Promise<void> {
-    try {
-      const record = await readStateJson(path, (value) => fromJson(id, value));
-      if (record !== undefined) this.#records.set(id, record);
-    } catch (error) {
-      if (!(error instanceof DamagedFile)) throw error;
-      this.#damaged.set(id, error);
-    }
-  }
-
-  #path(id: KeyId): string {
-    return join(this.#directory, fileNameOf(id, EXTENSION));
-  }
+/** Opens the records of a directory. When it cannot be used, every record is damaged. */
+export function openTokenKeyRecords(directory: string): Promise<TokenKeyRecords> {
+  return RecordDirectory.open(directory, form);
 }
 
 function toJson(record: TokenKeyRecord): object {
   return {
-    version: 1,
     id: record.id,
     cka_id: record.ckaId,
     algorithm: record.algorithm,
@@ -134,19 +60,18 @@ function toJson(record: TokenKeyRecord): object {
     created: record.created.toISOString(),
     pending: record.pending && {
       replaces: record.pending.replaces,
-      previous: record.pending.previous && toJson(record.pending.previous),
+      previous: record.pending.previous && withVersion(toJson(record.pending.previous)),
     },
   };
 }
 
-function fromJson(id: KeyId, value: unknown): TokenKeyRecord {
+function parseRecord(value: unknown, id: KeyId): TokenKeyRecord {
   const entries = new Map(Object.entries(value ?? {}));
   const text = (name: string) => {
     const found: unknown = entries.get(name);
     if (typeof found !== 'string') throw new TypeError(`${name} is missing`);
     return found;
   };
-  if (entries.get('version') !== 1) throw new TypeError('its version is not known');
   if (text('id') !== id) throw new TypeError('it is of another key');
   const origin = text('origin');
   if (origin !== 'generated' && origin !== 'imported') throw new TypeError('origin is not known');
@@ -164,16 +89,16 @@ function fromJson(id: KeyId, value: unknown): TokenKeyRecord {
     origin,
     exportDerived: entries.get('export_derived') === true,
     created,
-    pending: entries.has('pending') ? parsePending(id, entries.get('pending')) : undefined,
+    pending: entries.has('pending') ? parsePending(entries.get('pending'), id) : undefined,
   };
 }
 
-function parsePending(id: KeyId, value: unknown): Pending {
+function parsePending(value: unknown, id: KeyId): Pending {
   const entries = new Map<string, unknown>(Object.entries(value ?? {}));
   const replaces = entries.get('replaces');
   return {
     replaces: typeof replaces === 'string' ? replaces : undefined,
-    previous: entries.has('previous') ? fromJson(id, entries.get('previous')) : undefined,
+    previous: entries.has('previous') ? parseRecord(entries.get('previous'), id) : undefined,
   };
 }
 

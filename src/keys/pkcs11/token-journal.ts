@@ -29,7 +29,7 @@ export class TokenChanges {
     signal: AbortSignal,
     make: (session: Session) => Promise<void>,
   ): Promise<void> {
-    await this.#records.put(record);
+    await this.#records.put(record.id, record);
     try {
       await this.#token.use(
         () => `cannot make key "${record.id}"`,
@@ -52,7 +52,7 @@ export class TokenChanges {
 
   /** Finishes or rolls back every change that is not over. */
   async settleAll(signal: AbortSignal): Promise<void> {
-    const pending = this.#records.all().filter((record) => record.pending !== undefined);
+    const pending = this.#records.values().filter((record) => record.pending !== undefined);
     for (const record of pending) await this.#settle(record, signal);
   }
 
@@ -80,12 +80,12 @@ export class TokenChanges {
     );
     if (isThere) {
       if (pending?.replaces !== undefined) await this.#destroy(id, pending.replaces, signal);
-      await this.#records.put({ ...record, pending: undefined });
+      await this.#records.put(id, { ...record, pending: undefined });
       return;
     }
     await this.#destroy(id, ckaId, signal);
-    if (pending?.previous === undefined) await this.#records.remove(id);
-    else await this.#records.put(pending.previous);
+    if (pending?.previous === undefined) await this.#records.delete(id);
+    else await this.#records.put(id, pending.previous);
   }
 
   async #destroy(id: KeyId, ckaId: string, signal: AbortSignal): Promise<void> {

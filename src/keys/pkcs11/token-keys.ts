@@ -113,7 +113,7 @@ export function listAll(
     if (key !== undefined) keys.push(key);
     if (reason !== undefined) ignored.push({ label, reason });
   }
-  for (const [label, { message }] of knowledge.records.allDamaged()) {
+  for (const [label, { message }] of knowledge.records.damaged) {
     if (!byLabel.has(label)) ignored.push({ label, reason: message });
   }
   return { keys, ignored };

@@ -168,7 +168,7 @@ export class TokenWriter {
       (session) => this.#read(session, id, (found) => this.#destroy(session, id, found)),
       signal,
     );
-    await this.#knowledge.records.remove(id);
+    await this.#knowledge.records.delete(id);
   }
 
   #destroy(session: Session, id: KeyId, { key, objects }: Labelled): void {

@@ -1,12 +1,11 @@
 import { join } from 'node:path';
 import { describeError } from '../../errors.ts';
 import type { Log } from '../log/log.ts';
+import { fileNameOf, idOfFileName } from '../state/file-name.ts';
 import type { StateDisk } from '../state/state-disk.ts';
 import {
   deleteStateFile,
-  fileNameOf,
   formatStateJson,
-  idOfFileName,
   openStateDirectory,
   readStateJson,
   writeStateJson,

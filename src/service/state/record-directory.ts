@@ -3,14 +3,13 @@
  * file is reported and stays where it is until its record is replaced or deleted.
  */
 import { join } from 'node:path';
+import { fileNameOf, idOfFileName } from './file-name.ts';
 import type { StateDisk } from './state-disk.ts';
 import {
   DamagedFile,
   deleteStateFile,
   destroyStateFile,
-  fileNameOf,
   formatStateJson,
-  idOfFileName,
   openStateDirectory,
   parseStateJson,
   readStateFile,

@@ -20,8 +20,6 @@ import {
 } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { describeError, ServiceError, systemCode } from '../../errors.ts';
-import { isId } from '../../ids.ts';
-import { quoted } from '../../quoted.ts';
 
 const unwritableCodes = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'EACCES', 'EPERM']);
 /** The process lacks something, whatever file it is. */
@@ -136,9 +134,14 @@ export async function writeStateJson(
   await writeStateFile(path, formatStateJson(fields), change);
 }
 
-/** The text of a JSON file of state: what it says, and the version of its form. */
+/** The fields of a JSON file of state, and the version of its form. */
+export function withVersion(fields: object): object {
+  return { version: knownVersion, ...fields };
+}
+
+/** The text of a JSON file of state. */
 export function formatStateJson(fields: object): string {
-  return `${JSON.stringify({ version: knownVersion, ...fields })}\n`;
+  return `${JSON.stringify(withVersion(fields))}\n`;
 }
 
 /** The content of the file, or undefined when there is none. `UnusableFile` when it may not be read. */
@@ -266,29 +269,6 @@ export async function removeLeftovers(directory: string): Promise<readonly strin
     await destroy(path).catch(() => remove(path).catch(() => undefined));
   }
   return names;
-}
-
-// An id uses none of the characters on the right, so the mapping is reversible and keeps the length.
-const fileCharacters = new Map([
-  ['/', '+'],
-  ['$', '='],
-  [':', ','],
-]);
-const idCharacters = new Map([...fileCharacters].map(([id, file]) => [file, id]));
-
-/** The name of the file that belongs to an id: one path segment, never hidden, 128 bytes plus the extension. */
-export function fileNameOf(id: string, extension: `.${string}`): string {
-  if (!isId(id)) throw new TypeError(`${quoted(id)} is not an id`);
-  return id.replace(/[/$:]/g, (character) => fileCharacters.get(character) ?? '') + extension;
-}
-
-/** The id that a file name stands for, or undefined when no id has this name. */
-export function idOfFileName(name: string, extension: `.${string}`): string | undefined {
-  if (!name.endsWith(extension)) return undefined;
-  const stem = name.slice(0, -extension.length);
-  if (/[/$:]/.test(stem)) return undefined;
-  const id = stem.replace(/[+=,]/g, (character) => idCharacters.get(character) ?? '');
-  return isId(id) ? id : undefined;
 }
 
 async function writeNew(path: string, content: Uint8Array | string): Promise<void> {

@@ -8,7 +8,7 @@ import { FileStore } from '../../../src/keys/file/store.ts';
 import { parseSignMechanism, parseSignRequest } from '../../../src/keys/mechanism.ts';
 import { Pkcs11Module } from '../../../src/keys/pkcs11/library/library.ts';
 import { PinGuard } from '../../../src/keys/pkcs11/pin-guard.ts';
-import { TokenKeyRecords } from '../../../src/keys/pkcs11/records.ts';
+import { openTokenKeyRecords } from '../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store, type Pkcs11StoreOptions } from '../../../src/keys/pkcs11/store.ts';
 import { BusPublisher } from '../../../src/keys/publisher.ts';
 import { KeyService } from '../../../src/keys/service.ts';
@@ -52,7 +52,7 @@ class Fixture implements AsyncDisposable {
     const soft = await SoftToken.create();
     const { directory } = soft;
     return new Fixture(soft, await FileStore.open(join(directory, 'keys')), {
-      records: await TokenKeyRecords.open(join(directory, 'records')),
+      records: await openTokenKeyRecords(join(directory, 'records')),
       guard: await PinGuard.open(join(directory, 'refused-pins')),
     });
   }

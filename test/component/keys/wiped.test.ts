@@ -25,7 +25,7 @@ import { toBigInt, withEcScalar, withRsaParts } from '../../../src/keys/material
 import { randomSecret, secretBytes } from '../../../src/keys/material/secret-bytes.ts';
 import { Pkcs11Module } from '../../../src/keys/pkcs11/library/library.ts';
 import { PinGuard } from '../../../src/keys/pkcs11/pin-guard.ts';
-import { TokenKeyRecords } from '../../../src/keys/pkcs11/records.ts';
+import { openTokenKeyRecords } from '../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store } from '../../../src/keys/pkcs11/store.ts';
 import { BusPublisher } from '../../../src/keys/publisher.ts';
 import { KeyService } from '../../../src/keys/service.ts';
@@ -67,7 +67,7 @@ class Fixture implements AsyncDisposable {
       base: { module, selector: { slotId: 0 }, pin },
       preloaded: new Map(),
       usages: new Map(),
-      records: await TokenKeyRecords.open(join(soft.directory, 'records')),
+      records: await openTokenKeyRecords(join(soft.directory, 'records')),
       guard: await PinGuard.open(join(soft.directory, 'refused-pins')),
     });
     const file = await FileStore.open(join(soft.directory, 'keys'), preloaded);

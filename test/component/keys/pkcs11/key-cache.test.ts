@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { parseKeyId } from '../../../../src/ids.ts';
 import { Pkcs11Module } from '../../../../src/keys/pkcs11/library/library.ts';
 import { PinGuard } from '../../../../src/keys/pkcs11/pin-guard.ts';
-import { TokenKeyRecords } from '../../../../src/keys/pkcs11/records.ts';
+import { openTokenKeyRecords } from '../../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store } from '../../../../src/keys/pkcs11/store.ts';
 import { soon } from '../../../support/keys/key-store-contract.ts';
 import { SoftToken, softhsmPath, userPin } from '../../../support/keys/soft-token.ts';
@@ -24,7 +24,7 @@ test('are absent by a listing for 20 s, while the token is there, and never wher
     base,
     preloaded: new Map([[named, { token: base, selector: { object: 'absent' } }]]),
     usages: new Map(),
-    records: await TokenKeyRecords.open(join(soft.directory, 'records')),
+    records: await openTokenKeyRecords(join(soft.directory, 'records')),
     guard: await PinGuard.open(join(soft.directory, 'refused-pins')),
   });
   assert.not(store.lacks(other), 'nothing was listed yet');

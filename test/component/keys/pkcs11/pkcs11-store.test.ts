@@ -10,7 +10,7 @@ import { ckrName } from '../../../../src/keys/pkcs11/library/ckr.ts';
 import { CKA, CKF, CKO } from '../../../../src/keys/pkcs11/library/constants.ts';
 import { Pkcs11Module } from '../../../../src/keys/pkcs11/library/library.ts';
 import { PinGuard } from '../../../../src/keys/pkcs11/pin-guard.ts';
-import { TokenKeyRecords } from '../../../../src/keys/pkcs11/records.ts';
+import { openTokenKeyRecords } from '../../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store, type Pkcs11StoreOptions } from '../../../../src/keys/pkcs11/store.ts';
 import type { KeyAttributes, KeyInfo } from '../../../../src/keys/store.ts';
 import {
@@ -36,7 +36,7 @@ class Rig implements AsyncDisposable {
   }
 
   async open(options: Partial<Pkcs11StoreOptions> & { pin?: string } = {}): Promise<Pkcs11Store> {
-    const records = await TokenKeyRecords.open(join(this.token.directory, 'records'));
+    const records = await openTokenKeyRecords(join(this.token.directory, 'records'));
     const store = new Pkcs11Store({
       base: this.address(options.pin),
       preloaded: new Map(),
@@ -357,12 +357,12 @@ test('finishes or takes back what a crash interrupted', async () => {
   const directory = join(rig.token.directory, 'records');
   const first = await rig.open();
   const old = await first.createPair(id, ['ec-p256'], forSigning, soon());
-  const records = await TokenKeyRecords.open(directory);
+  const records = await openTokenKeyRecords(directory);
   const previous = records.get(id);
   assert.ok(previous);
   // The intent to replace was written, and nothing was made.
   const pending = { replaces: previous.ckaId, previous };
-  await records.put({ ...previous, ckaId: 'aa'.repeat(16), origin: 'imported', pending });
+  await records.put(id, { ...previous, ckaId: 'aa'.repeat(16), origin: 'imported', pending });
   const second = await rig.open();
   assert.equal((await second.describe(id, soon()))?.spki, old.spki);
   const rolledBack = (await second.list(soon())).keys;
@@ -371,7 +371,7 @@ test('finishes or takes back what a crash interrupted', async () => {
   // The new key is in the token, and the old one too.
   const named = ['--label', 'device-id', '--id', 'bb'.repeat(16)];
   await rig.token.login('--keypairgen', '--key-type', 'EC:secp384r1', ...named);
-  await records.put({ ...previous, ckaId: 'bb'.repeat(16), origin: 'imported', pending });
+  await records.put(id, { ...previous, ckaId: 'bb'.repeat(16), origin: 'imported', pending });
   const third = await rig.open();
   const finished = await third.list(soon());
   assert.equal(show(finished), ['device-id imported ec-p384 sign ok']);

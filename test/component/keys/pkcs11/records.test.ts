@@ -4,10 +4,14 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseKeyId } from '../../../../src/ids.ts';
-import { type TokenKeyRecord, TokenKeyRecords } from '../../../../src/keys/pkcs11/records.ts';
+import {
+  openTokenKeyRecords,
+  type TokenKeyRecord,
+  type TokenKeyRecords,
+} from '../../../../src/keys/pkcs11/records.ts';
 import { failureOf } from '../../../support/failure.ts';
 
-const test = suite('TokenKeyRecords');
+const test = suite('records of keys in tokens');
 const id = parseKeyId('module/base');
 
 const previous: TokenKeyRecord = {
@@ -53,12 +57,12 @@ class Rig implements AsyncDisposable {
   }
 
   async reopen(): Promise<TokenKeyRecords> {
-    return await TokenKeyRecords.open(this.directory);
+    return await openTokenKeyRecords(this.directory);
   }
 
   /** The records after a process has left this in the place of the one of `id`. */
   async with(fields: object): Promise<TokenKeyRecords> {
-    if ((await readdir(this.directory)).length === 0) await (await this.reopen()).put(record);
+    if ((await readdir(this.directory)).length === 0) await (await this.reopen()).put(id, record);
     const [name = ''] = await readdir(this.directory);
     await writeFile(join(this.directory, name), JSON.stringify(fields));
     return await this.reopen();
@@ -71,15 +75,15 @@ class Rig implements AsyncDisposable {
 
 test('are after a restart as they were written, with what was under way', async () => {
   await using rig = await Rig.start();
-  await (await rig.reopen()).put(record);
+  await (await rig.reopen()).put(id, record);
   const records = await rig.reopen();
   assert.equal(records.get(id), record);
-  assert.equal(records.all(), [record]);
-  await records.put({ ...record, pending: undefined });
+  assert.equal(records.values(), [record]);
+  await records.put(id, { ...record, pending: undefined });
   assert.equal((await rig.reopen()).get(id), { ...record, pending: undefined });
-  await records.remove(id);
+  await records.delete(id);
   assert.is(records.get(id), undefined);
-  assert.equal((await rig.reopen()).all(), []);
+  assert.equal((await rig.reopen()).values(), []);
   assert.equal(await readdir(rig.directory), []);
 });
 
@@ -112,8 +116,8 @@ test('are damaged, and say nothing of a key, when they are of another one or not
     const what = JSON.stringify(fields);
     assert.is(records.get(id), undefined, what);
     assert.ok(records.damage(id), what);
-    assert.equal([...records.allDamaged().keys()], [id], what);
-    assert.equal(records.all(), []);
+    assert.equal([...records.damaged.keys()], [id], what);
+    assert.equal(records.values(), []);
   }
   const mended = await rig.with(stored);
   assert.is(mended.damage(id), undefined);
@@ -125,8 +129,8 @@ test('of a newer version of the program are neither replaced nor removed', async
   const records = await rig.with({ ...stored, version: 2 });
   const [name = ''] = await readdir(rig.directory);
   const before = await readFile(join(rig.directory, name), 'utf8');
-  assert.is(await failureOf(records.put(record)), 'Unavailable');
-  assert.is(await failureOf(records.remove(id)), 'Unavailable');
+  assert.is(await failureOf(records.put(id, record)), 'Unavailable');
+  assert.is(await failureOf(records.delete(id)), 'Unavailable');
   assert.is(records.get(id), undefined);
   assert.is(await readFile(join(rig.directory, name), 'utf8'), before);
 });

@@ -17,14 +17,13 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isServiceError } from '../../../../src/errors.ts';
 import { isId } from '../../../../src/ids.ts';
+import { fileNameOf, idOfFileName } from '../../../../src/service/state/file-name.ts';
 import {
   checkVersion,
   DamagedFile,
   deleteStateFile,
   destroyStateFile,
-  fileNameOf,
   formatStateJson,
-  idOfFileName,
   makeStateDirectory,
   NewerFile,
   openStateDirectory,

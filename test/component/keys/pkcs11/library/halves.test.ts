@@ -12,7 +12,7 @@ import { verifySignature } from '../../../../../src/keys/crypto/verify.ts';
 import { parseSignMechanism, parseSignRequest } from '../../../../../src/keys/mechanism.ts';
 import { Pkcs11Module } from '../../../../../src/keys/pkcs11/library/library.ts';
 import { PinGuard } from '../../../../../src/keys/pkcs11/pin-guard.ts';
-import { TokenKeyRecords } from '../../../../../src/keys/pkcs11/records.ts';
+import { openTokenKeyRecords } from '../../../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store } from '../../../../../src/keys/pkcs11/store.ts';
 import type { KeyInfo } from '../../../../../src/keys/store.ts';
 import { soon } from '../../../../support/keys/key-store-contract.ts';
@@ -57,7 +57,7 @@ class Rig implements AsyncDisposable {
       base: address,
       preloaded: new Map([[id, { token: address, selector }]]),
       usages: new Map(),
-      records: await TokenKeyRecords.open(join(this.token.directory, 'records')),
+      records: await openTokenKeyRecords(join(this.token.directory, 'records')),
       guard: await PinGuard.open(join(this.token.directory, 'refused-pins')),
     });
     this.#stores.push(store);

@@ -18,7 +18,7 @@ import {
   wipe,
 } from '../../../../../src/keys/pkcs11/library/templates.ts';
 import { PinGuard } from '../../../../../src/keys/pkcs11/pin-guard.ts';
-import { TokenKeyRecords } from '../../../../../src/keys/pkcs11/records.ts';
+import { openTokenKeyRecords } from '../../../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store } from '../../../../../src/keys/pkcs11/store.ts';
 import type { KeyAttributes } from '../../../../../src/keys/store.ts';
 import { soon } from '../../../../support/keys/key-store-contract.ts';
@@ -172,7 +172,7 @@ test('are what the token has of everything that is made and imported', async () 
     base: { module, selector: { slotId: 0 }, pin: { kind: 'value', value: userPin } },
     preloaded: new Map(),
     usages: new Map(),
-    records: await TokenKeyRecords.open(join(soft.directory, 'records')),
+    records: await openTokenKeyRecords(join(soft.directory, 'records')),
     guard: await PinGuard.open(join(soft.directory, 'refused-pins')),
   });
   const as = (...usages: Usage[]): KeyAttributes => ({
