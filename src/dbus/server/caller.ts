@@ -15,7 +15,9 @@ const maxCallers = 8192;
 /** The credentials of connections, asked for once each and kept until the connection leaves the bus. */
 export class Callers {
   readonly #bus: Bus;
-  readonly #known = new Map<string, Caller>();
+  readonly #cached = new Map<string, Caller>();
+  /** The callers whose credentials the bus has reported, by their unique names. */
+  readonly cached: ReadonlyMap<string, Caller> = this.#cached;
   readonly #asked = new Map<string, Promise<Caller>>();
   readonly #listeners = new Set<(caller: Caller) => void>();
 
@@ -38,15 +40,10 @@ export class Callers {
     return callers;
   }
 
-  /** The caller, when its credentials are known already. */
-  known(sender: string): Caller | undefined {
-    return this.#known.get(sender);
-  }
-
   /** The caller; AccessDenied when it has left or the bus does not tell its uid. */
   get(sender: string): Promise<Caller> {
-    const known = this.#known.get(sender);
-    if (known !== undefined) return Promise.resolve(known);
+    const cached = this.#cached.get(sender);
+    if (cached !== undefined) return Promise.resolve(cached);
     let asked = this.#asked.get(sender);
     if (asked === undefined) {
       asked = this.#ask(sender).finally(() => this.#asked.delete(sender));
@@ -66,8 +63,8 @@ export class Callers {
     if (!this.#asked.has(sender)) {
       throw new ServiceError('AccessDenied', `the caller ${sender} has left the bus`);
     }
-    if (this.#known.size >= maxCallers) this.#known.clear();
-    this.#known.set(sender, caller);
+    if (this.#cached.size >= maxCallers) this.#cached.clear();
+    this.#cached.set(sender, caller);
     return caller;
   }
 
@@ -84,9 +81,9 @@ export class Callers {
 
   #forget(sender: string): void {
     this.#asked.delete(sender);
-    const caller = this.#known.get(sender);
+    const caller = this.#cached.get(sender);
     if (caller === undefined) return;
-    this.#known.delete(sender);
+    this.#cached.delete(sender);
     for (const listener of this.#listeners) listener(caller);
   }
 }

@@ -39,7 +39,8 @@ export class Connection {
   readonly #listener: ConnectionListener;
   readonly #inbox: Inbox;
   readonly #outbox: Outbox;
-  readonly #authentication: Authentication;
+  /** Until messages may be sent. */
+  #authentication: Authentication | undefined;
   #received: Buffer | undefined;
   #paused = false;
   #closing = false;
@@ -66,7 +67,7 @@ export class Connection {
       this.#closed = true;
       this.#outbox[Symbol.dispose]();
       this.#inbox[Symbol.dispose]();
-      this.#authentication.fail(failure ?? new Error('the bus closed the connection'));
+      this.#authentication?.fail(failure ?? new Error('the bus closed the connection'));
       listener.closed(failure);
     });
   }
@@ -78,7 +79,7 @@ export class Connection {
     options: ConnectionOptions,
   ): Promise<Connection> {
     const connection = new Connection(addresses, listener, options);
-    await connection.#authentication.done;
+    await connection.#authentication?.done;
     return connection;
   }
 
@@ -108,12 +109,13 @@ export class Connection {
 
   /** Whether more may be received: the buffer is used again then. */
   #data(bytes: Buffer): boolean {
-    if (this.#authentication.isOver) {
+    if (this.#authentication === undefined) {
       this.#received = bytes;
       this.#inbox.add(bytes);
       this.#deliver();
     } else {
       this.#authentication.receive(bytes);
+      if (this.#authentication.isOver) this.#authentication = undefined;
     }
     return !this.#paused;
   }

@@ -338,12 +338,12 @@ test('asks for the credentials of a caller once and forgets them when it leaves'
   using _ = callers.onVanish(({ sender }) => void left.push(sender));
   const [first, second] = await Promise.all([callers.get(name), callers.get(name)]);
   assert.is(first, second);
-  assert.is(callers.known(name), first);
+  assert.is(callers.cached.get(name), first);
   assert.is(first.uid, process.getuid?.());
   assert.is(first.pid, process.pid);
   await other.close();
   await until(15_000, 'the caller to be forgotten', () => left.includes(name));
-  assert.is(callers.known(name), undefined);
+  assert.is(callers.cached.get(name), undefined);
   assert.is(await failureOf(callers.get(name)), 'AccessDenied');
 });
 

@@ -93,7 +93,7 @@ export default [
   },
   {
     breaks: 'the credentials of a connection that left stay cached',
-    text: 'this.#known.delete(sender);\n    for (const listener',
+    text: 'this.#cached.delete(sender);\n    for (const listener',
     becomes: 'for (const listener',
     suite: 'unit/dbus/server/callers',
   },

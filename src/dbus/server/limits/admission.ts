@@ -62,7 +62,7 @@ export class Admission {
   admit(message: IncomingMessage): void {
     const { sender = '' } = message.header;
     if (!uniqueName.test(sender)) return;
-    const cached = this.#callers.known(sender);
+    const cached = this.#callers.cached.get(sender);
     if (cached === undefined) this.#identify(sender, message);
     else this.#enter(new IncomingCall(message, cached));
     this.#listener.activity();

@@ -2,9 +2,7 @@ import { isServiceError, ServiceError } from '../../../errors.ts';
 import { callerLeft, type IncomingCall } from '../call.ts';
 import type { Caller } from '../caller.ts';
 import type { CallLimits } from './call-limits.ts';
-import { Places } from './places.ts';
-import { ReplyPacing } from './reply-pacing.ts';
-import { UidCalls } from './uid-calls.ts';
+import { Places, ReplyPacing, UidCalls } from './uid-calls.ts';
 
 /** What becomes of the calls; none of these may throw. */
 export interface CallQueueListener {

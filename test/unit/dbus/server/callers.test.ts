@@ -57,9 +57,9 @@ test('are asked for once, and known until they leave', async () => {
   leave('a.name');
   leave(7);
   leave(':1.6');
-  assert.equal([callers.known(':1.5'), left], [one, []]);
+  assert.equal([callers.cached.get(':1.5'), left], [one, []]);
   leave(':1.5');
-  assert.equal([callers.known(':1.5'), left], [undefined, [':1.5']]);
+  assert.equal([callers.cached.get(':1.5'), left], [undefined, [':1.5']]);
   await callers.get(':1.5');
   assert.is(asked.length, 2);
   listening[Symbol.dispose]();
@@ -73,7 +73,7 @@ test('are not known when they leave before the bus reports them', async () => {
   leave(':1.5');
   release();
   assert.is(await deadline(10_000, outcome, 'the end'), 'AccessDenied');
-  assert.is(callers.known(':1.5'), undefined);
+  assert.is(callers.cached.get(':1.5'), undefined);
 });
 
 test('are nobody without a uid, and may have no groups and no pid', async () => {
@@ -89,7 +89,7 @@ test('are nobody without a uid, and may have no groups and no pid', async () => 
     const { callers, release } = await open(wrong);
     release();
     assert.is(await failureOf(callers.get(':1.5')), 'AccessDenied');
-    assert.is(callers.known(':1.5'), undefined);
+    assert.is(callers.cached.get(':1.5'), undefined);
   }
   const { callers, release } = await open({ UnixUserID });
   release();
