@@ -1,5 +1,22 @@
+import { ServiceError } from '../../errors.ts';
+import {
+  type DetailSource,
+  type MethodAuthorization,
+  type MethodDefinition,
+  type PolkitCheck,
+  polkitChecksOf,
+  type TextArguments,
+} from '../definition.ts';
 import type { CallContext } from './call.ts';
-import type { AuthorizationRequest } from './method.ts';
+
+/** What authorization is asked: an action and all its details. */
+export interface AuthorizationRequest {
+  readonly action: string;
+  readonly details: Readonly<Record<string, string>>;
+}
+
+/** Longer details would fill polkit's, the verdict cache's and the journal's memory. */
+const maxDetailLength = 1024;
 
 /** Decides about calls: returns undefined for a yes at once; throws or rejects to refuse. */
 export interface Authorizer {
@@ -50,4 +67,109 @@ export class AuthorizationGate {
     this.#decided(call, request, undefined);
     return undefined;
   }
+}
+
+/** What authorization is asked about the calls of a method, prepared once from its definition. */
+export class MethodRequests {
+  /** Every check that a call may have to pass. */
+  readonly checks: readonly PolkitCheck[];
+  readonly #authorize: MethodAuthorization;
+  /** Fields that a detail may show: bytes only when a detail names them, since they may be long. */
+  readonly #shown: (readonly [string, string])[];
+
+  constructor({ authorize, in: fields, options }: MethodDefinition) {
+    this.#authorize = authorize;
+    this.checks = polkitChecksOf(authorize);
+    const named = new Set(this.checks.flatMap(({ details }) => Object.values(details)));
+    this.#shown = Object.entries({ ...fields, ...options }).filter(
+      ([field, type]) => type !== 'ay' || named.has(field),
+    );
+  }
+
+  /** Every argument and option that a detail may show, as it shows it; LimitsExceeded for too many bytes. */
+  texts(values: ShownValues): Record<string, string> {
+    const texts: Record<string, string> = {};
+    for (const [name, type] of this.#shown) {
+      const value = Object.hasOwn(values, name) ? values[name] : values.options[name];
+      if (value instanceof Uint8Array) checkDetail(name, value);
+      texts[name] = value === undefined && type === 'b' ? 'false' : textOf(value);
+    }
+    return texts;
+  }
+
+  /** The requests about a call with these texts; LimitsExceeded when a detail is too long. */
+  about(texts: TextArguments): readonly AuthorizationRequest[] {
+    return chosenOf(this.#authorize, this.checks, texts)
+      .filter(({ when }) => when === undefined || when(texts))
+      .map(({ action, details }) => ({
+        action: typeof action === 'string' ? action : action.choose(texts),
+        details: detailsOf(details, texts),
+      }));
+  }
+}
+
+interface ShownValues {
+  readonly [name: string]: unknown;
+  readonly options: Readonly<Record<string, unknown>>;
+}
+
+/** The checks that apply to a call: all of the method, or the one that the call chooses. */
+function chosenOf(
+  authorize: MethodAuthorization,
+  all: readonly PolkitCheck[],
+  texts: TextArguments,
+): readonly PolkitCheck[] {
+  if (authorize === 'public' || !('among' in authorize)) return all;
+  const { among, choose } = authorize;
+  const chosen = choose(texts);
+  const check = Object.hasOwn(among, chosen) ? among[chosen] : undefined;
+  if (check === undefined) throw new TypeError(`${chosen} is none of the questions`);
+  return [check];
+}
+
+function detailsOf(
+  details: PolkitCheck['details'],
+  texts: TextArguments,
+): Readonly<Record<string, string>> {
+  const sources: readonly (readonly [string, DetailSource])[] = isNames(details)
+    ? details.map((name) => [name, name])
+    : Object.entries(details);
+  return Object.fromEntries(
+    sources.map(([name, source]) => {
+      const detail = typeof source === 'string' ? (texts[source] ?? '') : source(texts);
+      checkDetail(name, detail);
+      return [name, detail];
+    }),
+  );
+}
+
+function checkDetail(name: string, { length }: { readonly length: number }): void {
+  if (length <= maxDetailLength) return;
+  const message = `${name} has ${length} characters, the limit is ${maxDetailLength}`;
+  throw new ServiceError('LimitsExceeded', message);
+}
+
+function isNames(details: PolkitCheck['details']): details is readonly string[] {
+  return Array.isArray(details);
+}
+
+function textOf(value: unknown): string {
+  if (typeof value === 'string') return value;
+  if (typeof value === 'boolean' || typeof value === 'number' || typeof value === 'bigint') {
+    return String(value);
+  }
+  if (value instanceof Uint8Array) return bytesToText(value);
+  return Array.isArray(value) ? value.map(textOf).join(',') : '';
+}
+
+/** Printable ASCII as it is, every other byte and `%` as %XX: readable in rules, and never ambiguous. */
+export function bytesToText(bytes: Uint8Array): string {
+  let text = '';
+  for (const byte of bytes) {
+    const plain = byte >= 0x21 && byte <= 0x7e && byte !== 0x25;
+    text += plain
+      ? String.fromCharCode(byte)
+      : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
+  }
+  return text;
 }

@@ -1,30 +1,37 @@
 import { type ErrorCode, notOneOf, ServiceError } from '../../errors.ts';
-import {
-  type Check,
-  type DetailSource,
-  type MethodAuthorization,
-  type MethodDefinition,
-  type NameKind,
-  type NameParsers,
-  type PolkitCheck,
-  polkitChecksOf,
-  type TextArguments,
-} from '../definition.ts';
+import { quoted } from '../../quoted.ts';
+import type { Check, MethodDefinition, NameKind, NameParsers } from '../definition.ts';
+import { readersOf } from '../wire/codec.ts';
 import type { IncomingMessage } from '../wire/inbox.ts';
-import { ArgumentReader, type CallArguments } from './arguments.ts';
+import {
+  ElementLimitError,
+  maxFieldsBytes,
+  type ValueReader,
+  type WireReader,
+} from '../wire/reader.ts';
+import { MethodRequests } from './authorization-gate.ts';
 import { recordToVariants } from './properties.ts';
 
-export type { CallArguments } from './arguments.ts';
-
-/** What authorization is asked: an action and all its details. */
-export interface AuthorizationRequest {
-  readonly action: string;
-  readonly details: Readonly<Record<string, string>>;
+/** The arguments of a call by name, options apart. */
+export interface CallValues {
+  [name: string]: unknown;
+  readonly options: Record<string, unknown>;
 }
 
-/** Longer details would fill polkit's, the verdict cache's and the journal's memory. */
-const maxDetailLength = 1024;
+/** What a call was given. */
+export interface CallArguments {
+  readonly values: CallValues;
+  /** The standard option `request_id`. */
+  readonly requestId: string | undefined;
+}
 
+const requestIdOption = 'request_id';
+/** Any body may be so large; arguments and options with a limit of their own add it. */
+const baseBytes = 64 << 10;
+/** Arrays and dictionaries of one call have so many elements in all. */
+export const maxCallElements = 4096;
+/** What an element costs beside its text: a length, a NUL, and what aligns it. */
+const elementBytes = 32;
 /** What one word of an enumeration, and a list of them, may have. */
 const maxWordBytes = 64;
 const maxWordsBytes = 1024;
@@ -35,7 +42,8 @@ const commonCodes: readonly ErrorCode[] = ['InvalidArgs', 'LimitsExceeded', 'Can
 /** A method of a table, prepared once so that a call costs little. */
 export class Method {
   readonly name: string;
-  readonly polkitChecks: readonly PolkitCheck[];
+  /** What authorization is asked about its calls. */
+  readonly requests: MethodRequests;
   readonly resolves: boolean;
   /** Whether it has no effect but its reply. */
   readonly reads: boolean;
@@ -46,11 +54,8 @@ export class Method {
   readonly #outSignature: string;
   readonly #outNames: readonly string[];
   readonly #checks: readonly (readonly [string, Check])[];
-  /** Fields that a detail may show: bytes only when a detail names them, since they may be long. */
-  readonly #shown: (readonly [string, string])[];
 
   constructor(name: string, definition: MethodDefinition) {
-    const { authorize } = definition;
     this.name = name;
     this.reads = definition.reads === true;
     this.waits = definition.waits === true || definition.long === true;
@@ -59,12 +64,8 @@ export class Method {
     this.#outNames = Object.keys(definition.out ?? {});
     this.#checks = Object.entries(definition.check ?? {});
     this.#outSignature = Object.values(definition.out ?? {}).join('');
-    this.polkitChecks = polkitChecksOf(authorize);
+    this.requests = new MethodRequests(definition);
     this.resolves = definition.resolve !== undefined;
-    const named = new Set(this.polkitChecks.flatMap(({ details }) => Object.values(details)));
-    this.#shown = Object.entries({ ...definition.in, ...definition.options }).filter(
-      ([field, type]) => type !== 'ay' || named.has(field),
-    );
   }
 
   get signature(): string {
@@ -78,7 +79,7 @@ export class Method {
 
   /** Whether the table says that a handler or resolver may fail with it. */
   declares(code: ErrorCode): boolean {
-    if (code === 'AccessDenied') return this.polkitChecks.length > 0;
+    if (code === 'AccessDenied') return this.requests.checks.length > 0;
     return commonCodes.includes(code) || Object.hasOwn(this.#definition.errors ?? {}, code);
   }
 
@@ -112,27 +113,6 @@ export class Method {
     this.#arguments.wipe(values);
   }
 
-  /** Every argument and option that a detail may show, as it shows it; LimitsExceeded for too many bytes. */
-  texts({ values }: CallArguments): Record<string, string> {
-    const texts: Record<string, string> = {};
-    for (const [name, type] of this.#shown) {
-      const value = Object.hasOwn(values, name) ? values[name] : values.options[name];
-      if (value instanceof Uint8Array) checkDetail(name, value);
-      texts[name] = value === undefined && type === 'b' ? 'false' : textOf(value);
-    }
-    return texts;
-  }
-
-  /** The requests about a call with these texts; LimitsExceeded when a detail is too long. */
-  ask(texts: TextArguments): readonly AuthorizationRequest[] {
-    return askedOf(this.#definition.authorize, texts)
-      .filter(({ when }) => when === undefined || when(texts))
-      .map(({ action, details }) => ({
-        action: typeof action === 'string' ? action : action.choose(texts),
-        details: detailsOf(details, texts),
-      }));
-  }
-
   /** What a handler returned, in the order and form of the wire. */
   reply(result: unknown): { readonly signature: string; readonly body: readonly unknown[] } {
     return { signature: this.#outSignature, body: this.#encode(result) };
@@ -157,15 +137,6 @@ export class Method {
       return value.map((item) => recordToVariants(fields, item));
     });
   }
-}
-
-function askedOf(authorize: MethodAuthorization, texts: TextArguments): readonly PolkitCheck[] {
-  if (authorize === 'public' || !('among' in authorize)) return polkitChecksOf(authorize);
-  const { among, choose } = authorize;
-  const chosen = choose(texts);
-  const check = Object.hasOwn(among, chosen) ? among[chosen] : undefined;
-  if (check === undefined) throw new TypeError(`${chosen} is none of the questions`);
-  return [check];
 }
 
 function parseName(value: unknown, parse: (text: string) => string): string {
@@ -202,49 +173,170 @@ function sizeOf(value: unknown): number {
   return Object.entries(value).reduce((sum, [key, item]) => sum + key.length + sizeOf(item), 0);
 }
 
-function detailsOf(
-  details: PolkitCheck['details'],
-  texts: TextArguments,
-): Readonly<Record<string, string>> {
-  const sources: readonly (readonly [string, DetailSource])[] = isNames(details)
-    ? details.map((name) => [name, name])
-    : Object.entries(details);
-  return Object.fromEntries(
-    sources.map(([name, source]) => {
-      const detail = typeof source === 'string' ? (texts[source] ?? '') : source(texts);
-      checkDetail(name, detail);
-      return [name, detail];
-    }),
+/**
+ * Reads the arguments of one method. The work of a call is bounded here: its options stand last, and the first one
+ * that is unknown, given twice or of a wrong type ends the reading, so that nothing is decoded that is not declared.
+ */
+export class ArgumentReader {
+  readonly signature: string;
+  /** How large the body of a call may be. */
+  readonly maxBodyBytes: number;
+  readonly #method: string;
+  readonly #names: readonly string[];
+  readonly #readers: readonly ValueReader[];
+  readonly #options: ReadonlyMap<string, OptionReader>;
+  readonly #secrets: readonly string[];
+
+  constructor(method: string, definition: MethodDefinition) {
+    const arguments_ = definition.in ?? {};
+    const types = Object.values(arguments_).join('');
+    this.#method = method;
+    this.signature = `${types}a{sv}`;
+    this.maxBodyBytes = maxBodyBytesOf(definition);
+    this.#names = Object.keys(arguments_);
+    this.#secrets = definition.secretArguments ?? [];
+    this.#readers = readersOf(types);
+    this.#options = new Map(
+      Object.entries({ ...definition.options, [requestIdOption]: 's' }).map(([name, type]) => [
+        name,
+        optionReader(`option ${name} of ${method}`, type),
+      ]),
+    );
+  }
+
+  /** The arguments of a message of this method's signature; InvalidArgs or LimitsExceeded. */
+  read(message: IncomingMessage): CallArguments {
+    if (message.isSkipped) throw tooLarge(this.#method, message, this.maxBodyBytes);
+    const reader = message.reader(maxCallElements);
+    const options: Record<string, unknown> = {};
+    const values: CallValues = { options };
+    try {
+      for (let at = 0; at < this.#names.length; at++) {
+        values[this.#names[at] ?? ''] = this.#readers[at]?.(reader);
+      }
+      const requestId = this.#readOptions(reader, options);
+      reader.expectEnd();
+      return { values, requestId };
+    } catch (error) {
+      this.wipe(values);
+      throw refusal(this.#method, error);
+    }
+  }
+
+  /** Wipes the arguments that are secret. */
+  wipe(values: Readonly<Record<string, unknown>>): void {
+    for (const name of this.#secrets) {
+      const value = values[name];
+      if (value instanceof Uint8Array) value.fill(0);
+    }
+  }
+
+  /** Reads the options of the table into `options`, and returns the request id. */
+  #readOptions(reader: WireReader, options: Record<string, unknown>): string | undefined {
+    let requestId: string | undefined;
+    const end = reader.arrayEnd(8);
+    while (reader.position < end) {
+      reader.align(8);
+      const name = reader.string();
+      const option = this.#options.get(name);
+      if (option === undefined) throw this.#unknownOption(name);
+      const isRequestId = name === requestIdOption;
+      if (isRequestId ? requestId !== undefined : Object.hasOwn(options, name)) {
+        throw invalid(`${this.#method} was given the option ${name} twice`);
+      }
+      const type = reader.signature();
+      const value = option.read(reader, type);
+      if (isRequestId) requestId = parseRequestId(value);
+      else options[name] = value;
+    }
+    if (reader.position !== end) throw new TypeError('array length does not fit its elements');
+    return requestId;
+  }
+
+  #unknownOption(name: string): ServiceError {
+    const accepted = [...this.#options.keys()].join(', ');
+    return invalid(`${this.#method} has no option ${quoted(name)}; it has: ${accepted}`);
+  }
+}
+
+/** LimitsExceeded for a body that was not received. */
+export function tooLarge(member: string, message: IncomingMessage, limit: number): ServiceError {
+  const { bodyBytes } = message.header;
+  const text = `${member} with a body of ${bodyBytes} bytes, the limit is ${limit}`;
+  return new ServiceError('LimitsExceeded', text);
+}
+
+/** LimitsExceeded for a header that was not read whole. */
+export function largeHeader(): ServiceError {
+  const limit = `the limit is ${maxFieldsBytes >> 10} KiB`;
+  return new ServiceError(
+    'LimitsExceeded',
+    `a call with too many bytes in header fields, ${limit}`,
   );
 }
 
-function checkDetail(name: string, { length }: { readonly length: number }): void {
-  if (length <= maxDetailLength) return;
-  const message = `${name} has ${length} characters, the limit is ${maxDetailLength}`;
-  throw new ServiceError('LimitsExceeded', message);
-}
-
-function isNames(details: PolkitCheck['details']): details is readonly string[] {
-  return Array.isArray(details);
-}
-
-function textOf(value: unknown): string {
-  if (typeof value === 'string') return value;
-  if (typeof value === 'boolean' || typeof value === 'number' || typeof value === 'bigint') {
-    return String(value);
+/** What a failure to decode is to the caller. */
+export function refusal(member: string, error: unknown): unknown {
+  if (error instanceof ElementLimitError) {
+    return new ServiceError('LimitsExceeded', `${member}: ${error.message}`);
   }
-  if (value instanceof Uint8Array) return bytesToText(value);
-  return Array.isArray(value) ? value.map(textOf).join(',') : '';
+  const malformed = error instanceof RangeError || error instanceof TypeError;
+  return malformed ? invalid(`${member}: ${error.message}`) : error;
 }
 
-/** Printable ASCII as it is, every other byte and `%` as %XX: readable in rules, and never ambiguous. */
-export function bytesToText(bytes: Uint8Array): string {
-  let text = '';
-  for (const byte of bytes) {
-    const plain = byte >= 0x21 && byte <= 0x7e && byte !== 0x25;
-    text += plain
-      ? String.fromCharCode(byte)
-      : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
-  }
-  return text;
+function maxBodyBytesOf({ in: fields = {}, check = {} }: MethodDefinition): number {
+  const declared = Object.values(check).map((one) =>
+    typeof one === 'object' && 'maxBytes' in one ? one.maxBytes : 0,
+  );
+  const containers = Object.values(fields).filter((type) => type.startsWith('a') && type !== 'ay');
+  const elements = containers.length > 0 ? maxCallElements * elementBytes : 0;
+  return declared.reduce((sum, bytes) => sum + bytes, baseBytes + elements);
+}
+
+interface OptionReader {
+  readonly read: (reader: WireReader, type: string) => unknown;
+}
+
+/** The integer types: bits, and whether signed. */
+const integers: ReadonlyMap<string, readonly [number, boolean]> = new Map([
+  ['y', [8, false]],
+  ['n', [16, true]],
+  ['q', [16, false]],
+  ['i', [32, true]],
+  ['u', [32, false]],
+  ['x', [64, true]],
+  ['t', [64, false]],
+]);
+
+/** A value of the declared type; of an integer any integer type that holds its value, since clients guess them. */
+function optionReader(name: string, declared: string): OptionReader {
+  const [readDeclared] = readersOf(declared);
+  if (readDeclared === undefined) throw new TypeError(`an option of type ${declared}`);
+  return {
+    read: (reader, type) => {
+      if (type === declared) return readDeclared(reader);
+      const [readGiven] = integers.has(type) ? readersOf(type) : [];
+      if (!integers.has(declared) || readGiven === undefined) {
+        throw invalid(`${name} has type ${declared}, not ${quoted(type)}`);
+      }
+      return asInteger(readGiven(reader), declared, name);
+    },
+  };
+}
+
+function asInteger(value: unknown, declared: string, name: string): number | bigint {
+  const [bits, isSigned] = integers.get(declared) ?? [0, false];
+  const number = BigInt(typeof value === 'bigint' ? value : Number(value));
+  const fits = isSigned ? BigInt.asIntN(bits, number) : BigInt.asUintN(bits, number);
+  if (fits !== number) throw invalid(`${name} is ${number}, out of the range of type ${declared}`);
+  return bits === 64 ? number : Number(number);
+}
+
+function parseRequestId(value: unknown): string {
+  if (typeof value === 'string' && /^[!-~]{1,64}$/.test(value)) return value;
+  throw invalid('request_id has 1 to 64 printable characters');
+}
+
+function invalid(message: string): ServiceError {
+  return new ServiceError('InvalidArgs', message);
 }

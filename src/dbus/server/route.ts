@@ -2,8 +2,8 @@ import { ServiceError } from '../../errors.ts';
 import type { IncomingMessage } from '../wire/inbox.ts';
 import type { MessageHeader } from '../wire/message.ts';
 import { isLargeHeader } from '../wire/reader.ts';
-import { largeHeader, tooLarge } from './arguments.ts';
 import type { Method } from './method.ts';
+import { largeHeader, tooLarge } from './method.ts';
 import type { ObjectTree, ServedObject } from './object-tree.ts';
 import {
   type StandardMethod,

@@ -3,21 +3,21 @@ import type { Bus } from '../bus.ts';
 import type { NameParsers, Properties, ServiceDefinition } from '../definition.ts';
 import type { IncomingMessage } from '../wire/inbox.ts';
 import type { MessageHeader } from '../wire/message.ts';
+import { type AuthorizationRequest } from './authorization-gate.ts';
 import type { CallContext, IncomingCall } from './call.ts';
 import type { Caller, Callers } from './caller.ts';
 import { Admission } from './limits/admission.ts';
 import { type CallLimits, defaultCallLimits } from './limits/call-limits.ts';
 import { type LogControl, logControlObject } from './log-control.ts';
-import { type AuthorizationRequest, type CallArguments, Method } from './method.ts';
+import { type CallArguments, Method } from './method.ts';
 import { Published } from './published.ts';
 import { reply, replyError } from './replies.ts';
 import { maxBodyBytesOf, routeOf } from './route.ts';
 import { Serving, type ServingOptions } from './serving.ts';
 import type { StandardReply } from './standard.ts';
 
-export type { Authorizer } from './authorization-gate.ts';
+export type { AuthorizationRequest, Authorizer } from './authorization-gate.ts';
 export { type CallContext, callerLeft } from './call.ts';
-export type { AuthorizationRequest } from './method.ts';
 export type { ServingOptions } from './serving.ts';
 
 /** Is notified of what happens, for the journal. None of these may throw. */
@@ -219,16 +219,16 @@ export class Server<
   /** Undefined when every request was granted at once. */
   #authorize(served: ServedCall): Promise<void> | undefined {
     const { method, args, call, serving } = served;
-    if (method.polkitChecks.length === 0) return undefined;
+    if (method.requests.checks.length === 0) return undefined;
     if (method.resolves) return this.#resolveAndAsk(served);
-    return serving.gate.ask(method.ask(method.texts(args)), call);
+    return serving.gate.ask(method.requests.about(method.requests.texts(args.values)), call);
   }
 
   async #resolveAndAsk({ method, args, call, serving }: ServedCall): Promise<void> {
     const resolve = serving.resolvers.get(method.name);
     const resolved: unknown = await this.#watched(method, call, () => resolve?.(args.values, call));
-    const texts = Object.assign(method.texts(args), resolved);
-    await serving.gate.ask(method.ask(texts), call);
+    const texts = Object.assign(method.requests.texts(args.values), resolved);
+    await serving.gate.ask(method.requests.about(texts), call);
   }
 
   #perform({ method, args, call, serving }: ServedCall): Promise<void> | undefined {

@@ -4,8 +4,8 @@ import { quoted } from '../../quoted.ts';
 import { EncodedElements, readersOf } from '../wire/codec.ts';
 import type { IncomingMessage } from '../wire/inbox.ts';
 import { type WireReader } from '../wire/reader.ts';
-import { refusal } from './arguments.ts';
 import type { Caller } from './caller.ts';
+import { refusal } from './method.ts';
 import type { ObjectTree, ServedInterface, ServedObject } from './object-tree.ts';
 
 /** What a standard method returns. */

@@ -30,5 +30,5 @@ export function questionsAbout(
   const definition = definitionOf(service, member);
   const method = new Method(member, definition);
   const args = method.parse(callWith(method.signature, bodyOf(definition, use)), nameParsers);
-  return method.ask({ ...method.texts(args), ...use.resolved });
+  return method.requests.about({ ...method.requests.texts(args.values), ...use.resolved });
 }

@@ -20,7 +20,7 @@ function detailsOf(
     callWith(method.signature, [...body, Object.fromEntries(given)]),
     nameParsers,
   );
-  const [question] = method.ask(method.texts(args));
+  const [question] = method.requests.about(method.requests.texts(args.values));
   return question?.details ?? {};
 }
 

@@ -52,11 +52,11 @@ for (const service of services) {
     assert.equal(verbs.toSorted(), long.map(([name]) => name).toSorted());
     const method = new Method('Cancel', cancel);
     const asked = (operation: string) =>
-      method.ask({ id: 'x', operation }).map(({ action }) => action);
+      method.requests.about({ id: 'x', operation }).map(({ action }) => action);
     for (const [name, definition] of long) assert.equal(asked(name), actionsOf(definition), name);
     assert.is(asked('').length, 1, 'without an operation');
     assert.throws(() => asked('Unheard'), /none of the questions/);
-    assert.throws(() => method.ask({ id: 'x' }), /not resolved/);
+    assert.throws(() => method.requests.about({ id: 'x' }), /not resolved/);
   });
 }
 

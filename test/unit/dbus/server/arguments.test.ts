@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { MethodDefinition } from '../../../../src/dbus/definition.ts';
-import { ArgumentReader } from '../../../../src/dbus/server/arguments.ts';
+import { ArgumentReader } from '../../../../src/dbus/server/method.ts';
 import { IncomingMessage } from '../../../../src/dbus/wire/inbox.ts';
 import { parseSignature } from '../../../../src/dbus/wire/signature.ts';
 import { variant } from '../../../../src/dbus/wire/variant.ts';

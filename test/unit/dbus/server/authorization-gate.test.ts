@@ -1,8 +1,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { AuthorizationRequest } from '../../../../src/dbus/server/authorization-gate.ts';
 import { AuthorizationGate } from '../../../../src/dbus/server/authorization-gate.ts';
 import { callerLeft, IncomingCall } from '../../../../src/dbus/server/call.ts';
-import type { AuthorizationRequest } from '../../../../src/dbus/server/method.ts';
 import { Serving } from '../../../../src/dbus/server/serving.ts';
 import { messageFlag } from '../../../../src/dbus/wire/message.ts';
 import { ServiceError } from '../../../../src/errors.ts';

@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { bytesToText, Method } from '../../../../src/dbus/server/method.ts';
+import { bytesToText } from '../../../../src/dbus/server/authorization-gate.ts';
+import { Method } from '../../../../src/dbus/server/method.ts';
 import { variant } from '../../../../src/dbus/wire/variant.ts';
 import { isServiceError } from '../../../../src/errors.ts';
 import { nameParsers } from '../../../../src/ids.ts';
@@ -49,7 +50,7 @@ test('shows authorization no detail that is too long', () => {
   const ask = (key: string, usages: readonly string[], derivation: Buffer) =>
     codeOf(() => {
       const args = parse(key, usages, data, { derivation: variant('ay', derivation) });
-      method.ask(method.texts(args));
+      method.requests.about(method.requests.texts(args.values));
     });
   assert.is(ask('good', ['u'.repeat(1024)], Buffer.alloc(1024, 'a')), 'no failure');
   assert.is(ask('good', ['u'.repeat(1025)], Buffer.alloc(1)), 'LimitsExceeded');
@@ -208,7 +209,7 @@ test('asks the one question that is chosen, and refuses a call for which it is n
   });
   const ask = (which: string) => {
     const args = chosen.parse(callWith(chosen.signature, [which, {}]), nameParsers);
-    return chosen.ask(chosen.texts(args)).map(({ action }) => action);
+    return chosen.requests.about(chosen.requests.texts(args.values)).map(({ action }) => action);
   };
   assert.equal([ask('x'), ask('y')], [['a.x'], ['a.y']]);
   for (const which of ['', 'z', 'constructor', '__proto__']) {
@@ -246,7 +247,7 @@ test('knows which methods wait, and which only read', () => {
 
 test('asks what the call is about, and only that', () => {
   const plain = parse('good', ['sign', 'derive'], data, {});
-  assert.equal(method.ask(method.texts(plain)), [
+  assert.equal(method.requests.about(method.requests.texts(plain.values)), [
     {
       action: 'a.use',
       details: { key_id: 'good', usages: 'sign,derive', derivation: '', exportable: 'false' },
@@ -256,7 +257,7 @@ test('asks what the call is about, and only that', () => {
     replaces: variant('s', 'good'),
     derivation: variant('ay', Buffer.from('a b')),
   });
-  const [first, second] = method.ask(method.texts(more));
+  const [first, second] = method.requests.about(method.requests.texts(more.values));
   assert.is(first?.details['derivation'], 'a%20b');
   assert.equal(second, { action: 'a.less', details: { id: 'good', fixed: 'x' } });
 });

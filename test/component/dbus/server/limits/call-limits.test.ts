@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { maxCallElements } from '../../../../../src/dbus/server/arguments.ts';
 import { defaultCallLimits as limits } from '../../../../../src/dbus/server/limits/call-limits.ts';
+import { maxCallElements } from '../../../../../src/dbus/server/method.ts';
 import { defaultOutboxLimits } from '../../../../../src/dbus/wire/connection.ts';
 import { maxFieldsBytes } from '../../../../../src/dbus/wire/reader.ts';
 

@@ -16,7 +16,7 @@ const test = suite('dbus admission');
 
 /** A bus that never reports who anybody is, as far as admission asks it. */
 const silent = {
-  known: () => undefined,
+  cached: new Map(),
   get: () => new Promise(() => undefined),
   onVanish: () => undefined,
 } as unknown as Callers; // its constructor is private
@@ -69,7 +69,7 @@ function openWith(limits: Partial<CallLimits> = {}) {
   >();
   let vanish: (caller: Caller) => void = () => undefined;
   const bus = {
-    known: (sender: string) => callers.get(sender),
+    cached: callers,
     get: (sender: string) =>
       new Promise((resolve, reject) => void asked.set(sender, { resolve, reject })),
     onVanish: (listener: typeof vanish) => {
