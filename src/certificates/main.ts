@@ -44,11 +44,11 @@ async function lookKeysUp(
 }
 
 async function start(
-  context: StartContext<CertificatesConfig>,
+  context: StartContext<typeof certificatesService, CertificatesConfig>,
 ): Promise<StartedService<typeof certificatesService, CertificatesConfig>> {
-  const { bus, cleanup, config, log, now, signal, stateDir, version } = context;
+  const { bus, cleanup, config, log, now, objects, signal, stateDir } = context;
   const storage = await Storage.open(join(stateDir, 'certificates'));
-  const publisher = new BusPublisher();
+  const publisher = new BusPublisher(objects);
   const disk = cleanup.use(await StateDisk.open(stateDir));
   disk.onProblem((problem) => publisher.disk(problem));
   let service = new CertificateService({
@@ -75,8 +75,6 @@ async function start(
       // a call that ended under the configuration before may have published as that has it
       return { ...answers(), retire: () => service.publishInPlaceOf(before) };
     },
-    properties: { Version: version, ...publisher.state },
-    publish: (server) => publisher.attach(server),
     // or the first who reads a certificate sees no key
     async ready() {
       const listening = await watch.listen(bus);

@@ -1,10 +1,6 @@
 import type { Properties } from '../dbus/definition.ts';
-import { Display } from '../dbus/server/display.ts';
-import type {
-  certificateInterface,
-  certificatesInterface,
-  certificatesService,
-} from '../interfaces/certificates.ts';
+import type { ObjectManager } from '../dbus/server/object-manager.ts';
+import type { certificateInterface, certificatesService } from '../interfaces/certificates.ts';
 
 /** What the rest of the world sees of the certificates. */
 export interface Publisher {
@@ -16,24 +12,31 @@ export interface Publisher {
   health(problems: readonly string[]): void;
 }
 
-type ManagerState = Omit<Properties<typeof certificatesInterface>, 'Version'>;
-
 /** Shows the certificates on the bus. */
-export class BusPublisher
-  extends Display<typeof certificatesService, ManagerState>
-  implements Publisher
-{
+export class BusPublisher implements Publisher {
+  readonly #objects: ObjectManager<typeof certificatesService>;
+  #trustBundle = '';
   #problems: readonly string[] = [];
   #disk = '';
 
-  constructor() {
-    super({ Health: 'ok', LastError: '', TrustBundleDigest: '' });
+  constructor(objects: ObjectManager<typeof certificatesService>) {
+    this.#objects = objects;
+    objects.setProperties({ TrustBundleDigest: '' });
+  }
+
+  put(id: string, properties: Properties<typeof certificateInterface>): void {
+    this.#objects.put(id, properties);
+  }
+
+  remove(id: string): void {
+    this.#objects.remove(id);
   }
 
   trustBundle(digest: string): void {
-    if (digest === this.state.TrustBundleDigest) return;
-    this.set({ TrustBundleDigest: digest });
-    this.emit('TrustBundleChanged', {});
+    if (digest === this.#trustBundle) return;
+    this.#trustBundle = digest;
+    this.#objects.setProperties({ TrustBundleDigest: digest });
+    this.#objects.emit('TrustBundleChanged', {});
   }
 
   health(problems: readonly string[]): void {
@@ -49,7 +52,7 @@ export class BusPublisher
 
   #showHealth(): void {
     const problems = this.#disk === '' ? this.#problems : [this.#disk, ...this.#problems];
-    this.set({
+    this.#objects.setProperties({
       Health: problems.length === 0 ? 'ok' : 'degraded',
       LastError: problems.join('; ').slice(0, 1024),
     });

@@ -1,5 +1,5 @@
 import type { Properties } from '../dbus/definition.ts';
-import type { Server } from '../dbus/server/serve.ts';
+import type { ObjectManager } from '../dbus/server/object-manager.ts';
 import type { ModuleId } from '../ids.ts';
 import type { identityInterface, identityService } from '../interfaces/identity.ts';
 import type { IntentFiles } from '../service/operations/intent-files.ts';
@@ -17,10 +17,10 @@ const tolerableSkewS = 5 * 60;
 /** A Date header has whole seconds and was on its way: a smaller difference is none. */
 const leastSkewS = 5;
 
-/** The properties and objects of the device and its modules; they are published from `attach` on. */
+/** The properties and objects of the device and its modules. */
 export class Publication {
   readonly #now: () => Date;
-  #server: Server<typeof identityService> | undefined;
+  readonly #objects: ObjectManager<typeof identityService>;
   #status: ProvisioningStatus | undefined;
   #modules: ModuleIdentities | undefined;
   #shown: readonly ModuleId[] = [];
@@ -30,7 +30,8 @@ export class Publication {
   /** As published. */
   #skewS = 0;
 
-  constructor(now: () => Date) {
+  constructor(objects: ObjectManager<typeof identityService>, now: () => Date) {
+    this.#objects = objects;
     this.#now = now;
   }
 
@@ -53,12 +54,6 @@ export class Publication {
     };
   }
 
-  /** From now on every change is published at once. */
-  attach(server: Server<typeof identityService>): void {
-    this.#server = server;
-    this.#showModules();
-  }
-
   /** The device has another status, and perhaps another identity, which its modules follow. */
   setStatus(status: ProvisioningStatus): void {
     this.#status = status;
@@ -70,7 +65,7 @@ export class Publication {
     source: Pick<Properties<typeof identityInterface>, 'Source' | 'Attestation'>,
     status: ProvisioningStatus,
   ): void {
-    this.#server?.setProperties(source);
+    this.#objects.setProperties(source);
     this.setStatus(status);
   }
 
@@ -107,17 +102,15 @@ export class Publication {
   }
 
   #publish(): void {
-    this.#server?.setProperties(this.properties);
+    this.#objects.setProperties(this.properties);
     this.#showModules();
   }
 
   #showModules(): void {
-    const server = this.#server;
-    if (server === undefined) return;
     const modules = this.#modules?.list() ?? [];
     const ids = modules.map(({ moduleId }) => moduleId);
-    for (const id of this.#shown) if (!ids.includes(id)) server.removeObject(id);
-    for (const module of modules) server.putObject(module.moduleId, moduleProperties(module));
+    for (const id of this.#shown) if (!ids.includes(id)) this.#objects.remove(id);
+    for (const module of modules) this.#objects.put(module.moduleId, moduleProperties(module));
     this.#shown = ids;
   }
 

@@ -31,7 +31,7 @@ import { Device } from './provisioning.ts';
 import { Publication } from './publication.ts';
 import { IdentityState } from './state.ts';
 
-type Context = StartContext<IdentityConfig>;
+type Context = StartContext<typeof identityService, IdentityConfig>;
 
 const decisionMs = 10 * 60_000;
 /** For the intents of deletions while the disk is full. */
@@ -49,8 +49,8 @@ export async function startIdentity(
   context: Context,
   https: HttpsClient,
 ): Promise<StartedService<typeof identityService, IdentityConfig>> {
-  const { bus, stateDir, log, now, signal, version } = context;
-  const publication = new Publication(now);
+  const { bus, stateDir, log, now, objects, signal } = context;
+  const publication = new Publication(objects, now);
   const keyring = new ModuleKeyring(serviceClient(bus, keysService, keysService.manager));
   const state = await IdentityState.open(stateDir);
   const disk = context.cleanup.use(await StateDisk.open(stateDir, { reserve: reservedBytes }));
@@ -96,7 +96,7 @@ export async function startIdentity(
     });
   let device = await loadDevice(inForce);
   const devices = new Set([device]);
-  publication.setStatus(device.status);
+  publication.setSource(sourceProperties(inForce), device.status);
   context.cleanup.defer(async () => {
     for (const each of devices) each.stop();
     await operations.stop();
@@ -122,9 +122,7 @@ export async function startIdentity(
   return {
     ...answers(),
     resolvers: identityResolvers(served),
-    properties: { Version: version, ...sourceProperties(inForce), ...publication.properties },
     describeMore: () => ({ damaged: Object.fromEntries(modules.damaged) }),
-    publish: (server) => publication.attach(server),
     onNameAcquired: () => {
       resumeOperations(operations, kinds, { saved, log });
       if (operations.current('') === undefined) device.start();

@@ -1,8 +1,9 @@
 import type { Handlers } from '../dbus/definition.ts';
+import type { ObjectManager } from '../dbus/server/object-manager.ts';
 import type { CallContext } from '../dbus/server/serve.ts';
 import { oneOf, ServiceError } from '../errors.ts';
 import type { nameParsers } from '../ids.ts';
-import type { keysInterface } from '../interfaces/keys.ts';
+import type { keysInterface, keysService } from '../interfaces/keys.ts';
 import { keyStores, materialFormats } from '../interfaces/words.ts';
 import {
   isSymmetricAlgorithm,
@@ -33,23 +34,28 @@ interface UseOptions {
   readonly public_key?: Buffer | undefined;
 }
 
+/** What the handlers work on beside the service. */
+export interface KeysHandlersOptions {
+  readonly use: KeyUse;
+  readonly objects: Pick<ObjectManager<typeof keysService>, 'pathOf'>;
+}
+
 /** The methods of the manager. */
 export function keysHandlers(
   keys: KeyService,
-  use: KeyUse,
-  objectPath: (id: string) => string,
+  { use, objects }: KeysHandlersOptions,
 ): Omit<Handlers<typeof keysInterface, CallContext, typeof nameParsers>, 'Describe'> {
   return {
     async CreateKeyPair({ key_id, algorithms, usages, options }, { signal }) {
       const wanted = parseNewKey(options, parsePairUsages(usages), ['fail', 'keep']);
       await keys.createPair(key_id, parsePairAlgorithms(algorithms), wanted, signal);
-      return { key: objectPath(key_id) };
+      return { key: objects.pathOf(key_id) };
     },
     async CreateKey({ key_id, algorithm, usages, options }, { signal }) {
       const parsed = parseSymmetricAlgorithm(algorithm);
       const wanted = parseNewKey(options, parseSymmetricUsages(parsed, usages), ['fail', 'keep']);
       await keys.createSymmetric(key_id, parsed, wanted, signal);
-      return { key: objectPath(key_id) };
+      return { key: objects.pathOf(key_id) };
     },
     async ImportKey({ key_id, format, material, algorithm, usages, options }, { signal }) {
       let parsed: Material | undefined;
@@ -61,7 +67,7 @@ export function keysHandlers(
           : parsePairUsages(usages);
         const wanted = parseNewKey(options, parsedUsages, ['fail', 'keep', 'replace']);
         await keys.importKey(key_id, parsed, wanted, signal);
-        return { key: objectPath(key_id) };
+        return { key: objects.pathOf(key_id) };
       } finally {
         material.fill(0);
         parsed?.bytes.fill(0);

@@ -9,8 +9,8 @@ import {
   type SymmetricAlgorithm,
   sameUsages,
 } from './algorithm.ts';
+import type { KeyCatalog } from './catalog.ts';
 import { Changes, endsBefore } from './changes.ts';
-import type { Publisher } from './publisher.ts';
 import type {
   Ignored,
   KeyAttributes,
@@ -50,7 +50,7 @@ export interface HeldKey {
  */
 export class KeyService {
   #stores: Stores;
-  readonly #publisher: Publisher;
+  readonly #catalog: KeyCatalog;
   readonly #changes = new Changes();
   #ignored: readonly Ignored[] = [];
   #revision = 0;
@@ -62,9 +62,9 @@ export class KeyService {
   /** Why the token could not be listed when that was last tried. */
   #listFailure: ServiceError | undefined;
 
-  constructor(stores: Stores, publisher: Publisher, elapsedMs = () => performance.now()) {
+  constructor(stores: Stores, catalog: KeyCatalog, elapsedMs = () => performance.now()) {
     this.#stores = stores;
-    this.#publisher = publisher;
+    this.#catalog = catalog;
     this.#publicReads = new SharedReads({ elapsedMs });
     this.#looks = new SharedReads({ elapsedMs });
   }
@@ -112,7 +112,7 @@ export class KeyService {
   tokenChanged(failure: unknown): void {
     this.#revision++;
     this.#publicReads.evictAll();
-    if (isServiceError(failure)) this.#publisher.fail(failure.message);
+    if (isServiceError(failure)) this.#catalog.setFailure(failure.message);
   }
 
   /** Looks at all stores and publishes what changed, made by whomever. */
@@ -200,7 +200,7 @@ export class KeyService {
       const { store, info } = await this.require(id, signal);
       if (info.origin === 'preloaded') throw preloaded(id);
       await store.deleteKey(id, signal);
-      this.#publisher.remove(id);
+      this.#catalog.remove(id);
     });
   }
 
@@ -221,7 +221,7 @@ export class KeyService {
       this.#listFailure = inTokens?.failure;
       this.#publicReads.evictAll();
       const failures = [inTokens?.failure, inFiles.failure].map((one) => one?.message);
-      this.#publisher.publish(keys, failures.filter((one) => one !== undefined).join('; '));
+      this.#catalog.replaceAll(keys, failures.filter((one) => one !== undefined).join('; '));
     } finally {
       // Not a turn later: who comes then is shown no older news.
       this.#refreshing = undefined;
@@ -293,7 +293,7 @@ export class KeyService {
   }
 
   #added(info: KeyInfo): void {
-    this.#publisher.put(info);
+    this.#catalog.put(info);
   }
 
   async #alone(id: KeyId, change: () => Promise<void>): Promise<void> {

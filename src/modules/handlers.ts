@@ -1,8 +1,9 @@
 import type { Handlers, Resolvers } from '../dbus/definition.ts';
+import type { ObjectManager } from '../dbus/server/object-manager.ts';
 import type { CallContext } from '../dbus/server/serve.ts';
 import { oneOf, ServiceError } from '../errors.ts';
 import type { ModuleName, nameParsers } from '../ids.ts';
-import type { modulesInterface } from '../interfaces/modules.ts';
+import type { modulesInterface, modulesService } from '../interfaces/modules.ts';
 import { quoted } from '../quoted.ts';
 import type { Cancellations } from '../service/operations/cancellations.ts';
 import { longHandler } from '../service/operations/long-handler.ts';
@@ -25,7 +26,7 @@ export interface HandlerParts {
   readonly elevatedCalls: WeakSet<CallContext>;
   readonly cancellations: Cancellations;
   readonly systemInfo: (signal: AbortSignal) => Promise<SystemInfo>;
-  readonly objectPath: (name: ModuleName) => string;
+  readonly objects: Pick<ObjectManager<typeof modulesService>, 'pathOf'>;
 }
 
 type Interface = typeof modulesInterface;
@@ -81,7 +82,7 @@ export function moduleHandlers(
         await parts.refuseUnconfined(source);
         return { id, args: source, wait: options.wait ?? true };
       },
-      reply: (_result, id) => ({ module: parts.objectPath(id) }),
+      reply: (_result, id) => ({ module: parts.objects.pathOf(id) }),
     }),
     Start: longHandler(operations, kinds.start, { request: changeOf, reply: done }),
     Stop: longHandler(operations, kinds.stop, { request: changeOf, reply: done }),

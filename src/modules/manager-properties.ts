@@ -1,5 +1,6 @@
+import type { Properties } from '../dbus/definition.ts';
+import type { modulesInterface } from '../interfaces/modules.ts';
 import { joined, problemOf } from './module-properties.ts';
-import type { ManagerState } from './publisher.ts';
 import type { EngineStatus } from './supervisor/engine-monitor.ts';
 import type { Report } from './supervisor/goal.ts';
 
@@ -17,7 +18,7 @@ export function managerProperties({
   engine,
   problems,
   agent,
-}: ManagerView): Omit<ManagerState, 'Agent'> {
+}: ManagerView): Omit<Properties<typeof modulesInterface>, 'Version' | 'Agent'> {
   const { name, version, reachable, error } = engine;
   // that nobody can look at the agent is said by what is wrong with the engine
   const isSaid = error !== '' && agent?.report.known === false;

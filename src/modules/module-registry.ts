@@ -1,10 +1,11 @@
+import type { ObjectManager } from '../dbus/server/object-manager.ts';
 import { describeError, ServiceError } from '../errors.ts';
 import type { ModuleName } from '../ids.ts';
+import type { modulesService } from '../interfaces/modules.ts';
 import type { Log } from '../service/log/log.ts';
 import type { ModulesBackend } from './api/workload-backend.ts';
 import { ManagedModule, type ModuleParts } from './managed-module.ts';
 import type { ModuleSource } from './module-source.ts';
-import type { Publisher } from './publisher.ts';
 import type { Records } from './records.ts';
 import type { SavedState } from './supervisor/desired-state.ts';
 
@@ -14,7 +15,7 @@ export interface DirectoryParts {
   /** What answers modules, which ask about each other. */
   readonly backend: (modules: ModuleDirectory) => ModulesBackend;
   readonly records: Pick<Records, 'delete'>;
-  readonly publisher: Pick<Publisher, 'put' | 'remove'>;
+  readonly objects: Pick<ObjectManager<typeof modulesService>, 'put' | 'remove'>;
   /** A module came, changed or went. */
   readonly onChange: () => void;
   readonly log: Log;
@@ -65,13 +66,13 @@ export class ModuleDirectory {
   async leave(module: ManagedModule): Promise<void> {
     this.#modules.delete(module.name);
     await module[Symbol.asyncDispose]();
-    this.#parts.publisher.remove(module.name);
+    this.#parts.objects.remove(module.name);
     this.#tellChange();
   }
 
   /** Removes everything of a module that outlives the process, and only then the module. Never rejects. */
   async forget(module: ManagedModule): Promise<void> {
-    const { log, publisher, records } = this.#parts;
+    const { log, objects, records } = this.#parts;
     try {
       await module.removeDirectory();
       await records.delete(module.name);
@@ -80,14 +81,14 @@ export class ModuleDirectory {
     }
     // Until here, another of the same name would share its record and its directory.
     this.#modules.delete(module.name);
-    publisher.remove(module.name);
+    objects.remove(module.name);
     this.#tellChange();
   }
 
   /** Shows a module as it is now. */
   show(module: ManagedModule): void {
     if (this.#modules.get(module.name) !== module) return;
-    this.#parts.publisher.put(module.name, module.properties());
+    this.#parts.objects.put(module.name, module.properties());
     this.#tellChange();
   }
 

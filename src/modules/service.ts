@@ -1,7 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import { ownRequest, type Via } from '../dbus/client/via.ts';
+import type { ObjectManager } from '../dbus/server/object-manager.ts';
 import { ServiceError } from '../errors.ts';
 import type { ModuleName } from '../ids.ts';
+import type { modulesService } from '../interfaces/modules.ts';
 import type { Log } from '../service/log/log.ts';
 import { Repeats } from '../service/log/repeats.ts';
 import { Operations } from '../service/operations/operations.ts';
@@ -24,7 +26,6 @@ import {
 import { ModuleDirectory } from './module-registry.ts';
 import type { ModuleSource } from './module-source.ts';
 import { Pacer } from './pacer.ts';
-import type { Publisher } from './publisher.ts';
 import type { Records } from './records.ts';
 import { type KnownModule, knownAgent, knownModules, readDigestKey, recordOf } from './restore.ts';
 import { Problems } from './restore-errors.ts';
@@ -42,7 +43,7 @@ export interface RuntimeParts {
   readonly foresee: (source: ModuleSource, via: Via) => Promise<Prepared | Refused>;
   readonly eraseIdentity: (name: ModuleName, via: Via) => Promise<void>;
   readonly backend: (modules: ModuleDirectory) => ModulesBackend;
-  readonly publisher: Publisher;
+  readonly objects: ObjectManager<typeof modulesService>;
   readonly now: () => Date;
   readonly log: Log;
 }
@@ -283,11 +284,11 @@ export class ModuleRuntime implements AsyncDisposable {
   }
 
   #publish(): void {
-    const { config, publisher } = this.#parts;
+    const { config, objects } = this.#parts;
     const agent = config.agent && this.#modules.find(config.agent.name);
     const { texts: problems } = this.#problems;
     const Agent = config.agent?.name ?? '';
-    publisher.set({
+    objects.setProperties({
       ...managerProperties({ engine: this.#monitor.status, problems, agent }),
       Agent,
     });

@@ -1,11 +1,10 @@
 import { join } from 'node:path';
 import type { Bus, BusSignal } from '../dbus/bus.ts';
-import { childPath } from '../dbus/path.ts';
 import type { CallContext } from '../dbus/server/call.ts';
 import { Variant } from '../dbus/wire/variant.ts';
 import { moduleIdOf } from '../ids.ts';
 import { identityService } from '../interfaces/identity.ts';
-import { modulesService } from '../interfaces/modules.ts';
+import type { modulesService } from '../interfaces/modules.ts';
 import { Cancellations } from '../service/operations/cancellations.ts';
 import type { StartContext, StartedService } from '../service/service-lifecycle.ts';
 import { SharedReads } from '../service/shared-reads.ts';
@@ -21,15 +20,14 @@ import { type SystemInfo, systemInfo } from './docker/system-info.ts';
 import { moduleHandlers, moduleResolvers } from './handlers.ts';
 import { Identities } from './identities.ts';
 import type { ModuleSource } from './module-source.ts';
-import { Publisher } from './publisher.ts';
 import { Records } from './records.ts';
 import { ModuleRuntime } from './service.ts';
 
 /** Starts the Module Runtime: modules are looked after as soon as the service has its name. */
 export async function startModules(
-  context: StartContext<ModulesConfig>,
+  context: StartContext<typeof modulesService, ModulesConfig>,
 ): Promise<StartedService<typeof modulesService, ModulesConfig>> {
-  const { bus, stateDir, cleanup, now, log, version } = context;
+  const { bus, objects, stateDir, cleanup, now, log, version } = context;
   // what is done is done with the settings in force when it begins
   let config = context.config;
   const clients = clientsOn(bus);
@@ -54,7 +52,6 @@ export async function startModules(
   const registered: Pick<Identities, 'ensure'> = {
     ensure: (moduleId, via) => identities.get(moduleId, via),
   };
-  const publisher = new Publisher();
   const records = await Records.open(stateDir);
   cleanup.use(records.disk);
   const runtime = cleanup.use(
@@ -81,7 +78,7 @@ export async function startModules(
           now,
           log,
         }),
-      publisher,
+      objects,
       now,
       log,
     }),
@@ -95,8 +92,7 @@ export async function startModules(
     cancellations: new Cancellations(),
     systemInfo: (signal: AbortSignal) =>
       system.get('', (read) => systemInfo(engine, version, read), signal),
-    objectPath: (name: string) =>
-      childPath(modulesService.path, modulesService.child.segment, name),
+    objects,
   };
   cleanup.use(
     await onIdentityNews(bus, () => {
@@ -108,8 +104,6 @@ export async function startModules(
   return {
     handlers: moduleHandlers(handlers),
     resolvers: moduleResolvers(handlers),
-    properties: { Version: version, ...publisher.state },
-    publish: (server) => publisher.attach(server),
     ready: () => runtime.observe(),
     onNameAcquired: () => runtime.start(),
     async reload(changed) {

@@ -1,8 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { Bus } from '../dbus/bus.ts';
-import type { Properties, ServiceDefinition } from '../dbus/definition.ts';
+import type { ServiceDefinition } from '../dbus/definition.ts';
 import { Callers } from '../dbus/server/caller.ts';
+import { ObjectManager } from '../dbus/server/object-manager.ts';
 import { type Server, type ServingOptions, serve } from '../dbus/server/serve.ts';
 import { describeError, ServiceError } from '../errors.ts';
 import { nameParsers } from '../ids.ts';
@@ -18,8 +19,10 @@ import { ShownFile } from './shown-file.ts';
 import { drain, watchForShutdown } from './shutdown.ts';
 
 /** What a service is given to start with. */
-export interface StartContext<C> {
+export interface StartContext<S extends ServiceDefinition, C> {
   readonly bus: Bus;
+  /** The objects on the bus; when the start is over, every property of the manager has a value. */
+  readonly objects: ObjectManager<S>;
   readonly config: C;
   /** Exists, and only the service's user can enter it. */
   readonly stateDir: string;
@@ -50,11 +53,8 @@ export interface Reloaded<S extends ServiceDefinition> extends Partial<Implement
 /** A service that has started: its implementation, its hooks, and when it may end. */
 export interface StartedService<S extends ServiceDefinition, C = CommonConfig>
   extends Implementation<S> {
-  readonly properties: Properties<S['manager']>;
   /** Puts another configuration in force; a rejection leaves the one before as it was. */
   readonly reload?: (config: C) => Promise<Reloaded<S>>;
-  /** Puts the objects on the server, which the service keeps for its news; the name is not taken yet. */
-  readonly publish?: (server: Server<S>) => void;
   /**
    * Resolves when what the properties show holds, as far as that is for a neighbour or an engine to say. The name waits
    * for it a second; what is found out later is announced.
@@ -71,7 +71,7 @@ export interface StartedService<S extends ServiceDefinition, C = CommonConfig>
 /** One of the services, as its `main.ts` states it. */
 export interface ServiceProgram<S extends ServiceDefinition, C extends CommonConfig> {
   readonly service: S;
-  readonly start: (context: StartContext<C>) => Promise<StartedService<S, C>>;
+  readonly start: (context: StartContext<S, C>) => Promise<StartedService<S, C>>;
   /** False for a service that never ends by itself. */
   readonly idleExit?: boolean;
   /** The settings that need a restart to change, each with its value; where state is kept is one anyway. */
@@ -106,6 +106,7 @@ interface Lifecycle<S extends ServiceDefinition, C extends CommonConfig> {
   readonly program: ServiceProgram<S, C>;
   readonly started: StartedService<S, C>;
   readonly environment: ServiceEnvironment<C>;
+  readonly objects: ObjectManager<S>;
   readonly server: Server<S>;
   readonly authorizations: Authorizations;
   readonly shown: ShownFile;
@@ -129,16 +130,19 @@ export async function runService<S extends ServiceDefinition, C extends CommonCo
     const { bus, config, stateDir, log, stop, version } = environment;
     const startedAt = new Date();
     const { signal } = working;
-    const context = { bus, config, stateDir, log, signal, cleanup, now, startedAt, version };
+    const objects = new ObjectManager(bus, program.service, version);
+    const shared = { bus, objects, config, stateDir, log, signal, cleanup };
+    const context = { ...shared, now, startedAt, version };
     const opening = ShownFile.open({ stateDir, version, log });
     const logSettings = await LogSettings.open({ stateDir, log, bus });
     const started = await startUnlessStopped(program, context, { stop, working });
     if (started === undefined) return;
-    const exported = await exportObjects(program, started, { environment, audit, logSettings });
+    const parts = { environment, audit, objects, logSettings };
+    const served = await startServer(program, started, parts);
     const shown = await opening;
     await untilReady(started, { stop, log });
     if (!stop.aborted) {
-      await serveUntilIdle({ program, started, environment, shown, logSettings, ...exported });
+      await serveUntilIdle({ program, started, shown, ...parts, ...served });
     }
   } finally {
     working.abort();
@@ -148,7 +152,7 @@ export async function runService<S extends ServiceDefinition, C extends CommonCo
 /** A start may wait for a token or another service: who stops the service meanwhile waits for neither. */
 async function startUnlessStopped<S extends ServiceDefinition, C extends CommonConfig>(
   program: ServiceProgram<S, C>,
-  context: StartContext<C>,
+  context: StartContext<S, C>,
   { stop, working }: { readonly stop: AbortSignal; readonly working: AbortController },
 ): Promise<StartedService<S, C> | undefined> {
   const abort = (): void => working.abort();
@@ -188,14 +192,14 @@ function now(): Date {
 async function serveUntilIdle<S extends ServiceDefinition, C extends CommonConfig>(
   lifecycle: Lifecycle<S, C>,
 ): Promise<void> {
-  const { program, started, environment, server, shown, logSettings } = lifecycle;
+  const { program, started, environment, objects, server, shown, logSettings } = lifecycle;
   const { bus, config, log, notify, stop, version } = environment;
-  server.onChange(shown.forget);
+  objects.onChange(shown.forget);
   const named = bus.requestName(program.service.busName);
   // what is announced from here on follows the name on the wire: no reader comes between
-  server.goLive();
+  objects.goLive();
   await named;
-  server.announceSince(shown.before);
+  objects.announceSince(shown.before);
   notify('READY=1');
   log.info('started', { version });
   started.onNameAcquired?.();
@@ -209,7 +213,7 @@ async function serveUntilIdle<S extends ServiceDefinition, C extends CommonConfi
   });
   const { loadConfig: load, onReloadRequest } = environment;
   const apply = reloader(lifecycle, (changed) => end.countIdle(idleMsOf(changed)));
-  const show = (problem: string): void => server.setProblem(problem);
+  const show = (problem: string): void => objects.setProblem(problem);
   const reloads = new Reloads({ load, apply, show, notify, stop, log });
   onReloadRequest(reloads.request);
   await end.reached;
@@ -232,10 +236,10 @@ async function serveUntilIdle<S extends ServiceDefinition, C extends CommonConfi
 /** A disk that does not answer holds up nothing. */
 async function saveShown<S extends ServiceDefinition, C extends CommonConfig>({
   shown,
-  server,
+  objects,
 }: Lifecycle<S, C>): Promise<void> {
   const late = pause(shownIsSavedWithinMs, undefined, { ref: false });
-  await Promise.race([shown.save(() => server.shown()), late]);
+  await Promise.race([shown.save(() => objects.shown()), late]);
 }
 
 /** Puts configurations in force, one after the other: what can fail comes first, then all of it at once. */
@@ -284,27 +288,26 @@ function refuseFixed<S extends ServiceDefinition, C extends CommonConfig>(
   throw new ServiceError('NotSupported', text);
 }
 
-async function exportObjects<S extends ServiceDefinition, C extends CommonConfig>(
+async function startServer<S extends ServiceDefinition, C extends CommonConfig>(
   program: ServiceProgram<S, C>,
   started: StartedService<S, C>,
   {
     environment,
     audit,
+    objects,
     logSettings,
-  }: Pick<Lifecycle<S, C>, 'environment' | 'logSettings'> & { readonly audit: Audit },
+  }: Pick<Lifecycle<S, C>, 'environment' | 'objects' | 'logSettings'> & { readonly audit: Audit },
 ): Promise<Pick<Lifecycle<S, C>, 'server' | 'authorizations'>> {
   const { bus, config, accounts } = environment;
-  const { service } = program;
   const local = new SystemAccounts({ getent: false });
   const callers = await Callers.start(bus);
-  const authorizations = new Authorizations({ bus, callers, service });
+  const authorizations = new Authorizations({ bus, callers, service: program.service });
   const authorize = await authorizations.prepare(config, { accounts, local });
   const trusted = new Set(await Promise.all(serviceUsers.map((name) => local.uid(name))));
-  const { handlers, resolvers, properties, describeMore } = started;
-  const server = serve(bus, service, {
+  const { handlers, resolvers, describeMore } = started;
+  const server = serve(bus, objects, {
     handlers,
     resolvers,
-    properties,
     authorizer: authorize(),
     callers,
     names: nameParsers,
@@ -313,7 +316,6 @@ async function exportObjects<S extends ServiceDefinition, C extends CommonConfig
     isTrusted: (uid) => trusted.has(uid),
     ...(describeMore && { describeMore }),
   });
-  started.publish?.(server);
   return { server, authorizations };
 }
 

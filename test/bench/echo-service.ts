@@ -1,6 +1,7 @@
 import { Bus } from '../../src/dbus/bus.ts';
 import { defineInterface, defineService } from '../../src/dbus/definition.ts';
 import { Callers } from '../../src/dbus/server/caller.ts';
+import { ObjectManager } from '../../src/dbus/server/object-manager.ts';
 import { serve } from '../../src/dbus/server/serve.ts';
 import { nameParsers } from '../../src/ids.ts';
 
@@ -26,10 +27,9 @@ const echoService = defineService({
 /** Serves the echo on a bus until the process ends. */
 async function main(address: string): Promise<void> {
   const bus = await Bus.connect(address);
-  serve(bus, echoService, {
+  serve(bus, new ObjectManager(bus, echoService), {
     handlers: { Echo: ({ data }) => ({ data }) },
     resolvers: {},
-    properties: {},
     authorizer: { authorize: () => undefined },
     callers: await Callers.start(bus),
     names: nameParsers,

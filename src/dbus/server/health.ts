@@ -2,12 +2,8 @@ import type { InterfaceDefinition, Properties } from '../definition.ts';
 
 /** Health and LastError of a manager: what its service says of itself, and a problem of the process beside it. */
 export class ManagerHealth<I extends InterfaceDefinition> {
-  readonly #own = new Map<string, unknown>();
+  readonly #own = new Map<string, unknown>([['Health', 'ok']]);
   #problem = '';
-
-  constructor(properties: Properties<I>) {
-    this.#keep(properties);
-  }
 
   /** The values that a service sets, with the problem of the process in them. */
   over(values: Partial<Properties<I>>): Partial<Properties<I>> {

@@ -20,12 +20,15 @@ export class PropertySet {
   #revision = 0;
   #json: string | undefined;
 
-  /** All properties must be given. */
   constructor(definition: InterfaceDefinition, values: Readonly<Record<string, unknown>>) {
     this.#definitions = definition.properties ?? {};
-    for (const name of Object.keys(this.#definitions)) {
-      if (values[name] === undefined) throw new TypeError(`property ${name} has no value`);
-      this.#values.set(name, values[name]);
+    for (const name of Object.keys(this.#definitions)) this.#values.set(name, values[name]);
+  }
+
+  /** Throws when a property has no value; none may be read before. */
+  assertComplete(): void {
+    for (const [name, value] of this.#values) {
+      if (value === undefined) throw new TypeError(`property ${name} has no value`);
     }
   }
 

@@ -1,16 +1,16 @@
 import { ServiceError } from '../../errors.ts';
 import type { Bus } from '../bus.ts';
-import type { NameParsers, Properties, ServiceDefinition } from '../definition.ts';
+import type { NameParsers, ServiceDefinition } from '../definition.ts';
 import type { IncomingMessage } from '../wire/inbox.ts';
 import type { MessageHeader } from '../wire/message.ts';
-import { type AuthorizationRequest } from './authorization-gate.ts';
+import type { AuthorizationRequest } from './authorization-gate.ts';
 import type { CallContext, IncomingCall } from './call.ts';
 import type { Caller, Callers } from './caller.ts';
 import { Admission } from './limits/admission.ts';
 import { type CallLimits, defaultCallLimits } from './limits/call-limits.ts';
 import { type LogControl, logControlObject } from './log-control.ts';
-import { type CallArguments, Method } from './method.ts';
-import { Published } from './published.ts';
+import type { CallArguments, Method } from './method.ts';
+import type { ObjectManager } from './object-manager.ts';
 import { reply, replyError } from './replies.ts';
 import { maxBodyBytesOf, routeOf } from './route.ts';
 import { Serving, type ServingOptions } from './serving.ts';
@@ -36,7 +36,6 @@ export interface ServeObserver {
 /** What a service is served with. `Describe` is answered here. */
 export interface ServeOptions<S extends ServiceDefinition, Names extends NameParsers = NameParsers>
   extends ServingOptions<S, Names> {
-  readonly properties: Properties<S['manager']>;
   readonly callers: Callers;
   readonly names: Names;
   readonly logControl: LogControl;
@@ -56,35 +55,31 @@ interface ServedCall {
   readonly serving: Serving;
 }
 
-/** Serves a service on a bus; it owns no name yet, and announces nothing before `goLive`. */
+/** Serves the objects of a service on a bus, which are complete; it owns no name yet. */
 export function serve<S extends ServiceDefinition, Names extends NameParsers>(
   bus: Bus,
-  service: S,
+  objects: ObjectManager<S>,
   options: ServeOptions<S, Names>,
 ): Server<S, Names> {
-  return new Server(bus, service, options);
+  return new Server(bus, objects, options);
 }
 
-/** A service on the bus: its objects, and the dispatch of calls to them. */
-export class Server<
-  S extends ServiceDefinition,
-  Names extends NameParsers = NameParsers,
-> extends Published<S> {
+/** A service on the bus: the dispatch of calls to its objects. */
+export class Server<S extends ServiceDefinition, Names extends NameParsers = NameParsers> {
   readonly #bus: Bus;
+  readonly #objects: ObjectManager<S>;
   readonly #options: CommonOptions;
   readonly #admission: Admission;
   #serving: Serving;
-  readonly #methods: ReadonlyMap<string, Method>;
   /** The largest reply that each member was answered with so far: what its next callers may expect. */
   readonly #largestReplies = new Map<string, number>();
   #onActivity: () => void = () => undefined;
 
-  constructor(bus: Bus, service: S, options: ServeOptions<S, Names>) {
-    const methods = methodsOf(service);
-    super(bus, service, options.properties, methods);
-    this.#methods = methods;
+  constructor(bus: Bus, objects: ObjectManager<S>, options: ServeOptions<S, Names>) {
+    objects.assertComplete();
     const { callers, limits = defaultCallLimits } = options;
     this.#bus = bus;
+    this.#objects = objects;
     this.#options = options;
     this.#admission = new Admission(callers, limits, {
       admitted: (call) => this.#dispatch(call),
@@ -95,7 +90,7 @@ export class Server<
       isTrusted: (uid) => this.#isTrusted(uid),
     });
     this.#serving = this.#servingWith(options);
-    this.tree.add(logControlObject(options.logControl));
+    objects.tree.add(logControlObject(options.logControl));
     bus.serveCalls({
       maxBodyBytes: (header) => this.#maxBodyBytes(header),
       receive: (message) => this.#admission.admit(message),
@@ -130,7 +125,7 @@ export class Server<
     const { observer } = this.#options;
     return new Serving(options, {
       decided: (...decided) => observer.onDecision(...decided),
-      describe: (more) => ({ json: this.describe(more) }),
+      describe: (more) => ({ json: this.#objects.describe(more) }),
     });
   }
 
@@ -148,13 +143,13 @@ export class Server<
   }
 
   #maxBodyBytes(header: MessageHeader): number {
-    return maxBodyBytesOf(header, this.#methods);
+    return maxBodyBytesOf(header, this.#objects.methods);
   }
 
   /** Undefined when the call was answered at once; throws or rejects when it failed. */
   #serve(call: IncomingCall): Promise<void> | undefined {
     const { message, caller } = call;
-    const { tree } = this;
+    const { tree } = this.#objects;
     const route = routeOf(message, tree);
     if (route.kind === 'standard') {
       const { method, object } = route;
@@ -297,13 +292,4 @@ function memberOf({ message }: IncomingCall): string {
 
 function nameOf({ header }: IncomingMessage): string {
   return `${header.interface ?? ''}.${header.member ?? ''}`;
-}
-
-function methodsOf(service: ServiceDefinition): ReadonlyMap<string, Method> {
-  return new Map(
-    Object.entries(service.manager.methods ?? {}).map(([name, definition]) => [
-      name,
-      new Method(name, definition),
-    ]),
-  );
 }

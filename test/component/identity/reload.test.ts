@@ -146,7 +146,7 @@ test('publishes where the identity comes from, which may be nowhere', async () =
   await using device = await deviceWith();
   await device.call('Provision');
   assert.equal(
-    [device.running.properties.Source, device.running.properties.Attestation],
+    [device.shown.properties.Source, device.shown.properties.Attestation],
     ['dps', 'x509'],
   );
   await device.reload({ bare: true });

@@ -4,9 +4,7 @@ import { mkdir, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Server } from '../../../src/dbus/server/serve.ts';
 import { parseKeyId } from '../../../src/ids.ts';
-import type { keysService } from '../../../src/interfaces/keys.ts';
 import { failureOf } from '../../support/failure.ts';
 import { FileKeys } from '../../support/keys/file-keys.ts';
 import { soon } from '../../support/keys/key-store-contract.ts';
@@ -21,16 +19,19 @@ test.after.each(async ({ keys }) => {
   await keys[Symbol.asyncDispose]();
 });
 
-/** What a publisher puts on the bus from now on, in order. */
-function publishedBy({ publisher }: FileKeys): string[] {
+/** What is put on the bus from now on, in order. */
+function publishedBy({ objects }: FileKeys): string[] {
   const published: string[] = [];
-  const server = {
-    putObject: (id: string, shown: Readonly<Record<string, unknown>>) =>
-      published.push(`put ${id} ${String(shown['Algorithm'])}`),
-    removeObject: (id: string) => published.push(`remove ${id}`),
-    setProperties: () => undefined,
+  const put = objects.put.bind(objects);
+  const remove = objects.remove.bind(objects);
+  objects.put = (id, shown) => {
+    published.push(`put ${id} ${shown.Algorithm}`);
+    put(id, shown);
   };
-  publisher.attach(server as unknown as Server<typeof keysService>); // what a display calls
+  objects.remove = (id) => {
+    published.push(`remove ${id}`);
+    remove(id);
+  };
   return published;
 }
 
@@ -127,7 +128,6 @@ test('keeps a key that fits in everything, and no other', async ({ keys }) => {
 });
 
 test('replaces a key by an import alone, and nothing of the old one is left', async ({ keys }) => {
-  const published = publishedBy(keys);
   await keys.createPair('id', 'ec-p256', []);
   const bytes = randomBytes(32);
   const given = ['id', bytes, 'hmac-sha256', []] as const;
@@ -140,7 +140,11 @@ test('replaces a key by an import alone, and nothing of the old one is left', as
   assert.is(await failureOf(keys.publicKey('id')), 'NotSupported');
   assert.is(await failureOf(keys.sign('id', 'ecdsa-sha256', text)), 'NotSupported');
   // the object of another kind is another object
-  assert.equal(published, ['put id ec-p256', 'remove id', 'put id hmac-sha256']);
+  assert.equal(keys.objects.announced(), [
+    'InterfacesAdded /org/iotedge/Keys1/key/id',
+    'InterfacesRemoved /org/iotedge/Keys1/key/id',
+    'InterfacesAdded /org/iotedge/Keys1/key/id',
+  ]);
 });
 
 test('tells ids apart by every letter and its case', async ({ keys }) => {
@@ -200,7 +204,8 @@ test('publishes what a look at all keys finds, made and removed by others', asyn
   await keys.createKey('one', 'aes-256', []);
   await keys.service.refresh(soon());
   assert.equal(published, ['put one aes-256', 'put one aes-256']);
-  assert.equal(keys.publisher.state, { Health: 'ok', LastError: '' });
+  const { Health, LastError } = keys.objects.properties;
+  assert.equal([Health, LastError], ['ok', '']);
 });
 
 test('goes on with an id after a change to it failed', async ({ keys }) => {

@@ -4,18 +4,20 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../src/errors.ts';
 import { parseKeyId } from '../../../src/ids.ts';
+import { keysService } from '../../../src/interfaces/keys.ts';
+import { KeyCatalog } from '../../../src/keys/catalog.ts';
 import { FileStore } from '../../../src/keys/file/store.ts';
 import { parseSignMechanism, parseSignRequest } from '../../../src/keys/mechanism.ts';
 import { Pkcs11Module } from '../../../src/keys/pkcs11/library/library.ts';
 import { PinGuard } from '../../../src/keys/pkcs11/pin-guard.ts';
 import { openTokenKeyRecords } from '../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store, type Pkcs11StoreOptions } from '../../../src/keys/pkcs11/store.ts';
-import { BusPublisher } from '../../../src/keys/publisher.ts';
 import { KeyService } from '../../../src/keys/service.ts';
 import type { Stores } from '../../../src/keys/stores.ts';
 import { until } from '../../support/deadline.ts';
 import { codeOf, forSigning, soon } from '../../support/keys/key-store-contract.ts';
 import { SoftToken, softhsmPath, userPin } from '../../support/keys/soft-token.ts';
+import { ShownObjects } from '../../support/wire/shown-objects.ts';
 
 const test = suite('KeyService');
 const wanted = { ...forSigning, ifExists: 'fail', store: undefined } as const;
@@ -27,12 +29,12 @@ class Fixture implements AsyncDisposable {
   readonly soft: SoftToken;
   readonly pkcs11: Pkcs11Store;
   readonly keys: KeyService;
-  readonly publisher = new BusPublisher();
+  readonly objects = new ShownObjects(keysService);
   readonly module = new Pkcs11Module(softhsmPath);
 
   private constructor(soft: SoftToken, file: FileStore, beside: Beside) {
     this.soft = soft;
-    const { module, publisher } = this;
+    const { module, objects } = this;
     const base = {
       module,
       selector: { slotId: 0 },
@@ -41,7 +43,7 @@ class Fixture implements AsyncDisposable {
     this.pkcs11 = new Pkcs11Store({ base, preloaded: new Map(), usages: new Map(), ...beside });
     const { pkcs11 } = this;
     const stores = { file, pkcs11, defaults: { pair: 'pkcs11', symmetric: 'pkcs11' } } as const;
-    this.keys = new KeyService(stores, publisher);
+    this.keys = new KeyService(stores, new KeyCatalog(objects));
     this.pkcs11.onTokenChange((failure) => {
       this.keys.tokenChanged(failure);
       void this.keys.refresh(soon());
@@ -105,25 +107,25 @@ for (const { gone, says } of [
   const without = ['a token', ...gone].join(' and ');
   test(`has published what a call found out when the call is answered, without ${without}`, async () => {
     await using fixture = await Fixture.start();
-    const { keys, pkcs11, publisher, soft } = fixture;
+    const { keys, objects, pkcs11, soft } = fixture;
     const held = parseKeyId('held');
     const request = parseSignRequest(parseSignMechanism('ecdsa-sha256'), Buffer.alloc(32), true);
     const sign = () => codeOf(pkcs11.sign(held, request, soon()));
     await keys.refresh(soon());
     await keys.createPair(held, ['ec-p256'], wanted, soon());
-    assert.equal(publisher.state, { Health: 'ok', LastError: '' });
+    assert.equal(objects.properties, { Version: '', Health: 'ok', LastError: '' });
 
     await soft.remove();
     for (const name of gone) await rename(join(soft.directory, name), join(soft.directory, 'gone'));
     assert.is(await sign(), 'Unavailable');
-    const { Health, LastError } = publisher.state;
+    const { Health, LastError } = objects.properties;
     assert.is(Health, 'degraded');
     assert.match(LastError, says);
 
     for (const name of gone) await rename(join(soft.directory, 'gone'), join(soft.directory, name));
     await soft.insert();
     await until(20_000, 'the token to be found again', async () => (await sign()) === undefined);
-    await until(20_000, 'the news of it', () => publisher.state.Health === 'ok');
+    await until(20_000, 'the news of it', () => objects.properties.Health === 'ok');
   });
 }
 
@@ -152,7 +154,11 @@ function overUnlisted(calls: { lists: number; describes: number }, elapsedMs: ()
   };
   const stores = { file, pkcs11, defaults: { pair: 'pkcs11', symmetric: 'pkcs11' } };
   // what the service asks of its stores here
-  const keys = new KeyService(stores as unknown as Stores, new BusPublisher(), elapsedMs);
+  const keys = new KeyService(
+    stores as unknown as Stores,
+    new KeyCatalog(new ShownObjects(keysService)),
+    elapsedMs,
+  );
   return { keys, known };
 }
 
@@ -193,7 +199,7 @@ test('answers for a public key what is there after a change', async () => {
 
 test('looks once for all who want to know, and again when a token changed meanwhile', async () => {
   await using fixture = await Fixture.start();
-  const { keys, module, publisher } = fixture;
+  const { keys, module, objects } = fixture;
   await keys.refresh(soon());
   const { api } = module;
   const find = api.C_FindObjectsInit.bind(api);
@@ -218,7 +224,7 @@ test('looks once for all who want to know, and again when a token changed meanwh
     keys.tokenChanged(new ServiceError('Unavailable', 'the token is gone'));
   };
   assert.is(await searchesOf(keys.refresh(soon())), 2 * one);
-  assert.is(publisher.state.Health, 'ok');
+  assert.is(objects.properties.Health, 'ok');
 });
 
 test.run();

@@ -16,6 +16,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { CallContext } from '../../../src/dbus/server/serve.ts';
 import { parseKeyId } from '../../../src/ids.ts';
+import { keysService } from '../../../src/interfaces/keys.ts';
+import { KeyCatalog } from '../../../src/keys/catalog.ts';
 import { readPreloaded } from '../../../src/keys/file/preloaded.ts';
 import { FileStore } from '../../../src/keys/file/store.ts';
 import { keysHandlers } from '../../../src/keys/handlers.ts';
@@ -27,11 +29,11 @@ import { Pkcs11Module } from '../../../src/keys/pkcs11/library/library.ts';
 import { PinGuard } from '../../../src/keys/pkcs11/pin-guard.ts';
 import { openTokenKeyRecords } from '../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store } from '../../../src/keys/pkcs11/store.ts';
-import { BusPublisher } from '../../../src/keys/publisher.ts';
 import { KeyService } from '../../../src/keys/service.ts';
 import { failureOf } from '../../support/failure.ts';
 import { soon } from '../../support/keys/key-store-contract.ts';
 import { SoftToken, softhsmPath, userPin } from '../../support/keys/soft-token.ts';
+import { ShownObjects } from '../../support/wire/shown-objects.ts';
 
 const test = suite('key material in memory');
 
@@ -49,8 +51,9 @@ class Fixture implements AsyncDisposable {
     const dispose = async () => undefined;
     const defaults = { pair: 'file', symmetric: 'file' } as const;
     const all = { file, pkcs11, defaults, [Symbol.asyncDispose]: dispose };
-    const keys = new KeyService(all, new BusPublisher());
-    this.methods = keysHandlers(keys, new KeyUse(keys), (id) => `/${id}`);
+    const objects = new ShownObjects(keysService);
+    const keys = new KeyService(all, new KeyCatalog(objects));
+    this.methods = keysHandlers(keys, { use: new KeyUse(keys), objects });
     this.#soft = soft;
     this.#module = module;
     this.#pkcs11 = pkcs11;

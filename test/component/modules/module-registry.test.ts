@@ -84,7 +84,7 @@ function directoryIn(socketsPath: string) {
       return backend;
     },
     records: { delete: () => Promise.resolve() },
-    publisher: { put: () => {}, remove: () => {} },
+    objects: { put: () => {}, remove: () => {} },
     onChange: () => {},
     log,
   });

@@ -37,8 +37,8 @@ for (const kind of kinds) {
   test(`lets a hundred proxies of GLib read again after a restart, on ${kind}`, async () => {
     await using rig = await PrivateBus.start(undefined, kind);
     const first = await rig.connect();
-    const { server } = await startEcho(first);
-    server.putObject('a', { Name: 'a', Size: 1n });
+    const { objects } = await startEcho(first);
+    objects.put('a', { Name: 'a', Size: 1n });
     const args = [script('glib-client.py'), rig.address, busName, path, manager.name, '100'];
     const client = spawn(python, args, { stdio: ['pipe', 'pipe', 'inherit'] });
     try {
@@ -49,8 +49,8 @@ for (const kind of kinds) {
       await first.close();
       await using second = await rig.connect();
       const again = await startEcho(second);
-      again.server.putObject('a', { Name: 'a', Size: 1n });
-      again.server.putObject('b', { Name: 'b', Size: 2n });
+      again.objects.put('a', { Name: 'a', Size: 1n });
+      again.objects.put('b', { Name: 'b', Size: 2n });
       client.stdin.write('\n');
       assert.is(await line(), '100 2');
     } finally {

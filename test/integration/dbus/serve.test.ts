@@ -376,7 +376,7 @@ test('answers what came in before the name was given back, then leaves', () =>
   }));
 
 test('tells properties and refuses to set them', () =>
-  withEcho(async ({ bus, server }) => {
+  withEcho(async ({ bus, objects: shown }) => {
     const name = echoService.manager.name;
     const [version] = await properties(bus, 'Get', [name, 'Version']);
     assert.equal(version, variant('s', '1'));
@@ -394,7 +394,7 @@ test('tells properties and refuses to set them', () =>
     assert.is(await failureOf(properties(bus, 'Set', set)), 'PropertyReadOnly');
     const absent = [name, 'No', variant('s', 'x')];
     assert.is(await failureOf(properties(bus, 'Set', absent)), 'UnknownProperty');
-    server.setProperties({ Health: 'degraded' });
+    shown.setProperties({ Health: 'degraded' });
     const [health] = await properties(bus, 'Get', [name, 'Health']);
     assert.equal(health, variant('s', 'degraded'));
   }));
@@ -425,13 +425,13 @@ test('lets its own uid set the log level, of the right type, and nobody else', (
   }));
 
 test('announces changed properties as they declare it', () =>
-  withEcho(async ({ bus, server }) => {
+  withEcho(async ({ bus, objects: shown }) => {
     const heard: BusSignal[] = [];
     const match = { sender: echoService.busName, member: 'PropertiesChanged' };
     await bus.subscribe(match, (signal) => void heard.push(signal));
-    server.setProperties({ Quiet: 1 });
-    server.setProperties({ Health: 'ok' });
-    server.setProperties({ Health: 'degraded', LastError: 'why', Version: '2', Quiet: 2 });
+    shown.setProperties({ Quiet: 1 });
+    shown.setProperties({ Health: 'ok' });
+    shown.setProperties({ Health: 'degraded', LastError: 'why', Version: '2', Quiet: 2 });
     await echo(bus).Echo({ data: Buffer.of() });
     assert.is(heard.length, 1);
     const [name, changed, invalidated] = heard[0]?.body ?? [];
@@ -442,16 +442,16 @@ test('announces changed properties as they declare it', () =>
   }));
 
 test('manages child objects and tells who comes and goes', () =>
-  withEcho(async ({ bus, server }) => {
+  withEcho(async ({ bus, objects: shown }) => {
     const heard: (readonly [string, unknown])[] = [];
     const manager = { sender: echoService.busName, path: echoService.path };
     await bus.subscribe({ ...manager, interface: 'org.freedesktop.DBus.ObjectManager' }, (signal) =>
       heard.push([signal.member, signal.body[0]]),
     );
     const path = `${echoService.path}/thing/device_2did`;
-    assert.is(server.objectPath('device-id'), path);
-    server.putObject('device-id', { Name: 'device-id', Size: 1n });
-    server.updateObject('device-id', { Size: 2n });
+    assert.is(shown.pathOf('device-id'), path);
+    shown.put('device-id', { Name: 'device-id', Size: 1n });
+    shown.update('device-id', { Size: 2n });
     const { busName: destination, path: root } = echoService;
     const objectManager = 'org.freedesktop.DBus.ObjectManager';
     const call = { destination, interface: objectManager, member: 'GetManagedObjects' };
@@ -460,8 +460,8 @@ test('manages child objects and tells who comes and goes', () =>
     assert.is(await failureOf(bus.call({ ...call, path })), 'UnknownInterface');
     const [size] = await properties(bus, 'Get', ['org.iotedge.Echo1.Thing', 'Size'], path);
     assert.equal(size, variant('t', 2n));
-    server.removeObject('device-id');
-    server.removeObject('device-id');
+    shown.remove('device-id');
+    shown.remove('device-id');
     const gone = properties(bus, 'Get', ['org.iotedge.Echo1.Thing', 'Size'], path);
     assert.is(await failureOf(gone), 'UnknownObject');
     assert.equal(heard, [
@@ -471,33 +471,33 @@ test('manages child objects and tells who comes and goes', () =>
   }));
 
 test('shows what it knows even when a text in it cannot be on the bus', () =>
-  withEcho(async ({ bus, server }) => {
-    server.putObject('odd', { Name: 'a\0b', Size: 1n });
-    server.setProperties({ Health: 'x\0' });
+  withEcho(async ({ bus, objects: shown }) => {
+    shown.put('odd', { Name: 'a\0b', Size: 1n });
+    shown.setProperties({ Health: 'x\0' });
     const [all] = await properties(bus, 'GetAll', ['org.iotedge.Echo1']);
     assert.is((all as Record<string, Variant>)['Health']?.value, 'x\ufffd');
-    const path = server.objectPath('odd');
+    const path = shown.pathOf('odd');
     const [name] = await properties(bus, 'Get', ['org.iotedge.Echo1.Thing', 'Name'], path);
     assert.is((name as Variant).value, 'a\ufffdb');
   }));
 
 test('sends its signals to those who listen', () =>
-  withEcho(async ({ bus, server }) => {
+  withEcho(async ({ bus, objects: shown }) => {
     const heard: BusSignal[] = [];
     await onSignal(bus, echoRemote, {
       definition: echoService.manager,
       member: 'Happened',
       listener: (signal) => void heard.push(signal),
     });
-    server.emit('Happened', { what: 'it', at: 5n });
+    shown.emit('Happened', { what: 'it', at: 5n });
     await until(15_000, 'the signal', () => heard.length === 1);
     assert.equal(heard[0]?.body, ['it', 5n]);
     assert.is(heard[0]?.signature, 'st');
   }));
 
 test('describes itself', () =>
-  withEcho(async ({ bus, server }) => {
-    server.putObject('a', { Name: 'a', Size: 7n });
+  withEcho(async ({ bus, objects: shown }) => {
+    shown.put('a', { Name: 'a', Size: 7n });
     const { json } = await echo(bus).Describe({});
     const described: unknown = JSON.parse(json);
     assert.equal(described, {
@@ -511,8 +511,8 @@ test('describes itself', () =>
   }));
 
 test('shows argument names, properties and signals to busctl', () =>
-  withEcho(async ({ rig, server }) => {
-    server.putObject('device-id', { Name: 'device-id', Size: 1n });
+  withEcho(async ({ rig, objects }) => {
+    objects.put('device-id', { Name: 'device-id', Size: 1n });
     const { busName, path, manager } = echoService;
     const tree = await rig.busctl('tree', '--list', busName);
     const nodes = tree.stdout.split('\n').filter((line) => line !== '');

@@ -12,9 +12,9 @@ import { RawConnection } from '../../support/wire/raw-connection.ts';
 const test = suite('dbus calls that wait, and that nobody waits for');
 
 test('makes no answer that nobody waits for', () =>
-  withEcho(async ({ rig, server }) => {
+  withEcho(async ({ rig, objects }) => {
     for (let count = 0; count < 50; count++) {
-      server.putObject(`thing-${count}`, { Name: `${count}`, Size: 1n });
+      objects.put(`thing-${count}`, { Name: `${count}`, Size: 1n });
     }
     using raw = await RawConnection.open(rig.socket);
     const { busName: destination, path } = echoService;

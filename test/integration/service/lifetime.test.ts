@@ -77,7 +77,6 @@ async function leave(stopped: boolean): Promise<{ readonly finished: boolean }> 
   const running: StartedService<typeof idler> = {
     handlers: {},
     resolvers: {},
-    properties: { Version: '', Health: 'ok', LastError: '' },
     isBusy: () => busy,
   };
   const program = { service: idler, start: () => Promise.resolve(running) };
@@ -108,7 +107,7 @@ test('does not wait for its start when it is told to stop', async () => {
   await using log = new ServiceLog(logOptions);
   const stop = new AbortController();
   let cleanedUp = false;
-  const start = ({ signal, cleanup }: StartContext<CommonConfig>): Promise<never> =>
+  const start = ({ signal, cleanup }: StartContext<typeof idler, CommonConfig>): Promise<never> =>
     new Promise((_, reject) => {
       cleanup.defer(() => void (cleanedUp = true));
       signal.addEventListener('abort', () => reject(new Error('the start was given up')));

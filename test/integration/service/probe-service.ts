@@ -79,7 +79,7 @@ type Probe = typeof probeService;
 
 function handlersFor(
   { greeting }: ProbeConfig,
-  { stateDir }: StartContext<ProbeConfig>,
+  { stateDir }: StartContext<Probe, ProbeConfig>,
 ): StartedService<Probe>['handlers'] {
   return {
     Echo: ({ text }) => ({ text }),
@@ -107,7 +107,7 @@ function handlersFor(
 
 async function reload(
   config: ProbeConfig,
-  context: StartContext<ProbeConfig>,
+  context: StartContext<Probe, ProbeConfig>,
 ): Promise<Reloaded<Probe>> {
   note('reloading');
   if (config.greeting === 'slow') await pause(1000);
@@ -116,7 +116,7 @@ async function reload(
 }
 
 async function start(
-  context: StartContext<ProbeConfig>,
+  context: StartContext<Probe, ProbeConfig>,
 ): Promise<StartedService<Probe, ProbeConfig>> {
   note('start');
   context.cleanup.defer(() => note('cleaned up'));
@@ -124,7 +124,6 @@ async function start(
   return {
     handlers: handlersFor(context.config, context),
     resolvers: {},
-    properties: { Version: context.version, Health: 'ok', LastError: '' },
     reload: (config: ProbeConfig) => reload(config, context),
   };
 }

@@ -4,11 +4,15 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { defineInterface, defineService, type Properties } from '../../../src/dbus/definition.ts';
-import type { Server } from '../../../src/dbus/server/serve.ts';
+import type { ObjectManager } from '../../../src/dbus/server/object-manager.ts';
 import { describe, managerProperties } from '../../../src/interfaces/common.ts';
 import { SystemAccounts } from '../../../src/service/accounts.ts';
 import { ServiceLog } from '../../../src/service/log/log.ts';
-import { runService, type StartedService } from '../../../src/service/service-lifecycle.ts';
+import {
+  runService,
+  type StartContext,
+  type StartedService,
+} from '../../../src/service/service-lifecycle.ts';
 import { CachingClient } from '../../support/clients/caching-client.ts';
 import { deadline, until } from '../../support/deadline.ts';
 import { PrivateBus } from '../../support/rig/private-bus.ts';
@@ -60,7 +64,7 @@ interface Stage extends AsyncDisposable {
 
 /** Another process of the service. */
 interface Life {
-  readonly server: Server<typeof shower>;
+  readonly objects: ObjectManager<typeof shower>;
   readonly logged: string[];
   /** Ends in order. */
   end(): Promise<void>;
@@ -72,7 +76,7 @@ async function live(
   options: {
     readonly version?: string;
     readonly lastError?: string;
-    readonly ready?: (server: Server<typeof shower>) => Promise<void>;
+    readonly ready?: (objects: ObjectManager<typeof shower>) => Promise<void>;
   } = {},
 ): Promise<Life> {
   const { version = '1', lastError = '', ready } = options;
@@ -82,19 +86,20 @@ async function live(
   const sink = ({ message }: { readonly message: string }): void => void logged.push(message);
   const sinks = { console: sink, journal: sink };
   const log = new ServiceLog({ identifier: 'x', level: 'info', target: 'console', sinks });
-  let server: Server<typeof shower> | undefined;
+  let shown: ObjectManager<typeof shower> | undefined;
   const running: StartedService<typeof shower> = {
     handlers: {},
     resolvers: {},
-    properties: { Version: version, Health: 'ok', LastError: lastError },
-    publish: (to) => {
-      server = to;
-      for (const [id, properties] of Object.entries(things)) to.putObject(id, properties);
-    },
-    ...(ready && { ready: () => (server === undefined ? Promise.resolve() : ready(server)) }),
+    ...(ready && { ready: () => (shown === undefined ? Promise.resolve() : ready(shown)) }),
+  };
+  const start = ({ objects }: StartContext<typeof shower, unknown>) => {
+    shown = objects;
+    objects.setProperties({ LastError: lastError });
+    for (const [id, properties] of Object.entries(things)) objects.put(id, properties);
+    return Promise.resolve(running);
   };
   const served = runService(
-    { service: shower, start: () => Promise.resolve(running) },
+    { service: shower, start },
     {
       bus,
       config,
@@ -112,9 +117,9 @@ async function live(
   await until(10_000, 'the name', async () => {
     return (await watcher.nameOwner(shower.busName)) === bus.uniqueName;
   });
-  if (server === undefined) throw new Error('nothing was published');
+  if (shown === undefined) throw new Error('nothing was published');
   return {
-    server,
+    objects: shown,
     logged,
     end: async () => {
       stop.abort();
@@ -187,10 +192,10 @@ test('removes and adds an object of which something differs that never changes',
 test('does so too while it runs', async () => {
   await using stage = await cachedAfter({ ball });
   const life = await live(stage.rig, { ball });
-  life.server.putObject('ball', { ...ball, Name: 'another', Size: 5n });
+  life.objects.put('ball', { ...ball, Name: 'another', Size: 5n });
   assert.equal(await stage.client.errors(), []);
   assert.equal(stage.client.signals, [`- ${at('ball')}`, `+ ${at('ball')}`]);
-  life.server.setProperties({ Version: '2' });
+  life.objects.setProperties({ Version: '2' });
   await stage.client.errors();
   assert.is(stage.client.cached(shower.path).has('Version'), false);
   await life.end();
@@ -234,7 +239,7 @@ test('has removed the file when a change is announced, so that a crash leaves no
     );
   });
   await stage.client.errors(); // the subscription is made by now
-  life.server.updateObject('ball', { Size: 7n });
+  life.objects.update('ball', { Size: 7n });
   assert.is(await deadline(5000, seen, 'the signal'), false);
   await life.end();
   const [, again] = [await readFile(stage.file), await live(stage.rig, { ball })];
@@ -267,8 +272,8 @@ test('says at its first read what it finds out before, and announces the rest', 
     stage.rig,
     { ball: { ...ball, Size: 0n } },
     {
-      ready: async (server) => {
-        server.updateObject('ball', { Size: 1n });
+      ready: async (objects) => {
+        objects.update('ball', { Size: 1n });
         await new Promise((resolve) => setImmediate(resolve));
       },
     },
@@ -282,9 +287,9 @@ test('says at its first read what it finds out before, and announces the rest', 
     stage.rig,
     { ball: { ...ball, Size: 0n } },
     {
-      ready: (server) => {
+      ready: (objects) => {
         wait = new Promise<void>((resolve) => (answer = resolve));
-        return wait.then(() => server.updateObject('ball', { Size: 1n }));
+        return wait.then(() => objects.update('ball', { Size: 1n }));
       },
     },
   );

@@ -219,7 +219,7 @@ export default [
   },
   {
     breaks: 'a trust bundle that is the same is emitted as another one',
-    text: 'if (digest === this.state.TrustBundleDigest) return;',
+    text: 'if (digest === this.#trustBundle) return;',
     becomes: '',
     suite: 'unit/certificates/publisher',
   },

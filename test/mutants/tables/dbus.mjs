@@ -155,19 +155,19 @@ export default [
     breaks: 'a property that was set to the value it has is announced as changed',
     text: 'if (value === undefined || isDeepStrictEqual(this.#values.get(name), value)) continue;',
     becomes: 'if (value === undefined) continue;',
-    suite: 'unit/dbus/server/published',
+    suite: 'unit/dbus/server/object-manager',
   },
   {
     breaks: 'an object whose constants changed is not announced as another one',
-    text: 'if (change !== undefined && change.constants.length > 0) this.#announceReplaced(path);',
+    text: 'if (change !== undefined && change.constants.length > 0) this.#signals.replaced(object);',
     becomes: 'if (change === undefined) return;',
-    suite: 'unit/dbus/server/published',
+    suite: 'unit/dbus/server/object-manager',
   },
   {
     breaks: 'changes are announced before the service has its name',
     text: 'if (!this.#live) return;\n    this.#onChange();',
     becomes: 'this.#onChange();',
-    suite: 'unit/dbus/server/published',
+    suite: 'unit/dbus/server/object-manager',
   },
   {
     breaks: '64-bit integers of the other byte order are misread',

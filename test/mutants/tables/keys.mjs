@@ -195,8 +195,8 @@ export default [
   },
   {
     breaks: 'the bus name waits for a token that does not answer',
-    text: '    look(keys, log, signal),\n    sleep(TOKEN_MAY_TAKE_MS, undefined, { ref: false }),',
-    becomes: '    look(keys, log, signal),',
+    text: '    refresh(service, log, signal),\n    sleep(tokenMayTakeMs, undefined, { ref: false }),',
+    becomes: '    refresh(service, log, signal),',
     suite: 'integration/keys/waiting-token',
   },
   {
@@ -245,13 +245,13 @@ export default [
     breaks: 'a key that has gone stays on the bus',
     text: 'for (const id of [...this.#keys.keys()].filter((known) => !ids.has(known))) this.#remove(id);',
     becomes: 'for (const id of ids) if (!this.#keys.has(id)) this.#keys.delete(id);',
-    suite: 'unit/keys/publisher',
+    suite: 'unit/keys/catalog',
   },
   {
     breaks: 'a key of another kind is the same object',
-    text: '(known.kind !== key.kind || known.store !== key.store)',
-    becomes: 'known.store !== key.store',
-    suite: 'unit/keys/publisher',
+    text: "Kind: { type: 's', values: keyKinds, emits: 'const'",
+    becomes: "Kind: { type: 's', values: keyKinds, emits: 'true'",
+    suite: 'unit/keys/catalog',
   },
   {
     breaks: 'the salt of PSS is always the same',
@@ -267,7 +267,7 @@ export default [
   },
   {
     breaks: 'a key is deleted without an announcement',
-    text: '      await store.deleteKey(id, signal);\n      this.#publisher.remove(id);',
+    text: '      await store.deleteKey(id, signal);\n      this.#catalog.remove(id);',
     becomes: '      await store.deleteKey(id, signal);',
     suite: 'component/keys/making',
   },

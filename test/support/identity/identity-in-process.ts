@@ -6,7 +6,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Bus } from '../../../src/dbus/bus.ts';
-import type { CallContext, Server } from '../../../src/dbus/server/serve.ts';
+import type { CallContext } from '../../../src/dbus/server/serve.ts';
 import type { Variant } from '../../../src/dbus/wire/variant.ts';
 import { ServiceError } from '../../../src/errors.ts';
 import type { HttpsClient } from '../../../src/https/https-client.ts';
@@ -18,7 +18,7 @@ import {
 } from '../../../src/identity/config/config.ts';
 import { moduleBaseKey } from '../../../src/identity/identity-record.ts';
 import { startIdentity } from '../../../src/identity/start.ts';
-import type { identityService } from '../../../src/interfaces/identity.ts';
+import { identityService } from '../../../src/interfaces/identity.ts';
 import { Cleanup } from '../../../src/service/cleanup.ts';
 import { loadConfig } from '../../../src/service/config/config.ts';
 import type { Log } from '../../../src/service/log/log.ts';
@@ -29,6 +29,7 @@ import { CloudRefusal, type CloudRequest, type CloudResponse } from '../cloud/ex
 import { Provisioning } from '../cloud/provisioning.ts';
 import { Registry } from '../cloud/registry.ts';
 import { FileKeys } from '../keys/file-keys.ts';
+import { ShownObjects } from '../wire/shown-objects.ts';
 import { makeCa, makeKey } from '../x509/openssl.ts';
 
 type Identity = StartedService<typeof identityService, IdentityConfig>;
@@ -173,27 +174,6 @@ export async function certificateOf(name: string): Promise<string> {
   return encodeCertificatesPem([await makeCa({ name: `CN=${name}`, key: makeKey('ec-p256') })]);
 }
 
-/** What the service has put on its server. */
-class Shown {
-  properties: Record<string, unknown> = {};
-  /** The manager's properties each time that they were set. */
-  readonly history: Readonly<Record<string, unknown>>[] = [];
-  readonly objects = new Map<string, unknown>();
-
-  setProperties(properties: Readonly<Record<string, unknown>>): void {
-    this.properties = { ...this.properties, ...properties };
-    this.history.push(this.properties);
-  }
-
-  putObject(id: string, properties: unknown): void {
-    this.objects.set(id, properties);
-  }
-
-  removeObject(id: string): void {
-    this.objects.delete(id);
-  }
-}
-
 /** How the service is started. */
 export interface IdentityInProcessOptions {
   /** Laid over identity.yaml, as YAML of its own top level. */
@@ -212,7 +192,7 @@ export class IdentityInProcess implements AsyncDisposable {
   readonly cloud = new PlainCloud();
   readonly keys: NotedKeys;
   readonly log: LogLine[] = [];
-  shown = new Shown();
+  shown = new ShownObjects(identityService);
   /** The device's clock. */
   clock: () => number = Date.now;
   #running: Identity | undefined;
@@ -290,10 +270,11 @@ ${yaml}
     };
     this.#cleanup = new Cleanup();
     this.#working = new AbortController();
-    this.shown = new Shown();
+    this.shown = new ShownObjects(identityService, '1.2.3');
     const running = await startIdentity(
       {
         // only its calls are used
+        objects: this.shown,
         bus: { call: async (message: never) => this.keys.call(message) } as unknown as Bus,
         config: await this.config(options),
         stateDir: this.stateDir,
@@ -309,8 +290,6 @@ ${yaml}
     );
     this.#running = running;
     this.#answers = running;
-    this.shown.properties = { ...running.properties };
-    running.publish?.(this.shown as unknown as Server<typeof identityService>);
     if (options.live !== false) running.onNameAcquired?.();
     return running;
   }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Bus } from '../../../src/dbus/bus.ts';
 import { defineInterface, defineService } from '../../../src/dbus/definition.ts';
 import { Callers } from '../../../src/dbus/server/caller.ts';
+import { ObjectManager } from '../../../src/dbus/server/object-manager.ts';
 import { serve } from '../../../src/dbus/server/serve.ts';
 import { ServiceError } from '../../../src/errors.ts';
 import { nameParsers } from '../../../src/ids.ts';
@@ -76,7 +77,8 @@ export class FaultyKeys implements AsyncDisposable {
   }
 
   async #serve(bus: Bus): Promise<void> {
-    const server = serve(bus, faultyKeysService, {
+    const objects = new ObjectManager(bus, faultyKeysService, '1');
+    serve(bus, objects, {
       handlers: {
         Sign: async ({ key_id, mechanism, data }) => {
           await this.before();
@@ -88,14 +90,13 @@ export class FaultyKeys implements AsyncDisposable {
         },
       },
       resolvers: {},
-      properties: { Version: '1', Health: 'ok', LastError: '' },
       authorizer: { authorize: () => undefined },
       callers: await Callers.start(bus),
       names: nameParsers,
       logControl: { level: 'info', target: 'console', syslogIdentifier: 'faulty-keys' },
       observer: { onDecision: () => undefined, onFailure: () => undefined },
     });
-    server.goLive();
+    objects.goLive();
     await bus.requestName(faultyKeysService.busName);
   }
 

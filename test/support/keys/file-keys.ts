@@ -4,14 +4,16 @@ import { join } from 'node:path';
 import { Method } from '../../../src/dbus/server/method.ts';
 import type { CallContext } from '../../../src/dbus/server/serve.ts';
 import { type KeyId, nameParsers, parseKeyId } from '../../../src/ids.ts';
+import { keysService } from '../../../src/interfaces/keys.ts';
+import { KeyCatalog } from '../../../src/keys/catalog.ts';
 import type { PreloadedFile } from '../../../src/keys/file/preloaded.ts';
 import { FileStore } from '../../../src/keys/file/store.ts';
 import { keysHandlers } from '../../../src/keys/handlers.ts';
 import { KeyUse } from '../../../src/keys/key-operations.ts';
-import { BusPublisher } from '../../../src/keys/publisher.ts';
 import { KeyService } from '../../../src/keys/service.ts';
 import { definitionOf } from '../polkit/asked.ts';
 import { callWith } from '../wire/messages.ts';
+import { ShownObjects } from '../wire/shown-objects.ts';
 import { soon } from './key-store-contract.ts';
 
 /** What the handlers look at of a call. */
@@ -22,14 +24,16 @@ type Methods = ReturnType<typeof keysHandlers>;
 export class FileKeys implements AsyncDisposable {
   readonly directory: string;
   readonly service: KeyService;
-  readonly publisher = new BusPublisher();
+  readonly objects = new ShownObjects(keysService);
   readonly #methods: Methods;
 
   private constructor(directory: string, file: FileStore) {
     this.directory = directory;
     const defaults = { pair: 'file', symmetric: 'file' } as const;
-    this.service = new KeyService({ file, pkcs11: undefined, defaults }, this.publisher);
-    this.#methods = keysHandlers(this.service, new KeyUse(this.service), (id) => `/${id}`);
+    const { objects } = this;
+    const stores = { file, pkcs11: undefined, defaults };
+    this.service = new KeyService(stores, new KeyCatalog(objects));
+    this.#methods = keysHandlers(this.service, { use: new KeyUse(this.service), objects });
   }
 
   static async start(preloaded: Readonly<Record<string, PreloadedFile>> = {}): Promise<FileKeys> {

@@ -4,6 +4,7 @@ import { defineInterface, defineService } from '../../../src/dbus/definition.ts'
 import { Callers } from '../../../src/dbus/server/caller.ts';
 import type { CallLimits } from '../../../src/dbus/server/limits/call-limits.ts';
 import type { LogControl } from '../../../src/dbus/server/log-control.ts';
+import { ObjectManager } from '../../../src/dbus/server/object-manager.ts';
 import {
   type AuthorizationRequest,
   type CallContext,
@@ -97,6 +98,7 @@ export const echoService = defineService({
 
 /** What a served echo service shows to a test. */
 export interface EchoFixture {
+  readonly objects: ObjectManager<typeof echoService>;
   readonly server: Server<typeof echoService>;
   readonly logControl: LogControl;
   readonly questions: AuthorizationRequest[];
@@ -152,7 +154,9 @@ export async function startEcho(bus: Bus, options: EchoOptions = {}): Promise<Ec
     });
   };
   const logControl = { level: 'info', target: 'journal', syslogIdentifier: 'echo' };
-  const server = serve(bus, echoService, {
+  const objects = new ObjectManager(bus, echoService, '1');
+  objects.setProperties({ Quiet: 0 });
+  const server = serve(bus, objects, {
     handlers: {
       Echo({ data, options: { reverse = false } }, call) {
         contexts.push(call);
@@ -179,7 +183,6 @@ export async function startEcho(bus: Bus, options: EchoOptions = {}): Promise<Ec
       Record: () => ({ record: { name: 'r', size: 5n }, records: [{ name: 'a' }, { name: 'b' }] }),
     },
     resolvers: { Resolved: ({ key_id }) => Promise.resolve({ owner: `owner of ${key_id}` }) },
-    properties: { Version: '1', Health: 'ok', LastError: '', Quiet: 0 },
     authorizer: {
       authorize(question, call) {
         questions.push(question);
@@ -198,9 +201,9 @@ export async function startEcho(bus: Bus, options: EchoOptions = {}): Promise<Ec
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.isTrusted === undefined ? {} : { isTrusted: options.isTrusted }),
   });
-  server.goLive();
+  objects.goLive();
   await bus.requestName(echoService.busName);
-  return { server, logControl, questions, failures, undeclared, contexts, answered };
+  return { objects, server, logControl, questions, failures, undeclared, contexts, answered };
 }
 
 /** Where the echo service is. */

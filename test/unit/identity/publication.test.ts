@@ -1,12 +1,12 @@
 /** What the properties say is wrong, and since when the modules are there. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Server } from '../../../src/dbus/server/serve.ts';
 import type { ModuleIdentities } from '../../../src/identity/hub/module-identities.ts';
 import { Publication } from '../../../src/identity/publication.ts';
 import type { SavedModule } from '../../../src/identity/state.ts';
 import { parseModuleId } from '../../../src/ids.ts';
-import type { identityService } from '../../../src/interfaces/identity.ts';
+import { identityService } from '../../../src/interfaces/identity.ts';
+import { ShownObjects } from '../../support/wire/shown-objects.ts';
 
 const test = suite('publication of identities');
 const at = new Date('2026-01-02T03:04:05.678Z');
@@ -44,19 +44,19 @@ function modulesOf(
   return { ...none, list, ...more } as unknown as ModuleIdentities; // what is read of it
 }
 
-/** A server that notes what is put on it. */
-function serverOf() {
+/** A publication, and what is put on its objects. */
+function watched() {
   const calls: string[] = [];
-  const server = {
-    setProperties: (properties: object) => calls.push(`set ${Object.keys(properties).length}`),
-    putObject: (id: string) => calls.push(`put ${id}`),
-    removeObject: (id: string) => calls.push(`remove ${id}`),
-  };
-  return { calls, server: server as unknown as Server<typeof identityService> };
+  const objects = new ShownObjects(identityService);
+  const publication = new Publication(objects, () => at);
+  objects.setProperties = (values) => void calls.push(`set ${Object.keys(values).length}`);
+  objects.put = (id) => void calls.push(`put ${id}`);
+  objects.remove = (id) => void calls.push(`remove ${id}`);
+  return { calls, publication };
 }
 
 test('has the times of provisioning in microseconds, and 0 for none', () => {
-  const publication = new Publication(() => at);
+  const { publication } = watched();
   assert.equal(
     [publication.properties.LastProvisioned, publication.properties.NextAttempt],
     [0n, 0n],
@@ -68,7 +68,7 @@ test('has the times of provisioning in microseconds, and 0 for none', () => {
 });
 
 test('names everything that is wrong, the device first', () => {
-  const publication = new Publication(() => at);
+  const { publication } = watched();
   publication.setStatus({ ...provisioned, lastError: 'the device' });
   publication.setDisk('the disk');
   publication.setIntents({ problems: ['an intent', 'another'] });
@@ -86,18 +86,15 @@ test('names everything that is wrong, the device first', () => {
 });
 
 test('cuts what is wrong at 1024 characters', () => {
-  const publication = new Publication(() => at);
+  const { publication } = watched();
   publication.setStatus({ ...provisioned, lastError: 'x'.repeat(2000) });
   assert.is(publication.properties.LastError, 'x'.repeat(1024));
 });
 
-test('shows modules from when there is a server, and takes away those that are gone', () => {
-  const publication = new Publication(() => at);
-  const { calls, server } = serverOf();
+test('shows modules, and takes away those that are gone', () => {
+  const { calls, publication } = watched();
   publication.setModules(modulesOf(['a', 'b']));
-  assert.equal(calls, []);
-  publication.attach(server);
-  assert.equal(calls.splice(0), ['put a', 'put b']);
+  assert.equal(calls.splice(0), ['set 10', 'put a', 'put b']);
   publication.setModules(modulesOf(['b', 'c']));
   assert.equal(calls.splice(0), ['set 10', 'remove a', 'put b', 'put c']);
   // modules follow the device that they are of
@@ -110,9 +107,7 @@ test('shows modules from when there is a server, and takes away those that are g
 });
 
 test('counts a difference between clocks from what it has announced', () => {
-  const publication = new Publication(() => at);
-  const { calls, server } = serverOf();
-  publication.attach(server);
+  const { calls, publication } = watched();
   const skew = (ms: number) => {
     publication.setClock(new Date(at.getTime() + ms));
     return [publication.properties.ClockSkew / 1_000_000n, calls.splice(0).length > 0];
@@ -126,7 +121,7 @@ test('counts a difference between clocks from what it has announced', () => {
 });
 
 test('takes a difference between clocks for wrong above five minutes', () => {
-  const publication = new Publication(() => at);
+  const { publication } = watched();
   publication.setStatus(provisioned);
   const health = (seconds: number): string => {
     publication.setClock(new Date(at.getTime() + seconds * 1000));

@@ -57,7 +57,8 @@ test('tell which of them clients have cached otherwise', () => {
 test('are all there from the start, and no others', () => {
   const values = { Name: 'a', Created: 1n, Facts: { at: 1n, text: '' }, Level: 'x' };
   for (const missing of Object.keys(values)) {
-    assert.throws(() => new PropertySet(definition, { ...values, [missing]: undefined }), missing);
+    const incomplete = new PropertySet(definition, { ...values, [missing]: undefined });
+    assert.throws(() => incomplete.assertComplete(), missing);
   }
   const properties = new PropertySet(definition, values);
   assert.throws(() => properties.set({ Nothing: 1 }), TypeError);

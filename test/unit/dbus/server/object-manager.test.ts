@@ -1,14 +1,12 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Bus } from '../../../../src/dbus/bus.ts';
 import { defineInterface, defineService } from '../../../../src/dbus/definition.ts';
-import { Display } from '../../../../src/dbus/server/display.ts';
-import { Published } from '../../../../src/dbus/server/published.ts';
+import { ObjectManager } from '../../../../src/dbus/server/object-manager.ts';
 import type { Message } from '../../../../src/dbus/wire/message.ts';
 import { variant } from '../../../../src/dbus/wire/variant.ts';
 import { comparable } from '../../../support/wire/dbus-values.ts';
 
-const test = suite('dbus published');
+const test = suite('dbus ObjectManager');
 
 const service = defineService({
   name: 'shown',
@@ -43,7 +41,6 @@ const service = defineService({
   },
 });
 
-const manager = { Version: '1', Health: 'ok', LastError: '', List: [] };
 const ball = { Name: 'ball', Size: 1n, Contents: ['air'], Hidden: '' };
 const thingPath = '/a/thing/ball';
 const added = (size: bigint, name = 'ball') => [
@@ -67,29 +64,27 @@ const removed = (path = thingPath) => [
   comparable([path, ['a.Shown.Thing']]),
 ];
 
-class Shown extends Published<typeof service> {
-  json(more?: Readonly<Record<string, unknown>>): unknown {
-    return JSON.parse(this.describe(more));
-  }
-}
-
-/** What is published, and the signals that were sent, by path, member and body; `change` stands before each change. */
+/** The objects, and the signals that were sent, by path, member and body; `change` stands before each change. */
 function open() {
   const sent: unknown[] = [];
-  const bus = {
-    send: ({ path, member, body }: Message) => sent.push([path, member, comparable(body)]),
-  } as unknown as Bus; // its constructor is private
-  const published = new Shown(bus, service, manager, new Map());
-  published.onChange(() => sent.push('change'));
-  return { published, signals: () => sent.splice(0) };
+  const send = ({ path, member, body }: Message) => sent.push([path, member, comparable(body)]);
+  const objects = new ObjectManager({ send }, service, '1');
+  objects.setProperties({ List: [] });
+  objects.onChange(() => sent.push('change'));
+  return { objects, signals: () => sent.splice(0) };
 }
 
 function live() {
-  const { published, signals } = open();
-  published.putObject('ball', ball);
-  published.goLive();
-  return { published, signals };
+  const { objects, signals } = open();
+  objects.put('ball', ball);
+  objects.goLive();
+  return { objects, signals };
 }
+
+const json = (
+  objects: ObjectManager<typeof service>,
+  more?: Readonly<Record<string, unknown>>,
+): unknown => JSON.parse(objects.describe(more));
 
 const properties = (
   path: string,
@@ -99,72 +94,72 @@ const properties = (
 ) => [path, 'PropertiesChanged', comparable([name, changed, invalidated])];
 
 test('announces nothing before the service has its name', () => {
-  const { published, signals } = open();
-  published.putObject('ball', ball);
-  published.updateObject('ball', { Size: 2n });
-  published.setProperties({ Health: 'degraded' });
-  published.emit('Happened', { what: 'it', at: 1n });
-  published.removeObject('ball');
-  published.setProblem('why');
+  const { objects, signals } = open();
+  objects.put('ball', ball);
+  objects.update('ball', { Size: 2n });
+  objects.setProperties({ Health: 'degraded' });
+  objects.emit('Happened', { what: 'it', at: 1n });
+  objects.remove('ball');
+  objects.setProblem('why');
   assert.equal(signals(), []);
 });
 
 test('announces each change once, behind its listener', () => {
-  const { published, signals } = live();
-  published.setProperties({ Health: 'ok', LastError: '' });
-  published.updateObject('ball', { Size: 1n, Contents: ['air'], Hidden: 'secret' });
-  published.updateObject('nothing', { Size: 1n });
+  const { objects, signals } = live();
+  objects.setProperties({ Health: 'ok', LastError: '' });
+  objects.update('ball', { Size: 1n, Contents: ['air'], Hidden: 'secret' });
+  objects.update('nothing', { Size: 1n });
   assert.equal(signals(), []);
-  published.setProperties({ Health: 'degraded', List: ['a'], Version: '2' });
+  objects.setProperties({ Health: 'degraded', List: ['a'], Version: '2' });
   const health = { Health: variant('s', 'degraded') };
   assert.equal(signals(), ['change', properties('/a', 'a.Shown', health, ['List', 'Version'])]);
-  published.updateObject('ball', { Size: 2n, Contents: [] });
+  objects.update('ball', { Size: 2n, Contents: [] });
   const size = { Size: variant('t', 2n) };
   assert.equal(signals(), ['change', properties(thingPath, 'a.Shown.Thing', size, ['Contents'])]);
 });
 
 test('announces an object when it comes, changes and goes', () => {
-  const { published, signals } = open();
-  published.goLive();
-  published.putObject('ball', ball);
+  const { objects, signals } = open();
+  objects.goLive();
+  objects.put('ball', ball);
   assert.equal(signals(), ['change', added(1n)]);
-  published.putObject('ball', { ...ball, Size: 2n });
+  objects.put('ball', { ...ball, Size: 2n });
   const size = { Size: variant('t', 2n) };
   assert.equal(signals(), ['change', properties(thingPath, 'a.Shown.Thing', size)]);
-  published.removeObject('ball');
+  objects.remove('ball');
   assert.equal(signals(), ['change', removed()]);
-  published.removeObject('ball');
-  assert.equal([signals(), published.objectIds()], [[], []]);
+  objects.remove('ball');
+  assert.equal([signals(), objects.ids()], [[], []]);
 });
 
 test('announces an object whose constants change as another one', () => {
-  const { published, signals } = live();
-  published.putObject('ball', { ...ball, Name: 'other', Size: 3n });
+  const { objects, signals } = live();
+  objects.put('ball', { ...ball, Name: 'other', Size: 3n });
   assert.equal(signals(), ['change', removed(), 'change', added(3n, 'other')]);
 });
 
 test('sends its signals, which are no changes', () => {
-  const { published, signals } = live();
-  published.emit('Happened', { at: 5n, what: 'it' });
+  const { objects, signals } = live();
+  objects.emit('Happened', { at: 5n, what: 'it' });
   assert.equal(signals(), [['/a', 'Happened', comparable(['it', 5n])]]);
 });
 
 test('announces in what it differs from what it showed when it ended', () => {
   const before = live();
-  before.published.putObject('gone', ball);
-  const shown = before.published.shown();
+  before.objects.put('gone', ball);
+  const shown = before.objects.shown();
   const same = live();
-  same.published.putObject('gone', ball);
+  same.objects.put('gone', ball);
   same.signals();
-  same.published.announceSince(shown);
+  same.objects.announceSince(shown);
   assert.equal(same.signals(), []);
 
   const changed = open();
-  changed.published.setProperties({ Health: 'degraded' });
-  changed.published.putObject('ball', { ...ball, Size: 2n, Hidden: 'other' });
-  changed.published.putObject('new', { ...ball, Name: 'new' });
-  changed.published.goLive();
-  changed.published.announceSince(shown);
+  changed.objects.setProperties({ Health: 'degraded' });
+  changed.objects.put('ball', { ...ball, Size: 2n, Hidden: 'other' });
+  changed.objects.put('new', { ...ball, Name: 'new' });
+  changed.objects.goLive();
+  changed.objects.announceSince(shown);
   const [manager, size, come, gone, ...more] = changed.signals().filter((one) => one !== 'change');
   assert.equal(manager, properties('/a', 'a.Shown', {}, ['Health']));
   assert.equal(size, properties(thingPath, 'a.Shown.Thing', {}, ['Size']));
@@ -173,10 +168,10 @@ test('announces in what it differs from what it showed when it ended', () => {
   assert.equal(more, []);
 
   const other = open();
-  other.published.putObject('ball', { ...ball, Name: 'other' });
-  other.published.putObject('gone', ball);
-  other.published.goLive();
-  other.published.announceSince(shown);
+  other.objects.put('ball', { ...ball, Name: 'other' });
+  other.objects.put('gone', ball);
+  other.objects.goLive();
+  other.objects.announceSince(shown);
   assert.equal(
     other.signals().filter((one) => one !== 'change'),
     [removed(), added(1n, 'other')],
@@ -184,8 +179,8 @@ test('announces in what it differs from what it showed when it ended', () => {
 });
 
 test('announces that everything may differ when it is not known what was shown', () => {
-  const { published, signals } = live();
-  published.announceSince(undefined);
+  const { objects, signals } = live();
+  objects.announceSince(undefined);
   assert.equal(
     signals().filter((one) => one !== 'change'),
     [
@@ -196,62 +191,74 @@ test('announces that everything may differ when it is not known what was shown',
 });
 
 test('describes all that is public, and what is added to it', () => {
-  const { published } = live();
-  const objects = { ball: { Name: 'ball', Size: 1, Contents: ['air'], Hidden: '' } };
+  const { objects } = live();
+  const things = { ball: { Name: 'ball', Size: 1, Contents: ['air'], Hidden: '' } };
   const head = { service: 'shown', version: '1', health: 'ok', last_error: '' };
-  assert.equal(published.json(), { ...head, properties: { List: [] }, objects });
-  published.updateObject('ball', { Size: 2n });
-  published.setProperties({ List: ['a'] });
-  assert.equal(published.json({ more: [7] }), {
+  assert.equal(json(objects), { ...head, properties: { List: [] }, objects: things });
+  objects.update('ball', { Size: 2n });
+  objects.setProperties({ List: ['a'] });
+  assert.equal(json(objects, { more: [7] }), {
     ...head,
     properties: { List: ['a'] },
     more: [7],
-    objects: { ball: { ...objects.ball, Size: 2 } },
+    objects: { ball: { ...things.ball, Size: 2 } },
   });
 });
 
-const health = ({ published }: { readonly published: Shown }) => {
-  const { health: state, last_error } = published.json() as { health: string; last_error: string };
+const health = ({ objects }: { readonly objects: ObjectManager<typeof service> }) => {
+  const { health: state, last_error } = json(objects) as { health: string; last_error: string };
   return [state, last_error];
 };
 
 test('shows a problem of the process beside those of the service, until it ends', () => {
   const shown = live();
-  const { published, signals } = shown;
-  published.setProblem('disk full');
+  const { objects, signals } = shown;
+  objects.setProblem('disk full');
   assert.equal(health(shown), ['degraded', 'disk full']);
   const change = { Health: variant('s', 'degraded'), LastError: variant('s', 'disk full') };
   assert.equal(signals(), ['change', properties('/a', 'a.Shown', change)]);
-  published.setProperties({ Health: 'failed', LastError: 'no token' });
+  objects.setProperties({ Health: 'failed', LastError: 'no token' });
   assert.equal(health(shown), ['degraded', 'disk full; no token']);
-  published.setProperties({ List: ['a'] });
+  objects.setProperties({ List: ['a'] });
   assert.equal(health(shown), ['degraded', 'disk full; no token']);
-  published.setProperties({ LastError: '' });
+  objects.setProperties({ LastError: '' });
   assert.equal(health(shown), ['degraded', 'disk full']);
-  published.setProblem('');
+  objects.setProblem('');
   assert.equal(health(shown), ['failed', '']);
-  published.setProperties({ Health: 'ok', LastError: 'late' });
+  objects.setProperties({ Health: 'ok', LastError: 'late' });
   assert.equal(health(shown), ['ok', 'late']);
 });
 
-test('remembers what a service shows before there is a server, and publishes the rest at once', () => {
-  const display = new Display<typeof service, Partial<typeof manager>>({ Health: 'ok' });
-  display.put('ball', { ...ball, Size: 9n });
-  display.put('ball', ball);
-  display.put('gone', ball);
-  display.remove('gone');
-  display.set({ LastError: 'early' });
-  display.emit('Happened', { what: 'it', at: 1n });
-  assert.equal(display.state, { Health: 'ok', LastError: 'early' });
-  const { published, signals } = open();
-  display.attach(published);
-  assert.equal([published.objectIds(), health({ published })], [['ball'], ['ok', 'early']]);
-  published.goLive();
-  display.set({ Health: 'degraded' });
-  assert.equal(display.state, { Health: 'degraded', LastError: 'early' });
-  display.put('ball', { ...ball, Size: 2n });
-  display.remove('ball');
-  display.emit('Happened', { what: 'it', at: 1n });
+test('has every value of the manager before it is served, and of an object before it is there', () => {
+  const send = (): number => {
+    throw new Error('nothing is sent');
+  };
+  const objects = new ObjectManager({ send }, service, '1');
+  assert.throws(() => objects.assertComplete(), 'List');
+  const { Name: _name, ...nameless } = ball;
+  assert.throws(() => objects.put('ball', nameless as typeof ball), 'Name'); // as no caller can
+  assert.equal(objects.ids(), []);
+  objects.setProperties({ List: [] });
+  objects.assertComplete();
+  assert.equal(health({ objects }), ['ok', '']);
+});
+
+test('shows what a service put before it had its name, and announces the rest at once', () => {
+  const { objects, signals } = open();
+  objects.put('ball', { ...ball, Size: 9n });
+  objects.put('ball', ball);
+  objects.put('gone', ball);
+  objects.remove('gone');
+  objects.setProperties({ LastError: 'early' });
+  objects.emit('Happened', { what: 'it', at: 1n });
+  assert.equal([objects.ids(), health({ objects })], [['ball'], ['ok', 'early']]);
+  assert.equal(signals(), []);
+  objects.goLive();
+  objects.setProperties({ Health: 'degraded' });
+  assert.equal(health({ objects }), ['degraded', 'early']);
+  objects.put('ball', { ...ball, Size: 2n });
+  objects.remove('ball');
+  objects.emit('Happened', { what: 'it', at: 1n });
   assert.equal(
     signals().filter((one) => one !== 'change'),
     [

@@ -1,0 +1,63 @@
+import type { ObjectManager } from '../dbus/server/object-manager.ts';
+import type { KeyId } from '../ids.ts';
+import type { keysService } from '../interfaces/keys.ts';
+import { keyProperties, managerProperties } from './properties.ts';
+import type { KeyInfo } from './store.ts';
+
+/** The keys as they were last seen, and what is wrong with them, shown on the bus. */
+export class KeyCatalog {
+  readonly #objects: ObjectManager<typeof keysService>;
+  readonly #keys = new Map<KeyId, KeyInfo>();
+  #failure = '';
+  #disk = '';
+
+  constructor(objects: ObjectManager<typeof keysService>) {
+    this.#objects = objects;
+  }
+
+  /** All keys there are, and why some of them may be missing, '' when none is. */
+  replaceAll(keys: readonly KeyInfo[], failure: string): void {
+    const ids = new Set(keys.map(({ id }) => id));
+    this.#failure = failure;
+    for (const id of [...this.#keys.keys()].filter((known) => !ids.has(known))) this.#remove(id);
+    for (const key of keys) this.#put(key);
+    this.#showHealth();
+  }
+
+  /** Why some keys may be missing, ahead of the next listing of all. */
+  setFailure(reason: string): void {
+    this.#failure = reason;
+    this.#showHealth();
+  }
+
+  /** What is wrong with the disk, '' when nothing is. */
+  setDiskProblem(problem: string): void {
+    this.#disk = problem;
+    this.#showHealth();
+  }
+
+  put(key: KeyInfo): void {
+    this.#put(key);
+    this.#showHealth();
+  }
+
+  remove(id: KeyId): void {
+    this.#remove(id);
+    this.#showHealth();
+  }
+
+  #put(key: KeyInfo): void {
+    this.#keys.set(key.id, key);
+    this.#objects.put(key.id, keyProperties(key));
+  }
+
+  #remove(id: KeyId): void {
+    this.#keys.delete(id);
+    this.#objects.remove(id);
+  }
+
+  #showHealth(): void {
+    const problems = { disk: this.#disk, failure: this.#failure, keys: this.#keys.values() };
+    this.#objects.setProperties(managerProperties(problems));
+  }
+}

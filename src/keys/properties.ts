@@ -1,0 +1,48 @@
+import type { Properties } from '../dbus/definition.ts';
+import { microseconds } from '../dbus/time.ts';
+import type { keyInterface, keysInterface } from '../interfaces/keys.ts';
+import { withoutSecrets } from '../quoted.ts';
+import type { KeyInfo } from './store.ts';
+
+const maxErrorLength = 1024;
+
+/** What may be wrong with keys; texts are `` when nothing is. */
+export interface KeyProblems {
+  readonly disk: string;
+  /** Why some keys may be missing. */
+  readonly failure: string;
+  readonly keys: Iterable<KeyInfo>;
+}
+
+/** The values of org.iotedge.Keys1.Key. */
+export function keyProperties(key: KeyInfo): Properties<typeof keyInterface> {
+  return {
+    KeyId: key.id,
+    Kind: key.kind,
+    Algorithm: key.algorithm ?? '',
+    Usages: key.usages,
+    Store: key.store,
+    Origin: key.origin,
+    Exportable: key.exportable,
+    State: key.state,
+    Created: microseconds(key.created),
+  };
+}
+
+/** The values of org.iotedge.Keys1 that change. */
+export function managerProperties({
+  disk,
+  failure,
+  keys,
+}: KeyProblems): Omit<Properties<typeof keysInterface>, 'Version'> {
+  const damaged = [...keys]
+    .filter(({ state }) => state !== 'ok')
+    // what keeps a whole store away is reported once
+    .filter(({ reason = '' }) => reason === '' || !failure.includes(reason))
+    .map(({ id, state, reason }) => `key "${id}" is ${state}: ${reason ?? ''}`);
+  const problems = [disk, failure, ...damaged].filter((text) => text !== '');
+  return {
+    Health: problems.length === 0 ? 'ok' : 'degraded',
+    LastError: withoutSecrets(problems.join('; ')).slice(0, maxErrorLength),
+  };
+}

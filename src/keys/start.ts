@@ -1,0 +1,95 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describeError } from '../errors.ts';
+import type { keysService } from '../interfaces/keys.ts';
+import type { Log } from '../service/log/log.ts';
+import type { StartContext, StartedService } from '../service/service-lifecycle.ts';
+import { StateDisk } from '../service/state/state-disk.ts';
+import { KeyCatalog } from './catalog.ts';
+import type { KeysConfig } from './config/config.ts';
+import { keysHandlers } from './handlers.ts';
+import { KeyUse } from './key-operations.ts';
+import { KeyService } from './service.ts';
+import { closeStores, StoreOpener, type Stores } from './stores.ts';
+
+/** The name is taken without a token that takes longer than this to answer. */
+const tokenMayTakeMs = 1_000;
+/** How often tokens are listed for keys that other processes created or deleted. */
+const refreshMs = 12_000;
+
+/** Starts the Keys service over the stores that its configuration names. */
+export async function startKeys(
+  context: StartContext<typeof keysService, KeysConfig>,
+): Promise<StartedService<typeof keysService, KeysConfig>> {
+  const { cleanup, config, log, objects, signal, stateDir } = context;
+  const opener = cleanup.use(new StoreOpener(stateDir));
+  const opened = new Set<Stores>();
+  cleanup.defer(async () => {
+    for (const each of opened) await closeStores(each);
+  });
+  const catalog = new KeyCatalog(objects);
+  const disk = cleanup.use(await StateDisk.open(stateDir));
+  disk.onProblem((problem) => catalog.setDiskProblem(problem));
+  let stores = await opener.open(config);
+  opened.add(stores);
+  const close = async (old: Stores): Promise<void> => {
+    opened.delete(old);
+    await closeStores(old, stores);
+  };
+  const service = new KeyService(stores, catalog);
+  const listen = ({ pkcs11 }: Stores): void =>
+    pkcs11?.onTokenChange((failure) => {
+      if (pkcs11 !== stores.pkcs11) return;
+      service.tokenChanged(failure);
+      void refresh(service, log, signal);
+    });
+  listen(stores);
+  await refreshBriefly(service, log, signal);
+  const hasTokens = (): boolean => stores.pkcs11 !== undefined;
+  return {
+    handlers: keysHandlers(service, { use: new KeyUse(service), objects }),
+    resolvers: {},
+    describeMore: () => ({ ignored: service.ignored }),
+    isBusy: () => service.isChanging,
+    onNameAcquired: () => void refreshRegularly(service, hasTokens, { log, signal }),
+    async reload(changed) {
+      const before = stores;
+      const next = async (): Promise<Stores> => {
+        const found = await opener.open(changed, before);
+        opened.add(found);
+        return found;
+      };
+      stores = await service.replaceStores(next, close);
+      listen(stores);
+      await refreshBriefly(service, log, signal);
+      return { retire: () => close(before) };
+    },
+  };
+}
+
+/** A token that takes longer shows its keys later. */
+async function refreshBriefly(service: KeyService, log: Log, signal: AbortSignal): Promise<void> {
+  await Promise.race([
+    refresh(service, log, signal),
+    sleep(tokenMayTakeMs, undefined, { ref: false }),
+  ]);
+}
+
+/** Lists the keys again and again until the service stops: other processes change tokens as well. */
+async function refreshRegularly(
+  service: KeyService,
+  hasTokens: () => boolean,
+  { log, signal }: { readonly log: Log; readonly signal: AbortSignal },
+): Promise<void> {
+  while (!signal.aborted) {
+    await sleep(refreshMs, undefined, { signal, ref: false }).catch(() => undefined);
+    if (!signal.aborted && hasTokens()) await refresh(service, log, signal);
+  }
+}
+
+async function refresh(service: KeyService, log: Log, signal: AbortSignal): Promise<void> {
+  try {
+    await service.refresh(signal);
+  } catch (error) {
+    log.warn('the stores could not be looked at', { error: describeError(error) });
+  }
+}

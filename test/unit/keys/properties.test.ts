@@ -1,0 +1,62 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { parseKeyId } from '../../../src/ids.ts';
+import { keyProperties, managerProperties } from '../../../src/keys/properties.ts';
+import type { KeyInfo } from '../../../src/keys/store.ts';
+
+const test = suite('properties of keys');
+
+const pair: KeyInfo = {
+  id: parseKeyId('pair'),
+  kind: 'pair',
+  algorithm: 'ec-p256',
+  usages: ['sign'],
+  store: 'file',
+  origin: 'generated',
+  exportable: true,
+  exportDerived: false,
+  state: 'ok',
+  created: new Date(1_700_000_000_123),
+  spki: Buffer.alloc(1),
+};
+const other: KeyInfo = { ...pair, id: parseKeyId('other'), exportable: false, created: undefined };
+const damaged: KeyInfo = {
+  ...pair,
+  id: parseKeyId('broken'),
+  state: 'damaged',
+  reason: 'it is truncated',
+};
+const well = { disk: '', failure: '', keys: [] };
+
+test('have the time in microseconds, 0 when it is not known', () => {
+  assert.equal(keyProperties(pair), {
+    KeyId: 'pair',
+    Kind: 'pair',
+    Algorithm: 'ec-p256',
+    Usages: ['sign'],
+    Store: 'file',
+    Origin: 'generated',
+    Exportable: true,
+    State: 'ok',
+    Created: 1_700_000_000_123_000n,
+  });
+  assert.is(keyProperties(other).Exportable, false);
+  assert.is(keyProperties(other).Created, 0n);
+});
+
+test('name one problem once where it keeps all keys of a store away', () => {
+  const away: KeyInfo = { ...pair, state: 'unavailable', reason: 'the token is gone' };
+  const keys = [away, { ...other, ...away, id: other.id }, damaged];
+  const { LastError } = managerProperties({ ...well, failure: 'edge: the token is gone', keys });
+  assert.is(LastError, 'edge: the token is gone; key "broken" is damaged: it is truncated');
+});
+
+test('name no secret, and not more than 1024 characters', () => {
+  const failure = 'pkcs11:token=a?pin-value=1234 is gone';
+  const { Health, LastError } = managerProperties({ ...well, failure });
+  assert.is(Health, 'degraded');
+  assert.not.match(LastError, '1234');
+  assert.is(managerProperties({ ...well, failure: 'x'.repeat(5000) }).LastError.length, 1024);
+});
+
+test.run();
