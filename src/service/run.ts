@@ -16,15 +16,11 @@ import { describeError, systemCode } from '../errors.ts';
 import { journalSend, notify } from '../native/linux.ts';
 import { SystemAccounts } from './accounts.ts';
 import { helpText, parseCommandLine, stateDirOf, UsageError } from './command-line.ts';
-import {
-  type CommonConfig,
-  ConfigError,
-  formatProblem,
-  loadConfig,
-  type ParseContext,
-  type Problem,
-  type Schema,
-} from './config/config.ts';
+import type { CommonConfig } from './config/common-config.ts';
+import { loadConfig } from './config/config.ts';
+import { ConfigError, formatProblem, type Problem } from './config/config-problem.ts';
+import type { ParseContext } from './config/parse-context.ts';
+import type { Schema } from './config/schema-validator.ts';
 import { consoleSink, isJournalStream, journalSink } from './log/journal.ts';
 import { priorityOf, ServiceLog } from './log/log.ts';
 import { type LoadedConfig, runService, type ServiceProgram } from './service-lifecycle.ts';

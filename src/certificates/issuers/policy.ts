@@ -10,12 +10,14 @@ import {
 } from '../../x509/subject-alternative-name.ts';
 import {
   type CertificateRule,
-  type CertificatesConfig,
+  lifetimeOf,
   type Method,
+  namesOf,
   type Profile,
   profiles,
-} from '../config/config.ts';
-import { namesOf, subjectOf } from '../config/config-rules.ts';
+  subjectOf,
+} from '../config/certificate-rule.ts';
+import type { CertificatesConfig } from '../config/config.ts';
 import { isCaProfile, rightsOf } from './profile.ts';
 
 /** What certificates of one id may be. */
@@ -43,12 +45,7 @@ export interface Granted {
   readonly lifetimeS: number;
 }
 
-const unitsS = new Map([
-  ['s', 1],
-  ['min', 60],
-  ['h', 3600],
-  ['d', 86_400],
-]);
+const defaultLifetimeS = 30 * 86_400;
 const modulePrefix = 'iotedge/module/';
 const maxModuleLifetimeS = 365 * 86_400;
 
@@ -79,7 +76,8 @@ function ruleNameFor(
  */
 export function policyFor(config: Pick<CertificatesConfig, 'certificates'>, id: string): Policy {
   const rule = ruleFor(config, id);
-  const lifetimeS = parseLifetime(rule.lifetime ?? '30d');
+  const longestS = lifetimeOf(rule);
+  const lifetimeS = longestS ?? defaultLifetimeS;
   const common = {
     id,
     ruleName: ruleNameFor(config, id),
@@ -94,7 +92,7 @@ export function policyFor(config: Pick<CertificatesConfig, 'certificates'>, id: 
       profiles: ['client', 'server'],
       subject: undefined,
       names: undefined,
-      maxLifetimeS: rule.lifetime === undefined ? maxModuleLifetimeS : lifetimeS,
+      maxLifetimeS: longestS ?? maxModuleLifetimeS,
     };
   }
   return {
@@ -199,11 +197,6 @@ function grantNames(policy: Policy, csr: CertificateRequest): readonly SubjectAl
     throw new ServiceError('InvalidArgs', `${text} of the CSR is none that ${why} can have`);
   }
   return asked;
-}
-
-function parseLifetime(text: string): number {
-  const [, count, unit] = /^(\d+)([a-z]+)$/.exec(text) ?? [];
-  return Number(count) * (unitsS.get(unit ?? '') ?? Number.NaN);
 }
 
 /** Names the file and the setting that decide, since whoever asked may be able to change them. */

@@ -6,7 +6,7 @@ import {
   type KeyUsage,
   keyUsage,
 } from '../../x509/extensions.ts';
-import type { Profile } from '../config/config.ts';
+import type { Profile } from '../config/certificate-rule.ts';
 
 /** What certificates of a profile may do. */
 export interface ProfileRights {

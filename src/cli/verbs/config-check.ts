@@ -22,16 +22,9 @@ import {
   parseModulesConfig,
 } from '../../modules/config/config.ts';
 import { withoutSecrets } from '../../quoted.ts';
-import {
-  type CommonConfig,
-  ConfigError,
-  type ConfigSource,
-  formatProblem,
-  type PlacedConfig,
-  type Problem,
-  placedConfig,
-  serviceUsers,
-} from '../../service/config/config.ts';
+import { type CommonConfig, serviceUsers } from '../../service/config/common-config.ts';
+import { type ConfigSource, type PlacedConfig, placedConfig } from '../../service/config/config.ts';
+import { ConfigError, formatProblem, type Problem } from '../../service/config/config-problem.ts';
 import { type Command, exitCodes } from '../command.ts';
 import { formatJson, printable } from '../output.ts';
 import { crossCheck } from './cross-check.ts';

@@ -8,12 +8,9 @@ import { signMechanisms } from '../../interfaces/words.ts';
 import type { KeysConfig } from '../../keys/config/config.ts';
 import type { ModulesConfig } from '../../modules/config/config.ts';
 import { ruleAllows } from '../../service/authorization/rules.ts';
-import type {
-  CommonConfig,
-  PlacedConfig,
-  Problem,
-  SettingPath,
-} from '../../service/config/config.ts';
+import type { CommonConfig } from '../../service/config/common-config.ts';
+import type { PlacedConfig } from '../../service/config/config.ts';
+import type { Problem, SettingPath } from '../../service/config/config-problem.ts';
 
 /** The configurations that could be read. */
 export interface Configurations {

@@ -1,11 +1,8 @@
 import { isModuleName, parseReference } from '../../ids.ts';
 import { quoted } from '../../quoted.ts';
-import {
-  type CommonConfig,
-  commonProperties,
-  type ParseContext,
-  type Schema,
-} from '../../service/config/config.ts';
+import { type CommonConfig, commonProperties } from '../../service/config/common-config.ts';
+import { type ParseContext, parseAt } from '../../service/config/parse-context.ts';
+import type { Schema } from '../../service/config/schema-validator.ts';
 
 /** Registration with the Device Provisioning Service, attested by a client certificate. */
 export interface DpsSettings {
@@ -243,13 +240,8 @@ function referenceOf(
   name: keyof typeof references,
   context: ParseContext,
 ): string {
-  try {
-    return parseReference(attestation[name], references[name]);
-  } catch (error) {
-    const message = error instanceof Error ? error.message : '';
-    context.report(['provisioning', 'attestation', name], message);
-    return '';
-  }
+  const path = ['provisioning', 'attestation', name];
+  return parseAt(context, path, () => parseReference(attestation[name], references[name])) ?? '';
 }
 
 /** The path of a reference that is meant as a file; undefined when it is meant as an id. */

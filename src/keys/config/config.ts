@@ -1,10 +1,7 @@
 import { isId } from '../../ids.ts';
 import { holdsSecret, quoted } from '../../quoted.ts';
-import {
-  type CommonConfig,
-  commonProperties,
-  type ParseContext,
-} from '../../service/config/config.ts';
+import { type CommonConfig, commonProperties } from '../../service/config/common-config.ts';
+import { type ParseContext, parseAt } from '../../service/config/parse-context.ts';
 import { type Pkcs11Uri, parseUri } from './pkcs11-uri.ts';
 
 /** What a key may be used for, as `keys: {<id>: {usages}}` says it. */
@@ -140,7 +137,7 @@ function parsePreloaded(
     report([name], 'neither a PKCS#11 URI nor file:///path');
     return undefined;
   }
-  const found = uriAt([name], setting, report);
+  const found = parseAt({ report }, [name], () => parseUri(setting));
   if (found === undefined) return undefined;
   const { object, id: ckaId } = found.objectSelector;
   if (object === undefined && ckaId === undefined) {
@@ -154,30 +151,19 @@ function parsePreloaded(
 function checkTokens(checked: Checked, report: Report): void {
   const { pkcs11_base_slot: base, symmetric_store: symmetric } = checked;
   if (base !== undefined) {
-    const found = uriAt(['pkcs11_base_slot'], base, report);
+    const found = parseAt({ report }, ['pkcs11_base_slot'], () => parseUri(base));
     if (lacksModule(checked, found)) report(['pkcs11_base_slot'], 'pkcs11_lib_path is missing');
   } else if (symmetric === 'pkcs11') {
     report(['symmetric_store'], 'pkcs11 needs pkcs11_base_slot');
   }
   for (const [name, { uri: text, module, pin_file: pinFile }] of Object.entries(checked.tokens)) {
-    const found = uriAt(['tokens', name, 'uri'], text, report);
+    const found = parseAt({ report }, ['tokens', name, 'uri'], () => parseUri(text));
     if (module === undefined && lacksModule(checked, found)) {
       report(['tokens', name], 'module and pkcs11_lib_path are missing');
     }
     if (pinFile !== undefined && found?.pin !== undefined) {
       report(['tokens', name, 'pin_file'], 'the URI says already where the PIN is');
     }
-  }
-}
-
-/** The URI of a setting; reports what is wrong with it. */
-function uriAt(at: readonly string[], text: string, report: Report): Pkcs11Uri | undefined {
-  try {
-    return parseUri(text);
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    report(at, error.message);
-    return undefined;
   }
 }
 

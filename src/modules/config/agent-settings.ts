@@ -1,7 +1,6 @@
 /** Judges what modules.yaml says of the agent, as the runtime does when it makes its container. */
-import { describeError } from '../../errors.ts';
 import { quoted } from '../../quoted.ts';
-import type { ParseContext } from '../../service/config/config.ts';
+import { type ParseContext, parseAt } from '../../service/config/parse-context.ts';
 import { cgroupVersion } from '../docker/confinement/engine-defaults.ts';
 import { type JudgedBy, reachReasons } from '../docker/confinement/judged.ts';
 import { createOptionsValidator } from '../docker/confinement/misfit.ts';
@@ -23,8 +22,8 @@ export function judgeAgent(
     context.report(['agent', 'env', name], `${quoted(name)} is no name of a variable`);
   }
   const { createOptions, ...others } = { createOptions: undefined, ...config };
-  const isGood = tryTo(context, ['agent', 'config'], () => parseSettings(others)) !== undefined;
-  const options = tryTo(context, optionsPath, () => parseSettings({ image: 'a', createOptions }));
+  const isGood = parseAt(context, ['agent', 'config'], () => parseSettings(others)) !== undefined;
+  const options = parseAt(context, optionsPath, () => parseSettings({ image: 'a', createOptions }));
   if (isGood && options !== undefined) judgeReach(options, rules, context);
 }
 
@@ -36,20 +35,7 @@ function judgeReach(
 ): void {
   if (config.allowElevated || Object.keys(settings.createOptions).length === 0) return;
   const by = { config, validate: createOptionsValidator(), cgroupVersion: cgroupVersion() };
-  for (const reason of tryTo(context, optionsPath, () => reachReasons(by, settings)) ?? []) {
+  for (const reason of parseAt(context, optionsPath, () => reachReasons(by, settings)) ?? []) {
     context.warnAt(optionsPath, `the agent will not run without allow_elevated: ${reason}`);
-  }
-}
-
-function tryTo<T>(
-  { report }: Pick<ParseContext, 'report'>,
-  path: readonly string[],
-  doIt: () => T,
-): T | undefined {
-  try {
-    return doIt();
-  } catch (error) {
-    report(path, describeError(error));
-    return undefined;
   }
 }

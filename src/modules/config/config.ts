@@ -10,12 +10,9 @@ import {
   parseModuleName,
   parseReference,
 } from '../../ids.ts';
-import {
-  type CommonConfig,
-  commonProperties,
-  type ParseContext,
-  type Schema,
-} from '../../service/config/config.ts';
+import { type CommonConfig, commonProperties } from '../../service/config/common-config.ts';
+import { type ParseContext, parseAt } from '../../service/config/parse-context.ts';
+import type { Schema } from '../../service/config/schema-validator.ts';
 import {
   type ConfinementConfig,
   confinementProperties,
@@ -239,7 +236,7 @@ export function parseModulesConfig(value: unknown, context: ParseContext): Modul
     grants: raw.grants,
     ...(raw.homedir_path !== undefined && { homedir_path: raw.homedir_path }),
     ...(raw.homedir !== undefined && { homedir: raw.homedir }),
-    deviceCa: tryParse(context, ['certificates', 'device_ca_cert'], () =>
+    deviceCa: parseAt(context, ['certificates', 'device_ca_cert'], () =>
       parseDeviceCa(certificates.device_ca_cert),
     ),
     deviceCaKey: deviceCaKey(certificates.device_ca_pk, context),
@@ -276,20 +273,7 @@ function reportProblems(raw: RawConfig, context: ParseContext): void {
 
 function deviceCaKey(key: string | undefined, context: ParseContext): string | undefined {
   if (key === undefined) return undefined;
-  return tryParse(context, ['certificates', 'device_ca_pk'], () => parseReference(key, 'key'));
-}
-
-function tryParse<T>(
-  context: ParseContext,
-  path: readonly (string | number)[],
-  parse: () => T,
-): T | undefined {
-  try {
-    return parse();
-  } catch (error) {
-    context.report(path, error instanceof Error ? error.message : 'not understood');
-    return undefined;
-  }
+  return parseAt(context, ['certificates', 'device_ca_pk'], () => parseReference(key, 'key'));
 }
 
 function parseDeviceCa(reference: string | undefined): CertificateId | undefined {
@@ -314,17 +298,17 @@ function trustedCas(
   const path = ['certificates', 'trusted_ca_certs'];
   if (references === undefined) return [];
   if (typeof references === 'string') {
-    return [tryParse(context, path, () => parseCertificate(references)) ?? []].flat();
+    return [parseAt(context, path, () => parseCertificate(references)) ?? []].flat();
   }
   return references.flatMap(
     (reference, index) =>
-      tryParse(context, [...path, index], () => parseCertificate(reference)) ?? [],
+      parseAt(context, [...path, index], () => parseCertificate(reference)) ?? [],
   );
 }
 
 function agentOf(raw: RawConfig['agent'], context: ParseContext): AgentConfig | undefined {
   if (raw === undefined) return undefined;
-  const name = tryParse(context, ['agent', 'name'], () => parseModuleName(raw.name));
+  const name = parseAt(context, ['agent', 'name'], () => parseModuleName(raw.name));
   if (name === undefined) return undefined;
   return { name, type: raw.type, config: raw.config, env: raw.env };
 }

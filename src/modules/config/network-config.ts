@@ -1,6 +1,6 @@
 /** The container network that modules join, as modules.yaml describes it and as the engine is asked for it. */
 import { BlockList, isIP } from 'node:net';
-import type { ParseContext } from '../../service/config/config.ts';
+import type { ParseContext } from '../../service/config/parse-context.ts';
 
 /** The container network that modules join. */
 export interface NetworkConfig {

@@ -10,38 +10,13 @@ import { type Accounts, SystemAccounts } from '../accounts.ts';
 import { unknownNames } from './acl-names.ts';
 import type { CommonConfig } from './common-config.ts';
 import { readConfigFiles, type SourceFile } from './config-files.ts';
-import {
-  ConfigError,
-  formatPath,
-  type Position,
-  type Problem,
-  type SettingPath,
-} from './config-problem.ts';
+import { ConfigError, formatPath, type Problem, type SettingPath } from './config-problem.ts';
+import { mergeNodes, place, textsIn, valueOf } from './config-tree.ts';
+import type { ParseContext } from './parse-context.ts';
 import { uselessWords } from './rule-words.ts';
-import { type Explanation, explain } from './schema-errors.ts';
-import { property } from './schema-keys.ts';
-import { type Schema, textValues } from './schema-options.ts';
-import { compile } from './schema-validator.ts';
-import type { ConfigNode, MapEntry } from './yaml.ts';
-
-export { type CommonConfig, commonProperties, serviceUsers } from './common-config.ts';
-export type { SourceFile } from './config-files.ts';
-export { ConfigError, formatProblem, type Problem, type SettingPath } from './config-problem.ts';
-export type { Schema } from './schema-options.ts';
-
-/** What `parse` may ask and say beyond the value itself. */
-export interface ParseContext {
-  /** Every file that was read, in order. */
-  readonly sources: readonly SourceFile[];
-  /** Adds a problem for each key and value that is wrong in its file, also for what a later file overrides. */
-  reportTexts(isWrong: (text: string, source: SourceFile) => boolean, message: string): void;
-  /** Adds a problem, placed where the setting stands, or the nearest setting around it. */
-  report(path: SettingPath, message: string): void;
-  /** Says what is not wrong with a file and should be known all the same. */
-  warn(source: SourceFile, message: string): void;
-  /** The same of a setting. */
-  warnAt(path: SettingPath, message: string): void;
-}
+import { explain } from './schema-errors.ts';
+import { compile, type Schema } from './schema-validator.ts';
+import type { ConfigNode } from './yaml.ts';
 
 /** Where a configuration is and what it must look like. */
 export interface ConfigSource<T extends Pick<CommonConfig, 'authorization' | 'grants'>> {
@@ -158,85 +133,6 @@ function byPlace(problems: readonly Problem[]): ConfigError {
   const order = ({ file, line, column }: Problem) =>
     files.indexOf(file) * 1e12 + line * 1e6 + column;
   return new ConfigError([...problems].sort((left, right) => order(left) - order(right)));
-}
-
-function mergeNodes(base: ConfigNode, over: ConfigNode): ConfigNode {
-  if (base.kind !== 'map' || over.kind !== 'map') return over;
-  const entries = new Map<string, MapEntry>(base.entries);
-  for (const [key, entry] of over.entries) {
-    const before = entries.get(key);
-    entries.set(key, before ? { ...entry, node: mergeNodes(before.node, entry.node) } : entry);
-  }
-  return { kind: 'map', at: over.at, entries };
-}
-
-function valueOf(node: ConfigNode, schema: unknown): unknown {
-  switch (node.kind) {
-    case 'scalar':
-      return node.value;
-    case 'list':
-      return node.items.map((item) => valueOf(item, undefined));
-    case 'map':
-      return Object.fromEntries(
-        [...node.entries].map(([key, { node: member }]) => {
-          if (property(schema, textValues) === true) return [key, textOf(member)];
-          return [key, valueOf(member, property(property(schema, 'properties'), key))];
-        }),
-      );
-  }
-}
-
-/** A scalar as it is written, but for the absence of one. */
-function textOf(node: ConfigNode): unknown {
-  if (node.kind !== 'scalar' || node.value === null) return valueOf(node, undefined);
-  return typeof node.value === 'string' ? node.value : node.text;
-}
-
-/** Every key and value below a node, and where it stands. */
-function* textsIn(
-  node: ConfigNode,
-  path: SettingPath,
-): Generator<{ readonly text: string; readonly at: Position; readonly path: SettingPath }> {
-  if (node.kind === 'scalar') yield { text: String(node.value), at: node.at, path };
-  else if (node.kind === 'list') {
-    for (const [at, item] of node.items.entries()) yield* textsIn(item, [...path, at]);
-  } else {
-    for (const [key, entry] of node.entries) {
-      yield { text: key, at: entry.at, path: [...path, key] };
-      yield* textsIn(entry.node, [...path, key]);
-    }
-  }
-}
-
-/** The node at a path, with the place of its key; undefined when the path leads nowhere. */
-function find(root: ConfigNode, path: SettingPath): MapEntry | undefined {
-  let entry: MapEntry | undefined = { at: root.at, node: root };
-  for (const step of path) {
-    if (entry?.node.kind === 'map') entry = entry.node.entries.get(String(step));
-    else if (entry?.node.kind === 'list' && typeof step === 'number') {
-      const item: ConfigNode | undefined = entry.node.items[step];
-      entry = item && { at: item.at, node: item };
-    } else return undefined;
-  }
-  return entry;
-}
-
-function place(root: ConfigNode, explanation: Explanation): Problem {
-  const { path, about, message, suggestion } = explanation;
-  let at: Position = root.at;
-  for (let length = path.length; length >= 0; length--) {
-    const entry = find(root, path.slice(0, length));
-    if (entry === undefined) continue;
-    const whole = length === path.length && about === 'value' && entry.node.kind === 'scalar';
-    at = whole ? entry.node.at : entry.at;
-    break;
-  }
-  return {
-    ...at,
-    path: formatPath(path),
-    message: withoutSecrets(message),
-    ...(suggestion !== undefined && { suggestion }),
-  };
 }
 
 function deepFreeze<T>(value: T): T {

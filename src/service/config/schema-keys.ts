@@ -1,5 +1,8 @@
 import type { SettingPath } from './config-problem.ts';
 
+/** In a schema of a map: its members are texts, as they stand in the file, whatever YAML takes them for. */
+export const textValues = 'textValues';
+
 /** Every key that a schema allows at a path; for a pattern such as `^preloaded_key:`, the likeliest key of its form. */
 export function candidateKeys(schema: unknown, path: SettingPath, key: string): readonly string[] {
   let schemas = alternatives(schema, schema);

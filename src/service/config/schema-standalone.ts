@@ -1,6 +1,6 @@
 import { Ajv } from 'ajv';
 import standalone from 'ajv/dist/standalone/index.js';
-import { type Schema, validatorOptions } from './schema-options.ts';
+import { type Schema, validatorOptions } from './schema-validator.ts';
 
 /** The text of a CommonJS module that takes the place of `schema-validator.ts` for these schemas. */
 export function standaloneValidators(schemas: readonly Schema[]): string {

@@ -1,7 +1,7 @@
 import { appendFileSync } from 'node:fs';
 import { defineInterface, defineService } from '../../../src/dbus/definition.ts';
 import { describe, managerProperties } from '../../../src/interfaces/common.ts';
-import { type CommonConfig, commonProperties } from '../../../src/service/config/config.ts';
+import { type CommonConfig, commonProperties } from '../../../src/service/config/common-config.ts';
 import { main } from '../../../src/service/run.ts';
 import type {
   Reloaded,

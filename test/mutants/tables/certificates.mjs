@@ -44,7 +44,7 @@ export default [
   },
   {
     breaks: 'the keys that are configured for issuers are lost',
-    text: "issuers: keysOf('issuers', checked.issuers),",
+    text: 'issuers: Object.fromEntries(issuers),',
     becomes: '',
     suite: 'component/certificates/config/config',
   },

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { profiles as configuredProfiles } from '../../../src/certificates/config/config.ts';
+import { profiles as configuredProfiles } from '../../../src/certificates/config/certificate-rule.ts';
 import type { MethodDefinition, PropertyDefinition } from '../../../src/dbus/definition.ts';
 import { Method } from '../../../src/dbus/server/method.ts';
 import { variant } from '../../../src/dbus/wire/variant.ts';

@@ -9,7 +9,8 @@ import {
   parseCertificatesConfig,
 } from '../../../../src/certificates/config/config.ts';
 import { policyFor, ruleFor } from '../../../../src/certificates/issuers/policy.ts';
-import { ConfigError, loadConfig } from '../../../../src/service/config/config.ts';
+import { loadConfig } from '../../../../src/service/config/config.ts';
+import { ConfigError } from '../../../../src/service/config/config-problem.ts';
 
 const test = suite<{ dir: string }>('certificates configuration');
 

@@ -8,7 +8,8 @@ import {
   identitySchema,
   parseIdentityConfig,
 } from '../../../../src/identity/config/config.ts';
-import { ConfigError, loadConfig } from '../../../../src/service/config/config.ts';
+import { loadConfig } from '../../../../src/service/config/config.ts';
+import { ConfigError } from '../../../../src/service/config/config-problem.ts';
 
 const test = suite<{ dir: string }>('identity configuration');
 

@@ -9,7 +9,8 @@ import {
   parseKeysConfig,
 } from '../../../../src/keys/config/config.ts';
 import { parseUri } from '../../../../src/keys/config/pkcs11-uri.ts';
-import { ConfigError, loadConfig, type Problem } from '../../../../src/service/config/config.ts';
+import { loadConfig } from '../../../../src/service/config/config.ts';
+import { ConfigError, type Problem } from '../../../../src/service/config/config-problem.ts';
 
 const test = suite('keys configuration');
 

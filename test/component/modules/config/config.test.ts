@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { modulesSchema, parseModulesConfig } from '../../../../src/modules/config/config.ts';
-import { ConfigError, loadConfig } from '../../../../src/service/config/config.ts';
+import { loadConfig } from '../../../../src/service/config/config.ts';
+import { ConfigError } from '../../../../src/service/config/config-problem.ts';
 
 const test = suite<{ dir: string }>('modules.yaml');
 

@@ -7,12 +7,11 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
   type CommonConfig,
-  ConfigError,
   commonProperties,
-  loadConfig,
-  type ParseContext,
-  type Problem,
-} from '../../../../src/service/config/config.ts';
+} from '../../../../src/service/config/common-config.ts';
+import { loadConfig } from '../../../../src/service/config/config.ts';
+import { ConfigError, type Problem } from '../../../../src/service/config/config-problem.ts';
+import type { ParseContext } from '../../../../src/service/config/parse-context.ts';
 import { deadline } from '../../../support/deadline.ts';
 
 const test = suite<{ dir: string }>('configuration');

@@ -3,10 +3,10 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { commonProperties } from '../../../../src/service/config/config.ts';
+import { commonProperties } from '../../../../src/service/config/common-config.ts';
 import type { Validate } from '../../../../src/service/config/schema-errors.ts';
-import type { Schema } from '../../../../src/service/config/schema-options.ts';
 import { standaloneValidators } from '../../../../src/service/config/schema-standalone.ts';
+import type { Schema } from '../../../../src/service/config/schema-validator.ts';
 import { compile } from '../../../../src/service/config/schema-validator.ts';
 
 const test = suite('schema validators');

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { profiles } from '../../../../src/certificates/config/config.ts';
+import { profiles } from '../../../../src/certificates/config/certificate-rule.ts';
 import {
   extensionsOf,
   isCaProfile,

@@ -1,0 +1,176 @@
+/** One rule of `certificates.yaml`: what certificates of an id, or of the ids that a glob covers, may be. */
+import { ServiceError } from '../../errors.ts';
+import { parseReference } from '../../ids.ts';
+import type { SettingPath } from '../../service/config/config-problem.ts';
+import { type ParseContext, parseAt } from '../../service/config/parse-context.ts';
+import { encodeName, formatName, type Name, parseName } from '../../x509/name.ts';
+import {
+  parseAlternativeName,
+  type SubjectAlternativeName,
+} from '../../x509/subject-alternative-name.ts';
+
+/** How certificates of an id come about. */
+export type Method = 'none' | 'local_ca';
+
+/** What a certificate is for. */
+export type Profile = 'device-identity' | 'device-ca' | 'workload-ca' | 'server' | 'client';
+
+/** What the certificates of the ids that a glob covers may be. */
+export interface CertificateRule {
+  readonly method?: Method;
+  readonly issuer?: string;
+  readonly profiles?: readonly Profile[];
+  readonly key_id?: string;
+  readonly subject?: string;
+  readonly dns?: readonly string[];
+  readonly ip?: readonly string[];
+  readonly uri?: readonly string[];
+  readonly lifetime?: string;
+  readonly renew_at?: string;
+  readonly key_policy?: readonly string[];
+}
+
+/** The profiles, as they are spelled on the bus. */
+export const profiles: readonly Profile[] = [
+  'device-identity',
+  'device-ca',
+  'workload-ca',
+  'server',
+  'client',
+];
+
+/** As `isId` has it. */
+export const idSchema = {
+  type: 'string',
+  pattern: '^(?!(.*/)?[.]{0,2}(/|$))[A-Za-z0-9$][A-Za-z0-9._$/:@-]{0,127}$',
+};
+/** `key://<id>` or a bare id, which `parseReference` judges. */
+export const keyReferenceSchema = { type: 'string', minLength: 1 };
+/** A list of texts. */
+export const textsSchema = { type: 'array', items: { type: 'string', minLength: 1 } };
+const keyAlgorithms = [
+  'ec-p256',
+  'ec-p384',
+  'ec-p521',
+  'ed25519',
+  'rsa-2048',
+  'rsa-3072',
+  'rsa-4096',
+];
+
+/** JSON schema of a rule. */
+export const ruleSchema = {
+  type: 'object',
+  properties: {
+    method: {
+      description: 'How certificates of these ids are issued; none: not at all.',
+      type: 'string',
+      enum: ['none', 'local_ca'],
+      default: 'local_ca',
+    },
+    issuer: { description: 'Id of the CA certificate that signs.', ...idSchema },
+    profiles: {
+      description: 'What these certificates may be for; the first is the default.',
+      type: 'array',
+      items: { type: 'string', enum: profiles },
+      minItems: 1,
+      default: ['client'],
+    },
+    key_id: {
+      description: 'Id of the key that belongs to the certificate.',
+      ...keyReferenceSchema,
+    },
+    subject: {
+      description: 'Subject name (RFC 4514), by default CN=<id>.',
+      type: 'string',
+      pattern: '^[A-Za-z]+ *=',
+    },
+    dns: { description: 'DNS names that these certificates may have.', ...textsSchema },
+    ip: { description: 'IP addresses that these certificates may have.', ...textsSchema },
+    uri: { description: 'URIs that these certificates may have.', ...textsSchema },
+    lifetime: {
+      description:
+        'The longest life of these certificates, by default 30d: a number and s, min, h or d.',
+      type: 'string',
+      pattern: '^[1-9][0-9]{0,8}(s|min|h|d)$',
+    },
+    renew_at: {
+      description: 'The part of its life after which a certificate is due for renewal.',
+      type: 'string',
+      pattern: '^[1-9][0-9]?%$',
+      default: '80%',
+    },
+    key_policy: {
+      description: 'The kinds of keys that these certificates may be for; by default all.',
+      type: 'array',
+      items: { type: 'string', enum: keyAlgorithms },
+      minItems: 1,
+    },
+  },
+  additionalProperties: false,
+};
+
+const kinds = ['dns', 'ip', 'uri'] as const;
+const maxCommonName = 64;
+const secondsPer = new Map([
+  ['s', 1],
+  ['min', 60],
+  ['h', 3600],
+  ['d', 86_400],
+]);
+
+/** The subject that a rule gives a certificate of an id; InvalidArgs when it gives none and the id is too long for one. */
+export function subjectOf({ subject }: CertificateRule, id: string): Name {
+  if (subject === undefined && id.length > maxCommonName) {
+    const name = `"${id}"`;
+    throw new ServiceError(
+      'InvalidArgs',
+      `the id of the certificate ${name} is too long for its common name: certificates.yaml needs \`certificates: ${name}: subject\``,
+    );
+  }
+  return parseName(subject ?? formatName([[{ type: 'CN', value: id }]]));
+}
+
+/** The other names that a rule allows; InvalidArgs when one is none. */
+export function namesOf(rule: CertificateRule): readonly SubjectAlternativeName[] {
+  return kinds.flatMap((kind) =>
+    (rule[kind] ?? []).map((text) => parseAlternativeName(kind, text)),
+  );
+}
+
+/** The longest life of a certificate, in seconds; undefined when the rule does not limit it. */
+export function lifetimeOf({ lifetime }: CertificateRule): number | undefined {
+  if (lifetime === undefined) return undefined;
+  const [, count, unit = ''] = /^(\d+)([a-z]+)$/.exec(lifetime) ?? [];
+  return Number(count) * (secondsPer.get(unit) ?? Number.NaN);
+}
+
+/** The rule with its key as a bare id; reports the names that no certificate can have. */
+export function parseRule(
+  rule: CertificateRule,
+  path: SettingPath,
+  context: Pick<ParseContext, 'report'>,
+): CertificateRule {
+  const { subject } = rule;
+  if (subject !== undefined) {
+    parseAt(context, [...path, 'subject'], () => encodeName(parseName(subject)));
+  }
+  for (const kind of kinds) {
+    for (const [at, text] of (rule[kind] ?? []).entries()) {
+      parseAt(context, [...path, kind, at], () => parseAlternativeName(kind, text));
+    }
+  }
+  return withKeyId(rule, path, context);
+}
+
+/** The setting with its `key_id` as a bare id. */
+export function withKeyId<T extends { readonly key_id?: string }>(
+  setting: T,
+  path: SettingPath,
+  context: Pick<ParseContext, 'report'>,
+): T {
+  const { key_id: reference } = setting;
+  if (reference === undefined) return setting;
+  const id = parseAt(context, [...path, 'key_id'], () => parseReference(reference, 'key'));
+  return { ...setting, ...(id !== undefined && { key_id: id }) };
+}
