@@ -1,37 +1,15 @@
 import type { Bus } from '../../dbus/bus.ts';
 import type { ServiceDefinition } from '../../dbus/definition.ts';
 import type { Callers } from '../../dbus/server/caller.ts';
-import type { AuthorizationRequest, Authorizer, CallContext } from '../../dbus/server/serve.ts';
 import { globMatches } from '../../glob.ts';
 import { grants } from '../../interfaces/grants.ts';
 import type { Accounts } from '../accounts.ts';
 import type { CommonConfig } from '../config/common-config.ts';
 import { AclBackend } from './acl-backend.ts';
-import type { AuthorizationBackend } from './authorization-backend.ts';
 import { PolkitBackend } from './polkit-backend.ts';
 import { BusPolkitClient } from './polkit-client.ts';
-import { RuleSet } from './rules.ts';
+import { Authorization, RuleSet } from './rules.ts';
 import type { VerdictLifetimes } from './verdict-cache.ts';
-
-/** Who may call what: root, the service's own user, granted services, then the backend. */
-export class Authorization implements Authorizer {
-  readonly #granted: RuleSet;
-  readonly #backend: AuthorizationBackend;
-  readonly #ownUid: number;
-
-  constructor(granted: RuleSet, backend: AuthorizationBackend, ownUid = process.getuid?.() ?? 0) {
-    this.#granted = granted;
-    this.#backend = backend;
-    this.#ownUid = ownUid;
-  }
-
-  authorize(request: AuthorizationRequest, call: CallContext): Promise<void> | undefined {
-    const { uid } = call.caller;
-    if (uid === 0 || uid === this.#ownUid) return undefined;
-    if (this.#granted.allows(call.caller, request)) return undefined;
-    return this.#backend.decide(request, call);
-  }
-}
 
 /** What the authorization of a service depends on beside its configuration. */
 export interface AuthorizationOptions {

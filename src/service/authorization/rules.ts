@@ -1,9 +1,30 @@
 import type { Caller } from '../../dbus/server/caller.ts';
-import type { AuthorizationRequest } from '../../dbus/server/serve.ts';
+import type { AuthorizationRequest, Authorizer, CallContext } from '../../dbus/server/serve.ts';
 import { globMatches, idGlobMatches, unrotated } from '../../glob.ts';
 import { type Grant, guardedDetails, idDetails } from '../../interfaces/grants.ts';
 import type { Accounts } from '../accounts.ts';
 import type { AclRule, GrantRule } from '../config/common-config.ts';
+import type { AuthorizationBackend } from './authorization-backend.ts';
+
+/** Who may call what: root, the service's own user, granted services, then the backend. */
+export class Authorization implements Authorizer {
+  readonly #granted: RuleSet;
+  readonly #backend: AuthorizationBackend;
+  readonly #ownUid: number;
+
+  constructor(granted: RuleSet, backend: AuthorizationBackend, ownUid = process.getuid?.() ?? 0) {
+    this.#granted = granted;
+    this.#backend = backend;
+    this.#ownUid = ownUid;
+  }
+
+  authorize(request: AuthorizationRequest, call: CallContext): Promise<void> | undefined {
+    const { uid } = call.caller;
+    if (uid === 0 || uid === this.#ownUid) return undefined;
+    if (this.#granted.allows(call.caller, request)) return undefined;
+    return this.#backend.decide(request, call);
+  }
+}
 
 /** A rule about a set of callers: what they may do. */
 export interface Rule {

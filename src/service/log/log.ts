@@ -45,6 +45,8 @@ const maxKept = 1000;
 /** The log of a process, and what `systemctl service-log-level` changes. */
 export class ServiceLog implements Log, LogControl, AsyncDisposable {
   readonly syslogIdentifier: string;
+  /** Whether records of debug level are written: what costs something is not made for nothing. */
+  writesDebug: boolean;
   readonly #sinks: LogSinks;
   readonly #kept: LogRecord[] = [];
   #logger: Logger | undefined;
@@ -59,6 +61,7 @@ export class ServiceLog implements Log, LogControl, AsyncDisposable {
     this.#sinks = sinks;
     this.#target = target;
     this.#level = level;
+    this.writesDebug = level === 'debug';
     this.#threshold = priorities.indexOf(level);
   }
 
@@ -72,6 +75,7 @@ export class ServiceLog implements Log, LogControl, AsyncDisposable {
       throw new ServiceError('InvalidArgs', `the log level is one of ${priorities.join(', ')}`);
     }
     this.#level = level;
+    this.writesDebug = level === 'debug';
     this.#threshold = priorities.indexOf(level);
   }
 
@@ -84,11 +88,6 @@ export class ServiceLog implements Log, LogControl, AsyncDisposable {
       throw new ServiceError('InvalidArgs', 'the log target is console or journal');
     }
     this.#target = value;
-  }
-
-  /** Whether records of debug level are written: what costs something is not made for nothing. */
-  get writesDebug(): boolean {
-    return this.#level === 'debug';
   }
 
   error(message: string, fields?: Fields): void {

@@ -8,14 +8,12 @@ import type { AuthorizationRequest } from '../../../src/dbus/server/serve.ts';
 import { Message, messageFlag, messageType } from '../../../src/dbus/wire/message.ts';
 import { keysService } from '../../../src/interfaces/keys.ts';
 import type { Accounts } from '../../../src/service/accounts.ts';
-import {
-  type Authorization,
-  Authorizations,
-} from '../../../src/service/authorization/authorization.ts';
+import { Authorizations } from '../../../src/service/authorization/authorization.ts';
 import {
   BusPolkitClient,
   type PolkitResult,
 } from '../../../src/service/authorization/polkit-client.ts';
+import { type Authorization } from '../../../src/service/authorization/rules.ts';
 import { Cleanup } from '../../../src/service/cleanup.ts';
 import type { AclRule, CommonConfig } from '../../../src/service/config/common-config.ts';
 import { connectAs } from '../../support/clients/connect-as.ts';

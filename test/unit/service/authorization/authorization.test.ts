@@ -3,9 +3,8 @@ import * as assert from 'uvu/assert';
 import type { AuthorizationRequest, CallContext } from '../../../../src/dbus/server/serve.ts';
 import { ServiceError } from '../../../../src/errors.ts';
 import { AclBackend } from '../../../../src/service/authorization/acl-backend.ts';
-import { Authorization } from '../../../../src/service/authorization/authorization.ts';
 import type { AuthorizationBackend } from '../../../../src/service/authorization/authorization-backend.ts';
-import { RuleSet } from '../../../../src/service/authorization/rules.ts';
+import { Authorization, RuleSet } from '../../../../src/service/authorization/rules.ts';
 
 const test = suite('authorization');
 
