@@ -1,5 +1,4 @@
 /** Certificates that were handed in: one file per id with the chain and the id of the key, replaced as a whole. */
-import { describeError } from '../errors.ts';
 import { parseCertificateId } from '../ids.ts';
 import { jsonRecords, RecordDirectory } from '../service/state/record-directory.ts';
 import {
@@ -35,10 +34,9 @@ export class Storage {
 
   /** A certificate, damaged or not; as long as the directory cannot be used every id may be in it, and is damaged. */
   get(id: string): Held | undefined {
-    const damage = this.#records.damage(id);
+    const damage = this.#records.reason(id);
     if (damage === undefined) return this.#records.get(id);
-    const reason = damage === this.#records.failure ? damage.message : describeError(damage);
-    return { id, chain: [], keyId: '', preloaded: false, damage: reason };
+    return { id, chain: [], keyId: '', preloaded: false, damage };
   }
 
   /** Unavailable as long as the directory cannot be used. */

@@ -101,7 +101,7 @@ export async function startIdentity(
     for (const each of devices) each.stop();
     await operations.stop();
   });
-  const modules: ModuleIdentities = await ModuleIdentities.load({
+  const modules: ModuleIdentities = new ModuleIdentities({
     state,
     keyring,
     device: () => device.saved,

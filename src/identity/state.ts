@@ -1,11 +1,10 @@
 import { join } from 'node:path';
 import { type ModuleId, parseModuleId } from '../ids.ts';
-import { fileNameOf, idOfFileName } from '../service/state/file-name.ts';
+import { jsonRecords, RecordDirectory } from '../service/state/record-directory.ts';
 import {
   deleteStateFile,
   openStateDirectory,
   readStateJson,
-  type UnusableFile,
   writeStateJson,
 } from '../service/state/state-file.ts';
 import { nameField, stringField } from './cloud/cloud.ts';
@@ -45,28 +44,32 @@ export interface SavedModule {
   readonly phase: 'asking' | 'creating' | 'updating' | 'complete';
 }
 
-const extension = '.json';
 const phases = ['asking', 'creating', 'updating', 'complete'] as const;
+
+const moduleForm = jsonRecords<ModuleId, SavedModule>({
+  parseId: parseModuleId,
+  parse: parseModule,
+  format: (module) => module,
+  mayLackVersion: true,
+});
 
 /** The persisted state of the service. Reading rejects with `DamagedFile`; nothing damaged is ever replaced silently. */
 export class IdentityState {
   readonly #deviceFile: string;
   readonly #refusalFile: string;
-  readonly #modules: string;
-  #modulesFailure: UnusableFile | undefined;
+  readonly modules: RecordDirectory<ModuleId, SavedModule>;
 
-  private constructor(directory: string) {
+  private constructor(directory: string, modules: RecordDirectory<ModuleId, SavedModule>) {
     this.#deviceFile = join(directory, 'device.json');
     this.#refusalFile = join(directory, 'refusal.json');
-    this.#modules = join(directory, 'modules');
+    this.modules = modules;
   }
 
-  /** Makes the directories and removes what interrupted writes left. */
+  /** Makes the directories, removes what interrupted writes left, and reads the modules. */
   static async open(directory: string): Promise<IdentityState> {
-    const state = new IdentityState(directory);
     await openStateDirectory(directory); // an unusable file is reported when it is read
-    state.#modulesFailure = (await openStateDirectory(state.#modules)).failure;
-    return state;
+    const modules = await RecordDirectory.open(join(directory, 'modules'), moduleForm);
+    return new IdentityState(directory, modules);
   }
 
   device(): Promise<SavedDevice | undefined> {
@@ -88,35 +91,6 @@ export class IdentityState {
 
   deleteRefusal(): Promise<void> {
     return deleteStateFile(this.#refusalFile, { evenUnreadable: true });
-  }
-
-  /** Why the directory of the modules cannot be used, undefined when it can: what is in it is unknown. */
-  get modulesFailure(): UnusableFile | undefined {
-    return this.#modulesFailure;
-  }
-
-  /** The ids of all modules that have a file, damaged or not. */
-  async moduleIds(): Promise<readonly ModuleId[]> {
-    const { names, failure } = await openStateDirectory(this.#modules);
-    this.#modulesFailure = failure;
-    const ids = names.map((name) => idOfFileName(name, extension));
-    return ids.filter((id) => id !== undefined).map(parseModuleId);
-  }
-
-  module(id: ModuleId): Promise<SavedModule | undefined> {
-    return readStateJson(this.#fileOf(id), (value) => parseModule(value, id));
-  }
-
-  saveModule(module: SavedModule): Promise<void> {
-    return writeStateJson(this.#fileOf(module.moduleId), module);
-  }
-
-  deleteModule(id: ModuleId): Promise<void> {
-    return deleteStateFile(this.#fileOf(id), { evenUnreadable: true });
-  }
-
-  #fileOf(id: ModuleId): string {
-    return join(this.#modules, fileNameOf(id, extension));
   }
 }
 

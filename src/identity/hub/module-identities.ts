@@ -26,14 +26,10 @@ export class ModuleIdentities {
   readonly #pending = new Map<ModuleId, Promise<unknown>>();
   readonly #lists = new SharedReads<readonly HubModule[]>({ sharedMs: listSharedMs });
 
-  private constructor(options: ModuleIdentitiesOptions, saved: SavedModules) {
+  /** With the identities that are saved; incomplete ones wait for the call that completes them. */
+  constructor(options: ModuleIdentitiesOptions) {
     this.#options = options;
-    this.#saved = saved;
-  }
-
-  /** The identities that are saved; incomplete ones wait for the call that completes them. */
-  static async load(options: ModuleIdentitiesOptions): Promise<ModuleIdentities> {
-    return new ModuleIdentities(options, await SavedModules.load(options));
+    this.#saved = new SavedModules(options);
   }
 
   /** What is wrong with files, by id, for Describe and Health. */

@@ -17,57 +17,53 @@ export interface SavedModulesOptions {
 /** The identities of modules as they are saved, those included that are not complete. */
 export class SavedModules {
   readonly #options: SavedModulesOptions;
-  readonly #modules = new Map<ModuleId, SavedModule>();
-  /** Ids whose file cannot be read: reported, and not replaced by anything but Delete. */
-  readonly #damaged = new Map<ModuleId, string>();
-  /** Those of them that a newer version wrote: nothing replaces or removes them. */
-  readonly #newer = new Map<ModuleId, NewerFile>();
+  /** A damaged one is reported, and not replaced by anything but Delete; nothing replaces or removes a newer one. */
+  readonly #records: IdentityState['modules'];
 
-  private constructor(options: SavedModulesOptions) {
+  constructor(options: SavedModulesOptions) {
     this.#options = options;
-  }
-
-  static async load(options: SavedModulesOptions): Promise<SavedModules> {
-    const modules = new SavedModules(options);
-    for (const id of await options.state.moduleIds()) await modules.#load(id);
-    return modules;
+    this.#records = options.state.modules;
+    for (const moduleId of this.#records.damaged.keys()) {
+      options.log.error('module identity damaged', { moduleId });
+    }
   }
 
   /** What is wrong with files, by id. */
   get damaged(): ReadonlyMap<ModuleId, string> {
-    return this.#damaged;
+    const damaged = [...this.#records.damaged];
+    return new Map(damaged.map(([id, damage]) => [id, describeError(damage)]));
   }
 
   /** Why the identities cannot be listed, undefined when they can. */
   get unlisted(): string | undefined {
-    return this.#options.state.modulesFailure?.message;
+    return this.#records.failure?.message;
   }
 
   /** Unavailable when the identities cannot be listed. */
   assertListed(): void {
-    refuseUnusable(this.#options.state.modulesFailure);
+    this.#records.assertListed();
   }
 
   /** The identities whose keys work. */
   list(): readonly SavedModule[] {
-    return [...this.#modules.values()].filter((module) => this.#isUsable(module));
+    return this.#records.values().filter((module) => this.#isUsable(module));
   }
 
   /** The identity, when its keys work; Unavailable when its file is damaged. */
   usable(id: ModuleId): SavedModule | undefined {
     this.refuseDamaged(id);
-    const module = this.#modules.get(id);
+    const module = this.#records.get(id);
     return module !== undefined && this.#isUsable(module) ? module : undefined;
   }
 
   /** What is saved under an id, complete or not, of whatever device. */
   get(id: ModuleId): SavedModule | undefined {
-    return this.#modules.get(id);
+    return this.#records.get(id);
   }
 
   /** Unavailable when the file of an identity is damaged, or when it is unknown which there are. */
   refuseDamaged(id: ModuleId): void {
-    const why = this.#damaged.get(id) ?? this.unlisted;
+    const why = this.#records.reason(id);
     if (why === undefined) return;
     throw new ServiceError('Unavailable', `the file of module "${id}" cannot be used: ${why}`);
   }
@@ -75,31 +71,18 @@ export class SavedModules {
   /** Unavailable when the file of an identity may not be removed. */
   refuseUndeletable(id: ModuleId): void {
     this.assertListed();
-    refuseUnusable(this.#newer.get(id));
+    const damage = this.#records.damage(id);
+    if (damage instanceof NewerFile) refuseUnusable(damage);
   }
 
   async save(module: SavedModule): Promise<void> {
-    await this.#options.state.saveModule(module);
-    this.#modules.set(module.moduleId, module);
+    await this.#records.put(module.moduleId, module);
     this.#options.changed();
   }
 
   async delete(id: ModuleId): Promise<void> {
-    await this.#options.state.deleteModule(id);
-    this.#modules.delete(id);
-    this.#damaged.delete(id);
+    await this.#records.delete(id, { evenUnreadable: true });
     this.#options.changed();
-  }
-
-  async #load(id: ModuleId): Promise<void> {
-    try {
-      const module = await this.#options.state.module(id);
-      if (module !== undefined) this.#modules.set(id, module);
-    } catch (error) {
-      this.#damaged.set(id, describeError(error));
-      if (error instanceof NewerFile) this.#newer.set(id, error);
-      this.#options.log.error('module identity damaged', { moduleId: id });
-    }
   }
 
   /** Its keys are on the hub, and it is of the device that this one is now. */

@@ -3,6 +3,7 @@
  * file is reported and stays where it is until its record is replaced or deleted.
  */
 import { join } from 'node:path';
+import { describeError } from '../../errors.ts';
 import { fileNameOf, idOfFileName } from './file-name.ts';
 import type { StateDisk } from './state-disk.ts';
 import {
@@ -117,6 +118,12 @@ export class RecordDirectory<Id extends string, T> {
   damage(id: Id): DamagedFile | undefined {
     const entry = this.#entries.get(id);
     return entry === undefined ? this.#failure : entry.damage;
+  }
+
+  /** As `damage`, in words for people. */
+  reason(id: Id): string | undefined {
+    const damage = this.#entries.get(id)?.damage;
+    return damage === undefined ? this.damage(id)?.message : describeError(damage);
   }
 
   /** Every damaged file, by id. */

@@ -270,4 +270,16 @@ export default [
     becomes: 'if (seconds < tolerableSkewS)',
     suite: 'unit/identity/publication',
   },
+  {
+    breaks: 'a module identity that was written before files had versions is damaged',
+    text: '  format: (module) => module,\n  mayLackVersion: true,',
+    becomes: '  format: (module) => module,',
+    suite: 'component/identity/state',
+  },
+  {
+    breaks: 'the identity of another module is taken for that of this one',
+    text: "if (required(value, 'moduleId') !== moduleId) throw new TypeError('it is about another module');",
+    becomes: '',
+    suite: 'component/identity/state',
+  },
 ];

@@ -1,0 +1,41 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { IdentityState } from '../../../src/identity/state.ts';
+import { parseModuleId } from '../../../src/ids.ts';
+
+const test = suite('state of the Identity service');
+const module = {
+  moduleId: parseModuleId('$edgeAgent'),
+  managedBy: 'iotedge',
+  generationId: '638',
+  deviceId: 'device',
+  hubHostname: 'hub.example',
+  phase: 'complete',
+} as const;
+
+test('has the modules of a service that wrote no version, and of none that is newer', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'iotedge-identity-state-'));
+  try {
+    await mkdir(join(dir, 'modules'), { mode: 0o700 });
+    const path = join(dir, 'modules', '=edgeAgent.json');
+    for (const version of [undefined, 1]) {
+      await writeFile(path, JSON.stringify({ version, ...module, more: true }));
+      const { modules } = await IdentityState.open(dir);
+      assert.equal([modules.ids(), modules.values()], [[module.moduleId], [module]]);
+    }
+    await writeFile(path, JSON.stringify({ version: 1, ...module, moduleId: 'other' }));
+    const other = (await IdentityState.open(dir)).modules;
+    assert.match(other.reason(module.moduleId) ?? '', 'it is about another module');
+    await writeFile(path, JSON.stringify({ version: 2, ...module }));
+    const { modules } = await IdentityState.open(dir);
+    assert.equal([modules.ids(), modules.values()], [[module.moduleId], []]);
+    assert.match(modules.reason(module.moduleId) ?? '', 'written by a newer version');
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+});
+
+test.run();
