@@ -13,11 +13,11 @@ import { serveWorkload } from './api/workload-socket.ts';
 import type { ApiPaths, ModulesConfig } from './config/config.ts';
 import { memberObject, restartPolicyOf } from './docker/create-options/create-options.ts';
 import type { ContainerEngine } from './docker/engine.ts';
-import { moduleProperties, moduleStatus } from './module-properties.ts';
+import { moduleProperties, runtimeStatusOf } from './module-properties.ts';
 import type { ModuleSource } from './module-source.ts';
 import type { SavedState } from './supervisor/desired-state.ts';
 import type { EngineStatus } from './supervisor/engine-monitor.ts';
-import { isAbsence, type Prepared, type Refused, type Report } from './supervisor/goal.ts';
+import { isAbsence, type ModuleStatus, type Prepared, type Refused } from './supervisor/goal.ts';
 import { Supervisor } from './supervisor/supervisor.ts';
 
 /** What a module is kept with. */
@@ -81,7 +81,7 @@ export class ManagedModule implements AsyncDisposable {
       save: (state) => parts.save(this.source, state),
       eraseIdentity: (via) => parts.eraseIdentity(source.name, via),
       forget: () => parts.forget(this),
-      onReport: () => parts.onChange(this),
+      onStatus: () => parts.onChange(this),
       now,
       log,
     });
@@ -102,8 +102,8 @@ export class ManagedModule implements AsyncDisposable {
     return this.source.name;
   }
 
-  get report(): Report {
-    return this.supervisor.report;
+  get status(): ModuleStatus {
+    return this.supervisor.status;
   }
 
   /** Finds out how the module is, for those who read it before anything is done with it. Never rejects. */
@@ -135,7 +135,7 @@ export class ManagedModule implements AsyncDisposable {
       name,
       settings,
       digest: this.#digest,
-      report: this.report,
+      status: this.status,
       operation,
     });
   }
@@ -148,7 +148,7 @@ export class ManagedModule implements AsyncDisposable {
       type: 'docker',
       image: settings.image,
       labels: Object.fromEntries(labels.map(([key, value]) => [key, String(value)])),
-      status: moduleStatus(this.report),
+      status: runtimeStatusOf(this.status),
     };
   }
 

@@ -1,10 +1,10 @@
 import type { Properties } from '../dbus/definition.ts';
 import type { moduleInterface } from '../interfaces/modules.ts';
-import type { ModuleStatus } from './api/module-list.ts';
+import type { RuntimeStatus } from './api/module-list.ts';
 import { publicCreateOptions } from './docker/container-body.ts';
 import type { ModuleSettings } from './docker/create-options/create-options.ts';
 import type { ContainerState } from './docker/engine.ts';
-import type { Report } from './supervisor/goal.ts';
+import type { ModuleStatus } from './supervisor/goal.ts';
 
 const longestProblems = 4096;
 
@@ -13,37 +13,37 @@ export interface ModuleView {
   readonly name: string;
   readonly settings: ModuleSettings;
   readonly digest: string;
-  readonly report: Report;
+  readonly status: ModuleStatus;
   /** The method of the operation in progress, `` when there is none. */
   readonly operation: string;
 }
 
 /** The values of org.iotedge.Modules1.Module. */
 export function moduleProperties(view: ModuleView): Properties<typeof moduleInterface> {
-  const { name, settings, digest, report, operation } = view;
-  const state = report.container?.state;
+  const { name, settings, digest, status, operation } = view;
+  const state = status.container?.state;
   const ended = state?.kind === 'exited' || state?.kind === 'restarting' ? state : undefined;
   const startedAt = state !== undefined && 'startedAt' in state ? state.startedAt : undefined;
   return {
     Name: name,
     Type: 'docker',
     Image: settings.image,
-    State: report.state,
+    State: status.state,
     Operation: operation,
     ExitCode: ended?.exitCode ?? 0,
     StartedAt: microseconds(startedAt),
     FinishedAt: microseconds(ended?.finishedAt),
-    RestartCount: report.restartCount + (report.container?.restartCount ?? 0),
-    Progress: report.progress,
-    ProgressText: report.progressText,
-    LastError: joined([problemOf(report), report.note]),
+    RestartCount: status.restartCount + (status.container?.restartCount ?? 0),
+    Progress: status.progress,
+    ProgressText: status.progressText,
+    LastError: joined([problemOf(status), status.note]),
     ConfigDigest: digest,
     CreateOptions: JSON.stringify(publicCreateOptions(settings.createOptions)),
   };
 }
 
 /** All that is wrong with a module, `` when nothing is. */
-export function problemOf({ container, error, goal, retryAt }: Report): string {
+export function problemOf({ container, error, goal, retryAt }: ModuleStatus): string {
   const state = container?.state;
   const isOver = state?.kind === 'exited' && (retryAt !== undefined || goal === 'ended');
   // one that ends well is started again too, so waiting for that is worth a word
@@ -58,7 +58,7 @@ export function joined(problems: readonly string[]): string {
 }
 
 /** How a module is, in the words of the HTTP APIs. */
-export function moduleStatus({ container }: Report): ModuleStatus {
+export function runtimeStatusOf({ container }: ModuleStatus): RuntimeStatus {
   const state = container?.state;
   if (state === undefined)
     return { runtimeStatus: 'unknown', startTime: undefined, exit: undefined };
@@ -68,7 +68,7 @@ export function moduleStatus({ container }: Report): ModuleStatus {
   return { runtimeStatus: runtimeStatus(state), startTime, exit };
 }
 
-function runtimeStatus(state: ContainerState): ModuleStatus['runtimeStatus'] {
+function runtimeStatus(state: ContainerState): RuntimeStatus['runtimeStatus'] {
   switch (state.kind) {
     case 'running':
       return 'running';

@@ -10,10 +10,10 @@ import type { Records } from './records.ts';
 import type { SavedState } from './supervisor/desired-state.ts';
 
 /** What the directory is made of. */
-export interface DirectoryParts {
+export interface RegistryOptions {
   readonly module: Omit<ModuleParts, 'backend' | 'forget' | 'onChange'>;
   /** What answers modules, which ask about each other. */
-  readonly backend: (modules: ModuleDirectory) => ModulesBackend;
+  readonly backend: (modules: ModuleRegistry) => ModulesBackend;
   readonly records: Pick<Records, 'delete'>;
   readonly objects: Pick<ObjectManager<typeof modulesService>, 'put' | 'remove'>;
   /** A module came, changed or went. */
@@ -22,12 +22,12 @@ export interface DirectoryParts {
 }
 
 /** The modules that are there, from their opening until nothing is left of them. */
-export class ModuleDirectory {
-  readonly #parts: DirectoryParts;
+export class ModuleRegistry {
+  readonly #parts: RegistryOptions;
   readonly #modules = new Map<ModuleName, ManagedModule>();
   readonly #backend: ModulesBackend;
 
-  constructor(parts: DirectoryParts) {
+  constructor(parts: RegistryOptions) {
     this.#parts = parts;
     this.#backend = parts.backend(this);
   }

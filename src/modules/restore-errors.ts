@@ -3,7 +3,7 @@ import type { Log } from '../service/log/log.ts';
 import type { DamagedFile } from '../service/state/state-file.ts';
 
 /** What is wrong with what was there before; one module that cannot be taken up is no reason to leave the others. */
-export class Problems {
+export class RestoreErrors {
   readonly #log: Log;
   readonly #texts = new Map<string, string>();
 

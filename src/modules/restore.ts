@@ -5,25 +5,25 @@ import type { AgentConfig } from './config/config.ts';
 import { parseSettings } from './docker/create-options/create-options.ts';
 import type { ModuleSource } from './module-source.ts';
 import type { ModuleRecord, Records } from './records.ts';
-import type { Problems } from './restore-errors.ts';
+import type { RestoreErrors } from './restore-errors.ts';
 import type { SavedState } from './supervisor/desired-state.ts';
 
 /** Where modules are known from when the service starts. */
-export interface KnownFrom {
+export interface RestoreOptions {
   readonly agent: AgentConfig | undefined;
   readonly records: Records;
   readonly socketsPath: string;
-  readonly problems: Problems;
+  readonly problems: RestoreErrors;
 }
 
 /** A module that was there before. */
-export interface KnownModule {
+export interface RestoredModule {
   readonly source: ModuleSource;
   readonly state: SavedState;
 }
 
 /** Every module that is written down, and the agent; directories that are none of theirs are removed. */
-export async function knownModules(from: KnownFrom): Promise<readonly KnownModule[]> {
+export async function restoreModules(from: RestoreOptions): Promise<readonly RestoredModule[]> {
   const { agent, records, socketsPath, problems } = from;
   const { records: found, damaged, names, isComplete } = await records.readAll();
   for (const file of damaged) problems.file(file);
@@ -35,11 +35,11 @@ export async function knownModules(from: KnownFrom): Promise<readonly KnownModul
 }
 
 /** The agent as a configuration has it; none, and a problem, when it cannot be read. */
-export async function knownAgent(
+export async function restoreAgent(
   agent: AgentConfig,
   records: Pick<Records, 'readAll'>,
-  problems: Problems,
-): Promise<readonly KnownModule[]> {
+  problems: RestoreErrors,
+): Promise<readonly RestoredModule[]> {
   return agentOf(agent, (await records.readAll()).records, problems);
 }
 
@@ -58,7 +58,7 @@ export function recordOf(
 /** The key of the digests that everybody may see. Without it, nothing is said about what modules are made from. */
 export async function readDigestKey(
   records: Records,
-  problems: Problems,
+  problems: RestoreErrors,
 ): Promise<Buffer | undefined> {
   try {
     return await records.digestKey();
@@ -69,15 +69,21 @@ export async function readDigestKey(
   }
 }
 
-function moduleOf({ name, settings, env, elevated, state }: ModuleRecord): readonly KnownModule[] {
+function moduleOf({
+  name,
+  settings,
+  env,
+  elevated,
+  state,
+}: ModuleRecord): readonly RestoredModule[] {
   return settings === undefined ? [] : [{ source: { name, settings, env, elevated }, state }];
 }
 
 function agentOf(
   { name, config, env }: AgentConfig,
   records: readonly ModuleRecord[],
-  problems: Problems,
-): readonly KnownModule[] {
+  problems: RestoreErrors,
+): readonly RestoredModule[] {
   const saved = records.find((record) => record.name === name)?.state;
   const state = saved ?? { goal: 'started' };
   try {

@@ -7,7 +7,7 @@ import type { modulesService } from '../interfaces/modules.ts';
 import type { Log } from '../service/log/log.ts';
 import { Repeats } from '../service/log/repeats.ts';
 import { Operations } from '../service/operations/operations.ts';
-import { Limiter } from './api/request-queue.ts';
+import { RequestQueue } from './api/request-queue.ts';
 import type { ModulesBackend } from './api/workload-backend.ts';
 import type { ModulesConfig } from './config/config.ts';
 import { settingsJson } from './docker/create-options/create-options.ts';
@@ -23,12 +23,18 @@ import {
   moduleOperations,
   refuseAbsent,
 } from './module-operations.ts';
-import { ModuleDirectory } from './module-registry.ts';
+import { ModuleRegistry } from './module-registry.ts';
 import type { ModuleSource } from './module-source.ts';
 import { Pacer } from './pacer.ts';
 import type { Records } from './records.ts';
-import { type KnownModule, knownAgent, knownModules, readDigestKey, recordOf } from './restore.ts';
-import { Problems } from './restore-errors.ts';
+import {
+  type RestoredModule,
+  readDigestKey,
+  recordOf,
+  restoreAgent,
+  restoreModules,
+} from './restore.ts';
+import { RestoreErrors } from './restore-errors.ts';
 import type { SavedState } from './supervisor/desired-state.ts';
 import { EngineMonitor, type EngineStatus } from './supervisor/engine-monitor.ts';
 import type { Prepared, Refused } from './supervisor/goal.ts';
@@ -42,7 +48,7 @@ export interface RuntimeParts {
   readonly prepare: (source: ModuleSource, via: Via) => Promise<Prepared | Refused>;
   readonly foresee: (source: ModuleSource, via: Via) => Promise<Prepared | Refused>;
   readonly eraseIdentity: (name: ModuleName, via: Via) => Promise<void>;
-  readonly backend: (modules: ModuleDirectory) => ModulesBackend;
+  readonly backend: (modules: ModuleRegistry) => ModulesBackend;
   readonly objects: ObjectManager<typeof modulesService>;
   readonly now: () => Date;
   readonly log: Log;
@@ -54,11 +60,11 @@ export class ModuleRuntime implements AsyncDisposable {
   readonly kinds: ModuleOperations;
   readonly #parts: RuntimeParts;
   readonly #monitor: EngineMonitor;
-  readonly #modules: ModuleDirectory;
-  readonly #problems: Problems;
+  readonly #modules: ModuleRegistry;
+  readonly #problems: RestoreErrors;
   readonly #requests: Repeats;
   /** One creation after the other: which names are taken is known when it is persisted. */
-  readonly #creations = new Limiter(1);
+  readonly #creations = new RequestQueue(1);
   readonly #events = new Pacer((name) => this.#modules.find(name)?.supervisor.wake());
   readonly #stop = new AbortController();
   readonly #running = new Set<Promise<unknown>>();
@@ -69,7 +75,7 @@ export class ModuleRuntime implements AsyncDisposable {
   constructor(parts: RuntimeParts) {
     const { records, log } = parts;
     this.#parts = parts;
-    this.#problems = new Problems(log);
+    this.#problems = new RestoreErrors(log);
     this.#requests = new Repeats({ log });
     this.#monitor = new EngineMonitor({
       ...parts,
@@ -89,7 +95,7 @@ export class ModuleRuntime implements AsyncDisposable {
         records.write(recordOf(source, state, parts.config.agent)),
       operation: (name: ModuleName) => this.operations.verb(name),
     };
-    this.#modules = new ModuleDirectory({ ...parts, module, onChange: () => this.#publish() });
+    this.#modules = new ModuleRegistry({ ...parts, module, onChange: () => this.#publish() });
     this.operations = new Operations({
       nameOf: (name) => `module ${JSON.stringify(name)}`,
       onChange: (name) => {
@@ -110,7 +116,7 @@ export class ModuleRuntime implements AsyncDisposable {
     const { config, records, socketsPath } = this.#parts;
     const problems = this.#problems;
     this.#digestKey = await readDigestKey(records, problems);
-    const known = await knownModules({ agent: config.agent, records, socketsPath, problems });
+    const known = await restoreModules({ agent: config.agent, records, socketsPath, problems });
     for (const { source, state } of known) {
       try {
         this.#modules.show(await this.#modules.open(source, state));
@@ -163,14 +169,14 @@ export class ModuleRuntime implements AsyncDisposable {
     const former = isOther ? this.#modules.find(before.agent.name) : undefined;
     if (former !== undefined) await this.#modules.leave(former);
     for (const module of this.#modules.all()) await module.rebind(config.connect);
-    const [known] = agent === undefined ? [] : await knownAgent(agent, records, this.#problems);
+    const [known] = agent === undefined ? [] : await restoreAgent(agent, records, this.#problems);
     if (known !== undefined) await this.#reconfigureAgent(known);
     if (config.engineSocket !== before.engineSocket) this.#monitor.reconnect();
     this.#publish();
     this.retryAll();
   }
 
-  async #reconfigureAgent({ source, state }: KnownModule): Promise<void> {
+  async #reconfigureAgent({ source, state }: RestoredModule): Promise<void> {
     const present = this.#modules.find(source.name);
     if (present !== undefined) {
       if (!isDeepStrictEqual(present.source, source)) present.source = source;
@@ -302,7 +308,7 @@ function isAskedAgain({ source, supervisor }: ManagedModule, asked: ModuleSource
 
 /** Removes first what a former call has left; Unavailable when that cannot be done now either. */
 async function untilVanished(module: ManagedModule): Promise<void> {
-  const rest = module.supervisor.rest();
+  const rest = module.supervisor.idle();
   module.supervisor.retry();
   await rest;
 }

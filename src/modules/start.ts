@@ -73,7 +73,7 @@ export async function startModules(
           clients,
           identities,
           modules: () => modules.all().map((module) => module.summary()),
-          containerId: (name) => modules.find(name)?.report.container?.id,
+          containerId: (name) => modules.find(name)?.status.container?.id,
           sources: () => modules.all().map((module) => module.source),
           now,
           log,

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Via } from '../../dbus/client/via.ts';
 import { HttpProblem } from './failure.ts';
-import type { Limiter } from './request-queue.ts';
+import type { RequestQueue } from './request-queue.ts';
 
 /** How long a request is held, and how many of a module are at once. */
 export interface HoldLimits {
@@ -32,12 +32,12 @@ export interface HeldCall extends Via {
   readonly hold: Hold;
 }
 
-/** What it costs to hold a request, and the limiter that has its place meanwhile. */
+/** What it costs to hold a request, and the queue that has its place meanwhile. */
 interface HeldRequest {
   /** Of its body. */
   readonly bytes: number;
   readonly signal: AbortSignal;
-  readonly limiter: Limiter;
+  readonly queue: RequestQueue;
 }
 
 /** The held requests of a module: each costs its body and a connection, for an unknown time. */
@@ -60,7 +60,7 @@ export class Holds {
     };
   }
 
-  async #wait(ms: number, { bytes, signal, limiter }: HeldRequest): Promise<void> {
+  async #wait(ms: number, { bytes, signal, queue }: HeldRequest): Promise<void> {
     const { most, bytes: mostBytes } = this.#limits;
     if (this.#held >= most || this.#bytes + bytes > mostBytes) {
       throw new HttpProblem(503, 'too many requests wait for a service that cannot be reached');
@@ -68,7 +68,7 @@ export class Holds {
     this.#held++;
     this.#bytes += bytes;
     try {
-      await limiter.pause(() => sleep(ms, undefined, { signal }));
+      await queue.pause(() => sleep(ms, undefined, { signal }));
     } finally {
       this.#held--;
       this.#bytes -= bytes;

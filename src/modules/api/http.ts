@@ -7,7 +7,7 @@ import { discard, readJson } from './body.ts';
 import type { Exchange, ExchangeServer } from './exchange.ts';
 import { failureOf, HttpProblem, reasonOf } from './failure.ts';
 import { type Hold, type HoldLimits, Holds } from './hold.ts';
-import { Limiter } from './request-queue.ts';
+import { RequestQueue } from './request-queue.ts';
 import { parseTarget } from './target.ts';
 import { type SendLimits, Unsent } from './unsent.ts';
 
@@ -74,7 +74,7 @@ export interface ApiOptions {
 
 /** Answers requests by these routes. Never rejects. */
 export function apiServer(routes: readonly Route[], options: ApiOptions): ExchangeServer {
-  const lanes = new Map(routes.map(({ lane }) => [lane, new Limiter(mostAtOnce)]));
+  const lanes = new Map(routes.map(({ lane }) => [lane, new RequestQueue(mostAtOnce)]));
   const holds = new Holds(options.holdLimits);
   const parts = { ...options, routes, lanes, holds, unsent: new Unsent(options.sendLimits) };
   return {
@@ -90,7 +90,7 @@ export function apiServer(routes: readonly Route[], options: ApiOptions): Exchan
 
 interface ApiParts extends ApiOptions {
   readonly routes: readonly Route[];
-  readonly lanes: ReadonlyMap<Route['lane'], Limiter>;
+  readonly lanes: ReadonlyMap<Route['lane'], RequestQueue>;
   readonly holds: Holds;
   readonly unsent: Unsent;
 }
@@ -132,13 +132,13 @@ async function replyTo(
   found.route = route;
   if (expects === 'other') throw new HttpProblem(417, 'the only expectation met is 100-continue');
   route.admit?.(params);
-  const limiter = lanes.get(route.lane) ?? new Limiter(1);
-  return await limiter.run(async () => {
+  const queue = lanes.get(route.lane) ?? new RequestQueue(1);
+  return await queue.run(async () => {
     await unsent.room();
     if (expects === 'continue') response.writeContinue();
     // read when the request has a place: until then the body holds up the connection, and takes no memory
     const { json: body, bytes } = await readJson(request, broken);
-    const hold = holds.of({ bytes, signal, limiter });
+    const hold = holds.of({ bytes, signal, queue });
     return await route.answer({ params, body, requestId, signal, hold });
   });
 }

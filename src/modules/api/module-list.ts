@@ -6,11 +6,11 @@ export interface ModuleSummary {
   readonly type: string;
   readonly image: string;
   readonly labels: Readonly<Record<string, string>>;
-  readonly status: ModuleStatus;
+  readonly status: RuntimeStatus;
 }
 
 /** How a module is, in the words of the API. */
-export interface ModuleStatus {
+export interface RuntimeStatus {
   readonly runtimeStatus: 'unknown' | 'running' | 'stopped' | 'failed' | 'dead';
   readonly startTime: Date | undefined;
   readonly exit: { readonly code: number; readonly time: Date | undefined } | undefined;
@@ -37,6 +37,6 @@ function details({ name, type, image, labels, status }: ModuleSummary): object {
   };
 }
 
-function exitStatus({ code, time }: NonNullable<ModuleStatus['exit']>): object {
+function exitStatus({ code, time }: NonNullable<RuntimeStatus['exit']>): object {
   return { exitTime: (time ?? new Date(0)).toISOString(), statusCode: String(code) };
 }

@@ -1,5 +1,5 @@
 /** Runs so many tasks at once; the others wait, in order. */
-export class Limiter {
+export class RequestQueue {
   readonly #most: number;
   readonly #waiting: (() => void)[] = [];
   #running = 0;

@@ -5,7 +5,19 @@ import type { PulledImage } from './module-image.ts';
 import type { ModuleState } from './module-state.ts';
 import type { Desired, Step } from './plan.ts';
 
-/** Every desired state of a module; the supervisor says what each means. */
+/**
+ * Every desired state of a module.
+ *
+ *   goal       means                                       becomes
+ *   stopped    there is an instance, it does not run
+ *   restart    it stops first                              start, when it has stopped
+ *   start      it starts even if it has ended              started, when it has started
+ *   started    it runs, again after it ended               ended, when its restart policy says so
+ *   ended      it has ended by itself and stays so
+ *   failed     it could not be created: no instance
+ *   absent     there is no instance                        the loop ends
+ *   erased     nor an identity at the hub                  the loop ends
+ */
 export const goals = [
   'stopped',
   'restart',
@@ -42,7 +54,7 @@ export interface Refused {
 }
 
 /** How a module is, for those who want to know. */
-export interface Report {
+export interface ModuleStatus {
   readonly goal: Goal;
   /** The one word for how it is, as it was published last. */
   readonly state: ModuleState;

@@ -8,44 +8,44 @@
  */
 import type { moduleStates } from '../../interfaces/words.ts';
 import type { Container } from '../docker/engine.ts';
-import { isAbsence, type Report } from './goal.ts';
+import { isAbsence, type ModuleStatus } from './goal.ts';
 
 export type ModuleState = (typeof moduleStates)[number];
 
 /** The word for a module; undefined where it has no other one than before. */
-export function stateOf(report: Omit<Report, 'state'>): ModuleState | undefined {
-  switch (report.step) {
+export function stateOf(status: Omit<ModuleStatus, 'state'>): ModuleState | undefined {
+  switch (status.step) {
     case 'pull':
       return 'pulling';
     case 'create':
-      return isToRun(report) ? 'starting' : undefined;
+      return isToRun(status) ? 'starting' : undefined;
     case 'start':
       return 'starting';
     case 'stop':
     case 'remove':
-      return isAbsence(report.goal) || report.step === 'stop' ? 'stopping' : undefined;
+      return isAbsence(status.goal) || status.step === 'stop' ? 'stopping' : undefined;
     case undefined:
-      return betweenSteps(report);
+      return betweenSteps(status);
   }
 }
 
-type Between = Pick<Report, 'container' | 'known' | 'goal' | 'retryAt' | 'failed'>;
+type Between = Pick<ModuleStatus, 'container' | 'known' | 'goal' | 'retryAt' | 'failed'>;
 
-function betweenSteps(report: Between): ModuleState | undefined {
-  const { container, known, goal } = report;
+function betweenSteps(status: Between): ModuleState | undefined {
+  const { container, known, goal } = status;
   if (goal === 'failed') return 'failed';
   if (!known) return 'unknown';
-  if (container === undefined) return withoutContainer(report);
+  if (container === undefined) return withoutContainer(status);
   if (isAbsence(goal)) return 'stopping';
   switch (container.state.kind) {
     case 'running':
     case 'paused':
-      return whileRunning(report);
+      return whileRunning(status);
     case 'restarting':
       return 'backoff';
     case 'exited':
     case 'created':
-      return isToRun(report) ? beforeStart(report) : atRest(report, container);
+      return isToRun(status) ? beforeStart(status) : atRest(status, container);
     case 'dead':
       return 'failed';
     case 'unknown':
@@ -55,9 +55,9 @@ function betweenSteps(report: Between): ModuleState | undefined {
 }
 
 /** One that is made, started or removed next. */
-function withoutContainer(report: Between): ModuleState | undefined {
-  if (isToRun(report)) return beforeStart(report);
-  return report.retryAt !== undefined && !isAbsence(report.goal) ? 'backoff' : undefined;
+function withoutContainer(status: Between): ModuleState | undefined {
+  if (isToRun(status)) return beforeStart(status);
+  return status.retryAt !== undefined && !isAbsence(status.goal) ? 'backoff' : undefined;
 }
 
 function whileRunning({ goal, retryAt }: Between): ModuleState {
@@ -75,6 +75,6 @@ function atRest({ goal, failed }: Between, { state }: Container): ModuleState {
   return goal === 'ended' && state.exitCode !== 0 ? 'failed' : 'stopped';
 }
 
-function isToRun({ goal }: Pick<Report, 'goal'>): boolean {
+function isToRun({ goal }: Pick<ModuleStatus, 'goal'>): boolean {
   return goal === 'restart' || goal === 'start' || goal === 'started';
 }

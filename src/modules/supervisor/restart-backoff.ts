@@ -16,24 +16,24 @@ import { Backoff } from './backoff.ts';
 import type { Goal } from './goal.ts';
 
 /** What recovery needs. */
-export interface RecoveryOptions {
+export interface RestartBackoffOptions {
   readonly name: string;
   readonly now: () => Date;
   readonly log: Log;
 }
 
 /** What went wrong with a module, and until when it is left alone for that. */
-export class Recovery {
-  readonly #options: RecoveryOptions;
+export class RestartBackoff {
+  readonly #options: RestartBackoffOptions;
   readonly #backoff = new Backoff();
-  readonly #looks = new Backoff();
+  readonly #observations = new Backoff();
   /** When the engine was reached that answered the last look. */
   #reachedMs: number | undefined;
   /** When the container ended, 0 when it has not, undefined when that is not known yet. */
   #lastEnd: number | undefined;
   #endedItself = false;
 
-  constructor(options: RecoveryOptions) {
+  constructor(options: RestartBackoffOptions) {
     this.#options = options;
   }
 
@@ -48,28 +48,28 @@ export class Recovery {
   }
 
   /** Until when nothing is to be tried, undefined when it may be tried now. */
-  get until(): Date | undefined {
+  get retryAt(): Date | undefined {
     return this.#backoff.until(this.#options.now());
   }
 
   /** Forgets all failures: what they came from may have changed. */
   reset(): void {
     this.#backoff.reset();
-    this.#looks.reset();
+    this.#observations.reset();
   }
 
   /** Notes that an attempt failed; answers when to try again. */
   failed(): Date | undefined {
     // What fails while it waits anyway, such as a stop, is no further attempt.
-    if (this.until === undefined) this.#backoff.failed(this.#options.now());
-    return this.until;
+    if (this.retryAt === undefined) this.#backoff.failed(this.#options.now());
+    return this.retryAt;
   }
 
   /** Notes that the container could not be looked at, which says nothing of the module; answers when to look again. */
-  unseen(): Date | undefined {
+  unobserved(): Date | undefined {
     const now = this.#options.now();
-    this.#looks.failed(now);
-    return this.#looks.until(now);
+    this.#observations.failed(now);
+    return this.#observations.until(now);
   }
 
   /** Notes that the container was stopped here: that end is no failure of the module. */
@@ -84,9 +84,9 @@ export class Recovery {
   }
 
   /** Notes how the container is, by an engine that is there since then. */
-  seen(container: Container | undefined, goal: Goal, since: Date | undefined): void {
+  observed(container: Container | undefined, goal: Goal, since: Date | undefined): void {
     const { name, now, log } = this.#options;
-    this.#looks.reset();
+    this.#observations.reset();
     const reachedMs = since?.getTime();
     const isFirst = reachedMs !== this.#reachedMs;
     this.#reachedMs = reachedMs;

@@ -1,5 +1,5 @@
 import type { PullProgress } from '../docker/engine.ts';
-import type { Report } from './goal.ts';
+import type { ModuleStatus } from './goal.ts';
 import { stateOf } from './module-state.ts';
 import type { Step } from './plan.ts';
 
@@ -10,31 +10,31 @@ const noStep = { step: undefined, progress: 0, progressText: '' } as const;
  * How a module is. What is found out is noted; it is published when it is complete, so that nobody sees what is true
  * for a moment only: half of a look, or a container that has just been stopped as still running.
  */
-export class LiveReport {
+export class StatusTracker {
   readonly #now: () => Date;
-  readonly #onReport: (report: Report) => void;
-  #current: Report;
+  readonly #onStatus: (status: ModuleStatus) => void;
+  #current: ModuleStatus;
   #progressAt = 0;
   #isHeld = false;
 
   constructor(
-    initial: Pick<Report, 'goal' | 'error'>,
+    initial: Pick<ModuleStatus, 'goal' | 'error'>,
     now: () => Date,
-    onReport: (report: Report) => void,
+    onStatus: (status: ModuleStatus) => void,
   ) {
     this.#now = now;
-    this.#onReport = onReport;
+    this.#onStatus = onStatus;
     const unknown = { container: undefined, known: false, retryAt: undefined, failed: false };
-    const report = { ...initial, ...unknown, ...noStep, note: '', restartCount: 0 };
-    this.#current = { ...report, state: stateOf(report) ?? 'unknown' };
+    const status = { ...initial, ...unknown, ...noStep, note: '', restartCount: 0 };
+    this.#current = { ...status, state: stateOf(status) ?? 'unknown' };
   }
 
-  get current(): Report {
+  get current(): ModuleStatus {
     return this.#current;
   }
 
   /** Notes what has changed, for the next publication. */
-  note(changes: Partial<Omit<Report, 'state'>>): void {
+  note(changes: Partial<Omit<ModuleStatus, 'state'>>): void {
     this.#current = { ...this.#current, ...changes };
   }
 
@@ -53,7 +53,7 @@ export class LiveReport {
   publish(): void {
     if (this.#isHeld) return;
     this.#current = { ...this.#current, state: stateOf(this.#current) ?? this.#current.state };
-    this.#onReport(this.#current);
+    this.#onStatus(this.#current);
   }
 
   /** Publishes a step that begins. It has ended with the next look at what became of the container. */

@@ -1,15 +1,4 @@
-/**
- * Reconciles one module in a loop of its own: observes, plans, does one step, observes again.
- *   goal       means                                       becomes
- *   stopped    there is a container, it does not run
- *   restart    it stops first                              start, when it has stopped
- *   start      it starts even if it has ended              started, when it has started
- *   started    it runs, again after it ended               ended, when its restart policy says so
- *   ended      it has ended by itself and stays so
- *   failed     it could not be made: no container
- *   absent     there is no container                       the loop ends
- *   erased     nor an identity at the hub                  the loop ends
- */
+/** Reconciles one module in a loop of its own: observes, plans, does one step, observes again. */
 import { ownRequest, type Via } from '../../dbus/client/via.ts';
 import { describeError, isServiceError, ServiceError } from '../../errors.ts';
 import { JoinedSignal } from '../../service/joined-signal.ts';
@@ -28,18 +17,18 @@ import {
   desiredOf,
   type Goal,
   isAbsence,
+  type ModuleStatus,
   needsContainer,
   type Prepared,
   type Refused,
-  type Report,
 } from './goal.ts';
+import { IdleWaiters } from './idle-waiters.ts';
 import { ModuleImage } from './module-image.ts';
+import { PendingOperation, type PendingOperationOptions } from './pending-operation.ts';
 import { isLive, plan, type Step } from './plan.ts';
-import { Pursuit, type PursuitOptions } from './pursuit.ts';
-import { Recovery } from './restart-backoff.ts';
-import { Resting } from './resting.ts';
-import { LiveReport } from './status.ts';
-import { WakeUp } from './wakeup-event.ts';
+import { RestartBackoff } from './restart-backoff.ts';
+import { StatusTracker } from './status.ts';
+import { WakeupEvent } from './wakeup-event.ts';
 
 /** What a supervisor works with. */
 export interface SupervisorOptions extends Omit<DesiredStateOptions, 'onGoal'> {
@@ -51,7 +40,7 @@ export interface SupervisorOptions extends Omit<DesiredStateOptions, 'onGoal'> {
   readonly eraseIdentity: (via: Via) => Promise<void>;
   /** Drops what outlives the process; only then the module's absence is complete. Never rejects. */
   readonly forget: () => Promise<void>;
-  readonly onReport: (report: Report) => void;
+  readonly onStatus: (status: ModuleStatus) => void;
   readonly now: () => Date;
 }
 
@@ -62,13 +51,13 @@ type Next = 'again' | 'absent' | Date | undefined;
 export class Supervisor {
   readonly desired: DesiredState;
   readonly #options: SupervisorOptions;
-  readonly #recovery: Recovery;
-  readonly #report: LiveReport;
+  readonly #backoff: RestartBackoff;
+  readonly #status: StatusTracker;
   readonly #image: ModuleImage;
   readonly #engineRestarts: EngineRestarts;
-  readonly #events = new WakeUp();
-  #pursuit: Pursuit | undefined;
-  readonly #resting = new Resting();
+  readonly #events = new WakeupEvent();
+  #pending: PendingOperation | undefined;
+  readonly #idle = new IdleWaiters();
   #round = new AbortController();
   /** Whether it may not run, as far as is known. */
   #isRefused = false;
@@ -77,27 +66,31 @@ export class Supervisor {
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
-    const { saved, now, onReport } = options;
-    const report = new LiveReport({ goal: saved.goal, error: saved.failure ?? '' }, now, onReport);
-    this.#report = report;
+    const { saved, now, onStatus } = options;
+    const status = new StatusTracker(
+      { goal: saved.goal, error: saved.failure ?? '' },
+      now,
+      onStatus,
+    );
+    this.#status = status;
     this.#image = new ModuleImage(options.engine);
-    this.desired = new DesiredState({ ...options, onGoal: (goal) => report.note({ goal }) });
-    this.#recovery = new Recovery(options);
+    this.desired = new DesiredState({ ...options, onGoal: (goal) => status.note({ goal }) });
+    this.#backoff = new RestartBackoff(options);
     this.#engineRestarts = new EngineRestarts(options);
   }
 
-  get report(): Report {
-    return this.#report.current;
+  get status(): ModuleStatus {
+    return this.#status.current;
   }
 
   /** Looks at the module soon: something may have happened to it. */
   wake(): void {
-    this.#events.call();
+    this.#events.set();
   }
 
   /** Tries at once what was put off: what it failed for may have changed. */
   retry(): void {
-    this.#recovery.reset();
+    this.#backoff.reset();
     this.wake();
   }
 
@@ -108,18 +101,18 @@ export class Supervisor {
   }
 
   /** Pursues the goal, which has just changed; rejects when it is not reached, or with the reason of the signal. */
-  async reach(options: PursuitOptions, signal: AbortSignal): Promise<void> {
+  async reach(options: PendingOperationOptions, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    const pursuit = new Pursuit(options);
-    this.#pursuit = pursuit;
+    const pending = new PendingOperation(options);
+    this.#pending = pending;
     this.#isErased = false;
     this.#image.expire();
-    this.#report.note({ error: '', failed: false, retryAt: undefined });
-    const abort = (): void => this.#fail(pursuit, signal.reason);
+    this.#status.note({ error: '', failed: false, retryAt: undefined });
+    const abort = (): void => this.#fail(pending, signal.reason);
     signal.addEventListener('abort', abort, { once: true });
     this.interrupt();
     try {
-      await pursuit.done;
+      await pending.done;
     } finally {
       signal.removeEventListener('abort', abort);
     }
@@ -127,25 +120,25 @@ export class Supervisor {
 
   /** Publishes the outcome of an operation that has ended. */
   release(): void {
-    this.#report.release();
+    this.#status.release();
   }
 
-  /** Gives up what is being done for the goal that there was; resolves as `rest`, and holds what is to be published then. */
+  /** Gives up what is being done for the goal that there was; resolves as `idle`, and holds what is to be published then. */
   async undo(): Promise<void> {
-    const outcome = this.#resting.waitForOutcome();
+    const outcome = this.#idle.waitForOutcome();
     this.interrupt();
     await outcome;
   }
 
   /** Resolves when the goal is reached or nothing more can be done for it at present. */
-  rest(): Promise<void> {
-    return this.#resting.wait();
+  idle(): Promise<void> {
+    return this.#idle.wait();
   }
 
   /** Looks at the container and does nothing: before `run`, for what is shown of it. Never rejects. */
   async observe(signal: AbortSignal): Promise<void> {
-    await this.#look(signal).catch(() => undefined); // the report says that it is not known
-    this.#report.publish();
+    await this.#look(signal).catch(() => undefined); // the status says that it is not known
+    this.#status.publish();
   }
 
   /** Works until the signal says stop or the module is absent as wanted. Never rejects. */
@@ -157,21 +150,21 @@ export class Supervisor {
       using round = new JoinedSignal([signal, this.#round.signal]);
       next = await this.#once(round.signal);
       if (next === 'again' || next === 'absent' || round.signal.aborted) continue;
-      this.#rest();
+      this.#rested();
       const delayMs = next && next.getTime() - this.#options.now().getTime();
       await this.#events.wait(delayMs, signal);
     }
-    if (this.#pursuit !== undefined) {
+    if (this.#pending !== undefined) {
       const stopping = new ServiceError('Unavailable', 'the service is stopping');
-      this.#fail(this.#pursuit, stopping);
+      this.#fail(this.#pending, stopping);
     }
-    this.#rest();
+    this.#rested();
     return next === 'absent' ? next : 'stopped';
   }
 
-  #rest(): void {
-    if (this.#resting.reached()) this.#report.hold();
-    else this.#report.publish();
+  #rested(): void {
+    if (this.#idle.notify()) this.#status.hold();
+    else this.#status.publish();
   }
 
   /** One look, one step. */
@@ -179,7 +172,7 @@ export class Supervisor {
     try {
       return await this.#advance(signal);
     } catch (error) {
-      this.#report.end();
+      this.#status.end();
       // an operation took over, or the service stops
       return signal.aborted ? 'again' : this.#failed(error, signal);
     }
@@ -192,25 +185,25 @@ export class Supervisor {
     if (container?.ours === true) await this.#applyPolicy(container);
     signal.throwIfAborted();
     if (await this.#stopFirst(container, signal)) return 'again';
-    const retryAt = this.#recovery.until;
-    this.#report.note({ retryAt });
-    if (this.#pursuit?.hasStarted === true) this.#reached();
+    const retryAt = this.#backoff.retryAt;
+    this.#status.note({ retryAt });
+    if (this.#pending?.hasStarted === true) this.#reached();
     // before anything is asked of others: what failed is not retried at every event
     if (retryAt !== undefined) return retryAt;
     // one that was stopped because it may not run is not about to start
-    if (!this.#isRefused) this.#report.publish();
+    if (!this.#isRefused) this.#status.publish();
     if (await this.#eraseFirst(container, signal)) return 'again';
     const { goal } = this.desired;
     const prepared = needsContainer(goal) ? await prepare(this.#via(signal)) : undefined;
     this.#isRefused = prepared?.refusal !== undefined;
     if (prepared?.refusal !== undefined) return this.#refuse(container, prepared.refusal, signal);
-    const isCreation = this.#pursuit?.options.isCreation === true;
+    const isCreation = this.#pending?.options.isCreation === true;
     const image = prepared && (await this.#image.find(prepared.image, isCreation, signal));
     signal.throwIfAborted();
     const imagePresent = prepared === undefined || image !== undefined;
     const [step] = plan({ container, imagePresent }, desiredOf(goal, prepared));
     if (step === undefined) {
-      return (await this.#settled(goal)) ?? (isArmed ? this.#recovery.unseen() : undefined);
+      return (await this.#settled(goal)) ?? (isArmed ? this.#backoff.unobserved() : undefined);
     }
     const from = image === undefined ? {} : { Image: image };
     await this.#do(step, prepared && { ...prepared, body: { ...prepared.body, ...from } }, signal);
@@ -219,7 +212,7 @@ export class Supervisor {
 
   /** What is done for an operation serves the request of its call. */
   #via(signal: AbortSignal): Via {
-    const requestId = this.#pursuit?.options.requestId;
+    const requestId = this.#pending?.options.requestId;
     return requestId === undefined ? ownRequest(signal) : { requestId, signal };
   }
 
@@ -227,16 +220,16 @@ export class Supervisor {
     const { engineStatus } = this.#options;
     try {
       refuseUnreachable(engineStatus());
-      const knownId = this.report.container?.id;
+      const knownId = this.status.container?.id;
       const container = await findContainer(this.#options, knownId, signal);
       // it may have gone meanwhile, and another one answered of which the monitor does not know yet
       refuseUnreachable(engineStatus());
-      this.#report.end();
-      this.#report.note({ container, known: true });
-      this.#recovery.seen(container, this.desired.goal, engineStatus().reachedAt);
+      this.#status.end();
+      this.#status.note({ container, known: true });
+      this.#backoff.observed(container, this.desired.goal, engineStatus().reachedAt);
       return container;
     } catch (error) {
-      if (!signal.aborted) this.#report.note({ known: false });
+      if (!signal.aborted) this.#status.note({ known: false });
       throw error;
     }
   }
@@ -245,15 +238,15 @@ export class Supervisor {
   async #applyPolicy({ state, unhealthy }: Container): Promise<void> {
     const { log, name, restartPolicy } = this.#options;
     // what an operation asks for comes before what the policy says
-    if (this.#pursuit !== undefined || this.desired.goal !== 'started') return;
-    const { endedItself } = this.#recovery;
+    if (this.#pending !== undefined || this.desired.goal !== 'started') return;
+    const { endedItself } = this.#backoff;
     if (endedItself && state.kind === 'exited' && !restartsAfter(restartPolicy, state.exitCode)) {
-      this.#recovery.reset();
+      this.#backoff.reset();
       await this.desired.advance('started', 'ended');
     }
     if (!unhealthy || !restartsUnhealthy(restartPolicy)) return;
     log.warn('module unhealthy', { module: name });
-    this.#recovery.failed();
+    this.#backoff.failed();
     await this.desired.advance('started', 'restart');
   }
 
@@ -277,7 +270,7 @@ export class Supervisor {
       return true;
     }
     if (goal === 'restart') await this.desired.advance('restart', 'start');
-    else if (this.#pursuit?.options.until === 'stopped') this.#reached();
+    else if (this.#pending?.options.until === 'stopped') this.#reached();
     return false;
   }
 
@@ -296,36 +289,36 @@ export class Supervisor {
   async #do(step: Step, prepared: Prepared | undefined, signal: AbortSignal): Promise<void> {
     const { log, name } = this.#options;
     const { goal } = this.desired;
-    const again = step.kind === 'start' && goal === 'started' && this.#recovery.hasEnded;
-    this.#report.begin(step.kind);
+    const again = step.kind === 'start' && goal === 'started' && this.#backoff.hasEnded;
+    this.#status.begin(step.kind);
     await apply(step, this.#work(prepared), signal);
     log.info('module step done', { module: name, step: step.kind });
-    if (step.kind === 'stop') this.#recovery.stopped();
-    if (step.kind === 'start') this.#recovery.started();
-    if (!this.report.failed) this.#report.note({ error: '' });
-    if (again) this.#report.note({ restartCount: this.report.restartCount + 1 });
+    if (step.kind === 'stop') this.#backoff.stopped();
+    if (step.kind === 'start') this.#backoff.started();
+    if (!this.status.failed) this.#status.note({ error: '' });
+    if (again) this.#status.note({ restartCount: this.status.restartCount + 1 });
     if (step.kind !== 'start' || goal !== 'start') return;
     await this.desired.advance('start', 'started');
-    if (this.#pursuit !== undefined) this.#pursuit.hasStarted = true;
+    if (this.#pending !== undefined) this.#pending.hasStarted = true;
   }
 
   #work(prepared: Prepared | undefined): Work {
     const { engine, name } = this.#options;
     const fetchImage = (signal: AbortSignal) => this.#fetch(prepared, signal);
-    const { stopTimeoutS } = this.#pursuit?.options ?? {};
+    const { stopTimeoutS } = this.#pending?.options ?? {};
     return { engine, name, ...unprepared, ...prepared, stopTimeoutS, fetchImage };
   }
 
   async #fetch(prepared: Prepared | undefined, signal: AbortSignal): Promise<void> {
     if (prepared === undefined) throw new TypeError('there is no image to fetch');
-    const onProgress = (progress: PullProgress) => this.#report.progress(progress);
+    const onProgress = (progress: PullProgress) => this.#status.progress(progress);
     await this.#image.fetch(prepared.image, onProgress, signal);
-    this.#report.note({ note: this.#image.note });
+    this.#status.note({ note: this.#image.note });
   }
 
   async #settled(goal: Goal): Promise<'again' | 'absent' | undefined> {
     if (isAbsence(goal)) return this.#vanish(goal);
-    if (goal !== 'failed' && !this.report.failed) this.#report.note({ error: '' });
+    if (goal !== 'failed' && !this.status.failed) this.#status.note({ error: '' });
     if (goal === 'start') await this.desired.advance('start', 'started');
     this.#reached();
     return undefined;
@@ -335,46 +328,46 @@ export class Supervisor {
   async #vanish(goal: Goal): Promise<'again' | 'absent'> {
     if (!(await this.desired.close(goal))) return 'again';
     await this.#options.forget();
-    this.#pursuit?.reach();
-    this.#pursuit = undefined;
+    this.#pending?.reach();
+    this.#pending = undefined;
     return 'absent';
   }
 
   /** What is pursued, if anything is, is reached: that is published together with the end of its operation. */
   #reached(): void {
-    const pursuit = this.#pursuit;
-    if (pursuit === undefined) return;
-    this.#pursuit = undefined;
-    this.#report.hold();
-    pursuit.reach();
+    const pending = this.#pending;
+    if (pending === undefined) return;
+    this.#pending = undefined;
+    this.#status.hold();
+    pending.reach();
   }
 
-  #fail(pursuit: Pursuit, error: unknown): void {
-    if (this.#pursuit !== pursuit) return;
-    this.#pursuit = undefined;
-    const failed = pursuit.options.isUndone() && !isServiceError(error, 'Cancelled');
-    this.#report.note({ failed });
-    pursuit.fail(error);
+  #fail(pending: PendingOperation, error: unknown): void {
+    if (this.#pending !== pending) return;
+    this.#pending = undefined;
+    const failed = pending.options.isUndone() && !isServiceError(error, 'Cancelled');
+    this.#status.note({ failed });
+    pending.fail(error);
   }
 
   async #failed(error: unknown, signal: AbortSignal): Promise<'again' | Date | undefined> {
     const { log, name } = this.#options;
     log.warn('module step failed', { module: name, error: describeError(error) });
-    this.#report.note({ error: isServiceError(error) ? error.message : 'internal error' });
-    const pursuit = this.#pursuit;
-    if (pursuit?.options.isPatient() === false) {
-      this.#fail(pursuit, error);
+    this.#status.note({ error: isServiceError(error) ? error.message : 'internal error' });
+    const pending = this.#pending;
+    if (pending?.options.isPatient() === false) {
+      this.#fail(pending, error);
       // what comes next is the undoing
-      if (pursuit.options.isUndone()) return undefined;
+      if (pending.options.isUndone()) return undefined;
     }
     const next = await this.#afterFailure(signal);
     // the engine was away, or is
     if (next.cause === 'engine') return next.at;
-    this.#report.note({ retryAt: next.at });
-    if (pursuit === undefined) return next.at;
-    this.#report.hold();
-    this.#fail(pursuit, error);
-    return pursuit.options.isUndone() ? undefined : next.at;
+    this.#status.note({ retryAt: next.at });
+    if (pending === undefined) return next.at;
+    this.#status.hold();
+    this.#fail(pending, error);
+    return pending.options.isUndone() ? undefined : next.at;
   }
 
   /** Finds out whose failure it was: what failed because the engine went away, is none of the module. */
@@ -387,14 +380,14 @@ export class Supervisor {
     const { engineStatus } = this.#options;
     const { reachedAt } = engineStatus();
     // the monitor may not know yet
-    if (this.report.known) await this.#look(signal).catch(() => undefined);
+    if (this.status.known) await this.#look(signal).catch(() => undefined);
     if (signal.aborted) return { cause: 'engine', at: 'again' };
     const now = engineStatus();
     // the monitor wakes all supervisors when the engine is back
     if (now.error !== '') return { cause: 'engine', at: undefined };
-    if (!this.report.known) return { cause: 'engine', at: this.#recovery.unseen() };
+    if (!this.status.known) return { cause: 'engine', at: this.#backoff.unobserved() };
     const isNewEngine = reachedAt !== undefined && now.reachedAt !== reachedAt;
     if (isNewEngine) return { cause: 'engine', at: 'again' };
-    return { cause: 'module', at: this.#recovery.failed() };
+    return { cause: 'module', at: this.#backoff.failed() };
   }
 }

@@ -1,22 +1,22 @@
-/** Lets a loop wait for a time or for news, whichever is first. News that come while nobody waits are kept. */
-export class WakeUp {
-  #isNews = false;
+/** An event that a loop waits for, or for a time. One that is set while nothing waits is remembered. */
+export class WakeupEvent {
+  #isSet = false;
   #wake: () => void = () => {};
 
-  /** There are news. */
-  call(): void {
-    this.#isNews = true;
+  /** Signals that something changed. */
+  set(): void {
+    this.#isSet = true;
     this.#wake();
   }
 
-  /** From here on, only what comes now is news. */
+  /** Drops an event that was set before. */
   clear(): void {
-    this.#isNews = false;
+    this.#isSet = false;
   }
 
-  /** Resolves after `delayMs`, which may be for ever, at the next news or when the signal says stop. */
+  /** Resolves at the next event, after `delayMs` unless that is undefined, or when the signal aborts. */
   async wait(delayMs: number | undefined, signal: AbortSignal): Promise<void> {
-    if (this.#isNews || signal.aborted) return;
+    if (this.#isSet || signal.aborted) return;
     let timer: NodeJS.Timeout | undefined;
     let stop = (): void => {};
     await new Promise<void>((resolve) => {

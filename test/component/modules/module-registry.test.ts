@@ -9,7 +9,7 @@ import type { Clients } from '../../../src/modules/clients.ts';
 import type { ModulesConfig } from '../../../src/modules/config/config.ts';
 import type { Container, ContainerEngine } from '../../../src/modules/docker/engine.ts';
 import { Identities } from '../../../src/modules/identities.ts';
-import { ModuleDirectory } from '../../../src/modules/module-registry.ts';
+import { ModuleRegistry } from '../../../src/modules/module-registry.ts';
 import { Repeats } from '../../../src/service/log/repeats.ts';
 import { until } from '../../support/deadline.ts';
 import { callWithoutHold } from '../../support/workload/no-hold.ts';
@@ -50,7 +50,7 @@ function directoryIn(socketsPath: string) {
   const config = { connect: paths, serverNames: new Map() } as unknown as ModulesConfig; // all that is asked
   const clients = {} as Clients; // nobody is asked
   let backend: ModulesBackend | undefined;
-  const modules = new ModuleDirectory({
+  const modules = new ModuleRegistry({
     module: {
       config,
       engine: { inspect: () => Promise.resolve(container) } as unknown as ContainerEngine, // as asked
@@ -103,7 +103,7 @@ test('lets every module read what has just changed', async ({ directory }) => {
       modules.show(module);
       assert.match(await list(), new RegExp(`"${name}".*"unknown"`));
       running.push(module.run());
-      await until(longMs, 'a look', () => module.report.container !== undefined);
+      await until(longMs, 'a look', () => module.status.container !== undefined);
       assert.not.match(await list(), '"unknown"');
     }
     for (const module of modules.all()) {

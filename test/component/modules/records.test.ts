@@ -9,8 +9,8 @@ import { parseModuleName } from '../../../src/ids.ts';
 import { makeSocketDirectory } from '../../../src/modules/api/socket.ts';
 import { parseSettings } from '../../../src/modules/docker/create-options/create-options.ts';
 import { type ModuleRecord, Records } from '../../../src/modules/records.ts';
-import { knownModules, recordOf } from '../../../src/modules/restore.ts';
-import { Problems } from '../../../src/modules/restore-errors.ts';
+import { recordOf, restoreModules } from '../../../src/modules/restore.ts';
+import { RestoreErrors } from '../../../src/modules/restore-errors.ts';
 
 const test = suite<{ directory: string; records: Records }>('records of modules');
 const log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
@@ -142,10 +142,10 @@ test('say which modules there are beside the agent, and whose directories are le
   await records.write({ ...record, name: agentName, state: saved, settings: undefined });
   const socketsPath = join(directory, 'mnt');
   for (const one of ['sensor', 'keeper', 'left']) await makeSocketDirectory(socketsPath, one);
-  const problems = new Problems(log);
+  const problems = new RestoreErrors(log);
   const from = { records, socketsPath, problems };
   const agent = { name: agentName, type: 'docker' as const, config: { image: 'b:1' }, env: {} };
-  const known = await knownModules({ ...from, agent });
+  const known = await restoreModules({ ...from, agent });
   assert.equal(
     known.map(({ source, state }) => [source.name, source.settings.image, source.elevated, state]),
     [
@@ -155,13 +155,13 @@ test('say which modules there are beside the agent, and whose directories are le
   );
   assert.equal((await readdir(socketsPath)).sort(), ['keeper', 'sensor']);
   assert.equal(problems.texts, []);
-  const wrong = await knownModules({ ...from, agent: { ...agent, config: { image: '' } } });
+  const wrong = await restoreModules({ ...from, agent: { ...agent, config: { image: '' } } });
   assert.equal(
     wrong.map(({ source }) => source.name),
     ['sensor'],
   );
   assert.match(problems.texts.join(), /^module "keeper": /);
-  const alone = await knownModules({ ...from, agent: undefined });
+  const alone = await restoreModules({ ...from, agent: undefined });
   assert.equal(
     alone.map(({ source }) => source.name),
     ['sensor'],
@@ -176,8 +176,8 @@ test('leave every directory alone where they cannot all be read', async ({
   await changed(directory, records, { goal: 'sideways' });
   const socketsPath = join(directory, 'mnt');
   await makeSocketDirectory(socketsPath, 'sensor');
-  const problems = new Problems(log);
-  assert.equal(await knownModules({ agent: undefined, records, socketsPath, problems }), []);
+  const problems = new RestoreErrors(log);
+  assert.equal(await restoreModules({ agent: undefined, records, socketsPath, problems }), []);
   assert.equal(await readdir(socketsPath), ['sensor']);
   assert.is(problems.texts.length, 1);
 });
@@ -191,8 +191,8 @@ test('leave every directory alone where theirs cannot be listed', async ({
   const closed = join(directory, 'modules');
   if (process.geteuid?.() === 0) await chown(closed, 65534, 65534);
   else await chmod(closed, 0);
-  const problems = new Problems(log);
-  assert.equal(await knownModules({ agent: undefined, records, socketsPath, problems }), []);
+  const problems = new RestoreErrors(log);
+  assert.equal(await restoreModules({ agent: undefined, records, socketsPath, problems }), []);
   assert.equal(await readdir(socketsPath), ['sensor']);
   assert.is(problems.texts.length, 1);
   await chmod(closed, 0o700);

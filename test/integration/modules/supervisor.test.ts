@@ -39,7 +39,7 @@ const options = {
   save: () => Promise.resolve(),
   eraseIdentity: () => Promise.resolve(),
   forget: () => Promise.resolve(),
-  onReport: () => {},
+  onStatus: () => {},
   log,
 } as const;
 
@@ -91,7 +91,7 @@ class Supervised implements AsyncDisposable {
 
   /** When the container that runs was started. */
   get startedAt(): number | undefined {
-    const { known, container } = this.#supervisor.report;
+    const { known, container } = this.#supervisor.status;
     return known && container?.state.kind === 'running'
       ? container.state.startedAt.getTime()
       : undefined;
@@ -99,7 +99,7 @@ class Supervised implements AsyncDisposable {
 
   /** Waits until the module is left alone for so long. */
   async untilWaits(ms: number): Promise<void> {
-    const waitMs = () => (this.#supervisor.report.retryAt?.getTime() ?? 0) - this.#now;
+    const waitMs = () => (this.#supervisor.status.retryAt?.getTime() ?? 0) - this.#now;
     await until(longMs, `a wait of ${ms} ms`, () => waitMs() === ms);
   }
 
@@ -110,12 +110,12 @@ class Supervised implements AsyncDisposable {
     await this.#machine.stopDaemon(signal);
     this.#supervisor.wake();
     await until(longMs, 'the engine to be gone', () => !this.monitor.status.reachable);
-    await until(longMs, 'a look that fails', () => !this.#supervisor.report.known);
+    await until(longMs, 'a look that fails', () => !this.#supervisor.status.known);
     await this.#machine.startDaemon();
     await until(longMs, 'the engine', () => this.monitor.status.reachedAt !== before.reachedAt);
     this.#heldStatus = undefined;
     this.#supervisor.wake();
-    await until(longMs, 'a look', () => this.#supervisor.report.known);
+    await until(longMs, 'a look', () => this.#supervisor.status.known);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

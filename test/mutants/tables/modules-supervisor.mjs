@@ -214,7 +214,7 @@ export default [
   },
   {
     breaks: 'a module that is unhealthy is started again at once',
-    text: "log.warn('module unhealthy', { module: name });\n    this.#recovery.failed();",
+    text: "log.warn('module unhealthy', { module: name });\n    this.#backoff.failed();",
     becomes: "log.warn('module unhealthy', { module: name });",
     suite: 'unit/modules/supervisor/supervisor-goals',
   },
@@ -226,13 +226,13 @@ export default [
   },
   {
     breaks: 'a failure is shown after the next operation succeeded',
-    text: "this.#report.note({ error: '', failed: false, retryAt: undefined });",
-    becomes: 'this.#report.note({ retryAt: undefined });',
+    text: "this.#status.note({ error: '', failed: false, retryAt: undefined });",
+    becomes: 'this.#status.note({ retryAt: undefined });',
     suite: 'unit/modules/supervisor/supervisor-goals',
   },
   {
     breaks: 'a restart after a crash is not counted',
-    text: 'if (again) this.#report.note({ restartCount: this.report.restartCount + 1 });',
+    text: 'if (again) this.#status.note({ restartCount: this.status.restartCount + 1 });',
     becomes: '',
     suite: 'unit/modules/supervisor/supervisor-goals',
   },
@@ -250,8 +250,8 @@ export default [
   },
   {
     breaks: 'two creations at once get the same name',
-    text: 'readonly #creations = new Limiter(1);',
-    becomes: 'readonly #creations = new Limiter(2);',
+    text: 'readonly #creations = new RequestQueue(1);',
+    becomes: 'readonly #creations = new RequestQueue(2);',
     suite: 'integration/modules/module-names',
   },
   {

@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { managerProperties } from '../../../src/modules/manager-properties.ts';
-import type { Report } from '../../../src/modules/supervisor/goal.ts';
+import type { ModuleStatus } from '../../../src/modules/supervisor/goal.ts';
 
 const test = suite('properties of the manager of modules');
 const engine = {
@@ -12,7 +12,7 @@ const engine = {
   reachedAt: undefined,
   error: '',
 };
-const report: Report = {
+const status: ModuleStatus = {
   goal: 'started',
   state: 'backoff',
   container: undefined,
@@ -26,7 +26,7 @@ const report: Report = {
   note: '',
   failed: false,
 };
-const agent = { name: 'edgeAgent', report };
+const agent = { name: 'edgeAgent', status };
 
 test('join all problems', () => {
   const problems = ['a.json is damaged', 'b.json is damaged'];
@@ -37,7 +37,7 @@ test('join all problems', () => {
 
 test('name an engine that is away once', () => {
   const away = { ...engine, reachable: false, error: 'no engine (ENOENT)' };
-  const unseen = { ...agent, report: { ...report, known: false, error: 'no engine (ECONNRESET)' } };
+  const unseen = { ...agent, status: { ...status, known: false, error: 'no engine (ECONNRESET)' } };
   const { LastError } = managerProperties({ engine: away, problems: ['x'], agent: unseen });
   assert.is(LastError, 'no engine (ENOENT); x');
 });

@@ -5,7 +5,7 @@ import { errorFromWire } from '../../../../src/dbus/wire/wire-errors.ts';
 import { type ErrorCode, isServiceError, ServiceError } from '../../../../src/errors.ts';
 import { type HeldCall, Holds } from '../../../../src/modules/api/hold.ts';
 import { Outage } from '../../../../src/modules/api/outage.ts';
-import { Limiter } from '../../../../src/modules/api/request-queue.ts';
+import { RequestQueue } from '../../../../src/modules/api/request-queue.ts';
 import { deadline } from '../../../support/deadline.ts';
 
 const test = suite('outage of a service');
@@ -17,7 +17,7 @@ function unreachable(): Error {
 }
 
 function callHeldFor(ms: number, signal = new AbortController().signal): HeldCall {
-  const hold = new Holds({ ...limits, ms }).of({ bytes: 0, signal, limiter: new Limiter(4) });
+  const hold = new Holds({ ...limits, ms }).of({ bytes: 0, signal, queue: new RequestQueue(4) });
   return { requestId: 'r', signal, hold };
 }
 
@@ -153,23 +153,21 @@ test('gives up when the client leaves', async () => {
 });
 
 test('holds so many requests and so many bytes, and gives their places to other requests', async () => {
-  const limiter = new Limiter(1);
+  const queue = new RequestQueue(1);
   const holds = new Holds({ ms: 30_000, most: 2, bytes: 1000 });
   const client = new AbortController();
   const wait = (bytes: number) =>
-    limiter.run(() => holds.of({ bytes: bytes, signal: client.signal, limiter }).wait(10_000));
+    queue.run(() => holds.of({ bytes: bytes, signal: client.signal, queue }).wait(10_000));
   const held = [wait(400), wait(400)];
   await sleep(20);
   assert.match(String(await wait(1).catch(String)), /too many requests/);
   client.abort();
   await Promise.allSettled(held);
   const next = new AbortController();
-  const one = limiter.run(() =>
-    holds.of({ bytes: 900, signal: next.signal, limiter }).wait(10_000),
-  );
+  const one = queue.run(() => holds.of({ bytes: 900, signal: next.signal, queue }).wait(10_000));
   await sleep(20);
-  const over = await limiter
-    .run(() => holds.of({ bytes: 200, signal: next.signal, limiter }).wait(10_000))
+  const over = await queue
+    .run(() => holds.of({ bytes: 200, signal: next.signal, queue }).wait(10_000))
     .catch(String);
   assert.match(String(over), /too many requests/);
   next.abort();
@@ -177,21 +175,21 @@ test('holds so many requests and so many bytes, and gives their places to other 
 });
 
 test('holds a request no longer than it may be, and no time once that is over', async () => {
-  const limiter = new Limiter(1);
+  const queue = new RequestQueue(1);
   const { signal } = new AbortController();
-  const hold = new Holds({ ...limits, ms: 100 }).of({ bytes: 1, signal, limiter });
+  const hold = new Holds({ ...limits, ms: 100 }).of({ bytes: 1, signal, queue });
   assert.ok(hold.leftMs() <= 100);
-  const longer = new Holds({ ...limits, ms: 60_000 }).of({ bytes: 1, signal, limiter });
+  const longer = new Holds({ ...limits, ms: 60_000 }).of({ bytes: 1, signal, queue });
   assert.ok(longer.leftMs() > 100);
   await deadline(
     10_000,
-    limiter.run(() => hold.wait(3_600_000)),
+    queue.run(() => hold.wait(3_600_000)),
     'the end of the hold',
   );
   assert.ok(hold.leftMs() <= 1);
   await deadline(
     10_000,
-    limiter.run(() => hold.wait(3_600_000)),
+    queue.run(() => hold.wait(3_600_000)),
     'no hold',
   );
 });

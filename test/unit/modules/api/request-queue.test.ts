@@ -1,19 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Limiter } from '../../../../src/modules/api/request-queue.ts';
+import { RequestQueue } from '../../../../src/modules/api/request-queue.ts';
 
-const test = suite('limiter');
+const test = suite('queue');
 
 test('runs so many tasks at once, and the others in order', async () => {
-  const limiter = new Limiter(2);
+  const queue = new RequestQueue(2);
   const order: number[] = [];
   const finish: (() => void)[] = [];
   const task = (index: number) => () => {
     order.push(index);
     return new Promise<number>((resolve) => finish.push(() => resolve(index)));
   };
-  const all = [0, 1, 2, 3].map((index) => limiter.run(task(index)));
+  const all = [0, 1, 2, 3].map((index) => queue.run(task(index)));
   await sleep(1);
   assert.equal(order, [0, 1]);
   for (let next = finish.shift(); next !== undefined; next = finish.shift()) {
@@ -25,24 +25,24 @@ test('runs so many tasks at once, and the others in order', async () => {
 });
 
 test('runs the next task when one fails', async () => {
-  const limiter = new Limiter(1);
-  const failing = limiter.run(() => Promise.reject(new Error('no')));
-  const next = limiter.run(() => Promise.resolve('yes'));
+  const queue = new RequestQueue(1);
+  const failing = queue.run(() => Promise.reject(new Error('no')));
+  const next = queue.run(() => Promise.resolve('yes'));
   assert.is(await failing.catch(() => 'failed'), 'failed');
   assert.is(await next, 'yes');
 });
 
 test('gives the place of a task to another one while it waits', async () => {
-  const limiter = new Limiter(1);
+  const queue = new RequestQueue(1);
   const order: string[] = [];
-  const waiting = limiter.run(async () => {
-    await limiter.pause(async () => {
+  const waiting = queue.run(async () => {
+    await queue.pause(async () => {
       order.push('waits');
       await sleep(20);
     });
     order.push('goes on');
   });
-  const other = limiter.run(async () => {
+  const other = queue.run(async () => {
     order.push('another begins');
     await sleep(60);
     order.push('another ends');

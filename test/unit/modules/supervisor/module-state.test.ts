@@ -4,10 +4,10 @@ import * as assert from 'uvu/assert';
 import type { Container, ContainerState } from '../../../../src/modules/docker/engine.ts';
 import {
   moduleProperties,
-  moduleStatus,
   problemOf,
+  runtimeStatusOf,
 } from '../../../../src/modules/module-properties.ts';
-import type { Report } from '../../../../src/modules/supervisor/goal.ts';
+import type { ModuleStatus } from '../../../../src/modules/supervisor/goal.ts';
 import { stateOf } from '../../../../src/modules/supervisor/module-state.ts';
 
 const test = suite('how a module is');
@@ -22,7 +22,10 @@ function containerOf(state: ContainerState, restartCount = 0): Container {
   return { ...made, state, restartCount };
 }
 
-function report(state: ContainerState | undefined, changes: Partial<Report> = {}): Report {
+function status(
+  state: ContainerState | undefined,
+  changes: Partial<ModuleStatus> = {},
+): ModuleStatus {
   return {
     goal: 'started',
     state: 'unknown',
@@ -40,8 +43,8 @@ function report(state: ContainerState | undefined, changes: Partial<Report> = {}
   };
 }
 
-const word = (state: ContainerState | undefined, changes: Partial<Report> = {}) =>
-  stateOf(report(state, changes));
+const word = (state: ContainerState | undefined, changes: Partial<ModuleStatus> = {}) =>
+  stateOf(status(state, changes));
 const retryAt = finishedAt;
 
 test('is what its step is about to make of it', () => {
@@ -103,12 +106,12 @@ const settings = {
   auth: { password: 'hunter2' },
 };
 
-function properties(one: Report, operation = '') {
-  return moduleProperties({ name: 'sensor', settings, digest: 'shown', report: one, operation });
+function properties(one: ModuleStatus, operation = '') {
+  return moduleProperties({ name: 'sensor', settings, digest: 'shown', status: one, operation });
 }
 
 test('is shown with its times in microseconds, and without its secrets', () => {
-  const shown = properties(report(ended(3), { goal: 'stopped', state: 'stopped' }), 'Stop');
+  const shown = properties(status(ended(3), { goal: 'stopped', state: 'stopped' }), 'Stop');
   assert.equal(shown, {
     Name: 'sensor',
     Type: 'docker',
@@ -130,18 +133,18 @@ test('is shown with its times in microseconds, and without its secrets', () => {
 
 test('is shown without an end while it runs, and with all its restarts', () => {
   const container = containerOf(running, 2);
-  const shown = properties(report(running, { container, restartCount: 3, progress: 0.5 }));
+  const shown = properties(status(running, { container, restartCount: 3, progress: 0.5 }));
   assert.equal([shown.ExitCode, shown.FinishedAt, shown.RestartCount], [0, 0n, 5]);
   assert.is(shown.StartedAt, BigInt(startedAt.getTime()) * 1000n);
   assert.is(shown.Progress, 0.5);
-  const restarting = properties(report({ kind: 'restarting', exitCode: 4, ...end }));
+  const restarting = properties(status({ kind: 'restarting', exitCode: 4, ...end }));
   assert.is(restarting.ExitCode, 4);
-  assert.is(properties(report(undefined)).StartedAt, 0n);
+  assert.is(properties(status(undefined)).StartedAt, 0n);
 });
 
 test('has as its problem what failed and how it ended', () => {
-  const problem = (state: ContainerState, changes: Partial<Report>) =>
-    problemOf(report(state, changes));
+  const problem = (state: ContainerState, changes: Partial<ModuleStatus>) =>
+    problemOf(status(state, changes));
   assert.is(problem(ended(3), { retryAt }), 'ended with exit code 3');
   assert.is(problem(ended(0), { retryAt }), 'ended with exit code 0');
   assert.is(problem(ended(3), { goal: 'ended' }), 'ended with exit code 3');
@@ -149,13 +152,13 @@ test('has as its problem what failed and how it ended', () => {
   assert.is(problem(ended(3), { goal: 'stopped' }), '');
   assert.is(problem(running, { retryAt }), '');
   assert.is(problem(ended(3), { retryAt, error: 'no' }), 'no; ended with exit code 3');
-  const shown = properties(report(running, { error: 'e', note: 'n' }));
+  const shown = properties(status(running, { error: 'e', note: 'n' }));
   assert.is(shown.LastError, 'e; n');
-  assert.is(properties(report(running, { error: 'x'.repeat(5000) })).LastError.length, 4096);
+  assert.is(properties(status(running, { error: 'x'.repeat(5000) })).LastError.length, 4096);
 });
 
 test('has a status in the words of the HTTP APIs', () => {
-  const status = (state: ContainerState | undefined) => moduleStatus(report(state));
+  const runtime = (state: ContainerState | undefined) => runtimeStatusOf(status(state));
   for (const [state, expected] of [
     [running, 'running'],
     [{ kind: 'created' }, 'stopped'],
@@ -168,13 +171,13 @@ test('has a status in the words of the HTTP APIs', () => {
     [{ kind: 'unknown' }, 'unknown'],
     [undefined, 'unknown'],
   ] as const)
-    assert.is(status(state).runtimeStatus, expected, JSON.stringify(state));
-  assert.equal(status(ended(3)), {
+    assert.is(runtime(state).runtimeStatus, expected, JSON.stringify(state));
+  assert.equal(runtime(ended(3)), {
     runtimeStatus: 'failed',
     startTime: startedAt,
     exit: { code: 3, time: finishedAt },
   });
-  assert.equal([status(running).exit, status(undefined).startTime], [undefined, undefined]);
+  assert.equal([runtime(running).exit, runtime(undefined).startTime], [undefined, undefined]);
 });
 
 test.run();

@@ -133,8 +133,8 @@ function moduleWith({
     save: (saved: SavedState) => did(`save ${saved.goal}`),
     eraseIdentity: () => did('erase'),
     forget: () => did('forget'),
-    onReport: (report) => {
-      if (states.at(-1) !== report.state) states.push(report.state);
+    onStatus: (status) => {
+      if (states.at(-1) !== status.state) states.push(status.state);
     },
     now: () => new Date(clock.ms),
     log: { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} },
@@ -162,7 +162,7 @@ function moduleWith({
     },
     /** Resolves when nothing more is to be done at present. */
     async rested(): Promise<void> {
-      const rest = supervisor.rest();
+      const rest = supervisor.idle();
       supervisor.wake();
       await deadline(longMs, rest, 'a rest');
       await setImmediate(); // with another round, where that one was woken in the middle
@@ -240,7 +240,7 @@ test('are not reached with what may not be mounted', async () => {
     await module.until('check');
     await module.rested();
     assert.equal(module.trace, ['check']);
-    assert.is(module.supervisor.report.error, 'no check');
+    assert.is(module.supervisor.status.error, 'no check');
   }
 });
 
@@ -308,15 +308,15 @@ for (const [policy, exitCode, restarts] of [
     module.put(end(exitCode, 1));
     await module.rested();
     await module.rested();
-    const { report, desired } = module.supervisor;
+    const { status, desired } = module.supervisor;
     assert.is(desired.goal, restarts ? 'started' : 'ended');
-    assert.equal(report.retryAt, restarts ? new Date(11_000) : undefined);
+    assert.equal(status.retryAt, restarts ? new Date(11_000) : undefined);
     assert.not.ok(module.trace.includes('start sensor'));
     module.clock.ms = 11_000;
     await module.rested();
     await module.rested();
     assert.is(module.trace.includes('start sensor'), restarts);
-    assert.is(module.supervisor.report.restartCount, restarts ? 1 : 0);
+    assert.is(module.supervisor.status.restartCount, restarts ? 1 : 0);
   });
 }
 
@@ -343,7 +343,7 @@ test('that may not be reached stop what runs, and say why', async () => {
   await module.until('stop c1 undefined');
   await module.rested();
   assert.equal(module.trace, ['stop c1 undefined']);
-  assert.is(module.supervisor.report.error, 'not listed');
+  assert.is(module.supervisor.status.error, 'not listed');
   assert.is(module.supervisor.desired.goal, 'started', 'it runs when it may again');
 });
 
@@ -356,22 +356,22 @@ test('fail with the reason, are tried again later, and at once when another one 
   await module.rested();
   assert.is(await module.operate('Start', 'start'), 'Unavailable');
   await module.rested();
-  assert.is(module.supervisor.report.error, 'no start sensor');
+  assert.is(module.supervisor.status.error, 'no start sensor');
   const tries = () => module.trace.filter((call) => call === 'start sensor').length;
   await module.rested();
   assert.is(tries(), 1, 'not at every event');
   assert.is(await module.operate('Start', 'start'), 'Unavailable');
   assert.is(tries(), 2);
   assert.is(await module.operate('Start', 'start'), 'reached');
-  assert.is(module.supervisor.report.error, '');
+  assert.is(module.supervisor.status.error, '');
 });
 
 test('wait for an engine that is away, which is no failure of the module', async () => {
   await using module = moduleWith({ state: { kind: 'created' } });
   module.status.error = 'no engine';
   await module.rested();
-  const { report } = module.supervisor;
-  assert.equal([report.known, report.retryAt, module.trace], [false, undefined, []]);
+  const { status } = module.supervisor;
+  assert.equal([status.known, status.retryAt, module.trace], [false, undefined, []]);
   assert.is(await module.operate('Stop', 'stopped'), 'Unavailable');
   module.status.error = '';
   assert.is(await module.operate('Start', 'start'), 'reached');
@@ -456,10 +456,10 @@ test('of an operation that failed and was undone are shown as failed, until the 
   await module.supervisor.desired.settle('stopped');
   await deadline(longMs, module.supervisor.undo(), 'the undoing');
   module.supervisor.release();
-  const { failed, state, error } = module.supervisor.report;
+  const { failed, state, error } = module.supervisor.status;
   assert.equal([failed, state, error], [true, 'failed', 'no start sensor']);
   assert.is(await module.operate('Start', 'start', undefined, undone), 'reached');
-  assert.equal([module.supervisor.report.failed, module.supervisor.report.error], [false, '']);
+  assert.equal([module.supervisor.status.failed, module.supervisor.status.error], [false, '']);
 });
 
 test('are given up with the reason of the caller who leaves, before and meanwhile', async () => {
@@ -481,7 +481,7 @@ test('are given up with the reason of the caller who leaves, before and meanwhil
 test('of a module that could not be made say why, after a restart of the service too', async () => {
   await using module = moduleWith({ goal: 'failed', failure: 'no image' });
   await module.rested();
-  const { state, error } = module.supervisor.report;
+  const { state, error } = module.supervisor.status;
   assert.equal([state, error, module.trace], ['failed', 'no image', []]);
 });
 
@@ -491,7 +491,7 @@ test('need the image to make a container, and to start none', async () => {
   await using missing = moduleWith({ hasImage: false });
   await missing.rested();
   assert.equal(missing.trace, []);
-  assert.match(missing.supervisor.report.error, /has no image "a".*never/);
+  assert.match(missing.supervisor.status.error, /has no image "a".*never/);
 });
 
 test.run();

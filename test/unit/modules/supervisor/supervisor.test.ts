@@ -93,7 +93,7 @@ function supervised(
     save: () => Promise.resolve(),
     eraseIdentity: () => Promise.resolve(),
     forget: () => Promise.resolve(),
-    onReport: () => {},
+    onStatus: () => {},
     now: clock,
     log: {
       error: () => {},
@@ -134,7 +134,7 @@ for (const [when, prepare] of [
     const seen = module.looks();
     module.supervisor.wake();
     await until(longMs, 'a look', () => module.looks() > seen);
-    await until(longMs, 'a look', () => module.supervisor.report.known);
+    await until(longMs, 'a look', () => module.supervisor.status.known);
     assert.equal(asked, ['c1', 'c1', 'c1']);
     assert.is(about(module.warnings), 1);
   });

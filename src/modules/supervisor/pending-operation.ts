@@ -1,5 +1,5 @@
 /** How an operation wants its goal reached. */
-export interface PursuitOptions {
+export interface PendingOperationOptions {
   /** `stopped`: reached as soon as nothing runs. Otherwise when nothing is left to do. */
   readonly until?: 'stopped' | undefined;
   readonly stopTimeoutS?: number | undefined;
@@ -13,9 +13,9 @@ export interface PursuitOptions {
   readonly isUndone: () => boolean;
 }
 
-/** The pursuit of a goal by a supervisor, for an operation. */
-export class Pursuit {
-  readonly options: PursuitOptions;
+/** The pending of a goal by a supervisor, for an operation. */
+export class PendingOperation {
+  readonly options: PendingOperationOptions;
   /** Settles when the goal is reached, or cannot be. */
   readonly done: Promise<void>;
   /** Whether the module was started for it. */
@@ -23,7 +23,7 @@ export class Pursuit {
   #reach: () => void = () => {};
   #fail: (error: unknown) => void = () => {};
 
-  constructor(options: PursuitOptions) {
+  constructor(options: PendingOperationOptions) {
     this.options = options;
     this.done = new Promise((resolve, reject) => {
       this.#reach = resolve;

@@ -1,23 +1,23 @@
-/** Those who wait until nothing more can be done for a module at present. */
-export class Resting {
+/** Callers that wait until a supervisor has nothing more to do at present. */
+export class IdleWaiters {
   #waiting: (() => void)[] = [];
   #isOutcome = false;
 
-  /** Resolves at the next rest. */
+  /** Resolves when the supervisor is idle next. */
   wait(): Promise<void> {
     return new Promise((resolve) => {
       this.#waiting.push(resolve);
     });
   }
 
-  /** As `wait`, for an operation: what is true then is its outcome. */
+  /** As `wait`, for an operation: the status at that time is its outcome. */
   waitForOutcome(): Promise<void> {
     this.#isOutcome = true;
     return this.wait();
   }
 
-  /** Notes a rest; returns whether it is the outcome of an operation, which publishes it. */
-  reached(): boolean {
+  /** Resolves all waits; returns whether the status now is the outcome of an operation, which publishes it. */
+  notify(): boolean {
     const isOutcome = this.#isOutcome;
     this.#isOutcome = false;
     const waiting = this.#waiting;
