@@ -15,7 +15,7 @@ export type Algorithm = PairAlgorithm | SymmetricAlgorithm;
 /** What a key may be used for; `derive` makes it a base key, which is never used directly. */
 export type Usage = 'sign' | 'decrypt' | 'encrypt' | 'derive';
 
-const DEFAULT_PAIRS: readonly PairAlgorithm[] = ['ec-p256', 'rsa-2048'];
+const defaultPairs: readonly PairAlgorithm[] = ['ec-p256', 'rsa-2048'];
 
 /** Whether this names an algorithm of a key pair. */
 export function isPairAlgorithm(text: string): text is PairAlgorithm {
@@ -63,7 +63,7 @@ export function curveName(algorithm: EcAlgorithm): 'prime256v1' | 'secp384r1' | 
 
 /** Algorithms in order of preference; an empty list is `ec-p256, rsa-2048`. InvalidArgs for an unknown one. */
 export function parsePairAlgorithms(texts: readonly string[]): readonly PairAlgorithm[] {
-  if (texts.length === 0) return DEFAULT_PAIRS;
+  if (texts.length === 0) return defaultPairs;
   return texts.map((text) => oneOf(text, 'an algorithm of key pairs', pairAlgorithms));
 }
 

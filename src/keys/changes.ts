@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { ServiceError } from '../errors.ts';
 import type { KeyId } from '../ids.ts';
 
-const LOOK_EVERY_MS = 10;
+const pollMs = 10;
 
 /** The making and removing of keys: what is asked of one id happens one after the other, and all of it can be held. */
 export class Changes {
@@ -51,6 +51,6 @@ export async function endsBefore(end: number, isGoingOn: () => boolean): Promise
       const text = 'keys are being made, removed or looked for: try again';
       throw new ServiceError('Unavailable', text);
     }
-    await pause(LOOK_EVERY_MS);
+    await pause(pollMs);
   }
 }

@@ -13,7 +13,7 @@ import {
   parseSymmetricUsages,
   type Usage,
 } from './algorithm.ts';
-import type { KeyUse } from './key-operations.ts';
+import type { KeyOperations } from './key-operations.ts';
 import { parseMaterial } from './material/material.ts';
 import { randomSecret } from './material/secret-bytes.ts';
 import { parseEncryptMechanism, parseSignMechanism, parseSignRequest } from './mechanism.ts';
@@ -36,7 +36,7 @@ interface UseOptions {
 
 /** What the handlers work on beside the service. */
 export interface KeysHandlersOptions {
-  readonly use: KeyUse;
+  readonly use: KeyOperations;
   readonly objects: Pick<ObjectManager<typeof keysService>, 'pathOf'>;
 }
 

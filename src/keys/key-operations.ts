@@ -28,12 +28,12 @@ export interface CipherInput {
 }
 
 /** The first byte of whatever Encrypt gives out: its form. */
-const FORM = 1;
-const NONCE_BYTES = 12;
-const TAG_BYTES = 16;
+const form = 1;
+const nonceBytes = 12;
+const tagBytes = 16;
 
 /** Working with keys: what each may be used for, base keys, and the forms of the bus. */
-export class KeyUse {
+export class KeyOperations {
   readonly #keys: KeyService;
 
   constructor(keys: KeyService) {
@@ -77,10 +77,10 @@ export class KeyUse {
   ): Promise<Buffer> {
     if (cipher.mechanism === 'rsa-oaep-sha256') {
       const held = await this.#chooseOaep(id, cipher, choice, signal);
-      return Buffer.concat([Buffer.of(FORM), oaep(held, cipher.input)]);
+      return Buffer.concat([Buffer.of(form), oaep(held, cipher.input)]);
     }
     const held = await this.#choose(id, choice, 'encrypt', signal);
-    const nonce = randomBytes(NONCE_BYTES);
+    const nonce = randomBytes(nonceBytes);
     const request = { nonce, aad: cipher.aad ?? Buffer.alloc(0) };
     const sealed =
       choice.derivation === undefined
@@ -88,7 +88,7 @@ export class KeyUse {
         : await this.#withDerived(held, choice.derivation, signal, (key) =>
             seal(key, cipher.input, request),
           );
-    return Buffer.concat([Buffer.of(FORM), nonce, sealed]);
+    return Buffer.concat([Buffer.of(form), nonce, sealed]);
   }
 
   /** What was encrypted. One failure, InvalidArgs, for whatever else it is given. */
@@ -176,8 +176,8 @@ export class KeyUse {
     signal: AbortSignal,
   ): Promise<Buffer | undefined> {
     const held = await this.#choose(id, choice, 'encrypt', signal);
-    const sealedAt = 1 + NONCE_BYTES;
-    if (input.length < sealedAt + TAG_BYTES || input[0] !== FORM) return undefined;
+    const sealedAt = 1 + nonceBytes;
+    if (input.length < sealedAt + tagBytes || input[0] !== form) return undefined;
     const request = { nonce: input.subarray(1, sealedAt), aad };
     const sealed = input.subarray(sealedAt);
     if (choice.derivation === undefined) {
@@ -196,7 +196,7 @@ export class KeyUse {
   ): Promise<Buffer | undefined> {
     const { info, store } = await this.#chooseOaep(id, cipher, choice, signal);
     const { input } = cipher;
-    if (input[0] !== FORM || input.length - 1 !== modulusBytes(info)) return undefined;
+    if (input[0] !== form || input.length - 1 !== modulusBytes(info)) return undefined;
     return await store.decryptOaep(id, input.subarray(1), signal);
   }
 

@@ -23,11 +23,11 @@ export interface SignRequest {
   readonly prehashed: boolean;
 }
 
-const HASH_BYTES = { sha256: 32, sha384: 48, sha512: 64 } as const;
+const hashLengths = { sha256: 32, sha384: 48, sha512: 64 } as const;
 
 /** The bytes of a digest. */
 export function hashBytes(name: Hash): number {
-  return HASH_BYTES[name];
+  return hashLengths[name];
 }
 
 /** A sign mechanism by its name on the bus, or InvalidArgs. */

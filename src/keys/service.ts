@@ -23,10 +23,10 @@ import type {
 import type { Stores } from './stores.ts';
 
 /** D-Bus clients give up after 25 s. */
-const PUBLIC_READ_MS = 25_000;
+const publicReadMs = 25_000;
 
 /** Changes and looks at all stores may take so long before their stores are replaced. */
-const CHANGES_MAY_TAKE_MS = 20_000;
+const changesMayTakeMs = 20_000;
 
 /** What happens when the id of a new key is taken. */
 export type IfExists = 'fail' | 'keep' | 'replace';
@@ -88,7 +88,7 @@ export class KeyService {
     close: (stores: Stores) => Promise<void>,
   ): Promise<Stores> {
     return this.#changes.hold(async () => {
-      const end = performance.now() + CHANGES_MAY_TAKE_MS;
+      const end = performance.now() + changesMayTakeMs;
       await endsBefore(end, () => this.isChanging);
       const stores = await open();
       await this.#lookedBefore(end, () => close(stores));
@@ -210,7 +210,7 @@ export class KeyService {
       let inFiles: Listing;
       let inTokens: Listing | undefined;
       do {
-        // What was changed meanwhile is published already, and what was seen before that is old.
+        // what was changed meanwhile is published already, and what was seen before that is old.
         revision = this.#revision;
         const { file, pkcs11 } = this.#stores;
         inFiles = await file.list();
@@ -223,7 +223,7 @@ export class KeyService {
       const failures = [inTokens?.failure, inFiles.failure].map((one) => one?.message);
       this.#catalog.replaceAll(keys, failures.filter((one) => one !== undefined).join('; '));
     } finally {
-      // Not a turn later: who comes then is shown no older news.
+      // not a turn later: who comes then is shown no older news.
       this.#refreshing = undefined;
     }
   }
@@ -306,7 +306,7 @@ export class KeyService {
 
 /** What one caller asked for and others joined does not end when that caller leaves. */
 function publicSignal(): AbortSignal {
-  return AbortSignal.timeout(PUBLIC_READ_MS);
+  return AbortSignal.timeout(publicReadMs);
 }
 
 /** NotFound when the caller names another public key: the key was replaced. InvalidArgs for what is no SHA-256. */

@@ -7,7 +7,7 @@ import { StateDisk } from '../service/state/state-disk.ts';
 import { KeyCatalog } from './catalog.ts';
 import type { KeysConfig } from './config/config.ts';
 import { keysHandlers } from './handlers.ts';
-import { KeyUse } from './key-operations.ts';
+import { KeyOperations } from './key-operations.ts';
 import { KeyService } from './service.ts';
 import { closeStores, StoreOpener, type Stores } from './stores.ts';
 
@@ -46,7 +46,7 @@ export async function startKeys(
   await refreshBriefly(service, log, signal);
   const hasTokens = (): boolean => stores.pkcs11 !== undefined;
   return {
-    handlers: keysHandlers(service, { use: new KeyUse(service), objects }),
+    handlers: keysHandlers(service, { use: new KeyOperations(service), objects }),
     resolvers: {},
     describeMore: () => ({ ignored: service.ignored }),
     isBusy: () => service.isChanging,

@@ -10,7 +10,7 @@ import {
 } from './config/pkcs11-uri.ts';
 import type { PreloadedFile } from './file/preloaded.ts';
 import { FileStore } from './file/store.ts';
-import { Pkcs11Module } from './pkcs11/library/library.ts';
+import { Pkcs11Library } from './pkcs11/library/library.ts';
 import { PinGuard } from './pkcs11/pin-guard.ts';
 import { openTokenKeyRecords } from './pkcs11/records.ts';
 import { Pkcs11Store, type Pkcs11StoreOptions } from './pkcs11/store.ts';
@@ -45,8 +45,8 @@ interface Settings {
  */
 export class StoreOpener implements AsyncDisposable {
   readonly #stateDir: string;
-  readonly #modules = new Map<string, Pkcs11Module>();
-  #beside: Promise<Pick<Pkcs11StoreOptions, 'records' | 'guard'>> | undefined;
+  readonly #libraries = new Map<string, Pkcs11Library>();
+  #context: Promise<Pick<Pkcs11StoreOptions, 'records' | 'guard'>> | undefined;
   readonly #settings = new WeakMap<Stores, Settings>();
 
   constructor(stateDir: string) {
@@ -72,7 +72,7 @@ export class StoreOpener implements AsyncDisposable {
 
   /** Ends the libraries; the stores are closed by then. */
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const module of this.#modules.values()) await module[Symbol.asyncDispose]();
+    for (const library of this.#libraries.values()) await library[Symbol.asyncDispose]();
   }
 
   #openFiles({ files }: Settings): Promise<FileStore> {
@@ -80,18 +80,18 @@ export class StoreOpener implements AsyncDisposable {
   }
 
   async #openTokens(config: KeysConfig): Promise<Pkcs11Store | undefined> {
-    const moduleAt = (path: string): Pkcs11Module => {
-      const module = this.#modules.get(path) ?? new Pkcs11Module(path);
-      this.#modules.set(path, module);
-      return module;
+    const libraryAt = (path: string): Pkcs11Library => {
+      const library = this.#libraries.get(path) ?? new Pkcs11Library(path);
+      this.#libraries.set(path, library);
+      return library;
     };
-    const placement = placementOf(config, moduleAt);
-    if (placement.base === undefined && placement.preloaded.size === 0) return undefined;
-    this.#beside ??= openBeside(this.#stateDir);
+    const layout = layoutOf(config, libraryAt);
+    if (layout.base === undefined && layout.preloaded.size === 0) return undefined;
+    this.#context ??= openBeside(this.#stateDir);
     return new Pkcs11Store({
-      ...placement,
+      ...layout,
       usages: usagesOf(config),
-      ...(await this.#beside),
+      ...(await this.#context),
     });
   }
 }
@@ -114,9 +114,9 @@ function settingsOf(config: KeysConfig): Settings {
   };
 }
 
-function placementOf(
+function layoutOf(
   config: KeysConfig,
-  moduleAt: (path: string) => Pkcs11Module,
+  libraryAt: (path: string) => Pkcs11Library,
 ): Pick<Pkcs11StoreOptions, 'base' | 'preloaded'> {
   const known = Object.values(config.tokens).map((token) => ({ token, uri: parseUri(token.uri) }));
   const address = (uri: Pkcs11Uri): TokenAddress => {
@@ -125,7 +125,7 @@ function placementOf(
     );
     const path = uri.modulePath ?? own?.token.module ?? own?.uri.modulePath;
     return {
-      module: moduleAt(path ?? config.pkcs11_lib_path ?? ''),
+      library: libraryAt(path ?? config.pkcs11_lib_path ?? ''),
       selector: uri.tokenSelector,
       pin: uri.pin ?? (own && pinOf(own.token, own.uri)),
     };

@@ -1,8 +1,8 @@
 // Prints how fast a token signs through pkcs11js with the session pool of the Keys service, and at what cost: JSON.
 // usage: node token.js LIBRARY PIN LABEL COUNT IN_FLIGHT
 import { CKA, CKF, CKM, CKO, CKU_USER } from '../../src/keys/pkcs11/library/constants.ts';
-import { Pace } from '../../src/keys/pkcs11/library/inline-policy.ts';
-import { Pkcs11Module } from '../../src/keys/pkcs11/library/library.ts';
+import { InlinePolicy } from '../../src/keys/pkcs11/library/inline-policy.ts';
+import { Pkcs11Library } from '../../src/keys/pkcs11/library/library.ts';
 import type { SignOperation } from '../../src/keys/pkcs11/library/session.ts';
 import { SessionPool } from '../../src/keys/pkcs11/library/session-pool.ts';
 
@@ -18,7 +18,7 @@ function findKey(pool: SessionPool, label: string): SignOperation {
   const key = session?.find(template)[0];
   if (session === undefined || key === undefined) throw new Error(`no key ${label}`);
   pool.release(session);
-  return { mechanism: { mechanism: CKM.ECDSA }, key, pace: new Pace() };
+  return { mechanism: { mechanism: CKM.ECDSA }, key, inline: new InlinePolicy() };
 }
 
 async function sign(pool: SessionPool, operation: SignOperation, count: number): Promise<void> {
@@ -29,15 +29,15 @@ async function sign(pool: SessionPool, operation: SignOperation, count: number):
   }
 }
 
-async function main([library = '', pin = '', label = '', count, inFlight]: readonly string[]) {
-  await using module = new Pkcs11Module(library);
-  await module.ready();
-  const slot = module.api.C_GetSlotList(true)[0];
+async function main([path = '', pin = '', label = '', count, inFlight]: readonly string[]) {
+  await using library = new Pkcs11Library(path);
+  await library.ready();
+  const slot = library.api.C_GetSlotList(true)[0];
   if (slot === undefined) throw new Error('no token');
-  const pool = new SessionPool(module.api, { slot, flags: CKF.SERIAL_SESSION, limit: 4 });
+  const pool = new SessionPool(library.api, { slot, flags: CKF.SERIAL_SESSION, limit: 4 });
   const session = pool.take();
   if (session === undefined) throw new Error('no session');
-  module.api.C_Login(session.handle, CKU_USER, pin);
+  library.api.C_Login(session.handle, CKU_USER, pin);
   pool.release(session);
   const operation = findKey(pool, label);
   const perWorker = Math.ceil(Number(count) / Number(inFlight));

@@ -20,7 +20,7 @@ interface Point {
   readonly y: bigint;
 }
 
-const CURVES: Readonly<Record<EcAlgorithm, Curve>> = {
+const curves: Readonly<Record<EcAlgorithm, Curve>> = {
   'ec-p256': {
     p: 2n ** 256n - 2n ** 224n + 2n ** 192n + 2n ** 96n - 1n,
     n: 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n,
@@ -37,7 +37,7 @@ const CURVES: Readonly<Record<EcAlgorithm, Curve>> = {
 
 /** r and s of a signature over a digest, each as long as the order. */
 export function signDigest(algorithm: EcAlgorithm, key: KeyObject, digest: Buffer): Buffer {
-  const { n } = CURVES[algorithm];
+  const { n } = curves[algorithm];
   const size = orderBytes(algorithm);
   const d = withEcScalar(key, toBigInt);
   for (;;) {
@@ -70,7 +70,7 @@ export function verifyDigest(
   key: KeyObject,
   { digest, signature }: { readonly digest: Buffer; readonly signature: Buffer },
 ): boolean {
-  const { p, n } = CURVES[algorithm];
+  const { p, n } = curves[algorithm];
   const size = orderBytes(algorithm);
   const r = toBigInt(signature.subarray(0, size));
   const s = toBigInt(signature.subarray(size));
@@ -110,7 +110,7 @@ function multiplyX(algorithm: EcAlgorithm, point: Point, factor: bigint): bigint
 function add(one: Point, other: Point, p: bigint): Point | undefined {
   const same = one.x === other.x;
   if (same && one.y !== other.y) return undefined;
-  // The curves have a = -3.
+  // the curves have a = -3.
   const slope = same
     ? mod((3n * one.x * one.x - 3n) * invert(2n * one.y, p), p)
     : mod((other.y - one.y) * invert(mod(other.x - one.x, p), p), p);

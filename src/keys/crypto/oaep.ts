@@ -1,7 +1,7 @@
 import { createHash, hash } from 'node:crypto';
 
-const HASH = 'sha256';
-const HASH_BYTES = 32;
+const hashName = 'sha256';
+const hashBytes = 32;
 
 /**
  * The message in an OAEP block (RFC 8017 7.1.2) with SHA-256, MGF1 of the same hash and an empty label.
@@ -9,17 +9,17 @@ const HASH_BYTES = 32;
  * answer to whether the padding was right would give the message away (Manger 2001).
  */
 export function unpadOaep(block: Buffer): Buffer | undefined {
-  const seed = Buffer.from(block.subarray(1, 1 + HASH_BYTES));
-  const db = Buffer.from(block.subarray(1 + HASH_BYTES));
+  const seed = Buffer.from(block.subarray(1, 1 + hashBytes));
+  const db = Buffer.from(block.subarray(1 + hashBytes));
   xorMask(seed, db);
   xorMask(db, seed);
   let bad = block[0] ?? 1;
-  const label = hash(HASH, '', 'buffer');
-  for (let i = 0; i < HASH_BYTES; i++) bad |= (db[i] ?? 0) ^ (label[i] ?? 0);
-  // Looks at every byte: `looking` is 1 until the first byte that is not zero, whose place is kept.
+  const label = hash(hashName, '', 'buffer');
+  for (let i = 0; i < hashBytes; i++) bad |= (db[i] ?? 0) ^ (label[i] ?? 0);
+  // looks at every byte: `looking` is 1 until the first byte that is not zero, whose place is kept.
   let looking = 1;
   let start = 0;
-  for (let i = HASH_BYTES; i < db.length; i++) {
+  for (let i = hashBytes; i < db.length; i++) {
     const byte = db[i] ?? 0;
     const isOne = isZero(byte ^ 1);
     const found = looking & isOne;
@@ -41,10 +41,10 @@ function isZero(byte: number): number {
 
 function xorMask(target: Buffer, seed: Buffer): void {
   const counter = Buffer.alloc(4);
-  for (let at = 0; at < target.length; at += HASH_BYTES) {
-    counter.writeUInt32BE(at / HASH_BYTES);
-    const bytes = createHash(HASH).update(seed).update(counter).digest();
-    for (let i = 0; i < HASH_BYTES && at + i < target.length; i++) {
+  for (let at = 0; at < target.length; at += hashBytes) {
+    counter.writeUInt32BE(at / hashBytes);
+    const bytes = createHash(hashName).update(seed).update(counter).digest();
+    for (let i = 0; i < hashBytes && at + i < target.length; i++) {
       target[at + i] = (target[at + i] ?? 0) ^ (bytes[i] ?? 0);
     }
   }

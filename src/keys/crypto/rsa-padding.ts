@@ -1,7 +1,7 @@
 import { createHash, hash, randomBytes } from 'node:crypto';
 import { type Hash, hashBytes } from '../mechanism.ts';
 
-const DIGEST_INFO: Readonly<Record<Hash, Buffer>> = {
+const digestInfoPrefixes: Readonly<Record<Hash, Buffer>> = {
   sha256: Buffer.from('3031300d060960864801650304020105000420', 'hex'),
   sha384: Buffer.from('3041300d060960864801650304020205000430', 'hex'),
   sha512: Buffer.from('3051300d060960864801650304020305000440', 'hex'),
@@ -9,7 +9,7 @@ const DIGEST_INFO: Readonly<Record<Hash, Buffer>> = {
 
 /** The DigestInfo that a PKCS#1 v1.5 signature is made over (RFC 8017 9.2). */
 export function digestInfo(name: Hash, digest: Buffer): Buffer {
-  return Buffer.concat([DIGEST_INFO[name], digest]);
+  return Buffer.concat([digestInfoPrefixes[name], digest]);
 }
 
 /** EMSA-PSS-ENCODE (RFC 8017 9.1.1) with MGF1 of the same hash and a fresh salt of its length. */
@@ -17,7 +17,7 @@ export function encodePss(name: Hash, digest: Buffer, bits: number): Buffer {
   const size = hashBytes(name);
   const salt = randomBytes(size);
   const h = pssHash(name, digest, salt);
-  // A modulus has whole bytes here, so the encoded message is one bit shorter than it and as many bytes long.
+  // a modulus has whole bytes here, so the encoded message is one bit shorter than it and as many bytes long.
   const block = Buffer.alloc(bits / 8 - size - 1);
   block[block.length - size - 1] = 1;
   salt.copy(block, block.length - size);

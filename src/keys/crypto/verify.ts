@@ -88,7 +88,7 @@ function recover(
   try {
     return publicDecrypt({ key, padding }, signature);
   } catch {
-    // Not a signature of this key: OpenSSL reports wrong padding and too large numbers as errors.
+    // not a signature of this key: OpenSSL reports wrong padding and too large numbers as errors.
     return undefined;
   }
 }

@@ -67,7 +67,7 @@ export function parseKeyFile(path: string, id: KeyId, content: Buffer): FileKey 
     return keyOf(id, fields, material);
   } catch (error) {
     if (error instanceof DamagedFile) throw error;
-    // The message of JSON.parse quotes the file.
+    // the message of JSON.parse quotes the file.
     const said = error instanceof Error && !(error instanceof SyntaxError);
     throw new DamagedFile(path, said ? error.message : 'it is not a key file');
   }

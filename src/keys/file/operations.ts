@@ -20,7 +20,7 @@ import type { CipherRequest } from '../store.ts';
 import type { FileKey } from './key-file.ts';
 
 const signOnThread = promisify(sign);
-const TAG_BYTES = 16;
+const tagBytes = 16;
 
 /** A signature or MAC by a key in memory. RSA is slow enough to be worth a thread. */
 export async function signWith(file: FileKey, request: SignRequest): Promise<Buffer> {
@@ -47,7 +47,7 @@ export async function signWith(file: FileKey, request: SignRequest): Promise<Buf
 
 /** Ciphertext and tag of AES-256-GCM. */
 export function seal(key: KeyObject | Buffer, plain: Buffer, request: CipherRequest): Buffer {
-  const cipher = createCipheriv('aes-256-gcm', key, request.nonce, { authTagLength: TAG_BYTES });
+  const cipher = createCipheriv('aes-256-gcm', key, request.nonce, { authTagLength: tagBytes });
   cipher.setAAD(request.aad);
   return Buffer.concat([cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
 }
@@ -58,10 +58,10 @@ export function unseal(
   sealed: Buffer,
   request: CipherRequest,
 ): Buffer | undefined {
-  if (sealed.length < TAG_BYTES) return undefined;
-  const tagAt = sealed.length - TAG_BYTES;
+  if (sealed.length < tagBytes) return undefined;
+  const tagAt = sealed.length - tagBytes;
   const decipher = createDecipheriv('aes-256-gcm', key, request.nonce, {
-    authTagLength: TAG_BYTES,
+    authTagLength: tagBytes,
   });
   decipher.setAAD(request.aad);
   decipher.setAuthTag(sealed.subarray(tagAt));
@@ -70,7 +70,7 @@ export function unseal(
     decipher.final();
     return plain;
   } catch {
-    // The only failure of final() here is a tag that does not fit.
+    // the only failure of final() here is a tag that does not fit.
     plain.fill(0);
     return undefined;
   }
@@ -82,7 +82,7 @@ export function openOaep(key: KeyObject, block: Buffer): Buffer | undefined {
     const padding = constants.RSA_PKCS1_OAEP_PADDING;
     return privateDecrypt({ key, padding, oaepHash: 'sha256' }, block);
   } catch {
-    // One answer for all failures: which one it was would help to guess the message.
+    // one answer for all failures: which one it was would help to guess the message.
     return undefined;
   }
 }

@@ -36,7 +36,7 @@ import { type FileKey, formatKeyFile, type KeyFileHeader, parseKeyFile } from '.
 import { openOaep, seal, signWith, unseal } from './operations.ts';
 import { type PreloadedFile, readPreloaded } from './preloaded.ts';
 
-const EXTENSION = '.key';
+const extension = '.key';
 const generate = promisify(generateKeyPair);
 
 /** What is made of the file of a key: the key, or why there is none. */
@@ -162,7 +162,7 @@ export class FileStore implements KeyStore {
   async #loadAll(): Promise<void> {
     const { names, failure } = await openStateDirectory(this.#directory);
     for (const name of names) {
-      const id = idOfFileName(name, EXTENSION);
+      const id = idOfFileName(name, extension);
       if (id !== undefined) await this.#load(parseKeyId(id));
     }
     // last: until all are loaded, an id that is not known may be there
@@ -242,7 +242,7 @@ export class FileStore implements KeyStore {
   }
 
   #path(id: KeyId): string {
-    return join(this.#directory, fileNameOf(id, EXTENSION));
+    return join(this.#directory, fileNameOf(id, extension));
   }
 }
 

@@ -49,7 +49,7 @@ function content(
 ): { readonly start: number; readonly end: number } | undefined {
   if (der[at] !== tag) return undefined;
   const length = der[at + 1] ?? 0xff;
-  // No ECDSA signature is longer than 255 bytes, and DER allows one length for each size.
+  // no ECDSA signature is longer than 255 bytes, and DER allows one length for each size.
   const long = length === 0x81;
   const size = long ? (der[at + 2] ?? 0) : length;
   if ((long && size < 0x80) || (!long && length >= 0x80)) return undefined;

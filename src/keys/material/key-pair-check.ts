@@ -12,7 +12,7 @@ export function isConsistent(key: KeyObject): boolean {
     if (key.asymmetricKeyType === 'rsa' && !isRsaConsistent(key)) return false;
     return verify(hash, message, createPublicKey(key), sign(hash, message, key));
   } catch {
-    // A key that cannot sign is none, whatever OpenSSL says of it.
+    // a key that cannot sign is none, whatever OpenSSL says of it.
     return false;
   }
 }

@@ -1,7 +1,7 @@
-const DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
-const VALUES = new Map([...Buffer.from(DIGITS)].map((digit, value) => [digit, value]));
-const WHITE = new Set(Buffer.from(' \t\r\n'));
-const PADDING = '='.charCodeAt(0);
+const digits = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
+const values = new Map([...Buffer.from(digits)].map((digit, value) => [digit, value]));
+const whitespace = new Set(Buffer.from(' \t\r\n'));
+const padding = '='.charCodeAt(0);
 
 /**
  * The bytes of the first PEM block of a label; `undefined` when there is none, or it is damaged. No text is made of
@@ -19,8 +19,8 @@ function decode(base64: Buffer): Buffer | undefined {
   const bytes = Buffer.alloc(Math.ceil((base64.length * 3) / 4));
   let [length, bits, value] = [0, 0, 0];
   for (const character of base64) {
-    if (WHITE.has(character) || character === PADDING) continue;
-    const digit = VALUES.get(character);
+    if (whitespace.has(character) || character === padding) continue;
+    const digit = values.get(character);
     if (digit === undefined) {
       bytes.fill(0);
       return undefined;

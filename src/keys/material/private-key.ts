@@ -15,26 +15,26 @@ import { content, type Element, members, tags, wholeBits } from './der-reader.ts
 import { pemBlock } from './pem-block.ts';
 import { withEcScalar } from './private-parts.ts';
 
-const CURVES: Readonly<Record<string, PairAlgorithm>> = {
+const curves: Readonly<Record<string, PairAlgorithm>> = {
   prime256v1: 'ec-p256',
   secp384r1: 'ec-p384',
   secp521r1: 'ec-p521',
 };
 /** DER of the object identifier of keys on curves. */
-export const EC_PUBLIC_KEY = Buffer.from('06072a8648ce3d0201', 'hex');
-const PEM_LABELS = ['PRIVATE KEY', 'EC PRIVATE KEY', 'RSA PRIVATE KEY'];
-const VERSION_0 = Buffer.of(tags.integer, 1, 0);
-const VERSION_1 = Buffer.of(tags.integer, 1, 1);
+export const ecPublicKeyOid = Buffer.from('06072a8648ce3d0201', 'hex');
+const pemLabels = ['PRIVATE KEY', 'EC PRIVATE KEY', 'RSA PRIVATE KEY'];
+const version0 = Buffer.of(tags.integer, 1, 0);
+const version1 = Buffer.of(tags.integer, 1, 1);
 /** Of a OneAsymmetricKey (RFC 5958 2): attributes, and the public key. */
-const ATTRIBUTES = 0xa0;
-const PUBLIC_KEY = 0x81;
+const attributesTag = 0xa0;
+const publicKeyTag = 0x81;
 
 /** The algorithm of a private or public key, `undefined` when it is none that the service offers. */
 export function algorithmOf(key: KeyObject): PairAlgorithm | undefined {
   const { namedCurve, modulusLength } = key.asymmetricKeyDetails ?? {};
   switch (key.asymmetricKeyType) {
     case 'ec':
-      return CURVES[namedCurve ?? ''];
+      return curves[namedCurve ?? ''];
     case 'ed25519':
       return 'ed25519';
     case 'rsa': {
@@ -69,7 +69,7 @@ export function parsePrivatePem(text: Buffer): KeyObject | undefined {
     // what OpenSSL says of it does not help: the file is named to whoever can look into it
   }
   // OpenSSL 3.0 does not read version 2 of PKCS#8, in which newer libraries write keys, nor what begins within a line
-  for (const label of PEM_LABELS) {
+  for (const label of pemLabels) {
     const der = pemBlock(text, label);
     const key = der && parsePrivateKey(der);
     der?.fill(0);
@@ -82,7 +82,7 @@ export function parsePrivatePem(text: Buffer): KeyObject | undefined {
 export function ecSpki(algorithm: EcAlgorithm, point: Buffer): Buffer {
   return tlv(
     tags.sequence,
-    tlv(tags.sequence, EC_PUBLIC_KEY, curveOids[algorithm]),
+    tlv(tags.sequence, ecPublicKeyOid, curveOids[algorithm]),
     tlv(tags.bits, Buffer.of(0), point),
   );
 }
@@ -114,7 +114,7 @@ function readPkcs8(der: Buffer): KeyObject {
   if (number.length !== 1 || Number(number[0]) > 1) throw new TypeError('not a known version');
   if (number[0] === 0) return createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
   const key = joined(
-    [VERSION_0, tlv(tags.sequence, content(algorithm, tags.sequence))],
+    [version0, tlv(tags.sequence, content(algorithm, tags.sequence))],
     [tags.octets, content(privateKey, tags.octets)],
     (first) => createPrivateKey({ key: first, format: 'der', type: 'pkcs8' }),
   );
@@ -139,8 +139,8 @@ function joined<T>(
 }
 
 function checkAddition(element: Element | undefined, key: KeyObject): void {
-  if (element?.tag === ATTRIBUTES) return;
-  const given = wholeBits(content(element, PUBLIC_KEY));
+  if (element?.tag === attributesTag) return;
+  const given = wholeBits(content(element, publicKeyTag));
   const [, bits] = members(spkiOf(key));
   if (wholeBits(content(bits, tags.bits)).equals(given)) return;
   if (key.asymmetricKeyType === 'ec' && pointOf(key).equals(given)) return;
@@ -158,7 +158,7 @@ function inOneForm(key: KeyObject): KeyObject {
       tlv(0xa0, curveOids[algorithm]),
       tlv(0xa1, tlv(tags.bits, Buffer.of(0), point)),
     ];
-    return joined([VERSION_1], [tags.octets, scalar, ...halves], (sec1) =>
+    return joined([version1], [tags.octets, scalar, ...halves], (sec1) =>
       createPrivateKey({ key: sec1, format: 'der', type: 'sec1' }),
     );
   });

@@ -2,24 +2,24 @@ import { isServiceError, type ServiceError } from '../../errors.ts';
 import type { KeyId } from '../../ids.ts';
 import type { Usage } from '../algorithm.ts';
 import type { Ignored, KeyInfo, Listing } from '../store.ts';
-import { translate } from './library/ckr.ts';
+import { toServiceError } from './library/ckr.ts';
 import type { Session } from './library/session.ts';
 import type { TokenKeyRecords } from './records.ts';
 import type { Token } from './token.ts';
 import {
-  type Beside,
-  type KeyKnowledge,
+  type KeyMetadata,
   listAll,
   lookUp,
   preloadedKey,
+  type ReadContext,
   type TokenKey,
   unavailable,
 } from './token-keys.ts';
 import { TokenReader } from './token-reader.ts';
-import type { KeyPlaces } from './token-registry.ts';
+import type { TokenRegistry } from './token-registry.ts';
 
 /** What is known of keys whatever the tokens say. */
-export interface KnownBeside {
+export interface KeyCacheOptions {
   readonly usages: ReadonlyMap<KeyId, readonly Usage[]>;
   readonly records: TokenKeyRecords;
 }
@@ -29,21 +29,21 @@ interface Entry extends TokenKey {
 }
 
 /** For so long a listing says which keys are not there; those that others make may take 30 s to be seen. */
-const LISTING_COUNTS_MS = 20_000;
+const listingCountsMs = 20_000;
 
 /** The keys of all tokens as they were last seen: handles are found once and kept while they live. */
-export class KnownKeys {
-  readonly knowledge: KeyKnowledge;
+export class KeyCache {
+  readonly metadata: KeyMetadata;
   readonly reader: TokenReader;
-  readonly #places: KeyPlaces;
+  readonly #registry: TokenRegistry;
   readonly #entries = new Map<KeyId, Entry>();
   #ignored: readonly Ignored[] = [];
   #listed = { generation: 0, at: -Infinity };
 
-  constructor(places: KeyPlaces, { records, usages }: KnownBeside) {
-    this.#places = places;
-    this.knowledge = { records, usages, reserved: (object) => places.reservation(object) };
-    this.reader = new TokenReader(this.knowledge);
+  constructor(registry: TokenRegistry, { records, usages }: KeyCacheOptions) {
+    this.#registry = registry;
+    this.metadata = { records, usages, reserved: (object) => registry.reservation(object) };
+    this.reader = new TokenReader(this.metadata);
   }
 
   /** All keys, after `settle` has put the base slot in order. Never fails: what cannot be seen is unavailable. */
@@ -58,7 +58,7 @@ export class KnownKeys {
     } catch (error) {
       failures.push(this.#obscure([...this.#entries.keys()], error));
     }
-    for (const id of this.#places.preloadedIds) {
+    for (const id of this.#registry.preloadedIds) {
       try {
         await this.refresh(id, signal);
       } catch (error) {
@@ -76,15 +76,15 @@ export class KnownKeys {
 
   /** Whether a listing that is not old shows that there is no such key; answered without the token. */
   lacks(id: KeyId): boolean {
-    if (this.#places.selectorOf(id) !== undefined || this.has(id)) return false;
+    if (this.#registry.selectorOf(id) !== undefined || this.has(id)) return false;
     const { generation, at } = this.#listed;
-    const isRecent = performance.now() - at < LISTING_COUNTS_MS;
-    return isRecent && this.#places.base?.holds(generation) === true;
+    const isRecent = performance.now() - at < listingCountsMs;
+    return isRecent && this.#registry.base?.holds(generation) === true;
   }
 
   /** A key, looked for only when its handle does not live. */
   async describe(id: KeyId, signal: AbortSignal): Promise<KeyInfo | undefined> {
-    const token = this.#places.tokenOf(id);
+    const token = this.#registry.tokenOf(id);
     return (token && this.#living(id, token)?.info) ?? (await this.refresh(id, signal));
   }
 
@@ -95,7 +95,7 @@ export class KnownKeys {
 
   /** A key as its token has it now. */
   async refresh(id: KeyId, signal: AbortSignal): Promise<KeyInfo | undefined> {
-    const token = this.#places.tokenOf(id);
+    const token = this.#registry.tokenOf(id);
     const key = await token?.use(
       () => `cannot look for key "${id}"`,
       (session) => this.#lookUp(session, id, token),
@@ -115,11 +115,11 @@ export class KnownKeys {
   }
 
   async #lookUp(session: Session, id: KeyId, token: Token): Promise<TokenKey | undefined> {
-    const selector = this.#places.selectorOf(id);
-    const look = (beside: Beside) => {
-      if (selector === undefined) return lookUp(session, id, beside).key;
-      const usages = this.knowledge.usages.get(id);
-      return preloadedKey(session, id, { selector, usages, proofs: beside.proofs });
+    const selector = this.#registry.selectorOf(id);
+    const look = (context: ReadContext) => {
+      if (selector === undefined) return lookUp(session, id, context).key;
+      const usages = this.metadata.usages.get(id);
+      return preloadedKey(session, id, { selector, usages, proofs: context.proofs });
     };
     return await this.reader.read({ session, token }, look, (key) => {
       if (key?.object === undefined) token.confirmAbsence(session);
@@ -130,17 +130,17 @@ export class KnownKeys {
   }
 
   async #listBase(signal: AbortSignal): Promise<void> {
-    const token = this.#places.base;
+    const token = this.#registry.base;
     await token?.use(
       () => 'cannot list keys',
       (session) =>
         this.reader.read(
           { session, token },
-          (beside) => listAll(session, beside),
+          (context) => listAll(session, context),
           ({ keys, ignored }) => {
             token.confirmAbsence(session);
             for (const id of this.#entries.keys()) {
-              if (this.#places.selectorOf(id) === undefined) this.#entries.delete(id);
+              if (this.#registry.selectorOf(id) === undefined) this.#entries.delete(id);
             }
             const { generation } = token;
             for (const key of keys) this.#entries.set(key.info.id, { ...key, generation });
@@ -154,7 +154,7 @@ export class KnownKeys {
 
   /** Marks keys as unavailable for a reason, which is answered if callers may see it and thrown if not. */
   #obscure(ids: readonly KeyId[], error: unknown): ServiceError {
-    const failure = translate(error, 'PKCS#11');
+    const failure = toServiceError(error, 'PKCS#11');
     if (!isServiceError(failure)) throw failure;
     for (const id of ids) {
       const known = this.#entries.get(id)?.info;

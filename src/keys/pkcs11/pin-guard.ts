@@ -127,7 +127,7 @@ function isCountLowNow(tokenInfo: () => TokenInfo): boolean {
   try {
     return isCountLow(tokenInfo());
   } catch {
-    // The token has gone: the mark that stays makes the next login more careful.
+    // the token has gone: the mark that stays makes the next login more careful.
     return false;
   }
 }
@@ -174,6 +174,6 @@ async function clear(refused: RefusedPin, mark: string): Promise<void> {
     await refused.forget();
     await rm(mark, { force: true });
   } catch {
-    // What stays makes the next login more careful, no less.
+    // what stays makes the next login more careful, no less.
   }
 }

@@ -9,9 +9,9 @@ import {
 } from '../../service/state/state-file.ts';
 
 /** 32 MiB and some 0.1 s a guess: a PIN of four digits takes a quarter of an hour, not a blink. */
-const COST = { N: 1 << 15, r: 8, p: 1, maxmem: 64 << 20 } as const;
-const SALT_BYTES = 16;
-const FINGERPRINT_BYTES = 32;
+const scryptCost = { N: 1 << 15, r: 8, p: 1, maxmem: 64 << 20 } as const;
+const saltBytes = 16;
+const fingerprintBytes = 32;
 
 interface Record {
   readonly reason: string;
@@ -42,7 +42,7 @@ export class RefusedPin {
 
   /** Remembers a PIN durably in the place of the one before. Unavailable when it cannot. */
   async remember(pin: string, reason: string): Promise<void> {
-    const salt = randomBytes(SALT_BYTES);
+    const salt = randomBytes(saltBytes);
     const fingerprint = await fingerprintOf(pin, salt);
     const record = {
       reason,
@@ -76,7 +76,7 @@ export class RefusedPin {
 
 async function fingerprintOf(pin: string, salt: Buffer): Promise<Buffer> {
   return await new Promise((resolve, reject) => {
-    scrypt(pin, salt, FINGERPRINT_BYTES, COST, (error, fingerprint) => {
+    scrypt(pin, salt, fingerprintBytes, scryptCost, (error, fingerprint) => {
       if (error === null) resolve(fingerprint);
       else reject(error);
     });
@@ -87,7 +87,7 @@ function parseRecord(value: unknown): Record {
   const fields = Object(value) as { [K in keyof Record]: unknown }; // checked below
   const { reason } = fields;
   const [salt, fingerprint] = [bytesOf(fields.salt), bytesOf(fields.fingerprint)];
-  const isWhole = salt.length === SALT_BYTES && fingerprint.length === FINGERPRINT_BYTES;
+  const isWhole = salt.length === saltBytes && fingerprint.length === fingerprintBytes;
   if (typeof reason !== 'string' || !isWhole) {
     throw new TypeError('it is not the record of a PIN');
   }

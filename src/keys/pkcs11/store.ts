@@ -12,70 +12,70 @@ import type {
   Listing,
   Material,
 } from '../store.ts';
-import { type KnownBeside, KnownKeys } from './key-cache.ts';
+import { KeyCache, type KeyCacheOptions } from './key-cache.ts';
 import { isNotDecrypted } from './library/ckr.ts';
 import { CKM } from './library/constants.ts';
-import { Pace } from './library/inline-policy.ts';
+import { InlinePolicy } from './library/inline-policy.ts';
 import type { KeyObject } from './library/objects.ts';
 import type { Operation, Session } from './library/session.ts';
 import { gcm, tokenSignature } from './library/token-mechanism.ts';
 import type { Token, TokenListener } from './token.ts';
-import { KeyPlaces, type Placement } from './token-registry.ts';
+import { type TokenLayout, TokenRegistry } from './token-registry.ts';
 import { TokenWriter } from './token-writer.ts';
 
 /** What the store is made of. */
-export interface Pkcs11StoreOptions extends Placement, KnownBeside {}
+export interface Pkcs11StoreOptions extends TokenLayout, KeyCacheOptions {}
 
 /** Keys in PKCS#11 tokens. */
 export class Pkcs11Store implements KeyStore {
   readonly kind = 'pkcs11';
-  readonly #places: KeyPlaces;
-  readonly #known: KnownKeys;
+  readonly #registry: TokenRegistry;
+  readonly #cache: KeyCache;
   readonly #writer: TokenWriter | undefined;
-  readonly #paces = new Map<KeyId, Pace>();
+  readonly #policies = new Map<KeyId, InlinePolicy>();
 
   /** Connects to nothing yet: tokens are connected when they are first used. */
   constructor(options: Pkcs11StoreOptions) {
-    this.#places = new KeyPlaces(options);
-    this.#known = new KnownKeys(this.#places, options);
-    const { base } = this.#places;
-    this.#writer = base && new TokenWriter(base, this.#known);
+    this.#registry = new TokenRegistry(options);
+    this.#cache = new KeyCache(this.#registry, options);
+    const { base } = this.#registry;
+    this.#writer = base && new TokenWriter(base, this.#cache);
   }
 
   /** Tells when a token cannot be used, why, and when it can be again. */
   onTokenChange(listener: TokenListener): void {
-    this.#places.onTokenChange(listener);
+    this.#registry.onTokenChange(listener);
   }
 
   /** Never fails: what cannot be seen now is listed as unavailable, as far as it is known. */
   async list(signal: AbortSignal): Promise<Listing> {
-    return await this.#known.list((stop) => this.#writer?.settle(stop), signal);
+    return await this.#cache.list((stop) => this.#writer?.settle(stop), signal);
   }
 
   /** Whether the configuration gives this id to a key in a token. */
   reserves(id: KeyId): boolean {
-    return this.#places.selectorOf(id) !== undefined;
+    return this.#registry.selectorOf(id) !== undefined;
   }
 
   /** Whether there was such a key when it was last looked for, or the configuration says that there is one. */
   knows(id: KeyId): boolean {
-    return this.reserves(id) || this.#known.has(id);
+    return this.reserves(id) || this.#cache.has(id);
   }
 
   /** Whether a listing that is not old shows that there is no such key; answered without the token. */
   lacks(id: KeyId): boolean {
-    return this.#known.lacks(id);
+    return this.#cache.lacks(id);
   }
 
   async describe(id: KeyId, signal: AbortSignal): Promise<KeyInfo | undefined> {
-    return await this.#known.describe(id, signal);
+    return await this.#cache.describe(id, signal);
   }
 
   async sign(id: KeyId, request: SignRequest, signal: AbortSignal): Promise<Buffer> {
-    const pace = this.#paceOf(id);
+    const inline = this.#policyOf(id);
     return await this.#useKey('sign with', id, signal, async (session, object, token) => {
       const { mechanism, input, finish } = tokenSignature(object.algorithm, request);
-      const operation = { ...operationOf(object, token, mechanism), pace };
+      const operation = { ...operationOf(object, token, mechanism), inline };
       return finish(await session.sign(operation, input));
     });
   }
@@ -148,12 +148,12 @@ export class Pkcs11Store implements KeyStore {
     if (this.reserves(id)) throw notSupported(`key "${id}" is preloaded`);
     if (this.#writer === undefined) throw notFound(id);
     await this.#writer.deleteKey(id, signal);
-    this.#known.forget(id);
-    this.#paces.delete(id);
+    this.#cache.forget(id);
+    this.#policies.delete(id);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#places[Symbol.asyncDispose]();
+    await this.#registry[Symbol.asyncDispose]();
   }
 
   async #decrypt(
@@ -179,12 +179,12 @@ export class Pkcs11Store implements KeyStore {
     signal: AbortSignal,
     work: (session: Session, object: KeyObject, token: Token) => Promise<T>,
   ): Promise<T> {
-    const token = this.#places.tokenOf(id);
+    const token = this.#registry.tokenOf(id);
     if (token === undefined) throw notFound(id);
     return await token.use(
       () => `cannot ${verb} key "${id}"`,
       async (session) => {
-        const { info, object } = (await this.#known.find(session, id, token)) ?? {};
+        const { info, object } = (await this.#cache.find(session, id, token)) ?? {};
         if (info === undefined) throw notFound(id);
         if (object === undefined || info.state !== 'ok') {
           throw new ServiceError('Unavailable', `key "${id}" is unusable: ${info.reason}`);
@@ -196,16 +196,16 @@ export class Pkcs11Store implements KeyStore {
   }
 
   async #created(id: KeyId, signal: AbortSignal): Promise<KeyInfo> {
-    const info = await this.#known.refresh(id, signal);
+    const info = await this.#cache.refresh(id, signal);
     if (info === undefined) throw new ServiceError('Unavailable', `key "${id}" vanished`);
     return info;
   }
 
-  #paceOf(id: KeyId): Pace {
-    const pace = this.#paces.get(id) ?? new Pace();
-    // Only keys that are there: the ids are the callers'.
-    if (this.#known.has(id)) this.#paces.set(id, pace);
-    return pace;
+  #policyOf(id: KeyId): InlinePolicy {
+    const inline = this.#policies.get(id) ?? new InlinePolicy();
+    // only keys that are there: the ids are the callers'.
+    if (this.#cache.has(id)) this.#policies.set(id, inline);
+    return inline;
   }
 
   #writable(attributes: KeyAttributes): TokenWriter {

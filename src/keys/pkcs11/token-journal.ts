@@ -7,14 +7,14 @@
  *         └► the record as it was before       └► goes on from there
  */
 import type { KeyId } from '../../ids.ts';
-import { lossOf, translate } from './library/ckr.ts';
+import { lossOf, toServiceError } from './library/ckr.ts';
 import { findAll, findKeys } from './library/objects.ts';
 import type { Session } from './library/session.ts';
 import type { TokenKeyRecord, TokenKeyRecords } from './records.ts';
 import type { Token } from './token.ts';
 
 /** Puts keys into one token; its caller sees to it that there is one change at a time. */
-export class TokenChanges {
+export class TokenJournal {
   readonly #token: Token;
   readonly #records: TokenKeyRecords;
 
@@ -37,8 +37,8 @@ export class TokenChanges {
           try {
             await make(session);
           } catch (error) {
-            // Perhaps the key was made although the answer was lost: only a lost session is tried again.
-            throw lossOf(error) === 'session' ? error : translate(error, `key "${record.id}"`);
+            // perhaps the key was made although the answer was lost: only a lost session is tried again.
+            throw lossOf(error) === 'session' ? error : toServiceError(error, `key "${record.id}"`);
           }
         },
         signal,
@@ -63,7 +63,7 @@ export class TokenChanges {
       await this.#destroy(record.id, record.ckaId, signal);
       await this.#settle(record, signal);
     } catch {
-      // The failure that led here is the one to report, and the record says what is left to do.
+      // the failure that led here is the one to report, and the record says what is left to do.
     }
   }
 

@@ -5,7 +5,7 @@ import type { ObjectSelector } from '../config/pkcs11-uri.ts';
 import type { Ignored, KeyInfo } from '../store.ts';
 import { isBaseKey } from './cka-id.ts';
 import { type KeyObject, readKeys } from './library/objects.ts';
-import { NOT_OFFERED, type Proofs } from './library/proofs.ts';
+import { notOffered, type Proofs } from './library/proofs.ts';
 import type { Session } from './library/session.ts';
 import type { TokenKeyRecord, TokenKeyRecords } from './records.ts';
 
@@ -16,8 +16,8 @@ export interface TokenKey {
   readonly object: KeyObject | undefined;
 }
 
-/** What is known of keys beside the token. */
-export interface KeyKnowledge {
+/** What is known of keys besides what the token says. */
+export interface KeyMetadata {
   readonly records: TokenKeyRecords;
   /** Usages that the configuration gives. */
   readonly usages: ReadonlyMap<KeyId, readonly Usage[]>;
@@ -26,8 +26,8 @@ export interface KeyKnowledge {
 }
 
 /** What is known of keys, and which halves of pairs of one token belong together. */
-export interface Beside {
-  readonly knowledge: KeyKnowledge;
+export interface ReadContext {
+  readonly metadata: KeyMetadata;
   readonly proofs: Proofs;
 }
 
@@ -89,14 +89,14 @@ export interface Labelled {
 }
 
 /** What the token holds under an id. */
-export function lookUp(session: Session, id: KeyId, { knowledge, proofs }: Beside): Labelled {
-  return choose(id, readKeys(session, { object: id }, proofs), knowledge);
+export function lookUp(session: Session, id: KeyId, { metadata, proofs }: ReadContext): Labelled {
+  return choose(id, readKeys(session, { object: id }, proofs), metadata);
 }
 
 /** Everything that the token holds. */
 export function listAll(
   session: Session,
-  { knowledge, proofs }: Beside,
+  { metadata, proofs }: ReadContext,
 ): { readonly keys: readonly TokenKey[]; readonly ignored: readonly Ignored[] } {
   const byLabel = new Map<string, KeyObject[]>();
   for (const object of readKeys(session, {}, proofs)) {
@@ -109,19 +109,19 @@ export function listAll(
       ignored.push({ label, reason: 'its label is not a key id' });
       continue;
     }
-    const { key, reason } = choose(parseKeyId(label), objects, knowledge);
+    const { key, reason } = choose(parseKeyId(label), objects, metadata);
     if (key !== undefined) keys.push(key);
     if (reason !== undefined) ignored.push({ label, reason });
   }
-  for (const [label, { message }] of knowledge.records.damaged) {
+  for (const [label, { message }] of metadata.records.damaged) {
     if (!byLabel.has(label)) ignored.push({ label, reason: message });
   }
   return { keys, ignored };
 }
 
-function choose(id: KeyId, objects: readonly KeyObject[], knowledge: KeyKnowledge): Labelled {
+function choose(id: KeyId, objects: readonly KeyObject[], metadata: KeyMetadata): Labelled {
   const refuse = (reason: string | undefined): Labelled => ({ key: undefined, reason, objects });
-  const record = knowledge.records.get(id);
+  const record = metadata.records.get(id);
   const own = record && objects.find(({ ckaId }) => ckaId.toString('hex') === record.ckaId);
   // While one key replaces another, both are there: the new one counts as soon as it is.
   const replaced = own === undefined ? undefined : record?.pending?.replaces;
@@ -131,18 +131,18 @@ function choose(id: KeyId, objects: readonly KeyObject[], knowledge: KeyKnowledg
   const [object, ...others] = candidates;
   if (object === undefined) return refuse(undefined);
   if (others.length > 0) return refuse(`${candidates.length} keys have this label`);
-  const reserved = knowledge.reserved(object);
+  const reserved = metadata.reserved(object);
   if (reserved !== undefined) return refuse(reserved);
-  const problem = object.problem ?? (object.algorithm === undefined ? NOT_OFFERED : undefined);
-  if (problem === NOT_OFFERED) return refuse(problem);
+  const problem = object.problem ?? (object.algorithm === undefined ? notOffered : undefined);
+  if (problem === notOffered) return refuse(problem);
   const known = own === undefined ? record?.pending?.previous : record;
   const made = known?.ckaId === object.ckaId.toString('hex') ? known : undefined;
   const key = keyOf(id, object, {
-    usages: knowledge.usages.get(id),
+    usages: metadata.usages.get(id),
     record: made,
     origin: made?.origin ?? 'foreign',
   });
-  const damage = knowledge.records.damage(id);
+  const damage = metadata.records.damage(id);
   if (damage === undefined) return { key, reason: undefined, objects };
   const state = damage instanceof UnusableFile ? 'unavailable' : 'damaged';
   const info = { ...key.info, state, reason: damage.message } as const;
@@ -191,7 +191,7 @@ function keyOf(
       ? algorithm !== undefined && isPairAlgorithm(algorithm) && info.spki !== undefined
       : algorithm !== undefined && isSymmetricAlgorithm(algorithm);
   if (usable) return { info, object };
-  return { ...unavailable(id, object.problem ?? NOT_OFFERED, info), object };
+  return { ...unavailable(id, object.problem ?? notOffered, info), object };
 }
 
 /** Whether the attributes of an object let it be used so; `encrypt` also as a base key that can MAC. */

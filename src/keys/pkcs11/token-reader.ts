@@ -3,18 +3,18 @@ import { Proofs } from './library/proofs.ts';
 import type { PrivateHalf } from './library/public-halves.ts';
 import type { Session } from './library/session.ts';
 import type { Token } from './token.ts';
-import type { Beside, KeyKnowledge } from './token-keys.ts';
+import type { KeyMetadata, ReadContext } from './token-keys.ts';
 
 /** Each round proves one more candidate of each key, of which there are at most eight. */
-const ROUNDS = 10;
+const maxRounds = 10;
 
 /** Reads the keys of tokens, each as one step: nothing else of the process happens between its first and its last call. */
 export class TokenReader {
-  readonly #knowledge: KeyKnowledge;
+  readonly #metadata: KeyMetadata;
   readonly #proofs = new Map<Token, Proofs>();
 
-  constructor(knowledge: KeyKnowledge) {
-    this.#knowledge = knowledge;
+  constructor(metadata: KeyMetadata) {
+    this.#metadata = metadata;
   }
 
   /**
@@ -23,14 +23,14 @@ export class TokenReader {
    */
   async read<T, R>(
     { session, token }: { readonly session: Session; readonly token: Token },
-    look: (beside: Beside) => T,
+    look: (context: ReadContext) => T,
     use: (found: T) => R,
   ): Promise<R> {
     const proofs = this.#proofsOf(token);
     for (let round = 1; ; round++) {
       proofs.begin(token.generation);
-      const found = look({ knowledge: this.#knowledge, proofs });
-      if (!proofs.isOpen || round === ROUNDS) return use(found);
+      const found = look({ metadata: this.#metadata, proofs });
+      if (!proofs.isOpen || round === maxRounds) return use(found);
       await proofs.settle(session, (own) => token.logInForOperation(own));
     }
   }
@@ -43,7 +43,7 @@ export class TokenReader {
 
   #isOwn({ label, ckaId }: PrivateHalf): boolean {
     if (!isId(label)) return false;
-    const record = this.#knowledge.records.get(parseKeyId(label));
+    const record = this.#metadata.records.get(parseKeyId(label));
     const id = ckaId.toString('hex');
     return record?.ckaId === id || record?.pending?.previous?.ckaId === id;
   }

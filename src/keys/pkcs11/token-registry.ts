@@ -12,7 +12,7 @@ export interface PreloadedKey {
 }
 
 /** What the configuration says of tokens. */
-export interface Placement {
+export interface TokenLayout {
   /** Where keys are created and found by their label; without it there are the preloaded keys alone. */
   readonly base: TokenAddress | undefined;
   readonly preloaded: ReadonlyMap<KeyId, PreloadedKey>;
@@ -20,15 +20,15 @@ export interface Placement {
 }
 
 /** In which token each key is: of preloaded keys the configuration says it, all others are in the base slot. */
-export class KeyPlaces implements AsyncDisposable {
+export class TokenRegistry implements AsyncDisposable {
   readonly base: Token | undefined;
   readonly #preloaded = new Map<KeyId, { readonly key: PreloadedKey; readonly token: Token }>();
   readonly #tokens = new Map<string, Token>();
 
-  constructor({ base, preloaded, guard }: Placement) {
+  constructor({ base, preloaded, guard }: TokenLayout) {
     const keys = [...preloaded.values()].map(({ token }) => token);
     const addresses = base === undefined ? keys : [base, ...keys];
-    // A token may be named several times, and its PIN only once.
+    // a token may be named several times, and its PIN only once.
     const pinOf = (name: string) =>
       addresses.find((one) => nameOf(one) === name && one.pin !== undefined)?.pin;
     const tokenAt = (address: TokenAddress): Token => {
@@ -60,8 +60,8 @@ export class KeyPlaces implements AsyncDisposable {
   reservation(object: KeyObject): string | undefined {
     for (const [id, { key, token }] of this.#preloaded) {
       if (id === object.label) return 'its label is the id of a preloaded key';
-      const { module, selector } = key.token;
-      const here = token === this.base || this.base?.isSelectedBy(module, selector);
+      const { library, selector } = key.token;
+      const here = token === this.base || this.base?.isSelectedBy(library, selector);
       if (here && isObjectSelected(object, key.selector)) return `it is the preloaded key "${id}"`;
     }
     return undefined;
@@ -77,6 +77,6 @@ export class KeyPlaces implements AsyncDisposable {
   }
 }
 
-function nameOf({ module, selector }: TokenAddress): string {
-  return `${module.path}\n${formatUri(selector)}`;
+function nameOf({ library, selector }: TokenAddress): string {
+  return `${library.path}\n${formatUri(selector)}`;
 }

@@ -23,8 +23,8 @@ import {
 } from './library/templates.ts';
 import type { TokenKeyRecord } from './records.ts';
 import type { Token } from './token.ts';
-import { TokenChanges } from './token-journal.ts';
-import { type KeyKnowledge, type Labelled, lookUp } from './token-keys.ts';
+import { TokenJournal } from './token-journal.ts';
+import { type KeyMetadata, type Labelled, lookUp } from './token-keys.ts';
 import type { TokenReader } from './token-reader.ts';
 
 interface NewPair {
@@ -45,21 +45,21 @@ interface NewImport {
 /** Makes and removes keys in one token. */
 export class TokenWriter {
   readonly #token: Token;
-  readonly #knowledge: KeyKnowledge;
+  readonly #metadata: KeyMetadata;
   readonly #reader: TokenReader;
-  readonly #changes: TokenChanges;
+  readonly #journal: TokenJournal;
   /** One change at a time: settling would roll back what is only under way. */
   #last: Promise<unknown> = Promise.resolve();
   #underWay = 0;
 
   constructor(
     token: Token,
-    { knowledge, reader }: { readonly knowledge: KeyKnowledge; readonly reader: TokenReader },
+    { metadata, reader }: { readonly metadata: KeyMetadata; readonly reader: TokenReader },
   ) {
     this.#token = token;
-    this.#knowledge = knowledge;
+    this.#metadata = metadata;
     this.#reader = reader;
-    this.#changes = new TokenChanges(token, knowledge.records);
+    this.#journal = new TokenJournal(token, metadata.records);
   }
 
   /** Makes a pair of the first algorithm that the token knows. */
@@ -84,13 +84,13 @@ export class TokenWriter {
 
   /** Finishes or rolls back what was under way when the service last stopped, unless a change is being made. */
   async settle(signal: AbortSignal): Promise<void> {
-    if (this.#underWay === 0) await this.#alone(() => this.#changes.settleAll(signal));
+    if (this.#underWay === 0) await this.#alone(() => this.#journal.settleAll(signal));
   }
 
   async #createPair(id: KeyId, made: NewPair, signal: AbortSignal): Promise<void> {
     const { usages } = made.attributes;
     const record = newRecord(id, made.attributes, { origin: 'generated' });
-    await this.#changes.add(
+    await this.#journal.add(
       { ...record, pending: await this.#nothing(id, signal) },
       signal,
       async (session) => {
@@ -126,7 +126,7 @@ export class TokenWriter {
   async #createSymmetric(id: KeyId, made: NewSymmetric, signal: AbortSignal): Promise<void> {
     const { algorithm, attributes } = made;
     const record = newRecord(id, attributes, { origin: 'generated', algorithm });
-    await this.#changes.add(
+    await this.#journal.add(
       { ...record, pending: await this.#nothing(id, signal) },
       signal,
       async (session) => {
@@ -146,7 +146,7 @@ export class TokenWriter {
       algorithm: isSymmetricAlgorithm(algorithm) ? algorithm : undefined,
     });
     const pending = await this.#replaceable(id, signal);
-    await this.#changes.add({ ...record, pending }, signal, async (session) => {
+    await this.#journal.add({ ...record, pending }, signal, async (session) => {
       const templates = importTemplates(names(record), material, attributes.usages);
       try {
         const put = async () => {
@@ -161,19 +161,19 @@ export class TokenWriter {
   }
 
   async #deleteKey(id: KeyId, signal: AbortSignal): Promise<void> {
-    await this.#changes.settleAll(signal);
-    refuseUnusable(this.#knowledge.records.damage(id));
+    await this.#journal.settleAll(signal);
+    refuseUnusable(this.#metadata.records.damage(id));
     await this.#token.use(
       () => `cannot delete key "${id}"`,
       (session) => this.#read(session, id, (found) => this.#destroy(session, id, found)),
       signal,
     );
-    await this.#knowledge.records.delete(id);
+    await this.#metadata.records.delete(id);
   }
 
   #destroy(session: Session, id: KeyId, { key, objects }: Labelled): void {
     if (objects.length === 0) this.#token.confirmAbsence(session);
-    if (objects.length === 0 && this.#knowledge.records.damage(id) !== undefined) return;
+    if (objects.length === 0 && this.#metadata.records.damage(id) !== undefined) return;
     if (key?.object === undefined) {
       const why = objects.length === 0 ? '' : ' of its own: see Describe';
       throw new ServiceError('NotFound', `no key "${id}"${why}`);
@@ -183,7 +183,7 @@ export class TokenWriter {
 
   async #read<R>(session: Session, id: KeyId, use: (found: Labelled) => R): Promise<R> {
     const from = { session, token: this.#token };
-    return await this.#reader.read(from, (beside) => lookUp(session, id, beside), use);
+    return await this.#reader.read(from, (context) => lookUp(session, id, context), use);
   }
 
   async #alone<T>(change: () => Promise<T>): Promise<T> {
@@ -221,13 +221,13 @@ export class TokenWriter {
     }
     return {
       replaces: key?.object?.ckaId.toString('hex'),
-      previous: this.#knowledge.records.get(id),
+      previous: this.#metadata.records.get(id),
     };
   }
 
   async #look(id: KeyId, signal: AbortSignal): Promise<ReturnType<typeof lookUp>> {
-    await this.#changes.settleAll(signal);
-    const damage = this.#knowledge.records.damage(id);
+    await this.#journal.settleAll(signal);
+    const damage = this.#metadata.records.damage(id);
     refuseUnusable(damage);
     if (damage !== undefined) {
       throw new ServiceError('AlreadyExists', `key "${id}": ${damage.message}`);

@@ -1,26 +1,26 @@
 import type { PKCS11, TokenInfo } from 'pkcs11js';
 import { describeError, isServiceError, ServiceError } from '../../errors.ts';
 import { formatUri, type PinSource, type TokenSelector } from '../config/pkcs11-uri.ts';
-import { LostError, lossOf, translate } from './library/ckr.ts';
+import { LostError, lossOf, toServiceError } from './library/ckr.ts';
 import { CKF, CKU_CONTEXT_SPECIFIC } from './library/constants.ts';
-import type { Pkcs11Module } from './library/library.ts';
+import type { Pkcs11Library } from './library/library.ts';
 import { isUser, login, readPin } from './library/login.ts';
 import type { Session } from './library/session.ts';
 import { SessionPool } from './library/session-pool.ts';
 import { type FoundToken, findToken, isSelected } from './library/slots.ts';
 import type { PinGuard } from './pin-guard.ts';
 
-const SESSIONS = 4;
+const maxSessions = 4;
 /** A call that fails because handles died is made again; three causes can follow one another. */
-const ATTEMPTS = 4;
+const maxAttempts = 4;
 /** A failed connection answers everybody for so long before it is tried again. */
-const RETRY_MS = 1_000;
+const retryMs = 1_000;
 /** A library is started again for a token that is not there at most so often. */
-const RESTART_MS = 5_000;
+const restartPauseMs = 5_000;
 
 /** A token and how to log in to it. */
 export interface TokenAddress {
-  readonly module: Pkcs11Module;
+  readonly library: Pkcs11Library;
   readonly selector: TokenSelector;
   readonly pin: PinSource | undefined;
 }
@@ -28,7 +28,7 @@ export interface TokenAddress {
 interface Connection {
   readonly found: FoundToken;
   readonly pool: SessionPool;
-  readonly moduleGeneration: number;
+  readonly libraryGeneration: number;
 }
 
 /** Is told why a token cannot be used, or `undefined` when it can be again. Must not throw. */
@@ -44,7 +44,7 @@ export type Work<T> = (session: Session, api: PKCS11) => Promise<T> | T;
  */
 export class Token implements AsyncDisposable {
   readonly name: string;
-  readonly #module: Pkcs11Module;
+  readonly #library: Pkcs11Library;
   readonly #selector: TokenSelector;
   readonly #pin: PinSource | undefined;
   readonly #guard: PinGuard;
@@ -54,18 +54,18 @@ export class Token implements AsyncDisposable {
   #failure: { readonly error: unknown; readonly at: number } | undefined;
   #onChange: TokenListener = () => undefined;
 
-  constructor({ module, selector, pin }: TokenAddress, guard: PinGuard) {
+  constructor({ library, selector, pin }: TokenAddress, guard: PinGuard) {
     this.name = formatUri(selector);
-    this.#module = module;
+    this.#library = library;
     this.#selector = selector;
     this.#pin = pin;
     this.#guard = guard;
   }
 
   /** Whether this is, as far as it is connected, the token that a selector in the same library means. */
-  isSelectedBy(module: Pkcs11Module, selector: TokenSelector): boolean {
+  isSelectedBy(library: Pkcs11Library, selector: TokenSelector): boolean {
     const connection = this.#connected();
-    if (module !== this.#module) return false;
+    if (library !== this.#library) return false;
     return connection !== undefined && isSelected(connection.found, selector);
   }
 
@@ -96,8 +96,8 @@ export class Token implements AsyncDisposable {
         const session = connection.pool.take() ?? (await connection.pool.wait(signal));
         return await this.#within(connection, session, work);
       } catch (error) {
-        const again = attempt < ATTEMPTS && (await this.#recover(error, connection));
-        if (!again) throw translate(error, `${doing()}: ${this.name}`);
+        const again = attempt < maxAttempts && (await this.#recover(error, connection));
+        if (!again) throw toServiceError(error, `${doing()}: ${this.name}`);
       }
     }
   }
@@ -111,7 +111,7 @@ export class Token implements AsyncDisposable {
     if (connection === undefined) throw new LostError('session');
     this.#confirmPresence(connection);
     const required = (connection.found.info.flags & CKF.LOGIN_REQUIRED) !== 0;
-    if (required && !isUser(this.#module, session.handle)) throw new LostError('session');
+    if (required && !isUser(this.#library, session.handle)) throw new LostError('session');
   }
 
   /** Logs a session in for the one operation that it has begun, by the PIN of the token and under the same guard. */
@@ -120,7 +120,7 @@ export class Token implements AsyncDisposable {
     if (connection === undefined) throw new LostError('session');
     const pin = await requiredPin(this.#pin);
     const tokenInfo = () => this.#tokenInfo(connection.found);
-    const { api } = this.#module;
+    const { api } = this.#library;
     await this.#guard.login({
       tokenInfo,
       pin,
@@ -135,26 +135,26 @@ export class Token implements AsyncDisposable {
 
   async #within<T>(connection: Connection, session: Session, work: Work<T>): Promise<T> {
     if (this.#connected() !== connection) {
-      // While it waited for the session, the library began to start again.
+      // while it waited for the session, the library began to start again.
       connection.pool.release(session);
       throw new LostError('session');
     }
-    this.#module.enter();
+    this.#library.enter();
     try {
-      return await work(session, this.#module.api);
+      return await work(session, this.#library.api);
     } catch (error) {
       if (lossOf(error) === 'session') session.broken = true;
       throw error;
     } finally {
       connection.pool.release(session);
-      this.#module.leave();
+      this.#library.leave();
     }
   }
 
   #connected(): Connection | undefined {
     const connection = this.#connection;
-    if (connection === undefined || !this.#module.open) return undefined;
-    return connection.moduleGeneration === this.#module.generation ? connection : undefined;
+    if (connection === undefined || !this.#library.open) return undefined;
+    return connection.libraryGeneration === this.#library.generation ? connection : undefined;
   }
 
   /** Whether it makes sense to try again after this failure. */
@@ -167,7 +167,7 @@ export class Token implements AsyncDisposable {
     }
     if (loss === 'token' && connection !== undefined && this.#isPresent(connection)) return false;
     this.#disconnect(connection);
-    if (loss === 'token') await this.#concluding(() => this.#module.restart(RESTART_MS));
+    if (loss === 'token') await this.#concluding(() => this.#library.restart(restartPauseMs));
     return true;
   }
 
@@ -186,7 +186,7 @@ export class Token implements AsyncDisposable {
 
   /** What the token says now. Lost when another one is in its slot. */
   #tokenInfo({ slot, info: before }: FoundToken): TokenInfo {
-    const info = this.#module.api.C_GetTokenInfo(slot);
+    const info = this.#library.api.C_GetTokenInfo(slot);
     if (info.serialNumber !== before.serialNumber) throw new LostError('token');
     return info;
   }
@@ -198,7 +198,7 @@ export class Token implements AsyncDisposable {
 
   async #connect(): Promise<Connection> {
     const failure = this.#failure;
-    if (failure !== undefined && performance.now() - failure.at < RETRY_MS) throw failure.error;
+    if (failure !== undefined && performance.now() - failure.at < retryMs) throw failure.error;
     this.#connecting ??= this.#connectNow().finally(() => {
       this.#connecting = undefined;
     });
@@ -209,7 +209,7 @@ export class Token implements AsyncDisposable {
     this.#disconnect(this.#connection);
     return await this.#concluding(async () => {
       const pin = await readPin(this.#pin);
-      await this.#module.ready();
+      await this.#library.ready();
       const found = await this.#find();
       this.#connection = await this.#open(found, pin);
       this.#generation++;
@@ -223,7 +223,7 @@ export class Token implements AsyncDisposable {
     try {
       return await doing();
     } catch (error) {
-      const failure = translate(error, this.name);
+      const failure = toServiceError(error, this.name);
       this.#conclude(failure);
       throw failure;
     }
@@ -237,12 +237,12 @@ export class Token implements AsyncDisposable {
 
   async #find(): Promise<FoundToken> {
     try {
-      return findToken(this.#module.api, this.#selector);
+      return findToken(this.#library.api, this.#selector);
     } catch (error) {
-      // Some libraries look for tokens only when they start.
+      // some libraries look for tokens only when they start.
       if (!isServiceError(error, 'Unavailable') && lossOf(error) === undefined) throw error;
-      await this.#module.restart(RESTART_MS);
-      return findToken(this.#module.api, this.#selector);
+      await this.#library.restart(restartPauseMs);
+      return findToken(this.#library.api, this.#selector);
     }
   }
 
@@ -259,17 +259,17 @@ export class Token implements AsyncDisposable {
     const writable = (info.flags & CKF.WRITE_PROTECTED) === 0;
     const flags = CKF.SERIAL_SESSION | (writable ? CKF.RW_SESSION : 0);
     const limit = sessionLimit(writable ? info.maxRwSessionCount : info.maxSessionCount);
-    const pool = new SessionPool(this.#module.api, { slot, flags, limit });
+    const pool = new SessionPool(this.#library.api, { slot, flags, limit });
     const session = pool.take();
     try {
-      if (session !== undefined && pin !== undefined) login(this.#module, session.handle, pin);
+      if (session !== undefined && pin !== undefined) login(this.#library, session.handle, pin);
     } catch (error) {
       pool.close();
       throw error;
     } finally {
       if (session !== undefined) pool.release(session);
     }
-    return { found, pool, moduleGeneration: this.#module.generation };
+    return { found, pool, libraryGeneration: this.#library.generation };
   }
 }
 
@@ -285,5 +285,5 @@ function noPin(): ServiceError {
 
 /** 0 is no limit, and so is the largest number, which says that the token does not tell. */
 function sessionLimit(most: number): number {
-  return most > 0 && most < SESSIONS ? most : SESSIONS;
+  return most > 0 && most < maxSessions ? most : maxSessions;
 }

@@ -8,7 +8,7 @@ import { keysService } from '../../../src/interfaces/keys.ts';
 import { KeyCatalog } from '../../../src/keys/catalog.ts';
 import { FileStore } from '../../../src/keys/file/store.ts';
 import { parseSignMechanism, parseSignRequest } from '../../../src/keys/mechanism.ts';
-import { Pkcs11Module } from '../../../src/keys/pkcs11/library/library.ts';
+import { Pkcs11Library } from '../../../src/keys/pkcs11/library/library.ts';
 import { PinGuard } from '../../../src/keys/pkcs11/pin-guard.ts';
 import { openTokenKeyRecords } from '../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store, type Pkcs11StoreOptions } from '../../../src/keys/pkcs11/store.ts';
@@ -22,7 +22,7 @@ import { ShownObjects } from '../../support/wire/shown-objects.ts';
 const test = suite('KeyService');
 const wanted = { ...forSigning, ifExists: 'fail', store: undefined } as const;
 
-type Beside = Pick<Pkcs11StoreOptions, 'records' | 'guard'>;
+type SavedState = Pick<Pkcs11StoreOptions, 'records' | 'guard'>;
 
 /** A service over files and a token, wired as the process does it; what it publishes is seen here alone. */
 class Fixture implements AsyncDisposable {
@@ -30,17 +30,17 @@ class Fixture implements AsyncDisposable {
   readonly pkcs11: Pkcs11Store;
   readonly keys: KeyService;
   readonly objects = new ShownObjects(keysService);
-  readonly module = new Pkcs11Module(softhsmPath);
+  readonly library = new Pkcs11Library(softhsmPath);
 
-  private constructor(soft: SoftToken, file: FileStore, beside: Beside) {
+  private constructor(soft: SoftToken, file: FileStore, saved: SavedState) {
     this.soft = soft;
-    const { module, objects } = this;
+    const { library, objects } = this;
     const base = {
-      module,
+      library,
       selector: { slotId: 0 },
       pin: { kind: 'value', value: userPin },
     } as const;
-    this.pkcs11 = new Pkcs11Store({ base, preloaded: new Map(), usages: new Map(), ...beside });
+    this.pkcs11 = new Pkcs11Store({ base, preloaded: new Map(), usages: new Map(), ...saved });
     const { pkcs11 } = this;
     const stores = { file, pkcs11, defaults: { pair: 'pkcs11', symmetric: 'pkcs11' } } as const;
     this.keys = new KeyService(stores, new KeyCatalog(objects));
@@ -61,21 +61,21 @@ class Fixture implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.pkcs11[Symbol.asyncDispose]();
-    await this.module[Symbol.asyncDispose]();
+    await this.library[Symbol.asyncDispose]();
     await this.soft[Symbol.asyncDispose]();
   }
 }
 
 test('searches no token for the public half of a key that nobody has', async () => {
   await using fixture = await Fixture.start();
-  const { keys, module, soft } = fixture;
+  const { keys, library, soft } = fixture;
   const held = parseKeyId('held');
 
   await keys.refresh(soon());
   await keys.createPair(held, ['ec-p256'], wanted, soon());
   const inFile = parseKeyId('in-file');
   await keys.createPair(inFile, ['ec-p256'], { ...wanted, store: 'file' }, soon());
-  const { api } = module;
+  const { api } = library;
   const find = api.C_FindObjectsInit.bind(api);
   let searches = 0;
   api.C_FindObjectsInit = (...args) => {
@@ -199,9 +199,9 @@ test('answers for a public key what is there after a change', async () => {
 
 test('looks once for all who want to know, and again when a token changed meanwhile', async () => {
   await using fixture = await Fixture.start();
-  const { keys, module, objects } = fixture;
+  const { keys, library, objects } = fixture;
   await keys.refresh(soon());
-  const { api } = module;
+  const { api } = library;
   const find = api.C_FindObjectsInit.bind(api);
   let searches = 0;
   let onSearch = (): void => undefined;

@@ -21,11 +21,11 @@ import { KeyCatalog } from '../../../src/keys/catalog.ts';
 import { readPreloaded } from '../../../src/keys/file/preloaded.ts';
 import { FileStore } from '../../../src/keys/file/store.ts';
 import { keysHandlers } from '../../../src/keys/handlers.ts';
-import { KeyUse } from '../../../src/keys/key-operations.ts';
+import { KeyOperations } from '../../../src/keys/key-operations.ts';
 import { tlv } from '../../../src/keys/material/der.ts';
 import { toBigInt, withEcScalar, withRsaParts } from '../../../src/keys/material/private-parts.ts';
 import { randomSecret, secretBytes } from '../../../src/keys/material/secret-bytes.ts';
-import { Pkcs11Module } from '../../../src/keys/pkcs11/library/library.ts';
+import { Pkcs11Library } from '../../../src/keys/pkcs11/library/library.ts';
 import { PinGuard } from '../../../src/keys/pkcs11/pin-guard.ts';
 import { openTokenKeyRecords } from '../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store } from '../../../src/keys/pkcs11/store.ts';
@@ -44,37 +44,37 @@ class Fixture implements AsyncDisposable {
   readonly methods: ReturnType<typeof keysHandlers>;
   readonly #soft: SoftToken;
   readonly #pkcs11: Pkcs11Store;
-  readonly #module: Pkcs11Module;
+  readonly #library: Pkcs11Library;
 
-  private constructor(soft: SoftToken, module: Pkcs11Module, stores: [FileStore, Pkcs11Store]) {
+  private constructor(soft: SoftToken, library: Pkcs11Library, stores: [FileStore, Pkcs11Store]) {
     const [file, pkcs11] = stores;
     const dispose = async () => undefined;
     const defaults = { pair: 'file', symmetric: 'file' } as const;
     const all = { file, pkcs11, defaults, [Symbol.asyncDispose]: dispose };
     const objects = new ShownObjects(keysService);
     const keys = new KeyService(all, new KeyCatalog(objects));
-    this.methods = keysHandlers(keys, { use: new KeyUse(keys), objects });
+    this.methods = keysHandlers(keys, { use: new KeyOperations(keys), objects });
     this.#soft = soft;
-    this.#module = module;
+    this.#library = library;
     this.#pkcs11 = pkcs11;
   }
 
   static async start(): Promise<Fixture> {
     const soft = await SoftToken.create();
-    const module = new Pkcs11Module(softhsmPath);
+    const library = new Pkcs11Library(softhsmPath);
     const preloaded = new Map([
       [parseKeyId('preloaded'), { path: join(soft.directory, 'absent'), usages: undefined }],
     ]);
     const pin = { kind: 'value', value: userPin } as const;
     const pkcs11 = new Pkcs11Store({
-      base: { module, selector: { slotId: 0 }, pin },
+      base: { library, selector: { slotId: 0 }, pin },
       preloaded: new Map(),
       usages: new Map(),
       records: await openTokenKeyRecords(join(soft.directory, 'records')),
       guard: await PinGuard.open(join(soft.directory, 'refused-pins')),
     });
     const file = await FileStore.open(join(soft.directory, 'keys'), preloaded);
-    return new Fixture(soft, module, [file, pkcs11]);
+    return new Fixture(soft, library, [file, pkcs11]);
   }
 
   /** What an import with these arguments is answered, `no failure` for success. */
@@ -98,7 +98,7 @@ class Fixture implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#pkcs11[Symbol.asyncDispose]();
-    await this.#module[Symbol.asyncDispose]();
+    await this.#library[Symbol.asyncDispose]();
     await this.#soft[Symbol.asyncDispose]();
   }
 }

@@ -2,7 +2,7 @@
 export default [
   {
     breaks: 'base keys in a token are not marked',
-    text: "const mark = usages.includes('derive') ? BASE_MARK : Buffer.alloc(0);",
+    text: "const mark = usages.includes('derive') ? baseMark : Buffer.alloc(0);",
     becomes: 'const mark = Buffer.alloc(0);',
     suite: 'component/keys/pkcs11/library/templates',
   },
@@ -45,8 +45,8 @@ export default [
   },
   {
     breaks: 'every record of a refused PIN has the same salt',
-    text: 'const salt = randomBytes(SALT_BYTES);',
-    becomes: 'const salt = Buffer.alloc(SALT_BYTES);',
+    text: 'const salt = randomBytes(saltBytes);',
+    becomes: 'const salt = Buffer.alloc(saltBytes);',
     suite: 'component/keys/pkcs11/refused-pin',
   },
   {
@@ -63,7 +63,7 @@ export default [
   },
   {
     breaks: 'a PIN is tried again when the salt of its record is lost',
-    text: 'salt.length === SALT_BYTES && fingerprint',
+    text: 'salt.length === saltBytes && fingerprint',
     becomes: 'fingerprint',
     suite: 'component/keys/pkcs11/refused-pin',
   },
@@ -75,26 +75,26 @@ export default [
   },
   {
     breaks: 'a token that stalls for exactly 50 ms blocks the process again',
-    text: 'durationMs < STALL_MS',
-    becomes: 'durationMs <= STALL_MS',
+    text: 'durationMs < stallMs',
+    becomes: 'durationMs <= stallMs',
     suite: 'unit/keys/pkcs11/library/inline-policy',
   },
   {
     breaks: 'an operation of exactly 0.25 ms counts as slow',
-    text: 'durationMs > INLINE_BELOW_MS',
-    becomes: 'durationMs >= INLINE_BELOW_MS',
+    text: 'durationMs > inlineBelowMs',
+    becomes: 'durationMs >= inlineBelowMs',
     suite: 'unit/keys/pkcs11/library/inline-policy',
   },
   {
     breaks: 'an operation of exactly 1 ms on its thread counts as fast',
-    text: 'startedAt < TRY_BELOW_MS',
-    becomes: 'startedAt <= TRY_BELOW_MS',
+    text: 'startedAt < tryBelowMs',
+    becomes: 'startedAt <= tryBelowMs',
     suite: 'unit/keys/pkcs11/library/inline-policy',
   },
   {
     breaks: 'a token that was slow often enough is never tried at once again',
-    text: 'const LONGEST_PAUSE = 65_536;',
-    becomes: 'const LONGEST_PAUSE = Infinity;',
+    text: 'const longestPause = 65_536;',
+    becomes: 'const longestPause = Infinity;',
     suite: 'unit/keys/pkcs11/library/inline-policy',
   },
   {
@@ -141,7 +141,7 @@ export default [
   },
   {
     breaks: 'keys that a session without a login does not show count as deleted',
-    text: "if (required && !isUser(this.#module, session.handle)) throw new LostError('session');",
+    text: "if (required && !isUser(this.#library, session.handle)) throw new LostError('session');",
     becomes: '',
     suite: 'component/keys/pkcs11/token',
   },
@@ -171,13 +171,13 @@ export default [
   },
   {
     breaks: 'a token is asked for more sessions than it has',
-    text: 'most > 0 && most < SESSIONS ? most',
+    text: 'most > 0 && most < maxSessions ? most',
     becomes: 'most < 0 ? most',
     suite: 'component/keys/pkcs11/token',
   },
   {
     breaks: 'a selector of another library means a token of this one',
-    text: 'if (module !== this.#module) return false;',
+    text: 'if (library !== this.#library) return false;',
     becomes: '',
     suite: 'component/keys/pkcs11/token',
   },
@@ -189,7 +189,7 @@ export default [
   },
   {
     breaks: 'a token that failed is tried again by every call',
-    text: 'performance.now() - failure.at < RETRY_MS',
+    text: 'performance.now() - failure.at < retryMs',
     becomes: 'performance.now() < failure.at',
     suite: 'component/keys/pkcs11/token',
   },
@@ -237,7 +237,7 @@ export default [
   },
   {
     breaks: 'an empty message has no address',
-    text: 'data.length === 0 ? NOTHING : data',
+    text: 'data.length === 0 ? emptyInput : data',
     becomes: 'data',
     suite: 'unit/keys/pkcs11/library/session',
   },
@@ -321,20 +321,20 @@ export default [
   },
   {
     breaks: 'a token is read as often as it has objects of one name',
-    text: 'const MOST_CANDIDATES = 8;',
-    becomes: 'const MOST_CANDIDATES = 800;',
+    text: 'const maxCandidates = 8;',
+    becomes: 'const maxCandidates = 800;',
     suite: 'unit/keys/pkcs11/library/public-halves',
   },
   {
     breaks: 'a key without a CKA_ID has no public half',
-    text: 'if (byId.length === 0) return byLabel.slice(0, MOST_CANDIDATES);',
+    text: 'if (byId.length === 0) return byLabel.slice(0, maxCandidates);',
     becomes: 'if (byId.length === 0) return [];',
     suite: 'unit/keys/pkcs11/library/public-halves',
   },
   {
     breaks: 'a key takes public halves of its label although others have its CKA_ID',
-    text: 'return sorted.slice(0, MOST_CANDIDATES);',
-    becomes: 'return [...sorted, ...byLabel].slice(0, MOST_CANDIDATES);',
+    text: 'return sorted.slice(0, maxCandidates);',
+    becomes: 'return [...sorted, ...byLabel].slice(0, maxCandidates);',
     suite: 'unit/keys/pkcs11/library/public-halves',
   },
   {
@@ -351,7 +351,7 @@ export default [
   },
   {
     breaks: 'the exponent of an RSA key is that of any public key',
-    text: 'const same = [...PUBLIC, { type: CKA.MODULUS, value: n }];',
+    text: 'const same = [...publicKeyObjects, { type: CKA.MODULUS, value: n }];',
     becomes: 'const same = PUBLIC;',
     suite: 'unit/keys/pkcs11/library/public-halves',
   },
@@ -381,7 +381,7 @@ export default [
   },
   {
     breaks: 'a listing of a token that was started again shows what is absent',
-    text: 'return isRecent && this.#places.base?.holds(generation) === true;',
+    text: 'return isRecent && this.#registry.base?.holds(generation) === true;',
     becomes: 'return isRecent && generation > 0;',
     suite: 'component/keys/pkcs11/key-cache',
   },

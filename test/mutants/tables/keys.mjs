@@ -177,8 +177,8 @@ export default [
   },
   {
     breaks: 'every encryption has the same nonce',
-    text: 'const nonce = randomBytes(NONCE_BYTES);',
-    becomes: 'const nonce = randomBytes(NONCE_BYTES).fill(0);',
+    text: 'const nonce = randomBytes(nonceBytes);',
+    becomes: 'const nonce = randomBytes(nonceBytes).fill(0);',
     suite: 'component/keys/use',
   },
   {
@@ -201,7 +201,7 @@ export default [
   },
   {
     breaks: 'the label of OAEP may be any',
-    text: 'for (let i = 0; i < HASH_BYTES; i++) bad |= (db[i] ?? 0) ^ (label[i] ?? 0);',
+    text: 'for (let i = 0; i < hashBytes; i++) bad |= (db[i] ?? 0) ^ (label[i] ?? 0);',
     becomes: '',
     suite: 'unit/keys/crypto/oaep',
   },
@@ -303,9 +303,9 @@ export default [
   },
   {
     breaks: 'the library of all tokens comes before that of one',
-    text: 'const path = uri.modulePath ?? own?.token.module ?? own?.uri.modulePath;\n    return {\n      module: moduleAt(path ?? config.pkcs11_lib_path',
+    text: 'const path = uri.modulePath ?? own?.token.module ?? own?.uri.modulePath;\n    return {\n      library: libraryAt(path ?? config.pkcs11_lib_path',
     becomes:
-      'const path = uri.modulePath ?? own?.token.module ?? own?.uri.modulePath;\n    return {\n      module: moduleAt(config.pkcs11_lib_path ?? path',
+      'const path = uri.modulePath ?? own?.token.module ?? own?.uri.modulePath;\n    return {\n      library: libraryAt(config.pkcs11_lib_path ?? path',
     suite: 'component/keys/stores',
   },
   {

@@ -9,7 +9,7 @@ import { KeyCatalog } from '../../../src/keys/catalog.ts';
 import type { PreloadedFile } from '../../../src/keys/file/preloaded.ts';
 import { FileStore } from '../../../src/keys/file/store.ts';
 import { keysHandlers } from '../../../src/keys/handlers.ts';
-import { KeyUse } from '../../../src/keys/key-operations.ts';
+import { KeyOperations } from '../../../src/keys/key-operations.ts';
 import { KeyService } from '../../../src/keys/service.ts';
 import { definitionOf } from '../polkit/asked.ts';
 import { callWith } from '../wire/messages.ts';
@@ -33,7 +33,7 @@ export class FileKeys implements AsyncDisposable {
     const { objects } = this;
     const stores = { file, pkcs11: undefined, defaults };
     this.service = new KeyService(stores, new KeyCatalog(objects));
-    this.#methods = keysHandlers(this.service, { use: new KeyUse(this.service), objects });
+    this.#methods = keysHandlers(this.service, { use: new KeyOperations(this.service), objects });
   }
 
   static async start(preloaded: Readonly<Record<string, PreloadedFile>> = {}): Promise<FileKeys> {

@@ -1,7 +1,7 @@
 import { ServiceError } from '../../../errors.ts';
 
 /** What a failed call says about the things it was made with. */
-export type Loss =
+export type HandleLoss =
   /** The handle of the object: the key was deleted, or the login was lost. */
   | 'object'
   /** The session, or the login that it had. */
@@ -10,7 +10,7 @@ export type Loss =
   | 'token'
   | undefined;
 
-const LOSSES: Readonly<Record<string, Loss>> = {
+const handleLosses: Readonly<Record<string, HandleLoss>> = {
   CKR_OBJECT_HANDLE_INVALID: 'object',
   CKR_KEY_HANDLE_INVALID: 'object',
   CKR_SESSION_HANDLE_INVALID: 'session',
@@ -27,7 +27,7 @@ const LOSSES: Readonly<Record<string, Loss>> = {
   CKR_TOKEN_NOT_RECOGNIZED: 'token',
 };
 
-const NOT_SUPPORTED = new Set([
+const notSupportedNames = new Set([
   'CKR_ATTRIBUTE_TYPE_INVALID',
   'CKR_ATTRIBUTE_VALUE_INVALID',
   'CKR_CURVE_NOT_SUPPORTED',
@@ -44,7 +44,7 @@ const NOT_SUPPORTED = new Set([
 ]);
 
 /** What a token may answer when a ciphertext was not made with its key; there is no agreement. */
-const NOT_DECRYPTED = new Set([
+const notDecryptedNames = new Set([
   'CKR_AEAD_DECRYPT_FAILED',
   'CKR_DATA_INVALID',
   'CKR_DATA_LEN_RANGE',
@@ -65,22 +65,22 @@ export function ckrName(error: unknown): string | undefined {
 }
 
 /** What an error says about session, object and token. */
-export function lossOf(error: unknown): Loss {
+export function lossOf(error: unknown): HandleLoss {
   if (error instanceof LostError) return error.loss;
   const name = ckrName(error);
-  return name === undefined ? undefined : LOSSES[name];
+  return name === undefined ? undefined : handleLosses[name];
 }
 
 /** Whether an error says that this token cannot do this with keys of this kind. */
 export function isNotSupported(error: unknown): boolean {
   const name = ckrName(error);
-  return name !== undefined && NOT_SUPPORTED.has(name);
+  return name !== undefined && notSupportedNames.has(name);
 }
 
 /** Whether an error may only mean that a ciphertext was not made with this key. */
 export function isNotDecrypted(error: unknown): boolean {
   const name = ckrName(error);
-  return name !== undefined && NOT_DECRYPTED.has(name);
+  return name !== undefined && notDecryptedNames.has(name);
 }
 
 /** Found out without a CKR: what was asked cannot be trusted, because session or token are not what they were. */
@@ -95,12 +95,12 @@ export class LostError extends Error {
 }
 
 /** The failure that a caller sees, naming the CKR; errors that are not of PKCS#11 stay as they are. */
-export function translate(error: unknown, doing: string): unknown {
+export function toServiceError(error: unknown, doing: string): unknown {
   if (error instanceof LostError) {
     return new ServiceError('Unavailable', `${doing}: ${error.message}`, { cause: error });
   }
   const name = ckrName(error);
   if (name === undefined) return error;
-  const code = NOT_SUPPORTED.has(name) ? 'NotSupported' : 'Unavailable';
+  const code = notSupportedNames.has(name) ? 'NotSupported' : 'Unavailable';
   return new ServiceError(code, `${doing}: ${name}`, { cause: error });
 }

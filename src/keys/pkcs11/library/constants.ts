@@ -94,4 +94,4 @@ export const CKM = {
 export const CKG = { MGF1_SHA256: 0x2, MGF1_SHA384: 0x3, MGF1_SHA512: 0x4 } as const;
 
 /** How pkcs11js is told what a mechanism parameter is. */
-export const PARAMS = { AES_GCM: 3, RSA_PSS: 5 } as const;
+export const CK_PARAMS = { AES_GCM: 3, RSA_PSS: 5 } as const;

@@ -8,7 +8,7 @@ import { CKF } from './constants.ts';
  * is one of these for a path, and starting it again, which some libraries need to see a token that came back,
  * waits until nobody is inside.
  */
-export class Pkcs11Module implements AsyncDisposable {
+export class Pkcs11Library implements AsyncDisposable {
   readonly path: string;
   #api: PKCS11 | undefined;
   #loading: Promise<PKCS11> | undefined;
@@ -106,7 +106,7 @@ export class Pkcs11Module implements AsyncDisposable {
 }
 
 async function load(path: string): Promise<PKCS11> {
-  // Importing pkcs11js costs start-up time that a service without a token does not pay.
+  // importing pkcs11js costs start-up time that a service without a token does not pay.
   const { default: pkcs11js } = await import('pkcs11js');
   const api = new pkcs11js.PKCS11();
   try {
@@ -130,7 +130,7 @@ function finalize(api: PKCS11): void {
   try {
     api.C_Finalize();
   } catch {
-    // A library that is not initialized is as good; one that cannot finalize says so when it is initialized.
+    // a library that is not initialized is as good; one that cannot finalize says so when it is initialized.
   }
 }
 

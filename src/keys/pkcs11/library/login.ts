@@ -4,21 +4,21 @@ import { ServiceError, systemCode } from '../../../errors.ts';
 import type { PinSource } from '../../config/pkcs11-uri.ts';
 import { ckrName } from './ckr.ts';
 import { CKS, CKU_USER } from './constants.ts';
-import type { Pkcs11Module } from './library.ts';
+import type { Pkcs11Library } from './library.ts';
 
 /** Logs a session in, unless another session of this process has done it. Throws what the token answers. */
-export function login(module: Pkcs11Module, session: Handle, pin: string): void {
-  if (isUser(module, session)) return;
+export function login(library: Pkcs11Library, session: Handle, pin: string): void {
+  if (isUser(library, session)) return;
   try {
-    module.api.C_Login(session, CKU_USER, pin);
+    library.api.C_Login(session, CKU_USER, pin);
   } catch (error) {
     if (ckrName(error) !== 'CKR_USER_ALREADY_LOGGED_IN') throw error;
   }
 }
 
 /** Whether private objects are visible in a session. */
-export function isUser(module: Pkcs11Module, session: Handle): boolean {
-  const { state } = module.api.C_GetSessionInfo(session);
+export function isUser(library: Pkcs11Library, session: Handle): boolean {
+  const { state } = library.api.C_GetSessionInfo(session);
   return state === CKS.RO_USER_FUNCTIONS || state === CKS.RW_USER_FUNCTIONS;
 }
 

@@ -25,7 +25,7 @@ export interface KeyObject {
   readonly alwaysAuthenticate: boolean;
 }
 
-const PUBLIC: Template = [
+const publicKeyObjects: Template = [
   { type: CKA.CLASS, value: CKO.PUBLIC_KEY },
   { type: CKA.TOKEN, value: true },
 ];
@@ -76,7 +76,7 @@ export function findAll(
 ): readonly Handle[] {
   const keys = findKeys(session, { object: label }).filter((key) => key.ckaId.equals(ckaId));
   const publics = session
-    .find([...PUBLIC, { type: CKA.LABEL, value: label }])
+    .find([...publicKeyObjects, { type: CKA.LABEL, value: label }])
     .filter((handle) => (session.attribute(handle, CKA.ID) ?? Buffer.alloc(0)).equals(ckaId));
   return [...keys.map(({ handle }) => handle), ...publics];
 }

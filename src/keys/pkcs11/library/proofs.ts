@@ -4,7 +4,7 @@ import { isEc, type PairAlgorithm } from '../../algorithm.ts';
 import { verifySignature } from '../../crypto/verify.ts';
 import { parseSignRequest, type SignMechanism } from '../../mechanism.ts';
 import { ckrName, lossOf } from './ckr.ts';
-import { Pace } from './inline-policy.ts';
+import { InlinePolicy } from './inline-policy.ts';
 import type { Candidates, PrivateHalf, PublicHalf } from './public-halves.ts';
 import type { ContextLogin, Session } from './session.ts';
 import { tokenSignature } from './token-mechanism.ts';
@@ -26,19 +26,19 @@ interface Open {
 }
 
 /** The problem of a key of which the service makes no use, whatever its public half. */
-export const NOT_OFFERED = 'it is not a kind of key that is offered';
+export const notOffered = 'it is not a kind of key that is offered';
 
 /** True, false, or why it could not be found out, and when: that may pass. */
 type Verdict = boolean | { readonly problem: string; readonly at: number };
 
 /** After this, and when the token is looked at again, what could not be proven is tried anew. */
-const ANEW_MS = 10_000;
+const reprovedAfterMs = 10_000;
 
-const NONE =
+const noPublicHalf =
   'its public half is not in the token: there is no public key and no certificate of its CKA_ID';
-const ANOTHER =
+const ofOtherKeys =
   'the public keys and certificates of its CKA_ID are of other keys: its signature verifies with none';
-const UNPROVEN = 'its public half is not proven yet';
+const unproven = 'its public half is not proven yet';
 
 /**
  * Which halves of key pairs belong together: what a signature has proven while the handle of the private key lives.
@@ -67,7 +67,8 @@ export class Proofs {
 
   /** The first candidate that is proven to be the public half of a key. */
   choose(key: Provable, { halves, isOther }: Candidates): Choice {
-    if (halves.length === 0) return { half: undefined, problem: isOther ? NOT_OFFERED : NONE };
+    if (halves.length === 0)
+      return { half: undefined, problem: isOther ? notOffered : noPublicHalf };
     let problem: string | undefined;
     for (const half of halves) {
       if (half.isCertain || (halves.length === 1 && this.#isOwn(key))) return { half };
@@ -75,11 +76,11 @@ export class Proofs {
       if (verdict === true) return { half };
       if (verdict === undefined) {
         this.#open.push({ key, half });
-        return { half: undefined, problem: UNPROVEN };
+        return { half: undefined, problem: unproven };
       }
       if (verdict !== false) problem = `its public half cannot be proven: ${verdict.problem}`;
     }
-    return { half: undefined, problem: problem ?? ANOTHER };
+    return { half: undefined, problem: problem ?? ofOtherKeys };
   }
 
   /** Whether `choose` found signatures missing since `begin`. */
@@ -101,7 +102,8 @@ export class Proofs {
 
   #verdictOf(key: Provable, half: PublicHalf): Verdict | undefined {
     const verdict = this.#verdicts.get(nameOf(key, half));
-    if (typeof verdict !== 'object' || this.#elapsedMs() - verdict.at < ANEW_MS) return verdict;
+    if (typeof verdict !== 'object' || this.#elapsedMs() - verdict.at < reprovedAfterMs)
+      return verdict;
     return undefined;
   }
 }
@@ -116,7 +118,7 @@ async function prove(
   const operation = {
     mechanism,
     key: key.handle,
-    pace: new Pace(),
+    inline: new InlinePolicy(),
     login: key.alwaysAuthenticate ? login : undefined,
   };
   try {

@@ -7,7 +7,7 @@ import type { Handle, Template } from 'pkcs11js';
 import { curveOids, isEc, type PairAlgorithm } from '../../algorithm.ts';
 import { tlv } from '../../material/der.ts';
 import { tags } from '../../material/der-reader.ts';
-import { algorithmOf, EC_PUBLIC_KEY, ecSpki, pointOf } from '../../material/private-key.ts';
+import { algorithmOf, ecPublicKeyOid, ecSpki, pointOf } from '../../material/private-key.ts';
 import { CKA, CKK, CKO } from './constants.ts';
 import type { Session } from './session.ts';
 
@@ -35,17 +35,17 @@ export interface Candidates {
 }
 
 /** Ed25519 as an object identifier, and as the PrintableString that PKCS#11 3.0 names too. */
-export const ED25519_PARAMS: readonly Buffer[] = [
+export const ed25519Params: readonly Buffer[] = [
   Buffer.from('06032b6570', 'hex'),
   Buffer.from('130c656477617264733235353139', 'hex'),
 ];
 
-const MOST_CANDIDATES = 8;
-const PUBLIC: Template = [
+const maxCandidates = 8;
+const publicKeyObjects: Template = [
   { type: CKA.CLASS, value: CKO.PUBLIC_KEY },
   { type: CKA.TOKEN, value: true },
 ];
-const CERTIFICATE: Template = [
+const certificateObjects: Template = [
   { type: CKA.CLASS, value: CKO.CERTIFICATE },
   { type: CKA.TOKEN, value: true },
 ];
@@ -54,7 +54,7 @@ const CERTIFICATE: Template = [
 export function candidatesOf(session: Session, key: PrivateHalf): Candidates {
   const keys = key.keyType === CKK.RSA ? ownHalf(session, key) : pointHalves(session, key);
   if (keys.length > 0 && keys.every((found) => found?.isCertain)) return offered(keys);
-  const certificates = named(session, CERTIFICATE, key).map((handle) =>
+  const certificates = named(session, certificateObjects, key).map((handle) =>
     publicHalf(() => spkiOfCertificate(session.attribute(handle, CKA.VALUE))),
   );
   const found = offered([...keys, ...certificates]);
@@ -73,8 +73,7 @@ function offered(found: readonly (Found | undefined)[]): Candidates {
     const { algorithm } = half ?? {};
     if (half === undefined || algorithm === undefined) continue;
     const text = half.spki.toString('base64');
-    if (halves.size < MOST_CANDIDATES && !halves.has(text))
-      halves.set(text, { ...half, algorithm });
+    if (halves.size < maxCandidates && !halves.has(text)) halves.set(text, { ...half, algorithm });
   }
   const isOther = found.some((half) => half !== undefined && half.algorithm === undefined);
   return { halves: [...halves.values()], isOther };
@@ -84,10 +83,10 @@ function offered(found: readonly (Found | undefined)[]): Candidates {
 function named(session: Session, what: Template, { ckaId, label }: PrivateHalf): readonly Handle[] {
   const byLabel = session.find([...what, { type: CKA.LABEL, value: label }]);
   const byId = ckaId.length === 0 ? [] : session.find([...what, { type: CKA.ID, value: ckaId }]);
-  if (byId.length === 0) return byLabel.slice(0, MOST_CANDIDATES);
+  if (byId.length === 0) return byLabel.slice(0, maxCandidates);
   const isLabelled = (handle: Handle) => byLabel.some((one) => one.equals(handle));
   const sorted = [...byId.filter(isLabelled), ...byId.filter((handle) => !isLabelled(handle))];
-  return sorted.slice(0, MOST_CANDIDATES);
+  return sorted.slice(0, maxCandidates);
 }
 
 /** Of an RSA key. Some tokens keep the public exponent in the public key alone. */
@@ -95,7 +94,7 @@ function ownHalf(session: Session, key: PrivateHalf): readonly (Found | undefine
   const n = session.attribute(key.handle, CKA.MODULUS);
   const exponentOf = (handle: Handle) => session.attribute(handle, CKA.PUBLIC_EXPONENT);
   if (n === undefined) return [];
-  const same = [...PUBLIC, { type: CKA.MODULUS, value: n }];
+  const same = [...publicKeyObjects, { type: CKA.MODULUS, value: n }];
   const e = exponentOf(key.handle) ?? session.find(same).map(exponentOf).find(isThere);
   if (e === undefined) return [];
   const [modulus, exponent] = [n, e].map((one) => one.toString('base64url'));
@@ -105,7 +104,7 @@ function ownHalf(session: Session, key: PrivateHalf): readonly (Found | undefine
 
 function pointHalves(session: Session, key: PrivateHalf): readonly (Found | undefined)[] {
   const own = session.attribute(key.handle, CKA.EC_PARAMS);
-  return named(session, [...PUBLIC, { type: CKA.KEY_TYPE, value: key.keyType }], key).map(
+  return named(session, [...publicKeyObjects, { type: CKA.KEY_TYPE, value: key.keyType }], key).map(
     (handle) => {
       const params = own ?? session.attribute(handle, CKA.EC_PARAMS);
       const point = session.attribute(handle, CKA.EC_POINT);
@@ -130,10 +129,10 @@ function spkiFrom(
   params: Buffer,
   point: Buffer,
 ): { readonly key: Buffer; readonly format: 'der'; readonly type: 'spki' } {
-  const isEdwards = ED25519_PARAMS.some((known) => known.equals(params));
+  const isEdwards = ed25519Params.some((known) => known.equals(params));
   const algorithm = isEdwards
-    ? (ED25519_PARAMS[0] ?? params)
-    : Buffer.concat([EC_PUBLIC_KEY, params]);
+    ? (ed25519Params[0] ?? params)
+    : Buffer.concat([ecPublicKeyOid, params]);
   const bits = tlv(tags.bits, Buffer.of(0), point);
   const key = tlv(tags.sequence, tlv(tags.sequence, algorithm), bits);
   return { key, format: 'der', type: 'spki' };
@@ -163,7 +162,7 @@ function isOtherKind(session: Session, { handle, keyType }: PrivateHalf): boolea
   if (keyType !== CKK.EC && keyType !== CKK.EC_EDWARDS) return true;
   const params = session.attribute(handle, CKA.EC_PARAMS);
   if (params === undefined || params[0] === tags.sequence) return false;
-  return ![...Object.values(curveOids), ...ED25519_PARAMS].some((known) => known.equals(params));
+  return ![...Object.values(curveOids), ...ed25519Params].some((known) => known.equals(params));
 }
 
 function withoutHeader(point: Buffer): Buffer {

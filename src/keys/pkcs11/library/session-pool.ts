@@ -110,7 +110,7 @@ export class SessionPool {
     try {
       this.#api.C_CloseSession(session.handle);
     } catch {
-      // It is closed with its token or library already.
+      // it is closed with its token or library already.
     }
   }
 }

@@ -1,13 +1,13 @@
 import type { Handle, Mechanism, PKCS11, Template } from 'pkcs11js';
 import { ckrName } from './ckr.ts';
-import type { Pace } from './inline-policy.ts';
+import type { InlinePolicy } from './inline-policy.ts';
 import type { PairTemplate, SecretTemplate } from './templates.ts';
 
 /** Longest result of a signature: an RSA key of 8192 bits. */
-const RESULT_BYTES = 1024;
+const resultBytes = 1024;
 
 /** pkcs11js passes no address for a buffer that was made empty, and tokens refuse that as no argument at all. */
-const NOTHING = Buffer.alloc(1).subarray(0, 0);
+const emptyInput = Buffer.alloc(1).subarray(0, 0);
 
 /** The calls of pkcs11js that take data and fill a buffer. */
 type Transform = (session: Handle, input: Buffer, output: Buffer) => Buffer | Promise<Buffer>;
@@ -32,7 +32,7 @@ export interface Operation {
 
 /** What a signature is made with. */
 export interface SignOperation extends Operation {
-  readonly pace: Pace;
+  readonly inline: InlinePolicy;
 }
 
 /**
@@ -46,7 +46,7 @@ export class Session {
   /** What the call that is under way reads and writes; nobody looks at it, it must only stay reachable. */
   held: readonly Buffer[] = [];
   readonly #api: PKCS11;
-  readonly #output = Buffer.alloc(RESULT_BYTES);
+  readonly #output = Buffer.alloc(resultBytes);
 
   constructor(api: PKCS11, handle: Handle) {
     this.#api = api;
@@ -54,12 +54,12 @@ export class Session {
   }
 
   /** A signature or MAC. */
-  async sign({ mechanism, key, pace, login }: SignOperation, data: Buffer): Promise<Buffer> {
+  async sign({ mechanism, key, inline, login }: SignOperation, data: Buffer): Promise<Buffer> {
     this.#api.C_SignInit(this.handle, mechanism, key);
     await this.#logIn(login);
-    const transform: Transform = pace.isInline
-      ? (...call) => pace.time(() => this.#api.C_Sign(...call))
-      : (...call) => pace.timeAsync(() => this.#api.C_SignAsync(...call));
+    const transform: Transform = inline.isInline
+      ? (...call) => inline.time(() => this.#api.C_Sign(...call))
+      : (...call) => inline.timeAsync(() => this.#api.C_SignAsync(...call));
     return await this.#run(transform, data, this.#output);
   }
 
@@ -67,7 +67,7 @@ export class Session {
   async encrypt({ mechanism, key, login }: Operation, data: Buffer): Promise<Buffer> {
     this.#api.C_EncryptInit(this.handle, mechanism, key);
     await this.#logIn(login);
-    const output = Buffer.alloc(data.length + RESULT_BYTES);
+    const output = Buffer.alloc(data.length + resultBytes);
     return await this.#run((...call) => this.#api.C_EncryptAsync(...call), data, output);
   }
 
@@ -75,7 +75,7 @@ export class Session {
   async decrypt({ mechanism, key, login }: Operation, data: Buffer): Promise<Buffer> {
     this.#api.C_DecryptInit(this.handle, mechanism, key);
     await this.#logIn(login);
-    const output = Buffer.alloc(data.length + RESULT_BYTES);
+    const output = Buffer.alloc(data.length + resultBytes);
     try {
       return await this.#run((...call) => this.#api.C_DecryptAsync(...call), data, output);
     } finally {
@@ -151,16 +151,16 @@ export class Session {
   }
 
   async #run(transform: Transform, data: Buffer, output: Buffer): Promise<Buffer> {
-    const input = data.length === 0 ? NOTHING : data;
+    const input = data.length === 0 ? emptyInput : data;
     this.held = [input, output];
     try {
       return taken(await transform(this.handle, input, output));
     } catch (error) {
       const name = ckrName(error);
-      // Refused before the operation was looked at: it may still be active.
+      // refused before the operation was looked at: it may still be active.
       if (name === 'CKR_ARGUMENTS_BAD') this.broken = true;
       if (name !== 'CKR_BUFFER_TOO_SMALL') throw error;
-      // The operation is still active and would block the session.
+      // the operation is still active and would block the session.
       return await this.#runAgain(transform, input);
     } finally {
       this.held = [];
@@ -168,7 +168,7 @@ export class Session {
   }
 
   async #runAgain(transform: Transform, input: Buffer): Promise<Buffer> {
-    const output = Buffer.alloc(input.length + 64 * RESULT_BYTES);
+    const output = Buffer.alloc(input.length + 64 * resultBytes);
     this.held = [input, output];
     try {
       return taken(await transform(this.handle, input, output));

@@ -51,7 +51,7 @@ function tokenInfo(api: PKCS11, slot: Handle): TokenInfo | undefined {
   try {
     return api.C_GetTokenInfo(slot);
   } catch {
-    // A token on its way out, or one that this library cannot read, is no candidate.
+    // a token on its way out, or one that this library cannot read, is no candidate.
     return undefined;
   }
 }

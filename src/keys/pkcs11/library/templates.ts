@@ -24,7 +24,7 @@ import { type RsaParts, withEcScalar, withRsaParts } from '../../material/privat
 import { secretBytes } from '../../material/secret-bytes.ts';
 import type { Material } from '../../store.ts';
 import { CKA, CKK, CKM, CKO } from './constants.ts';
-import { ED25519_PARAMS } from './public-halves.ts';
+import { ed25519Params } from './public-halves.ts';
 
 /** The names of a new object. */
 export interface Names {
@@ -182,7 +182,7 @@ function pairParameters(algorithm: PairAlgorithm): Template {
       { type: CKA.PUBLIC_EXPONENT, value: Buffer.from([1, 0, 1]) },
     ];
   }
-  const params = isEc(algorithm) ? curveOids[algorithm] : ED25519_PARAMS[0];
+  const params = isEc(algorithm) ? curveOids[algorithm] : ed25519Params[0];
   return [{ type: CKA.EC_PARAMS, value: params ?? Buffer.alloc(0) }];
 }
 

@@ -4,7 +4,7 @@ import { type Algorithm, isEc, orderBytes } from '../../algorithm.ts';
 import { digestInfo } from '../../crypto/rsa-padding.ts';
 import { ecdsaToDer } from '../../material/der.ts';
 import { digestOf, type Hash, type SignRequest } from '../../mechanism.ts';
-import { CKG, CKM, PARAMS } from './constants.ts';
+import { CK_PARAMS, CKG, CKM } from './constants.ts';
 
 /** A signature in terms of the token: what it is asked, and how its answer becomes ours. */
 export interface TokenSignature {
@@ -13,11 +13,11 @@ export interface TokenSignature {
   readonly finish: (signature: Buffer) => Buffer;
 }
 
-const ECDSA: Mechanism = { mechanism: CKM.ECDSA };
-const EDDSA: Mechanism = { mechanism: CKM.EDDSA };
-const PKCS1: Mechanism = { mechanism: CKM.RSA_PKCS };
-const HMAC: Mechanism = { mechanism: CKM.SHA256_HMAC };
-const PSS: Readonly<Record<Hash, Mechanism>> = {
+const ecdsa: Mechanism = { mechanism: CKM.ECDSA };
+const eddsa: Mechanism = { mechanism: CKM.EDDSA };
+const pkcs1: Mechanism = { mechanism: CKM.RSA_PKCS };
+const hmac: Mechanism = { mechanism: CKM.SHA256_HMAC };
+const pssMechanisms: Readonly<Record<Hash, Mechanism>> = {
   sha256: pss(CKM.SHA256, CKG.MGF1_SHA256, 32),
   sha384: pss(CKM.SHA384, CKG.MGF1_SHA384, 48),
   sha512: pss(CKM.SHA512, CKG.MGF1_SHA512, 64),
@@ -32,34 +32,34 @@ export function tokenSignature(
   const { mechanism, data } = request;
   switch (mechanism.family) {
     case 'ecdsa': {
-      // Not every token truncates a digest that is longer than the order.
+      // not every token truncates a digest that is longer than the order.
       const size = algorithm !== undefined && isEc(algorithm) ? orderBytes(algorithm) : data.length;
       const input = digestOf(request, mechanism.hash).subarray(0, size);
-      return { mechanism: ECDSA, input, finish: ecdsaToDer };
+      return { mechanism: ecdsa, input, finish: ecdsaToDer };
     }
     case 'rsa-pkcs1': {
       const input = digestInfo(mechanism.hash, digestOf(request, mechanism.hash));
-      return { mechanism: PKCS1, input, finish: same };
+      return { mechanism: pkcs1, input, finish: same };
     }
     case 'rsa-pss': {
       const input = digestOf(request, mechanism.hash);
-      return { mechanism: PSS[mechanism.hash], input, finish: same };
+      return { mechanism: pssMechanisms[mechanism.hash], input, finish: same };
     }
     case 'ed25519':
-      return { mechanism: EDDSA, input: data, finish: same };
+      return { mechanism: eddsa, input: data, finish: same };
     case 'hmac-sha256':
-      return { mechanism: HMAC, input: data, finish: same };
+      return { mechanism: hmac, input: data, finish: same };
   }
 }
 
 /** AES-GCM with a tag of 16 bytes. */
 export function gcm(nonce: Buffer, aad: Buffer): Mechanism {
   if (nonce.length !== 12) throw new ServiceError('InvalidArgs', 'a GCM nonce has 12 bytes');
-  const parameter = { type: PARAMS.AES_GCM, iv: nonce, ivBits: 96, aad, tagBits: 128 };
+  const parameter = { type: CK_PARAMS.AES_GCM, iv: nonce, ivBits: 96, aad, tagBits: 128 };
   return { mechanism: CKM.AES_GCM, parameter };
 }
 
 function pss(hashAlg: number, mgf: number, saltLen: number): Mechanism {
-  const parameter = { type: PARAMS.RSA_PSS, hashAlg, mgf, saltLen };
+  const parameter = { type: CK_PARAMS.RSA_PSS, hashAlg, mgf, saltLen };
   return { mechanism: CKM.RSA_PKCS_PSS, parameter };
 }

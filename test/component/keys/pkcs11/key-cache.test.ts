@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { parseKeyId } from '../../../../src/ids.ts';
-import { Pkcs11Module } from '../../../../src/keys/pkcs11/library/library.ts';
+import { Pkcs11Library } from '../../../../src/keys/pkcs11/library/library.ts';
 import { PinGuard } from '../../../../src/keys/pkcs11/pin-guard.ts';
 import { openTokenKeyRecords } from '../../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store } from '../../../../src/keys/pkcs11/store.ts';
@@ -13,9 +13,9 @@ const test = suite('keys as they were last seen');
 
 test('are absent by a listing for 20 s, while the token is there, and never where they are configured', async () => {
   await using soft = await SoftToken.create();
-  await using module = new Pkcs11Module(softhsmPath);
+  await using library = new Pkcs11Library(softhsmPath);
   const base = {
-    module,
+    library,
     selector: { slotId: 0 },
     pin: { kind: 'value', value: userPin },
   } as const;
@@ -41,7 +41,7 @@ test('are absent by a listing for 20 s, while the token is there, and never wher
     assert.not(store.lacks(other));
     await store.list(soon());
     assert.ok(store.lacks(other));
-    await module.restart(0);
+    await library.restart(0);
     assert.not(store.lacks(other), 'the token may be another one');
   } finally {
     performance.now = clock;

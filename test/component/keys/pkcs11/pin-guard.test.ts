@@ -6,7 +6,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isServiceError } from '../../../../src/errors.ts';
 import { CKF, CKU_USER } from '../../../../src/keys/pkcs11/library/constants.ts';
-import { Pkcs11Module } from '../../../../src/keys/pkcs11/library/library.ts';
+import { Pkcs11Library } from '../../../../src/keys/pkcs11/library/library.ts';
 import { PinGuard } from '../../../../src/keys/pkcs11/pin-guard.ts';
 import { SoftToken, softhsmPath, userPin } from '../../../support/keys/soft-token.ts';
 
@@ -20,7 +20,7 @@ function asWord(pin: string): RegExp {
 /** A real token and what guards it; `restart` forgets everything that a process knows. */
 class Rig implements AsyncDisposable {
   readonly token: SoftToken;
-  readonly module = new Pkcs11Module(softhsmPath);
+  readonly library = new Pkcs11Library(softhsmPath);
   readonly directory: string;
   guard: PinGuard;
   attempts = 0;
@@ -35,7 +35,7 @@ class Rig implements AsyncDisposable {
     const token = await SoftToken.create();
     const directory = join(token.directory, 'refused-pins');
     const rig = new Rig(token, directory, await PinGuard.open(directory));
-    await rig.module.ready();
+    await rig.library.ready();
     return rig;
   }
 
@@ -45,7 +45,7 @@ class Rig implements AsyncDisposable {
 
   /** The message of the refusal, or `logged in`. */
   async login(pin: string, { flags = 0, hidden = 0, meanwhile = () => {} } = {}): Promise<string> {
-    const { api } = this.module;
+    const { api } = this.library;
     const slot: Handle = Buffer.alloc(8);
     const tokenInfo = () => {
       const info = api.C_GetTokenInfo(slot);
@@ -76,7 +76,7 @@ class Rig implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.module[Symbol.asyncDispose]();
+    await this.library[Symbol.asyncDispose]();
     await this.token[Symbol.asyncDispose]();
   }
 }
@@ -206,7 +206,7 @@ test('refuses the PIN after a failure that is not about it, when the token has b
   const failing = async () =>
     await rig.guard.login({
       tokenInfo: () => ({
-        ...rig.module.api.C_GetTokenInfo(Buffer.alloc(8)),
+        ...rig.library.api.C_GetTokenInfo(Buffer.alloc(8)),
         flags: CKF.USER_PIN_INITIALIZED | flags,
       }),
       pin: userPin,

@@ -8,7 +8,7 @@ import { parseMaterial } from '../../../../src/keys/material/material.ts';
 import { parseSignMechanism, parseSignRequest } from '../../../../src/keys/mechanism.ts';
 import { ckrName } from '../../../../src/keys/pkcs11/library/ckr.ts';
 import { CKA, CKF, CKO } from '../../../../src/keys/pkcs11/library/constants.ts';
-import { Pkcs11Module } from '../../../../src/keys/pkcs11/library/library.ts';
+import { Pkcs11Library } from '../../../../src/keys/pkcs11/library/library.ts';
 import { PinGuard } from '../../../../src/keys/pkcs11/pin-guard.ts';
 import { openTokenKeyRecords } from '../../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store, type Pkcs11StoreOptions } from '../../../../src/keys/pkcs11/store.ts';
@@ -24,7 +24,7 @@ import { SoftToken, softhsmPath, userPin } from '../../../support/keys/soft-toke
 /** A token and a store over it, all of it gone at the end. */
 class Rig implements AsyncDisposable {
   readonly token: SoftToken;
-  readonly module = new Pkcs11Module(softhsmPath);
+  readonly library = new Pkcs11Library(softhsmPath);
   readonly #stores: Pkcs11Store[] = [];
 
   constructor(token: SoftToken) {
@@ -50,13 +50,13 @@ class Rig implements AsyncDisposable {
   }
 
   address(pin = userPin): NonNullable<Pkcs11StoreOptions['base']> {
-    const { module } = this;
-    return { module, selector: { slotId: 0 }, pin: { kind: 'value', value: pin } };
+    const { library } = this;
+    return { library, selector: { slotId: 0 }, pin: { kind: 'value', value: pin } };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const store of this.#stores) await store[Symbol.asyncDispose]();
-    await this.module[Symbol.asyncDispose]();
+    await this.library[Symbol.asyncDispose]();
     await this.token[Symbol.asyncDispose]();
   }
 }
@@ -84,7 +84,7 @@ test('makes keys that are sensitive, never extractable and local, with no usage 
     assert.match(text, /Usage: +(sign|verify|sign, verify)\s/);
   }
   assert.is(privates.filter((object) => /^(Private|Secret)/.test(object)).length, 2);
-  const { api } = rig.module;
+  const { api } = rig.library;
   const session = api.C_OpenSession(Buffer.alloc(8), CKF.SERIAL_SESSION);
   for (const objectClass of [CKO.PRIVATE_KEY, CKO.SECRET_KEY]) {
     api.C_FindObjectsInit(session, [{ type: CKA.CLASS, value: objectClass }]);
@@ -97,8 +97,8 @@ test('makes keys that are sensitive, never extractable and local, with no usage 
 
 test('makes a pair without usages of the public half where the token takes them amiss', async () => {
   await using rig = await Rig.start();
-  await rig.module.ready();
-  const { api } = rig.module;
+  await rig.library.ready();
+  const { api } = rig.library;
   const generate = api.C_GenerateKeyPairAsync.bind(api);
   let refused = 0;
   // as tpm2-pkcs11 does
@@ -129,7 +129,7 @@ test('refuses to make a key exportable', async () => {
 
 test('tries a wrong PIN exactly once', async () => {
   await using rig = await Rig.start();
-  const api = await rig.module.ready().then(() => rig.module.api);
+  const api = await rig.library.ready().then(() => rig.library.api);
   let attempts = 0;
   const login = api.C_Login.bind(api);
   api.C_Login = (...args) => {
@@ -195,8 +195,8 @@ test('finds a token that appears after the service started', async () => {
 
 test('says Unavailable for a library that cannot be loaded', async () => {
   await using rig = await Rig.start();
-  const module = new Pkcs11Module('/nonexistent/library.so');
-  const store = await rig.open({ base: { ...rig.address(), module } });
+  const library = new Pkcs11Library('/nonexistent/library.so');
+  const store = await rig.open({ base: { ...rig.address(), library } });
   assert.is(await codeOf(store.sign(id, signP256, soon())), 'Unavailable');
   assert.is((await store.list(soon())).failure?.code, 'Unavailable');
 });
@@ -205,7 +205,7 @@ test('recovers from sessions and logins that were taken away', async () => {
   await using rig = await Rig.start();
   const store = await rig.open();
   await store.createPair(id, ['ec-p256'], forSigning, soon());
-  const { api } = rig.module;
+  const { api } = rig.library;
   const slot = Buffer.alloc(8);
   api.C_CloseAllSessions(slot);
   await store.sign(id, signP256, soon());

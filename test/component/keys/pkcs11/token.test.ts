@@ -5,7 +5,7 @@ import { isServiceError } from '../../../../src/errors.ts';
 import type { TokenSelector } from '../../../../src/keys/config/pkcs11-uri.ts';
 import { LostError } from '../../../../src/keys/pkcs11/library/ckr.ts';
 import { CKF, CKS, CKU_USER } from '../../../../src/keys/pkcs11/library/constants.ts';
-import { Pkcs11Module } from '../../../../src/keys/pkcs11/library/library.ts';
+import { Pkcs11Library } from '../../../../src/keys/pkcs11/library/library.ts';
 import { isUser } from '../../../../src/keys/pkcs11/library/login.ts';
 import type { Session } from '../../../../src/keys/pkcs11/library/session.ts';
 import { PinGuard } from '../../../../src/keys/pkcs11/pin-guard.ts';
@@ -21,7 +21,7 @@ const test = suite('Token');
 /** A real token, and one to work with it by; `open` more of them. */
 class Rig implements AsyncDisposable {
   readonly soft: SoftToken;
-  readonly module = new Pkcs11Module(softhsmPath);
+  readonly library = new Pkcs11Library(softhsmPath);
   readonly #guard: PinGuard;
   readonly #tokens: Token[] = [];
 
@@ -33,20 +33,20 @@ class Rig implements AsyncDisposable {
   static async start(): Promise<Rig> {
     const soft = await SoftToken.create();
     const rig = new Rig(soft, await PinGuard.open(join(soft.directory, 'refused-pins')));
-    await rig.module.ready();
+    await rig.library.ready();
     return rig;
   }
 
   open(selector: TokenSelector = { slotId: 0 }, value = userPin): Token {
     const pin = { kind: 'value', value } as const;
-    const token = new Token({ module: this.module, selector, pin }, this.#guard);
+    const token = new Token({ library: this.library, selector, pin }, this.#guard);
     this.#tokens.push(token);
     return token;
   }
 
   /** Has the token say something else of itself. */
   pretend(change: (info: TokenInfo) => Partial<TokenInfo>): void {
-    const { api } = this.module;
+    const { api } = this.library;
     const getTokenInfo = api.C_GetTokenInfo.bind(api);
     api.C_GetTokenInfo = (slot) => {
       const info = getTokenInfo(slot);
@@ -56,7 +56,7 @@ class Rig implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const token of this.#tokens) await token[Symbol.asyncDispose]();
-    await this.module[Symbol.asyncDispose]();
+    await this.library[Symbol.asyncDispose]();
     await this.soft[Symbol.asyncDispose]();
   }
 }
@@ -77,16 +77,16 @@ async function failing(token: Token, error: Error, times: number): Promise<reado
 
 test('lets no call into a library that is about to start again', async () => {
   await using soft = await SoftToken.create();
-  await using module = new Pkcs11Module(softhsmPath);
+  await using library = new Pkcs11Library(softhsmPath);
   const guard = await PinGuard.open(soft.directory);
   const pin = { kind: 'value', value: userPin } as const;
-  await using token = new Token({ module, selector: { slotId: 0 }, pin }, guard);
+  await using token = new Token({ library, selector: { slotId: 0 }, pin }, guard);
   const signal = AbortSignal.timeout(20_000);
-  await module.ready();
+  await library.ready();
   let inside = 0;
   const finalized: number[] = [];
-  const finalize = module.api.C_Finalize.bind(module.api);
-  module.api.C_Finalize = () => {
+  const finalize = library.api.C_Finalize.bind(library.api);
+  library.api.C_Finalize = () => {
     finalized.push(inside);
     finalize();
   };
@@ -108,7 +108,7 @@ test('lets no call into a library that is about to start again', async () => {
   // More calls than sessions: as the first ones leave, the next ones are handed theirs.
   const calls = Array.from({ length: 12 }, call);
   while (inside === 0) await new Promise((resolve) => setImmediate(resolve));
-  const restart = module.restart(0);
+  const restart = library.restart(0);
   open();
   await Promise.all([restart, ...calls]);
   assert.equal(finalized, [0]);
@@ -158,7 +158,7 @@ test('works again in a session that is new and logged in when the one before was
     assert.equal(more, [], name);
     assert.is.not(second, first, name);
     assert.is(token.generation, generation + 1, name);
-    await token.use(doing, (session) => assert.ok(isUser(rig.module, session.handle)), soon());
+    await token.use(doing, (session) => assert.ok(isUser(rig.library, session.handle)), soon());
   }
 });
 
@@ -167,7 +167,7 @@ test('does not work again when the token is still there, or the error says nothi
   const token = rig.open();
   await failing(token, new Error(''), 0);
   const { generation } = token;
-  const { generation: started } = rig.module;
+  const { generation: started } = rig.library;
   for (const name of [...losses.token, 'CKR_DATA_INVALID', 'CKR_HOST_MEMORY']) {
     const failure: unknown = await failing(token, new Error(name), 1).catch(
       (error: unknown) => error,
@@ -178,18 +178,18 @@ test('does not work again when the token is still there, or the error says nothi
   const own = new TypeError('a mistake');
   assert.is(await failing(token, own, 1).catch((error: unknown) => error), own);
   assert.is(token.generation, generation);
-  assert.is(rig.module.generation, started, 'the library was not started again');
+  assert.is(rig.library.generation, started, 'the library was not started again');
 });
 
 test('starts the library again when another token is in the slot', async () => {
   await using rig = await Rig.start();
   const token = rig.open();
   await failing(token, new Error(''), 0);
-  const { generation } = rig.module;
+  const { generation } = rig.library;
   rig.pretend(() => ({ serialNumber: 'another' }));
   const error = new Error('CKR_DEVICE_ERROR');
   assert.is((await failing(token, error, 1)).length, 2);
-  assert.is(rig.module.generation, generation + 1);
+  assert.is(rig.library.generation, generation + 1);
 });
 
 test('gives up after four tries, and nobody is given the session that was lost last', async () => {
@@ -197,7 +197,7 @@ test('gives up after four tries, and nobody is given the session that was lost l
   const token = rig.open();
   const lost: string[] = [];
   const closed: string[] = [];
-  const { api } = rig.module;
+  const { api } = rig.library;
   const close = api.C_CloseSession.bind(api);
   api.C_CloseSession = (handle) => {
     closed.push(handle.toString('hex'));
@@ -242,7 +242,7 @@ test('only reads a token that is write protected, logged in all the same', async
     (session, api) => {
       const { state } = api.C_GetSessionInfo(session.handle);
       assert.is(state, CKS.RO_USER_FUNCTIONS);
-      assert.ok(isUser(rig.module, session.handle));
+      assert.ok(isUser(rig.library, session.handle));
       token.confirmAbsence(session);
     },
     soon(),
@@ -274,7 +274,7 @@ test('opens as many sessions as it is made for, and no more than the token says'
 
 test('leaves no session behind when it is refused', async () => {
   await using rig = await Rig.start();
-  const { api } = rig.module;
+  const { api } = rig.library;
   const open = api.C_OpenSession.bind(api);
   const close = api.C_CloseSession.bind(api);
   const counts = { opened: 0, closed: 0 };
@@ -300,7 +300,7 @@ test('answers a second long that it failed, and tells of a failure when it is an
   let now = Math.ceil(clock());
   performance.now = () => now;
   try {
-    const { api } = rig.module;
+    const { api } = rig.library;
     const list = api.C_GetSlotList.bind(api);
     let looks = 0;
     api.C_GetSlotList = (...call) => {
@@ -330,11 +330,11 @@ test('answers a second long that it failed, and tells of a failure when it is an
 test('is what a selector means only in its own library, and while it is connected', async () => {
   await using rig = await Rig.start();
   const token = rig.open();
-  const other = new Pkcs11Module('/nonexistent/library.so');
-  assert.not(token.isSelectedBy(rig.module, { token: 'edge' }));
+  const other = new Pkcs11Library('/nonexistent/library.so');
+  assert.not(token.isSelectedBy(rig.library, { token: 'edge' }));
   await failing(token, new Error(''), 0);
-  assert.ok(token.isSelectedBy(rig.module, { token: 'edge' }));
-  assert.not(token.isSelectedBy(rig.module, { token: 'other' }));
+  assert.ok(token.isSelectedBy(rig.library, { token: 'edge' }));
+  assert.not(token.isSelectedBy(rig.library, { token: 'other' }));
   assert.not(token.isSelectedBy(other, { token: 'edge' }));
 });
 

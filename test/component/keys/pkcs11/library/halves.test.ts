@@ -10,7 +10,7 @@ import { parseKeyId } from '../../../../../src/ids.ts';
 import { parseUri } from '../../../../../src/keys/config/pkcs11-uri.ts';
 import { verifySignature } from '../../../../../src/keys/crypto/verify.ts';
 import { parseSignMechanism, parseSignRequest } from '../../../../../src/keys/mechanism.ts';
-import { Pkcs11Module } from '../../../../../src/keys/pkcs11/library/library.ts';
+import { Pkcs11Library } from '../../../../../src/keys/pkcs11/library/library.ts';
 import { PinGuard } from '../../../../../src/keys/pkcs11/pin-guard.ts';
 import { openTokenKeyRecords } from '../../../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store } from '../../../../../src/keys/pkcs11/store.ts';
@@ -34,7 +34,7 @@ interface Made {
 /** A token, and a store in which `device-id` is what a URI says. */
 class Rig implements AsyncDisposable {
   readonly token: SoftToken;
-  readonly module = new Pkcs11Module(softhsmPath);
+  readonly library = new Pkcs11Library(softhsmPath);
   readonly #stores: Pkcs11Store[] = [];
 
   constructor(token: SoftToken) {
@@ -46,9 +46,9 @@ class Rig implements AsyncDisposable {
   }
 
   async open(path: string, pin = userPin): Promise<Pkcs11Store> {
-    const { module } = this;
+    const { library } = this;
     const address = {
-      module,
+      library,
       selector: { slotId: 0 },
       pin: { kind: 'value', value: pin },
     } as const;
@@ -84,7 +84,7 @@ class Rig implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const store of this.#stores) await store[Symbol.asyncDispose]();
-    await this.module[Symbol.asyncDispose]();
+    await this.library[Symbol.asyncDispose]();
     await this.token[Symbol.asyncDispose]();
   }
 }
@@ -145,8 +145,8 @@ test('take the label where several have one CKA_ID, without asking the token for
     await rig.write('pubkey', half, label, '01');
   }
   const store = await rig.open('object=second');
-  await rig.module.ready();
-  const { api } = rig.module;
+  await rig.library.ready();
+  const { api } = rig.library;
   const begin = api.C_SignInit.bind(api);
   let signatures = 0;
   api.C_SignInit = (...call) => {
@@ -212,7 +212,7 @@ const alwaysAuth = [
 
 /** The types of all logins from now on, and a PIN that they have instead of the configured one. */
 function watchLogins(rig: Rig): { readonly types: number[]; pin: string | undefined } {
-  const { api } = rig.module;
+  const { api } = rig.library;
   const logIn = api.C_Login.bind(api);
   const watched: { readonly types: number[]; pin: string | undefined } = {
     types: [],
@@ -229,7 +229,7 @@ test('sign after a login for each signature where the key wants it', async () =>
   await using rig = await Rig.start();
   await rig.token.login(...alwaysAuth);
   const store = await rig.open('id=%9c');
-  await rig.module.ready();
+  await rig.library.ready();
   const { types } = watchLogins(rig);
   const info = await infoOf(store);
   assert.is(info.state, 'ok', info.reason ?? '');
@@ -260,7 +260,7 @@ test('try a PIN that a login for one signature refuses exactly once, and never a
   await using rig = await Rig.start();
   await rig.token.login(...alwaysAuth);
   const store = await rig.open('id=%9c');
-  await rig.module.ready();
+  await rig.library.ready();
   const watched = watchLogins(rig);
   await infoOf(store);
   const before = watched.types.length;

@@ -2,7 +2,7 @@ import type { PKCS11, TokenInfo } from 'pkcs11js';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { CKF } from '../../../../../src/keys/pkcs11/library/constants.ts';
-import { Pkcs11Module } from '../../../../../src/keys/pkcs11/library/library.ts';
+import { Pkcs11Library } from '../../../../../src/keys/pkcs11/library/library.ts';
 import { findToken, unpadded } from '../../../../../src/keys/pkcs11/library/slots.ts';
 import { SoftToken, softhsmPath } from '../../../../support/keys/soft-token.ts';
 
@@ -43,10 +43,10 @@ test('without an initialized token match a URI only when no initialized one does
 
 test('of SoftHSM hold one token more than there are', async () => {
   await using soft = await SoftToken.create();
-  await using module = new Pkcs11Module(softhsmPath);
-  await module.ready();
-  assert.is(soft.directory === '' ? 0 : module.api.C_GetSlotList(true).length, 2);
-  const { info } = findToken(module.api, { model: 'SoftHSM v2' });
+  await using library = new Pkcs11Library(softhsmPath);
+  await library.ready();
+  assert.is(soft.directory === '' ? 0 : library.api.C_GetSlotList(true).length, 2);
+  const { info } = findToken(library.api, { model: 'SoftHSM v2' });
   assert.is(unpadded(info.label), 'edge');
 });
 

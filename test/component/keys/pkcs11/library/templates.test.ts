@@ -9,7 +9,7 @@ import type { Usage } from '../../../../../src/keys/algorithm.ts';
 import { parseMaterial } from '../../../../../src/keys/material/material.ts';
 import { isBaseKey, newCkaId } from '../../../../../src/keys/pkcs11/cka-id.ts';
 import { CKA, CKF, CKO } from '../../../../../src/keys/pkcs11/library/constants.ts';
-import { Pkcs11Module } from '../../../../../src/keys/pkcs11/library/library.ts';
+import { Pkcs11Library } from '../../../../../src/keys/pkcs11/library/library.ts';
 import {
   importTemplates,
   leanPairTemplate,
@@ -167,9 +167,9 @@ test('have a CKA_ID of 16 bytes for each key, which marks base keys alone', () =
 
 test('are what the token has of everything that is made and imported', async () => {
   await using soft = await SoftToken.create();
-  await using module = new Pkcs11Module(softhsmPath);
+  await using library = new Pkcs11Library(softhsmPath);
   await using store = new Pkcs11Store({
-    base: { module, selector: { slotId: 0 }, pin: { kind: 'value', value: userPin } },
+    base: { library, selector: { slotId: 0 }, pin: { kind: 'value', value: userPin } },
     preloaded: new Map(),
     usages: new Map(),
     records: await openTokenKeyRecords(join(soft.directory, 'records')),
@@ -194,7 +194,7 @@ test('are what the token has of everything that is made and imported', async () 
   const raw = randomBytes(32);
   await put('aes-in', parseMaterial('raw', Buffer.from(raw), 'aes-256'), 'encrypt');
 
-  const { api } = module;
+  const { api } = library;
   const session = api.C_OpenSession(Buffer.alloc(8), CKF.SERIAL_SESSION);
   const found: string[] = [];
   for (const [kind, value] of [

@@ -1,6 +1,6 @@
 import type { Handle, PKCS11 } from 'pkcs11js';
 import * as assert from 'uvu/assert';
-import { Pace } from '../../../../../src/keys/pkcs11/library/inline-policy.ts';
+import { InlinePolicy } from '../../../../../src/keys/pkcs11/library/inline-policy.ts';
 import { Session } from '../../../../../src/keys/pkcs11/library/session.ts';
 import { suite } from '../../../../support/timed-suite.ts';
 
@@ -33,7 +33,7 @@ function open(...answers: readonly Answer[]) {
   };
   const session = new Session(api as unknown as PKCS11, Buffer.of(1)); // what a session calls
   const sign = (data = Buffer.from('m'), login?: () => Promise<void>) =>
-    session.sign({ mechanism, key, pace: new Pace(), login }, data);
+    session.sign({ mechanism, key, inline: new InlinePolicy(), login }, data);
   const decrypt = () => session.decrypt({ mechanism, key }, Buffer.from('sealed'));
   return { session, buffers, sign, decrypt };
 }
