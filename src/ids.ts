@@ -75,11 +75,20 @@ const references = {
   },
 } as const;
 
+/** The ids that references are about, by their scheme. */
+interface ReferencedIds {
+  readonly key: KeyId;
+  readonly cert: CertificateId;
+}
+
 /**
  * The id in a reference of a configuration: `key://<id>` or `cert://<id>` by the scheme, or a bare id.
  * InvalidArgs for anything else; only keys.yaml may name a key of a token or the file of a private key.
  */
-export function parseReference(text: string, scheme: 'key' | 'cert'): string {
+export function parseReference<S extends keyof ReferencedIds>(
+  text: string,
+  scheme: S,
+): ReferencedIds[S] {
   const { what, token, file } = references[scheme];
   const prefix = `${scheme}://`;
   if (isMeantAsPkcs11Uri(text)) {
@@ -93,7 +102,7 @@ export function parseReference(text: string, scheme: 'key' | 'cert'): string {
     throw new ServiceError('InvalidArgs', `${reason}: preload it in ${file}, write ${prefix}<id>`);
   }
   const id = text.startsWith(prefix) ? text.slice(prefix.length) : text;
-  return isId(id) ? id : refuse(text, what, idRule);
+  return isId(id) ? (id as ReferencedIds[S]) : refuse(text, what, idRule);
 }
 
 /** `$edgeAgent` for the module `edgeAgent`, `$edgeHub` for `edgeHub`; every other name is its own id. */

@@ -1,7 +1,7 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DamagedFile, openStateDirectory } from '../service/state/state-file.ts';
-import type { AgentConfig } from './config/config.ts';
+import type { AgentConfig } from './config/agent-config.ts';
 import { parseSettings } from './docker/create-options/create-options.ts';
 import type { ModuleSource } from './module-source.ts';
 import type { ModuleRecord, Records } from './records.ts';

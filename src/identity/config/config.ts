@@ -135,7 +135,7 @@ export function parseIdentityConfig(value: unknown, context: ParseContext): Iden
   const yaml = value as IdentityYaml; // checked by the schema
   const { trusted_ca: trusted = [], timeout_s: timeout, proxy } = yaml.cloud ?? {};
   const principals = parsePrincipals(yaml.principals ?? {}, context);
-  if (proxy !== undefined) checkUrl(proxy, ['cloud', 'proxy'], context);
+  if (proxy !== undefined) checkProxy(proxy, context);
   const roots = listOf(trusted).map((text, at) => {
     const path = filePathOf(text);
     if (path !== undefined) return path;
@@ -182,6 +182,17 @@ function checkUrl(
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined) report(path, 'not a URL');
   return url;
+}
+
+function checkProxy(text: string, context: Pick<ParseContext, 'report'>): void {
+  const path = ['cloud', 'proxy'];
+  const url = checkUrl(text, path, context);
+  try {
+    // as they are sent
+    decodeURIComponent(`${url?.username}:${url?.password}`);
+  } catch {
+    context.report(path, 'has a user or password with a bad escape: write % as %25');
+  }
 }
 
 function parsePrincipals(

@@ -4,7 +4,7 @@ import type { CertificateId } from '../../ids.ts';
 import { SharedReads } from '../../service/shared-reads.ts';
 import { encodeCertificatesPem, readCertificates } from '../../x509/certificate.ts';
 import type { Clients } from '../clients.ts';
-import type { CertificateReference } from '../config/config.ts';
+import type { CertificateReference } from '../config/certificate-references.ts';
 import type { HeldCall } from './hold.ts';
 import type { Outage } from './outage.ts';
 

@@ -35,6 +35,7 @@ const wrong: readonly (readonly [Service, string])[] = [
   ['identity', 'principals: {a: {uid: 1}, b: {uid: 1}}\n'],
   ['identity', "principals: {a: {uid: 1, module_id: 'a b'}}\n"],
   ['identity', "cloud: {proxy: 'http://a b'}\n"],
+  ['identity', "cloud: {proxy: 'http://a%zz@b'}\n"],
   ['keys', "'preloaded_key:a': 'pkcs11:token=a'\n"],
   ['keys', "pkcs11_base_slot: 'pkcs11:token=a'\n"],
   ['keys', 'grants: [{user: somebody, actions: [a]}]\n'],

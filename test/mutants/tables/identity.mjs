@@ -18,6 +18,12 @@ export default [
     suite: 'unit/identity/provisioners/dps',
   },
   {
+    breaks: 'a proxy whose password cannot be sent is accepted',
+    text: 'decodeURIComponent(`${url?.username}:${url?.password}`);',
+    becomes: '',
+    suite: 'component/identity/config/config',
+  },
+  {
     breaks: 'a local user with an identity gets tokens for every identity',
     text: 'match: { module_id: moduleId } };',
     becomes: 'match: {} };',

@@ -1,12 +1,15 @@
 /** The look at what a module mounts: after its creation is authorized, and again before every start. */
 import { ServiceError } from '../../../errors.ts';
-import type { ModulesConfig } from '../../config/config.ts';
 import type { ContainerEngine, JsonObject, Volume } from '../engine.ts';
 import { moduleLabel } from '../labels.ts';
 import { hostPathReason, type Look, normalHostPath } from './host-path.ts';
 import { mountsOf, type VolumeRequest } from './mounts.ts';
 
-type MountConfig = Pick<ModulesConfig, 'allowedBinds' | 'allowedVolumes'>;
+/** The settings that allow a mount. */
+interface MountConfig {
+  readonly allowedBinds: readonly string[];
+  readonly allowedVolumes: readonly string[];
+}
 type VolumeEngine = Pick<ContainerEngine, 'system' | 'findVolume' | 'createVolume'>;
 
 /** A module and what it mounts. */

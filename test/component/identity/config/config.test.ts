@@ -132,7 +132,10 @@ test('refuses addresses of the cloud that are none', async ({ dir }) => {
     const text = `provisioning: { source: dps, scope_id: s, global_endpoint: '${endpoint}', attestation: ${attestation} }\n`;
     assert.equal(await problemsOf(dir, text), ['provisioning.global_endpoint'], endpoint);
   }
-  assert.equal(await problemsOf(dir, "cloud: { proxy: 'http://a b' }\n"), ['cloud.proxy']);
+  for (const proxy of ['http://a b', 'http://u%zz@a', 'http://u:%ff@a']) {
+    const wrong = `cloud: { proxy: '${proxy}' }\n`;
+    assert.equal(await problemsOf(dir, wrong), ['cloud.proxy'], proxy);
+  }
   assert.equal(await problemsOf(dir, 'cloud: { trusted_ca: [/a, ca.pem] }\n'), [
     'cloud.trusted_ca[1]',
   ]);

@@ -13,7 +13,7 @@ import {
   workloadBackend,
 } from '../../../../src/modules/api/workload-backend.ts';
 import type { Clients } from '../../../../src/modules/clients.ts';
-import type { CertificateReference } from '../../../../src/modules/config/config.ts';
+import type { CertificateReference } from '../../../../src/modules/config/certificate-references.ts';
 import { Identities } from '../../../../src/modules/identities.ts';
 import { Pki } from '../../../support/tls/pki.ts';
 import { callWithoutHold } from '../../../support/workload/no-hold.ts';

@@ -1,9 +1,9 @@
 /** The part of modules.yaml that says what modules may have of the host and of its names. */
 import { hostname as machineName } from 'node:os';
-import { type ModuleName, moduleNameOf, parseModuleId } from '../../../ids.ts';
-import type { ParseContext } from '../../../service/config/parse-context.ts';
-import { isHostName, withoutLastDots } from './host-name.ts';
-import { isBelow, normalHostPath } from './host-path.ts';
+import { type ModuleName, moduleNameOf, parseModuleId } from '../../ids.ts';
+import type { ParseContext } from '../../service/config/parse-context.ts';
+import { isHostName, withoutLastDots } from '../docker/confinement/host-name.ts';
+import { isBelow, normalHostPath } from '../docker/confinement/host-path.ts';
 
 /** What modules may have, checked. */
 export interface ConfinementConfig {
