@@ -1,41 +1,45 @@
 import type { Via } from '../dbus/client/via.ts';
+import type { ObjectManager } from '../dbus/server/object-manager.ts';
 import { ServiceError } from '../errors.ts';
+import type { certificatesService } from '../interfaces/certificates.ts';
+import type { StateDisk } from '../service/state/state-disk.ts';
 import type { Certificate } from '../x509/certificate.ts';
-import { type Held, isSameList, propertiesOf } from './certificate-entry.ts';
+import { type CertificateEntry, isSameList } from './certificate-entry.ts';
 import type { CertificatesConfig } from './config/config.ts';
 import { ruleFor } from './issuers/policy.ts';
 import { KeyFinder } from './keys/key-finder.ts';
 import type { SigningKeys } from './keys/keys-client.ts';
 import { Preloaded } from './preloaded.ts';
-import type { Publisher } from './publisher.ts';
+import { certificateProperties, managerProperties } from './properties.ts';
 import type { Storage } from './storage.ts';
 
 const republishMs = 1000;
 
 /** What the service is made of. */
-export interface Parts {
+export interface CertificateServiceOptions {
   readonly config: CertificatesConfig;
   readonly storage: Storage;
   readonly keys: SigningKeys;
-  readonly publisher: Publisher;
+  readonly objects: ObjectManager<typeof certificatesService>;
+  readonly disk: Pick<StateDisk, 'problem'>;
   readonly now: () => Date;
 }
 
 /** The certificates under one set of ids, preloaded and stored, each with its key; what is seen of one is published. */
-export class Holdings {
-  readonly #parts: Parts;
+export class CertificateCatalog {
+  readonly #options: CertificateServiceOptions;
   readonly #preloaded: Preloaded;
   readonly #finder: KeyFinder;
   readonly #damaged = new Map<string, string>();
   #problems: readonly string[] = [];
   /** What was read last of preloaded certificates, and when it was published. */
-  readonly #shown = new Map<string, { readonly held: Held; readonly at: number }>();
+  readonly #shown = new Map<string, { readonly held: CertificateEntry; readonly at: number }>();
 
   /** With the finder of those before under another configuration, so that no key is unknown meanwhile. */
-  constructor(parts: Parts, before?: Holdings) {
-    this.#parts = parts;
-    this.#finder = before === undefined ? new KeyFinder(parts.keys, parts.now) : before.#finder;
-    this.#preloaded = new Preloaded(parts.config, (id) => parts.storage.get(id)?.chain);
+  constructor(options: CertificateServiceOptions, before?: CertificateCatalog) {
+    this.#options = options;
+    this.#finder = before === undefined ? new KeyFinder(options.keys, options.now) : before.#finder;
+    this.#preloaded = new Preloaded(options.config, (id) => options.storage.get(id)?.chain);
   }
 
   isPreloaded(id: string): boolean {
@@ -43,19 +47,19 @@ export class Holdings {
   }
 
   ids(): readonly string[] {
-    return [...new Set([...this.#preloaded.ids(), ...this.#parts.storage.ids()])];
+    return [...new Set([...this.#preloaded.ids(), ...this.#options.storage.ids()])];
   }
 
   /** A certificate as it is now, damaged or not. */
-  async read(id: string): Promise<Held | undefined> {
-    if (!this.#preloaded.has(id)) return this.#parts.storage.get(id);
+  async read(id: string): Promise<CertificateEntry | undefined> {
+    if (!this.#preloaded.has(id)) return this.#options.storage.get(id);
     const held = await this.#preloaded.read(id);
     this.#show(held);
     return held;
   }
 
   /** A certificate that can be used; NotFound, or Unavailable when it is damaged. */
-  async require(id: string): Promise<Held> {
+  async require(id: string): Promise<CertificateEntry> {
     const held = await this.read(id);
     if (held === undefined) throw notFound(id);
     if (held.damage !== undefined) {
@@ -70,8 +74,8 @@ export class Holdings {
 
   /** Publishes every certificate as it is now. */
   async publishAll(): Promise<void> {
-    await this.#parts.storage.retry();
-    this.#publishHealth();
+    await this.#options.storage.retry();
+    this.publishHealth();
     for (const id of this.ids()) {
       const held = await this.read(id);
       if (held?.preloaded === false) this.publish(held);
@@ -85,7 +89,7 @@ export class Holdings {
 
   /** Looks up again which keys belong to the certificates, but for those whose key is configured, and publishes it. */
   async refreshKeys(via: Via): Promise<void> {
-    const all: { readonly held: Held; readonly certificate: Certificate }[] = [];
+    const all: { readonly held: CertificateEntry; readonly certificate: Certificate }[] = [];
     for (const id of this.ids()) {
       const held = await this.read(id);
       const [certificate] = held?.chain ?? [];
@@ -106,22 +110,22 @@ export class Holdings {
   }
 
   /** Publishes every certificate as it is now, and removes what is no more, or came about otherwise before. */
-  async publishInPlaceOf(before: Holdings): Promise<void> {
+  async publishInPlaceOf(before: CertificateCatalog): Promise<void> {
     const ids = new Set(this.ids());
     const isSame = (id: string): boolean => before.isPreloaded(id) === this.isPreloaded(id);
     const gone = before.ids().filter((id) => !ids.has(id) || !isSame(id));
-    for (const id of gone) this.#parts.publisher.remove(id);
+    for (const id of gone) this.#options.objects.remove(id);
     await this.publishAll();
-    this.#publishHealth();
+    this.publishHealth();
   }
 
   /** The key stored or configured for a certificate, else the one whose public half it certifies, else ``. */
-  async keyIdOf(held: Held, via: Via): Promise<string> {
+  async keyIdOf(held: CertificateEntry, via: Via): Promise<string> {
     return this.#findKey(held, (certificate) => this.#finder.find(certificate, held.id, via));
   }
 
   /** As `keyIdOf`, but asks the Keys service rarely: anybody may call GetCertificate. */
-  async keyIdOrNone(held: Held, { requestId }: Via): Promise<string> {
+  async keyIdOrNone(held: CertificateEntry, { requestId }: Via): Promise<string> {
     return this.#findKey(held, (certificate) =>
       this.#finder.findSparingly(certificate, held.id, requestId),
     );
@@ -133,33 +137,41 @@ export class Holdings {
   }
 
   /** Shows a certificate, and whether all are well. */
-  publish(held: Held): void {
-    const { now, publisher } = this.#parts;
+  publish(held: CertificateEntry): void {
+    const { now, objects } = this.#options;
     const keyId = this.#knownKeyId(held);
-    publisher.put(held.id, propertiesOf(held, { now: now(), keyId }));
+    objects.put(held.id, certificateProperties(held, { now: now(), keyId }));
     if (held.damage === undefined) this.#damaged.delete(held.id);
     else this.#damaged.set(held.id, held.damage);
-    this.#publishHealth();
+    this.publishHealth();
   }
 
   /** Shows what else is wrong, in place of what was. */
   showProblems(problems: readonly string[]): void {
     if (isSameList(this.#problems, problems)) return;
     this.#problems = problems;
-    this.#publishHealth();
+    this.publishHealth();
+  }
+
+  /** Shows all that is wrong now, of the disk too. */
+  publishHealth(): void {
+    const { disk, objects, storage } = this.#options;
+    const damaged = [...this.#damaged].map(([id, damage]) => `${JSON.stringify(id)}: ${damage}`);
+    const problems = [disk.problem, storage.failure ?? '', ...damaged, ...this.#problems];
+    objects.setProperties(managerProperties(problems));
   }
 
   /** Shows that a certificate is gone. */
   remove(id: string): void {
     this.#damaged.delete(id);
-    this.#parts.publisher.remove(id);
-    this.#publishHealth();
+    this.#options.objects.remove(id);
+    this.publishHealth();
   }
 
   /** Publishes what was read when it changed, and else once a second, because its state changes with time. */
-  #show(held: Held): void {
+  #show(held: CertificateEntry): void {
     const shown = this.#shown.get(held.id);
-    const at = this.#parts.now().getTime();
+    const at = this.#options.now().getTime();
     if (shown !== undefined && isSame(shown.held, held)) {
       if (at >= shown.at && at - shown.at < republishMs) return;
     }
@@ -167,7 +179,10 @@ export class Holdings {
     this.publish(held);
   }
 
-  async #findKey(held: Held, find: (certificate: Certificate) => Promise<string>): Promise<string> {
+  async #findKey(
+    held: CertificateEntry,
+    find: (certificate: Certificate) => Promise<string>,
+  ): Promise<string> {
     const known = this.#knownKeyId(held);
     const [certificate] = held.chain;
     if (known !== '' || held.keyId !== '' || certificate === undefined) return known;
@@ -182,25 +197,18 @@ export class Holdings {
     if (held !== undefined) this.publish(held);
   }
 
-  #knownKeyId({ id, keyId, chain: [certificate] }: Held): string {
+  #knownKeyId({ id, keyId, chain: [certificate] }: CertificateEntry): string {
     if (keyId !== '') return this.#finder.replacementOf(id, certificate) ?? keyId;
     return this.#configuredKeyId(id) ?? this.#finder.known(certificate);
   }
 
   #configuredKeyId(id: string): string | undefined {
-    const issuers = new Map(Object.entries(this.#parts.config.issuers));
-    return issuers.get(id)?.key_id ?? ruleFor(this.#parts.config, id).key_id;
-  }
-
-  #publishHealth(): void {
-    const { failure } = this.#parts.storage;
-    const damaged = [...this.#damaged].map(([id, damage]) => `${JSON.stringify(id)}: ${damage}`);
-    const all = [...damaged, ...this.#problems];
-    this.#parts.publisher.health(failure === undefined ? all : [failure, ...all]);
+    const issuers = new Map(Object.entries(this.#options.config.issuers));
+    return issuers.get(id)?.key_id ?? ruleFor(this.#options.config, id).key_id;
   }
 }
 
-function isSame(before: Held, now: Held): boolean {
+function isSame(before: CertificateEntry, now: CertificateEntry): boolean {
   return before === now || (now.damage !== undefined && now.damage === before.damage);
 }
 

@@ -1,14 +1,20 @@
 import type { Handlers, Resolvers } from '../dbus/definition.ts';
+import type { ObjectManager } from '../dbus/server/object-manager.ts';
 import type { CallContext } from '../dbus/server/serve.ts';
-import type { certificatesInterface } from '../interfaces/certificates.ts';
+import type { certificatesInterface, certificatesService } from '../interfaces/certificates.ts';
 import type { CertificateService } from './service.ts';
 
 type Manager = typeof certificatesInterface;
 
+/** What the handlers work on beside the service. */
+export interface CertificatesHandlersOptions {
+  readonly objects: Pick<ObjectManager<typeof certificatesService>, 'pathOf'>;
+}
+
 /** The methods of the manager. */
 export function certificatesHandlers(
   service: CertificateService,
-  objectPath: (id: string) => string,
+  { objects }: CertificatesHandlersOptions,
 ): Omit<Handlers<Manager, CallContext>, 'Describe'> {
   return {
     async Issue({ certificate_id, csr, options }, via) {
@@ -20,7 +26,7 @@ export function certificatesHandlers(
     async ImportCertificate({ certificate_id, data, format, options }, via) {
       const { key_id: keyId, if_exists: ifExists } = options;
       await service.import(certificate_id, { data, format }, { keyId, ifExists, via });
-      return { certificate: objectPath(certificate_id) };
+      return { certificate: objects.pathOf(certificate_id) };
     },
     async ExportCertificate({ certificate_id, format }) {
       return { data: await service.export(certificate_id, format) };

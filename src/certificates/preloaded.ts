@@ -1,7 +1,7 @@
 import { describeError, ServiceError } from '../errors.ts';
 import type { Certificate } from '../x509/certificate.ts';
 import { orderChain } from '../x509/chain.ts';
-import { type Held, isSameList } from './certificate-entry.ts';
+import { type CertificateEntry, isSameList } from './certificate-entry.ts';
 import { CertificateFiles } from './certificate-files.ts';
 import type { CertificatesConfig } from './config/config.ts';
 
@@ -13,7 +13,7 @@ export type StoredChain = (id: string) => readonly Certificate[] | undefined;
 /** What was made of the parts of a certificate. */
 interface Made {
   readonly parts: readonly (readonly Certificate[])[];
-  readonly held: Held;
+  readonly held: CertificateEntry;
 }
 
 /** The certificates that the configuration names, as their files are when they are asked for. */
@@ -37,7 +37,7 @@ export class Preloaded {
   }
 
   /** The certificates of an id as its files are now, the same object while they are the same; damaged when one cannot be read. */
-  async read(id: string): Promise<Held> {
+  async read(id: string): Promise<CertificateEntry> {
     try {
       const parts = await this.#collect(id, 0);
       const before = this.#made.get(id);
@@ -50,7 +50,7 @@ export class Preloaded {
     }
   }
 
-  #make(id: string, certificates: readonly Certificate[]): Held {
+  #make(id: string, certificates: readonly Certificate[]): CertificateEntry {
     const different = new Map(certificates.map((one) => [one.fingerprint, one]));
     const unique = [...different.values()];
     const list = (this.#sources.get(id) ?? []).length > 1;

@@ -3,13 +3,14 @@ import { isServiceError, oneOf, ServiceError } from '../errors.ts';
 import { unrotated } from '../glob.ts';
 import { type Certificate, encodeCertificatesPem } from '../x509/certificate.ts';
 import { parseCsr } from '../x509/csr.ts';
-import { Holdings, notFound, type Parts } from './catalog.ts';
-import { type Held, validityOf } from './certificate-entry.ts';
+import { CertificateCatalog, type CertificateServiceOptions, notFound } from './catalog.ts';
+import type { CertificateEntry } from './certificate-entry.ts';
 import type { CertificatesConfig } from './config/config.ts';
 import { readFormat, writeFormat } from './formats.ts';
 import { issueWithLocalCa, type LocalCa } from './issuers/local-ca.ts';
 import { grant, policyFor, resolveIssuer, resolveProfile } from './issuers/policy.ts';
 import { rightsOf } from './issuers/profile.ts';
+import { validityOf } from './properties.ts';
 import { TrustBundle } from './trust-bundle.ts';
 
 /** What may be said about an Issue. */
@@ -37,28 +38,36 @@ export interface CertificateRecord {
 
 /** Everything that can be done with certificates; failures are ServiceErrors. */
 export class CertificateService {
-  readonly #parts: Parts;
-  readonly #holdings: Holdings;
+  readonly #options: CertificateServiceOptions;
+  readonly #catalog: CertificateCatalog;
   readonly #trustBundle: TrustBundle;
   /** Anybody may read, and a chain is the same list while it is the same. */
-  readonly #pem = new WeakMap<Held['chain'], string>();
+  readonly #pem = new WeakMap<CertificateEntry['chain'], string>();
   #order: { last: Promise<unknown> } = { last: Promise.resolve() };
 
-  constructor(parts: Parts, before?: CertificateService) {
-    this.#parts = parts;
-    this.#holdings = new Holdings(parts, before === undefined ? undefined : before.#holdings);
-    this.#trustBundle = new TrustBundle(parts.config, this.#holdings, parts.publisher);
+  constructor(options: CertificateServiceOptions, before?: CertificateService) {
+    this.#options = options;
+    this.#catalog = new CertificateCatalog(
+      options,
+      before === undefined ? undefined : before.#catalog,
+    );
+    this.#trustBundle = new TrustBundle(options.config, this.#catalog, options.objects);
   }
 
   /** Publishes every certificate and the digest of the trust bundle. */
   async publishAll(): Promise<void> {
-    await this.#holdings.publishAll();
+    await this.#catalog.publishAll();
     await this.#trustBundle.publish();
+  }
+
+  /** Shows all that is wrong now, of the disk too. */
+  publishHealth(): void {
+    this.#catalog.publishHealth();
   }
 
   /** The same certificates under another configuration, published as that has them; changes keep their order. */
   async reconfigured(config: CertificatesConfig): Promise<CertificateService> {
-    const next = new CertificateService({ ...this.#parts, config }, this);
+    const next = new CertificateService({ ...this.#options, config }, this);
     next.#order = this.#order;
     await next.publishInPlaceOf(this);
     return next;
@@ -66,27 +75,27 @@ export class CertificateService {
 
   /** Publishes everything as it is now, and removes what only the service before had. */
   async publishInPlaceOf(before: CertificateService): Promise<void> {
-    await this.#holdings.publishInPlaceOf(before.#holdings);
+    await this.#catalog.publishInPlaceOf(before.#catalog);
     await this.#trustBundle.publish();
   }
 
   /** Whether keys were out of reach when they were looked up last. */
   get keysAreOutdated(): boolean {
-    return this.#holdings.keysAreOutdated;
+    return this.#catalog.keysAreOutdated;
   }
 
   /** Looks up again which keys belong to the certificates, so that their objects show them. */
   refreshKeys(via: Via): Promise<void> {
-    return this.#holdings.refreshKeys(via);
+    return this.#catalog.refreshKeys(via);
   }
 
   /** The one consistent read; NotFound, or Unavailable when the certificate is damaged. */
   async get(id: string, via: Via): Promise<CertificateRecord> {
-    const held = await this.#holdings.require(id);
+    const held = await this.#catalog.require(id);
     const { notBefore, notAfter } = validityOf(held.chain[0]);
     return {
       chain_pem: this.#pemOf(held),
-      key_id: await this.#holdings.keyIdOrNone(held, via),
+      key_id: await this.#catalog.keyIdOrNone(held, via),
       not_before: notBefore,
       not_after: notAfter,
       renew_at: 0n,
@@ -104,28 +113,28 @@ export class CertificateService {
     await this.#checkKey(keyId, chain[0], via);
     return this.#exclusive(async () => {
       this.#refusePreloaded(id, 'replaced');
-      this.#parts.storage.assertListed();
-      if (!replaces && this.#parts.storage.get(id) !== undefined) {
+      this.#options.storage.assertListed();
+      if (!replaces && this.#options.storage.get(id) !== undefined) {
         throw new ServiceError('AlreadyExists', `the certificate ${JSON.stringify(id)} exists`);
       }
-      this.#holdings.publish(await this.#parts.storage.put(id, chain, { keyId, replaces }));
+      this.#catalog.publish(await this.#options.storage.put(id, chain, { keyId, replaces }));
       await this.#trustBundle.publish();
     });
   }
 
   /** The certificate in a format. */
   async export(id: string, format: string): Promise<Buffer> {
-    return writeFormat((await this.#holdings.require(id)).chain, format);
+    return writeFormat((await this.#catalog.require(id)).chain, format);
   }
 
   /** Deletes a certificate that was handed in. */
   delete(id: string): Promise<void> {
     return this.#exclusive(async () => {
       this.#refusePreloaded(id, 'deleted');
-      this.#parts.storage.assertListed();
-      if (this.#parts.storage.get(id) === undefined) throw notFound(id);
-      await this.#parts.storage.delete(id);
-      this.#holdings.remove(id);
+      this.#options.storage.assertListed();
+      if (this.#options.storage.get(id) === undefined) throw notFound(id);
+      await this.#options.storage.delete(id);
+      this.#catalog.remove(id);
       await this.#trustBundle.publish();
     });
   }
@@ -133,7 +142,7 @@ export class CertificateService {
   /** The certificates of the id asked for, else of the configured ids, else of `trusted-ca`. */
   async trustBundle(id: string | undefined): Promise<string> {
     if (id === undefined) return this.#trustBundle.pem();
-    return this.#pemOf(await this.#holdings.require(id));
+    return this.#pemOf(await this.#catalog.require(id));
   }
 
   /** Whom and what for a certificate of this id would be issued: what authorization is asked about. */
@@ -141,7 +150,7 @@ export class CertificateService {
     id: string,
     options: IssueOptions,
   ): { readonly issuer: string; readonly profile: string } {
-    const policy = policyFor(this.#parts.config, id);
+    const policy = policyFor(this.#options.config, id);
     return {
       issuer: resolveIssuer(policy, options.issuer),
       profile: resolveProfile(policy, options.profile),
@@ -154,7 +163,7 @@ export class CertificateService {
     csr: Buffer,
     options: IssueOptions & { readonly via: Via },
   ): Promise<string> {
-    const policy = policyFor(this.#parts.config, id);
+    const policy = policyFor(this.#options.config, id);
     if (policy.method === 'none') {
       const name = JSON.stringify(id);
       throw new ServiceError(
@@ -170,21 +179,21 @@ export class CertificateService {
     const authority = await this.#authority(issuerId, options.via);
     try {
       const certified = { spki: request.spki, granted, rights };
-      const chain = await issueWithLocalCa(authority, certified, this.#parts.now());
+      const chain = await issueWithLocalCa(authority, certified, this.#options.now());
       return encodeCertificatesPem(chain);
     } catch (error) {
       // its key was replaced
-      if (isServiceError(error, 'NotFound')) this.#holdings.forgetKey(authority.chain[0]);
+      if (isServiceError(error, 'NotFound')) this.#catalog.forgetKey(authority.chain[0]);
       throw error;
     }
   }
 
   /** A CA that is held here, with its key. */
   async #authority(id: string, via: Via): Promise<LocalCa> {
-    const issuer = await this.#holdings.require(id);
+    const issuer = await this.#catalog.require(id);
     const [ca, ...above] = issuer.chain;
     if (ca === undefined) throw notFound(id);
-    const keyId = await this.#holdings.keyIdOf(issuer, via);
+    const keyId = await this.#catalog.keyIdOf(issuer, via);
     if (keyId === '') {
       throw new ServiceError('NotFound', `no key of the certificate ${JSON.stringify(id)}`);
     }
@@ -195,12 +204,12 @@ export class CertificateService {
         `the key of the certificate ${JSON.stringify(id)} ${why}`,
       );
     }
-    return { id, chain: [ca, ...above], signer: this.#parts.keys.signer(keyId, ca.spki, via) };
+    return { id, chain: [ca, ...above], signer: this.#options.keys.signer(keyId, ca.spki, via) };
   }
 
   async #checkKey(keyId: string, certificate: Certificate | undefined, via: Via): Promise<void> {
     if (keyId === '' || certificate === undefined) return;
-    if (!(await this.#parts.keys.contradicts(keyId, certificate.spki, via))) return;
+    if (!(await this.#options.keys.contradicts(keyId, certificate.spki, via))) return;
     const [key, subject] = [keyId, certificate.subjectText].map((text) => JSON.stringify(text));
     throw new ServiceError(
       'InvalidArgs',
@@ -208,14 +217,14 @@ export class CertificateService {
     );
   }
 
-  #pemOf({ chain }: Held): string {
+  #pemOf({ chain }: CertificateEntry): string {
     const pem = this.#pem.get(chain) ?? encodeCertificatesPem(chain);
     this.#pem.set(chain, pem);
     return pem;
   }
 
   #refusePreloaded(id: string, verb: string): void {
-    if (!this.#holdings.isPreloaded(id)) return;
+    if (!this.#catalog.isPreloaded(id)) return;
     const name = JSON.stringify(id);
     throw new ServiceError('NotSupported', `the preloaded certificate ${name} cannot be ${verb}`);
   }

@@ -6,9 +6,9 @@ import {
   encodeCertificatesPem,
   parseCertificatesPem,
 } from '../x509/certificate.ts';
-import type { Held } from './certificate-entry.ts';
+import type { CertificateEntry } from './certificate-entry.ts';
 
-const form = jsonRecords<string, Held>({
+const form = jsonRecords<string, CertificateEntry>({
   parseId: parseCertificateId,
   parse: parseRecord,
   format: ({ keyId, chain }) => ({ key_id: keyId, chain_pem: encodeCertificatesPem(chain) }),
@@ -16,9 +16,9 @@ const form = jsonRecords<string, Held>({
 
 /** The files in one directory. A damaged one is held as damaged, and stays. */
 export class Storage {
-  readonly #records: RecordDirectory<string, Held>;
+  readonly #records: RecordDirectory<string, CertificateEntry>;
 
-  private constructor(records: RecordDirectory<string, Held>) {
+  private constructor(records: RecordDirectory<string, CertificateEntry>) {
     this.#records = records;
   }
 
@@ -33,7 +33,7 @@ export class Storage {
   }
 
   /** A certificate, damaged or not; as long as the directory cannot be used every id may be in it, and is damaged. */
-  get(id: string): Held | undefined {
+  get(id: string): CertificateEntry | undefined {
     const damage = this.#records.reason(id);
     if (damage === undefined) return this.#records.get(id);
     return { id, chain: [], keyId: '', preloaded: false, damage };
@@ -58,7 +58,7 @@ export class Storage {
     id: string,
     chain: readonly Certificate[],
     { keyId, replaces }: { readonly keyId: string; readonly replaces: boolean },
-  ): Promise<Held> {
+  ): Promise<CertificateEntry> {
     const held = { id, chain, keyId, preloaded: false };
     await this.#records.put(id, held, { evenUnreadable: replaces, evenNewer: replaces });
     return held;
@@ -70,7 +70,7 @@ export class Storage {
   }
 }
 
-function parseRecord(value: unknown, id: string): Held {
+function parseRecord(value: unknown, id: string): CertificateEntry {
   const fields = new Map<string, unknown>(Object.entries(value ?? {}));
   const [keyId, pem] = ['key_id', 'chain_pem'].map((name) => fields.get(name));
   if (typeof keyId !== 'string' || typeof pem !== 'string') throw new Error('it lacks a field');

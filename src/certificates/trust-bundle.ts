@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
+import type { ObjectManager } from '../dbus/server/object-manager.ts';
 import { ServiceError } from '../errors.ts';
+import type { certificatesService } from '../interfaces/certificates.ts';
 import { type Certificate, encodeCertificatesPem } from '../x509/certificate.ts';
-import type { Holdings } from './catalog.ts';
+import type { CertificateCatalog } from './catalog.ts';
 import { isSameList } from './certificate-entry.ts';
 import type { CertificatesConfig } from './config/config.ts';
-import type { Publisher } from './publisher.ts';
 
 /** The bundle that was made of these chains. */
 interface Made {
@@ -16,18 +17,18 @@ interface Made {
 /** The roots that the device believes: the configured certificates, else `trusted-ca`. */
 export class TrustBundle {
   readonly #ids: readonly string[];
-  readonly #holdings: Holdings;
-  readonly #publisher: Publisher;
+  readonly #catalog: CertificateCatalog;
+  readonly #objects: ObjectManager<typeof certificatesService>;
   #made: Made | undefined;
 
   constructor(
     { trust_bundle: ids }: Pick<CertificatesConfig, 'trust_bundle'>,
-    holdings: Holdings,
-    publisher: Publisher,
+    catalog: CertificateCatalog,
+    objects: ObjectManager<typeof certificatesService>,
   ) {
     this.#ids = ids;
-    this.#holdings = holdings;
-    this.#publisher = publisher;
+    this.#catalog = catalog;
+    this.#objects = objects;
   }
 
   /**
@@ -38,14 +39,14 @@ export class TrustBundle {
     const { chains, failures } = await this.#parts();
     // what is damaged is named already
     const missing = failures.filter(({ code }) => code === 'NotFound');
-    this.#holdings.showProblems(missing.map(({ message }) => `trust_bundle: ${message}`));
+    this.#catalog.showProblems(missing.map(({ message }) => `trust_bundle: ${message}`));
     const [failure] = failures;
     if (failure !== undefined && chains.length === 0) throw failure;
     const before = this.#made;
     const isKnown = before !== undefined && isSameList(before.chains, chains);
     const made = isKnown ? before : madeOf(chains);
     this.#made = made;
-    this.#publisher.trustBundle(made.digest);
+    this.#show(made.digest);
     return made.pem;
   }
 
@@ -55,8 +56,13 @@ export class TrustBundle {
       await this.pem();
     } catch {
       // GetTrustBundle says which part is missing or damaged, and no digest is better than a wrong one
-      this.#publisher.trustBundle('');
+      this.#show('');
     }
+  }
+
+  #show(digest: string): void {
+    const isOther = this.#objects.setProperties({ TrustBundleDigest: digest });
+    if (isOther) this.#objects.emit('TrustBundleChanged', {});
   }
 
   async #parts(): Promise<{
@@ -67,7 +73,7 @@ export class TrustBundle {
     const failures: ServiceError[] = [];
     for (const id of await this.#present()) {
       try {
-        chains.push((await this.#holdings.require(id)).chain);
+        chains.push((await this.#catalog.require(id)).chain);
       } catch (error) {
         if (!(error instanceof ServiceError)) throw error;
         failures.push(error);
@@ -79,7 +85,7 @@ export class TrustBundle {
   async #present(): Promise<readonly string[]> {
     if (this.#ids.length > 0) return this.#ids;
     const fallback = 'trusted-ca';
-    return (await this.#holdings.read(fallback)) === undefined ? [] : [fallback];
+    return (await this.#catalog.read(fallback)) === undefined ? [] : [fallback];
   }
 }
 

@@ -86,9 +86,9 @@ export class ObjectManager<S extends ServiceDefinition> {
     for (const at of gone) this.#signals.removed(at, [child.interface.name]);
   }
 
-  /** Sets properties of the manager. */
-  setProperties(values: Partial<Properties<S['manager']>>): void {
-    this.#setManager(this.#health.over(values));
+  /** Sets properties of the manager; false when that changes nothing that clients may have cached. */
+  setProperties(values: Partial<Properties<S['manager']>>): boolean {
+    return this.#setManager(this.#health.over(values));
   }
 
   /** Shows a problem of the process beside those that the service has itself; '' ends that. */
@@ -175,9 +175,11 @@ export class ObjectManager<S extends ServiceDefinition> {
     return `${head.slice(0, -1)},"objects":{${objects.join(',')}}}`;
   }
 
-  #setManager(values: Partial<Properties<S['manager']>>): void {
+  #setManager(values: Partial<Properties<S['manager']>>): boolean {
     const { path, manager } = this.#service;
-    this.#signals.changed(path, manager.name, this.#manager.set(values));
+    const change = this.#manager.set(values);
+    this.#signals.changed(path, manager.name, change);
+    return change !== undefined;
   }
 }
 

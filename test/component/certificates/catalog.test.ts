@@ -20,7 +20,7 @@ const otherData = { data: other.der, format: 'der' };
 const replace = { ifExists: 'replace' };
 
 test.before.each(async (context) => {
-  context.directory = await mkdtemp(join(tmpdir(), 'iotedge-holdings-'));
+  context.directory = await mkdtemp(join(tmpdir(), 'iotedge-catalog-'));
   context.path = join(context.directory, 'file.cer');
   await writeFile(context.path, encodeCertificatesPem([other]));
 });
@@ -72,6 +72,27 @@ test('are gone from the bus and from the problems when they are deleted', async 
   assert.is(await failureOf(again.service.get('y')), 'NotFound');
 });
 
+test('are well at first, and degraded as long as the disk is not well', async ({ path }) => {
+  await using rig = await Rig.start();
+  const { published } = rig;
+  assert.equal(published.properties, {
+    Version: '',
+    Health: 'ok',
+    LastError: '',
+    TrustBundleDigest: sha256(''),
+  });
+  await using damaged = await Rig.start({ 'preloaded_cert:file': `${path}/nowhere` });
+  const [damage] = damaged.published.problems;
+  damaged.disk.problem = 'it is full';
+  damaged.service.publishHealth();
+  assert.equal(damaged.published.problems, ['it is full', damage]);
+  await damaged.service.publishAll();
+  assert.equal(damaged.published.problems, ['it is full', damage]);
+  damaged.disk.problem = '';
+  damaged.service.publishHealth();
+  assert.equal(damaged.published.problems, [damage]);
+});
+
 test('change under another configuration: what is preloaded, what is gone and the trust bundle', async ({
   path,
 }) => {
@@ -79,7 +100,7 @@ test('change under another configuration: what is preloaded, what is gone and th
   await rig.service.import('x', data, {});
   await rig.service.import('y', data, {});
   const removed: string[] = [];
-  const { remove } = rig.published;
+  const remove = rig.published.remove.bind(rig.published);
   rig.published.remove = (id) => {
     removed.push(id);
     remove(id);
@@ -177,7 +198,7 @@ test('are published again only where a key changed', async () => {
   await rig.service.import('x', data, {});
   await rig.service.import('y', otherData, {});
   const puts: string[] = [];
-  const { put } = rig.published;
+  const put = rig.published.put.bind(rig.published);
   rig.published.put = (id, properties) => {
     puts.push(id);
     put(id, properties);

@@ -146,7 +146,7 @@ test('publish what is read often no more than once a second while it is the same
 }) => {
   await using rig = await Rig.start({ 'preloaded_cert:root': path });
   let published = 0;
-  const { put } = rig.published;
+  const put = rig.published.put.bind(rig.published);
   rig.published.put = (...all) => {
     published++;
     put(...all);

@@ -11,10 +11,10 @@ import type {
   KeyState,
   SigningKeys,
 } from '../../../src/certificates/keys/keys-client.ts';
-import type { Publisher } from '../../../src/certificates/publisher.ts';
 import { CertificateService, type ImportOptions } from '../../../src/certificates/service.ts';
 import { Storage } from '../../../src/certificates/storage.ts';
 import { ServiceError } from '../../../src/errors.ts';
+import { certificatesService } from '../../../src/interfaces/certificates.ts';
 import {
   localSigner,
   publicKeyOf,
@@ -23,6 +23,7 @@ import {
   spkiOf,
 } from '../../../src/x509/algorithm.ts';
 import { via } from '../../support/via.ts';
+import { ShownObjects } from '../../support/wire/shown-objects.ts';
 
 /** Keys of this process. */
 export class LocalKeys implements SigningKeys {
@@ -75,16 +76,21 @@ export class LocalKeys implements SigningKeys {
   }
 }
 
-/** What was published, by id. */
-export class Published implements Publisher {
-  readonly objects = new Map<string, Parameters<Publisher['put']>[1]>();
-  digest = '';
-  problems: readonly string[] = [];
+/** What was published. */
+export class Published extends ShownObjects<typeof certificatesService> {
+  constructor() {
+    super(certificatesService);
+  }
 
-  put: Publisher['put'] = (id, properties) => void this.objects.set(id, properties);
-  remove: Publisher['remove'] = (id) => void this.objects.delete(id);
-  trustBundle: Publisher['trustBundle'] = (digest) => void (this.digest = digest);
-  health: Publisher['health'] = (problems) => void (this.problems = problems);
+  get digest(): string {
+    return this.properties.TrustBundleDigest;
+  }
+
+  get problems(): readonly string[] {
+    const { Health, LastError } = this.properties;
+    if (LastError === '') return [];
+    return Health === 'degraded' ? LastError.split('; ') : [];
+  }
 }
 
 /** Settings as they stand in certificates.yaml, defaults filled in. */
@@ -124,14 +130,15 @@ export class Rig implements AsyncDisposable {
   readonly directory: string;
   readonly keys = new LocalKeys();
   readonly published = new Published();
+  readonly disk = { problem: '' };
   readonly service: CalledService;
   now = new Date();
 
   private constructor(directory: string, storage: Storage, config: CertificatesConfig) {
     this.directory = directory;
-    const { keys, published: publisher } = this;
+    const { disk, keys, published: objects } = this;
     const now = () => this.now;
-    this.service = new CalledService({ config, storage, keys, publisher, now });
+    this.service = new CalledService({ config, storage, keys, objects, disk, now });
   }
 
   /** Starts a service; with a directory, on the state that another one left. */

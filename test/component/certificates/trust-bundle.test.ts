@@ -32,7 +32,7 @@ test('has every certificate of every part once, in their order, also two of one 
 test('is another one as soon as a part is imported, replaced or deleted', async () => {
   await using rig = await Rig.start({ trust_bundle: ['one'] });
   const digests: string[] = [];
-  rig.published.trustBundle = (digest) => void digests.push(digest);
+  rig.published.emit = () => void digests.push(rig.published.digest);
   await rig.service.import('one', bundle(ca), {});
   await rig.service.import('one', bundle(other), replace);
   assert.equal(digests, [sha256(pem(ca)), sha256(pem(other))]);
@@ -40,6 +40,19 @@ test('is another one as soon as a part is imported, replaced or deleted', async 
   await rig.service.delete('one');
   assert.is(digests.at(-1), '');
   assert.is(await failureOf(rig.service.trustBundle(undefined)), 'NotFound');
+});
+
+test('is emitted when it is another one, and only then', async () => {
+  await using rig = await Rig.start({ trust_bundle: ['one'] });
+  const emitted: string[] = [];
+  rig.published.emit = (member) => void emitted.push(member);
+  await rig.service.import('one', bundle(ca), {});
+  assert.equal(emitted, ['TrustBundleChanged']);
+  await rig.service.publishAll();
+  await rig.service.import('else', bundle(other), {});
+  assert.is(emitted.length, 1);
+  await rig.service.delete('one');
+  assert.equal([emitted.length, rig.published.digest], [2, '']);
 });
 
 test('is trusted-ca where none is configured, and empty where there is none', async () => {
@@ -66,7 +79,7 @@ test('of one configured part is that part and no other', async () => {
 test('is published with everything else, also when the clock moves on', async () => {
   await using rig = await Rig.start();
   await rig.service.import('trusted-ca', bundle(ca), {});
-  rig.published.digest = 'lost';
+  rig.published.setProperties({ TrustBundleDigest: 'lost' });
   await rig.service.publishAll();
   assert.is(rig.published.digest, sha256(pem(ca)));
 });

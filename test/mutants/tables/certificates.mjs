@@ -58,17 +58,17 @@ export default [
     breaks: 'a certificate is shown to be due for renewal at its end',
     text: 'RenewAt: 0n,',
     becomes: 'RenewAt: notAfter,',
-    suite: 'component/certificates/certificate-entry',
+    suite: 'component/certificates/properties',
   },
   {
     breaks: 'a certificate is expired at the last instant of its life',
     text: "return now > certificate.notAfter ? 'expired' : 'valid';",
     becomes: "return now >= certificate.notAfter ? 'expired' : 'valid';",
-    suite: 'component/certificates/certificate-entry',
+    suite: 'component/certificates/properties',
   },
   {
     breaks: 'a stored certificate hides the preloaded one of its id',
-    text: 'if (!this.#preloaded.has(id)) return this.#parts.storage.get(id);',
+    text: 'if (!this.#preloaded.has(id)) return this.#options.storage.get(id);',
     becomes:
       'const stored = this.#parts.storage.get(id);\n    if (stored !== undefined || !this.#preloaded.has(id)) return stored;',
     suite: 'component/certificates/catalog',
@@ -219,9 +219,9 @@ export default [
   },
   {
     breaks: 'a trust bundle that is the same is emitted as another one',
-    text: 'if (digest === this.#trustBundle) return;',
-    becomes: '',
-    suite: 'unit/certificates/publisher',
+    text: "if (isOther) this.#objects.emit('TrustBundleChanged', {});",
+    becomes: "if (isOther || digest !== '') this.#objects.emit('TrustBundleChanged', {});",
+    suite: 'component/certificates/trust-bundle',
   },
   {
     breaks: 'the key of the CA is certified in place of that of the request',
@@ -231,7 +231,7 @@ export default [
   },
   {
     breaks: 'a key that was replaced is asked for again and again',
-    text: "if (isServiceError(error, 'NotFound')) this.#holdings.forgetKey(authority.chain[0]);",
+    text: "if (isServiceError(error, 'NotFound')) this.#catalog.forgetKey(authority.chain[0]);",
     becomes: '',
     suite: 'component/certificates/issuers/authority',
   },
@@ -249,8 +249,8 @@ export default [
   },
   {
     breaks: 'a deleted certificate stays in the digest of the trust bundle',
-    text: '      this.#holdings.remove(id);\n      await this.#trustBundle.publish();',
-    becomes: '      this.#holdings.remove(id);',
+    text: '      this.#catalog.remove(id);\n      await this.#trustBundle.publish();',
+    becomes: '      this.#catalog.remove(id);',
     suite: 'component/certificates/trust-bundle',
   },
   {

@@ -25,10 +25,11 @@ export class ShownObjects<S extends ServiceDefinition> extends ObjectManager<S> 
     this.goLive();
   }
 
-  override setProperties(values: Partial<Properties<S['manager']>>): void {
-    super.setProperties(values);
+  override setProperties(values: Partial<Properties<S['manager']>>): boolean {
+    const isChange = super.setProperties(values);
     this.properties = { ...this.properties, ...values };
     this.history.push(this.properties);
+    return isChange;
   }
 
   override put(id: string, values: Properties<S['child']['interface']>): void {

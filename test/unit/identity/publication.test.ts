@@ -49,7 +49,7 @@ function watched() {
   const calls: string[] = [];
   const objects = new ShownObjects(identityService);
   const publication = new Publication(objects, () => at);
-  objects.setProperties = (values) => void calls.push(`set ${Object.keys(values).length}`);
+  objects.setProperties = (values) => calls.push(`set ${Object.keys(values).length}`) > 0;
   objects.put = (id) => void calls.push(`put ${id}`);
   objects.remove = (id) => void calls.push(`remove ${id}`);
   return { calls, publication };

@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { isSameList, propertiesOf } from '../../../src/certificates/certificate-entry.ts';
+import { isSameList } from '../../../src/certificates/certificate-entry.ts';
+import { certificateProperties, managerProperties } from '../../../src/certificates/properties.ts';
 import { PropertySet } from '../../../src/dbus/server/properties.ts';
 import { writersOf } from '../../../src/dbus/wire/codec.ts';
 import { WireWriter } from '../../../src/dbus/wire/writer.ts';
@@ -16,7 +17,7 @@ const test = suite('what is shown of a certificate');
 function show(der: Buffer): void {
   const chain = [parseCertificate(der, 'it')];
   const held = { id: 'x', chain, keyId: '', preloaded: false };
-  const properties = propertiesOf(held, { now: new Date(), keyId: '' });
+  const properties = certificateProperties(held, { now: new Date(), keyId: '' });
   const set = new PropertySet(certificateInterface, properties);
   const [write] = writersOf('a{sv}');
   assert.ok(write);
@@ -52,7 +53,7 @@ const held = { id: 'x', chain: [it, issuer], keyId: 'stored', preloaded: false }
 
 test('is every property of the first certificate of the chain', () => {
   const microseconds = (time: Date): bigint => BigInt(time.getTime()) * 1000n;
-  assert.equal(propertiesOf(held, { now: new Date(), keyId: 'known' }), {
+  assert.equal(certificateProperties(held, { now: new Date(), keyId: 'known' }), {
     CertificateId: 'x',
     KeyId: 'known',
     Subject: 'CN=it',
@@ -74,13 +75,13 @@ test('is every property of the first certificate of the chain', () => {
 
 test('is every other name that the certificate has', () => {
   const chain = parseCertificatesPem(Buffer.from(otherName), 'it');
-  const shown = propertiesOf({ ...held, chain }, { now: new Date(), keyId: '' });
+  const shown = certificateProperties({ ...held, chain }, { now: new Date(), keyId: '' });
   assert.equal(shown.SubjectAlternativeNames, ['dns:edge-1.example']);
 });
 
 test('is nothing but the reason and the key of one that is damaged', () => {
   const damaged = { id: 'x', chain: [], keyId: '', preloaded: true, damage: 'it is empty' };
-  assert.equal(propertiesOf(damaged, { now: new Date(), keyId: 'known' }), {
+  assert.equal(certificateProperties(damaged, { now: new Date(), keyId: 'known' }), {
     CertificateId: 'x',
     KeyId: 'known',
     Subject: '',
@@ -101,7 +102,8 @@ test('is nothing but the reason and the key of one that is damaged', () => {
 });
 
 test('is valid from its first to its last instant', () => {
-  const stateAt = (ms: number) => propertiesOf(held, { now: new Date(ms), keyId: '' }).State;
+  const stateAt = (ms: number) =>
+    certificateProperties(held, { now: new Date(ms), keyId: '' }).State;
   const [first, last] = [it.notBefore.getTime(), it.notAfter.getTime()];
   assert.equal([first - 1, first, last, last + 1].map(stateAt), [
     'not-yet-valid',
@@ -118,6 +120,14 @@ test('is the same list only with the same things in the same places', () => {
     assert.not.ok(isSameList([it, root], list));
     assert.not.ok(isSameList(list, [it, root]));
   }
+});
+
+test('is degraded while something is wrong, and names as much as fits into 1024 characters', () => {
+  assert.equal(managerProperties(['', '']), { Health: 'ok', LastError: '' });
+  const both = { Health: 'degraded', LastError: 'one; other' };
+  assert.equal(managerProperties(['', 'one', 'other']), both);
+  const { LastError } = managerProperties(['x'.repeat(1000), 'y'.repeat(1000)]);
+  assert.is(LastError, `${'x'.repeat(1000)}; ${'y'.repeat(22)}`);
 });
 
 test.run();

@@ -1,0 +1,68 @@
+import type { Properties } from '../dbus/definition.ts';
+import { microseconds } from '../dbus/time.ts';
+import type { certificateInterface, certificatesInterface } from '../interfaces/certificates.ts';
+import type { Certificate } from '../x509/certificate.ts';
+import type { CertificateEntry } from './certificate-entry.ts';
+
+const maxErrorLength = 1024;
+
+/** From when until when a certificate is valid, as times are on the bus: 0 for no certificate. */
+export function validityOf(certificate: Certificate | undefined): {
+  readonly notBefore: bigint;
+  readonly notAfter: bigint;
+} {
+  if (certificate === undefined) return { notBefore: 0n, notAfter: 0n };
+  const notBefore = microseconds(certificate.notBefore);
+  const notAfter = microseconds(certificate.notAfter);
+  // the bus has no time before 1970: such a beginning is as good as none, and such an end must not look like none
+  return { notBefore: atLeast(0n, notBefore), notAfter: atLeast(1n, notAfter) };
+}
+
+/** The values of org.iotedge.Certificates1.Certificate. */
+export function certificateProperties(
+  entry: CertificateEntry,
+  { now, keyId }: { readonly now: Date; readonly keyId: string },
+): Properties<typeof certificateInterface> {
+  const [certificate] = entry.chain;
+  const { notBefore, notAfter } = validityOf(certificate);
+  return {
+    CertificateId: entry.id,
+    KeyId: keyId,
+    Subject: certificate?.subjectText ?? '',
+    Issuer: certificate?.issuerText ?? '',
+    SerialNumber: certificate?.serialNumber ?? '',
+    NotBefore: notBefore,
+    NotAfter: notAfter,
+    SubjectAlternativeNames: certificate?.alternativeNames ?? [],
+    Fingerprint: certificate?.fingerprint ?? '',
+    Method: 'none',
+    Profile: '',
+    State: stateOf(certificate, now),
+    // what is held was handed in, and is not renewed here
+    RenewAt: 0n,
+    NextAttempt: 0n,
+    LastError: entry.damage ?? '',
+    Preloaded: entry.preloaded,
+  };
+}
+
+/** Health and LastError of org.iotedge.Certificates1. */
+export function managerProperties(
+  problems: readonly string[],
+): Pick<Properties<typeof certificatesInterface>, 'Health' | 'LastError'> {
+  const present = problems.filter((text) => text !== '');
+  return {
+    Health: present.length === 0 ? 'ok' : 'degraded',
+    LastError: present.join('; ').slice(0, maxErrorLength),
+  };
+}
+
+function atLeast(least: bigint, value: bigint): bigint {
+  return value < least ? least : value;
+}
+
+function stateOf(certificate: Certificate | undefined, now: Date) {
+  if (certificate === undefined) return 'damaged';
+  if (now < certificate.notBefore) return 'not-yet-valid';
+  return now > certificate.notAfter ? 'expired' : 'valid';
+}
