@@ -2,7 +2,9 @@
 // usage: bench [all]         rates, start and memory
 //        bench flood [KIND]  a caller beside a flood of hostile messages
 //        bench stall         a caller beside one who asks and never reads
+//        bench --against DIRECTORY   rates, start and memory against the finished build of another checkout
 import { type Activation, activation } from './activation.ts';
+import { against } from './against.ts';
 import { inFlight, type Pace } from './client.ts';
 import { EchoBench } from './echo.ts';
 import { floods } from './flood.ts';
@@ -88,6 +90,7 @@ function activationResult(all: readonly Activation[]): Result {
 async function measure(): Promise<readonly Result[]> {
   await using echo = await EchoBench.start();
   await using sign = await SignBench.start(echo.client);
+  await sign.warmUp();
   const all = await collect(rounds, async () => ({
     sdBus: await echo.floor(),
     echo: await echo.ours(),
@@ -111,6 +114,10 @@ const suites: Readonly<Record<string, (...args: string[]) => Promise<readonly Re
 };
 
 async function main(name = 'all', ...args: string[]): Promise<void> {
+  if (name === '--against') {
+    process.exitCode = (await against(...args)) ? 0 : 1;
+    return;
+  }
   const suite = suites[name];
   if (suite === undefined) throw new Error(`there is ${Object.keys(suites).join(', ')}`);
   const line = ({ ratio, ...rest }: Result) => ({ ...rest, ratio: ratio?.toFixed(2) });

@@ -1,9 +1,12 @@
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { Bus } from '../../src/dbus/bus.ts';
 import { until } from '../support/deadline.ts';
 import { PrivateBus } from '../support/rig/private-bus.ts';
 import { Client, type Pace, type Place } from './client.ts';
 import { background } from './processes.ts';
+
+/** The checkout that the bench is of. */
+export const thisCheckout = join(import.meta.dirname, '../../..');
 
 const callsPerRound = 20_000;
 
@@ -11,30 +14,38 @@ const callsPerRound = 20_000;
 export class EchoBench implements AsyncDisposable {
   readonly client: Client;
   readonly #bus: PrivateBus;
-  readonly #ours: ReturnType<typeof background>;
+  #ours: ReturnType<typeof background> | undefined;
   readonly #floor: ReturnType<typeof background>;
 
   private constructor(bus: PrivateBus, client: Client) {
     this.#bus = bus;
     this.client = client;
-    const script = fileURLToPath(new URL('echo-service.js', import.meta.url));
-    this.#ours = background(process.execPath, [script, bus.address]);
     this.#floor = background(client.program, client.serve(placeOf(bus, 'EchoFloor')));
   }
 
-  /** Starts both servers; what V8 compiles is compiled before it counts. */
+  /** Starts both servers. */
   static async start(): Promise<EchoBench> {
     const bus = await PrivateBus.start();
     const bench = new EchoBench(bus, await Client.compile(bus.directory));
-    await waitForName(bus.address, 'org.iotedge.Echo1');
     await waitForName(bus.address, 'org.iotedge.EchoFloor');
-    await bench.ours();
+    await bench.restart(thisCheckout);
     return bench;
+  }
+
+  /** Starts our server anew, as a built checkout has it; what V8 compiles is compiled before it counts. */
+  async restart(checkout: string): Promise<void> {
+    const name = 'org.iotedge.Echo1';
+    this.#ours?.[Symbol.dispose]();
+    await waitForName(this.#bus.address, name, 'leave');
+    const script = join(checkout, 'dist/test/bench/echo-service.js');
+    this.#ours = background(process.execPath, [script, this.#bus.address]);
+    await waitForName(this.#bus.address, name);
+    await this.ours();
   }
 
   /** One round of the dispatcher. */
   ours(): Promise<Pace> {
-    return this.#pace('Echo1', this.#ours.pid);
+    return this.#pace('Echo1', this.#ours?.pid);
   }
 
   /** One round of the floor. */
@@ -43,7 +54,7 @@ export class EchoBench implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#ours[Symbol.dispose]();
+    this.#ours?.[Symbol.dispose]();
     this.#floor[Symbol.dispose]();
     await this.#bus[Symbol.asyncDispose]();
   }
@@ -60,8 +71,14 @@ function placeOf({ address }: PrivateBus, name: string): Place {
   return { address, name: `org.iotedge.${name}`, path, interface: 'org.iotedge.Echo1' };
 }
 
-/** Resolves when the name has an owner. */
-export async function waitForName(address: string, name: string): Promise<void> {
+/** Resolves when the name has an owner, or has none. */
+export async function waitForName(
+  address: string,
+  name: string,
+  event: 'appear' | 'leave' = 'appear',
+): Promise<void> {
   await using bus = await Bus.connect(address);
-  await until(10_000, `${name} to appear`, async () => (await bus.nameOwner(name)) !== undefined);
+  const hasOwner = async (): Promise<boolean> => (await bus.nameOwner(name)) !== undefined;
+  const wanted = event === 'appear';
+  await until(10_000, `${name} to ${event}`, async () => (await hasOwner()) === wanted);
 }

@@ -1,5 +1,5 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
@@ -17,11 +17,15 @@ export async function lifetimeMs(command: string, args: readonly string[]): Prom
   return performance.now() - startedAt;
 }
 
-/** Microseconds of CPU, user and system, that a process has used; counted in hundredths of a second. */
+/** Microseconds of CPU, user and system, that the threads of a process have used; see proc(5), schedstat. */
 export async function cpuMicroseconds(pid: number): Promise<number> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'latin1');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) * 10_000;
+  const threads = `/proc/${pid}/task`;
+  let nanoseconds = 0;
+  for (const thread of await readdir(threads)) {
+    const [used] = (await readFile(`${threads}/${thread}/schedstat`, 'latin1')).split(' ');
+    nanoseconds += Number(used);
+  }
+  return nanoseconds / 1000;
 }
 
 /** What a process holds in memory, in MiB. */

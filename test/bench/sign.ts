@@ -1,13 +1,14 @@
 import { fileURLToPath } from 'node:url';
 import { softhsmLibrary, tokenPin } from '../support/keys/softhsm.ts';
 import { Rig } from '../support/rig/rig.ts';
+import { type ServiceName, services } from '../support/rig/rig-services.ts';
 import { identityOf, type RigUser } from '../support/rig/rig-users.ts';
 import { type Client, inFlight, type Pace } from './client.ts';
 import { startedProcess } from './started-process.ts';
 
 const signaturesPerRound = 4000;
-/** As many calls as the echo has before it counts. */
-const warmUpRounds = 5;
+/** As many calls as the echo has before it counts, and some more. */
+const warmUpRounds = 3;
 const script = fileURLToPath(new URL('token.js', import.meta.url));
 
 /** Sign with an EC key of the token: through the Keys service, and by the token alone. */
@@ -20,14 +21,27 @@ export class SignBench implements AsyncDisposable {
     this.#client = client;
   }
 
-  /** Starts a device; what V8 compiles is compiled before it counts. */
+  /** Starts a device. */
   static async start(client: Client): Promise<SignBench> {
-    const bench = new SignBench(await Rig.start(), client);
+    return new SignBench(await Rig.start(), client);
+  }
+
+  /** Stops the services and has them start as a built checkout has them. */
+  async use(checkout: string): Promise<void> {
+    for (const name of Object.keys(services) as ServiceName[]) await this.rig.stop(name);
+    // threads of a process that has ended may hold its files for a moment
+    const mount = 'umount --lazy "$1" && mount --bind "$2" "$1"';
+    const words = ['-c', mount, 'sh', `${this.rig.directory}/checkout`, checkout];
+    const { code, stderr } = await this.rig.run('sh', words);
+    if (code !== 0) throw new Error(`"${checkout}" is not mounted: ${stderr}`);
+  }
+
+  /** Signs until what V8 compiles is compiled. */
+  async warmUp(): Promise<void> {
     for (let round = 0; round < warmUpRounds; round++) {
-      await bench.ours();
-      await bench.ours('operator');
+      await this.ours();
+      await this.ours('operator');
     }
-    return bench;
   }
 
   /**
@@ -40,7 +54,7 @@ export class SignBench implements AsyncDisposable {
     const place = { address: this.rig.address, name, path: '/org/iotedge/Keys1', interface: name };
     const identity = user === undefined ? undefined : identityOf(user);
     const call = { method: 'sign', key: 'device-id', count: signaturesPerRound } as const;
-    return await this.#client.pace(place, { ...call, pid, identity });
+    return this.#client.pace(place, { ...call, pid, identity });
   }
 
   /** One round of the token alone, through the session pool of the service. */

@@ -40,8 +40,6 @@ export interface RigOptions {
   readonly bus?: BusKind;
   /** Variables in the environment of services. */
   readonly environment?: Readonly<Partial<Record<ServiceName, Readonly<Record<string, string>>>>>;
-  /** The built checkout whose programs run; by default this one. */
-  readonly checkout?: string | undefined;
 }
 
 /** How a command is run among the private files: as root where no user is named. */
@@ -49,7 +47,7 @@ export interface RigCommandOptions extends Omit<CommandOptions, 'identity'> {
   readonly user?: string | undefined;
 }
 
-const thisCheckout = join(import.meta.dirname, '../../../..');
+const checkout = join(import.meta.dirname, '../../../..');
 
 /**
  * The whole device on one machine, for tests and for the demonstration: a system bus, polkit, a token and the four
@@ -59,7 +57,6 @@ const thisCheckout = join(import.meta.dirname, '../../../..');
 export class Rig implements AsyncDisposable {
   /** Holds everything; removed in the end. */
   readonly directory: string;
-  readonly #checkout: string;
   readonly #options: RigOptions;
   #namespace: Namespace | undefined;
   #polkitd: ChildProcess | undefined;
@@ -71,14 +68,12 @@ export class Rig implements AsyncDisposable {
 
   private constructor(directory: string, options: RigOptions) {
     this.directory = directory;
-    this.#checkout = options.checkout ?? thisCheckout;
     this.#options = options;
   }
 
   /** Starts bus and polkit and makes token and certificates; services start when they are called. */
   static async start(options: RigOptions = {}): Promise<Rig> {
-    const { checkout = thisCheckout } = options;
-    if (!existsSync(join(checkout, 'dist/bin'))) throw new Error(`${checkout} is not built`);
+    if (!existsSync(join(checkout, 'dist/bin'))) throw new Error('npm run build comes before this');
     const directory = await mkdtemp('/run/iotedge-');
     const rig = new Rig(directory, options);
     try {
@@ -287,7 +282,7 @@ export class Rig implements AsyncDisposable {
       await mkdir(join(directory, name));
     await writeFile(join(directory, 'node'), '');
     await writeUsers(join(directory, 'accounts'));
-    const policies = join(this.#checkout, 'dbus-policy');
+    const policies = join(checkout, 'dbus-policy');
     await writePolkitFiles(directory, policies, this.#options.rules ?? operatorsMayDoEverything);
     const names = Object.keys(services) as ServiceName[];
     const activations = names.map((name) => ({
@@ -321,7 +316,7 @@ export class Rig implements AsyncDisposable {
       ...privateEtc(`${directory}/etc`, `${directory}/accounts`),
       ...polkitMounts(directory),
       `mount --bind ${shellWord(realpathSync(process.execPath))} '${directory}/node'`,
-      `mount --bind ${shellWord(this.#checkout)} '${directory}/checkout'`,
+      `mount --bind ${shellWord(checkout)} '${directory}/checkout'`,
     ];
   }
 
