@@ -1,6 +1,6 @@
 import type { Handlers, Resolvers } from '../dbus/definition.ts';
+import type { CallContext } from '../dbus/server/call.ts';
 import type { ObjectManager } from '../dbus/server/object-manager.ts';
-import type { CallContext } from '../dbus/server/serve.ts';
 import type { certificatesInterface, certificatesService } from '../interfaces/certificates.ts';
 import type { CertificateService } from './service.ts';
 

@@ -1,6 +1,6 @@
 import type { Via } from '../dbus/client/via.ts';
 import type { Handlers, Resolvers } from '../dbus/definition.ts';
-import type { CallContext } from '../dbus/server/serve.ts';
+import type { CallContext } from '../dbus/server/call.ts';
 import { ServiceError } from '../errors.ts';
 import { type ModuleId, type nameParsers, parseModuleId } from '../ids.ts';
 import type { identityInterface } from '../interfaces/identity.ts';

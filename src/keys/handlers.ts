@@ -1,6 +1,6 @@
 import type { Handlers } from '../dbus/definition.ts';
+import type { CallContext } from '../dbus/server/call.ts';
 import type { ObjectManager } from '../dbus/server/object-manager.ts';
-import type { CallContext } from '../dbus/server/serve.ts';
 import { oneOf, ServiceError } from '../errors.ts';
 import type { nameParsers } from '../ids.ts';
 import type { keysInterface, keysService } from '../interfaces/keys.ts';

@@ -1,6 +1,6 @@
 import type { Handlers, Resolvers } from '../dbus/definition.ts';
+import type { CallContext } from '../dbus/server/call.ts';
 import type { ObjectManager } from '../dbus/server/object-manager.ts';
-import type { CallContext } from '../dbus/server/serve.ts';
 import { oneOf, ServiceError } from '../errors.ts';
 import type { ModuleName, nameParsers } from '../ids.ts';
 import type { modulesInterface, modulesService } from '../interfaces/modules.ts';

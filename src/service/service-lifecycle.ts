@@ -4,7 +4,8 @@ import type { Bus } from '../dbus/bus.ts';
 import type { ServiceDefinition } from '../dbus/definition.ts';
 import { Callers } from '../dbus/server/caller.ts';
 import { ObjectManager } from '../dbus/server/object-manager.ts';
-import { type Server, type ServingOptions, serve } from '../dbus/server/serve.ts';
+import { type Server, serve } from '../dbus/server/serve.ts';
+import { type ServingOptions } from '../dbus/server/serve-options.ts';
 import { describeError, ServiceError } from '../errors.ts';
 import { nameParsers } from '../ids.ts';
 import { type Accounts, SystemAccounts } from './accounts.ts';
@@ -303,7 +304,8 @@ async function startServer<S extends ServiceDefinition, C extends CommonConfig>(
   const callers = await Callers.start(bus);
   const authorizations = new Authorizations({ bus, callers, service: program.service });
   const authorize = await authorizations.prepare(config, { accounts, local });
-  const trusted = new Set(await Promise.all(serviceUsers.map((name) => local.uid(name))));
+  const uids = await Promise.all(serviceUsers.map((name) => local.uid(name)));
+  const trustedUids = new Set(uids.filter((uid) => uid !== undefined));
   const { handlers, resolvers, describeMore } = started;
   const server = serve(bus, objects, {
     handlers,
@@ -313,7 +315,7 @@ async function startServer<S extends ServiceDefinition, C extends CommonConfig>(
     names: nameParsers,
     logControl: logSettings,
     observer: audit,
-    isTrusted: (uid) => trusted.has(uid),
+    trustedUids,
     ...(describeMore && { describeMore }),
   });
   return { server, authorizations };

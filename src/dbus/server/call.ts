@@ -1,11 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { ServiceError } from '../../errors.ts';
+import type { Bus } from '../bus.ts';
 import type { IncomingMessage } from '../wire/inbox.ts';
-import { messageFlag } from '../wire/message.ts';
+import { Message, messageFlag, messageType } from '../wire/message.ts';
+import { wireNameOf } from '../wire/wire-errors.ts';
 import type { Caller } from './caller.ts';
 
 /** Why the signal of a call is aborted whose caller has left the bus: nobody will read the reply. */
 export const callerLeft = new ServiceError('Cancelled', 'the caller left the bus');
+
+const maxErrorText = 4096;
 
 /** What a handler, a resolver and an authorizer know about a call. */
 export interface CallContext {
@@ -68,4 +72,30 @@ export class IncomingCall implements CallContext {
     this.#aborted ??= { reason };
     this.#abort?.abort(reason);
   }
+}
+
+/** What a call is answered with: values of a signature. */
+export interface Reply {
+  readonly signature: string;
+  readonly body: readonly unknown[];
+}
+
+/** Answers a call, unless the caller wants no answer; returns the size of the reply. */
+export function reply(bus: Bus, call: IncomingMessage, { signature, body }: Reply): number {
+  if (!call.wantsReply) return 0;
+  const { serial: replySerial, sender: destination } = call.header;
+  const type = messageType.reply;
+  return bus.send(new Message({ type, replySerial, destination, signature, body }));
+}
+
+/** Answers a call with a failure, whatever is not a ServiceError as `internal error`; returns the size of the reply. */
+export function replyError(bus: Bus, call: IncomingMessage, error: unknown): number {
+  if (!call.wantsReply) return 0;
+  const { serial: replySerial, sender: destination } = call.header;
+  const ours = error instanceof ServiceError && error.code !== 'Failed';
+  const errorName = wireNameOf(ours ? error.code : 'Failed');
+  const text = ours ? error.message.replaceAll('\0', ' ') : 'internal error';
+  const body = [text.slice(0, maxErrorText)];
+  const type = messageType.error;
+  return bus.send(new Message({ type, replySerial, destination, errorName, signature: 's', body }));
 }

@@ -24,7 +24,7 @@ export class ObjectManager<S extends ServiceDefinition> {
   readonly tree = new ObjectTree();
   /** The methods of the manager, by name. */
   readonly methods: ReadonlyMap<string, Method>;
-  readonly #service: S;
+  readonly service: S;
   readonly #signals: ObjectSignals;
   readonly #manager: PropertySet;
   readonly #health = new ManagerHealth<S['manager']>();
@@ -32,7 +32,7 @@ export class ObjectManager<S extends ServiceDefinition> {
 
   constructor(bus: Pick<Bus, 'send'>, service: S, version = '') {
     const { manager, path } = service;
-    this.#service = service;
+    this.service = service;
     this.#signals = new ObjectSignals(bus, path);
     this.#manager = new PropertySet(manager, { Version: version, Health: 'ok', LastError: '' });
     this.methods = methodsOf(service);
@@ -57,7 +57,7 @@ export class ObjectManager<S extends ServiceDefinition> {
 
   /** What clients may have cached: what is shown at present. */
   shown(): Shown {
-    const { path } = this.#service;
+    const { path } = this.service;
     return new Map([
       [path, digestsOf(this.#manager)],
       ...[...this.#children.values()].map(
@@ -71,7 +71,7 @@ export class ObjectManager<S extends ServiceDefinition> {
    * not known, everything may differ.
    */
   announceSince(before: Shown | undefined): void {
-    const { path, manager, child } = this.#service;
+    const { path, manager, child } = this.service;
     const gone = new Set(before?.keys());
     gone.delete(path);
     this.#signals.invalidated(path, manager.name, changedSince(before?.get(path), this.#manager));
@@ -102,7 +102,7 @@ export class ObjectManager<S extends ServiceDefinition> {
       this.update(id, values);
       return;
     }
-    const definition = this.#service.child.interface;
+    const definition = this.service.child.interface;
     const properties = new PropertySet(definition, values);
     properties.assertComplete();
     const served = { definition, properties, methods: new Map<string, Method>() };
@@ -120,7 +120,7 @@ export class ObjectManager<S extends ServiceDefinition> {
     const { object, properties } = child;
     const change = properties.set(values);
     if (change !== undefined && change.constants.length > 0) this.#signals.replaced(object);
-    else this.#signals.changed(object.path, this.#service.child.interface.name, change);
+    else this.#signals.changed(object.path, this.service.child.interface.name, change);
   }
 
   /** Removes the object of an id, if there is one. */
@@ -129,7 +129,7 @@ export class ObjectManager<S extends ServiceDefinition> {
     if (child === undefined) return;
     this.#children.delete(id);
     this.tree.remove(child.object.path);
-    this.#signals.removed(child.object.path, [this.#service.child.interface.name]);
+    this.#signals.removed(child.object.path, [this.service.child.interface.name]);
   }
 
   /** The ids that have an object. */
@@ -139,7 +139,7 @@ export class ObjectManager<S extends ServiceDefinition> {
 
   /** The path of the object of an id, whether it is there or not. */
   pathOf(id: string): string {
-    return childPath(this.#service.path, this.#service.child.segment, id);
+    return childPath(this.service.path, this.service.child.segment, id);
   }
 
   /** Sends a signal of the manager. */
@@ -147,11 +147,11 @@ export class ObjectManager<S extends ServiceDefinition> {
     name: K,
     args: SignalArguments<S['manager'], K>,
   ): void {
-    const fields = this.#service.manager.signals?.[name]?.args ?? {};
+    const fields = this.service.manager.signals?.[name]?.args ?? {};
     const values = new Map<string, unknown>(Object.entries(args));
     this.#signals.send({
-      path: this.#service.path,
-      interface: this.#service.manager.name,
+      path: this.service.path,
+      interface: this.service.manager.name,
       member: name,
       signature: Object.values(fields).join(''),
       body: Object.keys(fields).map((field) => values.get(field)),
@@ -162,7 +162,7 @@ export class ObjectManager<S extends ServiceDefinition> {
   describe(more: Readonly<Record<string, unknown>> = {}): string {
     const { Version, Health, LastError, ...properties } = this.#manager.toJson();
     const head = JSON.stringify({
-      service: this.#service.name,
+      service: this.service.name,
       version: Version,
       health: Health,
       last_error: LastError,
@@ -176,7 +176,7 @@ export class ObjectManager<S extends ServiceDefinition> {
   }
 
   #setManager(values: Partial<Properties<S['manager']>>): boolean {
-    const { path, manager } = this.#service;
+    const { path, manager } = this.service;
     const change = this.#manager.set(values);
     this.#signals.changed(path, manager.name, change);
     return change !== undefined;

@@ -5,17 +5,17 @@ import { isLargeHeader } from '../wire/reader.ts';
 import type { Method } from './method.ts';
 import { largeHeader, tooLarge } from './method.ts';
 import type { ObjectTree, ServedObject } from './object-tree.ts';
-import {
-  type StandardMethod,
-  standardBodyBytes,
-  standardMethods,
-  unknownObject,
-} from './standard.ts';
+import { type StandardMethod, standardMethods, unknownObject } from './standard.ts';
 
 /** Where a call leads: to a standard method of an object, or to a method of the service. */
-export type Route =
-  | { readonly kind: 'standard'; readonly method: StandardMethod; readonly object?: ServedObject }
-  | { readonly kind: 'own'; readonly method: Method };
+export type Route = StandardRoute | { readonly kind: 'own'; readonly method: Method };
+
+/** To a standard method, of an object or of a node without one. */
+export interface StandardRoute {
+  readonly kind: 'standard';
+  readonly method: StandardMethod;
+  readonly object?: ServedObject;
+}
 
 /** Finds what a call is for and sees that its body fits; UnknownObject, InvalidArgs and the like when not. */
 export function routeOf(message: IncomingMessage, tree: ObjectTree): Route {
@@ -91,14 +91,4 @@ function checkBody(message: IncomingMessage, method: StandardMethod | Method): v
     throw new ServiceError('InvalidArgs', `${wanted}, not (${signature})`);
   }
   if (message.isSkipped) throw tooLarge(member, message, method.maxBodyBytes);
-}
-
-/** How large the body of a call may be, by its header alone. */
-export function maxBodyBytesOf(
-  { interface: interfaceName, member = '' }: MessageHeader,
-  methods: ReadonlyMap<string, Method>,
-): number {
-  const isStandard = interfaceName !== undefined && standardMethods.has(interfaceName);
-  const own = isStandard ? undefined : methods.get(member);
-  return own?.maxBodyBytes ?? standardBodyBytes;
 }

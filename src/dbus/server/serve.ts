@@ -3,49 +3,18 @@ import type { Bus } from '../bus.ts';
 import type { NameParsers, ServiceDefinition } from '../definition.ts';
 import type { IncomingMessage } from '../wire/inbox.ts';
 import type { MessageHeader } from '../wire/message.ts';
-import type { AuthorizationRequest } from './authorization-gate.ts';
-import type { CallContext, IncomingCall } from './call.ts';
-import type { Caller, Callers } from './caller.ts';
+import { AuthorizationGate, type DecisionListener } from './authorization-gate.ts';
+import { type CallContext, type IncomingCall, type Reply, reply, replyError } from './call.ts';
 import { Admission } from './limits/admission.ts';
-import { type CallLimits, defaultCallLimits } from './limits/call-limits.ts';
-import { type LogControl, logControlObject } from './log-control.ts';
+import { defaultCallLimits } from './limits/call-limits.ts';
+import { logControlObject } from './log-control.ts';
 import type { CallArguments, Method } from './method.ts';
 import type { ObjectManager } from './object-manager.ts';
-import { reply, replyError } from './replies.ts';
-import { maxBodyBytesOf, routeOf } from './route.ts';
-import { Serving, type ServingOptions } from './serving.ts';
-import type { StandardReply } from './standard.ts';
+import { routeOf, type StandardRoute } from './route.ts';
+import type { AnyServingOptions, ServeOptions, ServingOptions } from './serve-options.ts';
+import { standardBodyBytes, standardMethods } from './standard.ts';
 
-export type { AuthorizationRequest, Authorizer } from './authorization-gate.ts';
-export { type CallContext, callerLeft } from './call.ts';
-export type { ServingOptions } from './serving.ts';
-
-/** Is notified of what happens, for the journal. None of these may throw. */
-export interface ServeObserver {
-  /** A call that wants no reply will not be performed: its caller left before its turn. */
-  onLostCall?(message: string, caller: Caller | undefined): void;
-  /** A call of a method of the service is about to be authorized, or is public. */
-  onCall?(call: CallContext): void;
-  onDecision(call: CallContext, request: AuthorizationRequest, error: unknown): void;
-  /** A call was answered with an error; whatever is not a ServiceError went out as `internal error`. */
-  onFailure(call: CallContext | undefined, message: string, error: unknown): void;
-  /** A handler failed with a code that the table does not list for its method. */
-  onUndeclared?(call: CallContext, error: ServiceError): void;
-}
-
-/** What a service is served with. `Describe` is answered here. */
-export interface ServeOptions<S extends ServiceDefinition, Names extends NameParsers = NameParsers>
-  extends ServingOptions<S, Names> {
-  readonly callers: Callers;
-  readonly names: Names;
-  readonly logControl: LogControl;
-  readonly observer: ServeObserver;
-  /** Beside root: whose `request_id` is taken over, and whose calls have the larger limits. */
-  readonly isTrusted?: (uid: number) => boolean;
-  readonly limits?: CallLimits;
-}
-
-type CommonOptions = Pick<ServeOptions<ServiceDefinition>, 'names' | 'observer' | 'isTrusted'>;
+type CommonOptions = Pick<ServeOptions<ServiceDefinition>, 'names' | 'observer' | 'trustedUids'>;
 
 /** A call with all that it is served with. */
 interface ServedCall {
@@ -68,6 +37,9 @@ export function serve<S extends ServiceDefinition, Names extends NameParsers>(
 export class Server<S extends ServiceDefinition, Names extends NameParsers = NameParsers> {
   readonly #bus: Bus;
   readonly #objects: ObjectManager<S>;
+  readonly #path: string;
+  /** The methods of the manager, by `<interface>.<member>`. */
+  readonly #methods: ReadonlyMap<string, Method>;
   readonly #options: CommonOptions;
   readonly #admission: Admission;
   #serving: Serving;
@@ -80,6 +52,11 @@ export class Server<S extends ServiceDefinition, Names extends NameParsers = Nam
     const { callers, limits = defaultCallLimits } = options;
     this.#bus = bus;
     this.#objects = objects;
+    const { path, manager } = objects.service;
+    this.#path = path;
+    this.#methods = new Map(
+      [...objects.methods].map(([member, method]) => [`${manager.name}.${member}`, method]),
+    );
     this.#options = options;
     this.#admission = new Admission(callers, limits, {
       admitted: (call) => this.#dispatch(call),
@@ -148,21 +125,33 @@ export class Server<S extends ServiceDefinition, Names extends NameParsers = Nam
 
   /** Undefined when the call was answered at once; throws or rejects when it failed. */
   #serve(call: IncomingCall): Promise<void> | undefined {
+    const method = this.#methodFor(call.message);
+    if (method !== undefined) return this.#serveOwn(call, method);
+    const route = routeOf(call.message, this.#objects.tree);
+    if (route.kind === 'own') return this.#serveOwn(call, route.method);
+    this.#serveStandard(call, route);
+    return undefined;
+  }
+
+  /** The method of the manager that a call fits in all respects, as most do; what else it may be for, routeOf finds. */
+  #methodFor(message: IncomingMessage): Method | undefined {
+    const { path, signature } = message.header;
+    const method = path === this.#path ? this.#methods.get(nameOf(message)) : undefined;
+    return method?.signature === signature && !message.isSkipped ? method : undefined;
+  }
+
+  #serveStandard(call: IncomingCall, { method, object }: StandardRoute): void {
     const { message, caller } = call;
     const { tree } = this.#objects;
-    const route = routeOf(message, tree);
-    if (route.kind === 'standard') {
-      const { method, object } = route;
-      // a read without a reply has no effect
-      const isDue = message.wantsReply || method.hasEffect;
-      const answer = isDue ? method.answer({ message, caller, tree, object }) : noReply;
-      this.#succeed(call, answer);
-      return undefined;
-    }
-    const { method } = route;
-    const args = method.parse(message, this.#options.names);
-    message.release();
-    if (this.#isTrusted(caller.uid)) call.serveRequest(args.requestId);
+    // a read without a reply has no effect
+    const isDue = message.wantsReply || method.hasEffect;
+    this.#succeed(call, isDue ? method.answer({ message, caller, tree, object }) : noReply);
+  }
+
+  #serveOwn(call: IncomingCall, method: Method): Promise<void> | undefined {
+    const args = method.parse(call.message, this.#options.names);
+    call.message.release();
+    if (this.#isTrusted(call.caller.uid)) call.serveRequest(args.requestId);
     this.#options.observer.onCall?.(call);
     return this.#serveWith(method, args, call);
   }
@@ -208,7 +197,7 @@ export class Server<S extends ServiceDefinition, Names extends NameParsers = Nam
   }
 
   #isTrusted(uid: number): boolean {
-    return uid === 0 || this.#options.isTrusted?.(uid) === true;
+    return uid === 0 || this.#options.trustedUids?.has(uid) === true;
   }
 
   /** Undefined when every request was granted at once. */
@@ -266,7 +255,7 @@ export class Server<S extends ServiceDefinition, Names extends NameParsers = Nam
     }
   }
 
-  #succeed(call: IncomingCall, answer: StandardReply): void {
+  #succeed(call: IncomingCall, answer: Reply): void {
     const bytes = reply(this.#bus, call.message, answer);
     if (bytes > this.#largestReplyTo(call)) this.#largestReplies.set(memberOf(call), bytes);
     // what was made and not sent counts as well: it cost the same
@@ -283,7 +272,7 @@ export class Server<S extends ServiceDefinition, Names extends NameParsers = Nam
   }
 }
 
-const noReply: StandardReply = { signature: '', body: [] };
+const noReply: Reply = { signature: '', body: [] };
 
 /** What the largest reply is known by; only methods that exist are ever answered with one. */
 function memberOf({ message }: IncomingCall): string {
@@ -292,4 +281,66 @@ function memberOf({ message }: IncomingCall): string {
 
 function nameOf({ header }: IncomingMessage): string {
   return `${header.interface ?? ''}.${header.member ?? ''}`;
+}
+
+/** How large the body of a call may be, by its header alone. */
+export function maxBodyBytesOf(
+  { interface: interfaceName, member = '' }: MessageHeader,
+  methods: ReadonlyMap<string, Method>,
+): number {
+  const isStandard = interfaceName !== undefined && standardMethods.has(interfaceName);
+  const own = isStandard ? undefined : methods.get(member);
+  return own?.maxBodyBytes ?? standardBodyBytes;
+}
+
+type Handler = (args: unknown, call: CallContext) => unknown;
+type Table = ReadonlyMap<string, Handler>;
+
+/** What calls are served with from their beginning to their end: a reload replaces it for those that follow. */
+export class Serving {
+  readonly handlers: Table;
+  readonly resolvers: Table;
+  readonly gate: AuthorizationGate;
+  #calls = 0;
+  #whenEnded: (() => void) | undefined;
+
+  constructor(
+    { handlers, resolvers, authorizer, describeMore }: AnyServingOptions,
+    server: {
+      readonly decided: DecisionListener;
+      readonly describe: (more: Readonly<Record<string, unknown>> | undefined) => unknown;
+    },
+  ) {
+    const describe = (): unknown => server.describe(describeMore?.());
+    this.handlers = tableOf({ ...handlers, Describe: describe });
+    this.resolvers = tableOf(resolvers);
+    this.gate = new AuthorizationGate(authorizer, server.decided);
+  }
+
+  /** Counts a call in until `leave`. */
+  enter(): void {
+    this.#calls++;
+  }
+
+  /** Ends what `enter` began. */
+  leave(): void {
+    this.#calls--;
+    if (this.#calls === 0) this.#whenEnded?.();
+  }
+
+  /** Resolves when no call is under way; for one that was replaced, so none begins any more. */
+  ended(): Promise<void> {
+    if (this.#calls === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#whenEnded = resolve;
+    });
+  }
+}
+
+function tableOf(functions: Readonly<Record<string, unknown>>): Table {
+  const table = new Map<string, Handler>();
+  for (const [name, value] of Object.entries(functions)) {
+    if (typeof value === 'function') table.set(name, value as Handler); // typed by the tables
+  }
+  return table;
 }

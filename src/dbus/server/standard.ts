@@ -4,15 +4,10 @@ import { quoted } from '../../quoted.ts';
 import { EncodedElements, readersOf } from '../wire/codec.ts';
 import type { IncomingMessage } from '../wire/inbox.ts';
 import { type WireReader } from '../wire/reader.ts';
+import type { Reply } from './call.ts';
 import type { Caller } from './caller.ts';
 import { refusal } from './method.ts';
 import type { ObjectTree, ServedInterface, ServedObject } from './object-tree.ts';
-
-/** What a standard method returns. */
-export interface StandardReply {
-  readonly signature: string;
-  readonly body: readonly unknown[];
-}
 
 /** What a standard method needs. */
 export interface StandardCall {
@@ -33,10 +28,10 @@ export interface StandardMethod {
   readonly where: 'object' | 'node' | 'anywhere';
   /** Whether a call does something even when nobody waits for its reply. */
   readonly hasEffect: boolean;
-  readonly answer: (call: StandardCall) => StandardReply;
+  readonly answer: (call: StandardCall) => Reply;
 }
 
-const none: StandardReply = { signature: '', body: [] };
+const none: Reply = { signature: '', body: [] };
 
 function standard(
   signature: string,
@@ -78,7 +73,7 @@ export const standardMethods: ReadonlyMap<string, ReadonlyMap<string, StandardMe
 
 let machine: string | undefined;
 
-function machineId(): StandardReply {
+function machineId(): Reply {
   machine ??= readMachineId();
   return { signature: 's', body: [machine] };
 }
@@ -95,7 +90,7 @@ function readMachineId(): string {
   throw new ServiceError('Unavailable', 'this machine has no machine id');
 }
 
-function introspect({ tree, message }: StandardCall): StandardReply {
+function introspect({ tree, message }: StandardCall): Reply {
   const { path = '/' } = message.header;
   const xml = tree.introspect(path);
   if (xml === undefined) throw unknownObject(path);
@@ -114,14 +109,14 @@ function read<T>(message: IncomingMessage, decode: (reader: WireReader) => T): T
   }
 }
 
-function getProperty({ message, object }: StandardCall): StandardReply {
+function getProperty({ message, object }: StandardCall): Reply {
   const [interfaceName, name] = read(message, (reader) => [reader.string(), reader.string()]);
   const value = interfaceWith(object, interfaceName, name).properties.get(name);
   if (value === undefined) throw unknownProperty(interfaceName, name);
   return { signature: 'v', body: [value] };
 }
 
-function getAllProperties({ message, object }: StandardCall): StandardReply {
+function getAllProperties({ message, object }: StandardCall): Reply {
   const interfaceName = read(message, (reader) => reader.string());
   if (standardMethods.has(interfaceName)) return { signature: 'a{sv}', body: [{}] };
   const all =
@@ -130,7 +125,7 @@ function getAllProperties({ message, object }: StandardCall): StandardReply {
   return { signature: 'a{sv}', body: [Object.assign({}, ...values)] };
 }
 
-function getManagedObjects({ tree, message, object }: StandardCall): StandardReply {
+function getManagedObjects({ tree, message, object }: StandardCall): Reply {
   if (object?.managesObjects !== true) {
     throw new ServiceError('UnknownInterface', `${message.header.path} is no object manager`);
   }
@@ -142,7 +137,7 @@ function getManagedObjects({ tree, message, object }: StandardCall): StandardRep
  * Everything but what is declared writable is PropertyReadOnly, and that is for root and the service itself. The value
  * is decoded last, and only when it has the type of the property.
  */
-function setProperty({ message, object, caller: { uid } }: StandardCall): StandardReply {
+function setProperty({ message, object, caller: { uid } }: StandardCall): Reply {
   const write = read(message, (reader) => {
     const [interfaceName, name] = [reader.string(), reader.string()];
     const served = interfaceWith(object, interfaceName, name);

@@ -1,4 +1,5 @@
-import type { AuthorizationRequest, CallContext } from '../../dbus/server/serve.ts';
+import type { AuthorizationRequest } from '../../dbus/server/authorization-gate.ts';
+import type { CallContext } from '../../dbus/server/call.ts';
 import { ServiceError } from '../../errors.ts';
 import type { AuthorizationBackend } from './authorization-backend.ts';
 import type { RuleSet } from './rules.ts';

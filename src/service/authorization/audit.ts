@@ -3,8 +3,10 @@
  * that neither a busy client nor a hostile one fills the journal.
  */
 import { readFileSync } from 'node:fs';
+import type { AuthorizationRequest } from '../../dbus/server/authorization-gate.ts';
+import type { CallContext } from '../../dbus/server/call.ts';
 import type { Caller } from '../../dbus/server/caller.ts';
-import type { AuthorizationRequest, CallContext, ServeObserver } from '../../dbus/server/serve.ts';
+import type { ServeObserver } from '../../dbus/server/serve-options.ts';
 import { describeError, isServiceError, type ServiceError } from '../../errors.ts';
 import { shown } from '../../quoted.ts';
 import type { Log } from '../log/log.ts';

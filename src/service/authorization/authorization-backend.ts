@@ -1,4 +1,5 @@
-import type { AuthorizationRequest, CallContext } from '../../dbus/server/serve.ts';
+import type { AuthorizationRequest } from '../../dbus/server/authorization-gate.ts';
+import type { CallContext } from '../../dbus/server/call.ts';
 
 /** Decides what neither root, nor the service itself, nor a grant decides. */
 export interface AuthorizationBackend {

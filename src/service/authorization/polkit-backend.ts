@@ -8,7 +8,8 @@
  *
  * Every failure on the way is a no.
  */
-import type { AuthorizationRequest, CallContext } from '../../dbus/server/serve.ts';
+import type { AuthorizationRequest } from '../../dbus/server/authorization-gate.ts';
+import type { CallContext } from '../../dbus/server/call.ts';
 import { isServiceError, ServiceError } from '../../errors.ts';
 import type { AuthorizationBackend } from './authorization-backend.ts';
 import { checkLimits, FairLimiter } from './fair-limiter.ts';

@@ -1,5 +1,5 @@
 import type { Bus, CallOptions } from '../../dbus/bus.ts';
-import type { AuthorizationRequest } from '../../dbus/server/serve.ts';
+import type { AuthorizationRequest } from '../../dbus/server/authorization-gate.ts';
 import { variant } from '../../dbus/wire/variant.ts';
 import { BusError } from '../../dbus/wire/wire-errors.ts';
 import { ServiceError } from '../../errors.ts';

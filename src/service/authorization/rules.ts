@@ -1,5 +1,6 @@
+import type { AuthorizationRequest, Authorizer } from '../../dbus/server/authorization-gate.ts';
+import type { CallContext } from '../../dbus/server/call.ts';
 import type { Caller } from '../../dbus/server/caller.ts';
-import type { AuthorizationRequest, Authorizer, CallContext } from '../../dbus/server/serve.ts';
 import { globMatches, idGlobMatches, unrotated } from '../../glob.ts';
 import { type Grant, guardedDetails, idDetails } from '../../interfaces/grants.ts';
 import type { Accounts } from '../accounts.ts';

@@ -1,4 +1,4 @@
-import type { CallContext } from '../../dbus/server/serve.ts';
+import type { CallContext } from '../../dbus/server/call.ts';
 import type { Operation } from './operation.ts';
 import type { Operations } from './operations.ts';
 

@@ -1,5 +1,5 @@
 import type { LongHandler } from '../../dbus/definition.ts';
-import { type CallContext, callerLeft } from '../../dbus/server/serve.ts';
+import { type CallContext, callerLeft } from '../../dbus/server/call.ts';
 import { ServiceError } from '../../errors.ts';
 import type { Operation } from './operation.ts';
 import type { OperationKind, Operations, Request } from './operations.ts';

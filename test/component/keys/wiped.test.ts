@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { CallContext } from '../../../src/dbus/server/serve.ts';
+import type { CallContext } from '../../../src/dbus/server/call.ts';
 import { parseKeyId } from '../../../src/ids.ts';
 import { keysService } from '../../../src/interfaces/keys.ts';
 import { KeyCatalog } from '../../../src/keys/catalog.ts';

@@ -2,8 +2,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Bus, BusSignal } from '../../../src/dbus/bus.ts';
 import { onSignal } from '../../../src/dbus/client/client.ts';
+import type { CallContext } from '../../../src/dbus/server/call.ts';
 import { defaultCallLimits } from '../../../src/dbus/server/limits/call-limits.ts';
-import type { CallContext } from '../../../src/dbus/server/serve.ts';
 import { type Variant, variant } from '../../../src/dbus/wire/variant.ts';
 import { ServiceError } from '../../../src/errors.ts';
 import { connectAs } from '../../support/clients/connect-as.ts';
@@ -83,7 +83,7 @@ test('takes a request id from root and from those it trusts, and makes one for e
         'and keeps it',
       );
     },
-    { isTrusted: (uid) => uid === 1 },
+    { trustedUids: new Set([1]) },
   ));
 
 test('refuses options that it does not know, or of another type', () =>

@@ -207,13 +207,13 @@ export default [
   },
   {
     breaks: 'the request id of any caller is taken over',
-    text: 'if (this.#isTrusted(caller.uid)) call.serveRequest(args.requestId);',
+    text: 'if (this.#isTrusted(call.caller.uid)) call.serveRequest(args.requestId);',
     becomes: 'call.serveRequest(args.requestId);',
     suite: 'integration/dbus/serve',
   },
   {
     breaks: 'the request id of another service is not taken over',
-    text: 'return uid === 0 || this.#options.isTrusted?.(uid) === true;',
+    text: 'return uid === 0 || this.#options.trustedUids?.has(uid) === true;',
     becomes: 'return uid === 0;',
     suite: 'integration/dbus/serve',
   },

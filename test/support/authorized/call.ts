@@ -1,4 +1,4 @@
-import type { AuthorizationRequest } from '../../../src/dbus/server/serve.ts';
+import type { AuthorizationRequest } from '../../../src/dbus/server/authorization-gate.ts';
 import type { ErrorCode } from '../../../src/errors.ts';
 import type { ServiceName } from '../rig/rig-services.ts';
 

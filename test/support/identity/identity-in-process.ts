@@ -6,7 +6,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Bus } from '../../../src/dbus/bus.ts';
-import type { CallContext } from '../../../src/dbus/server/serve.ts';
+import type { CallContext } from '../../../src/dbus/server/call.ts';
 import type { Variant } from '../../../src/dbus/wire/variant.ts';
 import { ServiceError } from '../../../src/errors.ts';
 import type { HttpsClient } from '../../../src/https/https-client.ts';

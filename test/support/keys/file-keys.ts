@@ -1,8 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { CallContext } from '../../../src/dbus/server/call.ts';
 import { Method } from '../../../src/dbus/server/method.ts';
-import type { CallContext } from '../../../src/dbus/server/serve.ts';
 import { type KeyId, nameParsers, parseKeyId } from '../../../src/ids.ts';
 import { keysService } from '../../../src/interfaces/keys.ts';
 import { KeyCatalog } from '../../../src/keys/catalog.ts';

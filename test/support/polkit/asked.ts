@@ -1,6 +1,6 @@
 import type { MethodDefinition } from '../../../src/dbus/definition.ts';
+import type { AuthorizationRequest } from '../../../src/dbus/server/authorization-gate.ts';
 import { Method } from '../../../src/dbus/server/method.ts';
-import type { AuthorizationRequest } from '../../../src/dbus/server/serve.ts';
 import { variant } from '../../../src/dbus/wire/variant.ts';
 import { nameParsers } from '../../../src/ids.ts';
 import type { Use } from '../authorized/call.ts';

@@ -1,11 +1,11 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Caller } from '../../../src/dbus/server/caller.ts';
 import type {
   AuthorizationRequest,
   Authorizer,
-  CallContext,
-} from '../../../src/dbus/server/serve.ts';
+} from '../../../src/dbus/server/authorization-gate.ts';
+import type { CallContext } from '../../../src/dbus/server/call.ts';
+import type { Caller } from '../../../src/dbus/server/caller.ts';
 import { isServiceError } from '../../../src/errors.ts';
 import type { AclRule } from '../../../src/service/config/common-config.ts';
 import { type AuthorizedCall, differing, nameOf } from '../authorized/call.ts';

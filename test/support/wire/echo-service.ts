@@ -1,17 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import type { Bus } from '../../../src/dbus/bus.ts';
 import { defineInterface, defineService } from '../../../src/dbus/definition.ts';
+import { type AuthorizationRequest } from '../../../src/dbus/server/authorization-gate.ts';
+import { type CallContext } from '../../../src/dbus/server/call.ts';
 import { Callers } from '../../../src/dbus/server/caller.ts';
 import type { CallLimits } from '../../../src/dbus/server/limits/call-limits.ts';
 import type { LogControl } from '../../../src/dbus/server/log-control.ts';
 import { ObjectManager } from '../../../src/dbus/server/object-manager.ts';
-import {
-  type AuthorizationRequest,
-  type CallContext,
-  type ServeObserver,
-  type Server,
-  serve,
-} from '../../../src/dbus/server/serve.ts';
+import { type Server, serve } from '../../../src/dbus/server/serve.ts';
+import { type ServeObserver } from '../../../src/dbus/server/serve-options.ts';
 import { ServiceError } from '../../../src/errors.ts';
 import { nameParsers } from '../../../src/ids.ts';
 
@@ -118,7 +115,7 @@ export interface EchoOptions {
     call: CallContext,
   ) => Promise<void> | undefined;
   readonly limits?: CallLimits;
-  readonly isTrusted?: (uid: number) => boolean;
+  readonly trustedUids?: ReadonlySet<number>;
   readonly observer?: Partial<ServeObserver>;
 }
 
@@ -199,7 +196,7 @@ export async function startEcho(bus: Bus, options: EchoOptions = {}): Promise<Ec
       ...options.observer,
     },
     ...(options.limits === undefined ? {} : { limits: options.limits }),
-    ...(options.isTrusted === undefined ? {} : { isTrusted: options.isTrusted }),
+    ...(options.trustedUids === undefined ? {} : { trustedUids: options.trustedUids }),
   });
   objects.goLive();
   await bus.requestName(echoService.busName);

@@ -1,8 +1,8 @@
 /** What the services may do with one another's objects, written out by hand, so that each change of a grant is made twice. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { AuthorizationRequest } from '../../../src/dbus/server/authorization-gate.ts';
 import type { Caller } from '../../../src/dbus/server/caller.ts';
-import type { AuthorizationRequest } from '../../../src/dbus/server/serve.ts';
 import { grants } from '../../../src/interfaces/grants.ts';
 import { RuleSet } from '../../../src/service/authorization/rules.ts';
 import { authorizedCalls } from '../../support/authorized/calls.ts';

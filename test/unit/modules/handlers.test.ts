@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { CallContext } from '../../../src/dbus/server/serve.ts';
+import type { CallContext } from '../../../src/dbus/server/call.ts';
 import { isServiceError } from '../../../src/errors.ts';
 import { parseModuleName } from '../../../src/ids.ts';
 import { moduleResolvers } from '../../../src/modules/handlers.ts';

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import type { AuthorizationRequest } from '../../../../src/dbus/server/authorization-gate.ts';
 import { AuthorizationGate } from '../../../../src/dbus/server/authorization-gate.ts';
 import { callerLeft, IncomingCall } from '../../../../src/dbus/server/call.ts';
-import { Serving } from '../../../../src/dbus/server/serving.ts';
+import { Serving } from '../../../../src/dbus/server/serve.ts';
 import { messageFlag } from '../../../../src/dbus/wire/message.ts';
 import { ServiceError } from '../../../../src/errors.ts';
 import { deadline } from '../../../support/deadline.ts';

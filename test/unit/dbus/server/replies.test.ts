@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Bus } from '../../../../src/dbus/bus.ts';
-import { reply, replyError } from '../../../../src/dbus/server/replies.ts';
+import { reply, replyError } from '../../../../src/dbus/server/call.ts';
 import { IncomingMessage } from '../../../../src/dbus/wire/inbox.ts';
 import { type Message } from '../../../../src/dbus/wire/message.ts';
 import { ServiceError } from '../../../../src/errors.ts';

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { CallContext } from '../../../../src/dbus/server/serve.ts';
+import type { CallContext } from '../../../../src/dbus/server/call.ts';
 import { ServiceError } from '../../../../src/errors.ts';
 import { Audit, undeclaredMessage } from '../../../../src/service/authorization/audit.ts';
 import type { Log } from '../../../../src/service/log/log.ts';

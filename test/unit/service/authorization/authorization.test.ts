@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { AuthorizationRequest, CallContext } from '../../../../src/dbus/server/serve.ts';
+import type { AuthorizationRequest } from '../../../../src/dbus/server/authorization-gate.ts';
+import type { CallContext } from '../../../../src/dbus/server/call.ts';
 import { ServiceError } from '../../../../src/errors.ts';
 import { AclBackend } from '../../../../src/service/authorization/acl-backend.ts';
 import type { AuthorizationBackend } from '../../../../src/service/authorization/authorization-backend.ts';

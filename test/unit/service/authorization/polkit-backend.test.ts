@@ -1,6 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { AuthorizationRequest, CallContext } from '../../../../src/dbus/server/serve.ts';
+import type { AuthorizationRequest } from '../../../../src/dbus/server/authorization-gate.ts';
+import type { CallContext } from '../../../../src/dbus/server/call.ts';
 import { isServiceError, ServiceError } from '../../../../src/errors.ts';
 import { PolkitBackend } from '../../../../src/service/authorization/polkit-backend.ts';
 import type {

@@ -2,7 +2,7 @@ import { getEventListeners } from 'node:events';
 import * as assert from 'uvu/assert';
 import type { Handlers } from '../../../../src/dbus/definition.ts';
 import { defineInterface } from '../../../../src/dbus/definition.ts';
-import { type CallContext, callerLeft } from '../../../../src/dbus/server/serve.ts';
+import { type CallContext, callerLeft } from '../../../../src/dbus/server/call.ts';
 import { ServiceError } from '../../../../src/errors.ts';
 import type { Fields } from '../../../../src/service/log/log-record.ts';
 import { Cancellations } from '../../../../src/service/operations/cancellations.ts';
