@@ -1,11 +1,11 @@
 import { describeError } from '../errors.ts';
 import { exitCodes } from './command.ts';
 import { iotedgectl } from './iotedgectl.ts';
-import { Written } from './written.ts';
+import { LineWriter } from './line-writer.ts';
 
 async function main(): Promise<number> {
-  const out = new Written(process.stdout);
-  const err = new Written(process.stderr);
+  const out = new LineWriter(process.stdout);
+  const err = new LineWriter(process.stderr);
   const code = await iotedgectl(process.argv.slice(2), out.print, err.print);
   const failure = await out.failure();
   if (failure !== undefined) {

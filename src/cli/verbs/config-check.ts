@@ -26,9 +26,9 @@ import { type CommonConfig, serviceUsers } from '../../service/config/common-con
 import { type ConfigSource, type PlacedConfig, placedConfig } from '../../service/config/config.ts';
 import { ConfigError, formatProblem, type Problem } from '../../service/config/config-problem.ts';
 import { type Command, exitCodes } from '../command.ts';
+import { crossCheck } from '../cross-check.ts';
+import { findUser, obstacleTo } from '../file-access.ts';
 import { formatJson, printable } from '../output.ts';
-import { crossCheck } from './cross-check.ts';
-import { obstacleTo, readerNamed } from './service-readers.ts';
 
 const defaultDirectory = '/etc/iotedge';
 
@@ -98,7 +98,7 @@ async function checkAll(dir: string): Promise<Findings> {
     identity: identity.placed,
     modules: modules.placed,
   };
-  const users = await Promise.all(serviceUsers.map(readerNamed));
+  const users = await Promise.all(serviceUsers.map(findUser));
   const across = crossCheck(placed, (name) => users.find((user) => user?.name === name)?.uid);
   const each: readonly Findings[] = [keys, certificates, identity, modules];
   return {
@@ -138,7 +138,7 @@ async function unreadable(
   service: string,
   sources: PlacedConfig<unknown>['sources'],
 ): Promise<readonly Problem[]> {
-  const reader = await readerNamed(`iotedge-${service}`);
+  const reader = await findUser(`iotedge-${service}`);
   if (reader === undefined) return [];
   const found = sources.map(async ({ path: file }): Promise<readonly Problem[]> => {
     const obstacle = await obstacleTo(reader, file);

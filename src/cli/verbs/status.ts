@@ -8,7 +8,7 @@ import { modulesService } from '../../interfaces/modules.ts';
 import { type Command, exitCodes } from '../command.ts';
 import { describeService } from '../description.ts';
 import { formatJson, formatTable } from '../output.ts';
-import { type UnitState, unitState } from './unit-state.ts';
+import { type UnitState, unitState } from '../unit-state.ts';
 
 const services: readonly ServiceDefinition[] = [
   keysService,

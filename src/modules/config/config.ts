@@ -25,6 +25,7 @@ import {
   parseConfinement,
   parseHostname,
   type RawConfinement,
+  warnOfNames,
 } from './confinement-config.ts';
 import {
   type NetworkConfig,
@@ -156,6 +157,8 @@ export function parseModulesConfig(value: unknown, context: ParseContext): Modul
     ...parseConfinement(raw, context),
   };
   if (raw.agent !== undefined) judgeAgent(raw.agent, config, context);
+  warnOfSockets(config, context);
+  warnOfNames(config, context);
   return config;
 }
 
@@ -173,6 +176,18 @@ function reportProblems(raw: RawConfig, context: ParseContext): void {
     const engine = 'is the socket of the container engine';
     if (sockets[api] === sockets.engine) context.report(['listen', `${api}_uri`], engine);
     if (connect[api] === sockets.engine) context.report(['connect', `${api}_uri`], engine);
+  }
+}
+
+/** Where modules look for the APIs and where this machine offers them is usually one place. */
+function warnOfSockets(
+  { connect, listen }: Pick<ModulesConfig, 'connect' | 'listen'>,
+  context: Pick<ParseContext, 'warnAt'>,
+): void {
+  for (const api of ['management', 'workload'] as const) {
+    if (connect[api] === listen[api]) continue;
+    const text = `modules look for the ${api} API at ${connect[api]}, and listen.${api}_uri offers it to this machine at ${listen[api]}`;
+    context.warnAt(['connect', `${api}_uri`], text);
   }
 }
 

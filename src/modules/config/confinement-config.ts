@@ -113,3 +113,16 @@ function parseServerNames(raw: RawConfinement['server_names'], context: ParseCon
   }
   return parsed;
 }
+
+/** The name of the device, which edgeHub has in any case, may be given to another module by mistake. */
+export function warnOfNames(
+  { hostname, serverNames }: Pick<ConfinementConfig, 'serverNames'> & { readonly hostname: string },
+  context: Pick<ParseContext, 'warnAt'>,
+): void {
+  for (const [module, names] of serverNames) {
+    const at = names.findIndex((name) => name.toLowerCase() === hostname.toLowerCase());
+    if (at < 0 || module === 'edgeHub') continue;
+    const text = `module "${module}" may answer to the hostname of the device, as edgeHub may`;
+    context.warnAt(['server_names', module, at], text);
+  }
+}

@@ -23,26 +23,27 @@ export default [
     breaks: 'the files are not compared with one another',
     text: '...each.flatMap(({ problems }) => problems), ...across.problems]',
     becomes: '...each.flatMap(({ problems }) => problems)]',
-    suite: 'component/cli/verbs/config-cross-check',
+    suite: 'component/cli/cross-check',
   },
   // src/cli/cross-check.ts
   {
     breaks: 'a grant for another mechanism counts, a rule for another user too',
     text: 'if (user === undefined || user === name) return true;',
     becomes: "if (user === undefined || user !== '') return true;",
-    suite: 'component/cli/verbs/config-cross-check',
-  },
-  {
-    breaks: 'sockets that disagree are not reported',
-    text: 'if (connect[api] === listen[api]) return [];',
-    becomes: 'if (connect[api] !== undefined) return [];',
-    suite: 'component/cli/verbs/config-cross-check',
+    suite: 'component/cli/cross-check',
   },
   {
     breaks: 'an id that a file will make later is an error',
     text: '!isFuture && ((kind',
     becomes: '((kind',
-    suite: 'component/cli/verbs/config-cross-check',
+    suite: 'component/cli/cross-check',
+  },
+  // src/modules/config/config.ts
+  {
+    breaks: 'sockets that disagree are not reported',
+    text: 'if (connect[api] === listen[api]) continue;',
+    becomes: 'if (connect[api] !== undefined) continue;',
+    suite: 'component/cli/cross-check',
   },
   // src/cli/description.ts
   {
@@ -117,18 +118,18 @@ export default [
     becomes: 'return json;',
     suite: 'component/cli/iotedgectl',
   },
-  // src/cli/service-readers.ts
+  // src/cli/file-access.ts
   {
     breaks: 'a file that only its owner can read counts as readable by the group',
     text: 'bit << 3 : bit)) !== 0;',
     becomes: 'bit << 6 : bit)) !== 0;',
-    suite: 'component/cli/verbs/service-readers',
+    suite: 'component/cli/file-access',
   },
   {
     breaks: 'directories above a file are not looked at',
-    text: 'if (!(await may(reader, directory, 0o1))) return directory;',
+    text: 'if (!(await may(user, directory, 0o1))) return directory;',
     becomes: '',
-    suite: 'component/cli/verbs/service-readers',
+    suite: 'component/cli/file-access',
   },
   // src/cli/status.ts
   {
@@ -156,7 +157,7 @@ export default [
     becomes: "const isOver = active === 'failed';",
     suite: 'integration/cli/status',
   },
-  // src/cli/written.ts
+  // src/cli/line-writer.ts
   {
     breaks: 'a reader that left makes a command fail',
     text: "return systemCode(this.#failure) === 'EPIPE' ? undefined : this.#failure;",

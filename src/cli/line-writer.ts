@@ -1,8 +1,8 @@
 import type { Writable } from 'node:stream';
 import { systemCode } from '../errors.ts';
 
-/** Lines for a stream, and whether they got there: a full disk or a reader that left is known only afterwards. */
-export class Written {
+/** Writes lines to a stream and remembers the first failure: a full disk or a reader that left shows only afterwards. */
+export class LineWriter {
   readonly #stream: Writable;
   readonly #writes: Promise<void>[] = [];
   #failure: Error | undefined;

@@ -1,7 +1,7 @@
-import type { Bus } from '../../dbus/bus.ts';
-import { BusError } from '../../dbus/bus.ts';
-import { Variant } from '../../dbus/wire/variant.ts';
-import { isServiceError } from '../../errors.ts';
+import type { Bus } from '../dbus/bus.ts';
+import { BusError } from '../dbus/bus.ts';
+import { Variant } from '../dbus/wire/variant.ts';
+import { isServiceError } from '../errors.ts';
 
 const systemd = 'org.freedesktop.systemd1';
 const answerMs = 5000;

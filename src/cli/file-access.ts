@@ -2,19 +2,19 @@ import { readFile, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 /** A user with all groups that a process of it has. */
-export interface Reader {
+export interface User {
   readonly name: string;
   readonly uid: number;
   readonly gids: readonly number[];
 }
 
 /** A user in the files of this machine; undefined when there is none. */
-export async function readerNamed(name: string): Promise<Reader | undefined> {
+export async function findUser(name: string): Promise<User | undefined> {
   const entries = async (database: string): Promise<readonly (readonly string[])[]> => {
     const text = await readFile(`/etc/${database}`, 'utf8').catch(() => ''); // then there are none
     return text.split('\n').map((line) => line.split(':'));
   };
-  const own = (await entries('passwd')).find(([user]) => user === name);
+  const own = (await entries('passwd')).find(([first]) => first === name);
   if (own === undefined) return undefined;
   const groups = (await entries('group')).filter(([, , , members = '']) =>
     members.split(',').includes(name),
@@ -24,21 +24,21 @@ export async function readerNamed(name: string): Promise<Reader | undefined> {
 }
 
 /** The first of a path and the directories above it that keeps a user from reading it; undefined when none does. */
-export async function obstacleTo(reader: Reader, path: string): Promise<string | undefined> {
-  if (reader.uid === 0) return undefined;
+export async function obstacleTo(user: User, path: string): Promise<string | undefined> {
+  if (user.uid === 0) return undefined;
   const above: string[] = [];
   for (let at = dirname(path); at !== above[0]; at = dirname(at)) above.unshift(at);
   for (const directory of above) {
-    if (!(await may(reader, directory, 0o1))) return directory;
+    if (!(await may(user, directory, 0o1))) return directory;
   }
-  return (await may(reader, path, 0o4)) ? undefined : path;
+  return (await may(user, path, 0o4)) ? undefined : path;
 }
 
-async function may(reader: Reader, path: string, bit: number): Promise<boolean> {
+async function may(user: User, path: string, bit: number): Promise<boolean> {
   try {
     const { mode, uid, gid } = await stat(path);
-    if (uid === reader.uid) return (mode & (bit << 6)) !== 0;
-    return (mode & (reader.gids.includes(gid) ? bit << 3 : bit)) !== 0;
+    if (uid === user.uid) return (mode & (bit << 6)) !== 0;
+    return (mode & (user.gids.includes(gid) ? bit << 3 : bit)) !== 0;
   } catch {
     return true; // what this process cannot look at, it does not judge
   }

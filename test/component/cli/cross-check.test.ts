@@ -4,14 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { iotedgectl } from '../../../../src/cli/iotedgectl.ts';
-import { crossCheck } from '../../../../src/cli/verbs/cross-check.ts';
-import { obstacleTo } from '../../../../src/cli/verbs/service-readers.ts';
-import { identitySchema, parseIdentityConfig } from '../../../../src/identity/config/config.ts';
-import { identityService } from '../../../../src/interfaces/identity.ts';
-import { keysService } from '../../../../src/interfaces/keys.ts';
-import { keysSchema, parseKeysConfig } from '../../../../src/keys/config/config.ts';
-import { placedConfig } from '../../../../src/service/config/config.ts';
+import { crossCheck } from '../../../src/cli/cross-check.ts';
+import { obstacleTo } from '../../../src/cli/file-access.ts';
+import { iotedgectl } from '../../../src/cli/iotedgectl.ts';
+import { identitySchema, parseIdentityConfig } from '../../../src/identity/config/config.ts';
+import { identityService } from '../../../src/interfaces/identity.ts';
+import { keysService } from '../../../src/interfaces/keys.ts';
+import { keysSchema, parseKeysConfig } from '../../../src/keys/config/config.ts';
+import { placedConfig } from '../../../src/service/config/config.ts';
 
 const test = suite<{ dir: string }>('iotedgectl config check across the files');
 
@@ -46,7 +46,7 @@ async function readableProgram() {
   const folder = await mkdtemp(join(tmpdir(), 'iotedgectl-'));
   await chmod(folder, 0o755);
   const path = join(folder, 'iotedgectl.cjs');
-  await copyFile(join(import.meta.dirname, '../../../../bin/iotedgectl.cjs'), path);
+  await copyFile(join(import.meta.dirname, '../../../bin/iotedgectl.cjs'), path);
   await chmod(path, 0o644);
   return { path, [Symbol.asyncDispose]: () => rm(folder, { recursive: true }) };
 }

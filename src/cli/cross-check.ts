@@ -1,16 +1,16 @@
-/** What only the four files together show: ids that none of them makes, grants that are missing, sockets apart. */
-import type { CertificatesConfig } from '../../certificates/config/config.ts';
-import { idGlobMatches } from '../../glob.ts';
-import type { IdentityConfig } from '../../identity/config/config.ts';
-import { reservedPrefix } from '../../ids.ts';
-import { grants } from '../../interfaces/grants.ts';
-import { signMechanisms } from '../../interfaces/words.ts';
-import type { KeysConfig } from '../../keys/config/config.ts';
-import type { ModulesConfig } from '../../modules/config/config.ts';
-import { ruleAllows } from '../../service/authorization/rules.ts';
-import type { CommonConfig } from '../../service/config/common-config.ts';
-import type { PlacedConfig } from '../../service/config/config.ts';
-import type { Problem, SettingPath } from '../../service/config/config-problem.ts';
+/** What only the four files together show: ids that none of them makes, grants that are missing. */
+import type { CertificatesConfig } from '../certificates/config/config.ts';
+import { idGlobMatches } from '../glob.ts';
+import type { IdentityConfig } from '../identity/config/config.ts';
+import { reservedPrefix } from '../ids.ts';
+import { grants } from '../interfaces/grants.ts';
+import { signMechanisms } from '../interfaces/words.ts';
+import type { KeysConfig } from '../keys/config/config.ts';
+import type { ModulesConfig } from '../modules/config/config.ts';
+import { ruleAllows } from '../service/authorization/rules.ts';
+import type { CommonConfig } from '../service/config/common-config.ts';
+import type { PlacedConfig } from '../service/config/config.ts';
+import type { Problem, SettingPath } from '../service/config/config-problem.ts';
 
 /** The configurations that could be read. */
 export interface Configurations {
@@ -57,7 +57,7 @@ export function crossCheck(all: Configurations, uidOf: UidOf): CrossFindings {
   const hasKeys = (all.keys?.sources.length ?? 0) > 0;
   return {
     problems: [...sure, ...(hasKeys ? missing : [])],
-    warnings: [...unsure, ...(hasKeys ? [] : missing), ...socketsApart(all), ...namesTwice(all)],
+    warnings: [...unsure, ...(hasKeys ? [] : missing)],
   };
 }
 
@@ -134,7 +134,7 @@ function isUnknown({ kind, id }: Reference, { keys, certificates }: Configuratio
 }
 
 function unknownText({ kind, id }: Reference): string {
-  const name = JSON.stringify(id);
+  const name = `"${id}"`;
   if (kind === 'key') {
     return `no file makes or preloads the key ${name}: write 'preloaded_key:${id}' in keys.yaml, or name it under keys there when it is made otherwise`;
   }
@@ -177,7 +177,7 @@ function missingGrant(
   if (keys === undefined || id === '') return [];
   if (maySign(id, { name: user, uid: uidOf(user) }, keys.config)) return [];
   const line = `- {user: '${user}', actions: ['${sign}'], match: {key_id: '${id}'}}`;
-  const text = `${user} may not sign with the key ${JSON.stringify(id)}: add to grants of keys.yaml the line ${line}`;
+  const text = `${user} may not sign with the key "${id}": add to grants of keys.yaml the line ${line}`;
   return [place(text)];
 }
 
@@ -208,27 +208,4 @@ interface Account {
 function isFor({ user }: { readonly user?: string }, { name, uid }: Account): boolean {
   if (user === undefined || user === name) return true;
   return /^[0-9]{1,10}$/.test(user) && (uid === undefined || uid === Number(user));
-}
-
-/** Where modules look for the APIs and where this machine offers them is usually one place. */
-function socketsApart({ modules }: Configurations): readonly Problem[] {
-  if (modules === undefined) return [];
-  const { connect, listen } = modules.config;
-  return (['management', 'workload'] as const).flatMap((api) => {
-    if (connect[api] === listen[api]) return [];
-    const text = `modules look for the ${api} API at ${connect[api]}, and listen.${api}_uri offers it to this machine at ${listen[api]}`;
-    return [modules.problemAt(['connect', `${api}_uri`], text)];
-  });
-}
-
-/** The name of the device, which edgeHub has in any case, may be given to another module by mistake. */
-function namesTwice({ modules }: Configurations): readonly Problem[] {
-  if (modules === undefined) return [];
-  const { hostname, serverNames } = modules.config;
-  return [...serverNames].flatMap(([module, names]) => {
-    const at = names.findIndex((name) => name.toLowerCase() === hostname.toLowerCase());
-    if (at < 0 || module === 'edgeHub') return [];
-    const text = `module ${JSON.stringify(module)} may answer to the hostname of the device, as edgeHub may`;
-    return [modules.problemAt(['server_names', module, at], text)];
-  });
 }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { obstacleTo, readerNamed } from '../../../../src/cli/verbs/service-readers.ts';
+import { findUser, obstacleTo } from '../../../src/cli/file-access.ts';
 
 const test = suite<{ dir: string }>('who can read a file');
 
@@ -16,11 +16,11 @@ test.after.each(async ({ dir }) => {
 });
 
 test('knows the users of this machine with their groups', async () => {
-  assert.equal(await readerNamed('nobody-here'), undefined);
-  const root = await readerNamed('root');
+  assert.equal(await findUser('nobody-here'), undefined);
+  const root = await findUser('root');
   assert.is(root?.uid, 0);
   assert.ok(root?.gids.includes(0));
-  const daemon = await readerNamed('daemon');
+  const daemon = await findUser('daemon');
   assert.equal([daemon?.uid, daemon?.gids.includes(1)], [1, true]);
 });
 
