@@ -3,7 +3,7 @@ import { ownRequest } from '../dbus/client/via.ts';
 import { describeError } from '../errors.ts';
 import type { certificatesService } from '../interfaces/certificates.ts';
 import type { Log } from '../service/log/log.ts';
-import type { StartContext, StartedService } from '../service/service-lifecycle.ts';
+import type { StartContext, StartedService } from '../service/service-program.ts';
 import { StateDisk } from '../service/state/state-disk.ts';
 import type { CertificatesConfig } from './config/config.ts';
 import { certificatesHandlers, certificatesResolvers } from './handlers.ts';

@@ -13,7 +13,7 @@ import { quoted } from '../quoted.ts';
 import { Cancellations } from '../service/operations/cancellations.ts';
 import { IntentFiles } from '../service/operations/intent-files.ts';
 import { Operations } from '../service/operations/operations.ts';
-import type { StartContext, StartedService } from '../service/service-lifecycle.ts';
+import type { StartContext, StartedService } from '../service/service-program.ts';
 import { StateDisk } from '../service/state/state-disk.ts';
 import { NamedCertificates } from './cloud/certificate-file.ts';
 import type { CloudClient } from './cloud/cloud.ts';

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describeError } from '../errors.ts';
 import type { keysService } from '../interfaces/keys.ts';
 import type { Log } from '../service/log/log.ts';
-import type { StartContext, StartedService } from '../service/service-lifecycle.ts';
+import type { StartContext, StartedService } from '../service/service-program.ts';
 import { StateDisk } from '../service/state/state-disk.ts';
 import { KeyCatalog } from './catalog.ts';
 import type { KeysConfig } from './config/config.ts';

@@ -6,7 +6,7 @@ import { moduleIdOf } from '../ids.ts';
 import { identityService } from '../interfaces/identity.ts';
 import type { modulesService } from '../interfaces/modules.ts';
 import { Cancellations } from '../service/operations/cancellations.ts';
-import type { StartContext, StartedService } from '../service/service-lifecycle.ts';
+import type { StartContext, StartedService } from '../service/service-program.ts';
 import { SharedReads } from '../service/shared-reads.ts';
 import { workloadBackend } from './api/workload-backend.ts';
 import { clientsOn } from './clients.ts';

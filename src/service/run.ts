@@ -15,6 +15,7 @@ import { interfaceXml, introspectionXml } from '../dbus/introspect.ts';
 import { describeError, systemCode } from '../errors.ts';
 import { journalSend, notify } from '../native/linux.ts';
 import { SystemAccounts } from './accounts.ts';
+import type { LoadedConfig } from './apply-config.ts';
 import { helpText, parseCommandLine, stateDirOf, UsageError } from './command-line.ts';
 import type { CommonConfig } from './config/common-config.ts';
 import { loadConfig } from './config/config.ts';
@@ -23,7 +24,8 @@ import type { ParseContext } from './config/parse-context.ts';
 import type { Schema } from './config/schema-validator.ts';
 import { consoleSink, isJournalStream, journalSink } from './log/journal.ts';
 import { priorityOf, ServiceLog } from './log/log.ts';
-import { type LoadedConfig, runService, type ServiceProgram } from './service-lifecycle.ts';
+import { runService } from './service-lifecycle.ts';
+import type { ServiceProgram } from './service-program.ts';
 import { openStateDirectory } from './state/state-file.ts';
 
 /** A service with its configuration. */

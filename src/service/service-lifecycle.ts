@@ -1,92 +1,25 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { isDeepStrictEqual } from 'node:util';
 import type { Bus } from '../dbus/bus.ts';
 import type { ServiceDefinition } from '../dbus/definition.ts';
 import { Callers } from '../dbus/server/caller.ts';
 import { ObjectManager } from '../dbus/server/object-manager.ts';
 import { type Server, serve } from '../dbus/server/serve.ts';
-import { type ServingOptions } from '../dbus/server/serve-options.ts';
-import { describeError, ServiceError } from '../errors.ts';
+import { describeError } from '../errors.ts';
 import { nameParsers } from '../ids.ts';
-import { type Accounts, SystemAccounts } from './accounts.ts';
+import { SystemAccounts } from './accounts.ts';
+import { configApplier, type LoadedConfig } from './apply-config.ts';
 import { Audit } from './authorization/audit.ts';
 import { Authorizations } from './authorization/authorization.ts';
 import { Cleanup } from './cleanup.ts';
 import { type CommonConfig, serviceUsers } from './config/common-config.ts';
-import { type Log, priorityOf, type ServiceLog } from './log/log.ts';
+import type { Log, ServiceLog } from './log/log.ts';
 import { LogSettings } from './log/log-settings.ts';
-import { Reloads } from './reload.ts';
+import { ReloadQueue } from './reload-queue.ts';
+import type { ServiceProgram, StartContext, StartedService } from './service-program.ts';
 import { ShownFile } from './shown-file.ts';
 import { drain, watchForShutdown } from './shutdown.ts';
 
-/** What a service is given to start with. */
-export interface StartContext<S extends ServiceDefinition, C> {
-  readonly bus: Bus;
-  /** The objects on the bus; when the start is over, every property of the manager has a value. */
-  readonly objects: ObjectManager<S>;
-  readonly config: C;
-  /** Exists, and only the service's user can enter it. */
-  readonly stateDir: string;
-  readonly log: Log;
-  /** Aborted when the service stops: while it starts at once, later after the last call was answered. */
-  readonly signal: AbortSignal;
-  /** Undone after that. */
-  readonly cleanup: Cleanup;
-  readonly now: () => Date;
-  readonly startedAt: Date;
-  readonly version: string;
-}
-
-/** The methods and properties that the dispatcher calls. */
-export interface Implementation<S extends ServiceDefinition> {
-  readonly handlers: ServingOptions<S, typeof nameParsers>['handlers'];
-  readonly resolvers: ServingOptions<S, typeof nameParsers>['resolvers'];
-  /** More for `Describe`. */
-  readonly describeMore?: () => Readonly<Record<string, unknown>>;
-}
-
-/** What calls are answered with from now on, as far as another configuration changes it. */
-export interface Reloaded<S extends ServiceDefinition> extends Partial<Implementation<S>> {
-  /** Called when the last call has ended that began under the configuration before. */
-  readonly retire?: () => Promise<void> | void;
-}
-
-/** A service that has started: its implementation, its hooks, and when it may end. */
-export interface StartedService<S extends ServiceDefinition, C = CommonConfig>
-  extends Implementation<S> {
-  /** Puts another configuration in force; a rejection leaves the one before as it was. */
-  readonly reload?: (config: C) => Promise<Reloaded<S>>;
-  /**
-   * Resolves when what the properties show holds, as far as that is for a neighbour or an engine to say. The name waits
-   * for it a second; what is found out later is announced.
-   */
-  readonly ready?: () => Promise<void>;
-  /** Called once the service has its name. */
-  readonly onNameAcquired?: () => void;
-  /** Whether an operation is unfinished that no call waits for. */
-  readonly isBusy?: () => boolean;
-  /** When something has to be done next. */
-  readonly due?: () => Date | undefined;
-}
-
-/** One of the services, as its `main.ts` states it. */
-export interface ServiceProgram<S extends ServiceDefinition, C extends CommonConfig> {
-  readonly service: S;
-  readonly start: (context: StartContext<S, C>) => Promise<StartedService<S, C>>;
-  /** False for a service that never ends by itself. */
-  readonly idleExit?: boolean;
-  /** The settings that need a restart to change, each with its value; where state is kept is one anyway. */
-  readonly fixedSettings?: (config: C) => Readonly<Record<string, unknown>>;
-}
-
-/** A configuration as it was read. */
-export interface LoadedConfig<C> {
-  readonly config: C;
-  /** Where the users and groups of its rules are looked up. */
-  readonly accounts: Accounts;
-}
-
-/** What a service runs with. */
+/** What the process gives a service to run with. */
 export interface ServiceEnvironment<C> extends LoadedConfig<C> {
   readonly bus: Bus;
   readonly stateDir: string;
@@ -213,9 +146,11 @@ async function serveUntilIdle<S extends ServiceDefinition, C extends CommonConfi
     isBusy: () => reloads.isPending,
   });
   const { loadConfig: load, onReloadRequest } = environment;
-  const apply = reloader(lifecycle, (changed) => end.countIdle(idleMsOf(changed)));
-  const show = (problem: string): void => objects.setProblem(problem);
-  const reloads = new Reloads({ load, apply, show, notify, stop, log });
+  const apply = configApplier({ ...lifecycle, config, log }, (changed) =>
+    end.countIdle(idleMsOf(changed)),
+  );
+  const setProblem = (problem: string): void => objects.setProblem(problem);
+  const reloads = new ReloadQueue({ load, apply, setProblem, notify, stop, log });
   onReloadRequest(reloads.request);
   await end.reached;
   // told to stop, perhaps for a restart: who leaves by itself comes back as it was
@@ -241,52 +176,6 @@ async function saveShown<S extends ServiceDefinition, C extends CommonConfig>({
 }: Lifecycle<S, C>): Promise<void> {
   const late = pause(shownIsSavedWithinMs, undefined, { ref: false });
   await Promise.race([shown.save(() => objects.shown()), late]);
-}
-
-/** Puts configurations in force, one after the other: what can fail comes first, then all of it at once. */
-function reloader<S extends ServiceDefinition, C extends CommonConfig>(
-  { program, started, environment, server, authorizations, logSettings }: Lifecycle<S, C>,
-  onApplied: (config: C) => void,
-): (loaded: LoadedConfig<C>) => Promise<void> {
-  const { log } = environment;
-  let inForce = environment.config;
-  let implementation: Implementation<S> = started;
-  return async ({ config, accounts }) => {
-    refuseFixed(program, inForce, config);
-    const local = new SystemAccounts({ getent: false });
-    const authorize = await authorizations.prepare(config, { accounts, local });
-    const { retire, ...changed } = (await started.reload?.(config)) ?? {};
-    implementation = { ...implementation, ...changed };
-    const ended = server.replace({ ...implementation, authorizer: authorize() });
-    if (config.log_level !== inForce.log_level) {
-      log.level = priorityOf(config.log_level);
-      void logSettings.forget();
-    }
-    inForce = config;
-    onApplied(config);
-    void ended.then(retire).catch((error: unknown) => {
-      log.error('what a reload replaced could not be closed', { error: describeError(error) });
-    });
-  };
-}
-
-/** Throws for a configuration that changes what only a restart can change. */
-function refuseFixed<S extends ServiceDefinition, C extends CommonConfig>(
-  { service, fixedSettings }: ServiceProgram<S, C>,
-  before: C,
-  after: C,
-): void {
-  const fixed = (config: C) => ({
-    homedir_path: config.homedir_path ?? config.homedir,
-    ...fixedSettings?.(config),
-  });
-  const old = new Map<string, unknown>(Object.entries(fixed(before)));
-  const changed = Object.entries(fixed(after))
-    .filter(([name, value]) => !isDeepStrictEqual(value, old.get(name)))
-    .map(([name]) => name);
-  if (changed.length === 0) return;
-  const text = `restart needed: ${changed.join(', ')} of ${service.name}.yaml changed`;
-  throw new ServiceError('NotSupported', text);
 }
 
 async function startServer<S extends ServiceDefinition, C extends CommonConfig>(

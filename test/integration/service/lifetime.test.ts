@@ -5,11 +5,8 @@ import { describe, managerProperties } from '../../../src/interfaces/common.ts';
 import { SystemAccounts } from '../../../src/service/accounts.ts';
 import type { CommonConfig } from '../../../src/service/config/common-config.ts';
 import { ServiceLog } from '../../../src/service/log/log.ts';
-import {
-  runService,
-  type StartContext,
-  type StartedService,
-} from '../../../src/service/service-lifecycle.ts';
+import { runService } from '../../../src/service/service-lifecycle.ts';
+import type { StartContext, StartedService } from '../../../src/service/service-program.ts';
 import { deadline } from '../../support/deadline.ts';
 import { PrivateBus } from '../../support/rig/private-bus.ts';
 

@@ -7,7 +7,7 @@ import type {
   Reloaded,
   StartContext,
   StartedService,
-} from '../../../src/service/service-lifecycle.ts';
+} from '../../../src/service/service-program.ts';
 
 const probeInterface = defineInterface({
   name: 'org.iotedge.Probe1',

@@ -8,11 +8,8 @@ import type { ObjectManager } from '../../../src/dbus/server/object-manager.ts';
 import { describe, managerProperties } from '../../../src/interfaces/common.ts';
 import { SystemAccounts } from '../../../src/service/accounts.ts';
 import { ServiceLog } from '../../../src/service/log/log.ts';
-import {
-  runService,
-  type StartContext,
-  type StartedService,
-} from '../../../src/service/service-lifecycle.ts';
+import { runService } from '../../../src/service/service-lifecycle.ts';
+import type { StartContext, StartedService } from '../../../src/service/service-program.ts';
 import { CachingClient } from '../../support/clients/caching-client.ts';
 import { deadline, until } from '../../support/deadline.ts';
 import { PrivateBus } from '../../support/rig/private-bus.ts';

@@ -226,30 +226,30 @@ export default [
     becomes: 'message: problem.message,',
     suite: 'unit/service/config/config-problem',
   },
-  // src/service/reload.ts
+  // src/service/reload-queue.ts
   {
     breaks: 'a reload that was refused leaves LastError as it was',
-    text: 'show(`configuration not reloaded: ${why}`.slice(0, longestShown));',
+    text: 'setProblem(`configuration not reloaded: ${why}`.slice(0, longestShown));',
     becomes: '',
-    suite: 'unit/service/reload',
+    suite: 'unit/service/reload-queue',
   },
   {
     breaks: 'a reload begins before the one before it has ended',
     text: 'this.#last = this.#last.then(async () => {',
     becomes: 'this.#last = Promise.resolve().then(async () => {',
-    suite: 'unit/service/reload',
+    suite: 'unit/service/reload-queue',
   },
   {
     breaks: 'a configuration is applied in a service that stops',
     text: 'if (stop.aborted) return;\n      await apply(loaded);',
     becomes: 'await apply(loaded);',
-    suite: 'unit/service/reload',
+    suite: 'unit/service/reload-queue',
   },
   {
     breaks: 'the service manager waits for a reload that was refused',
     text: "    }\n    notify('READY=1');",
     becomes: "      return;\n    }\n    notify('READY=1');",
-    suite: 'unit/service/reload',
+    suite: 'unit/service/reload-queue',
   },
   // src/service/run.ts
   {

@@ -23,7 +23,7 @@ import { Cleanup } from '../../../src/service/cleanup.ts';
 import { loadConfig } from '../../../src/service/config/config.ts';
 import type { Log } from '../../../src/service/log/log.ts';
 import type { Fields } from '../../../src/service/log/log-record.ts';
-import type { StartedService } from '../../../src/service/service-lifecycle.ts';
+import type { StartedService } from '../../../src/service/service-program.ts';
 import { encodeCertificatesPem } from '../../../src/x509/certificate.ts';
 import { CloudRefusal, type CloudRequest, type CloudResponse } from '../cloud/exchange.ts';
 import { Provisioning } from '../cloud/provisioning.ts';

@@ -1,28 +1,28 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ConfigError, type Problem } from '../../../src/service/config/config-problem.ts';
-import { Reloads } from '../../../src/service/reload.ts';
+import { ReloadQueue } from '../../../src/service/reload-queue.ts';
 import { deadline, until } from '../../support/deadline.ts';
 
 const test = suite('reloads');
 
-/** Reloads of numbers, and everything that they do in its order. */
+/** ReloadQueue of numbers, and everything that they do in its order. */
 class Rig {
   readonly said: string[] = [];
   readonly stop = new AbortController();
-  readonly reloads: Reloads<number>;
+  readonly reloads: ReloadQueue<number>;
   load: () => Promise<number> = () => Promise.resolve(1);
   apply: (loaded: number) => Promise<void> = () => Promise.resolve();
 
   constructor() {
     const say = (text: string) => void this.said.push(text);
-    this.reloads = new Reloads({
+    this.reloads = new ReloadQueue({
       load: () => this.load(),
       apply: async (loaded) => {
         say(`apply ${loaded}`);
         await this.apply(loaded);
       },
-      show: (problem) => say(`show ${problem}`),
+      setProblem: (problem) => say(`show ${problem}`),
       notify: (state) => {
         say(state.replace(/USEC=\d+$/, 'USEC=N'));
         return true;

@@ -10,27 +10,27 @@ import { describeError } from '../errors.ts';
 import { ConfigError, formatProblem, type Problem } from './config/config-problem.ts';
 import type { Log } from './log/log.ts';
 
-/** What a reload is made of. */
+/** What a reload does, and whom it notifies. */
 export interface ReloadOptions<T> {
   /** Reads the configuration; throws `ConfigError` for one that is wrong. */
   readonly load: () => Promise<T>;
   /** Puts it in force; a rejection leaves the old one as it was. */
   readonly apply: (loaded: T) => Promise<void>;
   /** Shows why the configuration on the disk is not in force, '' when it is. */
-  readonly show: (problem: string) => void;
-  /** Tells systemd about the state of the process. */
+  readonly setProblem: (problem: string) => void;
+  /** Notifies systemd of the state of the process. */
   readonly notify: (state: string) => boolean;
   /** Aborted when the service stops: nothing is reloaded any more. */
   readonly stop: AbortSignal;
   readonly log: Log;
 }
 
-/** More problems than anybody reads at once only fill the journal. */
+/** More problems at once only fill the journal. */
 const mostLogged = 20;
 const longestShown = 1024;
 
-/** The reloads of a service. */
-export class Reloads<T> {
+/** Runs the reloads of a service one after the other. */
+export class ReloadQueue<T> {
   readonly #options: ReloadOptions<T>;
   #last: Promise<void> = Promise.resolve();
   #pending = 0;
@@ -54,14 +54,14 @@ export class Reloads<T> {
   };
 
   async #reload(): Promise<void> {
-    const { load, apply, show, notify, stop, log } = this.#options;
+    const { load, apply, setProblem, notify, stop, log } = this.#options;
     if (stop.aborted) return;
     notify(`RELOADING=1\nMONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`);
     try {
       const loaded = await load();
       if (stop.aborted) return;
       await apply(loaded);
-      show('');
+      setProblem('');
       log.info('configuration reloaded');
     } catch (error) {
       if (stop.aborted) return;
@@ -69,7 +69,7 @@ export class Reloads<T> {
       for (const problem of problems.slice(0, mostLogged)) logProblem(log, problem);
       const why = problems.length > 0 ? shortened(problems) : describeError(error);
       log.error('configuration not reloaded, the one before stays', { error: why });
-      show(`configuration not reloaded: ${why}`.slice(0, longestShown));
+      setProblem(`configuration not reloaded: ${why}`.slice(0, longestShown));
     }
     notify('READY=1');
   }

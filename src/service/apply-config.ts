@@ -1,0 +1,81 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { ServiceDefinition } from '../dbus/definition.ts';
+import type { Server } from '../dbus/server/serve.ts';
+import { describeError, ServiceError } from '../errors.ts';
+import { type Accounts, SystemAccounts } from './accounts.ts';
+import type { Authorizations } from './authorization/authorization.ts';
+import type { CommonConfig } from './config/common-config.ts';
+import { priorityOf, type ServiceLog } from './log/log.ts';
+import type { LogSettings } from './log/log-settings.ts';
+import type { Implementation, ServiceProgram, StartedService } from './service-program.ts';
+
+/** A configuration as it was read. */
+export interface LoadedConfig<C> {
+  readonly config: C;
+  /** Where the users and groups of its rules are looked up. */
+  readonly accounts: Accounts;
+}
+
+/** The parts of a service that follow its configuration, and the one in force at first. */
+export interface ConfiguredParts<S extends ServiceDefinition, C extends CommonConfig> {
+  readonly program: ServiceProgram<S, C>;
+  readonly started: StartedService<S, C>;
+  readonly config: C;
+  readonly server: Server<S>;
+  readonly authorizations: Authorizations;
+  readonly log: ServiceLog;
+  readonly logSettings: LogSettings;
+}
+
+/** Puts configurations in force, one after the other: what can fail comes first, then all of it at once. */
+export function configApplier<S extends ServiceDefinition, C extends CommonConfig>(
+  {
+    program,
+    started,
+    config: first,
+    server,
+    authorizations,
+    log,
+    logSettings,
+  }: ConfiguredParts<S, C>,
+  onApplied: (config: C) => void,
+): (loaded: LoadedConfig<C>) => Promise<void> {
+  let inForce = first;
+  let implementation: Implementation<S> = started;
+  return async ({ config, accounts }) => {
+    refuseFixed(program, inForce, config);
+    const local = new SystemAccounts({ getent: false });
+    const authorize = await authorizations.prepare(config, { accounts, local });
+    const { retire, ...changed } = (await started.reload?.(config)) ?? {};
+    implementation = { ...implementation, ...changed };
+    const ended = server.replace({ ...implementation, authorizer: authorize() });
+    if (config.log_level !== inForce.log_level) {
+      log.level = priorityOf(config.log_level);
+      void logSettings.forget();
+    }
+    inForce = config;
+    onApplied(config);
+    void ended.then(retire).catch((error: unknown) => {
+      log.error('what a reload replaced could not be closed', { error: describeError(error) });
+    });
+  };
+}
+
+/** Throws for a configuration that changes what only a restart can change. */
+function refuseFixed<S extends ServiceDefinition, C extends CommonConfig>(
+  { service, fixedSettings }: ServiceProgram<S, C>,
+  before: C,
+  after: C,
+): void {
+  const fixed = (config: C) => ({
+    homedir_path: config.homedir_path ?? config.homedir,
+    ...fixedSettings?.(config),
+  });
+  const old = new Map<string, unknown>(Object.entries(fixed(before)));
+  const changed = Object.entries(fixed(after))
+    .filter(([name, value]) => !isDeepStrictEqual(value, old.get(name)))
+    .map(([name]) => name);
+  if (changed.length === 0) return;
+  const text = `restart needed: ${changed.join(', ')} of ${service.name}.yaml changed`;
+  throw new ServiceError('NotSupported', text);
+}
