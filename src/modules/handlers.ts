@@ -16,9 +16,8 @@ import type { ModuleRuntime } from './service.ts';
 const longestLogBytes = 4 << 20;
 const longestConfigBytes = 1 << 20;
 
-/** What the handlers need. */
-export interface HandlerParts {
-  readonly runtime: ModuleRuntime;
+/** What the handlers work on beside the service. */
+export interface ModulesHandlersOptions {
   readonly isElevated: (settings: ModuleSettings) => boolean;
   /** Throws AccessDenied for a module that the configuration does not let be made, or not with these host paths. */
   readonly refuseUnconfined: (source: ModuleSource) => Promise<void>;
@@ -31,19 +30,15 @@ export interface HandlerParts {
 
 type Interface = typeof modulesInterface;
 
-/** What authorization's texts come from. */
-export interface ResolverParts
-  extends Pick<HandlerParts, 'isElevated' | 'elevatedCalls' | 'cancellations'> {
-  readonly runtime: Pick<ModuleRuntime, 'operations' | 'find'>;
-}
-
 /** What authorization is told about a module that is to be made, and about what is to be cancelled. */
-export function moduleResolvers({
-  isElevated,
-  elevatedCalls,
-  cancellations,
-  runtime,
-}: ResolverParts): Resolvers<Interface, CallContext, typeof nameParsers> {
+export function modulesResolvers(
+  runtime: Pick<ModuleRuntime, 'operations' | 'find'>,
+  {
+    isElevated,
+    elevatedCalls,
+    cancellations,
+  }: Pick<ModulesHandlersOptions, 'isElevated' | 'elevatedCalls' | 'cancellations'>,
+): Resolvers<Interface, CallContext, typeof nameParsers> {
   return {
     CreateModule({ type, config_json, env }, call) {
       refuseLong(config_json, env);
@@ -66,10 +61,11 @@ export function moduleResolvers({
 }
 
 /** The methods of org.iotedge.Modules1. */
-export function moduleHandlers(
-  parts: HandlerParts,
+export function modulesHandlers(
+  runtime: ModuleRuntime,
+  options: ModulesHandlersOptions,
 ): Omit<Handlers<Interface, CallContext, typeof nameParsers>, 'Describe'> {
-  const { cancellations, runtime } = parts;
+  const { cancellations, elevatedCalls, objects, refuseUnconfined, systemInfo } = options;
   const { operations, kinds } = runtime;
   const done = () => ({});
   return {
@@ -77,12 +73,12 @@ export function moduleHandlers(
       async request({ name, type, config_json, env, options }: CreateInput, call) {
         const id = runtimeName(name);
         const settings = parseConfig(type, config_json);
-        const elevated = parts.elevatedCalls.has(call);
+        const elevated = elevatedCalls.has(call);
         const source = { name: id, settings, env: checkedEnv(env), elevated };
-        await parts.refuseUnconfined(source);
+        await refuseUnconfined(source);
         return { id, args: source, wait: options.wait ?? true };
       },
-      reply: (_result, id) => ({ module: parts.objects.pathOf(id) }),
+      reply: (_result, id) => ({ module: objects.pathOf(id) }),
     }),
     Start: longHandler(operations, kinds.start, { request: changeOf, reply: done }),
     Stop: longHandler(operations, kinds.stop, { request: changeOf, reply: done }),
@@ -100,7 +96,7 @@ export function moduleHandlers(
       };
       return { log: await runtime.logs(runtimeName(name), request, signal) };
     },
-    GetSystemInfo: async (_args, { signal }) => ({ system: await parts.systemInfo(signal) }),
+    GetSystemInfo: async (_args, { signal }) => ({ system: await systemInfo(signal) }),
     Cancel({ id }, call) {
       cancellations.cancel(operations, runtimeName(id), call);
       return {};

@@ -1,6 +1,9 @@
+import type { Bus, BusSignal } from '../dbus/bus.ts';
 import type { Via } from '../dbus/client/via.ts';
+import { Variant } from '../dbus/wire/variant.ts';
 import { isServiceError, ServiceError } from '../errors.ts';
 import type { ModuleId } from '../ids.ts';
+import { identityService } from '../interfaces/identity.ts';
 import type { Clients } from './clients.ts';
 
 /** The identity of a module as the Identity service tells it. */
@@ -98,4 +101,24 @@ export class Identities {
     }
     return identity;
   }
+}
+
+/** Calls back when an identity was created, deleted or changed, or the device was provisioned. */
+export function onIdentityChange(bus: Bus, listener: () => void): Promise<AsyncDisposable> {
+  const { busName: sender, path: pathNamespace } = identityService;
+  return bus.subscribe({ sender, pathNamespace }, (signal) => {
+    if (isIdentityChange(signal)) listener();
+  });
+}
+
+/** Failed attempts to provision are announced too, but they must not cause further ones. */
+function isIdentityChange({ path, member, body }: BusSignal): boolean {
+  if (path !== identityService.path) return member === 'PropertiesChanged';
+  if (member === 'InterfacesAdded' || member === 'InterfacesRemoved') return true;
+  const changed: unknown = body[1];
+  if (member !== 'PropertiesChanged' || typeof changed !== 'object' || changed === null) {
+    return false;
+  }
+  const state: unknown = new Map<string, unknown>(Object.entries(changed)).get('State');
+  return state instanceof Variant && state.value === 'provisioned';
 }

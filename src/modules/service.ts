@@ -15,7 +15,6 @@ import { canonicalJson, keyedDigest } from './docker/digest.ts';
 import type { ContainerEngine, LogRequest } from './docker/engine.ts';
 import { disarmStrays } from './docker/strays.ts';
 import type { ManagedModule } from './managed-module.ts';
-import { managerProperties } from './manager-properties.ts';
 import { refuseNames, refuseTaken, refuseUnusable } from './module-names.ts';
 import {
   type Accept,
@@ -26,6 +25,7 @@ import {
 import { ModuleRegistry } from './module-registry.ts';
 import type { ModuleSource } from './module-source.ts';
 import { Pacer } from './pacer.ts';
+import { managerProperties } from './properties.ts';
 import type { Records } from './records.ts';
 import {
   type RestoredModule,
@@ -40,7 +40,7 @@ import { EngineMonitor, type EngineStatus } from './supervisor/engine-monitor.ts
 import type { Prepared, Refused } from './supervisor/goal.ts';
 
 /** What the runtime is made of. */
-export interface RuntimeParts {
+export interface ModuleRuntimeOptions {
   readonly config: ModulesConfig;
   readonly engine: ContainerEngine;
   readonly records: Records;
@@ -58,7 +58,7 @@ export interface RuntimeParts {
 export class ModuleRuntime implements AsyncDisposable {
   readonly operations: Operations;
   readonly kinds: ModuleOperations;
-  readonly #parts: RuntimeParts;
+  readonly #options: ModuleRuntimeOptions;
   readonly #monitor: EngineMonitor;
   readonly #modules: ModuleRegistry;
   readonly #problems: RestoreErrors;
@@ -72,30 +72,30 @@ export class ModuleRuntime implements AsyncDisposable {
   #started = false;
   #watches = false;
 
-  constructor(parts: RuntimeParts) {
-    const { records, log } = parts;
-    this.#parts = parts;
+  constructor(options: ModuleRuntimeOptions) {
+    const { records, log } = options;
+    this.#options = options;
     this.#problems = new RestoreErrors(log);
     this.#requests = new Repeats({ log });
     this.#monitor = new EngineMonitor({
-      ...parts,
+      ...options,
       onContainer: (name) => this.#events.call(name),
       onStatus: (status) => this.#tellModules(status),
     });
     const module = {
-      ...parts,
+      ...options,
       get config() {
-        return parts.config;
+        return options.config;
       },
       requests: this.#requests,
       engineStatus: () => this.#monitor.status,
       shownDigest: (digest: string) =>
         this.#digestKey === undefined ? '' : keyedDigest(this.#digestKey, digest),
       save: (source: ModuleSource, state: SavedState) =>
-        records.write(recordOf(source, state, parts.config.agent)),
+        records.write(recordOf(source, state, options.config.agent)),
       operation: (name: ModuleName) => this.operations.verb(name),
     };
-    this.#modules = new ModuleRegistry({ ...parts, module, onChange: () => this.#publish() });
+    this.#modules = new ModuleRegistry({ ...options, module, onChange: () => this.#publish() });
     this.operations = new Operations({
       nameOf: (name) => `module ${JSON.stringify(name)}`,
       onChange: (name) => {
@@ -113,7 +113,7 @@ export class ModuleRuntime implements AsyncDisposable {
 
   /** Takes up every module that is written down, and the agent; their sockets answer from now on. */
   async open(): Promise<void> {
-    const { config, records, socketsPath } = this.#parts;
+    const { config, records, socketsPath } = this.#options;
     const problems = this.#problems;
     this.#digestKey = await readDigestKey(records, problems);
     const known = await restoreModules({ agent: config.agent, records, socketsPath, problems });
@@ -158,12 +158,12 @@ export class ModuleRuntime implements AsyncDisposable {
 
   #disarmStrays(): void {
     const isKept = (name: string): boolean => this.#modules.find(name) !== undefined;
-    this.#keep(disarmStrays({ ...this.#parts, isKept }, this.#stop.signal));
+    this.#keep(disarmStrays({ ...this.#options, isKept }, this.#stop.signal));
   }
 
   /** Puts the configuration in force that is in the place of another one now. */
   async reconfigure(before: ModulesConfig): Promise<void> {
-    const { config, records } = this.#parts;
+    const { config, records } = this.#options;
     const { agent } = config;
     const isOther = before.agent !== undefined && before.agent.name !== agent?.name;
     const former = isOther ? this.#modules.find(before.agent.name) : undefined;
@@ -213,13 +213,13 @@ export class ModuleRuntime implements AsyncDisposable {
       throw new ServiceError('AlreadyExists', `module ${JSON.stringify(name)} exists`);
     }
     const others = this.#modules.all().filter((module) => module !== present);
-    refuseNames(source, this.#parts.config);
+    refuseNames(source, this.#options.config);
     refuseTaken(
       source,
       others.map((module) => module.source),
-      this.#parts.config,
+      this.#options.config,
     );
-    if (present === undefined) this.#parts.records.refuseDamaged(name);
+    if (present === undefined) this.#options.records.refuseDamaged(name);
     const module = present ?? (await this.#modules.open(source, { goal: 'absent' }));
     try {
       await accept(module);
@@ -231,7 +231,7 @@ export class ModuleRuntime implements AsyncDisposable {
   }
 
   #mayDelete(name: string): void {
-    if (name !== this.#parts.config.agent?.name) return;
+    if (name !== this.#options.config.agent?.name) return;
     const text = `module ${JSON.stringify(name)} is the agent: modules.yaml says whether there is one`;
     throw new ServiceError('NotSupported', text);
   }
@@ -244,7 +244,7 @@ export class ModuleRuntime implements AsyncDisposable {
   }
 
   logs(name: ModuleName, request: LogRequest, signal: AbortSignal): Promise<Buffer> {
-    return this.#parts.engine.logs(this.#modules.require(name).name, request, signal);
+    return this.#options.engine.logs(this.#modules.require(name).name, request, signal);
   }
 
   /** Stops looking after modules; their containers stay as they are. */
@@ -290,14 +290,12 @@ export class ModuleRuntime implements AsyncDisposable {
   }
 
   #publish(): void {
-    const { config, objects } = this.#parts;
+    const { config, objects } = this.#options;
     const agent = config.agent && this.#modules.find(config.agent.name);
     const { texts: problems } = this.#problems;
-    const Agent = config.agent?.name ?? '';
-    objects.setProperties({
-      ...managerProperties({ engine: this.#monitor.status, problems, agent }),
-      Agent,
-    });
+    const agentName = config.agent?.name ?? '';
+    const view = { engine: this.#monitor.status, problems, agent, agentName };
+    objects.setProperties(managerProperties(view));
   }
 }
 

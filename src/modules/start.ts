@@ -1,9 +1,6 @@
 import { join } from 'node:path';
-import type { Bus, BusSignal } from '../dbus/bus.ts';
 import type { CallContext } from '../dbus/server/call.ts';
-import { Variant } from '../dbus/wire/variant.ts';
 import { moduleIdOf } from '../ids.ts';
-import { identityService } from '../interfaces/identity.ts';
 import type { modulesService } from '../interfaces/modules.ts';
 import { Cancellations } from '../service/operations/cancellations.ts';
 import type { StartContext, StartedService } from '../service/service-program.ts';
@@ -17,8 +14,8 @@ import type { ModuleSettings } from './docker/create-options/create-options.ts';
 import { DockerEngine } from './docker/docker-engine.ts';
 import { isElevated, prepare, refuseUnconfined } from './docker/prepare.ts';
 import { type SystemInfo, systemInfo } from './docker/system-info.ts';
-import { moduleHandlers, moduleResolvers } from './handlers.ts';
-import { Identities } from './identities.ts';
+import { modulesHandlers, modulesResolvers } from './handlers.ts';
+import { Identities, onIdentityChange } from './identities.ts';
 import type { ModuleSource } from './module-source.ts';
 import { Records } from './records.ts';
 import { ModuleRuntime } from './service.ts';
@@ -84,8 +81,7 @@ export async function startModules(
     }),
   );
   const system = new SharedReads<SystemInfo>();
-  const handlers = {
-    runtime,
+  const options = {
     isElevated: (settings: ModuleSettings) => isElevated(parts, settings),
     refuseUnconfined: (source: ModuleSource) => refuseUnconfined(parts, source),
     elevatedCalls: new WeakSet<CallContext>(),
@@ -95,15 +91,15 @@ export async function startModules(
     objects,
   };
   cleanup.use(
-    await onIdentityNews(bus, () => {
+    await onIdentityChange(bus, () => {
       identities.clear();
       runtime.retryAll();
     }),
   );
   await runtime.open();
   return {
-    handlers: moduleHandlers(handlers),
-    resolvers: moduleResolvers(handlers),
+    handlers: modulesHandlers(runtime, options),
+    resolvers: modulesResolvers(runtime, options),
     ready: () => runtime.observe(),
     onNameAcquired: () => runtime.start(),
     async reload(changed) {
@@ -123,24 +119,4 @@ export async function startModules(
       return {};
     },
   };
-}
-
-/** Calls back when an identity came, went or changed, or the device was provisioned. */
-function onIdentityNews(bus: Bus, listener: () => void): Promise<AsyncDisposable> {
-  const { busName: sender, path: pathNamespace } = identityService;
-  return bus.subscribe({ sender, pathNamespace }, (signal) => {
-    if (isIdentityNews(signal)) listener();
-  });
-}
-
-/** Failed attempts to provision are news too, but they must not cause further ones. */
-function isIdentityNews({ path, member, body }: BusSignal): boolean {
-  if (path !== identityService.path) return member === 'PropertiesChanged';
-  if (member === 'InterfacesAdded' || member === 'InterfacesRemoved') return true;
-  const changed: unknown = body[1];
-  if (member !== 'PropertiesChanged' || typeof changed !== 'object' || changed === null) {
-    return false;
-  }
-  const state: unknown = new Map<string, unknown>(Object.entries(changed)).get('State');
-  return state instanceof Variant && state.value === 'provisioned';
 }

@@ -1,4 +1,6 @@
+import type { ContainerState } from '../docker/engine.ts';
 import { ownLabels } from '../docker/labels.ts';
+import type { ModuleStatus } from '../supervisor/goal.ts';
 
 /** A module as others may see it. */
 export interface ModuleSummary {
@@ -14,6 +16,36 @@ export interface RuntimeStatus {
   readonly runtimeStatus: 'unknown' | 'running' | 'stopped' | 'failed' | 'dead';
   readonly startTime: Date | undefined;
   readonly exit: { readonly code: number; readonly time: Date | undefined } | undefined;
+}
+
+/** How a module is, in the words of the HTTP APIs. */
+export function runtimeStatusOf({ container }: ModuleStatus): RuntimeStatus {
+  const state = container?.state;
+  if (state === undefined)
+    return { runtimeStatus: 'unknown', startTime: undefined, exit: undefined };
+  const startTime = 'startedAt' in state ? state.startedAt : undefined;
+  const ended = state.kind === 'exited' || state.kind === 'restarting' ? state : undefined;
+  const exit = ended && { code: ended.exitCode, time: ended.finishedAt };
+  return { runtimeStatus: runtimeStatus(state), startTime, exit };
+}
+
+function runtimeStatus(state: ContainerState): RuntimeStatus['runtimeStatus'] {
+  switch (state.kind) {
+    case 'running':
+      return 'running';
+    case 'created':
+    case 'paused':
+    case 'restarting':
+      return 'stopped';
+    case 'exited':
+      return state.exitCode === 0 ? 'stopped' : 'failed';
+    case 'removing':
+      return 'stopped';
+    case 'dead':
+      return 'dead';
+    case 'unknown':
+      return 'unknown';
+  }
 }
 
 /** The answer to `GET /modules`: nobody's environment, and no label that a tool keeps its own data in. */

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import type { CallContext } from '../../../src/dbus/server/call.ts';
 import { isServiceError } from '../../../src/errors.ts';
 import { parseModuleName } from '../../../src/ids.ts';
-import { moduleResolvers } from '../../../src/modules/handlers.ts';
+import { modulesResolvers } from '../../../src/modules/handlers.ts';
 import { Cancellations } from '../../../src/service/operations/cancellations.ts';
 import { Operations } from '../../../src/service/operations/operations.ts';
 
@@ -19,15 +19,17 @@ const call: CallContext = {
 
 const log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
 const operations = new Operations({ nameOf: (id) => id, onChange: () => {}, log });
-const parts = {
-  cancellations: new Cancellations(),
-  runtime: { operations, find: () => undefined },
-};
+const cancellations = new Cancellations();
+const runtime = { operations, find: () => undefined };
 
 /** What is told about a creation, or the code of the error. */
 async function told(createOptions: object, env: Readonly<Record<string, string>> = {}) {
   const elevatedCalls = new WeakSet<CallContext>();
-  const resolvers = moduleResolvers({ ...parts, elevatedCalls, isElevated: () => true });
+  const resolvers = modulesResolvers(runtime, {
+    cancellations,
+    elevatedCalls,
+    isElevated: () => true,
+  });
   const config_json = JSON.stringify({ image: 'a:1', createOptions });
   try {
     const args = { name: parseModuleName('sensor'), type: 'docker', config_json, env, options: {} };
@@ -63,8 +65,8 @@ test('quotes no value that stands in the place of a name', async () => {
       env: { [key]: '' },
       options: {},
     };
-    const resolvers = moduleResolvers({
-      ...parts,
+    const resolvers = modulesResolvers(runtime, {
+      cancellations,
       elevatedCalls: new WeakSet(),
       isElevated: () => false,
     });

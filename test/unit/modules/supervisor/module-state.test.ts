@@ -1,12 +1,9 @@
 /** How a module is shown: the one word for it, its properties, and its status in the HTTP APIs. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { runtimeStatusOf } from '../../../../src/modules/api/module-list.ts';
 import type { Container, ContainerState } from '../../../../src/modules/docker/engine.ts';
-import {
-  moduleProperties,
-  problemOf,
-  runtimeStatusOf,
-} from '../../../../src/modules/module-properties.ts';
+import { moduleProperties, problemOf } from '../../../../src/modules/properties.ts';
 import type { ModuleStatus } from '../../../../src/modules/supervisor/goal.ts';
 import { stateOf } from '../../../../src/modules/supervisor/module-state.ts';
 

@@ -1,9 +1,9 @@
 import type { Properties } from '../dbus/definition.ts';
-import type { moduleInterface } from '../interfaces/modules.ts';
-import type { RuntimeStatus } from './api/module-list.ts';
+import { microseconds } from '../dbus/time.ts';
+import type { moduleInterface, modulesInterface } from '../interfaces/modules.ts';
 import { publicCreateOptions } from './docker/container-body.ts';
 import type { ModuleSettings } from './docker/create-options/create-options.ts';
-import type { ContainerState } from './docker/engine.ts';
+import type { EngineStatus } from './supervisor/engine-monitor.ts';
 import type { ModuleStatus } from './supervisor/goal.ts';
 
 const longestProblems = 4096;
@@ -42,6 +42,43 @@ export function moduleProperties(view: ModuleView): Properties<typeof moduleInte
   };
 }
 
+/** What the properties of the manager are made from. */
+export interface ManagerView {
+  readonly engine: EngineStatus;
+  /** What is wrong with what was there at the start. */
+  readonly problems: readonly string[];
+  /** The agent, if it is there: its problems are the device's. */
+  readonly agent: { readonly name: string; readonly status: ModuleStatus } | undefined;
+  /** The name of the agent that is configured, `` when there is none. */
+  readonly agentName: string;
+}
+
+/** The values of org.iotedge.Modules1 that change. */
+export function managerProperties({
+  engine,
+  problems,
+  agent,
+  agentName,
+}: ManagerView): Omit<Properties<typeof modulesInterface>, 'Version'> {
+  const { name, version, reachable, error } = engine;
+  // the problem of the engine says already that the agent cannot be inspected
+  const isSaid = error !== '' && agent?.status.known === false;
+  const agentProblem = agent === undefined || isSaid ? '' : problemOf(agent.status);
+  const all = [
+    ...(error === '' ? [] : [error]),
+    ...problems,
+    ...(agent === undefined || agentProblem === ''
+      ? []
+      : [`module ${JSON.stringify(agent.name)}: ${agentProblem}`]),
+  ];
+  return {
+    Engine: { name, version, reachable },
+    Health: all.length === 0 ? 'ok' : 'degraded',
+    LastError: joined(all),
+    Agent: agentName,
+  };
+}
+
 /** All that is wrong with a module, `` when nothing is. */
 export function problemOf({ container, error, goal, retryAt }: ModuleStatus): string {
   const state = container?.state;
@@ -52,41 +89,7 @@ export function problemOf({ container, error, goal, retryAt }: ModuleStatus): st
 }
 
 /** All problems in one text, which may quote what somebody sent. */
-export function joined(problems: readonly string[]): string {
+function joined(problems: readonly string[]): string {
   const told = problems.filter((text) => text !== '').join('; ');
   return told.slice(0, longestProblems);
-}
-
-/** How a module is, in the words of the HTTP APIs. */
-export function runtimeStatusOf({ container }: ModuleStatus): RuntimeStatus {
-  const state = container?.state;
-  if (state === undefined)
-    return { runtimeStatus: 'unknown', startTime: undefined, exit: undefined };
-  const startTime = 'startedAt' in state ? state.startedAt : undefined;
-  const ended = state.kind === 'exited' || state.kind === 'restarting' ? state : undefined;
-  const exit = ended && { code: ended.exitCode, time: ended.finishedAt };
-  return { runtimeStatus: runtimeStatus(state), startTime, exit };
-}
-
-function runtimeStatus(state: ContainerState): RuntimeStatus['runtimeStatus'] {
-  switch (state.kind) {
-    case 'running':
-      return 'running';
-    case 'created':
-    case 'paused':
-    case 'restarting':
-      return 'stopped';
-    case 'exited':
-      return state.exitCode === 0 ? 'stopped' : 'failed';
-    case 'removing':
-      return 'stopped';
-    case 'dead':
-      return 'dead';
-    case 'unknown':
-      return 'unknown';
-  }
-}
-
-function microseconds(time: Date | undefined): bigint {
-  return time === undefined ? 0n : BigInt(time.getTime()) * 1000n;
 }

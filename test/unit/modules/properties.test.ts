@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { managerProperties } from '../../../src/modules/manager-properties.ts';
+import { managerProperties } from '../../../src/modules/properties.ts';
 import type { ModuleStatus } from '../../../src/modules/supervisor/goal.ts';
 
 const test = suite('properties of the manager of modules');
@@ -30,7 +30,12 @@ const agent = { name: 'edgeAgent', status };
 
 test('join all problems', () => {
   const problems = ['a.json is damaged', 'b.json is damaged'];
-  const { Health, LastError } = managerProperties({ engine, problems, agent });
+  const { Health, LastError } = managerProperties({
+    engine,
+    problems,
+    agent,
+    agentName: 'edgeAgent',
+  });
   assert.is(Health, 'degraded');
   assert.is(LastError, 'a.json is damaged; b.json is damaged; module "edgeAgent": no identity');
 });
@@ -38,7 +43,12 @@ test('join all problems', () => {
 test('name an engine that is away once', () => {
   const away = { ...engine, reachable: false, error: 'no engine (ENOENT)' };
   const unseen = { ...agent, status: { ...status, known: false, error: 'no engine (ECONNRESET)' } };
-  const { LastError } = managerProperties({ engine: away, problems: ['x'], agent: unseen });
+  const { LastError } = managerProperties({
+    engine: away,
+    problems: ['x'],
+    agent: unseen,
+    agentName: 'edgeAgent',
+  });
   assert.is(LastError, 'no engine (ENOENT); x');
 });
 
