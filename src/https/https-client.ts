@@ -1,15 +1,9 @@
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
 import { ServiceError, unreachable } from '../errors.ts';
 import { refuseSignatures } from '../native/provider.ts';
-import {
-  type FromWorker,
-  HttpsFailure,
-  type HttpsFailureKind,
-  type HttpsRequest,
-  type HttpsResponse,
-  type ToWorker,
-  tlsWorkerRole,
-} from './message.ts';
+import { HttpsFailure, type HttpsFailureKind } from './https-failure.ts';
+import type { HttpsRequest, HttpsResponse } from './https-request.ts';
+import { type FromWorker, type ToWorker, tlsWorkerRole } from './worker-messages.ts';
 
 /** How the thread for TLS is made. */
 export interface HttpsClientOptions {
@@ -17,7 +11,7 @@ export interface HttpsClientOptions {
   readonly workerFile?: string | URL;
 }
 
-interface Exchange {
+interface PendingRequest {
   readonly host: string;
   /** The addresses that were tried, `` while a kept connection serves. */
   tried: string;
@@ -26,7 +20,7 @@ interface Exchange {
 }
 
 /**
- * For the top of a `main.ts`: when this thread was started by an `HttpsClient`, serves it and answers true, and the program
+ * For the top of a `main.ts`: when this thread was started by an `HttpsClient`, serves it and returns true, and the program
  * must do nothing else.
  */
 export function runAsTlsWorker(): boolean {
@@ -43,7 +37,7 @@ export function runAsTlsWorker(): boolean {
  */
 export class HttpsClient implements AsyncDisposable {
   readonly #workerFile: string | URL;
-  readonly #exchanges = new Map<number, Exchange>();
+  readonly #pending = new Map<number, PendingRequest>();
   #worker: Worker | undefined;
   #nextId = 1;
   #closed = false;
@@ -67,20 +61,20 @@ export class HttpsClient implements AsyncDisposable {
     if (signal.aborted) throw abandoned(host, signal);
     if (this.#closed) throw new ServiceError('Unavailable', 'the HTTPS client is closed');
     const id = this.#nextId++;
-    const triedOf = (): string => this.#exchanges.get(id)?.tried ?? '';
+    const triedOf = (): string => this.#pending.get(id)?.tried ?? '';
     const onAbort = (): void => this.#abandon(id, abandoned(host, signal, triedOf()));
     const onLate = (): void => this.#abandon(id, late(host, triedOf()));
     const timer = setTimeout(onLate, request.timeoutMs);
     signal.addEventListener('abort', onAbort, { once: true });
     try {
       return await new Promise((resolve, reject) => {
-        this.#exchanges.set(id, { host, tried: '', resolve, reject });
+        this.#pending.set(id, { host, tried: '', resolve, reject });
         this.#send({ kind: 'request', id, request });
       });
     } finally {
       clearTimeout(timer);
       signal.removeEventListener('abort', onAbort);
-      this.#exchanges.delete(id);
+      this.#pending.delete(id);
     }
   }
 
@@ -92,7 +86,7 @@ export class HttpsClient implements AsyncDisposable {
   /** Without waiting for the worker, which may be blocked in a signature. */
   #abandon(id: number, error: ServiceError): void {
     this.#worker?.postMessage({ kind: 'abort', id } satisfies ToWorker);
-    this.#exchanges.get(id)?.reject(error);
+    this.#pending.get(id)?.reject(error);
   }
 
   #startWorker(): Worker {
@@ -105,7 +99,7 @@ export class HttpsClient implements AsyncDisposable {
   }
 
   #receive(message: FromWorker): void {
-    const exchange = this.#exchanges.get(message.id);
+    const exchange = this.#pending.get(message.id);
     if (exchange === undefined) return;
     if (message.kind === 'tried') {
       exchange.tried = message.tried;
@@ -126,7 +120,7 @@ export class HttpsClient implements AsyncDisposable {
   #lose(worker: Worker, error: unknown): void {
     if (this.#worker !== worker) return;
     this.#worker = undefined;
-    for (const { host, reject } of this.#exchanges.values()) {
+    for (const { host, reject } of this.#pending.values()) {
       reject(new ServiceError('Unavailable', `${host}: the TLS thread ended`, { cause: error }));
     }
   }
@@ -163,7 +157,7 @@ function late(host: string, tried: string): ServiceError {
 }
 
 function unavailable(
-  { host, tried }: Pick<Exchange, 'host' | 'tried'>,
+  { host, tried }: Pick<PendingRequest, 'host' | 'tried'>,
   kind: HttpsFailureKind,
   { code, message }: { readonly code: string; readonly message: string },
 ): ServiceError {

@@ -1,6 +1,6 @@
 import { lookup as systemLookup } from 'node:dns/promises';
 import { connect, isIPv6, type Socket } from 'node:net';
-import { HttpsFailure } from './message.ts';
+import { HttpsFailure } from './https-failure.ts';
 
 /** One address of a host. */
 export interface HostAddress {

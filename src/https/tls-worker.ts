@@ -2,11 +2,12 @@ import type { ClientRequest, IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { parentPort } from 'node:worker_threads';
 import { loadProvider } from '../native/provider.ts';
-import { codeOf, toFailure } from './failure.ts';
-import { type FromWorker, HttpsFailure, type HttpsRequest, type ToWorker } from './message.ts';
+import { AgentPool } from './agent-pool.ts';
+import type { ConnectingRequest } from './happy-eyeballs-agent.ts';
+import { codeOf, HttpsFailure, toFailureMessage } from './https-failure.ts';
+import type { HttpsRequest } from './https-request.ts';
 import type { TcpOptions } from './tcp-connect.ts';
-import type { ConnectingRequest } from './tcp-first-agent.ts';
-import { TlsAgents } from './tls-agents.ts';
+import type { FromWorker, ToWorker } from './worker-messages.ts';
 
 type Connecting = Required<Omit<TcpOptions, 'lookup'>> & { readonly signal: AbortSignal };
 type Answer = Omit<Extract<FromWorker, { kind: 'response' }>, 'kind' | 'id'>;
@@ -19,7 +20,7 @@ const idempotent: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'DELETE',
 export function serveTls(): void {
   const port = parentPort;
   if (port === null) throw new TypeError('not a worker thread');
-  const agents = new TlsAgents(loadProvider);
+  const agents = new AgentPool(loadProvider);
   const aborts = new Map<number, AbortController>();
   const reply = (message: FromWorker): void => port.postMessage(message);
   port.on('message', (message: ToWorker) => {
@@ -38,7 +39,7 @@ export function serveTls(): void {
     exchange(request, agents, connecting)
       .then(
         (answer) => reply({ kind: 'response', id, ...answer }),
-        (error: unknown) => reply({ kind: 'failure', id, ...toFailure(error) }),
+        (error: unknown) => reply({ kind: 'failure', id, ...toFailureMessage(error) }),
       )
       .finally(() => aborts.delete(id));
   });
@@ -47,7 +48,7 @@ export function serveTls(): void {
 /** Connections that were kept may all be closed by now; a new one is made when none is left. */
 async function exchange(
   request: HttpsRequest,
-  agents: TlsAgents,
+  agents: AgentPool,
   connecting: Connecting,
 ): Promise<Answer> {
   for (;;) {
@@ -65,7 +66,7 @@ class StaleConnection extends Error {}
 
 function attempt(
   request: HttpsRequest,
-  agents: TlsAgents,
+  agents: AgentPool,
   connecting: Connecting,
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {

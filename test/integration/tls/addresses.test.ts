@@ -5,9 +5,9 @@ import { request } from 'node:https';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { AgentPool } from '../../../src/https/agent-pool.ts';
+import type { ConnectingRequest } from '../../../src/https/happy-eyeballs-agent.ts';
 import type { HostAddress } from '../../../src/https/tcp-connect.ts';
-import type { ConnectingRequest } from '../../../src/https/tcp-first-agent.ts';
-import { TlsAgents } from '../../../src/https/tls-agents.ts';
 import { deadline } from '../../support/deadline.ts';
 import { MutualTlsServer } from '../../support/tls/mutual-tls-server.ts';
 import { Pki } from '../../support/tls/pki.ts';
@@ -40,7 +40,7 @@ for (const way of ['directly', 'through a proxy']) {
     });
     await using proxy = await TunnelProxy.start('u:p');
     const through = { proxy: `http://u:p@localhost:${proxy.port}` };
-    const agents = new TlsAgents(() => undefined, lookup);
+    const agents = new AgentPool(() => undefined, lookup);
     const agent = agents.get({
       ca: pki.root.certificate,
       ...(way === 'directly' ? {} : through),
@@ -58,7 +58,7 @@ test('is left alone when there is nothing to speak TLS with', async () => {
   const server = createServer((socket) => connected.push(socket)).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
-  const agent = new TlsAgents(() => undefined, lookup).get({});
+  const agent = new AgentPool(() => undefined, lookup).get({});
   const contextOf = (): never => {
     throw new Error('no key');
   };

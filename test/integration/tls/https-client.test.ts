@@ -4,11 +4,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../src/errors.ts';
 import { HttpsClient } from '../../../src/https/https-client.ts';
-import {
-  type ClientCertificate,
-  HttpsFailure,
-  type HttpsRequest,
-} from '../../../src/https/message.ts';
+import { HttpsFailure } from '../../../src/https/https-failure.ts';
+import type { ClientCertificate, HttpsRequest } from '../../../src/https/https-request.ts';
 import { deadline, until } from '../../support/deadline.ts';
 import { ServedKeys, type TestAlgorithm } from '../../support/keys/served-keys.ts';
 import { MutualTlsServer } from '../../support/tls/mutual-tls-server.ts';

@@ -7,7 +7,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../src/errors.ts';
 import { HttpsClient } from '../../../src/https/https-client.ts';
-import { HttpsFailure, type HttpsRequest } from '../../../src/https/message.ts';
+import { HttpsFailure } from '../../../src/https/https-failure.ts';
+import type { HttpsRequest } from '../../../src/https/https-request.ts';
 import { runCommand } from '../../support/command.ts';
 import { deadline, until } from '../../support/deadline.ts';
 import { MutualTlsServer } from '../../support/tls/mutual-tls-server.ts';
@@ -230,13 +231,13 @@ CipherString = ALL:@SECLEVEL=0
 /** Prints the version of TLS that a plain request has, and the one of ours, or why there is none. */
 const askTwice = (module: string): string => `
 import { request } from 'node:https';
-import { TlsAgents } from ${JSON.stringify(module)};
+import { AgentPool } from ${JSON.stringify(module)};
 const [, url, ca] = process.argv;
 const ask = (options) => new Promise((resolve) => {
   const outgoing = request(url, options).on('error', ({ code }) => resolve(code)).end();
   outgoing.on('response', (incoming) => resolve(incoming.resume().socket.getProtocol()));
 });
-console.log(await ask({ ca, minVersion: 'TLSv1' }), await ask({ agent: new TlsAgents(() => undefined).get({ ca }) }));
+console.log(await ask({ ca, minVersion: 'TLSv1' }), await ask({ agent: new AgentPool(() => undefined).get({ ca }) }));
 process.exit();`;
 
 test('speaks no version below TLS 1.2, whatever the system takes', async (context) => {
@@ -245,7 +246,7 @@ test('speaks no version below TLS 1.2, whatever the system takes', async (contex
   await using server = await MutualTlsServer.start(pki, { ...anyClient, ...old });
   const configuration = join(pki.directory, 'lax.cnf');
   await writeFile(configuration, lax);
-  const script = askTwice(new URL('../../../src/https/tls-agents.js', import.meta.url).href);
+  const script = askTwice(new URL('../../../src/https/agent-pool.js', import.meta.url).href);
   const words = ['--input-type=module', '-e', script, server.url(), pki.root.certificate];
   const env = { OPENSSL_CONF: configuration };
   const { stdout, stderr } = await runCommand(process.execPath, words, { env, timeoutMs: 30_000 });

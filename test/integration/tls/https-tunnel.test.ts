@@ -3,9 +3,9 @@ import { request } from 'node:https';
 import { createServer, type Socket } from 'node:net';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { HttpsFailure } from '../../../src/https/message.ts';
-import type { ConnectingRequest } from '../../../src/https/tcp-first-agent.ts';
-import { TunnelAgent } from '../../../src/https/tunnel.ts';
+import type { ConnectingRequest } from '../../../src/https/happy-eyeballs-agent.ts';
+import { HttpsFailure } from '../../../src/https/https-failure.ts';
+import { TunnelAgent } from '../../../src/https/tunnel-agent.ts';
 import { deadline, until } from '../../support/deadline.ts';
 
 const test = suite('tunnel through a proxy');
@@ -38,7 +38,7 @@ async function startEndlessProxy() {
 
 test('is given up when the answer of the proxy does not end', async () => {
   await using proxy = await startEndlessProxy();
-  const agent = new TunnelAgent({ url: proxy.url, answerWithinMs: 300 }, {});
+  const agent = new TunnelAgent({ url: proxy.url, timeoutMs: 300 }, {});
   const outgoing = request('https://localhost/', { agent });
   const failure = new Promise<Error>((resolve) => outgoing.once('error', resolve));
   outgoing.end();

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { HttpsClient } from '../../../src/https/https-client.ts';
-import type { HttpsRequest } from '../../../src/https/message.ts';
+import type { HttpsRequest } from '../../../src/https/https-request.ts';
 import { pairAlgorithms } from '../../../src/interfaces/words.ts';
 import { ServedKeys } from '../../support/keys/served-keys.ts';
 import { MutualTlsServer } from '../../support/tls/mutual-tls-server.ts';

@@ -5,7 +5,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { HttpsFailure } from '../../../src/https/message.ts';
+import { HttpsFailure } from '../../../src/https/https-failure.ts';
 import { connectTcp, type HostAddress } from '../../../src/https/tcp-connect.ts';
 import { deadline, until } from '../../support/deadline.ts';
 import { SilentListener } from '../../support/tls/silent-listener.ts';

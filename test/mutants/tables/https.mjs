@@ -39,9 +39,9 @@ export default [
   },
   {
     breaks: 'a proxy that never ends its answer is waited for',
-    text: 'const timer = setTimeout(onEnd, this.#proxy.answerWithinMs ?? defaultAnswerMs);',
+    text: 'const timer = setTimeout(onEnd, this.#proxy.timeoutMs ?? defaultTimeoutMs);',
     becomes:
-      'const timer = setTimeout(() => undefined, this.#proxy.answerWithinMs ?? defaultAnswerMs);',
+      'const timer = setTimeout(() => undefined, this.#proxy.timeoutMs ?? defaultTimeoutMs);',
     suite: 'integration/tls/https-tunnel',
   },
   {
@@ -163,13 +163,13 @@ export default [
     breaks: 'an agent that is used is closed in place of the oldest',
     text: '    this.#agents.delete(name);\n    this.#agents.set(name, agent);',
     becomes: '    this.#agents.set(name, agent);',
-    suite: 'unit/https/tls-agents',
+    suite: 'unit/https/agent-pool',
   },
   {
     breaks: 'the connections of an agent that is given up stay open',
     text: '      oldest[1].destroy();\n',
     becomes: '',
-    suite: 'unit/https/tls-agents',
+    suite: 'unit/https/agent-pool',
   },
   {
     breaks: 'the environment decides whether a server is verified',
@@ -205,7 +205,7 @@ export default [
     breaks: 'two proxies have their connections in common',
     text: "spki && Buffer.from(spki).toString('hex'), ca, proxy];",
     becomes: "spki && Buffer.from(spki).toString('hex'), ca];",
-    suite: 'unit/https/tls-agents',
+    suite: 'unit/https/agent-pool',
   },
   {
     breaks: 'two certificates of one key have their connections in common',

@@ -10,7 +10,7 @@ import type { CallContext } from '../../../src/dbus/server/call.ts';
 import type { Variant } from '../../../src/dbus/wire/variant.ts';
 import { ServiceError } from '../../../src/errors.ts';
 import type { HttpsClient } from '../../../src/https/https-client.ts';
-import type { HttpsRequest, HttpsResponse } from '../../../src/https/message.ts';
+import type { HttpsRequest, HttpsResponse } from '../../../src/https/https-request.ts';
 import {
   type IdentityConfig,
   identitySchema,

@@ -4,7 +4,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { isServiceError } from '../../../../src/errors.ts';
-import type { HttpsRequest } from '../../../../src/https/message.ts';
+import type { HttpsRequest } from '../../../../src/https/https-request.ts';
 import { nextEtag, type RegisteredModule } from '../../../support/cloud/records.ts';
 import { until } from '../../../support/deadline.ts';
 import { failureOf } from '../../../support/failure.ts';

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import type { HttpsRequest } from '../../../../src/https/message.ts';
+import type { HttpsRequest } from '../../../../src/https/https-request.ts';
 import type { RegisteredModule } from '../../../support/cloud/records.ts';
 import { until } from '../../../support/deadline.ts';
 import { failureOf } from '../../../support/failure.ts';

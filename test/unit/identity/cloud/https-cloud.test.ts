@@ -3,11 +3,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../../src/errors.ts';
 import type { HttpsClient } from '../../../../src/https/https-client.ts';
-import {
-  HttpsFailure,
-  type HttpsRequest,
-  type HttpsResponse,
-} from '../../../../src/https/message.ts';
+import { HttpsFailure } from '../../../../src/https/https-failure.ts';
+import type { HttpsRequest, HttpsResponse } from '../../../../src/https/https-request.ts';
 import { NamedCertificates } from '../../../../src/identity/cloud/certificate-file.ts';
 import type { CloudRequest } from '../../../../src/identity/cloud/cloud.ts';
 import { HttpsCloud, retryAfterOf } from '../../../../src/identity/cloud/https-cloud.ts';

@@ -1,15 +1,16 @@
 import type { Agent } from 'node:https';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type ClientCertificate, HttpsFailure } from '../../../src/https/message.ts';
-import { TlsAgents } from '../../../src/https/tls-agents.ts';
+import { AgentPool } from '../../../src/https/agent-pool.ts';
+import { HttpsFailure } from '../../../src/https/https-failure.ts';
+import type { ClientCertificate } from '../../../src/https/https-request.ts';
 
 const test = suite('TLS agents');
 
 const proxyOf = (at: number): string => `http://proxy-${at}.example:3128`;
 
 test('are the same for the same route alone', () => {
-  const agents = new TlsAgents(() => undefined);
+  const agents = new AgentPool(() => undefined);
   const plain = agents.get({});
   assert.is(agents.get({}), plain);
   const [first, second] = [agents.get({ proxy: proxyOf(1) }), agents.get({ proxy: proxyOf(2) })];
@@ -21,7 +22,7 @@ test('are the same for the same route alone', () => {
 });
 
 test('are 16 at most: the one that was used longest ago is closed', () => {
-  const agents = new TlsAgents(() => undefined);
+  const agents = new AgentPool(() => undefined);
   const closed: number[] = [];
   const take = (at: number): Agent => agents.get({ proxy: proxyOf(at) });
   for (let at = 0; at < 16; at++) {
@@ -42,14 +43,14 @@ test('are 16 at most: the one that was used longest ago is closed', () => {
 });
 
 test('keep connections, and verify every server', () => {
-  const { options, maxSockets } = new TlsAgents(() => undefined).get({});
+  const { options, maxSockets } = new AgentPool(() => undefined).get({});
   assert.is(maxSockets, 8);
   assert.is(options.keepAlive, true);
   assert.is(options.rejectUnauthorized, true);
 });
 
 test('are not made for a certificate that cannot be read', () => {
-  const agents = new TlsAgents(() => undefined);
+  const agents = new AgentPool(() => undefined);
   const clientCertificate: ClientCertificate = { chainPem: 'x', keyId: 'a', spki: Buffer.of(1) };
   assert.throws(
     () => agents.get({ clientCertificate }),

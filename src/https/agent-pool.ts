@@ -2,11 +2,11 @@ import { createHash, createPublicKey, type KeyObject, X509Certificate } from 'no
 import type { Agent, AgentOptions } from 'node:https';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { keyPem } from '../native/provider.ts';
-import { toFailure } from './failure.ts';
-import { HttpsFailure, type HttpsRequest } from './message.ts';
+import { HappyEyeballsAgent } from './happy-eyeballs-agent.ts';
+import { HttpsFailure, toFailureMessage } from './https-failure.ts';
+import type { HttpsRequest } from './https-request.ts';
 import type { HostLookup } from './tcp-connect.ts';
-import { TcpFirstAgent } from './tcp-first-agent.ts';
-import { TunnelAgent } from './tunnel.ts';
+import { TunnelAgent } from './tunnel-agent.ts';
 
 const maxAgents = 16;
 /** Less than the minute after which many servers close an idle connection. */
@@ -17,8 +17,8 @@ const explicitCurve = Buffer.from('06072a8648ce3d020130', 'hex');
 type Route = Pick<HttpsRequest, 'clientCertificate' | 'ca' | 'proxy'>;
 type Purpose = { readonly requestId?: string | undefined };
 
-/** Keeps connections and TLS sessions apart by client certificate, roots and proxy. */
-export class TlsAgents {
+/** Agents by route: connections and TLS sessions stay apart by client certificate, roots and proxy. */
+export class AgentPool {
   readonly #agents = new Map<string, Agent>();
   readonly #loadProvider: () => void;
   readonly #lookup: HostLookup | undefined;
@@ -29,7 +29,7 @@ export class TlsAgents {
     this.#lookup = lookup;
   }
 
-  /** The agent for a route; the one that was used longest ago is given up when there are too many. */
+  /** The agent for a route; evicts the least recently used one when there are too many. */
   get(route: Route): Agent {
     const name = nameOf(route);
     const agent = this.#agents.get(name) ?? this.#create(route);
@@ -59,7 +59,7 @@ export class TlsAgents {
       // of no request: an agent outlives the one that it is made for
       secureContext: this.#secureContext({ ...to, requestId: undefined }),
     };
-    if (proxy === undefined) return new TcpFirstAgent(options, this.#lookup);
+    if (proxy === undefined) return new HappyEyeballsAgent(options, this.#lookup);
     const route = { url: new URL(proxy), ...(ca === undefined ? {} : { ca }) };
     return new TunnelAgent(route, options, this.#lookup);
   }
@@ -79,7 +79,7 @@ export class TlsAgents {
       const key = keyPem(keyId, spki, requestId);
       return createSecureContext({ ...options, cert: chainPem, key });
     } catch (error) {
-      const { code, message } = toFailure(error);
+      const { code, message } = toFailureMessage(error);
       throw new HttpsFailure('client-certificate', code, message);
     }
   }

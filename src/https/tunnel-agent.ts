@@ -4,23 +4,23 @@ import type { AgentOptions } from 'node:https';
 import { isIP, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect as connectTls } from 'node:tls';
-import { HttpsFailure } from './message.ts';
+import { type ConnectingRequest, HappyEyeballsAgent } from './happy-eyeballs-agent.ts';
+import { HttpsFailure } from './https-failure.ts';
 import { authority, type HostLookup } from './tcp-connect.ts';
-import { type ConnectingRequest, TcpFirstAgent } from './tcp-first-agent.ts';
 
 /** Where the tunnel begins. */
 export interface Proxy {
   readonly url: URL;
   /** The roots that a proxy reached over https is verified with. */
   readonly ca?: string;
-  /** How long it may take to open the tunnel, 30 s when absent. */
-  readonly answerWithinMs?: number;
+  /** For opening the tunnel; 30 s when absent. */
+  readonly timeoutMs?: number;
 }
 
-const defaultAnswerMs = 30_000;
+const defaultTimeoutMs = 30_000;
 
 /** Speaks TLS with the server through a tunnel that an HTTP proxy opens (CONNECT, RFC 9110 9.3.6). */
-export class TunnelAgent extends TcpFirstAgent {
+export class TunnelAgent extends HappyEyeballsAgent {
   readonly #proxy: Proxy;
 
   constructor(proxy: Proxy, options: AgentOptions, lookup?: HostLookup) {
@@ -48,7 +48,7 @@ export class TunnelAgent extends TcpFirstAgent {
       tcp.destroy();
     };
     // for the whole answer: a proxy that sends a byte now and then is never idle
-    const timer = setTimeout(onEnd, this.#proxy.answerWithinMs ?? defaultAnswerMs);
+    const timer = setTimeout(onEnd, this.#proxy.timeoutMs ?? defaultTimeoutMs);
     signal?.addEventListener('abort', onEnd, { once: true });
     try {
       return await this.#ask(await this.#toProxy(tcp, end.signal), target);

@@ -1,9 +1,37 @@
-import { type FromWorker, HttpsFailure } from './message.ts';
+/**
+ * Why an exchange failed: the certificate of the server does not verify, our own certificate or its key cannot be
+ * used, the proxy refuses, the answer is not acceptable, or the connection (refused, reset, unknown name, late).
+ */
+export type HttpsFailureKind =
+  | 'server-certificate'
+  | 'client-certificate'
+  | 'proxy'
+  | 'response'
+  | 'connection';
 
-type Failure = Omit<Extract<FromWorker, { kind: 'failure' }>, 'kind' | 'id'>;
+/** The cause of an Unavailable that `HttpsClient.request` rejects with. */
+export class HttpsFailure extends Error {
+  override readonly name = 'HttpsFailure';
+  readonly kind: HttpsFailureKind;
+  /** Such as ECONNREFUSED, CERT_HAS_EXPIRED or ERR_SSL_TLSV1_ALERT_UNKNOWN_CA. */
+  readonly code: string;
+
+  constructor(kind: HttpsFailureKind, code: string, message: string) {
+    super(message);
+    this.kind = kind;
+    this.code = code;
+  }
+}
 
 /** A failure as it crosses from the TLS thread to the main thread. */
-export function toFailure(error: unknown): Failure {
+export interface FailureMessage {
+  readonly failure: HttpsFailureKind;
+  readonly code: string;
+  readonly message: string;
+}
+
+/** The failure that an error of the TLS thread is. */
+export function toFailureMessage(error: unknown): FailureMessage {
   if (error instanceof HttpsFailure) {
     return { failure: error.kind, code: error.code, message: error.message };
   }
@@ -22,7 +50,7 @@ export function codeOf({ code = 'UNKNOWN' }: NodeJS.ErrnoException): string {
 // `<thread>:error:<number>:<library>:<function>:<reason>:<file>:<line>:<data>`
 
 /** Our provider's errors: its data begins with the operation, and names the D-Bus error where there is one. */
-function keysFailure({ message }: Error): Failure | undefined {
+function keysFailure({ message }: Error): FailureMessage | undefined {
   const data = /:error:[0-9A-F]+:iotedge-keys:[^:]*:(.*?):[^:]*:\d+:(.*)/.exec(message);
   if (data === null) return undefined;
   const [, reason = '', detail = ''] = data;
@@ -31,7 +59,7 @@ function keysFailure({ message }: Error): Failure | undefined {
 }
 
 /** Spelled as Node spells the same error when it comes on the way in. */
-function connectionFailure(error: Error): Failure {
+function connectionFailure(error: Error): FailureMessage {
   const { message } = error;
   const reason = /:error:[0-9A-F]+:SSL routines:[^:]*:([^:]+):/.exec(message)?.[1];
   const code = reason === undefined ? codeOf(error) : `ERR_SSL_${reason.toUpperCase()}`;

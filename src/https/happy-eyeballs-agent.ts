@@ -17,10 +17,10 @@ type Connected = (error: Error | null, stream: Duplex) => void;
 const defaultTimeoutMs = 30_000;
 
 /**
- * Connects TCP first, then speaks TLS over it: Node by itself loses the session of a host whose first address refuses,
+ * Connects TCP as RFC 8305 (Happy Eyeballs) has it, then speaks TLS over it: Node by itself loses the session of a host whose first address refuses,
  * and gives an address a quarter of a second.
  */
-export class TcpFirstAgent extends Agent {
+export class HappyEyeballsAgent extends Agent {
   protected readonly lookup: HostLookup | undefined;
 
   constructor(options: AgentOptions, lookup?: HostLookup) {

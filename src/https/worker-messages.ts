@@ -1,0 +1,28 @@
+/** The messages between the main thread and the one for TLS. */
+import type { FailureMessage } from './https-failure.ts';
+import type { HttpsRequest } from './https-request.ts';
+
+/** A message to the worker. */
+export type ToWorker =
+  | { readonly kind: 'request'; readonly id: number; readonly request: HttpsRequest }
+  | { readonly kind: 'abort'; readonly id: number };
+
+/** A message of the worker: the outcome of a request, unless it was aborted, or the addresses tried so far. */
+export type FromWorker =
+  | {
+      /** The addresses that were tried so far, each with what became of it. */
+      readonly kind: 'tried';
+      readonly id: number;
+      readonly tried: string;
+    }
+  | {
+      readonly kind: 'response';
+      readonly id: number;
+      readonly status: number;
+      readonly headers: Readonly<Record<string, string>>;
+      readonly body: Uint8Array;
+    }
+  | ({ readonly kind: 'failure'; readonly id: number } & FailureMessage);
+
+/** Marks a thread as the one for TLS, in its workerData. */
+export const tlsWorkerRole = 'iotedge-tls';
