@@ -1,13 +1,8 @@
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { type KeyId, parseKeyId } from '../ids.ts';
-import type { KeysConfig, TokenConfig } from './config/config.ts';
-import {
-  type PinSource,
-  type Pkcs11Uri,
-  parseUri,
-  type TokenSelector,
-} from './config/pkcs11-uri.ts';
+import type { KeysConfig } from './config/config.ts';
+import { configuredTokens, type TokenSettings } from './config/token-settings.ts';
 import type { PreloadedFile } from './file/preloaded.ts';
 import { FileStore } from './file/store.ts';
 import { Pkcs11Library } from './pkcs11/library/library.ts';
@@ -15,7 +10,6 @@ import { PinGuard } from './pkcs11/pin-guard.ts';
 import { openTokenKeyRecords } from './pkcs11/records.ts';
 import { Pkcs11Store, type Pkcs11StoreOptions } from './pkcs11/store.ts';
 import type { TokenAddress } from './pkcs11/token.ts';
-import type { PreloadedKey } from './pkcs11/token-registry.ts';
 import type { StoreKind } from './store.ts';
 
 /** The stores that a configuration asks for. */
@@ -118,26 +112,15 @@ function layoutOf(
   config: KeysConfig,
   libraryAt: (path: string) => Pkcs11Library,
 ): Pick<Pkcs11StoreOptions, 'base' | 'preloaded'> {
-  const known = Object.values(config.tokens).map((token) => ({ token, uri: parseUri(token.uri) }));
-  const address = (uri: Pkcs11Uri): TokenAddress => {
-    const own = known.find(({ uri: { tokenSelector } }) =>
-      covers(tokenSelector, uri.tokenSelector),
-    );
-    const path = uri.modulePath ?? own?.token.module ?? own?.uri.modulePath;
-    return {
-      library: libraryAt(path ?? config.pkcs11_lib_path ?? ''),
-      selector: uri.tokenSelector,
-      pin: uri.pin ?? (own && pinOf(own.token, own.uri)),
-    };
-  };
-  const preloaded = new Map<KeyId, PreloadedKey>();
-  for (const [id, source] of Object.entries(config.preloaded)) {
-    if (source.kind === 'file') continue;
-    const uri = parseUri(source.uri);
-    preloaded.set(parseKeyId(id), { token: address(uri), selector: uri.objectSelector });
-  }
-  const base = config.pkcs11_base_slot;
-  return { base: base === undefined ? undefined : address(parseUri(base)), preloaded };
+  const { base, preloaded } = configuredTokens(config);
+  const addressOf = ({ libraryPath, ...rest }: TokenSettings): TokenAddress => ({
+    library: libraryAt(libraryPath),
+    ...rest,
+  });
+  const keys = [...preloaded].map(
+    ([id, { token, selector }]) => [id, { token: addressOf(token), selector }] as const,
+  );
+  return { base: base && addressOf(base), preloaded: new Map(keys) };
 }
 
 function preloadedFiles(config: KeysConfig): ReadonlyMap<KeyId, PreloadedFile> {
@@ -158,14 +141,4 @@ function usagesOf(
     if (configured !== undefined) usages.set(parseKeyId(id), configured);
   }
   return usages;
-}
-
-/** Whether what one selector says, another says too. */
-function covers(general: TokenSelector, special: TokenSelector): boolean {
-  const said = new Map<string, unknown>(Object.entries(special));
-  return Object.entries(general).every(([name, value]) => said.get(name) === value);
-}
-
-function pinOf({ pin_file: path }: TokenConfig, uri: Pkcs11Uri): PinSource | undefined {
-  return path === undefined ? uri.pin : { kind: 'file', path };
 }

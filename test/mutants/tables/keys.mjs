@@ -297,21 +297,21 @@ export default [
   },
   {
     breaks: 'the PIN of an entry comes before that of a URI',
-    text: 'pin: uri.pin ?? (own && pinOf(own.token, own.uri)),',
-    becomes: 'pin: (own && pinOf(own.token, own.uri)) ?? uri.pin,',
+    text: 'pin: uri.pin ?? (entry && pinOf(entry.token, entry.uri)),',
+    becomes: 'pin: (entry && pinOf(entry.token, entry.uri)) ?? uri.pin,',
     suite: 'component/keys/stores',
   },
   {
     breaks: 'the library of all tokens comes before that of one',
-    text: 'const path = uri.modulePath ?? own?.token.module ?? own?.uri.modulePath;\n    return {\n      library: libraryAt(path ?? config.pkcs11_lib_path',
+    text: 'const path = uri.modulePath ?? entry?.token.module ?? entry?.uri.modulePath;\n    return {\n      libraryPath: path ?? config.pkcs11_lib_path',
     becomes:
-      'const path = uri.modulePath ?? own?.token.module ?? own?.uri.modulePath;\n    return {\n      library: libraryAt(config.pkcs11_lib_path ?? path',
+      'const path = uri.modulePath ?? entry?.token.module ?? entry?.uri.modulePath;\n    return {\n      libraryPath: config.pkcs11_lib_path ?? path',
     suite: 'component/keys/stores',
   },
   {
     breaks: 'the library of an entry comes before that of a URI',
-    text: 'uri.modulePath ?? own?.token.module ??',
-    becomes: 'own?.token.module ?? uri.modulePath ??',
+    text: 'uri.modulePath ?? entry?.token.module ??',
+    becomes: 'entry?.token.module ?? uri.modulePath ??',
     suite: 'component/keys/stores',
   },
   {
