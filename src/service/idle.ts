@@ -4,6 +4,8 @@ export interface IdleOptions {
   readonly idleMs: number;
   /** Calls or operations under way. */
   readonly isBusy: () => boolean;
+  /** When the last call came or ended, by `performance.now()`. */
+  readonly lastActivityAt: () => number;
   /** When the service has to do something by itself. */
   readonly due: () => Date | undefined;
   readonly now: () => Date;
@@ -18,7 +20,8 @@ const minPauseMs = 5;
 /** Notices when a service has had nothing to do for a while. */
 export class IdleWatch implements Disposable {
   readonly #options: IdleOptions;
-  #lastActivity = performance.now();
+  /** From when on idle time counts, unless a call came or ended later. */
+  #busyUntil = performance.now();
   #timer: NodeJS.Timeout | undefined;
   #idleMs = 0;
   #disposed = false;
@@ -31,15 +34,10 @@ export class IdleWatch implements Disposable {
   /** Counts anew with another time; 0 is never. */
   set idleMs(value: number) {
     this.#idleMs = value;
-    this.activity();
+    this.#busyUntil = performance.now();
     clearTimeout(this.#timer);
     if (value > 0 && !this.#disposed) this.#look(value);
   }
-
-  /** Something happened. Called for every message, so it does no more than this. */
-  readonly activity = (): void => {
-    this.#lastActivity = performance.now();
-  };
 
   [Symbol.dispose](): void {
     this.#disposed = true;
@@ -51,10 +49,10 @@ export class IdleWatch implements Disposable {
   }
 
   #check(): void {
-    const { isBusy, due, now, onIdle } = this.#options;
+    const { isBusy, lastActivityAt, due, now, onIdle } = this.#options;
     const idleMs = this.#idleMs;
-    if (isBusy()) this.activity();
-    const left = this.#lastActivity + idleMs - performance.now();
+    if (isBusy()) this.#busyUntil = performance.now();
+    const left = Math.max(this.#busyUntil, lastActivityAt()) + idleMs - performance.now();
     if (left > 0) {
       this.#look(left);
       return;

@@ -4,7 +4,7 @@ import type { ServiceDefinition } from '../dbus/definition.ts';
 import type { Server } from '../dbus/server/serve.ts';
 import { IdleWatch } from './idle.ts';
 
-type Served = Pick<Server<ServiceDefinition>, 'callsUnderWay' | 'onActivity' | 'abandonCalls'>;
+type Served = Pick<Server<ServiceDefinition>, 'callsUnderWay' | 'lastActivityAt' | 'abandonCalls'>;
 
 /** What a service does besides answering calls. */
 interface Work {
@@ -42,11 +42,11 @@ export function watchForShutdown(
   const watch = new IdleWatch({
     idleMs,
     isBusy: () => server.callsUnderWay > 0 || running.isBusy?.() === true || isBusy(),
+    lastActivityAt: () => server.lastActivityAt,
     due: () => running.due?.(),
     now: () => new Date(),
     onIdle: reach,
   });
-  server.onActivity(watch.activity);
   const end = (): void => {
     watch[Symbol.dispose]();
     reach();

@@ -45,7 +45,6 @@ export class Server<S extends ServiceDefinition, Names extends NameParsers = Nam
   #serving: Serving;
   /** The largest reply that each member was answered with so far: what its next callers may expect. */
   readonly #largestReplies = new Map<string, number>();
-  #onActivity: () => void = () => undefined;
 
   constructor(bus: Bus, objects: ObjectManager<S>, options: ServeOptions<S, Names>) {
     objects.assertComplete();
@@ -62,7 +61,6 @@ export class Server<S extends ServiceDefinition, Names extends NameParsers = Nam
       admitted: (call) => this.#dispatch(call),
       refused: (message, call, error) => this.#refuse(message, call, error),
       lost: (message, caller) => options.observer.onLostCall?.(nameOf(message), caller),
-      activity: () => this.#onActivity(),
       expectedReplyBytes: (call) => this.#largestReplyTo(call),
       isTrusted: (uid) => this.#isTrusted(uid),
     });
@@ -79,9 +77,9 @@ export class Server<S extends ServiceDefinition, Names extends NameParsers = Nam
     return this.#admission.underWay;
   }
 
-  /** Is notified whenever a call begins or ends: what idle exit counts by. */
-  onActivity(listener: () => void): void {
-    this.#onActivity = listener;
+  /** When the last call came or ended, by `performance.now()`: what idle exit counts by. */
+  get lastActivityAt(): number {
+    return this.#admission.lastActivityAt;
   }
 
   /** Aborts the signal of every call under way; they are still answered. */

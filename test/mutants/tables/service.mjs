@@ -144,7 +144,7 @@ export default [
   // src/service/idle.ts
   {
     breaks: 'activity does not postpone the idle exit',
-    text: 'const left = this.#lastActivity + idleMs - performance.now();',
+    text: 'const left = Math.max(this.#busyUntil, lastActivityAt()) + idleMs - performance.now();',
     becomes: 'const left = 0;',
     suite: 'unit/service/idle',
   },

@@ -18,15 +18,12 @@ class Rig {
   due: Date | undefined;
   isOver = false;
   abandoned = 0;
-  activity = (): void => undefined;
   readonly stop = new AbortController();
 
   readonly server = Object.defineProperty(
     {
       callsUnderWay: 0,
-      onActivity: (listener: () => void) => {
-        this.activity = listener;
-      },
+      lastActivityAt: 0,
       abandonCalls: () => void this.abandoned++,
     },
     'callsUnderWay',

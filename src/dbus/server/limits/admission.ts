@@ -13,8 +13,6 @@ export interface AdmissionListener {
   refused(message: IncomingMessage, call: IncomingCall | undefined, error: unknown): number;
   /** The caller of a call that wants no reply left before its turn: nobody will hear that it was not performed. */
   lost(message: IncomingMessage, caller: Caller | undefined): void;
-  /** A call came or ended. */
-  activity(): void;
   expectedReplyBytes(call: IncomingCall): number;
   isTrusted(uid: number): boolean;
 }
@@ -37,6 +35,7 @@ export class Admission {
   readonly #unidentified = new Map<string, Unidentified>();
   #unidentifiedBytes = 0;
   readonly #calls = new Map<string, Set<IncomingCall>>();
+  #lastActivityAt = performance.now();
 
   constructor(callers: Callers, limits: CallLimits, listener: AdmissionListener) {
     this.#callers = callers;
@@ -49,6 +48,11 @@ export class Admission {
       isTrusted: (uid) => listener.isTrusted(uid),
     });
     callers.onVanish((caller) => this.#vanish(caller));
+  }
+
+  /** When the last call came or ended, by `performance.now()`. */
+  get lastActivityAt(): number {
+    return this.#lastActivityAt;
   }
 
   /** Calls that are not finished, and messages that may become calls. */
@@ -65,7 +69,7 @@ export class Admission {
     const cached = this.#callers.cached.get(sender);
     if (cached === undefined) this.#identify(sender, message);
     else this.#enter(new IncomingCall(message, cached));
-    this.#listener.activity();
+    this.#lastActivityAt = performance.now();
   }
 
   /** Gives the place of a call back while it waits; LimitsExceeded when too many calls of its uid do. */
@@ -86,7 +90,7 @@ export class Admission {
     if (calls.size === 0) this.#calls.delete(sender);
     call.message.release();
     this.#queue.finish(call, replyBytes);
-    this.#listener.activity();
+    this.#lastActivityAt = performance.now();
   }
 
   /** Aborts the signal of every call that has begun, and refuses the others. */
@@ -145,7 +149,7 @@ export class Admission {
         message.release();
       }
     } finally {
-      this.#listener.activity();
+      this.#lastActivityAt = performance.now();
     }
   }
 

@@ -30,7 +30,6 @@ function open(unidentified: CallLimits['unidentified']) {
       admitted: () => undefined,
       refused: (message) => refused.push(message),
       lost: () => undefined,
-      activity: () => undefined,
       expectedReplyBytes: () => 0,
       isTrusted: () => false,
     },
@@ -93,7 +92,6 @@ function openWith(limits: Partial<CallLimits> = {}) {
         return 1 << 20;
       },
       lost: (message, caller) => log.push(`loses ${nameOf(message)} ${caller?.uid ?? 'unknown'}`),
-      activity: () => log.push('activity'),
       expectedReplyBytes: () => 0,
       isTrusted: (uid) => uid === 0,
     },
@@ -115,38 +113,41 @@ function openWith(limits: Partial<CallLimits> = {}) {
     else asked.get(sender)?.reject(new ServiceError('AccessDenied', 'it has left'));
     await new Promise((resolve) => void setImmediate(resolve));
   };
-  /** What happened since it was asked last, other than that something did. */
-  const events = () => log.splice(0).filter((one) => one !== 'activity');
-  return { admission, admit, report, leave, events, log, begun };
+  /** What happened since it was asked last. */
+  const events = () => log.splice(0);
+  let seenAt = admission.lastActivityAt;
+  /** Whether a call came or ended since it was asked last. */
+  const wasActive = () => seenAt < (seenAt = admission.lastActivityAt);
+  return { admission, admit, report, leave, events, wasActive, begun };
 }
 
 test('has the calls of a connection wait, in their order, until the bus reports its uid', async () => {
-  const { admission, admit, report, events, begun, log } = openWith();
+  const { admission, admit, report, events, begun, wasActive } = openWith();
   for (const member of ['A', 'B', 'C']) admit(':1.5', member);
   assert.is(admission.underWay, 3);
   assert.equal(events(), []);
   await report(':1.5');
-  assert.is(log.at(-1), 'activity');
+  assert.ok(wasActive());
   assert.equal(events(), ['begins A', 'begins B', 'begins C']);
   admit(':1.5', 'D');
   assert.equal(events(), ['begins D']);
   assert.is(admission.underWay, 4);
   for (const call of begun) {
     admission.finish(call, 0);
-    assert.is(log.pop(), 'activity');
+    assert.ok(wasActive());
     assert.ok(call.message.isSkipped, 'nothing is held of it');
     admission.finish(call, 0);
-    assert.equal(log.splice(0), [], 'it ends once');
+    assert.equal([events(), wasActive()], [[], false], 'it ends once');
   }
   assert.is(admission.underWay, 0);
 });
 
 test('admits nothing of a sender that is no unique name', () => {
-  const { admission, admit, log } = openWith();
+  const { admission, admit, events } = openWith();
   for (const sender of ['', 'a.b', 'org.freedesktop.DBus', ':', ':1', '1.5', ' :1.5', ':1.5x']) {
     admit(sender, 'A');
   }
-  assert.equal([admission.underWay, log], [0, []]);
+  assert.equal([admission.underWay, events()], [0, []]);
 });
 
 const unidentified = { calls: 3, bytes: 1000, totalBytes: 20_000, reservedBytes: 2000 };
