@@ -1,6 +1,7 @@
 import type { Via } from '../dbus/client/via.ts';
 import type { ObjectManager } from '../dbus/server/object-manager.ts';
 import { ServiceError } from '../errors.ts';
+import type { CertificateId } from '../ids.ts';
 import type { certificatesService } from '../interfaces/certificates.ts';
 import type { StateDisk } from '../service/state/state-disk.ts';
 import type { Certificate } from '../x509/certificate.ts';
@@ -30,10 +31,13 @@ export class CertificateCatalog {
   readonly #options: CertificateServiceOptions;
   readonly #preloaded: Preloaded;
   readonly #finder: KeyFinder;
-  readonly #damaged = new Map<string, string>();
+  readonly #damaged = new Map<CertificateId, string>();
   #problems: readonly string[] = [];
   /** What was read last of preloaded certificates, and when it was published. */
-  readonly #shown = new Map<string, { readonly held: CertificateEntry; readonly at: number }>();
+  readonly #shown = new Map<
+    CertificateId,
+    { readonly held: CertificateEntry; readonly at: number }
+  >();
 
   /** With the finder of those before under another configuration, so that no key is unknown meanwhile. */
   constructor(options: CertificateServiceOptions, before?: CertificateCatalog) {
@@ -42,16 +46,16 @@ export class CertificateCatalog {
     this.#preloaded = new Preloaded(options.config, (id) => options.storage.get(id)?.chain);
   }
 
-  isPreloaded(id: string): boolean {
+  isPreloaded(id: CertificateId): boolean {
     return this.#preloaded.has(id);
   }
 
-  ids(): readonly string[] {
+  ids(): readonly CertificateId[] {
     return [...new Set([...this.#preloaded.ids(), ...this.#options.storage.ids()])];
   }
 
   /** A certificate as it is now, damaged or not. */
-  async read(id: string): Promise<CertificateEntry | undefined> {
+  async read(id: CertificateId): Promise<CertificateEntry | undefined> {
     if (!this.#preloaded.has(id)) return this.#options.storage.get(id);
     const held = await this.#preloaded.read(id);
     this.#show(held);
@@ -59,7 +63,7 @@ export class CertificateCatalog {
   }
 
   /** A certificate that can be used; NotFound, or Unavailable when it is damaged. */
-  async require(id: string): Promise<CertificateEntry> {
+  async require(id: CertificateId): Promise<CertificateEntry> {
     const held = await this.read(id);
     if (held === undefined) throw notFound(id);
     if (held.damage !== undefined) {
@@ -112,7 +116,7 @@ export class CertificateCatalog {
   /** Publishes every certificate as it is now, and removes what is no more, or came about otherwise before. */
   async publishInPlaceOf(before: CertificateCatalog): Promise<void> {
     const ids = new Set(this.ids());
-    const isSame = (id: string): boolean => before.isPreloaded(id) === this.isPreloaded(id);
+    const isSame = (id: CertificateId): boolean => before.isPreloaded(id) === this.isPreloaded(id);
     const gone = before.ids().filter((id) => !ids.has(id) || !isSame(id));
     for (const id of gone) this.#options.objects.remove(id);
     await this.publishAll();
@@ -162,7 +166,7 @@ export class CertificateCatalog {
   }
 
   /** Shows that a certificate is gone. */
-  remove(id: string): void {
+  remove(id: CertificateId): void {
     this.#damaged.delete(id);
     this.#options.objects.remove(id);
     this.publishHealth();
@@ -192,7 +196,7 @@ export class CertificateCatalog {
   }
 
   /** Publishes a certificate as it is now: it may have been replaced or deleted while its key was looked up. */
-  async #republish(id: string): Promise<void> {
+  async #republish(id: CertificateId): Promise<void> {
     const held = await this.read(id);
     if (held !== undefined) this.publish(held);
   }
@@ -202,7 +206,7 @@ export class CertificateCatalog {
     return this.#configuredKeyId(id) ?? this.#finder.known(certificate);
   }
 
-  #configuredKeyId(id: string): string | undefined {
+  #configuredKeyId(id: CertificateId): string | undefined {
     const issuers = new Map(Object.entries(this.#options.config.issuers));
     return issuers.get(id)?.key_id ?? ruleFor(this.#options.config, id).key_id;
   }
@@ -213,6 +217,6 @@ function isSame(before: CertificateEntry, now: CertificateEntry): boolean {
 }
 
 /** There is no certificate of this id. */
-export function notFound(id: string): ServiceError {
+export function notFound(id: CertificateId): ServiceError {
   return new ServiceError('NotFound', `no certificate ${JSON.stringify(id)}`);
 }

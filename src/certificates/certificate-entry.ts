@@ -1,8 +1,9 @@
+import type { CertificateId } from '../ids.ts';
 import type { Certificate } from '../x509/certificate.ts';
 
 /** A certificate that the service holds, with its chain, or what is known about one that is damaged. */
 export interface CertificateEntry {
-  readonly id: string;
+  readonly id: CertificateId;
   /** Leaf first, or a bundle; empty when damaged. */
   readonly chain: readonly Certificate[];
   /** What was stored or configured, `` when neither. */

@@ -1,6 +1,7 @@
 import type { Handlers, Resolvers } from '../dbus/definition.ts';
 import type { CallContext } from '../dbus/server/call.ts';
 import type { ObjectManager } from '../dbus/server/object-manager.ts';
+import type { nameParsers } from '../ids.ts';
 import type { certificatesInterface, certificatesService } from '../interfaces/certificates.ts';
 import type { CertificateService } from './service.ts';
 
@@ -15,7 +16,7 @@ export interface CertificatesHandlersOptions {
 export function certificatesHandlers(
   service: CertificateService,
   { objects }: CertificatesHandlersOptions,
-): Omit<Handlers<Manager, CallContext>, 'Describe'> {
+): Omit<Handlers<Manager, CallContext, typeof nameParsers>, 'Describe'> {
   return {
     async Issue({ certificate_id, csr, options }, via) {
       return { chain_pem: await service.issue(certificate_id, csr, { ...options, via }) };
@@ -44,7 +45,7 @@ export function certificatesHandlers(
 /** What authorization is asked about an Issue: the issuer and the profile that it comes to. */
 export function certificatesResolvers(
   service: CertificateService,
-): Resolvers<Manager, CallContext> {
+): Resolvers<Manager, CallContext, typeof nameParsers> {
   return {
     Issue: ({ certificate_id, options }) => service.resolve(certificate_id, options),
   };

@@ -1,4 +1,5 @@
 import { describeError, ServiceError } from '../errors.ts';
+import { type CertificateId, parseCertificateId } from '../ids.ts';
 import type { Certificate } from '../x509/certificate.ts';
 import { orderChain } from '../x509/chain.ts';
 import { type CertificateEntry, isSameList } from './certificate-entry.ts';
@@ -8,7 +9,7 @@ import type { CertificatesConfig } from './config/config.ts';
 const maxDepth = 8;
 
 /** The chain of an id that is not preloaded itself, or undefined. */
-export type StoredChain = (id: string) => readonly Certificate[] | undefined;
+export type StoredChain = (id: CertificateId) => readonly Certificate[] | undefined;
 
 /** What was made of the parts of a certificate. */
 interface Made {
@@ -18,26 +19,28 @@ interface Made {
 
 /** The certificates that the configuration names, as their files are when they are asked for. */
 export class Preloaded {
-  readonly #sources: ReadonlyMap<string, CertificatesConfig['preloaded'][string]>;
+  readonly #sources: ReadonlyMap<CertificateId, CertificatesConfig['preloaded'][string]>;
   readonly #stored: StoredChain;
   readonly #files = new CertificateFiles();
-  readonly #made = new Map<string, Made>();
+  readonly #made = new Map<CertificateId, Made>();
 
   constructor(config: Pick<CertificatesConfig, 'preloaded'>, stored: StoredChain) {
-    this.#sources = new Map(Object.entries(config.preloaded));
+    this.#sources = new Map(
+      Object.entries(config.preloaded).map(([id, sources]) => [parseCertificateId(id), sources]),
+    );
     this.#stored = stored;
   }
 
-  has(id: string): boolean {
+  has(id: CertificateId): boolean {
     return this.#sources.has(id);
   }
 
-  ids(): readonly string[] {
+  ids(): readonly CertificateId[] {
     return [...this.#sources.keys()];
   }
 
   /** The certificates of an id as its files are now, the same object while they are the same; damaged when one cannot be read. */
-  async read(id: string): Promise<CertificateEntry> {
+  async read(id: CertificateId): Promise<CertificateEntry> {
     try {
       const parts = await this.#collect(id, 0);
       const before = this.#made.get(id);
@@ -50,7 +53,7 @@ export class Preloaded {
     }
   }
 
-  #make(id: string, certificates: readonly Certificate[]): CertificateEntry {
+  #make(id: CertificateId, certificates: readonly Certificate[]): CertificateEntry {
     const different = new Map(certificates.map((one) => [one.fingerprint, one]));
     const unique = [...different.values()];
     const list = (this.#sources.get(id) ?? []).length > 1;
@@ -58,7 +61,7 @@ export class Preloaded {
     return { id, keyId: '', preloaded: true, chain };
   }
 
-  async #collect(id: string, depth: number): Promise<(readonly Certificate[])[]> {
+  async #collect(id: CertificateId, depth: number): Promise<(readonly Certificate[])[]> {
     if (depth > maxDepth) {
       throw new ServiceError('Unavailable', `${JSON.stringify(id)} leads to itself`);
     }

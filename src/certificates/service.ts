@@ -1,6 +1,7 @@
 import type { Via } from '../dbus/client/via.ts';
 import { isServiceError, oneOf, ServiceError } from '../errors.ts';
 import { unrotated } from '../glob.ts';
+import type { CertificateId } from '../ids.ts';
 import { type Certificate, encodeCertificatesPem } from '../x509/certificate.ts';
 import { parseCsr } from '../x509/csr.ts';
 import { CertificateCatalog, type CertificateServiceOptions, notFound } from './catalog.ts';
@@ -90,7 +91,7 @@ export class CertificateService {
   }
 
   /** The one consistent read; NotFound, or Unavailable when the certificate is damaged. */
-  async get(id: string, via: Via): Promise<CertificateRecord> {
+  async get(id: CertificateId, via: Via): Promise<CertificateRecord> {
     const held = await this.#catalog.require(id);
     const { notBefore, notAfter } = validityOf(held.chain[0]);
     return {
@@ -104,7 +105,7 @@ export class CertificateService {
 
   /** Stores certificates that were handed in; InvalidArgs when the key named with them is not theirs. */
   async import(
-    id: string,
+    id: CertificateId,
     { data, format }: { readonly data: Buffer; readonly format: string },
     { keyId = '', ifExists = 'fail', via }: ImportOptions,
   ): Promise<void> {
@@ -123,12 +124,12 @@ export class CertificateService {
   }
 
   /** The certificate in a format. */
-  async export(id: string, format: string): Promise<Buffer> {
+  async export(id: CertificateId, format: string): Promise<Buffer> {
     return writeFormat((await this.#catalog.require(id)).chain, format);
   }
 
   /** Deletes a certificate that was handed in. */
-  delete(id: string): Promise<void> {
+  delete(id: CertificateId): Promise<void> {
     return this.#exclusive(async () => {
       this.#refusePreloaded(id, 'deleted');
       this.#options.storage.assertListed();
@@ -140,16 +141,16 @@ export class CertificateService {
   }
 
   /** The certificates of the id asked for, else of the configured ids, else of `trusted-ca`. */
-  async trustBundle(id: string | undefined): Promise<string> {
+  async trustBundle(id: CertificateId | undefined): Promise<string> {
     if (id === undefined) return this.#trustBundle.pem();
     return this.#pemOf(await this.#catalog.require(id));
   }
 
   /** Whom and what for a certificate of this id would be issued: what authorization is asked about. */
   resolve(
-    id: string,
+    id: CertificateId,
     options: IssueOptions,
-  ): { readonly issuer: string; readonly profile: string } {
+  ): { readonly issuer: CertificateId; readonly profile: string } {
     const policy = policyFor(this.#options.config, id);
     return {
       issuer: resolveIssuer(policy, options.issuer),
@@ -159,7 +160,7 @@ export class CertificateService {
 
   /** Signs a request with the key of a CA; answers the chain, leaf first. */
   async issue(
-    id: string,
+    id: CertificateId,
     csr: Buffer,
     options: IssueOptions & { readonly via: Via },
   ): Promise<string> {
@@ -189,7 +190,7 @@ export class CertificateService {
   }
 
   /** A CA that is held here, with its key. */
-  async #authority(id: string, via: Via): Promise<LocalCa> {
+  async #authority(id: CertificateId, via: Via): Promise<LocalCa> {
     const issuer = await this.#catalog.require(id);
     const [ca, ...above] = issuer.chain;
     if (ca === undefined) throw notFound(id);
@@ -223,7 +224,7 @@ export class CertificateService {
     return pem;
   }
 
-  #refusePreloaded(id: string, verb: string): void {
+  #refusePreloaded(id: CertificateId, verb: string): void {
     if (!this.#catalog.isPreloaded(id)) return;
     const name = JSON.stringify(id);
     throw new ServiceError('NotSupported', `the preloaded certificate ${name} cannot be ${verb}`);

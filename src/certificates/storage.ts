@@ -1,5 +1,5 @@
 /** Certificates that were handed in: one file per id with the chain and the id of the key, replaced as a whole. */
-import { parseCertificateId } from '../ids.ts';
+import { type CertificateId, parseCertificateId } from '../ids.ts';
 import { jsonRecords, RecordDirectory } from '../service/state/record-directory.ts';
 import {
   type Certificate,
@@ -8,7 +8,7 @@ import {
 } from '../x509/certificate.ts';
 import type { CertificateEntry } from './certificate-entry.ts';
 
-const form = jsonRecords<string, CertificateEntry>({
+const form = jsonRecords<CertificateId, CertificateEntry>({
   parseId: parseCertificateId,
   parse: parseRecord,
   format: ({ keyId, chain }) => ({ key_id: keyId, chain_pem: encodeCertificatesPem(chain) }),
@@ -16,9 +16,9 @@ const form = jsonRecords<string, CertificateEntry>({
 
 /** The files in one directory. A damaged one is held as damaged, and stays. */
 export class Storage {
-  readonly #records: RecordDirectory<string, CertificateEntry>;
+  readonly #records: RecordDirectory<CertificateId, CertificateEntry>;
 
-  private constructor(records: RecordDirectory<string, CertificateEntry>) {
+  private constructor(records: RecordDirectory<CertificateId, CertificateEntry>) {
     this.#records = records;
   }
 
@@ -33,7 +33,7 @@ export class Storage {
   }
 
   /** A certificate, damaged or not; as long as the directory cannot be used every id may be in it, and is damaged. */
-  get(id: string): CertificateEntry | undefined {
+  get(id: CertificateId): CertificateEntry | undefined {
     const damage = this.#records.reason(id);
     if (damage === undefined) return this.#records.get(id);
     return { id, chain: [], keyId: '', preloaded: false, damage };
@@ -49,13 +49,13 @@ export class Storage {
     return this.#records.retry();
   }
 
-  ids(): readonly string[] {
+  ids(): readonly CertificateId[] {
     return this.#records.ids();
   }
 
   /** Persists a certificate; what was there under this id is replaced. */
   async put(
-    id: string,
+    id: CertificateId,
     chain: readonly Certificate[],
     { keyId, replaces }: { readonly keyId: string; readonly replaces: boolean },
   ): Promise<CertificateEntry> {
@@ -65,12 +65,12 @@ export class Storage {
   }
 
   /** Removes a certificate. */
-  delete(id: string): Promise<void> {
+  delete(id: CertificateId): Promise<void> {
     return this.#records.delete(id, { evenUnreadable: true, evenNewer: true });
   }
 }
 
-function parseRecord(value: unknown, id: string): CertificateEntry {
+function parseRecord(value: unknown, id: CertificateId): CertificateEntry {
   const fields = new Map<string, unknown>(Object.entries(value ?? {}));
   const [keyId, pem] = ['key_id', 'chain_pem'].map((name) => fields.get(name));
   if (typeof keyId !== 'string' || typeof pem !== 'string') throw new Error('it lacks a field');

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { ObjectManager } from '../dbus/server/object-manager.ts';
 import { ServiceError } from '../errors.ts';
+import { type CertificateId, parseCertificateId } from '../ids.ts';
 import type { certificatesService } from '../interfaces/certificates.ts';
 import { type Certificate, encodeCertificatesPem } from '../x509/certificate.ts';
 import type { CertificateCatalog } from './catalog.ts';
@@ -16,7 +17,7 @@ interface Made {
 
 /** The roots that the device believes: the configured certificates, else `trusted-ca`. */
 export class TrustBundle {
-  readonly #ids: readonly string[];
+  readonly #ids: readonly CertificateId[];
   readonly #catalog: CertificateCatalog;
   readonly #objects: ObjectManager<typeof certificatesService>;
   #made: Made | undefined;
@@ -26,7 +27,7 @@ export class TrustBundle {
     catalog: CertificateCatalog,
     objects: ObjectManager<typeof certificatesService>,
   ) {
-    this.#ids = ids;
+    this.#ids = ids.map(parseCertificateId);
     this.#catalog = catalog;
     this.#objects = objects;
   }
@@ -82,9 +83,9 @@ export class TrustBundle {
     return { chains, failures };
   }
 
-  async #present(): Promise<readonly string[]> {
+  async #present(): Promise<readonly CertificateId[]> {
     if (this.#ids.length > 0) return this.#ids;
-    const fallback = 'trusted-ca';
+    const fallback = parseCertificateId('trusted-ca');
     return (await this.#catalog.read(fallback)) === undefined ? [] : [fallback];
   }
 }

@@ -1,4 +1,4 @@
-import { isId, parseReference } from '../../ids.ts';
+import { type CertificateId, isId, parseReference } from '../../ids.ts';
 import { quoted } from '../../quoted.ts';
 import { type CommonConfig, commonProperties } from '../../service/config/common-config.ts';
 import { type ParseContext, parseAt } from '../../service/config/parse-context.ts';
@@ -24,7 +24,7 @@ export interface CertificatesConfig extends CommonConfig {
 /** A part of a preloaded certificate. */
 export type PreloadedSource =
   | { readonly kind: 'file'; readonly path: string }
-  | { readonly kind: 'certificate'; readonly id: string };
+  | { readonly kind: 'certificate'; readonly id: CertificateId };
 
 const prefix = 'preloaded_cert:';
 const preloaded = {

@@ -1,6 +1,7 @@
 /** What an id may get: the configuration's word, never the caller's. A request may ask for less, not for more. */
 import { ServiceError } from '../../errors.ts';
 import { idGlobMatches } from '../../glob.ts';
+import { type CertificateId, parseCertificateId } from '../../ids.ts';
 import { quoted } from '../../quoted.ts';
 import type { CertificateRequest } from '../../x509/csr.ts';
 import { encodeName, formatName, isSameName, type Name } from '../../x509/name.ts';
@@ -115,11 +116,11 @@ export function resolveProfile(policy: Policy, asked: string | undefined): Profi
 }
 
 /** The issuer asked for, else the configured one, else `device-ca`; InvalidArgs when another one is configured. */
-export function resolveIssuer(policy: Policy, asked: string | undefined): string {
+export function resolveIssuer(policy: Policy, asked: string | undefined): CertificateId {
   if (policy.issuer !== undefined && asked !== undefined && asked !== policy.issuer) {
     refuse(policy, `the issuer ${quoted(asked)}`, 'issuer');
   }
-  return asked ?? policy.issuer ?? 'device-ca';
+  return parseCertificateId(asked ?? policy.issuer ?? 'device-ca');
 }
 
 /** What of a request is granted; InvalidArgs when it asks for more than the policy allows. */

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { parseCertificateId } from '../../../src/ids.ts';
 import { encodeCertificatesPem } from '../../../src/x509/certificate.ts';
 import { failureOf } from '../../support/failure.ts';
 import { via } from '../../support/via.ts';
@@ -57,7 +58,7 @@ test('of one id are the preloaded one, whatever is stored under it', async ({ pa
   assert.is((await rig.service.get('x')).chain_pem, encodeCertificatesPem([other]));
   assert.is(rig.published.objects.get('x')?.Preloaded, true);
   assert.is(await codeOf(() => rig.service.import('x', data, replace)), 'NotSupported');
-  assert.is(await codeOf(() => rig.service.delete('x')), 'NotSupported');
+  assert.is(await codeOf(() => rig.service.delete(parseCertificateId('x'))), 'NotSupported');
 });
 
 test('are gone from the bus and from the problems when they are deleted', async () => {
@@ -66,7 +67,7 @@ test('are gone from the bus and from the problems when they are deleted', async 
   await writeFile(join(rig.directory, 'certificates/y.json'), 'x');
   const again = await Rig.start({}, rig.directory);
   assert.is(again.published.problems.length, 1);
-  await again.service.delete('y');
+  await again.service.delete(parseCertificateId('y'));
   assert.equal([...again.published.objects.keys()], ['x']);
   assert.equal(again.published.problems, []);
   assert.is(await failureOf(again.service.get('y')), 'NotFound');
@@ -124,10 +125,13 @@ test('change under another configuration: what is preloaded, what is gone and th
 test('change one after the other, also from one configuration to the next', async () => {
   await using rig = await Rig.start();
   const next = await rig.service.reconfigured(configOf());
-  const both = [rig.service.import('x', data, {}), next.import('x', otherData, { via })];
+  const both = [
+    rig.service.import('x', data, {}),
+    next.import(parseCertificateId('x'), otherData, { via }),
+  ];
   assert.equal(await Promise.all(both.map(failureOf)), ['no failure', 'AlreadyExists']);
-  await rig.service.delete('x');
-  const failed = rig.service.delete('x');
+  await rig.service.delete(parseCertificateId('x'));
+  const failed = rig.service.delete(parseCertificateId('x'));
   assert.is(await failureOf(failed), 'NotFound');
   await rig.service.import('x', data, {});
 });
@@ -144,7 +148,7 @@ test('are not known while the directory of records cannot be used', async ({ pat
     assert.is(await failureOf(again.service.get(id)), 'Unavailable');
     assert.is(await failureOf(again.service.import(id, data, {})), 'Unavailable');
     assert.is(await failureOf(again.service.import(id, data, replace)), 'Unavailable');
-    assert.is(await failureOf(again.service.delete(id)), 'Unavailable');
+    assert.is(await failureOf(again.service.delete(parseCertificateId(id))), 'Unavailable');
   }
   await again.service.get('file');
   await chown(directory, uid, gid);

@@ -6,6 +6,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { CertificateFiles } from '../../../src/certificates/certificate-files.ts';
 import { isServiceError } from '../../../src/errors.ts';
+import { parseCertificateId } from '../../../src/ids.ts';
 import { encodeCertificatesPem } from '../../../src/x509/certificate.ts';
 import { failureOf } from '../../support/failure.ts';
 import { makeCa, makeKey } from '../../support/x509/openssl.ts';
@@ -137,7 +138,7 @@ test('give the service what is there now, for the trust bundle and what it is ma
   assert.is((await service.get('root')).chain_pem, replaced);
   assert.is(await service.trustBundle(undefined), replaced + encodeCertificatesPem([handedIn]));
   assert.is(rig.published.objects.get('root')?.Subject, 'CN=replaced');
-  await service.delete('handed-in');
+  await service.delete(parseCertificateId('handed-in'));
   assert.is(await failureOf(service.trustBundle(undefined)), 'Unavailable');
 });
 

@@ -3,6 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { IssueOptions } from '../../../src/certificates/service.ts';
 import { isServiceError } from '../../../src/errors.ts';
+import { parseCertificateId } from '../../../src/ids.ts';
 import { localSigner, spkiOf } from '../../../src/x509/algorithm.ts';
 import {
   type Certificate,
@@ -62,7 +63,7 @@ async function ready({
   return {
     root,
     async issue(id, request, options = {}) {
-      const pem = await rig.service.issue(id, request, { ...options, via });
+      const pem = await rig.service.issue(parseCertificateId(id), request, { ...options, via });
       return parseCertificatesPem(Buffer.from(pem), 'chain');
     },
     [Symbol.asyncDispose]: () => rig[Symbol.asyncDispose](),
@@ -260,10 +261,13 @@ async function restricted(upper: object, lower: object): Promise<Rig> {
 test('holds CA certificates to the path length of every CA above', async () => {
   await using rig = await restricted({ pathLength: 1 }, {});
   const request = await csr('');
-  assert.is(await codeOf(() => rig.service.issue('ca', request, { via })), 'InvalidArgs');
-  await rig.service.issue('web', request, { via });
+  assert.is(
+    await codeOf(() => rig.service.issue(parseCertificateId('ca'), request, { via })),
+    'InvalidArgs',
+  );
+  await rig.service.issue(parseCertificateId('web'), request, { via });
   await using wider = await restricted({ pathLength: 2 }, {});
-  const pem = await wider.service.issue('ca', request, { via });
+  const pem = await wider.service.issue(parseCertificateId('ca'), request, { via });
   const [lower] = parseCertificatesPem(Buffer.from(pem), 'chain');
   assert.equal(lower?.basicConstraints, { ca: true, pathLength: 0 });
 });
@@ -275,28 +279,32 @@ test('holds purposes to those of every CA above', async () => {
     [{}, { purposes: ['clientAuth'] }],
   ] as const) {
     await using rig = await restricted(upper, lower);
-    const issue = (profile: string) => rig.service.issue('web', request, { profile, via });
+    const issue = (profile: string) =>
+      rig.service.issue(parseCertificateId('web'), request, { profile, via });
     assert.is(await codeOf(() => issue('server')), 'InvalidArgs');
     await issue('client');
   }
   await using any = await restricted({ purposes: ['2.5.29.37.0'] }, {});
-  await any.service.issue('web', request, { via });
+  await any.service.issue(parseCertificateId('web'), request, { via });
 });
 
 test('issues nothing that outlives a CA above', async () => {
   const now = new Date(Date.now() - 20 * 3_600_000);
   await using rig = await restricted({ now }, {});
   const request = await csr('');
-  const pem = await rig.service.issue('web', request, { via });
+  const pem = await rig.service.issue(parseCertificateId('web'), request, { via });
   const chain = parseCertificatesPem(Buffer.from(pem), 'chain');
   const [root] = parseCertificatesPem(
-    await rig.service.export('device-ca', 'pem'),
+    await rig.service.export(parseCertificateId('device-ca'), 'pem'),
     'device-ca',
   ).slice(-1);
   assert.equal(chain[0]?.notAfter, root?.notAfter);
   assert.ok(chain[1] !== undefined && root !== undefined && chain[1].notAfter > root.notAfter);
   rig.now = new Date(root.notAfter.getTime() + 1000);
-  assert.is(await codeOf(() => rig.service.issue('web', request, { via })), 'Unavailable');
+  assert.is(
+    await codeOf(() => rig.service.issue(parseCertificateId('web'), request, { via })),
+    'Unavailable',
+  );
 });
 
 test('does not issue with a leaf, without a key, or after the end of the issuer', async () => {
@@ -306,10 +314,10 @@ test('does not issue with a leaf, without a key, or after the end of the issuer'
   await rig.service.import('device-ca', { data: ca.der, format: 'der' }, {});
   const request = await csr('');
   const issue = (options: IssueOptions = {}) =>
-    codeOf(() => rig.service.issue('x', request, { ...options, via }));
+    codeOf(() => rig.service.issue(parseCertificateId('x'), request, { ...options, via }));
   assert.is(await issue(), 'NotFound');
   rig.keys.add('k', key);
-  const pem = await rig.service.issue('leaf', request, { via });
+  const pem = await rig.service.issue(parseCertificateId('leaf'), request, { via });
   await rig.service.import('leaf', { data: Buffer.from(pem), format: 'pem' }, { keyId: 'x' });
   assert.is(await issue({ issuer: 'leaf' }), 'InvalidArgs');
   rig.now = new Date(ca.notAfter.getTime() + 1000);
@@ -327,7 +335,9 @@ test("does not issue with a key of the services' own under an id that is not", a
     await rig.service.import(id, { data: ca.der, format: 'der' }, {});
   }
   const issue = (issuer: string) =>
-    codeOf(async () => rig.service.issue('web-1', await csr('CN=x'), { ...options, issuer }));
+    codeOf(async () =>
+      rig.service.issue(parseCertificateId('web-1'), await csr('CN=x'), { ...options, issuer }),
+    );
   assert.is(await issue('web-ca'), 'AccessDenied');
   assert.is(await issue('iotedge/workload-ca'), undefined);
 });

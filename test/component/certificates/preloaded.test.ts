@@ -6,6 +6,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { PreloadedSource } from '../../../src/certificates/config/config.ts';
 import { Preloaded } from '../../../src/certificates/preloaded.ts';
+import { parseCertificateId } from '../../../src/ids.ts';
 import { type Certificate, encodeCertificatesPem } from '../../../src/x509/certificate.ts';
 import { makeCa, makeKey } from '../../support/x509/openssl.ts';
 
@@ -34,7 +35,10 @@ async function file(
   return { kind: 'file', path };
 }
 
-const other = (id: string): PreloadedSource => ({ kind: 'certificate', id });
+const other = (id: string): PreloadedSource => ({
+  kind: 'certificate',
+  id: parseCertificateId(id),
+});
 const names = (chain: readonly Certificate[]): readonly string[] =>
   chain.map(({ subjectText }) => subjectText);
 
@@ -52,14 +56,14 @@ test('are a chain in its order when they are one file, and a list in its own', a
   const stored = (id: string) => (id === 'handed-in' ? [leaf, root] : undefined);
   const all = new Preloaded({ preloaded }, stored);
   assert.equal(all.ids(), ['one', 'two', 'named', 'stored']);
-  assert.ok(all.has('two') && !all.has('handed-in'));
+  assert.ok(all.has(parseCertificateId('two')) && !all.has(parseCertificateId('handed-in')));
   for (const [id, chain] of [
     ['one', ['CN=leaf', 'CN=root']],
     ['two', ['CN=root', 'CN=leaf']],
     ['named', ['CN=leaf', 'CN=root']],
     ['stored', ['CN=root', 'CN=leaf']],
   ] as const) {
-    const held = await all.read(id);
+    const held = await all.read(parseCertificateId(id));
     assert.equal(names(held.chain), chain, id);
     assert.equal([held.id, held.keyId, held.preloaded], [id, '', true]);
     assert.is(held.damage, undefined);
@@ -69,26 +73,26 @@ test('are a chain in its order when they are one file, and a list in its own', a
 test('are the same object until a file changes', async ({ directory }) => {
   const preloaded = { x: [await file(directory, 'x', [root])] };
   const all = new Preloaded({ preloaded }, () => undefined);
-  const before = await all.read('x');
-  assert.is(await all.read('x'), before);
+  const before = await all.read(parseCertificateId('x'));
+  assert.is(await all.read(parseCertificateId('x')), before);
   await file(directory, 'x', [leaf]);
-  const after = await all.read('x');
+  const after = await all.read(parseCertificateId('x'));
   assert.equal(names(after.chain), ['CN=leaf']);
-  assert.is(await all.read('x'), after);
+  assert.is(await all.read(parseCertificateId('x')), after);
 });
 
 test('are read again when what they are made of is replaced', async () => {
   let chain: readonly Certificate[] | undefined = [root];
   const all = new Preloaded({ preloaded: { x: [other('y')] } }, () => chain);
-  assert.equal(names((await all.read('x')).chain), ['CN=root']);
+  assert.equal(names((await all.read(parseCertificateId('x'))).chain), ['CN=root']);
   chain = [leaf];
-  assert.equal(names((await all.read('x')).chain), ['CN=leaf']);
+  assert.equal(names((await all.read(parseCertificateId('x'))).chain), ['CN=leaf']);
   chain = undefined;
-  const held = await all.read('x');
+  const held = await all.read(parseCertificateId('x'));
   assert.equal(held.chain, []);
   assert.is(held.damage, 'no certificate "y"');
   chain = [leaf];
-  assert.is((await all.read('x')).damage, undefined);
+  assert.is((await all.read(parseCertificateId('x'))).damage, undefined);
 });
 
 test('name each other eight deep', async () => {
@@ -96,20 +100,20 @@ test('name each other eight deep', async () => {
     Array.from({ length: 10 }, (_, at) => [`c${at}`, [other(`c${at + 1}`)]]),
   );
   const all = new Preloaded({ preloaded }, (id) => (id === 'c10' ? [root] : undefined));
-  assert.equal(names((await all.read('c2')).chain), ['CN=root']);
-  assert.match((await all.read('c1')).damage ?? '', /leads to itself/);
+  assert.equal(names((await all.read(parseCertificateId('c2'))).chain), ['CN=root']);
+  assert.match((await all.read(parseCertificateId('c1'))).damage ?? '', /leads to itself/);
   const self = new Preloaded({ preloaded: { x: [other('x')] } }, () => [root]);
-  assert.match((await self.read('x')).damage ?? '', /"x" leads to itself/);
+  assert.match((await self.read(parseCertificateId('x'))).damage ?? '', /"x" leads to itself/);
 });
 
 test('are damaged as a whole when one part is', async ({ directory }) => {
   const good = await file(directory, 'good', [root]);
   const gone: PreloadedSource = { kind: 'file', path: join(directory, 'gone') };
   const all = new Preloaded({ preloaded: { x: [good, gone], y: [good] } }, () => undefined);
-  const held = await all.read('x');
+  const held = await all.read(parseCertificateId('x'));
   assert.match(held.damage ?? '', /ENOENT/);
   assert.equal(held.chain, []);
-  assert.equal(names((await all.read('y')).chain), ['CN=root']);
+  assert.equal(names((await all.read(parseCertificateId('y'))).chain), ['CN=root']);
 });
 
 test.run();

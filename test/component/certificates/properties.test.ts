@@ -6,6 +6,7 @@ import { PropertySet } from '../../../src/dbus/server/properties.ts';
 import { writersOf } from '../../../src/dbus/wire/codec.ts';
 import { WireWriter } from '../../../src/dbus/wire/writer.ts';
 import { isServiceError } from '../../../src/errors.ts';
+import { parseCertificateId } from '../../../src/ids.ts';
 import { certificateInterface } from '../../../src/interfaces/certificates.ts';
 import { parseCertificate, parseCertificatesPem } from '../../../src/x509/certificate.ts';
 import { before1970, otherName, universalString } from '../../support/x509/found-certificates.ts';
@@ -16,7 +17,7 @@ const test = suite('what is shown of a certificate');
 /** Writes all properties as GetManagedObjects and Describe do. */
 function show(der: Buffer): void {
   const chain = [parseCertificate(der, 'it')];
-  const held = { id: 'x', chain, keyId: '', preloaded: false };
+  const held = { id: parseCertificateId('x'), chain, keyId: '', preloaded: false };
   const properties = certificateProperties(held, { now: new Date(), keyId: '' });
   const set = new PropertySet(certificateInterface, properties);
   const [write] = writersOf('a{sv}');
@@ -49,7 +50,12 @@ const rootKey = makeKey('ed25519');
 const issuer = await makeCa({ name: 'CN=issuer', key: rootKey });
 const by = { certificate: issuer, key: rootKey };
 const it = await makeCa({ name: 'CN=it', key: makeKey('ed25519'), by });
-const held = { id: 'x', chain: [it, issuer], keyId: 'stored', preloaded: false };
+const held = {
+  id: parseCertificateId('x'),
+  chain: [it, issuer],
+  keyId: 'stored',
+  preloaded: false,
+};
 
 test('is every property of the first certificate of the chain', () => {
   const microseconds = (time: Date): bigint => BigInt(time.getTime()) * 1000n;
@@ -80,7 +86,13 @@ test('is every other name that the certificate has', () => {
 });
 
 test('is nothing but the reason and the key of one that is damaged', () => {
-  const damaged = { id: 'x', chain: [], keyId: '', preloaded: true, damage: 'it is empty' };
+  const damaged = {
+    id: parseCertificateId('x'),
+    chain: [],
+    keyId: '',
+    preloaded: true,
+    damage: 'it is empty',
+  };
   assert.equal(certificateProperties(damaged, { now: new Date(), keyId: 'known' }), {
     CertificateId: 'x',
     KeyId: 'known',

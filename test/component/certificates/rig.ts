@@ -14,6 +14,7 @@ import type {
 import { CertificateService, type ImportOptions } from '../../../src/certificates/service.ts';
 import { Storage } from '../../../src/certificates/storage.ts';
 import { ServiceError } from '../../../src/errors.ts';
+import { parseCertificateId } from '../../../src/ids.ts';
 import { certificatesService } from '../../../src/interfaces/certificates.ts';
 import {
   localSigner,
@@ -113,7 +114,7 @@ export function configOf(settings: Readonly<Record<string, unknown>> = {}): Cert
 /** The service as tests call it, who need not say on whose behalf. */
 class CalledService extends CertificateService {
   override get(id: string, on = via) {
-    return super.get(id, on);
+    return super.get(parseCertificateId(id), on);
   }
 
   override import(
@@ -121,7 +122,7 @@ class CalledService extends CertificateService {
     content: { readonly data: Buffer; readonly format: string },
     options: Partial<ImportOptions>,
   ) {
-    return super.import(id, content, { via, ...options });
+    return super.import(parseCertificateId(id), content, { via, ...options });
   }
 }
 

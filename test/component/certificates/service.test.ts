@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isServiceError } from '../../../src/errors.ts';
+import { parseCertificateId } from '../../../src/ids.ts';
 import {
   encodeCertificatesPem,
   parseCertificatesPem,
@@ -44,10 +45,16 @@ test('keeps what is imported, in every format, across a restart', async () => {
   assert.is(record.key_id, 'my-key');
   assert.is(record.not_after, BigInt(ca.notAfter.getTime()) * 1000n);
   assert.is((await again.service.get('a/b:c$')).chain_pem, pem.toString());
-  assert.equal(await again.service.export('alone', 'der'), ca.der);
-  assert.equal(await again.service.export('plain', 'der'), ca.der);
-  assert.equal((await again.service.export('plain', 'pem')).toString(), pem.toString());
-  assert.is(parsePkcs7(await again.service.export('plain', 'pkcs7'), 'x').length, 2);
+  assert.equal(await again.service.export(parseCertificateId('alone'), 'der'), ca.der);
+  assert.equal(await again.service.export(parseCertificateId('plain'), 'der'), ca.der);
+  assert.equal(
+    (await again.service.export(parseCertificateId('plain'), 'pem')).toString(),
+    pem.toString(),
+  );
+  assert.is(
+    parsePkcs7(await again.service.export(parseCertificateId('plain'), 'pkcs7'), 'x').length,
+    2,
+  );
   assert.equal([...again.published.objects.keys()].sort(), ['a/b:c$', 'alone', 'plain']);
 });
 
@@ -75,7 +82,7 @@ test('refuses private keys, unknown formats, foreign data and broken chains', as
   const wrong = { ifExists: 'keep' };
   const good = { data: root.der, format: 'der' };
   assert.is(await codeOf(() => rig.service.import('x', good, wrong)), 'InvalidArgs');
-  assert.is(await codeOf(() => rig.service.export('x', 'pem')), 'NotFound');
+  assert.is(await codeOf(() => rig.service.export(parseCertificateId('x'), 'pem')), 'NotFound');
 });
 
 test('says when data has another format than it was said to have', async () => {
@@ -183,9 +190,9 @@ test('replaces only when told to, and deletes', async () => {
   assert.is(await codeOf(() => rig.service.import('x', second, {})), 'AlreadyExists');
   await rig.service.import('x', second, { ifExists: 'replace' });
   assert.is(rig.published.objects.get('x')?.Subject, 'CN=ca');
-  await rig.service.delete('x');
+  await rig.service.delete(parseCertificateId('x'));
   assert.is(rig.published.objects.size, 0);
-  assert.is(await codeOf(() => rig.service.delete('x')), 'NotFound');
+  assert.is(await codeOf(() => rig.service.delete(parseCertificateId('x'))), 'NotFound');
   assert.equal(await readdir(join(rig.directory, 'certificates')), []);
 });
 
@@ -213,7 +220,10 @@ test('reads preloaded files as they are now, and finds the key that belongs to t
   const data = { data: ca.der, format: 'der' };
   const replace = { ifExists: 'replace' };
   assert.is(await codeOf(() => rig.service.import('device-ca', data, replace)), 'NotSupported');
-  assert.is(await codeOf(() => rig.service.delete('device-ca')), 'NotSupported');
+  assert.is(
+    await codeOf(() => rig.service.delete(parseCertificateId('device-ca'))),
+    'NotSupported',
+  );
   const newer = await makeCa({ name: 'CN=newer', key: makeKey('ed25519') });
   await writeFile(path, encodeCertificatesPem([newer]));
   assert.match((await rig.service.get('device-ca')).chain_pem, encodeCertificatesPem([newer]));
@@ -283,7 +293,7 @@ test('leaves a part out of the trust bundle that is damaged or missing, and says
   await writeFile(path, bundle);
   await rig.service.import('absent', { data: root.der, format: 'der' }, {});
   assert.equal(rig.published.problems, []);
-  assert.is(await codeOf(() => rig.service.trustBundle('none')), 'NotFound');
+  assert.is(await codeOf(() => rig.service.trustBundle(parseCertificateId('none'))), 'NotFound');
 });
 
 test('looks a key up once for all who ask, and after a while again', async () => {
@@ -393,10 +403,13 @@ test('puts the trust bundle together: of an id, as configured, of trusted-ca, or
   assert.is(empty.published.digest, sha256(encodeCertificatesPem([root])));
   await empty.service.import('more', { data: pem, format: 'pem' }, {});
   assert.is(
-    parseCertificatesPem(Buffer.from(await empty.service.trustBundle('more')), 'x').length,
+    parseCertificatesPem(
+      Buffer.from(await empty.service.trustBundle(parseCertificateId('more'))),
+      'x',
+    ).length,
     2,
   );
-  assert.is(await codeOf(() => empty.service.trustBundle('none')), 'NotFound');
+  assert.is(await codeOf(() => empty.service.trustBundle(parseCertificateId('none'))), 'NotFound');
   const configured = await Rig.start({ trust_bundle: ['trusted-ca', 'more'] }, empty.directory);
   assert.is(await configured.service.trustBundle(undefined), two);
   assert.is(configured.published.digest, sha256(two));

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Storage } from '../../../src/certificates/storage.ts';
+import { parseCertificateId } from '../../../src/ids.ts';
 import { encodeCertificatesPem } from '../../../src/x509/certificate.ts';
 import { failureOf } from '../../support/failure.ts';
 import { makeCa, makeKey } from '../../support/x509/openssl.ts';
@@ -28,9 +29,12 @@ test('hold the chain, the id of the key and a version, for the user of the servi
   directory,
 }) => {
   const storage = await Storage.open(directory);
-  const held = await storage.put('a/b', [one, two], { keyId: 'my-key', replaces: false });
+  const held = await storage.put(parseCertificateId('a/b'), [one, two], {
+    keyId: 'my-key',
+    replaces: false,
+  });
   assert.equal(held, { id: 'a/b', chain: [one, two], keyId: 'my-key', preloaded: false });
-  assert.is(storage.get('a/b'), held);
+  assert.is(storage.get(parseCertificateId('a/b')), held);
   const [name = ''] = await readdir(directory);
   assert.equal(JSON.parse(await readFile(join(directory, name), 'utf8')), {
     version: 1,
@@ -40,12 +44,12 @@ test('hold the chain, the id of the key and a version, for the user of the servi
   assert.is((await stat(join(directory, name))).mode & 0o777, 0o600);
   const again = await Storage.open(directory);
   assert.equal(again.ids(), ['a/b']);
-  assert.is(again.get('a/b')?.keyId, 'my-key');
+  assert.is(again.get(parseCertificateId('a/b'))?.keyId, 'my-key');
   assert.equal(
-    again.get('a/b')?.chain.map(({ fingerprint }) => fingerprint),
+    again.get(parseCertificateId('a/b'))?.chain.map(({ fingerprint }) => fingerprint),
     [one.fingerprint, two.fingerprint],
   );
-  assert.is(again.get('absent'), undefined);
+  assert.is(again.get(parseCertificateId('absent')), undefined);
   assert.is(again.failure, undefined);
 });
 
@@ -69,11 +73,11 @@ test('that cannot be understood are damaged and name the reason', async ({ direc
   await writeFile(join(directory, 'good.json'), record());
   const storage = await Storage.open(directory);
   for (const [id, [, reason]] of Object.entries(wrong)) {
-    const held = storage.get(id);
+    const held = storage.get(parseCertificateId(id));
     assert.match(held?.damage ?? 'whole', reason, id);
     assert.equal([held?.chain, held?.keyId], [[], ''], id);
   }
-  assert.is(storage.get('good')?.damage, undefined);
+  assert.is(storage.get(parseCertificateId('good'))?.damage, undefined);
   assert.is(storage.ids().length, Object.keys(wrong).length + 1);
 });
 
@@ -83,13 +87,14 @@ test('of a newer version are neither replaced unless told to nor read as somethi
   const path = join(directory, 'x.json');
   await writeFile(path, record({ version: 2 }));
   const storage = await Storage.open(directory);
-  const put = (replaces: boolean) => storage.put('x', [two], { keyId: '', replaces });
+  const put = (replaces: boolean) =>
+    storage.put(parseCertificateId('x'), [two], { keyId: '', replaces });
   assert.is(await failureOf(put(false)), 'Unavailable');
   assert.is(await readFile(path, 'utf8'), record({ version: 2 }));
   await put(true);
-  assert.is(storage.get('x')?.damage, undefined);
+  assert.is(storage.get(parseCertificateId('x'))?.damage, undefined);
   await writeFile(path, record({ version: 2 }));
-  await (await Storage.open(directory)).delete('x');
+  await (await Storage.open(directory)).delete(parseCertificateId('x'));
   assert.equal(await readdir(directory), []);
 });
 
@@ -102,15 +107,19 @@ test('that an administrator put right are read again, and those that were damage
   await writeFile(damaged, 'x');
   const storage = await Storage.open(directory);
   await storage.retry();
-  assert.match(storage.get('newer')?.damage ?? '', 'newer version');
+  assert.match(storage.get(parseCertificateId('newer'))?.damage ?? '', 'newer version');
   await writeFile(newer, record());
   await writeFile(damaged, record());
   await storage.retry();
-  assert.is(storage.get('newer')?.damage, undefined);
-  assert.match(storage.get('damaged')?.damage ?? '', 'not JSON');
+  assert.is(storage.get(parseCertificateId('newer'))?.damage, undefined);
+  assert.match(storage.get(parseCertificateId('damaged'))?.damage ?? '', 'not JSON');
   await rm(newer);
   await storage.retry();
-  assert.is(storage.get('newer')?.keyId, 'k', 'what could be used is not read again');
+  assert.is(
+    storage.get(parseCertificateId('newer'))?.keyId,
+    'k',
+    'what could be used is not read again',
+  );
 });
 
 test('that were unusable and are gone are no more', async ({ directory }) => {
@@ -119,7 +128,7 @@ test('that were unusable and are gone are no more', async ({ directory }) => {
   const storage = await Storage.open(directory);
   await rm(path);
   await storage.retry();
-  assert.is(storage.get('x'), undefined);
+  assert.is(storage.get(parseCertificateId('x')), undefined);
   assert.equal(storage.ids(), []);
 });
 
@@ -127,17 +136,17 @@ test('that were replaced or deleted are not read again', async ({ directory }) =
   await writeFile(join(directory, 'x.json'), record({ version: 2 }));
   await writeFile(join(directory, 'y.json'), record({ version: 2 }));
   const storage = await Storage.open(directory);
-  const held = await storage.put('x', [two], replacing);
-  await storage.delete('y');
+  const held = await storage.put(parseCertificateId('x'), [two], replacing);
+  await storage.delete(parseCertificateId('y'));
   await storage.retry();
-  assert.is(storage.get('x'), held);
+  assert.is(storage.get(parseCertificateId('x')), held);
   assert.equal(storage.ids(), ['x']);
 });
 
 test('are in a directory that only the user of the service can enter', async ({ directory }) => {
   const path = join(directory, 'certificates');
   const storage = await Storage.open(path);
-  await storage.put('x', [one], replacing);
+  await storage.put(parseCertificateId('x'), [one], replacing);
   assert.is((await stat(path)).mode & 0o777, 0o700);
   await chmod(path, 0o755);
   await Storage.open(path);

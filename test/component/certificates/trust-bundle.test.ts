@@ -1,6 +1,7 @@
 /** What is in the trust bundle, its digest, and what is shown of its parts. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { parseCertificateId } from '../../../src/ids.ts';
 import { encodeCertificatesPem } from '../../../src/x509/certificate.ts';
 import { failureOf } from '../../support/failure.ts';
 import { makeCa, makeKey } from '../../support/x509/openssl.ts';
@@ -37,7 +38,7 @@ test('is another one as soon as a part is imported, replaced or deleted', async 
   await rig.service.import('one', bundle(other), replace);
   assert.equal(digests, [sha256(pem(ca)), sha256(pem(other))]);
   assert.is(await rig.service.trustBundle(undefined), pem(other));
-  await rig.service.delete('one');
+  await rig.service.delete(parseCertificateId('one'));
   assert.is(digests.at(-1), '');
   assert.is(await failureOf(rig.service.trustBundle(undefined)), 'NotFound');
 });
@@ -51,7 +52,7 @@ test('is emitted when it is another one, and only then', async () => {
   await rig.service.publishAll();
   await rig.service.import('else', bundle(other), {});
   assert.is(emitted.length, 1);
-  await rig.service.delete('one');
+  await rig.service.delete(parseCertificateId('one'));
   assert.equal([emitted.length, rig.published.digest], [2, '']);
 });
 
@@ -62,8 +63,8 @@ test('is trusted-ca where none is configured, and empty where there is none', as
   assert.is(rig.published.digest, sha256(pem(ca)));
   await rig.service.import('else', bundle(other), {});
   assert.is(await rig.service.trustBundle(undefined), pem(ca));
-  assert.is(await rig.service.trustBundle('else'), pem(other));
-  await rig.service.delete('trusted-ca');
+  assert.is(await rig.service.trustBundle(parseCertificateId('else')), pem(other));
+  await rig.service.delete(parseCertificateId('trusted-ca'));
   assert.is(await rig.service.trustBundle(undefined), '');
   assert.is(rig.published.digest, sha256(''));
 });

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isServiceError } from '../../../../src/errors.ts';
+import { parseCertificateId } from '../../../../src/ids.ts';
 import { localSigner, spkiOf } from '../../../../src/x509/algorithm.ts';
 import {
   type Certificate,
@@ -68,7 +69,7 @@ async function authority(
     csr: Buffer,
     options: Readonly<Record<string, string | number>> = {},
   ) => {
-    const pem = await rig.service.issue(of, csr, { ...options, via });
+    const pem = await rig.service.issue(parseCertificateId(of), csr, { ...options, via });
     const [leaf, ...above] = parseCertificatesPem(Buffer.from(pem), 'it');
     assert.ok(leaf);
     return { leaf, above };
@@ -212,8 +213,14 @@ test('issues for an id by the CA that its rule names', async () => {
   assert.ok(isIssuedBy(leaf, ca));
   const csr = await request();
   assert.is(await codeOf(() => device.issue('other', csr)), 'NotFound');
-  assert.equal(device.rig.service.resolve('sensor', {}), { issuer: 'site-ca', profile: 'client' });
-  assert.equal(device.rig.service.resolve('other', {}), { issuer: 'device-ca', profile: 'client' });
+  assert.equal(device.rig.service.resolve(parseCertificateId('sensor'), {}), {
+    issuer: 'site-ca',
+    profile: 'client',
+  });
+  assert.equal(device.rig.service.resolve(parseCertificateId('other'), {}), {
+    issuer: 'device-ca',
+    profile: 'client',
+  });
 });
 
 test('does not count a CA that was renewed under its own name against the path length', async () => {
@@ -240,7 +247,7 @@ test('issues nothing below a preloaded chain that is longer than its root allows
     rig.keys.add('device-ca', caKey);
     const csr = await request();
     const failure: unknown = await rig.service
-      .issue('sensor', csr, { via })
+      .issue(parseCertificateId('sensor'), csr, { via })
       .catch((error: unknown) => error);
     assert.ok(isServiceError(failure, 'InvalidArgs'));
     assert.match(failure.message, /the path length above CN=last is exceeded/);
@@ -284,8 +291,11 @@ test('does not issue with a damaged CA', async () => {
   await using device = await authority([ca]);
   await using other = await Rig.start({ 'preloaded_cert:device-ca': '/nowhere' });
   const csr = await request();
-  assert.is(await codeOf(() => other.service.issue('sensor', csr, { via })), 'Unavailable');
-  await device.rig.service.delete('device-ca');
+  assert.is(
+    await codeOf(() => other.service.issue(parseCertificateId('sensor'), csr, { via })),
+    'Unavailable',
+  );
+  await device.rig.service.delete(parseCertificateId('device-ca'));
   assert.is(await codeOf(() => device.issue('sensor', csr)), 'NotFound');
 });
 
