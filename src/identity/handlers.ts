@@ -1,4 +1,3 @@
-import type { Via } from '../dbus/client/via.ts';
 import type { Handlers, Resolvers } from '../dbus/definition.ts';
 import type { CallContext } from '../dbus/server/call.ts';
 import { ServiceError } from '../errors.ts';
@@ -7,41 +6,31 @@ import type { identityInterface } from '../interfaces/identity.ts';
 import { quoted } from '../quoted.ts';
 import type { Cancellations } from '../service/operations/cancellations.ts';
 import { longHandler } from '../service/operations/long-handler.ts';
-import type { Operations } from '../service/operations/operations.ts';
 import type { IdentityConfig } from './config/config.ts';
-import type { ModuleIdentities } from './hub/module-identities.ts';
-import type { ModuleKeyring } from './hub/module-keys.ts';
 import type { Wanted } from './hub/registration.ts';
-import { resolveAudience, signedToken, unsignedToken } from './hub/sas-token.ts';
-import { type IdentityOperations, parseWanted } from './identity-operations.ts';
-import {
-  deviceRecord,
-  foreignRecord,
-  type IdentityRecord,
-  moduleRecord,
-} from './identity-record.ts';
+import { parseWanted } from './identity-operations.ts';
+import { deviceRecord, foreignRecord, type IdentityRecord, moduleRecord } from './properties.ts';
 import type { Device } from './provisioning.ts';
+import type { IdentityService } from './service.ts';
 import type { SavedDevice, SavedModule } from './state.ts';
 
-/** What the methods of the Identity service work on. */
-export interface IdentityParts {
+/** What the handlers work on beside the service. */
+export interface IdentityHandlersOptions {
+  /** In force when a call begins: it ends with that, as with the device. */
   readonly config: IdentityConfig;
   readonly device: Device;
-  readonly modules: ModuleIdentities;
-  readonly keyring: ModuleKeyring;
-  readonly operations: Operations;
-  readonly kinds: IdentityOperations;
   readonly cancellations: Cancellations;
-  readonly now: () => Date;
   /** Aborted when the service stops: what was begun goes on when its caller leaves. */
   readonly stopping: AbortSignal;
 }
 
 /** The methods of `org.iotedge.Identity1`. */
 export function identityHandlers(
-  parts: IdentityParts,
+  service: IdentityService,
+  options: IdentityHandlersOptions,
 ): Omit<Handlers<typeof identityInterface, CallContext, typeof nameParsers>, 'Describe'> {
-  const { cancellations, config, device, kinds, modules, operations, stopping } = parts;
+  const { kinds, modules, operations } = service;
+  const { cancellations, config, device, stopping } = options;
   const record = (saved: SavedDevice): IdentityRecord => deviceRecord(saved, credentialOf(config));
   const provisioning = (again: boolean) => ({
     request: ({ options: { wait = true } }: WaitInput) => {
@@ -100,8 +89,14 @@ export function identityHandlers(
       },
       reply: () => ({}),
     }),
-    CreateSasToken: ({ module_id: id, audience, lifetime_s: lifetimeS }, via) =>
-      createSasToken(parts, { id, audience, lifetimeS, via }),
+    CreateSasToken: async ({ module_id: id, audience, lifetime_s: lifetimeS }, via) => {
+      if (id === '') {
+        const { deviceId } = device.saved;
+        throw new ServiceError('NotSupported', `device ${deviceId} proves itself by certificate`);
+      }
+      const token = await service.createSasToken(parseModuleId(id), { audience, lifetimeS }, via);
+      return { token };
+    },
     Cancel: ({ id }, call) => {
       cancellations.cancel(operations, id, call);
       return {};
@@ -110,14 +105,10 @@ export function identityHandlers(
 }
 
 /** The authorization details of the operation that Cancel would end. */
-export function identityResolvers({
-  cancellations,
-  operations,
-}: Pick<IdentityParts, 'cancellations' | 'operations'>): Resolvers<
-  typeof identityInterface,
-  CallContext,
-  typeof nameParsers
-> {
+export function identityResolvers(
+  { operations }: Pick<IdentityService, 'operations'>,
+  { cancellations }: Pick<IdentityHandlersOptions, 'cancellations'>,
+): Resolvers<typeof identityInterface, CallContext, typeof nameParsers> {
   return {
     Cancel: ({ id }, call) => {
       const operation = operations.current(id);
@@ -188,27 +179,4 @@ function checkOptions({ kind = 'module', managed_by: managedBy, usage }: ManageO
   if (managedBy !== undefined && !/^[ -~]{1,128}$/.test(managedBy)) {
     throw new ServiceError('InvalidArgs', 'managed_by is not 1 to 128 printable characters');
   }
-}
-
-interface TokenRequest {
-  readonly id: string;
-  readonly audience: string;
-  readonly lifetimeS: number;
-  readonly via: Via;
-}
-
-async function createSasToken(
-  { device, modules, keyring, now }: IdentityParts,
-  { id, audience, lifetimeS, via }: TokenRequest,
-): Promise<{ readonly token: string }> {
-  if (id === '') {
-    const { deviceId } = device.saved;
-    throw new ServiceError('NotSupported', `device ${deviceId} proves itself by certificate`);
-  }
-  const moduleId: ModuleId = parseModuleId(id);
-  const module = modules.get(moduleId);
-  const own = `${module.hubHostname}/devices/${module.deviceId}/modules/${moduleId}`;
-  const unsigned = unsignedToken(resolveAudience(own, audience), lifetimeS, now());
-  const signature = await keyring.sign(module, Buffer.from(unsigned.text), via);
-  return { token: signedToken(unsigned, signature) };
 }

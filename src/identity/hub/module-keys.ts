@@ -1,9 +1,19 @@
 import type { ServiceClient } from '../../dbus/client/client.ts';
 import type { Via } from '../../dbus/client/via.ts';
 import type { keysInterface } from '../../interfaces/keys.ts';
-import { derivationOf, moduleBaseKey } from '../identity-record.ts';
 import type { SavedModule } from '../state.ts';
 import type { ModuleKeys } from './hub.ts';
+
+/** The base key that all module keys are derived from. */
+export const moduleBaseKey = 'iotedge/module-identities';
+
+/** What the primary or secondary key of a module is derived from. */
+export function derivationOf(
+  { moduleId, generationId }: Pick<SavedModule, 'moduleId' | 'generationId'>,
+  which: 'primary' | 'secondary',
+): Buffer {
+  return Buffer.from(`${moduleId}:${generationId}:${which}`);
+}
 
 /** The keys of modules, which are derived from one base key in the Keys service. */
 export class ModuleKeyring {

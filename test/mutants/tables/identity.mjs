@@ -194,9 +194,9 @@ export default [
   },
   {
     breaks: 'ClockSkew is always 0',
-    text: 'ClockSkew: BigInt(this.#skewS) * 1_000_000n,',
+    text: 'ClockSkew: BigInt(view.skew.seconds) * 1_000_000n,',
     becomes: 'ClockSkew: 0n,',
-    suite: 'unit/identity/publication',
+    suite: 'unit/identity/properties',
   },
   {
     breaks: 'a module of other software is taken over without adopt',
@@ -254,13 +254,13 @@ export default [
   },
   {
     breaks: 'Identity is never busy, and ends when idle while an operation goes on',
-    text: 'isBusy: () => operations.isBusy,',
+    text: 'isBusy: () => service.operations.isBusy,',
     becomes: 'isBusy: () => false,',
     suite: 'component/identity/service',
   },
   {
     breaks: 'new settings of the cloud are not in force after a reload',
-    text: '      inForce = next;\n',
+    text: '    this.#access = next;\n',
     becomes: '',
     suite: 'component/identity/reload',
   },
@@ -272,9 +272,9 @@ export default [
   },
   {
     breaks: 'five minutes between clocks are too many',
-    text: 'if (seconds <= tolerableSkewS)',
-    becomes: 'if (seconds < tolerableSkewS)',
-    suite: 'unit/identity/publication',
+    text: 'if (seconds <= tolerableS)',
+    becomes: 'if (seconds < tolerableS)',
+    suite: 'unit/identity/cloud/clock-skew',
   },
   {
     breaks: 'a module identity that was written before files had versions is damaged',

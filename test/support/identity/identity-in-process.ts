@@ -16,7 +16,7 @@ import {
   identitySchema,
   parseIdentityConfig,
 } from '../../../src/identity/config/config.ts';
-import { moduleBaseKey } from '../../../src/identity/identity-record.ts';
+import { moduleBaseKey } from '../../../src/identity/hub/module-keys.ts';
 import { startIdentity } from '../../../src/identity/start.ts';
 import { identityService } from '../../../src/interfaces/identity.ts';
 import { Cleanup } from '../../../src/service/cleanup.ts';

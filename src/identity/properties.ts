@@ -1,0 +1,133 @@
+import type { Output, Properties } from '../dbus/definition.ts';
+import { microseconds } from '../dbus/time.ts';
+import type { identityInterface } from '../interfaces/identity.ts';
+import type { ClockSkew } from './cloud/clock-skew.ts';
+import type { HubModule } from './hub/hub.ts';
+import type { ModuleIdentities } from './hub/module-identities.ts';
+import { derivationOf, moduleBaseKey } from './hub/module-keys.ts';
+import type { Provisioner } from './provisioners/provisioner.ts';
+import type { ProvisioningStatus } from './provisioning.ts';
+import type { SavedDevice, SavedModule } from './state.ts';
+
+type ManagerProperties = Properties<typeof identityInterface>;
+
+const maxErrorLength = 1024;
+
+/** An identity as it goes over the bus. */
+export type IdentityRecord = Output<
+  (typeof identityInterface)['methods']['GetModuleIdentity']
+>['identity'];
+
+/** What the properties of the manager are made from; texts are `` when nothing is wrong. */
+export interface ManagerView {
+  readonly status: ProvisioningStatus;
+  readonly modules: Pick<ModuleIdentities, 'damaged' | 'refused' | 'unlisted'>;
+  /** The verb of the operation on the device, `` when there is none. */
+  readonly operation: string;
+  readonly disk: string;
+  readonly intents: readonly string[];
+  readonly skew: Pick<ClockSkew, 'problem' | 'seconds'>;
+}
+
+/** The device's identity; its key and certificate are named by the configuration. */
+export function deviceRecord(
+  device: SavedDevice,
+  { keyId, certificateId }: { readonly keyId: string; readonly certificateId: string },
+): IdentityRecord {
+  return {
+    kind: 'device',
+    hub_hostname: device.hubHostname,
+    gateway_hostname: device.hubHostname,
+    device_id: device.deviceId,
+    module_id: '',
+    generation_id: '',
+    auth: 'x509',
+    key_id: keyId,
+    derivation: Buffer.alloc(0),
+    certificate_id: certificateId,
+  };
+}
+
+/** A module's identity; its key is derived, and signs in the Keys service. */
+export function moduleRecord(module: SavedModule): IdentityRecord {
+  return {
+    kind: 'module',
+    hub_hostname: module.hubHostname,
+    gateway_hostname: module.hubHostname,
+    device_id: module.deviceId,
+    module_id: module.moduleId,
+    generation_id: module.generationId,
+    auth: 'sas',
+    key_id: moduleBaseKey,
+    derivation: derivationOf(module, 'primary'),
+    certificate_id: '',
+  };
+}
+
+/** A module of other software on the hub, which has its keys. */
+export function foreignRecord(module: HubModule, device: SavedDevice): IdentityRecord {
+  const isX509 = /^(selfSigned|certificateAuthority)$/i.test(module.authentication);
+  return {
+    kind: 'module',
+    hub_hostname: device.hubHostname,
+    gateway_hostname: device.hubHostname,
+    device_id: device.deviceId,
+    module_id: module.moduleId,
+    generation_id: module.generationId,
+    auth: isX509 ? 'x509' : module.authentication === 'sas' ? 'sas' : '',
+    key_id: '',
+    derivation: Buffer.alloc(0),
+    certificate_id: '',
+  };
+}
+
+/** The values of org.iotedge.Identity1 that a configuration decides. */
+export function sourceProperties(
+  provisioner: Pick<Provisioner, 'source' | 'attestation'> | undefined,
+): Pick<ManagerProperties, 'Source' | 'Attestation'> {
+  return { Source: provisioner?.source ?? '', Attestation: provisioner?.attestation ?? '' };
+}
+
+/** The values of org.iotedge.Identity1 that change. */
+export function managerProperties(
+  view: ManagerView,
+): Omit<ManagerProperties, 'Version' | 'Source' | 'Attestation'> {
+  const { device, nextAttempt, state } = view.status;
+  const lastError = problemsOf(view).join('; ').slice(0, maxErrorLength);
+  return {
+    State: state,
+    Operation: view.operation,
+    Health: lastError === '' ? 'ok' : 'degraded',
+    LastError: lastError,
+    HubHostname: device?.hubHostname ?? '',
+    DeviceId: device?.deviceId ?? '',
+    GatewayHostname: device?.hubHostname ?? '',
+    LastProvisioned: microseconds(device && new Date(device.provisionedAt)),
+    NextAttempt: microseconds(nextAttempt),
+    ClockSkew: BigInt(view.skew.seconds) * 1_000_000n,
+  };
+}
+
+/** The values of org.iotedge.Identity1.Identity, for a module. */
+export function moduleProperties(module: SavedModule) {
+  const record = moduleRecord(module);
+  return {
+    Kind: record.kind,
+    HubHostname: record.hub_hostname,
+    GatewayHostname: record.gateway_hostname,
+    DeviceId: record.device_id,
+    ModuleId: record.module_id,
+    GenerationId: record.generation_id,
+    Auth: record.auth,
+    KeyId: record.key_id,
+    Derivation: record.derivation,
+    CertificateId: record.certificate_id,
+  };
+}
+
+function problemsOf({ status, modules, disk, intents, skew }: ManagerView): readonly string[] {
+  const { damaged, refused, unlisted = '' } = modules;
+  const ofModules = [...damaged, ...refused].map(([id, why]) => `module "${id}": ${why}`);
+  const all = [status.lastError, disk, unlisted, ...intents, ...ofModules, skew.problem];
+  return all.filter((text) => text !== '');
+}

@@ -1,0 +1,98 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Bus } from '../../dbus/bus.ts';
+import { serviceClient } from '../../dbus/client/client.ts';
+import type { Via } from '../../dbus/client/via.ts';
+import { ServiceError } from '../../errors.ts';
+import type { HttpsClient } from '../../https/https-client.ts';
+import { certificatesService } from '../../interfaces/certificates.ts';
+import { NamedCertificates } from '../cloud/certificate-file.ts';
+import type { CloudClient } from '../cloud/cloud.ts';
+import { type CredentialSource, certificateName, readCredential } from '../cloud/credential.ts';
+import { HttpsCloud } from '../cloud/https-cloud.ts';
+import type { DpsSettings, IdentityConfig } from '../config/config.ts';
+import { DpsProvisioner } from './dps.ts';
+import type { Provisioner } from './provisioner.ts';
+
+const decisionMs = 10 * 60_000;
+
+/** Notified of what the cloud and the device's certificate show. */
+export interface CloudListeners {
+  readonly onDate: (date: Date) => void;
+  readonly onCommonName: (name: string) => void;
+}
+
+/** How the cloud is reached, whatever the configuration. */
+export interface CloudAccessOptions extends CloudListeners {
+  readonly bus: Bus;
+  readonly https: HttpsClient;
+  readonly now: () => Date;
+  readonly version: string;
+}
+
+/** The cloud and the provisioner that a configuration names. */
+export class CloudAccess {
+  readonly config: IdentityConfig;
+  readonly cloud: CloudClient;
+  /** Undefined when there is nothing to provision with. */
+  readonly provisioner: Provisioner | undefined;
+  readonly #options: CloudAccessOptions;
+
+  constructor(config: IdentityConfig, options: CloudAccessOptions) {
+    this.config = config;
+    this.#options = options;
+    this.cloud = this.#openCloud();
+    this.provisioner = config.dps && this.#dpsProvisioner(config.dps);
+  }
+
+  /** The id that the device registers with: configured, or the name in its certificate. */
+  async registrationId(via: Via): Promise<string> {
+    const dps = required(this.config.dps);
+    if (dps.registrationId !== undefined) return dps.registrationId;
+    const { commonName } = await readCredential(this.#source(new NamedCertificates(), dps), via);
+    if (commonName !== undefined) return commonName;
+    throw new ServiceError(
+      'Unavailable',
+      `${certificateName(dps)} has no common name: set provisioning.registration_id`,
+    );
+  }
+
+  #openCloud(): CloudClient {
+    const { https, onCommonName, onDate, version } = this.#options;
+    const { cloud: settings, dps } = this.config;
+    const files = new NamedCertificates();
+    return new HttpsCloud({
+      https,
+      settings,
+      files,
+      userAgent: `iotedge-identity/${version}`,
+      onDate,
+      credential: async (via) => {
+        const credential = await readCredential(this.#source(files, required(dps)), via);
+        if (credential.commonName !== undefined) onCommonName(credential.commonName);
+        return credential;
+      },
+    });
+  }
+
+  #dpsProvisioner({ globalEndpoint, scopeId }: DpsSettings): DpsProvisioner {
+    return new DpsProvisioner({
+      globalEndpoint,
+      scopeId,
+      cloud: this.cloud,
+      registrationId: (via) => this.registrationId(via),
+      delay: (ms, stop) => delay(ms, undefined, { signal: stop }),
+      deadline: () => AbortSignal.timeout(decisionMs),
+    });
+  }
+
+  #source(files: NamedCertificates, dps: DpsSettings): CredentialSource {
+    const { bus, now } = this.#options;
+    const certificates = serviceClient(bus, certificatesService, certificatesService.manager);
+    return { certificates, files, dps, now };
+  }
+}
+
+function required(dps: DpsSettings | undefined): DpsSettings {
+  if (dps !== undefined) return dps;
+  throw new ServiceError('NotProvisioned', 'identity.yaml has no provisioning');
+}

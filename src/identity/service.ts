@@ -1,0 +1,227 @@
+import { randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import { ownRequest, type Via } from '../dbus/client/via.ts';
+import type { ObjectManager } from '../dbus/server/object-manager.ts';
+import { describeError } from '../errors.ts';
+import type { ModuleId } from '../ids.ts';
+import type { identityService } from '../interfaces/identity.ts';
+import { quoted } from '../quoted.ts';
+import type { Log } from '../service/log/log.ts';
+import type { IntentFiles, SavedIntent } from '../service/operations/intent-files.ts';
+import { Operations } from '../service/operations/operations.ts';
+import type { StateDisk } from '../service/state/state-disk.ts';
+import { ClockSkew } from './cloud/clock-skew.ts';
+import type { IdentityConfig } from './config/config.ts';
+import { Hub } from './hub/hub.ts';
+import { ModuleIdentities } from './hub/module-identities.ts';
+import type { ModuleKeyring } from './hub/module-keys.ts';
+import { resolveAudience, signedToken, unsignedToken } from './hub/sas-token.ts';
+import {
+  type IdentityOperations,
+  identityOperations,
+  resumeOperations,
+} from './identity-operations.ts';
+import { managerProperties, moduleProperties, sourceProperties } from './properties.ts';
+import type { CloudAccess, CloudListeners } from './provisioners/cloud-access.ts';
+import { Device, type ProvisioningStatus } from './provisioning.ts';
+import type { IdentityState } from './state.ts';
+
+/** What the service works with. */
+export interface IdentityServiceOptions {
+  readonly config: IdentityConfig;
+  /** What a configuration reaches the cloud with. */
+  readonly access: (config: IdentityConfig, listeners: CloudListeners) => CloudAccess;
+  readonly state: IdentityState;
+  readonly keyring: ModuleKeyring;
+  readonly intents: IntentFiles;
+  readonly disk: Pick<StateDisk, 'problem'>;
+  readonly objects: ObjectManager<typeof identityService>;
+  readonly log: Log;
+  readonly now: () => Date;
+  /** Aborted when the service stops. */
+  readonly signal: AbortSignal;
+}
+
+/** The identities of the device and its modules: provisioning, the modules at the hub, and the operations on both. */
+export class IdentityService implements AsyncDisposable {
+  readonly operations: Operations;
+  readonly kinds: IdentityOperations;
+  readonly modules: ModuleIdentities;
+  readonly #options: IdentityServiceOptions;
+  readonly #skew = new ClockSkew();
+  /** The one in force, and those that calls may still work with. */
+  readonly #devices = new Set<Device>();
+  #access: CloudAccess;
+  #device: Device | undefined;
+  #intents: readonly SavedIntent[] = [];
+  #status: ProvisioningStatus | undefined;
+  /** The verb of the operation on the device, `` when there is none. */
+  #operation = '';
+
+  private constructor(options: IdentityServiceOptions) {
+    const { config, intents, keyring, log, state } = options;
+    this.#options = options;
+    this.#access = this.#accessOf(config);
+    this.operations = new Operations({
+      nameOf: (id) => (id === '' ? 'the device' : `module ${quoted(id)}`),
+      onChange: () => {
+        this.#operation = this.operations.verb('');
+        this.publish();
+      },
+      log,
+    });
+    this.modules = new ModuleIdentities({
+      state,
+      keyring,
+      device: () => this.device.saved,
+      deviceOrNone: () => this.device.savedOrNone,
+      hub: (saved) => new Hub(this.#access.cloud, saved),
+      changed: () => this.publish(),
+      log,
+    });
+    const { modules } = this;
+    this.kinds = identityOperations({ intents, device: () => this.device, modules });
+  }
+
+  /** The service with what is saved; nothing is done before `start`. */
+  static async open(options: IdentityServiceOptions): Promise<IdentityService> {
+    const service = new IdentityService(options);
+    await service.#open();
+    return service;
+  }
+
+  /** The configuration in force. */
+  get config(): IdentityConfig {
+    return this.#access.config;
+  }
+
+  /** The device in force. */
+  get device(): Device {
+    if (this.#device === undefined) throw new TypeError('the device is not loaded');
+    return this.#device;
+  }
+
+  /** Resumes what a former process has accepted, and provisions the device when that is due. */
+  start(): void {
+    const { log, signal } = this.#options;
+    resumeOperations(this.operations, this.kinds, { saved: this.#intents, log });
+    if (this.operations.current('') === undefined) this.device.start();
+    void this.device.check(ownRequest(signal));
+  }
+
+  /** Puts a configuration in force; returns what is to be done when no call works with the former one any more. */
+  async reconfigure(config: IdentityConfig): Promise<() => void> {
+    const before = this.device;
+    const next = this.#accessOf(config);
+    const isOther = !isDeepStrictEqual(config.dps, this.config.dps);
+    const device = isOther ? await this.#loadDevice(next) : before;
+    this.#access = next;
+    if (isOther) this.#replaceDevice(before, device);
+    else before.retry();
+    return () => {
+      if (isOther) this.#devices.delete(before);
+    };
+  }
+
+  /** A token that a module shows to what is below its own resource at the hub. */
+  async createSasToken(
+    id: ModuleId,
+    { audience, lifetimeS }: { readonly audience: string; readonly lifetimeS: number },
+    via: Via,
+  ): Promise<string> {
+    const { keyring, now } = this.#options;
+    const module = this.modules.get(id);
+    const own = `${module.hubHostname}/devices/${module.deviceId}/modules/${id}`;
+    const unsigned = unsignedToken(resolveAudience(own, audience), lifetimeS, now());
+    return signedToken(unsigned, await keyring.sign(module, Buffer.from(unsigned.text), via));
+  }
+
+  /** Shows everything as it is now. */
+  publish(): void {
+    const status = this.#status;
+    if (status === undefined) return;
+    const { modules } = this;
+    const { disk, intents, objects } = this.#options;
+    const problems = { disk: disk.problem, intents: intents.problems };
+    const [operation, skew] = [this.#operation, this.#skew];
+    objects.setProperties(managerProperties({ status, modules, operation, skew, ...problems }));
+    const saved = modules.list();
+    const ids = new Set<string>(saved.map(({ moduleId }) => moduleId));
+    for (const id of objects.ids()) if (!ids.has(id)) objects.remove(id);
+    for (const module of saved) objects.put(module.moduleId, moduleProperties(module));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const each of this.#devices) each.stop();
+    await this.operations.stop();
+  }
+
+  async #open(): Promise<void> {
+    const { intents, log, objects } = this.#options;
+    const device = await this.#loadDevice(this.#access);
+    this.#device = device;
+    this.#devices.add(device);
+    this.#intents = await intents.readAll(log);
+    this.#status = device.status;
+    objects.setProperties(sourceProperties(this.#access.provisioner));
+    this.publish();
+  }
+
+  #accessOf(config: IdentityConfig): CloudAccess {
+    const { access, now } = this.#options;
+    return access(config, {
+      onDate: (date) => {
+        if (this.#skew.observe(date, now())) this.publish();
+      },
+      // a certificate that is renewed may name another device
+      onCommonName: (name) => {
+        const isInForce = config === this.config;
+        if (isInForce && config.dps?.registrationId === undefined) this.device.register(name);
+      },
+    });
+  }
+
+  #loadDevice(access: CloudAccess): Promise<Device> {
+    const { log, now, state } = this.#options;
+    const { config, provisioner } = access;
+    return Device.load({
+      dps: config.dps,
+      registrationId: (via) => access.registrationId(via),
+      // each attempt is made with the settings in force when it begins
+      provisioner: provisioner && {
+        source: provisioner.source,
+        attestation: provisioner.attestation,
+        provision: (via) => (this.#access.provisioner ?? provisioner).provision(via),
+      },
+      state,
+      begin: ({ again }) => this.#beginProvisioning(again),
+      publish: (status) => {
+        this.#status = status;
+        this.publish();
+      },
+      log,
+      now,
+    });
+  }
+
+  #replaceDevice(before: Device, other: Device): void {
+    const { objects, signal } = this.#options;
+    before.retire();
+    this.#device = other;
+    this.#devices.add(other);
+    this.#status = other.status;
+    objects.setProperties(sourceProperties(this.#access.provisioner));
+    this.publish();
+    // what is in progress is about the former settings
+    void this.operations.clear('').then(() => other.start());
+    void other.check(ownRequest(signal));
+  }
+
+  #beginProvisioning(again: boolean): void {
+    const request = { id: '', args: {}, wait: false, requestId: randomUUID(), isOwn: true };
+    const kind = again ? this.kinds.reprovision : this.kinds.provision;
+    this.operations.begin(kind, request).catch((error: unknown) => {
+      this.#options.log.info('provisioning not begun', { reason: describeError(error) });
+    });
+  }
+}
