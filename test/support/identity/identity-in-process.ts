@@ -18,6 +18,7 @@ import {
 } from '../../../src/identity/config/config.ts';
 import { moduleBaseKey } from '../../../src/identity/hub/module-keys.ts';
 import { startIdentity } from '../../../src/identity/start.ts';
+import { parseModuleId } from '../../../src/ids.ts';
 import { identityService } from '../../../src/interfaces/identity.ts';
 import { Cleanup } from '../../../src/service/cleanup.ts';
 import { loadConfig } from '../../../src/service/config/config.ts';
@@ -320,6 +321,8 @@ ${yaml}
     context: Partial<CallContext> & { readonly uid?: number } = {},
   ): Promise<Awaited<ReturnType<Handlers[Name]>>> {
     const call = this.#context(context);
+    // the dispatcher reads ids where the table has a check for them
+    if (name !== 'CreateSasToken' && 'module_id' in args) parseModuleId(String(args.module_id));
     const handler = (this.#answers ?? this.running).handlers[name] as (
       args: object,
       call: object,
