@@ -2,15 +2,11 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { ServiceError } from '../errors.ts';
 import { type ModuleName, parseModuleName } from '../ids.ts';
-import { fileNameOf, idOfFileName } from '../service/state/file-name.ts';
+import { jsonRecords, RecordDirectory } from '../service/state/record-directory.ts';
 import { StateDisk } from '../service/state/state-disk.ts';
 import {
   DamagedFile,
-  deleteStateFile,
-  formatStateJson,
-  openStateDirectory,
   readStateFile,
-  readStateJson,
   removeLeftovers,
   writeStateFile,
 } from '../service/state/state-file.ts';
@@ -44,65 +40,43 @@ const reservedBytes = [16, 16, 16, 16, 256].map((kib) => kib << 10);
 const freeingVerbs: ReadonlySet<ModuleVerb> = new Set(['Stop', 'DeleteModule']);
 const freeingGoals: ReadonlySet<Goal> = new Set(['stopped', 'ended', 'absent']);
 
+const form = jsonRecords<ModuleName, ModuleRecord>({
+  parseId: parseModuleName,
+  parse: parseRecord,
+  format: ({ name, state, settings, env, elevated }) => ({
+    name,
+    ...state,
+    settings: settings && settingsJson(settings),
+    env,
+    elevated,
+  }),
+});
+
 /** What of modules outlives the process: one file each, replaced as a whole. */
 export class Records {
-  readonly #directory: string;
-  readonly #digestKeyPath: string;
-  /** What could not be read when all of it was: no module of that name is made over it. */
-  readonly #damaged = new Map<string, DamagedFile>();
-  readonly #known = new Set<string>();
-
+  /** The records of all modules. */
+  readonly modules: RecordDirectory<ModuleName, ModuleRecord>;
   /** The disk that the records are on; its caller disposes of it. */
   readonly disk: StateDisk;
+  readonly #digestKeyPath: string;
 
-  private constructor(stateDirectory: string, directory: string, disk: StateDisk) {
+  private constructor(
+    stateDirectory: string,
+    modules: RecordDirectory<ModuleName, ModuleRecord>,
+    disk: StateDisk,
+  ) {
+    this.modules = modules;
     this.disk = disk;
-    this.#directory = directory;
     this.#digestKeyPath = join(stateDirectory, 'digest.key');
   }
 
   /** The records below a state directory. */
   static async open(stateDirectory: string): Promise<Records> {
     const directory = join(stateDirectory, 'modules');
-    await openStateDirectory(directory); // what cannot be used is told when it is read
+    const modules = await RecordDirectory.open(directory, form);
     const disk = await StateDisk.open(directory, { reserve: reservedBytes });
-    const records = new Records(stateDirectory, directory, disk);
     await removeLeftovers(stateDirectory).catch(() => undefined); // what cannot be used is told when it is read
-    return records;
-  }
-
-  /** Everything that can be read, and the files that cannot: those are left alone. */
-  async readAll(): Promise<{
-    readonly records: readonly ModuleRecord[];
-    readonly damaged: readonly DamagedFile[];
-    /** Of all of them. */
-    readonly names: ReadonlySet<string>;
-    /** Whether these are all: not when the directory cannot be used. */
-    readonly isComplete: boolean;
-  }> {
-    const records: ModuleRecord[] = [];
-    const damaged: DamagedFile[] = [];
-    const names = new Set<string>();
-    const { names: files, failure } = await openStateDirectory(this.#directory);
-    if (failure !== undefined) damaged.push(failure);
-    for (const file of files) {
-      const name = idOfFileName(file, '.json');
-      if (name === undefined) continue;
-      names.add(name);
-      try {
-        const record = await readStateJson(join(this.#directory, file), (value) =>
-          parseRecord(name, value),
-        );
-        if (record === undefined) continue;
-        records.push(record);
-        this.#known.add(name);
-      } catch (error) {
-        if (!(error instanceof DamagedFile)) throw error;
-        damaged.push(error);
-        this.#damaged.set(name, error);
-      }
-    }
-    return { records, damaged, names, isComplete: failure === undefined };
+    return new Records(stateDirectory, modules, disk);
   }
 
   /** The key of the digests that everybody may see, made when there is none; DamagedFile when it is not one. */
@@ -120,30 +94,22 @@ export class Records {
     return known;
   }
 
-  async write({ name, state, settings, env, elevated }: ModuleRecord): Promise<void> {
-    const written = settings && settingsJson(settings);
-    const content = formatStateJson({ name, ...state, settings: written, env, elevated });
-    // what ends in less being there must not fail because too much is; a module that is made is more
-    const isLess = frees(state) && this.#known.has(name);
-    if (isLess) await this.disk.write(this.#pathOf(name), content);
-    else await writeStateFile(this.#pathOf(name), content);
-    this.#known.add(name);
+  /** Persists a record. What ends in less being there does so on a full disk too; a module that is created is more. */
+  async write(record: ModuleRecord): Promise<void> {
+    const isLess = frees(record.state) && this.modules.get(record.name) !== undefined;
+    await this.modules.put(record.name, record, { reserve: isLess ? this.disk : undefined });
   }
 
   /** Unavailable when there is a record of that name that could not be read: nothing replaces it. */
   refuseDamaged(name: ModuleName): void {
-    const damage = this.#damaged.get(name);
+    const damage = this.modules.damaged.get(name);
     if (damage === undefined) return;
     throw new ServiceError('Unavailable', damage.message, { cause: damage });
   }
 
-  async delete(name: ModuleName): Promise<void> {
-    await deleteStateFile(this.#pathOf(name));
-    this.#known.delete(name);
-  }
-
-  #pathOf(name: ModuleName): string {
-    return join(this.#directory, fileNameOf(name, '.json'));
+  /** Removes the record of a module. */
+  delete(name: ModuleName): Promise<void> {
+    return this.modules.delete(name);
   }
 }
 
@@ -151,16 +117,16 @@ function frees({ goal, operation }: SavedState): boolean {
   return operation === undefined ? freeingGoals.has(goal) : freeingVerbs.has(operation.verb);
 }
 
-function parseRecord(fileName: string, value: unknown): ModuleRecord {
+function parseRecord(value: unknown, name: ModuleName): ModuleRecord {
   const record = objectAt(value, 'a module');
-  const { version, name, settings, failure } = { ...record };
+  const { settings, failure } = { ...record };
   const goal = goalOf(record['goal']);
-  if (version !== 1 || name !== fileName || goal === undefined) {
+  if (record['name'] !== name || goal === undefined) {
     throw new TypeError('it is not the record of this module');
   }
   const env = Object.entries(objectAt(record['env'], 'env'));
   return {
-    name: parseModuleName(fileName),
+    name,
     state: {
       goal,
       operation: operationOf(record['operation']),

@@ -25,22 +25,27 @@ export interface RestoredModule {
 /** Every module that is written down, and the agent; directories that are none of theirs are removed. */
 export async function restoreModules(from: RestoreOptions): Promise<readonly RestoredModule[]> {
   const { agent, records, socketsPath, problems } = from;
-  const { records: found, damaged, names, isComplete } = await records.readAll();
-  for (const file of damaged) problems.file(file);
+  const { modules } = records;
+  for (const file of modules.damaged.values()) problems.file(file);
+  if (modules.failure !== undefined) problems.file(modules.failure);
   const { failure } = await openStateDirectory(socketsPath);
   if (failure !== undefined) problems.file(failure);
-  else if (isComplete) await removeOrphans(socketsPath, new Set([...names, agent?.name]));
-  const others = found.filter(({ name }) => name !== agent?.name).flatMap(moduleOf);
-  return agent === undefined ? others : [...others, ...agentOf(agent, found, problems)];
+  else if (modules.failure === undefined) {
+    await removeOrphans(socketsPath, new Set<string | undefined>([...modules.ids(), agent?.name]));
+  }
+  const others = modules.values().filter(({ name }) => name !== agent?.name);
+  const known = others.flatMap(moduleOf);
+  return agent === undefined ? known : [...known, ...agentOf(agent, records, problems)];
 }
 
 /** The agent as a configuration has it; none, and a problem, when it cannot be read. */
 export async function restoreAgent(
   agent: AgentConfig,
-  records: Pick<Records, 'readAll'>,
+  records: Pick<Records, 'modules'>,
   problems: RestoreErrors,
 ): Promise<readonly RestoredModule[]> {
-  return agentOf(agent, (await records.readAll()).records, problems);
+  await records.modules.retry([agent.name]);
+  return agentOf(agent, records, problems);
 }
 
 /** The record of a module as it is now; of the agent only its desired state, the rest is in modules.yaml. */
@@ -81,11 +86,10 @@ function moduleOf({
 
 function agentOf(
   { name, config, env }: AgentConfig,
-  records: readonly ModuleRecord[],
+  { modules }: Pick<Records, 'modules'>,
   problems: RestoreErrors,
 ): readonly RestoredModule[] {
-  const saved = records.find((record) => record.name === name)?.state;
-  const state = saved ?? { goal: 'started' };
+  const state = modules.get(name)?.state ?? { goal: 'started' };
   try {
     return [{ source: { name, settings: parseSettings(config), env, elevated: true }, state }];
   } catch (error) {

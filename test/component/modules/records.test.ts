@@ -9,7 +9,7 @@ import { parseModuleName } from '../../../src/ids.ts';
 import { makeSocketDirectory } from '../../../src/modules/api/socket.ts';
 import { parseSettings } from '../../../src/modules/docker/create-options/create-options.ts';
 import { type ModuleRecord, Records } from '../../../src/modules/records.ts';
-import { recordOf, restoreModules } from '../../../src/modules/restore.ts';
+import { recordOf, restoreAgent, restoreModules } from '../../../src/modules/restore.ts';
 import { RestoreErrors } from '../../../src/modules/restore-errors.ts';
 
 const test = suite<{ directory: string; records: Records }>('records of modules');
@@ -50,12 +50,20 @@ async function fileIn(directory: string): Promise<string> {
   return join(directory, 'modules', file);
 }
 
-/** Writes the record with something changed in its file. */
-async function changed(directory: string, records: Records, changes: object): Promise<void> {
+/** The records as the next process reads them. */
+async function reopened(directory: string): Promise<Records> {
+  const records = await Records.open(directory);
+  records.disk[Symbol.dispose]();
+  return records;
+}
+
+/** The records after the one of a module was changed in its file. */
+async function changed(directory: string, records: Records, changes: object): Promise<Records> {
   await records.write(record);
   const file = await fileIn(directory);
   const value = JSON.parse(await readFile(file, 'utf8')) as object; // an object, as written
   await writeFile(file, JSON.stringify({ ...value, ...changes }));
+  return await reopened(directory);
 }
 
 test('are read as they were written, and no more when they are deleted', async ({
@@ -65,15 +73,15 @@ test('are read as they were written, and no more when they are deleted', async (
   await records.write(record);
   const file = await fileIn(directory);
   assert.is((await stat(file)).mode & 0o077, 0, 'a password is for no other user');
-  const again = await records.readAll();
-  assert.equal(again.records, [record]);
-  assert.equal([...again.names], ['sensor']);
-  assert.is(again.isComplete, true);
+  const { modules } = await reopened(directory);
+  assert.equal(modules.values(), [record]);
+  assert.equal(modules.ids(), ['sensor']);
+  assert.is(modules.failure, undefined);
   const failed = { ...record, state: { ...record.state, goal: 'failed', failure: 'no image' } };
   await records.write(failed as ModuleRecord); // a goal as above
-  assert.is((await records.readAll()).records[0]?.state.failure, 'no image');
+  assert.is((await reopened(directory)).modules.get(name)?.state.failure, 'no image');
   await records.delete(name);
-  assert.equal((await records.readAll()).records, []);
+  assert.equal([records.modules.ids(), (await reopened(directory)).modules.ids()], [[], []]);
 });
 
 test('are damaged where they are not of this module, and are neither replaced nor removed', async ({
@@ -88,24 +96,25 @@ test('are damaged where they are not of this module, and are neither replaced no
     { settings: { image: '' } },
     { env: 'A=b' },
   ]) {
-    await changed(directory, records, changes);
-    const { records: found, damaged, names } = await records.readAll();
-    assert.equal([found.length, damaged.length], [0, 1], JSON.stringify(changes));
-    assert.equal([...names], ['sensor']);
+    const again = await changed(directory, records, changes);
+    const { modules } = again;
+    const counts = [modules.values().length, modules.damaged.size];
+    assert.equal(counts, [0, 1], JSON.stringify(changes));
+    assert.equal(modules.ids(), ['sensor']);
     try {
-      records.refuseDamaged(name);
+      again.refuseDamaged(name);
       assert.unreachable();
     } catch (error) {
       assert.ok(isServiceError(error, 'Unavailable'), String(error));
     }
-    assert.not.throws(() => records.refuseDamaged(parseModuleName('filter')));
+    assert.not.throws(() => again.refuseDamaged(parseModuleName('filter')));
   }
 });
 
 test('say that a module is elevated only where they say so', async ({ directory, records }) => {
   for (const elevated of [undefined, 'true', 1, false]) {
-    await changed(directory, records, { elevated });
-    assert.is((await records.readAll()).records[0]?.elevated, false, String(elevated));
+    const { modules } = await changed(directory, records, { elevated });
+    assert.is(modules.get(name)?.elevated, false, String(elevated));
   }
 });
 
@@ -143,7 +152,7 @@ test('say which modules there are beside the agent, and whose directories are le
   const socketsPath = join(directory, 'mnt');
   for (const one of ['sensor', 'keeper', 'left']) await makeSocketDirectory(socketsPath, one);
   const problems = new RestoreErrors(log);
-  const from = { records, socketsPath, problems };
+  const from = { records: await reopened(directory), socketsPath, problems };
   const agent = { name: agentName, type: 'docker' as const, config: { image: 'b:1' }, env: {} };
   const known = await restoreModules({ ...from, agent });
   assert.equal(
@@ -169,29 +178,47 @@ test('say which modules there are beside the agent, and whose directories are le
   );
 });
 
+test('are read again for an agent that is configured later, where they were unusable', async ({
+  directory,
+  records,
+}) => {
+  const again = await changed(directory, records, { version: 2, goal: 'stopped' });
+  const problems = new RestoreErrors(log);
+  const agent = { name, type: 'docker' as const, config: { image: 'b:1' }, env: {} };
+  const [unread] = await restoreAgent(agent, again, problems);
+  assert.is(unread?.state.goal, 'started');
+  await writeFile(
+    await fileIn(directory),
+    JSON.stringify({ version: 1, name, goal: 'stopped', env: {} }),
+  );
+  const [read] = await restoreAgent(agent, again, problems);
+  assert.is(read?.state.goal, 'stopped');
+});
+
 test('leave every directory alone where they cannot all be read', async ({
   directory,
   records,
 }) => {
-  await changed(directory, records, { goal: 'sideways' });
+  const again = await changed(directory, records, { goal: 'sideways' });
   const socketsPath = join(directory, 'mnt');
   await makeSocketDirectory(socketsPath, 'sensor');
   const problems = new RestoreErrors(log);
-  assert.equal(await restoreModules({ agent: undefined, records, socketsPath, problems }), []);
+  assert.equal(
+    await restoreModules({ agent: undefined, records: again, socketsPath, problems }),
+    [],
+  );
   assert.equal(await readdir(socketsPath), ['sensor']);
   assert.is(problems.texts.length, 1);
 });
 
-test('leave every directory alone where theirs cannot be listed', async ({
-  directory,
-  records,
-}) => {
+test('leave every directory alone where theirs cannot be listed', async ({ directory }) => {
   const socketsPath = join(directory, 'mnt');
   await makeSocketDirectory(socketsPath, 'sensor');
   const closed = join(directory, 'modules');
   if (process.geteuid?.() === 0) await chown(closed, 65534, 65534);
   else await chmod(closed, 0);
   const problems = new RestoreErrors(log);
+  const records = await reopened(directory);
   assert.equal(await restoreModules({ agent: undefined, records, socketsPath, problems }), []);
   assert.equal(await readdir(socketsPath), ['sensor']);
   assert.is(problems.texts.length, 1);

@@ -86,9 +86,8 @@ export default [
   },
   {
     breaks: 'directories of modules are removed whose records cannot be read',
-    text: 'else if (isComplete) await removeOrphans(socketsPath, new Set([...names, agent?.name]));',
-    becomes:
-      'else if (isComplete) await removeOrphans(socketsPath, new Set([...found.map(({ name }) => name), agent?.name]));',
+    text: '[...modules.ids(), agent?.name]',
+    becomes: '[...modules.values().map(({ name }) => name), agent?.name]',
     suite: 'component/modules/records',
   },
   {
@@ -124,8 +123,8 @@ export default [
   },
   {
     breaks: 'the record of another module is taken for that of this one',
-    text: 'if (version !== 1 || name !== fileName || goal === undefined) {',
-    becomes: 'if (version !== 1 || goal === undefined) {',
+    text: "if (record['name'] !== name || goal === undefined) {",
+    becomes: 'if (goal === undefined) {',
     suite: 'component/modules/records',
   },
   {
@@ -137,7 +136,7 @@ export default [
   {
     breaks: 'a module is made over a record that could not be read',
     text: "throw new ServiceError('Unavailable', damage.message, { cause: damage });",
-    becomes: 'this.#damaged.delete(name);',
+    becomes: '',
     suite: 'component/modules/records',
   },
   {
@@ -237,9 +236,21 @@ export default [
     suite: 'unit/modules/supervisor/supervisor-goals',
   },
   {
+    breaks: 'a module cannot be deleted on a full disk',
+    text: 'reserve: isLess ? this.disk : undefined',
+    becomes: 'reserve: undefined',
+    suite: 'integration/modules/runtime',
+  },
+  {
+    breaks: 'a reload has an agent started again whose record says that it is stopped',
+    text: 'await records.modules.retry([agent.name]);',
+    becomes: '',
+    suite: 'component/modules/records',
+  },
+  {
     breaks: 'directories of modules are removed when no record can be listed',
-    text: 'else if (isComplete) await',
-    becomes: 'else if (isComplete || true) await',
+    text: 'else if (modules.failure === undefined) {',
+    becomes: 'else {',
     suite: 'component/modules/records',
   },
   {
