@@ -1,16 +1,25 @@
-import { constants, createHmac, createPublicKey, publicEncrypt, randomBytes } from 'node:crypto';
+import {
+  constants,
+  createHmac,
+  createPublicKey,
+  hash,
+  publicEncrypt,
+  randomBytes,
+} from 'node:crypto';
 import { ServiceError } from '../errors.ts';
 import type { KeyId } from '../ids.ts';
 import { isPairAlgorithm, isRsa, modulusBits, type Usage } from './algorithm.ts';
+import { seal, unseal } from './crypto/aes-gcm.ts';
 import { sameMac, verifySignature } from './crypto/verify.ts';
-import { seal, unseal } from './file/operations.ts';
+import { notSupported, unusable } from './errors.ts';
 import {
   type EncryptMechanism,
   parseSignRequest,
   type SignRequest,
   signsWith,
 } from './mechanism.ts';
-import { checkPublicKey, type HeldKey, type KeyService, unusable } from './service.ts';
+import type { KeyService } from './service.ts';
+import type { Key, KeyInfo } from './store.ts';
 
 /** Which key a caller means beside its id. */
 export interface KeyChoice {
@@ -34,9 +43,9 @@ const tagBytes = 16;
 
 /** Working with keys: what each may be used for, base keys, and the forms of the bus. */
 export class KeyOperations {
-  readonly #keys: KeyService;
+  readonly #keys: Pick<KeyService, 'require'>;
 
-  constructor(keys: KeyService) {
+  constructor(keys: Pick<KeyService, 'require'>) {
     this.#keys = keys;
   }
 
@@ -46,10 +55,9 @@ export class KeyOperations {
     choice: KeyChoice,
     signal: AbortSignal,
   ): Promise<Buffer> {
-    const held = await this.#choose(id, choice, 'sign', signal);
-    checkMechanism(held, request);
-    if (choice.derivation === undefined) return await held.store.sign(id, request, signal);
-    return await this.#withDerived(held, choice.derivation, signal, (key) => mac(key, request));
+    const key = await this.#choose(id, choice, 'sign', signal);
+    checkMechanism(key.info, request);
+    return signWith(key, request, choice, signal);
   }
 
   /** False for whatever is not the signature; failures are for wrong arguments and unusable keys. */
@@ -59,13 +67,13 @@ export class KeyOperations {
     { signature, ...choice }: KeyChoice & { readonly signature: Buffer },
     signal: AbortSignal,
   ): Promise<boolean> {
-    const held = await this.#choose(id, choice, 'sign', signal);
-    checkMechanism(held, request);
-    const { algorithm, spki } = held.info;
+    const key = await this.#choose(id, choice, 'sign', signal);
+    checkMechanism(key.info, request);
+    const { algorithm, spki } = key.info;
     if (algorithm !== undefined && isPairAlgorithm(algorithm) && spki !== undefined) {
       return verifySignature({ algorithm, spki }, request, signature);
     }
-    return sameMac(await this.sign(id, request, choice, signal), signature);
+    return sameMac(await signWith(key, request, choice, signal), signature);
   }
 
   /** The form, then nonce, ciphertext and tag, or the block of OAEP. */
@@ -76,17 +84,20 @@ export class KeyOperations {
     signal: AbortSignal,
   ): Promise<Buffer> {
     if (cipher.mechanism === 'rsa-oaep-sha256') {
-      const held = await this.#chooseOaep(id, cipher, choice, signal);
-      return Buffer.concat([Buffer.of(form), oaep(held, cipher.input)]);
+      const { info } = await this.#chooseOaep(id, cipher, choice, signal);
+      return Buffer.concat([Buffer.of(form), oaep(info, cipher.input)]);
     }
-    const held = await this.#choose(id, choice, 'encrypt', signal);
+    const key = await this.#choose(id, choice, 'encrypt', signal);
     const nonce = randomBytes(nonceBytes);
     const request = { nonce, aad: cipher.aad ?? Buffer.alloc(0) };
     const sealed =
       choice.derivation === undefined
-        ? await held.store.encrypt(id, cipher.input, request, signal)
-        : await this.#withDerived(held, choice.derivation, signal, (key) =>
-            seal(key, cipher.input, request),
+        ? await key.encrypt(cipher.input, request, signal)
+        : await withDerived(
+            key,
+            choice.derivation,
+            (derived) => seal(derived, cipher.input, request),
+            signal,
           );
     return Buffer.concat([Buffer.of(form), nonce, sealed]);
   }
@@ -113,21 +124,20 @@ export class KeyOperations {
     derivation: Buffer | undefined,
     signal: AbortSignal,
   ): Promise<Buffer> {
-    const choice = { derivation, publicKey: undefined };
-    const held = await this.#choose(id, choice, undefined, signal);
-    const { info } = held;
+    const key = await this.#choose(id, { derivation, publicKey: undefined }, undefined, signal);
+    const { info } = key;
     const wanted = info.kind === 'pair' ? 'pkcs8' : 'raw';
     if (format !== wanted) {
       throw new ServiceError('InvalidArgs', `key "${id}" is exported in format ${wanted}`);
     }
     if (derivation === undefined) {
       if (!info.exportable) throw notSupported(`key "${id}" is not exportable`);
-      return await held.store.exportKey(id, signal);
+      return key.export(signal);
     }
     if (!info.exportDerived || !info.usages.includes('sign')) {
       throw notSupported(`keys derived from "${id}" are not exportable`);
     }
-    return await this.#withDerived(held, derivation, signal, (key) => Buffer.from(key));
+    return withDerived(key, derivation, (derived) => Buffer.from(derived), signal);
   }
 
   /** The key, if it is the one that is meant and may be used so. */
@@ -136,11 +146,11 @@ export class KeyOperations {
     { derivation, publicKey }: KeyChoice,
     usage: Usage | undefined,
     signal: AbortSignal,
-  ): Promise<HeldKey> {
-    const held = await this.#keys.require(id, signal);
-    const { info } = held;
+  ): Promise<Key> {
+    const key = await this.#keys.require(id, signal);
+    const { info } = key;
     if (info.state !== 'ok') throw unusable(info);
-    checkPublicKey(info, publicKey);
+    if (publicKey !== undefined) checkPublicKey(info, publicKey);
     const isBase = info.usages.includes('derive');
     if (derivation !== undefined && !isBase) throw notSupported(`key "${id}" is not a base key`);
     if (isBase && (derivation === undefined || derivation.length === 0)) {
@@ -150,23 +160,7 @@ export class KeyOperations {
     if (usage !== undefined && !info.usages.includes(usage)) {
       throw notSupported(`key "${id}" is not for usage ${usage}`);
     }
-    return held;
-  }
-
-  /** Derives a key, HMAC-SHA256(base, derivation), uses it and wipes it. */
-  async #withDerived<T>(
-    { info, store }: HeldKey,
-    derivation: Buffer,
-    signal: AbortSignal,
-    use: (key: Buffer) => T,
-  ): Promise<T> {
-    const request = parseSignRequest({ family: 'hmac-sha256' }, derivation, false);
-    const key = await store.sign(info.id, request, signal);
-    try {
-      return use(key);
-    } finally {
-      key.fill(0);
-    }
+    return key;
   }
 
   async #decryptGcm(
@@ -175,17 +169,14 @@ export class KeyOperations {
     choice: KeyChoice,
     signal: AbortSignal,
   ): Promise<Buffer | undefined> {
-    const held = await this.#choose(id, choice, 'encrypt', signal);
+    const key = await this.#choose(id, choice, 'encrypt', signal);
     const sealedAt = 1 + nonceBytes;
     if (input.length < sealedAt + tagBytes || input[0] !== form) return undefined;
     const request = { nonce: input.subarray(1, sealedAt), aad };
     const sealed = input.subarray(sealedAt);
-    if (choice.derivation === undefined) {
-      return await held.store.decrypt(id, sealed, request, signal);
-    }
-    return await this.#withDerived(held, choice.derivation, signal, (key) =>
-      unseal(key, sealed, request),
-    );
+    if (choice.derivation === undefined) return key.decrypt(sealed, request, signal);
+    const open = (derived: Buffer) => unseal(derived, sealed, request);
+    return withDerived(key, choice.derivation, open, signal);
   }
 
   async #decryptOaep(
@@ -194,10 +185,10 @@ export class KeyOperations {
     choice: KeyChoice,
     signal: AbortSignal,
   ): Promise<Buffer | undefined> {
-    const { info, store } = await this.#chooseOaep(id, cipher, choice, signal);
+    const key = await this.#chooseOaep(id, cipher, choice, signal);
     const { input } = cipher;
-    if (input[0] !== form || input.length - 1 !== modulusBytes(info)) return undefined;
-    return await store.decryptOaep(id, input.subarray(1), signal);
+    if (input[0] !== form || input.length - 1 !== modulusBytes(key.info)) return undefined;
+    return key.decryptOaep(input.subarray(1), signal);
   }
 
   async #chooseOaep(
@@ -205,25 +196,61 @@ export class KeyOperations {
     { aad }: CipherInput,
     choice: KeyChoice,
     signal: AbortSignal,
-  ): Promise<HeldKey> {
+  ): Promise<Key> {
     if (aad !== undefined) {
       throw new ServiceError('InvalidArgs', 'rsa-oaep-sha256 has no additional data');
     }
-    return await this.#choose(id, choice, 'decrypt', signal);
+    return this.#choose(id, choice, 'decrypt', signal);
   }
 }
 
-function checkMechanism({ info }: HeldKey, { mechanism }: SignRequest): void {
-  const { algorithm, id } = info;
+/** NotFound when the caller names another public key: the key was replaced. InvalidArgs for what is no SHA-256. */
+function checkPublicKey({ id, spki }: KeyInfo, digest: Buffer): void {
+  if (digest.length !== 32) {
+    throw new ServiceError('InvalidArgs', 'public_key is a SHA-256: it has 32 bytes');
+  }
+  if (spki === undefined || !hash('sha256', spki, 'buffer').equals(digest)) {
+    throw new ServiceError('NotFound', `key "${id}" was replaced`);
+  }
+}
+
+function checkMechanism({ algorithm, id }: KeyInfo, { mechanism }: SignRequest): void {
   if (algorithm !== undefined && signsWith(algorithm, mechanism)) return;
   throw notSupported(`key "${id}" of ${algorithm} does not sign with ${mechanism.family}`);
+}
+
+/** Signs with a key, or with the one that is derived from it. */
+function signWith(
+  key: Key,
+  request: SignRequest,
+  { derivation }: KeyChoice,
+  signal: AbortSignal,
+): Promise<Buffer> {
+  if (derivation === undefined) return key.sign(request, signal);
+  return withDerived(key, derivation, (derived) => mac(derived, request), signal);
+}
+
+/** Derives a key, HMAC-SHA256(base, derivation), uses it and wipes it. */
+async function withDerived<T>(
+  base: Key,
+  derivation: Buffer,
+  use: (derived: Buffer) => T,
+  signal: AbortSignal,
+): Promise<T> {
+  const request = parseSignRequest({ family: 'hmac-sha256' }, derivation, false);
+  const derived = await base.sign(request, signal);
+  try {
+    return use(derived);
+  } finally {
+    derived.fill(0);
+  }
 }
 
 function mac(key: Buffer, { data }: SignRequest): Buffer {
   return createHmac('sha256', key).update(data).digest();
 }
 
-function oaep({ info }: HeldKey, plain: Buffer): Buffer {
+function oaep(info: KeyInfo, plain: Buffer): Buffer {
   const most = modulusBytes(info) - 2 * 32 - 2;
   if (plain.length > most) {
     throw new ServiceError('InvalidArgs', `key "${info.id}" encrypts at most ${most} bytes`);
@@ -233,10 +260,6 @@ function oaep({ info }: HeldKey, plain: Buffer): Buffer {
   return publicEncrypt({ key, padding, oaepHash: 'sha256' }, plain);
 }
 
-function modulusBytes({ algorithm }: HeldKey['info']): number {
+function modulusBytes({ algorithm }: KeyInfo): number {
   return algorithm !== undefined && isRsa(algorithm) ? modulusBits(algorithm) / 8 : 0;
-}
-
-function notSupported(reason: string): ServiceError {
-  return new ServiceError('NotSupported', reason);
 }

@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto';
 import { isServiceError, ServiceError } from '../errors.ts';
 import type { KeyId } from '../ids.ts';
 import { SharedReads } from '../service/shared-reads.ts';
@@ -11,8 +10,10 @@ import {
 } from './algorithm.ts';
 import type { KeyCatalog } from './catalog.ts';
 import { Changes, endsBefore } from './changes.ts';
+import { notFound, notSupported, unusable } from './errors.ts';
 import type {
   Ignored,
+  Key,
   KeyAttributes,
   KeyInfo,
   KeyStore,
@@ -38,12 +39,6 @@ export interface NewKey extends KeyAttributes {
   readonly store: StoreKind | undefined;
 }
 
-/** A key and the store that holds it. */
-export interface HeldKey {
-  readonly info: KeyInfo;
-  readonly store: KeyStore;
-}
-
 /**
  * The keys of all stores under one set of ids: which store holds an id, and the rules for making and removing
  * keys. Changes to one id happen one after the other.
@@ -56,7 +51,7 @@ export class KeyService {
   #revision = 0;
   #refreshing: Promise<void> | undefined;
   /** By id: everybody may ask, and a token may have to be asked. */
-  readonly #publicReads: SharedReads<HeldKey | undefined>;
+  readonly #publicReads: SharedReads<Key | undefined>;
   /** Looks at all stores for the sake of ids that nobody has. */
   readonly #looks: SharedReads<void>;
   /** Why the token could not be listed when that was last tried. */
@@ -122,10 +117,10 @@ export class KeyService {
   }
 
   /** The key of an id. NotFound when no store holds it, Unavailable when one that may cannot be asked. */
-  async require(id: KeyId, signal: AbortSignal): Promise<HeldKey> {
-    const held = await this.#locate(id, signal);
-    if (held === undefined) throw notFound(id);
-    return held;
+  async require(id: KeyId, signal: AbortSignal): Promise<Key> {
+    const key = await this.#find(id, signal);
+    if (key === undefined) throw notFound(id);
+    return key;
   }
 
   /**
@@ -134,12 +129,12 @@ export class KeyService {
    */
   async publicKey(id: KeyId): Promise<Buffer> {
     if (!(await this.#mayBeThere(id))) throw notFound(id);
-    const held = await this.#publicReads.get(id, () => this.#locate(id, publicSignal()));
-    if (held === undefined) throw notFound(id);
-    const { info } = held;
+    const key = await this.#publicReads.get(id, () => this.#find(id, publicSignal()));
+    if (key === undefined) throw notFound(id);
+    const { info } = key;
     if (info.spki !== undefined) return info.spki;
     if (info.state !== 'ok') throw unusable(info);
-    throw new ServiceError('NotSupported', `key "${id}" is symmetric`);
+    throw notSupported(`key "${id}" is symmetric`);
   }
 
   /** Makes a pair of the first algorithm of the list that the store can make. */
@@ -150,8 +145,8 @@ export class KeyService {
     signal: AbortSignal,
   ): Promise<void> {
     await this.#alone(id, async () => {
-      const held = await this.#locate(id, signal);
-      if (this.#keeps(held, { id, algorithms, origin: 'generated' }, wanted)) return;
+      const found = (await this.#find(id, signal))?.info;
+      if (this.#keeps(found, { id, algorithms, origin: 'generated' }, wanted)) return;
       const store = this.#store(wanted.store ?? this.#stores.defaults.pair);
       this.#added(await store.createPair(id, algorithms, wanted, signal));
     });
@@ -165,8 +160,8 @@ export class KeyService {
     signal: AbortSignal,
   ): Promise<void> {
     await this.#alone(id, async () => {
-      const held = await this.#locate(id, signal);
-      if (this.#keeps(held, { id, algorithms: [algorithm], origin: 'generated' }, wanted)) return;
+      const found = (await this.#find(id, signal))?.info;
+      if (this.#keeps(found, { id, algorithms: [algorithm], origin: 'generated' }, wanted)) return;
       const store = this.#store(wanted.store ?? this.#stores.defaults.symmetric);
       this.#added(await store.createSymmetric(id, algorithm, wanted, signal));
     });
@@ -181,14 +176,15 @@ export class KeyService {
   ): Promise<void> {
     await this.#alone(id, async () => {
       const { algorithm } = material;
-      const held = await this.#locate(id, signal);
-      if (this.#keeps(held, { id, algorithms: [algorithm], origin: 'imported' }, wanted)) return;
+      const found = (await this.#find(id, signal))?.info;
+      if (this.#keeps(found, { id, algorithms: [algorithm], origin: 'imported' }, wanted)) return;
       const { defaults } = this.#stores;
       const usual = isPairAlgorithm(algorithm) ? defaults.pair : defaults.symmetric;
-      const kind = wanted.store ?? held?.store.kind ?? usual;
-      if (held !== undefined && held.store.kind !== kind) {
-        const message = `key "${id}" is in store ${held.store.kind}: it cannot be replaced in ${kind}`;
-        throw new ServiceError('NotSupported', message);
+      const kind = wanted.store ?? found?.store ?? usual;
+      if (found !== undefined && found.store !== kind) {
+        throw notSupported(
+          `key "${id}" is in store ${found.store}: it cannot be replaced in ${kind}`,
+        );
       }
       this.#added(await this.#store(kind).importKey(id, material, wanted, signal));
     });
@@ -197,9 +193,9 @@ export class KeyService {
   /** Removes a key. */
   async deleteKey(id: KeyId, signal: AbortSignal): Promise<void> {
     await this.#alone(id, async () => {
-      const { store, info } = await this.require(id, signal);
-      if (info.origin === 'preloaded') throw preloaded(id);
-      await store.deleteKey(id, signal);
+      const key = await this.require(id, signal);
+      if (key.info.origin === 'preloaded') throw preloaded(id);
+      await key.delete(signal);
       this.#catalog.remove(id);
     });
   }
@@ -231,7 +227,7 @@ export class KeyService {
   /** Whether to search for a key: all ids that nobody has are answered by one listing a second. */
   async #mayBeThere(id: KeyId): Promise<boolean> {
     const { file, pkcs11 } = this.#stores;
-    if (pkcs11 === undefined || pkcs11.knows(id) || (await file.describe(id)) !== undefined) {
+    if (pkcs11 === undefined || pkcs11.knows(id) || (await file.get(id)) !== undefined) {
       return true;
     }
     if (pkcs11.lacks(id)) return false;
@@ -241,28 +237,26 @@ export class KeyService {
     throw this.#listFailure ?? new ServiceError('Unavailable', 'the token is being looked at');
   }
 
-  async #locate(id: KeyId, signal: AbortSignal): Promise<HeldKey | undefined> {
+  async #find(id: KeyId, signal: AbortSignal): Promise<Key | undefined> {
     const { file, pkcs11 } = this.#stores;
+    if (pkcs11?.preloadedIds.has(id)) return pkcs11.get(id, signal);
     let failure: ServiceError | undefined;
-    if (pkcs11?.reserves(id) !== true) {
-      try {
-        const info = await file.describe(id);
-        if (info !== undefined) return { info, store: file };
-      } catch (error) {
-        if (!isServiceError(error)) throw error;
-        // a key that is found in a token is served all the same
-        failure = error;
-      }
+    try {
+      const key = await file.get(id);
+      if (key !== undefined) return key;
+    } catch (error) {
+      if (!isServiceError(error)) throw error;
+      // a key that is found in a token is served all the same
+      failure = error;
     }
-    const info = await pkcs11?.describe(id, signal);
-    if (pkcs11 !== undefined && info !== undefined) return { info, store: pkcs11 };
-    if (failure !== undefined) throw failure;
-    return undefined;
+    const key = await pkcs11?.get(id, signal);
+    if (key === undefined && failure !== undefined) throw failure;
+    return key;
   }
 
   /** Whether the key that is there is the one that is wanted; AlreadyExists when it is in the way. */
   #keeps(
-    held: HeldKey | undefined,
+    info: KeyInfo | undefined,
     made: {
       readonly id: KeyId;
       readonly algorithms: readonly Algorithm[];
@@ -270,8 +264,7 @@ export class KeyService {
     },
     wanted: NewKey,
   ): boolean {
-    if (held === undefined) return false;
-    const { info } = held;
+    if (info === undefined) return false;
     if (info.origin === 'preloaded') throw preloaded(made.id);
     if (info.state === 'unavailable') throw unusable(info);
     switch (wanted.ifExists) {
@@ -289,7 +282,7 @@ export class KeyService {
     if (kind === 'file') return this.#stores.file;
     const { pkcs11 } = this.#stores;
     if (pkcs11 !== undefined) return pkcs11;
-    throw new ServiceError('NotSupported', 'no token is configured');
+    throw notSupported('no token is configured');
   }
 
   #added(info: KeyInfo): void {
@@ -307,22 +300,6 @@ export class KeyService {
 /** What one caller asked for and others joined does not end when that caller leaves. */
 function publicSignal(): AbortSignal {
   return AbortSignal.timeout(publicReadMs);
-}
-
-/** NotFound when the caller names another public key: the key was replaced. InvalidArgs for what is no SHA-256. */
-export function checkPublicKey({ id, spki }: KeyInfo, digest: Buffer | undefined): void {
-  if (digest === undefined) return;
-  if (digest.length !== 32) {
-    throw new ServiceError('InvalidArgs', 'public_key is a SHA-256: it has 32 bytes');
-  }
-  if (spki === undefined || !hash('sha256', spki, 'buffer').equals(digest)) {
-    throw new ServiceError('NotFound', `key "${id}" was replaced`);
-  }
-}
-
-/** The failure of using a key that is damaged or unavailable. */
-export function unusable({ id, state, reason }: KeyInfo): ServiceError {
-  return new ServiceError('Unavailable', `key "${id}" is ${state}: ${reason ?? 'unknown reason'}`);
 }
 
 /** The keys of all stores, one of each id, and what is not offered. */
@@ -363,10 +340,6 @@ function fits(
   );
 }
 
-function notFound(id: KeyId): ServiceError {
-  return new ServiceError('NotFound', `no key "${id}"`);
-}
-
 function preloaded(id: KeyId): ServiceError {
-  return new ServiceError('NotSupported', `key "${id}" is preloaded: the configuration has it`);
+  return notSupported(`key "${id}" is preloaded: the configuration has it`);
 }

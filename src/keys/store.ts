@@ -62,31 +62,35 @@ export interface CipherRequest {
 }
 
 /**
- * A place that holds keys and works with them. Ids that it does not hold are NotFound; everything is
- * Unavailable while it cannot be listed. A store does not look at rules: whether a key may be made, replaced
- * or used for something is decided by its caller.
+ * A key of a store, and what it does. It does not look at rules: whether it may be used so is decided by the caller. All
+ * is Unavailable when its state is not `ok`, and NotFound when it has gone since it was returned.
+ */
+export interface Key {
+  readonly info: KeyInfo;
+  /** The signature or MAC; of ECDSA in DER. NotSupported when key or token cannot. */
+  sign(request: SignRequest, signal: AbortSignal): Promise<Buffer>;
+  /** Ciphertext and tag of AES-256-GCM. */
+  encrypt(plain: Buffer, request: CipherRequest, signal: AbortSignal): Promise<Buffer>;
+  /** The plaintext of ciphertext and tag; undefined when they were not made so. */
+  decrypt(sealed: Buffer, request: CipherRequest, signal: AbortSignal): Promise<Buffer | undefined>;
+  /** The message that RSA-OAEP with SHA-256 and an empty label hides; undefined when there is none. */
+  decryptOaep(block: Buffer, signal: AbortSignal): Promise<Buffer | undefined>;
+  /** The raw bytes or the DER PKCS#8, for the bus. NotSupported where keys never leave. */
+  export(signal: AbortSignal): Promise<Buffer>;
+  /** Removes it for good. */
+  delete(signal: AbortSignal): Promise<void>;
+}
+
+/**
+ * A place that holds keys. Everything is Unavailable while it cannot be listed. It does not look at rules: whether a
+ * key may be made or replaced is decided by its caller.
  */
 export interface KeyStore extends AsyncDisposable {
   readonly kind: StoreKind;
   /** All keys. */
   list(signal: AbortSignal): Promise<Listing>;
-  /** One key, `undefined` when the store certainly does not hold it. */
-  describe(id: KeyId, signal: AbortSignal): Promise<KeyInfo | undefined>;
-  /** The signature or MAC; of ECDSA in DER. NotSupported when key or token cannot. */
-  sign(id: KeyId, request: SignRequest, signal: AbortSignal): Promise<Buffer>;
-  /** Ciphertext and tag of AES-256-GCM. */
-  encrypt(id: KeyId, plain: Buffer, request: CipherRequest, signal: AbortSignal): Promise<Buffer>;
-  /** The plaintext of ciphertext and tag; `undefined` when they were not made so. */
-  decrypt(
-    id: KeyId,
-    sealed: Buffer,
-    request: CipherRequest,
-    signal: AbortSignal,
-  ): Promise<Buffer | undefined>;
-  /** The message that RSA-OAEP with SHA-256 and an empty label hides; `undefined` when there is none. */
-  decryptOaep(id: KeyId, block: Buffer, signal: AbortSignal): Promise<Buffer | undefined>;
-  /** The raw bytes or the DER PKCS#8 of a key, for the bus. NotSupported where keys never leave. */
-  exportKey(id: KeyId, signal: AbortSignal): Promise<Buffer>;
+  /** One key, undefined when the store certainly does not hold it. */
+  get(id: KeyId, signal: AbortSignal): Promise<Key | undefined>;
   /** Makes a pair of the first algorithm of the list that it can make. NotSupported when it can make none. */
   createPair(
     id: KeyId,
@@ -108,6 +112,4 @@ export interface KeyStore extends AsyncDisposable {
     attributes: KeyAttributes,
     signal: AbortSignal,
   ): Promise<KeyInfo>;
-  /** Removes a key for good. */
-  deleteKey(id: KeyId, signal: AbortSignal): Promise<void>;
 }

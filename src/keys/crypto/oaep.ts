@@ -1,4 +1,4 @@
-import { createHash, hash } from 'node:crypto';
+import { constants, createHash, hash, type KeyObject, privateDecrypt } from 'node:crypto';
 
 const hashName = 'sha256';
 const hashBytes = 32;
@@ -32,6 +32,17 @@ export function unpadOaep(block: Buffer): Buffer | undefined {
   db.fill(0);
   seed.fill(0);
   return message;
+}
+
+/** The message in an OAEP block of a key in memory; undefined for every reason why there is none. */
+export function openOaep(key: KeyObject, block: Buffer): Buffer | undefined {
+  try {
+    const padding = constants.RSA_PKCS1_OAEP_PADDING;
+    return privateDecrypt({ key, padding, oaepHash: 'sha256' }, block);
+  } catch {
+    // one answer for all failures: which one it was would help to guess the message
+    return undefined;
+  }
 }
 
 /** 1 for a zero byte, else 0, without a branch. */

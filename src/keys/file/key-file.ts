@@ -16,12 +16,7 @@ import {
 import { hasRawLength } from '../material/material.ts';
 import { algorithmOf, parsePrivateKey, spkiOf } from '../material/private-key.ts';
 import type { KeyInfo, Origin } from '../store.ts';
-
-/** A key that was read from a file. */
-export interface FileKey {
-  readonly info: KeyInfo;
-  readonly key: KeyObject;
-}
+import type { KeyFile } from './key.ts';
 
 /** What a new key file says. */
 export interface KeyFileHeader {
@@ -52,7 +47,7 @@ export function formatKeyFile(header: KeyFileHeader, material: Buffer): Buffer {
 }
 
 /** The key in a file. `DamagedFile` for anything but a whole one of that id, `UnusableFile` for one of a newer version. */
-export function parseKeyFile(path: string, id: KeyId, content: Buffer): FileKey {
+export function parseKeyFile(path: string, id: KeyId, content: Buffer): KeyFile {
   const end = content.indexOf('\n');
   if (end < 0) throw new DamagedFile(path, 'it is empty or truncated');
   const material = content.subarray(end + 1);
@@ -73,7 +68,7 @@ export function parseKeyFile(path: string, id: KeyId, content: Buffer): FileKey 
   }
 }
 
-function keyOf(id: KeyId, fields: ReadonlyMap<string, unknown>, material: Buffer): FileKey {
+function keyOf(id: KeyId, fields: ReadonlyMap<string, unknown>, material: Buffer): KeyFile {
   const algorithm = parseAlgorithm(fields.get('algorithm'));
   const read = readMaterial(algorithm, material);
   if (read === undefined) throw new TypeError(`it holds no key of ${algorithm}`);

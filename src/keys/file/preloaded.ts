@@ -16,7 +16,7 @@ import { isConsistent } from '../material/key-pair-check.ts';
 import { fitsRaw, isEncrypted } from '../material/material.ts';
 import { algorithmOf, parsePrivateKey, parsePrivatePem, spkiOf } from '../material/private-key.ts';
 import type { KeyInfo } from '../store.ts';
-import type { FileKey } from './key-file.ts';
+import type { KeyFile } from './key.ts';
 
 /** A file outside the state directory that the configuration makes a key of. */
 export interface PreloadedFile {
@@ -29,10 +29,7 @@ export interface PreloadedFile {
  * The key in a file: a private key in PEM or DER, which its structure tells, else raw bytes, which are of aes-256 when
  * the configuration wants to encrypt with them. It is unavailable, with the reason, when there is no such key.
  */
-export async function readPreloaded(
-  id: KeyId,
-  { path, usages }: PreloadedFile,
-): Promise<FileKey | { readonly info: KeyInfo; readonly key: undefined }> {
+export async function readPreloaded(id: KeyId, { path, usages }: PreloadedFile): Promise<KeyFile> {
   const unusable = (reason: string) => ({ info: unavailable(id, reason), key: undefined });
   let content: Buffer;
   try {

@@ -22,33 +22,21 @@ import {
   type PairAlgorithm,
   type SymmetricAlgorithm,
 } from '../algorithm.ts';
+import { notFound, notSupported } from '../errors.ts';
 import { randomSecret } from '../material/secret-bytes.ts';
-import type { SignRequest } from '../mechanism.ts';
-import type {
-  CipherRequest,
-  KeyAttributes,
-  KeyInfo,
-  KeyStore,
-  Listing,
-  Material,
-} from '../store.ts';
-import { type FileKey, formatKeyFile, type KeyFileHeader, parseKeyFile } from './key-file.ts';
-import { openOaep, seal, signWith, unseal } from './operations.ts';
+import type { KeyAttributes, KeyInfo, KeyStore, Listing, Material } from '../store.ts';
+import { FileKey, type KeyFile } from './key.ts';
+import { formatKeyFile, type KeyFileHeader, parseKeyFile } from './key-file.ts';
 import { type PreloadedFile, readPreloaded } from './preloaded.ts';
 
 const extension = '.key';
 const generate = promisify(generateKeyPair);
 
-/** What is made of the file of a key: the key, or why there is none. */
-type Known =
-  | FileKey
-  | { readonly info: KeyInfo; readonly key: undefined; readonly failure?: DamagedFile };
-
 /** Keys in files of the state directory, and files that the configuration names. */
 export class FileStore implements KeyStore {
   readonly kind = 'file';
   readonly #directory: string;
-  readonly #keys = new Map<KeyId, Known>();
+  readonly #keys = new Map<KeyId, FileKey>();
   readonly #preloaded: ReadonlyMap<KeyId, PreloadedFile>;
   /** Why the directory cannot be used: what is in it is unknown. */
   #failure: UnusableFile | undefined;
@@ -65,15 +53,13 @@ export class FileStore implements KeyStore {
   ): Promise<FileStore> {
     const store = new FileStore(directory, preloaded);
     await store.#loadAll();
-    for (const [id, file] of preloaded) store.#keys.set(id, await readPreloaded(id, file));
+    for (const [id, file] of preloaded) store.#put(await readPreloaded(id, file));
     return store;
   }
 
   async list(): Promise<Listing> {
     for (const [id, file] of this.#preloaded) {
-      if (this.#keys.get(id)?.key === undefined) {
-        this.#keys.set(id, await readPreloaded(id, file));
-      }
+      if (this.#keys.get(id)?.isUsable !== true) this.#put(await readPreloaded(id, file));
     }
     if (this.#failure !== undefined) await this.#loadAll();
     for (const [id, { info }] of this.#keys) if (info.state === 'unavailable') await this.#load(id);
@@ -82,33 +68,12 @@ export class FileStore implements KeyStore {
   }
 
   /** What an administrator may have put right meanwhile is read again. */
-  async describe(id: KeyId): Promise<KeyInfo | undefined> {
+  async get(id: KeyId): Promise<FileKey | undefined> {
     if (this.#failure !== undefined && !this.#preloaded.has(id)) await this.#loadAll();
     if (this.#keys.get(id)?.info.state === 'unavailable') await this.#load(id);
-    const known = this.#keys.get(id)?.info;
-    if (known === undefined && this.#failure !== undefined) throw unlisted(this.#failure);
-    return known;
-  }
-
-  async sign(id: KeyId, request: SignRequest): Promise<Buffer> {
-    return await signWith(this.#usable(id), request);
-  }
-
-  async encrypt(id: KeyId, plain: Buffer, request: CipherRequest): Promise<Buffer> {
-    return seal(this.#usable(id).key, plain, request);
-  }
-
-  async decrypt(id: KeyId, sealed: Buffer, request: CipherRequest): Promise<Buffer | undefined> {
-    return unseal(this.#usable(id).key, sealed, request);
-  }
-
-  async decryptOaep(id: KeyId, block: Buffer): Promise<Buffer | undefined> {
-    return openOaep(this.#usable(id).key, block);
-  }
-
-  async exportKey(id: KeyId): Promise<Buffer> {
-    const { key } = this.#usable(id);
-    return key.type === 'secret' ? key.export() : key.export({ type: 'pkcs8', format: 'der' });
+    const key = this.#keys.get(id);
+    if (key === undefined && this.#failure !== undefined) throw unlisted(this.#failure);
+    return key;
   }
 
   async createPair(
@@ -126,7 +91,7 @@ export class FileStore implements KeyStore {
     }
     const privateKey = await generatePrivate(algorithm);
     const material = privateKey.export({ type: 'pkcs8', format: 'der' });
-    return await this.#writeGenerated({ id, algorithm }, attributes, material);
+    return this.#writeGenerated({ id, algorithm }, attributes, material);
   }
 
   async createSymmetric(
@@ -135,7 +100,7 @@ export class FileStore implements KeyStore {
     attributes: KeyAttributes,
   ): Promise<KeyInfo> {
     this.#assertFree(id);
-    return await this.#writeGenerated({ id, algorithm }, attributes, randomSecret(32));
+    return this.#writeGenerated({ id, algorithm }, attributes, randomSecret(32));
   }
 
   async importKey(id: KeyId, material: Material, attributes: KeyAttributes): Promise<KeyInfo> {
@@ -144,15 +109,7 @@ export class FileStore implements KeyStore {
     this.#assertIntact(id);
     if (this.#keys.get(id)?.info.state === 'damaged') throw this.#exists(id);
     const { algorithm, bytes } = material;
-    return await this.#write({ id, algorithm, origin: 'imported' }, attributes, bytes);
-  }
-
-  async deleteKey(id: KeyId): Promise<void> {
-    if (this.#preloaded.has(id)) throw preloadedKey(id);
-    if (!this.#keys.has(id)) throw notFound(id);
-    this.#assertIntact(id);
-    await destroyStateFile(this.#path(id));
-    this.#keys.delete(id);
+    return this.#write({ id, algorithm, origin: 'imported' }, attributes, bytes);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -176,10 +133,10 @@ export class FileStore implements KeyStore {
     try {
       content = await readStateFile(path);
       if (content === undefined) this.#keys.delete(id);
-      else this.#keys.set(id, parseKeyFile(path, id, content));
+      else this.#put(parseKeyFile(path, id, content));
     } catch (error) {
       if (!(error instanceof DamagedFile)) throw error;
-      this.#keys.set(id, { info: broken(id, error), key: undefined, failure: error });
+      this.#put({ info: broken(id, error), key: undefined, damage: error });
     } finally {
       content?.fill(0);
     }
@@ -209,24 +166,28 @@ export class FileStore implements KeyStore {
     try {
       const key = parseKeyFile(path, made.id, content);
       await replaceStateFile(path, content);
-      this.#keys.set(made.id, key);
+      this.#put(key);
       return key.info;
     } finally {
       content.fill(0);
     }
   }
 
-  #usable(id: KeyId): FileKey {
-    const known = this.#keys.get(id);
-    if (known === undefined) throw notFound(id);
-    if (known.key !== undefined) return known;
-    throw new ServiceError('Unavailable', `key "${id}" is unusable: ${known.info.reason}`);
+  async #delete(id: KeyId): Promise<void> {
+    if (this.#preloaded.has(id)) throw preloadedKey(id);
+    if (!this.#keys.has(id)) throw notFound(id);
+    this.#assertIntact(id);
+    await destroyStateFile(this.#path(id));
+    this.#keys.delete(id);
+  }
+
+  #put(file: KeyFile): void {
+    this.#keys.set(file.info.id, new FileKey(file, ({ info }) => this.#delete(info.id)));
   }
 
   /** What may be whole and cannot be used here is neither replaced nor removed. */
   #assertIntact(id: KeyId): void {
-    const known = this.#keys.get(id);
-    if (known?.key === undefined) refuseUnusable(known?.failure);
+    refuseUnusable(this.#keys.get(id)?.damage);
   }
 
   #assertFree(id: KeyId): void {
@@ -278,10 +239,6 @@ function unlisted(failure: UnusableFile): ServiceError {
   return new ServiceError('Unavailable', message, { cause: failure });
 }
 
-function notFound(id: KeyId): ServiceError {
-  return new ServiceError('NotFound', `no key "${id}"`);
-}
-
 function preloadedKey(id: KeyId): ServiceError {
-  return new ServiceError('NotSupported', `key "${id}" is preloaded`);
+  return notSupported(`key "${id}" is preloaded`);
 }

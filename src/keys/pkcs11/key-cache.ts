@@ -1,8 +1,9 @@
 import { isServiceError, type ServiceError } from '../../errors.ts';
 import type { KeyId } from '../../ids.ts';
 import type { Usage } from '../algorithm.ts';
-import type { Ignored, KeyInfo, Listing } from '../store.ts';
+import type { Ignored, Listing } from '../store.ts';
 import { toServiceError } from './library/ckr.ts';
+import { InlinePolicy } from './library/inline-policy.ts';
 import type { Session } from './library/session.ts';
 import type { TokenKeyRecords } from './records.ts';
 import type { Token } from './token.ts';
@@ -24,19 +25,26 @@ export interface KeyCacheOptions {
   readonly records: TokenKeyRecords;
 }
 
-interface Entry extends TokenKey {
+/** A key as its token showed it last. */
+export interface CachedKey extends TokenKey {
+  readonly token: Token;
+  /** In which generation of the token its handle was found. */
   readonly generation: number;
+  /** How fast the token works with it. */
+  readonly inline: InlinePolicy;
 }
 
 /** For so long a listing says which keys are not there; those that others make may take 30 s to be seen. */
 const listingCountsMs = 20_000;
+/** The generation of a token that was never connected. */
+const neverLive = 0;
 
 /** The keys of all tokens as they were last seen: handles are found once and kept while they live. */
 export class KeyCache {
   readonly metadata: KeyMetadata;
   readonly reader: TokenReader;
   readonly #registry: TokenRegistry;
-  readonly #entries = new Map<KeyId, Entry>();
+  readonly #entries = new Map<KeyId, CachedKey>();
   #ignored: readonly Ignored[] = [];
   #listed = { generation: 0, at: -Infinity };
 
@@ -83,50 +91,53 @@ export class KeyCache {
   }
 
   /** A key, looked for only when its handle does not live. */
-  async describe(id: KeyId, signal: AbortSignal): Promise<KeyInfo | undefined> {
-    const token = this.#registry.tokenOf(id);
-    return (token && this.#living(id, token)?.info) ?? (await this.refresh(id, signal));
+  async get(id: KeyId, signal: AbortSignal): Promise<CachedKey | undefined> {
+    const cached = this.#entries.get(id);
+    return cached !== undefined && isLive(cached) ? cached : this.refresh(id, signal);
   }
 
   /** A key and its handle, looked for in a session when it does not live. */
-  async find(session: Session, id: KeyId, token: Token): Promise<TokenKey | undefined> {
-    return this.#living(id, token) ?? (await this.#lookUp(session, id, token));
+  async find(session: Session, id: KeyId, token: Token): Promise<CachedKey | undefined> {
+    const cached = this.#entries.get(id);
+    return cached !== undefined && isLive(cached) ? cached : this.#lookUp(session, id, token);
   }
 
   /** A key as its token has it now. */
-  async refresh(id: KeyId, signal: AbortSignal): Promise<KeyInfo | undefined> {
+  async refresh(id: KeyId, signal: AbortSignal): Promise<CachedKey | undefined> {
     const token = this.#registry.tokenOf(id);
-    const key = await token?.use(
+    return token?.use(
       () => `cannot look for key "${id}"`,
       (session) => this.#lookUp(session, id, token),
       signal,
     );
-    return key?.info;
   }
 
-  /** Forgets a key that was deleted. */
-  forget(id: KeyId): void {
+  /** Removes a key that was deleted. */
+  evict(id: KeyId): void {
     this.#entries.delete(id);
   }
 
-  #living(id: KeyId, token: Token): Entry | undefined {
-    const known = this.#entries.get(id);
-    return known !== undefined && token.holds(known.generation) ? known : undefined;
-  }
-
-  async #lookUp(session: Session, id: KeyId, token: Token): Promise<TokenKey | undefined> {
+  #lookUp(session: Session, id: KeyId, token: Token): Promise<CachedKey | undefined> {
     const selector = this.#registry.selectorOf(id);
     const look = (context: ReadContext) => {
       if (selector === undefined) return lookUp(session, id, context).key;
       const usages = this.metadata.usages.get(id);
       return preloadedKey(session, id, { selector, usages, proofs: context.proofs });
     };
-    return await this.reader.read({ session, token }, look, (key) => {
+    return this.reader.read({ session, token }, look, (key) => {
       if (key?.object === undefined) token.confirmAbsence(session);
-      if (key === undefined) this.#entries.delete(id);
-      else this.#entries.set(id, { ...key, generation: token.generation });
-      return key;
+      if (key !== undefined) return this.#put(key, token);
+      this.#entries.delete(id);
+      return undefined;
     });
+  }
+
+  #put(key: TokenKey, token: Token, generation = token.generation): CachedKey {
+    const { id } = key.info;
+    const inline = this.#entries.get(id)?.inline ?? new InlinePolicy();
+    const cached = { ...key, token, generation, inline };
+    this.#entries.set(id, cached);
+    return cached;
   }
 
   async #listBase(signal: AbortSignal): Promise<void> {
@@ -139,13 +150,14 @@ export class KeyCache {
           (context) => listAll(session, context),
           ({ keys, ignored }) => {
             token.confirmAbsence(session);
+            const listed = new Set(keys.map(({ info }) => info.id));
             for (const id of this.#entries.keys()) {
-              if (this.#registry.selectorOf(id) === undefined) this.#entries.delete(id);
+              const isPreloaded = this.#registry.selectorOf(id) !== undefined;
+              if (!isPreloaded && !listed.has(id)) this.#entries.delete(id);
             }
-            const { generation } = token;
-            for (const key of keys) this.#entries.set(key.info.id, { ...key, generation });
+            for (const key of keys) this.#put(key, token);
             this.#ignored = ignored;
-            this.#listed = { generation, at: performance.now() };
+            this.#listed = { generation: token.generation, at: performance.now() };
           },
         ),
       signal,
@@ -159,8 +171,13 @@ export class KeyCache {
     for (const id of ids) {
       const known = this.#entries.get(id)?.info;
       if (known?.origin === 'preloaded' && ids.length > 1) continue;
-      this.#entries.set(id, { ...unavailable(id, failure.message, known), generation: 0 });
+      const token = this.#registry.tokenOf(id);
+      if (token !== undefined) this.#put(unavailable(id, failure.message, known), token, neverLive);
     }
     return failure;
   }
+}
+
+function isLive({ token, generation }: CachedKey): boolean {
+  return token.holds(generation);
 }

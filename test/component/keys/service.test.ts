@@ -15,7 +15,7 @@ import { Pkcs11Store, type Pkcs11StoreOptions } from '../../../src/keys/pkcs11/s
 import { KeyService } from '../../../src/keys/service.ts';
 import type { Stores } from '../../../src/keys/stores.ts';
 import { until } from '../../support/deadline.ts';
-import { codeOf, forSigning, soon } from '../../support/keys/key-store-contract.ts';
+import { codeOf, forSigning, soon, withKey } from '../../support/keys/key-store-contract.ts';
 import { SoftToken, softhsmPath, userPin } from '../../support/keys/soft-token.ts';
 import { ShownObjects } from '../../support/wire/shown-objects.ts';
 
@@ -110,7 +110,7 @@ for (const { gone, says } of [
     const { keys, objects, pkcs11, soft } = fixture;
     const held = parseKeyId('held');
     const request = parseSignRequest(parseSignMechanism('ecdsa-sha256'), Buffer.alloc(32), true);
-    const sign = () => codeOf(pkcs11.sign(held, request, soon()));
+    const sign = () => codeOf(withKey(pkcs11, held, (key) => key.sign(request, soon())));
     await keys.refresh(soon());
     await keys.createPair(held, ['ec-p256'], wanted, soon());
     assert.equal(objects.properties, { Version: '', Health: 'ok', LastError: '' });
@@ -129,27 +129,27 @@ for (const { gone, says } of [
   });
 }
 
-/** A service over a token that is asked `list` and `describe`, and that never shows what it does not have. */
-function overUnlisted(calls: { lists: number; describes: number }, elapsedMs: () => number) {
+/** A service over a token that is asked `list` and `get`, and that never shows what it does not have. */
+function overUnlisted(calls: { lists: number; gets: number }, elapsedMs: () => number) {
   const known = parseKeyId('known');
   const failure = new ServiceError('Unavailable', 'the token is slow');
   const pkcs11 = {
     knows: (id: string) => id === known,
     lacks: () => false,
-    reserves: () => false,
+    preloadedIds: new Set(),
     list: async () => {
       calls.lists++;
       await new Promise((done) => setImmediate(done));
       return { keys: [], ignored: [], failure };
     },
-    describe: async () => {
-      calls.describes++;
+    get: async () => {
+      calls.gets++;
       await new Promise((done) => setImmediate(done));
       throw failure;
     },
   };
   const file = {
-    describe: async () => undefined,
+    get: async () => undefined,
     list: async () => ({ keys: [], ignored: [], failure: undefined }),
   };
   const stores = { file, pkcs11, defaults: { pair: 'pkcs11', symmetric: 'pkcs11' } };
@@ -163,7 +163,7 @@ function overUnlisted(calls: { lists: number; describes: number }, elapsedMs: ()
 }
 
 test('asks a token that cannot be listed once a second, whoever asks for whichever id', async () => {
-  const calls = { lists: 0, describes: 0 };
+  const calls = { lists: 0, gets: 0 };
   let elapsedMs = 0;
   const { keys, known } = overUnlisted(calls, () => elapsedMs);
   const ask = async (): Promise<void> => {
@@ -175,10 +175,10 @@ test('asks a token that cannot be listed once a second, whoever asks for whichev
   };
   await ask();
   await ask();
-  assert.equal(calls, { lists: 1, describes: 1 });
+  assert.equal(calls, { lists: 1, gets: 1 });
   elapsedMs = 1000;
   await ask();
-  assert.equal(calls, { lists: 2, describes: 2 });
+  assert.equal(calls, { lists: 2, gets: 2 });
 });
 
 test('answers for a public key what is there after a change', async () => {

@@ -31,7 +31,7 @@ import { openTokenKeyRecords } from '../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store } from '../../../src/keys/pkcs11/store.ts';
 import { KeyService } from '../../../src/keys/service.ts';
 import { failureOf } from '../../support/failure.ts';
-import { soon } from '../../support/keys/key-store-contract.ts';
+import { infoIn, soon } from '../../support/keys/key-store-contract.ts';
 import { SoftToken, softhsmPath, userPin } from '../../support/keys/soft-token.ts';
 import { ShownObjects } from '../../support/wire/shown-objects.ts';
 
@@ -431,7 +431,7 @@ test('of a key in a file is wiped after it was read at the start', async () => {
     const secret = Buffer.from(bytes.subarray(0, 16));
     const left = await lingering(secret, async () => {
       const again = await FileStore.open(place);
-      assert.is((await again.describe(id))?.state, 'ok');
+      assert.is((await infoIn(again, id))?.state, 'ok');
     });
     assert.is(left, 0);
   } finally {

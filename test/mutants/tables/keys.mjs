@@ -153,7 +153,7 @@ export default [
   },
   {
     breaks: 'a key is used although the caller knows another public key',
-    text: '    checkPublicKey(info, publicKey);',
+    text: '    if (publicKey !== undefined) checkPublicKey(info, publicKey);',
     becomes: '',
     suite: 'component/keys/use',
   },
@@ -183,8 +183,8 @@ export default [
   },
   {
     breaks: 'the key derived from a base key stays in memory',
-    text: '      return use(key);\n    } finally {\n      key.fill(0);',
-    becomes: '      return use(key);\n    } finally {',
+    text: '    return use(derived);\n  } finally {\n    derived.fill(0);',
+    becomes: '    return use(derived);\n  } finally {',
     suite: 'component/keys/wiped',
   },
   {
@@ -267,8 +267,8 @@ export default [
   },
   {
     breaks: 'a key is deleted without an announcement',
-    text: '      await store.deleteKey(id, signal);\n      this.#catalog.remove(id);',
-    becomes: '      await store.deleteKey(id, signal);',
+    text: '      await key.delete(signal);\n      this.#catalog.remove(id);',
+    becomes: '      await key.delete(signal);',
     suite: 'component/keys/making',
   },
   {

@@ -15,12 +15,12 @@ import { promisify } from 'node:util';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type ErrorCode, ServiceError } from '../../../src/errors.ts';
-import { parseKeyId } from '../../../src/ids.ts';
+import { type KeyId, parseKeyId } from '../../../src/ids.ts';
 import type { PairAlgorithm } from '../../../src/keys/algorithm.ts';
 import { verifySignature } from '../../../src/keys/crypto/verify.ts';
 import { parseMaterial } from '../../../src/keys/material/material.ts';
 import { parseSignMechanism, parseSignRequest, signsWith } from '../../../src/keys/mechanism.ts';
-import type { KeyAttributes, KeyInfo, KeyStore } from '../../../src/keys/store.ts';
+import type { Key, KeyAttributes, KeyInfo, KeyStore } from '../../../src/keys/store.ts';
 
 const run = promisify(execFile);
 
@@ -33,6 +33,22 @@ export async function codeOf(promise: Promise<unknown>): Promise<ErrorCode | und
     if (error instanceof ServiceError) return error.code;
     throw error;
   }
+}
+
+/** What is known of a key, undefined when the store does not hold it. */
+export async function infoIn(store: KeyStore, id: KeyId): Promise<KeyInfo | undefined> {
+  return (await store.get(id, soon()))?.info;
+}
+
+/** Works with a key of a store; NotFound when it does not hold it. */
+export async function withKey<T>(
+  store: KeyStore,
+  id: KeyId,
+  use: (key: Key) => Promise<T>,
+): Promise<T> {
+  const key = await store.get(id, soon());
+  if (key === undefined) throw new ServiceError('NotFound', `no key "${id}"`);
+  return use(key);
 }
 
 /** A signal that comes when a test has taken too long. */
@@ -78,9 +94,15 @@ export function keyStoreContract(name: string, create: () => Promise<StoreFixtur
 
   test('says NotFound for a key it never created', async () => {
     const request = parseSignRequest(parseSignMechanism('hmac-sha256'), Buffer.from('x'), false);
-    assert.is(await codeOf(store.sign(parseKeyId('absent'), request, soon())), 'NotFound');
-    assert.is(await codeOf(store.deleteKey(parseKeyId('absent'), soon())), 'NotFound');
-    assert.is(await store.describe(parseKeyId('absent'), soon()), undefined);
+    assert.is(
+      await codeOf(withKey(store, parseKeyId('absent'), (key) => key.sign(request, soon()))),
+      'NotFound',
+    );
+    assert.is(
+      await codeOf(withKey(store, parseKeyId('absent'), (key) => key.delete(soon()))),
+      'NotFound',
+    );
+    assert.is(await infoIn(store, parseKeyId('absent')), undefined);
   });
 
   for (const algorithm of pairs) {
@@ -95,7 +117,7 @@ export function keyStoreContract(name: string, create: () => Promise<StoreFixtur
           const digest =
             'hash' in mechanism ? createHash(mechanism.hash).update(message).digest() : message;
           const request = parseSignRequest(mechanism, prehashed ? digest : message, prehashed);
-          const signature = await store.sign(id, request, soon());
+          const signature = await withKey(store, id, (key) => key.sign(request, soon()));
           // Made over the one form, checked over the other.
           const other = parseSignRequest(
             mechanism,
@@ -117,7 +139,7 @@ export function keyStoreContract(name: string, create: () => Promise<StoreFixtur
   test('signs nothing', async () => {
     const { id, spki } = await pair('ec-p256');
     const empty = parseSignRequest(parseSignMechanism('ecdsa-sha256'), Buffer.alloc(0), false);
-    const signature = await store.sign(id, empty, soon());
+    const signature = await withKey(store, id, (key) => key.sign(empty, soon()));
     assert.ok(
       verifySignature({ algorithm: 'ec-p256', spki: spki ?? empty.data }, empty, signature),
     );
@@ -139,12 +161,18 @@ export function keyStoreContract(name: string, create: () => Promise<StoreFixtur
     for (const length of [0, 1, 190]) {
       const plain = randomBytes(length);
       const block = publicEncrypt({ key, padding, oaepHash: 'sha256' }, plain);
-      assert.equal(await store.decryptOaep(id, block, soon()), plain);
+      assert.equal(await withKey(store, id, (key) => key.decryptOaep(block, soon())), plain);
     }
     const sha1 = publicEncrypt({ key, padding, oaepHash: 'sha1' }, randomBytes(8));
-    assert.is(await store.decryptOaep(id, sha1, soon()), undefined);
-    assert.is(await store.decryptOaep(id, Buffer.alloc(256, 0xff), soon()), undefined);
-    assert.is(await store.decryptOaep(id, Buffer.alloc(256), soon()), undefined);
+    assert.is(await withKey(store, id, (key) => key.decryptOaep(sha1, soon())), undefined);
+    assert.is(
+      await withKey(store, id, (key) => key.decryptOaep(Buffer.alloc(256, 0xff), soon())),
+      undefined,
+    );
+    assert.is(
+      await withKey(store, id, (key) => key.decryptOaep(Buffer.alloc(256), soon())),
+      undefined,
+    );
   });
 
   test('makes and imports symmetric keys that MAC', async () => {
@@ -162,7 +190,7 @@ export function keyStoreContract(name: string, create: () => Promise<StoreFixtur
       assert.is(origin, 'imported');
       const request = parseSignRequest(parseSignMechanism('hmac-sha256'), randomBytes(5000), false);
       const expected = createHmac('sha256', bytes).update(request.data).digest();
-      assert.equal(await store.sign(id, request, soon()), expected);
+      assert.equal(await withKey(store, id, (key) => key.sign(request, soon())), expected);
     }
   });
 
@@ -171,7 +199,7 @@ export function keyStoreContract(name: string, create: () => Promise<StoreFixtur
     const macs = new Set<string>();
     for (let count = 0; count < 3; count++) {
       const { id } = await store.createSymmetric(newId(), 'hmac-sha256', forSigning, soon());
-      macs.add((await store.sign(id, request, soon())).toString('hex'));
+      macs.add((await withKey(store, id, (key) => key.sign(request, soon()))).toString('hex'));
     }
     assert.is(macs.size, 3);
     assert.not(macs.has(createHmac('sha256', Buffer.alloc(32)).update('x').digest('hex')));
@@ -183,17 +211,25 @@ export function keyStoreContract(name: string, create: () => Promise<StoreFixtur
     const request = { nonce: randomBytes(12), aad: Buffer.from('context') };
     for (const length of [0, 1, 65_536, 1 << 20]) {
       const plain = randomBytes(length);
-      const sealed = await store.encrypt(id, plain, request, soon());
+      const sealed = await withKey(store, id, (key) => key.encrypt(plain, request, soon()));
       assert.is(sealed.length, length + 16);
-      assert.equal(await store.decrypt(id, sealed, request, soon()), plain);
+      assert.equal(await withKey(store, id, (key) => key.decrypt(sealed, request, soon())), plain);
       const changed = Buffer.from(sealed);
       changed[changed.length - 1] = (changed[changed.length - 1] ?? 0) ^ 1;
-      assert.is(await store.decrypt(id, changed, request, soon()), undefined);
+      assert.is(
+        await withKey(store, id, (key) => key.decrypt(changed, request, soon())),
+        undefined,
+      );
     }
-    const sealed = await store.encrypt(id, Buffer.from('x'), request, soon());
+    const sealed = await withKey(store, id, (key) =>
+      key.encrypt(Buffer.from('x'), request, soon()),
+    );
     const otherAad = { ...request, aad: Buffer.from('other') };
-    assert.is(await store.decrypt(id, sealed, otherAad, soon()), undefined);
-    assert.is(await store.decrypt(id, Buffer.alloc(15), request, soon()), undefined);
+    assert.is(await withKey(store, id, (key) => key.decrypt(sealed, otherAad, soon())), undefined);
+    assert.is(
+      await withKey(store, id, (key) => key.decrypt(Buffer.alloc(15), request, soon())),
+      undefined,
+    );
   });
 
   test('MACs with a base key of aes-256', async () => {
@@ -204,7 +240,7 @@ export function keyStoreContract(name: string, create: () => Promise<StoreFixtur
     assert.is(algorithm, 'aes-256');
     const request = parseSignRequest(parseSignMechanism('hmac-sha256'), Buffer.from('m'), false);
     const expected = createHmac('sha256', bytes).update('m').digest();
-    assert.equal(await store.sign(id, request, soon()), expected);
+    assert.equal(await withKey(store, id, (key) => key.sign(request, soon())), expected);
   });
 
   for (const [algorithm, key] of [
@@ -222,7 +258,7 @@ export function keyStoreContract(name: string, create: () => Promise<StoreFixtur
       assert.is(made.algorithm, algorithm);
       const text = algorithm.startsWith('ec') ? 'ecdsa-sha256' : 'rsa-pss-sha256';
       const request = parseSignRequest(parseSignMechanism(text), Buffer.from('imported'), false);
-      const signature = await store.sign(made.id, request, soon());
+      const signature = await withKey(store, made.id, (key) => key.sign(request, soon()));
       assert.ok(verifySignature({ algorithm, spki }, request, signature));
     });
   }
@@ -244,16 +280,16 @@ export function keyStoreContract(name: string, create: () => Promise<StoreFixtur
     assert.is(await codeOf(again), 'AlreadyExists');
     const symmetric = store.createSymmetric(id, 'hmac-sha256', forSigning, soon());
     assert.is(await codeOf(symmetric), 'AlreadyExists');
-    assert.equal((await store.describe(id, soon()))?.spki, spki);
+    assert.equal((await infoIn(store, id))?.spki, spki);
   });
 
   test('deletes for good', async () => {
     const { id } = await pair('ec-p256');
-    await store.deleteKey(id, soon());
-    assert.is(await store.describe(id, soon()), undefined);
-    assert.is(await codeOf(store.deleteKey(id, soon())), 'NotFound');
+    await withKey(store, id, (key) => key.delete(soon()));
+    assert.is(await infoIn(store, id), undefined);
+    assert.is(await codeOf(withKey(store, id, (key) => key.delete(soon()))), 'NotFound');
     const another = await fixture.open();
-    assert.is(await another.describe(id, soon()), undefined);
+    assert.is(await infoIn(another, id), undefined);
     await another[Symbol.asyncDispose]();
     const again = await store.createPair(id, ['ec-p256'], forSigning, soon());
     assert.is(again.id, id);
@@ -280,7 +316,9 @@ export function keyStoreContract(name: string, create: () => Promise<StoreFixtur
     const requests = Array.from({ length: 200 }, () =>
       parseSignRequest(parseSignMechanism('ecdsa-sha256'), randomBytes(32), true),
     );
-    const signatures = await Promise.all(requests.map((one) => store.sign(id, one, soon())));
+    const signatures = await Promise.all(
+      requests.map((one) => withKey(store, id, (key) => key.sign(one, soon()))),
+    );
     const key = { algorithm: 'ec-p256', spki: spki ?? Buffer.alloc(0) } as const;
     for (const [index, request] of requests.entries()) {
       assert.ok(verifySignature(key, request, signatures[index] ?? Buffer.alloc(0)));

@@ -8,7 +8,14 @@ import { type KeyId, parseKeyId } from '../../../../src/ids.ts';
 import type { PreloadedFile } from '../../../../src/keys/file/preloaded.ts';
 import { FileStore } from '../../../../src/keys/file/store.ts';
 import { parseSignMechanism, parseSignRequest } from '../../../../src/keys/mechanism.ts';
-import { codeOf, forSigning, keyStoreContract } from '../../../support/keys/key-store-contract.ts';
+import {
+  codeOf,
+  forSigning,
+  infoIn,
+  keyStoreContract,
+  soon,
+  withKey,
+} from '../../../support/keys/key-store-contract.ts';
 
 async function temporary(): Promise<AsyncDisposable & { readonly path: string }> {
   const path = await mkdtemp(join(tmpdir(), 'iotedge-files-'));
@@ -38,14 +45,14 @@ for (const damage of ['truncate', 'empty', 'flip', 'text'] as const) {
     const damaged = await readFile(path);
 
     await using store = await FileStore.open(place.path);
-    assert.is((await store.describe(id))?.state, 'damaged');
-    assert.is(await codeOf(store.sign(id, hmac)), 'Unavailable');
+    assert.is((await infoIn(store, id))?.state, 'damaged');
+    assert.is(await codeOf(withKey(store, id, (key) => key.sign(hmac, soon()))), 'Unavailable');
     const again = store.createSymmetric(id, 'hmac-sha256', forSigning);
     assert.is(await codeOf(again), 'AlreadyExists');
     const material = { kind: 'raw', algorithm: 'hmac-sha256', bytes: randomBytes(32) } as const;
     assert.is(await codeOf(store.importKey(id, material, forSigning)), 'AlreadyExists');
     assert.equal(await readFile(path), damaged);
-    await store.deleteKey(id);
+    await withKey(store, id, (key) => key.delete(soon()));
     await store.createSymmetric(id, 'hmac-sha256', forSigning);
   });
 }
@@ -80,8 +87,8 @@ test('exports what it holds', async () => {
   const bytes = randomBytes(32);
   const material = { kind: 'raw', algorithm: 'hmac-sha256', bytes } as const;
   await store.importKey(id, material, { ...forSigning, exportable: true });
-  assert.equal(await store.exportKey(id), bytes);
-  assert.is((await store.describe(id))?.exportable, true);
+  assert.equal(await withKey(store, id, (key) => key.export(soon())), bytes);
+  assert.is((await infoIn(store, id))?.exportable, true);
 });
 
 test('offers the files that the configuration names, and says which it cannot', async () => {
@@ -124,8 +131,14 @@ test('offers the files that the configuration names, and says which it cannot', 
       ['absent', undefined, '', 'unavailable'],
     ],
   );
-  assert.is(await codeOf(store.deleteKey(parseKeyId('pem'))), 'NotSupported');
-  assert.is(await codeOf(store.sign(parseKeyId('absent'), hmac)), 'Unavailable');
+  assert.is(
+    await codeOf(withKey(store, parseKeyId('pem'), (key) => key.delete(soon()))),
+    'NotSupported',
+  );
+  assert.is(
+    await codeOf(withKey(store, parseKeyId('absent'), (key) => key.sign(hmac, soon()))),
+    'Unavailable',
+  );
 });
 
 test.run();

@@ -14,7 +14,7 @@ import { FileStore } from '../../../../src/keys/file/store.ts';
 import { tlv } from '../../../../src/keys/material/der.ts';
 import { parseMaterial } from '../../../../src/keys/material/material.ts';
 import { parseSignMechanism, parseSignRequest } from '../../../../src/keys/mechanism.ts';
-import { forSigning } from '../../../support/keys/key-store-contract.ts';
+import { forSigning, infoIn, soon, withKey } from '../../../support/keys/key-store-contract.ts';
 
 const run = promisify(execFile);
 const test = suite<{ dir: string }>('private keys in the forms that there are');
@@ -77,7 +77,7 @@ for (const [form, der, publicKey] of pairs) {
     const made = await store.importKey(id, material, forSigning);
     assert.equal(made.spki, spki(publicKey));
     await using again = await FileStore.open(join(dir, 'state'));
-    assert.equal((await again.describe(id))?.spki, spki(publicKey));
+    assert.equal((await infoIn(again, id))?.spki, spki(publicKey));
   });
 
   test(`are never taken for a raw key in ${form}, cut short or followed by more`, async ({
@@ -187,8 +187,8 @@ for (const form of ['explicit', 'compressed'] as const) {
     const made = await store.importKey(id, material, { ...forSigning, exportable: true });
     assert.equal(made.spki, plain?.spki);
     const request = parseSignRequest(parseSignMechanism('ecdsa-sha384'), Buffer.from('m'), false);
-    assert.ok((await store.sign(id, request)).length > 90);
-    const exported = await store.exportKey(id);
+    assert.ok((await withKey(store, id, (key) => key.sign(request, soon()))).length > 90);
+    const exported = await withKey(store, id, (key) => key.export(soon()));
     assert.ok(exported.length < 200, 'it is exported with the name of its curve too');
   });
 }

@@ -16,8 +16,10 @@ import type { KeyAttributes, KeyInfo } from '../../../../src/keys/store.ts';
 import {
   codeOf,
   forSigning,
+  infoIn,
   keyStoreContract,
   soon,
+  withKey,
 } from '../../../support/keys/key-store-contract.ts';
 import { SoftToken, softhsmPath, userPin } from '../../../support/keys/soft-token.ts';
 
@@ -115,7 +117,7 @@ test('makes a pair without usages of the public half where the token takes them 
   const objects = await rig.token.login('--list-objects', '--type', 'privkey');
   assert.match(objects, /Access: +sensitive, always sensitive, never extractable, local/);
   assert.match(objects, /Usage: +sign\s/);
-  await store.sign(id, signP256, soon());
+  await withKey(store, id, (key) => key.sign(signP256, soon()));
   assert.is((await store.list(soon())).keys.length, 1);
 });
 
@@ -124,7 +126,8 @@ test('refuses to make a key exportable', async () => {
   const store = await rig.open();
   const attributes = { ...forSigning, exportable: true };
   assert.is(await codeOf(store.createPair(id, ['ec-p256'], attributes, soon())), 'NotSupported');
-  assert.is(await codeOf(store.exportKey(id)), 'NotSupported');
+  await store.createPair(id, ['ec-p256'], forSigning, soon());
+  assert.is(await codeOf(withKey(store, id, (key) => key.export(soon()))), 'NotSupported');
 });
 
 test('tries a wrong PIN exactly once', async () => {
@@ -138,7 +141,7 @@ test('tries a wrong PIN exactly once', async () => {
   };
   const store = await rig.open({ pin: 'wrong' });
   for (let i = 0; i < 3; i++) {
-    assert.is(await codeOf(store.sign(id, signP256, soon())), 'Unavailable');
+    assert.is(await codeOf(withKey(store, id, (key) => key.sign(signP256, soon()))), 'Unavailable');
     assert.is(await codeOf(store.createPair(id, ['ec-p256'], forSigning, soon())), 'Unavailable');
     const { failure } = await store.list(soon());
     assert.match(failure?.message ?? '', 'CKR_PIN_INCORRECT');
@@ -146,7 +149,7 @@ test('tries a wrong PIN exactly once', async () => {
   }
   // Another store over the same token in this process, after the pause between attempts.
   const other = await rig.open({ pin: 'wrong' });
-  assert.is(await codeOf(other.describe(id, soon())), 'Unavailable');
+  assert.is(await codeOf(infoIn(other, id)), 'Unavailable');
   assert.is(attempts, 1);
 });
 
@@ -155,17 +158,17 @@ test('says Unavailable for everything while the token is gone, and works when it
   const store = await rig.open();
   const made = await store.createPair(id, ['ec-p256'], forSigning, soon());
   await rig.token.remove();
-  assert.is(await codeOf(store.sign(id, signP256, soon())), 'Unavailable');
+  assert.is(await codeOf(withKey(store, id, (key) => key.sign(signP256, soon()))), 'Unavailable');
   const other = parseKeyId('other');
   assert.is(await codeOf(store.createPair(other, ['ec-p256'], forSigning, soon())), 'Unavailable');
-  assert.is(await codeOf(store.describe(other, soon())), 'Unavailable');
-  assert.is(await codeOf(store.deleteKey(id, soon())), 'Unavailable');
+  assert.is(await codeOf(infoIn(store, other)), 'Unavailable');
+  assert.is(await codeOf(withKey(store, id, (key) => key.delete(soon()))), 'Unavailable');
   const away = await store.list(soon());
   assert.equal(show(away), ['device-id generated ec-p256 sign unavailable']);
   assert.is(away.failure?.code, 'Unavailable');
   await rig.token.insert();
   const end = Date.now() + 15_000;
-  while ((await codeOf(store.sign(id, signP256, soon()))) !== undefined) {
+  while ((await codeOf(withKey(store, id, (key) => key.sign(signP256, soon())))) !== undefined) {
     assert.ok(Date.now() < end, 'the token was not found again');
     await new Promise((resolve) => {
       setTimeout(resolve, 250);
@@ -181,11 +184,11 @@ test('finds a token that appears after the service started', async () => {
   await rig.token.login('--keypairgen', '--key-type', 'EC:prime256v1', '--label', 'device-id');
   await rig.token.remove();
   const store = await rig.open();
-  assert.is(await codeOf(store.describe(id, soon())), 'Unavailable');
+  assert.is(await codeOf(infoIn(store, id)), 'Unavailable');
   assert.equal((await store.list(soon())).keys, []);
   await rig.token.insert();
   const end = Date.now() + 15_000;
-  while ((await codeOf(store.sign(id, signP256, soon()))) !== undefined) {
+  while ((await codeOf(withKey(store, id, (key) => key.sign(signP256, soon())))) !== undefined) {
     assert.ok(Date.now() < end, 'the token was not found');
     await new Promise((resolve) => {
       setTimeout(resolve, 250);
@@ -197,7 +200,7 @@ test('says Unavailable for a library that cannot be loaded', async () => {
   await using rig = await Rig.start();
   const library = new Pkcs11Library('/nonexistent/library.so');
   const store = await rig.open({ base: { ...rig.address(), library } });
-  assert.is(await codeOf(store.sign(id, signP256, soon())), 'Unavailable');
+  assert.is(await codeOf(withKey(store, id, (key) => key.sign(signP256, soon()))), 'Unavailable');
   assert.is((await store.list(soon())).failure?.code, 'Unavailable');
 });
 
@@ -208,25 +211,27 @@ test('recovers from sessions and logins that were taken away', async () => {
   const { api } = rig.library;
   const slot = Buffer.alloc(8);
   api.C_CloseAllSessions(slot);
-  await store.sign(id, signP256, soon());
+  await withKey(store, id, (key) => key.sign(signP256, soon()));
   const session = api.C_OpenSession(slot, 4);
   api.C_Logout(session);
-  await store.sign(id, signP256, soon());
+  await withKey(store, id, (key) => key.sign(signP256, soon()));
   api.C_Finalize();
-  await store.sign(id, signP256, soon());
-  await Promise.all(Array.from({ length: 20 }, () => store.sign(id, signP256, soon())));
+  await withKey(store, id, (key) => key.sign(signP256, soon()));
+  await Promise.all(
+    Array.from({ length: 20 }, () => withKey(store, id, (key) => key.sign(signP256, soon()))),
+  );
 });
 
 test('sees what another process makes and removes', async () => {
   await using rig = await Rig.start();
   const store = await rig.open();
-  assert.is(await store.describe(id, soon()), undefined);
+  assert.is(await infoIn(store, id), undefined);
   const named = ['--label', 'device-id', '--id', '01'];
   await rig.token.login('--keypairgen', '--key-type', 'EC:prime256v1', ...named);
-  assert.is((await store.describe(id, soon()))?.origin, 'foreign');
-  await store.sign(id, signP256, soon());
+  assert.is((await infoIn(store, id))?.origin, 'foreign');
+  await withKey(store, id, (key) => key.sign(signP256, soon()));
   await rig.token.login('--delete-object', '--type', 'privkey', ...named);
-  assert.is(await codeOf(store.sign(id, signP256, soon())), 'NotFound');
+  assert.is(await codeOf(withKey(store, id, (key) => key.sign(signP256, soon()))), 'NotFound');
   assert.equal((await store.list(soon())).keys, []);
 });
 
@@ -267,9 +272,15 @@ test('offers foreign keys by the rules and lists the rest with the reason', asyn
     'the ca',
     'twice',
   ]);
-  assert.is(await codeOf(store.sign(parseKeyId('ambiguous'), signP256, soon())), 'Unavailable');
-  assert.is(await codeOf(store.deleteKey(id, soon())), 'NotSupported');
-  assert.is(await codeOf(store.sign(parseKeyId('twice'), signP256, soon())), 'NotFound');
+  assert.is(
+    await codeOf(withKey(store, parseKeyId('ambiguous'), (key) => key.sign(signP256, soon()))),
+    'Unavailable',
+  );
+  assert.is(await codeOf(withKey(store, id, (key) => key.delete(soon()))), 'NotSupported');
+  assert.is(
+    await codeOf(withKey(store, parseKeyId('twice'), (key) => key.sign(signP256, soon()))),
+    'NotFound',
+  );
   const over = store.createPair(parseKeyId('twice'), ['ec-p256'], forSigning, soon());
   assert.is(await codeOf(over), 'AlreadyExists');
 });
@@ -284,7 +295,7 @@ test('takes the usages of a preloaded key from the configuration', async () => {
     preloaded: new Map([[preloaded, { token: rig.address(), selector: { object: 'device-id' } }]]),
     usages: new Map([[preloaded, ['sign', 'derive']]]),
   });
-  assert.equal((await store.describe(preloaded, soon()))?.usages, ['sign', 'derive']);
+  assert.equal((await infoIn(store, preloaded))?.usages, ['sign', 'derive']);
   const pair = parseKeyId('pair');
   await first.createPair(pair, ['ec-p256'], forSigning, soon());
   const wrong = await rig.open({
@@ -293,9 +304,9 @@ test('takes the usages of a preloaded key from the configuration', async () => {
     ]),
     usages: new Map([[parseKeyId('pair-base'), ['sign', 'derive']]]),
   });
-  const refused = await wrong.describe(parseKeyId('pair-base'), soon());
+  const refused = await infoIn(wrong, parseKeyId('pair-base'));
   assert.equal([refused?.state, refused?.usages], ['unavailable', ['sign', 'derive']]);
-  await first.deleteKey(pair, soon());
+  await withKey(first, pair, (key) => key.delete(soon()));
   assert.equal(
     (await store.list(soon())).keys.map((key): KeyId => key.id),
     [preloaded],
@@ -328,16 +339,16 @@ test('never uses a base key as it is when its record is lost', async () => {
     [second, imported],
     [third, preloaded],
   ] as const) {
-    assert.is((await store.describe(key, soon()))?.state, 'damaged');
-    assert.is(await codeOf(store.sign(key, mac, soon())), 'Unavailable');
+    assert.is((await infoIn(store, key))?.state, 'damaged');
+    assert.is(await codeOf(withKey(store, key, (key) => key.sign(mac, soon()))), 'Unavailable');
   }
   const over = second.importKey(id, material, forSigning, soon());
   assert.is(await codeOf(over), 'AlreadyExists');
 
   const fourth = await rig.open({ usages: new Map([[id, made.usages]]) });
-  const told = await fourth.describe(id, soon());
+  const told = await infoIn(fourth, id);
   assert.equal([told?.state, told?.usages], ['ok', ['sign', 'derive']]);
-  await second.deleteKey(id, soon());
+  await withKey(second, id, (key) => key.delete(soon()));
   await second.createSymmetric(id, 'hmac-sha256', base, soon());
 });
 
@@ -349,7 +360,7 @@ test('logs in with the PIN that any setting gives for the token', async () => {
     preloaded: new Map([[id, { token: rig.address(), selector: { object: 'named' } }]]),
   });
   await store.createPair(parseKeyId('made'), ['ec-p256'], forSigning, soon());
-  await store.sign(id, signP256, soon());
+  await withKey(store, id, (key) => key.sign(signP256, soon()));
 });
 
 test('finishes or takes back what a crash interrupted', async () => {
@@ -364,7 +375,7 @@ test('finishes or takes back what a crash interrupted', async () => {
   const pending = { replaces: previous.ckaId, previous };
   await records.put(id, { ...previous, ckaId: 'aa'.repeat(16), origin: 'imported', pending });
   const second = await rig.open();
-  assert.equal((await second.describe(id, soon()))?.spki, old.spki);
+  assert.equal((await infoIn(second, id))?.spki, old.spki);
   const rolledBack = (await second.list(soon())).keys;
   assert.equal([rolledBack[0]?.origin, rolledBack[0]?.spki], ['generated', old.spki]);
 
@@ -384,8 +395,10 @@ test('stops waiting for a session when the caller leaves', async () => {
   await store.createPair(id, ['rsa-2048'], forSigning, soon());
   const leaving = new AbortController();
   const rsa = parseSignRequest(parseSignMechanism('rsa-pss-sha256'), Buffer.alloc(32), true);
-  const staying = Array.from({ length: 8 }, () => store.sign(id, rsa, soon()));
-  const left = store.sign(id, rsa, leaving.signal);
+  const staying = Array.from({ length: 8 }, () =>
+    withKey(store, id, (key) => key.sign(rsa, soon())),
+  );
+  const left = withKey(store, id, (key) => key.sign(rsa, leaving.signal));
   leaving.abort();
   assert.is(await codeOf(left), 'Cancelled');
   await Promise.all(staying);

@@ -9,8 +9,7 @@ import {
 } from 'node:crypto';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { unpadOaep } from '../../../../src/keys/crypto/oaep.ts';
-import { openOaep } from '../../../../src/keys/file/operations.ts';
+import { openOaep, unpadOaep } from '../../../../src/keys/crypto/oaep.ts';
 
 const test = suite('OAEP');
 const size = 256;

@@ -15,7 +15,7 @@ import { PinGuard } from '../../../../../src/keys/pkcs11/pin-guard.ts';
 import { openTokenKeyRecords } from '../../../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store } from '../../../../../src/keys/pkcs11/store.ts';
 import type { KeyInfo } from '../../../../../src/keys/store.ts';
-import { soon } from '../../../../support/keys/key-store-contract.ts';
+import { soon, withKey } from '../../../../support/keys/key-store-contract.ts';
 import { SoftToken, softhsmPath, userPin } from '../../../../support/keys/soft-token.ts';
 
 const run = promisify(execFile);
@@ -101,7 +101,7 @@ async function assertSigns(store: Pkcs11Store, spki: Buffer): Promise<void> {
   const info = await infoOf(store);
   assert.is(info.reason, undefined);
   assert.equal(info.spki, spki);
-  const signature = await store.sign(id, request, soon());
+  const signature = await withKey(store, id, (key) => key.sign(request, soon()));
   assert.ok(verifySignature({ algorithm: 'ec-p256', spki }, request, signature));
 }
 
@@ -235,12 +235,14 @@ test('sign after a login for each signature where the key wants it', async () =>
   assert.is(info.state, 'ok', info.reason ?? '');
   const before = types.length;
   for (let count = 0; count < 3; count++) {
-    const signature = await store.sign(id, request, soon());
+    const signature = await withKey(store, id, (key) => key.sign(request, soon()));
     const spki = info.spki ?? Buffer.alloc(0);
     assert.ok(verifySignature({ algorithm: 'ec-p256', spki }, request, signature));
   }
   assert.equal(types.slice(before), [2, 2, 2]);
-  const parallel = Array.from({ length: 12 }, () => store.sign(id, request, soon()));
+  const parallel = Array.from({ length: 12 }, () =>
+    withKey(store, id, (key) => key.sign(request, soon())),
+  );
   assert.is((await Promise.all(parallel)).length, 12);
 });
 
@@ -253,7 +255,10 @@ test('decrypt after a login where the key wants it', async () => {
   const key = createPublicKey({ key: spki, format: 'der', type: 'spki' });
   const padding = constants.RSA_PKCS1_OAEP_PADDING;
   const block = publicEncrypt({ key, padding, oaepHash: 'sha256' }, Buffer.from('hidden'));
-  assert.equal(await store.decryptOaep(id, block, soon()), Buffer.from('hidden'));
+  assert.equal(
+    await withKey(store, id, (key) => key.decryptOaep(block, soon())),
+    Buffer.from('hidden'),
+  );
 });
 
 test('try a PIN that a login for one signature refuses exactly once, and never again', async () => {
@@ -266,14 +271,16 @@ test('try a PIN that a login for one signature refuses exactly once, and never a
   const before = watched.types.length;
   watched.pin = 'wrong';
   for (let count = 0; count < 3; count++) {
-    const failure: unknown = await store.sign(id, request, soon()).catch((error: unknown) => error);
+    const failure: unknown = await withKey(store, id, (key) => key.sign(request, soon())).catch(
+      (error: unknown) => error,
+    );
     assert.match(String(failure), 'refuses the PIN: CKR_PIN_INCORRECT');
     assert.not.match(String(failure), 'wrong');
   }
   assert.equal(watched.types.slice(before), [2]);
   // another process with the same configuration does not try it either
   const again = await rig.open('id=%9c');
-  await again.sign(id, request, soon()).catch(() => undefined);
+  await withKey(again, id, (key) => key.sign(request, soon())).catch(() => undefined);
   assert.is(watched.types.length, before + 1);
 });
 
