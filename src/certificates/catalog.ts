@@ -191,7 +191,7 @@ export class CertificateCatalog {
     const [certificate] = held.chain;
     if (known !== '' || held.keyId !== '' || certificate === undefined) return known;
     const found = await find(certificate);
-    if (found !== '') this.publish(held);
+    if (found !== '') await this.#republish(held.id);
     return found;
   }
 

@@ -2,6 +2,7 @@ import type { Via } from '../dbus/client/via.ts';
 import { isServiceError, oneOf, ServiceError } from '../errors.ts';
 import { unrotated } from '../glob.ts';
 import type { CertificateId } from '../ids.ts';
+import { KeyedMutex } from '../service/mutex.ts';
 import { type Certificate, encodeCertificatesPem } from '../x509/certificate.ts';
 import { parseCsr } from '../x509/csr.ts';
 import { CertificateCatalog, type CertificateServiceOptions, notFound } from './catalog.ts';
@@ -44,7 +45,8 @@ export class CertificateService {
   readonly #trustBundle: TrustBundle;
   /** Anybody may read, and a chain is the same list while it is the same. */
   readonly #pem = new WeakMap<CertificateEntry['chain'], string>();
-  #order: { last: Promise<unknown> } = { last: Promise.resolve() };
+  /** By id: changes of one certificate happen one after the other, under whichever configuration. */
+  readonly #changes: KeyedMutex<CertificateId>;
 
   constructor(options: CertificateServiceOptions, before?: CertificateService) {
     this.#options = options;
@@ -53,6 +55,7 @@ export class CertificateService {
       before === undefined ? undefined : before.#catalog,
     );
     this.#trustBundle = new TrustBundle(options.config, this.#catalog, options.objects);
+    this.#changes = before === undefined ? new KeyedMutex() : before.#changes;
   }
 
   /** Publishes every certificate and the digest of the trust bundle. */
@@ -69,7 +72,6 @@ export class CertificateService {
   /** The same certificates under another configuration, published as that has them; changes keep their order. */
   async reconfigured(config: CertificatesConfig): Promise<CertificateService> {
     const next = new CertificateService({ ...this.#options, config }, this);
-    next.#order = this.#order;
     await next.publishInPlaceOf(this);
     return next;
   }
@@ -111,8 +113,8 @@ export class CertificateService {
   ): Promise<void> {
     const replaces = oneOf(ifExists, 'a value of if_exists', ['fail', 'replace']) === 'replace';
     const chain = readFormat(data, format);
-    await this.#checkKey(keyId, chain[0], via);
-    return this.#exclusive(async () => {
+    return this.#changes.run(id, async () => {
+      await this.#checkKey(keyId, chain[0], via);
       this.#refusePreloaded(id, 'replaced');
       this.#options.storage.assertListed();
       if (!replaces && this.#options.storage.get(id) !== undefined) {
@@ -130,7 +132,7 @@ export class CertificateService {
 
   /** Deletes a certificate that was handed in. */
   delete(id: CertificateId): Promise<void> {
-    return this.#exclusive(async () => {
+    return this.#changes.run(id, async () => {
       this.#refusePreloaded(id, 'deleted');
       this.#options.storage.assertListed();
       if (this.#options.storage.get(id) === undefined) throw notFound(id);
@@ -228,13 +230,6 @@ export class CertificateService {
     if (!this.#catalog.isPreloaded(id)) return;
     const name = JSON.stringify(id);
     throw new ServiceError('NotSupported', `the preloaded certificate ${name} cannot be ${verb}`);
-  }
-
-  /** Changes happen one after the other. */
-  #exclusive<T>(change: () => Promise<T>): Promise<T> {
-    const result = this.#order.last.then(change);
-    this.#order.last = result.catch(() => undefined);
-    return result;
   }
 }
 

@@ -21,6 +21,9 @@ export class TrustBundle {
   readonly #catalog: CertificateCatalog;
   readonly #objects: ObjectManager<typeof certificatesService>;
   #made: Made | undefined;
+  /** How many readings of its parts began, and the latest that was published: one that it overtook is outdated. */
+  #readings = 0;
+  #published = 0;
 
   constructor(
     { trust_bundle: ids }: Pick<CertificatesConfig, 'trust_bundle'>,
@@ -36,29 +39,44 @@ export class TrustBundle {
    * Its certificates, each once. A part that is damaged or missing is left out, and named in Health: modules that
    * trust the others go on, and what is left out is not trusted. Unavailable or NotFound when no part is there.
    */
-  async pem(): Promise<string> {
+  pem(): Promise<string> {
+    return this.#read(++this.#readings);
+  }
+
+  /** Shows the digest of the bundle as it is now. */
+  async publish(): Promise<void> {
+    const reading = ++this.#readings;
+    try {
+      await this.#read(reading);
+    } catch {
+      // GetTrustBundle says which part is missing or damaged, and no digest is better than a wrong one
+      if (this.#isLatest(reading)) this.#show('');
+    }
+  }
+
+  async #read(reading: number): Promise<string> {
     const { chains, failures } = await this.#parts();
+    const isLatest = this.#isLatest(reading);
     // what is damaged is named already
     const missing = failures.filter(({ code }) => code === 'NotFound');
-    this.#catalog.showProblems(missing.map(({ message }) => `trust_bundle: ${message}`));
+    if (isLatest) {
+      this.#catalog.showProblems(missing.map(({ message }) => `trust_bundle: ${message}`));
+    }
     const [failure] = failures;
     if (failure !== undefined && chains.length === 0) throw failure;
     const before = this.#made;
     const isKnown = before !== undefined && isSameList(before.chains, chains);
     const made = isKnown ? before : madeOf(chains);
     this.#made = made;
-    this.#show(made.digest);
+    if (isLatest) this.#show(made.digest);
     return made.pem;
   }
 
-  /** Shows the digest of the bundle as it is now. */
-  async publish(): Promise<void> {
-    try {
-      await this.pem();
-    } catch {
-      // GetTrustBundle says which part is missing or damaged, and no digest is better than a wrong one
-      this.#show('');
-    }
+  /** Whether no reading that began later was published; this one is, then. */
+  #isLatest(reading: number): boolean {
+    if (reading < this.#published) return false;
+    this.#published = reading;
+    return true;
   }
 
   #show(digest: string): void {

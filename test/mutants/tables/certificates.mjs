@@ -243,9 +243,41 @@ export default [
   },
   {
     breaks: 'two changes at once, one of them under the configuration before, both succeed',
-    text: '    next.#order = this.#order;\n',
-    becomes: '',
+    text: 'before === undefined ? new KeyedMutex() : before.#changes;',
+    becomes: 'new KeyedMutex();',
     suite: 'component/certificates/catalog',
+  },
+  {
+    breaks: 'a change waits for one of another certificate',
+    text: 'this.#changes.run(id, async () => {\n      await this.#checkKey(keyId, chain[0], via);',
+    becomes:
+      "this.#changes.run('', async () => {\n      await this.#checkKey(keyId, chain[0], via);",
+    suite: 'component/certificates/changes',
+  },
+  {
+    breaks: 'an import overtakes the one before it while the key of that is looked at',
+    text: '    return this.#changes.run(id, async () => {\n      await this.#checkKey(keyId, chain[0], via);',
+    becomes:
+      '    await this.#checkKey(keyId, chain[0], via);\n    return this.#changes.run(id, async () => {',
+    suite: 'component/certificates/changes',
+  },
+  {
+    breaks: 'a deletion overtakes the import before it',
+    text: '    return this.#changes.run(id, async () => {\n      this.#refusePreloaded(id, ',
+    becomes: "    return this.#changes.run('', async () => {\n      this.#refusePreloaded(id, ",
+    suite: 'component/certificates/changes',
+  },
+  {
+    breaks: 'the digest of an older trust bundle takes the place of that of a newer one',
+    text: '    if (reading < this.#published) return false;\n',
+    becomes: '',
+    suite: 'component/certificates/changes',
+  },
+  {
+    breaks: 'a certificate that was deleted while its key was looked up is shown again',
+    text: "    if (found !== '') await this.#republish(held.id);",
+    becomes: "    if (found !== '') this.publish(held);",
+    suite: 'component/certificates/changes',
   },
   {
     breaks: 'a deleted certificate stays in the digest of the trust bundle',
