@@ -9,6 +9,7 @@
 import { describeError } from '../errors.ts';
 import { ConfigError, formatProblem, type Problem } from './config/config-problem.ts';
 import type { Log } from './log/log.ts';
+import { Mutex } from './mutex.ts';
 
 /** What a reload does, and whom it notifies. */
 export interface ReloadOptions<T> {
@@ -32,7 +33,7 @@ const longestShown = 1024;
 /** Runs the reloads of a service one after the other. */
 export class ReloadQueue<T> {
   readonly #options: ReloadOptions<T>;
-  #last: Promise<void> = Promise.resolve();
+  readonly #mutex = new Mutex();
   #pending = 0;
 
   constructor(options: ReloadOptions<T>) {
@@ -47,7 +48,7 @@ export class ReloadQueue<T> {
   /** Asks for one more reload. */
   readonly request = (): void => {
     this.#pending++;
-    this.#last = this.#last.then(async () => {
+    void this.#mutex.run(async () => {
       await this.#reload();
       this.#pending--;
     });

@@ -1,6 +1,7 @@
 import type { Via } from '../../dbus/client/via.ts';
 import { isServiceError } from '../../errors.ts';
 import type { ModuleId } from '../../ids.ts';
+import { KeyedMutex } from '../../service/mutex.ts';
 import { SharedReads } from '../../service/shared-reads.ts';
 import type { SavedModule } from '../state.ts';
 import type { HubModule } from './hub.ts';
@@ -23,7 +24,7 @@ export class ModuleIdentities {
   readonly #saved: SavedModules;
   /** Ids whose last request the hub refused or did not answer. */
   readonly #refused = new Map<ModuleId, string>();
-  readonly #pending = new Map<ModuleId, Promise<unknown>>();
+  readonly #calls = new KeyedMutex<ModuleId>();
   readonly #lists = new SharedReads<readonly HubModule[]>({ sharedMs: listSharedMs });
 
   /** With the identities that are saved; incomplete ones wait for the call that completes them. */
@@ -95,17 +96,17 @@ export class ModuleIdentities {
 
   /** Registers a module with the hub, gives it its keys and saves it. */
   create(id: ModuleId, wanted: Wanted, via: Via): Promise<SavedModule> {
-    return this.#enqueue(id, () => this.#registration(id, via).create(wanted));
+    return this.#inTurn(id, () => this.#registration(id, via).create(wanted));
   }
 
   /** Writes the keys of a module again, for its present generation. */
   update(id: ModuleId, wanted: Wanted, via: Via): Promise<SavedModule> {
-    return this.#enqueue(id, () => this.#registration(id, via).update(wanted));
+    return this.#inTurn(id, () => this.#registration(id, via).update(wanted));
   }
 
   /** Removes a module from the hub, then from here. */
   delete(id: ModuleId, wanted: Pick<Wanted, 'adopt'>, via: Via): Promise<void> {
-    return this.#enqueue(id, () => this.#registration(id, via).delete(wanted));
+    return this.#inTurn(id, () => this.#registration(id, via).delete(wanted));
   }
 
   #registration(id: ModuleId, via: Via): Registration {
@@ -135,16 +136,7 @@ export class ModuleIdentities {
     this.#options.changed();
   }
 
-  /** Waits for the pending call of the id, whatever became of it. */
-  #enqueue<T>(id: ModuleId, act: () => Promise<T>): Promise<T> {
-    const before = this.#pending.get(id) ?? Promise.resolve();
-    const noted = (): Promise<T> => this.#noteRefusal(id, act);
-    const outcome = before.then(noted, noted);
-    const settled = outcome.catch(() => undefined); // its caller gets the failure
-    this.#pending.set(id, settled);
-    void settled.then(() => {
-      if (this.#pending.get(id) === settled) this.#pending.delete(id);
-    });
-    return outcome;
+  #inTurn<T>(id: ModuleId, act: () => Promise<T>): Promise<T> {
+    return this.#calls.run(id, () => this.#noteRefusal(id, act));
   }
 }

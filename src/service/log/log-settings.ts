@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { Bus } from '../../dbus/bus.ts';
 import type { LogControl } from '../../dbus/server/log-control.ts';
 import { describeError } from '../../errors.ts';
+import { Mutex } from '../mutex.ts';
 import { deleteStateFile, readStateJson, writeStateFile } from '../state/state-file.ts';
 import type { ServiceLog } from './log.ts';
 
@@ -29,8 +30,8 @@ export class LogSettings implements LogControl {
   readonly #options: LogSettingsOptions;
   readonly #path: string;
   #hasFile = false;
-  /** The last write or removal, which the next one waits for. */
-  #saving: Promise<void> = Promise.resolve();
+  /** Writes and removals of the file. */
+  readonly #changes = new Mutex();
 
   private constructor(options: LogSettingsOptions) {
     this.#options = options;
@@ -68,28 +69,27 @@ export class LogSettings implements LogControl {
 
   /** What the configuration says holds from now on, and in the next process. Never rejects. */
   forget(): Promise<void> {
-    if (!this.#hasFile) return this.#saving;
+    if (!this.#hasFile) return this.saved();
     this.#hasFile = false;
-    return this.#next('removed', () => deleteStateFile(this.#path));
+    return this.#change('removed', () => deleteStateFile(this.#path));
   }
 
   /** Resolves when what was set is saved. Never rejects. */
   saved(): Promise<void> {
-    return this.#saving;
+    return this.#changes.run(async () => undefined);
   }
 
   #save(): void {
     const { level, target } = this;
     this.#hasFile = true;
-    void this.#next('saved', async () => {
+    void this.#change('saved', async () => {
       const content = { version: formatVersion, bus: await this.#busId(), level, target };
       await writeStateFile(this.#path, `${JSON.stringify(content)}\n`);
     });
   }
 
-  #next(what: string, change: () => Promise<void>): Promise<void> {
-    this.#saving = this.#saving.then(() => this.#tolerate(what, change));
-    return this.#saving;
+  #change(what: string, change: () => Promise<void>): Promise<void> {
+    return this.#changes.run(() => this.#tolerate(what, change));
   }
 
   async #restore(): Promise<void> {

@@ -7,6 +7,7 @@ import { constants } from 'node:fs';
 import { access, lstat, open, rename, rm, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { systemCode } from '../../errors.ts';
+import { Mutex } from '../mutex.ts';
 import { flushDirectory, writeStateFile } from './state-file.ts';
 
 /** Less than this is nothing: a file and its place in a directory take a block each. */
@@ -27,7 +28,8 @@ export class StateDisk implements Disposable {
   #onProblem: (problem: string) => void = () => undefined;
   #problem = '';
   #timer: NodeJS.Timeout | undefined;
-  #turn: Promise<unknown> = Promise.resolve();
+  /** Uses of the reserved files. */
+  readonly #uses = new Mutex();
 
   private constructor(directory: string, { reserve = [] }: StateDiskOptions) {
     this.#directory = directory;
@@ -55,7 +57,7 @@ export class StateDisk implements Disposable {
 
   /** Looks at the disk now, and reserves again what was used. Never fails. */
   async look(): Promise<void> {
-    await this.#alone(async () => {
+    await this.#uses.run(async () => {
       await this.#refill();
       this.#tell(await problemOf(this.#directory));
     });
@@ -67,7 +69,7 @@ export class StateDisk implements Disposable {
       await writeStateFile(path, content);
     } catch (error) {
       if (!isNoSpace(error)) throw error;
-      await this.#alone(async () => {
+      await this.#uses.run(async () => {
         if (!(await this.#writeReserved(path, Buffer.from(content)))) throw error;
         await this.#refill();
       });
@@ -114,12 +116,6 @@ export class StateDisk implements Disposable {
 
   #pathOf(at: number): string {
     return join(this.#directory, `.reserve-${at}`);
-  }
-
-  async #alone<T>(act: () => Promise<T>): Promise<T> {
-    const turn = this.#turn.then(act);
-    this.#turn = turn.catch(() => undefined);
-    return await turn;
   }
 }
 

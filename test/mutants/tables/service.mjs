@@ -235,8 +235,8 @@ export default [
   },
   {
     breaks: 'a reload begins before the one before it has ended',
-    text: 'this.#last = this.#last.then(async () => {',
-    becomes: 'this.#last = Promise.resolve().then(async () => {',
+    text: 'void this.#mutex.run(async () => {',
+    becomes: 'void new Mutex().run(async () => {',
     suite: 'unit/service/reload-queue',
   },
   {
