@@ -27,7 +27,7 @@ const driver = {
 const defaultTimeoutMs = 30_000;
 const connectTimeoutMs = 10_000;
 const maxSerial = 0xffffffff;
-/** Larger signals are not received; what is subscribed to is far smaller. */
+/** Larger signals are not received; those that are subscribed to are far smaller. */
 const maxSignalBytes = 64 << 10;
 const maxSignalElements = 4096;
 
@@ -43,21 +43,21 @@ export interface MethodCall {
   readonly interactive?: boolean;
   /** Fail with Unavailable rather than start the callee. */
   readonly noAutoStart?: boolean;
-  /** What the reply must look like; the call fails with Failed when it does not. */
+  /** The signature that the reply must have; the call fails with Failed when it has another. */
   readonly replySignature?: string;
   /** A larger reply is skipped, and the call fails with Failed. */
   readonly replyLimit?: ReplyLimit;
 }
 
-/** When to stop waiting for an answer; the default is 30 s. */
+/** When to stop waiting for a reply; the default is 30 s. */
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   readonly timeoutMs?: number | undefined;
 }
 
-/** Serves the calls that come in; neither function may throw. */
+/** Serves incoming calls; neither function may throw. */
 export interface CallReceiver {
-  /** How large the body of a call may be; a larger one is skipped, and the call received without it. */
+  /** The largest accepted body of a call; a larger one is skipped, and the call received without it. */
   maxBodyBytes(header: MessageHeader): number;
   /** The body is valid until this returns, unless the message is detached. */
   receive(message: IncomingMessage): void;
@@ -67,8 +67,8 @@ export interface CallReceiver {
 export interface ConnectOptions {
   readonly signal?: AbortSignal | undefined;
   readonly limits?: OutboxLimits | undefined;
-  /** Called when the bus has accepted nothing for a while (false), and when it accepts messages again (true). */
-  readonly onTakes?: ((again: boolean) => void) | undefined;
+  /** Notified when the bus has accepted nothing for a while (false), and when it accepts messages again (true). */
+  readonly onStall?: ((isOver: boolean) => void) | undefined;
 }
 
 interface PendingCall extends ExpectedReply {
@@ -76,9 +76,9 @@ interface PendingCall extends ExpectedReply {
   readonly reject: (error: Error) => void;
 }
 
-/** A connection to a message bus, as a client and as a place to serve objects. */
+/** A connection to a message bus, for clients and for services. */
 export class Bus implements AsyncDisposable {
-  /** Settles, never rejects, when the connection is gone; with the error unless it was closed here. */
+  /** Resolves, never rejects, when the connection has ended; with the error unless `close` ended it. */
   readonly closed: Promise<Error | undefined>;
   #connection: Connection | undefined;
   #uniqueName = '';
@@ -102,9 +102,9 @@ export class Bus implements AsyncDisposable {
     this.#settleClosed = settle;
   }
 
-  /** Connects, authenticates and says Hello; Unavailable when the bus cannot be reached. */
+  /** Connects, authenticates and calls Hello; Unavailable when the bus cannot be reached. */
   static async connect(address: string, options: ConnectOptions = {}): Promise<Bus> {
-    const { signal, limits, onTakes } = options;
+    const { signal, limits, onStall } = options;
     const bus = new Bus();
     try {
       const limit = AbortSignal.timeout(connectTimeoutMs);
@@ -112,7 +112,7 @@ export class Bus implements AsyncDisposable {
       const listener = {
         accept: (header: MessageHeader) => bus.#accept(header),
         message: (message: IncomingMessage) => bus.#receive(message),
-        takes: (again: boolean) => onTakes?.(again),
+        stall: (isOver: boolean) => onStall?.(isOver),
         closed: (error: Error | undefined) => bus.#lose(error),
       };
       bus.#connection = await Connection.open(address, listener, { signal: either, limits });
@@ -125,7 +125,7 @@ export class Bus implements AsyncDisposable {
     return bus;
   }
 
-  /** The name that the bus gave this connection, such as `:1.42`. */
+  /** The unique name that the bus assigned to this connection, such as `:1.42`. */
   get uniqueName(): string {
     return this.#uniqueName;
   }
@@ -136,8 +136,8 @@ export class Bus implements AsyncDisposable {
   }
 
   /**
-   * Calls a method; ServiceError or BusError when it fails, Unavailable when no reply came in time. The time counts
-   * from now on, also while the call waits for others of this connection.
+   * Calls a method; ServiceError or BusError when it fails, Unavailable when no reply arrives in time. The timeout
+   * includes the time that the call is queued behind others of this connection.
    */
   call(call: MethodCall, options: CallOptions = {}): Promise<readonly unknown[]> {
     const { signal, timeoutMs = defaultTimeoutMs } = options;
@@ -193,23 +193,23 @@ export class Bus implements AsyncDisposable {
     return this.#subscriptions.add(match, listener);
   }
 
-  /** Takes a well-known name; Unavailable when another process has it. */
+  /** Acquires a well-known name; Unavailable when another process owns it. */
   async requestName(name: string): Promise<void> {
     const doNotQueue = 4;
     const primaryOwner = 1;
     const alreadyOwner = 4;
-    const [answer] = await this.#callDriver('RequestName', 'su', [name, doNotQueue]);
-    if (answer !== primaryOwner && answer !== alreadyOwner) {
+    const [result] = await this.#callDriver('RequestName', 'su', [name, doNotQueue]);
+    if (result !== primaryOwner && result !== alreadyOwner) {
       throw new ServiceError('Unavailable', `another process owns the bus name ${name}`);
     }
   }
 
-  /** Gives a well-known name back; what the bus routed here before its answer still arrives. */
+  /** Releases a well-known name; messages that the bus routed here before its reply still arrive. */
   async releaseName(name: string): Promise<void> {
     await this.#callDriver('ReleaseName', 's', [name]);
   }
 
-  /** The unique name of the owner of a name. */
+  /** The unique name of the owner of a name; undefined when it has none. */
   async nameOwner(name: string): Promise<string | undefined> {
     try {
       const [owner] = await this.#callDriver('GetNameOwner', 's', [name]);
@@ -229,12 +229,11 @@ export class Bus implements AsyncDisposable {
     return this.#callDriver(member, signature, body);
   }
 
-  /** Serves incoming calls; without a receiver they are dropped. Only one at a time. */
+  /** Sets the one receiver of incoming calls; without one they are dropped. */
   serveCalls(receiver: CallReceiver): void {
     this.#receiver = receiver;
   }
 
-  /** A serial for a message that goes out by `send`. */
   nextSerial(): number {
     this.#serial = this.#serial >= maxSerial ? 1 : this.#serial + 1;
     return this.#serial;
@@ -265,7 +264,7 @@ export class Bus implements AsyncDisposable {
     return this.call({ ...driver, member, signature, body }, options);
   }
 
-  /** The largest body to receive; undefined for a message without a receiver. */
+  /** The largest body to receive; undefined for a message that is not received at all. */
   #accept(header: MessageHeader): number | undefined {
     switch (header.type) {
       case messageType.call:
@@ -324,7 +323,7 @@ export function systemBusAddress(environment: NodeJS.ProcessEnv = process.env): 
   return environment['DBUS_SYSTEM_BUS_ADDRESS'] ?? 'unix:path=/run/dbus/system_bus_socket';
 }
 
-/** Whether the bus said that nobody owns the name. */
+/** Whether the bus reported that the name has no owner. */
 export function hasNoOwner(error: unknown): boolean {
   const cause = error instanceof ServiceError ? error.cause : error;
   return (

@@ -1,6 +1,6 @@
 /**
- * The form in which an interface is stated once. Types of handlers and clients, introspection, D-Bus
- * policy, polkit actions and the API reference are all derived from tables of this form.
+ * The tables that define interfaces. Types of handlers and clients, introspection, D-Bus policy, polkit actions and
+ * the API reference are all derived from them.
  */
 import type { ErrorCode } from '../errors.ts';
 
@@ -65,26 +65,25 @@ export type OptionalValues<F extends Fields> = {
 /**
  * Every argument and option as the text that an authorization detail shows: a string as it is, a boolean
  * as `true` or `false`, an array of strings joined by commas, bytes with everything but printable ASCII
- * percent-encoded. An option that was not given is `` (a boolean: `false`). Bytes are there only when a
- * detail names them.
+ * percent-encoded. An absent option is `` (a boolean: `false`). Bytes are present only when a detail names them.
  */
 export type TextArguments = Readonly<Record<string, string>>;
 
 /** Where a detail comes from: an argument, option or resolved text by name, or a function of all of them. */
 export type DetailSource = string | ((text: TextArguments) => string);
 
-/** What authorization is asked before the handler is reached. */
+/** An authorization check that precedes the handler. */
 export interface PolkitCheck {
   readonly action:
     | string
     | { readonly oneOf: readonly string[]; readonly choose: (text: TextArguments) => string };
   /** All details of the action; a list stands for details named like their arguments. */
   readonly details: readonly string[] | Readonly<Record<string, DetailSource>>;
-  /** Asked only of calls for which this is true. */
+  /** The check applies only to calls for which this is true. */
   readonly when?: (text: TextArguments) => boolean;
 }
 
-/** One of a closed set of checks, by name; a call for which `choose` names none of them is refused. */
+/** One of a closed set of checks, by name; a call for which `choose` returns another name is rejected. */
 export interface PolkitChoice {
   readonly among: Readonly<Record<string, PolkitCheck>>;
   readonly choose: (text: TextArguments) => string;
@@ -96,12 +95,12 @@ export type MethodAuthorization = 'public' | PolkitCheck | PolkitChoice | readon
 /** The kinds of names that arguments and options can be. */
 export type NameKind = 'key-id' | 'certificate-id' | 'module-id' | 'module-name';
 
-/** How a text becomes a name of each kind; InvalidArgs when it is none. What they return is what handlers receive. */
+/** The parsers of each kind of name; they throw InvalidArgs. Handlers receive the names that they return. */
 export type NameParsers = Readonly<Record<NameKind, (text: string) => string>>;
 
 /**
- * What an argument or option must satisfy before anybody is asked: a name of that kind, a largest size, one of a few
- * words (of an array each element is one).
+ * A check of an argument or option that precedes authorization: a name of that kind, a largest size, one of a few
+ * words (each element of an array is one).
  */
 export type Check =
   | NameKind
@@ -121,22 +120,22 @@ export interface MethodDefinition {
   readonly check?: Readonly<Record<string, Check>>;
   /** The words that a text of `records` can be, by its name there. */
   readonly values?: Readonly<Record<string, readonly string[]>>;
-  /** The bytes of the result are wiped once they are on their way: each must be a buffer that nobody else holds. */
+  /** The bytes of the result are wiped once they are sent: each must be a buffer that is used nowhere else. */
   readonly secret?: true;
-  /** Arguments of type `ay` whose bytes are wiped when the call has ended, however it ended. */
+  /** Arguments of type `ay` whose bytes are wiped when the call has ended, also with a failure. */
   readonly secretArguments?: readonly string[];
-  /** The method only reads: without a reply to send it is not performed. */
+  /** The method has no effect: a call that wants no reply is not performed. */
   readonly reads?: true;
-  /** A long operation: it waits, it has the option `wait`, and its handler is made from an intent that is persisted. */
+  /** A long operation: it waits, it has the option `wait`, and its handler persists it as a pending operation. */
   readonly long?: true;
-  /** The handler mostly waits, for an operation or another service: the call holds no place while it is handled. */
+  /** The handler mostly waits, for an operation or another service: the call occupies no slot meanwhile. */
   readonly waits?: true;
-  /** Texts for the details that only the service can tell; they stand in for arguments of the same name. */
+  /** Texts of details that only the service can resolve; they replace arguments of the same name. */
   readonly resolve?: readonly string[];
   readonly authorize: MethodAuthorization;
   /**
-   * What the handler and the resolver may fail with, and when. InvalidArgs, LimitsExceeded, Cancelled and Failed are
-   * for every method, AccessDenied for every one that is not public.
+   * The failures of the handler and the resolver, and when they occur. InvalidArgs, LimitsExceeded, Cancelled and
+   * Failed are declared for every method, AccessDenied for every one that is not public.
    */
   readonly errors?: Readonly<Partial<Record<ErrorCode, string>>>;
 }
@@ -167,11 +166,11 @@ export interface InterfaceDefinition {
   readonly methods?: Readonly<Record<string, MethodDefinition>>;
   readonly properties?: Readonly<Record<string, PropertyDefinition>>;
   readonly signals?: Readonly<Record<string, SignalDefinition>>;
-  /** What arguments, options and keys of results mean, by name or, where a method has its own, by `Method.name`. */
+  /** Documentation of arguments, options and keys of results, by name or, for one method only, by `Method.name`. */
   readonly notes?: Readonly<Record<string, string>>;
 }
 
-/** What polkit shows and decides by default for one action; `active` is for a person at the console. */
+/** The texts and the defaults of a polkit action; `active` is for a user at the console. */
 export interface ActionDefinition {
   readonly description: string;
   readonly message: string;
@@ -196,17 +195,17 @@ export interface ServiceDefinition {
   readonly actions: Readonly<Record<string, ActionDefinition>>;
 }
 
-/** States an interface; the result keeps the literal types that handlers and clients are computed from. */
+/** Defines an interface; the result has the literal types that handlers and clients are computed from. */
 export function defineInterface<const D extends InterfaceDefinition>(definition: D): D {
   return definition;
 }
 
-/** States a service. */
+/** Defines a service, with literal types. */
 export function defineService<const S extends ServiceDefinition>(definition: S): S {
   return definition;
 }
 
-/** Every check that a call of a method may have to pass. */
+/** Every check that may apply to a call of a method. */
 export function polkitChecksOf(authorize: MethodAuthorization): readonly PolkitCheck[] {
   if (authorize === 'public') return [];
   if ('among' in authorize) return Object.values(authorize.among);
@@ -231,7 +230,7 @@ type RecordOf<M extends MethodDefinition, F extends Fields> = {
 
 type WordOf<T> = T extends readonly (infer Word extends string)[] ? Word : never;
 
-/** What a handler of a method receives: names as their parsers return them. */
+/** The arguments that a handler receives: names as their parsers return them. */
 export type Input<M extends MethodDefinition, Names extends NameParsers = NameParsers> = Simplify<
   {
     readonly [K in keyof FieldsOf<M['in']>]: Given<
@@ -260,17 +259,17 @@ type Given<
     : Value
   : Value;
 
-/** What a caller of a method passes. */
+/** The arguments that a caller passes. */
 export type Arguments<M extends MethodDefinition> = Simplify<
   Values<FieldsOf<M['in']>> & { readonly options?: OptionalValues<FieldsOf<M['options']>> }
 >;
 
-/** What a method returns, by the names of its results. */
+/** The results of a method, by name. */
 export type Output<M extends MethodDefinition> = {
   readonly [K in keyof FieldsOf<M['out']>]: ResultOf<M, K>;
 };
 
-/** The handler of a long operation: it comes with how its intent outlives the process. */
+/** The handler of a long operation, with the functions that persist it across restarts of the process. */
 export type LongHandler<Handler> = Handler & {
   readonly intent: {
     readonly persist: (...args: never) => Promise<void>;
@@ -278,7 +277,7 @@ export type LongHandler<Handler> = Handler & {
   };
 };
 
-/** One function per method of an interface; `Context` is what the dispatcher knows about the call. */
+/** One function per method of an interface; `Context` is the context of the call. */
 export type Handlers<
   D extends InterfaceDefinition,
   Context,
@@ -300,7 +299,7 @@ type Resolving<D extends InterfaceDefinition> = {
     : never;
 }[keyof MethodsOf<D>];
 
-/** For each method with `resolve`: the function that tells those texts. */
+/** For each method with `resolve`: the function that returns those texts. */
 export type Resolvers<
   D extends InterfaceDefinition,
   Context,

@@ -5,7 +5,7 @@ const doctype = `<!DOCTYPE node PUBLIC "-//freedesktop//DTD D-BUS Object Introsp
  "http://www.freedesktop.org/standards/dbus/1.0/introspect.dtd">
 `;
 
-/** Standard interfaces, as they are introspected; the dispatcher handles them itself. */
+/** The introspection of the standard interfaces, which the dispatcher handles itself. */
 export const standardInterfaces = {
   peer: `  <interface name="org.freedesktop.DBus.Peer">
     <method name="Ping"/>
@@ -67,7 +67,7 @@ export function introspectionXml(
   return `${doctype}<node>\n${interfaces.join('')}${nodes.join('')}</node>\n`;
 }
 
-/** What `org.gtk.GDBus.DocString` says about an interface and its members; an empty text is left out. */
+/** The `org.gtk.GDBus.DocString` of an interface and of its members; an empty text is left out. */
 export interface Documentation {
   readonly interface: string;
   member(name: string): string;
@@ -75,8 +75,8 @@ export interface Documentation {
 }
 
 /**
- * One interface of a table as introspection XML: names of arguments, and the annotations without which generators
- * write code that does not compile or loses bytes. The documentation is for files; what a service sends has none.
+ * One interface of a table as introspection XML, with the names of arguments and the annotations without which
+ * generated code does not compile or loses bytes. Only files have documentation; the replies of services have none.
  */
 export function interfaceXml(
   definition: InterfaceDefinition,
@@ -113,7 +113,7 @@ interface Argument {
   readonly name: string;
   readonly type: string;
   readonly direction: 'in' | 'out' | undefined;
-  /** Which of its direction it is. */
+  /** The position among the arguments of its direction. */
   readonly index: number;
 }
 
@@ -142,12 +142,12 @@ function memberXml(
   return `    <${kind} name="${member}">\n${content}    </${kind}>\n`;
 }
 
-/** gdbus-codegen takes `ay` for a string that ends at the first NUL, unless it is told not to. */
+/** Without this, gdbus-codegen treats `ay` as a string that ends at the first NUL. */
 function bytesAnnotation(type: string, indent: string): string {
   return type === 'ay' ? annotationXml('org.gtk.GDBus.C.ForceGVariant', 'true', indent) : '';
 }
 
-/** The types that qdbusxml2cpp asks about; Qt knows them all, `aa{sv}` after `qDBusRegisterMetaType`. */
+/** The types that qdbusxml2cpp needs an annotation for; Qt supports `aa{sv}` after `qDBusRegisterMetaType`. */
 const qtTypes: Readonly<Record<string, string>> = {
   'a{sv}': 'QVariantMap',
   'a{ss}': 'QMap<QString,QString>',

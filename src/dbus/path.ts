@@ -1,4 +1,4 @@
-/** An id as one element of an object path, as sd_bus_path_encode does it: `device-id` is `device_2did`. */
+/** Encodes an id as one element of an object path, as sd_bus_path_encode does: `device-id` becomes `device_2did`. */
 export function encodePathElement(id: string): string {
   if (id === '') return '_';
   let encoded = '';

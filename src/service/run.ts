@@ -116,7 +116,7 @@ async function serveFrom<S extends ServiceDefinition, C extends CommonConfig>(
   if (failure !== undefined)
     log.error('the state directory cannot be used', { error: failure.message });
   const bus = await Bus.connect(systemBusAddress(), {
-    onTakes: (again) => reportStall(log, again),
+    onStall: (isOver) => reportStall(log, isOver),
   });
   const loadAgain = async (): Promise<LoadedConfig<C>> => {
     const again = await load();

@@ -4,7 +4,7 @@ import type { ServiceDefinition } from '../dbus/definition.ts';
 import type { Server } from '../dbus/server/serve.ts';
 import { IdleWatch } from './idle.ts';
 
-type Served = Pick<Server<ServiceDefinition>, 'callsUnderWay' | 'lastActivityAt' | 'abandonCalls'>;
+type Served = Pick<Server<ServiceDefinition>, 'pendingCalls' | 'lastActivityAt' | 'abandonCalls'>;
 
 /** What a service does besides answering calls. */
 interface Work {
@@ -41,7 +41,7 @@ export function watchForShutdown(
   });
   const watch = new IdleWatch({
     idleMs,
-    isBusy: () => server.callsUnderWay > 0 || running.isBusy?.() === true || isBusy(),
+    isBusy: () => server.pendingCalls > 0 || running.isBusy?.() === true || isBusy(),
     lastActivityAt: () => server.lastActivityAt,
     due: () => running.due?.(),
     now: () => new Date(),
@@ -80,7 +80,7 @@ export async function drain(
   },
 ): Promise<void> {
   await bus.releaseName(busName);
-  const isCalled = (): boolean => server.callsUnderWay > 0 || isReloading();
+  const isCalled = (): boolean => server.pendingCalls > 0 || isReloading();
   const isBusy = (): boolean => isCalled() || (!stop.aborted && running.isBusy?.() === true);
   if (await ends(isBusy, callsMayFinishMs[stop.aborted ? 'stopped' : 'idle'])) return;
   server.abandonCalls();

@@ -9,11 +9,11 @@ import type {
 import { Variant, variant } from '../wire/variant.ts';
 import type { Via } from './via.ts';
 
-/** How one call is made. */
+/** Options of one call. */
 export interface ClientCallOptions extends CallOptions {
-  /** Carries the id of the request that this call serves into the other service's journal. */
+  /** The id of the request that this call serves, for the journal of the other service. */
   readonly requestId?: string | undefined;
-  /** Whether a person may be asked for authorization. */
+  /** Whether polkit may ask the user for authorization. */
   readonly interactive?: boolean | undefined;
 }
 
@@ -25,7 +25,7 @@ export type Client<D extends InterfaceDefinition> = {
   ) => Promise<Output<NonNullable<D['methods']>[K]>>;
 };
 
-/** A client for services: no call without what it serves, so that none drops the id of a request. */
+/** A client for services: `via` is mandatory, so that no call loses the id of the request that it serves. */
 export type ServiceClient<D extends InterfaceDefinition> = {
   readonly [K in keyof NonNullable<D['methods']>]: (
     args: Arguments<NonNullable<D['methods']>[K]>,
@@ -33,7 +33,7 @@ export type ServiceClient<D extends InterfaceDefinition> = {
   ) => Promise<Output<NonNullable<D['methods']>[K]>>;
 };
 
-/** Where an object is. */
+/** The address of an object. */
 export interface Remote {
   readonly busName: string;
   readonly path: string;
@@ -53,7 +53,7 @@ export function client<D extends InterfaceDefinition>(
   return Object.fromEntries(calls) as Client<D>; // built from the same table as the type
 }
 
-/** As `client`, for what a service calls on behalf of its callers. It never has a person asked: none is there. */
+/** As `client`, for calls of a service on behalf of its callers. They are not interactive: no user is present. */
 export function serviceClient<D extends InterfaceDefinition>(
   bus: Bus,
   remote: Remote,
@@ -70,7 +70,7 @@ export function serviceClient<D extends InterfaceDefinition>(
   return Object.fromEntries(calls) as ServiceClient<D>; // built from the same table as the type
 }
 
-/** Listens for a signal of an object of another process, whoever owns the name at the time. */
+/** Listens for a signal of an object of another process, across changes of the owner of its name. */
 export function onSignal(
   bus: Bus,
   remote: Remote,
@@ -149,7 +149,7 @@ function decode(method: MethodDefinition, body: readonly unknown[]): Record<stri
   );
 }
 
-/** The declared fields of an `a{sv}`, of their declared types; what a newer service adds is left out. */
+/** The declared fields of an `a{sv}`, of their declared types; fields that a newer service adds are ignored. */
 function recordOf(fields: Fields, dictionary: unknown): Record<string, unknown> {
   const entries = new Map(
     typeof dictionary === 'object' && dictionary !== null ? Object.entries(dictionary) : [],
@@ -158,7 +158,7 @@ function recordOf(fields: Fields, dictionary: unknown): Record<string, unknown> 
     Object.entries(fields).map(([name, signature]) => {
       const field: unknown = entries.get(name);
       if (!(field instanceof Variant) || field.signature !== signature) {
-        throw new TypeError(`the answer has no field ${name} of type ${signature}`);
+        throw new TypeError(`the reply has no field ${name} of type ${signature}`);
       }
       return [name, field.value];
     }),

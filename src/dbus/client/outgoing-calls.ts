@@ -1,6 +1,6 @@
 /** dbus-daemon refuses the 129th unanswered call of a connection (max_replies_per_connection). */
 const mostUnanswered = 100;
-/** One destination that does not answer must not keep the others from being called. */
+/** One destination that does not reply must not block calls to the others. */
 const mostUnansweredBy = 50;
 
 interface OutgoingCall {
@@ -9,26 +9,27 @@ interface OutgoingCall {
 }
 
 /**
- * The calls that a connection makes: so many at once, the rest in order. For the bus a call is unanswered until its
- * reply comes or its destination leaves, for which the bus replies with an error, whether its caller still waits or not.
+ * Limits the unanswered calls of a connection and queues the rest in order. The bus counts a call as unanswered until
+ * its reply arrives or its destination leaves, in which case the bus replies with an error; that the caller has
+ * stopped waiting changes nothing.
  */
 export class OutgoingCalls {
   readonly #unanswered = new Map<number, OutgoingCall>();
   readonly #unansweredBy = new Map<string, number>();
   readonly #waiting = new Map<number, OutgoingCall>();
 
-  /** Sends the call of a serial, now or when another one is answered. */
+  /** Sends a call now, or queues it until another one is answered. */
   start(serial: number, call: OutgoingCall): void {
     if (this.#hasRoom(call)) this.#send(serial, call);
     else this.#waiting.set(serial, call);
   }
 
-  /** Gives up a call that was not sent yet; one that was counts until it is answered. */
+  /** Drops a call that is still queued; one that was sent counts until it is answered. */
   abandon(serial: number): void {
     this.#waiting.delete(serial);
   }
 
-  /** A reply or an error has come. */
+  /** Notes that a reply or an error arrived. */
   answered(serial: number): void {
     const call = this.#unanswered.get(serial);
     if (call === undefined) return;

@@ -4,16 +4,16 @@ import { errorFromWire } from '../wire/wire-errors.ts';
 
 /** Larger error replies are received without their text. */
 export const maxErrorBytes = 64 << 10;
-/** What a reply may be unless the caller states less. */
+/** The limit of replies when the caller sets none. */
 export const defaultReplyLimit: ReplyLimit = { bytes: 32 << 20, elements: 1_000_000 };
 
-/** How large a reply may be: the bytes of its body, the elements of its arrays and dictionaries in all. */
+/** The limit of a reply: the bytes of its body, and the elements of its arrays and dictionaries in all. */
 export interface ReplyLimit {
   readonly bytes: number;
   readonly elements: number;
 }
 
-/** What a call expects of its reply. */
+/** The reply that a call expects. */
 export interface ExpectedReply {
   readonly replySignature: string | undefined;
   readonly replyLimit: ReplyLimit;
@@ -25,7 +25,7 @@ export function errorOf(message: IncomingMessage): Error {
   return errorFromWire(name, errorText(message));
 }
 
-/** An error that cannot be read is one all the same. */
+/** An error whose text is unreadable is an error without text. */
 function errorText(message: IncomingMessage): string {
   if (!message.header.signature.startsWith('s')) return '';
   try {
@@ -36,7 +36,7 @@ function errorText(message: IncomingMessage): string {
   }
 }
 
-/** Fails when a reply is not what was asked for: a peer of another version, or one that is not what it claims to be. */
+/** Failed when the reply is not as expected: the peer has another version, or is another program. */
 export function decodeReply(
   message: IncomingMessage,
   { replySignature: wanted, replyLimit }: ExpectedReply,

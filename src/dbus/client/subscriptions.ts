@@ -4,9 +4,9 @@ import type { MessageHeader } from '../wire/message.ts';
 
 const driver = 'org.freedesktop.DBus';
 
-/** Which signals a subscription is about; what is absent is not looked at. */
+/** The signals of a subscription; a field that is absent matches everything. */
 export interface SignalMatch {
-  /** A well-known name stands for whoever owns it at the time. */
+  /** A well-known name stands for its current owner. */
   readonly sender?: string;
   readonly path?: string;
   readonly pathNamespace?: string;
@@ -16,7 +16,7 @@ export interface SignalMatch {
   readonly arg2?: string;
 }
 
-/** A signal as it came in. */
+/** A received signal. */
 export interface BusSignal {
   readonly sender: string;
   readonly path: string;
@@ -29,15 +29,15 @@ export interface BusSignal {
 interface Subscriber {
   readonly match: SignalMatch;
   readonly listener: (signal: BusSignal) => void;
-  /** The unique name that signals must come from; undefined when no process may send them. */
+  /** The unique name that signals must come from; undefined when the name has no owner. */
   source: string | undefined;
 }
 
 type CallDriver = (member: string, body: readonly unknown[]) => Promise<readonly unknown[]>;
 
 /**
- * Signals by what they match. The bus checks match rules of broadcasts only: anybody may send a signal
- * straight to this connection, so everything is compared again here, the sender above all.
+ * Delivers signals to the subscribers whose match they fit. The bus applies match rules to broadcasts only: any
+ * process may send a unicast signal to this connection, so everything is compared again, above all the sender.
  */
 export class Subscriptions {
   readonly #callDriver: CallDriver;
@@ -73,7 +73,7 @@ export class Subscriptions {
     };
   }
 
-  /** Whether somebody subscribed to a signal, as far as its header tells. */
+  /** Whether a signal has subscribers, judged by its header. */
   wants(header: MessageHeader): boolean {
     for (const subscriber of this.#subscribers) if (matchesHeader(subscriber, header)) return true;
     return false;
@@ -93,13 +93,13 @@ export class Subscriptions {
       try {
         subscriber.listener(signal);
       } catch (error) {
-        // a listener that fails must not cost the connection that everybody shares
+        // a listener that fails must not end the connection that all share
         process.emitWarning(error instanceof Error ? error : String(error));
       }
     }
   }
 
-  /** Keeps the source of a subscriber equal to the owner of a name. */
+  /** Makes the source of a subscriber follow the owner of a name. */
   async #followOwner(subscriber: Subscriber, name: string): Promise<AsyncDisposable> {
     let heard = false;
     subscriber.source = undefined;
@@ -109,7 +109,7 @@ export class Subscriptions {
       subscriber.source = typeof owner === 'string' && owner !== '' ? owner : undefined;
     });
     const owner = await this.#ownerOf(name);
-    // a signal that came in behind the reply was handled before this line
+    // a signal that arrived after the reply was handled before this line
     if (!heard) subscriber.source = owner;
     return watch;
   }

@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
 
-/** What a call passes on to every call that follows from it, also in other services; the context of a call is one. */
+/** The context that a call passes to every call that follows from it, also in other services; a CallContext is one. */
 export interface Via {
-  /** The id of the request that all of them serve, which the journal of each service shows. */
+  /** The id of the request that all of them serve, shown in the journal of each service. */
   readonly requestId: string;
   readonly signal: AbortSignal;
 }
 
-/** What work passes on that no call asked for, such as a timer's: the id of a request of its own. */
+/** The context of work that no call requested, such as that of a timer: a new request id. */
 export function ownRequest(signal: AbortSignal): Via {
   return { requestId: randomUUID(), signal };
 }

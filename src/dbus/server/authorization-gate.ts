@@ -9,28 +9,28 @@ import {
 } from '../definition.ts';
 import type { CallContext } from './call.ts';
 
-/** What authorization is asked: an action and all its details. */
+/** A request for authorization: an action and all its details. */
 export interface AuthorizationRequest {
   readonly action: string;
   readonly details: Readonly<Record<string, string>>;
 }
 
-/** Longer details would fill polkit's, the verdict cache's and the journal's memory. */
+/** Longer details would fill the memory of polkit, of the verdict cache and of the journal. */
 const maxDetailLength = 1024;
 
-/** Decides about calls: returns undefined for a yes at once; throws or rejects to refuse. */
+/** Authorizes calls: returns undefined for an immediate yes; throws or rejects to deny. */
 export interface Authorizer {
   authorize(request: AuthorizationRequest, call: CallContext): Promise<void> | undefined;
 }
 
-/** Is notified of each decision: no error is a yes. */
+/** Is notified of each decision; without an error it is a yes. */
 export type DecisionListener = (
   call: CallContext,
   request: AuthorizationRequest,
   error: unknown,
 ) => void;
 
-/** Puts the requests about a call, in order, to an authorizer. */
+/** Asks an authorizer for the authorization of a call, one request after the other. */
 export class AuthorizationGate {
   readonly #authorizer: Authorizer;
   readonly #decided: DecisionListener;
@@ -40,13 +40,13 @@ export class AuthorizationGate {
     this.#decided = decided;
   }
 
-  /** Undefined when every answer was a yes at once; throws or rejects with the first no. */
+  /** Undefined when every request was granted at once; throws or rejects with the first denial. */
   ask(requests: readonly AuthorizationRequest[], call: CallContext): Promise<void> | undefined {
     for (const [at, request] of requests.entries()) {
-      const answer = this.#askOne(request, call);
-      if (answer === undefined) continue;
+      const decision = this.#askOne(request, call);
+      if (decision === undefined) continue;
       const rest = requests.slice(at + 1);
-      return answer.then(() => this.ask(rest, call));
+      return decision.then(() => this.ask(rest, call));
     }
     return undefined;
   }
@@ -57,9 +57,9 @@ export class AuthorizationGate {
       throw error;
     };
     try {
-      const answer = this.#authorizer.authorize(request, call);
-      if (answer !== undefined) {
-        return answer.then(() => this.#decided(call, request, undefined), refused);
+      const decision = this.#authorizer.authorize(request, call);
+      if (decision !== undefined) {
+        return decision.then(() => this.#decided(call, request, undefined), refused);
       }
     } catch (error) {
       return refused(error);
@@ -69,9 +69,9 @@ export class AuthorizationGate {
   }
 }
 
-/** What authorization is asked about the calls of a method, prepared once from its definition. */
+/** Creates the authorization requests for calls of a method, prepared once from its definition. */
 export class MethodRequests {
-  /** Every check that a call may have to pass. */
+  /** Every check that may apply to a call. */
   readonly checks: readonly PolkitCheck[];
   readonly #authorize: MethodAuthorization;
   /** Fields that a detail may show: bytes only when a detail names them, since they may be long. */
@@ -86,7 +86,7 @@ export class MethodRequests {
     );
   }
 
-  /** Every argument and option that a detail may show, as it shows it; LimitsExceeded for too many bytes. */
+  /** Every argument and option that a detail may show, as text; LimitsExceeded for too many bytes. */
   texts(values: ShownValues): Record<string, string> {
     const texts: Record<string, string> = {};
     for (const [name, type] of this.#shown) {
@@ -97,7 +97,7 @@ export class MethodRequests {
     return texts;
   }
 
-  /** The requests about a call with these texts; LimitsExceeded when a detail is too long. */
+  /** The requests for a call with these texts; LimitsExceeded when a detail is too long. */
   about(texts: TextArguments): readonly AuthorizationRequest[] {
     return chosenOf(this.#authorize, this.checks, texts)
       .filter(({ when }) => when === undefined || when(texts))
@@ -123,7 +123,7 @@ function chosenOf(
   const { among, choose } = authorize;
   const chosen = choose(texts);
   const check = Object.hasOwn(among, chosen) ? among[chosen] : undefined;
-  if (check === undefined) throw new TypeError(`${chosen} is none of the questions`);
+  if (check === undefined) throw new TypeError(`${chosen} is not one of the checks`);
   return [check];
 }
 

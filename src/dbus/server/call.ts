@@ -6,33 +6,33 @@ import { Message, messageFlag, messageType } from '../wire/message.ts';
 import { wireNameOf } from '../wire/wire-errors.ts';
 import type { Caller } from './caller.ts';
 
-/** Why the signal of a call is aborted whose caller has left the bus: nobody will read the reply. */
+/** The abort reason of a call whose caller has left the bus, so that its reply will not be read. */
 export const callerLeft = new ServiceError('Cancelled', 'the caller left the bus');
 
 const maxErrorText = 4096;
 
-/** What a handler, a resolver and an authorizer know about a call. */
+/** The context of a call for handlers, resolvers and authorizers. */
 export interface CallContext {
   readonly caller: Caller;
   readonly member: string;
-  /** Follows a request through all services and into their journals. */
+  /** The id of the request that this call serves, shown in the journal of every service. */
   readonly requestId: string;
-  /** Whether the caller lets a person be asked. */
+  /** Whether the caller allows interactive authorization. */
   readonly interactive: boolean;
   /** Aborted when the caller leaves the bus, with `callerLeft`, or the service stops. */
   readonly signal: AbortSignal;
-  /** When the call came in, by `performance.now()`. */
+  /** When the call arrived, by `performance.now()`. */
   readonly startedAt: number;
 }
 
-/** A call under way. What it may not need, its request id and its signal, is made on first use. */
+/** A call that has not ended. Its request id and its signal are created on first use, since few calls need them. */
 export class IncomingCall implements CallContext {
   readonly message: IncomingMessage;
   readonly caller: Caller;
   readonly startedAt = performance.now();
-  /** Whether it holds a place among the calls of its uid, or waits for something else; kept by the queue. */
-  place: 'none' | 'active' | 'parked' = 'none';
-  /** Since when it waits for a place; kept by the queue. */
+  /** Whether it occupies a slot of its uid, or is parked while it waits for something else; set by the queue. */
+  state: 'none' | 'active' | 'parked' = 'none';
+  /** Since when it waits for a slot; set by the queue. */
   queuedAt = 0;
   #requestId: string | undefined;
   #abort: AbortController | undefined;
@@ -52,7 +52,7 @@ export class IncomingCall implements CallContext {
     return this.#requestId;
   }
 
-  /** Takes over the id of the request that the call serves, if it has one. */
+  /** Adopts the id of the request that the call serves, if it has one. */
   serveRequest(id: string | undefined): void {
     this.#requestId ??= id;
   }
@@ -74,13 +74,13 @@ export class IncomingCall implements CallContext {
   }
 }
 
-/** What a call is answered with: values of a signature. */
+/** The reply to a call: values and their signature. */
 export interface Reply {
   readonly signature: string;
   readonly body: readonly unknown[];
 }
 
-/** Answers a call, unless the caller wants no answer; returns the size of the reply. */
+/** Replies to a call, unless the caller wants no reply; returns the size of the reply. */
 export function reply(bus: Bus, call: IncomingMessage, { signature, body }: Reply): number {
   if (!call.wantsReply) return 0;
   const { serial: replySerial, sender: destination } = call.header;
@@ -88,7 +88,7 @@ export function reply(bus: Bus, call: IncomingMessage, { signature, body }: Repl
   return bus.send(new Message({ type, replySerial, destination, signature, body }));
 }
 
-/** Answers a call with a failure, whatever is not a ServiceError as `internal error`; returns the size of the reply. */
+/** Replies with an error, `internal error` for all but a ServiceError; returns the size of the reply. */
 export function replyError(bus: Bus, call: IncomingMessage, error: unknown): number {
   if (!call.wantsReply) return 0;
   const { serial: replySerial, sender: destination } = call.header;

@@ -2,7 +2,7 @@ import { ServiceError } from '../../errors.ts';
 import type { Bus } from '../bus.ts';
 import { Variant } from '../wire/variant.ts';
 
-/** Who made a call, as the bus saw its socket connect. The pid may have been reused: for the journal only. */
+/** The caller of a method, as the bus saw its socket connect. The pid may have been reused: for the journal only. */
 export interface Caller {
   readonly sender: string;
   readonly uid: number;
@@ -12,20 +12,20 @@ export interface Caller {
 
 const maxCallers = 8192;
 
-/** The credentials of connections, asked for once each and kept until the connection leaves the bus. */
+/** Caches the credentials of connections until they leave the bus. */
 export class Callers {
   readonly #bus: Bus;
   readonly #cached = new Map<string, Caller>();
   /** The callers whose credentials the bus has reported, by their unique names. */
   readonly cached: ReadonlyMap<string, Caller> = this.#cached;
-  readonly #asked = new Map<string, Promise<Caller>>();
+  readonly #pending = new Map<string, Promise<Caller>>();
   readonly #listeners = new Set<(caller: Caller) => void>();
 
   private constructor(bus: Bus) {
     this.#bus = bus;
   }
 
-  /** Begins to notice connections that leave; only then may anything be kept. */
+  /** Subscribes to connections that leave the bus, without which nothing may be cached. */
   static async start(bus: Bus): Promise<Callers> {
     const callers = new Callers(bus);
     const left = {
@@ -35,24 +35,24 @@ export class Callers {
       arg2: '',
     };
     await bus.subscribe(left, ({ body: [name] }) => {
-      if (typeof name === 'string' && name.startsWith(':')) callers.#forget(name);
+      if (typeof name === 'string' && name.startsWith(':')) callers.#evict(name);
     });
     return callers;
   }
 
-  /** The caller; AccessDenied when it has left or the bus does not tell its uid. */
+  /** The caller; AccessDenied when it has left or the bus does not report its uid. */
   get(sender: string): Promise<Caller> {
     const cached = this.#cached.get(sender);
     if (cached !== undefined) return Promise.resolve(cached);
-    let asked = this.#asked.get(sender);
-    if (asked === undefined) {
-      asked = this.#ask(sender).finally(() => this.#asked.delete(sender));
-      this.#asked.set(sender, asked);
+    let pending = this.#pending.get(sender);
+    if (pending === undefined) {
+      pending = this.#ask(sender).finally(() => this.#pending.delete(sender));
+      this.#pending.set(sender, pending);
     }
-    return asked;
+    return pending;
   }
 
-  /** Notifies when a connection leaves the bus whose credentials are cached. */
+  /** Notifies when a connection with cached credentials leaves the bus. */
   onVanish(listener: (caller: Caller) => void): Disposable {
     this.#listeners.add(listener);
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
@@ -60,7 +60,7 @@ export class Callers {
 
   async #ask(sender: string): Promise<Caller> {
     const caller = parseCredentials(sender, await this.#credentials(sender));
-    if (!this.#asked.has(sender)) {
+    if (!this.#pending.has(sender)) {
       throw new ServiceError('AccessDenied', `the caller ${sender} has left the bus`);
     }
     if (this.#cached.size >= maxCallers) this.#cached.clear();
@@ -79,8 +79,8 @@ export class Callers {
     }
   }
 
-  #forget(sender: string): void {
-    this.#asked.delete(sender);
+  #evict(sender: string): void {
+    this.#pending.delete(sender);
     const caller = this.#cached.get(sender);
     if (caller === undefined) return;
     this.#cached.delete(sender);
@@ -97,7 +97,7 @@ function parseCredentials(sender: string, credentials: unknown): Caller {
   }
   const uid = entries.get('UnixUserID');
   if (typeof uid !== 'number') {
-    throw new ServiceError('AccessDenied', `the bus does not tell the uid of ${sender}`);
+    throw new ServiceError('AccessDenied', `the bus does not report the uid of ${sender}`);
   }
   const groups = entries.get('UnixGroupIDs');
   const gids = Array.isArray(groups) ? groups.filter((gid) => typeof gid === 'number') : [];

@@ -1,11 +1,11 @@
 import type { InterfaceDefinition, Properties } from '../definition.ts';
 
-/** Health and LastError of a manager: what its service says of itself, and a problem of the process beside it. */
+/** Health and LastError of a manager: those that its service sets, combined with a problem of the process. */
 export class ManagerHealth<I extends InterfaceDefinition> {
   readonly #own = new Map<string, unknown>([['Health', 'ok']]);
   #problem = '';
 
-  /** The values that a service sets, with the problem of the process in them. */
+  /** The values that a service sets, combined with the problem of the process. */
   over(values: Partial<Properties<I>>): Partial<Properties<I>> {
     this.#keep(values);
     if (this.#problem === '') return values;
@@ -13,7 +13,7 @@ export class ManagerHealth<I extends InterfaceDefinition> {
     return touched ? { ...values, ...this.#shown() } : values;
   }
 
-  /** The values that show this problem from now on; '' is none. */
+  /** Sets the problem of the process, '' for none, and returns the values that show it. */
   with(problem: string): Partial<Properties<I>> {
     this.#problem = problem;
     return this.#shown();

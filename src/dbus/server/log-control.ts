@@ -3,10 +3,10 @@ import type { Variant } from '../wire/variant.ts';
 import type { ServedInterface, ServedObject } from './object-tree.ts';
 import { PropertySet } from './properties.ts';
 
-/** Where LogControl1 lives on every service. */
+/** The object path of LogControl1, the same for every service. */
 export const logControlPath = '/org/freedesktop/LogControl1';
 
-/** What systemd's `service-log-level` and `service-log-target` speak (org.freedesktop.LogControl1(5)). */
+/** The interface behind systemctl's `service-log-level` and `service-log-target` (org.freedesktop.LogControl1(5)). */
 export const logControlInterface = defineInterface({
   name: 'org.freedesktop.LogControl1',
   doc: 'Log level and target of the service. What is set holds over idle exits and crashes; it ends with an ordered stop or restart, with a reload of another `log_level`, and when the bus starts anew.',
@@ -22,14 +22,14 @@ export const logControlInterface = defineInterface({
   },
 });
 
-/** What the log of a process lets LogControl1 read and change; a setter throws InvalidArgs for a wrong value. */
+/** The settings of a log that LogControl1 reads and changes; a setter throws InvalidArgs for a wrong value. */
 export interface LogControl {
   level: string;
   target: string;
   readonly syslogIdentifier: string;
 }
 
-/** Its properties as they are when they are read: others set them too, such as a reload. */
+/** Properties that are read from the log each time, since a reload changes them, too. */
 class LogProperties extends PropertySet {
   readonly #control: LogControl;
 
@@ -53,7 +53,7 @@ function valuesOf({ level, target, syslogIdentifier }: LogControl): Record<strin
   return { LogLevel: level, LogTarget: target, SyslogIdentifier: syslogIdentifier };
 }
 
-/** The object that speaks LogControl1 for a log. */
+/** The LogControl1 object of a log. */
 export function logControlObject(control: LogControl): ServedObject {
   const properties = new LogProperties(control);
   const served: ServedInterface = {

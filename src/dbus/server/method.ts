@@ -18,7 +18,7 @@ export interface CallValues {
   readonly options: Record<string, unknown>;
 }
 
-/** What a call was given. */
+/** The decoded arguments and options of a call. */
 export interface CallArguments {
   readonly values: CallValues;
   /** The standard option `request_id`. */
@@ -26,26 +26,26 @@ export interface CallArguments {
 }
 
 const requestIdOption = 'request_id';
-/** Any body may be so large; arguments and options with a limit of their own add it. */
+/** The limit of any body, to which the declared limits of arguments and options are added. */
 const baseBytes = 64 << 10;
-/** Arrays and dictionaries of one call have so many elements in all. */
+/** The limit of elements of all arrays and dictionaries of one call. */
 export const maxCallElements = 4096;
-/** What an element costs beside its text: a length, a NUL, and what aligns it. */
+/** The bytes of an element besides its text: a length, a NUL and padding. */
 const elementBytes = 32;
-/** What one word of an enumeration, and a list of them, may have. */
+/** The limits of one word of an enumeration, and of a list of them. */
 const maxWordBytes = 64;
 const maxWordsBytes = 1024;
 
-/** What every handler may fail with. */
+/** The codes that are declared for every method. */
 const commonCodes: readonly ErrorCode[] = ['InvalidArgs', 'LimitsExceeded', 'Cancelled', 'Failed'];
 
-/** A method of a table, prepared once so that a call costs little. */
+/** A method of a table, prepared once so that calls are cheap. */
 export class Method {
   readonly name: string;
-  /** What authorization is asked about its calls. */
+  /** Creates the authorization requests for its calls. */
   readonly requests: MethodRequests;
   readonly resolves: boolean;
-  /** Whether it has no effect but its reply. */
+  /** Whether it has no effect besides its reply. */
   readonly reads: boolean;
   /** Whether its handler mostly waits: for an operation, or for another service. */
   readonly waits: boolean;
@@ -72,19 +72,18 @@ export class Method {
     return this.#arguments.signature;
   }
 
-  /** How large the body of a call may be. */
   get maxBodyBytes(): number {
     return this.#arguments.maxBodyBytes;
   }
 
-  /** Whether the table says that a handler or resolver may fail with it. */
+  /** Whether the table declares the code for this method. */
   declares(code: ErrorCode): boolean {
     if (code === 'AccessDenied') return this.requests.checks.length > 0;
     return commonCodes.includes(code) || Object.hasOwn(this.#definition.errors ?? {}, code);
   }
 
   /**
-   * The arguments of a call with this method's signature, names as their parsers return them; InvalidArgs or
+   * Parses the arguments of a call with this method's signature, names by their parsers; InvalidArgs or
    * LimitsExceeded when one is wrong.
    */
   parse(message: IncomingMessage, names: NameParsers): CallArguments {
@@ -113,12 +112,12 @@ export class Method {
     this.#arguments.wipe(values);
   }
 
-  /** What a handler returned, in the order and form of the wire. */
+  /** The result of a handler as the body of a reply. */
   reply(result: unknown): { readonly signature: string; readonly body: readonly unknown[] } {
     return { signature: this.#outSignature, body: this.#encode(result) };
   }
 
-  /** Wipes the bytes of what a handler returned, when they are secret. */
+  /** Wipes the bytes of a result that is secret. */
   wipe(result: unknown): void {
     if (this.#definition.secret !== true || typeof result !== 'object' || result === null) return;
     for (const value of Object.values(result)) if (value instanceof Uint8Array) value.fill(0);
@@ -157,7 +156,7 @@ function checkSize(name: string, size: number, limit: number, unit: string): voi
   throw new ServiceError('LimitsExceeded', `${name} is ${size}${unit}, the limit is ${limit}`);
 }
 
-/** A text, or each of an array of texts, must be one of the words; more bytes than words have are too many. */
+/** Checks that a text, or each of an array of texts, is one of the words; LimitsExceeded when it is far too long. */
 function checkWords(name: string, value: unknown, known: readonly string[]): void {
   const words: readonly unknown[] = Array.isArray(value) ? value : [value];
   checkSize(name, sizeOf(value), Array.isArray(value) ? maxWordsBytes : maxWordBytes, ' bytes');
@@ -174,12 +173,11 @@ function sizeOf(value: unknown): number {
 }
 
 /**
- * Reads the arguments of one method. The work of a call is bounded here: its options stand last, and the first one
- * that is unknown, given twice or of a wrong type ends the reading, so that nothing is decoded that is not declared.
+ * Reads the arguments of one method. This bounds the work of a call: its options come last, and reading ends at the
+ * first one that is unknown, duplicate or of a wrong type, so that nothing undeclared is decoded.
  */
 export class ArgumentReader {
   readonly signature: string;
-  /** How large the body of a call may be. */
   readonly maxBodyBytes: number;
   readonly #method: string;
   readonly #names: readonly string[];
@@ -266,7 +264,7 @@ export function tooLarge(member: string, message: IncomingMessage, limit: number
   return new ServiceError('LimitsExceeded', text);
 }
 
-/** LimitsExceeded for a header that was not read whole. */
+/** LimitsExceeded for a header that is too large to be held. */
 export function largeHeader(): ServiceError {
   const limit = `the limit is ${maxFieldsBytes >> 10} KiB`;
   return new ServiceError(
@@ -275,7 +273,7 @@ export function largeHeader(): ServiceError {
   );
 }
 
-/** What a failure to decode is to the caller. */
+/** The error that the caller gets for a failure to decode. */
 export function refusal(member: string, error: unknown): unknown {
   if (error instanceof ElementLimitError) {
     return new ServiceError('LimitsExceeded', `${member}: ${error.message}`);
@@ -308,7 +306,7 @@ const integers: ReadonlyMap<string, readonly [number, boolean]> = new Map([
   ['t', [64, false]],
 ]);
 
-/** A value of the declared type; of an integer any integer type that holds its value, since clients guess them. */
+/** Reads an option of the declared type; for an integer any integer type will do, since clients guess the type. */
 function optionReader(name: string, declared: string): OptionReader {
   const [readDeclared] = readersOf(declared);
   if (readDeclared === undefined) throw new TypeError(`an option of type ${declared}`);

@@ -17,8 +17,8 @@ interface Child {
 }
 
 /**
- * The objects of a service: its manager and the children below that, with their properties and the signals about them.
- * A service fills it from its start on; nothing is announced before `goLive`.
+ * The objects of a service: its manager and the children below that, with their properties and their signals.
+ * A service adds objects from its start on; nothing is announced before `goLive`.
  */
 export class ObjectManager<S extends ServiceDefinition> {
   readonly tree = new ObjectTree();
@@ -45,17 +45,17 @@ export class ObjectManager<S extends ServiceDefinition> {
     this.#manager.assertComplete();
   }
 
-  /** From now on changes are announced: the service has its name, and what was there before is no change. */
+  /** Announces changes from now on: the service owns its name, and clients have seen nothing from before. */
   goLive(): void {
     this.#signals.goLive();
   }
 
-  /** Is called before each change is announced, so that no client has cached more than the listener. Must not throw. */
+  /** Calls the listener before each change is announced, so that no client learns of it earlier. It must not throw. */
   onChange(listener: () => void): void {
     this.#signals.onChange(listener);
   }
 
-  /** What clients may have cached: what is shown at present. */
+  /** Digests of the current values that clients may have cached. */
   shown(): Shown {
     const { path } = this.service;
     return new Map([
@@ -67,8 +67,8 @@ export class ObjectManager<S extends ServiceDefinition> {
   }
 
   /**
-   * Announces in what the service differs from what it showed when it ended, for clients that cached that. When that is
-   * not known, everything may differ.
+   * Announces the differences to the values of the previous run, for clients that have cached those. When the previous
+   * values are unknown, everything may differ.
    */
   announceSince(before: Shown | undefined): void {
     const { path, manager, child } = this.service;
@@ -86,12 +86,12 @@ export class ObjectManager<S extends ServiceDefinition> {
     for (const at of gone) this.#signals.removed(at, [child.interface.name]);
   }
 
-  /** Sets properties of the manager; false when that changes nothing that clients may have cached. */
+  /** Sets properties of the manager; returns whether a value changed that clients may have cached. */
   setProperties(values: Partial<Properties<S['manager']>>): boolean {
     return this.#setManager(this.#health.over(values));
   }
 
-  /** Shows a problem of the process beside those that the service has itself; '' ends that. */
+  /** Sets the problem of the process that Health and LastError show besides those of the service; '' for none. */
   setProblem(text: string): void {
     this.#setManager(this.#health.with(text));
   }
@@ -137,7 +137,7 @@ export class ObjectManager<S extends ServiceDefinition> {
     return [...this.#children.keys()];
   }
 
-  /** The path of the object of an id, whether it is there or not. */
+  /** The path of the object of an id, also when it does not exist. */
   pathOf(id: string): string {
     return childPath(this.service.path, this.service.child.segment, id);
   }
@@ -158,7 +158,7 @@ export class ObjectManager<S extends ServiceDefinition> {
     });
   }
 
-  /** Everything public as JSON; objects are encoded once for each of their changes. */
+  /** All properties as JSON; each object is encoded once per change. */
   describe(more: Readonly<Record<string, unknown>> = {}): string {
     const { Version, Health, LastError, ...properties } = this.#manager.toJson();
     const head = JSON.stringify({

@@ -12,10 +12,10 @@ export interface ObjectSignal {
   readonly body: readonly unknown[];
 }
 
-/** The signals about the objects of a service; nothing is sent before `goLive`. */
+/** Emits the signals about the objects of a service; nothing is sent before `goLive`. */
 export class ObjectSignals {
   readonly #bus: Pick<Bus, 'send'>;
-  /** Where the ObjectManager is. */
+  /** The path of the ObjectManager. */
   readonly #path: string;
   #live = false;
   #onChange: () => void = () => undefined;
@@ -29,7 +29,7 @@ export class ObjectSignals {
     this.#live = true;
   }
 
-  /** Is called before each change is announced. Must not throw. */
+  /** Calls the listener before each change is announced. It must not throw. */
   onChange(listener: () => void): void {
     this.#onChange = listener;
   }
@@ -43,7 +43,7 @@ export class ObjectSignals {
     this.#announceObject('InterfacesRemoved', 'oas', [path, interfaces]);
   }
 
-  /** A constant of the object has changed: another one took its place. */
+  /** A constant property has changed, so the object is announced as a new one. */
   replaced(object: ServedObject): void {
     this.removed(object.path, [...object.interfaces.keys()]);
     this.added(object);
@@ -66,7 +66,7 @@ export class ObjectSignals {
     this.changed(path, interfaceName, { changed: {}, invalidated: names, constants: [] });
   }
 
-  /** Sends a signal that is no change. */
+  /** Sends a signal that does not announce a change. */
   send(signal: ObjectSignal): void {
     if (this.#live) this.#bus.send(new Message({ type: messageType.signal, ...signal }));
   }

@@ -22,19 +22,19 @@ export interface ServedObject {
   readonly managesObjects: boolean;
 }
 
-/** An object as GetManagedObjects returns it, for as long as its properties are these. */
+/** An object encoded for GetManagedObjects, valid for one revision of its properties. */
 interface EncodedObject {
   readonly revision: number;
   readonly bytes: Buffer;
 }
 
 /**
- * The objects of a service by path. Everybody may read all of them at any time, so what a read costs is what it
- * returns: nodes know their children, and what is returned whole is encoded once for each change.
+ * The objects of a service by path. Any process may read all of them at any time, so reads are cheap: nodes know
+ * their children, and objects are encoded once per change.
  */
 export class ObjectTree {
   readonly #objects = new Map<string, ServedObject>();
-  /** The names below each node, with how many objects are there or below. */
+  /** The names below each node, with the number of objects at or below them. */
   readonly #nodes = new Map<string, Map<string, number>>();
   readonly #encoded = new Map<string, EncodedObject>();
   readonly #introspection = new Map<string, string>();
@@ -68,7 +68,7 @@ export class ObjectTree {
     return this.#objects.has(path) || this.#nodes.has(path);
   }
 
-  /** Introspection of an object or of a node on the way to one; undefined where there is neither. */
+  /** Introspection of an object or of a node above one; undefined for any other path. */
   introspect(path: string): string | undefined {
     const object = this.#objects.get(path);
     const children = this.#nodes.get(path);
@@ -94,7 +94,7 @@ export class ObjectTree {
     return bytes;
   }
 
-  /** Counts an object in or out at every node above it. */
+  /** Adds to the number of objects of every node above a path. */
   #countNodes(path: string, by: 1 | -1): void {
     this.#introspection.clear();
     for (let child = path; child !== '/'; ) {
@@ -134,7 +134,7 @@ function cachedXml(definition: InterfaceDefinition): string {
   return xml;
 }
 
-/** Elements one after the other, each from a multiple of 8 on. */
+/** Concatenates elements, each aligned to 8. */
 function joinAligned(elements: readonly Uint8Array[]): Uint8Array {
   const starts: number[] = [];
   let end = 0;

@@ -5,11 +5,11 @@ import { writersOf } from '../wire/codec.ts';
 import { type Variant, variant } from '../wire/variant.ts';
 import { WireWriter } from '../wire/writer.ts';
 
-/** What changed in a set of properties, as PropertiesChanged announces it. */
+/** A change of properties, as PropertiesChanged announces it. */
 export interface PropertyChange {
   readonly changed: Readonly<Record<string, Variant>>;
   readonly invalidated: readonly string[];
-  /** Those that never change on one object: it is another object now. */
+  /** Constant properties that changed: the object must be announced as a new one. */
   readonly constants: readonly string[];
 }
 
@@ -25,14 +25,14 @@ export class PropertySet {
     for (const name of Object.keys(this.#definitions)) this.#values.set(name, values[name]);
   }
 
-  /** Throws when a property has no value; none may be read before. */
+  /** Throws when a property has no value; must pass before the first read. */
   assertComplete(): void {
     for (const [name, value] of this.#values) {
       if (value === undefined) throw new TypeError(`property ${name} has no value`);
     }
   }
 
-  /** Changes values and returns what must be announced; undefined when nothing must. */
+  /** Changes values and returns the change to announce; undefined when there is none. */
   set(values: Readonly<Record<string, unknown>>): PropertyChange | undefined {
     const changed: Record<string, Variant> = {};
     const invalidated: string[] = [];
@@ -52,12 +52,12 @@ export class PropertySet {
     return isSilent ? undefined : { changed, invalidated, constants };
   }
 
-  /** Differs whenever a value does. */
+  /** Increases with each change of a value. */
   get revision(): number {
     return this.#revision;
   }
 
-  /** Whether the property never changes on one object. */
+  /** Whether the property is constant for the life of an object. */
   isConstant(name: string): boolean {
     return this.#definitions[name]?.emits === 'const';
   }
@@ -86,7 +86,7 @@ export class PropertySet {
     );
   }
 
-  /** SHA-256 of values, one after the other, as they go over the wire. */
+  /** SHA-256 of the concatenated values in the wire format. */
   digest(names: readonly string[]): string {
     const writer = new WireWriter(512);
     const [write] = writersOf('v');
@@ -95,12 +95,12 @@ export class PropertySet {
     return createHash('sha256').update(bytes).digest('base64url');
   }
 
-  /** All values as they would stand in JSON: times as numbers, bytes as base64. */
+  /** All values as JSON: times as numbers, bytes as base64. */
   toJson(): Record<string, unknown> {
     return Object.fromEntries([...this.#values].map(([name, value]) => [name, jsonOf(value)]));
   }
 
-  /** The same as text, which is made once until a value changes. */
+  /** The same as text, cached until a value changes. */
   jsonText(): string {
     this.#json ??= JSON.stringify(this.toJson());
     return this.#json;
@@ -114,18 +114,18 @@ function toVariant({ type, record }: PropertyDefinition, value: unknown): Varian
   );
 }
 
-/** The time of a certificate or of an engine may be one before 1970: that is none, and costs nobody the rest either. */
+/** A time before 1970, as a certificate or an engine may have, is sent as 0, so that other values stay readable. */
 function sendable(type: string, value: unknown): unknown {
   return type === 't' && typeof value === 'bigint' && value < 0n ? 0n : withoutNul(value);
 }
 
-/** What came from a cloud or an engine may hold a NUL, which no text on the bus can: that costs nobody the rest. */
+/** Text of a cloud or an engine may hold NUL, which D-Bus forbids; it is replaced so that the rest is readable. */
 function withoutNul(value: unknown): unknown {
   if (typeof value === 'string') return value.replaceAll('\0', '\ufffd');
   return Array.isArray(value) ? value.map(withoutNul) : value;
 }
 
-/** A plain object as `a{sv}` by the signatures of its fields; all of them must be there. */
+/** Converts an object to `a{sv}` by the signatures of its fields, all of which must be present. */
 export function recordToVariants(
   fields: Readonly<Record<string, string>>,
   value: unknown,

@@ -7,17 +7,17 @@ import { largeHeader, tooLarge } from './method.ts';
 import type { ObjectTree, ServedObject } from './object-tree.ts';
 import { type StandardMethod, standardMethods, unknownObject } from './standard.ts';
 
-/** Where a call leads: to a standard method of an object, or to a method of the service. */
+/** The target of a call: a standard method of an object, or a method of the service. */
 export type Route = StandardRoute | { readonly kind: 'own'; readonly method: Method };
 
-/** To a standard method, of an object or of a node without one. */
+/** A standard method, of an object or of a node without one. */
 export interface StandardRoute {
   readonly kind: 'standard';
   readonly method: StandardMethod;
   readonly object?: ServedObject;
 }
 
-/** Finds what a call is for and sees that its body fits; UnknownObject, InvalidArgs and the like when not. */
+/** Finds the target of a call and checks that its body fits; throws UnknownObject, InvalidArgs and the like. */
 export function routeOf(message: IncomingMessage, tree: ObjectTree): Route {
   const { path = '/', member = '' } = message.header;
   if (isLargeHeader(message.header)) throw largeHeader();
@@ -65,7 +65,7 @@ function standardRoute(
   return { kind: 'standard', method };
 }
 
-/** A call without an interface header goes to the one interface that has the member. */
+/** The interface of a call that names none: the only one that has the member. */
 function interfaceOf(object: ServedObject | undefined, member: string): string {
   const own = [...(object?.interfaces ?? [])].filter(([, { methods }]) => methods.has(member));
   const standard = [...standardMethods].filter(([, methods]) => methods.has(member));
@@ -83,7 +83,7 @@ function unknownMethod(interfaceName: string, member: string): ServiceError {
   return new ServiceError('UnknownMethod', `no method ${member}${where}`);
 }
 
-/** Refuses what the method does not take; nothing of the body is decoded here. */
+/** Rejects a body that the method does not accept, without decoding it. */
 function checkBody(message: IncomingMessage, method: StandardMethod | Method): void {
   const { signature, member = '' } = message.header;
   if (signature !== method.signature) {

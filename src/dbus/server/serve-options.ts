@@ -6,7 +6,7 @@ import type { Caller, Callers } from './caller.ts';
 import type { CallLimits } from './limits/call-limits.ts';
 import type { LogControl } from './log-control.ts';
 
-/** What calls are served with, as far as it follows from a configuration. */
+/** The options of a server that depend on the configuration. */
 export interface ServingOptions<
   S extends ServiceDefinition,
   Names extends NameParsers = NameParsers,
@@ -14,38 +14,38 @@ export interface ServingOptions<
   readonly handlers: Omit<Handlers<S['manager'], CallContext, Names>, 'Describe'>;
   readonly resolvers: Resolvers<S['manager'], CallContext, Names>;
   readonly authorizer: Authorizer;
-  /** More for `Describe`. */
+  /** Additional fields for `Describe`. */
   readonly describeMore?: () => Readonly<Record<string, unknown>>;
 }
 
-/** The same for any service: the tables type handlers one by one, the dispatcher calls them by name. */
+/** ServingOptions of any service: the tables type handlers one by one, the dispatcher calls them by name. */
 export interface AnyServingOptions
   extends Pick<ServingOptions<ServiceDefinition>, 'authorizer' | 'describeMore'> {
   readonly handlers: Readonly<Record<string, unknown>>;
   readonly resolvers: Readonly<Record<string, unknown>>;
 }
 
-/** Is notified of what happens, for the journal. None of these may throw. */
+/** Is notified of calls and failures, for the journal. None of these may throw. */
 export interface ServeObserver {
-  /** A call that wants no reply will not be performed: its caller left before its turn. */
+  /** A queued call that wants no reply was dropped, because its caller left. */
   onLostCall?(message: string, caller: Caller | undefined): void;
-  /** A call of a method of the service is about to be authorized, or is public. */
+  /** A method of the service was called; authorization, if any, follows. */
   onCall?(call: CallContext): void;
   onDecision(call: CallContext, request: AuthorizationRequest, error: unknown): void;
-  /** A call was answered with an error; whatever is not a ServiceError went out as `internal error`. */
+  /** A call failed; the caller was sent `internal error` for all but a ServiceError. */
   onFailure(call: CallContext | undefined, message: string, error: unknown): void;
   /** A handler failed with a code that the table does not list for its method. */
   onUndeclared?(call: CallContext, error: ServiceError): void;
 }
 
-/** What a service is served with. `Describe` is answered here. */
+/** The options of a server. It implements `Describe` itself. */
 export interface ServeOptions<S extends ServiceDefinition, Names extends NameParsers = NameParsers>
   extends ServingOptions<S, Names> {
   readonly callers: Callers;
   readonly names: Names;
   readonly logControl: LogControl;
   readonly observer: ServeObserver;
-  /** Beside root: whose `request_id` is taken over, and whose calls have the larger limits. */
+  /** The uids besides root whose `request_id` is adopted and whose calls have the larger limits. */
   readonly trustedUids?: ReadonlySet<number>;
   readonly limits?: CallLimits;
 }

@@ -16,7 +16,7 @@ import { standardBodyBytes, standardMethods } from './standard.ts';
 
 type CommonOptions = Pick<ServeOptions<ServiceDefinition>, 'names' | 'observer' | 'trustedUids'>;
 
-/** A call with all that it is served with. */
+/** A call with its method, its arguments and the handlers that serve it. */
 interface ServedCall {
   readonly method: Method;
   readonly args: CallArguments;
@@ -24,7 +24,7 @@ interface ServedCall {
   readonly serving: Serving;
 }
 
-/** Serves the objects of a service on a bus, which are complete; it owns no name yet. */
+/** Serves the complete objects of a service on a bus; it does not acquire the name. */
 export function serve<S extends ServiceDefinition, Names extends NameParsers>(
   bus: Bus,
   objects: ObjectManager<S>,
@@ -43,7 +43,7 @@ export class Server<S extends ServiceDefinition, Names extends NameParsers = Nam
   readonly #options: CommonOptions;
   readonly #admission: Admission;
   #serving: Serving;
-  /** The largest reply that each member was answered with so far: what its next callers may expect. */
+  /** The largest reply of each member so far, which its next callers may expect, too. */
   readonly #largestReplies = new Map<string, number>();
 
   constructor(bus: Bus, objects: ObjectManager<S>, options: ServeOptions<S, Names>) {
@@ -72,24 +72,22 @@ export class Server<S extends ServiceDefinition, Names extends NameParsers = Nam
     });
   }
 
-  /** Calls under way. */
-  get callsUnderWay(): number {
-    return this.#admission.underWay;
+  /** The number of calls that have not ended. */
+  get pendingCalls(): number {
+    return this.#admission.pending;
   }
 
-  /** When the last call came or ended, by `performance.now()`: what idle exit counts by. */
+  /** When the last call arrived or ended, by `performance.now()`; idle exit counts from then. */
   get lastActivityAt(): number {
     return this.#admission.lastActivityAt;
   }
 
-  /** Aborts the signal of every call under way; they are still answered. */
+  /** Aborts the signal of every pending call; their callers still get a reply. */
   abandonCalls(): void {
     this.#admission.abandonCalls();
   }
 
-  /**
-   * Serves later calls with something else. Those under way end with what they began with; resolves when they have.
-   */
+  /** Replaces the handlers for later calls; resolves when the calls that still use the previous ones have ended. */
   replace(options: ServingOptions<S, Names>): Promise<void> {
     const before = this.#serving;
     this.#serving = this.#servingWith(options);
@@ -106,8 +104,8 @@ export class Server<S extends ServiceDefinition, Names extends NameParsers = Nam
 
   #dispatch(call: IncomingCall): void {
     try {
-      const answered = this.#serve(call);
-      if (answered) void answered.catch((error: unknown) => this.#fail(call, error));
+      const served = this.#serve(call);
+      if (served) void served.catch((error: unknown) => this.#fail(call, error));
     } catch (error) {
       this.#fail(call, error);
     }
@@ -121,7 +119,7 @@ export class Server<S extends ServiceDefinition, Names extends NameParsers = Nam
     return maxBodyBytesOf(header, this.#objects.methods);
   }
 
-  /** Undefined when the call was answered at once; throws or rejects when it failed. */
+  /** Undefined when the reply was sent at once; throws or rejects when the call failed. */
   #serve(call: IncomingCall): Promise<void> | undefined {
     const method = this.#methodFor(call.message);
     if (method !== undefined) return this.#serveOwn(call, method);
@@ -131,7 +129,7 @@ export class Server<S extends ServiceDefinition, Names extends NameParsers = Nam
     return undefined;
   }
 
-  /** The method of the manager that a call fits in all respects, as most do; what else it may be for, routeOf finds. */
+  /** The method of the manager that a call matches exactly, as most do; routeOf finds the target of all others. */
   #methodFor(message: IncomingMessage): Method | undefined {
     const { path, signature } = message.header;
     const method = path === this.#path ? this.#methods.get(nameOf(message)) : undefined;
@@ -143,7 +141,7 @@ export class Server<S extends ServiceDefinition, Names extends NameParsers = Nam
     const { tree } = this.#objects;
     // a read without a reply has no effect
     const isDue = message.wantsReply || method.hasEffect;
-    this.#succeed(call, isDue ? method.answer({ message, caller, tree, object }) : noReply);
+    this.#succeed(call, isDue ? method.handle({ message, caller, tree, object }) : noReply);
   }
 
   #serveOwn(call: IncomingCall, method: Method): Promise<void> | undefined {
@@ -154,7 +152,7 @@ export class Server<S extends ServiceDefinition, Names extends NameParsers = Nam
     return this.#serveWith(method, args, call);
   }
 
-  /** Wipes the secret arguments of a call when it has ended, however it ended. */
+  /** Serves a call, and wipes its secret arguments when it has ended, also with a failure. */
   #serveWith(method: Method, args: CallArguments, call: IncomingCall): Promise<void> | undefined {
     const serving = this.#serving;
     serving.enter();
@@ -179,14 +177,14 @@ export class Server<S extends ServiceDefinition, Names extends NameParsers = Nam
     return this.#performAfter(decision, served);
   }
 
-  /** Somebody is asked: the call gives its place back until the reply. */
+  /** Parks the call until the authorizer has decided. */
   async #performAfter(decision: Promise<void>, served: ServedCall): Promise<void> {
     const { method, call } = served;
     try {
       this.#admission.park(call);
     } catch (error) {
       call.abandon();
-      decision.catch(() => undefined); // the call has failed already, of the limit
+      decision.catch(() => undefined); // the call has failed already, by the limit
       throw error;
     }
     await decision;
@@ -223,15 +221,15 @@ export class Server<S extends ServiceDefinition, Names extends NameParsers = Nam
     if (method.waits) this.#admission.park(call);
     const result = this.#watched(method, call, () => handler(args.values, call));
     if (result instanceof Promise) {
-      return result.then((value: unknown) => this.#answer(call, method, value));
+      return result.then((value: unknown) => this.#replyWith(value, call, method));
     }
-    this.#answer(call, method, result);
+    this.#replyWith(result, call, method);
     return undefined;
   }
 
-  /** Runs a handler or a resolver; a failure that the table does not list for the method is passed on, and noted. */
+  /** Runs a handler or a resolver; reports a failure that the table does not declare for the method. */
   #watched(method: Method, call: IncomingCall, run: () => unknown): unknown {
-    const note = (error: unknown): never => {
+    const check = (error: unknown): never => {
       if (error instanceof ServiceError && !method.declares(error.code)) {
         this.#options.observer.onUndeclared?.(call, error);
       }
@@ -239,13 +237,13 @@ export class Server<S extends ServiceDefinition, Names extends NameParsers = Nam
     };
     try {
       const result = run();
-      return result instanceof Promise ? result.catch(note) : result;
+      return result instanceof Promise ? result.catch(check) : result;
     } catch (error) {
-      return note(error);
+      return check(error);
     }
   }
 
-  #answer(call: IncomingCall, method: Method, result: unknown): void {
+  #replyWith(result: unknown, call: IncomingCall, method: Method): void {
     try {
       this.#succeed(call, method.reply(result));
     } finally {
@@ -253,10 +251,10 @@ export class Server<S extends ServiceDefinition, Names extends NameParsers = Nam
     }
   }
 
-  #succeed(call: IncomingCall, answer: Reply): void {
-    const bytes = reply(this.#bus, call.message, answer);
+  #succeed(call: IncomingCall, result: Reply): void {
+    const bytes = reply(this.#bus, call.message, result);
     if (bytes > this.#largestReplyTo(call)) this.#largestReplies.set(memberOf(call), bytes);
-    // what was made and not sent counts as well: it cost the same
+    // a reply that was not sent counts as well: it cost the same
     this.#admission.finish(call, call.message.wantsReply ? bytes : this.#largestReplyTo(call));
   }
 
@@ -272,7 +270,7 @@ export class Server<S extends ServiceDefinition, Names extends NameParsers = Nam
 
 const noReply: Reply = { signature: '', body: [] };
 
-/** What the largest reply is known by; only methods that exist are ever answered with one. */
+/** The key of the largest reply; bounded, since only methods that exist have replies. */
 function memberOf({ message }: IncomingCall): string {
   return nameOf(message);
 }
@@ -281,7 +279,7 @@ function nameOf({ header }: IncomingMessage): string {
   return `${header.interface ?? ''}.${header.member ?? ''}`;
 }
 
-/** How large the body of a call may be, by its header alone. */
+/** The largest accepted body of a call, judged by its header. */
 export function maxBodyBytesOf(
   { interface: interfaceName, member = '' }: MessageHeader,
   methods: ReadonlyMap<string, Method>,
@@ -294,7 +292,7 @@ export function maxBodyBytesOf(
 type Handler = (args: unknown, call: CallContext) => unknown;
 type Table = ReadonlyMap<string, Handler>;
 
-/** What calls are served with from their beginning to their end: a reload replaces it for those that follow. */
+/** The handlers and the authorizer that serve a call from start to end; a reload replaces them for later calls. */
 export class Serving {
   readonly handlers: Table;
   readonly resolvers: Table;
@@ -315,18 +313,18 @@ export class Serving {
     this.gate = new AuthorizationGate(authorizer, server.decided);
   }
 
-  /** Counts a call in until `leave`. */
+  /** Counts a call that begins. */
   enter(): void {
     this.#calls++;
   }
 
-  /** Ends what `enter` began. */
+  /** Counts a call that ended. */
   leave(): void {
     this.#calls--;
     if (this.#calls === 0) this.#whenEnded?.();
   }
 
-  /** Resolves when no call is under way; for one that was replaced, so none begins any more. */
+  /** Resolves when no call is pending; for a Serving that was replaced, which no further call enters. */
   ended(): Promise<void> {
     if (this.#calls === 0) return Promise.resolve();
     return new Promise((resolve) => {

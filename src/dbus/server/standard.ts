@@ -9,7 +9,7 @@ import type { Caller } from './caller.ts';
 import { refusal } from './method.ts';
 import type { ObjectTree, ServedInterface, ServedObject } from './object-tree.ts';
 
-/** What a standard method needs. */
+/** A call of a standard method. */
 export interface StandardCall {
   readonly message: IncomingMessage;
   readonly caller: Caller;
@@ -17,18 +17,18 @@ export interface StandardCall {
   readonly object: ServedObject | undefined;
 }
 
-/** Their arguments are names, and the value of a property. */
+/** The largest body: arguments are names and the value of one property. */
 export const standardBodyBytes = 64 << 10;
 
 /** One method of a standard interface. */
 export interface StandardMethod {
   readonly signature: string;
   readonly maxBodyBytes: number;
-  /** Whether it is there on objects only, on the nodes between them too, or on every path there may be. */
+  /** Whether it exists on objects only, also on the nodes above them, or on every path. */
   readonly where: 'object' | 'node' | 'anywhere';
-  /** Whether a call does something even when nobody waits for its reply. */
+  /** Whether a call has an effect besides its reply. */
   readonly hasEffect: boolean;
-  readonly answer: (call: StandardCall) => Reply;
+  readonly handle: (call: StandardCall) => Reply;
 }
 
 const none: Reply = { signature: '', body: [] };
@@ -36,13 +36,13 @@ const none: Reply = { signature: '', body: [] };
 function standard(
   signature: string,
   where: StandardMethod['where'],
-  answer: StandardMethod['answer'],
+  handle: StandardMethod['handle'],
 ): StandardMethod {
-  const hasEffect = answer === setProperty;
-  return { signature, where, hasEffect, answer, maxBodyBytes: standardBodyBytes };
+  const hasEffect = handle === setProperty;
+  return { signature, where, hasEffect, handle, maxBodyBytes: standardBodyBytes };
 }
 
-/** Standard interfaces. Everybody may read; `Properties.Set` looks at the caller itself. */
+/** Standard interfaces. Reading is public; `Properties.Set` checks the caller itself. */
 export const standardMethods: ReadonlyMap<string, ReadonlyMap<string, StandardMethod>> = new Map([
   [
     'org.freedesktop.DBus.Peer',
@@ -84,7 +84,7 @@ function readMachineId(): string {
       const id = readFileSync(file, 'latin1').trim();
       if (/^[0-9a-f]{32}$/.test(id)) return id;
     } catch {
-      // the next place may have it
+      // the next file may have it
     }
   }
   throw new ServiceError('Unavailable', 'this machine has no machine id');
@@ -97,7 +97,7 @@ function introspect({ tree, message }: StandardCall): Reply {
   return { signature: 's', body: [xml] };
 }
 
-/** Decodes arguments of which none is a container; InvalidArgs when they are malformed. */
+/** Decodes arguments without containers; InvalidArgs when they are malformed. */
 function read<T>(message: IncomingMessage, decode: (reader: WireReader) => T): T {
   try {
     const reader = message.reader(0);
@@ -127,15 +127,15 @@ function getAllProperties({ message, object }: StandardCall): Reply {
 
 function getManagedObjects({ tree, message, object }: StandardCall): Reply {
   if (object?.managesObjects !== true) {
-    throw new ServiceError('UnknownInterface', `${message.header.path} is no object manager`);
+    throw new ServiceError('UnknownInterface', `${message.header.path} is not an object manager`);
   }
   const objects = new EncodedElements(tree.encodedBelow(object.path));
   return { signature: 'a{oa{sa{sv}}}', body: [objects] };
 }
 
 /**
- * Everything but what is declared writable is PropertyReadOnly, and that is for root and the service itself. The value
- * is decoded last, and only when it has the type of the property.
+ * Sets a property. Only root and the service itself may set one that is declared writable; all others are
+ * PropertyReadOnly. The value is decoded last, and only when it has the type of the property.
  */
 function setProperty({ message, object, caller: { uid } }: StandardCall): Reply {
   const write = read(message, (reader) => {
@@ -155,7 +155,7 @@ function setProperty({ message, object, caller: { uid } }: StandardCall): Reply 
   return none;
 }
 
-/** The definition of a property if it may be written; UnknownProperty or PropertyReadOnly if not. */
+/** The definition of a writable property; UnknownProperty or PropertyReadOnly when it is not one. */
 function writableProperty(served: ServedInterface, name: string): { readonly type: string } {
   const properties = served.definition.properties ?? {};
   const definition = Object.hasOwn(properties, name) ? properties[name] : undefined;
@@ -178,8 +178,8 @@ function everyInterface(object: ServedObject | undefined): readonly ServedInterf
 }
 
 /**
- * The interface that a property is asked of. Without a name it is the one that has the property, as the specification
- * allows; a name that several interfaces have must be asked with one.
+ * The interface of a property. Without a name it is the one that has the property, as the specification allows; a
+ * property of several interfaces needs the name.
  */
 function interfaceWith(
   object: ServedObject | undefined,
@@ -205,7 +205,7 @@ function servedInterface(object: ServedObject | undefined, name: string): Served
   return served;
 }
 
-/** No object is at that path. */
+/** UnknownObject for a path without an object. */
 export function unknownObject(path: string): ServiceError {
   return new ServiceError('UnknownObject', `no object ${path}`);
 }

@@ -2,16 +2,16 @@ import type { Socket } from 'node:net';
 
 const maxLineBytes = 16 << 10;
 
-/** One step of the exchange: what is sent once the bus has answered in this way. */
+/** One step of the exchange: the line that is sent after a reply of this form. */
 interface Step {
   readonly accepts: (line: string) => boolean;
   readonly send: string;
 }
 
 /**
- * Descriptors are negotiated although no method takes one: dbus-broker 34 and later put one into the reply to
- * GetConnectionCredentials, and hang up on who did not negotiate. Node reads with read(2), so the kernel closes
- * every descriptor that arrives. A bus that cannot pass descriptors refuses with ERROR, and sends none.
+ * Descriptors are negotiated although no method uses one: dbus-broker 34 and later put one into the reply to
+ * GetConnectionCredentials, and disconnect a peer that did not negotiate. Node reads with read(2), so the kernel
+ * closes every descriptor that arrives. A bus that cannot pass descriptors replies ERROR, and sends none.
  */
 const steps: readonly Step[] = [
   { accepts: (line) => line.startsWith('OK '), send: 'NEGOTIATE_UNIX_FD\r\n' },
@@ -20,7 +20,7 @@ const steps: readonly Step[] = [
 
 /** The SASL exchange of the D-Bus specification, mechanism EXTERNAL, as the uid of this process. */
 export class Authentication {
-  /** Resolves when messages may be sent; rejects when the bus refuses, closes or does not answer in time. */
+  /** Resolves when messages may be sent; rejects when the bus refuses, closes or does not reply in time. */
   readonly done: Promise<void>;
   readonly #socket: Socket;
   readonly #signal: AbortSignal;
@@ -48,12 +48,12 @@ export class Authentication {
     });
   }
 
-  /** Whether what arrives now are messages. */
+  /** Whether the bytes that follow are messages. */
   get isOver(): boolean {
     return this.#settle === undefined;
   }
 
-  /** Takes what the bus replies; it says nothing unasked. */
+  /** Processes a reply of the bus, which sends nothing unasked. */
   receive(bytes: Buffer): void {
     this.#received += bytes.toString('latin1');
     const end = this.#received.indexOf('\r\n');
@@ -73,7 +73,7 @@ export class Authentication {
     if (this.#step === steps.length) this.#end(undefined);
   }
 
-  /** Gives up, unless it is over. */
+  /** Fails the authentication, unless it has ended. */
   fail(error: Error): void {
     if (this.isOver) return;
     this.#end(error);

@@ -1,4 +1,4 @@
-/** Values as they stand on the wire: one reader and one writer for each complete type of a signature, compiled once. */
+/** Decodes and encodes values: one reader and one writer for each complete type of a signature, compiled once. */
 import { isObjectPathValid } from 'dbus-next/lib/validators.js';
 import type { ValueReader, WireReader } from './reader.ts';
 import { alignmentOf, parseSignature, type Type } from './signature.ts';
@@ -11,7 +11,7 @@ const maxCompiled = 512;
 const compiledReaders = new Map<string, readonly ValueReader[]>();
 const compiledWriters = new Map<string, readonly ValueWriter[]>();
 
-/** One reader per complete type of a signature, compiledReaders once. */
+/** One reader per complete type of a signature, compiled once. */
 export function readersOf(signature: string): readonly ValueReader[] {
   let readers = compiledReaders.get(signature);
   if (readers === undefined) {
@@ -89,7 +89,7 @@ function readVariant(reader: WireReader): unknown {
   return variant(signature, value);
 }
 
-/** Bytes are copied: a view would keep the whole message, and what else it carried, alive. */
+/** Bytes are copied: a view would keep the whole message alive, and with it other secrets. */
 function readBytes(reader: WireReader): Buffer {
   const end = reader.arrayEnd(1);
   const at = reader.take(end - reader.position);
@@ -157,7 +157,7 @@ function structReader(members: readonly Type[]): ValueReader {
   };
 }
 
-/** The elements of an array or a dictionary as they stand on the wire, from a multiple of 8 on. */
+/** The encoded elements of an array or a dictionary, aligned to 8. */
 export class EncodedElements {
   readonly bytes: Uint8Array;
 
@@ -166,7 +166,7 @@ export class EncodedElements {
   }
 }
 
-/** One writer per complete type of a signature, compiledWriters once. */
+/** One writer per complete type of a signature, compiled once. */
 export function writersOf(signature: string): readonly ValueWriter[] {
   let writers = compiledWriters.get(signature);
   if (writers === undefined) {
@@ -238,7 +238,7 @@ const basicWriters: Readonly<Record<string, ValueWriter>> = {
     writer.position = writer.buffer.writeDoubleLE(value, writer.position);
   },
   s: (writer, value) => writer.string(text(value)),
-  // the bus drops whoever sends a wrong path, so that must not leave the process
+  // the bus disconnects a peer that sends an invalid path
   o: (writer, value) => {
     const path = text(value);
     if (!isObjectPathValid(path)) expected('an object path');
@@ -282,7 +282,7 @@ function compileWriter(type: Type): ValueWriter {
   }
 }
 
-/** Writes the length of what `write` appends before it, with the padding that D-Bus does not count. */
+/** Writes the elements that `write` appends with their length before them, which excludes the padding. */
 function lengthPrefixed(writer: WireWriter, alignment: number, write: () => void): void {
   writer.uint32(0);
   const at = writer.position - 4;

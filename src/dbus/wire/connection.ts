@@ -6,40 +6,40 @@ import type { Message } from './message.ts';
 import { WireWriter, writeMessage } from './writer.ts';
 
 const hangUpMs = 1000;
-/** Linux hands over at most about 200 KiB at a time. */
+/** Linux passes at most about 200 KiB at a time. */
 const receiveBufferBytes = 128 << 10;
 const writerBytes = 16 << 10;
-/** As much is written at a time, so that what the bus takes shows in pieces of this size. */
+/** The size of one write, and so the resolution at which progress of the bus is observed. */
 const writeBytes = 256 << 10;
 
-/** What the owner of a connection is notified of; none of these may throw. */
+/** Notifications for the owner of a connection; none of these may throw. */
 export interface ConnectionListener {
   /** Judges a message by its header. */
   readonly accept: AcceptBody;
   /** The body of the message is valid until this returns, unless the message is detached. */
   message(message: IncomingMessage): void;
-  /** The bus has taken nothing for a while (`false`), or takes what is sent again (`true`). */
-  takes?(again: boolean): void;
-  /** Called once, when nothing will come any more; without an error after `close`. */
+  /** The bus has accepted nothing for a while (`false`), or accepts messages again (`true`). */
+  stall?(isOver: boolean): void;
+  /** The connection has ended; called once, without an error after `close`. */
   closed(error: Error | undefined): void;
 }
 
-/** How a connection is opened. */
+/** Options of a connection. */
 export interface ConnectionOptions {
   readonly signal: AbortSignal;
   readonly limits?: OutboxLimits | undefined;
 }
 
 /**
- * A connection to a message bus: authentication and messages. With its outbox full it receives no more. Everything is
- * received into one buffer, which is wiped when what it holds is used up: any message may hold a secret.
+ * A connection to a message bus: authentication and messages. It receives nothing while its outbox is full. One buffer
+ * receives everything and is wiped after use: any message may hold a secret.
  */
 export class Connection {
   readonly #socket: Socket;
   readonly #listener: ConnectionListener;
   readonly #inbox: Inbox;
   readonly #outbox: Outbox;
-  /** Until messages may be sent. */
+  /** Defined until messages may be sent. */
   #authentication: Authentication | undefined;
   #received: Buffer | undefined;
   #paused = false;
@@ -56,7 +56,7 @@ export class Connection {
     this.#inbox = new Inbox(listener.accept);
     this.#outbox = new Outbox(socket, limits, {
       room: () => this.#resume(),
-      takes: (again) => listener.takes?.(again),
+      stall: (isOver) => listener.stall?.(isOver),
     });
     this.#authentication = new Authentication(socket, signal);
     let failure: Error | undefined;
@@ -83,18 +83,18 @@ export class Connection {
     return connection;
   }
 
-  /** Bytes that the bus has not taken yet. */
+  /** Bytes that the bus has not accepted yet. */
   get queuedBytes(): number {
     return this.#outbox.queuedBytes;
   }
 
   /** Queues a message and returns its size; TypeError or RangeError when its body does not fit its signature. */
   send(message: Message): number {
-    if (this.#closed || this.#closing) return 0; // who waits for a reply is notified by `closed`
+    if (this.#closed || this.#closing) return 0; // `closed` rejects the calls that wait for a reply
     return this.#outbox.add(message);
   }
 
-  /** Writes what is queued and closes the connection; resolves when the peer has it all. */
+  /** Writes what is queued and closes the connection; resolves when all is written. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closing = true;
@@ -102,12 +102,12 @@ export class Connection {
       this.#socket.once('close', () => resolve());
     });
     await this.#outbox.finish();
-    // what is written will be read, whether the bus hangs up or not
+    // the bus reads everything that is written, but it may not close its end
     this.#socket.end(() => setTimeout(() => this.#socket.destroy(), hangUpMs).unref());
     await closed;
   }
 
-  /** Whether more may be received: the buffer is used again then. */
+  /** Returns whether more may be received, which reuses the buffer. */
   #data(bytes: Buffer): boolean {
     if (this.#authentication === undefined) {
       this.#received = bytes;
@@ -120,7 +120,7 @@ export class Connection {
     return !this.#paused;
   }
 
-  /** Delivers every message that has come, while the outbox has room. */
+  /** Delivers the messages that have arrived while the outbox has room. */
   #deliver(): void {
     try {
       while (!this.#closing) {
@@ -157,18 +157,18 @@ export class Connection {
   }
 }
 
-/** How much may wait before the outbox is full, and for how long the bus may take none of it. */
+/** How much may wait before the outbox is full, and for how long the bus may accept none of it. */
 export interface OutboxLimits {
   readonly queuedBytes: number;
-  /** When a bus that takes nothing is reported. */
+  /** When a bus that accepts nothing is reported. */
   readonly stallMs: number;
-  /** When it counts as lost. */
+  /** When the connection counts as lost. */
   readonly giveUpMs: number;
 }
 
 /**
- * dbus-daemon stops reading from a service when 127 MiB of what the service said wait for clients that do not
- * read. Only a new connection gets it going again, so a bus that takes nothing counts as lost.
+ * dbus-daemon stops reading from a service when 127 MiB of its messages wait for clients that do not read. Only a new
+ * connection resolves that, so a bus that accepts nothing counts as lost.
  */
 export const defaultOutboxLimits: OutboxLimits = {
   queuedBytes: 8 << 20,
@@ -176,17 +176,17 @@ export const defaultOutboxLimits: OutboxLimits = {
   giveUpMs: 10_000,
 };
 
-/** What the owner of an outbox is notified of. */
+/** Notifications for the owner of an outbox. */
 export interface OutboxListener {
   /** Called after every write that leaves the outbox with room. */
   room(): void;
-  /** The bus has taken nothing for `stallMs` (false), or takes what is sent again (true). */
-  takes(again: boolean): void;
+  /** The bus has accepted nothing for `stallMs` (false), or accepts messages again (true). */
+  stall(isOver: boolean): void;
 }
 
 /**
- * What waits to be written to a bus: one write at a time, of what came together during a turn of the event loop or
- * the write before. Any message may hold a secret, so every byte is wiped where it waited, once the bus has it.
+ * Buffers the messages to a bus: one write at a time, of all that were added during an iteration of the event loop or
+ * the previous write. Any message may hold a secret, so every byte is wiped once it is written.
  */
 export class Outbox implements Disposable {
   readonly #socket: Socket;
@@ -194,11 +194,11 @@ export class Outbox implements Disposable {
   readonly #listener: OutboxListener;
   #writer = new WireWriter(writerBytes);
   #flushScheduled = false;
-  /** What is being written, how far, and what to do when nothing is left. */
+  /** The buffer that is being written, its progress, and the callback of `finish`. */
   #writing: Buffer | undefined;
   #written = 0;
   #onEmpty: (() => void) | undefined;
-  /** When the bus last took something, or had nothing to take, by `performance.now()`. */
+  /** When the bus last accepted bytes, or the outbox was empty, by `performance.now()`. */
   #lastProgress = 0;
   #watch: NodeJS.Timeout | undefined;
   #isStalled = false;
@@ -209,7 +209,7 @@ export class Outbox implements Disposable {
     this.#listener = listener;
   }
 
-  /** Bytes that the bus has not taken yet. */
+  /** Bytes that the bus has not accepted yet. */
   get queuedBytes(): number {
     return (this.#writing?.length ?? 0) - this.#written + this.#writer.position;
   }
@@ -231,7 +231,7 @@ export class Outbox implements Disposable {
     return size;
   }
 
-  /** Resolves when all is written, or cannot be. */
+  /** Resolves when all is written, or the socket has failed. */
   finish(): Promise<void> {
     return new Promise((resolve) => {
       this.#onEmpty = resolve;
@@ -239,7 +239,7 @@ export class Outbox implements Disposable {
     });
   }
 
-  /** Wipes what was not written; nothing is written any more. */
+  /** Wipes what is not written, and ends writing. */
   [Symbol.dispose](): void {
     clearInterval(this.#watch);
     this.#writing?.fill(0);
@@ -298,7 +298,7 @@ export class Outbox implements Disposable {
     const { stallMs, giveUpMs } = this.#limits;
     const idleMs = performance.now() - this.#lastProgress;
     if (idleMs >= giveUpMs) {
-      this.#socket.destroy(new Error(`the bus has taken nothing for ${giveUpMs / 1000} s`));
+      this.#socket.destroy(new Error(`the bus has accepted nothing for ${giveUpMs / 1000} s`));
     } else if (idleMs >= stallMs && !this.#isStalled) {
       this.#stalled(true);
     }
@@ -306,7 +306,7 @@ export class Outbox implements Disposable {
 
   #stalled(isStalled: boolean): void {
     this.#isStalled = isStalled;
-    this.#listener.takes(!isStalled);
+    this.#listener.stall(!isStalled);
   }
 }
 

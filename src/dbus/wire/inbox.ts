@@ -12,19 +12,19 @@ import {
 } from './reader.ts';
 
 const none = Buffer.alloc(0);
-/** Of a larger header no more than its known fields are held. */
+/** Only the known fields of a larger header are held. */
 const maxHeldHeaderBytes = 16 << 10;
 
 /**
- * A received message. Its body is decoded on demand, and not even held when it is larger than
- * its receiver accepts. The body may stand in the receive buffer, which is used again: `detach` before waiting.
+ * A received message. Its body is decoded on demand, and not held when it is larger than its receiver accepts. It may
+ * be in the receive buffer, which is reused: `detach` before waiting.
  */
 export class IncomingMessage {
   readonly header: MessageHeader;
   #body: Buffer | undefined;
   #owned: boolean;
 
-  /** `body` is undefined when it was skipped. `owned`: the bytes belong to this message alone. */
+  /** `body` is undefined when it was skipped; `owned` when its bytes are not in the receive buffer. */
   constructor(header: MessageHeader, body: Buffer | undefined, owned: boolean) {
     this.header = header;
     this.#body = body;
@@ -36,19 +36,18 @@ export class IncomingMessage {
     return this.#body === undefined;
   }
 
-  /** What it costs to hold. */
+  /** The memory that the message needs. */
   get sizeBytes(): number {
     return Math.min(this.header.headerBytes, maxHeldHeaderBytes) + (this.#body?.length ?? 0);
   }
 
-  /** Whether the caller waits for a reply. */
   get wantsReply(): boolean {
     return (this.header.flags & messageFlag.noReplyExpected) === 0;
   }
 
-  /** A reader at the start of the body; reads arrays and dictionaries of at most so many elements in all. */
+  /** A reader at the start of the body; arrays and dictionaries may have at most `maxElements` in all. */
   reader(maxElements: number): WireReader {
-    // a body begins at a multiple of 8, so its own start serves for alignment
+    // a body is aligned to 8 in its message, so alignment may count from its start
     return new WireReader(this.#body ?? none, 0, {
       littleEndian: this.header.littleEndian,
       maxElements,
@@ -71,7 +70,7 @@ export class IncomingMessage {
     this.#owned = true;
   }
 
-  /** Wipes the body and lets go of it: it was decoded, or will not be. The receive buffer is wiped by its owner. */
+  /** Wipes and drops the body once it was decoded, or will not be. The receive buffer is wiped by its owner. */
   release(): void {
     if (this.#owned) this.#body?.fill(0);
     this.#body = undefined;
@@ -79,12 +78,12 @@ export class IncomingMessage {
 }
 
 /**
- * Judges a message by its header: how large its body may be to be held; a larger one is skipped as it arrives, and
- * the message delivered without it. Undefined for a message that is not wanted at all.
+ * Returns the largest body to hold for a header; a larger one is skipped as it arrives, and the message delivered
+ * without it. Undefined for a message that is not wanted at all.
  */
 export type AcceptBody = (header: MessageHeader) => number | undefined;
 
-/** A message whose body has not arrived whole. */
+/** A message whose body has not arrived completely. */
 interface Unfinished {
   readonly header: MessageHeader;
   readonly body: Buffer;
@@ -92,17 +91,17 @@ interface Unfinished {
 }
 
 /**
- * Cuts what arrives from a bus into messages. No more is held than what a receiver accepts, wherever the pieces end:
+ * Splits the bytes of a bus into messages. No more is held than a receiver accepts, however the bytes are chunked:
  *
  *   16 bytes ─► fields ≤ 16 KiB ──────────────► judged by its header ─► body held ─► message
  *      └──────► larger: known fields picked out ──┘       └───► body skipped ───► message without it, or none
  */
 export class Inbox implements Disposable {
   readonly #accept: AcceptBody;
-  /** What was added last, and how far it is used up. */
+  /** The current chunk, and how much of it is consumed. */
   #chunk: Buffer = none;
   #at = 0;
-  /** The beginning of a header that arrives in pieces. */
+  /** The start of a header that spans chunks. */
   #held: Buffer = none;
   #large: LargeHeader | undefined;
   #unfinished: Unfinished | undefined;
@@ -112,7 +111,7 @@ export class Inbox implements Disposable {
     this.#accept = accept;
   }
 
-  /** Adds the next bytes; what was added before must be used up: `next` has returned undefined. */
+  /** Adds the next chunk; the one before must be consumed: `next` has returned undefined. */
   add(chunk: Buffer): void {
     this.#chunk = chunk;
     this.#at = 0;
@@ -120,7 +119,7 @@ export class Inbox implements Disposable {
 
   /**
    * The next message that has arrived, whose body is valid until the next call unless it is detached; undefined when
-   * all bytes are used up. TypeError for what cannot be the beginning of a message.
+   * all bytes are consumed. TypeError for bytes that cannot begin a message.
    */
   next(): IncomingMessage | undefined {
     for (;;) {
@@ -134,7 +133,7 @@ export class Inbox implements Disposable {
     }
   }
 
-  /** Wipes what arrived of an unfinished message: the connection is closed. */
+  /** Wipes the unfinished message of a closed connection. */
   [Symbol.dispose](): void {
     this.#unfinished?.body.fill(0);
     this.#unfinished = undefined;
@@ -150,7 +149,7 @@ export class Inbox implements Disposable {
     this.#at += bytes;
   }
 
-  /** So many bytes in a row from where the header begins; undefined when they have not arrived. */
+  /** The first bytes of the header; undefined when they have not arrived. */
   #peek(bytes: number): Buffer | undefined {
     if (this.#held.length === 0 && this.#left >= bytes) {
       return this.#chunk.subarray(this.#at, this.#at + bytes);
@@ -164,7 +163,7 @@ export class Inbox implements Disposable {
     return this.#held.length < bytes ? undefined : this.#held.subarray(0, bytes);
   }
 
-  /** Uses up what was peeked at. */
+  /** Consumes bytes that were peeked at. */
   #consume(bytes: number): void {
     if (this.#held.length === 0) {
       this.#at += bytes;
@@ -189,7 +188,7 @@ export class Inbox implements Disposable {
     return header;
   }
 
-  /** A malformed message is dropped, as sd-bus does: no sender may cost us the bus by what the bus forwards unread. */
+  /** Drops a malformed message, as sd-bus does: the bus forwards some unchecked, and none may end the connection. */
   #parse(parse: () => MessageHeader, { bodyBytes }: FixedHeader): MessageHeader | 'malformed' {
     try {
       return parse();
@@ -199,7 +198,7 @@ export class Inbox implements Disposable {
     }
   }
 
-  /** Goes on with a header that is too large to be held. */
+  /** Continues with a header that is too large to be held. */
   #pickFields(large: LargeHeader): MessageHeader | 'more' | 'malformed' {
     for (;;) {
       this.#skip();
@@ -216,7 +215,7 @@ export class Inbox implements Disposable {
     }
   }
 
-  /** The message, when its body is skipped or has arrived; undefined when it is not wanted or has not. */
+  /** The message when its body is skipped or has arrived; undefined when it is unwanted or its body is outstanding. */
   #begin(header: MessageHeader): IncomingMessage | undefined {
     const { bodyBytes } = header;
     const accepted = isKnownType(header.type) ? this.#accept(header) : undefined;

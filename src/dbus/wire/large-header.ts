@@ -8,7 +8,7 @@ import {
   textFields,
 } from './reader.ts';
 
-/** What became of the bytes that were taken: so many are used up, and so many that follow are of no interest. */
+/** The result of a step: the bytes that are consumed, and the bytes after them to skip. */
 export type HeaderStep =
   | { readonly kind: 'going'; readonly used: number; readonly skip: number }
   | {
@@ -19,17 +19,17 @@ export type HeaderStep =
     }
   | { readonly kind: 'malformed'; readonly used: number; readonly skip: number };
 
-/** No program has more; each costs a step. */
+/** More than any program sends; each costs a step. */
 const maxFields = 64;
 
 /**
- * Picks the known fields out of a header that is too large to be held, as it arrives, so that its call can be refused
- * with an answer: the bus puts the sender last. Unknown values, and names that are too long, are stepped over by their
- * length; what has none, a structure or a variant, ends the reading.
+ * Extracts the known fields from a header that is too large to be held, as it arrives, so that its call can be
+ * rejected with an error: the bus puts the sender last. Unknown values, and names that are too long, are skipped by
+ * their length; a structure or a variant, which has none, ends the reading.
  */
 export class LargeHeader {
   readonly fixed: FixedHeader;
-  /** Bytes in a row that the next step wants; 0 at the end of the fields. */
+  /** The contiguous bytes that the next step needs; 0 at the end of the fields. */
   wanted = 2;
   #position = fixedHeaderBytes;
   #fields: HeaderFields = {};
@@ -41,7 +41,7 @@ export class LargeHeader {
     this.fixed = fixed;
   }
 
-  /** Takes the bytes that were wanted, the first ones of a field. */
+  /** Processes the wanted bytes, the first ones of a field. */
   take(bytes: Buffer): HeaderStep {
     this.#taken = bytes.length;
     if (bytes.length === 0) return this.#end();
@@ -103,7 +103,7 @@ export class LargeHeader {
     return this.fixed.littleEndian ? bytes.readUInt32LE(at) : bytes.readUInt32BE(at);
   }
 
-  /** Where a value begins that may begin at this offset from the start of its field, which is aligned to 8. */
+  /** Aligns an offset from the start of the field, which is aligned to 8. */
   #aligned(offset: number, alignment: number): number {
     return (offset + alignment - 1) & ~(alignment - 1);
   }
@@ -114,7 +114,7 @@ export class LargeHeader {
     return { kind: 'going', used: 0, skip: 0 };
   }
 
-  /** Goes to the field behind this one, which has so many bytes in all. */
+  /** Continues with the next field. */
   #next(used: number, skip: number): HeaderStep {
     const end = this.#position + used + skip;
     if (end > this.#limit || ++this.#count > maxFields) return this.#giveUp();

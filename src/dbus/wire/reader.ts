@@ -3,7 +3,7 @@ import { alignmentOf, parseSignature, type Type } from './signature.ts';
 
 const maxArrayBytes = 64 << 20;
 
-/** The arrays and dictionaries of a message have more elements than its receiver accepts. */
+/** Thrown when the arrays and dictionaries of a message have more elements than its receiver accepts. */
 export class ElementLimitError extends RangeError {
   constructor(limit: number) {
     super(`arrays and dictionaries of more than ${limit} elements in all`);
@@ -13,7 +13,7 @@ export class ElementLimitError extends RangeError {
 /** Reads one value of the type it was compiled for. */
 export type ValueReader = (reader: WireReader) => unknown;
 
-/** Reads the wire format within `[position, end)`; RangeError or TypeError for whatever does not fit. */
+/** Reads the wire format within `[position, end)`; RangeError or TypeError when it is malformed. */
 export class WireReader {
   readonly buffer: Buffer;
   readonly littleEndian: boolean;
@@ -36,7 +36,7 @@ export class WireReader {
     this.#maxElements = maxElements;
   }
 
-  /** Counts one element of an array or a dictionary: what decoding costs is bounded by them, not by bytes. */
+  /** Counts an element of an array or a dictionary: their number, not that of bytes, bounds the cost of decoding. */
   countElement(): void {
     if (++this.#elements > this.#maxElements) throw new ElementLimitError(this.#maxElements);
   }
@@ -50,7 +50,7 @@ export class WireReader {
     this.position = (this.position + to - 1) & ~(to - 1);
   }
 
-  /** Steps over the next bytes and returns where they begin. */
+  /** Advances past the next bytes and returns where they begin. */
   take(bytes: number): number {
     const at = this.position;
     this.position = at + bytes;
@@ -93,10 +93,10 @@ const maxMessageBytes = 128 << 20;
 
 /** Bytes of a message before its header fields. */
 export const fixedHeaderBytes = 16;
-/** What a header may have in fields to be read whole; of a larger one the known fields are picked out. */
+/** The largest fields of a header to be held; only the known fields of a larger one are extracted. */
 export const maxFieldsBytes = 16 << 10;
 
-/** Whether a header has more than 16 KiB in fields: such a call is answered LimitsExceeded, whatever it calls. */
+/** Whether a header has more than 16 KiB of fields: such a call always fails with LimitsExceeded. */
 export function isLargeHeader({ fieldsBytes }: { readonly fieldsBytes: number }): boolean {
   return fieldsBytes > maxFieldsBytes;
 }
@@ -113,7 +113,7 @@ export interface FixedHeader {
   readonly bodyBytes: number;
 }
 
-/** Header fields by their names; see the D-Bus specification, Header Fields. */
+/** Header fields by name; see the D-Bus specification, Header Fields. */
 export interface HeaderFields {
   path?: string;
   interface?: string;
@@ -127,7 +127,7 @@ export interface HeaderFields {
 
 type TextField = Exclude<keyof HeaderFields, 'replySerial'>;
 
-/** The fields that are texts, by code: their names and their types. */
+/** The names and types of text fields, by code. */
 export const textFields: ReadonlyMap<number, readonly [TextField, 's' | 'o' | 'g']> = new Map([
   [1, ['path', 'o']],
   [2, ['interface', 's']],
@@ -140,7 +140,7 @@ export const textFields: ReadonlyMap<number, readonly [TextField, 's' | 'o' | 'g
 /** The code of the one field that is a number. */
 export const replySerialCode = 5;
 
-/** Reads the first 16 bytes; TypeError when no message begins so. */
+/** Reads the first 16 bytes; TypeError when they cannot begin a message. */
 export function parseFixedHeader(bytes: Buffer): FixedHeader {
   const order = bytes[0];
   if (order !== littleEndian && order !== bigEndian) throw new TypeError('not a D-Bus message');
@@ -163,7 +163,7 @@ export function parseFixedHeader(bytes: Buffer): FixedHeader {
   };
 }
 
-/** Reads a whole header, from the start of its message; TypeError or RangeError when it is malformed. */
+/** Reads a header from the start of its message; TypeError or RangeError when it is malformed. */
 export function parseHeader(bytes: Buffer, fixed: FixedHeader): MessageHeader {
   const end = fixedHeaderBytes + fixed.fieldsBytes;
   const reader = new WireReader(bytes.subarray(0, end), fixedHeaderBytes, {
@@ -178,7 +178,7 @@ export function parseHeader(bytes: Buffer, fixed: FixedHeader): MessageHeader {
   return headerOf(fixed, fields);
 }
 
-/** A header made of its parts. */
+/** Combines the parts of a header. */
 export function headerOf(fixed: FixedHeader, fields: HeaderFields): MessageHeader {
   return {
     type: fixed.type,
@@ -199,7 +199,7 @@ export function headerOf(fixed: FixedHeader, fields: HeaderFields): MessageHeade
   };
 }
 
-/** Reads one field; the value of an unknown one is stepped over. The bus has validated names and paths. */
+/** Reads one field, or skips an unknown one. The bus has validated names and paths. */
 function readField(reader: WireReader, fields: HeaderFields): void {
   const code = reader.buffer[reader.take(1)] ?? 0;
   const type = reader.signature();
@@ -216,7 +216,7 @@ function readField(reader: WireReader, fields: HeaderFields): void {
   }
 }
 
-/** Steps over a value by its length where it has one; its type is one complete type. */
+/** Skips a value, by its length where it has one; its type is one complete type. */
 function skipField(reader: WireReader, type: string): void {
   const [code = '', element = ''] = type;
   if (code === 'a') {
@@ -230,7 +230,7 @@ function skipField(reader: WireReader, type: string): void {
   skipValue(reader, only, 0);
 }
 
-/** How a type is aligned whose signature begins with this character. */
+/** The alignment of a type by the first character of its signature, in bytes. */
 export function alignmentOfCode(code: string): number {
   if ('ygv'.includes(code)) return 1;
   if ('nq'.includes(code)) return 2;

@@ -16,7 +16,7 @@ const maxLength = 255;
 const maxArrays = 32;
 const maxStructs = 32;
 
-/** How a complete type is aligned, in bytes. */
+/** The alignment of a complete type, in bytes. */
 export function alignmentOf(type: Type): number {
   switch (type.code) {
     case 'y':

@@ -27,17 +27,17 @@ const wireNames = new Map<ErrorCode, string>([
 ]);
 const codes = new Map([...wireNames].map(([code, name]) => [name, code]));
 
-/** Answers of the bus itself that mean: the service cannot be reached now. */
+/** Errors of the bus itself that mean that the service is unreachable. */
 const unreachableNames = new Set(
   ['ServiceUnknown', 'NameHasNoOwner', 'NoReply', 'Disconnected', 'TimedOut', 'Timeout'].map(
     (name) => `org.freedesktop.DBus.Error.${name}`,
   ),
 );
 
-/** How the names of errors begin that a failed activation ends with: of the bus itself, and of systemd. */
+/** Prefixes of the error names of a failed activation, by the bus itself and by systemd. */
 const activationFailures = ['org.freedesktop.DBus.Error.Spawn', 'org.freedesktop.systemd1.'];
 
-/** An error reply that is none of ours. */
+/** An error reply with a name that no ErrorCode stands for. */
 export class BusError extends Error {
   override readonly name = 'BusError';
   readonly errorName: string;
@@ -48,12 +48,12 @@ export class BusError extends Error {
   }
 }
 
-/** The name of a code on the wire. */
+/** The D-Bus error name of a code. */
 export function wireNameOf(code: ErrorCode): string {
   return wireNames.get(code) ?? 'org.iotedge.Error.Failed';
 }
 
-/** The error that an error reply stands for. */
+/** The error of an error reply; Unavailable when the service is unreachable. */
 export function errorFromWire(errorName: string, message: string): ServiceError | BusError {
   const code = codes.get(errorName);
   if (code !== undefined) return new ServiceError(code, message);

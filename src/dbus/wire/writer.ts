@@ -38,12 +38,12 @@ export class WireWriter {
     if (needed - this.base > maxMessageBytes) throw new RangeError('message larger than 128 MiB');
     const grown = Buffer.allocUnsafe(Math.max(this.buffer.length * 2, needed + 1024));
     this.buffer.copy(grown, 0, 0, this.position);
-    // what is written may be secret
+    // the bytes may be secret
     this.buffer.fill(0, 0, this.position);
     this.buffer = grown;
   }
 
-  /** Wipes what was written, which may be secret, and begins anew. */
+  /** Wipes the bytes, which may be secret, and resets the position. */
   wipe(): void {
     this.buffer.fill(0, 0, this.position);
     this.position = 0;
@@ -107,7 +107,7 @@ export class WireWriter {
 /** Writes one value of the type it was compiled for; TypeError when the value is of another. */
 export type ValueWriter = (writer: WireWriter, value: unknown) => void;
 
-/** Appends a message and returns its size; on failure, such as RangeError above 32 MiB, the writer is as it was. */
+/** Appends a message and returns its size; a failure, such as RangeError above 32 MiB, leaves the writer unchanged. */
 export function writeMessage(
   writer: WireWriter,
   message: Message,

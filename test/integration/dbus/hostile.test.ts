@@ -44,7 +44,7 @@ async function attackOn(kind: BusKind, body: (rig: Rig) => Promise<void>): Promi
   const data = Buffer.from('still there');
   const { answer } = await client(friend, echoRemote, echoService.manager).Echo({ data });
   assert.is(answer.toString(), 'still there');
-  await until(15_000, 'every call to end', () => fixture.server.callsUnderWay === 0);
+  await until(15_000, 'every call to end', () => fixture.server.pendingCalls === 0);
 }
 
 async function refusal(raw: RawConnection, message: RawMessage): Promise<string | undefined> {

@@ -56,7 +56,7 @@ test('survives calls with invalid headers and bodies, and answers every valid on
     for (let serial = 2; serial < 2000; serial += 2) {
       assert.is(raw.replyTo(serial)?.header.type, 2, `${serial}`);
     }
-    await until(15_000, 'the calls to end', () => server.callsUnderWay === 0);
+    await until(15_000, 'the calls to end', () => server.pendingCalls === 0);
   }));
 
 test.run();

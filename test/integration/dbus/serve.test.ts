@@ -152,7 +152,7 @@ for (const [when, refuse] of refusals) {
         assert.is(await failureOf(echo(bus).Guarded({ key_id: 'a' })), 'AccessDenied');
         assert.is(await failureOf(echo(bus).Resolved({ key_id: 'a' })), 'AccessDenied');
         assert.is(questions.length, 2);
-        assert.is(server.callsUnderWay, 0);
+        assert.is(server.pendingCalls, 0);
       },
       { authorize: refuse },
     ));
@@ -225,10 +225,10 @@ test('aborts the call of a caller that leaves, and counts it out', () =>
     const leaving = await rig.connect();
     const hanging = failureOf(echo(leaving).Hang({}));
     await until(15_000, 'the call', () => contexts.length === 1);
-    assert.is(server.callsUnderWay, 1);
+    assert.is(server.pendingCalls, 1);
     await leaving.close();
     assert.is(await hanging, 'Unavailable');
-    await until(15_000, 'the call to end', () => server.callsUnderWay === 0);
+    await until(15_000, 'the call to end', () => server.pendingCalls === 0);
     assert.is(contexts[0]?.signal.aborted, true);
     await echo(bus).Echo({ data: Buffer.of() });
   }));
@@ -252,7 +252,7 @@ test('bounds the calls of one uid over all its connections', () =>
       const calls = [bus, other, bus, other, bus, bus].map((from) =>
         failureOf(echo(from).Hang({})),
       );
-      await until(15_000, 'the calls', () => server.callsUnderWay === 6 && contexts.length > 0);
+      await until(15_000, 'the calls', () => server.pendingCalls === 6 && contexts.length > 0);
       assert.is(contexts.length, 3, 'the others wait');
       assert.is(await failureOf(echo(other).Guarded({ key_id: 'a' })), 'LimitsExceeded');
       assert.is(
@@ -309,7 +309,7 @@ test('refuses calls that wait beyond their limit, and goes on', () =>
       assert.is(await failureOf(echo(bus).Echo({ data: Buffer.of(1) })), 'no failure');
       server.abandonCalls();
       await deadline(15_000, Promise.all(waiting), 'the answers');
-      await until(15_000, 'the calls to end', () => server.callsUnderWay === 0);
+      await until(15_000, 'the calls to end', () => server.pendingCalls === 0);
     },
     { limits: smallLimits },
   ));
@@ -318,7 +318,7 @@ test('bounds the bytes that one uid has waiting', () =>
   withEcho(
     async ({ bus, server }) => {
       const hanging = [1, 2, 3].map(() => failureOf(echo(bus).Hang({})));
-      await until(15_000, 'the calls', () => server.callsUnderWay === 3);
+      await until(15_000, 'the calls', () => server.pendingCalls === 3);
       const small = failureOf(echo(bus).Echo({ data: Buffer.alloc(1) }));
       assert.is(await failureOf(echo(bus).Echo({ data: Buffer.alloc(10_000) })), 'LimitsExceeded');
       server.abandonCalls();
@@ -333,9 +333,9 @@ class MostCalls implements Disposable {
   count = 0;
   #next: NodeJS.Immediate | undefined;
 
-  constructor(server: { readonly callsUnderWay: number }) {
+  constructor(server: { readonly pendingCalls: number }) {
     const look = (): void => {
-      this.count = Math.max(this.count, server.callsUnderWay);
+      this.count = Math.max(this.count, server.pendingCalls);
       this.#next = setImmediate(look);
     };
     look();
@@ -371,7 +371,7 @@ test('counts a call while the credentials of its caller are still asked for', ()
     using most = new MostCalls(server);
     await echo(bus).Echo({ data: Buffer.of() });
     assert.is(most.count, 1);
-    await until(15_000, 'the call to end', () => server.callsUnderWay === 0);
+    await until(15_000, 'the call to end', () => server.pendingCalls === 0);
   }));
 
 test('answers what came in before the name was given back, then leaves', () =>
@@ -381,7 +381,7 @@ test('answers what came in before the name was given back, then leaves', () =>
     // the bus has every call when it answers what was sent behind it on the same connection
     await Promise.all(callers.map((from) => from.nameOwner('a.b')));
     await served.releaseName(echoService.busName);
-    await until(15_000, 'the last call', () => server.callsUnderWay === 0);
+    await until(15_000, 'the last call', () => server.pendingCalls === 0);
     await served.close();
     assert.equal([...new Set(await Promise.all(answers))], ['no failure']);
     await Promise.all(callers.map((from) => from.close()));

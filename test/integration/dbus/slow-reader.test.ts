@@ -71,8 +71,8 @@ const few = limits.queuedBytes + 2 * callBytes;
 test('do not fill the memory of a service, which connects anew when dbus-daemon listens no more', async () => {
   await using rig = await PrivateBus.start(undefined, 'dbus-daemon');
   const reports: boolean[] = [];
-  const onTakes = (again: boolean): void => void reports.push(again);
-  await using served = await Bus.connect(rig.address, { limits, onTakes });
+  const onStall = (again: boolean): void => void reports.push(again);
+  await using served = await Bus.connect(rig.address, { limits, onStall });
   const most = watchQueue(served);
   await startEcho(served);
   using one = (await askWithoutReading(rig.socket)).raw;
@@ -105,7 +105,7 @@ test('do not fill the memory of a service, nor hold it up, on dbus-broker', asyn
       const answered = contexts.filter(({ caller }) => caller.sender === name).length;
       if (answered <= callsOfEach && (await isThere(friend, name))) return false;
     }
-    return server.callsUnderWay === 0;
+    return server.pendingCalls === 0;
   });
   await echoOne(friend);
   assert.not(lost);

@@ -54,7 +54,7 @@ test('lets calls that were authorized have a place each, as many at once as the 
   withEcho(
     async ({ bus, contexts, server }) => {
       const calls = Array.from({ length: 6 }, () => failureOf(echo(bus).GuardedHang({})));
-      await until(15_000, 'the calls', () => server.callsUnderWay === 6 && contexts.length > 0);
+      await until(15_000, 'the calls', () => server.pendingCalls === 6 && contexts.length > 0);
       // what was sent before is handled before
       for (let count = 0; count < 5; count++) await bus.nameOwner('a.b');
       assert.is(contexts.length, 2);

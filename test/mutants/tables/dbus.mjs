@@ -61,15 +61,15 @@ export default [
     suite: 'component/dbus/bus-calls',
   },
   {
-    breaks: 'a call that is finished twice gives two places back',
-    text: "if (place === 'none') return;",
+    breaks: 'a call that is finished twice releases two slots',
+    text: "if (state === 'none') return;",
     becomes: '',
     suite: 'unit/dbus/server/limits/call-accounts',
   },
   {
     breaks: 'the bytes of a parked call count when it has gone on',
-    text: 'this.#countParked(calls, -1, -call.message.header.bodyBytes);\n    this.#places.take(calls);',
-    becomes: 'this.#countParked(calls, -1, 0);\n    this.#places.take(calls);',
+    text: 'this.#countParked(calls, -1, -call.message.header.bodyBytes);\n    this.#slots.acquire(calls);',
+    becomes: 'this.#countParked(calls, -1, 0);\n    this.#slots.acquire(calls);',
     suite: 'unit/dbus/server/limits/call-accounts',
   },
   {
@@ -86,7 +86,7 @@ export default [
   },
   {
     breaks: 'a caller without a uid is taken for root',
-    text: "if (typeof uid !== 'number') {\n    throw new ServiceError('AccessDenied', `the bus does not tell the uid of ${sender}`);\n  }\n  const groups",
+    text: "if (typeof uid !== 'number') {\n    throw new ServiceError('AccessDenied', `the bus does not report the uid of ${sender}`);\n  }\n  const groups",
     becomes:
       "if (typeof uid !== 'number') return { sender, uid: 0, gids: [], pid: undefined };\n  const groups",
     suite: 'unit/dbus/server/callers',
@@ -98,9 +98,9 @@ export default [
     suite: 'unit/dbus/server/callers',
   },
   {
-    breaks: 'the questions behind one that is answered later are not asked',
-    text: 'return answer.then(() => this.ask(rest, call));',
-    becomes: 'return answer;',
+    breaks: 'the requests behind one that is decided later are not asked',
+    text: 'return decision.then(() => this.ask(rest, call));',
+    becomes: 'return decision;',
     suite: 'unit/dbus/server/authorization-gate',
   },
   {
@@ -146,7 +146,7 @@ export default [
     suite: 'unit/dbus/server/method',
   },
   {
-    breaks: 'those who are trusted take places from the others',
+    breaks: 'those who are trusted take slots from the others',
     text: 'if (!calls.isTrusted) this.#taken++;',
     becomes: 'this.#taken++;',
     suite: 'unit/dbus/server/limits/call-accounts',

@@ -113,14 +113,14 @@ export default [
   // src/service/shutdown.ts
   {
     breaks: 'a service exits idle while a call is in flight',
-    text: 'isBusy: () => server.callsUnderWay > 0 || running.isBusy?.() === true || isBusy(),',
+    text: 'isBusy: () => server.pendingCalls > 0 || running.isBusy?.() === true || isBusy(),',
     becomes: 'isBusy: () => running.isBusy?.() === true || isBusy(),',
     suite: 'unit/service/shutdown',
   },
   {
     breaks: 'a service exits idle while an operation is unfinished',
-    text: 'server.callsUnderWay > 0 || running.isBusy?.() === true || isBusy()',
-    becomes: 'server.callsUnderWay > 0 || isBusy()',
+    text: 'server.pendingCalls > 0 || running.isBusy?.() === true || isBusy()',
+    becomes: 'server.pendingCalls > 0 || isBusy()',
     suite: 'unit/service/shutdown',
   },
   {

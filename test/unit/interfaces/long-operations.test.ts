@@ -55,7 +55,7 @@ for (const service of services) {
       method.requests.about({ id: 'x', operation }).map(({ action }) => action);
     for (const [name, definition] of long) assert.equal(asked(name), actionsOf(definition), name);
     assert.is(asked('').length, 1, 'without an operation');
-    assert.throws(() => asked('Unheard'), /none of the questions/);
+    assert.throws(() => asked('Unheard'), /not one of the checks/);
     assert.throws(() => method.requests.about({ id: 'x' }), /not resolved/);
   });
 }

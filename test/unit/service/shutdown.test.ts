@@ -12,7 +12,7 @@ const longer = (): Promise<void> => new Promise((resolve) => setTimeout(resolve,
 
 /** A server with calls, work besides them, and whether the service is to end. */
 class Rig {
-  callsUnderWay = 0;
+  pendingCalls = 0;
   busy = false;
   reloading = false;
   due: Date | undefined;
@@ -22,12 +22,12 @@ class Rig {
 
   readonly server = Object.defineProperty(
     {
-      callsUnderWay: 0,
+      pendingCalls: 0,
       lastActivityAt: 0,
       abandonCalls: () => void this.abandoned++,
     },
-    'callsUnderWay',
-    { get: () => this.callsUnderWay },
+    'pendingCalls',
+    { get: () => this.pendingCalls },
   );
 
   /** Watches with the idle time, and returns what ends it. */
@@ -48,7 +48,7 @@ test('comes when it was idle', async () => {
 test('does not come while there is a call, an operation, a reload or something due soon', async () => {
   const inMs = (ms: number): Date => new Date(Date.now() + ms);
   const reasons: readonly ((rig: Rig, is: boolean) => void)[] = [
-    (rig, is) => (rig.callsUnderWay = is ? 1 : 0),
+    (rig, is) => (rig.pendingCalls = is ? 1 : 0),
     (rig, is) => (rig.busy = is),
     (rig, is) => (rig.reloading = is),
     (rig, is) => (rig.due = is ? inMs(590_000) : inMs(660_000)),
@@ -112,14 +112,14 @@ function draining(rig: Rig) {
 }
 
 test('gives the name back first, and waits for calls, operations and reloads', async () => {
-  for (const key of ['callsUnderWay', 'busy', 'reloading'] as const) {
+  for (const key of ['pendingCalls', 'busy', 'reloading'] as const) {
     const rig = new Rig();
-    if (key === 'callsUnderWay') rig.callsUnderWay = 1;
+    if (key === 'pendingCalls') rig.pendingCalls = 1;
     else rig[key] = true;
     const { done, drained } = draining(rig);
     await longer();
     assert.equal(done, ['released org.example.A'], key);
-    if (key === 'callsUnderWay') rig.callsUnderWay = 0;
+    if (key === 'pendingCalls') rig.pendingCalls = 0;
     else rig[key] = false;
     await deadline(5000, drained, 'the drain');
     assert.equal([...done, rig.abandoned], ['released org.example.A', 'over', 0]);
@@ -136,7 +136,7 @@ test('waits for no operation in a service that is told to stop', async () => {
 
 test('abandons the calls of a service that is told to stop, and ends all the same', async () => {
   const rig = new Rig();
-  rig.callsUnderWay = 1;
+  rig.pendingCalls = 1;
   rig.stop.abort();
   await deadline(9000, draining(rig).drained, 'the drain');
   assert.is(rig.abandoned, 1);

@@ -5,28 +5,28 @@ import type { Caller, Callers } from '../caller.ts';
 import type { CallLimits } from './call-limits.ts';
 import { CallQueue } from './call-queue.ts';
 
-/** What becomes of a message; none of these may throw. */
+/** Is notified of the outcome of each message; none of these may throw. */
 export interface AdmissionListener {
-  /** The caller is known and the call has its turn: it counts until it is finished. */
+  /** The call begins: its caller is identified, and it has a slot until it is finished. */
   admitted(call: IncomingCall): void;
-  /** The call will not begin; returns the size of the reply. */
+  /** The call is rejected; returns the size of the reply. */
   refused(message: IncomingMessage, call: IncomingCall | undefined, error: unknown): number;
-  /** The caller of a call that wants no reply left before its turn: nobody will hear that it was not performed. */
+  /** A queued call that wants no reply is dropped, because its caller left; no error can report that. */
   lost(message: IncomingMessage, caller: Caller | undefined): void;
   expectedReplyBytes(call: IncomingCall): number;
   isTrusted(uid: number): boolean;
 }
 
-/** Messages of a connection whose credentials the bus was asked for. */
+/** Messages of a connection whose credentials are requested from the bus. */
 interface Unidentified {
   readonly messages: IncomingMessage[];
   bytes: number;
 }
 
-/** The bus gives out unique names such as `:1.42`; whatever claims to be sent otherwise cannot be answered. */
+/** The form of unique names such as `:1.42`; a message from any other sender cannot be replied to. */
 const uniqueName = /^:[0-9]+(\.[0-9]+)+$/;
 
-/** Which messages become calls, and when: first the bus reports their uid, then they have their turn. */
+/** Turns messages into calls: identifies the uid of the sender, then queues the call. */
 export class Admission {
   readonly #callers: Callers;
   readonly #limits: CallLimits;
@@ -50,19 +50,19 @@ export class Admission {
     callers.onVanish((caller) => this.#vanish(caller));
   }
 
-  /** When the last call came or ended, by `performance.now()`. */
+  /** When the last call arrived or ended, by `performance.now()`. */
   get lastActivityAt(): number {
     return this.#lastActivityAt;
   }
 
-  /** Calls that are not finished, and messages that may become calls. */
-  get underWay(): number {
+  /** The number of calls that are not finished, and of messages that may become calls. */
+  get pending(): number {
     let unidentified = 0;
     for (const { messages } of this.#unidentified.values()) unidentified += messages.length;
     return this.#queue.size + unidentified;
   }
 
-  /** Admits a message, in its turn, or refuses it. */
+  /** Queues a message or rejects it. */
   admit(message: IncomingMessage): void {
     const { sender = '' } = message.header;
     if (!uniqueName.test(sender)) return;
@@ -72,17 +72,17 @@ export class Admission {
     this.#lastActivityAt = performance.now();
   }
 
-  /** Gives the place of a call back while it waits; LimitsExceeded when too many calls of its uid do. */
+  /** Releases the slot of a call while it waits; LimitsExceeded when too many calls of its uid are parked. */
   park(call: IncomingCall): void {
     this.#queue.park(call);
   }
 
-  /** Takes a place again; Unavailable when none is free in time. */
+  /** Acquires a slot again; Unavailable when none is free in time. */
   resume(call: IncomingCall): Promise<void> | undefined {
     return this.#queue.resume(call);
   }
 
-  /** Counts the call out that was sent a reply of so many bytes. */
+  /** Ends a call and counts the bytes of its reply. */
   finish(call: IncomingCall, replyBytes: number): void {
     const { sender } = call.caller;
     const calls = this.#calls.get(sender);
@@ -93,13 +93,13 @@ export class Admission {
     this.#lastActivityAt = performance.now();
   }
 
-  /** Aborts the signal of every call that has begun, and refuses the others. */
+  /** Aborts the signal of every call that has begun, and rejects the others. */
   abandonCalls(): void {
     this.#queue.refuseQueued();
     for (const calls of this.#calls.values()) for (const call of calls) call.abandon();
   }
 
-  /** Holds the messages of a connection, in their order, until the bus has reported who it is. */
+  /** Holds the messages of a connection, in their order, until the bus has reported its credentials. */
   #identify(sender: string, message: IncomingMessage): void {
     const waiting = this.#unidentified.get(sender);
     try {
@@ -121,17 +121,17 @@ export class Admission {
     }
   }
 
-  /** The first call of a connection may be as large as its method accepts, or no program could begin with it. */
+  /** The first call of a connection may be as large as its method accepts: programs may begin with a large call. */
   #checkUnidentified(sender: string, waiting: Unidentified | undefined, size: number): void {
     const { calls, bytes, totalBytes, reservedBytes } = this.#limits.unidentified;
     const most = size > bytes ? totalBytes : totalBytes + reservedBytes;
     if (this.#unidentifiedBytes + size > most) {
-      const what = 'connections whose uid the bus has not told yet sent too much';
+      const what = 'connections whose uid the bus has not reported yet sent too much';
       throw new ServiceError('LimitsExceeded', `${what}: the limit is ${totalBytes} bytes`);
     }
     if (waiting === undefined) return;
     if (waiting.messages.length < calls && waiting.bytes + size <= bytes) return;
-    const limit = `the limit is ${calls} calls and ${bytes} bytes until the bus has told its uid`;
+    const limit = `the limit is ${calls} calls and ${bytes} bytes until the bus reports its uid`;
     throw new ServiceError('LimitsExceeded', `${sender} sent too much: ${limit}`);
   }
 
@@ -143,7 +143,7 @@ export class Admission {
     } catch (error) {
       this.#endUnidentified(sender, messages);
       for (const message of messages) {
-        // who cannot be identified has left
+        // a caller that cannot be identified has left
         if (message.wantsReply) this.#listener.refused(message, undefined, error);
         else this.#listener.lost(message, undefined);
         message.release();

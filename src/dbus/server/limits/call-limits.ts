@@ -1,50 +1,50 @@
-/** How many calls of one uid are handled, wait, and how much of it is held. */
+/** The limits of the calls of one uid. */
 export interface UidLimits {
   /** Calls that are handled at once. */
   readonly active: number;
-  /** Calls that wait for an operation, polkit, a person or another service, hold no place, and what they may have. */
+  /** Calls that wait for an operation, polkit, the user or another service without a slot, and their bytes. */
   readonly parked: number;
   readonly parkedBytes: number;
-  /** Calls that wait for a place, and what they may have in bytes; as many refusals may wait to be sent. */
+  /** Calls that wait for a slot, and their bytes; as many rejections may wait to be sent. */
   readonly queued: number;
   readonly queuedBytes: number;
 }
 
-/** What a service takes on at once; what is above is LimitsExceeded. */
+/** The limits of concurrent calls; a call above them is LimitsExceeded. */
 export interface CallLimits {
   readonly perUid: UidLimits;
-  /** Of root and of the four services, each. */
+  /** For root and each of the four services. */
   readonly trusted: UidLimits;
-  /** For all uids but those, together. */
+  /** For all other uids together. */
   readonly others: {
     readonly active: number;
     readonly parkedBytes: number;
     readonly queuedBytes: number;
   };
-  /** Of one connection until the bus has reported its uid, beside its first call; and of all such connections together. */
+  /** For a connection besides its first call until the bus has reported its uid, and for all such together. */
   readonly unidentified: {
     readonly calls: number;
     readonly bytes: number;
     readonly totalBytes: number;
-    /** Beyond that, for calls without a large body: what others send must not keep these out. */
+    /** Additional bytes for calls without a large body, so that large ones do not keep them out. */
     readonly reservedBytes: number;
   };
-  /** What has queued for so long is Unavailable and not begun. */
+  /** A call that was queued for so long is rejected with Unavailable. */
   readonly queuedMs: number;
   readonly replies: ReplyLimits;
 }
 
-/** How much one uid, other than root and the four services, is sent. */
+/** The limits of the replies to one uid other than root and the four services. */
 export interface ReplyLimits {
-  /** A reply of more bytes is a large one. */
+  /** A reply of more bytes counts as large. */
   readonly largeBytes: number;
-  /** What all large replies may have together in `perMs`, and what all replies may have. */
+  /** The limits of all large replies in `perMs`, and of all replies. */
   readonly largeTotalBytes: number;
   readonly totalBytes: number;
   readonly perMs: number;
 }
 
-/** See the security chapter of the reference: these numbers are part of the contract with clients. */
+/** Part of the contract with clients: see the security chapter of the reference. */
 export const defaultCallLimits: CallLimits = {
   perUid: { active: 64, parked: 256, parkedBytes: 16 << 20, queued: 512, queuedBytes: 2 << 20 },
   trusted: { active: 64, parked: 1024, parkedBytes: 64 << 20, queued: 2048, queuedBytes: 4 << 20 },

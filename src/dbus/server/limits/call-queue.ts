@@ -2,26 +2,26 @@ import { isServiceError, ServiceError } from '../../../errors.ts';
 import { callerLeft, type IncomingCall } from '../call.ts';
 import type { Caller } from '../caller.ts';
 import type { CallLimits } from './call-limits.ts';
-import { Places, ReplyPacing, UidCalls } from './uid-calls.ts';
+import { ReplyPacing, Slots, UidCalls } from './uid-calls.ts';
 
-/** What becomes of the calls; none of these may throw. */
+/** Is notified of the outcome of each call; none of these may throw. */
 export interface CallQueueListener {
-  /** The call has a place until it is parked or finished. */
+  /** The call has a slot until it is parked or finished. */
   begin(call: IncomingCall): void;
-  /** The call waited too long, or the service stops: it will not begin. */
+  /** The call does not begin: it waited too long, or the service stops. */
   expire(call: IncomingCall, error: ServiceError): void;
-  /** How large the reply of a call may be, as far as is known before it is decoded. */
+  /** The estimated size of the reply, before the call is decoded. */
   expectedReplyBytes(call: IncomingCall): number;
   isTrusted(uid: number): boolean;
 }
 
 const sweepEveryMs = 500;
-/** Calls that begin in one turn of the event loop; what arrives meanwhile gets its turn, too. */
-const beginsPerTurn = 64;
+/** Calls that begin in one iteration of the event loop, so that arriving messages are processed in between. */
+const beginsPerIteration = 64;
 
 /**
- * Which calls are handled, and which wait. Each uid has so many places and a queue; a call that waits for something
- * else gives its place back. Counted by uid: by connection an attacker would only open more connections.
+ * Schedules the calls. Each uid has a number of slots and a queue; a call that waits for something else is parked and
+ * releases its slot. The limits are per uid: an attacker would only open more connections.
  *
  *   enter ─► queued ─► active ◄──► parked      active, parked ─► finished
  *              └─► expired, dropped
@@ -31,9 +31,9 @@ export class CallQueue {
   readonly #listener: CallQueueListener;
   readonly #now: () => number;
   readonly #pacing: ReplyPacing;
-  readonly #places: Places;
+  readonly #slots: Slots;
   readonly #byUid = new Map<number, UidCalls>();
-  /** Of all uids that are not trusted. */
+  /** The totals of all uids that are not trusted. */
   readonly #others = { queuedBytes: 0, parkedBytes: 0 };
   #size = 0;
   #isPumping = false;
@@ -43,24 +43,24 @@ export class CallQueue {
     this.#limits = limits;
     this.#listener = listener;
     this.#now = now;
-    this.#places = new Places(limits.others.active);
+    this.#slots = new Slots(limits.others.active);
     const expected = (call: IncomingCall): number => listener.expectedReplyBytes(call);
     this.#pacing = new ReplyPacing(limits.replies, expected, now);
   }
 
-  /** Calls that are not finished. */
+  /** The number of calls that are not finished. */
   get size(): number {
     return this.#size;
   }
 
   /**
-   * Begins a call, now or in its turn; LimitsExceeded when its uid has too much waiting. A uid that was sent too much
-   * is refused later: a caller who never reads would have the bus full of refusals otherwise.
+   * Begins a call or queues it; LimitsExceeded when the queue of its uid is full. For a uid that was sent too much the
+   * rejection is delayed: otherwise a caller that never reads would fill the bus with rejections.
    */
   enter(call: IncomingCall): void {
     const calls = this.#of(call.caller.uid);
     const isFirst = calls.queue.length === 0 && calls.resuming.length === 0;
-    if (isFirst && this.#places.isFree(calls) && !this.#pacing.isBlocked(calls, call)) {
+    if (isFirst && this.#slots.isFree(calls) && !this.#pacing.isBlocked(calls, call)) {
       this.#size++;
       this.#begin(calls, call);
       return;
@@ -70,30 +70,30 @@ export class CallQueue {
     } catch (error) {
       this.#startSweeping();
       if (isServiceError(error) && this.#pacing.postpone(calls, call, error)) return;
-      this.#forget(calls);
+      this.#evict(calls);
       throw error;
     }
     this.#enqueue(calls, call);
   }
 
-  /** Gives the place of a call back while it waits; LimitsExceeded when too many of its uid do. */
+  /** Releases the slot of a call while it waits; LimitsExceeded when too many calls of its uid are parked. */
   park(call: IncomingCall): void {
-    if (call.place !== 'active') return;
+    if (call.state !== 'active') return;
     const calls = this.#of(call.caller.uid);
     const bytes = call.message.header.bodyBytes;
     calls.checkParked(bytes);
     this.#checkParked(calls, bytes);
-    call.place = 'parked';
+    call.state = 'parked';
     this.#countParked(calls, 1, bytes);
-    this.#places.giveBack(calls);
+    this.#slots.release(calls);
     this.#pump(calls);
   }
 
-  /** Takes a place again, before the calls that have not begun; Unavailable when none is free in time. */
+  /** Acquires a slot again, before calls that have not begun; Unavailable when none is free in time. */
   resume(call: IncomingCall): Promise<void> | undefined {
     const calls = this.#of(call.caller.uid);
-    if (call.place !== 'parked') return undefined;
-    if (calls.resuming.length === 0 && this.#places.isFree(calls)) {
+    if (call.state !== 'parked') return undefined;
+    if (calls.resuming.length === 0 && this.#slots.isFree(calls)) {
       this.#unpark(calls, call);
       return undefined;
     }
@@ -108,40 +108,40 @@ export class CallQueue {
     });
   }
 
-  /** Counts a call out that was sent a reply of so many bytes. */
+  /** Ends a call and counts the bytes of its reply. */
   finish(call: IncomingCall, replyBytes: number): void {
     const calls = this.#of(call.caller.uid);
-    const { place } = call;
-    if (place === 'none') return;
-    call.place = 'none';
+    const { state } = call;
+    if (state === 'none') return;
+    call.state = 'none';
     this.#size--;
     this.#pacing.settle(calls, call, replyBytes);
-    if (place === 'active') this.#places.giveBack(calls);
+    if (state === 'active') this.#slots.release(calls);
     else this.#countParked(calls, -1, -call.message.header.bodyBytes);
     this.#pump(calls);
-    this.#forget(calls);
+    this.#evict(calls);
   }
 
-  /** Counts a reply that was sent to a call that never began. */
+  /** Counts the reply to a call that never began. */
   countReply(uid: number, bytes: number): void {
     if (!this.#listener.isTrusted(uid)) this.#pacing.count(uid, bytes);
   }
 
-  /** Drops what a connection that left the bus has waiting, and returns it. */
+  /** Removes and returns the queued calls of a connection that left the bus. */
   drop({ uid, sender }: Caller): readonly IncomingCall[] {
     const calls = this.#byUid.get(uid);
     if (calls === undefined) return [];
     const isGone = (call: IncomingCall): boolean => call.caller.sender === sender;
     calls.refused = calls.refused.filter(([call]) => !isGone(call));
-    this.#giveUp(calls, isGone, callerLeft);
+    this.#rejectResuming(calls, isGone, callerLeft);
     return this.#remove(calls, isGone);
   }
 
-  /** Refuses everything that waits for a place: the service stops. */
+  /** Rejects every call that waits for a slot, because the service stops. */
   refuseQueued(): void {
     const error = new ServiceError('Unavailable', 'the service stops');
     for (const calls of this.#byUid.values()) {
-      this.#giveUp(calls, () => true, error);
+      this.#rejectResuming(calls, () => true, error);
       for (const call of this.#remove(calls, () => true)) this.#listener.expire(call, error);
     }
   }
@@ -156,7 +156,7 @@ export class CallQueue {
     return calls;
   }
 
-  #forget(calls: UidCalls): void {
+  #evict(calls: UidCalls): void {
     if (calls.isEmpty) this.#byUid.delete(calls.uid);
   }
 
@@ -199,34 +199,34 @@ export class CallQueue {
   }
 
   #begin(calls: UidCalls, call: IncomingCall): void {
-    call.place = 'active';
-    this.#places.take(calls);
+    call.state = 'active';
+    this.#slots.acquire(calls);
     this.#pacing.expect(calls, call);
     this.#listener.begin(call);
   }
 
   #unpark(calls: UidCalls, call: IncomingCall): void {
-    call.place = 'active';
+    call.state = 'active';
     this.#countParked(calls, -1, -call.message.header.bodyBytes);
-    this.#places.take(calls);
+    this.#slots.acquire(calls);
   }
 
-  /** Gives free places to the calls that wait for them, one uid after the other. */
+  /** Assigns free slots to waiting calls, one uid after the other. */
   #pump(changed: UidCalls): void {
-    this.#places.update(changed);
+    this.#slots.update(changed);
     if (this.#isPumping) return;
     this.#isPumping = true;
     let begun = 0;
     try {
-      for (let next = this.#places.next(); next !== undefined; next = this.#places.next()) {
+      for (let next = this.#slots.next(); next !== undefined; next = this.#slots.next()) {
         this.#beginNext(next);
-        this.#places.update(next);
-        if (++begun === beginsPerTurn) break;
+        this.#slots.update(next);
+        if (++begun === beginsPerIteration) break;
       }
     } finally {
       this.#isPumping = false;
     }
-    if (begun === beginsPerTurn) setImmediate(() => this.#pump(changed));
+    if (begun === beginsPerIteration) setImmediate(() => this.#pump(changed));
   }
 
   #beginNext(calls: UidCalls): void {
@@ -246,7 +246,7 @@ export class CallQueue {
     this.#begin(calls, call);
   }
 
-  /** Takes calls out of the queue that will not begin. */
+  /** Removes calls from the queue. */
   #remove(calls: UidCalls, isGone: (call: IncomingCall) => boolean): readonly IncomingCall[] {
     const gone = [...calls.queue, ...calls.throttled].filter(isGone);
     calls.queue = calls.queue.filter((call) => !isGone(call));
@@ -256,17 +256,21 @@ export class CallQueue {
       this.#size--;
       call.message.release();
     }
-    this.#places.update(calls);
-    this.#forget(calls);
+    this.#slots.update(calls);
+    this.#evict(calls);
     return gone;
   }
 
-  /** Lets calls fail that wait for a place again. */
-  #giveUp(calls: UidCalls, isGone: (call: IncomingCall) => boolean, error: ServiceError): void {
+  /** Rejects calls that wait for a slot again. */
+  #rejectResuming(
+    calls: UidCalls,
+    isGone: (call: IncomingCall) => boolean,
+    error: ServiceError,
+  ): void {
     const gone = calls.resuming.filter(({ call }) => isGone(call));
     if (gone.length === 0) return;
     calls.resuming = calls.resuming.filter(({ call }) => !isGone(call));
-    this.#places.update(calls);
+    this.#slots.update(calls);
     for (const { giveUp } of gone) giveUp(error);
   }
 
@@ -274,7 +278,7 @@ export class CallQueue {
     this.#sweep ??= setInterval(() => this.#expire(), sweepEveryMs).unref();
   }
 
-  /** Refuses what has waited too long, and lets go on what waited for replies to count no more. */
+  /** Rejects calls that waited too long, and releases those that waited for the end of a reply window. */
   #expire(): void {
     let isWaiting = false;
     for (const calls of this.#byUid.values()) {
@@ -283,7 +287,7 @@ export class CallQueue {
       for (const [call, error] of this.#pacing.takeRefusals(calls)) {
         this.#listener.expire(call, error);
       }
-      this.#forget(calls);
+      this.#evict(calls);
       if (calls.queued > 0 || calls.resuming.length > 0 || calls.refused.length > 0)
         isWaiting = true;
     }
@@ -300,7 +304,7 @@ export class CallQueue {
     const late = new Set(
       calls.resuming.filter(({ since }) => since <= before).map(({ call }) => call),
     );
-    this.#giveUp(calls, (call) => late.has(call), error);
+    this.#rejectResuming(calls, (call) => late.has(call), error);
   }
 
   #expiry({ uid, throttled }: UidCalls): ServiceError {

@@ -1,9 +1,9 @@
-/** What is counted for each uid: its calls, the places in which they are handled, and what it is sent. */
+/** The accounts of each uid: its calls, the slots in which they are handled, and the bytes of its replies. */
 import { ServiceError } from '../../../errors.ts';
 import type { IncomingCall } from '../call.ts';
 import type { ReplyLimits, UidLimits } from './call-limits.ts';
 
-/** A call that waits for a place again: it was parked, and what it waited for has come. */
+/** A call that was parked and waits for a slot again. */
 export interface Resuming {
   readonly call: IncomingCall;
   readonly since: number;
@@ -11,7 +11,7 @@ export interface Resuming {
   readonly giveUp: (error: ServiceError) => void;
 }
 
-/** The calls of one uid: how many are handled, are parked and wait, and in which order. */
+/** The calls of one uid: the number of active and parked ones, and the queues. */
 export class UidCalls {
   readonly uid: number;
   readonly isTrusted: boolean;
@@ -22,9 +22,9 @@ export class UidCalls {
   queuedBytes = 0;
   resuming: readonly Resuming[] = [];
   queue: IncomingCall[] = [];
-  /** Calls that wait because the uid was sent too much; the others pass them. */
+  /** Calls that wait because the uid was sent too much; other calls overtake them. */
   throttled: IncomingCall[] = [];
-  /** Calls that were refused when the uid was sent too much: what refuses them is sent later. */
+  /** Rejected calls whose errors are sent later, because the uid was sent too much. */
   refused: (readonly [IncomingCall, ServiceError])[] = [];
 
   constructor(uid: number, isTrusted: boolean, limits: UidLimits) {
@@ -53,7 +53,7 @@ export class UidCalls {
     );
   }
 
-  /** LimitsExceeded when too many calls wait for something else than a place, or what they hold is too much. */
+  /** LimitsExceeded when too many calls are parked, or their bytes are too many. */
   checkParked(bytes: number): void {
     const { parked, parkedBytes } = this.limits;
     if (this.parked < parked && this.parkedBytes + bytes <= parkedBytes) return;
@@ -65,10 +65,10 @@ export class UidCalls {
 }
 
 /**
- * The places in which calls are handled: so many for each uid, and so many for all uids together that are not
- * trusted. Free places go to the uids round-robin; trusted uids have places of their own.
+ * The slots in which calls are handled: a number for each uid, and a number for all uids together that are not
+ * trusted. Free slots are assigned to the uids round-robin; each trusted uid has separate slots.
  */
-export class Places {
+export class Slots {
   readonly #most: number;
   #taken = 0;
   readonly #ready = { trusted: new Set<UidCalls>(), others: new Set<UidCalls>() };
@@ -77,22 +77,22 @@ export class Places {
     this.#most = most;
   }
 
-  /** Whether a place is free for a call of this uid. */
+  /** Whether a slot is free for a call of this uid. */
   isFree(calls: UidCalls): boolean {
     return calls.active < calls.limits.active && (calls.isTrusted || this.#taken < this.#most);
   }
 
-  take(calls: UidCalls): void {
+  acquire(calls: UidCalls): void {
     calls.active++;
     if (!calls.isTrusted) this.#taken++;
   }
 
-  giveBack(calls: UidCalls): void {
+  release(calls: UidCalls): void {
     calls.active--;
     if (!calls.isTrusted) this.#taken--;
   }
 
-  /** Notes whether a uid has calls that wait for a place, and one of its own to give them. */
+  /** Updates whether a uid has both a waiting call and a free slot. */
   update(calls: UidCalls): void {
     const waits = calls.resuming.length > 0 || calls.queue.length > 0;
     const set = this.#setOf(calls);
@@ -100,7 +100,7 @@ export class Places {
     else set.delete(calls);
   }
 
-  /** The next uid in round-robin order that can use a place; undefined when there is none. */
+  /** The next uid in round-robin order that can use a slot; undefined when there is none. */
   next(): UidCalls | undefined {
     const { trusted, others } = this.#ready;
     const next = first(trusted) ?? (this.#taken < this.#most ? first(others) : undefined);
@@ -118,7 +118,7 @@ function first<T>(set: ReadonlySet<T>): T | undefined {
   return undefined;
 }
 
-/** More are held only while they all count. */
+/** Ended windows are evicted when there are more. */
 const maxWindows = 1024;
 
 interface Window {
@@ -127,15 +127,15 @@ interface Window {
   bytes: number;
 }
 
-/** A large reply that was counted before it was made, so that many at once do not exceed the limit. */
+/** A large reply that is counted before it exists, so that many concurrent ones do not exceed the limit. */
 interface Expected {
   readonly window: Window;
   readonly bytes: number;
 }
 
 /**
- * Paces what each uid that is not trusted is sent. dbus-daemon stops reading from a service when 127 MiB of what the
- * service said wait for clients that do not read; no uid alone may bring that about quickly.
+ * Paces the replies to each uid that is not trusted. dbus-daemon stops reading from a service when 127 MiB of its
+ * messages wait for clients that do not read; no single uid may cause that quickly.
  */
 export class ReplyPacing {
   readonly #limits: ReplyLimits;
@@ -144,7 +144,7 @@ export class ReplyPacing {
   readonly #windows = new Map<number, Window>();
   readonly #expected = new WeakMap<IncomingCall, Expected>();
 
-  /** `expectedBytes`: how large the reply of a call may be, as far as is known before it is decoded. */
+  /** `expectedBytes` estimates the size of the reply before the call is decoded. */
   constructor(
     limits: ReplyLimits,
     expectedBytes: (call: IncomingCall) => number,
@@ -155,7 +155,7 @@ export class ReplyPacing {
     this.#now = now;
   }
 
-  /** Whether a call waits because its uid was sent too much; small replies wait only when that was very much. */
+  /** Whether a call waits because its uid was sent too much; for small replies the limit is higher. */
   isBlocked(calls: UidCalls, call: IncomingCall): boolean {
     const window = this.#currentOf(calls);
     if (window === undefined) return false;
@@ -165,20 +165,20 @@ export class ReplyPacing {
     );
   }
 
-  /** Whether the uid was sent so much that not even refusals are sent. */
+  /** Whether the uid was sent so much that not even rejections are sent. */
   isSpent(calls: UidCalls): boolean {
     const window = this.#currentOf(calls);
     return window !== undefined && window.bytes >= this.#limits.totalBytes;
   }
 
-  /** Counts the reply of a call that begins, when it will probably be large. */
+  /** Counts the expected reply of a call that begins, when it is large. */
   expect(calls: UidCalls, call: IncomingCall): void {
     const bytes = calls.isTrusted ? 0 : this.#expectedBytes(call);
     if (!this.#isLarge(bytes)) return;
     this.#expected.set(call, { window: this.#add(calls.uid, bytes), bytes });
   }
 
-  /** Counts the reply that a call was sent, in place of the one that was expected. */
+  /** Counts the actual reply in place of the expected one. */
   settle(calls: UidCalls, call: IncomingCall, bytes: number): void {
     if (calls.isTrusted) return;
     const expected = this.#expected.get(call);
@@ -189,12 +189,12 @@ export class ReplyPacing {
     this.#add(calls.uid, bytes);
   }
 
-  /** Counts what a uid was sent. */
+  /** Counts bytes that a uid was sent. */
   count(uid: number, bytes: number): void {
     this.#add(uid, bytes);
   }
 
-  /** Keeps a refusal for later when the uid was sent too much; false when it is to be sent now. */
+  /** Delays a rejection when the uid was sent too much; false when it is to be sent now. */
   postpone(calls: UidCalls, call: IncomingCall, error: ServiceError): boolean {
     if (!this.isSpent(calls)) return false;
     const { wantsReply } = call.message;
@@ -203,7 +203,7 @@ export class ReplyPacing {
     return true;
   }
 
-  /** The refusals of a uid that may be sent now. */
+  /** Removes and returns the rejections of a uid that may be sent now. */
   takeRefusals(calls: UidCalls): UidCalls['refused'] {
     if (calls.refused.length === 0 || this.isSpent(calls)) return [];
     const refused = calls.refused;
@@ -211,7 +211,7 @@ export class ReplyPacing {
     return refused;
   }
 
-  /** Evicts the windows that have ended, so that uids that call once and never again take no memory. */
+  /** Evicts the windows that have ended, so that uids that call only once use no memory. */
   #evict(now: number): void {
     for (const [uid, { endsAt }] of this.#windows) if (endsAt <= now) this.#windows.delete(uid);
   }

@@ -47,7 +47,7 @@ function reply(bytes: Buffer): Message {
   return new Message({ type, replySerial: 1, destination: ':1.1', signature: 'ay', body: [bytes] });
 }
 
-const quiet: OutboxListener = { room: () => undefined, takes: () => undefined };
+const quiet: OutboxListener = { room: () => undefined, stall: () => undefined };
 
 test('wipes what it holds once the reader has taken it, and no sooner', () =>
   withConnection(async ({ near, far, written }) => {
@@ -109,8 +109,8 @@ test('reports a reader that takes nothing, and one that takes again', () =>
   withConnection(async ({ near, far }) => {
     const reports: boolean[] = [];
     const limits = { queuedBytes: 1 << 20, stallMs: 200, giveUpMs: 1_000_000 };
-    const takes = (again: boolean): void => void reports.push(again);
-    using outbox = new Outbox(near, limits, { ...quiet, takes });
+    const stall = (again: boolean): void => void reports.push(again);
+    using outbox = new Outbox(near, limits, { ...quiet, stall });
     outbox.add(reply(randomBytes(4 << 20)));
     await until(15_000, 'the report', () => reports.length === 1);
     assert.ok(outbox.isFull);
@@ -123,8 +123,8 @@ test('gives a reader up that takes nothing for too long, and none that takes a l
   withConnection(async ({ near, far }) => {
     const limits = { queuedBytes: 1 << 20, stallMs: 200, giveUpMs: 2000 };
     const reports: boolean[] = [];
-    const takes = (again: boolean): void => void reports.push(again);
-    using outbox = new Outbox(near, limits, { ...quiet, takes });
+    const stall = (again: boolean): void => void reports.push(again);
+    using outbox = new Outbox(near, limits, { ...quiet, stall });
     let failure: Error | undefined;
     near.on('error', (error) => {
       failure = error;
@@ -138,7 +138,7 @@ test('gives a reader up that takes nothing for too long, and none that takes a l
     assert.is(failure, undefined);
     assert.ok(outbox.queuedBytes < before);
     await until(15_000, 'the end', () => failure !== undefined);
-    assert.match(failure?.message ?? '', 'taken nothing for 2 s');
+    assert.match(failure?.message ?? '', 'accepted nothing for 2 s');
     await new Promise((resolve) => setImmediate(resolve));
     assert.is(reports.at(-1), false, 'it does not take what was given up');
   }));

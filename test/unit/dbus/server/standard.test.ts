@@ -32,7 +32,7 @@ function answer(
   const method = standardMethods.get('org.freedesktop.DBus.Properties')?.get(member);
   const caller = { sender: ':1.7', uid: 0, gids: [], pid: undefined };
   const message = callWith(signature, body);
-  return method?.answer({ message, caller, tree: new ObjectTree(), object: on }).body;
+  return method?.handle({ message, caller, tree: new ObjectTree(), object: on }).body;
 }
 
 /** The failure of such a call. */
@@ -127,7 +127,7 @@ function setAs(uid: number, message: IncomingMessage): readonly [string, readonl
   const set = standardMethods.get('org.freedesktop.DBus.Properties')?.get('Set');
   const caller = { sender: ':1.7', uid, gids: [], pid: undefined };
   try {
-    set?.answer({ message, caller, tree: new ObjectTree(), object: on });
+    set?.handle({ message, caller, tree: new ObjectTree(), object: on });
     return ['no failure', written];
   } catch (error) {
     return [error instanceof ServiceError ? error.code : String(error), written];
@@ -186,7 +186,7 @@ test('take no bytes behind the names that they ask for', () => {
     const caller = { sender: ':1.7', uid: 0, gids: [], pid: undefined };
     const message = new IncomingMessage(header, bytes, true);
     const answer = () =>
-      method?.answer({ message, caller, tree: new ObjectTree(), object: twofold() });
+      method?.handle({ message, caller, tree: new ObjectTree(), object: twofold() });
     assert.throws(answer, (error: unknown) => isServiceError(error, 'InvalidArgs'), member);
   }
 });

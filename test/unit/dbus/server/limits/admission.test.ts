@@ -124,14 +124,14 @@ function openWith(limits: Partial<CallLimits> = {}) {
 test('has the calls of a connection wait, in their order, until the bus reports its uid', async () => {
   const { admission, admit, report, events, begun, wasActive } = openWith();
   for (const member of ['A', 'B', 'C']) admit(':1.5', member);
-  assert.is(admission.underWay, 3);
+  assert.is(admission.pending, 3);
   assert.equal(events(), []);
   await report(':1.5');
   assert.ok(wasActive());
   assert.equal(events(), ['begins A', 'begins B', 'begins C']);
   admit(':1.5', 'D');
   assert.equal(events(), ['begins D']);
-  assert.is(admission.underWay, 4);
+  assert.is(admission.pending, 4);
   for (const call of begun) {
     admission.finish(call, 0);
     assert.ok(wasActive());
@@ -139,7 +139,7 @@ test('has the calls of a connection wait, in their order, until the bus reports 
     admission.finish(call, 0);
     assert.equal([events(), wasActive()], [[], false], 'it ends once');
   }
-  assert.is(admission.underWay, 0);
+  assert.is(admission.pending, 0);
 });
 
 test('admits nothing of a sender that is no unique name', () => {
@@ -147,7 +147,7 @@ test('admits nothing of a sender that is no unique name', () => {
   for (const sender of ['', 'a.b', 'org.freedesktop.DBus', ':', ':1', '1.5', ' :1.5', ':1.5x']) {
     admit(sender, 'A');
   }
-  assert.equal([admission.underWay, events()], [0, []]);
+  assert.equal([admission.pending, events()], [0, []]);
 });
 
 const unidentified = { calls: 3, bytes: 1000, totalBytes: 20_000, reservedBytes: 2000 };
@@ -198,7 +198,7 @@ test('loses the calls without a reply of a connection that left, and refuses no 
   admit(':1.5', 'Loud');
   await leave(':1.5');
   assert.equal(events(), ['loses Quiet unknown', 'refuses Loud AccessDenied unknown']);
-  assert.is(admission.underWay, 0);
+  assert.is(admission.pending, 0);
   await report(':1.6');
   for (const member of ['Active', 'Waiting']) admit(':1.6', member);
   admit(':1.6', 'Quiet', { flags });
