@@ -9,7 +9,7 @@ import { ServiceError } from '../errors.ts';
 import { type Element, nullValue, oid, sequence } from './der/asn1.ts';
 import { membersOf, oidOf } from './der/read.ts';
 
-/** The signatures that are made and checked; the names are mechanisms of the Keys service. */
+/** The signature algorithms that are created and verified; the names are mechanisms of the Keys service. */
 export type SignatureAlgorithm =
   | 'ecdsa-sha256'
   | 'ecdsa-sha384'
@@ -19,13 +19,13 @@ export type SignatureAlgorithm =
   | 'rsa-pkcs1-sha512'
   | 'ed25519';
 
-/** Signs bytes with a key that may live anywhere; ECDSA signatures are DER. */
+/** Signs bytes with a local or a remote key; ECDSA signatures are DER. */
 export interface Signer {
   readonly algorithm: SignatureAlgorithm;
   readonly sign: (message: Buffer) => Promise<Buffer>;
 }
 
-/** The kinds of keys that certificates are issued for. */
+/** The algorithms of keys that certificates are issued for. */
 export type KeyAlgorithm =
   | 'ec-p256'
   | 'ec-p384'
@@ -71,27 +71,27 @@ export function publicKeyOf(spki: Uint8Array): KeyObject {
 }
 
 /**
- * The DER SubjectPublicKeyInfo of a key, of which there is one for a key: explicit parameters of a curve that has a
- * name are written as the name, and compressed points in full.
+ * The canonical DER SubjectPublicKeyInfo of a key: explicit parameters of a named curve are written as the name, and
+ * compressed points uncompressed.
  */
 export function spkiOf(key: KeyObject): Buffer {
   const half = key.type === 'private' ? createPublicKey(key) : key;
   return plainly(half).export({ format: 'der', type: 'spki' });
 }
 
-/** A public key on a curve that keys are made on has no other form in a JWK. */
+/** The key with its parameters and points in canonical form, by way of a JWK, which has no other. */
 function plainly(key: KeyObject): KeyObject {
   if (key.asymmetricKeyType !== 'ec' || !curves.has(namedCurveOf(key) ?? '')) return key;
   return createPublicKey({ key: key.export({ format: 'jwk' }), format: 'jwk' });
 }
 
-/** The name that OpenSSL has for the curve of an EC key; undefined for explicit parameters that it does not know. */
+/** OpenSSL's name for the curve of an EC key; undefined for explicit parameters of no named curve. */
 export function namedCurveOf({ asymmetricKeyDetails }: KeyObject): string | undefined {
   const name = asymmetricKeyDetails?.namedCurve;
   return name === 'UNDEF' ? undefined : name; // OpenSSL's text for no name
 }
 
-/** What kind of key this is; NotSupported for kinds that certificates are not issued for. */
+/** The algorithm of a key; NotSupported for algorithms that certificates are not issued for. */
 export function keyAlgorithmOf(key: KeyObject): KeyAlgorithm {
   const details = key.asymmetricKeyDetails;
   if (key.asymmetricKeyType === 'ed25519') return 'ed25519';
@@ -99,7 +99,7 @@ export function keyAlgorithmOf(key: KeyObject): KeyAlgorithm {
     const [algorithm] = curves.get(details?.namedCurve ?? '') ?? [];
     if (algorithm !== undefined) return algorithm;
   }
-  // with an exponent of 1 anybody signs, with an even one nobody
+  // an exponent of 1 lets any process sign, an even one none
   const exponent = details?.publicExponent ?? 0n;
   if (key.asymmetricKeyType === 'rsa' && exponent > 1n && exponent % 2n === 1n) {
     const bits = details?.modulusLength ?? 0;
@@ -124,7 +124,7 @@ function kindOf(key: KeyObject): string {
   return `RSA keys of ${modulusLength ?? 0} bits with the exponent ${publicExponent ?? 0}`;
 }
 
-/** The signature that fits a key: the hash that belongs to the curve; for RSA SHA-256, from 3072 bits on SHA-384. */
+/** The signature algorithm for a key: the hash of its curve; for RSA SHA-256, from 3072 bits on SHA-384. */
 export function signatureAlgorithmFor(key: KeyObject): SignatureAlgorithm {
   const algorithm = keyAlgorithmOf(key);
   if (algorithm === 'ed25519') return 'ed25519';
@@ -160,7 +160,7 @@ export function decodeAlgorithm(element: Element | undefined): SignatureAlgorith
   return algorithm;
 }
 
-/** Whether a signature over a message is right; false when the key is of another kind. */
+/** Whether a signature over a message verifies; false when the key has another algorithm. */
 export function verifySignature(
   algorithm: SignatureAlgorithm,
   key: KeyObject,
@@ -171,7 +171,7 @@ export function verifySignature(
   return verify(hashOf(algorithm), message, key, signature);
 }
 
-/** SHA-256 of a SubjectPublicKeyInfo: what pins a key in a request to the Keys service. */
+/** SHA-256 of a SubjectPublicKeyInfo, which pins a key in a request to the Keys service. */
 export function keyDigest(spki: Uint8Array): Buffer {
   return createHash('sha256').update(spki).digest();
 }

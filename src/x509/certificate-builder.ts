@@ -12,13 +12,13 @@ import {
 } from './extensions.ts';
 import type { Validity } from './validity.ts';
 
-/** Who signs: the name as it stands in the CA certificate, and the identifier of its key. */
+/** The issuer: its name as encoded in the CA certificate, and the identifier of its key. */
 export interface IssuerName {
   readonly subjectDer: Buffer;
   readonly keyIdentifier: Buffer;
 }
 
-/** What a certificate says; identifiers of keys and the serial number are added. */
+/** The content of a certificate; key identifiers and the serial number are added. */
 export interface CertificateContent {
   /** DER of the name. */
   readonly subjectDer: Buffer;
@@ -29,7 +29,7 @@ export interface CertificateContent {
 
 const clockSkewMs = 5 * 60_000;
 
-/** The DER of a v3 certificate, signed; its serial number is positive and has 127 random bits, of 128 with the sign. */
+/** Builds and signs a v3 certificate, in DER. */
 export async function buildCertificate(
   content: CertificateContent,
   issuer: IssuerName,
@@ -56,8 +56,8 @@ export async function buildCertificate(
 }
 
 /**
- * When a certificate issued now is valid: from five minutes ago, for clocks that run behind, never before
- * or after its issuer. Unavailable when the issuer itself is not valid now.
+ * The validity of a certificate issued now: from five minutes ago, for clocks that run behind, and within the validity
+ * of its issuer. Unavailable when the issuer itself is not valid now.
  */
 export function validityWithin(
   issuer: Pick<Certificate, 'notBefore' | 'notAfter'>,
@@ -76,8 +76,8 @@ function wholeSecond(ms: number): Date {
 }
 
 /**
- * 128 random bits, the sign of which is cleared (RFC 5280 4.1.2.2: positive, at most 20 octets); never zero, and no
- * two alike in practice.
+ * 128 random bits with the sign cleared (RFC 5280 4.1.2.2: positive, at most 20 octets); never zero, and unique in
+ * practice.
  */
 function serialNumber(): Buffer {
   const bytes = randomBytes(16);

@@ -1,4 +1,4 @@
-/** What a certificate says, read from its DER beside node:crypto's X509Certificate, which lacks most of it. */
+/** The fields of a certificate, read from its DER: node:crypto's X509Certificate lacks most of them. */
 import { createHash, type KeyObject, type X509Certificate } from 'node:crypto';
 import { ServiceError } from '../errors.ts';
 import { namedCurveOf, spkiOf } from './algorithm.ts';
@@ -19,11 +19,11 @@ import {
 import { decodeName, formatName, type Name } from './name.ts';
 import { decodeValidity, type Validity } from './validity.ts';
 
-/** A certificate as it is read: over node:crypto's X509Certificate, with what that lacks. */
+/** A parsed certificate. */
 export interface Certificate extends Validity {
   readonly der: Buffer;
   readonly x509: X509Certificate;
-  /** 1 for one without extensions, which cannot say whether it is a CA. */
+  /** 1 for a certificate without extensions, which cannot state whether it is a CA. */
   readonly version: number;
   readonly subject: Name;
   readonly subjectDer: Buffer;
@@ -34,19 +34,19 @@ export interface Certificate extends Validity {
   readonly issuerText: string;
   /** Lower-case hex. */
   readonly serialNumber: string;
-  /** In the one form that a key has here, whatever form the certificate has. */
+  /** The canonical SubjectPublicKeyInfo, see `spkiOf`. */
   readonly spki: Buffer;
-  /** Undefined for a kind of key that OpenSSL does not know. */
+  /** Undefined for a key that OpenSSL does not support. */
   readonly publicKey: KeyObject | undefined;
   /** SHA-256 of the DER, lower-case hex. */
   readonly fingerprint: string;
   /** Such as `dns:edge`. */
   readonly alternativeNames: readonly string[];
   readonly basicConstraints: BasicConstraints;
-  /** Undefined when the certificate does not say, and its key may do anything. */
+  /** Undefined when the certificate does not restrict the use of its key. */
   readonly keyUsage: readonly KeyUsage[] | undefined;
   readonly extendedKeyUsage: readonly string[] | undefined;
-  /** The identifier that certificates issued by this one name it by. */
+  /** The authority key identifier of certificates that this one issues. */
   readonly keyIdentifier: Buffer;
 }
 
@@ -60,7 +60,7 @@ interface Parts {
   readonly extensions: Element | undefined;
 }
 
-/** What a certificate that OpenSSL could read says; InvalidArgs naming `what` when a part of it makes no sense. */
+/** The fields of a certificate that OpenSSL could read; InvalidArgs naming `what` when one of them is malformed. */
 export function readFields(x509: X509Certificate, what: string): Certificate {
   const parts = partsOf(x509.raw, what);
   const { version } = parts;
@@ -79,7 +79,7 @@ export function readFields(x509: X509Certificate, what: string): Certificate {
 }
 
 function partsOf(der: Buffer, what: string): Parts {
-  // older CAs were less strict about DER, and what counts are the bytes that node:crypto checks
+  // older CAs were less strict about DER, and signatures cover the bytes that node:crypto checks
   const [tbs] = membersOf(decode(der, what, { ber: true }), 'sequence', what);
   const all = membersOf(tbs, 'sequence', what);
   const [version, , , issuer, validity, subject, key, ...rest] = isContext(all[0], 0)
@@ -105,7 +105,7 @@ function keyOf(
   const publicKey = publicKeyOf(x509);
   if (publicKey === undefined) return { publicKey, spki };
   if (publicKey.asymmetricKeyType === 'ec' && namedCurveOf(publicKey) === undefined) {
-    // whoever chooses the parameters can make them fit somebody else's public key
+    // chosen parameters can be made to fit the public key of another party
     const why = 'has explicit EC parameters that are those of no named curve';
     throw new ServiceError('InvalidArgs', `the key of ${what} ${why}`);
   }
@@ -116,7 +116,7 @@ function publicKeyOf(x509: X509Certificate): KeyObject | undefined {
   try {
     return x509.publicKey;
   } catch {
-    return undefined; // such a certificate can be kept and handed out all the same
+    return undefined; // such a certificate can be stored and exported all the same
   }
 }
 

@@ -7,19 +7,19 @@ import { certificatesInPkcs7, looksLikePkcs7 } from './pkcs7.ts';
 
 export type { Certificate } from './certificate-fields.ts';
 
-/** OpenSSL appends its own settings for trust to a certificate under this label. */
+/** Under this label OpenSSL appends trust settings to a certificate. */
 const trustedLabel = 'TRUSTED CERTIFICATE';
 const certificateLabels = ['CERTIFICATE', 'X509 CERTIFICATE', trustedLabel];
-/** Beyond what any CA has. */
+/** More bits than any CA uses. */
 const longestModulus = 8192;
 const largestExponent = 1n << 32n;
 const pkcs7Labels = ['PKCS7', 'CMS', 'PKCS #7 SIGNED DATA', 'CERTIFICATE CHAIN'];
 
-/** The certificate that DER is, or InvalidArgs naming `what`. */
+/** Parses one certificate in DER; InvalidArgs naming `what`. */
 export function parseCertificate(der: Uint8Array, what: string): Certificate {
   const bytes = Buffer.from(der);
   try {
-    // OpenSSL reads the first certificate and leaves what comes behind it
+    // OpenSSL reads the first certificate and ignores the bytes after it
     const length = firstElement(bytes)?.bytes.length;
     if (length === undefined) throw new ServiceError('InvalidArgs', 'it is not whole');
     if (!bytes.subarray(length).every(isPadding)) {
@@ -33,9 +33,8 @@ export function parseCertificate(der: Uint8Array, what: string): Certificate {
 }
 
 /**
- * All certificates of a file or of an argument, in order: PEM, which may have PKCS#7 in it and is read as `parsePem`
- * reads it, or DER of a certificate or of PKCS#7. InvalidArgs, naming `what` and the block, when one cannot be read
- * or there is none.
+ * All certificates of a file or of an argument, in order: PEM, also with PKCS#7, as `parsePem` accepts it, or DER of a
+ * certificate or of PKCS#7. InvalidArgs, naming `what` and the block, when one is unreadable or there is none.
  */
 export function readCertificates(bytes: Uint8Array, what: string): readonly Certificate[] {
   if (bytes.length === 0) throw new ServiceError('InvalidArgs', `${what} is empty`);
@@ -47,7 +46,7 @@ export function readCertificates(bytes: Uint8Array, what: string): readonly Cert
   return looksLikePkcs7(der) ? parsePkcs7(der, what) : [parseCertificate(der, what)];
 }
 
-/** All certificates of a PEM file, in order; InvalidArgs when there is none or one cannot be read. */
+/** All certificates of a PEM file, in order; InvalidArgs when there is none or one is unreadable. */
 export function parseCertificatesPem(bytes: Uint8Array, what: string): readonly Certificate[] {
   const blocks = parsePem(bytes, [...certificateLabels, ...pkcs7Labels], what);
   if (blocks.length === 0) throw new ServiceError('InvalidArgs', `${what} holds no certificate`);
@@ -56,7 +55,7 @@ export function parseCertificatesPem(bytes: Uint8Array, what: string): readonly 
 
 /** The certificates of PKCS#7 signed data in DER or PEM, in their order; InvalidArgs when there is none. */
 export function parsePkcs7(bytes: Uint8Array, what: string): readonly Certificate[] {
-  // CAs on Windows write it under the label of a certificate
+  // CAs on Windows use the label of a certificate
   const labels = [...pkcs7Labels, 'CERTIFICATE'];
   const parts = looksLikePem(bytes)
     ? parsePem(bytes, labels, what)
@@ -77,8 +76,8 @@ export function encodeCertificatesPem(certificates: readonly { readonly der: Buf
 }
 
 /**
- * Whether a certificate may sign others: a CA whose key may sign certificates, or a root of version 1, which has no
- * way to say so.
+ * Whether a certificate may sign others: a CA whose key may sign certificates, or a root of version 1, which cannot
+ * state that.
  */
 export function isCa(certificate: Certificate): boolean {
   const { basicConstraints, keyUsage, version } = certificate;
@@ -101,12 +100,12 @@ export function isSelfSigned(certificate: Certificate): boolean {
   return isIssuedBy(certificate, certificate);
 }
 
-/** Whether a certificate names itself as its issuer, as roots do and whoever renews a CA under its name. */
+/** Whether a certificate names itself as its issuer, as roots and renewed CAs do. */
 export function isSelfIssued({ subjectDer, issuerDer }: Certificate): boolean {
   return subjectDer.equals(issuerDer);
 }
 
-/** Whether a signature by a key is checked within milliseconds: whoever hands certificates in has chosen their keys. */
+/** Whether a key verifies signatures within milliseconds: callers choose the keys of the certificates they import. */
 function isQuick({ asymmetricKeyDetails }: KeyObject): boolean {
   const { modulusLength = 0, publicExponent = 0n } = asymmetricKeyDetails ?? {};
   return modulusLength <= longestModulus && publicExponent < largestExponent;

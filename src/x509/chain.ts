@@ -1,19 +1,18 @@
 import { ServiceError } from '../errors.ts';
 import { type Certificate, isCa, isIssuedBy, isSelfIssued, isSelfSigned } from './certificate.ts';
 
-// finding issuers costs a signature check per pair of the same name
+// finding issuers needs a signature check per pair of the same name
 const maxChain = 16;
 
-/** A path from a leaf to the last issuer that is there, and the certificates that are not on it. */
+/** A path from a leaf to the last issuer that is present, and the certificates that are not on it. */
 interface Path {
   readonly chain: readonly Certificate[];
   readonly others: readonly Certificate[];
 }
 
 /**
- * The certificates, each once, in the order leaf, issuer, issuer's issuer, and behind them the rest: other
- * certificates of the same CAs and spare roots. Undefined when there is not exactly one leaf to begin with, or a CA
- * that has nothing to do with it.
+ * The certificates, without duplicates, in the order leaf, issuer, issuer's issuer, followed by the rest: other
+ * certificates of the same CAs and unneeded roots. Undefined when there is not exactly one leaf, or an unrelated CA.
  */
 export function orderChain(
   certificates: readonly Certificate[],
@@ -23,26 +22,26 @@ export function orderChain(
 }
 
 /**
- * What is handed in for one id: a leaf with its chain in any order is put in order; CA certificates and roots that
- * are no chain are a bundle and keep their order. InvalidArgs for anything else.
+ * Arranges the certificates of one id: a leaf and its chain are sorted; CA certificates and roots that do not form a
+ * chain are a bundle, whose order is preserved. InvalidArgs for anything else.
  */
 export function arrange(certificates: readonly Certificate[]): readonly Certificate[] {
   const all = unique(certificates);
   const path = pathIn(all, 'other CAs first');
   if (path === undefined) {
-    // a root of version 1 cannot say that it is a CA
+    // a root of version 1 cannot state that it is a CA
     if (all.every((one) => one.basicConstraints.ca || isSelfIssued(one))) return all;
     throw new ServiceError('InvalidArgs', `the certificates are not one chain: ${whyNot(all)}`);
   }
   const problem = problemOf(path);
-  // a CA that another one signed may be limited where the root of its own name is not
+  // a cross-signed CA may be limited where the root of the same name is not
   const other = problem === undefined ? undefined : pathIn(all, 'roots first');
   const good = other !== undefined && problemOf(other) === undefined ? other : path;
   if (good === path && problem !== undefined) throw problem;
   return [...good.chain, ...good.others];
 }
 
-/** Checks that each certificate is issued by the next, a CA whose path length allows it; else InvalidArgs. */
+/** Throws InvalidArgs unless each certificate is issued by the next, a CA whose path length allows it. */
 export function verifyLinks(chain: readonly Certificate[]): void {
   for (const [at, certificate] of chain.entries()) {
     const issuer = chain[at + 1];
@@ -87,7 +86,7 @@ function pathIn(
   return { chain, others: [...others] };
 }
 
-/** The certificates that issued none of the others; not the roots among them, unless there is nothing else. */
+/** The certificates that issued none of the others; without roots, unless there are only roots. */
 function leavesOf(all: readonly Certificate[]): readonly Certificate[] {
   const lowest = all.filter(
     (candidate) => !all.some((other) => other !== candidate && isIssuedBy(other, candidate)),

@@ -39,17 +39,17 @@ import { decodeName, encodeName, type Name } from './name.ts';
 import { looksLikePem, parseOnePem } from './pem.ts';
 import type { SubjectAlternativeName } from './subject-alternative-name.ts';
 
-/** What a request asks for beyond a certificate for its key. */
+/** The extensions that a request asks for. */
 export interface RequestedExtensions {
   readonly alternativeNames: readonly SubjectAlternativeName[];
   readonly basicConstraints: BasicConstraints | undefined;
   readonly keyUsage: readonly KeyUsage[];
   readonly extendedKeyUsage: readonly string[];
-  /** OIDs of extensions that are not understood here. */
+  /** OIDs of unsupported extensions. */
   readonly others: readonly string[];
 }
 
-/** A certificate request whose own signature is right: whoever made it holds the private key. */
+/** A certificate request whose signature verifies, which proves possession of the private key. */
 export interface CertificateRequest {
   readonly subject: Name;
   readonly subjectDer: Buffer;
@@ -60,11 +60,11 @@ export interface CertificateRequest {
 }
 
 const extensionRequest = '1.2.840.113549.1.9.14';
-/** Tools on Windows ask under an OID of their own. */
+/** Tools on Windows use another OID. */
 const extensionRequests = [extensionRequest, '1.3.6.1.4.1.311.2.1.14'];
 const pemLabels = ['CERTIFICATE REQUEST', 'NEW CERTIFICATE REQUEST'];
 
-/** Makes the DER of a request (RFC 2986) and has it signed. */
+/** Builds and signs a request (RFC 2986), in DER. */
 export async function buildCsr({
   subject,
   spki,
@@ -90,7 +90,7 @@ export async function buildCsr({
   return encode(sequence(unsigned, encodeAlgorithm(signer.algorithm), bitString(signature)));
 }
 
-/** Reads a request in DER or PEM and checks its signature; InvalidArgs when anything is wrong. */
+/** Parses a request in DER or PEM and verifies its signature; InvalidArgs when it is malformed or forged. */
 export function parseCsr(bytes: Uint8Array): CertificateRequest {
   const der = looksLikePem(bytes) ? parseOnePem(bytes, pemLabels, 'the CSR') : bytes;
   const whole = membersOf(decode(der, 'the CSR'), 'sequence', 'the CSR');
@@ -116,7 +116,7 @@ export function parseCsr(bytes: Uint8Array): CertificateRequest {
   };
 }
 
-/** Only the request for extensions matters: the other attributes ask for nothing that is given here. */
+/** The requested extensions; other attributes are ignored, since nothing that they ask for is granted. */
 function requestedExtensions(attributes: Element | undefined): readonly Extension[] {
   if (attributes === undefined) return [];
   if (!isContext(attributes, 0)) return malformed();
@@ -135,7 +135,7 @@ function readRequested(extensions: readonly Extension[]): RequestedExtensions {
   const usage = byOid.get(extensionOids.keyUsage);
   const purposes = byOid.get(extensionOids.extendedKeyUsage);
   const names = byOid.get(extensionOids.subjectAlternativeName);
-  // identifiers of keys are computed, whatever the request says
+  // key identifiers are computed, not taken from the request
   const known: readonly string[] = Object.values(extensionOids);
   return {
     alternativeNames: names === undefined ? [] : readAlternativeNames(names),

@@ -39,13 +39,13 @@ export interface Extension {
   readonly value: Buffer;
 }
 
-/** Whether the subject is a CA, and how many CAs may stand between it and a leaf. */
+/** Whether the subject is a CA, and how many CAs may be between it and a leaf. */
 export interface BasicConstraints {
   readonly ca: boolean;
   readonly pathLength?: number | undefined;
 }
 
-/** OIDs of the extensions that are read and written here. */
+/** OIDs of the supported extensions. */
 export const extensionOids = {
   subjectKeyId: '2.5.29.14',
   keyUsage: '2.5.29.15',
@@ -67,7 +67,7 @@ const keyUsages = [
   'decipherOnly',
 ] as const;
 
-/** What a key may do (RFC 5280 4.2.1.3). */
+/** A permitted use of a key (RFC 5280 4.2.1.3). */
 export type KeyUsage = (typeof keyUsages)[number];
 
 const purposes = new Map([
@@ -131,7 +131,7 @@ export function encodeExtensions(extensions: readonly Extension[]): Element {
   );
 }
 
-/** The extensions of an Extensions SEQUENCE; InvalidArgs when one is there twice. */
+/** The extensions of an Extensions SEQUENCE; InvalidArgs when one is duplicate. */
 export function decodeExtensions(element: Element | undefined): readonly Extension[] {
   const extensions = membersOf(element, 'sequence', 'extensions').map(decodeExtension);
   if (new Set(extensions.map(({ oid: id }) => id)).size !== extensions.length) {
@@ -154,7 +154,7 @@ function decodeExtension(element: Element): Extension {
   };
 }
 
-/** What a BasicConstraints extension says. */
+/** Decodes a BasicConstraints extension. */
 export function readBasicConstraints({ value }: Extension): BasicConstraints {
   const what = 'basic constraints';
   const [first, second] = membersOf(decode(value, what, { ber: true }), 'sequence', what);
@@ -166,14 +166,14 @@ export function readBasicConstraints({ value }: Extension): BasicConstraints {
   };
 }
 
-/** What a KeyUsage extension allows. */
+/** Decodes a KeyUsage extension. */
 export function readKeyUsage({ value }: Extension): readonly KeyUsage[] {
   return bitsOf(decode(value, 'key usage', { ber: true }), 'key usage').flatMap(
     (bit) => keyUsages[bit] ?? [],
   );
 }
 
-/** What an ExtendedKeyUsage extension allows: `serverAuth`, `clientAuth`, else dotted OIDs. */
+/** Decodes an ExtendedKeyUsage extension to `serverAuth`, `clientAuth` and dotted OIDs. */
 export function readExtendedKeyUsage({ value }: Extension): readonly string[] {
   const what = 'extended key usage';
   return membersOf(decode(value, what, { ber: true }), 'sequence', what)
@@ -181,7 +181,7 @@ export function readExtendedKeyUsage({ value }: Extension): readonly string[] {
     .map((id) => purposeNames.get(id) ?? id);
 }
 
-/** The names in a SubjectAlternativeName extension; InvalidArgs when one is of a kind not known here. */
+/** The names in a SubjectAlternativeName extension; InvalidArgs when one is of an unsupported kind. */
 export function readAlternativeNames({ value }: Extension): readonly SubjectAlternativeName[] {
   const what = 'subject alternative name';
   decode(value, what, { ber: true });
@@ -190,7 +190,7 @@ export function readAlternativeNames({ value }: Extension): readonly SubjectAlte
   return [...elementsIn(list.content)].map(decodeAlternativeName);
 }
 
-/** The names in the extension of a certificate of somebody else, for display: what is odd is left out. */
+/** The names in the extension of any certificate, for display: unsupported ones are left out. */
 export function listAlternativeNames({ value }: Extension): readonly string[] {
   const list = firstElement(value);
   if (list?.tag !== tags.sequence) return [];

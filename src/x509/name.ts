@@ -1,4 +1,4 @@
-/** Distinguished names: RFC 4514 text on one side, DER on the other. The text begins with the last part of the DER. */
+/** Distinguished names, as RFC 4514 text and as DER. The text begins with the last part of the DER. */
 import { ServiceError } from '../errors.ts';
 import { type Element, encode, oid, sequence, set, text, universal } from './der/asn1.ts';
 import { contentOf, membersOf, oidOf } from './der/read.ts';
@@ -7,11 +7,11 @@ import { contentOf, membersOf, oidOf } from './der/read.ts';
 export interface NameAttribute {
   readonly type: string;
   readonly value: string;
-  /** The DER of a value that is no text, or whose type has no short name. */
+  /** The DER of a value that is not a text, or whose type has no short name. */
   readonly der?: Buffer | undefined;
 }
 
-/** A name from its beginning in DER (country, organization) to its end (common name); a part may have several attributes. */
+/** A name in the order of DER, from country to common name; a part may have several attributes. */
 export type Name = readonly (readonly NameAttribute[])[];
 
 interface AttributeKind {
@@ -49,7 +49,7 @@ const kinds: ReadonlyMap<string, AttributeKind> = new Map([
 const shortNames = new Map([...kinds].map(([name, { oid: id }]) => [id, name]));
 const byLowerCase = new Map([...kinds.keys()].map((name) => [name.toLowerCase(), name]));
 const maxParts = 32;
-/** The string types of one octet per character, as far as OpenSSL takes them for text. */
+/** The string types of one octet per character that OpenSSL treats as text. */
 const latin1Strings: ReadonlySet<number> = new Set([
   universal.numericString,
   universal.printableString,
@@ -57,7 +57,7 @@ const latin1Strings: ReadonlySet<number> = new Set([
   universal.ia5String,
 ]);
 
-/** The name that a text such as `CN=edge,O=Contoso` means (RFC 4514), or InvalidArgs. */
+/** Parses a name such as `CN=edge,O=Contoso` (RFC 4514); InvalidArgs. */
 export function parseName(value: string): Name {
   if (value === '') return [];
   const parts = split(value, ',').map((part) => split(part, '+').map(parseAttribute));
@@ -65,7 +65,7 @@ export function parseName(value: string): Name {
   return parts.toReversed();
 }
 
-/** The text of a name, as RFC 4514 writes it. */
+/** The text of a name (RFC 4514). */
 export function formatName(name: Name): string {
   return name
     .map((part) => part.map(formatAttribute).join('+'))
@@ -73,7 +73,7 @@ export function formatName(name: Name): string {
     .join(',');
 }
 
-/** Whether two names are the same but for string types and the order of attributes within a part. */
+/** Whether two names are the same, regardless of string types and the order of attributes within a part. */
 export function isSameName(one: Name, other: Name): boolean {
   const spelled = (name: Name): string =>
     formatName(
@@ -82,12 +82,12 @@ export function isSameName(one: Name, other: Name): boolean {
   return spelled(one) === spelled(other);
 }
 
-/** The DER of a name; InvalidArgs when an attribute is unknown, too long or not writable in its type. */
+/** The DER of a name; InvalidArgs when an attribute is unknown, too long or not encodable in its type. */
 export function encodeName(name: Name): Buffer {
   return encode(sequence(...name.map((part) => set(...part.map(encodeAttribute)))));
 }
 
-/** The name that an element is, or InvalidArgs. */
+/** Decodes a name; InvalidArgs. */
 export function decodeName(element: Element): Name {
   return membersOf(element, 'sequence', 'name').map((part) =>
     membersOf(part, 'set', 'name').map((attribute) => {
@@ -121,7 +121,7 @@ function encodeAttribute({ type, value }: NameAttribute): Element {
   return sequence(oid(known.oid), text(known.string, value));
 }
 
-/** The text of a value; undefined for what is none, such as the BIT STRING of a unique identifier. */
+/** The text of a value; undefined for other types, such as the BIT STRING of a unique identifier. */
 function decodeText(element: Element): string | undefined {
   if (element.tagClass !== 0 || typeof element.value !== 'string') return undefined;
   // node-forge has already decoded a BMPString
@@ -141,12 +141,12 @@ function decodeUtf32(bytes: Buffer): string | undefined {
   return wellFormed(characters.join(''));
 }
 
-/** The text without halves of characters. */
+/** Replaces lone surrogates. */
 function wellFormed(value: string): string {
   return Buffer.from(value).toString();
 }
 
-/** Splits at a separator that no backslash precedes; the escapes stay. */
+/** Splits at unescaped separators; escapes are preserved. */
 function split(value: string, separator: string): string[] {
   const parts = [''];
   for (let at = 0; at < value.length; at++) {
@@ -172,7 +172,7 @@ function parseAttribute(part: string): NameAttribute {
   return attribute;
 }
 
-/** A value without the blanks around it; one that is escaped belongs to the value. */
+/** Trims blanks, except escaped ones. */
 function withoutBlanks(text: string): string {
   const value = text.replace(/^ +/, '');
   let end = value.length;
@@ -190,7 +190,7 @@ function unescape(value: string): string {
   });
 }
 
-/** A value that is no text, or of a type without a short name, is written as its DER (RFC 4514 2.4). */
+/** A value that is not a text, or of a type without a short name, is written as its DER (RFC 4514 2.4). */
 function formatAttribute({ type, value, der }: NameAttribute): string {
   return der === undefined
     ? `${type}=${escape(value)}`

@@ -4,7 +4,7 @@ import { ServiceError } from '../errors.ts';
 export interface PemBlock {
   readonly label: string;
   readonly der: Buffer;
-  /** The file and the place of the block in it, as messages name it. */
+  /** The file and the position of the block, for messages. */
   readonly where: string;
 }
 
@@ -18,7 +18,7 @@ interface RawBlock {
 const begin = '-----BEGIN ';
 const boundary = /^-----(BEGIN|END) ([!-,.-~]+(?:[ -][!-,.-~]+)*)-----$/;
 const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
-/** A byte order mark, in UTF-16 and in UTF-8 that is read as Latin-1; joined files have one in their middle. */
+/** A byte order mark, in UTF-16 and in UTF-8 that is read as Latin-1; concatenated files have one in their middle. */
 const mark = /^(?:\uFEFF|\u00EF\u00BB\u00BF)/;
 /** A bundle of all public roots has a quarter of it. */
 const maxBytes = 1 << 20;
@@ -32,9 +32,9 @@ export function looksLikePem(bytes: Uint8Array): boolean {
 }
 
 /**
- * The blocks of a PEM file that have one of the labels, in order. Text around them is left out, and so are headers
- * and blocks with other labels, as other tools do. InvalidArgs, which names the block, when one is not whole, not
- * base64, encrypted, or a private key, whatever its label.
+ * The blocks of a PEM file that have one of the labels, in order. Text around them, headers and blocks with other
+ * labels are ignored, as other tools do. InvalidArgs, which names the block, when any block is incomplete, not base64,
+ * encrypted, or a private key.
  */
 export function parsePem(
   bytes: Uint8Array,
@@ -91,7 +91,7 @@ function splitPem(bytes: Uint8Array, what: string): readonly RawBlock[] {
   return blocks;
 }
 
-/** The lines of a text file with their numbers; files that were joined within a line are taken apart there. */
+/** The lines of a text file with their numbers; two boundaries on one line, of concatenated files, are split. */
 function linesOf(bytes: Uint8Array): readonly { readonly at: number; readonly text: string }[] {
   return textOf(bytes)
     .split(/\r\n|\n|\r/)
@@ -100,7 +100,7 @@ function linesOf(bytes: Uint8Array): readonly { readonly at: number; readonly te
     );
 }
 
-/** The characters of a text file: every octet is one, unless the file is UTF-16, which Windows tools write. */
+/** Decodes a text file as Latin-1, or as UTF-16, which Windows tools write. */
 function textOf(bytes: Uint8Array): string {
   const buffer = Buffer.from(bytes);
   const order = utf16Order(buffer);
@@ -109,13 +109,13 @@ function textOf(bytes: Uint8Array): string {
   return (order === 'big' ? even.swap16() : even).toString('utf16le');
 }
 
-/** Files of C programs end in NUL, those of DOS in its end mark. */
+/** Removes the NUL that C programs append, and the end-of-file mark of DOS. */
 function withoutEndMarks(buffer: Buffer): Buffer {
   const last = buffer.findLastIndex((byte) => byte > 0x20);
   return buffer.subarray(0, last + 1);
 }
 
-/** Undefined for what is not UTF-16; some editors write no mark, then a boundary shows the order. */
+/** The byte order of UTF-16, else undefined; without a byte order mark a boundary shows it. */
 function utf16Order(buffer: Buffer): 'little' | 'big' | undefined {
   if (buffer.length < 2) return undefined;
   const first = buffer.readUInt16BE(0);
@@ -132,7 +132,7 @@ function decodeBody(lines: readonly string[], where: string): Buffer {
   return Buffer.from(body, 'base64');
 }
 
-/** The lines behind the headers of RFC 1421, which end at an empty line. */
+/** The lines after the headers of RFC 1421, which end at an empty line. */
 function withoutHeaders(lines: readonly string[], where: string): readonly string[] {
   const last = lines.findLastIndex((line) => line.includes(':'));
   if (last < 0) return lines;

@@ -31,8 +31,8 @@ export function looksLikePkcs7(bytes: Buffer): boolean {
 }
 
 /**
- * The certificates of a SignedData in DER or BER, in their order and as they stand in it; signatures, content and
- * CRLs are left out. InvalidArgs when it is something else, is not whole or holds no certificate.
+ * The certificates of a SignedData in DER or BER, byte for byte and in their order; signatures, content and CRLs are
+ * ignored. InvalidArgs when it is something else, is incomplete or holds no certificate.
  */
 export function certificatesInPkcs7(bytes: Buffer, what: string): readonly Buffer[] {
   const whole = firstElement(bytes);
@@ -55,19 +55,19 @@ export function certificatesInPkcs7(bytes: Buffer, what: string): readonly Buffe
   return certificates.map(({ bytes: der }) => der);
 }
 
-/** The elements among which the certificates are; undefined for other types of content. */
+/** The elements that include the certificates; undefined for other types of content. */
 function setOf(type: Tlv | undefined, inner: Tlv | undefined): readonly Tlv[] | undefined {
   if (type === undefined || inner === undefined) return undefined;
   if (type.bytes.equals(certificateSequence)) return membersOf(inner);
   if (!type.bytes.equals(signedData)) return undefined;
   const fields = membersOf(inner);
-  // without certificates there are still a version, algorithms and content
+  // also without certificates there are a version, algorithms and content
   if (fields.length < 3) return undefined;
   const certificates = fields.find(({ tag }) => tag === tags.context0);
   return certificates === undefined ? [] : membersOf(certificates);
 }
 
-/** What a constructed element holds; nothing when a part of it is not whole. */
+/** The members of a constructed element; none when one of them is incomplete. */
 function membersOf({ tag, content }: Tlv): readonly Tlv[] {
   if ((tag & 0x20) === 0) return [];
   const members = [...elementsIn(content)];

@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto';
 const jitter = 0.05;
 
 /**
- * When a certificate is due for renewal: after this fraction of its life, up to a twentieth of its life
- * earlier, so that devices made together do not renew together. The same fingerprint gives the same time.
+ * When a certificate is due for renewal: after this fraction of its lifetime, up to a twentieth of its lifetime
+ * earlier, so that devices of one batch do not renew at once. The same fingerprint gives the same time.
  */
 export function renewalTime(
   certificate: {

@@ -4,7 +4,7 @@ import { ServiceError } from '../errors.ts';
 import { context, type Element } from './der/asn1.ts';
 import type { Tlv } from './der/tlv.ts';
 
-/** A name that a certificate is for, besides its subject. */
+/** A name that a certificate is issued for, besides its subject. */
 export interface SubjectAlternativeName {
   readonly kind: 'dns' | 'ip' | 'uri' | 'email';
   readonly value: string;
@@ -18,7 +18,7 @@ const kinds: ReadonlyMap<number, SubjectAlternativeName['kind']> = new Map([
   [contextClass | tags.uri, 'uri'],
   [contextClass | tags.ip, 'ip'],
 ]);
-/** The kinds of names that certificates here cannot have, as X.509 spells them. */
+/** The unsupported kinds of names, as X.509 spells them. */
 const otherKinds = new Map([
   [0xa0, 'otherName'],
   [0xa3, 'x400Address'],
@@ -31,14 +31,14 @@ const dns = new RegExp(`^(?:\\*\\.)?${label}(?:\\.${label})*$`);
 const uri = /^[A-Za-z][A-Za-z0-9+.-]*:[\x21-\x7e]+$/;
 const email = /^[\x21-\x3f\x41-\x7e]+@[\x21-\x3f\x41-\x7e]+$/;
 
-/** The name in the one spelling in which it is compared and written; InvalidArgs when it is not one. */
+/** Parses and normalizes a name; InvalidArgs. */
 export function parseAlternativeName(
   kind: SubjectAlternativeName['kind'],
   text: string,
 ): SubjectAlternativeName {
   switch (kind) {
     case 'dns': {
-      // a name that is spelled to its end at the root is the same name, and certificates have it without the dot
+      // a trailing dot, for the root of DNS, is not part of the name in certificates
       const name = text.replace(/(?<=[^.])\.$/, '');
       if (name.length <= 253 && dns.test(name)) return { kind, value: name.toLowerCase() };
       break;
@@ -57,7 +57,7 @@ export function parseAlternativeName(
   throw new ServiceError('InvalidArgs', `${name} is no ${kind} name${hintFor(kind, text)}`);
 }
 
-/** The spelling in which a name with other letters than those of ASCII can be in a certificate. */
+/** Suggests the ASCII form of an internationalized name. */
 function hintFor(kind: SubjectAlternativeName['kind'], text: string): string {
   const ascii = kind === 'dns' && /[^\0-\x7f]/.test(text) ? domainToASCII(text) : '';
   return ascii === '' ? '' : `: write it as ${JSON.stringify(ascii.slice(0, 300))}`;
@@ -68,12 +68,12 @@ export function formatAlternativeName({ kind, value }: SubjectAlternativeName): 
   return `${kind}:${value}`;
 }
 
-/** The GeneralName of a name. */
+/** Encodes a name as GeneralName. */
 export function encodeAlternativeName({ kind, value }: SubjectAlternativeName): Element {
   return context(tags[kind], kind === 'ip' ? ipBytes(value) : Buffer.from(value, 'latin1'));
 }
 
-/** The name that a GeneralName is; InvalidArgs for kinds that are not issued here, and what is no such name. */
+/** Decodes a GeneralName; InvalidArgs for unsupported kinds and malformed names. */
 export function decodeAlternativeName({ tag, content }: Tlv): SubjectAlternativeName {
   const kind = kinds.get(tag);
   if (kind === undefined) {
@@ -92,8 +92,8 @@ export function decodeAlternativeName({ tag, content }: Tlv): SubjectAlternative
 }
 
 /**
- * A GeneralName of a certificate as it stands there, for display: also one that is not issued here, such as a
- * partial wildcard. Undefined for other kinds and for what is no such name.
+ * Decodes a GeneralName for display, without validation: it may be one that is never issued here, such as a partial
+ * wildcard. Undefined for unsupported kinds and malformed values.
  */
 export function showAlternativeName({ tag, content }: Tlv): string | undefined {
   const kind = kinds.get(tag);

@@ -2,7 +2,7 @@ import { ServiceError } from '../errors.ts';
 import { type Element, universal } from './der/asn1.ts';
 import { contentOf, isUniversal, membersOf } from './der/read.ts';
 
-/** From when until when a certificate is valid. */
+/** The validity period of a certificate. */
 export interface Validity {
   readonly notBefore: Date;
   readonly notAfter: Date;
@@ -16,7 +16,7 @@ const generalizedTime = new RegExp(
 );
 const maxOffsetHours = 14;
 
-/** The Validity of a certificate; InvalidArgs when it holds something that is no time. */
+/** Decodes the Validity of a certificate; InvalidArgs when it is malformed. */
 export function decodeValidity(element: Element, what: string): Validity {
   const [notBefore, notAfter] = membersOf(element, 'sequence', what);
   return {
@@ -26,8 +26,8 @@ export function decodeValidity(element: Element, what: string): Validity {
 }
 
 /**
- * A time in all the forms that X.690 has and OpenSSL reads: with and without seconds, with fractions of one, with
- * an offset from UTC. RFC 5280 allows only one of them, and old CAs wrote the others.
+ * A time in all forms of X.690 that OpenSSL reads: with and without seconds, with fractions, with an offset from UTC.
+ * RFC 5280 allows only one of them, but old CAs used the others.
  */
 function timeOf(element: Element | undefined, what: string): Date {
   const short = isUniversal(element, universal.utcTime);
@@ -39,7 +39,7 @@ function timeOf(element: Element | undefined, what: string): Date {
   const year = short ? number('year') + (number('year') < 50 ? 2000 : 1900) : number('year');
   const ms = Math.floor(Number(`0.${fields['fraction'] ?? 0}`) * 1000);
   const time = new Date(0);
-  // Date.UTC takes the years before 100 for those of the last century
+  // Date.UTC treats years before 100 as 19xx
   time.setUTCFullYear(year, number('month') - 1, number('day'));
   time.setUTCHours(number('hour'), number('minute'), number('second'), ms);
   const isSame =

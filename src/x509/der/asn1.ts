@@ -1,7 +1,6 @@
 /**
- * DER, by node-forge's ASN.1 reader and writer. Elements hold bytes as latin1 text, as node-forge does.
- * What is read must be DER to the last bit: it is encoded again and compared, so that the parts handed
- * out are the very bytes that were signed.
+ * DER, by node-forge's ASN.1 reader and writer. Elements hold bytes as latin1 text, as node-forge does. Input must be
+ * strict DER: it is encoded again and compared, so that decoded parts are exactly the bytes that were signed.
  */
 import asn1, { type ForgeElement } from 'node-forge/lib/asn1.js';
 import { ServiceError } from '../../errors.ts';
@@ -9,7 +8,7 @@ import { ServiceError } from '../../errors.ts';
 /** One ASN.1 value with its tag. */
 export type Element = ForgeElement;
 
-/** Numbers of the universal types that X.509 uses. */
+/** Tag numbers of the universal types that X.509 uses. */
 export const universal = {
   boolean: 1,
   integer: 2,
@@ -36,7 +35,7 @@ export const maxInputBytes = 256 << 10;
 const contextClass = 0x80;
 const maxDepth = 32;
 
-/** The element that the bytes are, or InvalidArgs naming `what`; `ber` also takes PKCS#7's looser coding. */
+/** Decodes one element; InvalidArgs naming `what`. `ber` also accepts BER, as PKCS#7 uses it. */
 export function decode(
   bytes: Uint8Array,
   what: string,
@@ -48,7 +47,7 @@ export function decode(
   const text = Buffer.from(bytes).toString('latin1');
   const options = { strict: true, parseAllBytes: true, decodeBitStrings: false, maxDepth };
   try {
-    // decodeBitStrings would hand out an ECDSA signature as a tree
+    // decodeBitStrings would decode an ECDSA signature to a tree
     const element = asn1.fromDer(text, options);
     if (ber || asn1.toDer(element).getBytes() === text) return element;
   } catch (error) {
@@ -62,7 +61,7 @@ export function encode(element: Element): Buffer {
   return Buffer.from(asn1.toDer(element).getBytes(), 'latin1');
 }
 
-/** The element as it stands in DER that this program or node:crypto made. */
+/** Decodes DER that this program or node:crypto encoded. */
 export function raw(der: Uint8Array): Element {
   return decode(der, 'DER');
 }
@@ -77,7 +76,7 @@ export function sequence(...elements: readonly Element[]): Element {
   return asn1.create(0, universal.sequence, true, elements);
 }
 
-/** SET of one element, or of elements in the order that DER wants. */
+/** SET of elements, in the order that DER requires. */
 export function set(...elements: readonly Element[]): Element {
   const sorted = elements.toSorted((left, right) => Buffer.compare(encode(left), encode(right)));
   return asn1.create(0, universal.set, true, sorted);
@@ -121,7 +120,7 @@ export function octetString(bytes: Uint8Array): Element {
   return primitive(universal.octetString, bytes);
 }
 
-/** BOOLEAN TRUE; DER leaves out what is false by default. */
+/** BOOLEAN TRUE; DER omits FALSE where that is the default. */
 export function booleanTrue(): Element {
   return primitive(universal.boolean, '\xff');
 }
@@ -131,7 +130,7 @@ export function nullValue(): Element {
   return primitive(universal.null, '');
 }
 
-/** A text of one of the string types; UTF8String in UTF-8, the others as they are. */
+/** A text of one of the string types; UTF8String in UTF-8, the others in Latin-1. */
 export function text(type: number, value: string): Element {
   return primitive(type, Buffer.from(value, type === universal.utf8String ? 'utf8' : 'latin1'));
 }
@@ -144,7 +143,7 @@ export function context(number: number, value: readonly Element[] | Uint8Array):
   return asn1.create(contextClass, number, true, value);
 }
 
-/** UTCTime until 2049, GeneralizedTime after, as RFC 5280 4.1.2.5 has it. */
+/** UTCTime until 2049, GeneralizedTime after (RFC 5280 4.1.2.5). */
 export function time(date: Date): Element {
   const digits = `${date.toISOString().replace(/[-:T]/g, '').slice(0, 14)}Z`;
   const year = date.getUTCFullYear();

@@ -16,13 +16,13 @@ export function isContext(element: Element | undefined, number: number): element
   return element !== undefined && element.tagClass === 0x80 && element.type === number;
 }
 
-/** What a constructed element holds, or InvalidArgs naming `what`. */
+/** The members of a constructed element, or InvalidArgs naming `what`. */
 export function childrenOf(element: Element | undefined, what: string): readonly Element[] {
   if (element === undefined || typeof element.value === 'string') return refuse(what);
   return element.value;
 }
 
-/** What a SEQUENCE or SET holds, or InvalidArgs naming `what`. */
+/** The members of a SEQUENCE or SET, or InvalidArgs naming `what`. */
 export function membersOf(
   element: Element | undefined,
   type: 'sequence' | 'set',

@@ -1,9 +1,9 @@
 /**
- * BER split into its elements and no further: each keeps the very bytes that it was read from, and an odd value
- * does not spoil its neighbours.
+ * Splits BER into its elements without decoding values: each refers to the exact bytes that it was read from, and a
+ * malformed value does not affect its neighbours.
  */
 
-/** One element as it stands in its bytes. */
+/** One element, as views of the bytes that it was read from. */
 export interface Tlv {
   /** The first octet: class, whether it is constructed, and the number of the tag when that is below 31. */
   readonly tag: number;
@@ -12,13 +12,13 @@ export interface Tlv {
   readonly content: Buffer;
 }
 
-/** First octets of the elements that are looked for. */
+/** First octets of the elements that are searched for. */
 export const tags = { oid: 0x06, sequence: 0x30, context0: 0xa0 } as const;
 
 const constructed = 0x20;
 const maxDepth = 32;
 
-/** The element at the beginning of the bytes; undefined when it is not whole. */
+/** The element at the beginning of the bytes; undefined when it is incomplete. */
 export function firstElement(bytes: Buffer, depth = 0): Tlv | undefined {
   const [tag] = bytes;
   const start = tag === undefined ? undefined : endOfTag(bytes);
@@ -37,7 +37,7 @@ export function firstElement(bytes: Buffer, depth = 0): Tlv | undefined {
   return { tag, bytes: bytes.subarray(0, end), content: bytes.subarray(from, end) };
 }
 
-/** The elements one after the other, as far as they are whole. */
+/** The elements in order, up to the first incomplete one. */
 export function* elementsIn(bytes: Buffer): Generator<Tlv> {
   for (let rest = bytes; rest.length > 0; ) {
     const element = firstElement(rest);
@@ -47,12 +47,12 @@ export function* elementsIn(bytes: Buffer): Generator<Tlv> {
   }
 }
 
-/** What stands behind an element in a memory that it does not fill, and at the end of a text. */
+/** Whether a byte is padding, as in fixed-size storage, or a line end, as in a text. */
 export function isPadding(byte: number): boolean {
   return byte === 0 || byte === 0xff || byte === 0x0a || byte === 0x0d;
 }
 
-/** Where the length begins; a tag of 31 and more has further octets. */
+/** The offset of the length; a tag of 31 and more has further octets. */
 function endOfTag(bytes: Buffer): number | undefined {
   let at = 1;
   if (((bytes[0] ?? 0) & 0x1f) === 0x1f) {
@@ -62,7 +62,7 @@ function endOfTag(bytes: Buffer): number | undefined {
   return at < bytes.length ? at : undefined;
 }
 
-/** An element that ends with two zero octets behind its members. */
+/** An element of indefinite length, which ends with two zero octets after its members. */
 function indefinite(
   bytes: Buffer,
   { tag, from, depth }: { readonly tag: number; readonly from: number; readonly depth: number },
