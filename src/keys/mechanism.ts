@@ -1,6 +1,11 @@
 import { hash } from 'node:crypto';
-import { oneOf, ServiceError } from '../errors.ts';
-import { encryptMechanisms, signMechanisms } from '../interfaces/words.ts';
+import { notOneOf, oneOf, ServiceError } from '../errors.ts';
+import {
+  encryptMechanisms,
+  pairAlgorithms,
+  signMechanisms,
+  symmetricAlgorithms,
+} from '../interfaces/words.ts';
 import { type Algorithm, isEc, isRsa } from './algorithm.ts';
 
 /** The hashes of the sign mechanisms. */
@@ -30,13 +35,22 @@ export function hashBytes(name: Hash): number {
   return hashLengths[name];
 }
 
-/** A sign mechanism by its name on the bus, or InvalidArgs. */
-export function parseSignMechanism(text: string): SignMechanism {
-  const name = oneOf(text, 'a sign mechanism', signMechanisms);
+const signMechanismsByName: ReadonlyMap<string, SignMechanism> = new Map(
+  signMechanisms.map((name) => [name, signMechanismOf(name)]),
+);
+
+function signMechanismOf(name: (typeof signMechanisms)[number]): SignMechanism {
   if (name === 'ed25519' || name === 'hmac-sha256') return { family: name };
   const at = name.lastIndexOf('-');
   const [family, hashName] = [name.slice(0, at), name.slice(at + 1)];
   return { family: family as HashFamily, hash: hashName as Hash }; // the rest of the list is families with hashes
+}
+
+/** A sign mechanism by its name on the bus, or InvalidArgs. */
+export function parseSignMechanism(text: string): SignMechanism {
+  const mechanism = signMechanismsByName.get(text);
+  if (mechanism === undefined) throw notOneOf(text, 'a sign mechanism', signMechanisms);
+  return mechanism;
 }
 
 /** An encrypt mechanism by its name on the bus, or InvalidArgs. */
@@ -66,16 +80,17 @@ export function digestOf(request: SignRequest, name: Hash): Buffer {
   return request.prehashed ? request.data : hash(name, request.data, 'buffer');
 }
 
+const signers: ReadonlyMap<Algorithm, readonly SignMechanism['family'][]> = new Map(
+  [...pairAlgorithms, ...symmetricAlgorithms].map((one) => [one, familiesOf(one)]),
+);
+
+function familiesOf(algorithm: Algorithm): readonly SignMechanism['family'][] {
+  if (isEc(algorithm)) return ['ecdsa'];
+  if (isRsa(algorithm)) return ['rsa-pkcs1', 'rsa-pss'];
+  return algorithm === 'aes-256' ? [] : [algorithm];
+}
+
 /** Whether keys of an algorithm can be used with a sign mechanism. */
 export function signsWith(algorithm: Algorithm, mechanism: SignMechanism): boolean {
-  switch (mechanism.family) {
-    case 'ecdsa':
-      return isEc(algorithm);
-    case 'rsa-pkcs1':
-    case 'rsa-pss':
-      return isRsa(algorithm);
-    case 'ed25519':
-    case 'hmac-sha256':
-      return algorithm === mechanism.family;
-  }
+  return signers.get(algorithm)?.includes(mechanism.family) ?? false;
 }

@@ -15,7 +15,7 @@ import { identityOf } from '../../support/rig/rig-users.ts';
 const test = suite('a Sign');
 
 /** The most files of `src` that may run between the read of a call of Sign and the write of its reply. */
-const mostFiles = { file: 29, pkcs11: 36 };
+const mostFiles = { file: 25, pkcs11: 35 };
 /** After these, the verdict of polkit, the session of the token and what V8 compiles lazily are there. */
 const warmUps = 20;
 /** A timer that fires in the middle of one counts for it. */
