@@ -1,14 +1,20 @@
 import type { Via } from '../dbus/client/via.ts';
 import { describeError, ServiceError } from '../errors.ts';
 import { quoted } from '../quoted.ts';
+import { Backoff } from '../service/backoff.ts';
 import type { Log } from '../service/log/log.ts';
 import { NewerFile, refuseUnusable, UnusableFile } from '../service/state/state-file.ts';
-import { backoffMs, maxBackoffMs } from './backoff.ts';
 import { CloudError } from './cloud/cloud.ts';
 import type { DpsSettings } from './config/config.ts';
 import { answerTo, differenceOf } from './provisioners/provisioned-for.ts';
 import type { Provisioner } from './provisioners/provisioner.ts';
 import type { IdentityState, SavedDevice, SavedRefusal } from './state.ts';
+
+/** How long provisioning waits after a failure, when the cloud asks for nothing. */
+export const provisioningBackoff = { leastMs: 2500, firstMs: 5000, maxMs: 10 * 60_000 };
+const maxAskedMs = 60 * 60_000;
+/** No wait is longer: a `Backoff` waits up to a fifth more than it was asked for. */
+const maxWaitMs = maxAskedMs * 1.2;
 
 /** The state of provisioning, as it is published on the bus. */
 export interface ProvisioningStatus {
@@ -31,6 +37,8 @@ export interface DeviceOptions {
   readonly publish: (status: ProvisioningStatus) => void;
   readonly log: Log;
   readonly now: () => Date;
+  /** From 0 to 1, for the back-off. */
+  readonly random: () => number;
 }
 
 /** What was found on the disk. */
@@ -63,7 +71,7 @@ export class Device {
   #difference = '';
   readonly #unusable: UnusableFile | undefined;
   #isAttempting = false;
-  #failures = 0;
+  readonly #backoff: Backoff;
   #lastError = '';
   #nextAttempt: Date | undefined;
   /** The cloud's Retry-After: no attempt is made by itself before it. */
@@ -73,6 +81,7 @@ export class Device {
 
   private constructor(options: DeviceOptions, { device, refusal, damage, unusable }: Found) {
     this.#options = options;
+    this.#backoff = new Backoff(provisioningBackoff, options.random);
     this.#saved = device;
     this.#damage = damage;
     this.#unusable = unusable;
@@ -258,7 +267,7 @@ export class Device {
   #succeed(saved: SavedDevice, { requestId }: Via): void {
     this.#saved = saved;
     this.#isAttempting = false;
-    this.#failures = 0;
+    this.#backoff.reset();
     this.#difference = '';
     this.#lastError = '';
     this.#damage = '';
@@ -271,9 +280,9 @@ export class Device {
     const reason: unknown = signal.aborted ? signal.reason : error;
     if (this.#retired) return reason;
     const asked = error instanceof CloudError ? error.retryAfterMs : undefined;
-    this.#failures++;
-    const wait = backoffMs(this.#failures, asked);
-    const next = new Date(this.#options.now().getTime() + wait);
+    const now = this.#options.now();
+    const waitMs = this.#backoff.failed(now, { askedMs: Math.min(asked ?? 0, maxAskedMs) });
+    const next = new Date(now.getTime() + waitMs);
     const lastError = describeError(reason);
     if (asked !== undefined && !signal.aborted) {
       this.#refusedUntil = next;
@@ -346,7 +355,7 @@ export class Device {
 /** In the future, no further than a Retry-After can be: a clock that was set back must not put attempts off for years. */
 function isAhead(time: Date, now: Date): boolean {
   const ms = time.getTime() - now.getTime();
-  return ms > 0 && ms <= maxBackoffMs;
+  return ms > 0 && ms <= maxWaitMs;
 }
 
 /** One that cannot be read is ignored. */

@@ -38,6 +38,7 @@ export interface IdentityServiceOptions {
   readonly objects: ObjectManager<typeof identityService>;
   readonly log: Log;
   readonly now: () => Date;
+  readonly random: () => number;
   /** Aborted when the service stops. */
   readonly signal: AbortSignal;
 }
@@ -182,7 +183,7 @@ export class IdentityService implements AsyncDisposable {
   }
 
   #loadDevice(access: CloudAccess): Promise<Device> {
-    const { log, now, state } = this.#options;
+    const { log, now, random, state } = this.#options;
     const { config, provisioner } = access;
     return Device.load({
       dps: config.dps,
@@ -201,6 +202,7 @@ export class IdentityService implements AsyncDisposable {
       },
       log,
       now,
+      random,
     });
   }
 

@@ -21,6 +21,7 @@ const reservedBytes = [4096, 4096, 4096, 4096];
 export async function startIdentity(
   context: StartContext<typeof identityService, IdentityConfig>,
   https: HttpsClient,
+  random: () => number = Math.random,
 ): Promise<StartedService<typeof identityService, IdentityConfig>> {
   const { bus, cleanup, config, log, now, objects, signal, stateDir, version } = context;
   const state = await IdentityState.open(stateDir);
@@ -37,6 +38,7 @@ export async function startIdentity(
       objects,
       log,
       now,
+      random,
       signal,
     }),
   );

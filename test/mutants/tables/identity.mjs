@@ -1,9 +1,33 @@
 export default [
   {
     breaks: 'devices that fail at the same time come back at the same time',
-    text: 'Math.round(Math.max(grown, asked) * (1 + random() / 5))',
-    becomes: 'Math.round(Math.max(grown, asked))',
-    suite: 'unit/identity/backoff',
+    text: 'new Backoff(provisioningBackoff, options.random)',
+    becomes: 'new Backoff(provisioningBackoff, () => 1)',
+    suite: 'component/identity/service',
+  },
+  {
+    breaks: 'provisioning is retried at once after a failure',
+    text: 'provisioningBackoff = { leastMs: 2500,',
+    becomes: 'provisioningBackoff = { leastMs: 0,',
+    suite: 'component/identity/service',
+  },
+  {
+    breaks: 'the cloud can put provisioning off for longer than an hour',
+    text: 'askedMs: Math.min(asked ?? 0, maxAskedMs)',
+    becomes: 'askedMs: asked ?? 0',
+    suite: 'component/identity/service',
+  },
+  {
+    breaks: 'the back-off goes on growing after a success',
+    text: '    this.#backoff.reset();\n    this.#difference',
+    becomes: '    this.#difference',
+    suite: 'component/identity/service',
+  },
+  {
+    breaks: 'a fleet that retries every ten minutes comes back in bursts',
+    text: '    return leastMs + share * (boundMs - leastMs);',
+    becomes: '    return boundMs * (1 + share / 5);',
+    suite: 'unit/identity/provisioning',
   },
   {
     breaks: 'a file of certificates that was renewed is not read again',
@@ -60,12 +84,6 @@ export default [
     suite: 'component/identity/reload',
   },
   {
-    breaks: 'the back-off goes on growing after a success',
-    text: '    this.#failures = 0;\n    this.#difference',
-    becomes: '    this.#difference',
-    suite: 'component/identity/service',
-  },
-  {
     breaks: 'a restart of the service shortens the Retry-After of the cloud',
     text: '      await this.#saveRefusal(lastError, next);\n',
     becomes: '',
@@ -79,7 +97,7 @@ export default [
   },
   {
     breaks: 'a clock that was set back keeps a device from its identity for years',
-    text: 'return ms > 0 && ms <= maxBackoffMs;',
+    text: 'return ms > 0 && ms <= maxWaitMs;',
     becomes: 'return ms > 0;',
     suite: 'component/identity/service',
   },

@@ -196,6 +196,8 @@ export class IdentityInProcess implements AsyncDisposable {
   shown = new ShownObjects(identityService);
   /** The device's clock. */
   clock: () => number = Date.now;
+  /** What its back-off draws. */
+  random: () => number = Math.random;
   #running: Identity | undefined;
   #answers: Pick<Identity, 'handlers'> | undefined;
   #cleanup = new Cleanup();
@@ -288,6 +290,7 @@ ${yaml}
       },
       // only its requests are used
       this.cloud as unknown as HttpsClient,
+      () => this.random(),
     );
     this.#running = running;
     this.#answers = running;
