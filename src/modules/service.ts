@@ -6,8 +6,8 @@ import type { ModuleName } from '../ids.ts';
 import type { modulesService } from '../interfaces/modules.ts';
 import type { Log } from '../service/log/log.ts';
 import { Repeats } from '../service/log/repeats.ts';
+import { Mutex } from '../service/mutex.ts';
 import { Operations } from '../service/operations/operations.ts';
-import { RequestQueue } from './api/request-queue.ts';
 import type { ModulesBackend } from './api/workload-backend.ts';
 import type { ModulesConfig } from './config/config.ts';
 import { settingsJson } from './docker/create-options/create-options.ts';
@@ -64,7 +64,7 @@ export class ModuleRuntime implements AsyncDisposable {
   readonly #problems: RestoreErrors;
   readonly #requests: Repeats;
   /** One creation after the other: which names are taken is known when it is persisted. */
-  readonly #creations = new RequestQueue(1);
+  readonly #creations = new Mutex();
   readonly #events = new Pacer((name) => this.#modules.find(name)?.supervisor.wake());
   readonly #stop = new AbortController();
   readonly #running = new Set<Promise<unknown>>();

@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import type Docker from 'dockerode';
 import { ServiceError } from '../../errors.ts';
 import { JoinedSignal } from '../../service/joined-signal.ts';
-import { RequestQueue } from '../api/request-queue.ts';
+import { Mutex } from '../../service/mutex.ts';
 import { openClient } from './client.ts';
 import type {
   Container,
@@ -37,7 +37,7 @@ const listening = 'listening to the container engine';
 export class DockerEngine implements ContainerEngine {
   #socketPath: string;
   /** One network after the other: the engine would make two of one name for two concurrent requests. */
-  readonly #networks = new RequestQueue(1);
+  readonly #networks = new Mutex();
 
   constructor(socketPath: string) {
     this.#socketPath = socketPath;

@@ -1,6 +1,6 @@
 import { describeError, ServiceError } from '../../errors.ts';
 import type { Log } from '../../service/log/log.ts';
-import { RequestQueue } from '../api/request-queue.ts';
+import { Mutex } from '../../service/mutex.ts';
 import type { Goal } from './goal.ts';
 
 /** The operations on modules. */
@@ -36,7 +36,7 @@ export interface DesiredStateOptions {
 export class DesiredState {
   readonly #options: DesiredStateOptions;
   #saved: SavedState;
-  readonly #changes = new RequestQueue(1);
+  readonly #changes = new Mutex();
   #isClosed = false;
 
   constructor(options: DesiredStateOptions) {

@@ -261,8 +261,8 @@ export default [
   },
   {
     breaks: 'two creations at once get the same name',
-    text: 'readonly #creations = new RequestQueue(1);',
-    becomes: 'readonly #creations = new RequestQueue(2);',
+    text: 'readonly #creations = new Mutex();',
+    becomes: 'get #creations() {\n    return new Mutex();\n  }',
     suite: 'integration/modules/module-names',
   },
   {
