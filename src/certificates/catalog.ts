@@ -16,7 +16,7 @@ import type { Storage } from './storage.ts';
 
 const republishMs = 1000;
 
-/** What the service is made of. */
+/** The parts of the service. */
 export interface CertificateServiceOptions {
   readonly config: CertificatesConfig;
   readonly storage: Storage;
@@ -26,20 +26,20 @@ export interface CertificateServiceOptions {
   readonly now: () => Date;
 }
 
-/** The certificates under one set of ids, preloaded and stored, each with its key; what is seen of one is published. */
+/** All certificates by id, preloaded and stored, each with its key; publishes them on the bus. */
 export class CertificateCatalog {
   readonly #options: CertificateServiceOptions;
   readonly #preloaded: Preloaded;
   readonly #finder: KeyFinder;
   readonly #damaged = new Map<CertificateId, string>();
   #problems: readonly string[] = [];
-  /** What was read last of preloaded certificates, and when it was published. */
+  /** The last published state of each preloaded certificate, and when it was published. */
   readonly #shown = new Map<
     CertificateId,
-    { readonly held: CertificateEntry; readonly at: number }
+    { readonly entry: CertificateEntry; readonly at: number }
   >();
 
-  /** With the finder of those before under another configuration, so that no key is unknown meanwhile. */
+  /** Shares the key finder of the previous configuration, so that keys stay known across a reload. */
   constructor(options: CertificateServiceOptions, before?: CertificateCatalog) {
     this.#options = options;
     this.#finder = before === undefined ? new KeyFinder(options.keys, options.now) : before.#finder;
@@ -54,66 +54,65 @@ export class CertificateCatalog {
     return [...new Set([...this.#preloaded.ids(), ...this.#options.storage.ids()])];
   }
 
-  /** A certificate as it is now, damaged or not. */
+  /** The current certificate, damaged or not. */
   async read(id: CertificateId): Promise<CertificateEntry | undefined> {
     if (!this.#preloaded.has(id)) return this.#options.storage.get(id);
-    const held = await this.#preloaded.read(id);
-    this.#show(held);
-    return held;
+    const entry = await this.#preloaded.read(id);
+    this.#show(entry);
+    return entry;
   }
 
-  /** A certificate that can be used; NotFound, or Unavailable when it is damaged. */
+  /** The current certificate; NotFound, or Unavailable when it is damaged. */
   async require(id: CertificateId): Promise<CertificateEntry> {
-    const held = await this.read(id);
-    if (held === undefined) throw notFound(id);
-    if (held.damage !== undefined) {
-      const name = JSON.stringify(id);
+    const entry = await this.read(id);
+    if (entry === undefined) throw notFound(id);
+    if (entry.damage !== undefined) {
       throw new ServiceError(
         'Unavailable',
-        `the certificate ${name} cannot be used: ${held.damage}`,
+        `the certificate "${id}" cannot be used: ${entry.damage}`,
       );
     }
-    return held;
+    return entry;
   }
 
-  /** Publishes every certificate as it is now. */
+  /** Publishes the current state of every certificate. */
   async publishAll(): Promise<void> {
     await this.#options.storage.retry();
     this.publishHealth();
     for (const id of this.ids()) {
-      const held = await this.read(id);
-      if (held?.preloaded === false) this.publish(held);
+      const entry = await this.read(id);
+      if (entry?.preloaded === false) this.publish(entry);
     }
   }
 
-  /** Whether keys were out of reach when they were looked up last. */
+  /** Whether the last key lookup could not reach every key. */
   get keysAreOutdated(): boolean {
     return this.#finder.isOutdated;
   }
 
-  /** Looks up again which keys belong to the certificates, but for those whose key is configured, and publishes it. */
+  /** Looks up the keys of the certificates again, except those whose key is configured, and publishes the result. */
   async refreshKeys(via: Via): Promise<void> {
-    const all: { readonly held: CertificateEntry; readonly certificate: Certificate }[] = [];
+    const all: { readonly entry: CertificateEntry; readonly certificate: Certificate }[] = [];
     for (const id of this.ids()) {
-      const held = await this.read(id);
-      const [certificate] = held?.chain ?? [];
-      if (held === undefined || certificate === undefined) continue;
-      const isConfigured = held.keyId === '' && this.#configuredKeyId(id) !== undefined;
-      if (!isConfigured) all.push({ held, certificate });
+      const entry = await this.read(id);
+      const [certificate] = entry?.chain ?? [];
+      if (entry === undefined || certificate === undefined) continue;
+      const isConfigured = entry.keyId === '' && this.#configuredKeyId(id) !== undefined;
+      if (!isConfigured) all.push({ entry, certificate });
     }
-    const before = all.map(({ held }) => this.#knownKeyId(held));
-    const keyed = all.map(({ held: { id, keyId }, certificate }) => ({
+    const before = all.map(({ entry }) => this.#knownKeyId(entry));
+    const keyed = all.map(({ entry: { id, keyId }, certificate }) => ({
       id,
       certificate,
       storedKeyId: keyId,
     }));
     await this.#finder.refresh(keyed, via);
-    for (const [at, { held }] of all.entries()) {
-      if (this.#knownKeyId(held) !== before[at]) await this.#republish(held.id);
+    for (const [at, { entry }] of all.entries()) {
+      if (this.#knownKeyId(entry) !== before[at]) await this.#republish(entry.id);
     }
   }
 
-  /** Publishes every certificate as it is now, and removes what is no more, or came about otherwise before. */
+  /** Publishes every certificate in place of those of the previous configuration, whose leftovers are removed. */
   async publishInPlaceOf(before: CertificateCatalog): Promise<void> {
     const ids = new Set(this.ids());
     const isSame = (id: CertificateId): boolean => before.isPreloaded(id) === this.isPreloaded(id);
@@ -123,82 +122,82 @@ export class CertificateCatalog {
     this.publishHealth();
   }
 
-  /** The key stored or configured for a certificate, else the one whose public half it certifies, else ``. */
-  async keyIdOf(held: CertificateEntry, via: Via): Promise<string> {
-    return this.#findKey(held, (certificate) => this.#finder.find(certificate, held.id, via));
+  /** The key that is stored or configured for a certificate, else the one whose public half it certifies, else ``. */
+  async keyIdOf(entry: CertificateEntry, via: Via): Promise<string> {
+    return this.#findKey(entry, (certificate) => this.#finder.find(certificate, entry.id, via));
   }
 
-  /** As `keyIdOf`, but asks the Keys service rarely: anybody may call GetCertificate. */
-  async keyIdOrNone(held: CertificateEntry, { requestId }: Via): Promise<string> {
-    return this.#findKey(held, (certificate) =>
-      this.#finder.findSparingly(certificate, held.id, requestId),
+  /** As `keyIdOf`, but with few calls of the Keys service: any process may call GetCertificate. */
+  async keyIdOrNone(entry: CertificateEntry, { requestId }: Via): Promise<string> {
+    return this.#findKey(entry, (certificate) =>
+      this.#finder.findSparingly(certificate, entry.id, requestId),
     );
   }
 
-  /** Forgets the key of a certificate that turned out to be replaced. */
-  forgetKey(certificate: Certificate): void {
-    this.#finder.forget(certificate);
+  /** Evicts the key of a certificate after it turned out to be replaced. */
+  evictKey(certificate: Certificate): void {
+    this.#finder.evict(certificate);
   }
 
-  /** Shows a certificate, and whether all are well. */
-  publish(held: CertificateEntry): void {
+  /** Publishes a certificate, and Health. */
+  publish(entry: CertificateEntry): void {
     const { now, objects } = this.#options;
-    const keyId = this.#knownKeyId(held);
-    objects.put(held.id, certificateProperties(held, { now: now(), keyId }));
-    if (held.damage === undefined) this.#damaged.delete(held.id);
-    else this.#damaged.set(held.id, held.damage);
+    const keyId = this.#knownKeyId(entry);
+    objects.put(entry.id, certificateProperties(entry, { now: now(), keyId }));
+    if (entry.damage === undefined) this.#damaged.delete(entry.id);
+    else this.#damaged.set(entry.id, entry.damage);
     this.publishHealth();
   }
 
-  /** Shows what else is wrong, in place of what was. */
+  /** Replaces the problems that Health shows besides damaged certificates. */
   showProblems(problems: readonly string[]): void {
     if (isSameList(this.#problems, problems)) return;
     this.#problems = problems;
     this.publishHealth();
   }
 
-  /** Shows all that is wrong now, of the disk too. */
+  /** Publishes Health and LastError, with the problems of the disk. */
   publishHealth(): void {
     const { disk, objects, storage } = this.#options;
-    const damaged = [...this.#damaged].map(([id, damage]) => `${JSON.stringify(id)}: ${damage}`);
+    const damaged = [...this.#damaged].map(([id, damage]) => `"${id}": ${damage}`);
     const problems = [disk.problem, storage.failure ?? '', ...damaged, ...this.#problems];
     objects.setProperties(managerProperties(problems));
   }
 
-  /** Shows that a certificate is gone. */
+  /** Removes the object of a certificate. */
   remove(id: CertificateId): void {
     this.#damaged.delete(id);
     this.#options.objects.remove(id);
     this.publishHealth();
   }
 
-  /** Publishes what was read when it changed, and else once a second, because its state changes with time. */
-  #show(held: CertificateEntry): void {
-    const shown = this.#shown.get(held.id);
+  /** Publishes a preloaded certificate when it changed, or after a second, because its state changes with time. */
+  #show(entry: CertificateEntry): void {
+    const shown = this.#shown.get(entry.id);
     const at = this.#options.now().getTime();
-    if (shown !== undefined && isSame(shown.held, held)) {
+    if (shown !== undefined && isSame(shown.entry, entry)) {
       if (at >= shown.at && at - shown.at < republishMs) return;
     }
-    this.#shown.set(held.id, { held, at });
-    this.publish(held);
+    this.#shown.set(entry.id, { entry, at });
+    this.publish(entry);
   }
 
   async #findKey(
-    held: CertificateEntry,
+    entry: CertificateEntry,
     find: (certificate: Certificate) => Promise<string>,
   ): Promise<string> {
-    const known = this.#knownKeyId(held);
-    const [certificate] = held.chain;
-    if (known !== '' || held.keyId !== '' || certificate === undefined) return known;
+    const known = this.#knownKeyId(entry);
+    const [certificate] = entry.chain;
+    if (known !== '' || entry.keyId !== '' || certificate === undefined) return known;
     const found = await find(certificate);
-    if (found !== '') await this.#republish(held.id);
+    if (found !== '') await this.#republish(entry.id);
     return found;
   }
 
-  /** Publishes a certificate as it is now: it may have been replaced or deleted while its key was looked up. */
+  /** Publishes the current certificate: it may have been replaced or deleted while its key was looked up. */
   async #republish(id: CertificateId): Promise<void> {
-    const held = await this.read(id);
-    if (held !== undefined) this.publish(held);
+    const entry = await this.read(id);
+    if (entry !== undefined) this.publish(entry);
   }
 
   #knownKeyId({ id, keyId, chain: [certificate] }: CertificateEntry): string {
@@ -216,7 +215,7 @@ function isSame(before: CertificateEntry, now: CertificateEntry): boolean {
   return before === now || (now.damage !== undefined && now.damage === before.damage);
 }
 
-/** There is no certificate of this id. */
+/** NotFound for a certificate id. */
 export function notFound(id: CertificateId): ServiceError {
-  return new ServiceError('NotFound', `no certificate ${JSON.stringify(id)}`);
+  return new ServiceError('NotFound', `no certificate "${id}"`);
 }

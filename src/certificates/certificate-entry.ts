@@ -1,19 +1,19 @@
 import type { CertificateId } from '../ids.ts';
 import type { Certificate } from '../x509/certificate.ts';
 
-/** A certificate that the service holds, with its chain, or what is known about one that is damaged. */
+/** A certificate of the service with its chain, or a damaged one. */
 export interface CertificateEntry {
   readonly id: CertificateId;
   /** Leaf first, or a bundle; empty when damaged. */
   readonly chain: readonly Certificate[];
-  /** What was stored or configured, `` when neither. */
+  /** The stored or configured key, `` without either. */
   readonly keyId: string;
   readonly preloaded: boolean;
-  /** Why it cannot be used, undefined when it can. */
+  /** Why the certificate is unusable; undefined when it is not damaged. */
   readonly damage?: string | undefined;
 }
 
-/** Whether two lists hold the very same things. */
+/** Whether two lists have identical elements. */
 export function isSameList<T>(before: readonly T[], now: readonly T[]): boolean {
   return before.length === now.length && before.every((one, at) => one === now[at]);
 }

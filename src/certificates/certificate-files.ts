@@ -4,14 +4,14 @@ import { ServiceError } from '../errors.ts';
 import { type Certificate, readCertificates } from '../x509/certificate.ts';
 
 const maxBytes = 256 << 10;
-/** Two changes that are closer together than the clock of a file system is fine look like one. */
+/** Changes that are closer together than the resolution of file times are indistinguishable. */
 const settleMs = 100;
 
-/** What a file held when it was last read. */
-interface Seen {
+/** The cached result of reading a file. */
+interface CachedFile {
   readonly identity: string;
   readonly firstSeenAt: number;
-  /** It was read again when no change could hide behind the same times. */
+  /** It was read again late enough that no later change can have the same times. */
   readonly settled: boolean;
   readonly outcome:
     | { readonly certificates: readonly Certificate[] }
@@ -19,50 +19,52 @@ interface Seen {
 }
 
 /**
- * Certificates in files, as the files are now. Anybody may ask for them at any rate, so a file is parsed only
- * when it changed, and concurrent readers share one look.
+ * Certificates in files. Any process may request them at any rate, so a file is parsed only when it changed, and
+ * concurrent readers share one check.
  */
 export class CertificateFiles {
   readonly #elapsedMs: () => number;
-  readonly #seen = new Map<string, Seen>();
-  readonly #underWay = new Map<string, Promise<readonly Certificate[]>>();
+  readonly #cached = new Map<string, CachedFile>();
+  readonly #pending = new Map<string, Promise<readonly Certificate[]>>();
 
   constructor(elapsedMs: () => number = () => performance.now()) {
     this.#elapsedMs = elapsedMs;
   }
 
-  /** The certificates of a file: the same list for as long as the file does not change. */
+  /** The current certificates of a file: the same list until the file changes. */
   read(path: string): Promise<readonly Certificate[]> {
-    const joined = this.#underWay.get(path);
+    const joined = this.#pending.get(path);
     if (joined !== undefined) return joined;
-    const reading = this.#look(path).finally(() => this.#underWay.delete(path));
-    this.#underWay.set(path, reading);
+    const reading = this.#check(path).finally(() => this.#pending.delete(path));
+    this.#pending.set(path, reading);
     return reading;
   }
 
-  async #look(path: string): Promise<readonly Certificate[]> {
-    const seen = this.#seen.get(path);
+  async #check(path: string): Promise<readonly Certificate[]> {
+    const cached = this.#cached.get(path);
     const identity = identityOf(await stat(path, { bigint: true }));
-    const isSame = seen?.identity === identity;
-    const hasSettled = isSame && this.#elapsedMs() - seen.firstSeenAt >= settleMs;
-    const known =
-      isSame && (seen.settled || !hasSettled) ? seen : await this.#read(path, seen, hasSettled);
-    if ('failure' in known.outcome) throw known.outcome.failure;
-    return known.outcome.certificates;
+    const isSame = cached?.identity === identity;
+    const hasSettled = isSame && this.#elapsedMs() - cached.firstSeenAt >= settleMs;
+    const current =
+      isSame && (cached.settled || !hasSettled)
+        ? cached
+        : await this.#read(path, cached, hasSettled);
+    if ('failure' in current.outcome) throw current.outcome.failure;
+    return current.outcome.certificates;
   }
 
-  async #read(path: string, before: Seen | undefined, settled: boolean): Promise<Seen> {
+  async #read(path: string, before: CachedFile | undefined, settled: boolean): Promise<CachedFile> {
     const { identity, bytes } = await contentOf(path);
     const isSame = before?.identity === identity;
     const firstSeenAt = isSame ? before.firstSeenAt : this.#elapsedMs();
-    const seen = {
+    const cached = {
       identity,
       firstSeenAt,
       settled: isSame && settled,
       outcome: outcomeOf(bytes, path),
     };
-    this.#seen.set(path, seen);
-    return seen;
+    this.#cached.set(path, cached);
+    return cached;
   }
 }
 
@@ -72,14 +74,14 @@ function identityOf({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
 
 async function contentOf(path: string): Promise<{ identity: string; bytes: Buffer }> {
   await using file = await open(path, 'r');
-  // before the content: a change meanwhile makes the next look read again
+  // before the content: a change meanwhile makes the next check read again
   const identity = identityOf(await file.stat({ bigint: true }));
-  // one byte more than allowed shows that a file is too large, and a device file cannot fill the memory
+  // one byte more than allowed shows that a file is too large, and a device file must not fill the memory
   const { buffer, bytesRead } = await file.read(Buffer.alloc(maxBytes + 1), 0, maxBytes + 1, 0);
   return { identity, bytes: buffer.subarray(0, bytesRead) };
 }
 
-function outcomeOf(bytes: Buffer, path: string): Seen['outcome'] {
+function outcomeOf(bytes: Buffer, path: string): CachedFile['outcome'] {
   try {
     return { certificates: parse(bytes, path) };
   } catch (error) {

@@ -1,4 +1,4 @@
-/** Formats in which certificates are handed in and out. */
+/** Formats of imported and exported certificates. */
 import { notOneOf, ServiceError } from '../errors.ts';
 import { certificateFormats } from '../interfaces/words.ts';
 import {
@@ -12,7 +12,7 @@ import { arrange } from '../x509/chain.ts';
 import { looksLikePem } from '../x509/pem.ts';
 import { encodePkcs7 } from '../x509/pkcs7.ts';
 
-/** The certificates in data, leaf first; InvalidArgs when there is anything else in it. */
+/** Parses certificates, leaf first; InvalidArgs when the data contains anything else. */
 export function readFormat(data: Buffer, format: string): readonly Certificate[] {
   const what = 'the data';
   switch (format) {
@@ -29,7 +29,7 @@ export function readFormat(data: Buffer, format: string): readonly Certificate[]
   }
 }
 
-/** A chain in a format; `der` has room for the first certificate only. */
+/** Encodes a chain; `der` holds the first certificate only. */
 export function writeFormat(chain: readonly Certificate[], format: string): Buffer {
   switch (format) {
     case 'pem':

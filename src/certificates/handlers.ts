@@ -7,7 +7,7 @@ import type { CertificateService } from './service.ts';
 
 type Manager = typeof certificatesInterface;
 
-/** What the handlers work on beside the service. */
+/** The parts of the handlers besides the service. */
 export interface CertificatesHandlersOptions {
   readonly objects: Pick<ObjectManager<typeof certificatesService>, 'pathOf'>;
 }
@@ -42,7 +42,7 @@ export function certificatesHandlers(
   };
 }
 
-/** What authorization is asked about an Issue: the issuer and the profile that it comes to. */
+/** The authorization details of an Issue: the issuer and the profile that it resolves to. */
 export function certificatesResolvers(
   service: CertificateService,
 ): Resolvers<Manager, CallContext, typeof nameParsers> {

@@ -11,18 +11,18 @@ const maxDepth = 8;
 /** The chain of an id that is not preloaded itself, or undefined. */
 export type StoredChain = (id: CertificateId) => readonly Certificate[] | undefined;
 
-/** What was made of the parts of a certificate. */
-interface Made {
+/** A cached entry and the parts that it was built from. */
+interface CachedEntry {
   readonly parts: readonly (readonly Certificate[])[];
-  readonly held: CertificateEntry;
+  readonly entry: CertificateEntry;
 }
 
-/** The certificates that the configuration names, as their files are when they are asked for. */
+/** The certificates that the configuration names, read from their files on each request. */
 export class Preloaded {
   readonly #sources: ReadonlyMap<CertificateId, CertificatesConfig['preloaded'][string]>;
   readonly #stored: StoredChain;
   readonly #files = new CertificateFiles();
-  readonly #made = new Map<CertificateId, Made>();
+  readonly #cached = new Map<CertificateId, CachedEntry>();
 
   constructor(config: Pick<CertificatesConfig, 'preloaded'>, stored: StoredChain) {
     this.#sources = new Map(
@@ -39,21 +39,21 @@ export class Preloaded {
     return [...this.#sources.keys()];
   }
 
-  /** The certificates of an id as its files are now, the same object while they are the same; damaged when one cannot be read. */
+  /** The current entry of an id, the same object until a file changes; damaged when a part is unreadable. */
   async read(id: CertificateId): Promise<CertificateEntry> {
     try {
       const parts = await this.#collect(id, 0);
-      const before = this.#made.get(id);
-      if (before !== undefined && isSameList(before.parts, parts)) return before.held;
-      const held = this.#make(id, parts.flat());
-      this.#made.set(id, { parts, held });
-      return held;
+      const cached = this.#cached.get(id);
+      if (cached !== undefined && isSameList(cached.parts, parts)) return cached.entry;
+      const entry = this.#entryOf(id, parts.flat());
+      this.#cached.set(id, { parts, entry });
+      return entry;
     } catch (error) {
       return { id, keyId: '', preloaded: true, chain: [], damage: describeError(error) };
     }
   }
 
-  #make(id: CertificateId, certificates: readonly Certificate[]): CertificateEntry {
+  #entryOf(id: CertificateId, certificates: readonly Certificate[]): CertificateEntry {
     const different = new Map(certificates.map((one) => [one.fingerprint, one]));
     const unique = [...different.values()];
     const list = (this.#sources.get(id) ?? []).length > 1;
@@ -63,13 +63,13 @@ export class Preloaded {
 
   async #collect(id: CertificateId, depth: number): Promise<(readonly Certificate[])[]> {
     if (depth > maxDepth) {
-      throw new ServiceError('Unavailable', `${JSON.stringify(id)} leads to itself`);
+      throw new ServiceError('Unavailable', `"${id}" leads to itself`);
     }
     const sources = this.#sources.get(id);
     if (sources === undefined) {
       const chain = this.#stored(id);
       if (chain === undefined) {
-        throw new ServiceError('Unavailable', `no certificate ${JSON.stringify(id)}`);
+        throw new ServiceError('Unavailable', `no certificate "${id}"`);
       }
       return [chain];
     }

@@ -6,7 +6,7 @@ import type { CertificateEntry } from './certificate-entry.ts';
 
 const maxErrorLength = 1024;
 
-/** From when until when a certificate is valid, as times are on the bus: 0 for no certificate. */
+/** The validity of a certificate as D-Bus properties; 0 without a certificate. */
 export function validityOf(certificate: Certificate | undefined): {
   readonly notBefore: bigint;
   readonly notAfter: bigint;
@@ -14,7 +14,7 @@ export function validityOf(certificate: Certificate | undefined): {
   if (certificate === undefined) return { notBefore: 0n, notAfter: 0n };
   const notBefore = microseconds(certificate.notBefore);
   const notAfter = microseconds(certificate.notAfter);
-  // the bus has no time before 1970: such a beginning is as good as none, and such an end must not look like none
+  // the bus has no time before 1970: such a beginning is sent as none, but such an end must differ from none
   return { notBefore: atLeast(0n, notBefore), notAfter: atLeast(1n, notAfter) };
 }
 
@@ -38,7 +38,7 @@ export function certificateProperties(
     Method: 'none',
     Profile: '',
     State: stateOf(certificate, now),
-    // what is held was handed in, and is not renewed here
+    // imported certificates are not renewed here
     RenewAt: 0n,
     NextAttempt: 0n,
     LastError: entry.damage ?? '',

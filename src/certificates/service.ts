@@ -15,21 +15,21 @@ import { rightsOf } from './issuers/profile.ts';
 import { validityOf } from './properties.ts';
 import { TrustBundle } from './trust-bundle.ts';
 
-/** What may be said about an Issue. */
+/** Options of Issue. */
 export interface IssueOptions {
   readonly issuer?: string | undefined;
   readonly profile?: string | undefined;
   readonly lifetime_s?: number | undefined;
 }
 
-/** What may be said about an ImportCertificate. */
+/** Options of ImportCertificate. */
 export interface ImportOptions {
   readonly keyId?: string | undefined;
   readonly ifExists?: string | undefined;
   readonly via: Via;
 }
 
-/** What GetCertificate answers. */
+/** The result of GetCertificate. */
 export interface CertificateRecord {
   readonly chain_pem: string;
   readonly key_id: string;
@@ -38,14 +38,14 @@ export interface CertificateRecord {
   readonly renew_at: bigint;
 }
 
-/** Everything that can be done with certificates; failures are ServiceErrors. */
+/** All operations on certificates; failures are ServiceErrors. */
 export class CertificateService {
   readonly #options: CertificateServiceOptions;
   readonly #catalog: CertificateCatalog;
   readonly #trustBundle: TrustBundle;
-  /** Anybody may read, and a chain is the same list while it is the same. */
+  /** Cached by chain, which is the same list until it changes: any process may read at any rate. */
   readonly #pem = new WeakMap<CertificateEntry['chain'], string>();
-  /** By id: changes of one certificate happen one after the other, under whichever configuration. */
+  /** Serializes the changes of each certificate, also across a reload. */
   readonly #changes: KeyedMutex<CertificateId>;
 
   constructor(options: CertificateServiceOptions, before?: CertificateService) {
@@ -64,48 +64,48 @@ export class CertificateService {
     await this.#trustBundle.publish();
   }
 
-  /** Shows all that is wrong now, of the disk too. */
+  /** Publishes Health and LastError, with the problems of the disk. */
   publishHealth(): void {
     this.#catalog.publishHealth();
   }
 
-  /** The same certificates under another configuration, published as that has them; changes keep their order. */
+  /** Applies another configuration to the same certificates and publishes them; the order of changes is preserved. */
   async reconfigured(config: CertificatesConfig): Promise<CertificateService> {
     const next = new CertificateService({ ...this.#options, config }, this);
     await next.publishInPlaceOf(this);
     return next;
   }
 
-  /** Publishes everything as it is now, and removes what only the service before had. */
+  /** Publishes everything in place of the previous service, whose leftovers are removed. */
   async publishInPlaceOf(before: CertificateService): Promise<void> {
     await this.#catalog.publishInPlaceOf(before.#catalog);
     await this.#trustBundle.publish();
   }
 
-  /** Whether keys were out of reach when they were looked up last. */
+  /** Whether the last key lookup could not reach every key. */
   get keysAreOutdated(): boolean {
     return this.#catalog.keysAreOutdated;
   }
 
-  /** Looks up again which keys belong to the certificates, so that their objects show them. */
+  /** Looks up the keys of the certificates again and publishes them. */
   refreshKeys(via: Via): Promise<void> {
     return this.#catalog.refreshKeys(via);
   }
 
-  /** The one consistent read; NotFound, or Unavailable when the certificate is damaged. */
+  /** Reads a certificate consistently; NotFound, or Unavailable when it is damaged. */
   async get(id: CertificateId, via: Via): Promise<CertificateRecord> {
-    const held = await this.#catalog.require(id);
-    const { notBefore, notAfter } = validityOf(held.chain[0]);
+    const entry = await this.#catalog.require(id);
+    const { notBefore, notAfter } = validityOf(entry.chain[0]);
     return {
-      chain_pem: this.#pemOf(held),
-      key_id: await this.#catalog.keyIdOrNone(held, via),
+      chain_pem: this.#pemOf(entry),
+      key_id: await this.#catalog.keyIdOrNone(entry, via),
       not_before: notBefore,
       not_after: notAfter,
       renew_at: 0n,
     };
   }
 
-  /** Stores certificates that were handed in; InvalidArgs when the key named with them is not theirs. */
+  /** Stores certificates; InvalidArgs when the key that is named with them does not match. */
   async import(
     id: CertificateId,
     { data, format }: { readonly data: Buffer; readonly format: string },
@@ -118,19 +118,19 @@ export class CertificateService {
       this.#refusePreloaded(id, 'replaced');
       this.#options.storage.assertListed();
       if (!replaces && this.#options.storage.get(id) !== undefined) {
-        throw new ServiceError('AlreadyExists', `the certificate ${JSON.stringify(id)} exists`);
+        throw new ServiceError('AlreadyExists', `the certificate "${id}" exists`);
       }
       this.#catalog.publish(await this.#options.storage.put(id, chain, { keyId, replaces }));
       await this.#trustBundle.publish();
     });
   }
 
-  /** The certificate in a format. */
+  /** Encodes a certificate with its chain. */
   async export(id: CertificateId, format: string): Promise<Buffer> {
     return writeFormat((await this.#catalog.require(id)).chain, format);
   }
 
-  /** Deletes a certificate that was handed in. */
+  /** Deletes an imported certificate. */
   delete(id: CertificateId): Promise<void> {
     return this.#changes.run(id, async () => {
       this.#refusePreloaded(id, 'deleted');
@@ -142,13 +142,13 @@ export class CertificateService {
     });
   }
 
-  /** The certificates of the id asked for, else of the configured ids, else of `trusted-ca`. */
+  /** The certificates of the requested id, else of the configured ids, else of `trusted-ca`, as PEM. */
   async trustBundle(id: CertificateId | undefined): Promise<string> {
     if (id === undefined) return this.#trustBundle.pem();
     return this.#pemOf(await this.#catalog.require(id));
   }
 
-  /** Whom and what for a certificate of this id would be issued: what authorization is asked about. */
+  /** The issuer and the profile of a certificate to be issued, for authorization. */
   resolve(
     id: CertificateId,
     options: IssueOptions,
@@ -160,7 +160,7 @@ export class CertificateService {
     };
   }
 
-  /** Signs a request with the key of a CA; answers the chain, leaf first. */
+  /** Signs a request with the key of a CA; returns the chain, leaf first. */
   async issue(
     id: CertificateId,
     csr: Buffer,
@@ -168,10 +168,9 @@ export class CertificateService {
   ): Promise<string> {
     const policy = policyFor(this.#options.config, id);
     if (policy.method === 'none') {
-      const name = JSON.stringify(id);
       throw new ServiceError(
         'NotSupported',
-        `the method of the certificate ${name} is none, by its rule in certificates.yaml`,
+        `the method of the certificate "${id}" is none, by its rule in certificates.yaml`,
       );
     }
     const issuerId = resolveIssuer(policy, options.issuer);
@@ -186,26 +185,23 @@ export class CertificateService {
       return encodeCertificatesPem(chain);
     } catch (error) {
       // its key was replaced
-      if (isServiceError(error, 'NotFound')) this.#catalog.forgetKey(authority.chain[0]);
+      if (isServiceError(error, 'NotFound')) this.#catalog.evictKey(authority.chain[0]);
       throw error;
     }
   }
 
-  /** A CA that is held here, with its key. */
+  /** A CA with its key. */
   async #authority(id: CertificateId, via: Via): Promise<LocalCa> {
     const issuer = await this.#catalog.require(id);
     const [ca, ...above] = issuer.chain;
     if (ca === undefined) throw notFound(id);
     const keyId = await this.#catalog.keyIdOf(issuer, via);
     if (keyId === '') {
-      throw new ServiceError('NotFound', `no key of the certificate ${JSON.stringify(id)}`);
+      throw new ServiceError('NotFound', `no key of the certificate "${id}"`);
     }
     if (!mayIssueWith(id, keyId)) {
       const why = "is the services' own, and issues under an id of theirs alone";
-      throw new ServiceError(
-        'AccessDenied',
-        `the key of the certificate ${JSON.stringify(id)} ${why}`,
-      );
+      throw new ServiceError('AccessDenied', `the key of the certificate "${id}" ${why}`);
     }
     return { id, chain: [ca, ...above], signer: this.#options.keys.signer(keyId, ca.spki, via) };
   }
@@ -228,14 +224,13 @@ export class CertificateService {
 
   #refusePreloaded(id: CertificateId, verb: string): void {
     if (!this.#catalog.isPreloaded(id)) return;
-    const name = JSON.stringify(id);
-    throw new ServiceError('NotSupported', `the preloaded certificate ${name} cannot be ${verb}`);
+    throw new ServiceError('NotSupported', `the preloaded certificate "${id}" cannot be ${verb}`);
   }
 }
 
 /**
- * Whether a CA may issue with the key that belongs to it. Who may import a certificate over a public key of the
- * services must not get their key to issue by that: rules guard the id of the issuer, not that of its key.
+ * Whether a CA may issue with the key that matches it. A user that may import a certificate for a public key of the
+ * services must not issue with their key that way: rules guard the id of the issuer, not that of its key.
  */
 function mayIssueWith(issuerId: string, keyId: string): boolean {
   const reserved = 'iotedge/';

@@ -12,10 +12,10 @@ import { BusKeys } from './keys/keys-client.ts';
 import { CertificateService } from './service.ts';
 import { Storage } from './storage.ts';
 
-/** How often certificates are read for what time and other processes have changed. */
+/** The interval of refreshes, which detect expiry and replaced files. */
 const refreshMs = 60_000;
 
-/** Starts the Certificates service over the certificates that were handed in and those that are configured. */
+/** Starts the Certificates service with the imported and the configured certificates. */
 export async function startCertificates(
   context: StartContext<typeof certificatesService, CertificatesConfig>,
 ): Promise<StartedService<typeof certificatesService, CertificatesConfig>> {
@@ -28,44 +28,44 @@ export async function startCertificates(
   await service.publishAll();
   const refreshCertificateKeys = () => refreshKeys(service, signal, log);
   const isOutdated = (): boolean => service.keysAreOutdated;
-  const watch = new KeyWatch({ look: refreshCertificateKeys, isOutdated, signal });
+  const watch = new KeyWatch({ refresh: refreshCertificateKeys, isOutdated, signal });
   const implementation = () => ({
     handlers: certificatesHandlers(service, { objects }),
     resolvers: certificatesResolvers(service),
   });
   return {
     ...implementation(),
-    // or the first who reads a certificate sees no key
+    // or the first reader of a certificate sees no key
     async ready() {
       const listening = await watch.listen(bus);
-      if (signal.aborted) return; // the bus goes with the process
+      if (signal.aborted) return; // the connection ends with the process
       cleanup.use(listening);
       await refreshCertificateKeys();
     },
     onNameAcquired() {
-      const again = setInterval(() => void refresh(service, log), refreshMs).unref();
-      cleanup.defer(() => clearInterval(again));
+      const timer = setInterval(() => void refresh(service, log), refreshMs).unref();
+      cleanup.defer(() => clearInterval(timer));
     },
     async reload(changed) {
       const before = service;
       service = await before.reconfigured(changed);
       watch.request();
-      // a call that ended under the configuration before may have published as that has it
+      // a call that still used the previous configuration may have published by that
       return { ...implementation(), retire: () => service.publishInPlaceOf(before) };
     },
   };
 }
 
-/** Time passes, and files of preloaded certificates are replaced, without a call. */
+/** Certificates expire, and files of preloaded certificates are replaced, without a call. */
 async function refresh(service: CertificateService, log: Log): Promise<void> {
   try {
     await service.publishAll();
   } catch (error) {
-    log.error('certificates could not be looked at', { error: describeError(error) });
+    log.error('certificate refresh failed', { error: describeError(error) });
   }
 }
 
-/** The Keys service creates and deletes keys without notifying this service about their certificates. */
+/** Keys are created and deleted independently of their certificates. */
 async function refreshKeys(
   service: CertificateService,
   signal: AbortSignal,
@@ -74,6 +74,6 @@ async function refreshKeys(
   try {
     await service.refreshKeys(ownRequest(signal));
   } catch (error) {
-    log.error('keys of certificates could not be looked up', { error: describeError(error) });
+    log.error('key lookup of certificates failed', { error: describeError(error) });
   }
 }

@@ -1,4 +1,4 @@
-/** Certificates that were handed in: one file per id with the chain and the id of the key, replaced as a whole. */
+/** Imported certificates: one file per id with the chain and the id of the key, replaced atomically. */
 import { type CertificateId, parseCertificateId } from '../ids.ts';
 import { jsonRecords, RecordDirectory } from '../service/state/record-directory.ts';
 import {
@@ -14,7 +14,7 @@ const form = jsonRecords<CertificateId, CertificateEntry>({
   format: ({ keyId, chain }) => ({ key_id: keyId, chain_pem: encodeCertificatesPem(chain) }),
 });
 
-/** The files in one directory. A damaged one is held as damaged, and stays. */
+/** The files in one directory. A damaged file is reported as damaged, and not removed. */
 export class Storage {
   readonly #records: RecordDirectory<CertificateId, CertificateEntry>;
 
@@ -22,29 +22,29 @@ export class Storage {
     this.#records = records;
   }
 
-  /** Reads what is there, and removes what interrupted writes left. */
+  /** Reads all files, and removes the leftovers of interrupted writes. */
   static async open(directory: string): Promise<Storage> {
     return new Storage(await RecordDirectory.open(directory, form));
   }
 
-  /** Why the directory cannot be used, undefined when it can: what is in it is unknown. */
+  /** Why the directory is unreadable, so that its content is unknown; undefined when it is readable. */
   get failure(): string | undefined {
     return this.#records.failure?.message;
   }
 
-  /** A certificate, damaged or not; as long as the directory cannot be used every id may be in it, and is damaged. */
+  /** A certificate, damaged or not; while the directory is unreadable every id may exist, and counts as damaged. */
   get(id: CertificateId): CertificateEntry | undefined {
     const damage = this.#records.reason(id);
     if (damage === undefined) return this.#records.get(id);
     return { id, chain: [], keyId: '', preloaded: false, damage };
   }
 
-  /** Unavailable as long as the directory cannot be used. */
+  /** Throws Unavailable while the directory is unreadable. */
   assertListed(): void {
     this.#records.assertListed();
   }
 
-  /** Reads again what an administrator may have put right meanwhile. */
+  /** Reads again files that an administrator may have repaired. */
   retry(): Promise<void> {
     return this.#records.retry();
   }
@@ -53,15 +53,15 @@ export class Storage {
     return this.#records.ids();
   }
 
-  /** Persists a certificate; what was there under this id is replaced. */
+  /** Persists a certificate, or replaces the one of the same id. */
   async put(
     id: CertificateId,
     chain: readonly Certificate[],
     { keyId, replaces }: { readonly keyId: string; readonly replaces: boolean },
   ): Promise<CertificateEntry> {
-    const held = { id, chain, keyId, preloaded: false };
-    await this.#records.put(id, held, { evenUnreadable: replaces, evenNewer: replaces });
-    return held;
+    const entry = { id, chain, keyId, preloaded: false };
+    await this.#records.put(id, entry, { evenUnreadable: replaces, evenNewer: replaces });
+    return entry;
   }
 
   /** Removes a certificate. */

@@ -8,21 +8,21 @@ import type { CertificateCatalog } from './catalog.ts';
 import { isSameList } from './certificate-entry.ts';
 import type { CertificatesConfig } from './config/config.ts';
 
-/** The bundle that was made of these chains. */
-interface Made {
+/** A bundle and the chains that it was built from. */
+interface CachedBundle {
   readonly chains: readonly (readonly Certificate[])[];
   readonly pem: string;
   readonly digest: string;
 }
 
-/** The roots that the device believes: the configured certificates, else `trusted-ca`. */
+/** The roots that the device trusts: the configured certificates, else `trusted-ca`. */
 export class TrustBundle {
   readonly #ids: readonly CertificateId[];
   readonly #catalog: CertificateCatalog;
   readonly #objects: ObjectManager<typeof certificatesService>;
-  #made: Made | undefined;
-  /** How many readings of its parts began, and the latest that was published: one that it overtook is outdated. */
-  #readings = 0;
+  #cached: CachedBundle | undefined;
+  /** Numbers of the last read that started and of the last that was published: an earlier read is outdated. */
+  #reads = 0;
   #published = 0;
 
   constructor(
@@ -36,46 +36,46 @@ export class TrustBundle {
   }
 
   /**
-   * Its certificates, each once. A part that is damaged or missing is left out, and named in Health: modules that
-   * trust the others go on, and what is left out is not trusted. Unavailable or NotFound when no part is there.
+   * The certificates as PEM, without duplicates. A damaged or missing part is left out and reported in Health: modules
+   * continue with the others. Unavailable or NotFound when there is no part at all.
    */
   pem(): Promise<string> {
-    return this.#read(++this.#readings);
+    return this.#read(++this.#reads);
   }
 
-  /** Shows the digest of the bundle as it is now. */
+  /** Publishes the digest of the current bundle. */
   async publish(): Promise<void> {
-    const reading = ++this.#readings;
+    const number = ++this.#reads;
     try {
-      await this.#read(reading);
+      await this.#read(number);
     } catch {
-      // GetTrustBundle says which part is missing or damaged, and no digest is better than a wrong one
-      if (this.#isLatest(reading)) this.#show('');
+      // GetTrustBundle reports which part is missing or damaged, and no digest is better than a wrong one
+      if (this.#isLatest(number)) this.#show('');
     }
   }
 
-  async #read(reading: number): Promise<string> {
+  async #read(number: number): Promise<string> {
     const { chains, failures } = await this.#parts();
-    const isLatest = this.#isLatest(reading);
-    // what is damaged is named already
+    const isLatest = this.#isLatest(number);
+    // damaged parts are reported already
     const missing = failures.filter(({ code }) => code === 'NotFound');
     if (isLatest) {
       this.#catalog.showProblems(missing.map(({ message }) => `trust_bundle: ${message}`));
     }
     const [failure] = failures;
     if (failure !== undefined && chains.length === 0) throw failure;
-    const before = this.#made;
-    const isKnown = before !== undefined && isSameList(before.chains, chains);
-    const made = isKnown ? before : madeOf(chains);
-    this.#made = made;
-    if (isLatest) this.#show(made.digest);
-    return made.pem;
+    const cached = this.#cached;
+    const isCurrent = cached !== undefined && isSameList(cached.chains, chains);
+    const bundle = isCurrent ? cached : bundleOf(chains);
+    this.#cached = bundle;
+    if (isLatest) this.#show(bundle.digest);
+    return bundle.pem;
   }
 
-  /** Whether no reading that began later was published; this one is, then. */
-  #isLatest(reading: number): boolean {
-    if (reading < this.#published) return false;
-    this.#published = reading;
+  /** Whether no later read was published; if so, notes this one as published. */
+  #isLatest(number: number): boolean {
+    if (number < this.#published) return false;
+    this.#published = number;
     return true;
   }
 
@@ -108,7 +108,7 @@ export class TrustBundle {
   }
 }
 
-function madeOf(chains: Made['chains']): Made {
+function bundleOf(chains: CachedBundle['chains']): CachedBundle {
   const certificates = new Map(chains.flat().map((one) => [one.fingerprint, one]));
   const pem = encodeCertificatesPem([...certificates.values()]);
   return { chains, pem, digest: createHash('sha256').update(pem).digest('hex') };

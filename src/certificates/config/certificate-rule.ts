@@ -1,4 +1,4 @@
-/** One rule of `certificates.yaml`: what certificates of an id, or of the ids that a glob covers, may be. */
+/** The rules of `certificates.yaml`, which limit the certificates of an id or of the ids that a glob matches. */
 import { ServiceError } from '../../errors.ts';
 import { parseReference } from '../../ids.ts';
 import type { SettingPath } from '../../service/config/config-problem.ts';
@@ -9,13 +9,13 @@ import {
   type SubjectAlternativeName,
 } from '../../x509/subject-alternative-name.ts';
 
-/** How certificates of an id come about. */
+/** How certificates of an id are issued. */
 export type Method = 'none' | 'local_ca';
 
-/** What a certificate is for. */
+/** The purpose of a certificate. */
 export type Profile = 'device-identity' | 'device-ca' | 'workload-ca' | 'server' | 'client';
 
-/** What the certificates of the ids that a glob covers may be. */
+/** The limits of the certificates of an id or of the ids that a glob matches. */
 export interface CertificateRule {
   readonly method?: Method;
   readonly issuer?: string;
@@ -30,7 +30,7 @@ export interface CertificateRule {
   readonly key_policy?: readonly string[];
 }
 
-/** The profiles, as they are spelled on the bus. */
+/** All profiles, as they are spelled on the bus. */
 export const profiles: readonly Profile[] = [
   'device-identity',
   'device-ca',
@@ -39,14 +39,14 @@ export const profiles: readonly Profile[] = [
   'client',
 ];
 
-/** As `isId` has it. */
+/** The schema of an id, equal to `isId`. */
 export const idSchema = {
   type: 'string',
   pattern: '^(?!(.*/)?[.]{0,2}(/|$))[A-Za-z0-9$][A-Za-z0-9._$/:@-]{0,127}$',
 };
-/** `key://<id>` or a bare id, which `parseReference` judges. */
+/** `key://<id>` or a bare id, which `parseReference` checks. */
 export const keyReferenceSchema = { type: 'string', minLength: 1 };
-/** A list of texts. */
+
 export const textsSchema = { type: 'array', items: { type: 'string', minLength: 1 } };
 const keyAlgorithms = [
   'ec-p256',
@@ -119,7 +119,7 @@ const secondsPer = new Map([
   ['d', 86_400],
 ]);
 
-/** The subject that a rule gives a certificate of an id; InvalidArgs when it gives none and the id is too long for one. */
+/** The subject of a certificate by its rule, else the id as common name; InvalidArgs when the id is too long for it. */
 export function subjectOf({ subject }: CertificateRule, id: string): Name {
   if (subject === undefined && id.length > maxCommonName) {
     const name = `"${id}"`;
@@ -131,21 +131,21 @@ export function subjectOf({ subject }: CertificateRule, id: string): Name {
   return parseName(subject ?? formatName([[{ type: 'CN', value: id }]]));
 }
 
-/** The other names that a rule allows; InvalidArgs when one is none. */
+/** The alternative names that a rule allows; InvalidArgs when one is malformed. */
 export function namesOf(rule: CertificateRule): readonly SubjectAlternativeName[] {
   return kinds.flatMap((kind) =>
     (rule[kind] ?? []).map((text) => parseAlternativeName(kind, text)),
   );
 }
 
-/** The longest life of a certificate, in seconds; undefined when the rule does not limit it. */
+/** The longest lifetime of a certificate, in seconds; undefined when the rule does not limit it. */
 export function lifetimeOf({ lifetime }: CertificateRule): number | undefined {
   if (lifetime === undefined) return undefined;
   const [, count, unit = ''] = /^(\d+)([a-z]+)$/.exec(lifetime) ?? [];
   return Number(count) * (secondsPer.get(unit) ?? Number.NaN);
 }
 
-/** The rule with its key as a bare id; reports the names that no certificate can have. */
+/** The rule with its key as a bare id; reports names that no certificate can have. */
 export function parseRule(
   rule: CertificateRule,
   path: SettingPath,

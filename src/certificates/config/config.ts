@@ -17,7 +17,7 @@ export interface CertificatesConfig extends CommonConfig {
   readonly certificates: Readonly<Record<string, CertificateRule>>;
   readonly issuers: Readonly<Record<string, { readonly key_id?: string }>>;
   readonly trust_bundle: readonly string[];
-  /** What `preloaded_cert:<id>` names: files, or certificates by their ids. */
+  /** The sources of `preloaded_cert:<id>`: files, or certificates by their ids. */
   readonly preloaded: Readonly<Record<string, readonly PreloadedSource[]>>;
 }
 
@@ -71,8 +71,8 @@ export const certificatesSchema = {
 } as const;
 
 /**
- * The configuration of a value that the schema has accepted; reports preloaded certificates with an impossible id or
- * place, references to no key, and names that no certificate can have.
+ * Parses a value that the schema has accepted; reports preloaded certificates with an invalid id or source, invalid
+ * references to keys, and names that no certificate can have.
  */
 export function parseCertificatesConfig(
   value: unknown,

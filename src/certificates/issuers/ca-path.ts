@@ -1,15 +1,15 @@
-/** What a CA may issue is bounded by every CA above it: whoever verifies the result looks at all of them. */
+/** The limits of a CA, which include those of every CA above it, since verifiers check the whole path. */
 import { ServiceError } from '../../errors.ts';
 import { type Certificate, isCa, isIssuedBy, isSelfSigned } from '../../x509/certificate.ts';
 import type { Validity } from '../../x509/validity.ts';
 import type { ProfileRights } from './profile.ts';
 
-/** A CA and what is known of the CAs above it, in their order. */
+/** A CA and the known CAs above it, in order. */
 export type CaPath = readonly [Certificate, ...Certificate[]];
 
 const anyPurpose = '2.5.29.37.0';
 
-/** The CA and its issuers, as far as they are among the others. */
+/** The path of a CA, as far as its issuers are among the others. */
 export function pathOf(ca: Certificate, others: readonly Certificate[]): CaPath {
   const path: [Certificate, ...Certificate[]] = [ca];
   const rest = new Set(others.filter(({ fingerprint }) => fingerprint !== ca.fingerprint));
@@ -24,8 +24,8 @@ export function pathOf(ca: Certificate, others: readonly Certificate[]): CaPath 
 }
 
 /**
- * How many CAs may come below the first CA of a path, that is, between it and a leaf. InvalidArgs when one of
- * them is no CA, or not even a leaf may come.
+ * How many CAs are allowed between the first CA of a path and a leaf. InvalidArgs when one of the path is not a CA, or
+ * when it does not even allow a leaf.
  */
 export function roomBelow(path: CaPath): number {
   const room = path.map((ca, at) => {
@@ -42,7 +42,7 @@ export function roomBelow(path: CaPath): number {
   return least;
 }
 
-/** InvalidArgs when a CA of a path is limited to other purposes than these. */
+/** Throws InvalidArgs when a CA of a path is limited to other purposes than these. */
 export function checkPurposes(path: CaPath, { extendedKeyUsage: wanted }: ProfileRights): void {
   for (const { extendedKeyUsage: allowed, subjectText } of path) {
     if (allowed === undefined || allowed.includes(anyPurpose)) continue;
@@ -52,7 +52,7 @@ export function checkPurposes(path: CaPath, { extendedKeyUsage: wanted }: Profil
   }
 }
 
-/** When all of a path are valid. */
+/** The period in which all certificates of a path are valid. */
 export function validityOf(path: CaPath): Validity {
   return {
     notBefore: new Date(Math.max(...path.map(({ notBefore }) => notBefore.getTime()))),

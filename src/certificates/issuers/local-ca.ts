@@ -12,14 +12,14 @@ import { checkPurposes, pathOf, roomBelow, validityOf } from './ca-path.ts';
 import type { Granted } from './policy.ts';
 import { extensionsOf, type ProfileRights } from './profile.ts';
 
-/** A CA of this device: its certificate with those above it, and what signs with its key. */
+/** A CA of this device: its certificate with those above it, and the signer for its key. */
 export interface LocalCa {
   readonly id: string;
   readonly chain: readonly [Certificate, ...Certificate[]];
   readonly signer: Signer;
 }
 
-/** What is to be certified. */
+/** The content of a certificate to be issued. */
 export interface CertifiedKey {
   readonly spki: Buffer;
   readonly granted: Granted;
@@ -27,8 +27,8 @@ export interface CertifiedKey {
 }
 
 /**
- * Issues a certificate and answers its chain: leaf, CA, and the CA's issuers without the root. InvalidArgs
- * when the issuer or a CA above it may not issue such a certificate, Unavailable when one is not valid now.
+ * Issues a certificate and returns its chain: leaf, CA, and the CA's issuers without the root. InvalidArgs when the
+ * issuer or a CA above it may not issue such a certificate, Unavailable when one is not valid now.
  */
 export async function issueWithLocalCa(
   { id, chain, signer }: LocalCa,
@@ -39,8 +39,7 @@ export async function issueWithLocalCa(
   const path = pathOf(issuer, others);
   const room = roomBelow(path);
   if (rights.pathLength !== undefined && room === 0) {
-    const name = JSON.stringify(id);
-    throw new ServiceError('InvalidArgs', `the path length of ${name} allows no CA below it`);
+    throw new ServiceError('InvalidArgs', `the path length of "${id}" allows no CA below it`);
   }
   checkPurposes(path, rights);
   const { subjectDer, names, lifetimeS } = granted;
@@ -59,7 +58,7 @@ export async function issueWithLocalCa(
     signer,
   );
   const certificate = parseCertificate(der, 'the new certificate');
-  // a signature that does not fit must not leave the house, whoever made it
+  // an invalid signature must not be published, also not one of the Keys service
   if (!isIssuedBy(certificate, issuer)) {
     throw new ServiceError('Failed', `the signature by the key of ${id} does not verify`);
   }

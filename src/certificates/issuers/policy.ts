@@ -1,4 +1,4 @@
-/** What an id may get: the configuration's word, never the caller's. A request may ask for less, not for more. */
+/** The policy for each id, which only the configuration decides. A request may ask for less, not for more. */
 import { ServiceError } from '../../errors.ts';
 import { idGlobMatches } from '../../glob.ts';
 import { type CertificateId, parseCertificateId } from '../../ids.ts';
@@ -21,7 +21,7 @@ import {
 import type { CertificatesConfig } from '../config/config.ts';
 import { isCaProfile, rightsOf } from './profile.ts';
 
-/** What certificates of one id may be. */
+/** The limits of the certificates of one id. */
 export interface Policy {
   readonly id: string;
   /** The id or glob of the rule in the configuration, undefined when there is none. */
@@ -30,16 +30,16 @@ export interface Policy {
   /** The only issuer, when the configuration names one. */
   readonly issuer: string | undefined;
   readonly profiles: readonly Profile[];
-  /** Undefined: as the request says. */
+  /** Undefined: that of the request. */
   readonly subject: Name | undefined;
-  /** Undefined: as the request says, DNS names and IP addresses only. */
+  /** Undefined: those of the request, DNS names and IP addresses only. */
   readonly names: readonly SubjectAlternativeName[] | undefined;
   readonly lifetimeS: number;
   readonly maxLifetimeS: number;
   readonly keyPolicy: readonly string[] | undefined;
 }
 
-/** What a certificate will say, as far as the request and the policy tell. */
+/** The content of a certificate as far as the request and the policy determine it. */
 export interface Granted {
   readonly subjectDer: Buffer;
   readonly names: readonly SubjectAlternativeName[];
@@ -50,7 +50,7 @@ const defaultLifetimeS = 30 * 86_400;
 const modulePrefix = 'iotedge/module/';
 const maxModuleLifetimeS = 365 * 86_400;
 
-/** The rule of the configuration for an id: the exact one, else that of the longest glob. */
+/** The rule for an id: that of the exact id, else that of the longest matching glob. */
 export function ruleFor(
   { certificates }: Pick<CertificatesConfig, 'certificates'>,
   id: string,
@@ -59,7 +59,7 @@ export function ruleFor(
   return rules.get(ruleNameFor({ certificates }, id) ?? '') ?? {};
 }
 
-/** The id or glob under which that rule stands; undefined when there is none. */
+/** The id or glob of that rule; undefined when there is none. */
 function ruleNameFor(
   { certificates }: Pick<CertificatesConfig, 'certificates'>,
   id: string,
@@ -72,8 +72,8 @@ function ruleNameFor(
 }
 
 /**
- * What certificates of an id may be. For the ids of modules the runtime checks names and the configuration
- * only bounds the life and names the issuer: the certificates are leaves, whatever it says.
+ * The policy for an id. For the ids of modules the runtime checks names, and the configuration only limits the
+ * lifetime and names the issuer: the certificates are always leaves.
  */
 export function policyFor(config: Pick<CertificatesConfig, 'certificates'>, id: string): Policy {
   const rule = ruleFor(config, id);
@@ -105,7 +105,7 @@ export function policyFor(config: Pick<CertificatesConfig, 'certificates'>, id: 
   };
 }
 
-/** The profile asked for, or the first that the policy has; InvalidArgs when the policy does not have it. */
+/** The requested profile, or the first of the policy; InvalidArgs when the policy does not allow it. */
 export function resolveProfile(policy: Policy, asked: string | undefined): Profile {
   const wanted = asked ?? policy.profiles[0];
   const profile = profiles.find((known) => known === wanted);
@@ -115,7 +115,7 @@ export function resolveProfile(policy: Policy, asked: string | undefined): Profi
   return profile;
 }
 
-/** The issuer asked for, else the configured one, else `device-ca`; InvalidArgs when another one is configured. */
+/** The requested issuer, else the configured one, else `device-ca`; InvalidArgs when another one is configured. */
 export function resolveIssuer(policy: Policy, asked: string | undefined): CertificateId {
   if (policy.issuer !== undefined && asked !== undefined && asked !== policy.issuer) {
     refuse(policy, `the issuer ${quoted(asked)}`, 'issuer');
@@ -123,7 +123,7 @@ export function resolveIssuer(policy: Policy, asked: string | undefined): Certif
   return parseCertificateId(asked ?? policy.issuer ?? 'device-ca');
 }
 
-/** What of a request is granted; InvalidArgs when it asks for more than the policy allows. */
+/** Applies the policy to a request; InvalidArgs when it asks for more than the policy allows. */
 export function grant(
   policy: Policy,
   csr: CertificateRequest,
@@ -175,11 +175,11 @@ function grantSubject(
   return encodeName(policy.subject);
 }
 
-/** Names of modules: hosts and addresses, and what the cloud calls a module. */
+/** Whether a module may have the name: hosts and addresses, and the URI of the module in the cloud. */
 function isModuleName(name: SubjectAlternativeName): boolean {
   const text = formatAlternativeName(name);
   if (name.kind === 'uri') return text.startsWith('uri:azureiot://');
-  // a wildcard would be the names of all other modules too
+  // a wildcard would include the names of all other modules
   return name.kind === 'ip' || (name.kind === 'dns' && !text.includes('*'));
 }
 
@@ -200,13 +200,13 @@ function grantNames(policy: Policy, csr: CertificateRequest): readonly SubjectAl
   return asked;
 }
 
-/** Names the file and the setting that decide, since whoever asked may be able to change them. */
+/** Throws InvalidArgs naming the file and the setting, which the operator may want to change. */
 function refuse({ id, ruleName }: Policy, what: string, setting: keyof CertificateRule): never {
   const where = `certificates: ${JSON.stringify(ruleName ?? id)}: ${setting}`;
   const rule =
     ruleName === undefined ? `has no rule for it; \`${where}\` would be one` : `\`${where}\``;
   throw new ServiceError(
     'InvalidArgs',
-    `the certificate ${JSON.stringify(id)} may not have ${what}: certificates.yaml ${rule}`,
+    `the certificate "${id}" may not have ${what}: certificates.yaml ${rule}`,
   );
 }

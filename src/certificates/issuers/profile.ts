@@ -8,9 +8,9 @@ import {
 } from '../../x509/extensions.ts';
 import type { Profile } from '../config/certificate-rule.ts';
 
-/** What certificates of a profile may do. */
+/** The rights of certificates of a profile. */
 export interface ProfileRights {
-  /** Undefined for a leaf, else how many CAs may come below it at most. */
+  /** Undefined for a leaf, else how many CAs are allowed below it. */
   readonly pathLength: number | undefined;
   readonly keyUsage: readonly KeyUsage[];
   readonly extendedKeyUsage: readonly string[];
@@ -23,7 +23,7 @@ const rights: Readonly<Record<Profile, ProfileRights>> = {
   'device-identity': { pathLength: undefined, keyUsage: leaf, extendedKeyUsage: ['clientAuth'] },
   client: { pathLength: undefined, keyUsage: leaf, extendedKeyUsage: ['clientAuth'] },
   server: { pathLength: undefined, keyUsage: leaf, extendedKeyUsage: ['serverAuth'] },
-  // below a device CA stands the workload CA, below that only leaves
+  // below a device CA is the workload CA, below that only leaves
   'device-ca': { pathLength: 1, keyUsage: ca, extendedKeyUsage: [] },
   'workload-ca': { pathLength: 0, keyUsage: ca, extendedKeyUsage: [] },
 };
@@ -40,7 +40,7 @@ export function isCaProfile(profile: Profile): boolean {
   return rights[profile].pathLength !== undefined;
 }
 
-/** The extensions that say what the rights are, below an issuer that has room for so many CAs. */
+/** The extensions that state the rights, below an issuer that allows so many CAs. */
 export function extensionsOf(
   { pathLength, keyUsage: usages, extendedKeyUsage: purposes }: ProfileRights,
   room: number,

@@ -8,30 +8,30 @@ const unknownMs = 5000;
 
 /** A certificate and the key that it is stored with, `` when it is stored with none. */
 export interface KeyedCertificate {
-  /** Its own id, which its key is likely to have too. */
+  /** The id of the certificate, which is likely to be that of its key, too. */
   readonly id: string;
   readonly certificate: Certificate;
   readonly storedKeyId: string;
 }
 
-/** After a lookup that found nothing, the next one begins when this has passed. */
+/** The pause after a lookup that found nothing. */
 interface Pause {
   readonly since: number;
   readonly pauseMs: number;
 }
 
 /**
- * Which keys belong to certificates, told by their public halves. Anybody may read a certificate, so whoever asks
- * about one while it is looked up joins, and what was not found is not looked for again at once.
+ * Finds the keys of certificates by their public halves. Any process may read a certificate, so concurrent requests
+ * share a lookup, and one that found nothing is followed by a pause.
  */
 export class KeyFinder {
   readonly #keys: SigningKeys;
   readonly #now: () => Date;
-  /** By the fingerprint of the certificate, as in the other two. */
+  /** By the fingerprint of the certificate, as the two below. */
   readonly #found = new Map<string, string>();
-  readonly #underWay = new Map<string, Promise<string>>();
+  readonly #pending = new Map<string, Promise<string>>();
   readonly #pauses = new Map<string, Pause>();
-  /** By the id and the certificate, where the stored key was seen to be its own, or what is in its place since. */
+  /** By id and certificate: those whose stored key was observed to match, and the replacements of stored keys. */
   readonly #confirmed = new Set<string>();
   readonly #replaced = new Map<string, string>();
   #isOutdated = false;
@@ -41,29 +41,29 @@ export class KeyFinder {
     this.#now = now;
   }
 
-  /** Whether keys were out of reach when they were looked up last. */
+  /** Whether the last lookup could not reach every key. */
   get isOutdated(): boolean {
     return this.#isOutdated;
   }
 
-  /** The key that was found before, else ``. */
+  /** The cached key, else ``. */
   known(certificate: Certificate | undefined): string {
     return this.#found.get(certificate?.fingerprint ?? '') ?? '';
   }
 
-  /** What took the place of a stored key that is another one now or gone, `` when nothing did; undefined when it stands. */
+  /** The replacement of a stored key that was changed or deleted, `` without one; undefined when the key is valid. */
   replacementOf(id: string, certificate: Certificate | undefined): string | undefined {
     return this.#replaced.get(`${id} ${certificate?.fingerprint ?? ''}`);
   }
 
-  /** Forgets a key that turned out to be another one now. */
-  forget({ fingerprint }: Certificate): void {
+  /** Evicts a key that turned out to be replaced. */
+  evict({ fingerprint }: Certificate): void {
     this.#found.delete(fingerprint);
   }
 
   /**
-   * Looks the keys of all these certificates up again. Where the keys cannot be asked, and for a key that is out of
-   * reach, what was found before stays.
+   * Looks up the keys of all these certificates again. When the Keys service or a key is unreachable, the previous
+   * result stays.
    */
   async refresh(certificates: readonly KeyedCertificate[], via: Via): Promise<void> {
     const lookup = this.#keys.lookup(via);
@@ -73,13 +73,13 @@ export class KeyFinder {
         if (keyed.storedKeyId === '') await this.#refreshFound(keyed, lookup);
         else await this.#refreshStored(keyed, lookup);
       } catch {
-        this.#isOutdated = true; // the Keys service is away, and emits when it is back
+        this.#isOutdated = true; // a signal announces the return of the Keys service
         return;
       }
     }
   }
 
-  /** The key, or `` when there is none; the likely id is tried first. Rejects when the keys cannot be asked. */
+  /** The key, or `` without one; tries the likely id first. Rejects when the Keys service is unreachable. */
   async find(certificate: Certificate, likely: string, via: Via): Promise<string> {
     const found = (await this.#keys.lookup(via).find(certificate.spki, [likely])) ?? '';
     if (found !== '') this.#found.set(certificate.fingerprint, found);
@@ -87,8 +87,8 @@ export class KeyFinder {
   }
 
   /**
-   * As `find`, for what anybody may ask: `` also when the keys cannot be asked, or were a moment ago. A lookup that is
-   * joined serves the request that began it.
+   * As `find`, for requests of any process: `` also when the Keys service is unreachable, and during a pause. A shared
+   * lookup serves the request that started it.
    */
   async findSparingly(
     certificate: Certificate,
@@ -98,12 +98,12 @@ export class KeyFinder {
     const { fingerprint } = certificate;
     const known = this.known(certificate);
     if (known !== '' || this.#isPausing(fingerprint)) return known;
-    const lookup = this.#underWay.get(fingerprint) ?? this.#lookUp(certificate, likely, requestId);
-    this.#underWay.set(fingerprint, lookup);
+    const lookup = this.#pending.get(fingerprint) ?? this.#lookUp(certificate, likely, requestId);
+    this.#pending.set(fingerprint, lookup);
     return lookup;
   }
 
-  /** A clock that was set back ends a pause: it could last for as long as the clock was wrong. */
+  /** A clock that is set back ends a pause, which could otherwise last for as long as the clock was wrong. */
   #isPausing(fingerprint: string): boolean {
     const pause = this.#pauses.get(fingerprint);
     if (pause === undefined) return false;
@@ -114,14 +114,14 @@ export class KeyFinder {
   async #refreshFound({ id, certificate }: KeyedCertificate, lookup: KeyLookup): Promise<void> {
     const { fingerprint, spki } = certificate;
     const before = this.known(certificate);
-    if (before !== '' && (await this.#stands(before, spki, lookup))) return;
+    if (before !== '' && (await this.#isValid(before, spki, lookup))) return;
     const found = (await lookup.find(spki, [id])) ?? '';
     this.#pauses.delete(fingerprint);
     if (found === '') this.#found.delete(fingerprint);
     else this.#found.set(fingerprint, found);
   }
 
-  /** A stored id may name a key that is still to be made: it is replaced only when its key was there, or is another's. */
+  /** A stored id may name a key that does not exist yet: it is replaced only after its key matched, or differs. */
   async #refreshStored(
     { id, certificate: { fingerprint, spki }, storedKeyId }: KeyedCertificate,
     lookup: KeyLookup,
@@ -135,12 +135,12 @@ export class KeyFinder {
       this.#replaced.delete(name);
     } else if (state === 'differs' || this.#confirmed.has(name)) {
       const before = this.#replaced.get(name) ?? '';
-      if (before !== '' && (await this.#stands(before, spki, lookup))) return;
+      if (before !== '' && (await this.#isValid(before, spki, lookup))) return;
       this.#replaced.set(name, (await lookup.find(spki, [id])) ?? '');
     }
   }
 
-  async #stands(keyId: string, spki: Buffer, lookup: KeyLookup): Promise<boolean> {
+  async #isValid(keyId: string, spki: Buffer, lookup: KeyLookup): Promise<boolean> {
     const state = await lookup.stateOf(keyId, spki);
     if (state === 'unavailable') this.#isOutdated = true;
     return state === 'matches' || state === 'unavailable';
@@ -155,10 +155,10 @@ export class KeyFinder {
       pauseMs = found === '' ? absentMs : 0;
       return found;
     } catch {
-      return ''; // the certificate is there whether the Keys service is or not
+      return ''; // certificates are readable without the Keys service
     } finally {
       this.#pauses.set(fingerprint, { since: this.#now().getTime(), pauseMs });
-      this.#underWay.delete(fingerprint);
+      this.#pending.delete(fingerprint);
     }
   }
 }

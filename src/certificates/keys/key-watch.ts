@@ -5,20 +5,20 @@ import { keysService } from '../../interfaces/keys.ts';
 const pauseMs = 1000;
 const driver = 'org.freedesktop.DBus';
 
-/** What is done again when keys came, went or changed. */
+/** Options of a KeyWatch. */
 export interface KeyWatchOptions {
-  /** Looks the keys up; does not reject. */
-  readonly look: () => Promise<void>;
-  /** Whether the last look found the Keys service out of reach. */
+  /** Looks up the keys; does not reject. */
+  readonly refresh: () => Promise<void>;
+  /** Whether the last refresh could not reach the Keys service. */
   readonly isOutdated: () => boolean;
   readonly signal: AbortSignal;
 }
 
-/** Looks keys up when the Keys service emits that they changed: one look at a time, and at most one a second. */
+/** Refreshes when the Keys service emits changes of keys: one refresh at a time, and at most one a second. */
 export class KeyWatch {
   readonly #options: KeyWatchOptions;
-  #wanted = false;
-  #looking = false;
+  #isRequested = false;
+  #isRunning = false;
 
   constructor(options: KeyWatchOptions) {
     this.#options = options;
@@ -42,22 +42,22 @@ export class KeyWatch {
     };
   }
 
-  /** Has the keys looked up soon; requests while that happens come to one more look. */
+  /** Requests a refresh; all requests during one lead to a single further one. */
   request(): void {
-    this.#wanted = true;
-    if (!this.#looking) void this.#run();
+    this.#isRequested = true;
+    if (!this.#isRunning) void this.#run();
   }
 
   async #run(): Promise<void> {
-    const { look, signal } = this.#options;
-    this.#looking = true;
-    while (this.#wanted && !signal.aborted) {
-      this.#wanted = false;
-      await look();
+    const { refresh, signal } = this.#options;
+    this.#isRunning = true;
+    while (this.#isRequested && !signal.aborted) {
+      this.#isRequested = false;
+      await refresh();
       // undefined: the service stops
       await pause(pauseMs, undefined, { signal, ref: false }).catch(() => undefined);
     }
-    this.#looking = false;
+    this.#isRunning = false;
   }
 }
 

@@ -12,23 +12,23 @@ import {
   signatureAlgorithmFor,
 } from '../../x509/algorithm.ts';
 
-/** The keys that certificates are issued with. */
+/** The signing keys of CAs. */
 export interface SigningKeys {
   /** Signs with the key of this id, and only if its public half is the given one. */
   signer(keyId: string, spki: Buffer, via: Via): Signer;
-  /** Looks for keys by their public halves. */
+  /** Starts a lookup of keys by their public halves. */
   lookup(via: Via): KeyLookup;
-  /** Whether there is a key of this id with another public half; false while the keys cannot be asked. */
+  /** Whether there is a key of this id with another public half; false while the Keys service is unreachable. */
   contradicts(keyId: string, spki: Buffer, via: Via): Promise<boolean>;
 }
 
-/** Whether the key of an id has a public half: `unavailable` when it is there and out of reach. */
+/** Whether the key of an id has a given public half; `unavailable` when it exists but is unreachable. */
 export type KeyState = 'matches' | 'differs' | 'missing' | 'unavailable';
 
-/** Looks for the keys of any number of certificates; asks for each public half once. Rejects when the keys cannot be asked. */
+/** Looks up keys, reading each public half once. Rejects when the Keys service is unreachable. */
 export interface KeyLookup {
   stateOf(keyId: string, spki: Buffer): Promise<KeyState>;
-  /** The id of the key whose public half this is; the likely ids are tried first. */
+  /** The id of the key with this public half; tries the likely ids first. */
   find(spki: Buffer, likely: readonly string[]): Promise<string | undefined>;
 }
 
@@ -85,11 +85,11 @@ export class BusKeys implements SigningKeys {
       return stateOfHalf(await this.#publicHalf(keyId, via), spki) === 'differs';
     } catch (error) {
       if (via.signal?.aborted === true) throw error;
-      return false; // certificates are stored whether the Keys service is there or not
+      return false; // certificates can be stored without the Keys service
     }
   }
 
-  /** The public half of a key; rejects when the keys cannot be asked. */
+  /** The public half of a key; rejects when the Keys service is unreachable. */
   async #publicHalf(id: string, via: Via): Promise<PublicHalf> {
     try {
       const options = { ...via, timeoutMs: lookupTimeoutMs };
@@ -103,7 +103,7 @@ export class BusKeys implements SigningKeys {
     }
   }
 
-  /** The ids of all key pairs that the Keys service shows. */
+  /** The ids of all key pairs of the Keys service. */
   async #pairs({ signal }: Via): Promise<readonly string[]> {
     const { busName: destination, path } = keysService;
     const call = { destination, path, interface: objectManager, member: 'GetManagedObjects' };

@@ -1,14 +1,14 @@
 export default [
   {
-    breaks: 'a certificate file is not looked at again once it was read',
-    text: 'isSame && (seen.settled || !hasSettled) ? seen',
-    becomes: 'seen !== undefined ? seen',
+    breaks: 'a certificate file is not checked again once it was read',
+    text: 'isSame && (cached.settled || !hasSettled)\n        ? cached',
+    becomes: 'cached !== undefined ? cached',
     suite: 'component/certificates/certificate-files',
   },
   {
     breaks: 'a change within one tick of the clock of a file system is never seen',
-    text: 'isSame && (seen.settled || !hasSettled) ? seen',
-    becomes: 'isSame ? seen',
+    text: 'isSame && (cached.settled || !hasSettled)\n        ? cached',
+    becomes: 'isSame ? cached',
     suite: 'component/certificates/certificate-files',
   },
   {
@@ -159,8 +159,8 @@ export default [
   },
   {
     breaks: 'preloaded files are not read again and lives do not end unless a call comes',
-    text: 'const again = setInterval(() => void refresh(service, log), refreshMs).unref();',
-    becomes: 'const again = setInterval(() => undefined, refreshMs).unref();',
+    text: 'const timer = setInterval(() => void refresh(service, log), refreshMs).unref();',
+    becomes: 'const timer = setInterval(() => undefined, refreshMs).unref();',
     suite: 'integration/certificates/refresh',
   },
   {
@@ -200,9 +200,9 @@ export default [
     suite: 'component/certificates/issuers/policy',
   },
   {
-    breaks: 'a preloaded certificate stays as it was made first',
-    text: 'if (before !== undefined && isSameList(before.parts, parts)) return before.held;',
-    becomes: 'if (before !== undefined) return before.held;',
+    breaks: 'a preloaded certificate stays as it was first read',
+    text: 'if (cached !== undefined && isSameList(cached.parts, parts)) return cached.entry;',
+    becomes: 'if (cached !== undefined) return cached.entry;',
     suite: 'component/certificates/preloaded',
   },
   {
@@ -231,7 +231,7 @@ export default [
   },
   {
     breaks: 'a key that was replaced is asked for again and again',
-    text: "if (isServiceError(error, 'NotFound')) this.#catalog.forgetKey(authority.chain[0]);",
+    text: "if (isServiceError(error, 'NotFound')) this.#catalog.evictKey(authority.chain[0]);",
     becomes: '',
     suite: 'component/certificates/issuers/authority',
   },
@@ -269,14 +269,14 @@ export default [
   },
   {
     breaks: 'the digest of an older trust bundle takes the place of that of a newer one',
-    text: '    if (reading < this.#published) return false;\n',
+    text: '    if (number < this.#published) return false;\n',
     becomes: '',
     suite: 'component/certificates/changes',
   },
   {
     breaks: 'a certificate that was deleted while its key was looked up is shown again',
-    text: "    if (found !== '') await this.#republish(held.id);",
-    becomes: "    if (found !== '') this.publish(held);",
+    text: "    if (found !== '') await this.#republish(entry.id);",
+    becomes: "    if (found !== '') this.publish(entry);",
     suite: 'component/certificates/changes',
   },
   {

@@ -118,10 +118,10 @@ test('keeps what it found, and waits for no pause once that is forgotten', async
   context.now += 86_400 * secondMs;
   assert.is(await sparingly(context), 'k');
   assert.equal(keys.recent(), [search]);
-  finder.forget(certificate);
+  finder.evict(certificate);
   assert.is(await sparingly(context), 'k');
   assert.equal(keys.recent(), [search]);
-  finder.forget(certificate);
+  finder.evict(certificate);
   assert.is(finder.known(certificate), '');
   assert.is(await sparingly(context), 'k');
   assert.equal(keys.recent(), [search]);

@@ -26,8 +26,8 @@ async function watching({ isOutdated = false } = {}) {
   } as unknown as Bus; // nothing else of it is used
   const stop = new AbortController();
   let looks = 0;
-  const look = () => Promise.resolve(void looks++);
-  const options = { look, isOutdated: () => isOutdated, signal: stop.signal };
+  const refresh = () => Promise.resolve(void looks++);
+  const options = { refresh, isOutdated: () => isOutdated, signal: stop.signal };
   const listening = await new KeyWatch(options).listen(bus);
   const emit = async (at: number, signal: object) => {
     const whole = {
