@@ -184,6 +184,7 @@ function warnOfSockets(
   { connect, listen }: Pick<ModulesConfig, 'connect' | 'listen'>,
   context: Pick<ParseContext, 'warnAt'>,
 ): void {
+  if (listen.management === listen.workload) return; // refused
   for (const api of ['management', 'workload'] as const) {
     if (connect[api] === listen[api]) continue;
     const text = `modules look for the ${api} API at ${connect[api]}, and listen.${api}_uri offers it to this machine at ${listen[api]}`;

@@ -1,8 +1,8 @@
 import type { ServiceError } from '../../errors.ts';
+import type { moduleStates } from '../../interfaces/words.ts';
 import type { Container } from '../docker/engine.ts';
 import type { Work } from './apply.ts';
 import type { PulledImage } from './module-image.ts';
-import type { ModuleState } from './module-state.ts';
 import type { Desired, Step } from './plan.ts';
 
 /**
@@ -30,6 +30,9 @@ export const goals = [
 ] as const;
 /** The desired state of a module. */
 export type Goal = (typeof goals)[number];
+
+/** The one word for how a module is. */
+export type ModuleState = (typeof moduleStates)[number];
 
 /** Whether nothing of the module is to be left. */
 export function isAbsence(goal: Goal): boolean {

@@ -6,11 +6,8 @@
  *   start    created ─► starting ─► running             crash    running ─► backoff ─► starting ─► running
  *   stop     running ─► stopping ─► stopped             delete   running ─► stopping ─► gone
  */
-import type { moduleStates } from '../../interfaces/words.ts';
 import type { Container } from '../docker/engine.ts';
-import { isAbsence, type ModuleStatus } from './goal.ts';
-
-export type ModuleState = (typeof moduleStates)[number];
+import { isAbsence, type ModuleState, type ModuleStatus } from './goal.ts';
 
 /** The word for a module; undefined where it has no other one than before. */
 export function stateOf(status: Omit<ModuleStatus, 'state'>): ModuleState | undefined {

@@ -95,3 +95,9 @@ export const CKG = { MGF1_SHA256: 0x2, MGF1_SHA384: 0x3, MGF1_SHA512: 0x4 } as c
 
 /** How pkcs11js is told what a mechanism parameter is. */
 export const CK_PARAMS = { AES_GCM: 3, RSA_PSS: 5 } as const;
+
+/** Ed25519 as an object identifier, and as the PrintableString that PKCS#11 3.0 names too. */
+export const ed25519Params: readonly Buffer[] = [
+  Buffer.from('06032b6570', 'hex'),
+  Buffer.from('130c656477617264733235353139', 'hex'),
+];

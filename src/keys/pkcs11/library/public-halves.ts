@@ -8,7 +8,7 @@ import { curveOids, isEc, type PairAlgorithm } from '../../algorithm.ts';
 import { tlv } from '../../material/der.ts';
 import { tags } from '../../material/der-reader.ts';
 import { algorithmOf, ecPublicKeyOid, ecSpki, pointOf } from '../../material/private-key.ts';
-import { CKA, CKK, CKO } from './constants.ts';
+import { CKA, CKK, CKO, ed25519Params } from './constants.ts';
 import type { Session } from './session.ts';
 
 /** A private key, as far as it says what its public half is called. */
@@ -33,12 +33,6 @@ export interface Candidates {
   /** Whether it is a kind of key that the service does not offer, with whatever public half. */
   readonly isOther: boolean;
 }
-
-/** Ed25519 as an object identifier, and as the PrintableString that PKCS#11 3.0 names too. */
-export const ed25519Params: readonly Buffer[] = [
-  Buffer.from('06032b6570', 'hex'),
-  Buffer.from('130c656477617264733235353139', 'hex'),
-];
 
 const maxCandidates = 8;
 const publicKeyObjects: Template = [

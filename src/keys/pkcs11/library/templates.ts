@@ -23,8 +23,7 @@ import { pointOf } from '../../material/private-key.ts';
 import { type RsaParts, withEcScalar, withRsaParts } from '../../material/private-parts.ts';
 import { secretBytes } from '../../material/secret-bytes.ts';
 import type { Material } from '../../store.ts';
-import { CKA, CKK, CKM, CKO } from './constants.ts';
-import { ed25519Params } from './public-halves.ts';
+import { CKA, CKK, CKM, CKO, ed25519Params } from './constants.ts';
 
 /** The names of a new object. */
 export interface Names {
