@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -128,6 +128,32 @@ function allowsPackage({ from, what }: Import): boolean {
   return packages.some(({ name, folder }) => name.test(what) && importer.startsWith(folder));
 }
 
+const lines = (file: string): number => read(file).split('\n').length - 1;
+
+function groupBy<T>(all: readonly T[], keyOf: (one: T) => string): ReadonlyMap<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const one of all) groups.set(keyOf(one), [...(groups.get(keyOf(one)) ?? []), one]);
+  return groups;
+}
+
+/** Circles of a graph, each as the files it leads through. */
+function circlesIn(
+  targetsOf: (file: string) => readonly string[],
+  files: readonly string[],
+): readonly string[] {
+  const done = new Set<string>();
+  const circles: string[] = [];
+  const visit = (file: string, path: readonly string[]): void => {
+    const at = path.indexOf(file);
+    if (at >= 0) circles.push([...path.slice(at), file].join(' -> '));
+    if (at >= 0 || done.has(file)) return;
+    for (const target of targetsOf(file)) visit(target, [...path, file]);
+    done.add(file);
+  };
+  for (const file of files) visit(file, []);
+  return circles;
+}
+
 const sourceImports = filesBelow('src', /\.ts$/).flatMap(importsOf);
 const show = ({ from, what }: Import) => `${from} imports ${what}`;
 
@@ -144,6 +170,34 @@ test('keeps every import of src within the dependency table', () => {
 test('keeps every package in the folder that owns it', () => {
   const foreign = sourceImports.filter(({ what }) => !/^(\.|node:)/.test(what));
   assert.equal(foreign.filter((one) => !allowsPackage(one)).map(show), []);
+});
+
+test('finds no import that leads back to where it began, types included', () => {
+  const local = sourceImports.filter(({ what }) => what.startsWith('.'));
+  const next = groupBy(local, ({ from }) => from);
+  const targetsOf = (file: string): readonly string[] =>
+    (next.get(file) ?? []).map(({ what }) => normalize(join(dirname(file), what)));
+  assert.equal(circlesIn(targetsOf, [...next.keys()]), []);
+});
+
+test('has rooms: at most 15 files side by side in a folder', () => {
+  const code = /\.(ts|mjs|c|h|py)$/;
+  const files = [...filesBelow('src', code), ...filesBelow('test', code)];
+  const counts = [...groupBy(files, dirname)].map(([folder, { length }]) => ({ folder, length }));
+  assert.equal(
+    counts.filter(({ length }) => length > 15),
+    [],
+  );
+});
+
+test('has the same skeleton in every service', () => {
+  const skeleton = ['main', 'start', 'service', 'handlers', 'properties', 'config/config'];
+  const missing = domains
+    .flatMap((name) => skeleton.map((part) => `src/${name}/${part}.ts`))
+    .filter((file) => !existsSync(join(root, file)));
+  assert.equal(missing, []);
+  const long = domains.map((name) => `src/${name}/main.ts`).filter((file) => lines(file) > 15);
+  assert.equal(long, []);
 });
 
 test('finds no service that calls another one without saying on whose behalf', () => {
@@ -174,7 +228,6 @@ test('compiles schemas in one module, which bundles replace', () => {
 });
 
 test('keeps files small', () => {
-  const lines = (file: string) => read(file).split('\n').length - 1;
   const limit = (file: string) => (file.startsWith('src/') ? 400 : 600);
   const files = [...filesBelow('src', /\.(ts|mjs|c|h)$/), ...filesBelow('test', /\.(ts|mjs|c)$/)];
   const large = files.filter((file) => lines(file) > limit(file));

@@ -22,19 +22,19 @@ import {
   moduleOperations,
   refuseAbsent,
 } from './module-operations.ts';
-import { ModuleRegistry } from './module-registry.ts';
 import type { ModuleSource } from './module-source.ts';
 import { Pacer } from './pacer.ts';
 import { managerProperties } from './properties.ts';
-import type { Records } from './records.ts';
+import { ModuleRegistry } from './registry/module-registry.ts';
+import type { Records } from './registry/records.ts';
 import {
   type RestoredModule,
   readDigestKey,
   recordOf,
   restoreAgent,
   restoreModules,
-} from './restore.ts';
-import { RestoreErrors } from './restore-errors.ts';
+} from './registry/restore.ts';
+import { RestoreErrors } from './registry/restore-errors.ts';
 import type { SavedState } from './supervisor/desired-state.ts';
 import { EngineMonitor, type EngineStatus } from './supervisor/engine-monitor.ts';
 import type { Prepared, Refused } from './supervisor/goal.ts';

@@ -11,13 +11,13 @@ import type { ModulesConfig } from './config/config.ts';
 import { cgroupVersion } from './docker/confinement/engine-defaults.ts';
 import { createOptionsValidator } from './docker/confinement/misfit.ts';
 import type { ModuleSettings } from './docker/create-options/create-options.ts';
-import { DockerEngine } from './docker/docker-engine.ts';
+import { DockerEngine } from './docker/engine/docker-engine.ts';
 import { isElevated, prepare, refuseUnconfined } from './docker/prepare.ts';
 import { type SystemInfo, systemInfo } from './docker/system-info.ts';
 import { modulesHandlers, modulesResolvers } from './handlers.ts';
 import { Identities, onIdentityChange } from './identities.ts';
 import type { ModuleSource } from './module-source.ts';
-import { Records } from './records.ts';
+import { Records } from './registry/records.ts';
 import { ModuleRuntime } from './service.ts';
 
 /** Starts the Module Runtime: modules are looked after as soon as the service has its name. */

@@ -6,7 +6,7 @@ import { type Identity, setpriv } from '../support/identity/identity.ts';
 import { cpuMicroseconds } from './processes.ts';
 
 const run = promisify(execFile);
-const source = fileURLToPath(new URL('../../../test/bench/client.c', import.meta.url));
+const source = fileURLToPath(new URL('../../../test/bench/native/client.c', import.meta.url));
 
 /** How many calls are under way at any time in every measurement. */
 export const inFlight = 8;

@@ -11,7 +11,7 @@ import { background, peakRss, resetPeakRss, rss } from './processes.ts';
 import { median, type Result } from './result.ts';
 
 const run = promisify(execFile);
-const source = fileURLToPath(new URL('../../../test/bench/flood.c', import.meta.url));
+const source = fileURLToPath(new URL('../../../test/bench/native/flood.c', import.meta.url));
 const script = fileURLToPath(new URL('echo-service.js', import.meta.url));
 
 const connections = 40;

@@ -18,8 +18,8 @@ const files = [
   'integration/tls/tcp-connect',
   'integration/keys/service',
   'integration/device',
-  'component/modules/api/requests',
-  'component/modules/api/connections',
+  'component/modules/api/http/requests',
+  'component/modules/api/http/connections',
   'integration/modules/api/http-clients',
 ];
 const deadlineMs = 300_000;

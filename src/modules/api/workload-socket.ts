@@ -3,9 +3,9 @@ import { describeError, isServiceError } from '../../errors.ts';
 import type { ModuleName } from '../../ids.ts';
 import type { Log } from '../../service/log/log.ts';
 import type { Repeats } from '../../service/log/repeats.ts';
-import { HttpProblem } from './failure.ts';
-import { apiServer, type RequestRecord } from './http.ts';
-import { type SocketPlace, serveSocket } from './socket.ts';
+import { HttpProblem } from './http/failure.ts';
+import { apiServer, type RequestRecord } from './http/http.ts';
+import { type SocketPlace, serveSocket } from './http/socket.ts';
 import { type WorkloadBackend, workloadRoutes } from './workload.ts';
 
 /** A reason may quote what the module sent. */

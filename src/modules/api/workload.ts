@@ -10,9 +10,9 @@ import {
   moduleNameOf,
   parseModuleId,
 } from '../../ids.ts';
-import { HttpProblem } from './failure.ts';
 import type { HeldCall } from './hold.ts';
-import type { ApiReply, ApiRequest, Route } from './http.ts';
+import { HttpProblem } from './http/failure.ts';
+import type { ApiReply, ApiRequest, Route } from './http/http.ts';
 import { parseRfc3339 } from './rfc3339.ts';
 import { base64Bytes, joinSecret, jsonOfPem } from './secret-buffer.ts';
 

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../src/errors.ts';
-import { DockerEngine } from '../../../src/modules/docker/docker-engine.ts';
+import { DockerEngine } from '../../../src/modules/docker/engine/docker-engine.ts';
 import { digestLabel, owner, ownerLabel } from '../../../src/modules/docker/labels.ts';
 import {
   EngineMonitor,

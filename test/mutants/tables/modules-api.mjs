@@ -3,31 +3,31 @@ export default [
     breaks: 'a body is no longer limited to 2 MiB',
     text: 'const longestBodyBytes = 2 << 20;',
     becomes: 'const longestBodyBytes = 4 << 20;',
-    suite: 'unit/modules/api/body',
+    suite: 'unit/modules/api/http/body',
   },
   {
     breaks: 'a body that was read is not wiped',
     text: "throw new HttpProblem(422, 'the body is not JSON');\n  } finally {\n    body.fill(0);",
     becomes: "throw new HttpProblem(422, 'the body is not JSON');\n  } finally {\n    void body;",
-    suite: 'unit/modules/api/body',
+    suite: 'unit/modules/api/http/body',
   },
   {
     breaks: 'the parts of a body that is too long are not wiped',
     text: 'for (const chunk of chunks) chunk.fill(0);\n      reject(problem);',
     becomes: 'reject(problem);',
-    suite: 'unit/modules/api/body',
+    suite: 'unit/modules/api/http/body',
   },
   {
     breaks: 'a limit is answered with 500 and not with a status that is retried',
     text: 'LimitsExceeded: 503,',
     becomes: 'LimitsExceeded: 500,',
-    suite: 'unit/modules/api/failure',
+    suite: 'unit/modules/api/http/failure',
   },
   {
     breaks: 'the message of a broken service goes to the module',
     text: "if (isServiceError(error) && error.code !== 'Failed') {",
     becomes: 'if (isServiceError(error)) {',
-    suite: 'unit/modules/api/failure',
+    suite: 'unit/modules/api/http/failure',
   },
   {
     breaks: 'any number of requests is held during an outage',
@@ -52,7 +52,7 @@ export default [
     text: "if (expects === 'other') throw new HttpProblem(417, 'the only expectation met is 100-continue');\n  route.admit?.(params);",
     becomes:
       "if (expects === 'other') throw new HttpProblem(417, 'the only expectation met is 100-continue');",
-    suite: 'component/modules/api/requests',
+    suite: 'component/modules/api/http/requests',
   },
   {
     breaks: 'an answer that holds a secret is not wiped',
@@ -64,7 +64,7 @@ export default [
     breaks: 'a connection stays open after a body that did not come',
     text: 'if (isUnsure || broken.aborted || status === 408) response.shouldKeepAlive = false;',
     becomes: 'if (isUnsure || broken.aborted) response.shouldKeepAlive = false;',
-    suite: 'component/modules/api/requests',
+    suite: 'component/modules/api/http/requests',
   },
   {
     breaks: "labels that hold a tool's environment are in the list of modules",
@@ -88,7 +88,7 @@ export default [
     breaks: 'a version of the API that clients in the field ask for is refused',
     text: "  '2019-11-05',\n",
     becomes: '',
-    suite: 'component/modules/api/targets',
+    suite: 'component/modules/api/http/targets',
   },
   {
     breaks: 'the first api-version of a request counts, and not the last',
@@ -106,13 +106,13 @@ export default [
     breaks: 'a request is answered whatever generation of the module it names',
     text: "if (request.params['generation'] !== identity.generationId) {",
     becomes: "if (request.params['generation'] === '') {",
-    suite: 'component/modules/api/targets',
+    suite: 'component/modules/api/http/targets',
   },
   {
     breaks: 'a module is served as another one',
     text: "if (moduleIdOf(moduleNameOf(parseModuleId(named ?? ''))) !== own) {",
     becomes: "if (parseModuleId(named ?? '') === '') {",
-    suite: 'component/modules/api/targets',
+    suite: 'component/modules/api/http/targets',
   },
   {
     breaks: 'a ciphertext is bound to no generation of its module',

@@ -88,7 +88,7 @@ export default [
     breaks: 'directories of modules are removed whose records cannot be read',
     text: '[...modules.ids(), agent?.name]',
     becomes: '[...modules.values().map(({ name }) => name), agent?.name]',
-    suite: 'component/modules/records',
+    suite: 'component/modules/registry/records',
   },
   {
     breaks: 'a module has an end and an exit code while it runs',
@@ -125,19 +125,19 @@ export default [
     breaks: 'the record of another module is taken for that of this one',
     text: "if (record['name'] !== name || goal === undefined) {",
     becomes: 'if (goal === undefined) {',
-    suite: 'component/modules/records',
+    suite: 'component/modules/registry/records',
   },
   {
     breaks: 'a module whose record does not say so is elevated',
     text: "elevated: record['elevated'] === true,",
     becomes: "elevated: record['elevated'] !== false,",
-    suite: 'component/modules/records',
+    suite: 'component/modules/registry/records',
   },
   {
     breaks: 'a module is made over a record that could not be read',
     text: "throw new ServiceError('Unavailable', damage.message, { cause: damage });",
     becomes: '',
-    suite: 'component/modules/records',
+    suite: 'component/modules/registry/records',
   },
   {
     breaks: 'what ended with the container engine counts as a failure of the module',
@@ -245,13 +245,13 @@ export default [
     breaks: 'a reload has an agent started again whose record says that it is stopped',
     text: 'await records.modules.retry([agent.name]);',
     becomes: '',
-    suite: 'component/modules/records',
+    suite: 'component/modules/registry/records',
   },
   {
     breaks: 'directories of modules are removed when no record can be listed',
     text: 'else if (modules.failure === undefined) {',
     becomes: 'else {',
-    suite: 'component/modules/records',
+    suite: 'component/modules/registry/records',
   },
   {
     breaks: 'the part of a subnet may be larger than the subnet',

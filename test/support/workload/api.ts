@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ServiceError } from '../../../src/errors.ts';
 import { parseModuleName } from '../../../src/ids.ts';
-import type { ConnectionLimits } from '../../../src/modules/api/connections.ts';
 import type { HoldLimits } from '../../../src/modules/api/hold.ts';
-import { apiServer, type RequestRecord } from '../../../src/modules/api/http.ts';
+import type { ConnectionLimits } from '../../../src/modules/api/http/connections.ts';
+import { apiServer, type RequestRecord } from '../../../src/modules/api/http/http.ts';
+import { makeSocketDirectory, serveSocket } from '../../../src/modules/api/http/socket.ts';
+import type { SendLimits } from '../../../src/modules/api/http/unsent.ts';
 import { type ModuleSummary, moduleList } from '../../../src/modules/api/module-list.ts';
-import { makeSocketDirectory, serveSocket } from '../../../src/modules/api/socket.ts';
-import type { SendLimits } from '../../../src/modules/api/unsent.ts';
 import { type WorkloadBackend, workloadRoutes } from '../../../src/modules/api/workload.ts';
 
 /** The end of validity of every certificate. */

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseModuleName } from '../../../../src/ids.ts';
-import { apiServer, type RequestRecord } from '../../../../src/modules/api/http.ts';
-import { makeSocketDirectory, serveSocket } from '../../../../src/modules/api/socket.ts';
+import { apiServer, type RequestRecord } from '../../../../src/modules/api/http/http.ts';
+import { makeSocketDirectory, serveSocket } from '../../../../src/modules/api/http/socket.ts';
 import { workloadRoutes } from '../../../../src/modules/api/workload.ts';
 import { askOn, genid, notAfter, plainBackend, version } from '../../../support/workload/api.ts';
 

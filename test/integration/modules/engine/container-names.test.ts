@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isServiceError } from '../../../../src/errors.ts';
-import { DockerEngine } from '../../../../src/modules/docker/docker-engine.ts';
+import { DockerEngine } from '../../../../src/modules/docker/engine/docker-engine.ts';
 import { digestLabel, owner, ownerLabel } from '../../../../src/modules/docker/labels.ts';
 import { apply, type Work } from '../../../../src/modules/supervisor/apply.ts';
 import { plan } from '../../../../src/modules/supervisor/plan.ts';

@@ -3,7 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isServiceError } from '../../../../src/errors.ts';
 import { parseNetwork } from '../../../../src/modules/config/network-config.ts';
-import { DockerEngine } from '../../../../src/modules/docker/docker-engine.ts';
+import { DockerEngine } from '../../../../src/modules/docker/engine/docker-engine.ts';
 import type { ContainerState } from '../../../../src/modules/docker/engine.ts';
 import { digestLabel, owner, ownerLabel } from '../../../../src/modules/docker/labels.ts';
 import { importBusybox } from '../../../support/engine/images.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { DockerEngine } from '../../../../src/modules/docker/docker-engine.ts';
+import { DockerEngine } from '../../../../src/modules/docker/engine/docker-engine.ts';
 import {
   EngineMonitor,
   type EngineStatus,

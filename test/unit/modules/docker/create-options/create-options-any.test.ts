@@ -21,7 +21,7 @@ import {
   restartPolicies,
   withoutEnginePolicy,
 } from '../../../../../src/modules/docker/create-options/restart-policy.ts';
-import { withTag } from '../../../../../src/modules/docker/pull.ts';
+import { withTag } from '../../../../../src/modules/docker/engine/pull.ts';
 import { holds } from '../../../../support/property.ts';
 
 type Json = Readonly<Record<string, unknown>>;

@@ -2,7 +2,7 @@ import { chmod, mkdir, open, rm } from 'node:fs/promises';
 import { createServer as createHttpServer, type RequestListener, type Server } from 'node:http';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { ServiceError } from '../../errors.ts';
+import { ServiceError } from '../../../errors.ts';
 import { type ConnectionLimits, Connections } from './connections.ts';
 import type { Exchange, ExchangeServer } from './exchange.ts';
 import { HttpProblem, parserProblem } from './failure.ts';

@@ -2,8 +2,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { genid, version, WorkloadApi } from '../../../support/workload/api.ts';
-import { RawClient, type RawResponse, rawRequest } from '../../../support/workload/raw-client.ts';
+import { genid, version, WorkloadApi } from '../../../../support/workload/api.ts';
+import {
+  RawClient,
+  type RawResponse,
+  rawRequest,
+} from '../../../../support/workload/raw-client.ts';
 
 const test = suite<{ api: WorkloadApi }>('requests');
 const bundle = `GET /trust-bundle?${version}`;

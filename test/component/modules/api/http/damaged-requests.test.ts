@@ -1,9 +1,9 @@
 /** Requests with bytes changed, taken out, put in or cut off: whatever comes, it is answered or closed. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { numbers } from '../../../support/numbers.ts';
-import { genid, version, WorkloadApi } from '../../../support/workload/api.ts';
-import { RawClient, rawRequest } from '../../../support/workload/raw-client.ts';
+import { numbers } from '../../../../support/numbers.ts';
+import { genid, version, WorkloadApi } from '../../../../support/workload/api.ts';
+import { RawClient, rawRequest } from '../../../../support/workload/raw-client.ts';
 
 const test = suite('damaged requests');
 const below = numbers(20_261_126);

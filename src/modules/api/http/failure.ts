@@ -1,5 +1,5 @@
 /** How failures look on the wire: JSON with `message`, and a reason phrase of one word. */
-import { type ErrorCode, isServiceError } from '../../errors.ts';
+import { type ErrorCode, isServiceError } from '../../../errors.ts';
 
 /** A failure of the protocol itself, with its status. */
 export class HttpProblem extends Error {

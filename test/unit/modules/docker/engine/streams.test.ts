@@ -2,14 +2,14 @@
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { isServiceError } from '../../../../src/errors.ts';
+import { isServiceError } from '../../../../../src/errors.ts';
 import {
   demultiplexed,
   jsonLines,
   lastLines,
   plain,
-} from '../../../../src/modules/docker/streams.ts';
-import { holdsAsync } from '../../../support/property.ts';
+} from '../../../../../src/modules/docker/engine/streams.ts';
+import { holdsAsync } from '../../../../support/property.ts';
 
 const test = suite('streams of the engine');
 

@@ -1,4 +1,4 @@
-import { type ErrorCode, ServiceError, systemCode } from '../../errors.ts';
+import { type ErrorCode, ServiceError, systemCode } from '../../../errors.ts';
 
 /** A message may quote what a module is made from, and goes to the journal at every attempt. */
 const longestMessage = 1024;

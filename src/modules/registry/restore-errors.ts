@@ -1,6 +1,6 @@
-import { describeError } from '../errors.ts';
-import type { Log } from '../service/log/log.ts';
-import type { DamagedFile } from '../service/state/state-file.ts';
+import { describeError } from '../../errors.ts';
+import type { Log } from '../../service/log/log.ts';
+import type { DamagedFile } from '../../service/state/state-file.ts';
 
 /** What is wrong with what was there before; one module that cannot be taken up is no reason to leave the others. */
 export class RestoreErrors {

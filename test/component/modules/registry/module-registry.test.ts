@@ -3,16 +3,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parseModuleName } from '../../../src/ids.ts';
-import { type ModulesBackend, workloadBackend } from '../../../src/modules/api/workload-backend.ts';
-import type { Clients } from '../../../src/modules/clients.ts';
-import type { ModulesConfig } from '../../../src/modules/config/config.ts';
-import type { Container, ContainerEngine } from '../../../src/modules/docker/engine.ts';
-import { Identities } from '../../../src/modules/identities.ts';
-import { ModuleRegistry } from '../../../src/modules/module-registry.ts';
-import { Repeats } from '../../../src/service/log/repeats.ts';
-import { until } from '../../support/deadline.ts';
-import { callWithoutHold } from '../../support/workload/no-hold.ts';
+import { parseModuleName } from '../../../../src/ids.ts';
+import {
+  type ModulesBackend,
+  workloadBackend,
+} from '../../../../src/modules/api/workload-backend.ts';
+import type { Clients } from '../../../../src/modules/clients.ts';
+import type { ModulesConfig } from '../../../../src/modules/config/config.ts';
+import type { Container, ContainerEngine } from '../../../../src/modules/docker/engine.ts';
+import { Identities } from '../../../../src/modules/identities.ts';
+import { ModuleRegistry } from '../../../../src/modules/registry/module-registry.ts';
+import { Repeats } from '../../../../src/service/log/repeats.ts';
+import { until } from '../../../support/deadline.ts';
+import { callWithoutHold } from '../../../support/workload/no-hold.ts';
 
 const test = suite<{ directory: string }>('directory of modules');
 const longMs = 20_000;

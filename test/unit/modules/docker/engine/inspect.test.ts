@@ -7,7 +7,7 @@ import {
   renamedOf,
   systemOf,
   volumeOf,
-} from '../../../../src/modules/docker/inspect.ts';
+} from '../../../../../src/modules/docker/engine/inspect.ts';
 
 type Listed = Parameters<typeof renamedOf>[0][number];
 type Inspected = Parameters<typeof containerOf>[0];

@@ -1,13 +1,13 @@
-import type { ObjectManager } from '../dbus/server/object-manager.ts';
-import { describeError, ServiceError } from '../errors.ts';
-import type { ModuleName } from '../ids.ts';
-import type { modulesService } from '../interfaces/modules.ts';
-import type { Log } from '../service/log/log.ts';
-import type { ModulesBackend } from './api/workload-backend.ts';
-import { ManagedModule, type ModuleParts } from './managed-module.ts';
-import type { ModuleSource } from './module-source.ts';
+import type { ObjectManager } from '../../dbus/server/object-manager.ts';
+import { describeError, ServiceError } from '../../errors.ts';
+import type { ModuleName } from '../../ids.ts';
+import type { modulesService } from '../../interfaces/modules.ts';
+import type { Log } from '../../service/log/log.ts';
+import type { ModulesBackend } from '../api/workload-backend.ts';
+import { ManagedModule, type ModuleParts } from '../managed-module.ts';
+import type { ModuleSource } from '../module-source.ts';
+import type { SavedState } from '../supervisor/desired-state.ts';
 import type { Records } from './records.ts';
-import type { SavedState } from './supervisor/desired-state.ts';
 
 /** What the directory is made of. */
 export interface RegistryOptions {

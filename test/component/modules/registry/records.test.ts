@@ -4,13 +4,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { isServiceError } from '../../../src/errors.ts';
-import { parseModuleName } from '../../../src/ids.ts';
-import { makeSocketDirectory } from '../../../src/modules/api/socket.ts';
-import { parseSettings } from '../../../src/modules/docker/create-options/create-options.ts';
-import { type ModuleRecord, Records } from '../../../src/modules/records.ts';
-import { recordOf, restoreAgent, restoreModules } from '../../../src/modules/restore.ts';
-import { RestoreErrors } from '../../../src/modules/restore-errors.ts';
+import { isServiceError } from '../../../../src/errors.ts';
+import { parseModuleName } from '../../../../src/ids.ts';
+import { makeSocketDirectory } from '../../../../src/modules/api/http/socket.ts';
+import { parseSettings } from '../../../../src/modules/docker/create-options/create-options.ts';
+import { type ModuleRecord, Records } from '../../../../src/modules/registry/records.ts';
+import {
+  recordOf,
+  restoreAgent,
+  restoreModules,
+} from '../../../../src/modules/registry/restore.ts';
+import { RestoreErrors } from '../../../../src/modules/registry/restore-errors.ts';
 
 const test = suite<{ directory: string; records: Records }>('records of modules');
 const log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };

@@ -1,28 +1,28 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { ServiceError } from '../errors.ts';
-import { type ModuleName, parseModuleName } from '../ids.ts';
-import { jsonRecords, RecordDirectory } from '../service/state/record-directory.ts';
-import { StateDisk } from '../service/state/state-disk.ts';
+import { ServiceError } from '../../errors.ts';
+import { type ModuleName, parseModuleName } from '../../ids.ts';
+import { jsonRecords, RecordDirectory } from '../../service/state/record-directory.ts';
+import { StateDisk } from '../../service/state/state-disk.ts';
 import {
   DamagedFile,
   readStateFile,
   removeLeftovers,
   writeStateFile,
-} from '../service/state/state-file.ts';
+} from '../../service/state/state-file.ts';
 import {
   type ModuleSettings,
   objectAt,
   parseSettings,
   settingsJson,
-} from './docker/create-options/create-options.ts';
+} from '../docker/create-options/create-options.ts';
 import {
   type ModuleVerb,
   moduleVerbs,
   type SavedOperation,
   type SavedState,
-} from './supervisor/desired-state.ts';
-import { type Goal, goals } from './supervisor/goal.ts';
+} from '../supervisor/desired-state.ts';
+import { type Goal, goals } from '../supervisor/goal.ts';
 
 /** A module as it was asked for. The agent's configuration is in modules.yaml, so its record has none. */
 export interface ModuleRecord {

@@ -8,8 +8,8 @@ import type {
   MadeFor,
   Renamed,
   Volume,
-} from './engine.ts';
-import { digestLabel, moduleLabel, owner, ownerLabel } from './labels.ts';
+} from '../engine.ts';
+import { digestLabel, moduleLabel, owner, ownerLabel } from '../labels.ts';
 
 /** What the engine's answer about a container means to us. */
 export function containerOf(answer: Docker.ContainerInspectInfo): Container {

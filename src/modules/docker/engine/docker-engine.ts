@@ -1,9 +1,8 @@
 import { Readable } from 'node:stream';
 import type Docker from 'dockerode';
-import { ServiceError } from '../../errors.ts';
-import { JoinedSignal } from '../../service/joined-signal.ts';
-import { Mutex } from '../../service/mutex.ts';
-import { openClient } from './client.ts';
+import { ServiceError } from '../../../errors.ts';
+import { JoinedSignal } from '../../../service/joined-signal.ts';
+import { Mutex } from '../../../service/mutex.ts';
 import type {
   Container,
   ContainerEngine,
@@ -18,9 +17,10 @@ import type {
   PullOptions,
   Renamed,
   Volume,
-} from './engine.ts';
+} from '../engine.ts';
+import { owner, ownerLabel } from '../labels.ts';
+import { openClient } from './client.ts';
 import { containerOf, eventNames, imageOf, renamedOf, systemOf, volumeOf } from './inspect.ts';
-import { owner, ownerLabel } from './labels.ts';
 import { logStream } from './logs.ts';
 import { followPull, withTag } from './pull.ts';
 import { demultiplexed, jsonLines, lastLines, plain } from './streams.ts';

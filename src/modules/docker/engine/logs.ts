@@ -1,5 +1,5 @@
 import type Docker from 'dockerode';
-import type { LogRequest } from './engine.ts';
+import type { LogRequest } from '../engine.ts';
 
 /**
  * The log of a container as a stream. The client's own `logs` reads the whole answer into memory and parses it when it happens to be JSON,

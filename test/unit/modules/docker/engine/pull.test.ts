@@ -1,9 +1,9 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { isServiceError } from '../../../../src/errors.ts';
-import type { PullProgress } from '../../../../src/modules/docker/engine.ts';
-import { followPull, withTag } from '../../../../src/modules/docker/pull.ts';
-import { translatePull } from '../../../../src/modules/docker/translate.ts';
+import { isServiceError } from '../../../../../src/errors.ts';
+import { followPull, withTag } from '../../../../../src/modules/docker/engine/pull.ts';
+import { translatePull } from '../../../../../src/modules/docker/engine/translate.ts';
+import type { PullProgress } from '../../../../../src/modules/docker/engine.ts';
 
 const test = suite('pulls');
 

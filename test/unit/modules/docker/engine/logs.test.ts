@@ -1,8 +1,8 @@
 import type Docker from 'dockerode';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { LogRequest } from '../../../../src/modules/docker/engine.ts';
-import { logStream } from '../../../../src/modules/docker/logs.ts';
+import { logStream } from '../../../../../src/modules/docker/engine/logs.ts';
+import type { LogRequest } from '../../../../../src/modules/docker/engine.ts';
 
 const test = suite('logs of containers');
 

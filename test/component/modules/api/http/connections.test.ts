@@ -4,15 +4,15 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { holdLimits } from '../../../../../src/modules/api/hold.ts';
 import {
   type ConnectionLimits,
   connectionLimits,
-} from '../../../../src/modules/api/connections.ts';
-import { holdLimits } from '../../../../src/modules/api/hold.ts';
-import { sendLimits } from '../../../../src/modules/api/unsent.ts';
-import { deadline, until } from '../../../support/deadline.ts';
-import { genid, version, WorkloadApi } from '../../../support/workload/api.ts';
-import { RawClient, rawRequest } from '../../../support/workload/raw-client.ts';
+} from '../../../../../src/modules/api/http/connections.ts';
+import { sendLimits } from '../../../../../src/modules/api/http/unsent.ts';
+import { deadline, until } from '../../../../support/deadline.ts';
+import { genid, version, WorkloadApi } from '../../../../support/workload/api.ts';
+import { RawClient, rawRequest } from '../../../../support/workload/raw-client.ts';
 
 const test = suite('connections');
 const bundle = rawRequest(`GET /trust-bundle?${version}`);
@@ -200,7 +200,7 @@ test('answers no more while much is not read, and goes on when that is over', as
 });
 
 test('has the limits that the page says', () => {
-  const path = join(import.meta.dirname, '../../../../../docs/workload-api.md');
+  const path = join(import.meta.dirname, '../../../../../../docs/workload-api.md');
   const page = readFileSync(path, 'utf8');
   const { most, mostWaiting, idleMs, headMs } = connectionLimits;
   assert.match(page, `| connections that are read | ${most};`);

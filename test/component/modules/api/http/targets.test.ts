@@ -5,15 +5,15 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { isModuleName, moduleIdOf, parseModuleName } from '../../../../src/ids.ts';
-import { HttpProblem } from '../../../../src/modules/api/failure.ts';
-import { apiServer, type Route } from '../../../../src/modules/api/http.ts';
-import { serveSocket } from '../../../../src/modules/api/socket.ts';
-import { parseTarget } from '../../../../src/modules/api/target.ts';
-import { workloadRoutes } from '../../../../src/modules/api/workload.ts';
-import { holds, holdsAsync } from '../../../support/property.ts';
-import { askOn, plainBackend, version, WorkloadApi } from '../../../support/workload/api.ts';
-import { RawClient } from '../../../support/workload/raw-client.ts';
+import { isModuleName, moduleIdOf, parseModuleName } from '../../../../../src/ids.ts';
+import { HttpProblem } from '../../../../../src/modules/api/http/failure.ts';
+import { apiServer, type Route } from '../../../../../src/modules/api/http/http.ts';
+import { serveSocket } from '../../../../../src/modules/api/http/socket.ts';
+import { parseTarget } from '../../../../../src/modules/api/http/target.ts';
+import { workloadRoutes } from '../../../../../src/modules/api/workload.ts';
+import { holds, holdsAsync } from '../../../../support/property.ts';
+import { askOn, plainBackend, version, WorkloadApi } from '../../../../support/workload/api.ts';
+import { RawClient } from '../../../../support/workload/raw-client.ts';
 
 interface Context {
   api: WorkloadApi;

@@ -1,13 +1,13 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type ErrorCode, ServiceError } from '../../../../src/errors.ts';
+import { type ErrorCode, ServiceError } from '../../../../../src/errors.ts';
 import {
   failureOf,
   HttpProblem,
   parserProblem,
   rawFailure,
   reasonOf,
-} from '../../../../src/modules/api/failure.ts';
+} from '../../../../../src/modules/api/http/failure.ts';
 
 const test = suite('failures of requests');
 

@@ -1,12 +1,12 @@
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DamagedFile, openStateDirectory } from '../service/state/state-file.ts';
-import type { AgentConfig } from './config/agent-config.ts';
-import { parseSettings } from './docker/create-options/create-options.ts';
-import type { ModuleSource } from './module-source.ts';
+import { DamagedFile, openStateDirectory } from '../../service/state/state-file.ts';
+import type { AgentConfig } from '../config/agent-config.ts';
+import { parseSettings } from '../docker/create-options/create-options.ts';
+import type { ModuleSource } from '../module-source.ts';
+import type { SavedState } from '../supervisor/desired-state.ts';
 import type { ModuleRecord, Records } from './records.ts';
 import type { RestoreErrors } from './restore-errors.ts';
-import type { SavedState } from './supervisor/desired-state.ts';
 
 /** Where modules are known from when the service starts. */
 export interface RestoreOptions {

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { translate } from '../../../../src/modules/docker/translate.ts';
+import { translate } from '../../../../../src/modules/docker/engine/translate.ts';
 
 const test = suite('failures of the engine');
 

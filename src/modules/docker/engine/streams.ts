@@ -1,4 +1,4 @@
-import { ServiceError } from '../../errors.ts';
+import { ServiceError } from '../../../errors.ts';
 
 const longestLineBytes = 1 << 20;
 
