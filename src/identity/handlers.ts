@@ -14,13 +14,13 @@ import type { Device } from './provisioning.ts';
 import type { IdentityService } from './service.ts';
 import type { SavedDevice, SavedModule } from './state.ts';
 
-/** What the handlers work on beside the service. */
+/** The parts of the handlers besides the service. */
 export interface IdentityHandlersOptions {
-  /** In force when a call begins: it ends with that, as with the device. */
+  /** The configuration in force when a call begins, which it uses to its end, as it does the device. */
   readonly config: IdentityConfig;
   readonly device: Device;
   readonly cancellations: Cancellations;
-  /** Aborted when the service stops: what was begun goes on when its caller leaves. */
+  /** Aborted when the service stops; an operation continues when its caller leaves. */
   readonly stopping: AbortSignal;
 }
 
@@ -34,7 +34,7 @@ export function identityHandlers(
   const record = (saved: SavedDevice): IdentityRecord => deviceRecord(saved, credentialOf(config));
   const provisioning = (again: boolean) => ({
     request: ({ options: { wait = true } }: WaitInput) => {
-      device.refuse({ again });
+      device.assertAllowed({ again });
       const saved = again ? undefined : device.current;
       return { id: '', args: {}, wait, ...(saved && { result: saved }) };
     },
@@ -66,25 +66,25 @@ export function identityHandlers(
     CreateModuleIdentity: longHandler(operations, kinds.create, {
       request: ({ module_id: id, options }: ManageInput) => {
         checkOptions(options);
-        device.refuseUnprovisioned();
+        device.assertProvisioned();
         const args = wantedOf(options);
-        const made = modules.made(id, args);
-        return { id, args, wait: options.wait ?? true, ...(made && { result: made }) };
+        const existing = modules.existing(id, args);
+        return { id, args, wait: options.wait ?? true, ...(existing && { result: existing }) };
       },
       reply: (module, id) => ({ identity: moduleRecord(module ?? pending(id)) }),
     }),
     UpdateModuleIdentity: async ({ module_id: id, options }, { requestId }) => {
       checkOptions(options);
-      // what was begun goes on when its caller leaves
+      // the operation continues when its caller leaves
       const via = { requestId, signal: stopping };
       const module = await modules.update(id, wantedOf(options), via);
       return { identity: moduleRecord(module) };
     },
     DeleteModuleIdentity: longHandler(operations, kinds.remove, {
       request: ({ module_id: id, options }: DeleteInput) => {
-        device.refuseUnprovisioned();
+        device.assertProvisioned();
         const args = { adopt: options.adopt ?? false };
-        modules.refuseAbsent(id, args);
+        modules.assertDeletable(id, args);
         return { id, args, wait: options.wait ?? true };
       },
       reply: () => ({}),
@@ -104,7 +104,7 @@ export function identityHandlers(
   };
 }
 
-/** The authorization details of the operation that Cancel would end. */
+/** The authorization details of the operation that Cancel would cancel. */
 export function identityResolvers(
   { operations }: Pick<IdentityService, 'operations'>,
   { cancellations }: Pick<IdentityHandlersOptions, 'cancellations'>,
@@ -171,7 +171,7 @@ interface ManageOptions {
 function checkOptions({ kind = 'module', managed_by: managedBy, usage }: ManageOptions): void {
   if (kind !== 'module') {
     const name = quoted(kind);
-    throw new ServiceError('NotSupported', `identities of kind ${name} are not made here`);
+    throw new ServiceError('NotSupported', `identities of kind ${name} are not supported`);
   }
   if (usage !== undefined) {
     throw new ServiceError('NotSupported', 'a usage is for identities of kind "local"');

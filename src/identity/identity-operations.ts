@@ -7,7 +7,7 @@ import type { Wanted } from './hub/registration.ts';
 import type { Device } from './provisioning.ts';
 import type { SavedDevice, SavedModule } from './state.ts';
 
-/** What the operations work on. */
+/** The parts that the operations use. */
 export interface OperationParts {
   readonly intents: IntentFiles;
   /** The device in force. */
@@ -17,7 +17,7 @@ export interface OperationParts {
 
 type Nothing = Readonly<Record<string, never>>;
 
-/** Every operation on identities. The id `` is the device. */
+/** All operations on identities. The id `` is the device. */
 export interface IdentityOperations {
   readonly provision: OperationKind<Nothing, SavedDevice>;
   readonly reprovision: OperationKind<Nothing, SavedDevice>;
@@ -25,7 +25,7 @@ export interface IdentityOperations {
   readonly remove: OperationKind<Pick<Wanted, 'adopt'>, void>;
 }
 
-/** The operations on identities; the intent of each is a file. */
+/** Creates the operations on identities; each pending one is saved in a file. */
 export function identityOperations({
   intents,
   device,
@@ -56,7 +56,7 @@ export function identityOperations({
   };
 }
 
-/** Resumes what a former process has accepted. */
+/** Resumes the pending operations of the previous run. */
 export function resumeOperations(
   operations: Operations,
   kinds: IdentityOperations,
@@ -69,11 +69,11 @@ export function resumeOperations(
     else if (verb === create.verb) operations.resume(create, id, parseWanted(args));
     else if (verb === remove.verb)
       operations.resume(remove, id, { adopt: parseWanted(args).adopt });
-    else log.error('intent unknown', { id, operation: verb });
+    else log.error('pending operation unknown', { id, operation: verb });
   }
 }
 
-/** What an operation on a module's identity wants, as its intent has it. */
+/** Parses the arguments of a pending operation on a module identity. */
 export function parseWanted(args: unknown): Wanted {
   const members = new Map(Object.entries(typeof args === 'object' && args !== null ? args : {}));
   const managedBy: unknown = members.get('managedBy');

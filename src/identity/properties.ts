@@ -13,12 +13,12 @@ type ManagerProperties = Properties<typeof identityInterface>;
 
 const maxErrorLength = 1024;
 
-/** An identity as it goes over the bus. */
+/** An identity in replies. */
 export type IdentityRecord = Output<
   (typeof identityInterface)['methods']['GetModuleIdentity']
 >['identity'];
 
-/** What the properties of the manager are made from; texts are `` when nothing is wrong. */
+/** The sources of the manager's properties; texts are `` without a problem. */
 export interface ManagerView {
   readonly status: ProvisioningStatus;
   readonly modules: Pick<ModuleIdentities, 'damaged' | 'refused' | 'unlisted'>;
@@ -29,7 +29,7 @@ export interface ManagerView {
   readonly skew: Pick<ClockSkew, 'problem' | 'seconds'>;
 }
 
-/** The device's identity; its key and certificate are named by the configuration. */
+/** The identity of the device, with the key and certificate of the configuration. */
 export function deviceRecord(
   device: SavedDevice,
   { keyId, certificateId }: { readonly keyId: string; readonly certificateId: string },
@@ -48,7 +48,7 @@ export function deviceRecord(
   };
 }
 
-/** A module's identity; its key is derived, and signs in the Keys service. */
+/** The identity of a module, whose derived key signs in the Keys service. */
 export function moduleRecord(module: SavedModule): IdentityRecord {
   return {
     kind: 'module',
@@ -64,7 +64,7 @@ export function moduleRecord(module: SavedModule): IdentityRecord {
   };
 }
 
-/** A module of other software on the hub, which has its keys. */
+/** A module of other software on the hub, whose keys are unknown here. */
 export function foreignRecord(module: HubModule, device: SavedDevice): IdentityRecord {
   const isX509 = /^(selfSigned|certificateAuthority)$/i.test(module.authentication);
   return {
@@ -81,7 +81,7 @@ export function foreignRecord(module: HubModule, device: SavedDevice): IdentityR
   };
 }
 
-/** The values of org.iotedge.Identity1 that a configuration decides. */
+/** The values of org.iotedge.Identity1 that depend on the configuration. */
 export function sourceProperties(
   provisioner: Pick<Provisioner, 'source' | 'attestation'> | undefined,
 ): Pick<ManagerProperties, 'Source' | 'Attestation'> {

@@ -16,7 +16,7 @@ const maxAskedMs = 60 * 60_000;
 /** No wait is longer: a `Backoff` waits up to a fifth more than it was asked for. */
 const maxWaitMs = maxAskedMs * 1.2;
 
-/** The state of provisioning, as it is published on the bus. */
+/** The published state of provisioning. */
 export interface ProvisioningStatus {
   readonly state: 'unprovisioned' | 'provisioning' | 'provisioned' | 'failed';
   readonly device: SavedDevice | undefined;
@@ -24,15 +24,15 @@ export interface ProvisioningStatus {
   readonly nextAttempt: Date | undefined;
 }
 
-/** What a device is made of. */
+/** Options of Device. */
 export interface DeviceOptions {
-  /** Absent: there is nothing to provision with. */
+  /** Undefined when the configuration has no provisioning. */
   readonly dps: DpsSettings | undefined;
   readonly provisioner: Provisioner | undefined;
-  /** The id that the settings, or the certificate that they name, have the device register with. */
+  /** The registration id, by the settings or by the certificate that they name. */
   readonly registrationId: (via: Via) => Promise<string>;
   readonly state: IdentityState;
-  /** Begins an operation that provisions the device, unless one is in progress. */
+  /** Starts an operation that provisions the device, unless one is pending. */
   readonly begin: (what: { readonly again: boolean }) => void;
   readonly publish: (status: ProvisioningStatus) => void;
   readonly log: Log;
@@ -41,40 +41,40 @@ export interface DeviceOptions {
   readonly random: () => number;
 }
 
-/** What was found on the disk. */
+/** The state that was loaded from disk. */
 interface Found {
   readonly device: SavedDevice | undefined;
   readonly refusal: SavedRefusal | undefined;
-  /** Why the file of the device cannot be read, `` when it can. */
+  /** Why the file of the device is unreadable, `` when it is readable. */
   readonly damage: string;
   /** The file may be intact: no message advises replacing it, and one of a newer version is never replaced. */
   readonly unusable?: UnusableFile | undefined;
 }
 
 /**
- * The device and its provisioning: one attempt at a time, which later callers join; the saved result stays
- * until there is a new one.
+ * The device and its provisioning: one attempt at a time, which later callers join; the saved result stays until
+ * there is a new one.
  *
  *   unprovisioned ─► provisioning ─► provisioned ─► provisioning (Reprovision) ─► …
  *                      │      ▲
  *                      ▼      │ back-off, or a call
  *                     failed ─┘
  *
- * A saved result for other settings stays until there is one for these. One that cannot be read is a failure that only
- * a Reprovision ends: nothing replaces it by itself.
+ * A saved result for other settings stays until there is one for these. One that is unreadable is a failure that only
+ * a Reprovision ends: it is never replaced automatically.
  */
 export class Device {
   readonly #options: DeviceOptions;
   #saved: SavedDevice | undefined;
   #damage: string;
-  /** In what the saved result is about another device than the settings, `` when it is not. */
+  /** The differences between the settings of the saved result and the current ones, `` without any. */
   #difference = '';
   readonly #unusable: UnusableFile | undefined;
   #isAttempting = false;
   readonly #backoff: Backoff;
   #lastError = '';
   #nextAttempt: Date | undefined;
-  /** The cloud's Retry-After: no attempt is made by itself before it. */
+  /** The cloud's Retry-After, before which there is no automatic attempt. */
   #refusedUntil: Date | undefined;
   #retry: NodeJS.Timeout | undefined;
   #retired = false;
@@ -91,7 +91,7 @@ export class Device {
     this.#nextAttempt = this.#refusedUntil;
   }
 
-  /** The device as it was saved, also for other settings: it stays until there is another one. */
+  /** Loads the saved device, also one for other settings. */
   static async load(options: DeviceOptions): Promise<Device> {
     const { state, dps, log, now } = options;
     const wanted = answerTo(dps);
@@ -109,17 +109,17 @@ export class Device {
     }
   }
 
-  /** Begins provisioning when the device should be provisioned and is not, or waits until it may. */
+  /** Starts provisioning when it is needed, after a Retry-After if there is one. */
   start(): void {
     const { begin, provisioner } = this.#options;
-    if (this.#retired || provisioner === undefined || !this.#isWanting || this.#damage !== '') {
+    if (this.#retired || provisioner === undefined || !this.#needsResult || this.#damage !== '') {
       return;
     }
     if (this.#nextAttempt !== undefined) this.#retryAt(this.#nextAttempt);
     else begin({ again: false });
   }
 
-  /** Finds out whether the certificate still names the device that was provisioned. Never rejects. */
+  /** Checks whether the certificate still names the provisioned device. Never rejects. */
   async check(via: Via): Promise<void> {
     const { log, provisioner, registrationId } = this.#options;
     if (provisioner === undefined || this.#saved === undefined) return;
@@ -130,7 +130,7 @@ export class Device {
     }
   }
 
-  /** The registration id is this: a device that was provisioned with another one is provisioned again. */
+  /** Sets the registration id: a device that was provisioned with another one is provisioned again. */
   register(registrationId: string): void {
     const before = this.#difference;
     this.#compare(registrationId);
@@ -139,28 +139,28 @@ export class Device {
     this.start();
   }
 
-  /** The saved result; NotProvisioned when there is none, Unavailable when it cannot be read. */
+  /** The saved result; NotProvisioned when there is none, Unavailable when it is unreadable. */
   get saved(): SavedDevice {
     if (this.#saved !== undefined) return this.#saved;
     throw this.#unprovisioned();
   }
 
   /** Throws when there is no saved result. */
-  refuseUnprovisioned(): void {
+  assertProvisioned(): void {
     if (this.#saved === undefined) throw this.#unprovisioned();
   }
 
-  /** The saved result, undefined when there is none. */
+  /** The saved result; undefined when there is none. */
   get savedOrNone(): SavedDevice | undefined {
     return this.#saved;
   }
 
-  /** The saved result, when there is one and it is for these settings. */
+  /** The saved result, if it is for the current settings. */
   get current(): SavedDevice | undefined {
-    return this.#isWanting ? undefined : this.#saved;
+    return this.#needsResult ? undefined : this.#saved;
   }
 
-  /** When something is due; undefined when nothing is. */
+  /** When the next attempt is due; undefined when there is none. */
   get due(): Date | undefined {
     return !this.#isAttempting ? this.#nextAttempt : this.#options.now();
   }
@@ -174,18 +174,18 @@ export class Device {
     };
   }
 
-  /** Throws when an attempt would not be made: unless it is asked for `again`, also when it is too early. */
-  refuse({ again }: { readonly again: boolean }): void {
+  /** Throws when no attempt is allowed: without `again` also before a Retry-After. */
+  assertAllowed({ again }: { readonly again: boolean }): void {
     this.#provisioner();
     if (this.#unusable instanceof NewerFile) refuseUnusable(this.#unusable);
     if (again || this.current !== undefined) return;
-    this.#refuseDamaged();
-    this.#refuseEarly();
+    this.#assertReadable();
+    this.#assertNotThrottled();
   }
 
-  /** The saved result, else the outcome of an attempt; with `again` always that of an attempt. One at a time. */
+  /** The saved result, else that of an attempt; with `again` always that of an attempt. One at a time. */
   async provision({ again }: { readonly again: boolean }, via: Via): Promise<SavedDevice> {
-    this.refuse({ again });
+    this.assertAllowed({ again });
     const { current } = this;
     if (!again && current !== undefined) return current;
     clearTimeout(this.#retry);
@@ -193,30 +193,30 @@ export class Device {
     this.#refusedUntil = undefined;
     this.#isAttempting = true;
     this.#publish();
-    return await this.#run(this.#provisioner(), via);
+    return this.#run(this.#provisioner(), via);
   }
 
-  /** Retries at once what failed, as its cause may have gone, but not before the cloud's Retry-After. */
+  /** Retries a failed attempt at once, as its cause may be resolved, but not before the cloud's Retry-After. */
   retry(): void {
-    const isWaiting = this.#isWanting && !this.#isAttempting;
+    const isWaiting = this.#needsResult && !this.#isAttempting;
     if (!isWaiting || this.#options.provisioner === undefined || this.#damage !== '') return;
     if (this.#refusedUntil !== undefined && this.#refusedUntil > this.#options.now()) return;
     this.#options.begin({ again: false });
   }
 
-  /** Another device replaces this one: a pending attempt still returns its result, and changes nothing. */
+  /** Detaches this device, which another one replaces: a pending attempt returns its result, but changes nothing. */
   retire(): void {
     this.#retired = true;
     clearTimeout(this.#retry);
   }
 
-  /** Stops trying, for the end of the process. */
+  /** Stops automatic attempts. */
   stop(): void {
     clearTimeout(this.#retry);
   }
 
   /** Whether there is no saved result, or one for another device. */
-  get #isWanting(): boolean {
+  get #needsResult(): boolean {
     return this.#saved === undefined || this.#difference !== '';
   }
 
@@ -233,7 +233,7 @@ export class Device {
   }
 
   #unprovisioned(): ServiceError {
-    this.#refuseDamaged();
+    this.#assertReadable();
     const why = this.#lastError === '' ? '' : `: ${this.#lastError}`;
     return new ServiceError('NotProvisioned', `the device is not provisioned${why}`);
   }
@@ -302,40 +302,40 @@ export class Device {
     this.#retry = setTimeout(() => {
       this.#nextAttempt = undefined;
       this.#refusedUntil = undefined;
-      this.#options.begin({ again: !this.#isWanting || this.#damage !== '' });
+      this.#options.begin({ again: !this.#needsResult || this.#damage !== '' });
     }, waitMs);
   }
 
-  /** A restart of the service must not shorten the cloud's Retry-After. */
+  /** Saves a Retry-After of the cloud, so that a restart of the service does not shorten it. */
   async #saveRefusal(reason: string, notBefore: Date): Promise<void> {
     const { dps, state, log } = this.#options;
-    if (dps === undefined || !this.#isWanting) return;
+    if (dps === undefined || !this.#needsResult) return;
     const refusal = { reason, answerTo: answerTo(dps), notBefore: notBefore.toISOString() };
     try {
       await state.saveRefusal(refusal);
     } catch (error) {
-      log.warn('refusal not saved', { error: describeError(error) });
+      log.warn('provisioning refusal not saved', { error: describeError(error) });
     }
   }
 
-  /** One that cannot be removed is read only where there is no result for these settings. */
+  /** A leftover is harmless: it is read only when there is no result for the current settings. */
   async #deleteRefusal(): Promise<void> {
     const { state, log } = this.#options;
     try {
       await state.deleteRefusal();
     } catch (error) {
-      log.warn('refusal not removed', { error: describeError(error) });
+      log.warn('provisioning refusal not removed', { error: describeError(error) });
     }
   }
 
-  #refuseEarly(): void {
+  #assertNotThrottled(): void {
     const until = this.#refusedUntil;
     if (until === undefined || until <= this.#options.now()) return;
     const when = `tried again at ${until.toISOString()}, by Reprovision at once`;
     throw new ServiceError('Unavailable', `${this.#lastError}; ${when}`);
   }
 
-  #refuseDamaged(): void {
+  #assertReadable(): void {
     if (this.#damage === '') return;
     refuseUnusable(this.#unusable);
     throw new ServiceError('Unavailable', `${this.#damage}; Reprovision replaces it`);
@@ -352,18 +352,18 @@ export class Device {
   }
 }
 
-/** In the future, no further than a Retry-After can be: a clock that was set back must not put attempts off for years. */
+/** Whether a time is ahead, but not by more than a Retry-After, or a clock that is set back would delay attempts. */
 function isAhead(time: Date, now: Date): boolean {
   const ms = time.getTime() - now.getTime();
   return ms > 0 && ms <= maxWaitMs;
 }
 
-/** One that cannot be read is ignored. */
+/** Loads the Retry-After; an unreadable one is ignored. */
 async function loadRefusal({ state, log }: DeviceOptions): Promise<SavedRefusal | undefined> {
   try {
     return await state.refusal();
   } catch (error) {
-    log.warn('saved refusal unreadable', { error: describeError(error) });
+    log.warn('provisioning refusal unreadable', { error: describeError(error) });
     return undefined;
   }
 }

@@ -26,10 +26,10 @@ import type { CloudAccess, CloudListeners } from './provisioners/cloud-access.ts
 import { Device, type ProvisioningStatus } from './provisioning.ts';
 import type { IdentityState } from './state.ts';
 
-/** What the service works with. */
+/** The parts of the service. */
 export interface IdentityServiceOptions {
   readonly config: IdentityConfig;
-  /** What a configuration reaches the cloud with. */
+  /** Creates the access to the cloud for a configuration. */
   readonly access: (config: IdentityConfig, listeners: CloudListeners) => CloudAccess;
   readonly state: IdentityState;
   readonly keyring: ModuleKeyring;
@@ -50,7 +50,7 @@ export class IdentityService implements AsyncDisposable {
   readonly modules: ModuleIdentities;
   readonly #options: IdentityServiceOptions;
   readonly #skew = new ClockSkew();
-  /** The one in force, and those that calls may still work with. */
+  /** The current device, and those that calls may still use. */
   readonly #devices = new Set<Device>();
   #access: CloudAccess;
   #device: Device | undefined;
@@ -84,7 +84,7 @@ export class IdentityService implements AsyncDisposable {
     this.kinds = identityOperations({ intents, device: () => this.device, modules });
   }
 
-  /** The service with what is saved; nothing is done before `start`. */
+  /** Loads the saved state; nothing else happens before `start`. */
   static async open(options: IdentityServiceOptions): Promise<IdentityService> {
     const service = new IdentityService(options);
     await service.#open();
@@ -102,7 +102,7 @@ export class IdentityService implements AsyncDisposable {
     return this.#device;
   }
 
-  /** Resumes what a former process has accepted, and provisions the device when that is due. */
+  /** Resumes the pending operations of the previous run, and provisions the device when that is due. */
   start(): void {
     const { log, signal } = this.#options;
     resumeOperations(this.operations, this.kinds, { saved: this.#intents, log });
@@ -110,7 +110,7 @@ export class IdentityService implements AsyncDisposable {
     void this.device.check(ownRequest(signal));
   }
 
-  /** Puts a configuration in force; returns what is to be done when no call works with the former one any more. */
+  /** Applies a configuration; returns a function to call when no call uses the previous one any more. */
   async reconfigure(config: IdentityConfig): Promise<() => void> {
     const before = this.device;
     const next = this.#accessOf(config);
@@ -124,7 +124,7 @@ export class IdentityService implements AsyncDisposable {
     };
   }
 
-  /** A token that a module shows to what is below its own resource at the hub. */
+  /** A token of a module for its resource at the hub or one below. */
   async createSasToken(
     id: ModuleId,
     { audience, lifetimeS }: { readonly audience: string; readonly lifetimeS: number },
@@ -137,7 +137,7 @@ export class IdentityService implements AsyncDisposable {
     return signedToken(unsigned, await keyring.sign(module, Buffer.from(unsigned.text), via));
   }
 
-  /** Shows everything as it is now. */
+  /** Publishes the current state. */
   publish(): void {
     const status = this.#status;
     if (status === undefined) return;
@@ -188,7 +188,7 @@ export class IdentityService implements AsyncDisposable {
     return Device.load({
       dps: config.dps,
       registrationId: (via) => access.registrationId(via),
-      // each attempt is made with the settings in force when it begins
+      // each attempt uses the settings in force when it begins
       provisioner: provisioner && {
         source: provisioner.source,
         attestation: provisioner.attestation,
@@ -214,7 +214,7 @@ export class IdentityService implements AsyncDisposable {
     this.#status = other.status;
     objects.setProperties(sourceProperties(this.#access.provisioner));
     this.publish();
-    // what is in progress is about the former settings
+    // a pending operation is about the previous settings
     void this.operations.clear('').then(() => other.start());
     void other.check(ownRequest(signal));
   }
@@ -223,7 +223,7 @@ export class IdentityService implements AsyncDisposable {
     const request = { id: '', args: {}, wait: false, requestId: randomUUID(), isOwn: true };
     const kind = again ? this.kinds.reprovision : this.kinds.provision;
     this.operations.begin(kind, request).catch((error: unknown) => {
-      this.#options.log.info('provisioning not begun', { reason: describeError(error) });
+      this.#options.log.info('provisioning not started', { reason: describeError(error) });
     });
   }
 }

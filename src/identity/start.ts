@@ -14,10 +14,10 @@ import { CloudAccess } from './provisioners/cloud-access.ts';
 import { IdentityService } from './service.ts';
 import { IdentityState } from './state.ts';
 
-/** For the intents of deletions while the disk is full. */
+/** Reserved for pending deletions while the disk is full. */
 const reservedBytes = [4096, 4096, 4096, 4096];
 
-/** Starts the Identity service; provisioning begins once the service has its name. */
+/** Starts the Identity service; provisioning begins once the service owns its name. */
 export async function startIdentity(
   context: StartContext<typeof identityService, IdentityConfig>,
   https: HttpsClient,

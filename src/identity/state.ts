@@ -14,15 +14,15 @@ export interface SavedDevice {
   readonly hubHostname: string;
   readonly deviceId: string;
   readonly source: string;
-  /** The settings that it was asked for with. */
+  /** The settings of the request. */
   readonly answerTo: string;
-  /** The id that it was registered with, `` where an older version did not save it. */
+  /** The registration id, `` where an older version did not save it. */
   readonly registrationId: string;
   /** ISO 8601. */
   readonly provisionedAt: string;
 }
 
-/** A Retry-After of the cloud; it holds over a restart of the service. */
+/** A Retry-After of the cloud, which stays in force across a restart of the service. */
 export interface SavedRefusal {
   readonly reason: string;
   readonly answerTo: string;
@@ -31,9 +31,9 @@ export interface SavedRefusal {
 }
 
 /**
- * A module identity. While `phase` is `asking` nothing has been asked of the hub that changes it; while it is `creating`
- * the hub may or may not have it, or it has not our keys; while it is `updating` the keys are good, and the rest of
- * what the hub has may be older or newer.
+ * A module identity. While `phase` is `asking` no request has changed the hub; while it is `creating` the hub may or
+ * may not have the module, or it does not have our keys; while it is `updating` the keys are valid, and the other
+ * fields on the hub may be older or newer.
  */
 export interface SavedModule {
   readonly moduleId: ModuleId;
@@ -53,7 +53,7 @@ const moduleForm = jsonRecords<ModuleId, SavedModule>({
   mayLackVersion: true,
 });
 
-/** The persisted state of the service. Reading rejects with `DamagedFile`; nothing damaged is ever replaced silently. */
+/** The persisted state of the service. Reads reject with `DamagedFile`; a damaged file is never replaced silently. */
 export class IdentityState {
   readonly #deviceFile: string;
   readonly #refusalFile: string;
@@ -65,7 +65,7 @@ export class IdentityState {
     this.modules = modules;
   }
 
-  /** Makes the directories, removes what interrupted writes left, and reads the modules. */
+  /** Creates the directories, removes the leftovers of interrupted writes, and reads the modules. */
   static async open(directory: string): Promise<IdentityState> {
     await openStateDirectory(directory); // an unusable file is reported when it is read
     const modules = await RecordDirectory.open(join(directory, 'modules'), moduleForm);
@@ -76,7 +76,7 @@ export class IdentityState {
     return readStateJson(this.#deviceFile, parseDevice);
   }
 
-  /** Over one that cannot be read too: only a Reprovision comes here then. */
+  /** Replaces also an unreadable file, since only a Reprovision leads here then. */
   saveDevice(device: SavedDevice): Promise<void> {
     return writeStateJson(this.#deviceFile, device, { evenUnreadable: true });
   }
@@ -100,7 +100,7 @@ function required(value: unknown, name: string): string {
   return field;
 }
 
-/** What goes to the cloud and to the bus as a name. */
+/** A field that is sent to the cloud and on the bus as a name. */
 function requiredName(value: unknown, name: string): string {
   const field = nameField(value, name);
   if (field === undefined) throw new TypeError(`its ${name} is missing or no name`);

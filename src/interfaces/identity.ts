@@ -142,7 +142,7 @@ export const identityInterface = defineInterface({
         ...longErrors,
         ...cloudErrors,
         AlreadyExists: 'somebody else manages the module of that id on the hub',
-        NotSupported: 'identities of that kind are not made here',
+        NotSupported: 'identities of that kind are not supported',
       },
     },
     UpdateModuleIdentity: {
@@ -159,7 +159,7 @@ export const identityInterface = defineInterface({
         ...cloudErrors,
         AlreadyExists: 'somebody else manages the module of that id on the hub',
         NotFound: 'there is no module of that id',
-        NotSupported: 'identities of that kind are not made here',
+        NotSupported: 'identities of that kind are not supported',
       },
     },
     DeleteModuleIdentity: {

@@ -4,7 +4,7 @@ import { type Certificate, readCertificates } from '../../x509/certificate.ts';
 
 /** A bundle of all public roots has a quarter of it. */
 const maxBytes = 1 << 20;
-/** So much of a bundle is read at once. */
+/** A larger bundle is parsed in parts of this size. */
 const maxPartBytes = 128 << 10;
 
 interface Read {
@@ -13,13 +13,13 @@ interface Read {
 }
 
 /**
- * Certificates in files that the configuration names, PEM or DER, as the files are now: they are renewed, and a root may
- * come later. What has not changed is not parsed again.
+ * Certificates in files that the configuration names, PEM or DER. Files are read on each request, since certificates
+ * are renewed and roots added, but parsed again only when they changed.
  */
 export class NamedCertificates {
   readonly #read = new Map<string, Read>();
 
-  /** At least one; rejects with what is wrong with the file, which is named. */
+  /** The certificates of a file, at least one; rejects with a ServiceError that names the file. */
   async read(path: string): Promise<readonly Certificate[]> {
     const bytes = await contentOf(path);
     const before = this.#read.get(path);
@@ -32,7 +32,7 @@ export class NamedCertificates {
   }
 }
 
-/** A bundle in parts, each of which ends where a block does, and names the line where it begins. */
+/** Splits a bundle into parts of whole blocks, each named by its first line. */
 function partsOf(
   bytes: Buffer,
   path: string,

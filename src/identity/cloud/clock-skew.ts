@@ -1,8 +1,8 @@
 const tolerableS = 5 * 60;
-/** A Date header has whole seconds and was on its way: a smaller difference is none. */
+/** A Date header has a resolution of a second and a delay, so smaller differences are ignored. */
 const leastS = 5;
 
-/** By how much the clock of the cloud is ahead of this one. */
+/** The difference between the clock of the cloud and the local one. */
 export class ClockSkew {
   #seconds = 0;
 
@@ -10,7 +10,7 @@ export class ClockSkew {
     return this.#seconds;
   }
 
-  /** Takes a time of the cloud, from a Date header; false when the difference stays as it was. */
+  /** Observes a time of the cloud, from a Date header; returns whether the difference changed. */
   observe(theirs: Date, ours: Date): boolean {
     const seconds = Math.round((theirs.getTime() - ours.getTime()) / 1000);
     if (Math.abs(seconds - this.#seconds) < leastS) return false;
@@ -18,7 +18,7 @@ export class ClockSkew {
     return true;
   }
 
-  /** '' when the difference does no harm. Tokens expire by this clock, and the hub judges that by its own. */
+  /** Describes a harmful difference, else ''. Tokens expire by the local clock, and the hub checks that by its own. */
   get problem(): string {
     const seconds = Math.abs(this.#seconds);
     if (seconds <= tolerableS) return '';

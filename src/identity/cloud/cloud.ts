@@ -10,7 +10,7 @@ export interface RemoteCredential {
   readonly spki: Buffer;
 }
 
-/** One request to the cloud, made as the device. */
+/** One request to the cloud, authenticated as the device. */
 export interface CloudRequest {
   readonly method: 'GET' | 'PUT' | 'DELETE';
   readonly url: string;
@@ -19,10 +19,10 @@ export interface CloudRequest {
   readonly body?: unknown;
 }
 
-/** What the cloud answered. */
-export interface CloudAnswer {
+/** A response of the cloud. */
+export interface CloudResponse {
   readonly status: number;
-  /** Seconds of Retry-After, when the answer has it. */
+  /** Seconds of the Retry-After header. */
   readonly retryAfterS: number | undefined;
   /** The parsed body; undefined when there is none or it is not JSON. */
   readonly body: unknown;
@@ -34,17 +34,17 @@ export interface CloudAnswer {
   readonly etag?: string | undefined;
 }
 
-/** Sends requests as the device; Unavailable when no answer comes or the server does not verify. */
+/** Sends requests as the device; Unavailable without a response, or when the server's certificate is invalid. */
 export interface CloudClient {
-  send(request: CloudRequest, via: Via): Promise<CloudAnswer>;
+  send(request: CloudRequest, via: Via): Promise<CloudResponse>;
 }
 
-/** The cloud refused or could not be reached. `retryAfterMs` is what it asked for. */
+/** An error response of the cloud; `retryAfterMs` is from its Retry-After. */
 export class CloudError extends ServiceError {
   readonly status: number;
   readonly retryAfterMs: number | undefined;
 
-  constructor(message: string, answer: Pick<CloudAnswer, 'status' | 'retryAfterS'>) {
+  constructor(message: string, answer: Pick<CloudResponse, 'status' | 'retryAfterS'>) {
     super('Unavailable', message);
     this.status = answer.status;
     this.retryAfterMs = answer.retryAfterS === undefined ? undefined : answer.retryAfterS * 1000;
@@ -53,7 +53,7 @@ export class CloudError extends ServiceError {
 
 const notEnrolled = 'the service does not accept this certificate: is the device enrolled with it';
 
-/** What an operator can do about a status, where the service gives no detail. */
+/** Advice for the operator about a status, where the service gives no detail. */
 const hints: Readonly<Record<number, string>> = {
   401: notEnrolled,
   403: 'the service forbids it: is the device or its enrollment disabled',
@@ -63,11 +63,11 @@ const hints: Readonly<Record<number, string>> = {
   503: 'the service is not available',
 };
 
-/** The same by error code; any other detail stands for itself. */
+/** The same by error code; any other detail is shown without advice. */
 const codeHints: Readonly<Record<string, string>> = { 401002: notEnrolled };
 
-/** The failure that an answer stands for: what was asked, the HTTP status, the service's own words. */
-export function failureOf(what: string, answer: CloudAnswer): CloudError {
+/** The error of a response: the request, the HTTP status, and the texts of the service. */
+export function failureOf(what: string, answer: CloudResponse): CloudError {
   const { status } = answer;
   const words = wordsOf(answer);
   const details = [joinWords(words), hintFor(status, words)].filter((part) => part !== '');
@@ -82,13 +82,13 @@ function hintFor(status: number, words: ServiceWords): string {
 
 const namePattern = /^[!-~]{1,256}$/;
 
-/** A text for people: in one line, cut when it is long. */
+/** A text to be shown: in one line, truncated. */
 export function wordsField(body: unknown, name: string): string | undefined {
   const text = stringField(body, name);
   return text === undefined ? undefined : inOneLine(text);
 }
 
-/** A field that names something: 1 to 256 visible ASCII characters; undefined for anything else. */
+/** A field with a name: 1 to 256 visible ASCII characters; undefined for anything else. */
 export function nameField(body: unknown, name: string): string | undefined {
   const text = stringField(body, name);
   return text !== undefined && namePattern.test(text) ? text : undefined;

@@ -13,16 +13,16 @@ import type { DpsSettings } from '../config/config.ts';
 import type { NamedCertificates } from './certificate-file.ts';
 import type { RemoteCredential } from './cloud.ts';
 
-/** Where the device's certificate and key are. */
+/** The location of the device's certificate and key. */
 export interface CredentialSource {
   readonly certificates: ServiceClient<typeof certificatesInterface>;
   readonly files: NamedCertificates;
-  /** The certificate, and its first key; a rotated certificate names its own. */
+  /** The certificate, and its initial key; a rotated certificate names its own. */
   readonly dps: Pick<DpsSettings, 'certificateId' | 'certificateFile' | 'keyId'>;
   readonly now: () => Date;
 }
 
-/** The device's certificate as it is now, leaf first. */
+/** The current certificate of the device, leaf first. */
 interface DeviceCertificate {
   readonly name: string;
   readonly chain: readonly Certificate[];
@@ -30,7 +30,7 @@ interface DeviceCertificate {
   readonly keyId: string;
 }
 
-/** The device's client certificate; Unavailable when its file cannot be read or the clock is outside its validity. */
+/** The device's client certificate; Unavailable when its file is unreadable or the clock is outside its validity. */
 export async function readCredential(
   source: CredentialSource,
   via: Via,
@@ -82,7 +82,7 @@ async function fromFile(
   }
 }
 
-/** What messages call the device's certificate. */
+/** The device's certificate in messages. */
 export function certificateName({
   certificateId = '',
   certificateFile,

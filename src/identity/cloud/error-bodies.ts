@@ -2,22 +2,22 @@ import { STATUS_CODES } from 'node:http';
 import { withoutSecrets } from '../../quoted.ts';
 
 /**
- * What the cloud says about a failure, in its own words. Services spell them in many ways: `Message` and
- * `ExceptionMessage`, `message` and `errorCode`, JSON in a text of JSON, `{error: {code, message}}`, a header, a page
- * of something on the way. All of it is the text of others: bounded, without control characters and secrets.
+ * The messages and codes of an error response. Services use many forms: `Message` and `ExceptionMessage`, `message` and
+ * `errorCode`, JSON in a JSON string, `{error: {code, message}}`, a header, the HTML page of a proxy. All of it is
+ * untrusted text, and so is truncated and stripped of control characters and secrets.
  */
 export interface ServiceWords {
   readonly messages: readonly string[];
-  /** Empty when there is none, as the tracking id. */
+  /** Empty when there is none, like the tracking id. */
   readonly errorCode: string;
   readonly trackingId: string;
 }
 
-/** What is searched for words. */
+/** The parts of a response that are searched. */
 export interface Spoken {
   readonly status: number;
   readonly body?: unknown;
-  /** The text of a body that is no JSON. */
+  /** The text of a body that is not JSON. */
   readonly text?: string | undefined;
   /** The code in a header. */
   readonly errorCode?: string | undefined;
@@ -38,7 +38,7 @@ const messageNames: ReadonlySet<string> = new Set([
 ]);
 const codeNames: ReadonlySet<string> = new Set(['errorcode', 'code']);
 
-/** The words of an answer; those of the outermost object come first. */
+/** Extracts the messages and codes of a response; those of the outermost object win. */
 export function wordsOf({ body, text, errorCode }: Spoken): ServiceWords {
   const found = new Search().run(body);
   if (text !== undefined && text !== '') found.add('message', text);
@@ -46,14 +46,14 @@ export function wordsOf({ body, text, errorCode }: Spoken): ServiceWords {
   return found;
 }
 
-/** Whether the words say no more than the status does. */
+/** Whether they add nothing to the status. */
 export function areEmpty({ messages, errorCode }: ServiceWords, status: number): boolean {
   const phrase = (STATUS_CODES[status] ?? '').toLowerCase();
   const plain = (message: string): string => message.toLowerCase().replace(/[.!]$/, '');
   return errorCode === '' && messages.every((message) => plain(message) === phrase);
 }
 
-/** The words as one text: messages, then the codes that are not in them. */
+/** One text of the messages, then the codes that they do not contain. */
 export function joinWords({ messages, errorCode, trackingId }: ServiceWords): string {
   const said = messages.join('; ');
   const parts = [
@@ -64,15 +64,15 @@ export function joinWords({ messages, errorCode, trackingId }: ServiceWords): st
   return parts.filter((part) => part !== '').join('; ');
 }
 
-/** A text of others in one line: no control characters, no secrets, cut when it is long. */
+/** Untrusted text in one line, without control characters and secrets, truncated. */
 export function inOneLine(text: string): string {
   const line = withoutSecrets(text.replace(/[\p{C}\p{Z}\s]+/gu, ' ').trim());
   return line.length > maxWords ? `${line.slice(0, maxWords)}…` : line;
 }
 
-/** A body as JSON, or as the text of a page of something on the way. */
+/** Parses a body as JSON, else as the text of an HTML page. */
 export function readContent(bytes: Uint8Array): { readonly body: unknown; readonly text?: string } {
-  // JSON has no control characters in texts, and takes those between tokens as spaces
+  // JSON forbids control characters in strings, and those between tokens are whitespace
   const text = decode(bytes).replace(/\p{Cc}/gu, ' ');
   try {
     return { body: JSON.parse(text) };
@@ -81,7 +81,7 @@ export function readContent(bytes: Uint8Array): { readonly body: unknown; readon
   }
 }
 
-/** As its byte order mark says, else UTF-8, in which what is none leaves replacement characters. */
+/** Decodes by the byte order mark, else as UTF-8 with replacement characters. */
 function decode(bytes: Uint8Array): string {
   const utf16 = bytes[0] === 0xff && bytes[1] === 0xfe;
   return new TextDecoder(utf16 ? 'utf-16le' : 'utf-8').decode(bytes);
@@ -96,7 +96,7 @@ function textOfPage(page: string): string {
     .replace(/&(?:nbsp|#160);/g, ' ');
 }
 
-/** Reads all values breadth first, so that what is further out wins. */
+/** Searches all values breadth first, so that outer ones win. */
 class Search implements ServiceWords {
   readonly messages: string[] = [];
   errorCode = '';
@@ -125,14 +125,14 @@ class Search implements ServiceWords {
   }
 }
 
-/** What is in an object, a list, or a text of JSON; undefined for a plain value. */
+/** The entries of an object, a list, or a JSON string; undefined for a plain value. */
 function insideOf(value: unknown): readonly (readonly [string, unknown])[] | undefined {
   const object: unknown = typeof value === 'string' ? parseObject(value) : value;
   if (typeof object !== 'object' || object === null) return undefined;
   return Object.entries(object).slice(0, maxValues);
 }
 
-/** Names without case and separators; elements of a list are what the list is. */
+/** A name without case and separators; elements of a list have the name of the list. */
 function nameIn(outer: string | undefined, [name, value]: readonly [string, unknown]) {
   const plain = /^\d+$/.test(name) ? (outer ?? '') : name.toLowerCase().replace(/[-_ ]/g, '');
   return [plain, value] as [string, unknown];
@@ -144,6 +144,6 @@ function parseObject(text: string): unknown {
     const value: unknown = JSON.parse(text);
     return typeof value === 'string' && value !== text ? parseObject(value) : value;
   } catch {
-    return undefined; // a sentence that begins with a bracket
+    return undefined; // text that only begins with a bracket
   }
 }

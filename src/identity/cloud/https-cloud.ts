@@ -7,22 +7,22 @@ import type { HttpsRequest, HttpsResponse } from '../../https/https-request.ts';
 import { encodeCertificatesPem } from '../../x509/certificate.ts';
 import type { CloudSettings } from '../config/config.ts';
 import type { NamedCertificates } from './certificate-file.ts';
-import type { CloudAnswer, CloudClient, CloudRequest, RemoteCredential } from './cloud.ts';
+import type { CloudClient, CloudRequest, CloudResponse, RemoteCredential } from './cloud.ts';
 import { readContent } from './error-bodies.ts';
 
-/** What requests are made with. */
+/** Options of HttpsCloud. */
 export interface HttpsCloudOptions {
   readonly https: HttpsClient;
   readonly settings: CloudSettings;
-  /** Where `settings.trustedCa` is read. */
+  /** Reads `settings.trustedCa`. */
   readonly files: NamedCertificates;
-  /** Read anew for each request: certificates are renewed. */
+  /** Called for each request, since certificates are renewed. */
   readonly credential: (via: Via) => Promise<RemoteCredential>;
   readonly onDate: (date: Date) => void;
   readonly userAgent: string;
 }
 
-/** The cloud over HTTPS, as the device. */
+/** Sends requests over HTTPS with the certificate of the device. */
 export class HttpsCloud implements CloudClient {
   readonly #options: HttpsCloudOptions;
 
@@ -30,7 +30,7 @@ export class HttpsCloud implements CloudClient {
     this.#options = options;
   }
 
-  async send(request: CloudRequest, via: Via): Promise<CloudAnswer> {
+  async send(request: CloudRequest, via: Via): Promise<CloudResponse> {
     const { settings, files, credential, onDate, userAgent } = this.#options;
     const { method, url, body, headers } = request;
     const ca = await readRoots(settings.trustedCa, files);
@@ -78,10 +78,10 @@ export class HttpsCloud implements CloudClient {
   }
 }
 
-/** Where Debian, Red Hat and others keep the roots that this machine's administrator trusts. */
+/** The bundles of trusted roots of Debian, Red Hat and others. */
 const systemRoots = ['/etc/ssl/certs/ca-certificates.crt', '/etc/pki/tls/certs/ca-bundle.crt'];
 
-/** PEM of the roots in these files, else of the system's. */
+/** PEM of the roots in these files, else of those of the system. */
 async function readRoots(
   paths: readonly string[],
   files: NamedCertificates,
@@ -95,7 +95,7 @@ async function readRoots(
   }
 }
 
-/** Undefined where there is no such file: then those of Node are trusted. */
+/** Undefined without such a file: Node's roots are trusted then. */
 async function readSystemRoots(): Promise<string | undefined> {
   for (const file of systemRoots) {
     try {

@@ -11,26 +11,26 @@ export interface DpsSettings {
   readonly registrationId: string | undefined;
   /** Undefined when the certificate is in a file. */
   readonly certificateId: string | undefined;
-  /** The file of the certificate, which this service reads itself. */
+  /** The file of a certificate that is not in the Certificates service. */
   readonly certificateFile?: string;
   readonly keyId: string;
   readonly globalEndpoint: string;
 }
 
-/** How the cloud is reached. */
+/** Settings of the connection to the cloud. */
 export interface CloudSettings {
-  /** Files of roots, PEM or DER; the system's are trusted when there are none. */
+  /** Files of trusted roots, PEM or DER; without any, those of the system are trusted. */
   readonly trustedCa: readonly string[];
   readonly timeoutMs: number;
   readonly proxy: string | undefined;
 }
 
-/** What `identity.yaml` says. */
+/** `identity.yaml`, parsed. */
 export interface IdentityConfig extends CommonConfig {
   /** Absent: the device stays unprovisioned. */
   readonly dps: DpsSettings | undefined;
   readonly cloud: CloudSettings;
-  /** Which identity a uid has: a module id, or `` for the device. */
+  /** The identity of each uid: a module id, or `` for the device. */
   readonly principals: ReadonlyMap<number, string>;
 }
 
@@ -130,7 +130,7 @@ interface IdentityYaml extends CommonConfig {
 
 const defaultTimeoutS = 70;
 
-/** The configuration of a value that the schema has accepted. */
+/** Parses a value that the schema has accepted. */
 export function parseIdentityConfig(value: unknown, context: ParseContext): IdentityConfig {
   const yaml = value as IdentityYaml; // checked by the schema
   const { trusted_ca: trusted = [], timeout_s: timeout, proxy } = yaml.cloud ?? {};
@@ -160,7 +160,7 @@ function listOf(setting: string | readonly string[]): readonly string[] {
   return typeof setting === 'string' ? [setting] : setting;
 }
 
-/** The path that is, or that a URL `file:///path` has; undefined for anything else. */
+/** An absolute path, also from a URL `file:///path`; undefined for anything else. */
 function filePathOf(text: string): string | undefined {
   if (/^\/[^\0]*$/.test(text)) return text;
   const path = /^file:\/\/(\/.*)$/is.exec(text)?.[1];
@@ -169,11 +169,11 @@ function filePathOf(text: string): string | undefined {
     const decoded = decodeURIComponent(path);
     return decoded.includes('\0') ? undefined : decoded;
   } catch {
-    return undefined; // an escape that is none
+    return undefined; // an invalid escape
   }
 }
 
-/** The patterns of the schema see the beginning alone. */
+/** Checks a URL completely: the patterns of the schema cover its beginning only. */
 function checkUrl(
   text: string,
   path: readonly string[],
@@ -188,7 +188,7 @@ function checkProxy(text: string, context: Pick<ParseContext, 'report'>): void {
   const path = ['cloud', 'proxy'];
   const url = checkUrl(text, path, context);
   try {
-    // as they are sent
+    // they are decoded before they are sent
     decodeURIComponent(`${url?.username}:${url?.password}`);
   } catch {
     context.report(path, 'has a user or password with a bad escape: write % as %25');
@@ -211,7 +211,7 @@ function parsePrincipals(
   return principals;
 }
 
-/** A user with an identity may get tokens for it, and nothing more. */
+/** Grants a user with an identity tokens for it, and nothing more. */
 function grantOf([uid, moduleId]: readonly [number, string]): CommonConfig['grants'][number] {
   const action = moduleId === '' ? 'sign-device' : 'sign';
   const actions = [`org.iotedge.identity1.${action}`];
@@ -255,7 +255,7 @@ function referenceOf(
   return parseAt(context, path, () => parseReference(attestation[name], references[name])) ?? '';
 }
 
-/** The path of a reference that is meant as a file; undefined when it is meant as an id. */
+/** The path of a reference to a file; undefined for a reference to an id. */
 function fileOf(reference: string, context: ParseContext): string | undefined {
   if (!/^\s*file:/i.test(reference)) return undefined;
   const path = filePathOf(reference);

@@ -3,9 +3,9 @@ import type { Via } from '../../dbus/client/via.ts';
 import { isServiceError, ServiceError } from '../../errors.ts';
 import type { ModuleId } from '../../ids.ts';
 import {
-  type CloudAnswer,
   type CloudClient,
   type CloudRequest,
+  type CloudResponse,
   failureOf,
   fieldOf,
   nameField,
@@ -14,24 +14,24 @@ import {
 import type { AssignedDevice } from '../provisioners/provisioner.ts';
 
 const apiVersion = 'api-version=2017-11-08-preview';
-/** How often a throttled request is retried, and the Retry-After that is waited for. */
+/** How often a throttled request is retried, and the longest Retry-After that is waited for. */
 const maxRetries = 3;
 const maxRetryAfterS = 10;
 const minRetryAfterS = 1;
 
-/** A module as the hub's registry has it. */
+/** A module in the registry of the hub. */
 export interface HubModule {
   readonly moduleId: string;
   /** Empty when it has no manager. */
   readonly managedBy: string;
   readonly generationId: string;
-  /** Names this very state of it, `*` where the hub sends none. */
+  /** Identifies the version of the module; `*` where the hub sends none. */
   readonly etag: string;
-  /** How it proves itself, in the hub's words: `sas`, `selfSigned`, `certificateAuthority`, `none`. */
+  /** The type of authentication: `sas`, `selfSigned`, `certificateAuthority` or `none`. */
   readonly authentication: string;
 }
 
-/** The two keys of a module. Their maker wipes them. */
+/** The two keys of a module. Their creator wipes them. */
 export interface ModuleKeys {
   readonly primary: Buffer;
   readonly secondary: Buffer;
@@ -41,8 +41,8 @@ export interface ModuleKeys {
 type Delay = (ms: number, signal: AbortSignal) => Promise<unknown>;
 
 /**
- * The identity registry of the hub, asked as the device. All methods reject with CloudError; those that change a module
- * do so only in the state that its `etag` names, else they reject with Unavailable.
+ * The identity registry of the hub, accessed as the device. All methods reject with CloudError; those that change a
+ * module require the version of its `etag`, else they reject with Unavailable.
  */
 export class Hub {
   readonly #cloud: CloudClient;
@@ -59,18 +59,18 @@ export class Hub {
     this.#delay = wait;
   }
 
-  /** Registers a module, for which the hub makes keys; undefined when there is one of that id already. */
+  /** Registers a module, for which the hub generates keys; undefined when the id exists already. */
   create(moduleId: ModuleId, managedBy: string, via: Via): Promise<HubModule | undefined> {
     const body = { moduleId, deviceId: this.#device.deviceId, managedBy };
     return this.#module(moduleId, { method: 'PUT', body, absent: 409 }, via);
   }
 
-  /** The module; undefined when there is none. */
+  /** Reads a module; undefined when there is none. */
   get(moduleId: ModuleId, via: Via): Promise<HubModule | undefined> {
     return this.#module(moduleId, { method: 'GET', absent: 404 }, via);
   }
 
-  /** All modules of the device, those of other software too. */
+  /** All modules of the device, also those of other software. */
   async list(via: Via): Promise<readonly HubModule[]> {
     const what = `GET of the modules on ${this.#device.hubHostname}`;
     const answer = await this.#send({ method: 'GET', url: this.#url() }, via);
@@ -81,7 +81,7 @@ export class Hub {
     return answer.body.map((one: unknown) => moduleOf(one, what));
   }
 
-  /** Gives a module its keys; undefined when there is no such module. */
+  /** Sets the keys of a module; undefined when there is no such module. */
   async setKeys(
     { moduleId, managedBy, etag }: Pick<HubModule, 'managedBy' | 'etag'> & { moduleId: ModuleId },
     keys: ModuleKeys,
@@ -101,7 +101,7 @@ export class Hub {
     return this.#module(moduleId, { method: 'PUT', body, headers, absent: 404 }, via);
   }
 
-  /** Removes a module; one that is not there is no failure. */
+  /** Removes a module, if it exists. */
   async delete(
     { moduleId, etag }: Pick<HubModule, 'etag'> & { moduleId: ModuleId },
     via: Via,
@@ -130,8 +130,8 @@ export class Hub {
     throw new ServiceError('Unavailable', `${what}: the answer is not about it`);
   }
 
-  /** Retries what the hub throttles, after its Retry-After. */
-  async #send(request: CloudRequest, via: Via): Promise<CloudAnswer> {
+  /** Sends a request, and retries after the Retry-After when the hub throttles. */
+  async #send(request: CloudRequest, via: Via): Promise<CloudResponse> {
     for (let retries = 0; ; retries++) {
       const answer = await this.#cloud.send(request, via);
       const waitS = retryDelayOf(answer);
@@ -158,8 +158,8 @@ export class Hub {
   }
 }
 
-/** Seconds before a retry; undefined when the response asks for none, or for a longer wait. */
-function retryDelayOf({ status, retryAfterS }: CloudAnswer): number | undefined {
+/** Seconds before a retry; undefined when there should be none, or only after a longer wait. */
+function retryDelayOf({ status, retryAfterS }: CloudResponse): number | undefined {
   if (status !== 429 && status !== 503) return undefined;
   if (retryAfterS === undefined || retryAfterS > maxRetryAfterS) return undefined;
   return Math.max(retryAfterS, minRetryAfterS);
@@ -181,7 +181,7 @@ function moduleOf(body: unknown, what: string, header?: string): HubModule {
   };
 }
 
-/** An entity tag is quoted, what stands for all is not (RFC 9110, 13.1.1). */
+/** An entity tag is quoted, the wildcard is not (RFC 9110, 13.1.1). */
 function ifMatch(etag: string): Readonly<Record<string, string>> {
   return { 'if-match': etag === '*' ? etag : `"${etag}"` };
 }

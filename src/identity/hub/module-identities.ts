@@ -8,47 +8,47 @@ import type { HubModule } from './hub.ts';
 import { absent, Registration, type RegistrationParts, type Wanted } from './registration.ts';
 import { SavedModules, type SavedModulesOptions } from './saved-modules.ts';
 
-/** Of more failures the oldest are evicted. */
+/** The oldest failures beyond are evicted. */
 const maxRefused = 16;
-/** Every local user may list what the hub has: one request serves all calls within this time. */
+/** Every local user may list the modules of the hub: one request serves all calls within this time. */
 const listSharedMs = 5000;
 
-/** What the module identities are made of. */
+/** The parts of ModuleIdentities. */
 export interface ModuleIdentitiesOptions
   extends SavedModulesOptions,
     Omit<RegistrationParts, 'saved' | 'log'> {}
 
-/** The identities of the modules. Calls for one id are carried out one after the other. */
+/** The identities of the modules. Calls for one id are serialized. */
 export class ModuleIdentities {
   readonly #options: ModuleIdentitiesOptions;
   readonly #saved: SavedModules;
-  /** Ids whose last request the hub refused or did not answer. */
+  /** Ids whose last request to the hub failed, with the reason. */
   readonly #refused = new Map<ModuleId, string>();
   readonly #calls = new KeyedMutex<ModuleId>();
   readonly #lists = new SharedReads<readonly HubModule[]>({ sharedMs: listSharedMs });
 
-  /** With the identities that are saved; incomplete ones wait for the call that completes them. */
+  /** Publishes the saved identities; incomplete ones wait for the call that completes them. */
   constructor(options: ModuleIdentitiesOptions) {
     this.#options = options;
     this.#saved = new SavedModules(options);
   }
 
-  /** What is wrong with files, by id, for Describe and Health. */
+  /** The problems of files, by id, for Describe and Health. */
   get damaged(): ReadonlyMap<ModuleId, string> {
     return this.#saved.damaged;
   }
 
-  /** What the last request for an id failed of, until one succeeds. */
+  /** The reason why the last request for an id failed, until one succeeds. */
   get refused(): ReadonlyMap<ModuleId, string> {
     return this.#refused;
   }
 
-  /** Why the identities cannot be listed, undefined when they can. */
+  /** Why the identities cannot be listed; undefined when they can. */
   get unlisted(): string | undefined {
     return this.#saved.unlisted;
   }
 
-  /** Unavailable when the identities cannot be listed. */
+  /** Throws Unavailable when the identities cannot be listed. */
   assertListed(): void {
     this.#saved.assertListed();
   }
@@ -57,7 +57,7 @@ export class ModuleIdentities {
     return this.#saved.list();
   }
 
-  /** What the hub has, each with what is saved of it when that is ours and complete. */
+  /** The modules on the hub, each with our saved identity when it is complete. */
   async listOnHub(
     via: Via,
   ): Promise<readonly { readonly found: HubModule; readonly saved: SavedModule | undefined }[]> {
@@ -72,39 +72,39 @@ export class ModuleIdentities {
     });
   }
 
-  /** NotFound when there is none, Unavailable when its file is damaged. */
+  /** The identity; NotFound when there is none, Unavailable when its file is damaged. */
   get(id: ModuleId): SavedModule {
     const module = this.#saved.usable(id);
     if (module === undefined) throw absent(id);
     return module;
   }
 
-  /** The identity that a creation would make, when it is there already. */
-  made(id: ModuleId, { managedBy }: Wanted): SavedModule | undefined {
+  /** The identity that a creation would result in, when it exists already. */
+  existing(id: ModuleId, { managedBy }: Wanted): SavedModule | undefined {
     const module = this.#saved.usable(id);
     if (module?.phase !== 'complete') return undefined;
     const isSame = managedBy?.toLowerCase() === module.managedBy.toLowerCase();
     return managedBy === undefined || isSame ? module : undefined;
   }
 
-  /** Throws NotFound when there is nothing to be deleted, Unavailable when it may not be deleted. */
-  refuseAbsent(id: ModuleId, { adopt }: Pick<Wanted, 'adopt'>): void {
-    this.#saved.refuseUndeletable(id);
+  /** Throws NotFound when there is nothing to delete, Unavailable when it may not be deleted. */
+  assertDeletable(id: ModuleId, { adopt }: Pick<Wanted, 'adopt'>): void {
+    this.#saved.assertRemovable(id);
     const exists = this.#saved.get(id) !== undefined || this.damaged.has(id);
     if (!exists && !adopt) throw absent(id);
   }
 
-  /** Registers a module with the hub, gives it its keys and saves it. */
+  /** Registers a module with the hub, sets its keys and saves it. */
   create(id: ModuleId, wanted: Wanted, via: Via): Promise<SavedModule> {
     return this.#inTurn(id, () => this.#registration(id, via).create(wanted));
   }
 
-  /** Writes the keys of a module again, for its present generation. */
+  /** Sets the keys of a module again, for its current generation. */
   update(id: ModuleId, wanted: Wanted, via: Via): Promise<SavedModule> {
     return this.#inTurn(id, () => this.#registration(id, via).update(wanted));
   }
 
-  /** Removes a module from the hub, then from here. */
+  /** Removes a module from the hub, then its record. */
   delete(id: ModuleId, wanted: Pick<Wanted, 'adopt'>, via: Via): Promise<void> {
     return this.#inTurn(id, () => this.#registration(id, via).delete(wanted));
   }
@@ -119,7 +119,7 @@ export class ModuleIdentities {
       if (this.#refused.delete(id)) this.#options.changed();
       return outcome;
     } catch (error) {
-      // a caller's own mistake is no problem of the service
+      // an invalid request is not a problem of the service
       const isReported = this.damaged.has(id) || this.unlisted !== undefined;
       if (isServiceError(error, 'Unavailable') && !isReported) this.#refuse(id, error.message);
       throw error;

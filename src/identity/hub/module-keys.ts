@@ -7,7 +7,7 @@ import type { ModuleKeys } from './hub.ts';
 /** The base key that all module keys are derived from. */
 export const moduleBaseKey = 'iotedge/module-identities';
 
-/** What the primary or secondary key of a module is derived from. */
+/** The derivation data of the primary or secondary key of a module. */
 export function derivationOf(
   { moduleId, generationId }: Pick<SavedModule, 'moduleId' | 'generationId'>,
   which: 'primary' | 'secondary',
@@ -15,7 +15,7 @@ export function derivationOf(
   return Buffer.from(`${moduleId}:${generationId}:${which}`);
 }
 
-/** The keys of modules, which are derived from one base key in the Keys service. */
+/** Derives the keys of modules from one base key in the Keys service. */
 export class ModuleKeyring {
   readonly #keys: ServiceClient<typeof keysInterface>;
 
@@ -23,7 +23,7 @@ export class ModuleKeyring {
     this.#keys = keys;
   }
 
-  /** Makes the base key unless it is there. */
+  /** Creates the base key unless it exists. */
   async ensureBase(via: Via): Promise<void> {
     const options = { if_exists: 'keep', export_derived: true };
     await this.#keys.CreateKey(
@@ -37,7 +37,7 @@ export class ModuleKeyring {
     );
   }
 
-  /** Hands both keys of a module to `use`, and wipes them when it is done. */
+  /** Passes both keys of a module to `use`, and wipes them afterwards. */
   async withKeys<T>(
     module: Pick<SavedModule, 'moduleId' | 'generationId'>,
     via: Via,

@@ -8,7 +8,7 @@ import type { Hub, HubModule } from './hub.ts';
 import type { ModuleKeyring } from './module-keys.ts';
 import { isOf, type SavedModules } from './saved-modules.ts';
 
-/** What registrations are made with. */
+/** The parts that registrations use. */
 export interface RegistrationParts {
   readonly saved: SavedModules;
   readonly keyring: ModuleKeyring;
@@ -20,9 +20,9 @@ export interface RegistrationParts {
 
 /** The desired state of a module on the hub. */
 export interface Wanted {
-  /** Undefined: as it is, or in our name. */
+  /** Undefined: the current manager, or us. */
   readonly managedBy: string | undefined;
-  /** Also one that other software made, unless it has a manager of its own. */
+  /** Also a module that other software created, unless another manager owns it. */
   readonly adopt: boolean;
 }
 
@@ -30,13 +30,13 @@ const ourName = 'iotedge';
 
 /**
  * The registration of one module with the hub. A module on the hub is ours when our record names it with the same
- * generation; every other one belongs to other software, and is taken over only with `adopt`.
+ * generation; every other one belongs to other software, and is adopted only with `adopt`.
  *
  *   (none) ─► asking ─► creating ─► creating, with its generation ─► complete ─► updating ─► complete
- *               └── adopted: the generation that was read ──▲
+ *               └── adopted: with the generation on the hub ─▲
  *
- * Each arrow is saved before the request that follows from it. A record that is `creating` without a generation says that
- * the hub had no such module, may have made ours, and could not be asked whether it did.
+ * Each state is saved before the request that it allows. A record that is `creating` without a generation means that
+ * the hub had no such module, may have created ours, and could not be reached to find out.
  */
 export class Registration {
   readonly #parts: RegistrationParts;
@@ -45,7 +45,7 @@ export class Registration {
   readonly #device: SavedDevice;
   readonly #hub: Hub;
 
-  /** NotProvisioned without a device. */
+  /** Throws NotProvisioned without a device. */
   constructor(parts: RegistrationParts, id: ModuleId, via: Via) {
     this.#parts = parts;
     this.#id = id;
@@ -54,33 +54,33 @@ export class Registration {
     this.#hub = parts.hub(this.#device);
   }
 
-  /** Registers the module and gives it its keys, or completes what an interrupted call has left. */
+  /** Registers the module and sets its keys, or completes an interrupted registration. */
   async create(wanted: Wanted): Promise<SavedModule> {
     const before = this.#own();
     const { managedBy } = wanted;
-    // what could not be completed has the manager that is asked for next
-    const isMade = before?.phase === 'complete' || before?.phase === 'updating';
-    if (isMade && managedBy !== undefined && !isSame(managedBy, before.managedBy)) {
+    // an incomplete registration gets the manager of the next request
+    const isRegistered = before?.phase === 'complete' || before?.phase === 'updating';
+    if (isRegistered && managedBy !== undefined && !isSame(managedBy, before.managedBy)) {
       throw taken(this.#id, before.managedBy);
     }
     if (before?.phase === 'complete') return before;
     const ours = managedBy ?? before?.managedBy ?? ourName;
     const intent = before ?? this.#record(ours, 'asking');
-    return this.#withIntent(async () => {
+    return this.#withPendingOperation(async () => {
       if (before === undefined) await this.#parts.saved.save(intent);
       const found = await this.#hub.get(this.#id, this.#via);
-      if (found === undefined) return this.#make(ours);
-      if (isOurs(found, intent)) return this.#giveKeys({ ...found, managedBy: ours });
+      if (found === undefined) return this.#register(ours);
+      if (isOurs(found, intent)) return this.#setKeys({ ...found, managedBy: ours });
       return this.#adopt(found, wanted);
     });
   }
 
-  /** Writes the keys of a module again, for its present generation. */
+  /** Sets the keys of a module again, for its current generation. */
   async update(wanted: Wanted): Promise<SavedModule> {
     const { saved } = this.#parts;
     const before = saved.usable(this.#id);
     if (before === undefined && !wanted.adopt) throw absent(this.#id);
-    return this.#withIntent(async () => {
+    return this.#withPendingOperation(async () => {
       await saved.save(
         before === undefined ? this.#record(ourName, 'asking') : { ...before, phase: 'updating' },
       );
@@ -89,18 +89,18 @@ export class Registration {
         throw new ServiceError('NotFound', `the hub has no module "${this.#id}"`);
       }
       if (before === undefined || !isOurs(found, before)) return this.#adopt(found, wanted);
-      return this.#giveKeys({ ...found, managedBy: wanted.managedBy ?? before.managedBy });
+      return this.#setKeys({ ...found, managedBy: wanted.managedBy ?? before.managedBy });
     });
   }
 
-  /** Removes the module from the hub, where it is ours or may be adopted, then from here. */
+  /** Removes the module from the hub, if it is ours or may be adopted, then its record. */
   async delete({ adopt }: Pick<Wanted, 'adopt'>): Promise<void> {
     const { saved } = this.#parts;
-    saved.refuseUndeletable(this.#id);
+    saved.assertRemovable(this.#id);
     const isDamaged = saved.damaged.has(this.#id);
     const record = saved.get(this.#id);
     if (record === undefined && !isDamaged && !adopt) throw absent(this.#id);
-    // what the present hub has under the id of an earlier device's module is not ours
+    // a module with the id of one of an earlier device is not ours
     const isEarlier = record !== undefined && !isOf(record, this.#device);
     if (!isEarlier) await this.#deleteOnHub({ record, isDamaged, adopt });
     else if (adopt) await this.#deleteOnHub({ record: undefined, isDamaged: true, adopt });
@@ -123,32 +123,32 @@ export class Registration {
       return;
     }
     if (record === undefined || !isOurs(found, record)) {
-      // another generation under the id of ours is other software's, and stays
+      // another generation with the id of ours belongs to other software, and stays
       if (record !== undefined && !adopt) return;
-      this.#refuseManaged(found, undefined);
+      this.#assertUnmanaged(found, undefined);
     }
     await this.#hub.delete({ moduleId: this.#id, etag: found.etag }, this.#via);
   }
 
-  /** What is saved of the module, unless it is of an earlier device. */
+  /** The record of the module, unless it is of an earlier device. */
   #own(): SavedModule | undefined {
     const { saved } = this.#parts;
-    saved.refuseDamaged(this.#id);
+    saved.assertReadable(this.#id);
     const record = saved.get(this.#id);
     return record !== undefined && isOf(record, this.#device) ? record : undefined;
   }
 
-  async #make(managedBy: string): Promise<SavedModule> {
+  async #register(managedBy: string): Promise<SavedModule> {
     const { saved } = this.#parts;
     await saved.save(this.#record(managedBy, 'creating'));
-    const made = await this.#askToMake(managedBy);
-    if (made !== undefined) return this.#giveKeys({ ...made, managedBy });
+    const created = await this.#requestCreation(managedBy);
+    if (created !== undefined) return this.#setKeys({ ...created, managedBy });
     await saved.save(this.#record(managedBy, 'asking'));
-    const message = `another client has made module "${this.#id}" on the hub meanwhile: try again`;
+    const message = `another client has created module "${this.#id}" on the hub meanwhile: try again`;
     throw new ServiceError('Unavailable', message);
   }
 
-  async #askToMake(managedBy: string): Promise<HubModule | undefined> {
+  async #requestCreation(managedBy: string): Promise<HubModule | undefined> {
     try {
       return await this.#hub.create(this.#id, managedBy, this.#via);
     } catch (error) {
@@ -158,18 +158,18 @@ export class Registration {
   }
 
   /**
-   * Finds out, where the hub can be asked, whether a request that failed has made the module: what has its name from now
-   * on and is not of the generation that is saved, other software made.
+   * Finds out, when the hub is reachable, whether a failed request has created the module: from then on one with its
+   * name and another generation than the saved one was created by other software.
    */
   async #settle(managedBy: string, failure: unknown): Promise<void> {
     const { saved, log } = this.#parts;
     try {
-      const made = isRefusal(failure) ? undefined : await this.#hub.get(this.#id, this.#via);
-      const isMade = made !== undefined && isSame(made.managedBy, managedBy);
-      const phase = isMade ? 'creating' : 'asking';
-      await saved.save(this.#record(managedBy, phase, isMade ? made.generationId : ''));
+      const found = isRefusal(failure) ? undefined : await this.#hub.get(this.#id, this.#via);
+      const exists = found !== undefined && isSame(found.managedBy, managedBy);
+      const phase = exists ? 'creating' : 'asking';
+      await saved.save(this.#record(managedBy, phase, exists ? found.generationId : ''));
     } catch (error) {
-      log.debug('outcome of a failed creation unknown', {
+      log.debug('result of a failed creation unknown', {
         moduleId: this.#id,
         requestId: this.#via.requestId,
         error: describeError(error),
@@ -177,8 +177,8 @@ export class Registration {
     }
   }
 
-  /** Removes the intent when the action fails before a request that changes the hub. */
-  async #withIntent<T>(act: () => Promise<T>): Promise<T> {
+  /** Removes the pending operation when the action fails before a request that changes the hub. */
+  async #withPendingOperation<T>(act: () => Promise<T>): Promise<T> {
     const { saved, log } = this.#parts;
     try {
       return await act();
@@ -186,7 +186,10 @@ export class Registration {
       try {
         if (saved.get(this.#id)?.phase === 'asking') await saved.delete(this.#id);
       } catch (again) {
-        log.warn('intent not removed', { moduleId: this.#id, error: describeError(again) });
+        log.warn('pending operation not removed', {
+          moduleId: this.#id,
+          error: describeError(again),
+        });
       }
       throw error;
     }
@@ -195,23 +198,23 @@ export class Registration {
   async #adopt(found: HubModule, { managedBy, adopt }: Wanted): Promise<SavedModule> {
     const { saved } = this.#parts;
     try {
-      this.#refuseManaged(found, managedBy);
+      this.#assertUnmanaged(found, managedBy);
       if (!adopt) throw notAdopted(this.#id, found.managedBy);
     } catch (error) {
       if (saved.usable(this.#id) === undefined) await saved.delete(this.#id);
       throw error;
     }
     this.#log('module identity adopted', { managedBy: found.managedBy });
-    return this.#giveKeys({ ...found, managedBy: managedBy ?? (found.managedBy || ourName) });
+    return this.#setKeys({ ...found, managedBy: managedBy ?? (found.managedBy || ourName) });
   }
 
   /** AlreadyExists for a module that has a manager other than us and Azure's own services. */
-  #refuseManaged({ managedBy }: HubModule, ours: string | undefined): void {
+  #assertUnmanaged({ managedBy }: HubModule, ours: string | undefined): void {
     const free = ['', ourName, ours ?? ourName];
     if (!free.some((name) => isSame(name, managedBy))) throw taken(this.#id, managedBy);
   }
 
-  async #giveKeys(module: HubModule): Promise<SavedModule> {
+  async #setKeys(module: HubModule): Promise<SavedModule> {
     const { saved, keyring } = this.#parts;
     const { generationId, managedBy, etag } = module;
     const before = saved.get(this.#id);
@@ -243,24 +246,24 @@ export class Registration {
   }
 }
 
-/** Whether the hub refused: after any other failure it may have made the module. */
+/** Whether the hub rejected the request: after any other failure it may have created the module. */
 function isRefusal(error: unknown): boolean {
   return error instanceof CloudError && error.status >= 400 && error.status < 500;
 }
 
-/** Whether our record names what the hub has. */
+/** Whether our record is of the module on the hub. */
 function isOurs({ generationId, managedBy }: HubModule, record: SavedModule): boolean {
   if (record.generationId !== '') return record.generationId === generationId;
-  // the hub had none before it was asked to make it, and may have done so
+  // the hub had no such module before the request that may have created it
   return record.phase === 'creating' && isSame(record.managedBy, managedBy);
 }
 
-/** Managers are compared as they are listed: Azure writes `IotEdge`, `iotEdge` and `iotedge`. */
+/** Compares managers without case: Azure writes `IotEdge`, `iotEdge` and `iotedge`. */
 function isSame(one: string, other: string): boolean {
   return one.toLowerCase() === other.toLowerCase();
 }
 
-/** No module identity of that id. */
+/** NotFound for a module identity. */
 export function absent(id: ModuleId): ServiceError {
   return new ServiceError('NotFound', `no module identity "${id}"`);
 }

@@ -4,7 +4,7 @@ import { quoted } from '../../quoted.ts';
 const defaultLifetimeS = 3600;
 const maxLifetimeS = 86_400;
 
-/** The resource that an identity may ask tokens for: itself, or something below it. */
+/** The resource of a token, which must be that of the identity or below it; InvalidArgs for another one. */
 export function resolveAudience(own: string, audience: string): string {
   if (audience === '' || audience === own) return own;
   if (!audience.startsWith(`${own}/`) || audience.split('/').includes('..')) {
@@ -18,13 +18,13 @@ export function resolveAudience(own: string, audience: string): string {
 
 /** A token without its signature. */
 export interface UnsignedToken {
-  /** What is signed: `sr` exactly as it is sent, a line feed, the expiry. */
+  /** The signed text: `sr` exactly as it is sent, a line feed, the expiry. */
   readonly text: string;
   readonly sr: string;
   readonly expiryS: number;
 }
 
-/** The token for a resource; lifetime in seconds, 0 is one hour, more than a day is InvalidArgs. */
+/** Creates a token for a resource; lifetime in seconds, 0 is one hour, more than a day is InvalidArgs. */
 export function unsignedToken(resource: string, lifetimeS: number, now: Date): UnsignedToken {
   if (lifetimeS > maxLifetimeS) {
     throw new ServiceError('InvalidArgs', `lifetime_s ${lifetimeS} is more than ${maxLifetimeS}`);
@@ -34,7 +34,7 @@ export function unsignedToken(resource: string, lifetimeS: number, now: Date): U
   return { text: `${sr}\n${expiryS}`, sr, expiryS };
 }
 
-/** The token as a client sends it in an Authorization header. */
+/** The token in the form of an Authorization header. */
 export function signedToken({ sr, expiryS }: UnsignedToken, signature: Buffer): string {
   const sig = encodeURIComponent(signature.toString('base64'));
   return `SharedAccessSignature sr=${sr}&sig=${sig}&se=${expiryS}`;

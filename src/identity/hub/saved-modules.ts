@@ -4,7 +4,7 @@ import type { Log } from '../../service/log/log.ts';
 import { NewerFile, refuseUnusable } from '../../service/state/state-file.ts';
 import type { IdentityState, SavedDevice, SavedModule } from '../state.ts';
 
-/** What the saved identities are read from. */
+/** Options of SavedModules. */
 export interface SavedModulesOptions {
   readonly state: IdentityState;
   /** The saved device, when there is one. */
@@ -14,10 +14,10 @@ export interface SavedModulesOptions {
   readonly log: Log;
 }
 
-/** The identities of modules as they are saved, those included that are not complete. */
+/** The saved identities of modules, including incomplete ones. */
 export class SavedModules {
   readonly #options: SavedModulesOptions;
-  /** A damaged one is reported, and not replaced by anything but Delete; nothing replaces or removes a newer one. */
+  /** A damaged record is reported, and only Delete removes it; nothing replaces or removes a newer one. */
   readonly #records: IdentityState['modules'];
 
   constructor(options: SavedModulesOptions) {
@@ -28,48 +28,48 @@ export class SavedModules {
     }
   }
 
-  /** What is wrong with files, by id. */
+  /** The problems of files, by id. */
   get damaged(): ReadonlyMap<ModuleId, string> {
     const damaged = [...this.#records.damaged];
     return new Map(damaged.map(([id, damage]) => [id, describeError(damage)]));
   }
 
-  /** Why the identities cannot be listed, undefined when they can. */
+  /** Why the identities cannot be listed; undefined when they can. */
   get unlisted(): string | undefined {
     return this.#records.failure?.message;
   }
 
-  /** Unavailable when the identities cannot be listed. */
+  /** Throws Unavailable when the identities cannot be listed. */
   assertListed(): void {
     this.#records.assertListed();
   }
 
-  /** The identities whose keys work. */
+  /** The identities with valid keys. */
   list(): readonly SavedModule[] {
     return this.#records.values().filter((module) => this.#isUsable(module));
   }
 
-  /** The identity, when its keys work; Unavailable when its file is damaged. */
+  /** The identity, if its keys are valid; Unavailable when its file is damaged. */
   usable(id: ModuleId): SavedModule | undefined {
-    this.refuseDamaged(id);
+    this.assertReadable(id);
     const module = this.#records.get(id);
     return module !== undefined && this.#isUsable(module) ? module : undefined;
   }
 
-  /** What is saved under an id, complete or not, of whatever device. */
+  /** The record of an id, complete or not, of any device. */
   get(id: ModuleId): SavedModule | undefined {
     return this.#records.get(id);
   }
 
-  /** Unavailable when the file of an identity is damaged, or when it is unknown which there are. */
-  refuseDamaged(id: ModuleId): void {
+  /** Throws Unavailable when the file of an identity is damaged, or the identities cannot be listed. */
+  assertReadable(id: ModuleId): void {
     const why = this.#records.reason(id);
     if (why === undefined) return;
     throw new ServiceError('Unavailable', `the file of module "${id}" cannot be used: ${why}`);
   }
 
-  /** Unavailable when the file of an identity may not be removed. */
-  refuseUndeletable(id: ModuleId): void {
+  /** Throws Unavailable when the file of an identity may not be removed. */
+  assertRemovable(id: ModuleId): void {
     this.assertListed();
     const damage = this.#records.damage(id);
     if (damage instanceof NewerFile) refuseUnusable(damage);
@@ -85,7 +85,7 @@ export class SavedModules {
     this.#options.changed();
   }
 
-  /** Its keys are on the hub, and it is of the device that this one is now. */
+  /** Whether its keys are on the hub, and it is of the current device. */
   #isUsable(module: SavedModule): boolean {
     const device = this.#options.deviceOrNone();
     const works = module.phase === 'complete' || module.phase === 'updating';

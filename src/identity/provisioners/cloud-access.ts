@@ -15,13 +15,13 @@ import type { Provisioner } from './provisioner.ts';
 
 const decisionMs = 10 * 60_000;
 
-/** Notified of what the cloud and the device's certificate show. */
+/** Notified of observations about the cloud and the device's certificate. */
 export interface CloudListeners {
   readonly onDate: (date: Date) => void;
   readonly onCommonName: (name: string) => void;
 }
 
-/** How the cloud is reached, whatever the configuration. */
+/** Options that do not depend on the configuration. */
 export interface CloudAccessOptions extends CloudListeners {
   readonly bus: Bus;
   readonly https: HttpsClient;
@@ -29,11 +29,11 @@ export interface CloudAccessOptions extends CloudListeners {
   readonly version: string;
 }
 
-/** The cloud and the provisioner that a configuration names. */
+/** Access to the cloud, and the provisioner, by a configuration. */
 export class CloudAccess {
   readonly config: IdentityConfig;
   readonly cloud: CloudClient;
-  /** Undefined when there is nothing to provision with. */
+  /** Undefined when the configuration has no provisioning. */
   readonly provisioner: Provisioner | undefined;
   readonly #options: CloudAccessOptions;
 
@@ -44,7 +44,7 @@ export class CloudAccess {
     this.provisioner = config.dps && this.#dpsProvisioner(config.dps);
   }
 
-  /** The id that the device registers with: configured, or the name in its certificate. */
+  /** The registration id of the device: configured, or the common name of its certificate. */
   async registrationId(via: Via): Promise<string> {
     const dps = required(this.config.dps);
     if (dps.registrationId !== undefined) return dps.registrationId;

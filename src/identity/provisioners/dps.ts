@@ -1,8 +1,8 @@
 import type { Via } from '../../dbus/client/via.ts';
 import { ServiceError } from '../../errors.ts';
 import {
-  type CloudAnswer,
   type CloudClient,
+  type CloudResponse,
   failureOf,
   fieldOf,
   nameField,
@@ -15,18 +15,18 @@ const apiVersion = 'api-version=2021-06-01';
 const defaultPollMs = 2000;
 const minPollMs = 1000;
 const maxPollMs = 60_000;
-/** A service that is busy for longer than this has forgotten the registration, or is down. */
+/** A service that is busy for longer has lost the registration, or is down. */
 const maxBusyPolls = 10;
 const hostPattern = /^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?$/;
 
-/** What a registration needs. */
+/** Options of DpsProvisioner. */
 export interface DpsOptions {
   readonly globalEndpoint: string;
   readonly scopeId: string;
   readonly registrationId: (via: Via) => Promise<string>;
   readonly cloud: CloudClient;
   readonly delay: (ms: number, signal: AbortSignal) => Promise<void>;
-  /** Aborted when the service has had long enough to decide. */
+  /** Creates the signal that limits the time for the service to decide. */
   readonly deadline: () => AbortSignal;
 }
 
@@ -46,7 +46,7 @@ export class DpsProvisioner implements Provisioner {
     this.#options = options;
   }
 
-  /** Unavailable when the service refuses, cannot be reached, or does not decide in time. */
+  /** Unavailable when the service refuses, is unreachable, or does not decide in time. */
   async provision(via: Via): Promise<Assignment> {
     const { globalEndpoint, scopeId, registrationId } = this.#options;
     const id = await registrationId(via);
@@ -69,7 +69,7 @@ export class DpsProvisioner implements Provisioner {
     const body = { registrationId: id };
     let answer = await cloud.send({ method: 'PUT', url, body }, via);
     let operationId = '';
-    // what has been accepted goes on while the service is too busy to tell how far it is
+    // an accepted registration continues while the service is too busy to report its state
     for (let busy = 0; ; busy = isBusy(answer) ? busy + 1 : 0) {
       const isDecided = !isBusy(answer) || operationId === '' || busy >= maxBusyPolls;
       if (isDecided && answer.status !== 200 && answer.status !== 202)
@@ -84,17 +84,17 @@ export class DpsProvisioner implements Provisioner {
   }
 }
 
-function isBusy({ status }: CloudAnswer): boolean {
+function isBusy({ status }: CloudResponse): boolean {
   return status === 429 || status === 503;
 }
 
-function pollDelayMs({ retryAfterS }: CloudAnswer): number {
+function pollDelayMs({ retryAfterS }: CloudResponse): number {
   const askedMs = retryAfterS === undefined ? defaultPollMs : retryAfterS * 1000;
   return Math.min(Math.max(askedMs, minPollMs), maxPollMs);
 }
 
 /** Undefined while the service is still deciding. */
-function assignmentOf(what: string, answer: CloudAnswer): AssignedDevice | undefined {
+function assignmentOf(what: string, answer: CloudResponse): AssignedDevice | undefined {
   const status = (wordsField(answer.body, 'status') ?? '').toLowerCase();
   if (status === 'assigning' || status === 'unassigned') {
     if (nameField(answer.body, 'operationId') === undefined) {
@@ -114,8 +114,8 @@ function assignmentOf(what: string, answer: CloudAnswer): AssignedDevice | undef
   return { hubHostname, deviceId };
 }
 
-/** Why the device is not assigned, and what its operator can do about it. */
-function refusalOf(status: string, answer: CloudAnswer): string {
+/** Why the device is not assigned, with advice for the operator. */
+function refusalOf(status: string, answer: CloudResponse): string {
   const words = joinWords(wordsOf(answer));
   if (status === 'disabled') {
     const said = words === '' ? '' : ` (${words})`;

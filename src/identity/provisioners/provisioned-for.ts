@@ -10,8 +10,8 @@ export function answerTo(dps: DpsSettings | undefined): string {
 }
 
 /**
- * In what a saved device is not the one that the settings are about, `` when it is. The registration id may be the name in a
- * certificate, which is undefined until that was read.
+ * The differences between the settings of a saved device and the current ones, `` without any. `registrationId` may be
+ * the name in a certificate, and is undefined until that was read.
  */
 export function differenceOf(
   saved: Pick<SavedDevice, 'answerTo' | 'registrationId'>,
@@ -52,7 +52,7 @@ function partsOf(text: string): readonly string[] {
     const parts: unknown = JSON.parse(text);
     return Array.isArray(parts) ? parts.map(String) : [];
   } catch {
-    // unparsable: it matches no settings
+    // malformed, so it matches no settings
     return [];
   }
 }

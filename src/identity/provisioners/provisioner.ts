@@ -1,20 +1,20 @@
 import type { Via } from '../../dbus/client/via.ts';
 import type { attestations, provisioningSources } from '../../interfaces/words.ts';
 
-/** Which device this is, and on which hub. */
+/** The identity of the device and its hub. */
 export interface AssignedDevice {
   /** `host[:port]`. */
   readonly hubHostname: string;
   readonly deviceId: string;
 }
 
-/** What provisioning finds out. */
+/** The result of provisioning. */
 export interface Assignment extends AssignedDevice {
-  /** What it was asked for with. */
+  /** The registration id of the request. */
   readonly registrationId: string;
 }
 
-/** A way to find out which device this is, and on which hub. */
+/** A way to obtain the identity of the device and its hub. */
 export interface Provisioner {
   readonly source: (typeof provisioningSources)[number];
   readonly attestation: (typeof attestations)[number];

@@ -132,7 +132,9 @@ for (const content of [
     await device.start();
     const isThere = () => device.shown.properties['State'] === 'provisioned';
     await until(10_000, 'an identity', isThere);
-    const unreadable = device.log.filter(({ message }) => message === 'saved refusal unreadable');
+    const unreadable = device.log.filter(
+      ({ message }) => message === 'provisioning refusal unreadable',
+    );
     assert.equal(
       unreadable.map(({ level }) => level),
       ['warn'],

@@ -229,7 +229,7 @@ export default [
     suite: 'component/identity/hub/module-identities',
   },
   {
-    breaks: 'what a request that failed with 500 has made is not found out',
+    breaks: 'a module that a request with status 500 has created is not found',
     text: 'error.status >= 400 && error.status < 500',
     becomes: 'error.status >= 400',
     suite: 'component/identity/hub/registration',

@@ -514,7 +514,7 @@ test('are told of when their intents are of an unknown kind, which stay', async 
   const file = join(device.stateDir, 'operations', 'mine.json');
   await writeFile(file, '{"version":1,"verb":"PolishModuleIdentity"}', { mode: 0o600 });
   await device.start();
-  const unknown = device.log.find(({ message }) => message === 'intent unknown');
+  const unknown = device.log.find(({ message }) => message === 'pending operation unknown');
   assert.equal([unknown?.level, unknown?.fields['id']], ['error', 'mine']);
   assert.match(await readFile(file, 'utf8'), 'Polish');
 });

@@ -1,12 +1,12 @@
 /** What services say about failures, in the shapes in which they and what is between say it. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type CloudAnswer, failureOf } from '../../../../src/identity/cloud/cloud.ts';
+import { type CloudResponse, failureOf } from '../../../../src/identity/cloud/cloud.ts';
 import { readContent } from '../../../../src/identity/cloud/error-bodies.ts';
 
 const test = suite("the cloud's own words");
 
-function messageOf(answer: Partial<CloudAnswer>): string {
+function messageOf(answer: Partial<CloudResponse>): string {
   const whole = { status: 403, retryAfterS: undefined, body: undefined, ...answer };
   return failureOf('PUT of module m', whole).message;
 }
@@ -19,7 +19,7 @@ test('reach the error from the two members that the hub answers with', () => {
   assert.is(messageOf({ body }), `PUT of module m: HTTP 403 (${quota}; ${tracking})`);
 });
 
-const shapes: readonly (readonly [string, Partial<CloudAnswer>])[] = [
+const shapes: readonly (readonly [string, Partial<CloudResponse>])[] = [
   ['names in any case', { body: { mESSAGE: quota, TRACKINGID: 't-1', ERRORCODE: 403004 } }],
   [
     'JSON in a text',

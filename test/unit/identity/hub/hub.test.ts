@@ -2,7 +2,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isServiceError, ServiceError } from '../../../../src/errors.ts';
-import type { CloudAnswer, CloudRequest } from '../../../../src/identity/cloud/cloud.ts';
+import type { CloudRequest, CloudResponse } from '../../../../src/identity/cloud/cloud.ts';
 import { Hub } from '../../../../src/identity/hub/hub.ts';
 import { parseModuleId } from '../../../../src/ids.ts';
 
@@ -13,12 +13,12 @@ const module = { moduleId: id, generationId: '7', managedBy: null, etag: 'AAAA='
 const keys = { primary: Buffer.alloc(32, 1), secondary: Buffer.alloc(32, 2) };
 
 /** A hub that gives these answers, in order; what it was asked, and how long it was waited for. */
-function hubOf(...answers: readonly Partial<CloudAnswer>[]) {
+function hubOf(...answers: readonly Partial<CloudResponse>[]) {
   const requests: CloudRequest[] = [];
   const waits: number[] = [];
   const left = [...answers];
   const cloud = {
-    send: (request: CloudRequest): Promise<CloudAnswer> => {
+    send: (request: CloudRequest): Promise<CloudResponse> => {
       requests.push(request);
       const plain = { status: 200, retryAfterS: undefined, body: module };
       return Promise.resolve({ ...plain, ...left.shift() });
@@ -45,7 +45,7 @@ test('names modules and devices as URLs do', async () => {
   assert.is(url, `${path}?api-version=2017-11-08-preview`);
 });
 
-const tags: readonly (readonly [string, Partial<CloudAnswer>, string])[] = [
+const tags: readonly (readonly [string, Partial<CloudResponse>, string])[] = [
   ['of the body', { body: module, etag: '"BBBB="' }, '"AAAA="'],
   ['of the body, in quotes', { body: { ...module, etag: '"AAAA="' } }, '"AAAA="'],
   ['of the header', { body: { ...module, etag: undefined }, etag: 'W/"BBBB="' }, '"BBBB="'],
@@ -91,7 +91,7 @@ test('asks a busy hub again as soon as it says, a few times', async () => {
 test('does not wait for a busy hub when its caller is gone', async () => {
   const cancel = new AbortController();
   const cloud = {
-    send: (): Promise<CloudAnswer> => {
+    send: (): Promise<CloudResponse> => {
       setImmediate(() => cancel.abort(new ServiceError('Cancelled', 'by somebody')));
       return Promise.resolve({ status: 429, retryAfterS: 9, body: {} });
     },

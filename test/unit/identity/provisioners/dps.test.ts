@@ -2,9 +2,9 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isServiceError, ServiceError } from '../../../../src/errors.ts';
 import {
-  type CloudAnswer,
   CloudError,
   type CloudRequest,
+  type CloudResponse,
 } from '../../../../src/identity/cloud/cloud.ts';
 import { DpsProvisioner } from '../../../../src/identity/provisioners/dps.ts';
 import { via } from '../../../support/via.ts';
@@ -17,7 +17,7 @@ const never = new AbortController().signal;
 
 /** A registration that the cloud answers so, and how long it waited between its questions. */
 function registration(
-  answers: readonly Partial<CloudAnswer>[],
+  answers: readonly Partial<CloudResponse>[],
   {
     deadline = never,
     delay,
