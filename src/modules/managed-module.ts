@@ -37,7 +37,7 @@ export interface ModuleParts {
   readonly eraseIdentity: (name: ModuleName, via: Via) => Promise<void>;
   /** The operation in progress for a module, `` when there is none. */
   readonly operation: (name: ModuleName) => string;
-  readonly forget: (module: ManagedModule) => Promise<void>;
+  readonly remove: (module: ManagedModule) => Promise<void>;
   readonly onChange: (module: ManagedModule) => void;
   readonly now: () => Date;
   readonly log: Log;
@@ -80,7 +80,7 @@ export class ManagedModule implements AsyncDisposable {
       },
       save: (state) => parts.save(this.source, state),
       eraseIdentity: (via) => parts.eraseIdentity(source.name, via),
-      forget: () => parts.forget(this),
+      remove: () => parts.remove(this),
       onStatus: () => parts.onChange(this),
       now,
       log,

@@ -224,7 +224,7 @@ export class ModuleRuntime implements AsyncDisposable {
     try {
       await accept(module);
     } catch (error) {
-      if (present === undefined) await this.#modules.forget(module);
+      if (present === undefined) await this.#modules.remove(module);
       throw error;
     }
     if (present === undefined && this.#started) this.#keep(module.run());

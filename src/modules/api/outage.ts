@@ -71,7 +71,7 @@ export class Outage {
     if (this.#since === undefined) {
       this.#since = now;
       const fields = { service: this.#service, error: describeError(error) };
-      this.#log.error('service cannot be reached, requests of modules wait for it', fields);
+      this.#log.error('service unreachable, module requests are waiting', fields);
     } else if (now < this.#nextAt) return; // one of several that asked together
     this.#delayMs = this.#delayMs === 0 ? firstMs : Math.min(2 * this.#delayMs, longestMs);
     this.#nextAt = now + this.#delayMs;
@@ -80,7 +80,7 @@ export class Outage {
   #reached(): void {
     if (this.#since === undefined) return;
     const afterMs = Math.round(performance.now() - this.#since);
-    this.#log.info('service reached again', { service: this.#service, afterMs });
+    this.#log.info('service reachable again', { service: this.#service, afterMs });
     this.#since = undefined;
     this.#delayMs = 0;
   }

@@ -42,7 +42,7 @@ export class EngineRestarts {
     } catch (error) {
       signal.throwIfAborted();
       if (this.#refused !== id) {
-        log.warn('restart policy not taken away', { module: name, error: describeError(error) });
+        log.warn('restart policy not removed', { module: name, error: describeError(error) });
       }
       this.#refused = id;
       return true;

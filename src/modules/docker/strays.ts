@@ -22,7 +22,7 @@ export async function disarmStrays(parts: StrayParts, signal: AbortSignal): Prom
     }
   } catch (error) {
     // the engine went away, or the service stops: they are looked for again when it is back
-    log.debug('containers without a module not looked for', { error: describeError(error) });
+    log.debug('orphaned containers not listed', { error: describeError(error) });
   }
 }
 
@@ -36,10 +36,10 @@ async function disarmStray(
     const container = await engine.inspect(name, signal);
     if (container?.ours !== true || !container.engineRestarts) return;
     await engine.keepStopped(container.id, signal);
-    log.warn('restart policy of a container without a module taken away', { container: name });
+    log.warn('restart policy of orphaned container removed', { container: name });
   } catch (error) {
     signal.throwIfAborted();
     const fields = { container: name, error: describeError(error) };
-    log.warn('restart policy of a container without a module not taken away', fields);
+    log.warn('restart policy of orphaned container not removed', fields);
   }
 }

@@ -9,19 +9,19 @@ import type { ModuleSource } from '../module-source.ts';
 import type { SavedState } from '../supervisor/desired-state.ts';
 import type { Records } from './records.ts';
 
-/** What the directory is made of. */
+/** Dependencies of the registry. */
 export interface RegistryOptions {
-  readonly module: Omit<ModuleParts, 'backend' | 'forget' | 'onChange'>;
-  /** What answers modules, which ask about each other. */
+  readonly module: Omit<ModuleParts, 'backend' | 'remove' | 'onChange'>;
+  /** Creates the backend of the modules' workload API, which lists the modules. */
   readonly backend: (modules: ModuleRegistry) => ModulesBackend;
   readonly records: Pick<Records, 'delete'>;
   readonly objects: Pick<ObjectManager<typeof modulesService>, 'put' | 'remove'>;
-  /** A module came, changed or went. */
+  /** A module was added, changed or removed. */
   readonly onChange: () => void;
   readonly log: Log;
 }
 
-/** The modules that are there, from their opening until nothing is left of them. */
+/** All modules, from their opening until everything of them is removed. */
 export class ModuleRegistry {
   readonly #parts: RegistryOptions;
   readonly #modules = new Map<ModuleName, ManagedModule>();
@@ -49,12 +49,12 @@ export class ModuleRegistry {
     return module;
   }
 
-  /** Opens a module; it is not shown yet, and nothing is done with its container before it is run. */
+  /** Opens a module; it is not published yet, and its container is left alone until the module is run. */
   async open(source: ModuleSource, saved: SavedState): Promise<ManagedModule> {
     const parts: ModuleParts = {
       ...this.#parts.module,
       backend: this.#backend,
-      forget: (module) => this.forget(module),
+      remove: (module) => this.remove(module),
       onChange: (module) => this.show(module),
     };
     const module = await ManagedModule.open(parts, source, saved);
@@ -62,37 +62,37 @@ export class ModuleRegistry {
     return module;
   }
 
-  /** Stops looking after a module and shows it no more; its container stays as it is. */
+  /** Stops supervising a module and unpublishes it; its container stays as it is. */
   async leave(module: ManagedModule): Promise<void> {
     this.#modules.delete(module.name);
     await module[Symbol.asyncDispose]();
     this.#parts.objects.remove(module.name);
-    this.#tellChange();
+    this.#notifyChange();
   }
 
-  /** Removes everything of a module that outlives the process, and only then the module. Never rejects. */
-  async forget(module: ManagedModule): Promise<void> {
+  /** Removes the persisted state of a module, and only then the module. Never rejects. */
+  async remove(module: ManagedModule): Promise<void> {
     const { log, objects, records } = this.#parts;
     try {
       await module.removeDirectory();
       await records.delete(module.name);
     } catch (error) {
-      log.error('module not forgotten', { module: module.name, error: describeError(error) });
+      log.error('module not removed', { module: module.name, error: describeError(error) });
     }
-    // Until here, another of the same name would share its record and its directory.
+    // not earlier: a new module of the same name would share its record and its directory
     this.#modules.delete(module.name);
     objects.remove(module.name);
-    this.#tellChange();
+    this.#notifyChange();
   }
 
-  /** Shows a module as it is now. */
+  /** Publishes the current properties of a module. */
   show(module: ManagedModule): void {
     if (this.#modules.get(module.name) !== module) return;
     this.#parts.objects.put(module.name, module.properties());
-    this.#tellChange();
+    this.#notifyChange();
   }
 
-  #tellChange(): void {
+  #notifyChange(): void {
     this.#backend.evictModules();
     this.#parts.onChange();
   }

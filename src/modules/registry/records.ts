@@ -24,13 +24,13 @@ import {
 } from '../supervisor/desired-state.ts';
 import { type Goal, goals } from '../supervisor/goal.ts';
 
-/** A module as it was asked for. The agent's configuration is in modules.yaml, so its record has none. */
+/** A module as it was requested. The agent's configuration is in modules.yaml, so its record has none. */
 export interface ModuleRecord {
   readonly name: ModuleName;
   readonly state: SavedState;
   readonly settings: ModuleSettings | undefined;
   readonly env: Readonly<Record<string, string>>;
-  /** Whether authorization was told that the module is elevated. */
+  /** Whether the module was authorized as an elevated one. */
   readonly elevated: boolean;
 }
 
@@ -52,7 +52,7 @@ const form = jsonRecords<ModuleName, ModuleRecord>({
   }),
 });
 
-/** What of modules outlives the process: one file each, replaced as a whole. */
+/** The persisted state of modules: one file each, replaced as a whole. */
 export class Records {
   /** The records of all modules. */
   readonly modules: RecordDirectory<ModuleName, ModuleRecord>;
@@ -75,11 +75,11 @@ export class Records {
     const directory = join(stateDirectory, 'modules');
     const modules = await RecordDirectory.open(directory, form);
     const disk = await StateDisk.open(directory, { reserve: reservedBytes });
-    await removeLeftovers(stateDirectory).catch(() => undefined); // what cannot be used is told when it is read
+    await removeLeftovers(stateDirectory).catch(() => undefined); // a damaged directory is reported by the first read
     return new Records(stateDirectory, modules, disk);
   }
 
-  /** The key of the digests that everybody may see, made when there is none; DamagedFile when it is not one. */
+  /** The key of the published digests, created at the first use; DamagedFile when the file is not a key. */
   async digestKey(): Promise<Buffer> {
     const path = this.#digestKeyPath;
     const known = await readStateFile(path);
@@ -94,20 +94,19 @@ export class Records {
     return known;
   }
 
-  /** Persists a record. What ends in less being there does so on a full disk too; a module that is created is more. */
+  /** Persists a record. A change that frees space may use the reserve of a full disk; a creation may not. */
   async write(record: ModuleRecord): Promise<void> {
     const isLess = frees(record.state) && this.modules.get(record.name) !== undefined;
     await this.modules.put(record.name, record, { reserve: isLess ? this.disk : undefined });
   }
 
-  /** Unavailable when there is a record of that name that could not be read: nothing replaces it. */
+  /** Throws Unavailable when the record of that name is unreadable: it is not overwritten. */
   refuseDamaged(name: ModuleName): void {
     const damage = this.modules.damaged.get(name);
     if (damage === undefined) return;
     throw new ServiceError('Unavailable', damage.message, { cause: damage });
   }
 
-  /** Removes the record of a module. */
   delete(name: ModuleName): Promise<void> {
     return this.modules.delete(name);
   }
@@ -134,7 +133,7 @@ function parseRecord(value: unknown, name: ModuleName): ModuleRecord {
     },
     settings: settings === undefined ? undefined : parseSettings(settings),
     env: Object.fromEntries(env.map(([key, text]) => [key, String(text)])),
-    // One that does not say was written before anybody asked.
+    // missing in records that are older than the field
     elevated: record['elevated'] === true,
   };
 }

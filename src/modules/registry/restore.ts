@@ -8,7 +8,7 @@ import type { SavedState } from '../supervisor/desired-state.ts';
 import type { ModuleRecord, Records } from './records.ts';
 import type { RestoreErrors } from './restore-errors.ts';
 
-/** Where modules are known from when the service starts. */
+/** Where modules are restored from when the service starts. */
 export interface RestoreOptions {
   readonly agent: AgentConfig | undefined;
   readonly records: Records;
@@ -16,13 +16,13 @@ export interface RestoreOptions {
   readonly problems: RestoreErrors;
 }
 
-/** A module that was there before. */
+/** A module of the previous process. */
 export interface RestoredModule {
   readonly source: ModuleSource;
   readonly state: SavedState;
 }
 
-/** Every module that is written down, and the agent; directories that are none of theirs are removed. */
+/** Every persisted module, and the agent; socket directories of other modules are removed. */
 export async function restoreModules(from: RestoreOptions): Promise<readonly RestoredModule[]> {
   const { agent, records, socketsPath, problems } = from;
   const { modules } = records;
@@ -38,7 +38,7 @@ export async function restoreModules(from: RestoreOptions): Promise<readonly Res
   return agent === undefined ? known : [...known, ...agentOf(agent, records, problems)];
 }
 
-/** The agent as a configuration has it; none, and a problem, when it cannot be read. */
+/** The agent of a configuration; none, and a problem, when its settings are invalid. */
 export async function restoreAgent(
   agent: AgentConfig,
   records: Pick<Records, 'modules'>,
@@ -48,7 +48,7 @@ export async function restoreAgent(
   return agentOf(agent, records, problems);
 }
 
-/** The record of a module as it is now; of the agent only its desired state, the rest is in modules.yaml. */
+/** The record of a module; of the agent only its desired state, the rest is in modules.yaml. */
 export function recordOf(
   source: ModuleSource,
   state: SavedState,
@@ -60,7 +60,7 @@ export function recordOf(
     : { name, state, settings, env, elevated };
 }
 
-/** The key of the digests that everybody may see. Without it, nothing is said about what modules are made from. */
+/** The key of the published digests; no digests are published without it. */
 export async function readDigestKey(
   records: Records,
   problems: RestoreErrors,
@@ -98,7 +98,7 @@ function agentOf(
   }
 }
 
-/** Directories of modules whose creation ended before it was written down. */
+/** Removes directories of modules whose creation was interrupted before it was persisted. */
 async function removeOrphans(socketsPath: string, known: ReadonlySet<string | undefined>) {
   for (const name of await readdir(socketsPath)) {
     if (!known.has(name)) await rm(join(socketsPath, name), { recursive: true, force: true });

@@ -97,7 +97,7 @@ export class EngineMonitor {
     const events = await engine.listen(signal);
     const steady = this.#reach.isSteady;
     this.#status = { name, version, reachable: true, steady, reachedAt: now(), error: '' };
-    log.info('container engine reached', { name, version });
+    log.info('container engine reachable', { name, version });
     onStatus(this.#status);
     this.#settleKnown();
     for await (const container of events) onContainer(container);
@@ -107,7 +107,7 @@ export class EngineMonitor {
     const { log, onStatus } = this.#options;
     const text = describeError(error);
     if (this.#status.reachable || this.#status.error === '') {
-      log.warn('container engine not reachable', { error: text });
+      log.warn('container engine unreachable', { error: text });
     }
     this.#status = { ...this.#status, reachable: false, error: text };
     onStatus(this.#status);

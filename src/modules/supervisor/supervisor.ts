@@ -39,7 +39,7 @@ export interface SupervisorOptions extends Omit<DesiredStateOptions, 'onGoal'> {
   /** Gives up the module's identity at the hub. */
   readonly eraseIdentity: (via: Via) => Promise<void>;
   /** Drops what outlives the process; only then the module's absence is complete. Never rejects. */
-  readonly forget: () => Promise<void>;
+  readonly remove: () => Promise<void>;
   readonly onStatus: (status: ModuleStatus) => void;
   readonly now: () => Date;
 }
@@ -327,7 +327,7 @@ export class Supervisor {
   /** The end of the module, unless an operation has just asked for something else. */
   async #vanish(goal: Goal): Promise<'again' | 'absent'> {
     if (!(await this.desired.close(goal))) return 'again';
-    await this.#options.forget();
+    await this.#options.remove();
     this.#pending?.reach();
     this.#pending = undefined;
     return 'absent';

@@ -38,7 +38,7 @@ const options = {
   restartPolicy: 'always',
   save: () => Promise.resolve(),
   eraseIdentity: () => Promise.resolve(),
-  forget: () => Promise.resolve(),
+  remove: () => Promise.resolve(),
   onStatus: () => {},
   log,
 } as const;

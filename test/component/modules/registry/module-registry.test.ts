@@ -110,11 +110,11 @@ test('lets every module read what has just changed', async ({ directory }) => {
       assert.not.match(await list(), '"unknown"');
     }
     for (const module of modules.all()) {
-      await modules.forget(module);
+      await modules.remove(module);
       assert.not.match(await list(), module.name);
     }
   } finally {
-    for (const module of modules.all()) await modules.forget(module);
+    for (const module of modules.all()) await modules.remove(module);
     await Promise.all(running);
   }
 });

@@ -129,7 +129,7 @@ test('says 503 after half a minute, what is away and one word; the journal calls
   assert.ok(performance.now() - before > 25_000, 'it was not held');
   assert.match(String(json['message']), /^the keys service cannot be reached: /);
   const log = await device.rig.log('modules');
-  assert.match(log, /service cannot be reached, requests of modules wait for it service=keys/);
+  assert.match(log, /service unreachable, module requests are waiting service=keys/);
   assert.match(log, /workload request failed .*status=503/);
 });
 

@@ -132,7 +132,7 @@ function moduleWith({
       Promise.resolve<Prepared | Refused>(refusal === undefined ? prepared : { refusal }),
     save: (saved: SavedState) => did(`save ${saved.goal}`),
     eraseIdentity: () => did('erase'),
-    forget: () => did('forget'),
+    remove: () => did('forget'),
     onStatus: (status) => {
       if (states.at(-1) !== status.state) states.push(status.state);
     },

@@ -92,7 +92,7 @@ function supervised(
     prepare,
     save: () => Promise.resolve(),
     eraseIdentity: () => Promise.resolve(),
-    forget: () => Promise.resolve(),
+    remove: () => Promise.resolve(),
     onStatus: () => {},
     now: clock,
     log: {
@@ -115,7 +115,7 @@ function supervised(
 }
 
 const about = (warnings: readonly string[]) =>
-  warnings.filter((text) => text === 'restart policy not taken away').length;
+  warnings.filter((text) => text === 'restart policy not removed').length;
 
 for (const [when, prepare] of [
   ['nothing else is to be done', () => Promise.resolve(prepared)],
