@@ -1,4 +1,5 @@
 /** A supervisor beside an engine that goes and comes: whose doing it is that something ended or failed. */
+
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -14,11 +15,11 @@ import { Supervisor, type SupervisorOptions } from '../../../src/modules/supervi
 import { until } from '../../support/deadline.ts';
 import { importBusybox } from '../../support/engine/images.ts';
 import { PrivateEngine } from '../../support/engine/private-engine.ts';
+import { silentLog } from '../../support/log.ts';
 
 const test = suite<{ machine: PrivateEngine }>('supervisor');
 const image = 'localhost/busybox:1';
 const name = 'sensor';
-const log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
 const longMs = 90_000;
 
 function prepared(Cmd: readonly string[]): Promise<Prepared> {
@@ -40,7 +41,7 @@ const options = {
   eraseIdentity: () => Promise.resolve(),
   remove: () => Promise.resolve(),
   onStatus: () => {},
-  log,
+  log: silentLog,
 } as const;
 
 const neverReached: EngineStatus = {
@@ -74,7 +75,7 @@ class Supervised implements AsyncDisposable {
     });
     this.monitor = new EngineMonitor({
       engine,
-      log,
+      log: silentLog,
       now: () => new Date(),
       // An engine that comes for the second time within a minute is no reason to forget failures.
       onStatus: () => this.#supervisor.wake(),
@@ -202,7 +203,7 @@ test('looks again soon however often it looked while the engine was away', async
     engineStatus: () => ({ ...neverReached, error }),
     prepare: () => prepared(['true']),
     now: () => new Date(),
-    log: { ...log, warn: () => failures++ },
+    log: { ...silentLog, warn: () => failures++ },
   });
   const running = supervisor.run(stop.signal);
   try {

@@ -6,6 +6,7 @@ import { parseModuleName } from '../../../src/ids.ts';
 import { modulesResolvers } from '../../../src/modules/handlers.ts';
 import { Cancellations } from '../../../src/service/operations/cancellations.ts';
 import { Operations } from '../../../src/service/operations/operations.ts';
+import { silentLog } from '../../support/log.ts';
 
 const test = suite('what authorization of Modules1 is told');
 const call: CallContext = {
@@ -17,8 +18,7 @@ const call: CallContext = {
   startedAt: 0,
 };
 
-const log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
-const operations = new Operations({ nameOf: (id) => id, onChange: () => {}, log });
+const operations = new Operations({ nameOf: (id) => id, onChange: () => {}, log: silentLog });
 const cancellations = new Cancellations();
 const runtime = { operations, find: () => undefined };
 

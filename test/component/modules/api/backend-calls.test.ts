@@ -1,4 +1,5 @@
 /** What the workload API asks the other services for, and what it makes of their replies. */
+
 import { execFile } from 'node:child_process';
 import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
@@ -16,12 +17,12 @@ import {
 import type { Clients } from '../../../../src/modules/clients.ts';
 import type { ModuleKey } from '../../../../src/modules/config/config.ts';
 import { Identities } from '../../../../src/modules/identities.ts';
+import { silentLog } from '../../../support/log.ts';
 import { Pki } from '../../../support/tls/pki.ts';
 import { callWithoutHold } from '../../../support/workload/no-hold.ts';
 
 const test = suite<{ pki: Pki }>('calls of the workload backend');
 const run = promisify(execFile);
-const log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
 const now = () => new Date();
 const name = parseModuleName('sensor');
 const moduleId = parseModuleId('sensor');
@@ -77,7 +78,7 @@ function backendWith(
     sources: () => [{ name, settings, env: {}, elevated: false }],
     containerId: () => undefined,
     now,
-    log,
+    log: silentLog,
   });
   return { backend, asked };
 }

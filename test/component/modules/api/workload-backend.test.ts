@@ -15,11 +15,11 @@ import {
 import type { Clients } from '../../../../src/modules/clients.ts';
 import type { CertificateReference } from '../../../../src/modules/config/certificate-references.ts';
 import { Identities } from '../../../../src/modules/identities.ts';
+import { silentLog } from '../../../support/log.ts';
 import { Pki } from '../../../support/tls/pki.ts';
 import { callWithoutHold } from '../../../support/workload/no-hold.ts';
 
 const test = suite<{ pki: Pki }>('workload backend');
-const log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
 const now = () => new Date();
 
 test.before(async (context) => {
@@ -56,7 +56,7 @@ function partsWith(
     sources,
     containerId: () => undefined,
     now,
-    log,
+    log: silentLog,
   };
 }
 
@@ -98,7 +98,11 @@ test('reads a file once for all who ask at one time, and again later', async ({ 
   let reads = 0;
   const readFile = () => Promise.resolve(Buffer.from(contents[Math.min(reads++, 1)] ?? ''));
   const { clients } = partsWith({}, {});
-  const bundle = new TrustBundle(clients.certificates, new Outage('certificates', log), readFile);
+  const bundle = new TrustBundle(
+    clients.certificates,
+    new Outage('certificates', silentLog),
+    readFile,
+  );
   const read = () => bundle.read([{ kind: 'file', path: '/ca.pem' }], callWithoutHold());
   const [first = '', ...others] = await Promise.all(Array.from({ length: 50 }, read));
   assert.is(first.match(/BEGIN/g)?.length, 3);

@@ -15,11 +15,11 @@ import { Identities } from '../../../../src/modules/identities.ts';
 import { ModuleRegistry } from '../../../../src/modules/registry/module-registry.ts';
 import { Repeats } from '../../../../src/service/log/repeats.ts';
 import { until } from '../../../support/deadline.ts';
+import { silentLog } from '../../../support/log.ts';
 import { callWithoutHold } from '../../../support/workload/no-hold.ts';
 
 const test = suite<{ directory: string }>('directory of modules');
 const longMs = 20_000;
-const log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
 const now = () => new Date(0);
 const reached = {
   name: 'docker',
@@ -66,8 +66,8 @@ function directoryIn(socketsPath: string) {
       eraseIdentity: () => Promise.resolve(),
       operation: () => '',
       now,
-      log,
-      requests: new Repeats({ log }),
+      log: silentLog,
+      requests: new Repeats({ log: silentLog }),
     },
     backend: (all) => {
       const parts = {
@@ -75,7 +75,7 @@ function directoryIn(socketsPath: string) {
         clients,
         identities: new Identities(clients.identity, now),
         now,
-        log,
+        log: silentLog,
       };
       const list = () => all.all().map((module) => module.summary());
       backend = workloadBackend({
@@ -89,7 +89,7 @@ function directoryIn(socketsPath: string) {
     records: { delete: () => Promise.resolve() },
     objects: { put: () => {}, remove: () => {} },
     onChange: () => {},
-    log,
+    log: silentLog,
   });
   return { modules, list: async () => String(await backend?.modules(callWithoutHold())) };
 }

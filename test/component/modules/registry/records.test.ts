@@ -1,4 +1,5 @@
 /** What of modules outlives the process, on a real disk. */
+
 import { chmod, chown, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,9 +16,9 @@ import {
   restoreModules,
 } from '../../../../src/modules/registry/restore.ts';
 import { RestoreErrors } from '../../../../src/modules/registry/restore-errors.ts';
+import { silentLog } from '../../../support/log.ts';
 
 const test = suite<{ directory: string; records: Records }>('records of modules');
-const log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
 const name = parseModuleName('sensor');
 
 const record: ModuleRecord = {
@@ -155,7 +156,7 @@ test('say which modules there are beside the agent, and whose directories are le
   await records.write({ ...record, name: agentName, state: saved, settings: undefined });
   const socketsPath = join(directory, 'mnt');
   for (const one of ['sensor', 'keeper', 'left']) await makeSocketDirectory(socketsPath, one);
-  const problems = new RestoreErrors(log);
+  const problems = new RestoreErrors(silentLog);
   const from = { records: await reopened(directory), socketsPath, problems };
   const agent = { name: agentName, type: 'docker' as const, config: { image: 'b:1' }, env: {} };
   const known = await restoreModules({ ...from, agent });
@@ -187,7 +188,7 @@ test('are read again for an agent that is configured later, where they were unus
   records,
 }) => {
   const again = await changed(directory, records, { version: 2, goal: 'stopped' });
-  const problems = new RestoreErrors(log);
+  const problems = new RestoreErrors(silentLog);
   const agent = { name, type: 'docker' as const, config: { image: 'b:1' }, env: {} };
   const [unread] = await restoreAgent(agent, again, problems);
   assert.is(unread?.state.goal, 'started');
@@ -206,7 +207,7 @@ test('leave every directory alone where they cannot all be read', async ({
   const again = await changed(directory, records, { goal: 'sideways' });
   const socketsPath = join(directory, 'mnt');
   await makeSocketDirectory(socketsPath, 'sensor');
-  const problems = new RestoreErrors(log);
+  const problems = new RestoreErrors(silentLog);
   assert.equal(
     await restoreModules({ agent: undefined, records: again, socketsPath, problems }),
     [],
@@ -221,7 +222,7 @@ test('leave every directory alone where theirs cannot be listed', async ({ direc
   const closed = join(directory, 'modules');
   if (process.geteuid?.() === 0) await chown(closed, 65534, 65534);
   else await chmod(closed, 0);
-  const problems = new RestoreErrors(log);
+  const problems = new RestoreErrors(silentLog);
   const records = await reopened(directory);
   assert.equal(await restoreModules({ agent: undefined, records, socketsPath, problems }), []);
   assert.equal(await readdir(socketsPath), ['sensor']);

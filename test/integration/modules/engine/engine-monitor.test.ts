@@ -9,9 +9,9 @@ import {
   EngineMonitor,
   type EngineStatus,
 } from '../../../../src/modules/supervisor/engine-monitor.ts';
+import { silentLog } from '../../../support/log.ts';
 
 const test = suite('engine monitor');
-const log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
 
 /** Follows an engine that ends each stream of events at once, until it was reached so often. */
 async function statusesOf(times: number, now: () => Date): Promise<readonly EngineStatus[]> {
@@ -26,7 +26,7 @@ async function statusesOf(times: number, now: () => Date): Promise<readonly Engi
   const reached: EngineStatus[] = [];
   const monitor = new EngineMonitor({
     engine: new DockerEngine(socketPath),
-    log,
+    log: silentLog,
     now,
     onContainer: () => {},
     onStatus: (status) => {

@@ -7,9 +7,9 @@ import { type HeldCall, Holds } from '../../../../src/modules/api/hold.ts';
 import { Outage } from '../../../../src/modules/api/outage.ts';
 import { RequestQueue } from '../../../../src/modules/api/request-queue.ts';
 import { deadline } from '../../../support/deadline.ts';
+import { silentLog } from '../../../support/log.ts';
 
 const test = suite('outage of a service');
-const log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
 const limits = { ms: 30_000, most: 64, bytes: 8 << 20 };
 
 function unreachable(): Error {
@@ -52,7 +52,7 @@ const away = [
 for (const name of away) {
   test(`asks again after ${name}`, async () => {
     const { attempts, attempt } = failing(1, () => errorFromWire(name, 'not now'));
-    assert.is(await new Outage('keys', log).call(callHeldFor(30_000), attempt), 'works');
+    assert.is(await new Outage('keys', silentLog).call(callHeldFor(30_000), attempt), 'works');
     assert.is(attempts.made, 2);
   });
 }
@@ -70,7 +70,7 @@ const final: readonly ErrorCode[] = [
 for (const code of final) {
   test(`does not ask again after ${code}`, async () => {
     const { attempts, attempt } = failing(1, () => new ServiceError(code, 'no'));
-    const call = new Outage('keys', log).call(callHeldFor(30_000), attempt);
+    const call = new Outage('keys', silentLog).call(callHeldFor(30_000), attempt);
     const error = await call.catch((failure: unknown) => failure);
     assert.ok(isServiceError(error, code));
     assert.is(attempts.made, 1);
@@ -80,7 +80,7 @@ for (const code of final) {
 test('passes on the last failure when the request has been held for as long as it may be', async () => {
   for (const failure of [unreachable, () => new ServiceError('Unavailable', 'the token is away')]) {
     const { attempts, attempt } = failing(Number.POSITIVE_INFINITY, failure);
-    const call = new Outage('keys', log).call(callHeldFor(1_000), attempt);
+    const call = new Outage('keys', silentLog).call(callHeldFor(1_000), attempt);
     const error = await call.catch((thrown: unknown) => thrown);
     assert.ok(isServiceError(error, 'Unavailable'));
     assert.ok(attempts.made >= 2 && attempts.made <= 3, `${attempts.made} attempts`);
@@ -88,7 +88,7 @@ test('passes on the last failure when the request has been held for as long as i
 });
 
 test('counts what fails together as one failure, and leaves later attempts what is left', async () => {
-  const outage = new Outage('keys', log);
+  const outage = new Outage('keys', silentLog);
   const waits: number[] = [];
   const timeouts: (number | undefined)[] = [];
   const call = async () => {
@@ -111,7 +111,7 @@ test('counts what fails together as one failure, and leaves later attempts what 
 });
 
 test('starts a service no more often for requests that come while it is away', async () => {
-  const outage = new Outage('keys', log);
+  const outage = new Outage('keys', silentLog);
   let made = 0;
   const attempt = () => {
     made++;
@@ -127,7 +127,7 @@ test('starts a service no more often for requests that come while it is away', a
 });
 
 test('lets a key be used while another one is away', async () => {
-  const outage = new Outage('keys', log);
+  const outage = new Outage('keys', silentLog);
   const { attempt } = failing(2, () => new ServiceError('Unavailable', 'the token is away'));
   const held = outage.call(callHeldFor(30_000), attempt);
   await sleep(50);
@@ -139,7 +139,7 @@ test('lets a key be used while another one is away', async () => {
 
 test('gives up when the client leaves', async () => {
   const client = new AbortController();
-  const outage = new Outage('keys', log);
+  const outage = new Outage('keys', silentLog);
   const { attempts, attempt } = failing(Number.POSITIVE_INFINITY, unreachable);
   const call = outage.call(callHeldFor(30_000, client.signal), attempt);
   await sleep(50);

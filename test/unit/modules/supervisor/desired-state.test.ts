@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert';
 import { isServiceError } from '../../../../src/errors.ts';
 import { DesiredState, type SavedState } from '../../../../src/modules/supervisor/desired-state.ts';
 import type { Goal } from '../../../../src/modules/supervisor/goal.ts';
+import { silentLog } from '../../../support/log.ts';
 
 const test = suite('desired state of a module');
 
@@ -21,12 +22,7 @@ function desiredState(saved: SavedState = { goal: 'stopped' }) {
       return Promise.resolve();
     },
     onGoal: (goal) => goals.push(goal),
-    log: {
-      error: (message) => errors.push(message),
-      warn: () => {},
-      info: () => {},
-      debug: () => {},
-    },
+    log: { ...silentLog, error: (message) => errors.push(message) },
   });
   return { desired, disk, states, goals, errors };
 }

@@ -2,10 +2,10 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Container } from '../../../../src/modules/docker/engine.ts';
 import { RestartBackoff } from '../../../../src/modules/supervisor/restart-backoff.ts';
+import { silentLog } from '../../../support/log.ts';
 
 const test = suite('restart backoff');
 const start = Date.parse('2026-01-01T00:00:00Z');
-const log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
 const made = {
   id: '1',
   ours: true,
@@ -33,7 +33,7 @@ function endedAt(seconds: number): Container {
 
 /** At ten seconds past the start. */
 function backoff(): RestartBackoff {
-  return new RestartBackoff({ name: 'sensor', now: () => at(10), log });
+  return new RestartBackoff({ name: 'sensor', now: () => at(10), log: silentLog });
 }
 
 test('waits after an end that it saw coming', () => {

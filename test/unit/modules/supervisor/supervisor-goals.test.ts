@@ -14,6 +14,7 @@ import type { EngineStatus } from '../../../../src/modules/supervisor/engine-mon
 import type { Goal, Prepared, Refused } from '../../../../src/modules/supervisor/goal.ts';
 import { Supervisor } from '../../../../src/modules/supervisor/supervisor.ts';
 import { deadline, until } from '../../../support/deadline.ts';
+import { silentLog } from '../../../support/log.ts';
 import { via } from '../../../support/via.ts';
 
 const test = suite('goals of a supervisor');
@@ -137,7 +138,7 @@ function moduleWith({
       if (states.at(-1) !== status.state) states.push(status.state);
     },
     now: () => new Date(clock.ms),
-    log: { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} },
+    log: silentLog,
   });
   const ended = supervisor.run(stop.signal);
   return {

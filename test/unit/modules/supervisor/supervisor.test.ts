@@ -1,4 +1,5 @@
 /** A supervisor beside an engine that fails on purpose: what is tried again, and what is not. */
+
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../../src/errors.ts';
@@ -7,6 +8,7 @@ import { disarmStrays } from '../../../../src/modules/docker/strays.ts';
 import type { Prepared } from '../../../../src/modules/supervisor/goal.ts';
 import { Supervisor } from '../../../../src/modules/supervisor/supervisor.ts';
 import { until } from '../../../support/deadline.ts';
+import { silentLog } from '../../../support/log.ts';
 import { via } from '../../../support/via.ts';
 
 const test = suite('supervisor of a module');
@@ -95,12 +97,7 @@ function supervised(
     remove: () => Promise.resolve(),
     onStatus: () => {},
     now: clock,
-    log: {
-      error: () => {},
-      warn: (message) => warnings.push(message),
-      info: () => {},
-      debug: () => {},
-    },
+    log: { ...silentLog, warn: (message) => warnings.push(message) },
   });
   const running = supervisor.run(stop.signal);
   return {
@@ -233,13 +230,12 @@ for (const [imageDigest, made] of [
 }
 
 test('takes no restart policy of a container that a module has, or that is not ours', async () => {
-  const log = { error: () => {}, warn: () => {}, info: () => {}, debug: () => {} };
   const askedWith = async (
     changes: Partial<Container>,
     isKept: (name: string) => boolean = () => false,
   ) => {
     const { engine, asked } = engineWith(containerOf(changes), () => Promise.resolve());
-    await disarmStrays({ engine, isKept, log }, via.signal);
+    await disarmStrays({ engine, isKept, log: silentLog }, via.signal);
     return asked.length;
   };
   assert.is(await askedWith({}), 2);
@@ -253,12 +249,7 @@ test('takes the restart policy of every container without a module away, whateve
     asked.length === 1 ? Promise.reject(failure) : Promise.resolve(),
   );
   const warnings: string[] = [];
-  const log = {
-    error: () => {},
-    warn: (message: string) => warnings.push(message),
-    info: () => {},
-    debug: () => {},
-  };
+  const log = { ...silentLog, warn: (message: string) => warnings.push(message) };
   const parts = { engine, isKept: () => false, log };
   await disarmStrays(parts, new AbortController().signal);
   assert.is(asked.length, 2);
