@@ -5,14 +5,14 @@ import { pairAlgorithms, pairUsages, symmetricAlgorithms } from '../interfaces/w
 export type EcAlgorithm = Extract<PairAlgorithm, `ec-${string}`>;
 /** An RSA key pair. */
 export type RsaAlgorithm = Extract<PairAlgorithm, `rsa-${string}`>;
-/** What a key pair can be. */
+/** An algorithm of key pairs. */
 export type PairAlgorithm = (typeof pairAlgorithms)[number];
-/** What a symmetric key can be. */
+/** An algorithm of symmetric keys. */
 export type SymmetricAlgorithm = (typeof symmetricAlgorithms)[number];
-/** What a key can be. */
+/** An algorithm of keys. */
 export type Algorithm = PairAlgorithm | SymmetricAlgorithm;
 
-/** What a key may be used for; `derive` makes it a base key, which is never used directly. */
+/** A purpose that a key may be used for; with `derive` it is a base key, which is never used directly. */
 export type Usage = 'sign' | 'decrypt' | 'encrypt' | 'derive';
 
 const defaultPairs: readonly PairAlgorithm[] = ['ec-p256', 'rsa-2048'];

@@ -4,7 +4,7 @@ import type { keysService } from '../interfaces/keys.ts';
 import { keyProperties, managerProperties } from './properties.ts';
 import type { KeyInfo } from './store.ts';
 
-/** The keys as they were last seen, and what is wrong with them, shown on the bus. */
+/** The last known keys and their problems, published on the bus. */
 export class KeyCatalog {
   readonly #objects: ObjectManager<typeof keysService>;
   readonly #keys = new Map<KeyId, KeyInfo>();
@@ -15,35 +15,35 @@ export class KeyCatalog {
     this.#objects = objects;
   }
 
-  /** All keys there are, and why some of them may be missing, '' when none is. */
+  /** Publishes exactly these keys, and why some may be missing: '' when none is. */
   replaceAll(keys: readonly KeyInfo[], failure: string): void {
     const ids = new Set(keys.map(({ id }) => id));
     this.#failure = failure;
     for (const id of [...this.#keys.keys()].filter((known) => !ids.has(known))) this.#remove(id);
     for (const key of keys) this.#put(key);
-    this.#showHealth();
+    this.#publishHealth();
   }
 
-  /** Why some keys may be missing, ahead of the next listing of all. */
+  /** Publishes why some keys may be missing, before the next full listing. */
   setFailure(reason: string): void {
     this.#failure = reason;
-    this.#showHealth();
+    this.#publishHealth();
   }
 
-  /** What is wrong with the disk, '' when nothing is. */
+  /** Publishes the problem of the state disk, '' when there is none. */
   setDiskProblem(problem: string): void {
     this.#disk = problem;
-    this.#showHealth();
+    this.#publishHealth();
   }
 
   put(key: KeyInfo): void {
     this.#put(key);
-    this.#showHealth();
+    this.#publishHealth();
   }
 
   remove(id: KeyId): void {
     this.#remove(id);
-    this.#showHealth();
+    this.#publishHealth();
   }
 
   #put(key: KeyInfo): void {
@@ -56,7 +56,7 @@ export class KeyCatalog {
     this.#objects.remove(id);
   }
 
-  #showHealth(): void {
+  #publishHealth(): void {
     const problems = { disk: this.#disk, failure: this.#failure, keys: this.#keys.values() };
     this.#objects.setProperties(managerProperties(problems));
   }

@@ -4,10 +4,10 @@ import type { KeyId } from '../ids.ts';
 
 const pollMs = 10;
 
-/** The making and removing of keys: what is asked of one id happens one after the other, and all of it can be held. */
+/** Creation and deletion of keys: changes of one id run in order, and all changes can be held. */
 export class Changes {
   readonly #byId = new Map<KeyId, Promise<unknown>>();
-  /** While changes are held. */
+  /** Resolves when changes are no longer held; `undefined` while none are held. */
   #held: Promise<void> | undefined;
 
   /** How many ids are being changed. */
@@ -15,7 +15,7 @@ export class Changes {
     return this.#byId.size;
   }
 
-  /** Makes a change in its turn, then calls `done`, however the change ended. */
+  /** Runs a change after the earlier ones of its id, then calls `done`, even when it failed. */
   async make(id: KeyId, change: () => Promise<void>, done: () => void): Promise<void> {
     while (this.#held !== undefined) await this.#held;
     const before = this.#byId.get(id) ?? Promise.resolve();
@@ -29,7 +29,7 @@ export class Changes {
     }
   }
 
-  /** Holds new changes until the work has ended. */
+  /** Holds new changes until the work has settled. */
   async hold<T>(work: () => Promise<T>): Promise<T> {
     let resume = (): void => undefined;
     this.#held = new Promise((resolve) => {
@@ -44,11 +44,11 @@ export class Changes {
   }
 }
 
-/** Waits for the end of something; Unavailable when that does not come in time. */
+/** Waits until `isGoingOn` is false; Unavailable when that takes too long. */
 export async function endsBefore(end: number, isGoingOn: () => boolean): Promise<void> {
   while (isGoingOn()) {
     if (performance.now() > end) {
-      const text = 'keys are being made, removed or looked for: try again';
+      const text = 'keys are being created, deleted or listed: try again';
       throw new ServiceError('Unavailable', text);
     }
     await pause(pollMs);

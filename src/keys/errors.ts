@@ -7,7 +7,7 @@ export function notFound(id: KeyId): ServiceError {
   return new ServiceError('NotFound', `no key "${id}"`);
 }
 
-/** The failure for what a key, or the store that it is in, cannot do. */
+/** The failure for an operation that a key, or its store, does not support. */
 export function notSupported(reason: string): ServiceError {
   return new ServiceError('NotSupported', reason);
 }

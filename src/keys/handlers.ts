@@ -20,7 +20,7 @@ import { parseEncryptMechanism, parseSignMechanism, parseSignRequest } from './m
 import type { IfExists, KeyService, NewKey } from './service.ts';
 import type { Material, StoreKind } from './store.ts';
 
-/** The options of the methods that make keys. */
+/** The options of the methods that create keys. */
 interface NewKeyOptions {
   readonly if_exists?: string | undefined;
   readonly exportable?: boolean | undefined;
@@ -34,16 +34,16 @@ interface UseOptions {
   readonly public_key?: Buffer | undefined;
 }
 
-/** What the handlers work on beside the service. */
+/** The dependencies of the handlers besides the service. */
 export interface KeysHandlersOptions {
-  readonly use: KeyOperations;
+  readonly operations: KeyOperations;
   readonly objects: Pick<ObjectManager<typeof keysService>, 'pathOf'>;
 }
 
 /** The methods of the manager. */
 export function keysHandlers(
   keys: KeyService,
-  { use, objects }: KeysHandlersOptions,
+  { operations, objects }: KeysHandlersOptions,
 ): Omit<Handlers<typeof keysInterface, CallContext, typeof nameParsers>, 'Describe'> {
   return {
     async CreateKeyPair({ key_id, algorithms, usages, options }, { signal }) {
@@ -83,29 +83,29 @@ export function keysHandlers(
     async Sign({ key_id, mechanism, data, options }, { signal }) {
       const { prehashed = false } = options;
       const request = parseSignRequest(parseSignMechanism(mechanism), data, prehashed);
-      return { signature: await use.sign(key_id, request, choiceOf(options), signal) };
+      return { signature: await operations.sign(key_id, request, choiceOf(options), signal) };
     },
     async Verify({ key_id, mechanism, data, signature, options }, { signal }) {
       const { prehashed = false } = options;
       const request = parseSignRequest(parseSignMechanism(mechanism), data, prehashed);
       const given = { ...choiceOf(options), signature };
-      return { valid: await use.verify(key_id, request, given, signal) };
+      return { valid: await operations.verify(key_id, request, given, signal) };
     },
     async Encrypt({ key_id, mechanism, input, options }, { signal }) {
       try {
         const cipher = { mechanism: parseEncryptMechanism(mechanism), input, aad: options.aad };
-        return { output: await use.encrypt(key_id, cipher, choiceOf(options), signal) };
+        return { output: await operations.encrypt(key_id, cipher, choiceOf(options), signal) };
       } finally {
         input.fill(0);
       }
     },
     async Decrypt({ key_id, mechanism, input, options }, { signal }) {
       const cipher = { mechanism: parseEncryptMechanism(mechanism), input, aad: options.aad };
-      return { output: await use.decrypt(key_id, cipher, choiceOf(options), signal) };
+      return { output: await operations.decrypt(key_id, cipher, choiceOf(options), signal) };
     },
     async ExportKey({ key_id, format, options }, { signal }) {
       const wanted = oneOf(format, 'a format of exports', materialFormats);
-      return { material: await use.exportKey(key_id, wanted, options.derivation, signal) };
+      return { material: await operations.exportKey(key_id, wanted, options.derivation, signal) };
     },
     GetRandom({ count }) {
       return { bytes: randomSecret(count) };

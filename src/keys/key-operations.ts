@@ -21,27 +21,27 @@ import {
 import type { KeyService } from './service.ts';
 import type { Key, KeyInfo } from './store.ts';
 
-/** Which key a caller means beside its id. */
+/** Selects a key, besides its id. */
 export interface KeyChoice {
-  /** With it, the key derived from a base key. */
+  /** Selects the key derived with it from a base key. */
   readonly derivation: Buffer | undefined;
-  /** The SHA-256 of the public key that the caller knows. */
+  /** The SHA-256 of the public key that the caller expects. */
   readonly publicKey: Buffer | undefined;
 }
 
-/** What is encrypted or decrypted. */
+/** The input of an encryption or decryption. */
 export interface CipherInput {
   readonly mechanism: EncryptMechanism;
   readonly input: Buffer;
   readonly aad: Buffer | undefined;
 }
 
-/** The first byte of whatever Encrypt gives out: its form. */
+/** The first byte of every output of Encrypt: the version of its format. */
 const form = 1;
 const nonceBytes = 12;
 const tagBytes = 16;
 
-/** Working with keys: what each may be used for, base keys, and the forms of the bus. */
+/** Operations with keys: checks usages, derives from base keys, and encodes results for the bus. */
 export class KeyOperations {
   readonly #keys: Pick<KeyService, 'require'>;
 
@@ -60,7 +60,7 @@ export class KeyOperations {
     return signWith(key, request, choice, signal);
   }
 
-  /** False for whatever is not the signature; failures are for wrong arguments and unusable keys. */
+  /** False for anything but the signature; throws for invalid arguments and unusable keys only. */
   async verify(
     id: KeyId,
     request: SignRequest,
@@ -76,7 +76,7 @@ export class KeyOperations {
     return sameMac(await signWith(key, request, choice, signal), signature);
   }
 
-  /** The form, then nonce, ciphertext and tag, or the block of OAEP. */
+  /** Returns the format byte, then nonce, ciphertext and tag, or the OAEP block. */
   async encrypt(
     id: KeyId,
     cipher: CipherInput,
@@ -102,7 +102,7 @@ export class KeyOperations {
     return Buffer.concat([Buffer.of(form), nonce, sealed]);
   }
 
-  /** What was encrypted. One failure, InvalidArgs, for whatever else it is given. */
+  /** Returns the plaintext. The same InvalidArgs for every input that was not encrypted for the key. */
   async decrypt(
     id: KeyId,
     cipher: CipherInput,
@@ -117,7 +117,7 @@ export class KeyOperations {
     throw new ServiceError('InvalidArgs', `the input was not encrypted for key "${id}"`);
   }
 
-  /** A key that was made to be exported, or one derived from a base key that was. */
+  /** Exports an exportable key, or a derived one when its base key permits that; otherwise NotSupported. */
   async exportKey(
     id: KeyId,
     format: string,
@@ -140,7 +140,7 @@ export class KeyOperations {
     return withDerived(key, derivation, (derived) => Buffer.from(derived), signal);
   }
 
-  /** The key, if it is the one that is meant and may be used so. */
+  /** Returns the selected key, if it permits the usage. */
   async #choose(
     id: KeyId,
     { derivation, publicKey }: KeyChoice,
@@ -204,7 +204,7 @@ export class KeyOperations {
   }
 }
 
-/** NotFound when the caller names another public key: the key was replaced. InvalidArgs for what is no SHA-256. */
+/** NotFound when the caller expects another public key: the key was replaced. InvalidArgs unless it is a SHA-256. */
 function checkPublicKey({ id, spki }: KeyInfo, digest: Buffer): void {
   if (digest.length !== 32) {
     throw new ServiceError('InvalidArgs', 'public_key is a SHA-256: it has 32 bytes');
@@ -219,7 +219,7 @@ function checkMechanism({ algorithm, id }: KeyInfo, { mechanism }: SignRequest):
   throw notSupported(`key "${id}" of ${algorithm} does not sign with ${mechanism.family}`);
 }
 
-/** Signs with a key, or with the one that is derived from it. */
+/** Signs with a key, or with the one derived from it. */
 function signWith(
   key: Key,
   request: SignRequest,

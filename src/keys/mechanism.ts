@@ -13,15 +13,15 @@ export type Hash = 'sha256' | 'sha384' | 'sha512';
 
 type HashFamily = 'ecdsa' | 'rsa-pkcs1' | 'rsa-pss';
 
-/** How a signature is made: a family, and for the families that sign a digest the hash. */
+/** A sign mechanism: its family and, for families that sign a digest, the hash. */
 export type SignMechanism =
   | { readonly family: HashFamily; readonly hash: Hash }
   | { readonly family: 'ed25519' | 'hmac-sha256' };
 
-/** How data is encrypted. */
+/** An encrypt mechanism. */
 export type EncryptMechanism = (typeof encryptMechanisms)[number];
 
-/** What is to be signed and how; with `prehashed` the data is the digest. */
+/** The data to sign and the mechanism; with `prehashed` the data is the digest. */
 export interface SignRequest {
   readonly mechanism: SignMechanism;
   readonly data: Buffer;

@@ -6,7 +6,7 @@ import type { KeyInfo } from './store.ts';
 
 const maxErrorLength = 1024;
 
-/** What may be wrong with keys; texts are `` when nothing is. */
+/** Problems of keys; texts are '' when there is none. */
 export interface KeyProblems {
   readonly disk: string;
   /** Why some keys may be missing. */
@@ -14,7 +14,7 @@ export interface KeyProblems {
   readonly keys: Iterable<KeyInfo>;
 }
 
-/** The values of org.iotedge.Keys1.Key. */
+/** The properties of org.iotedge.Keys1.Key. */
 export function keyProperties(key: KeyInfo): Properties<typeof keyInterface> {
   return {
     KeyId: key.id,
@@ -29,7 +29,7 @@ export function keyProperties(key: KeyInfo): Properties<typeof keyInterface> {
   };
 }
 
-/** The values of org.iotedge.Keys1 that change. */
+/** The changing properties of org.iotedge.Keys1. */
 export function managerProperties({
   disk,
   failure,
@@ -37,7 +37,7 @@ export function managerProperties({
 }: KeyProblems): Omit<Properties<typeof keysInterface>, 'Version'> {
   const damaged = [...keys]
     .filter(({ state }) => state !== 'ok')
-    // what keeps a whole store away is reported once
+    // the failure of a whole store is reported once
     .filter(({ reason = '' }) => reason === '' || !failure.includes(reason))
     .map(({ id, state, reason }) => `key "${id}" is ${state}: ${reason ?? ''}`);
   const problems = [disk, failure, ...damaged].filter((text) => text !== '');

@@ -23,25 +23,25 @@ import type {
 } from './store.ts';
 import type { Stores } from './stores.ts';
 
-/** D-Bus clients give up after 25 s. */
+/** The usual timeout of D-Bus clients. */
 const publicReadMs = 25_000;
 
-/** Changes and looks at all stores may take so long before their stores are replaced. */
-const changesMayTakeMs = 20_000;
+/** How long changes and listings may take before stores are replaced. */
+const replaceTimeoutMs = 20_000;
 
-/** What happens when the id of a new key is taken. */
+/** The behaviour when the id of a new key exists already. */
 export type IfExists = 'fail' | 'keep' | 'replace';
 
-/** How a key is made. */
+/** The options of a new key. */
 export interface NewKey extends KeyAttributes {
   readonly ifExists: IfExists;
-  /** `undefined` for the configured one. */
+  /** `undefined` for the default store. */
   readonly store: StoreKind | undefined;
 }
 
 /**
- * The keys of all stores under one set of ids: which store holds an id, and the rules for making and removing
- * keys. Changes to one id happen one after the other.
+ * The keys of all stores under one set of ids: which store holds an id, and the rules for creating and deleting
+ * keys. Changes of one id run in order.
  */
 export class KeyService {
   #stores: Stores;
@@ -50,43 +50,43 @@ export class KeyService {
   #ignored: readonly Ignored[] = [];
   #revision = 0;
   #refreshing: Promise<void> | undefined;
-  /** By id: everybody may ask, and a token may have to be asked. */
+  /** By id: every user may call, and a call may have to query a token. */
   readonly #publicReads: SharedReads<Key | undefined>;
-  /** Looks at all stores for the sake of ids that nobody has. */
-  readonly #looks: SharedReads<void>;
-  /** Why the token could not be listed when that was last tried. */
+  /** Listings of all stores on behalf of unknown ids. */
+  readonly #listings: SharedReads<void>;
+  /** Why the last listing of the token failed. */
   #listFailure: ServiceError | undefined;
 
   constructor(stores: Stores, catalog: KeyCatalog, elapsedMs = () => performance.now()) {
     this.#stores = stores;
     this.#catalog = catalog;
     this.#publicReads = new SharedReads({ elapsedMs });
-    this.#looks = new SharedReads({ elapsedMs });
+    this.#listings = new SharedReads({ elapsedMs });
   }
 
-  /** Objects of the stores that are not offered, and why. */
+  /** Objects of the stores that are not published, and why. */
   get ignored(): readonly Ignored[] {
     return this.#ignored;
   }
 
-  /** Whether keys are being made or removed. */
+  /** Whether keys are being created or deleted. */
   get isChanging(): boolean {
     return this.#changes.size > 0;
   }
 
   /**
-   * Works with other stores from now on. Changes under way end before they are opened, and new ones wait;
-   * Unavailable, and nothing is replaced, when they take too long.
+   * Replaces the stores. Pending changes finish before the new stores are opened, and new changes wait;
+   * Unavailable, without replacing anything, when they take too long.
    */
   async replaceStores(
     open: () => Promise<Stores>,
     close: (stores: Stores) => Promise<void>,
   ): Promise<Stores> {
     return this.#changes.hold(async () => {
-      const end = performance.now() + changesMayTakeMs;
+      const end = performance.now() + replaceTimeoutMs;
       await endsBefore(end, () => this.isChanging);
       const stores = await open();
-      await this.#lookedBefore(end, () => close(stores));
+      await this.#refreshedBefore(end, () => close(stores));
       this.#stores = stores;
       this.#revision++;
       this.#publicReads.evictAll();
@@ -94,7 +94,7 @@ export class KeyService {
     });
   }
 
-  async #lookedBefore(end: number, giveUp: () => Promise<void>): Promise<void> {
+  async #refreshedBefore(end: number, giveUp: () => Promise<void>): Promise<void> {
     try {
       await endsBefore(end, () => this.#refreshing !== undefined);
     } catch (error) {
@@ -103,20 +103,20 @@ export class KeyService {
     }
   }
 
-  /** Publishes why a token cannot be used, now; the rest of the news is for `refresh`. */
+  /** Publishes at once why a token is unusable; `refresh` publishes all other changes. */
   tokenChanged(failure: unknown): void {
     this.#revision++;
     this.#publicReads.evictAll();
     if (isServiceError(failure)) this.#catalog.setFailure(failure.message);
   }
 
-  /** Looks at all stores and publishes what changed, made by whomever. */
+  /** Lists all stores and publishes the changes, including those of other processes. */
   async refresh(signal: AbortSignal): Promise<void> {
     this.#refreshing ??= this.#refreshNow(signal);
     await this.#refreshing;
   }
 
-  /** The key of an id. NotFound when no store holds it, Unavailable when one that may cannot be asked. */
+  /** Returns the key of an id. NotFound when no store holds it, Unavailable when a store that may hold it fails. */
   async require(id: KeyId, signal: AbortSignal): Promise<Key> {
     const key = await this.#find(id, signal);
     if (key === undefined) throw notFound(id);
@@ -124,11 +124,11 @@ export class KeyService {
   }
 
   /**
-   * The public half of a pair. Everybody may ask, so no token is searched for an id that nobody has, and those
-   * who ask about one key at the same time share the answer.
+   * Returns the public half of a pair. Every user may call this, so no token is searched for an id that does not
+   * exist, and concurrent calls for one key share the result.
    */
   async publicKey(id: KeyId): Promise<Buffer> {
-    if (!(await this.#mayBeThere(id))) throw notFound(id);
+    if (!(await this.#mayExist(id))) throw notFound(id);
     const key = await this.#publicReads.get(id, () => this.#find(id, publicSignal()));
     if (key === undefined) throw notFound(id);
     const { info } = key;
@@ -137,7 +137,7 @@ export class KeyService {
     throw notSupported(`key "${id}" is symmetric`);
   }
 
-  /** Makes a pair of the first algorithm of the list that the store can make. */
+  /** Creates a pair of the first algorithm of the list that the store supports. */
   async createPair(
     id: KeyId,
     algorithms: readonly PairAlgorithm[],
@@ -152,7 +152,6 @@ export class KeyService {
     });
   }
 
-  /** Makes a symmetric key. */
   async createSymmetric(
     id: KeyId,
     algorithm: SymmetricAlgorithm,
@@ -190,7 +189,6 @@ export class KeyService {
     });
   }
 
-  /** Removes a key. */
   async deleteKey(id: KeyId, signal: AbortSignal): Promise<void> {
     await this.#alone(id, async () => {
       const key = await this.require(id, signal);
@@ -206,7 +204,7 @@ export class KeyService {
       let inFiles: Listing;
       let inTokens: Listing | undefined;
       do {
-        // what was changed meanwhile is published already, and what was seen before that is old.
+        // a change during the listing is published already: a listing from before it is stale
         revision = this.#revision;
         const { file, pkcs11 } = this.#stores;
         inFiles = await file.list();
@@ -219,22 +217,22 @@ export class KeyService {
       const failures = [inTokens?.failure, inFiles.failure].map((one) => one?.message);
       this.#catalog.replaceAll(keys, failures.filter((one) => one !== undefined).join('; '));
     } finally {
-      // not a turn later: who comes then is shown no older news.
+      // synchronously: a caller that arrives later must not get this older listing
       this.#refreshing = undefined;
     }
   }
 
-  /** Whether to search for a key: all ids that nobody has are answered by one listing a second. */
-  async #mayBeThere(id: KeyId): Promise<boolean> {
+  /** Whether to search for a key: one listing a second serves all ids that do not exist. */
+  async #mayExist(id: KeyId): Promise<boolean> {
     const { file, pkcs11 } = this.#stores;
     if (pkcs11 === undefined || pkcs11.knows(id) || (await file.get(id)) !== undefined) {
       return true;
     }
     if (pkcs11.lacks(id)) return false;
-    await this.#looks.get('', () => this.refresh(publicSignal()));
+    await this.#listings.get('', () => this.refresh(publicSignal()));
     if (pkcs11.lacks(id)) return false;
     if (pkcs11.knows(id)) return true;
-    throw this.#listFailure ?? new ServiceError('Unavailable', 'the token is being looked at');
+    throw this.#listFailure ?? new ServiceError('Unavailable', 'the token is being listed');
   }
 
   async #find(id: KeyId, signal: AbortSignal): Promise<Key | undefined> {
@@ -246,7 +244,7 @@ export class KeyService {
       if (key !== undefined) return key;
     } catch (error) {
       if (!isServiceError(error)) throw error;
-      // a key that is found in a token is served all the same
+      // a key that is found in a token is still usable
       failure = error;
     }
     const key = await pkcs11?.get(id, signal);
@@ -254,7 +252,7 @@ export class KeyService {
     return key;
   }
 
-  /** Whether the key that is there is the one that is wanted; AlreadyExists when it is in the way. */
+  /** Whether to keep the existing key, because it is as requested; AlreadyExists when it prevents creation. */
   #keeps(
     info: KeyInfo | undefined,
     made: {
@@ -297,12 +295,12 @@ export class KeyService {
   }
 }
 
-/** What one caller asked for and others joined does not end when that caller leaves. */
+/** A read that callers share must not be cancelled by the caller that started it. */
 function publicSignal(): AbortSignal {
   return AbortSignal.timeout(publicReadMs);
 }
 
-/** The keys of all stores, one of each id, and what is not offered. */
+/** The keys of all stores, one of each id, and the objects that are not published. */
 function merged(
   inTokens: Listing | undefined,
   inFiles: Listing,

@@ -11,9 +11,9 @@ import { KeyOperations } from './key-operations.ts';
 import { KeyService } from './service.ts';
 import { closeStores, StoreOpener, type Stores } from './stores.ts';
 
-/** The name is taken without a token that takes longer than this to answer. */
-const tokenMayTakeMs = 1_000;
-/** How often tokens are listed for keys that other processes created or deleted. */
+/** The bus name is acquired without waiting longer than this for a token. */
+const firstListingTimeoutMs = 1_000;
+/** The interval of listing tokens for keys that other processes created or deleted. */
 const refreshMs = 12_000;
 
 /** Starts the Keys service over the stores that its configuration names. */
@@ -46,11 +46,11 @@ export async function startKeys(
   await refreshBriefly(service, log, signal);
   const hasTokens = (): boolean => stores.pkcs11 !== undefined;
   return {
-    handlers: keysHandlers(service, { use: new KeyOperations(service), objects }),
+    handlers: keysHandlers(service, { operations: new KeyOperations(service), objects }),
     resolvers: {},
     describeMore: () => ({ ignored: service.ignored }),
     isBusy: () => service.isChanging,
-    onNameAcquired: () => void refreshRegularly(service, hasTokens, { log, signal }),
+    onNameAcquired: () => void refreshPeriodically(service, hasTokens, { log, signal }),
     async reload(changed) {
       const before = stores;
       const next = async (): Promise<Stores> => {
@@ -66,16 +66,16 @@ export async function startKeys(
   };
 }
 
-/** A token that takes longer shows its keys later. */
+/** Refreshes, but does not wait for a slow token: its keys are published later. */
 async function refreshBriefly(service: KeyService, log: Log, signal: AbortSignal): Promise<void> {
   await Promise.race([
     refresh(service, log, signal),
-    sleep(tokenMayTakeMs, undefined, { ref: false }),
+    sleep(firstListingTimeoutMs, undefined, { ref: false }),
   ]);
 }
 
-/** Lists the keys again and again until the service stops: other processes change tokens as well. */
-async function refreshRegularly(
+/** Refreshes periodically until the service stops: other processes change tokens as well. */
+async function refreshPeriodically(
   service: KeyService,
   hasTokens: () => boolean,
   { log, signal }: { readonly log: Log; readonly signal: AbortSignal },
@@ -90,6 +90,6 @@ async function refresh(service: KeyService, log: Log, signal: AbortSignal): Prom
   try {
     await service.refresh(signal);
   } catch (error) {
-    log.warn('the stores could not be looked at', { error: describeError(error) });
+    log.warn('key listing failed', { error: describeError(error) });
   }
 }

@@ -12,30 +12,30 @@ import { Pkcs11Store, type Pkcs11StoreOptions } from './pkcs11/store.ts';
 import type { TokenAddress } from './pkcs11/token.ts';
 import type { StoreKind } from './store.ts';
 
-/** The stores that a configuration asks for. */
+/** The stores of a configuration. */
 export interface Stores {
   readonly file: FileStore;
   /** `undefined` when no token is configured. */
   readonly pkcs11: Pkcs11Store | undefined;
-  /** Where keys are created that do not say where. */
+  /** The stores of keys that are created without naming one. */
   readonly defaults: { readonly pair: StoreKind; readonly symmetric: StoreKind };
 }
 
-/** Closes stores, but for those that are others' too. */
+/** Closes stores, except those that `others` contains too. */
 export async function closeStores({ file, pkcs11 }: Stores, others?: Stores): Promise<void> {
   if (pkcs11 !== others?.pkcs11) await pkcs11?.[Symbol.asyncDispose]();
   if (file !== others?.file) await file[Symbol.asyncDispose]();
 }
 
-/** What a configuration says of either store. */
+/** The settings of both stores. */
 interface Settings {
   readonly files: ReadonlyMap<KeyId, PreloadedFile>;
   readonly tokens: unknown;
 }
 
 /**
- * Opens the stores of one configuration after the other. Libraries, records and refused PINs are the same for all of
- * them, and a store that another configuration leaves as it is goes on.
+ * Opens the stores of successive configurations. Libraries, records and refused PINs are shared by all of them, and a
+ * store whose settings have not changed is reused.
  */
 export class StoreOpener implements AsyncDisposable {
   readonly #stateDir: string;
@@ -47,7 +47,7 @@ export class StoreOpener implements AsyncDisposable {
     this.#stateDir = stateDir;
   }
 
-  /** The stores that a configuration asks for, those in force where it says the same of them. Tokens are not touched yet. */
+  /** Opens the stores of a configuration, or reuses those in force with equal settings. Connects to no token yet. */
   async open(config: KeysConfig, inForce?: Stores): Promise<Stores> {
     const settings = settingsOf(config);
     const before = inForce && this.#settings.get(inForce);
@@ -64,7 +64,7 @@ export class StoreOpener implements AsyncDisposable {
     return stores;
   }
 
-  /** Ends the libraries; the stores are closed by then. */
+  /** Finalizes the libraries; the stores must be closed before. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const library of this.#libraries.values()) await library[Symbol.asyncDispose]();
   }

@@ -53,7 +53,7 @@ class Fixture implements AsyncDisposable {
     const all = { file, pkcs11, defaults, [Symbol.asyncDispose]: dispose };
     const objects = new ShownObjects(keysService);
     const keys = new KeyService(all, new KeyCatalog(objects));
-    this.methods = keysHandlers(keys, { use: new KeyOperations(keys), objects });
+    this.methods = keysHandlers(keys, { operations: new KeyOperations(keys), objects });
     this.#soft = soft;
     this.#library = library;
     this.#pkcs11 = pkcs11;

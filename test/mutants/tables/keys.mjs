@@ -195,7 +195,7 @@ export default [
   },
   {
     breaks: 'the bus name waits for a token that does not answer',
-    text: '    refresh(service, log, signal),\n    sleep(tokenMayTakeMs, undefined, { ref: false }),',
+    text: '    refresh(service, log, signal),\n    sleep(firstListingTimeoutMs, undefined, { ref: false }),',
     becomes: '    refresh(service, log, signal),',
     suite: 'integration/keys/waiting-token',
   },

@@ -33,7 +33,10 @@ export class FileKeys implements AsyncDisposable {
     const { objects } = this;
     const stores = { file, pkcs11: undefined, defaults };
     this.service = new KeyService(stores, new KeyCatalog(objects));
-    this.#methods = keysHandlers(this.service, { use: new KeyOperations(this.service), objects });
+    this.#methods = keysHandlers(this.service, {
+      operations: new KeyOperations(this.service),
+      objects,
+    });
   }
 
   static async start(preloaded: Readonly<Record<string, PreloadedFile>> = {}): Promise<FileKeys> {
