@@ -1,5 +1,5 @@
 /**
- * ECDSA over a digest that somebody else computed. Node signs and verifies messages only (it hashes them
+ * ECDSA over a digest that the caller computed. Node signs and verifies messages only (it hashes them
  * itself), so this is FIPS 186-5 6.4 with the curve arithmetic left to OpenSSL: nonces and points come from
  * its ECDH. What remains is arithmetic modulo the order. On the signing side every
  * secret in it is blinded by a random factor, because BigInt does not take constant time.
@@ -118,7 +118,7 @@ function add(one: Point, other: Point, p: bigint): Point | undefined {
   return { x, y: mod(slope * (one.x - x) - one.y, p) };
 }
 
-/** The same residue with a random multiple of the modulus on top: its size tells nothing of it. */
+/** The same residue with a random multiple of the modulus on top: its size reveals nothing about it. */
 function spread(value: bigint, modulus: bigint): bigint {
   return value + modulus * (toBigInt(randomBytes(8)) | (1n << 63n));
 }

@@ -40,7 +40,7 @@ export function openOaep(key: KeyObject, block: Buffer): Buffer | undefined {
     const padding = constants.RSA_PKCS1_OAEP_PADDING;
     return privateDecrypt({ key, padding, oaepHash: 'sha256' }, block);
   } catch {
-    // one answer for all failures: which one it was would help to guess the message
+    // the same result for all failures: the reason would help to guess the message
     return undefined;
   }
 }

@@ -78,7 +78,7 @@ function verifyPssDigest(key: KeyObject, { hash, data }: Digest, signature: Buff
   return encoded !== undefined && verifyPss(hash, data, encoded);
 }
 
-/** What a signature was made over, `undefined` when it cannot be of this key. */
+/** The encoded message that was signed, `undefined` when the signature cannot be of this key. */
 function recover(
   key: KeyObject,
   { padding, signature }: { readonly padding: number; readonly signature: Buffer },

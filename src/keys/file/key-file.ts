@@ -18,7 +18,7 @@ import { algorithmOf, parsePrivateKey, spkiOf } from '../material/private-key.ts
 import type { KeyInfo, Origin } from '../store.ts';
 import type { KeyFile } from './key.ts';
 
-/** What a new key file says. */
+/** The header of a new key file. */
 export interface KeyFileHeader {
   readonly id: KeyId;
   readonly algorithm: Algorithm;
@@ -88,7 +88,7 @@ function keyOf(id: KeyId, fields: ReadonlyMap<string, unknown>, material: Buffer
   return { info, key: read.key };
 }
 
-/** A key from its bytes; `undefined` when they are no key of the algorithm. */
+/** Parses a key; `undefined` when the bytes are not a key of the algorithm. */
 function readMaterial(
   algorithm: Algorithm,
   material: Buffer,
@@ -126,7 +126,7 @@ function parseTime(value: unknown): Date {
   return time;
 }
 
-/** Finds out damage; it keeps nobody from changing both. */
+/** Detects damage, not tampering: header and checksum can be changed together. */
 function checksum(material: Buffer): string {
   return hash('sha256', material, 'hex');
 }

@@ -30,7 +30,7 @@ export class FileKey implements Key {
   readonly #key: KeyObject | undefined;
   readonly #remove: (key: FileKey) => Promise<void>;
 
-  /** Deleting it is for the store that holds the file. */
+  /** `remove` is the store's deletion of the file. */
   constructor({ info, key, damage }: KeyFile, remove: (key: FileKey) => Promise<void>) {
     this.info = info;
     this.damage = damage;
@@ -104,7 +104,7 @@ export class FileKey implements Key {
     return privateEncrypt({ key, padding: constants.RSA_NO_PADDING }, encoded);
   }
 
-  /** That mechanism and key fit is decided by the caller; this guards what the types cannot say. */
+  /** The caller checks that mechanism and key match; this guards what the types cannot express. */
   #misfit(family: SignMechanism['family']): ServiceError {
     return notSupported(`key "${this.info.id}" is not for ${family}`);
   }

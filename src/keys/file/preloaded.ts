@@ -18,10 +18,10 @@ import { algorithmOf, parsePrivateKey, parsePrivatePem, spkiOf } from '../materi
 import type { KeyInfo } from '../store.ts';
 import type { KeyFile } from './key.ts';
 
-/** A file outside the state directory that the configuration makes a key of. */
+/** A file outside the state directory that the configuration names as a key. */
 export interface PreloadedFile {
   readonly path: string;
-  /** What the configuration says it is used for. */
+  /** The configured usages. */
   readonly usages: readonly Usage[] | undefined;
 }
 

@@ -46,7 +46,7 @@ export class FileStore implements KeyStore {
     this.#preloaded = preloaded;
   }
 
-  /** Reads all keys of a directory, which is made when it is missing. One that cannot be used is a failure of the listing. */
+  /** Reads all keys of a directory, created when missing. An unusable directory is a failure of the listing. */
   static async open(
     directory: string,
     preloaded: ReadonlyMap<KeyId, PreloadedFile> = new Map(),
@@ -67,7 +67,7 @@ export class FileStore implements KeyStore {
     return { keys, ignored: [], failure: this.#failure && unlisted(this.#failure) };
   }
 
-  /** What an administrator may have put right meanwhile is read again. */
+  /** Returns a key. An unavailable file is read again: an administrator may have repaired it. */
   async get(id: KeyId): Promise<FileKey | undefined> {
     if (this.#failure !== undefined && !this.#preloaded.has(id)) await this.#loadAll();
     if (this.#keys.get(id)?.info.state === 'unavailable') await this.#load(id);
@@ -185,7 +185,7 @@ export class FileStore implements KeyStore {
     this.#keys.set(file.info.id, new FileKey(file, ({ info }) => this.#delete(info.id)));
   }
 
-  /** What may be whole and cannot be used here is neither replaced nor removed. */
+  /** Files that may be intact but are unusable here are neither replaced nor removed. */
   #assertIntact(id: KeyId): void {
     refuseUnusable(this.#keys.get(id)?.damage);
   }

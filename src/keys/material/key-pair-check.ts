@@ -12,12 +12,12 @@ export function isConsistent(key: KeyObject): boolean {
     if (key.asymmetricKeyType === 'rsa' && !isRsaConsistent(key)) return false;
     return verify(hash, message, createPublicKey(key), sign(hash, message, key));
   } catch {
-    // a key that cannot sign is none, whatever OpenSSL says of it.
+    // a key that cannot sign is invalid, even if OpenSSL parses it
     return false;
   }
 }
 
-/** Signing would not tell: where the parts disagree OpenSSL silently falls back to those that work, a token may not. */
+/** Signing would not detect it: OpenSSL silently falls back to the parts that work, a token may not. */
 function isRsaConsistent(key: KeyObject): boolean {
   const numbers = withRsaParts(key, (parts) => ({
     modulus: toBigInt(parts.modulus),

@@ -16,7 +16,7 @@ export function fitsRaw(algorithm: SymmetricAlgorithm, bytes: Buffer): boolean {
   return hasRawLength(algorithm, bytes) && !isStructured(bytes);
 }
 
-/** Key material of the bus: InvalidArgs when it is not exactly what it says it is. Who asked wipes it. */
+/** Parses key material of the bus: InvalidArgs unless it is exactly of the format. The caller wipes it. */
 export function parseMaterial(
   format: string,
   bytes: Buffer,
@@ -43,7 +43,7 @@ export function parseMaterial(
   return { kind: 'pkcs8', algorithm: found, bytes: own };
 }
 
-/** Whether bytes are an EncryptedPrivateKeyInfo (RFC 5958 3), as far as their structure tells. */
+/** Whether bytes are an EncryptedPrivateKeyInfo (RFC 5958 3), judged by their structure. */
 export function isEncrypted(bytes: Buffer): boolean {
   try {
     const [algorithm, data, ...rest] = members(bytes);
