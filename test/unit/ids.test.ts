@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { isServiceError, ServiceError } from '../../src/errors.ts';
+import { ServiceError } from '../../src/errors.ts';
 import {
   isId,
   isModuleName,
@@ -13,6 +13,7 @@ import {
   parseModuleName,
   parseReference,
 } from '../../src/ids.ts';
+import { codeOf } from '../support/failure.ts';
 import { holds } from '../support/property.ts';
 
 const test = suite('ids');
@@ -137,14 +138,6 @@ test('parses what is a name of each kind and refuses the rest', () => {
     if (!isModule) assert.is(parse('a/b@1'), 'a/b@1');
   }
 });
-
-function codeOf(action: () => unknown): string {
-  try {
-    return `none, but ${String(action())}`;
-  } catch (error) {
-    return isServiceError(error) ? error.code : String(error);
-  }
-}
 
 test('reads references with and without their scheme', () => {
   assert.is(parseReference('key://device-id', 'key'), 'device-id');

@@ -1,7 +1,7 @@
 import { IncomingCall } from '../../../src/dbus/server/call.ts';
 import type { CallLimits } from '../../../src/dbus/server/limits/call-limits.ts';
 import { CallQueue } from '../../../src/dbus/server/limits/call-queue.ts';
-import { isServiceError, type ServiceError } from '../../../src/errors.ts';
+import { type ServiceError } from '../../../src/errors.ts';
 import { callWith } from './messages.ts';
 
 /** Limits that a few calls reach. */
@@ -67,14 +67,4 @@ export function openQueue(
     order: () => begun.map(({ caller }) => caller.uid),
   };
   return fixture;
-}
-
-/** The code of the failure of an action. */
-export function codeOf(action: () => unknown): string {
-  try {
-    action();
-  } catch (error) {
-    return isServiceError(error) ? error.code : String(error);
-  }
-  return 'no failure';
 }

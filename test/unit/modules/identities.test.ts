@@ -1,8 +1,9 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type ErrorCode, isServiceError, ServiceError } from '../../../src/errors.ts';
+import { type ErrorCode, ServiceError } from '../../../src/errors.ts';
 import { parseModuleId } from '../../../src/ids.ts';
 import { Identities, type IdentityClient } from '../../../src/modules/identities.ts';
+import { failureOf } from '../../support/failure.ts';
 import { via } from '../../support/via.ts';
 
 const test = suite('identities of modules');
@@ -39,15 +40,6 @@ function identitiesWith({ failures = {}, generation = 'g' }: Answers = {}) {
     methods: () => asked.map(([method]) => method).join(' '),
     clock,
   };
-}
-
-async function codeOf(promise: Promise<unknown>): Promise<string> {
-  try {
-    await promise;
-    return 'none';
-  } catch (error) {
-    return isServiceError(error) ? error.code : String(error);
-  }
 }
 
 test('are cached for ten minutes, and not after a change', async () => {
@@ -106,22 +98,22 @@ test('are registered after the device is provisioned, where nobody has', async (
 test('are not registered for want of anything else', async () => {
   for (const code of ['Unavailable', 'AccessDenied', 'Cancelled'] as const) {
     const first = identitiesWith({ failures: { GetModuleIdentity: [code] } });
-    assert.is(await codeOf(first.identities.ensure(id, via)), code);
+    assert.is(await failureOf(first.identities.ensure(id, via)), code);
     assert.is(first.methods(), 'GetModuleIdentity');
     const second = identitiesWith({
       failures: { GetModuleIdentity: ['NotFound'], CreateModuleIdentity: [code] },
     });
-    assert.is(await codeOf(second.identities.ensure(id, via)), code);
+    assert.is(await failureOf(second.identities.ensure(id, via)), code);
     assert.is(second.methods(), 'GetModuleIdentity CreateModuleIdentity');
   }
   const { identities, methods } = identitiesWith({ failures: { GetModuleIdentity: ['NotFound'] } });
-  assert.is(await codeOf(identities.get(id, via)), 'NotFound');
+  assert.is(await failureOf(identities.get(id, via)), 'NotFound');
   assert.is(methods(), 'GetModuleIdentity', 'get registers nothing');
 });
 
 test('are of no use without a generation', async () => {
   const { identities } = identitiesWith({ generation: '' });
-  assert.is(await codeOf(identities.get(id, via)), 'Unavailable');
+  assert.is(await failureOf(identities.get(id, via)), 'Unavailable');
 });
 
 test('are given up with what another one has made, and asked for anew', async () => {
@@ -132,9 +124,9 @@ test('are given up with what another one has made, and asked for anew', async ()
   assert.equal(asked[1]?.[1], { module_id: 'sensor', options: { adopt: true } });
   assert.is(methods(), 'GetModuleIdentity DeleteModuleIdentity GetModuleIdentity');
   const absent = identitiesWith({ failures: { DeleteModuleIdentity: ['NotFound'] } });
-  assert.is(await codeOf(absent.identities.erase(id, via)), 'none');
+  assert.is(await failureOf(absent.identities.erase(id, via)), 'no failure');
   const away = identitiesWith({ failures: { DeleteModuleIdentity: ['Unavailable'] } });
-  assert.is(await codeOf(away.identities.erase(id, via)), 'Unavailable');
+  assert.is(await failureOf(away.identities.erase(id, via)), 'Unavailable');
 });
 
 test.run();

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { isServiceError, ServiceError } from '../../../../src/errors.ts';
+import { ServiceError } from '../../../../src/errors.ts';
 import { parseCertificateId, parseModuleId, parseModuleName } from '../../../../src/ids.ts';
 import type { CertificateRequest } from '../../../../src/modules/api/workload.ts';
 import {
@@ -17,6 +17,7 @@ import {
 import type { Clients } from '../../../../src/modules/clients.ts';
 import type { ModuleKey } from '../../../../src/modules/config/config.ts';
 import { Identities } from '../../../../src/modules/identities.ts';
+import { failureOf } from '../../../support/failure.ts';
 import { silentLog } from '../../../support/log.ts';
 import { Pki } from '../../../support/tls/pki.ts';
 import { callWithoutHold } from '../../../support/workload/no-hold.ts';
@@ -83,15 +84,6 @@ function backendWith(
   return { backend, asked };
 }
 
-async function codeOf(promise: Promise<unknown>): Promise<string> {
-  try {
-    await promise;
-    return 'none';
-  } catch (error) {
-    return isServiceError(error) ? error.code : String(error);
-  }
-}
-
 const data = Buffer.from('data');
 
 test('sign by the key of the identity, derived where that says so', async () => {
@@ -108,7 +100,7 @@ test('sign by the key of the identity, derived where that says so', async () => 
 
 test('sign nothing for a module that has no key of its own', async () => {
   const { backend, asked } = backendWith({}, { identity: { auth: 'x509' } });
-  assert.is(await codeOf(backend.sign(moduleId, data, callWithoutHold())), 'NotSupported');
+  assert.is(await failureOf(backend.sign(moduleId, data, callWithoutHold())), 'NotSupported');
   assert.equal(asked, []);
 });
 
@@ -153,11 +145,11 @@ test('make no key for any other failure, and none to decrypt', async () => {
     Promise.reject(new ServiceError(code, 'no'));
   for (const code of ['Unavailable', 'InvalidArgs'] as const) {
     const { backend, asked } = backendWith({ Encrypt: failing(code) });
-    assert.is(await codeOf(backend.encrypt(data, aad, callWithoutHold())), code);
+    assert.is(await failureOf(backend.encrypt(data, aad, callWithoutHold())), code);
     assert.is(asked.length, 1);
   }
   const { backend, asked } = backendWith({ Decrypt: failing('NotFound') });
-  assert.is(await codeOf(backend.decrypt(data, aad, callWithoutHold())), 'NotFound');
+  assert.is(await failureOf(backend.decrypt(data, aad, callWithoutHold())), 'NotFound');
   assert.is(asked.length, 1);
 });
 
@@ -227,7 +219,7 @@ test('take no certificate for another key, and none that is none', async ({ pki 
   for (const Issue of [foreign.Issue, () => Promise.resolve({ chain_pem: 'none' })]) {
     const { backend } = backendWith({ Issue });
     const issued = backend.certificate(name, wish(), callWithoutHold());
-    assert.is(await codeOf(issued), 'Unavailable');
+    assert.is(await failureOf(issued), 'Unavailable');
   }
 });
 
@@ -235,7 +227,7 @@ test('ask for no certificate of a name that is not of the module', async () => {
   const { backend, asked } = backendWith({});
   for (const commonName of ['other', 'hub.example', 'device', '', '*']) {
     const issued = backend.certificate(name, wish({ commonName }), callWithoutHold());
-    assert.is(await codeOf(issued), 'AccessDenied', commonName);
+    assert.is(await failureOf(issued), 'AccessDenied', commonName);
   }
   assert.equal(asked, []);
 });

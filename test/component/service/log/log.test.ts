@@ -3,10 +3,10 @@ import { fstatSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { isServiceError } from '../../../../src/errors.ts';
 import { isJournalStream, journalSink } from '../../../../src/service/log/journal.ts';
 import { priorityOf, ServiceLog } from '../../../../src/service/log/log.ts';
 import { type LogRecord, toJournalFields, toLine } from '../../../../src/service/log/log-record.ts';
+import { codeOf } from '../../../support/failure.ts';
 
 const test = suite('log');
 
@@ -16,15 +16,6 @@ function collecting(level: 'info' | 'debug' = 'info'): { log: ServiceLog; record
   const sinks = { console: sink, journal: (): void => undefined };
   const log = new ServiceLog({ identifier: 'iotedge-test', level, target: 'console', sinks });
   return { log, records };
-}
-
-function codeOf(action: () => void): string | undefined {
-  try {
-    action();
-  } catch (error) {
-    return isServiceError(error) ? error.code : 'other';
-  }
-  return undefined;
 }
 
 test('keeps records until winston is there, then writes them in order', async () => {

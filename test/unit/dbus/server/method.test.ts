@@ -3,8 +3,8 @@ import * as assert from 'uvu/assert';
 import { bytesToText } from '../../../../src/dbus/server/authorization-gate.ts';
 import { Method } from '../../../../src/dbus/server/method.ts';
 import { variant } from '../../../../src/dbus/wire/variant.ts';
-import { isServiceError } from '../../../../src/errors.ts';
 import { nameParsers } from '../../../../src/ids.ts';
+import { codeOf } from '../../../support/failure.ts';
 import { callWith } from '../../../support/wire/messages.ts';
 
 const test = suite('dbus method');
@@ -28,15 +28,6 @@ const method = new Method('Use', {
     },
   ],
 });
-
-function codeOf(action: () => unknown): string {
-  try {
-    action();
-  } catch (error) {
-    return isServiceError(error) ? error.code : String(error);
-  }
-  return 'no failure';
-}
 
 const data = Buffer.of(1);
 const parse = (...body: readonly unknown[]) =>

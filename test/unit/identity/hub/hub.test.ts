@@ -1,10 +1,12 @@
 /** The registry of a hub, as its client sees it. */
+
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isServiceError, ServiceError } from '../../../../src/errors.ts';
 import type { CloudRequest, CloudResponse } from '../../../../src/identity/cloud/cloud.ts';
 import { Hub } from '../../../../src/identity/hub/hub.ts';
 import { parseModuleId } from '../../../../src/ids.ts';
+import { failureOf } from '../../../support/failure.ts';
 
 const test = suite('hub');
 const id = parseModuleId('$edgeAgent');
@@ -30,11 +32,6 @@ function hubOf(...answers: readonly Partial<CloudResponse>[]) {
   };
   const device = { hubHostname: 'hub.example', deviceId: 'a b' };
   return { hub: new Hub(cloud, device, wait), requests, waits };
-}
-
-async function codeOf(promise: Promise<unknown>): Promise<string> {
-  const error: unknown = await promise.catch((reason: unknown) => reason);
-  return isServiceError(error) ? error.code : `no failure: ${String(error)}`;
 }
 
 test('names modules and devices as URLs do', async () => {
@@ -69,8 +66,8 @@ test('says that a module changed meanwhile', async () => {
   const stale = { status: 412, body: { Message: 'ErrorCode:PreconditionFailed;' } };
   const { hub } = hubOf(stale, stale);
   const named = { moduleId: id, managedBy: 'x', etag: 'AAAA=' };
-  assert.is(await codeOf(hub.setKeys(named, keys, via)), 'Unavailable');
-  assert.is(await codeOf(hub.delete(named, via)), 'Unavailable');
+  assert.is(await failureOf(hub.setKeys(named, keys, via)), 'Unavailable');
+  assert.is(await failureOf(hub.delete(named, via)), 'Unavailable');
 });
 
 test('asks a busy hub again as soon as it says, a few times', async () => {
@@ -79,11 +76,11 @@ test('asks a busy hub again as soon as it says, a few times', async () => {
   assert.is((await soon.hub.get(id, via))?.generationId, '7');
   assert.equal(soon.waits, [2000, 1000]);
   const always = hubOf(...Array.from({ length: 9 }, () => busy(2)));
-  assert.is(await codeOf(always.hub.get(id, via)), 'Unavailable');
+  assert.is(await failureOf(always.hub.get(id, via)), 'Unavailable');
   assert.is(always.requests.length, 4);
   for (const retryAfterS of [undefined, 11, 3600]) {
     const late = hubOf(busy(retryAfterS));
-    assert.is(await codeOf(late.hub.get(id, via)), 'Unavailable');
+    assert.is(await failureOf(late.hub.get(id, via)), 'Unavailable');
     assert.equal(late.waits, []);
   }
 });
@@ -98,7 +95,7 @@ test('does not wait for a busy hub when its caller is gone', async () => {
   };
   const hub = new Hub(cloud, { hubHostname: 'h', deviceId: 'd' });
   const asked = hub.get(id, { requestId: 'r', signal: cancel.signal });
-  assert.is(await codeOf(asked), 'Cancelled');
+  assert.is(await failureOf(asked), 'Cancelled');
 });
 
 test('makes, reads, writes and removes a module with the documented requests', async () => {
@@ -191,7 +188,7 @@ test('is not taken at its word about another module', async () => {
   const body = { ...module, moduleId: '$edgeHub' };
   for (const kind of ['create', 'get', 'keys'] as const) {
     const { hub } = hubOf({ body });
-    assert.is(await codeOf(calls[kind](hub)), 'Unavailable', kind);
+    assert.is(await failureOf(calls[kind](hub)), 'Unavailable', kind);
   }
 });
 
@@ -201,7 +198,7 @@ test('is waited for up to ten seconds, and three times', async () => {
   assert.is((await thrice.hub.get(id, via))?.generationId, '7');
   assert.equal(thrice.waits, [10_000, 1000, 1000]);
   const failed = hubOf({ status: 500, retryAfterS: 1, body: {} });
-  assert.is(await codeOf(failed.hub.get(id, via)), 'Unavailable');
+  assert.is(await failureOf(failed.hub.get(id, via)), 'Unavailable');
   assert.equal(failed.waits, []);
 });
 
@@ -213,7 +210,7 @@ test('says how modules prove themselves, and who manages them', async () => {
 
 test('takes no list that is none, and no module without a name', async () => {
   for (const body of [undefined, {}, 'x', [null], [{ moduleId: 'a' }], [{ generationId: '1' }]]) {
-    assert.is(await codeOf(hubOf({ body }).hub.list(via)), 'Unavailable', JSON.stringify(body));
+    assert.is(await failureOf(hubOf({ body }).hub.list(via)), 'Unavailable', JSON.stringify(body));
   }
   const [listed] = await hubOf({ body: [module] }).hub.list(via);
   assert.is(listed?.moduleId, id);

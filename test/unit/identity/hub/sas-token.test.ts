@@ -1,25 +1,16 @@
 import { createHmac } from 'node:crypto';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { ServiceError } from '../../../../src/errors.ts';
 import {
   resolveAudience,
   signedToken,
   unsignedToken,
 } from '../../../../src/identity/hub/sas-token.ts';
 import { refusalOfSas } from '../../../support/cloud/sas.ts';
+import { codeOf } from '../../../support/failure.ts';
 
 const own = 'hub.example.net/devices/Dev/modules/$edgeAgent';
 const test = suite('SAS tokens');
-
-function codeOf(act: () => unknown): string {
-  try {
-    act();
-  } catch (error) {
-    return error instanceof ServiceError ? error.code : 'other';
-  }
-  return 'none';
-}
 
 test('are accepted by who checks them', () => {
   const key = Buffer.alloc(32, 3);

@@ -3,7 +3,8 @@ import * as assert from 'uvu/assert';
 import { IncomingCall } from '../../../../../src/dbus/server/call.ts';
 import { IncomingMessage } from '../../../../../src/dbus/wire/inbox.ts';
 import { deadline, until } from '../../../../support/deadline.ts';
-import { codeOf, openQueue, smallLimits as small } from '../../../../support/wire/call-queue.ts';
+import { codeOf } from '../../../../support/failure.ts';
+import { openQueue, smallLimits as small } from '../../../../support/wire/call-queue.ts';
 import { callWith } from '../../../../support/wire/messages.ts';
 
 const test = suite('dbus call accounts');

@@ -6,11 +6,8 @@ import { UidCalls } from '../../../../../src/dbus/server/limits/uid-calls.ts';
 import { messageFlag } from '../../../../../src/dbus/wire/message.ts';
 import { isServiceError } from '../../../../../src/errors.ts';
 import { until } from '../../../../support/deadline.ts';
-import {
-  codeOf,
-  openQueue as open,
-  smallLimits as small,
-} from '../../../../support/wire/call-queue.ts';
+import { codeOf } from '../../../../support/failure.ts';
+import { openQueue as open, smallLimits as small } from '../../../../support/wire/call-queue.ts';
 
 const test = suite('dbus call queue');
 
