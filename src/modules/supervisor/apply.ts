@@ -9,18 +9,18 @@ export interface Work {
   readonly network: Network;
   readonly stopTimeoutS: number | undefined;
   readonly fetchImage: (signal: AbortSignal) => Promise<void>;
-  /** Looks once more at what may have changed since the configuration was accepted; throws to refuse. */
+  /** Checks again what may have changed since the configuration was accepted; throws to refuse. */
   readonly check: (signal: AbortSignal) => Promise<void>;
 }
 
-/** What steps need that are about no configuration: those that stop and remove. */
+/** The part of `Work` for steps that need no configuration: stop and remove. */
 export const unprepared: Pick<Work, 'body' | 'network' | 'check'> = {
   body: {},
   network: { name: '' },
   check: () => Promise.resolve(),
 };
 
-/** Does one step. */
+/** Applies one step. */
 export async function apply(step: Step, work: Work, signal: AbortSignal): Promise<void> {
   const { engine, name } = work;
   switch (step.kind) {

@@ -7,23 +7,23 @@ import type { Goal } from './goal.ts';
 export const moduleVerbs = ['CreateModule', 'Start', 'Stop', 'Restart', 'DeleteModule'] as const;
 export type ModuleVerb = (typeof moduleVerbs)[number];
 
-/** An operation that was accepted and has not ended. */
+/** An operation that was accepted and is pending. */
 export interface SavedOperation {
   readonly verb: ModuleVerb;
-  /** The goal that it goes back to when it fails. */
+  /** The desired state to return to when it fails. */
   readonly previous: Goal;
   readonly stopTimeoutS?: number | undefined;
 }
 
-/** What of a module's desired state outlives the process. */
+/** The persisted part of a module's desired state. */
 export interface SavedState {
   readonly goal: Goal;
   readonly operation?: SavedOperation | undefined;
-  /** Why it could not be made, of the goal `failed`. */
+  /** Of `failed`: why the module could not be created. */
   readonly failure?: string | undefined;
 }
 
-/** What a desired state is kept with. */
+/** Dependencies of a desired state. */
 export interface DesiredStateOptions {
   readonly name: string;
   readonly saved: SavedState;
@@ -52,12 +52,12 @@ export class DesiredState {
     return this.#saved.operation;
   }
 
-  /** Why it could not be made, `` when it was. */
+  /** Why the module could not be created, `` when it was. */
   get failure(): string {
     return this.#saved.failure ?? '';
   }
 
-  /** Persists an operation and its goal. NotFound when the module has gone. */
+  /** Persists an operation and its desired state; NotFound when the module was removed. */
   accept(goal: Goal, operation: Omit<SavedOperation, 'previous'>): Promise<void> {
     return this.#changes.run(async () => {
       if (this.#isClosed) {
@@ -68,14 +68,14 @@ export class DesiredState {
     });
   }
 
-  /** The supervisor goes on from one goal to the next, unless there is another one meanwhile. */
+  /** Moves on from one desired state to the next, unless an operation has changed it meanwhile. */
   advance(from: Goal, to: Goal): Promise<void> {
     return this.#changes.run(async () => {
       if (this.goal === from) await this.#set({ ...this.#saved, goal: to });
     });
   }
 
-  /** The operation has ended, with this goal. What cannot be persisted holds all the same, for this process. */
+  /** Ends the operation in this desired state, which holds for this process even if it cannot be persisted. */
   settle(settledGoal?: Goal, failure?: string): Promise<void> {
     return this.#changes.run(async () => {
       const { log, name, onGoal } = this.#options;
@@ -92,7 +92,7 @@ export class DesiredState {
     });
   }
 
-  /** Accepts no further operations, if that is still the goal. */
+  /** Accepts no further operations, if that is still the desired state; resolves to whether it is. */
   close(goal: Goal): Promise<boolean> {
     return this.#changes.run(async () => {
       this.#isClosed = this.goal === goal;

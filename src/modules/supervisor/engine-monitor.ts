@@ -5,31 +5,31 @@ import type { Log } from '../../service/log/log.ts';
 import type { ContainerEngine } from '../docker/engine.ts';
 import { Reach } from './reach.ts';
 
-/** What is known about the engine. */
+/** Observed state of the engine. */
 export interface EngineStatus {
   readonly name: string;
   readonly version: string;
   readonly reachable: boolean;
-  /** Whether it stayed when it was reached last, so that its coming back is news. */
+  /** Whether the last connection lasted, so that a reconnection resets backoffs. */
   readonly steady: boolean;
-  /** When it was reached last: what had ended by then may have ended with it. */
+  /** When it was reached last: containers that had ended by then may have ended with it. */
   readonly reachedAt: Date | undefined;
-  /** Why it cannot be reached, `` when it can. */
+  /** Why it is unreachable, `` when it is reachable. */
   readonly error: string;
 }
 
-/** What a monitor tells to whom. */
+/** Dependencies and listeners of a monitor. */
 export interface MonitorOptions {
   readonly engine: ContainerEngine;
   readonly log: Log;
   readonly now: () => Date;
-  /** The engine came or went. When it came, anything may have happened before. */
+  /** The engine became reachable or unreachable; events in between are lost. */
   readonly onStatus: (status: EngineStatus) => void;
-  /** Something happened to this container. */
+  /** The engine reported an event of this container. */
   readonly onContainer: (name: string) => void;
 }
 
-/** Listens to the engine, and tries to reach it again for as long as it cannot be reached. */
+/** Listens to the events of the engine, and reconnects with backoff while it is unreachable. */
 export class EngineMonitor {
   readonly #options: MonitorOptions;
   readonly #reach = new Reach();
@@ -59,12 +59,12 @@ export class EngineMonitor {
     return this.#status;
   }
 
-  /** Resolves when it is known for the first time whether the engine can be reached. */
+  /** Resolves when it is first known whether the engine is reachable. */
   get known(): Promise<void> {
     return this.#known;
   }
 
-  /** Watches until the signal says stop. Never rejects. */
+  /** Watches until the signal aborts. Never rejects. */
   async run(signal: AbortSignal): Promise<void> {
     const { now } = this.#options;
     while (!signal.aborted) {
@@ -86,7 +86,7 @@ export class EngineMonitor {
     }
   }
 
-  /** Asks again who the engine is: it is another one now. */
+  /** Connects to the engine anew: the configuration names another one now. */
   reconnect(): void {
     this.#round.abort();
   }
@@ -115,7 +115,7 @@ export class EngineMonitor {
   }
 }
 
-/** Throws Unavailable while the engine is known to be away. */
+/** Throws Unavailable while the engine is known to be unreachable. */
 export function refuseUnreachable({ error }: EngineStatus): void {
   if (error !== '') throw new ServiceError('Unavailable', error);
 }

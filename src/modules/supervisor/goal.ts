@@ -8,15 +8,15 @@ import type { Desired, Step } from './plan.ts';
 /**
  * Every desired state of a module.
  *
- *   goal       means                                       becomes
+ *   goal       meaning                                     becomes
  *   stopped    there is an instance, it does not run
  *   restart    it stops first                              start, when it has stopped
  *   start      it starts even if it has ended              started, when it has started
- *   started    it runs, again after it ended               ended, when its restart policy says so
+ *   started    it runs, again after it ended               ended, when its restart policy does not apply
  *   ended      it has ended by itself and stays so
- *   failed     it could not be created: no instance
- *   absent     there is no instance                        the loop ends
- *   erased     nor an identity at the hub                  the loop ends
+ *   failed     it could not be created
+ *   absent     its instance is removed                     the loop ends
+ *   erased     so is its identity at the hub               the loop ends
  */
 export const goals = [
   'stopped',
@@ -31,10 +31,10 @@ export const goals = [
 /** The desired state of a module. */
 export type Goal = (typeof goals)[number];
 
-/** The one word for how a module is. */
+/** The published state of a module. */
 export type ModuleState = (typeof moduleStates)[number];
 
-/** Whether nothing of the module is to be left. */
+/** Whether the module is to be removed. */
 export function isAbsence(goal: Goal): boolean {
   return goal === 'absent' || goal === 'erased';
 }
@@ -51,33 +51,33 @@ export interface Prepared extends Pick<Work, 'body' | 'network' | 'check'> {
   readonly refusal?: undefined;
 }
 
-/** Why a module may not run at present, even where it runs already. */
+/** Why a module may not run at present, even if it is running. */
 export interface Refused {
   readonly refusal: ServiceError;
 }
 
-/** How a module is, for those who want to know. */
+/** Observed and desired state of a module. */
 export interface ModuleStatus {
   readonly goal: Goal;
-  /** The one word for how it is, as it was published last. */
+  /** As it was published last. */
   readonly state: ModuleState;
   readonly container: Container | undefined;
-  /** Whether `container` is what the engine says at present. */
+  /** Whether `container` is current. */
   readonly known: boolean;
   readonly step: Step['kind'] | undefined;
   readonly progress: number;
   readonly progressText: string;
   readonly restartCount: number;
-  /** When the next attempt is made, undefined when none is due. */
+  /** When the next attempt is due, undefined when none is. */
   readonly retryAt: Date | undefined;
   readonly error: string;
-  /** What the user should know although nothing failed, `` when there is nothing. */
+  /** A warning for the user although nothing failed, `` for none. */
   readonly note: string;
-  /** Whether the last operation failed and was undone: until the next one, `error` says why. */
+  /** Whether the last operation failed and was undone: until the next one, `error` is its failure. */
   readonly failed: boolean;
 }
 
-/** What the goal means for planning. */
+/** The desired state as the planner needs it. */
 export function desiredOf(goal: Goal, prepared: Prepared | undefined): Desired {
   if (!needsContainer(goal) || prepared === undefined) return { kind: 'absent' };
   const run = goal === 'stopped' || goal === 'ended' ? goal : 'running';

@@ -3,12 +3,12 @@ import { quoted } from '../../quoted.ts';
 import { isWanted, mayMove, type WantedImage } from '../docker/create-options/image-policy.ts';
 import type { ContainerEngine, Image, PullProgress, RegistryAuth } from '../docker/engine.ts';
 
-/** An image with what a registry needs to hand it out. */
+/** An image with the credentials for its registry. */
 export interface PulledImage extends WantedImage {
   readonly auth: RegistryAuth | undefined;
 }
 
-/** Whether the engine has a module's image, and how it gets it. */
+/** Finds and pulls the image of a module. */
 export class ModuleImage {
   readonly #engine: Pick<ContainerEngine, 'findImage' | 'pull'>;
   /** Whether the registry was asked for the operation in progress. */
@@ -19,18 +19,18 @@ export class ModuleImage {
     this.#engine = engine;
   }
 
-  /** Why another image may be used than the registry has, `` when that is not so. */
+  /** Why the image may be older than the one at the registry, `` when it is not. */
   get note(): string {
     return this.#note;
   }
 
-  /** An operation begins: what the registry said before holds no longer. */
+  /** Expires the last answer of the registry: a new operation begins. */
   expire(): void {
     this.#isFresh = false;
   }
 
   /**
-   * The reference that a container can be made from, undefined when the image is missing. While a module is created, a
+   * The reference to create a container from, undefined when the image is missing. While a module is created, a
    * reference that can move counts as missing until the registry has been asked for it. Where a digest is demanded, it
    * is the id of the image that has it: a pull of another client may move the tag.
    */
@@ -45,8 +45,8 @@ export class ModuleImage {
   }
 
   /**
-   * Asks the registry. NotFound when the pull policy forbids that, InvalidArgs when it has another image than the
-   * digest says. An image that the engine has is used when the registry does not answer.
+   * Pulls the image. NotFound when the pull policy forbids that, InvalidArgs when its digest is not the demanded one.
+   * An image that the engine has is used while the registry is unreachable.
    */
   async fetch(
     wanted: PulledImage,
@@ -59,7 +59,7 @@ export class ModuleImage {
       await this.#engine.pull(image, { auth, onProgress }, signal);
       this.#note = '';
     } catch (error) {
-      // a refusal by the registry is final; an engine that is away fails the next question too
+      // a refusal by the registry is final; an unreachable engine fails the next request too
       if (!isServiceError(error, 'Unavailable') || !(await this.#find(wanted, signal))) throw error;
       this.#note = `${error.message}; the image that the engine has is used`;
     }

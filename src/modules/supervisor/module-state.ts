@@ -1,15 +1,15 @@
 /**
- * The one word for how a module is. It follows from what the engine said last and from what is about to be done about
- * it, so that it changes once for each thing that really happens:
+ * The published state of a module. It is derived from the observed container and from the step that comes next, so that
+ * it changes once for each real transition:
  *
  *   create   unknown (─► pulling) ─► created            restart  running ─► stopping ─► starting ─► running
  *   start    created ─► starting ─► running             crash    running ─► backoff ─► starting ─► running
- *   stop     running ─► stopping ─► stopped             delete   running ─► stopping ─► gone
+ *   stop     running ─► stopping ─► stopped             delete   running ─► stopping ─► removed
  */
 import type { Container } from '../docker/engine.ts';
 import { isAbsence, type ModuleState, type ModuleStatus } from './goal.ts';
 
-/** The word for a module; undefined where it has no other one than before. */
+/** The state of a module; undefined where it stays the same. */
 export function stateOf(status: Omit<ModuleStatus, 'state'>): ModuleState | undefined {
   switch (status.step) {
     case 'pull':
@@ -51,7 +51,6 @@ function betweenSteps(status: Between): ModuleState | undefined {
   }
 }
 
-/** One that is made, started or removed next. */
 function withoutContainer(status: Between): ModuleState | undefined {
   if (isToRun(status)) return beforeStart(status);
   return status.retryAt !== undefined && !isAbsence(status.goal) ? 'backoff' : undefined;

@@ -1,22 +1,22 @@
-/** How an operation wants its goal reached. */
+/** How an operation is to be carried out. */
 export interface PendingOperationOptions {
-  /** `stopped`: reached as soon as nothing runs. Otherwise when nothing is left to do. */
+  /** `stopped`: done as soon as nothing runs. Otherwise when the desired state is reached. */
   readonly until?: 'stopped' | undefined;
   readonly stopTimeoutS?: number | undefined;
-  /** Whether the module is being created: then the registry is asked. */
+  /** Whether it creates the module: then the registry is asked for its image. */
   readonly isCreation: boolean;
-  /** What is done for it, in other services too, is found by this in the journal. */
+  /** Correlates its records in the journals of all services. */
   readonly requestId: string;
-  /** Whether nobody waits: what the engine is away for is no failure then, it is done when the engine is back. */
+  /** Whether no caller waits: then it is retried when an unreachable engine is back. */
   readonly isPatient: () => boolean;
   /** Whether a failure is undone, and not retried. */
   readonly isUndone: () => boolean;
 }
 
-/** The pending of a goal by a supervisor, for an operation. */
+/** The operation that a supervisor carries out. */
 export class PendingOperation {
   readonly options: PendingOperationOptions;
-  /** Settles when the goal is reached, or cannot be. */
+  /** Resolves when the desired state is reached, rejects when it cannot be. */
   readonly done: Promise<void>;
   /** Whether the module was started for it. */
   hasStarted = false;
@@ -29,7 +29,7 @@ export class PendingOperation {
       this.#reach = resolve;
       this.#fail = reject;
     });
-    // the service may stop before anybody waits
+    // the service may stop before a caller waits
     this.done.catch(() => {});
   }
 

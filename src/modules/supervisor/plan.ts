@@ -1,6 +1,6 @@
 /**
- * From what is there to what shall be, as steps. The first step is applied, then the engine is asked
- * again and a new plan made, so a plan is never wrong for long.
+ * The steps from the observed to the desired state. Only the first one is applied, then the state is observed
+ * and planned again, so a plan is never outdated for long.
  *
  *   absent ── pull ─▶ absent ── create ─▶ created ── start ─▶ running
  *      ▲                                     ▲                   │
@@ -10,14 +10,14 @@
  */
 import type { Container } from '../docker/engine.ts';
 
-/** What there is of a module. */
+/** Observed state of a module. */
 export interface Current {
   readonly container: Container | undefined;
   /** Whether the engine has the image that is wanted. */
   readonly imagePresent: boolean;
 }
 
-/** What there shall be of a module. */
+/** Desired state of a module. */
 export type Desired =
   | { readonly kind: 'absent' }
   | {
@@ -31,8 +31,8 @@ export type Desired =
     };
 
 /**
- * One thing to do. `pull`, `create` and `start` are about what is wanted, `stop` and `remove` about the
- * container that was looked at: by the time of the step, its name may be another's.
+ * One step. `pull`, `create` and `start` act on the desired container, `stop` and `remove` on the observed one by
+ * its id: by the time of the step, its name may be that of another container.
  */
 export type Step =
   | { readonly kind: 'pull' }
@@ -47,7 +47,7 @@ export function plan(current: Current, desired: Desired): readonly Step[] {
   if (desired.kind === 'absent') return container?.ours === true ? discard(container) : [];
   const pull: readonly Step[] = current.imagePresent ? [] : [{ kind: 'pull' }];
   if (container === undefined) return [...pull, ...make(desired)];
-  // Another's container is not ours to stop or remove: creating ours will say AlreadyExists.
+  // never stop or remove a container of others: creating ours fails with AlreadyExists
   if (!container.ours) return make(desired);
   if (container.digest !== desired.digest || isBroken(container)) {
     return [...pull, ...discard(container), ...make(desired)];
@@ -72,7 +72,7 @@ function run(container: Container, wanted: Present['run']): readonly Step[] {
   return isLive(container) || wanted === 'ended' ? [] : [{ kind: 'start' }];
 }
 
-/** Whether something of it may run, now or soon. */
+/** Whether its processes may run, now or soon. */
 export function isLive({ state }: Container): boolean {
   return (
     state.kind === 'running' ||
@@ -82,7 +82,7 @@ export function isLive({ state }: Container): boolean {
   );
 }
 
-/** Whether it can only be thrown away. */
+/** Whether it can only be removed. */
 function isBroken({ state }: Container): boolean {
   return state.kind === 'dead' || state.kind === 'removing';
 }

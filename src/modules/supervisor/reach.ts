@@ -3,19 +3,19 @@ const longestMs = 30_000;
 const steadyMs = 60_000;
 
 /**
- * How long to wait before an engine is tried again: 1 s, twice as long after each further time, 30 s at
- * most. Only one that stayed for a minute is steady, and its next loss is a first one again.
+ * Backoff of the connection to the engine: 1 s, doubled with each further loss, 30 s at most. It starts over
+ * after a connection that lasted for a minute, which counts as steady.
  */
 export class Reach {
   #delayMs = firstMs;
   #isSteady = true;
 
-  /** Whether the engine stayed when it was reached last; true of one that was never reached. */
+  /** Whether the last connection lasted; true before the first one. */
   get isSteady(): boolean {
     return this.#isSteady;
   }
 
-  /** Notes that the engine is lost, after it stayed for `heldMs`, or was not reached; answers when to try again. */
+  /** Records a loss after `heldMs`, or a failed connection; returns the delay until the next attempt. */
   lost(heldMs: number | undefined): number {
     if (heldMs !== undefined) this.#isSteady = heldMs >= steadyMs;
     if (heldMs !== undefined && this.#isSteady) this.#delayMs = firstMs;

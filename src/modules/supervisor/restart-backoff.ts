@@ -1,33 +1,33 @@
 /**
- * When a module may be tried again. It failed when its container ended although it shall run, and when
- * something could not be done for it. It did not fail
+ * Restart backoff of a module. It failed when its container ended although it is to run, and when a step
+ * failed. It did not fail
  *
- *   - with the first end that is seen: the process is new and nobody knows what was before;
- *   - when it was stopped here;
- *   - when the first look since the engine was reached shows an end from before that. An engine that is
- *     stopped closes its door first, then ends the containers, and one that crashed ends them when it
- *     starts again: such an end is never seen before the engine is back. Later looks excuse nothing: the
+ *   - with the first end that is observed: this process does not know the state before;
+ *   - when it was stopped by the runtime;
+ *   - when the first observation since the engine was reached shows an end from before that. An engine that is
+ *     stopped closes its socket first, then ends the containers, and one that crashed ends them when it
+ *     starts again: such an end is never observed before the engine is back. Later observations excuse nothing: the
  *     clock may have been set back since;
- *   - when the engine went away while something was done for it: that cut it short.
+ *   - when the engine became unreachable during a step.
  */
 import type { Log } from '../../service/log/log.ts';
 import type { Container } from '../docker/engine.ts';
 import { Backoff } from './backoff.ts';
 import type { Goal } from './goal.ts';
 
-/** What recovery needs. */
+/** Dependencies of the backoff. */
 export interface RestartBackoffOptions {
   readonly name: string;
   readonly now: () => Date;
   readonly log: Log;
 }
 
-/** What went wrong with a module, and until when it is left alone for that. */
+/** Counts the failures of a module and decides when the next attempt is due. */
 export class RestartBackoff {
   readonly #options: RestartBackoffOptions;
   readonly #backoff = new Backoff();
   readonly #observations = new Backoff();
-  /** When the engine was reached that answered the last look. */
+  /** When the engine of the last observation was reached. */
   #reachedMs: number | undefined;
   /** When the container ended, 0 when it has not, undefined when that is not known yet. */
   #lastEnd: number | undefined;
@@ -42,48 +42,48 @@ export class RestartBackoff {
     return (this.#lastEnd ?? 0) > 0;
   }
 
-  /** Whether it ended by itself, as far as that was seen, and was not started since. */
+  /** Whether it was observed to end by itself and was not started since. */
   get endedItself(): boolean {
     return this.#endedItself;
   }
 
-  /** Until when nothing is to be tried, undefined when it may be tried now. */
+  /** When the next attempt is due, undefined when it may be made now. */
   get retryAt(): Date | undefined {
     return this.#backoff.until(this.#options.now());
   }
 
-  /** Forgets all failures: what they came from may have changed. */
+  /** Resets all delays: the cause of the failures may have changed. */
   reset(): void {
     this.#backoff.reset();
     this.#observations.reset();
   }
 
-  /** Notes that an attempt failed; answers when to try again. */
+  /** Records a failed attempt; returns when to retry. */
   failed(): Date | undefined {
-    // What fails while it waits anyway, such as a stop, is no further attempt.
+    // a failure during the delay, such as of a stop, does not prolong it
     if (this.retryAt === undefined) this.#backoff.failed(this.#options.now());
     return this.retryAt;
   }
 
-  /** Notes that the container could not be looked at, which says nothing of the module; answers when to look again. */
+  /** Records a failed observation, which is not a failure of the module; returns when to observe again. */
   unobserved(): Date | undefined {
     const now = this.#options.now();
     this.#observations.failed(now);
     return this.#observations.until(now);
   }
 
-  /** Notes that the container was stopped here: that end is no failure of the module. */
+  /** Records that the runtime stopped the container: that end is not a failure of the module. */
   stopped(): void {
     this.#lastEnd = undefined;
     this.#endedItself = false;
   }
 
-  /** Notes that the container was started here: the next end is a new one, even if nobody knows when it was. */
+  /** Records that the runtime started the container: the next end is a new one, even if its time is unknown. */
   started(): void {
     this.#lastEnd = 0;
   }
 
-  /** Notes how the container is, by an engine that is there since then. */
+  /** Records an observation of the container, by an engine that is reachable since then. */
   observed(container: Container | undefined, goal: Goal, since: Date | undefined): void {
     const { name, now, log } = this.#options;
     this.#observations.reset();

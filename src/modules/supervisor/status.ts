@@ -7,8 +7,8 @@ const progressMs = 500;
 const noStep = { step: undefined, progress: 0, progressText: '' } as const;
 
 /**
- * How a module is. What is found out is noted; it is published when it is complete, so that nobody sees what is true
- * for a moment only: half of a look, or a container that has just been stopped as still running.
+ * The status of a module. Changes are noted and published together, so that clients see no transient values: half of
+ * an observation, or a container that has just been stopped as still running.
  */
 export class StatusTracker {
   readonly #now: () => Date;
@@ -56,18 +56,18 @@ export class StatusTracker {
     this.#onStatus(this.#current);
   }
 
-  /** Publishes a step that begins. It has ended with the next look at what became of the container. */
+  /** Publishes a step that begins. It ends with the next observation of the container. */
   begin(step: Step['kind']): void {
     this.note({ step, progress: 0, progressText: step });
     this.publish();
   }
 
-  /** Notes that no step is being done. */
+  /** Notes that no step is in progress. */
   end(): void {
     this.note(noStep);
   }
 
-  /** Publishes how far a step is, now and then: an engine says more than anybody wants to hear. */
+  /** Publishes the progress of a step at a limited rate: engines report it far more often. */
   progress({ fraction, text }: PullProgress): void {
     const now = this.#now().getTime();
     if (now - this.#progressAt < progressMs) return;

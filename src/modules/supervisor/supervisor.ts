@@ -1,4 +1,4 @@
-/** Reconciles one module in a loop of its own: observes, plans, does one step, observes again. */
+/** Reconciles one module in a loop of its own: observes, plans, applies one step, observes again. */
 import { ownRequest, type Via } from '../../dbus/client/via.ts';
 import { describeError, isServiceError, ServiceError } from '../../errors.ts';
 import { JoinedSignal } from '../../service/joined-signal.ts';
@@ -30,21 +30,21 @@ import { RestartBackoff } from './restart-backoff.ts';
 import { StatusTracker } from './status.ts';
 import { WakeupEvent } from './wakeup-event.ts';
 
-/** What a supervisor works with. */
+/** Dependencies of a supervisor. */
 export interface SupervisorOptions extends Omit<DesiredStateOptions, 'onGoal'> {
   readonly engine: ContainerEngine;
   readonly engineStatus: () => EngineStatus;
   readonly restartPolicy: RestartPolicy;
   readonly prepare: (via: Via) => Promise<Prepared | Refused>;
-  /** Gives up the module's identity at the hub. */
+  /** Deletes the module's identity at the hub. */
   readonly eraseIdentity: (via: Via) => Promise<void>;
-  /** Drops what outlives the process; only then the module's absence is complete. Never rejects. */
+  /** Removes the persisted state; only then the module is absent. Never rejects. */
   readonly remove: () => Promise<void>;
   readonly onStatus: (status: ModuleStatus) => void;
   readonly now: () => Date;
 }
 
-/** What comes after a round: another one, the end, or a wait for a time or, undefined, for an event. */
+/** The next thing after a round: another one, the end, or a wait for a time or, undefined, for an event. */
 type Next = 'again' | 'absent' | Date | undefined;
 
 /** Keeps one module in its desired state. */
@@ -59,9 +59,9 @@ export class Supervisor {
   #pending: PendingOperation | undefined;
   readonly #idle = new IdleWaiters();
   #round = new AbortController();
-  /** Whether it may not run, as far as is known. */
+  /** Whether the last check refused to run it. */
   #isRefused = false;
-  /** Whether its identity is gone, of the goal `erased`. */
+  /** Of `erased`: whether its identity has been deleted. */
   #isErased = false;
 
   constructor(options: SupervisorOptions) {
@@ -83,24 +83,24 @@ export class Supervisor {
     return this.#status.current;
   }
 
-  /** Looks at the module soon: something may have happened to it. */
+  /** Reconciles the module soon: it may have changed. */
   wake(): void {
     this.#events.set();
   }
 
-  /** Tries at once what was put off: what it failed for may have changed. */
+  /** Retries at once: the cause of the failure may have changed. */
   retry(): void {
     this.#backoff.reset();
     this.wake();
   }
 
-  /** Gives up what is being done, for a goal that has changed. */
+  /** Interrupts the current step: the desired state has changed. */
   interrupt(): void {
     this.#round.abort();
     this.retry();
   }
 
-  /** Pursues the goal, which has just changed; rejects when it is not reached, or with the reason of the signal. */
+  /** Reconciles with a desired state that has just changed; rejects when it is not reached, or with the signal's reason. */
   async reach(options: PendingOperationOptions, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     const pending = new PendingOperation(options);
@@ -123,25 +123,25 @@ export class Supervisor {
     this.#status.release();
   }
 
-  /** Gives up what is being done for the goal that there was; resolves as `idle`, and holds what is to be published then. */
+  /** Interrupts the current step for the previous desired state; resolves as `idle`, and holds the status then. */
   async undo(): Promise<void> {
     const outcome = this.#idle.waitForOutcome();
     this.interrupt();
     await outcome;
   }
 
-  /** Resolves when the goal is reached or nothing more can be done for it at present. */
+  /** Resolves when the desired state is reached or no step is possible at present. */
   idle(): Promise<void> {
     return this.#idle.wait();
   }
 
-  /** Looks at the container and does nothing: before `run`, for what is shown of it. Never rejects. */
+  /** Observes the container before `run`, to publish its state. Never rejects. */
   async observe(signal: AbortSignal): Promise<void> {
-    await this.#look(signal).catch(() => undefined); // the status says that it is not known
+    await this.#look(signal).catch(() => undefined); // the status is unknown then
     this.#status.publish();
   }
 
-  /** Works until the signal says stop or the module is absent as wanted. Never rejects. */
+  /** Reconciles until the signal aborts or the module is absent as desired. Never rejects. */
   async run(signal: AbortSignal): Promise<'stopped' | 'absent'> {
     let next: Next = 'again';
     while (!signal.aborted && next !== 'absent') {
@@ -167,7 +167,7 @@ export class Supervisor {
     else this.#status.publish();
   }
 
-  /** One look, one step. */
+  /** One observation, one step. */
   async #once(signal: AbortSignal): Promise<Next> {
     try {
       return await this.#advance(signal);
@@ -188,7 +188,7 @@ export class Supervisor {
     const retryAt = this.#backoff.retryAt;
     this.#status.note({ retryAt });
     if (this.#pending?.hasStarted === true) this.#reached();
-    // before anything is asked of others: what failed is not retried at every event
+    // before other services are called: a failure is not retried at every event
     if (retryAt !== undefined) return retryAt;
     // one that was stopped because it may not run is not about to start
     if (!this.#isRefused) this.#status.publish();
@@ -210,7 +210,7 @@ export class Supervisor {
     return 'again';
   }
 
-  /** What is done for an operation serves the request of its call. */
+  /** Calls for an operation carry the request id of its caller. */
   #via(signal: AbortSignal): Via {
     const requestId = this.#pending?.options.requestId;
     return requestId === undefined ? ownRequest(signal) : { requestId, signal };
@@ -222,7 +222,7 @@ export class Supervisor {
       refuseUnreachable(engineStatus());
       const knownId = this.status.container?.id;
       const container = await findContainer(this.#options, knownId, signal);
-      // it may have gone meanwhile, and another one answered of which the monitor does not know yet
+      // another engine may have answered that the monitor does not know yet
       refuseUnreachable(engineStatus());
       this.#status.end();
       this.#status.note({ container, known: true });
@@ -234,10 +234,10 @@ export class Supervisor {
     }
   }
 
-  /** What the restart policy makes of a container that has just ended, or whose health check fails. */
+  /** Applies the restart policy to a container that has just ended, or whose health check fails. */
   async #applyPolicy({ state, unhealthy }: Container): Promise<void> {
     const { log, name, restartPolicy } = this.#options;
-    // what an operation asks for comes before what the policy says
+    // a pending operation takes precedence over the policy
     if (this.#pending !== undefined || this.desired.goal !== 'started') return;
     const { endedItself } = this.#backoff;
     if (endedItself && state.kind === 'exited' && !restartsAfter(restartPolicy, state.exitCode)) {
@@ -250,7 +250,7 @@ export class Supervisor {
     await this.desired.advance('started', 'restart');
   }
 
-  /** What may not run is stopped where it does. */
+  /** Stops a module that may not run. */
   async #refuse(
     container: Container | undefined,
     refusal: ServiceError,
@@ -261,7 +261,7 @@ export class Supervisor {
     return 'again';
   }
 
-  /** Stopping needs nothing but the container, if there is one: it works when no identity can be had. */
+  /** Stopping needs only the container: it works while no identity is available. */
   async #stopFirst(container: Container | undefined, signal: AbortSignal): Promise<boolean> {
     const { goal } = this.desired;
     if (goal !== 'restart' && goal !== 'stopped') return false;
@@ -274,7 +274,7 @@ export class Supervisor {
     return false;
   }
 
-  /** The identity goes after the module has stopped and before its record, which says that it has to. */
+  /** Deletes the identity after the module has stopped, and before its record, which demands the deletion. */
   async #eraseFirst(container: Container | undefined, signal: AbortSignal): Promise<boolean> {
     if (this.desired.goal !== 'erased' || this.#isErased) return false;
     if (container?.ours === true && isLive(container)) {
@@ -324,7 +324,7 @@ export class Supervisor {
     return undefined;
   }
 
-  /** The end of the module, unless an operation has just asked for something else. */
+  /** Ends the module, unless an operation has just changed the desired state. */
   async #vanish(goal: Goal): Promise<'again' | 'absent'> {
     if (!(await this.desired.close(goal))) return 'again';
     await this.#options.remove();
@@ -333,7 +333,7 @@ export class Supervisor {
     return 'absent';
   }
 
-  /** What is pursued, if anything is, is reached: that is published together with the end of its operation. */
+  /** Completes the pending operation; the status is published together with its end. */
   #reached(): void {
     const pending = this.#pending;
     if (pending === undefined) return;
@@ -357,11 +357,11 @@ export class Supervisor {
     const pending = this.#pending;
     if (pending?.options.isPatient() === false) {
       this.#fail(pending, error);
-      // what comes next is the undoing
+      // it is undone next
       if (pending.options.isUndone()) return undefined;
     }
     const next = await this.#afterFailure(signal);
-    // the engine was away, or is
+    // the engine was unreachable, or is
     if (next.cause === 'engine') return next.at;
     this.#status.note({ retryAt: next.at });
     if (pending === undefined) return next.at;
@@ -370,7 +370,7 @@ export class Supervisor {
     return pending.options.isUndone() ? undefined : next.at;
   }
 
-  /** Finds out whose failure it was: what failed because the engine went away, is none of the module. */
+  /** Finds the cause of a failure: the loss of the engine is not a failure of the module. */
   async #afterFailure(
     signal: AbortSignal,
   ): Promise<

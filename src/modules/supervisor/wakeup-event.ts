@@ -1,4 +1,4 @@
-/** An event that a loop waits for, or for a time. One that is set while nothing waits is remembered. */
+/** An event that a loop waits for, with a timeout. It stays set until it is cleared. */
 export class WakeupEvent {
   #isSet = false;
   #wake: () => void = () => {};
