@@ -12,6 +12,12 @@
 /* RSA_PSS_SALTLEN_AUTO_DIGEST_MAX of OpenSSL 3.1 */
 #define SALT_AUTO_DIGEST_MAX (-4)
 
+enum scheme signature_scheme(const struct signature *signature)
+{
+  if (signature->key->type == KEY_EC) return SCHEME_ECDSA;
+  return signature->padding == RSA_PKCS1_PSS_PADDING ? SCHEME_RSA_PSS : SCHEME_RSA_PKCS1;
+}
+
 static EVP_MD *fetch_digest(const struct signature *signature, const char *name, const struct hash **hash)
 {
   EVP_MD *md = EVP_MD_fetch(signature->provider->libctx, name, OTHER_PROVIDERS);

@@ -84,13 +84,7 @@ static int take_signing_key(struct signature *signature, struct key *key)
   return 1;
 }
 
-enum scheme signature_scheme(const struct signature *signature)
-{
-  if (signature->key->type == KEY_EC) return SCHEME_ECDSA;
-  return signature->padding == RSA_PKCS1_PSS_PADDING ? SCHEME_RSA_PSS : SCHEME_RSA_PKCS1;
-}
-
-/* 0 when it cannot be told. */
+/* 0 when it is unknown. */
 static size_t greatest_size(const struct key *key)
 {
   int size = EVP_PKEY_get_size(key->public_half);

@@ -25,9 +25,9 @@ void *signature_new(void *context, const char *properties);
 void signature_free(void *context);
 void *signature_duplicate(void *context);
 int signature_take_key(struct signature *signature, struct key *key);
-enum scheme signature_scheme(const struct signature *signature);
 
 /* signature-params.c */
+enum scheme signature_scheme(const struct signature *signature);
 int signature_set_digest(struct signature *signature, const char *name);
 int signature_set_params(void *context, const OSSL_PARAM params[]);
 int signature_get_params(void *context, OSSL_PARAM params[]);
