@@ -56,7 +56,9 @@ export function configApplier<S extends ServiceDefinition, C extends CommonConfi
     inForce = config;
     onApplied(config);
     void ended.then(retire).catch((error: unknown) => {
-      log.error('what a reload replaced could not be closed', { error: describeError(error) });
+      log.error('resources of the previous configuration not closed', {
+        error: describeError(error),
+      });
     });
   };
 }

@@ -69,7 +69,7 @@ export class ReloadQueue<T> {
       const problems = error instanceof ConfigError ? error.problems : [];
       for (const problem of problems.slice(0, mostLogged)) logProblem(log, problem);
       const why = problems.length > 0 ? shortened(problems) : describeError(error);
-      log.error('configuration not reloaded, the one before stays', { error: why });
+      log.error('configuration not reloaded, previous one stays in force', { error: why });
       setProblem(`configuration not reloaded: ${why}`.slice(0, longestShown));
     }
     notify('READY=1');
@@ -77,7 +77,7 @@ export class ReloadQueue<T> {
 }
 
 function logProblem(log: Log, { file, line, column, path: setting, message }: Problem): void {
-  log.error('wrong configuration', { file, line, column, setting, problem: message });
+  log.error('invalid configuration', { file, line, column, setting, problem: message });
 }
 
 function shortened([first, ...others]: readonly Problem[]): string {

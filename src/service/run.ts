@@ -113,8 +113,7 @@ async function serveFrom<S extends ServiceDefinition, C extends CommonConfig>(
   });
   const { failure } = await openStateDirectory(stateDir);
   // what does not need it is served: each store tells what it lacks
-  if (failure !== undefined)
-    log.error('the state directory cannot be used', { error: failure.message });
+  if (failure !== undefined) log.error('state directory unusable', { error: failure.message });
   const bus = await Bus.connect(systemBusAddress(), {
     onStall: (isOver) => reportStall(log, isOver),
   });
@@ -144,11 +143,8 @@ async function serveFrom<S extends ServiceDefinition, C extends CommonConfig>(
 
 /** A bus that takes nothing is usually full of replies that their callers do not read. */
 function reportStall(log: ServiceLog, isOver: boolean): void {
-  if (isOver) log.warn('the bus takes messages again');
-  else
-    log.warn(
-      'the bus takes no messages, calls are not answered: look for clients that do not read',
-    );
+  if (isOver) log.warn('bus accepts messages again');
+  else log.warn('bus accepts no messages, replies are held: look for clients that do not read');
 }
 
 function lostBus(cause: Error | undefined): Error {
@@ -165,7 +161,7 @@ function openLog(name: string, config: CommonConfig): ServiceLog {
 
 function logWarnings(log: ServiceLog, warnings: readonly Problem[]): void {
   for (const { file, line, path: setting, message: warning } of warnings) {
-    log.warn('configuration', { file, line, setting, warning });
+    log.warn('configuration warning', { file, line, setting, warning });
   }
 }
 
@@ -205,7 +201,7 @@ function explainFailure(service: ServiceDefinition, error: unknown, { log }: Cra
     process.stderr.write(`iotedge-${service.name}: ${describeError(error)}\n`);
     return exitCode.failed;
   }
-  log.error('the service failed', { error: describeError(error) });
+  log.error('service failed', { error: describeError(error) });
   log.flush();
   return exitCode.failed;
 }

@@ -110,7 +110,7 @@ async function untilReady<S extends ServiceDefinition, C>(
   if (ready === undefined) return;
   const over = new AbortController();
   const known = ready().catch((error: unknown) => {
-    log.warn('started without knowing everything', { error: describeError(error) });
+    log.warn('started with incomplete state', { error: describeError(error) });
   });
   const signal = AbortSignal.any([stop, over.signal]);
   const late = pause(readyWithinMs, undefined, { signal }).catch(() => undefined);
@@ -213,6 +213,6 @@ async function startServer<S extends ServiceDefinition, C extends CommonConfig>(
 function openLog(log: ServiceLog): void {
   log.open().catch((error: unknown) => {
     log.flush();
-    log.error('the log could not be opened', { error: describeError(error) });
+    log.error('log not opened', { error: describeError(error) });
   });
 }

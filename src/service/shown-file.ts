@@ -67,7 +67,10 @@ export class ShownFile {
     } catch (error) {
       if (systemCode(error) === 'ENOENT') return;
       const fields = { path: this.#path, error: describeError(error) };
-      this.#log.warn('what was shown could not be removed: clients may keep old values', fields);
+      this.#log.warn(
+        'list of published objects not removed, clients may cache stale values',
+        fields,
+      );
     }
   };
 
@@ -84,7 +87,7 @@ export class ShownFile {
       else this.forget();
     } catch (error) {
       const fields = { path: this.#path, error: describeError(error) };
-      this.#log.warn('what was shown could not be saved', fields);
+      this.#log.warn('list of published objects not saved', fields);
     }
   }
 }
@@ -103,7 +106,7 @@ async function read({ stateDir, version, log }: ShownFileOptions): Promise<Found
     const shown = await readStateJson(pathIn(stateDir), (value) => parse(value, version));
     return { shown: shown ?? undefined, isThere: shown !== undefined };
   } catch (error) {
-    log.info('what was shown is not known', { error: describeError(error) });
+    log.info('published objects of the previous run unknown', { error: describeError(error) });
     return { shown: undefined, isThere: true };
   }
 }

@@ -34,7 +34,7 @@ export class Audit implements ServeObserver, Disposable {
   /** Every call, at debug level: this is where the id of a request is found in each service that serves it. */
   onCall(call: CallContext): void {
     if (this.#log.writesDebug !== true) return;
-    this.#log.debug('called', describeCall(call));
+    this.#log.debug('call received', describeCall(call));
   }
 
   onDecision(call: CallContext, request: AuthorizationRequest, error: unknown): void {
@@ -46,7 +46,7 @@ export class Audit implements ServeObserver, Disposable {
     const broken = verdict === 'denied' && error instanceof Error && error.cause !== undefined;
     this.#repeats.note(`decided ${uid} ${request.action} ${id} ${verdict}`, {
       level: broken ? 'warn' : 'info',
-      message: 'decided',
+      message: 'authorization decision',
       cause: ['uid', uid],
       fields: () => ({ ...describeDecision(call, request), id, verdict, ...reasonOf(error) }),
     });

@@ -113,7 +113,7 @@ export class LogSettings implements LogControl {
       await act();
     } catch (error) {
       const fields = { path: this.#path, error: describeError(error) };
-      this.#options.log.warn(`the settings of the log could not be ${what}`, fields);
+      this.#options.log.warn(`log settings not ${what}`, fields);
     }
   }
 }

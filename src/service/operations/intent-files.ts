@@ -52,7 +52,8 @@ export class IntentFiles {
     const intents: SavedIntent[] = [];
     const { names, failure } = await openStateDirectory(this.#directory);
     this.#failure = failure?.message;
-    if (failure !== undefined) log.error('intents unreadable', { error: describeError(failure) });
+    if (failure !== undefined)
+      log.error('pending operations unreadable', { error: describeError(failure) });
     for (const name of names) {
       const id = name === unnamed ? '' : idOfFileName(name, extension);
       if (id === undefined) continue;
@@ -63,7 +64,7 @@ export class IntentFiles {
         if (intent !== undefined) intents.push(intent);
       } catch (error) {
         this.#unreadable.set(id, describeError(error));
-        log.error('intent unreadable', { id, error: describeError(error) });
+        log.error('pending operation unreadable', { id, error: describeError(error) });
       }
     }
     return intents;

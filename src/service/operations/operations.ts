@@ -230,7 +230,11 @@ export class Operations {
       try {
         await forget(id, args);
       } catch (error) {
-        log.error('intent not forgotten', { operation: verb, id, error: describeError(error) });
+        log.error('pending operation not removed', {
+          operation: verb,
+          id,
+          error: describeError(error),
+        });
       }
     }
     this.#pending.delete(id);

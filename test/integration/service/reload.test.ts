@@ -150,8 +150,8 @@ test('refuses a wrong configuration as a whole, and says so until there is a goo
   const refused = await probe.properties();
   assert.is(refused.health, 'degraded');
   assert.match(refused.lastError, /probe\.yaml:2:1: unknown key "log_levl".* \(and 1 more\)$/);
-  assert.match(probe.stderr, /<3>wrong configuration .*line=2/);
-  assert.match(probe.stderr, /<3>wrong configuration .*line=3/);
+  assert.match(probe.stderr, /<3>invalid configuration .*line=2/);
+  assert.match(probe.stderr, /<3>invalid configuration .*line=3/);
   await probe.reload('greeting: impossible\n');
   assert.is(await probe.greet(), 'old');
   assert.match((await probe.properties()).lastError, 'nobody can say that');

@@ -190,7 +190,7 @@ test('ends with 1 when the bus goes away', async ({ dir, privateBus, bus }) => {
   await privateBus.kill();
   const { code, stderr } = await service.end();
   assert.is(code, 1);
-  assert.match(stderr, /^<3>the service failed error=.*bus/m);
+  assert.match(stderr, /^<3>service failed error=.*bus/m);
 });
 
 test('ends with 1 when another process has its name', async ({ dir, privateBus, bus }) => {
@@ -247,9 +247,9 @@ test('denies what needs authorization when there is no polkit, except to root', 
   const { stderr } = await service.end();
   assert.match(
     stderr,
-    /^<6>decided uid=0 .*action=org\.iotedge\.keys1\.sign id=a verdict=allowed/m,
+    /^<6>authorization decision uid=0 .*action=org\.iotedge\.keys1\.sign id=a verdict=allowed/m,
   );
-  assert.match(stderr, /^<4>decided uid=1 .*verdict=denied/m);
+  assert.match(stderr, /^<4>authorization decision uid=1 .*verdict=denied/m);
 });
 
 test('tells at its start of a rule for a user that is not there, and denies', async ({

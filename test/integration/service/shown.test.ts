@@ -258,7 +258,7 @@ test('ends in order when the file cannot be written', async () => {
   await mkdir(stage.file);
   const life = await live(stage.rig, { ball });
   await life.end();
-  assert.ok(life.logged.includes('what was shown could not be saved'), life.logged.join());
+  assert.ok(life.logged.includes('list of published objects not saved'), life.logged.join());
   assert.is(life.logged.at(-1), 'stopped');
 });
 

@@ -83,14 +83,14 @@ test('apply nothing of a configuration that is wrong, log every problem and show
   rig.reloads.request();
   await rig.done();
   const logged = (line: number) =>
-    `error wrong configuration {"file":"/a.yaml","line":${line},"column":2,"setting":"x","problem":"is wrong ${line}"}`;
+    `error invalid configuration {"file":"/a.yaml","line":${line},"column":2,"setting":"x","problem":"is wrong ${line}"}`;
   const why = '/a.yaml:1:2: is wrong 1 (and 2 more)';
   assert.equal(rig.said, [
     begun,
     logged(1),
     logged(2),
     logged(3),
-    `error configuration not reloaded, the one before stays {"error":"${why}"}`,
+    `error configuration not reloaded, previous one stays in force {"error":"${why}"}`,
     `show configuration not reloaded: ${why}`,
     'READY=1',
   ]);
@@ -107,7 +107,7 @@ test('show a single problem without a count, and log no more than 20', async () 
   rig.said.length = 0;
   rig.reloads.request();
   await rig.done();
-  assert.is(rig.said.filter((line) => line.startsWith('error wrong')).length, 20);
+  assert.is(rig.said.filter((line) => line.startsWith('error invalid configuration')).length, 20);
   assert.ok(rig.said.some((line) => line.endsWith('(and 29 more)')));
 });
 

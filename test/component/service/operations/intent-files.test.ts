@@ -70,7 +70,10 @@ test('that cannot be read are told and left alone, until their operation is save
   assert.is(files.problems.length, 4);
   for (const [at, name] of ['a', 'b', 'c', 'd'].entries()) {
     assert.match(files.problems[at] ?? '', join(dir, `${name}.json`));
-    assert.equal([errors[at]?.[0], errors[at]?.[1]?.['id']], ['intent unreadable', name]);
+    assert.equal(
+      [errors[at]?.[0], errors[at]?.[1]?.['id']],
+      ['pending operation unreadable', name],
+    );
   }
   for (const [name, content] of Object.entries(contents)) {
     assert.is(await readFile(join(dir, name), 'utf8'), content, name);

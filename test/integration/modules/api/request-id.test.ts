@@ -25,7 +25,7 @@ async function untilLogged(
     const member = calls[name];
     if (member === undefined) continue;
     const isIt = (line: string): boolean =>
-      line.includes('called') &&
+      line.includes('call received') &&
       line.includes(` member=${member} `) &&
       line.split(' ').includes(`requestId=${requestId}`);
     await until(10_000, `${member} of ${requestId} in the journal of ${name}`, async () =>

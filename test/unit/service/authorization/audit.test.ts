@@ -48,7 +48,7 @@ test('writes the first decision at once and repeats as a count', () => {
   for (let count = 0; count < 5; count++) audit.onDecision(call(1000), sign('a'), undefined);
   assert.is(lines.length, 1);
   const [level, message, fields] = lines[0] ?? [];
-  assert.equal([level, message], ['info', 'decided']);
+  assert.equal([level, message], ['info', 'authorization decision']);
   assert.is(fields?.['uid'], 1000);
   assert.is(fields?.['action'], 'org.iotedge.keys1.sign');
   assert.is(fields?.['id'], 'a');
@@ -87,7 +87,11 @@ test('shows no secret that a detail of a decision holds', () => {
     const algorithm = `pkcs11:slot-id=0;object=device id${secret}`;
     const question = { action: 'create', details: { key_id: `k${at}`, algorithm, usages: 'sign' } };
     audit.onDecision(call(1000), question, undefined);
-    const line = toLine({ priority: 'info', message: 'decided', fields: lines[at]?.[2] ?? {} });
+    const line = toLine({
+      priority: 'info',
+      message: 'authorization decision',
+      fields: lines[at]?.[2] ?? {},
+    });
     assert.not.match(line, /9876/);
     assert.match(line, 'algorithm:pkcs11:slot-id=0;object=device id');
     assert.match(line, 'usages:sign');
@@ -304,7 +308,7 @@ test('writes every call where debug records are written, and none elsewhere', ()
   }
   assert.equal(
     lines.map(([level, message, { member, requestId }]) => [level, message, member, requestId]),
-    [['debug', 'called', 'Sign', 'request']],
+    [['debug', 'call received', 'Sign', 'request']],
   );
 });
 

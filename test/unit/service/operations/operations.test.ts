@@ -318,7 +318,7 @@ test('end for their callers also when they cannot be forgotten, which is in the 
   assert.is(await outcome, 1);
   assert.is(service.operations.isBusy, false);
   const fields = { operation: 'Grow', id: 'a', error: 'the disk is read-only' };
-  assert.equal(service.log, [['error', 'intent not forgotten', fields]]);
+  assert.equal(service.log, [['error', 'pending operation not removed', fields]]);
 });
 
 test('are resumed once, under a request of their own', async () => {
