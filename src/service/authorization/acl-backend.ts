@@ -4,7 +4,7 @@ import { ServiceError } from '../../errors.ts';
 import type { AuthorizationBackend } from './authorization-backend.ts';
 import type { RuleSet } from './rules.ts';
 
-/** Rules of the configuration instead of polkit. */
+/** Decides by the rules of the configuration instead of polkit. */
 export class AclBackend implements AuthorizationBackend {
   readonly #rules: RuleSet;
 

@@ -1,5 +1,5 @@
 /**
- * What callers asked for and were answered, for the journal: the first time at once, repeats as a count, so
+ * Requests and their outcomes for the journal: the first occurrence at once, repeats as a count, so
  * that neither a busy client nor a hostile one fills the journal.
  */
 import { readFileSync } from 'node:fs';
@@ -13,9 +13,9 @@ import type { Log } from '../log/log.ts';
 import type { Fields } from '../log/log-record.ts';
 import { Repeats, type RepeatsOptions } from '../log/repeats.ts';
 
-/** A reason may quote what the caller sent, and is kept for as long as it is repeated. */
+/** A reason may quote the caller's input, and is held in memory for as long as it is repeated. */
 const maxReasonLength = 1024;
-/** A defect of a table, and of the reference that is made from it: tests fail when a service logs it. */
+/** A defect of a definition, and of the reference generated from it: tests fail when a service logs it. */
 export const undeclaredMessage = 'a method failed with an error that its definition does not list';
 const idDetails = ['key_id', 'certificate_id', 'module_id', 'module'];
 
@@ -23,7 +23,7 @@ const idDetails = ['key_id', 'certificate_id', 'module_id', 'module'];
 export class Audit implements ServeObserver, Disposable {
   readonly #log: Log;
   readonly #repeats: Repeats;
-  /** Refusals, which have a record of their own when the call fails of them. */
+  /** Refusals, which get their own record when the call fails because of them. */
   readonly #refusals = new WeakSet<object>();
 
   constructor(options: RepeatsOptions) {
@@ -31,7 +31,7 @@ export class Audit implements ServeObserver, Disposable {
     this.#repeats = new Repeats(options);
   }
 
-  /** Every call, at debug level: this is where the id of a request is found in each service that serves it. */
+  /** Logs every call at debug level, so that a request id can be found in each service that serves it. */
   onCall(call: CallContext): void {
     if (this.#log.writesDebug !== true) return;
     this.#log.debug('call received', describeCall(call));
@@ -71,7 +71,7 @@ export class Audit implements ServeObserver, Disposable {
     });
   }
 
-  /** The one call of which nobody else is told what became of it. */
+  /** Logs a call that failed without any reply to its caller. */
   onLostCall(message: string, caller: Caller | undefined): void {
     const uid = caller?.uid;
     this.#repeats.note(`lost ${uid} ${message}`, {
@@ -143,13 +143,13 @@ function reasonOf(error: unknown): {
   return { reason, stack: unexpected ? error.stack : undefined };
 }
 
-/** The systemd unit that a process seems to be in. A hint: the pid may be another process's by now. */
+/** The systemd unit that a process seems to belong to. Only a hint: the pid may have been reused. */
 function unitOf(pid: number): string | undefined {
   try {
     const groups = readFileSync(`/proc/${pid}/cgroup`, 'utf8');
     return /\/([^/\n]+\.(?:service|scope))$/m.exec(groups)?.[1];
   } catch {
-    // the process ended, or is hidden from us
+    // the process has ended, or is hidden from this one
     return undefined;
   }
 }

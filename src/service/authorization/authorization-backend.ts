@@ -1,8 +1,8 @@
 import type { AuthorizationRequest } from '../../dbus/server/authorization-gate.ts';
 import type { CallContext } from '../../dbus/server/call.ts';
 
-/** Decides what neither root, nor the service itself, nor a grant decides. */
+/** Decides requests that neither root, nor the service itself, nor a grant allows. */
 export interface AuthorizationBackend {
-  /** Undefined for a yes at once; throws or rejects with AccessDenied or InteractiveAuthorizationRequired. */
+  /** Returns undefined to allow at once; throws or rejects with AccessDenied or InteractiveAuthorizationRequired. */
   decide(request: AuthorizationRequest, call: CallContext): Promise<void> | undefined;
 }

@@ -11,7 +11,7 @@ import { BusPolkitClient } from './polkit-client.ts';
 import { Authorization, RuleSet } from './rules.ts';
 import type { VerdictLifetimes } from './verdict-cache.ts';
 
-/** What the authorization of a service depends on beside its configuration. */
+/** Everything that the authorization of a service depends on besides its configuration. */
 export interface AuthorizationOptions {
   readonly bus: Bus;
   readonly callers: Callers;
@@ -20,16 +20,16 @@ export interface AuthorizationOptions {
 
 /** Where the users and groups of a configuration are looked up. */
 export interface AccountSources {
-  /** Those of its rules. */
+  /** For the users and groups in rules. */
   readonly accounts: Accounts;
-  /** Those of the services, which are in the files of this machine. */
+  /** For the users of the services, which are in the files of this machine. */
   readonly local: Accounts;
 }
 
-/** The authorization that each configuration of a process asks for, one after the other. */
+/** Builds the authorization for each configuration of a process, one after the other. */
 export class Authorizations {
   readonly #options: AuthorizationOptions;
-  /** One for the life of the process: its limits on questions to polkit hold across reloads. */
+  /** One for the life of the process: its limits on polkit checks hold across reloads. */
   #polkit: PolkitBackend | undefined;
 
   constructor(options: AuthorizationOptions) {
@@ -37,8 +37,8 @@ export class Authorizations {
   }
 
   /**
-   * Looks up the users and groups that a configuration names; the function puts it in force, without any verdict
-   * from before.
+   * Looks up the users and groups that a configuration names; the returned function puts it in force and drops all
+   * earlier verdicts.
    */
   async prepare(
     config: Pick<CommonConfig, 'authorization' | 'grants'>,

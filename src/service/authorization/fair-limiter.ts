@@ -1,6 +1,6 @@
 import { ServiceError } from '../../errors.ts';
 
-/** How many actions run at the same time; those that wait for a person get only some of the places. */
+/** How many actions run concurrently; those that wait for a user's input get only some of the slots. */
 export interface FairLimits {
   readonly perUid: number;
   readonly total: number;
@@ -8,7 +8,7 @@ export interface FairLimits {
   readonly slowTotal: number;
 }
 
-/** The uid that an action is for, and whether it may take minutes because a person is asked. */
+/** The uid that an action is for, and whether it may take minutes because a user is prompted. */
 export interface LimiterRequest {
   readonly uid: number;
   readonly slow: boolean;
@@ -26,10 +26,10 @@ interface Usage {
   readonly waiting: Set<Waiting>;
 }
 
-/** Two at a time for a uid, eight in all; one of the two and half of the eight may wait for a person. */
+/** Two at a time per uid, eight in all; one of the two and half of the eight may wait for a user's input. */
 export const checkLimits: FairLimits = { perUid: 2, total: 8, slowPerUid: 1, slowTotal: 4 };
 
-/** Limits concurrent actions and serves uids round-robin, so that no uid delays another one by queueing many. */
+/** Limits concurrent actions and serves uids round-robin, so that a uid with a long queue does not delay the others. */
 export class FairLimiter {
   readonly #limits: FairLimits;
   /** In round-robin order. */
@@ -41,7 +41,7 @@ export class FairLimiter {
     this.#limits = limits;
   }
 
-  /** Runs the action as soon as the limits allow it; Cancelled when the signal aborts before. */
+  /** Runs the action as soon as the limits allow it; rejects with Cancelled when the signal aborts first. */
   async run<T>(request: LimiterRequest, action: () => Promise<T>): Promise<T> {
     await this.#wait(request);
     try {

@@ -1,12 +1,12 @@
 /**
- * Decisions by polkit. A request goes one of these ways:
+ * Authorization by polkit. A request takes one of these paths:
  *
  *   cached verdict ──────────────────────────► yes / no, at once
  *   plain check ──► yes / no ────────────────► cached for a while
  *        └──► challenge ──► not interactive ─► InteractiveAuthorizationRequired
  *                  └──► interactive check ───► yes / no, used once
  *
- * Every failure on the way is a no.
+ * Every failure on the way denies the request.
  */
 import type { AuthorizationRequest } from '../../dbus/server/authorization-gate.ts';
 import type { CallContext } from '../../dbus/server/call.ts';
@@ -16,19 +16,19 @@ import { checkLimits, FairLimiter } from './fair-limiter.ts';
 import type { CheckOptions, PolkitClient, PolkitResult } from './polkit-client.ts';
 import { VerdictCache, type VerdictLifetimes } from './verdict-cache.ts';
 
-/** The client of polkit and for how long its verdicts are cached. */
+/** The polkit client and how long its verdicts are cached. */
 export interface PolkitBackendOptions {
   readonly client: PolkitClient;
   readonly lifetimes: VerdictLifetimes;
-  /** Milliseconds that never go back. */
+  /** Monotonic clock in milliseconds. */
   readonly clock?: () => number;
 }
 
-// polkit 122 can stand still for 15 s (fixed upstream in 123 by commit 5615ed0).
+// polkit 122 can hang for 15 s (fixed upstream in 123 by commit 5615ed0)
 const plainTimeoutMs = 20_000;
 const interactiveTimeoutMs = 300_000;
 
-/** Asks polkit, as rarely as the design allows. */
+/** Queries polkit, as rarely as the cache allows. */
 export class PolkitBackend implements AuthorizationBackend {
   readonly #client: PolkitClient;
   readonly #cache: VerdictCache;
@@ -36,7 +36,7 @@ export class PolkitBackend implements AuthorizationBackend {
   readonly #limiter = new FairLimiter(checkLimits);
   /** Pending plain checks by request and generation: calls with the same request share one. */
   readonly #plain = new Map<string, Promise<PolkitResult>>();
-  /** People being asked, with the generation in which polkit said that one must be. */
+  /** Pending prompts, with the generation in which polkit returned the challenge. */
   readonly #prompts = new Map<string, number>();
   #watching: Promise<void> | undefined;
 
@@ -54,7 +54,7 @@ export class PolkitBackend implements AuthorizationBackend {
     return this.#ask(request, call, key);
   }
 
-  /** Keeps verdicts for other times from now on, and none that came before, answers under way included. */
+  /** Sets new cache lifetimes and drops every earlier verdict, those of pending checks included. */
   renew(lifetimes: VerdictLifetimes): void {
     this.#cache.lifetimes = lifetimes;
     this.#cache.dropAll();
@@ -145,7 +145,7 @@ export class PolkitBackend implements AuthorizationBackend {
     }
   }
 
-  /** Answers may be kept only by one who hears when they become wrong. */
+  /** Verdicts may be cached only while change notifications arrive. */
   async #watch(request: AuthorizationRequest): Promise<void> {
     this.#watching ??= this.#client.watch(() => this.#cache.dropAll());
     try {
@@ -157,14 +157,14 @@ export class PolkitBackend implements AuthorizationBackend {
   }
 }
 
-/** No text on the bus contains a NUL, so no two questions have the same key. */
+/** No text on the bus contains a NUL, so no two requests have the same key. */
 function keyOf({ action, details }: AuthorizationRequest, sender: string): string {
   let key = `${sender}\0${action}`;
   for (const name in details) key += `\0${name}\0${details[name]}`;
   return key;
 }
 
-/** What went wrong while asking is a no, unless the caller is not there to hear it. */
+/** A failed check denies the request, unless the caller has left the bus. */
 function unanswered(request: AuthorizationRequest, error: unknown): ServiceError {
   if (isServiceError(error, 'Cancelled')) return error;
   const unavailable = isServiceError(error, 'Unavailable');

@@ -4,25 +4,25 @@ import { variant } from '../../dbus/wire/variant.ts';
 import { BusError } from '../../dbus/wire/wire-errors.ts';
 import { ServiceError } from '../../errors.ts';
 
-/** What polkit answered: a plain yes or no, a yes that must not be used again, or that a person must be asked. */
+/** The result of a check: yes or no, a yes that must not be reused, or that a user must be prompted. */
 export type PolkitResult = 'yes' | 'yes-once' | 'no' | 'challenge';
 
-/** How to ask. */
+/** Options of a check. */
 export interface CheckOptions {
   readonly interactive: boolean;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
 }
 
-/** polkit as a client sees it. */
+/** Client of polkit's authority. */
 export interface PolkitClient {
-  /** Asks; throws when polkit is not there, silent or odd. */
+  /** Runs a check; rejects when polkit is missing, does not reply or sends a malformed reply. */
   check(
     request: AuthorizationRequest,
     sender: string,
     options: CheckOptions,
   ): Promise<PolkitResult>;
-  /** Tells when rules, actions or polkit itself changed; whoever keeps answers calls it before asking. */
+  /** Notifies when rules, actions or polkit itself changed; a caller that caches results calls it before any check. */
   watch(onChange: () => void): Promise<void>;
 }
 
@@ -34,7 +34,7 @@ const authority = {
 } as const;
 const allowUserInteraction = 1;
 
-/** polkit on the bus. */
+/** Client of polkit on the bus. */
 export class BusPolkitClient implements PolkitClient {
   readonly #bus: Bus;
   #ownerChanges = 0;
@@ -101,12 +101,12 @@ export class BusPolkitClient implements PolkitClient {
   #cancel(id: string): void {
     const call = { ...authority, member: 'CancelCheckAuthorization', signature: 's', body: [id] };
     const options: CallOptions = { timeoutMs: 5000 };
-    // the prompt may be answered or polkit gone by now: either way nobody is asked any more
+    // the prompt may have ended or polkit stopped by now: either way no prompt is left
     this.#bus.call({ ...call, noAutoStart: true }, options).catch(() => undefined);
   }
 }
 
-/** The bus answers so in the place of a process that went away before it did. */
+/** The bus replies like this on behalf of a process that left before it replied. */
 function isLostReply(error: unknown): boolean {
   const cause = error instanceof ServiceError ? error.cause : undefined;
   return cause instanceof BusError && cause.errorName === 'org.freedesktop.DBus.Error.NoReply';
@@ -124,6 +124,6 @@ function parseAnswer(answer: unknown): PolkitResult {
   }
   if (challenge) return 'challenge';
   if (!authorized) return 'no';
-  // a yes that an earlier authentication left behind: polkit revokes it without a signal
+  // a yes left by an earlier authentication: polkit revokes it without a signal
   return Object.hasOwn(details, 'polkit.temporary_authorization_id') ? 'yes-once' : 'yes';
 }

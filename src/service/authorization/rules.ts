@@ -7,7 +7,7 @@ import type { Accounts } from '../accounts.ts';
 import type { AclRule, GrantRule } from '../config/common-config.ts';
 import type { AuthorizationBackend } from './authorization-backend.ts';
 
-/** Who may call what: root, the service's own user, granted services, then the backend. */
+/** Who may call what: root, the service's own user, granted services, then whom the backend allows. */
 export class Authorization implements Authorizer {
   readonly #granted: RuleSet;
   readonly #backend: AuthorizationBackend;
@@ -27,13 +27,13 @@ export class Authorization implements Authorizer {
   }
 }
 
-/** A rule about a set of callers: what they may do. */
+/** A rule for a set of callers, with what it allows them. */
 export interface Rule {
   readonly actions: readonly string[];
   readonly match: Readonly<Record<string, string>>;
 }
 
-/** Rules by who they are for. A name that nobody has makes a rule void. */
+/** Rules by the users and groups that they apply to. An unknown name makes a rule void. */
 export class RuleSet {
   readonly #byUid = new Map<number, Rule[]>();
   readonly #byGid = new Map<number, (Rule & { readonly uid: number | undefined })[]>();
@@ -50,7 +50,7 @@ export class RuleSet {
     return set;
   }
 
-  /** Resolves the names in the grants between the services, the built-in and the configured ones. */
+  /** Resolves the names in the grants between the services, both built-in and configured. */
   static async fromGrants(
     builtIn: readonly Grant[],
     configured: readonly GrantRule[],
@@ -65,7 +65,7 @@ export class RuleSet {
     );
   }
 
-  /** Whether a rule for this caller allows what is asked. */
+  /** Whether a rule for this caller allows the request. */
   allows(caller: Caller, request: AuthorizationRequest): boolean {
     const own = this.#byUid.get(caller.uid);
     if (own?.some((rule) => ruleAllows(rule, request)) === true) return true;
@@ -94,7 +94,7 @@ export class RuleSet {
   }
 }
 
-/** Whether a rule covers the action and all details; what it leaves open must be harmless. */
+/** Whether a rule covers the action and all details; a detail that it leaves open must be harmless. */
 export function ruleAllows(rule: Rule, { action, details }: AuthorizationRequest): boolean {
   if (!rule.actions.some((glob) => globMatches(glob, action))) return false;
   for (const [name, glob] of Object.entries(rule.match)) {
@@ -108,7 +108,9 @@ export function ruleAllows(rule: Rule, { action, details }: AuthorizationRequest
   return true;
 }
 
-/** A glob on an id covers the names that rotation gives it, and the services' own ids only when it says so. */
+/**
+ * A glob on an id covers the names that rotation derives from it, and reserved ids only when it names them explicitly.
+ */
 function detailMatches(name: string, glob: string, value: string): boolean {
   if (!idDetails.includes(name)) return globMatches(glob, value);
   return idGlobMatches(glob, value) || idGlobMatches(glob, unrotated(value));

@@ -1,4 +1,4 @@
-/** For how long verdicts may be used again, counted from the question. */
+/** How long verdicts may be reused, counted from the start of the check. */
 export interface VerdictLifetimes {
   readonly yesMs: number;
   readonly noMs: number;
@@ -12,9 +12,9 @@ interface Verdict {
 
 const maxVerdicts = 4096;
 
-/** Verdicts by question, for as long as the caller stays and nothing changed that they were based on. */
+/** Verdicts by request, cached until their caller leaves the bus or something that they were based on changes. */
 export class VerdictCache {
-  /** For the verdicts that are kept from now on. */
+  /** Applies to verdicts that are cached from now on. */
   lifetimes: VerdictLifetimes;
   readonly #verdicts = new Map<string, Verdict>();
   readonly #keysBySender = new Map<string, Set<string>>();
@@ -24,12 +24,12 @@ export class VerdictCache {
     this.lifetimes = lifetimes;
   }
 
-  /** How many times everything was dropped: an answer to a question of an earlier generation is not kept. */
+  /** How many times the cache was cleared: a verdict of a check that started in an earlier generation is not cached. */
   get generation(): number {
     return this.#generation;
   }
 
-  /** The verdict, when there is one that may still be used. */
+  /** The cached verdict, undefined when there is none or it has expired. */
   get(key: string, now: number): boolean | undefined {
     const verdict = this.#verdicts.get(key);
     if (verdict === undefined) return undefined;
@@ -38,7 +38,7 @@ export class VerdictCache {
     return undefined;
   }
 
-  /** Keeps the answer to a question that was asked then, in that generation. */
+  /** Caches the verdict of a check that started at that time, in that generation. */
   keep(
     key: string,
     sender: string,
@@ -57,13 +57,13 @@ export class VerdictCache {
     else keys.add(key);
   }
 
-  /** Forgets a caller that left the bus. */
+  /** Evicts the verdicts of a caller that left the bus. */
   dropSender(sender: string): void {
     for (const key of this.#keysBySender.get(sender) ?? []) this.#verdicts.delete(key);
     this.#keysBySender.delete(sender);
   }
 
-  /** Forgets everything, answers under way included. */
+  /** Evicts everything, and keeps the verdicts of pending checks out of the cache. */
   dropAll(): void {
     this.#generation++;
     this.#verdicts.clear();

@@ -3,13 +3,13 @@ import type { Accounts } from '../accounts.ts';
 import type { AclRule, CommonConfig } from './common-config.ts';
 import type { SettingPath } from './config-problem.ts';
 
-/** A name in a rule, and where it stands. */
+/** A name in a rule, and its position. */
 export interface UnknownName {
   readonly path: SettingPath;
   readonly message: string;
 }
 
-/** The users and groups of the rules in force that this machine does not know: such a rule allows nobody anything. */
+/** The users and groups in the effective rules that this machine does not know: such a rule allows nothing. */
 export async function unknownNames(
   { authorization: { backend, acl } }: Pick<CommonConfig, 'authorization'>,
   accounts: Accounts,

@@ -1,9 +1,9 @@
 /**
  * The settings of Azure IoT Edge 1.x and its identity service (config.yaml, config.toml and the files of their
- * daemons), and where people who bring them find the same here.
+ * daemons), and their equivalents here for users who migrate.
  */
 
-/** How the texts begin of settings without an equivalent. */
+/** Beginning of the texts for settings without an equivalent. */
 const none = 'there is none';
 
 const elsewhere = {
@@ -22,7 +22,7 @@ const issuing = `${certificates('certificates and issuers')}, by ids`;
 const deviceCa = modules('certificates.device_ca_cert and device_ca_pk');
 const publicHub = 'there is none: the device talks to the hub that it is provisioned with';
 
-/** What each is here: the key alone, or with the one above it where that matters. */
+/** The equivalent of each setting, by its key alone, or with its parent's key where that matters. */
 const settings: Readonly<Record<string, string>> = {
   additional_info: 'there is none',
   agent: modules('agent'),
@@ -104,7 +104,7 @@ const settings: Readonly<Record<string, string>> = {
   watchdog: 'there is none: the agent is restarted by its restart_policy',
 };
 
-/** What to say of a setting of Azure's, by the keys above it and its own; undefined for one that is not Azure's. */
+/** The hint for a setting of Azure's, by its path and key; undefined for any other setting. */
 export function azureSetting(path: readonly (string | number)[], key: string): string | undefined {
   const above = path.findLast((step) => typeof step === 'string');
   const own = (name: string): string | undefined =>

@@ -1,24 +1,24 @@
-/** `error`, `warn`, `info` or `debug`: the least important record that is written. */
+/** The lowest priority that is logged: `error`, `warn`, `info` or `debug`. */
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
 
-/** One line of `authorization.acl`. With both a user and a group, the caller must be both. */
+/** One entry of `authorization.acl`. With both a user and a group, the caller must match both. */
 export interface AclRule {
   readonly user?: string;
   readonly group?: string;
-  /** Globs on actions. */
+  /** Globs for actions. */
   readonly actions: readonly string[];
-  /** Globs by detail. */
+  /** Globs by the name of the detail. */
   readonly match?: Readonly<Record<string, string>>;
 }
 
-/** One line of `grants`: what another of the four services may do here without being asked. */
+/** One entry of `grants`: what another of the four services may do here without a check by the backend. */
 export interface GrantRule {
   readonly user: string;
   readonly actions: readonly string[];
   readonly match?: Readonly<Record<string, string>>;
 }
 
-/** The settings that all four services have. */
+/** The settings common to all four services. */
 export interface CommonConfig {
   readonly log_level: LogLevel;
   readonly idle_exit_s: number;

@@ -5,7 +5,7 @@ import { systemCode } from '../../errors.ts';
 import type { Problem } from './config-problem.ts';
 import type { ConfigNode } from './yaml.ts';
 
-/** A file that was read, with what decides who else can read it. */
+/** A file that was read, with the permissions that decide who else can access it. */
 export interface SourceFile {
   readonly path: string;
   /** Permission bits. */
@@ -14,17 +14,17 @@ export interface SourceFile {
   readonly gid: number;
 }
 
-/** The files of a configuration: where they came from, what they hold, what is wrong with them. */
+/** The files of a configuration: their names, contents and problems. */
 export interface ConfigFiles {
   readonly sources: readonly SourceFile[];
-  /** One node for each file that is not empty, in the order in which they count. */
+  /** One node for each file that is not empty, in order of precedence. */
   readonly documents: readonly ConfigNode[];
   readonly problems: readonly Problem[];
 }
 
 const maxFileBytes = 4 * 1024 * 1024;
 
-/** Reads `<dir>/<service>.yaml` and the drop-ins. What is not there is as good as empty. */
+/** Reads `<dir>/<service>.yaml` and the drop-ins. A missing file counts as empty. */
 export async function readConfigFiles(dir: string, service: string): Promise<ConfigFiles> {
   const sources: SourceFile[] = [];
   const documents: ConfigNode[] = [];
@@ -39,7 +39,7 @@ export async function readConfigFiles(dir: string, service: string): Promise<Con
     });
     if (read === undefined) continue;
     sources.push(read.source);
-    // loaded only here: a service without configuration starts without the parser
+    // loaded lazily: a service without configuration starts without the parser
     const { parseYaml } = await import('./yaml.ts');
     const parsed = parseYaml(read.text, path);
     problems.push(...parsed.problems);
@@ -78,15 +78,15 @@ async function readText(path: string): Promise<{ text: string; source: SourceFil
   }
 }
 
-/** A link to `/dev/null` is how a file is switched off. */
+/** A file is disabled by a link to `/dev/null`. */
 async function isNothing(stats: Stats): Promise<boolean> {
   return stats.isCharacterDevice() && stats.rdev === (await stat('/dev/null')).rdev;
 }
 
-/** Undefined when there is none. A link to nothing is no such case: somebody wanted a file to be there. */
+/** Undefined when the file does not exist. A dangling link is an error: a file was meant to be there. */
 async function openIfThere(path: string): Promise<FileHandle | undefined> {
   try {
-    // a pipe would be waited for
+    // opening a pipe would block
     return await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     if (!isAbsent(error)) throw error;

@@ -1,6 +1,6 @@
 import { quoted, shown, withoutSecrets } from '../../quoted.ts';
 
-/** One thing that is wrong in the configuration, and where; no text of it holds a secret. */
+/** One problem of the configuration, with its position; its texts never contain a secret. */
 export interface Problem {
   readonly file: string;
   /** From 1; 1 when the problem is the file itself. */
@@ -9,23 +9,23 @@ export interface Problem {
   /** The setting: `agent.name`, `trust_bundle[0]`, or `` for the whole. */
   readonly path: string;
   readonly message: string;
-  /** What was probably meant. */
+  /** The name that was probably meant. */
   readonly suggestion?: string;
-  /** Nothing is known to be wrong: this process's user may not look. */
+  /** The check was not possible: this process's user has no access. */
   readonly denied?: true;
 }
 
-/** Where a text stands. */
+/** A position in a file. */
 export interface Position {
   readonly file: string;
   readonly line: number;
   readonly column: number;
 }
 
-/** Steps from the root of the configuration to a setting. */
+/** Keys and indexes from the root of the configuration to a setting. */
 export type SettingPath = readonly (string | number)[];
 
-/** The configuration cannot be used. Holds everything that is wrong with it; the process ends with 78. */
+/** The configuration is invalid. Holds all problems; the process exits with 78. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
   readonly problems: readonly Problem[];
@@ -46,7 +46,7 @@ export function formatProblem(problem: Problem): string {
   return withoutSecrets(`${file}:${line}:${column}: ${message}${hint}`);
 }
 
-/** The steps as a person writes them; of a key that may hold a secret only what is none. */
+/** The path as a user writes it; a key that may hold a secret is shown only as far as it holds none. */
 export function formatPath(path: SettingPath): string {
   let text = '';
   for (const step of path) {
@@ -56,7 +56,7 @@ export function formatPath(path: SettingPath): string {
   return text;
 }
 
-/** The candidate with the smallest edit distance, unless even that one has little in common with the text. */
+/** The candidate with the smallest edit distance, undefined when even that one has little in common with the text. */
 export function nearest(text: string, candidates: Iterable<string>): string | undefined {
   let best: string | undefined;
   let bestDistance = Math.max(2, Math.floor(text.length / 3)) + 1;
@@ -70,7 +70,7 @@ export function nearest(text: string, candidates: Iterable<string>): string | un
   return best;
 }
 
-/** Insertions, deletions, replacements and swaps of neighbours that turn one text into the other, up to `limit`. */
+/** Insertions, deletions, replacements and swaps of neighbours that change one text into the other, up to `limit`. */
 function editDistance(from: string, to: string, limit: number): number {
   if (Math.abs(from.length - to.length) >= limit) return limit;
   let beforePrevious: number[] = [];

@@ -1,11 +1,11 @@
-/** The trees of configuration files: merged, as values, and where each setting stands. */
+/** The trees of configuration files: merging, conversion to values, and the positions of settings. */
 import { withoutSecrets } from '../../quoted.ts';
 import { formatPath, type Position, type Problem, type SettingPath } from './config-problem.ts';
 import type { Explanation } from './schema-errors.ts';
 import { property, textValues } from './schema-keys.ts';
 import type { ConfigNode, MapEntry } from './yaml.ts';
 
-/** One tree over another: maps merge, everything else replaces. */
+/** Merges one tree over another: maps merge, everything else replaces. */
 export function mergeNodes(base: ConfigNode, over: ConfigNode): ConfigNode {
   if (base.kind !== 'map' || over.kind !== 'map') return over;
   const entries = new Map<string, MapEntry>(base.entries);
@@ -16,7 +16,7 @@ export function mergeNodes(base: ConfigNode, over: ConfigNode): ConfigNode {
   return { kind: 'map', at: over.at, entries };
 }
 
-/** The value of a node; a map with `textValues` in its schema has the texts of its members. */
+/** The value of a node; in a map with `textValues` in its schema, members are texts as written. */
 export function valueOf(node: ConfigNode, schema: unknown): unknown {
   switch (node.kind) {
     case 'scalar':
@@ -33,13 +33,13 @@ export function valueOf(node: ConfigNode, schema: unknown): unknown {
   }
 }
 
-/** A scalar as it is written, but for the absence of one. */
+/** A scalar as written, except null. */
 function textOf(node: ConfigNode): unknown {
   if (node.kind !== 'scalar' || node.value === null) return valueOf(node, undefined);
   return typeof node.value === 'string' ? node.value : node.text;
 }
 
-/** Every key and value below a node, and where it stands. */
+/** Every key and value below a node, with its position. */
 export function* textsIn(
   node: ConfigNode,
   path: SettingPath,
@@ -55,7 +55,7 @@ export function* textsIn(
   }
 }
 
-/** The node at a path, with the place of its key; undefined when the path leads nowhere. */
+/** The node at a path, with the position of its key; undefined when there is none. */
 function find(root: ConfigNode, path: SettingPath): MapEntry | undefined {
   let entry: MapEntry | undefined = { at: root.at, node: root };
   for (const step of path) {
@@ -68,7 +68,7 @@ function find(root: ConfigNode, path: SettingPath): MapEntry | undefined {
   return entry;
 }
 
-/** The problem that an explanation is, placed where its setting stands, or the nearest setting around it. */
+/** The problem for an explanation, at the position of its setting, or of the nearest setting around it. */
 export function place(root: ConfigNode, explanation: Explanation): Problem {
   const { path, about, message, suggestion } = explanation;
   let at: Position = root.at;

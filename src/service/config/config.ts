@@ -1,6 +1,6 @@
 /**
  * Configuration: `<dir>/<service>.yaml`, then `<dir>/<service>.d/*.yaml` in the order of their names. Maps
- * merge, everything else replaces. Everything that is wrong is reported at once, with the place where it stands.
+ * merge, everything else replaces. All problems are reported at once, each with its position.
  */
 import { join } from 'node:path';
 import type { ServiceDefinition } from '../../dbus/definition.ts';
@@ -18,39 +18,41 @@ import { explain } from './schema-errors.ts';
 import { compile, type Schema } from './schema-validator.ts';
 import type { ConfigNode } from './yaml.ts';
 
-/** Where a configuration is and what it must look like. */
+/** Where a configuration is read from and how it is validated. */
 export interface ConfigSource<T extends Pick<CommonConfig, 'authorization' | 'grants'>> {
   readonly dir: string;
   /** `keys` for `keys.yaml` and `keys.d`. */
   readonly service: string;
   readonly schema: Schema;
-  /** Checks what a schema cannot say and gives the value its type; what it throws is a problem too. */
+  /**
+   * Checks what a schema cannot express and returns the typed value; an error that it throws is reported as a problem.
+   */
   readonly parse: (value: unknown, context: ParseContext) => T;
-  /** Is told what is not wrong and should be known all the same. */
+  /** Notified of warnings: settings that are valid and still worth a look. */
   readonly warn?: (warning: Problem) => void;
   /** Where the users and groups of rules are looked up. */
   readonly accounts?: Accounts;
-  /** What rules are about. */
+  /** The actions that rules may name. */
   readonly definition?: ServiceDefinition;
 }
 
-/** A configuration and where its settings stand. */
+/** A configuration and the positions of its settings. */
 export interface PlacedConfig<T> {
   readonly config: T;
   /** Every file that was read, in order. */
   readonly sources: readonly SourceFile[];
-  /** Something about a setting that only other files show. */
+  /** A problem of a setting that only the other services' files reveal. */
   readonly problemAt: (path: SettingPath, message: string) => Problem;
 }
 
-/** The configuration, frozen. Throws `ConfigError` with everything that is wrong. */
+/** The configuration, frozen. Throws `ConfigError` with all problems. */
 export async function loadConfig<T extends Pick<CommonConfig, 'authorization' | 'grants'>>(
   source: ConfigSource<T>,
 ): Promise<T> {
   return (await placedConfig(source)).config;
 }
 
-/** As `loadConfig`, with the places of settings. */
+/** As `loadConfig`, with the positions of settings. */
 export async function placedConfig<T extends Pick<CommonConfig, 'authorization' | 'grants'>>(
   source: ConfigSource<T>,
 ): Promise<PlacedConfig<T>> {
@@ -78,13 +80,13 @@ export async function placedConfig<T extends Pick<CommonConfig, 'authorization' 
   return { config, sources, problemAt };
 }
 
-/** Whoever can write a configuration is the service. */
+/** A user who can write a configuration controls the service. */
 function openToAll({ path: file, mode }: SourceFile): readonly Problem[] {
   if ((mode & 0o002) === 0) return [];
   return [{ file, line: 1, column: 1, path: '', message: 'everybody can write it: chmod o-w' }];
 }
 
-/** The files, each alone and merged. */
+/** The files, each separately and merged. */
 interface ReadFiles {
   readonly root: ConfigNode;
   readonly sources: readonly SourceFile[];

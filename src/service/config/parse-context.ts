@@ -2,21 +2,21 @@ import { describeError } from '../../errors.ts';
 import type { SourceFile } from './config-files.ts';
 import type { SettingPath } from './config-problem.ts';
 
-/** The sources of a configuration for its parser, and where the parser reports problems. */
+/** The sources of a configuration for its parser, which reports problems here. */
 export interface ParseContext {
   /** Every file that was read, in order. */
   readonly sources: readonly SourceFile[];
-  /** Adds a problem for each key and value that is wrong in its file, also for what a later file overrides. */
+  /** Adds a problem for each key and value that is wrong in its file, also where a later file overrides it. */
   reportTexts(isWrong: (text: string, source: SourceFile) => boolean, message: string): void;
-  /** Adds a problem, placed where the setting stands, or the nearest setting around it. */
+  /** Adds a problem at the position of the setting, or of the nearest setting around it. */
   report(path: SettingPath, message: string): void;
-  /** Says what is not wrong with a file and should be known all the same. */
+  /** Adds a warning for a file: valid and still worth a look. */
   warn(source: SourceFile, message: string): void;
-  /** The same of a setting. */
+  /** Adds a warning for a setting. */
   warnAt(path: SettingPath, message: string): void;
 }
 
-/** The parsed setting; undefined, and a problem where the setting stands, when `parse` throws. */
+/** The parsed setting; undefined when `parse` throws, which adds a problem at the setting. */
 export function parseAt<T>(
   { report }: Pick<ParseContext, 'report'>,
   path: SettingPath,

@@ -5,7 +5,10 @@ import type { UnknownName } from './acl-names.ts';
 import type { AclRule, CommonConfig, GrantRule } from './common-config.ts';
 import type { SettingPath } from './config-problem.ts';
 
-/** What in the rules in force covers nothing that this service asks about: such a rule allows less than it seems to. */
+/**
+ * The words in the effective rules that match no action or detail of this service: such a rule allows less than it
+ * seems to.
+ */
 export function uselessWords(
   { authorization: { backend, acl }, grants }: Pick<CommonConfig, 'authorization' | 'grants'>,
   service: ServiceDefinition,
@@ -41,7 +44,7 @@ function uselessIn(
         ],
   );
   const known = new Set(actions.flatMap(covered).flatMap((one) => [...(details.get(one) ?? [])]));
-  // an action that is not known has no details to compare with
+  // an unknown action has no details to compare with
   if (known.size === 0) return empty;
   const strange = Object.keys(match).filter((name) => !known.has(name));
   return [
@@ -53,7 +56,7 @@ function uselessIn(
   ];
 }
 
-/** The names of the details that each action of a service is asked with. */
+/** The names of the details in the requests for each action of a service. */
 function detailsByAction({ actions, manager }: ServiceDefinition): Details {
   const details = new Map(Object.keys(actions).map((id) => [id, new Set<string>()]));
   for (const { authorize } of Object.values(manager.methods ?? {})) {

@@ -3,7 +3,7 @@ import { azureSetting } from './azure-settings.ts';
 import { formatPath, nearest, type SettingPath } from './config-problem.ts';
 import { candidateKeys, parsePointer, valueAt } from './schema-keys.ts';
 
-/** One thing that does not fit a schema, as ajv reports it. */
+/** One mismatch between a value and a schema, as ajv reports it. */
 export interface Violation {
   readonly instancePath: string;
   readonly schemaPath: string;
@@ -12,10 +12,10 @@ export interface Violation {
   readonly message?: string;
 }
 
-/** Lists what in a value does not fit. */
+/** Lists all mismatches in a value. */
 export type Validate = (value: unknown) => readonly Violation[];
 
-/** A violation in words: which setting, whether its key or its value is meant, what is wrong, what was meant. */
+/** A violation in words: the setting, whether its key or its value is wrong, why, and what was probably meant. */
 export interface Explanation {
   readonly path: SettingPath;
   readonly about: 'key' | 'value';
@@ -23,7 +23,7 @@ export interface Explanation {
   readonly suggestion?: string;
 }
 
-/** The violations in words, without the echoes that alternatives in a schema cause. */
+/** The violations in words, without the redundant ones that alternatives in a schema cause. */
 export function explain(
   violations: readonly Violation[],
   schema: unknown,
@@ -40,9 +40,9 @@ export function explain(
 }
 
 /**
- * Of an `anyOf` or `oneOf` that failed, ajv reports every branch and then the whole. Kept is what a branch says
- * about the inside of the value, since that branch was meant; where no branch says more than that the type is
- * wrong or a key is missing, one line stands for all of them.
+ * For an `anyOf` or `oneOf` that failed, ajv reports every branch and then the whole. A branch that reports an error
+ * inside the value was the one meant, so only its errors are returned; where all branches report only a wrong
+ * type or a missing key, one violation stands for all of them.
  */
 function withoutEchoes(violations: readonly Violation[]): readonly Violation[] {
   let kept = violations.filter(({ keyword }) => keyword !== 'if');
@@ -134,7 +134,7 @@ const typeNames: Readonly<Record<string, string>> = {
   null: 'empty',
 };
 
-/** That a value has another type than one of these, in words of people and not of JSON. */
+/** The message for a value of the wrong type, in the user's terms and not in JSON's. */
 export function explainType(name: string, type: unknown, value: unknown): string {
   if (value === null) return `${name} has no value`;
   const types = [...new Set(Array.isArray(type) ? type : [type])];

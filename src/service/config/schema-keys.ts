@@ -1,9 +1,11 @@
 import type { SettingPath } from './config-problem.ts';
 
-/** In a schema of a map: its members are texts, as they stand in the file, whatever YAML takes them for. */
+/** Schema keyword of a map: its members are texts as written in the file, whatever type YAML gives them. */
 export const textValues = 'textValues';
 
-/** Every key that a schema allows at a path; for a pattern such as `^preloaded_key:`, the likeliest key of its form. */
+/**
+ * All keys that a schema allows at a path; for a pattern such as `^preloaded_key:`, the most similar key that matches.
+ */
 export function candidateKeys(schema: unknown, path: SettingPath, key: string): readonly string[] {
   let schemas = alternatives(schema, schema);
   for (const step of path) {
@@ -17,7 +19,7 @@ export function candidateKeys(schema: unknown, path: SettingPath, key: string): 
   ]);
 }
 
-/** The schema itself and all that it refers to or combines, for the same value. */
+/** The schema itself and every schema that it refers to or combines for the same value. */
 function alternatives(schema: unknown, root: unknown): readonly unknown[] {
   if (typeof schema !== 'object' || schema === null) return [];
   const reference = property(schema, '$ref');
@@ -66,7 +68,7 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null;
 }
 
-/** The steps of a JSON pointer; those into lists of the value are numbers. */
+/** The path of a JSON pointer; indexes into lists of the value become numbers. */
 export function parsePointer(pointer: string, value: unknown): SettingPath {
   let current = value;
   return pointer
@@ -80,7 +82,7 @@ export function parsePointer(pointer: string, value: unknown): SettingPath {
     });
 }
 
-/** What stands at a path of a value, or undefined. */
+/** The value at a path, or undefined. */
 export function valueAt(value: unknown, path: SettingPath): unknown {
   return path.reduce<unknown>((current, step) => property(current, String(step)), value);
 }

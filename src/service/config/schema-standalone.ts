@@ -2,7 +2,7 @@ import { Ajv } from 'ajv';
 import standalone from 'ajv/dist/standalone/index.js';
 import { type Schema, validatorOptions } from './schema-validator.ts';
 
-/** The text of a CommonJS module that takes the place of `schema-validator.ts` for these schemas. */
+/** The text of a CommonJS module that replaces `schema-validator.ts` for these schemas. */
 export function standaloneValidators(schemas: readonly Schema[]): string {
   const ajv = new Ajv({ ...validatorOptions, schemas: [...schemas], code: { source: true } });
   const names = Object.fromEntries(schemas.map(({ $id }, index) => [`validate${index}`, $id]));

@@ -1,12 +1,12 @@
 /**
- * JSON schemas at run time. Bundles replace this module by one whose `compile` returns validators that were
- * generated when they were built (`schema-standalone.ts`), so that no process compiles a schema to start.
+ * JSON schemas at run time. Bundles replace this module by one whose `compile` returns validators
+ * generated at build time (`schema-standalone.ts`), so that no process compiles a schema to start.
  */
 import { Ajv } from 'ajv';
 import type { Validate } from './schema-errors.ts';
 import { textValues } from './schema-keys.ts';
 
-/** A JSON schema (draft 7). Its `$id` is how a bundle finds the validator made for it. */
+/** A JSON schema (draft 7). A bundle finds the generated validator by its `$id`. */
 export interface Schema {
   readonly $id: string;
   readonly [keyword: string]: unknown;
@@ -14,7 +14,7 @@ export interface Schema {
 
 const keywords: string[] = [textValues];
 
-/** How schemas are understood, at run time and at build time: every error, defaults filled in, no unknown keywords. */
+/** How schemas are compiled, at run time and at build time: all errors, defaults filled in, no unknown keywords. */
 export const validatorOptions = {
   allErrors: true,
   useDefaults: true,
@@ -26,7 +26,7 @@ export const validatorOptions = {
   keywords,
 } as const;
 
-/** A function that lists everything in a value that does not fit the schema, and fills in its defaults. */
+/** Returns a function that lists every mismatch between a value and the schema, and fills in the defaults. */
 export function compile(schema: Schema): Validate {
   const validate = new Ajv(validatorOptions).compile(schema);
   return (value) => (validate(value) ? [] : (validate.errors ?? []));

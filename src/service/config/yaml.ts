@@ -1,5 +1,5 @@
 /**
- * YAML 1.2 as configuration: every node knows where it stands, and what makes a file mean something else
+ * YAML 1.2 as configuration: every node has its position, and whatever makes a file mean something else
  * than it seems to (a key twice, `<<`, several documents, endless aliases) is a problem.
  */
 import {
@@ -22,7 +22,7 @@ export type ConfigNode =
       readonly kind: 'scalar';
       readonly at: Position;
       readonly value: unknown;
-      /** As it is written: what YAML takes for a number loses its zeros as a value, and more. */
+      /** As written: a value that YAML parses as a number loses its zeros, and more. */
       readonly text: string;
     }
   | { readonly kind: 'list'; readonly at: Position; readonly items: readonly ConfigNode[] }
@@ -35,13 +35,13 @@ export interface MapNode {
   readonly entries: ReadonlyMap<string, MapEntry>;
 }
 
-/** One entry of a map; `at` is where its key stands. */
+/** One entry of a map; `at` is the position of its key. */
 export interface MapEntry {
   readonly at: Position;
   readonly node: ConfigNode;
 }
 
-/** What a file holds: undefined when it is empty or nothing but comments. */
+/** The content of a file: undefined when it is empty or has only comments. */
 export interface ParsedYaml {
   readonly node: ConfigNode | undefined;
   readonly problems: readonly Problem[];
@@ -189,7 +189,7 @@ class Reader {
     return node;
   }
 
-  /** Counts nodes as often as aliases repeat them, because whoever walks the tree does. */
+  /** Counts aliased nodes once for each alias, because code that walks the tree visits them as often. */
   #count(nodes: number, at: Position): void {
     this.#nodes += nodes;
     if (this.#nodes <= maxNodes) return;
@@ -225,12 +225,12 @@ class Reader {
   }
 }
 
-/** What the parser says, without what it repeats of the file. */
+/** The parser's message, without what it quotes of the file. */
 function unquoted(reason: string): string {
   return reason.replace(/<[^]*>|"[^]*"|: [^]*/, '…');
 }
 
-/** Where a scalar begins for a reader: its quote, which is not part of the value. */
+/** Where a reader sees the scalar begin: at its quote, which is not part of the value. */
 function quoteStart(event: ScalarEvent): number {
   const { SINGLE_QUOTED, DOUBLE_QUOTED } = SCALAR_STYLE;
   const quoted = event.style === SINGLE_QUOTED || event.style === DOUBLE_QUOTED;

@@ -1,6 +1,6 @@
 import { withoutSecrets } from '../../quoted.ts';
 
-/** What a record may carry besides its message. Never a secret. */
+/** Fields of a record besides its message. Never a secret. */
 export type Fields = Readonly<
   Record<string, string | number | boolean | bigint | undefined | readonly string[]>
 >;
@@ -23,17 +23,19 @@ export type Priority = (typeof priorities)[number];
 /** One record. */
 export interface LogRecord {
   readonly priority: Priority;
-  /** Constant, so that records of one kind can be found by it. */
+  /** Constant, so that all records of one kind can be found by it. */
   readonly message: string;
   readonly fields: Fields;
 }
 
-/** Where records end up. */
+/** Writes a record to its destination. */
 export type LogSink = (record: LogRecord) => void;
 
 const maxValueLength = 4096;
 
-/** The record as one line: `certificate renewed certificateId=device-id`. What looks like a secret is left out. */
+/**
+ * The record as one line: `certificate renewed certificateId=device-id`. Anything that looks like a secret is left out.
+ */
 export function toLine({ message, fields }: LogRecord): string {
   const parts = texts(fields).map(([name, text]) => `${name}=${quoted(text)}`);
   return [withoutSecrets(message).replace(/[\r\n]+/g, ' '), ...parts].join(' ');

@@ -1,6 +1,6 @@
 /**
- * What LogControl1 sets outlives an idle exit and a crash, or the next activation would undo it. It ends with an ordered
- * stop, as it does for systemd's own services, with a reload that sets another level, and with the boot.
+ * Settings made through LogControl1 survive an idle exit and a crash, or the next activation would undo them. They
+ * end with an orderly stop, as in systemd's own services, with a reload that sets another level, and with the boot.
  */
 import { join } from 'node:path';
 import type { Bus } from '../../dbus/bus.ts';
@@ -12,7 +12,7 @@ import type { ServiceLog } from './log.ts';
 
 const formatVersion = 1;
 
-/** What the settings are kept with. */
+/** Options of `LogSettings.open`. */
 export interface LogSettingsOptions {
   readonly stateDir: string;
   readonly log: ServiceLog;
@@ -25,12 +25,12 @@ interface Saved {
   readonly target: string;
 }
 
-/** Level and target of a log as LogControl1 reads and sets them, and the file in which they are kept. */
+/** Level and target of a log as LogControl1 reads and sets them, and the file that persists them. */
 export class LogSettings implements LogControl {
   readonly #options: LogSettingsOptions;
   readonly #path: string;
   #hasFile = false;
-  /** Writes and removals of the file. */
+  /** Serializes writes and removals of the file. */
   readonly #changes = new Mutex();
 
   private constructor(options: LogSettingsOptions) {
@@ -38,7 +38,7 @@ export class LogSettings implements LogControl {
     this.#path = join(options.stateDir, 'log-control.json');
   }
 
-  /** Puts in force what was set since the bus started. */
+  /** Restores the settings that were made since the bus started. */
   static async open(options: LogSettingsOptions): Promise<LogSettings> {
     const settings = new LogSettings(options);
     await settings.#tolerate('read', () => settings.#restore());
@@ -67,14 +67,14 @@ export class LogSettings implements LogControl {
     this.#save();
   }
 
-  /** What the configuration says holds from now on, and in the next process. Never rejects. */
+  /** Discards the settings in favour of the configuration's, for the next process too. Never rejects. */
   forget(): Promise<void> {
     if (!this.#hasFile) return this.saved();
     this.#hasFile = false;
     return this.#change('removed', () => deleteStateFile(this.#path));
   }
 
-  /** Resolves when what was set is saved. Never rejects. */
+  /** Resolves when the settings are persisted. Never rejects. */
   saved(): Promise<void> {
     return this.#changes.run(async () => undefined);
   }
@@ -102,7 +102,7 @@ export class LogSettings implements LogControl {
     log.target = saved.target;
   }
 
-  /** A bus has an id of its own each time that it starts: after a boot it is another one. */
+  /** The bus gets a new id each time that it starts: after a boot the id differs. */
   async #busId(): Promise<string> {
     const [id] = await this.#options.bus.callDriver('GetId', '', []);
     return String(id);

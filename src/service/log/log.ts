@@ -1,6 +1,6 @@
 /**
- * The log of a process. winston costs more to load than the rest of a service, so records are kept until it
- * is there, which is after the first calls were answered; a process that ends before writes them itself.
+ * The log of a process. winston costs more to load than the rest of a service, so records are buffered until it
+ * is loaded, which is after the replies to the first calls; a process that exits before writes them directly.
  */
 import type { Logger } from 'winston';
 import type { LogControl } from '../../dbus/server/log-control.ts';
@@ -13,25 +13,25 @@ import {
   priorities,
 } from './log-record.ts';
 
-/** Where a service says what happened. Messages are constant and lower-case, data goes into the fields. */
+/** The log of a service. Messages are constant and lower-case, data goes into the fields. */
 export interface Log {
-  /** Someone must act. */
+  /** An administrator must act. */
   error(message: string, fields?: Fields): void;
-  /** It will be tried again. */
+  /** A failure that will be retried. */
   warn(message: string, fields?: Fields): void;
-  /** Something changed. */
+  /** A change of state. */
   info(message: string, fields?: Fields): void;
   debug(message: string, fields?: Fields): void;
   readonly writesDebug?: boolean;
 }
 
-/** The sinks by the name that LogControl1 gives them. */
+/** The sinks by their names in LogControl1. */
 export interface LogSinks {
   readonly console: LogSink;
   readonly journal: LogSink;
 }
 
-/** How a log begins; LogControl1 can change level and target later. */
+/** Initial settings of a log; LogControl1 can change level and target later. */
 export interface LogOptions {
   /** `iotedge-keys`. */
   readonly identifier: string;
@@ -42,10 +42,10 @@ export interface LogOptions {
 
 const maxKept = 1000;
 
-/** The log of a process, and what `systemctl service-log-level` changes. */
+/** The log of a process, controlled by `systemctl service-log-level`. */
 export class ServiceLog implements Log, LogControl, AsyncDisposable {
   readonly syslogIdentifier: string;
-  /** Whether records of debug level are written: what costs something is not made for nothing. */
+  /** Whether debug records are written: callers skip costly fields when they are not. */
   writesDebug: boolean;
   readonly #sinks: LogSinks;
   readonly #kept: LogRecord[] = [];
@@ -106,7 +106,7 @@ export class ServiceLog implements Log, LogControl, AsyncDisposable {
     this.#log('debug', message, fields);
   }
 
-  /** Loads winston and hands it what was kept. */
+  /** Loads winston and passes it the buffered records. */
   async open(): Promise<void> {
     const { openLogger } = await import('./winston-logger.ts');
     if (this.#logger !== undefined || this.#closed) return;
@@ -114,7 +114,7 @@ export class ServiceLog implements Log, LogControl, AsyncDisposable {
     for (const record of this.#kept.splice(0)) this.#pass(record);
   }
 
-  /** Writes what is kept. */
+  /** Writes the buffered records. */
   flush(): void {
     if (this.#dropped > 0) {
       const fields = { count: this.#dropped };
@@ -124,7 +124,7 @@ export class ServiceLog implements Log, LogControl, AsyncDisposable {
     for (const record of this.#kept.splice(0)) this.#write(record);
   }
 
-  /** Writes everything; what is logged afterwards is written at once. */
+  /** Writes everything; later records are written directly. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
     this.flush();

@@ -1,19 +1,19 @@
 import type { Log } from './log.ts';
 import type { Fields } from './log-record.ts';
 
-/** What repeats are written to and when they are counted. */
+/** The log that repeats are written to, and how often. */
 export interface RepeatsOptions {
   readonly log: Log;
   readonly repeatMs?: number;
 }
 
-/** A record that somebody can cause as often as they like. */
+/** A record that another process can trigger without limit. */
 export interface CausedRecord {
   readonly level: 'info' | 'warn' | 'error';
   readonly message: string;
-  /** Who caused it: the name and value of a field. One of them fills no more than its share of the memory. */
+  /** The cause, as name and value of a field. A single cause uses no more than its share of the memory. */
   readonly cause: readonly [name: string, value: string | number | undefined];
-  /** Made for the first of many alone. */
+  /** Called only for the first record of a kind. */
   readonly fields: () => Fields;
 }
 
@@ -23,7 +23,7 @@ interface Entry extends Omit<CausedRecord, 'fields'> {
 }
 
 const mostEntries = 4096;
-/** The kinds of one cause that are written one by one: nobody reads more, and a hostile client can make up any number. */
+/** Kinds of one cause that are written one by one: more are of no use, and a hostile client can invent any number. */
 const mostEntriesPerCause = 32;
 
 /**
@@ -42,7 +42,7 @@ export class Repeats implements Disposable {
     this.#repeatMs = repeatMs;
   }
 
-  /** Writes the record, or counts it when one of that kind was written not long ago. */
+  /** Writes the record, or counts it when one of its kind was written recently. */
   note(kind: string, record: CausedRecord): void {
     const known = this.#entries.get(kind);
     if (known !== undefined) {
@@ -70,7 +70,7 @@ export class Repeats implements Disposable {
     this.#entriesByCause.clear();
   }
 
-  /** More kinds of records than anyone will read: they share one entry of their level. */
+  /** Further kinds beyond the limit share one entry of their level. */
   #overflow(record: CausedRecord): void {
     const kind = `more ${nameOf(record)} ${record.level}`;
     const shared = this.#entries.get(kind);
@@ -82,7 +82,7 @@ export class Repeats implements Disposable {
     }
   }
 
-  /** Writes the repeats since the last time, and forgets what was not repeated. */
+  /** Writes the counts of repeats since the last report, and evicts entries without any. */
   #report(): void {
     for (const [kind, entry] of this.#entries) {
       if (entry.repeats === 0) this.#forget(kind, entry);

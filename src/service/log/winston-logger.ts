@@ -2,7 +2,7 @@ import { Writable } from 'node:stream';
 import { createLogger, type Logger, transports } from 'winston';
 import { type LogRecord, type LogSink, priorities } from './log-record.ts';
 
-/** A winston logger of syslog's levels; level and target are decided before and after it. */
+/** A winston logger with syslog's levels; level and target are applied outside of it. */
 export function openLogger(sink: LogSink): Logger {
   const stream = new Writable({
     objectMode: true,
@@ -18,7 +18,7 @@ export function openLogger(sink: LogSink): Logger {
   });
 }
 
-/** Waits until the logger has passed on everything. */
+/** Waits until the logger has written everything to its sink. */
 export async function closeLogger(logger: Logger): Promise<void> {
   await new Promise<void>((resolve) => {
     const deadline = setTimeout(resolve, 1000);

@@ -15,18 +15,18 @@ import {
 export interface SavedIntent {
   readonly id: string;
   readonly verb: string;
-  /** As it was saved; whoever resumes it parses it. */
+  /** As it was saved; the kind that resumes it parses it. */
   readonly args: unknown;
 }
 
 const extension = '.json';
-/** Stands for the id ``: no id begins like this. */
+/** Stands for the empty id: no id begins like this. */
 const unnamed = '@self.json';
 
-/** What is persisted on a full disk too. */
+/** How intents are persisted on a full disk. */
 export interface IntentsInNeed {
   readonly disk: Pick<StateDisk, 'write'>;
-  /** The verbs whose operations end in space being freed. */
+  /** The verbs of operations that free space. */
   readonly frees: ReadonlySet<string>;
 }
 
@@ -42,12 +42,15 @@ export class IntentFiles {
     this.#need = need;
   }
 
-  /** What is wrong with the directory, or with files that nothing has replaced since. */
+  /** The problems of the directory, and of unreadable files that have not been replaced since. */
   get problems(): readonly string[] {
     return [...(this.#failure === undefined ? [] : [this.#failure]), ...this.#unreadable.values()];
   }
 
-  /** What was not finished; makes the directory. A file that cannot be read is told and left alone: nobody can say what it asked for. */
+  /**
+   * Returns the unfinished operations and creates the directory. A file that cannot be read is logged and left in
+   * place: its request is unknown.
+   */
   async readAll(log: Log): Promise<readonly SavedIntent[]> {
     const intents: SavedIntent[] = [];
     const { names, failure } = await openStateDirectory(this.#directory);

@@ -4,9 +4,9 @@ import { ServiceError } from '../../errors.ts';
 import type { Operation } from './operation.ts';
 import type { OperationKind, Operations, Request } from './operations.ts';
 
-/** How the calls of a method become an operation, and its results replies. */
+/** How calls of a method become an operation, and its results replies. */
 export interface LongMethod<Input, Output, Args, Result, Id extends string> {
-  /** Parses a call. With `result`, there is nothing to begin. */
+  /** Parses a call. One that comes with a `result` needs no operation. */
   readonly request: (
     input: Input,
     call: CallContext,
@@ -20,7 +20,7 @@ type Asked<Args, Result, Id> = Omit<Request<Args>, 'requestId'> & {
   readonly result?: Result;
 };
 
-/** The handler of a long operation: it replies when the operation has ended or, with `wait` false, when it is accepted. */
+/** The handler of a long operation: replies when the operation has ended or, with `wait` false, when it is accepted. */
 export function longHandler<Input, Output, Args, Result, Id extends string>(
   operations: Operations,
   kind: OperationKind<Args, Result>,
@@ -36,7 +36,10 @@ export function longHandler<Input, Output, Args, Result, Id extends string>(
   return Object.assign(handle, { intent: { persist, forget } });
 }
 
-/** Waits no longer than the caller is there, or the service; what was begun goes on when only the caller leaves. */
+/**
+ * Waits until the operation ends, the caller leaves or the service stops; the operation continues when only the caller
+ * leaves.
+ */
 async function untilGone<Args, Result>(
   operation: Operation<Args, Result>,
   { signal }: CallContext,

@@ -1,12 +1,14 @@
 import type { Via } from '../../dbus/client/via.ts';
 import { isServiceError } from '../../errors.ts';
 
-/** What an operation is about. */
+/** The subject of an operation. */
 export interface OperationSubject<Args> {
   readonly verb: string;
   readonly id: string;
   readonly args: Args;
-  /** Of the call that asked for it: what is done for it, in other services too, is found by this in the journal. */
+  /**
+   * Of the call that requested it: the journal shows it with everything done for the operation, in other services too.
+   */
   readonly requestId: string;
 }
 
@@ -15,25 +17,25 @@ interface Settle<Result> {
   fail(error: unknown): void;
 }
 
-/** An operation, from the first call that asks for it until its callers are answered. */
+/** An operation, from the first call that requests it until its calls return. */
 export class Operation<Args, Result> implements OperationSubject<Args>, Via {
   readonly verb: string;
   readonly id: string;
   readonly args: Args;
   readonly requestId: string;
-  /** Whether no call has asked for it. */
+  /** Whether the service itself began it and no call has requested it. */
   isOwn = false;
-  /** That a call asks for it now, which the service had begun by itself. */
+  /** Settles when every write of its intent for a call that adopted it has ended. */
   persisted: Promise<unknown> = Promise.resolve();
-  /** Settles with the end of the operation. */
+  /** Settles when the operation ends. */
   readonly outcome: Promise<Result>;
-  /** Resolves when it is accepted, rejects when it was refused. */
+  /** Resolves when it is accepted, rejects when it is refused. */
   readonly accepted: Promise<void>;
   readonly #abort = new AbortController();
   #isAccepted = false;
   #isOver = false;
   #isAttended = true;
-  /** Callers that wait and are still there. */
+  /** Callers that wait and have not left the bus. */
   #waiting = 0;
   #accept: () => void = () => {};
   #settle: Settle<Result> = { succeed: () => {}, fail: () => {} };
@@ -51,7 +53,7 @@ export class Operation<Args, Result> implements OperationSubject<Args>, Via {
       this.#accept = resolve;
     });
     this.accepted = Promise.race([accepted, refused]);
-    // it may fail with no caller waiting
+    // it may fail while no caller waits
     this.outcome.catch(() => {});
     this.accepted.catch(() => {});
   }
@@ -61,12 +63,12 @@ export class Operation<Args, Result> implements OperationSubject<Args>, Via {
     return this.#isAccepted;
   }
 
-  /** Whether every caller waits for the end: nobody else needs to see a failure. */
+  /** Whether every caller waits for the end, and so sees a failure. */
   get isAttended(): boolean {
     return this.#isAttended;
   }
 
-  /** Aborted when it is cancelled or the service stops; the reason is the error of its callers. */
+  /** Aborted when it is cancelled or the service stops; the reason is the error that callers receive. */
   get signal(): AbortSignal {
     return this.#abort.signal;
   }
@@ -75,12 +77,12 @@ export class Operation<Args, Result> implements OperationSubject<Args>, Via {
     return isServiceError(this.#abort.signal.reason, 'Cancelled');
   }
 
-  /** Whether it is being cancelled, or carried out already. */
+  /** Whether it is being cancelled, or has been carried out already. */
   get isEnding(): boolean {
     return this.#isOver || this.#abort.signal.aborted;
   }
 
-  /** It is carried out, or undone: what is left is to forget it. */
+  /** It has been carried out or undone: only its intent is left to be removed. */
   end(): void {
     this.#isOver = true;
   }
@@ -91,18 +93,18 @@ export class Operation<Args, Result> implements OperationSubject<Args>, Via {
     this.#accept();
   }
 
-  /** Whether a caller is there who will be told how it ended. */
+  /** Whether a caller still waits for the outcome. */
   get isAwaited(): boolean {
     return this.#isAttended && this.#waiting > 0;
   }
 
-  /** One more caller, who waits for the end or does not. */
+  /** Adds a caller, which may wait for the end. */
   join({ wait }: { readonly wait: boolean }): void {
     if (wait) this.#waiting++;
     else this.#isAttended = false;
   }
 
-  /** A caller who waited has left the bus. */
+  /** Removes a waiting caller that has left the bus. */
   leave(): void {
     this.#waiting--;
   }

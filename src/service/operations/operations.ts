@@ -1,13 +1,13 @@
 /**
- * Long operations: what waits for an engine, a cloud or a token and must not be lost with the process.
+ * Long operations: those that wait for an engine, a cloud or a token and must survive the end of the process.
  *
- *   begin ─► persisted ─► accepted ─► carried out ─► forgotten ─► its callers are answered
- *                                          │ fails, or Cancel
- *                                          └─► undone ─► forgotten ─► its callers are answered
+ *   begin ─► persisted ─► accepted ─► run ─► intent removed ─► its calls return
+ *                                      │ fails, or Cancel
+ *                                      └─► undone ─► intent removed ─► its calls return
  *
- * There is one operation at a time for an id. The same one joins it, every other one is Unavailable. An intent that a
- * former process has persisted is resumed. A process that stops leaves the intents to the next one that no caller
- * waits for; the others it cannot carry out, so that they are undone, or persisted as to be undone.
+ * There is one operation at a time for an id. A call for the same operation joins it; any other call is Unavailable.
+ * Intents persisted by a former process are resumed. A process that stops leaves the intents of operations that no
+ * caller waits for to the next process; the others are aborted, so that they are undone, or persisted as to be undone.
  */
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
@@ -15,35 +15,35 @@ import { describeError, ServiceError } from '../../errors.ts';
 import type { Log } from '../log/log.ts';
 import { Operation } from './operation.ts';
 
-/** One kind of long operation. Without an intent that is persisted and forgotten it is none. */
+/** One kind of long operation, with the intent that it persists and removes. */
 export interface OperationKind<Args, Result> {
-  /** The method that asks for it. */
+  /** The method that callers request it by. */
   readonly verb: string;
-  /** Persists what is to be done; only then it is accepted. Throws to refuse. */
+  /** Persists the intent; only then the operation is accepted. Throws to refuse. */
   readonly persist: (id: string, args: Args) => Promise<void>;
-  /** Carries it out. Rejects after what it had begun is undone, or persisted as to be undone. */
+  /** Carries the operation out. Rejects after its effects are undone, or persisted as to be undone. */
   readonly run: (operation: Operation<Args, Result>) => Promise<Result>;
-  /** Removes what was persisted: it has ended. */
+  /** Removes the intent: the operation has ended. */
   readonly forget: (id: string, args: Args) => Promise<void>;
 }
 
-/** What a caller asks for. */
+/** A caller's request for an operation. */
 export interface Request<Args> {
   readonly id: string;
-  /** What is asked for with equal ones is the same operation. */
+  /** Requests with equal arguments are for the same operation. */
   readonly args: Args;
   /** Whether the caller waits for the end. */
   readonly wait: boolean;
   readonly requestId: string;
-  /** Whether no call asks for it, but the service itself, which begins it anew when it starts: it is not persisted, and gives way to calls. */
+  /** Whether the service itself requests it, again at each start: it is not persisted, and yields to calls. */
   readonly isOwn?: boolean;
 }
 
-/** What operations are reported to. */
+/** Options of `Operations`. */
 export interface OperationsOptions {
-  /** What an id stands for, in messages: `module "web"`. */
+  /** The name of an id in messages: `module "web"`. */
   readonly nameOf: (id: string) => string;
-  /** An operation was accepted, or has ended; before its callers are answered. */
+  /** Called when an operation was accepted or has ended, before its calls return. */
   readonly onChange: (id: string) => void;
   readonly log: Log;
 }
@@ -63,7 +63,7 @@ export class Operations {
     return this.#pending.size > 0;
   }
 
-  /** The operation in progress for an id, undefined when none was accepted. */
+  /** The operation in progress for an id, undefined when none is accepted. */
   current(id: string): Operation<unknown, unknown> | undefined {
     const operation = this.#pending.get(id);
     return operation?.isAccepted === true ? operation : undefined;
@@ -74,7 +74,7 @@ export class Operations {
     return this.current(id)?.verb ?? '';
   }
 
-  /** Begins an operation or joins the same one; resolves when it is accepted. Unavailable while another one is in progress. */
+  /** Begins an operation or joins the same one; resolves when it is accepted. Unavailable while another is in progress. */
   async begin<Args, Result>(
     kind: OperationKind<Args, Result>,
     request: Request<Args>,
@@ -87,7 +87,7 @@ export class Operations {
       return this.#join(pending, kind, request);
     }
     if (pending?.isOwn === true && request.isOwn !== true) {
-      // what the service began by itself gives way to what it is asked for
+      // an operation of the service itself yields to calls
       pending.abort(new ServiceError('Cancelled', `${pending.verb} gave way to ${kind.verb}`));
       return this.#beginAfter(pending, kind, request);
     }
@@ -104,7 +104,7 @@ export class Operations {
     return operation;
   }
 
-  /** Goes on with an operation that a former process has persisted. */
+  /** Resumes an operation that a former process has persisted. */
   resume<Args, Result>(kind: OperationKind<Args, Result>, id: string, args: Args): void {
     if (this.#pending.has(id)) return;
     const requestId = randomUUID();
@@ -112,7 +112,7 @@ export class Operations {
     this.#accept(kind, this.#add(kind, { id, args, wait: false, requestId }));
   }
 
-  /** Ends this very operation: its callers get Cancelled. NotFound when it is not in progress any more. */
+  /** Cancels exactly this operation: its calls fail with Cancelled. NotFound when it is no longer in progress. */
   cancel(id: string, operation: Operation<unknown, unknown> | undefined): void {
     const name = this.#options.nameOf(id);
     if (operation === undefined || this.current(id) !== operation) {
@@ -122,7 +122,7 @@ export class Operations {
     operation.abort(new ServiceError('Cancelled', text));
   }
 
-  /** Resolves when no operation of an id is in progress; what the service began by itself is ended. */
+  /** Resolves when no operation of an id is in progress; aborts one that the service itself began. */
   async clear(id: string): Promise<void> {
     for (let pending = this.#pending.get(id); pending; pending = this.#pending.get(id)) {
       if (pending.isOwn) pending.abort(new ServiceError('Cancelled', 'the settings have changed'));
@@ -130,7 +130,7 @@ export class Operations {
     }
   }
 
-  /** Ends every operation, for the end of the process: callers that wait get Unavailable. */
+  /** Ends every operation when the process stops: waiting calls fail with Unavailable. */
   async stop(): Promise<void> {
     this.#isStopping = true;
     const pending = [...this.#pending.values()];
@@ -148,10 +148,10 @@ export class Operations {
     await pending.accepted;
     if (pending.isOwn && request.isOwn !== true) await this.#adopt(pending, kind, request);
     pending.join(request);
-    return pending as Operation<Args, Result>; // of this kind: only that has this verb
+    return pending as Operation<Args, Result>; // of this kind: no other kind has this verb
   }
 
-  /** What the service began by itself is now what a call asks for. */
+  /** Turns an operation of the service itself into one that a call requested. */
   async #adopt<Args, Result>(
     pending: Operation<unknown, unknown>,
     { persist }: OperationKind<Args, Result>,
@@ -163,7 +163,7 @@ export class Operations {
     pending.isOwn = false;
   }
 
-  /** One that ends does not do what is asked for now. */
+  /** An operation that is ending cannot be joined: begins a new one after it. */
   async #beginAfter<Args, Result>(
     pending: Operation<unknown, unknown>,
     kind: OperationKind<Args, Result>,
@@ -215,7 +215,7 @@ export class Operations {
     }
   }
 
-  /** A process that stops leaves the intent to the next one, where no caller was told that it failed. */
+  /** A process that stops leaves the intent to the next one, unless a caller gets its failure. */
   async #end<Args, Result>(
     { forget }: OperationKind<Args, Result>,
     operation: Operation<Args, Result>,
@@ -223,7 +223,7 @@ export class Operations {
     const { log, onChange } = this.#options;
     const { id, args, verb } = operation;
     operation.end();
-    // what is written after it was forgotten would be resumed
+    // an intent that is written after its removal would be resumed
     await operation.persisted;
     const { isAwaited, isCancelled } = operation;
     if (!this.#isStopping || isCancelled || isAwaited) {
@@ -255,7 +255,7 @@ function isSame(pending: Operation<unknown, unknown>, verb: string, args: unknow
   return pending.verb === verb && isDeepStrictEqual(asPersisted(pending.args), asPersisted(args));
 }
 
-/** Arguments are the same when they are persisted as the same: a resumed operation is joined, too. */
+/** Arguments are equal when they are persisted as equal JSON, so that calls can join a resumed operation. */
 function asPersisted(args: unknown): unknown {
   return JSON.parse(JSON.stringify(args));
 }

@@ -1,6 +1,6 @@
 /**
- * A directory of state with one file for each id. All of it is read when it is opened, and held in memory. A damaged
- * file is reported and stays where it is until its record is replaced or deleted.
+ * A directory of state with one file for each id. All files are read when it is opened, and cached. A damaged file is
+ * reported and left in place until its record is replaced or deleted.
  */
 import { join } from 'node:path';
 import { describeError } from '../../errors.ts';
@@ -21,33 +21,33 @@ import {
   writeStateFile,
 } from './state-file.ts';
 
-/** The names of the files in a directory, and what is in one. */
+/** The file names of a directory and the format of its files. */
 export interface RecordForm<Id extends string, T> {
   readonly extension: `.${string}`;
   readonly parseId: (text: string) => Id;
-  /** The record in the content of a file, which is wiped afterwards; throws `DamagedFile`. */
+  /** Parses the content of a file, which is wiped afterwards; throws `DamagedFile`. */
   readonly parse: (content: Buffer, file: { readonly path: string; readonly id: Id }) => T;
-  /** The content for a record; absent where every `put` brings its own. */
+  /** The content for a record; absent where every `put` passes it. */
   readonly format?: (value: T) => string;
-  /** Whether the files hold keys: one that is replaced or deleted is overwritten. */
+  /** Whether the files hold keys: a file that is replaced or deleted is overwritten. */
   readonly isSecret?: boolean;
 }
 
-/** How JSON becomes a record and back; the version of the form is added and checked by others. */
+/** Conversion between JSON and a record; the version is added and checked elsewhere. */
 export interface JsonForm<Id extends string, T> {
   readonly parseId: (text: string) => Id;
-  /** Throws for what is not the record of this id. */
+  /** Throws unless the value is a record of this id. */
   readonly parse: (value: unknown, id: Id) => T;
   readonly format: (value: T) => object;
-  /** Whether there are files of a time when none carried a version. */
+  /** Whether files written before versions were introduced may exist. */
   readonly mayLackVersion?: boolean;
 }
 
-/** Replacing a record: what may be replaced, and where the new file goes. */
+/** Options of replacing a record: what may be replaced, and where the new file goes. */
 export interface RecordChange extends StateChange {
-  /** The content of the file, which stays the caller's; that of the form when left out. */
+  /** The content of the file, owned by the caller; formatted from the record when absent. */
   readonly content?: Buffer;
-  /** Writes into reserved space when the disk is full; for what ends in space being freed. */
+  /** Writes into reserved space when the disk is full; only for operations that free space. */
   readonly reserve?: Pick<StateDisk, 'write'> | undefined;
 }
 
@@ -55,7 +55,7 @@ type Entry<T> =
   | { readonly value: T; readonly damage?: undefined }
   | { readonly value?: undefined; readonly damage: DamagedFile };
 
-/** JSON files, one for each id. */
+/** The form of directories with one JSON file for each id. */
 export function jsonRecords<Id extends string, T>(form: JsonForm<Id, T>): RecordForm<Id, T> {
   const { parseId, parse, format, mayLackVersion = false } = form;
   return {
@@ -67,7 +67,7 @@ export function jsonRecords<Id extends string, T>(form: JsonForm<Id, T>): Record
   };
 }
 
-/** The records of a directory, and the damage of those that cannot be used. */
+/** The records of a directory, and the damage of those that are unusable. */
 export class RecordDirectory<Id extends string, T> {
   readonly #path: string;
   readonly #form: RecordForm<Id, T>;
@@ -79,7 +79,7 @@ export class RecordDirectory<Id extends string, T> {
     this.#form = form;
   }
 
-  /** Reads all records, removes what interrupted writes left, and makes the directory when it is missing. */
+  /** Reads all records, removes the leftovers of interrupted writes, and creates the directory when it is missing. */
   static async open<Id extends string, T>(
     path: string,
     form: RecordForm<Id, T>,
@@ -89,7 +89,7 @@ export class RecordDirectory<Id extends string, T> {
     return directory;
   }
 
-  /** Why the directory cannot be used, undefined when it can: which records there are is unknown. */
+  /** Why the directory is unusable, undefined when it is usable; its records are then unknown. */
   get failure(): UnusableFile | undefined {
     return this.#failure;
   }
@@ -104,23 +104,23 @@ export class RecordDirectory<Id extends string, T> {
     return [...this.#entries.keys()];
   }
 
-  /** All records that can be used. */
+  /** All usable records. */
   values(): readonly T[] {
     return [...this.#entries.values()].flatMap(({ value }) => (value === undefined ? [] : [value]));
   }
 
-  /** The record of an id, undefined when there is none that can be used. */
+  /** The record of an id, undefined when there is no usable one. */
   get(id: Id): T | undefined {
     return this.#entries.get(id)?.value;
   }
 
-  /** Why the record of an id cannot be used, undefined when it can or there is none. */
+  /** Why the record of an id is unusable, undefined when it is usable or missing. */
   damage(id: Id): DamagedFile | undefined {
     const entry = this.#entries.get(id);
     return entry === undefined ? this.#failure : entry.damage;
   }
 
-  /** As `damage`, in words for people. */
+  /** As `damage`, as text for messages. */
   reason(id: Id): string | undefined {
     const damage = this.#entries.get(id)?.damage;
     return damage === undefined ? this.damage(id)?.message : describeError(damage);
@@ -133,7 +133,7 @@ export class RecordDirectory<Id extends string, T> {
     return damaged;
   }
 
-  /** Reads again what an administrator may have put right: the directory, and the files of these ids that are unusable. */
+  /** Reads again what an administrator may have repaired: the directory, and the unusable files of these ids. */
   async retry(ids: Iterable<Id> = this.ids()): Promise<void> {
     if (this.#failure !== undefined) await this.#readAll();
     for (const id of ids) {
@@ -141,7 +141,7 @@ export class RecordDirectory<Id extends string, T> {
     }
   }
 
-  /** Persists a record durably, in the place of the one before. Unavailable when it cannot, or may not. */
+  /** Persists a record durably, replacing any earlier one. Unavailable when that fails or is refused. */
   async put(id: Id, value: T, change: RecordChange = {}): Promise<void> {
     const { content = this.#form.format?.(value), reserve, ...replaced } = change;
     if (content === undefined) throw new TypeError(`no content for "${id}"`);
@@ -152,7 +152,7 @@ export class RecordDirectory<Id extends string, T> {
     this.#entries.set(id, { value });
   }
 
-  /** Removes a record durably; none is no failure. Unavailable when it cannot, or may not. */
+  /** Removes a record durably; a missing one is not an error. Unavailable when that fails or is refused. */
   async delete(id: Id, change: StateChange = {}): Promise<void> {
     if (this.#form.isSecret === true) await destroyStateFile(this.#fileOf(id));
     else await deleteStateFile(this.#fileOf(id), change);
@@ -165,7 +165,7 @@ export class RecordDirectory<Id extends string, T> {
       const id = this.#idOf(name);
       if (id !== undefined) await this.#read(id);
     }
-    // last: until all are read, an id that is not known may be there
+    // last: until all files are read, a missing id may still exist
     this.#failure = failure;
   }
 

@@ -1,6 +1,6 @@
 /**
- * The disk that holds the state. When it is full, what would free space has to be written down all the same: it goes
- * into files that were made when there was space, each overwritten and renamed to its place.
+ * The disk that holds the state. When it is full, what would free space has to be persisted all the same: it goes
+ * into files that were reserved in time, each overwritten and renamed to its place.
  */
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
@@ -10,25 +10,25 @@ import { systemCode } from '../../errors.ts';
 import { Mutex } from '../mutex.ts';
 import { flushDirectory, writeStateFile } from './state-file.ts';
 
-/** Less than this is nothing: a file and its place in a directory take a block each. */
+/** With less free space than this the disk is full: a file and its directory entry take a block each. */
 const fullBelowBytes = 8 << 10;
 const lookEveryMs = 5_000;
 const fullCodes = new Set(['ENOSPC', 'EDQUOT']);
 
-/** What a state disk is opened with. */
+/** Options of `StateDisk.open`. */
 export interface StateDiskOptions {
-  /** How large the reserved files are; what is written in need must fit into one. */
+  /** Sizes of the reserved files; content that is written on a full disk must fit into one. */
   readonly reserve?: readonly number[];
 }
 
-/** The disk below a state directory: whether it is full, and space for what has to be written then. */
+/** The disk below a state directory: whether it is full, and reserved space for writes that must succeed even then. */
 export class StateDisk implements Disposable {
   readonly #directory: string;
   readonly #reserve: readonly number[];
   #onProblem: (problem: string) => void = () => undefined;
   #problem = '';
   #timer: NodeJS.Timeout | undefined;
-  /** Uses of the reserved files. */
+  /** Serializes uses of the reserved files. */
   readonly #uses = new Mutex();
 
   private constructor(directory: string, { reserve = [] }: StateDiskOptions) {
@@ -36,7 +36,7 @@ export class StateDisk implements Disposable {
     this.#reserve = reserve.toSorted((one, other) => one - other);
   }
 
-  /** Looks at the disk and reserves what is missing, now and from time to time. Never fails. */
+  /** Checks the disk and reserves missing files, now and periodically. Never fails. */
   static async open(directory: string, options: StateDiskOptions = {}): Promise<StateDisk> {
     const disk = new StateDisk(directory, options);
     await disk.look();
@@ -44,18 +44,18 @@ export class StateDisk implements Disposable {
     return disk;
   }
 
-  /** What is wrong with the disk, '' when nothing is. */
+  /** The problem of the disk, '' when there is none. */
   get problem(): string {
     return this.#problem;
   }
 
-  /** Calls back with the problem when there is one, and whenever it has changed. */
+  /** Notifies of the current problem, if any, and of every change. */
   onProblem(listener: (problem: string) => void): void {
     this.#onProblem = listener;
     if (this.#problem !== '') listener(this.#problem);
   }
 
-  /** Looks at the disk now, and reserves again what was used. Never fails. */
+  /** Checks the disk now, and replaces used reserve files. Never fails. */
   async look(): Promise<void> {
     await this.#uses.run(async () => {
       await this.#refill();
@@ -63,7 +63,7 @@ export class StateDisk implements Disposable {
     });
   }
 
-  /** As `writeStateFile`; on a full disk into reserved space. For what ends in space being freed, and for nothing else. */
+  /** As `writeStateFile`; on a full disk into reserved space. Only for operations that free space. */
   async write(path: string, content: string): Promise<void> {
     try {
       await writeStateFile(path, content);
@@ -81,7 +81,7 @@ export class StateDisk implements Disposable {
     clearInterval(this.#timer);
   }
 
-  /** False when there is no reserved file that is large enough. */
+  /** Returns false when no reserved file is large enough. */
   async #writeReserved(path: string, content: Buffer): Promise<boolean> {
     for (const [at, size] of this.#reserve.entries()) {
       if (content.length > size || (await sizeOf(this.#pathOf(at))) !== size) continue;
@@ -93,7 +93,7 @@ export class StateDisk implements Disposable {
     return false;
   }
 
-  /** Makes every reserved file that is missing, as far as there is space. */
+  /** Creates the missing reserved files, as far as there is space. */
   async #refill(): Promise<void> {
     for (const [at, size] of this.#reserve.entries()) {
       const path = this.#pathOf(at);
@@ -101,7 +101,7 @@ export class StateDisk implements Disposable {
       try {
         await makeReserved(path, size);
       } catch {
-        // no space, or a directory of another user, of which others tell
+        // no space, or a directory of another user, which is reported elsewhere
         await rm(path, { force: true }).catch(() => undefined);
         return;
       }
@@ -119,15 +119,15 @@ export class StateDisk implements Disposable {
   }
 }
 
-/** Not zeros: some file systems store those in no space at all. */
+/** Not zeros: some file systems allocate no space for those. */
 async function makeReserved(path: string, size: number): Promise<void> {
-  await rm(path, { force: true }); // it may be of another user
+  await rm(path, { force: true }); // it may belong to another user
   await using file = await open(path, 'wx', 0o600);
   await file.writeFile(randomBytes(size));
   await file.sync();
 }
 
-/** In its own blocks, or where the file system gives others on each write, in those that it has freed. */
+/** Overwrites in place; a copy-on-write file system uses the blocks that truncating has freed. */
 async function overwrite(path: string, content: Buffer): Promise<void> {
   await using file = await open(path, 'r+');
   try {
@@ -143,7 +143,7 @@ async function overwrite(path: string, content: Buffer): Promise<void> {
   await file.sync();
 }
 
-/** Of a file that this process can write; one of another user is no reserve. */
+/** The size of a file that this process can write; another user's file is not a reserve. */
 async function sizeOf(path: string): Promise<number | undefined> {
   return lstat(path).then(
     (file) => (file.isFile() && file.uid === process.geteuid?.() ? file.size : undefined),
@@ -154,13 +154,13 @@ async function sizeOf(path: string): Promise<number | undefined> {
 async function problemOf(directory: string): Promise<string> {
   try {
     const { bavail, bsize, ffree, files } = await statfs(directory);
-    // a file system that counts no files has always room for one
+    // a file system that reports no inode count does not run out of them
     const isFull = bavail * bsize < fullBelowBytes || (files > 0 && ffree === 0);
     if (isFull) return `${directory} is full: ENOSPC`;
     await access(directory, constants.W_OK);
     return '';
   } catch (error) {
-    // an error of the disk makes it read-only; what else cannot be looked at is told by whoever reads it
+    // a disk error remounts it read-only; other failures are reported by the reader of the directory
     return systemCode(error) === 'EROFS' ? `${directory} cannot be written: EROFS` : '';
   }
 }

@@ -1,8 +1,8 @@
 /**
- * Files that hold state. A file is either the old or the new one, whole, whenever the power fails: it is
- * written beside its place, flushed, renamed, and the directory flushed. What cannot be understood is
- * reported as damaged and left where it is. What may be whole and cannot be used here, because of its owner or
- * because a newer version wrote it, is neither replaced nor removed either.
+ * Files that hold state. After a power failure a file is either the old or the new one, complete: it is
+ * written to a temporary file, flushed, renamed, and the directory flushed. A file that cannot be parsed is
+ * reported as damaged and left in place. A file that may be intact but is unusable here, because of its owner or
+ * because a newer version wrote it, is never replaced or removed.
  */
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
@@ -22,15 +22,15 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { describeError, ServiceError, systemCode } from '../../errors.ts';
 
 const unwritableCodes = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'EACCES', 'EPERM']);
-/** The process lacks something, whatever file it is. */
+/** The process has run out of a resource, whichever file it accesses. */
 const exhaustedCodes = new Set(['EMFILE', 'ENFILE', 'ENOMEM']);
-/** The version that files are written in; each of them carries it. */
+/** The version that files are written in, part of each of them. */
 const knownVersion = 1;
 const temporaryName = /^\..*\.[0-9a-f]{12}\.tmp$/;
-/** The temporary files of this process: what looks for leftovers leaves them alone. */
+/** The temporary files that this process is writing: not leftovers. */
 const beingWritten = new Set<string>();
 
-/** A state file that is empty, truncated or not what it should be. It is never replaced or dropped. */
+/** A state file that is empty, truncated or malformed. It is never replaced or dropped. */
 export class DamagedFile extends Error {
   override readonly name = 'DamagedFile';
   readonly path: string;
@@ -42,21 +42,24 @@ export class DamagedFile extends Error {
 }
 
 /**
- * A state file or directory that may be whole and cannot be used here: a backup restored as another user, or the
- * file of a newer version. It is reported as a damaged one is, and neither replaced nor removed.
+ * A state file or directory that may be intact and is unusable here: a backup restored as another user, or the
+ * file of a newer version. It is reported like a damaged one, and never replaced or removed.
  */
 export class UnusableFile extends DamagedFile {}
 
 /** An `UnusableFile` that a newer version of the program wrote. */
 export class NewerFile extends UnusableFile {}
 
-/** Throws Unavailable for what nobody may replace or remove, and nothing for any other failure. */
+/** Throws Unavailable for a file that must not be replaced or removed; ignores any other failure. */
 export function refuseUnusable(failure: unknown): void {
   if (!(failure instanceof UnusableFile)) return;
   throw new ServiceError('Unavailable', failure.message, { cause: failure });
 }
 
-/** Makes a directory for state, its parents too, that only this process's user can enter; `UnusableFile` when it is another user's. */
+/**
+ * Creates a directory for state, with its parents, that only this process's user can enter; `UnusableFile` when it
+ * belongs to another user.
+ */
 export async function makeStateDirectory(path: string): Promise<void> {
   try {
     const first = await mkdir(path, { recursive: true, mode: 0o700 });
@@ -72,15 +75,15 @@ export async function makeStateDirectory(path: string): Promise<void> {
   if ((mode & 0o077) !== 0) await chmod(path, 0o700);
 }
 
-/** A directory of state files as it was opened. */
+/** A directory of state files after opening. */
 export interface StateDirectory {
-  /** The files in it; none when it cannot be used. */
+  /** The names of its files; empty when it is unusable. */
   readonly names: readonly string[];
-  /** Why it cannot be used, undefined when it can. */
+  /** Why it is unusable, undefined when it is usable. */
   readonly failure: UnusableFile | undefined;
 }
 
-/** Makes a directory for state when it is missing, and removes what interrupted writes left. */
+/** Creates a directory for state when it is missing, and removes the leftovers of interrupted writes. */
 export async function openStateDirectory(path: string): Promise<StateDirectory> {
   try {
     await makeStateDirectory(path);
@@ -92,15 +95,15 @@ export async function openStateDirectory(path: string): Promise<StateDirectory> 
   }
 }
 
-/** Replacing or removing what cannot be used here, because a caller asked for exactly that. */
+/** Whether a file that is unusable here is replaced or removed, at the caller's explicit request. */
 export interface StateChange {
   readonly evenUnreadable?: boolean;
   readonly evenNewer?: boolean;
 }
 
 /**
- * Replaces the file as one step that survives a crash; mode 0600. Unavailable when the disk is full or read-only, and
- * when what is there may be whole and cannot be used here.
+ * Replaces the file atomically and durably; mode 0600. Unavailable when the disk is full or read-only, and
+ * when the existing file may be intact and is unusable here.
  */
 export async function writeStateFile(
   path: string,
@@ -125,7 +128,7 @@ export async function writeStateFile(
   }
 }
 
-/** As `writeStateFile`, of JSON that carries the version of its form. */
+/** As `writeStateFile`, for JSON with a version. */
 export async function writeStateJson(
   path: string,
   fields: object,
@@ -134,7 +137,7 @@ export async function writeStateJson(
   await writeStateFile(path, formatStateJson(fields), change);
 }
 
-/** The fields of a JSON file of state, and the version of its form. */
+/** The fields of a JSON state file, with its version. */
 export function withVersion(fields: object): object {
   return { version: knownVersion, ...fields };
 }
@@ -144,7 +147,7 @@ export function formatStateJson(fields: object): string {
   return `${JSON.stringify(withVersion(fields))}\n`;
 }
 
-/** The content of the file, or undefined when there is none. `UnusableFile` when it may not be read. */
+/** The content of the file, or undefined when it is missing. `UnusableFile` when reading is not permitted. */
 export async function readStateFile(path: string): Promise<Buffer | undefined> {
   try {
     return await orAbsent(async () => {
@@ -156,7 +159,7 @@ export async function readStateFile(path: string): Promise<Buffer | undefined> {
   }
 }
 
-/** Throws `UnusableFile` for the version of a newer program. One without a version is as old as can be. */
+/** Throws `UnusableFile` for the version of a newer program. A file without a version predates all versions. */
 export function checkVersion(path: string, version: unknown): void {
   if (typeof version !== 'number' || version <= knownVersion) return;
   const what = 'was written by a newer version';
@@ -164,23 +167,23 @@ export function checkVersion(path: string, version: unknown): void {
   throw new NewerFile(path, reason, { what });
 }
 
-/** As `checkVersion`, of a file that always carries one: `DamagedFile` for any but a known version. */
+/** As `checkVersion`, for a file that always has a version: `DamagedFile` for any unknown one. */
 export function requireVersion(path: string, version: unknown): void {
   checkVersion(path, version);
   if (version === knownVersion) return;
   throw new DamagedFile(path, `its version is ${JSON.stringify(version)}`);
 }
 
-/** How the JSON of a file is read. */
+/** How the JSON of a file is parsed. */
 export interface StateJsonForm<T> {
   readonly parse: (value: unknown) => T;
-  /** Whether there are files of a time when none carried a version. */
+  /** Whether files written before versions were introduced may exist. */
   readonly mayLackVersion: boolean;
 }
 
 /**
- * The content of a JSON file as `parse` understands it. Throws `DamagedFile` when it is empty, not JSON, or when
- * `parse` throws, `UnusableFile` when it is of a newer version.
+ * The content of a JSON file, parsed by `parse`. Throws `DamagedFile` when it is empty, not JSON, or when
+ * `parse` throws, `UnusableFile` when a newer version wrote it.
  */
 export function parseStateJson<T>(
   path: string,
@@ -195,14 +198,17 @@ export function parseStateJson<T>(
     return parse(value);
   } catch (error) {
     if (error instanceof DamagedFile) throw error;
-    // the message of JSON.parse quotes the file, which may hold a secret.
+    // the message of JSON.parse quotes the file, which may hold a secret
     if (error instanceof SyntaxError) throw new DamagedFile(path, 'it is not JSON');
     const reason = error instanceof Error ? error.message : String(error);
     throw new DamagedFile(path, reason, { cause: error });
   }
 }
 
-/** As `parseStateJson`, of a file, whose version may be missing; undefined when there is none. `UnusableFile` when it may not be read. */
+/**
+ * As `parseStateJson`, for a file that may lack a version; undefined when it is missing. `UnusableFile` when reading is
+ * not permitted.
+ */
 export async function readStateJson<T>(
   path: string,
   parse: (value: unknown) => T,
@@ -211,7 +217,7 @@ export async function readStateJson<T>(
   return content && parseStateJson(path, content, { parse, mayLackVersion: true });
 }
 
-/** Removes the file durably. One that is not there is no failure; one that cannot be used here is Unavailable, and stays. */
+/** Removes the file durably. A missing file is not an error; one that is unusable here is Unavailable, and stays. */
 export async function deleteStateFile(path: string, change: StateChange = {}): Promise<void> {
   await refuseToTouch(path, change);
   await remove(path);
@@ -247,16 +253,16 @@ async function destroy(path: string): Promise<void> {
   await remove(path);
 }
 
-/** Replaces the file as `writeStateFile` does, then overwrites what it held: for files that hold a key. */
+/** Replaces the file as `writeStateFile` does, then overwrites the old content: for files that hold a key. */
 export async function replaceStateFile(path: string, content: Uint8Array | string): Promise<void> {
-  // what counts is the new file: the old one is absent, or overwritten as far as that can be done
+  // only the new file must succeed: the old one is missing, or overwritten as far as possible
   await using before = await openToOverwrite(path).catch(() => undefined);
   await writeStateFile(path, content);
   if (before !== undefined) await overwrite(before).catch(() => undefined);
 }
 
 /**
- * Removes what interrupted writes of former processes left in a directory, overwritten because it may have been a key.
+ * Removes the leftovers of interrupted writes by former processes, overwritten because they may have held a key.
  * Returns the names of the other files.
  */
 export async function removeLeftovers(directory: string): Promise<readonly string[]> {
@@ -277,13 +283,13 @@ async function writeNew(path: string, content: Uint8Array | string): Promise<voi
   await file.sync();
 }
 
-/** Each directory that was made is an entry of the one around it. */
+/** Each created directory is an entry of its parent. */
 async function flushParents(path: string, first: string): Promise<void> {
   await flushDirectory(dirname(path));
   if (path !== first) await flushParents(dirname(path), first);
 }
 
-/** Unavailable when the file is there, may be whole, and cannot be used here. */
+/** Unavailable when the file exists, may be intact, and is unusable here. */
 async function refuseToTouch(
   path: string,
   { evenUnreadable = false, evenNewer = false }: StateChange,
@@ -301,7 +307,7 @@ async function refuseToTouch(
   }
 }
 
-/** The version that a file of state says it has. Of the file of a key no text is made but its first line. */
+/** The version that a state file states. Of a key file only the first line becomes a string. */
 function versionIn(path: string, bytes: Buffer): unknown {
   const end = bytes.indexOf('\n');
   const head = parsed(bytes.subarray(0, end < 0 ? bytes.length : end));
@@ -313,11 +319,11 @@ function parsed(bytes: Buffer): unknown {
   try {
     return JSON.parse(bytes.toString('utf8'));
   } catch {
-    return undefined; // damaged, or no JSON at all
+    return undefined; // damaged, or not JSON
   }
 }
 
-/** What an administrator must put right, and the caller should know of. */
+/** The failure for a file that an administrator must repair, as an error that the caller may see. */
 async function unwritable(path: string, error: unknown): Promise<unknown> {
   const code = systemCode(error);
   if (code === undefined || !unwritableCodes.has(code)) return error;
@@ -328,7 +334,7 @@ async function unwritable(path: string, error: unknown): Promise<unknown> {
   });
 }
 
-/** What the system refused about a file, as a failure that names it. */
+/** A refusal of the system to read a file, as a failure that names the file. */
 async function unreadable(path: string, error: unknown): Promise<unknown> {
   const code = systemCode(error);
   if (code === undefined || exhaustedCodes.has(code)) return error;
@@ -337,7 +343,7 @@ async function unreadable(path: string, error: unknown): Promise<unknown> {
   return new UnusableFile(path, `${code}: ${await ownerOf(path)}`, options);
 }
 
-/** Whose the file is, or the closest directory around it that can be looked at, and whose it must be. */
+/** The owner of the file, or of the closest accessible directory above it, and the owner that it must have. */
 export async function ownerOf(path: string, name = 'it'): Promise<string> {
   try {
     const { mode, uid } = await lstat(path);
@@ -360,7 +366,7 @@ async function overwrite(file: FileHandle): Promise<void> {
   await file.sync();
 }
 
-/** Makes what was renamed or removed in a directory durable. */
+/** Makes renames and removals in a directory durable. */
 export async function flushDirectory(path: string): Promise<void> {
   await using directory: FileHandle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
   await directory.sync();
