@@ -1,19 +1,19 @@
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 
-/** Tells the number of a user or a group by its name; undefined when there is none. */
+/** Resolves the name of a user or a group to its id; undefined when it is unknown. */
 export interface Accounts {
   uid(name: string): Promise<number | undefined>;
   gid(name: string): Promise<number | undefined>;
 }
 
-/** The accounts in this machine's files, and what else `getent` knows, each asked once. A number stands for itself. */
+/** The accounts in this machine's files, and those of `getent`, each looked up once. A number resolves to itself. */
 export class SystemAccounts implements Accounts {
   readonly #files = new Map<string, Promise<string>>();
   readonly #answers = new Map<string, Promise<string>>();
   readonly #asksGetent: boolean;
 
-  /** Without getent nothing is started; names of a directory service are then unknown. */
+  /** Without getent no process is started, and names of a directory service stay unknown. */
   constructor(options: { readonly getent: boolean }) {
     this.#asksGetent = options.getent;
   }
@@ -34,7 +34,7 @@ export class SystemAccounts implements Accounts {
     return numberOf(await this.#getent(database, name), name);
   }
 
-  /** A directory service may take its time, or be away. */
+  /** A directory service may be slow or unreachable. */
   #getent(database: string, name: string): Promise<string> {
     const key = `${database} ${name}`;
     const answer = this.#answers.get(key) ?? getent(database, name);
@@ -63,7 +63,7 @@ function numberOf(text: string, name: string): number | undefined {
 }
 
 async function getent(database: string, name: string): Promise<string> {
-  // loaded here: most machines never need it, and it costs start-up time
+  // loaded lazily: most machines never need it, and it slows down the start
   const { execFile } = await import('node:child_process');
   try {
     const { stdout } = await promisify(execFile)('getent', ['--', database, name], {
@@ -71,7 +71,7 @@ async function getent(database: string, name: string): Promise<string> {
     });
     return stdout;
   } catch {
-    // not installed, or no such name
+    // getent is not installed, or the name is unknown
     return '';
   }
 }

@@ -9,14 +9,14 @@ import { priorityOf, type ServiceLog } from './log/log.ts';
 import type { LogSettings } from './log/log-settings.ts';
 import type { Implementation, ServiceProgram, StartedService } from './service-program.ts';
 
-/** A configuration as it was read. */
+/** A configuration as read from its files. */
 export interface LoadedConfig<C> {
   readonly config: C;
   /** Where the users and groups of its rules are looked up. */
   readonly accounts: Accounts;
 }
 
-/** The parts of a service that follow its configuration, and the one in force at first. */
+/** The parts of a service that a configuration changes, and the initial configuration. */
 export interface ConfiguredParts<S extends ServiceDefinition, C extends CommonConfig> {
   readonly program: ServiceProgram<S, C>;
   readonly started: StartedService<S, C>;
@@ -27,7 +27,7 @@ export interface ConfiguredParts<S extends ServiceDefinition, C extends CommonCo
   readonly logSettings: LogSettings;
 }
 
-/** Puts configurations in force, one after the other: what can fail comes first, then all of it at once. */
+/** Applies configurations one after the other: first every step that can fail, then the switch as a whole. */
 export function configApplier<S extends ServiceDefinition, C extends CommonConfig>(
   {
     program,
@@ -63,7 +63,7 @@ export function configApplier<S extends ServiceDefinition, C extends CommonConfi
   };
 }
 
-/** Throws for a configuration that changes what only a restart can change. */
+/** Throws for a configuration that changes settings fixed until a restart. */
 function refuseFixed<S extends ServiceDefinition, C extends CommonConfig>(
   { service, fixedSettings }: ServiceProgram<S, C>,
   before: C,

@@ -1,28 +1,28 @@
-/** How long a back-off waits. */
+/** The delays of a back-off. */
 export interface BackoffOptions {
-  /** No wait is shorter: it bounds how often something is tried in a row. */
+  /** The shortest delay: bounds how often retries follow each other directly. */
   readonly leastMs: number;
-  /** The first wait is no longer, and each further one may be twice as long. */
+  /** The longest first delay; the bound doubles with each further one. */
   readonly firstMs: number;
-  /** No wait is longer. */
+  /** The longest delay. */
   readonly maxMs: number;
-  /** What lasted for so long before it failed has worked: its failure is a first one again. */
+  /** After running for this long a failure counts as the first one again. */
   readonly healthyMs?: number;
 }
 
-/** What is known about a failure. */
+/** Details of a failure. */
 export interface Failure {
-  /** How long it lasted what has failed now. */
+  /** How long the operation ran before it failed. */
   readonly lastedMs?: number | undefined;
-  /** For how long the other side asked to be left alone. */
+  /** The delay that the other side asked for. */
   readonly askedMs?: number | undefined;
 }
 
-/** Of the time that the other side asked for, so much more at most: it may have asked many for the same. */
+/** Spread on top of a delay that the other side asked for: it may have asked many clients for the same. */
 const askedSpread = 1 / 5;
 
 /**
- * When to retry what failed: after a time anywhere between `leastMs` and a bound that doubles with each failure ("full
+ * When to retry: after a random delay between `leastMs` and a bound that doubles with each failure ("full
  * jitter"), so that the devices of a fleet, which lose a service together, do not return to it together.
  * https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
  */
@@ -38,14 +38,14 @@ export class Backoff {
     this.#random = random;
   }
 
-  /** When to retry, undefined when that time has come or nothing failed. */
+  /** When to retry, undefined when that time has passed or nothing failed. */
   retryAt(now: Date): Date | undefined {
-    // a clock that was set back makes no wait longer
+    // a clock that was set back does not prolong the delay
     this.#retryAt = Math.min(this.#retryAt, now.getTime() + this.#delayMs);
     return this.#retryAt > now.getTime() ? new Date(this.#retryAt) : undefined;
   }
 
-  /** Notes a failure; returns how long to wait, never less than was asked for. */
+  /** Records a failure; returns the delay, never less than the other side asked for. */
   failed(now: Date, { lastedMs = 0, askedMs = 0 }: Failure = {}): number {
     const { healthyMs } = this.#options;
     if (healthyMs !== undefined && lastedMs >= healthyMs) this.#failures = 0;
@@ -57,7 +57,7 @@ export class Backoff {
     return this.#delayMs;
   }
 
-  /** Forgets all failures: it works, or their cause may have gone. */
+  /** Resets the delays: an attempt succeeded, or the cause of the failures may be fixed. */
   reset(): void {
     this.#failures = 0;
     this.#retryAt = 0;

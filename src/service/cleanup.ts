@@ -1,4 +1,4 @@
-/** What a process must undo before it ends, undone in reverse order. */
+/** Steps that undo a start, run in reverse order before the process ends. */
 export class Cleanup implements AsyncDisposable {
   readonly #steps: (() => void | Promise<void>)[] = [];
   #disposed = false;
@@ -12,7 +12,7 @@ export class Cleanup implements AsyncDisposable {
     return value;
   }
 
-  /** Runs the function at the end, before everything that was registered earlier. */
+  /** Runs the function at the end, before all steps registered earlier. */
   defer(step: () => void | Promise<void>): void {
     if (this.#disposed) throw new TypeError('clean-up has already begun');
     this.#steps.push(step);

@@ -2,19 +2,19 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { ServiceDefinition } from '../dbus/definition.ts';
 
-/** What a service was started to do. */
+/** The command that a service was started with. */
 export type Command =
   | { readonly kind: 'serve'; readonly configDir: string; readonly stateDir: string | undefined }
   | { readonly kind: 'introspect' }
   | { readonly kind: 'help' }
   | { readonly kind: 'version' };
 
-/** The command line is wrong; the process ends with 2. */
+/** The command line is invalid; the process exits with 2. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-/** What the arguments say; UsageError when they say nothing. */
+/** Parses the arguments; throws UsageError when they are invalid. */
 export function parseCommandLine(args: readonly string[]): Command {
   const values = parseOptions(args);
   if (values.help === true) return { kind: 'help' };
@@ -43,7 +43,7 @@ function parseOptions(args: readonly string[]) {
   }
 }
 
-/** Node begins a message with a capital; ours begin without. */
+/** Node's messages begin with a capital; ours do not. */
 function lowerCase(message: string): string {
   return message.charAt(0).toLowerCase() + message.slice(1);
 }
@@ -65,7 +65,7 @@ SIGHUP reads the configuration again: a good one takes effect without losing a c
 `;
 }
 
-/** Where state is kept: the command line, the configuration, systemd, the usual place. */
+/** The state directory: from the command line, the configuration, systemd, or the default. */
 export function stateDirOf(
   name: string,
   choices: {
@@ -75,7 +75,7 @@ export function stateDirOf(
   },
 ): string {
   const { commandLine, config, environment } = choices;
-  // systemd lists all state directories of the unit; the first is the one to use.
+  // systemd lists all state directories of the unit; the first is the one to use
   const fromSystemd = environment['STATE_DIRECTORY']?.split(':')[0];
   const configured = config.homedir_path ?? config.homedir;
   return commandLine ?? configured ?? (fromSystemd || undefined) ?? join('/var/lib/iotedge', name);

@@ -1,26 +1,26 @@
-/** When a service may end until it is called again. */
+/** When a service may exit until the next call activates it. */
 export interface IdleOptions {
-  /** 0 is never. */
+  /** 0 disables the idle exit. */
   readonly idleMs: number;
-  /** Calls or operations under way. */
+  /** Whether calls or operations are in progress. */
   readonly isBusy: () => boolean;
-  /** When the last call came or ended, by `performance.now()`. */
+  /** When the last call arrived or ended, by `performance.now()`. */
   readonly lastActivityAt: () => number;
-  /** When the service has to do something by itself. */
+  /** When the next scheduled task of the service is due. */
   readonly due: () => Date | undefined;
   readonly now: () => Date;
-  /** Told once. */
+  /** Called once. */
   readonly onIdle: () => void;
 }
 
-/** A service that has something to do this soon stays. */
+/** A service with a task due this soon does not exit. */
 const soonMs = 600_000;
 const minPauseMs = 5;
 
-/** Notices when a service has had nothing to do for a while. */
+/** Detects when a service has been idle for long enough. */
 export class IdleWatch implements Disposable {
   readonly #options: IdleOptions;
-  /** From when on idle time counts, unless a call came or ended later. */
+  /** Start of the idle time, unless a call arrived or ended later. */
   #busyUntil = performance.now();
   #timer: NodeJS.Timeout | undefined;
   #idleMs = 0;
@@ -31,7 +31,7 @@ export class IdleWatch implements Disposable {
     this.idleMs = options.idleMs;
   }
 
-  /** Counts anew with another time; 0 is never. */
+  /** Restarts the idle time with another limit; 0 disables the idle exit. */
   set idleMs(value: number) {
     this.#idleMs = value;
     this.#busyUntil = performance.now();

@@ -1,7 +1,7 @@
 /**
- * A signal that aborts with the first of others, until it is disposed of. The results of AbortSignal.any that had a
+ * A signal that aborts with the first of its sources, until it is disposed of. Results of AbortSignal.any that had a
  * listener live as long as the longest-lived of their sources (Node 20): where that is the life of the process and the
- * result is that of one request, memory grows without an end.
+ * result belongs to one request, memory grows without bound.
  */
 export class JoinedSignal implements Disposable {
   readonly #controller = new AbortController();
@@ -20,7 +20,7 @@ export class JoinedSignal implements Disposable {
     }
   }
 
-  /** One that aborts after this time too, with a TimeoutError as AbortSignal.timeout has. */
+  /** Also aborts after this time, with a TimeoutError as AbortSignal.timeout has. */
   static within(ms: number, source: AbortSignal): JoinedSignal {
     const joined = new JoinedSignal([source]);
     const late = (): void =>

@@ -1,17 +1,20 @@
 /**
- * Runs one task at a time, in the order in which they were asked for. The failure of a task is that of its caller
- * alone. A task must not wait for one that it asks the same mutex for.
+ * Runs one task at a time, in the order of the calls. The failure of a task reaches its own caller only.
+ * A task must not wait for another task of the same mutex.
  */
 export class Mutex {
-  /** What starts each task that waits; the first one is next. */
+  /** Starts of the waiting tasks, in order. */
   readonly #waiting = new Set<() => void>();
   #isHeld = false;
 
-  /** The outcome of the task. A signal that is aborted before its turn rejects with its reason, and it never runs. */
+  /**
+   * Returns the outcome of the task. A signal that aborts before the task starts rejects with its reason, and the task
+   * never runs.
+   */
   async run<T>(task: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     await this.#acquire(signal);
     try {
-      // it may have been aborted since its turn was granted
+      // it may have been aborted after the mutex was handed over
       signal?.throwIfAborted();
       return await task();
     } finally {
@@ -39,7 +42,7 @@ export class Mutex {
     });
   }
 
-  /** Hands over to the next task without a gap: one that comes now is behind it. */
+  /** Hands over to the next task directly, so that a new one queues behind it. */
   #release(): void {
     const [next] = this.#waiting;
     if (next === undefined) {
@@ -51,11 +54,11 @@ export class Mutex {
   }
 }
 
-/** A mutex for each key: tasks of one key run one at a time, those of different keys side by side. */
+/** A mutex for each key: tasks of one key run one at a time, those of different keys concurrently. */
 export class KeyedMutex<K> {
   readonly #entries = new Map<K, { readonly mutex: Mutex; tasks: number }>();
 
-  /** How many keys have tasks that run or wait. */
+  /** How many keys have running or waiting tasks. */
   get size(): number {
     return this.#entries.size;
   }

@@ -1,32 +1,32 @@
 /**
- * Reloading the configuration, as a service manager asks for with SIGHUP:
+ * Reloading the configuration, which a service manager requests with SIGHUP:
  *
- *   SIGHUP ─► RELOADING=1 ─► read ─► in force ─► READY=1
- *                              └───► refused: the old one stays, LastError and the journal say why
+ *   SIGHUP ─► RELOADING=1 ─► read ─► applied ─► READY=1
+ *                              └───► refused: the old one stays, LastError and the journal report why
  *
- * Reloads happen one after the other, as many as were asked for.
+ * Reloads run one after the other, one for each request.
  */
 import { describeError } from '../errors.ts';
 import { ConfigError, formatProblem, type Problem } from './config/config-problem.ts';
 import type { Log } from './log/log.ts';
 import { Mutex } from './mutex.ts';
 
-/** What a reload does, and whom it notifies. */
+/** The steps of a reload, and who is notified of it. */
 export interface ReloadOptions<T> {
-  /** Reads the configuration; throws `ConfigError` for one that is wrong. */
+  /** Reads the configuration; throws `ConfigError` when it is invalid. */
   readonly load: () => Promise<T>;
-  /** Puts it in force; a rejection leaves the old one as it was. */
+  /** Applies it; a rejection leaves the old one unchanged. */
   readonly apply: (loaded: T) => Promise<void>;
-  /** Shows why the configuration on the disk is not in force, '' when it is. */
+  /** Reports why the configuration on the disk is not in force, '' when it is. */
   readonly setProblem: (problem: string) => void;
   /** Notifies systemd of the state of the process. */
   readonly notify: (state: string) => boolean;
-  /** Aborted when the service stops: nothing is reloaded any more. */
+  /** Aborted when the service stops: no reload runs any more. */
   readonly stop: AbortSignal;
   readonly log: Log;
 }
 
-/** More problems at once only fill the journal. */
+/** Logging more problems at once would only flood the journal. */
 const mostLogged = 20;
 const longestShown = 1024;
 
@@ -40,12 +40,12 @@ export class ReloadQueue<T> {
     this.#options = options;
   }
 
-  /** Whether a reload is asked for that has not ended. */
+  /** Whether a requested reload has not ended. */
   get isPending(): boolean {
     return this.#pending > 0;
   }
 
-  /** Asks for one more reload. */
+  /** Requests one more reload. */
   readonly request = (): void => {
     this.#pending++;
     void this.#mutex.run(async () => {

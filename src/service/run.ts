@@ -1,12 +1,12 @@
 /**
  * The life of a service process:
  *
- *   configuration ─► connect ─► start ─► export objects ─► take the name ─► serve
- *     │ 78                                                  SIGTERM, idle │  │ bus lost
- *     ▼                                                                   ▼  ▼ 1
- *   end                0 ◄─ flush ◄─ clean up ◄─ answer ◄─ give the name back
+ *   configuration ─► connect ─► start ─► export objects ─► request the name ─► serve
+ *     │ 78                                                     SIGTERM, idle │  │ bus lost
+ *     ▼                                                                      ▼  ▼ 1
+ *   end                0 ◄─ flush ◄─ clean up ◄─ drain calls ◄─ release the name
  *
- * Ending in any other way is a failure, so the exit code is 1 until the stop was orderly.
+ * Any other end is a failure, so the exit code is 1 until the stop was orderly.
  */
 import { writeFileSync } from 'node:fs';
 import { Bus, systemBusAddress } from '../dbus/bus.ts';
@@ -28,14 +28,14 @@ import { runService } from './service-lifecycle.ts';
 import type { ServiceProgram } from './service-program.ts';
 import { openStateDirectory } from './state/state-file.ts';
 
-/** A service with its configuration. */
+/** A service with its configuration schema and parser. */
 export interface Program<S extends ServiceDefinition, C extends CommonConfig>
   extends ServiceProgram<S, C> {
   readonly schema: Schema;
   readonly parse: (value: unknown, context: ParseContext) => C;
 }
 
-/** What ends a process that cannot go on. */
+/** State of the handlers for unexpected failures. */
 interface Crash {
   log: ServiceLog | undefined;
 }
@@ -43,7 +43,7 @@ interface Crash {
 const exitCode = { stopped: 0, failed: 1, usage: 2, configuration: 78 } as const;
 const version = process.env['IOTEDGE_VERSION'] ?? 'development';
 
-/** Runs the service as this process does what its arguments say, and ends the process. */
+/** Runs the command that this process's arguments request, and ends the process. */
 export async function main<S extends ServiceDefinition, C extends CommonConfig>(
   program: Program<S, C>,
 ): Promise<void> {
@@ -75,7 +75,7 @@ async function obey<S extends ServiceDefinition, C extends CommonConfig>(
   }
 }
 
-/** Throws when it cannot be written, unless nobody reads any more. */
+/** Throws when writing fails, unless the reader has closed the pipe. */
 function print(text: string): number {
   try {
     writeFileSync(process.stdout.fd, text);
@@ -112,7 +112,7 @@ async function serveFrom<S extends ServiceDefinition, C extends CommonConfig>(
     environment: process.env,
   });
   const { failure } = await openStateDirectory(stateDir);
-  // what does not need it is served: each store tells what it lacks
+  // calls that do not need it are served: each store reports its own failure
   if (failure !== undefined) log.error('state directory unusable', { error: failure.message });
   const bus = await Bus.connect(systemBusAddress(), {
     onStall: (isOver) => reportStall(log, isOver),
@@ -141,7 +141,7 @@ async function serveFrom<S extends ServiceDefinition, C extends CommonConfig>(
   return exitCode.stopped;
 }
 
-/** A bus that takes nothing is usually full of replies that their callers do not read. */
+/** A bus that accepts no messages is usually full of replies that clients do not read. */
 function reportStall(log: ServiceLog, isOver: boolean): void {
   if (isOver) log.warn('bus accepts messages again');
   else log.warn('bus accepts no messages, replies are held: look for clients that do not read');
@@ -165,7 +165,7 @@ function logWarnings(log: ServiceLog, warnings: readonly Problem[]): void {
   }
 }
 
-/** From now on SIGHUP asks for a reload; what it asks for before there is a listener is not lost. */
+/** SIGHUP requests a reload from now on; requests before a listener exists are queued. */
 function hangUps(): (listener: () => void) => void {
   let early = 0;
   let request = (): void => void early++;
@@ -176,7 +176,7 @@ function hangUps(): (listener: () => void) => void {
   };
 }
 
-/** Aborted by the first signal; a second one ends the process at once, as a failure. */
+/** Aborted by the first signal; a second one ends the process immediately, as a failure. */
 function stopOnSignals(): AbortSignal {
   const stop = new AbortController();
   for (const name of ['SIGTERM', 'SIGINT'] as const) {

@@ -19,23 +19,23 @@ import type { ServiceProgram, StartContext, StartedService } from './service-pro
 import { ShownFile } from './shown-file.ts';
 import { drain, watchForShutdown } from './shutdown.ts';
 
-/** What the process gives a service to run with. */
+/** The environment that the process provides for a service. */
 export interface ServiceEnvironment<C> extends LoadedConfig<C> {
   readonly bus: Bus;
   readonly stateDir: string;
   readonly log: ServiceLog;
   readonly version: string;
-  /** Tells systemd about the state of the process; false without systemd. */
+  /** Notifies systemd of the state of the process; false without systemd. */
   readonly notify: (state: string) => boolean;
-  /** Aborted when the service is to stop. */
+  /** Aborted when the service must stop. */
   readonly stop: AbortSignal;
   /** Reads the configuration again; throws `ConfigError`. */
   readonly loadConfig: () => Promise<LoadedConfig<C>>;
-  /** Calls back for every reload that was asked for, those included that came before. */
+  /** Calls the listener for every requested reload, earlier requests included. */
   readonly onReloadRequest: (listener: () => void) => void;
 }
 
-/** The parts of a service that runs. */
+/** The parts of a running service. */
 interface Lifecycle<S extends ServiceDefinition, C extends CommonConfig> {
   readonly program: ServiceProgram<S, C>;
   readonly started: StartedService<S, C>;
@@ -48,11 +48,11 @@ interface Lifecycle<S extends ServiceDefinition, C extends CommonConfig> {
 }
 
 const logOpensAfterMs = 1000;
-/** Whoever activates a service waits for it no longer than this because of others. */
+/** A client that activates a service waits no longer than this for other processes. */
 const readyWithinMs = 1000;
 const shownIsSavedWithinMs = 1000;
 
-/** Serves until told to stop or idle, and stops in order. Rejects when the service cannot start. */
+/** Serves until the service is stopped or idle, and stops in order. Rejects when the service cannot start. */
 export async function runService<S extends ServiceDefinition, C extends CommonConfig>(
   program: ServiceProgram<S, C>,
   environment: ServiceEnvironment<C>,
@@ -83,7 +83,7 @@ export async function runService<S extends ServiceDefinition, C extends CommonCo
   }
 }
 
-/** A start may wait for a token or another service: who stops the service meanwhile waits for neither. */
+/** A start may wait for a token or another service; a stop in the meantime waits for neither. */
 async function startUnlessStopped<S extends ServiceDefinition, C extends CommonConfig>(
   program: ServiceProgram<S, C>,
   context: StartContext<S, C>,
@@ -102,7 +102,7 @@ async function startUnlessStopped<S extends ServiceDefinition, C extends CommonC
   }
 }
 
-/** Waits for what a service wants to know before anybody reads it, though not for long. */
+/** Waits, though not for long, for state that clients should see complete at their first read. */
 async function untilReady<S extends ServiceDefinition, C>(
   { ready }: Pick<StartedService<S, C>, 'ready'>,
   { stop, log }: { readonly stop: AbortSignal; readonly log: Log },
@@ -122,7 +122,7 @@ function now(): Date {
   return new Date();
 }
 
-/** From taking the name to the last answer. */
+/** From requesting the name to the last reply. */
 async function serveUntilIdle<S extends ServiceDefinition, C extends CommonConfig>(
   lifecycle: Lifecycle<S, C>,
 ): Promise<void> {
@@ -130,7 +130,7 @@ async function serveUntilIdle<S extends ServiceDefinition, C extends CommonConfi
   const { bus, config, log, notify, stop, version } = environment;
   objects.onChange(shown.forget);
   const named = bus.requestName(program.service.busName);
-  // what is announced from here on follows the name on the wire: no reader comes between
+  // signals emitted from here on follow the name on the wire: no client reads in between
   objects.goLive();
   await named;
   objects.announceSince(shown.before);
@@ -153,7 +153,7 @@ async function serveUntilIdle<S extends ServiceDefinition, C extends CommonConfi
   const reloads = new ReloadQueue({ load, apply, setProblem, notify, stop, log });
   onReloadRequest(reloads.request);
   await end.reached;
-  // told to stop, perhaps for a restart: who leaves by itself comes back as it was
+  // stopped, perhaps for a restart: only an idle exit preserves the settings
   if (stop.aborted) await logSettings.forget();
   clearTimeout(opening);
   notify('STOPPING=1');
@@ -169,7 +169,7 @@ async function serveUntilIdle<S extends ServiceDefinition, C extends CommonConfi
   log.info('stopped');
 }
 
-/** A disk that does not answer holds up nothing. */
+/** A disk that hangs delays nothing. */
 async function saveShown<S extends ServiceDefinition, C extends CommonConfig>({
   shown,
   objects,

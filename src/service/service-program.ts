@@ -1,4 +1,4 @@
-/** What a service is to the process that runs it: how it starts, what it serves, and its hooks. */
+/** Interface between a service and the process that runs it: how it starts, what it serves, and its hooks. */
 import type { Bus } from '../dbus/bus.ts';
 import type { ServiceDefinition } from '../dbus/definition.ts';
 import type { ObjectManager } from '../dbus/server/object-manager.ts';
@@ -8,18 +8,18 @@ import type { Cleanup } from './cleanup.ts';
 import type { CommonConfig } from './config/common-config.ts';
 import type { Log } from './log/log.ts';
 
-/** What a service is given to start with. */
+/** Everything that a service starts with. */
 export interface StartContext<S extends ServiceDefinition, C> {
   readonly bus: Bus;
   /** The objects on the bus; when the start is over, every property of the manager has a value. */
   readonly objects: ObjectManager<S>;
   readonly config: C;
-  /** Exists, and only the service's user can enter it. */
+  /** Exists and is accessible to the service's user only. */
   readonly stateDir: string;
   readonly log: Log;
-  /** Aborted when the service stops: while it starts at once, later after the last call was answered. */
+  /** Aborted when the service stops: immediately while it starts, later after the reply to the last call. */
   readonly signal: AbortSignal;
-  /** Undone after that. */
+  /** Runs after that. */
   readonly cleanup: Cleanup;
   readonly now: () => Date;
   readonly startedAt: Date;
@@ -30,40 +30,40 @@ export interface StartContext<S extends ServiceDefinition, C> {
 export interface Implementation<S extends ServiceDefinition> {
   readonly handlers: ServingOptions<S, typeof nameParsers>['handlers'];
   readonly resolvers: ServingOptions<S, typeof nameParsers>['resolvers'];
-  /** More for `Describe`. */
+  /** Additional content of `Describe`. */
   readonly describeMore?: () => Readonly<Record<string, unknown>>;
 }
 
-/** What calls are answered with from now on, as far as another configuration changes it. */
+/** The parts of an implementation that another configuration changes. */
 export interface Reloaded<S extends ServiceDefinition> extends Partial<Implementation<S>> {
-  /** Called when the last call has ended that began under the configuration before. */
+  /** Called when the last call that began under the previous configuration has ended. */
   readonly retire?: () => Promise<void> | void;
 }
 
-/** A service that has started: its implementation, its hooks, and when it may end. */
+/** A service that has started: its implementation, its hooks, and when it may exit. */
 export interface StartedService<S extends ServiceDefinition, C = CommonConfig>
   extends Implementation<S> {
-  /** Puts another configuration in force; a rejection leaves the one before as it was. */
+  /** Applies another configuration; a rejection leaves the previous one unchanged. */
   readonly reload?: (config: C) => Promise<Reloaded<S>>;
   /**
-   * Resolves when what the properties show holds, as far as that is for a neighbour or an engine to say. The name waits
-   * for it a second; what is found out later is announced.
+   * Resolves when the properties are up to date as far as they depend on another service or an engine. The name is
+   * requested after a second at the latest; later changes are announced.
    */
   readonly ready?: () => Promise<void>;
-  /** Called once the service has its name. */
+  /** Called once the service owns its name. */
   readonly onNameAcquired?: () => void;
-  /** Whether an operation is unfinished that no call waits for. */
+  /** Whether an operation without a waiting call is unfinished. */
   readonly isBusy?: () => boolean;
-  /** When something has to be done next. */
+  /** When the next scheduled task is due. */
   readonly due?: () => Date | undefined;
 }
 
-/** One of the services, as its `main.ts` states it. */
+/** One of the services, as its `main.ts` defines it. */
 export interface ServiceProgram<S extends ServiceDefinition, C extends CommonConfig> {
   readonly service: S;
   readonly start: (context: StartContext<S, C>) => Promise<StartedService<S, C>>;
-  /** False for a service that never ends by itself. */
+  /** False for a service that never exits when idle. */
   readonly idleExit?: boolean;
-  /** The settings that need a restart to change, each with its value; where state is kept is one anyway. */
+  /** The settings that need a restart to change, with their values; the state directory always does. */
   readonly fixedSettings?: (config: C) => Readonly<Record<string, unknown>>;
 }

@@ -7,7 +7,7 @@ export interface SharedReadsOptions {
   readonly most?: number;
 }
 
-/** A read; its signal aborts when nobody waits for it any more. */
+/** A read; its signal aborts when no caller waits for it any more. */
 export type Read<T> = (signal: AbortSignal) => Promise<T>;
 
 interface Reading<T> {
@@ -19,8 +19,8 @@ interface Reading<T> {
 }
 
 /**
- * Reads that anybody may ask for and that cost more than their result: who asks while one is in progress joins it,
- * and its result, a failure too, is cached for a second. A change must evict what it changes.
+ * Reads that any client may request and that cost more than their result: a call while one is in progress joins it,
+ * and its result, a failure too, is cached for a second. A change must evict the results that it affects.
  */
 export class SharedReads<T> {
   readonly #elapsedMs: () => number;
@@ -38,19 +38,22 @@ export class SharedReads<T> {
     this.#most = most;
   }
 
-  /** The result under this key, read now unless it was within the last second; Cancelled when the signal aborts first. */
+  /**
+   * The result for this key, read now unless it was read within the last second; Cancelled when the signal aborts
+   * first.
+   */
   async get(key: string, read: Read<T>, signal?: AbortSignal): Promise<T> {
     if (signal?.aborted === true) throw cancelled();
     const known = this.#readings.get(key);
     const reading = known !== undefined && this.#isFresh(known) ? known : this.#begin(key, read);
     if (signal === undefined) {
-      reading.waiting = Number.POSITIVE_INFINITY; // somebody will wait to its end
+      reading.waiting = Number.POSITIVE_INFINITY; // a caller without a signal waits to the end
       return reading.result;
     }
     return this.#wait(key, reading, signal);
   }
 
-  /** Makes the next read a new one; of the one in progress only those hear who asked before. */
+  /** Evicts a result, so that the next call starts a new read; a read in progress serves earlier callers only. */
   evict(key: string): void {
     this.#readings.delete(key);
   }

@@ -1,10 +1,10 @@
 /**
- * What a service last showed, written when it ends in order, so that the next process can announce what changed while
- * none was there: clients cache properties, and some for longer than the process lives that told them.
+ * The properties that a service last exposed, saved when it ends in order, so that the next process can announce what
+ * changed in between: clients cache properties, some beyond the life of the process that sent them.
  *
- *   there, as read ──► a change is announced ──► gone ──► the service ends ──► written
+ *   present, as read ──► a change is announced ──► removed ──► the service ends ──► saved
  *
- * After a crash it is there only if nothing was announced since it was written: then it still holds.
+ * After a crash it is present only if nothing was announced since it was saved: then it is still accurate.
  */
 import { unlinkSync } from 'node:fs';
 import { join } from 'node:path';
@@ -16,24 +16,24 @@ import { readStateJson, writeStateFile } from './state/state-file.ts';
 const formatVersion = 1;
 const objectPath = /^(\/[A-Za-z0-9_]+)+$/;
 
-/** What the file of a service is opened with. */
+/** Options of `ShownFile.open`. */
 export interface ShownFileOptions {
   readonly stateDir: string;
-  /** Of the program: what another one showed may have had other properties. */
+  /** Of the program: another version may have exposed other properties. */
   readonly version: string;
   readonly log: Log;
 }
 
-/** The file with digests of what a service showed. Nothing that happens to it holds anything up. */
+/** The file with digests of the exposed properties. Its failures delay nothing. */
 export class ShownFile {
   readonly #path: string;
   readonly #version: string;
   readonly #log: Log;
   readonly #before: Shown | undefined;
   #isThere: boolean;
-  /** Whether the file says what is shown at present: every change is announced, and ends that. */
+  /** Whether the file matches the exposed properties: every change is announced, and invalidates it. */
   #holds: boolean;
-  /** Counts the changes that were announced, so that a write notices one. */
+  /** Counts announced changes, so that a write can detect one. */
   #changes = 0;
 
   private constructor(options: ShownFileOptions, found: Found) {
@@ -46,17 +46,17 @@ export class ShownFile {
     this.#holds = found.shown !== undefined;
   }
 
-  /** Reads what the process before this one left. */
+  /** Reads the file of the previous process. */
   static async open(options: ShownFileOptions): Promise<ShownFile> {
     return new ShownFile(options, await read(options));
   }
 
-  /** What the service showed when it ended; undefined when nobody knows. */
+  /** The properties that the service exposed when it ended; undefined when unknown. */
   get before(): Shown | undefined {
     return this.#before;
   }
 
-  /** Removes the file: what it says is about to be changed. At once, as the change may be announced at once. */
+  /** Removes the file because a change makes it outdated. Synchronously, as the change may be announced immediately. */
   readonly forget = (): void => {
     this.#changes++;
     this.#holds = false;
@@ -74,7 +74,7 @@ export class ShownFile {
     }
   };
 
-  /** Writes what is shown at the end, unless the file says so already. Never rejects. */
+  /** Saves the exposed properties at the end, unless the file matches them. Never rejects. */
   async save(shown: () => Shown): Promise<void> {
     if (this.#holds) return;
     this.forget();
@@ -117,12 +117,12 @@ function textOf(program: string, shown: Shown): string {
   return `${JSON.stringify(content)}\n`;
 }
 
-/** In one order, so that the same content is the same text. */
+/** Sorted, so that equal content has equal text. */
 function sorted<T>(map: ReadonlyMap<string, T>): Readonly<Record<string, T>> {
   return Object.fromEntries<T>([...map].sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** Null for what another version showed. */
+/** Null when another version wrote the file. */
 function parse(value: unknown, version: string): Shown | null {
   const fields = entriesOf(value);
   if (fields.get('version') !== formatVersion || fields.get('program') !== version) return null;

@@ -6,25 +6,25 @@ import { IdleWatch } from './idle.ts';
 
 type Served = Pick<Server<ServiceDefinition>, 'pendingCalls' | 'lastActivityAt' | 'abandonCalls'>;
 
-/** What a service does besides answering calls. */
+/** Activity of a service besides its calls. */
 interface Work {
   readonly isBusy?: () => boolean;
   readonly due?: () => Date | undefined;
 }
 
-/** Of a service that leaves by itself, and of one that is told to. */
+/** How long calls may take at an idle exit, and when the service is stopped. */
 const callsMayFinishMs = { idle: 10_000, stopped: 3000 };
 const callsMayGiveUpMs = 2000;
 const lookEveryMs = 10;
 
-/** When the service ends: told to stop, or idle. */
+/** The end of a service: stopped, or idle. */
 export interface Shutdown {
   readonly reached: Promise<void>;
-  /** Counts idle time anew, up to another limit; 0 is none. */
+  /** Restarts the idle time with another limit; 0 disables the idle exit. */
   readonly countIdle: (idleMs: number) => void;
 }
 
-/** Notices when the service is to end. */
+/** Detects when the service must end. */
 export function watchForShutdown(
   running: Work,
   options: {
@@ -62,8 +62,8 @@ export function watchForShutdown(
 }
 
 /**
- * Gives the name back and finishes what was sent before: everything that the bus routed here arrives before its
- * reply to ReleaseName. Operations that nobody waits for are finished too, unless the service was told to stop.
+ * Releases the name and finishes earlier calls: everything that the bus routed here arrives before its reply to
+ * ReleaseName. Operations without a waiting call are finished too, unless the service was stopped.
  */
 export async function drain(
   running: Pick<Work, 'isBusy'>,
