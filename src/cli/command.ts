@@ -1,6 +1,6 @@
 import type { Bus } from '../dbus/bus.ts';
 
-/** What a command has to work with. */
+/** The environment of a command. */
 export interface CommandContext {
   /** Connects to the system bus on first use. */
   readonly bus: () => Promise<Bus>;
@@ -10,9 +10,9 @@ export interface CommandContext {
   readonly print: (text: string) => void;
 }
 
-/** One command line verb; it answers the exit code. */
+/** One command line verb; it returns the exit code. */
 export interface Command {
-  /** The words that call it: `keys list`. */
+  /** The words that select it: `keys list`. */
   readonly words: string;
   readonly summary: string;
   /** Names of the positional arguments, all required. */

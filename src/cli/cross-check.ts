@@ -1,4 +1,4 @@
-/** What only the four files together show: ids that none of them makes, grants that are missing. */
+/** Checks across the files of all four services: ids that none of them creates, missing grants. */
 import type { CertificatesConfig } from '../certificates/config/config.ts';
 import { idGlobMatches } from '../glob.ts';
 import type { IdentityConfig } from '../identity/config/config.ts';
@@ -20,18 +20,18 @@ export interface Configurations {
   readonly modules?: PlacedConfig<ModulesConfig> | undefined;
 }
 
-/** What is wrong, and what may be. */
+/** Definite problems, and possible ones. */
 export interface CrossFindings {
   readonly problems: readonly Problem[];
   readonly warnings: readonly Problem[];
 }
 
-/** An id in a setting of one file that is about a thing of another service. */
+/** An id in a setting of one file that refers to an object of another service. */
 interface Reference {
   readonly kind: 'key' | 'certificate';
   readonly id: string;
   readonly place: (message: string) => Problem;
-  /** It may well come about later: whoever asks for a certificate makes its key. */
+  /** It may be created later: a request for a certificate creates its key. */
   readonly isFuture?: boolean;
 }
 
@@ -44,11 +44,11 @@ interface Use extends Reference {
 /** The uid of a user of this machine; undefined when there is none of that name. */
 type UidOf = (user: string) => number | undefined;
 
-/** Compares the files with one another. */
+/** Checks the files against one another. */
 export function crossCheck(all: Configurations, uidOf: UidOf): CrossFindings {
   const unknown = [...referencesOf(all)].filter((one) => isUnknown(one, all));
   const found = unknown.map((one) => ({ one, problem: one.place(unknownText(one)) }));
-  // of a file that is not there nothing is known but that it makes nothing
+  // a missing file defines no ids, but its service may still have some
   const isSure = ({ one: { kind, isFuture = false } }: { readonly one: Reference }): boolean =>
     !isFuture && ((kind === 'key' ? all.keys : all.certificates)?.sources.length ?? 0) > 0;
   const sure = found.filter(isSure).map(({ problem }) => problem);
@@ -114,13 +114,13 @@ function* certificatesReferences(
   }
 }
 
-/** Where a setting stands, or one around it. */
+/** Reports at the position of a setting, or of one around it. */
 function placeIn(file: PlacedConfig<unknown>, path: SettingPath): Reference['place'] {
   return (message) => file.problemAt(path, message);
 }
 
 function isUnknown({ kind, id }: Reference, { keys, certificates }: Configurations): boolean {
-  // the services' own ids are made by them
+  // the services create the reserved ids themselves
   if (id === '' || id.startsWith(reservedPrefix)) return false;
   if (kind === 'key') {
     if (keys === undefined) return false;
@@ -181,7 +181,7 @@ function missingGrant(
   return [place(text)];
 }
 
-/** Of which type the key is, and so which mechanisms it is used with, is in no file. */
+/** No file states the type of the key, which decides the mechanisms: one permitted mechanism is enough. */
 function maySign(
   id: string,
   user: Account,
@@ -204,7 +204,7 @@ interface Account {
   readonly uid: number | undefined;
 }
 
-/** What only the machine of the service knows, who is in a group and which uid its user has, is not in doubt. */
+/** Groups and uids that only the service's machine can resolve get the benefit of the doubt. */
 function isFor({ user }: { readonly user?: string }, { name, uid }: Account): boolean {
   if (user === undefined || user === name) return true;
   return /^[0-9]{1,10}$/.test(user) && (uid === undefined || uid === Number(user));

@@ -2,18 +2,18 @@ import { type Bus, BusError } from '../dbus/bus.ts';
 import type { ServiceDefinition } from '../dbus/definition.ts';
 import { ServiceError } from '../errors.ts';
 
-/** What `Describe` of a service answers. */
+/** The reply of a service's `Describe`. */
 export interface Description {
   readonly version: string;
   readonly health: string;
   readonly lastError: string;
   readonly properties: Readonly<Record<string, unknown>>;
   readonly objects: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
-  /** The whole answer, for `--json`. */
+  /** The whole reply, for `--json`. */
   readonly whole: unknown;
 }
 
-/** Asks a service for everything public, which starts it when it does not run. */
+/** Calls `Describe` on a service, which starts it when it is not running. */
 export async function describeService(bus: Bus, service: ServiceDefinition): Promise<Description> {
   const call = {
     destination: service.busName,
@@ -62,7 +62,7 @@ function parseJson(json: string): unknown {
   try {
     return JSON.parse(json);
   } catch {
-    return undefined; // the caller reports whatever is not a record
+    return undefined; // the caller reports anything that is not a record
   }
 }
 
@@ -70,7 +70,7 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** A property as text for a cell; an absent one is ``. */
+/** A property as text for a cell; a missing one is ``. */
 export function textOf(value: unknown): string {
   if (typeof value === 'string') return value;
   if (typeof value === 'number' || typeof value === 'boolean') return String(value);

@@ -1,17 +1,17 @@
 import { readFile, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-/** A user with all groups that a process of it has. */
+/** A user with all groups of its processes. */
 export interface User {
   readonly name: string;
   readonly uid: number;
   readonly gids: readonly number[];
 }
 
-/** A user in the files of this machine; undefined when there is none. */
+/** Looks a user up in this machine's files; undefined when not found. */
 export async function findUser(name: string): Promise<User | undefined> {
   const entries = async (database: string): Promise<readonly (readonly string[])[]> => {
-    const text = await readFile(`/etc/${database}`, 'utf8').catch(() => ''); // then there are none
+    const text = await readFile(`/etc/${database}`, 'utf8').catch(() => ''); // no accounts without the file
     return text.split('\n').map((line) => line.split(':'));
   };
   const own = (await entries('passwd')).find(([first]) => first === name);
@@ -23,7 +23,7 @@ export async function findUser(name: string): Promise<User | undefined> {
   return { name, uid: Number(own[2]), gids };
 }
 
-/** The first of a path and the directories above it that keeps a user from reading it; undefined when none does. */
+/** The first path, of this one and the directories above it, that denies a user access; undefined when none does. */
 export async function obstacleTo(user: User, path: string): Promise<string | undefined> {
   if (user.uid === 0) return undefined;
   const above: string[] = [];
@@ -40,6 +40,6 @@ async function may(user: User, path: string, bit: number): Promise<boolean> {
     if (uid === user.uid) return (mode & (bit << 6)) !== 0;
     return (mode & (user.gids.includes(gid) ? bit << 3 : bit)) !== 0;
   } catch {
-    return true; // what this process cannot look at, it does not judge
+    return true; // without access of its own this process cannot judge
   }
 }

@@ -2,13 +2,16 @@ import type { Command } from './command.ts';
 
 const helpWords = ['--help', '-h', 'help'];
 
-/** The words of a command line that is no command's, without those that ask for help. */
+/** The words of a command line that names no command, without those that request help. */
 export interface HelpRequest {
   readonly asked: boolean;
   readonly words: readonly string[];
 }
 
-/** Reads what help is wanted about: `keys --help`, `help keys list`, nothing at all; options are for commands. */
+/**
+ * Parses the subject of a request for help: `keys --help`, `help keys list`, an empty command line; options need a
+ * command.
+ */
 export function helpRequest(args: readonly string[]): HelpRequest {
   const rest = args.filter((arg) => !helpWords.includes(arg));
   const asked = rest.length < args.length;
@@ -16,7 +19,7 @@ export function helpRequest(args: readonly string[]): HelpRequest {
   return { asked, words: asked && option >= 0 ? rest.slice(0, option) : rest };
 }
 
-/** The commands that begin with the words. */
+/** The commands whose words begin with these. */
 export function commandsOf(
   commands: readonly Command[],
   words: readonly string[],
@@ -27,7 +30,7 @@ export function commandsOf(
   });
 }
 
-/** A line for each command, and what exit codes mean. */
+/** A line for each command, and the meaning of exit codes. */
 export function overview(commands: readonly Command[]): string {
   const width = Math.max(...commands.map(({ words }) => words.length));
   return [

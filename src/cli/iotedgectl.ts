@@ -26,7 +26,7 @@ type Print = (text: string) => void;
 
 class UsageError extends Error {}
 
-/** Runs one command line; answers the exit code. Results go to `out`, errors to `err`. */
+/** Runs one command line; returns the exit code. Results go to `out`, errors to `err`. */
 export async function iotedgectl(args: readonly string[], out: Print, err: Print): Promise<number> {
   let bus: Promise<Bus> | undefined;
   try {
@@ -69,7 +69,7 @@ function findCommand(args: readonly string[]): Command | undefined {
   return commands.find(({ words }) => words.split(' ').every((word, at) => args[at] === word));
 }
 
-/** Answers a command line without a command: with help when it asked, or when it says too little. */
+/** Handles a command line without a command: prints help, the version, or what is wrong. */
 function explain(
   args: readonly string[],
   { out, err }: { readonly out: Print; readonly err: Print },
@@ -120,7 +120,7 @@ function parseOptions(
     const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true });
     return { positionals, options: { ...values } };
   } catch (error) {
-    const [problem = ''] = describeError(error).split('. '); // what follows is about other programs
+    const [problem = ''] = describeError(error).split('. '); // the sentences that follow are about other programs
     throw new UsageError(`${command.words}: ${problem.charAt(0).toLowerCase()}${problem.slice(1)}`);
   }
 }
@@ -133,7 +133,7 @@ function exitCodeOf(error: unknown): number {
   return isLate(error.cause) ? exitCodes.timedOut : exitCodes.unavailable;
 }
 
-/** Whether the bus, or the wait for it, says that an answer did not come. */
+/** Whether the cause is an error of the bus, or of the client's own timeout, for a missing reply. */
 function isLate(cause: unknown): boolean {
   return cause instanceof BusError && /\.(NoReply|Timeout|TimedOut)$/.test(cause.errorName);
 }

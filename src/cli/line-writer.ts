@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream';
 import { systemCode } from '../errors.ts';
 
-/** Writes lines to a stream and remembers the first failure: a full disk or a reader that left shows only afterwards. */
+/** Writes lines to a stream and records the first failure: a full disk or a closed pipe shows only afterwards. */
 export class LineWriter {
   readonly #stream: Writable;
   readonly #writes: Promise<void>[] = [];
@@ -25,7 +25,7 @@ export class LineWriter {
     );
   };
 
-  /** Why not everything was written, when all is done; undefined when it was, or when nobody reads any more. */
+  /** The failure after all writes have ended; undefined when there was none, or only a pipe closed by its reader. */
   async failure(): Promise<Error | undefined> {
     await Promise.all(this.#writes);
     return systemCode(this.#failure) === 'EPIPE' ? undefined : this.#failure;

@@ -1,7 +1,7 @@
-/** What moves a terminal's cursor, changes its state or the order in which its text is read. */
+/** Characters that move a terminal's cursor, change its state or reorder its text. */
 const controls = /[\p{Cc}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 
-/** A text of somebody else's, a cloud's or a registry's perhaps, on one line and harmless to a terminal. */
+/** Untrusted text, such as a cloud's or a registry's, on one line and harmless to a terminal. */
 export function printable(text: string): string {
   return text.replace(controls, '\ufffd');
 }
@@ -25,7 +25,7 @@ export function formatTable(
     .join('\n');
 }
 
-/** Names and values below each other, the values aligned; an empty value is shown as `-`. */
+/** Names and values, one pair a line, the values aligned; an empty value is shown as `-`. */
 export function formatRecord(record: Readonly<Record<string, string>>): string {
   const width = Math.max(...Object.keys(record).map((name) => name.length));
   return Object.entries(record)
@@ -33,7 +33,7 @@ export function formatRecord(record: Readonly<Record<string, string>>): string {
     .join('\n');
 }
 
-/** JSON for programs; its shape is stable, unlike the text for people. What a terminal would act on is escaped. */
+/** JSON for programs; its shape is stable, unlike the text for users. Terminal control characters are escaped. */
 export function formatJson(value: unknown): string {
   const json = JSON.stringify(value, undefined, 2);
   return json.replace(controls, (one) => (one === '\n' ? one : escape(one)));

@@ -7,15 +7,15 @@ const systemd = 'org.freedesktop.systemd1';
 const answerMs = 5000;
 const configurationStatus = 78;
 
-/** What systemd knows of the unit of a service; undefined where there is no systemd on the bus, or no such unit. */
+/** systemd's state of the unit of a service; undefined without systemd on the bus, or without such a unit. */
 export interface UnitState {
   /** `active`, `inactive`, `failed`, `activating` and so on. */
   readonly active: string;
-  /** Why it does not run, `` when it was stopped in order. */
+  /** Why it is not running, `` after an orderly stop. */
   readonly problem: string;
 }
 
-/** Asks systemd about a unit; nothing is started. */
+/** Reads the state of a unit from systemd; nothing is started. */
 export async function unitState(bus: Bus, unit: string): Promise<UnitState | undefined> {
   try {
     if ((await bus.nameOwner(systemd)) === undefined) return undefined;
@@ -32,7 +32,7 @@ export async function unitState(bus: Bus, unit: string): Promise<UnitState | und
       unit,
     );
   } catch (error) {
-    // what does not answer as systemd does is not asked: the service itself will say
+    // without a proper reply from systemd the service itself is called
     if (error instanceof BusError || isServiceError(error)) return undefined;
     throw error;
   }
@@ -63,7 +63,7 @@ function ask(
   return bus.call({ destination: systemd, path, ...call }, { timeoutMs: answerMs });
 }
 
-/** What the properties of a unit and of its process come to. */
+/** Summarizes the properties of a unit and of its process. */
 export function stateOf(
   unit: ReadonlyMap<string, unknown>,
   service: ReadonlyMap<string, unknown>,

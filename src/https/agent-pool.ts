@@ -11,13 +11,13 @@ import { TunnelAgent } from './tunnel-agent.ts';
 const maxAgents = 16;
 /** Less than the minute after which many servers close an idle connection. */
 const idleMs = 55_000;
-/** The type of an EC key (id-ecPublicKey), followed by a SEQUENCE in place of the name of the curve. */
+/** The type of an EC key (id-ecPublicKey), followed by a SEQUENCE instead of the curve's name. */
 const explicitCurve = Buffer.from('06072a8648ce3d020130', 'hex');
 
 type Route = Pick<HttpsRequest, 'clientCertificate' | 'ca' | 'proxy'>;
 type Purpose = { readonly requestId?: string | undefined };
 
-/** Agents by route: connections and TLS sessions stay apart by client certificate, roots and proxy. */
+/** Agents by route: connections and TLS sessions are separate for each client certificate, set of roots and proxy. */
 export class AgentPool {
   readonly #agents = new Map<string, Agent>();
   readonly #loadProvider: () => void;
@@ -43,7 +43,7 @@ export class AgentPool {
     return agent;
   }
 
-  /** For a connection that is made for a request: the signature that it takes carries the id of that. */
+  /** The context of a connection that is opened for a request: its signature carries the id of that request. */
   contextOf(request: Route & Purpose): SecureContext {
     return this.#secureContext(request);
   }
@@ -56,7 +56,7 @@ export class AgentPool {
       maxSockets: 8,
       // or NODE_TLS_REJECT_UNAUTHORIZED in the environment would decide
       rejectUnauthorized: true,
-      // of no request: an agent outlives the one that it is made for
+      // without a request: an agent outlives the one that it is created for
       secureContext: this.#secureContext({ ...to, requestId: undefined }),
     };
     if (proxy === undefined) return new HappyEyeballsAgent(options, this.#lookup);
@@ -69,10 +69,10 @@ export class AgentPool {
     if (clientCertificate === undefined) return createSecureContext(options);
     const { chainPem, keyId, spki } = clientCertificate;
     try {
-      // OpenSSL leaves a key of another type beside the certificate, and then sends no certificate at all
+      // OpenSSL ignores a key whose type differs from the certificate's, and then sends no certificate at all
       const leaf = new X509Certificate(chainPem).publicKey;
       refuseExplicitCurve(leaf);
-      // a certificate may have the point of the same key in its compressed form
+      // a certificate may hold the same public key with its point compressed
       const own = createPublicKey({ key: Buffer.from(spki), type: 'spki', format: 'der' });
       if (!leaf.equals(own)) throw new Error(`the certificate is not for the key "${keyId}"`);
       this.#loadProvider();
@@ -85,7 +85,7 @@ export class AgentPool {
   }
 }
 
-/** OpenSSL verifies no such certificate, and others do not even read it; the connection would just end. */
+/** OpenSSL rejects such a certificate and other stacks cannot even parse it; the connection would just end. */
 function refuseExplicitCurve(key: KeyObject): void {
   const spki = key.export({ type: 'spki', format: 'der' });
   if (!spki.subarray(0, 32).includes(explicitCurve)) return;
@@ -94,7 +94,7 @@ function refuseExplicitCurve(key: KeyObject): void {
   );
 }
 
-/** One name for each route, of a size that does not grow with certificates. */
+/** A name for each route, whose length does not grow with its certificates. */
 function nameOf({ clientCertificate, ca, proxy }: Route): string {
   const { chainPem, keyId, spki } = clientCertificate ?? {};
   const parts = [chainPem, keyId, spki && Buffer.from(spki).toString('hex'), ca, proxy];

@@ -8,7 +8,7 @@ import { connectTcp, type HostLookup, type TcpOptions } from './tcp-connect.ts';
 /** A request with the limits of its connection, which is notified of the addresses tried. */
 export interface ConnectingRequest extends RequestOptions {
   readonly connecting?: Omit<TcpOptions, 'lookup'>;
-  /** What a new connection speaks TLS with, in place of what the agent has for all. */
+  /** The TLS context of a new connection, instead of the agent's. */
   readonly contextOf?: () => SecureContext;
 }
 
@@ -17,8 +17,8 @@ type Connected = (error: Error | null, stream: Duplex) => void;
 const defaultTimeoutMs = 30_000;
 
 /**
- * Connects TCP as RFC 8305 (Happy Eyeballs) has it, then speaks TLS over it: Node by itself loses the session of a host whose first address refuses,
- * and gives an address a quarter of a second.
+ * Connects TCP by RFC 8305 (Happy Eyeballs), then speaks TLS over it: Node itself loses the TLS session of a host whose
+ * first address refuses, and gives each address only a quarter of a second.
  */
 export class HappyEyeballsAgent extends Agent {
   protected readonly lookup: HostLookup | undefined;
@@ -33,7 +33,7 @@ export class HappyEyeballsAgent extends Agent {
     callbackify(() => this.#connect(options))(callback);
   }
 
-  /** The stream that TLS is spoken over. */
+  /** Opens the stream that TLS runs over. */
   protected open({ host, port, connecting }: ConnectingRequest): Promise<Socket> {
     const target = { host: host ?? 'localhost', port: Number(port ?? 443) };
     return this.connectTo(target, connecting);

@@ -5,15 +5,15 @@ import { HttpsFailure, type HttpsFailureKind } from './https-failure.ts';
 import type { HttpsRequest, HttpsResponse } from './https-request.ts';
 import { type FromWorker, type ToWorker, tlsWorkerRole } from './worker-messages.ts';
 
-/** How the thread for TLS is made. */
+/** How the TLS thread is started. */
 export interface HttpsClientOptions {
-  /** The file that the thread runs, the executable itself when absent; it calls `runAsTlsWorker` before all else. */
+  /** The file that the thread runs, the executable itself when absent; it calls `runAsTlsWorker` first of all. */
   readonly workerFile?: string | URL;
 }
 
 interface PendingRequest {
   readonly host: string;
-  /** The addresses that were tried, `` while a kept connection serves. */
+  /** The addresses that were tried, `` on a reused connection. */
   tried: string;
   readonly resolve: (response: HttpsResponse) => void;
   readonly reject: (error: ServiceError) => void;
@@ -25,15 +25,15 @@ interface PendingRequest {
  */
 export function runAsTlsWorker(): boolean {
   if (isMainThread || workerData !== tlsWorkerRole) return false;
-  // loaded only here: a thread without TLS reads nothing of it
+  // loaded lazily: a thread without TLS needs none of it
   void import('./tls-worker.ts').then(({ serveTls }) => serveTls());
   return true;
 }
 
 /**
- * Speaks HTTPS from a thread of its own, because a client certificate's key is in the Keys service and signing with it
- * blocks. The thread starts with the first request, is kept with its connections and TLS sessions, and is replaced
- * should it end.
+ * Speaks HTTPS from a separate thread, because a client certificate's key is in the Keys service and signing with it
+ * blocks. The thread starts with the first request, lives on with its connections and TLS sessions, and is replaced
+ * when it ends.
  */
 export class HttpsClient implements AsyncDisposable {
   readonly #workerFile: string | URL;
@@ -53,8 +53,8 @@ export class HttpsClient implements AsyncDisposable {
   }
 
   /**
-   * One exchange. Unavailable, with an `HttpsFailure` as the cause, when there is no acceptable answer within the time,
-   * or before the deadline that the signal is; Cancelled when the signal is aborted for another reason.
+   * One exchange. Unavailable, with an `HttpsFailure` as the cause, when there is no acceptable response in time
+   * or before the signal's own deadline; Cancelled when the signal aborts for another reason.
    */
   async request(request: HttpsRequest, signal: AbortSignal): Promise<HttpsResponse> {
     const host = hostOf(request.url);
@@ -83,7 +83,7 @@ export class HttpsClient implements AsyncDisposable {
     this.#worker.postMessage(message);
   }
 
-  /** Without waiting for the worker, which may be blocked in a signature. */
+  /** Does not wait for the worker, which may be blocked in a signature. */
   #abandon(id: number, error: ServiceError): void {
     this.#worker?.postMessage({ kind: 'abort', id } satisfies ToWorker);
     this.#pending.get(id)?.reject(error);
@@ -94,7 +94,7 @@ export class HttpsClient implements AsyncDisposable {
     worker.on('message', (message: FromWorker) => this.#receive(message));
     worker.on('error', (error) => this.#lose(worker, error));
     worker.on('exit', () => this.#lose(worker, undefined));
-    worker.unref(); // what keeps the process is the timer of each exchange
+    worker.unref(); // the timer of each exchange keeps the process alive
     return worker;
   }
 
@@ -125,11 +125,11 @@ export class HttpsClient implements AsyncDisposable {
     }
   }
 
-  /** Ends the thread and whatever it was doing; pending requests are Unavailable. */
+  /** Ends the thread and its exchanges; pending requests are Unavailable. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
     if (this.#worker === undefined) return;
-    // or a thread that is blocked in a signature would be waited for
+    // otherwise a thread that is blocked in a signature would be waited for
     using _refusal = refuseSignatures();
     await this.#worker.terminate();
   }
@@ -145,7 +145,7 @@ function hostOf(url: string): string {
   throw new ServiceError('InvalidArgs', 'only https: URLs can be requested');
 }
 
-/** A deadline that passed is Unavailable, which callers retry, and not Cancelled. */
+/** A timeout is Unavailable, which callers retry, and not Cancelled. */
 function abandoned(host: string, { reason }: AbortSignal, tried = ''): ServiceError {
   if (reason instanceof Error && reason.name === 'TimeoutError') return late(host, tried);
   return new ServiceError('Cancelled', `the request to ${host} was cancelled`, { cause: reason });

@@ -1,6 +1,6 @@
 /**
- * Why an exchange failed: the certificate of the server does not verify, our own certificate or its key cannot be
- * used, the proxy refuses, the answer is not acceptable, or the connection (refused, reset, unknown name, late).
+ * Why an exchange failed: the server's certificate does not verify, the client certificate or its key is unusable,
+ * the proxy refuses, the response is not acceptable, or the connection failed (refused, reset, unknown name, timeout).
  */
 export type HttpsFailureKind =
   | 'server-certificate'
@@ -23,14 +23,14 @@ export class HttpsFailure extends Error {
   }
 }
 
-/** A failure as it crosses from the TLS thread to the main thread. */
+/** A failure in the form that is sent from the TLS thread to the main thread. */
 export interface FailureMessage {
   readonly failure: HttpsFailureKind;
   readonly code: string;
   readonly message: string;
 }
 
-/** The failure that an error of the TLS thread is. */
+/** Converts an error of the TLS thread. */
 export function toFailureMessage(error: unknown): FailureMessage {
   if (error instanceof HttpsFailure) {
     return { failure: error.kind, code: error.code, message: error.message };
@@ -46,10 +46,10 @@ export function codeOf({ code = 'UNKNOWN' }: NodeJS.ErrnoException): string {
   return code;
 }
 
-// Node gives errors of OpenSSL on the way out as EPROTO, with OpenSSL's line as the text:
+// Node reports OpenSSL's errors on outgoing data as EPROTO, with OpenSSL's line as the text:
 // `<thread>:error:<number>:<library>:<function>:<reason>:<file>:<line>:<data>`
 
-/** Our provider's errors: its data begins with the operation, and names the D-Bus error where there is one. */
+/** Errors of our provider: their data begins with the operation, and names the D-Bus error where there is one. */
 function keysFailure({ message }: Error): FailureMessage | undefined {
   const data = /:error:[0-9A-F]+:iotedge-keys:[^:]*:(.*?):[^:]*:\d+:(.*)/.exec(message);
   if (data === null) return undefined;
@@ -58,7 +58,7 @@ function keysFailure({ message }: Error): FailureMessage | undefined {
   return { failure: 'client-certificate', code, message: detail === '' ? reason : detail };
 }
 
-/** Spelled as Node spells the same error when it comes on the way in. */
+/** The code as Node spells the same error on incoming data. */
 function connectionFailure(error: Error): FailureMessage {
   const { message } = error;
   const reason = /:error:[0-9A-F]+:SSL routines:[^:]*:([^:]+):/.exec(message)?.[1];

@@ -11,31 +11,31 @@ export interface HostAddress {
 /** Resolves the name of a host to all its addresses. */
 export type HostLookup = (host: string) => Promise<readonly HostAddress[]>;
 
-/** How a connection is made. */
+/** Options of a connection. */
 export interface TcpOptions {
-  /** How long the caller waits, name resolution included. */
+  /** Limit for the connection, name resolution included. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
-  /** Notified of what was tried so far, such as `[::1]:443 ECONNREFUSED, 10.0.0.1:443 no answer`. */
+  /** Notified of the attempts so far, such as `[::1]:443 ECONNREFUSED, 10.0.0.1:443 no answer`. */
   readonly onTried?: ((tried: string) => void) | undefined;
   readonly lookup?: HostLookup | undefined;
 }
 
-/** The pause before the next address is tried beside the others (RFC 8305, 8). */
+/** The delay before the next address is tried in parallel (RFC 8305, 8). */
 const staggerMs = 250;
-/** No address has less than this of the deadline, where the deadline is longer. */
+/** Each address gets at least this much of a longer deadline. */
 const addressMs = 10_000;
 const maxAddresses = 16;
 
-/** The addresses of a host as the system resolves its name. */
+/** All addresses of a host, from the system's resolver. */
 export function resolveHost(host: string): Promise<readonly HostAddress[]> {
   return systemLookup(host, { all: true, verbatim: true });
 }
 
 /**
- * Connects to the first address of a host that answers. An address that refuses makes room at once, one that is silent
- * after a quarter of a second, and all go on until one is connected. Rejects with the error of the name's resolution, or
- * with an `HttpsFailure` that names every address.
+ * Connects to the first address of a host that accepts. The next address is tried at once when one refuses, and after a
+ * quarter of a second when one is silent; all attempts continue until one is connected. Rejects with the error of the
+ * name resolution, or with an `HttpsFailure` that lists every address.
  */
 export async function connectTcp(
   { host, port }: { readonly host: string; readonly port: number },
@@ -61,7 +61,7 @@ export async function connectTcp(
   }
 }
 
-/** Families in turns, beginning with that of the first, each address once. */
+/** Alternates the families, beginning with that of the first address, without duplicates. */
 function inOrder(found: readonly HostAddress[]): readonly string[] {
   const first = found.filter(({ family }) => family === found[0]?.family);
   const second = found.filter(({ family }) => family !== found[0]?.family);

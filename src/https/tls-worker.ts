@@ -13,10 +13,10 @@ type Connecting = Required<Omit<TcpOptions, 'lookup'>> & { readonly signal: Abor
 type Answer = Omit<Extract<FromWorker, { kind: 'response' }>, 'kind' | 'id'>;
 
 const defaultMaxBodyBytes = 1 << 20;
-/** Methods that may be repeated when a kept connection turns out to be closed (RFC 9110 9.2.2). */
+/** Methods that may be repeated when a reused connection turns out to be closed (RFC 9110 9.2.2). */
 const idempotent: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS']);
 
-/** Serves the HttpsClient that started this thread, until it ends the thread. */
+/** Serves the HttpsClient that started this thread, until that ends the thread. */
 export function serveTls(): void {
   const port = parentPort;
   if (port === null) throw new TypeError('not a worker thread');
@@ -45,7 +45,7 @@ export function serveTls(): void {
   });
 }
 
-/** Connections that were kept may all be closed by now; a new one is made when none is left. */
+/** Idle connections may be closed by now: retries idempotent requests, at last over a new one. */
 async function exchange(
   request: HttpsRequest,
   agents: AgentPool,
@@ -61,7 +61,7 @@ async function exchange(
   }
 }
 
-/** The server closed a kept connection while the request was on its way. */
+/** The server closed a reused connection while the request was in transit. */
 class StaleConnection extends Error {}
 
 function attempt(
@@ -85,7 +85,7 @@ function attempt(
       );
     });
     outgoing.on('error', (error) => reject(explain(outgoing, error)));
-    // Node ends an exchange without an error when the answer is another protocol (101)
+    // Node ends an exchange without an error when the server switches to another protocol (101)
     outgoing.once('close', () => {
       if (!answered) reject(new HttpsFailure('response', 'ECONNRESET', 'there was no answer'));
     });
@@ -98,7 +98,7 @@ function explain(outgoing: ClientRequest, error: NodeJS.ErrnoException): Error {
   if (reusedSocket && (error.code === 'ECONNRESET' || error.code === 'EPIPE')) {
     return new StaleConnection(error.message, { cause: error });
   }
-  // Node notes on the connection why a certificate was not accepted; the code says the reason
+  // Node stores on the connection why a certificate was rejected; its code is the reason
   const refused = socket !== null && 'authorizationError' in socket && socket.authorizationError;
   return refused ? new HttpsFailure('server-certificate', codeOf(error), error.message) : error;
 }

@@ -8,18 +8,18 @@ import { type ConnectingRequest, HappyEyeballsAgent } from './happy-eyeballs-age
 import { HttpsFailure } from './https-failure.ts';
 import { authority, type HostLookup } from './tcp-connect.ts';
 
-/** Where the tunnel begins. */
+/** The proxy that opens the tunnel. */
 export interface Proxy {
   readonly url: URL;
-  /** The roots that a proxy reached over https is verified with. */
+  /** The roots that the certificate of a proxy over https is verified with. */
   readonly ca?: string;
-  /** For opening the tunnel; 30 s when absent. */
+  /** Limit for opening the tunnel; 30 s when absent. */
   readonly timeoutMs?: number;
 }
 
 const defaultTimeoutMs = 30_000;
 
-/** Speaks TLS with the server through a tunnel that an HTTP proxy opens (CONNECT, RFC 9110 9.3.6). */
+/** Speaks TLS with the server through a tunnel of an HTTP proxy (CONNECT, RFC 9110 9.3.6). */
 export class TunnelAgent extends HappyEyeballsAgent {
   readonly #proxy: Proxy;
 
@@ -47,7 +47,7 @@ export class TunnelAgent extends HappyEyeballsAgent {
       end.abort();
       tcp.destroy();
     };
-    // for the whole answer: a proxy that sends a byte now and then is never idle
+    // for the whole response: a proxy that sends a byte now and then is never idle
     const timer = setTimeout(onEnd, this.#proxy.timeoutMs ?? defaultTimeoutMs);
     signal?.addEventListener('abort', onEnd, { once: true });
     try {
@@ -62,7 +62,7 @@ export class TunnelAgent extends HappyEyeballsAgent {
     }
   }
 
-  /** Verified before a password is sent. */
+  /** Verifies the proxy before a password is sent. */
   async #toProxy(tcp: Socket, end: AbortSignal): Promise<Duplex> {
     const { url, ca } = this.#proxy;
     if (url.protocol !== 'https:') return tcp;

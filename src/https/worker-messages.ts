@@ -1,4 +1,4 @@
-/** The messages between the main thread and the one for TLS. */
+/** The messages between the main thread and the TLS thread. */
 import type { FailureMessage } from './https-failure.ts';
 import type { HttpsRequest } from './https-request.ts';
 
@@ -7,10 +7,10 @@ export type ToWorker =
   | { readonly kind: 'request'; readonly id: number; readonly request: HttpsRequest }
   | { readonly kind: 'abort'; readonly id: number };
 
-/** A message of the worker: the outcome of a request, unless it was aborted, or the addresses tried so far. */
+/** A message from the worker: the outcome of a request, unless it was aborted, or the addresses tried so far. */
 export type FromWorker =
   | {
-      /** The addresses that were tried so far, each with what became of it. */
+      /** The addresses tried so far, each with its outcome. */
       readonly kind: 'tried';
       readonly id: number;
       readonly tried: string;
@@ -24,5 +24,5 @@ export type FromWorker =
     }
   | ({ readonly kind: 'failure'; readonly id: number } & FailureMessage);
 
-/** Marks a thread as the one for TLS, in its workerData. */
+/** Marks a thread as the TLS thread, in its workerData. */
 export const tlsWorkerRole = 'iotedge-tls';

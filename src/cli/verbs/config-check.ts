@@ -32,20 +32,22 @@ import { formatJson, printable } from '../output.ts';
 
 const defaultDirectory = '/etc/iotedge';
 
-/** What was found in the files of one service, or of all. */
+/** The findings in the files of one service, or of all. */
 interface Findings {
   readonly problems: readonly Problem[];
   readonly warnings: readonly Problem[];
-  /** What could not be looked at. */
+  /** Problems of files that this process cannot access. */
   readonly denied: readonly Problem[];
 }
 
 interface Checked<T> extends Findings {
-  /** Undefined when it is wrong, or could not be read as a whole. */
+  /** Undefined when it is invalid, or not readable as a whole. */
   readonly placed: PlacedConfig<T> | undefined;
 }
 
-/** `iotedgectl config check`: what the services would say about their configuration, without starting them. */
+/**
+ * `iotedgectl config check`: the problems that the services would report in their configuration, without starting them.
+ */
 export const configCheck: Command = {
   words: 'config check',
   summary: 'check the configuration files of the four services',
@@ -133,7 +135,7 @@ async function check<T extends CommonConfig>(
   }
 }
 
-/** The files that this process can read, and the user of the service cannot. */
+/** The files that this process can read and the service's user cannot. */
 async function unreadable(
   service: string,
   sources: PlacedConfig<unknown>['sources'],
@@ -165,7 +167,7 @@ function printFindings(
   else print(shown(`the configuration in ${dir} is good`));
 }
 
-/** A text with the name of a directory in it, which anybody may have chosen. */
+/** A text that contains a directory name, which is untrusted. */
 function shown(text: string): string {
   return printable(withoutSecrets(text));
 }

@@ -9,7 +9,7 @@ export const keysList: Command = {
   summary: 'the keys that the Keys service holds',
   async run({ bus, options, print }) {
     const { objects, health, lastError } = await describeService(await bus(), keysService);
-    // a token that cannot be listed hides its keys
+    // the keys of an unreadable token are not listed
     const code = health === 'degraded' ? exitCodes.degraded : exitCodes.ok;
     if (options['json'] === true) {
       print(formatJson(objects));

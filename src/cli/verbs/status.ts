@@ -19,18 +19,18 @@ const services: readonly ServiceDefinition[] = [
 
 interface ServiceStatus {
   readonly service: string;
-  /** `idle` is not running but started by the next call; `absent` is unknown to the bus. */
+  /** `idle` is stopped until the next call activates it; `absent` is unknown to the bus. */
   readonly state: 'running' | 'idle' | 'absent' | 'failing';
   readonly health: string;
   readonly version: string;
   readonly detail: string;
 }
 
-/** The one service that does not wait to be called. */
+/** The one service that is not activated on demand. */
 const alwaysRuns = modulesService.name;
 const configurationStatus = /exited with status 78\b/;
 
-/** `iotedgectl status`: one line a service. What systemd knows without starting it is not started unless asked to. */
+/** `iotedgectl status`: one line per service. A service whose state systemd knows is not started unless requested. */
 export const status: Command = {
   words: 'status',
   summary: 'the four services at a glance',
@@ -69,13 +69,13 @@ async function statusOf(
   try {
     return await describedStatus(bus, service);
   } catch (error) {
-    // whatever one service fails of, the others are shown
+    // a failure of one service must not hide the others
     if (!isServiceError(error) && !(error instanceof BusError)) throw error;
     return { ...none, state: 'failing', detail: reasonOf(error) };
   }
 }
 
-/** A service that does not run, as systemd has it. */
+/** The state of a stopped service, from systemd. */
 function resting(
   { name }: ServiceDefinition,
   { active, problem }: UnitState,
