@@ -29,7 +29,7 @@ export function certificateIdOf(module: string, purpose: 'server' | 'identity'):
 /** Signs a request: what Certificates1 does. */
 export type Issue = (csr: Buffer) => Promise<string>;
 
-/** What a certificate shall say. */
+/** Requested contents of a certificate. */
 export interface CertificateNames {
   /** Undefined for none: a common name has 64 characters at most. */
   readonly commonName: string | undefined;
@@ -89,7 +89,7 @@ function readLeaf(chainPem: string): X509Certificate {
 /** The names of a server certificate: what clients connect to, and the module. */
 export function serverNames(asked: string, module: ModuleName): CertificateNames {
   const id = moduleIdOf(module);
-  // a cloud id such as `$edgeHub` is no name of a host
+  // a cloud id such as `$edgeHub` is not a valid host name
   const first = asked === id ? module : asked;
   const names = new Set([first, ...(isLabel(module) ? [module] : [])].map(plainName));
   return {

@@ -11,14 +11,14 @@ export interface ModuleSummary {
   readonly status: RuntimeStatus;
 }
 
-/** How a module is, in the words of the API. */
+/** Status of a module as the API names it. */
 export interface RuntimeStatus {
   readonly runtimeStatus: 'unknown' | 'running' | 'stopped' | 'failed' | 'dead';
   readonly startTime: Date | undefined;
   readonly exit: { readonly code: number; readonly time: Date | undefined } | undefined;
 }
 
-/** How a module is, in the words of the HTTP APIs. */
+/** Status of a module as the HTTP APIs name it. */
 export function runtimeStatusOf({ container }: ModuleStatus): RuntimeStatus {
   const state = container?.state;
   if (state === undefined)
@@ -48,7 +48,7 @@ function runtimeStatus(state: ContainerState): RuntimeStatus['runtimeStatus'] {
   }
 }
 
-/** The answer to `GET /modules`: nobody's environment, and no label that a tool keeps its own data in. */
+/** The response to `GET /modules`: without environments and without labels in which tools store their own data. */
 export function moduleList(modules: readonly ModuleSummary[]): object {
   return { modules: modules.map(details) };
 }

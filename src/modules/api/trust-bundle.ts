@@ -29,11 +29,11 @@ export class TrustBundle {
     this.#read = read;
   }
 
-  /** What the configuration lists, or else what the Certificates service has; NotFound when that is nothing. */
+  /** The configured certificates, or else those of the Certificates service; NotFound when there are none. */
   async read(trustedCas: readonly CertificateReference[], call: HeldCall): Promise<string> {
     if (trustedCas.length === 0) {
       const pem = await this.#ask({}, call);
-      // Whoever gets an empty one may take it for a reason to trust everybody.
+      // a client may treat an empty bundle as a reason to trust everyone
       if (pem === '') throw new ServiceError('NotFound', 'there is no trust bundle');
       return pem;
     }

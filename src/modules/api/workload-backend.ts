@@ -24,7 +24,7 @@ import type { CertificateRequest, WorkloadBackend } from './workload.ts';
 const encryptionKey = 'iotedge/module-encryption';
 const longestLifeS = 30 * 86_400;
 
-/** Where the answers come from: the other three services, and what is known about modules. */
+/** Sources of the responses: the other three services and the known modules. */
 export interface BackendParts {
   readonly config: Pick<
     ModulesConfig,
@@ -41,13 +41,13 @@ export interface BackendParts {
   readonly log: Log;
 }
 
-/** A backend that is told when the modules have changed. */
+/** A backend that is notified when the modules change. */
 export interface ModulesBackend extends WorkloadBackend {
-  /** A module came, changed or went: the next list is a new one. */
+  /** A module was added, changed or removed: the next list is built anew. */
   evictModules(): void;
 }
 
-/** The services behind the answers, each of which may be away for a while. */
+/** The backing services, each of which may be temporarily unavailable. */
 interface Outages {
   readonly keys: Outage;
   readonly certificates: Outage;
@@ -56,7 +56,7 @@ interface Outages {
 
 type Parts = BackendParts & { readonly outages: Outages };
 
-/** The workload API's answers, each made by the service that it belongs to. */
+/** Serves the workload API by delegating each request to the responsible service. */
 export function workloadBackend(backendParts: BackendParts): ModulesBackend {
   const { clients, log, modules } = backendParts;
   const outages = {
@@ -116,14 +116,14 @@ async function sign(
   return (await outages.keys.call(call, (via) => clients.keys.Sign(request, via))).signature;
 }
 
-/** What is encrypted or decrypted, and what it is bound to. */
+/** Data to encrypt or decrypt, and what it is bound to. */
 interface Sealing {
   readonly method: 'Encrypt' | 'Decrypt';
   readonly input: Buffer;
   readonly aad: Buffer;
 }
 
-/** Encrypts, with a key that is made at the first use. */
+/** Encrypts with a key that is created on first use. */
 async function encrypt(parts: Parts, sealing: Sealing, call: HeldCall): Promise<Buffer> {
   try {
     return await seal(parts, sealing, call);
@@ -170,7 +170,7 @@ async function certificate(
   });
 }
 
-/** A module may call itself by its own names and those of `server_names`, as long as they are no others'. */
+/** A module may use its own names and those of `server_names`, unless they belong to another module. */
 function checkName(
   { config, containerId, sources }: BackendParts,
   {

@@ -35,18 +35,18 @@ export interface CertificateRequest {
   readonly notAfter: Date | undefined;
 }
 
-/** A certificate with the key that was made for it. The key is in no other place. */
+/** A certificate with the key that was generated for it. The key is stored nowhere else. */
 export interface IssuedCertificate {
   readonly chainPem: string;
   readonly notAfter: Date;
-  /** PKCS#8 as PEM; whoever takes it wipes it. */
+  /** PKCS#8 as PEM; the caller wipes it. */
   readonly privateKeyPem: Buffer;
 }
 
-/** Where the answers come from. */
+/** Source of the responses. */
 export interface WorkloadBackend {
   identity(module: ModuleId, call: HeldCall): Promise<WorkloadIdentity>;
-  /** The list of all modules as JSON, which nobody changes. */
+  /** The list of all modules as JSON; callers must not modify it. */
   modules(call: HeldCall): Promise<Buffer>;
   trustBundle(call: HeldCall): Promise<string>;
   manifestTrustBundle(call: HeldCall): Promise<string>;
@@ -170,7 +170,7 @@ function texts<const K extends string>(body: unknown, keys: readonly K[]): Recor
   return Object.fromEntries(found) as Record<K, string>; // checked one by one above
 }
 
-/** An own member of an object, found without looking at the others: a body may have a hundred thousand. */
+/** An own property of an object, found without iterating: a body may have a hundred thousand. */
 function memberOf(body: unknown, key: string): unknown {
   if (typeof body !== 'object' || body === null) return undefined;
   return Object.getOwnPropertyDescriptor(body, key)?.value;
@@ -195,7 +195,7 @@ function expiration(body: unknown): Date | undefined {
 }
 
 function base64(text: string, name: string, longest: number): Buffer {
-  // 413 before the text is looked at, which may be far longer
+  // 413 before the text is parsed, which may be far longer
   if (text.length > Math.ceil(longest / 3) * 4) throw tooLong(name, longest);
   const bytes = Buffer.from(text, 'base64');
   const canonical = /^[A-Za-z0-9+/]*={0,2}$/.test(text) && text.length % 4 === 0;

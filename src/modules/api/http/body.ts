@@ -4,7 +4,7 @@ import { HttpProblem } from './failure.ts';
 const longestBodyBytes = 2 << 20;
 const slowestBodyMs = 5_000;
 
-/** How much of a body that nobody wants is read, and for how long. */
+/** Limits on the size and time of draining an unwanted request body. */
 export interface DiscardLimits {
   readonly bytes: number;
   readonly ms: number;

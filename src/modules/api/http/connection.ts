@@ -3,20 +3,20 @@ import type { Socket } from 'node:net';
 import type { Exchange, ExchangeServer } from './exchange.ts';
 import { HttpProblem, rawFailure } from './failure.ts';
 
-/** How many requests of a connection may have been parsed before they are answered, until reading pauses. */
+/** Maximum parsed but unanswered requests per connection; reading pauses above it. */
 const mostRead = 16;
 /** What one read of a hostile client brings is parsed to its end: above these, of it and of all, it is closed. */
 const mostParsed = { ofOne: 1024, ofAll: 2048 };
-/** How long a client may go on sending after it was told that this is no request. */
+/** How long a client may keep sending after the response to an invalid request. */
 const lingerMs = 2_000;
 const departureCheckMs = 1_000;
 
-/** How many requests of all connections of a socket wait for their answers. */
+/** Number of pending requests across all connections of a socket. */
 export interface Ahead {
   requests: number;
 }
 
-/** One connection: its requests are answered in order, one at a time. */
+/** One connection: its requests are handled in order, one at a time. */
 export class Connection {
   readonly socket: Socket;
   readonly #server: ExchangeServer;
@@ -63,7 +63,7 @@ export class Connection {
     return performance.now() - this.#headSince;
   }
 
-  /** Answers a request when those before it are answered. */
+  /** Handles a request once those before it are done. */
   add(request: IncomingMessage, response: ServerResponse, expects: Exchange['expects']): void {
     const broken = new AbortController();
     this.#newest = { request, broken };
@@ -74,7 +74,7 @@ export class Connection {
     );
   }
 
-  /** Tells the client that what it sent is no request, after what came before it; then the connection ends. */
+  /** Responds to an invalid request, after the responses to earlier ones, then closes the connection. */
   refuse(problem: HttpProblem): void {
     if (this.#refused) return;
     this.#refused = true;

@@ -26,7 +26,7 @@ export const connectionLimits: ConnectionLimits = {
 /** What must have gone by before an idle connection makes room: its next request may be on its way. */
 const settledMs = { used: 250, unused: 1_000 };
 const roomCheckMs = 100;
-/** How long the requests that are being answered have when the socket is closed. */
+/** Grace period for requests in progress when the socket is closed. */
 const answersMs = 2_000;
 
 /** The connections of one socket. So many are read; further ones wait, and the one that is idle for the longest time makes room. */
@@ -71,7 +71,7 @@ export class Connections implements AsyncDisposable {
     return this.#open.get(socket);
   }
 
-  /** Closes every connection, those with a request when it is answered, if that is soon. */
+  /** Closes every connection; those with a request in progress get a grace period to finish. */
   async [Symbol.asyncDispose](): Promise<void> {
     const all = [...this.#waiting, ...this.#open.keys()];
     this.#waiting.clear();
@@ -127,7 +127,7 @@ export class Connections implements AsyncDisposable {
     if (this.#waiting.size > 0) this.#checkRoom();
   }
 
-  /** Begins to read from those that wait, as long as there is room or it can be made. */
+  /** Starts reading from waiting connections while there is room or some can be freed. */
   #readWaiting(make: () => boolean): void {
     for (const socket of this.#waiting) {
       if (this.#open.size >= this.#limits.most && !make()) return;

@@ -9,14 +9,14 @@ export interface Exchange {
   readonly expects: 'nothing' | 'continue' | 'other';
   /** Aborted, with an HttpProblem, when what follows on the connection is not the rest of the request. */
   readonly broken: AbortSignal;
-  /** Aborted when the connection is gone. */
+  /** Aborted when the connection is closed. */
   readonly gone: AbortSignal;
 }
 
-/** What serves the requests of connections. */
+/** Serves the requests of connections. */
 export interface ExchangeServer {
-  /** Resolves when the response is sent or the connection is gone. Never rejects. */
+  /** Resolves when the response is sent or the connection is closed. Never rejects. */
   answer(exchange: Exchange): Promise<void>;
-  /** Something came that is no request; the client has been told. */
+  /** An invalid request was received; the error response has been sent. */
   refused(problem: HttpProblem): void;
 }

@@ -66,7 +66,7 @@ export function reasonOf(status: number): string | undefined {
   return status < 400 ? undefined : (reasons.get(status) ?? 'Failed');
 }
 
-/** The whole response to something that is no request, after which the connection ends. */
+/** The complete response to an invalid request, after which the connection is closed. */
 export function rawFailure({ status, message }: Failure): string {
   const body = JSON.stringify({ message });
   const lines = [

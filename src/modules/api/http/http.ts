@@ -28,12 +28,12 @@ export interface ApiRequest {
   /** The JSON body, undefined when there is none. */
   readonly body: unknown;
   readonly requestId: string;
-  /** Aborted when the connection is gone, also because the server closes. */
+  /** Aborted when the connection is closed, also when the server closes it. */
   readonly signal: AbortSignal;
   readonly hold: Hold;
 }
 
-/** What to answer: JSON, or bytes that are JSON already; secret ones are wiped once they are sent. */
+/** Response with a JSON value, or with bytes that already are JSON; secret bytes are wiped once sent. */
 export interface ApiReply {
   readonly status: number;
   readonly json?: unknown;
@@ -52,7 +52,7 @@ export interface Route {
   readonly answer: (request: ApiRequest) => Promise<ApiReply> | ApiReply;
 }
 
-/** What came of a request, for the journal. Nothing of the request's or the answer's content. */
+/** Outcome of a request, for the journal; contains no request or response content. */
 export interface RequestRecord {
   readonly method: string;
   readonly route: string;
@@ -60,11 +60,11 @@ export interface RequestRecord {
   readonly requestId: string;
   readonly durationMs: number;
   readonly error: unknown;
-  /** Whether the client left before the answer. */
+  /** Whether the client disconnected before the response. */
   readonly abandoned: boolean;
 }
 
-/** What a server needs besides its routes. */
+/** Server options besides its routes. */
 export interface ApiOptions {
   readonly requestId: () => string;
   readonly onRequest: (record: RequestRecord) => void;
@@ -72,7 +72,7 @@ export interface ApiOptions {
   readonly sendLimits?: SendLimits;
 }
 
-/** Answers requests by these routes. Never rejects. */
+/** Handles requests by these routes. Never rejects. */
 export function apiServer(routes: readonly Route[], options: ApiOptions): ExchangeServer {
   const lanes = new Map(routes.map(({ lane }) => [lane, new RequestQueue(mostAtOnce)]));
   const holds = new Holds(options.holdLimits);

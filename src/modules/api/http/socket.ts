@@ -71,7 +71,7 @@ export async function serveSocket(
 /** Parses the requests of connections that it is given; when to close them is decided here, not by it. */
 function httpParser(): Server {
   const parser = createHttpServer({ requireHostHeader: false, keepAliveTimeout: 0 });
-  // A client that has sent all and shuts down its side still gets its answer; @types/node does not know the property.
+  // a client that shuts down its sending side still gets its response; @types/node lacks the property
   return Object.assign(parser, { httpAllowHalfOpen: true });
 }
 

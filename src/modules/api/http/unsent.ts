@@ -1,4 +1,4 @@
-/** How much of answers may wait for clients to read it, and for how long. */
+/** Limits on the size and age of response data that clients have not read. */
 export interface SendLimits {
   readonly ms: number;
   readonly bytes: number;
@@ -6,7 +6,7 @@ export interface SendLimits {
 
 export const sendLimits: SendLimits = { ms: 30_000, bytes: 8 << 20 };
 
-/** The answers of a module that its clients have not read yet: they are in memory that all modules share. */
+/** Responses of a module not yet read by its clients: they occupy memory that all modules share. */
 export class Unsent {
   readonly #limits: SendLimits;
   readonly #waiting: (() => void)[] = [];
