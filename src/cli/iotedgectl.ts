@@ -69,7 +69,7 @@ function findCommand(args: readonly string[]): Command | undefined {
   return commands.find(({ words }) => words.split(' ').every((word, at) => args[at] === word));
 }
 
-/** Handles a command line without a command: prints help, the version, or what is wrong. */
+/** Handles a command line without a command: prints the version or help, throws UsageError for an unknown one. */
 function explain(
   args: readonly string[],
   { out, err }: { readonly out: Print; readonly err: Print },
