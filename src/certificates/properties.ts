@@ -1,10 +1,9 @@
 import type { Properties } from '../dbus/definition.ts';
+import { healthOf } from '../dbus/server/health.ts';
 import { microseconds } from '../dbus/time.ts';
 import type { certificateInterface, certificatesInterface } from '../interfaces/certificates.ts';
 import type { Certificate } from '../x509/certificate.ts';
 import type { CertificateEntry } from './certificate-entry.ts';
-
-const maxErrorLength = 1024;
 
 /** The validity of a certificate as D-Bus properties; 0 without a certificate. */
 export function validityOf(certificate: Certificate | undefined): {
@@ -50,11 +49,7 @@ export function certificateProperties(
 export function managerProperties(
   problems: readonly string[],
 ): Pick<Properties<typeof certificatesInterface>, 'Health' | 'LastError'> {
-  const present = problems.filter((text) => text !== '');
-  return {
-    Health: present.length === 0 ? 'ok' : 'degraded',
-    LastError: present.join('; ').slice(0, maxErrorLength),
-  };
+  return healthOf(problems);
 }
 
 function atLeast(least: bigint, value: bigint): bigint {

@@ -1,4 +1,5 @@
 import type { Output, Properties } from '../dbus/definition.ts';
+import { healthOf } from '../dbus/server/health.ts';
 import { microseconds } from '../dbus/time.ts';
 import type { identityInterface } from '../interfaces/identity.ts';
 import type { ClockSkew } from './cloud/clock-skew.ts';
@@ -10,8 +11,6 @@ import type { ProvisioningStatus } from './provisioning.ts';
 import type { SavedDevice, SavedModule } from './state.ts';
 
 type ManagerProperties = Properties<typeof identityInterface>;
-
-const maxErrorLength = 1024;
 
 /** An identity in replies. */
 export type IdentityRecord = Output<
@@ -93,12 +92,10 @@ export function managerProperties(
   view: ManagerView,
 ): Omit<ManagerProperties, 'Version' | 'Source' | 'Attestation'> {
   const { device, nextAttempt, state } = view.status;
-  const lastError = problemsOf(view).join('; ').slice(0, maxErrorLength);
   return {
     State: state,
     Operation: view.operation,
-    Health: lastError === '' ? 'ok' : 'degraded',
-    LastError: lastError,
+    ...healthOf(problemsOf(view)),
     HubHostname: device?.hubHostname ?? '',
     DeviceId: device?.deviceId ?? '',
     GatewayHostname: device?.hubHostname ?? '',
@@ -128,6 +125,5 @@ export function moduleProperties(module: SavedModule) {
 function problemsOf({ status, modules, disk, intents, skew }: ManagerView): readonly string[] {
   const { damaged, refused, unlisted = '' } = modules;
   const ofModules = [...damaged, ...refused].map(([id, why]) => `module "${id}": ${why}`);
-  const all = [status.lastError, disk, unlisted, ...intents, ...ofModules, skew.problem];
-  return all.filter((text) => text !== '');
+  return [status.lastError, disk, unlisted, ...intents, ...ofModules, skew.problem];
 }

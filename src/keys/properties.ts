@@ -1,10 +1,9 @@
 import type { Properties } from '../dbus/definition.ts';
+import { healthOf } from '../dbus/server/health.ts';
 import { microseconds } from '../dbus/time.ts';
 import type { keyInterface, keysInterface } from '../interfaces/keys.ts';
 import { withoutSecrets } from '../quoted.ts';
 import type { KeyInfo } from './store.ts';
-
-const maxErrorLength = 1024;
 
 /** Problems of keys; texts are '' when there is none. */
 export interface KeyProblems {
@@ -41,8 +40,5 @@ export function managerProperties({
     .filter(({ reason = '' }) => reason === '' || !failure.includes(reason))
     .map(({ id, state, reason }) => `key "${id}" is ${state}: ${reason ?? ''}`);
   const problems = [disk, failure, ...damaged].filter((text) => text !== '');
-  return {
-    Health: problems.length === 0 ? 'ok' : 'degraded',
-    LastError: withoutSecrets(problems.join('; ')).slice(0, maxErrorLength),
-  };
+  return healthOf([withoutSecrets(problems.join('; '))]);
 }

@@ -1,4 +1,5 @@
 import type { Properties } from '../dbus/definition.ts';
+import { healthOf } from '../dbus/server/health.ts';
 import { microseconds } from '../dbus/time.ts';
 import type { moduleInterface, modulesInterface } from '../interfaces/modules.ts';
 import { publicCreateOptions } from './docker/container-body.ts';
@@ -6,9 +7,10 @@ import type { ModuleSettings } from './docker/create-options/create-options.ts';
 import type { EngineStatus } from './supervisor/engine-monitor.ts';
 import type { ModuleStatus } from './supervisor/goal.ts';
 
-const longestProblems = 4096;
+/** Problems of several modules and the engine may come together. */
+const maxProblemsLength = 4096;
 
-/** What a module is, for its properties. */
+/** The sources of a module's properties. */
 export interface ModuleView {
   readonly name: string;
   readonly settings: ModuleSettings;
@@ -42,12 +44,12 @@ export function moduleProperties(view: ModuleView): Properties<typeof moduleInte
   };
 }
 
-/** What the properties of the manager are made from. */
+/** The sources of the manager's properties. */
 export interface ManagerView {
   readonly engine: EngineStatus;
-  /** What is wrong with what was there at the start. */
+  /** Errors of restoring persisted modules, and of the state disk. */
   readonly problems: readonly string[];
-  /** The agent, if it is there: its problems are the device's. */
+  /** The agent, if it exists: its problems are those of the device. */
   readonly agent: { readonly name: string; readonly status: ModuleStatus } | undefined;
   /** The name of the agent that is configured, `` when there is none. */
   readonly agentName: string;
@@ -62,34 +64,26 @@ export function managerProperties({
 }: ManagerView): Omit<Properties<typeof modulesInterface>, 'Version'> {
   const { name, version, reachable, error } = engine;
   // the problem of the engine says already that the agent cannot be inspected
-  const isSaid = error !== '' && agent?.status.known === false;
-  const agentProblem = agent === undefined || isSaid ? '' : problemOf(agent.status);
-  const all = [
-    ...(error === '' ? [] : [error]),
-    ...problems,
-    ...(agent === undefined || agentProblem === ''
-      ? []
-      : [`module ${JSON.stringify(agent.name)}: ${agentProblem}`]),
-  ];
+  const isReported = error !== '' && agent?.status.known === false;
+  const problem = agent === undefined || isReported ? '' : problemOf(agent.status);
+  const ofAgent = problem === '' ? '' : `module ${JSON.stringify(agent?.name)}: ${problem}`;
   return {
     Engine: { name, version, reachable },
-    Health: all.length === 0 ? 'ok' : 'degraded',
-    LastError: joined(all),
+    ...healthOf([error, ...problems, ofAgent], maxProblemsLength),
     Agent: agentName,
   };
 }
 
-/** All that is wrong with a module, `` when nothing is. */
+/** The problems of a module as one text, '' without any. */
 export function problemOf({ container, error, goal, retryAt }: ModuleStatus): string {
   const state = container?.state;
   const isOver = state?.kind === 'exited' && (retryAt !== undefined || goal === 'ended');
-  // one that ends well is started again too, so waiting for that is worth a word
-  const isWorthTelling = isOver && (state.exitCode !== 0 || retryAt !== undefined);
-  return joined([error, isWorthTelling ? `ended with exit code ${state.exitCode}` : '']);
+  // a module that ended well is restarted as well, so its wait is reported
+  const isReported = isOver && (state.exitCode !== 0 || retryAt !== undefined);
+  return joined([error, isReported ? `ended with exit code ${state.exitCode}` : '']);
 }
 
-/** All problems in one text, which may quote what somebody sent. */
+/** All problems as one text; they may quote untrusted input, so its length is limited. */
 function joined(problems: readonly string[]): string {
-  const told = problems.filter((text) => text !== '').join('; ');
-  return told.slice(0, longestProblems);
+  return healthOf(problems, maxProblemsLength).LastError;
 }

@@ -80,7 +80,7 @@ export class ModuleRuntime implements AsyncDisposable {
     this.#monitor = new EngineMonitor({
       ...options,
       onContainer: (name) => this.#events.call(name),
-      onStatus: (status) => this.#tellModules(status),
+      onStatus: (status) => this.#notifyModules(status),
     });
     const module = {
       ...options,
@@ -111,7 +111,7 @@ export class ModuleRuntime implements AsyncDisposable {
     });
   }
 
-  /** Takes up every module that is written down, and the agent; their sockets answer from now on. */
+  /** Restores every persisted module and the agent; their sockets accept requests from now on. */
   async open(): Promise<void> {
     const { config, records, socketsPath } = this.#options;
     const problems = this.#problems;
@@ -279,8 +279,8 @@ export class ModuleRuntime implements AsyncDisposable {
     this.#running.add(kept);
   }
 
-  /** An engine that comes back is news only when it stayed before. */
-  #tellModules({ reachable, steady }: EngineStatus): void {
+  /** Modules are retried when the engine is reachable again, but not when it keeps failing. */
+  #notifyModules({ reachable, steady }: EngineStatus): void {
     this.#publish();
     if (reachable && this.#started) this.#disarmStrays();
     for (const { supervisor } of this.#modules.all()) {
@@ -299,12 +299,12 @@ export class ModuleRuntime implements AsyncDisposable {
   }
 }
 
-/** Whether this is the module that could not be made, asked for in the same words. */
+/** Whether this is a module whose creation failed, requested again with the same configuration. */
 function isAskedAgain({ source, supervisor }: ManagedModule, asked: ModuleSource): boolean {
   return supervisor.desired.goal === 'failed' && canonicalJson(source) === canonicalJson(asked);
 }
 
-/** Removes first what a former call has left; Unavailable when that cannot be done now either. */
+/** Waits for the removal of what an earlier call left behind. */
 async function untilVanished(module: ManagedModule): Promise<void> {
   const rest = module.supervisor.idle();
   module.supervisor.retry();

@@ -34,6 +34,7 @@ export class IncomingCall implements CallContext {
   state: 'none' | 'active' | 'parked' = 'none';
   /** Since when it waits for a slot; set by the queue. */
   queuedAt = 0;
+  #name: string | undefined;
   #requestId: string | undefined;
   #abort: AbortController | undefined;
   #aborted: { readonly reason: ServiceError | undefined } | undefined;
@@ -45,6 +46,12 @@ export class IncomingCall implements CallContext {
 
   get member(): string {
     return this.message.header.member ?? '';
+  }
+
+  /** `<interface>.<member>`, as the header has them. */
+  get name(): string {
+    this.#name ??= nameOf(this.message);
+    return this.#name;
   }
 
   get requestId(): string {
@@ -72,6 +79,11 @@ export class IncomingCall implements CallContext {
     this.#aborted ??= { reason };
     this.#abort?.abort(reason);
   }
+}
+
+/** `<interface>.<member>` of a call; a part is empty when the header lacks it. */
+export function nameOf({ header }: IncomingMessage): string {
+  return `${header.interface ?? ''}.${header.member ?? ''}`;
 }
 
 /** The reply to a call: values and their signature. */

@@ -1,5 +1,16 @@
 import type { InterfaceDefinition, Properties } from '../definition.ts';
 
+const maxProblemsLength = 1024;
+
+/** Health and LastError for the problems of a service; empty texts are none. */
+export function healthOf(
+  problems: readonly string[],
+  maxLength = maxProblemsLength,
+): { readonly Health: 'ok' | 'degraded'; readonly LastError: string } {
+  const text = problems.filter((problem) => problem !== '').join('; ');
+  return { Health: text === '' ? 'ok' : 'degraded', LastError: text.slice(0, maxLength) };
+}
+
 /** Health and LastError of a manager: those that its service sets, combined with a problem of the process. */
 export class ManagerHealth<I extends InterfaceDefinition> {
   readonly #own = new Map<string, unknown>([['Health', 'ok']]);

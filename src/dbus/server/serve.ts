@@ -4,7 +4,14 @@ import type { NameParsers, ServiceDefinition } from '../definition.ts';
 import type { IncomingMessage } from '../wire/inbox.ts';
 import type { MessageHeader } from '../wire/message.ts';
 import { AuthorizationGate, type DecisionListener } from './authorization-gate.ts';
-import { type CallContext, type IncomingCall, type Reply, reply, replyError } from './call.ts';
+import {
+  type CallContext,
+  type IncomingCall,
+  nameOf,
+  type Reply,
+  reply,
+  replyError,
+} from './call.ts';
 import { Admission } from './limits/admission.ts';
 import { defaultCallLimits } from './limits/call-limits.ts';
 import { logControlObject } from './log-control.ts';
@@ -37,13 +44,10 @@ export function serve<S extends ServiceDefinition, Names extends NameParsers>(
 export class Server<S extends ServiceDefinition, Names extends NameParsers = NameParsers> {
   readonly #bus: Bus;
   readonly #objects: ObjectManager<S>;
-  readonly #path: string;
-  /** The methods of the manager, by `<interface>.<member>`. */
-  readonly #methods: ReadonlyMap<string, Method>;
   readonly #options: CommonOptions;
   readonly #admission: Admission;
   #serving: Serving;
-  /** The largest reply of each member so far, which its next callers may expect, too. */
+  /** The largest reply of each method so far, which its next callers may expect, too; only methods that exist reply. */
   readonly #largestReplies = new Map<string, number>();
 
   constructor(bus: Bus, objects: ObjectManager<S>, options: ServeOptions<S, Names>) {
@@ -51,11 +55,6 @@ export class Server<S extends ServiceDefinition, Names extends NameParsers = Nam
     const { callers, limits = defaultCallLimits } = options;
     this.#bus = bus;
     this.#objects = objects;
-    const { path, manager } = objects.service;
-    this.#path = path;
-    this.#methods = new Map(
-      [...objects.methods].map(([member, method]) => [`${manager.name}.${member}`, method]),
-    );
     this.#options = options;
     this.#admission = new Admission(callers, limits, {
       admitted: (call) => this.#dispatch(call),
@@ -112,7 +111,7 @@ export class Server<S extends ServiceDefinition, Names extends NameParsers = Nam
   }
 
   #largestReplyTo(call: IncomingCall): number {
-    return this.#largestReplies.get(memberOf(call)) ?? 0;
+    return this.#largestReplies.get(call.name) ?? 0;
   }
 
   #maxBodyBytes(header: MessageHeader): number {
@@ -131,8 +130,10 @@ export class Server<S extends ServiceDefinition, Names extends NameParsers = Nam
 
   /** The method of the manager that a call matches exactly, as most do; routeOf finds the target of all others. */
   #methodFor(message: IncomingMessage): Method | undefined {
-    const { path, signature } = message.header;
-    const method = path === this.#path ? this.#methods.get(nameOf(message)) : undefined;
+    const { path, interface: name, member = '', signature } = message.header;
+    const { service, methods } = this.#objects;
+    const isOwn = path === service.path && name === service.manager.name;
+    const method = isOwn ? methods.get(member) : undefined;
     return method?.signature === signature && !message.isSkipped ? method : undefined;
   }
 
@@ -253,7 +254,7 @@ export class Server<S extends ServiceDefinition, Names extends NameParsers = Nam
 
   #succeed(call: IncomingCall, result: Reply): void {
     const bytes = reply(this.#bus, call.message, result);
-    if (bytes > this.#largestReplyTo(call)) this.#largestReplies.set(memberOf(call), bytes);
+    if (bytes > this.#largestReplyTo(call)) this.#largestReplies.set(call.name, bytes);
     // a reply that was not sent counts as well: it cost the same
     this.#admission.finish(call, call.message.wantsReply ? bytes : this.#largestReplyTo(call));
   }
@@ -269,15 +270,6 @@ export class Server<S extends ServiceDefinition, Names extends NameParsers = Nam
 }
 
 const noReply: Reply = { signature: '', body: [] };
-
-/** The key of the largest reply; bounded, since only methods that exist have replies. */
-function memberOf({ message }: IncomingCall): string {
-  return nameOf(message);
-}
-
-function nameOf({ header }: IncomingMessage): string {
-  return `${header.interface ?? ''}.${header.member ?? ''}`;
-}
 
 /** The largest accepted body of a call, judged by its header. */
 export function maxBodyBytesOf(

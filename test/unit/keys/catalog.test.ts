@@ -1,33 +1,11 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parseKeyId } from '../../../src/ids.ts';
 import { keysService } from '../../../src/interfaces/keys.ts';
 import { KeyCatalog } from '../../../src/keys/catalog.ts';
-import type { KeyInfo } from '../../../src/keys/store.ts';
+import { damaged, other, pair } from '../../support/keys/key-infos.ts';
 import { ShownObjects } from '../../support/wire/shown-objects.ts';
 
 const test = suite('KeyCatalog');
-
-const pair: KeyInfo = {
-  id: parseKeyId('pair'),
-  kind: 'pair',
-  algorithm: 'ec-p256',
-  usages: ['sign'],
-  store: 'file',
-  origin: 'generated',
-  exportable: true,
-  exportDerived: false,
-  state: 'ok',
-  created: new Date(1_700_000_000_123),
-  spki: Buffer.alloc(1),
-};
-const other: KeyInfo = { ...pair, id: parseKeyId('other'), exportable: false, created: undefined };
-const damaged: KeyInfo = {
-  ...pair,
-  id: parseKeyId('broken'),
-  state: 'damaged',
-  reason: 'it is truncated',
-};
 
 function watched() {
   const objects = new ShownObjects(keysService);

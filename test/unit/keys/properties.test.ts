@@ -1,31 +1,11 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parseKeyId } from '../../../src/ids.ts';
 import { keyProperties, managerProperties } from '../../../src/keys/properties.ts';
 import type { KeyInfo } from '../../../src/keys/store.ts';
+import { damaged, other, pair } from '../../support/keys/key-infos.ts';
 
 const test = suite('properties of keys');
 
-const pair: KeyInfo = {
-  id: parseKeyId('pair'),
-  kind: 'pair',
-  algorithm: 'ec-p256',
-  usages: ['sign'],
-  store: 'file',
-  origin: 'generated',
-  exportable: true,
-  exportDerived: false,
-  state: 'ok',
-  created: new Date(1_700_000_000_123),
-  spki: Buffer.alloc(1),
-};
-const other: KeyInfo = { ...pair, id: parseKeyId('other'), exportable: false, created: undefined };
-const damaged: KeyInfo = {
-  ...pair,
-  id: parseKeyId('broken'),
-  state: 'damaged',
-  reason: 'it is truncated',
-};
 const well = { disk: '', failure: '', keys: [] };
 
 test('have the time in microseconds, 0 when it is not known', () => {

@@ -157,10 +157,10 @@ export class Session {
       return taken(await transform(this.handle, input, output));
     } catch (error) {
       const name = ckrName(error);
-      // refused before the operation was looked at: it may still be active.
+      // the arguments were refused before the operation was checked: it may still be active
       if (name === 'CKR_ARGUMENTS_BAD') this.broken = true;
       if (name !== 'CKR_BUFFER_TOO_SMALL') throw error;
-      // the operation is still active and would block the session.
+      // the operation is still active and would block the session
       return await this.#runAgain(transform, input);
     } finally {
       this.held = [];

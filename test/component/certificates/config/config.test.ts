@@ -1,16 +1,15 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
-  type CertificatesConfig,
   certificatesSchema,
   parseCertificatesConfig,
 } from '../../../../src/certificates/config/config.ts';
 import { policyFor, ruleFor } from '../../../../src/certificates/issuers/policy.ts';
-import { loadConfig } from '../../../../src/service/config/config.ts';
 import { ConfigError } from '../../../../src/service/config/config-problem.ts';
+import { loadText, problemsOfText } from '../../../support/config-texts.ts';
 
 const test = suite<{ dir: string }>('certificates configuration');
 
@@ -21,24 +20,15 @@ test.after.each(async ({ dir }) => {
   await rm(dir, { recursive: true });
 });
 
-async function load(dir: string, text: string): Promise<CertificatesConfig> {
-  await writeFile(join(dir, 'certificates.yaml'), text);
-  return loadConfig({
-    dir,
-    service: 'certificates',
-    schema: certificatesSchema,
-    parse: parseCertificatesConfig,
-  });
-}
+const form = {
+  service: 'certificates',
+  schema: certificatesSchema,
+  parse: parseCertificatesConfig,
+};
+const load = (dir: string, text: string) => loadText(form, dir, text);
 
 async function pathsOfProblems(dir: string, text: string): Promise<readonly string[]> {
-  try {
-    await load(dir, text);
-  } catch (error) {
-    if (error instanceof ConfigError) return error.problems.map(({ path }) => path);
-    throw error;
-  }
-  return [];
+  return (await problemsOfText(form, dir, text)).map(({ path }) => path);
 }
 
 test('reports names that no certificate can have, each in its place', async ({ dir }) => {

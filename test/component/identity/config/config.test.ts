@@ -1,15 +1,10 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import {
-  type IdentityConfig,
-  identitySchema,
-  parseIdentityConfig,
-} from '../../../../src/identity/config/config.ts';
-import { loadConfig } from '../../../../src/service/config/config.ts';
-import { ConfigError } from '../../../../src/service/config/config-problem.ts';
+import { identitySchema, parseIdentityConfig } from '../../../../src/identity/config/config.ts';
+import { loadText, problemsOfText } from '../../../support/config-texts.ts';
 
 const test = suite<{ dir: string }>('identity configuration');
 
@@ -20,20 +15,11 @@ test.after.each(async ({ dir }) => {
   await rm(dir, { recursive: true });
 });
 
-async function load(dir: string, text: string): Promise<IdentityConfig> {
-  await writeFile(join(dir, 'identity.yaml'), text);
-  const service = 'identity';
-  return loadConfig({ dir, service, schema: identitySchema, parse: parseIdentityConfig });
-}
+const form = { service: 'identity', schema: identitySchema, parse: parseIdentityConfig };
+const load = (dir: string, text: string) => loadText(form, dir, text);
 
 async function problemsOf(dir: string, text: string): Promise<readonly string[]> {
-  try {
-    await load(dir, text);
-  } catch (error) {
-    if (error instanceof ConfigError) return error.problems.map(({ path }) => path);
-    throw error;
-  }
-  return [];
+  return (await problemsOfText(form, dir, text)).map(({ path }) => path);
 }
 
 test('takes the file that users have', async ({ dir }) => {

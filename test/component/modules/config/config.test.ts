@@ -6,6 +6,7 @@ import * as assert from 'uvu/assert';
 import { modulesSchema, parseModulesConfig } from '../../../../src/modules/config/config.ts';
 import { loadConfig } from '../../../../src/service/config/config.ts';
 import { ConfigError } from '../../../../src/service/config/config-problem.ts';
+import { loadText, problemsOfText } from '../../../support/config-texts.ts';
 
 const test = suite<{ dir: string }>('modules.yaml');
 
@@ -17,19 +18,11 @@ test.after.each(async ({ dir }) => {
   await rm(dir, { recursive: true, force: true });
 });
 
-async function load(dir: string, text: string) {
-  await writeFile(join(dir, 'modules.yaml'), text);
-  return loadConfig({ dir, service: 'modules', schema: modulesSchema, parse: parseModulesConfig });
-}
+const form = { service: 'modules', schema: modulesSchema, parse: parseModulesConfig };
+const load = (dir: string, text: string) => loadText(form, dir, text);
 
 async function problemsOf(dir: string, text: string): Promise<readonly string[]> {
-  try {
-    await load(dir, text);
-    return [];
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    return error.problems.map(({ line, path }) => `${line} ${path}`);
-  }
+  return (await problemsOfText(form, dir, text)).map(({ line, path }) => `${line} ${path}`);
 }
 
 const known = `certificates:
