@@ -108,6 +108,18 @@ test('refuses options that it does not know, or of another type', () =>
     assert.is(await failureOf(call({ request_id: variant('u', 1) })), 'InvalidArgs');
   }));
 
+test('has its methods at the path and interface of the manager alone', () =>
+  withEcho(async ({ bus }) => {
+    const { busName: destination, path, manager } = echoService;
+    const call = (at: string, name: string): Promise<readonly unknown[]> => {
+      const about = { destination, member: 'Echo', signature: 'aya{sv}' };
+      return bus.call({ ...about, path: at, interface: name, body: [Buffer.of(1), {}] });
+    };
+    assert.is(await failureOf(call(path, manager.name)), 'no failure');
+    assert.is(await failureOf(call(path, 'a.b')), 'UnknownInterface');
+    assert.is(await failureOf(call('/no', manager.name)), 'UnknownObject');
+  }));
+
 test('checks ids and sizes before it asks anybody', () =>
   withEcho(async ({ bus, questions }) => {
     const big = Buffer.alloc((1 << 20) + 1);

@@ -367,4 +367,28 @@ export default [
     becomes: 'reservedBytes: 0 << 20',
     suite: 'component/dbus/server/limits/call-limits',
   },
+  {
+    breaks: 'a method is found under any interface',
+    text: 'path === service.path && name === service.manager.name',
+    becomes: 'path === service.path',
+    suite: 'integration/dbus/serve',
+  },
+  {
+    breaks: 'a method is found below any path',
+    text: 'const isOwn = path === service.path',
+    becomes: "const isOwn = path !== ''",
+    suite: 'integration/dbus/serve',
+  },
+  {
+    breaks: 'Health is ok with problems',
+    text: "{ Health: text === '' ? 'ok' : 'degraded', LastError",
+    becomes: "{ Health: 'ok' as const, LastError",
+    suite: 'unit/keys/properties',
+  },
+  {
+    breaks: 'LastError has no limit',
+    text: 'LastError: text.slice(0, maxLength) };',
+    becomes: 'LastError: text };',
+    suite: 'unit/dbus/server/health',
+  },
 ];
