@@ -94,9 +94,9 @@ export class ModulesRig implements AsyncDisposable {
     return failureOf(this.ask(...call));
   }
 
-  /** As `errorOf`, of an operator's calls that the service gets together, in this order. */
+  /** As `errorOf`, of calls by root that the service gets together, in this order: none waits for polkit. */
   async errorsOf(member: string, calls: readonly RawCall[]): Promise<readonly string[]> {
-    await using bus = await connectAs(this.rig.address, identityOf('operator'));
+    await using bus = await this.rig.connect();
     const to = { destination: busName, path, interface: manager.name, member };
     return await Promise.all(calls.map((call) => failureOf(bus.call({ ...to, ...call }))));
   }
