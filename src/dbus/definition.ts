@@ -271,9 +271,9 @@ export type Output<M extends MethodDefinition> = {
 
 /** The handler of a long operation, with the functions that persist it across restarts of the process. */
 export type LongHandler<Handler> = Handler & {
-  readonly intent: {
+  readonly persistence: {
     readonly persist: (...args: never) => Promise<void>;
-    readonly forget: (...args: never) => Promise<void>;
+    readonly remove: (...args: never) => Promise<void>;
   };
 };
 

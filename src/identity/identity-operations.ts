@@ -1,7 +1,10 @@
 import { type ModuleId, parseModuleId } from '../ids.ts';
 import type { Log } from '../service/log/log.ts';
-import type { IntentFiles, SavedIntent } from '../service/operations/intent-files.ts';
 import type { OperationKind, Operations } from '../service/operations/operations.ts';
+import type {
+  PendingOperation,
+  PendingOperationFiles,
+} from '../service/operations/pending-operation-files.ts';
 import type { ModuleIdentities } from './hub/module-identities.ts';
 import type { Wanted } from './hub/registration.ts';
 import type { Device } from './provisioning.ts';
@@ -9,7 +12,7 @@ import type { SavedDevice, SavedModule } from './state.ts';
 
 /** The parts that the operations use. */
 export interface OperationParts {
-  readonly intents: IntentFiles;
+  readonly pendingOperations: PendingOperationFiles;
   /** The device in force. */
   readonly device: () => Device;
   readonly modules: ModuleIdentities;
@@ -27,30 +30,30 @@ export interface IdentityOperations {
 
 /** Creates the operations on identities; each pending one is saved in a file. */
 export function identityOperations({
-  intents,
+  pendingOperations,
   device,
   modules,
 }: OperationParts): IdentityOperations {
-  const intentOf = <Args>(verb: string) => ({
+  const persistedAs = <Args>(verb: string) => ({
     verb,
-    persist: (id: string, args: Args) => intents.save({ id, verb, args }),
-    forget: (id: string) => intents.delete(id),
+    persist: (id: string, args: Args) => pendingOperations.save({ id, verb, args }),
+    remove: (id: string) => pendingOperations.delete(id),
   });
   return {
     provision: {
-      ...intentOf<Nothing>('Provision'),
+      ...persistedAs<Nothing>('Provision'),
       run: (operation) => device().provision({ again: false }, operation),
     },
     reprovision: {
-      ...intentOf<Nothing>('Reprovision'),
+      ...persistedAs<Nothing>('Reprovision'),
       run: (operation) => device().provision({ again: true }, operation),
     },
     create: {
-      ...intentOf<Wanted>('CreateModuleIdentity'),
+      ...persistedAs<Wanted>('CreateModuleIdentity'),
       run: (operation) => modules.create(moduleIdOf(operation), operation.args, operation),
     },
     remove: {
-      ...intentOf<Pick<Wanted, 'adopt'>>('DeleteModuleIdentity'),
+      ...persistedAs<Pick<Wanted, 'adopt'>>('DeleteModuleIdentity'),
       run: (operation) => modules.delete(moduleIdOf(operation), operation.args, operation),
     },
   };
@@ -60,7 +63,7 @@ export function identityOperations({
 export function resumeOperations(
   operations: Operations,
   kinds: IdentityOperations,
-  { saved, log }: { readonly saved: readonly SavedIntent[]; readonly log: Log },
+  { saved, log }: { readonly saved: readonly PendingOperation[]; readonly log: Log },
 ): void {
   const { provision, reprovision, create, remove } = kinds;
   for (const { id, verb, args } of saved) {

@@ -24,7 +24,7 @@ export interface ManagerView {
   /** The verb of the operation on the device, `` when there is none. */
   readonly operation: string;
   readonly disk: string;
-  readonly intents: readonly string[];
+  readonly pendingOperations: readonly string[];
   readonly skew: Pick<ClockSkew, 'problem' | 'seconds'>;
 }
 
@@ -122,8 +122,14 @@ export function moduleProperties(module: SavedModule) {
   };
 }
 
-function problemsOf({ status, modules, disk, intents, skew }: ManagerView): readonly string[] {
+function problemsOf({
+  status,
+  modules,
+  disk,
+  pendingOperations,
+  skew,
+}: ManagerView): readonly string[] {
   const { damaged, refused, unlisted = '' } = modules;
   const ofModules = [...damaged, ...refused].map(([id, why]) => `module "${id}": ${why}`);
-  return [status.lastError, disk, unlisted, ...intents, ...ofModules, skew.problem];
+  return [status.lastError, disk, unlisted, ...pendingOperations, ...ofModules, skew.problem];
 }

@@ -7,8 +7,11 @@ import type { ModuleId } from '../ids.ts';
 import type { identityService } from '../interfaces/identity.ts';
 import { quoted } from '../quoted.ts';
 import type { Log } from '../service/log/log.ts';
-import type { IntentFiles, SavedIntent } from '../service/operations/intent-files.ts';
 import { Operations } from '../service/operations/operations.ts';
+import type {
+  PendingOperation,
+  PendingOperationFiles,
+} from '../service/operations/pending-operation-files.ts';
 import type { StateDisk } from '../service/state/state-disk.ts';
 import { ClockSkew } from './cloud/clock-skew.ts';
 import type { IdentityConfig } from './config/config.ts';
@@ -33,7 +36,7 @@ export interface IdentityServiceOptions {
   readonly access: (config: IdentityConfig, listeners: CloudListeners) => CloudAccess;
   readonly state: IdentityState;
   readonly keyring: ModuleKeyring;
-  readonly intents: IntentFiles;
+  readonly pendingOperations: PendingOperationFiles;
   readonly disk: Pick<StateDisk, 'problem'>;
   readonly objects: ObjectManager<typeof identityService>;
   readonly log: Log;
@@ -54,13 +57,13 @@ export class IdentityService implements AsyncDisposable {
   readonly #devices = new Set<Device>();
   #access: CloudAccess;
   #device: Device | undefined;
-  #intents: readonly SavedIntent[] = [];
+  #pendingOperations: readonly PendingOperation[] = [];
   #status: ProvisioningStatus | undefined;
   /** The verb of the operation on the device, `` when there is none. */
   #operation = '';
 
   private constructor(options: IdentityServiceOptions) {
-    const { config, intents, keyring, log, state } = options;
+    const { config, pendingOperations, keyring, log, state } = options;
     this.#options = options;
     this.#access = this.#accessOf(config);
     this.operations = new Operations({
@@ -81,7 +84,7 @@ export class IdentityService implements AsyncDisposable {
       log,
     });
     const { modules } = this;
-    this.kinds = identityOperations({ intents, device: () => this.device, modules });
+    this.kinds = identityOperations({ pendingOperations, device: () => this.device, modules });
   }
 
   /** Loads the saved state; nothing else happens before `start`. */
@@ -105,7 +108,7 @@ export class IdentityService implements AsyncDisposable {
   /** Resumes the pending operations of the previous run, and provisions the device when that is due. */
   start(): void {
     const { log, signal } = this.#options;
-    resumeOperations(this.operations, this.kinds, { saved: this.#intents, log });
+    resumeOperations(this.operations, this.kinds, { saved: this.#pendingOperations, log });
     if (this.operations.current('') === undefined) this.device.start();
     void this.device.check(ownRequest(signal));
   }
@@ -142,8 +145,8 @@ export class IdentityService implements AsyncDisposable {
     const status = this.#status;
     if (status === undefined) return;
     const { modules } = this;
-    const { disk, intents, objects } = this.#options;
-    const problems = { disk: disk.problem, intents: intents.problems };
+    const { disk, pendingOperations, objects } = this.#options;
+    const problems = { disk: disk.problem, pendingOperations: pendingOperations.problems };
     const [operation, skew] = [this.#operation, this.#skew];
     objects.setProperties(managerProperties({ status, modules, operation, skew, ...problems }));
     const saved = modules.list();
@@ -158,11 +161,11 @@ export class IdentityService implements AsyncDisposable {
   }
 
   async #open(): Promise<void> {
-    const { intents, log, objects } = this.#options;
+    const { pendingOperations, log, objects } = this.#options;
     const device = await this.#loadDevice(this.#access);
     this.#device = device;
     this.#devices.add(device);
-    this.#intents = await intents.readAll(log);
+    this.#pendingOperations = await pendingOperations.readAll(log);
     this.#status = device.status;
     objects.setProperties(sourceProperties(this.#access.provisioner));
     this.publish();

@@ -4,7 +4,7 @@ import type { HttpsClient } from '../https/https-client.ts';
 import type { identityService } from '../interfaces/identity.ts';
 import { keysService } from '../interfaces/keys.ts';
 import { Cancellations } from '../service/operations/cancellations.ts';
-import { IntentFiles } from '../service/operations/intent-files.ts';
+import { PendingOperationFiles } from '../service/operations/pending-operation-files.ts';
 import type { StartContext, StartedService } from '../service/service-program.ts';
 import { StateDisk } from '../service/state/state-disk.ts';
 import type { IdentityConfig } from './config/config.ts';
@@ -33,7 +33,7 @@ export async function startIdentity(
       access: (one, listeners) => new CloudAccess(one, { bus, https, now, version, ...listeners }),
       state,
       keyring: new ModuleKeyring(serviceClient(bus, keysService, keysService.manager)),
-      intents: new IntentFiles(join(stateDir, 'operations'), { disk, frees }),
+      pendingOperations: new PendingOperationFiles(join(stateDir, 'operations'), { disk, frees }),
       disk,
       objects,
       log,

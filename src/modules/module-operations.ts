@@ -56,7 +56,7 @@ function createKind(parts: OperationParts): OperationKind<ModuleSource, void> {
     persist: (_name, source) =>
       parts.claim(source, ({ supervisor }) => supervisor.desired.accept('stopped', { verb })),
     run: (operation) => pursue(parts.require(operation.id), operation, {}),
-    forget: async (name) => parts.find(name)?.supervisor.desired.settle(),
+    remove: async (name) => parts.find(name)?.supervisor.desired.settle(),
   };
 }
 
@@ -75,7 +75,7 @@ function changeKind(
       await module.supervisor.desired.accept(goalOf(change), { verb, stopTimeoutS });
     },
     run: (operation) => pursue(parts.require(operation.id), operation, operation.args),
-    forget: async (name) => parts.find(name)?.supervisor.desired.settle(),
+    remove: async (name) => parts.find(name)?.supervisor.desired.settle(),
   };
 }
 

@@ -51,7 +51,7 @@ export function configApplier<S extends ServiceDefinition, C extends CommonConfi
     const ended = server.replace({ ...implementation, authorizer: authorize() });
     if (config.log_level !== inForce.log_level) {
       log.level = priorityOf(config.log_level);
-      void logSettings.forget();
+      void logSettings.discard();
     }
     inForce = config;
     onApplied(config);

@@ -12,11 +12,11 @@ import { Audit } from './authorization/audit.ts';
 import { Authorizations } from './authorization/authorization.ts';
 import { Cleanup } from './cleanup.ts';
 import { type CommonConfig, serviceUsers } from './config/common-config.ts';
+import { DigestFile } from './digest-file.ts';
 import type { Log, ServiceLog } from './log/log.ts';
 import { LogSettings } from './log/log-settings.ts';
 import { ReloadQueue } from './reload-queue.ts';
 import type { ServiceProgram, StartContext, StartedService } from './service-program.ts';
-import { ShownFile } from './shown-file.ts';
 import { drain, watchForShutdown } from './shutdown.ts';
 
 /** The environment that the process provides for a service. */
@@ -43,14 +43,14 @@ interface Lifecycle<S extends ServiceDefinition, C extends CommonConfig> {
   readonly objects: ObjectManager<S>;
   readonly server: Server<S>;
   readonly authorizations: Authorizations;
-  readonly shown: ShownFile;
+  readonly digests: DigestFile;
   readonly logSettings: LogSettings;
 }
 
 const logOpensAfterMs = 1000;
 /** A client that activates a service waits no longer than this for other processes. */
 const readyWithinMs = 1000;
-const shownIsSavedWithinMs = 1000;
+const digestsSavedWithinMs = 1000;
 
 /** Serves until the service is stopped or idle, and stops in order. Rejects when the service cannot start. */
 export async function runService<S extends ServiceDefinition, C extends CommonConfig>(
@@ -67,16 +67,16 @@ export async function runService<S extends ServiceDefinition, C extends CommonCo
     const objects = new ObjectManager(bus, program.service, version);
     const shared = { bus, objects, config, stateDir, log, signal, cleanup };
     const context = { ...shared, now, startedAt, version };
-    const opening = ShownFile.open({ stateDir, version, log });
+    const opening = DigestFile.open({ stateDir, version, log });
     const logSettings = await LogSettings.open({ stateDir, log, bus });
     const started = await startUnlessStopped(program, context, { stop, working });
     if (started === undefined) return;
     const parts = { environment, audit, objects, logSettings };
     const served = await startServer(program, started, parts);
-    const shown = await opening;
+    const digests = await opening;
     await untilReady(started, { stop, log });
     if (!stop.aborted) {
-      await serveUntilIdle({ program, started, shown, ...parts, ...served });
+      await serveUntilIdle({ program, started, digests, ...parts, ...served });
     }
   } finally {
     working.abort();
@@ -126,14 +126,14 @@ function now(): Date {
 async function serveUntilIdle<S extends ServiceDefinition, C extends CommonConfig>(
   lifecycle: Lifecycle<S, C>,
 ): Promise<void> {
-  const { program, started, environment, objects, server, shown, logSettings } = lifecycle;
+  const { program, started, environment, objects, server, digests, logSettings } = lifecycle;
   const { bus, config, log, notify, stop, version } = environment;
-  objects.onChange(shown.forget);
+  objects.onChange(digests.invalidate);
   const named = bus.requestName(program.service.busName);
   // signals emitted from here on follow the name on the wire: no client reads in between
   objects.goLive();
   await named;
-  objects.announceSince(shown.before);
+  objects.announceSince(digests.before);
   notify('READY=1');
   log.info('started', { version });
   started.onNameAcquired?.();
@@ -154,28 +154,28 @@ async function serveUntilIdle<S extends ServiceDefinition, C extends CommonConfi
   onReloadRequest(reloads.request);
   await end.reached;
   // stopped, perhaps for a restart: only an idle exit preserves the settings
-  if (stop.aborted) await logSettings.forget();
+  if (stop.aborted) await logSettings.discard();
   clearTimeout(opening);
   notify('STOPPING=1');
-  await saveShown(lifecycle);
+  await saveDigests(lifecycle);
   await drain(started, {
     environment,
     server,
     busName: program.service.busName,
     isReloading: () => reloads.isPending,
   });
-  await saveShown(lifecycle);
+  await saveDigests(lifecycle);
   await logSettings.saved();
   log.info('stopped');
 }
 
 /** A disk that hangs delays nothing. */
-async function saveShown<S extends ServiceDefinition, C extends CommonConfig>({
-  shown,
+async function saveDigests<S extends ServiceDefinition, C extends CommonConfig>({
+  digests,
   objects,
 }: Lifecycle<S, C>): Promise<void> {
-  const late = pause(shownIsSavedWithinMs, undefined, { ref: false });
-  await Promise.race([shown.save(() => objects.shown()), late]);
+  const late = pause(digestsSavedWithinMs, undefined, { ref: false });
+  await Promise.race([digests.save(() => objects.digests()), late]);
 }
 
 async function startServer<S extends ServiceDefinition, C extends CommonConfig>(

@@ -6,7 +6,7 @@ import { Method } from './method.ts';
 import { ObjectSignals } from './object-signals.ts';
 import { ObjectTree, type ServedObject } from './object-tree.ts';
 import { PropertySet } from './properties.ts';
-import { changedSince, digestsOf, type Shown } from './shown.ts';
+import { changedSince, digestsOf, type PropertyDigests } from './property-digests.ts';
 
 type SignalsOf<S extends ServiceDefinition> = NonNullable<S['manager']['signals']>;
 
@@ -56,7 +56,7 @@ export class ObjectManager<S extends ServiceDefinition> {
   }
 
   /** Digests of the current values that clients may have cached. */
-  shown(): Shown {
+  digests(): PropertyDigests {
     const { path } = this.service;
     return new Map([
       [path, digestsOf(this.#manager)],
@@ -70,7 +70,7 @@ export class ObjectManager<S extends ServiceDefinition> {
    * Announces the differences to the values of the previous run, for clients that have cached those. When the previous
    * values are unknown, everything may differ.
    */
-  announceSince(before: Shown | undefined): void {
+  announceSince(before: PropertyDigests | undefined): void {
     const { path, manager, child } = this.service;
     const gone = new Set(before?.keys());
     gone.delete(path);

@@ -52,7 +52,7 @@ static void release_fd(void)
  * In a forked child the connection belongs to the parent and another thread may have held the lock: start anew, and
  * touch nothing of it but our copy of the descriptor. `fd_lock` is held across the fork, so that the number is right.
  */
-static void forget_connection_of_parent(void)
+static void drop_connection_of_parent(void)
 {
   pthread_mutex_init(&lock, NULL);
   pthread_mutex_init(&fd_lock, NULL);
@@ -64,7 +64,7 @@ static void forget_connection_of_parent(void)
 
 static void watch_forks(void)
 {
-  (void)pthread_atfork(hold_fd, release_fd, forget_connection_of_parent);
+  (void)pthread_atfork(hold_fd, release_fd, drop_connection_of_parent);
 }
 
 static uint64_t now_us(void)

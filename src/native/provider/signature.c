@@ -98,7 +98,7 @@ static bool length_fits(const struct key *key, size_t length, size_t greatest)
   return key->type == KEY_EC ? length <= greatest : length == greatest;
 }
 
-static int tell_size(const struct signature *signature, size_t *length)
+static int report_size(const struct signature *signature, size_t *length)
 {
   *length = greatest_size(signature->key);
   return *length > 0;
@@ -159,7 +159,7 @@ static int sign(void *context, unsigned char *out, size_t *out_length, size_t ca
   struct signature *signature = context;
   const struct hash *hash = signature->hash;
 
-  if (out == NULL) return tell_size(signature, out_length);
+  if (out == NULL) return report_size(signature, out_length);
   if (hash == NULL && signature->key->type == KEY_EC) hash = hash_of_size(length);
   return sign_digest(signature, hash, data, length, out, out_length, capacity);
 }
@@ -191,7 +191,7 @@ static int digest_sign_final(void *context, unsigned char *out, size_t *out_leng
   unsigned int length = 0;
 
   if (signature->digest == NULL) return 0;
-  if (out == NULL) return tell_size(signature, out_length);
+  if (out == NULL) return report_size(signature, out_length);
   if (!EVP_DigestFinal_ex(signature->digest, digest, &length)) return 0;
   return sign_digest(signature, signature->hash, digest, length, out, out_length, capacity);
 }
@@ -211,7 +211,7 @@ static int ed25519_sign(void *context, unsigned char *out, size_t *out_length, s
 {
   struct signature *signature = context;
 
-  if (out == NULL) return tell_size(signature, out_length);
+  if (out == NULL) return report_size(signature, out_length);
   if (length > MESSAGE_SIZE_MAX)
     return FAIL(signature->provider, REASON_INVALID_LENGTH, "Ed25519 signs at most %d bytes", MESSAGE_SIZE_MAX);
   return make_signature(signature, "ed25519", message, length, out, out_length, capacity);

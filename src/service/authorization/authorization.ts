@@ -63,7 +63,7 @@ export class Authorizations {
     const { bus, callers } = this.#options;
     if (this.#polkit === undefined) {
       const polkit = new PolkitBackend({ client: new BusPolkitClient(bus), lifetimes });
-      callers.onVanish(({ sender }) => polkit.forget(sender));
+      callers.onVanish(({ sender }) => polkit.evict(sender));
       this.#polkit = polkit;
     } else this.#polkit.renew(lifetimes);
     return this.#polkit;

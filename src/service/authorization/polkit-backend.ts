@@ -57,11 +57,11 @@ export class PolkitBackend implements AuthorizationBackend {
   /** Sets new cache lifetimes and drops every earlier verdict, those of pending checks included. */
   renew(lifetimes: VerdictLifetimes): void {
     this.#cache.lifetimes = lifetimes;
-    this.#cache.dropAll();
+    this.#cache.evictAll();
   }
 
-  forget(sender: string): void {
-    this.#cache.dropSender(sender);
+  evict(sender: string): void {
+    this.#cache.evictSender(sender);
   }
 
   async #ask(request: AuthorizationRequest, call: CallContext, key: string): Promise<void> {
@@ -147,7 +147,7 @@ export class PolkitBackend implements AuthorizationBackend {
 
   /** Verdicts may be cached only while change notifications arrive. */
   async #watch(request: AuthorizationRequest): Promise<void> {
-    this.#watching ??= this.#client.watch(() => this.#cache.dropAll());
+    this.#watching ??= this.#client.watch(() => this.#cache.evictAll());
     try {
       await this.#watching;
     } catch (error) {

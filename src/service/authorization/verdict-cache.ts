@@ -58,13 +58,13 @@ export class VerdictCache {
   }
 
   /** Evicts the verdicts of a caller that left the bus. */
-  dropSender(sender: string): void {
+  evictSender(sender: string): void {
     for (const key of this.#keysBySender.get(sender) ?? []) this.#verdicts.delete(key);
     this.#keysBySender.delete(sender);
   }
 
   /** Evicts everything, and keeps the verdicts of pending checks out of the cache. */
-  dropAll(): void {
+  evictAll(): void {
     this.#generation++;
     this.#verdicts.clear();
     this.#keysBySender.clear();

@@ -68,7 +68,7 @@ export class LogSettings implements LogControl {
   }
 
   /** Discards the settings in favour of the configuration's, for the next process too. Never rejects. */
-  forget(): Promise<void> {
+  discard(): Promise<void> {
     if (!this.#hasFile) return this.saved();
     this.#hasFile = false;
     return this.#change('removed', () => deleteStateFile(this.#path));

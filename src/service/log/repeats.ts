@@ -85,7 +85,7 @@ export class Repeats implements Disposable {
   /** Writes the counts of repeats since the last report, and evicts entries without any. */
   #report(): void {
     for (const [kind, entry] of this.#entries) {
-      if (entry.repeats === 0) this.#forget(kind, entry);
+      if (entry.repeats === 0) this.#evict(kind, entry);
       else this.#log[entry.level](entry.message, { ...entry.fields, repeats: entry.repeats });
       entry.repeats = 0;
     }
@@ -94,7 +94,7 @@ export class Repeats implements Disposable {
     this.#timer = undefined;
   }
 
-  #forget(kind: string, entry: Entry): void {
+  #evict(kind: string, entry: Entry): void {
     this.#entries.delete(kind);
     if (kind.startsWith('more ')) return;
     const cause = nameOf(entry);

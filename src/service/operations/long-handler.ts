@@ -32,8 +32,8 @@ export function longHandler<Input, Output, Args, Result, Id extends string>(
     const operation = await operations.begin(kind, { ...asked, requestId: call.requestId });
     return reply(asked.wait ? await untilGone(operation, call) : undefined, asked.id);
   };
-  const { persist, forget } = kind;
-  return Object.assign(handle, { intent: { persist, forget } });
+  const { persist, remove } = kind;
+  return Object.assign(handle, { persistence: { persist, remove } });
 }
 
 /**

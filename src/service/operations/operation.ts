@@ -25,7 +25,7 @@ export class Operation<Args, Result> implements OperationSubject<Args>, Via {
   readonly requestId: string;
   /** Whether the service itself began it and no call has requested it. */
   isOwn = false;
-  /** Settles when every write of its intent for a call that adopted it has ended. */
+  /** Settles when every call that adopted the operation has persisted it, or failed to. */
   persisted: Promise<unknown> = Promise.resolve();
   /** Settles when the operation ends. */
   readonly outcome: Promise<Result>;
@@ -58,7 +58,7 @@ export class Operation<Args, Result> implements OperationSubject<Args>, Via {
     this.accepted.catch(() => {});
   }
 
-  /** Whether its intent is persisted. */
+  /** Whether it is persisted. */
   get isAccepted(): boolean {
     return this.#isAccepted;
   }
@@ -82,12 +82,12 @@ export class Operation<Args, Result> implements OperationSubject<Args>, Via {
     return this.#isOver || this.#abort.signal.aborted;
   }
 
-  /** It has been carried out or undone: only its intent is left to be removed. */
+  /** It has been carried out or undone; only its persisted record is left to be removed. */
   end(): void {
     this.#isOver = true;
   }
 
-  /** Its intent is persisted. */
+  /** It is persisted. */
   accept(): void {
     this.#isAccepted = true;
     this.#accept();

@@ -1,13 +1,13 @@
 /**
  * Long operations: those that wait for an engine, a cloud or a token and must survive the end of the process.
  *
- *   begin ─► persisted ─► accepted ─► run ─► intent removed ─► its calls return
+ *   begin ─► persisted ─► accepted ─► run ─► removed ─► its calls return
  *                                      │ fails, or Cancel
- *                                      └─► undone ─► intent removed ─► its calls return
+ *                                      └─► undone ─► removed ─► its calls return
  *
  * There is one operation at a time for an id. A call for the same operation joins it; any other call is Unavailable.
- * Intents persisted by a former process are resumed. A process that stops leaves the intents of operations that no
- * caller waits for to the next process; the others are aborted, so that they are undone, or persisted as to be undone.
+ * Operations persisted by a previous process are resumed. A process that stops leaves the operations that no caller
+ * waits for to the next process; the others are aborted, so that they are undone, or persisted as to be undone.
  */
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
@@ -15,16 +15,16 @@ import { describeError, ServiceError } from '../../errors.ts';
 import type { Log } from '../log/log.ts';
 import { Operation } from './operation.ts';
 
-/** One kind of long operation, with the intent that it persists and removes. */
+/** One kind of long operation, and how its pending operations are persisted and removed. */
 export interface OperationKind<Args, Result> {
   /** The method that callers request it by. */
   readonly verb: string;
-  /** Persists the intent; only then the operation is accepted. Throws to refuse. */
+  /** Persists the operation; only then is it accepted. Throws to refuse it. */
   readonly persist: (id: string, args: Args) => Promise<void>;
   /** Carries the operation out. Rejects after its effects are undone, or persisted as to be undone. */
   readonly run: (operation: Operation<Args, Result>) => Promise<Result>;
-  /** Removes the intent: the operation has ended. */
-  readonly forget: (id: string, args: Args) => Promise<void>;
+  /** Removes the persisted operation, which has ended. */
+  readonly remove: (id: string, args: Args) => Promise<void>;
 }
 
 /** A caller's request for an operation. */
@@ -104,7 +104,7 @@ export class Operations {
     return operation;
   }
 
-  /** Resumes an operation that a former process has persisted. */
+  /** Resumes an operation that a previous process has persisted. */
   resume<Args, Result>(kind: OperationKind<Args, Result>, id: string, args: Args): void {
     if (this.#pending.has(id)) return;
     const requestId = randomUUID();
@@ -215,20 +215,20 @@ export class Operations {
     }
   }
 
-  /** A process that stops leaves the intent to the next one, unless a caller gets its failure. */
+  /** A process that stops leaves the persisted operation to the next one, unless a caller gets its failure. */
   async #end<Args, Result>(
-    { forget }: OperationKind<Args, Result>,
+    { remove }: OperationKind<Args, Result>,
     operation: Operation<Args, Result>,
   ): Promise<void> {
     const { log, onChange } = this.#options;
     const { id, args, verb } = operation;
     operation.end();
-    // an intent that is written after its removal would be resumed
+    // an operation that is written after its removal would be resumed
     await operation.persisted;
     const { isAwaited, isCancelled } = operation;
     if (!this.#isStopping || isCancelled || isAwaited) {
       try {
-        await forget(id, args);
+        await remove(id, args);
       } catch (error) {
         log.error('pending operation not removed', {
           operation: verb,

@@ -41,7 +41,7 @@ function undecided() {
   return { status: 202, headers: { 'retry-after': '60' }, body };
 }
 
-async function intents(rig: Rig): Promise<readonly string[]> {
+async function pendingFiles(rig: Rig): Promise<readonly string[]> {
   return readdir(join(rig.stateDirectory('identity'), 'operations'));
 }
 
@@ -59,13 +59,13 @@ async function killedAfter(
   cloud.interfere = meanwhile;
   await accepted();
   await rig.stop('identity', 'SIGKILL');
-  assert.is((await intents(rig)).length, 1);
+  assert.is((await pendingFiles(rig)).length, 1);
   cloud.interfere = undefined;
   await client(bus, identityService, identityInterface).Describe({});
 }
 
 async function untilIdle(rig: Rig): Promise<void> {
-  await until(30_000, 'no intent', async () => (await intents(rig)).length === 0);
+  await until(30_000, 'no pending operation', async () => (await pendingFiles(rig)).length === 0);
   assert.is(await busctlProperty(rig, 'identity', 'Operation'), '');
 }
 

@@ -55,7 +55,7 @@ test.before.each(async (context) => {
   const polkit = cleanup.use(await PrivatePolkit.start(bus, privateBus.address, always('YES')));
   const lifetimes = { yesMs: 10_000, noMs: 1000 };
   const backend = new PolkitBackend({ client: new BusPolkitClient(bus), lifetimes });
-  callers.onVanish(({ sender }) => backend.forget(sender));
+  callers.onVanish(({ sender }) => backend.evict(sender));
   const authorizer = new Authorization(new RuleSet(), backend, 0);
   const client = cleanup.use(await connectAs(privateBus.address, daemon));
   Object.assign(context, {

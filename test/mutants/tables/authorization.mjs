@@ -400,7 +400,7 @@ const service = [
   at.protocol('no verdict outlives a reload', '} else this.#polkit.renew(lifetimes);', '}'),
   at.protocol(
     'verdicts of a caller that left are dropped',
-    'callers.onVanish(({ sender }) => polkit.forget(sender));\n',
+    'callers.onVanish(({ sender }) => polkit.evict(sender));\n',
     '',
   ),
   at.protocol(
@@ -473,7 +473,7 @@ const service = [
   ),
   at.backend(
     'a change drops every verdict',
-    '.watch(() => this.#cache.dropAll())',
+    '.watch(() => this.#cache.evictAll())',
     '.watch(() => undefined)',
   ),
   at.backend(

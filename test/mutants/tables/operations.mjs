@@ -6,22 +6,22 @@ export default [
     suite: 'unit/service/operations/operations',
   },
   {
-    breaks: 'an intent that a newer or broken process left is dropped from the problems',
+    breaks: 'a pending operation that a newer or broken process left is dropped from the problems',
     text: '        this.#unreadable.set(id, describeError(error));\n',
     becomes: '',
-    suite: 'component/service/operations/intent-files',
+    suite: 'component/service/operations/pending-operation-files',
   },
   {
     breaks: 'on a full disk what frees space cannot be begun',
     text: 'if (disk === undefined || frees?.has(verb) !== true) {',
     becomes: 'if (disk === undefined || frees !== undefined) {',
-    suite: 'component/service/operations/intent-files',
+    suite: 'component/service/operations/pending-operation-files',
   },
   {
-    breaks: 'the intent of the device itself is not resumed',
+    breaks: 'the operation of the device itself is not resumed',
     text: "const id = name === unnamed ? '' : idOfFileName(name, extension);",
     becomes: 'const id = idOfFileName(name, extension);',
-    suite: 'component/service/operations/intent-files',
+    suite: 'component/service/operations/pending-operation-files',
   },
   {
     breaks: 'with wait false a caller waits all the same',
@@ -42,7 +42,7 @@ export default [
     suite: 'unit/service/operations/operations',
   },
   {
-    breaks: 'an operation that is carried out, and not yet forgotten, is joined',
+    breaks: 'an operation that is carried out, and not yet removed, is joined',
     text: 'return this.#isOver || this.#abort.signal.aborted;',
     becomes: 'return this.#abort.signal.aborted;',
     suite: 'unit/service/operations/operations',

@@ -182,7 +182,7 @@ export default [
   },
   {
     breaks: 'an ordered stop keeps the level of LogControl1',
-    text: 'if (stop.aborted) await logSettings.forget();',
+    text: 'if (stop.aborted) await logSettings.discard();',
     becomes: '',
     suite: 'integration/service/log-settings',
   },
@@ -270,18 +270,18 @@ export default [
     becomes: 'if (stop.signal.aborted) return;',
     suite: 'integration/service/run',
   },
-  // src/service/shown-file.ts
+  // src/service/digest-file.ts
   {
-    breaks: 'what another version of the program showed is believed',
+    breaks: 'digests that another version of the program saved are used',
     text: "|| fields.get('program') !== version) return null;",
     becomes: ') return null;',
-    suite: 'integration/service/shown',
+    suite: 'integration/service/digest-file',
   },
   {
-    breaks: 'the file of what is shown stays when something else is announced',
-    text: '    if (!this.#isThere) return;\n    this.#isThere = false;',
-    becomes: '    if (this.#isThere) return;\n    this.#isThere = false;',
-    suite: 'integration/service/shown',
+    breaks: 'the digest file stays when something else is announced',
+    text: '    if (!this.#exists) return;\n    this.#exists = false;',
+    becomes: '    if (this.#exists) return;\n    this.#exists = false;',
+    suite: 'integration/service/digest-file',
   },
   // src/service/state/record-directory.ts
   {

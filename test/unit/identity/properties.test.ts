@@ -28,7 +28,7 @@ const well = {
   modules: { damaged: new Map(), refused: new Map(), unlisted: undefined },
   operation: '',
   disk: '',
-  intents: [],
+  pendingOperations: [],
   skew: { seconds: 0, problem: '' },
 };
 
@@ -52,12 +52,12 @@ test('name everything that is wrong, the device first', () => {
     status: { ...provisioned, lastError: 'the device' },
     modules: { damaged, refused, unlisted: 'the folder' },
     disk: 'the disk',
-    intents: ['an intent', 'another'],
+    pendingOperations: ['an operation', 'another'],
     skew: { seconds: 3600, problem: 'the clock' },
   });
   assert.is(
     LastError,
-    'the device; the disk; the folder; an intent; another; module "d": damage; module "r": refusal; the clock',
+    'the device; the disk; the folder; an operation; another; module "d": damage; module "r": refusal; the clock',
   );
   assert.is(Health, 'degraded');
 });

@@ -147,7 +147,7 @@ test('sends its signals, which are no changes', () => {
 test('announces in what it differs from what it showed when it ended', () => {
   const before = live();
   before.objects.put('gone', ball);
-  const shown = before.objects.shown();
+  const shown = before.objects.digests();
   const same = live();
   same.objects.put('gone', ball);
   same.signals();

@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ObjectTree, type ServedObject } from '../../../../src/dbus/server/object-tree.ts';
 import { PropertySet } from '../../../../src/dbus/server/properties.ts';
-import { changedSince, digestsOf } from '../../../../src/dbus/server/shown.ts';
+import { changedSince, digestsOf } from '../../../../src/dbus/server/property-digests.ts';
 import { variant } from '../../../../src/dbus/wire/variant.ts';
 
 const test = suite('dbus properties');

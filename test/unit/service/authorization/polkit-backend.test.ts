@@ -156,7 +156,7 @@ test('forgets what it knew of a connection that left, and all of it on a change'
   rig.authority.auto = 'yes';
   await rig.ask(call());
   await rig.ask(call(':1.2'));
-  rig.backend.forget(':1.1');
+  rig.backend.evict(':1.1');
   assert.is(await rig.ask(call()), 'allowed');
   assert.is(await rig.ask(call(':1.2')), 'at once');
   rig.authority.change();

@@ -12,7 +12,7 @@ test('keeps at most 4096 verdicts and drops the oldest', () => {
   assert.is(cache.size, 4096);
   assert.is(cache.get('k0', 1), undefined);
   assert.is(cache.get('k4999', 1), true);
-  for (let sender = 0; sender < 7; sender++) cache.dropSender(`:1.${sender}`);
+  for (let sender = 0; sender < 7; sender++) cache.evictSender(`:1.${sender}`);
   assert.is(cache.size, 0);
 });
 
@@ -41,7 +41,7 @@ test('drops the verdicts of the caller that left, and of no other', () => {
   const cache = new VerdictCache({ yesMs: 10_000, noMs: 1000 });
   for (const key of ['a', 'b']) cache.keep(key, ':1.1', yes);
   cache.keep('c', ':1.2', yes);
-  cache.dropSender(':1.1');
+  cache.evictSender(':1.1');
   assert.equal(
     [cache.get('a', 1), cache.get('b', 1), cache.get('c', 1)],
     [undefined, undefined, true],
@@ -53,21 +53,21 @@ test('knows of a verdict only whose it is now', () => {
   const cache = new VerdictCache({ yesMs: 10_000, noMs: 1000 });
   cache.keep('replaced', ':1.1', yes);
   cache.keep('replaced', ':1.2', yes);
-  cache.dropSender(':1.1');
+  cache.evictSender(':1.1');
   assert.is(cache.get('replaced', 1), true);
 
   cache.keep('expired', ':1.1', { ...yes, allowed: false });
   assert.is(cache.get('expired', 1000), undefined);
   cache.keep('expired', ':1.2', { ...yes, askedAt: 1000 });
-  cache.dropSender(':1.1');
+  cache.evictSender(':1.1');
   assert.is(cache.get('expired', 1001), true);
 
   cache.keep('dropped', ':1.1', yes);
-  cache.dropAll();
+  cache.evictAll();
   assert.is(cache.get('dropped', 1), undefined);
   assert.is(cache.size, 0);
   cache.keep('dropped', ':1.2', { ...yes, generation: cache.generation });
-  cache.dropSender(':1.1');
+  cache.evictSender(':1.1');
   assert.is(cache.get('dropped', 1), true);
 });
 

@@ -50,7 +50,7 @@ class Service {
         signal.addEventListener('abort', () => reject(new Error('aborted')));
         this.ends.set(id, (error) => (error === undefined ? resolve(args.size) : reject(error)));
       }),
-    forget: async (id) => {
+    remove: async (id) => {
       if (this.stuck) throw new Error('the disk is read-only');
       this.persisted.delete(id);
     },
@@ -385,7 +385,7 @@ test('that are carried out and not yet forgotten are not joined: what is asked f
   const slow: typeof service.grow = {
     ...service.grow,
     run: async () => ++runs,
-    forget: () => opened,
+    remove: () => opened,
   };
   const asked = { id: 'a', args: one, wait: true, requestId };
   const first = await service.operations.begin(slow, asked);
@@ -507,8 +507,8 @@ test('have handlers that do not compile without persistence', () => {
       Omit<OperationKind<Args, number>, 'persist'>,
       OperationKind<Args, number>
     >;
-    readonly withoutForget: Fits<
-      Omit<OperationKind<Args, number>, 'forget'>,
+    readonly withoutRemove: Fits<
+      Omit<OperationKind<Args, number>, 'remove'>,
       OperationKind<Args, number>
     >;
   } = {
@@ -516,10 +516,10 @@ test('have handlers that do not compile without persistence', () => {
     plain: false,
     plainOfOthers: true,
     withoutPersist: false,
-    withoutForget: false,
+    withoutRemove: false,
   };
   assert.is(Object.keys(verdicts).length, 5);
-  assert.equal(Object.keys(handler.intent).toSorted(), ['forget', 'persist']);
+  assert.equal(Object.keys(handler.persistence).toSorted(), ['persist', 'remove']);
 });
 
 test.run();

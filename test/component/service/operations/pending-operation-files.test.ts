@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Fields } from '../../../../src/service/log/log-record.ts';
-import { IntentFiles } from '../../../../src/service/operations/intent-files.ts';
+import { PendingOperationFiles } from '../../../../src/service/operations/pending-operation-files.ts';
 
-const test = suite<{ dir: string }>('files of intents');
+const test = suite<{ dir: string }>('files of pending operations');
 
 test.before.each(async (context) => {
-  context.dir = join(await mkdtemp(join(tmpdir(), 'iotedge-intents-')), 'operations');
+  context.dir = join(await mkdtemp(join(tmpdir(), 'iotedge-operations-')), 'operations');
 });
 test.after.each(async ({ dir }) => {
   await rm(join(dir, '..'), { recursive: true });
@@ -25,24 +25,24 @@ function logOf() {
 
 test('are read as they were saved, whatever the id, and gone when deleted', async ({ dir }) => {
   const { log, errors } = logOf();
-  const files = new IntentFiles(dir);
+  const files = new PendingOperationFiles(dir);
   assert.equal(await files.readAll(log), []);
-  const intents = ['', '$edgeAgent', 'iotedge/certificate/a', 'a:b@c', 'self'].map((id, at) => ({
+  const operations = ['', '$edgeAgent', 'iotedge/certificate/a', 'a:b@c', 'self'].map((id, at) => ({
     id,
     verb: `Verb${at}`,
     args: { at, list: [1], nothing: null },
   }));
-  for (const intent of intents) await files.save(intent);
+  for (const operation of operations) await files.save(operation);
   const names = await readdir(dir);
-  assert.is(names.length, intents.length);
+  assert.is(names.length, operations.length);
   assert.ok(names.includes('@self.json'));
-  const read = await new IntentFiles(dir).readAll(log);
+  const read = await new PendingOperationFiles(dir).readAll(log);
   const byId = (one: { readonly id: string }, two: { readonly id: string }) =>
     one.id < two.id ? -1 : 1;
-  assert.equal(read.toSorted(byId), intents.toSorted(byId));
+  assert.equal(read.toSorted(byId), operations.toSorted(byId));
   await files.save({ id: '', verb: 'Other', args: {} });
   await files.delete('self');
-  const left = await new IntentFiles(dir).readAll(log);
+  const left = await new PendingOperationFiles(dir).readAll(log);
   assert.is(left.length, 4);
   assert.is(left.find(({ id }) => id === '')?.verb, 'Other');
   assert.equal([files.problems, errors], [[], []]);
@@ -52,7 +52,7 @@ test('that cannot be read are told and left alone, until their operation is save
   dir,
 }) => {
   const { log, errors } = logOf();
-  const files = new IntentFiles(dir);
+  const files = new PendingOperationFiles(dir);
   await files.readAll(log);
   const contents = {
     'a.json': '',
@@ -94,7 +94,7 @@ test('that free space are written in need, and others are not', async ({ dir }) 
       written.push([path, content.toString()]);
     },
   };
-  const files = new IntentFiles(dir, { disk, frees: new Set(['Delete']) });
+  const files = new PendingOperationFiles(dir, { disk, frees: new Set(['Delete']) });
   await files.readAll(logOf().log);
   await files.save({ id: 'a', verb: 'Create', args: {} });
   assert.equal(written, []);

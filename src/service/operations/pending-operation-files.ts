@@ -12,7 +12,7 @@ import {
 } from '../state/state-file.ts';
 
 /** An operation that was accepted and has not ended. */
-export interface SavedIntent {
+export interface PendingOperation {
   readonly id: string;
   readonly verb: string;
   /** As it was saved; the kind that resumes it parses it. */
@@ -20,26 +20,26 @@ export interface SavedIntent {
 }
 
 const extension = '.json';
-/** Stands for the empty id: no id begins like this. */
+/** File name of the empty id; no other id yields it. */
 const unnamed = '@self.json';
 
-/** How intents are persisted on a full disk. */
-export interface IntentsInNeed {
+/** How operations are persisted on a full disk. */
+export interface FullDiskOptions {
   readonly disk: Pick<StateDisk, 'write'>;
   /** The verbs of operations that free space. */
   readonly frees: ReadonlySet<string>;
 }
 
-/** The intents of operations, one file for each id. */
-export class IntentFiles {
+/** The persisted pending operations, one file for each id. */
+export class PendingOperationFiles {
   readonly #directory: string;
-  readonly #need: IntentsInNeed | undefined;
+  readonly #fullDisk: FullDiskOptions | undefined;
   readonly #unreadable = new Map<string, string>();
   #failure: string | undefined;
 
-  constructor(directory: string, need?: IntentsInNeed) {
+  constructor(directory: string, fullDisk?: FullDiskOptions) {
     this.#directory = directory;
-    this.#need = need;
+    this.#fullDisk = fullDisk;
   }
 
   /** The problems of the directory, and of unreadable files that have not been replaced since. */
@@ -49,10 +49,10 @@ export class IntentFiles {
 
   /**
    * Returns the unfinished operations and creates the directory. A file that cannot be read is logged and left in
-   * place: its request is unknown.
+   * place, as its operation is unknown.
    */
-  async readAll(log: Log): Promise<readonly SavedIntent[]> {
-    const intents: SavedIntent[] = [];
+  async readAll(log: Log): Promise<readonly PendingOperation[]> {
+    const operations: PendingOperation[] = [];
     const { names, failure } = await openStateDirectory(this.#directory);
     this.#failure = failure?.message;
     if (failure !== undefined)
@@ -61,33 +61,33 @@ export class IntentFiles {
       const id = name === unnamed ? '' : idOfFileName(name, extension);
       if (id === undefined) continue;
       try {
-        const intent = await readStateJson(join(this.#directory, name), (value) =>
-          parseIntent(id, value),
+        const operation = await readStateJson(join(this.#directory, name), (value) =>
+          parseOperation(id, value),
         );
-        if (intent !== undefined) intents.push(intent);
+        if (operation !== undefined) operations.push(operation);
       } catch (error) {
         this.#unreadable.set(id, describeError(error));
         log.error('pending operation unreadable', { id, error: describeError(error) });
       }
     }
-    return intents;
+    return operations;
   }
 
-  async save({ id, verb, args }: SavedIntent): Promise<void> {
+  async save({ id, verb, args }: PendingOperation): Promise<void> {
     const fields = { verb, args };
-    const { disk, frees } = this.#need ?? {};
+    const { disk, frees } = this.#fullDisk ?? {};
     if (disk === undefined || frees?.has(verb) !== true) {
       await writeStateJson(this.#fileOf(id), fields);
     } else await disk.write(this.#fileOf(id), formatStateJson(fields));
-    this.#works(id);
+    this.#clearProblems(id);
   }
 
   async delete(id: string): Promise<void> {
     await deleteStateFile(this.#fileOf(id));
-    this.#works(id);
+    this.#clearProblems(id);
   }
 
-  #works(id: string): void {
+  #clearProblems(id: string): void {
     this.#failure = undefined;
     this.#unreadable.delete(id);
   }
@@ -97,7 +97,7 @@ export class IntentFiles {
   }
 }
 
-function parseIntent(id: string, value: unknown): SavedIntent {
+function parseOperation(id: string, value: unknown): PendingOperation {
   if (typeof value !== 'object' || value === null) throw new TypeError('it is no object');
   const members = new Map<string, unknown>(Object.entries(value));
   const verb = members.get('verb');

@@ -1,14 +1,14 @@
 /**
- * The properties that a service last exposed, saved when it ends in order, so that the next process can announce what
- * changed in between: clients cache properties, some beyond the life of the process that sent them.
+ * The digests of the properties that a service last exposed, saved at an orderly exit, so that the next process can
+ * announce the changes since: clients cache properties, some beyond the life of the process that sent them.
  *
- *   present, as read ──► a change is announced ──► removed ──► the service ends ──► saved
+ *   present, as read ──► a change is announced ──► removed ──► the service exits ──► saved
  *
  * After a crash it is present only if nothing was announced since it was saved: then it is still accurate.
  */
 import { unlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Shown, ShownObject } from '../dbus/server/shown.ts';
+import type { ObjectDigests, PropertyDigests } from '../dbus/server/property-digests.ts';
 import { describeError, systemCode } from '../errors.ts';
 import type { Log } from './log/log.ts';
 import { readStateJson, writeStateFile } from './state/state-file.ts';
@@ -16,52 +16,52 @@ import { readStateJson, writeStateFile } from './state/state-file.ts';
 const formatVersion = 1;
 const objectPath = /^(\/[A-Za-z0-9_]+)+$/;
 
-/** Options of `ShownFile.open`. */
-export interface ShownFileOptions {
+/** Options of `DigestFile.open`. */
+export interface DigestFileOptions {
   readonly stateDir: string;
   /** Of the program: another version may have exposed other properties. */
   readonly version: string;
   readonly log: Log;
 }
 
-/** The file with digests of the exposed properties. Its failures delay nothing. */
-export class ShownFile {
+/** The file with the digests of the exposed properties. Its failures are logged and stop nothing. */
+export class DigestFile {
   readonly #path: string;
   readonly #version: string;
   readonly #log: Log;
-  readonly #before: Shown | undefined;
-  #isThere: boolean;
+  readonly #before: PropertyDigests | undefined;
+  #exists: boolean;
   /** Whether the file matches the exposed properties: every change is announced, and invalidates it. */
-  #holds: boolean;
-  /** Counts announced changes, so that a write can detect one. */
+  #isCurrent: boolean;
+  /** Counts announced changes, so that a write detects one that happens meanwhile. */
   #changes = 0;
 
-  private constructor(options: ShownFileOptions, found: Found) {
+  private constructor(options: DigestFileOptions, found: Found) {
     const { stateDir, version, log } = options;
     this.#path = pathIn(stateDir);
     this.#version = version;
     this.#log = log;
-    this.#before = found.shown;
-    this.#isThere = found.isThere;
-    this.#holds = found.shown !== undefined;
+    this.#before = found.digests;
+    this.#exists = found.exists;
+    this.#isCurrent = found.digests !== undefined;
   }
 
   /** Reads the file of the previous process. */
-  static async open(options: ShownFileOptions): Promise<ShownFile> {
-    return new ShownFile(options, await read(options));
+  static async open(options: DigestFileOptions): Promise<DigestFile> {
+    return new DigestFile(options, await read(options));
   }
 
-  /** The properties that the service exposed when it ended; undefined when unknown. */
-  get before(): Shown | undefined {
+  /** The digests of what the previous process exposed; undefined when unknown. */
+  get before(): PropertyDigests | undefined {
     return this.#before;
   }
 
   /** Removes the file because a change makes it outdated. Synchronously, as the change may be announced immediately. */
-  readonly forget = (): void => {
+  readonly invalidate = (): void => {
     this.#changes++;
-    this.#holds = false;
-    if (!this.#isThere) return;
-    this.#isThere = false;
+    this.#isCurrent = false;
+    if (!this.#exists) return;
+    this.#exists = false;
     try {
       unlinkSync(this.#path);
     } catch (error) {
@@ -75,16 +75,16 @@ export class ShownFile {
   };
 
   /** Saves the exposed properties at the end, unless the file matches them. Never rejects. */
-  async save(shown: () => Shown): Promise<void> {
-    if (this.#holds) return;
-    this.forget();
-    const text = textOf(this.#version, shown());
+  async save(digests: () => PropertyDigests): Promise<void> {
+    if (this.#isCurrent) return;
+    this.invalidate();
+    const text = textOf(this.#version, digests());
     const changes = this.#changes;
     try {
       await writeStateFile(this.#path, text);
-      this.#isThere = true;
-      if (changes === this.#changes) this.#holds = true;
-      else this.forget();
+      this.#exists = true;
+      if (changes === this.#changes) this.#isCurrent = true;
+      else this.invalidate();
     } catch (error) {
       const fields = { path: this.#path, error: describeError(error) };
       this.#log.warn('list of published objects not saved', fields);
@@ -93,26 +93,26 @@ export class ShownFile {
 }
 
 interface Found {
-  readonly shown: Shown | undefined;
-  readonly isThere: boolean;
+  readonly digests: PropertyDigests | undefined;
+  readonly exists: boolean;
 }
 
 function pathIn(stateDir: string): string {
   return join(stateDir, 'shown.json');
 }
 
-async function read({ stateDir, version, log }: ShownFileOptions): Promise<Found> {
+async function read({ stateDir, version, log }: DigestFileOptions): Promise<Found> {
   try {
-    const shown = await readStateJson(pathIn(stateDir), (value) => parse(value, version));
-    return { shown: shown ?? undefined, isThere: shown !== undefined };
+    const digests = await readStateJson(pathIn(stateDir), (value) => parse(value, version));
+    return { digests: digests ?? undefined, exists: digests !== undefined };
   } catch (error) {
     log.info('published objects of the previous run unknown', { error: describeError(error) });
-    return { shown: undefined, isThere: true };
+    return { digests: undefined, exists: true };
   }
 }
 
-function textOf(program: string, shown: Shown): string {
-  const objects = [...shown].map(([path, digests]) => [path, sorted(digests)] as const);
+function textOf(program: string, digests: PropertyDigests): string {
+  const objects = [...digests].map(([path, each]) => [path, sorted(each)] as const);
   const content = { version: formatVersion, program, objects: sorted(new Map(objects)) };
   return `${JSON.stringify(content)}\n`;
 }
@@ -123,15 +123,15 @@ function sorted<T>(map: ReadonlyMap<string, T>): Readonly<Record<string, T>> {
 }
 
 /** Null when another version wrote the file. */
-function parse(value: unknown, version: string): Shown | null {
+function parse(value: unknown, version: string): PropertyDigests | null {
   const fields = entriesOf(value);
   if (fields.get('version') !== formatVersion || fields.get('program') !== version) return null;
   return new Map([...entriesOf(fields.get('objects'))].map(parseObject));
 }
 
-function parseObject([path, digests]: [string, unknown]): [string, ShownObject] {
+function parseObject([path, object]: [string, unknown]): [string, ObjectDigests] {
   if (!objectPath.test(path)) throw new TypeError(`${JSON.stringify(path)} is no object path`);
-  const texts = [...entriesOf(digests)].map(([name, digest]) => [name, String(digest)] as const);
+  const texts = [...entriesOf(object)].map(([name, digest]) => [name, String(digest)] as const);
   return [path, new Map(texts)];
 }
 

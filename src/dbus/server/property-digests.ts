@@ -1,15 +1,15 @@
 import type { PropertySet } from './properties.ts';
 
 /** SHA-256 of the value of each property of an object by its name, and of all values together under ``. */
-export type ShownObject = ReadonlyMap<string, string>;
+export type ObjectDigests = ReadonlyMap<string, string>;
 
 /** The digests of all objects of a service, by their paths. */
-export type Shown = ReadonlyMap<string, ShownObject>;
+export type PropertyDigests = ReadonlyMap<string, ObjectDigests>;
 
 const together = '';
 
 /** The digests of the current values of an object. */
-export function digestsOf(properties: PropertySet): ShownObject {
+export function digestsOf(properties: PropertySet): ObjectDigests {
   const names = properties.cached();
   const each = names.map((name) => [name, properties.digest([name])] as const);
   return new Map([[together, properties.digest(names)], ...each]);
@@ -17,7 +17,7 @@ export function digestsOf(properties: PropertySet): ShownObject {
 
 /** The properties whose values differ from before; all of them when the previous values are unknown. */
 export function changedSince(
-  before: ShownObject | undefined,
+  before: ObjectDigests | undefined,
   properties: PropertySet,
 ): readonly string[] {
   const names = properties.cached();
