@@ -12,6 +12,7 @@ import {
 import { text, universal } from '../../../src/x509/der/asn1.ts';
 import { encodePem } from '../../../src/x509/pem.ts';
 import { encodePkcs7 } from '../../../src/x509/pkcs7.ts';
+import { failureOf } from '../../support/failure.ts';
 import { via } from '../../support/via.ts';
 import {
   before1970,
@@ -21,7 +22,7 @@ import {
   universalString,
 } from '../../support/x509/found-certificates.ts';
 import { oddCertificate } from '../../support/x509/odd-certificate.ts';
-import { codeOf, makeCa, makeKey } from '../../support/x509/openssl.ts';
+import { makeCa, makeKey } from '../../support/x509/openssl.ts';
 import { configOf, Rig, sha256 } from './rig.ts';
 
 const test = suite('certificates service');
@@ -74,15 +75,15 @@ test('refuses private keys, unknown formats, foreign data and broken chains', as
     ['der', Buffer.concat([root.der, other.der])],
   ] as const) {
     assert.is(
-      await codeOf(() => rig.service.import('x', { data, format }, {})),
+      await failureOf(() => rig.service.import('x', { data, format }, {})),
       'InvalidArgs',
       format,
     );
   }
   const wrong = { ifExists: 'keep' };
   const good = { data: root.der, format: 'der' };
-  assert.is(await codeOf(() => rig.service.import('x', good, wrong)), 'InvalidArgs');
-  assert.is(await codeOf(() => rig.service.export(parseCertificateId('x'), 'pem')), 'NotFound');
+  assert.is(await failureOf(() => rig.service.import('x', good, wrong)), 'InvalidArgs');
+  assert.is(await failureOf(() => rig.service.export(parseCertificateId('x'), 'pem')), 'NotFound');
 });
 
 test('says when data has another format than it was said to have', async () => {
@@ -176,7 +177,7 @@ test('stores nothing of what it refuses', async () => {
   ];
   for (const data of refused) {
     const request = { data: Buffer.from(data), format: 'pem' };
-    assert.is(await codeOf(() => rig.service.import('x', request, {})), 'InvalidArgs');
+    assert.is(await failureOf(() => rig.service.import('x', request, {})), 'InvalidArgs');
   }
   assert.equal(await readdir(join(rig.directory, 'certificates')), []);
   assert.is(rig.published.objects.size, 0);
@@ -187,12 +188,12 @@ test('replaces only when told to, and deletes', async () => {
   await using rig = await Rig.start();
   await rig.service.import('x', { data: root.der, format: 'der' }, {});
   const second = { data: ca.der, format: 'der' };
-  assert.is(await codeOf(() => rig.service.import('x', second, {})), 'AlreadyExists');
+  assert.is(await failureOf(() => rig.service.import('x', second, {})), 'AlreadyExists');
   await rig.service.import('x', second, { ifExists: 'replace' });
   assert.is(rig.published.objects.get('x')?.Subject, 'CN=ca');
   await rig.service.delete(parseCertificateId('x'));
   assert.is(rig.published.objects.size, 0);
-  assert.is(await codeOf(() => rig.service.delete(parseCertificateId('x'))), 'NotFound');
+  assert.is(await failureOf(() => rig.service.delete(parseCertificateId('x'))), 'NotFound');
   assert.equal(await readdir(join(rig.directory, 'certificates')), []);
 });
 
@@ -201,10 +202,10 @@ test('lets one of two imports at once win', async () => {
   await using rig = await Rig.start();
   const codes = await Promise.all(
     [root, ca].map(({ der }) =>
-      codeOf(() => rig.service.import('x', { data: der, format: 'der' }, {})),
+      failureOf(() => rig.service.import('x', { data: der, format: 'der' }, {})),
     ),
   );
-  assert.equal(codes, [undefined, 'AlreadyExists']);
+  assert.equal(codes, ['no failure', 'AlreadyExists']);
 });
 
 test('reads preloaded files as they are now, and finds the key that belongs to them', async () => {
@@ -219,9 +220,9 @@ test('reads preloaded files as they are now, and finds the key that belongs to t
   assert.is(rig.published.objects.get('device-ca')?.Preloaded, true);
   const data = { data: ca.der, format: 'der' };
   const replace = { ifExists: 'replace' };
-  assert.is(await codeOf(() => rig.service.import('device-ca', data, replace)), 'NotSupported');
+  assert.is(await failureOf(() => rig.service.import('device-ca', data, replace)), 'NotSupported');
   assert.is(
-    await codeOf(() => rig.service.delete(parseCertificateId('device-ca'))),
+    await failureOf(() => rig.service.delete(parseCertificateId('device-ca'))),
     'NotSupported',
   );
   const newer = await makeCa({ name: 'CN=newer', key: makeKey('ed25519') });
@@ -243,7 +244,7 @@ test('shows a preloaded certificate that cannot be read as damaged, and the rest
   });
   for (const id of ['gone', 'secret', 'loop', 'endless']) {
     assert.is(rig.published.objects.get(id)?.State, 'damaged', id);
-    assert.is(await codeOf(() => rig.service.get(id)), 'Unavailable', id);
+    assert.is(await failureOf(() => rig.service.get(id)), 'Unavailable', id);
   }
   assert.is(rig.published.problems.length, 4);
 });
@@ -256,8 +257,8 @@ test('reports a damaged record, keeps its file, and takes a replacement', async 
   await truncate(join(rig.directory, 'certificates/x.json'), 100);
   const again = await Rig.start({}, rig.directory);
   assert.is(again.published.objects.get('x')?.State, 'damaged');
-  assert.is(await codeOf(() => again.service.get('x')), 'Unavailable');
-  assert.is(await codeOf(() => again.service.import('x', data, {})), 'AlreadyExists');
+  assert.is(await failureOf(() => again.service.get('x')), 'Unavailable');
+  assert.is(await failureOf(() => again.service.import('x', data, {})), 'AlreadyExists');
   await again.service.import('x', data, { ifExists: 'replace' });
   assert.is(again.published.objects.get('x')?.State, 'valid');
   assert.equal(again.published.problems, []);
@@ -269,7 +270,10 @@ test('takes no key with a certificate that is not its own', async () => {
   rig.keys.add('own', key);
   rig.keys.add('other', makeKey('ec-p256'));
   const data = { data: ca.der, format: 'der' };
-  assert.is(await codeOf(() => rig.service.import('x', data, { keyId: 'other' })), 'InvalidArgs');
+  assert.is(
+    await failureOf(() => rig.service.import('x', data, { keyId: 'other' })),
+    'InvalidArgs',
+  );
   await rig.service.import('x', data, { keyId: 'own' });
   await rig.service.import('y', data, { keyId: 'not-there-yet' });
 });
@@ -282,7 +286,7 @@ test('leaves a part out of the trust bundle that is damaged or missing, and says
   const trust = { 'preloaded_cert:broken': path, trust_bundle: ['broken', 'site', 'absent'] };
   await using rig = await Rig.start(trust);
   assert.is(rig.published.digest, '');
-  assert.is(await codeOf(() => rig.service.trustBundle(undefined)), 'Unavailable');
+  assert.is(await failureOf(() => rig.service.trustBundle(undefined)), 'Unavailable');
   await rig.service.import('site', { data: root.der, format: 'der' }, {});
   const bundle = encodeCertificatesPem([root]);
   assert.is(await rig.service.trustBundle(undefined), bundle);
@@ -293,7 +297,7 @@ test('leaves a part out of the trust bundle that is damaged or missing, and says
   await writeFile(path, bundle);
   await rig.service.import('absent', { data: root.der, format: 'der' }, {});
   assert.equal(rig.published.problems, []);
-  assert.is(await codeOf(() => rig.service.trustBundle(parseCertificateId('none'))), 'NotFound');
+  assert.is(await failureOf(() => rig.service.trustBundle(parseCertificateId('none'))), 'NotFound');
 });
 
 test('looks a key up once for all who ask, and after a while again', async () => {
@@ -409,7 +413,10 @@ test('puts the trust bundle together: of an id, as configured, of trusted-ca, or
     ).length,
     2,
   );
-  assert.is(await codeOf(() => empty.service.trustBundle(parseCertificateId('none'))), 'NotFound');
+  assert.is(
+    await failureOf(() => empty.service.trustBundle(parseCertificateId('none'))),
+    'NotFound',
+  );
   const configured = await Rig.start({ trust_bundle: ['trusted-ca', 'more'] }, empty.directory);
   assert.is(await configured.service.trustBundle(undefined), two);
   assert.is(configured.published.digest, sha256(two));

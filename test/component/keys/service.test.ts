@@ -15,7 +15,8 @@ import { Pkcs11Store, type Pkcs11StoreOptions } from '../../../src/keys/pkcs11/s
 import { KeyService } from '../../../src/keys/service.ts';
 import type { Stores } from '../../../src/keys/stores.ts';
 import { until } from '../../support/deadline.ts';
-import { codeOf, forSigning, soon, withKey } from '../../support/keys/key-store-contract.ts';
+import { failureOf, untilWorks } from '../../support/failure.ts';
+import { forSigning, soon, withKey } from '../../support/keys/key-store-contract.ts';
 import { SoftToken, softhsmPath, userPin } from '../../support/keys/soft-token.ts';
 import { ShownObjects } from '../../support/wire/shown-objects.ts';
 
@@ -84,7 +85,7 @@ test('searches no token for the public half of a key that nobody has', async () 
   };
   for (let count = 0; count < 100; count++) {
     const unknown = parseKeyId(`unknown-${count}`);
-    assert.is(await codeOf(keys.publicKey(unknown)), 'NotFound');
+    assert.is(await failureOf(keys.publicKey(unknown)), 'NotFound');
   }
   assert.ok(await keys.publicKey(held));
   assert.ok(await keys.publicKey(inFile));
@@ -95,8 +96,11 @@ test('searches no token for the public half of a key that nobody has', async () 
   assert.ok(await keys.publicKey(parseKeyId('foreign')));
   await soft.remove();
   const meanwhile = parseKeyId('meanwhile');
-  assert.is(await codeOf(keys.createPair(meanwhile, ['ec-p256'], wanted, soon())), 'Unavailable');
-  assert.is(await codeOf(keys.publicKey(meanwhile)), 'Unavailable');
+  assert.is(
+    await failureOf(keys.createPair(meanwhile, ['ec-p256'], wanted, soon())),
+    'Unavailable',
+  );
+  assert.is(await failureOf(keys.publicKey(meanwhile)), 'Unavailable');
 });
 
 for (const { gone, says } of [
@@ -110,22 +114,22 @@ for (const { gone, says } of [
     const { keys, objects, pkcs11, soft } = fixture;
     const held = parseKeyId('held');
     const request = parseSignRequest(parseSignMechanism('ecdsa-sha256'), Buffer.alloc(32), true);
-    const sign = () => codeOf(withKey(pkcs11, held, (key) => key.sign(request, soon())));
+    const sign = () => withKey(pkcs11, held, (key) => key.sign(request, soon()));
     await keys.refresh(soon());
     await keys.createPair(held, ['ec-p256'], wanted, soon());
     assert.equal(objects.properties, { Version: '', Health: 'ok', LastError: '' });
 
     await soft.remove();
     for (const name of gone) await rename(join(soft.directory, name), join(soft.directory, 'gone'));
-    assert.is(await sign(), 'Unavailable');
+    assert.is(await failureOf(sign()), 'Unavailable');
     const { Health, LastError } = objects.properties;
     assert.is(Health, 'degraded');
     assert.match(LastError, says);
 
     for (const name of gone) await rename(join(soft.directory, 'gone'), join(soft.directory, name));
     await soft.insert();
-    await until(20_000, 'the token to be found again', async () => (await sign()) === undefined);
-    await until(20_000, 'the news of it', () => objects.properties.Health === 'ok');
+    await untilWorks('a signature', sign);
+    await until(20_000, 'the new health', () => objects.properties.Health === 'ok');
   });
 }
 
@@ -168,9 +172,9 @@ test('asks a token that cannot be listed once a second, whoever asks for whichev
   const { keys, known } = overUnlisted(calls, () => elapsedMs);
   const ask = async (): Promise<void> => {
     const ids = Array.from({ length: 64 }, (_, at) => parseKeyId(`unknown-${at}`));
-    const answers = await Promise.all(ids.map((id) => codeOf(keys.publicKey(id))));
+    const answers = await Promise.all(ids.map((id) => failureOf(keys.publicKey(id))));
     assert.equal(new Set(answers), new Set(['Unavailable']));
-    const again = Array.from({ length: 64 }, () => codeOf(keys.publicKey(known)));
+    const again = Array.from({ length: 64 }, () => failureOf(keys.publicKey(known)));
     assert.equal(new Set(await Promise.all(again)), new Set(['Unavailable']));
   };
   await ask();
@@ -186,11 +190,11 @@ test('answers for a public key what is there after a change', async () => {
   const { keys } = fixture;
   const id = parseKeyId('changing');
   for (const store of ['file', 'pkcs11'] as const) {
-    assert.is(await codeOf(keys.publicKey(id)), 'NotFound');
+    assert.is(await failureOf(keys.publicKey(id)), 'NotFound');
     await keys.createPair(id, ['ec-p256'], { ...wanted, store }, soon());
     const first = await keys.publicKey(id);
     await keys.deleteKey(id, soon());
-    assert.is(await codeOf(keys.publicKey(id)), 'NotFound');
+    assert.is(await failureOf(keys.publicKey(id)), 'NotFound');
     await keys.createPair(id, ['ec-p256'], { ...wanted, store }, soon());
     assert.not.equal(await keys.publicKey(id), first);
     await keys.deleteKey(id, soon());

@@ -10,9 +10,10 @@ import {
 } from '../../../src/x509/certificate.ts';
 import { encodePem } from '../../../src/x509/pem.ts';
 import { encodePkcs7 } from '../../../src/x509/pkcs7.ts';
+import { failureOf } from '../../support/failure.ts';
 import { labelledAsCertificate, trusted } from '../../support/x509/found-certificates.ts';
 import { tlv } from '../../support/x509/odd-certificate.ts';
-import { codeOf, makeCa, makeKey, openssl, Workspace } from '../../support/x509/openssl.ts';
+import { makeCa, makeKey, openssl, Workspace } from '../../support/x509/openssl.ts';
 
 const test = suite('reading files of certificates');
 
@@ -140,7 +141,7 @@ test('reads PKCS#7 with indefinite lengths, as Bouncy Castle writes it, and keep
   const printed = openssl('pkcs7', '-inform', 'DER', '-in', path, '-print_certs');
   assert.is(parseCertificatesPem(Buffer.from(printed), 'it').length, 2);
   for (let length = 0; length < ber.length; length += 3) {
-    assert.is(await codeOf(() => parsePkcs7(ber.subarray(0, length), 'it')), 'InvalidArgs');
+    assert.is(await failureOf(() => parsePkcs7(ber.subarray(0, length), 'it')), 'InvalidArgs');
   }
 });
 
@@ -165,16 +166,16 @@ test('reads a bundle as large as those of operating systems, and bounds it', asy
   const text = `${'#'.repeat(800_000)}\n${pem}`;
   assert.is(readCertificates(Buffer.from(text), 'it').length, 2);
   const larger = `${'#'.repeat(1 << 20)}\n${pem}`;
-  assert.is(await codeOf(() => readCertificates(Buffer.from(larger), 'it')), 'InvalidArgs');
+  assert.is(await failureOf(() => readCertificates(Buffer.from(larger), 'it')), 'InvalidArgs');
   assert.is(
-    await codeOf(() => readCertificates(Buffer.from(first.repeat(513)), 'it')),
+    await failureOf(() => readCertificates(Buffer.from(first.repeat(513)), 'it')),
     'InvalidArgs',
   );
 });
 
 test('bounds how deep PKCS#7 may be nested', async () => {
   const deep = Buffer.concat([Buffer.alloc(200_000, Buffer.from([0x30, 0x80])), Buffer.alloc(9)]);
-  assert.is(await codeOf(() => readCertificates(deep, 'it')), 'InvalidArgs');
+  assert.is(await failureOf(() => readCertificates(deep, 'it')), 'InvalidArgs');
 });
 
 const damaged = first.replace('\n', '\n%');
@@ -256,15 +257,15 @@ for (const [what, content, message] of failures) {
         (error: unknown) => error,
       );
     assert.match(describeError(failure), message);
-    assert.is(await codeOf(() => Promise.reject(failure)), 'InvalidArgs');
+    assert.is(await failureOf(() => Promise.reject(failure)), 'InvalidArgs');
   });
 }
 
 test('takes only one certificate, and no trust of OpenSSL’s, under the plain label', async () => {
   const doubled = encodePem(Buffer.concat([one.der, two.der]), 'CERTIFICATE');
-  assert.is(await codeOf(() => readCertificates(Buffer.from(doubled), 'it')), 'InvalidArgs');
+  assert.is(await failureOf(() => readCertificates(Buffer.from(doubled), 'it')), 'InvalidArgs');
   const wrong = trusted.replaceAll('TRUSTED ', '');
-  assert.is(await codeOf(() => readCertificates(Buffer.from(wrong), 'it')), 'InvalidArgs');
+  assert.is(await failureOf(() => readCertificates(Buffer.from(wrong), 'it')), 'InvalidArgs');
 });
 
 test.run();

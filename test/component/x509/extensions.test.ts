@@ -25,7 +25,7 @@ import {
   parseAlternativeName,
   type SubjectAlternativeName,
 } from '../../../src/x509/subject-alternative-name.ts';
-import { codeOf } from '../../support/x509/openssl.ts';
+import { failureOf } from '../../support/failure.ts';
 
 const test = suite('extensions');
 
@@ -36,7 +36,7 @@ const withValue = (digits: string): Extension => ({
   value: hex(digits),
 });
 const isRefused = async (action: () => unknown): Promise<boolean> =>
-  (await codeOf(action)) === 'InvalidArgs';
+  (await failureOf(action)) === 'InvalidArgs';
 const dns = parseAlternativeName('dns', 'x');
 
 const forms: readonly (readonly [string, Extension, string, boolean])[] = [

@@ -10,7 +10,7 @@ import {
 } from '../../../src/x509/name.ts';
 import { parsePem } from '../../../src/x509/pem.ts';
 import { parseAlternativeName } from '../../../src/x509/subject-alternative-name.ts';
-import { codeOf } from '../../support/x509/openssl.ts';
+import { failureOf } from '../../support/failure.ts';
 
 const test = suite('names and PEM');
 
@@ -46,7 +46,7 @@ test('refuses unknown types, values that are too long and letters a country cann
     'CN=\\q',
     'CN=a,',
   ]) {
-    assert.is(await codeOf(() => parseName(text)), 'InvalidArgs', text);
+    assert.is(await failureOf(() => parseName(text)), 'InvalidArgs', text);
   }
 });
 
@@ -92,7 +92,7 @@ test('refuses what is no name of its kind', async () => {
     ['email', 'nobody'],
   ] as const;
   for (const [kind, text] of wrong) {
-    assert.is(await codeOf(() => parseAlternativeName(kind, text)), 'InvalidArgs', text);
+    assert.is(await failureOf(() => parseAlternativeName(kind, text)), 'InvalidArgs', text);
   }
 });
 
@@ -115,7 +115,7 @@ test('reads PEM with text around the blocks and refuses what is not whole', asyn
     '-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n',
   ]) {
     assert.is(
-      await codeOf(() => parsePem(Buffer.from(text), ['CERTIFICATE', 'X'], 'file')),
+      await failureOf(() => parsePem(Buffer.from(text), ['CERTIFICATE', 'X'], 'file')),
       'InvalidArgs',
       text,
     );

@@ -6,8 +6,9 @@ import { parseCertificate, parsePkcs7 } from '../../../src/x509/certificate.ts';
 import { encode, integer, oid, sequence } from '../../../src/x509/der/asn1.ts';
 import { encodePem, looksLikePem, parseOnePem, parsePem } from '../../../src/x509/pem.ts';
 import { certificatesInPkcs7, encodePkcs7, looksLikePkcs7 } from '../../../src/x509/pkcs7.ts';
+import { failureOf } from '../../support/failure.ts';
 import { nameOf, oddCertificate, tlv } from '../../support/x509/odd-certificate.ts';
-import { codeOf, makeKey } from '../../support/x509/openssl.ts';
+import { makeKey } from '../../support/x509/openssl.ts';
 
 const test = suite('PEM and PKCS#7 at their bounds');
 
@@ -15,7 +16,7 @@ const block = encodePem(Buffer.from('abc'), 'X');
 const read = (text: string | Buffer, labels: readonly string[] = ['X']) =>
   parsePem(Buffer.from(text), labels, 'it');
 const isRefused = async (action: () => unknown): Promise<boolean> =>
-  (await codeOf(action)) === 'InvalidArgs';
+  (await failureOf(action)) === 'InvalidArgs';
 
 test('PEM has lines of 64 characters and ends in a line feed', () => {
   for (const [length, lines] of [

@@ -14,26 +14,16 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type ErrorCode, ServiceError } from '../../../src/errors.ts';
+import { ServiceError } from '../../../src/errors.ts';
 import { type KeyId, parseKeyId } from '../../../src/ids.ts';
 import type { PairAlgorithm } from '../../../src/keys/algorithm.ts';
 import { verifySignature } from '../../../src/keys/crypto/verify.ts';
 import { parseMaterial } from '../../../src/keys/material/material.ts';
 import { parseSignMechanism, parseSignRequest, signsWith } from '../../../src/keys/mechanism.ts';
 import type { Key, KeyAttributes, KeyInfo, KeyStore } from '../../../src/keys/store.ts';
+import { failureOf } from '../failure.ts';
 
 const run = promisify(execFile);
-
-/** The code of the ServiceError with which a promise is rejected. */
-export async function codeOf(promise: Promise<unknown>): Promise<ErrorCode | undefined> {
-  try {
-    await promise;
-    return undefined;
-  } catch (error) {
-    if (error instanceof ServiceError) return error.code;
-    throw error;
-  }
-}
 
 /** What is known of a key, undefined when the store does not hold it. */
 export async function infoIn(store: KeyStore, id: KeyId): Promise<KeyInfo | undefined> {
@@ -95,11 +85,11 @@ export function keyStoreContract(name: string, create: () => Promise<StoreFixtur
   test('says NotFound for a key it never created', async () => {
     const request = parseSignRequest(parseSignMechanism('hmac-sha256'), Buffer.from('x'), false);
     assert.is(
-      await codeOf(withKey(store, parseKeyId('absent'), (key) => key.sign(request, soon()))),
+      await failureOf(withKey(store, parseKeyId('absent'), (key) => key.sign(request, soon()))),
       'NotFound',
     );
     assert.is(
-      await codeOf(withKey(store, parseKeyId('absent'), (key) => key.delete(soon()))),
+      await failureOf(withKey(store, parseKeyId('absent'), (key) => key.delete(soon()))),
       'NotFound',
     );
     assert.is(await infoIn(store, parseKeyId('absent')), undefined);
@@ -151,7 +141,7 @@ export function keyStoreContract(name: string, create: () => Promise<StoreFixtur
     assert.is(made.algorithm, 'rsa-2048');
     assert.equal(made.usages, ['sign', 'decrypt']);
     const refused = store.createPair(newId(), ['ec-p256'], attributes, soon());
-    assert.is(await codeOf(refused), 'NotSupported');
+    assert.is(await failureOf(refused), 'NotSupported');
   });
 
   test('opens OAEP of any length up to the largest, and nothing else', async () => {
@@ -277,9 +267,9 @@ export function keyStoreContract(name: string, create: () => Promise<StoreFixtur
   test('never makes a key over one that exists', async () => {
     const { id, spki } = await pair('ec-p256');
     const again = store.createPair(id, ['ec-p256'], forSigning, soon());
-    assert.is(await codeOf(again), 'AlreadyExists');
+    assert.is(await failureOf(again), 'AlreadyExists');
     const symmetric = store.createSymmetric(id, 'hmac-sha256', forSigning, soon());
-    assert.is(await codeOf(symmetric), 'AlreadyExists');
+    assert.is(await failureOf(symmetric), 'AlreadyExists');
     assert.equal((await infoIn(store, id))?.spki, spki);
   });
 
@@ -287,7 +277,7 @@ export function keyStoreContract(name: string, create: () => Promise<StoreFixtur
     const { id } = await pair('ec-p256');
     await withKey(store, id, (key) => key.delete(soon()));
     assert.is(await infoIn(store, id), undefined);
-    assert.is(await codeOf(withKey(store, id, (key) => key.delete(soon()))), 'NotFound');
+    assert.is(await failureOf(withKey(store, id, (key) => key.delete(soon()))), 'NotFound');
     const another = await fixture.open();
     assert.is(await infoIn(another, id), undefined);
     await another[Symbol.asyncDispose]();

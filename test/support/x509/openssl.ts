@@ -101,13 +101,3 @@ export async function makeCa({
   );
   return parseCertificate(der, 'CA');
 }
-
-/** The code of the ServiceError that a function throws or rejects with, else undefined. */
-export async function codeOf(action: () => unknown): Promise<string | undefined> {
-  try {
-    await action();
-  } catch (error) {
-    return error instanceof Error && 'code' in error ? String(error.code) : String(error);
-  }
-  return undefined;
-}

@@ -8,8 +8,8 @@ import { type KeyId, parseKeyId } from '../../../../src/ids.ts';
 import type { PreloadedFile } from '../../../../src/keys/file/preloaded.ts';
 import { FileStore } from '../../../../src/keys/file/store.ts';
 import { parseSignMechanism, parseSignRequest } from '../../../../src/keys/mechanism.ts';
+import { failureOf } from '../../../support/failure.ts';
 import {
-  codeOf,
   forSigning,
   infoIn,
   keyStoreContract,
@@ -46,11 +46,11 @@ for (const damage of ['truncate', 'empty', 'flip', 'text'] as const) {
 
     await using store = await FileStore.open(place.path);
     assert.is((await infoIn(store, id))?.state, 'damaged');
-    assert.is(await codeOf(withKey(store, id, (key) => key.sign(hmac, soon()))), 'Unavailable');
+    assert.is(await failureOf(withKey(store, id, (key) => key.sign(hmac, soon()))), 'Unavailable');
     const again = store.createSymmetric(id, 'hmac-sha256', forSigning);
-    assert.is(await codeOf(again), 'AlreadyExists');
+    assert.is(await failureOf(again), 'AlreadyExists');
     const material = { kind: 'raw', algorithm: 'hmac-sha256', bytes: randomBytes(32) } as const;
-    assert.is(await codeOf(store.importKey(id, material, forSigning)), 'AlreadyExists');
+    assert.is(await failureOf(store.importKey(id, material, forSigning)), 'AlreadyExists');
     assert.equal(await readFile(path), damaged);
     await withKey(store, id, (key) => key.delete(soon()));
     await store.createSymmetric(id, 'hmac-sha256', forSigning);
@@ -132,11 +132,11 @@ test('offers the files that the configuration names, and says which it cannot', 
     ],
   );
   assert.is(
-    await codeOf(withKey(store, parseKeyId('pem'), (key) => key.delete(soon()))),
+    await failureOf(withKey(store, parseKeyId('pem'), (key) => key.delete(soon()))),
     'NotSupported',
   );
   assert.is(
-    await codeOf(withKey(store, parseKeyId('absent'), (key) => key.sign(hmac, soon()))),
+    await failureOf(withKey(store, parseKeyId('absent'), (key) => key.sign(hmac, soon()))),
     'Unavailable',
   );
 });

@@ -13,8 +13,8 @@ import { PinGuard } from '../../../../src/keys/pkcs11/pin-guard.ts';
 import { openTokenKeyRecords } from '../../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store, type Pkcs11StoreOptions } from '../../../../src/keys/pkcs11/store.ts';
 import type { KeyAttributes, KeyInfo } from '../../../../src/keys/store.ts';
+import { failureOf, untilWorks } from '../../../support/failure.ts';
 import {
-  codeOf,
   forSigning,
   infoIn,
   keyStoreContract,
@@ -125,9 +125,9 @@ test('refuses to make a key exportable', async () => {
   await using rig = await Rig.start();
   const store = await rig.open();
   const attributes = { ...forSigning, exportable: true };
-  assert.is(await codeOf(store.createPair(id, ['ec-p256'], attributes, soon())), 'NotSupported');
+  assert.is(await failureOf(store.createPair(id, ['ec-p256'], attributes, soon())), 'NotSupported');
   await store.createPair(id, ['ec-p256'], forSigning, soon());
-  assert.is(await codeOf(withKey(store, id, (key) => key.export(soon()))), 'NotSupported');
+  assert.is(await failureOf(withKey(store, id, (key) => key.export(soon()))), 'NotSupported');
 });
 
 test('tries a wrong PIN exactly once', async () => {
@@ -141,15 +141,21 @@ test('tries a wrong PIN exactly once', async () => {
   };
   const store = await rig.open({ pin: 'wrong' });
   for (let i = 0; i < 3; i++) {
-    assert.is(await codeOf(withKey(store, id, (key) => key.sign(signP256, soon()))), 'Unavailable');
-    assert.is(await codeOf(store.createPair(id, ['ec-p256'], forSigning, soon())), 'Unavailable');
+    assert.is(
+      await failureOf(withKey(store, id, (key) => key.sign(signP256, soon()))),
+      'Unavailable',
+    );
+    assert.is(
+      await failureOf(store.createPair(id, ['ec-p256'], forSigning, soon())),
+      'Unavailable',
+    );
     const { failure } = await store.list(soon());
     assert.match(failure?.message ?? '', 'CKR_PIN_INCORRECT');
     assert.not.match(failure?.message ?? '', 'wrong');
   }
   // Another store over the same token in this process, after the pause between attempts.
   const other = await rig.open({ pin: 'wrong' });
-  assert.is(await codeOf(infoIn(other, id)), 'Unavailable');
+  assert.is(await failureOf(infoIn(other, id)), 'Unavailable');
   assert.is(attempts, 1);
 });
 
@@ -158,22 +164,22 @@ test('says Unavailable for everything while the token is gone, and works when it
   const store = await rig.open();
   const made = await store.createPair(id, ['ec-p256'], forSigning, soon());
   await rig.token.remove();
-  assert.is(await codeOf(withKey(store, id, (key) => key.sign(signP256, soon()))), 'Unavailable');
+  assert.is(
+    await failureOf(withKey(store, id, (key) => key.sign(signP256, soon()))),
+    'Unavailable',
+  );
   const other = parseKeyId('other');
-  assert.is(await codeOf(store.createPair(other, ['ec-p256'], forSigning, soon())), 'Unavailable');
-  assert.is(await codeOf(infoIn(store, other)), 'Unavailable');
-  assert.is(await codeOf(withKey(store, id, (key) => key.delete(soon()))), 'Unavailable');
+  assert.is(
+    await failureOf(store.createPair(other, ['ec-p256'], forSigning, soon())),
+    'Unavailable',
+  );
+  assert.is(await failureOf(infoIn(store, other)), 'Unavailable');
+  assert.is(await failureOf(withKey(store, id, (key) => key.delete(soon()))), 'Unavailable');
   const away = await store.list(soon());
   assert.equal(show(away), ['device-id generated ec-p256 sign unavailable']);
   assert.is(away.failure?.code, 'Unavailable');
   await rig.token.insert();
-  const end = Date.now() + 15_000;
-  while ((await codeOf(withKey(store, id, (key) => key.sign(signP256, soon())))) !== undefined) {
-    assert.ok(Date.now() < end, 'the token was not found again');
-    await new Promise((resolve) => {
-      setTimeout(resolve, 250);
-    });
-  }
+  await untilWorks('a signature', () => withKey(store, id, (key) => key.sign(signP256, soon())));
   const back = await store.list(soon());
   assert.equal(show(back), ['device-id generated ec-p256 sign ok']);
   assert.equal(back.keys[0]?.spki, made.spki);
@@ -184,23 +190,20 @@ test('finds a token that appears after the service started', async () => {
   await rig.token.login('--keypairgen', '--key-type', 'EC:prime256v1', '--label', 'device-id');
   await rig.token.remove();
   const store = await rig.open();
-  assert.is(await codeOf(infoIn(store, id)), 'Unavailable');
+  assert.is(await failureOf(infoIn(store, id)), 'Unavailable');
   assert.equal((await store.list(soon())).keys, []);
   await rig.token.insert();
-  const end = Date.now() + 15_000;
-  while ((await codeOf(withKey(store, id, (key) => key.sign(signP256, soon())))) !== undefined) {
-    assert.ok(Date.now() < end, 'the token was not found');
-    await new Promise((resolve) => {
-      setTimeout(resolve, 250);
-    });
-  }
+  await untilWorks('a signature', () => withKey(store, id, (key) => key.sign(signP256, soon())));
 });
 
 test('says Unavailable for a library that cannot be loaded', async () => {
   await using rig = await Rig.start();
   const library = new Pkcs11Library('/nonexistent/library.so');
   const store = await rig.open({ base: { ...rig.address(), library } });
-  assert.is(await codeOf(withKey(store, id, (key) => key.sign(signP256, soon()))), 'Unavailable');
+  assert.is(
+    await failureOf(withKey(store, id, (key) => key.sign(signP256, soon()))),
+    'Unavailable',
+  );
   assert.is((await store.list(soon())).failure?.code, 'Unavailable');
 });
 
@@ -231,7 +234,7 @@ test('sees what another process makes and removes', async () => {
   assert.is((await infoIn(store, id))?.origin, 'foreign');
   await withKey(store, id, (key) => key.sign(signP256, soon()));
   await rig.token.login('--delete-object', '--type', 'privkey', ...named);
-  assert.is(await codeOf(withKey(store, id, (key) => key.sign(signP256, soon()))), 'NotFound');
+  assert.is(await failureOf(withKey(store, id, (key) => key.sign(signP256, soon()))), 'NotFound');
   assert.equal((await store.list(soon())).keys, []);
 });
 
@@ -273,16 +276,16 @@ test('offers foreign keys by the rules and lists the rest with the reason', asyn
     'twice',
   ]);
   assert.is(
-    await codeOf(withKey(store, parseKeyId('ambiguous'), (key) => key.sign(signP256, soon()))),
+    await failureOf(withKey(store, parseKeyId('ambiguous'), (key) => key.sign(signP256, soon()))),
     'Unavailable',
   );
-  assert.is(await codeOf(withKey(store, id, (key) => key.delete(soon()))), 'NotSupported');
+  assert.is(await failureOf(withKey(store, id, (key) => key.delete(soon()))), 'NotSupported');
   assert.is(
-    await codeOf(withKey(store, parseKeyId('twice'), (key) => key.sign(signP256, soon()))),
+    await failureOf(withKey(store, parseKeyId('twice'), (key) => key.sign(signP256, soon()))),
     'NotFound',
   );
   const over = store.createPair(parseKeyId('twice'), ['ec-p256'], forSigning, soon());
-  assert.is(await codeOf(over), 'AlreadyExists');
+  assert.is(await failureOf(over), 'AlreadyExists');
 });
 
 test('takes the usages of a preloaded key from the configuration', async () => {
@@ -340,10 +343,10 @@ test('never uses a base key as it is when its record is lost', async () => {
     [third, preloaded],
   ] as const) {
     assert.is((await infoIn(store, key))?.state, 'damaged');
-    assert.is(await codeOf(withKey(store, key, (key) => key.sign(mac, soon()))), 'Unavailable');
+    assert.is(await failureOf(withKey(store, key, (key) => key.sign(mac, soon()))), 'Unavailable');
   }
   const over = second.importKey(id, material, forSigning, soon());
-  assert.is(await codeOf(over), 'AlreadyExists');
+  assert.is(await failureOf(over), 'AlreadyExists');
 
   const fourth = await rig.open({ usages: new Map([[id, made.usages]]) });
   const told = await infoIn(fourth, id);
@@ -400,7 +403,7 @@ test('stops waiting for a session when the caller leaves', async () => {
   );
   const left = withKey(store, id, (key) => key.sign(rsa, leaving.signal));
   leaving.abort();
-  assert.is(await codeOf(left), 'Cancelled');
+  assert.is(await failureOf(left), 'Cancelled');
   await Promise.all(staying);
 });
 

@@ -30,15 +30,15 @@ import {
   wholeBytesOf,
 } from '../../../../src/x509/der/read.ts';
 import { elementsIn, firstElement, isPadding } from '../../../../src/x509/der/tlv.ts';
+import { failureOf } from '../../../support/failure.ts';
 import { tlv } from '../../../support/x509/odd-certificate.ts';
-import { codeOf } from '../../../support/x509/openssl.ts';
 
 const test = suite('DER');
 
 const hex = (digits: string): Buffer => Buffer.from(digits.replaceAll(' ', ''), 'hex');
 const read = (digits: string): Element => decode(hex(digits), 'it', { ber: true });
 const isRefused = async (action: () => unknown): Promise<boolean> =>
-  (await codeOf(action)) === 'InvalidArgs';
+  (await failureOf(action)) === 'InvalidArgs';
 
 test('is written as X.690 has it', () => {
   for (const [element, digits] of [
