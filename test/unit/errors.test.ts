@@ -20,7 +20,7 @@ test('have a code, a message without secrets and a cause', () => {
   assert.match(error.message, /^no key /);
 });
 
-test('are told apart by their codes', () => {
+test('are distinguished by their codes', () => {
   const error = new ServiceError('NotFound', 'x');
   assert.equal(
     [isServiceError(error), isServiceError(error, 'NotFound'), isServiceError(error, 'Failed')],
@@ -31,7 +31,7 @@ test('are told apart by their codes', () => {
   }
 });
 
-test('name the words that there are', () => {
+test('name the valid words', () => {
   assert.is(oneOf('b', 'a letter', ['a', 'b']), 'b');
   for (const wrong of ['c', '', 'A', 'toString']) {
     assert.throws(
@@ -43,7 +43,7 @@ test('name the words that there are', () => {
   assert.is(notOneOf('c', 'a letter', new Set(['a'])).message, '"c" is not a letter: there is a');
 });
 
-test('are described with their causes, once each and without secrets', () => {
+test('are formatted with their causes, once each and without secrets', () => {
   const inner = new Error('EACCES: permission denied');
   const outer = new Error('reading key.json', { cause: inner });
   assert.is(describeError(outer), 'reading key.json: EACCES: permission denied');

@@ -15,7 +15,7 @@ test('matches globs: star any run, question mark one', () => {
   assert.is(globMatches('', ''), true);
 });
 
-test('keeps a glob out of the services own ids unless it begins with them', () => {
+test('does not match the ids of the services unless the glob begins with their prefix', () => {
   assert.is(idGlobMatches('*', 'iotedge/module-identities'), false);
   assert.is(idGlobMatches('iot*', 'iotedge/module-identities'), false);
   assert.is(idGlobMatches('?otedge/*', 'iotedge/module-identities'), false);
@@ -24,11 +24,11 @@ test('keeps a glob out of the services own ids unless it begins with them', () =
   assert.is(globMatches('*', 'iotedge/image'), true);
 });
 
-test('answers in linear time for a hostile glob', () => {
+test('returns in linear time for a hostile glob', () => {
   assert.is(globMatches(`${'*a'.repeat(60)}b`, 'a'.repeat(4000)), false);
 });
 
-test('takes the rotation off a key id', () => {
+test('removes the rotation suffix from a key id', () => {
   assert.is(unrotated('device-id@12'), 'device-id');
   assert.is(unrotated('device@id'), 'device@id');
   assert.is(unrotated('a@1b'), 'a@1b');
@@ -40,7 +40,7 @@ function textOf(characters: string, maxLength: number): fc.Arbitrary<string> {
   return fc.string({ unit: fc.constantFrom(...Array.from(characters)), maxLength });
 }
 
-/** Globs as their definition has them, without any cleverness. */
+/** The definition of globs, implemented naively. */
 function covers(glob: string, text: string): boolean {
   if (glob === '') return text === '';
   if (glob.startsWith('*')) {
@@ -50,14 +50,14 @@ function covers(glob: string, text: string): boolean {
   return isSame && covers(glob.slice(1), text.slice(1));
 }
 
-test('matches every glob as its definition says', () => {
+test('matches every glob according to its definition', () => {
   const property = fc.property(textOf('ab/*?', 8), textOf('ab/*?', 8), (glob, text) => {
     assert.is(globMatches(glob, text), covers(glob, text), `${glob} on ${text}`);
   });
   holds(property, 3000);
 });
 
-test('matches a glob that was made from a text by leaving parts of it out', () => {
+test('matches a glob that was derived from a text by omitting parts of it', () => {
   const parts = fc.array(fc.tuple(textOf('abc', 4), fc.constantFrom('*', '?', '')), {
     maxLength: 6,
   });

@@ -31,7 +31,7 @@ test('accepts names, paths and rotated names', () => {
   }
 });
 
-test('refuses what could be a path outside or an odd name', () => {
+test('refuses paths outside the directory and malformed names', () => {
   const bad = [
     '',
     '/',
@@ -50,7 +50,7 @@ test('refuses what could be a path outside or an odd name', () => {
   for (const id of bad) assert.is(isId(id), false, JSON.stringify(id));
 });
 
-test('answers InvalidArgs for a name that is none', () => {
+test('throws InvalidArgs for an invalid name', () => {
   try {
     parseKeyId('no/../good');
     assert.unreachable();
@@ -66,7 +66,7 @@ test('knows that module names have no slash and no at sign', () => {
   assert.is(isModuleName('a@1'), false);
 });
 
-test('gives the two system modules their dollar', () => {
+test('prefixes the two system modules with a dollar', () => {
   assert.is(moduleIdOf(parseModuleName('edgeAgent')), '$edgeAgent');
   assert.is(moduleIdOf(parseModuleName('mine')), 'mine');
   assert.is(moduleIdOf(parseModuleName('edgeHub')), '$edgeHub');
@@ -77,7 +77,7 @@ test('gives the two system modules their dollar', () => {
 
 const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 
-/** Whether a text is an id as design and reference say it, character by character. */
+/** Whether a text is an id according to the documentation, character by character. */
 function isIdByTheBook(text: string, others: string): boolean {
   const characters = Array.from(text);
   if (characters.length === 0 || text.length > 128) return false;
@@ -86,7 +86,7 @@ function isIdByTheBook(text: string, others: string): boolean {
   return !text.split('/').some((segment) => ['', '.', '..'].includes(segment));
 }
 
-test('accepts as ids exactly what the documentation says', () => {
+test('accepts as ids exactly what the documentation allows', () => {
   const unit = fc.oneof(
     fc.constantFrom(...Array.from('aZ09._$/:@-')),
     fc.constantFrom(
@@ -124,7 +124,7 @@ test('accepts as ids exactly what the documentation says', () => {
   assert.is(isModuleName('x'.repeat(129)), false);
 });
 
-test('parses what is a name of each kind and refuses the rest', () => {
+test('parses valid names of each kind and refuses the rest', () => {
   for (const [kind, parse] of Object.entries(nameParsers)) {
     assert.is(parse('a:b'), 'a:b');
     const isModule = kind.startsWith('module');
@@ -146,7 +146,7 @@ test('reads references with and without their scheme', () => {
   assert.is(parseReference('device-id', 'cert'), 'device-id');
 });
 
-test('refuses as references what is for another setting', () => {
+test('refuses references that belong to another setting', () => {
   const wrong: readonly (readonly [string, 'key' | 'cert'])[] = [
     ['cert://a', 'key'],
     ['key://a', 'cert'],
@@ -174,21 +174,27 @@ test('refuses as references what is for another setting', () => {
   }
 });
 
-test('says of a reference that is a file or a token where it belongs', () => {
-  const said = (text: string, scheme: 'key' | 'cert'): string => {
+test('names the setting for a reference that is a file or a token', () => {
+  const hintOf = (text: string, scheme: 'key' | 'cert'): string => {
     try {
       return `none, but ${parseReference(text, scheme)}`;
     } catch (error) {
       return error instanceof Error ? error.message : '';
     }
   };
-  assert.match(said('/etc/a.pem', 'key'), /only the Keys service reads private keys.* keys\.yaml/);
-  assert.match(said('file:/etc/a', 'key'), /only the Keys service reads private keys.* keys\.yaml/);
-  assert.match(said('/etc/a.pem', 'cert'), /names a file: preload it in certificates\.yaml/);
-  assert.match(said('pkcs11:object=a', 'key'), /preload it in keys\.yaml, write key:\/\/<id>/);
-  assert.match(said('pkcs11:object=a', 'cert'), /names no certificate.*write cert:\/\/<id>/);
-  assert.match(said('a b', 'key'), /"a b" is not a key id/);
-  // a name that only begins like a file's is an id
+  assert.match(
+    hintOf('/etc/a.pem', 'key'),
+    /only the Keys service reads private keys.* keys\.yaml/,
+  );
+  assert.match(
+    hintOf('file:/etc/a', 'key'),
+    /only the Keys service reads private keys.* keys\.yaml/,
+  );
+  assert.match(hintOf('/etc/a.pem', 'cert'), /names a file: preload it in certificates\.yaml/);
+  assert.match(hintOf('pkcs11:object=a', 'key'), /preload it in keys\.yaml, write key:\/\/<id>/);
+  assert.match(hintOf('pkcs11:object=a', 'cert'), /names no certificate.*write cert:\/\/<id>/);
+  assert.match(hintOf('a b', 'key'), /"a b" is not a key id/);
+  // a name that only begins like a file reference is an id
   assert.is(parseReference('file', 'key'), 'file');
   assert.is(parseReference('afile:b', 'key'), 'afile:b');
 });

@@ -15,7 +15,7 @@ const test = suite('quoted');
 
 const key = Buffer.alloc(32, 'SECRET1').toString('base64');
 
-/** Texts with a secret in them, and what of each may be shown. */
+/** Texts with a secret in them, and the part of each that may be shown. */
 const secrets: readonly (readonly [string, string])[] = [
   ['pkcs11:token=a;object=c?pin-value=SECRET1', 'pkcs11:token=a;object=c?…'],
   ['PKCS11:token=a?PIN-VALUE=SECRET1', 'PKCS11:token=a?…'],
@@ -53,11 +53,11 @@ const secrets: readonly (readonly [string, string])[] = [
   ['-----BEGIN PRIVATE KEY-----\nSECRET1', '-----BEGIN…'],
 ];
 
-test('cuts an untrusted text where a secret may begin', () => {
+test('truncates an untrusted text where a secret may begin', () => {
   for (const [text, public_] of secrets) assert.is(shown(text), public_, text);
 });
 
-test('shows what holds none as it is', () => {
+test('shows a text without secrets unchanged', () => {
   const texts = [
     'device id',
     'iotedge/certificate/x@2',
@@ -83,7 +83,7 @@ test('shows no more than 160 characters', () => {
   assert.is(shown('x'.repeat(1 << 20)), `${'x'.repeat(160)}…`);
 });
 
-test('is done with a hostile text as fast as with its first characters', () => {
+test('processes a hostile text as fast as its first characters', () => {
   const parts = ['//', 'pkcs11:', 'pin=', '%25', '"pass', 'A', '://a', '-----BEGIN '];
   const others = ['pkcs11:id=a ', 'pkcs11:id=a;', '"pin":', '\\', 'pwd ', '%2525', 'Basic '];
   for (const part of [...parts, ...others]) {
@@ -128,7 +128,7 @@ const messages: readonly string[] = [
   '-----BEGIN EC PRIVATE KEY-----\nSECRET1',
 ];
 
-test('takes a text for a secret that is escaped too often to be read', () => {
+test('treats a text that is escaped too often to be parsed as a secret', () => {
   const secret = 'pin-value%3DSECRET1';
   const escaped = (times: number): string => secret.replaceAll('%', `%${'25'.repeat(times)}`);
   for (const times of [0, 1, 2, 3, 4, 1000]) {
@@ -141,17 +141,17 @@ test('takes a text for a secret that is escaped too often to be read', () => {
   assert.is(shown('a%2520b 100%'), 'a%2520b 100%');
 });
 
-test('leaves secrets out of a message, of an error and of its causes', () => {
+test('removes secrets from a message, and from an error and its causes', () => {
   for (const text of messages) {
     const error = new ServiceError('InvalidArgs', text, { cause: new Error(`because ${text}`) });
-    for (const said of [withoutSecrets(text), error.message, describeError(error)]) {
-      assert.not.match(said, /SECRET1|U0VDUkVU/, text);
+    for (const output of [withoutSecrets(text), error.message, describeError(error)]) {
+      assert.not.match(output, /SECRET1|U0VDUkVU/, text);
     }
     assert.is(withoutSecrets(withoutSecrets(text)), withoutSecrets(text));
   }
 });
 
-test('leaves a message alone that only talks about secrets', () => {
+test('leaves a message unchanged that only mentions secrets', () => {
   const texts = [
     'not a usable PKCS#11 URI: pin-source is not the absolute path of a file',
     'the token refuses the PIN: CKR_PIN_INCORRECT',
@@ -171,8 +171,8 @@ test('leaves a message alone that only talks about secrets', () => {
   for (const text of texts) assert.is(withoutSecrets(text), text);
 });
 
-test('tells a user and a password of HTTP from words', () => {
-  // the colon stands at each of the three places it can have, with no digit where that can be
+test('distinguishes HTTP credentials from ordinary words', () => {
+  // the colon is tried at each of the three possible places, without a digit there
   for (const user of ['use:egzehrpf', 'a:jeafxqfjwc', 'ab:words']) {
     const sent = Buffer.from(user).toString('base64').replaceAll('=', '');
     assert.is(withoutSecrets(`Authorization: Basic ${sent}`), 'Authorization: Basic …', user);
@@ -181,13 +181,13 @@ test('tells a user and a password of HTTP from words', () => {
   assert.is(shown('Basic Constraints'), 'Basic Constraints');
 });
 
-test('leaves what is said after a PIN in a message', () => {
+test('leaves the text after a PIN in a message', () => {
   const refused = withoutSecrets('login with pin=SECRET1; the token is locked (CKR_PIN_LOCKED)');
   assert.is(refused, 'login with pin=…; the token is locked (CKR_PIN_LOCKED)');
   assert.is(withoutSecrets('pin-value=SECRET1, try again'), 'pin-value=…, try again');
 });
 
-test('tells a secret from the place of one', () => {
+test('distinguishes a secret from the location of one', () => {
   for (const text of ['pkcs11:token=a?module-path=/x&pin-value=1', 'pkcs11:token=a;pin-value=1']) {
     assert.ok(holdsSecret(text), text);
   }
@@ -196,7 +196,7 @@ test('tells a secret from the place of one', () => {
   }
 });
 
-/** Where a secret stands, with what stands before and after it. */
+/** The place of a secret, with the text before and after it. */
 const places: readonly (readonly [string, string])[] = [
   ['pin-value=', ''],
   ['PIN=', ''],
@@ -219,7 +219,7 @@ const around = fc.string({
   maxLength: 12,
 });
 
-test('shows no secret, whatever stands before and after it', () => {
+test('shows no secret, whatever the text before and after it', () => {
   const property = fc.property(
     around,
     fc.constantFrom(...places),
@@ -234,26 +234,26 @@ test('shows no secret, whatever stands before and after it', () => {
   holds(property, 2000);
 });
 
-test('shows of any text its beginning, marked where it was cut, in one JSON string', () => {
+test('shows the beginning of any text, marked where it was truncated, as one JSON string', () => {
   const texts = fc.oneof(around, fc.string(), fc.string({ minLength: 150, maxLength: 170 }));
   const property = fc.property(texts, (text) => {
-    const said = shown(text);
-    const begin = said === text ? text : said.slice(0, -1);
-    assert.ok(text.startsWith(begin) && said.length <= 161, JSON.stringify([text, said]));
-    if (said !== text) assert.is(said.at(-1), '…');
-    assert.is(JSON.parse(quoted(text)), said);
-    assert.is(shown(said), said);
+    const output = shown(text);
+    const begin = output === text ? text : output.slice(0, -1);
+    assert.ok(text.startsWith(begin) && output.length <= 161, JSON.stringify([text, output]));
+    if (output !== text) assert.is(output.at(-1), '…');
+    assert.is(JSON.parse(quoted(text)), output);
+    assert.is(shown(output), output);
   });
   holds(property, 2000);
 });
 
-/** Words of a message, and what stands between them. */
+/** Words of a message, and the text between them. */
 const words = fc.string({
   unit: fc.constantFrom('key ', 'a', '/etc/b', ': ', ', ', 'HTTP 401', ' (', 'ä'),
   maxLength: 5,
 });
 
-test('leaves no secret in a message, wherever it stands', () => {
+test('leaves no secret in a message, wherever it is', () => {
   const property = fc.property(
     words,
     fc.constantFrom(...places),
@@ -268,12 +268,12 @@ test('leaves no secret in a message, wherever it stands', () => {
   holds(property, 1000);
 });
 
-test('cuts a message that is longer than 8192 characters', () => {
+test('truncates a message that is longer than 8192 characters', () => {
   assert.is(withoutSecrets('x'.repeat(8192)), 'x'.repeat(8192));
   assert.is(withoutSecrets('x'.repeat(8193)), `${'x'.repeat(8192)}…`);
 });
 
-test('knows what is meant as a PKCS#11 URI, misspelled too', () => {
+test('recognizes an intended PKCS#11 URI, misspelled too', () => {
   const meant = [
     'pkcs11:object=a',
     ' "PKCS11:object=a',

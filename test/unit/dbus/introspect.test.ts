@@ -27,7 +27,7 @@ const doors = defineInterface({
 const bytes = '<annotation name="org.gtk.GDBus.C.ForceGVariant" value="true"/>';
 const xml = interfaceXml(doors);
 
-test('has bytes that generators must not take for text', () => {
+test('marks bytes, so that generators do not take them for text', () => {
   const open = (name: string, rest: string) =>
     `<arg name="${name}" type="ay"${rest}>\n        ${bytes}`;
   assert.match(xml, open('code', ' direction="in"'));
@@ -38,7 +38,7 @@ test('has bytes that generators must not take for text', () => {
   assert.is(xml.split(bytes).length - 1, 4);
 });
 
-test('says which types Qt has for dictionaries, by the place of each', () => {
+test('states the Qt types of dictionaries, by their position', () => {
   const qt = (place: string, type: string) =>
     `<annotation name="org.qtproject.QtDBus.QtTypeName${place}" value="${type}"/>`;
   const [open = '', list = '', signal = ''] = xml.match(/<(method|signal) [^]*?<\/\1>/g) ?? [];
@@ -51,7 +51,7 @@ test('says which types Qt has for dictionaries, by the place of each', () => {
   assert.match(xml, qt('', 'QVariantMap'));
 });
 
-test('has documentation only where it is asked for', () => {
+test('has documentation only on request', () => {
   assert.not.match(xml, 'DocString');
   const documented = interfaceXml(doors, {
     interface: doors.doc,

@@ -24,7 +24,7 @@ test('gives different ids different paths', () => {
   assert.is(new Set(ids.map((id) => childPath('/m', 'key', id))).size, ids.length);
 });
 
-/** What sd_bus_path_decode makes of an element. */
+/** The text that sd_bus_path_decode returns for an element. */
 function decoded(element: string): string {
   if (element === '_') return '';
   const bytes = [...element.matchAll(/_([0-9a-f]{2})|./g)].map(([whole, digits]) =>
@@ -33,7 +33,7 @@ function decoded(element: string): string {
   return Buffer.from(bytes).toString();
 }
 
-test('makes a valid element of every text, from which the text can be read again', () => {
+test('encodes every text as a valid element, which can be decoded again', () => {
   const unit = fc.oneof(
     fc.constantFrom(...Array.from('aZ09_-.$/:@ ')),
     fc.constantFrom('é', '€', '😀', '\0'),

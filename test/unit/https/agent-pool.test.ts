@@ -9,7 +9,7 @@ const test = suite('TLS agents');
 
 const proxyOf = (at: number): string => `http://proxy-${at}.example:3128`;
 
-test('are the same for the same route alone', () => {
+test('are shared for the same route only', () => {
   const agents = new AgentPool(() => undefined);
   const plain = agents.get({});
   assert.is(agents.get({}), plain);
@@ -21,7 +21,7 @@ test('are the same for the same route alone', () => {
   assert.is(agents.get({ proxy: proxyOf(1) }), first);
 });
 
-test('are 16 at most: the one that was used longest ago is closed', () => {
+test('are 16 at most: the least recently used one is closed', () => {
   const agents = new AgentPool(() => undefined);
   const closed: number[] = [];
   const take = (at: number): Agent => agents.get({ proxy: proxyOf(at) });
@@ -33,7 +33,7 @@ test('are 16 at most: the one that was used longest ago is closed', () => {
       destroy();
     };
   }
-  const oldest = take(0); // used again: it is the latest now
+  const oldest = take(0); // used again: it is the most recent one now
   assert.equal(closed, []);
   take(16);
   assert.equal(closed, [1]);
@@ -42,14 +42,14 @@ test('are 16 at most: the one that was used longest ago is closed', () => {
   assert.equal(closed, [1, 2]);
 });
 
-test('keep connections, and verify every server', () => {
+test('reuse connections, and verify every server', () => {
   const { options, maxSockets } = new AgentPool(() => undefined).get({});
   assert.is(maxSockets, 8);
   assert.is(options.keepAlive, true);
   assert.is(options.rejectUnauthorized, true);
 });
 
-test('are not made for a certificate that cannot be read', () => {
+test('are not created for an unreadable certificate', () => {
   const agents = new AgentPool(() => undefined);
   const clientCertificate: ClientCertificate = { chainPem: 'x', keyId: 'a', spki: Buffer.of(1) };
   assert.throws(

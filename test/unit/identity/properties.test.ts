@@ -1,4 +1,4 @@
-/** What the properties say is wrong, and since when the device is provisioned. */
+/** The problems that the properties report, and since when the device is provisioned. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { managerProperties, sourceProperties } from '../../../src/identity/properties.ts';
@@ -44,7 +44,7 @@ test('have the times of provisioning in microseconds, and 0 for none', () => {
   assert.equal([LastProvisioned, NextAttempt], [1_767_323_045_678_000n, 1_767_323_045_679_000n]);
 });
 
-test('name everything that is wrong, the device first', () => {
+test('report every problem, the device first', () => {
   const damaged = new Map([[parseModuleId('d'), 'damage']]);
   const refused = new Map([[parseModuleId('r'), 'refusal']]);
   const { LastError, Health } = managerProperties({
@@ -62,7 +62,7 @@ test('name everything that is wrong, the device first', () => {
   assert.is(Health, 'degraded');
 });
 
-test('cut what is wrong at 1024 characters', () => {
+test('truncate problems at 1024 characters', () => {
   const status = { ...provisioned, lastError: 'x'.repeat(2000) };
   assert.is(managerProperties({ ...well, status }).LastError, 'x'.repeat(1024));
 });

@@ -1,4 +1,4 @@
-/** How a fleet comes back when a cloud that was away is there again. */
+/** How the retries of a fleet are spread after an outage of the cloud. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { provisioningBackoff } from '../../../src/identity/provisioning.ts';
@@ -9,7 +9,7 @@ const outageMs = 60 * 60_000;
 const fleetSize = 1000;
 const buckets = 30;
 
-/** Numbers from 0 to 1, the same ones for a seed (mulberry32). */
+/** Numbers from 0 to 1, reproducible from a seed (mulberry32). */
 function randomOf(seed: number): () => number {
   let state = seed;
   return () => {
@@ -22,9 +22,9 @@ function randomOf(seed: number): () => number {
 
 interface Case {
   readonly seed: number;
-  /** Devices try first at any time up to this, from the beginning of the outage. */
+  /** Devices make their first attempt at any time up to this, from the beginning of the outage. */
   readonly startupMs: number;
-  /** What the cloud asks for with each failure. */
+  /** The Retry-After of the cloud with each failure. */
   readonly askedMs?: number;
 }
 
@@ -42,7 +42,7 @@ function returnsOf({ seed, startupMs, askedMs }: Case) {
   return { returns, attempts };
 }
 
-/** How many devices come back in the busiest bucket, relative to the mean of all. */
+/** The number of devices that return in the busiest bucket, relative to the mean of all. */
 function peakOf(returns: readonly number[]): number {
   const bucketMs = Math.max(...returns) / buckets;
   const counts = Array.from({ length: buckets }, () => 0);
@@ -57,7 +57,7 @@ const seeds = Array.from({ length: 20 }, (_, at) => at + 1);
 
 for (const startupMs of [0, 10_000, 60_000, 600_000]) {
   for (const askedMs of [0, 120_000, 3_600_000]) {
-    test(`started within ${startupMs} ms and asked for ${askedMs} ms comes back spread out`, () => {
+    test(`started within ${startupMs} ms with a Retry-After of ${askedMs} ms returns spread out`, () => {
       for (const seed of seeds) {
         const peak = peakOf(returnsOf({ seed, startupMs, askedMs }).returns);
         assert.ok(peak <= 3, `${peak} times the mean with seed ${seed}`);
@@ -66,7 +66,7 @@ for (const startupMs of [0, 10_000, 60_000, 600_000]) {
   }
 }
 
-test('is back ten minutes after the end, and has tried no more than 25 times each', () => {
+test('has returned ten minutes after the end, with no more than 25 attempts each', () => {
   for (const seed of seeds) {
     const { returns, attempts } = returnsOf({ seed, startupMs: 60_000 });
     assert.ok(Math.max(...returns) <= provisioningBackoff.maxMs);

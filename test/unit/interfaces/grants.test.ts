@@ -1,4 +1,4 @@
-/** What the services may do with one another's objects, written out by hand, so that each change of a grant is made twice. */
+/** The grants between the services, duplicated here by hand, so that each change must be made twice. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { AuthorizationRequest } from '../../../src/dbus/server/authorization-gate.ts';
@@ -26,7 +26,7 @@ const rows = [
   'iotedge-modules identity1.manage module_id=* adopt=*',
 ];
 
-test('are these rows, and no other', () => {
+test('are exactly these rows', () => {
   const found = grants.map(({ user, action, match }) => {
     const words = Object.entries(match).map(([name, glob]) => `${name}=${glob}`);
     return [user, action.replace(/^org\.iotedge\./, ''), ...words].join(' ');
@@ -34,7 +34,7 @@ test('are these rows, and no other', () => {
   assert.equal(found, rows);
 });
 
-/** The values of a detail that are tried with each value of all others. */
+/** The values of a detail that are combined with each value of all others. */
 const tried: Readonly<Record<string, readonly string[]>> = {
   key_id: [
     'device-id',
@@ -78,7 +78,7 @@ const tried: Readonly<Record<string, readonly string[]>> = {
   exportable: ['false', 'true'],
 };
 
-/** What each user may do: the values of the details that are not free. Nothing else. */
+/** The details that each user may use, except the unrestricted ones, and nothing else. */
 const allowed: Readonly<
   Record<string, Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>>
 > = {
@@ -132,7 +132,7 @@ function isAllowed(user: string, { action, details }: AuthorizationRequest): boo
   return Object.entries(only).every(([name, values]) => values.includes(details[name] ?? ''));
 }
 
-/** Every action with each combination of the values that are tried. */
+/** Every action with each combination of the values. */
 const questions: readonly AuthorizationRequest[] = [
   ...new Map(
     authorizedCalls.flatMap(({ asks }) => asks.map((one) => [one.action, one] as const)),
@@ -148,7 +148,7 @@ const questions: readonly AuthorizationRequest[] = [
 );
 
 for (const [at, user] of Object.keys(allowed).entries()) {
-  test(`let ${user} do exactly what is written out here`, async () => {
+  test(`let ${user} do exactly what is listed here`, async () => {
     const uid = 900 + at;
     const accounts = {
       uid: (name: string) => Promise.resolve(name === user ? uid : undefined),
@@ -164,7 +164,7 @@ for (const [at, user] of Object.keys(allowed).entries()) {
   });
 }
 
-test('are tried with every action of the services', () => {
+test('are tested with every action of the services', () => {
   assert.is(new Set(questions.map(({ action }) => action)).size, 20);
   assert.ok(questions.length > 400);
 });

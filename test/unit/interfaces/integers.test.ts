@@ -40,7 +40,7 @@ const integerOptions: readonly IntegerOption[] = managers.flatMap(({ methods }) 
   ),
 );
 
-/** The value that a handler gets, or the code of the refusal. */
+/** The value that a handler receives, or the code of the refusal. */
 function read(option: IntegerOption, type: string, value: bigint): unknown {
   const { method, definition, name } = option;
   const prepared = new Method(method, definition);
@@ -57,13 +57,13 @@ function read(option: IntegerOption, type: string, value: bigint): unknown {
   }
 }
 
-test('are there', () => {
+test('exist', () => {
   const names = integerOptions.map(({ method, name }) => `${method}.${name}`);
   for (const known of ['Issue.lifetime_s', 'Stop.timeout_s', 'GetLogs.tail', 'GetLogs.since'])
     assert.ok(names.includes(known), known);
 });
 
-test('take every integer type at the ends of its range, and refuse what does not fit', () => {
+test('accept every integer type at the ends of its range, and refuse what does not fit', () => {
   for (const option of integerOptions) {
     const [least = 0n, most = 0n] = ranges[option.declared] ?? [];
     for (const [type, [lowest, highest]] of Object.entries(ranges)) {
@@ -76,7 +76,7 @@ test('take every integer type at the ends of its range, and refuse what does not
   }
 });
 
-test('take no other type', () => {
+test('accept no other type', () => {
   for (const option of integerOptions) {
     const { method, definition, name } = option;
     const prepared = new Method(method, definition);

@@ -8,7 +8,7 @@ import { callWith } from '../../support/wire/messages.ts';
 
 const test = suite('interface of the Keys service');
 
-/** What authorization is shown of a new key. */
+/** The details of a new key that authorization receives. */
 function detailsOf(
   name: 'CreateKey' | 'ImportKey',
   body: readonly unknown[],
@@ -24,7 +24,7 @@ function detailsOf(
   return question?.details ?? {};
 }
 
-test('shows a key as exportable when it or what is derived from it may leave', () => {
+test('passes a key as exportable when it or what is derived from it may be exported', () => {
   const exportable = (options: Readonly<Record<string, boolean>>) =>
     detailsOf('CreateKey', ['id', 'hmac-sha256', ['sign', 'derive']], options)['exportable'];
   assert.is(exportable({}), 'false');
@@ -33,13 +33,13 @@ test('shows a key as exportable when it or what is derived from it may leave', (
   assert.is(exportable({ export_derived: false }), 'false');
 });
 
-test('has every result with what was secret wiped', () => {
+test('wipes the secrets of every result', () => {
   const methods = Object.entries(keysInterface.methods);
   const secret = methods.flatMap(([name, method]) => ('secret' in method ? [name] : []));
   assert.equal(secret.toSorted(), ['Decrypt', 'ExportKey', 'GetRandom']);
 });
 
-test('asks about the usages that a key gets when none are given', () => {
+test('passes the default usages of a key when none are given', () => {
   const usages = (name: 'CreateKey' | 'ImportKey', body: readonly unknown[]) =>
     detailsOf(name, body)['usages'];
   const material = Buffer.alloc(32);

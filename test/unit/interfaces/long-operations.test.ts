@@ -1,4 +1,4 @@
-/** What the tables must say about long operations. */
+/** What the tables must declare for long operations. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
@@ -33,7 +33,7 @@ function actionsOf({ authorize }: MethodDefinition): readonly unknown[] {
 for (const service of services) {
   const long = methodsOf(service).filter(([, { long }]) => long === true);
 
-  test(`of ${service.name} have the option wait and are the only ones with it`, () => {
+  test(`of ${service.name} have the option wait, and no other methods have it`, () => {
     const waiting = methodsOf(service).filter(([, { options }]) => options?.['wait'] === 'b');
     assert.equal(
       waiting.map(([name]) => name),
@@ -44,18 +44,19 @@ for (const service of services) {
 
   if (long.length === 0) continue;
 
-  test(`of ${service.name} are cancelled by who may begin them, each by its own action`, () => {
+  test(`of ${service.name} can be cancelled by the callers that may begin them, each by its own action`, () => {
     const cancel = service.manager.methods?.['Cancel'];
     const authorize = cancel?.authorize;
     assert.ok(cancel !== undefined && typeof authorize === 'object' && 'among' in authorize);
     const verbs = Object.keys(authorize.among).filter((verb) => verb !== '');
     assert.equal(verbs.toSorted(), long.map(([name]) => name).toSorted());
     const method = new Method('Cancel', cancel);
-    const asked = (operation: string) =>
+    const actionsFor = (operation: string) =>
       method.requests.about({ id: 'x', operation }).map(({ action }) => action);
-    for (const [name, definition] of long) assert.equal(asked(name), actionsOf(definition), name);
-    assert.is(asked('').length, 1, 'without an operation');
-    assert.throws(() => asked('Unheard'), /not one of the checks/);
+    for (const [name, definition] of long)
+      assert.equal(actionsFor(name), actionsOf(definition), name);
+    assert.is(actionsFor('').length, 1, 'without an operation');
+    assert.throws(() => actionsFor('Unheard'), /not one of the checks/);
     assert.throws(() => method.requests.about({ id: 'x' }), /not resolved/);
   });
 }

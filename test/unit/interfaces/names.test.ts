@@ -24,7 +24,7 @@ const interfaces: readonly InterfaceDefinition[] = [
 
 const words = (text: string): readonly string[] => text.trim().split(/\s+/);
 
-/** Keywords, reserved words and literals: a generator that turns `Import` into `import` writes what no compiler takes. */
+/** Keywords, reserved words and literals: generated code with a member `import` for `Import` does not compile. */
 const python = words(`
   False None True and as assert async await break class continue def del elif else except finally for from global if
   import in is lambda nonlocal not or pass raise return try while with yield`);
@@ -58,12 +58,12 @@ const standardMembers = new Set(
   ),
 );
 
-/** As generators spell members in languages of small letters: `create_key_pair`. */
+/** Members as generators spell them in snake case: `create_key_pair`. */
 function snakeCase(name: string): string {
   return name.replace(/(?<=[a-z0-9])(?=[A-Z])/g, '_').toLowerCase();
 }
 
-/** What is wrong with names of an interface. */
+/** The invalid names of an interface. */
 function mistakes({ name, methods = {}, properties = {}, signals = {} }: InterfaceDefinition) {
   const verbs = [...Object.keys(methods), ...Object.keys(signals)];
   const members = [...verbs, ...Object.keys(properties)].map(snakeCase);
@@ -79,11 +79,11 @@ function mistakes({ name, methods = {}, properties = {}, signals = {} }: Interfa
   ].map((mistake) => `${name}: ${mistake}`);
 }
 
-test('are neither keywords where code is generated nor members of standard interfaces', () => {
+test('are neither keywords of languages with generators nor members of standard interfaces', () => {
   assert.equal(interfaces.flatMap(mistakes), []);
 });
 
-test('would be found otherwise', () => {
+test('would be detected otherwise', () => {
   const authorize = 'public';
   const odd = defineInterface({
     name: 'odd',
@@ -112,7 +112,7 @@ test('would be found otherwise', () => {
   );
 });
 
-test('are known of every standard interface', () => {
+test('are known for every standard interface', () => {
   const expected = ['Ping', 'GetMachineId', 'Introspect', 'Get', 'GetAll', 'Set'];
   for (const name of [
     ...expected,

@@ -17,7 +17,7 @@ const interfaces: readonly InterfaceDefinition[] = [
   identityInterface,
 ];
 
-test('are stated for every argument and option that has no size of its own', () => {
+test('are declared for every argument and option of variable size', () => {
   const free = interfaces.flatMap(({ methods = {} }) =>
     Object.entries(methods).flatMap(([method, definition]) =>
       Object.entries({ ...definition.in, ...definition.options })
@@ -28,7 +28,7 @@ test('are stated for every argument and option that has no size of its own', () 
   assert.equal(free, []);
 });
 
-/** What is wrong with a call of this method in which one argument or option has this value. */
+/** The errors of a call of this method in which one argument or option has this value. */
 function judge(
   { methods = {} }: InterfaceDefinition,
   method: string,
@@ -61,7 +61,7 @@ function judge(
   }
 }
 
-test('are what the contract says, and what is over is LimitsExceeded before anybody is asked', () => {
+test('are those of the contract, and larger ones are LimitsExceeded before authorization', () => {
   const MiB = 1 << 20;
   for (const [table, method, name, limit] of [
     [keysInterface, 'Sign', 'data', MiB],

@@ -53,7 +53,7 @@ function argument({ definition, name }: Enumeration, word: string, one: string, 
   return isWord ? limit.oneOf[0] : plain[type];
 }
 
-/** What the dispatcher says to a call with that word, `` when it takes it. */
+/** The error of the dispatcher for a call with that word, `` when it is accepted. */
 function judge(enumeration: Enumeration, word: string): string {
   const { method, definition, name } = enumeration;
   const body = Object.entries(definition.in ?? {}).map(([one, type]) =>
@@ -70,7 +70,7 @@ function judge(enumeration: Enumeration, word: string): string {
   }
 }
 
-test('are those of all four services', () => {
+test('exist for all four services', () => {
   assert.ok(enumerations.length > 20);
   for (const { methods } of managers) {
     const names = Object.keys(methods);
@@ -78,7 +78,7 @@ test('are those of all four services', () => {
   }
 });
 
-test('are what the dispatcher takes, word for word', () => {
+test('are accepted by the dispatcher, word for word', () => {
   const refused = enumerations.flatMap((one) => one.words.map((word) => judge(one, word)));
   assert.equal(
     refused.filter((text) => text !== ''),
@@ -86,14 +86,14 @@ test('are what the dispatcher takes, word for word', () => {
   );
 });
 
-test('are named, every word of them, to a caller who gives another', () => {
+test('are all named in the error for another word', () => {
   for (const one of enumerations) {
     const expected = `InvalidArgs: "other" is not a value of ${one.name}: there is ${one.words.join(', ')}`;
     assert.is(judge(one, 'other'), expected, one.method);
   }
 });
 
-test('are closed: a word is not one of theirs with other letters or blanks', () => {
+test('are closed: a word with other letter case or blanks is refused', () => {
   for (const one of enumerations) {
     const [word = ''] = one.words;
     for (const odd of [word.toUpperCase(), `${word} `, `${word}\n`])
@@ -101,7 +101,7 @@ test('are closed: a word is not one of theirs with other letters or blanks', () 
   }
 });
 
-test('are stated for every property that has one', () => {
+test('are declared for every property that has one', () => {
   const named =
     /^(State|Health|Kind|Store|Origin|Auth|Type|Method|Profile|Source|Attestation|Algorithm|Usages)$/;
   const open = [...managers, ...children].flatMap(({ name, properties }) =>
@@ -115,7 +115,7 @@ test('are stated for every property that has one', () => {
   assert.equal(open, []);
 });
 
-test('and everything else that a caller gives or gets is explained, and nothing else is', () => {
+test('are documented, and so is every other argument and result, and nothing else', () => {
   for (const { name: of, methods, notes } of managers) {
     const known: Readonly<Record<string, string>> = notes;
     const used = new Set<string>();
@@ -141,7 +141,7 @@ test('and everything else that a caller gives or gets is explained, and nothing 
   }
 });
 
-test('have the profiles that the configuration has', () => {
+test('have the same profiles as the configuration', () => {
   assert.equal(profiles, configuredProfiles);
 });
 

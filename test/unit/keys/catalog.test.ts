@@ -15,7 +15,7 @@ function watched() {
 const added = (id: string) => `InterfacesAdded /org/iotedge/Keys1/key/${id}`;
 const removed = (id: string) => `InterfacesRemoved /org/iotedge/Keys1/key/${id}`;
 
-test('removes keys that a listing no longer has', () => {
+test('removes keys that a listing no longer contains', () => {
   const { catalog, objects } = watched();
   catalog.replaceAll([pair, other], '');
   assert.equal(objects.announced(), [added('pair'), added('other')]);
@@ -27,7 +27,7 @@ test('removes keys that a listing no longer has', () => {
   assert.equal(objects.ids(), ['pair']);
 });
 
-test('has another object where the kind or the store of an id changed, and the same one otherwise', () => {
+test('announces a new object when the kind or the store of an id changed, and keeps it otherwise', () => {
   const { catalog, objects } = watched();
   catalog.put(pair);
   objects.announced();
@@ -40,7 +40,7 @@ test('has another object where the kind or the store of an id changed, and the s
   assert.equal(objects.announced(), [removed('pair'), added('pair')]);
 });
 
-test('shows each problem until it has passed', () => {
+test('shows each problem until it is resolved', () => {
   const { catalog, objects } = watched();
   const state = () => [objects.properties.Health, objects.properties.LastError];
   const ok = ['ok', ''];

@@ -9,7 +9,7 @@ const test = suite('changes of keys');
 const id = parseKeyId('id');
 const other = parseKeyId('other');
 
-/** Work that is noted when it begins, and that ends when it is told to. */
+/** Work that records its start, and ends when it is released. */
 function work(notes: string[], name: string) {
   let end = (): void => undefined;
   let fail: (error: Error) => void = () => undefined;
@@ -24,11 +24,11 @@ function work(notes: string[], name: string) {
   return { run, end, fail };
 }
 
-/** What is due by now has been done. */
+/** Runs everything that is due. */
 const settled = () => new Promise<void>((resolve) => setImmediate(resolve));
 const nothing = () => undefined;
 
-test('of one id happen one after the other, those of other ids at the same time', async () => {
+test('of one id run one after the other, those of different ids concurrently', async () => {
   const changes = new Changes();
   const notes: string[] = [];
   const [first, second, apart] = ['first', 'second', 'apart'].map((name) => work(notes, name));
@@ -50,7 +50,7 @@ test('of one id happen one after the other, those of other ids at the same time'
   assert.is(changes.size, 0);
 });
 
-test('follow one that failed, whose caller alone hears of it', async () => {
+test('run after one that failed, whose error only its caller receives', async () => {
   const changes = new Changes();
   const notes: string[] = [];
   const first = work(notes, 'first');
@@ -64,7 +64,7 @@ test('follow one that failed, whose caller alone hears of it', async () => {
   assert.is(changes.size, 0);
 });
 
-test('wait while they are held, however the work ends that holds them', async () => {
+test('wait while they are held, even when the holder fails', async () => {
   for (const ends of [true, false]) {
     const changes = new Changes();
     const notes: string[] = [];
@@ -82,7 +82,7 @@ test('wait while they are held, however the work ends that holds them', async ()
   }
 });
 
-test('are waited for until their time is up', async () => {
+test('are awaited until the timeout', async () => {
   let isGoingOn = true;
   setTimeout(() => {
     isGoingOn = false;

@@ -46,7 +46,7 @@ test('knows the usages of each algorithm', () => {
   refuses(() => parseSymmetricUsages('aes-256', ['derive']));
 });
 
-test('takes a digest of exactly the length of the hash', () => {
+test('accepts a digest of exactly the length of the hash', () => {
   const sha384 = parseSignMechanism('ecdsa-sha384');
   parseSignRequest(sha384, Buffer.alloc(48), true);
   for (const length of [0, 32, 47, 49, 64]) {
@@ -56,7 +56,7 @@ test('takes a digest of exactly the length of the hash', () => {
   refuses(() => parseSignRequest(parseSignMechanism('hmac-sha256'), Buffer.alloc(32), true));
 });
 
-test('refuses mechanisms that it does not offer', () => {
+test('refuses mechanisms that it does not support', () => {
   for (const text of ['ecdsa-sha1', 'rsa-raw', 'rsa-pkcs1', '__proto__', 'hmac-sha512', '']) {
     refuses(() => parseSignMechanism(text));
     refuses(() => parseEncryptMechanism(text));
@@ -67,7 +67,7 @@ test('refuses mechanisms that it does not offer', () => {
   assert.not(signsWith('aes-256', parseSignMechanism('hmac-sha256')));
 });
 
-test('takes an ECDSA signature in DER and in no other form', () => {
+test('accepts an ECDSA signature in DER and in no other form', () => {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
   const spki = publicKey.export({ type: 'spki', format: 'der' });
   const data = randomBytes(50);
@@ -104,7 +104,7 @@ test('takes an ECDSA signature in DER and in no other form', () => {
   assert.equal(ecdsaFromDer(der, 32), raw);
 });
 
-test('wants the salt of a PSS signature as long as the hash', () => {
+test('requires the salt of a PSS signature to be as long as the hash', () => {
   const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const spki = publicKey.export({ type: 'spki', format: 'der' });
   const mechanism = parseSignMechanism('rsa-pss-sha256');
@@ -124,7 +124,7 @@ test('wants the salt of a PSS signature as long as the hash', () => {
   }
 });
 
-test('takes key material that is exactly what it says', () => {
+test('accepts key material of exactly the declared type', () => {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
   const der = privateKey.export({ type: 'pkcs8', format: 'der' });
   assert.is(parseMaterial('pkcs8', der, undefined).algorithm, 'ec-p256');

@@ -8,7 +8,7 @@ const test = suite('properties of keys');
 
 const well = { disk: '', failure: '', keys: [] };
 
-test('have the time in microseconds, 0 when it is not known', () => {
+test('have the time in microseconds, 0 when it is unknown', () => {
   assert.equal(keyProperties(pair), {
     KeyId: 'pair',
     Kind: 'pair',
@@ -24,14 +24,14 @@ test('have the time in microseconds, 0 when it is not known', () => {
   assert.is(keyProperties(other).Created, 0n);
 });
 
-test('name one problem once where it keeps all keys of a store away', () => {
+test('report a problem once where it affects all keys of a store', () => {
   const away: KeyInfo = { ...pair, state: 'unavailable', reason: 'the token is gone' };
   const keys = [away, { ...other, ...away, id: other.id }, damaged];
   const { LastError } = managerProperties({ ...well, failure: 'edge: the token is gone', keys });
   assert.is(LastError, 'edge: the token is gone; key "broken" is damaged: it is truncated');
 });
 
-test('name no secret, and not more than 1024 characters', () => {
+test('contain no secret, and 1024 characters at most', () => {
   const failure = 'pkcs11:token=a?pin-value=1234 is gone';
   const { Health, LastError } = managerProperties({ ...well, failure });
   assert.is(Health, 'degraded');

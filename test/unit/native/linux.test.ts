@@ -4,7 +4,7 @@ import { encodeJournalRecord } from '../../../src/native/linux.ts';
 
 const test = suite('journal record');
 
-test('has a line for each field, twice for a name that comes twice', () => {
+test('has a line for each field, two for a duplicate name', () => {
   const record = encodeJournalRecord([
     ['MESSAGE', 'key created'],
     ['KEY_ID', 'a=b'],
@@ -13,7 +13,7 @@ test('has a line for each field, twice for a name that comes twice', () => {
   assert.is(record.toString(), 'MESSAGE=key created\nKEY_ID=a=b\nKEY_ID=\n');
 });
 
-test('gives a value of several lines with its length in bytes', () => {
+test('has a value of several lines with its length in bytes', () => {
   const record = encodeJournalRecord([['MESSAGE', 'é\nPRIORITY=0']]);
   assert.is(
     record.toString('hex'),
@@ -25,7 +25,7 @@ test('gives a value of several lines with its length in bytes', () => {
   );
 });
 
-test('refuses names that are not those of a field', () => {
+test('refuses invalid field names', () => {
   for (const name of ['', 'message', '_PID', 'A B', 'A\nB', '1A', 'A'.repeat(65)]) {
     assert.throws(
       () => encodeJournalRecord([[name, 'x']]),

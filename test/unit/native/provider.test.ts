@@ -12,7 +12,7 @@ function derOf(pem: string): Buffer {
   return Buffer.from(lines.join(''), 'base64');
 }
 
-test('holds the id and the public key in DER', () => {
+test('contains the id and the public key in DER', () => {
   const der = derOf(keyPem('device-id', Uint8Array.of(1, 2, 3)));
   assert.is(
     der.toString('hex'),
@@ -20,12 +20,12 @@ test('holds the id and the public key in DER', () => {
   );
 });
 
-test('holds the id of the request that a connection serves, with an explicit tag', () => {
+test('contains the id of the request that a connection belongs to, with an explicit tag', () => {
   const der = derOf(keyPem('a', Uint8Array.of(1), 'r-1'));
   assert.is(der.toString('hex'), '300d0c0161040101a0050c03722d31');
 });
 
-test('writes lengths in the fewest octets', () => {
+test('encodes lengths in the fewest octets', () => {
   const header = (length: number): string =>
     derOf(keyPem('a', new Uint8Array(length)))
       .subarray(0, 12)
@@ -36,7 +36,7 @@ test('writes lengths in the fewest octets', () => {
   assert.ok(header(256).startsWith('308201070c016104820100'));
 });
 
-test('ends with a line break, and no line is empty', () => {
+test('ends with a line break, and has no empty line', () => {
   const pem = keyPem('a', new Uint8Array(43)); // 48 bytes of DER: one full line
   assert.ok(pem.endsWith('-----END IOTEDGE KEY-----\n'));
   assert.not.match(pem, /\n\n/);

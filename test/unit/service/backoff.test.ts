@@ -16,34 +16,34 @@ test('waits at most 10 s, then twice as long each time, 300 s at most', () => {
   assert.is(backoff.failed(start), 300_000);
 });
 
-test('waits anywhere between the least time and the bound', () => {
+test('waits for a random time between the minimum and the limit', () => {
   const backoff = new Backoff(options, least);
   assert.equal([backoff.failed(start), backoff.failed(start)], [1000, 1000]);
   const half = new Backoff(options, () => 0.5);
   assert.equal([half.failed(start), half.failed(start)], [5500, 10_500]);
 });
 
-test('waits no less than was asked for, and spreads those who were asked for the same', () => {
-  const asked = { askedMs: 3_600_000 };
-  assert.is(new Backoff(options, least).failed(start, asked), 3_601_000);
-  assert.is(new Backoff(options, most).failed(start, asked), 3_600_000 * 1.2);
+test('waits no less than was requested, and spreads those with the same request', () => {
+  const requested = { askedMs: 3_600_000 };
+  assert.is(new Backoff(options, least).failed(start, requested), 3_601_000);
+  assert.is(new Backoff(options, most).failed(start, requested), 3_600_000 * 1.2);
   assert.is(new Backoff(options, most).failed(start, { askedMs: 5000 }), 15_000);
 });
 
-test('begins again after ten healthy minutes', () => {
+test('is reset after ten healthy minutes', () => {
   const backoff = new Backoff(options, most);
   for (let count = 0; count < 5; count++) backoff.failed(start);
   assert.is(backoff.failed(start, { lastedMs: 600_000 }), 10_000);
   assert.is(backoff.failed(start, { lastedMs: 599_999 }), 20_000);
 });
 
-test('grows with everything that fails where nothing counts as healthy', () => {
+test('grows with every failure where nothing counts as healthy', () => {
   const backoff = new Backoff({ leastMs: 1, firstMs: 10, maxMs: 1000 }, most);
   assert.is(backoff.failed(start, { lastedMs: 1e9 }), 10);
   assert.is(backoff.failed(start, { lastedMs: 1e9 }), 20);
 });
 
-test('lets retry when the time has come, and at first', () => {
+test('allows a retry when the time has come, and at first', () => {
   const backoff = new Backoff(options, most);
   assert.is(backoff.retryAt(start), undefined);
   backoff.failed(start);
@@ -52,7 +52,7 @@ test('lets retry when the time has come, and at first', () => {
   assert.is(backoff.retryAt(new Date(start.getTime() + 10_000)), undefined);
 });
 
-test('waits no longer for a clock that is set back', () => {
+test('waits no longer when the clock is set back', () => {
   const backoff = new Backoff(options, most);
   backoff.failed(start);
   const back = new Date(start.getTime() - 3_600_000);
@@ -60,7 +60,7 @@ test('waits no longer for a clock that is set back', () => {
   assert.is(backoff.retryAt(new Date(back.getTime() + 10_000)), undefined);
 });
 
-test('forgets all failures when it is reset', () => {
+test('clears all failures when it is reset', () => {
   const backoff = new Backoff(options, most);
   backoff.failed(start);
   backoff.failed(start);
@@ -69,7 +69,7 @@ test('forgets all failures when it is reset', () => {
   assert.is(backoff.failed(start), 10_000);
 });
 
-test('takes chance from the system when it is given none', () => {
+test('uses random numbers of the system by default', () => {
   const delays = Array.from({ length: 100 }, () => new Backoff(options).failed(start));
   assert.ok(delays.every((delay) => delay >= 1000 && delay <= 10_000));
   assert.ok(new Set(delays).size > 10);

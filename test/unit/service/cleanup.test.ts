@@ -4,7 +4,7 @@ import { Cleanup } from '../../../src/service/cleanup.ts';
 
 const test = suite('clean-up');
 
-test('undoes in reverse order, one step after the other', async () => {
+test('runs the steps in reverse order, one after the other', async () => {
   const done: string[] = [];
   {
     await using cleanup = new Cleanup();
@@ -43,7 +43,7 @@ test('throws a single failure as it is', async () => {
   assert.is(error, failure);
 });
 
-test('runs no step twice and takes none once it has begun', async () => {
+test('runs no step twice and accepts none once it has begun', async () => {
   let runs = 0;
   const cleanup = new Cleanup();
   cleanup.defer(() => void runs++);

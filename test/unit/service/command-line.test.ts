@@ -12,17 +12,17 @@ test('has defaults for everything', () => {
   });
 });
 
-test('takes values after a blank or an equals sign', () => {
+test('accepts values after a blank or an equals sign', () => {
   const expected = { kind: 'serve', configDir: '/a', stateDir: '/b' };
   assert.equal(parseCommandLine(['--config-dir', '/a', '--state-dir=/b']), expected);
 });
 
-test('knows -h, and says in its own spelling what it does not know', () => {
+test('accepts -h, and reports unknown options as the user spelled them', () => {
   assert.equal(parseCommandLine(['-h']), { kind: 'help' });
   assert.throws(() => parseCommandLine(['--nonsense']), /^unknown option '--nonsense'/);
 });
 
-test('refuses what it does not know', () => {
+test('refuses unknown options', () => {
   for (const args of [
     ['-x'],
     ['--config'],
@@ -39,7 +39,7 @@ test('refuses what it does not know', () => {
   }
 });
 
-test('places state by the command line, the configuration, systemd, or in the usual place', () => {
+test('takes the state directory from the command line, the configuration, systemd or the default', () => {
   const environment = { STATE_DIRECTORY: '/s:/t' };
   const config = { homedir_path: '/c', homedir: '/d' };
   assert.is(stateDirOf('keys', { commandLine: '/a', config, environment }), '/a');

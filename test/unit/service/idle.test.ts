@@ -29,7 +29,7 @@ class Rig {
   }
 }
 
-test('tells once, after nothing happened for as long as it was told', async () => {
+test('notifies once, after the idle time without activity', async () => {
   const rig = new Rig(40);
   await pause(20);
   rig.lastActivityAt = performance.now();
@@ -39,7 +39,7 @@ test('tells once, after nothing happened for as long as it was told', async () =
   assert.is(rig.idle, 1);
 });
 
-test('waits for what is unfinished and for what is due soon', async () => {
+test('waits for pending work and for work that is due soon', async () => {
   const rig = new Rig(10);
   rig.busy = true;
   rig.due = new Date(1_000_000 + 600_000);
@@ -53,7 +53,7 @@ test('waits for what is unfinished and for what is due soon', async () => {
   assert.is(rig.idle, 1);
 });
 
-test('never tells when the time is 0 or it was disposed of', async () => {
+test('never notifies when the time is 0 or it was disposed of', async () => {
   const never = new Rig(0);
   const disposed = new Rig(10);
   disposed.watch[Symbol.dispose]();

@@ -22,7 +22,7 @@ test('is aborted from the beginning when a source is', () => {
   assert.is(joined.signal.reason, 'before');
 });
 
-test('aborts when the time is over, with the error of AbortSignal.timeout', async () => {
+test('aborts at the timeout, with the error of AbortSignal.timeout', async () => {
   const source = new AbortController();
   using joined = JoinedSignal.within(1, source.signal);
   const alive = setInterval(() => undefined, 1000);
@@ -37,7 +37,7 @@ test('aborts when the time is over, with the error of AbortSignal.timeout', asyn
   );
 });
 
-test('that ends after a time aborts with its source before, for the same reason', () => {
+test('with a timeout aborts with its source before, for the same reason', () => {
   const source = new AbortController();
   using joined = JoinedSignal.within(60_000, source.signal);
   assert.not.ok(joined.signal.aborted);
@@ -57,7 +57,7 @@ test('never aborts once it is disposed of', async () => {
   assert.not.ok(joined.signal.aborted);
 });
 
-test('leaves nothing at a source that goes on when it is disposed of', () => {
+test('leaves no listener on a longer-lived source when it is disposed of', () => {
   const { signal } = new AbortController();
   {
     using _joined = new JoinedSignal([signal]);

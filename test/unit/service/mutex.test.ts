@@ -6,7 +6,7 @@ import { suite } from '../../support/timed-suite.ts';
 
 const test = suite('mutex');
 
-/** Tasks that note when they begin and end when they are told to. */
+/** Tasks that record their start and end when they are released. */
 function tasks() {
   const begun: string[] = [];
   const ends = new Map<string, () => void>();
@@ -35,7 +35,7 @@ test('runs one task at a time, in the order in which they came', async () => {
   assert.equal(await outcomes, names);
 });
 
-test('lets nobody in between a task that ends and the next one', async () => {
+test('lets no task in between one that ends and the next one', async () => {
   const order: string[] = [];
   const mutex = new Mutex();
   const note = (name: string) => async () => void order.push(name);
@@ -57,7 +57,7 @@ test('runs the next task after one that failed', async () => {
   assert.equal([await failed, await thrown], [failure, failure]);
 });
 
-test('does not run a task that was given up while it waited, and keeps the order of the others', async () => {
+test('does not run a task that was cancelled in the queue, and preserves the order of the others', async () => {
   const { begun, task, end } = tasks();
   const mutex = new Mutex();
   const { signal, abort } = aborting();
@@ -73,14 +73,14 @@ test('does not run a task that was given up while it waited, and keeps the order
   assert.is(await mutex.run(async () => 'free'), 'free');
 });
 
-test('does not run a task that was given up as its turn came, and is free then', async () => {
+test('does not run a task that was cancelled when it was about to begin, and is free then', async () => {
   const mutex = new Mutex();
   const { signal, abort } = aborting();
   let end = (): void => undefined;
   const ends = new Promise<void>((resolve) => {
     end = resolve;
   });
-  // the continuation of the task comes between the two, and grants the next turn
+  // the continuation of the task comes between the two, and starts the next one
   void ends.then(() => queueMicrotask(() => abort('left')));
   const first = mutex.run(() => ends);
   let ran = false;
@@ -95,14 +95,14 @@ test('does not run a task that was given up as its turn came, and is free then',
   assert.is(await mutex.run(async () => 'free'), 'free');
 });
 
-test('leaves no listener at a signal that outlives the task', async () => {
+test('leaves no listener on a signal that outlives the task', async () => {
   const mutex = new Mutex();
   const { signal } = new AbortController();
   await Promise.all([1, 2, 3].map(() => mutex.run(() => turn(), signal)));
   assert.is(getEventListeners(signal, 'abort').length, 0);
 });
 
-test('holds up no task of another key', async () => {
+test('does not block a task of another key', async () => {
   const { begun, task, end } = tasks();
   const mutex = new KeyedMutex<string>();
   const all = ['a1', 'a2', 'b1'].map((name) => mutex.run(name.slice(0, 1), task(name)));
@@ -115,7 +115,7 @@ test('holds up no task of another key', async () => {
   assert.equal(await Promise.all(all), ['a1', 'a2', 'b1']);
 });
 
-test('forgets a key once no task of it runs or waits', async () => {
+test('removes a key once no task of it runs or waits', async () => {
   const { task, end } = tasks();
   const mutex = new KeyedMutex<string>();
   const { signal, abort } = aborting();
@@ -132,7 +132,7 @@ test('forgets a key once no task of it runs or waits', async () => {
   assert.is(mutex.size, 0);
 });
 
-test('keeps a key while a task of it runs, whatever ended beside it', async () => {
+test('holds a key while a task of it runs, whatever ended beside it', async () => {
   const { begun, task, end } = tasks();
   const mutex = new KeyedMutex<string>();
   const { signal, abort } = aborting();

@@ -6,32 +6,32 @@ import { deadline, until } from '../../support/deadline.ts';
 
 const test = suite('reloads');
 
-/** ReloadQueue of numbers, and everything that they do in its order. */
+/** A ReloadQueue of numbers, and the order of its actions. */
 class Rig {
-  readonly said: string[] = [];
+  readonly records: string[] = [];
   readonly stop = new AbortController();
   readonly reloads: ReloadQueue<number>;
   load: () => Promise<number> = () => Promise.resolve(1);
   apply: (loaded: number) => Promise<void> = () => Promise.resolve();
 
   constructor() {
-    const say = (text: string) => void this.said.push(text);
+    const record = (text: string) => void this.records.push(text);
     this.reloads = new ReloadQueue({
       load: () => this.load(),
       apply: async (loaded) => {
-        say(`apply ${loaded}`);
+        record(`apply ${loaded}`);
         await this.apply(loaded);
       },
-      setProblem: (problem) => say(`show ${problem}`),
+      setProblem: (problem) => record(`show ${problem}`),
       notify: (state) => {
-        say(state.replace(/USEC=\d+$/, 'USEC=N'));
+        record(state.replace(/USEC=\d+$/, 'USEC=N'));
         return true;
       },
       stop: this.stop.signal,
       log: {
-        error: (message, fields) => say(`error ${message} ${JSON.stringify(fields)}`),
-        warn: (message) => say(`warn ${message}`),
-        info: (message) => say(`info ${message}`),
+        error: (message, fields) => record(`error ${message} ${JSON.stringify(fields)}`),
+        warn: (message) => record(`warn ${message}`),
+        info: (message) => record(`info ${message}`),
         debug: () => undefined,
       },
     });
@@ -47,17 +47,17 @@ const problem = (line: number): Problem => {
   return { file: '/a.yaml', line, column: 2, path: 'x', message: `is wrong ${line}` };
 };
 
-test('tell the service manager first, apply what was read, and tell it that they are done last', async () => {
+test('notify the service manager first, apply the configuration, and notify it of the end last', async () => {
   const rig = new Rig();
   assert.is(rig.reloads.isPending, false);
   rig.reloads.request();
   assert.is(rig.reloads.isPending, true);
   await rig.done();
   const expected = [begun, 'apply 1', 'show ', 'info configuration reloaded', 'READY=1'];
-  assert.equal(rig.said, expected);
+  assert.equal(rig.records, expected);
 });
 
-test('happen one after the other, as many as were asked for', async () => {
+test('run one after the other, as many as were requested', async () => {
   const rig = new Rig();
   let reads = 0;
   rig.load = () => Promise.resolve(++reads);
@@ -72,12 +72,12 @@ test('happen one after the other, as many as were asked for', async () => {
   await rig.done();
   assert.is(most, 1);
   assert.equal(
-    rig.said.filter((line) => line.startsWith('apply')),
+    rig.records.filter((line) => line.startsWith('apply')),
     ['apply 1', 'apply 2', 'apply 3'],
   );
 });
 
-test('apply nothing of a configuration that is wrong, log every problem and show the first', async () => {
+test('do not apply an invalid configuration, log every problem and report the first', async () => {
   const rig = new Rig();
   rig.load = () => Promise.reject(new ConfigError([problem(1), problem(2), problem(3)]));
   rig.reloads.request();
@@ -85,7 +85,7 @@ test('apply nothing of a configuration that is wrong, log every problem and show
   const logged = (line: number) =>
     `error invalid configuration {"file":"/a.yaml","line":${line},"column":2,"setting":"x","problem":"is wrong ${line}"}`;
   const why = '/a.yaml:1:2: is wrong 1 (and 2 more)';
-  assert.equal(rig.said, [
+  assert.equal(rig.records, [
     begun,
     logged(1),
     logged(2),
@@ -96,28 +96,31 @@ test('apply nothing of a configuration that is wrong, log every problem and show
   ]);
 });
 
-test('show a single problem without a count, and log no more than 20', async () => {
+test('report a single problem without a count, and log no more than 20', async () => {
   const rig = new Rig();
   rig.load = () => Promise.reject(new ConfigError([problem(1)]));
   rig.reloads.request();
   await rig.done();
-  assert.ok(rig.said.includes('show configuration not reloaded: /a.yaml:1:2: is wrong 1'));
+  assert.ok(rig.records.includes('show configuration not reloaded: /a.yaml:1:2: is wrong 1'));
   const many = Array.from({ length: 30 }, (_, at) => problem(at));
   rig.load = () => Promise.reject(new ConfigError(many));
-  rig.said.length = 0;
+  rig.records.length = 0;
   rig.reloads.request();
   await rig.done();
-  assert.is(rig.said.filter((line) => line.startsWith('error invalid configuration')).length, 20);
-  assert.ok(rig.said.some((line) => line.endsWith('(and 29 more)')));
+  assert.is(
+    rig.records.filter((line) => line.startsWith('error invalid configuration')).length,
+    20,
+  );
+  assert.ok(rig.records.some((line) => line.endsWith('(and 29 more)')));
 });
 
-test('show at most 1024 characters of what cannot be applied, and go on', async () => {
+test('report at most 1024 characters of what cannot be applied, and continue', async () => {
   const rig = new Rig();
   rig.apply = () => Promise.reject(new Error('x'.repeat(5000)));
   rig.reloads.request();
   rig.reloads.request();
   await rig.done();
-  const shown = rig.said.filter((line) => line.startsWith('show '));
+  const shown = rig.records.filter((line) => line.startsWith('show '));
   assert.equal(
     shown.map((line) => line.length - 'show '.length),
     [1024, 1024],
@@ -125,15 +128,15 @@ test('show at most 1024 characters of what cannot be applied, and go on', async 
   rig.apply = () => Promise.resolve();
   rig.reloads.request();
   await rig.done();
-  assert.ok(rig.said.includes('show '));
+  assert.ok(rig.records.includes('show '));
 });
 
-test('do nothing in a service that stops, before, while they read and while they apply', async () => {
+test('do nothing in a service that stops, before, during reading and during applying', async () => {
   const stopped = new Rig();
   stopped.stop.abort();
   stopped.reloads.request();
   await stopped.done();
-  assert.equal(stopped.said, []);
+  assert.equal(stopped.records, []);
 
   for (const fails of [false, true]) {
     const reading = new Rig();
@@ -143,7 +146,7 @@ test('do nothing in a service that stops, before, while they read and while they
     };
     reading.reloads.request();
     await deadline(5000, reading.done(), 'the reload');
-    assert.equal(reading.said, [begun]);
+    assert.equal(reading.records, [begun]);
   }
   const applying = new Rig();
   applying.apply = () => {
@@ -152,7 +155,7 @@ test('do nothing in a service that stops, before, while they read and while they
   };
   applying.reloads.request();
   await applying.done();
-  assert.equal(applying.said, [begun, 'apply 1']);
+  assert.equal(applying.records, [begun, 'apply 1']);
 });
 
 test.run();

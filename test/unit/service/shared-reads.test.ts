@@ -6,7 +6,7 @@ import { suite } from '../../support/timed-suite.ts';
 
 const test = suite('shared reads');
 
-/** Reads that count, under a clock that is set by hand. */
+/** Reads that are counted, with a manual clock. */
 function counting() {
   const clock = { elapsedMs: 0 };
   const reads = new SharedReads<number>({ elapsedMs: () => clock.elapsedMs, most: 3 });
@@ -14,7 +14,7 @@ function counting() {
   return { clock, reads, read: async () => ++count };
 }
 
-test('share one run among all who ask meanwhile, and its outcome for a second', async () => {
+test('share one run among all callers meanwhile, and its outcome for a second', async () => {
   const { clock, reads, read } = counting();
   assert.equal(await Promise.all([reads.get('a', read), reads.get('a', read)]), [1, 1]);
   clock.elapsedMs = 999;
@@ -48,7 +48,7 @@ test('share a failure too', async () => {
   assert.is(await reads.get('a', read), 1);
 });
 
-test('begin anew after a change, also while a run is under way', async () => {
+test('begin again after a change, also during a run', async () => {
   const { reads, read } = counting();
   const before = reads.get('a', read);
   reads.evict('a');
@@ -59,7 +59,7 @@ test('begin anew after a change, also while a run is under way', async () => {
   assert.is(await reads.get('a', read), 3);
 });
 
-test('keep only so many', async () => {
+test('limit the number of cached results', async () => {
   const { reads, read } = counting();
   for (const key of ['a', 'b', 'c', 'd']) await reads.get(key, read);
   assert.is(await reads.get('d', read), 4);
@@ -67,7 +67,7 @@ test('keep only so many', async () => {
   assert.is(await reads.get('a', read), 5);
 });
 
-/** Begins a read that ends when it is told to. */
+/** Begins a read that ends when it is released. */
 function slowRead() {
   const reads: { readonly signal: AbortSignal; readonly end: (result: number) => void }[] = [];
   const read = (signal: AbortSignal): Promise<number> =>
@@ -85,16 +85,16 @@ async function codeOf(result: Promise<number>): Promise<string> {
   }
 }
 
-test('let one leave without the others, and end what nobody waits for', async () => {
+test('let one caller leave without the others, and abort a read without callers', async () => {
   const shared = new SharedReads<number>();
   const { reads, read } = slowRead();
   const [one, two, here] = [new AbortController(), new AbortController(), new AbortController()];
-  const answers = [one, two].map(({ signal }) => codeOf(shared.get('a', read, signal)));
+  const results = [one, two].map(({ signal }) => codeOf(shared.get('a', read, signal)));
   one.abort();
-  assert.is(await answers[0], 'Cancelled');
+  assert.is(await results[0], 'Cancelled');
   assert.is(reads[0]?.signal.aborted, false);
   two.abort();
-  assert.is(await answers[1], 'Cancelled');
+  assert.is(await results[1], 'Cancelled');
   assert.is(reads[0]?.signal.aborted, true);
   const next = shared.get('a', read, here.signal);
   assert.is(reads.length, 2);
@@ -104,14 +104,14 @@ test('let one leave without the others, and end what nobody waits for', async ()
   assert.is(await codeOf(shared.get('a', read, one.signal)), 'Cancelled');
 });
 
-test('read nothing for who has left already', async () => {
+test('do not run for a caller that has left already', async () => {
   const { reads, read } = slowRead();
   const shared = new SharedReads<number>();
   assert.is(await codeOf(shared.get('a', read, AbortSignal.abort())), 'Cancelled');
   assert.is(reads.length, 0);
 });
 
-test('end no read that is over, and none that began after', async () => {
+test('abort no completed read, and none that began later', async () => {
   const clock = { elapsedMs: 0 };
   const shared = new SharedReads<number>({ elapsedMs: () => clock.elapsedMs });
   const { reads, read } = slowRead();
@@ -120,7 +120,7 @@ test('end no read that is over, and none that began after', async () => {
   reads[0]?.end(1);
   assert.is(await first, 1);
   assert.is(reads[0]?.signal.aborted, false);
-  // what is evicted goes on for who waits for it, and its end does not touch what came after
+  // an evicted read continues for its callers, and its end does not affect later ones
   clock.elapsedMs = 5000;
   const before = codeOf(shared.get('a', read, one.signal));
   shared.evict('a');
@@ -134,14 +134,14 @@ test('end no read that is over, and none that began after', async () => {
   assert.equal([await after, await joined], ['3', '3']);
 });
 
-test('leave nothing at the signal of who waited', async () => {
+test('leave no listener on the signal of a caller', async () => {
   const shared = new SharedReads<number>();
   const { signal } = new AbortController();
   assert.is(await shared.get('a', async () => 1, signal), 1);
   assert.is(getEventListeners(signal, 'abort').length, 0);
 });
 
-test('share a second, of 256 keys, unless told otherwise', async () => {
+test('are shared for a second, for 256 keys, by default', async () => {
   const shared = new SharedReads<number>();
   let count = 0;
   const read = async () => ++count;
@@ -151,7 +151,7 @@ test('share a second, of 256 keys, unless told otherwise', async () => {
   assert.is(await shared.get('0', read), 258);
 });
 
-test('do not end what somebody waits for without a signal', async () => {
+test('are not aborted while a caller without a signal waits', async () => {
   const shared = new SharedReads<number>();
   const { reads, read } = slowRead();
   const one = new AbortController();

@@ -4,13 +4,13 @@ import type { Bus } from '../../../src/dbus/bus.ts';
 import { drain, watchForShutdown } from '../../../src/service/shutdown.ts';
 import { deadline } from '../../support/deadline.ts';
 
-const test = suite('the end of a service');
+const test = suite('shutdown of a service');
 
 const idleMs = 10;
-/** So many times the idle time: what does not end until then stays. */
+/** A multiple of the idle time: a service that has not ended until then stays. */
 const longer = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 15 * idleMs));
 
-/** A server with calls, work besides them, and whether the service is to end. */
+/** A server with calls, other work, and the state of the shutdown. */
 class Rig {
   pendingCalls = 0;
   busy = false;
@@ -30,7 +30,7 @@ class Rig {
     { get: () => this.pendingCalls },
   );
 
-  /** Watches with the idle time, and returns what ends it. */
+  /** Watches with the idle time, and returns a function that ends the service. */
   watch(ms = idleMs) {
     const work = { isBusy: () => this.busy, due: () => this.due };
     const rest = { server: this.server, stop: this.stop.signal, isBusy: () => this.reloading };
@@ -40,12 +40,12 @@ class Rig {
   }
 }
 
-test('comes when it was idle', async () => {
+test('begins after the idle time', async () => {
   const rig = new Rig();
   await deadline(5000, rig.watch().reached, 'the end');
 });
 
-test('does not come while there is a call, an operation, a reload or something due soon', async () => {
+test('does not begin while there is a call, an operation, a reload or work due soon', async () => {
   const inMs = (ms: number): Date => new Date(Date.now() + ms);
   const reasons: readonly ((rig: Rig, is: boolean) => void)[] = [
     (rig, is) => (rig.pendingCalls = is ? 1 : 0),
@@ -65,7 +65,7 @@ test('does not come while there is a call, an operation, a reload or something d
   }
 });
 
-test('never comes by itself where the idle time is 0, until another one is set', async () => {
+test('never begins where the idle time is 0, until another one is set', async () => {
   const rig = new Rig();
   const end = rig.watch(0);
   await longer();
@@ -79,7 +79,7 @@ test('never comes by itself where the idle time is 0, until another one is set',
   assert.is(other.isOver, false);
 });
 
-test('comes at once when the service is told to stop, before and later', async () => {
+test('begins at once when the service is asked to stop, before and later', async () => {
   const rig = new Rig();
   rig.busy = true;
   const end = rig.watch(0);
@@ -90,7 +90,7 @@ test('comes at once when the service is told to stop, before and later', async (
   await deadline(5000, stopped.watch(0).reached, 'the end');
 });
 
-/** Drains; `done` is a list that grows when it gives the name back, and when it is over. */
+/** Drains; `done` is a list that grows when the name is released, and at the end. */
 function draining(rig: Rig) {
   const done: string[] = [];
   const bus: Pick<Bus, 'releaseName'> = {
@@ -111,7 +111,7 @@ function draining(rig: Rig) {
   return { done, drained };
 }
 
-test('gives the name back first, and waits for calls, operations and reloads', async () => {
+test('releases the name first, and waits for calls, operations and reloads', async () => {
   for (const key of ['pendingCalls', 'busy', 'reloading'] as const) {
     const rig = new Rig();
     if (key === 'pendingCalls') rig.pendingCalls = 1;
@@ -126,7 +126,7 @@ test('gives the name back first, and waits for calls, operations and reloads', a
   }
 });
 
-test('waits for no operation in a service that is told to stop', async () => {
+test('does not wait for operations when the service is asked to stop', async () => {
   const rig = new Rig();
   rig.busy = true;
   rig.stop.abort();
@@ -134,7 +134,7 @@ test('waits for no operation in a service that is told to stop', async () => {
   assert.is(rig.abandoned, 0);
 });
 
-test('abandons the calls of a service that is told to stop, and ends all the same', async () => {
+test('abandons the calls of a service that is asked to stop, and ends nevertheless', async () => {
   const rig = new Rig();
   rig.pendingCalls = 1;
   rig.stop.abort();

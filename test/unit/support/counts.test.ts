@@ -17,7 +17,7 @@ interface Module {
 /** The runners are not compiled. */
 async function load(): Promise<Module> {
   const file = new URL('../../../../test/counts.mjs', import.meta.url);
-  return (await import(file.href)) as Module; // the interface says what it exports
+  return (await import(file.href)) as Module; // the interface declares its exports
 }
 
 const failure = { passed: 0, failed: 1, skipped: 0 };
@@ -28,13 +28,13 @@ test('are those of the last line', async () => {
   assert.equal(countsOf({ code: 0, output }), { passed: 7, failed: 1, skipped: 2 });
 });
 
-test('are those of mutants too: one that survived is a failure', async () => {
+test('are those of mutants too: a surviving one is a failure', async () => {
   const { countsOf } = await load();
   const output = '12 killed, 2 survived\n';
   assert.equal(countsOf({ code: 1, output }), { passed: 12, failed: 2, skipped: 0 });
 });
 
-test('are those before what npm says of a failure', async () => {
+test('are those before the output of npm about a failure', async () => {
   const { countsOf } = await load();
   const output = '7 passed, 3 failed\nnpm error code 1\n';
   assert.equal(countsOf({ code: 1, output }), { passed: 7, failed: 3, skipped: 0 });
@@ -52,7 +52,7 @@ for (const [what, ended] of Object.entries({
   });
 }
 
-test('have a failure when the run ended badly in spite of them', async () => {
+test('include a failure when the run failed in spite of them', async () => {
   const { countsOf } = await load();
   const counts = countsOf({ code: 1, output: '7 passed, 0 failed\n' });
   assert.equal(counts, { passed: 7, failed: 1, skipped: 0 });

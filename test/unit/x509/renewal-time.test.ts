@@ -15,7 +15,7 @@ function partOf(fingerprint: string, fraction: number): number {
   return (time - notBefore.getTime()) / lifeMs;
 }
 
-/** How early a fingerprint makes it, from 0 to 1. */
+/** The random advance of a fingerprint, from 0 to 1. */
 function drawOf(fingerprint: string): number {
   const digest = createHash('sha256').update(`renewal ${fingerprint}`).digest('hex').slice(0, 8);
   return Number.parseInt(digest, 16) / 2 ** 32;

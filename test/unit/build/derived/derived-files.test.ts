@@ -48,7 +48,7 @@ const rules = {
   moduleRule: 'a digit',
 };
 
-test('let the user of the service alone own its name, and nobody send file descriptors', () => {
+test('let only the user of the service own its name, and deny file descriptors to everyone', () => {
   const policy = busPolicy(service);
   assert.match(policy, '<policy user="doors">\n    <allow own="org.example.Doors1"/>');
   assert.match(policy, '<allow send_destination="org.example.Doors1" max_fds="0"/>');
@@ -61,7 +61,7 @@ test('let the user of the service ask polkit about others', () => {
   assert.is(policy.split(owner).length - 1, 2);
 });
 
-test('deny an action by default and keep no authorization', () => {
+test('deny an action by default and allow no retained authorization', () => {
   const policy = polkitActions(service);
   assert.match(policy, '<allow_any>no</allow_any>');
   assert.match(policy, '<allow_active>auth_admin</allow_active>');
@@ -69,11 +69,11 @@ test('deny an action by default and keep no authorization', () => {
   assert.not.match(policy, '_keep');
 });
 
-test('escape what is text in XML', () => {
+test('escape text in XML', () => {
   assert.match(polkitActions(service), 'Open &amp; enter');
 });
 
-test('document arguments, options, results and who may call', () => {
+test('document arguments, options, results and the required authorization', () => {
   const page = apiReference(service, rules);
   assert.match(page, '### Open(door s, options a{sv}) → opened b');
   assert.match(page, '| argument | `door` | `s` |');
@@ -82,7 +82,7 @@ test('document arguments, options, results and who may call', () => {
   assert.match(page, 'Who may call: everybody.');
 });
 
-test('make two introspection files, a bus policy, actions and a page for each of four services', () => {
+test('generate two introspection files, a bus policy, actions and a page for each of four services', () => {
   const paths = [...derivedFiles({ introspect: () => '', rules, schemas: { keys: {} } }).keys()];
   assert.is(paths.length, 4 * 5 + 1);
   assert.ok(paths.includes('dbus-policy/interfaces/org.iotedge.Keys1.Key.xml'));

@@ -13,7 +13,7 @@ const test = suite('profiles of certificates');
 const leaf = { pathLength: undefined, keyUsage: ['digitalSignature'] };
 const ca = { keyUsage: ['keyCertSign', 'cRLSign'], extendedKeyUsage: [] };
 
-test('say what a certificate may be used for, and how many CAs come below it', () => {
+test('define what a certificate may be used for, and the path length below it', () => {
   assert.equal(
     profiles.map((profile) => [profile, rightsOf(profile, 'ec-p256')]),
     [
@@ -27,7 +27,7 @@ test('say what a certificate may be used for, and how many CAs come below it', (
   assert.equal(profiles.filter(isCaProfile), ['device-ca', 'workload-ca']);
 });
 
-test('let only the RSA keys of servers decipher keys', () => {
+test('allow key encipherment for the RSA keys of servers only', () => {
   for (const profile of profiles) {
     for (const key of ['rsa-2048', 'rsa-3072', 'rsa-4096'] as const) {
       const has = rightsOf(profile, key).keyUsage.includes('keyEncipherment');
@@ -40,7 +40,7 @@ test('let only the RSA keys of servers decipher keys', () => {
   assert.equal(rightsOf('server', 'rsa-2048').keyUsage, ['digitalSignature', 'keyEncipherment']);
 });
 
-/** The extensions as they are in certificates, in hexadecimal. */
+/** The extensions of a certificate, in hexadecimal. */
 function written(profile: (typeof profiles)[number], room: number): readonly unknown[] {
   return extensionsOf(rightsOf(profile, 'ec-p256'), room).map(({ oid, critical, value }) => [
     oid,
@@ -49,7 +49,7 @@ function written(profile: (typeof profiles)[number], room: number): readonly unk
   ]);
 }
 
-test('are written as basic constraints, key usage and purposes, the first two critical', () => {
+test('are encoded as basic constraints, key usage and extended key usage, the first two critical', () => {
   const { basicConstraints, keyUsage, extendedKeyUsage } = extensionOids;
   const room = Number.POSITIVE_INFINITY;
   assert.equal(written('server', room), [
@@ -68,7 +68,7 @@ test('are written as basic constraints, key usage and purposes, the first two cr
   ]);
 });
 
-test('leave no more CAs below than the issuer has room for', () => {
+test('never allow a longer path below than the issuer has left', () => {
   const lengthBelow = (profile: 'device-ca' | 'workload-ca', room: number) =>
     String(written(profile, room)[0]).slice(-2);
   assert.is(lengthBelow('device-ca', 1), '00');

@@ -1,4 +1,4 @@
-/** Which events make the service look its keys up, and how often. */
+/** Which events trigger a key lookup, and how often. */
 import { setImmediate as turn } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -13,7 +13,7 @@ const waitMs = 20_000;
 type Listener = (signal: BusSignal) => void;
 type Subscription = readonly [Readonly<Record<string, unknown>>, Listener];
 
-/** The subscriptions of a watch, whose looks are counted. */
+/** A watch with its subscriptions; lookups are counted. */
 async function watching({ isOutdated = false } = {}) {
   const subscriptions: Subscription[] = [];
   const bus = {
@@ -25,8 +25,8 @@ async function watching({ isOutdated = false } = {}) {
     },
   } as unknown as Bus; // nothing else of it is used
   const stop = new AbortController();
-  let looks = 0;
-  const refresh = () => Promise.resolve(void looks++);
+  let lookups = 0;
+  const refresh = () => Promise.resolve(void lookups++);
   const options = { refresh, isOutdated: () => isOutdated, signal: stop.signal };
   const listening = await new KeyWatch(options).listen(bus);
   const emit = async (at: number, signal: object) => {
@@ -42,10 +42,10 @@ async function watching({ isOutdated = false } = {}) {
     subscriptions[at]?.[1](whole);
     await turn();
   };
-  return { subscriptions, emit, listening, stop, looks: () => looks };
+  return { subscriptions, emit, listening, stop, lookups: () => lookups };
 }
 
-test('listens to the objects of the Keys service and to its start, until it is disposed of', async () => {
+test('subscribes to the objects of the Keys service and to its start, until it is disposed of', async () => {
   const { subscriptions, listening } = await watching();
   const { busName, path } = keysService;
   const driver = 'org.freedesktop.DBus';
@@ -69,46 +69,46 @@ for (const [what, signal, isChange] of [
   ['another signal of the service', { path, member: 'Odd' }, false],
   ['another signal of a key', { path: `${path}/key/x`, member: 'InterfacesAdded' }, false],
 ] as const) {
-  test(`looks ${isChange ? 'because of' : 'not because of'} ${what}`, async () => {
-    const { emit, looks, stop } = await watching();
+  test(`${isChange ? 'looks keys up' : 'does not look keys up'} after ${what}`, async () => {
+    const { emit, lookups, stop } = await watching();
     await emit(0, signal);
-    assert.is(looks(), isChange ? 1 : 0);
+    assert.is(lookups(), isChange ? 1 : 0);
     stop.abort();
   });
 }
 
-test('looks when the Keys service starts after it was out of reach', async () => {
+test('looks keys up when the Keys service starts after it was unreachable', async () => {
   for (const [isOutdated, owner, expected] of [
     [true, ':1.5', 1],
     [true, '', 0],
     [false, ':1.5', 0],
   ] as const) {
-    const { emit, looks, stop } = await watching({ isOutdated });
+    const { emit, lookups, stop } = await watching({ isOutdated });
     await emit(1, { member: 'NameOwnerChanged', body: [keysService.busName, '', owner] });
-    assert.is(looks(), expected);
+    assert.is(lookups(), expected);
     stop.abort();
   }
 });
 
-test('looks once more after a pause for all changes meanwhile, and not when the service stops', async () => {
-  const { emit, looks, stop } = await watching();
+test('looks keys up once after a pause for all changes meanwhile, and not when the service stops', async () => {
+  const { emit, lookups, stop } = await watching();
   const added = { path, member: 'InterfacesAdded' };
   await emit(0, added);
   for (let time = 0; time < 5; time++) await emit(0, added);
-  assert.is(looks(), 1);
-  await until(waitMs, 'the second look', () => looks() === 2);
+  assert.is(lookups(), 1);
+  await until(waitMs, 'the second lookup', () => lookups() === 2);
   for (let time = 0; time < 5; time++) await emit(0, added);
-  assert.is(looks(), 2);
+  assert.is(lookups(), 2);
   stop.abort();
   await emit(0, added);
   await turn();
-  assert.is(looks(), 2);
+  assert.is(lookups(), 2);
 });
 
-test('does not look by itself', async () => {
-  const { looks, stop } = await watching();
+test('does not look keys up without an event', async () => {
+  const { lookups, stop } = await watching();
   await turn();
-  assert.is(looks(), 0);
+  assert.is(lookups(), 0);
   stop.abort();
 });
 

@@ -29,7 +29,7 @@ const definition = defineInterface({
 });
 const remote = { busName: 'a.Name', path: '/a' };
 
-/** A bus that replies with this to every call, and the calls that were made. */
+/** A bus that replies with these values to every call, and the calls that were made. */
 function open(...reply: readonly unknown[]) {
   const calls: (readonly [MethodCall, CallOptions | undefined])[] = [];
   const matches: SignalMatch[] = [];
@@ -74,7 +74,7 @@ test('makes a call of a method from its table', async () => {
   assert.is(calls.length, 2);
 });
 
-test('passes on what a call of a service serves, and never has a person asked', async () => {
+test('passes on the call that it serves, and never allows interactive authorization', async () => {
   const { bus, calls } = open('text', 5n);
   const { signal } = new AbortController();
   const via = { requestId: 'r-2', signal, timeoutMs: 9, interactive: true };
@@ -84,7 +84,7 @@ test('passes on what a call of a service serves, and never has a person asked', 
   assert.equal([options?.signal, options?.timeoutMs], [signal, 9]);
 });
 
-test('reads the fields of records that it knows, and refuses one that is missing or of another type', async () => {
+test('reads the known fields of records, and refuses a missing field and one of another type', async () => {
   const record = { name: variant('s', 'r'), size: variant('t', 5n), newer: variant('b', true) };
   const list = (first: object, ...more: readonly object[]) =>
     client(open(first, more).bus, remote, definition).List({});
@@ -99,7 +99,7 @@ test('reads the fields of records that it knows, and refuses one that is missing
   assert.match(await failureOf(list({ ...rest, size }, {})), 'TypeError');
 });
 
-test('listens for the signals of one object of the owner of a name', async () => {
+test('subscribes to the signals of one object of the owner of a name', async () => {
   const { bus, matches } = open();
   await onSignal(bus, remote, { definition, member: 'Happened', listener: () => undefined });
   assert.equal(matches, [{ sender: 'a.Name', path: '/a', interface: 'a.One', member: 'Happened' }]);

@@ -18,7 +18,7 @@ function open() {
   return { calls, sent, start };
 }
 
-test('are unanswered fifty by one peer and a hundred in all, and not one more', () => {
+test('have a limit of fifty pending to one peer and a hundred in all', () => {
   const { calls, sent, start } = open();
   start('a', 51);
   assert.is(sent.length, 50);
@@ -35,7 +35,7 @@ test('are unanswered fifty by one peer and a hundred in all, and not one more', 
   assert.equal(sent.slice(101), [102]);
 });
 
-test('that were given up before they were sent never are', () => {
+test('are never sent when they were cancelled before', () => {
   const { calls, sent, start } = open();
   start('a', 53);
   calls.abandon(51);
@@ -43,7 +43,7 @@ test('that were given up before they were sent never are', () => {
   assert.equal(sent.slice(50), [52]);
 });
 
-test('that were given up count until they are answered: the bus counts them, too', () => {
+test('count after they were cancelled until the reply comes: the bus counts them, too', () => {
   const { calls, sent, start } = open();
   start('a', 51);
   for (let serial = 1; serial <= 50; serial++) calls.abandon(serial);

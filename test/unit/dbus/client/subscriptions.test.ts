@@ -11,7 +11,7 @@ const test = suite('dbus subscriptions');
 
 const driver = 'org.freedesktop.DBus';
 
-/** Subscriptions at a bus that notes its match rules. */
+/** Subscriptions at a bus that records its match rules. */
 function open(owners: ReadonlyMap<string, string> = new Map()) {
   const rules: string[] = [];
   const subscriptions = new Subscriptions(
@@ -37,7 +37,7 @@ function open(owners: ReadonlyMap<string, string> = new Map()) {
 }
 
 /** How many of these signals a subscription to a match is notified of. */
-async function heard(
+async function notified(
   match: SignalMatch,
   ...signals: readonly (readonly [Partial<MessageHeader>, ...unknown[]])[]
 ): Promise<readonly boolean[]> {
@@ -51,7 +51,7 @@ async function heard(
   });
 }
 
-test('compare every part of a signal again, whatever the bus passed on', async () => {
+test('match every part of a signal themselves, whatever the bus delivered', async () => {
   const cases: readonly (readonly [SignalMatch, Partial<MessageHeader>, Partial<MessageHeader>])[] =
     [
       [{ sender: ':1.7' }, {}, { sender: ':1.8' }],
@@ -63,20 +63,20 @@ test('compare every part of a signal again, whatever the bus passed on', async (
       [{ member: 'C' }, {}, { member: 'D' }],
     ];
   for (const [match, right, wrong] of cases) {
-    assert.equal(await heard(match, [right], [wrong]), [true, false], JSON.stringify(match));
+    assert.equal(await notified(match, [right], [wrong]), [true, false], JSON.stringify(match));
   }
-  assert.equal(await heard({ pathNamespace: '/' }, [{ path: '/' }], [{ path: '/x' }]), [
+  assert.equal(await notified({ pathNamespace: '/' }, [{ path: '/' }], [{ path: '/x' }]), [
     true,
     true,
   ]);
   const texts = (...values: readonly string[]) => [{ signature: 'sss' }, ...values] as const;
   const [all, first] = [texts('a', 'b', 'c'), texts('x', 'b', 'c')];
-  assert.equal(await heard({ arg0: 'a' }, all, first, [{}]), [true, false, false]);
-  assert.equal(await heard({ arg2: 'c' }, all, texts('a', 'b', ''), [{}]), [true, false, false]);
-  assert.equal(await heard({ arg2: '' }, texts('a', 'b', ''), all), [true, false]);
+  assert.equal(await notified({ arg0: 'a' }, all, first, [{}]), [true, false, false]);
+  assert.equal(await notified({ arg2: 'c' }, all, texts('a', 'b', ''), [{}]), [true, false, false]);
+  assert.equal(await notified({ arg2: '' }, texts('a', 'b', ''), all), [true, false]);
 });
 
-test('want no signal that nothing is subscribed to', async () => {
+test('drop signals without a subscription', async () => {
   const { subscriptions, signal } = open();
   assert.is(signal({}), false);
   const subscription = await subscriptions.add({ member: 'C' }, () => undefined);
@@ -85,7 +85,7 @@ test('want no signal that nothing is subscribed to', async () => {
   assert.is(signal({}), false);
 });
 
-test('drop what is malformed or too large, and signals without a sender', async () => {
+test('drop malformed and oversized signals, and signals without a sender', async () => {
   const { subscriptions, signal } = open();
   const bodies: unknown[] = [];
   await subscriptions.add({ member: 'C' }, ({ body }) => void bodies.push(body));
@@ -99,7 +99,7 @@ test('drop what is malformed or too large, and signals without a sender', async 
   assert.equal(bodies, [[list(100)]]);
 });
 
-test('follow the owner of a name, and believe nobody when it has none', async () => {
+test('follow the owner of a name, and accept no signal while it has none', async () => {
   const { subscriptions, signal, rules } = open(new Map([['a.name', ':1.7']]));
   let count = 0;
   const subscription = await subscriptions.add(
@@ -137,7 +137,7 @@ test('follow the owner of a name, and believe nobody when it has none', async ()
   );
 });
 
-test('believe the signal of a change before the reply that was sent before it', async () => {
+test('process the signal of a change before the reply that was sent before it', async () => {
   let report: (owner: string) => void = () => undefined;
   const subscriptions = new Subscriptions(
     () => Promise.resolve([]),
@@ -166,7 +166,7 @@ test('believe the signal of a change before the reply that was sent before it', 
   assert.is(count, 1);
 });
 
-test('quote what stands in a match rule', async () => {
+test('quote values in a match rule', async () => {
   const { subscriptions, rules } = open();
   const all = { path: '/a', pathNamespace: '/b', interface: 'c.d', arg0: "it's", arg2: '' };
   await subscriptions.add(all, () => undefined);
@@ -175,7 +175,7 @@ test('quote what stands in a match rule', async () => {
   ]);
 });
 
-test('subscribe to nothing when the bus refuses, and mind no lost bus when they end', async () => {
+test('throw when the bus refuses, and end without an error on a lost bus', async () => {
   let failure: Error | undefined = new TypeError('refused');
   const subscriptions = new Subscriptions(
     () => (failure === undefined ? Promise.resolve([]) : Promise.reject(failure)),

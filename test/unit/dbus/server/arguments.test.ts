@@ -71,7 +71,7 @@ test('accepts an integer of another type whose value is in range', () => {
   }
 });
 
-test('refuses an integer out of range, and every other type', () => {
+test('refuses an integer out of range, and any other type', () => {
   const refused: readonly (readonly [string, string, unknown])[] = [
     ['count', 'i', -1],
     ['count', 't', 1n << 32n],
@@ -102,7 +102,7 @@ test('refuses an integer out of range, and every other type', () => {
   }
 });
 
-test('refuses options that are unknown or given twice, whatever they are called', () => {
+test('refuses unknown and duplicate options, whatever their names', () => {
   for (const name of ['other', '__proto__', 'constructor', '', 'Flag']) {
     const options = new Map([[name, variant('b', true)]]);
     assert.is(outcome(call({ options })), 'InvalidArgs', name);
@@ -123,7 +123,7 @@ test('takes request ids of up to 64 characters', () => {
   assert.is(reader.read(call({ options: { request_id: variant('s', id) } })).requestId, id);
 });
 
-test('refuses options that end elsewhere than their length says', () => {
+test('refuses options whose length is wrong', () => {
   const message = call({ options: { flag: variant('b', true) } });
   const bytes = message.reader(0).buffer;
   const lengthAt = bytes.lastIndexOf('flag') - 8;
@@ -134,14 +134,14 @@ test('refuses options that end elsewhere than their length says', () => {
   }
 });
 
-test('decodes nothing behind the first option that is wrong', () => {
+test('decodes nothing after the first invalid option', () => {
   const message = call({ options: new Map([['other', variant('as', ['x'])]]) });
   const bytes = message.reader(0).buffer;
-  bytes.fill(0xff, bytes.indexOf('other') + 12); // what stands there is no value of any type
+  bytes.fill(0xff, bytes.indexOf('other') + 12); // not a valid value of any type
   assert.is(outcome(message), 'InvalidArgs');
 });
 
-test('bounds the elements of all arrays and dictionaries of a call together', () => {
+test('limits the elements of all arrays and dictionaries of a call together', () => {
   const list = (count: number) => ({ list: variant('as', many(count)) });
   assert.is(typeof outcome(call({ items: many(4096) })), 'object');
   assert.is(outcome(call({ items: many(4097) })), 'LimitsExceeded');
@@ -158,7 +158,7 @@ test('counts the entries of a dictionary, not its keys', () => {
   assert.is(outcome(message), 'LimitsExceeded');
 });
 
-test('accepts a body as large as what is declared, and no larger', () => {
+test('accepts a body of exactly the declared size, and no larger one', () => {
   assert.ok(reader.maxBodyBytes >= (1 << 20) + 1000 + (64 << 10));
   assert.ok(reader.maxBodyBytes < (1 << 20) + (256 << 10));
   const bare = new ArgumentReader('Bare', { doc: '', in: { name: 's' }, authorize: 'public' });
@@ -172,7 +172,7 @@ test('accepts a body as large as what is declared, and no larger', () => {
   assert.is(outcome(new IncomingMessage(header, undefined, false)), 'LimitsExceeded');
 });
 
-test('repeats no secret that stands where the name of an option should, or its type', () => {
+test('does not quote a secret in place of the name of an option, or of its type', () => {
   const message = call({ options: { 'DB_PW=SECRET1': variant('s', '') } });
   assert.throws(
     () => reader.read(message),
@@ -184,7 +184,7 @@ test('repeats no secret that stands where the name of an option should, or its t
   );
 });
 
-test('wipes what is secret when it is refused, and when it is asked to', () => {
+test('wipes secrets when the call is refused, and on request', () => {
   const copies: Buffer[] = [];
   const from = Buffer.from.bind(Buffer);
   Buffer.from = ((...args: Parameters<typeof from>) => {
@@ -207,7 +207,7 @@ test('wipes what is secret when it is refused, and when it is asked to', () => {
   assert.is(sixes.filter((copy) => copy.toString('latin1') === 'secret').length, 2, 'the senders');
 });
 
-test('refuses bytes behind the last argument', () => {
+test('refuses bytes after the last argument', () => {
   const { header } = call({});
   const body = Buffer.concat([call({}).reader(0).buffer, Buffer.of(0)]);
   assert.is(outcome(new IncomingMessage(header, body, true)), 'InvalidArgs');

@@ -10,65 +10,65 @@ import { deadline } from '../../../support/deadline.ts';
 import { failureOf } from '../../../support/failure.ts';
 import { callWith } from '../../../support/wire/messages.ts';
 
-const test = suite('dbus decisions and calls');
+const test = suite('dbus authorization gate');
 
 const made = (flags = 0) =>
   new IncomingCall(callWith('', [], flags), { sender: ':1.7', uid: 7, gids: [], pid: undefined });
-const questions: readonly AuthorizationRequest[] = ['a', 'b', 'c'].map((action) => ({
+const requests: readonly AuthorizationRequest[] = ['a', 'b', 'c'].map((action) => ({
   action,
   details: {},
 }));
 const refusal = new ServiceError('AccessDenied', 'no');
 
-/** Asks three questions, of which each is answered in one of these ways; what was asked, noted and came of it. */
+/** Makes three authorization requests, each decided in one of these ways; returns the requests, the audit and the outcome. */
 async function decide(...ways: readonly ('now' | 'later' | 'no' | 'no, later')[]) {
-  const asked: string[] = [];
-  const noted: string[] = [];
+  const requested: string[] = [];
+  const audited: string[] = [];
   const gate = new AuthorizationGate(
     {
       authorize: ({ action }) => {
-        const way = ways[asked.length];
-        asked.push(action);
+        const way = ways[requested.length];
+        requested.push(action);
         if (way === 'no') throw refusal;
         if (way === 'now') return undefined;
         return way === 'later' ? Promise.resolve() : Promise.reject(refusal);
       },
     },
-    (_call, { action }, error) => void noted.push(error === undefined ? action : `not ${action}`),
+    (_call, { action }, error) => void audited.push(error === undefined ? action : `not ${action}`),
   );
-  const outcome = await failureOf((async () => gate.ask(questions, made()))());
-  return { asked: asked.join(''), noted: noted.join(', '), outcome };
+  const outcome = await failureOf((async () => gate.ask(requests, made()))());
+  return { requested: requested.join(''), audited: audited.join(', '), outcome };
 }
 
-test('ask every question in order, whether it is answered at once or later, and note each answer', async () => {
-  const all = { asked: 'abc', noted: 'a, b, c', outcome: 'no failure' };
+test('make every request in order, whether it is decided synchronously or later, and audit each decision', async () => {
+  const all = { requested: 'abc', audited: 'a, b, c', outcome: 'no failure' };
   assert.equal(await decide('now', 'now', 'now'), all);
   assert.equal(await decide('later', 'later', 'later'), all);
   assert.equal(await decide('now', 'later', 'now'), all);
 });
 
-test('end with the first refusal, which is noted', async () => {
+test('end with the first refusal, which is audited', async () => {
   for (const no of ['no', 'no, later'] as const) {
     for (const yes of ['now', 'later'] as const) {
       const code = 'AccessDenied';
-      assert.equal(await decide(no), { asked: 'a', noted: 'not a', outcome: code });
-      assert.equal(await decide(yes, no), { asked: 'ab', noted: 'a, not b', outcome: code });
+      assert.equal(await decide(no), { requested: 'a', audited: 'not a', outcome: code });
+      assert.equal(await decide(yes, no), { requested: 'ab', audited: 'a, not b', outcome: code });
       assert.equal(await decide(yes, yes, no), {
-        asked: 'abc',
-        noted: 'a, b, not c',
+        requested: 'abc',
+        audited: 'a, b, not c',
         outcome: code,
       });
     }
   }
 });
 
-test('decide at once when every answer comes at once', () => {
+test('decide synchronously when every decision is synchronous', () => {
   const gate = new AuthorizationGate({ authorize: () => undefined }, () => undefined);
-  assert.is(gate.ask(questions, made()), undefined);
+  assert.is(gate.ask(requests, made()), undefined);
   assert.is(gate.ask([], made()), undefined);
 });
 
-test('keep the first request id of a call', () => {
+test('store the first request id of a call', () => {
   const given = made();
   given.serveRequest('r-1');
   given.serveRequest('r-2');
@@ -81,12 +81,12 @@ test('keep the first request id of a call', () => {
   assert.is.not(made().requestId, id);
 });
 
-test('know whether a person may be asked', () => {
+test('know whether interactive authorization is allowed', () => {
   assert.is(made(messageFlag.allowInteractive).interactive, true);
   assert.is(made(messageFlag.noReplyExpected | messageFlag.noAutoStart).interactive, false);
 });
 
-test('abort the signal of a call once, with the first reason, also when it is asked for later', () => {
+test('abort the signal of a call once, with the first reason, also when the signal is requested later', () => {
   const early = made();
   const { signal } = early;
   assert.is(signal.aborted, false);
@@ -99,7 +99,7 @@ test('abort the signal of a call once, with the first reason, also when it is as
   assert.ok(late.signal.aborted && late.signal.reason === callerLeft);
 });
 
-test('end what calls are served with when the last of them has ended', async () => {
+test('end the calls made on behalf of a call when the last of those ends', async () => {
   const serving = new Serving(
     { handlers: {}, resolvers: {}, authorizer: { authorize: () => undefined } } as never,
     { decided: () => undefined, describe: () => ({}) },

@@ -9,9 +9,9 @@ import { failureOf } from '../../../support/failure.ts';
 
 const test = suite('dbus callers');
 
-/** A bus that reports these credentials, when it is let. */
+/** A bus that reports these credentials once it is released. */
 async function open(credentials: unknown) {
-  const asked: string[] = [];
+  const queries: string[] = [];
   let leave: (name: unknown) => void = () => undefined;
   let match: SignalMatch = {};
   let release: () => void = () => undefined;
@@ -25,14 +25,20 @@ async function open(credentials: unknown) {
       return Promise.resolve();
     },
     callDriver: async (member: string, _signature: string, [name]: readonly unknown[]) => {
-      asked.push(`${member} ${String(name)}`);
+      queries.push(`${member} ${String(name)}`);
       await held;
       if (credentials instanceof Error) throw credentials;
       return [credentials];
     },
   } as unknown as Bus; // its constructor is private
   const callers = await Callers.start(bus);
-  return { callers, asked, leave: (name: unknown) => leave(name), match, release: () => release() };
+  return {
+    callers,
+    queries,
+    leave: (name: unknown) => leave(name),
+    match,
+    release: () => release(),
+  };
 }
 
 const credentials = {
@@ -41,8 +47,8 @@ const credentials = {
   ProcessID: variant('u', 42),
 };
 
-test('are asked for once, and known until they leave', async () => {
-  const { callers, asked, leave, match, release } = await open(credentials);
+test('are queried once, and cached until they disconnect', async () => {
+  const { callers, queries, leave, match, release } = await open(credentials);
   const driver = 'org.freedesktop.DBus';
   assert.equal(match, { sender: driver, interface: driver, member: 'NameOwnerChanged', arg2: '' });
   const left: string[] = [];
@@ -53,7 +59,7 @@ test('are asked for once, and known until they leave', async () => {
   assert.equal(one, { sender: ':1.5', uid: 1000, gids: [1000, 27], pid: 42 });
   assert.is(one, two);
   assert.is(await callers.get(':1.5'), one);
-  assert.equal(asked, ['GetConnectionCredentials :1.5']);
+  assert.equal(queries, ['GetConnectionCredentials :1.5']);
   leave('a.name');
   leave(7);
   leave(':1.6');
@@ -61,13 +67,13 @@ test('are asked for once, and known until they leave', async () => {
   leave(':1.5');
   assert.equal([callers.cached.get(':1.5'), left], [undefined, [':1.5']]);
   await callers.get(':1.5');
-  assert.is(asked.length, 2);
+  assert.is(queries.length, 2);
   listening[Symbol.dispose]();
   leave(':1.5');
   assert.is(left.length, 1);
 });
 
-test('are not known when they leave before the bus reports them', async () => {
+test('are not cached when they disconnect before the bus reports them', async () => {
   const { callers, leave, release } = await open(credentials);
   const outcome = failureOf(callers.get(':1.5'));
   leave(':1.5');
@@ -76,7 +82,7 @@ test('are not known when they leave before the bus reports them', async () => {
   assert.is(callers.cached.get(':1.5'), undefined);
 });
 
-test('are nobody without a uid, and may have no groups and no pid', async () => {
+test('are refused without a uid, and may have no groups and no pid', async () => {
   const { UnixUserID, ...rest } = credentials;
   for (const wrong of [
     rest,
@@ -96,7 +102,7 @@ test('are nobody without a uid, and may have no groups and no pid', async () => 
   assert.equal(await callers.get(':1.5'), { sender: ':1.5', uid: 1000, gids: [], pid: undefined });
 });
 
-test('find the socket of a bus in the first address that there is a socket for', () => {
+test('read the socket of a bus from the first address that has one', () => {
   for (const [addresses, path] of [
     ['unix:path=/run/bus', '/run/bus'],
     ['unix:path=/a%20b,guid=00', '/a b'],

@@ -13,7 +13,7 @@ test('is degraded by any problem, and names all of them', () => {
   assert.equal(healthOf(['a', '', 'b']), { Health: 'degraded', LastError: 'a; b' });
 });
 
-test('limits the text to 1024 characters, or to fewer or more', () => {
+test('limits the text to 1024 characters, or to another length', () => {
   const problem = 'x'.repeat(5000);
   assert.is(healthOf([problem]).LastError.length, 1024);
   assert.is(healthOf([problem], 4096).LastError.length, 4096);

@@ -37,7 +37,7 @@ test('has the signature of its arguments and the options', () => {
   assert.is(method.signature, 'sasaya{sv}');
 });
 
-test('shows authorization no detail that is too long', () => {
+test('passes no oversized detail to authorization', () => {
   const ask = (key: string, usages: readonly string[], derivation: Buffer) =>
     codeOf(() => {
       const args = parse(key, usages, data, { derivation: variant('ay', derivation) });
@@ -60,7 +60,7 @@ test('names arguments and options', () => {
   assert.is(requestId, 'r-1');
 });
 
-test('refuses bad ids, options included, and sizes above the limit', () => {
+test('refuses invalid ids, options included, and sizes above the limit', () => {
   assert.is(
     codeOf(() => parse('good', [], data, {})),
     'no failure',
@@ -80,7 +80,7 @@ test('refuses bad ids, options included, and sizes above the limit', () => {
   );
 });
 
-test('accepts what is exactly as large as the limit', () => {
+test('accepts sizes of exactly the limit', () => {
   assert.is(
     codeOf(() => parse('good', [], Buffer.alloc(4), {})),
     'no failure',
@@ -117,12 +117,12 @@ test('measures texts in bytes, and dictionaries with their keys', () => {
   assert.is(check({ map: { abcdef: 'fghij' } }), 'LimitsExceeded');
 });
 
-test('bounds numbers', () => {
+test('limits numbers', () => {
   assert.is(check({ count: 7 }), 'no failure');
   assert.is(check({ count: 8 }), 'LimitsExceeded');
 });
 
-test('takes only the words of an enumeration, and not too many of them', () => {
+test('accepts only the words of an enumeration, and not too many of them', () => {
   const word = (value: string) => check({}, { word: variant('s', value) });
   const words = (...values: readonly string[]) => check({}, { words: variant('as', values) });
   assert.equal(
@@ -146,7 +146,7 @@ const named = new Method('Named', {
   authorize: 'public',
 });
 
-test('returns names as their parsers return them, of arguments and of options', () => {
+test('returns names as their parsers return them, for arguments and options', () => {
   const parsers = { ...nameParsers, 'key-id': upper, 'certificate-id': upper };
   const body = ['a', Buffer.of(1), { issuer: variant('s', 'b') }];
   const { values } = named.parse(callWith(named.signature, body), parsers);
@@ -188,7 +188,7 @@ for (const [what, method, first, code] of [
   });
 }
 
-test('asks the one question that is chosen, and refuses a call for which it is none of them', () => {
+test('requires the one authorization that is selected, and refuses a call that selects none', () => {
   const among = {
     x: { action: 'a.x', details: {} },
     y: { action: 'a.y', details: {} },
@@ -208,7 +208,7 @@ test('asks the one question that is chosen, and refuses a call for which it is n
   }
 });
 
-test('declares AccessDenied where it asks, and what every method may fail with', () => {
+test('declares AccessDenied where it requires authorization, and the common errors for every method', () => {
   const open = new Method('Open', { doc: 'Open.', errors: { NotFound: 'x' }, authorize: 'public' });
   const codes = ['AccessDenied', 'InvalidArgs', 'LimitsExceeded', 'Cancelled', 'Failed'] as const;
   assert.equal(
@@ -221,7 +221,7 @@ test('declares AccessDenied where it asks, and what every method may fail with',
   );
 });
 
-test('knows which methods wait, and which only read', () => {
+test('distinguishes methods that wait and methods that only read', () => {
   const made = (more: object) => new Method('M', { doc: 'M.', authorize: 'public', ...more });
   assert.equal(
     [{}, { waits: true }, { long: true }, { reads: true }]
@@ -236,7 +236,7 @@ test('knows which methods wait, and which only read', () => {
   );
 });
 
-test('asks what the call is about, and only that', () => {
+test('passes the details of the call to authorization, and nothing else', () => {
   const plain = parse('good', ['sign', 'derive'], data, {});
   assert.equal(method.requests.about(method.requests.texts(plain.values)), [
     {
@@ -253,14 +253,14 @@ test('asks what the call is about, and only that', () => {
   assert.equal(second, { action: 'a.less', details: { id: 'good', fixed: 'x' } });
 });
 
-test('puts results in order, records as variants', () => {
+test('returns results in order, and records as variants', () => {
   const { signature, body } = method.reply({ record: { size: 7n }, answer: 'yes' });
   assert.is(signature, 'sa{sv}');
   assert.equal(body, ['yes', { size: variant('t', 7n) }]);
   assert.throws(() => method.reply({ answer: 'yes', record: {} }), /size/);
 });
 
-test('shows bytes so that no two of them look alike', () => {
+test('encodes bytes for authorization without ambiguity', () => {
   assert.is(bytesToText(Buffer.from('ab%~ \0\xff', 'latin1')), 'ab%25~%20%00%FF');
   assert.is(bytesToText(Buffer.of(0x21, 0x7e, 0x7f, 0x0a)), '!~%7F%0A');
   const all = Array.from({ length: 256 }, (_, byte) => bytesToText(Buffer.of(byte)));

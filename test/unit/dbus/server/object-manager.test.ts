@@ -64,7 +64,7 @@ const removed = (path = thingPath) => [
   comparable([path, ['a.Shown.Thing']]),
 ];
 
-/** The objects, and the signals that were sent, by path, member and body; `change` stands before each change. */
+/** The objects, and the signals that were sent, by path, member and body; `change` marks each notification before. */
 function open() {
   const sent: unknown[] = [];
   const send = ({ path, member, body }: Message) => sent.push([path, member, comparable(body)]);
@@ -93,7 +93,7 @@ const properties = (
   invalidated: readonly string[] = [],
 ) => [path, 'PropertiesChanged', comparable([name, changed, invalidated])];
 
-test('announces nothing before the service has its name', () => {
+test('announces nothing before the service owns its name', () => {
   const { objects, signals } = open();
   objects.put('ball', ball);
   objects.update('ball', { Size: 2n });
@@ -104,7 +104,7 @@ test('announces nothing before the service has its name', () => {
   assert.equal(signals(), []);
 });
 
-test('announces each change once, behind its listener', () => {
+test('announces each change once, after its listener', () => {
   const { objects, signals } = live();
   objects.setProperties({ Health: 'ok', LastError: '' });
   objects.update('ball', { Size: 1n, Contents: ['air'], Hidden: 'secret' });
@@ -118,7 +118,7 @@ test('announces each change once, behind its listener', () => {
   assert.equal(signals(), ['change', properties(thingPath, 'a.Shown.Thing', size, ['Contents'])]);
 });
 
-test('announces an object when it comes, changes and goes', () => {
+test('announces an object when it is added, changed and removed', () => {
   const { objects, signals } = open();
   objects.goLive();
   objects.put('ball', ball);
@@ -132,19 +132,19 @@ test('announces an object when it comes, changes and goes', () => {
   assert.equal([signals(), objects.ids()], [[], []]);
 });
 
-test('announces an object whose constants change as another one', () => {
+test('announces an object whose constants change as a new one', () => {
   const { objects, signals } = live();
   objects.put('ball', { ...ball, Name: 'other', Size: 3n });
   assert.equal(signals(), ['change', removed(), 'change', added(3n, 'other')]);
 });
 
-test('sends its signals, which are no changes', () => {
+test('sends its own signals, which are not changes', () => {
   const { objects, signals } = live();
   objects.emit('Happened', { at: 5n, what: 'it' });
   assert.equal(signals(), [['/a', 'Happened', comparable(['it', 5n])]]);
 });
 
-test('announces in what it differs from what it showed when it ended', () => {
+test('announces the differences from what it published in the previous run', () => {
   const before = live();
   before.objects.put('gone', ball);
   const shown = before.objects.digests();
@@ -178,7 +178,7 @@ test('announces in what it differs from what it showed when it ended', () => {
   );
 });
 
-test('announces that everything may differ when it is not known what was shown', () => {
+test('announces that everything may differ when the previously published objects are unknown', () => {
   const { objects, signals } = live();
   objects.announceSince(undefined);
   assert.equal(
@@ -190,7 +190,7 @@ test('announces that everything may differ when it is not known what was shown',
   );
 });
 
-test('describes all that is public, and what is added to it', () => {
+test('describes the public interfaces, and those that are added', () => {
   const { objects } = live();
   const things = { ball: { Name: 'ball', Size: 1, Contents: ['air'], Hidden: '' } };
   const head = { service: 'shown', version: '1', health: 'ok', last_error: '' };
@@ -229,7 +229,7 @@ test('shows a problem of the process beside those of the service, until it ends'
   assert.equal(health(shown), ['ok', 'late']);
 });
 
-test('has every value of the manager before it is served, and of an object before it is there', () => {
+test('requires every value of the manager before it is served, and of an object when it is added', () => {
   const send = (): number => {
     throw new Error('nothing is sent');
   };
@@ -243,7 +243,7 @@ test('has every value of the manager before it is served, and of an object befor
   assert.equal(health({ objects }), ['ok', '']);
 });
 
-test('shows what a service put before it had its name, and announces the rest at once', () => {
+test('shows what a service added before it owned its name, and announces the rest at once', () => {
   const { objects, signals } = open();
   objects.put('ball', { ...ball, Size: 9n });
   objects.put('ball', ball);

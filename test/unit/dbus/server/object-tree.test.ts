@@ -27,7 +27,7 @@ function thing(path: string, name: string): ServedObject & { readonly set: Prope
 
 type Managed = Record<string, Record<string, Record<string, Variant>>>;
 
-/** What a caller of GetManagedObjects decodes, as paths and names. */
+/** The paths and names that a caller of GetManagedObjects decodes. */
 function managed(tree: ObjectTree, path: string): readonly (readonly [string, unknown])[] {
   const writer = new WireWriter();
   const elements = new EncodedElements(tree.encodedBelow(path));
@@ -42,7 +42,7 @@ function managed(tree: ObjectTree, path: string): readonly (readonly [string, un
   ]);
 }
 
-test('returns the objects below a path as they are now', () => {
+test('returns the current objects below a path', () => {
   const tree = new ObjectTree();
   assert.equal(managed(tree, '/a'), []);
   const first = thing('/a/thing/x', 'x');
@@ -65,7 +65,7 @@ test('returns the objects below a path as they are now', () => {
   assert.equal(managed(tree, '/a').at(-1), ['/a/thing/x', 'again']);
 });
 
-test('knows the nodes between objects, until the last one below is removed', () => {
+test('has the nodes between objects, until the last one below is removed', () => {
   const tree = new ObjectTree();
   for (const path of ['/a/b/c', '/a/b/d', '/a/b']) tree.add(thing(path, 'x'));
   tree.add(thing('/a/b/c', 'replaced'));
@@ -83,7 +83,7 @@ test('knows the nodes between objects, until the last one below is removed', () 
   assert.not.ok(tree.hasNode('/') || tree.hasNode('/a') || tree.hasNode('/a/b'));
 });
 
-test('returns what replaced an object, and objects of every length', () => {
+test('returns the replacement of an object, and objects of every length', () => {
   const tree = new ObjectTree();
   for (let size = 1; size < 12; size++) tree.add(thing(`/a/${'x'.repeat(size)}`, 'n'.repeat(size)));
   const wanted = Array.from({ length: 11 }, (_, at) => [
@@ -95,7 +95,7 @@ test('returns what replaced an object, and objects of every length', () => {
   assert.equal(managed(tree, '/a')[0], ['/a/x', 'other']);
 });
 
-test('introspects the standard interfaces where they are, and children in their order', () => {
+test('introspects the standard interfaces where they apply, and children in their order', () => {
   const tree = new ObjectTree();
   for (const name of ['c', 'a', 'b']) tree.add(thing(`/m/thing/${name}`, 'x'));
   tree.add({ ...thing('/m', 'x'), managesObjects: true });
@@ -110,7 +110,7 @@ test('introspects the standard interfaces where they are, and children in their 
   assert.match(tree.introspect('/m/thing') ?? '', /"a"\/>\s*<node name="b"\/>\s*<node name="c"/);
 });
 
-test('encodes an object once for each of its changes, however often it is read', () => {
+test('encodes an object once per change, however often it is read', () => {
   const tree = new ObjectTree();
   const objects = Array.from({ length: 100 }, (_, at) => thing(`/a/thing/${at}`, `${at}`));
   let encoded = 0;

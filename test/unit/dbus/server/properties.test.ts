@@ -28,7 +28,7 @@ function set(Created: bigint): PropertySet {
   return new PropertySet(definition, { Name: 'a', Created, Facts, Level: 'x' });
 }
 
-test('show a time before 1970 as none, and take no listing with them', () => {
+test('report a time before 1970 as none, without failing a listing', () => {
   const properties = set(-5n);
   assert.equal(properties.get('Created'), variant('t', 0n));
   const object: ServedObject = {
@@ -42,7 +42,7 @@ test('show a time before 1970 as none, and take no listing with them', () => {
   assert.is(digestsOf(properties).size, 4);
 });
 
-test('tell which of them clients have cached otherwise', () => {
+test('list those that clients have cached with another value', () => {
   const before = digestsOf(set(1n));
   assert.equal(changedSince(before, set(1n)), []);
   assert.equal(changedSince(before, set(2n)), ['Created', 'Facts']);
@@ -54,7 +54,7 @@ test('tell which of them clients have cached otherwise', () => {
   assert.equal(changedSince(before, renamed), ['Name', 'Created']);
 });
 
-test('are all there from the start, and no others', () => {
+test('are complete from the start, and have no unknown ones', () => {
   const values = { Name: 'a', Created: 1n, Facts: { at: 1n, text: '' }, Level: 'x' };
   for (const missing of Object.keys(values)) {
     const incomplete = new PropertySet(definition, { ...values, [missing]: undefined });
@@ -85,7 +85,7 @@ test('change only where a value differs', () => {
   });
 });
 
-test('as JSON have times as numbers and bytes as base64, as they are now', () => {
+test('have times as numbers and bytes as base64 in JSON, with their current values', () => {
   const bytes = {
     name: 'a.b',
     doc: 'Bytes.',
@@ -113,7 +113,7 @@ test('have every field of a record', () => {
   assert.throws(() => properties.get('Facts'), /text/);
 });
 
-test('are digested one after the other, so that each difference shows', () => {
+test('are hashed in sequence, so that each difference shows', () => {
   const [one, two] = [set(1n), set(1n)];
   two.set({ Facts: { at: 2n, text: '' } });
   assert.is(one.digest(['Name', 'Created']), two.digest(['Name', 'Created']));

@@ -9,8 +9,8 @@ import { callWith } from '../../../support/wire/messages.ts';
 
 const test = suite('dbus replies');
 
-/** What a call with these flags is answered with. */
-function answer(how: (bus: Bus, call: IncomingMessage) => number, flags = 0) {
+/** The reply to a call with these flags. */
+function sentBy(how: (bus: Bus, call: IncomingMessage) => number, flags = 0) {
   const sent: Message[] = [];
   const bus = { send: (message: Message) => sent.push(message) * 100 } as unknown as Bus; // its constructor is private
   const { header } = callWith('', [], flags);
@@ -19,8 +19,8 @@ function answer(how: (bus: Bus, call: IncomingMessage) => number, flags = 0) {
   return { bytes, sent };
 }
 
-test('go to the caller, as what its call was', () => {
-  const { bytes, sent } = answer((bus, call) => reply(bus, call, { signature: 's', body: ['x'] }));
+test('go to the caller, with the serial of its call', () => {
+  const { bytes, sent } = sentBy((bus, call) => reply(bus, call, { signature: 's', body: ['x'] }));
   const [message] = sent;
   assert.is(bytes, 100);
   assert.equal([message?.type, message?.replySerial, message?.destination], [2, 42, ':1.7']);
@@ -28,9 +28,9 @@ test('go to the caller, as what its call was', () => {
 });
 
 const failing = (error: unknown, flags = 0) =>
-  answer((bus, call) => replyError(bus, call, error), flags);
+  sentBy((bus, call) => replyError(bus, call, error), flags);
 
-test('say what failed, and nothing of what was not expected', () => {
+test('report the failure, and nothing about an unexpected error', () => {
   const cases: readonly (readonly [unknown, string, string])[] = [
     [new ServiceError('NotFound', 'no key "a"'), 'org.iotedge.Error.NotFound', 'no key "a"'],
     [new ServiceError('AccessDenied', 'no'), 'org.freedesktop.DBus.Error.AccessDenied', 'no'],
@@ -48,10 +48,10 @@ test('say what failed, and nothing of what was not expected', () => {
   assert.equal(long?.body, ['x'.repeat(4096)]);
 });
 
-test('are not sent to a caller that wants none', () => {
+test('are not sent to a caller that expects none', () => {
   for (const { bytes, sent } of [
     failing(new ServiceError('NotFound', 'x'), 1),
-    answer((bus, call) => reply(bus, call, { signature: '', body: [] }), 1),
+    sentBy((bus, call) => reply(bus, call, { signature: '', body: [] }), 1),
   ]) {
     assert.equal([bytes, sent], [0, []]);
   }

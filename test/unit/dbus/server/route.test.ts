@@ -38,7 +38,7 @@ tree.add({
   ]),
 });
 
-/** Where a call with these header fields leads, or the code with which it is refused. */
+/** The target of a call with these header fields, or the code of the refusal. */
 function route(fields: Partial<MessageHeader>, body?: Buffer): string {
   const { header } = callWith('a{sv}', [{}]);
   const message = new IncomingMessage(
@@ -61,7 +61,7 @@ const standard = (name: string, member: string, signature = ''): Partial<Message
   signature,
 });
 
-test('leads to a method of an interface of an object', () => {
+test('resolves a method of an interface of an object', () => {
   assert.is(route({}), 'own Do');
   assert.is(route({ path: '/a' }), 'UnknownObject');
   assert.is(route({ path: undefined }), 'UnknownObject');
@@ -71,7 +71,7 @@ test('leads to a method of an interface of an object', () => {
   assert.is(route({ member: 'do' }), 'UnknownMethod');
 });
 
-test('finds the interface of a call that names none, where there is one', () => {
+test('finds the interface of a call that names none, if there is one', () => {
   assert.is(route({ interface: undefined }), 'own Do');
   assert.is(route({ interface: undefined, member: 'Both' }), 'UnknownMethod', 'two have it');
   assert.is(route({ interface: undefined, member: 'Ping' }), 'UnknownMethod', 'Peer has it, too');
@@ -82,14 +82,14 @@ test('finds the interface of a call that names none, where there is one', () => 
   assert.is(route({ interface: undefined, member: 'Undo' }), 'UnknownMethod');
 });
 
-test('takes a body of exactly the signature of the method', () => {
+test('requires a body of exactly the signature of the method', () => {
   for (const signature of ['', 'sa{sv}', 'a{sv}s', 'a{ss}']) {
     assert.is(route({ signature }), 'InvalidArgs', signature);
   }
   assert.is(route({ interface: peer, member: 'Ping', signature: 's' }), 'InvalidArgs');
 });
 
-test('refuses a body and a header that were not received', () => {
+test('refuses a body and a header that were too large to receive', () => {
   const { header } = callWith('a{sv}', [{}]);
   const fields = { ...header, path: '/a/b', interface: 'a.One', member: 'Do' };
   const code = (changed: Partial<MessageHeader>, body?: Buffer) => {
@@ -130,7 +130,7 @@ test('has Peer on every path, Introspectable on nodes and the rest on objects', 
   }
 });
 
-test('accepts a body by what its method takes, and of an unknown one by what names have', () => {
+test('limits a body by its method, and one of an unknown method by the size of names', () => {
   const all = new Map([...methods, ['Large', large]]);
   const { header } = callWith('', []);
   const most = (name: string | undefined, member: string) =>

@@ -22,8 +22,8 @@ const object: ServedObject = {
   ]),
 };
 
-/** What a call of `org.freedesktop.DBus.Properties` is answered with. */
-function answer(
+/** The reply to a call of `org.freedesktop.DBus.Properties`. */
+function replyTo(
   member: string,
   signature: string,
   body: readonly unknown[],
@@ -43,7 +43,7 @@ function failureOf(
   on = object,
 ): ServiceError {
   try {
-    answer(member, signature, body, on);
+    replyTo(member, signature, body, on);
   } catch (error) {
     if (error instanceof ServiceError) return error;
     throw error;
@@ -51,7 +51,7 @@ function failureOf(
   throw new Error(`${member} is accepted`);
 }
 
-test('repeat no secret that stands where a name should', () => {
+test('do not quote a secret in place of a name', () => {
   const secret = 'DB_PW=SECRET1';
   const value = variant('s', 'x');
   const failures = [
@@ -86,11 +86,11 @@ function twofold(): ServedObject {
   return { path: '/t', managesObjects: false, interfaces };
 }
 
-test('take no interface for any that has the property', () => {
+test('require an interface for a property that several interfaces have', () => {
   const both = twofold();
   const code = (...call: Parameters<typeof failureOf>) => failureOf(...call).code;
-  assert.equal(answer('Get', 'ss', ['', 'Yours'], both), [variant('s', 'b')]);
-  const [all] = answer('GetAll', 's', [''], both) ?? [];
+  assert.equal(replyTo('Get', 'ss', ['', 'Yours'], both), [variant('s', 'b')]);
+  const [all] = replyTo('GetAll', 's', [''], both) ?? [];
   assert.equal(Object.keys(all as object).sort(), ['Mine', 'Shared', 'Yours']);
   assert.is(code('Get', 'ss', ['', 'Shared'], both), 'InvalidArgs');
   assert.is(code('Get', 'ss', ['', 'Theirs'], both), 'UnknownProperty');
@@ -98,9 +98,9 @@ test('take no interface for any that has the property', () => {
   assert.is(code('Set', 'ssv', ['', 'Theirs', variant('s', '')], both), 'UnknownProperty');
 });
 
-test('have no properties of their own', () => {
+test('have no properties themselves', () => {
   const peer = 'org.freedesktop.DBus.Peer';
-  assert.equal(answer('GetAll', 's', [peer]), [{}]);
+  assert.equal(replyTo('GetAll', 's', [peer]), [{}]);
   assert.is(failureOf('Get', 'ss', [peer, 'Version']).code, 'UnknownProperty');
   assert.is(failureOf('Get', 'ss', ['a.b', 'Version']).code, 'UnknownInterface');
 });
@@ -114,7 +114,7 @@ const logLevel = {
   },
 } as const;
 
-/** What `Properties.Set` of a writable property does, called by a uid: the code of its failure and what was written. */
+/** Calls `Properties.Set` of a writable property as a uid: the code of its failure and the values that were set. */
 function setAs(uid: number, message: IncomingMessage): readonly [string, readonly unknown[]] {
   const written: unknown[] = [];
   const served = {
@@ -147,7 +147,7 @@ function asUid<T>(uid: number, body: () => T): T {
   }
 }
 
-test('let root and the uid of the service set what is writable, and no other', () => {
+test('let root and the uid of the service set writable properties, and no other', () => {
   const level = () => setting('Level', variant('s', 'debug'));
   asUid(990, () => {
     for (const uid of [0, 990]) {
@@ -159,7 +159,7 @@ test('let root and the uid of the service set what is writable, and no other', (
   });
 });
 
-test('write nothing that is of another type, or has bytes behind it', () => {
+test('refuse a value of another type, or followed by bytes', () => {
   for (const value of [variant('u', 7), variant('v', variant('s', 'x')), variant('as', ['x'])]) {
     assert.equal(setAs(0, setting('Level', value)), ['InvalidArgs', []], value.signature);
   }
@@ -175,7 +175,7 @@ test('write nothing that is of another type, or has bytes behind it', () => {
   assert.equal(setAs(0, shorter), ['InvalidArgs', []]);
 });
 
-test('take no bytes behind the names that they ask for', () => {
+test('refuse bytes after the names in their arguments', () => {
   for (const [member, signature, body] of [
     ['Get', 'ss', ['a.A', 'Mine']],
     ['GetAll', 's', ['a.A']],
@@ -185,13 +185,13 @@ test('take no bytes behind the names that they ask for', () => {
     const method = standardMethods.get('org.freedesktop.DBus.Properties')?.get(member);
     const caller = { sender: ':1.7', uid: 0, gids: [], pid: undefined };
     const message = new IncomingMessage(header, bytes, true);
-    const answer = () =>
+    const replyTo = () =>
       method?.handle({ message, caller, tree: new ObjectTree(), object: twofold() });
-    assert.throws(answer, (error: unknown) => isServiceError(error, 'InvalidArgs'), member);
+    assert.throws(replyTo, (error: unknown) => isServiceError(error, 'InvalidArgs'), member);
   }
 });
 
-test('have no effect but one, and are no larger than their names', () => {
+test('have no more than one effect, and limit the size of their arguments', () => {
   const methods = [...standardMethods.values()].flatMap((members) => [...members]);
   const effective = methods.filter(([, { hasEffect }]) => hasEffect);
   assert.equal(

@@ -32,7 +32,7 @@ function signatureOf(values: readonly Sample[]): string {
   return values.map(({ shape }) => shape.signature).join('');
 }
 
-/** Written where other bytes stood before, into a buffer with room or one that must grow. */
+/** Encoded over other bytes, into a buffer with room or one that must grow. */
 function write({ shape, value }: Sample, at: number): Buffer {
   const writer = new WireWriter(at % 2 === 0 ? 16 : 8 << 10);
   writer.buffer.fill(0xff);
@@ -49,14 +49,14 @@ function read(signature: string, bytes: Buffer, order: 'little' | 'big', at = 0)
   return values;
 }
 
-/** What may be thrown for bytes that are no value: not what Node or the engine throws when it is misused. */
+/** Accepts only errors of the codec: not those that Node or the engine throws for misuse. */
 function assertRefusal(error: unknown): void {
   const own = error instanceof TypeError || error instanceof RangeError;
   const misused = /call stack|Cannot read|not a function|not iterable|allocat/;
   assert.ok(own && !('code' in error) && !misused.test(error.message), String(error));
 }
 
-test('writes what the specification says, wherever it begins', () =>
+test('encodes as specified, at every offset', () =>
   holds(
     fc.property(sample, offset, (one, at) => {
       const wanted = encode([one], 'little', at);
@@ -65,7 +65,7 @@ test('writes what the specification says, wherever it begins', () =>
     400,
   ));
 
-test('reads what the specification says, in both byte orders, wherever it begins', () =>
+test('decodes as specified, in both byte orders, at every offset', () =>
   holds(
     fc.property(sample, offset, (one, at) => {
       for (const order of orders) {
@@ -91,7 +91,7 @@ test('receives a message with any body, in both byte orders', () =>
     200,
   ));
 
-test('refuses every value that is cut short, and every one with a byte behind it', () =>
+test('refuses every truncated value, and every one with a byte after it', () =>
   holds(
     fc.property(samples(3), fc.constantFrom(...orders), fc.nat(), (one, order, cut) => {
       const { signature } = one.shape;
@@ -110,7 +110,7 @@ test('refuses every value that is cut short, and every one with a byte behind it
     300,
   ));
 
-test('throws nothing but its own errors for any bytes of any signature', () =>
+test('throws only its own errors for any bytes of any signature', () =>
   holds(
     fc.property(
       shapes(depth),
@@ -127,7 +127,7 @@ test('throws nothing but its own errors for any bytes of any signature', () =>
     1000,
   ));
 
-test('takes any text for a signature, or throws its own error', () =>
+test('accepts any text as a signature, or throws its own error', () =>
   holds(
     fc.property(
       fc.string({ unit: fc.constantFrom(...'y b s a a a ( ( { { } ) } v'.split(' ')) }),
@@ -149,7 +149,7 @@ interface Mutation {
   readonly byte: number;
 }
 
-/** What is received of these bytes, which may be no message; holds no body of more than 64 KiB. */
+/** The messages received from these bytes, which may be invalid; holds no body of more than 64 KiB. */
 function received(bytes: Buffer): readonly IncomingMessage[] {
   const inbox = new Inbox(() => 64 << 10);
   const messages: IncomingMessage[] = [];
@@ -161,7 +161,7 @@ function received(bytes: Buffer): readonly IncomingMessage[] {
   return messages;
 }
 
-test('throws nothing but its own errors for a message with wrong bytes', () =>
+test('throws only its own errors for a corrupted message', () =>
   holds(
     fc.property(
       bodies,

@@ -19,7 +19,7 @@ const marshal = createRequire(import.meta.url)('dbus-next/lib/marshall.js') as M
 interface Sample {
   readonly signature: string;
   readonly values: readonly unknown[];
-  /** The same values as dbus-next's marshaller takes them: variants and entries as pairs. */
+  /** The same values for dbus-next's marshaller: variants and entries as pairs. */
   readonly pairs?: readonly unknown[];
 }
 
@@ -119,7 +119,7 @@ test('writes and reads the smallest 64-bit integer', () => {
   assert.equal(read('x', write('x', [-(1n << 63n)])), [-(1n << 63n)]);
 });
 
-test('takes a Map as a dictionary, and keys that are not strings', () => {
+test('encodes a Map as a dictionary, and keys that are not strings', () => {
   const bytes = write('a{us}', [new Map([[7, 'seven']])]);
   assert.equal(plain(read('a{us}', bytes)), [[['7', 'seven']]]);
 });
@@ -135,14 +135,14 @@ test('reads __proto__ and constructor as keys like any other', () => {
   assert.is(Object.hasOwn(Object.prototype, 'polluted'), false);
 });
 
-test('copies bytes, so that the message they came in can go', () => {
+test('copies bytes, so that the message can be released', () => {
   const bytes = write('ay', [Buffer.from('secret')]);
   const [value] = read('ay', bytes) as [Buffer];
   bytes.fill(0);
   assert.is(value.toString(), 'secret');
 });
 
-test('refuses values of another type than the signature says', () => {
+test('refuses values that do not match the signature', () => {
   const wrong: readonly (readonly [string, unknown])[] = [
     ['y', 256],
     ['y', -1],
@@ -186,7 +186,7 @@ test('refuses values of another type than the signature says', () => {
   }
 });
 
-test('leaves the writer as it was when a message cannot be written', () => {
+test('leaves the writer unchanged when a message cannot be written', () => {
   const writer = new WireWriter(16);
   const call = { path: '/a', member: 'M', signature: 'sv' };
   appendMessage(writer, new Message({ ...call, serial: 1, body: ['a', variant('u', 1)] }));
@@ -204,7 +204,7 @@ test('leaves the writer as it was when a message cannot be written', () => {
   assert.is(receive(writer.buffer.subarray(before, writer.position))?.header.serial, 3);
 });
 
-test('leaves nothing of a message that cannot be written, and writes the next one where it ends', () => {
+test('leaves nothing of a message that cannot be written, and writes the next one in its place', () => {
   const writer = new WireWriter(4096);
   writer.buffer.fill(0);
   const call = { path: '/a', member: 'M', signature: 'ays', serial: 1 };
@@ -263,7 +263,7 @@ test('reads messages of the other byte order', () => {
   assert.equal(message?.decode(0), ['h']);
 });
 
-test('refuses sizes that no message has', () => {
+test('refuses invalid message sizes', () => {
   const header = message('s', ['x']).subarray(0, 16);
   for (const [at, value] of [
     [4, 0xffffffff],
@@ -302,7 +302,7 @@ function withBody(signature: string, body: Buffer): Buffer {
   return Buffer.concat([header, fields, padding, body]);
 }
 
-/** What is decoded of these bytes with this signature, or why it cannot be. */
+/** The values decoded from these bytes with this signature, or why they cannot be. */
 function decoded(signature: string, body: Buffer): unknown {
   try {
     return receive(withBody(signature, body))?.decode(100);
@@ -311,11 +311,11 @@ function decoded(signature: string, body: Buffer): unknown {
   }
 }
 
-test('answers a descriptor that was never attached as a plain index', () => {
+test('returns a descriptor that was never attached as a plain index', () => {
   assert.equal(decoded('h', Buffer.from([0, 0, 0, 0])), [0]);
 });
 
-test('throws what is wrong with a body, and decodes nothing of it', () => {
+test('throws for an invalid body, and decodes nothing of it', () => {
   const wrong: readonly (readonly [string, string])[] = [
     ['s', 'ffffffff'],
     ['s', '0400000061'],

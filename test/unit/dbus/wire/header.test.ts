@@ -14,7 +14,7 @@ const simple = (code: 'y' | 'u' | 's' | 'i'): Shape => ({ code, signature: code,
 const bytesShape: Shape = { code: 'a', signature: 'ay', inner: [simple('y')] };
 const last = bytesOfMessage({ path: '/', interface: 'a.b', member: 'Last', serial: 9 });
 
-/** The members of what is received of these bytes and of a sound message behind them, with those that were skipped. */
+/** The members received from these bytes followed by a valid message, with whether they were skipped. */
 function received(bytes: Buffer, piece = 1 << 20): readonly (readonly [string, boolean])[] {
   const inbox = new Inbox(() => 1 << 20);
   const all = Buffer.concat([bytes, last]);
@@ -42,7 +42,7 @@ const fields = (depth: number) =>
   );
 const body: readonly Sample[] = [{ shape: simple('s'), value: 'text' }];
 
-test('steps over unknown fields of any type, in both byte orders', () =>
+test('skips unknown fields of any type, in both byte orders', () =>
   holds(
     fc.property(fields(4), fields(4), fc.constantFrom(...orders), (before, after, order) => {
       assert.equal(received(encodeCall(7, body, order, { before, after })), both);
@@ -50,7 +50,7 @@ test('steps over unknown fields of any type, in both byte orders', () =>
     300,
   ));
 
-test('steps over fields of any length in a header too large to hold, in both byte orders', () => {
+test('skips fields of any length in a header too large to hold, in both byte orders', () => {
   const simpleField = fc.tuple(
     codes,
     samples(1).filter(({ shape: { signature } }) => !/^[v(]/.test(signature)),
@@ -89,7 +89,7 @@ function withField(code: number, signature: string, value: string): Buffer {
   return out;
 }
 
-test('drops a message with a field of another type than the specification says, or of two', () => {
+test('drops a message with a field of the wrong type, or of two types', () => {
   assert.equal(received(withField(5, 'u', '07000000')), both);
   for (const [code, type, value] of [
     [5, 'i', '07000000'],
@@ -105,8 +105,8 @@ test('drops a message with a field of another type than the specification says, 
   }
 });
 
-test('steps over arrays by their length, from where their first element is aligned', () => {
-  // three bytes that are no entry: only their number counts
+test('skips arrays by their length, from where their first element is aligned', () => {
+  // three bytes that are not an entry: only their number counts
   const variantOfVariant = '017600 05617b73767d00 0000 03000000 00000000 ffffff';
   assert.equal(received(withField(200, 'v', variantOfVariant)), both);
   const variantOfArray = '05617b73767d00 00 03000000 ffffff';
@@ -114,14 +114,14 @@ test('steps over arrays by their length, from where their first element is align
   assert.equal(received(withField(200, 'a(y)', '00 03000000 00000000 ffffff')), both);
 });
 
-test('steps over variants within one another as deeply as a bus forwards them, and no deeper', () => {
+test('skips variants within one another as deeply as a bus forwards them, and no deeper', () => {
   const nested = (depth: number) =>
     received(withField(200, 'v', `${'017600'.repeat(depth - 1)}01790007`));
   assert.equal(nested(64), both);
   assert.equal(nested(65), alone);
 });
 
-test('drops a message whose last field ends behind the fields', () => {
+test('drops a message whose last field exceeds the fields', () => {
   const message = encodeCall(7, [], 'little', {
     after: [[200, new Held(simple('s'), 'text')]],
   });
@@ -145,7 +145,7 @@ test('drops a message whose last field ends behind the fields', () => {
 /** A field of so many bytes, so that the header is too large to hold. */
 const filling = (bytes: number) => [200, new Held(bytesShape, Buffer.alloc(bytes))] as const;
 
-test('drops a message with a field of a wrong type, too, when its header is too large to hold', () => {
+test('drops a message with a field of a wrong type also when its header is too large to hold', () => {
   for (const [code, shape, value] of [
     [1, simple('s'), '/a'],
     [6, { ...simple('s'), code: 'o', signature: 'o' }, '/a'],
@@ -156,7 +156,7 @@ test('drops a message with a field of a wrong type, too, when its header is too 
   }
 });
 
-test('holds no more than 16 KiB of the fields of a header that is too large, and the serial of a reply', () => {
+test('holds no more than 16 KiB of the fields of an oversized header, and the serial of a reply', () => {
   const inbox = new Inbox(() => 1000);
   const long = (code: number, text: string) => [code, new Held(simple('s'), text)] as const;
   const half = 'x'.repeat(9 << 10);
@@ -171,13 +171,13 @@ test('holds no more than 16 KiB of the fields of a header that is too large, and
   }
 });
 
-test('decodes nothing that was skipped, be it nothing', () => {
+test('decodes nothing of a skipped body, even an empty one', () => {
   const { header } = callWith('', []);
   assert.throws(() => new IncomingMessage(header, undefined, false).decode(0), RangeError);
   assert.equal(new IncomingMessage(header, Buffer.alloc(0), false).decode(0), []);
 });
 
-test('receives no message of a type that there is none of', () => {
+test('skips a message of an unknown type', () => {
   for (const [type, isReceived] of [
     [0, false],
     [1, true],
@@ -191,7 +191,7 @@ test('receives no message of a type that there is none of', () => {
   }
 });
 
-test('counts a message by what is held of it', () => {
+test('counts the held bytes of a message', () => {
   const { header } = callWith('ay', [Buffer.alloc(100)]);
   const { headerBytes } = header;
   const sizeOf = (bytes: number, body: Buffer | undefined): number =>
@@ -205,12 +205,12 @@ test('counts a message by what is held of it', () => {
   );
 });
 
-test('waits for a reply unless the flag for that is set, whatever the others say', () => {
+test('expects a reply unless NO_REPLY_EXPECTED is set, whatever the other flags', () => {
   for (const flags of [0, 2, 4, 6, 0xf8]) assert.ok(callWith('', [], flags).wantsReply, `${flags}`);
   for (const flags of [1, 3, 5, 0xff]) assert.not(callWith('', [], flags).wantsReply, `${flags}`);
 });
 
-test('moves its body out of the receive buffer, and wipes what it moved, or arrived in pieces', () => {
+test('copies its body out of the receive buffer, and wipes what it copied or assembled from pieces', () => {
   const { header } = callWith('ay', [Buffer.from('secret')]);
   const secret = Buffer.from('06000000736563726574', 'hex');
   const buffer = Buffer.from(secret);
@@ -238,7 +238,7 @@ test('moves its body out of the receive buffer, and wipes what it moved, or arri
   assert.ok(owned.every((byte) => byte === 0));
 });
 
-test('wipes what arrived of a message whose rest never comes', () => {
+test('wipes the received part of a message whose rest never comes', () => {
   const allocated: Buffer[] = [];
   const allocate = Buffer.allocUnsafe.bind(Buffer);
   const secret = Buffer.from('a secret that nobody else has');

@@ -10,7 +10,7 @@ const test = suite('dbus inbox');
 const { call, reply, signal } = messageType;
 const acceptedBytes = 1000;
 
-/** Calls as large as a service accepts, replies without a limit, signals of one serial not at all. */
+/** Accepts calls up to the limit of a service, replies of any size, and skips signals of one serial. */
 function accept({ type, serial }: MessageHeader): number | undefined {
   if (type === reply) return Number.POSITIVE_INFINITY;
   return serial === 60 ? undefined : acceptedBytes;
@@ -33,7 +33,7 @@ function withField(message: Buffer, type: string, value: Buffer): Buffer {
   return out;
 }
 
-/** An array as a field has it: code, length of the type, type and NUL come first, then its length is aligned to 4. */
+/** An array as a header field has it: code, length of the type, type and NUL come first, then its length is aligned to 4. */
 function array(type: string, size: number): Buffer {
   const padding = (4 - ((3 + type.length) & 3)) & 3;
   const length = Buffer.alloc(padding + 4);
@@ -41,7 +41,7 @@ function array(type: string, size: number): Buffer {
   return Buffer.concat([length, Buffer.alloc(size, type === 'ay' ? 0x6c : 0)]);
 }
 
-/** Receives bytes that come in pieces of these sizes, over and over, in a buffer that is used again and wiped. */
+/** Receives bytes in pieces of these sizes, repeatedly, in a buffer that is reused and wiped. */
 function receiveAll(bytes: Buffer, pieces: readonly number[]): readonly IncomingMessage[] {
   const inbox = new Inbox(accept);
   const messages: IncomingMessage[] = [];
@@ -77,7 +77,7 @@ const sent = [
 ];
 
 for (const pieces of [[1 << 30], [65_536], [1000, 1, 77_777], [3, 5000], [262_144, 16], [1]]) {
-  test(`receives what comes in pieces of ${pieces.join(' and ')}`, () => {
+  test(`receives pieces of ${pieces.join(' and ')}`, () => {
     const messages = receiveAll(Buffer.concat(sent), pieces);
     const serials = messages.map(({ header }) => header.serial);
     assert.equal(serials, [1, 2, 3, 4, 5, 6, 7, 70, 8]);
@@ -95,7 +95,7 @@ for (const pieces of [[1 << 30], [65_536], [1000, 1, 77_777], [3, 5000], [262_14
   });
 }
 
-test('steps over unknown header fields of every kind', () => {
+test('skips unknown header fields of every kind', () => {
   const fields: readonly (readonly [string, string])[] = [
     ['y', '07'],
     ['q', '0700'],
@@ -119,7 +119,7 @@ test('steps over unknown header fields of every kind', () => {
   }
 });
 
-test('drops a header that is too large to hold and has no length to step over, or fields without end', () => {
+test('drops an oversized header that has no length to skip, or endless fields', () => {
   const large = array('ay', 20_000);
   const variant = withField(bytesOf(1, call, 50_000), 'v', Buffer.from('01790007', 'hex'));
   const structure = withField(variant, 'ay', large);
@@ -136,12 +136,12 @@ test('drops a header that is too large to hold and has no length to step over, o
   }
 });
 
-test('delivers no body behind a header of more than 16 KiB, and the whole one behind less', () => {
+test('delivers no body after a header of more than 16 KiB, and the whole body after a smaller one', () => {
   for (let fields = 16_370; fields < 16_400; fields++) {
     const bare = bytesOf(1, call, 40).readUInt32LE(12);
     const path = `/${'a'.repeat(fields - bare)}`;
     const message = bytesOf(1, call, 40, path);
-    if (message.readUInt32LE(12) !== fields) continue; // padding behind the path
+    if (message.readUInt32LE(12) !== fields) continue; // padding after the path
     for (const pieces of [[1 << 20], [100, 7]]) {
       const [first, second] = receiveAll(Buffer.concat([message, bytesOf(2, call, 1)]), pieces);
       assert.is(first?.isSkipped, fields > 16_384, `${fields}`);
@@ -151,7 +151,7 @@ test('delivers no body behind a header of more than 16 KiB, and the whole one be
   }
 });
 
-test('throws for what is no message', () => {
+test('throws for an invalid message', () => {
   const inbox = new Inbox(accept);
   inbox.add(Buffer.from('HTTP/1.1 400 Bad Request'));
   assert.throws(() => inbox.next(), TypeError);
@@ -174,7 +174,7 @@ test('does not hold what it skips', () => {
   assert.ok(process.memoryUsage().arrayBuffers - before < 1 << 20);
 });
 
-test('finds every message behind malformed ones, wherever the pieces end', () => {
+test('finds every message after malformed ones, wherever the pieces end', () => {
   const next = numbers(77);
   for (let round = 0; round < 400; round++) {
     const stream: Buffer[] = [];
@@ -184,7 +184,7 @@ test('finds every message behind malformed ones, wherever the pieces end', () =>
       let message = bytesOf(serial, type, next(3) === 0 ? next(70_000) : next(1500));
       if (next(4) === 0) message = withField(message, 'ay', array('ay', next(40_000)));
       const isSound = next(3) > 0;
-      // everything behind the sizes may be wrong: a bus passes bodies on as they are
+      // everything after the sizes may be wrong: a bus passes bodies on as they are
       if (!isSound)
         for (let left = 4; left > 0; left--) message[16 + next(message.length - 16)] = next(256);
       stream.push(message);

@@ -14,7 +14,7 @@ function refused(signature: string): boolean {
   }
 }
 
-test('tells complete types apart', () => {
+test('splits complete types', () => {
   assert.is(parseSignature('').length, 0);
   assert.equal(
     parseSignature('sayas(iv)a{sv}h').map(({ code }) => code),
@@ -22,7 +22,7 @@ test('tells complete types apart', () => {
   );
 });
 
-test('refuses what is no signature', () => {
+test('refuses invalid signatures', () => {
   const wrong = [
     'a',
     'aa',
@@ -60,7 +60,7 @@ test('allows 32 arrays and 32 structures within one another, and no more', () =>
   assert.is(refused(`${'a('.repeat(32)}s${')'.repeat(32)}`), false);
 });
 
-test('counts the entry of a dictionary as a structure, and what it holds within it', () => {
+test('counts the entry of a dictionary as a structure, with its contents within it', () => {
   const structs = (count: number, inner: string) =>
     `${'('.repeat(count)}${inner}${')'.repeat(count)}`;
   assert.is(refused(structs(31, 'a{sy}')), false);

@@ -21,7 +21,7 @@ test('maps every code to its name and back', () => {
   }
 });
 
-test('calls a peer that cannot be reached Unavailable and keeps what the bus said', () => {
+test('maps an unreachable peer to Unavailable and includes the text of the bus', () => {
   const names =
     'ServiceUnknown NameHasNoOwner NoReply Disconnected TimedOut Timeout Spawn.ExecFailed';
   const activation = ['org.freedesktop.systemd1.LoadFailed', 'org.freedesktop.systemd1.NoSuchUnit'];
@@ -37,7 +37,7 @@ test('calls a peer that cannot be reached Unavailable and keeps what the bus sai
   }
 });
 
-test('passes on what it does not know by its name', () => {
+test('passes on unknown errors by their name', () => {
   const error = errorFromWire('a.b.Error.Odd', '');
   assert.instance(error, BusError);
   assert.is((error as BusError).errorName, 'a.b.Error.Odd');

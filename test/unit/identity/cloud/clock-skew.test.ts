@@ -6,7 +6,7 @@ const test = suite('ClockSkew');
 const at = new Date('2026-01-02T03:04:05.678Z');
 const after = (ms: number): Date => new Date(at.getTime() + ms);
 
-test('counts a difference between clocks from what it had last', () => {
+test('measures a difference between clocks relative to the previous one', () => {
   const clocks = new ClockSkew();
   const observe = (ms: number) => {
     const isOther = clocks.observe(after(ms), at);
@@ -20,7 +20,7 @@ test('counts a difference between clocks from what it had last', () => {
   assert.equal(observe(-5000), [-5, true]);
 });
 
-test('takes a difference between clocks for wrong above five minutes', () => {
+test('ignores a difference between clocks above five minutes', () => {
   const clocks = new ClockSkew();
   const problem = (seconds: number): string => {
     clocks.observe(after(seconds * 1000), at);

@@ -1,20 +1,20 @@
-/** What services say about failures, in the shapes in which they and what is between say it. */
+/** The error messages of services, in the formats that they and the gateways in between use. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type CloudResponse, failureOf } from '../../../../src/identity/cloud/cloud.ts';
 import { readContent } from '../../../../src/identity/cloud/error-bodies.ts';
 
-const test = suite("the cloud's own words");
+const test = suite('error messages of the cloud');
 
-function messageOf(answer: Partial<CloudResponse>): string {
-  const whole = { status: 403, retryAfterS: undefined, body: undefined, ...answer };
+function messageOf(response: Partial<CloudResponse>): string {
+  const whole = { status: 403, retryAfterS: undefined, body: undefined, ...response };
   return failureOf('PUT of module m', whole).message;
 }
 
 const quota = 'ErrorCode:QuotaExceeded;Total number of modules on the device exceeded';
 const tracking = 'Tracking ID:0104-G:0-TimeStamp:01/02/2021 14:10:21';
 
-test('reach the error from the two members that the hub answers with', () => {
+test('are read from the two members that the hub returns', () => {
   const body = { Message: quota, ExceptionMessage: tracking };
   assert.is(messageOf({ body }), `PUT of module m: HTTP 403 (${quota}; ${tracking})`);
 });
@@ -42,14 +42,14 @@ const shapes: readonly (readonly [string, Partial<CloudResponse>])[] = [
   ['the header of the hub', { body: { Message: quota, trackingId: 't-1' }, errorCode: '403004' }],
 ];
 
-for (const [what, answer] of shapes) {
+for (const [what, response] of shapes) {
   test(`are found in ${what}`, () => {
-    const message = messageOf(answer);
+    const message = messageOf(response);
     assert.is(message, `PUT of module m: HTTP 403 (${quota}; error 403004; tracking id t-1)`);
   });
 }
 
-test('are not contradicted by a hint of ours', () => {
+test('are not contradicted by a hint', () => {
   assert.not.match(messageOf({ errorCode: 'IotHubQuotaExceeded' }), 'disabled');
   assert.not.match(messageOf({ status: 401, body: { message: 'token has expired' } }), 'enrolled');
   assert.not.match(messageOf({ status: 404, errorCode: 'DeviceNotFound' }), 'does not know it');
@@ -59,7 +59,7 @@ test('are not contradicted by a hint of ours', () => {
   assert.match(messageOf({ status: 401, body: unauthorized }), 'is the device enrolled with it');
 });
 
-test('are read out of a page of something on the way', () => {
+test('are extracted from an HTML page of a gateway', () => {
   const page =
     '<html><head><title>403 Forbidden</title><style>p{}</style></head><body>by the gateway</body>';
   assert.match(messageOf(readContent(Buffer.from(page))), '(403 Forbidden by the gateway)');
@@ -68,7 +68,7 @@ test('are read out of a page of something on the way', () => {
   assert.ok(endless.length < 600);
 });
 
-test('are read from whatever bytes there are', () => {
+test('are read from arbitrary bytes', () => {
   const json = JSON.stringify({ Message: quota });
   const utf16 = Buffer.from(`\ufeff${json}`, 'utf16le');
   for (const bytes of [Buffer.from(json), Buffer.from(`\ufeff${json}`), utf16]) {
@@ -81,7 +81,7 @@ test('are read from whatever bytes there are', () => {
   }
 });
 
-test('are one line, and not longer than anybody reads', () => {
+test('are one line of limited length', () => {
   const long = { message: `a\0b\r\n\u202ec${'x'.repeat(100_000)}`, errorCode: 'y'.repeat(5000) };
   const message = messageOf({ body: long });
   assert.match(message, '(a b cxxx');
@@ -93,7 +93,7 @@ test('are one line, and not longer than anybody reads', () => {
   assert.ok(messageOf({ body: many }).length < 200);
 });
 
-test('are read out of the first 256 values and 16 KiB alone', () => {
+test('are read from the first 256 values and 16 KiB only', () => {
   const values = Array.from({ length: 20 }, () => Array.from({ length: 20 }, () => 'x'));
   const plain = messageOf({ body: { values } });
   assert.is(messageOf({ body: { values: [...values, [[{ message: 'late' }]]] } }), plain);
@@ -103,7 +103,7 @@ test('are read out of the first 256 values and 16 KiB alone', () => {
   assert.is(messageOf(page(17_000)), messageOf({}));
 });
 
-test('hold no secret, also where they are cut', () => {
+test('contain no secret, also where they are truncated', () => {
   const key = Buffer.alloc(32, 0xb7).toString('base64');
   for (const secret of [
     `SharedAccessSignature sr=a&sig=${encodeURIComponent(key)}&se=1`,
@@ -117,13 +117,13 @@ test('hold no secret, also where they are cut', () => {
   }
 });
 
-test('may be missing, or be no words at all', () => {
+test('may be missing, or contain no words', () => {
   for (const body of [null, true, {}, [], { message: null }, { message: {} }, { Message: '' }]) {
     assert.is(messageOf({ body }), messageOf({}));
   }
 });
 
-test('are hinted at by the status alone, where the service says no more', () => {
+test('fall back to a hint for the status where the service gives none', () => {
   for (const [status, hint] of [
     [401, 'is the device enrolled with it'],
     [403, 'is the device or its enrollment disabled'],
@@ -143,7 +143,7 @@ test('are hinted at by the status alone, where the service says no more', () => 
   }
 });
 
-test('are cut at two hundred characters, and three messages', () => {
+test('are truncated to two hundred characters, and three messages', () => {
   const x = (count: number) => 'x y '.repeat(count / 4);
   assert.is(
     messageOf({ body: { message: x(200) } }),
@@ -155,7 +155,7 @@ test('are cut at two hundred characters, and three messages', () => {
   assert.is(messageOf({ body }), 'PUT of module m: HTTP 403 (a; b; c)');
 });
 
-test('do not say a code or a tracking id twice', () => {
+test('do not repeat a code or a tracking id', () => {
   const body = { message: 'error 403004 of t-1', errorCode: 403004, trackingId: 't-1' };
   assert.is(messageOf({ body }), 'PUT of module m: HTTP 403 (error 403004 of t-1)');
   assert.is(

@@ -1,4 +1,4 @@
-/** What the cloud's answers are taken for. */
+/** How responses of the cloud are interpreted. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../../src/errors.ts';
@@ -15,17 +15,17 @@ const test = suite('cloud over HTTPS');
 const credential = { chainPem: 'chain', keyId: 'key', spki: Buffer.from('spki') };
 const get: CloudRequest = { method: 'GET', url: 'https://hub.example/devices' };
 
-/** A cloud that answers so, with what it was asked and the dates that it was heard to say. */
+/** A cloud that sends this response; records the requests and the observed dates. */
 function cloudOf(
-  answer: Partial<HttpsResponse> | Error,
+  response: Partial<HttpsResponse> | Error,
   { trustedCa = [], proxy }: { trustedCa?: readonly string[]; proxy?: string } = {},
 ) {
   const requests: HttpsRequest[] = [];
   const dates: Date[] = [];
-  const request = async (asked: HttpsRequest): Promise<HttpsResponse> => {
-    requests.push(asked);
-    if (answer instanceof Error) throw answer;
-    return { status: 200, headers: {}, body: Buffer.alloc(0), ...answer };
+  const request = async (sent: HttpsRequest): Promise<HttpsResponse> => {
+    requests.push(sent);
+    if (response instanceof Error) throw response;
+    return { status: 200, headers: {}, body: Buffer.alloc(0), ...response };
   };
   const cloud = new HttpsCloud({
     https: { request } as unknown as HttpsClient, // only its requests are used
@@ -38,7 +38,7 @@ function cloudOf(
   return { cloud, requests, dates };
 }
 
-test('takes Retry-After in seconds or as a date, and nothing else', () => {
+test('accepts Retry-After in seconds or as a date, and nothing else', () => {
   const now = Date.UTC(2026, 0, 2, 3, 4, 5);
   for (const [header, seconds] of [
     [undefined, undefined],
@@ -57,7 +57,7 @@ test('takes Retry-After in seconds or as a date, and nothing else', () => {
   }
 });
 
-test('hands on the status, the body, the entity tag and the code of an answer', async () => {
+test('returns the status, the body, the entity tag and the error code of a response', async () => {
   const headers = { etag: '"a"', 'iothub-errorcode': 'QuotaExceeded', 'retry-after': '3' };
   const { cloud } = cloudOf({ status: 403, headers, body: Buffer.from('{"a":1}') });
   assert.equal(await cloud.send(get, via), {
@@ -69,7 +69,7 @@ test('hands on the status, the body, the entity tag and the code of an answer', 
   });
 });
 
-test("reads a date by the cloud's clock, where it says what that is", async () => {
+test('reads a date relative to the clock of the cloud, where it sends one', async () => {
   const date = 'Fri, 02 Jan 2026 03:04:05 GMT';
   const headers = { date, 'retry-after': 'Fri, 02 Jan 2026 03:04:35 GMT' };
   const { cloud, dates } = cloudOf({ headers });
@@ -80,7 +80,7 @@ test("reads a date by the cloud's clock, where it says what that is", async () =
   assert.equal(without.dates, []);
 });
 
-test('sends JSON with its type, and no body where there is none', async () => {
+test('sends JSON with its content type, and no body where there is none', async () => {
   const { cloud, requests } = cloudOf({}, { proxy: 'http://p:1' });
   await cloud.send({ ...get, method: 'PUT', headers: { 'if-match': '*' }, body: { a: 'ä' } }, via);
   await cloud.send(get, via);
@@ -101,7 +101,7 @@ test('sends JSON with its type, and no body where there is none', async () => {
   }
 });
 
-test('makes no request with roots that cannot be read', async () => {
+test('sends no request with unreadable roots', async () => {
   const { cloud, requests } = cloudOf({}, { trustedCa: ['/nonexistent/root.pem'] });
   const error: unknown = await cloud.send(get, via).catch((reason: unknown) => reason);
   assert.match(String(error), /cloud\.trusted_ca: ENOENT/);
@@ -109,7 +109,7 @@ test('makes no request with roots that cannot be read', async () => {
   assert.is(requests.length, 0);
 });
 
-test('advises on trusted_ca only when the server does not verify', async () => {
+test('hints at trusted_ca only when verification of the server fails', async () => {
   for (const kind of [
     'server-certificate',
     'client-certificate',

@@ -1,4 +1,4 @@
-/** The registry of a hub, as its client sees it. */
+/** The registry of a hub, from its client. */
 
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -14,11 +14,11 @@ const via = { requestId: 'r', signal: new AbortController().signal };
 const module = { moduleId: id, generationId: '7', managedBy: null, etag: 'AAAA=' };
 const keys = { primary: Buffer.alloc(32, 1), secondary: Buffer.alloc(32, 2) };
 
-/** A hub that gives these answers, in order; what it was asked, and how long it was waited for. */
-function hubOf(...answers: readonly Partial<CloudResponse>[]) {
+/** A hub that sends these responses, in order; records the requests and the waits. */
+function hubOf(...responses: readonly Partial<CloudResponse>[]) {
   const requests: CloudRequest[] = [];
   const waits: number[] = [];
-  const left = [...answers];
+  const left = [...responses];
   const cloud = {
     send: (request: CloudRequest): Promise<CloudResponse> => {
       requests.push(request);
@@ -50,9 +50,9 @@ const tags: readonly (readonly [string, Partial<CloudResponse>, string])[] = [
   ['that is empty', { body: { ...module, etag: '""' } }, '*'],
   ['that is none', { body: { ...module, etag: 'a"b\r\nc: d' } }, '*'],
 ];
-for (const [what, answer, sent] of tags) {
+for (const [what, response, sent] of tags) {
   test(`writes with the entity tag ${what}`, async () => {
-    const { hub, requests } = hubOf(answer);
+    const { hub, requests } = hubOf(response);
     const found = await hub.get(id, via);
     assert.is(found?.managedBy, '');
     await hub.setKeys({ moduleId: id, managedBy: 'x', etag: found?.etag ?? '' }, keys, via);
@@ -62,7 +62,7 @@ for (const [what, answer, sent] of tags) {
   });
 }
 
-test('says that a module changed meanwhile', async () => {
+test('reports that a module changed meanwhile', async () => {
   const stale = { status: 412, body: { Message: 'ErrorCode:PreconditionFailed;' } };
   const { hub } = hubOf(stale, stale);
   const named = { moduleId: id, managedBy: 'x', etag: 'AAAA=' };
@@ -70,7 +70,7 @@ test('says that a module changed meanwhile', async () => {
   assert.is(await failureOf(hub.delete(named, via)), 'Unavailable');
 });
 
-test('asks a busy hub again as soon as it says, a few times', async () => {
+test('retries a busy hub after its Retry-After, a few times', async () => {
   const busy = (retryAfterS: number | undefined) => ({ status: 429, retryAfterS, body: {} });
   const soon = hubOf(busy(2), { ...busy(0), status: 503 });
   assert.is((await soon.hub.get(id, via))?.generationId, '7');
@@ -85,7 +85,7 @@ test('asks a busy hub again as soon as it says, a few times', async () => {
   }
 });
 
-test('does not wait for a busy hub when its caller is gone', async () => {
+test('does not retry a busy hub when the caller has left', async () => {
   const cancel = new AbortController();
   const cloud = {
     send: (): Promise<CloudResponse> => {
@@ -94,11 +94,11 @@ test('does not wait for a busy hub when its caller is gone', async () => {
     },
   };
   const hub = new Hub(cloud, { hubHostname: 'h', deviceId: 'd' });
-  const asked = hub.get(id, { requestId: 'r', signal: cancel.signal });
-  assert.is(await failureOf(asked), 'Cancelled');
+  const pending = hub.get(id, { requestId: 'r', signal: cancel.signal });
+  assert.is(await failureOf(pending), 'Cancelled');
 });
 
-test('makes, reads, writes and removes a module with the documented requests', async () => {
+test('creates, reads, updates and deletes a module with the documented requests', async () => {
   const named = { moduleId: id, managedBy: 'x', etag: 'AAAA=' };
   const { hub, requests } = hubOf({ status: 201 }, {}, {}, { status: 204 }, { body: [module] });
   const made = await hub.create(id, 'x', via);
@@ -135,7 +135,7 @@ test('makes, reads, writes and removes a module with the documented requests', a
   ]);
 });
 
-/** What becomes of each call at a status: a result, `none`, or the status in its message. */
+/** The outcome of each call at a status: a result, `none`, or the status in its message. */
 const outcomes: readonly (readonly [
   number,
   Readonly<Record<'create' | 'get' | 'keys' | 'delete' | 'list', string>>,
@@ -164,7 +164,7 @@ const calls = {
 const verbs = { create: 'PUT', get: 'GET', keys: 'PUT', delete: 'DELETE', list: 'GET' };
 
 for (const [status, expected] of outcomes) {
-  test(`is understood when it answers ${status}`, async () => {
+  test(`interprets status ${status}`, async () => {
     for (const kind of ['create', 'get', 'keys', 'delete', 'list'] as const) {
       const body = kind === 'list' ? [module] : module;
       const { hub } = hubOf({ status, body: status < 300 ? body : {} });
@@ -184,7 +184,7 @@ for (const [status, expected] of outcomes) {
   });
 }
 
-test('is not taken at its word about another module', async () => {
+test('refuses a response about another module', async () => {
   const body = { ...module, moduleId: '$edgeHub' };
   for (const kind of ['create', 'get', 'keys'] as const) {
     const { hub } = hubOf({ body });
@@ -192,7 +192,7 @@ test('is not taken at its word about another module', async () => {
   }
 });
 
-test('is waited for up to ten seconds, and three times', async () => {
+test('retries with at most ten seconds of wait, three times', async () => {
   const busy = (retryAfterS: number) => ({ status: 503, retryAfterS, body: {} });
   const thrice = hubOf(busy(10), busy(0.2), busy(1));
   assert.is((await thrice.hub.get(id, via))?.generationId, '7');
@@ -202,13 +202,13 @@ test('is waited for up to ten seconds, and three times', async () => {
   assert.equal(failed.waits, []);
 });
 
-test('says how modules prove themselves, and who manages them', async () => {
+test('reports how modules authenticate, and who manages them', async () => {
   const body = { ...module, managedBy: 'me', authentication: { type: 'selfSigned' } };
   const found = await hubOf({ body }).hub.get(id, via);
   assert.equal([found?.managedBy, found?.authentication], ['me', 'selfSigned']);
 });
 
-test('takes no list that is none, and no module without a name', async () => {
+test('refuses a response that is not a list, and a module without a name', async () => {
   for (const body of [undefined, {}, 'x', [null], [{ moduleId: 'a' }], [{ generationId: '1' }]]) {
     assert.is(await failureOf(hubOf({ body }).hub.list(via)), 'Unavailable', JSON.stringify(body));
   }

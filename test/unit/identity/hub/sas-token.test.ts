@@ -12,7 +12,7 @@ import { codeOf } from '../../../support/failure.ts';
 const own = 'hub.example.net/devices/Dev/modules/$edgeAgent';
 const test = suite('SAS tokens');
 
-test('are accepted by who checks them', () => {
+test('are accepted by the service that verifies them', () => {
   const key = Buffer.alloc(32, 3);
   const now = new Date(1_700_000_000_000);
   const unsigned = unsignedToken(own, 60, now);
@@ -24,7 +24,7 @@ test('are accepted by who checks them', () => {
   assert.is(refusalOfSas(token, { resource: own, key: Buffer.alloc(32), now }), 'wrong signature');
 });
 
-test('spell their resource percent-encoded in its own case', () => {
+test('encode their resource with lower-case percent-encoding', () => {
   const { sr, text } = unsignedToken(own, 1, new Date(0));
   assert.is(sr, 'hub.example.net%2Fdevices%2FDev%2Fmodules%2F%24edgeAgent');
   assert.is(text, `${sr}\n1`);
@@ -33,7 +33,7 @@ test('spell their resource percent-encoded in its own case', () => {
   assert.is(token, `SharedAccessSignature sr=${sr}&sig=%2B%2F8%3D&se=1`);
 });
 
-test('live an hour unless told otherwise, and never more than a day', () => {
+test('are valid for an hour by default, and for a day at most', () => {
   const expiryS = (lifetimeS: number, ms = 0) =>
     unsignedToken(own, lifetimeS, new Date(ms)).expiryS;
   assert.equal([expiryS(0), expiryS(1), expiryS(86_400)], [3600, 1, 86_400]);
@@ -44,7 +44,7 @@ test('live an hour unless told otherwise, and never more than a day', () => {
   );
 });
 
-test('are for the identity itself or below it', () => {
+test('are for the identity itself or a resource below it', () => {
   assert.is(resolveAudience(own, ''), own);
   assert.is(resolveAudience(own, `${own}/inputs`), `${own}/inputs`);
   assert.is(resolveAudience(own, own), own);

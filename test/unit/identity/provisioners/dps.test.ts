@@ -15,9 +15,9 @@ const registrationState = { assignedHub: 'hub.example', deviceId: 'd' };
 const assigned = { operationId: 'x', status: 'assigned', registrationState };
 const never = new AbortController().signal;
 
-/** A registration that the cloud answers so, and how long it waited between its questions. */
+/** A registration against a cloud that sends these responses, and the waits between its polls. */
 function registration(
-  answers: readonly Partial<CloudResponse>[],
+  responses: readonly Partial<CloudResponse>[],
   {
     deadline = never,
     delay,
@@ -26,7 +26,7 @@ function registration(
 ) {
   const waits: number[] = [];
   const requests: CloudRequest[] = [];
-  const left = [...answers];
+  const left = [...responses];
   const provisioner = new DpsProvisioner({
     globalEndpoint: 'https://dps.example',
     scopeId: 's',
@@ -56,10 +56,10 @@ async function errorOf(promise: Promise<unknown>): Promise<ServiceError> {
     (reason: unknown) => reason,
   );
   assert.instance(error, ServiceError);
-  return error as ServiceError; // just looked at
+  return error as ServiceError; // only inspected
 }
 
-test('asks again after what the cloud says, but no sooner than a second and no later than a minute', async () => {
+test('polls after the interval of the cloud, but no sooner than a second and no later than a minute', async () => {
   const polls = [undefined, 0, 7, 86_400].map((retryAfterS) => ({
     status: 202,
     retryAfterS,
@@ -74,7 +74,7 @@ test('asks again after what the cloud says, but no sooner than a second and no l
   assert.equal(waits, [2000, 1000, 7000, 60_000]);
 });
 
-test('goes on when the service is too busy to be polled, for a while', async () => {
+test('continues polling when the service is busy, for a while', async () => {
   const busy = { status: 429, retryAfterS: 5, body: { errorCode: 429001 } };
   const accepted = { status: 202, body: assigning };
   const { waits, provision } = registration([accepted, busy, { ...busy, status: 503 }]);
@@ -90,13 +90,13 @@ test('goes on when the service is too busy to be polled, for a while', async () 
   assert.match((await errorOf(registration([busy]).provision())).message, 'HTTP 429');
 });
 
-test('polls the operation that it was given, and the one that it was given last', async () => {
-  const answers = ['a/b', 'c', undefined].map((operationId, at) => ({
+test('polls the operation id of the most recent response', async () => {
+  const responses = ['a/b', 'c', undefined].map((operationId, at) => ({
     status: at === 2 ? 429 : 202,
     retryAfterS: 1,
     body: { ...(operationId !== undefined && { operationId }), status: 'assigning' },
   }));
-  const { provision, requests } = registration(answers, { id: 'pump 1/x' });
+  const { provision, requests } = registration(responses, { id: 'pump 1/x' });
   assert.is((await provision()).registrationId, 'pump 1/x');
   const base = 'https://dps.example/s/registrations/pump%201%2Fx';
   const version = '?api-version=2021-06-01';
@@ -108,7 +108,7 @@ test('polls the operation that it was given, and the one that it was given last'
   ]);
 });
 
-test('gives a busy service up at the tenth refusal in a row, and not before', async () => {
+test('gives up a busy service at the tenth consecutive refusal, and not before', async () => {
   const busy = { status: 503, retryAfterS: 30, body: {} };
   const accepted = { status: 202, body: assigning };
   const rows = (count: number) => Array.from({ length: count }, () => busy);
@@ -121,7 +121,7 @@ test('gives a busy service up at the tenth refusal in a row, and not before', as
   assert.equal([status, retryAfterMs], [503, 30_000]);
 });
 
-test('waits on while it is not assigned, and for nothing else', async () => {
+test('continues polling while the state is "assigning", and in no other state', async () => {
   const { waits, provision } = registration([
     { status: 202, body: { ...assigning, status: 'unassigned' } },
     { status: 200, body: { ...assigning, status: 'Assigning' } },
@@ -140,10 +140,10 @@ test('waits on while it is not assigned, and for nothing else', async () => {
   }
 });
 
-test('is refused with what the service answers, and the time for which it asks', async () => {
+test('is refused with the error of the service and its Retry-After', async () => {
   for (const status of [201, 204, 301, 400, 401, 403, 404, 409, 412, 429, 500, 503]) {
-    const answer = { status, retryAfterS: 9, body: {} };
-    const error = await errorOf(registration([answer]).provision());
+    const response = { status, retryAfterS: 9, body: {} };
+    const error = await errorOf(registration([response]).provision());
     assert.instance(error, CloudError);
     assert.match(error.message, `registering r with dps.example: HTTP ${status}`);
     assert.equal(
@@ -151,7 +151,7 @@ test('is refused with what the service answers, and the time for which it asks',
       [status, 9000],
     );
     const late = await errorOf(
-      registration([{ status: 202, body: assigning }, answer])
+      registration([{ status: 202, body: assigning }, response])
         .provision()
         .then(() => {
           throw new ServiceError('NotFound', 'assigned');
@@ -165,7 +165,7 @@ test('is refused with what the service answers, and the time for which it asks',
   }
 });
 
-test('takes hubs with a port, and names of every length that is one', async () => {
+test('accepts hubs with a port, and names of every valid length', async () => {
   for (const assignedHub of ['h', 'a.b-c.example', 'hub.example:1', 'hub.example:44300']) {
     const registrationState = { assignedHub, deviceId: 'x'.repeat(256) };
     const { provision } = registration([{ body: { ...assigned, registrationState } }]);
@@ -196,7 +196,7 @@ test('takes hubs with a port, and names of every length that is one', async () =
   }
 });
 
-test('is Unavailable when it is not decided in time, so that it is tried again', async () => {
+test('is Unavailable when it times out, so that it is retried', async () => {
   const deadline = new AbortController();
   const delay = async (signal: AbortSignal) => {
     deadline.abort();
@@ -209,7 +209,7 @@ test('is Unavailable when it is not decided in time, so that it is tried again',
   assert.match(error.message, 'registering r with dps.example: it was not decided in time');
 });
 
-test('is what the caller says when that comes with the end of the time', async () => {
+test('rejects with the reason of the caller when that coincides with the timeout', async () => {
   const deadline = new AbortController();
   const cancel = new AbortController();
   const cancelled = new ServiceError('Cancelled', 'cancelled');
@@ -223,7 +223,7 @@ test('is what the caller says when that comes with the end of the time', async (
   assert.is(await errorOf(provision(cancel.signal)), cancelled);
 });
 
-test('is what the caller says when it is cancelled', async () => {
+test('rejects with the reason of the caller when it is cancelled', async () => {
   const cancel = new AbortController();
   const cancelled = new ServiceError('Cancelled', 'cancelled');
   const delay = () => {
@@ -234,7 +234,7 @@ test('is what the caller says when it is cancelled', async () => {
   assert.is(await errorOf(provision(cancel.signal)), cancelled);
 });
 
-test('says why a registration failed in the words of the service', async () => {
+test('reports a failed registration with the message of the service', async () => {
   const failed = (registrationState: object) => ({
     body: { operationId: 'x', status: 'failed', registrationState },
   });
@@ -251,11 +251,11 @@ test('says why a registration failed in the words of the service', async () => {
   assert.match(silent.message, '"failed": it gave no reason');
 });
 
-test('takes no hub, device or operation that is no name', async () => {
+test('refuses an invalid name of a hub, device or operation', async () => {
   const state = (more: object) => ({
     body: { ...assigned, registrationState: { ...registrationState, ...more } },
   });
-  for (const answer of [
+  for (const response of [
     state({ assignedHub: 'hub/x' }),
     state({ assignedHub: 'a\0b' }),
     state({ assignedHub: 'user@hub' }),
@@ -266,7 +266,7 @@ test('takes no hub, device or operation that is no name', async () => {
     { status: 200, body: undefined },
     { status: 200, body: [] },
   ]) {
-    const error = await errorOf(registration([answer]).provision());
+    const error = await errorOf(registration([response]).provision());
     assert.is(error.code, 'Unavailable');
     assert.not.match(error.message, /\p{C}/u);
   }

@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { answerTo, differenceOf } from '../../../../src/identity/provisioners/provisioned-for.ts';
 
-const test = suite('what a device was provisioned for');
+const test = suite('the device that was provisioned');
 const dps = {
   globalEndpoint: 'https://dps.example',
   scopeId: '0ne1',
@@ -12,7 +12,7 @@ const dps = {
 };
 const saved = { answerTo: answerTo(dps), registrationId: 'pump-1' };
 
-test('is the same while id, scope and endpoint are', () => {
+test('is the same while id, scope and endpoint are the same', () => {
   assert.is(differenceOf(saved, dps, 'pump-1'), '');
   assert.is(differenceOf(saved, dps, 'PUMP-1'), '');
   assert.is(differenceOf(saved, dps, undefined), '');
@@ -29,7 +29,7 @@ test('is another when one of them differs, and both are named', () => {
   assert.is(endpoint, 'endpoint "https://dps.example", now "https://x"');
 });
 
-test('is known from an older record as far as that goes', () => {
+test('is compared with an older record by the fields that this has', () => {
   const older = { answerTo: answerTo(dps), registrationId: '' };
   assert.is(differenceOf(older, dps, 'pump-2'), '');
   const certificateId = 'other';

@@ -1,4 +1,4 @@
-/** RFC 7512 as properties of every URI, and of every text that is none. */
+/** RFC 7512 as properties of every URI, and of every invalid text. */
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -17,7 +17,7 @@ const text = fc.string({ unit: 'binary', maxLength: 12 }).filter((one) => !one.i
 const bytes = fc.uint8Array({ maxLength: 20 }).map((array) => Buffer.from(array));
 const maybe = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined });
 
-/** What is defined of an object alone: `undefined` is absent. */
+/** The defined properties of an object. */
 function defined<T extends object>(value: T): T {
   const entries = Object.entries(value).filter(([, one]) => one !== undefined);
   return Object.fromEntries(entries) as T; // of what is optional
@@ -57,7 +57,7 @@ function parsed(uri: string): ReturnType<typeof parseUri> | undefined {
   }
 }
 
-test('is read as what it was written from', () => {
+test('is parsed to what it was formatted from', () => {
   const property = fc.property(tokens, objects, (token, object) => {
     const uri = formatUri(token, object);
     assert.match(uri, /^pkcs11:[\x21-\x7e]*$/);
@@ -94,7 +94,7 @@ test('is the same with every byte escaped, and in any order', () => {
   holds(property, 500);
 });
 
-test('that is none has one kind of failure, which repeats nothing of it', () => {
+test('has one kind of failure when invalid, which does not quote it', () => {
   const characters = fc.constantFrom(
     '%',
     '%4',
@@ -138,7 +138,7 @@ test('that is none has one kind of failure, which repeats nothing of it', () => 
   holds(property, 3000);
 });
 
-test('is refused with an attribute twice, an unknown one, a bad escape or a reserved character', () => {
+test('is refused with a duplicate or unknown attribute, a bad escape or a reserved character', () => {
   const names = ['token', 'manufacturer', 'model', 'serial', 'object', 'id'];
   const property = fc.property(
     fc.constantFrom(...names),
@@ -158,7 +158,7 @@ test('is refused with an attribute twice, an unknown one, a bad escape or a rese
   holds(property, 300);
 });
 
-test('takes a slot of up to 15 digits, which a number holds exactly', () => {
+test('accepts a slot of up to 15 digits, which a number represents exactly', () => {
   assert.is(parseUri('pkcs11:slot-id=999999999999999').tokenSelector.slotId, 999_999_999_999_999);
   for (const slot of ['1000000000000000', '9007199254740993', '', '0x0', '-1', '1.0', '1e3', '٣']) {
     assert.is(parsed(`pkcs11:slot-id=${encodeURIComponent(slot)}`), undefined, slot);

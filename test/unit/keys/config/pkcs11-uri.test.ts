@@ -14,7 +14,7 @@ function refused(text: string): string {
   throw new Error(`${text} was taken`);
 }
 
-test('reads every attribute that selects something', () => {
+test('parses every attribute that selects an object', () => {
   const path = 'token=The%20Token;manufacturer=m%c3%bc;model=x;serial=01;slot-id=7';
   const uri = parseUri(`pkcs11:${path};object=device%20id;id=%00%ff;type=private`);
   assert.equal(uri.tokenSelector, {
@@ -77,12 +77,12 @@ const bad = [
   'pkcs11:object=a?pin-value=%FF',
 ];
 
-test('takes what RFC 7512 allows and refuses the rest', () => {
+test('accepts what RFC 7512 allows and refuses the rest', () => {
   for (const text of good) assert.not.throws(() => parseUri(text), undefined, text);
   for (const text of bad) refused(text);
 });
 
-test('reads where the PIN is, in every form of a file', () => {
+test('parses the location of the PIN, in every form of a file', () => {
   const pin = (query: string) => parseUri(`pkcs11:?${query}`).pin;
   assert.equal(pin('pin-value=12%2634'), { kind: 'value', value: '12&34' });
   for (const form of ['/run/pin', 'file:/run/pin', 'file:///run/pin', 'file://localhost/run/pin']) {
@@ -91,7 +91,7 @@ test('reads where the PIN is, in every form of a file', () => {
   assert.is(parseUri('pkcs11:').pin, undefined);
 });
 
-test('never repeats what may be a PIN', () => {
+test('never quotes what may be a PIN', () => {
   for (const text of [
     'pkcs11:?pin-value=secret%zz',
     'pkcs11:?pin-value=secret&pin-source=/secret',
@@ -108,7 +108,7 @@ test('never repeats what may be a PIN', () => {
   }
 });
 
-test('writes a URI that selects the same and has no query', () => {
+test('formats a URI that selects the same and has no query', () => {
   const text = 'pkcs11:slot-id=0;token=a%20b;object=%C3%BC;id=%01%FE;type=private?pin-value=1234';
   const { tokenSelector, objectSelector } = parseUri(text);
   const written = formatUri(tokenSelector, objectSelector);

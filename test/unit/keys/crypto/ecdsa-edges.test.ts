@@ -1,4 +1,4 @@
-/** Signatures over digests at the edges of what there is: numbers at the order, digests that are zero. */
+/** Signatures over digests at edge cases: numbers at the order, digests of zero. */
 import {
   createHash,
   createPrivateKey,
@@ -39,7 +39,7 @@ function numberOf(bytes: Buffer): bigint {
 }
 
 for (const [algorithm, namedCurve, size, order] of curves) {
-  test(`of ${algorithm} are refused when a number is zero, the order or above it`, () => {
+  test(`of ${algorithm} are refused when a number is zero, or at or above the order`, () => {
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve });
     const digest = randomBytes(size);
     const good = signDigest(algorithm, privateKey, digest);
@@ -64,7 +64,7 @@ for (const [algorithm, namedCurve, size, order] of curves) {
   });
 }
 
-test('are those of digests that are zero, the order, or as large as can be', () => {
+test('are valid for digests of zero, of the order, and of the largest value', () => {
   for (const [algorithm, namedCurve, size, order] of curves) {
     const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve });
     for (const digest of [Buffer.alloc(size), bytesOf(order, size), Buffer.alloc(size, 0xff)]) {
@@ -76,7 +76,7 @@ test('are those of digests that are zero, the order, or as large as can be', () 
   }
 });
 
-test('are verified where the two points that are added are the same, or each other’s opposite', () => {
+test('are verified where the two added points are equal, or opposite', () => {
   // a digest e and a number r with e/r = d or -d: then (e/r)·G is Q or -Q
   const [[algorithm, , size, order]] = curves as [(typeof curves)[number]];
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
@@ -106,7 +106,7 @@ function power(base: bigint, exponent: bigint, modulus: bigint): bigint {
   return result;
 }
 
-test('have another nonce each time, and what OpenSSL verifies', () => {
+test('have a new nonce each time, and OpenSSL verifies them', () => {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'secp521r1' });
   const message = randomBytes(50);
   const seen = new Set<string>();
@@ -122,7 +122,7 @@ test('have another nonce each time, and what OpenSSL verifies', () => {
   assert.is(seen.size, 12);
 });
 
-test('are made by keys whose number has zeros at its beginning', () => {
+test('are valid for keys whose number has leading zeros', () => {
   const short = createPrivateKey({
     key: Buffer.concat([
       Buffer.from('30310201010420', 'hex'),

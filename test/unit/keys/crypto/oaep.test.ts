@@ -1,4 +1,4 @@
-/** What OAEP hides, whichever side removes the padding: OpenSSL for keys in files, the service for keys in tokens. */
+/** Decryption with OAEP, whichever side removes the padding: OpenSSL for keys in files, the service for keys in tokens. */
 import {
   constants,
   createHash,
@@ -15,7 +15,7 @@ const test = suite('OAEP');
 const size = 256;
 const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 8 * size });
 
-/** How a block differs from what RFC 8017 7.1.1 says. */
+/** How a block differs from RFC 8017 7.1.1. */
 interface Fault {
   readonly first?: number;
   readonly hash?: string;
@@ -42,7 +42,7 @@ function mgf1(hash: string, seed: Buffer, length: number): Buffer {
   return Buffer.concat(blocks).subarray(0, length);
 }
 
-/** A block, before it is encrypted, made as the RFC says but for the fault. */
+/** A block before encryption, built according to the RFC except for the fault. */
 function blockOf(message: Buffer, fault: Fault = {}): Buffer {
   const { first = 0, hash = 'sha256', maskHash = hash, label = '', zeros = 0, mark = 1 } = fault;
   const labelHash = createHash(hash).update(label).digest();
@@ -54,24 +54,24 @@ function blockOf(message: Buffer, fault: Fault = {}): Buffer {
   return Buffer.concat([Buffer.of(first), xor(seed, mgf1(maskHash, masked, seed.length)), masked]);
 }
 
-/** The plaintext of a block, by either of the two that take the padding off. */
+/** The plaintext of a block, from both implementations that remove the padding. */
 function openings(block: Buffer): readonly (Buffer | undefined)[] {
   const key = { key: publicKey, padding: constants.RSA_NO_PADDING };
   return [unpadOaep(block), openOaep(privateKey, publicEncrypt(key, block))];
 }
 
-test('hides messages of every length that fits', () => {
+test('decrypts messages of every length that fits', () => {
   for (const length of [0, 1, 31, 189, 190]) {
     const message = randomBytes(length);
     assert.equal(openings(blockOf(message)), [message, message], `${length} bytes`);
   }
-  // what begins or ends as padding does
+  // messages that begin or end like padding
   for (const message of [Buffer.alloc(10), Buffer.of(1, 1, 0), Buffer.of(0, 1)]) {
     assert.equal(openings(blockOf(message)), [message, message]);
   }
 });
 
-test('hides nothing where any part of the padding is wrong', () => {
+test('fails where any part of the padding is wrong', () => {
   const message = randomBytes(20);
   const faults: readonly (readonly [string, Fault])[] = [
     ['SHA-1', { hash: 'sha1' }],
@@ -90,7 +90,7 @@ test('hides nothing where any part of the padding is wrong', () => {
   }
 });
 
-test('hides nothing in a block of which one bit changed', () => {
+test('fails for a block in which one bit changed', () => {
   const message = randomBytes(20);
   for (let at = 1; at < size; at += 7) {
     const block = blockOf(message);
@@ -99,7 +99,7 @@ test('hides nothing in a block of which one bit changed', () => {
   }
 });
 
-test('is taken off by a private key alone', () => {
+test('is removed by a private key only', () => {
   const key = { key: privateKey, padding: constants.RSA_PKCS1_PADDING };
   const signed = privateEncrypt(key, Buffer.from('signed'));
   assert.is(openOaep(privateKey, signed), undefined);

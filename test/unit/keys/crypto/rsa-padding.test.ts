@@ -9,7 +9,7 @@ const test = suite('padding of RSA signatures');
 const bits = 2048;
 const hashes = ['sha256', 'sha384', 'sha512'] as const;
 
-test('of PSS fits its own digest and hash, with a salt that is fresh', () => {
+test('of PSS verifies with its own digest and hash, and has a new salt each time', () => {
   for (const name of hashes) {
     const digest = createHash(name).update('message').digest();
     const encodings = Array.from({ length: 4 }, () => encodePss(name, digest, bits));
@@ -45,7 +45,7 @@ test('of PSS is refused when it is too short for a hash and a salt', () => {
   }
 });
 
-test('is looked for in a signature as long as the modulus alone', () => {
+test('is refused without an error for wrong signatures of any length', () => {
   const pair = generateKeyPairSync('rsa', { modulusLength: bits });
   const spki = pair.publicKey.export({ type: 'spki', format: 'der' });
   for (const family of ['rsa-pkcs1', 'rsa-pss'] as const) {
@@ -63,7 +63,7 @@ test('is looked for in a signature as long as the modulus alone', () => {
   }
 });
 
-test('is nothing that a MAC has, which is the same by all of its bytes', () => {
+test('does not exist for a MAC, which is compared in all of its bytes', () => {
   const mac = randomBytes(32);
   assert.is(sameMac(mac, Buffer.from(mac)), true);
   assert.is(sameMac(mac, mac.subarray(0, 31)), false);

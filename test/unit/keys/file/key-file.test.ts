@@ -62,9 +62,9 @@ test('is read as it was written', () => {
     assert.equal(key?.export(), material);
     const { usages, origin, exportable, exportDerived, created } = one;
     const { algorithm } = header;
-    const said = { id, algorithm, usages, origin, exportable, exportDerived, created };
+    const declared = { id, algorithm, usages, origin, exportable, exportDerived, created };
     const ever = { kind: 'symmetric', store: 'file', state: 'ok', spki: undefined };
-    assert.equal(info, { ...said, ...ever });
+    assert.equal(info, { ...declared, ...ever });
   }
   const made = formatKeyFile({ ...header, algorithm: 'ec-p384' }, pkcs8);
   const { info } = parseKeyFile(path, id, made);
@@ -72,7 +72,7 @@ test('is read as it was written', () => {
   assert.equal(info.spki, pair.publicKey.export({ type: 'spki', format: 'der' }));
 });
 
-test('holds the material after one line of JSON that has none of it', () => {
+test('contains the material after one line of JSON without any of it', () => {
   const content = formatKeyFile(header, material);
   assert.equal(content.subarray(content.indexOf('\n') + 1), material);
   const line = content.subarray(0, content.indexOf('\n')).toString();
@@ -81,7 +81,7 @@ test('holds the material after one line of JSON that has none of it', () => {
   }
 });
 
-test('allows nothing that it does not say', () => {
+test('allows nothing that its header does not list', () => {
   for (const value of [undefined, null, 'true', 1, {}]) {
     const content = altered({ exportable: value, export_derived: value });
     const { info } = parseKeyFile(path, id, content);
@@ -89,7 +89,7 @@ test('allows nothing that it does not say', () => {
   }
 });
 
-test('is damaged where any part of it is not what it should be', () => {
+test('is corrupted where any part of it is invalid', () => {
   const whole = formatKeyFile(header, material);
   const changed = Buffer.from(material);
   changed[0] = (changed[0] ?? 0) ^ 1;
@@ -135,12 +135,12 @@ test('is damaged where any part of it is not what it should be', () => {
   }
 });
 
-test('of a newer version is not damaged but unusable', () => {
+test('of a newer version is not corrupted but unusable', () => {
   const error = failure(altered({ version: 2, algorithm: 'quantum' }));
   assert.instance(error, UnusableFile);
 });
 
-test('is never quoted by the failure to read it', () => {
+test('is never quoted in the error of reading it', () => {
   const secret = 'SECRET-SECRET-SECRET';
   for (const content of [Buffer.from(`{${secret}\n`), altered({}, Buffer.from(secret))]) {
     assert.not.match(failure(content).message, secret);

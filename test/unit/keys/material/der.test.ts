@@ -11,7 +11,7 @@ const test = suite('DER of keys');
 
 const bytes = (constraints?: fc.IntArrayConstraints) =>
   fc.uint8Array(constraints).map((array) => Buffer.from(array));
-/** Long enough for every form of a length that is written. */
+/** Long enough for every length encoding that occurs. */
 const contents = fc.oneof(
   { weight: 8, arbitrary: bytes({ maxLength: 40 }) },
   { weight: 1, arbitrary: fc.integer({ min: 120, max: 300 }).map((size) => Buffer.alloc(size, 7)) },
@@ -46,7 +46,7 @@ test('is read as it was written', () => {
   holds(property, 300);
 });
 
-test('is refused whole when it is cut short, followed by more, or no SEQUENCE', () => {
+test('is refused when it is truncated, followed by more, or not a SEQUENCE', () => {
   const property = fc.property(elements, fc.nat(), tag, (all, cut, type) => {
     const body = all.map(([one, value]) => tlv(one, value));
     if (Buffer.concat(body).length > 0xffff) return;
@@ -62,7 +62,7 @@ test('is refused whole when it is cut short, followed by more, or no SEQUENCE', 
   holds(property, 300);
 });
 
-test('that is none has no failure but its own', () => {
+test('fails only with its own error when invalid', () => {
   const property = fc.property(bytes({ maxLength: 80 }), fc.boolean(), (noise, isSequence) => {
     const der = isSequence ? tlv(tags.sequence, noise) : noise;
     isTypeError(() => members(der));
@@ -73,7 +73,7 @@ test('that is none has no failure but its own', () => {
   holds(property, 2000);
 });
 
-test('is read with lengths of up to four bytes, and of no indefinite form', () => {
+test('is read with lengths of up to four bytes, and not in the indefinite form', () => {
   const one = Buffer.of(0x02, 1, 5);
   for (const length of [[3], [0x81, 3], [0x82, 0, 3], [0x83, 0, 0, 3], [0x84, 0, 0, 0, 3]]) {
     const [element, ...others] = members(Buffer.concat([Buffer.of(0x30, ...length), one]));
@@ -87,7 +87,7 @@ test('is read with lengths of up to four bytes, and of no indefinite form', () =
     );
     assert.ok(isTypeError(() => members(tlv(0x30, der))) || der[1] === 0x02);
   }
-  // the length of which would be 0x80, and one that says so in the shortest form of BER alone
+  // its length would be 0x80; and one with the shortest form that only BER allows
   const long = tlv(0x04, Buffer.alloc(126));
   assert.is(long.length, 128);
   assert.ok(isTypeError(() => members(Buffer.concat([Buffer.of(0x30, 0x80), long]))));
@@ -97,7 +97,7 @@ test('is read with lengths of up to four bytes, and of no indefinite form', () =
   }
 });
 
-test('has elements of the tag that is wanted, and strings of whole bytes', () => {
+test('has elements of the expected tag, and strings of whole bytes', () => {
   const element = { tag: tags.octets, bytes: Buffer.of(1, 2) };
   assert.equal(content(element, tags.octets), Buffer.of(1, 2));
   assert.ok(isTypeError(() => content(element, tags.bits)));
@@ -107,14 +107,14 @@ test('has elements of the tag that is wanted, and strings of whole bytes', () =>
   assert.ok(isTypeError(() => wholeBits(Buffer.alloc(0))));
 });
 
-/** A number of a signature, which is not 0: of every length, with zeros and high bits at its beginning. */
+/** A number of a signature, other than 0: of every length, with leading zeros and high bits. */
 const half = (size: number) =>
   fc
     .tuple(fc.nat({ max: size - 1 }), bytes({ minLength: size, maxLength: size }))
     .map(([zeros, value]) => Buffer.concat([Buffer.alloc(zeros), value]).subarray(0, size))
     .filter((number) => number.some((byte) => byte !== 0));
 
-test('of an ECDSA signature is the same two numbers, whatever their size', () => {
+test('of an ECDSA signature contains the same two numbers, whatever their size', () => {
   for (const size of [32, 48, 66]) {
     const property = fc.property(half(size), half(size), (r, s) => {
       const raw = Buffer.concat([r, s]);

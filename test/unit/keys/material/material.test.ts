@@ -39,14 +39,14 @@ for (const namedCurve of ['prime256v1', 'secp384r1', 'secp521r1']) {
   });
 }
 
-test('takes RSA and Ed25519 keys whose parts fit', () => {
+test('accepts consistent RSA and Ed25519 keys', () => {
   const rsa = generateKeyPairSync('rsa', { modulusLength: 2048, publicExponent: 3 });
   assert.is(parseMaterial('pkcs8', derOf(rsa.privateKey), undefined).algorithm, 'rsa-2048');
   const { privateKey } = generateKeyPairSync('ed25519');
   assert.is(parseMaterial('pkcs8', derOf(privateKey), undefined).algorithm, 'ed25519');
 });
 
-test('refuses an RSA key with any part that does not fit, also where OpenSSL signs all the same', () => {
+test('refuses an RSA key with any inconsistent part, also where OpenSSL signs nevertheless', () => {
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const jwk = privateKey.export({ format: 'jwk' });
   const message = Buffer.from('m');
@@ -60,14 +60,14 @@ test('refuses an RSA key with any part that does not fit, also where OpenSSL sig
   }
 });
 
-test('refuses an RSA key whose primes are not those of its modulus, though all other parts fit', () => {
+test('refuses an RSA key whose primes are not the factors of its modulus, though all other parts are consistent', () => {
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const jwk = privateKey.export({ format: 'jwk' });
   const number = (part: string | undefined) =>
     BigInt(`0x${Buffer.from(part ?? '', 'base64url').toString('hex')}`);
   const [e, d, q] = [jwk.e, jwk.d, jwk.q].map(number);
   assert.ok(e !== undefined && d !== undefined && q !== undefined);
-  // a wrong prime to which the exponents fit
+  // a wrong prime with matching exponents
   const p = [5n, 7n, 13n, 17n, 3n].find((one) => (d * e) % (one - 1n) === 1n && q % one !== 0n);
   assert.ok(p);
   const qi = [1n, 2n, 3n, 4n, 5n, 6n, 7n, 8n, 9n, 10n, 11n, 12n, 13n, 14n, 15n, 16n].find(

@@ -43,7 +43,7 @@ const sign = (key_id: string) => ({
   details: { key_id, mechanism: 'ed25519', derivation: '' },
 });
 
-test('writes the first decision at once and repeats as a count', () => {
+test('logs the first decision at once and repeats as a count', () => {
   const { audit, lines } = rig();
   for (let count = 0; count < 5; count++) audit.onDecision(call(1000), sign('a'), undefined);
   assert.is(lines.length, 1);
@@ -60,7 +60,7 @@ test('writes the first decision at once and repeats as a count', () => {
   assert.is(lines[1]?.[2]['repeats'], 4);
 });
 
-test('tells uids, ids and verdicts apart', () => {
+test('distinguishes uids, ids and verdicts', () => {
   const { audit, lines } = rig();
   const denied = new ServiceError('AccessDenied', 'no');
   audit.onDecision(call(1000), sign('a'), undefined);
@@ -71,7 +71,7 @@ test('tells uids, ids and verdicts apart', () => {
   audit[Symbol.dispose]();
 });
 
-test('writes a decision again at once when it was not repeated for a while', async () => {
+test('logs a decision at once again when it was not repeated for a while', async () => {
   const { audit, lines } = rig(20);
   audit.onDecision(call(1000), sign('a'), undefined);
   await new Promise((resolve) => setTimeout(resolve, 60));
@@ -81,7 +81,7 @@ test('writes a decision again at once when it was not repeated for a while', asy
   audit[Symbol.dispose]();
 });
 
-test('shows no secret that a detail of a decision holds', () => {
+test('logs no secret from a detail of a decision', () => {
   const { audit, lines } = rig();
   for (const [at, secret] of ['?9876', ';9876', '; 9876'].entries()) {
     const algorithm = `pkcs11:slot-id=0;object=device id${secret}`;
@@ -99,13 +99,13 @@ test('shows no secret that a detail of a decision holds', () => {
   audit[Symbol.dispose]();
 });
 
-test('writes what the caller did wrong as info, what went wrong here as error, a refusal not twice', () => {
+test('logs errors of the caller as info, its own failures as error, and a refusal only once', () => {
   const { audit, lines } = rig();
   audit.onFailure(call(1000), 'org.iotedge.Keys1.Sign', new ServiceError('NotFound', 'no key "a"'));
   const refusal = new ServiceError('AccessDenied', 'no');
   audit.onDecision(call(1000), sign('a'), refusal);
   audit.onFailure(call(1000), 'org.iotedge.Keys1.Sign', refusal);
-  // what another service refused us is no decision of ours
+  // a refusal by another service is not a decision of this one
   audit.onFailure(call(1000), 'org.iotedge.Keys1.Sign', new ServiceError('AccessDenied', 'theirs'));
   const cause = new Error('EIO');
   audit.onFailure(call(1000), 'org.iotedge.Keys1.Sign', new TypeError('broken', { cause }));
@@ -128,7 +128,7 @@ test('writes what the caller did wrong as info, what went wrong here as error, a
   audit[Symbol.dispose]();
 });
 
-test('keeps no more of a reason than anybody reads', () => {
+test('truncates a long reason', () => {
   const { audit, lines } = rig();
   const quoted = new ServiceError('InvalidArgs', `no option ${'x'.repeat(4 << 20)}`);
   audit.onFailure(call(1000), 'org.iotedge.Keys1.Sign', quoted);
@@ -136,7 +136,7 @@ test('keeps no more of a reason than anybody reads', () => {
   audit[Symbol.dispose]();
 });
 
-test('is not flooded by one caller with many ids, and still hears the others', () => {
+test('is not flooded by one caller with many ids, and still logs the others', () => {
   const { audit, lines } = rig();
   for (let count = 0; count < 10_000; count++)
     audit.onDecision(call(1000), sign(`k${count}`), undefined);
@@ -156,7 +156,7 @@ test('is not flooded by one caller with many ids, and still hears the others', (
   assert.ok(counts.some(([, , fields]) => fields['others'] === true));
 });
 
-test('hides no reason behind another one, and bounds what one caller makes up', () => {
+test('does not mix up reasons, and limits the number that one caller can cause', () => {
   const { audit, lines } = rig();
   const fail = (reason: string) =>
     audit.onFailure(call(1000), 'org.iotedge.Keys1.Sign', new ServiceError('Unavailable', reason));
@@ -174,7 +174,7 @@ test('hides no reason behind another one, and bounds what one caller makes up', 
   );
 });
 
-test('counts the calls that were lost with their callers', () => {
+test('counts the lost calls of disconnected callers', () => {
   const { audit, lines } = rig();
   for (let count = 0; count < 3; count++)
     audit.onLostCall('org.iotedge.Keys1.Sign', call(1000).caller);
@@ -190,7 +190,7 @@ test('counts the calls that were lost with their callers', () => {
   assert.is(lines[2]?.[2]['repeats'], 2);
 });
 
-test('writes why a decision failed, as a warning when what decides is broken', () => {
+test('logs why a decision failed, as a warning when the backend is broken', () => {
   const { audit, lines } = rig();
   const cause = new Error('ECONNREFUSED');
   audit.onDecision(call(1), sign('a'), new ServiceError('AccessDenied', 'no'));
@@ -213,7 +213,7 @@ test('writes why a decision failed, as a warning when what decides is broken', (
   audit[Symbol.dispose]();
 });
 
-test('tells actions apart, and names the id that each is about', () => {
+test('distinguishes actions, and names the id of each', () => {
   const { audit, lines } = rig();
   const decide = (action: string, details: Readonly<Record<string, string>>) =>
     audit.onDecision(call(1), { action, details }, undefined);
@@ -239,7 +239,7 @@ test('tells actions apart, and names the id that each is about', () => {
   audit[Symbol.dispose]();
 });
 
-test('writes of a failure whose it was, what was called and for how long, and a stack only of defects', () => {
+test('logs the caller, the method and the duration of a failure, and a stack only for defects', () => {
   const { audit, lines } = rig();
   const long = { ...call(1000), startedAt: performance.now() - 1e6 };
   const fail = (error: Error, on = long, message = 'org.iotedge.Keys1.Sign') =>
@@ -274,7 +274,7 @@ test('writes of a failure whose it was, what was called and for how long, and a 
   audit[Symbol.dispose]();
 });
 
-test('writes of a lost call whose it was, and of an error that is not declared which', () => {
+test('logs the caller of a lost call, and the undeclared error of a method', () => {
   const { audit, lines } = rig();
   audit.onLostCall('org.iotedge.Keys1.Sign', { ...call(1000).caller, pid: 77 });
   audit.onUndeclared(call(1001), new ServiceError('NotProvisioned', 'odd'));
@@ -299,7 +299,7 @@ test('writes of a lost call whose it was, and of an error that is not declared w
   audit[Symbol.dispose]();
 });
 
-test('writes every call where debug records are written, and none elsewhere', () => {
+test('logs every call at the debug level, and none otherwise', () => {
   const { lines, log } = rig();
   for (const writesDebug of [undefined, false, true]) {
     const audit = new Audit({ log: { ...log, ...(writesDebug !== undefined && { writesDebug }) } });

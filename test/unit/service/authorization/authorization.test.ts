@@ -29,23 +29,23 @@ function callOf(uid: number): CallContext {
   };
 }
 
-/** Notes what it is asked, and refuses. */
+/** Records the requests, and refuses them. */
 class Refusing implements AuthorizationBackend {
-  readonly asked: number[] = [];
+  readonly requested: number[] = [];
 
   decide(_question: AuthorizationRequest, call: CallContext): Promise<void> {
-    this.asked.push(call.caller.uid);
+    this.requested.push(call.caller.uid);
     return Promise.reject(new ServiceError('AccessDenied', 'no'));
   }
 }
 
-/** `at once`, or how the promise of a decision ends. */
+/** `at once`, or the outcome of the promise of a decision. */
 async function outcome(
   authorization: Authorization,
   uid: number,
-  asked = question,
+  requested = question,
 ): Promise<string> {
-  const decision = authorization.authorize(asked, callOf(uid));
+  const decision = authorization.authorize(requested, callOf(uid));
   if (decision === undefined) return 'at once';
   return decision.then(
     () => 'allowed',
@@ -53,7 +53,7 @@ async function outcome(
   );
 }
 
-test('lets root, the user of the service and a granted service do it without the backend being asked', async () => {
+test('allows root, the user of the service and a granted service without calling the backend', async () => {
   const backend = new Refusing();
   const grant = { user: 'iotedge-identity', actions: [question.action], match: { key_id: 'k' } };
   const granted = await RuleSet.fromGrants([], [grant], accounts);
@@ -61,16 +61,16 @@ test('lets root, the user of the service and a granted service do it without the
   assert.is(await outcome(authorization, 0), 'at once');
   assert.is(await outcome(authorization, 991), 'at once');
   assert.is(await outcome(authorization, 996), 'at once');
-  assert.equal(backend.asked, []);
+  assert.equal(backend.requested, []);
   const other = { ...question, details: { key_id: 'other' } };
   assert.is(await outcome(authorization, 996, other), 'AccessDenied');
   for (const uid of [1, 99, 990, 992, 1000]) {
     assert.is(await outcome(authorization, uid), 'AccessDenied', String(uid));
   }
-  assert.equal(backend.asked, [996, 1, 99, 990, 992, 1000]);
+  assert.equal(backend.requested, [996, 1, 99, 990, 992, 1000]);
 });
 
-test('takes the user of this process for the user of the service', async () => {
+test('treats the user of this process as the user of the service', async () => {
   const { getuid } = process;
   assert.ok(getuid);
   process.getuid = () => 4711;
@@ -83,7 +83,7 @@ test('takes the user of this process for the user of the service', async () => {
   }
 });
 
-test('of rules refuses what none of them covers', async () => {
+test('by rules refuses what none of them covers', async () => {
   const backend = new AclBackend(
     await RuleSet.fromAcl([{ user: 'iotedge-identity', actions: ['*.sign'] }], accounts),
   );

@@ -12,7 +12,7 @@ const test = suite('fair limiter');
 
 const limits: FairLimits = { perUid: 2, total: 4, slowPerUid: 1, slowTotal: 2 };
 
-/** Actions that end when they are told to, and the order in which they began. */
+/** Actions that end when they are released, and the order in which they began. */
 class Actions {
   readonly begun: string[] = [];
   readonly #limiter: FairLimiter;
@@ -22,7 +22,7 @@ class Actions {
     this.#limiter = new FairLimiter(fairLimits);
   }
 
-  /** Asks for a turn for an action of this name. */
+  /** Queues an action of this name. */
   ask(uid: number, name: string, { slow = false, signal = new AbortController().signal } = {}) {
     return this.#limiter.run({ uid, slow, signal }, () => {
       this.begun.push(name);
@@ -32,14 +32,14 @@ class Actions {
     });
   }
 
-  /** Ends it, and lets what waits for that begin. */
+  /** Ends it, and lets queued actions begin. */
   async end(name: string, error?: Error): Promise<void> {
     this.#ends.get(name)?.(error);
     await settled();
   }
 }
 
-/** Everything that follows without input has happened. */
+/** Resolves when everything that follows without input has happened. */
 function settled(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve);
@@ -49,7 +49,7 @@ function settled(): Promise<void> {
 const soon = <T>(promise: Promise<T>): Promise<T> =>
   deadline(5000, promise, 'the end of an action');
 
-test('lets as many of one uid run at once as one may have', async () => {
+test('runs up to the per-uid limit of actions of one uid at once', async () => {
   const actions = new Actions();
   for (const name of ['a', 'b', 'c', 'd']) void actions.ask(1, name);
   await settled();
@@ -61,7 +61,7 @@ test('lets as many of one uid run at once as one may have', async () => {
   assert.equal(actions.begun, ['a', 'b', 'c', 'd']);
 });
 
-test('lets as many run at once as all may have, and gives free places to the uids in turn', async () => {
+test('runs up to the total limit at once, and gives free slots to the uids round-robin', async () => {
   const actions = new Actions({ ...limits, total: 2 });
   for (const at of [1, 2, 3, 4, 5]) void actions.ask(1, `1-${at}`);
   for (const at of [1, 2]) void actions.ask(2, `2-${at}`);
@@ -71,7 +71,7 @@ test('lets as many run at once as all may have, and gives free places to the uid
   assert.equal(actions.begun.slice(2), ['1-3', '2-1', '1-4', '2-2']);
 });
 
-test('lets few wait for a person, of one uid and in all, and others pass them', async () => {
+test('limits interactive actions, of one uid and in all, and lets others pass them', async () => {
   const actions = new Actions();
   void actions.ask(1, 'slow 1', { slow: true });
   void actions.ask(1, 'slow 2', { slow: true });
@@ -91,7 +91,7 @@ test('lets few wait for a person, of one uid and in all, and others pass them', 
   assert.equal(actions.begun.slice(4), ['slow 4', 'slow 2']);
 });
 
-test('gives back the place of an action that fails', async () => {
+test('releases the slot of an action that fails', async () => {
   const actions = new Actions({ ...limits, perUid: 1, slowPerUid: 1 });
   const failed = actions.ask(1, 'a', { slow: true }).catch((error: unknown) => error);
   void actions.ask(1, 'b', { slow: true });
@@ -101,7 +101,7 @@ test('gives back the place of an action that fails', async () => {
   assert.equal(actions.begun, ['a', 'b']);
 });
 
-test('never runs what was cancelled before its turn, and leaves alone what runs', async () => {
+test('never runs an action that was cancelled in the queue, and does not touch running ones', async () => {
   const actions = new Actions({ ...limits, perUid: 1 });
   const leaving = new AbortController();
   const { signal } = leaving;
@@ -120,7 +120,7 @@ test('never runs what was cancelled before its turn, and leaves alone what runs'
   assert.equal(actions.begun, ['a', 'c']);
 });
 
-test('has two questions to polkit for a uid and eight in all, half of them to people', () => {
+test('allows two polkit requests of a uid and eight in all, half of them interactive', () => {
   assert.equal(checkLimits, { perUid: 2, total: 8, slowPerUid: 1, slowTotal: 4 });
 });
 

@@ -17,10 +17,10 @@ interface Check {
   readonly question: AuthorizationRequest;
   readonly sender: string;
   readonly options: CheckOptions;
-  readonly answer: (answer: PolkitResult | Error) => void;
+  readonly respond: (response: PolkitResult | Error) => void;
 }
 
-/** polkit in the hands of the test: every question waits until it is answered here. */
+/** A fake polkit: every request waits until the test responds. */
 class Authority implements PolkitClient {
   readonly checks: Check[] = [];
   change: () => void = () => undefined;
@@ -40,13 +40,13 @@ class Authority implements PolkitClient {
   ): Promise<PolkitResult> {
     this.mostInFlight = Math.max(this.mostInFlight, ++this.inFlight);
     return new Promise<PolkitResult>((resolve, reject) => {
-      const answer = (value: PolkitResult | Error): void => {
+      const respond = (value: PolkitResult | Error): void => {
         if (value instanceof Error) reject(value);
         else resolve(value);
       };
       options.signal.addEventListener('abort', () => reject(new ServiceError('Cancelled', 'gone')));
-      this.checks.push({ question, sender, options, answer });
-      if (this.auto !== undefined) answer(this.auto);
+      this.checks.push({ question, sender, options, respond });
+      if (this.auto !== undefined) respond(this.auto);
     }).finally(() => this.inFlight--);
   }
 }
@@ -65,7 +65,7 @@ class Rig {
     });
   }
 
-  /** `at once`, `allowed` after a question, or the code of the refusal. */
+  /** `at once`, `allowed` after a request, or the code of the refusal. */
   async ask(call: CallContext, question = sign('a')): Promise<string> {
     try {
       const decision = this.backend.decide(question, call);
@@ -101,12 +101,12 @@ async function settle(): Promise<void> {
   await new Promise((resolve) => setImmediate(resolve));
 }
 
-test('uses a yes again for ten seconds, counted from the question', async () => {
+test('caches a positive verdict for ten seconds from the request', async () => {
   const rig = new Rig();
   const first = rig.ask(call());
   await settle();
   rig.now = 4000;
-  rig.authority.checks[0]?.answer('yes');
+  rig.authority.checks[0]?.respond('yes');
   assert.is(await first, 'allowed');
   rig.now = 9999;
   assert.is(await rig.ask(call()), 'at once');
@@ -115,7 +115,7 @@ test('uses a yes again for ten seconds, counted from the question', async () => 
   assert.is(await rig.ask(call()), 'allowed');
 });
 
-test('uses a no again for one second', async () => {
+test('caches a negative verdict for one second', async () => {
   const rig = new Rig();
   rig.authority.auto = 'no';
   assert.is(await rig.ask(call()), 'AccessDenied');
@@ -127,7 +127,7 @@ test('uses a no again for one second', async () => {
   assert.is(await rig.ask(call()), 'allowed');
 });
 
-test('keeps nothing when it is told to keep nothing', async () => {
+test('caches nothing when the cache is disabled', async () => {
   const rig = new Rig(0);
   rig.authority.auto = 'yes';
   await rig.ask(call());
@@ -135,14 +135,14 @@ test('keeps nothing when it is told to keep nothing', async () => {
   assert.is(rig.authority.checks.length, 2);
 });
 
-test('keeps no answer that a person gave or that polkit calls temporary', async () => {
+test('does not cache an interactive verdict, or one that polkit marks as temporary', async () => {
   const rig = new Rig();
   rig.authority.auto = 'yes-once';
   await rig.ask(call());
   assert.is(await rig.ask(call()), 'allowed');
 });
 
-test('asks anew for another connection, another key, another action', async () => {
+test('sends a new request for another connection, another key, another action', async () => {
   const rig = new Rig();
   rig.authority.auto = 'yes';
   await rig.ask(call());
@@ -151,7 +151,7 @@ test('asks anew for another connection, another key, another action', async () =
   assert.is(await rig.ask(call(), { ...sign('a'), action: 'org.iotedge.keys1.verify' }), 'allowed');
 });
 
-test('forgets what it knew of a connection that left, and all of it on a change', async () => {
+test('evicts the verdicts of a connection that disconnected, and all of them on a change', async () => {
   const rig = new Rig();
   rig.authority.auto = 'yes';
   await rig.ask(call());
@@ -163,50 +163,50 @@ test('forgets what it knew of a connection that left, and all of it on a change'
   assert.is(await rig.ask(call(':1.2')), 'allowed');
 });
 
-test('does not keep an answer that is older than a change', async () => {
+test('does not cache a verdict that is older than a change', async () => {
   const rig = new Rig();
   const first = rig.ask(call());
   await settle();
   rig.authority.change();
-  rig.authority.checks[0]?.answer('yes');
+  rig.authority.checks[0]?.respond('yes');
   assert.is(await first, 'allowed');
   rig.authority.auto = 'no';
   assert.is(await rig.ask(call()), 'AccessDenied');
 });
 
-test('asks once for many calls with the same question', async () => {
+test('sends one request for many calls with the same question', async () => {
   const rig = new Rig();
   const calls = Array.from({ length: 20 }, () => rig.ask(call()));
   await settle();
   assert.is(rig.authority.checks.length, 1);
-  rig.authority.checks[0]?.answer('no');
+  rig.authority.checks[0]?.respond('no');
   assert.equal(new Set(await Promise.all(calls)), new Set(['AccessDenied']));
 });
 
-test('has two questions of a uid under way and eight in all, uid by uid', async () => {
+test('has two pending requests of a uid and eight in all, round-robin by uid', async () => {
   const rig = new Rig();
-  const asked: Promise<string>[] = [];
+  const pending: Promise<string>[] = [];
   for (const uid of [1, 2, 3, 4, 5, 6]) {
     for (let key = 0; key < 10; key++)
-      asked.push(rig.ask(call(`:1.${uid}`, { uid }), sign(`k${key}`)));
+      pending.push(rig.ask(call(`:1.${uid}`, { uid }), sign(`k${key}`)));
   }
   await settle();
   const senders = (): string[] => rig.authority.checks.map(({ sender }) => sender);
   const expected = [1, 2, 3, 4].flatMap((uid) => [`:1.${uid}`, `:1.${uid}`]);
   assert.equal(senders().sort(), expected);
   for (let turn = 0; turn < 6; turn++) {
-    rig.authority.checks[turn]?.answer('yes');
+    rig.authority.checks[turn]?.respond('yes');
     await settle();
   }
   assert.equal(senders().slice(8), [':1.1', ':1.5', ':1.2', ':1.6', ':1.3', ':1.1']);
   rig.authority.auto = 'yes';
-  for (const check of rig.authority.checks) check.answer('yes');
-  await Promise.all(asked);
+  for (const check of rig.authority.checks) check.respond('yes');
+  await Promise.all(pending);
   assert.is(rig.authority.mostInFlight, 8);
   assert.is(rig.authority.checks.length, 60);
 });
 
-test('needs the permission of the caller to ask a person', async () => {
+test('requires the flag of the caller for an interactive request', async () => {
   const rig = new Rig();
   rig.authority.auto = 'challenge';
   assert.is(await rig.ask(call()), 'InteractiveAuthorizationRequired');
@@ -216,56 +216,56 @@ test('needs the permission of the caller to ask a person', async () => {
   );
 });
 
-test('asks a person with five minutes to answer and uses the answer once', async () => {
+test('allows five minutes for an interactive request and uses its verdict once', async () => {
   const rig = new Rig();
   const first = rig.ask(call(':1.1', { interactive: true }));
   await settle();
   const plain = rig.authority.checks[0];
   assert.equal([plain?.options.interactive, plain?.options.timeoutMs], [false, 20_000]);
-  plain?.answer('challenge');
+  plain?.respond('challenge');
   await settle();
   const prompt = rig.authority.checks[1];
   assert.equal([prompt?.options.interactive, prompt?.options.timeoutMs], [true, 300_000]);
-  prompt?.answer('yes');
+  prompt?.respond('yes');
   assert.is(await first, 'allowed');
   rig.authority.auto = 'challenge';
   assert.is(await rig.ask(call(':1.1')), 'InteractiveAuthorizationRequired');
 });
 
-test('takes a challenge after a person was asked as a no', async () => {
+test('treats a challenge in an interactive request as a refusal', async () => {
   const rig = new Rig();
   rig.authority.auto = 'challenge';
   assert.is(await rig.ask(call(':1.1', { interactive: true })), 'AccessDenied');
 });
 
-test('asks nothing about a question for which a person is being asked', async () => {
+test('sends no other request for a question that is pending interactively', async () => {
   const rig = new Rig();
   const first = rig.ask(call(':1.1', { interactive: true }));
   await settle();
-  rig.authority.checks[0]?.answer('challenge');
+  rig.authority.checks[0]?.respond('challenge');
   await settle();
   assert.is(await rig.ask(call(':1.1')), 'InteractiveAuthorizationRequired');
   assert.is(rig.authority.checks.length, 2);
-  rig.authority.checks[1]?.answer('no');
+  rig.authority.checks[1]?.respond('no');
   assert.is(await first, 'AccessDenied');
   rig.authority.auto = 'yes';
   assert.is(await rig.ask(call(':1.1')), 'allowed', 'the person has answered');
 });
 
-test('asks polkit again after a change, while a person thinks', async () => {
+test('sends a new request after a change during an interactive request', async () => {
   const rig = new Rig();
   const first = rig.ask(call(':1.1', { interactive: true }));
   await settle();
-  rig.authority.checks[0]?.answer('challenge');
+  rig.authority.checks[0]?.respond('challenge');
   await settle();
   rig.authority.change();
   rig.authority.auto = 'yes';
   assert.is(await rig.ask(call(':1.1')), 'allowed');
-  rig.authority.checks[1]?.answer('no');
+  rig.authority.checks[1]?.respond('no');
   assert.is(await first, 'AccessDenied');
 });
 
-test('asks four people at a time, one for a uid, and the next when one has answered', async () => {
+test('has four pending interactive requests, one of a uid, and sends the next when one ends', async () => {
   const rig = new Rig();
   rig.authority.auto = 'challenge';
   const calls = [1, 2, 3, 4, 5, 6].flatMap((uid) =>
@@ -277,21 +277,21 @@ test('asks four people at a time, one for a uid, and the next when one has answe
     rig.authority.auto = options.interactive ? undefined : 'challenge';
     return check(question, sender, options);
   };
-  const answered = new Set<Check>();
+  const completed = new Set<Check>();
   for (let turn = 0; turn < 12; turn++) {
     await settle();
-    const open = prompts().filter((prompt) => !answered.has(prompt));
+    const open = prompts().filter((prompt) => !completed.has(prompt));
     const senders = open.map(({ sender }) => sender);
     const left = [1, 2, 3, 4, 5, 6].filter((uid) => {
-      const done = [...answered].filter(({ sender }) => sender === `:1.${uid}`);
+      const done = [...completed].filter(({ sender }) => sender === `:1.${uid}`);
       return done.length < 2;
     });
     assert.is(open.length, Math.min(4, left.length));
     assert.is(new Set(senders).size, senders.length, senders.join());
     const [next] = open;
     assert.ok(next);
-    answered.add(next);
-    next.answer('yes');
+    completed.add(next);
+    next.respond('yes');
   }
   assert.equal(
     await Promise.all(calls),
@@ -299,7 +299,7 @@ test('asks four people at a time, one for a uid, and the next when one has answe
   );
 });
 
-test('answers plain questions while people think', async () => {
+test('processes plain requests while interactive ones are pending', async () => {
   const rig = new Rig();
   const prompts = [1, 2, 3, 4, 5, 6, 7, 8, 9].map((uid) =>
     rig.ask(call(`:1.${uid}`, { uid, interactive: true })),
@@ -307,17 +307,17 @@ test('answers plain questions while people think', async () => {
   rig.authority.auto = 'challenge';
   await settle();
   rig.authority.auto = undefined;
-  for (const { options, answer } of rig.authority.checks) {
-    if (!options.interactive) answer('challenge');
+  for (const { options, respond } of rig.authority.checks) {
+    if (!options.interactive) respond('challenge');
   }
   await settle();
   rig.authority.auto = 'yes';
   assert.is(await rig.ask(call(':1.1', { uid: 1 }), sign('other')), 'allowed');
-  for (const { answer } of rig.authority.checks) answer('no');
+  for (const { respond } of rig.authority.checks) respond('no');
   await Promise.all(prompts);
 });
 
-test('gives up when the caller leaves, waiting or asked about', async () => {
+test('cancels when the caller disconnects, queued or pending', async () => {
   const rig = new Rig();
   const abort = new AbortController();
   const keys = ['a', 'b', 'c'];
@@ -330,7 +330,7 @@ test('gives up when the caller leaves, waiting or asked about', async () => {
   assert.is(await rig.ask(call(':1.2')), 'allowed');
 });
 
-test('does not act on a yes for a caller that left meanwhile', async () => {
+test('does not act on a positive verdict for a caller that disconnected meanwhile', async () => {
   const rig = new Rig();
   const abort = new AbortController();
   rig.authority.auto = 'yes';
@@ -340,7 +340,7 @@ test('does not act on a yes for a caller that left meanwhile', async () => {
   assert.is(await rig.ask(call(':1.1')), 'allowed');
 });
 
-test('denies when polkit fails in any way, and asks again the next time', async () => {
+test('denies when polkit fails in any way, and sends a new request the next time', async () => {
   const rig = new Rig();
   const failures = [
     new ServiceError('Unavailable', 'not there'),
@@ -356,7 +356,7 @@ test('denies when polkit fails in any way, and asks again the next time', async 
   assert.is(await rig.ask(call()), 'allowed');
 });
 
-/** The refusal of a question. */
+/** The refusal of a request. */
 async function refusal(rig: Rig, question: AuthorizationRequest): Promise<ServiceError> {
   try {
     await rig.backend.decide(question, call());
@@ -367,7 +367,7 @@ async function refusal(rig: Rig, question: AuthorizationRequest): Promise<Servic
   throw new TypeError('it was allowed');
 }
 
-test('says what is not allowed and why, and what went wrong', async () => {
+test('reports what is not allowed and why, and what failed', async () => {
   const rig = new Rig();
   rig.authority.auto = 'no';
   const details = { key_id: 'k', derivation: '', exportable: 'false', usages: 'u'.repeat(200) };
@@ -386,7 +386,7 @@ test('says what is not allowed and why, and what went wrong', async () => {
   assert.is(odd.message, 'a.c is not allowed: polkit gave no usable answer');
 });
 
-test('listens for changes once', async () => {
+test('subscribes to changes once', async () => {
   const rig = new Rig();
   rig.authority.auto = 'yes';
   let times = 0;
@@ -399,7 +399,7 @@ test('listens for changes once', async () => {
   assert.is(times, 1);
 });
 
-test('asks nothing for a caller that has left, and holds no place for it', async () => {
+test('sends no request for a caller that has disconnected, and holds no slot for it', async () => {
   const rig = new Rig();
   const abort = new AbortController();
   const first = ['a', 'b', 'c'].map((key) => rig.ask(call(':1.1', { abort }), sign(key)));
@@ -412,25 +412,25 @@ test('asks nothing for a caller that has left, and holds no place for it', async
   await settle();
   assert.is(rig.authority.inFlight, 2);
   rig.authority.auto = 'yes';
-  for (const { answer } of rig.authority.checks) answer('yes');
+  for (const { respond } of rig.authority.checks) respond('yes');
   assert.equal(await Promise.all(others), ['allowed', 'allowed', 'allowed']);
 });
 
-test('counts a question of a uid until it is answered', async () => {
+test('counts a request of a uid until polkit responds', async () => {
   const rig = new Rig();
   const first = ['a', 'b'].map((key) => rig.ask(call(), sign(key)));
   await settle();
-  rig.authority.checks[0]?.answer('yes');
+  rig.authority.checks[0]?.respond('yes');
   assert.is(await first[0], 'allowed');
   const more = ['c', 'd'].map((key) => rig.ask(call(), sign(key)));
   await settle();
   assert.is(rig.authority.inFlight, 2);
   rig.authority.auto = 'yes';
-  for (const { answer } of rig.authority.checks) answer('yes');
+  for (const { respond } of rig.authority.checks) respond('yes');
   await Promise.all([...first, ...more]);
 });
 
-test('denies when it cannot hear of changes', async () => {
+test('denies when it cannot subscribe to changes', async () => {
   const rig = new Rig();
   rig.authority.auto = 'yes';
   const { authority } = rig;
@@ -441,7 +441,7 @@ test('denies when it cannot hear of changes', async () => {
   assert.is(await rig.ask(call()), 'allowed');
 });
 
-test('does not mix up questions whose texts run into each other', async () => {
+test('does not mix up requests whose texts run into each other', async () => {
   const rig = new Rig();
   rig.authority.auto = 'yes';
   await rig.ask(call(), { action: 'a', details: { x: 'b', y: 'c' } });
@@ -452,7 +452,7 @@ test('does not mix up questions whose texts run into each other', async () => {
   assert.is(await rig.ask(call(), { action: 'a', details: { x: 'b' } }), 'allowed');
 });
 
-test('keeps no verdict over a reload, and lets no later call join a question from before', async () => {
+test('evicts every verdict on a reload, and lets no later call join a request from before', async () => {
   const rig = new Rig();
   rig.authority.auto = 'yes';
   assert.is(await rig.ask(call()), 'allowed');
@@ -465,8 +465,8 @@ test('keeps no verdict over a reload, and lets no later call join a question fro
   const after = rig.ask(call());
   await new Promise((resolve) => setImmediate(resolve));
   assert.is(rig.authority.checks.length, 3);
-  rig.authority.checks[1]?.answer('yes');
-  rig.authority.checks[2]?.answer('no');
+  rig.authority.checks[1]?.respond('yes');
+  rig.authority.checks[2]?.respond('no');
   assert.is(await before, 'allowed');
   assert.is(await after, 'AccessDenied');
   rig.authority.auto = 'yes';

@@ -25,7 +25,7 @@ function sign(key_id: string, derivation = ''): Parameters<typeof ruleAllows>[1]
   return { action: 'org.iotedge.keys1.sign', details: { key_id, derivation } };
 }
 
-test('leave a detail free that they do not match, except the guarded ones', () => {
+test('do not restrict a detail that they do not match, except the guarded ones', () => {
   const any: Rule = { actions: ['org.iotedge.*'], match: {} };
   assert.ok(ruleAllows(any, sign('device-id')));
   assert.not.ok(ruleAllows(any, sign('device-id', 'module')));
@@ -64,7 +64,7 @@ test('guard each detail that they do not name, whatever else they name', () => {
   }
 });
 
-test('cover an action that any one of their globs covers whole', () => {
+test('cover an action whose details are all covered by any one of their globs', () => {
   const rule: Rule = { actions: ['org.iotedge.keys1.s?gn', 'org.iotedge.keys1.ver*'], match: {} };
   const may = (verb: string): boolean =>
     ruleAllows(rule, { action: `org.iotedge.keys1.${verb}`, details: {} });
@@ -75,7 +75,7 @@ test('cover an action that any one of their globs covers whole', () => {
   ]);
 });
 
-test('let only a glob that begins so cover the ids of the services, in every detail that is an id', () => {
+test('cover the ids of the services only with a glob of their prefix, in every detail that is an id', () => {
   for (const name of ['key_id', 'certificate_id', 'issuer']) {
     const may = (glob: string, value: string): boolean =>
       ruleAllows(
@@ -89,7 +89,7 @@ test('let only a glob that begins so cover the ids of the services, in every det
   }
 });
 
-test('cover one rotated name alone when they name it, and other details as they are', () => {
+test('cover one rotated name when they name it, and other details literally', () => {
   const rule: Rule = { actions: ['*'], match: { key_id: 'device-id@2' } };
   assert.ok(ruleAllows(rule, sign('device-id@2')));
   assert.not.ok(ruleAllows(rule, sign('device-id')));
@@ -108,7 +108,7 @@ test('cover the names that rotation gives to an id, and no others', () => {
   assert.not.ok(ruleAllows({ ...rule, match: { key_id: '*' } }, sign('iotedge/workload-ca@1')));
 });
 
-test('let only a rule that names the own CA of the services issue with it', () => {
+test('allow issuing with the CA of the services only where they name it', () => {
   const certificate_id = 'web-*';
   const issued = (issuer: string, match: Rule['match']): boolean =>
     ruleAllows(
@@ -127,7 +127,7 @@ test('let only a rule that names the own CA of the services issue with it', () =
   }
 });
 
-test('let the module runtime issue for modules alone, with the CA that is configured', async () => {
+test('allow the module runtime to issue for modules only, with the configured CA', async () => {
   const runtime = { uid: () => Promise.resolve(995), gid: () => Promise.resolve(undefined) };
   const set = await RuleSet.fromGrants(grants, [], runtime);
   const may = (certificate_id: string, issuer: string): boolean =>
@@ -148,7 +148,7 @@ test('do not match a detail that the action does not have', () => {
   assert.not.ok(ruleAllows({ actions: ['*'], match: { toString: '*' } }, sign('device-id')));
 });
 
-test('are for users, groups as the bus reports them, or both', async () => {
+test('apply to users, groups as the bus reports them, or both', async () => {
   const set = await RuleSet.fromAcl(
     [
       { user: 'ann', actions: ['a'] },
@@ -168,7 +168,7 @@ test('are for users, groups as the bus reports them, or both', async () => {
   assert.equal(may(caller(1002)), []);
 });
 
-test('of one user or group are all tried, in any order', async () => {
+test('of one user or group are all evaluated, in any order', async () => {
   const set = await RuleSet.fromAcl(
     [
       { user: 'ann', actions: ['a'] },
@@ -191,7 +191,7 @@ test('of one user or group are all tried, in any order', async () => {
   assert.equal(may(caller(7, 50)), ['c', 'd', 'f']);
 });
 
-test('grant a service what the table says, and what the configuration adds', async () => {
+test('grant a service what the table defines, and what the configuration adds', async () => {
   const added = {
     user: 'iotedge-identity',
     actions: ['org.iotedge.keys1.sign'],

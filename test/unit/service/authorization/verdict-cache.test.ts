@@ -4,7 +4,7 @@ import { VerdictCache } from '../../../../src/service/authorization/verdict-cach
 
 const test = suite('verdict cache');
 
-test('keeps at most 4096 verdicts and drops the oldest', () => {
+test('holds at most 4096 verdicts and evicts the oldest', () => {
   const cache = new VerdictCache({ yesMs: 10_000, noMs: 1000 });
   for (let count = 0; count < 5000; count++) {
     cache.keep(`k${count}`, `:1.${count % 7}`, { allowed: true, askedAt: 0, generation: 0 });
@@ -16,7 +16,7 @@ test('keeps at most 4096 verdicts and drops the oldest', () => {
   assert.is(cache.size, 0);
 });
 
-test('holds no verdict for longer than it may be used', () => {
+test('holds no verdict beyond its lifetime', () => {
   const cache = new VerdictCache({ yesMs: 10_000, noMs: 1000 });
   cache.keep('no', ':1.1', { allowed: false, askedAt: 0, generation: 0 });
   cache.keep('yes', ':1.1', { allowed: true, askedAt: 0, generation: 0 });
@@ -26,7 +26,7 @@ test('holds no verdict for longer than it may be used', () => {
   assert.is(cache.size, 1);
 });
 
-test('replaces a verdict, whoever it was about', () => {
+test('replaces a verdict, also of another caller', () => {
   const cache = new VerdictCache({ yesMs: 10_000, noMs: 1000 });
   cache.keep('k', ':1.1', { allowed: true, askedAt: 0, generation: 0 });
   cache.keep('k', ':1.1', { allowed: false, askedAt: 0, generation: 0 });
@@ -37,7 +37,7 @@ test('replaces a verdict, whoever it was about', () => {
 
 const yes = { allowed: true, askedAt: 0, generation: 0 };
 
-test('drops the verdicts of the caller that left, and of no other', () => {
+test('evicts the verdicts of the caller that disconnected, and of no other', () => {
   const cache = new VerdictCache({ yesMs: 10_000, noMs: 1000 });
   for (const key of ['a', 'b']) cache.keep(key, ':1.1', yes);
   cache.keep('c', ':1.2', yes);
@@ -49,7 +49,7 @@ test('drops the verdicts of the caller that left, and of no other', () => {
   assert.is(cache.size, 1);
 });
 
-test('knows of a verdict only whose it is now', () => {
+test('associates a verdict with its current caller only', () => {
   const cache = new VerdictCache({ yesMs: 10_000, noMs: 1000 });
   cache.keep('replaced', ':1.1', yes);
   cache.keep('replaced', ':1.2', yes);
@@ -71,14 +71,14 @@ test('knows of a verdict only whose it is now', () => {
   assert.is(cache.get('dropped', 1), true);
 });
 
-test('holds nothing that may never be used', () => {
+test('holds nothing without a lifetime', () => {
   const cache = new VerdictCache({ yesMs: 0, noMs: 0 });
   cache.keep('yes', ':1.1', yes);
   cache.keep('no', ':1.1', { ...yes, allowed: false });
   assert.is(cache.size, 0);
 });
 
-test('uses a verdict until its time is over, and not at that moment', () => {
+test('returns a verdict until its lifetime ends, and not at that moment', () => {
   const cache = new VerdictCache({ yesMs: 10_000, noMs: 1000 });
   cache.keep('yes', ':1.1', { ...yes, askedAt: 5 });
   cache.keep('no', ':1.1', { allowed: false, askedAt: 5, generation: 0 });

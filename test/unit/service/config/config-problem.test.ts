@@ -11,13 +11,13 @@ const test = suite('problems of a configuration');
 
 const problem = { file: '/etc/a.yaml', line: 3, column: 7, path: 'a', message: 'is wrong' };
 
-test('are one line each: the place, what is wrong, what was meant', () => {
+test('are one line each: the place, the problem, the suggestion', () => {
   assert.is(formatProblem(problem), '/etc/a.yaml:3:7: is wrong');
   const line = formatProblem({ ...problem, suggestion: 'b"c' });
   assert.is(line, '/etc/a.yaml:3:7: is wrong, did you mean "b\\"c"?');
 });
 
-test('hold no secret, alone and together', () => {
+test('contain no secret, alone and together', () => {
   const secret = { ...problem, message: 'no key pkcs11:object=a?pin-value=s3cret' };
   assert.not.match(formatProblem(secret), 's3cret');
   assert.not.match(formatProblem({ ...problem, file: '/a?pin-value=s3cret' }), 's3cret');
@@ -28,7 +28,7 @@ test('hold no secret, alone and together', () => {
   assert.is(error.message.split('\n').length, 2);
 });
 
-test('name settings as people write them', () => {
+test('name settings as users write them', () => {
   assert.is(formatPath([]), '');
   assert.is(formatPath(['a', 0, 'b', 'c', 12]), 'a[0].b.c[12]');
   assert.is(formatPath([0, 'a']), '[0].a');
@@ -57,7 +57,7 @@ test('suggest what differs by a few letters: more or fewer, others, two swapped'
   }
 });
 
-test('suggest the nearest, and of two that are as near the first', () => {
+test('suggest the nearest, and the first of two that are equally near', () => {
   assert.is(nearest('abcd', ['abxx', 'abcx', 'abcy']), 'abcx');
   assert.is(nearest('abcd', []), undefined);
   // a swap is one change, two replacements are two

@@ -1,4 +1,4 @@
-/** What a configuration is warned about: rules that cover nothing, or no user. */
+/** The warnings about a configuration: rules that cover nothing, or no user. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { certificatesService } from '../../../../src/interfaces/certificates.ts';
@@ -26,7 +26,7 @@ function configOf(
   return { authorization: { backend, cache_s: 10, acl }, grants };
 }
 
-test('name each user and group that is unknown, where it stands', async () => {
+test('name each unknown user and group, with its place', async () => {
   const acl: readonly AclRule[] = [
     { user: 'ann', group: 'ops', actions },
     { user: 'ann', actions },
@@ -58,7 +58,7 @@ test('name each user and group that is unknown, where it stands', async () => {
   assert.equal(await unknownNames(configOf('polkit', acl), accounts), [], 'they are not in force');
 });
 
-test('name each action that the service does not have, and each detail that its actions do not', () => {
+test('name each action that the service does not have, and each detail that its actions do not have', () => {
   const rule = {
     user: 'ann',
     actions: ['org.iotedge.keys1.sign', 'org.iotedge.certificates1.*', 'org.iotedge.keys1.ver*'],
@@ -93,13 +93,13 @@ test('name each action that the service does not have, and each detail that its 
   ]);
 });
 
-test('compare no details with those of an action that does not exist', () => {
+test('skip the details of an action that does not exist', () => {
   const acl = [{ user: 'ann', actions: ['org.iotedge.keys1.singe'], match: { odd: '*' } }];
   const paths = uselessWords(configOf('acl', acl), keysService).map(({ path }) => path);
   assert.equal(paths, [['authorization', 'acl', 0, 'actions', 0]]);
 });
 
-test('know the details of actions that a method chooses from, and those that are named otherwise', () => {
+test('know the details of actions that a method chooses from, and renamed ones', () => {
   const strange = (
     service: Parameters<typeof uselessWords>[1],
     action: string,

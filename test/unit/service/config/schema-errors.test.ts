@@ -6,7 +6,7 @@ import {
   type Violation,
 } from '../../../../src/service/config/schema-errors.ts';
 
-const test = suite('violations of a schema in words');
+const test = suite('schema errors in words');
 
 const violation = (
   keyword: string,
@@ -16,14 +16,14 @@ const violation = (
   return { keyword, params, instancePath, schemaPath: `#/${keyword}` };
 };
 
-test('say which type is wanted, in words of people', () => {
+test('name the expected type in plain words', () => {
   assert.is(explainType('"a"', 'object', 'x'), '"a" must be a map');
   assert.is(explainType('"a"', ['array', 'null'], 'x'), '"a" must be a list or empty');
   assert.is(explainType('"a"', ['integer', 'integer'], 'x'), '"a" must be a whole number');
   assert.is(explainType('"a"', 'boolean', 'yes'), '"a" must be true or false');
 });
 
-test('ask for quotes where a number or a truth value stands for a text, and only there', () => {
+test('suggest quotes where a number or a boolean replaces a text, and only there', () => {
   for (const value of [1.1, true]) {
     assert.is(explainType('"a"', 'string', value), '"a" must be a text: write it in quotes');
     assert.is(explainType('"a"', 'array', value), '"a" must be a list');
@@ -31,11 +31,11 @@ test('ask for quotes where a number or a truth value stands for a text, and only
   assert.is(explainType('"a"', 'string', []), '"a" must be a text');
 });
 
-test('say that there is no value where there is none, whatever is wanted', () => {
+test('report a missing value, whatever type is expected', () => {
   assert.is(explainType('"a"', 'string', null), '"a" has no value');
 });
 
-test('are told once each', () => {
+test('are reported once each', () => {
   const twice = [violation('type', { type: 'string' }), violation('type', { type: 'string' })];
   assert.is(explain(twice, {}, { a: [] }).length, 1);
   const two = [violation('type', { type: 'string' }), violation('type', { type: 'string' }, '/b')];
@@ -61,7 +61,7 @@ test('have words for every keyword', () => {
   assert.is(whole?.message, 'the configuration lacks "b"');
 });
 
-test('suggest a key, and none for a key that may hold a secret', () => {
+test('suggest a key, and none for a key that may contain a secret', () => {
   const schema = { properties: { a: { properties: { pins: {} } } } };
   const unknown = (key: string) =>
     explain([violation('additionalProperties', { additionalProperty: key })], schema, { a: {} })[0];

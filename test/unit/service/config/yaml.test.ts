@@ -33,7 +33,7 @@ function nodes(node: ConfigNode): readonly ConfigNode[] {
 
 const lineBreak = /\r\n|\n|\r/;
 
-/** Tokens that YAML gives a meaning, in any order. */
+/** Tokens with a meaning in YAML, in any order. */
 const tokens = fc.oneof(
   fc.constantFrom(...Array.from('-?:,[]{}#&*!|>\'"%@`~<=\n\t ')),
   fc.constantFrom(
@@ -67,7 +67,7 @@ const tokens = fc.oneof(
   ),
 );
 
-test('makes of any text a value or a problem at a place of the text', () => {
+test('parses any text to a value, or to a problem with its place in the text', () => {
   const texts = fc.oneof(
     fc.array(tokens, { maxLength: 24 }).map((parts) => parts.join('')),
     fc.string(),
@@ -115,7 +115,7 @@ const { value: json } = fc.letrec((tie) => ({
   ),
 }));
 
-test('reads JSON as what it is', () => {
+test('reads JSON with the same meaning', () => {
   const property = fc.property(json, fc.nat({ max: 2 }), (value, indent) => {
     const text = JSON.stringify(value, undefined, indent);
     const expected: unknown = value === null ? undefined : JSON.parse(text);
@@ -124,7 +124,7 @@ test('reads JSON as what it is', () => {
   holds(property, 500);
 });
 
-test('repeats of a broken text nothing but keys', () => {
+test('quotes nothing of a broken text but keys', () => {
   const property = fc.property(fc.array(tokens, { maxLength: 12 }), (parts) => {
     const text = `${parts.join('')}\na: "s3cret" b: [s3cret`;
     assert.not.match(JSON.stringify(problemsOf(text)), 's3cret');
@@ -132,7 +132,7 @@ test('repeats of a broken text nothing but keys', () => {
   holds(property, 500);
 });
 
-test('repeats nothing of what the parser finds fault with', () => {
+test('quotes nothing of the text in errors of the parser', () => {
   for (const text of ['a: !s3cret!x b', '!!s3cret^ a', 'a: !<s3cret', 'a: *s3cret']) {
     const [problem, ...others] = problemsOf(`${text}\n`);
     assert.ok(problem !== undefined && others.length === 0, text);
@@ -140,7 +140,7 @@ test('repeats nothing of what the parser finds fault with', () => {
   }
 });
 
-test('takes only what YAML 1.2 calls so for numbers and truth, and keeps the text', () => {
+test('recognizes only the numbers and booleans of YAML 1.2, and preserves the text', () => {
   assert.equal(read('a: yes\nb: on\nc: true\nd: 0x10\ne: 1_000\nf: 012\ng: ~\nh:\n'), {
     a: 'yes',
     b: 'on',
@@ -166,7 +166,7 @@ test('is empty without a document, and with an empty one', () => {
   }
 });
 
-/** Line and column of what a file is refused for. */
+/** Line and column of the error of a file. */
 const refused: readonly (readonly [string, number, number, RegExp])[] = [
   ['a: 1\nb: 2\na: 3\n', 3, 1, /"a" stands here twice/],
   ['a: {b: 1, "b": 2}', 1, 11, /"b" stands here twice/],
@@ -182,7 +182,7 @@ const refused: readonly (readonly [string, number, number, RegExp])[] = [
   ['a: [\r\n  b\r\n', 3, 1, /./],
 ];
 
-test('refuses what makes a file mean something else than it seems to, at its place', () => {
+test('refuses misleading constructs, with their place', () => {
   for (const [text, line, column, message] of refused) {
     const [first] = problemsOf(text);
     assert.equal([first?.line, first?.column], [line, column], `${text}: ${first?.message}`);
@@ -190,7 +190,7 @@ test('refuses what makes a file mean something else than it seems to, at its pla
   }
 });
 
-test('keeps the first of two entries with one key', () => {
+test('uses the first of two entries with one key', () => {
   const { node } = parseYaml('a: 1\na: 2\n', 'a.yaml');
   assert.equal(valueOf(node), { a: 1 });
 });
@@ -224,7 +224,7 @@ test('places values behind every kind of line end, quotes at the quote', () => {
   }
 });
 
-test('reads an alias as what it names, the last of that name before it', () => {
+test('resolves an alias to the last anchor of that name before it', () => {
   assert.equal(read('a: &x 1\nb: *x\nc: &x [2]\nd: [*x, *x]\n'), {
     a: 1,
     b: 1,
@@ -239,7 +239,7 @@ const listOf = (count: number): string =>
     .fill('a')
     .join(',')}]`;
 
-test('counts up to 100000 nodes, what aliases repeat included', () => {
+test('counts up to 100000 nodes, including those that aliases repeat', () => {
   const tooLarge = /too large, counting what aliases repeat/;
   // a map, two keys, the list with its anchor, the list of aliases: each is a node and the 1000 that it repeats
   const repeated = (others: number) => {
@@ -254,14 +254,14 @@ test('counts up to 100000 nodes, what aliases repeat included', () => {
   assert.match(problemsOf(`- &l0 a\n${maps.join('\n')}`)[0]?.message ?? '', tooLarge);
 });
 
-test('nests no deeper than 50', () => {
+test('limits nesting to 50', () => {
   const nested = (depth: number) => '['.repeat(depth) + ']'.repeat(depth);
   assert.equal(problemsOf(nested(49)), []);
   assert.is(problemsOf(nested(60)).length, 1);
   assert.is(problemsOf(nested(100_000)).length, 1);
 });
 
-test('does not take what names itself for endless', () => {
+test('does not loop on a self-referencing anchor', () => {
   const found = problemsOf('a: &x [*x]\n');
   assert.match(found[0]?.message ?? '', /names nothing that stands before it/);
 });

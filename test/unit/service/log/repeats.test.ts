@@ -4,10 +4,10 @@ import { Repeats } from '../../../../src/service/log/repeats.ts';
 import { until } from '../../../support/deadline.ts';
 import { suite } from '../../../support/timed-suite.ts';
 
-const test = suite('repeats in the journal');
+const test = suite('repeats in the log');
 type Line = readonly [level: string, message: string, fields: Fields | undefined];
 
-/** What was written, and what writes it. */
+/** The written records, and their writer. */
 function journal(repeatMs?: number) {
   const lines: Line[] = [];
   const write = (level: string) => (message: string, fields?: Fields) =>
@@ -24,7 +24,7 @@ function journal(repeatMs?: number) {
   return { lines, repeats, note };
 }
 
-test('are written at their level, at once and then as a count', () => {
+test('are logged at their level, at once and then as a count', () => {
   const { lines, repeats, note } = journal();
   for (const level of ['info', 'warn', 'error'] as const) {
     for (let at = 0; at < 3; at++) note(level, 1, level);
@@ -43,7 +43,7 @@ test('are written at their level, at once and then as a count', () => {
   ]);
 });
 
-test('have their fields made for the first of many alone', () => {
+test('have their fields evaluated for the first of many only', () => {
   const { repeats } = journal();
   let made = 0;
   const fields = () => ({ made: ++made });
@@ -54,7 +54,7 @@ test('have their fields made for the first of many alone', () => {
   repeats[Symbol.dispose]();
 });
 
-test('of one cause are 32 kinds, whoever else there is', () => {
+test('of one cause are limited to 32 kinds, whatever other causes there are', () => {
   const { lines, repeats, note } = journal();
   for (let at = 0; at < 40; at++) note(`a${at}`);
   assert.is(lines.length, 32);
@@ -70,19 +70,19 @@ test('of one cause are 32 kinds, whoever else there is', () => {
   ]);
 });
 
-test('fill no more than so much memory, however many there are who cause them', () => {
+test('use limited memory, however many causes there are', () => {
   const { lines, repeats, note } = journal();
   for (let uid = 0; uid < 5000; uid++) note(`of ${uid}`, uid);
   assert.is(lines.length, 4096);
   lines.length = 0;
-  // what is counted is counted on, and new ones are counted as others
+  // counted kinds continue, and new ones are counted as others
   note('of 0', 0);
   repeats[Symbol.dispose]();
   assert.is(lines.length, 1 + 904);
   assert.equal(lines[0], ['info', 'seen', { kind: 'of 0', repeats: 1 }]);
 });
 
-test('are counted from time to time, from nothing each time', async () => {
+test('are reported periodically, each period from zero', async () => {
   const { lines, repeats, note } = journal(5);
   const alive = setInterval(() => undefined, 1000);
   try {
@@ -93,7 +93,7 @@ test('are counted from time to time, from nothing each time', async () => {
       ['info', 'seen', { kind: 'k0', repeats: 1 }],
       ['info', 'seen', { uid: 1, others: true, repeats: 8 }],
     ]);
-    // what was not repeated is forgotten, and a cause has its share again
+    // what was not repeated is evicted, and a cause has its share again
     note('k39');
     assert.equal(lines.at(-1), ['info', 'seen', { kind: 'k39' }]);
     note('k0');
@@ -108,7 +108,7 @@ test('are counted from time to time, from nothing each time', async () => {
   );
 });
 
-test('are forgotten when there were none for a while', async () => {
+test('are evicted when there were none for a while', async () => {
   const { lines, repeats, note } = journal(5);
   const alive = setInterval(() => undefined, 1000);
   try {

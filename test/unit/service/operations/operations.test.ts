@@ -20,7 +20,7 @@ const requestId = 'r';
 
 type Args = { readonly size: number; readonly colour?: string | undefined };
 
-/** A service with one kind of operation, which ends when it is told to. */
+/** A service with one kind of operation, which ends when it is released. */
 class Service {
   readonly persisted = new Map<string, Args>();
   readonly shown: string[] = [];
@@ -67,7 +67,7 @@ class Service {
 
 const one = { size: 1 };
 
-test('are persisted before they are accepted, and forgotten before their callers are answered', async () => {
+test('are persisted before they are accepted, and removed before their callers receive the result', async () => {
   const service = new Service();
   const { outcome } = await service.begin(one);
   assert.equal(service.persisted.get('a'), one);
@@ -86,14 +86,14 @@ test('are refused when they cannot be persisted', async () => {
   assert.equal([service.operations.verb('a'), service.shown.length, service.ends.size], ['', 0, 0]);
 });
 
-test('are joined by the same, and by nothing else of their id', async () => {
+test('are joined by the same request, and by no other of their id', async () => {
   const service = new Service();
   const first = service.codeOf({ size: 1, colour: undefined });
   const same = service.codeOf(one);
   assert.is(await service.codeOf({ size: 2 }), 'Unavailable');
   const other = { ...service.grow, verb: 'Shrink' };
-  const asked = { id: 'a', args: one, wait: true, requestId };
-  assert.is(await failureOf(service.operations.begin(other, asked)), 'Unavailable');
+  const requested = { id: 'a', args: one, wait: true, requestId };
+  assert.is(await failureOf(service.operations.begin(other, requested)), 'Unavailable');
   const elsewhere = service.codeOf({ size: 2 }, { id: 'b' });
   await Promise.resolve();
   service.ends.get('a')?.(new ServiceError('NotFound', 'x'));
@@ -102,17 +102,17 @@ test('are joined by the same, and by nothing else of their id', async () => {
   assert.is(await elsewhere, 'no failure');
 });
 
-test('that the service began by itself give way to calls, and to none of its own', async () => {
+test('that the service began yield to calls, and to none of its own', async () => {
   const service = new Service();
   const { operations, grow } = service;
   const own = { id: 'a', args: { size: 2 }, wait: false, requestId, isOwn: true };
   const first = await operations.begin(grow, own);
   assert.is(await failureOf(operations.begin(grow, { ...own, args: { size: 3 } })), 'Unavailable');
-  const asked = await service.begin(one);
+  const requested = await service.begin(one);
   assert.is(await failureOf(first.outcome), 'Cancelled');
   assert.equal(service.persisted.get('a'), one);
   service.ends.get('a')?.();
-  assert.is(await asked.outcome, 1);
+  assert.is(await requested.outcome, 1);
   await operations.begin(grow, own);
   const joined = await service.begin(own.args);
   // a call waits for it now
@@ -121,7 +121,7 @@ test('that the service began by itself give way to calls, and to none of its own
   assert.is(await joined.outcome, 2);
 });
 
-test('are cancelled by who was judged by them, and nobody else', async () => {
+test('can be cancelled only for the caller that was authorized for them', async () => {
   const service = new Service();
   const { operations } = service;
   const cancellations = new Cancellations();
@@ -130,13 +130,13 @@ test('are cancelled by who was judged by them, and nobody else', async () => {
     failureOf(Promise.resolve().then(() => cancellations.cancel(operations, 'a', call)));
   assert.is(cancellations.resolve(call, operations.current('a')), '');
   const first = await service.begin(one);
-  // nothing was in progress when the call was judged
+  // nothing was in progress when the call was authorized
   assert.is(await cancel(), 'NotFound');
   assert.is(cancellations.resolve(call, operations.current('a')), 'Grow');
   service.ends.get('a')?.();
   await first.outcome;
   const second = await service.begin(one);
-  // another one than the call was judged by
+  // the call was authorized for another one
   assert.is(await cancel(), 'NotFound');
   cancellations.resolve(call, operations.current('a'));
   assert.is(await cancel(), 'no failure');
@@ -145,7 +145,7 @@ test('are cancelled by who was judged by them, and nobody else', async () => {
   assert.is(await cancel(), 'NotFound');
 });
 
-test('that nobody waits for are left to the next process by one that stops, which resumes them', async () => {
+test('without a waiting caller are left by a service that stops, and resumed by the next process', async () => {
   const service = new Service();
   const waited = await service.begin(one, { id: 'waited' });
   const left = await service.begin(one, { id: 'left', wait: false });
@@ -164,7 +164,7 @@ test('that nobody waits for are left to the next process by one that stops, whic
   assert.is(next.persisted.size, 0);
 });
 
-test('whose callers have left are left to the next process, too', async () => {
+test('whose callers have disconnected are left to the next process, too', async () => {
   const service = new Service();
   const handle = longHandler(service.operations, service.grow, {
     request: ({ id }: { readonly id: string }) => ({ id, args: one, wait: true }),
@@ -180,27 +180,27 @@ test('whose callers have left are left to the next process, too', async () => {
   caller.abort(callerLeft);
   await service.operations.stop();
   assert.equal(await Promise.all(calls), ['Unavailable', 'Unavailable', 'Unavailable']);
-  // who waits for `b` is told that it failed
+  // the caller that waits for `b` receives the failure
   assert.equal([...service.persisted.keys()], ['a']);
 });
 
-test('are undone when the service stops while their callers are there', async () => {
+test('are rolled back when the service stops while their callers wait', async () => {
   const service = new Service();
   const handle = longHandler(service.operations, service.grow, {
     request: () => ({ id: 'a', args: one, wait: true }),
     reply: () => ({}),
   });
   const stop = new AbortController();
-  const answer = failureOf(handle({}, { signal: stop.signal, requestId } as CallContext));
+  const result = failureOf(handle({}, { signal: stop.signal, requestId } as CallContext));
   await new Promise(setImmediate);
   stop.abort();
-  assert.is(await answer, 'Unavailable');
+  assert.is(await result, 'Unavailable');
   await service.operations.stop();
   assert.is(service.persisted.size, 0);
   assert.is(await service.codeOf(one), 'Unavailable');
 });
 
-test('that are being cancelled are not joined: what is asked for then is done', async () => {
+test('that are being cancelled are not joined: a new request runs', async () => {
   const service = new Service();
   const { operations } = service;
   const first = await service.begin(one);
@@ -214,7 +214,7 @@ test('that are being cancelled are not joined: what is asked for then is done', 
   assert.is(await (await second).outcome, 1);
 });
 
-test('that the service began by itself leave nothing behind when they end while a call joins', async () => {
+test('that the service began leave no trace when they end while a call joins', async () => {
   const service = new Service();
   const { operations, grow } = service;
   let written = (): void => {};
@@ -239,7 +239,7 @@ test('that the service began by itself leave nothing behind when they end while 
   assert.not.ok(operations.isBusy);
 });
 
-test('that are cancelled while a call joins are cancelled for it, too', async () => {
+test('that are cancelled while a call joins are cancelled for that call, too', async () => {
   const service = new Service();
   const { operations, grow } = service;
   await operations.begin(grow, { id: 'a', args: one, wait: false, requestId, isOwn: true });
@@ -249,7 +249,7 @@ test('that are cancelled while a call joins are cancelled for it, too', async ()
   assert.is(service.persisted.size, 0);
 });
 
-test('are not begun before they are persisted, and seen by nobody', async () => {
+test('do not begin, and are invisible, before they are persisted', async () => {
   const service = new Service();
   const first = service.begin(one);
   assert.equal([service.operations.verb('a'), service.operations.isBusy], ['', true]);
@@ -262,7 +262,7 @@ test('are not begun before they are persisted, and seen by nobody', async () => 
   await operation.outcome;
 });
 
-test('can be asked for again once they could not be persisted', async () => {
+test('can be requested again once they could not be persisted', async () => {
   const service = new Service();
   service.full = true;
   assert.is(await service.codeOf(one), 'Unavailable');
@@ -273,12 +273,12 @@ test('can be asked for again once they could not be persisted', async () => {
   assert.is(await outcome, 5);
 });
 
-test('say what is in progress to who asks for something else', async () => {
+test('report what is in progress to a different request', async () => {
   const service = new Service();
   await service.begin(one);
   const messageOf = async (kind: typeof service.grow, args: Args) => {
-    const asked = { id: 'a', args, wait: true, requestId };
-    const error: unknown = await service.operations.begin(kind, asked).catch((e: unknown) => e);
+    const requested = { id: 'a', args, wait: true, requestId };
+    const error: unknown = await service.operations.begin(kind, requested).catch((e: unknown) => e);
     return String(error);
   };
   const shrink = { ...service.grow, verb: 'Shrink' };
@@ -288,7 +288,7 @@ test('say what is in progress to who asks for something else', async () => {
   service.ends.get('a')?.();
 });
 
-test('that fail are in the journal when nobody waits for them, with the request', async () => {
+test('that fail without a waiting caller are logged, with the request', async () => {
   const service = new Service();
   for (const wait of [true, false]) {
     const { outcome } = await service.begin(one, { wait });
@@ -303,14 +303,14 @@ test('that fail are in the journal when nobody waits for them, with the request'
   service.ends.get('a')?.(new Error('no sun'));
   await outcome.catch(() => undefined);
   assert.is(service.log.length, 2);
-  // a caller knows of a cancellation
+  // the caller knows of its cancellation
   const cancelled = await service.begin(one, { wait: false });
   service.operations.cancel('a', cancelled);
   await cancelled.outcome.catch(() => undefined);
   assert.is(service.log.length, 2);
 });
 
-test('end for their callers also when they cannot be forgotten, which is in the journal', async () => {
+test('end for their callers also when they cannot be removed, which is logged', async () => {
   const service = new Service();
   service.stuck = true;
   const { outcome } = await service.begin(one);
@@ -321,7 +321,7 @@ test('end for their callers also when they cannot be forgotten, which is in the 
   assert.equal(service.log, [['error', 'pending operation not removed', fields]]);
 });
 
-test('are resumed once, under a request of their own', async () => {
+test('are resumed once, with a request id of their own', async () => {
   const service = new Service();
   const { operations, grow } = service;
   operations.resume(grow, 'a', one);
@@ -331,13 +331,13 @@ test('are resumed once, under a request of their own', async () => {
   assert.match(first?.requestId ?? '', /^[0-9a-f-]{36}$/);
   const fields = { operation: 'Grow', id: 'a', requestId: first?.requestId };
   assert.equal(service.log, [['info', 'operation resumed', fields]]);
-  // who asks for something else does not end it: a call had asked for it
+  // a different request does not end it: a call had requested it
   assert.is(await service.codeOf({ size: 2 }), 'Unavailable');
   service.ends.get('a')?.();
   assert.is(await first?.outcome, 1);
 });
 
-test('that are resumed are left to the next process again, and in the journal when they fail', async () => {
+test('that are resumed are left to the next process again, and logged when they fail', async () => {
   const service = new Service();
   service.persisted.set('a', one);
   service.operations.resume(service.grow, 'a', one);
@@ -360,14 +360,14 @@ function gate() {
   return { open, opened };
 }
 
-test('are accepted for who joins when they are persisted, no sooner', async () => {
+test('are accepted for a joining call when they are persisted, no sooner', async () => {
   const service = new Service();
   const { open, opened } = gate();
   const slow = { ...service.grow, persist: () => opened };
-  const asked = { id: 'a', args: one, wait: false, requestId };
+  const requested = { id: 'a', args: one, wait: false, requestId };
   const accepted: number[] = [];
   const begun = [0, 1].map(async (at) => {
-    await service.operations.begin(slow, asked);
+    await service.operations.begin(slow, requested);
     accepted.push(at);
   });
   await new Promise(setImmediate);
@@ -378,7 +378,7 @@ test('are accepted for who joins when they are persisted, no sooner', async () =
   service.ends.get('a')?.();
 });
 
-test('that are carried out and not yet forgotten are not joined: what is asked for then is done', async () => {
+test('that are complete and not yet removed are not joined: a new request runs', async () => {
   const service = new Service();
   const { open, opened } = gate();
   let runs = 0;
@@ -387,10 +387,10 @@ test('that are carried out and not yet forgotten are not joined: what is asked f
     run: async () => ++runs,
     remove: () => opened,
   };
-  const asked = { id: 'a', args: one, wait: true, requestId };
-  const first = await service.operations.begin(slow, asked);
+  const requested = { id: 'a', args: one, wait: true, requestId };
+  const first = await service.operations.begin(slow, requested);
   await new Promise(setImmediate);
-  const second = service.operations.begin(slow, asked);
+  const second = service.operations.begin(slow, requested);
   await new Promise(setImmediate);
   open();
   assert.equal([await first.outcome, await (await second).outcome], [1, 2]);
@@ -408,7 +408,7 @@ test('of the service itself are not persisted, and end when their id is cleared'
   assert.equal(service.log, []);
 });
 
-test('of callers end by themselves before their id is clear', async () => {
+test('of callers complete before their id is clear', async () => {
   const service = new Service();
   const { operations } = service;
   const { outcome } = await service.begin(one);
@@ -434,7 +434,7 @@ test('that are cancelled while the service stops are not resumed', async () => {
   assert.is(await failureOf(operation.outcome), 'Cancelled');
 });
 
-test('are not begun for a call whose result is there', async () => {
+test('do not begin for a call whose result exists', async () => {
   const service = new Service();
   const handle = longHandler(service.operations, service.grow, {
     request: ({ size }: { readonly size: number }) => ({
@@ -446,10 +446,10 @@ test('are not begun for a call whose result is there', async () => {
     reply: (result, id) => ({ result, id }),
   });
   const { signal } = new AbortController();
-  const call = { signal, requestId: 'of the call' } as CallContext; // what is read of it
+  const call = { signal, requestId: 'of the call' } as CallContext; // the members in use
   assert.equal(await handle({ size: 0 }, call), { result: 7, id: 'a' });
   assert.is(service.operations.isBusy, false);
-  // who does not wait is answered when it is accepted
+  // a call that does not wait gets its reply on acceptance
   assert.equal(await handle({ size: 1 }, call), { result: undefined, id: 'a' });
   assert.is(service.operations.current('a')?.requestId, 'of the call');
   const waiting = handle({ size: 2 }, call);
@@ -460,19 +460,19 @@ test('are not begun for a call whose result is there', async () => {
   assert.is(getEventListeners(signal, 'abort').length, 0);
 });
 
-test('go on when their callers leave, and are done', async () => {
+test('continue when their callers disconnect, and complete', async () => {
   const service = new Service();
   const handle = longHandler(service.operations, service.grow, {
     request: () => ({ id: 'a', args: one, wait: true }),
     reply: () => ({}),
   });
   const caller = new AbortController();
-  const call = { signal: caller.signal, requestId } as CallContext; // what is read of it
-  const answer = failureOf(handle({}, call));
+  const call = { signal: caller.signal, requestId } as CallContext; // the members in use
+  const result = failureOf(handle({}, call));
   await new Promise(setImmediate);
   const operation = service.operations.current('a');
   caller.abort(callerLeft);
-  assert.is(await answer, 'Unavailable');
+  assert.is(await result, 'Unavailable');
   assert.equal([operation?.signal.aborted, service.persisted.has('a')], [false, true]);
   service.ends.get('a')?.(new ServiceError('NotFound', 'x'));
   assert.is(await failureOf(operation?.outcome ?? Promise.resolve()), 'NotFound');

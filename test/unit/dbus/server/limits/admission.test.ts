@@ -14,7 +14,7 @@ import { callWith } from '../../../../support/wire/messages.ts';
 
 const test = suite('dbus admission');
 
-/** A bus that never reports who anybody is, as far as admission asks it. */
+/** A bus that never reports any credentials, as far as admission reads them. */
 const silent = {
   cached: new Map(),
   get: () => new Promise(() => undefined),
@@ -53,26 +53,26 @@ test('accepts large first calls up to a limit for all connections, and small one
   assert.ok([1, 2, 3].map(() => first(500)).includes(false), 'which ends');
 });
 
-test('holds nothing of a first call that it refuses', () => {
+test('stores nothing of a first call that it refuses', () => {
   const { first, refused } = open({ calls: 4, bytes: 10, totalBytes: 100, reservedBytes: 0 });
   assert.not.ok(first(5000));
   assert.ok(refused[0]?.isSkipped);
 });
 
-/** What a bus reports, when it is told to, and what admission makes of messages meanwhile. */
+/** What a bus reports once it is released, and what admission does with messages meanwhile. */
 function openWith(limits: Partial<CallLimits> = {}) {
   const callers = new Map<string, Caller>();
-  const asked = new Map<
+  const queries = new Map<
     string,
     { resolve: (caller: Caller) => void; reject: (e: Error) => void }
   >();
-  let vanish: (caller: Caller) => void = () => undefined;
+  let disconnect: (caller: Caller) => void = () => undefined;
   const bus = {
     cached: callers,
     get: (sender: string) =>
-      new Promise((resolve, reject) => void asked.set(sender, { resolve, reject })),
-    onVanish: (listener: typeof vanish) => {
-      vanish = listener;
+      new Promise((resolve, reject) => void queries.set(sender, { resolve, reject })),
+    onVanish: (listener: typeof disconnect) => {
+      disconnect = listener;
     },
   } as unknown as Callers; // its constructor is private
   const log: string[] = [];
@@ -103,25 +103,25 @@ function openWith(limits: Partial<CallLimits> = {}) {
   const report = async (sender: string, uid = 1000) => {
     const caller = { sender, uid, gids: [], pid: undefined };
     callers.set(sender, caller);
-    asked.get(sender)?.resolve(caller);
+    queries.get(sender)?.resolve(caller);
     await new Promise((resolve) => void setImmediate(resolve));
   };
   const leave = async (sender: string) => {
     const caller = callers.get(sender);
     callers.delete(sender);
-    if (caller !== undefined) vanish(caller);
-    else asked.get(sender)?.reject(new ServiceError('AccessDenied', 'it has left'));
+    if (caller !== undefined) disconnect(caller);
+    else queries.get(sender)?.reject(new ServiceError('AccessDenied', 'it has left'));
     await new Promise((resolve) => void setImmediate(resolve));
   };
-  /** What happened since it was asked last. */
+  /** The events since the last query. */
   const events = () => log.splice(0);
   let seenAt = admission.lastActivityAt;
-  /** Whether a call came or ended since it was asked last. */
+  /** Whether a call began or ended since the last query. */
   const wasActive = () => seenAt < (seenAt = admission.lastActivityAt);
   return { admission, admit, report, leave, events, wasActive, begun };
 }
 
-test('has the calls of a connection wait, in their order, until the bus reports its uid', async () => {
+test('holds the calls of a connection, in their order, until the bus reports its uid', async () => {
   const { admission, admit, report, events, begun, wasActive } = openWith();
   for (const member of ['A', 'B', 'C']) admit(':1.5', member);
   assert.is(admission.pending, 3);
@@ -142,7 +142,7 @@ test('has the calls of a connection wait, in their order, until the bus reports 
   assert.is(admission.pending, 0);
 });
 
-test('admits nothing of a sender that is no unique name', () => {
+test('admits nothing from a sender that is not a unique name', () => {
   const { admission, admit, events } = openWith();
   for (const sender of ['', 'a.b', 'org.freedesktop.DBus', ':', ':1', '1.5', ' :1.5', ':1.5x']) {
     admit(sender, 'A');
@@ -152,7 +152,7 @@ test('admits nothing of a sender that is no unique name', () => {
 
 const unidentified = { calls: 3, bytes: 1000, totalBytes: 20_000, reservedBytes: 2000 };
 
-test('holds so many calls and bytes of a connection beside its first, until its uid is known', async () => {
+test('limits the held calls and bytes of a connection, beyond its first call, until its uid is known', async () => {
   const { admit, report, events } = openWith({ unidentified });
   const { sizeBytes } = callWith('ay', [Buffer.alloc(0)]);
   admit(':1.5', 'First', { bytes: 10_000 });
@@ -171,7 +171,7 @@ test('holds so many calls and bytes of a connection beside its first, until its 
   assert.equal(events(), all);
 });
 
-test('counts the bytes of a connection that is not known until it is, or has left', async () => {
+test('counts the bytes of an unidentified connection until it is identified or disconnects', async () => {
   const { admit, report, leave, events } = openWith({ unidentified });
   const fill = (sender: string) => admit(sender, 'A', { bytes: 15_000 });
   fill(':1.1');
@@ -190,7 +190,7 @@ test('counts the bytes of a connection that is not known until it is, or has lef
   assert.equal(events(), [], 'for which some is reserved');
 });
 
-test('loses the calls without a reply of a connection that left, and refuses no others than it knows', async () => {
+test('drops the calls without a reply of a connection that disconnected, and refuses only unknown ones', async () => {
   const perUid = { ...defaultCallLimits.perUid, active: 1 };
   const { admission, admit, report, leave, events, begun } = openWith({ perUid });
   const flags = messageFlag.noReplyExpected;
@@ -217,7 +217,7 @@ test('loses the calls without a reply of a connection that left, and refuses no 
   assert.not(begun.at(-1)?.signal.aborted);
 });
 
-test('aborts what has begun, and refuses what waits, when the service stops', async () => {
+test('aborts running calls and refuses queued ones when the service stops', async () => {
   const perUid = { ...defaultCallLimits.perUid, active: 1 };
   const { admission, admit, report, events, begun } = openWith({ perUid });
   await report(':1.5');
@@ -230,7 +230,7 @@ test('aborts what has begun, and refuses what waits, when the service stops', as
   assert.is.not(begun[0]?.signal.reason, callerLeft);
 });
 
-test('counts refusals among what a uid is sent', async () => {
+test('counts refusals towards the replies sent to a uid', async () => {
   const perUid = { ...defaultCallLimits.perUid, active: 1, queued: 0 };
   const { admit, report, events } = openWith({ perUid });
   await report(':1.5');

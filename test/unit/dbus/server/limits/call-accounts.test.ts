@@ -24,7 +24,7 @@ test('counts a call in and out once, however often it is parked or finished', ()
   assert.is(queue.size, 3);
 });
 
-test('counts the bytes of a parked call until it goes on or ends', () => {
+test('counts the bytes of a parked call until it resumes or ends', () => {
   for (const end of ['finish', 'resume']) {
     for (const uid of [1, 2]) {
       const { queue, call } = openQueue({
@@ -94,7 +94,7 @@ test('counts the bytes of queued calls until they begin, are dropped or expire',
   );
 });
 
-test('expires each call in its own time', async () => {
+test('expires each call after its own timeout', async () => {
   const fixture = openQueue();
   const { call, expired } = fixture;
   for (let busy = 0; busy < 2; busy++) call(1000);
@@ -120,7 +120,7 @@ test('expires each call in its own time', async () => {
   assert.is(expired[2]?.[0], later);
 });
 
-test('gives the place of a parked call to the next in the queue', () => {
+test('passes the slot of a parked call to the next in the queue', () => {
   const { queue, call, begun } = openQueue();
   const [first, , third] = [call(1000), call(1000), call(1000)];
   assert.not.ok(begun.includes(third));
@@ -128,10 +128,10 @@ test('gives the place of a parked call to the next in the queue', () => {
   assert.ok(begun.includes(third));
 });
 
-test('lets calls go on in the order in which what they waited for came', async () => {
+test('resumes calls in the order in which their waits ended', async () => {
   const { queue, call } = openQueue();
   const parked = [call(1000), call(1000), call(1000)];
-  // each gives its place to the next
+  // each passes its slot to the next
   for (const one of parked) queue.park(one);
   const busy = [call(1000), call(1000)];
   const order: number[] = [];
@@ -146,7 +146,7 @@ test('lets calls go on in the order in which what they waited for came', async (
   assert.is(queue.size, 0);
 });
 
-test('keeps the account of a uid while any of its calls is parked or to be refused', async () => {
+test('stores the account of a uid while any of its calls is parked or to be refused', async () => {
   const fixture = openQueue();
   const { queue, call, expired } = fixture;
   const parked = [1, 2, 3].map(() => call(1000));
@@ -169,7 +169,7 @@ test('keeps the account of a uid while any of its calls is parked or to be refus
   assert.is(expired.length, 0);
 });
 
-test('forgets a uid that has no calls, and asks anew whether it is trusted', () => {
+test('evicts a uid that has no calls, and queries again whether it is trusted', () => {
   const { queue, call, trusted, begun } = openQueue({
     ...small,
     trusted: { ...small.trusted, active: 4 },
@@ -180,13 +180,13 @@ test('forgets a uid that has no calls, and asks anew whether it is trusted', () 
   assert.is(begun.length, 5);
 });
 
-test('takes no place from the others for those who are trusted', () => {
+test('uses no slots of the others for trusted uids', () => {
   const { call, order } = openQueue();
   for (const uid of [0, 0, 1, 1, 2, 2, 3, 3]) call(uid);
   assert.equal(order(), [0, 0, 1, 1, 2, 2, 3]);
 });
 
-test('sends no refusal to a connection that left', async () => {
+test('sends no refusal to a connection that disconnected', async () => {
   const fixture = openQueue({
     ...small,
     perUid: { ...small.perUid, active: 0, queued: 2, queuedBytes: 0 },
@@ -221,13 +221,13 @@ test('sends each refusal once, and only when the window of its uid has ended', a
   );
 });
 
-test('counts a reply that is smaller than was expected as what it is', () => {
+test('counts a reply that is smaller than expected with its real size', () => {
   const { queue, call, begun } = openQueue(small, () => 400);
   for (let count = 0; count < 20; count++) queue.finish(call(1000), 10);
   assert.is(begun.length, 20);
 });
 
-test('moves what it queues out of the receive buffer', () => {
+test('copies queued bodies out of the receive buffer', () => {
   const { queue, call } = openQueue();
   const { caller } = call(1000);
   call(1000);
@@ -239,7 +239,7 @@ test('moves what it queues out of the receive buffer', () => {
   assert.equal(queued.message.decode(0), [Buffer.from('secret')]);
 });
 
-test('begins many calls in turns of the event loop, and none before those that came earlier', async () => {
+test('begins many calls over several iterations of the event loop, and in order of arrival', async () => {
   const fixture = openQueue({
     ...small,
     perUid: { ...small.perUid, active: 500, queued: 500, queuedBytes: 1 << 20 },
@@ -264,7 +264,7 @@ test('begins many calls in turns of the event loop, and none before those that c
   assert.equal(begun, [...waiting, late]);
 });
 
-test('begins every call that may begin, also when nothing else comes', async () => {
+test('begins every call that may begin, also without further events', async () => {
   const fixture = openQueue({
     ...small,
     perUid: { ...small.perUid, active: 500, queued: 500, queuedBytes: 1 << 20 },
@@ -276,7 +276,7 @@ test('begins every call that may begin, also when nothing else comes', async () 
   await until(15_000, 'the calls', () => fixture.begun.length === 200);
 });
 
-test('begins calls that were held back for their replies before those that came later', async () => {
+test('begins calls that were held back for their replies before later ones', async () => {
   const large = new Set<number>([10]);
   const fixture = openQueue(small, ({ message }) =>
     large.has(message.header.bodyBytes) ? 400 : 0,
@@ -296,13 +296,13 @@ test('begins calls that were held back for their replies before those that came 
   assert.ok(begun.includes(early) && !begun.includes(late));
 });
 
-test('sends large replies up to their limit, and a reply of the limit is a small one', () => {
+test('sends large replies up to their limit; a reply of exactly the limit is a small one', () => {
   const sizes = new Map<IncomingCall, number>();
   const { queue, call, begun } = openQueue(
     { ...small, perUid: { ...small.perUid, active: 9 } },
     (one) => sizes.get(one) ?? one.message.header.bodyBytes,
   );
-  // a body is four bytes larger than its bytes
+  // a body is four bytes larger than its array of bytes
   for (let count = 0; count < 12; count++) queue.finish(call(1000, { bytes: 96 }), 100);
   assert.is(begun.length, 12, 'not one of them is large');
   for (let count = 0; count < 9; count++) queue.finish(call(1000, { bytes: 97 }), 101);
@@ -313,7 +313,7 @@ test('sends large replies up to their limit, and a reply of the limit is a small
   assert.ok(begun.includes(call(1000, { bytes: 96 })));
 });
 
-test('begins a new window when the one before has ended, and not with each reply', () => {
+test('begins a new window when the previous one has ended, and not with each reply', () => {
   const fixture = openQueue();
   const { queue, call, begun } = fixture;
   queue.countReply(1000, 1500);

@@ -11,7 +11,7 @@ import { openQueue as open, smallLimits as small } from '../../../../support/wir
 
 const test = suite('dbus call queue');
 
-test('handles so many calls of a uid at once, and the others in their order', () => {
+test('runs a limited number of calls of a uid at once, and queues the others in order', () => {
   const { queue, call, begun } = open();
   const calls = [1, 2, 3, 4].map(() => call(1000));
   assert.equal(begun, calls.slice(0, 2));
@@ -24,7 +24,7 @@ test('handles so many calls of a uid at once, and the others in their order', ()
   assert.is(queue.size, 2);
 });
 
-test('refuses only what finds the queue of its uid full, and says the limit', () => {
+test('refuses only what finds the queue of its uid full, and names the limit', () => {
   const { call, queue } = open();
   for (let count = 0; count < 6; count++) call(1000);
   assert.throws(() => call(1000), /the limit is 4 calls/);
@@ -39,7 +39,7 @@ test('refuses only what finds the queue of its uid full, and says the limit', ()
   assert.is(queue.size, 7);
 });
 
-test('bounds what a uid has waiting in bytes, and what all but the trusted have', () => {
+test('limits the queued bytes of a uid, and of all untrusted uids', () => {
   const { call } = open({ ...small, perUid: { ...small.perUid, queued: 100 } });
   for (const uid of [1, 2, 0]) for (let count = 0; count < 2; count++) call(uid);
   call(1, { bytes: 9000 });
@@ -67,7 +67,7 @@ test('bounds what a uid has waiting in bytes, and what all but the trusted have'
   );
 });
 
-test('holds exactly as many bytes of a uid as the limits say', () => {
+test('holds exactly as many bytes of a uid as the limits allow', () => {
   const limits = { ...small.perUid, queuedBytes: 1000, parkedBytes: 1000 };
   const calls = new UidCalls(1, false, limits);
   for (const check of [
@@ -78,7 +78,7 @@ test('holds exactly as many bytes of a uid as the limits say', () => {
   }
 });
 
-test('gives free places to the uids in turn', () => {
+test('gives free slots to the uids round-robin', () => {
   const { queue, call, order, begun } = open({
     ...small,
     others: { ...small.others, active: 1 },
@@ -92,7 +92,7 @@ test('gives free places to the uids in turn', () => {
   assert.equal(order(), [1, 1, 2, 3, 1, 3]);
 });
 
-test('has places for the trusted when all others are taken', () => {
+test('has slots for trusted uids when all others are taken', () => {
   const { call, order } = open();
   for (const uid of [1, 1, 2, 2, 3, 3, 4]) call(uid);
   assert.equal(order(), [1, 1, 2, 2, 3]);
@@ -100,7 +100,7 @@ test('has places for the trusted when all others are taken', () => {
   assert.equal(order().at(-1), 0);
 });
 
-test('gives the place of a call back while it waits for something else, up to a limit', () => {
+test('releases the slot of a call while it waits for something else, up to a limit', () => {
   const { queue, call, begun } = open();
   for (let parked = 0; parked < 3; parked++) queue.park(call(1000));
   const last = call(1000);
@@ -115,7 +115,7 @@ test('gives the place of a call back while it waits for something else, up to a 
   assert.is(queue.size, 0);
 });
 
-test('bounds what waits for something else in bytes, of a uid and of all but the trusted', () => {
+test('limits the bytes of parked calls, of a uid and of all untrusted uids', () => {
   const { queue, call } = open();
   const parkable = (uid: number, bytes: number) => codeOf(() => queue.park(call(uid, { bytes })));
   assert.is(parkable(1, 4900), 'no failure');
@@ -125,7 +125,7 @@ test('bounds what waits for something else in bytes, of a uid and of all but the
   assert.is(parkable(0, 8000), 'no failure', 'a trusted one');
 });
 
-test('fails a call that waits for a place again when its caller leaves, or the service stops', async () => {
+test('fails a call that waits to resume when its caller disconnects, or the service stops', async () => {
   for (const end of ['drop', 'stop']) {
     const { queue, call } = open();
     const parked = call(1000);
@@ -142,7 +142,7 @@ test('fails a call that waits for a place again when its caller leaves, or the s
   }
 });
 
-test('takes a place again before the calls that have not begun', async () => {
+test('resumes parked calls before calls that have not begun', async () => {
   const { queue, call, begun } = open();
   const waiting = call(1000);
   queue.park(waiting);
@@ -159,7 +159,7 @@ test('takes a place again before the calls that have not begun', async () => {
   assert.is(queue.resume(late), undefined, 'a place is free');
 });
 
-test('refuses what has waited too long, and does not begin it', async () => {
+test('refuses what was queued for too long, without beginning it', async () => {
   const fixture = open();
   const { queue, call, begun, expired } = fixture;
   const parked = call(1000);
@@ -186,7 +186,7 @@ test('refuses what has waited too long, and does not begin it', async () => {
   assert.is(queue.size, 0);
 });
 
-test('drops the queued calls of a connection that left', () => {
+test('drops the queued calls of a connection that disconnected', () => {
   const { queue, call, begun } = open();
   const busy = [call(1000, { sender: ':1.5' }), call(1000, { sender: ':1.5' })];
   call(1000, { sender: ':1.5' });
@@ -197,7 +197,7 @@ test('drops the queued calls of a connection that left', () => {
   assert.equal(begun.slice(2), [stays]);
 });
 
-test('refuses every queued call when the service stops, and wipes what it held of them', () => {
+test('refuses every queued call when the service stops, and wipes their contents', () => {
   const { queue, call, begun, expired } = open();
   const [, , last] = [1, 2, 3].map(() => call(1000, { bytes: 100 }));
   assert.ok(last);
@@ -212,7 +212,7 @@ test('refuses every queued call when the service stops, and wipes what it held o
   assert.ok(last.message.reader(0).buffer.every((byte) => byte === 0));
 });
 
-test('lets calls with large replies wait once a uid was sent too much, and no others', async () => {
+test('queues calls with large replies once a uid was sent too much, and no others', async () => {
   const isLarge = ({ message }: IncomingCall) => message.header.bodyBytes > 4;
   const fixture = open(small, (call) => (isLarge(call) ? 400 : 0));
   const { queue, call, begun } = fixture;
@@ -228,7 +228,7 @@ test('lets calls with large replies wait once a uid was sent too much, and no ot
   await until(15_000, 'the next window', () => begun.includes(blocked));
 });
 
-test('lets every call wait of a uid that was sent too much in small replies', async () => {
+test('queues every call of a uid that was sent too much in small replies', async () => {
   const fixture = open();
   const { queue, call, begun } = fixture;
   for (let count = 0; count < 30; count++) queue.finish(call(1000), 100);
@@ -239,7 +239,7 @@ test('lets every call wait of a uid that was sent too much in small replies', as
   await until(15_000, 'the next window', () => begun.includes(blocked));
 });
 
-test('refuses later a uid that was sent too much, holds nothing for it, and drops what is too much even for that', async () => {
+test('delays refusals for a uid that was sent too much, stores nothing for it, and drops what exceeds even that', async () => {
   const fixture = open();
   const { queue, call, expired, begun } = fixture;
   for (let count = 0; count < 30; count++) queue.finish(call(1000), 100);
@@ -258,7 +258,7 @@ test('refuses later a uid that was sent too much, holds nothing for it, and drop
   assert.not.ok(begun.includes(call(1001)), 'refusals count');
 });
 
-test('refuses later a uid that has nothing else here, too', async () => {
+test('delays refusals for a uid without other calls, too', async () => {
   const fixture = open({ ...small, others: { ...small.others, queuedBytes: 0 } });
   const { queue, call, expired } = fixture;
   queue.countReply(1000, 3000);
@@ -268,7 +268,7 @@ test('refuses later a uid that has nothing else here, too', async () => {
   assert.is(expired[0]?.[0], refused);
 });
 
-test('does not count in one window what was expected in another', () => {
+test('does not count replies in one window that were expected in another', () => {
   const fixture = open({ ...small, perUid: { ...small.perUid, active: 99 } }, () => 400);
   const { queue, call, begun } = fixture;
   const old = [1, 2, 3].map(() => call(1000));
@@ -279,13 +279,13 @@ test('does not count in one window what was expected in another', () => {
   assert.equal(begun.slice(3), next.slice(0, 3));
 });
 
-test('counts what a reply really had, and expects as much before it is made', () => {
+test('counts the real size of a reply, and reserves the expected size before', () => {
   const { call, begun } = open({ ...small, perUid: { ...small.perUid, active: 9 } }, () => 400);
   const calls = [1, 2, 3, 4].map(() => call(1000));
   assert.equal(begun, calls.slice(0, 3), 'three are expected to have 1200 bytes');
 });
 
-test('holds the calls of a hundred programs that read at one moment', () => {
+test('queues the calls of a hundred programs that read at the same moment', () => {
   const { call, begun } = open(defaultCallLimits);
   for (let count = 0; count < 64 + 512; count++) call(1000);
   assert.is(

@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { InlinePolicy } from '../../../../../src/keys/pkcs11/library/inline-policy.ts';
 
-/** A token whose operations take as long as they are told to. */
+/** A token whose operations take a given time. */
 class Token {
   #now = 0;
   readonly inline = new InlinePolicy(() => this.#now);
@@ -15,7 +15,7 @@ class Token {
     await this.inline.timeAsync(async () => void (this.#now += durationMs));
   }
 
-  /** How many fast operations it takes on a thread until it may work at once. */
+  /** The number of fast operations on a thread until operations run inline. */
   async pause(): Promise<number> {
     let operations = 0;
     for (; !this.inline.isInline; operations++) await this.workOnThread(0.1);
@@ -23,15 +23,15 @@ class Token {
   }
 }
 
-const test = suite('pace of a token');
+const test = suite('inline policy of a token');
 
-test('keeps a slow token on its threads', async () => {
+test('runs the operations of a slow token on threads', async () => {
   const token = new Token();
   for (let i = 0; i < 20; i++) await token.workOnThread(3);
   assert.not(token.inline.isInline);
 });
 
-test('lets a fast token work at once, also when it is slow now and then', async () => {
+test('runs the operations of a fast token inline, also when it is occasionally slow', async () => {
   const token = new Token();
   await token.workOnThread(0.1);
   assert.ok(token.inline.isInline);
@@ -39,7 +39,7 @@ test('lets a fast token work at once, also when it is slow now and then', async 
   assert.ok(token.inline.isInline);
 });
 
-test('sends a token that has become slow back to its threads, for longer each time', async () => {
+test('moves a token that has become slow back to threads, for longer each time', async () => {
   const token = new Token();
   await token.workOnThread(0.1);
   for (let i = 0; i < 4; i++) token.work(1);
@@ -49,7 +49,7 @@ test('sends a token that has become slow back to its threads, for longer each ti
   assert.is(await token.pause(), 2 * 64 + 1);
 });
 
-test('takes a token for a fast one below 1 ms on a thread and up to 0.25 ms without', async () => {
+test('considers a token fast below 1 ms on a thread and up to 0.25 ms inline', async () => {
   const token = new Token();
   await token.workOnThread(1);
   assert.not(token.inline.isInline);
@@ -59,7 +59,7 @@ test('takes a token for a fast one below 1 ms on a thread and up to 0.25 ms with
   assert.ok(token.inline.isInline);
 });
 
-test('tries a token that is slow now and then again after 65536 operations at the latest', async () => {
+test('retries an occasionally slow token inline after 65536 operations at the latest', async () => {
   const token = new Token();
   const pauses: number[] = [];
   await token.workOnThread(0.5);
@@ -70,7 +70,7 @@ test('tries a token that is slow now and then again after 65536 operations at th
   assert.equal(pauses.slice(-3), [32_768 + 1, 65_536 + 1, 65_536 + 1]);
 });
 
-test('ends at once when a token stalls', async () => {
+test('stops inline operations at once when a token stalls', async () => {
   const token = new Token();
   await token.workOnThread(0.5);
   token.work(49.5);

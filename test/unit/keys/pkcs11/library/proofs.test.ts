@@ -22,27 +22,27 @@ const key = {
 };
 const candidates = { halves: [half], isOther: false };
 
-/** A session that signs as a token does, or fails with an error of its library; and how often it was asked. */
-function session(answers: readonly ('signs' | `CKR_${string}`)[]) {
-  const asked = { times: 0 };
+/** A session that signs as a token does, or fails with an error of its library; counts the calls. */
+function session(results: readonly ('signs' | `CKR_${string}`)[]) {
+  const calls = { times: 0 };
   const signature = (data: Buffer): Buffer => {
-    const answer = answers[asked.times++] ?? 'signs';
-    if (answer !== 'signs') throw new Error(answer);
+    const result = results[calls.times++] ?? 'signs';
+    if (result !== 'signs') throw new Error(result);
     return signDigest('ec-p256', pair.privateKey, data);
   };
   const made = { sign: (_operation: unknown, data: Buffer) => Promise.resolve(signature(data)) };
-  return { asked, session: made as unknown as Session }; // all that is used
+  return { calls, session: made as unknown as Session }; // the only members in use
 }
 
 const login = () => Promise.resolve();
 
-test('are tried again later where the token could not sign, and not before', async () => {
+test('are retried later where the token could not sign, and not before', async () => {
   let now = 0;
   const proofs = new Proofs(
     () => false,
     () => now,
   );
-  const { asked, session: token } = session(['CKR_FUNCTION_FAILED']);
+  const { calls, session: token } = session(['CKR_FUNCTION_FAILED']);
   proofs.begin(1);
   proofs.choose(key, candidates);
   await proofs.settle(token, login);
@@ -63,12 +63,12 @@ test('are tried again later where the token could not sign, and not before', asy
   proofs.begin(1);
   assert.is(proofs.choose(key, candidates).half, half);
   assert.not(proofs.isOpen);
-  assert.is(asked.times, 2);
+  assert.is(calls.times, 2);
 });
 
-test('count for the handles of one generation, and are made anew for the next', async () => {
+test('are valid for the handles of one generation, and repeated for the next', async () => {
   const proofs = new Proofs(() => false);
-  const { asked, session: token } = session([]);
+  const { calls, session: token } = session([]);
   for (const generation of [1, 1, 2]) {
     proofs.begin(generation);
     proofs.choose(key, candidates);
@@ -76,31 +76,31 @@ test('count for the handles of one generation, and are made anew for the next', 
     proofs.begin(generation);
     assert.is(proofs.choose(key, candidates).half, half);
   }
-  assert.is(asked.times, 2);
+  assert.is(calls.times, 2);
   proofs.begin(3);
   assert.is(proofs.choose(key, candidates).half, undefined, 'the handle may be of another key now');
 });
 
-test('are asked for where the token shows several halves, even of a key that the service made', async () => {
+test('are required where the token shows several public halves, even of a key that the service generated', async () => {
   const proofs = new Proofs(() => true);
   const other = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey;
   const wrong = { ...half, spki: other.export({ format: 'der', type: 'spki' }) };
   proofs.begin(1);
   assert.is(proofs.choose(key, candidates).half, half, 'the only one');
   assert.not(proofs.isOpen);
-  const { asked, session: token } = session([]);
+  const { calls, session: token } = session([]);
   const several = { halves: [wrong, half], isOther: false };
   for (const expected of [undefined, undefined, half]) {
     proofs.begin(1);
     assert.is(proofs.choose(key, several).half, expected);
     await proofs.settle(token, login);
   }
-  assert.is(asked.times, 2, 'one for each of them');
+  assert.is(calls.times, 2, 'one for each of them');
   proofs.begin(1);
   assert.is(proofs.choose(key, { halves: [wrong], isOther: false }).half, wrong);
 });
 
-test('of keys that others made are asked for where there is one half, too', async () => {
+test('are required for keys of other origin with one public half, too', async () => {
   const proofs = new Proofs(() => false);
   proofs.begin(1);
   assert.is(proofs.choose(key, candidates).half, undefined);
@@ -111,7 +111,7 @@ test('of keys that others made are asked for where there is one half, too', asyn
   assert.not(proofs.isOpen);
 });
 
-test('say nothing where the session was lost meanwhile', async () => {
+test('have no result where the session was lost meanwhile', async () => {
   const proofs = new Proofs(() => false);
   const { session: token } = session(['CKR_SESSION_HANDLE_INVALID']);
   proofs.begin(1);
@@ -123,7 +123,7 @@ test('say nothing where the session was lost meanwhile', async () => {
   assert.ok(proofs.isOpen, 'it is tried again');
 });
 
-test('are signatures of what nobody knew before', async () => {
+test('are signatures over unpredictable data', async () => {
   const signed: Buffer[] = [];
   const { session: inner } = session([]);
   const token = {
@@ -131,7 +131,7 @@ test('are signatures of what nobody knew before', async () => {
       signed.push(call[1]);
       return inner.sign(...call);
     },
-  } as unknown as Session; // all that is used
+  } as unknown as Session; // the only members in use
   const proofs = new Proofs(() => false);
   for (const generation of [1, 2, 3]) {
     proofs.begin(generation);

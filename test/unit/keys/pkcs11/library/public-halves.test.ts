@@ -8,11 +8,11 @@ import { CKA, CKK, CKO } from '../../../../../src/keys/pkcs11/library/constants.
 import { candidatesOf } from '../../../../../src/keys/pkcs11/library/public-halves.ts';
 import type { Session } from '../../../../../src/keys/pkcs11/library/session.ts';
 
-const test = suite('what may be the public half of a key');
+const test = suite('candidates for the public half of a key');
 
 type Attributes = Readonly<Record<number, Buffer | string | number | boolean>>;
 
-/** A session of a token that holds these objects and shows what it has of them. */
+/** A session of a token that holds these objects and returns their attributes. */
 function session(objects: readonly Attributes[]): Session {
   const isSame = (one: unknown, other: unknown) =>
     Buffer.isBuffer(one) && Buffer.isBuffer(other) ? one.equals(other) : one === other;
@@ -26,7 +26,7 @@ function session(objects: readonly Attributes[]): Session {
       return Buffer.isBuffer(value) ? value : undefined;
     },
   };
-  return found as unknown as Session; // all that is used
+  return found as unknown as Session; // the only members in use
 }
 
 const label = 'key';
@@ -41,7 +41,7 @@ function spkiOf(key: KeyObject): Buffer {
   return key.export({ format: 'der', type: 'spki' });
 }
 
-/** The point of a key, as it stands at the end of its SPKI. */
+/** The point of a key, from the end of its SPKI. */
 function pointOf(key: KeyObject, size = 65): Buffer {
   return spkiOf(key).subarray(-size);
 }
@@ -69,7 +69,7 @@ function candidates(objects: readonly Attributes[], keyType: number = CKK.EC, id
   return candidatesOf(session(objects), key);
 }
 
-test('are eight at most, those of its label before the others', () => {
+test('are eight at most, those of its label first', () => {
   const keys = Array.from({ length: 12 }, ecPair);
   const objects = keys.map((key, at) =>
     publicOf(pointOf(key), at < 10 ? {} : { [CKA.LABEL]: label }),
@@ -83,7 +83,7 @@ test('are eight at most, those of its label before the others', () => {
   assert.not(halves.some(({ isCertain }) => isCertain));
 });
 
-test('are those of its label alone where nothing has its CKA_ID, eight at most', () => {
+test('are those of its label where no object has its CKA_ID, eight at most', () => {
   const keys = Array.from({ length: 9 }, ecPair);
   const named = keys.map((key) =>
     publicOf(pointOf(key), { [CKA.ID]: Buffer.of(6), [CKA.LABEL]: label }),
@@ -99,7 +99,7 @@ test('are those of its label alone where nothing has its CKA_ID, eight at most',
   );
 });
 
-test('are each named once', () => {
+test('contain each object once', () => {
   const key = ecPair();
   const wrapped = tlv(tags.octets, pointOf(key));
   const objects = [privateOf(CKK.EC), publicOf(pointOf(key)), publicOf(wrapped)];
@@ -109,7 +109,7 @@ test('are each named once', () => {
   );
 });
 
-test('have a point as it is, also one that looks as if it were wrapped', () => {
+test('have a raw point as it is, also one that looks as if it were wrapped', () => {
   let key = ecPair();
   // 04 is the tag of an OCTET STRING, and the first byte of a point
   while (pointOf(key)[1] !== 63) key = ecPair();
@@ -122,7 +122,7 @@ test('have a point as it is, also one that looks as if it were wrapped', () => {
   }
 });
 
-test('of Ed25519 are known by either name of the curve', () => {
+test('of Ed25519 are recognized by either name of the curve', () => {
   const { publicKey } = generateKeyPairSync('ed25519');
   // the object identifier, and the PrintableString "edwards25519" of PKCS#11 3.0
   for (const hex of ['06032b6570', '130c656477617264733235353139']) {
@@ -142,7 +142,7 @@ test('of Ed25519 are known by either name of the curve', () => {
   }
 });
 
-test('are certain for an RSA key, which may have its exponent in the public key alone', () => {
+test('are certain for an RSA key, whose exponent may exist in the public key only', () => {
   const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const { n = '', e = '' } = publicKey.export({ format: 'jwk' });
   const modulus = { [CKA.MODULUS]: Buffer.from(n, 'base64url') };
@@ -162,7 +162,7 @@ test('are certain for an RSA key, which may have its exponent in the public key 
   assert.equal(candidates([own, other], CKK.RSA).halves, []);
 });
 
-test('are none for a curve or a kind of key that is not offered, whatever is beside it', () => {
+test('are empty for an unsupported curve or kind of key, whatever is beside it', () => {
   const secp256k1 = Buffer.from('06052b8104000a', 'hex');
   const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'secp256k1' });
   const beside = publicOf(pointOf(publicKey), { [CKA.EC_PARAMS]: secp256k1 });

@@ -9,13 +9,13 @@ const mechanism = { mechanism: 1 };
 const key = Buffer.of(7);
 const secret = Buffer.from('what the token answers');
 
-type Answer = Buffer | `CKR_${string}`;
+type Result = Buffer | `CKR_${string}`;
 
-/** A session of a library that gives these answers, each as a token does that fails late: in the buffer, in any case. */
-function open(...answers: readonly Answer[]) {
+/** A session of a library that returns these results, each like a token that fails late: in the buffer, in any letter case. */
+function open(...results: readonly Result[]) {
   const buffers: { readonly input: Buffer; readonly output: Buffer }[] = [];
-  const answer = (_session: Handle, input: Buffer, output: Buffer): Buffer => {
-    const given = answers[buffers.length] ?? 'CKR_GENERAL_ERROR';
+  const respond = (_session: Handle, input: Buffer, output: Buffer): Buffer => {
+    const given = results[buffers.length] ?? 'CKR_GENERAL_ERROR';
     buffers.push({ input, output });
     secret.copy(output);
     if (typeof given === 'string') throw new Error(given);
@@ -27,11 +27,11 @@ function open(...answers: readonly Answer[]) {
     C_SignInit: begin,
     C_DecryptInit: begin,
     C_EncryptInit: begin,
-    C_SignAsync: async (...call: Parameters<typeof answer>) => answer(...call),
-    C_DecryptAsync: async (...call: Parameters<typeof answer>) => answer(...call),
-    C_EncryptAsync: async (...call: Parameters<typeof answer>) => answer(...call),
+    C_SignAsync: async (...call: Parameters<typeof respond>) => respond(...call),
+    C_DecryptAsync: async (...call: Parameters<typeof respond>) => respond(...call),
+    C_EncryptAsync: async (...call: Parameters<typeof respond>) => respond(...call),
   };
-  const session = new Session(api as unknown as PKCS11, Buffer.of(1)); // what a session calls
+  const session = new Session(api as unknown as PKCS11, Buffer.of(1)); // the methods that a session calls
   const sign = (data = Buffer.from('m'), login?: () => Promise<void>) =>
     session.sign({ mechanism, key, inline: new InlinePolicy(), login }, data);
   const decrypt = () => session.decrypt({ mechanism, key }, Buffer.from('sealed'));
@@ -45,22 +45,22 @@ const failureOf = (promise: Promise<unknown>) =>
   );
 const isWiped = (bytes: Buffer) => bytes.every((byte) => byte === 0);
 
-test('wipes what a call left behind, whether it worked, was repeated or failed', async () => {
-  const cases: readonly (readonly Answer[])[] = [
+test('wipes the buffers of a call, whether it succeeded, was repeated or failed', async () => {
+  const cases: readonly (readonly Result[])[] = [
     [secret],
     ['CKR_BUFFER_TOO_SMALL', secret],
     ['CKR_BUFFER_TOO_SMALL', 'CKR_DATA_INVALID'],
     ['CKR_ENCRYPTED_DATA_INVALID'],
   ];
-  for (const answers of cases) {
-    const { decrypt, buffers, session } = open(...answers);
-    const works = answers.at(-1) === secret;
+  for (const results of cases) {
+    const { decrypt, buffers, session } = open(...results);
+    const works = results.at(-1) === secret;
     if (works) assert.equal(await decrypt(), secret);
-    else assert.match(await failureOf(decrypt()), String(answers.at(-1)));
-    assert.is(buffers.length, answers.length);
+    else assert.match(await failureOf(decrypt()), String(results.at(-1)));
+    assert.is(buffers.length, results.length);
     assert.ok(
       buffers.every(({ output }) => isWiped(output)),
-      answers.join(),
+      results.join(),
     );
     assert.equal(session.held, []);
   }
@@ -72,7 +72,7 @@ test('wipes what a call left behind, whether it worked, was repeated or failed',
   );
 });
 
-test('gives a second call more room than the first, and is broken when that is not enough', async () => {
+test('gives a second call a larger buffer, and is broken when that is too small', async () => {
   const small = open('CKR_BUFFER_TOO_SMALL', 'CKR_BUFFER_TOO_SMALL');
   assert.match(await failureOf(small.decrypt()), 'CKR_BUFFER_TOO_SMALL');
   const [first, second] = small.buffers.map(({ output }) => output.length);
@@ -119,7 +119,7 @@ test('finds every object, however many there are, and ends each search', () => {
       },
       C_FindObjectsFinal: () => void ends++,
     };
-    const session = new Session(api as unknown as PKCS11, Buffer.of(1)); // what a search calls
+    const session = new Session(api as unknown as PKCS11, Buffer.of(1)); // the methods that a search calls
     assert.is(session.find([]).length, count);
     assert.is(ends, 1);
     api.C_FindObjects = () => {
@@ -130,14 +130,14 @@ test('finds every object, however many there are, and ends each search', () => {
   }
 });
 
-test('takes an attribute for absent only where the object does not have or show it', () => {
+test('treats an attribute as absent only where the object does not have or reveal it', () => {
   const api = (name: string) => ({
     C_GetAttributeValue: () => {
       throw new Error(name);
     },
   });
   const read = (name: string) =>
-    new Session(api(name) as unknown as PKCS11, Buffer.of(1)).attribute(key, 1); // all it calls
+    new Session(api(name) as unknown as PKCS11, Buffer.of(1)).attribute(key, 1); // the only method that it calls
   assert.is(read('CKR_ATTRIBUTE_TYPE_INVALID'), undefined);
   assert.is(read('CKR_ATTRIBUTE_SENSITIVE'), undefined);
   for (const name of ['CKR_OBJECT_HANDLE_INVALID', 'CKR_DEVICE_ERROR', 'CKR_SESSION_CLOSED']) {
