@@ -4,7 +4,7 @@
  */
 import { createSecretKey, hash, type KeyObject } from 'node:crypto';
 import type { KeyId } from '../../ids.ts';
-import { checkVersion, DamagedFile } from '../../service/state/state-file.ts';
+import { checkVersion, DamagedFile, formatStateJson } from '../../service/state/state-file.ts';
 import {
   type Algorithm,
   isPairAlgorithm,
@@ -31,8 +31,7 @@ export interface KeyFileHeader {
 
 /** The content of a file; the caller wipes it, and the material. */
 export function formatKeyFile(header: KeyFileHeader, material: Buffer): Buffer {
-  const json = JSON.stringify({
-    version: 1,
+  const json = formatStateJson({
     id: header.id,
     algorithm: header.algorithm,
     usages: header.usages,
@@ -43,7 +42,7 @@ export function formatKeyFile(header: KeyFileHeader, material: Buffer): Buffer {
     bytes: material.length,
     checksum: checksum(material),
   });
-  return Buffer.concat([Buffer.from(`${json}\n`), material]);
+  return Buffer.concat([Buffer.from(json), material]);
 }
 
 /** The key in a file. `DamagedFile` for anything but a whole one of that id, `UnusableFile` for one of a newer version. */

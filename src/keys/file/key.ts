@@ -26,21 +26,14 @@ export interface KeyFile {
 /** A key in memory that was read from a file. */
 export class FileKey implements Key {
   readonly info: KeyInfo;
-  readonly damage: DamagedFile | undefined;
   readonly #key: KeyObject | undefined;
-  readonly #remove: (key: FileKey) => Promise<void>;
+  readonly #remove: () => Promise<void>;
 
   /** `remove` is the store's deletion of the file. */
-  constructor({ info, key, damage }: KeyFile, remove: (key: FileKey) => Promise<void>) {
+  constructor({ info, key }: KeyFile, remove: () => Promise<void>) {
     this.info = info;
-    this.damage = damage;
     this.#key = key;
     this.#remove = remove;
-  }
-
-  /** Whether the file holds a key. */
-  get isUsable(): boolean {
-    return this.#key !== undefined;
   }
 
   /** RSA is slow enough to be worth a thread. */
@@ -83,7 +76,7 @@ export class FileKey implements Key {
   }
 
   delete(): Promise<void> {
-    return this.#remove(this);
+    return this.#remove();
   }
 
   #usable(): KeyObject {

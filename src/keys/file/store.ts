@@ -1,18 +1,9 @@
 import { generateKeyPair, type KeyObject } from 'node:crypto';
-import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ServiceError } from '../../errors.ts';
 import { type KeyId, parseKeyId } from '../../ids.ts';
-import { fileNameOf, idOfFileName } from '../../service/state/file-name.ts';
-import {
-  DamagedFile,
-  destroyStateFile,
-  openStateDirectory,
-  readStateFile,
-  refuseUnusable,
-  replaceStateFile,
-  UnusableFile,
-} from '../../service/state/state-file.ts';
+import { RecordDirectory, type RecordForm } from '../../service/state/record-directory.ts';
+import { type DamagedFile, refuseUnusable, UnusableFile } from '../../service/state/state-file.ts';
 import {
   canHave,
   curveName,
@@ -29,20 +20,28 @@ import { FileKey, type KeyFile } from './key.ts';
 import { formatKeyFile, type KeyFileHeader, parseKeyFile } from './key-file.ts';
 import { type PreloadedFile, readPreloaded } from './preloaded.ts';
 
-const extension = '.key';
 const generate = promisify(generateKeyPair);
+
+const form: RecordForm<KeyId, KeyFile> = {
+  extension: '.key',
+  parseId: parseKeyId,
+  parse: (content, { path, id }) => parseKeyFile(path, id, content),
+  isSecret: true,
+};
 
 /** Keys in files of the state directory, and files that the configuration names. */
 export class FileStore implements KeyStore {
   readonly kind = 'file';
-  readonly #directory: string;
-  readonly #keys = new Map<KeyId, FileKey>();
+  readonly #files: RecordDirectory<KeyId, KeyFile>;
+  /** Files that the configuration names; they hide files of the directory with the same id. */
   readonly #preloaded: ReadonlyMap<KeyId, PreloadedFile>;
-  /** Why the directory cannot be used: what is in it is unknown. */
-  #failure: UnusableFile | undefined;
+  readonly #preloadedKeys = new Map<KeyId, KeyFile>();
 
-  private constructor(directory: string, preloaded: ReadonlyMap<KeyId, PreloadedFile>) {
-    this.#directory = directory;
+  private constructor(
+    files: RecordDirectory<KeyId, KeyFile>,
+    preloaded: ReadonlyMap<KeyId, PreloadedFile>,
+  ) {
+    this.#files = files;
     this.#preloaded = preloaded;
   }
 
@@ -51,29 +50,30 @@ export class FileStore implements KeyStore {
     directory: string,
     preloaded: ReadonlyMap<KeyId, PreloadedFile> = new Map(),
   ): Promise<FileStore> {
-    const store = new FileStore(directory, preloaded);
-    await store.#loadAll();
-    for (const [id, file] of preloaded) store.#put(await readPreloaded(id, file));
+    const store = new FileStore(await RecordDirectory.open(directory, form), preloaded);
+    await store.#readPreloaded();
     return store;
   }
 
   async list(): Promise<Listing> {
-    for (const [id, file] of this.#preloaded) {
-      if (this.#keys.get(id)?.isUsable !== true) this.#put(await readPreloaded(id, file));
-    }
-    if (this.#failure !== undefined) await this.#loadAll();
-    for (const [id, { info }] of this.#keys) if (info.state === 'unavailable') await this.#load(id);
-    const keys = [...this.#keys.values()].map(({ info }) => info);
-    return { keys, ignored: [], failure: this.#failure && unlisted(this.#failure) };
+    await this.#readPreloaded();
+    await this.#files.retry();
+    const ids = new Set([...this.#files.ids(), ...this.#preloaded.keys()]);
+    const keys = [...ids].flatMap((id) => this.#find(id)?.info ?? []);
+    const { failure } = this.#files;
+    return { keys, ignored: [], failure: failure && unlisted(failure) };
   }
 
   /** Returns a key. An unavailable file is read again: an administrator may have repaired it. */
   async get(id: KeyId): Promise<FileKey | undefined> {
-    if (this.#failure !== undefined && !this.#preloaded.has(id)) await this.#loadAll();
-    if (this.#keys.get(id)?.info.state === 'unavailable') await this.#load(id);
-    const key = this.#keys.get(id);
-    if (key === undefined && this.#failure !== undefined) throw unlisted(this.#failure);
-    return key;
+    const { entries, failure } = this.#files;
+    const entry = entries.get(id);
+    let file = this.#preloadedKeys.get(id) ?? entry?.value;
+    if (file === undefined && (entry ?? failure) !== undefined) {
+      await this.#files.retry([id]);
+      file = this.#find(id);
+    }
+    return file && new FileKey(file, () => this.#delete(id));
   }
 
   async createPair(
@@ -105,40 +105,22 @@ export class FileStore implements KeyStore {
 
   async importKey(id: KeyId, material: Material, attributes: KeyAttributes): Promise<KeyInfo> {
     if (this.#preloaded.has(id)) throw preloadedKey(id);
-    if (this.#failure !== undefined) throw unlisted(this.#failure);
-    this.#assertIntact(id);
-    if (this.#keys.get(id)?.info.state === 'damaged') throw this.#exists(id);
+    const file = this.#findIntact(id);
+    if (file?.info.state === 'damaged') throw exists(file);
     const { algorithm, bytes } = material;
     return this.#write({ id, algorithm, origin: 'imported' }, attributes, bytes);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#keys.clear();
+    this.#files[Symbol.dispose]();
+    this.#preloadedKeys.clear();
   }
 
-  async #loadAll(): Promise<void> {
-    const { names, failure } = await openStateDirectory(this.#directory);
-    for (const name of names) {
-      const id = idOfFileName(name, extension);
-      if (id !== undefined) await this.#load(parseKeyId(id));
-    }
-    // last: until all are loaded, an id that is not known may be there
-    this.#failure = failure;
-  }
-
-  async #load(id: KeyId): Promise<void> {
-    if (this.#preloaded.has(id)) return;
-    const path = this.#path(id);
-    let content: Buffer | undefined;
-    try {
-      content = await readStateFile(path);
-      if (content === undefined) this.#keys.delete(id);
-      else this.#put(parseKeyFile(path, id, content));
-    } catch (error) {
-      if (!(error instanceof DamagedFile)) throw error;
-      this.#put({ info: broken(id, error), key: undefined, damage: error });
-    } finally {
-      content?.fill(0);
+  /** Reads the files that are not known to hold a key. */
+  async #readPreloaded(): Promise<void> {
+    for (const [id, file] of this.#preloaded) {
+      if (this.#preloadedKeys.get(id)?.key !== undefined) continue;
+      this.#preloadedKeys.set(id, await readPreloaded(id, file));
     }
   }
 
@@ -162,12 +144,8 @@ export class FileStore implements KeyStore {
     material: Buffer,
   ): Promise<KeyInfo> {
     const content = formatKeyFile({ ...made, ...attributes, created: new Date() }, material);
-    const path = this.#path(made.id);
     try {
-      const key = parseKeyFile(path, made.id, content);
-      await replaceStateFile(path, content);
-      this.#put(key);
-      return key.info;
+      return (await this.#files.putSecret(made.id, content)).info;
     } finally {
       content.fill(0);
     }
@@ -175,35 +153,29 @@ export class FileStore implements KeyStore {
 
   async #delete(id: KeyId): Promise<void> {
     if (this.#preloaded.has(id)) throw preloadedKey(id);
-    if (!this.#keys.has(id)) throw notFound(id);
-    this.#assertIntact(id);
-    await destroyStateFile(this.#path(id));
-    this.#keys.delete(id);
+    if (this.#findIntact(id) === undefined) throw notFound(id);
+    await this.#files.delete(id);
   }
 
-  #put(file: KeyFile): void {
-    this.#keys.set(file.info.id, new FileKey(file, ({ info }) => this.#delete(info.id)));
+  /** The key of an id, damaged or not. Unavailable when it is unknown whether there is one. */
+  #find(id: KeyId): KeyFile | undefined {
+    if (this.#preloaded.has(id)) return this.#preloadedKeys.get(id);
+    const damage = this.#files.damage(id);
+    if (damage === undefined) return this.#files.get(id);
+    if (damage === this.#files.failure) throw unlisted(damage);
+    return { info: broken(id, damage), key: undefined, damage };
   }
 
-  /** Files that may be intact but are unusable here are neither replaced nor removed. */
-  #assertIntact(id: KeyId): void {
-    refuseUnusable(this.#keys.get(id)?.damage);
+  /** As `#find`; files that may be intact but are unusable here are neither replaced nor removed. */
+  #findIntact(id: KeyId): KeyFile | undefined {
+    const file = this.#find(id);
+    refuseUnusable(file?.damage);
+    return file;
   }
 
   #assertFree(id: KeyId): void {
-    if (this.#failure !== undefined) throw unlisted(this.#failure);
-    this.#assertIntact(id);
-    if (this.#keys.has(id)) throw this.#exists(id);
-  }
-
-  #exists(id: KeyId): ServiceError {
-    const damage = this.#keys.get(id)?.info.reason;
-    const what = damage === undefined ? 'exists already' : `is there: ${damage}`;
-    return new ServiceError('AlreadyExists', `key "${id}" ${what}`);
-  }
-
-  #path(id: KeyId): string {
-    return join(this.#directory, fileNameOf(id, extension));
+    const file = this.#findIntact(id);
+    if (file !== undefined) throw exists(file);
   }
 }
 
@@ -234,9 +206,14 @@ function broken(id: KeyId, failure: DamagedFile): KeyInfo {
   };
 }
 
-function unlisted(failure: UnusableFile): ServiceError {
+function unlisted(failure: DamagedFile): ServiceError {
   const message = `the keys in files cannot be listed: ${failure.message}`;
   return new ServiceError('Unavailable', message, { cause: failure });
+}
+
+function exists({ info: { id, reason } }: KeyFile): ServiceError {
+  const what = reason === undefined ? 'exists already' : `is there: ${reason}`;
+  return new ServiceError('AlreadyExists', `key "${id}" ${what}`);
 }
 
 function preloadedKey(id: KeyId): ServiceError {

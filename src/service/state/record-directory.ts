@@ -27,7 +27,7 @@ export interface RecordForm<Id extends string, T> {
   readonly parseId: (text: string) => Id;
   /** Parses the content of a file, which is wiped afterwards; throws `DamagedFile`. */
   readonly parse: (content: Buffer, file: { readonly path: string; readonly id: Id }) => T;
-  /** The content for a record; absent where every `put` passes it. */
+  /** The content for a record; absent where `putSecret` passes it. */
   readonly format?: (value: T) => string;
   /** Whether the files hold keys: a file that is replaced or deleted is overwritten. */
   readonly isSecret?: boolean;
@@ -45,13 +45,12 @@ export interface JsonForm<Id extends string, T> {
 
 /** Options of replacing a record: what may be replaced, and where the new file goes. */
 export interface RecordChange extends StateChange {
-  /** The content of the file, owned by the caller; formatted from the record when absent. */
-  readonly content?: Buffer;
   /** Writes into reserved space when the disk is full; only for operations that free space. */
   readonly reserve?: Pick<StateDisk, 'write'> | undefined;
 }
 
-type Entry<T> =
+/** A record, or why the file of one is unusable. */
+export type RecordEntry<T> =
   | { readonly value: T; readonly damage?: undefined }
   | { readonly value?: undefined; readonly damage: DamagedFile };
 
@@ -68,11 +67,14 @@ export function jsonRecords<Id extends string, T>(form: JsonForm<Id, T>): Record
 }
 
 /** The records of a directory, and the damage of those that are unusable. */
-export class RecordDirectory<Id extends string, T> {
+export class RecordDirectory<Id extends string, T> implements Disposable {
   readonly #path: string;
   readonly #form: RecordForm<Id, T>;
-  readonly #entries = new Map<Id, Entry<T>>();
-  #failure: UnusableFile | undefined;
+  readonly #entries = new Map<Id, RecordEntry<T>>();
+  /** All files as last read. */
+  readonly entries: ReadonlyMap<Id, RecordEntry<T>> = this.#entries;
+  /** Why the directory is unusable, undefined when it is usable; its records are then unknown. Set here alone. */
+  failure: UnusableFile | undefined;
 
   private constructor(path: string, form: RecordForm<Id, T>) {
     this.#path = path;
@@ -89,14 +91,9 @@ export class RecordDirectory<Id extends string, T> {
     return directory;
   }
 
-  /** Why the directory is unusable, undefined when it is usable; its records are then unknown. */
-  get failure(): UnusableFile | undefined {
-    return this.#failure;
-  }
-
   /** Throws Unavailable when the directory cannot be used. */
   assertListed(): void {
-    refuseUnusable(this.#failure);
+    refuseUnusable(this.failure);
   }
 
   /** The ids of all files, damaged or not. */
@@ -117,7 +114,7 @@ export class RecordDirectory<Id extends string, T> {
   /** Why the record of an id is unusable, undefined when it is usable or missing. */
   damage(id: Id): DamagedFile | undefined {
     const entry = this.#entries.get(id);
-    return entry === undefined ? this.#failure : entry.damage;
+    return entry === undefined ? this.failure : entry.damage;
   }
 
   /** As `damage`, as text for messages. */
@@ -135,7 +132,7 @@ export class RecordDirectory<Id extends string, T> {
 
   /** Reads again what an administrator may have repaired: the directory, and the unusable files of these ids. */
   async retry(ids: Iterable<Id> = this.ids()): Promise<void> {
-    if (this.#failure !== undefined) await this.#readAll();
+    if (this.failure !== undefined) await this.#readAll();
     for (const id of ids) {
       if (this.#entries.get(id)?.damage instanceof UnusableFile) await this.#read(id);
     }
@@ -143,13 +140,21 @@ export class RecordDirectory<Id extends string, T> {
 
   /** Persists a record durably, replacing any earlier one. Unavailable when that fails or is refused. */
   async put(id: Id, value: T, change: RecordChange = {}): Promise<void> {
-    const { content = this.#form.format?.(value), reserve, ...replaced } = change;
+    const { reserve, ...replaced } = change;
+    const content = this.#form.format?.(value);
     if (content === undefined) throw new TypeError(`no content for "${id}"`);
-    const path = this.#fileOf(id);
-    if (this.#form.isSecret === true) await replaceStateFile(path, content);
-    else if (reserve !== undefined) await reserve.write(path, content.toString());
-    else await writeStateFile(path, content, replaced);
+    if (reserve !== undefined) await reserve.write(this.#fileOf(id), content);
+    else await writeStateFile(this.#fileOf(id), content, replaced);
     this.#entries.set(id, { value });
+  }
+
+  /** As `put`, for content with a secret, which the caller wipes; parsed before it is written. */
+  async putSecret(id: Id, content: Buffer): Promise<T> {
+    const path = this.#fileOf(id);
+    const value = this.#form.parse(content, { path, id });
+    await replaceStateFile(path, content);
+    this.#entries.set(id, { value });
+    return value;
   }
 
   /** Removes a record durably; a missing one is not an error. Unavailable when that fails or is refused. */
@@ -159,6 +164,11 @@ export class RecordDirectory<Id extends string, T> {
     this.#entries.delete(id);
   }
 
+  /** Drops the records from memory; their files stay. */
+  [Symbol.dispose](): void {
+    this.#entries.clear();
+  }
+
   async #readAll(): Promise<void> {
     const { names, failure } = await openStateDirectory(this.#path);
     for (const name of names) {
@@ -166,7 +176,7 @@ export class RecordDirectory<Id extends string, T> {
       if (id !== undefined) await this.#read(id);
     }
     // last: until all files are read, a missing id may still exist
-    this.#failure = failure;
+    this.failure = failure;
   }
 
   async #read(id: Id): Promise<void> {

@@ -254,7 +254,7 @@ async function destroy(path: string): Promise<void> {
 }
 
 /** Replaces the file as `writeStateFile` does, then overwrites the old content: for files that hold a key. */
-export async function replaceStateFile(path: string, content: Uint8Array | string): Promise<void> {
+export async function replaceStateFile(path: string, content: Uint8Array): Promise<void> {
   // only the new file must succeed: the old one is missing, or overwritten as far as possible
   await using before = await openToOverwrite(path).catch(() => undefined);
   await writeStateFile(path, content);

@@ -117,20 +117,20 @@ export default [
   },
   {
     breaks: 'a damaged key file is overwritten by an import',
-    text: "if (this.#keys.get(id)?.info.state === 'damaged') throw this.#exists(id);",
+    text: "if (file?.info.state === 'damaged') throw exists(file);",
     becomes: '',
     suite: 'component/keys/file/file-store',
   },
   {
     breaks: 'the file of a deleted key stays',
-    text: '    await destroyStateFile(this.#path(id));\n    this.#keys.delete(id);',
-    becomes: '    this.#keys.delete(id);',
+    text: '    if (this.#findIntact(id) === undefined) throw notFound(id);\n    await this.#files.delete(id);',
+    becomes: '    if (this.#findIntact(id) === undefined) throw notFound(id);',
     suite: 'component/keys/file/file-store',
   },
   {
     breaks: 'the content of a new key file stays in memory',
-    text: '      return key.info;\n    } finally {\n      content.fill(0);',
-    becomes: '      return key.info;\n    } finally {',
+    text: 'content)).info;\n    } finally {\n      content.fill(0);',
+    becomes: 'content)).info;\n    } finally {',
     suite: 'component/keys/wiped',
   },
   {

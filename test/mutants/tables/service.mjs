@@ -298,33 +298,33 @@ export default [
   },
   {
     breaks: 'a directory that was made usable is not read again',
-    text: 'if (this.#failure !== undefined) await this.#readAll();',
+    text: 'if (this.failure !== undefined) await this.#readAll();',
     becomes: '',
     suite: 'component/service/state/record-directory',
   },
   {
     breaks: 'no record is damaged in a directory that cannot be used',
-    text: 'return entry === undefined ? this.#failure : entry.damage;',
+    text: 'return entry === undefined ? this.failure : entry.damage;',
     becomes: 'return entry?.damage;',
     suite: 'component/service/state/record-directory',
   },
   {
     breaks: 'a record counts before it is on the disk',
-    text: '    const path = this.#fileOf(id);\n    if (this.#form.isSecret',
+    text: '    if (reserve !== undefined) await reserve.write(',
     becomes:
-      '    const path = this.#fileOf(id);\n    this.#entries.set(id, { value });\n    if (this.#form.isSecret',
+      '    this.#entries.set(id, { value });\n    if (reserve !== undefined) await reserve.write(',
     suite: 'component/service/state/record-directory',
   },
   {
     breaks: 'a record that is deleted counts until the next start',
-    text: '    this.#entries.delete(id);\n  }\n\n  async #readAll',
-    becomes: '  }\n\n  async #readAll',
+    text: 'change);\n    this.#entries.delete(id);',
+    becomes: 'change);',
     suite: 'component/service/state/record-directory',
   },
   {
     breaks: 'a key that is replaced is not overwritten',
-    text: 'if (this.#form.isSecret === true) await replaceStateFile(path, content);',
-    becomes: 'if (this.#form.isSecret === true) await writeStateFile(path, content);',
+    text: 'await replaceStateFile(path, content);',
+    becomes: 'await writeStateFile(path, content);',
     suite: 'component/service/state/record-directory',
   },
   {
@@ -341,8 +341,21 @@ export default [
   },
   {
     breaks: 'a record that frees space is not written into reserved space',
-    text: 'else if (reserve !== undefined) await reserve.write(path, content.toString());',
-    becomes: '',
+    text: 'if (reserve !== undefined) await reserve.write(this.#fileOf(id), content);\n    else await',
+    becomes: 'await',
+    suite: 'component/service/state/record-directory',
+  },
+  {
+    breaks: 'a content that is no record of the id is written all the same',
+    text: 'const value = this.#form.parse(content, { path, id });\n    await replaceStateFile(path, content);',
+    becomes:
+      'await replaceStateFile(path, content);\n    const value = this.#form.parse(content, { path, id });',
+    suite: 'component/service/state/record-directory',
+  },
+  {
+    breaks: 'records stay in memory when their directory is closed',
+    text: '    this.#entries.clear();\n  }\n\n  async #readAll',
+    becomes: '  }\n\n  async #readAll',
     suite: 'component/service/state/record-directory',
   },
   {

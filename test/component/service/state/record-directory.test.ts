@@ -20,7 +20,7 @@ import {
   RecordDirectory,
   type RecordForm,
 } from '../../../../src/service/state/record-directory.ts';
-import { NewerFile, UnusableFile } from '../../../../src/service/state/state-file.ts';
+import { DamagedFile, NewerFile, UnusableFile } from '../../../../src/service/state/state-file.ts';
 import { failureOf } from '../../../support/failure.ts';
 
 const test = suite<{ dir: string }>('directories of records');
@@ -199,8 +199,8 @@ test('that are keys are overwritten when they are replaced, deleted or read', as
   assert.equal(contents, [Buffer.alloc(6)]);
   await using first = await open(path);
   const content = Buffer.from('other');
-  await records.put('a', 'new', { content });
-  assert.equal([records.get('a'), await readFile(path, 'utf8')], ['new', 'other']);
+  assert.is(await records.putSecret('a', content), 'other');
+  assert.equal([records.get('a'), await readFile(path, 'utf8')], ['other', 'other']);
   assert.is(content.toString(), 'other', 'wiped by the caller');
   assert.equal(await first.readFile(), Buffer.alloc(6));
   await using second = await open(path);
@@ -208,6 +208,27 @@ test('that are keys are overwritten when they are replaced, deleted or read', as
   assert.equal(await second.readFile(), Buffer.alloc(5));
   assert.match(await failureOf(records.put('a', 'new')), 'TypeError');
   assert.equal(records.ids(), []);
+});
+
+test('that are keys are not replaced by what cannot be read', async ({ dir }) => {
+  const parse = (content: Buffer): string => {
+    if (content.includes('?')) throw new DamagedFile('', 'it is in doubt');
+    return content.toString('latin1');
+  };
+  await writeFile(join(dir, 'a.key'), 'secret');
+  const records = await RecordDirectory.open(dir, { ...keys, parse });
+  assert.match(await failureOf(records.putSecret('a', Buffer.from('?'))), 'it is in doubt');
+  assert.equal(
+    [records.get('a'), await readFile(join(dir, 'a.key'), 'utf8')],
+    ['secret', 'secret'],
+  );
+});
+
+test('are no longer in memory when they are closed', async ({ dir }) => {
+  const records = await RecordDirectory.open(dir, counters);
+  await records.put('a', { count: 1 });
+  records[Symbol.dispose]();
+  assert.equal([records.ids(), await readdir(dir)], [[], ['a.json']]);
 });
 
 test('are followed through no link', async ({ dir }) => {
