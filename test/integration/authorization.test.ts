@@ -5,11 +5,11 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Bus } from '../../src/dbus/bus.ts';
-import { isServiceError } from '../../src/errors.ts';
 import { type AuthorizedCall, differing, nameOf, type Use } from '../support/authorized/call.ts';
 import { authorizedCalls, publicMethods } from '../support/authorized/calls.ts';
 import { connectAs } from '../support/clients/connect-as.ts';
 import { deadline } from '../support/deadline.ts';
+import { codeIn } from '../support/failure.ts';
 import { bodyOf, definitionOf } from '../support/polkit/asked.ts';
 import { rulesForCalls } from '../support/polkit/authorization-contract.ts';
 import { polkitRules } from '../support/polkit/polkit-rules.ts';
@@ -68,10 +68,7 @@ async function answer(
   const signature = `${Object.values(definition.in ?? {}).join('')}a{sv}`;
   const target = { destination, path, interface: manager.name, member: call.method };
   const reply = bus.call({ ...target, signature, body: bodyOf(definition, use) });
-  return deadline(30_000, reply, nameOf(call)).then(
-    () => 'a result',
-    (error: unknown) => (isServiceError(error) ? error.code : String(error)),
-  );
+  return deadline(30_000, reply, nameOf(call)).then(() => 'a result', codeIn);
 }
 
 /** A call that a service makes of another, and what it answers. */

@@ -4,7 +4,8 @@ import { until } from './deadline.ts';
 
 const noFailure = 'no failure';
 
-function nameOf(error: unknown): string {
+/** The code of a ServiceError, or the name of a bus error. */
+export function codeIn(error: unknown): string {
   if (error instanceof ServiceError) return error.code;
   if (error instanceof BusError) return error.errorName;
   return `not a ServiceError: ${String(error)}`;
@@ -15,19 +16,27 @@ export async function failureOf(action: Promise<unknown> | (() => unknown)): Pro
   try {
     await (typeof action === 'function' ? action() : action);
   } catch (error) {
-    return nameOf(error);
+    return codeIn(error);
   }
   return noFailure;
 }
 
-/** The same of a function that throws at once. */
+/** The same for a function that throws. */
 export function codeOf(action: () => unknown): string {
   try {
     action();
   } catch (error) {
-    return nameOf(error);
+    return codeIn(error);
   }
   return noFailure;
+}
+
+/** The code and the message with which a promise is rejected: `NotFound: no key "a"`. */
+export async function messageOf(promise: Promise<unknown>): Promise<string> {
+  return promise.then(
+    () => noFailure,
+    (error: unknown) => `${codeIn(error)}: ${error instanceof Error ? error.message : ''}`,
+  );
 }
 
 /** Calls until it works: a call that joins an attempt which began before the repair still fails. */

@@ -2,9 +2,8 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { isServiceError } from '../../../src/errors.ts';
 import { until } from '../../support/deadline.ts';
-import { failureOf } from '../../support/failure.ts';
+import { failureOf, messageOf } from '../../support/failure.ts';
 import { IdentityInProcess, registrationId } from '../../support/identity/identity-in-process.ts';
 import { suite } from '../../support/timed-suite.ts';
 
@@ -17,11 +16,6 @@ async function provisioned(): Promise<IdentityInProcess> {
   await device.start({ live: false });
   await device.call('Provision');
   return device;
-}
-
-async function messageOf(promise: Promise<unknown>): Promise<string> {
-  const error: unknown = await promise.catch((reason: unknown) => reason);
-  return isServiceError(error) ? `${error.code}: ${error.message}` : `no failure: ${String(error)}`;
 }
 
 /** How many timers keep this process alive. */

@@ -217,12 +217,7 @@ test('says nothing but internal error of what it did not expect', () =>
 
 test('notes an error that the table does not list, and passes it on', () =>
   withEcho(async ({ bus, undeclared }) => {
-    const codeOf = async (way: string) => {
-      const error: unknown = await echo(bus)
-        .Fail({ way })
-        .catch((reason: unknown) => reason);
-      return error instanceof ServiceError ? error.code : String(error);
-    };
+    const codeOf = (way: string) => failureOf(echo(bus).Fail({ way }));
     for (const way of ['known', 'later-known', 'error', 'internal', 'later-text'])
       assert.ok(['NotFound', 'Failed'].includes(await codeOf(way)), way);
     assert.equal(undeclared, []);

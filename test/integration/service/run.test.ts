@@ -7,9 +7,9 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Bus } from '../../../src/dbus/bus.ts';
 import { variant } from '../../../src/dbus/wire/variant.ts';
-import { isServiceError } from '../../../src/errors.ts';
 import { connectAs } from '../../support/clients/connect-as.ts';
 import { deadline, until } from '../../support/deadline.ts';
+import { failureOf } from '../../support/failure.ts';
 import { PrivateBus } from '../../support/rig/private-bus.ts';
 import { NotifySocket } from '../../support/system/notify-socket.ts';
 
@@ -83,18 +83,11 @@ function call(
 }
 
 async function started(bus: Bus, service: Probe): Promise<void> {
-  const end = Date.now() + 20_000;
-  while ((await bus.nameOwner(busName)) === undefined) {
-    if (Date.now() > end || service.child.exitCode !== null) throw new Error(service.stderr);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
-
-async function codeOf(promise: Promise<unknown>): Promise<string> {
-  return promise.then(
-    () => 'none',
-    (error: unknown) => (isServiceError(error) ? error.code : String(error)),
-  );
+  const isOwned = async (): Promise<boolean> => {
+    if (service.child.exitCode !== null) throw new Error(service.stderr);
+    return (await bus.nameOwner(busName)) !== undefined;
+  };
+  await until(20_000, () => `the name of the service: ${service.stderr}`, isOwned);
 }
 
 test('prints help, version and interfaces without a bus', async () => {
@@ -208,7 +201,7 @@ test('ends with 1 when a failure has nobody to deal with it, and says which', as
 }) => {
   await using service = probe(dir, privateBus);
   await started(bus, service);
-  await codeOf(call(bus, 'Reject'));
+  await failureOf(call(bus, 'Reject'));
   const { code, stderr } = await service.end();
   assert.is(code, 1);
   assert.match(stderr, 'nobody looks');
@@ -227,8 +220,8 @@ test('changes its log level while it runs', async ({ dir, privateBus, bus }) => 
     return bus.call({ ...target, member: 'Set', signature: 'ssv', body });
   };
   await set('err');
-  assert.is(await codeOf(set('loud')), 'InvalidArgs');
-  await codeOf(call(bus, 'Slow', 's', ['']));
+  assert.is(await failureOf(set('loud')), 'InvalidArgs');
+  await failureOf(call(bus, 'Slow', 's', ['']));
   service.child.kill('SIGTERM');
   assert.not.match((await service.end()).stderr, 'stopped');
 });
@@ -242,7 +235,7 @@ test('denies what needs authorization when there is no polkit, except to root', 
   await started(bus, service);
   await call(bus, 'Guarded', 's', ['a']);
   await using daemon = await connectAs(privateBus.address, { uid: 1, gid: 1 });
-  assert.is(await codeOf(call(daemon, 'Guarded', 's', ['a'])), 'AccessDenied');
+  assert.is(await failureOf(call(daemon, 'Guarded', 's', ['a'])), 'AccessDenied');
   service.child.kill('SIGTERM');
   const { stderr } = await service.end();
   assert.match(
@@ -264,7 +257,7 @@ test('tells at its start of a rule for a user that is not there, and denies', as
   await using service = probe(dir, privateBus);
   await started(bus, service);
   await using daemon = await connectAs(privateBus.address, { uid: 1, gid: 1 });
-  assert.is(await codeOf(call(daemon, 'Guarded', 's', ['a'])), 'AccessDenied');
+  assert.is(await failureOf(call(daemon, 'Guarded', 's', ['a'])), 'AccessDenied');
   service.child.kill('SIGTERM');
   const { stderr } = await service.end();
   const warnings = stderr.split('\n').filter((line) => line.startsWith('<4>configuration'));

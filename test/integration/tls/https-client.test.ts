@@ -7,6 +7,7 @@ import { HttpsClient } from '../../../src/https/https-client.ts';
 import { HttpsFailure } from '../../../src/https/https-failure.ts';
 import type { ClientCertificate, HttpsRequest } from '../../../src/https/https-request.ts';
 import { deadline, until } from '../../support/deadline.ts';
+import { codeIn } from '../../support/failure.ts';
 import { ServedKeys, type TestAlgorithm } from '../../support/keys/served-keys.ts';
 import { MutualTlsServer } from '../../support/tls/mutual-tls-server.ts';
 import { Pki } from '../../support/tls/pki.ts';
@@ -60,10 +61,6 @@ function requestTo({ pki, keys, chains }: Rig, url: string, keyId = 'ec-p256'): 
   };
   const ca = pki.root.certificate;
   return { method: 'GET', url, ca, clientCertificate, requestId: 'test', timeoutMs: 20_000 };
-}
-
-function codeIn(error: unknown): string {
-  return error instanceof ServiceError ? error.code : String(error);
 }
 
 async function messageOf(promise: Promise<unknown>): Promise<string> {

@@ -6,10 +6,10 @@ import type {
 } from '../../../src/dbus/server/authorization-gate.ts';
 import type { CallContext } from '../../../src/dbus/server/call.ts';
 import type { Caller } from '../../../src/dbus/server/caller.ts';
-import { isServiceError } from '../../../src/errors.ts';
 import type { AclRule } from '../../../src/service/config/common-config.ts';
 import { type AuthorizedCall, differing, nameOf } from '../authorized/call.ts';
 import { authorizedCalls } from '../authorized/calls.ts';
+import { codeIn } from '../failure.ts';
 import type { Identity } from '../identity/identity.ts';
 import { questionsAbout } from './asked.ts';
 
@@ -209,7 +209,7 @@ export async function ask(
     await authorizer.authorize(question, call);
     return 'allowed';
   } catch (error) {
-    return isServiceError(error) ? error.code : `broken: ${String(error)}`;
+    return codeIn(error);
   }
 }
 

@@ -9,6 +9,7 @@ import { certificatesInterface } from '../../../src/interfaces/certificates.ts';
 import { identityInterface } from '../../../src/interfaces/identity.ts';
 import { keysInterface } from '../../../src/interfaces/keys.ts';
 import { modulesInterface } from '../../../src/interfaces/modules.ts';
+import { codeIn } from '../../support/failure.ts';
 import { callWith } from '../../support/wire/messages.ts';
 
 const test = suite('integer options in the interface tables');
@@ -53,7 +54,7 @@ function read(option: IntegerOption, type: string, value: bigint): unknown {
     const found = prepared.parse(message, nameParsers).values.options[name];
     return typeof found === 'number' || typeof found === 'bigint' ? BigInt(found) : found;
   } catch (error) {
-    return error instanceof ServiceError ? error.code : error;
+    return codeIn(error);
   }
 }
 

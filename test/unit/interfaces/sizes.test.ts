@@ -3,11 +3,11 @@ import * as assert from 'uvu/assert';
 import type { InterfaceDefinition } from '../../../src/dbus/definition.ts';
 import { Method } from '../../../src/dbus/server/method.ts';
 import { variant } from '../../../src/dbus/wire/variant.ts';
-import { ServiceError } from '../../../src/errors.ts';
 import { nameParsers } from '../../../src/ids.ts';
 import { certificatesInterface } from '../../../src/interfaces/certificates.ts';
 import { identityInterface } from '../../../src/interfaces/identity.ts';
 import { keysInterface } from '../../../src/interfaces/keys.ts';
+import { codeIn } from '../../support/failure.ts';
 import { callWith } from '../../support/wire/messages.ts';
 
 const test = suite('sizes in the interface tables');
@@ -57,7 +57,7 @@ function judge(
     prepared.parse(callWith(prepared.signature, [...body, given]), nameParsers);
     return 'ok';
   } catch (error) {
-    return error instanceof ServiceError ? error.code : String(error);
+    return codeIn(error);
   }
 }
 

@@ -6,6 +6,7 @@ import { parseModuleName } from '../../../src/ids.ts';
 import { modulesResolvers } from '../../../src/modules/handlers.ts';
 import { Cancellations } from '../../../src/service/operations/cancellations.ts';
 import { Operations } from '../../../src/service/operations/operations.ts';
+import { codeIn } from '../../support/failure.ts';
 import { silentLog } from '../../support/log.ts';
 
 const test = suite('what authorization of Modules1 is told');
@@ -35,7 +36,7 @@ async function told(createOptions: object, env: Readonly<Record<string, string>>
     const args = { name: parseModuleName('sensor'), type: 'docker', config_json, env, options: {} };
     return await resolvers.CreateModule(args, call);
   } catch (error) {
-    return isServiceError(error) ? error.code : String(error);
+    return codeIn(error);
   }
 }
 

@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events';
 import * as assert from 'uvu/assert';
-import { isServiceError } from '../../../src/errors.ts';
 import { SharedReads } from '../../../src/service/shared-reads.ts';
+import { codeIn } from '../../support/failure.ts';
 import { suite } from '../../support/timed-suite.ts';
 
 const test = suite('shared reads');
@@ -77,19 +77,13 @@ function slowRead() {
   return { reads, read };
 }
 
-async function codeOf(result: Promise<number>): Promise<string> {
-  try {
-    return String(await result);
-  } catch (error) {
-    return isServiceError(error) ? error.code : String(error);
-  }
-}
+const outcomeOf = (result: Promise<number>): Promise<string> => result.then(String, codeIn);
 
 test('let one caller leave without the others, and abort a read without callers', async () => {
   const shared = new SharedReads<number>();
   const { reads, read } = slowRead();
   const [one, two, here] = [new AbortController(), new AbortController(), new AbortController()];
-  const results = [one, two].map(({ signal }) => codeOf(shared.get('a', read, signal)));
+  const results = [one, two].map(({ signal }) => outcomeOf(shared.get('a', read, signal)));
   one.abort();
   assert.is(await results[0], 'Cancelled');
   assert.is(reads[0]?.signal.aborted, false);
@@ -101,13 +95,13 @@ test('let one caller leave without the others, and abort a read without callers'
   reads[0]?.end(1);
   reads[1]?.end(2);
   assert.is(await next, 2);
-  assert.is(await codeOf(shared.get('a', read, one.signal)), 'Cancelled');
+  assert.is(await outcomeOf(shared.get('a', read, one.signal)), 'Cancelled');
 });
 
 test('do not run for a caller that has left already', async () => {
   const { reads, read } = slowRead();
   const shared = new SharedReads<number>();
-  assert.is(await codeOf(shared.get('a', read, AbortSignal.abort())), 'Cancelled');
+  assert.is(await outcomeOf(shared.get('a', read, AbortSignal.abort())), 'Cancelled');
   assert.is(reads.length, 0);
 });
 
@@ -122,13 +116,13 @@ test('abort no completed read, and none that began later', async () => {
   assert.is(reads[0]?.signal.aborted, false);
   // an evicted read continues for its callers, and its end does not affect later ones
   clock.elapsedMs = 5000;
-  const before = codeOf(shared.get('a', read, one.signal));
+  const before = outcomeOf(shared.get('a', read, one.signal));
   shared.evict('a');
-  const after = codeOf(shared.get('a', read, two.signal));
+  const after = outcomeOf(shared.get('a', read, two.signal));
   one.abort();
   assert.is(await before, 'Cancelled');
   assert.equal([reads[1]?.signal.aborted, reads[2]?.signal.aborted], [true, false]);
-  const joined = codeOf(shared.get('a', read, two.signal));
+  const joined = outcomeOf(shared.get('a', read, two.signal));
   assert.is(reads.length, 3);
   reads[2]?.end(3);
   assert.equal([await after, await joined], ['3', '3']);
@@ -155,7 +149,7 @@ test('are not aborted while a caller without a signal waits', async () => {
   const shared = new SharedReads<number>();
   const { reads, read } = slowRead();
   const one = new AbortController();
-  const [left, stays] = [codeOf(shared.get('a', read, one.signal)), shared.get('a', read)];
+  const [left, stays] = [outcomeOf(shared.get('a', read, one.signal)), shared.get('a', read)];
   one.abort();
   assert.is(await left, 'Cancelled');
   assert.is(reads[0]?.signal.aborted, false);

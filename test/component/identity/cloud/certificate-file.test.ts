@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { isServiceError } from '../../../../src/errors.ts';
 import { NamedCertificates } from '../../../../src/identity/cloud/certificate-file.ts';
+import { messageOf } from '../../../support/failure.ts';
 import { Pki } from '../../../support/tls/pki.ts';
 
 const test = suite<{ dir: string; pki: Pki }>('certificates in a named file');
@@ -17,11 +17,6 @@ test.after(async ({ dir, pki }) => {
   await pki[Symbol.asyncDispose]();
   await rm(dir, { recursive: true });
 });
-
-async function messageOf(promise: Promise<unknown>): Promise<string> {
-  const error: unknown = await promise.catch((reason: unknown) => reason);
-  return isServiceError(error) ? error.message : `no failure of ours: ${String(error)}`;
-}
 
 test('are parsed again only when the file has changed', async ({ dir, pki }) => {
   const file = join(dir, 'roots');

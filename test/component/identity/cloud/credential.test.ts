@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ServiceClient } from '../../../../src/dbus/client/client.ts';
-import { isServiceError } from '../../../../src/errors.ts';
 import { NamedCertificates } from '../../../../src/identity/cloud/certificate-file.ts';
 import {
   type CredentialSource,
@@ -20,6 +19,7 @@ import {
 } from '../../../../src/x509/certificate.ts';
 import { buildCertificate } from '../../../../src/x509/certificate-builder.ts';
 import { encodeName, parseName } from '../../../../src/x509/name.ts';
+import { messageOf } from '../../../support/failure.ts';
 import { via } from '../../../support/via.ts';
 import { makeCa, makeKey } from '../../../support/x509/openssl.ts';
 
@@ -57,11 +57,6 @@ function fromService(chain_pem: string, key_id = ''): CredentialSource {
     dps: { certificateId: 'device-id', keyId: 'first-key' },
     now: () => new Date(),
   };
-}
-
-async function messageOf(promise: Promise<unknown>): Promise<string> {
-  const error: unknown = await promise.catch((reason: unknown) => reason);
-  return isServiceError(error) ? `${error.code}: ${error.message}` : `no failure: ${String(error)}`;
 }
 
 test('has the key that the certificate was made for, else the configured one', async ({

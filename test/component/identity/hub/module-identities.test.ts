@@ -3,11 +3,10 @@ import { createHmac } from 'node:crypto';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { isServiceError } from '../../../../src/errors.ts';
 import type { HttpsRequest } from '../../../../src/https/https-request.ts';
 import { nextEtag, type RegisteredModule } from '../../../support/cloud/records.ts';
 import { until } from '../../../support/deadline.ts';
-import { failureOf } from '../../../support/failure.ts';
+import { failureOf, messageOf } from '../../../support/failure.ts';
 import {
   hubName,
   IdentityInProcess,
@@ -42,11 +41,6 @@ async function saved(
 ): Promise<Record<string, unknown>> {
   const text = await readFile(join(stateDir, 'modules', `${id}.json`), 'utf8');
   return JSON.parse(text) as Record<string, unknown>;
-}
-
-async function messageOf(promise: Promise<unknown>): Promise<string> {
-  const error: unknown = await promise.catch((reason: unknown) => reason);
-  return isServiceError(error) ? `${error.code}: ${error.message}` : `no failure: ${String(error)}`;
 }
 
 const bodyOf = ({ body }: HttpsRequest): unknown =>

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { isServiceError } from '../../../../src/errors.ts';
 import { parseModuleName } from '../../../../src/ids.ts';
 import { Outage } from '../../../../src/modules/api/outage.ts';
 import { TrustBundle } from '../../../../src/modules/api/trust-bundle.ts';
@@ -15,6 +14,7 @@ import {
 import type { Clients } from '../../../../src/modules/clients.ts';
 import type { CertificateReference } from '../../../../src/modules/config/certificate-references.ts';
 import { Identities } from '../../../../src/modules/identities.ts';
+import { codeIn } from '../../../support/failure.ts';
 import { silentLog } from '../../../support/log.ts';
 import { Pki } from '../../../support/tls/pki.ts';
 import { callWithoutHold } from '../../../support/workload/no-hold.ts';
@@ -67,7 +67,7 @@ async function bundleOf(trustedCas: readonly CertificateReference[], pem: string
   try {
     return await backend.trustBundle(callWithoutHold());
   } catch (error) {
-    return isServiceError(error) ? error.code : String(error);
+    return codeIn(error);
   }
 }
 

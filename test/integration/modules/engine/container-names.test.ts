@@ -1,12 +1,12 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { isServiceError } from '../../../../src/errors.ts';
 import { DockerEngine } from '../../../../src/modules/docker/engine/docker-engine.ts';
 import { digestLabel, owner, ownerLabel } from '../../../../src/modules/docker/labels.ts';
 import { apply, type Work } from '../../../../src/modules/supervisor/apply.ts';
 import { plan } from '../../../../src/modules/supervisor/plan.ts';
 import { importBusybox } from '../../../support/engine/images.ts';
 import { PrivateEngine } from '../../../support/engine/private-engine.ts';
+import { failureOf } from '../../../support/failure.ts';
 
 interface Context {
   machine: PrivateEngine;
@@ -79,11 +79,7 @@ test('takes no beginning of an id for a name', async ({ engine }) => {
   const beginning = container?.id.slice(0, 6) ?? '';
   assert.is(await engine.inspect(beginning, soon()), undefined);
   const log = engine.logs(beginning, { maxBytes: 10 }, soon());
-  const code = await log.then(
-    () => 'none',
-    (error: unknown) => (isServiceError(error) ? error.code : String(error)),
-  );
-  assert.is(code, 'NotFound');
+  assert.is(await failureOf(log), 'NotFound');
 });
 
 test.run();

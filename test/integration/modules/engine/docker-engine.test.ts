@@ -1,13 +1,13 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { isServiceError } from '../../../../src/errors.ts';
 import { parseNetwork } from '../../../../src/modules/config/network-config.ts';
 import { DockerEngine } from '../../../../src/modules/docker/engine/docker-engine.ts';
 import type { ContainerState } from '../../../../src/modules/docker/engine.ts';
 import { digestLabel, owner, ownerLabel } from '../../../../src/modules/docker/labels.ts';
+import { until } from '../../../support/deadline.ts';
 import { importBusybox } from '../../../support/engine/images.ts';
 import { PrivateEngine } from '../../../support/engine/private-engine.ts';
+import { failureOf } from '../../../support/failure.ts';
 
 interface Context {
   machine: PrivateEngine;
@@ -22,23 +22,17 @@ function soon(): AbortSignal {
   return AbortSignal.timeout(30_000);
 }
 
-async function codeOf(promise: Promise<unknown>): Promise<string | undefined> {
-  try {
-    await promise;
-    return undefined;
-  } catch (error) {
-    return isServiceError(error) ? error.code : `not ours: ${String(error)}`;
-  }
-}
-
 async function untilState(engine: DockerEngine, name: string, kind: ContainerState['kind']) {
-  const deadline = Date.now() + 20_000;
-  for (;;) {
-    const container = await engine.inspect(name, soon());
-    if (container?.state.kind === kind) return container.state;
-    if (Date.now() > deadline) throw new Error(`${name} is ${container?.state.kind}`);
-    await sleep(50);
-  }
+  let state: ContainerState | undefined;
+  await until(
+    20_000,
+    () => `${name} to be ${kind}: it is ${state?.kind}`,
+    async () => {
+      state = (await engine.inspect(name, soon()))?.state;
+      return state?.kind === kind;
+    },
+  );
+  return state;
 }
 
 function shell(script: string): Record<string, unknown> {
@@ -74,7 +68,7 @@ test('finds an image, and says when there is none', async ({ engine }) => {
 });
 
 test('says Unavailable when a registry cannot be reached', async ({ engine }) => {
-  assert.is(await codeOf(engine.pull('127.0.0.1:9/absent:1', {}, soon())), 'Unavailable');
+  assert.is(await failureOf(engine.pull('127.0.0.1:9/absent:1', {}, soon())), 'Unavailable');
 });
 
 test('makes a network with the ranges of addresses that modules.yaml gives it', async ({
@@ -121,7 +115,7 @@ test('creates, starts, stops and removes a container', async ({ engine }) => {
   await engine.stop(name, 0, soon());
   await engine.stop(name, 0, soon());
   const state = await untilState(engine, name, 'exited');
-  assert.is(state.kind === 'exited' && state.exitCode, 137);
+  assert.is(state?.kind === 'exited' && state.exitCode, 137);
   await engine.remove(name, soon());
   await engine.remove(name, soon());
   assert.is(await engine.inspect(name, soon()), undefined);
@@ -129,17 +123,17 @@ test('creates, starts, stops and removes a container', async ({ engine }) => {
 
 test('says AlreadyExists for a name that is taken', async ({ engine }) => {
   await engine.create('taken', shell('true'), soon());
-  assert.is(await codeOf(engine.create('taken', shell('true'), soon())), 'AlreadyExists');
+  assert.is(await failureOf(engine.create('taken', shell('true'), soon())), 'AlreadyExists');
 });
 
 test('says NotFound for an image that it does not have', async ({ engine }) => {
   const body = { Image: 'localhost/absent:1', Labels: labels };
-  assert.is(await codeOf(engine.create('imageless', body, soon())), 'NotFound');
+  assert.is(await failureOf(engine.create('imageless', body, soon())), 'NotFound');
 });
 
 test('says InvalidArgs for a request that the engine refuses', async ({ engine }) => {
   const body = { Image: image, HostConfig: { Memory: 1 } };
-  assert.is(await codeOf(engine.create('refused', body, soon())), 'InvalidArgs');
+  assert.is(await failureOf(engine.create('refused', body, soon())), 'InvalidArgs');
 });
 
 test('knows a container of somebody else', async ({ engine, machine }) => {
@@ -193,7 +187,7 @@ test('answers the log of a container with a terminal', async ({ engine }) => {
 });
 
 test('says NotFound for the log of a container that is not there', async ({ engine }) => {
-  assert.is(await codeOf(engine.logs('absent', { maxBytes: 10 }, soon())), 'NotFound');
+  assert.is(await failureOf(engine.logs('absent', { maxBytes: 10 }, soon())), 'NotFound');
 });
 
 test('tells what happens to a container', async ({ engine }) => {
@@ -206,28 +200,28 @@ test('tells what happens to a container', async ({ engine }) => {
 
 test('says Cancelled when the signal does', async ({ engine }) => {
   const stop = new AbortController();
-  const asking = codeOf(engine.version(stop.signal));
+  const asking = failureOf(engine.version(stop.signal));
   stop.abort();
   assert.is(await asking, 'Cancelled');
 });
 
 test('says Unavailable where there is no engine', async () => {
   const absent = new DockerEngine('/nonexistent/docker.sock');
-  assert.is(await codeOf(absent.version(soon())), 'Unavailable');
-  assert.is(await codeOf(absent.inspect('any', soon())), 'Unavailable');
+  assert.is(await failureOf(absent.version(soon())), 'Unavailable');
+  assert.is(await failureOf(absent.inspect('any', soon())), 'Unavailable');
 });
 
 test('ends its events with Unavailable when the engine goes, and works when it is back', async (context) => {
   const { engine, machine } = context;
   const events = await engine.listen(soon());
-  const listening = codeOf(
+  const listening = failureOf(
     (async () => {
       for await (const name of events) void name;
     })(),
   );
   await machine.stopDaemon();
   assert.is(await listening, 'Unavailable');
-  assert.is(await codeOf(engine.version(soon())), 'Unavailable');
+  assert.is(await failureOf(engine.version(soon())), 'Unavailable');
   await machine.startDaemon();
   assert.match((await engine.version(soon())).version, /^[0-9]/);
 });

@@ -5,7 +5,7 @@ import { ArgumentReader } from '../../../../src/dbus/server/method.ts';
 import { IncomingMessage } from '../../../../src/dbus/wire/inbox.ts';
 import { parseSignature } from '../../../../src/dbus/wire/signature.ts';
 import { variant } from '../../../../src/dbus/wire/variant.ts';
-import { isServiceError } from '../../../../src/errors.ts';
+import { codeIn } from '../../../support/failure.ts';
 import { callWith } from '../../../support/wire/messages.ts';
 
 const test = suite('dbus arguments');
@@ -34,7 +34,7 @@ function outcome(message: IncomingMessage): unknown {
   try {
     return reader.read(message).values.options;
   } catch (error) {
-    return isServiceError(error) ? error.code : error;
+    return codeIn(error);
   }
 }
 

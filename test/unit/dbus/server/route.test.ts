@@ -8,7 +8,7 @@ import { routeOf } from '../../../../src/dbus/server/route.ts';
 import { maxBodyBytesOf } from '../../../../src/dbus/server/serve.ts';
 import { IncomingMessage } from '../../../../src/dbus/wire/inbox.ts';
 import { type MessageHeader } from '../../../../src/dbus/wire/message.ts';
-import { isServiceError } from '../../../../src/errors.ts';
+import { codeIn, codeOf } from '../../../support/failure.ts';
 import { callWith } from '../../../support/wire/messages.ts';
 
 const test = suite('dbus route');
@@ -50,7 +50,7 @@ function route(fields: Partial<MessageHeader>, body?: Buffer): string {
     const found = routeOf(message, tree);
     return found.kind === 'own' ? `own ${found.method.name}` : `standard ${found.method.where}`;
   } catch (error) {
-    return isServiceError(error) ? error.code : String(error);
+    return codeIn(error);
   }
 }
 
@@ -92,14 +92,8 @@ test('requires a body of exactly the signature of the method', () => {
 test('refuses a body and a header that were too large to receive', () => {
   const { header } = callWith('a{sv}', [{}]);
   const fields = { ...header, path: '/a/b', interface: 'a.One', member: 'Do' };
-  const code = (changed: Partial<MessageHeader>, body?: Buffer) => {
-    try {
-      routeOf(new IncomingMessage({ ...fields, ...changed }, body, true), tree);
-    } catch (error) {
-      return isServiceError(error) ? error.code : String(error);
-    }
-    return 'no failure';
-  };
+  const code = (changed: Partial<MessageHeader>, body?: Buffer) =>
+    codeOf(() => routeOf(new IncomingMessage({ ...fields, ...changed }, body, true), tree));
   assert.is(code({}), 'LimitsExceeded');
   assert.is(code({ fieldsBytes: (16 << 10) + 1 }, Buffer.alloc(8)), 'LimitsExceeded');
   assert.is(code({ fieldsBytes: (16 << 10) + 1, member: 'No' }, Buffer.alloc(8)), 'LimitsExceeded');

@@ -6,6 +6,7 @@ import { standardMethods } from '../../../../src/dbus/server/standard.ts';
 import { IncomingMessage } from '../../../../src/dbus/wire/inbox.ts';
 import { variant } from '../../../../src/dbus/wire/variant.ts';
 import { isServiceError, ServiceError } from '../../../../src/errors.ts';
+import { codeIn } from '../../../support/failure.ts';
 import { callWith } from '../../../support/wire/messages.ts';
 
 const test = suite('dbus standard interfaces');
@@ -130,7 +131,7 @@ function setAs(uid: number, message: IncomingMessage): readonly [string, readonl
     set?.handle({ message, caller, tree: new ObjectTree(), object: on });
     return ['no failure', written];
   } catch (error) {
-    return [error instanceof ServiceError ? error.code : String(error), written];
+    return [codeIn(error), written];
   }
 }
 

@@ -1,12 +1,13 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type ErrorCode, isServiceError, ServiceError } from '../../../../src/errors.ts';
+import { type ErrorCode, ServiceError } from '../../../../src/errors.ts';
 import {
   mayMove,
   parsePullPolicy,
 } from '../../../../src/modules/docker/create-options/image-policy.ts';
 import type { Image, PullOptions } from '../../../../src/modules/docker/engine.ts';
 import { ModuleImage, type PulledImage } from '../../../../src/modules/supervisor/module-image.ts';
+import { codeIn, failureOf } from '../../../support/failure.ts';
 
 const test = suite('image of a module');
 const { signal } = new AbortController();
@@ -37,14 +38,8 @@ function imageWith({
       return Promise.reject(new ServiceError(failure, 'no registry'));
     },
   });
-  const fetch = async (one: PulledImage): Promise<string> => {
-    try {
-      await image.fetch(one, () => {}, signal);
-      return 'fetched';
-    } catch (error) {
-      return isServiceError(error) ? error.code : String(error);
-    }
-  };
+  const fetch = (one: PulledImage): Promise<string> =>
+    failureOf(image.fetch(one, () => {}, signal));
   return { image, fetch, pulls, looks };
 }
 
@@ -52,7 +47,7 @@ test('is asked for at the registry while a module is created, once for each oper
   const { image, fetch, looks } = imageWith({ present: had });
   assert.is(await image.find(wanted, true, signal), undefined);
   assert.equal(looks, [], 'the engine is not asked');
-  assert.is(await fetch(wanted), 'fetched');
+  assert.is(await fetch(wanted), 'no failure');
   assert.is(await image.find(wanted, true, signal), 'a:1');
   image.expire();
   assert.is(await image.find(wanted, true, signal), undefined);
@@ -87,7 +82,7 @@ test('is named by its id where a digest is demanded, and missing when it is anot
 test('is pulled with the credentials for it', async () => {
   const { fetch, pulls } = imageWith({ pulled: had });
   const auth = { username: 'u', password: 'p' };
-  assert.is(await fetch({ ...wanted, auth }), 'fetched');
+  assert.is(await fetch({ ...wanted, auth }), 'no failure');
   assert.equal(
     pulls.map(([reference, options]) => [reference, options.auth]),
     [['a:1', auth]],
@@ -106,13 +101,16 @@ test('is refused when the registry has another one than the digest says', async 
     await imageWith({ pulled: other }).fetch({ ...wanted, imageDigest: digest }),
     'InvalidArgs',
   );
-  assert.is(await imageWith({ pulled: had }).fetch({ ...wanted, imageDigest: digest }), 'fetched');
-  assert.is(await imageWith({ pulled: other }).fetch(wanted), 'fetched');
+  assert.is(
+    await imageWith({ pulled: had }).fetch({ ...wanted, imageDigest: digest }),
+    'no failure',
+  );
+  assert.is(await imageWith({ pulled: other }).fetch(wanted), 'no failure');
 });
 
 test('is the one that the engine has when the registry does not answer, and a note says so', async () => {
   const away = imageWith({ present: had, failure: 'Unavailable' });
-  assert.is(await away.fetch(wanted), 'fetched');
+  assert.is(await away.fetch(wanted), 'no failure');
   assert.match(away.image.note, /^no registry; the image that the engine has is used$/);
   assert.is(await away.image.find(wanted, true, signal), 'a:1');
   assert.is(await imageWith({ failure: 'Unavailable' }).fetch(wanted), 'Unavailable');
@@ -141,7 +139,7 @@ test('has one of two pull policies, in any letters', () => {
     try {
       return parsePullPolicy(value);
     } catch (error) {
-      return isServiceError(error) ? error.code : String(error);
+      return codeIn(error);
     }
   };
   assert.equal(['On-Create', 'on-create', 'NEVER'].map(policy), [

@@ -2,7 +2,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type ErrorCode, isServiceError, ServiceError } from '../../../../src/errors.ts';
+import { type ErrorCode, ServiceError } from '../../../../src/errors.ts';
 import type { RestartPolicy } from '../../../../src/modules/docker/create-options/restart-policy.ts';
 import type {
   Container,
@@ -14,6 +14,7 @@ import type { EngineStatus } from '../../../../src/modules/supervisor/engine-mon
 import type { Goal, Prepared, Refused } from '../../../../src/modules/supervisor/goal.ts';
 import { Supervisor } from '../../../../src/modules/supervisor/supervisor.ts';
 import { deadline, until } from '../../../support/deadline.ts';
+import { codeIn } from '../../../support/failure.ts';
 import { silentLog } from '../../../support/log.ts';
 import { via } from '../../../support/via.ts';
 
@@ -190,7 +191,7 @@ function moduleWith({
         await deadline(longMs, reached, verb);
         return 'reached';
       } catch (error) {
-        return isServiceError(error) ? error.code : String(error);
+        return codeIn(error);
       } finally {
         supervisor.release();
       }

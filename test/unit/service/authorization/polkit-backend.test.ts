@@ -10,6 +10,7 @@ import type {
   PolkitResult,
 } from '../../../../src/service/authorization/polkit-client.ts';
 import { deadline } from '../../../support/deadline.ts';
+import { codeIn } from '../../../support/failure.ts';
 
 const test = suite('polkit backend');
 
@@ -73,7 +74,7 @@ class Rig {
       await deadline(20_000, decision, 'a decision');
       return 'allowed';
     } catch (error) {
-      return isServiceError(error) ? error.code : 'broken';
+      return codeIn(error);
     }
   }
 }

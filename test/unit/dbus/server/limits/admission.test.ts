@@ -9,7 +9,8 @@ import {
 } from '../../../../../src/dbus/server/limits/call-limits.ts';
 import { IncomingMessage } from '../../../../../src/dbus/wire/inbox.ts';
 import { messageFlag } from '../../../../../src/dbus/wire/message.ts';
-import { isServiceError, ServiceError } from '../../../../../src/errors.ts';
+import { ServiceError } from '../../../../../src/errors.ts';
+import { codeIn } from '../../../../support/failure.ts';
 import { callWith } from '../../../../support/wire/messages.ts';
 
 const test = suite('dbus admission');
@@ -87,7 +88,7 @@ function openWith(limits: Partial<CallLimits> = {}) {
         log.push(`begins ${call.member}`);
       },
       refused: (message, call, error) => {
-        const code = isServiceError(error) ? error.code : 'other';
+        const code = codeIn(error);
         log.push(`refuses ${nameOf(message)} ${code} ${call?.caller.uid ?? 'unknown'}`);
         return 1 << 20;
       },

@@ -4,9 +4,8 @@ import type { IncomingCall } from '../../../../../src/dbus/server/call.ts';
 import { defaultCallLimits } from '../../../../../src/dbus/server/limits/call-limits.ts';
 import { UidCalls } from '../../../../../src/dbus/server/limits/uid-calls.ts';
 import { messageFlag } from '../../../../../src/dbus/wire/message.ts';
-import { isServiceError } from '../../../../../src/errors.ts';
 import { until } from '../../../../support/deadline.ts';
-import { codeOf } from '../../../../support/failure.ts';
+import { codeIn, codeOf } from '../../../../support/failure.ts';
 import { openQueue as open, smallLimits as small } from '../../../../support/wire/call-queue.ts';
 
 const test = suite('dbus call queue');
@@ -131,9 +130,7 @@ test('fails a call that waits to resume when its caller disconnects, or the serv
     const parked = call(1000);
     queue.park(parked);
     for (let count = 0; count < 2; count++) call(1000, { sender: ':1.6' });
-    const resumed = queue
-      .resume(parked)
-      ?.catch((error: unknown) => (isServiceError(error) ? error.code : 'other'));
+    const resumed = queue.resume(parked)?.catch(codeIn);
     if (end === 'drop') queue.drop(parked.caller);
     else queue.refuseQueued();
     assert.is(await resumed, end === 'drop' ? 'Cancelled' : 'Unavailable');
@@ -166,10 +163,7 @@ test('refuses what was queued for too long, without beginning it', async () => {
   queue.park(parked);
   const busy = [call(1000), call(1000)];
   const late = call(1000);
-  const resumed = queue.resume(parked)?.then(
-    () => 'resumed',
-    (error: unknown) => (isServiceError(error) ? error.code : 'other'),
-  );
+  const resumed = queue.resume(parked)?.then(() => 'resumed', codeIn);
   fixture.now += small.queuedMs - 1000;
   const later = call(1000);
   fixture.now += 1000;

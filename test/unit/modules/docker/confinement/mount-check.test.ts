@@ -1,6 +1,5 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { isServiceError } from '../../../../../src/errors.ts';
 import {
   checkMounts,
   refuseHostPaths,
@@ -8,6 +7,7 @@ import {
 } from '../../../../../src/modules/docker/confinement/mount-check.ts';
 import { mountsOf, withHostMounts } from '../../../../../src/modules/docker/confinement/mounts.ts';
 import type { EngineSystem, NewVolume, Volume } from '../../../../../src/modules/docker/engine.ts';
+import { failureOf, messageOf } from '../../../../support/failure.ts';
 
 const test = suite('mounts of a module');
 const own = { 'org.iotedge.module': 'sensor' };
@@ -38,19 +38,14 @@ function engineWith(...volumes: readonly Volume[]) {
 
 async function check(engine: ReturnType<typeof engineWith>, ...Binds: readonly string[]) {
   const source = { name: 'sensor', createOptions: { HostConfig: { Binds } } };
-  try {
-    await checkMounts(source, { config, engine }, never);
-    return 'none';
-  } catch (error) {
-    return isServiceError(error) ? error.code : String(error);
-  }
+  return failureOf(checkMounts(source, { config, engine }, never));
 }
 
 test('makes the volumes that are missing in the name of the module', async () => {
   const engine = engineWith();
-  assert.is(await check(engine, 'data:/data', 'data:/again:ro', '/anonymous'), 'none');
+  assert.is(await check(engine, 'data:/data', 'data:/again:ro', '/anonymous'), 'no failure');
   assert.equal(engine.made, [{ name: 'data', labels: own }]);
-  assert.is(await check(engine, 'data:/data'), 'none');
+  assert.is(await check(engine, 'data:/data'), 'no failure');
   assert.is(engine.made.length, 1);
 });
 
@@ -72,7 +67,7 @@ test('uses a volume that is not its own only when it is listed', async () => {
   ];
   for (const one of foreign) {
     assert.is(await check(engineWith(one), 'data:/data'), 'AccessDenied');
-    assert.is(await check(engineWith({ ...one, name: 'shared' }), 'shared:/data'), 'none');
+    assert.is(await check(engineWith({ ...one, name: 'shared' }), 'shared:/data'), 'no failure');
   }
 });
 
@@ -85,12 +80,7 @@ test('lets no host path be mounted that lies where containers write', async () =
       system: () => Promise.resolve({ rootDirectory } as EngineSystem), // all that is asked
     };
     const listed = { ...config, allowedBinds: [path] };
-    try {
-      await checkMounts(source, { config: listed, engine }, never);
-      return 'none';
-    } catch (error) {
-      return String(error);
-    }
+    return messageOf(checkMounts(source, { config: listed, engine }, never));
   };
   const below = (directory: string) => `lies below ${directory}, which modules write to`;
   const device = (place: string) => ({ options: new Map([['device', place]]) });
@@ -107,12 +97,7 @@ test('lets no host path be mounted that lies below another one that modules have
   const source = { name: 'sensor', createOptions: { HostConfig: { Binds: ['/srv/a/b:/d'] } } };
   const look = () => Promise.reject(new Error('gone'));
   const refusal = async (...allowedBinds: readonly string[]): Promise<string> => {
-    try {
-      await refuseHostPaths(source, { ...config, allowedBinds }, { look });
-      return 'none';
-    } catch (error) {
-      return String(error);
-    }
+    return messageOf(refuseHostPaths(source, { ...config, allowedBinds }, { look }));
   };
   assert.match(await refusal('/srv/a/b', '/srv/a'), 'lies below /srv/a');
   assert.match(await refusal('/srv/a/b'), 'cannot be looked at');

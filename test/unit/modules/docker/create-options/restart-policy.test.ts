@@ -1,6 +1,5 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { isServiceError } from '../../../../../src/errors.ts';
 import {
   parseSettings,
   restartPolicyOf,
@@ -11,6 +10,7 @@ import {
   restartsUnhealthy,
   withoutEnginePolicy,
 } from '../../../../../src/modules/docker/create-options/restart-policy.ts';
+import { codeIn } from '../../../../support/failure.ts';
 
 const test = suite('restart policy');
 
@@ -19,7 +19,7 @@ function policy(RestartPolicy?: unknown, restart_policy?: unknown): string {
   try {
     return restartPolicyOf(parseSettings({ image: 'a', createOptions, restart_policy }));
   } catch (error) {
-    return isServiceError(error) ? error.code : String(error);
+    return codeIn(error);
   }
 }
 

@@ -1,9 +1,9 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { isServiceError } from '../../../../../src/errors.ts';
 import { followPull, withTag } from '../../../../../src/modules/docker/engine/pull.ts';
 import { translatePull } from '../../../../../src/modules/docker/engine/translate.ts';
 import type { PullProgress } from '../../../../../src/modules/docker/engine.ts';
+import { codeIn } from '../../../../support/failure.ts';
 
 const test = suite('pulls');
 
@@ -16,7 +16,7 @@ async function reported(...lines: readonly object[]): Promise<readonly (PullProg
   try {
     await followPull(stream, 'a:1', (progress) => found.push(progress));
   } catch (error) {
-    found.push(isServiceError(error) ? error.code : String(error));
+    found.push(codeIn(error));
   }
   return found;
 }

@@ -2,13 +2,13 @@
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { isServiceError } from '../../../../../src/errors.ts';
 import {
   demultiplexed,
   jsonLines,
   lastLines,
   plain,
 } from '../../../../../src/modules/docker/engine/streams.ts';
+import { codeIn } from '../../../../support/failure.ts';
 import { holdsAsync } from '../../../../support/property.ts';
 
 const test = suite('streams of the engine');
@@ -102,7 +102,7 @@ test('of events have lines of 1 MiB at most', async () => {
     try {
       return (await all(jsonLines(pieces(Buffer.alloc(bytes, 'x'), [100])))).length;
     } catch (error) {
-      return isServiceError(error) ? error.code : String(error);
+      return codeIn(error);
     }
   };
   assert.is(await read(1 << 20), 0);
