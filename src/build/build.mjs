@@ -1,6 +1,6 @@
 // Builds everything into dist/: compiled sources and tests, native addons, one bundled file per executable.
 // usage: node src/build/build.mjs [--compiled]
-//   --compiled  what dist/src has is up to date
+//   --compiled  skips the compiler: dist/src is up to date
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -9,7 +9,7 @@ import { run } from './steps/command.mjs';
 import { useOwnHeaders } from './steps/node-headers.mjs';
 import { requireNode } from './steps/node-version.mjs';
 
-/** Compiled files whose source is gone would still be run as tests or bundled. */
+/** Removes compiled files without a source, which would still be run as tests or bundled. */
 function removeOrphans() {
   for (const folder of ['src', 'test']) {
     const compiled = join(root, 'dist', folder);
@@ -34,17 +34,17 @@ async function buildAddons() {
   await buildNative({ outDir: join(root, 'dist/bin') });
 }
 
-/** The whole build, without the compiler when `isCompiled`. `say` is told each step. */
-export async function buildAll(say, { isCompiled = false } = {}) {
+/** Runs the whole build, without the compiler when `isCompiled`. `report` is called with each step. */
+export async function buildAll(report, { isCompiled = false } = {}) {
   if (!isCompiled) {
-    say('compile');
+    report('compile');
     await compile();
   }
   if (existsSync(join(root, 'src/native/build.mjs'))) {
-    say('native addons');
+    report('native addons');
     await buildAddons();
   }
-  say('bundle');
+  report('bundle');
   const { bundleAll } = await import('./bundle.mjs');
   await bundleAll();
 }

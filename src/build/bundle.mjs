@@ -1,4 +1,4 @@
-// Packs each executable into one CommonJS file, without whose lookups a service starts much sooner.
+// Bundles each executable into one CommonJS file: a service starts much faster without resolving modules.
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { build, stop } from 'esbuild';
@@ -11,7 +11,7 @@ const executables = [
   { name: 'iotedgectl', entry: 'cli/main', configs: services },
 ];
 
-/** Puts validators made now where the module that compiles schemas at run time was. */
+/** Replaces the module that compiles schemas at run time by validators generated now. */
 function generatedValidators(configs) {
   const namespace = 'generated';
   return {
@@ -28,8 +28,8 @@ function generatedValidators(configs) {
 }
 
 /**
- * What dockerode needs for engines reached by SSH and for BuildKit, neither of which is used: half of its load time.
- * And what dbus-next does without where there is BigInt.
+ * Dependencies of dockerode for SSH and BuildKit, neither of which is used, that take half of its load time; and a
+ * polyfill of dbus-next for Node without BigInt.
  */
 const leftOut = /^(jsbi|ssh2|@grpc\/grpc-js|@grpc\/proto-loader|protobufjs)$/;
 
@@ -42,7 +42,7 @@ const withoutUnusedPackages = {
   },
 };
 
-/** The logger is wanted after the first answer only: as a text it costs no time before that. */
+/** Embeds the logger as a string, which costs no time at start: it is needed only after the first reply. */
 const loggerAsText = {
   name: 'logger-as-text',
   setup(bundle) {
@@ -60,7 +60,7 @@ const loggerAsText = {
   },
 };
 
-/** A file that a running process may have mapped is replaced, never written into. */
+/** Replaces a file by a rename, as a running process may have mapped it. */
 function replaceFile(path, contents, mode) {
   if (existsSync(path) && Buffer.compare(readFileSync(path), contents) === 0) return;
   const temporary = `${path}.${process.pid}`;
@@ -68,18 +68,18 @@ function replaceFile(path, contents, mode) {
   renameSync(temporary, path);
 }
 
-/** What all bundles have in common. */
+/** Common options of all bundles. */
 const format = {
   bundle: true,
   platform: 'node',
   format: 'cjs',
   target: 'node20',
-  // less to parse, and no comment of a package with a character that doubles all of it in memory; names stay
+  // less to parse, and no comments of packages: one character beyond Latin-1 doubles the memory of the whole text
   minifyWhitespace: true,
   minifySyntax: true,
   lineLimit: 120,
   logLevel: 'warning',
-  define: { 'process.env.NODE_ENV': '"production"' }, // or winston brings the colours of its debug output
+  define: { 'process.env.NODE_ENV': '"production"' }, // otherwise winston includes the colours of its debug output
 };
 
 async function bundle({ name, entry, configs }, version) {
@@ -115,5 +115,5 @@ export async function bundleAll() {
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   const present = executables.filter(({ entry }) => existsSync(compiled(entry)));
   await Promise.all(present.map((executable) => bundle(executable, version)));
-  await stop(); // its own process would stay as long as this one
+  await stop(); // otherwise its process lives as long as this one
 }

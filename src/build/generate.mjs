@@ -1,6 +1,6 @@
 // Writes every file of the repository that is derived from the definitions in src.
 // usage: node src/build/generate.mjs [--check]
-//   --check  writes nothing and fails when a file is stale; compares with what was compiled last
+//   --check  writes nothing, and fails when a file is stale compared with the last compilation
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { compile } from './build.mjs';
@@ -8,7 +8,7 @@ import { root, runMain } from './setup.mjs';
 import { configurationSchema, importCompiled, services } from './steps/compiled.mjs';
 import { requireNode } from './steps/node-version.mjs';
 
-/** What the generators of `derived-files.ts` start from. */
+/** The input of the generators of `derived-files.ts`. */
 async function derivedSources() {
   const { interfaceXml, introspectionXml } = await importCompiled('dbus/introspect');
   const { wireNameOf: errorName } = await importCompiled('dbus/wire/wire-errors');
@@ -22,7 +22,7 @@ async function derivedSources() {
   return { schemas, introspect, rules: { errorName, idRule, moduleRule } };
 }
 
-/** Derived files as they should be, and the files that are no longer derived from anything. */
+/** The expected derived files, and existing ones that are obsolete. */
 async function plan() {
   const { derivedFiles, derivedFolders } = await importCompiled('build/derived/derived-files');
   const files = derivedFiles(await derivedSources());

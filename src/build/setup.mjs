@@ -1,4 +1,4 @@
-// Makes a machine ready: Debian packages, node_modules, the build. Needs nothing but Node, and does nothing twice.
+// Sets up a machine: Debian packages, node_modules, the build. Needs only Node, and is idempotent.
 // usage: node src/build/setup.mjs
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, statSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { installPackages } from './steps/debian-packages.mjs';
 import { installNodeModules } from './steps/node-modules.mjs';
 import { requireNode } from './steps/node-version.mjs';
 
-/** The top of the checkout. */
+/** The root of the checkout. */
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 
 function reporter() {
@@ -19,8 +19,8 @@ function reporter() {
   };
 }
 
-/** A checkout of somebody else's stays theirs also when root builds in it. */
-function giveBack() {
+/** Restores the owner of files that root has created in another user's checkout. */
+function restoreOwner() {
   if (process.getuid() !== 0) return;
   const { uid, gid } = statSync(root);
   if (uid === 0) return;
@@ -28,26 +28,26 @@ function giveBack() {
 }
 
 /**
- * Brings the machine to where everything runs. `packages` and `optionalPackages` are Debian packages needed on top.
- * Fails with the log of whatever could not be done.
+ * Installs and builds everything that the services need. `packages` and `optionalPackages` are additional Debian
+ * packages. Rejects with the output of the step that failed.
  */
 export async function setUp({ build = true, ...packages } = {}) {
   requireNode();
-  const say = reporter();
-  await installPackages(packages, say);
+  const report = reporter();
+  await installPackages(packages, report);
   mkdirSync(join(root, 'dist'), { recursive: true });
   const prepare = async () => {
-    await installNodeModules(root, say);
+    await installNodeModules(root, report);
     if (!build) return;
     const { buildAll } = await import('./build.mjs');
-    await buildAll((step) => say(`build: ${step}`));
+    await buildAll((step) => report(`build: ${step}`));
   };
-  await withLock(join(root, 'dist/.lock'), prepare, say);
-  giveBack();
-  say('ready');
+  await withLock(join(root, 'dist/.lock'), prepare, report);
+  restoreOwner();
+  report('ready');
 }
 
-/** Runs the main function of a script; a failure is its message and log, and exit code 1. */
+/** Runs the main function of a script; a failure prints its message and output and sets exit code 1. */
 export function runMain(main) {
   main().catch((error) => {
     console.error(error instanceof Error ? error.message : error);

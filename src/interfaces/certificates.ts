@@ -16,7 +16,7 @@ export const certificatesInterface = defineInterface({
   notes: certificatesNotes,
   methods: {
     Issue: {
-      doc: 'Signs a CSR (DER or PEM) and answers the chain, leaf first. Nothing is stored.',
+      doc: 'Signs a CSR (DER or PEM) and returns the chain, leaf first. Nothing is stored.',
       waits: true,
       in: { certificate_id: 's', csr: 'ay' },
       options: { issuer: 's', profile: 's', lifetime_s: 'u' },
@@ -63,7 +63,7 @@ export const certificatesInterface = defineInterface({
       errors: { NotFound, Unavailable },
     },
     ImportCertificate: {
-      doc: 'Stores a certificate and its chain, in any order, or a bundle of CAs; formats `pem` (text, headers and other blocks around it are left out), `der`, `pkcs7` (DER or PEM). A private key is refused. The key named with it may be made later.',
+      doc: 'Stores a certificate and its chain, in any order, or a bundle of CAs; formats `pem` (text, headers and other blocks around it are left out), `der`, `pkcs7` (DER or PEM). A private key is refused. The key named with it may be created later.',
       waits: true,
       in: { certificate_id: 's', data: 'ay', format: 's' },
       options: { key_id: 's', if_exists: 's' },
@@ -124,7 +124,7 @@ export const certificatesInterface = defineInterface({
       doc: 'A certificate could not be renewed; next_attempt is 0 when there will be none.',
       args: { certificate_id: 's', reason: 's', next_attempt: 't' },
     },
-    TrustBundleChanged: { doc: 'GetTrustBundle answers something else now.' },
+    TrustBundleChanged: { doc: 'The result of GetTrustBundle has changed.' },
   },
 });
 
@@ -162,7 +162,7 @@ export const certificateInterface = defineInterface({
       type: 's',
       values: certificateMethods,
       emits: 'true',
-      doc: 'How it is issued, `none` when it was handed in.',
+      doc: 'How it is issued, `none` when it was imported or preloaded.',
     },
     Profile: {
       type: 's',
@@ -174,15 +174,15 @@ export const certificateInterface = defineInterface({
       type: 's',
       values: certificateStates,
       emits: 'true',
-      doc: 'How it is; `pending`: there is none yet, `stuck`: it cannot be renewed, LastError says why.',
+      doc: 'Its state; `pending`: there is none yet, `stuck`: it cannot be renewed, LastError states why.',
     },
     RenewAt: {
       type: 't',
       emits: 'true',
       doc: 'When renewal is due, 0 when it is not renewed here.',
     },
-    NextAttempt: { type: 't', emits: 'true', doc: 'When renewal is tried again, 0 when not.' },
-    LastError: { type: 's', emits: 'true', doc: 'What is wrong with it, `` when nothing is.' },
+    NextAttempt: { type: 't', emits: 'true', doc: 'When renewal is retried, 0 when it is not.' },
+    LastError: { type: 's', emits: 'true', doc: 'Its current problem, `` when there is none.' },
     Preloaded: { type: 'b', emits: 'const', doc: 'Whether it comes from the configuration.' },
   },
 });

@@ -1,9 +1,9 @@
 /**
- * What the four services may do with one another's objects without polkit being asked, in every backend.
- * Whoever adds a line here widens what a taken-over service can reach.
+ * The access of the four services to one another's objects, granted by every authorization backend without polkit. Each
+ * additional grant extends what a compromised service can reach.
  */
 
-/** One grant. A detail that is not in `match` is free, except those of `guardedDetails`. */
+/** One grant. A detail without an entry in `match` may have any value, except those of `guardedDetails`. */
 export interface Grant {
   readonly user: string;
   /** A glob on the action. */
@@ -12,14 +12,14 @@ export interface Grant {
   readonly match: Readonly<Record<string, string>>;
 }
 
-/** Details that are ids of keys and certificates; those that begin with `iotedge/` are the services' own. */
+/** Details that are ids of keys and certificates; `iotedge/` is the prefix of the services' own ids. */
 export const idDetails: readonly string[] = ['key_id', 'certificate_id', 'issuer'];
 
 const isNotReserved = (id: string): boolean => !id.startsWith('iotedge/');
 
 /**
- * Details that must be harmless unless a rule names them: nothing elevated, no CA, no derived key, nothing
- * adopted, and no id of the services' own.
+ * Details that must have a harmless value unless a rule names them: not elevated, no CA, no derived key, no adoption,
+ * and not an id of the services' own.
  */
 export const guardedDetails: Readonly<Record<string, (value: string) => boolean>> = {
   elevated: (value) => value === '' || value === 'false',

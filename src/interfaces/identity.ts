@@ -17,7 +17,7 @@ import {
 } from './words.ts';
 
 const moduleId = { module_id: 'module-id' } as const;
-/** Options are checked before anybody is asked: polkit sees no text of any length. */
+/** Options are checked before authorization, so that polkit only receives texts of limited size. */
 const manageCheck = {
   ...moduleId,
   kind: { oneOf: identityKinds },
@@ -40,7 +40,7 @@ const savedErrors = {
   Unavailable: 'what was saved cannot be read now',
 } as const;
 
-/** An identity as methods answer it; what does not apply is ``. */
+/** An identity as methods return it; members that do not apply are ``. */
 export const identityRecord = {
   kind: 's',
   hub_hostname: 's',
@@ -61,7 +61,7 @@ export const identityInterface = defineInterface({
   notes: identityNotes,
   methods: {
     Provision: {
-      doc: 'Provisions the device; answers the saved result when there is one.',
+      doc: 'Provisions the device; returns the saved result when there is one.',
       long: true,
       options: waitOption,
       out: { device: 'a{sv}' },
@@ -118,7 +118,7 @@ export const identityInterface = defineInterface({
       errors: { NotFound: 'there is no module of that id', ...savedErrors },
     },
     ListModuleIdentities: {
-      doc: 'The identities of all modules, from saved state; with `refresh` those that the hub has, whoever made them (one that is not ours has no `key_id`).',
+      doc: 'The identities of all modules, from saved state; with `refresh` all that the hub has (one that other software created has no `key_id`).',
       reads: true,
       waits: true,
       options: { refresh: 'b' },
@@ -129,7 +129,7 @@ export const identityInterface = defineInterface({
       errors: cloudErrors,
     },
     CreateModuleIdentity: {
-      doc: 'Registers a module with the hub; completes one that an interrupted call has left. One that the hub has and that is not in our records is AlreadyExists, unless `adopt` is set and it is managed by nobody, by us or by IotEdge.',
+      doc: 'Registers a module with the hub; completes one that an interrupted call has left. One that the hub has and that is not in our records is AlreadyExists, unless `adopt` is set and it has no manager or is managed by us or by IotEdge.',
       long: true,
       in: { module_id: 's' },
       options: { ...waitOption, kind: 's', managed_by: 's', usage: 's', adopt: 'b' },
@@ -141,12 +141,12 @@ export const identityInterface = defineInterface({
       errors: {
         ...longErrors,
         ...cloudErrors,
-        AlreadyExists: 'somebody else manages the module of that id on the hub',
+        AlreadyExists: 'other software manages the module of that id on the hub',
         NotSupported: 'identities of that kind are not supported',
       },
     },
     UpdateModuleIdentity: {
-      doc: 'Writes the keys of a module to the hub again; with `adopt` also of one that other software made. Unavailable when it is changed on the hub meanwhile.',
+      doc: 'Writes the keys of a module to the hub again; with `adopt` also of one that other software created. Unavailable when it changes on the hub meanwhile.',
       waits: true,
       in: { module_id: 's' },
       options: { kind: 's', managed_by: 's', usage: 's', adopt: 'b' },
@@ -157,13 +157,13 @@ export const identityInterface = defineInterface({
       authorize: manage,
       errors: {
         ...cloudErrors,
-        AlreadyExists: 'somebody else manages the module of that id on the hub',
+        AlreadyExists: 'other software manages the module of that id on the hub',
         NotFound: 'there is no module of that id',
         NotSupported: 'identities of that kind are not supported',
       },
     },
     DeleteModuleIdentity: {
-      doc: 'Removes a module from the hub and from saved state; with `adopt` also one that other software made.',
+      doc: 'Removes a module from the hub and from saved state; with `adopt` also one that other software created.',
       long: true,
       in: { module_id: 's' },
       options: { ...waitOption, adopt: 'b' },
@@ -172,7 +172,7 @@ export const identityInterface = defineInterface({
       errors: {
         ...longErrors,
         ...cloudErrors,
-        AlreadyExists: 'somebody else manages the module of that id on the hub',
+        AlreadyExists: 'other software manages the module of that id on the hub',
         NotFound: 'there is no module of that id',
       },
     },
@@ -223,7 +223,7 @@ export const identityInterface = defineInterface({
       type: 's',
       values: provisioningStates,
       emits: 'true',
-      doc: 'How its provisioning stands; after `failed` it is tried again at NextAttempt.',
+      doc: 'The state of its provisioning; after `failed` it is retried at NextAttempt.',
     },
     Operation: {
       ...operationProperty,
@@ -245,7 +245,11 @@ export const identityInterface = defineInterface({
     DeviceId: { type: 's', emits: 'true', doc: 'The id of the device on the hub.' },
     GatewayHostname: { type: 's', emits: 'true', doc: 'What to connect to in place of the hub.' },
     LastProvisioned: { type: 't', emits: 'true', doc: 'When, in microseconds since the epoch.' },
-    NextAttempt: { type: 't', emits: 'true', doc: 'When provisioning is tried again, 0 when not.' },
+    NextAttempt: {
+      type: 't',
+      emits: 'true',
+      doc: 'When provisioning is retried, 0 when it is not.',
+    },
     ClockSkew: {
       type: 'x',
       emits: 'true',
@@ -267,7 +271,7 @@ export const moduleIdentityInterface = defineInterface({
     GenerationId: {
       type: 's',
       emits: 'true',
-      doc: 'Tells a module from an earlier one of its id.',
+      doc: 'Distinguishes a module from earlier ones of the same id.',
     },
     Auth: { type: 's', values: identityAuths, emits: 'true', doc: 'How it proves itself.' },
     KeyId: { type: 's', emits: 'true', doc: 'The key that signs for it.' },

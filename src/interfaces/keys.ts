@@ -23,7 +23,7 @@ import {
 } from './words.ts';
 
 const input: Check = { maxBytes: 1 << 20 };
-/** What Encrypt makes of the largest input can be decrypted: form, nonce and tag come on top. */
+/** The largest output of Encrypt can be decrypted: version byte, nonce and tag add to the input. */
 const sealed: Check = { maxBytes: (1 << 20) + 29 };
 const derivation: Check = { maxBytes: 1024 };
 const keyId = { key_id: 'key-id' } as const;
@@ -48,7 +48,7 @@ const NotFound = 'there is no key of that id';
 const newKeyErrors = {
   AlreadyExists: 'there is a key of that id, with `keep` one that does not fit',
   NotSupported:
-    'the store cannot make or hold such a key, is not configured, or the id is preloaded',
+    'the store cannot create or hold such a key, is not configured, or the id is preloaded',
   Unavailable,
 } as const;
 const useErrors = {
@@ -58,12 +58,12 @@ const useErrors = {
   Unavailable,
 } as const;
 
-/** A base key whose derived keys may leave is no less exportable than one that may itself. */
+/** A base key whose derived keys may be exported counts as exportable. */
 function exportable(text: TextArguments): string {
   return String(text['exportable'] === 'true' || text['export_derived'] === 'true');
 }
 
-/** PKCS#8 says its algorithm itself, and is not looked into before somebody may import it. */
+/** PKCS#8 contains its algorithm, but is not parsed before the import is authorized. */
 const newKey: PolkitCheck['details'] = {
   key_id: 'key_id',
   algorithm: 'algorithm',
@@ -85,7 +85,7 @@ export const keysInterface = defineInterface({
   notes: keysNotes,
   methods: {
     CreateKeyPair: {
-      doc: 'Makes a key pair of the first algorithm of the list that the store can make; no algorithms are `ec-p256`, `rsa-2048`, no usages are `sign`. Tokens may take longer than 25 s for RSA. With `if_exists` `keep` a key of that id that fits stays; the default is `fail`.',
+      doc: 'Creates a key pair of the first algorithm of the list that the store supports; no algorithms are `ec-p256`, `rsa-2048`, no usages are `sign`. Tokens may take longer than 25 s for RSA. With `if_exists` `keep` a key of that id that fits stays; the default is `fail`.',
       in: { key_id: 's', algorithms: 'as', usages: 'as' },
       options: { if_exists: 's', exportable: 'b', store: 's' },
       out: { key: 'o' },
@@ -106,7 +106,7 @@ export const keysInterface = defineInterface({
       errors: newKeyErrors,
     },
     CreateKey: {
-      doc: 'Makes a symmetric key; no usages are the one that its algorithm has beside `derive`. A key with `derive` is a base key, used only with option `derivation`. With `if_exists` `keep` a key of that id that fits stays; the default is `fail`.',
+      doc: 'Creates a symmetric key; no usages are the one that its algorithm has beside `derive`. A key with `derive` is a base key, used only with option `derivation`. With `if_exists` `keep` a key of that id that fits stays; the default is `fail`.',
       in: { key_id: 's', algorithm: 's', usages: 'as' },
       options: { if_exists: 's', exportable: 'b', export_derived: 'b', store: 's' },
       out: { key: 'o' },
@@ -191,7 +191,7 @@ export const keysInterface = defineInterface({
       errors: useErrors,
     },
     Decrypt: {
-      doc: 'Undoes Encrypt; one error for every failure.',
+      doc: 'Decrypts what Encrypt returned; every failure is the same error.',
       in: { key_id: 's', mechanism: 's', input: 'ay' },
       options: { ...useOptions, aad: 'ay' },
       out: { output: 'ay' },
@@ -201,7 +201,7 @@ export const keysInterface = defineInterface({
       errors: useErrors,
     },
     ExportKey: {
-      doc: 'Hands out a key that was created exportable, or one derived from a base with export_derived.',
+      doc: 'Returns the material of a key that was created exportable, or one derived from a base with export_derived.',
       in: { key_id: 's', format: 's' },
       options: { derivation: 'ay' },
       out: { material: 'ay' },
@@ -236,7 +236,7 @@ export const keyInterface = defineInterface({
   doc: 'A key that the service holds.',
   properties: {
     KeyId: { type: 's', emits: 'const', doc: 'Its id.' },
-    Kind: { type: 's', values: keyKinds, emits: 'const', doc: 'Whether it has two halves.' },
+    Kind: { type: 's', values: keyKinds, emits: 'const', doc: 'Key pair or symmetric key.' },
     Algorithm: {
       type: 's',
       values: [...pairAlgorithms, ...symmetricAlgorithms, ''],
@@ -254,9 +254,9 @@ export const keyInterface = defineInterface({
       type: 's',
       values: keyOrigins,
       emits: 'true',
-      doc: 'Where it comes from; `foreign`: another program made it in the token.',
+      doc: 'Where it comes from; `foreign`: another program created it in the token.',
     },
-    Exportable: { type: 'b', emits: 'true', doc: 'Whether ExportKey may hand it out.' },
+    Exportable: { type: 'b', emits: 'true', doc: 'Whether ExportKey may return it.' },
     State: {
       type: 's',
       values: keyStates,

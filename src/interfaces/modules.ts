@@ -14,9 +14,9 @@ const byName = { name: 'module-name' } as const;
 const NotFound = 'there is no module of that name';
 const Unavailable =
   'the engine or a service that is needed cannot be reached, or another operation is in progress';
-/** What stands in the way of a module that is to run. */
+/** Errors of starting a module. */
 const runErrors = {
-  AlreadyExists: 'the hub has a module of that id that somebody else made',
+  AlreadyExists: 'the hub has a module of that id that other software created',
   NotFound: `${NotFound}, or its image is not found`,
   NotProvisioned: 'the device has no identity',
   Unavailable,
@@ -46,7 +46,7 @@ export const modulesInterface = defineInterface({
   notes: modulesNotes,
   methods: {
     CreateModule: {
-      doc: 'Makes a module: its identity, its image, its container. It is not started. One that cannot be made is removed again before the reply, except for an identity that was registered for it: the next call uses that, and DeleteModuleIdentity removes it. With `wait` false it stays, its State `failed`, until the same call makes it or DeleteModule removes it.',
+      doc: 'Creates a module: its identity, its image, its container. It is not started. One that cannot be created is removed again before the reply, except for an identity that was registered for it: the next call uses that, and DeleteModuleIdentity removes it. With `wait` false it stays, its State `failed`, until the same call creates it or DeleteModule removes it.',
       long: true,
       in: { name: 's', type: 's', config_json: 's', env: 'a{ss}' },
       options: waitOption,
@@ -62,7 +62,8 @@ export const modulesInterface = defineInterface({
       errors: {
         ...longErrors,
         ...runErrors,
-        AlreadyExists: 'there is a module of that name, or the hub has one that somebody else made',
+        AlreadyExists:
+          'there is a module of that name, or the hub has one that other software created',
         NotFound: 'its image is not found',
         NotSupported: 'modules of that type are not run here',
       },
@@ -127,7 +128,7 @@ export const modulesInterface = defineInterface({
       errors: { NotFound, Unavailable },
     },
     GetSystemInfo: {
-      doc: 'What this machine and its container engine are.',
+      doc: 'Describes this machine and its container engine.',
       reads: true,
       waits: true,
       out: { system: 'a{sv}' },
@@ -148,7 +149,7 @@ export const modulesInterface = defineInterface({
       authorize: 'public',
     },
     Cancel: {
-      doc: 'Cancels the operation that is in progress for a module; what it has begun is undone, and its callers get Cancelled.',
+      doc: 'Cancels the operation that is in progress for a module; its effects are undone, and its callers get Cancelled.',
       in: { id: 's' },
       check: { id: 'module-name' },
       resolve: ['operation', 'type', 'image', 'elevated'],
@@ -195,20 +196,20 @@ export const moduleInterface = defineInterface({
       type: 's',
       values: moduleStates,
       emits: 'true',
-      doc: 'How it is: `failed` when it could not be made or started, or has ended with an exit code and is not started again; `backoff` while it waits to be tried again; `unknown` before there is a container, and while the engine cannot be reached.',
+      doc: 'Its state: `failed` when it could not be created or started, or has ended with an exit code and is not restarted; `backoff` while it waits for a retry; `unknown` before there is a container, and while the engine is unreachable.',
     },
     Operation: operationProperty,
     ExitCode: { type: 'i', emits: 'true', doc: 'Of the last run.' },
     StartedAt: { type: 't', emits: 'true', doc: 'Microseconds since the epoch, 0 for never.' },
     FinishedAt: { type: 't', emits: 'true', doc: 'Microseconds since the epoch, 0 for never.' },
-    RestartCount: { type: 'u', emits: 'true', doc: 'How often the runtime has started it again.' },
-    Progress: { type: 'd', emits: 'true', doc: 'Of the present operation, 0 to 1.' },
-    ProgressText: { type: 's', emits: 'true', doc: 'What is being done.' },
-    LastError: { type: 's', emits: 'true', doc: 'What is wrong with it, `` when nothing is.' },
+    RestartCount: { type: 'u', emits: 'true', doc: 'How often the runtime has restarted it.' },
+    Progress: { type: 'd', emits: 'true', doc: 'Of the operation in progress, 0 to 1.' },
+    ProgressText: { type: 's', emits: 'true', doc: 'The current step of the operation.' },
+    LastError: { type: 's', emits: 'true', doc: 'Its current problem, `` when there is none.' },
     ConfigDigest: {
       type: 's',
       emits: 'true',
-      doc: 'Changes when what its container is made from does; a keyed hash, comparable on one device only.',
+      doc: 'Changes with the settings that its container is created from; a keyed hash, comparable on one device only.',
     },
     CreateOptions: {
       type: 's',

@@ -1,6 +1,6 @@
 /**
- * What arguments, options and keys of results mean, by name; where one means something else in a method, by
- * `Method.name`. What they can be, and how large, is in the checks of the tables.
+ * The meanings of arguments, options and keys of results by name; one that differs in a method by `Method.name`. Their
+ * values and sizes are in the checks of the tables.
  */
 
 const time = 'Microseconds since the epoch';
@@ -17,14 +17,14 @@ export const keysNotes = {
     'What happens when there is a key of that id: `fail`, the default; `keep` leaves one that fits.',
   'ImportKey.if_exists':
     'What happens when there is a key of that id: `fail`, the default; `keep` leaves one that fits; `replace` puts the new one in its place.',
-  exportable: 'Whether ExportKey may hand it out; default false.',
+  exportable: 'Whether ExportKey may return it; default false.',
   export_derived:
-    'Whether ExportKey may hand out keys that are derived from this base key; default false.',
+    'Whether ExportKey may return keys that are derived from this base key; default false.',
   store: 'What holds it; default as configured.',
   'ImportKey.format': '`raw` bytes of a key of `algorithm`; `pkcs8`: DER, with algorithm ``.',
   'ExportKey.format': '`raw` for symmetric keys, `pkcs8` (DER) for pairs.',
   material: 'The key.',
-  key: 'The object that shows it.',
+  key: 'The object of the key.',
   spki: 'DER.',
   mechanism: 'How it is done; it must be one of the key.',
   data: 'The message, or with `prehashed` its digest.',
@@ -47,7 +47,7 @@ export const keysNotes = {
 export const certificatesNotes = {
   csr: 'DER or PEM.',
   issuer: 'The id of the CA certificate that issues it; default as configured for the id.',
-  profile: 'What it is for; default the first that the configuration has for the id.',
+  profile: 'Its purpose; default the first that the configuration has for the id.',
   lifetime_s: 'Seconds, no more than is configured for the id, which is the default.',
   chain_pem: 'PEM, leaf first.',
   key_id: 'The key that belongs to it, `` when not known.',
@@ -60,7 +60,7 @@ export const certificatesNotes = {
   'ExportCertificate.format': '`der` has room for the certificate alone, the others for its chain.',
   if_exists:
     'What happens when there is a certificate of that id: `fail`, the default, or `replace`.',
-  certificate: 'The object that shows it.',
+  certificate: 'The object of the certificate.',
   'GetTrustBundle.certificate_id': 'The id whose certificates are meant; default as configured.',
   pem: 'Certificates.',
   json: 'An object.',
@@ -68,11 +68,11 @@ export const certificatesNotes = {
 
 /** Of org.iotedge.Identity1. */
 export const identityNotes = {
-  wait: 'Whether the reply comes when all is done; default true.',
-  refresh: 'Whether the hub is asked; default false.',
+  wait: 'Whether the reply comes when the operation has ended; default true.',
+  refresh: 'Whether the hub is queried; default false.',
   managed_by: 'Who manages the module, as the hub shows it.',
   usage: 'What an identity of kind `local` is for.',
-  adopt: 'Whether one that other software made may be taken over; default false.',
+  adopt: 'Whether one that other software created may be taken over; default false.',
   kind: 'What it is of.',
   'CreateModuleIdentity.kind': 'What it is of; default `module`.',
   'UpdateModuleIdentity.kind': 'What it is of; default `module`.',
@@ -80,7 +80,7 @@ export const identityNotes = {
   gateway_hostname: 'What to connect to in place of the hub.',
   device_id: 'The id of the device on the hub.',
   module_id: 'The id of the module, `` for the device.',
-  generation_id: 'Tells a module from an earlier one of its id.',
+  generation_id: 'Distinguishes a module from earlier ones of the same id.',
   auth: 'How it proves itself.',
   key_id: 'The key in the Keys service that signs for it.',
   derivation: 'The option of that name with which the key is used, empty for none.',
@@ -100,10 +100,10 @@ export const modulesNotes = {
     'For `docker` an object with `image`, `createOptions`, `auth`, `digest`, `imagePullPolicy` and `restart_policy`.',
   'GetConfig.config_json': 'As given to CreateModule.',
   env: 'Variables of its environment.',
-  wait: 'Whether the reply comes when all is done; default true.',
-  timeout_s: 'Seconds that it has to end before it is killed; default as its engine has it.',
-  identity: 'Whether its identity at the hub goes too; default false.',
-  module: 'The object that shows it.',
+  wait: 'Whether the reply comes when the operation has ended; default true.',
+  timeout_s: 'Seconds that it has to stop before it is killed; default that of its engine.',
+  identity: 'Whether its identity at the hub is removed, too; default false.',
+  module: 'The object of the module.',
   tail: 'How many lines, from the end; -1, the default, is all.',
   since: `${time}; 0, the default, is the beginning.`,
   until: `${time}; 0, the default, is now.`,

@@ -1,9 +1,8 @@
 /**
- * The values of the enumerations on the bus. Each is stated here alone: the tables, the checks that the dispatcher
- * makes of them, parsers, messages and the reference take it from here.
+ * The values of the enumerations on the bus: the one source of the tables, the checks of the dispatcher, parsers,
+ * messages and the reference.
  */
 
-/** What a key pair can be. */
 export const pairAlgorithms = [
   'ec-p256',
   'ec-p384',
@@ -14,16 +13,13 @@ export const pairAlgorithms = [
   'rsa-4096',
 ] as const;
 
-/** What a symmetric key can be. */
 export const symmetricAlgorithms = ['aes-256', 'hmac-sha256'] as const;
 
-/** What a key pair can be used for. */
 export const pairUsages = ['sign', 'decrypt'] as const;
 
-/** What a symmetric key can be used for; `derive` makes it a base key. */
+/** A key with `derive` is a base key. */
 export const symmetricUsages = ['encrypt', 'sign', 'derive'] as const;
 
-/** How a signature is made. */
 export const signMechanisms = [
   'ecdsa-sha256',
   'ecdsa-sha384',
@@ -38,28 +34,22 @@ export const signMechanisms = [
   'hmac-sha256',
 ] as const;
 
-/** How data is encrypted. */
 export const encryptMechanisms = ['aes-256-gcm', 'rsa-oaep-sha256'] as const;
 
-/** How key material is written. */
 export const materialFormats = ['raw', 'pkcs8'] as const;
 
-/** Where keys are held. */
 export const keyStores = ['pkcs11', 'file'] as const;
 
-/** What kind of key there is. */
 export const keyKinds = ['pair', 'symmetric'] as const;
 
-/** Where a key comes from. */
+/** A `foreign` key was created in the token by another program. */
 export const keyOrigins = ['generated', 'imported', 'preloaded', 'foreign'] as const;
 
-/** How a key is. */
 export const keyStates = ['ok', 'damaged', 'unavailable'] as const;
 
-/** How certificates are written. */
 export const certificateFormats = ['pem', 'der', 'pkcs7'] as const;
 
-/** What a certificate is for. */
+/** Purposes of certificates. */
 export const profiles = [
   'device-identity',
   'device-ca',
@@ -68,7 +58,6 @@ export const profiles = [
   'client',
 ] as const;
 
-/** How a certificate is issued. */
 export const certificateMethods = [
   'none',
   'self_signed',
@@ -78,7 +67,6 @@ export const certificateMethods = [
   'external',
 ] as const;
 
-/** How a certificate is. */
 export const certificateStates = [
   'pending',
   'valid',
@@ -89,22 +77,19 @@ export const certificateStates = [
   'damaged',
 ] as const;
 
-/** How a service is. */
 export const healths = ['ok', 'degraded'] as const;
 
-/** What an identity is of. */
 export const identityKinds = ['device', 'module', 'local'] as const;
 
-/** How an identity proves itself; `` where the hub has one that cannot yet. */
+/** How an identity authenticates; `` for one on the hub that cannot yet. */
 export const identityAuths = ['sas', 'x509', 'tpm', ''] as const;
 
-/** Where the identity of a device comes from; `` where nothing is configured. */
+/** `` when none is configured. */
 export const provisioningSources = ['dps', ''] as const;
 
-/** How a device proves itself to what provisions it; `` where nothing is configured. */
+/** How a device authenticates to the provisioning service; `` when none is configured. */
 export const attestations = ['x509', ''] as const;
 
-/** How the provisioning of the device stands. */
 export const provisioningStates = [
   'unprovisioned',
   'provisioning',
@@ -112,10 +97,9 @@ export const provisioningStates = [
   'failed',
 ] as const;
 
-/** What runs a module. */
+/** The kind of engine that runs a module. */
 export const moduleTypes = ['docker', 'systemd'] as const;
 
-/** How a module is. */
 export const moduleStates = [
   'created',
   'pulling',
@@ -128,5 +112,4 @@ export const moduleStates = [
   'unknown',
 ] as const;
 
-/** What is so, is not so, or cannot be told. */
 export const yesNoUnknown = ['yes', 'no', 'unknown'] as const;

@@ -22,9 +22,9 @@ const projects = [
 ];
 
 /**
- * Builds what is not up to date and puts it below `outDir`: `iotedge_keys_provider.node`, `iotedge_linux.node` and
- * `ossl-modules/iotedge-keys.so`. `asan` instruments the provider with AddressSanitizer, `deadlineMs` is how long its
- * call of the Keys service may take; both are for tests. Rejects with the end of the compiler's output.
+ * Builds what is out of date, into `outDir`: `iotedge_keys_provider.node`, `iotedge_linux.node` and
+ * `ossl-modules/iotedge-keys.so`. `asan` instruments the provider with AddressSanitizer, `deadlineMs` limits its calls
+ * of the Keys service; both are for tests. Rejects with the end of the compiler's output.
  */
 export async function buildNative({ outDir, asan = false, deadlineMs = 30_000, only } = {}) {
   const variables = { asan: asan ? 1 : 0, deadline_ms: deadlineMs };
@@ -50,7 +50,7 @@ async function buildProject({ name, products }, { outDir, variables }) {
   await writeFile(stamp, wanted);
 }
 
-/** Running processes keep the file that they have mapped. */
+/** Replaces the file by a rename, so that running processes keep the one that they have mapped. */
 async function place(from, to) {
   const next = `${to}.${process.pid}.new`;
   await mkdir(dirname(to), { recursive: true });
@@ -101,7 +101,7 @@ function nodeGyp() {
   return found;
 }
 
-/** Where npm may be installed: the one that runs us, the one of this Node, those on PATH, Debian's. */
+/** Where npm may be installed: the running one, that of this Node, those on PATH, Debian's. */
 function npmDirectories() {
   const running = process.env.npm_execpath;
   const programs = (process.env.PATH ?? '')

@@ -5,44 +5,44 @@ interface LinuxAddon {
   peer(fd: number): PeerCredentials;
 }
 
-/** Who is at the other end of a connected unix socket, as the kernel noted when it was connected. */
+/** The process at the other end of a unix socket, as the kernel recorded it when the socket was connected. */
 export interface PeerCredentials {
   readonly pid: number;
   readonly uid: number;
   readonly gid: number;
 }
 
-/** Fields of a journal record, by the journal's names: capital letters, digits and underscores. One may come twice. */
+/** Fields of a journal record: names of capital letters, digits and underscores, which may be repeated. */
 export type JournalFields = Iterable<readonly [string, string]>;
 
 const journalSocket = '/run/systemd/journal/socket';
 
 let loaded: LinuxAddon | undefined | 'not yet' = 'not yet';
 
-/** The addon, or undefined where it is not built or does not load: everything here is a nicety except `peer`. */
+/** The addon; undefined when it is not built or does not load. Only `peer` requires it. */
 function linux(): LinuxAddon | undefined {
   if (loaded !== 'not yet') return loaded;
   try {
     // what src/native/linux/linux.c exports
     loaded = loadAddon('iotedge_linux') as LinuxAddon | undefined;
   } catch {
-    // built for another machine: like none at all
+    // built for another machine
     loaded = undefined;
   }
   return loaded;
 }
 
 /**
- * Sends one record to the journal. False when there is no journal, it does not keep up, or the addon is missing: the
- * caller then writes the record to stderr. Never blocks.
+ * Sends one record to the journal. Returns false when there is no journal, its socket is full or the addon is missing:
+ * the caller then writes the record to stderr. Never blocks.
  */
 export function journalSend(fields: JournalFields, socket: string = journalSocket): boolean {
   return linux()?.send(socket, encodeJournalRecord(fields), true) ?? false;
 }
 
 /**
- * Tells the service manager a state such as `READY=1` (sd_notify(3)). False when nobody listens on $NOTIFY_SOCKET or
- * the addon is missing.
+ * Reports a state such as `READY=1` to the service manager (sd_notify(3)). Returns false when no process listens on
+ * $NOTIFY_SOCKET or the addon is missing.
  */
 export function notify(state: string): boolean {
   const socket = process.env['NOTIFY_SOCKET'] ?? '';
@@ -57,7 +57,7 @@ export function peer(fd: number): PeerCredentials {
   return addon.peer(fd);
 }
 
-/** The native protocol of the journal: `NAME=value`, or with a length before a value of several lines. */
+/** Encodes for the journal's native protocol: `NAME=value`, or a length before a value of several lines. */
 export function encodeJournalRecord(fields: JournalFields): Buffer {
   return Buffer.concat(Array.from(fields, ([name, value]) => encodeField(name, value)));
 }

@@ -6,11 +6,11 @@ interface ProviderAddon {
 }
 
 /**
- * Puts the provider `iotedge-keys` into the OpenSSL of this process, so that `tls.createSecureContext` takes the PEM of
- * `keyPem`. Doing it again, also in another thread, is harmless. Throws when it cannot be loaded.
+ * Loads the provider `iotedge-keys` into the OpenSSL of this process, so that `tls.createSecureContext` accepts the PEM
+ * of `keyPem`. Idempotent, also across threads. Throws when it cannot be loaded.
  *
- * Signing then blocks the thread until the Keys service answers: only a worker thread may use such a context. Use the PEM
- * with nothing else of node:crypto; Node 20 and 22 abort on details of a key that they cannot look into.
+ * Signing then blocks the thread until the Keys service replies: only a worker thread may use such a context. Pass the
+ * PEM to nothing else of node:crypto: Node 20 and 22 abort when they query details of such a key.
  */
 export function loadProvider(): void {
   const addon = providerAddon();
@@ -18,7 +18,7 @@ export function loadProvider(): void {
   addon.loadProvider();
 }
 
-/** Fails what the threads of this process have signed now, and whatever else they want signed until it is disposed of. */
+/** Fails signatures in progress in all threads of this process, and every later one until the result is disposed. */
 export function refuseSignatures(): Disposable {
   const addon = providerAddon();
   addon?.refuseSignatures(true);
@@ -33,8 +33,8 @@ function providerAddon(): ProviderAddon | undefined {
 const tag = { sequence: 0x30, utf8String: 0x0c, octetString: 0x04, requestId: 0xa0 } as const;
 
 /**
- * The PEM that stands for a key of the Keys service: its id and its public half, nothing secret. With the id of a
- * request, which the Keys service logs with each signature, it is for one connection; no file carries one.
+ * The PEM that references a key of the Keys service: its id and its public half, nothing secret. With a request id,
+ * which the Keys service logs with each signature, it is for one connection; files never contain one.
  */
 export function keyPem(keyId: string, spkiDer: Uint8Array, requestId?: string): string {
   const parts = [
@@ -53,7 +53,7 @@ function element(identifier: number, content: Uint8Array): Buffer {
   return Buffer.concat([Buffer.from([identifier, ...lengthOctets(content.length)]), content]);
 }
 
-/** DER: the fewest octets. The provider takes nothing longer than 64 KiB. */
+/** DER: the fewest octets. The provider accepts at most 64 KiB. */
 function lengthOctets(length: number): readonly number[] {
   if (length < 0x80) return [length];
   if (length < 0x100) return [0x81, length];

@@ -6,7 +6,7 @@ import type {
   PropertyDefinition,
 } from '../../dbus/definition.ts';
 
-/** What the reference and the documentation in the interface files say, word for word the same, about one member. */
+/** Texts about one member that the reference and the documentation in the interface files share. */
 
 /** A member of an interface and one of its arguments, options or keys of results. */
 export interface Place {
@@ -15,26 +15,26 @@ export interface Place {
   readonly name: string;
 }
 
-/** What something means, `` when its name says so. */
+/** The note on an argument, option or result; `` when there is none. */
 function noteOf({ definition: { notes = {} }, member, name }: Place): string {
   return notes[`${member}.${name}`] ?? notes[name] ?? '';
 }
 
-/** What an argument or option means and what it must be. */
+/** The meaning and the restrictions of an argument or option. */
 export function fieldText(place: Place, type: string): string {
   const method = place.definition.methods?.[place.member];
   const restriction = method === undefined ? '' : restrictionOf(method, place.name, type);
   return [noteOf(place), restriction].filter((text) => text !== '').join(' ');
 }
 
-/** What a key of a result, or a result, means and which words it can be. */
+/** The meaning of a result, or of a key of one, and its possible values. */
 export function resultText(place: Place): string {
   const words = place.definition.methods?.[place.member]?.values?.[place.name];
   const text = words === undefined ? '' : wordsText(words, 's');
   return [noteOf(place), text].filter((one) => one !== '').join(' ');
 }
 
-/** What an argument or option must be: the words that it can be, its largest size. */
+/** The restrictions of an argument or option: its possible values, its largest size. */
 function restrictionOf({ check = {} }: MethodDefinition, name: string, type: string): string {
   const limit = check[name];
   return limit === undefined ? '' : restrictionText(limit, type);
@@ -54,12 +54,12 @@ function restrictionText(limit: Check, type: string): string {
   return `At most ${most}.`;
 }
 
-/** The words that a text, or each of an array, can be. */
+/** The possible values of a text, or of each text of an array. */
 export function wordsText(words: readonly string[], type: string): string {
   return `${type === 'as' ? 'Each' : 'One'} of ${words.map(code).join(', ')}.`;
 }
 
-/** What a property is and which words it can be. */
+/** The meaning of a property and its possible values. */
 export function propertyText({ doc, values, type, record, write }: PropertyDefinition): string {
   const parts = [doc];
   if (values !== undefined) parts.push(wordsText(values, type));
@@ -68,26 +68,26 @@ export function propertyText({ doc, values, type, record, write }: PropertyDefin
   return parts.join(' ');
 }
 
-/** What a method does, and what a caller must know about the call itself. */
+/** The description of a method, with the duration of its calls and the marks that concern the caller. */
 export function methodText(method: MethodDefinition): string {
   return [method.doc, durationText(method), readText(method)].filter(Boolean).join(' ');
 }
 
-/** How long a call may take, when that may be longer than clients wait; `` when not. */
+/** The duration of a call that may exceed the default timeout of clients; `` for others. */
 export function durationText({ waits, long, options = {} }: MethodDefinition): string {
   if (waits !== true && long !== true) return '';
   const start =
-    'May take longer than the 25 s after which clients of D-Bus give up: give it a longer timeout';
+    'May take longer than 25 s, the default timeout of D-Bus clients: give it a longer one';
   return 'wait' in options
-    ? `${start}, or \`wait\` false: the reply then comes when the operation is accepted and persisted, and properties show how it goes on. The same call joins the one in progress; until it has ended, every other operation of the id is Unavailable.`
+    ? `${start}, or \`wait\` false: the reply then comes when the operation is accepted and persisted, and properties show its progress. The same call joins the one in progress; until it has ended, every other operation of the id is Unavailable.`
     : `${start}.`;
 }
 
 function readText({ reads }: MethodDefinition): string {
-  return reads === true ? 'It only reads: a call that wants no reply is not performed.' : '';
+  return reads === true ? 'It only reads: a call that expects no reply is not executed.' : '';
 }
 
-/** What the handler fails with, and when: names without their prefix. */
+/** The errors of a handler and their causes, by names without their prefix. */
 export function errorsOf({
   errors = {},
 }: MethodDefinition): readonly (readonly [string, string])[] {

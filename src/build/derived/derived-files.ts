@@ -15,7 +15,7 @@ const services: readonly ServiceDefinition[] = [
   modulesService,
 ];
 
-/** What the generators cannot import themselves: how an interface is introspected, rules, schemas by service. */
+/** Input that the generators cannot import: introspection, rules, and configuration schemas by service. */
 export interface Sources {
   readonly introspect: (
     definition: InterfaceDefinition,
@@ -25,10 +25,10 @@ export interface Sources {
   readonly schemas: Readonly<Record<string, object>>;
 }
 
-/** The folders that hold derived files and nothing else. */
+/** Folders that contain only derived files. */
 export const derivedFolders = ['dbus-policy/interfaces', 'docs/api', 'config-examples/schema'];
 
-/** Every file of the repository that is derived from the definitions, by path: what `npm run generate` writes. */
+/** All derived files of the repository by path, as `npm run generate` writes them. */
 export function derivedFiles({ introspect, rules, schemas }: Sources): ReadonlyMap<string, string> {
   const files = new Map<string, string>();
   for (const service of services) {

@@ -9,7 +9,7 @@ import {
   resultText,
 } from './definition-texts.ts';
 
-/** What the installed interface files say about an interface, its members and their arguments. */
+/** The documentation of an interface, its members and their arguments in the installed interface files. */
 export interface InterfaceDocumentation {
   readonly interface: string;
   member(name: string): string;
@@ -48,7 +48,7 @@ function argumentDocumentation(place: Place): string {
   return record === undefined ? resultText(place) : dictionary(record, place, resultText);
 }
 
-/** What a dictionary has, key by key. */
+/** The keys of a dictionary, one by one. */
 function dictionary(
   fields: Fields,
   place: Place,

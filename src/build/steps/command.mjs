@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 
-/** A program that could not do its job; `output` is everything it said. */
+/** The failure of a program; `output` is all of its output. */
 export class CommandError extends Error {
   constructor(command, code, output) {
     super(`${command} failed (${code})`);
@@ -9,8 +9,8 @@ export class CommandError extends Error {
 }
 
 /**
- * Runs a program to its end without a terminal and answers what it printed. Fails with all of its output when it
- * does not exit with 0, unless `check` is false.
+ * Runs a program without standard input and resolves with its output. Rejects with a `CommandError` when it does not
+ * exit with 0, unless `check` is false.
  */
 export function run(command, args, { check = true, ...options } = {}) {
   return new Promise((resolve, reject) => {
@@ -36,17 +36,17 @@ export function run(command, args, { check = true, ...options } = {}) {
 }
 
 /**
- * Does something while no other process holds the same lock file, and says when it waits for one. The lock goes with
- * this process.
+ * Runs an action while holding a lock file, and reports when it waits for another process. The lock ends with this
+ * process at the latest.
  */
-export async function withLock(file, action, say) {
+export async function withLock(file, action, report) {
   const script = 'flock -n 9 || { echo waiting; flock 9; }; echo locked; exec cat';
   const holder = spawn('sh', ['-c', `exec 9>"$1"; ${script}`, 'lock', file], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   await new Promise((resolve, reject) => {
     holder.stdout.setEncoding('utf8').on('data', (text) => {
-      if (text.includes('waiting')) say(`another process holds ${file}: waiting for it`);
+      if (text.includes('waiting')) report(`another process holds ${file}: waiting for it`);
       if (text.includes('locked')) resolve();
     });
     holder.once('error', reject);

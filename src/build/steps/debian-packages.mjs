@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { run } from './command.mjs';
 import { hasNodeHeaders } from './node-headers.mjs';
 
-/** Without these nothing can be built. */
+/** Packages that the build needs. */
 const toBuild = ['python3', 'make', 'g++', 'pkg-config', 'libsystemd-dev'];
 
-/** What the services, the private bus and the demonstration run on. */
+/** Packages that the services, the private bus and the demonstration need. */
 const toRun = [
   'dbus',
   'dbus-daemon',
@@ -23,7 +23,7 @@ const toRun = [
   'busybox-static',
 ];
 
-/** A machine that has the program from elsewhere needs no package for it (docker-ce and docker.io exclude each other). */
+/** Programs that replace a package when installed from elsewhere: docker-ce and docker.io conflict. */
 const programs = { 'docker.io': 'dockerd', 'docker-cli': 'docker' };
 
 function isOnPath(program) {
@@ -48,14 +48,14 @@ async function missingOf(packages) {
   );
 }
 
-/** The version that apt would install, '' where the distribution has no such package. */
+/** The version that apt would install, '' when the distribution lacks the package. */
 async function candidate(name) {
   const { stdout } = await run('apt-cache', ['policy', name], { check: false });
   const version = /^ {2}Candidate: (\S+)$/m.exec(stdout)?.[1] ?? '';
   return version === '(none)' ? '' : version;
 }
 
-/** Packages that only some distributions have, `optional` among them, and only some machines need. */
+/** Packages that only some distributions have or only some machines need, including `optional`. */
 async function additions(optional) {
   const names = [];
   for (const name of await missingOf(optional)) {
@@ -70,9 +70,8 @@ async function additions(optional) {
 }
 
 /**
- * The shell function that leaves disabled what the installation brought: units of packages that were not there before
- * (listed in the file `$before`) do not start at the next boot. Those of systemd, the bus and polkit belong to the
- * machine.
+ * The shell function that disables units of newly installed packages (those not listed in the file `$before`), so that
+ * they do not start at the next boot. Units of systemd, the bus and polkit stay enabled.
  */
 export const leaveDisabled = `
 installed() { dpkg-query -W -f '\${db:Status-Status} \${Package}\\n' | sed -n 's/^installed //p' | sort; }
@@ -88,8 +87,8 @@ disable_new() {
 `;
 
 /**
- * One shell does the whole installation: nothing that is installed may start by itself, so a policy-rc.d says no
- * meanwhile, unless the administrator has one. Packages are never removed to make room.
+ * The installation in one shell: a temporary policy-rc.d keeps installed services from starting, unless the
+ * administrator has one. Never removes packages.
  */
 const installation = `
 set -eu
@@ -119,7 +118,7 @@ const environment = () => ({
   LC_ALL: 'C.UTF-8',
 });
 
-/** Refreshes apt's lists, waiting for another apt; an unreachable mirror is left to the installation to notice. */
+/** Refreshes apt's lists, waiting for another apt; an unreachable mirror fails the installation instead. */
 export async function refreshLists() {
   for (let attempt = 0; attempt < 60; attempt += 1) {
     const { code, output } = await run('apt-get', ['update', '-q'], {
@@ -133,37 +132,36 @@ export async function refreshLists() {
   }
 }
 
-/** Installs what is missing of these Debian packages, as root. */
-export async function ensurePackages(names, say) {
-  await install(await missingOf(names), async () => [], say);
+/** Installs the missing ones of these Debian packages, as root. */
+export async function ensurePackages(names, report) {
+  await install(await missingOf(names), async () => [], report);
 }
 
-async function install(missing, more, say) {
+async function install(missing, more, report) {
   if (missing.length > 0) {
-    say('apt-get update');
+    report('apt-get update');
     await refreshLists();
   }
   const names = [...missing, ...(await more())];
   if (names.length === 0) return;
-  say(`installing ${names.length} Debian packages: ${names.join(' ')}`);
+  report(`installing ${names.length} Debian packages: ${names.join(' ')}`);
   await run('sh', ['-c', installation, 'install', ...names], { env: environment() });
 }
 
 /**
- * Installs what is missing of the Debian packages: `packages` on top of the project's own, and those of
- * `optionalPackages` that the distribution has. Without root it only says what is missing, and fails when nothing can
- * be built without it.
+ * Installs missing Debian packages: those of the project, `packages`, and those of `optionalPackages` that the
+ * distribution has. Without root it only reports what is missing, and fails when that is needed to build.
  */
-export async function installPackages({ packages = [], optionalPackages = [] }, say) {
+export async function installPackages({ packages = [], optionalPackages = [] }, report) {
   if (!isOnPath('apt-get') || !isOnPath('dpkg-query')) {
-    say('this is not Debian or Ubuntu: the packages it needs are left to you');
+    report('this is not Debian or Ubuntu: the packages it needs are left to you');
     return;
   }
   const missing = await missingOf([...toBuild, ...toRun, ...packages]);
   const more = () => additions(optionalPackages);
-  if (process.getuid() === 0) return install(missing, more, say);
+  if (process.getuid() === 0) return install(missing, more, report);
   if (missing.length === 0) return;
   const advice = `missing Debian packages: sudo apt-get install ${missing.join(' ')}`;
   if (missing.some((name) => toBuild.includes(name))) throw new Error(advice);
-  say(advice);
+  report(advice);
 }

@@ -1,10 +1,10 @@
 import { readFileSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
-/** Where the running Node is installed: headers, when there are any, are in `include/node` below it. */
+/** The prefix of the running Node; its headers, if installed, are in `include/node`. */
 export const nodePrefix = dirname(dirname(realpathSync(process.execPath)));
 
-/** Whether headers of the running Node lie beside it. */
+/** Whether the headers of the running Node are installed. */
 export function hasNodeHeaders() {
   try {
     const text = readFileSync(join(nodePrefix, 'include/node/node_version.h'), 'utf8');
@@ -15,7 +15,7 @@ export function hasNodeHeaders() {
   }
 }
 
-/** Lets node-gyp build against the running Node, whatever npm is configured to, and without a download. */
+/** Configures node-gyp to build against the running Node, without a download and overriding npm's configuration. */
 export function useOwnHeaders() {
   if (hasNodeHeaders()) process.env.npm_config_nodedir = nodePrefix;
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { run } from './command.mjs';
 import { useOwnHeaders } from './node-headers.mjs';
 
-/** What node_modules was made from: the two files, the machine and the Node that its addons were built for. */
+/** Identifies the input of node_modules: the two files, and the machine and Node that its addons are built for. */
 function fingerprint(root) {
   const hash = createHash('sha256');
   for (const name of ['package.json', 'package-lock.json'])
@@ -20,7 +20,7 @@ function isCurrent(stamp, wanted) {
   }
 }
 
-/** npm as the one that started this process, else the one on the path. */
+/** Runs the npm that started this process, else the one on PATH. */
 function installedNpm(args, options) {
   const script = process.env.npm_execpath;
   return script?.endsWith('.js')
@@ -28,7 +28,7 @@ function installedNpm(args, options) {
     : run('npm', args, options);
 }
 
-/** npm before 10, which Debian 13 has, cannot read overrides by another package: it fetches the one of Node 20. */
+/** npm before 10, as in Debian 13, cannot read overrides by another package: it then fetches npm 10. */
 async function npm(root, args) {
   const { stdout } = await installedNpm(['--version']);
   if (Number.parseInt(stdout, 10) >= 10) return installedNpm(args, { cwd: root });
@@ -36,8 +36,8 @@ async function npm(root, args) {
   return installedNpm([...newer, ...args], { cwd: '/' });
 }
 
-/** Whether an addon of node_modules can be loaded by the running Node; else why not. */
-async function loads(root, name) {
+/** The output of a failed attempt to load an addon of node_modules; undefined when it loads. */
+async function loadFailure(root, name) {
   const { code, output } = await run(process.execPath, ['-e', `require('${name}')`], {
     cwd: root,
     check: false,
@@ -45,27 +45,27 @@ async function loads(root, name) {
   return code === 0 ? undefined : output;
 }
 
-/** npm may leave an addon unbuilt and report success: builds it once more in the open and fails with the log. */
-async function requireAddon(root, name, say) {
-  if ((await loads(root, name)) === undefined) return;
-  say(`building ${name}`);
+/** Rebuilds an addon that npm left unbuilt while reporting success; fails with the output of the build. */
+async function requireAddon(root, name, report) {
+  if ((await loadFailure(root, name)) === undefined) return;
+  report(`building ${name}`);
   const { output } = await npm(root, ['rebuild', name, '--foreground-scripts']);
-  const problem = await loads(root, name);
+  const problem = await loadFailure(root, name);
   if (problem !== undefined) throw new Error(`${name} does not load\n${output}\n${problem}`);
 }
 
 /**
- * Installs the packages of the lock file when node_modules is not made from it. Not `npm ci`: that refuses a lock
- * file without the entries of other platforms, which some registries do not have.
+ * Installs the packages of the lock file unless node_modules is current. Not `npm ci`, which refuses a lock file
+ * without the entries of other platforms, and some registries lack those.
  */
-export async function installNodeModules(root, say) {
+export async function installNodeModules(root, report) {
   useOwnHeaders();
   const stamp = join(root, 'node_modules/.iotedge-stamp');
   const wanted = fingerprint(root);
   if (!isCurrent(stamp, wanted)) {
-    say('npm install, by the lock file');
+    report('npm install, by the lock file');
     await npm(root, ['install', '--no-save', '--include=dev', '--no-audit', '--no-fund']);
     writeFileSync(stamp, wanted);
   }
-  await requireAddon(root, 'pkcs11js', say);
+  await requireAddon(root, 'pkcs11js', report);
 }

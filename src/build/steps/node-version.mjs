@@ -1,7 +1,7 @@
-/** The oldest Node that everything here runs on. */
+/** The oldest supported Node. */
 const needed = [20, 19];
 
-/** Ends the process with one line when the running Node is too old. Syntax here is what every ESM Node parses. */
+/** Exits with one line when the running Node is too old. The syntax of this file is parsed by every ESM Node. */
 export function requireNode() {
   const [major, minor] = process.versions.node.split('.').map(Number);
   if (major > needed[0] || (major === needed[0] && minor >= needed[1])) return;

@@ -1,4 +1,4 @@
-/* What Node cannot do: datagrams to unix sockets, with a sealed memfd where one is too large, and SO_PEERCRED. */
+/* System calls that Node lacks: datagrams to unix sockets, by a sealed memfd when too large, and SO_PEERCRED. */
 #define NAPI_VERSION 8
 #include <errno.h>
 #include <fcntl.h>
@@ -55,7 +55,7 @@ static int write_all(int fd, const uint8_t *data, size_t length)
   return 0;
 }
 
-/* The descriptor of a file in memory that nobody can change any more, or a negative errno. */
+/* Returns the descriptor of a sealed memfd, or a negative errno. */
 static int sealed_copy(const uint8_t *data, size_t length)
 {
   int fd = memfd_create("journal-record", MFD_CLOEXEC | MFD_ALLOW_SEALING), r;
@@ -101,13 +101,13 @@ static int send_as_descriptor(int sock, struct sockaddr_un *address, socklen_t s
   return r;
 }
 
-/* Never blocks: a receiver that does not keep up is a failure. */
+/* Never blocks: a full receive buffer is a failure. */
 static int send_datagram(struct sockaddr_un *address, socklen_t size, const uint8_t *data, size_t length, bool large)
 {
   int sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), buffer = SEND_BUFFER_SIZE, r = 0;
 
   if (sock < 0) return -errno;
-  /* as far as the system allows; a larger datagram goes as a descriptor */
+  /* up to the system's limit; larger datagrams are sent as a descriptor */
   (void)setsockopt(sock, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
   if (sendto(sock, data, length, MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)address, size) < 0) r = -errno;
   if (large && (r == -EMSGSIZE || r == -ENOBUFS)) r = send_as_descriptor(sock, address, size, data, length);
@@ -120,7 +120,7 @@ static napi_value send_to(napi_env env, napi_callback_info info)
 {
   napi_value arguments[3], result;
   size_t count = 3, text_length, length;
-  char text[sizeof((struct sockaddr_un *)NULL)->sun_path + 4]; /* what is cut off by a character is still too long */
+  char text[sizeof((struct sockaddr_un *)NULL)->sun_path + 4]; /* a truncated text is still too long for sun_path */
   struct sockaddr_un address;
   socklen_t size;
   napi_typedarray_type type;
@@ -157,7 +157,7 @@ static napi_value peer(napi_env env, napi_callback_info info)
       || napi_get_value_int32(env, argument, &fd) != napi_ok)
     return throw_error(env, EINVAL, "peer");
   if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0) return throw_error(env, errno, "SO_PEERCRED");
-  /* what the kernel says of a socket that is not a connected unix socket */
+  /* what the kernel returns for a socket that is not a connected unix socket */
   if (size != sizeof credentials || credentials.uid == (uid_t)-1) return throw_error(env, ENOTCONN, "SO_PEERCRED");
   if (napi_create_object(env, &result) != napi_ok || !set_number(env, result, "pid", credentials.pid)
       || !set_number(env, result, "uid", credentials.uid) || !set_number(env, result, "gid", credentials.gid))

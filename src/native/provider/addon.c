@@ -13,11 +13,11 @@
 OSSL_provider_init_fn OSSL_provider_init;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static bool loaded; /* once per process, whichever thread asks first */
+static bool loaded; /* once per process, by the first thread that asks for it */
 
 /*
  * An unqualified fetch of "RSA" may otherwise find our key management, which cannot generate keys: prefer the default
- * provider for everything, but ours for its own keys. FIPS mode is part of the same setting and is kept.
+ * provider for everything, but ours for its own keys. The same setting holds FIPS mode, which is preserved.
  */
 static bool prefer_default_provider(void)
 {

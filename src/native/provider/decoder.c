@@ -1,6 +1,6 @@
 /*
- * Reads `-----BEGIN IOTEDGE KEY-----`: one decoder takes the key file out of the PEM, one per key type makes a key of it.
- * OpenSSL tries decoders on everything it reads, so what is not ours is passed over in silence.
+ * Reads `-----BEGIN IOTEDGE KEY-----`: one decoder unwraps the key file from the PEM, one per key type decodes it.
+ * OpenSSL tries decoders on everything it reads, so other input is skipped without an error.
  */
 #include <openssl/bio.h>
 #include <openssl/core_names.h>
@@ -15,7 +15,7 @@
 
 #define PEM_LABEL "IOTEDGE KEY"
 #define KEY_FILE_SIZE_MAX 8192
-#define PASSED_OVER 1 /* no error: somebody else may know it */
+#define SKIPPED 1 /* not an error: another decoder may accept the input */
 
 struct decoder {
   const struct provider *provider;
@@ -69,7 +69,7 @@ static int decode_pem(void *context, OSSL_CORE_BIO *in, int selection, OSSL_CALL
   unsigned char *der = NULL;
   long length = 0;
   struct key_file file;
-  int result = PASSED_OVER;
+  int result = SKIPPED;
 
   (void)selection;
   (void)passphrase;
@@ -82,12 +82,12 @@ static int decode_pem(void *context, OSSL_CORE_BIO *in, int selection, OSSL_CALL
   }
   OPENSSL_free(label);
   OPENSSL_free(header);
-  OPENSSL_clear_free(der, length > 0 ? (size_t)length : 0); /* somebody else's private key, perhaps */
+  OPENSSL_clear_free(der, length > 0 ? (size_t)length : 0); /* may be another provider's private key */
   BIO_free(bio);
   return result;
 }
 
-/* All that is left in the BIO; 0 when it is more than a key file can be. */
+/* Reads the rest of the BIO; returns 0 when it is larger than any key file. */
 static size_t read_all(BIO *bio, unsigned char *into, size_t capacity)
 {
   size_t length = 0, got = 0;
@@ -111,14 +111,14 @@ static int decode_key_file(void *context, OSSL_CORE_BIO *in, int selection, OSSL
   (void)passphrase_argument;
   BIO_free(bio);
   if (!key_file_parse(der, length, &file)) {
-    OPENSSL_cleanse(der, sizeof der); /* somebody else's private key, perhaps; read_all may have stopped in it */
-    return PASSED_OVER;
+    OPENSSL_cleanse(der, sizeof der); /* may be another provider's private key, read in part or whole */
+    return SKIPPED;
   }
   key = key_from_spki(decoder->provider, &file);
   if (key == NULL) return 0;
   if (key->type == decoder->type) return key_emit(key, callback, argument);
   key_free(key);
-  return PASSED_OVER;
+  return SKIPPED;
 }
 
 #define DECODER_FUNCTIONS(new, decode)                                                     \

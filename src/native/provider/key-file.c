@@ -1,7 +1,7 @@
 /*
  * The "key file" of a key in the Keys service, tags explicit:
  * DER SEQUENCE { UTF8String id, OCTET STRING spki, [0] UTF8String request_id OPTIONAL }.
- * Only this one encoding is taken: definite lengths in the fewest octets, nothing before, between or after.
+ * Only this one encoding is accepted: definite lengths in the fewest octets, nothing before, between or after.
  */
 #include <string.h>
 
@@ -19,7 +19,7 @@ struct slice {
   size_t length;
 };
 
-/* Takes one element off the front of `from`; false when it is not a whole element of that tag in DER. */
+/* Consumes one element at the front of `from`; returns false unless it is a whole DER element with that tag. */
 static bool take_element(struct slice *from, unsigned char tag, struct slice *content)
 {
   const unsigned char *at = from->at;
@@ -77,7 +77,7 @@ bool key_id_is_valid(const char *id, size_t length)
   return is_segment(id + start, length - start);
 }
 
-/* What the Keys service takes as the id of a request, so that no signature fails of it. */
+/* The rule of the Keys service for request ids, so that an invalid one does not fail each signature. */
 static bool request_id_is_valid(const struct slice *id)
 {
   if (id->length == 0 || id->length > REQUEST_ID_LENGTH_MAX) return false;
@@ -86,7 +86,7 @@ static bool request_id_is_valid(const struct slice *id)
   return true;
 }
 
-/* Whether what follows the public half is nothing, or the id of a request and nothing else. */
+/* Consumes the optional request id; returns false when anything else follows the public half. */
 static bool take_request_id(struct slice *from, struct slice *id)
 {
   struct slice tagged;
@@ -97,7 +97,7 @@ static bool take_request_id(struct slice *from, struct slice *id)
   return take_element(&tagged, TAG_UTF8_STRING, id) && tagged.length == 0 && request_id_is_valid(id);
 }
 
-/* The parts point into `der`. */
+/* The fields of `file` point into `der`. */
 bool key_file_parse(const unsigned char *der, size_t length, struct key_file *file)
 {
   struct slice all = { der, length }, sequence, id, spki, request_id;

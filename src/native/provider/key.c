@@ -42,7 +42,7 @@ void key_free(void *data)
   free(key);
 }
 
-/* The public key in a SubjectPublicKeyInfo that is DER to the last byte; NULL when it is not. */
+/* Decodes a SubjectPublicKeyInfo; returns NULL unless all of it is valid DER. */
 static EVP_PKEY *decode_spki(const struct provider *provider, const unsigned char *spki, size_t length)
 {
   const unsigned char *end = spki;
@@ -73,7 +73,7 @@ static bool find_type(const EVP_PKEY *key, enum key_type *type)
   return false;
 }
 
-/* NULL with an error in the queue when the public half is unusable. */
+/* Returns NULL, with an error in the queue, when the public half is unusable. */
 struct key *key_from_spki(const struct provider *provider, const struct key_file *file)
 {
   EVP_PKEY *public_half = decode_spki(provider, file->spki, file->spki_length);
@@ -165,8 +165,8 @@ static bool holds_private_half(const OSSL_PARAM params[])
 }
 
 /*
- * Public keys come in when OpenSSL compares one with ours. A private key of somebody else is refused rather than
- * stripped: OpenSSL then signs with the provider that the key came from.
+ * OpenSSL imports a public key to compare it with ours. A private key of another provider is refused rather than
+ * stripped: OpenSSL then signs with the provider that holds the key.
  */
 static int import(void *data, int selection, const OSSL_PARAM params[])
 {
@@ -184,7 +184,7 @@ static int import(void *data, int selection, const OSSL_PARAM params[])
   return done;
 }
 
-/* Must fail as a whole when the private half is asked for: else another provider would try to sign with half a key. */
+/* Must fail whenever the private half is requested: otherwise another provider would try to sign with half a key. */
 static int export(void *data, int selection, OSSL_CALLBACK *callback, void *argument)
 {
   struct key *key = data;

@@ -1,7 +1,7 @@
 /*
- * One bus connection per process, under one lock. Every call ends within one deadline, waiting for the lock and
- * connecting included, or when calls are refused: then the connection is shut down under what waits for it. Nothing is
- * sent twice: a connection that was lost while idle is noticed before it is used.
+ * One bus connection per process, guarded by one lock. One deadline covers a whole call, including the wait for the
+ * lock and the connection. Refusing calls shuts the connection down, so that a call in progress fails at once. Nothing
+ * is sent twice: a connection that was lost while idle is detected before it is used.
  */
 #include "keys-client.h"
 
@@ -28,43 +28,43 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static sd_bus *connection; /* guarded by `lock` */
-/* Never held while anything is waited for, so that who refuses calls can end what the holder of `lock` waits for. */
+/* Never held across a blocking call, so that keys_client_refuse can interrupt the holder of `lock`. */
 static pthread_mutex_t fd_lock = PTHREAD_MUTEX_INITIALIZER;
 /*
- * Of `connection` while it is idle or waited for, else negative: inside sd-bus the descriptor may be closed at any moment,
- * and its number be another file's. Guarded by `fd_lock`.
+ * The descriptor of `connection` while it is idle or polled, else negative: inside sd-bus it may be closed at any
+ * moment, and its number reused. Guarded by `fd_lock`.
  */
-static int resting_fd = -1;
+static int shutdown_fd = -1;
 static bool refusing; /* guarded by `fd_lock` */
 static _Thread_local enum failure_kind last_kind;
 
-static void hold_fd(void)
+static void lock_fd(void)
 {
   pthread_mutex_lock(&fd_lock);
 }
 
-static void release_fd(void)
+static void unlock_fd(void)
 {
   pthread_mutex_unlock(&fd_lock);
 }
 
 /*
- * In a forked child the connection belongs to the parent and another thread may have held the lock: start anew, and
- * touch nothing of it but our copy of the descriptor. `fd_lock` is held across the fork, so that the number is right.
+ * In a forked child the connection belongs to the parent, and another thread may have held the lock: starts afresh, and
+ * closes only the inherited descriptor. `fd_lock` is held across the fork, so that its number is right.
  */
 static void drop_connection_of_parent(void)
 {
   pthread_mutex_init(&lock, NULL);
   pthread_mutex_init(&fd_lock, NULL);
   refusing = false;
-  if (resting_fd >= 0) close(resting_fd);
+  if (shutdown_fd >= 0) close(shutdown_fd);
   connection = NULL;
-  resting_fd = -1;
+  shutdown_fd = -1;
 }
 
 static void watch_forks(void)
 {
-  (void)pthread_atfork(hold_fd, release_fd, drop_connection_of_parent);
+  (void)pthread_atfork(lock_fd, unlock_fd, drop_connection_of_parent);
 }
 
 static uint64_t now_us(void)
@@ -93,28 +93,28 @@ static int acquire_lock(uint64_t deadline)
   return -pthread_mutex_clocklock(&lock, CLOCK_MONOTONIC, &until);
 }
 
-/* -ECANCELED while calls are refused. */
-static int set_resting_fd(int fd)
+/* Returns -ECANCELED while calls are refused. */
+static int set_shutdown_fd(int fd)
 {
   bool refused;
 
-  hold_fd();
-  resting_fd = fd;
+  lock_fd();
+  shutdown_fd = fd;
   refused = refusing;
-  release_fd();
+  unlock_fd();
   return refused ? -ECANCELED : 0;
 }
 
-/* Everything that is waited for once the lock is held is waited for here. */
+/* The only place that blocks while the lock is held. */
 static int process_or_wait(uint64_t deadline)
 {
   int r = sd_bus_process(connection, NULL), refused;
 
   if (r < 0) return r;
   if (left_us(deadline) == 0) return -ETIMEDOUT;
-  refused = set_resting_fd(sd_bus_get_fd(connection));
+  refused = set_shutdown_fd(sd_bus_get_fd(connection));
   if (refused >= 0 && r == 0) r = sd_bus_wait(connection, left_us(deadline));
-  refused = set_resting_fd(-1);
+  refused = set_shutdown_fd(-1);
   if (refused < 0) return refused;
   return r == -EINTR ? 0 : r;
 }
@@ -145,7 +145,7 @@ static int open_connection(uint64_t deadline)
   r = sd_bus_new(&connection);
   if (r >= 0) r = sd_bus_set_address(connection, address);
   if (r >= 0) r = sd_bus_set_bus_client(connection, 1);
-  /* or strangers could fill this process with their descriptors */
+  /* otherwise other processes could fill this one with descriptors */
   if (r >= 0) r = sd_bus_negotiate_fds(connection, 0);
   if (r >= 0) r = sd_bus_start(connection);
   if (r >= 0) r = wait_until_ready(deadline);
@@ -154,8 +154,8 @@ static int open_connection(uint64_t deadline)
 }
 
 /*
- * Reads what arrived while nobody listened; the end of the connection shows itself here, before anything is sent. Anybody
- * may send us signals: a connection that was flooded is as good as lost.
+ * Drains messages that arrived while the connection was idle, which also detects a closed connection before anything is
+ * sent. Any process may send us signals: a flooded connection counts as lost.
  */
 static bool is_usable(sd_bus *bus)
 {
@@ -220,7 +220,7 @@ static int read_bytes(sd_bus_message *reply, struct buffer *out)
 static const struct {
   const char *name;
   enum failure_kind kind;
-} answers[] = {
+} error_kinds[] = {
   { "org.freedesktop.DBus.Error.AccessDenied", FAILURE_ACCESS_DENIED },
   { "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired", FAILURE_ACCESS_DENIED },
   { "org.freedesktop.DBus.Error.NoReply", FAILURE_TIMED_OUT },
@@ -235,21 +235,22 @@ static const struct {
   { "org.iotedge.Error.NotSupported", FAILURE_NOT_SUPPORTED },
 };
 
-/* Why the bus could not start the service: its name goes on with the reason. */
+/* Prefix of the errors of a service that the bus could not start. */
 #define SPAWN_ERRORS "org.freedesktop.DBus.Error.Spawn."
-/* systemd's word for a unit that cannot be started */
+/* prefix of systemd's errors for a unit that cannot be started */
 #define UNIT_ERRORS "org.freedesktop.systemd1."
 
-static enum failure_kind kind_of_answer(const sd_bus_error *answer)
+static enum failure_kind kind_of_error(const sd_bus_error *bus_error)
 {
-  if (strncmp(answer->name, SPAWN_ERRORS, strlen(SPAWN_ERRORS)) == 0) return FAILURE_UNAVAILABLE;
-  if (strncmp(answer->name, UNIT_ERRORS, strlen(UNIT_ERRORS)) == 0) return FAILURE_UNAVAILABLE;
-  for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
-    if (strcmp(answer->name, answers[i].name) != 0) continue;
-    /* one error for both, in the contract of Sign with option public_key */
-    if (answers[i].kind == FAILURE_NOT_FOUND && answer->message != NULL && strstr(answer->message, "was replaced") != NULL)
+  if (strncmp(bus_error->name, SPAWN_ERRORS, strlen(SPAWN_ERRORS)) == 0) return FAILURE_UNAVAILABLE;
+  if (strncmp(bus_error->name, UNIT_ERRORS, strlen(UNIT_ERRORS)) == 0) return FAILURE_UNAVAILABLE;
+  for (size_t i = 0; i < sizeof error_kinds / sizeof error_kinds[0]; i++) {
+    if (strcmp(bus_error->name, error_kinds[i].name) != 0) continue;
+    /* by the contract of Sign with option public_key, both are NotFound */
+    if (error_kinds[i].kind == FAILURE_NOT_FOUND && bus_error->message != NULL
+        && strstr(bus_error->message, "was replaced") != NULL)
       return FAILURE_REPLACED;
-    return answers[i].kind;
+    return error_kinds[i].kind;
   }
   return FAILURE_OTHER;
 }
@@ -262,20 +263,21 @@ static enum failure_kind kind_of_errno(int error)
     case -EBADMSG:
     case -EMSGSIZE:
     case -EINVAL: return FAILURE_OTHER;
-    /* no bus, or one that ended the connection or lets us not in */
+    /* no bus, or one that closed the connection or refused it */
     default: return FAILURE_UNAVAILABLE;
   }
 }
 
-/* The text ends up in logs and comes from another process: printable ASCII only. */
-static void describe(struct failure *failure, int error, const sd_bus_error *answer)
+/* The text comes from another process and ends up in logs: printable ASCII only. */
+static void describe(struct failure *failure, int error, const sd_bus_error *bus_error)
 {
   char reason[128];
-  bool answered = answer != NULL && answer->name != NULL;
+  bool has_name = bus_error != NULL && bus_error->name != NULL;
 
-  last_kind = answered && error == -EIO ? kind_of_answer(answer) : kind_of_errno(error);
-  if (answered)
-    snprintf(failure->text, sizeof failure->text, "%s: %s", answer->name, answer->message == NULL ? "" : answer->message);
+  last_kind = has_name && error == -EIO ? kind_of_error(bus_error) : kind_of_errno(error);
+  if (has_name)
+    snprintf(failure->text, sizeof failure->text, "%s: %s", bus_error->name,
+             bus_error->message == NULL ? "" : bus_error->message);
   else
     snprintf(failure->text, sizeof failure->text, "%s", strerror_r(-error, reason, sizeof reason));
   for (char *c = failure->text; *c != '\0'; c++)
@@ -290,8 +292,8 @@ static int take_reply(sd_bus_message *reply, void *into, sd_bus_error *error)
 }
 
 /*
- * Not sd_bus_call: that one keeps whatever else arrives until the reply does, and anybody may send us signals. Here it is
- * looked at, and dropped, one by one.
+ * Not sd_bus_call, which queues all other messages until the reply arrives, and any process may send us signals. Here
+ * each is processed and dropped as it arrives.
  */
 static int wait_for_reply(sd_bus_message *message, uint64_t deadline, sd_bus_message **reply)
 {
@@ -302,7 +304,7 @@ static int wait_for_reply(sd_bus_message *message, uint64_t deadline, sd_bus_mes
   while (r >= 0 && *reply == NULL) r = process_or_wait(deadline);
   sd_bus_slot_unref(slot);
   if (*reply == NULL) return r;
-  /* the library's own answer when the bus is gone */
+  /* sd-bus itself replies with an error when the connection is lost */
   return sd_bus_is_open(connection) > 0 ? 0 : -ECONNRESET;
 }
 
@@ -310,18 +312,18 @@ static int call_and_read(sd_bus_message *message, uint64_t deadline, struct buff
 {
   sd_bus_error lost = SD_BUS_ERROR_NULL;
   sd_bus_message *reply = NULL;
-  const sd_bus_error *answer = &lost;
+  const sd_bus_error *bus_error = &lost;
   int r = wait_for_reply(message, deadline, &reply);
 
   if (r < 0) {
     sd_bus_error_set_errno(&lost, r);
   } else if (sd_bus_message_is_method_error(reply, NULL) > 0) {
-    answer = sd_bus_message_get_error(reply);
+    bus_error = sd_bus_message_get_error(reply);
     r = -EIO;
   } else {
     r = read_bytes(reply, out);
   }
-  if (r < 0) describe(failure, r, answer);
+  if (r < 0) describe(failure, r, bus_error);
   sd_bus_message_unref(reply);
   sd_bus_error_free(&lost);
   if (r < 0 && sd_bus_is_open(connection) <= 0) close_connection();
@@ -339,7 +341,7 @@ static bool call(const char *key_id, const struct sign_request *request, struct 
     describe(failure, r, NULL);
     return false;
   }
-  r = set_resting_fd(-1);
+  r = set_shutdown_fd(-1);
   if (r >= 0) r = ensure_connection(deadline);
   if (r >= 0) r = new_call(&message, key_id, request);
   if (r < 0)
@@ -347,7 +349,7 @@ static bool call(const char *key_id, const struct sign_request *request, struct 
   else
     r = call_and_read(message, deadline, out, failure);
   sd_bus_message_unref(message);
-  if (connection != NULL) (void)set_resting_fd(sd_bus_get_fd(connection));
+  if (connection != NULL) (void)set_shutdown_fd(sd_bus_get_fd(connection));
   pthread_mutex_unlock(&lock);
   return r >= 0;
 }
@@ -369,16 +371,16 @@ enum failure_kind keys_failure_kind(void)
 
 void keys_client_refuse(bool refuse)
 {
-  hold_fd();
+  lock_fd();
   refusing = refuse;
-  if (refuse && resting_fd >= 0) shutdown(resting_fd, SHUT_RDWR);
-  release_fd();
+  if (refuse && shutdown_fd >= 0) shutdown(shutdown_fd, SHUT_RDWR);
+  unlock_fd();
 }
 
 void keys_client_close(void)
 {
   if (pthread_mutex_trylock(&lock) != 0) return;
-  (void)set_resting_fd(-1);
+  (void)set_shutdown_fd(-1);
   close_connection();
   pthread_mutex_unlock(&lock);
 }

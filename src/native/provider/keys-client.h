@@ -18,37 +18,37 @@ struct sign_request {
 struct buffer {
   unsigned char *bytes;
   size_t capacity;
-  size_t length; /* what was written */
+  size_t length; /* bytes written */
 };
 
-/* The kinds of failures that somebody who uses a key can do something about. */
+/* The failures that the user of a key can act on. */
 enum failure_kind {
   FAILURE_OTHER,
   FAILURE_ACCESS_DENIED,
   FAILURE_NOT_FOUND,
-  FAILURE_REPLACED, /* there is a key of that id, with another public half */
+  FAILURE_REPLACED, /* the id now has a key with another public half */
   FAILURE_NOT_SUPPORTED,
-  FAILURE_UNAVAILABLE, /* the key, the service or the bus: try again later */
+  FAILURE_UNAVAILABLE, /* the key, the service or the bus; worth a retry */
   FAILURE_TIMED_OUT,
 };
 
-/* What went wrong, in one line: the D-Bus error name and message, or the system's reason. */
+/* One line: the name and message of the D-Bus error, or the text of the errno. */
 struct failure {
   char text[512];
 };
 
 bool keys_sign(const struct sign_request *request, struct buffer *signature, struct failure *failure);
 bool keys_get_public_key(const char *key_id, struct buffer *spki, struct failure *failure);
-/* The kind of the last failure of these calls in this thread. */
+/* The kind of the last failure in this thread. */
 enum failure_kind keys_failure_kind(void);
 
 /*
- * From true until false every call fails without waiting for anybody, and none connects: also one in progress that is
- * connecting, waits for its answer or for another call. Only one that has its answer ends with it.
+ * While refused, every call fails without blocking or connecting, including those in progress that are connecting,
+ * waiting for their reply or for another call. A call that already has its reply returns it.
  */
 void keys_client_refuse(bool refuse);
 
-/* Gives up the connection of the process, unless a call is in progress. The next call opens another. */
+/* Closes the connection, unless a call is in progress. The next call opens a new one. */
 void keys_client_close(void);
 
 #endif

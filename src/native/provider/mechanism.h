@@ -19,7 +19,7 @@ struct hash {
   struct algorithm_identifier identifiers[SCHEMES];
 };
 
-/* NULL for every hash that the Keys service does not sign with. */
+/* NULL for a hash that the Keys service does not sign with. */
 const struct hash *hash_of_digest(const EVP_MD *md);
 const struct hash *hash_of_size(size_t size);
 

@@ -54,7 +54,7 @@ static const OSSL_ALGORITHM *query(void *context, int operation, int *no_cache)
   }
 }
 
-/* No reason has a colon in it: OpenSSL puts one between the parts of an error, and programs take errors apart by them. */
+/* No reason may contain a colon: OpenSSL separates the parts of an error with it, and programs split errors there. */
 static const OSSL_ITEM reasons[] = {
   { REASON_OUT_OF_MEMORY, "out of memory" },
   { REASON_DAMAGED_KEY_FILE, "damaged key file" },
@@ -168,7 +168,7 @@ __attribute__((visibility("default"))) int OSSL_provider_init(const OSSL_CORE_HA
   if (provider == NULL) return 0;
   provider->handle = handle;
   find_core_functions(provider, in);
-  /* Mirrors the providers of whoever loaded us, so that our fetches see what theirs see. */
+  /* mirrors the providers of the library context that loaded us, so that our fetches find the same ones */
   provider->libctx = OSSL_LIB_CTX_new_child(handle, in);
   if (provider->libctx == NULL || provider->new_error == NULL || provider->set_error_debug == NULL
       || provider->vset_error == NULL) {

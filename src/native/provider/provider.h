@@ -2,7 +2,7 @@
  * The OpenSSL 3 provider `iotedge-keys`: key pairs whose private half lives in the Keys service.
  *
  * Nothing in here is secret. A key is its id and its public half; each private operation is one call of
- * org.iotedge.Keys1.Sign. Whatever can be done with a public key (hashing, verifying, comparing) is left to another
+ * org.iotedge.Keys1.Sign. Everything that a public key suffices for (hashing, verifying, comparing) is left to another
  * provider of the same process, usually OpenSSL's default one.
  */
 #ifndef IOTEDGE_KEYS_PROVIDER_H
@@ -16,7 +16,7 @@
 #include <stddef.h>
 
 #define PROVIDER_NAME "iotedge-keys"
-/* How our own fetches find everybody's algorithms but ours. */
+/* Property query of our own fetches: any provider but this one. */
 #define OTHER_PROVIDERS "provider!=" PROVIDER_NAME
 #define SPKI_DIGEST_SIZE 32
 
@@ -45,23 +45,23 @@ struct provider {
   OSSL_FUNC_core_vset_error_fn *vset_error;
 };
 
-/* Puts an error into OpenSSL's queue; the value, 0, is what most callbacks of a provider return then. */
+/* Adds an error to OpenSSL's queue; returns 0, the failure value of most provider callbacks. */
 int provider_fail(const struct provider *provider, const char *function, enum reason reason, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-/* The reason of what the Keys service has just not done. */
+/* The reason of the last failed call of the Keys service in this thread. */
 enum reason reason_of_failure(void);
 #define FAIL(provider, reason, ...) provider_fail((provider), __func__, (reason), __VA_ARGS__)
 
 enum key_type { KEY_RSA, KEY_EC, KEY_ED25519, KEY_TYPES };
 
-/* A key never changes after it was made, so copies share it. */
+/* Immutable, so copies share it. */
 struct key {
   const struct provider *provider;
   enum key_type type;
   atomic_uint references;
   EVP_PKEY *public_half;
   char *id; /* NULL for a public key */
-  char *request_id; /* goes with each signature; NULL for none */
+  char *request_id; /* sent with each request to sign; NULL for none */
   unsigned char spki_digest[SPKI_DIGEST_SIZE];
 };
 
@@ -70,7 +70,7 @@ struct key_file {
   size_t id_length;
   const unsigned char *spki;
   size_t spki_length;
-  const char *request_id; /* NULL when it has none */
+  const char *request_id; /* NULL for none */
   size_t request_id_length;
 };
 
@@ -79,7 +79,7 @@ extern const char *const key_type_names[KEY_TYPES];
 struct key *key_from_spki(const struct provider *provider, const struct key_file *file);
 struct key *key_share(struct key *key);
 void key_free(void *key);
-/* Hands a key to OpenSSL, which takes it over by calling `load` of the key management; frees it when nobody did. */
+/* Passes a key to OpenSSL, which owns it once it calls `load` of the key management; else frees it. */
 int key_emit(struct key *key, OSSL_CALLBACK *callback, void *argument);
 
 /* key-file.c */

@@ -1,4 +1,4 @@
-/* What a program may set about a signature before it is made, and what OpenSSL asks about it. */
+/* The parameters of a signature that programs set, and those that OpenSSL queries. */
 #include <openssl/core_names.h>
 #include <openssl/params.h>
 #include <openssl/rsa.h>
@@ -107,7 +107,7 @@ static int set_salt_length(struct signature *signature, const OSSL_PARAM *param)
   bool known = param->data_type == OSSL_PARAM_INTEGER ? OSSL_PARAM_get_int(param, &length)
                                                       : get_text(param, text) && parse_salt_length(text, &length);
 
-  /* the longest salt depends on the key, and the service makes none but of the digest's length */
+  /* the maximum salt length depends on the key, and the service only uses salts of the digest's length */
   if (!known || length == RSA_PSS_SALTLEN_MAX || length < SALT_AUTO_DIGEST_MAX)
     return FAIL(signature->provider, REASON_NOT_SUPPORTED, "this length of a PSS salt");
   signature->salt_length = length;
@@ -169,7 +169,7 @@ const OSSL_PARAM *signature_settable_params(void *context, void *provider)
   return params;
 }
 
-/* NULL for what has no name in certificates and requests, or is not signed here. */
+/* NULL for a scheme that certificates and requests cannot name, or that is not supported. */
 static const struct algorithm_identifier *identifier(const struct signature *signature)
 {
   enum scheme scheme;

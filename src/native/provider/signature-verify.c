@@ -1,4 +1,4 @@
-/* Verifying needs the public half only: the operation is passed on to another provider. */
+/* Verifying needs only the public half: the operation is delegated to another provider. */
 #include <openssl/core_names.h>
 #include <openssl/params.h>
 

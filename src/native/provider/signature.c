@@ -38,7 +38,7 @@ void signature_free(void *context)
   free(signature);
 }
 
-/* A copy of `from` in `*to`, which stays NULL when there is nothing to copy. */
+/* Copies `from` to `*to`, which stays NULL when `from` is NULL. */
 static bool copy_digest(EVP_MD_CTX **to, const EVP_MD_CTX *from)
 {
   if (from == NULL) return true;
@@ -84,34 +84,34 @@ static int take_signing_key(struct signature *signature, struct key *key)
   return 1;
 }
 
-/* 0 when it is unknown. */
-static size_t greatest_size(const struct key *key)
+/* Returns 0 when it is unknown. */
+static size_t max_size(const struct key *key)
 {
   int size = EVP_PKEY_get_size(key->public_half);
 
   return size > 0 ? (size_t)size : 0;
 }
 
-/* RSA and Ed25519 signatures have one length, DER-encoded ECDSA signatures have a greatest. */
-static bool length_fits(const struct key *key, size_t length, size_t greatest)
+/* RSA and Ed25519 signatures have a fixed length, DER-encoded ECDSA signatures a maximum. */
+static bool length_fits(const struct key *key, size_t length, size_t max)
 {
-  return key->type == KEY_EC ? length <= greatest : length == greatest;
+  return key->type == KEY_EC ? length <= max : length == max;
 }
 
 static int report_size(const struct signature *signature, size_t *length)
 {
-  *length = greatest_size(signature->key);
+  *length = max_size(signature->key);
   return *length > 0;
 }
 
-/* Asks the Keys service; `data` is a digest, or the message for Ed25519. */
-static int make_signature(struct signature *signature, const char *mechanism, const unsigned char *data, size_t data_length,
+/* Signs with the Keys service; `data` is a digest, or the message for Ed25519. */
+static int sign_remotely(struct signature *signature, const char *mechanism, const unsigned char *data, size_t data_length,
                           unsigned char *out, size_t *out_length, size_t capacity)
 {
   const struct key *key = signature->key;
-  size_t size = greatest_size(key);
+  size_t size = max_size(key);
   unsigned char bytes[SIGNATURE_SIZE_MAX];
-  struct buffer answer = { bytes, sizeof bytes, 0 };
+  struct buffer result = { bytes, sizeof bytes, 0 };
   struct failure failure;
   struct sign_request request = {
     .key_id = key->id,
@@ -123,12 +123,12 @@ static int make_signature(struct signature *signature, const char *mechanism, co
     .request_id = key->request_id,
   };
 
-  if (!keys_sign(&request, &answer, &failure))
+  if (!keys_sign(&request, &result, &failure))
     return FAIL(key->provider, reason_of_failure(), "Sign with \"%s\": %s", key->id, failure.text);
-  if (!length_fits(key, answer.length, size) || answer.length > capacity)
-    return FAIL(key->provider, REASON_INVALID_LENGTH, "a signature of %zu bytes by \"%s\"", answer.length, key->id);
-  memcpy(out, answer.bytes, answer.length);
-  *out_length = answer.length;
+  if (!length_fits(key, result.length, size) || result.length > capacity)
+    return FAIL(key->provider, REASON_INVALID_LENGTH, "a signature of %zu bytes by \"%s\"", result.length, key->id);
+  memcpy(out, result.bytes, result.length);
+  *out_length = result.length;
   return 1;
 }
 
@@ -142,7 +142,7 @@ static int sign_digest(struct signature *signature, const struct hash *hash, con
     return FAIL(signature->provider, REASON_INVALID_LENGTH, "%zu bytes are no %s digest", length, hash->name);
   if (scheme == SCHEME_RSA_PSS && !signature_has_usual_pss(signature))
     return FAIL(signature->provider, REASON_NOT_SUPPORTED, "PSS with a salt or an MGF1 digest unlike the digest");
-  return make_signature(signature, hash->mechanisms[scheme], data, length, out, out_length, capacity);
+  return sign_remotely(signature, hash->mechanisms[scheme], data, length, out, out_length, capacity);
 }
 
 static int sign_init(void *context, void *key, const OSSL_PARAM params[])
@@ -152,7 +152,7 @@ static int sign_init(void *context, void *key, const OSSL_PARAM params[])
   return take_signing_key(signature, key) && signature_set_params(signature, params);
 }
 
-/* What is signed is a digest already; of which hash, an EC key may leave to its length. */
+/* Signs a digest; for an EC key without a hash, the length of the digest determines it. */
 static int sign(void *context, unsigned char *out, size_t *out_length, size_t capacity, const unsigned char *data,
                 size_t length)
 {
@@ -214,7 +214,7 @@ static int ed25519_sign(void *context, unsigned char *out, size_t *out_length, s
   if (out == NULL) return report_size(signature, out_length);
   if (length > MESSAGE_SIZE_MAX)
     return FAIL(signature->provider, REASON_INVALID_LENGTH, "Ed25519 signs at most %d bytes", MESSAGE_SIZE_MAX);
-  return make_signature(signature, "ed25519", message, length, out, out_length, capacity);
+  return sign_remotely(signature, "ed25519", message, length, out, out_length, capacity);
 }
 
 #define COMMON_FUNCTIONS                                                                                      \

@@ -10,12 +10,12 @@ struct signature {
   struct key *key;
   /* signing */
   const struct hash *hash;      /* NULL until a digest is named */
-  const struct hash *mgf1_hash; /* NULL: the same */
+  const struct hash *mgf1_hash; /* NULL: the same as `hash` */
   EVP_MD *md;
   EVP_MD_CTX *digest;
   int padding;
   int salt_length;
-  /* verifying, left to another provider */
+  /* verifying, delegated to another provider */
   EVP_PKEY_CTX *verifier;
   EVP_MD_CTX *digest_verifier;
 };
@@ -33,7 +33,7 @@ int signature_set_params(void *context, const OSSL_PARAM params[]);
 int signature_get_params(void *context, OSSL_PARAM params[]);
 const OSSL_PARAM *signature_settable_params(void *context, void *provider);
 const OSSL_PARAM *signature_gettable_params(void *context, void *provider);
-/* Whether PSS is asked for as the Keys service makes it: one hash, a salt of its length. */
+/* Whether the PSS parameters are those that the Keys service signs with: one hash, and a salt of its length. */
 bool signature_has_usual_pss(const struct signature *signature);
 
 /* signature-verify.c */

@@ -72,7 +72,7 @@ static int close_store(void *context)
   return 1;
 }
 
-/* Whoever looks for certificates only finds none, without a question to the service. */
+/* A caller that expects only certificates finds none, without a call of the service. */
 static int set_params(void *context, const OSSL_PARAM params[])
 {
   struct store *store = context;
