@@ -17,15 +17,13 @@ test.after.each(async ({ dir }) => {
   await rm(dir, { recursive: true });
 });
 
-/** A program of the machine that says what the test wants. */
+/** A stub program with the behavior that the test needs. */
 async function program(dir: string, name: string, script: string): Promise<void> {
   await writeFile(join(dir, name), `#!/bin/sh\n${script}\n`);
   await chmod(join(dir, name), 0o755);
 }
 
-test('are disabled when they were enabled by that, and others stay as they are', async ({
-  dir,
-}) => {
+test('are disabled when they were enabled by that, and others are unchanged', async ({ dir }) => {
   const { leaveDisabled } = (await import(pathToFileURL(module).href)) as { leaveDisabled: string };
   const units = (...names: readonly string[]): string =>
     names.map((name) => `echo /lib/systemd/system/${name}`).join('; ');

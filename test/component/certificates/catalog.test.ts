@@ -1,4 +1,4 @@
-/** What becomes of certificates and of what is shown of them as they and the configuration change. */
+/** How certificates and their properties change with imports, deletions and the configuration. */
 import { chown, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -27,9 +27,7 @@ test.before.each(async (context) => {
 });
 test.after.each(({ directory }) => rm(directory, { recursive: true, force: true }));
 
-test('show every certificate anew when all is published, and what is damaged with the reason', async ({
-  path,
-}) => {
+test('are all published again on publishAll, damaged ones with the reason', async ({ path }) => {
   await using rig = await Rig.start({ 'preloaded_cert:file': path });
   await rig.service.import('x', data, {});
   rig.published.objects.clear();
@@ -61,7 +59,7 @@ test('of one id are the preloaded one, whatever is stored under it', async ({ pa
   assert.is(await failureOf(() => rig.service.delete(parseCertificateId('x'))), 'NotSupported');
 });
 
-test('are gone from the bus and from the problems when they are deleted', async () => {
+test('are removed from the bus and from the problems when they are deleted', async () => {
   await using rig = await Rig.start();
   await rig.service.import('x', data, {});
   await writeFile(join(rig.directory, 'certificates/y.json'), 'x');
@@ -73,7 +71,7 @@ test('are gone from the bus and from the problems when they are deleted', async 
   assert.is(await failureOf(again.service.get('y')), 'NotFound');
 });
 
-test('are well at first, and degraded as long as the disk is not well', async ({ path }) => {
+test('are ok at first, and degraded while the disk has a problem', async ({ path }) => {
   await using rig = await Rig.start();
   const { published } = rig;
   assert.equal(published.properties, {
@@ -94,7 +92,7 @@ test('are well at first, and degraded as long as the disk is not well', async ({
   assert.equal(damaged.published.problems, [damage]);
 });
 
-test('change under another configuration: what is preloaded, what is gone and the trust bundle', async ({
+test('change with the configuration: preloaded and removed certificates, and the trust bundle', async ({
   path,
 }) => {
   await using rig = await Rig.start({ 'preloaded_cert:gone': path, trust_bundle: ['x'] });
@@ -122,7 +120,7 @@ test('change under another configuration: what is preloaded, what is gone and th
   assert.is(await next.trustBundle(undefined), encodeCertificatesPem([other]));
 });
 
-test('change one after the other, also from one configuration to the next', async () => {
+test('change one after the other, also across configurations', async () => {
   await using rig = await Rig.start();
   const next = await rig.service.reconfigured(configOf());
   const both = [
@@ -136,7 +134,7 @@ test('change one after the other, also from one configuration to the next', asyn
   await rig.service.import('x', data, {});
 });
 
-test('are not known while the directory of records cannot be used', async ({ path }) => {
+test('are unknown while the directory of records is unusable', async ({ path }) => {
   await using rig = await Rig.start({ 'preloaded_cert:file': path });
   await rig.service.import('x', data, {});
   const directory = join(rig.directory, 'certificates');
@@ -159,7 +157,7 @@ test('are not known while the directory of records cannot be used', async ({ pat
   assert.is(again.published.objects.get('x')?.State, 'valid');
 });
 
-test('have the key of the issuers’ setting before that of a rule, and that before one that is found', async () => {
+test('use the key of the issuer setting before that of a rule, and that before a found one', async () => {
   const certificates = { '*': { key_id: 'by-rule' } };
   await using rig = await Rig.start({ certificates, issuers: { x: { key_id: 'by-issuer' } } });
   rig.keys.add('found', key);
@@ -174,7 +172,7 @@ test('have the key of the issuers’ setting before that of a rule, and that bef
   assert.is(rig.keys.lookups, 0);
 });
 
-test('follow the key that is stored with them, whatever a rule says', async () => {
+test('use the key that is stored with them, whatever a rule defines', async () => {
   await using rig = await Rig.start({ certificates: { x: { key_id: 'by-rule' } } });
   rig.keys.add('stored', makeKey('ed25519'));
   rig.keys.add('moved', key);
@@ -188,7 +186,7 @@ test('follow the key that is stored with them, whatever a rule says', async () =
   assert.is(rig.published.objects.get('x')?.KeyId, 'moved');
 });
 
-test('show a key as soon as a read has found it', async () => {
+test('publish a key as soon as a read has found it', async () => {
   await using rig = await Rig.start();
   await rig.service.import('x', data, {});
   rig.keys.add('found', key);
@@ -212,7 +210,9 @@ test('are published again only where a key changed', async () => {
   assert.equal(puts, ['x']);
 });
 
-test('are shown again after a second, or at once when the clock was set back', async ({ path }) => {
+test('are published again after a second, or at once when the clock was set back', async ({
+  path,
+}) => {
   await using rig = await Rig.start({ 'preloaded_cert:file': path });
   let puts = 0;
   rig.published.put = () => void puts++;
@@ -230,7 +230,7 @@ test('are shown again after a second, or at once when the clock was set back', a
   }
 });
 
-test('have the times of the leaf', async () => {
+test('have the validity of the leaf', async () => {
   await using rig = await Rig.start();
   await rig.service.import('x', data, {});
   const record = await rig.service.get('x');

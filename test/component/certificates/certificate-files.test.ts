@@ -30,7 +30,7 @@ test.after.each(async ({ directory }) => {
   await rm(directory, { recursive: true, force: true });
 });
 
-test('parse a file once for all who ask at the same time, and again only when it changed', async (context) => {
+test('parse a file once for concurrent reads, and again only when it changed', async (context) => {
   const { files, path } = context;
   const [one, other] = await Promise.all([files.read(path), files.read(path)]);
   assert.is(one, other);
@@ -43,10 +43,7 @@ test('parse a file once for all who ask at the same time, and again only when it
   assert.is((await files.read(path))[0]?.subjectText, 'CN=another');
 });
 
-test('see at once what took the place of a file, whatever times it has', async ({
-  files,
-  path,
-}) => {
+test('detect the replacement of a file at once, whatever its times', async ({ files, path }) => {
   await files.read(path);
   const { atime, mtime } = await stat(path);
   await writeFile(`${path}.new`, await pemOf('CN=two'));
@@ -76,7 +73,7 @@ test('parse a damaged file once, too', async ({ files, path }) => {
   assert.is(new Set(failures).size, 1);
 });
 
-test('say what is wrong with a file as long as it is wrong', async ({ files, path }) => {
+test('report a problem with a file as long as it exists', async ({ files, path }) => {
   await writeFile(path, 'no certificate');
   assert.is(await failureOf(files.read(path)), 'InvalidArgs');
   assert.is(await failureOf(files.read(path)), 'InvalidArgs');
@@ -99,7 +96,7 @@ test('are read up to 256 KiB', async ({ files, path }) => {
   assert.is(failure.message, `${path} is too large`);
 });
 
-test('see a change in place that leaves the size and the time of writing as they were', async ({
+test('detect a change in place that preserves the size and the modification time', async ({
   files,
   path,
 }) => {
@@ -110,14 +107,14 @@ test('see a change in place that leaves the size and the time of writing as they
   await writeFile(path, before);
   await utimes(path, written, written);
   assert.is((await files.read(path))[0]?.subjectText, 'CN=a');
-  // the clock of a file system goes on in ticks
+  // the clock of a file system advances in ticks
   await pause(20);
   await writeFile(path, after);
   await utimes(path, written, written);
   assert.is((await files.read(path))[0]?.subjectText, 'CN=b');
 });
 
-test('give the service what is there now, for the trust bundle and what it is made of too', async ({
+test('give the service their current content, for the trust bundle and its parts too', async ({
   path,
 }) => {
   const settings = {
@@ -142,7 +139,7 @@ test('give the service what is there now, for the trust bundle and what it is ma
   assert.is(await failureOf(service.trustBundle(undefined)), 'Unavailable');
 });
 
-test('publish what is read often no more than once a second while it is the same', async ({
+test('publish frequent reads no more than once a second while the content is unchanged', async ({
   path,
 }) => {
   await using rig = await Rig.start({ 'preloaded_cert:root': path });

@@ -1,4 +1,4 @@
-/** Changes of certificates that happen at the same time: what waits for what, and what is shown in the end. */
+/** Concurrent changes of certificates: which wait for which, and what is published in the end. */
 import { setImmediate as turn } from 'node:timers/promises';
 import * as assert from 'uvu/assert';
 import { CertificateCatalog } from '../../../src/certificates/catalog.ts';
@@ -24,7 +24,7 @@ const pem = (...all: Parameters<typeof encodeCertificatesPem>[0][number][]) =>
 const x = parseCertificateId('x');
 const replace = { ifExists: 'replace' };
 
-/** What waits until it is opened. */
+/** A promise that is pending until the gate is opened. */
 function gate() {
   let open = (): void => undefined;
   const passed = new Promise<void>((resolve) => {
@@ -33,7 +33,7 @@ function gate() {
   return { open, passed };
 }
 
-/** A rig in which nobody learns of the key `slow` before the gate is opened. */
+/** A rig in which no lookup finds the key `slow` before the gate is opened. */
 async function slowRig(settings = {}) {
   const rig = await Rig.start(settings);
   const { open, passed } = gate();
@@ -45,12 +45,12 @@ async function slowRig(settings = {}) {
   return { rig, open };
 }
 
-/** Long enough for a change that waits for nothing but the disk. */
+/** Long enough for a change that waits for the disk only. */
 async function settled(): Promise<void> {
   for (let count = 0; count < 200; count++) await turn();
 }
 
-test('of one certificate do not wait for another one whose key is out of reach', async () => {
+test('of one certificate do not wait for another one whose key is unreachable', async () => {
   const { rig, open } = await slowRig({ trust_bundle: ['a', 'b'] });
   await using _ = rig;
   const slow = rig.service.import('a', dataOf(one), { keyId: 'slow' });
@@ -64,7 +64,7 @@ test('of one certificate do not wait for another one whose key is out of reach',
   assert.is(rig.published.digest, sha256(pem(one, two)));
 });
 
-test('of the same certificate happen in the order in which they were asked for', async () => {
+test('of the same certificate run in the order of the requests', async () => {
   const { rig, open } = await slowRig();
   await using _ = rig;
   const all = Promise.all([
@@ -80,7 +80,7 @@ test('of the same certificate happen in the order in which they were asked for',
   assert.is(rig.published.objects.get('x')?.Subject, 'CN=two');
 });
 
-test('happen after one that failed', async () => {
+test('run after one that failed', async () => {
   const { rig, open } = await slowRig();
   await using _ = rig;
   rig.keys.add('slow', makeKey('ed25519'));
@@ -92,7 +92,7 @@ test('happen after one that failed', async () => {
   assert.is(rig.published.objects.get('x')?.Subject, 'CN=two');
 });
 
-test('keep their order when the configuration is reloaded in between', async () => {
+test('preserve their order when the configuration is reloaded in between', async () => {
   const { rig, open } = await slowRig({ trust_bundle: ['x'] });
   await using _ = rig;
   const before = rig.service.import('x', dataOf(one), { keyId: 'slow' });
@@ -120,7 +120,7 @@ test('of many certificates at once are all in the trust bundle in the end', asyn
   assert.is(again.published.digest, sha256(pem(one)));
 });
 
-test('are in the trust bundle whichever reading of it ends last', async () => {
+test('are in the trust bundle whichever read of it ends last', async () => {
   await using rig = await Rig.start();
   const { published: objects, keys, disk } = rig;
   const storage = await Storage.open(`${rig.directory}/others`);
@@ -138,7 +138,7 @@ test('are in the trust bundle whichever reading of it ends last', async () => {
   assert.is(objects.digest, sha256(pem(two)));
 });
 
-test('make nobody show again what was deleted while its key was looked up', async () => {
+test('never publish again a certificate that was deleted during its key lookup', async () => {
   await using rig = await Rig.start();
   await rig.service.import('x', dataOf(one), {});
   rig.keys.add('own', key);

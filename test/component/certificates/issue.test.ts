@@ -98,7 +98,7 @@ for (const kind of keyKinds) {
   });
 }
 
-test('gives an id without configuration a client certificate of its own name', async () => {
+test('issues a client certificate in its own name for an id without configuration', async () => {
   await using device = await ready();
   const [leaf] = await device.issue('sensor', await csr('', []));
   assert.is(leaf?.subjectText, 'CN=sensor');
@@ -109,7 +109,7 @@ test('gives an id without configuration a client certificate of its own name', a
   assert.equal(leaf?.notAfter, issuer.notAfter);
 });
 
-test('gives the configured names, and of those the ones asked for', async () => {
+test('issues the configured names, and of those the requested ones', async () => {
   const rule = { profiles: ['server'], subject: 'CN=hub,O=Contoso', dns: ['hub', 'hub.local'] };
   await using device = await ready({ settings: { certificates: { 'hub*': rule } } });
   const [all] = await device.issue('hub1', await csr(''));
@@ -119,7 +119,7 @@ test('gives the configured names, and of those the ones asked for', async () => 
   assert.equal(one?.alternativeNames, ['dns:hub.local']);
 });
 
-test('refuses a request that asks for more than the configuration allows', async () => {
+test('refuses a request for more than the configuration allows', async () => {
   await using device = await ready();
   const wishes: readonly (readonly [string, Buffer, IssueOptions?])[] = [
     ['subject', await csr('CN=other')],
@@ -169,7 +169,7 @@ test('names the file and the setting that refuse a request, or would allow it', 
   assert.ok(failure.message.includes(`certificates: "${long}": subject`));
 });
 
-test('takes the parts of a subject in any order, and a host name with a dot at its end', async () => {
+test('accepts the parts of a subject in any order, and a host name with a trailing dot', async () => {
   const rule = { subject: 'CN=hub+serialNumber=42,O=Contoso', dns: ['Hub.Local.'] };
   await using device = await ready({ settings: { certificates: { hub: rule } } });
   const request = await csr('serialNumber=42+CN=hub,O=Contoso', [dns('hub.local')]);
@@ -179,7 +179,7 @@ test('takes the parts of a subject in any order, and a host name with a dot at i
   assert.is(await failureOf(async () => device.issue('hub', await other)), 'InvalidArgs');
 });
 
-test('holds requests to the key policy, the issuer and the method of the configuration', async () => {
+test('enforces the key policy, the issuer and the method of the configuration', async () => {
   const certificates = {
     strict: { key_policy: ['ec-p384'], issuer: 'device-ca' },
     off: { method: 'none' },
@@ -195,7 +195,7 @@ test('holds requests to the key policy, the issuer and the method of the configu
   assert.is(await failureOf(() => device.issue('free', good, elsewhere)), 'NotFound');
 });
 
-test('gives modules any DNS names and addresses, but never a CA certificate', async () => {
+test('issues any DNS names and addresses to modules, but never a CA certificate', async () => {
   const certificates = { 'iotedge/*': { profiles: ['device-ca'], subject: 'CN=x' } };
   await using device = await ready({ settings: { certificates } });
   const names = subjectAlternativeName([
@@ -222,7 +222,7 @@ test('gives modules any DNS names and addresses, but never a CA certificate', as
   }
 });
 
-test('issues CA certificates only as far as the path length of the issuer allows', async () => {
+test('issues CA certificates only within the path length of the issuer', async () => {
   const settings = { certificates: { ca: { profiles: ['device-ca', 'workload-ca'] } } };
   await using free = await ready({ settings });
   const [deviceCa] = await free.issue('ca', await csr(''));
@@ -237,7 +237,7 @@ test('issues CA certificates only as far as the path length of the issuer allows
   assert.is((await none.issue('sensor', await csr(''))).length, 2);
 });
 
-/** A device CA of a root, the one or the other restricted. */
+/** A device CA below a root, one of them restricted. */
 async function restricted(upper: object, lower: object): Promise<Rig> {
   const [rootKey, key] = [makeKey('ec-p256'), makeKey('ec-p256')];
   const root = await makeCa({ name: 'CN=root', key: rootKey, ...upper });
@@ -252,7 +252,7 @@ async function restricted(upper: object, lower: object): Promise<Rig> {
   return rig;
 }
 
-test('holds CA certificates to the path length of every CA above', async () => {
+test('enforces the path length of every CA above for CA certificates', async () => {
   await using rig = await restricted({ pathLength: 1 }, {});
   const request = await csr('');
   assert.is(
@@ -266,7 +266,7 @@ test('holds CA certificates to the path length of every CA above', async () => {
   assert.equal(lower?.basicConstraints, { ca: true, pathLength: 0 });
 });
 
-test('holds purposes to those of every CA above', async () => {
+test('restricts purposes to those of every CA above', async () => {
   const request = await csr('');
   for (const [upper, lower] of [
     [{ purposes: ['clientAuth'] }, {}],
@@ -318,7 +318,7 @@ test('does not issue with a leaf, without a key, or after the end of the issuer'
   assert.is(await issue(), 'Unavailable');
 });
 
-test("does not issue with a key of the services' own under an id that is not", async () => {
+test('does not issue with a reserved key of the services under an id that is not reserved', async () => {
   const key = makeKey('ec-p256');
   const ca = await makeCa({ name: 'CN=workload ca', key });
   const certificates = { '*': { profiles: ['client'], subject: 'CN=x' } };

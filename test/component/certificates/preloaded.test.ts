@@ -1,4 +1,4 @@
-/** Certificates that the configuration names, put together from files and others. */
+/** Certificates that the configuration names, assembled from files and from other certificates. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,7 +24,7 @@ test.after.each(async ({ directory }) => {
   await rm(directory, { recursive: true, force: true });
 });
 
-/** Writes a file of certificates and returns what names it. */
+/** Writes a file of certificates and returns its configuration. */
 async function file(
   directory: string,
   name: string,
@@ -42,7 +42,7 @@ const other = (id: string): PreloadedSource => ({
 const names = (chain: readonly Certificate[]): readonly string[] =>
   chain.map(({ subjectText }) => subjectText);
 
-test('are a chain in its order when they are one file, and a list in its own', async ({
+test('are a chain in chain order from one file, and in the given order from a list', async ({
   directory,
 }) => {
   const mixed = await file(directory, 'mixed', [root, leaf]);
@@ -81,7 +81,7 @@ test('are the same object until a file changes', async ({ directory }) => {
   assert.is(await all.read(parseCertificateId('x')), after);
 });
 
-test('are read again when what they are made of is replaced', async () => {
+test('are read again when one of their parts is replaced', async () => {
   let chain: readonly Certificate[] | undefined = [root];
   const all = new Preloaded({ preloaded: { x: [other('y')] } }, () => chain);
   assert.equal(names((await all.read(parseCertificateId('x'))).chain), ['CN=root']);
@@ -95,7 +95,7 @@ test('are read again when what they are made of is replaced', async () => {
   assert.is((await all.read(parseCertificateId('x'))).damage, undefined);
 });
 
-test('name each other eight deep', async () => {
+test('refer to each other up to eight levels deep', async () => {
   const preloaded = Object.fromEntries(
     Array.from({ length: 10 }, (_, at) => [`c${at}`, [other(`c${at + 1}`)]]),
   );

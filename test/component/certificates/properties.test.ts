@@ -12,9 +12,9 @@ import { parseCertificate, parseCertificatesPem } from '../../../src/x509/certif
 import { before1970, otherName, universalString } from '../../support/x509/found-certificates.ts';
 import { makeCa, makeKey } from '../../support/x509/openssl.ts';
 
-const test = suite('what is shown of a certificate');
+const test = suite('properties of a certificate');
 
-/** Writes all properties as GetManagedObjects and Describe do. */
+/** Encodes all properties as GetManagedObjects and Describe do. */
 function show(der: Buffer): void {
   const chain = [parseCertificate(der, 'it')];
   const held = { id: parseCertificateId('x'), chain, keyId: '', preloaded: false };
@@ -26,7 +26,7 @@ function show(der: Buffer): void {
   set.jsonText();
 }
 
-test('can be written whatever stands in it, or it is refused', () => {
+test('can be encoded for any certificate that is accepted', () => {
   let shown = 0;
   for (const pem of [before1970, otherName, universalString]) {
     const [it] = parseCertificatesPem(Buffer.from(pem), 'it');
@@ -57,7 +57,7 @@ const held = {
   preloaded: false,
 };
 
-test('is every property of the first certificate of the chain', () => {
+test('contain every property of the first certificate of the chain', () => {
   const microseconds = (time: Date): bigint => BigInt(time.getTime()) * 1000n;
   assert.equal(certificateProperties(held, { now: new Date(), keyId: 'known' }), {
     CertificateId: 'x',
@@ -79,13 +79,13 @@ test('is every property of the first certificate of the chain', () => {
   });
 });
 
-test('is every other name that the certificate has', () => {
+test('contain every alternative name of the certificate', () => {
   const chain = parseCertificatesPem(Buffer.from(otherName), 'it');
   const shown = certificateProperties({ ...held, chain }, { now: new Date(), keyId: '' });
   assert.equal(shown.SubjectAlternativeNames, ['dns:edge-1.example']);
 });
 
-test('is nothing but the reason and the key of one that is damaged', () => {
+test('contain only the reason and the key of a damaged certificate', () => {
   const damaged = {
     id: parseCertificateId('x'),
     chain: [],
@@ -113,7 +113,7 @@ test('is nothing but the reason and the key of one that is damaged', () => {
   });
 });
 
-test('is valid from its first to its last instant', () => {
+test('report it valid from its first to its last instant', () => {
   const stateAt = (ms: number) =>
     certificateProperties(held, { now: new Date(ms), keyId: '' }).State;
   const [first, last] = [it.notBefore.getTime(), it.notAfter.getTime()];
@@ -125,7 +125,7 @@ test('is valid from its first to its last instant', () => {
   ]);
 });
 
-test('is the same list only with the same things in the same places', () => {
+test('compare lists by members and order', () => {
   assert.ok(isSameList([it, root], [it, root]));
   assert.ok(isSameList([], []));
   for (const list of [[it], [root, it], [it, root, root], []]) {
@@ -134,7 +134,7 @@ test('is the same list only with the same things in the same places', () => {
   }
 });
 
-test('is degraded while something is wrong, and names as much as fits into 1024 characters', () => {
+test('report problems as degraded, truncated to 1024 characters', () => {
   assert.equal(managerProperties(['', '']), { Health: 'ok', LastError: '' });
   const both = { Health: 'degraded', LastError: 'one; other' };
   assert.equal(managerProperties(['', 'one', 'other']), both);

@@ -28,9 +28,9 @@ import { ShownObjects } from '../../support/wire/shown-objects.ts';
 
 /** Keys of this process. */
 export class LocalKeys implements SigningKeys {
-  /** How often a key was looked for. */
+  /** The number of key lookups. */
   lookups = 0;
-  /** Whether the service that holds them cannot be reached. */
+  /** Whether the service of the keys is unreachable. */
   isAway = false;
   readonly #keys = new Map<string, KeyObject>();
 
@@ -77,7 +77,7 @@ export class LocalKeys implements SigningKeys {
   }
 }
 
-/** What was published. */
+/** The published objects. */
 export class Published extends ShownObjects<typeof certificatesService> {
   constructor() {
     super(certificatesService);
@@ -94,7 +94,7 @@ export class Published extends ShownObjects<typeof certificatesService> {
   }
 }
 
-/** Settings as they stand in certificates.yaml, defaults filled in. */
+/** Settings as they are written in certificates.yaml, with defaults. */
 export function configOf(settings: Readonly<Record<string, unknown>> = {}): CertificatesConfig {
   const defaults = {
     log_level: 'info',
@@ -111,7 +111,7 @@ export function configOf(settings: Readonly<Record<string, unknown>> = {}): Cert
   return parseCertificatesConfig({ ...defaults, ...settings }, { report });
 }
 
-/** The service as tests call it, who need not say on whose behalf. */
+/** The service as tests call it, where the caller is optional. */
 class CalledService extends CertificateService {
   override get(id: string, on = via) {
     return super.get(parseCertificateId(id), on);
@@ -126,7 +126,7 @@ class CalledService extends CertificateService {
   }
 }
 
-/** A service over a temporary directory. */
+/** A service on a temporary directory. */
 export class Rig implements AsyncDisposable {
   readonly directory: string;
   readonly keys = new LocalKeys();
@@ -142,7 +142,7 @@ export class Rig implements AsyncDisposable {
     this.service = new CalledService({ config, storage, keys, objects, disk, now });
   }
 
-  /** Starts a service; with a directory, on the state that another one left. */
+  /** Starts a service; with a directory, on the state of a previous one. */
   static async start(
     settings: Readonly<Record<string, unknown>> = {},
     given?: string,

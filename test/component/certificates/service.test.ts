@@ -34,7 +34,7 @@ async function makeChain() {
   return { root, ca, key, pem: Buffer.from(encodeCertificatesPem([ca, root])) };
 }
 
-test('keeps what is imported, in every format, across a restart', async () => {
+test('persists imported certificates, in every format, across a restart', async () => {
   const { root, ca, pem } = await makeChain();
   await using rig = await Rig.start();
   await rig.service.import('plain', { data: pem, format: 'pem' }, { keyId: 'my-key' });
@@ -86,7 +86,7 @@ test('refuses private keys, unknown formats, foreign data and broken chains', as
   assert.is(await failureOf(() => rig.service.export(parseCertificateId('x'), 'pem')), 'NotFound');
 });
 
-test('says when data has another format than it was said to have', async () => {
+test('reports a mismatch between the data and the declared format', async () => {
   const { ca, pem } = await makeChain();
   await using rig = await Rig.start();
   for (const [format, data, message] of [
@@ -129,7 +129,7 @@ test('shows a beginning before 1970 as none, and an end before 1970 as one', asy
   assert.equal(again.published.problems, []);
 });
 
-test('imports what it would preload, in the same forms', async () => {
+test('imports the same forms that it preloads', async () => {
   const { ca, root, pem } = await makeChain();
   await using files = await Rig.start();
   const forms = {
@@ -156,7 +156,7 @@ test('imports what it would preload, in the same forms', async () => {
   assert.is(rig.published.objects.get('subject')?.Subject, 'CN=edge-universal');
 });
 
-test('shows no time of renewal for what it does not renew', async () => {
+test('has no time of renewal for certificates that it does not renew', async () => {
   const { root } = await makeChain();
   await using rig = await Rig.start();
   await rig.service.import('x', { data: root.der, format: 'der' }, {});
@@ -164,7 +164,7 @@ test('shows no time of renewal for what it does not renew', async () => {
   assert.is((await rig.service.get('x')).renew_at, 0n);
 });
 
-test('stores nothing of what it refuses', async () => {
+test('stores nothing of a refused import', async () => {
   const { pem, key } = await makeChain();
   await using rig = await Rig.start();
   const refused = [
@@ -183,7 +183,7 @@ test('stores nothing of what it refuses', async () => {
   assert.is(rig.published.objects.size, 0);
 });
 
-test('replaces only when told to, and deletes', async () => {
+test('replaces only with the option to replace, and deletes', async () => {
   const { root, ca } = await makeChain();
   await using rig = await Rig.start();
   await rig.service.import('x', { data: root.der, format: 'der' }, {});
@@ -197,7 +197,7 @@ test('replaces only when told to, and deletes', async () => {
   assert.equal(await readdir(join(rig.directory, 'certificates')), []);
 });
 
-test('lets one of two imports at once win', async () => {
+test('lets one of two concurrent imports win', async () => {
   const { root, ca } = await makeChain();
   await using rig = await Rig.start();
   const codes = await Promise.all(
@@ -208,7 +208,7 @@ test('lets one of two imports at once win', async () => {
   assert.equal(codes, ['no failure', 'AlreadyExists']);
 });
 
-test('reads preloaded files as they are now, and finds the key that belongs to them', async () => {
+test('reads the current content of preloaded files, and finds the matching key', async () => {
   const { ca, pem, key } = await makeChain();
   await using files = await Rig.start();
   const path = join(files.directory, 'ca.cer');
@@ -231,7 +231,7 @@ test('reads preloaded files as they are now, and finds the key that belongs to t
   assert.is(rig.published.objects.get('device-ca')?.Subject, 'CN=newer');
 });
 
-test('shows a preloaded certificate that cannot be read as damaged, and the rest', async () => {
+test('reports an unreadable preloaded certificate as damaged, and serves the rest', async () => {
   const { key } = await makeChain();
   await using files = await Rig.start();
   const secret = join(files.directory, 'key.pem');
@@ -249,7 +249,7 @@ test('shows a preloaded certificate that cannot be read as damaged, and the rest
   assert.is(rig.published.problems.length, 4);
 });
 
-test('reports a damaged record, keeps its file, and takes a replacement', async () => {
+test('reports a damaged record, preserves its file, and accepts a replacement', async () => {
   const { root } = await makeChain();
   await using rig = await Rig.start();
   const data = { data: root.der, format: 'der' };
@@ -264,7 +264,7 @@ test('reports a damaged record, keeps its file, and takes a replacement', async 
   assert.equal(again.published.problems, []);
 });
 
-test('takes no key with a certificate that is not its own', async () => {
+test('refuses a key that does not belong to the certificate', async () => {
   const { ca, key } = await makeChain();
   await using rig = await Rig.start();
   rig.keys.add('own', key);
@@ -278,7 +278,7 @@ test('takes no key with a certificate that is not its own', async () => {
   await rig.service.import('y', data, { keyId: 'not-there-yet' });
 });
 
-test('leaves a part out of the trust bundle that is damaged or missing, and says so', async () => {
+test('omits a damaged or missing part from the trust bundle, and reports it', async () => {
   const { root } = await makeChain();
   await using files = await Rig.start();
   const path = join(files.directory, 'broken.cer');
@@ -300,7 +300,7 @@ test('leaves a part out of the trust bundle that is damaged or missing, and says
   assert.is(await failureOf(() => rig.service.trustBundle(parseCertificateId('none'))), 'NotFound');
 });
 
-test('looks a key up once for all who ask, and after a while again', async () => {
+test('looks a key up once for concurrent callers, and again after a while', async () => {
   const { ca, key } = await makeChain();
   await using rig = await Rig.start();
   await rig.service.import('x', { data: ca.der, format: 'der' }, {});
@@ -318,7 +318,7 @@ test('looks a key up once for all who ask, and after a while again', async () =>
   assert.is(rig.keys.lookups, 2);
 });
 
-test('shows the key as it is made, moved and deleted, and keeps it while it is out of reach', async () => {
+test('publishes the key when it is created, moved and deleted, and keeps it while it is unreachable', async () => {
   const { ca, key } = await makeChain();
   await using rig = await Rig.start();
   const { keys, service } = rig;
@@ -343,7 +343,7 @@ test('shows the key as it is made, moved and deleted, and keeps it while it is o
   assert.not.ok(service.keysAreOutdated);
 });
 
-test('follows a key that was named with a certificate and moved, and keeps the name of one that is not there', async () => {
+test('follows a key that was named with a certificate and moved, and preserves the id of a missing one', async () => {
   const { ca, key } = await makeChain();
   await using rig = await Rig.start({ certificates: { configured: { key_id: 'mine' } } });
   const { keys, service } = rig;
@@ -372,7 +372,7 @@ test('follows a key that was named with a certificate and moved, and keeps the n
   assert.equal(await shown(), ['third', 'mine']);
 });
 
-test('knows the keys under another configuration at once', async () => {
+test('uses the keys of another configuration at once', async () => {
   const { ca, key } = await makeChain();
   await using rig = await Rig.start();
   rig.keys.add('made', key);
@@ -383,7 +383,7 @@ test('knows the keys under another configuration at once', async () => {
   assert.is(rig.published.objects.get('plain')?.KeyId, 'made');
 });
 
-test('tells whether a certificate is valid now', async () => {
+test('reports whether a certificate is valid now', async () => {
   const { root } = await makeChain();
   await using rig = await Rig.start();
   await rig.service.import('x', { data: root.der, format: 'der' }, {});
@@ -397,7 +397,7 @@ test('tells whether a certificate is valid now', async () => {
   assert.is(await stateAt(2 * 86_400_000), 'expired');
 });
 
-test('puts the trust bundle together: of an id, as configured, of trusted-ca, or empty', async () => {
+test('builds the trust bundle: of an id, as configured, of trusted-ca, or empty', async () => {
   const { root, ca, pem } = await makeChain();
   const two = encodeCertificatesPem([root, ca]);
   await using empty = await Rig.start();

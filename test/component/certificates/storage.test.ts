@@ -1,4 +1,4 @@
-/** Records of certificates as they stand on the disk. */
+/** Records of certificates on the disk. */
 import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -25,7 +25,7 @@ test.after.each(async ({ directory }) => {
 const record = (fields: object = {}): string =>
   JSON.stringify({ version: 1, key_id: 'k', chain_pem: encodeCertificatesPem([one]), ...fields });
 
-test('hold the chain, the id of the key and a version, for the user of the service alone', async ({
+test('contain the chain, the id of the key and a version, readable only by the user of the service', async ({
   directory,
 }) => {
   const storage = await Storage.open(directory);
@@ -53,7 +53,7 @@ test('hold the chain, the id of the key and a version, for the user of the servi
   assert.is(again.failure, undefined);
 });
 
-test('that cannot be understood are damaged and name the reason', async ({ directory }) => {
+test('that cannot be parsed are damaged and report the reason', async ({ directory }) => {
   const wrong: Readonly<Record<string, readonly [string, RegExp]>> = {
     'no-version': [record({ version: undefined }), /its version is undefined/],
     old: [record({ version: 0 }), /its version is 0/],
@@ -81,7 +81,7 @@ test('that cannot be understood are damaged and name the reason', async ({ direc
   assert.is(storage.ids().length, Object.keys(wrong).length + 1);
 });
 
-test('of a newer version are neither replaced unless told to nor read as something else', async ({
+test('of a newer version are replaced only on request, and never misread', async ({
   directory,
 }) => {
   const path = join(directory, 'x.json');
@@ -98,7 +98,7 @@ test('of a newer version are neither replaced unless told to nor read as somethi
   assert.equal(await readdir(directory), []);
 });
 
-test('that an administrator put right are read again, and those that were damaged are not', async ({
+test('that an administrator repaired are read again, and damaged ones are not', async ({
   directory,
 }) => {
   const [newer, damaged] = ['newer', 'damaged'].map((id) => join(directory, `${id}.json`));
@@ -122,7 +122,7 @@ test('that an administrator put right are read again, and those that were damage
   );
 });
 
-test('that were unusable and are gone are no more', async ({ directory }) => {
+test('that were unusable and are deleted no longer exist', async ({ directory }) => {
   const path = join(directory, 'x.json');
   await writeFile(path, record({ version: 2 }));
   const storage = await Storage.open(directory);

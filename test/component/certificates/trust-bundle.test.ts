@@ -1,4 +1,4 @@
-/** What is in the trust bundle, its digest, and what is shown of its parts. */
+/** The content of the trust bundle, its digest, and the properties of its parts. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseCertificateId } from '../../../src/ids.ts';
@@ -21,7 +21,7 @@ const bundle = (...all: Parameters<typeof pem>) => ({
 });
 const replace = { ifExists: 'replace' };
 
-test('has every certificate of every part once, in their order, also two of one name', async () => {
+test('contains every certificate of every part once, in their order, also two with one name', async () => {
   await using rig = await Rig.start({ trust_bundle: ['one', 'two'] });
   await rig.service.import('two', bundle(again, ca), {});
   await rig.service.import('one', bundle(other, ca), {});
@@ -30,7 +30,7 @@ test('has every certificate of every part once, in their order, also two of one 
   assert.is(rig.published.digest, sha256(expected));
 });
 
-test('is another one as soon as a part is imported, replaced or deleted', async () => {
+test('changes as soon as a part is imported, replaced or deleted', async () => {
   await using rig = await Rig.start({ trust_bundle: ['one'] });
   const digests: string[] = [];
   rig.published.emit = () => void digests.push(rig.published.digest);
@@ -43,7 +43,7 @@ test('is another one as soon as a part is imported, replaced or deleted', async 
   assert.is(await failureOf(rig.service.trustBundle(undefined)), 'NotFound');
 });
 
-test('is emitted when it is another one, and only then', async () => {
+test('is emitted when it changes, and only then', async () => {
   await using rig = await Rig.start({ trust_bundle: ['one'] });
   const emitted: string[] = [];
   rig.published.emit = (member) => void emitted.push(member);
@@ -69,7 +69,7 @@ test('is trusted-ca where none is configured, and empty where there is none', as
   assert.is(rig.published.digest, sha256(''));
 });
 
-test('of one configured part is that part and no other', async () => {
+test('of one configured part contains that part and no other', async () => {
   await using rig = await Rig.start({ trust_bundle: ['one'] });
   await rig.service.import('trusted-ca', bundle(other), {});
   assert.is(await failureOf(rig.service.trustBundle(undefined)), 'NotFound');
@@ -77,7 +77,7 @@ test('of one configured part is that part and no other', async () => {
   assert.is(await rig.service.trustBundle(undefined), pem(ca));
 });
 
-test('is published with everything else, also when the clock moves on', async () => {
+test('is published with everything else, also when the clock advances', async () => {
   await using rig = await Rig.start();
   await rig.service.import('trusted-ca', bundle(ca), {});
   rig.published.setProperties({ TrustBundleDigest: 'lost' });
@@ -85,7 +85,7 @@ test('is published with everything else, also when the clock moves on', async ()
   assert.is(rig.published.digest, sha256(pem(ca)));
 });
 
-test('leaves it to the certificate to name its damage', async () => {
+test('leaves the report of a damage to the certificate', async () => {
   const settings = { 'preloaded_cert:one': '/nowhere/one.cer', trust_bundle: ['one', 'two'] };
   await using rig = await Rig.start(settings);
   const [damage = '', ...rest] = rig.published.problems;
@@ -93,7 +93,7 @@ test('leaves it to the certificate to name its damage', async () => {
   assert.equal(rest, ['trust_bundle: no certificate "two"']);
 });
 
-test('names what is missing until it is there', async () => {
+test('reports a missing part until it exists', async () => {
   await using rig = await Rig.start({ trust_bundle: ['one', 'two'] });
   const missing = ['trust_bundle: no certificate "one"', 'trust_bundle: no certificate "two"'];
   assert.equal(rig.published.problems, missing);

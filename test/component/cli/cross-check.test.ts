@@ -15,7 +15,7 @@ import { placedConfig } from '../../../src/service/config/config.ts';
 
 const test = suite<{ dir: string }>('iotedgectl config check across the files');
 
-/** What only root can arrange. */
+/** Tests that need root. */
 const rootTest = (name: string, run: (context: { dir: string }) => Promise<void>): void =>
   process.getuid?.() === 0 ? test(name, run) : test.skip(name, run);
 
@@ -41,7 +41,7 @@ async function check(dir: string, texts: Readonly<Record<string, string>>): Prom
   return { code, lines: lines.map((line) => line.replace(`${dir}/`, '')) };
 }
 
-/** iotedgectl where every user can read it, until it is disposed of. */
+/** An installed iotedgectl that every user can read, until it is disposed of. */
 async function readableProgram() {
   const folder = await mkdtemp(join(tmpdir(), 'iotedgectl-'));
   await chmod(folder, 0o755);
@@ -60,7 +60,7 @@ const identity = (cert = 'device-id', key = 'device-id') =>
 const modules = (ca = 'device-ca', key = 'device-ca', more = '') =>
   `certificates:\n  device_ca_cert: 'cert://${ca}'\n  device_ca_pk: 'key://${key}'\n  trusted_ca_certs: 'cert://trusted-ca'\n${more}`;
 
-test('finds nothing wrong with files that fit each other', async ({ dir }) => {
+test('finds nothing wrong with consistent files', async ({ dir }) => {
   const texts = {
     keys: keys(),
     certificates: certificates(),
@@ -73,7 +73,7 @@ test('finds nothing wrong with files that fit each other', async ({ dir }) => {
   });
 });
 
-test('names ids that no file makes or preloads, where they stand', async ({ dir }) => {
+test('names ids that no file creates or preloads, with their place', async ({ dir }) => {
   const texts = {
     keys: keys(
       "grants: [{user: iotedge-identity, actions: ['*']}, {user: iotedge-certificates, actions: ['*']}]\n",
@@ -99,7 +99,7 @@ test('names ids that no file makes or preloads, where they stand', async ({ dir 
   }
 });
 
-test('knows what is made otherwise', async ({ dir }) => {
+test('knows ids that are created otherwise', async ({ dir }) => {
   const texts = {
     keys: keys("keys: {mine: {}}\ngrants: [{user: iotedge-identity, actions: ['*']}]\n"),
     certificates: certificates("certificates: {'mine/*': {profiles: [client]}}\n"),
@@ -108,12 +108,12 @@ test('knows what is made otherwise', async ({ dir }) => {
   assert.equal((await check(dir, texts)).lines, [`the configuration in ${dir} is good`]);
 });
 
-test('leaves the ids of the services themselves to them', async ({ dir }) => {
+test('does not check the reserved ids of the services', async ({ dir }) => {
   const texts = { keys: keys(), certificates: certificates('trust_bundle: [iotedge/own-ca]\n') };
   assert.equal((await check(dir, texts)).lines, [`the configuration in ${dir} is good`]);
 });
 
-test('asks for a grant where a key signs certificates, and not where a certificate has it', async ({
+test('requires a grant where a key signs certificates, and not where a certificate only has it', async ({
   dir,
 }) => {
   const own = (more: string) => ({
@@ -127,7 +127,7 @@ test('asks for a grant where a key signs certificates, and not where a certifica
   assert.match(lines[0] ?? '', /^certificates\.yaml:5:\d+: .*match: \{key_id: 'my-key'\}/);
 });
 
-test('only warns of the key of a certificate that is made with it', async ({ dir }) => {
+test('only warns of the key of a certificate that is created with it', async ({ dir }) => {
   const texts = {
     keys: keys(),
     certificates: certificates('certificates:\n  hub: {key_id: later}\n'),
@@ -137,13 +137,13 @@ test('only warns of the key of a certificate that is made with it', async ({ dir
   assert.match(lines[0] ?? '', /^warning: certificates\.yaml:5:\d+: .*"later"/);
 });
 
-test('only warns of ids where there is no file that could make them', async ({ dir }) => {
+test('only warns of ids where the file that could create them is missing', async ({ dir }) => {
   const { code, lines } = await check(dir, { identity: identity() });
   assert.is(code, 0);
   assert.is(lines.filter((line) => line.startsWith('warning: identity.yaml:')).length, 2);
 });
 
-test('prints the line of a grant that is missing, and is content with it', async ({ dir }) => {
+test('prints the line of a missing grant, and accepts it', async ({ dir }) => {
   const preloaded =
     "'preloaded_key:my-key': 'pkcs11:object=c'\n'preloaded_key:my-ca': 'pkcs11:object=d'\n";
   const texts = {
@@ -193,7 +193,7 @@ test('knows a user by its uid too, on the machine that has the user', async ({ d
   assert.equal([987, undefined, 988].map(problems), [0, 0, 1]);
 });
 
-test('names sockets that disagree', async ({ dir }) => {
+test('reports inconsistent sockets', async ({ dir }) => {
   const wrong = async (more: string): Promise<Said> => check(dir, { modules: more });
   const same = 'unix:///run/one.sock';
   for (const [text, at] of [
@@ -224,7 +224,7 @@ test('warns of a module that has the hostname of the device', async ({ dir }) =>
   assert.is(lines.filter((line) => line.startsWith('warning: modules.yaml:2:')).length, 1);
 });
 
-test('refuses files that everybody can write', async ({ dir }) => {
+test('refuses world-writable files', async ({ dir }) => {
   await check(dir, { modules: '' });
   await chmod(join(dir, 'modules.yaml'), 0o646);
   const lines: string[] = [];
@@ -277,7 +277,7 @@ rootTest('does not call a file wrong that its caller may not read', async ({ dir
   await check(dir, { keys: keys(), modules: 'hostnam: a\n' });
   await chmod(dir, 0o755);
   await chmod(join(dir, 'modules.yaml'), 0o644);
-  // the checkout may be where only root can read
+  // the checkout may be readable by root only
   await using program = await readableProgram();
   const words = [program.path, 'config', 'check', '--config-dir', dir];
   const asNobody = () =>

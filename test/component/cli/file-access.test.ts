@@ -31,7 +31,7 @@ if (process.geteuid?.() === 0) {
   const cases: readonly (readonly [number, number, number, boolean])[] = [
     [12_345, 0, 0o400, true],
     [12_345, 0, 0o200, false],
-    // what the owner is denied, the group and others do not give back
+    // what the owner is denied, group and others do not grant
     [12_345, 23_456, 0o044, false],
     [0, 23_456, 0o040, true],
     [0, 34_567, 0o040, true],
@@ -40,7 +40,7 @@ if (process.geteuid?.() === 0) {
     [0, 0, 0o440, false],
     [0, 0, 0o002, false],
   ];
-  test('judges a file by owner, group and others, the first that fits', async ({ dir }) => {
+  test('checks a file by owner, group and others, the first that applies', async ({ dir }) => {
     const path = join(dir, 'a');
     await writeFile(path, '');
     for (const [uid, gid, mode, isReadable] of cases) {
@@ -67,7 +67,7 @@ if (process.geteuid?.() === 0) {
   });
 }
 
-test('does not judge what is not there', async ({ dir }) => {
+test('does not check a missing file', async ({ dir }) => {
   assert.is(await obstacleTo(reader, join(dir, 'absent')), undefined);
 });
 

@@ -15,7 +15,7 @@ test.after.each(async ({ dir }) => {
   await rm(dir, { recursive: true });
 });
 
-test('lists every command when asked for help', async () => {
+test('lists every command in its help', async () => {
   const { code, out } = await run('--help');
   assert.is(code, 0);
   for (const words of [
@@ -29,18 +29,18 @@ test('lists every command when asked for help', async () => {
   }
 });
 
-test('answers 2 for a command that it does not know, and names it', async () => {
+test('exits with 2 for an unknown command, and names it', async () => {
   const { code, err } = await run('keys', 'burn');
   assert.is(code, 2);
   assert.match(err, 'keys burn');
   assert.match(err, "try 'iotedgectl --help'");
 });
 
-test('answers 2 for an option that the command does not have', async () => {
+test('exits with 2 for an option that the command does not have', async () => {
   assert.is((await run('status', '--wrong')).code, 2);
 });
 
-test('names the commands of a group that was not told which', async () => {
+test('lists the commands of a group without a command', async () => {
   const { code, out, err } = await run('keys');
   assert.is(code, 2);
   assert.is(out, '');
@@ -48,7 +48,7 @@ test('names the commands of a group that was not told which', async () => {
   assert.not.match(err, 'modules list');
 });
 
-test('helps with a group and with a command, wherever help is asked for', async () => {
+test('shows the help of a group and of a command, wherever --help is', async () => {
   const group = await run('keys', '--help');
   assert.is(group.code, 0);
   assert.match(group.out, 'keys list');
@@ -64,13 +64,13 @@ test('helps with a group and with a command, wherever help is asked for', async 
   assert.match(more.err, '"keys list extra"');
 });
 
-test('answers 2 for an option before the command', async () => {
+test('exits with 2 for an option before the command', async () => {
   const { code, err } = await run('--json', 'status');
   assert.is(code, 2);
   assert.match(err, '--json');
 });
 
-test('takes -h for --help', async () => {
+test('accepts -h for --help', async () => {
   assert.is((await run('-h')).out, (await run('--help')).out);
   assert.is((await run('status', '-h')).out, (await run('status', '--help')).out);
 });
@@ -81,17 +81,19 @@ test('shows the options of a command', async () => {
   assert.match(out, '--start');
 });
 
-test('finds nothing wrong with configuration that is not there', async ({ dir }) => {
+test('accepts a missing configuration', async ({ dir }) => {
   assert.is((await run('config', 'check', '--config-dir', dir)).code, 0);
 });
 
-test('finds no configuration to be good in a directory that is not there', async ({ dir }) => {
+test('does not accept a missing directory of configuration', async ({ dir }) => {
   const { code, err } = await run('config', 'check', '--config-dir', join(dir, 'absent'));
   assert.is(code, 1);
   assert.match(err, join(dir, 'absent'));
 });
 
-test('answers 78 for a wrong key, with its place and the nearest right one', async ({ dir }) => {
+test('exits with 78 for an invalid key, with its place and the nearest valid one', async ({
+  dir,
+}) => {
   await writeFile(join(dir, 'identity.yaml'), 'log_level: info\nprovisionin:\n  source: dps\n');
   const { code, out } = await run('config', 'check', '--config-dir', dir);
   assert.is(code, 78);
@@ -99,7 +101,7 @@ test('answers 78 for a wrong key, with its place and the nearest right one', asy
   assert.match(out, 'provisioning');
 });
 
-test('judges the names of certificates as the service does', async ({ dir }) => {
+test('validates the names of certificates as the service does', async ({ dir }) => {
   const text = "certificates:\n  hub: { subject: 'CN=', dns: [hub.local, 'a b'] }\n";
   await writeFile(join(dir, 'certificates.yaml'), text);
   const { code, out } = await run('config', 'check', '--config-dir', dir);
@@ -108,7 +110,7 @@ test('judges the names of certificates as the service does', async ({ dir }) => 
   assert.match(out, /certificates\.yaml:2:\d+: .*"a b" is no dns name/);
 });
 
-test('warns of rules for users and groups that are not on this machine, which is no error', async ({
+test('warns of rules for users and groups that do not exist on this machine, without an error', async ({
   dir,
 }) => {
   const rules = [
@@ -129,14 +131,14 @@ test('warns of rules for users and groups that are not on this machine, which is
   assert.not.match((await run('config', 'check', '--config-dir', dir)).out, 'warning');
 });
 
-test('aligns tables and records, and shows what is absent', () => {
+test('aligns tables and records, and marks missing values', () => {
   assert.is(formatTable(['A', 'LONG'], [['xyz', '1']]), 'A    LONG\nxyz  1');
   assert.is(formatRecord({ a: '', long: 'x' }), '   a: -\nlong: x');
   assert.is(formatTime(0), '-');
   assert.is(formatTime(1_000_000), '1970-01-01 00:00 UTC');
 });
 
-test('prints nothing that a terminal would act on', () => {
+test('prints no control characters', () => {
   const hostile = 'a\x1b[2Jb\nc\x9b31m\u202ed';
   const shown = 'a\ufffd[2Jb\ufffdc\ufffd31m\ufffdd';
   assert.is(formatTable(['A'], [[hostile]]), `A\n${shown}`);
@@ -146,7 +148,7 @@ test('prints nothing that a terminal would act on', () => {
   assert.equal(JSON.parse(json), { [hostile]: [hostile] });
 });
 
-test('prints nothing of its arguments that a terminal would act on', async () => {
+test('prints no control characters from its arguments', async () => {
   assert.not.match((await run('status', '--\x1b[2J')).err, '\x1b');
 });
 

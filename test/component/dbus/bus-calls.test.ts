@@ -13,14 +13,14 @@ const test = suite('dbus calls of a connection');
 
 const call: MethodCall = { destination: ':1.9', path: '/a', interface: 'a.b', member: 'M' };
 
-/** A connection to a bus that sends what it is told to. */
+/** A connection to a fake bus that sends the messages of the test. */
 async function withBus(body: (raw: RawBus, bus: Bus) => Promise<void>): Promise<void> {
   await using raw = await RawBus.start();
   await using bus = await Bus.connect(raw.address);
   await body(raw, bus);
 }
 
-/** The headers of so many calls, when the bus has them. */
+/** The headers of this many calls, once the bus has received them. */
 async function received(raw: RawBus, count: number) {
   await until(15_000, 'the calls', () => raw.received.length >= count);
   return raw.received.map(({ header }) => header);
@@ -32,7 +32,7 @@ const reply = (replySerial: number | undefined, text: string, fields: Fields = {
 const failure = (replySerial: number | undefined, errorName: string, fields: Fields = {}) =>
   bytesOfMessage({ type: 3, replySerial, errorName, ...fields });
 
-test('are each completed by the reply to their serial, whatever else comes', () =>
+test('are each completed by the reply to their serial, whatever else arrives', () =>
   withBus(async (raw, bus) => {
     const calls = ['one', 'two', 'three'].map((member) => bus.call({ ...call, member }));
     const serials = (await received(raw, 3)).map(({ serial }) => serial);
@@ -53,7 +53,7 @@ test('are each completed by the reply to their serial, whatever else comes', () 
     assert.ok(isServiceError(reason, 'NotFound') && reason.message === 'second');
   }));
 
-test('say whether the callee may be started, and a person asked', () =>
+test('set the flags for auto-start and interactive authorization', () =>
   withBus(async (raw, bus) => {
     const options = [{}, { noAutoStart: true }, { interactive: true }];
     const all = [...options, { noAutoStart: true, interactive: true }];
@@ -67,7 +67,7 @@ test('say whether the callee may be started, and a person asked', () =>
     assert.equal(new Set(await Promise.all(calls)), new Set(['no failure']));
   }));
 
-test('end when no reply comes in time or nothing waits for it any more, and mind no late one', () =>
+test('end at the timeout or when they are cancelled, and ignore a late reply', () =>
   withBus(async (raw, bus) => {
     const abort = new AbortController();
     const late = failureOf(bus.call(call, { timeoutMs: 20 }));
@@ -97,7 +97,7 @@ test('end when the bus does', () =>
     assert.is(await deadline(15_000, after, 'the end of a later call'), 'Unavailable');
   }));
 
-test('fail when the reply is not what they ask for', () =>
+test('fail when the reply has an unexpected type', () =>
   withBus(async (raw, bus) => {
     const calls = ['s', '', 'ss', 'u'].map((replySignature) =>
       bus.call({ ...call, replySignature }),
@@ -107,7 +107,7 @@ test('fail when the reply is not what they ask for', () =>
     assert.equal(outcomes, ['no failure', 'Failed', 'Failed', 'Failed']);
   }));
 
-test('go out when others are answered, also by errors, and those to one peer wait for no other', () =>
+test('are sent when others get a reply or an error, and do not wait for those to another peer', () =>
   withBus(async (raw, bus) => {
     const to = (destination: string, count: number) =>
       Array.from({ length: count }, () => failureOf(bus.call({ ...call, destination })));
@@ -123,7 +123,7 @@ test('go out when others are answered, also by errors, and those to one peer wai
     assert.is(outcomes.filter((outcome) => outcome === 'no failure').length, 2);
   }));
 
-test('fail with the name of an error whose text is missing, too long or no text', () =>
+test('fail with the name of an error whose text is missing, too long or of another type', () =>
   withBus(async (raw, bus) => {
     const texts: readonly Fields[] = [
       {},
@@ -140,7 +140,7 @@ test('fail with the name of an error whose text is missing, too long or no text'
     }
   }));
 
-test('are of no concern to signals, which are received up to 64 KiB and 4096 elements', () =>
+test('do not interfere with signals, which are received up to 64 KiB and 4096 elements', () =>
   withBus(async (raw, bus) => {
     const heard: unknown[] = [];
     await bus.subscribe({ member: 'News' }, ({ body: [first] }) => {

@@ -1,4 +1,4 @@
-/** The device as it is saved: files that cannot be used, and what is left of attempts that have ended. */
+/** The saved device: unusable files, and the resources of completed attempts. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
@@ -18,12 +18,12 @@ async function provisioned(): Promise<IdentityInProcess> {
   return device;
 }
 
-/** How many timers keep this process alive. */
+/** The number of timers of this process. */
 function timers(): number {
   return process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
 }
 
-test('is what was got, when, and what it was asked for with', async () => {
+test('contains the identity, its time, and the settings of its provisioning', async () => {
   await using device = await IdentityInProcess.create();
   const at = Date.now();
   device.clock = () => at;
@@ -59,7 +59,7 @@ for (const [what, damage] of [
     (text: string) => text.replace(/"provisionedAt":"[^"]+"/, '"provisionedAt":"then"'),
   ],
 ] as const) {
-  test(`is not replaced by anything but Reprovision when its file ${what}`, async () => {
+  test(`is replaced only by Reprovision when its file ${what}`, async () => {
     await using device = await provisioned();
     await device.stop();
     const damaged = damage(await readFile(fileOf(device), 'utf8'));
@@ -76,7 +76,7 @@ for (const [what, damage] of [
     assert.is(await failureOf(device.call('GetDeviceIdentity')), 'Unavailable');
     await device.reload({});
     assert.equal([device.running.isBusy?.(), device.cloud.requests.length], [false, 0]);
-    // one that fails says both
+    // one that fails reports both
     device.cloud.interfere = () => ({ status: 500 });
     assert.is(await failureOf(device.call('Reprovision')), 'Unavailable');
     assert.match(
@@ -91,7 +91,7 @@ for (const [what, damage] of [
       ['provisioned', ''],
     );
     assert.is((await device.call('Provision')).device.device_id, registrationId);
-    // and the file is no part of a later failure
+    // and the file does not affect a later failure
     device.cloud.interfere = () => ({ status: 500 });
     assert.is(await failureOf(device.call('Reprovision')), 'Unavailable');
     assert.not.match(String(device.shown.properties['LastError']), 'device.json');
@@ -118,7 +118,7 @@ for (const content of [
   '{"version":9}',
   '{"version":1,"reason":"x","answerTo":"y","notBefore":"z"}',
 ]) {
-  test(`is got whatever is in the file of a refusal: ${content || 'nothing'}`, async () => {
+  test(`is provisioned whatever the file of a refusal contains: ${content || 'nothing'}`, async () => {
     await using device = await IdentityInProcess.create();
     await device.start({ live: false });
     await writeFile(join(device.stateDir, 'refusal.json'), content, { mode: 0o600 });
@@ -136,7 +136,7 @@ for (const content of [
   });
 }
 
-test('is named as the reason for which there is none', async () => {
+test('is reported as the reason for a missing identity', async () => {
   await using device = await IdentityInProcess.create();
   await device.start({ live: false });
   const none = 'NotProvisioned: the device is not provisioned';

@@ -1,4 +1,4 @@
-/** What a reload changes for the device: its settings, its pending attempts, and what it is published as. */
+/** How a reload affects the device: its settings, its pending attempts, and its published properties. */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
@@ -21,7 +21,7 @@ function untilIdle(device: IdentityInProcess): Promise<void> {
   return until(10_000, 'the end', () => device.running.isBusy?.() === false);
 }
 
-/** Lets the attempts at the cloud wait until they are released. */
+/** Holds the attempts at the cloud until they are released. */
 function holdCloud(device: IdentityInProcess) {
   let release = (): void => undefined;
   const released = new Promise<undefined>((resolve) => {
@@ -34,7 +34,7 @@ function holdCloud(device: IdentityInProcess) {
   };
 }
 
-test('tries at once what failed, with the new settings', async () => {
+test('retries a failed attempt at once, with the new settings', async () => {
   await using device = await deviceWith();
   device.cloud.interfere = () => ({ status: 500 });
   // after so many failures the next attempt is more than a minute away
@@ -54,7 +54,7 @@ test('tries at once what failed, with the new settings', async () => {
   assert.is(device.running.due?.(), undefined);
 });
 
-test('does not try what the cloud asked to be left alone with', async () => {
+test('does not retry before the Retry-After of the cloud', async () => {
   await using device = await deviceWith();
   device.cloud.interfere = () => ({ status: 429, headers: { 'retry-after': '3000' } });
   assert.is(await failureOf(device.call('Provision')), 'Unavailable');
@@ -64,7 +64,7 @@ test('does not try what the cloud asked to be left alone with', async () => {
   assert.ok(device.running.due?.());
 });
 
-test('asks nothing for a device that has its identity', async () => {
+test('sends no request for a device that has its identity', async () => {
   await using device = await deviceWith();
   await device.call('Provision');
   device.cloud.requests.length = 0;
@@ -72,7 +72,7 @@ test('asks nothing for a device that has its identity', async () => {
   assert.equal([device.running.isBusy?.(), device.cloud.requests.length], [false, 0]);
 });
 
-test('keeps the device until there is the other one, and names both', async () => {
+test('keeps the device until the other one is provisioned, and names both', async () => {
   await using device = await deviceWith();
   await device.call('Provision');
   const release = holdCloud(device);
@@ -90,7 +90,7 @@ test('keeps the device until there is the other one, and names both', async () =
   );
 });
 
-test('ends what the service began by itself for the former settings', async () => {
+test('cancels automatic attempts with the previous settings', async () => {
   await using device = await deviceWith();
   const release = holdCloud(device);
   device.running.onNameAcquired?.();
@@ -103,7 +103,7 @@ test('ends what the service began by itself for the former settings', async () =
   assert.match(await readFile(join(device.stateDir, 'device.json'), 'utf8'), 'pump-2');
 });
 
-test('answers a call for the former settings with their device, and changes nothing by it', async () => {
+test('returns the device of the previous settings to a call under them, and changes nothing', async () => {
   await using device = await deviceWith();
   const release = holdCloud(device);
   const answer = device.call('Reprovision');
@@ -122,7 +122,7 @@ test('answers a call for the former settings with their device, and changes noth
   assert.not(device.shown.history.some((shown) => shown['DeviceId'] === registrationId));
 });
 
-test('lets a refusal of a call for the former settings count for nothing', async () => {
+test('ignores the refusal of a call under the previous settings', async () => {
   await using device = await deviceWith();
   let refuse = (): void => undefined;
   const refused = new Promise<CloudResponse>((resolve) => {
@@ -142,7 +142,7 @@ test('lets a refusal of a call for the former settings count for nothing', async
   await until(10_000, 'the other one', () => device.shown.properties['DeviceId'] === 'pump-2');
 });
 
-test('publishes where the identity comes from, which may be nowhere', async () => {
+test('publishes the source of the identity, or its absence', async () => {
   await using device = await deviceWith();
   await device.call('Provision');
   assert.equal(
@@ -172,7 +172,7 @@ test('gives the identities of the new configuration to callers', async () => {
   assert.equal([await own(7), await own(8)], ['NotFound', 'no failure']);
 });
 
-test('shows the modules of the device that there is', async () => {
+test('publishes the modules of the current device', async () => {
   await using device = await deviceWith();
   await device.call('Provision');
   await device.call('CreateModuleIdentity', { module_id: 'mine' });

@@ -1,4 +1,4 @@
-/** The Identity service on its way to an identity: what it asks of the cloud, when it asks again, and when it may end. */
+/** The Identity service until it has an identity: its requests to the cloud, its retries, and when it may exit. */
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
@@ -19,7 +19,7 @@ import { suite } from '../../support/timed-suite.ts';
 const test = suite('identity service');
 const reprovision = { options: { wait: false } };
 
-/** A device; with `live` false nothing begins by itself. */
+/** A device; with `live` false nothing starts automatically. */
 async function deviceWith(options?: Parameters<IdentityInProcess['start']>[0]) {
   const device = await IdentityInProcess.create();
   await device.start(options);
@@ -31,7 +31,7 @@ function untilState(device: IdentityInProcess, state: string): Promise<void> {
   return until(10_000, what, () => device.shown.properties['State'] === state);
 }
 
-/** An answer of the cloud that comes when it is told to. */
+/** A response of the cloud that is held until it is released. */
 function held(device: IdentityInProcess) {
   let release = (_answer?: CloudResponse): void => undefined;
   const answer = new Promise<CloudResponse | undefined>((resolve) => {
@@ -80,7 +80,7 @@ test('registers as documented, with the certificate, the roots and the limits of
   assert.equal([State, Health], ['provisioned', 'ok']);
 });
 
-test('uses the endpoint, the time and the connection that are the defaults', async () => {
+test('uses the default endpoint, timeout and connection', async () => {
   await using device = await deviceWith({ live: false });
   await device.call('Provision');
   const [{ url, timeoutMs, proxy } = {} as HttpsRequest] = device.cloud.requests;
@@ -88,7 +88,7 @@ test('uses the endpoint, the time and the connection that are the defaults', asy
   assert.equal([timeoutMs, proxy], [70_000, undefined]);
 });
 
-test('reads its certificate and the roots anew for each request', async () => {
+test('reads its certificate and the roots again for each request', async () => {
   await using device = await deviceWith({ live: false });
   await device.call('Provision');
   const certificate = await device.certify(registrationId);
@@ -100,7 +100,7 @@ test('reads its certificate and the roots anew for each request', async () => {
   assert.is(last?.ca?.trim(), other.trim());
 });
 
-test('begins by itself when it is live, with an id for the journal, and not before', async () => {
+test('starts provisioning when it is live, with a request id for the log, and not before', async () => {
   await using device = await deviceWith({ live: false });
   assert.is(device.shown.properties['State'], 'unprovisioned');
   assert.equal([device.running.isBusy?.(), device.running.due?.()], [false, undefined]);
@@ -112,7 +112,7 @@ test('begins by itself when it is live, with an id for the journal, and not befo
   assert.is(device.cloud.requests[0]?.requestId, provisioned?.fields['requestId']);
 });
 
-test('begins anew what it began by itself, and gives it up for what it is asked to do', async () => {
+test('restarts an automatic attempt, and cancels it for a request of a caller', async () => {
   await using device = await deviceWith({ live: false });
   held(device);
   device.running.onNameAcquired?.();
@@ -125,7 +125,7 @@ test('begins anew what it began by itself, and gives it up for what it is asked 
   assert.is(device.cloud.registrations(), 2);
 });
 
-test('stays while it registers, and until the next attempt, and then for nothing', async () => {
+test('is busy while it registers, waits for the next attempt, and for nothing after a success', async () => {
   await using device = await deviceWith({ live: false });
   const { release } = held(device);
   device.running.onNameAcquired?.();
@@ -150,7 +150,7 @@ test('stays while it registers, and until the next attempt, and then for nothing
   assert.is(device.shown.properties['NextAttempt'], 0n);
 });
 
-test('waits longer after each failure, and begins anew after a success', async () => {
+test('backs off after each failure, and starts again after a success', async () => {
   await using device = await deviceWith({ live: false });
   const at = Date.now();
   device.clock = () => at;
@@ -169,7 +169,7 @@ test('waits longer after each failure, and begins anew after a success', async (
   assert.is(waitMs(device), 3750);
 });
 
-test('waits as long as the cloud asks, and no longer than an hour and a fifth', async () => {
+test('waits for the Retry-After of the cloud, up to an hour and a fifth', async () => {
   await using device = await deviceWith({ live: false });
   const at = Date.now();
   device.clock = () => at;
@@ -177,7 +177,7 @@ test('waits as long as the cloud asks, and no longer than an hour and a fifth', 
   for (const [retryAfter, least, most] of [
     ['120', 122_500, 144_000],
     ['90000', 3_602_500, 4_320_000],
-    // against the cloud's clock, which is ten minutes ahead of this one
+    // relative to the clock of the cloud, which is ten minutes ahead of this one
     [new Date(at + 900_000).toUTCString(), 299_000, 361_200],
     ['soon', 2500, 40_000],
   ] as const) {
@@ -192,10 +192,10 @@ test('waits as long as the cloud asks, and no longer than an hour and a fifth', 
   assert.is(waitMs(device), 4_320_000);
 });
 
-test('tries again by itself when the time has come', async () => {
+test('retries automatically when the time has come', async () => {
   await using device = await deviceWith({ live: false });
   let at = Date.now();
-  // a clock on which a minute passes whenever it is read
+  // a clock that advances by a minute whenever it is read
   device.clock = () => (at += 60_000);
   let refusals = 2;
   device.cloud.interfere = () => (refusals-- > 0 ? { status: 503 } : undefined);
@@ -204,7 +204,7 @@ test('tries again by itself when the time has come', async () => {
   assert.is(device.cloud.registrations(), 3);
 });
 
-test('renews by itself, as asked, what a Reprovision could not renew', async () => {
+test('retries a failed Reprovision automatically', async () => {
   await using device = await deviceWith({ live: false });
   await device.call('Provision');
   let at = Date.now();
@@ -221,7 +221,7 @@ for (const [what, notBeforeMs, isWaiting] of [
   ['is an hour and a fifth from now', 4_310_000, true],
   ['is later than a cloud can ask for', 4_321_000, false],
 ] as const) {
-  test(`${isWaiting ? 'leaves the cloud alone' : 'registers at once'} when the end of a saved refusal ${what}`, async () => {
+  test(`${isWaiting ? 'sends no request' : 'registers at once'} when the end of a saved refusal ${what}`, async () => {
     await using device = await deviceWith({ live: false });
     const at = Date.now();
     device.clock = () => at;
@@ -277,7 +277,7 @@ test('saves a refusal only for a device without an identity, until it has one', 
   assert.is((await device.call('Provision')).device.device_id, registrationId);
 });
 
-test('lets a saved refusal count for the settings that were refused alone', async () => {
+test('applies a saved refusal only to the settings that were refused', async () => {
   await using device = await deviceWith({ live: false });
   device.cloud.interfere = () => ({ status: 429, headers: { 'retry-after': '3000' } });
   assert.is(await failureOf(device.call('Provision')), 'Unavailable');
@@ -288,7 +288,7 @@ test('lets a saved refusal count for the settings that were refused alone', asyn
   assert.is((await device.call('Provision')).device.device_id, 'pump-2');
 });
 
-test('makes no attempt by itself after one that was cancelled', async () => {
+test('makes no automatic attempt after a cancelled one', async () => {
   await using device = await deviceWith({ live: false });
   held(device);
   const attempt = failureOf(device.call('Provision'));
@@ -300,16 +300,16 @@ test('makes no attempt by itself after one that was cancelled', async () => {
   assert.match(String(LastError), 'Provision of the device was cancelled');
 });
 
-test('keeps a refusal without Retry-After for as long as it runs', async () => {
+test('applies a refusal without Retry-After only while it runs', async () => {
   await using device = await deviceWith({ live: false });
   device.cloud.interfere = () => ({ status: 401 });
   assert.is(await failureOf(device.call('Provision')), 'Unavailable');
   device.cloud.interfere = undefined;
-  // nothing was asked for: a caller need not wait for the next attempt
+  // nothing was requested: a caller need not wait for the next attempt
   assert.is((await device.call('Provision')).device.device_id, registrationId);
 });
 
-test('announces how far its clock is off, and says so when tokens would suffer', async () => {
+test('publishes the skew of its clock, and reports when tokens would be affected', async () => {
   await using device = await deviceWith({ live: false });
   const at = Math.floor(Date.now() / 1000) * 1000;
   device.clock = () => at;
@@ -333,7 +333,7 @@ test('announces how far its clock is off, and says so when tokens would suffer',
   }
 });
 
-test('refuses Retry-After to callers, and Reprovision to nobody', async () => {
+test('applies Retry-After to callers, and never to Reprovision', async () => {
   await using device = await deviceWith({ live: false });
   const at = Date.now();
   device.clock = () => at;
@@ -350,7 +350,7 @@ test('refuses Retry-After to callers, and Reprovision to nobody', async () => {
   assert.is(await failureOf(device.call('Provision')), 'no failure');
 });
 
-test('advises on trusted_ca when the server does not verify, and on nothing else', async () => {
+test('hints at trusted_ca when the server does not verify, and for nothing else', async () => {
   await using device = await deviceWith({ live: false });
   for (const kind of ['server-certificate', 'connection'] as const) {
     device.cloud.interfere = () => {
@@ -364,7 +364,7 @@ test('advises on trusted_ca when the server does not verify, and on nothing else
   }
 });
 
-test('is no longer one device when the certificate that it reads has another name', async () => {
+test('reports another device when the certificate has another name', async () => {
   await using device = await deviceWith({ live: false });
   await device.call('Provision');
   const before = await readFile(join(device.stateDir, 'device.json'), 'utf8');
@@ -375,7 +375,7 @@ test('is no longer one device when the certificate that it reads has another nam
   assert.is.not(await readFile(join(device.stateDir, 'device.json'), 'utf8'), before);
 });
 
-test('keeps the name that is configured, whatever the certificate says', async () => {
+test('uses the configured name, whatever the certificate contains', async () => {
   await using device = await deviceWith({
     live: false,
     provisioning: `  registration_id: ${registrationId}`,
@@ -386,7 +386,7 @@ test('keeps the name that is configured, whatever the certificate says', async (
   assert.equal([device.running.isBusy?.(), device.shown.properties['LastError']], [false, '']);
 });
 
-test('finds at its start that the certificate has another name', async () => {
+test('detects at its start that the certificate has another name', async () => {
   await using device = await deviceWith({ live: false });
   await device.call('Provision');
   await device.stop();
@@ -395,7 +395,7 @@ test('finds at its start that the certificate has another name', async () => {
   await until(10_000, 'the other name', () => device.shown.properties['DeviceId'] === 'pump-2');
 });
 
-test('leaves what no caller waits for to the next process when it stops', async () => {
+test('leaves operations without waiting callers to the next process when it stops', async () => {
   await using device = await deviceWith({ live: false });
   held(device);
   await device.call('Reprovision', reprovision);

@@ -16,7 +16,7 @@ const module = {
   phase: 'complete',
 } as const;
 
-test('has the modules of a service that wrote no version, and of none that is newer', async () => {
+test('reads the modules of a version without a version number, and of none that is newer', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'iotedge-identity-state-'));
   try {
     await mkdir(join(dir, 'modules'), { mode: 0o700 });

@@ -1,4 +1,4 @@
-/** What the interface tables have authorization asked, against what is written out by hand. */
+/** The authorization requests of the interface tables, compared with a list written by hand. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { differing, nameOf } from '../../support/authorized/call.ts';
@@ -14,13 +14,13 @@ const test = suite('authorization in the interface tables');
 const names = Object.keys(services) as ServiceName[];
 
 for (const service of names) {
-  test(`has exactly these methods of ${service} public`, () => {
+  test(`has exactly these public methods of ${service}`, () => {
     const { methods = {} } = services[service].manager;
     const open = Object.keys(methods).filter((name) => methods[name]?.authorize === 'public');
     assert.equal(open, publicMethods[service]);
   });
 
-  test(`is written out for every other method of ${service}, and for each question of a choice`, () => {
+  test(`is listed for every other method of ${service}, and for each request of a choice`, () => {
     const { methods = {} } = services[service].manager;
     const calls = authorizedCalls.filter((one) => one.service === service);
     const covered = new Set(calls.map(({ method }) => method));
@@ -39,7 +39,7 @@ for (const service of names) {
   });
 }
 
-test('is a no for everybody, unless a rule says otherwise, of every action but these', () => {
+test('is denied by default for every action but these, unless a rule allows it', () => {
   const open = Object.values(services).flatMap(({ actions }) =>
     Object.entries(actions).flatMap(([action, { defaults }]) =>
       defaults === undefined ? [] : [action],
@@ -51,12 +51,12 @@ test('is a no for everybody, unless a rule says otherwise, of every action but t
 for (const call of authorizedCalls) {
   const { service, method, use, asks, others } = call;
 
-  test(`asks this about ${nameOf(call)}`, () => {
+  test(`requests this for ${nameOf(call)}`, () => {
     assert.equal(questionsAbout(service, method, use), asks);
   });
 
   for (const [detail, value, difference] of others) {
-    test(`asks about another ${detail} of ${nameOf(call)}: ${value}`, () => {
+    test(`requests another ${detail} for ${nameOf(call)}: ${value}`, () => {
       const expected = asks.map(({ action, details }) => ({
         action,
         details: Object.hasOwn(details, detail) ? { ...details, [detail]: value } : details,

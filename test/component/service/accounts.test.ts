@@ -7,7 +7,7 @@ import { SystemAccounts } from '../../../src/service/accounts.ts';
 
 const test = suite('accounts');
 
-test('finds users and groups of this machine, and takes numbers as they are', async () => {
+test('finds users and groups of this machine, and accepts numbers as they are', async () => {
   for (const getent of [false, true]) {
     const accounts = new SystemAccounts({ getent });
     assert.is(await accounts.uid('root'), 0);
@@ -16,7 +16,7 @@ test('finds users and groups of this machine, and takes numbers as they are', as
   }
 });
 
-test('knows nobody by a name that nobody has or that is no name', async () => {
+test('finds no account for an unknown or invalid name', async () => {
   const accounts = new SystemAccounts({ getent: true });
   for (const name of ['no-such-user-here', '', '-h', 'root:x', '../root', 'a b']) {
     assert.is(await accounts.uid(name), undefined);
@@ -24,7 +24,7 @@ test('knows nobody by a name that nobody has or that is no name', async () => {
   }
 });
 
-test('does not take the beginning of a name for the name, nor a user for a group', async () => {
+test('does not match the beginning of a name, nor a user as a group', async () => {
   const accounts = new SystemAccounts({ getent: false });
   assert.is(await accounts.uid('roo'), undefined);
   const names = async (file: string): Promise<readonly string[]> =>
@@ -36,14 +36,14 @@ test('does not take the beginning of a name for the name, nor a user for a group
   assert.is(await accounts.uid(group), undefined);
 });
 
-test('takes no number that has more digits than a uid', async () => {
+test('refuses a number with more digits than a uid', async () => {
   const accounts = new SystemAccounts({ getent: false });
   assert.is(await accounts.uid('4294967295'), 4_294_967_295);
   for (const name of ['42949672950', '1x', '-1', '1.5'])
     assert.is(await accounts.uid(name), undefined);
 });
 
-/** A getent that answers from a directory service, and notes what it is asked. */
+/** A getent that reads from a directory service, and records its arguments. */
 async function withDirectory(
   action: (asked: () => Promise<string>) => Promise<void>,
 ): Promise<void> {
@@ -66,7 +66,7 @@ case "$3" in odd) echo 'odd:x:nine:' ;; away) exit 2 ;; *) echo "$3:x:70$(echo $
   }
 }
 
-test('asks getent about names that the files do not have, once about each', () =>
+test('queries getent for names that the files do not have, once for each', () =>
   withDirectory(async (asked) => {
     const accounts = new SystemAccounts({ getent: true });
     assert.is(await accounts.uid('root'), 0);
@@ -81,7 +81,7 @@ test('asks getent about names that the files do not have, once about each', () =
     assert.is(await asked(), lines.map((line) => `-- ${line}\n`).join(''));
   }));
 
-test('asks getent about nothing where the files are to decide', () =>
+test('does not query getent where only the files are configured', () =>
   withDirectory(async (asked) => {
     const accounts = new SystemAccounts({ getent: false });
     assert.is(await accounts.uid('far'), undefined);

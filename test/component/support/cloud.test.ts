@@ -22,7 +22,7 @@ interface Asked {
 const dps = 'api-version=2021-06-01';
 const hub = 'api-version=2017-11-08-preview';
 
-/** A double with one enrolled device, and a way to ask it as a holder of a certificate. */
+/** A double with one enrolled device, and a client with its certificate. */
 class Setting extends PkiCloud {
   static async start(options: Partial<CloudOptions> = {}): Promise<Setting> {
     const enrollments = new Map([['device-1', { deviceId: 'device-1' }]]);
@@ -80,7 +80,7 @@ test('assigns an enrolled device to itself as the hub, after polls', async () =>
   assert.is(state.get('deviceId'), 'device-1');
 });
 
-test('tells devices a hub whose name the C clients of Azure take', async () => {
+test('returns a hub name that the C clients of Azure accept', async () => {
   await using setting = await Setting.start();
   // IOTEDGE_IOTHUBHOSTNAME "invalid, requires '.' separator", "no content after '.' separator"
   const [name = '', ...suffix] = setting.cloud.host.split('.');
@@ -105,7 +105,7 @@ test('refuses a registration of another name, without a certificate, or of anoth
   assert.is((await setting.ask(own, `${path}?${dps}`, mixed)).status, 400);
 });
 
-test('says when to ask again', async () => {
+test('sends Retry-After', async () => {
   await using setting = await Setting.start({ retryAfterS: 3 });
   const path = `/${scopeId}/registrations/device-1/register?${dps}`;
   const put = { method: 'PUT', body: { registrationId: 'device-1' } };
@@ -114,7 +114,7 @@ test('says when to ask again', async () => {
   assert.is(answer.headers['retry-after'], '3');
 });
 
-test('keeps modules as the hub does: create, update with If-Match, list, delete', async () => {
+test('stores modules as the hub does: create, update with If-Match, list, delete', async () => {
   await using setting = await Setting.start();
   const device = await setting.client('device-1');
   await setting.register(device);
@@ -146,7 +146,7 @@ function keysOf({ body }: Answer): { readonly type: unknown; readonly primary: s
   return { type: authentication.get('type'), primary };
 }
 
-test('takes the entity tag that it gave, and none of before', async () => {
+test('accepts the current entity tag, and no previous one', async () => {
   await using setting = await Setting.start();
   const device = await setting.client('device-1');
   await setting.register(device);
@@ -165,7 +165,7 @@ test('takes the entity tag that it gave, and none of before', async () => {
   assert.is((await setting.ask(device, path, put(String(first.body['etag'])))).status, 412);
 });
 
-test('takes ids of the set that the hub has, and no more modules than fit', async () => {
+test('accepts ids of the character set of the hub, and limits the number of modules', async () => {
   await using setting = await Setting.start();
   const device = await setting.client('device-1');
   await setting.register(device);
@@ -182,7 +182,7 @@ test('takes ids of the set that the hub has, and no more modules than fit', asyn
   assert.equal([full.status, full.headers['iothub-errorcode']], [403, 'QuotaExceeded']);
 });
 
-test('answers errors of the hub in both of its ways', async () => {
+test('sends errors of the hub in both of its formats', async () => {
   await using setting = await Setting.start();
   const device = await setting.client('device-1');
   await setting.register(device);
@@ -193,7 +193,7 @@ test('answers errors of the hub in both of its ways', async () => {
   assert.match(messages[1] ?? '', /^\{"errorCode":404010,/);
 });
 
-test('asks for patience by itself when it is asked too much', async () => {
+test('throttles when it receives too many requests', async () => {
   await using setting = await Setting.start({ throttle: { burst: 2, perSecond: 0.01 } });
   const device = await setting.client('device-1');
   await setting.register(device);
@@ -205,7 +205,7 @@ test('asks for patience by itself when it is asked too much', async () => {
   }
 });
 
-test('registers by any case of the id, by one certificate only, and says what it was', async () => {
+test('registers by any case of the id, by one certificate only, and reports the enrollment', async () => {
   await using setting = await Setting.start();
   const path = `/${scopeId}/registrations/DEVICE-1`;
   const put = { method: 'PUT', body: { registrationId: 'Device-1', payload: { a: 1 } } };
@@ -224,7 +224,7 @@ test('registers by any case of the id, by one certificate only, and says what it
   assert.is((await individual.ask(again, `${path}/register?${dps}`, put)).status, 401);
 });
 
-test('refuses a certificate request that it is not set up for', async () => {
+test('refuses a certificate request without an issuer', async () => {
   await using setting = await Setting.start();
   const device = await setting.client('device-1');
   const path = `/${scopeId}/registrations/device-1`;
@@ -238,7 +238,7 @@ test('refuses a certificate request that it is not set up for', async () => {
   assert.is(state.get('errorCode'), 400000);
 });
 
-test('knows devices by the key of a service, a device and a module, until they are disabled', async () => {
+test('authenticates devices by the key of a service, a device and a module, until they are disabled', async () => {
   const symmetricKey = Buffer.alloc(32, 3);
   const enrollments = new Map([['device-1', { deviceId: 'device-1', symmetricKey }]]);
   await using setting = await Setting.start({ enrollments });
@@ -282,7 +282,7 @@ test('knows devices by the key of a service, a device and a module, until they a
   assert.is(await status(tokens.service, `/devices/device-1?${java}`), 404);
 });
 
-test('keeps a device out of the registry before it is assigned, and out of others', async () => {
+test('refuses registry access of a device before it is assigned, and to other devices', async () => {
   await using setting = await Setting.start();
   const device = await setting.client('device-1');
   assert.is((await setting.ask(device, `/devices/device-1/modules?${hub}`)).status, 401);
@@ -291,7 +291,7 @@ test('keeps a device out of the registry before it is assigned, and out of other
   assert.is((await setting.ask(device, `/devices/device-2/modules?${hub}`)).status, 401);
 });
 
-test('checks SAS tokens over sr as it was sent, encoded or not', () => {
+test('verifies SAS tokens over sr as it was sent, encoded or not', () => {
   const key = Buffer.alloc(32, 1);
   const now = new Date(1_000_000);
   const resource = 'scope/registrations/Device-1';
@@ -307,7 +307,7 @@ test('checks SAS tokens over sr as it was sent, encoded or not', () => {
   assert.ok(refusalOfSas(token(resource, 2000), { ...expected, key: Buffer.alloc(32, 2) }));
 });
 
-test('speaks just the TLS versions that it is told to', async () => {
+test('speaks only the configured TLS versions', async () => {
   await using setting = await Setting.start({ maxVersion: 'TLSv1.2' });
   await setting.register(await setting.client('device-1'));
   assert.is(setting.cloud.requests[0]?.protocol, 'TLSv1.2');

@@ -1,4 +1,4 @@
-/** The search for keys in wrong places finds each of them, in whatever form it was left there. */
+/** The search for keys in wrong places finds each of them, in every encoding. */
 import { createPublicKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -43,7 +43,7 @@ const privates: readonly (readonly [string, KeyObject, 'pkcs8' | 'sec1' | 'pkcs1
   ['PKCS#1', rsa.privateKey, 'pkcs1'],
 ];
 
-/** Texts and bytes around what is hidden, of each length modulo three. */
+/** Texts and bytes around the hidden key, of each length modulo three. */
 const surroundings = ['', 'x', '{"key":"', 'a log record: '].map((text) => Buffer.from(text));
 
 function assertFound(content: Buffer | string, what: string, secret?: Buffer): void {
@@ -59,7 +59,7 @@ function wrapped(text: string, end: string): string {
 }
 
 for (const [what, key, type] of privates) {
-  test(`finds ${what} as DER, PEM and in every text of them, without knowing the key`, () => {
+  test(`finds ${what} as DER, PEM and in every text encoding of them, without knowing the key`, () => {
     const bytes = der(key, type);
     assertFound(bytes, 'DER');
     assertFound(pem(key, type), 'PEM');
@@ -106,8 +106,8 @@ test('finds the key files of the service', () => {
   for (const file of [pair, mac]) assert.ok(keysIn(file).length > 0);
 });
 
-test('finds a known secret by itself, as it is and in every text', () => {
-  // bytes that a careless search misses: zeros, line ends, and what is no UTF-8
+test('finds a known secret, raw and in every text encoding', () => {
+  // bytes that a careless search misses: zeros, line ends, and invalid UTF-8
   const plain = randomBytes(32);
   const nasty = Buffer.concat([Buffer.from('0a0d00ff80c3285c22fbefbe', 'hex'), randomBytes(20)]);
   for (const bytes of [plain, nasty, randomBytes(16), randomBytes(66)]) {
@@ -131,7 +131,7 @@ test('finds a known secret by itself, as it is and in every text', () => {
   }
 });
 
-test('finds nothing in what is public', () => {
+test('finds nothing in public data', () => {
   for (const { publicKey } of [ec, p521, ed, rsa]) {
     const spki = publicKey.export({ type: 'spki', format: 'der' });
     const text = publicKey.export({ type: 'spki', format: 'pem' });
@@ -144,7 +144,7 @@ test('finds nothing in what is public', () => {
   }
 });
 
-test('finds it in every file below a directory but those that are left out', async () => {
+test('finds it in every file below a directory except the excluded ones', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'iotedge-search-'));
   try {
     await mkdir(join(directory, 'a/b'), { recursive: true });

@@ -1,4 +1,4 @@
-/** Which keys certificates are made for, and how they sign. */
+/** The supported keys of certificates, and their signature algorithms. */
 import { createHash, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -21,7 +21,7 @@ import { makeKey } from '../../support/x509/openssl.ts';
 
 const test = suite('keys and signatures of certificates');
 
-/** A public RSA key of so many bits; whether its modulus has two primes does not matter here. */
+/** A public RSA key with this number of bits; whether its modulus has two primes does not matter here. */
 function rsaOf(bits: number): KeyObject {
   const modulus = (1n << BigInt(bits - 1)) + 1n;
   const hex = modulus.toString(16);
@@ -30,7 +30,7 @@ function rsaOf(bits: number): KeyObject {
   return createPublicKey({ key: jwk, format: 'jwk' });
 }
 
-test('take RSA keys of 2048 to 4096 bits, and hash with SHA-384 from 3072 bits on', async () => {
+test('may be RSA with 2048 to 4096 bits, and hash with SHA-384 from 3072 bits on', async () => {
   for (const [bits, kind, signature] of [
     [2048, 'rsa-2048', 'rsa-pkcs1-sha256'],
     [3064, 'rsa-2048', 'rsa-pkcs1-sha256'],
@@ -46,7 +46,7 @@ test('take RSA keys of 2048 to 4096 bits, and hash with SHA-384 from 3072 bits o
   }
 });
 
-test('take keys on three curves and Ed25519, and no other kind', async () => {
+test('may be on three curves or Ed25519, and of no other kind', async () => {
   for (const [kind, signature] of [
     ['ec-p256', 'ecdsa-sha256'],
     ['ec-p384', 'ecdsa-sha384'],
@@ -66,7 +66,7 @@ test('take keys on three curves and Ed25519, and no other kind', async () => {
   }
 });
 
-/** As OpenSSL writes them: RSA with a NULL behind, the others with nothing (RFC 4055, 5758, 8410). */
+/** The encoding of OpenSSL: RSA with NULL parameters, the others with none (RFC 4055, 5758, 8410). */
 const identifiers: Readonly<Record<SignatureAlgorithm, string>> = {
   'ecdsa-sha256': '300a06082a8648ce3d040302',
   'ecdsa-sha384': '300a06082a8648ce3d040303',
@@ -78,7 +78,7 @@ const identifiers: Readonly<Record<SignatureAlgorithm, string>> = {
 };
 const known = Object.entries(identifiers) as [SignatureAlgorithm, string][]; // of the table above
 
-test('write and read the identifier of every signature', () => {
+test('encode and decode the identifier of every signature algorithm', () => {
   for (const [algorithm, der] of known) {
     assert.is(encode(encodeAlgorithm(algorithm)).toString('hex'), der, algorithm);
     assert.is(decodeAlgorithm(encodeAlgorithm(algorithm)), algorithm);
@@ -98,7 +98,7 @@ test('refuse signatures with MD5 and SHA-1, and RSA-PSS', async () => {
   assert.is(await failureOf(() => decodeAlgorithm(undefined)), 'InvalidArgs');
 });
 
-test('verify a signature of the key, over the message and by the algorithm only', async () => {
+test('verify a signature only with its key, message and algorithm', async () => {
   const keys = (['ec-p256', 'rsa-2048', 'ed25519'] as const).map(makeKey);
   const message = Buffer.from('message');
   for (const key of keys) {
@@ -121,7 +121,7 @@ test('verify a signature of the key, over the message and by the algorithm only'
   }
 });
 
-test('name a key by the SHA-256 of its public half', () => {
+test('are identified by the SHA-256 of their public half', () => {
   const spki = spkiOf(makeKey('ed25519'));
   assert.equal(keyDigest(spki), createHash('sha256').update(spki).digest());
   assert.equal(spkiOf(publicKeyOf(spki)), spki);

@@ -1,4 +1,4 @@
-/** Names beside the subject, at the bounds of what they may be. */
+/** Alternative names, at the limits of what they may be. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
@@ -65,13 +65,13 @@ test('have one spelling', () => {
   }
 });
 
-/** A name as it stands in a certificate. */
+/** A name as it is encoded in a certificate. */
 function element(tag: number, content: string | readonly number[]) {
   const bytes = typeof content === 'string' ? Buffer.from(content, 'latin1') : Buffer.from(content);
   return { tag, content: bytes, bytes };
 }
 
-test('are read in a request only as they may be issued', async () => {
+test('are accepted in a request only as they may be issued', async () => {
   assert.equal(decodeAlternativeName(element(0x82, 'A')), { kind: 'dns', value: 'a' });
   assert.equal(decodeAlternativeName(element(0x86, 'a:B')), { kind: 'uri', value: 'a:B' });
   assert.equal(decodeAlternativeName(element(0x81, 'a@b')), { kind: 'email', value: 'a@b' });
@@ -90,7 +90,7 @@ test('are read in a request only as they may be issued', async () => {
   }
 });
 
-test('of each kind that is not issued are named in the refusal', () => {
+test('of unsupported kinds are named in the refusal', () => {
   for (const [tag, kind] of [
     [0xa0, /otherName/],
     [0xa3, /x400Address/],
@@ -103,7 +103,7 @@ test('of each kind that is not issued are named in the refusal', () => {
   }
 });
 
-test('are shown as they are, when they can be', () => {
+test('are shown unchanged where possible', () => {
   const shown = [
     element(0x82, 'A*.b.'),
     element(0x81, 'A@B'),

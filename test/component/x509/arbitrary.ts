@@ -17,7 +17,7 @@ import {
   type SubjectAlternativeName,
 } from '../../../src/x509/subject-alternative-name.ts';
 
-/** Any bytes, so many at most. */
+/** Any bytes, up to this length. */
 export function bytes(maxLength: number, minLength = 0): fc.Arbitrary<Buffer> {
   return fc.uint8Array({ minLength, maxLength }).map((value) => Buffer.from(value));
 }
@@ -31,7 +31,7 @@ export const dotted: fc.Arbitrary<string> = fc
   )
   .map(([first, second, rest]) => [first, second, ...rest].join('.'));
 
-/** Elements as they are built here, nested. */
+/** Elements as the encoder builds them, nested. */
 export const elements: fc.Arbitrary<Element> = fc.letrec<{ node: Element }>((tie) => {
   const members = fc.array(tie('node'), { maxLength: 4 });
   return {
@@ -51,7 +51,7 @@ export const elements: fc.Arbitrary<Element> = fc.letrec<{ node: Element }>((tie
   };
 }).node;
 
-/** What is done to bytes at a place. */
+/** A change of bytes at one position. */
 type Damage = readonly [kind: 'flip' | 'set' | 'cut' | 'insert' | 'repeat', at: number, n: number];
 
 function damage(data: Buffer, [kind, at, n]: Damage): Buffer {
@@ -112,13 +112,13 @@ const attribute: fc.Arbitrary<NameAttribute> = fc.oneof(
   ),
 );
 
-/** Names that can be written. */
+/** Names that can be encoded. */
 export const names: fc.Arbitrary<Name> = fc.array(
   fc.uniqueArray(attribute, { minLength: 1, maxLength: 3, selector: ({ type }) => type }),
   { maxLength: 6 },
 );
 
-/** Lists of names that certificates here can have, in their one spelling. */
+/** Lists of alternative names that are supported, in their canonical spelling. */
 export const alternativeNames: fc.Arbitrary<readonly SubjectAlternativeName[]> = fc.array(
   fc.oneof(
     fc.domain().map((value) => parseAlternativeName('dns', value)),
@@ -130,7 +130,7 @@ export const alternativeNames: fc.Arbitrary<readonly SubjectAlternativeName[]> =
   { maxLength: 5 },
 );
 
-/** What keys may do. */
+/** Combinations of key usages. */
 export const usages: fc.Arbitrary<readonly KeyUsage[]> = fc.uniqueArray(
   fc.constantFrom<KeyUsage>(
     'digitalSignature',

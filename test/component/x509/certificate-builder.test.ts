@@ -59,7 +59,7 @@ async function makeLeaf(kind: (typeof keyKinds)[number]): Promise<readonly Certi
 }
 
 for (const kind of keyKinds) {
-  test(`makes chains with ${kind} CAs that openssl verifies strictly`, async () => {
+  test(`builds chains with ${kind} CAs that openssl verifies strictly`, async () => {
     using files = new Workspace();
     const [leaf, ca, root] = await makeLeaf(kind);
     assert.ok(leaf && ca && root);
@@ -76,7 +76,7 @@ for (const kind of keyKinds) {
   });
 }
 
-test('gives certificates a version, identifiers and a positive random serial number', async () => {
+test('sets a version, identifiers and a positive random serial number', async () => {
   using files = new Workspace();
   const [leaf, ca] = await makeLeaf('ec-p256');
   assert.ok(leaf && ca);
@@ -90,7 +90,7 @@ test('gives certificates a version, identifiers and a positive random serial num
   assert.is.not(leaf.serialNumber, ca.serialNumber);
 });
 
-test('gives positive serial numbers in which every bit but the sign is random', async () => {
+test('sets positive serial numbers in which every bit but the sign is random', async () => {
   const key = makeKey('ec-p256');
   const serials: bigint[] = [];
   for (let count = 0; count < 64; count++) {
@@ -103,7 +103,7 @@ test('gives positive serial numbers in which every bit but the sign is random', 
   assert.is(zeros & every, every);
 });
 
-test('signs as RSA CAs of the size do, and ECDSA CAs of the curve', async () => {
+test('signs with the hash of the CA: by the size of RSA, by the curve of ECDSA', async () => {
   using files = new Workspace();
   for (const [kind, algorithm] of [
     ['rsa-2048', 'sha256WithRSAEncryption'],
@@ -120,7 +120,7 @@ test('signs as RSA CAs of the size do, and ECDSA CAs of the curve', async () => 
   }
 });
 
-test('reads what a certificate says', async () => {
+test('builds what the reader reads back', async () => {
   const [leaf, ca] = await makeLeaf('rsa-2048');
   assert.ok(leaf && ca);
   assert.is(leaf.subjectText, 'CN=edgeHub');
@@ -135,7 +135,7 @@ test('reads what a certificate says', async () => {
   assert.ok(isCa(ca) && !isCa(leaf));
 });
 
-test('keeps a certificate within the life of its issuer', async () => {
+test('limits a certificate to the validity of its issuer', async () => {
   const now = new Date('2026-06-01T12:00:00.700Z');
   const issuer = {
     notBefore: new Date('2026-06-01T11:58:00Z'),
@@ -170,7 +170,7 @@ test('issues from the first instant of its issuer to the last but one', async ()
   assert.is(await codeAt(notAfter.getTime()), 'Unavailable');
 });
 
-test('names the keys of the subject and of the issuer, and repeats the algorithm', async () => {
+test('identifies the keys of the subject and of the issuer, and repeats the algorithm', async () => {
   const [leaf, ca] = await makeLeaf('ed25519');
   assert.ok(leaf && ca);
   assert.equal(leaf.keyIdentifier, keyIdentifier(leaf.spki));
@@ -184,7 +184,7 @@ test('names the keys of the subject and of the issuer, and repeats the algorithm
   assert.equal([first?.bytes, second?.bytes], [algorithm, algorithm]);
 });
 
-test('writes times after 2049 as GeneralizedTime', async () => {
+test('encodes times after 2049 as GeneralizedTime', async () => {
   const key = makeKey('ec-p256');
   const ca = await makeCa({ name: 'CN=late', key, now: new Date('2049-12-31T18:00:00Z') });
   assert.equal(ca.notBefore, new Date('2049-12-31T17:00:00Z'));

@@ -1,4 +1,4 @@
-/** Every field of a certificate, against what was put into it. */
+/** Every field of a certificate, compared with its source. */
 import { createHash } from 'node:crypto';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -27,7 +27,7 @@ async function read(oddities: Parameters<typeof oddCertificate>[0]): Promise<Cer
 const withExtensions = (...extensions: readonly Extension[]): Promise<Certificate> =>
   read({ extensions });
 
-test('are its version, names, times, fingerprint and key', async () => {
+test('include its version, names, times, fingerprint and key', async () => {
   const it = await read({
     subject: nameOf('CN=subject'),
     issuer: nameOf('CN=issuer'),
@@ -47,7 +47,7 @@ test('are its version, names, times, fingerprint and key', async () => {
   assert.equal(it.spki, spkiOf(key));
 });
 
-test('are its serial number in hexadecimal, as long as it is', async () => {
+test('include its serial number in hexadecimal, of any length', async () => {
   const serialOf = async (hex: string) =>
     (await read({ serial: integer(Buffer.from(hex, 'hex')) })).serialNumber;
   assert.is(await serialOf('00'), '00');
@@ -56,7 +56,7 @@ test('are its serial number in hexadecimal, as long as it is', async () => {
   assert.is(await serialOf('ff'.repeat(19)), 'ff'.repeat(19));
 });
 
-test('are its rights, undefined where it says nothing of them', async () => {
+test('include its rights, undefined where it does not restrict them', async () => {
   const silent = await withExtensions();
   assert.is(silent.keyUsage, undefined);
   assert.is(silent.extendedKeyUsage, undefined);
@@ -72,7 +72,7 @@ test('are its rights, undefined where it says nothing of them', async () => {
   assert.equal(outspoken.basicConstraints, { ca: true, pathLength: 3 });
 });
 
-test('are the identifier of its key, computed where there is none', async () => {
+test('include the identifier of its key, computed where it is missing', async () => {
   const bits = spkiOf(key).subarray(-32);
   const computed = createHash('sha1').update(bits).digest();
   assert.equal((await withExtensions()).keyIdentifier, computed);
@@ -80,7 +80,7 @@ test('are the identifier of its key, computed where there is none', async () => 
   assert.equal((await withExtensions(subjectKeyId(own))).keyIdentifier, own);
 });
 
-test('make it a CA when it says so and its key may sign certificates', async () => {
+test('mark it as a CA when it declares so and its key may sign certificates', async () => {
   const ca = basicConstraints({ ca: true });
   for (const [extensions, expected] of [
     [[ca], true],
@@ -99,13 +99,13 @@ test('are read once', async () => {
   assert.is(await failureOf(() => withExtensions(...twice)), 'InvalidArgs');
 });
 
-test('are read in BER too, byte for byte', async () => {
+test('are read from BER too, byte for byte', async () => {
   const der = await oddCertificate({ key });
   const [tbs, ...behind] = elementsIn(firstElement(der)?.content ?? der);
   const parts = [...elementsIn(tbs?.content ?? der)].map(({ bytes }, at) => {
     const isValidity = at === 4;
     if (!isValidity) return bytes;
-    // the length in one octet more than it needs
+    // the length in one octet more than needed
     return Buffer.concat([bytes.subarray(0, 1), Buffer.from([0x81]), bytes.subarray(1)]);
   });
   const long = (content: Buffer): Buffer =>

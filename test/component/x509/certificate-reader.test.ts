@@ -1,4 +1,4 @@
-/** Files and arguments in which certificates are handed in, in every form that tools write. */
+/** Files and arguments that contain certificates, in every format that tools write. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { describeError } from '../../../src/errors.ts';
@@ -89,7 +89,7 @@ test('reads one certificate in DER', () => {
   assert.is(readCertificates(one.der, 'the file')[0]?.fingerprint, one.fingerprint);
 });
 
-test('reads a certificate that does not fill its memory, as openssl does', () => {
+test('reads a certificate followed by padding, as openssl does', () => {
   using files = new Workspace();
   for (const padding of [Buffer.alloc(100), Buffer.alloc(100, 0xff), Buffer.from('\r\n')]) {
     const bytes = Buffer.concat([one.der, padding]);
@@ -99,7 +99,7 @@ test('reads a certificate that does not fill its memory, as openssl does', () =>
   }
 });
 
-test('reads what openssl writes: with text, for its own trust, as PKCS#7 with a CRL', async () => {
+test('reads the formats of openssl: with text, with its trust settings, as PKCS#7 with a CRL', async () => {
   using files = new Workspace();
   const path = files.write('pem', pem);
   const text = openssl('x509', '-in', path, '-text');
@@ -119,7 +119,7 @@ test('reads what openssl writes: with text, for its own trust, as PKCS#7 with a 
   assert.is(encodeCertificatesPem(readCertificates(Buffer.from(root + crl), 'it')), root);
 });
 
-test('reads PKCS#7 with indefinite lengths, as Bouncy Castle writes it, and keeps every byte', async () => {
+test('reads PKCS#7 with indefinite lengths, as Bouncy Castle writes it, and preserves every byte', async () => {
   const oid = (hex: string): Buffer => tlv(6, Buffer.from(hex, 'hex'));
   const endless = (tag: number, ...parts: readonly Buffer[]): Buffer =>
     Buffer.concat([Buffer.from([tag, 0x80]), ...parts, Buffer.alloc(2)]);
@@ -129,7 +129,7 @@ test('reads PKCS#7 with indefinite lengths, as Bouncy Castle writes it, and keep
     const parts = [tlv(2, '\x01'), tlv(0x31, ''), content, endless(0xa0, ...set), tlv(0x31, '')];
     return endless(0x30, oid('2a864886f70d010702'), endless(0xa0, endless(0x30, ...parts)));
   };
-  // between them what is no certificate, an attribute certificate
+  // between them an attribute certificate, which is skipped
   const ber = berOf(one.der, tlv(0xa1, tlv(0x30, '')), two.der);
   const expected = [one.fingerprint, two.fingerprint];
   for (const form of [ber, Buffer.from(encodePem(ber, 'PKCS7'))]) {
@@ -145,7 +145,7 @@ test('reads PKCS#7 with indefinite lengths, as Bouncy Castle writes it, and keep
   }
 });
 
-test('reads Netscape’s sequence of certificates', () => {
+test('reads a Netscape certificate sequence', () => {
   using files = new Workspace();
   const path = files.write('pem', pem);
   const sequence = openssl('nseq', '-in', path, '-toseq');
@@ -162,7 +162,7 @@ test('reads a file that is all blanks up to its last byte', () => {
   assert.is(readCertificates(blanks, 'it').length, 2);
 });
 
-test('reads a bundle as large as those of operating systems, and bounds it', async () => {
+test('reads a bundle as large as those of operating systems, and limits its size', async () => {
   const text = `${'#'.repeat(800_000)}\n${pem}`;
   assert.is(readCertificates(Buffer.from(text), 'it').length, 2);
   const larger = `${'#'.repeat(1 << 20)}\n${pem}`;
@@ -173,7 +173,7 @@ test('reads a bundle as large as those of operating systems, and bounds it', asy
   );
 });
 
-test('bounds how deep PKCS#7 may be nested', async () => {
+test('limits the nesting of PKCS#7', async () => {
   const deep = Buffer.concat([Buffer.alloc(200_000, Buffer.from([0x30, 0x80])), Buffer.alloc(9)]);
   assert.is(await failureOf(() => readCertificates(deep, 'it')), 'InvalidArgs');
 });
@@ -249,7 +249,7 @@ const failures: readonly (readonly [string, Buffer | string, RegExp])[] = [
 ];
 
 for (const [what, content, message] of failures) {
-  test(`refuses ${what} and says where it is`, async () => {
+  test(`refuses ${what} and reports its place`, async () => {
     const failure = await Promise.resolve()
       .then(() => readCertificates(Buffer.from(content), '/a.pem'))
       .then(
@@ -261,7 +261,7 @@ for (const [what, content, message] of failures) {
   });
 }
 
-test('takes only one certificate, and no trust of OpenSSL’s, under the plain label', async () => {
+test('accepts only one certificate, without the trust settings of OpenSSL, under the plain label', async () => {
   const doubled = encodePem(Buffer.concat([one.der, two.der]), 'CERTIFICATE');
   assert.is(await failureOf(() => readCertificates(Buffer.from(doubled), 'it')), 'InvalidArgs');
   const wrong = trusted.replaceAll('TRUSTED ', '');

@@ -32,7 +32,7 @@ import { makeCa, makeKey, openssl, Workspace } from '../../support/x509/openssl.
 const test = suite('reading certificates');
 const { bitString, bmpString, generalizedTime, utcTime, utf8String } = universal;
 
-/** What the openssl command prints about a certificate. */
+/** The output of the openssl command about a certificate. */
 function printed(der: Buffer, ...what: readonly string[]): string {
   using files = new Workspace();
   const path = files.write('it.pem', encodeCertificatesPem([{ der }]));
@@ -59,7 +59,7 @@ const times: readonly (readonly [number, string, string])[] = [
   [generalizedTime, '00000101000000Z', '0000-01-01T00:00:00Z'],
 ];
 
-test('takes times without seconds, which OpenSSL has read until 3.5', async () => {
+test('accepts times without seconds, as OpenSSL did until 3.5', async () => {
   for (const [type, digits] of [
     [utcTime, '2401010203Z'],
     [generalizedTime, '202401010203Z'],
@@ -70,7 +70,7 @@ test('takes times without seconds, which OpenSSL has read until 3.5', async () =
   }
 });
 
-/** What Date makes of the same digits with their offset, written as ISO 8601 has them. */
+/** The same digits and offset, parsed by Date as ISO 8601. */
 function isoTimeOf(type: number, digits: string): number {
   const full = type === utcTime ? `20${digits}` : digits;
   const iso = full
@@ -80,9 +80,9 @@ function isoTimeOf(type: number, digits: string): number {
 }
 
 for (const [type, digits, meant] of times) {
-  // what openssl prints for a time with an offset from UTC depends on its version
+  // the output of openssl for a time with an offset from UTC depends on its version
   const isPrinted = digits.endsWith('Z');
-  test(`takes ${digits} for ${meant}${isPrinted ? ', as openssl does' : ''}`, async () => {
+  test(`reads ${digits} as ${meant}${isPrinted ? ', as openssl does' : ''}`, async () => {
     const it = await read({ notBefore: text(type, digits), notAfter: text(type, digits) });
     assert.is(it.notBefore.getTime(), Date.parse(meant));
     assert.is(it.notAfter.getTime(), Date.parse(meant));
@@ -98,7 +98,7 @@ for (const [type, digits, meant] of times) {
   });
 }
 
-test('refuses times that are none, which OpenSSL only finds out when it prints them', async () => {
+test('refuses invalid times, which OpenSSL only detects when it prints them', async () => {
   for (const [type, digits] of [
     [utcTime, 'ABCDEFGHIJKLM'],
     [utcTime, '261399000000Z'],
@@ -161,7 +161,7 @@ const subjects: readonly (readonly [string, Element])[] = [
 ];
 
 for (const [expected, subject] of subjects) {
-  test(`writes the subject ${expected} as openssl does`, async () => {
+  test(`formats the subject ${expected} as openssl does`, async () => {
     const it = await read({ subject });
     assert.is(it.subjectText, expected);
     assert.is(it.issuerText, expected);
@@ -169,7 +169,7 @@ for (const [expected, subject] of subjects) {
       '-nameopt',
       `RFC2253,-esc_msb,utf8${expected.includes('+') ? ',-dn_rev' : ''}`,
     ];
-    // openssl knows more short names than RFC 4514 has
+    // openssl knows more short names than RFC 4514
     const shown = printed(it.der, '-subject', ...options).replace(
       'x500UniqueIdentifier',
       '2.5.4.45',
@@ -185,7 +185,7 @@ test('reads a subject in UTF-32', () => {
   assert.is(shown, 'subject=CN=edge-universal\n');
 });
 
-test('writes no half characters and no end of a string', () => {
+test('formats no half characters and no end of a string', () => {
   for (const [expected, value] of [
     ['CN=a\uFFFDb', raw(tlv(bmpString, Buffer.from('0061d8000062', 'hex')))],
     ['CN=a\uFFFD', text(universal.universalString, '\0\0\0a\0\x11\0\0')],
@@ -198,7 +198,7 @@ test('writes no half characters and no end of a string', () => {
   }
 });
 
-test('takes names for the same whatever the order within a part is', () => {
+test('compares names regardless of the order within a part', () => {
   const [one, other] = [parseName('CN=a+O=b,C=DE'), parseName('O=b+CN=a,C=DE')];
   assert.ok(isSameName(one, other));
   assert.not.ok(isSameName(one, parseName('CN=a,O=b,C=DE')));
@@ -221,7 +221,7 @@ const oddNames: readonly (readonly [string, Buffer])[] = [
 ];
 
 for (const [what, odd] of oddNames) {
-  test(`shows the names beside a ${what}, before and behind it`, async () => {
+  test(`returns the names beside a ${what}, before and after it`, async () => {
     for (const list of [
       [odd, dns],
       [dns, odd],
@@ -232,7 +232,7 @@ for (const [what, odd] of oddNames) {
   });
 }
 
-test('shows names as they stand in a certificate of somebody else', async () => {
+test('returns alternative names as they are in a certificate of other origin', async () => {
   const names = sequenceOf(
     tlv(0x82, 'Edge.Example.'),
     tlv(0x82, 'part*.example'),
@@ -253,7 +253,7 @@ test('shows names as they stand in a certificate of somebody else', async () => 
   ]);
 });
 
-test('shows the names of an extension that is broken behind them, and none of one that is none', async () => {
+test('returns the names of an extension with trailing garbage, and none of an invalid one', async () => {
   const broken = tlv(0x30, Buffer.concat([dns, tlv(0x82, 'x', 100)]));
   assert.equal((await read({ names: broken })).alternativeNames, ['dns:good.example']);
   for (const none of [tlv(0x30, ''), tlv(0x04, 'x'), Buffer.from([0x30, 0x7f])]) {
@@ -266,7 +266,7 @@ test('reads a hardware module name beside a DNS name', () => {
   assert.equal(it?.alternativeNames, ['dns:edge-1.example']);
 });
 
-test('takes the certificate without what OpenSSL appended for its own trust', () => {
+test('ignores what OpenSSL appended to the certificate as trust settings', () => {
   const [it] = parseCertificatesPem(Buffer.from(trusted), 'it');
   assert.is(it?.subjectText, 'CN=Root');
   assert.ok(it && isSelfSigned(it));
@@ -281,7 +281,7 @@ test('reads times before 1970', () => {
   assert.equal(it?.notAfter, new Date('2049-12-31T23:59:59Z'));
 });
 
-test('takes a root of version 1 for a CA, and no other certificate of version 1', async () => {
+test('treats a root of version 1 as a CA, and no other certificate of version 1', async () => {
   const key = makeKey('ec-p256');
   assert.ok(isCa(await read({ version: 1, key })));
   assert.not.ok(
@@ -290,7 +290,7 @@ test('takes a root of version 1 for a CA, and no other certificate of version 1'
   assert.not.ok(isCa(await read({ key })));
 });
 
-test('gives a key one form, whatever form the certificate has', async () => {
+test('normalizes the encoding of a key', async () => {
   using files = new Workspace();
   const plain = openssl('ecparam', '-name', 'prime256v1', '-genkey', '-noout');
   const key = files.write('plain.key', plain);
@@ -310,7 +310,7 @@ test('gives a key one form, whatever form the certificate has', async () => {
   }
 });
 
-test('refuses EC parameters of no named curve with the reason', async () => {
+test('refuses EC parameters that match no named curve, with the reason', async () => {
   using files = new Workspace();
   const key = files.write(
     'explicit.key',
@@ -318,7 +318,7 @@ test('refuses EC parameters of no named curve with the reason', async () => {
   );
   const spki = openssl('ec', '-in', key, '-pubout').replace(/-----.*-----|\s/g, '');
   const bytes = Buffer.from(spki, 'base64');
-  // twice the generator is a generator too, of another curve by name
+  // twice the generator is a generator too, of a curve without a name
   const generator = Buffer.from('046b17d1f2e12c4247', 'hex');
   const at = bytes.indexOf(generator);
   assert.ok(at > 0);
@@ -341,7 +341,7 @@ test('reads a certificate for a kind of key that OpenSSL does not know', async (
   assert.not.ok(isSelfSigned(it));
 });
 
-test('reads nothing that comes behind a certificate, and nothing that is cut short', async () => {
+test('refuses bytes after a certificate, and a truncated one', async () => {
   const { der } = await makeCa({ name: 'CN=root', key: makeKey('ec-p256') });
   assert.is(
     await failureOf(() => parseCertificate(Buffer.concat([der, der]), 'it')),

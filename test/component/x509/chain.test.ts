@@ -58,7 +58,7 @@ async function makeLeaf(
   return parseCertificate(der, 'leaf');
 }
 
-test('puts a chain in order, leaf first, without repetitions', async () => {
+test('sorts a chain, leaf first, without duplicates', async () => {
   const { root, middle, leaf } = await makeChain();
   const ordered = orderChain([root, leaf, middle, root]) ?? [];
   assert.equal(
@@ -67,7 +67,7 @@ test('puts a chain in order, leaf first, without repetitions', async () => {
   );
 });
 
-test('keeps the order of a bundle of unrelated roots', async () => {
+test('preserves the order of a bundle of unrelated roots', async () => {
   const one = await makeCa({ name: 'CN=one', key: makeKey('ec-p256') });
   const two = await makeCa({ name: 'CN=two', key: makeKey('ec-p256') });
   assert.is(orderChain([one, two]), undefined);
@@ -79,7 +79,7 @@ async function handIn(...certificates: readonly Certificate[]): Promise<readonly
   return arranged.map(({ subjectText, issuerText }) => `${subjectText} by ${issuerText}`);
 }
 
-test('takes a chain in which another root signed the root, in any order', async () => {
+test('accepts a chain with a cross-signed root, in any order', async () => {
   const read = parseCertificatesPem(Buffer.from(crossSigned), 'it');
   const expected = [
     'CN=leaf by CN=Int',
@@ -97,7 +97,7 @@ test('takes a chain in which another root signed the root, in any order', async 
   assert.match(openssl('verify', ...trust, '-untrusted', chain, chain), ': OK');
 });
 
-test('takes a chain with both its roots, and leads over the one that the other signed', async () => {
+test('accepts a chain with both its roots, and puts the cross-signed one on the path', async () => {
   const [oldKey, newKey, caKey] = [makeKey('ec-p256'), makeKey('ec-p256'), makeKey('ec-p256')];
   const old = await makeCa({ name: 'CN=old', key: oldKey });
   const root = await makeCa({ name: 'CN=new', key: newKey });
@@ -119,7 +119,7 @@ test('takes a chain with both its roots, and leads over the one that the other s
   assert.equal(await handIn(leaf, ca, root, old, crossed), expected);
 });
 
-test('leads over the root where the other certificate of its name allows no such path', async () => {
+test('puts the root on the path where the other certificate of its name does not allow it', async () => {
   const [oldKey, newKey, caKey] = [makeKey('ec-p256'), makeKey('ec-p256'), makeKey('ec-p256')];
   const old = await makeCa({ name: 'CN=old', key: oldKey });
   const root = await makeCa({ name: 'CN=new', key: newKey });
@@ -135,7 +135,7 @@ test('leads over the root where the other certificate of its name allows no such
   assert.is(await failureOf(() => handIn(leaf, ca, crossed)), 'InvalidArgs');
 });
 
-test('keeps spare roots behind a chain, and refuses a CA that has nothing to do with it', async () => {
+test('puts spare roots after a chain, and refuses an unrelated CA', async () => {
   const { root, middle, leaf, byMiddle } = await makeChain();
   const spareKey = makeKey('ec-p256');
   const spare = await makeCa({ name: 'CN=spare', key: spareKey });
@@ -152,7 +152,7 @@ test('keeps spare roots behind a chain, and refuses a CA that has nothing to do 
   );
 });
 
-test('takes for a bundle CAs whose issuers are not there', async () => {
+test('treats CAs whose issuers are missing as a bundle', async () => {
   const key = makeKey('ed25519');
   const by = { certificate: await makeCa({ name: 'CN=root', key }), key };
   const [one, other] = await Promise.all([
@@ -162,7 +162,7 @@ test('takes for a bundle CAs whose issuers are not there', async () => {
   assert.equal(await handIn(other, one), ['CN=other by CN=root', 'CN=one by CN=root']);
 });
 
-test('keeps what is not on the path behind it, each certificate once however often it was read', async () => {
+test('puts certificates that are not on the path after it, each once however often it occurs', async () => {
   const key = makeKey('ed25519');
   const root = await makeCa({ name: 'CN=root', key });
   const leaf = await makeLeaf(root, key);
@@ -174,7 +174,7 @@ test('keeps what is not on the path behind it, each certificate once however oft
   assert.equal(arrange([spare, root, leaf, again]), [leaf, again, spare]);
 });
 
-test('does not count a CA that was renewed under its own name against a path length', async () => {
+test('does not count a CA that was renewed under its own name towards a path length', async () => {
   const [rootKey, oldKey, newKey] = [1, 2, 3].map(() => makeKey('ed25519'));
   assert.ok(rootKey && oldKey && newKey);
   const root = await makeCa({ name: 'CN=root', key: rootKey, pathLength: 1 });
@@ -189,7 +189,7 @@ test('does not count a CA that was renewed under its own name against a path len
   assert.is(await failureOf(() => verifyLinks([leaf, renewed, first, root])), 'no failure');
 });
 
-test('takes two CAs that signed each other', async () => {
+test('accepts two CAs that signed each other', async () => {
   const [oneKey, otherKey] = [makeKey('ec-p256'), makeKey('ec-p256')];
   const [one, other] = await Promise.all([
     makeCa({ name: 'CN=one', key: oneKey }),
@@ -211,7 +211,7 @@ test('takes two CAs that signed each other', async () => {
   assert.equal(rest, ['CN=one by CN=other', 'CN=other by CN=one']);
 });
 
-test('takes roots of version 1 as a bundle and at the end of a chain', async () => {
+test('accepts roots of version 1 as a bundle and at the end of a chain', async () => {
   const key = makeKey('ec-p256');
   const v1 = parseCertificate(await oddCertificate({ key, version: 1 }), 'it');
   const root = await makeCa({ name: 'CN=root', key: makeKey('ec-p256') });
@@ -230,7 +230,7 @@ test('takes roots of version 1 as a bundle and at the end of a chain', async () 
   assert.is(await failureOf(() => handIn(byNobody, end)), 'InvalidArgs');
 });
 
-test('says why certificates are not one chain', async () => {
+test('reports why certificates are not one chain', async () => {
   const { root, middle, leaf, byMiddle } = await makeChain();
   const end = await makeLeaf(middle, byMiddle.key, 'CN=end');
   assert.throws(
@@ -248,7 +248,7 @@ test('says why certificates are not one chain', async () => {
   assert.throws(() => arrange([...many, self]), /there are 17, and no chain is longer than 16/);
 });
 
-test('orders a chain of sixteen, and no longer one', async () => {
+test('sorts a chain of sixteen, and no longer one', async () => {
   const key = makeKey('ec-p256');
   const chain = [await makeCa({ name: 'CN=0', key })];
   while (chain.length < 17) {
@@ -271,14 +271,14 @@ test('refuses a chain longer than the path length of its root', async () => {
   assert.is(await failureOf(() => verifyLinks([lower, middle, root])), 'no failure');
 });
 
-test('does not take the same name for the same issuer', async () => {
+test('requires the signature of an issuer, not only its name', async () => {
   const { root, middle } = await makeChain();
   const impostor = await makeCa({ name: 'CN=root', key: makeKey('ec-p256') });
   assert.is(await failureOf(() => verifyLinks([middle, impostor])), 'InvalidArgs');
   assert.is(await failureOf(() => verifyLinks([middle, root])), 'no failure');
 });
 
-/** The RSA key of the same primes with another public exponent. */
+/** The RSA key with the same primes and another public exponent. */
 function withExponent(key: KeyObject, e: bigint): KeyObject {
   const jwk = key.export({ format: 'jwk' });
   const number = (text = ''): bigint =>
@@ -295,7 +295,7 @@ function withExponent(key: KeyObject, e: bigint): KeyObject {
   return createPrivateKey({ key: { ...jwk, ...parts }, format: 'jwk' });
 }
 
-test('takes no key for an issuer with which every check would take long', async () => {
+test('refuses an issuer with a key whose verification takes long', async () => {
   const made = makeKey('rsa-2048');
   for (const [exponent, isTaken] of [
     [0xffff_fffbn, true],
@@ -308,7 +308,7 @@ test('takes no key for an issuer with which every check would take long', async 
   }
 });
 
-/** An RSA key of exactly so many bits, with many small primes: one of two large ones takes long to make. */
+/** An RSA key of exactly this many bits, with many small primes: two large ones take too long to generate. */
 class ManyPrimes {
   readonly #primes: bigint[] = [];
   readonly #modulus: bigint;
@@ -336,7 +336,7 @@ class ManyPrimes {
     return spkiOf(createPublicKey({ key: jwk, format: 'jwk' }));
   }
 
-  /** Signs as PKCS #1 1.5 has it, with the remainders of all primes put together. */
+  /** Signs according to PKCS #1 1.5, with the remainders of all primes combined. */
   readonly sign = (message: Buffer): Promise<Buffer> => {
     const info = Buffer.from('3031300d060960864801650304020105000420', 'hex');
     const digest = Buffer.concat([info, createHash('sha256').update(message).digest()]);
@@ -374,7 +374,7 @@ function inverseOf(value: bigint, modulus: bigint): bigint {
   return ((inverse % modulus) + modulus) % modulus;
 }
 
-test('takes RSA keys of up to 8192 bits for issuers', async () => {
+test('accepts issuers with RSA keys of up to 8192 bits', async () => {
   for (const [bits, isTaken] of [
     [8192, true],
     [8200, false],
@@ -392,7 +392,7 @@ test('takes RSA keys of up to 8192 bits for issuers', async () => {
   }
 });
 
-test('writes PKCS#7 that openssl reads, and reads it back', async () => {
+test('encodes PKCS#7 that openssl reads, and reads it back', async () => {
   using files = new Workspace();
   const { root, middle, leaf } = await makeChain();
   const der = encodePkcs7([leaf, middle, root]);
@@ -405,7 +405,7 @@ test('writes PKCS#7 that openssl reads, and reads it back', async () => {
   assert.is(parsePkcs7(der, 'bundle').length, 3);
 });
 
-test('reads PKCS#7 that openssl wrote, in DER and in PEM', async () => {
+test('reads PKCS#7 of openssl, in DER and in PEM', async () => {
   using files = new Workspace();
   const { root, leaf } = await makeChain();
   const path = files.write('chain.pem', encodeCertificatesPem([leaf, root]));
@@ -416,7 +416,7 @@ test('reads PKCS#7 that openssl wrote, in DER and in PEM', async () => {
   );
 });
 
-test('reads PKCS#7 with an end of line or the rest of a memory behind it, and nothing else', async () => {
+test('reads PKCS#7 followed by a line end or padding, and by nothing else', async () => {
   const { root } = await makeChain();
   const der = encodePkcs7([root]);
   for (const behind of ['\r\n', '\0\0\0', '\xff\xff']) {
@@ -430,7 +430,7 @@ test('reads PKCS#7 with an end of line or the rest of a memory behind it, and no
   assert.is(await failureOf(() => parsePkcs7(twice, 'bundle')), 'InvalidArgs');
 });
 
-test('refuses PKCS#7 that is cut off or holds nothing', async () => {
+test('refuses truncated and empty PKCS#7', async () => {
   const { root } = await makeChain();
   const der = encodePkcs7([root]);
   for (let length = 0; length < der.length; length += 7) {
@@ -439,7 +439,7 @@ test('refuses PKCS#7 that is cut off or holds nothing', async () => {
   assert.is(await failureOf(() => parsePkcs7(encodePkcs7([]), 'bundle')), 'InvalidArgs');
 });
 
-test('renews at the fraction of its life, up to a twentieth earlier, always at the same time', () => {
+test('renews at the fraction of its validity, up to a twentieth earlier, always at the same time', () => {
   const notBefore = new Date('2026-01-01T00:00:00Z');
   const notAfter = new Date('2026-01-31T00:00:00Z');
   const life = notAfter.getTime() - notBefore.getTime();

@@ -57,7 +57,7 @@ function makeCsr(kind: (typeof keyKinds)[number] = 'ec-p256'): Promise<Buffer> {
 }
 
 for (const kind of keyKinds) {
-  test(`makes requests with ${kind} keys that openssl verifies, and reads them back`, async () => {
+  test(`builds requests with ${kind} keys that openssl verifies, and reads them back`, async () => {
     using files = new Workspace();
     const der = await makeCsr(kind);
     const path = files.write('csr.pem', encodePem(der, 'CERTIFICATE REQUEST'));
@@ -103,7 +103,7 @@ test('reads a request made by openssl', async () => {
   assert.is(request.requested.alternativeNames.length, 2);
 });
 
-test('reads a request in every form that tools write', async () => {
+test('reads a request in every format that tools write', async () => {
   const pem = encodePem(await makeCsr(), 'CERTIFICATE REQUEST');
   const parameters =
     '-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n';
@@ -126,7 +126,7 @@ test('reads a request in every form that tools write', async () => {
   }
 });
 
-test('reads what Windows asks for under an OID of its own', async () => {
+test('reads the extension request of Windows with its own OID', async () => {
   const key = makeKey('ec-p256');
   const names = subjectAlternativeName([parseAlternativeName('dns', 'edge.local')]);
   const attribute = sequence(oid('1.3.6.1.4.1.311.2.1.14'), set(encodeExtensions([names])));
@@ -137,7 +137,7 @@ test('reads what Windows asks for under an OID of its own', async () => {
   assert.is(await failureOf(() => parseCsr(doubled)), 'InvalidArgs');
 });
 
-test('refuses names of kinds that no certificate here has, and names the kind', async () => {
+test('refuses names of unsupported kinds, and reports the kind', async () => {
   const key = makeKey('ec-p256');
   for (const [kind, odd] of [
     ['otherName', tlv(0xa0, Buffer.concat([tlv(6, '\x2b\x06'), tlv(0xa0, tlv(0x0c, 'x'))]))],
@@ -161,7 +161,7 @@ test('refuses names of kinds that no certificate here has, and names the kind', 
   }
 });
 
-test('certifies the one form that a key has, whatever form the request has', () => {
+test('normalizes the key of a request', () => {
   using files = new Workspace();
   const key = files.write('key', openssl('ecparam', '-name', 'prime256v1', '-genkey', '-noout'));
   const requests = [[], ['-param_enc', 'explicit'], ['-conv_form', 'compressed']].map((form) => {
@@ -182,7 +182,7 @@ test('refuses a request whose signature belongs to another key', async () => {
   assert.is(await failureOf(() => parseCsr(der)), 'InvalidArgs');
 });
 
-/** A request with attributes as they are. */
+/** A request with exactly these attributes. */
 async function csrOf(key: KeyObject, attributes: readonly Element[]): Promise<Buffer> {
   const signer = localSigner(key);
   const name = raw(encodeName(parseName('CN=edge')));
@@ -191,7 +191,7 @@ async function csrOf(key: KeyObject, attributes: readonly Element[]): Promise<Bu
   return encode(sequence(unsigned, encodeAlgorithm(signer.algorithm), signature));
 }
 
-test('refuses members that a request does not have', async () => {
+test('refuses unknown members of a request', async () => {
   const key = makeKey('ec-p256');
   const signer = localSigner(key);
   const build = async (inside: readonly Element[], outside: readonly Element[]) => {
@@ -207,7 +207,7 @@ test('refuses members that a request does not have', async () => {
   }
 });
 
-test('refuses a request of another version, and attributes under another tag', async () => {
+test('refuses a request of another version, and attributes with another tag', async () => {
   const key = makeKey('ed25519');
   const signer = localSigner(key);
   const build = async (version: number, tag: number) => {
@@ -223,10 +223,10 @@ test('refuses a request of another version, and attributes under another tag', a
   }
 });
 
-test('refuses a request in BER, whose signature openssl takes for right', async () => {
+test('refuses a request in BER, though openssl accepts its signature', async () => {
   const der = await makeCsr();
   assert.equal(der.subarray(0, 2), Buffer.from([0x30, 0x82]));
-  // the length in one octet more than it needs
+  // the length in one octet more than needed
   const ber = Buffer.concat([Buffer.from([0x30, 0x83, 0]), der.subarray(2)]);
   using files = new Workspace();
   const path = files.write('ber', ber);
@@ -237,7 +237,7 @@ test('refuses a request in BER, whose signature openssl takes for right', async 
   assert.throws(() => parseCsr(ber), /the CSR is not DER/);
 });
 
-test('refuses RSA keys with which anybody signs', () => {
+test('refuses RSA keys with which anyone can sign', () => {
   const jwk = createPublicKey(makeKey('rsa-2048')).export({ format: 'jwk' });
   const algorithmWith = (exponent: number) => {
     const e = Buffer.from([exponent]).toString('base64url');

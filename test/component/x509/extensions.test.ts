@@ -1,4 +1,4 @@
-/** Extensions octet by octet, as RFC 5280 has them, and what is read in those of others. */
+/** Encoded extensions according to RFC 5280, and the parsing of extensions of other origin. */
 import { createHash } from 'node:crypto';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -57,7 +57,7 @@ const forms: readonly (readonly [string, Extension, string, boolean])[] = [
 ];
 
 for (const [what, { critical, value }, digits, isCritical] of forms) {
-  test(`have ${what} as ${digits}`, () => {
+  test(`encode ${what} as ${digits}`, () => {
     assert.is(value.toString('hex'), digits);
     assert.is(critical, isCritical);
   });
@@ -75,14 +75,14 @@ test('have names with the tags of their kinds', () => {
   assert.is(written('ip', '::1'), `8710${'00'.repeat(15)}01`);
 });
 
-test('have the SHA-1 of the key bits for the identifier of a key', () => {
+test('use the SHA-1 of the key bits as key identifier', () => {
   const bits = hex('aabbcc');
   const spki = hex('300d 300506032b6570 030400aabbcc');
   assert.equal(keyIdentifier(spki), createHash('sha1').update(bits).digest());
   assert.equal(readSubjectKeyId(subjectKeyId(bits)), bits);
 });
 
-test('are read with their flag, and each once', async () => {
+test('are read with their critical flag, and each once', async () => {
   const [one, other] = [
     { oid: '1.2.3', critical: true, value: hex('0500') },
     { oid: '1.2.4', critical: false, value: hex('') },
@@ -93,7 +93,7 @@ test('are read with their flag, and each once', async () => {
   const twice = encodeExtensions([one, { ...other, oid: one.oid }]);
   assert.ok(await isRefused(() => decodeExtensions(twice)));
   const read = (digits: string) => decodeExtensions(decode(hex(digits), 'it', { ber: true }));
-  // written although it is the default
+  // encoded although it is the default
   assert.equal(
     read('300b 3009 06022a03 010100 0400').map(({ critical }) => critical),
     [false],
@@ -110,7 +110,7 @@ test('are read with their flag, and each once', async () => {
   }
 });
 
-test('are read where others wrote what is the default', () => {
+test('are read with explicitly encoded defaults', () => {
   for (const [digits, constraints] of [
     ['3000', { ca: false, pathLength: undefined }],
     ['3003010100', { ca: false, pathLength: undefined }],
@@ -122,7 +122,7 @@ test('are read where others wrote what is the default', () => {
   }
 });
 
-test('say every usage and purpose by its name', () => {
+test('name every usage and purpose', () => {
   assert.equal(readKeyUsage(withValue('030307ff80')), [
     'digitalSignature',
     'nonRepudiation',
@@ -139,7 +139,7 @@ test('say every usage and purpose by its name', () => {
   assert.equal(readExtendedKeyUsage(withValue(purposes)), ['clientAuth', 'serverAuth', '1.2.3']);
 });
 
-test('that are broken are refused in a request, and show no names in a certificate', async () => {
+test('that are malformed are refused in a request, and return no names in a certificate', async () => {
   for (const [read, digits] of [
     [readBasicConstraints, '0500'],
     [readBasicConstraints, '30040c020500'],

@@ -1,4 +1,4 @@
-/** Each attribute of a name: its OID, its string type and its longest value, as RFC 5280 and RFC 4519 have them. */
+/** Each attribute of a name: its OID, its string type and its maximum length, according to RFC 5280 and RFC 4519. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { decode, universal } from '../../../src/x509/der/asn1.ts';
@@ -57,13 +57,13 @@ for (const [type, id, string, longest] of attributes) {
   });
 }
 
-test('count characters, whatever they take in UTF-8', async () => {
+test('count characters, whatever their length in UTF-8', async () => {
   const most = '𝔼'.repeat(64);
   assert.is(commonNameOf(parseName(`CN=${most}`)), most);
   assert.is(await failureOf(() => parseName(`CN=${most}𝔼`)), 'InvalidArgs');
 });
 
-test('have the characters of their string types only', async () => {
+test('contain only the characters of their string types', async () => {
   const ascii = Array.from({ length: 127 }, (_, code) => String.fromCodePoint(code)).slice(1);
   const takenBy = async (type: string): Promise<string> => {
     const taken = ascii.map(async (letter) => {
@@ -88,7 +88,7 @@ test('are 32 parts at most', async () => {
   assert.is(await failureOf(() => parseName([...most, 'CN=x'].join(','))), 'InvalidArgs');
 });
 
-test('are escaped where RFC 4514 has it, and read with any escape that it has', async () => {
+test('are escaped according to RFC 4514, and read with any of its escapes', async () => {
   const written = formatName([[{ type: 'CN', value: ' #"+,;<=>\\a\t ' }]]);
   assert.is(written, 'CN=\\ #\\"\\+\\,\\;\\<=\\>\\\\a\\09\\ ');
   for (const [text, value] of [
@@ -107,12 +107,12 @@ test('are escaped where RFC 4514 has it, and read with any escape that it has', 
   }
 });
 
-test('name the common name that is last in DER', () => {
+test('return the common name that is last in DER', () => {
   assert.is(commonNameOf(parseName('CN=first,O=x,CN=last')), 'first');
   assert.is(commonNameOf(parseName('O=x')), undefined);
 });
 
-test('are the same in another string type and order within a part, and in no other respect', () => {
+test('are equal in another string type and order within a part, and different otherwise', () => {
   const name = parseName('CN=a+O=b,C=DE');
   const printable = tlv(0x30, Buffer.concat([tlv(6, '\x55\x04\x03'), tlv(printableString, 'a')]));
   const inPrintable = decodeName(decode(tlv(0x30, tlv(0x31, printable)), 'it'));
@@ -122,7 +122,7 @@ test('are the same in another string type and order within a part, and in no oth
   }
 });
 
-test('are written as their DER when they are no text', () => {
+test('are formatted as their DER when they are not text', () => {
   const attribute = (value: Buffer): Buffer =>
     tlv(0x30, tlv(0x31, tlv(0x30, Buffer.concat([tlv(6, '\x55\x04\x03'), value]))));
   for (const [value, text] of [

@@ -14,7 +14,7 @@ import { failureOf } from '../../support/failure.ts';
 
 const test = suite('names and PEM');
 
-test('reads a name, writes it in DER and gives the same text back', () => {
+test('parses a name, encodes it in DER and returns the same text', () => {
   for (const text of [
     'CN=edge,O=Contoso',
     'CN=a\\,b\\+c,OU=\\#1 \\"x\\",C=DE',
@@ -27,12 +27,12 @@ test('reads a name, writes it in DER and gives the same text back', () => {
   }
 });
 
-test('takes lower-case types, spaces around parts and hexadecimal escapes', () => {
+test('accepts lower-case types, spaces around parts and hexadecimal escapes', () => {
   assert.is(formatName(parseName('cn=edge, o=Con\\74oso\\C3\\A4')), 'CN=edge,O=Contosoä');
   assert.is(commonNameOf(parseName('CN=edge,O=Contoso')), 'edge');
 });
 
-test('refuses unknown types, values that are too long and letters a country cannot have', async () => {
+test('refuses unknown types, values that are too long and invalid characters in a country', async () => {
   const tooLong = `CN=${'x'.repeat(65)}`;
   for (const text of [
     'edge',
@@ -50,7 +50,7 @@ test('refuses unknown types, values that are too long and letters a country cann
   }
 });
 
-test('spells alternative names in one way', () => {
+test('normalizes the spelling of alternative names', () => {
   assert.is(parseAlternativeName('dns', 'EDGE.Local').value, 'edge.local');
   assert.is(parseAlternativeName('dns', '*.local').value, '*.local');
   assert.is(parseAlternativeName('ip', '2001:DB8:0:0::1').value, '2001:db8::1');
@@ -58,20 +58,20 @@ test('spells alternative names in one way', () => {
   assert.is(parseAlternativeName('ip', '::').value, '::');
 });
 
-test('spells a host name with a dot at its end as one without', () => {
+test('normalizes a host name with a trailing dot', () => {
   assert.is(parseAlternativeName('dns', 'Edge.Local.').value, 'edge.local');
   assert.is(parseAlternativeName('dns', 'xn--gert-moa.example').value, 'xn--gert-moa.example');
   assert.is(parseAlternativeName('dns', `${'a.'.repeat(126)}a.`).value.length, 253);
 });
 
-test('says how a name in other alphabets is written', () => {
+test('reports how a name in other scripts must be written', () => {
   assert.throws(
     () => parseAlternativeName('dns', 'gerät.example'),
     /write it as "xn--gert-noa.example"/,
   );
 });
 
-test('refuses what is no name of its kind', async () => {
+test('refuses an invalid name of a kind', async () => {
   const wrong = [
     ['dns', 'a b'],
     ['dns', '-a.local'],
@@ -96,7 +96,7 @@ test('refuses what is no name of its kind', async () => {
   }
 });
 
-test('reads PEM with text around the blocks and refuses what is not whole', async () => {
+test('reads PEM with text around the blocks and refuses incomplete blocks', async () => {
   const block = '-----BEGIN CERTIFICATE-----\r\nAAAA\r\n-----END CERTIFICATE-----\r\n';
   assert.is(
     parsePem(Buffer.from(`subject=x\n${block}issuer=y\n${block}`), ['CERTIFICATE'], 'file').length,

@@ -1,4 +1,4 @@
-/** Where PEM and PKCS#7 end: sizes, counts and forms, each at its bound and beyond it. */
+/** The limits of PEM and PKCS#7: sizes, counts and forms, each at its limit and beyond it. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { describeError } from '../../../src/errors.ts';
@@ -10,7 +10,7 @@ import { failureOf } from '../../support/failure.ts';
 import { nameOf, oddCertificate, tlv } from '../../support/x509/odd-certificate.ts';
 import { makeKey } from '../../support/x509/openssl.ts';
 
-const test = suite('PEM and PKCS#7 at their bounds');
+const test = suite('PEM and PKCS#7 at their limits');
 
 const block = encodePem(Buffer.from('abc'), 'X');
 const read = (text: string | Buffer, labels: readonly string[] = ['X']) =>
@@ -46,7 +46,7 @@ test('PEM is read up to 1 MiB and 512 blocks', async () => {
   assert.ok(await isRefused(() => read(block.repeat(513), ['Y'])));
 });
 
-test('PEM names the file, the block and the line of what is wrong', () => {
+test('PEM errors name the file, the block and the line', () => {
   for (const [text, message] of [
     [`${block}\n-----BEGIN X-----\nAAA\n-----END X-----\n`, 'it, block 2 (line 5), is not base64'],
     [`${block}-----BEGIN X-----\n`, 'it, block 2 (line 4), does not end'],
@@ -74,7 +74,7 @@ test('PEM names the file, the block and the line of what is wrong', () => {
   }
 });
 
-test('PEM of other labels is left out, and of several one is taken by name', async () => {
+test('PEM of other labels is skipped, and one of several is selected by its label', async () => {
   const other = encodePem(Buffer.from('other'), 'Y');
   assert.equal(
     read(other + block + other, ['X', 'Z']).map(({ label, where }) => [label, where]),
@@ -86,7 +86,7 @@ test('PEM of other labels is left out, and of several one is taken by name', asy
   }
 });
 
-test('PEM has its headers before the first empty line behind them', () => {
+test('PEM headers end at the first empty line', () => {
   const body = Buffer.from('abc').toString('base64');
   for (const headers of ['A: b\n', 'A: b\n\n', 'A: b\n c\n\n', 'A: b\nC: d\n\n', '']) {
     const [it] = read(`-----BEGIN X-----\n${headers}${body}\n-----END X-----\n`);
@@ -94,7 +94,7 @@ test('PEM has its headers before the first empty line behind them', () => {
   }
 });
 
-test('DER in which a boundary stands is DER', async () => {
+test('DER that contains a PEM boundary is DER', async () => {
   const key = makeKey('ed25519');
   const der = await oddCertificate({ key, subject: nameOf('CN=-----BEGIN CERTIFICATE-----') });
   assert.not.ok(looksLikePem(der));
@@ -112,13 +112,13 @@ test('PKCS#7 is read up to 512 certificates', async () => {
   assert.ok(await isRefused(() => certificatesInPkcs7(many(513), 'it')));
 });
 
-test('PKCS#7 is written as RFC 5652 has it', () => {
+test('PKCS#7 is encoded according to RFC 5652', () => {
   const inner = '301b 020101 3100 300b 06092a864886f70d010701 a005 3003020101 3100';
   const expected = `302a 06092a864886f70d010702 a01d ${inner}`.replaceAll(' ', '');
   assert.is(encodePkcs7([{ der: certificate }]).toString('hex'), expected);
 });
 
-test('PKCS#7 names what of it cannot be read', () => {
+test('PKCS#7 errors name the unreadable part', () => {
   const bundle = encodePkcs7([{ der: certificate }]);
   assert.throws(() => parsePkcs7(bundle, 'it'), /certificate 1 in it is not a certificate/);
   const pem = Buffer.from(encodePem(certificate, 'X509 CRL'));
@@ -142,7 +142,7 @@ test('PKCS#7 is read in every form that has certificates, and in no other', asyn
     fields(version, empty, content, set, empty),
     fields(version, empty, content, set),
     wrap(0x30, netscape, wrap(0xa0, wrap(0x30, certificate))),
-    // what is no certificate is left out
+    // attribute certificates are skipped
     fields(version, empty, content, wrap(0xa0, wrap(0xa1, data), certificate), empty),
   ]) {
     assert.ok(looksLikePkcs7(good));
@@ -156,7 +156,7 @@ test('PKCS#7 is read in every form that has certificates, and in no other', asyn
     wrap(0x30, signed, wrap(0xa1, wrap(0x30, version, empty, content, set))),
     wrap(0x30, signed, wrap(0x30, wrap(0x30, version, empty, content, set))),
     wrap(0x30, signed),
-    // a member that is not whole
+    // a member that is incomplete
     fields(version, empty, content, wrap(0xa0, certificate, tlv(0x30, 'x', 9))),
     // a primitive element in place of the certificates
     fields(version, empty, content, wrap(0x80, certificate)),

@@ -1,4 +1,4 @@
-/** What holds for every value and not only for the examples of the other files. */
+/** Properties that hold for every value and not only for the examples of the other files. */
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -64,7 +64,7 @@ import {
 import { makeKey } from '../../support/x509/openssl.ts';
 import { alternativeNames, bytes, damaged, dotted, elements, names, usages } from './arbitrary.ts';
 
-const test = suite('properties of what reads and writes X.509');
+const test = suite('properties of the X.509 readers and writers');
 
 const key = makeKey('ed25519');
 const signer = localSigner(key);
@@ -84,7 +84,7 @@ const csr = await buildCsr({
   signer,
 });
 
-/** Reads bytes in every way that there is; the codes that this may throw are those of a ServiceError. */
+/** Reads bytes with every reader; all may throw only the codes of a ServiceError. */
 function readEverything(data: Buffer): void {
   const readers: readonly (() => unknown)[] = [
     () => decode(data, 'it'),
@@ -145,7 +145,7 @@ test('an element is read as it was written', () => {
   );
 });
 
-/** An element without what else the reader notes in it. */
+/** An element without the other fields of the reader. */
 function plain({ tagClass, type, constructed, value }: Element): unknown {
   const inside = typeof value === 'string' ? value : value.map(plain);
   return { tagClass, type, constructed, value: inside };
@@ -192,7 +192,7 @@ test('numbers, bits, octets and object identifiers are read as they were written
   );
 });
 
-test('an INTEGER of unsigned bytes has the least bytes and is not negative', () => {
+test('an INTEGER of unsigned bytes has the fewest bytes and is not negative', () => {
   holds(
     fc.property(bytes(24, 1), (value) => {
       const content = bytesOf(integer(value), 'integer', 'it');
@@ -208,7 +208,7 @@ function again(element: Element): Element {
   return decode(encode(element), 'it');
 }
 
-test('the members of a SET stand in the order of their DER', () => {
+test('the members of a SET are in the order of their DER', () => {
   holds(
     fc.property(fc.array(elements, { maxLength: 5 }), (members) => {
       const content = encode(set(...members));
@@ -274,7 +274,7 @@ test('any text is a name or refused with InvalidArgs', () => {
   );
 });
 
-test('PEM is read as it was written, in every coding and with every end of line', () => {
+test('PEM is read as it was written, with every encoding and every line end', () => {
   const labels = fc.constantFrom('CERTIFICATE', 'X509 CRL', 'A-B', 'PKCS #7 SIGNED DATA');
   const codings = fc.constantFrom('latin1', 'utf16le', 'UTF-16 with a mark');
   const blocks = fc.array(fc.tuple(bytes(200, 1), labels), { maxLength: 4 });
@@ -302,7 +302,7 @@ test('PEM is read as it was written, in every coding and with every end of line'
   );
 });
 
-test('PKCS#7 has the certificates that were put into it', () => {
+test('PKCS#7 contains the certificates that were encoded', () => {
   const certificates = fc.array(
     fc.array(elements, { maxLength: 3 }).map((members) => encode(sequence(...members))),
     { minLength: 1, maxLength: 5 },
@@ -333,7 +333,7 @@ test('rights and other names are read as they were written', () => {
   );
 });
 
-test('a certificate and a request say what was put into them', async () => {
+test('a certificate and a request contain the values that they were built with', async () => {
   const spki = spkiOf(key);
   const seconds = fc
     .integer({ min: -2_208_988_800, max: 253_402_300_799 })
@@ -370,7 +370,7 @@ test('a certificate and a request say what was put into them', async () => {
   );
 });
 
-test('a context tag holds what was put behind it', () => {
+test('a context tag contains the element that was encoded', () => {
   holds(
     fc.property(fc.nat({ max: 30 }), bytes(40), (number, octets) => {
       const it = again(context(number, octets));

@@ -1,4 +1,4 @@
-/** Each part of a time by itself, at both ends of what it may be. */
+/** Each part of a time individually, at both ends of its range. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { sequence, text, universal } from '../../../src/x509/der/asn1.ts';
@@ -9,7 +9,7 @@ const test = suite('times of certificates');
 const { generalizedTime, utcTime } = universal;
 const early = text(utcTime, '000101000000Z');
 
-/** The time that digits mean as the end of a life; those that begin with a year of four digits are a GeneralizedTime. */
+/** The end of validity that is encoded as these digits; those that begin with a year of four digits are a GeneralizedTime. */
 function timeOf(digits: string): Date {
   const end = text(/^\d{14}/.test(digits) ? generalizedTime : utcTime, digits);
   const { notBefore, notAfter } = decodeValidity(sequence(early, end), 'it');
@@ -17,7 +17,7 @@ function timeOf(digits: string): Date {
   return notAfter;
 }
 
-test('begin the century of two digits with 50', () => {
+test('begin the century of two-digit years with 50', () => {
   for (const [year, full] of [
     ['00', 2000],
     ['48', 2048],
@@ -30,7 +30,7 @@ test('begin the century of two digits with 50', () => {
   }
 });
 
-test('have parts within their bounds', async () => {
+test('have parts within their ranges', async () => {
   for (const [good, bad] of [
     ['240101000000Z', '240001000000Z'],
     ['241201000000Z', '241301000000Z'],
@@ -59,19 +59,19 @@ test('are west of UTC with a minus and east of it with a plus', () => {
   assert.is(timeOf('240101120000-1359').toISOString(), '2024-01-02T01:59:00.000Z');
 });
 
-test('have whole milliseconds, never later than they are written', () => {
+test('have whole milliseconds, never later than they are encoded', () => {
   assert.is(timeOf('20240101000000.9999Z').toISOString(), '2024-01-01T00:00:00.999Z');
   assert.is(timeOf('20240101000000,25Z').toISOString(), '2024-01-01T00:00:00.250Z');
 });
 
-test('stand in the order beginning, end', () => {
+test('are ordered: beginning, end', () => {
   const late = text(generalizedTime, '20500101000000Z');
   const { notBefore, notAfter } = decodeValidity(sequence(early, late), 'it');
   assert.is(notBefore.getUTCFullYear(), 2000);
   assert.is(notAfter.getUTCFullYear(), 2050);
 });
 
-test('are two', async () => {
+test('consist of exactly two times', async () => {
   assert.is(await failureOf(() => decodeValidity(sequence(early), 'it')), 'InvalidArgs');
   assert.is(await failureOf(() => decodeValidity(sequence(), 'it')), 'InvalidArgs');
   assert.is(await failureOf(() => decodeValidity(early, 'it')), 'InvalidArgs');

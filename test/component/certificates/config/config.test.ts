@@ -31,7 +31,7 @@ async function pathsOfProblems(dir: string, text: string): Promise<readonly stri
   return (await problemsOfText(form, dir, text)).map(({ path }) => path);
 }
 
-test('reports names that no certificate can have, each in its place', async ({ dir }) => {
+test('reports invalid certificate names, each with its place', async ({ dir }) => {
   const text = `certificates:
   good: { subject: 'CN=hub,O=Contoso', dns: [hub.local], ip: ['::1'], uri: ['urn:x'] }
   name: { subject: 'XX=hub' }
@@ -47,7 +47,7 @@ test('reports names that no certificate can have, each in its place', async ({ d
   ]);
 });
 
-test('says that a number among names needs quotes', async ({ dir }) => {
+test('suggests quotes for a number among names', async ({ dir }) => {
   const text = 'certificates: { hub: { dns: [10.0, true], ip: [1.10], subject: 5 } }\n';
   const failure: unknown = await load(dir, text).catch((error: unknown) => error);
   assert.instance(failure, ConfigError);
@@ -56,7 +56,7 @@ test('says that a number among names needs quotes', async ({ dir }) => {
   for (const { message } of problems) assert.match(message, /must be a text: write it in quotes$/);
 });
 
-test('takes the file that users have', async ({ dir }) => {
+test('accepts the documented file', async ({ dir }) => {
   const config = await load(
     dir,
     `homedir_path: '/var/lib/iotedge/cs'
@@ -84,7 +84,7 @@ test('has a default for everything', async ({ dir }) => {
   assert.equal(config.preloaded, {});
 });
 
-test('means by a rule that says nothing what no rule means', async ({ dir }) => {
+test('treats a rule without settings like no rule', async ({ dir }) => {
   const config = await load(dir, 'certificates: { a: {} }\n');
   const { ruleName, ...policy } = policyFor(config, 'a');
   assert.is(ruleName, 'a');
@@ -93,7 +93,7 @@ test('means by a rule that says nothing what no rule means', async ({ dir }) => 
   assert.equal(policy, plain);
 });
 
-test('takes all settings of a certificate', async ({ dir }) => {
+test('accepts all settings of a certificate', async ({ dir }) => {
   const config = await load(
     dir,
     `certificates:
@@ -159,7 +159,7 @@ const rules: readonly (readonly [
 ];
 
 for (const [setting, good, bad] of rules) {
-  test(`bounds the setting ${setting} of a rule`, async ({ dir }) => {
+  test(`limits the setting ${setting} of a rule`, async ({ dir }) => {
     const problemsOf = (value: string) =>
       pathsOfProblems(dir, `certificates: { 'a*': { ${setting}: ${value} } }\n`);
     for (const value of good) assert.equal(await problemsOf(value), [], value);
@@ -170,7 +170,7 @@ for (const [setting, good, bad] of rules) {
   });
 }
 
-test('takes a key by its id or as a reference, in rules and for issuers', async ({ dir }) => {
+test('accepts a key by its id or as a reference, in rules and for issuers', async ({ dir }) => {
   const text = `certificates: { a: { key_id: 'key://x/y' }, b: { key_id: z } }
 issuers: { ca: { key_id: 'key://k' }, plain: {} }
 `;
@@ -187,9 +187,7 @@ issuers: { ca: { key_id: 'key://k' }, plain: {} }
   assert.equal(await pathsOfProblems(dir, 'issuers: { ca: { odd: x } }\n'), ['issuers.ca.odd']);
 });
 
-test('takes files by absolute paths and certificates by ids for what is preloaded', async ({
-  dir,
-}) => {
+test('accepts files by absolute paths and certificates by ids for preloading', async ({ dir }) => {
   const problemsOf = (value: string) => pathsOfProblems(dir, `'preloaded_cert:x': ${value}\n`);
   for (const good of ['/a', "'file:///a b'", 'a', 'cert://a', "['/a', b]", '"/a\\nb"']) {
     assert.equal(await problemsOf(good), [], good);
@@ -203,7 +201,7 @@ test('takes files by absolute paths and certificates by ids for what is preloade
   assert.equal(await pathsOfProblems(dir, `'preloaded_cert:${'x'.repeat(128)}': /x\n`), []);
 });
 
-test('takes for ids what ids are, in lists too', async ({ dir }) => {
+test('validates ids, in lists too', async ({ dir }) => {
   const bad = ['a//b', 'a/', '../a', 'a/.', 'https://user:pw@host', 'a/./b', '/a'];
   for (const id of bad) {
     const error: unknown = await load(dir, `trust_bundle: ['${id}']\n`).catch((e: unknown) => e);
@@ -214,7 +212,7 @@ test('takes for ids what ids are, in lists too', async ({ dir }) => {
   assert.equal(config.trust_bundle, good);
 });
 
-test('names what is wrong, methods that it does not know among it', async ({ dir }) => {
+test('names each problem, including unknown methods', async ({ dir }) => {
   const wrong = `'preloaded_cert:a//b': '/x'
 'preloaded_cert:device-id': 'not/../a path'
 'preloaded_cer:x': '/x'
@@ -234,7 +232,7 @@ certificates:
   assert.is(second.length, 2);
 });
 
-test('prefers the exact id, then the longest glob, and keeps the own ids of the services apart', () => {
+test('prefers the exact id, then the longest glob, and separates the ids of the services', () => {
   const certificates = {
     '*': { subject: 'CN=any' },
     'hub*': { subject: 'CN=glob' },

@@ -1,4 +1,4 @@
-/** What an issued certificate has from its CA, and which CAs issue. */
+/** What an issued certificate inherits from its CA, and which CAs issue. */
 import type { KeyObject } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -23,7 +23,7 @@ import { via } from '../../../support/via.ts';
 import { makeCa, makeKey } from '../../../support/x509/openssl.ts';
 import { Rig } from '../rig.ts';
 
-const test = suite('the authority that issues');
+const test = suite('the issuing authority');
 
 const module = 'iotedge/module/web:server';
 const [rootKey, middleKey, caKey, leafKey] = Array.from({ length: 4 }, () =>
@@ -36,7 +36,7 @@ const middle = await makeCa({
   by: { certificate: root, key: rootKey },
 });
 const ca = await makeCa({ name: 'CN=ca', key: caKey, by: { certificate: middle, key: middleKey } });
-/** Within the life of the CA, which is a day of which an hour has passed, at a whole second. */
+/** Within the validity of the CA, which is a day of which an hour has passed, at a whole second. */
 const now = new Date(ca.notBefore.getTime() + 7_200_000);
 
 function request(subject = '', extensions: readonly Extension[] = []): Promise<Buffer> {
@@ -45,7 +45,7 @@ function request(subject = '', extensions: readonly Extension[] = []): Promise<B
   return buildCsr({ subject: name, spki: spkiOf(leafKey), extensions, signer });
 }
 
-/** A service with a CA of these certificates, and what it issues. */
+/** A service with a CA of these certificates, and the certificates that it issues. */
 async function authority(
   chain: readonly Certificate[],
   {
@@ -78,7 +78,7 @@ async function authority(
   return { rig, issue, [Symbol.asyncDispose]: () => rig[Symbol.asyncDispose]() };
 }
 
-test('certifies the key of the request, from five minutes ago for as long as is asked', async () => {
+test('certifies the key of the request, from five minutes ago for the requested lifetime', async () => {
   await using device = await authority([ca, middle, root]);
   const { leaf } = await device.issue('sensor', await request(), { lifetime_s: 90 });
   assert.equal(leaf.spki, spkiOf(leafKey));
@@ -89,7 +89,7 @@ test('certifies the key of the request, from five minutes ago for as long as is 
   assert.is(leaf.version, 3);
 });
 
-test('begins no life before that of the CA, and goes by the clock of the service', async () => {
+test('never begins the validity before that of the CA, and uses the clock of the service', async () => {
   await using device = await authority([ca, middle, root]);
   device.rig.now = new Date(ca.notBefore.getTime() + 1000);
   const { leaf } = await device.issue('sensor', await request(), { lifetime_s: 90 });
@@ -100,7 +100,7 @@ test('begins no life before that of the CA, and goes by the clock of the service
   assert.is(await failureOf(() => early), 'Unavailable');
 });
 
-test('gives the CA and those above it, without the root', async () => {
+test('returns the CA and those above it, without the root', async () => {
   const names = (all: readonly Certificate[]) => all.map(({ subjectText }) => subjectText);
   for (const [chain, above] of [
     [
@@ -122,7 +122,7 @@ test('gives the CA and those above it, without the root', async () => {
   assert.ok(isIssuedBy(leaf, root));
 });
 
-test('leaves out what has nothing to do with the CA', async () => {
+test('omits certificates that are unrelated to the CA', async () => {
   const spare = await makeCa({ name: 'CN=spare', key: makeKey('ed25519') });
   await using device = await authority([ca, middle, root, spare]);
   const { above } = await device.issue('sensor', await request());
@@ -132,7 +132,7 @@ test('leaves out what has nothing to do with the CA', async () => {
   );
 });
 
-test('makes other names critical where there is no subject, and only there', async () => {
+test('marks alternative names critical where there is no subject, and only there', async () => {
   await using device = await authority([ca]);
   const names = subjectAlternativeName([parseAlternativeName('dns', 'web')]);
   const critical = Buffer.from('0603551d110101ff', 'hex');
@@ -149,7 +149,7 @@ test('makes other names critical where there is no subject, and only there', asy
   assert.not.ok(leaf.der.includes(critical.subarray(0, 5)), 'no name, no extension');
 });
 
-test('gives no certificate whose signature is not that of the CA', async () => {
+test('returns no certificate whose signature is not that of the CA', async () => {
   await using device = await authority([ca]);
   device.rig.keys.signer = () => localSigner(makeKey('ed25519'));
   const wrong = request().then((csr) => device.issue('sensor', csr));
@@ -158,13 +158,13 @@ test('gives no certificate whose signature is not that of the CA', async () => {
   assert.match(failure.message, /signature by the key of device-ca does not verify/);
 });
 
-test('signs with the key that belongs to the CA, by the id that it has', async () => {
+test('signs with the key of the CA, by its id', async () => {
   await using device = await authority([ca], { keyId: 'elsewhere' });
   const { leaf } = await device.issue('sensor', await request());
   assert.ok(isIssuedBy(leaf, ca));
 });
 
-test('looks for a key again after the one that it knew was replaced', async () => {
+test('looks a key up again after the known one was replaced', async () => {
   await using device = await authority([ca], { keyId: 'first' });
   const csr = await request();
   await device.issue('sensor', csr);
@@ -174,7 +174,7 @@ test('looks for a key again after the one that it knew was replaced', async () =
   await device.issue('sensor', csr);
 });
 
-test('says that the CA has no key', async () => {
+test('reports that the CA has no key', async () => {
   await using device = await authority([ca], { key: makeKey('ed25519') });
   const failure: unknown = await request()
     .then((csr) => device.issue('sensor', csr))
@@ -183,7 +183,7 @@ test('says that the CA has no key', async () => {
   assert.is(failure.message, 'no key of the certificate "device-ca"');
 });
 
-test('asks for the key of the CA at once, though a read was told a moment ago that there is none', async () => {
+test('looks the key of the CA up at once, though a read found none a moment ago', async () => {
   await using device = await authority([ca], { key: makeKey('ed25519') });
   assert.is((await device.rig.service.get('device-ca')).key_id, '');
   device.rig.keys.add('made', caKey);
@@ -224,7 +224,7 @@ test('issues for an id by the CA that its rule names', async () => {
   });
 });
 
-test('does not count a CA that was renewed under its own name against the path length', async () => {
+test('does not count a CA that was renewed under its own name towards the path length', async () => {
   const key = makeKey('ed25519');
   const narrow = await makeCa({ name: 'CN=narrow', key: rootKey, pathLength: 1 });
   const first = await makeCa({ name: 'CN=ca', key, by: { certificate: narrow, key: rootKey } });

@@ -1,4 +1,4 @@
-/** What an id may get, each setting and its bounds by itself. */
+/** What may be issued to an id: each setting and its limits individually. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
@@ -56,7 +56,7 @@ function named(...all: readonly Named[]): Extension {
   return subjectAlternativeName(all.map(([kind, text]) => parseAlternativeName(kind, text)));
 }
 
-test('reads a lifetime in seconds, minutes, hours and days', () => {
+test('parses a lifetime in seconds, minutes, hours and days', () => {
   for (const [lifetime, seconds] of [
     ['45s', 45],
     ['45min', 2700],
@@ -68,7 +68,7 @@ test('reads a lifetime in seconds, minutes, hours and days', () => {
   }
 });
 
-test('gives 30 days where no life is configured, and modules up to a year when they ask', () => {
+test('grants 30 days where no lifetime is configured, and modules up to a year on request', () => {
   const plain = policyOf({}, 'a');
   assert.equal([plain.lifetimeS, plain.maxLifetimeS], [30 * day, 30 * day]);
   const ofModule = policyOf({}, module);
@@ -77,7 +77,7 @@ test('gives 30 days where no life is configured, and modules up to a year when t
   assert.equal([bounded.lifetimeS, bounded.maxLifetimeS], [7200, 7200]);
 });
 
-test('grants a life from one second to the longest that is allowed, and no other', async () => {
+test('grants a lifetime from one second to the longest allowed, and no other', async () => {
   const policy = policyOf({ a: { lifetime: '1h' } }, 'a');
   const csr = await request();
   const lifeOf = (lifetimeS: number | undefined) =>
@@ -86,7 +86,7 @@ test('grants a life from one second to the longest that is allowed, and no other
   for (const life of [0, 3601]) assert.is(await failureOf(() => lifeOf(life)), 'InvalidArgs');
 });
 
-test('takes the exact id, else the longest glob, else the first in the order of their letters', () => {
+test('uses the rule of the exact id, else the longest glob, else the first in alphabetical order', () => {
   const certificates: Rules = {
     'hub1?': { lifetime: '1h' },
     'hub*': { lifetime: '2h' },
@@ -115,7 +115,7 @@ test('uses a glob with the spelling of an id as that id only', () => {
   assert.is(ruleFor(configOf({ certificates: {} }), 'constructor').lifetime, undefined);
 });
 
-test('has defaults for what a rule does not say, and what it says otherwise', () => {
+test('has defaults for the settings that a rule omits', () => {
   const plain = policyOf({}, 'a');
   assert.is(plain.ruleName, undefined);
   assert.is(plain.method, 'local_ca');
@@ -144,7 +144,7 @@ test('has defaults for what a rule does not say, and what it says otherwise', ()
   assert.equal(said.keyPolicy, ['ec-p384']);
 });
 
-test('gives a module no more than leaves, whatever the configuration says, and bounds the rest', () => {
+test('issues only leaves to a module, whatever the configuration, and limits the rest', () => {
   const rule = {
     method: 'none',
     issuer: 'other-ca',
@@ -158,11 +158,11 @@ test('gives a module no more than leaves, whatever the configuration says, and b
   assert.is(policy.subject, undefined);
   assert.is(policy.names, undefined);
   assert.equal([policy.method, policy.issuer, policy.keyPolicy], ['none', 'other-ca', ['ed25519']]);
-  // an id of the services' own that is none of a module
+  // a reserved id of the services that is not one of a module
   assert.equal(policyOf({ 'iotedge/*': rule }, 'iotedge/x').profiles, ['workload-ca']);
 });
 
-test('takes an id for the common name up to 64 characters', async () => {
+test('uses an id as the common name up to 64 characters', async () => {
   const longest = 'x'.repeat(64);
   assert.is(formatName(policyOf({}, longest).subject ?? []), `CN=${longest}`);
   assert.is(await failureOf(() => policyOf({}, `${longest}x`)), 'InvalidArgs');
@@ -171,7 +171,7 @@ test('takes an id for the common name up to 64 characters', async () => {
   assert.is(formatName(policyOf(rules, `${longest}x`).subject ?? []), 'CN=short');
 });
 
-test('takes the profile that is asked for when it is allowed, else the first', async () => {
+test('uses the requested profile when it is allowed, else the first', async () => {
   const policy = policyOf({ a: { profiles: ['server', 'client'] } }, 'a');
   assert.is(resolveProfile(policy, undefined), 'server');
   assert.is(resolveProfile(policy, 'client'), 'client');
@@ -181,7 +181,7 @@ test('takes the profile that is asked for when it is allowed, else the first', a
   assert.is(resolveProfile(policyOf({}, module), undefined), 'client');
 });
 
-test('takes the issuer that is asked for unless another one is configured, else device-ca', async () => {
+test('uses the requested issuer unless another one is configured, else device-ca', async () => {
   const free = policyOf({}, 'a');
   assert.is(resolveIssuer(free, undefined), 'device-ca');
   assert.is(resolveIssuer(free, 'x'), 'x');
@@ -203,7 +203,7 @@ test('grants the key usages and purposes of the profile and no other', async () 
   };
   for (const profile of ['client', 'server'] as const) {
     assert.is(await codeFor(profile, keyUsage(['digitalSignature'])), 'no failure');
-    // a key on a curve deciphers nothing
+    // a key on a curve cannot decipher
     for (const usage of ['keyEncipherment', 'keyAgreement', 'keyCertSign', 'cRLSign'] as const) {
       const both = keyUsage(['digitalSignature', usage]);
       assert.is(await codeFor(profile, both), 'InvalidArgs', `${profile} ${usage}`);
@@ -211,7 +211,7 @@ test('grants the key usages and purposes of the profile and no other', async () 
     assert.is(await codeFor(profile, basicConstraints({ ca: false })), 'no failure');
     assert.is(await codeFor(profile, basicConstraints({ ca: true })), 'InvalidArgs');
   }
-  // the length of a path below no CA
+  // a path length without CA
   const odd = { oid: '2.5.29.19', critical: true, value: Buffer.from('3003020101', 'hex') };
   assert.is(await codeFor('client', odd), 'InvalidArgs');
   const [own, other] = [extendedKeyUsage(['clientAuth']), extendedKeyUsage(['serverAuth'])];
@@ -233,7 +233,7 @@ test('grants the key usages and purposes of the profile and no other', async () 
   }
 });
 
-test('grants a key of the kinds that are allowed', async () => {
+test('accepts a key of the allowed kinds', async () => {
   const csr = await request();
   const codeFor = (key_policy: readonly string[]) =>
     failureOf(() => {
@@ -244,7 +244,7 @@ test('grants a key of the kinds that are allowed', async () => {
   assert.is(await codeFor(['ec-p384', 'rsa-2048']), 'InvalidArgs');
 });
 
-test('writes the configured subject, however the request spells it', async () => {
+test('uses the configured subject, however the request spells it', async () => {
   const policy = policyOf({ a: { subject: 'CN=hub+serialNumber=1,O=x' } }, 'a');
   const csr = await request('serialNumber=1+CN=hub,O=x');
   const otherwise = { ...csr, subjectDer: Buffer.from('in other string types') };
@@ -255,7 +255,7 @@ test('writes the configured subject, however the request spells it', async () =>
   assert.is(formatName(written), 'serialNumber=1+CN=hub,O=x');
 });
 
-test('gives a module the subject of its request, and none only beside another name', async () => {
+test('issues the requested subject to a module, and an empty one only with another name', async () => {
   const policy = policyOf({}, module);
   const granted = { profile: 'server', lifetimeS: undefined } as const;
   const csr = await request('CN=web,O=any');
@@ -266,7 +266,7 @@ test('gives a module the subject of its request, and none only beside another na
   assert.is(await failureOf(() => grant(policy, nothing, granted)), 'InvalidArgs');
 });
 
-test('gives all configured names or those asked for among them', async () => {
+test('issues all configured names, or the requested ones among them', async () => {
   const policy = policyOf({ a: { dns: ['x', '*.y'], ip: ['10.0.0.1'], uri: ['urn:z'] } }, 'a');
   const namesFor = async (...extensions: readonly Extension[]) => {
     const csr = await request('', extensions);
@@ -289,7 +289,7 @@ test('gives all configured names or those asked for among them', async () => {
   assert.match(String(email), 'none that email addresses can have', 'no setting would allow it');
 });
 
-test('gives a module host names, addresses and the names that the cloud has for modules', async () => {
+test('issues host names, addresses and the cloud names of modules to a module', async () => {
   const policy = policyOf({}, module);
   const namesFor = async (...all: readonly Named[]) => {
     const csr = await request('CN=web', [named(...all)]);
@@ -312,7 +312,7 @@ test('gives a module host names, addresses and the names that the cloud has for 
   }
 });
 
-test('refuses an extension that it does not know, critical or not', async () => {
+test('refuses an unknown extension, critical or not', async () => {
   const policy = policyOf({}, 'a');
   for (const critical of [true, false]) {
     const odd = { oid: '2.5.29.30', critical, value: Buffer.from([5, 0]) };

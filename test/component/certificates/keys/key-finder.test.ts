@@ -1,4 +1,4 @@
-/** For how long it is believed that a key is there or not, and what is asked of the Keys service meanwhile. */
+/** For how long a found or missing key is cached, and which calls reach the Keys service meanwhile. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { KeyFinder } from '../../../../src/certificates/keys/key-finder.ts';
@@ -24,12 +24,12 @@ const certificate = await makeCa({ name: 'CN=it', key: makeKey('ed25519') });
 const other = await makeCa({ name: 'CN=other', key: makeKey('ed25519') });
 const secondMs = 1000;
 
-/** Keys in the states that a test gives them; those that match are that of `certificate`. */
+/** Keys in the states that a test defines; those that match are that of `certificate`. */
 class Keys implements Pick<SigningKeys, 'lookup'> {
   readonly asked: string[] = [];
   readonly states = new Map<string, KeyState>();
   isAway = false;
-  /** Holds every search back until it is resolved. */
+  /** Holds every search until it is resolved. */
   hold: Promise<void> | undefined;
 
   lookup(): KeyLookup {
@@ -47,7 +47,7 @@ class Keys implements Pick<SigningKeys, 'lookup'> {
     };
   }
 
-  /** What was asked since the last time. */
+  /** The calls since the last query. */
   recent(): readonly string[] {
     return this.asked.splice(0);
   }
@@ -73,7 +73,7 @@ const search = 'find, likely own';
 const sparingly = ({ finder }: Setting, of: Certificate = certificate): Promise<string> =>
   finder.findSparingly(of, 'own', 'request');
 
-test('looks for a key that is not there again after 30 seconds', async (context) => {
+test('looks a missing key up again after 30 seconds', async (context) => {
   const { keys } = context;
   assert.is(await sparingly(context), '');
   keys.states.set('k', 'matches');
@@ -85,7 +85,7 @@ test('looks for a key that is not there again after 30 seconds', async (context)
   assert.equal(keys.recent(), [search]);
 });
 
-test('asks keys that cannot be asked again after 5 seconds', async (context) => {
+test('calls keys that were unreachable again after 5 seconds', async (context) => {
   const { keys } = context;
   keys.isAway = true;
   keys.states.set('k', 'matches');
@@ -99,7 +99,7 @@ test('asks keys that cannot be asked again after 5 seconds', async (context) => 
   assert.equal(keys.recent(), [search]);
 });
 
-test('looks again at once when the clock was set back', async (context) => {
+test('looks up again at once when the clock was set back', async (context) => {
   const { keys } = context;
   assert.is(await sparingly(context), '');
   keys.states.set('k', 'matches');
@@ -108,7 +108,7 @@ test('looks again at once when the clock was set back', async (context) => {
   assert.equal(keys.recent(), [search, search]);
 });
 
-test('keeps what it found, and waits for no pause once that is forgotten', async (context) => {
+test('caches what it found, and does not wait after it is evicted', async (context) => {
   const { finder, keys } = context;
   keys.states.set('k', 'matches');
   assert.is(finder.known(certificate), '');
@@ -127,7 +127,7 @@ test('keeps what it found, and waits for no pause once that is forgotten', async
   assert.equal(keys.recent(), [search]);
 });
 
-test('looks once for all who ask at the same time, and by itself for each certificate', async (context) => {
+test('looks up once for concurrent callers, and separately for each certificate', async (context) => {
   const { finder, keys } = context;
   keys.states.set('k', 'matches');
   let release = (): void => undefined;
@@ -142,7 +142,7 @@ test('looks once for all who ask at the same time, and by itself for each certif
   assert.is(finder.known(undefined), '');
 });
 
-test('finds a key for an operation every time, and rejects when it cannot', async (context) => {
+test('looks a key up for an operation every time, and rejects on failure', async (context) => {
   const { finder, keys } = context;
   assert.is(await finder.find(certificate, 'own', via), '');
   keys.states.set('k', 'matches');
@@ -156,7 +156,7 @@ test('finds a key for an operation every time, and rejects when it cannot', asyn
 
 const plain = { id: 'own', certificate, storedKeyId: '' };
 
-test('refreshes what it found: what stands or is out of reach stays, and what is gone does not', async (context) => {
+test('refreshes the cache: confirmed and unreachable keys stay, removed ones do not', async (context) => {
   const { finder, keys } = context;
   keys.states.set('k', 'matches');
   await finder.refresh([plain], via);
@@ -178,7 +178,7 @@ test('refreshes what it found: what stands or is out of reach stays, and what is
   assert.is(finder.known(certificate), '');
 });
 
-test('asks at once after a refresh, whatever was missing before', async (context) => {
+test('looks up at once after a refresh, whatever was missing before', async (context) => {
   const { finder, keys } = context;
   assert.is(await sparingly(context), '');
   await finder.refresh([plain], via);
@@ -186,7 +186,7 @@ test('asks at once after a refresh, whatever was missing before', async (context
   assert.is(await sparingly(context), 'k');
 });
 
-test('refreshes nothing more when the keys cannot be asked, and says so until they can', async (context) => {
+test('stops the refresh when the keys are unreachable, and reports so until they are reachable', async (context) => {
   const { finder, keys } = context;
   keys.states.set('k', 'matches');
   await finder.refresh([plain], via);
@@ -203,7 +203,7 @@ test('refreshes nothing more when the keys cannot be asked, and says so until th
 
 const stored = { id: 'own', certificate, storedKeyId: 'named' };
 
-test('keeps a stored key that was never there, and replaces one that was or is another one', async (context) => {
+test('keeps a stored key id that never existed, and replaces one of a removed or different key', async (context) => {
   const { finder, keys } = context;
   const replacement = async (): Promise<string | undefined> => {
     await finder.refresh([stored], via);
@@ -229,7 +229,7 @@ test('keeps a stored key that was never there, and replaces one that was or is a
   assert.is(finder.known(certificate), '', 'what is stored is not looked for');
 });
 
-test('knows a replacement of one id and one certificate only', async ({ finder, keys }) => {
+test('applies a replacement to one id and one certificate only', async ({ finder, keys }) => {
   keys.states.set('named', 'differs');
   await finder.refresh([stored], via);
   assert.is(finder.replacementOf('own', certificate), '');

@@ -1,4 +1,4 @@
-/** What is asked of the Keys service, and what its replies mean. */
+/** The calls to the Keys service, and the interpretation of its replies. */
 import { createHash } from 'node:crypto';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -12,10 +12,10 @@ import { failureOf } from '../../../support/failure.ts';
 import { via } from '../../../support/via.ts';
 import { makeKey } from '../../../support/x509/openssl.ts';
 
-const test = suite('the keys that certificates are signed with');
+const test = suite('the signing keys of certificates');
 const [spki, other] = [spkiOf(makeKey('ec-p384')), spkiOf(makeKey('ec-p384'))];
 
-/** A bus on which the Keys service replies so. */
+/** A bus on which the Keys service replies like this. */
 function keysOf(
   halves: Readonly<Record<string, Buffer | ErrorCode>>,
   kinds: readonly string[] = [],
@@ -47,7 +47,7 @@ function keysOf(
   return { keys: new BusKeys(bus), calls, asked };
 }
 
-test('sign with the mechanism of the curve, and name the public half that is meant', async () => {
+test('sign with the mechanism of the curve, and name the expected public half', async () => {
   const { keys, calls } = keysOf({});
   const signer = keys.signer('ca', spki, via);
   assert.is(signer.algorithm, 'ecdsa-sha384');
@@ -86,7 +86,7 @@ test('are distinguished by their public halves', async () => {
   assert.is(await failureOf(lookup.stateOf('odd', spki)), 'Failed');
 });
 
-test('are found at a likely id, else among the pairs that are shown', async () => {
+test('are found at a likely id, else among the published pairs', async () => {
   const { keys, asked } = keysOf({ first: other, same: spki, '/bad': spki });
   const lookup = keys.lookup(via);
   assert.is(await lookup.find(spki, ['same']), 'same');
@@ -97,12 +97,12 @@ test('are found at a likely id, else among the pairs that are shown', async () =
   assert.equal(asked(), ['GetPublicKey absent'], 'the pairs are asked for once');
 });
 
-test('are looked for among pairs only, under ids only', async () => {
+test('are searched among pairs only, and under ids only', async () => {
   const { keys } = keysOf({ secret: spki, '/bad': spki }, ['symmetric', 'pair']);
   assert.is(await keys.lookup(via).find(spki, []), undefined);
 });
 
-test('contradict a certificate only when their public half is another one', async () => {
+test('contradict a certificate only when their public half is different', async () => {
   const { keys } = keysOf({ same: spki, another: other, away: 'Unavailable', odd: 'Failed' });
   const answers = ['same', 'another', 'absent', 'away', 'odd'].map((id) =>
     keys.contradicts(id, spki, via),
@@ -110,7 +110,7 @@ test('contradict a certificate only when their public half is another one', asyn
   assert.equal(await Promise.all(answers), [false, true, false, false, false]);
 });
 
-test('are not taken for missing when the caller leaves', async () => {
+test('are not treated as missing when the caller leaves', async () => {
   const { keys } = keysOf({ same: spki });
   const left = { ...via, signal: AbortSignal.abort() };
   assert.is(await failureOf(keys.contradicts('same', spki, left)), 'Unavailable');

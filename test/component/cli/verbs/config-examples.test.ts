@@ -20,7 +20,7 @@ const schemas: Readonly<Record<string, SettingSchema>> = {
   modules: asSettings(modulesSchema),
 };
 
-/** What a schema says about settings, as far as it is looked at here. */
+/** A schema of settings, as far as the tests read it. */
 interface SettingSchema {
   readonly properties?: Readonly<Record<string, SettingSchema>>;
   readonly patternProperties?: Readonly<Record<string, SettingSchema>>;
@@ -78,7 +78,7 @@ moby_runtime:
 `,
 };
 
-/** A schema as it stands in its file. */
+/** A schema as it is in its file. */
 function asSettings(schema: object): SettingSchema {
   return JSON.parse(JSON.stringify(schema)) as SettingSchema; // JSON schema has no other members of these names
 }
@@ -87,12 +87,12 @@ function readExample(service: string): Promise<string> {
   return readFile(join(folder, `${service}.yaml`), 'utf8');
 }
 
-/** A sentence has one blank behind its mark; a setting has none, or the indentation of its place. */
+/** Makes comments settings: a sentence has one blank after its mark; a setting has none, or its indentation. */
 function uncommented(text: string): string {
   return text.replaceAll(/^#(?! \S)/gm, '');
 }
 
-/** Checks the four files as an operator does: what is said is empty when they are good. */
+/** Checks the four files as an operator does; returns the output, empty when they are valid. */
 async function check(dir: string, texts: Readonly<Record<string, string>>): Promise<string> {
   const said: string[] = [];
   for (const [service, text] of Object.entries(texts)) {
@@ -127,7 +127,7 @@ function showDefault(nodes: readonly ConfigNode[], value: unknown): boolean {
   return !isScalar(value) || nodes.some((node) => node.kind === 'scalar' && node.value === value);
 }
 
-/** The settings of a schema that a file does not show, or shows with another value than their default. */
+/** The settings of a schema that a file omits, or has with another value than their default. */
 function omissions(schema: SettingSchema, nodes: readonly ConfigNode[], path = ''): string[] {
   const missing: string[] = [];
   const look = (name: string, inner: SettingSchema, found: readonly ConfigNode[]) => {
@@ -164,20 +164,20 @@ test.after.each(async ({ dir }) => {
   await rm(dir, { recursive: true });
 });
 
-test('are good as they are', async ({ dir }) => {
+test('are valid as they are', async ({ dir }) => {
   assert.is(await check(dir, await examples((text) => text)), '');
 });
 
-test('are good with every setting in force', async ({ dir }) => {
+test('are valid with every setting in force', async ({ dir }) => {
   assert.is(await check(dir, await examples(uncommented)), '');
 });
 
-test('are good as users have them', async ({ dir }) => {
+test('are valid as the documentation has them', async ({ dir }) => {
   assert.is(await check(dir, asUsersHaveThem), '');
 });
 
 for (const [service, schema] of Object.entries(schemas)) {
-  test(`show every setting of ${service}.yaml, with its default`, async () => {
+  test(`contain every setting of ${service}.yaml, with its default`, async () => {
     const { node } = parseYaml(uncommented(await readExample(service)), service);
     assert.equal(omissions(schema, node === undefined ? [] : [node]), []);
   });

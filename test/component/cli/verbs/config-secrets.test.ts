@@ -6,9 +6,9 @@ import * as assert from 'uvu/assert';
 import { iotedgectl } from '../../../../src/cli/iotedgectl.ts';
 import { configCheck } from '../../../../src/cli/verbs/config-check.ts';
 
-const test = suite('iotedgectl config check of secrets in the wrong place');
+const test = suite('iotedgectl config check with secrets in the wrong place');
 
-/** What the command prints for these files, for people or for programs, and its exit code. */
+/** The output of the command for these files, as text or JSON, and its exit code. */
 async function check(
   files: Readonly<Record<string, string>>,
   json = false,
@@ -51,7 +51,7 @@ const identity = (cert: string, key: string) => `provisioning:
     identity_pk: ${key}
 `;
 
-/** Files by service with a place for the secret; all of them are wrong. */
+/** Files by service with a place for the secret; all of them are invalid. */
 const templates: readonly (readonly [string, (secret: string) => string])[] = [
   ['identity', (secret) => identity("'cert://device-id'", secret)],
   ['identity', (secret) => identity(secret, "'key://device-id'")],
@@ -108,7 +108,7 @@ const templates: readonly (readonly [string, (secret: string) => string])[] = [
   ['modules', (secret) => `connect: {workload_uri: ${secret}, management_uri: ${secret}}\n`],
 ];
 
-test('repeats no secret, whichever setting, key or list it was written into', async () => {
+test('quotes no secret, whichever setting, key or list contains it', async () => {
   const services = ['keys', 'certificates', 'identity', 'modules'];
   const byService = services.map((name) => templates.filter(([service]) => service === name));
   const most = Math.max(...byService.map(({ length }) => length));
@@ -130,7 +130,7 @@ test('repeats no secret, whichever setting, key or list it was written into', as
   }
 });
 
-test('says where the key of a token belongs', async () => {
+test('reports where the key of a token belongs', async () => {
   const [uri = ''] = uris;
   for (const [service, text] of [
     ['identity', identity(`'${uri}'`, `'${uri}'`)],
@@ -145,12 +145,12 @@ test('says where the key of a token belongs', async () => {
   assert.match(said, 'preload it in certificates.yaml, write cert://<id>');
 });
 
-test('takes references with and without their scheme for the keys of certificates', async () => {
+test('accepts references with and without their scheme for the keys of certificates', async () => {
   const text = `certificates: {a: {key_id: 'key://my-key'}}\nissuers: {b: {key_id: my-key}}\n`;
   assert.is((await check({ certificates: text })).code, 0);
 });
 
-test('repeats no secret from the name of the directory', async () => {
+test('quotes no secret from the name of the directory', async () => {
   const parent = await mkdtemp(join(tmpdir(), 'iotedge-config-secrets-'));
   try {
     const dir = join(parent, 'pkcs11:token=a?pin-value=SECRET1');

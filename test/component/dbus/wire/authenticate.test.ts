@@ -10,7 +10,7 @@ import { suite } from '../../../support/timed-suite.ts';
 
 const test = suite('authentication with a bus');
 
-/** How it ends with a bus that says these things, each when it was asked, and what the bus was sent. */
+/** The outcome with a bus that sends these lines, one per request, and the bytes that the bus received. */
 async function ending(
   ...says: readonly string[]
 ): Promise<{ readonly outcome: string; readonly sent: string; readonly isClosed: boolean }> {
@@ -22,7 +22,7 @@ async function ending(
   near.on('error', () => undefined);
   const authentication = new Authentication(near, AbortSignal.timeout(10_000));
   near.on('data', (bytes: Buffer) => authentication.receive(bytes));
-  const [far] = (await deadline(10_000, accepted, 'the connection')) as [Socket]; // what a server emits
+  const [far] = (await deadline(10_000, accepted, 'the connection')) as [Socket]; // emitted by the server
   let sent = '';
   let said = 0;
   const end = once(far, 'end');
@@ -51,14 +51,14 @@ async function ending(
 const uid = Buffer.from(String(process.getuid?.())).toString('hex');
 const hello = `\0AUTH EXTERNAL ${uid}\r\nNEGOTIATE_UNIX_FD\r\n`;
 
-test('is that of the uid of the process, and over when both lines are answered', async () => {
+test('uses the uid of the process, and completes when both lines have a reply', async () => {
   for (const second of ['AGREE_UNIX_FD\r\n', 'ERROR\r\n', 'ERROR not here\r\n']) {
     const { outcome, sent, isClosed } = await ending('OK 1234\r\n', second);
     assert.equal([outcome, sent, isClosed], ['authenticated', `${hello}BEGIN\r\n`, false]);
   }
 });
 
-test('fails, and says no more, when the bus answers anything else', async () => {
+test('fails, and sends nothing more, on any other reply of the bus', async () => {
   const refusals = [
     ['REJECTED EXTERNAL\r\n'],
     ['DATA\r\n'],
@@ -85,7 +85,7 @@ test('reads a line of 16 KiB at most', async () => {
   assert.is(long.outcome, 'authenticated');
 });
 
-test('gives up at once where there is no time left', async () => {
+test('fails at once after the deadline', async () => {
   const near = createConnection(join(tmpdir(), 'iotedge-no-bus'));
   near.on('error', () => undefined);
   const { done } = new Authentication(near, AbortSignal.abort());

@@ -27,7 +27,7 @@ class Allocated implements Disposable {
     Buffer.allocUnsafe = (size) => this.#noted(this.#allocUnsafe(size));
   }
 
-  /** How many of them hold the secret now. */
+  /** The number of them that contain the secret now. */
   get holders(): number {
     return this.buffers.filter((buffer) => buffer.includes(secret)).length;
   }
@@ -43,7 +43,7 @@ class Allocated implements Disposable {
   }
 }
 
-/** A connection to a bus that sends what it is told to, and what it has received. */
+/** A connection to a fake bus, and the messages that it has received. */
 async function open(
   raw: RawBus,
   onMessage: ConnectionListener['message'] = () => undefined,
@@ -76,14 +76,14 @@ test('wipes what it received as soon as its messages are delivered', async () =>
   raw.send(sent);
   await until(10_000, 'the message', () => heard.messages === 1);
   assert.ok((during[0] ?? 0) > 0, 'it is found while it is there');
-  // the bus of the test has its own
+  // the bus of the test has one, too
   const own = allocated.buffers.filter((buffer) => buffer.length === 128 << 10);
   assert.is(own.length, 1);
   assert.not(own.some((buffer) => buffer.includes(secret)));
   await deadline(10_000, connection.close(), 'the end');
 });
 
-test('wipes what has arrived of a message when the bus is lost', async () => {
+test('wipes the received part of a message when the bus is lost', async () => {
   await using raw = await RawBus.start();
   const large = 300 << 10;
   using allocated = new Allocated();
@@ -98,7 +98,7 @@ test('wipes what has arrived of a message when the bus is lost', async () => {
   assert.ok(unfinished().every((buffer) => buffer.every((byte) => byte === 0)));
 });
 
-test('receives no more while its outbox is full, and loses nothing of what came meanwhile', async () => {
+test('stops receiving while its outbox is full, and loses nothing that arrived meanwhile', async () => {
   await using raw = await RawBus.start();
   const count = 300;
   const heard: number[] = [];

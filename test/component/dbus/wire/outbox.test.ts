@@ -16,7 +16,7 @@ import { deadline, until } from '../../../support/deadline.ts';
 
 const test = suite('Outbox');
 
-/** Two ends of a connection; what is written at the near end is noted as the very buffers. */
+/** Two ends of a connection; records the buffers that are written at the near end. */
 async function withConnection(
   body: (ends: { near: Socket; far: Socket; written: readonly Uint8Array[] }) => Promise<void>,
 ): Promise<void> {
@@ -25,7 +25,7 @@ async function withConnection(
   await once(server, 'listening');
   const accepted = once(server, 'connection');
   const near = createConnection(join(directory, 'socket'));
-  const [far] = (await deadline(10_000, accepted, 'the connection')) as [Socket]; // what the server emits
+  const [far] = (await deadline(10_000, accepted, 'the connection')) as [Socket]; // emitted by the server
   const written: Uint8Array[] = [];
   const write = near.write.bind(near);
   near.write = (bytes: Uint8Array | string, ...more: never[]) => {
@@ -49,13 +49,13 @@ function reply(bytes: Buffer): Message {
 
 const quiet: OutboxListener = { room: () => undefined, stall: () => undefined };
 
-test('wipes what it holds once the reader has taken it, and no sooner', () =>
+test('wipes its buffers once the reader has received them, and no sooner', () =>
   withConnection(async ({ near, far, written }) => {
     using outbox = new Outbox(near, defaultOutboxLimits, quiet);
     const secrets = [32, 40 << 10, 1 << 20, 32].map((size) => randomBytes(size));
     for (const secret of secrets) {
       assert.ok(outbox.add(reply(secret)) > secret.length);
-      await new Promise((resolve) => setImmediate(resolve)); // each at a time of its own
+      await new Promise((resolve) => setImmediate(resolve)); // one at a time
     }
     assert.ok(outbox.queuedBytes > 0, 'more than a socket holds');
     assert.ok(written.at(-1)?.some((byte) => byte !== 0));
@@ -92,7 +92,7 @@ test('leaves nothing in the buffer that messages share', () =>
     }
   }));
 
-test('wipes what was not written when it is disposed of', () =>
+test('wipes unsent messages when it is disposed of', () =>
   withConnection(async ({ near, written }) => {
     const outbox = new Outbox(near, defaultOutboxLimits, quiet);
     outbox.add(reply(randomBytes(4 << 20)));
@@ -105,7 +105,7 @@ test('wipes what was not written when it is disposed of', () =>
     assert.ok(last !== undefined && last.every((byte) => byte === 0));
   }));
 
-test('reports a reader that takes nothing, and one that takes again', () =>
+test('reports a reader that stops reading, and one that resumes', () =>
   withConnection(async ({ near, far }) => {
     const reports: boolean[] = [];
     const limits = { queuedBytes: 1 << 20, stallMs: 200, giveUpMs: 1_000_000 };
@@ -119,7 +119,7 @@ test('reports a reader that takes nothing, and one that takes again', () =>
     assert.equal([reports[0], reports.at(-1)], [false, true]);
   }));
 
-test('gives a reader up that takes nothing for too long, and none that takes a little', () =>
+test('gives up a reader that reads nothing for too long, and not one that reads slowly', () =>
   withConnection(async ({ near, far }) => {
     const limits = { queuedBytes: 1 << 20, stallMs: 200, giveUpMs: 2000 };
     const reports: boolean[] = [];

@@ -28,7 +28,7 @@ test('are parsed again only when the file has changed', async ({ dir, pki }) => 
   assert.is.not(await files.read(file), first);
 });
 
-test('are all read of a large bundle, and a block that is broken is named by its line', async ({
+test('are all read from a large bundle, and an invalid block is reported with its line', async ({
   dir,
   pki,
 }) => {
@@ -45,7 +45,7 @@ test('are all read of a large bundle, and a block that is broken is named by its
   assert.ok(Math.abs(Number(part) + Number(line) - 1 - begin) <= 12, `${message} ${begin}`);
 });
 
-test('are not read of what is too large, or no file', async ({ dir }) => {
+test('are not read from an oversized file, or from a directory', async ({ dir }) => {
   const files = new NamedCertificates();
   const large = join(dir, 'large');
   await writeFile(large, Buffer.alloc(1 << 20, 0x0a));

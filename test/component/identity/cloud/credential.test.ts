@@ -1,4 +1,4 @@
-/** The certificate that the device proves itself by, as it is at the time of a request. */
+/** The device certificate for mutual TLS, at the time of a request. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -47,11 +47,11 @@ test.after(async ({ dir }) => {
   await rm(dir, { recursive: true });
 });
 
-/** The device's certificate in the Certificates service, whose key was rotated when it names one. */
+/** The device certificate in the Certificates service; with a key id, its key was rotated. */
 function fromService(chain_pem: string, key_id = ''): CredentialSource {
   const GetCertificate = async () => ({ certificate: { chain_pem, key_id } });
   return {
-    // only this of its methods is used
+    // the only method in use
     certificates: { GetCertificate } as unknown as ServiceClient<typeof certificatesInterface>,
     files: new NamedCertificates(),
     dps: { certificateId: 'device-id', keyId: 'first-key' },
@@ -59,7 +59,7 @@ function fromService(chain_pem: string, key_id = ''): CredentialSource {
   };
 }
 
-test('has the key that the certificate was made for, else the configured one', async ({
+test('uses the key id that is stored with the certificate, else the configured one', async ({
   chain,
 }) => {
   const pem = encodeCertificatesPem(chain);
@@ -85,7 +85,7 @@ test('is valid to the second at both ends', async ({ chain }) => {
   );
 });
 
-test('is put in order when a file has it in another one', async ({ dir, chain }) => {
+test('is sorted when a file has it in another order', async ({ dir, chain }) => {
   const file = join(dir, 'own');
   await writeFile(file, encodeCertificatesPem(chain.toReversed()));
   const source = fromService('');

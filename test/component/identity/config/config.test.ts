@@ -22,7 +22,7 @@ async function problemsOf(dir: string, text: string): Promise<readonly string[]>
   return (await problemsOfText(form, dir, text)).map(({ path }) => path);
 }
 
-test('takes the file that users have', async ({ dir }) => {
+test('accepts the documented file', async ({ dir }) => {
   const { dps, cloud } = await load(
     dir,
     `provisioning:
@@ -44,7 +44,7 @@ test('takes the file that users have', async ({ dir }) => {
   assert.equal(cloud, { trustedCa: [], timeoutMs: 70_000, proxy: undefined });
 });
 
-test('takes a certificate in a file wherever one is named', async ({ dir }) => {
+test('accepts a certificate in a file wherever one is named', async ({ dir }) => {
   const yaml = (certificate: string, root = '/r.pem'): string => `cloud: {trusted_ca: '${root}'}
 provisioning:
   source: dps
@@ -73,7 +73,7 @@ provisioning:
   }
 });
 
-test('lets who has an identity get tokens for it, and for nothing else', async ({ dir }) => {
+test('lets the user of an identity get tokens for it, and for nothing else', async ({ dir }) => {
   const { principals, grants } = await load(
     dir,
     `principals: { app: { uid: 1001, module_id: app }, gateway: { uid: 1002 } }\n`,
@@ -92,7 +92,7 @@ test('lets who has an identity get tokens for it, and for nothing else', async (
   ]);
 });
 
-test('refuses an identity that is a pattern, and two of one user', async ({ dir }) => {
+test('refuses a pattern as an identity, and two identities of one user', async ({ dir }) => {
   const text = `principals:
   all: { uid: 1001, module_id: '*' }
   a: { uid: 1002, module_id: a }
@@ -101,13 +101,13 @@ test('refuses an identity that is a pattern, and two of one user', async ({ dir 
   assert.equal(await problemsOf(dir, text), ['principals.all.module_id', 'principals.b.uid']);
 });
 
-test('says that the key of the device is not a file', async ({ dir }) => {
+test('reports that the key of the device cannot be a file', async ({ dir }) => {
   const attestation = `{ method: x509, identity_cert: device-id, identity_pk: 'file:///key.pem' }`;
   const text = `provisioning: { source: dps, scope_id: s, attestation: ${attestation} }\n`;
   assert.equal(await problemsOf(dir, text), ['provisioning.attestation.identity_pk']);
 });
 
-test('refuses addresses of the cloud that are none', async ({ dir }) => {
+test('refuses invalid addresses of the cloud', async ({ dir }) => {
   const attestation = `{ method: x509, identity_cert: device-id, identity_pk: device-id }`;
   for (const endpoint of [
     'https://a b',
@@ -128,20 +128,20 @@ test('refuses addresses of the cloud that are none', async ({ dir }) => {
   assert.equal(await problemsOf(dir, 'cloud: { trusted_ca: ca.pem }\n'), ['cloud.trusted_ca']);
 });
 
-/** A file of a device whose `provisioning` has more members, or others. */
+/** A file of a device whose `provisioning` has more or other members. */
 function yamlOf({ more = '', rest = '' }: { more?: string; rest?: string }): string {
   const attestation = '{ method: x509, identity_cert: device-id, identity_pk: device-key }';
   return `provisioning: { source: dps, scope_id: s, attestation: ${attestation}${more} }\n${rest}`;
 }
 
-test('takes an endpoint with a slash at its end, and a registration id', async ({ dir }) => {
+test('accepts an endpoint with a trailing slash, and a registration id', async ({ dir }) => {
   const more = `, registration_id: pump-1, global_endpoint: 'https://dps.example:8443/'`;
   const { dps } = await load(dir, yamlOf({ more }));
   assert.equal([dps?.globalEndpoint, dps?.registrationId], ['https://dps.example:8443', 'pump-1']);
   assert.equal([dps?.certificateId, dps?.keyId], ['device-id', 'device-key']);
 });
 
-test('takes times, proxies and roots of the cloud within their limits', async ({ dir }) => {
+test('accepts timeouts, proxies and roots of the cloud within their limits', async ({ dir }) => {
   for (const timeout of ['1', '0.5', '600', '600.5', '2.5', '"7"']) {
     const rest = `cloud: { timeout_s: ${timeout} }\n`;
     const problems = await problemsOf(dir, yamlOf({ rest }));
@@ -184,7 +184,7 @@ test('refuses other sources, methods, users and settings', async ({ dir }) => {
   }
 });
 
-test('gives every user of a list an identity of its own, uid 0 too', async ({ dir }) => {
+test('gives every user of a list an identity, uid 0 too', async ({ dir }) => {
   const { principals } = await load(
     dir,
     `principals: { a: { uid: 0, module_id: $edgeAgent }, b: { uid: 1, module_id: '' } }\n`,

@@ -1,4 +1,4 @@
-/** Identities of modules: what is asked of the hub and of the Keys service, and what is saved of it. */
+/** Module identities: the requests to the hub and the Keys service, and the saved state. */
 import { createHmac } from 'node:crypto';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -34,7 +34,7 @@ function put({ cloud }: IdentityInProcess, module: Partial<RegisteredModule> = {
   cloud.registry.put(registrationId, { moduleId: 'mine', ...module });
 }
 
-/** What the file of a module says. */
+/** The content of the file of a module. */
 async function saved(
   { stateDir }: IdentityInProcess,
   id = 'mine',
@@ -135,7 +135,7 @@ for (const [what, status] of [
   ['given to the hub', undefined],
   ['refused by it', 500],
 ] as const) {
-  test(`have keys that are wiped here once they are ${what}`, async () => {
+  test(`have keys that are wiped in this process once they are ${what}`, async () => {
     await using device = await provisioned();
     const sent: string[] = [];
     device.cloud.interfere = (request) => {
@@ -152,7 +152,7 @@ for (const [what, status] of [
   });
 }
 
-test('have the first key wiped where there is no second', async () => {
+test('have the first key wiped when the second one fails', async () => {
   await using device = await provisioned();
   const { keys } = device;
   const call = keys.call.bind(keys);
@@ -205,7 +205,7 @@ test('sign their tokens with the primary key, which stays in the Keys service', 
   assert.is(await failureOf(device_), 'NotSupported');
 });
 
-test('that are complete are not asked for again, unless another manager is wanted', async () => {
+test('that are complete are not requested again, unless another manager is requested', async () => {
   await using device = await provisioned();
   const create = (managed_by?: string) =>
     device.call('CreateModuleIdentity', {
@@ -221,7 +221,7 @@ test('that are complete are not asked for again, unless another manager is wante
   assert.is(device.cloud.requests.length, 0);
 });
 
-test('keep their generation over an update, with other keys only when it is another', async () => {
+test('preserve their generation on an update, and get other keys only with another generation', async () => {
   await using device = await provisioned();
   await device.call('CreateModuleIdentity', mine);
   const before = onHub(device);
@@ -241,7 +241,7 @@ test('keep their generation over an update, with other keys only when it is anot
     device.cloud.requests.map(({ method }) => method),
     ['GET', 'PUT'],
   );
-  // the keys that the hub has are good until it has others
+  // the keys on the hub are valid until it has others
   assert.equal(phases, ['updating', 'updating']);
 });
 
@@ -282,7 +282,7 @@ test('are changed and deleted only in the state in which they were read', async 
   assert.not(device.shown.objects.has('mine'));
 });
 
-test('are not taken for given their keys when the hub answers with another generation', async () => {
+test('are not considered complete when the hub returns another generation', async () => {
   await using device = await provisioned();
   device.cloud.interfere = ({ headers }) =>
     headers?.['if-match'] === undefined
@@ -296,7 +296,7 @@ test('are not taken for given their keys when the hub answers with another gener
   assert.is(await failureOf(device.call('GetModuleIdentity', mine)), 'NotFound');
 });
 
-test('are not made while the device has no identity', async () => {
+test('are not created while the device has no identity', async () => {
   await using device = await IdentityInProcess.create();
   await device.start({ live: false });
   for (const method of [
@@ -313,7 +313,7 @@ test('are not made while the device has no identity', async () => {
   assert.is(device.cloud.requests.length, 0);
 });
 
-test('of one id are worked on one after the other', async () => {
+test('of one id are processed one after the other', async () => {
   await using device = await provisioned();
   await device.call('CreateModuleIdentity', mine);
   device.cloud.requests.length = 0;
@@ -327,14 +327,14 @@ test('of one id are worked on one after the other', async () => {
   };
   await Promise.all([1, 2, 3].map(() => device.call('UpdateModuleIdentity', mine)));
   assert.equal([most, device.cloud.requests.length], [1, 6]);
-  // one that fails holds up none after it
+  // one that fails does not block later ones
   let refusals = 1;
   device.cloud.interfere = () => (refusals-- > 0 ? { status: 500 } : undefined);
   const outcomes = [1, 2].map(() => failureOf(device.call('UpdateModuleIdentity', mine)));
   assert.equal(await Promise.all(outcomes), ['Unavailable', 'no failure']);
 });
 
-test('that the hub has are listed once for all who ask within five seconds', async () => {
+test('of the hub are listed once for all callers within five seconds', async () => {
   await using device = await provisioned();
   const clock = globalThis.performance.now.bind(globalThis.performance);
   let aheadMs = 0;
@@ -352,7 +352,7 @@ test('that the hub has are listed once for all who ask within five seconds', asy
     device.cloud.interfere = ({ method }) => (method === 'GET' ? { status: 500 } : undefined);
     await failureOf(device.call('UpdateModuleIdentity', { ...mine, options: { adopt: true } }));
     device.cloud.interfere = undefined;
-    // what was tried may have changed it
+    // a failed attempt may have changed it
     device.cloud.requests.length = 0;
     assert.equal([await list(), asked()], [3, 1]);
   } finally {
@@ -360,7 +360,7 @@ test('that the hub has are listed once for all who ask within five seconds', asy
   }
 });
 
-test('that other software made are listed with what they prove themselves by', async () => {
+test('of other software are listed with their authentication', async () => {
   await using device = await provisioned();
   const body = [
     { moduleId: 'a', generationId: '1', authentication: { type: 'sas' } },
@@ -395,7 +395,7 @@ test('that other software made are listed with what they prove themselves by', a
   assert.is(Buffer.from(derivation).length, 0);
 });
 
-test('are listed from what is saved without a question to the hub', async () => {
+test('are listed from the saved state without a request to the hub', async () => {
   await using device = await provisioned();
   const { identity } = await device.call('CreateModuleIdentity', mine);
   device.cloud.requests.length = 0;
@@ -404,14 +404,14 @@ test('are listed from what is saved without a question to the hub', async () => 
   assert.is(device.cloud.requests.length, 0);
 });
 
-test('whose requests failed are remembered, sixteen of them, until one succeeds', async () => {
+test('with failed requests are reported, sixteen of them, until one succeeds', async () => {
   await using device = await provisioned();
   const create = (id: string | number) =>
     device.call('CreateModuleIdentity', { module_id: `m${id}` });
   device.cloud.interfere = () => ({ status: 500 });
   for (let at = 1; at <= 16; at++) assert.is(await failureOf(create(at)), 'Unavailable');
   const named = () => String(device.shown.properties['LastError']).match(/m\d+(?=": )/g) ?? [];
-  // LastError is cut, so the first of all that are remembered says which they are
+  // LastError is truncated, so the first of all that are stored identifies them
   assert.is(named()[0], 'm1');
   assert.is(device.shown.properties['Health'], 'degraded');
   await failureOf(create(1));
@@ -439,14 +439,14 @@ test('that could not be updated are a problem until they can', async () => {
   assert.is(device.shown.properties['LastError'], '');
 });
 
-test('that a caller got wrong are no problem of the service', async () => {
+test('that fail by mistake of a caller are not a problem of the service', async () => {
   await using device = await provisioned();
   put(device, { managedBy: 'puppet' });
   assert.is(await failureOf(device.call('CreateModuleIdentity', mine)), 'AlreadyExists');
   assert.is(device.shown.properties['LastError'], '');
 });
 
-test('are saved as asked for before the hub is asked, and so resumed after the process is lost', async () => {
+test('are persisted before the request to the hub, and so resumed after a crash', async () => {
   await using device = await provisioned();
   const intents = join(device.stateDir, 'operations');
   device.cloud.interfere = () => new Promise(() => undefined);
@@ -477,7 +477,7 @@ test('are saved as asked for before the hub is asked, and so resumed after the p
   assert.is(onHub(device), undefined);
 });
 
-test('are resumed without adopt when they were asked for without', async () => {
+test('are resumed without adopt when they were requested without', async () => {
   await using device = await provisioned();
   for (const [verb, args] of [
     ['CreateModuleIdentity', { adopt: 'true' }],
@@ -502,7 +502,7 @@ test('are resumed without adopt when they were asked for without', async () => {
   );
 });
 
-test('are told of when their intents are of an unknown kind, which stay', async () => {
+test('are reported when their pending operations are of an unknown kind, which stay', async () => {
   await using device = await provisioned();
   await device.stop();
   const file = join(device.stateDir, 'operations', 'mine.json');
@@ -513,7 +513,7 @@ test('are told of when their intents are of an unknown kind, which stay', async 
   assert.match(await readFile(file, 'utf8'), 'Polish');
 });
 
-test('are refused names, kinds, usages and managers that cannot be', async () => {
+test('are refused invalid names, kinds, usages and managers', async () => {
   await using device = await provisioned();
   const codeOf = (module_id: string, options: object = {}) =>
     failureOf(device.call('CreateModuleIdentity', { module_id, options }));
@@ -532,7 +532,7 @@ test('are refused names, kinds, usages and managers that cannot be', async () =>
   assert.is(await codeOf('a', { kind: 'module', managed_by: 'x'.repeat(128) }), 'no failure');
 });
 
-test('go on when their caller leaves', async () => {
+test('continue when their caller disconnects', async () => {
   await using device = await provisioned();
   await device.call('CreateModuleIdentity', mine);
   const gone = new AbortController();

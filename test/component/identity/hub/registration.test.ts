@@ -1,4 +1,4 @@
-/** What is saved of a module's registration before each request, and what becomes of it when requests fail. */
+/** The saved state of a module's registration before each request, and after failed requests. */
 import { existsSync, readFileSync } from 'node:fs';
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -50,7 +50,7 @@ function saved(device: IdentityInProcess): string {
 const isCreation = ({ method, headers }: HttpsRequest): boolean =>
   method === 'PUT' && headers?.['if-match'] === undefined;
 
-test('is saved before each request that follows from it', async () => {
+test('is saved before each dependent request', async () => {
   await using device = await provisioned();
   const seen: string[] = [];
   device.cloud.interfere = () => void seen.push(saved(device));
@@ -88,7 +88,7 @@ for (const [status, isAsked] of [
   [500, true],
   [503, true],
 ] as const) {
-  test(`finds out what a request that failed with ${status} has made ${isAsked ? '' : 'only when it may have made it'}`, async () => {
+  test(`queries the result of a request that failed with ${status}${isAsked ? '' : ' only when it may have succeeded'}`, async () => {
     await using device = await provisioned();
     device.cloud.interfere = (request) => {
       if (!isCreation(request)) return undefined;
@@ -108,7 +108,7 @@ for (const [status, isAsked] of [
   });
 }
 
-test('leaves nothing behind when the hub had made nothing, or the module of another manager', async () => {
+test('leaves nothing behind when the hub created nothing, or has the module of another manager', async () => {
   await using device = await provisioned();
   for (const managedBy of [undefined, 'puppet']) {
     device.cloud.interfere = (request) => {
@@ -121,7 +121,7 @@ test('leaves nothing behind when the hub had made nothing, or the module of anot
   }
 });
 
-test('of which the outcome is unknown is completed when the hub can be asked again', async () => {
+test('with an unknown outcome is completed when the hub is reachable again', async () => {
   await using device = await provisioned();
   let isDown = false;
   device.cloud.interfere = (request) => {
@@ -139,7 +139,7 @@ test('of which the outcome is unknown is completed when the hub can be asked aga
   assert.is(saved(device), `complete ${onHub(device)?.generationId}`);
 });
 
-test('takes over what other software made only when it is to adopt, and never what it manages', async () => {
+test('adopts the module of other software only on request, and never what that manages', async () => {
   await using device = await provisioned();
   for (const managedBy of ['', 'iotedge', 'IotEdge', 'IOTEDGE']) {
     put(device, { managedBy });
@@ -166,7 +166,7 @@ test('takes over what other software made only when it is to adopt, and never wh
   assert.is(onHub(device)?.managedBy, 'Puppet');
 });
 
-test('lists as ours what has our generation alone', async () => {
+test('lists only modules with the saved generation as own', async () => {
   await using device = await provisioned();
   await device.call('CreateModuleIdentity', mine);
   const list = async () => {
@@ -181,7 +181,7 @@ test('lists as ours what has our generation alone', async () => {
   assert.equal([theirs?.key_id, theirs?.generation_id], ['', onHub(device)?.generationId]);
 });
 
-test('removes what is not ours on the hub from here alone', async () => {
+test('removes a module of other software from the saved state only', async () => {
   await using device = await provisioned();
   await device.call('CreateModuleIdentity', mine);
   put(device, { managedBy: 'iotedge' });
@@ -195,7 +195,7 @@ test('removes what is not ours on the hub from here alone', async () => {
   assert.is(await failureOf(device.call('DeleteModuleIdentity', adopt)), 'NotFound');
 });
 
-test('is refused at once where it cannot begin, also for who does not wait', async () => {
+test('is refused at once where it cannot begin, also for a call that does not wait', async () => {
   await using device = await provisioned();
   assert.is(await failureOf(device.call('DeleteModuleIdentity', later)), 'NotFound');
   assert.is(device.running.isBusy?.(), false);
@@ -216,7 +216,7 @@ for (const [what, damage] of [
   ['has a hub that is no name', (text: string) => text.replace('hub.example', 'hub example')],
   ['has no generation', (text: string) => text.replace('"generationId"', '"generation"')],
 ] as const) {
-  test(`is reported, kept and replaced by nothing but its deletion when its file ${what}`, async () => {
+  test(`is reported, preserved and replaced only by its deletion when its file ${what}`, async () => {
     await using device = await provisioned();
     await device.call('CreateModuleIdentity', mine);
     await device.stop();
@@ -241,7 +241,7 @@ for (const [what, damage] of [
   });
 }
 
-test('is of the hub on which the device was, and of no other', async () => {
+test('belongs to the hub on which the device was, and to no other', async () => {
   await using device = await provisioned();
   await device.call('CreateModuleIdentity', mine);
   device.cloud.hub = 'other.example';
@@ -257,7 +257,7 @@ test('is of the hub on which the device was, and of no other', async () => {
   assert.equal(onHub(device), theirs);
 });
 
-test('is removed here alone when it is of the hub on which the device was', async () => {
+test('is removed from the saved state only when it belongs to the previous hub', async () => {
   await using device = await provisioned();
   await device.call('CreateModuleIdentity', mine);
   const theirs = onHub(device);
@@ -268,7 +268,7 @@ test('is removed here alone when it is of the hub on which the device was', asyn
   assert.equal([onHub(device), saved(device), device.cloud.requests.length], [theirs, 'none', 0]);
 });
 
-test('is kept when a newer version wrote it, whatever is asked for', async () => {
+test('is preserved when a newer version wrote it, whatever the request', async () => {
   await using device = await provisioned();
   await device.call('CreateModuleIdentity', mine);
   await device.stop();

@@ -18,7 +18,7 @@ test.after.each(async ({ dir }) => {
   await rm(dir, { recursive: true });
 });
 
-/** What is said about a file that Azure's settings were copied into. */
+/** The problems of a file with settings of Azure IoT Edge. */
 async function check(dir: string, service: string, text: string): Promise<readonly string[]> {
   await writeFile(join(dir, `${service}.yaml`), text, { mode: 0o640 });
   const said: string[] = [];
@@ -55,7 +55,7 @@ const cases: readonly (readonly [string, string, string])[] = [
   ['modules', 'allow_elevated_docker_permissions: false', 'allow_elevated of modules.yaml'],
 ];
 
-test('are answered with the name of the setting here', async ({ dir }) => {
+test('are reported with the name of the setting here', async ({ dir }) => {
   for (const [service, text, expected] of cases) {
     const said = await check(dir, service, `${text}\n`);
     assert.ok(
@@ -66,7 +66,7 @@ test('are answered with the name of the setting here', async ({ dir }) => {
   }
 });
 
-test('that name files of keys and certificates are answered with what to preload', async ({
+test('that name files of keys and certificates are reported with the setting for preloading', async ({
   dir,
 }) => {
   const text = 'certificates: {device_ca_cert: /a/ca.pem, device_ca_pk: /a/ca.key}\n';
@@ -84,7 +84,7 @@ function keysOf(schema: unknown): readonly string[] {
   ]);
 }
 
-test('name settings that there are', async ({ dir }) => {
+test('name existing settings', async ({ dir }) => {
   const schemas = {
     keys: keysSchema,
     certificates: certificatesSchema,

@@ -77,13 +77,13 @@ function brief({ line, column, path, suggestion }: Problem): unknown[] {
   return [line, column, path, suggestion];
 }
 
-test('lists what a value may be, and no list of one', async ({ dir }) => {
+test('lists the allowed values, and no list of a single one', async ({ dir }) => {
   const [choice, single] = await problems(dir, 'agent: {name: a, type: x, engine: x}');
   assert.is(choice?.message, '"agent.type" must be one of "docker", "systemd"');
   assert.is(single?.message, '"agent.engine" must be "moby"');
 });
 
-test('takes a missing file, an empty one and one of comments as empty, with all defaults', async ({
+test('reads a missing file, an empty one and one of comments as empty, with all defaults', async ({
   dir,
 }) => {
   const expected = {
@@ -99,7 +99,7 @@ test('takes a missing file, an empty one and one of comments as empty, with all 
   }
 });
 
-test('freezes the result through and through', async ({ dir }) => {
+test('freezes the result deeply', async ({ dir }) => {
   const config = await load(dir);
   assert.ok(Object.isFrozen(config));
   assert.ok(Object.isFrozen(config.authorization.acl));
@@ -122,7 +122,7 @@ test('merges maps of drop-ins in the order of their names and replaces everythin
   assert.is(config['preloaded_key:k'], 'a');
 });
 
-test('names the place and the nearest key of every unknown key, all at once', async ({ dir }) => {
+test('reports the place and the nearest key of every unknown key, all at once', async ({ dir }) => {
   const found = await problems(
     dir,
     "log_level: info\n'preloded_key:x': a\nagent:\n  nme: a\n  name: b\n  type: dcker\nidle_exits: 1\n",
@@ -141,7 +141,7 @@ test('suggests nothing when nothing is near', async ({ dir }) => {
   assert.is(problem?.suggestion, undefined);
 });
 
-test('finds keys in maps whose keys are free', async ({ dir }) => {
+test('finds unknown keys in maps with arbitrary keys', async ({ dir }) => {
   const found = await problems(dir, "certificates:\n  'a*':\n    metod: est\n");
   assert.equal(found.map(brief), [[3, 5, 'certificates.a*.metod', 'method']]);
 });
@@ -157,7 +157,7 @@ test('reports a value of the wrong type, a missing key and an empty value once e
   ]);
 });
 
-test('needs a user or a group in a rule', async ({ dir }) => {
+test('requires a user or a group in a rule', async ({ dir }) => {
   const found = await problems(dir, 'authorization: {acl: [{actions: ["*"]}]}\n');
   assert.equal(found.map(brief), [[1, 23, 'authorization.acl[0]', undefined]]);
 });
@@ -170,7 +170,7 @@ test('names the drop-in that a wrong value came from', async ({ dir }) => {
   assert.equal(problem && brief(problem), [2, 12, 'log_level', undefined]);
 });
 
-test('refuses what makes a file mean something else than it seems to', async ({ dir }) => {
+test('refuses misleading constructs of YAML', async ({ dir }) => {
   const lines: readonly (readonly [string, number, number])[] = [
     ['log_level: info\nlog_level: warn\n', 2, 1],
     ['agent: &a {name: x}\ncertificates: {b: {<<: *a}}\n', 2, 20],
@@ -201,7 +201,7 @@ test('accepts aliases but not a bomb of them', async ({ dir }) => {
   assert.is(found.length, 1);
 });
 
-test('never echoes a value', async ({ dir }) => {
+test('never quotes a value', async ({ dir }) => {
   const found = await problems(
     dir,
     "'preloaded_key:a': [s3cret]\nagent: s3cret\nlog_level: s3cret\n",
@@ -210,7 +210,7 @@ test('never echoes a value', async ({ dir }) => {
   assert.not.match(JSON.stringify(found), 's3cret');
 });
 
-test('takes __proto__ as a key like any other', async ({ dir }) => {
+test('treats __proto__ as an ordinary key', async ({ dir }) => {
   const found = await problems(dir, '__proto__: {name: x}\n');
   assert.equal(found.map(brief), [[1, 1, '__proto__', undefined]]);
 });
@@ -222,7 +222,7 @@ test('reports a file that is a directory, not UTF-8 or too deep', async ({ dir }
   assert.is(found.length, 3);
 });
 
-test('places what parse reports and what it throws', async ({ dir }) => {
+test('locates the problems that parse reports and those that it throws', async ({ dir }) => {
   await writeFile(join(dir, 'keys.yaml'), 'agent:\n  name: x\n');
   const error: unknown = await load(dir, (_, context) => {
     context.report(['agent', 'name'], 'is taken');
@@ -242,7 +242,7 @@ test('places what parse reports and what it throws', async ({ dir }) => {
   );
 });
 
-test('tells which files there are and who can read them', async ({ dir }) => {
+test('returns the existing files and their permissions', async ({ dir }) => {
   await writeFile(join(dir, 'keys.yaml'), 'trusted: a\n');
   await mkdir(join(dir, 'keys.d'));
   const dropIn = join(dir, 'keys.d/a.yaml');
@@ -260,7 +260,7 @@ test('tells which files there are and who can read them', async ({ dir }) => {
   assert.is(seen?.sources[1]?.mode, 0o640);
 });
 
-test('reports texts in the file they stand in, keys and what others override too', async ({
+test('reports texts with the file that contains them, including keys and overridden texts', async ({
   dir,
 }) => {
   await writeFile(join(dir, 'keys.yaml'), 'log_level: info\ntrusted: [a, bad]\n');
@@ -281,7 +281,7 @@ test('reports texts in the file they stand in, keys and what others override too
   );
 });
 
-test('is in files: nothing else is waited for, or taken for a file that is not there', async ({
+test('reads regular files only: it does not block on others, or treat them as missing', async ({
   dir,
 }) => {
   const file = join(dir, 'keys.yaml');
@@ -293,7 +293,7 @@ test('is in files: nothing else is waited for, or taken for a file that is not t
   try {
     assert.equal(await deadline(10_000, found(), 'an answer'), ['cannot be read: it is no file']);
   } finally {
-    closeSync(openSync(file, 'r+')); // a reader that waits for a writer would keep this process
+    closeSync(openSync(file, 'r+')); // a reader that waits for a writer would block this process
   }
   await rm(file);
   await symlink(join(dir, 'elsewhere'), file);
@@ -303,13 +303,15 @@ test('is in files: nothing else is waited for, or taken for a file that is not t
   await symlink('elsewhere', join(dir, 'keys.d/a.yaml'));
   assert.equal(await found(), ['cannot be read: it is a symbolic link to nothing']);
   await rm(join(dir, 'keys.d/a.yaml'));
-  // this is how a drop-in is switched off
+  // the documented way to disable a drop-in
   await symlink('/dev/null', join(dir, 'keys.d/a.yaml'));
   assert.equal(await found(), []);
   assert.is((await load(dir)).log_level, 'info');
 });
 
-test('has limits for what all services have, at which values are still good', async ({ dir }) => {
+test('has limits for the settings of all services, at which values are still valid', async ({
+  dir,
+}) => {
   const wrong = [
     'idle_exit_s: -0.1',
     'idle_exit_s: 86400.5',
@@ -353,7 +355,7 @@ test('has limits for what all services have, at which values are still good', as
   }
 });
 
-test('takes as drop-ins what ends in .yaml and is not hidden', async ({ dir }) => {
+test('reads drop-ins that end in .yaml and are not hidden', async ({ dir }) => {
   await mkdir(join(dir, 'keys.d'));
   for (const name of ['.a.yaml', 'a.yml', 'a.yaml~', 'a.conf', 'yaml']) {
     await writeFile(join(dir, 'keys.d', name), 'nonsense: 1\n');
@@ -371,9 +373,7 @@ test('takes as drop-ins what ends in .yaml and is not hidden', async ({ dir }) =
   assert.is((await load(dir))['trusted'], '9');
 });
 
-test('merges maps within maps, and forgets nothing that a later file does not name', async ({
-  dir,
-}) => {
+test('merges maps within maps, and preserves what a later file does not name', async ({ dir }) => {
   const text = 'authorization: {backend: acl, cache_s: 5}\ncertificates: {a: {method: x}, b: {}}\n';
   await writeFile(join(dir, 'keys.yaml'), text);
   await mkdir(join(dir, 'keys.d'));
@@ -387,7 +387,9 @@ test('merges maps within maps, and forgets nothing that a later file does not na
   assert.equal(config['certificates'], methods);
 });
 
-test('refuses a file that is larger than 4 MiB, and none that is as large', async ({ dir }) => {
+test('refuses a file that is larger than 4 MiB, and accepts one of exactly 4 MiB', async ({
+  dir,
+}) => {
   const text = 'trusted: a\n';
   const most = 4 << 20;
   await writeFile(join(dir, 'keys.yaml'), `${text}#${'x'.repeat(most - text.length - 1)}`);
@@ -396,9 +398,7 @@ test('refuses a file that is larger than 4 MiB, and none that is as large', asyn
   assert.is(problem?.message, 'cannot be read: the file is too large');
 });
 
-test('refuses files that everybody can write, and reads those that everybody can read', async ({
-  dir,
-}) => {
+test('refuses world-writable files, and reads world-readable ones', async ({ dir }) => {
   const file = join(dir, 'keys.yaml');
   await writeFile(file, 'trusted: a\n');
   await chmod(file, 0o664);

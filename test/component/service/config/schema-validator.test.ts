@@ -24,19 +24,19 @@ const one: Schema = {
 const other: Schema = { $id: 'https://example.invalid/other.schema.json', type: 'string' };
 
 async function generated(schemas: readonly Schema[]): Promise<(schema: Schema) => Validate> {
-  // Inside the project, so that what the text requires is found.
+  // inside the project, so that the imports of the text resolve
   const dir = await mkdtemp(join(import.meta.dirname, '../../../../validators-'));
   try {
     await writeFile(join(dir, 'validators.cjs'), standaloneValidators(schemas));
     const module: unknown = createRequire(import.meta.url)(join(dir, 'validators.cjs'));
-    // The generated text promises this shape; the tests below find out.
+    // the generated text promises this shape; the tests below verify it
     return (module as { compile: (schema: Schema) => Validate }).compile;
   } finally {
     await rm(dir, { recursive: true });
   }
 }
 
-test('find the same when generated as when compiled, and fill in the same defaults', async () => {
+test('report the same when generated as when compiled, and fill in the same defaults', async () => {
   const compiled = await generated([one, other]);
   const values = [{}, { lst: 1, list: ['a', 2] }, { 'key:a': 1, log_level: 'x' }, [], 'text', null];
   for (const schema of [one, other]) {
@@ -48,7 +48,7 @@ test('find the same when generated as when compiled, and fill in the same defaul
   }
 });
 
-test('say so when none was generated for a schema', async () => {
+test('fail when none was generated for a schema', async () => {
   const compiled = await generated([one]);
   assert.throws(() => compiled(other), /other\.schema/);
 });

@@ -18,7 +18,7 @@ function collecting(level: 'info' | 'debug' = 'info'): { log: ServiceLog; record
   return { log, records };
 }
 
-test('keeps records until winston is there, then writes them in order', async () => {
+test('buffers records until winston is loaded, then writes them in order', async () => {
   const { log, records } = collecting();
   log.info('first', { a: 1 });
   assert.is(records.length, 0);
@@ -36,14 +36,14 @@ test('keeps records until winston is there, then writes them in order', async ()
   );
 });
 
-test('writes what it kept when winston never came', async () => {
+test('writes the buffered records when winston never loads', async () => {
   const { log, records } = collecting();
   for (let count = 0; count < 1500; count++) log.info('busy');
   await log[Symbol.asyncDispose]();
   assert.is(records.length, 1001);
 });
 
-test('follows changes of the level at once', async () => {
+test('applies changes of the level at once', async () => {
   const { log, records } = collecting();
   log.debug('hidden');
   log.level = 'debug';
@@ -58,7 +58,7 @@ test('follows changes of the level at once', async () => {
   assert.is(log.level, 'err');
 });
 
-test('says InvalidArgs for a level or a target that it does not know', () => {
+test('throws InvalidArgs for an unknown level or target', () => {
   const { log } = collecting();
   assert.is(
     codeOf(() => (log.level = 'loud')),
@@ -71,7 +71,7 @@ test('says InvalidArgs for a level or a target that it does not know', () => {
   assert.is(log.target, 'console');
 });
 
-test('knows the levels of the configuration', () => {
+test('accepts the levels of the configuration', () => {
   assert.equal((['error', 'warn', 'info', 'debug'] as const).map(priorityOf), [
     'err',
     'warning',
@@ -80,7 +80,7 @@ test('knows the levels of the configuration', () => {
   ]);
 });
 
-test('writes a line that a person can read and a journal that a program can', () => {
+test('writes a readable line, and structured fields to the journal', () => {
   const fields = { certificateId: 'device-id', reason: 'it is late', tries: 3, left: undefined };
   const record: LogRecord = { priority: 'info', message: 'renewal postponed', fields };
   const line = 'renewal postponed certificateId=device-id reason="it is late" tries=3';
@@ -96,7 +96,7 @@ test('writes a line that a person can read and a journal that a program can', ()
   ]);
 });
 
-test('keeps a record on one line whatever its values hold', () => {
+test('writes a record on one line whatever its values contain', () => {
   const line = toLine({
     priority: 'info',
     message: 'a\nb',
@@ -105,7 +105,7 @@ test('keeps a record on one line whatever its values hold', () => {
   assert.is(line, 'a b x="c\\n<3>d" y=e,f');
 });
 
-test('shows no PIN, token or private key that came into it by mistake', () => {
+test('redacts PINs, tokens and private keys that were logged by mistake', () => {
   const values = [
     'pkcs11:token=a?pin-value=s3cret',
     'HostName=h;SharedAccessKey=s3cret',
@@ -123,7 +123,7 @@ test('shows no PIN, token or private key that came into it by mistake', () => {
   }
 });
 
-/** What a program prints on standard error that has the sinks of a log. */
+/** The standard error of a program that uses the sinks of a log. */
 function stderrOf(program: string): string {
   const module = JSON.stringify(
     join(import.meta.dirname, '../../../../src/service/log/journal.js'),
@@ -140,14 +140,14 @@ test('writes lines to standard error that begin with their priority', () => {
   assert.is(stderrOf(records.join('')), '<0>a b=1\n<3>a b=1\n<7>a b=1\n');
 });
 
-test('falls back to standard error when the journal does not take a record, and only then', () => {
+test('falls back to standard error when the journal does not accept a record, and only then', () => {
   const record = "{ priority: 'debug', message: 'seen on standard error', fields: {} }";
   const log = (isTaken: boolean) => stderrOf(`journalSink(() => ${isTaken}, 'x')(${record})`);
   assert.is(log(false), '<7>seen on standard error\n');
   assert.is(log(true), '');
 });
 
-test('gives the journal the fields of a record', () => {
+test('sends the fields of a record to the journal', () => {
   const sent: (readonly (readonly [string, string])[])[] = [];
   const sink = journalSink((fields) => sent.push([...fields]) > 0, 'iotedge-test');
   const record: LogRecord = { priority: 'warning', message: 'a', fields: { requestId: 'r' } };
@@ -156,7 +156,7 @@ test('gives the journal the fields of a record', () => {
   assert.equal(sent[0]?.at(-1), ['IOTEDGE_REQUEST_ID', 'r']);
 });
 
-test('says how many records it dropped, before those that it kept', async () => {
+test('reports the number of dropped records, before the buffered ones', async () => {
   const { log, records } = collecting();
   for (let count = 0; count < 1007; count++) log.info('busy');
   log.flush();
@@ -191,7 +191,7 @@ test('writes records to the target that is set when they are written', async () 
   assert.equal(written.slice(2), ['console three']);
 });
 
-test('writes what is as important as its level or more', () => {
+test('writes records of its level and more important ones', () => {
   const all = ['error', 'warn', 'info', 'debug'] as const;
   for (const [level, expected] of [
     ['err', 1],
@@ -214,7 +214,7 @@ test('writes what is as important as its level or more', () => {
   }
 });
 
-test('cuts a value that is longer than 4096 characters, and names of fields at 64', () => {
+test('truncates a value that is longer than 4096 characters, and names of fields at 64', () => {
   const record = (length: number): LogRecord => {
     return {
       priority: 'info',
@@ -229,7 +229,7 @@ test('cuts a value that is longer than 4096 characters, and names of fields at 6
   assert.is(field(1)?.[0].slice(0, 10), 'IOTEDGE_BC');
 });
 
-test('quotes in a line what is empty or could be taken for more than a value', () => {
+test('quotes empty values in a line, and ambiguous ones', () => {
   const fields = {
     a: '',
     b: 'x=y',
@@ -246,7 +246,7 @@ test('quotes in a line what is empty or could be taken for more than a value', (
   assert.is(line, expected);
 });
 
-test('takes only the stream that systemd made for the journal', () => {
+test('recognizes only the journal stream of systemd', () => {
   const { dev, ino } = fstatSync(2);
   assert.ok(isJournalStream(`${dev}:${ino}`));
   assert.not.ok(isJournalStream(`${dev}:${ino + 1}`));

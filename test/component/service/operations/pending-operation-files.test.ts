@@ -15,7 +15,7 @@ test.after.each(async ({ dir }) => {
   await rm(join(dir, '..'), { recursive: true });
 });
 
-/** A log that notes what is an error. */
+/** A log that records the errors. */
 function logOf() {
   const errors: (readonly [string, Fields | undefined])[] = [];
   const none = (): void => undefined;
@@ -23,7 +23,7 @@ function logOf() {
   return { errors, log: { error, warn: none, info: none, debug: none } };
 }
 
-test('are read as they were saved, whatever the id, and gone when deleted', async ({ dir }) => {
+test('are read as they were saved, whatever the id, and removed when deleted', async ({ dir }) => {
   const { log, errors } = logOf();
   const files = new PendingOperationFiles(dir);
   assert.equal(await files.readAll(log), []);
@@ -48,7 +48,7 @@ test('are read as they were saved, whatever the id, and gone when deleted', asyn
   assert.equal([files.problems, errors], [[], []]);
 });
 
-test('that cannot be read are told and left alone, until their operation is saved or ends', async ({
+test('that are unreadable are reported and preserved, until their operation is saved or ends', async ({
   dir,
 }) => {
   const { log, errors } = logOf();
@@ -83,11 +83,11 @@ test('that cannot be read are told and left alone, until their operation is save
   assert.is(files.problems.length, 2);
   assert.match(files.problems[0] ?? '', 'c.json');
   await files.save({ id: 'd', verb: 'Grow', args: {} }).catch(() => undefined);
-  // what a newer version wrote is not replaced
+  // the file of a newer version is not replaced
   assert.is(await readFile(join(dir, 'd.json'), 'utf8'), contents['d.json']);
 });
 
-test('that free space are written in need, and others are not', async ({ dir }) => {
+test('that free space are written into the reserve, and others are not', async ({ dir }) => {
   const written: (readonly [string, string])[] = [];
   const disk = {
     write: async (path: string, content: Uint8Array | string) => {

@@ -1,4 +1,4 @@
-/** In which order state files are written, flushed and renamed: what a power failure would show, seen in the calls. */
+/** The order in which state files are written, flushed and renamed, observed in the calls: what a power failure would leave. */
 import { constants } from 'node:fs';
 import fs, { mkdtemp, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
@@ -24,7 +24,7 @@ const paths = new WeakMap<object, string>();
 const nameOf = (path: unknown): string =>
   basename(String(path)).replace(/^\..*\.[0-9a-f]{12}\.tmp$/, 'temporary');
 
-/** What is called is done as well, and noted. */
+/** Calls are recorded and executed. */
 test.before(async () => {
   const handle = await open('/dev/null');
   const prototype: unknown = Object.getPrototypeOf(handle);
@@ -92,9 +92,7 @@ test('flush the file before it is renamed, and the directory after that', async 
   assert.equal(calls, written('a', dir));
 });
 
-test('flush the directory that something was removed from, and none for nothing', async ({
-  dir,
-}) => {
+test('flush the directory after a removal, and none without a removal', async ({ dir }) => {
   await writeFile(join(dir, 'a'), 'x');
   await deleteStateFile(join(dir, 'a'));
   assert.equal(calls, ['unlink a', `flush ${basename(dir)}`]);
@@ -112,7 +110,7 @@ test('overwrite and flush a key before it is removed', async ({ dir }) => {
   assert.equal(await readdir(dir), []);
 });
 
-test('overwrite a key only when the one that replaces it is in its place', async ({ dir }) => {
+test('overwrite a key only after its replacement was renamed', async ({ dir }) => {
   const path = join(dir, 'a');
   await writeFile(path, 'secret');
   await using reader = await open(path);
@@ -126,7 +124,7 @@ test('overwrite a key only when the one that replaces it is in its place', async
   assert.equal(calls, written('b', dir));
 });
 
-test('overwrite what interrupted writes left, which may have been a key', async ({ dir }) => {
+test('overwrite the remains of interrupted writes, which may have been a key', async ({ dir }) => {
   const path = join(dir, '.a.key.0123456789ab.tmp');
   await writeFile(path, 'secret');
   await using reader = await open(path, constants.O_RDONLY);
@@ -135,7 +133,7 @@ test('overwrite what interrupted writes left, which may have been a key', async 
   assert.ok((await reader.readFile()).equals(Buffer.alloc(6)));
 });
 
-test('flush the directories around a new one, up to the one that was there', async ({ dir }) => {
+test('flush the directories around a new one, up to the one that existed', async ({ dir }) => {
   await makeStateDirectory(join(dir, 'a/b/c'));
   assert.equal(calls, ['flush b', 'flush a', `flush ${basename(dir)}`]);
   calls = [];

@@ -36,7 +36,7 @@ function parseCounter(value: unknown, id: string): Counter {
   return { count };
 }
 
-/** Counters, each of which says whose it is; its ids have no slash. */
+/** Counters, each of which contains its id; the ids have no slash. */
 const counters = jsonRecords<string, Counter>({
   parseId: parseModuleId,
   parse: parseCounter,
@@ -59,7 +59,7 @@ test.after.each(async ({ dir }) => {
   await rm(dir, { recursive: true, force: true });
 });
 
-test('hold in memory what is in their files, whose names lead back to the ids', async ({ dir }) => {
+test('cache the content of their files, whose names decode to the ids', async ({ dir }) => {
   const path = join(dir, 'counters');
   const form = jsonRecords<string, Counter>({
     parseId: parseModuleId,
@@ -82,7 +82,7 @@ test('hold in memory what is in their files, whose names lead back to the ids', 
   assert.equal([again.ids(), again.get('$a:b'), await readdir(path)], [[], undefined, []]);
 });
 
-test('name the damage of a file, and leave it alone', async ({ dir }) => {
+test('name the damage of a file, and preserve it', async ({ dir }) => {
   const wrong: Readonly<Record<string, readonly [string, RegExp]>> = {
     another: [text('good'), /it is of another/],
     empty: ['', /it is empty/],
@@ -109,7 +109,7 @@ test('name the damage of a file, and leave it alone', async ({ dir }) => {
   assert.equal([records.damage('absent'), records.failure], [undefined, undefined]);
 });
 
-test('may lack the version only where their first form had none', async ({ dir }) => {
+test('may lack the version only where their first format had none', async ({ dir }) => {
   for (const [id, version] of Object.entries({ none: undefined, old: 0, newer: 2 })) {
     await writeFile(join(dir, `${id}.json`), text(id, { version }));
   }
@@ -119,7 +119,7 @@ test('may lack the version only where their first form had none', async ({ dir }
   assert.is(records.values().length, 2);
 });
 
-test('ignore other files, and remove what interrupted writes left', async ({ dir }) => {
+test('ignore other files, and remove the remains of interrupted writes', async ({ dir }) => {
   const others = ['.reserve-0', 'a+b.json', 'a.txt', 'x.json.bak'];
   for (const name of [...others, '.x.json.0123456789ab.tmp']) {
     await writeFile(join(dir, name), text('x'));
@@ -129,7 +129,7 @@ test('ignore other files, and remove what interrupted writes left', async ({ dir
   assert.equal((await readdir(dir)).toSorted(), others);
 });
 
-test('of a newer version are replaced and deleted only by a caller who means it', async ({
+test('of a newer version are replaced and deleted only by a caller that requests it', async ({
   dir,
 }) => {
   const path = join(dir, 'a.json');
@@ -157,7 +157,7 @@ test('that are damaged are replaced and deleted', async ({ dir }) => {
   assert.equal([records.damaged.size, records.ids()], [0, ['a']]);
 });
 
-test('that were unusable are read again when asked to, others are not', async ({ dir }) => {
+test('that were unusable are read again on request, others are not', async ({ dir }) => {
   const paths = ['a', 'b', 'damaged'].map((id) => join(dir, `${id}.json`));
   for (const path of paths) await writeFile(path, text('x', { version: 2 }));
   await writeFile(join(dir, 'damaged.json'), '');
@@ -175,7 +175,7 @@ test('that were unusable are read again when asked to, others are not', async ({
   assert.equal(records.ids().toSorted(), ['a', 'damaged', 'good']);
 });
 
-test('go into reserved space when that is asked for', async ({ dir }) => {
+test('are written into reserved space on request', async ({ dir }) => {
   const written: (readonly [string, string])[] = [];
   const reserve = {
     write: async (path: string, content: string) => void written.push([path, content]),
@@ -210,7 +210,7 @@ test('that are keys are overwritten when they are replaced, deleted or read', as
   assert.equal(records.ids(), []);
 });
 
-test('that are keys are not replaced by what cannot be read', async ({ dir }) => {
+test('that are keys are not replaced by unreadable content', async ({ dir }) => {
   const parse = (content: Buffer): string => {
     if (content.includes('?')) throw new DamagedFile('', 'it is in doubt');
     return content.toString('latin1');
@@ -224,14 +224,14 @@ test('that are keys are not replaced by what cannot be read', async ({ dir }) =>
   );
 });
 
-test('are no longer in memory when they are closed', async ({ dir }) => {
+test('are removed from memory when they are closed', async ({ dir }) => {
   const records = await RecordDirectory.open(dir, counters);
   await records.put('a', { count: 1 });
   records[Symbol.dispose]();
   assert.equal([records.ids(), await readdir(dir)], [[], ['a.json']]);
 });
 
-test('are followed through no link', async ({ dir }) => {
+test('are not read through links', async ({ dir }) => {
   await writeFile(join(dir, 'target'), text('a'));
   await symlink(join(dir, 'target'), join(dir, 'a.json'));
   const records = await RecordDirectory.open(dir, counters);
@@ -239,7 +239,7 @@ test('are followed through no link', async ({ dir }) => {
 });
 
 if (process.geteuid?.() === 0) {
-  test('are all damaged in the directory of another user, until that is put right', async ({
+  test('are all damaged in the directory of another user, until that is repaired', async ({
     dir,
   }) => {
     const path = join(dir, 'theirs');

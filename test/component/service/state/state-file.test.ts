@@ -79,7 +79,9 @@ test('are not followed when they are symbolic links', async ({ dir }) => {
   assert.is(await readFile(join(dir, 'target'), 'utf8'), 'x');
 });
 
-test('are damaged when empty, not JSON or refused by the parser, and stay', async ({ dir }) => {
+test('are damaged when empty, not JSON or refused by the parser, and are preserved', async ({
+  dir,
+}) => {
   const path = join(dir, 'a.json');
   const refuse = (): never => {
     throw new Error('no version');
@@ -98,13 +100,13 @@ test('are damaged when empty, not JSON or refused by the parser, and stay', asyn
   assert.is(await readStateJson(join(dir, 'absent'), String), undefined);
 });
 
-test('never show their content when they are damaged', async ({ dir }) => {
+test('never expose their content when they are damaged', async ({ dir }) => {
   const path = join(dir, 'a.json');
   await writeFile(path, 's3cret');
   assert.not.match(String(await failure(readStateJson(path, String))), 's3cret');
 });
 
-test('are deleted once and for all, and again without failure', async ({ dir }) => {
+test('can be deleted once more without a failure', async ({ dir }) => {
   const path = join(dir, 'a');
   for (const remove of [deleteStateFile, destroyStateFile]) {
     await writeStateFile(path, 'x');
@@ -114,7 +116,7 @@ test('are deleted once and for all, and again without failure', async ({ dir }) 
   }
 });
 
-test('leave no remains of writes that were interrupted', async ({ dir }) => {
+test('leave no remains of interrupted writes', async ({ dir }) => {
   await writeFile(join(dir, '.a.json.0123456789ab.tmp'), 'half');
   await writeFile(join(dir, 'a.json'), 'whole');
   await removeLeftovers(dir);
@@ -122,7 +124,7 @@ test('leave no remains of writes that were interrupted', async ({ dir }) => {
   assert.equal(await readdir(dir), ['a.json']);
 });
 
-test('are written whole while others look for remains', async ({ dir }) => {
+test('are written whole while other processes remove remains', async ({ dir }) => {
   const path = join(dir, 'a');
   for (let round = 0; round < 20; round++) {
     const content = Buffer.alloc(256 << 10, round + 1);
@@ -137,7 +139,7 @@ test('are written whole while others look for remains', async ({ dir }) => {
   assert.equal(await readdir(dir), ['a']);
 });
 
-test('lie in a directory that only their owner can enter', async ({ dir }) => {
+test('are in a directory that only their owner can enter', async ({ dir }) => {
   const path = join(dir, 'a/b');
   await makeStateDirectory(path);
   await chmod(path, 0o755);
@@ -145,7 +147,7 @@ test('lie in a directory that only their owner can enter', async ({ dir }) => {
   assert.is((await stat(path)).mode & 0o777, 0o700);
 });
 
-test('have names that are one segment, never hidden, and lead back to the id', () => {
+test('have names that are one segment, never hidden, and decode to the id', () => {
   const long = '$'.repeat(128);
   for (const id of ['device-id', 'iotedge/module/$edgeAgent', 'a:b@2', 'a/b_c.d', long]) {
     const name = fileNameOf(id, '.json');
@@ -159,7 +161,7 @@ test('have names that are one segment, never hidden, and lead back to the id', (
   }
 });
 
-test('have names that only their id has', () => {
+test('have unique names', () => {
   const ids = fc
     .string({ unit: fc.constantFrom(...Array.from('aZ0._$/:@-')), minLength: 1, maxLength: 8 })
     .filter(isId);
@@ -172,7 +174,7 @@ test('have names that only their id has', () => {
   holds(property, 500);
 });
 
-/** What a newer version of the program wrote, in the forms that files have. */
+/** The files of a newer version of the program, in each format. */
 const newer: readonly (readonly [string, string])[] = [
   ['a.json', '{"version":2}'],
   ['a.json', '{"version":1.5,"x":1}\n'],
@@ -206,7 +208,9 @@ test('of a newer version are neither replaced, removed nor destroyed', async ({ 
   }
 });
 
-test('of this version, of none and damaged ones may be replaced and removed', async ({ dir }) => {
+test('of this version, without a version and damaged ones may be replaced and removed', async ({
+  dir,
+}) => {
   const path = join(dir, 'a.json');
   for (const text of ['{"version":1}', '{}', '', '{', 'null', '[2]', '{"version":"2"}']) {
     await writeFile(path, text);
@@ -218,7 +222,7 @@ test('of this version, of none and damaged ones may be replaced and removed', as
   }
 });
 
-test('carry the version of their form first', async ({ dir }) => {
+test('contain the version of their format first', async ({ dir }) => {
   const path = join(dir, 'a.json');
   await writeStateJson(path, { a: 1 });
   assert.is(await readFile(path, 'utf8'), '{"version":1,"a":1}\n');
@@ -232,8 +236,8 @@ test('carry the version of their form first', async ({ dir }) => {
   );
 });
 
-test('that cannot be read are unusable, name their owner, and stay', async ({ dir }) => {
-  // root reads everything: the kernel refuses it only to look through what is no directory, or a link
+test('that are unreadable are unusable, report their owner, and are preserved', async ({ dir }) => {
+  // root reads everything: for root only a path through a non-directory, or a link, is unreadable
   const path = join(dir, 'link');
   await symlink(join(dir, 'a'), path);
   const error = await failure(readStateFile(path));
@@ -252,7 +256,7 @@ test('that cannot be read are unusable, name their owner, and stay', async ({ di
   );
 });
 
-test('refuse what cannot be used here, and only that', () => {
+test('are Unavailable when they are unusable, and only then', () => {
   const unusable = new UnusableFile('/a', 'of another user');
   const damaged = new DamagedFile('/a', 'it is empty');
   assert.is(unusable.message, '/a is damaged: of another user');
@@ -263,7 +267,7 @@ test('refuse what cannot be used here, and only that', () => {
   for (const other of [damaged, undefined, new Error('x')]) refuseUnusable(other);
 });
 
-test('are listed without remains when their directory is opened, which is made when missing', async ({
+test('are listed without remains when their directory is opened, which is created when missing', async ({
   dir,
 }) => {
   const path = join(dir, 'a/b');
@@ -280,7 +284,7 @@ test('are listed without remains when their directory is opened, which is made w
   assert.equal((await readdir(path)).toSorted(), [...others, 'x'].toSorted());
 });
 
-test('have no place in what is no directory', async ({ dir }) => {
+test('are refused in a path that is not a directory', async ({ dir }) => {
   await writeFile(join(dir, 'file'), 'x');
   const error = await failure(openStateDirectory(join(dir, 'file')));
   assert.instance(error, DamagedFile);
@@ -288,7 +292,7 @@ test('have no place in what is no directory', async ({ dir }) => {
 });
 
 if (process.geteuid?.() === 0) {
-  test('have no place in a directory of another user, which stays as it is', async ({ dir }) => {
+  test('are refused in a directory of another user, which is left unchanged', async ({ dir }) => {
     const path = join(dir, 'theirs');
     await mkdir(path, { mode: 0o750 });
     await writeFile(join(path, '.x.0123456789ab.tmp'), 'left');

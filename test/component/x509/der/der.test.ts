@@ -1,4 +1,4 @@
-/** Where DER ends: sizes, depths and forms, each at its bound and beyond it. */
+/** The limits of DER: sizes, depths and forms, each at its limit and beyond it. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
@@ -40,7 +40,7 @@ const read = (digits: string): Element => decode(hex(digits), 'it', { ber: true 
 const isRefused = async (action: () => unknown): Promise<boolean> =>
   (await failureOf(action)) === 'InvalidArgs';
 
-test('is written as X.690 has it', () => {
+test('is encoded according to X.690', () => {
   for (const [element, digits] of [
     [integer(0), '020100'],
     [integer(127), '02017f'],
@@ -107,7 +107,7 @@ test('has one form, and BER has others', async () => {
   }
 });
 
-test('leaves the bits of a BIT STRING as they are, whatever they look like', () => {
+test('leaves the bits of a BIT STRING unparsed, whatever they look like', () => {
   const looksNested = encode(bitString(hex('30030201 01')));
   assert.equal(wholeBytesOf(decode(looksNested, 'it'), 'it'), hex('3003020101'));
 });
@@ -120,7 +120,7 @@ test('has tags of a class and a number', () => {
   assert.not.ok(isUniversal(undefined, 2) || isContext(undefined, 2));
 });
 
-test('holds members in constructed elements and content in the others', async () => {
+test('has members in constructed elements and content in primitive ones', async () => {
   const [whole, part] = [read('3003020101'), read('020101')];
   assert.is(childrenOf(whole, 'it').length, 1);
   assert.is(membersOf(whole, 'sequence', 'it').length, 1);
@@ -220,7 +220,7 @@ test('is split where constructed elements have indefinite lengths, 32 deep', () 
   assert.equal(firstElement(hex('3080020101000005'))?.content, hex('020101'));
 });
 
-test('is split as far as its elements are whole', () => {
+test('is split up to the first incomplete element', () => {
   const split = [...elementsIn(Buffer.concat([tlv(2, 'a'), tlv(4, 'bc'), hex('0405')]))];
   assert.equal(
     split.map(({ tag, content }) => [tag, content.toString()]),
@@ -231,7 +231,7 @@ test('is split as far as its elements are whole', () => {
   );
 });
 
-test('may have zeros, ones and ends of lines behind it, and nothing else', () => {
+test('may be followed by zeros, ones and line ends, and nothing else', () => {
   const padding = Array.from({ length: 256 }, (_, byte) => byte).filter(isPadding);
   assert.equal(padding, [0, 0x0a, 0x0d, 0xff]);
 });

@@ -161,7 +161,7 @@ function received(bytes: Buffer): readonly IncomingMessage[] {
   return messages;
 }
 
-test('throws only its own errors for a corrupted message', () =>
+test('throws only its own errors for a damaged message', () =>
   holds(
     fc.property(
       bodies,

@@ -89,7 +89,7 @@ test('allows nothing that its header does not list', () => {
   }
 });
 
-test('is corrupted where any part of it is invalid', () => {
+test('is damaged where any part of it is invalid', () => {
   const whole = formatKeyFile(header, material);
   const changed = Buffer.from(material);
   changed[0] = (changed[0] ?? 0) ^ 1;
@@ -135,7 +135,7 @@ test('is corrupted where any part of it is invalid', () => {
   }
 });
 
-test('of a newer version is not corrupted but unusable', () => {
+test('of a newer version is not damaged but unusable', () => {
   const error = failure(altered({ version: 2, algorithm: 'quantum' }));
   assert.instance(error, UnusableFile);
 });

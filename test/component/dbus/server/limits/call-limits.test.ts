@@ -13,7 +13,7 @@ const page = readFileSync(join(import.meta.dirname, '../../../../../../docs/limi
 const mebibytes = (bytes: number): string => `${bytes / (1 << 20)} MiB`;
 const kibibytes = (bytes: number): string => `${bytes / 1024} KiB`;
 
-test('are those that the page about them says', () => {
+test('are those of their documentation', () => {
   const { perUid, trusted, others, unidentified, replies } = limits;
   const rows = [
     `| elements of all arrays and dictionaries of a call | ${maxCallElements};`,
@@ -32,7 +32,7 @@ test('are those that the page about them says', () => {
   for (const row of rows) assert.ok(text.includes(row), row);
 });
 
-test('keep a part for the calls of connections that nobody knows yet', () => {
+test('reserve a part for the calls of unidentified connections', () => {
   const { totalBytes, reservedBytes } = limits.unidentified;
   assert.equal([totalBytes, reservedBytes].map(mebibytes), ['32 MiB', '8 MiB']);
 });
