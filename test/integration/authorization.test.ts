@@ -1,6 +1,6 @@
 /**
- * What the real services let whom do, in both backends: every method by a rule that matches it exactly and by none
- * that does not, and what the services may do with one another.
+ * Authorization of the real services with both backends: every method by a rule that matches it exactly and by none
+ * that does not, and the grants between the services.
  */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -27,7 +27,7 @@ const settings = {
   modules: { allow_elevated: true },
 };
 
-/** Of the rules for alice those that a service can have a use for. */
+/** The rules for alice that apply to a service. */
 function aclOf(service: ServiceName): object {
   const known = (action: string): boolean => Object.hasOwn(services[service].actions, action);
   const acl = rulesForCalls('alice').filter(({ actions }) => actions.some(known));
@@ -54,7 +54,7 @@ interface Context {
   buses: Map<RigUser, Bus>;
 }
 
-/** What a call answers: `a result`, or the code of its error. */
+/** The outcome of a call: `a result`, or the code of its error. */
 async function answer(
   { buses }: Context,
   user: RigUser,
@@ -71,7 +71,7 @@ async function answer(
   return deadline(30_000, reply, nameOf(call)).then(() => 'a result', codeIn);
 }
 
-/** A call that a service makes of another, and what it answers. */
+/** A call of one service to another, and its outcome. */
 type Grant = readonly [service: ServiceName, method: string, use: Use, answer: string];
 
 const data = Buffer.from('data');
@@ -112,7 +112,7 @@ const issue = (
 ): Grant => ['certificates', 'Issue', { args: { certificate_id, csr: data }, options }, what];
 const no = 'AccessDenied';
 
-/** What each service may do with the objects of others, and what is close to it and it may not. */
+/** What each service may do with the objects of others, and similar calls that it may not make. */
 const grants: Readonly<Record<string, readonly Grant[]>> = {
   'iotedge-keys': [],
   'iotedge-certificates': [
@@ -156,7 +156,7 @@ const grants: Readonly<Record<string, readonly Grant[]>> = {
   ],
 };
 
-/** What of the calls that are written out a service may make: they name ids that no grant is about. */
+/** The calls of the list that a service may make: their ids belong to no grant. */
 const free: Readonly<Record<string, readonly string[]>> = {
   'iotedge-modules': [
     'Provision',
@@ -195,7 +195,7 @@ for (const [backend, start] of Object.entries(backends)) {
   }
 
   for (const user of users) {
-    test(`lets ${user} make no call of another service that it is not granted`, async (context) => {
+    test(`lets ${user} make no call of another service without a grant`, async (context) => {
       const wrong: string[] = [];
       for (const call of authorizedCalls) {
         if (call.answer === undefined || services[call.service].user === user) continue;
@@ -209,7 +209,7 @@ for (const [backend, start] of Object.entries(backends)) {
 
   for (const [user, calls] of Object.entries(grants)) {
     if (calls.length === 0) continue;
-    test(`lets ${user} do what it is granted, and nothing close to it`, async (context) => {
+    test(`lets ${user} make the granted calls, and no similar ones`, async (context) => {
       const wrong: string[] = [];
       for (const [service, method, use, expected] of calls) {
         const found = await answer(context, user as RigUser, { service, method, use });
@@ -229,7 +229,7 @@ for (const [backend, start] of Object.entries(backends)) {
     assert.equal(wrong, []);
   });
 
-  test('asks about no public method', async (context) => {
+  test('requests no authorization for public methods', async (context) => {
     const uses: Readonly<Record<string, Use>> = {
       GetPublicKey: { args: { key_id: 'none' } },
       GetRandom: { args: { count: 1 } },

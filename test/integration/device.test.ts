@@ -1,4 +1,4 @@
-/** The main job: from a key in a token to a running module, on the bundled services. */
+/** The main use case: from a key in a token to a running module, on the bundled services. */
 import { verify } from 'node:crypto';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -44,7 +44,7 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
   });
 }
 
-test('keeps its identity over a restart without asking the cloud', async () => {
+test('keeps its identity across a restart without a request to the cloud', async () => {
   await using rig = await Rig.start();
   await using cloud = await startRigCloud(rig);
   await useCloud(rig, cloud);
@@ -94,7 +94,7 @@ engineTest('runs a module that gets a signature, a trust bundle and a certificat
 });
 
 for (const service of Object.keys(services) as ServiceName[]) {
-  test(`answers an error when ${service} is killed during a call, and works again`, async () => {
+  test(`reports an error when ${service} is killed during a call, and recovers`, async () => {
     await using rig = await Rig.start();
     await using bus = await rig.connect();
     const { busName: destination, path, manager } = services[service];
@@ -109,12 +109,12 @@ for (const service of Object.keys(services) as ServiceName[]) {
     await bus.call(describe);
     const pid = await rig.processOf(service);
     if (pid === undefined) throw new Error(`${service} does not run`);
-    await standStill(pid); // so that the call is certainly under way
+    await standStill(pid); // so that the call is certainly pending
     const outcome = bus.call(describe, { timeoutMs: 20_000 }).then(
       () => 'answered',
       (error: unknown) => (error instanceof Error ? 'failed' : error),
     );
-    await bus.nameOwner(destination); // answered in order: the call is with the service now
+    await bus.nameOwner(destination); // processed in order: the call is at the service now
     process.kill(pid, 'SIGKILL');
     assert.is(await outcome, 'failed');
     const [json] = await bus.call(describe);
@@ -122,14 +122,14 @@ for (const service of Object.keys(services) as ServiceName[]) {
   });
 }
 
-test('uses its keys through the bus only as far as polkit lets', async () => {
+test('uses its keys through the bus only as far as polkit allows', async () => {
   await using rig = await Rig.start();
   await using bus = await connectAs(rig.address, userOf('alice'));
   const keys = keysOf(bus);
   const sign = (key_id: string) =>
     keys.Sign({ key_id, mechanism: 'ecdsa-sha256', data: Buffer.from('data') });
   const publicKey = await rig.token.publicKey('device id');
-  // everybody may know of a key and its certificate
+  // the existence of a key and its certificate are public
   const { spki } = await keys.GetPublicKey({ key_id: 'device-id' });
   assert.equal(Buffer.from(spki), publicKey.export({ format: 'der', type: 'spki' }));
   const { certificate } = await certificatesOf(bus).GetCertificate({ certificate_id: 'device-id' });

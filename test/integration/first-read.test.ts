@@ -1,4 +1,4 @@
-/** What a reader sees is true: at the first read after an activation, and of what changed while a service was gone. */
+/** Properties are correct at the first read after an activation, and announced when they changed while a service was stopped. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir, rm, writeFile } from 'node:fs/promises';
@@ -18,7 +18,7 @@ import { deadline } from '../support/deadline.ts';
 import { Rig } from '../support/rig/rig.ts';
 import { services } from '../support/rig/rig-services.ts';
 
-const test = suite<{ rig: Rig; bus: Bus }>('what a reader sees');
+const test = suite<{ rig: Rig; bus: Bus }>('the objects at the first read');
 const { path, child } = certificatesService;
 const device = childPath(path, child.segment, 'device-id');
 
@@ -42,13 +42,13 @@ async function makeKey(bus: Bus, key_id: string): Promise<void> {
   });
 }
 
-/** A client that caches, of a service that runs. */
+/** A client that caches the objects of a running service. */
 async function cachingOf(rig: Rig, bus: Bus, service: 'keys' | 'certificates') {
   await busctlProperty(rig, service, 'Version');
   return await CachingClient.start(bus, services[service]);
 }
 
-/** The service ends, something changes meanwhile, and any call starts it again. */
+/** Ends the service, makes a change meanwhile, and starts the service again by a call. */
 async function changeWhileGone(
   rig: Rig,
   service: 'keys' | 'certificates',
@@ -60,7 +60,7 @@ async function changeWhileGone(
   await busctlProperty(rig, service, 'Version');
 }
 
-test('is the key of a preloaded certificate, the first time it is read', async ({ rig }) => {
+test('includes the key of a preloaded certificate, the first time it is read', async ({ rig }) => {
   // the name does not wait longer than a second, which the start of another process can take
   await busctlProperty(rig, 'keys', 'Version');
   const args = [certificatesService.busName, device, child.interface.name, 'KeyId'];
@@ -69,7 +69,7 @@ test('is the key of a preloaded certificate, the first time it is read', async (
 });
 
 for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-  test(`is what a certificate became while its service was gone, after ${signal}`, async ({
+  test(`includes a certificate that changed while its service was stopped, after ${signal}`, async ({
     rig,
     bus,
   }) => {
@@ -86,7 +86,10 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     assert.is(caching.signals.includes(untouched), signal === 'SIGKILL');
   });
 
-  test(`is which keys came while their service was gone, after ${signal}`, async ({ rig, bus }) => {
+  test(`includes keys that were added while their service was stopped, after ${signal}`, async ({
+    rig,
+    bus,
+  }) => {
     await makeKey(bus, 'before');
     const caching = await cachingOf(rig, bus, 'keys');
     await changeWhileGone(rig, 'keys', signal, async () => {
@@ -106,7 +109,7 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
   });
 }
 
-test('is that a key is gone that was removed while its service was', async ({ rig, bus }) => {
+test('excludes a key that was removed while its service was stopped', async ({ rig, bus }) => {
   await makeKey(bus, 'before');
   const caching = await cachingOf(rig, bus, 'keys');
   await changeWhileGone(rig, 'keys', 'SIGTERM', async () => {
@@ -121,7 +124,7 @@ test('is that a key is gone that was removed while its service was', async ({ ri
   assert.equal(caching.signals, [`- ${gone}`]);
 });
 
-test('is nothing new when nothing changed', async ({ rig, bus }) => {
+test('is unchanged when nothing changed', async ({ rig, bus }) => {
   const caching = await cachingOf(rig, bus, 'certificates');
   await changeWhileGone(rig, 'certificates', 'SIGTERM', () => Promise.resolve());
   await changeWhileGone(rig, 'certificates', 'SIGTERM', () => Promise.resolve());

@@ -1,4 +1,4 @@
-/** What holds for every method of the four services, taken from the tables that state them. */
+/** Checks for every method of the four services, generated from the interface tables. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { MethodDefinition } from '../../src/dbus/definition.ts';
@@ -10,7 +10,7 @@ import { type ServiceName, services } from '../support/rig/rig-services.ts';
 
 const names = Object.keys(services) as ServiceName[];
 
-/** Arguments that pass every check of shape; the rest are made from their types. */
+/** Arguments that pass every validation; the others are generated from their types. */
 const plausible: Readonly<Record<string, string>> = {
   key_id: "'some-key'",
   new_key_id: "'other-key'",
@@ -48,7 +48,7 @@ const beingRemoved = /org\.iotedge\.Error\.Unavailable: module "some-module" is 
 const notInProgress =
   /org\.iotedge\.Error\.NotFound: no operation of module "some-module" is in progress/;
 
-/** What each method itself says to a call that is allowed, one after the other, without a cloud and an engine. */
+/** The result of each method for an authorized call, one after the other, without a cloud and an engine. */
 const answers: Readonly<Record<ServiceName, Readonly<Record<string, RegExp>>>> = {
   keys: {
     CreateKeyPair: /^\(objectpath '\/org\/iotedge\/Keys1\/key\/some_2dkey',\)$/m,
@@ -88,7 +88,7 @@ const answers: Readonly<Record<ServiceName, Readonly<Record<string, RegExp>>>> =
   },
 };
 
-/** A word that a text of an enumeration can be. */
+/** A valid word for a text with an enumeration. */
 function wordFor({ check = {}, in: fields = {} }: MethodDefinition, name: string) {
   const limit = check[name];
   if (typeof limit !== 'object' || !('oneOf' in limit) || fields[name] !== 's') return undefined;
@@ -130,7 +130,7 @@ for (const service of names) {
       assert.ok(isServiceError(error, 'InvalidArgs'), String(error));
     });
 
-    test(`refuses ${member} with an option that it does not have`, async () => {
+    test(`refuses ${member} with an unknown option`, async () => {
       await using bus = await rig.connect();
       const fields = Object.values(method.in ?? {});
       const body = [...fields.map((type) => values[type]), { odd: variant('s', 'x') }];
@@ -142,20 +142,20 @@ for (const service of names) {
 
     if (method.authorize === 'public') continue;
 
-    test(`lets an operator get past authorization of ${member}`, async () => {
+    test(`authorizes ${member} for an operator`, async () => {
       const { stderr, stdout } = await rig.gdbus(gdbusCall(service, member, method), 'operator');
       assert.match(`${stdout}${stderr}`, answers[service][member] ?? /^$/);
     });
 
     if (member === 'ExportCertificate') {
-      test('lets everybody get past authorization of ExportCertificate', async () => {
+      test('authorizes ExportCertificate for every user', async () => {
         const { stderr } = await rig.gdbus(gdbusCall(service, member, method), 'alice');
         assert.match(stderr, noCertificate);
       });
       continue;
     }
 
-    test(`refuses ${member} to somebody without a grant`, async () => {
+    test(`refuses ${member} to a user without a grant`, async () => {
       const { code, stderr } = await rig.gdbus(gdbusCall(service, member, method), 'alice');
       assert.is(code, 1);
       assert.match(stderr, 'org.freedesktop.DBus.Error.AccessDenied');
@@ -170,7 +170,7 @@ for (const service of names) {
     assert.match(stdout, "readonly s Version = '");
   });
 
-  test('keeps its read-only properties', async () => {
+  test('refuses to set its read-only properties', async () => {
     const { busName, path, manager } = services[service];
     const set = ['set-property', busName, path, manager.name, 'Health', 's', 'hacked'];
     assert.is((await rig.busctl(set)).code, 1);

@@ -11,7 +11,7 @@ import { via } from '../../support/via.ts';
 import { makeCa, makeKey } from '../../support/x509/openssl.ts';
 import { configOf, Rig, sha256 } from './rig.ts';
 
-const test = suite<{ path: string; directory: string }>('the certificates that are held');
+const test = suite<{ path: string; directory: string }>('catalog of certificates');
 
 const key = makeKey('ed25519');
 const ca = await makeCa({ name: 'CN=ca', key });

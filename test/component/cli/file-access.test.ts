@@ -5,7 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { findUser, obstacleTo } from '../../../src/cli/file-access.ts';
 
-const test = suite<{ dir: string }>('who can read a file');
+const test = suite<{ dir: string }>('file access');
 
 test.before.each(async (context) => {
   context.dir = await mkdtemp(join(tmpdir(), 'iotedge-readers-'));

@@ -1,4 +1,4 @@
-/** Every method of Certificates1 through busctl, its replies judged by openssl. */
+/** Every method of Certificates1 through busctl, its replies verified by openssl. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -43,7 +43,7 @@ test.before(async (context) => {
 });
 test.after(({ rig }) => rig[Symbol.asyncDispose]());
 
-/** The answer of a method that has one value. */
+/** The result of a method that has one value. */
 async function call(rig: Rig, member: string, args: readonly string[], user: RigUser = 'operator') {
   const [value] = await busctlCall(rig, { service, member, args, user });
   return value;
@@ -82,7 +82,7 @@ for (const form of ['DER', 'PEM'] as const) {
   });
 }
 
-test('Issue certifies a CA for who may, and openssl accepts what that CA is', async ({
+test('Issue certifies a CA for an authorized user, and openssl accepts the CA', async ({
   rig,
   folder,
 }) => {
@@ -97,7 +97,7 @@ test('Issue certifies a CA for who may, and openssl accepts what that CA is', as
   assert.match(text, 'CA:TRUE, pathlen:0');
 });
 
-test('GetCertificate tells what openssl reads in the certificate', async ({ rig }) => {
+test('GetCertificate returns what openssl reads in the certificate', async ({ rig }) => {
   const fields = fieldsOf(
     await call(rig, 'GetCertificate', ['sa{sv}', 'device-id', noOptions], 'alice'),
   );
@@ -110,7 +110,7 @@ test('GetCertificate tells what openssl reads in the certificate', async ({ rig 
   assert.is(fields['renew_at'], 0);
 });
 
-test('ImportCertificate, ExportCertificate, the object and DeleteCertificate agree in every format', async ({
+test('ImportCertificate, ExportCertificate, the object and DeleteCertificate are consistent in every format', async ({
   rig,
   folder,
 }) => {
@@ -148,7 +148,7 @@ test('ImportCertificate, ExportCertificate, the object and DeleteCertificate agr
   }
 });
 
-test('GetTrustBundle verifies the device, and has the digest that the property says', async ({
+test('GetTrustBundle verifies the device, and has the digest of the property', async ({
   rig,
   folder,
 }) => {
@@ -166,7 +166,7 @@ test('GetTrustBundle verifies the device, and has the digest that the property s
   );
 });
 
-test('Describe tells all that is public, and nothing private', async ({ rig }) => {
+test('Describe returns everything public, and nothing private', async ({ rig }) => {
   const json = String(await call(rig, 'Describe', ['a{sv}', noOptions], 'alice'));
   const described = JSON.parse(json) as { readonly service: string; readonly objects: object };
   assert.is(described.service, 'certificates');
@@ -183,7 +183,7 @@ test('introspection has the names of arguments, and the properties', async ({ ri
   assert.match(object, /\.State +property +s +"valid" +emits-change/);
 });
 
-test('who has no grant is refused, before anything is said about the certificate', async ({
+test('a user without a grant is refused, without any information about the certificate', async ({
   rig,
   csr,
 }) => {
@@ -212,7 +212,7 @@ test('who has no grant is refused, before anything is said about the certificate
   await assertUnchanged(rig);
 });
 
-/** Calls of which one argument alone is wrong, and what the refusal says of it. */
+/** Calls with one invalid argument, and the text of the refusal. */
 const malformed = (
   csr: readonly string[],
   pem: readonly string[],
@@ -261,7 +261,7 @@ const malformed = (
 });
 
 for (const member of Object.keys(malformed([], []))) {
-  test(`${member} refuses what is malformed, and says what`, async ({ rig, csr }) => {
+  test(`${member} refuses invalid arguments, and reports which`, async ({ rig, csr }) => {
     const pem = await readFile(secret(rig, 'device-ca.cer'));
     const calls = malformed(bytesArgument(csr), bytesArgument(pem))[member] ?? [];
     for (const [reason, args] of calls) {

@@ -1,4 +1,4 @@
-/** Certificates that are in the field, handed in and preloaded: all are shown, and openssl judges what comes back. */
+/** Certificates as they exist in the field, imported and preloaded: all are published, and openssl verifies the exports. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -81,7 +81,7 @@ test('are imported as they are preloaded, and none hides another', async () => {
   assert.is(await failureOf(certificates.GetCertificate({ certificate_id: 'broken' })), 'NotFound');
 });
 
-test('are issued by an RSA CA of 3072 bits with SHA-384, over the one form of a key', async () => {
+test('are issued by an RSA CA of 3072 bits with SHA-384, with the normalized key', async () => {
   const grants = [
     {
       user: 'iotedge-certificates',

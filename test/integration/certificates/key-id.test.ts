@@ -1,4 +1,4 @@
-/** The key of a certificate as others see it, from the first read on and while keys are made, moved and deleted. */
+/** The key of a certificate on the bus, from the first read on and while keys are created, moved and deleted. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { client } from '../../../src/dbus/client/client.ts';
@@ -19,7 +19,7 @@ import { makeCa, makeKey, openssl, Workspace } from '../../support/x509/openssl.
 const test = suite('the key of a certificate');
 const waitMs = 20_000;
 
-/** A certificate over a public key that the Keys service has. */
+/** A certificate for a public key of the Keys service. */
 async function certify(spki: Buffer): Promise<Buffer> {
   const key = makeKey('ec-p256');
   const ca = await makeCa({ name: 'CN=ca', key });
@@ -81,7 +81,7 @@ test('is announced when it is moved, deleted and imported again', async () => {
   assert.match(await shown(), '"third"');
 });
 
-test('is found by one form of its public half, whatever form the key file and the certificate have', async () => {
+test('is found by one form of its public half, whatever the form in the key file and the certificate', async () => {
   await using rig = await Rig.start();
   await using bus = await rig.connect();
   const keys = client(bus, keysService, keysInterface);
@@ -106,7 +106,7 @@ test('is found by one form of its public half, whatever form the key file and th
   }
 });
 
-test('is there on the first read of a property, and as it is after both services slept', async () => {
+test('is correct on the first read of a property, and after both services exited on idle', async () => {
   await using rig = await Rig.start();
   const property = async (id: string): Promise<string> => {
     const object = `${certificatesService.path}/certificate/${id}`;

@@ -1,4 +1,4 @@
-/** What is shown of certificates as files are replaced and time passes, though nothing calls the service. */
+/** The published properties of certificates as files are replaced and time passes, without calls to the service. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -13,17 +13,17 @@ import { until } from '../../support/deadline.ts';
 import { Rig } from '../../support/rig/rig.ts';
 import { makeCa, makeKey } from '../../support/x509/openssl.ts';
 
-const test = suite('certificates that nothing asks for');
+const test = suite('certificates without calls');
 const waitMs = 20_000;
 const dayMs = 86_400_000;
 
-/** Has Node.js repeat two hundred times as often whatever the service does every so often. */
+/** Runs the periodic timers of the service two hundred times as often. */
 const hastened = `--import data:text/javascript,${encodeURIComponent(
   'const every = globalThis.setInterval;' +
     'globalThis.setInterval = (action, ms, ...rest) => every(action, ms / 200, ...rest);',
 )}`;
 
-test('are announced when their file is replaced and when their life ends', async () => {
+test('are announced when their file is replaced and when their validity ends', async () => {
   await using rig = await Rig.start({ environment: { certificates: { NODE_OPTIONS: hastened } } });
   const key = makeKey('ed25519');
   const file = join(rig.directory, 'secrets', 'site.cer');
@@ -44,7 +44,7 @@ test('are announced when their file is replaced and when their life ends', async
       }
     },
   );
-  // its life ends in about three seconds
+  // its validity ends in about three seconds
   await write('CN=after', new Date(Date.now() - dayMs + 3_600_000 + 3000));
   await until(waitMs, 'the other subject', () => announced.get('Subject') === 'CN=after');
   await until(waitMs, 'the end of its life', () => announced.get('State') === 'expired');

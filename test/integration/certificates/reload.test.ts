@@ -17,7 +17,7 @@ import { makeCa, makeKey } from '../../support/x509/openssl.ts';
 const test = suite('reload of the certificates service');
 const waitMs = 20_000;
 
-/** What Describe shows of a certificate, which makes nothing look at its file or its key. */
+/** The description of a certificate; Describe triggers no read of its file or its key. */
 async function shown(
   certificates: Client<typeof certificatesInterface>,
   id: string,
@@ -27,7 +27,7 @@ async function shown(
   return objects[id] ?? {};
 }
 
-test('shows, serves and forgets preloaded certificates and trust bundles as the new configuration has them', async () => {
+test('publishes, serves and removes preloaded certificates and trust bundles according to the new configuration', async () => {
   await using rig = await Rig.start({ token: {} });
   const secrets = `${rig.directory}/secrets`;
   await copyFile(`${secrets}/trusted-ca.cer`, `${secrets}/more.cer`);
@@ -58,7 +58,7 @@ test('shows, serves and forgets preloaded certificates and trust bundles as the 
   assert.is(await rig.reload('certificates'), 'refused');
 });
 
-test('looks up the keys of certificates that a reload brings, though nobody asks for them', async () => {
+test('looks up the keys of certificates that a reload adds, without a call', async () => {
   await using rig = await Rig.start();
   await using bus = await rig.connect();
   const certificates = client(bus, certificatesService, certificatesInterface);
@@ -81,7 +81,7 @@ test('looks up the keys of certificates that a reload brings, though nobody asks
   });
 });
 
-test('shows what the new configuration has in place of what a call publishes that it overtook', async () => {
+test('publishes the state of the new configuration over that of an older concurrent call', async () => {
   await using rig = await Rig.start();
   await using bus = await rig.connect();
   const certificates = client(bus, certificatesService, certificatesInterface);

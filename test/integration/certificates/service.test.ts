@@ -40,7 +40,7 @@ async function webRequest(): Promise<Buffer> {
   });
 }
 
-test('imports, announces, exports and deletes, and answers from its state after a restart', async () => {
+test('imports, announces, exports and deletes, and restores its state after a restart', async () => {
   await using rig = await Rig.start({
     settings: { certificates: { trust_bundle: ['site-root'] } },
   });
@@ -81,7 +81,7 @@ test('issues with a preloaded CA whose key it finds by its public half', async (
   const file = join(rig.directory, 'secrets', 'device-ca.cer');
   await rig.configure('certificates', { 'preloaded_cert:factory-ca': file });
   await using bus = await rig.connect();
-  // the key of the certificate's own name is another one
+  // the key under the certificate's id is another one
   const keys = client(bus, keysService, keysInterface);
   const pair = { key_id: 'factory-ca', algorithms: ['ec-p256'], usages: [] };
   await keys.CreateKeyPair({ ...pair, options: { store: 'file' } });
@@ -118,7 +118,7 @@ test('issues nothing with a key that is not the one of the CA certificate', asyn
   assert.is(await failureOf(certificatesOf(bus).Issue(request)), 'NotFound');
 });
 
-test('ends with 78 over a wrong configuration and touches nothing', async () => {
+test('exits with 78 for an invalid configuration and touches nothing', async () => {
   await using rig = await Rig.start();
   await rig.configure('certificates', { certificates: { a: { method: 'local-ca' } } });
   const { code } = await rig.run('sh', [rig.launcher('certificates')]);

@@ -1,4 +1,4 @@
-/** Records of certificates that were damaged: reported by name, and never replaced silently. */
+/** Damaged records of certificates: reported by name, and never replaced silently. */
 import { chmod, chown, readFile, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -57,7 +57,7 @@ test.after(async ({ rig, bus }) => {
 });
 
 for (const [what, damage] of damages) {
-  test(`that ${what} leaves the rest at work`, async ({ rig, certificates, data }) => {
+  test(`that ${what} does not affect the rest`, async ({ rig, certificates, data }) => {
     const file = join(rig.stateDirectory('certificates'), 'certificates', 'site.json');
     const id = { certificate_id: 'site' };
     await rig.stop('certificates');
@@ -84,7 +84,7 @@ for (const [what, damage] of damages) {
   });
 }
 
-test('whose directory belongs to root leaves what is preloaded at work', async ({
+test('whose directory belongs to root does not affect preloaded certificates', async ({
   rig,
   certificates,
   data,
@@ -111,11 +111,7 @@ test('whose directory belongs to root leaves what is preloaded at work', async (
   assert.is(await busctlProperty(rig, 'certificates', 'LastError'), '');
 });
 
-test('on a full disk can be deleted, and Health says that it is full', async ({
-  rig,
-  certificates,
-  data,
-}) => {
+test('can be deleted on a full disk, which Health reports', async ({ rig, certificates, data }) => {
   const directory = rig.stateDirectory('certificates');
   await rig.stop('certificates');
   const disk = await SmallDisk.mount(rig, directory);

@@ -1,4 +1,4 @@
-/** What `config check` accepts the service accepts, and the other way round, with the same words. */
+/** `config check` and the services accept and refuse the same files, with the same messages. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -51,7 +51,7 @@ const good: readonly (readonly [Service, string])[] = [
   ['modules', agent('createOptions: {HostConfig: {}}')],
 ];
 
-/** What a service and the command say of a file, and how they end. The service ends before it needs a bus, or there. */
+/** The output of a service and of the command for a file, and their exit codes. The service exits before it needs a bus, or there. */
 async function judge([service, text]: readonly [Service, string]) {
   const dir = await mkdtemp(join(tmpdir(), 'iotedge-judgement-'));
   try {
@@ -86,7 +86,7 @@ for (const [service, text] of wrong) {
 for (const [service, text] of good) {
   test(`accept alike: ${service}.yaml with ${text.trim()}`, async () => {
     const outcome = await judge([service, text]);
-    assert.is(outcome.service, 1, outcome.said); // there is no bus
+    assert.is(outcome.service, 1, outcome.said); // without a bus
     assert.is(outcome.code, 0, outcome.lines.join('\n'));
   });
 }

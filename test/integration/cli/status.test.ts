@@ -13,7 +13,7 @@ import { Rig } from '../../support/rig/rig.ts';
 
 const test = suite('iotedgectl status');
 
-/** Runs a command against a Keys service that answers every call with an error. */
+/** Runs a command against a Keys service that replies to every call with an error. */
 async function runWithError(errorName: string, ...args: readonly string[]) {
   await using daemon = await PrivateBus.start();
   await using keys = await daemon.connect();
@@ -36,7 +36,7 @@ for (const errorName of [
   'org.iotedge.Error.Failed',
   'org.example.Unheard',
 ]) {
-  test(`shows all services when one answers ${errorName}`, async () => {
+  test(`shows all services when one replies with ${errorName}`, async () => {
     const { code, out } = await runWithError(errorName, 'status');
     assert.is(code, 4);
     assert.match(out, /keys +failing .*broken/);
@@ -47,7 +47,7 @@ for (const errorName of [
   });
 }
 
-test('answers 5 when no answer came in time, 4 when there is nobody, 3 when it was refused', async () => {
+test('exits with 5 on a timeout, 4 without a service, 3 on a refusal', async () => {
   const codeOf = async (name: string): Promise<number> =>
     (await runWithError(`org.freedesktop.DBus.Error.${name}`, 'keys', 'list')).code;
   assert.is(await codeOf('NoReply'), 5);
@@ -55,7 +55,7 @@ test('answers 5 when no answer came in time, 4 when there is nobody, 3 when it w
   assert.is(await codeOf('AccessDenied'), 3);
 });
 
-/** A bus on which systemd, which alone may be asked, says this of the units of the services. */
+/** A bus on which systemd, the only callee allowed, reports these properties of the units of the services. */
 async function statusWithSystemd(unit: Readonly<Record<string, string>>, process: object = {}) {
   await using daemon = await PrivateBus.start();
   await using systemd = await daemon.connect();
@@ -85,7 +85,7 @@ async function statusWithSystemd(unit: Readonly<Record<string, string>>, process
   return await runOn(daemon.address, 'status');
 }
 
-test('tells what systemd knows of services that do not run, and starts none', async () => {
+test('shows the state in systemd of services that do not run, and starts none', async () => {
   const loaded = { LoadState: 'loaded', ActiveState: 'inactive', SubState: 'dead' };
   const idle = await statusWithSystemd(loaded);
   assert.is(idle.code, 4);
@@ -109,7 +109,7 @@ test('tells what systemd knows of services that do not run, and starts none', as
   assert.match(unknown.out, /^keys +absent/m);
 });
 
-test('names why a service cannot start where there is no systemd', async () => {
+test('shows why a service cannot start where there is no systemd', async () => {
   await using rig = await Rig.start({ token: false, polkit: false });
   const broken = `${rig.directory}/config/keys.yaml`;
   const text = await readFile(broken, 'utf8');
@@ -133,7 +133,7 @@ test('names why a service cannot start where there is no systemd', async () => {
   assert.match(check.stdout, /keys\.yaml:1:1: the service cannot read it, as user iotedge-keys/);
 });
 
-test('ends with a failure, and says so, when its output cannot be written', async () => {
+test('exits with a failure, and reports it, when its output cannot be written', async () => {
   await using daemon = await PrivateBus.start();
   const program = join(import.meta.dirname, '../../../src/cli/main.js');
   const env = { ...process.env, DBUS_SYSTEM_BUS_ADDRESS: daemon.address };

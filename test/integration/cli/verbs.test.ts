@@ -1,4 +1,4 @@
-/** What each verb prints of a service that describes itself, for people and for programs, and how it ends. */
+/** The output of each verb for the description of a service, as text and as JSON, and its exit code. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ServiceDefinition } from '../../../src/dbus/definition.ts';
@@ -58,7 +58,7 @@ const rsa = {
   State: 'ok',
 };
 
-test('keys list: one line a key', async ({ daemon }) => {
+test('keys list: one line per key', async ({ daemon }) => {
   const json = described({ objects: { 'device-id': rsa, b: { Algorithm: 'aes-256' } } });
   const { code, out, err } = await run(daemon, [[keysService, json]], 'keys', 'list');
   assert.equal([code, err], [0, '']);
@@ -69,7 +69,7 @@ test('keys list: one line a key', async ({ daemon }) => {
   ]);
 });
 
-test('keys list: ends with 6 where keys may be hidden, and says why', async ({ daemon }) => {
+test('keys list: exits with 6 where keys may be hidden, and reports why', async ({ daemon }) => {
   const json = described({ health: 'degraded', last_error: 'token \x1b away', objects: { a: {} } });
   const text = await run(daemon, [[keysService, json]], 'keys', 'list');
   assert.is(text.code, 6);
@@ -173,7 +173,7 @@ const all = (keys: string): readonly Described[] => [
   [modulesService, described({ objects: { a: {} } })],
 ];
 
-test('status: ends with 0 when all are well, with 6 when one is not', async ({ daemon }) => {
+test('status: exits with 0 when all are ok, with 6 when one is not', async ({ daemon }) => {
   const well = await run(daemon, all(described({ objects: { a: {} } })), 'status');
   assert.equal([well.code, well.err], [0, '']);
   assert.equal(well.out.split('\n'), [
@@ -200,7 +200,7 @@ test('status: ends with 0 when all are well, with 6 when one is not', async ({ d
   assert.is(others.length, 3);
 });
 
-test('status: ends with 4 when one of them is not there, whatever the health of others', async ({
+test('status: exits with 4 when one of them is missing, whatever the health of others', async ({
   daemon,
 }) => {
   const ill = described({ health: 'degraded' });
@@ -209,7 +209,7 @@ test('status: ends with 4 when one of them is not there, whatever the health of 
   assert.match(out, /^modules +absent +- +- +no org\.iotedge\.Modules1 on this bus$/m);
 });
 
-test('end with 4 when the service is not installed, and with 1 for what is no description', async ({
+test('exit with 4 when the service is not installed, and with 1 for an invalid description', async ({
   daemon,
 }) => {
   const verbs = [
@@ -236,7 +236,7 @@ test('end with 4 when the service is not installed, and with 1 for what is no de
   }
 });
 
-test('end with 4 when there is no bus, and name the variable', async ({ daemon }) => {
+test('exit with 4 when there is no bus, and name the variable', async ({ daemon }) => {
   const nowhere = { address: 'unix:path=/nowhere' } as PrivateBus;
   const { code, out, err } = await run(nowhere, [], 'status');
   assert.equal([code, out], [4, '']);

@@ -15,7 +15,7 @@ test.before(() => {
 });
 test.after(() => rmSync(folder, { recursive: true }));
 
-/** Runs a shell script in the folder for each installed interface, `$name` in `$file`; all of it without a word on stderr. */
+/** Runs a shell script in the folder for each installed interface, `$name` in `$file`, without any output on stderr. */
 async function forEachInterface(script: string): Promise<void> {
   const loop = `for name in ${names.join(' ')}; do file=${interfaceFiles}/$name.xml; ${script}; done`;
   await quietly(loop);
@@ -35,16 +35,16 @@ async function compilesTogether(header: (name: string) => string, compiler: stri
   await quietly(`${compiler} -fsyntax-only all.cpp`);
 }
 
-/** The files of that ending that a generator wrote for an interface. */
+/** The files with this ending that a generator wrote for an interface. */
 function generated(name: string, ending: string): string {
   return readFileSync(join(folder, `${name}${ending}`), 'utf8');
 }
 
-test('are given every interface', () => {
+test('receive every interface', () => {
   assert.is(names.length, 8);
 });
 
-test('of GLib make C that compiles, with bytes as bytes', async () => {
+test('of GLib generate C that compiles, with bytes as bytes', async () => {
   const words = '--c-namespace Edge --interface-prefix org.iotedge. --c-generate-object-manager';
   await forEachInterface(
     `gdbus-codegen --generate-c-code $name ${words} $file; cc -fsyntax-only $name.c $(pkg-config --cflags gio-unix-2.0)`,
@@ -63,7 +63,7 @@ test('of GLib find the documentation of methods, arguments and properties', asyn
   assert.match(generated('doc-org.iotedge.Keys1.Key', '.xml'), 'its token unavailable');
 });
 
-test('of sdbus-c++ make C++ that compiles, all interfaces in one program', async () => {
+test('of sdbus-c++ generate C++ that compiles, all interfaces in one program', async () => {
   await forEachInterface('sdbus-c++-xml2cpp $file --proxy=$name-proxy.h >/dev/null');
   const flags = '$(pkg-config --cflags sdbus-c++)';
   await compilesTogether((name) => `${name}-proxy.h`, `c++ -std=c++20 ${flags}`);
@@ -73,7 +73,7 @@ for (const [qt, variable] of [
   ['Qt5', 'host_bins'],
   ['Qt6', 'bindir'],
 ] as const) {
-  test(`of ${qt} make C++ that compiles, all interfaces in one program`, async () => {
+  test(`of ${qt} generate C++ that compiles, all interfaces in one program`, async () => {
     const tools = `$(pkg-config --variable=${variable} ${qt}Core)`;
     await forEachInterface(`${tools}/qdbusxml2cpp -N -p ${qt}_$name $file`);
     const flags = `$(pkg-config --cflags ${qt}DBus)`;
@@ -84,7 +84,7 @@ for (const [qt, variable] of [
 
 const namesScript = join(import.meta.dirname, '../../../../test/support/clients/python-names.py');
 
-test('for Python would find no name that Python has taken', async () => {
+test('for Python find no name that is reserved in Python', async () => {
   await forEachInterface(`/usr/bin/python3 ${namesScript} $file >/dev/null`);
   const keys = readFileSync(join(interfaceFiles, 'org.iotedge.Keys1.xml'), 'utf8');
   writeFileSync(join(folder, 'taken.xml'), keys.replace('"Sign"', '"Import"'));

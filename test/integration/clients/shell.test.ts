@@ -10,7 +10,7 @@ const docs = join(import.meta.dirname, '../../../../docs');
 const sources = join(import.meta.dirname, '../../../../test/integration/clients');
 const page = readFileSync(join(docs, 'clients.md'), 'utf8');
 
-test('shows every example, and each is built and run by a test', () => {
+test('contains every example, and each is built and run by a test', () => {
   const links = page.matchAll(/\]\(examples\/([^)]+)\)/g);
   const shown = [...new Set([...links].map(([, file = '']) => file))];
   assert.equal(shown.toSorted(), readdirSync(join(docs, 'examples')).toSorted());
@@ -23,7 +23,7 @@ test('has a link to the reference of every service', () => {
   for (const { busName } of Object.values(services)) assert.match(page, `(api/${busName}.md)`);
 });
 
-test('shows commands for a shell that work', async () => {
+test('contains shell commands that work', async () => {
   const [, commands = ''] = /```sh\n([^`]+)```/.exec(page) ?? [];
   await using rig = await Rig.start();
   const options = { user: 'operator' } as const;

@@ -8,16 +8,16 @@ import { keysInterface, keysService } from '../../../src/interfaces/keys.ts';
 import { deadline } from '../../support/deadline.ts';
 import { Rig } from '../../support/rig/rig.ts';
 
-const test = suite('examples: a program that watches');
+const test = suite('examples: a watching client');
 const folder = join(import.meta.dirname, '../../../../docs/examples');
 const example = { file: 'watch-keys.py', python: '/usr/bin/python3' };
 
-test('watch-keys.py shows keys as they come and go, over ends of the service', async () => {
+test('watch-keys.py prints added and removed keys, across exits of the service', async () => {
   await using rig = await Rig.start();
   await using bus = await rig.connect();
   const keys = client(bus, keysService, keysInterface);
   await keys.CreateKeyPair({ key_id: 'first', algorithms: ['ec-p256'], usages: [] });
-  // whoever runs it need not be able to read the checkout
+  // its user need not be able to read the checkout
   await rig.run('cp', [join(folder, example.file), rig.directory]);
   const program = join(rig.directory, example.file);
   const watcher = rig.spawn(example.python, [program], { user: 'alice' });

@@ -22,7 +22,7 @@ const driver = {
 };
 const source = { path: '/a', interface: 'a.b', member: 'News' };
 
-test('says Hello and has a unique name', async () => {
+test('sends Hello and has a unique name', async () => {
   await using rig = await PrivateBus.start();
   await using bus = await rig.connect();
   assert.match(bus.uniqueName, /^:\d+\.\d+$/);
@@ -30,7 +30,7 @@ test('says Hello and has a unique name', async () => {
   assert.ok(Array.isArray(names) && names.includes(bus.uniqueName));
 });
 
-test('takes a name once, gives it back, and tells who owns it', async () => {
+test('acquires a name once, releases it, and returns its owner', async () => {
   await using rig = await PrivateBus.start();
   await using one = await rig.connect();
   await using two = await rig.connect();
@@ -44,7 +44,7 @@ test('takes a name once, gives it back, and tells who owns it', async () => {
   await two.requestName('a.b');
 });
 
-test('says Unavailable where nobody answers to the name, or at all', async () => {
+test('is Unavailable where the name has no owner, or the owner does not reply', async () => {
   await using rig = await PrivateBus.start();
   await using one = await rig.connect();
   await using deaf = await rig.connect();
@@ -59,7 +59,7 @@ test('says Unavailable where nobody answers to the name, or at all', async () =>
   assert.is(await failureOf(one.call(silent, { signal: abort })), 'Cancelled');
 });
 
-test('rejects a call whose body does not fit, and goes on', async () => {
+test('rejects a call whose body does not match, and continues', async () => {
   await using rig = await PrivateBus.start();
   await using bus = await rig.connect();
   const call = { ...driver, member: 'GetNameOwner', signature: 's', body: [7] };
@@ -67,7 +67,7 @@ test('rejects a call whose body does not fit, and goes on', async () => {
   await bus.call({ ...driver, member: 'GetId' });
 });
 
-test('reaches abstract sockets and takes the first address that it can use', async () => {
+test('connects to abstract sockets and uses the first address that works', async () => {
   await using rig = await PrivateBus.start();
   const address = `tcp:host=x,port=1;unix:path=${rig.socket.replace('/', '%2f')}`;
   await using bus = await Bus.connect(address);
@@ -77,7 +77,7 @@ test('reaches abstract sockets and takes the first address that it can use', asy
   assert.is(await failureOf(Bus.connect('unix:path=%zz')), 'Unavailable');
 });
 
-test('gives up on a bus that accepts and then says nothing', async () => {
+test('gives up on a bus that accepts and then stays silent', async () => {
   await using rig = await PrivateBus.start();
   const path = join(rig.directory, 'mute');
   const server = createServer();
@@ -107,7 +107,7 @@ test('gives up on a peer that speaks another protocol', async () => {
   server.close();
 });
 
-test('notices the loss of the bus and rejects what waits', async () => {
+test('detects the loss of the bus and rejects pending calls', async () => {
   await using rig = await PrivateBus.start();
   const bus = await rig.connect();
   await using deaf = await rig.connect();
@@ -121,18 +121,18 @@ test('notices the loss of the bus and rejects what waits', async () => {
   await bus.close();
 });
 
-test('closes without an error when asked to, after what was queued is out', async () => {
+test('closes without an error on request, after queued messages are sent', async () => {
   await using rig = await PrivateBus.start();
   await using listener = await rig.connect();
   const bus = await rig.connect();
   const heard: BusSignal[] = [];
   await listener.subscribe({ sender: bus.uniqueName }, (signal) => void heard.push(signal));
   for (let at = 0; at < 500; at++) {
-    const body = [at, Buffer.alloc(20_000)]; // more than the socket takes at once
+    const body = [at, Buffer.alloc(20_000)]; // more than the socket accepts at once
     bus.send(new Message({ ...source, type: 4, signature: 'uay', body }));
   }
   const closing = bus.close();
-  // what comes too late is not sent, and takes nothing with it that was in time
+  // messages after the end are not sent, and do not affect earlier ones
   bus.send(new Message({ ...source, type: 4, signature: 'uay', body: [500, Buffer.of()] }));
   await new Promise((resolve) => void setImmediate(resolve));
   await deadline(15_000, closing, 'close');
@@ -144,7 +144,7 @@ test('closes without an error when asked to, after what was queued is out', asyn
   );
 });
 
-test('hears what it subscribed to, until it is disposed of', async () => {
+test('receives subscribed signals, until it is disposed of', async () => {
   await using rig = await PrivateBus.start();
   await using listener = await rig.connect();
   await using sender = await rig.connect();
@@ -164,7 +164,7 @@ test('hears what it subscribed to, until it is disposed of', async () => {
   assert.equal(heard, ["it's"]);
 });
 
-test('subscribes and unsubscribes as often as one likes', async () => {
+test('subscribes and unsubscribes repeatedly', async () => {
   await using rig = await PrivateBus.start();
   await using bus = await rig.connect();
   for (let round = 0; round < 600; round++) {
@@ -173,7 +173,7 @@ test('subscribes and unsubscribes as often as one likes', async () => {
   }
 });
 
-test('believes signals of a name only from the owner of the name', async () => {
+test('accepts signals of a name only from the owner of the name', async () => {
   await using rig = await PrivateBus.start();
   await using listener = await rig.connect();
   await using first = await rig.connect();
@@ -182,7 +182,7 @@ test('believes signals of a name only from the owner of the name', async () => {
   const match = { sender: 'org.iotedge.Source', ...source };
   await listener.subscribe(match, ({ body }) => void heard.push(String(body[0])));
   const emit = (bus: Bus, text: string): Promise<readonly unknown[]> => {
-    const { uniqueName: destination } = listener; // unicast: no match rule stands in its way
+    const { uniqueName: destination } = listener; // unicast: delivered without a match rule
     const signal = { ...source, destination, type: 4, signature: 's', body: [text] };
     bus.send(new Message(signal));
     return bus.call({ ...driver, member: 'GetId' });
@@ -199,7 +199,7 @@ test('believes signals of a name only from the owner of the name', async () => {
   assert.equal(heard, ['owner', 'new owner']);
 });
 
-test('believes signals of a name that had an owner before', async () => {
+test('accepts signals of a name that had an owner before', async () => {
   await using rig = await PrivateBus.start();
   await using listener = await rig.connect();
   await using owner = await rig.connect();
@@ -227,7 +227,7 @@ test('survives a listener that throws', async () => {
   await listener.call({ ...driver, member: 'GetId' });
 });
 
-/** Answers every call in the same way. */
+/** Replies to every call in the same way. */
 function serve(
   bus: Bus,
   answer: { readonly signature: string; readonly body: readonly unknown[] },
@@ -239,7 +239,7 @@ function serve(
   });
 }
 
-test('carries a reply of 24 MiB', async () => {
+test('receives a reply of 24 MiB', async () => {
   await using rig = await PrivateBus.start();
   await using one = await rig.connect();
   await using two = await rig.connect();
@@ -250,7 +250,7 @@ test('carries a reply of 24 MiB', async () => {
   assert.ok(big.equals(answer as Buffer));
 });
 
-test('refuses a reply of another signature than was asked for', async () => {
+test('refuses a reply of an unexpected signature', async () => {
   await using rig = await PrivateBus.start();
   await using one = await rig.connect();
   await using two = await rig.connect();
@@ -260,7 +260,7 @@ test('refuses a reply of another signature than was asked for', async () => {
   assert.is(await failureOf(one.call({ ...call, replySignature: 'ay' })), 'Failed');
 });
 
-test('skips a reply that is larger, or has more elements, than its call states', async () => {
+test('skips a reply that exceeds the size or the number of elements that its call allows', async () => {
   await using rig = await PrivateBus.start();
   await using one = await rig.connect();
   await using two = await rig.connect();
@@ -274,7 +274,7 @@ test('skips a reply that is larger, or has more elements, than its call states',
   assert.is(await failureOf(one.call(call)), 'no failure', 'and goes on');
 });
 
-test('has no more calls refused by the bus than before when its own have timed out', async () => {
+test('does not exceed the limit of the bus after its own calls have timed out', async () => {
   await using rig = await PrivateBus.start();
   await using one = await rig.connect();
   await using deaf = await rig.connect();
@@ -295,7 +295,7 @@ test('has no more calls refused by the bus than before when its own have timed o
   assert.equal(new Set(again), new Set(['no failure']));
 });
 
-test('has at most a hundred calls unanswered at once, fifty by one peer, since a bus refuses more', async () => {
+test('has at most a hundred calls pending, fifty to one peer, since a bus refuses more', async () => {
   await using rig = await PrivateBus.start();
   await using one = await rig.connect();
   const received: MessageHeader[] = [];
@@ -311,7 +311,7 @@ test('has at most a hundred calls unanswered at once, fifty by one peer, since a
     }),
   );
   await until(15_000, 'the first calls', () => received.length >= 100);
-  await one.call({ ...driver, member: 'GetId' }); // the bus itself is asked all the same
+  await one.call({ ...driver, member: 'GetId' }); // the bus itself is called nevertheless
   assert.is(received.length, 100);
   leave.abort();
   for (let answered = 0; answered < 299; answered++) {
@@ -328,7 +328,7 @@ test('has at most a hundred calls unanswered at once, fifty by one peer, since a
   await Promise.all(peers.map((peer) => peer.close()));
 });
 
-test('asks for the credentials of a caller once and forgets them when it leaves', async () => {
+test('queries the credentials of a caller once and evicts them when it disconnects', async () => {
   await using rig = await PrivateBus.start();
   await using bus = await rig.connect();
   const callers = await Callers.start(bus);
@@ -347,7 +347,7 @@ test('asks for the credentials of a caller once and forgets them when it leaves'
   assert.is(await failureOf(callers.get(name)), 'AccessDenied');
 });
 
-test('passes the cause on when the bus cannot be reached', async () => {
+test('includes the cause when the bus is unreachable', async () => {
   const error: unknown = await Bus.connect('unix:path=/nonexistent/bus').catch((e: unknown) => e);
   assert.ok(isServiceError(error, 'Unavailable') && error.cause instanceof Error);
 });

@@ -31,7 +31,7 @@ test.after(({ directory = '' }) => rm(directory, { recursive: true, force: true 
 
 const descriptors = async (): Promise<number> => (await readdir('/proc/self/fd')).length;
 
-/** A bus, as far as its side of authentication goes; resolves with all that was said to it until BEGIN, or its end. */
+/** The authentication side of a bus; resolves with everything that it received until BEGIN, or the end. */
 async function conversation(
   directory: string,
   answers: Readonly<Record<string, string>>,
@@ -57,7 +57,7 @@ async function conversation(
   return { said, failure };
 }
 
-test('negotiates descriptors, and begins only when the bus has answered', async ({
+test('negotiates descriptors, and begins only when the bus has replied', async ({
   directory = '',
 }) => {
   const agreed = await conversation(directory, {

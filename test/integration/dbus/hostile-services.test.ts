@@ -1,4 +1,4 @@
-/** The four bundled services, as they are installed, get what no program sends; each is the same process afterwards. */
+/** The four bundled services, as installed, receive malformed messages; each must be the same process afterwards. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { client } from '../../../src/dbus/client/client.ts';
@@ -21,7 +21,7 @@ test.before(async (context) => {
 });
 test.after(({ rig }) => rig[Symbol.asyncDispose]());
 
-/** What a service says of itself, by a call of its own. */
+/** The description of a service, by its own call. */
 async function described(rig: Rig, service: ServiceName): Promise<unknown> {
   const { busName, path, manager } = services[service];
   const own = defineInterface({ name: manager.name, doc: '', methods: { Describe: describe } });
@@ -36,7 +36,7 @@ async function ownerOf(rig: Rig, service: ServiceName): Promise<string> {
   return (await bus.nameOwner(services[service].busName)) ?? '';
 }
 
-/** Has a service attacked that runs; it must be the same process that is asked afterwards. */
+/** Attacks a running service; it must be the same process afterwards. */
 async function attack(
   rig: Rig,
   service: ServiceName,
@@ -62,16 +62,14 @@ async function refusal(raw: RawConnection, message: RawMessage): Promise<string 
 const emptyOptions = { signature: 'a{sv}', body: Buffer.alloc(8) };
 
 for (const service of names) {
-  test(`do not end ${service} when they are large, malformed or to nothing that exists`, ({
-    rig,
-  }) =>
+  test(`do not end ${service} when they are large, malformed or to an unknown target`, ({ rig }) =>
     attack(rig, service, async (raw, call) => {
       for (const [what, message] of hostileCalls(
         services[service].busName,
         services[service].path,
       )) {
         const { type, errorName = '' } = (await raw.call(message)).header;
-        // some buses take fields away that they do not know, and the call is as any other
+        // some buses remove unknown fields, and the call is then an ordinary one
         if (what === 'field' && type === 2) continue;
         assert.match(
           errorName,
@@ -96,9 +94,7 @@ for (const service of names) {
       assert.is(echoed.header.type, 2, 'unknown flags');
     }));
 
-  test(`do not end ${service} when they are replies and signals that it did not ask for`, ({
-    rig,
-  }) =>
+  test(`do not end ${service} when they are unexpected replies and signals`, ({ rig }) =>
     attack(rig, service, async (raw, call) => {
       const destination = await ownerOf(rig, service);
       const driver = 'org.freedesktop.DBus';
@@ -123,7 +119,7 @@ for (const service of names) {
         });
         raw.send({ type: 3, destination, replySerial, errorName: `${error}.Failed` });
       }
-      // callers that are gone before their reply
+      // callers that have disconnected before their reply
       for (let count = 0; count < 10; count++) {
         using leaving = await RawConnection.open(`${rig.directory}/bus`);
         leaving.send({ ...call, ...emptyOptions });

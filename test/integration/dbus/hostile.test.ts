@@ -29,7 +29,7 @@ interface Rig extends EchoFixture {
   readonly served: Bus;
 }
 
-/** An echo service that must still answer on either bus, with nothing under way, when the attack is over. */
+/** An echo service that must still reply on either bus, without pending calls, when the attack is over. */
 async function attack(body: (rig: Rig) => Promise<void>): Promise<void> {
   for (const kind of kinds) await attackOn(kind, body);
 }
@@ -75,7 +75,7 @@ test('survives a descriptor index without a descriptor, in a signal', () =>
     await until(15_000, 'the signals', () => heard >= 1);
   }));
 
-test('survives header fields that nobody knows, of any type and depth', () =>
+test('survives unknown header fields, of any type and depth', () =>
   attack(async ({ rig }) => {
     const fields = ['01680000000000', '016f0001000000 2f00', '0261690000000000'];
     const deep = [1, 31, 33, 45, 58, 64].map((depth) => `${'017600'.repeat(depth)}01790007`);
@@ -83,7 +83,7 @@ test('survives header fields that nobody knows, of any type and depth', () =>
       using raw = await RawConnection.open(rig.socket);
       const unknownField = Buffer.from(field.replaceAll(' ', ''), 'hex');
       const ping = raw.send({ ...methodCall, member: 'Ping', unknownField });
-      // which of them a bus forwards is its own affair
+      // it depends on the bus which of them are forwarded
       await until(
         15_000,
         'an answer or the end',
@@ -92,7 +92,7 @@ test('survives header fields that nobody knows, of any type and depth', () =>
     }
   }));
 
-test('survives replies that nobody asked for', () =>
+test('survives unexpected replies', () =>
   attack(async ({ raw, served }) => {
     const { uniqueName: destination } = served;
     raw.send({ type: 2, replySerial: 1, destination, signature: 's', body: bytesOfBody('s', 'x') });
@@ -114,7 +114,7 @@ test('refuses the wrong signature and the wrong number of arguments', () =>
     }
   }));
 
-test('refuses members, interfaces and objects that it does not have', () =>
+test('refuses unknown members, interfaces and objects', () =>
   attack(async ({ raw }) => {
     const { interface: _, ...bare } = echoCall;
     const name = 'org.iotedge.Echo1';
@@ -145,7 +145,7 @@ test('finds the interface of a call without one when there is only one', () =>
     assert.is((await raw.call({ ...methodCall, member: 'Introspect' })).header.type, 2);
   }));
 
-test('answers the largest things that a caller can have decoded, and holds none of them', () =>
+test('returns the largest things that a caller can have decoded, and holds none of them', () =>
   attack(async ({ raw }) => {
     const codes = {
       'a{sv}': 'LimitsExceeded',
@@ -155,7 +155,7 @@ test('answers the largest things that a caller can have decoded, and holds none 
     };
     const before = process.memoryUsage();
     for (const [what, message] of hostileCalls(echoService.busName, echoService.path)) {
-      // some buses take fields away that they do not know, and the call is as any other
+      // some buses remove unknown fields, and the call is then an ordinary one
       const { type, errorName } = (await raw.call(message)).header;
       const isAnswered = what === 'field' && type === 2;
       const code = new Map(Object.entries(codes)).get(what) ?? 'InvalidArgs';
@@ -182,7 +182,7 @@ test('refuses large bodies of the right signature with LimitsExceeded', () =>
     const signature = 'aya{sv}';
     const data = bytesOfBody(signature, Buffer.alloc(31 << 20), {});
     assert.is(await refusal(raw, { ...echoCall, signature, body: data }), `${wire}.LimitsExceeded`);
-    // entries of 16 bytes: the costliest thing per byte that a caller can make a service build
+    // entries of 16 bytes: the most memory per byte that a caller can cause in a service
     const entry = Buffer.from('04000000 00000000 00017900 05000000'.replaceAll(' ', ''), 'hex');
     const dictionary = Buffer.alloc(30 << 20, entry);
     for (let at = 0; at < dictionary.length; at += entry.length) {
@@ -206,9 +206,9 @@ test('treats __proto__ and constructor in a dictionary as unknown options', () =
     assert.is(Object.hasOwn(Object.prototype, 'reverse'), false);
   }));
 
-test('does not answer a call that wants no reply', () =>
+test('sends no reply to a call that expects none', () =>
   attack(async ({ raw, contexts, served }) => {
-    // the bus drops replies that nobody waits for, so what leaves the service is what counts
+    // the bus drops unexpected replies, so what leaves the service is what counts
     const answered: (number | undefined)[] = [];
     const send = served.send.bind(served);
     served.send = (message) => {
@@ -232,7 +232,7 @@ test('does not answer a call that wants no reply', () =>
     );
   }));
 
-test('survives callers that vanish in the middle of a call', () =>
+test('survives callers that disconnect in the middle of a call', () =>
   attack(async ({ rig, contexts }) => {
     const rounds = runs(30);
     for (let round = 0; round < rounds; round++) {
@@ -254,7 +254,7 @@ test('survives unknown flags, fields and message types', () =>
     await until(15_000, 'an answer or the end', () => odd.closed || odd.received.length > 1);
   }));
 
-test('survives many calls at once, of which each is answered', () =>
+test('survives many concurrent calls, and replies to each', () =>
   attack(async ({ raw }) => {
     const body = bytesOfBody('aya{sv}', Buffer.alloc(32), {});
     const serials = Array.from({ length: 100 }, () =>

@@ -11,7 +11,7 @@ import { echoService, startEcho } from '../../support/wire/echo-service.ts';
 
 const test = suite('dbus with clients of other libraries');
 const kinds: readonly BusKind[] = ['dbus-daemon', 'dbus-broker'];
-/** Debian's own: other Pythons of a machine do not see its packages. */
+/** The python of Debian: other installations do not find its packages. */
 const python = '/usr/bin/python3';
 const { busName, path, manager } = echoService;
 
@@ -20,7 +20,7 @@ function script(name: string): string {
 }
 
 for (const kind of kinds) {
-  test(`answers a hundred calls in one write of libdbus, on ${kind}`, async () => {
+  test(`replies to a hundred calls in one write of libdbus, on ${kind}`, async () => {
     await using rig = await PrivateBus.start(undefined, kind);
     await using served = await rig.connect();
     await startEcho(served);
@@ -34,7 +34,7 @@ for (const kind of kinds) {
     assert.is(String(answered).trim(), '100');
   });
 
-  test(`lets a hundred proxies of GLib read again after a restart, on ${kind}`, async () => {
+  test(`serves a hundred proxies of GLib again after a restart, on ${kind}`, async () => {
     await using rig = await PrivateBus.start(undefined, kind);
     const first = await rig.connect();
     const { objects } = await startEcho(first);

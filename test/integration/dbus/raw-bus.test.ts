@@ -23,7 +23,7 @@ function echo(serial: number, data: Buffer): Buffer {
   return bytesOfMessage({ ...call, signature: 'aya{sv}', body: [data, {}] });
 }
 
-test('drops calls of senders that cannot be answered, and serves the others', () =>
+test('drops calls of senders that cannot receive a reply, and serves the others', () =>
   withEcho(async ({ raw, failures }) => {
     raw.send(echo(1, Buffer.of(1)));
     const senders = ['', 'x y', 'a.b', ':', ':1', ':1.2.', ':1.2\n', '\xe9', 'a'.repeat(300)];
@@ -33,7 +33,7 @@ test('drops calls of senders that cannot be answered, and serves the others', ()
     assert.equal([raw.received.length, failures.length], [1, 0]);
   }));
 
-/** A call with wrong bytes anywhere behind its sizes. */
+/** A call with random bytes after its sizes. */
 function spoilt(serial: number, next: (below: number) => number): Buffer {
   const size = [0, 10, 3000, 90_000, 2 << 20][next(5)] ?? 0;
   const bytes = withSender(echo(serial, Buffer.alloc(size, serial)), ':1.7');
@@ -41,7 +41,7 @@ function spoilt(serial: number, next: (below: number) => number): Buffer {
   return bytes;
 }
 
-test('survives calls with invalid headers and bodies, and answers every valid one between them', () =>
+test('survives calls with invalid headers and bodies, and replies to every valid one between them', () =>
   withEcho(async ({ raw, server }) => {
     const next = numbers(28);
     for (let serial = 1; serial < 2000; serial += 2) {

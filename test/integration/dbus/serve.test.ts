@@ -29,7 +29,7 @@ async function properties(
 const logControl = 'org.freedesktop.LogControl1';
 const logPath = '/org/freedesktop/LogControl1';
 
-test('answers a typed client', () =>
+test('replies to a typed client', () =>
   withEcho(async ({ bus }) => {
     const { answer } = await echo(bus).Echo({ data: Buffer.from('abc') });
     assert.is(answer.toString(), 'abc');
@@ -44,7 +44,7 @@ test('answers a typed client', () =>
     );
   }));
 
-test('wipes what a handler answered when it is a secret, and nothing else', () =>
+test('wipes the result of a handler when it is a secret, and nothing else', () =>
   withEcho(async ({ bus, answered }) => {
     const { secret } = await echo(bus).Secret({});
     await echo(bus).Echo({ data: Buffer.from('abc') });
@@ -56,7 +56,7 @@ test('wipes what a handler answered when it is a secret, and nothing else', () =
 
 const ownId = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-test('takes a request id from root and from those it trusts, and makes one for every other call', () =>
+test('accepts a request id from root and trusted callers, and creates one for every other call', () =>
   withEcho(
     async ({ rig, bus, contexts }) => {
       const nobody = { uid: 65_534, gid: 65_534 };
@@ -86,7 +86,7 @@ test('takes a request id from root and from those it trusts, and makes one for e
     { trustedUids: new Set([1]) },
   ));
 
-test('refuses options that it does not know, or of another type', () =>
+test('refuses unknown options, and options of another type', () =>
   withEcho(async ({ bus }) => {
     const { busName: destination, path, manager } = echoService;
     const call = (options: Record<string, Variant>): Promise<readonly unknown[]> => {
@@ -108,7 +108,7 @@ test('refuses options that it does not know, or of another type', () =>
     assert.is(await failureOf(call({ request_id: variant('u', 1) })), 'InvalidArgs');
   }));
 
-test('has its methods at the path and interface of the manager alone', () =>
+test('has its methods at the path and interface of the manager only', () =>
   withEcho(async ({ bus }) => {
     const { busName: destination, path, manager } = echoService;
     const call = (at: string, name: string): Promise<readonly unknown[]> => {
@@ -120,7 +120,7 @@ test('has its methods at the path and interface of the manager alone', () =>
     assert.is(await failureOf(call('/no', manager.name)), 'UnknownObject');
   }));
 
-test('checks ids and sizes before it asks anybody', () =>
+test('validates ids and sizes before it requests authorization', () =>
   withEcho(async ({ bus, questions }) => {
     const big = Buffer.alloc((1 << 20) + 1);
     assert.is(await failureOf(echo(bus).Echo({ data: big })), 'LimitsExceeded');
@@ -128,7 +128,7 @@ test('checks ids and sizes before it asks anybody', () =>
     assert.is(questions.length, 0);
   }));
 
-test('asks with the details that the table names', () =>
+test('requests authorization with the details that the table names', () =>
   withEcho(async ({ bus, questions }) => {
     const derivation = Buffer.from('m 1%\0\xff', 'latin1');
     await echo(bus).Guarded({ key_id: 'a', options: { derivation } });
@@ -158,7 +158,7 @@ const refusals: readonly (readonly [string, () => Promise<void> | undefined])[] 
   ['later', () => Promise.reject(new ServiceError('AccessDenied', 'no'))],
 ];
 for (const [when, refuse] of refusals) {
-  test(`does not reach a handler whose authorization is refused ${when}`, () =>
+  test(`calls no handler when authorization is refused ${when}`, () =>
     withEcho(
       async ({ bus, questions, server }) => {
         assert.is(await failureOf(echo(bus).Guarded({ key_id: 'a' })), 'AccessDenied');
@@ -170,7 +170,7 @@ for (const [when, refuse] of refusals) {
     ));
 }
 
-test('tells the authorizer whether a person may be asked', () => {
+test('passes the flag for interactive authorization to the authorizer', () => {
   const interactive: boolean[] = [];
   const authorize = (_: unknown, call: CallContext): undefined => {
     interactive.push(call.interactive);
@@ -185,7 +185,7 @@ test('tells the authorizer whether a person may be asked', () => {
   );
 });
 
-test('says nothing but internal error of what it did not expect', () =>
+test('reports only "internal error" for an unexpected error', () =>
   withEcho(async ({ bus, failures }) => {
     const wanted: readonly (readonly [string, string])[] = [
       ['undefined', 'Failed'],
@@ -215,7 +215,7 @@ test('says nothing but internal error of what it did not expect', () =>
     assert.is(failures.length, 2 * wanted.length);
   }));
 
-test('notes an error that the table does not list, and passes it on', () =>
+test('audits an error that the table does not declare, and passes it on', () =>
   withEcho(async ({ bus, undeclared }) => {
     const codeOf = (way: string) => failureOf(echo(bus).Fail({ way }));
     for (const way of ['known', 'later-known', 'error', 'internal', 'later-text'])
@@ -227,7 +227,7 @@ test('notes an error that the table does not list, and passes it on', () =>
     assert.equal(codes, ['Unavailable', 'Unavailable']);
   }));
 
-test('aborts the call of a caller that leaves, and counts it out', () =>
+test('aborts the call of a caller that disconnects, and stops counting it', () =>
   withEcho(async ({ rig, contexts, server, bus }) => {
     const leaving = await rig.connect();
     const hanging = failureOf(echo(leaving).Hang({}));
@@ -240,7 +240,7 @@ test('aborts the call of a caller that leaves, and counts it out', () =>
     await echo(bus).Echo({ data: Buffer.of() });
   }));
 
-test('aborts every call under way when told to, and still answers them', () =>
+test('aborts every running call on request, and still replies to them', () =>
   withEcho(async ({ bus, contexts, server }) => {
     const hanging = failureOf(echo(bus).Hang({}));
     await until(15_000, 'the call', () => contexts.length === 1);
@@ -249,10 +249,10 @@ test('aborts every call under way when told to, and still answers them', () =>
   }));
 
 const uidLimits = { active: 3, parked: 3, parkedBytes: 8192, queued: 3, queuedBytes: 8192 };
-/** Small, and the same for root, as whom these tests may run. */
+/** Small, and the same for root, as which these tests may run. */
 const smallLimits = { ...defaultCallLimits, perUid: uidLimits, trusted: uidLimits };
 
-test('bounds the calls of one uid over all its connections', () =>
+test('limits the calls of one uid over all its connections', () =>
   withEcho(
     async ({ rig, bus, contexts, server }) => {
       await using other = await rig.connect();
@@ -274,10 +274,10 @@ test('bounds the calls of one uid over all its connections', () =>
     { limits: smallLimits },
   ));
 
-test('reads and cancels for a uid whose calls wait, for operations and for authorization', () =>
+test('serves reads and cancellations for a uid whose calls wait, for operations and for authorization', () =>
   withEcho(
     async ({ rig, bus, contexts, server }) => {
-      // a connection of ours has at most fifty calls unanswered by one peer
+      // a connection of the client has at most fifty calls pending to one peer
       const others = await Promise.all([rig.connect(), rig.connect(), rig.connect()]);
       const waiting = [bus, ...others].flatMap((from) =>
         Array.from({ length: 25 }, () => [
@@ -299,14 +299,14 @@ test('reads and cancels for a uid whose calls wait, for operations and for autho
     { authorize: (_question, call) => aborted(call.signal) },
   ));
 
-/** Rejects when a call is given up, and never resolves. */
+/** Rejects when a call is aborted, and never resolves. */
 function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((_resolve, reject) => {
     signal.addEventListener('abort', () => reject(new ServiceError('Cancelled', 'given up')));
   });
 }
 
-test('refuses calls that wait beyond their limit, and goes on', () =>
+test('refuses calls that are queued beyond their limit, and continues', () =>
   withEcho(
     async ({ bus, contexts, server }) => {
       const waiting = [1, 2, 3].map(() => failureOf(echo(bus).Wait({})));
@@ -321,7 +321,7 @@ test('refuses calls that wait beyond their limit, and goes on', () =>
     { limits: smallLimits },
   ));
 
-test('bounds the bytes that one uid has waiting', () =>
+test('limits the queued bytes of one uid', () =>
   withEcho(
     async ({ bus, server }) => {
       const hanging = [1, 2, 3].map(() => failureOf(echo(bus).Hang({})));
@@ -335,7 +335,7 @@ test('bounds the bytes that one uid has waiting', () =>
     { limits: smallLimits },
   ));
 
-/** The most calls that were under way at once, seen in every turn of the event loop. */
+/** The largest number of concurrent calls, sampled in every iteration of the event loop. */
 class MostCalls implements Disposable {
   count = 0;
   #next: NodeJS.Immediate | undefined;
@@ -353,7 +353,7 @@ class MostCalls implements Disposable {
   }
 }
 
-test('bounds the calls of one connection before it knows whose they are', () =>
+test('limits the calls of one connection before it is identified', () =>
   withEcho(
     async ({ rig, server }) => {
       using most = new MostCalls(server);
@@ -373,7 +373,7 @@ test('bounds the calls of one connection before it knows whose they are', () =>
     },
   ));
 
-test('counts a call while the credentials of its caller are still asked for', () =>
+test('counts a call while the credentials of its caller are being queried', () =>
   withEcho(async ({ bus, server }) => {
     using most = new MostCalls(server);
     await echo(bus).Echo({ data: Buffer.of() });
@@ -381,11 +381,11 @@ test('counts a call while the credentials of its caller are still asked for', ()
     await until(15_000, 'the call to end', () => server.pendingCalls === 0);
   }));
 
-test('answers what came in before the name was given back, then leaves', () =>
+test('replies to calls that came in before the name was released, then disconnects', () =>
   withEcho(async ({ rig, server, served }) => {
     const callers = await Promise.all(Array.from({ length: 20 }, () => rig.connect()));
     const answers = callers.map((from) => failureOf(echo(from).Echo({ data: Buffer.of(1) })));
-    // the bus has every call when it answers what was sent behind it on the same connection
+    // the bus has every call when it replies to one that was sent later on the same connection
     await Promise.all(callers.map((from) => from.nameOwner('a.b')));
     await served.releaseName(echoService.busName);
     await until(15_000, 'the last call', () => server.pendingCalls === 0);
@@ -394,7 +394,7 @@ test('answers what came in before the name was given back, then leaves', () =>
     await Promise.all(callers.map((from) => from.close()));
   }));
 
-test('tells properties and refuses to set them', () =>
+test('returns properties and refuses to set them', () =>
   withEcho(async ({ bus, objects: shown }) => {
     const name = echoService.manager.name;
     const [version] = await properties(bus, 'Get', [name, 'Version']);
@@ -418,7 +418,7 @@ test('tells properties and refuses to set them', () =>
     assert.equal(health, variant('s', 'degraded'));
   }));
 
-test('lets its own uid set the log level, of the right type, and nobody else', () =>
+test('lets its own uid set the log level, of the right type, and no other', () =>
   withEcho(async ({ bus, rig, logControl: control }) => {
     await properties(bus, 'Set', [logControl, 'LogLevel', variant('s', 'debug')], logPath);
     assert.is(control.level, 'debug');
@@ -443,7 +443,7 @@ test('lets its own uid set the log level, of the right type, and nobody else', (
     assert.is(control.level, 'debug');
   }));
 
-test('announces changed properties as they declare it', () =>
+test('announces changed properties according to their declaration', () =>
   withEcho(async ({ bus, objects: shown }) => {
     const heard: BusSignal[] = [];
     const match = { sender: echoService.busName, member: 'PropertiesChanged' };
@@ -456,11 +456,11 @@ test('announces changed properties as they declare it', () =>
     const [name, changed, invalidated] = heard[0]?.body ?? [];
     assert.is(name, echoService.manager.name);
     assert.equal(Object.entries(changed as object), [['Health', variant('s', 'degraded')]]);
-    // what never changes on one object has changed all the same: nobody must believe the old value
+    // a property that never changes on one object has changed nevertheless: no client may use the old value
     assert.equal(invalidated, ['LastError', 'Version']);
   }));
 
-test('manages child objects and tells who comes and goes', () =>
+test('manages child objects and announces added and removed ones', () =>
   withEcho(async ({ bus, objects: shown }) => {
     const heard: (readonly [string, unknown])[] = [];
     const manager = { sender: echoService.busName, path: echoService.path };
@@ -489,7 +489,7 @@ test('manages child objects and tells who comes and goes', () =>
     ]);
   }));
 
-test('shows what it knows even when a text in it cannot be on the bus', () =>
+test('shows its objects even when a text in them is not valid on the bus', () =>
   withEcho(async ({ bus, objects: shown }) => {
     shown.put('odd', { Name: 'a\0b', Size: 1n });
     shown.setProperties({ Health: 'x\0' });
@@ -500,7 +500,7 @@ test('shows what it knows even when a text in it cannot be on the bus', () =>
     assert.is((name as Variant).value, 'a\ufffdb');
   }));
 
-test('sends its signals to those who listen', () =>
+test('sends its signals to subscribers', () =>
   withEcho(async ({ bus, objects: shown }) => {
     const heard: BusSignal[] = [];
     await onSignal(bus, echoRemote, {
@@ -562,7 +562,7 @@ test('shows argument names, properties and signals to busctl', () =>
     assert.match(log.stdout, /\.LogLevel +property +s +"info" +writable/);
   }));
 
-test('answers Peer at any path', () =>
+test('replies to Peer at any path', () =>
   withEcho(async ({ rig }) => {
     const { busName, path } = echoService;
     const peer = 'org.freedesktop.DBus.Peer';

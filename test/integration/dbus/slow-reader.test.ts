@@ -12,7 +12,7 @@ import { RawConnection } from '../../support/wire/raw-connection.ts';
 const test = suite('dbus clients that do not read');
 
 const limits = { queuedBytes: 4 << 20, stallMs: 500, giveUpMs: 4000 };
-/** The bus is never given up, however slow it is. */
+/** The bus connection is never given up, however slow it is. */
 const patient = { ...limits, giveUpMs: 1_000_000 };
 const callBytes = 1 << 20;
 const callsOfEach = 70;
@@ -25,27 +25,27 @@ function echoBody(bytes: number): Buffer {
   return Buffer.from(writer.buffer.subarray(0, writer.position));
 }
 
-/** A connection that reads nothing, and the name that the bus gave it. */
+/** A connection that reads nothing, and its unique name. */
 interface Asker {
   readonly raw: RawConnection;
   readonly name: string;
 }
 
-/** Asks for half of what dbus-daemon keeps for one sender, and more, and reads none of it. */
+/** Requests half of what dbus-daemon buffers for one sender, and more, and reads none of it. */
 async function askWithoutReading(socket: string): Promise<Asker> {
   const { busName: destination, path } = echoService;
   const to = { destination, path, interface: 'org.iotedge.Echo1', member: 'Echo' };
   const first = { type: 1, ...to, signature: 'aya{sv}', body: echoBody(1) };
   const call = { ...first, body: echoBody(callBytes) };
   const raw = await RawConnection.open(socket);
-  // whose credentials are cached need not wait for them: each call is answered before the next is read
+  // calls with cached credentials do not wait: each gets its reply before the next is read
   const { header } = await raw.call(first);
   raw.stopReading();
   for (let count = 0; count < callsOfEach; count++) raw.send(call);
   return { raw, name: header.destination ?? '' };
 }
 
-/** Notes how much the service had waiting for the bus whenever it sent something. */
+/** Records the size of the queue to the bus whenever the service sends something. */
 function watchQueue(served: Bus): () => number {
   let most = 0;
   const send = served.send.bind(served);
@@ -57,7 +57,7 @@ function watchQueue(served: Bus): () => number {
   return () => most;
 }
 
-/** Whether the bus knows a name. */
+/** Whether a name has an owner on the bus. */
 async function isThere(bus: Bus, name: string): Promise<boolean> {
   return (await bus.nameOwner(name)) !== undefined;
 }
@@ -68,7 +68,7 @@ function echoOne(bus: Bus): Promise<unknown> {
 
 const few = limits.queuedBytes + 2 * callBytes;
 
-test('do not fill the memory of a service, which connects anew when dbus-daemon listens no more', async () => {
+test('do not fill the memory of a service, which reconnects when dbus-daemon stops reading', async () => {
   await using rig = await PrivateBus.start(undefined, 'dbus-daemon');
   const reports: boolean[] = [];
   const onStall = (again: boolean): void => void reports.push(again);
@@ -90,7 +90,7 @@ test('do not fill the memory of a service, which connects anew when dbus-daemon 
   assert.not(one.closed || two.closed, 'the bus waits for them still');
 });
 
-test('do not fill the memory of a service, nor hold it up, on dbus-broker', async () => {
+test('do not fill the memory of a service, nor block it, on dbus-broker', async () => {
   await using rig = await PrivateBus.start(undefined, 'dbus-broker');
   await using served = await Bus.connect(rig.address, { limits: patient });
   let lost = false;
@@ -99,7 +99,7 @@ test('do not fill the memory of a service, nor hold it up, on dbus-broker', asyn
   const { server, contexts } = await startEcho(served);
   await using friend = await rig.connect();
   const askers = [await askWithoutReading(rig.socket), await askWithoutReading(rig.socket)];
-  // it holds what it has for them, or drops those who do not read
+  // it buffers messages for them, or disconnects clients that do not read
   await until(60_000, 'an answer to every call, or the end of those who made it', async () => {
     for (const { name } of askers) {
       const answered = contexts.filter(({ caller }) => caller.sender === name).length;

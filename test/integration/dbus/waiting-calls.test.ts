@@ -9,9 +9,9 @@ import { echo, withEcho } from '../../support/wire/echo-rig.ts';
 import { echoService } from '../../support/wire/echo-service.ts';
 import { RawConnection } from '../../support/wire/raw-connection.ts';
 
-const test = suite('dbus calls that wait, and that nobody waits for');
+const test = suite('dbus calls that wait, and calls without a waiting caller');
 
-test('makes no answer that nobody waits for', () =>
+test('encodes no reply that no caller expects', () =>
   withEcho(async ({ rig, objects }) => {
     for (let count = 0; count < 50; count++) {
       objects.put(`thing-${count}`, { Name: `${count}`, Size: 1n });
@@ -50,12 +50,12 @@ test('makes no answer that nobody waits for', () =>
     assert.equal([described, listed], [0, 0]);
   }));
 
-test('lets calls that were authorized have a place each, as many at once as the limit', () =>
+test('gives each authorized call a slot, as many at once as the limit', () =>
   withEcho(
     async ({ bus, contexts, server }) => {
       const calls = Array.from({ length: 6 }, () => failureOf(echo(bus).GuardedHang({})));
       await until(15_000, 'the calls', () => server.pendingCalls === 6 && contexts.length > 0);
-      // what was sent before is handled before
+      // earlier messages are processed first
       for (let count = 0; count < 5; count++) await bus.nameOwner('a.b');
       assert.is(contexts.length, 2);
       server.abandonCalls();
@@ -71,7 +71,7 @@ test('lets calls that were authorized have a place each, as many at once as the 
     },
   ));
 
-test('holds the body of a call no longer than until its arguments are read', () =>
+test('holds the body of a call only until its arguments are read', () =>
   withEcho(async ({ bus, contexts, server }) => {
     const hanging = failureOf(echo(bus).Hang({}));
     await until(15_000, 'the call', () => contexts.length === 1);
@@ -81,18 +81,18 @@ test('holds the body of a call no longer than until its arguments are read', () 
     await deadline(15_000, hanging, 'the answer');
   }));
 
-/** Sends three calls that want no reply, and leaves. */
+/** Sends three calls that expect no reply, and disconnects. */
 async function sendAndLeave(raw: RawConnection): Promise<void> {
   const { busName: destination, path } = echoService;
   const call = { type: 1, flags: 1, destination, path, interface: destination, member: 'Hang' };
   for (let at = 0; at < 3; at++) raw.send({ ...call, signature: 'a{sv}', body: Buffer.alloc(8) });
-  // the bus has passed on everything before it answers
+  // the bus has forwarded everything earlier before it replies
   const driver = 'org.freedesktop.DBus';
   await raw.call({ type: 1, destination: driver, path: '/', interface: driver, member: 'GetId' });
   raw[Symbol.dispose]();
 }
 
-test('reports the calls without a reply whose caller left before their turn', () => {
+test('reports the calls without a reply whose caller disconnected while they were queued', () => {
   const lost: (readonly [string, number | undefined])[] = [];
   return withEcho(
     async ({ bus, contexts, rig, server }) => {

@@ -1,4 +1,4 @@
-/** Module identities that other software made: who may take them over, and how. */
+/** Module identities of other software: who may adopt them, and how. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -15,7 +15,7 @@ import { deviceName } from '../../support/rig/rig-config.ts';
 
 const patient = { timeoutMs: 60_000 };
 const adopt = { adopt: true };
-const test = suite<CloudDevice>('identities that other software made');
+const test = suite<CloudDevice>('identities of other software');
 
 test.before(async (context) => {
   Object.assign(context, await startCloudDevice());
@@ -44,7 +44,7 @@ async function messageOf(promise: Promise<unknown>): Promise<string> {
   return error.message;
 }
 
-/** Whether the hub takes a token of a module. */
+/** Whether the hub accepts a token of a module. */
 async function refusalOf(
   { identity, cloud }: CloudDevice,
   id: string,
@@ -57,7 +57,7 @@ async function refusalOf(
 }
 
 for (const id of edgeModules) {
-  test(`are adopted where the hub has made ${id} beforehand`, async (setting) => {
+  test(`are adopted where the hub has created ${id} beforehand`, async (setting) => {
     const { cloud, identity } = setting;
     const before = onHub(cloud, id);
     const create = { module_id: id };
@@ -72,7 +72,7 @@ for (const id of edgeModules) {
 }
 
 for (const managedBy of ['', 'iotedge', 'IotEdge', 'IOTEDGE', 'me']) {
-  test(`are adopted when they are managed by ${managedBy || 'nobody'}`, async (setting) => {
+  test(`are adopted when they are managed by ${managedBy || 'no one'}`, async (setting) => {
     const { cloud, identity } = setting;
     cloud.registry.put(deviceName, { moduleId: 'theirs', managedBy });
     const options = { adopt: true, ...(managedBy === 'me' && { managed_by: 'me' }) };
@@ -82,7 +82,7 @@ for (const managedBy of ['', 'iotedge', 'IotEdge', 'IOTEDGE', 'me']) {
     await identity.CreateModuleIdentity({ ...request, options });
     assert.is(await refusalOf(setting, 'theirs'), undefined);
     assert.is(onHub(cloud, 'theirs')?.managedBy, managedBy || 'iotedge');
-    // from now on it is in our records
+    // from now on it is in the records of the service
     await identity.CreateModuleIdentity(request);
     await identity.UpdateModuleIdentity(request);
     await identity.DeleteModuleIdentity(request);
@@ -90,7 +90,7 @@ for (const managedBy of ['', 'iotedge', 'IotEdge', 'IOTEDGE', 'me']) {
   });
 }
 
-test('stay with the manager that they have, who is named', async ({ cloud, identity }) => {
+test('stay with their manager, who is named', async ({ cloud, identity }) => {
   cloud.registry.put(deviceName, { moduleId: 'theirs', managedBy: 'puppet' });
   const before = onHub(cloud, 'theirs');
   const request = { module_id: 'theirs', options: adopt };
@@ -105,7 +105,7 @@ test('stay with the manager that they have, who is named', async ({ cloud, ident
   assert.is(await failureOf(identity.GetModuleIdentity({ module_id: 'theirs' })), 'NotFound');
 });
 
-test('are updated and deleted only by who adopts', async (setting) => {
+test('are updated and deleted only with adopt', async (setting) => {
   const { cloud, identity } = setting;
   const request = { module_id: 'theirs' };
   const withAdopt = { ...request, options: adopt };
@@ -122,7 +122,7 @@ test('are updated and deleted only by who adopts', async (setting) => {
   assert.is(onHub(cloud, 'theirs'), undefined);
 });
 
-test('under the id of one of ours are theirs: another generation', async (setting) => {
+test('under the id of an own module are recognized by another generation', async (setting) => {
   const { cloud, identity } = setting;
   const request = { module_id: 'mine' };
   await identity.CreateModuleIdentity(request);
@@ -141,7 +141,7 @@ test('under the id of one of ours are theirs: another generation', async (settin
 
 test('are not written when they have changed since they were read', async ({ cloud, identity }) => {
   cloud.registry.put(deviceName, { moduleId: 'theirs', managedBy: '' });
-  // other software changes it between our reading and our writing
+  // other software changes it between the read and the write of the service
   cloud.interfere = ({ headers }) => {
     const module = onHub(cloud, 'theirs');
     if (headers['if-match'] === undefined || module === undefined) return undefined;
@@ -160,7 +160,7 @@ test('are not written when they have changed since they were read', async ({ clo
   await identity.CreateModuleIdentity(request);
 });
 
-test('are listed with refresh, without a key of ours', async ({ cloud, identity }) => {
+test('are listed with refresh, without a key of the service', async ({ cloud, identity }) => {
   cloud.registry.put(deviceName, { moduleId: 'theirs', managedBy: 'puppet', generationId: '7' });
   const { identity: mine } = await identity.CreateModuleIdentity({ module_id: 'mine' });
   const asked = cloud.requests.length;
@@ -180,10 +180,7 @@ test('are listed with refresh, without a key of ours', async ({ cloud, identity 
   assert.not(after.identities.some((one) => one.module_id === 'mine'));
 });
 
-test('are asked for again when the hub is busy, as soon as it says', async ({
-  cloud,
-  identity,
-}) => {
+test('are retried when the hub is busy, after its Retry-After', async ({ cloud, identity }) => {
   let refusals = 2;
   const throttled = { Message: 'ErrorCode:ThrottlingException;', ExceptionMessage: '' };
   cloud.interfere = () =>
@@ -195,7 +192,7 @@ test('are asked for again when the hub is busy, as soon as it says', async ({
   assert.match(String(error), 'ThrottlingException');
 });
 
-test('are adopted under an access rule only when it says so', async (setting) => {
+test('are adopted under an access rule only when it matches adopt', async (setting) => {
   const { cloud, identity, rig } = setting;
   const settings = (match: object): object => ({
     provisioning: { global_endpoint: cloud.endpoint },
@@ -228,7 +225,7 @@ test('are adopted under an access rule only when it says so', async (setting) =>
   assert.equal((await identity.ListModuleIdentities({})).identities, []);
 });
 
-test('are written down before the hub is asked, and gone when it refuses', async (setting) => {
+test('are persisted before the request to the hub, and removed when it refuses', async (setting) => {
   const { cloud, identity, rig } = setting;
   const file = join(rig.stateDirectory('identity'), 'modules', 'theirs.json');
   cloud.registry.put(deviceName, { moduleId: 'theirs', managedBy: '' });
@@ -247,7 +244,7 @@ test('are written down before the hub is asked, and gone when it refuses', async
   assert.match(saved.at(-1) ?? '', generationId);
 });
 
-test('are not made on a hub that has disabled the device, which says so', async (setting) => {
+test('are not created on a hub that has disabled the device, which is reported', async (setting) => {
   const { cloud, identity } = setting;
   const { devices } = cloud.registry;
   const device = devices.get(deviceName);
@@ -260,7 +257,7 @@ test('are not made on a hub that has disabled the device, which says so', async 
   assert.not.match(String(error), 'enrolled');
 });
 
-test('leave no room on a device whose modules are too many', async ({ cloud, identity }) => {
+test('leave no room on a device with too many modules', async ({ cloud, identity }) => {
   const made = Array.from({ length: 48 }, (_, at) => `filler-${at}`);
   for (const moduleId of made) cloud.registry.put(deviceName, { moduleId });
   const create = identity.CreateModuleIdentity({ module_id: 'mine' });

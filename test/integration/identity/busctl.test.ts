@@ -1,4 +1,4 @@
-/** Every method of Identity1 through busctl, its tokens judged by the hub. */
+/** Every method of Identity1 through busctl, its tokens verified by the hub. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { identityService } from '../../../src/interfaces/identity.ts';
@@ -31,13 +31,13 @@ test.after(async ({ rig, cloud }) => {
   await rig[Symbol.asyncDispose]();
 });
 
-/** The answer of a method that has one value. */
+/** The result of a method that has one value. */
 async function call(rig: Rig, member: string, args: readonly string[], user: RigUser = 'operator') {
   const [value] = await busctlCall(rig, { service: 'identity', member, args, user });
   return value;
 }
 
-/** How a call fails, as busctl says it. */
+/** The failure of a call, as busctl prints it. */
 async function failure(
   rig: Rig,
   member: string,
@@ -53,7 +53,7 @@ async function failure(
 
 const denial = /[Aa]ccess denied|not authorized|not allowed/;
 
-test('Provision, Reprovision and GetDeviceIdentity answer the device', async ({ rig, cloud }) => {
+test('Provision, Reprovision and GetDeviceIdentity return the device', async ({ rig, cloud }) => {
   assert.match(await failure(rig, 'GetCallerIdentity', none, 'alice'), /not provisioned|no module/);
   const device = fieldsOf(await call(rig, 'Provision', none));
   assert.equal(device, {
@@ -82,7 +82,7 @@ test('Provision, Reprovision and GetDeviceIdentity answer the device', async ({ 
   assert.ok(Math.abs(Date.now() - last) < 600_000);
 });
 
-test('Create, Get, List, Update and DeleteModuleIdentity agree with the hub', async ({
+test('Create, Get, List, Update and DeleteModuleIdentity are consistent with the hub', async ({
   rig,
   cloud,
 }) => {
@@ -111,7 +111,7 @@ test('Create, Get, List, Update and DeleteModuleIdentity agree with the hub', as
   assert.is((await rig.busctl([...property, 'ModuleId'])).code, 1);
 });
 
-test('CreateSasToken makes tokens that the hub takes, for no longer than asked', async ({
+test('CreateSasToken creates tokens that the hub accepts, for no longer than requested', async ({
   rig,
   cloud,
 }) => {
@@ -132,7 +132,7 @@ test('CreateSasToken makes tokens that the hub takes, for no longer than asked',
   assert.match((await refusal('', 60, 120)) ?? '', 'expired');
 });
 
-test('CreateSasToken and GetCallerIdentity are open to whom the identity belongs', async ({
+test('CreateSasToken and GetCallerIdentity are allowed for the user of the identity', async ({
   rig,
 }) => {
   const own = fieldsOf(await call(rig, 'GetCallerIdentity', none, 'alice'));
@@ -156,7 +156,10 @@ test('CreateSasToken and GetCallerIdentity are open to whom the identity belongs
   await call(rig, 'DeleteModuleIdentity', ['sa{sv}', 'web', '0']);
 });
 
-test('Cancel ends provisioning under way, and its callers are told', async ({ rig, cloud }) => {
+test('Cancel ends pending provisioning, and its callers receive the cancellation', async ({
+  rig,
+  cloud,
+}) => {
   const body = { operationId: 'x', status: 'assigning' };
   let polled = 0;
   cloud.interfere = () => {
@@ -180,7 +183,7 @@ test('Cancel ends provisioning under way, and its callers are told', async ({ ri
   await call(rig, 'Reprovision', none);
 });
 
-test('Reprovision with wait false answers before the cloud has', async ({ rig, cloud }) => {
+test('Reprovision with wait false returns before the cloud replies', async ({ rig, cloud }) => {
   let polled = 0;
   const body = { operationId: 'x', status: 'assigning' };
   cloud.interfere = () => {
@@ -195,7 +198,7 @@ test('Reprovision with wait false answers before the cloud has', async ({ rig, c
   await call(rig, 'Cancel', ['sa{sv}', '', '0']);
 });
 
-test('Describe tells all that is public, and nothing private', async ({ rig }) => {
+test('Describe returns everything public, and nothing private', async ({ rig }) => {
   const json = String(await call(rig, 'Describe', none, 'alice'));
   const described = JSON.parse(json) as { readonly service: string; readonly objects: object };
   assert.is(described.service, 'identity');
@@ -260,10 +263,10 @@ const malformed: Readonly<Record<string, readonly (readonly string[])[]>> = {
 };
 
 for (const [member, calls] of Object.entries(malformed)) {
-  test(`${member} refuses what is malformed`, async ({ rig }) => {
+  test(`${member} refuses invalid arguments`, async ({ rig }) => {
     for (const args of calls) {
       const words = await failure(rig, member, args);
-      // an operator is allowed to, and nothing is asked of the cloud
+      // an operator is allowed to, and no request reaches the cloud
       assert.not.match(words, denial);
       assert.not.match(words, /HTTP|try again/);
     }

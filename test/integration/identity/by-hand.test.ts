@@ -1,4 +1,4 @@
-/** Keys, Certificates and Identity started by hand with the files that users have, on a bus that activates nothing. */
+/** Keys, Certificates and Identity started by hand with the files that users have, on a bus without activation. */
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -17,7 +17,7 @@ import { bundles, type ServiceName, services } from '../../support/rig/rig-servi
 const test = suite('services started by hand');
 const order = ['keys', 'certificates', 'identity'] as const;
 
-/** Leaves the bus without any service that it could start. */
+/** Removes every activatable service from the bus. */
 async function forgetActivation(rig: Rig): Promise<void> {
   const folder = join(rig.directory, 'dbus/services');
   for (const name of await readdir(folder)) await rm(join(folder, name));
@@ -29,7 +29,7 @@ async function forgetActivation(rig: Rig): Promise<void> {
   assert.equal(names, [driver]);
 }
 
-/** Starts a service as its user and waits until it is on the bus; its process id. */
+/** Starts a service as its user and waits until it is on the bus; returns its process id. */
 async function startByHand(rig: Rig, name: ServiceName, extra: object = {}): Promise<number> {
   const child = rig.spawn(
     join(rig.directory, 'node'),
@@ -56,11 +56,11 @@ async function startByHand(rig: Rig, name: ServiceName, extra: object = {}): Pro
   return deadline(30_000, owned(), `${name} on the bus`);
 }
 
-test('take the device to its identity, one after the other', async () => {
+test('provision the device, one after the other', async () => {
   await using rig = await Rig.start();
   await using cloud = await startRigCloud(rig);
   await forgetActivation(rig);
-  // the four files as they are documented, and two lines for a cloud that is on this machine
+  // the four files as they are documented, and two lines for a cloud on this machine
   const file = join(rig.directory, 'config/identity.yaml');
   const text = await readFile(file, 'utf8');
   const endpoint = `  global_endpoint: '${cloud.endpoint}'\n`;
@@ -82,7 +82,7 @@ test('take the device to its identity, one after the other', async () => {
   assert.match(await readFile(state, 'utf8'), deviceName);
 });
 
-test('wait for one another when they come in the wrong order', async () => {
+test('wait for one another when they start in the wrong order', async () => {
   await using rig = await Rig.start();
   await using cloud = await startRigCloud(rig);
   await forgetActivation(rig);

@@ -1,4 +1,4 @@
-/** Certificates in files that identity.yaml names: the device's own, and the roots of the cloud. */
+/** Certificates in files that identity.yaml names: the device certificate, and the roots of the cloud. */
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -38,19 +38,19 @@ function derOf(pem: string): Buffer {
   return Buffer.from(pem.replace(/-----[^-]+-----|\s/g, ''), 'base64');
 }
 
-test('has the roots of the cloud in PEM, in DER, and with a byte order mark', async (setting) => {
+test('contains the roots of the cloud in PEM, in DER, and with a byte order mark', async (setting) => {
   const { rig, identity } = setting;
   const pem = await rig.authority.certificate();
   await configure(setting);
   for (const content of [pem, derOf(pem), `\ufeff${pem}`, `text before\r\n${pem}`]) {
     await writeFile(rootFile(setting), content);
-    await rig.stop('identity'); // connections of before would hide it
+    await rig.stop('identity'); // existing connections would hide it
     const { device } = await identity.Reprovision({}, patient);
     assert.is(device.device_id, deviceName);
   }
 });
 
-test('is named with the reason when it is no root of the cloud', async (setting) => {
+test('is reported with the reason when it does not contain the root of the cloud', async (setting) => {
   const { rig, identity } = setting;
   const pem = await rig.authority.certificate();
   await configure(setting);
@@ -67,7 +67,7 @@ test('is named with the reason when it is no root of the cloud', async (setting)
   await identity.Reprovision({}, patient);
 });
 
-test('is the certificate of the device, read anew for each request', async (setting) => {
+test('contains the certificate of the device, read again for each request', async (setting) => {
   const { rig, identity } = setting;
   const pem = await readFile(deviceCertificateFile(rig));
   await writeFile(rootFile(setting), await rig.authority.certificate());
@@ -82,7 +82,7 @@ test('is the certificate of the device, read anew for each request', async (sett
   assert.match(await failure(setting), /identity_cert: ENOENT.*own\.cer/);
   await writeFile(ownFile(setting), pem);
   await identity.Reprovision({}, patient);
-  // a certificate for another key is one that the key does not sign for
+  // the key does not sign for a certificate of another key
   await writeFile(ownFile(setting), await rig.authority.certificate());
   await failure(setting);
 });

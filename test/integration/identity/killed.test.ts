@@ -1,4 +1,4 @@
-/** Services that are killed during a call: its caller gets an error, and the next call works. */
+/** Services that are killed during a call: its caller receives an error, and the next call works. */
 import type { ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { suite } from 'uvu';
@@ -33,7 +33,7 @@ test.before(async (context) => {
 });
 test.after(async (context) => context[Symbol.asyncDispose]());
 
-/** Watches the bus until a method was called; closes what watches when disposed. */
+/** Monitors the bus until a method was called; disposing ends the monitor. */
 class Watch implements Disposable {
   readonly #monitor: ChildProcess;
   #seen = '';
@@ -81,7 +81,7 @@ for (const victim of ['keys', 'certificates'] as const) {
     rig,
     bus,
   }) => {
-    await issue(bus); // both run, and know one another
+    await issue(bus); // both run, and are connected
     using watch = await Watch.start(rig, 'Sign');
     const keys = await pidOf(rig, 'keys');
     await standStill(keys);
@@ -115,7 +115,7 @@ test('Provision fails when Keys is killed during the handshake, and works again'
   assert.is((await identityStatus(bus)).lastError, '');
 });
 
-test('Provision is given up when Identity is stopped while Keys hangs in the handshake', async ({
+test('Provision is cancelled when Identity is stopped while Keys hangs in the handshake', async ({
   rig,
   bus,
 }) => {
@@ -130,7 +130,7 @@ test('Provision is given up when Identity is stopped while Keys hangs in the han
     const outcome = failureOf(identity.Reprovision({}, patient));
     await watch.called('Sign');
     process.kill(stopped, 'SIGTERM');
-    // Less than the half minute for which the handshake would wait for its signature.
+    // less than the half minute for which the handshake would wait for its signature
     await until(15_000, 'Identity to end', () => !existsSync(`/proc/${stopped}`));
     assert.is(await deadline(1000, outcome, 'the failure'), 'Unavailable');
   } finally {
@@ -139,7 +139,7 @@ test('Provision is given up when Identity is stopped while Keys hangs in the han
   assert.is((await identity.Reprovision({}, patient)).device.device_id, deviceName);
 });
 
-test('Provision fails when Certificates is killed while it is asked, and works again', async ({
+test('Provision fails when Certificates is killed during a call to it, and works again', async ({
   rig,
   bus,
 }) => {
@@ -177,7 +177,7 @@ test('Provision fails when Identity is killed while the cloud decides, and works
   assert.is((await identity.Reprovision({}, patient)).device.device_id, deviceName);
 });
 
-test('a module is complete after Identity was killed while it was registered', async ({
+test('a module is complete after Identity was killed during its registration', async ({
   rig,
   bus,
   cloud,
@@ -186,7 +186,7 @@ test('a module is complete after Identity was killed while it was registered', a
   const module = { module_id: 'cut' };
   using watch = await Watch.start(rig, 'ExportKey');
   const keys = await pidOf(rig, 'keys');
-  // the hub has the module, and Keys is about to be asked for its keys
+  // the hub has the module, and Keys is about to be called for its keys
   cloud.interfere = ({ method, path }) => {
     if (method === 'PUT' && path[2] === 'modules') process.kill(keys, 'SIGSTOP');
     return undefined;
@@ -200,7 +200,7 @@ test('a module is complete after Identity was killed while it was registered', a
   const { identity: made } = await identity.CreateModuleIdentity(module, patient);
   const held = cloud.registry.modules.get(deviceName)?.get('cut');
   assert.is(made.generation_id, held?.generationId);
-  // the hub has made keys of its own with the module: it takes a token only when it was given ours
+  // the hub has generated keys with the module: it accepts a token only when it received those of the service
   const { token } = await identity.CreateSasToken({ ...module, audience: '', lifetime_s: 0 });
   const resource = `${cloud.host}/devices/${deviceName}/modules/cut`;
   const key = Buffer.from(held?.keys.primaryKey ?? '', 'base64');

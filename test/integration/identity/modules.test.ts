@@ -40,12 +40,12 @@ class Setting implements AsyncDisposable {
     return setting;
   }
 
-  /** What the hub has of a module. */
+  /** The registration of a module on the hub. */
   onHub(id: string): RegisteredModule | undefined {
     return this.cloud.registry.modules.get(deviceName)?.get(id);
   }
 
-  /** Puts a module on the hub, as other software would. */
+  /** Creates a module on the hub, as other software would. */
   put(module: Pick<RegisteredModule, 'moduleId'> & Partial<RegisteredModule>): void {
     this.cloud.registry.put(deviceName, module);
   }
@@ -58,7 +58,7 @@ class Setting implements AsyncDisposable {
     return stdout.split('\n').flatMap((line) => line.split(prefix)[1] ?? []);
   }
 
-  /** Whether the hub takes a token of a module for its own resource. */
+  /** Whether the hub accepts a token of a module for its own resource. */
   refusal(token: string, id: string): string | undefined {
     const key = Buffer.from(this.onHub(id)?.keys?.primaryKey ?? '', 'base64');
     const resource = `${this.cloud.host}/devices/${deviceName}/modules/${id}`;
@@ -84,11 +84,9 @@ test.before.each(async (context) => {
 });
 test.after.each(({ setting }) => setting[Symbol.asyncDispose]());
 
-test('have keys on the hub that their tokens are signed with, over a restart too', async ({
-  setting,
-}) => {
+test('have keys on the hub that verify their tokens, across a restart too', async ({ setting }) => {
   const { identity, rig } = setting;
-  const options = { adopt: true }; // the hub made it with the device
+  const options = { adopt: true }; // the hub created it with the device
   const { identity: made } = await identity.CreateModuleIdentity({
     module_id: '$edgeAgent',
     options,
@@ -134,7 +132,7 @@ for (const [what, interfere] of [
   });
 }
 
-test('that the hub refused are not ours when other software makes them', async ({ setting }) => {
+test('that the hub refused are not owned when other software creates them', async ({ setting }) => {
   const { cloud, identity } = setting;
   cloud.interfere = () => ({ status: 503 });
   const create = { module_id: 'mine' };
@@ -145,7 +143,7 @@ test('that the hub refused are not ours when other software makes them', async (
   assert.is(await failureOf(identity.DeleteModuleIdentity(create)), 'NotFound');
 });
 
-test('that failed are named in LastError, the oldest of more than sixteen are not', async ({
+test('that failed are named in LastError, except the oldest of more than sixteen', async ({
   setting,
 }) => {
   const { bus, cloud, identity } = setting;
@@ -159,7 +157,7 @@ test('that failed are named in LastError, the oldest of more than sixteen are no
 });
 
 for (const status of [400, 403, 429]) {
-  test(`that the hub refused to make (${status}) are not ours when other software makes them`, async ({
+  test(`that the hub refused to create (${status}) are not owned when other software creates them`, async ({
     setting,
   }) => {
     const { cloud, identity } = setting;
@@ -176,7 +174,7 @@ for (const status of [400, 403, 429]) {
 }
 
 for (const status of [500, 503]) {
-  test(`of a request that failed (${status}) without making them are not ours when other software makes them`, async ({
+  test(`of a request that failed (${status}) without creating them are not owned when other software creates them`, async ({
     setting,
   }) => {
     const { cloud, identity } = setting;
@@ -192,7 +190,7 @@ for (const status of [500, 503]) {
   });
 }
 
-test('of another manager are not ours when a request of ours failed at the same time', async ({
+test('of another manager are not owned when a concurrent request of the service failed', async ({
   setting,
 }) => {
   const { cloud, identity } = setting;
@@ -210,7 +208,7 @@ test('of another manager are not ours when a request of ours failed at the same 
   assert.equal(setting.onHub('mine'), theirs);
 });
 
-test('whose creation failed after the hub had made them are ours by their generation', async ({
+test('whose creation failed after the hub had created them are owned by their generation', async ({
   setting,
 }) => {
   const { cloud, identity, rig } = setting;
@@ -230,7 +228,7 @@ test('whose creation failed after the hub had made them are ours by their genera
   assert.is(await failureOf(identity.CreateModuleIdentity(create)), 'AlreadyExists');
 });
 
-test('are completed by their manager where the hub could not be asked what it had made', async ({
+test('are completed by their manager where the state on the hub could not be queried', async ({
   setting,
 }) => {
   const { cloud, identity } = setting;
@@ -250,7 +248,7 @@ test('are completed by their manager where the hub could not be asked what it ha
 });
 
 for (const method of ['GET', 'PUT']) {
-  test(`that could not be made (${method}) have the manager that is asked for next`, async ({
+  test(`that could not be created (${method}) have the manager of the next request`, async ({
     setting,
   }) => {
     const { cloud, identity } = setting;
@@ -265,7 +263,7 @@ for (const method of ['GET', 'PUT']) {
   });
 }
 
-test('go there and here when they are deleted', async ({ setting }) => {
+test('are removed from the hub and from the device when they are deleted', async ({ setting }) => {
   const { identity } = setting;
   const module = { module_id: 'mine' };
   await identity.CreateModuleIdentity(module);
@@ -276,7 +274,7 @@ test('go there and here when they are deleted', async ({ setting }) => {
   assert.is(await failureOf(identity.DeleteModuleIdentity(module)), 'NotFound');
 });
 
-test('go on working when an update does not reach the hub', async ({ setting }) => {
+test('continue to work when an update does not reach the hub', async ({ setting }) => {
   const { cloud, identity, rig } = setting;
   const module = { module_id: 'mine' };
   const { identity: made } = await identity.CreateModuleIdentity(module);
@@ -291,9 +289,7 @@ test('go on working when an update does not reach the hub', async ({ setting }) 
   assert.is(setting.onHub('mine')?.managedBy, 'me');
 });
 
-test('of the hub that the device was on are not those of the hub that it is on now', async ({
-  setting,
-}) => {
+test('of the previous hub of the device are not those of the current one', async ({ setting }) => {
   const { identity, rig } = setting;
   const module = { module_id: 'mine' };
   const { identity: before } = await identity.CreateModuleIdentity(module);
@@ -304,7 +300,7 @@ test('of the hub that the device was on are not those of the hub that it is on n
   assert.is(await failureOf(identity.GetModuleIdentity(module)), 'NotFound');
   assert.equal((await identity.ListModuleIdentities({})).identities, []);
   assert.equal(await setting.objects(), []);
-  // a module of that id on the new hub is somebody else's
+  // a module of that id on the new hub belongs to other software
   other.registry.put(deviceName, { moduleId: 'mine', managedBy: 'x', generationId: '1' });
   await identity.DeleteModuleIdentity(module);
   assert.ok(other.registry.modules.get(deviceName)?.delete('mine'));
@@ -313,7 +309,7 @@ test('of the hub that the device was on are not those of the hub that it is on n
   assert.is.not(after.hub_hostname, before.hub_hostname);
 });
 
-test('refuse what the hub answers about another module', async ({ setting }) => {
+test('refuse a response of the hub about another module', async ({ setting }) => {
   const { cloud, identity } = setting;
   cloud.interfere = () => ({ status: 200, body: { moduleId: 'other', generationId: '1' } });
   const create = { module_id: 'mine' };
@@ -327,7 +323,7 @@ test('refuse what the hub answers about another module', async ({ setting }) => 
   assert.match(await readFile(file, 'utf8'), '"phase":"complete"');
 });
 
-test("of which the hub refuses one have the hub's own words in the error and in LastError", async ({
+test("of which the hub refuses one have the hub's message in the error and in LastError", async ({
   setting,
 }) => {
   const { bus, cloud, identity } = setting;
@@ -351,7 +347,7 @@ test("of which the hub refuses one have the hub's own words in the error and in 
   assert.equal([after.lastError, after.health], ['', 'ok']);
 });
 
-test('are not made of kinds, usages and managers that are not known here', async ({ setting }) => {
+test('are not created with unknown kinds, usages and managers', async ({ setting }) => {
   const { identity } = setting;
   const codeOf = (options: object): Promise<string> =>
     failureOf(identity.CreateModuleIdentity({ module_id: 'mine', options }));

@@ -1,4 +1,4 @@
-/** Long operations on identities: what a killed process had accepted, who may cancel them, and what is seen of them. */
+/** Long operations on identities: resuming them after a kill, the authorization of Cancel, and their properties. */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -35,7 +35,7 @@ function onHub(cloud: Cloud, id: string): boolean {
   return cloud.registry.modules.get(deviceName)?.has(id) === true;
 }
 
-/** What the cloud says as long as it has not decided. */
+/** The response of the cloud while the device is not assigned. */
 function undecided() {
   const body = { operationId: 'x', status: 'assigning' };
   return { status: 202, headers: { 'retry-after': '60' }, body };
@@ -45,12 +45,12 @@ async function pendingFiles(rig: Rig): Promise<readonly string[]> {
   return readdir(join(rig.stateDirectory('identity'), 'operations'));
 }
 
-/** What a hub says that wants to be asked again later: an operation goes on as long as that. */
+/** The response of a busy hub: an operation continues as long as that. */
 function busy() {
   return { status: 429, headers: { 'retry-after': '10' }, body: {} };
 }
 
-/** Kills the service right after it has accepted, while the cloud has not done it, and starts it again. */
+/** Kills the service right after it has accepted, while the cloud has not completed it, and starts it again. */
 async function killedAfter(
   { rig, bus, cloud }: CloudDevice,
   accepted: () => Promise<unknown>,
@@ -73,7 +73,7 @@ test('are carried out after SIGKILL when they were accepted', async (setting) =>
   const { rig, cloud, identity } = setting;
   const before = registrations(cloud);
   await killedAfter(setting, () => identity.Reprovision(later), undecided);
-  // what the killed process was told to wait for a minute for is not waited for
+  // the Retry-After of a minute for the killed process does not apply
   await until(30_000, 'a registration', () => registrations(cloud) > before);
   await untilIdle(rig);
   await killedAfter(setting, () => identity.CreateModuleIdentity({ module_id: 'cut', ...later }));
@@ -95,7 +95,7 @@ for (const [action, other] of [
   ['provision', 'manage'],
   ['manage', 'provision'],
 ] as const) {
-  test(`are cancelled by who may ${action}, when that is what it takes, not by who may ${other}`, async (setting) => {
+  test(`are cancelled by users who may ${action}, when that is in progress, not by users who may ${other}`, async (setting) => {
     const { rig, cloud, identity } = setting;
     await rig.setRules(`${operatorsMayDoEverything}
       polkit.addRule(function (action, subject) {
@@ -117,7 +117,7 @@ for (const [action, other] of [
     assert.is(await again, 'Cancelled');
     cloud.interfere = undefined;
     await identity.Reprovision({}, patient);
-    // it is made, and gets no keys
+    // it is created, and gets no keys
     cloud.interfere = ({ method }) =>
       method === 'PUT' && onHub(cloud, 'slow') ? busy() : undefined;
     const making = failureOf(identity.CreateModuleIdentity({ module_id: 'slow' }, patient));

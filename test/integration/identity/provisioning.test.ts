@@ -1,4 +1,4 @@
-/** Provisioning with running services, when the cloud, the certificate or the token fails, and after. */
+/** Provisioning with running services, while the cloud, the certificate or the token fails, and after. */
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -22,12 +22,12 @@ import { HeldPort } from '../../support/tls/held-port.ts';
 const patient = { timeoutMs: 60_000 };
 const hourMs = 3_600_000;
 
-/** A rig with a cloud whose root the Identity service reads from a file of its own. */
+/** A rig with a cloud whose root the Identity service reads from a file. */
 class Setting implements AsyncDisposable {
   readonly rig: Rig;
   readonly bus: Bus;
   readonly identity: Client<typeof identityInterface>;
-  /** Of the cloud: no other process takes it while the cloud is down. */
+  /** The port of the cloud: no other process uses it while the cloud is down. */
   readonly held: HeldPort;
   cloud: Cloud;
 
@@ -73,15 +73,15 @@ class Setting implements AsyncDisposable {
   }
 }
 
-/** Something that goes wrong: how, how it is put right, and what the device says meanwhile. */
+/** A failure: its cause, its repair, and the error that the device reports meanwhile. */
 interface Mishap {
   readonly what: string;
   readonly happen: (setting: Setting) => Promise<void> | void;
   readonly mend: (setting: Setting) => Promise<void> | void;
   readonly says: readonly RegExp[];
-  /** Whether connections of before would hide it. */
+  /** Whether existing connections would hide it. */
   readonly onConnect?: boolean;
-  /** What the cloud asked for at least. */
+  /** The minimum Retry-After of the cloud. */
   readonly waitMs?: number;
 }
 
@@ -131,7 +131,7 @@ async function writeRoot({ rig, rootFile }: Setting): Promise<void> {
   await writeFile(rootFile, await rig.authority.certificate());
 }
 
-/** Moves what is in the token's directory away, as if it were unplugged. */
+/** Moves the content of the token's directory away, as if the token were unplugged. */
 async function moveToken({ rig }: Setting, from: string, to: string): Promise<void> {
   await mkdir(join(rig.directory, to), { recursive: true });
   const entries = await readdir(join(rig.directory, from), { withFileTypes: true });
@@ -385,7 +385,7 @@ fresh('says that the clock is wrong for as long as the cloud has another time', 
     cloud.clockSkewMs = skewMs;
     await identity.Reprovision({}, patient);
     const { health, lastError, clockSkew } = await identityStatus(bus);
-    // an answer of before this moment is as much older as it took
+    // the date of the response may be older by the duration of the request
     const offS = Number(clockSkew / 1_000_000n);
     assert.ok(Math.abs(offS - skewMs / 1000) <= 30, String(offS));
     assert.is(health, 'degraded');

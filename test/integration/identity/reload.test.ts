@@ -40,7 +40,7 @@ function settingsFor(rig: Rig, cloud: Cloud) {
 const polls = (cloud: Cloud): number =>
   cloud.requests.filter(({ url }) => /operations/.test(url)).length;
 
-/** Begins a Reprovision that goes on until the cloud decides about the device, which it does without `interfere`. */
+/** Begins a Reprovision that is pending until the cloud assigns the device, which it does without `interfere`. */
 async function undecided({ cloud, identity }: CloudDevice) {
   cloud.interfere = ({ path }) =>
     path.includes('operations') && path.includes(deviceName)
@@ -57,7 +57,7 @@ async function undecided({ cloud, identity }: CloudDevice) {
   return { reply };
 }
 
-test('tries at once with settings under which it can succeed', async () => {
+test('retries at once with settings under which it can succeed', async () => {
   await using running = await startCloudDevice({ ...staying, cloud: {} });
   const { rig, cloud, identity } = running;
   const good = settingsFor(rig, cloud);
@@ -68,7 +68,7 @@ test('tries at once with settings under which it can succeed', async () => {
   assert.is((await shown(identity)).health, 'ok');
 });
 
-test('has another source, or none, as the new configuration says', async () => {
+test('uses another source, or none, according to the new configuration', async () => {
   await using running = await startCloudDevice(staying);
   const { rig, cloud, identity } = running;
   await identity.Provision({});
@@ -91,7 +91,7 @@ test('has another source, or none, as the new configuration says', async () => {
   assert.equal([properties['Source'], properties['Attestation']], ['dps', 'x509']);
 });
 
-test('ends a call under the configuration under which it began', async () => {
+test('completes a call under the configuration under which it began', async () => {
   await using running = await startCloudDevice(staying);
   const { rig, cloud, identity } = running;
   await identity.Provision({});
@@ -108,7 +108,7 @@ test('ends a call under the configuration under which it began', async () => {
   assert.is((await shown(identity)).properties['State'], 'provisioned');
 });
 
-test('ends a call as the device that it was made for when the configuration is about another one', async () => {
+test('completes a call for its device when the new configuration is about another one', async () => {
   await using running = await startCloudDevice(staying);
   const { rig, cloud, identity } = running;
   await identity.Provision({});
@@ -117,7 +117,7 @@ test('ends a call as the device that it was made for when the configuration is a
   const other = { ...provisioning, registration_id: 'other' };
   await rig.configure('identity', { ...rest, provisioning: other });
   assert.is(await rig.reload('identity'), 'reloaded');
-  // the device that there is stays until there is the other one
+  // the current device stays until the other one is provisioned
   assert.match((await shown(identity)).last_error, 'now "other"');
   cloud.interfere = undefined;
   const { device } = await deadline(60_000, again.reply, 'the end of the call');

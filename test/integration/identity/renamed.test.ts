@@ -1,4 +1,4 @@
-/** A device whose certificate has another name than it was provisioned with. */
+/** A device whose certificate has another name than at its provisioning. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { client } from '../../../src/dbus/client/client.ts';
@@ -38,7 +38,7 @@ test('is provisioned again under the new name', async () => {
   assert.is(cloud.requests.length, asked);
 });
 
-test('is provisioned again while it runs, when a renewed certificate has the new name', async () => {
+test('is provisioned again while the service runs, when a renewed certificate has the new name', async () => {
   await using rig = await Rig.start();
   const names = [deviceName, newName].map((name) => [name, { deviceId: name }] as const);
   await using cloud = await startRigCloud(rig, { enrollments: new Map(names) });
@@ -55,7 +55,7 @@ test('is provisioned again while it runs, when a renewed certificate has the new
   assert.is(await rig.processOf('identity'), before);
 });
 
-test('stays the old one, degraded and with both names, until it can be', async () => {
+test('remains the old one, degraded and with both names, until it is provisioned again', async () => {
   await using rig = await Rig.start();
   const enrollments = new Map([[deviceName, { deviceId: deviceName }]]);
   await using cloud = await startRigCloud(rig, { enrollments });

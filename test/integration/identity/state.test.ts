@@ -1,4 +1,4 @@
-/** Files of the Identity service that were damaged: reported by name, and never replaced silently. */
+/** Damaged files of the Identity service: reported by name, and never replaced silently. */
 import { chmod, chown, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -14,7 +14,7 @@ import { SmallDisk } from '../../support/system/small-disk.ts';
 const patient = { timeoutMs: 60_000 };
 const module = { module_id: 'mine' };
 
-/** What can become of a file, given what was in it. */
+/** The damage of a file, given its content. */
 const damages: readonly (readonly [string, (file: string, text: string) => Promise<void>])[] = [
   ['is empty', (file) => writeFile(file, '')],
   ['is cut short', (file, text) => writeFile(file, text.slice(0, text.length / 2))],
@@ -22,7 +22,7 @@ const damages: readonly (readonly [string, (file: string, text: string) => Promi
   ['holds no names', (file, text) => writeFile(file, text.replace(deviceName, 'a\\u0000b'))],
 ];
 
-/** What cannot be used here and may be whole: nobody is advised to replace it. */
+/** A file that is unusable here and may be intact: no message suggests to replace it. */
 const unreadable: typeof damages = [
   ['is closed to the service', (file) => chmod(file, 0)],
   [
@@ -46,7 +46,7 @@ test.after(async (context) => context[Symbol.asyncDispose]());
 for (const [what, damage] of [...damages, ...unreadable]) {
   const isDamaged = damages.some(([name]) => name === what);
 
-  test(`that ${what} and is the device's leaves the rest at work`, async ({
+  test(`of the device that ${what} does not affect the rest`, async ({
     rig,
     bus,
     cloud,
@@ -78,7 +78,7 @@ for (const [what, damage] of [...damages, ...unreadable]) {
     assert.is((await identity.GetDeviceIdentity({})).identity.device_id, deviceName);
   });
 
-  test(`that ${what} and is a module's leaves the rest at work`, async ({ rig, bus, identity }) => {
+  test(`of a module that ${what} does not affect the rest`, async ({ rig, bus, identity }) => {
     const file = join(rig.stateDirectory('identity'), 'modules', 'mine.json');
     await rig.stop('identity');
     await damage(file, await readFile(file, 'utf8'));
@@ -104,7 +104,7 @@ for (const [what, damage] of [...damages, ...unreadable]) {
 }
 
 for (const name of ['device.json', 'modules/mine.json']) {
-  test(`that a newer version wrote is kept: ${name}`, async ({ rig, bus, identity }) => {
+  test(`of a newer version is preserved: ${name}`, async ({ rig, bus, identity }) => {
     const file = join(rig.stateDirectory('identity'), name);
     await rig.stop('identity');
     const before = await readFile(file, 'utf8');
@@ -128,7 +128,7 @@ for (const name of ['device.json', 'modules/mine.json']) {
   });
 }
 
-test('whose directory belongs to root leaves the rest at work', async ({ rig, bus, identity }) => {
+test('whose directory belongs to root does not affect the rest', async ({ rig, bus, identity }) => {
   const directory = join(rig.stateDirectory('identity'), 'modules');
   const { uid } = await stat(directory);
   await rig.stop('identity');
@@ -149,11 +149,7 @@ test('whose directory belongs to root leaves the rest at work', async ({ rig, bu
   assert.is((await identityStatus(bus)).health, 'ok');
 });
 
-test('on a full disk can be deleted, and Health says that it is full', async ({
-  rig,
-  bus,
-  identity,
-}) => {
+test('can be deleted on a full disk, which Health reports', async ({ rig, bus, identity }) => {
   const directory = rig.stateDirectory('identity');
   const other = { module_id: 'other' };
   await rig.stop('identity');
@@ -180,7 +176,7 @@ test('on a full disk can be deleted, and Health says that it is full', async ({
     await rig.stop('identity');
     await disk[Symbol.asyncDispose]();
   }
-  // as if it were restored: the hub has it no longer
+  // as if it were restored: the hub no longer has it
   await identity.DeleteModuleIdentity(module);
   await identity.CreateModuleIdentity(module);
 });
@@ -202,11 +198,7 @@ for (const [what, content, owner] of [
   ['of another user', '{}', 0],
   ['of a newer version', '{"version":99}', undefined],
 ] as const) {
-  test(`a refusal ${what} keeps no device from being provisioned`, async ({
-    rig,
-    bus,
-    identity,
-  }) => {
+  test(`a refusal ${what} does not prevent provisioning`, async ({ rig, bus, identity }) => {
     await rig.stop('identity');
     const directory = rig.stateDirectory('identity');
     const file = join(directory, 'refusal.json');
@@ -220,7 +212,7 @@ for (const [what, content, owner] of [
   });
 }
 
-test('an intent that cannot be read is told, until the next operation of its id has replaced it', async ({
+test('an unreadable pending operation is reported, until the next operation of its id has replaced it', async ({
   rig,
   bus,
   identity,

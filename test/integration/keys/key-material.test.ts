@@ -1,4 +1,4 @@
-/** Where key material may be: in the token and in the files of the keys that were made in files, and nowhere else. */
+/** The places of key material: the token and the files of the keys that were created in files, and nowhere else. */
 import { createHmac, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
 import { chown, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -50,7 +50,7 @@ async function processes({ rig, bus }: Setting): Promise<readonly number[]> {
   return pids;
 }
 
-/** Everything that holds a key: the files of the rig, those of its users elsewhere, and the processes of the services. */
+/** Everything that contains a key: the files of the rig, those of its users elsewhere, and the processes of the services. */
 async function holders(setting: Setting, secrets: readonly Secret[]): Promise<readonly string[]> {
   const { rig } = setting;
   const found = [...(await keysBelow(rig.directory, { secrets, except }))];
@@ -145,7 +145,7 @@ test('is in no file but those of keys in files, in no log, environment or argume
     found.map((holder) => holder.slice(0, holder.indexOf(': '))).toSorted(),
     inFiles.map((id) => join(state, `${id}.key`)),
   );
-  // as long as they are whole they are found by themselves, and hold their own secret alone
+  // while they are complete they are found individually, and contain only their own secret
   for (const holder of found) {
     const secret = secrets.filter(({ name }) => holder.includes(`${name} in`));
     assert.is(secret.length, 1, holder);

@@ -15,7 +15,7 @@ const test = suite('memory of the Keys service');
 const remote = { busName: keysService.busName, path: keysService.path };
 const keysOn = (bus: Bus) => client(bus, remote, keysService.manager);
 
-/** Calls of another kind, as a service has them all day. */
+/** Unrelated calls, as a service usually receives them. */
 async function otherCalls(bus: Bus): Promise<void> {
   for (let count = 0; count < 300; count++) await keysOn(bus).GetRandom({ count: 32 });
 }
@@ -32,7 +32,7 @@ function importOf(material: Buffer, store = 'file') {
   };
 }
 
-test('has nothing left of what was imported and deleted, or refused', async () => {
+test('does not contain imported material after its deletion or refusal', async () => {
   await using rig = await Rig.start({ settings: { keys: { idle_exit_s: 0 } } });
   await using root = await rig.connect();
   const uid = rigUsers.alice;
@@ -69,7 +69,7 @@ test('has nothing left of what was imported and deleted, or refused', async () =
   }
 });
 
-test('finds what does stand in the memory of a process', async () => {
+test('is searched for bytes that exist, so that the other test can fail', async () => {
   const bytes = randomBytes(32);
   assert.ok((await occurrencesIn(process.pid, bytes)) > 0);
 });

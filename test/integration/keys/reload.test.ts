@@ -19,7 +19,7 @@ interface Shown {
 
 const sign = (id: string) => ({ key_id: id, mechanism: 'ecdsa-sha256', data: Buffer.from('text') });
 
-test('offers preloaded keys of tokens and files as the new configuration has them', async () => {
+test('serves preloaded keys of tokens and files according to the new configuration', async () => {
   await using rig = await Rig.start();
   await using bus = await rig.connect();
   const keys = client(bus, keysService, keysInterface);
@@ -50,7 +50,7 @@ test('offers preloaded keys of tokens and files as the new configuration has the
   await keys.Sign(sign('device-id'));
 });
 
-test('makes keys where the new configuration says, and keeps those that are there', async () => {
+test('creates keys in the store of the new configuration, and keeps the existing ones', async () => {
   await using rig = await Rig.start();
   await using bus = await rig.connect();
   const keys = client(bus, keysService, keysInterface);

@@ -40,7 +40,7 @@ interface Description {
 }
 
 function parseDescription(json: string): Description {
-  return JSON.parse(json) as Description; // what the service promises; the tests notice when it is not so
+  return JSON.parse(json) as Description; // the service promises it; the tests fail when it is not so
 }
 
 async function busctl(user: RigUser, member: string, ...args: readonly string[]): Promise<string> {
@@ -55,7 +55,7 @@ const bytesOf = (data: Buffer) => [String(data.length), ...[...data].map(String)
 const noOptions = '0';
 const digest = bytesOf(Buffer.alloc(32, 7));
 
-/** Every method that is authorized: arguments that succeed, and some that no caller may send. */
+/** Every method that is authorized: arguments that succeed, and some that are refused from every caller. */
 const calls: readonly {
   readonly member: string;
   readonly good: readonly string[];
@@ -99,7 +99,7 @@ const calls: readonly {
 ];
 
 for (const { member, good, bad } of calls) {
-  test(`answers ${member} of an operator, denies it to others and refuses it malformed`, async () => {
+  test(`serves ${member} to an operator, denies it to others and refuses malformed arguments`, async () => {
     assert.match(
       await busctl('alice', member, ...good),
       /Call failed: .*(denied|authorized|allowed)/,
@@ -109,7 +109,7 @@ for (const { member, good, bad } of calls) {
   });
 }
 
-test('answers Verify, Decrypt and ExportKey of an operator with what was put in, and denies them to others', async () => {
+test('serves Verify, Decrypt and ExportKey to an operator with the original input, and denies them to others', async () => {
   const message = bytesOf(Buffer.from('message'));
   await busctl('operator', 'CreateKeyPair', 'sasasa{sv}', 'c/pair', '0', '0', noOptions);
   const signature = await busctl(
@@ -168,7 +168,7 @@ test('answers Verify, Decrypt and ExportKey of an operator with what was put in,
   }
 });
 
-test('answers GetPublicKey, GetRandom and Describe to everybody', async () => {
+test('serves GetPublicKey, GetRandom and Describe to every user', async () => {
   const { stdout } = await rig.busctl(
     ['call', busName, path, keysInterface.name, 'GetPublicKey', 'sa{sv}', 'device-id', '0'],
     'alice',
@@ -186,7 +186,7 @@ test('answers GetPublicKey, GetRandom and Describe to everybody', async () => {
   assert.equal(ignored.map(({ label }) => label).toSorted(), ['device ca', 'device id']);
 });
 
-test('signs with a key of the token what openssl verifies', async () => {
+test('signs with a key of the token, and openssl verifies the signature', async () => {
   const data = randomBytes(1000);
   const { spki } = await keys.GetPublicKey({ key_id: 'device-id' });
   const key = createPublicKey({ key: spki, format: 'der', type: 'spki' });
@@ -202,7 +202,7 @@ test('signs with a key of the token what openssl verifies', async () => {
   assert.is(await outcomeOf(replaced), 'NotFound');
 });
 
-test('says which arguments are wrong, and NotFound and NotSupported for what is not there', async () => {
+test('reports invalid arguments, and NotFound and NotSupported where they apply', async () => {
   const request = { key_id: 'device-id', mechanism: 'ecdsa-sha256', data: Buffer.alloc(31) };
   const prehashed = { prehashed: true };
   assert.is(await outcomeOf(keys.Sign({ ...request, options: prehashed })), 'InvalidArgs');
@@ -226,7 +226,7 @@ test('says which arguments are wrong, and NotFound and NotSupported for what is 
   );
 });
 
-test('makes, keeps and deletes keys, and tells about it', async () => {
+test('creates, stores and deletes keys, and announces it', async () => {
   const news: string[] = [];
   await using _news = await bus.subscribe({ sender: busName, path }, ({ member }) => {
     news.push(member);
@@ -246,7 +246,7 @@ test('makes, keeps and deletes keys, and tells about it', async () => {
   assert.equal(news, ['InterfacesAdded', 'InterfacesRemoved']);
 });
 
-test('derives from base keys and uses those in no other way', async () => {
+test('derives from base keys and allows no other use of them', async () => {
   const key = { key_id: 'iotedge/base', algorithm: 'hmac-sha256', usages: ['sign', 'derive'] };
   await keys.CreateKey({ ...key, options: { export_derived: true } });
   const derivation = Buffer.from('module one');
@@ -269,7 +269,7 @@ test('derives from base keys and uses those in no other way', async () => {
   assert.is(await outcomeOf(keys.Encrypt({ ...cipher, options: { derivation } })), 'NotSupported');
 });
 
-test('encrypts with a fresh nonce and decrypts nothing but what it encrypted', async () => {
+test('encrypts with a new nonce and decrypts only its own ciphertexts', async () => {
   await keys.CreateKey({ key_id: 'box', algorithm: 'aes-256', usages: [] });
   const cipher = { key_id: 'box', mechanism: 'aes-256-gcm', options: { aad: Buffer.from('a') } };
   for (const length of [0, 1, 100_000]) {
@@ -285,7 +285,7 @@ test('encrypts with a fresh nonce and decrypts nothing but what it encrypted', a
   assert.is(await outcomeOf(keys.Decrypt({ ...cipher, input: Buffer.alloc(5) })), 'InvalidArgs');
 });
 
-test('exports what was made exportable in a file, and replaces by import', async () => {
+test('exports keys that were created exportable in a file, and replaces by import', async () => {
   const mac = { key_id: 'exported', format: 'raw', algorithm: 'hmac-sha256', usages: [] };
   const options = { exportable: true, store: 'file' };
   const material = randomBytes(32);
@@ -303,7 +303,7 @@ test('exports what was made exportable in a file, and replaces by import', async
   assert.is(await outcomeOf(keys.ImportKey(short)), 'InvalidArgs');
 });
 
-test('shows within 30 s what another process makes in the token', async () => {
+test('publishes keys that another process creates in the token within 30 s', async () => {
   const added = new Promise<void>((resolve) => {
     void bus.subscribe({ sender: busName, path, member: 'InterfacesAdded' }, ({ body }) => {
       if (body[0] === '/org/iotedge/Keys1/key/foreign') resolve();
@@ -315,14 +315,14 @@ test('shows within 30 s what another process makes in the token', async () => {
   await keys.Sign({ key_id: 'foreign', mechanism: 'ecdsa-sha256', data: Buffer.alloc(0) });
 });
 
-test('keeps its keys over a crash, with none in any file but those that were made in files', async () => {
+test('preserves its keys over a crash, with none in any file but those that were created in files', async () => {
   const before = (await keys.GetPublicKey({ key_id: 'device-id' })).spki;
   await keys.CreateKeyPair({ key_id: 'lasting', algorithms: [], usages: [] });
   const lasting = (await keys.GetPublicKey({ key_id: 'lasting' })).spki;
   await rig.stop('keys', 'SIGKILL');
   assert.equal((await keys.GetPublicKey({ key_id: 'device-id' })).spki, before);
   assert.equal((await keys.GetPublicKey({ key_id: 'lasting' })).spki, lasting);
-  // made in files by the tests before, and nowhere else
+  // created in files by the tests before, and nowhere else
   const made = (await readdir(join(rig.stateDirectory('keys'), 'keys'))).toSorted();
   assert.ok(made.length > 0);
   const holders = await keysBelow(rig.directory, { except: ['authority'] });
@@ -332,7 +332,7 @@ test('keeps its keys over a crash, with none in any file but those that were mad
   );
 });
 
-test('answers every call made while it stops', async () => {
+test('replies to every call made while it stops', async () => {
   const results = Array.from({ length: 20 }, async (_, index) => {
     await sleep(index * 20);
     const data = Buffer.alloc(8);
@@ -343,7 +343,7 @@ test('answers every call made while it stops', async () => {
   assert.equal([...new Set(await Promise.all(results))], ['no failure']);
 });
 
-test('degrades and says why when the PIN is wrong', async () => {
+test('is degraded and reports the reason when the PIN is wrong', async () => {
   const pin = 'not-the-pin-of-this-token';
   await rig.configure('keys', { pkcs11_base_slot: `pkcs11:slot-id=0?pin-value=${pin}` });
   await rig.stop('keys');

@@ -14,17 +14,17 @@ import { identityOf } from '../../support/rig/rig-users.ts';
 
 const test = suite('a Sign');
 
-/** The most files of `src` that may run between the read of a call of Sign and the write of its reply. */
+/** The maximum number of files of `src` that may run between reading a call of Sign and writing its reply. */
 const mostFiles = { file: 25, pkcs11: 35 };
-/** After these, the verdict of polkit, the session of the token and what V8 compiles lazily are there. */
+/** After these, the verdict of polkit, the session of the token and lazily compiled code exist. */
 const warmUps = 20;
-/** A timer that fires in the middle of one counts for it. */
+/** A timer that fires during a Sign counts for it. */
 const measured = 3;
 
 /** The functions that ran, by file of `src`. */
 type Path = ReadonlyMap<string, readonly string[]>;
 
-/** What v8.takeCoverage() writes, as far as it is read. */
+/** The output of v8.takeCoverage(), as far as the test reads it. */
 interface Coverage {
   readonly result: readonly {
     readonly url: string;
@@ -53,7 +53,7 @@ test.after(async () => {
   await rig[Symbol.asyncDispose]();
 });
 
-/** Starts the Keys service as it was compiled, file by file, where the bus would start the bundled one. */
+/** Starts the Keys service unbundled, file by file, where the bus would start the bundled one. */
 async function startUnbundled(): Promise<void> {
   const { directory } = rig;
   const compiled = join(directory, 'checkout/dist');
@@ -101,7 +101,7 @@ function textOf(path: Path): string {
 }
 
 for (const store of ['file', 'pkcs11'] as const) {
-  test(`passes at most ${mostFiles[store]} files with a key in ${store}`, async () => {
+  test(`runs through at most ${mostFiles[store]} files with a key in ${store}`, async () => {
     const key = { key_id: store, algorithms: ['ec-p256'], usages: ['sign'] };
     await keys.CreateKeyPair({ ...key, options: { store } });
     for (let count = 0; count < warmUps; count++) await sign(store);

@@ -1,4 +1,4 @@
-/** Files of the Keys service that cannot be used: told with owner and mode, kept, and the rest is served. */
+/** Unusable files of the Keys service: reported with owner and mode, preserved, and the rest is served. */
 import { chmod, chown, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -94,7 +94,7 @@ for (const [folder, key_id, extension] of [
   ['token', 'in-token', '.json'],
 ] as const) {
   for (const [what, damage, told] of damages) {
-    test(`of ${key_id} that ${what} is reported and kept, and the rest is served`, async (setting) => {
+    test(`of ${key_id} that ${what} is reported and preserved, and the rest is served`, async (setting) => {
       const { rig, keys } = setting;
       const file = join(rig.stateDirectory('keys'), folder, `${key_id}${extension}`);
       const { uid } = await stat(file);
@@ -107,7 +107,7 @@ for (const [folder, key_id, extension] of [
       assert.match(lastError, told);
       assert.match(lastError, file);
       const { objects } = JSON.parse((await keys.Describe({})).json) as {
-        objects: Record<string, { State: string }>; // what the service promises
+        objects: Record<string, { State: string }>; // the service promises it
       };
       assert.is(objects[key_id]?.State, 'unavailable');
       for (const call of callsOn(setting, key_id)) {
@@ -119,7 +119,7 @@ for (const [folder, key_id, extension] of [
       assert.equal(await readFile(file), left);
       const status = await rig.iotedgectl(['status']);
       assert.match(status.stdout, /degraded/);
-      // whom it has started asks for keys, and would start the service again
+      // the services that it has started call it, and would start it again
       for (const other of ['modules', 'identity', 'certificates'] as const) await rig.stop(other);
       await rig.stop('keys');
       await writeFile(file, before);
@@ -132,7 +132,7 @@ for (const [folder, key_id, extension] of [
   }
 }
 
-test('of a key is read again when its owner is right, without a restart', async (setting) => {
+test('of a key is read again when its owner is corrected, without a restart', async (setting) => {
   const { rig } = setting;
   const file = join(rig.stateDirectory('keys'), 'keys', 'in-file.key');
   const { uid } = await stat(file);
@@ -145,7 +145,7 @@ test('of a key is read again when its owner is right, without a restart', async 
   assert.is(await rig.processOf('keys'), pid);
 });
 
-test('is not needed for a preloaded file, and one that is closed is told in the same words', async (setting) => {
+test('is not required for a preloaded file, and one that is unreadable is reported in the same words', async (setting) => {
   const { rig } = setting;
   const path = join(rig.directory, 'preloaded.key');
   await writeFile(path, 'k'.repeat(32), { mode: 0o600 });
@@ -165,7 +165,7 @@ test('is not needed for a preloaded file, and one that is closed is told in the 
   await rig.stop('keys');
 });
 
-test('in directories that belong to root is Unavailable, never made anew', async (setting) => {
+test('in directories that belong to root is Unavailable, never created again', async (setting) => {
   const { rig, keys } = setting;
   for (const name of ['', 'keys', 'token', 'refused-pins']) {
     const directory = join(rig.stateDirectory('keys'), name);
@@ -192,7 +192,7 @@ test('in directories that belong to root is Unavailable, never made anew', async
   }
 });
 
-test('on a full disk can be deleted, and nothing else is needed when there is space', async (setting) => {
+test('can be deleted on a full disk, and the service recovers when there is space', async (setting) => {
   const { rig, keys } = setting;
   const directory = rig.stateDirectory('keys');
   const pair = { algorithms: ['ec-p256'], usages: [] };
@@ -237,7 +237,7 @@ test('on a full disk can be deleted, and nothing else is needed when there is sp
   }
 });
 
-test('left over by another user holds up nothing', async (setting) => {
+test('left over by another user does not block other keys', async (setting) => {
   const { rig } = setting;
   const file = join(rig.stateDirectory('keys'), 'keys', '.x.key.0123456789ab.tmp');
   await rig.stop('keys');

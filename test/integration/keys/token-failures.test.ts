@@ -18,7 +18,7 @@ import { standStill } from '../../support/stand-still.ts';
 const { busName, path } = keysService;
 const wrongPin = 'not-the-pin-of-this-token';
 
-/** A device whose tokens or configuration are not as they should be. */
+/** A device whose tokens or configuration are faulty. */
 class Device implements AsyncDisposable {
   readonly rig: Rig;
   readonly keys: Client<typeof keysInterface>;
@@ -35,13 +35,13 @@ class Device implements AsyncDisposable {
     return new Device(rig, await rig.connect());
   }
 
-  /** Makes a signature; the message of the failure, which is Unavailable, or `signed`. */
+  /** Creates a signature; returns the message of the failure, which is Unavailable, or `signed`. */
   async sign(key_id = 'device-id', mechanism = 'ecdsa-sha256'): Promise<string> {
     const data = Buffer.alloc(32);
     return await answerOf(this.keys.Sign({ key_id, mechanism, data }).then(() => 'signed'));
   }
 
-  /** Makes a pair; `made`, or how it failed. */
+  /** Creates a pair; returns `made`, or the failure. */
   async create(
     key_id: string,
     if_exists: string,
@@ -52,28 +52,28 @@ class Device implements AsyncDisposable {
     return await answerOf(call.then(() => 'made'));
   }
 
-  /** The state files that are about a key. */
+  /** The state files of a key. */
   async filesOf(id: string): Promise<readonly string[]> {
     const names = await readdir(this.rig.stateDirectory('keys'), { recursive: true });
     return names.filter((name) => name.includes(id));
   }
 
-  /** Waits until there is a state file about a key. */
+  /** Waits until a key has a state file. */
   async isFiled(id: string): Promise<void> {
     await until(10_000, 'the record of the key', async () => (await this.filesOf(id)).length > 0);
   }
 
-  /** Resolves when what was called before is with the service: the bus answers in order. */
+  /** Resolves when the earlier calls have reached the service: the bus processes them in order. */
   async reached(): Promise<void> {
     await this.#bus.nameOwner(busName);
   }
 
-  /** Makes the key that must go on working whatever becomes of the token. */
+  /** Creates the key that must continue to work whatever happens to the token. */
   async makeFileKey(): Promise<void> {
     assert.is(await this.create('in-file', 'fail', { store: 'file' }), 'made');
   }
 
-  /** Checks that the key in a file can be used, and that no second key of an id can come to be. */
+  /** Checks that the key in a file can be used, and that no second key of an id can be created. */
   async servesFilesOnly(): Promise<void> {
     assert.is(await this.sign('in-file'), 'signed');
     assert.match(await this.create('new-one', 'keep', { store: 'file' }), /^Unavailable: /);
@@ -96,7 +96,7 @@ class Device implements AsyncDisposable {
     );
   }
 
-  /** Waits until the service tells that it has no trouble. */
+  /** Waits until the service reports that it is healthy. */
   async isHealthy(): Promise<void> {
     const isOk = async () => (await this.description()).health === 'ok';
     await until(10_000, 'the news that the token works', isOk);
@@ -105,7 +105,7 @@ class Device implements AsyncDisposable {
   /** The description of the service. */
   async description(): Promise<{ readonly health: string; readonly json: string }> {
     const { json } = await this.keys.Describe({});
-    const { health } = JSON.parse(json) as { readonly health: string }; // what the service promises
+    const { health } = JSON.parse(json) as { readonly health: string }; // the service promises it
     return { health, json };
   }
 
@@ -115,7 +115,7 @@ class Device implements AsyncDisposable {
   }
 }
 
-/** Where a module that forwards to SoftHSM writes down every call. */
+/** The file in which a module that forwards to SoftHSM records every call. */
 class Notes implements AsyncDisposable {
   readonly #directory: string;
 
@@ -129,12 +129,12 @@ class Notes implements AsyncDisposable {
     return new Notes(directory);
   }
 
-  /** What the service that is watched has in its environment. */
+  /** The environment of the monitored service. */
   get environment(): Readonly<Record<string, string>> {
     return { PKCS11SPY: softhsmLibrary(), PKCS11SPY_OUTPUT: join(this.#directory, 'calls') };
   }
 
-  /** How often a function was called by all processes so far. */
+  /** The number of calls of a function by all processes so far. */
   async count(name: string): Promise<number> {
     const text = await readFile(join(this.#directory, 'calls'), 'utf8');
     return text.split('\n').filter((line) => line.endsWith(`: ${name}`)).length;
@@ -145,7 +145,7 @@ class Notes implements AsyncDisposable {
   }
 }
 
-/** What a call answers, or the code and message of its failure. */
+/** The result of a call, or the code and message of its failure. */
 async function answerOf(call: Promise<string>): Promise<string> {
   try {
     return await deadline(20_000, call, 'the reply');
@@ -157,7 +157,7 @@ async function answerOf(call: Promise<string>): Promise<string> {
 
 const test = suite('keys service with a token that fails');
 
-/** Settings with which every URI of the rig says this, with this library. */
+/** Settings in which every URI of the rig has this PIN, with this library. */
 function tokenSettings(pin: string, library: string): Settings {
   const uri = (object: string) => `pkcs11:slot-id=0${object}?pin-value=${pin}`;
   return {
@@ -170,7 +170,7 @@ function tokenSettings(pin: string, library: string): Settings {
   };
 }
 
-test('never tries a wrong PIN again, however often it is activated', async () => {
+test('never retries a wrong PIN, however often it is activated', async () => {
   await using notes = await Notes.open();
   await using device = await Device.start({
     settings: tokenSettings(wrongPin, pkcs11Spy()),
@@ -191,7 +191,7 @@ test('never tries a wrong PIN again, however often it is activated', async () =>
   assert.equal(await readdir(join(device.rig.stateDirectory('keys'), 'refused-pins')), []);
 });
 
-test('says the name of the failure and serves its files when the library is none', async () => {
+test('reports the failure and serves its files when the library is invalid', async () => {
   await using device = await Device.start();
   await device.makeFileKey();
   const missing = '/nonexistent/library.so';
@@ -203,7 +203,7 @@ test('says the name of the failure and serves its files when the library is none
   }
 });
 
-test('answers NotFound and Unavailable for keys that the token does not hold', async () => {
+test('returns NotFound and Unavailable for keys that the token does not have', async () => {
   await using device = await Device.start({
     settings: {
       keys: { 'preloaded_key:absent': `pkcs11:slot-id=0;object=absent?pin-value=${tokenPin}` },
@@ -215,7 +215,7 @@ test('answers NotFound and Unavailable for keys that the token does not hold', a
   assert.is((await device.description()).health, 'degraded');
 });
 
-test('starts without its token, and works when it comes, goes and comes again', async () => {
+test('starts without its token, and works when it is inserted, removed and inserted again', async () => {
   await using device = await Device.start();
   const { rig } = device;
   await device.makeFileKey();
@@ -235,7 +235,7 @@ test('starts without its token, and works when it comes, goes and comes again', 
   }
 });
 
-test('gives a caller an error when it is killed, and the next call works', async () => {
+test('causes an error for the caller when it is killed, and the next call works', async () => {
   await using device = await Device.start();
   const pid = await device.pid();
   await standStill(pid);
@@ -247,15 +247,15 @@ test('gives a caller an error when it is killed, and the next call works', async
 });
 
 for (const store of ['pkcs11', 'file']) {
-  test(`keeps nothing half-made when it is killed while it makes a key in store ${store}`, async () => {
+  test(`leaves nothing incomplete when it is killed while it creates a key in store ${store}`, async () => {
     await using device = await Device.start();
     const pid = await device.pid();
     const making = device.create('half', 'fail', { algorithms: ['rsa-4096'], store });
-    // A pair in the token is written down before it is made; one in a file is made first, which takes longer.
+    // a pair in the token is recorded before it is created; one in a file is created first, which takes longer
     if (store === 'pkcs11') await device.isFiled('half');
     else await sleep(50);
     process.kill(pid, 'SIGKILL');
-    const isMade = (await making) === 'made'; // the kill may have come late
+    const isMade = (await making) === 'made'; // the kill may have been late
     if (!isMade) assert.match(await making, /^Unavailable: /);
     const signed = await device.sign('half', 'rsa-pss-sha256');
     assert.match(signed, isMade ? /^signed$/ : /^NotFound: /);

@@ -1,4 +1,4 @@
-/** A token that keeps the service waiting: here for its PIN, from a pipe that has no writer. */
+/** A token that blocks the service: here for its PIN, from a pipe that has no writer. */
 import { execFile } from 'node:child_process';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -13,9 +13,9 @@ import { tokenPin } from '../../support/keys/softhsm.ts';
 import { Rig } from '../../support/rig/rig.ts';
 
 const run = promisify(execFile);
-const test = suite('keys service with a token that keeps it waiting');
+const test = suite('keys service with a blocking token');
 
-test('has its name and serves its files meanwhile, and the token as soon as that can be used', async () => {
+test('owns its name and serves its files meanwhile, and the token as soon as it is usable', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'iotedge-pin-'));
   const pipe = join(directory, 'pin');
   try {

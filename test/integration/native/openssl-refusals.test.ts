@@ -8,7 +8,7 @@ import { OpensslRig } from '../../support/provider/openssl-rig.ts';
 
 const algorithms: readonly TestAlgorithm[] = ['ec-p256', 'ec-p384', 'rsa-2048', 'ed25519'];
 const pss = ['-sigopt', 'rsa_padding_mode:pss'];
-const test = suite<{ rig?: OpensslRig }>('OpenSSL module that refuses, instrumented');
+const test = suite<{ rig?: OpensslRig }>('refusals of the OpenSSL module, instrumented');
 
 test.before(async (context) => {
   const rig = (context.rig = await OpensslRig.start({ asan: true }));

@@ -8,7 +8,7 @@ import { keysService } from '../../../src/interfaces/keys.ts';
 import { until } from '../../support/deadline.ts';
 import { Rig } from '../../support/rig/rig.ts';
 
-const test = suite<{ rig: Rig }>('the settings of the log');
+const test = suite<{ rig: Rig }>('the log settings');
 const to = [keysService.busName, logControlPath, logControlInterface.name];
 
 test.before(async (context) => {

@@ -13,7 +13,7 @@ import { failureOf } from '../../support/failure.ts';
 import { PrivateBus } from '../../support/rig/private-bus.ts';
 import { NotifySocket } from '../../support/system/notify-socket.ts';
 
-const test = suite<{ dir: string; privateBus: PrivateBus; bus: Bus }>('life of a service');
+const test = suite<{ dir: string; privateBus: PrivateBus; bus: Bus }>('lifecycle of a service');
 
 const busName = 'org.iotedge.Probe1';
 const program = join(import.meta.dirname, 'probe-service.js');
