@@ -1,9 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** What is waited for; a function says it when it did not come, with what was there instead. */
+/** What is waited for; a function names it at the deadline, together with what was found instead. */
 export type What = string | (() => string);
 
-/** The value of a promise, or a failure that says what was waited for. */
+/** A signal that aborts when a test has taken too long. */
+export const soon = (): AbortSignal => AbortSignal.timeout(30_000);
+
+/** The value of a promise; rejects at the deadline, naming what was waited for. */
 export async function deadline<T>(timeoutMs: number, promise: Promise<T>, what: What): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
@@ -19,18 +22,32 @@ export async function deadline<T>(timeoutMs: number, promise: Promise<T>, what: 
   }
 }
 
-/** Waits until something is so, looking every few milliseconds. */
+/** Waits until a condition holds, polling it every few milliseconds. */
 export async function until(
   timeoutMs: number,
   what: What,
-  so: () => boolean | Promise<boolean>,
+  holds: () => boolean | Promise<boolean>,
 ): Promise<void> {
+  await untilFound(timeoutMs, what, async () => ((await holds()) ? true : undefined));
+}
+
+/** Polls like `until`, and resolves with the first value that is not undefined. */
+export async function untilFound<T>(
+  timeoutMs: number,
+  what: What,
+  find: () => Promise<T | undefined>,
+): Promise<T> {
   let isLate = false;
-  const look = async (): Promise<void> => {
-    while (!isLate && !(await so())) await sleep(5);
+  const poll = async (): Promise<T> => {
+    for (;;) {
+      const found = await find();
+      if (found !== undefined) return found;
+      if (isLate) throw new Error('abandoned at the deadline');
+      await sleep(5);
+    }
   };
   try {
-    await deadline(timeoutMs, look(), what);
+    return await deadline(timeoutMs, poll(), what);
   } finally {
     isLate = true;
   }

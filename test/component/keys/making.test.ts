@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseKeyId } from '../../../src/ids.ts';
+import { soon } from '../../support/deadline.ts';
 import { failureOf } from '../../support/failure.ts';
 import { FileKeys } from '../../support/keys/file-keys.ts';
-import { soon } from '../../support/keys/key-store-contract.ts';
 
 const test = suite<{ keys: FileKeys }>('making and removing keys');
 const text = Buffer.from('text');

@@ -14,9 +14,9 @@ import { openTokenKeyRecords } from '../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store, type Pkcs11StoreOptions } from '../../../src/keys/pkcs11/store.ts';
 import { KeyService } from '../../../src/keys/service.ts';
 import type { Stores } from '../../../src/keys/stores.ts';
-import { until } from '../../support/deadline.ts';
+import { soon, until } from '../../support/deadline.ts';
 import { failureOf, untilWorks } from '../../support/failure.ts';
-import { forSigning, soon, withKey } from '../../support/keys/key-store-contract.ts';
+import { forSigning, withKey } from '../../support/keys/key-store-contract.ts';
 import { SoftToken, softhsmPath, userPin } from '../../support/keys/soft-token.ts';
 import { ShownObjects } from '../../support/wire/shown-objects.ts';
 

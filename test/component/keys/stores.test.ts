@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import type { KeysConfig } from '../../../src/keys/config/config.ts';
 import { closeStores, StoreOpener, type Stores } from '../../../src/keys/stores.ts';
-import { soon } from '../../support/keys/key-store-contract.ts';
+import { soon } from '../../support/deadline.ts';
 import { SoftToken, softhsmPath, userPin } from '../../support/keys/soft-token.ts';
 import { suite } from '../../support/timed-suite.ts';
 

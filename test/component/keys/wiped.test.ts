@@ -30,8 +30,9 @@ import { PinGuard } from '../../../src/keys/pkcs11/pin-guard.ts';
 import { openTokenKeyRecords } from '../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store } from '../../../src/keys/pkcs11/store.ts';
 import { KeyService } from '../../../src/keys/service.ts';
+import { soon } from '../../support/deadline.ts';
 import { failureOf } from '../../support/failure.ts';
-import { infoIn, soon } from '../../support/keys/key-store-contract.ts';
+import { infoIn } from '../../support/keys/key-store-contract.ts';
 import { SoftToken, softhsmPath, userPin } from '../../support/keys/soft-token.ts';
 import { ShownObjects } from '../../support/wire/shown-objects.ts';
 

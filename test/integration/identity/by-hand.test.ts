@@ -1,13 +1,12 @@
 /** Keys, Certificates and Identity started by hand with the files that users have, on a bus without activation. */
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { client } from '../../../src/dbus/client/client.ts';
 import { identityInterface, identityService } from '../../../src/interfaces/identity.ts';
 import { busctlProperty } from '../../support/clients/busctl.ts';
-import { deadline } from '../../support/deadline.ts';
+import { untilFound } from '../../support/deadline.ts';
 import { failureOf, untilWorks } from '../../support/failure.ts';
 import { Rig } from '../../support/rig/rig.ts';
 import { startRigCloud } from '../../support/rig/rig-cloud.ts';
@@ -45,15 +44,10 @@ async function startByHand(rig: Rig, name: ServiceName, extra: object = {}): Pro
   );
   let said = '';
   child.stderr?.on('data', (chunk) => (said += String(chunk)));
-  const owned = async (): Promise<number> => {
-    for (;;) {
-      const pid = await rig.processOf(name);
-      if (pid !== undefined) return pid;
-      if (child.exitCode !== null) throw new Error(`${name} ended: ${said}`);
-      await sleep(20);
-    }
-  };
-  return deadline(30_000, owned(), `${name} on the bus`);
+  return untilFound(30_000, `${name} on the bus`, async () => {
+    if (child.exitCode !== null) throw new Error(`${name} ended: ${said}`);
+    return rig.processOf(name);
+  });
 }
 
 test('provision the device, one after the other', async () => {

@@ -2,12 +2,11 @@
 import { createHmac, X509Certificate } from 'node:crypto';
 import { chmod, chown, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Variant } from '../../../src/dbus/wire/variant.ts';
 import { digestLabel } from '../../../src/modules/docker/labels.ts';
-import { until } from '../../support/deadline.ts';
+import { until, untilFound } from '../../support/deadline.ts';
 import { importNode, workloadClient } from '../../support/engine/images.ts';
 import { ModulesRig, type RawCall } from '../../support/engine/modules-rig.ts';
 import { silentRegistry } from '../../support/engine/silent-registry.ts';
@@ -65,14 +64,12 @@ async function assertGone(device: ModulesRig): Promise<void> {
 
 /** What the client in the agent's container has printed. */
 async function report(device: ModulesRig): Promise<Readonly<Record<string, unknown>>> {
-  const end = Date.now() + 60_000;
-  for (;;) {
+  return untilFound(60_000, 'the report of the client', async () => {
     const [log] = await device.ask('GetLogs', named('edgeAgent'));
     const text = Buffer.from(log as Uint8Array).toString(); // `ay` by its signature
-    if (text.includes('\n')) return JSON.parse(text) as Record<string, unknown>; // of the client
-    if (Date.now() > end) throw new Error('the client printed nothing');
-    await sleep(100);
-  }
+    if (!text.includes('\n')) return undefined;
+    return JSON.parse(text) as Record<string, unknown>; // of the client
+  });
 }
 
 test.before(async (context) => {

@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Variant } from '../../../src/dbus/wire/variant.ts';
 import { modulesService } from '../../../src/interfaces/modules.ts';
 import { owner, ownerLabel } from '../../../src/modules/docker/labels.ts';
 import { connectAs } from '../clients/connect-as.ts';
 import type { Cloud } from '../cloud/cloud.ts';
+import { untilFound } from '../deadline.ts';
 import { failureOf } from '../failure.ts';
 import { Rig } from '../rig/rig.ts';
 import { startRigCloud, useCloud } from '../rig/rig-cloud.ts';
@@ -157,13 +157,15 @@ async function untilFits(
   read: () => Promise<Readonly<Record<string, unknown>>>,
   fits: (properties: Readonly<Record<string, unknown>>) => boolean,
 ): Promise<Readonly<Record<string, unknown>>> {
-  const end = Date.now() + 180_000;
-  for (;;) {
-    const properties = await read().catch((error: unknown) => ({ error: String(error) }));
-    if (fits(properties)) return properties;
-    if (Date.now() > end) throw new Error(`still ${JSON.stringify(properties, shown)}`);
-    await sleep(50);
-  }
+  let properties: Readonly<Record<string, unknown>> = {};
+  return untilFound(
+    180_000,
+    () => `other properties than ${JSON.stringify(properties, shown)}`,
+    async () => {
+      properties = await read().catch((error: unknown) => ({ error: String(error) }));
+      return fits(properties) ? properties : undefined;
+    },
+  );
 }
 
 function shown(_key: string, value: unknown): unknown {

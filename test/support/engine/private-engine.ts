@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { describeError } from '../../../src/errors.ts';
+import { until } from '../deadline.ts';
 import { logOutput } from '../rig/log-output.ts';
 import { engineGroup } from '../rig/rig-users.ts';
 import { rootAsMountPoint } from '../system/mount-namespace.ts';
@@ -88,11 +90,14 @@ export class PrivateEngine implements AsyncDisposable {
   }
 
   async #untilItAnswers(daemon: ChildProcess): Promise<void> {
-    const deadline = Date.now() + startMs;
-    while (!(await answers(this.socketPath))) {
+    const replies = async (): Promise<boolean> => {
       if (daemon.exitCode !== null) throw new Error(`dockerd ended: ${await this.#logTail()}`);
-      if (Date.now() > deadline) throw new Error(`dockerd is silent: ${await this.#logTail()}`);
-      await sleep(50);
+      return answers(this.socketPath);
+    };
+    try {
+      await until(startMs, 'dockerd to reply', replies);
+    } catch (error) {
+      throw new Error(`${describeError(error)}: ${await this.#logTail()}`, { cause: error });
     }
   }
 

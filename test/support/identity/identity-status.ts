@@ -1,7 +1,7 @@
 import type { Bus } from '../../../src/dbus/bus.ts';
 import { Variant } from '../../../src/dbus/wire/variant.ts';
 import { identityService } from '../../../src/interfaces/identity.ts';
-import { until } from '../deadline.ts';
+import { untilFound } from '../deadline.ts';
 
 /** What the properties of the Identity service say. */
 export interface IdentityStatus {
@@ -41,17 +41,19 @@ export async function identityStatus(bus: Bus): Promise<IdentityStatus> {
   };
 }
 
-/** Waits until the properties are so. */
+/** The status as soon as it fits. */
 export async function untilIdentity(
   bus: Bus,
   what: string,
-  so: (status: IdentityStatus) => boolean,
+  fits: (status: IdentityStatus) => boolean,
 ): Promise<IdentityStatus> {
   let status = await identityStatus(bus);
-  const look = async (): Promise<boolean> => {
-    status = await identityStatus(bus);
-    return so(status);
-  };
-  await until(60_000, () => `${what}: ${status.state} ${status.lastError}`, look);
-  return status;
+  return untilFound(
+    60_000,
+    () => `${what}: ${status.state} ${status.lastError}`,
+    async () => {
+      status = await identityStatus(bus);
+      return fits(status) ? status : undefined;
+    },
+  );
 }

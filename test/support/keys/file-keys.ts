@@ -11,10 +11,10 @@ import { FileStore } from '../../../src/keys/file/store.ts';
 import { keysHandlers } from '../../../src/keys/handlers.ts';
 import { KeyOperations } from '../../../src/keys/key-operations.ts';
 import { KeyService } from '../../../src/keys/service.ts';
+import { soon } from '../deadline.ts';
 import { definitionOf } from '../polkit/asked.ts';
 import { callWith } from '../wire/messages.ts';
 import { ShownObjects } from '../wire/shown-objects.ts';
-import { soon } from './key-store-contract.ts';
 
 /** What the handlers look at of a call. */
 const call = (): CallContext => ({ signal: soon() }) as CallContext;

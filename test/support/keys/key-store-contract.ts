@@ -21,6 +21,7 @@ import { verifySignature } from '../../../src/keys/crypto/verify.ts';
 import { parseMaterial } from '../../../src/keys/material/material.ts';
 import { parseSignMechanism, parseSignRequest, signsWith } from '../../../src/keys/mechanism.ts';
 import type { Key, KeyAttributes, KeyInfo, KeyStore } from '../../../src/keys/store.ts';
+import { soon } from '../deadline.ts';
 import { failureOf } from '../failure.ts';
 
 const run = promisify(execFile);
@@ -40,9 +41,6 @@ export async function withKey<T>(
   if (key === undefined) throw new ServiceError('NotFound', `no key "${id}"`);
   return use(key);
 }
-
-/** A signal that comes when a test has taken too long. */
-export const soon = (): AbortSignal => AbortSignal.timeout(20_000);
 
 /** Attributes of a key that nobody can take out. */
 export const forSigning: KeyAttributes = {

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Bus } from '../../../src/dbus/bus.ts';
 import type { OutboxLimits } from '../../../src/dbus/wire/connection.ts';
-import { deadline } from '../deadline.ts';
+import { deadline, until } from '../deadline.ts';
 import { keepMounts, newMountNamespace } from '../system/mount-namespace.ts';
 import { TransientUnits } from '../system/transient-units.ts';
 import { type BusKind, busCommand, defaultBus } from './bus-kind.ts';
@@ -91,7 +91,7 @@ export class PrivateBus implements AsyncDisposable {
     // a test process that is killed disposes of nothing
     const args = ['--pdeathsig=KILL', ...command(kind, { socket, file })];
     const bus = new PrivateBus(directory, socket, spawn('setpriv', args, { stdio: 'ignore' }));
-    await deadline(10_000, listening(socket), 'the private bus to start');
+    await until(10_000, 'the private bus to start', () => isListening(socket));
     await chmod(socket, 0o666);
     if (kind === 'dbus-broker' && commands.length > 0)
       await TransientUnits.serve((bus.#units = await bus.connect()));
@@ -132,18 +132,14 @@ export class PrivateBus implements AsyncDisposable {
   }
 }
 
-/** Resolves when somebody accepts connections. */
-async function listening(path: string): Promise<void> {
-  for (;;) {
-    const socket = createConnection(path);
-    const accepted = await once(socket, 'connect').then(
-      () => true,
-      () => false, // not there yet
-    );
-    socket.destroy();
-    if (accepted) return;
-    await new Promise((resolve) => void setTimeout(resolve, 10));
-  }
+async function isListening(path: string): Promise<boolean> {
+  const socket = createConnection(path);
+  const accepted = await once(socket, 'connect').then(
+    () => true,
+    () => false,
+  );
+  socket.destroy();
+  return accepted;
 }
 
 function run(command: string, args: readonly string[]): Promise<CommandResult> {

@@ -8,12 +8,12 @@ import { type KeyId, parseKeyId } from '../../../../src/ids.ts';
 import type { PreloadedFile } from '../../../../src/keys/file/preloaded.ts';
 import { FileStore } from '../../../../src/keys/file/store.ts';
 import { parseSignMechanism, parseSignRequest } from '../../../../src/keys/mechanism.ts';
+import { soon } from '../../../support/deadline.ts';
 import { failureOf } from '../../../support/failure.ts';
 import {
   forSigning,
   infoIn,
   keyStoreContract,
-  soon,
   withKey,
 } from '../../../support/keys/key-store-contract.ts';
 

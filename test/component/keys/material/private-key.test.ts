@@ -14,7 +14,8 @@ import { FileStore } from '../../../../src/keys/file/store.ts';
 import { tlv } from '../../../../src/keys/material/der.ts';
 import { parseMaterial } from '../../../../src/keys/material/material.ts';
 import { parseSignMechanism, parseSignRequest } from '../../../../src/keys/mechanism.ts';
-import { forSigning, infoIn, soon, withKey } from '../../../support/keys/key-store-contract.ts';
+import { soon } from '../../../support/deadline.ts';
+import { forSigning, infoIn, withKey } from '../../../support/keys/key-store-contract.ts';
 
 const run = promisify(execFile);
 const test = suite<{ dir: string }>('private keys in the forms that there are');

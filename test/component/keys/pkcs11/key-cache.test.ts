@@ -5,7 +5,7 @@ import { Pkcs11Library } from '../../../../src/keys/pkcs11/library/library.ts';
 import { PinGuard } from '../../../../src/keys/pkcs11/pin-guard.ts';
 import { openTokenKeyRecords } from '../../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store } from '../../../../src/keys/pkcs11/store.ts';
-import { soon } from '../../../support/keys/key-store-contract.ts';
+import { soon } from '../../../support/deadline.ts';
 import { SoftToken, softhsmPath, userPin } from '../../../support/keys/soft-token.ts';
 import { suite } from '../../../support/timed-suite.ts';
 

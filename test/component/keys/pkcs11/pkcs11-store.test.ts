@@ -13,12 +13,12 @@ import { PinGuard } from '../../../../src/keys/pkcs11/pin-guard.ts';
 import { openTokenKeyRecords } from '../../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store, type Pkcs11StoreOptions } from '../../../../src/keys/pkcs11/store.ts';
 import type { KeyAttributes, KeyInfo } from '../../../../src/keys/store.ts';
+import { soon } from '../../../support/deadline.ts';
 import { failureOf, untilWorks } from '../../../support/failure.ts';
 import {
   forSigning,
   infoIn,
   keyStoreContract,
-  soon,
   withKey,
 } from '../../../support/keys/key-store-contract.ts';
 import { SoftToken, softhsmPath, userPin } from '../../../support/keys/soft-token.ts';

@@ -10,9 +10,8 @@ import { isUser } from '../../../../src/keys/pkcs11/library/login.ts';
 import type { Session } from '../../../../src/keys/pkcs11/library/session.ts';
 import { PinGuard } from '../../../../src/keys/pkcs11/pin-guard.ts';
 import { Token } from '../../../../src/keys/pkcs11/token.ts';
-import { deadline } from '../../../support/deadline.ts';
+import { deadline, soon, until } from '../../../support/deadline.ts';
 import { failureOf } from '../../../support/failure.ts';
-import { soon } from '../../../support/keys/key-store-contract.ts';
 import { SoftToken, softhsmPath, userPin } from '../../../support/keys/soft-token.ts';
 import { suite } from '../../../support/timed-suite.ts';
 
@@ -107,7 +106,7 @@ test('lets no call into a library that is about to start again', async () => {
 
   // More calls than sessions: as the first ones leave, the next ones are handed theirs.
   const calls = Array.from({ length: 12 }, call);
-  while (inside === 0) await new Promise((resolve) => setImmediate(resolve));
+  await until(10_000, 'the first call', () => inside > 0);
   const restart = library.restart(0);
   open();
   await Promise.all([restart, ...calls]);

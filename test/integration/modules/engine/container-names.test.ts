@@ -4,6 +4,7 @@ import { DockerEngine } from '../../../../src/modules/docker/engine/docker-engin
 import { digestLabel, owner, ownerLabel } from '../../../../src/modules/docker/labels.ts';
 import { apply, type Work } from '../../../../src/modules/supervisor/apply.ts';
 import { plan } from '../../../../src/modules/supervisor/plan.ts';
+import { soon } from '../../../support/deadline.ts';
 import { importBusybox } from '../../../support/engine/images.ts';
 import { PrivateEngine } from '../../../support/engine/private-engine.ts';
 import { failureOf } from '../../../support/failure.ts';
@@ -18,10 +19,6 @@ const image = 'localhost/busybox:1';
 const name = 'sensor';
 const Labels = { [ownerLabel]: owner, [digestLabel]: 'abc' };
 const body = { Image: image, Cmd: ['sleep', '1000'], StopSignal: 'SIGKILL', Labels };
-
-function soon(): AbortSignal {
-  return AbortSignal.timeout(30_000);
-}
 
 function workOn(engine: DockerEngine): Work {
   return {

@@ -4,7 +4,7 @@ import { parseNetwork } from '../../../../src/modules/config/network-config.ts';
 import { DockerEngine } from '../../../../src/modules/docker/engine/docker-engine.ts';
 import type { ContainerState } from '../../../../src/modules/docker/engine.ts';
 import { digestLabel, owner, ownerLabel } from '../../../../src/modules/docker/labels.ts';
-import { until } from '../../../support/deadline.ts';
+import { soon, untilFound } from '../../../support/deadline.ts';
 import { importBusybox } from '../../../support/engine/images.ts';
 import { PrivateEngine } from '../../../support/engine/private-engine.ts';
 import { failureOf } from '../../../support/failure.ts';
@@ -18,21 +18,17 @@ const test = suite<Context>('docker engine');
 const image = 'localhost/busybox:1';
 const labels = { [ownerLabel]: owner, [digestLabel]: 'abc' };
 
-function soon(): AbortSignal {
-  return AbortSignal.timeout(30_000);
-}
-
 async function untilState(engine: DockerEngine, name: string, kind: ContainerState['kind']) {
-  let state: ContainerState | undefined;
-  await until(
+  let found: string | undefined;
+  return untilFound(
     20_000,
-    () => `${name} to be ${kind}: it is ${state?.kind}`,
+    () => `${name} to be ${kind}: it is ${found}`,
     async () => {
-      state = (await engine.inspect(name, soon()))?.state;
-      return state?.kind === kind;
+      const state = (await engine.inspect(name, soon()))?.state;
+      found = state?.kind;
+      return found === kind ? state : undefined;
     },
   );
-  return state;
 }
 
 function shell(script: string): Record<string, unknown> {
@@ -115,7 +111,7 @@ test('creates, starts, stops and removes a container', async ({ engine }) => {
   await engine.stop(name, 0, soon());
   await engine.stop(name, 0, soon());
   const state = await untilState(engine, name, 'exited');
-  assert.is(state?.kind === 'exited' && state.exitCode, 137);
+  assert.is(state.kind === 'exited' && state.exitCode, 137);
   await engine.remove(name, soon());
   await engine.remove(name, soon());
   assert.is(await engine.inspect(name, soon()), undefined);

@@ -15,7 +15,8 @@ import { PinGuard } from '../../../../../src/keys/pkcs11/pin-guard.ts';
 import { openTokenKeyRecords } from '../../../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store } from '../../../../../src/keys/pkcs11/store.ts';
 import type { KeyInfo } from '../../../../../src/keys/store.ts';
-import { soon, withKey } from '../../../../support/keys/key-store-contract.ts';
+import { soon } from '../../../../support/deadline.ts';
+import { withKey } from '../../../../support/keys/key-store-contract.ts';
 import { SoftToken, softhsmPath, userPin } from '../../../../support/keys/soft-token.ts';
 
 const run = promisify(execFile);

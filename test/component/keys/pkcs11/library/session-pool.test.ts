@@ -4,9 +4,8 @@ import * as assert from 'uvu/assert';
 import { LostError } from '../../../../../src/keys/pkcs11/library/ckr.ts';
 import type { Session } from '../../../../../src/keys/pkcs11/library/session.ts';
 import { SessionPool } from '../../../../../src/keys/pkcs11/library/session-pool.ts';
-import { deadline } from '../../../../support/deadline.ts';
+import { deadline, soon } from '../../../../support/deadline.ts';
 import { failureOf } from '../../../../support/failure.ts';
-import { soon } from '../../../../support/keys/key-store-contract.ts';
 
 const test = suite('sessions with a token');
 

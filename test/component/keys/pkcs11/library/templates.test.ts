@@ -21,7 +21,7 @@ import { PinGuard } from '../../../../../src/keys/pkcs11/pin-guard.ts';
 import { openTokenKeyRecords } from '../../../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store } from '../../../../../src/keys/pkcs11/store.ts';
 import type { KeyAttributes } from '../../../../../src/keys/store.ts';
-import { soon } from '../../../../support/keys/key-store-contract.ts';
+import { soon } from '../../../../support/deadline.ts';
 import { SoftToken, softhsmPath, userPin } from '../../../../support/keys/soft-token.ts';
 
 const test = suite('templates of a token');
