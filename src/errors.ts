@@ -1,6 +1,6 @@
 import { quoted, withoutSecrets } from './quoted.ts';
 
-/** The closed set of failures a caller can see; `src/dbus` alone maps them to names on the wire. */
+/** The closed set of failures that a caller can see; only `src/dbus` maps them to D-Bus error names. */
 export type ErrorCode =
   | 'AccessDenied'
   | 'InteractiveAuthorizationRequired'
@@ -19,37 +19,37 @@ export type ErrorCode =
   | 'Cancelled'
   | 'Failed';
 
-/** A failure the caller may see. Anything else that is thrown reaches the wire as `Failed`, without detail. */
+/** A failure that the caller may see. Any other error becomes `Failed` on the bus, without detail. */
 export class ServiceError extends Error {
   override readonly name = 'ServiceError';
   readonly code: ErrorCode;
 
-  /** Of the message, what looks like a secret is left out. */
+  /** Removes from the message what looks like a secret. */
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
     super(withoutSecrets(message), options);
     this.code = code;
   }
 }
 
-/** InvalidArgs that says what there is: `"md5" is not a hash: there is sha256, sha384`. */
+/** InvalidArgs that lists the known texts: `"md5" is not a hash: there is sha256, sha384`. */
 export function notOneOf(text: string, what: string, known: Iterable<string>): ServiceError {
   const message = `${quoted(text)} is not ${what}: there is ${[...known].join(', ')}`;
   return new ServiceError('InvalidArgs', message);
 }
 
-/** The known text that this is, or InvalidArgs that says which there are. */
+/** Narrows a text to one of the known ones; throws InvalidArgs, which lists them, for another. */
 export function oneOf<const T extends string>(text: string, what: string, known: readonly T[]): T {
   const found = known.find((one) => one === text);
   if (found === undefined) throw notOneOf(text, what, known);
   return found;
 }
 
-/** Whether this is a `ServiceError`, of the given code when one is named. */
+/** Whether this is a `ServiceError`, with the given code if any. */
 export function isServiceError(error: unknown, code?: ErrorCode): error is ServiceError {
   return error instanceof ServiceError && (code === undefined || error.code === code);
 }
 
-/** The message of an error and of its causes, without secrets, for the journal: `reading key.json: EACCES: permission denied`. */
+/** The message of an error and its causes, without secrets: `reading key.json: EACCES: permission denied`. */
 export function describeError(error: unknown): string {
   const seen = new Set<unknown>();
   const parts: string[] = [];
@@ -70,7 +70,7 @@ export function describeError(error: unknown): string {
   return withoutSecrets(text);
 }
 
-/** The code of what the system refused, such as `ENOENT`; undefined for every other failure. */
+/** The code of an error of a system call, such as `ENOENT`; undefined for any other. */
 export function systemCode(error: unknown): string | undefined {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   return typeof code === 'string' ? code : undefined;

@@ -1,6 +1,6 @@
 import { reservedPrefix } from './ids.ts';
 
-/** Whether a glob of the configuration covers a text: `*` is any run of characters, `/` included, `?` is one. */
+/** Whether a glob matches a text: `*` stands for any characters, including `/`, and `?` for one. */
 export function globMatches(glob: string, text: string): boolean {
   let at = 0;
   let from = 0;
@@ -22,13 +22,13 @@ export function globMatches(glob: string, text: string): boolean {
   return from === glob.length;
 }
 
-/** As `globMatches`, for ids: those that begin with `iotedge/` are covered only by globs that begin so too. */
+/** As `globMatches`, for ids: those with the prefix `iotedge/` match only globs with the same prefix. */
 export function idGlobMatches(glob: string, id: string): boolean {
   if (id.startsWith(reservedPrefix) && !glob.startsWith(reservedPrefix)) return false;
   return globMatches(glob, id);
 }
 
-/** The id without the `@<n>` that a rotation appended: grants and globs on an id cover its rotated names. */
+/** The id without the `@<n>` that a rotation appends: grants and globs for an id include its rotations. */
 export function unrotated(id: string): string {
   return id.replace(/@[0-9]+$/, '');
 }

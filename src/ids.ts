@@ -4,9 +4,9 @@ import { isMeantAsPkcs11Uri, quoted } from './quoted.ts';
 declare const brand: unique symbol;
 type Brand<T, Name extends string> = T & { readonly [brand]: Name };
 
-/** Name of a key in the Keys service. Never used as a file name as it is. */
+/** Name of a key in the Keys service. Not safe as a file name. */
 export type KeyId = Brand<string, 'KeyId'>;
-/** Name of a certificate in the Certificates service. Never used as a file name as it is. */
+/** Name of a certificate in the Certificates service. Not safe as a file name. */
 export type CertificateId = Brand<string, 'CertificateId'>;
 /** Name of a module identity, as the cloud spells it (`$edgeAgent`). */
 export type ModuleId = Brand<string, 'ModuleId'>;
@@ -16,48 +16,48 @@ export type ModuleName = Brand<string, 'ModuleName'>;
 const idPattern = /^[A-Za-z0-9$][A-Za-z0-9._$/:@-]{0,127}$/;
 const modulePattern = /^[A-Za-z0-9$][A-Za-z0-9._$:-]{0,127}$/;
 
-/** True for a text that names a key or certificate: 1-128 characters, no empty, `.` or `..` segment. */
+/** Whether a text is an id of a key or certificate: 1-128 characters, no empty, `.` or `..` segment. */
 export function isId(text: string): boolean {
   if (!idPattern.test(text)) return false;
   return text.split('/').every((segment) => segment !== '' && segment !== '.' && segment !== '..');
 }
 
-/** True for a text that names a module: an id without `/` and `@`. */
+/** Whether a text is a module name: an id without `/` and `@`. */
 export function isModuleName(text: string): boolean {
   return modulePattern.test(text) && text !== '.' && text !== '..';
 }
 
 const begins = 'the first a letter, a digit or $';
-/** Which texts are ids of keys and certificates, in words. */
+/** The syntax of key and certificate ids, for messages and documentation. */
 export const idRule = `1 to 128 letters, digits and . _ $ / : @ -, ${begins}, with no empty, "." or ".." between slashes`;
-/** Which texts are names and ids of modules, in words. */
+/** The syntax of module names and ids, for messages and documentation. */
 export const moduleRule = `1 to 128 letters, digits and . _ $ : -, ${begins}`;
 
 function refuse(text: string, what: string, rule: string): never {
   throw new ServiceError('InvalidArgs', `${quoted(text)} is not a ${what}, which is ${rule}`);
 }
 
-/** A key id, or InvalidArgs. */
+/** Throws InvalidArgs for a text that is not a key id. */
 export function parseKeyId(text: string): KeyId {
   return isId(text) ? (text as KeyId) : refuse(text, 'key id', idRule);
 }
 
-/** A certificate id, or InvalidArgs. */
+/** Throws InvalidArgs for a text that is not a certificate id. */
 export function parseCertificateId(text: string): CertificateId {
   return isId(text) ? (text as CertificateId) : refuse(text, 'certificate id', idRule);
 }
 
-/** A module id, or InvalidArgs. */
+/** Throws InvalidArgs for a text that is not a module id. */
 export function parseModuleId(text: string): ModuleId {
   return isModuleName(text) ? (text as ModuleId) : refuse(text, 'module id', moduleRule);
 }
 
-/** A module name, or InvalidArgs. */
+/** Throws InvalidArgs for a text that is not a module name. */
 export function parseModuleName(text: string): ModuleName {
   return isModuleName(text) ? (text as ModuleName) : refuse(text, 'module name', moduleRule);
 }
 
-/** How a name of each kind that the interface tables check for is read. */
+/** The parsers of the kinds of names in the interface tables. */
 export const nameParsers = {
   'key-id': parseKeyId,
   'certificate-id': parseCertificateId,
@@ -65,7 +65,7 @@ export const nameParsers = {
   'module-name': parseModuleName,
 } as const;
 
-/** What `cert` and `key` references of a configuration are about. */
+/** The kinds of references in a configuration, by scheme. */
 const references = {
   key: { what: 'key id', token: 'a PKCS#11 URI is for keys.yaml', file: 'keys.yaml' },
   cert: {
@@ -75,15 +75,15 @@ const references = {
   },
 } as const;
 
-/** The ids that references are about, by their scheme. */
+/** The type of the id in a reference, by scheme. */
 interface ReferencedIds {
   readonly key: KeyId;
   readonly cert: CertificateId;
 }
 
 /**
- * The id in a reference of a configuration: `key://<id>` or `cert://<id>` by the scheme, or a bare id.
- * InvalidArgs for anything else; only keys.yaml may name a key of a token or the file of a private key.
+ * Parses a reference in a configuration: `key://<id>` or `cert://<id>` by the scheme, or a bare id. Throws InvalidArgs
+ * for anything else; only keys.yaml may name a key of a token or the file of a private key.
  */
 export function parseReference<S extends keyof ReferencedIds>(
   text: string,
@@ -116,5 +116,5 @@ export function moduleNameOf(id: ModuleId): ModuleName {
   return parseModuleName(id.replace(/^\$/, ''));
 }
 
-/** The ids that begin so are the services' own. */
+/** The prefix of the services' own ids. */
 export const reservedPrefix = 'iotedge/';

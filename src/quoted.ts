@@ -1,17 +1,16 @@
 /**
- * What messages may repeat of texts that others wrote: a PIN, a password or a key stands wherever it was
- * written by mistake, as an id, as a key of a configuration, as an option. `quoted` and `shown` are for one
- * untrusted text and cut it at the first sign of a secret; `withoutSecrets` is for a whole message, in which
- * it replaces the values that are known to be secret.
+ * Redaction of untrusted texts in messages: a user may write a PIN, a password or a key by mistake where an id, a
+ * setting or an option is expected. `quoted` and `shown` take one untrusted text and truncate it at the first sign of a
+ * secret; `withoutSecrets` takes a whole message and replaces the values in it that are secret.
  */
 
 const maxQuoted = 160;
-/** More than this of an untrusted text is not looked at. */
+/** The part of an untrusted text that is examined. */
 const maxRead = 640;
-/** A longer message only fills the journal. */
+/** Longer messages are truncated. */
 const maxMessage = 8192;
 
-/** Names whose values are secret, as URIs, connection strings and forms have them. */
+/** Names of secret values in URIs, connection strings and forms. */
 const secretNames = [
   '(?<![a-z])pin(?:[-_ ]|%2d)?(?:value)?',
   '(?:shared)?access[-_ ]?(?:key|signature|token)',
@@ -23,46 +22,46 @@ const secretNames = [
   'secret',
   '(?:identity|registry|refresh|bearer|auth)[-_ ]?token',
 ].join('|');
-/** What selects a token or an object in a PKCS#11 URI. */
+/** Attributes of a PKCS#11 URI that select a token or an object. */
 const selectorAttributes =
   'token|manufacturer|model|serial|slot-[a-z]{1,16}|library-[a-z]{1,16}|object|id|type';
 const pemKey = '-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY-----';
-/** A key of 256 or 512 bits in base64, as clouds hand them out. */
+/** A key of 256 or 512 bits in base64, as clouds issue them. */
 const base64Key = '(?:[A-Za-z0-9+/]{43}=|[A-Za-z0-9+/]{86}==)';
-/** Where base64 begins; a SHA-256 that is called so is public. */
+/** The start of a base64 key; a value that is labelled as a SHA-256 is public. */
 const base64Start =
   '(?<![A-Za-z0-9+/])(?!(?:(?<=(?:[Ss][Hh][Aa]-?256|[Ff]ingerprint|[Dd]igest)["\'=: /]{0,4})|[Ss][Hh][Aa]256//?)[A-Za-z0-9+/]{43}=(?![A-Za-z0-9+/=]))';
-/** A colon between a user and a password, where base64 spells it without a digit. */
+/** Base64 without digits that contains the colon between a user and a password. */
 const base64Colon = '(?:[A-Za-z0-9+/]{4})*?(?:O[g-v]|[A-Za-z0-9+/][DTjz][o-r])';
-/** What HTTP sends of a user; ordinary words after `Basic` have no colon in them, and no digits. */
+/** HTTP basic credentials; ordinary words after `Basic` decode to no colon and contain no digits. */
 const basicCredentials = `\\b[Bb][Aa][Ss][Ii][Cc] +(?=[A-Za-z0-9+/._~-]{8})(?=${base64Colon}|[^\\s"]*[0-9=+/])`;
 
-/** Each matches up to where a secret may begin in an untrusted text. */
+/** Signs of a secret in an untrusted text. */
 const secretSigns: readonly RegExp[] = [
   new RegExp(`(?:${secretNames})\\\\*["']?\\s*(?:[=:]|%3)`, 'i'),
-  // a port that is none: a password whose host was cut off
+  // an invalid port: a password whose host was cut off
   /:\/\/(?!\[[0-9a-f:.]{2,45}\](?::\d{1,5})?(?:\/|$))(?=[^/]*:(?!\d{1,5}(?:\/|$)))/i,
   /-----BEGIN/,
   new RegExp(basicCredentials),
   /Bearer /i,
   new RegExp(`${base64Start}(?=[A-Za-z0-9+/]{20,}={1,2})`),
 ];
-/** What an id, a name or a path does not have either: a query, an assignment. */
+/** A query or an assignment, which ids, names and paths do not contain either. */
 const assignments: readonly RegExp[] = [/^[^?]*\?(?=.*=)/s, /^(?!\/)[^=]*=(?!=?$)/];
 
 const uriScheme = 'pkcs11(?::|%3a)';
-/** A selector has attributes with spaces in them too: it ends where the quotation, the line or the next URI does. */
+/** Selectors may contain spaces: they end with the quotation, the line or before the next URI. */
 const uriSelector = `${uriScheme}(?:(?!${uriScheme})(?:\\\\.|[^?"\\\\\\n]))*?`;
-/** The rest of the quotation or line: a PIN may have spaces and most signs. */
+/** The rest of the quotation or line: a PIN may contain spaces and most punctuation. */
 const restOfLine = '(?:\\\\.|[^"\\n])*';
-/** The same up to where a message goes on. */
+/** The same, up to the next clause of the message. */
 const restOfClause = '(?:\\\\.|(?![;,] )[^"\\n])*';
 
-/** What of a PKCS#11 URI is replaced in a message: what is no attribute of a selector, and the query. */
+/** The parts of a PKCS#11 URI that are replaced in a message: attributes that do not select, and the query. */
 const uriParts: readonly (readonly [RegExp, string])[] = [
   [new RegExp(`(${uriScheme})(?!(?:${selectorAttributes})(?:=|%3d))[^\\s"]+`, 'gi'), '$1…'],
   [new RegExp(`(${uriSelector})(?:\\?|%3f)${restOfLine}`, 'gi'), '$1?…'],
-  // a sentence goes on behind a semicolon and a space
+  // a semicolon and a space continue the sentence
   [
     new RegExp(
       `(${uriSelector}(?:;|%3b))(?!(?:${selectorAttributes})(?:=|%3d)|[\\s"]|$)${restOfLine}`,
@@ -75,7 +74,7 @@ const uriParts: readonly (readonly [RegExp, string])[] = [
 const assignmentSign = '[ \\t]*(?:=|%3d)[ \\t]*';
 const quoteSign = '\\\\*["\'`]';
 
-/** What is secret wherever it stands in a message, and what stands there instead. */
+/** Secrets in a message, and their replacements. */
 const secretValues: readonly (readonly [RegExp, string])[] = [
   [
     new RegExp(`((?:${secretNames})${assignmentSign}(${quoteSign}))(?:(?!\\2)[^\\n])*`, 'gi'),
@@ -92,7 +91,7 @@ const secretValues: readonly (readonly [RegExp, string])[] = [
     new RegExp(`((?:${secretNames})${assignmentSign})(?!${quoteSign}|…, )[^&;?"'\`\\s]+`, 'gi'),
     '$1…',
   ],
-  // JSON, also in a text of JSON, where every quote has a backslash
+  // JSON, also within a JSON string, where quotes are escaped
   [
     new RegExp(
       `(?<!\\\\)((\\\\*)"(?:${secretNames})\\2"\\s*:\\s*\\2")[^\\n]*?(?:(?<!\\\\)(\\2")|$)`,
@@ -110,39 +109,39 @@ const secretValues: readonly (readonly [RegExp, string])[] = [
 
 const replacements = [...uriParts, ...secretValues];
 
-/** What every untrusted text with one of the signs has: most texts have none of it, and are done with. */
+/** A cheap prefilter, which every untrusted text with a sign of a secret matches. */
 const suspectPattern = /[=:%?]|\/\/|-----BEGIN|(?:Basic|Bearer) /i;
-/** What every message has in which something is replaced. */
+/** A cheap prefilter, which every message with something to replace matches. */
 const suspiciousPattern = new RegExp(
   `=|:\\/\\/|%[0-9a-f]{2}|${uriScheme}|"\\s*:\\s*[-+.\\d\\\\"]|(?:Basic|Bearer) |${pemKey}`,
   'i',
 );
-/** An escape that is escaped more often than this hides what it is. */
+/** More levels of percent-encoding are suspicious. */
 const mostEscapes = 3;
 
-/** An untrusted text in quotes, as far as a message may show it. */
+/** The public part of an untrusted text, in quotes. */
 export function quoted(text: string): string {
   return JSON.stringify(shown(text));
 }
 
-/** An untrusted text as far as a message may show it: no part that may be secret, and at most 160 characters. */
+/** The public part of an untrusted text: up to the first sign of a secret, and at most 160 characters. */
 export function shown(text: string): string {
   const end = Math.min(publicLength(text.slice(0, maxRead)), maxQuoted);
   return end < text.length ? `${text.slice(0, end)}…` : text;
 }
 
-/** A message with `…` for what looks like a secret in it, and not longer than anybody reads. */
+/** Replaces what looks like a secret in a message by `…`, and truncates a long message. */
 export function withoutSecrets(message: string): string {
   const text = message.length > maxMessage ? `${message.slice(0, maxMessage)}…` : message;
   if (!suspiciousPattern.test(text)) return text;
   return replacements.reduce(
     (safe, [pattern, mark]) => safe.replace(pattern, mark),
-    plainlySpelled(text),
+    withoutNeedlessEscapes(text),
   );
 }
 
-/** The text without escapes that nobody needs: of letters, digits and dashes, and of other escapes. */
-function plainlySpelled(text: string): string {
+/** Decodes unnecessary percent-encoding: of letters, digits, dashes and percent signs. */
+function withoutNeedlessEscapes(text: string): string {
   if (!text.includes('%')) return text;
   const letter = '3[0-9]|4[1-9a-f]|5[0-9a]|6[1-9a-f]|7[0-9a]|2d|5f';
   return text
@@ -150,20 +149,20 @@ function plainlySpelled(text: string): string {
     .replace(/%(?:25)+(?=3[abdf])/gi, '%');
 }
 
-/** Whether a text is meant as a PKCS#11 URI, however it is spelled. */
+/** Whether a text is intended as a PKCS#11 URI, even when misspelled. */
 export function isMeantAsPkcs11Uri(text: string): boolean {
   const lead = /^[\s"'<]*(?:(?:key|cert|file):(?:\/\/)?)?[\s"'<]*pkcs[-_ #]*11\s*[:;=?]/i;
   return lead.test(decoded(text.slice(0, maxRead)) ?? '');
 }
 
-/** Whether a text holds a secret; the place of one, as in `pin-source`, is none. */
+/** Whether a text contains a secret; the location of one, as in `pin-source`, does not count. */
 export function holdsSecret(text: string): boolean {
   const plain = decoded(text);
   if (plain === undefined) return true;
   return secretValues.some(([pattern]) => plain.search(pattern) >= 0);
 }
 
-/** Where in an untrusted text something begins that is not for every reader; its length when nothing does. */
+/** The position of the first sign of a secret in an untrusted text; its length when there is none. */
 function publicLength(text: string): number {
   if (!suspectPattern.test(text)) return text.length;
   const uri = /pkcs[-_ #]*11\s*:/i.exec(text);
@@ -179,13 +178,13 @@ function publicLength(text: string): number {
   return plain.length < end && publicLength(plain) < plain.length ? 0 : end;
 }
 
-/** Where a host would begin that has a user before it, and a password. */
+/** The start of an authority with a user and a password; the length of the text when there is none. */
 function publicHostEnd(text: string): number {
   const at = text.indexOf('//');
   return at >= 0 && text.lastIndexOf('@') > at ? at + 2 : text.length;
 }
 
-/** Where the attributes of a PKCS#11 URI end that select a token or an object. */
+/** The end of the attributes of a PKCS#11 URI that select a token or an object. */
 function publicUriEnd(text: string, from: number): number {
   const attribute = new RegExp(`(?:${selectorAttributes})=([^;?&=]*)(?:;|\\?|$)`, 'iy');
   let end = from;
@@ -198,7 +197,7 @@ function publicUriEnd(text: string, from: number): number {
   return end;
 }
 
-/** The text with its percent-escapes read, also where they were escaped themselves; undefined when too often. */
+/** Decodes percent-encoding repeatedly; undefined when it is nested too deeply. */
 function decoded(text: string): string | undefined {
   let plain = text;
   for (let times = 0; times <= mostEscapes; times++) {

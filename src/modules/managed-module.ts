@@ -6,7 +6,7 @@ import type { ModuleName } from '../ids.ts';
 import type { moduleInterface } from '../interfaces/modules.ts';
 import type { Log } from '../service/log/log.ts';
 import type { Repeats } from '../service/log/repeats.ts';
-import { makeSocketDirectory } from './api/http/socket.ts';
+import { createSocketDirectory } from './api/http/socket.ts';
 import { type ModuleSummary, runtimeStatusOf } from './api/module-list.ts';
 import type { WorkloadBackend } from './api/workload.ts';
 import { serveWorkload } from './api/workload-socket.ts';
@@ -178,7 +178,7 @@ export class ManagedModule implements AsyncDisposable {
 
   async #open(parts: ModuleParts): Promise<void> {
     const { config, socketsPath } = parts;
-    this.#directory = await makeSocketDirectory(socketsPath, this.name);
+    this.#directory = await createSocketDirectory(socketsPath, this.name);
     this.#serve = (name) => {
       const place = { directory: this.#directory, name, mode: 0o666 };
       return serveWorkload({ ...parts, place, module: this.name });

@@ -3,7 +3,7 @@ import type { Via } from '../../dbus/client/via.ts';
 import { HttpProblem } from './http/failure.ts';
 import type { RequestQueue } from './request-queue.ts';
 
-/** How long a request is held, and how many of a module are at once. */
+/** Limits on the time, number and size of the held requests of a module. */
 export interface HoldLimits {
   readonly ms: number;
   readonly most: number;
@@ -11,36 +11,36 @@ export interface HoldLimits {
 }
 
 /**
- * An SDK that fails to sign once, when it renews its token, may never retry: a service that only restarts must not be
- * noticed. Fewer than a module has connections, so that its other requests are served meanwhile.
+ * An SDK that fails to sign once, when it renews its token, may never retry: it must not notice the restart of a
+ * service. `most` is below the limit on connections of a module, so that its other requests are served meanwhile.
  */
 export const holdLimits: HoldLimits = { ms: 30_000, most: 96, bytes: 8 << 20 };
 
-/** A request that may wait for a service to come back. */
+/** A request that may wait for a service. */
 export interface Hold {
-  /** Until when the request is held, in milliseconds from now; not above zero once that is over. */
+  /** The time that the request may still be held, zero or less when it has expired. */
   leftMs(): number;
   /**
-   * Waits, at most until the request has been held long enough; other requests have its place meanwhile. Rejects with
-   * HttpProblem when too many are held, and with an AbortError when the client leaves.
+   * Waits, at most until the time limit; other requests use its place in the queue meanwhile. Rejects with HttpProblem
+   * when too many are held, and with an AbortError when the client disconnects.
    */
   wait(ms: number): Promise<void>;
 }
 
-/** A call on behalf of a request that may wait for a service to come back. */
+/** A call on behalf of a request that may wait for a service. */
 export interface HeldCall extends Via {
   readonly hold: Hold;
 }
 
-/** What it costs to hold a request, and the queue that has its place meanwhile. */
+/** The cost of holding a request, and the queue that it leaves meanwhile. */
 interface HeldRequest {
-  /** Of its body. */
+  /** Size of its body. */
   readonly bytes: number;
   readonly signal: AbortSignal;
   readonly queue: RequestQueue;
 }
 
-/** The held requests of a module: each costs its body and a connection, for an unknown time. */
+/** The held requests of a module; each occupies its body and a connection. */
 export class Holds {
   readonly #limits: HoldLimits;
   #held = 0;
@@ -50,7 +50,7 @@ export class Holds {
     this.#limits = limits;
   }
 
-  /** The hold of a request that begins now. */
+  /** Starts the time limit of a request. */
   of(request: HeldRequest): Hold {
     const until = performance.now() + this.#limits.ms;
     const leftMs = (): number => until - performance.now();

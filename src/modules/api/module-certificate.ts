@@ -1,6 +1,6 @@
 /**
- * Certificates for modules. The key pair is made here for the request and handed over; it is in no file,
- * no log and no string.
+ * Certificates for modules. The key pair is generated for the request and returned with it; it is never in a file, a
+ * log or a string.
  */
 import { sign as cryptoSign, generateKeyPair, X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
@@ -21,23 +21,23 @@ import type { IssuedCertificate } from './workload.ts';
 const makeKeyPair = promisify(generateKeyPair);
 const longestCommonName = 64;
 
-/** The id under which a module's certificate of one purpose is known. */
+/** The certificate id of a module's certificate for a purpose. */
 export function certificateIdOf(module: string, purpose: 'server' | 'identity'): string {
   return `iotedge/module/${module}:${purpose}`;
 }
 
-/** Signs a request: what Certificates1 does. */
+/** Has a CSR signed by the Certificates service. */
 export type Issue = (csr: Buffer) => Promise<string>;
 
 /** Requested contents of a certificate. */
 export interface CertificateNames {
-  /** Undefined for none: a common name has 64 characters at most. */
+  /** Undefined when the name exceeds the 64 characters of a common name. */
   readonly commonName: string | undefined;
   readonly alternativeNames: readonly SubjectAlternativeName[];
 }
 
-/** A new key of this kind and its certificate. */
-export async function makeCertificate(
+/** Creates a key of this kind and its certificate. */
+export async function createCertificate(
   { commonName, alternativeNames }: CertificateNames,
   kind: ModuleKey,
   issue: Issue,
@@ -86,7 +86,7 @@ function readLeaf(chainPem: string): X509Certificate {
   }
 }
 
-/** The names of a server certificate: what clients connect to, and the module. */
+/** The names of a server certificate: the name that clients connect to, and the module. */
 export function serverNames(asked: string, module: ModuleName): CertificateNames {
   const id = moduleIdOf(module);
   // a cloud id such as `$edgeHub` is not a valid host name

@@ -2,7 +2,7 @@ import type { ContainerState } from '../docker/engine.ts';
 import { ownLabels } from '../docker/labels.ts';
 import type { ModuleStatus } from '../supervisor/goal.ts';
 
-/** A module as others may see it. */
+/** The public part of a module. */
 export interface ModuleSummary {
   readonly name: string;
   readonly type: string;
@@ -11,14 +11,14 @@ export interface ModuleSummary {
   readonly status: RuntimeStatus;
 }
 
-/** Status of a module as the API names it. */
+/** Status of a module in the terms of the API. */
 export interface RuntimeStatus {
   readonly runtimeStatus: 'unknown' | 'running' | 'stopped' | 'failed' | 'dead';
   readonly startTime: Date | undefined;
   readonly exit: { readonly code: number; readonly time: Date | undefined } | undefined;
 }
 
-/** Status of a module as the HTTP APIs name it. */
+/** Converts the status of a module to the terms of the HTTP APIs. */
 export function runtimeStatusOf({ container }: ModuleStatus): RuntimeStatus {
   const state = container?.state;
   if (state === undefined)

@@ -1,4 +1,4 @@
-/** Runs so many tasks at once; the others wait, in order. */
+/** Runs a limited number of tasks at once; the others wait in order. */
 export class RequestQueue {
   readonly #most: number;
   readonly #waiting: (() => void)[] = [];
@@ -8,7 +8,7 @@ export class RequestQueue {
     this.#most = most;
   }
 
-  /** Runs a task when there is a place for it. */
+  /** Runs a task as soon as the limit allows. */
   async run<T>(task: () => Promise<T>): Promise<T> {
     await this.#enter();
     try {
@@ -18,7 +18,7 @@ export class RequestQueue {
     }
   }
 
-  /** Gives the place of the calling task to another one while it waits. */
+  /** Lets another task run while the calling one waits. */
   async pause<T>(wait: () => Promise<T>): Promise<T> {
     this.#leave();
     try {
@@ -36,6 +36,6 @@ export class RequestQueue {
   #leave(): void {
     const next = this.#waiting.shift();
     if (next === undefined) this.#running--;
-    else next(); // it takes over the place
+    else next(); // it takes the place of this task
   }
 }

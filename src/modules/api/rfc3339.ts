@@ -1,7 +1,7 @@
 const FORM =
   /^(?<date>\d{4}-\d{2}-\d{2})[Tt ](?<clock>\d{2}:\d{2}:\d{2})(?<fraction>\.\d+)?(?:[Zz]|(?<sign>[+-])(?<offset>\d{2}:\d{2}))$/;
 
-/** The time that a text of RFC 3339 stands for, undefined for every other text: no local time, no part left out. */
+/** Parses a complete RFC 3339 time; undefined for any other text, such as a local time. */
 export function parseRfc3339(text: string): Date | undefined {
   const {
     date = '',
@@ -21,7 +21,7 @@ export function parseRfc3339(text: string): Date | undefined {
   }
   const time = new Date(0);
   time.setUTCFullYear(year, month - 1, day);
-  // the calendar moves what it does not have, such as 30 February, on to the next month
+  // setUTCFullYear moves a day that does not exist, such as 30 February, to the next month
   if (time.getUTCMonth() !== month - 1 || time.getUTCDate() !== day) return undefined;
   const minutesEast = (sign === '-' ? -1 : 1) * (offsetHour * 60 + offsetMinute);
   const milliseconds = Math.floor(Number(`0${fraction}`) * 1000);

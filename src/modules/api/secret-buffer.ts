@@ -1,10 +1,10 @@
-/** Texts that hold a secret are put together in buffers, which can be wiped; a JavaScript string cannot. */
+/** Texts that contain a secret are built in buffers, which can be wiped, unlike JavaScript strings. */
 const alphabet = Buffer.from('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/');
 const pad = 0x3d;
 
 /** Base64 of the bytes, as bytes. */
 export function base64Bytes(bytes: Uint8Array): Buffer {
-  // of Node's pool: V8 moves short ones of `alloc`, and leaves copies
+  // from Node's pool: V8 moves short buffers of `alloc`, which leaves copies
   const text = Buffer.allocUnsafe(Math.ceil(bytes.length / 3) * 4).fill(pad);
   for (let at = 0, to = 0; at < bytes.length; at += 3, to += 4) {
     const left = bytes.length - at;
@@ -44,7 +44,7 @@ export function jsonOfPem(pem: Buffer): Buffer {
   return json;
 }
 
-/** The parts as one; parts that are buffers are wiped. */
+/** Joins the parts; those that are buffers are wiped. */
 export function joinSecret(parts: readonly (string | Buffer)[]): Buffer {
   const joined = Buffer.concat(
     parts.map((part) => (typeof part === 'string' ? Buffer.from(part) : part)),

@@ -13,10 +13,10 @@ export class TrustBundle {
   readonly #certificates: Clients['certificates'];
   readonly #outage: Outage;
   readonly #read: (path: string) => Promise<Buffer>;
-  // the same for every module, and each may ask as often as it likes
+  // shared, as the result is the same for all modules and requests are not limited
   readonly #bundles = new SharedReads<string>();
   readonly #files = new SharedReads<string>();
-  /** What files held when they were read last: to parse all roots of the web takes long, and all modules wait. */
+  /** The last contents of the files, parsed: parsing all public roots takes long, and all modules wait for it. */
   readonly #parsed = new Map<string, { readonly content: Buffer; readonly pem: string }>();
 
   constructor(
@@ -29,27 +29,27 @@ export class TrustBundle {
     this.#read = read;
   }
 
-  /** The configured certificates, or else those of the Certificates service; NotFound when there are none. */
+  /** The configured certificates, else those of the Certificates service. NotFound when there are none. */
   async read(trustedCas: readonly CertificateReference[], call: HeldCall): Promise<string> {
     if (trustedCas.length === 0) {
-      const pem = await this.#ask({}, call);
-      // a client may treat an empty bundle as a reason to trust everyone
+      const pem = await this.#fetch({}, call);
+      // a client may interpret an empty bundle as trust in any certificate
       if (pem === '') throw new ServiceError('NotFound', 'there is no trust bundle');
       return pem;
     }
     const bundles = await Promise.all(
       trustedCas.map((reference) =>
         reference.kind === 'id'
-          ? this.#ask({ certificate_id: reference.id }, call)
+          ? this.#fetch({ certificate_id: reference.id }, call)
           : this.#files.get(reference.path, () => this.#readFile(reference.path), call.signal),
       ),
     );
     return bundles.map((pem) => (pem.endsWith('\n') ? pem : `${pem}\n`)).join('');
   }
 
-  #ask(options: { readonly certificate_id?: CertificateId }, call: HeldCall): Promise<string> {
+  #fetch(options: { readonly certificate_id?: CertificateId }, call: HeldCall): Promise<string> {
     return this.#outage.call(call, ({ requestId, signal }) => {
-      // who joins a read gets what the first request asked for
+      // requests that join a read share the call of the first one
       const read = async (reading: AbortSignal) => {
         const via = { requestId, signal: reading };
         return (await this.#certificates.GetTrustBundle({ options }, via)).pem;
@@ -58,7 +58,7 @@ export class TrustBundle {
     });
   }
 
-  /** The certificates in a file, and nothing but them; Unavailable, with its path, when one cannot be read. */
+  /** Only the certificates in a file. Unavailable, with its path, when one cannot be read. */
   async #readFile(path: string): Promise<string> {
     try {
       const content = await this.#read(path);

@@ -12,8 +12,8 @@ import type { ModuleSource } from '../module-source.ts';
 import type { HeldCall } from './hold.ts';
 import {
   certificateIdOf,
+  createCertificate,
   identityNames,
-  makeCertificate,
   serverNames,
 } from './module-certificate.ts';
 import { type ModuleSummary, moduleList } from './module-list.ts';
@@ -24,7 +24,7 @@ import type { CertificateRequest, WorkloadBackend } from './workload.ts';
 const encryptionKey = 'iotedge/module-encryption';
 const longestLifeS = 30 * 86_400;
 
-/** Sources of the responses: the other three services and the known modules. */
+/** Sources of the responses: the other three services and the modules. */
 export interface BackendParts {
   readonly config: Pick<
     ModulesConfig,
@@ -33,9 +33,9 @@ export interface BackendParts {
   readonly clients: Pick<Clients, 'keys' | 'certificates'>;
   readonly identities: Identities;
   readonly modules: () => readonly ModuleSummary[];
-  /** The same modules as they are configured. */
+  /** The configurations of the same modules. */
   readonly sources: () => readonly ModuleSource[];
-  /** The id of the container that a module has, undefined while it has none. */
+  /** The id of a module's container, undefined when it has none. */
   readonly containerId: (module: ModuleName) => string | undefined;
   readonly now: () => Date;
   readonly log: Log;
@@ -43,7 +43,7 @@ export interface BackendParts {
 
 /** A backend that is notified when the modules change. */
 export interface ModulesBackend extends WorkloadBackend {
-  /** A module was added, changed or removed: the next list is built anew. */
+  /** Evicts the list of modules after one was added, changed or removed. */
   evictModules(): void;
 }
 
@@ -64,13 +64,13 @@ export function workloadBackend(backendParts: BackendParts): ModulesBackend {
     certificates: new Outage('certificates', log),
     identity: new Outage('identity', log),
   };
-  // the same for every module, and each may ask as often as it likes
+  // shared, as the result is the same for all modules and requests are not limited
   const lists = new SharedReads<Buffer>();
   const trustBundle = new TrustBundle(clients.certificates, outages.certificates);
   const parts = {
     ...backendParts,
     outages,
-    // another one after a reload
+    // replaced by a reload
     get config() {
       return backendParts.config;
     },
@@ -87,7 +87,7 @@ export function workloadBackend(backendParts: BackendParts): ModulesBackend {
     encrypt: (input, aad, call) => encrypt(parts, { method: 'Encrypt', input, aad }, call),
     decrypt: (input, aad, call) => seal(parts, { method: 'Decrypt', input, aad }, call),
     trustBundle: (call) => trustBundle.read(parts.config.trustedCas, call),
-    // Deployment manifests are not signed here.
+    // deployment manifests are not signed here
     manifestTrustBundle: () => Promise.resolve(''),
     certificate: (module, request, call) => certificate(parts, { module, request }, call),
   };
@@ -116,7 +116,7 @@ async function sign(
   return (await outages.keys.call(call, (via) => clients.keys.Sign(request, via))).signature;
 }
 
-/** Data to encrypt or decrypt, and what it is bound to. */
+/** Data to encrypt or decrypt, with its associated data. */
 interface Sealing {
   readonly method: 'Encrypt' | 'Decrypt';
   readonly input: Buffer;
@@ -157,7 +157,7 @@ async function certificate(
   if (isServer) checkName(parts, { module, name: request.commonName, upstream: identity });
   const names = isServer ? serverNames(request.commonName, module) : identityNames(identity);
   const lifetime_s = lifetimeS(request.notAfter, now());
-  return makeCertificate(names, config.moduleKey, async (csr) => {
+  return createCertificate(names, config.moduleKey, async (csr) => {
     const options = {
       profile: isServer ? 'server' : 'client',
       lifetime_s,
@@ -188,7 +188,7 @@ function checkName(
   const source = all.find((one) => one.name === module);
   const others = all.filter((one) => one !== source);
   const hostname = source && generatedHostname(source, containerId(module));
-  // the module's own name stands beside the one that it asks for
+  // the certificate contains the module's own name, too
   const names = isLabel(module) ? [name, module] : [name];
   const may = (one: string): boolean =>
     source !== undefined && mayBeCertified(one, { source, others, config, upstream, hostname });

@@ -8,10 +8,10 @@ import { apiServer, type RequestRecord } from './http/http.ts';
 import { type SocketPlace, serveSocket } from './http/socket.ts';
 import { type WorkloadBackend, workloadRoutes } from './workload.ts';
 
-/** A reason may quote what the module sent. */
+/** Reasons may quote the request. */
 const longestReason = 1024;
 
-/** Whom a module's socket serves, from what, and where its failures are counted. */
+/** The module of a socket, the source of its responses, and the log of its requests. */
 export interface WorkloadSocketParts {
   readonly module: ModuleName;
   readonly place: SocketPlace;
@@ -30,7 +30,7 @@ export function serveWorkload(parts: WorkloadSocketParts): Promise<AsyncDisposab
   return serveSocket(place, server);
 }
 
-/** Failures of ours are the journal's business, a module's mistakes are told when somebody asks. */
+/** Our own failures are errors in the journal, mistakes of a module only information. */
 function logRequest(
   { log, module, requests }: Pick<WorkloadSocketParts, 'log' | 'module' | 'requests'>,
   record: RequestRecord,
@@ -47,7 +47,7 @@ function logRequest(
     error: reason,
   });
   if (status < 400 || abandoned) {
-    log.debug(abandoned ? 'workload request abandoned' : 'workload request answered', fields());
+    log.debug(abandoned ? 'workload request abandoned' : 'workload request completed', fields());
     return;
   }
   const isOurs = status >= 500 && !(error instanceof HttpProblem);

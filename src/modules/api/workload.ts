@@ -1,6 +1,6 @@
 /**
- * The workload API: what a module may ask. It is served on a socket that only this module sees, so whoever
- * connects is the module, and a path that names another one is refused.
+ * The workload API for one module, served on a socket that only this module can access: each client is the module, and
+ * a path of another one is refused.
  */
 import { ServiceError } from '../../errors.ts';
 import {
@@ -16,22 +16,22 @@ import type { ApiReply, ApiRequest, Route } from './http/http.ts';
 import { parseRfc3339 } from './rfc3339.ts';
 import { base64Bytes, joinSecret, jsonOfPem } from './secret-buffer.ts';
 
-// What Keys takes in one call, and what it makes of that.
+// the maximum input and output of the Keys service
 const longestInput = 1 << 20;
 const longestCiphertext = longestInput + 29;
 const longestVector = 1 << 10;
 
-/** The part of a module's identity that the API depends on. */
+/** The part of a module's identity that the API uses. */
 export interface WorkloadIdentity {
   readonly moduleId: ModuleId;
   readonly generationId: string;
 }
 
-/** A certificate that a module asks for. */
+/** A module's request for a certificate. */
 export interface CertificateRequest {
   readonly purpose: 'server' | 'identity';
   readonly commonName: string;
-  /** The end of validity that the module wishes, at most. */
+  /** The latest end of validity. */
   readonly notAfter: Date | undefined;
 }
 
@@ -69,7 +69,7 @@ export function workloadRoutes(module: ModuleName, backend: WorkloadBackend): re
     {
       method: 'GET',
       path: '/modules',
-      answer: async (request) => ({ status: 200, jsonBytes: await backend.modules(request) }),
+      respond: async (request) => ({ status: 200, jsonBytes: await backend.modules(request) }),
     },
     bundleRoute('/trust-bundle', (call) => backend.trustBundle(call)),
     bundleRoute('/manifest-trust-bundle', (call) => backend.manifestTrustBundle(call)),
@@ -104,7 +104,7 @@ export function workloadRoutes(module: ModuleName, backend: WorkloadBackend): re
       path: '/modules/:module/certificate/identity',
       lane: 'certificates',
       admit: (params) => requireOwn(params['module'], own),
-      answer: async (request) => {
+      respond: async (request) => {
         const wish = {
           purpose: 'identity',
           commonName: own,
@@ -120,7 +120,7 @@ function bundleRoute(path: string, read: (call: HeldCall) => Promise<string>): R
   return {
     method: 'GET',
     path,
-    answer: async (request) => ({ status: 200, json: { certificate: await read(request) } }),
+    respond: async (request) => ({ status: 200, json: { certificate: await read(request) } }),
   };
 }
 
@@ -129,24 +129,24 @@ function generationRoute(
   path: string,
   own: ModuleId,
   backend: WorkloadBackend,
-  answer: (request: ApiRequest, identity: WorkloadIdentity) => Promise<ApiReply>,
+  respond: (request: ApiRequest, identity: WorkloadIdentity) => Promise<ApiReply>,
 ): Route {
   return {
     method: 'POST',
     path: `/modules/:module/genid/:generation/${path}`,
     lane: path === 'certificate/server' ? 'certificates' : 'keys',
     admit: (params) => requireOwn(params['module'], own),
-    answer: async (request) => {
+    respond: async (request) => {
       const identity = await backend.identity(own, request);
       if (request.params['generation'] !== identity.generationId) {
         throw new ServiceError('AccessDenied', `module "${own}" is of another generation`);
       }
-      return answer(request, identity);
+      return respond(request, identity);
     },
   };
 }
 
-/** The module's name and its cloud id are the same module. */
+/** Refuses another module; the module's name and its cloud id are equivalent. */
 function requireOwn(named: string | undefined, own: ModuleId): void {
   if (moduleIdOf(moduleNameOf(parseModuleId(named ?? ''))) !== own) {
     throw new ServiceError('AccessDenied', `this socket is for module "${own}" alone`);
@@ -176,7 +176,7 @@ function memberOf(body: unknown, key: string): unknown {
   return Object.getOwnPropertyDescriptor(body, key)?.value;
 }
 
-/** There is one key, and one algorithm for it: a client need name neither. */
+/** There is one key with one algorithm, which a client may omit. */
 function checkAlgorithm(algo: unknown): void {
   if (algo === undefined || algo === null) return;
   if (typeof algo === 'string' && algo.toUpperCase() === 'HMACSHA256') return;
@@ -208,7 +208,7 @@ function tooLong(name: string, longest: number): HttpProblem {
   return new HttpProblem(413, `${name} is longer than ${longest} bytes`);
 }
 
-/** What binds a ciphertext to its module, each part with its length so that no two read alike. */
+/** The associated data that binds a ciphertext to its module; length prefixes make it unambiguous. */
 function aadOf(
   identity: WorkloadIdentity,
   body: { readonly initializationVector: string },

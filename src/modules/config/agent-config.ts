@@ -1,4 +1,4 @@
-/** The agent in modules.yaml, judged as the runtime judges it when it creates its container. */
+/** The agent in modules.yaml, with the same checks as when its container is created. */
 import { type ModuleName, parseModuleName } from '../../ids.ts';
 import { quoted } from '../../quoted.ts';
 import { type ParseContext, parseAt } from '../../service/config/parse-context.ts';
@@ -11,12 +11,12 @@ import { type ModuleSettings, parseSettings } from '../docker/create-options/cre
 export interface AgentConfig {
   readonly name: ModuleName;
   readonly type: 'docker';
-  /** What ModuleSpec calls `settings`. */
+  /** The `settings` of ModuleSpec. */
   readonly config: unknown;
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** What the schema leaves to be read further. */
+/** The setting, valid by the schema but not yet parsed. */
 export interface RawAgent {
   readonly name: string;
   readonly type: 'docker';
@@ -78,7 +78,7 @@ export const agentSchema = {
   },
 } as const;
 
-/** The agent; undefined when there is none, or none of that name can be. */
+/** Parses the agent; undefined when there is none, or its name is invalid. */
 export function parseAgent(
   raw: RawAgent | undefined,
   context: Pick<ParseContext, 'report'>,
@@ -89,13 +89,13 @@ export function parseAgent(
   return { name, type: raw.type, config: raw.config, env: raw.env };
 }
 
-/** What the agent is judged by. */
+/** The configuration that the agent is checked against. */
 export type AgentRules = JudgedBy['config'] & { readonly allowElevated: boolean };
 
 const optionsPath = ['agent', 'config', 'createOptions'];
 
-/** Reports what is wrong with the agent, and warns of what it may not have. */
-export function judgeAgent(
+/** Reports errors of the agent, and warns of options that it is not allowed. */
+export function checkAgent(
   { config, env }: { readonly config: object; readonly env: Readonly<Record<string, unknown>> },
   rules: AgentRules,
   context: Pick<ParseContext, 'report' | 'warnAt'>,
@@ -107,11 +107,11 @@ export function judgeAgent(
   const { createOptions, ...others } = { createOptions: undefined, ...config };
   const isGood = parseAt(context, ['agent', 'config'], () => parseSettings(others)) !== undefined;
   const options = parseAt(context, optionsPath, () => parseSettings({ image: 'a', createOptions }));
-  if (isGood && options !== undefined) judgeReach(options, rules, context);
+  if (isGood && options !== undefined) checkReach(options, rules, context);
 }
 
-/** What the agent may not have keeps it from running, and nothing else. */
-function judgeReach(
+/** Only warns of options that the agent is not allowed: they prevent only the agent from running. */
+function checkReach(
   settings: ModuleSettings,
   config: AgentRules,
   context: Pick<ParseContext, 'report' | 'warnAt'>,

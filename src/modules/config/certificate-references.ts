@@ -1,24 +1,24 @@
-/** The certificates that modules.yaml names, by reference. */
+/** The certificates that modules.yaml references. */
 import { posix } from 'node:path';
 import { type CertificateId, type KeyId, parseReference } from '../../ids.ts';
 import { type ParseContext, parseAt } from '../../service/config/parse-context.ts';
 
-/** A certificate by its id in the Certificates service, or in a file. */
+/** A certificate, by its id in the Certificates service or its file. */
 export type CertificateReference =
   | { readonly kind: 'id'; readonly id: CertificateId }
   | { readonly kind: 'file'; readonly path: string };
 
-/** What `certificates` of modules.yaml says. */
+/** The setting `certificates` of modules.yaml. */
 export interface CertificateReferences {
   /** Issues the certificates of modules; undefined leaves the choice to the Certificates service. */
   readonly deviceCa: CertificateId | undefined;
-  /** The key of that CA, as the configuration names it. */
+  /** The configured key of that CA. */
   readonly deviceCaKey: KeyId | undefined;
   /** Empty leaves the choice to the Certificates service. */
   readonly trustedCas: readonly CertificateReference[];
 }
 
-/** What the schema leaves to be read further. */
+/** The setting, valid by the schema but not yet parsed. */
 export interface RawCertificates {
   readonly device_ca_cert?: string;
   readonly device_ca_pk?: string;
@@ -45,7 +45,7 @@ export const certificatesSchema = {
 
 type Context = Pick<ParseContext, 'report'>;
 
-/** Checks what the schema cannot say. */
+/** Parses the setting, with the checks that the schema cannot express. */
 export function parseCertificates(raw: RawCertificates, context: Context): CertificateReferences {
   return {
     deviceCa: parseAt(context, ['certificates', 'device_ca_cert'], () =>

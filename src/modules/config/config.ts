@@ -1,6 +1,5 @@
 /**
- * modules.yaml. `connect` is where a module finds the APIs inside its container, `listen` is where this
- * machine does.
+ * modules.yaml. `connect` locates the APIs inside the container of a module, `listen` on this machine.
  */
 import { posix } from 'node:path';
 import { type CommonConfig, commonProperties } from '../../service/config/common-config.ts';
@@ -9,7 +8,7 @@ import type { Schema } from '../../service/config/schema-validator.ts';
 import {
   type AgentConfig,
   agentSchema,
-  judgeAgent,
+  checkAgent,
   parseAgent,
   type RawAgent,
 } from './agent-config.ts';
@@ -40,13 +39,13 @@ export interface ApiPaths {
   readonly workload: string;
 }
 
-/** Kinds of keys that modules get with their certificates; older clients read RSA alone. */
+/** Kinds of keys for modules' certificates; older clients only support RSA. */
 export const moduleKeys = ['rsa-2048', 'ec-p256'] as const;
 
-/** One of them. */
+/** The kind of a module's key. */
 export type ModuleKey = (typeof moduleKeys)[number];
 
-/** modules.yaml, checked. */
+/** The parsed modules.yaml. */
 export interface ModulesConfig extends CommonConfig, CertificateReferences, ConfinementConfig {
   readonly agent: AgentConfig | undefined;
   readonly hostname: string;
@@ -54,7 +53,7 @@ export interface ModulesConfig extends CommonConfig, CertificateReferences, Conf
   readonly listen: ApiPaths;
   readonly engineSocket: string;
   readonly network: NetworkConfig;
-  /** The keys of modules' certificates. */
+  /** The kind of key of modules' certificates. */
   readonly moduleKey: ModuleKey;
 }
 
@@ -123,7 +122,7 @@ export const modulesSchema = {
   },
 } as const satisfies Schema;
 
-/** What the schema leaves to be read further. */
+/** The configuration, valid by the schema but not yet parsed. */
 interface RawConfig extends CommonConfig, RawConfinement {
   readonly certificates: RawCertificates;
   readonly agent?: RawAgent;
@@ -135,7 +134,7 @@ interface RawConfig extends CommonConfig, RawConfinement {
   readonly network: RawNetwork;
 }
 
-/** Checks what the schema cannot say. */
+/** Parses the configuration, with the checks that the schema cannot express. */
 export function parseModulesConfig(value: unknown, context: ParseContext): ModulesConfig {
   const raw = value as RawConfig; // fits the schema
   reportProblems(raw, context);
@@ -156,7 +155,7 @@ export function parseModulesConfig(value: unknown, context: ParseContext): Modul
     network: parseNetwork(raw.network, context),
     ...parseConfinement(raw, context),
   };
-  if (raw.agent !== undefined) judgeAgent(raw.agent, config, context);
+  if (raw.agent !== undefined) checkAgent(raw.agent, config, context);
   warnOfSockets(config, context);
   warnOfNames(config, context);
   return config;
@@ -179,7 +178,7 @@ function reportProblems(raw: RawConfig, context: ParseContext): void {
   }
 }
 
-/** Where modules look for the APIs and where this machine offers them is usually one place. */
+/** Warns when `connect` and `listen` differ, which is usually a mistake. */
 function warnOfSockets(
   { connect, listen }: Pick<ModulesConfig, 'connect' | 'listen'>,
   context: Pick<ParseContext, 'warnAt'>,

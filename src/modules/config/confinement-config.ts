@@ -1,14 +1,14 @@
-/** The part of modules.yaml that says what modules may have of the host and of its names. */
+/** The part of modules.yaml that restricts what modules may use of the host, and their names. */
 import { hostname as machineName } from 'node:os';
 import { type ModuleName, moduleNameOf, parseModuleId } from '../../ids.ts';
 import type { ParseContext } from '../../service/config/parse-context.ts';
 import { isHostName, withoutLastDots } from '../docker/confinement/host-name.ts';
 import { isBelow, normalHostPath } from '../docker/confinement/host-path.ts';
 
-/** What modules may have, checked. */
+/** The parsed restrictions of modules. */
 export interface ConfinementConfig {
   readonly allowElevated: boolean;
-  /** In the spelling of `normalHostPath`; none lies below another one. */
+  /** Normalized by `normalHostPath`; none is below another. */
   readonly allowedBinds: readonly string[];
   readonly allowedVolumes: readonly string[];
   readonly allowedPorts: readonly number[];
@@ -16,7 +16,7 @@ export interface ConfinementConfig {
   readonly serverNames: ReadonlyMap<ModuleName, readonly string[]>;
 }
 
-/** What the schema leaves to be read further. */
+/** The settings, valid by the schema but not yet parsed. */
 export interface RawConfinement {
   readonly allow_elevated: boolean;
   readonly allowed_binds: readonly string[];
@@ -61,7 +61,7 @@ export const confinementProperties = {
   },
 } as const;
 
-/** Checks what the schema cannot say. */
+/** Parses the settings, with the checks that the schema cannot express. */
 export function parseConfinement(raw: RawConfinement, context: ParseContext): ConfinementConfig {
   return {
     allowElevated: raw.allow_elevated,
@@ -72,10 +72,10 @@ export function parseConfinement(raw: RawConfinement, context: ParseContext): Co
   };
 }
 
-/** What documents of the original runtime show in place of a value; a file with it is whole, and no name is it. */
+/** The placeholder for a value in documents of the original runtime. It is accepted, but never used as a name. */
 const placeholder = '...';
 
-/** The name that modules know the device by: the machine's own when the configuration gives none. */
+/** The name by which modules reach the device: as configured, else the host name of the machine. */
 export function parseHostname(hostname: string | undefined, context: ParseContext): string {
   if (hostname === placeholder) return hostname;
   const name = withoutLastDots(hostname ?? machineName());
@@ -107,14 +107,14 @@ function parseServerNames(raw: RawConfinement['server_names'], context: ParseCon
       const name = moduleNameOf(parseModuleId(module));
       parsed.set(name, [...(parsed.get(name) ?? []), ...names]);
     } catch {
-      // the parser's message names the text, which the place of the problem does already
+      // the parser's message repeats the text, which the position of the problem already names
       context.report(['server_names', module], 'not a module name');
     }
   }
   return parsed;
 }
 
-/** The name of the device, which edgeHub has in any case, may be given to another module by mistake. */
+/** Warns of a module with the name of the device, which edgeHub always has: probably a mistake. */
 export function warnOfNames(
   { hostname, serverNames }: Pick<ConfinementConfig, 'serverNames'> & { readonly hostname: string },
   context: Pick<ParseContext, 'warnAt'>,

@@ -1,4 +1,4 @@
-/** The container network that modules join, as modules.yaml describes it and as the engine is asked for it. */
+/** The container network that modules join, as in modules.yaml and as in the API of the engine. */
 import { BlockList, isIP } from 'node:net';
 import type { ParseContext } from '../../service/config/parse-context.ts';
 
@@ -6,11 +6,11 @@ import type { ParseContext } from '../../service/config/parse-context.ts';
 export interface NetworkConfig {
   readonly name: string;
   readonly ipv6?: boolean;
-  /** In the engine's words. */
+  /** As in the API of the engine. */
   readonly ipam?: Readonly<Record<string, unknown>>;
 }
 
-/** What the schema leaves to be read further. */
+/** The setting, valid by the schema but not yet parsed. */
 export type RawNetwork =
   | string
   | {
@@ -54,7 +54,7 @@ const engineRange = {
 
 /** JSON schema of the setting. */
 export const networkSchema = {
-  description: 'The container network that modules join; it is made when it is missing.',
+  description: 'The container network that modules join; it is created when it is missing.',
   anyOf: [
     text,
     {
@@ -85,16 +85,16 @@ export const networkSchema = {
   default: 'azure-iot-edge',
 } as const;
 
-/** As the engine accepts names of networks. */
+/** The syntax of network names of the engine. */
 const networkName = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
-/** How the settings of a range are called, in each of the two lists. */
+/** The names of the settings of a range in each of the two lists. */
 const words = {
   config: { subnet: 'subnet', gateway: 'gateway', part: 'ip_range' },
   Config: { subnet: 'Subnet', gateway: 'Gateway', part: 'IPRange' },
 } as const;
 type Words = (typeof words)[keyof typeof words];
 
-/** Checks what the schema cannot say; addresses in the engine's spelling. */
+/** Parses the setting, with the checks that the schema cannot express. Addresses are spelled as by the engine. */
 export function parseNetwork(
   raw: RawNetwork,
   context: Pick<ParseContext, 'report'>,

@@ -7,7 +7,7 @@ import { parseModuleName } from '../../../src/ids.ts';
 import type { HoldLimits } from '../../../src/modules/api/hold.ts';
 import type { ConnectionLimits } from '../../../src/modules/api/http/connections.ts';
 import { apiServer, type RequestRecord } from '../../../src/modules/api/http/http.ts';
-import { makeSocketDirectory, serveSocket } from '../../../src/modules/api/http/socket.ts';
+import { createSocketDirectory, serveSocket } from '../../../src/modules/api/http/socket.ts';
 import type { SendLimits } from '../../../src/modules/api/http/unsent.ts';
 import { type ModuleSummary, moduleList } from '../../../src/modules/api/module-list.ts';
 import { type WorkloadBackend, workloadRoutes } from '../../../src/modules/api/workload.ts';
@@ -87,7 +87,7 @@ export class WorkloadApi implements AsyncDisposable {
   static async open(options: WorkloadApiOptions = {}): Promise<WorkloadApi> {
     const { backend, connections, hold, send } = options;
     const root = await mkdtemp(join(tmpdir(), 'iotedge-workload-'));
-    const directory = await makeSocketDirectory(join(root, 'm'), 'edgeAgent');
+    const directory = await createSocketDirectory(join(root, 'm'), 'edgeAgent');
     const records: RequestRecord[] = [];
     const routes = workloadRoutes(parseModuleName('edgeAgent'), { ...plainBackend, ...backend });
     const server = apiServer(routes, {

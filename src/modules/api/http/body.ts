@@ -8,19 +8,19 @@ const slowestBodyMs = 5_000;
 export interface DiscardLimits {
   readonly bytes: number;
   readonly ms: number;
-  /** For how long nothing of it may come. */
+  /** Maximum time without data. */
   readonly stallMs: number;
 }
 
-/** A body as JSON, and how long it was. */
+/** A parsed JSON body and its length. */
 export interface JsonBody {
   readonly json: unknown;
   readonly bytes: number;
 }
 
 /**
- * The JSON body of a request, undefined when it has none; HttpProblem when it is slow, long or no JSON, and what
- * `broken` aborts with when the connection cannot carry the rest of it.
+ * Reads the JSON body of a request; undefined when it has none. Rejects with HttpProblem when it is too slow, too long
+ * or not JSON, and with the reason of `broken` when the connection fails before its end.
  */
 export async function readJson(request: IncomingMessage, broken: AbortSignal): Promise<JsonBody> {
   const body = await readBody(request, broken);
@@ -28,7 +28,7 @@ export async function readJson(request: IncomingMessage, broken: AbortSignal): P
   try {
     return { json: JSON.parse(body.toString()), bytes: body.length };
   } catch {
-    // The parser's message quotes the body, which may be a plaintext.
+    // the parser's message quotes the body, which may be a plaintext
     throw new HttpProblem(422, 'the body is not JSON');
   } finally {
     body.fill(0);
@@ -66,7 +66,7 @@ function readBody(request: IncomingMessage, broken: AbortSignal): Promise<Buffer
       resolve(body);
     };
     const late = (): void => fail(new HttpProblem(408, 'the body did not come in time'));
-    // what came while the loop was held up is read first
+    // first reads what arrived while the event loop was blocked
     let afterReads: NodeJS.Immediate | undefined;
     const timer = setTimeout(() => {
       afterReads = setImmediate(late);
@@ -77,7 +77,7 @@ function readBody(request: IncomingMessage, broken: AbortSignal): Promise<Buffer
   });
 }
 
-/** Reads on to the end of a request and keeps nothing of it, until that is over the limits or has no end. */
+/** Reads and drops the rest of a request, until its end or a limit. */
 export function discard(
   request: IncomingMessage,
   broken: AbortSignal,

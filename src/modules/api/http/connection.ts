@@ -3,16 +3,16 @@ import type { Socket } from 'node:net';
 import type { Exchange, ExchangeServer } from './exchange.ts';
 import { HttpProblem, rawFailure } from './failure.ts';
 
-/** Maximum parsed but unanswered requests per connection; reading pauses above it. */
+/** Maximum queued requests per connection; reading pauses above it. */
 const mostRead = 16;
-/** What one read of a hostile client brings is parsed to its end: above these, of it and of all, it is closed. */
+/** One read is always parsed completely: with more queued requests than these, a connection is closed. */
 const mostParsed = { ofOne: 1024, ofAll: 2048 };
 /** How long a client may keep sending after the response to an invalid request. */
 const lingerMs = 2_000;
 const departureCheckMs = 1_000;
 
-/** Number of pending requests across all connections of a socket. */
-export interface Ahead {
+/** Number of queued requests across all connections of a socket. */
+export interface QueueSize {
   requests: number;
 }
 
@@ -21,8 +21,8 @@ export class Connection {
   readonly socket: Socket;
   readonly #server: ExchangeServer;
   readonly #onIdle: () => void;
-  readonly #aheadOfAll: Ahead;
-  readonly #ahead: (() => Promise<void>)[] = [];
+  readonly #queueOfAll: QueueSize;
+  readonly #queue: (() => Promise<void>)[] = [];
   readonly #gone = new AbortController();
   #newest: { readonly request: IncomingMessage; readonly broken: AbortController } | undefined;
   #busy = false;
@@ -30,47 +30,47 @@ export class Connection {
   #refused = false;
   #requests = 0;
   #idleSince = performance.now();
-  /** What had been read when the connection became idle: what came since is the beginning of a request. */
+  /** Bytes read when the connection became idle; data since then is the start of a request. */
   #bytesRead = 0;
   #headSince: number | undefined;
 
   constructor(
     socket: Socket,
-    { server, ahead, onIdle }: { server: ExchangeServer; ahead: Ahead; onIdle: () => void },
+    { server, total, onIdle }: { server: ExchangeServer; total: QueueSize; onIdle: () => void },
   ) {
     this.socket = socket;
-    this.#aheadOfAll = ahead;
+    this.#queueOfAll = total;
     this.#server = server;
     this.#onIdle = onIdle;
     socket.once('close', () => this.#end());
     socket.once('end', () => this.#watchDeparture());
   }
 
-  /** Whether a request has come yet. */
+  /** Whether a request has been received. */
   get isUsed(): boolean {
     return this.#requests > 0;
   }
 
-  /** For how long there has been no request; undefined while there is one. */
+  /** Time since the last request; undefined while one is in progress. */
   get idleMs(): number | undefined {
     return this.#busy ? undefined : performance.now() - this.#idleSince;
   }
 
-  /** For how long a request has been beginning, as often as this is asked. */
+  /** Time since the start of an incomplete request head was first noticed by this getter; 0 without one. */
   get headMs(): number {
     if (this.#busy || this.socket.bytesRead === this.#bytesRead) return 0;
     this.#headSince ??= performance.now();
     return performance.now() - this.#headSince;
   }
 
-  /** Handles a request once those before it are done. */
+  /** Handles a request after those before it. */
   add(request: IncomingMessage, response: ServerResponse, expects: Exchange['expects']): void {
     const broken = new AbortController();
     this.#newest = { request, broken };
     this.#requests++;
     const gone = this.#gone.signal;
     this.#enqueue(() =>
-      this.#server.answer({ request, response, expects, broken: broken.signal, gone }),
+      this.#server.serve({ request, response, expects, broken: broken.signal, gone }),
     );
   }
 
@@ -85,20 +85,20 @@ export class Connection {
 
   #enqueue(task: () => Promise<void>): void {
     if (this.socket.destroyed) return;
-    this.#ahead.push(task);
-    const ofAll = ++this.#aheadOfAll.requests;
-    const isFlood = this.#ahead.length > mostParsed.ofOne || ofAll > mostParsed.ofAll;
+    this.#queue.push(task);
+    const ofAll = ++this.#queueOfAll.requests;
+    const isFlood = this.#queue.length > mostParsed.ofOne || ofAll > mostParsed.ofAll;
     if (isFlood) this.socket.destroy();
-    else if (this.#ahead.length >= mostRead) this.#pause(true);
+    else if (this.#queue.length >= mostRead) this.#pause(true);
     if (!this.#busy) void this.#run();
   }
 
   async #run(): Promise<void> {
     this.#busy = true;
-    for (let next = this.#ahead.shift(); next !== undefined; next = this.#ahead.shift()) {
-      this.#aheadOfAll.requests--;
+    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
+      this.#queueOfAll.requests--;
       if (!this.socket.destroyed) await next();
-      if (this.#ahead.length < mostRead) this.#pause(false);
+      if (this.#queue.length < mostRead) this.#pause(false);
     }
     this.#busy = false;
     this.#idleSince = performance.now();
@@ -108,8 +108,8 @@ export class Connection {
   }
 
   #end(): void {
-    this.#aheadOfAll.requests -= this.#ahead.length;
-    this.#ahead.length = 0;
+    this.#queueOfAll.requests -= this.#queue.length;
+    this.#queue.length = 0;
     this.#gone.abort();
   }
 
@@ -127,20 +127,20 @@ export class Connection {
       socket.end(rawFailure(problem));
       const timer = setTimeout(() => socket.destroy(), lingerMs);
       socket.once('close', () => clearTimeout(timer));
-      // what was sent beside it is read, and refused by the parser, until the client has heard
+      // reads on until the client has received the response; the parser refuses that data
       socket.once('end', () => socket.destroySoon());
       if (socket.readableEnded) socket.destroySoon();
     });
   }
 
-  /** The end of what a client sends is the end of the client, or it still wants its answer: only a write tells. */
+  /** A client that ended its sending side has left or still expects a response: only a write can detect that. */
   #watchDeparture(): void {
     const timer = setInterval(() => this.socket.write(''), departureCheckMs);
     this.socket.once('close', () => clearInterval(timer));
   }
 }
 
-/** The refusal of a request whose head does not come to its end. */
+/** The failure of a request with an incomplete head. */
 export function lateHead(): HttpProblem {
   return new HttpProblem(408, 'the head of the request did not come in time');
 }

@@ -1,14 +1,14 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Ahead, Connection, lateHead } from './connection.ts';
+import { Connection, lateHead, type QueueSize } from './connection.ts';
 import type { ExchangeServer } from './exchange.ts';
 
-/** How many connections a socket has, and for how long. */
+/** Limits on the number and the times of connections of a socket. */
 export interface ConnectionLimits {
-  /** Those that are read. */
+  /** Connections that are read. */
   readonly most: number;
-  /** Those that wait to be read; what comes on top is closed. */
+  /** Connections that wait to be read; further ones are closed. */
   readonly mostWaiting: number;
   readonly headMs: number;
   readonly idleMs: number;
@@ -23,26 +23,26 @@ export const connectionLimits: ConnectionLimits = {
   checkMs: 2_000,
 };
 
-/** What must have gone by before an idle connection makes room: its next request may be on its way. */
+/** Minimum idle time before a connection is closed for a waiting one: its next request may be in transit. */
 const settledMs = { used: 250, unused: 1_000 };
 const roomCheckMs = 100;
 /** Grace period for requests in progress when the socket is closed. */
-const answersMs = 2_000;
+const graceMs = 2_000;
 
-/** The connections of one socket. So many are read; further ones wait, and the one that is idle for the longest time makes room. */
+/** The connections of one socket. When too many are open, further ones wait until the longest idle one is closed. */
 export class Connections implements AsyncDisposable {
   readonly #limits: ConnectionLimits;
   readonly #server: ExchangeServer;
   readonly #read: (socket: Socket) => void;
   readonly #open = new Map<Duplex, Connection>();
   readonly #waiting = new Set<Socket>();
-  readonly #ahead: Ahead = { requests: 0 };
+  readonly #queued: QueueSize = { requests: 0 };
   #check: NodeJS.Timeout | undefined;
   #roomCheck: NodeJS.Timeout | undefined;
   #checksRoom = false;
   #closing: (() => void) | undefined;
 
-  /** `read` begins to parse what comes on a connection. */
+  /** `read` starts parsing the data of a connection. */
   constructor(
     server: ExchangeServer,
     read: (socket: Socket) => void,
@@ -53,9 +53,9 @@ export class Connections implements AsyncDisposable {
     this.#limits = limits;
   }
 
-  /** Takes a connection that has not been read from. */
+  /** Accepts a connection that has not been read from. */
   accept(socket: Socket): void {
-    socket.on('error', () => undefined); // its end is enough
+    socket.on('error', () => undefined); // 'close' follows
     socket.once('close', () => this.#drop(socket));
     if (this.#closing !== undefined) socket.destroy();
     else if (this.#open.size < this.#limits.most) this.#begin(socket);
@@ -66,7 +66,7 @@ export class Connections implements AsyncDisposable {
     }
   }
 
-  /** The connection that is read from this socket. */
+  /** The open connection of a socket. */
   of(socket: Duplex): Connection | undefined {
     return this.#open.get(socket);
   }
@@ -75,13 +75,13 @@ export class Connections implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const all = [...this.#waiting, ...this.#open.keys()];
     this.#waiting.clear();
-    const answered = new Promise<void>((resolve) => {
+    const allIdle = new Promise<void>((resolve) => {
       this.#closing = resolve;
     });
     this.#closeIdle();
     const over = new AbortController();
-    const late = sleep(answersMs, undefined, { signal: over.signal }).catch(() => undefined);
-    await Promise.race([answered, late]);
+    const late = sleep(graceMs, undefined, { signal: over.signal }).catch(() => undefined);
+    await Promise.race([allIdle, late]);
     over.abort();
     clearInterval(this.#check);
     clearTimeout(this.#roomCheck);
@@ -91,7 +91,7 @@ export class Connections implements AsyncDisposable {
   #begin(socket: Socket): void {
     const connection = new Connection(socket, {
       server: this.#server,
-      ahead: this.#ahead,
+      total: this.#queued,
       onIdle: () => (this.#closing === undefined ? this.#makeRoom() : this.#closeIdle()),
     });
     this.#open.set(socket, connection);
@@ -136,7 +136,7 @@ export class Connections implements AsyncDisposable {
     }
   }
 
-  /** Closes idle connections, after everything that has come is read: what a loop that was held up did not see is no rest. */
+  /** Closes idle connections, after pending data is read: while the event loop is blocked, active ones seem idle. */
   #checkRoom(): void {
     if (this.#checksRoom) return;
     this.#checksRoom = true;

@@ -5,9 +5,9 @@ import type { HttpProblem } from './failure.ts';
 export interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  /** What the client wants to be told before it sends the body. */
+  /** What the client expects before it sends the body. */
   readonly expects: 'nothing' | 'continue' | 'other';
-  /** Aborted, with an HttpProblem, when what follows on the connection is not the rest of the request. */
+  /** Aborted, with an HttpProblem, when the rest of the request is invalid. */
   readonly broken: AbortSignal;
   /** Aborted when the connection is closed. */
   readonly gone: AbortSignal;
@@ -16,7 +16,7 @@ export interface Exchange {
 /** Serves the requests of connections. */
 export interface ExchangeServer {
   /** Resolves when the response is sent or the connection is closed. Never rejects. */
-  answer(exchange: Exchange): Promise<void>;
-  /** An invalid request was received; the error response has been sent. */
+  serve(exchange: Exchange): Promise<void>;
+  /** Reports an invalid request, before its error response is sent. */
   refused(problem: HttpProblem): void;
 }

@@ -1,7 +1,7 @@
-/** How failures look on the wire: JSON with `message`, and a reason phrase of one word. */
+/** Failures on the wire: JSON with `message`, and a reason phrase of one word. */
 import { type ErrorCode, isServiceError } from '../../../errors.ts';
 
-/** A failure of the protocol itself, with its status. */
+/** A failure of the protocol itself. */
 export class HttpProblem extends Error {
   readonly status: number;
 
@@ -11,13 +11,13 @@ export class HttpProblem extends Error {
   }
 }
 
-/** The status of a failure and what its caller may read about it. */
+/** The status of a failure and its message for the client. */
 export interface Failure {
   readonly status: number;
   readonly message: string;
 }
 
-/** A limit is nothing that a client can mend: 503, which SDKs ask again after, and never 429, which they give up on. */
+/** A limit is no mistake of the client: 503, which SDKs retry, and never 429, which they do not. */
 const statusOf: Readonly<Record<ErrorCode, number>> = {
   AccessDenied: 403,
   InteractiveAuthorizationRequired: 403,
@@ -37,7 +37,7 @@ const statusOf: Readonly<Record<ErrorCode, number>> = {
   Failed: 500,
 };
 
-/** One word each: Java's SDK splits the status line at its blanks and takes three parts. */
+/** One word each: Java's SDK splits the status line at spaces and accepts three parts. */
 const reasons: ReadonlyMap<number, string> = new Map([
   [400, 'Invalid'],
   [403, 'Forbidden'],
@@ -52,7 +52,7 @@ const reasons: ReadonlyMap<number, string> = new Map([
   [503, 'Unavailable'],
 ]);
 
-/** The failure that an error stands for; what is broken inside stays inside. */
+/** Converts an error to a failure; internal errors are not disclosed. */
 export function failureOf(error: unknown): Failure {
   if (error instanceof HttpProblem) return error;
   if (isServiceError(error) && error.code !== 'Failed') {
@@ -61,7 +61,7 @@ export function failureOf(error: unknown): Failure {
   return { status: 500, message: 'internal error' };
 }
 
-/** The reason phrase of a failure, undefined where the status has one of one word by itself. */
+/** The reason phrase of a failure; undefined when the standard one is a single word. */
 export function reasonOf(status: number): string | undefined {
   return status < 400 ? undefined : (reasons.get(status) ?? 'Failed');
 }
@@ -79,7 +79,7 @@ export function rawFailure({ status, message }: Failure): string {
   return `${lines.join('\r\n')}\r\n\r\n${body}`;
 }
 
-/** What the parser refused, by the code of its error; undefined when the connection itself failed. */
+/** Converts the code of a parser error to a failure; undefined when the connection itself failed. */
 export function parserProblem(code: string): HttpProblem | undefined {
   if (code === 'HPE_HEADER_OVERFLOW') {
     return new HttpProblem(431, 'the head of the request is longer than 16 KiB');

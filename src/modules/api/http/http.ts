@@ -1,6 +1,6 @@
 /**
- * HTTP on a unix socket as modules and their SDKs speak it: `api-version` in the query of every request,
- * JSON both ways, `{"message": …}` for every failure, an unsupported method is 400.
+ * HTTP on a unix socket as modules and their SDKs use it: `api-version` in the query of every request, JSON in both
+ * directions, `{"message": …}` for every failure, 400 for an unsupported method.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Hold, type HoldLimits, Holds } from '../hold.ts';
@@ -11,19 +11,19 @@ import { failureOf, HttpProblem, reasonOf } from './failure.ts';
 import { parseTarget } from './target.ts';
 import { type SendLimits, Unsent } from './unsent.ts';
 
-// What answers requests has limits that all modules share; of each lane so many.
+/** Requests in progress per lane: the services behind them have limits that all modules share. */
 const mostAtOnce = 4;
-/** A client that sends its whole body first must be able to, or it never reads why it was refused. */
+/** A client that sends its whole body before it reads must be able to, or it never receives the refusal. */
 const discardLimits = { bytes: 32 << 20, ms: 5_000, stallMs: 250 };
-/** After the answer: a client that asked first whether to send its body seldom does when it is refused. */
+/** Limits after the response. A client that expects 100-continue seldom sends its body when it is refused. */
 const lateLimits = { ...discardLimits, stallMs: discardLimits.ms };
 const expectingLimits = { ...discardLimits, ms: 250 };
-/** What clients that ask are told, less than a connection really stays. */
+/** Announced to clients; less than the actual idle timeout. */
 const keepAlive = 'timeout=120';
 
-/** A request that has been understood as far as every route needs it. */
+/** A parsed request. */
 export interface ApiRequest {
-  /** The parts of the path that the route leaves open, decoded. */
+  /** The parameters in the path, decoded. */
   readonly params: Readonly<Record<string, string>>;
   /** The JSON body, undefined when there is none. */
   readonly body: unknown;
@@ -45,11 +45,11 @@ export interface ApiReply {
 export interface Route {
   readonly method: 'GET' | 'POST';
   readonly path: string;
-  /** The service that makes the answers, if it may take long: it holds up no other requests than its own. */
+  /** The service that responses depend on, if it may be slow: it delays only requests of its lane. */
   readonly lane?: 'keys' | 'certificates';
-  /** Throws when the path is not for this client: before its body is asked for. */
+  /** Throws when the path is not for this client, before its body is requested. */
   readonly admit?: (params: ApiRequest['params']) => void;
-  readonly answer: (request: ApiRequest) => Promise<ApiReply> | ApiReply;
+  readonly respond: (request: ApiRequest) => Promise<ApiReply> | ApiReply;
 }
 
 /** Outcome of a request, for the journal; contains no request or response content. */
@@ -78,7 +78,7 @@ export function apiServer(routes: readonly Route[], options: ApiOptions): Exchan
   const holds = new Holds(options.holdLimits);
   const parts = { ...options, routes, lanes, holds, unsent: new Unsent(options.sendLimits) };
   return {
-    answer: (exchange) => answer(parts, exchange),
+    serve: (exchange) => serve(parts, exchange),
     refused: (problem) => {
       const { requestId } = options;
       const { status } = problem;
@@ -95,7 +95,7 @@ interface ApiParts extends ApiOptions {
   readonly unsent: Unsent;
 }
 
-async function answer(parts: ApiParts, exchange: Exchange): Promise<void> {
+async function serve(parts: ApiParts, exchange: Exchange): Promise<void> {
   const startedAt = performance.now();
   const requestId = parts.requestId();
   const { request, gone } = exchange;
@@ -136,10 +136,10 @@ async function replyTo(
   return await queue.run(async () => {
     await unsent.room();
     if (expects === 'continue') response.writeContinue();
-    // read when the request has a place: until then the body holds up the connection, and takes no memory
+    // not read earlier: until then the body blocks its connection and occupies no memory
     const { json: body, bytes } = await readJson(request, broken);
     const hold = holds.of({ bytes, signal, queue });
-    return await route.answer({ params, body, requestId, signal, hold });
+    return await route.respond({ params, body, requestId, signal, hold });
   });
 }
 
@@ -165,7 +165,7 @@ function match(pattern: readonly string[], segments: readonly string[]) {
   return params;
 }
 
-/** Sends the answer after the rest of the request, or at once when that does not come; it may come for a while. */
+/** Sends the response after the rest of the request, or at once when that stalls; drains it for a while then. */
 async function send({ unsent }: ApiParts, exchange: Exchange, reply: ApiReply): Promise<void> {
   const { gone, request } = exchange;
   const body = reply.secretJson ?? reply.jsonBytes ?? Buffer.from(JSON.stringify(reply.json ?? {}));
@@ -179,7 +179,7 @@ async function sendWhole(
   status: number,
   body: Buffer,
 ): Promise<void> {
-  // the client may send its body, or the next request in its place
+  // the client may send its body, or the next request instead
   const isUnsure = expects !== 'nothing' && !request.complete;
   if (isUnsure || broken.aborted || status === 408) response.shouldKeepAlive = false;
   let rest = isUnsure ? 'stalled' : await discard(request, broken, discardLimits);

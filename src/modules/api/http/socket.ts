@@ -7,7 +7,7 @@ import { type ConnectionLimits, Connections } from './connections.ts';
 import type { Exchange, ExchangeServer } from './exchange.ts';
 import { HttpProblem, parserProblem } from './failure.ts';
 
-/** Connections that the kernel keeps until they are accepted, one in each turn of the event loop: as many as it allows. */
+/** Connections that the kernel queues, of which each iteration of the event loop accepts one: the maximum. */
 const backlog = 4096;
 
 /** Where a socket is and who may connect. */
@@ -17,8 +17,8 @@ export interface SocketPlace {
   readonly mode: number;
 }
 
-/** Makes the directory whose sockets one module sees: everybody may enter it, its parent only we. */
-export async function makeSocketDirectory(parent: string, module: string): Promise<string> {
+/** Creates the directory of the sockets of one module: accessible to all users, but its parent only to this one. */
+export async function createSocketDirectory(parent: string, module: string): Promise<string> {
   const directory = join(parent, module);
   await mkdir(parent, { recursive: true, mode: 0o700 });
   await mkdir(directory, { recursive: true });
@@ -26,14 +26,14 @@ export async function makeSocketDirectory(parent: string, module: string): Promi
   return directory;
 }
 
-/** Serves HTTP on a socket, in place of one that an earlier process left. Disposing closes it, and every connection soon. */
+/** Serves HTTP on a socket, replacing one of a previous process. Disposing closes it and all connections. */
 export async function serveSocket(
   place: SocketPlace,
   server: ExchangeServer,
   limits?: ConnectionLimits,
 ): Promise<AsyncDisposable> {
   await rm(join(place.directory, place.name), { recursive: true, force: true });
-  // A socket's path is limited to 107 bytes; through the directory's descriptor it is always short.
+  // a socket's path is limited to 107 bytes; through the directory's descriptor it is always short
   const directory = await open(place.directory, 'r');
   const path = `/proc/self/fd/${directory.fd}/${place.name}`;
   const parser = httpParser();
@@ -43,7 +43,7 @@ export async function serveSocket(
   };
   const connections = new Connections(server, read, limits);
   route(parser, connections);
-  // not read before there is room
+  // accepted connections are not read until the limits allow
   const options = { allowHalfOpen: true, pauseOnConnect: true };
   const listener = createServer(options, (socket) => connections.accept(socket));
   try {
@@ -68,7 +68,7 @@ export async function serveSocket(
   };
 }
 
-/** Parses the requests of connections that it is given; when to close them is decided here, not by it. */
+/** Parses the requests of connections passed to it; does not close them. */
 function httpParser(): Server {
   const parser = createHttpServer({ requireHostHeader: false, keepAliveTimeout: 0 });
   // a client that shuts down its sending side still gets its response; @types/node lacks the property

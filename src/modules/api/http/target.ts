@@ -1,7 +1,7 @@
-/** The target of a request: its path and the version that it asks for. */
+/** The target of a request: its path and API version. */
 import { HttpProblem } from './failure.ts';
 
-/** Every version of the APIs that clients in the field ask for; all are served alike. */
+/** The API versions that clients in the field use; all are served alike. */
 const versions: ReadonlySet<string> = new Set([
   '2018-06-28',
   '2019-01-30',
@@ -12,9 +12,9 @@ const versions: ReadonlySet<string> = new Set([
   '2022-08-03',
 ]);
 
-/** The decoded segments of the path; HttpProblem for a target without a version that is served, whatever its path. */
+/** Parses a target into its decoded path segments. Throws HttpProblem for any path without a supported version. */
 export function parseTarget(text: string): readonly string[] {
-  // The host in a URI on a unix socket means nothing, and some clients send one.
+  // some clients send a URI with a host, which has no meaning on a unix socket
   const [whole = ''] = text.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '').split('#', 1);
   const at = whole.indexOf('?');
   checkVersion(new URLSearchParams(at < 0 ? '' : whole.slice(at + 1)));
@@ -23,7 +23,7 @@ export function parseTarget(text: string): readonly string[] {
 }
 
 function checkVersion(query: URLSearchParams): void {
-  // Some clients add theirs to a URI that has one.
+  // some clients append theirs to a URI that already has one
   const version = query.getAll('api-version').at(-1);
   if (version === undefined) throw new HttpProblem(400, 'api-version not specified');
   if (!versions.has(version)) throw new HttpProblem(400, 'invalid api-version');

@@ -16,16 +16,16 @@ export class Unsent {
     this.#limits = limits;
   }
 
-  /** Waits until there is room for one more. */
+  /** Waits until another response fits. */
   async room(): Promise<void> {
     while (this.#bytes >= this.#limits.bytes) {
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
   }
 
-  /** Sends one, and calls `giveUp` when that takes too long. */
-  async take(bytes: number, send: () => Promise<void>, giveUp: () => void): Promise<void> {
-    const timer = setTimeout(giveUp, this.#limits.ms);
+  /** Sends a response, and calls `abort` when that takes too long. */
+  async take(bytes: number, send: () => Promise<void>, abort: () => void): Promise<void> {
+    const timer = setTimeout(abort, this.#limits.ms);
     this.#bytes += bytes;
     try {
       await send();

@@ -69,7 +69,7 @@ test('are there for debugging when they are answered, each with an id of its own
   }
   assert.equal(
     lines.map(({ level, message }) => `${level} ${message}`),
-    Array.from({ length: 3 }, () => 'debug workload request answered'),
+    Array.from({ length: 3 }, () => 'debug workload request completed'),
   );
   const [first] = lines;
   assert.is(first?.fields['module'], 'edgeAgent');

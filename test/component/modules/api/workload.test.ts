@@ -5,7 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseModuleName } from '../../../../src/ids.ts';
 import { apiServer, type RequestRecord } from '../../../../src/modules/api/http/http.ts';
-import { makeSocketDirectory, serveSocket } from '../../../../src/modules/api/http/socket.ts';
+import { createSocketDirectory, serveSocket } from '../../../../src/modules/api/http/socket.ts';
 import { workloadRoutes } from '../../../../src/modules/api/workload.ts';
 import { askOn, genid, notAfter, plainBackend, version } from '../../../support/workload/api.ts';
 
@@ -22,7 +22,7 @@ const records: RequestRecord[] = [];
 test.before(async (context) => {
   context.root = await mkdtemp(join(tmpdir(), 'iotedge-workload-'));
   const parent = join(context.root, 'm'.repeat(120));
-  const directory = await makeSocketDirectory(parent, 'edgeAgent');
+  const directory = await createSocketDirectory(parent, 'edgeAgent');
   context.socketPath = join(directory, 'workload.sock');
   await symlink(directory, join(context.root, 's'));
   shortPath = join(context.root, 's/workload.sock');
@@ -192,8 +192,8 @@ test('wipes plaintexts, those of its answers too', async () => {
   const routes = workloadRoutes(own, { ...plainBackend, encrypt: keep, decrypt });
   const kept = routes.map((route) => ({
     ...route,
-    answer: async (request: Parameters<typeof route.answer>[0]) => {
-      const reply = await route.answer(request);
+    respond: async (request: Parameters<typeof route.respond>[0]) => {
+      const reply = await route.respond(request);
       if (reply.secretJson !== undefined) secrets.push(reply.secretJson);
       return reply;
     },
@@ -291,7 +291,7 @@ test('looks at no member of a body but those that it asks for', async () => {
   const { signal } = new AbortController();
   const hold = { leftMs: () => 0, wait: () => Promise.resolve() };
   const params = { module: '$edgeAgent', generation: 'gen/1' };
-  const reply = await sign?.answer({ params, body, requestId: 'id', signal, hold });
+  const reply = await sign?.respond({ params, body, requestId: 'id', signal, hold });
   assert.is(reply?.status, 200);
 });
 

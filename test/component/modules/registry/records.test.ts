@@ -7,7 +7,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isServiceError } from '../../../../src/errors.ts';
 import { parseModuleName } from '../../../../src/ids.ts';
-import { makeSocketDirectory } from '../../../../src/modules/api/http/socket.ts';
+import { createSocketDirectory } from '../../../../src/modules/api/http/socket.ts';
 import { parseSettings } from '../../../../src/modules/docker/create-options/create-options.ts';
 import { type ModuleRecord, Records } from '../../../../src/modules/registry/records.ts';
 import {
@@ -155,7 +155,7 @@ test('say which modules there are beside the agent, and whose directories are le
   const saved = { goal: 'stopped' } as const;
   await records.write({ ...record, name: agentName, state: saved, settings: undefined });
   const socketsPath = join(directory, 'mnt');
-  for (const one of ['sensor', 'keeper', 'left']) await makeSocketDirectory(socketsPath, one);
+  for (const one of ['sensor', 'keeper', 'left']) await createSocketDirectory(socketsPath, one);
   const problems = new RestoreErrors(silentLog);
   const from = { records: await reopened(directory), socketsPath, problems };
   const agent = { name: agentName, type: 'docker' as const, config: { image: 'b:1' }, env: {} };
@@ -206,7 +206,7 @@ test('leave every directory alone where they cannot all be read', async ({
 }) => {
   const again = await changed(directory, records, { goal: 'sideways' });
   const socketsPath = join(directory, 'mnt');
-  await makeSocketDirectory(socketsPath, 'sensor');
+  await createSocketDirectory(socketsPath, 'sensor');
   const problems = new RestoreErrors(silentLog);
   assert.equal(
     await restoreModules({ agent: undefined, records: again, socketsPath, problems }),
@@ -218,7 +218,7 @@ test('leave every directory alone where they cannot all be read', async ({
 
 test('leave every directory alone where theirs cannot be listed', async ({ directory }) => {
   const socketsPath = join(directory, 'mnt');
-  await makeSocketDirectory(socketsPath, 'sensor');
+  await createSocketDirectory(socketsPath, 'sensor');
   const closed = join(directory, 'modules');
   if (process.geteuid?.() === 0) await chown(closed, 65534, 65534);
   else await chmod(closed, 0);

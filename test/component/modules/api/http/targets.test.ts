@@ -177,11 +177,11 @@ async function withRoutes(
 }
 
 test('lead to their route with the parameters that they were built from', async ({ directory }) => {
-  const answer: Route['answer'] = ({ params }) => ({ status: 200, json: params });
+  const respond: Route['respond'] = ({ params }) => ({ status: 200, json: params });
   const routes: readonly Route[] = [
-    { method: 'POST', path: '/a/:first/b/:second', answer },
-    { method: 'POST', path: '/a/:first', answer },
-    { method: 'POST', path: '/c', answer },
+    { method: 'POST', path: '/a/:first/b/:second', respond },
+    { method: 'POST', path: '/a/:first', respond },
+    { method: 'POST', path: '/c', respond },
   ];
   await withRoutes(directory, routes, async (socketPath) => {
     const leads = async (first: string, second: string): Promise<void> => {
