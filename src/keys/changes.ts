@@ -1,12 +1,13 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { ServiceError } from '../errors.ts';
 import type { KeyId } from '../ids.ts';
+import { KeyedMutex } from '../service/mutex.ts';
 
 const pollMs = 10;
 
 /** Creation and deletion of keys: changes of one id run in order, and all changes can be held. */
 export class Changes {
-  readonly #byId = new Map<KeyId, Promise<unknown>>();
+  readonly #byId = new KeyedMutex<KeyId>();
   /** Resolves when changes are no longer held; `undefined` while none are held. */
   #held: Promise<void> | undefined;
 
@@ -18,15 +19,13 @@ export class Changes {
   /** Runs a change after the earlier ones of its id, then calls `done`, even when it failed. */
   async make(id: KeyId, change: () => Promise<void>, done: () => void): Promise<void> {
     while (this.#held !== undefined) await this.#held;
-    const before = this.#byId.get(id) ?? Promise.resolve();
-    const turn = before.catch(() => undefined).then(change);
-    this.#byId.set(id, turn);
-    try {
-      await turn;
-    } finally {
-      done();
-      if (this.#byId.get(id) === turn) this.#byId.delete(id);
-    }
+    await this.#byId.run(id, async () => {
+      try {
+        await change();
+      } finally {
+        done();
+      }
+    });
   }
 
   /** Holds new changes until the work has settled. */

@@ -7,6 +7,11 @@ export class Mutex {
   readonly #waiting = new Set<() => void>();
   #isHeld = false;
 
+  /** Whether a task runs or waits. */
+  get isHeld(): boolean {
+    return this.#isHeld;
+  }
+
   /**
    * Returns the outcome of the task. A signal that aborts before the task starts rejects with its reason, and the task
    * never runs.

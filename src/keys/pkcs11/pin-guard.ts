@@ -10,6 +10,7 @@ import { access, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TokenInfo } from 'pkcs11js';
 import { ServiceError, systemCode } from '../../errors.ts';
+import { Mutex } from '../../service/mutex.ts';
 import {
   openStateDirectory,
   refuseUnusable,
@@ -35,7 +36,8 @@ export class PinGuard {
   readonly #pins = new Map<string, RefusedPin>();
   /** Refusals that could not be recorded: whatever the PIN, there is no further try in this process. */
   readonly #unrecorded = new Map<string, string>();
-  #turn: Promise<unknown> = Promise.resolve();
+  /** One login at a time: the next one must see what became of it. */
+  readonly #logins = new Mutex();
 
   /** Why the directory cannot be used: without it there is no login. */
   #failure: UnusableFile | undefined;
@@ -53,9 +55,7 @@ export class PinGuard {
 
   /** Logs in, unless the PIN was refused before: Unavailable, as when the token refuses it now. */
   async login<T>(login: GuardedLogin<T>): Promise<T> {
-    const turn = this.#turn.then(() => this.#login(login));
-    this.#turn = turn.catch(() => undefined);
-    return await turn;
+    return this.#logins.run(() => this.#login(login));
   }
 
   async #login<T>({ tokenInfo, pin, attempt }: GuardedLogin<T>): Promise<T> {

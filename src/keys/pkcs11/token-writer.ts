@@ -1,5 +1,6 @@
 import { ServiceError } from '../../errors.ts';
 import type { KeyId } from '../../ids.ts';
+import { Mutex } from '../../service/mutex.ts';
 import { refuseUnusable } from '../../service/state/state-file.ts';
 import {
   canHave,
@@ -48,9 +49,8 @@ export class TokenWriter {
   readonly #metadata: KeyMetadata;
   readonly #reader: TokenReader;
   readonly #journal: TokenJournal;
-  /** One change at a time: settling would roll back what is only under way. */
-  #last: Promise<unknown> = Promise.resolve();
-  #underWay = 0;
+  /** One change at a time: settling would roll back a running one. */
+  readonly #changes = new Mutex();
 
   constructor(
     token: Token,
@@ -64,27 +64,28 @@ export class TokenWriter {
 
   /** Makes a pair of the first algorithm that the token knows. */
   async createPair(id: KeyId, made: NewPair, signal: AbortSignal): Promise<void> {
-    await this.#alone(() => this.#createPair(id, made, signal));
+    await this.#changes.run(() => this.#createPair(id, made, signal));
   }
 
   /** Makes a symmetric key. */
   async createSymmetric(id: KeyId, made: NewSymmetric, signal: AbortSignal): Promise<void> {
-    await this.#alone(() => this.#createSymmetric(id, made, signal));
+    await this.#changes.run(() => this.#createSymmetric(id, made, signal));
   }
 
   /** Puts material into the token, in the place of the key that has the id. */
   async importKey(id: KeyId, made: NewImport, signal: AbortSignal): Promise<void> {
-    await this.#alone(() => this.#importKey(id, made, signal));
+    await this.#changes.run(() => this.#importKey(id, made, signal));
   }
 
   /** Removes the objects of a key, then its record. NotFound when there is none. */
   async deleteKey(id: KeyId, signal: AbortSignal): Promise<void> {
-    await this.#alone(() => this.#deleteKey(id, signal));
+    await this.#changes.run(() => this.#deleteKey(id, signal));
   }
 
   /** Finishes or rolls back what was under way when the service last stopped, unless a change is being made. */
   async settle(signal: AbortSignal): Promise<void> {
-    if (this.#underWay === 0) await this.#alone(() => this.#journal.settleAll(signal));
+    if (this.#changes.isHeld) return;
+    await this.#changes.run(() => this.#journal.settleAll(signal));
   }
 
   async #createPair(id: KeyId, made: NewPair, signal: AbortSignal): Promise<void> {
@@ -184,21 +185,6 @@ export class TokenWriter {
   async #read<R>(session: Session, id: KeyId, use: (found: Labelled) => R): Promise<R> {
     const from = { session, token: this.#token };
     return await this.#reader.read(from, (context) => lookUp(session, id, context), use);
-  }
-
-  async #alone<T>(change: () => Promise<T>): Promise<T> {
-    const before = this.#last;
-    const turn = before.then(change);
-    this.#underWay++;
-    this.#last = turn.then(
-      () => undefined,
-      () => undefined,
-    );
-    try {
-      return await turn;
-    } finally {
-      this.#underWay--;
-    }
   }
 
   /** The intent of a key for which there is nothing in the token yet. */

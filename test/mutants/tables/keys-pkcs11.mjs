@@ -397,4 +397,29 @@ export default [
     becomes: "(await readFile(source.path, 'utf8')).replace(/\\n$/, '')",
     suite: 'component/keys/pkcs11/library/login',
   },
+  {
+    breaks: 'changes to one token happen at the same time',
+    text: '  /** One change at a time: settling would roll back a running one. */\n  readonly #changes = new Mutex();',
+    becomes:
+      '  readonly #changes = { isHeld: false, run: <T>(change: () => Promise<T>) => change() };',
+    suite: 'component/keys/pkcs11/pkcs11-store',
+  },
+  {
+    breaks: 'a listing of keys waits for the change that waits for it',
+    text: 'if (this.#changes.isHeld) return;',
+    becomes: '',
+    suite: 'component/keys/pkcs11/pkcs11-store',
+  },
+  {
+    breaks: 'a listing of keys rolls back a change that goes on',
+    text: '    if (this.#changes.isHeld) return;\n    await this.#changes.run(() => this.#journal.settleAll(signal));',
+    becomes: '    await this.#journal.settleAll(signal);',
+    suite: 'component/keys/pkcs11/pkcs11-store',
+  },
+  {
+    breaks: 'a PIN is tried again by logins that come together',
+    text: 'return this.#logins.run(() => this.#login(login));',
+    becomes: 'return this.#login(login);',
+    suite: 'component/keys/pkcs11/pin-guard',
+  },
 ];

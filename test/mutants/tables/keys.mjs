@@ -8,8 +8,8 @@ export default [
   },
   {
     breaks: 'changes to one id happen at the same time',
-    text: 'const turn = before.catch(() => undefined).then(change);',
-    becomes: 'const turn = change();',
+    text: 'await this.#byId.run(id, async () => {',
+    becomes: 'await new KeyedMutex<KeyId>().run(id, async () => {',
     suite: 'unit/keys/changes',
   },
   {

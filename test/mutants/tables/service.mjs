@@ -502,6 +502,12 @@ export default [
     suite: 'unit/service/mutex',
   },
   {
+    breaks: 'a mutex is not held while its last task runs',
+    text: '    return this.#isHeld;',
+    becomes: '    return this.#waiting.size > 0;',
+    suite: 'unit/service/mutex',
+  },
+  {
     breaks: 'the task that came last is the next one',
     text: '    const [next] = this.#waiting;',
     becomes: '    const next = [...this.#waiting].at(-1);',

@@ -95,6 +95,20 @@ test('does not run a task that was cancelled when it was about to begin, and is 
   assert.is(await mutex.run(async () => 'free'), 'free');
 });
 
+test('is held while a task runs or waits', async () => {
+  const { task, end } = tasks();
+  const mutex = new Mutex();
+  assert.not(mutex.isHeld);
+  const all = Promise.all([mutex.run(task('first')), mutex.run(task('second'))]);
+  assert.ok(mutex.isHeld);
+  await turn();
+  await end('first');
+  assert.ok(mutex.isHeld);
+  await end('second');
+  await all;
+  assert.not(mutex.isHeld);
+});
+
 test('leaves no listener on a signal that outlives the task', async () => {
   const mutex = new Mutex();
   const { signal } = new AbortController();

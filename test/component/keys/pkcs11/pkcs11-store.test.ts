@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { PKCS11 } from 'pkcs11js';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type KeyId, parseKeyId } from '../../../../src/ids.ts';
@@ -12,8 +13,8 @@ import { Pkcs11Library } from '../../../../src/keys/pkcs11/library/library.ts';
 import { PinGuard } from '../../../../src/keys/pkcs11/pin-guard.ts';
 import { openTokenKeyRecords } from '../../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store, type Pkcs11StoreOptions } from '../../../../src/keys/pkcs11/store.ts';
-import type { KeyAttributes, KeyInfo } from '../../../../src/keys/store.ts';
-import { soon } from '../../../support/deadline.ts';
+import type { KeyAttributes, KeyInfo, Listing } from '../../../../src/keys/store.ts';
+import { deadline, soon } from '../../../support/deadline.ts';
 import { failureOf, untilWorks } from '../../../support/failure.ts';
 import {
   forSigning,
@@ -390,6 +391,62 @@ test('finishes or takes back what a crash interrupted', async () => {
   const finished = await third.list(soon());
   assert.equal(show(finished), ['device-id imported ec-p384 sign ok']);
   assert.not.match(await rig.token.login('--list-objects'), previous.ckaId);
+});
+
+/** Replaces the generation of pairs in a token; returns how many ran at the same time at most. */
+function aroundGeneration(api: PKCS11, before: () => Promise<void>): () => number {
+  const generate = api.C_GenerateKeyPairAsync.bind(api);
+  let running = 0;
+  let most = 0;
+  api.C_GenerateKeyPairAsync = async (...args) => {
+    most = Math.max(most, ++running);
+    try {
+      await before();
+      return await generate(...args);
+    } finally {
+      running--;
+    }
+  };
+  return () => most;
+}
+
+test('changes a token one change after the other, whether one fails or its caller leaves', async () => {
+  await using rig = await Rig.start();
+  await rig.library.ready();
+  let calls = 0;
+  const mostAtOnce = aroundGeneration(rig.library.api, async () => {
+    if (++calls === 1) throw new Error('CKR_DEVICE_MEMORY:49');
+  });
+  const store = await rig.open();
+  const leaving = new AbortController();
+  const create = (name: string, signal = soon()) =>
+    store.createPair(parseKeyId(name), ['ec-p256'], forSigning, signal);
+  const failing = failureOf(create('failing'));
+  const others = Promise.all([create('abandoned', leaving.signal), create('last')]);
+  leaving.abort();
+  const [failure] = await Promise.all([failing, others]);
+  assert.is(failure, 'Unavailable');
+  assert.is(mostAtOnce(), 1);
+  assert.equal(show(await store.list(soon())).toSorted(), [
+    'abandoned generated ec-p256 sign ok',
+    'last generated ec-p256 sign ok',
+  ]);
+});
+
+test('lists its keys beside a change without taking it back', async () => {
+  await using rig = await Rig.start();
+  await rig.library.ready();
+  const store = await rig.open();
+  const listings: Listing[] = [];
+  let records: readonly string[] = [];
+  aroundGeneration(rig.library.api, async () => {
+    listings.push(await deadline(10_000, store.list(soon()), 'the listing'));
+    records = await readdir(join(rig.token.directory, 'records'));
+  });
+  await store.createPair(id, ['ec-p256'], forSigning, soon());
+  assert.equal(listings.map(show), [[]]);
+  assert.is(records.length, 1, 'the record of the change');
+  assert.equal(show(await store.list(soon())), ['device-id generated ec-p256 sign ok']);
 });
 
 test('stops waiting for a session when the caller leaves', async () => {
