@@ -12,7 +12,7 @@ const probe = join(import.meta.dirname, 'rig-probe.js');
 const expected = ['operator iotedge-admin', 'alice', 'GetPublicKey: 0', 'keys: 59101'];
 
 /**
- * Runs a shell script in a mount namespace with an /etc of its own. Its `$1` is a directory, `$2` and `$3` are the
+ * Runs a shell script in a mount namespace with a private /etc. Its `$1` is a directory, `$2` and `$3` are the
  * probe, and `$4` is what the probe has to do.
  */
 async function inNamespace(script: string, act: string): Promise<readonly string[]> {
@@ -29,14 +29,14 @@ async function inNamespace(script: string, act: string): Promise<readonly string
   }
 }
 
-test('keeps its users, beside another rig, when a program replaces the account files of the machine', async () => {
+test('preserves its users, beside another rig, when a program replaces the account files of the machine', async () => {
   const replace = 'for f in passwd group; do cp -p /etc/$f /etc/$f$$; mv /etc/$f$$ /etc/$f; done';
   const two = '"$2" "$3" "$4" & "$2" "$3" "$4"; wait $!';
   const lines = await inNamespace(two, replace);
   assert.equal([...lines].sort(), [...expected, ...expected].sort());
 });
 
-/** Goes into a directory that has all of the machine below it and is no mount point itself. */
+/** Enters a directory that contains the whole machine and is not a mount point itself. */
 const chroot = `
 mount -t tmpfs tmpfs "$1"
 mkdir "$1/root"

@@ -1,4 +1,4 @@
-/** Starts a rig, runs the shell script that it is given, and prints what the users of the rig are and can do then. */
+/** Starts a rig, runs the given shell script, and prints the users of the rig and their permissions afterwards. */
 import { execFileSync } from 'node:child_process';
 import { Rig } from '../support/rig/rig.ts';
 

@@ -12,7 +12,7 @@ import { rigUsers } from '../support/rig/rig-users.ts';
 
 const test = suite('rig');
 
-/** Processes that mention a directory on their command line. */
+/** The processes with a directory on their command line. */
 async function processesAbout(directory: string): Promise<readonly string[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const lines = await Promise.all(
@@ -21,7 +21,7 @@ async function processesAbout(directory: string): Promise<readonly string[]> {
   return lines.filter((line) => line.includes(directory));
 }
 
-/** What polkit says about a process of a user. */
+/** The verdict of polkit about a process of a user. */
 async function isAllowed(rig: Rig, user: 'alice' | 'operator', action: string): Promise<boolean> {
   const subject = rig.spawn('sleep', ['30'], { user });
   const status = `/proc/${subject.pid}/status`;
@@ -34,7 +34,7 @@ async function isAllowed(rig: Rig, user: 'alice' | 'operator', action: string): 
   return code === 0;
 }
 
-/** What asking for the value of each private key of the token fails with. */
+/** The errors of reading the value of each private key of the token. */
 function readPrivateValues(): readonly string[] {
   const module = new pkcs11.PKCS11();
   module.load(softhsmLibrary());
@@ -58,7 +58,7 @@ function readPrivateValues(): readonly string[] {
   }
 }
 
-test('has a bus with polkit and the four services to be activated', async () => {
+test('has a bus with polkit and the four activatable services', async () => {
   await using rig = await Rig.start({ token: false });
   const { stdout } = await rig.busctl(['list', '--no-legend'], 'alice');
   assert.match(stdout, 'org.freedesktop.PolicyKit1');
@@ -67,7 +67,7 @@ test('has a bus with polkit and the four services to be activated', async () => 
   }
 });
 
-test('leaves the files of the machine as they are', async () => {
+test('does not change the files of the machine', async () => {
   const before = await readFile('/etc/passwd', 'utf8');
   await using rig = await Rig.start({ token: false });
   assert.is((await rig.run('id', ['-u', 'iotedge-keys'])).stdout, '59101\n');
@@ -79,7 +79,7 @@ test('leaves the files of the machine as they are', async () => {
   );
 });
 
-test('is not seen by another rig', async () => {
+test('is invisible to another rig', async () => {
   await using one = await Rig.start({ token: false });
   await using other = await Rig.start({ token: false, polkit: false });
   assert.is.not(one.address, other.address);
@@ -87,7 +87,7 @@ test('is not seen by another rig', async () => {
   assert.not.match((await other.busctl(['list'])).stdout, 'PolicyKit1');
 });
 
-test('lets operators do everything and nobody else anything, until the rules change', async () => {
+test('allows everything to operators and nothing to other users, until the rules change', async () => {
   await using rig = await Rig.start({ token: false });
   assert.ok(await isAllowed(rig, 'operator', 'org.iotedge.keys1.sign'));
   assert.not(await isAllowed(rig, 'alice', 'org.iotedge.keys1.sign'));
@@ -95,7 +95,7 @@ test('lets operators do everything and nobody else anything, until the rules cha
   assert.ok(await isAllowed(rig, 'alice', 'org.iotedge.keys1.sign'));
 });
 
-test('has a token in slot 0 whose private keys never leave it', async () => {
+test('has a token in slot 0 whose private keys cannot be extracted', async () => {
   await using rig = await Rig.start();
   const keys = await rig.token.tool('--list-objects', '--type', 'privkey');
   const access = keys.match(/Access: +sensitive, always sensitive, never extractable, local/g);
@@ -120,7 +120,7 @@ test('has certificates for the keys in the token', async () => {
 test('leaves neither processes nor files when it is disposed of', async () => {
   const rig = await Rig.start();
   const sleeping = `1234.${process.pid}`;
-  rig.spawn('setsid', ['-f', 'sleep', sleeping]); // in another session, nobody's child
+  rig.spawn('setsid', ['-f', 'sleep', sleeping]); // in another session, without a parent
   await until(10_000, sleeping, async () => (await processesAbout(sleeping)).length > 0);
   await rig[Symbol.asyncDispose]();
   assert.not.ok(existsSync(rig.directory));
@@ -128,7 +128,7 @@ test('leaves neither processes nor files when it is disposed of', async () => {
   assert.equal(await processesAbout(sleeping), []);
 });
 
-test('fails when a service logged an error that its table does not list', async () => {
+test('fails when a service logged an error that its table does not declare', async () => {
   const rig = await Rig.start({ token: false });
   await appendFile(`${rig.directory}/log/keys.log`, `<3>${undeclaredMessage} code="NotFound"\n`);
   const error: unknown = await rig[Symbol.asyncDispose]().catch((reason: unknown) => reason);
@@ -151,7 +151,7 @@ test('ends when its owner is killed', async () => {
   assert.ok(existsSync(directory));
   owner.kill('SIGKILL');
   await until(30_000, 'the rig to be gone', () => !existsSync(directory));
-  // what removes the directory has it in its own command line
+  // the process that removes the directory has it in its own command line
   const none = async (): Promise<boolean> => (await processesAbout(directory)).length === 0;
   await until(10_000, 'its processes to be gone', none);
 });

@@ -10,7 +10,7 @@ import type { RigUser } from '../support/rig/rig-users.ts';
 
 const test = suite('secrets in the wrong place');
 
-/** Keys whose URIs have every form of a query, none of which can be found. */
+/** Keys whose URIs have every form of a query, none of which exist. */
 const keySettings = {
   'preloaded_key:value': 'pkcs11:slot-id=0;object=absent?pin-value=SECRET1',
   'preloaded_key:spaces': 'pkcs11:token=no such token;object=a b?pin-value=SECRET1 2',
@@ -39,7 +39,7 @@ async function say(user: RigUser, words: readonly string[]): Promise<string> {
   return stdout + stderr;
 }
 
-/** An argument or option of a type that holds this text, as busctl reads it. */
+/** An argument or option of a type that contains this text, as busctl reads it. */
 function words(type: string, text: string): readonly string[] {
   switch (type) {
     case 's':
@@ -55,7 +55,7 @@ function words(type: string, text: string): readonly string[] {
   }
 }
 
-/** Calls of every method with the text in each argument that is a text, then in each option, then as an option. */
+/** Calls of every method with the text in each text argument, then in each option, then as an option. */
 function* callsWith(manager: InterfaceDefinition, text: string): Generator<readonly string[]> {
   for (const [method, { in: inputs = {}, options = {} }] of Object.entries(manager.methods ?? {})) {
     const fields = Object.entries(inputs);
@@ -74,7 +74,7 @@ function* callsWith(manager: InterfaceDefinition, text: string): Generator<reado
 }
 
 for (const { name, busName, path, manager } of managers) {
-  test(`reach neither the caller nor the journal through a method of ${name}`, async () => {
+  test(`reach neither the caller nor the log through a method of ${name}`, async () => {
     for (const text of [
       'pkcs11:token=a;object=b?pin-value=SECRET1',
       'HostName=h;SharedAccessKey=SECRET1',

@@ -1,4 +1,4 @@
-/** The provider's client of the Keys service on its own, instrumented, and replies that the service does not make. */
+/** The provider's client of the Keys service alone, instrumented, with replies that the service does not send. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { suite } from 'uvu';
@@ -35,7 +35,7 @@ async function call(address: string, ...words: readonly string[]): Promise<strin
   return (await outputOf(program, words, { env })).toString().trim();
 }
 
-/** What becomes of a reply to each of the two methods. */
+/** The outcome of a reply to each of the two methods. */
 async function afterReply(keys: OddKeys, reply: OddReply): Promise<string> {
   keys.reply = reply;
   const { address } = keys.bus;
@@ -53,7 +53,7 @@ for (const [length, outcome] of [
   [17, `${other} Message too long`],
   [5000, `${other} Message too long`],
 ] as const) {
-  test(`takes ${length} bytes for 16 at most`, async (context) => {
+  test(`limits a reply of ${length} bytes to 16`, async (context) => {
     const body = [Buffer.alloc(length, 1)];
     assert.is(await afterReply(of(context), { signature: 'ay', body }), outcome);
   });
@@ -100,13 +100,13 @@ for (const [error, message, kind] of [
   ['org.iotedge.Error.NotFound2', 'x', 0],
   ['org.freedesktop.DBus.Error.Failed', 'x', 0],
 ] as const) {
-  test(`has a kind for ${error}: ${message}`, async (context) => {
+  test(`maps ${error} to its kind: ${message}`, async (context) => {
     const reply = { error, signature: 's', body: [message] };
     assert.is(await afterReply(of(context), reply), `${kind} ${error}: ${message}`);
   });
 }
 
-test('has a text for an error without a message, and cuts a long one', async (context) => {
+test('has a text for an error without a message, and truncates a long one', async (context) => {
   const keys = of(context);
   const error = 'org.iotedge.Error.Unavailable';
   assert.is(await afterReply(keys, { error }), `${kinds.unavailable} ${error}:`);
@@ -140,7 +140,7 @@ test('sends the digest of the public half and the form of the data with each cal
   assert.is(JSON.stringify(get?.body), '["the/key",{}]');
 });
 
-test('takes no descriptors of strangers while it waits', async (context) => {
+test('accepts no descriptors from other clients while it waits', async (context) => {
   const keys = of(context);
   const stranger = await compileWithKeysClient('send-descriptors', directory);
   keys.reply = undefined;
@@ -156,7 +156,7 @@ test('takes no descriptors of strangers while it waits', async (context) => {
   assert.is(await outcome, 'returned 1');
 });
 
-test('says that there is no bus, or no service, or that the bus cannot start it', async () => {
+test('reports a missing bus, a missing service, and one that the bus cannot start', async () => {
   const nothing = await call('unix:path=/nonexistent/bus', '16', 'get', 'a');
   assert.is(nothing, `${kinds.unavailable} No such file or directory`);
   await using bus = await PrivateBus.start(

@@ -9,7 +9,7 @@ import { runs } from '../../support/property.ts';
 import { OpensslRig } from '../../support/provider/openssl-rig.ts';
 import { PrivateBus } from '../../support/rig/private-bus.ts';
 
-/** Its Keys service is a double that has faults, where it is called at all. */
+/** Its Keys service is a faulty double, where it is called at all. */
 type HostileRig = OpensslRig<FaultyKeys>;
 
 const test = suite<{ rig?: HostileRig }>('OpenSSL module under attack, instrumented');
@@ -34,7 +34,7 @@ function of({ rig }: { rig?: HostileRig }): HostileRig {
   return rig;
 }
 
-/** DER of any tag and any claimed length. */
+/** DER of any tag and any declared length. */
 function tlv(tag: number, content: Uint8Array, length?: readonly number[]): Buffer {
   const size = content.length;
   const shortest = size < 128 ? [size] : size < 256 ? [0x81, size] : [0x82, size >> 8, size & 255];
@@ -53,7 +53,7 @@ function keyFile(id: string, spki: Uint8Array): Buffer {
   return tlv(0x30, Buffer.concat([tlv(0x0c, Buffer.from(id, 'latin1')), tlv(4, spki)]));
 }
 
-/** How `openssl pkey` ends with each of these files; a crash or a leak fails the test. */
+/** The exit of `openssl pkey` for each of these files; a crash or a leak fails the test. */
 async function readAll(
   rig: HostileRig,
   files: readonly (string | Buffer)[],
@@ -72,7 +72,7 @@ async function readAll(
   return codes;
 }
 
-test('takes nothing but the one encoding of a key file', async (context) => {
+test('accepts only the one encoding of a key file', async (context) => {
   const rig = of(context);
   const { spki } = rig.keys.get('a');
   const id = tlv(0x0c, Buffer.from('a'));
@@ -116,7 +116,7 @@ test('takes nothing but the one encoding of a key file', async (context) => {
   );
 });
 
-test('takes only ids that the Keys service takes', async (context) => {
+test('accepts only ids that the Keys service accepts', async (context) => {
   const rig = of(context);
   const { spki } = rig.keys.get('a');
   const good = ['a', '$x', 'a/b', 'a.b..c', 'x'.repeat(128), 'a@1', 'a:b-c_d'];
@@ -159,7 +159,7 @@ test('takes only ids that the Keys service takes', async (context) => {
   assert.equal(await rig.keys.calls.all(), []);
 });
 
-test('takes only public keys in DER, of kinds that it can sign with', async (context) => {
+test('accepts only public keys in DER, of supported kinds', async (context) => {
   const rig = of(context);
   const { spki } = rig.keys.get('a');
   const make = async (...options: readonly string[]): Promise<Buffer> => {
@@ -195,7 +195,7 @@ test('takes only public keys in DER, of kinds that it can sign with', async (con
   );
 });
 
-test('survives whatever stands in a PEM', async (context) => {
+test('survives any content of a PEM', async (context) => {
   const rig = of(context);
   const whole = keyFile('a', rig.keys.get('a').spki);
   const good = pemOf(whole);
@@ -220,7 +220,7 @@ test('survives whatever stands in a PEM', async (context) => {
 
 const changedKeyFiles = runs(1000);
 
-test('survives key files with bytes changed', async (context) => {
+test('survives key files with modified bytes', async (context) => {
   const rig = of(context);
   const program = await rig.compile('mutate');
   const inputs = [
@@ -237,9 +237,9 @@ test('survives key files with bytes changed', async (context) => {
   }
 });
 
-test('refuses signatures that cannot be right', async (context) => {
+test('refuses invalid signatures', async (context) => {
   const rig = of(context);
-  // the files hold the public halves: only Sign is called
+  // the files contain the public halves: only Sign is called
   const files = { a: await rig.keyFile('a'), r: await rig.keyFile('r') };
   const sign = (key: 'a' | 'r'): Promise<{ code: number | string; stderr: string }> =>
     rig.openssl(['dgst', '-sha256', '-sign', files[key], '-out', 'sig', 'message']);
@@ -261,7 +261,7 @@ test('refuses signatures that cannot be right', async (context) => {
   }
 });
 
-test('takes signatures of every length that may be right', async (context) => {
+test('accepts signatures of every valid length', async (context) => {
   const rig = of(context);
   for (const [key, length] of [
     ['r', 256],
@@ -274,7 +274,7 @@ test('takes signatures of every length that may be right', async (context) => {
   }
 });
 
-test('takes no public half that cannot be right', async (context) => {
+test('refuses an invalid public half', async (context) => {
   const rig = of(context);
   const { spki } = rig.keys.get('a');
   const unusedBits = Buffer.from(spki);
@@ -294,7 +294,7 @@ test('takes no public half that cannot be right', async (context) => {
   }
 });
 
-test('says what the Keys service answered, in one printable line', async (context) => {
+test('reports the error of the Keys service, in one printable line', async (context) => {
   const rig = of(context);
   rig.keys.before = () =>
     Promise.reject(new ServiceError('Unavailable', 'line\nbreak \u001b[31m é'));
@@ -312,18 +312,18 @@ for (const [code, reason] of [
   ['LimitsExceeded', 'the key or the Keys service is unavailable'],
   ['Failed', 'the Keys service failed'],
 ] as const) {
-  test(`has a reason of its own for ${code}`, async (context) => {
+  test(`has a distinct reason for ${code}`, async (context) => {
     const rig = of(context);
     rig.keys.before = () => Promise.reject(new ServiceError(code, 'it is so'));
     const { stdout } = await rig.run(await rig.compile('reason'), ['a']);
     assert.is(stdout.toString().trim(), reason, 'of GetPublicKey');
-    // the file holds the public half: here it is Sign that fails
+    // the file contains the public half: here it is Sign that fails
     const sign = ['dgst', '-sha256', '-sign', await rig.keyFile('a'), 'message'];
     assert.match((await rig.openssl(sign)).stderr, `:${reason}:`);
   });
 }
 
-test('says at once that there is no service, or no bus', async (context) => {
+test('reports at once a missing service, or a missing bus', async (context) => {
   const rig = of(context);
   await using other = await PrivateBus.start();
   const file = await rig.keyFile('a');

@@ -1,4 +1,4 @@
-/** The parser of key files on its own, instrumented, against the same rules in TypeScript. */
+/** The parser of key files alone, instrumented, compared with the same rules in TypeScript. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -51,7 +51,7 @@ function keyFile(id: string | Buffer, requestId?: string | Buffer, half: Buffer 
   return tlv(0x30, Buffer.concat([tlv(0x0c, Buffer.from(id)), tlv(4, half), ...optional]));
 }
 
-/** One element of DER at the front of bytes, and what follows it. */
+/** The first element of DER in these bytes, and the rest. */
 function take(bytes: Buffer, tag: number): { content: Buffer; rest: Buffer } | undefined {
   const [found, first = 0x80] = bytes;
   const more = first < 0x80 ? 0 : first - 0x80;
@@ -72,7 +72,7 @@ function isKeyId(bytes: Buffer): boolean {
   }
 }
 
-/** The line that the parser is to print. */
+/** The expected output of the parser. */
 function expected(file: Buffer): string {
   const all = take(file, 0x30);
   const id = all?.rest.length === 0 ? take(all.content, 0x0c) : undefined;
@@ -87,7 +87,7 @@ function expected(file: Buffer): string {
   return `${head} ${requestId}`;
 }
 
-/** Every end, every octet changed to each that matters, every octet twice or left out. */
+/** Every truncation, every octet changed to each relevant value, every octet duplicated or omitted. */
 function variations(file: Buffer): readonly Buffer[] {
   const octets = [0, 1, 2, 3, 4, 5, 0x0c, 0x30, 0x7f, 0x80, 0x81, 0x82, 0x83, 0xa0, 0xff];
   return [...file.keys()].flatMap((at) => {
@@ -118,7 +118,7 @@ const bases = [
   keyFile('a', 'r', Buffer.alloc(256, 7)),
 ];
 
-test('is taken whole, or refused, however it is changed', async ({ parse }) => {
+test('is accepted completely, or refused, however it is modified', async ({ parse }) => {
   for (const base of bases) {
     const files = [base, Buffer.concat([base, Buffer.of(0)]), ...variations(base)];
     const lines = await parse?.(files);
@@ -127,7 +127,7 @@ test('is taken whole, or refused, however it is changed', async ({ parse }) => {
   }
 });
 
-/** DER of a length with more octets than it needs, or in the form without an end. */
+/** DER with a length in more octets than needed, or in the indefinite form. */
 function longer(tag: number, content: Buffer, octets: readonly number[]): Buffer {
   return Buffer.concat([Buffer.of(tag, ...octets), content]);
 }
@@ -161,7 +161,7 @@ test('has each length in the fewest octets', async ({ parse }) => {
   );
 });
 
-test('has no ids but those that the Keys service takes', async ({ parse }) => {
+test('has only ids that the Keys service accepts', async ({ parse }) => {
   const octets = Array.from({ length: 256 }, (_, octet) => Buffer.of(octet));
   const around = (text: string): readonly Buffer[] =>
     octets.map((octet) => Buffer.concat([Buffer.from('a'), octet, Buffer.from(text)]));
@@ -178,7 +178,7 @@ test('has no ids but those that the Keys service takes', async ({ parse }) => {
   assert.equal(await parse?.(files), files.map(expected));
 });
 
-test('has no ids of requests but those that the Keys service takes', async ({ parse }) => {
+test('has only request ids that the Keys service accepts', async ({ parse }) => {
   const octets = Array.from({ length: 256 }, (_, octet) => Buffer.of(octet));
   const lengths = [0, 1, 63, 64, 65, 66].map((length) => Buffer.alloc(length, 'x'));
   const ends = octets.map((octet) => Buffer.concat([Buffer.from('r'), octet]));

@@ -17,7 +17,7 @@ const source = fileURLToPath(
   new URL('../../../../test/support/native/receiver.c', import.meta.url),
 );
 
-/** Has a socket for datagrams and reads none. */
+/** A datagram socket that reads nothing. */
 const silent = `
 import socket, sys
 sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -42,7 +42,7 @@ test.before(async (context) => {
 
 test.after(({ directory = '' }) => rm(directory, { recursive: true, force: true }));
 
-/** What arrives at an address while `send` runs. */
+/** The datagram that arrives at an address while `send` runs. */
 async function received(directory: string, address: string, send: () => void): Promise<Buffer> {
   const receiver = spawn(join(directory, 'receiver'), [address]);
   const chunks: Buffer[] = [];
@@ -72,7 +72,7 @@ test('sends a record to the journal', async ({ directory = '' }) => {
   assert.ok(bytes.equals(wanted));
 });
 
-test('sends a record that no datagram holds as a sealed file', async ({ directory = '' }) => {
+test('sends a record that exceeds a datagram as a sealed file', async ({ directory = '' }) => {
   const fields = [['MESSAGE', 'x'.repeat(20 << 20)]] as const;
   const socket = join(directory, 'large');
   const bytes = await received(directory, socket, () => assert.ok(journalSend(fields, socket)));
@@ -80,7 +80,7 @@ test('sends a record that no datagram holds as a sealed file', async ({ director
   assert.ok(bytes.equals(wanted));
 });
 
-test('waits for no journal that does not keep up', async ({ directory = '' }) => {
+test('does not wait for a journal that is slow', async ({ directory = '' }) => {
   const socket = join(directory, 'full');
   const receiver = spawn('python3', ['-c', silent, socket], { stdio: ['pipe', 'pipe', 'inherit'] });
   await deadline(10_000, once(receiver.stdout, 'data'), 'the socket');
@@ -100,7 +100,7 @@ test('waits for no journal that does not keep up', async ({ directory = '' }) =>
   assert.is(stdout.toString(), 'true false false\n');
 });
 
-test('says when there is no journal', ({ directory = '' }) => {
+test('reports a missing journal', ({ directory = '' }) => {
   assert.is(journalSend([['MESSAGE', 'x']], join(directory, 'absent')), false);
 });
 
@@ -113,7 +113,7 @@ test('notifies by path and by abstract name', async ({ directory = '' }) => {
     const bytes = await received(directory, address, () => assert.ok(notify('READY=1\nSTATUS=x')));
     assert.is(bytes.toString(), 'datagram\nREADY=1\nSTATUS=x');
   }
-  assert.is(notify('READY=1'), false); // nobody listens any more
+  assert.is(notify('READY=1'), false); // the listener is closed
   for (const address of [
     '',
     '@',
@@ -139,13 +139,13 @@ test('sends to the whole address or not at all', async ({ directory = '' }) => {
   assert.is(bytes.toString(), 'datagram\nMESSAGE=whole\n');
 });
 
-test('knows who is at the other end of a unix socket', async ({ directory = '' }) => {
+test('returns the peer credentials of a unix socket', async ({ directory = '' }) => {
   const path = join(directory, 'peer');
   const server = createServer();
   server.listen(path);
   await once(server, 'listening');
   await chmod(path, 0o666);
-  // it becomes somebody else by itself: Node's own place may be closed to others
+  // it changes its user itself: the path of Node may be closed to other users
   const become = 'process.setgroups([]); process.setgid(4712); process.setuid(4711);';
   const program = `${become} require('net').connect(${JSON.stringify(path)}).resume()`;
   const child: ChildProcess = spawn(process.execPath, ['-e', program]);
@@ -161,7 +161,7 @@ test('knows who is at the other end of a unix socket', async ({ directory = '' }
   assert.equal(credentials, { pid: child.pid, uid: 4711, gid: 4712 });
 });
 
-test('refuses descriptors that are no connected unix socket', async () => {
+test('refuses descriptors that are not connected unix sockets', async () => {
   const server = createServer();
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -175,7 +175,7 @@ test('refuses descriptors that are no connected unix socket', async () => {
   }
 });
 
-/** Node tells the descriptor of a socket only so. */
+/** The descriptor of a socket, which Node exposes only this way. */
 function descriptorOf(handle: unknown): number {
   const { _handle } = handle as { readonly _handle: { readonly fd: number } };
   return _handle.fd;

@@ -1,4 +1,4 @@
-/** How long the instrumented module waits, on its own because it takes as long. */
+/** The timeout of the instrumented module, in a file of its own because it takes as long. */
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -9,7 +9,7 @@ import { asanDeadlineMs, OpensslRig } from '../../support/provider/openssl-rig.t
 
 const test = suite('OpenSSL module whose deadline passes, instrumented');
 
-test('gives up when Keys service or bus do not answer, and does not ask twice', async () => {
+test('gives up when the Keys service or the bus do not reply, and does not retry', async () => {
   await using rig = await OpensslRig.start({ asan: true });
   await rig.keys.create('ec-p256', 'ec-p256');
   await writeFile(join(rig.directory, 'message'), 'a message');

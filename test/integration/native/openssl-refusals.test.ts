@@ -1,4 +1,4 @@
-/** What the OpenSSL module does not do: other signatures than the Keys service makes, and right answers to wrong questions. */
+/** What the OpenSSL module refuses: signatures that the Keys service does not make, and replies to other requests. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -68,7 +68,7 @@ test('refuses to sign with RSA without a digest', async (context) => {
   assert.is((await rig.keys.calls.all()).length, 0);
 });
 
-test('says false for a wrong signature', async (context) => {
+test('returns false for a wrong signature', async (context) => {
   const rig = of(context);
   await rig.succeed('dgst', '-sha256', '-sign', 'iotedge:ec-p256', '-out', 'sig', 'message');
   await writeFile(join(rig.directory, 'other'), 'another message');
@@ -78,7 +78,7 @@ test('says false for a wrong signature', async (context) => {
   assert.match(stdout.toString(), /verification fail/i);
 });
 
-test('never gives a private key', async (context) => {
+test('never exports a private key', async (context) => {
   const rig = of(context);
   for (const algorithm of algorithms) {
     for (const options of [
@@ -93,7 +93,7 @@ test('never gives a private key', async (context) => {
   }
 });
 
-test('leaves ordinary keys alone', async (context) => {
+test('does not handle ordinary keys', async (context) => {
   const rig = of(context);
   await rig.succeed('genpkey', '-algorithm', 'RSA', '-out', 'own.key');
   await rig.succeed('genpkey', '-algorithm', 'EC', '-pkeyopt', 'group:P-256', '-out', 'own-ec.key');
@@ -104,7 +104,7 @@ test('leaves ordinary keys alone', async (context) => {
   assert.is((await rig.keys.calls.all()).length, 0);
 });
 
-/** The words that sign or verify a file with a key: in one go, or over a digest of it. */
+/** The words that sign or verify a file with a key: in one step, or over a digest of it. */
 const ways = {
   'a digest': (key: string) => ({
     sign: ['pkeyutl', '-sign', '-inkey', key, '-in', 'digest', '-pkeyopt', 'digest:sha256'],
@@ -133,7 +133,7 @@ for (const [algorithm, way] of [
   ['rsa-2048', 'a message'],
   ['ed25519', 'a message'],
 ] as const) {
-  test(`verifies no signature of ${algorithm} over ${way} but the right one`, async (context) => {
+  test(`verifies only the right signature of ${algorithm} over ${way}`, async (context) => {
     const rig = of(context);
     await rig.succeed('dgst', '-sha256', '-binary', '-out', 'digest', 'message');
     const { sign, verify } = ways[way](`iotedge:${algorithm}`);
@@ -150,7 +150,7 @@ for (const [algorithm, way] of [
   });
 }
 
-test('signs no digest of another length than its hash', async (context) => {
+test('does not sign a digest of another length than its hash', async (context) => {
   const rig = of(context);
   for (const bytes of [31, 33, 48, 64]) {
     await writeFile(join(rig.directory, 'digest'), Buffer.alloc(bytes, 7));
@@ -164,7 +164,7 @@ test('signs no digest of another length than its hash', async (context) => {
   assert.equal(await rig.keys.calls.all(), []);
 });
 
-test('fits no certificate of another key', async (context) => {
+test('does not match a certificate of another key', async (context) => {
   const rig = of(context);
   const request = ['-subj', '/CN=x', '-out'];
   await rig.succeed('req', '-x509', '-new', '-key', 'iotedge:ec-p256', ...request, 'ca.crt');
@@ -179,17 +179,17 @@ test('fits no certificate of another key', async (context) => {
   }
 });
 
-test('asks for no key where a certificate is looked for', async (context) => {
+test('does not load a key when a certificate is requested', async (context) => {
   const rig = of(context);
   using _ = await rig.keys.pause();
-  // a question would be waited for
+  // a call would block here
   const args = ['x509', '-in', 'iotedge:ec-p256', '-noout'];
   const { code, stderr } = await rig.openssl(args, { timeoutMs: 15_000 });
   assert.is(code, 1);
   assert.not.match(stderr, 'iotedge-keys');
 });
 
-test('signs into no buffer that is too small', async (context) => {
+test('does not sign into a buffer that is too small', async (context) => {
   const rig = of(context);
   const program = await rig.compile('small-buffer');
   for (const algorithm of algorithms) {

@@ -10,7 +10,7 @@ import type { RigUser } from '../../support/rig/rig-users.ts';
 const hashed = algorithms.filter((algorithm) => algorithm !== 'ed25519');
 const pss = ['-sigopt', 'rsa_padding_mode:pss'];
 
-/** Keys that cannot be used, and a rule for one that asks for a password. */
+/** Keys that cannot be used, and a polkit rule for one that asks for a password. */
 const oddKeys = {
   settings: { keys: { 'preloaded_key:gone': 'file:///nonexistent/key.pem' } },
   rules: `polkit.addRule(function (action, subject) {
@@ -19,7 +19,7 @@ const oddKeys = {
 ${operatorsMayDoEverything}`,
 };
 
-/** The whole module under the `openssl` command; instrumented, every run is also searched for leaks. */
+/** The whole module with the `openssl` command; instrumented, every run is also checked for leaks. */
 for (const asan of [true, false]) {
   const test = suite<{ rig?: OpensslRig }>(
     asan ? 'OpenSSL module, instrumented' : 'OpenSSL module',
@@ -49,7 +49,7 @@ for (const asan of [true, false]) {
       }
     });
 
-    test(`makes requests and certificates with ${algorithm}`, async (context) => {
+    test(`creates requests and certificates with ${algorithm}`, async (context) => {
       const rig = of(context);
       const key = await rig.keyFile(algorithm);
       await rig.succeed('req', '-new', '-key', key, '-subj', '/CN=x', '-out', 'x.csr');
@@ -106,7 +106,7 @@ for (const asan of [true, false]) {
     });
   }
 
-  test('tells by its length which digest an EC key signs', async (context) => {
+  test('derives the digest of an EC signature from its length', async (context) => {
     const rig = of(context);
     const sign = ['pkeyutl', '-sign', '-inkey', 'iotedge:ec-p256', '-in', 'digest'];
     for (const bytes of [32, 48, 64]) {
@@ -155,7 +155,7 @@ for (const asan of [true, false]) {
   });
 
   for (const salt of [undefined, 'digest', 'auto', '32', '-1', '-2']) {
-    test(`makes PSS signatures with salt ${salt ?? 'unset'}`, async (context) => {
+    test(`creates PSS signatures with salt ${salt ?? 'unset'}`, async (context) => {
       const rig = of(context);
       const options = salt === undefined ? pss : [...pss, '-sigopt', `rsa_pss_saltlen:${salt}`];
       await rig.succeed(
@@ -209,7 +209,7 @@ for (const asan of [true, false]) {
     await rig.succeed('dgst', '-sha256', '-sign', 'mixed.pem', '-out', 'sig', 'message');
   });
 
-  test('takes the numbers of OpenSSL for the length of a PSS salt from a program too', async (context) => {
+  test('accepts the special PSS salt lengths of OpenSSL from a program too', async (context) => {
     const rig = of(context);
     const program = await rig.compile('reason');
     for (const [salt, said] of [
@@ -226,7 +226,7 @@ for (const asan of [true, false]) {
     assert.is((await rig.keys.calls.all()).length, 3);
   });
 
-  /** The reason of what `reason` failed of as a user of the machine. */
+  /** The reason of the failure of `reason` as a user of the machine. */
   const reasonOf = async (rig: OpensslRig, keyId: string, user: RigUser): Promise<string> => {
     const program = await rig.compile('reason');
     return (await rig.runAs(user, program, [keyId])).stdout.toString().trim();
@@ -238,7 +238,7 @@ for (const asan of [true, false]) {
     ['a key whose file is gone', 'gone', 'the key or the Keys service is unavailable'],
     ['a key that only decrypts', 'decrypts', 'not supported'],
   ] as const) {
-    test(`has a reason of its own for ${what}`, async (context) => {
+    test(`has a distinct reason for ${what}`, async (context) => {
       const rig = of(context);
       const { client } = rig.keys;
       const about = { key_id: keyId, options: { if_exists: 'keep' } };
@@ -250,7 +250,7 @@ for (const asan of [true, false]) {
     });
   }
 
-  test('has a reason of its own for a user who may not sign', async (context) => {
+  test('has a distinct reason for a user who may not sign', async (context) => {
     const rig = of(context);
     const denied = 'the Keys service denies access to the key';
     assert.is(await reasonOf(rig, 'ec-p256', 'operator'), 'signed');
@@ -262,7 +262,7 @@ for (const asan of [true, false]) {
     assert.match(stderr, 'org.freedesktop.DBus.Error.InteractiveAuthorizationRequired');
   });
 
-  test('has a reason of its own for a key that was replaced', async (context) => {
+  test('has a distinct reason for a key that was replaced', async (context) => {
     const rig = of(context);
     await rig.keys.create('replaced', 'ec-p256');
     const key = await rig.keyFile('replaced');
@@ -277,7 +277,7 @@ for (const asan of [true, false]) {
     assert.match(none.stderr, 'org.iotedge.Error.NotFound: no key "replaced"');
   });
 
-  test('has a reason of its own for a service or a bus that is not there', async (context) => {
+  test('has a distinct reason for a missing service or bus', async (context) => {
     const rig = of(context);
     const program = await rig.compile('reason');
     const absent = `unix:path=${join(rig.directory, 'absent')}`;
@@ -286,7 +286,7 @@ for (const asan of [true, false]) {
     assert.is(stdout.toString().trim(), 'the key or the Keys service is unavailable');
   });
 
-  test('signs in many threads and in forked children at once', async (context) => {
+  test('signs in many threads and forked children concurrently', async (context) => {
     const rig = of(context);
     const program = await rig.compile('concurrency');
     const { code, stderr } = await rig.run(program, ['ec-p256']);

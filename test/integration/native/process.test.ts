@@ -36,7 +36,7 @@ function of({ keys }: { keys?: ServedKeys }): ServedKeys {
   return keys;
 }
 
-/** A process with the addon, which signs as it is told. */
+/** A process with the addon, which signs on request. */
 class Signer implements AsyncDisposable {
   readonly #child: ChildProcess;
 
@@ -85,7 +85,7 @@ class Signer implements AsyncDisposable {
   }
 }
 
-/** The connections of a bus. */
+/** The unique names on a bus. */
 async function uniqueNames(bus: Bus): Promise<readonly string[]> {
   const destination = 'org.freedesktop.DBus';
   const call = { destination, path: '/', interface: destination, member: 'ListNames' };
@@ -93,7 +93,7 @@ async function uniqueNames(bus: Bus): Promise<readonly string[]> {
   return Array.isArray(names) ? names.map(String).filter((name) => name.startsWith(':')) : [];
 }
 
-test('leaves all other cryptography of Node as it was', async () => {
+test('does not affect other cryptography of Node', async () => {
   await outputOf(process.execPath, [support('sanity-process.js')]);
 });
 
@@ -108,14 +108,14 @@ test('has one connection, however much it signs', async (context) => {
   assert.is((await keys.calls.all()).length, 5);
 });
 
-test('notices that the bus was restarted, and signs on the new one', async () => {
+test('detects that the bus was restarted, and signs on the new one', async () => {
   await using keys = await ServedKeys.start({ bus: 'dbus-daemon' });
   const { spki } = await keys.create('a', 'ec-p256');
   await using signer = await Signer.start(keys.address);
   await signer.sign('a', spki);
   await keys.rig.stopBus();
   await keys.rig.startBus();
-  await signer.sign('a', spki); // it was lost while nothing was asked
+  await signer.sign('a', spki); // it was lost while the signer was idle
   await keys.rig.stopBus();
   const failure = await signer.sign('a', spki).catch(String);
   assert.match(String(failure), 'iotedge-keys');
@@ -123,7 +123,7 @@ test('notices that the bus was restarted, and signs on the new one', async () =>
   await signer.sign('a', spki);
 });
 
-test('gives errors, not crashes, for what is no key', async (context) => {
+test('throws errors, without crashing, for invalid keys', async (context) => {
   const keys = of(context);
   const { spki } = keys.get('a');
   await using signer = await Signer.start(keys.address);
@@ -149,9 +149,9 @@ test('gives errors, not crashes, for what is no key', async (context) => {
   await signer.sign('a', spki);
 });
 
-test('passes the id of a request on with the signature, if the key has one', async (context) => {
+test('passes on the request id of a key, if it has one', async (context) => {
   const keys = of(context);
-  const { spki } = await keys.create('b', 'rsa-2048'); // the journal has the first signature of each key
+  const { spki } = await keys.create('b', 'rsa-2048'); // the service logs the first signature of each key
   await using signer = await Signer.start(keys.address);
   await signer.sign('b', spki, 'the-request');
   await signer.sign('b', spki);
@@ -171,7 +171,7 @@ test('passes the id of a request on with the signature, if the key has one', asy
   assert.match(await signer.perform({ kind: 'context', pem }).catch(String), 'Error');
 });
 
-test('is not stopped by strangers who flood its connection', async (context) => {
+test('is not blocked by other clients that flood its connection', async (context) => {
   const keys = of(context);
   const { spki } = keys.get('a');
   await using signer = await Signer.start(keys.address);
@@ -183,7 +183,7 @@ test('is not stopped by strangers who flood its connection', async (context) => 
     for (let i = 0; i < 2000; i++) stranger.send({ ...signal, destination });
   }
   const driver = 'org.freedesktop.DBus';
-  // the bus has passed on everything before it answers
+  // the bus has forwarded everything before it replies
   await stranger.call({
     type: 1,
     destination: driver,
@@ -194,10 +194,10 @@ test('is not stopped by strangers who flood its connection', async (context) => 
   await signer.sign('a', spki);
   const after = await uniqueNames(keys.bus);
   const left = before.filter((name) => !after.includes(name));
-  assert.is(left.length, 1); // it gave up the connection that was flooded
+  assert.is(left.length, 1); // it gave up the flooded connection
 });
 
-/** Runs a program and prints how much memory it took at most, in KiB. */
+/** Runs a program and prints its maximum resident memory in KiB. */
 const measured = `
 import resource, subprocess, sys
 code = subprocess.run(sys.argv[1:]).returncode
@@ -205,7 +205,7 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 sys.exit(code)
 `;
 
-test('keeps nothing of what strangers send while it waits for a signature', async () => {
+test('stores nothing of the messages of other clients while it waits for a signature', async () => {
   await using rig = await OpensslRig.start({ asan: false });
   const { keys } = rig;
   await keys.create('a', 'ec-p256');
@@ -220,7 +220,7 @@ test('keeps nothing of what strangers send while it waits for a signature', asyn
   for (let i = 0; i < 64; i++) {
     keys.bus.send(new Message({ ...signal, destination: signer, signature: 'ay', body }));
   }
-  await keys.bus.nameOwner(signer); // the bus has passed them on: the signature comes after them
+  await keys.bus.nameOwner(signer); // the bus has forwarded them: the signature comes after them
   pause[Symbol.dispose]();
   const { code, stdout, stderr } = await signed;
   assert.is(code, 0, stderr);
@@ -228,7 +228,7 @@ test('keeps nothing of what strangers send while it waits for a signature', asyn
   assert.ok(peakKiB > 1 << 10 && peakKiB < 48 << 10, `it took ${peakKiB} KiB`);
 });
 
-test('has no use for the environment of a caller who gains privileges by it', async (context) => {
+test('ignores the environment of a caller that gains privileges', async (context) => {
   const keys = of(context);
   const directory = await mkdtemp(join(tmpdir(), 'iotedge-set-uid-'));
   const program = await compileWithKeysClient('set-uid', directory);

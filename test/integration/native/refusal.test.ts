@@ -17,7 +17,7 @@ test('ends a call that is still connecting, and those that wait for it', async (
   assert.is(code, 0, stderr);
 });
 
-test('leaves alone who got the number of a descriptor that was closed', async () => {
+test('does not affect the new owner of a reused descriptor number', async () => {
   await using bus = await PrivateBus.start();
   const options = [...instrumented, '-Wl,--wrap=sd_bus_process'];
   const program = await compileWithKeysClient('stale-descriptor', bus.directory, ...options);

@@ -12,8 +12,8 @@ const script = fileURLToPath(
   new URL('../../../../test/support/clients/descriptor-client.py', import.meta.url),
 );
 
-// To close a descriptor may take as long as its sender likes: a socket with SO_LINGER and unsent bytes.
-test('reach no connection of a service, not in signals either', async () => {
+// closing a descriptor may take as long as its sender chooses: a socket with SO_LINGER and unsent bytes
+test('reach no connection of a service, not even in signals', async () => {
   await using rig = await Rig.start({ token: false, polkit: false });
   const uid = rigUsers['iotedge-keys'];
   await using service = await connectAs(rig.address, { uid, gid: uid });

@@ -52,7 +52,7 @@ const config = {
 } as const;
 const at = (id: string): string => `${shower.path}/thing/${id}`;
 
-/** A bus, a client that caches, and the directory in which the lives of the service leave something. */
+/** A bus, a client that caches, and the directory in which the processes of the service leave files. */
 interface Stage extends AsyncDisposable {
   readonly rig: PrivateBus;
   readonly client: CachingClient;
@@ -63,7 +63,7 @@ interface Stage extends AsyncDisposable {
 interface Life {
   readonly objects: ObjectManager<typeof shower>;
   readonly logged: string[];
-  /** Ends in order. */
+  /** Ends regularly. */
   end(): Promise<void>;
 }
 
@@ -127,7 +127,7 @@ async function live(
   };
 }
 
-/** A client that has read everything of a life that ended in order. */
+/** A client that has read all objects of a process that ended regularly. */
 async function cachedAfter(things: Things): Promise<Stage> {
   const rig = await PrivateBus.start();
   const life = await live(rig, things);
@@ -145,9 +145,9 @@ async function cachedAfter(things: Things): Promise<Stage> {
   };
 }
 
-const test = suite('what changed while a service slept');
+const test = suite('changes while a service was stopped');
 
-test('announces nothing when nothing did, and writes nothing', async () => {
+test('announces nothing when nothing changed, and writes nothing', async () => {
   await using stage = await cachedAfter({ ball, box });
   const before = await stat(stage.file);
   const life = await live(stage.rig, { box, ball });
@@ -158,7 +158,7 @@ test('announces nothing when nothing did, and writes nothing', async () => {
   assert.equal([ino, mtimeMs], [before.ino, before.mtimeMs]);
 });
 
-test('invalidates what differs, removes what is gone and adds what is new', async () => {
+test('invalidates changed properties, and announces removed and added objects', async () => {
   await using stage = await cachedAfter({ ball, box, bag: { ...box, Name: 'bag' } });
   const { client, rig } = stage;
   const things = {
@@ -178,7 +178,7 @@ test('invalidates what differs, removes what is gone and adds what is new', asyn
   await life.end();
 });
 
-test('removes and adds an object of which something differs that never changes', async () => {
+test('removes and adds an object of which a constant changed', async () => {
   await using stage = await cachedAfter({ ball });
   const life = await live(stage.rig, { ball: { ...ball, Name: 'another' } });
   assert.equal(await stage.client.errors(), []);
@@ -186,7 +186,7 @@ test('removes and adds an object of which something differs that never changes',
   await life.end();
 });
 
-test('does so too while it runs', async () => {
+test('does so also while it runs', async () => {
   await using stage = await cachedAfter({ ball });
   const life = await live(stage.rig, { ball });
   life.objects.put('ball', { ...ball, Name: 'another', Size: 5n });
@@ -225,7 +225,7 @@ test('invalidates everything without the file, with a damaged one and with one o
   }
 });
 
-test('has removed the file when a change is announced, so that a crash leaves none', async () => {
+test('removes the file before a change is announced, so that a crash leaves none', async () => {
   await using stage = await cachedAfter({ ball });
   const life = await live(stage.rig, { ball });
   assert.ok(existsSync(stage.file));
@@ -235,7 +235,7 @@ test('has removed the file when a change is announced, so that a crash leaves no
       resolve(existsSync(stage.file)),
     );
   });
-  await stage.client.errors(); // the subscription is made by now
+  await stage.client.errors(); // the subscription exists by now
   life.objects.update('ball', { Size: 7n });
   assert.is(await deadline(5000, seen, 'the signal'), false);
   await life.end();
@@ -245,14 +245,14 @@ test('has removed the file when a change is announced, so that a crash leaves no
   await again.end();
 });
 
-test('has removed it too when what differs is announced at the start', async () => {
+test('removes it also before differences are announced at the start', async () => {
   await using stage = await cachedAfter({ ball });
   const life = await live(stage.rig, { ball: { ...ball, Size: 7n } });
   assert.is(existsSync(stage.file), false);
   await life.end();
 });
 
-test('ends in order when the file cannot be written', async () => {
+test('ends regularly when the file cannot be written', async () => {
   await using stage = await cachedAfter({ ball });
   await rm(stage.file);
   await mkdir(stage.file);
@@ -262,7 +262,7 @@ test('ends in order when the file cannot be written', async () => {
   assert.is(life.logged.at(-1), 'stopped');
 });
 
-test('says at its first read what it finds out before, and announces the rest', async () => {
+test('includes early changes in its first read, and announces later ones', async () => {
   await using stage = await cachedAfter({ ball });
   let wait: Promise<void> | undefined;
   const life = await live(

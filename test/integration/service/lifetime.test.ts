@@ -10,7 +10,7 @@ import type { StartContext, StartedService } from '../../../src/service/service-
 import { deadline } from '../../support/deadline.ts';
 import { PrivateBus } from '../../support/rig/private-bus.ts';
 
-const test = suite('from taking the name to the last answer');
+const test = suite('from acquiring the name to the last reply');
 
 const idler = defineService({
   name: 'idler',
@@ -43,15 +43,15 @@ const sink = (): undefined => undefined;
 const sinks = { console: sink, journal: sink };
 const logOptions = { identifier: 'idler', level: 'err', target: 'console', sinks } as const;
 
-/** Nobody asks for a reload here. */
+/** No reloads are requested here. */
 const unreloaded = {
   loadConfig: () => Promise.resolve({ config, accounts }),
   onReloadRequest: () => undefined,
 };
 
 /**
- * An idle service in which an operation begins as it starts to leave; answers whether that was done when the
- * service was gone. Of one that is stopped it never is.
+ * An idle service in which an operation begins as it starts to exit; returns whether that was complete when the
+ * service had ended. In a stopped service it never is.
  */
 async function leave(stopped: boolean): Promise<{ readonly finished: boolean }> {
   await using rig = await PrivateBus.start();
@@ -90,15 +90,15 @@ async function leave(stopped: boolean): Promise<{ readonly finished: boolean }> 
   return { finished };
 }
 
-test('finishes what began while it was leaving because nobody called', async () => {
+test('completes an operation that began during an idle exit', async () => {
   assert.is((await leave(false)).finished, true);
 });
 
-test('leaves operations that no call waits for unfinished when it is told to stop', async () => {
+test('leaves operations without waiting callers incomplete when it is stopped', async () => {
   assert.is((await leave(true)).finished, false);
 });
 
-test('does not wait for its start when it is told to stop', async () => {
+test('does not wait for its start when it is stopped', async () => {
   await using rig = await PrivateBus.start();
   await using bus = await rig.connect();
   await using log = new ServiceLog(logOptions);

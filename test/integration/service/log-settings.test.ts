@@ -1,4 +1,4 @@
-/** What LogControl1 sets, over the ends of a service. */
+/** The settings of LogControl1, across restarts of a service. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -21,7 +21,7 @@ async function set(rig: Rig, name: string, value: string): Promise<void> {
   assert.is(code, 0, stderr);
 }
 
-/** Level and target, as whatever process answers has them. */
+/** Level and target, as the current process reports them. */
 async function read(rig: Rig): Promise<string> {
   const { stdout } = await rig.busctl(['get-property', ...to, 'LogLevel', 'LogTarget']);
   return stdout
@@ -44,7 +44,7 @@ test('survive an idle exit', async ({ rig }) => {
   }
 });
 
-test('survive a crash, and end with an ordered stop', async ({ rig }) => {
+test('survive a crash, and are reset by a regular stop', async ({ rig }) => {
   await rig.configure('keys', { log_level: 'warn', idle_exit_s: 0 });
   await rig.stop('keys');
   assert.is(await read(rig), 'warning console');
@@ -56,7 +56,7 @@ test('survive a crash, and end with an ordered stop', async ({ rig }) => {
   assert.is(await read(rig), 'warning console');
 });
 
-test('are those of this bus alone, and whole', async ({ rig }) => {
+test('are stored per bus, and ignored when invalid', async ({ rig }) => {
   const ours = JSON.stringify({ version: 1, bus: 'another', level: 'debug', target: 'console' });
   for (const content of [ours, '', '{', '{"version":9}', '[]', 'null']) {
     await rig.stop('keys');
@@ -67,13 +67,13 @@ test('are those of this bus alone, and whole', async ({ rig }) => {
   }
 });
 
-test('are refused as a whole when one of them is no level', async ({ rig }) => {
+test('are refused as a whole when one of them is not a level', async ({ rig }) => {
   const { code } = await rig.busctl(['set-property', ...to, 'LogLevel', 's', 'loud']);
   assert.is.not(code, 0);
   assert.is(await read(rig), 'notice console');
 });
 
-test('give way to the level of a configuration that is read again', async ({ rig }) => {
+test('are replaced by the level of a reloaded configuration', async ({ rig }) => {
   await set(rig, 'LogLevel', 'debug');
   await rig.configure('keys', { log_level: 'error', idle_exit_s: 0 });
   const pid = await rig.processOf('keys');

@@ -1,4 +1,4 @@
-/** How polkit is asked, and what is made of its answers, its restarts and its changes. */
+/** The requests to polkit, and the handling of its replies, restarts and changes. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -62,7 +62,7 @@ const failure = (answer: Promise<unknown>): Promise<string> =>
     (error: unknown) => String(error),
   );
 
-test('asks about the connection of the caller, and lets a person be asked only when it may', async (context) => {
+test('names the connection of the caller, and allows interaction only when the call does', async (context) => {
   const { polkit } = context;
   for (const interactive of [false, true, true]) await check(context, { interactive });
   const [plain, first, second] = polkit.questions.map(({ body }) => body);
@@ -82,7 +82,7 @@ test('asks about the connection of the caller, and lets a person be asked only w
   assert.is(new Set(ids).size, 2);
 });
 
-test('takes a yes, a no, a challenge and a temporary yes for what they are', async (context) => {
+test('interprets yes, no, a challenge and a temporary yes', async (context) => {
   const answers: readonly (readonly [PolkitResult, unknown])[] = [
     ['yes', [true, false, {}]],
     ['yes', [true, false, { 'polkit.retains_authorization_after_challenge': '1' }]],
@@ -97,7 +97,7 @@ test('takes a yes, a no, a challenge and a temporary yes for what they are', asy
   }
 });
 
-test('takes nothing else for an answer', async (context) => {
+test('refuses every other reply', async (context) => {
   const odd: readonly (readonly [string, ...unknown[]])[] = [
     ['(bba{ss})', [true, true, {}]],
     ['(sba{ss})', ['yes', false, {}]],
@@ -112,7 +112,7 @@ test('takes nothing else for an answer', async (context) => {
   }
 });
 
-test('asks once when polkit fails, and takes no question back that has failed', async (context) => {
+test('sends one request when polkit fails, and does not cancel a failed one', async (context) => {
   const { polkit } = context;
   polkit.onCall = ({ fail }) => fail(`${polkitName}.Error.Failed`);
   assert.match(await failure(check(context, { interactive: true })), /^(?!answered)/);
@@ -123,7 +123,7 @@ test('asks once when polkit fails, and takes no question back that has failed', 
   );
 });
 
-/** Another polkit takes the place of the first. */
+/** Another polkit replaces the first. */
 async function replace({ cleanup, privateBus, polkit }: Context): Promise<ScriptedPolkit> {
   const next = new ScriptedPolkit(cleanup.use(await privateBus.connect()));
   await polkit.bus.releaseName(polkitName);
@@ -131,7 +131,7 @@ async function replace({ cleanup, privateBus, polkit }: Context): Promise<Script
   return next;
 }
 
-test('asks the next polkit when one ends without an answer', async (context) => {
+test('retries with the next polkit when one ends without a reply', async (context) => {
   const { polkit } = context;
   polkit.onCall = () => undefined;
   const answer = failure(check(context));
@@ -142,7 +142,7 @@ test('asks the next polkit when one ends without an answer', async (context) => 
   assert.is(next.questions.length, 1);
 });
 
-test('asks the next polkit when one fails while it is replaced', async (context) => {
+test('retries with the next polkit when one fails while it is replaced', async (context) => {
   const { authority, bus, polkit } = context;
   let changes = 0;
   await authority.watch(() => changes++);
@@ -157,7 +157,7 @@ test('asks the next polkit when one fails while it is replaced', async (context)
   await bus.callDriver('GetId', '', []);
 });
 
-test('asks nobody again for a caller that has left', async (context) => {
+test('does not retry for a caller that has disconnected', async (context) => {
   const { polkit } = context;
   polkit.onCall = () => undefined;
   const abort = new AbortController();
@@ -171,7 +171,7 @@ test('asks nobody again for a caller that has left', async (context) => {
   assert.is(next.questions.length, 0);
 });
 
-test('takes the question back from a person, by its id and without starting polkit for it', async (context) => {
+test('cancels an interactive request, by its id and without starting polkit for it', async (context) => {
   const { polkit } = context;
   polkit.onCall = () => undefined;
   for (const interactive of [false, true]) {
@@ -187,7 +187,7 @@ test('takes the question back from a person, by its id and without starting polk
   assert.ok((cancelled[0]?.flags ?? 0) & messageFlag.noAutoStart);
 });
 
-test('hears of changes from polkit and the bus alone', async (context) => {
+test('accepts changes from polkit and the bus only', async (context) => {
   const { authority, bus, cleanup, polkit, privateBus } = context;
   let changes = 0;
   await authority.watch(() => changes++);
@@ -223,7 +223,7 @@ test('hears of changes from polkit and the bus alone', async (context) => {
   await until(10_000, 'the end of polkit', () => changes === 2);
 });
 
-/** The accounts that rules are resolved by, and those of the services' users. */
+/** The accounts that rules are resolved with, and those of the services' users. */
 const accountsOf = (user: string): Accounts => ({
   uid: (name) => Promise.resolve(name === user ? 1 : undefined),
   gid: () => Promise.resolve(undefined),
@@ -243,7 +243,7 @@ function configOf(
 interface Asking {
   readonly caller: Caller;
   readonly client: Bus;
-  /** Puts a configuration in force. */
+  /** Applies a configuration. */
   readonly renew: (config: ReturnType<typeof configOf>, local?: Accounts) => Promise<Authorization>;
 }
 
@@ -256,7 +256,7 @@ async function asking({ bus, cleanup, privateBus }: Context): Promise<Asking> {
   return { caller: await callers.get(client.uniqueName), client, renew };
 }
 
-test('keeps a yes for as long as is configured, a no for a second, and none over a reload', async (context) => {
+test('caches a positive verdict for the configured time, a negative one for a second, and none over a reload', async (context) => {
   const { polkit } = context;
   const { caller, renew } = await asking(context);
   const count = async (authorization: Authorization): Promise<number> => {
@@ -280,7 +280,7 @@ test('keeps a yes for as long as is configured, a no for a second, and none over
   assert.is(await count(authorization), 1, 'a second later');
 });
 
-test('forgets the verdicts of a connection that has left', async (context) => {
+test('evicts the verdicts of a connection that has disconnected', async (context) => {
   const { caller, client, renew } = await asking(context);
   const authorization = await renew(configOf(300));
   assert.is(await ask(authorization, sign, callBy(caller)), 'allowed');
@@ -293,7 +293,7 @@ test('forgets the verdicts of a connection that has left', async (context) => {
   });
 });
 
-test('asks about nothing that a service is granted, by the table and by the configuration', async (context) => {
+test('sends no request for what a service is granted, by the table and by the configuration', async (context) => {
   const { polkit } = context;
   const { caller, renew } = await asking(context);
   const verdicts = async (authorization: Authorization): Promise<readonly string[]> => {

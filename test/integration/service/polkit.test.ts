@@ -81,7 +81,7 @@ async function askFor(
   return deadline(30_000, ask(authorizer, sign, callBy(caller, options)), 'a decision');
 }
 
-test('answers the second time without asking, and asks again when the rules change', async (context) => {
+test('decides from the cache the second time, and asks polkit again when the rules change', async (context) => {
   const { authorizer, callers, client, polkit } = context;
   assert.is(await askFor(context, client.uniqueName), 'allowed');
   const caller = await callers.get(client.uniqueName);
@@ -92,7 +92,7 @@ test('answers the second time without asking, and asks again when the rules chan
   assert.is(await askFor(context, client.uniqueName), 'allowed');
 });
 
-test('believes no Changed but the one of polkit', async (context) => {
+test('accepts Changed only from polkit', async (context) => {
   const { authorizer, bus, callers, client } = context;
   assert.is(await askFor(context, client.uniqueName), 'allowed');
   const { path, interface: interfaceName } = authority;
@@ -112,7 +112,7 @@ test('believes no Changed but the one of polkit', async (context) => {
   assert.is(authorizer.authorize(sign, callBy(caller)), undefined);
 });
 
-test('denies while polkit is gone, and asks the next one', async (context) => {
+test('denies while polkit is stopped, and asks the next one', async (context) => {
   const { client, polkit } = context;
   assert.is(await askFor(context, client.uniqueName), 'allowed');
   await polkit.stop();
@@ -121,7 +121,7 @@ test('denies while polkit is gone, and asks the next one', async (context) => {
   assert.is(await askFor(context, client.uniqueName), 'allowed');
 });
 
-test('denies when polkit goes away while it is asked', async (context) => {
+test('denies when polkit stops during a request', async (context) => {
   const { client, polkit } = context;
   polkit.signal('SIGSTOP');
   const answer = askFor(context, client.uniqueName);
@@ -137,14 +137,14 @@ test('denies an action that polkit does not know', async (context) => {
   assert.is(await askFor(context, client.uniqueName), 'AccessDenied');
 });
 
-test('denies a caller that is not there any more', async (context) => {
+test('denies a caller that has disconnected', async (context) => {
   const { callers, client, authorizer } = context;
   const caller = await callers.get(client.uniqueName);
   await client.close();
   assert.is(await ask(authorizer, sign, callBy(caller)), 'AccessDenied');
 });
 
-test('says InteractiveAuthorizationRequired for a challenge, and AccessDenied when nobody can be asked', async (context) => {
+test('fails with InteractiveAuthorizationRequired for a challenge, and AccessDenied without an agent', async (context) => {
   const { client, polkit } = context;
   await polkit.setRules(always('AUTH_ADMIN'));
   assert.is(await askFor(context, client.uniqueName), 'InteractiveAuthorizationRequired');
@@ -162,7 +162,7 @@ class Agent implements AsyncDisposable {
   constructor(bus: Bus, address: string) {
     this.#bus = bus;
     const program = join(import.meta.dirname, '../../support/polkit/polkit-agent.js');
-    // which becomes that user by itself: the program's place may be closed to it
+    // it changes its user itself: the path of the program may be closed to that user
     this.#child = spawn(process.execPath, [program, String(daemon.uid), String(daemon.gid)], {
       stdio: ['pipe', 'pipe', 'inherit'],
       env: { ...process.env, DBUS_SYSTEM_BUS_ADDRESS: address },
@@ -174,7 +174,7 @@ class Agent implements AsyncDisposable {
     });
   }
 
-  /** Lets the newest authentication succeed. */
+  /** Confirms the newest authentication. */
   async agree(): Promise<void> {
     const member = 'AuthenticationAgentResponse2';
     const identity = ['unix-user', { uid: variant('u', daemon.uid) }];
@@ -196,7 +196,7 @@ async function startAgent({ bus, address, cleanup }: Context): Promise<Agent> {
   return agent;
 }
 
-test('asks a person every time, and only for calls that permit it', async (context) => {
+test('asks the user every time, and only for calls that allow interaction', async (context) => {
   await context.polkit.setRules(always('AUTH_SELF'));
   const agent = await startAgent(context);
   for (const turn of [1, 2]) {
@@ -209,7 +209,7 @@ test('asks a person every time, and only for calls that permit it', async (conte
   assert.equal(agent.cancelled, []);
 });
 
-test('stops asking a person when the caller leaves', async (context) => {
+test('cancels the authentication when the caller disconnects', async (context) => {
   await context.polkit.setRules(always('AUTH_SELF'));
   const agent = await startAgent(context);
   const abort = new AbortController();
@@ -220,7 +220,7 @@ test('stops asking a person when the caller leaves', async (context) => {
   await until(10_000, 'the agent to be told', () => agent.cancelled.length === 1);
 });
 
-test('answers a hundred callers with many questions within the deadline', async (context) => {
+test('replies to a hundred callers with many requests within the deadline', async (context) => {
   const { address, authorizer, callers, cleanup } = context;
   const answers: Promise<string>[] = [];
   for (const uid of [1, 2, 5, 7]) {

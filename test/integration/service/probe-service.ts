@@ -64,7 +64,7 @@ function pause(ms: number): Promise<void> {
   });
 }
 
-/** Notes what happens to the process, for the tests that count lives. */
+/** Records the events of the process, for the tests that count starts. */
 function note(text: string): void {
   const file = process.env['PROBE_NOTES'];
   if (file !== undefined) appendFileSync(file, `${process.pid} ${text}\n`);
@@ -128,7 +128,7 @@ async function start(
   };
 }
 
-// What the schema lets through has this type.
+// the schema ensures this type
 const parse = (value: unknown): ProbeConfig => value as ProbeConfig;
 
 const fixedSettings = ({ fixed }: ProbeConfig) => ({ fixed });

@@ -48,22 +48,22 @@ class Probe implements AsyncDisposable {
     return probe;
   }
 
-  /** Writes another configuration and asks for a reload, without waiting for it. */
+  /** Writes another configuration and requests a reload, without waiting for it. */
   async ask(yaml: string): Promise<void> {
-    // as editors do: a reload that reads at this moment finds one of the two
+    // as editors do: a concurrent reload reads one of the two
     await writeFile(join(this.#dir, 'next'), yaml);
     await rename(join(this.#dir, 'next'), join(this.#dir, 'probe.yaml'));
     this.#child.kill('SIGHUP');
   }
 
-  /** As `ask`, until the journal tells the outcome. */
+  /** Like `ask`, and waits until the log reports the outcome. */
   async reload(yaml: string): Promise<void> {
     const before = this.outcomes;
     await this.ask(yaml);
     await until(20_000, 'the reload', () => Promise.resolve(this.outcomes > before));
   }
 
-  /** How many reloads the journal tells of; it is opened a second after the start. */
+  /** The number of reloads in the log, which is opened a second after the start. */
   get outcomes(): number {
     return this.stderr.match(/> ?configuration (not )?reloaded/g)?.length ?? 0;
   }
@@ -115,7 +115,7 @@ test.after.each(async ({ dir, privateBus, bus }) => {
   await rm(dir, { recursive: true });
 });
 
-test('puts a good configuration in force for the calls that follow, and ends the others with the old one', async (context) => {
+test('applies a valid configuration to later calls, and completes earlier ones with the previous one', async (context) => {
   await using probe = await Probe.start(context, 'greeting: old\n');
   const before = probe.greet(context.bus, 2000);
   await until(10_000, 'the call', async () => {
@@ -131,7 +131,7 @@ test('puts a good configuration in force for the calls that follow, and ends the
   assert.is(await probe.stop(), 0);
 });
 
-test('loses no call while it reloads again and again', async (context) => {
+test('loses no call during repeated reloads', async (context) => {
   await using probe = await Probe.start(context, 'greeting: a\n');
   const answers: Promise<unknown>[] = [];
   for (let turn = 0; turn < 20; turn++) {
@@ -143,7 +143,7 @@ test('loses no call while it reloads again and again', async (context) => {
   assert.is(await probe.stop(), 0);
 });
 
-test('refuses a wrong configuration as a whole, and says so until there is a good one', async (context) => {
+test('refuses an invalid configuration as a whole, and reports it until there is a valid one', async (context) => {
   await using probe = await Probe.start(context, 'greeting: old\n');
   await probe.reload('greeting: new\nlog_levl: debug\nidle_exit_s: never\n');
   assert.is(await probe.greet(), 'old');
@@ -160,7 +160,7 @@ test('refuses a wrong configuration as a whole, and says so until there is a goo
   assert.equal(await probe.properties(), { health: 'ok', lastError: '' });
 });
 
-test('refuses a file that changes what only a restart can change', async (context) => {
+test('refuses a change that requires a restart', async (context) => {
   const homedir = `homedir: ${context.dir}\n`;
   await using probe = await Probe.start(context, `greeting: old\nfixed: a\n${homedir}`);
   for (const [yaml, setting] of [
@@ -179,7 +179,7 @@ test('refuses a file that changes what only a restart can change', async (contex
   assert.is(await probe.greet(), 'new');
 });
 
-test('decides by the rules of the new configuration', async (context) => {
+test('authorizes by the rules of the new configuration', async (context) => {
   const acl = (rules: string) => `authorization: {backend: acl, acl: [${rules}]}\n`;
   const rule = '{user: "1", actions: ["*"]}';
   await using probe = await Probe.start(context, acl(''));
@@ -199,7 +199,7 @@ test('decides by the rules of the new configuration', async (context) => {
   assert.is(await guarded(), 'denied');
 });
 
-test('ends when it is idle for as long as the new configuration says', async (context) => {
+test('exits after the idle time of the new configuration', async (context) => {
   await using probe = await Probe.start(context, 'idle_exit_s: 0\n');
   await probe.reload('idle_exit_s: 0.05\n');
   await until(20_000, 'the end', async () => (await context.bus.nameOwner(busName)) === undefined);
@@ -215,7 +215,7 @@ test('logs at the level of the new configuration', async (context) => {
   assert.not.match(probe.stderr, 'stopped');
 });
 
-test('tells systemd of every reload, with the time at which it began', async (context) => {
+test('notifies systemd of every reload, with the time at which it began', async (context) => {
   await using manager = await NotifySocket.open(join(context.dir, 'notify'));
   const environment = { NOTIFY_SOCKET: manager.path };
   await using probe = await Probe.start(context, 'greeting: old\n', environment);
@@ -237,7 +237,7 @@ test('tells systemd of every reload, with the time at which it began', async (co
   }
 });
 
-test('reloads once more for a signal that comes during a reload', async (context) => {
+test('reloads once more for a signal that arrives during a reload', async (context) => {
   await using probe = await Probe.start(context, 'greeting: old\n');
   await probe.ask('greeting: slow\n');
   await until(20_000, 'the reload', async () => {

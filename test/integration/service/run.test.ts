@@ -103,14 +103,14 @@ test('prints help, version and interfaces without a bus', async () => {
   }
 });
 
-test('ends with 2 for a wrong command line', async () => {
+test('exits with 2 for an invalid command line', async () => {
   for (const args of [['--nonsense'], ['argument'], ['--config-dir'], ['--state-dir', '']]) {
     await using service = new Probe(args, {});
     assert.is((await service.end()).code, 2);
   }
 });
 
-test('ends with 78 and all problems for a wrong configuration, and touches nothing', async ({
+test('exits with 78 and all problems for an invalid configuration, and touches nothing', async ({
   dir,
   privateBus,
 }) => {
@@ -127,13 +127,13 @@ test('ends with 78 and all problems for a wrong configuration, and touches nothi
   assert.equal(await readdir(dir), ['probe.yaml']);
 });
 
-test('ends with 1 when there is no bus', async ({ dir }) => {
+test('exits with 1 when there is no bus', async ({ dir }) => {
   const environment = { DBUS_SYSTEM_BUS_ADDRESS: `unix:path=${dir}/nothing` };
   await using service = new Probe(['--config-dir', dir, '--state-dir', dir], environment);
   assert.is((await service.end()).code, 1);
 });
 
-test('keeps state where the command line, the configuration and systemd say, in this order', async ({
+test('takes the state directory from the command line, the configuration and systemd, in this order', async ({
   dir,
   privateBus,
   bus,
@@ -158,7 +158,7 @@ test('keeps state where the command line, the configuration and systemd say, in 
   }
 });
 
-test('answers what is under way when it is told to stop, and ends with 0', async ({
+test('replies to pending calls when it is stopped, and exits with 0', async ({
   dir,
   privateBus,
   bus,
@@ -175,10 +175,10 @@ test('answers what is under way when it is told to stop, and ends with 0', async
   assert.match(await readFile(join(dir, 'notes'), 'utf8'), 'cleaned up');
 });
 
-test('ends with 1 when the bus goes away', async ({ dir, privateBus, bus }) => {
+test('exits with 1 when the bus is lost', async ({ dir, privateBus, bus }) => {
   await using service = probe(dir, privateBus);
   await started(bus, service);
-  // By now the log has been handed over to winston, which must not swallow the last record.
+  // by now the log has been handed over to winston, which must not swallow the last record
   await new Promise((resolve) => setTimeout(resolve, 1500));
   await privateBus.kill();
   const { code, stderr } = await service.end();
@@ -186,7 +186,7 @@ test('ends with 1 when the bus goes away', async ({ dir, privateBus, bus }) => {
   assert.match(stderr, /^<3>service failed error=.*bus/m);
 });
 
-test('ends with 1 when another process has its name', async ({ dir, privateBus, bus }) => {
+test('exits with 1 when another process owns its name', async ({ dir, privateBus, bus }) => {
   await bus.requestName(busName);
   await using service = probe(dir, privateBus);
   const { code, stderr } = await service.end();
@@ -194,11 +194,7 @@ test('ends with 1 when another process has its name', async ({ dir, privateBus, 
   assert.match(stderr, busName);
 });
 
-test('ends with 1 when a failure has nobody to deal with it, and says which', async ({
-  dir,
-  privateBus,
-  bus,
-}) => {
+test('exits with 1 on an unhandled failure, and reports it', async ({ dir, privateBus, bus }) => {
   await using service = probe(dir, privateBus);
   await started(bus, service);
   await failureOf(call(bus, 'Reject'));
@@ -226,7 +222,7 @@ test('changes its log level while it runs', async ({ dir, privateBus, bus }) => 
   assert.not.match((await service.end()).stderr, 'stopped');
 });
 
-test('denies what needs authorization when there is no polkit, except to root', async ({
+test('denies calls that require authorization when there is no polkit, except to root', async ({
   dir,
   privateBus,
   bus,
@@ -245,7 +241,7 @@ test('denies what needs authorization when there is no polkit, except to root', 
   assert.match(stderr, /^<4>authorization decision uid=1 .*verdict=denied/m);
 });
 
-test('tells at its start of a rule for a user that is not there, and denies', async ({
+test('warns at its start of a rule for a missing user, and denies', async ({
   dir,
   privateBus,
   bus,
@@ -269,7 +265,7 @@ test('tells at its start of a rule for a user that is not there, and denies', as
   assert.match(warnings[0] ?? '', 'nobody-here');
 });
 
-test('ends with 0 when it was idle, but not while a call is under way', async ({
+test('exits with 0 after the idle time, but not during a call', async ({
   dir,
   privateBus,
   bus,
@@ -278,12 +274,12 @@ test('ends with 0 when it was idle, but not while a call is under way', async ({
   await using service = probe(dir, privateBus);
   await started(bus, service);
   await call(bus, 'Slow', 'u', [2500]);
-  // a call that the end only waits for would be answered too, and the name be free by now
+  // a call that the shutdown only waits for would get a reply too, and the name would be free by now
   assert.ok((await bus.nameOwner(busName)) !== undefined);
   assert.is((await service.end()).code, 0);
 });
 
-test('never ends by itself when it is told not to', async ({ dir, privateBus, bus }) => {
+test('never exits on idle when that is disabled', async ({ dir, privateBus, bus }) => {
   await writeFile(join(dir, 'probe.yaml'), 'idle_exit_s: 0\n');
   await using service = probe(dir, privateBus);
   await started(bus, service);
@@ -291,7 +287,7 @@ test('never ends by itself when it is told not to', async ({ dir, privateBus, bu
   assert.is(service.child.exitCode, null);
 });
 
-test('is started by the bus as often as it is needed and loses no call when it ends', async ({
+test('is started by the bus as often as needed and loses no call when it exits', async ({
   dir,
 }) => {
   await writeFile(join(dir, 'probe.yaml'), 'idle_exit_s: 0.05\n');
@@ -321,7 +317,7 @@ test('is started by the bus as often as it is needed and loses no call when it e
   assert.ok(starts > 3, `${starts} lives`);
 });
 
-test('takes SIGINT as SIGTERM, and the second of either as the wish to end at once', async ({
+test('handles SIGINT like SIGTERM, and exits at once on the second of either', async ({
   dir,
   privateBus,
   bus,
@@ -343,7 +339,7 @@ test('takes SIGINT as SIGTERM, and the second of either as the wish to end at on
   assert.is((await service.end()).code, 1);
 });
 
-test('tells the service manager that it is ready once it has its name, and that it stops', async ({
+test('notifies the service manager when it owns its name, and when it stops', async ({
   dir,
   privateBus,
   bus,

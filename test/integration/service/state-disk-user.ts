@@ -1,4 +1,4 @@
-/** Fills a small disk, and does with a state disk what its arguments say: `FILE`, which is replaced in need. */
+/** Fills a small disk, and accesses a state disk as its arguments specify: `FILE`, which is replaced with the reserve. */
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { StateDisk } from '../../../src/service/state/state-disk.ts';
@@ -16,7 +16,7 @@ async function failureOf(action: Promise<unknown>): Promise<string> {
   );
 }
 
-/** Writes until nothing more fits. */
+/** Writes until the disk is full. */
 async function fill(): Promise<void> {
   for (const bytes of [64 << 10, 4096, 1]) {
     for (;;) {

@@ -19,13 +19,13 @@ import { keepMounts, newMountNamespace } from '../../support/system/mount-namesp
 const test = suite('state files of a process that is killed');
 
 function parseWhole(value: unknown): number {
-  // The writer wrote it; what is not whole has other lengths or lacks some.
+  // the writer wrote it; incomplete content has another length or lacks fields
   const { number, length, fill } = value as { number: number; length: number; fill: string };
   if (fill.length !== length) throw new Error('it is not whole');
   return number;
 }
 
-test('are whole at every moment, and what is left over can be removed', async () => {
+test('are complete at every moment, and remains can be removed', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'service-kill-'));
   const path = join(dir, 'state.json');
   const program = join(import.meta.dirname, 'state-writer.js');
@@ -51,7 +51,7 @@ test('are whole at every moment, and what is left over can be removed', async ()
   }
 });
 
-test('say Unavailable when the disk is full, and leave nothing behind', async () => {
+test('are Unavailable when the disk is full, and leave nothing behind', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'service-full-'));
   const program = join(import.meta.dirname, 'state-writer.js');
   // a file system of 32 KiB, in a mount namespace of its own
@@ -71,7 +71,7 @@ test('say Unavailable when the disk is full, and leave nothing behind', async ()
   }
 });
 
-test('that free space go into reserved space when the disk is full', async () => {
+test('that free space are written into reserved space when the disk is full', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'service-full-'));
   const program = join(import.meta.dirname, 'state-disk-user.js');
   const mount = `${keepMounts} && mount -t tmpfs -o size=256k tmpfs "$1"`;
@@ -88,7 +88,7 @@ test('that free space go into reserved space when the disk is full', async () =>
     const full = `${dir} cannot be written: ENOSPC`;
     const need = [1, 2, 3, 4, 5, 6].flatMap((count) => [`in need ${count}: none`, 'whole: true']);
     const lines = stdout.trim().split('\n');
-    // it is noticed by the first write in need, or before
+    // it is detected by the first write into the reserve, or before
     const told = lines.filter((line) => line.startsWith('problem: '));
     assert.equal(told, [`problem: ${dir} is full: ENOSPC`, 'problem: none']);
     assert.equal(
@@ -125,7 +125,7 @@ test('have no reserve in files of another user', async () => {
   }
 });
 
-test('are not put into a directory of another user', async () => {
+test('are not written to a directory of another user', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'service-foreign-'));
   try {
     await makeStateDirectory(join(dir, 'ours/deep'));

@@ -1,4 +1,4 @@
-/** Writes the same state file over and over until it is killed; each content is as long as its number says. */
+/** Writes the same state file repeatedly until it is killed; the length of each content is in its number. */
 import { writeStateFile } from '../../../src/service/state/state-file.ts';
 
 const [, , path = ''] = process.argv;

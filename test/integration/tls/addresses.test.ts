@@ -1,4 +1,4 @@
-/** Hosts whose first address refuses: their TLS sessions are resumed all the same, through a proxy too. */
+/** Hosts whose first address refuses: their TLS sessions are resumed nevertheless, through a proxy too. */
 import { once } from 'node:events';
 import type { Agent } from 'node:https';
 import { request } from 'node:https';
@@ -15,7 +15,7 @@ import { TunnelProxy } from '../../support/tls/tunnel-proxy.ts';
 
 const test = suite('a host whose first address refuses');
 
-/** As `/etc/hosts` of many distributions has localhost. */
+/** localhost as in the `/etc/hosts` of many distributions. */
 const lookup = (): Promise<readonly HostAddress[]> =>
   Promise.resolve([
     { address: '::1', family: 6 },
@@ -53,7 +53,7 @@ for (const way of ['directly', 'through a proxy']) {
   });
 }
 
-test('is left alone when there is nothing to speak TLS with', async () => {
+test('receives no connection when there is no TLS context', async () => {
   const connected: Socket[] = [];
   const server = createServer((socket) => connected.push(socket)).listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -66,7 +66,7 @@ test('is left alone when there is nothing to speak TLS with', async () => {
   const outgoing = request(`https://localhost:${port}`, options).end();
   const [error] = (await deadline(10_000, once(outgoing, 'error'), 'the error')) as [Error];
   assert.is(error.message, 'no key');
-  await new Promise((resolve) => setTimeout(resolve, 100)); // a connection would be there by now
+  await new Promise((resolve) => setTimeout(resolve, 100)); // a connection would exist by now
   for (const socket of connected) socket.destroy();
   server.close();
   agent.destroy();

@@ -31,7 +31,7 @@ const test = suite<Partial<Rig>>('HTTPS client');
 
 test.before(async (context) => {
   const keys = await ServedKeys.start();
-  process.env['DBUS_SYSTEM_BUS_ADDRESS'] = keys.address; // where the provider looks
+  process.env['DBUS_SYSTEM_BUS_ADDRESS'] = keys.address; // where the provider connects
   const pki = await Pki.create();
   const chains = new Map<string, string>();
   for (const algorithm of matrix) {
@@ -47,7 +47,7 @@ test.after(async ({ keys, pki, client }) => {
 
 test.before.each(({ keys }) => keys?.calls.clear());
 
-/** The parts that `before` made. */
+/** The parts that `before` created. */
 function rig({ keys, pki, client, chains }: Partial<Rig>): Rig {
   if (!keys || !pki || !client || !chains) throw new Error('the rig was not set up');
   return { keys, pki, client, chains };
@@ -82,7 +82,7 @@ for (const [signature, mechanism] of [
   ['RSA+SHA384', 'rsa-pkcs1-sha384'],
   ['RSA-PSS+SHA512', 'rsa-pss-sha512'],
 ] as const) {
-  test(`signs as a server wants that takes only ${signature}`, async (context) => {
+  test(`signs for a server that accepts only ${signature}`, async (context) => {
     const parts = rig(context);
     const options = { maxVersion: 'TLSv1.2', sigalgs: `${signature}:ECDSA+SHA256` } as const;
     await using server = await MutualTlsServer.start(parts.pki, options);
@@ -92,7 +92,7 @@ for (const [signature, mechanism] of [
   });
 }
 
-test('keeps connections, and resumes sessions without a signature', async (context) => {
+test('reuses connections, and resumes sessions without a signature', async (context) => {
   const parts = rig(context);
   const close = new Set(['/1', '/2']);
   await using server = await MutualTlsServer.start(parts.pki, {}, (request, response) => {
@@ -114,7 +114,7 @@ test('keeps connections, and resumes sessions without a signature', async (conte
   assert.is((await parts.keys.calls.all()).length, 1);
 });
 
-test('sends a body and headers, answers with a status, headers and bytes', async (context) => {
+test('sends a body and headers, and returns a status, headers and bytes', async (context) => {
   const parts = rig(context);
   await using server = await MutualTlsServer.start(parts.pki, {}, (request, response) => {
     response.writeHead(412, { 'x-echo': request.headers['x-note'], 'set-cookie': ['a', 'b'] });
@@ -131,7 +131,7 @@ test('sends a body and headers, answers with a status, headers and bytes', async
   assert.is(Buffer.compare(response.body, body), 0);
 });
 
-test('repeats a PUT, but no POST, when a kept connection turns out to be closed', async (context) => {
+test('retries a PUT, but no POST, when a reused connection turns out to be closed', async (context) => {
   const parts = rig(context);
   await using server = await MutualTlsServer.start(parts.pki, {}, (request, response) => {
     if (request.url === '/drop' && server.requests.length % 2 === 0) request.socket.destroy();
@@ -147,7 +147,7 @@ test('repeats a PUT, but no POST, when a kept connection turns out to be closed'
   assert.is(code, 'ECONNRESET');
 });
 
-test('says why the certificate of a server does not verify', async (context) => {
+test('reports why the certificate of a server does not verify', async (context) => {
   const parts = rig(context);
   await using other = await Pki.create();
   await using server = await MutualTlsServer.start(parts.pki);
@@ -166,7 +166,7 @@ test('says why the certificate of a server does not verify', async (context) => 
   assert.is(await codeOf({ url: expired.url() }), 'CERT_HAS_EXPIRED');
 });
 
-test('verifies servers whatever the environment says', async (context) => {
+test('verifies servers whatever the environment', async (context) => {
   const parts = rig(context);
   await using other = await Pki.create();
   await using server = await MutualTlsServer.start(parts.pki);
@@ -180,7 +180,7 @@ test('verifies servers whatever the environment says', async (context) => {
   }
 });
 
-test('says when our own certificate or key cannot be used', async (context) => {
+test('reports that its own certificate or key cannot be used', async (context) => {
   const parts = rig(context);
   await using server = await MutualTlsServer.start(parts.pki);
   const request = requestTo(parts, server.url());
@@ -202,7 +202,7 @@ test('says when our own certificate or key cannot be used', async (context) => {
   assert.is(replaced.kind, 'client-certificate');
 });
 
-test('says that a server refused our certificate', async (context) => {
+test('reports that a server refused its certificate', async (context) => {
   const parts = rig(context);
   await using other = await Pki.create();
   const ca = other.root.certificate;
@@ -216,7 +216,7 @@ test('says that a server refused our certificate', async (context) => {
   }
 });
 
-test('names what a connection failed of', async (context) => {
+test('reports the reason of a failed connection', async (context) => {
   const parts = rig(context);
   const codeOf = async (url: string): Promise<string> => {
     const failure = await failureOf(parts.client.request(requestTo(parts, url), never));
@@ -236,7 +236,7 @@ test('names what a connection failed of', async (context) => {
   assert.is(await codeOf(old.url()), 'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION');
 });
 
-test('names the address that was silent', async (context) => {
+test('reports the address that timed out', async (context) => {
   const parts = rig(context);
   await using listener = await SilentListener.start();
   const request = requestTo(parts, `https://127.0.0.1:${listener.port}/`);
@@ -244,7 +244,7 @@ test('names the address that was silent', async (context) => {
   assert.match(await messageOf(late), `ETIMEDOUT (127.0.0.1:${listener.port} no answer)`);
 });
 
-test('refuses an answer that is too large', async (context) => {
+test('refuses a response that is too large', async (context) => {
   const parts = rig(context);
   await using server = await MutualTlsServer.start(parts.pki, {}, (_, response) => {
     response.end(Buffer.alloc(1001));
@@ -256,7 +256,7 @@ test('refuses an answer that is too large', async (context) => {
   assert.is(enough.body.length, 1001);
 });
 
-test('does not wait for an answer from a server that turned to another protocol', async (context) => {
+test('does not wait for a response from a server that switched to another protocol', async (context) => {
   const parts = rig(context);
   const switched = 'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n';
   await using server = await MutualTlsServer.start(parts.pki, {}, ({ socket }) => {
@@ -267,7 +267,7 @@ test('does not wait for an answer from a server that turned to another protocol'
   assert.equal([kind, code], ['response', 'ECONNRESET']);
 });
 
-test('gives up after its time, and when it is told to', async (context) => {
+test('rejects at its timeout, and when it is cancelled', async (context) => {
   const parts = rig(context);
   await using server = await MutualTlsServer.start(parts.pki, {}, () => undefined);
   const request = requestTo(parts, server.url());
@@ -282,7 +282,7 @@ test('gives up after its time, and when it is told to', async (context) => {
   assert.is(await parts.client.request(request, AbortSignal.abort()).catch(codeIn), 'Cancelled');
 });
 
-test('leaves the main thread alone while the Keys service does not answer', async (context) => {
+test('does not block the main thread while the Keys service does not reply', async (context) => {
   const parts = rig(context);
   await using server = await MutualTlsServer.start(parts.pki);
   const pause = await parts.keys.pause();
@@ -296,7 +296,7 @@ test('leaves the main thread alone while the Keys service does not answer', asyn
   assert.is(again.status, 200);
 });
 
-test('serves many requests at once', async (context) => {
+test('processes many requests concurrently', async (context) => {
   const parts = rig(context);
   await using server = await MutualTlsServer.start(parts.pki);
   const requests = matrix.map((algorithm) => requestTo(parts, server.url(), algorithm));
@@ -308,7 +308,7 @@ test('serves many requests at once', async (context) => {
   assert.is(server.requests.length, 20);
 });
 
-test('goes through a tunnel of a proxy, with its password', async (context) => {
+test('connects through a tunnel of a proxy, with its password', async (context) => {
   const parts = rig(context);
   await using server = await MutualTlsServer.start(parts.pki);
   await using proxy = await TunnelProxy.start('user:pass word');
@@ -329,7 +329,7 @@ test('goes through a tunnel of a proxy, with its password', async (context) => {
   assert.equal([failure.kind, failure.code], ['proxy', 'ECONNREFUSED']);
 });
 
-test('goes through a proxy that speaks TLS, and tells no password to another one', async (context) => {
+test('connects to a proxy over TLS, and sends no password to another one', async (context) => {
   const parts = rig(context);
   await using server = await MutualTlsServer.start(parts.pki);
   const { key, certificate } = await parts.pki.issue('proxy', ['localhost']);
@@ -349,7 +349,7 @@ test('goes through a proxy that speaks TLS, and tells no password to another one
   assert.equal(stranger.credentials, []);
 });
 
-test('names an address of IPv6 in brackets', async (context) => {
+test('formats an IPv6 address in brackets', async (context) => {
   const parts = rig(context);
   const server = await MutualTlsServer.start(parts.pki);
   const { port } = server;
@@ -358,7 +358,7 @@ test('names an address of IPv6 in brackets', async (context) => {
   assert.match(await messageOf(parts.client.request(request, never)), `([::1]:${port} E`);
 });
 
-test('takes only URLs of https', async (context) => {
+test('accepts only https URLs', async (context) => {
   const { client } = rig(context);
   for (const url of ['http://localhost/', 'localhost']) {
     const request = { method: 'GET', url, requestId: 'test', timeoutMs: 1000 };
@@ -382,7 +382,7 @@ test('closes while its thread waits for a signature, and another one signs after
   assert.is((await other.request(requestTo(parts, server.url()), never)).status, 200);
 });
 
-test('is of no use any more once it is closed', async (context) => {
+test('rejects requests once it is closed', async (context) => {
   const parts = rig(context);
   await using server = await MutualTlsServer.start(parts.pki, {}, () => undefined);
   const client = HttpsClient.start({ workerFile });
@@ -394,7 +394,7 @@ test('is of no use any more once it is closed', async (context) => {
   assert.is(await later, 'Unavailable');
 });
 
-test('shows each of two certificates of one key on a connection of its own', async (context) => {
+test('presents each of two certificates of one key on separate connections', async (context) => {
   const parts = rig(context);
   await using server = await MutualTlsServer.start(parts.pki);
   const request = requestTo(parts, server.url());
@@ -406,7 +406,7 @@ test('shows each of two certificates of one key on a connection of its own', asy
   assert.equal(clients, ['ec-p256', 'renewed', 'ec-p256']);
 });
 
-test('signs for each connection with the id of the request that it is made for', async (context) => {
+test('signs for each connection with the id of the request that it was opened for', async (context) => {
   const all = rig(context);
   await using server = await MutualTlsServer.start(all.pki);
   const ask = (url: string, requestId: string) =>

@@ -1,4 +1,4 @@
-/** One exchange of the HTTPS client without a certificate: what is taken, what is refused and what ends it. */
+/** One exchange of the HTTPS client without a certificate: what is accepted, refused and cancelled. */
 import { writeFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
@@ -70,7 +70,7 @@ test('follows no redirect', async (context) => {
   assert.is(server.requests.length, 1);
 });
 
-test('takes a body of 1 MiB, and no octet more unless it is asked to', async (context) => {
+test('accepts a body of 1 MiB, and no octet more unless requested', async (context) => {
   const parts = rig(context);
   await using server = await serve(parts, ({ url = '' }, response) => {
     response.end(Buffer.alloc(Number(url.slice(1))));
@@ -84,7 +84,7 @@ test('takes a body of 1 MiB, and no octet more unless it is asked to', async (co
   assert.is((await ask(maxBodyBytes, { maxBodyBytes })).body.length, maxBodyBytes);
 });
 
-test('waits for no end of a body that is too large', async (context) => {
+test('does not wait for the end of a body that is too large', async (context) => {
   const parts = rig(context);
   let ended = 0;
   await using server = await serve(parts, (_, response) => {
@@ -97,7 +97,7 @@ test('waits for no end of a body that is too large', async (context) => {
   await until(10_000, 'the connection to be closed', () => ended === 1);
 });
 
-test('takes no part of a body for the whole', async (context) => {
+test('refuses an incomplete body', async (context) => {
   const parts = rig(context);
   await using server = await serve(parts, (_, response) => {
     response.writeHead(200, { 'content-length': '100' });
@@ -112,7 +112,7 @@ for (const [what, head] of [
   ['a length beside chunks', 'content-length: 5\r\ntransfer-encoding: chunked\r\n'],
   ['a header without a name', ': x\r\ncontent-length: 5\r\n'],
 ] as const) {
-  test(`refuses an answer with ${what}`, async (context) => {
+  test(`refuses a response with ${what}`, async (context) => {
     const parts = rig(context);
     await using server = await serve(parts, ({ socket }) => {
       socket.end(`HTTP/1.1 200 OK\r\n${head}\r\n5\r\nhello\r\n0\r\n\r\n`);
@@ -122,7 +122,7 @@ for (const [what, head] of [
   });
 }
 
-test('ends the exchange at the server when it is late or cancelled', async (context) => {
+test('closes the connection to the server on a timeout or a cancellation', async (context) => {
   const parts = rig(context);
   let closed = 0;
   await using server = await serve(parts, ({ socket }) => {
@@ -139,7 +139,7 @@ test('ends the exchange at the server when it is late or cancelled', async (cont
   await until(10_000, 'the other one to be closed', () => closed === 2);
 });
 
-test('takes no connection of a request that trusts other roots', async (context) => {
+test('does not reuse a connection for a request with other roots', async (context) => {
   const parts = rig(context);
   await using server = await serve(parts);
   await using other = await Pki.create();
@@ -156,7 +156,7 @@ for (const [method, repeats] of [
   ['POST', false],
   ['PATCH', false],
 ] as const) {
-  test(`${repeats ? 'repeats' : 'does not repeat'} a ${method} that a kept connection lost`, async (context) => {
+  test(`${repeats ? 'retries' : 'does not retry'} a ${method} that a reused connection lost`, async (context) => {
     const parts = rig(context);
     await using server = await serve(parts, ({ url, socket }, response) => {
       if (url === '/drop' && server.requests.length === 2) socket.destroy();
@@ -170,7 +170,7 @@ for (const [method, repeats] of [
   });
 }
 
-test('repeats nothing that a new connection lost', async (context) => {
+test('retries nothing that a new connection lost', async (context) => {
   const parts = rig(context);
   await using server = await serve(parts, ({ socket }) => void socket.destroy());
   const { code } = await failureOf(parts.client.request(get(parts, server.url()), never));
@@ -178,7 +178,7 @@ test('repeats nothing that a new connection lost', async (context) => {
   assert.is(server.requests.length, 1);
 });
 
-test('tells the server neither the password of the proxy nor that there is one', async (context) => {
+test('sends the server no password and no headers of the proxy', async (context) => {
   const parts = rig(context);
   const seen: string[] = [];
   await using server = await serve(parts, ({ rawHeaders }, response) => {
@@ -195,7 +195,7 @@ test('tells the server neither the password of the proxy nor that there is one',
   assert.is(proxy.credentials.length, 1);
 });
 
-test('connects to a proxy by an address of IPv6', async (context) => {
+test('connects to a proxy by an IPv6 address', async (context) => {
   const parts = rig(context);
   const proxy = await TunnelProxy.start('u:p');
   const { port } = proxy;
@@ -205,7 +205,7 @@ test('connects to a proxy by an address of IPv6', async (context) => {
   assert.match(message, `([::1]:${port} E`);
 });
 
-test('explains a failure to a person, with the host', async (context) => {
+test('explains a failure to the user, with the host', async (context) => {
   const parts = rig(context);
   await using other = await Pki.create();
   await using server = await serve(parts);
@@ -216,7 +216,7 @@ test('explains a failure to a person, with the host', async (context) => {
   assert.is(message, wanted);
 });
 
-/** A system whose OpenSSL is made to take everything. */
+/** A system whose OpenSSL is configured to accept every version. */
 const lax = `nodejs_conf = init
 openssl_conf = init
 [init]
@@ -228,7 +228,7 @@ MinProtocol = TLSv1
 CipherString = ALL:@SECLEVEL=0
 `;
 
-/** Prints the version of TLS that a plain request has, and the one of ours, or why there is none. */
+/** Prints the TLS version of a plain request, and that of the client, or why there is none. */
 const askTwice = (module: string): string => `
 import { request } from 'node:https';
 import { AgentPool } from ${JSON.stringify(module)};
@@ -240,7 +240,7 @@ const ask = (options) => new Promise((resolve) => {
 console.log(await ask({ ca, minVersion: 'TLSv1' }), await ask({ agent: new AgentPool(() => undefined).get({ ca }) }));
 process.exit();`;
 
-test('speaks no version below TLS 1.2, whatever the system takes', async (context) => {
+test('uses no version below TLS 1.2, whatever the system allows', async (context) => {
   const { pki } = rig(context);
   const old = { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'ALL:@SECLEVEL=0' } as const;
   await using server = await MutualTlsServer.start(pki, { ...anyClient, ...old });
@@ -253,7 +253,7 @@ test('speaks no version below TLS 1.2, whatever the system takes', async (contex
   assert.match(stdout.toString(), /^TLSv1\.1 E[A-Z0-9_]+\n$/, stderr);
 });
 
-/** A thread that does something else with its first message than to serve it. */
+/** A thread that reacts differently to its first message. */
 const threadThat = (does: string): URL =>
   new URL(
     `data:text/javascript,${encodeURIComponent(`import { parentPort } from 'node:worker_threads';
@@ -264,7 +264,7 @@ for (const [how, does] of [
   ['fails', "throw new Error('no memory')"],
   ['ends', 'process.exit(3)'],
 ] as const) {
-  test(`fails what was pending when its thread ${how}, and starts another one`, async (context) => {
+  test(`rejects pending requests when its thread ${how}, and starts another one`, async (context) => {
     const parts = rig(context);
     await using client = HttpsClient.start({ workerFile: threadThat(does) });
     const request = get(parts, 'https://localhost:1/');
@@ -278,7 +278,7 @@ for (const [how, does] of [
   });
 }
 
-/** Prints the status of two answers, and has nothing to do after them. */
+/** Prints the status of two responses, and has nothing else to do. */
 const askInTurn = (module: string): string => `
 import { HttpsClient } from ${JSON.stringify(module)};
 const [, , workerFile, url, ca] = process.argv;
@@ -288,7 +288,7 @@ for (let times = 0; times < 2; times++) {
   console.log((await client.request(request, new AbortController().signal)).status);
 }`;
 
-test('keeps a process until each answer, and no longer', async (context) => {
+test('keeps a process alive until each response, and no longer', async (context) => {
   const parts = rig(context);
   await using server = await serve(parts, (_, response) => {
     setTimeout(() => response.end('hello'), 300);

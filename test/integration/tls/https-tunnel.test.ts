@@ -10,7 +10,7 @@ import { deadline, until } from '../../support/deadline.ts';
 
 const test = suite('tunnel through a proxy');
 
-/** A proxy that answers with headers without end, one every few milliseconds. */
+/** A proxy that replies with endless headers, one every few milliseconds. */
 async function startEndlessProxy() {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
@@ -36,7 +36,7 @@ async function startEndlessProxy() {
   };
 }
 
-test('is given up when the answer of the proxy does not end', async () => {
+test('fails when the response of the proxy does not end', async () => {
   await using proxy = await startEndlessProxy();
   const agent = new TunnelAgent({ url: proxy.url, timeoutMs: 300 }, {});
   const outgoing = request('https://localhost/', { agent });
@@ -47,7 +47,7 @@ test('is given up when the answer of the proxy does not end', async () => {
   assert.is(error.code, 'ETIMEDOUT');
 });
 
-test('is given up when it is no longer wanted', async () => {
+test('closes when it is cancelled', async () => {
   await using proxy = await startEndlessProxy();
   const agent = new TunnelAgent({ url: proxy.url }, {});
   const stop = new AbortController();

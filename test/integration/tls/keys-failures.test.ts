@@ -1,4 +1,4 @@
-/** A handshake whose signature is late or does not come. */
+/** A handshake whose signature is late or missing. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -33,7 +33,7 @@ const workerFile = fileURLToPath(new URL('../../support/tls/tls-thread.js', impo
 
 test.before(async (context) => {
   const keys = (context.keys = await ServedKeys.start());
-  process.env['DBUS_SYSTEM_BUS_ADDRESS'] = keys.address; // where the provider looks
+  process.env['DBUS_SYSTEM_BUS_ADDRESS'] = keys.address; // where the provider connects
   const pki = (context.pki = await Pki.create());
   const { spki } = await keys.create('a', 'ec-p256');
   const chainPem = await pki.certify('a', spki);
@@ -54,7 +54,7 @@ function of({ keys, pki, client, certificate }: Partial<Parts>): Rig {
 
 async function connectTo(parts: Omit<Parts, 'keys'>): Promise<number | HttpsFailure> {
   const { pki, client, certificate: clientCertificate } = parts;
-  await using server = await MutualTlsServer.start(pki); // another one resumes nothing
+  await using server = await MutualTlsServer.start(pki); // a new server resumes no session
   const ca = pki.root.certificate;
   const about = { method: 'GET', url: server.url(), requestId: 'test', timeoutMs: 20_000 };
   const request = { ...about, ca, clientCertificate };
@@ -67,29 +67,29 @@ async function connectTo(parts: Omit<Parts, 'keys'>): Promise<number | HttpsFail
   }
 }
 
-/** The code of a failure that is about the key, and nobody else's. */
+/** The code of a failure that names the key, and only the key. */
 function codeOf(outcome: number | HttpsFailure): string {
   if (typeof outcome === 'number') return String(outcome);
   assert.is(outcome.kind, 'client-certificate', outcome.message);
   return outcome.code;
 }
 
-/** Waits until the service has been asked to sign. */
+/** Waits until the service receives a call of Sign. */
 function asked({ calls }: ServedKeys): Promise<void> {
   return until(10_000, 'the signature', async () => (await calls.all()).length > 0);
 }
 
-test('waits for a slow signature beside the main thread', async (context) => {
+test('waits for a slow signature without blocking the main thread', async (context) => {
   const { keys, connect } = of(context);
   const pause = await keys.pause();
   const connected = connect();
-  await asked(keys); // a main thread that waited for the signature would not come here
+  await asked(keys); // a main thread that waited for the signature would not get here
   await delay(1500);
   pause[Symbol.dispose]();
   assert.is(await connected, 200);
 });
 
-test('says that the service went away in the middle, and that it cannot be started', async (context) => {
+test('reports that the service was lost during the handshake, and that it cannot be started', async (context) => {
   const { keys, connect } = of(context);
   using _ = await keys.pause();
   const connected = connect();
@@ -105,7 +105,7 @@ test('says that the service went away in the middle, and that it cannot be start
   await writeFile(launcher, text);
 });
 
-test('says that the bus went away in the middle, and that there is none', async (context) => {
+test('reports that the bus was lost during the handshake, and that there is none', async (context) => {
   const { keys, connect } = of(context);
   using _ = await keys.pause();
   const connected = connect();

@@ -1,4 +1,4 @@
-/** Every kind of key of the Keys service in every version of TLS, let in by two servers that insist on a certificate. */
+/** Every kind of key of the Keys service in every version of TLS, accepted by two servers that require a certificate. */
 import { execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import type { RequestListener } from 'node:http';
@@ -17,7 +17,7 @@ import { StrictServer } from '../../support/tls/strict-server.ts';
 type Version = 'TLSv1.2' | 'TLSv1.3';
 type Peer = AsyncDisposable & { readonly port: number };
 
-/** How each kind of key signs a handshake: the curve decides in TLS 1.3 alone, where PKCS #1 v1.5 is no choice. */
+/** How each kind of key signs a handshake: the curve decides only in TLS 1.3, where PKCS #1 v1.5 is not allowed. */
 const schemes = {
   'TLSv1.2': {
     ec: /^ecdsa-sha(256|384|512)$/,
@@ -30,7 +30,7 @@ const versions: readonly Version[] = ['TLSv1.2', 'TLSv1.3'];
 const workerFile = fileURLToPath(new URL('../../support/tls/tls-thread.js', import.meta.url));
 const never = new AbortController().signal;
 
-/** Answers as `s_server -www` does. */
+/** Replies like `s_server -www`. */
 const tellWhatWasSeen: RequestListener = ({ socket }, response) => {
   if (!(socket instanceof TLSSocket)) throw new TypeError('this is an https server');
   response.end(`Protocol : ${socket.getProtocol()}\n${String(socket.getPeerX509Certificate())}`);
@@ -51,7 +51,7 @@ const test = suite<{
 
 test.before(async (context) => {
   const keys = (context.keys = await ServedKeys.start());
-  process.env['DBUS_SYSTEM_BUS_ADDRESS'] = keys.address; // where the provider looks
+  process.env['DBUS_SYSTEM_BUS_ADDRESS'] = keys.address; // where the provider connects
   const pki = (context.pki = await Pki.create());
   const chains = new Map<string, string>();
   for (const algorithm of pairAlgorithms) {
@@ -71,7 +71,7 @@ test.before.each(({ keys }) => keys?.calls.clear());
 for (const [name, start] of Object.entries(peers)) {
   for (const version of versions) {
     for (const algorithm of pairAlgorithms) {
-      test(`${name} lets ${algorithm} in over ${version}`, async ({
+      test(`${name} accepts ${algorithm} over ${version}`, async ({
         keys,
         pki,
         client,
@@ -96,7 +96,7 @@ for (const [name, start] of Object.entries(peers)) {
       });
     }
 
-    test(`${name} lets nobody in without a certificate over ${version}`, async ({
+    test(`${name} accepts no client without a certificate over ${version}`, async ({
       pki,
       client,
     }) => {
@@ -118,7 +118,7 @@ async function certified(keys: ServedKeys, pki: Pki, ...form: readonly string[])
   return pki.certify('other-form', other);
 }
 
-test('a key is let in whose certificate has its point compressed', async ({
+test('a key is accepted whose certificate has a compressed point', async ({
   keys,
   pki,
   client,

@@ -35,7 +35,7 @@ test.after(async ({ openssl, pki }) => {
 
 test.before.each(({ openssl }) => openssl?.keys.calls.clear());
 
-/** What the server answers on a connection that verifies it. */
+/** The response of the server on a connection that verifies it. */
 async function bodyFrom(port: number, options: RequestOptions): Promise<string> {
   const outgoing = request(`https://localhost:${port}/`, { agent: false, ...options }).end();
   const answered = once(outgoing, 'response') as Promise<[IncomingMessage]>;
@@ -52,7 +52,7 @@ function rig({ openssl, pki }: { openssl?: OpensslRig; pki?: Pki }) {
 
 for (const [version, option] of versions) {
   for (const algorithm of pairAlgorithms) {
-    test(`lets s_client, instrumented, in with ${algorithm} in ${version}`, async (context) => {
+    test(`accepts s_client, instrumented, with ${algorithm} in ${version}`, async (context) => {
       const { openssl, pki } = rig(context);
       await using server = await MutualTlsServer.start(pki);
       const { code, stdout } = await openssl.openssl(
@@ -72,7 +72,7 @@ for (const [version, option] of versions) {
 
 for (const [version] of versions) {
   for (const algorithm of pairAlgorithms) {
-    test(`lets a client of Node trust s_server with ${algorithm} in ${version}`, async (context) => {
+    test(`lets a client of Node verify s_server with ${algorithm} in ${version}`, async (context) => {
       const { openssl, pki } = rig(context);
       const { spki } = openssl.keys.get(algorithm);
       const certificate = await pki.certify(`server-${algorithm}`, spki, ['localhost']);
@@ -100,7 +100,7 @@ for (const [version] of versions) {
   }
 }
 
-test('lets curl in with the PEM', async (context) => {
+test('accepts curl with the PEM', async (context) => {
   const { pki } = rig(context);
   await using openssl = await OpensslRig.start({ asan: false }); // curl does not start with the sanitizer's library
   const { spki } = await openssl.keys.create('curl', 'ec-p256');

@@ -1,4 +1,4 @@
-/** Addresses of one host: which are tried, when, and what is said of them. */
+/** The addresses of a host: which are tried, when, and how they are reported. */
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
@@ -13,7 +13,7 @@ import { SilentListener } from '../../support/tls/silent-listener.ts';
 const test = suite('TCP connection to a host');
 const timeoutMs = 20_000;
 
-/** A server on some addresses of loopback, which counts connections that are open. */
+/** A server on some loopback addresses, which counts open connections. */
 class Loopback implements AsyncDisposable {
   readonly port: number;
   readonly open = new Set<Socket>();
@@ -59,7 +59,7 @@ async function failureOf(promise: Promise<Socket>): Promise<NodeJS.ErrnoExceptio
   throw new Error('it connected');
 }
 
-test('goes to the next address at once when one refuses', async () => {
+test('tries the next address at once when one refuses', async () => {
   await using server = await Loopback.start('127.0.0.1');
   const tried: string[] = [];
   const socket = await connectTcp(
@@ -75,7 +75,7 @@ test('goes to the next address at once when one refuses', async () => {
   socket.destroy();
 });
 
-test('waits for an address that needs more than a second beside one that has no route', async () => {
+test('waits for an address that takes more than a second beside one that has no route', async () => {
   await using listener = await SilentListener.start();
   const connecting = connectTcp(
     { host: 'host.example', port: listener.port },
@@ -88,7 +88,7 @@ test('waits for an address that needs more than a second beside one that has no 
   socket.destroy();
 });
 
-test('does not wait for an address that is silent when another one connects', async () => {
+test('does not wait for a silent address when another one connects', async () => {
   await using listener = await SilentListener.start();
   await using server = await Loopback.start('::1', listener.port);
   const lookup = named('127.0.0.1', '::1');
@@ -115,11 +115,11 @@ test('names every address and its failure when none connects', async () => {
   assert.ok(error.message.endsWith(`, 127.0.0.2:${port} ECONNREFUSED`), error.message);
 });
 
-test('fails as the address that has a route does', async () => {
+test('fails with the error of the address that has a route', async () => {
   const server = await Loopback.start('127.0.0.1');
   const { port } = server;
   await server[Symbol.asyncDispose]();
-  const noRoute = '224.0.0.1'; // TCP has none to a group
+  const noRoute = '224.0.0.1'; // TCP has no route to a multicast group
   const target = { host: 'host.example', port };
   for (const lookup of [named(noRoute, '127.0.0.1'), named('127.0.0.1', noRoute)]) {
     const error = await failureOf(connectTcp(target, { timeoutMs, lookup }));
@@ -139,7 +139,7 @@ test('tries no more than 16 addresses, whatever a name resolves to', async () =>
   assert.is(error.message.split(', ').length, 16);
 });
 
-test('names the addresses that were silent until the end of its time', async () => {
+test('names the addresses that were silent until the timeout', async () => {
   await using listener = await SilentListener.start();
   const target = { host: 'host.example', port: listener.port };
   const lookup = named('127.0.0.1', '::1');
@@ -149,13 +149,13 @@ test('names the addresses that were silent until the end of its time', async () 
   assert.match(error.message, /^127\.0\.0\.1:\d+ no answer, \[::1\]:\d+ E[A-Z]+$/);
 });
 
-/** How many connections to a port of 127.0.0.1 wait for its answer, on this machine. */
+/** The number of connecting sockets to a port of 127.0.0.1 on this machine. */
 function connectingTo(port: number): number {
   const to = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')} 02 `; // SYN_SENT
   return readFileSync('/proc/net/tcp', 'latin1').split(to).length - 1;
 }
 
-test('closes the connections that it does not hand out', async () => {
+test('closes the connections that it does not return', async () => {
   await using listener = await SilentListener.start();
   const { port } = listener;
   await using _ = await Loopback.start('::1', port);
@@ -170,7 +170,7 @@ test('closes the connections that it does not hand out', async () => {
   socket.destroy();
 });
 
-test('tries the families in turns, beginning with that of the first address', async () => {
+test('alternates the address families, beginning with that of the first address', async () => {
   const server = await Loopback.start('127.0.0.1');
   const { port } = server;
   await server[Symbol.asyncDispose]();
@@ -187,7 +187,7 @@ test('tries the families in turns, beginning with that of the first address', as
   }
 });
 
-test('does not wait for a name longer than its time, or than it is wanted', async () => {
+test('does not wait for a name beyond its timeout or a cancellation', async () => {
   const lookup = (): Promise<never> => new Promise(() => undefined);
   const target = { host: 'host.example', port: 1 };
   const late = failureOf(connectTcp(target, { timeoutMs: 100, lookup }));
