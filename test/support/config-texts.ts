@@ -4,23 +4,22 @@ import type { CommonConfig } from '../../src/service/config/common-config.ts';
 import { type ConfigSource, loadConfig } from '../../src/service/config/config.ts';
 import { ConfigError, type Problem } from '../../src/service/config/config-problem.ts';
 
-type Form<T extends Pick<CommonConfig, 'authorization' | 'grants'>> = Pick<
-  ConfigSource<T>,
-  'service' | 'schema' | 'parse'
->;
+type Common = Pick<CommonConfig, 'authorization' | 'grants'>;
+/** How a service reads its configuration, and the mode of its file. */
+type Form<T extends Common> = Omit<ConfigSource<T>, 'dir'> & { readonly mode?: number };
 
 /** Loads the configuration of a service from a directory, after writing its file there. */
-export async function loadText<T extends Pick<CommonConfig, 'authorization' | 'grants'>>(
-  form: Form<T>,
+export async function loadText<T extends Common>(
+  { mode = 0o644, ...source }: Form<T>,
   dir: string,
   text: string,
 ): Promise<T> {
-  await writeFile(join(dir, `${form.service}.yaml`), text);
-  return loadConfig({ dir, ...form });
+  await writeFile(join(dir, `${source.service}.yaml`), text, { mode });
+  return loadConfig({ dir, ...source });
 }
 
 /** The problems of a configuration, none when it is valid. */
-export async function problemsOfText<T extends Pick<CommonConfig, 'authorization' | 'grants'>>(
+export async function problemsOfText<T extends Common>(
   form: Form<T>,
   dir: string,
   text: string,

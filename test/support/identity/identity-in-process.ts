@@ -22,14 +22,13 @@ import { parseModuleId } from '../../../src/ids.ts';
 import { identityService } from '../../../src/interfaces/identity.ts';
 import { Cleanup } from '../../../src/service/cleanup.ts';
 import { loadConfig } from '../../../src/service/config/config.ts';
-import type { Log } from '../../../src/service/log/log.ts';
-import type { Fields } from '../../../src/service/log/log-record.ts';
 import type { StartedService } from '../../../src/service/service-program.ts';
 import { encodeCertificatesPem } from '../../../src/x509/certificate.ts';
 import { CloudRefusal, type CloudRequest, type CloudResponse } from '../cloud/exchange.ts';
 import { Provisioning } from '../cloud/provisioning.ts';
 import { Registry } from '../cloud/registry.ts';
 import { FileKeys } from '../keys/file-keys.ts';
+import { type LogLine, recordingLog } from '../log.ts';
 import { ShownObjects } from '../wire/shown-objects.ts';
 import { makeCa, makeKey } from '../x509/openssl.ts';
 
@@ -39,13 +38,6 @@ type Handlers = Identity['handlers'];
 export const hubName = 'hub.example:8883';
 export const registrationId = 'pump-1';
 const scopeId = '0ne1';
-
-/** A record of the log. */
-export interface LogLine {
-  readonly level: 'error' | 'warn' | 'info' | 'debug';
-  readonly message: string;
-  readonly fields: Fields;
-}
 
 /** A call of another service. */
 export interface OutgoingCall {
@@ -260,17 +252,7 @@ ${yaml}
 
   /** Starts the service, or starts it again. */
   async start(options: IdentityInProcessOptions = {}): Promise<Identity> {
-    const write =
-      (level: LogLine['level']) =>
-      (message: string, fields: Fields = {}): void => {
-        this.log.push({ level, message, fields });
-      };
-    const log: Log = {
-      error: write('error'),
-      warn: write('warn'),
-      info: write('info'),
-      debug: write('debug'),
-    };
+    const log = recordingLog((line) => this.log.push(line));
     this.#cleanup = new Cleanup();
     this.#working = new AbortController();
     this.shown = new ShownObjects(identityService, '1.2.3');

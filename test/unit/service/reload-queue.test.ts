@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert';
 import { ConfigError, type Problem } from '../../../src/service/config/config-problem.ts';
 import { ReloadQueue } from '../../../src/service/reload-queue.ts';
 import { deadline, until } from '../../support/deadline.ts';
+import { recordingLog } from '../../support/log.ts';
 
 const test = suite('reloads');
 
@@ -28,12 +29,9 @@ class Rig {
         return true;
       },
       stop: this.stop.signal,
-      log: {
-        error: (message, fields) => record(`error ${message} ${JSON.stringify(fields)}`),
-        warn: (message) => record(`warn ${message}`),
-        info: (message) => record(`info ${message}`),
-        debug: () => undefined,
-      },
+      log: recordingLog(({ level, message, fields }) =>
+        record(`${level} ${message}${level === 'error' ? ` ${JSON.stringify(fields)}` : ''}`),
+      ),
     });
   }
 

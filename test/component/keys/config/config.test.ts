@@ -11,8 +11,10 @@ import {
 import { parseUri } from '../../../../src/keys/config/pkcs11-uri.ts';
 import { loadConfig } from '../../../../src/service/config/config.ts';
 import { ConfigError, type Problem } from '../../../../src/service/config/config-problem.ts';
+import { loadText } from '../../../support/config-texts.ts';
 
 const test = suite('keys configuration');
+const form = { service: 'keys', schema: keysSchema, parse: parseKeysConfig };
 
 async function load(
   text: string,
@@ -20,10 +22,8 @@ async function load(
 ): Promise<KeysConfig> {
   const dir = await mkdtemp(join(tmpdir(), 'iotedge-keys-config-'));
   try {
-    await writeFile(join(dir, 'keys.yaml'), text, { mode });
     const warn = (warning: Problem) => void warnings.push(warning);
-    const source = { dir, service: 'keys', schema: keysSchema, parse: parseKeysConfig };
-    return await loadConfig({ ...source, warn });
+    return await loadText({ ...form, mode, warn }, dir, text);
   } finally {
     await rm(dir, { recursive: true, force: true });
   }
@@ -106,8 +106,7 @@ test('judges every file by its own mode', async () => {
     const over =
       "pkcs11_base_slot: 'pkcs11:token=b'\n'preloaded_key:device-id': file:///a\n'preloaded_key:device-ca': file:///b\n";
     await writeFile(join(dir, 'keys.d/x.yaml'), over, { mode: 0o640 });
-    const source = { dir, service: 'keys', schema: keysSchema, parse: parseKeysConfig };
-    const error: unknown = await loadConfig(source).catch((thrown: unknown) => thrown);
+    const error: unknown = await loadConfig({ dir, ...form }).catch((thrown: unknown) => thrown);
     assert.instance(error, ConfigError);
     assert.equal(
       error instanceof ConfigError && error.problems.map(({ file, line }) => [file, line]),

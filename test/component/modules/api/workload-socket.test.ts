@@ -9,18 +9,13 @@ import { parseModuleName } from '../../../../src/ids.ts';
 import { serveWorkload } from '../../../../src/modules/api/workload-socket.ts';
 import { Repeats } from '../../../../src/service/log/repeats.ts';
 import { until } from '../../../support/deadline.ts';
+import { type LogLine, recordingLog } from '../../../support/log.ts';
 import { askOn, plainBackend, version } from '../../../support/workload/api.ts';
 import { RawClient, rawRequest } from '../../../support/workload/raw-client.ts';
 
-interface Line {
-  readonly level: string;
-  readonly message: string;
-  readonly fields: Readonly<Record<string, unknown>>;
-}
-
 interface Context {
   directory: string;
-  lines: Line[];
+  lines: LogLine[];
   listening: AsyncDisposable;
   requests: Repeats;
 }
@@ -30,12 +25,8 @@ const module = parseModuleName('edgeAgent');
 const genid = '/modules/%24edgeAgent/genid/gen%2F1';
 
 test.before.each(async (context) => {
-  const lines: Line[] = [];
-  const at =
-    (level: string) =>
-    (message: string, fields: Line['fields'] = {}) =>
-      void lines.push({ level, message, fields });
-  const log = { error: at('error'), warn: at('warn'), info: at('info'), debug: at('debug') };
+  const lines: LogLine[] = [];
+  const log = recordingLog((line) => lines.push(line));
   context.lines = lines;
   context.directory = await mkdtemp(join(tmpdir(), 'iotedge-journal-'));
   context.requests = new Repeats({ log });

@@ -5,7 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { modulesSchema, parseModulesConfig } from '../../../../src/modules/config/config.ts';
 import { loadConfig } from '../../../../src/service/config/config.ts';
-import { ConfigError } from '../../../../src/service/config/config-problem.ts';
+import { ConfigError, type Problem } from '../../../../src/service/config/config-problem.ts';
 import { loadText, problemsOfText } from '../../../support/config-texts.ts';
 
 const test = suite<{ dir: string }>('modules.yaml');
@@ -66,12 +66,7 @@ test('reads the file that users already have', async ({ dir }) => {
 });
 
 test('takes a missing file for an empty one', async ({ dir }) => {
-  const config = await loadConfig({
-    dir,
-    service: 'modules',
-    schema: modulesSchema,
-    parse: parseModulesConfig,
-  });
+  const config = await loadConfig({ dir, ...form });
   assert.is(config.agent, undefined);
   assert.is(config.hostname, hostname());
   assert.is(config.deviceCa, undefined);
@@ -274,14 +269,8 @@ test('warns of an agent that the configuration keeps from running', async ({ dir
   const warnings: string[] = [];
   const read = async (text: string): Promise<readonly string[]> => {
     warnings.length = 0;
-    await writeFile(join(dir, 'modules.yaml'), text);
-    await loadConfig({
-      dir,
-      service: 'modules',
-      schema: modulesSchema,
-      parse: parseModulesConfig,
-      warn: ({ line, message }) => void warnings.push(`${line} ${message}`),
-    });
+    const warn = ({ line, message }: Problem) => void warnings.push(`${line} ${message}`);
+    await loadText({ ...form, warn }, dir, text);
     return warnings;
   };
   const text =

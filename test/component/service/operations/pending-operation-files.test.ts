@@ -5,6 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Fields } from '../../../../src/service/log/log-record.ts';
 import { PendingOperationFiles } from '../../../../src/service/operations/pending-operation-files.ts';
+import { recordingLog } from '../../../support/log.ts';
 
 const test = suite<{ dir: string }>('files of pending operations');
 
@@ -17,10 +18,11 @@ test.after.each(async ({ dir }) => {
 
 /** A log that records the errors. */
 function logOf() {
-  const errors: (readonly [string, Fields | undefined])[] = [];
-  const none = (): void => undefined;
-  const error = (message: string, fields?: Fields) => void errors.push([message, fields]);
-  return { errors, log: { error, warn: none, info: none, debug: none } };
+  const errors: (readonly [string, Fields])[] = [];
+  const log = recordingLog(({ level, message, fields }) => {
+    if (level === 'error') errors.push([message, fields]);
+  });
+  return { errors, log };
 }
 
 test('are read as they were saved, whatever the id, and removed when deleted', async ({ dir }) => {

@@ -6,6 +6,7 @@ import { Audit, undeclaredMessage } from '../../../../src/service/authorization/
 import type { Log } from '../../../../src/service/log/log.ts';
 import type { Fields } from '../../../../src/service/log/log-record.ts';
 import { toLine } from '../../../../src/service/log/log-record.ts';
+import { recordingLog } from '../../../support/log.ts';
 
 const test = suite('audit');
 
@@ -13,17 +14,7 @@ type Line = readonly [string, string, Fields];
 
 function rig(repeatMs = 10_000): { audit: Audit; lines: Line[]; log: Log } {
   const lines: Line[] = [];
-  const write =
-    (level: string) =>
-    (message: string, fields: Fields = {}) => {
-      lines.push([level, message, fields]);
-    };
-  const log: Log = {
-    error: write('error'),
-    warn: write('warn'),
-    info: write('info'),
-    debug: write('debug'),
-  };
+  const log = recordingLog(({ level, message, fields }) => lines.push([level, message, fields]));
   return { audit: new Audit({ log, repeatMs }), lines, log };
 }
 

@@ -2,22 +2,16 @@ import * as assert from 'uvu/assert';
 import type { Fields } from '../../../../src/service/log/log-record.ts';
 import { Repeats } from '../../../../src/service/log/repeats.ts';
 import { until } from '../../../support/deadline.ts';
+import { recordingLog } from '../../../support/log.ts';
 import { suite } from '../../../support/timed-suite.ts';
 
 const test = suite('repeats in the log');
-type Line = readonly [level: string, message: string, fields: Fields | undefined];
+type Line = readonly [level: string, message: string, fields: Fields];
 
 /** The written records, and their writer. */
 function journal(repeatMs?: number) {
   const lines: Line[] = [];
-  const write = (level: string) => (message: string, fields?: Fields) =>
-    void lines.push([level, message, fields]);
-  const log = {
-    error: write('error'),
-    warn: write('warn'),
-    info: write('info'),
-    debug: write('debug'),
-  };
+  const log = recordingLog(({ level, message, fields }) => lines.push([level, message, fields]));
   const repeats = new Repeats({ log, ...(repeatMs !== undefined && { repeatMs }) });
   const note = (kind: string, uid = 1, level: 'info' | 'warn' | 'error' = 'info') =>
     repeats.note(kind, { level, message: 'seen', cause: ['uid', uid], fields: () => ({ kind }) });

@@ -13,6 +13,7 @@ import {
   type Request,
 } from '../../../../src/service/operations/operations.ts';
 import { failureOf } from '../../../support/failure.ts';
+import { recordingLog } from '../../../support/log.ts';
 import { suite } from '../../../support/timed-suite.ts';
 
 const test = suite('long operations');
@@ -25,16 +26,11 @@ class Service {
   readonly persisted = new Map<string, Args>();
   readonly shown: string[] = [];
   readonly ends = new Map<string, (error?: unknown) => void>();
-  readonly log: (readonly [string, string, Fields | undefined])[] = [];
+  readonly log: (readonly [string, string, Fields])[] = [];
   readonly operations = new Operations({
     nameOf: (id) => `thing ${id}`,
     onChange: (id) => this.shown.push(`${this.operations.verb(id)} ${this.persisted.has(id)}`),
-    log: {
-      error: (message, fields) => void this.log.push(['error', message, fields]),
-      warn: (message, fields) => void this.log.push(['warn', message, fields]),
-      info: (message, fields) => void this.log.push(['info', message, fields]),
-      debug: (message, fields) => void this.log.push(['debug', message, fields]),
-    },
+    log: recordingLog(({ level, message, fields }) => this.log.push([level, message, fields])),
   });
   full = false;
   stuck = false;
