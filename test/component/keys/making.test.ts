@@ -1,4 +1,4 @@
-/** What becomes of a key that is made, replaced or removed under an id, and what is published of it. */
+/** Keys that are created, replaced or removed under an id, and their published objects. */
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { mkdir, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -19,7 +19,7 @@ test.after.each(async ({ keys }) => {
   await keys[Symbol.asyncDispose]();
 });
 
-/** What is put on the bus from now on, in order. */
+/** The changes on the bus from now on, in order. */
 function publishedBy({ objects }: FileKeys): string[] {
   const published: string[] = [];
   const put = objects.put.bind(objects);
@@ -35,9 +35,7 @@ function publishedBy({ objects }: FileKeys): string[] {
   return published;
 }
 
-test('makes what was asked for, and by default nothing that leaves the service', async ({
-  keys,
-}) => {
+test('creates the requested keys, and by default none that can be exported', async ({ keys }) => {
   await keys.createPair('default', '', []);
   await keys.createPair('both', 'rsa-2048', ['decrypt', 'sign']);
   await keys.createKey('box', 'aes-256', []);
@@ -76,7 +74,7 @@ test('makes what was asked for, and by default nothing that leaves the service',
   assert.ok(age >= 0 && age < 60_000);
 });
 
-test('keeps a key that fits in everything, and no other', async ({ keys }) => {
+test('keeps an existing key only when it matches in every respect', async ({ keys }) => {
   const keep = { if_exists: 'keep' };
   await keys.createPair('pair', 'ec-p256', ['sign']);
   await keys.createKey('base', 'hmac-sha256', ['sign', 'derive'], { export_derived: true });
@@ -127,7 +125,7 @@ test('keeps a key that fits in everything, and no other', async ({ keys }) => {
   );
 });
 
-test('replaces a key by an import alone, and nothing of the old one is left', async ({ keys }) => {
+test('replaces a key only by an import, and leaves nothing of the old one', async ({ keys }) => {
   await keys.createPair('id', 'ec-p256', []);
   const bytes = randomBytes(32);
   const given = ['id', bytes, 'hmac-sha256', []] as const;
@@ -139,7 +137,7 @@ test('replaces a key by an import alone, and nothing of the old one is left', as
   assert.equal(await keys.export('id', 'raw'), bytes);
   assert.is(await failureOf(keys.publicKey('id')), 'NotSupported');
   assert.is(await failureOf(keys.sign('id', 'ecdsa-sha256', text)), 'NotSupported');
-  // the object of another kind is another object
+  // a key of another kind is another object
   assert.equal(keys.objects.announced(), [
     'InterfacesAdded /org/iotedge/Keys1/key/id',
     'InterfacesRemoved /org/iotedge/Keys1/key/id',
@@ -147,7 +145,7 @@ test('replaces a key by an import alone, and nothing of the old one is left', as
   ]);
 });
 
-test('tells ids apart by every letter and its case', async ({ keys }) => {
+test('distinguishes ids by every letter and its case', async ({ keys }) => {
   const ids = ['Key', 'key', 'kEy', 'key/a', 'key.a', 'key:a', 'key$a', 'key@a', 'key-a', 'key_a'];
   for (const id of ids) await keys.createPair(id, 'ec-p256', []);
   const publics = await Promise.all(ids.map((id) => keys.publicKey(id)));
@@ -157,7 +155,7 @@ test('tells ids apart by every letter and its case', async ({ keys }) => {
   assert.equal(await keys.publicKey('key'), publics[1]);
 });
 
-test('makes one key of an id that many ask for at once, and publishes it once', async ({
+test('creates one key for concurrent requests with one id, and publishes it once', async ({
   keys,
 }) => {
   const published = publishedBy(keys);
@@ -168,7 +166,7 @@ test('makes one key of an id that many ask for at once, and publishes it once', 
   assert.not(keys.service.isChanging);
 });
 
-test('removes a key for good, and says NotFound from then on', async ({ keys }) => {
+test('removes a key permanently, and returns NotFound from then on', async ({ keys }) => {
   const published = publishedBy(keys);
   await keys.createPair('id', 'ec-p256', []);
   const first = await keys.publicKey('id');
@@ -186,7 +184,7 @@ test('removes a key for good, and says NotFound from then on', async ({ keys }) 
   assert.equal(published, ['put id ec-p256', 'remove id', 'put id ec-p256']);
 });
 
-test('leaves preloaded ids alone', async () => {
+test('does not change preloaded ids', async () => {
   const preloaded = { mine: { path: '/nonexistent', usages: undefined } };
   await using keys = await FileKeys.start(preloaded);
   for (const change of [
@@ -199,7 +197,9 @@ test('leaves preloaded ids alone', async () => {
   }
 });
 
-test('publishes what a look at all keys finds, made and removed by others', async ({ keys }) => {
+test('publishes the differences of a listing, such as keys of other processes', async ({
+  keys,
+}) => {
   const published = publishedBy(keys);
   await keys.createKey('one', 'aes-256', []);
   await keys.service.refresh(soon());
@@ -208,7 +208,7 @@ test('publishes what a look at all keys finds, made and removed by others', asyn
   assert.equal([Health, LastError], ['ok', '']);
 });
 
-test('goes on with an id after a change to it failed', async ({ keys }) => {
+test('continues with an id after a change to it failed', async ({ keys }) => {
   const path = join(keys.directory, 'keys', 'id.key');
   await mkdir(path);
   const failed = await failureOf(keys.createKey('id', 'aes-256', []));

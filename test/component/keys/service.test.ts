@@ -25,7 +25,7 @@ const wanted = { ...forSigning, ifExists: 'fail', store: undefined } as const;
 
 type SavedState = Pick<Pkcs11StoreOptions, 'records' | 'guard'>;
 
-/** A service over files and a token, wired as the process does it; what it publishes is seen here alone. */
+/** A service over files and a token, assembled like the process; its published changes are only seen here. */
 class Fixture implements AsyncDisposable {
   readonly soft: SoftToken;
   readonly pkcs11: Pkcs11Store;
@@ -67,7 +67,7 @@ class Fixture implements AsyncDisposable {
   }
 }
 
-test('searches no token for the public half of a key that nobody has', async () => {
+test('does not search the token for the public half of an unknown key', async () => {
   await using fixture = await Fixture.start();
   const { keys, library, soft } = fixture;
   const held = parseKeyId('held');
@@ -105,11 +105,11 @@ test('searches no token for the public half of a key that nobody has', async () 
 
 for (const { gone, says } of [
   { gone: [], says: /pkcs11:slot-id=0/ },
-  // without its configuration the library does not start again
+  // without its configuration the library does not restart
   { gone: ['softhsm2.conf'], says: /^the PKCS#11 library cannot be started: CKR_GENERAL_ERROR$/ },
 ]) {
   const without = ['a token', ...gone].join(' and ');
-  test(`has published what a call found out when the call is answered, without ${without}`, async () => {
+  test(`has published changes that a call found when it replies, without ${without}`, async () => {
     await using fixture = await Fixture.start();
     const { keys, objects, pkcs11, soft } = fixture;
     const held = parseKeyId('held');
@@ -133,7 +133,7 @@ for (const { gone, says } of [
   });
 }
 
-/** A service over a token that is asked `list` and `get`, and that never shows what it does not have. */
+/** A service over a token that counts `list` and `get`, and never lists missing keys. */
 function overUnlisted(calls: { lists: number; gets: number }, elapsedMs: () => number) {
   const known = parseKeyId('known');
   const failure = new ServiceError('Unavailable', 'the token is slow');
@@ -157,7 +157,7 @@ function overUnlisted(calls: { lists: number; gets: number }, elapsedMs: () => n
     list: async () => ({ keys: [], ignored: [], failure: undefined }),
   };
   const stores = { file, pkcs11, defaults: { pair: 'pkcs11', symmetric: 'pkcs11' } };
-  // what the service asks of its stores here
+  // the methods of its stores that the service calls
   const keys = new KeyService(
     stores as unknown as Stores,
     new KeyCatalog(new ShownObjects(keysService)),
@@ -166,7 +166,7 @@ function overUnlisted(calls: { lists: number; gets: number }, elapsedMs: () => n
   return { keys, known };
 }
 
-test('asks a token that cannot be listed once a second, whoever asks for whichever id', async () => {
+test('queries a token that cannot be listed once a second, for any caller and id', async () => {
   const calls = { lists: 0, gets: 0 };
   let elapsedMs = 0;
   const { keys, known } = overUnlisted(calls, () => elapsedMs);
@@ -185,7 +185,7 @@ test('asks a token that cannot be listed once a second, whoever asks for whichev
   assert.equal(calls, { lists: 2, gets: 2 });
 });
 
-test('answers for a public key what is there after a change', async () => {
+test('returns the current public key after a change', async () => {
   await using fixture = await Fixture.start();
   const { keys } = fixture;
   const id = parseKeyId('changing');
@@ -201,7 +201,7 @@ test('answers for a public key what is there after a change', async () => {
   }
 });
 
-test('looks once for all who want to know, and again when a token changed meanwhile', async () => {
+test('lists once for concurrent callers, and again when a token changed meanwhile', async () => {
   await using fixture = await Fixture.start();
   const { keys, library, objects } = fixture;
   await keys.refresh(soon());

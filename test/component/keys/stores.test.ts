@@ -11,7 +11,7 @@ const test = suite('the stores of a configuration');
 
 type Settings = Partial<KeysConfig>;
 
-/** A token in slot 0 of the label "edge", and the stores that configurations open over it. */
+/** A token in slot 0 with the label "edge", and the stores that configurations open over it. */
 class Rig implements AsyncDisposable {
   readonly soft: SoftToken;
   readonly opener: StoreOpener;
@@ -34,7 +34,7 @@ class Rig implements AsyncDisposable {
   }
 
   async open(settings: Settings, inForce?: Stores): Promise<Stores> {
-    const config = { tokens: {}, keys: {}, preloaded: {}, ...settings } as KeysConfig; // what stores are made of
+    const config = { tokens: {}, keys: {}, preloaded: {}, ...settings } as KeysConfig; // the settings of stores
     const stores = await this.opener.open(config, inForce);
     this.#opened.push(stores);
     return stores;
@@ -74,14 +74,14 @@ test('give no token the PIN of another one', async () => {
   }
 });
 
-test('take the PIN of a URI before that of an entry', async () => {
+test('prefer the PIN of a URI to that of an entry', async () => {
   await using rig = await Rig.start();
   const tokens = { edge: { uri: 'pkcs11:token=edge', pin_file: rig.path('wrong') } };
   const pkcs11_base_slot = `pkcs11:token=edge?pin-value=${userPin}`;
   assert.is(await rig.state({ pkcs11_base_slot, tokens }), 'works');
 });
 
-test('take the library of a URI, of the entry, of its URI, and then that of all', async () => {
+test('use the library of a URI, of the entry, of its URI, and then the common one', async () => {
   await using rig = await Rig.start();
   const none = (name: string) => `/nonexistent/${name}.so`;
   const base = `pkcs11:token=edge`;
@@ -107,7 +107,7 @@ test('take the library of a URI, of the entry, of its URI, and then that of all'
   }
 });
 
-test('go on where another configuration says the same of them, and only there', async () => {
+test('are reused under another configuration with the same settings, and only then', async () => {
   await using rig = await Rig.start();
   const settings: Settings = {
     pkcs11_lib_path: softhsmPath,
@@ -145,7 +145,7 @@ test('go on where another configuration says the same of them, and only there', 
   assert.is(files.pkcs11, first.pkcs11);
 });
 
-test('of a token are none where none is configured, and keys are files then', async () => {
+test('include no token store where none is configured, and create keys in files', async () => {
   await using rig = await Rig.start();
   const { pkcs11, defaults } = await rig.open({ pkcs11_lib_path: softhsmPath });
   assert.is(pkcs11, undefined);

@@ -1,4 +1,4 @@
-/** What a key may be used for, and the forms of what Encrypt and Decrypt take and return. */
+/** The permitted uses of a key, and the formats of Encrypt and Decrypt. */
 import { execFile } from 'node:child_process';
 import {
   constants,
@@ -74,7 +74,7 @@ test('is refused for every usage that a key does not have', async ({ keys }) => 
   }
 });
 
-test('takes the message by default, and the digest where it is told so', async ({ keys }) => {
+test('signs the message by default, and the digest on request', async ({ keys }) => {
   await keys.createPair('ec', 'ec-p256', []);
   const key = createPublicKey({ key: await keys.publicKey('ec'), format: 'der', type: 'spki' });
   // as long as a digest
@@ -87,7 +87,7 @@ test('takes the message by default, and the digest where it is told so', async (
   assert.not(await keys.verify('ec', 'ecdsa-sha256', digest));
 });
 
-test('of an HMAC is verified by all of it', async ({ keys }) => {
+test('of an HMAC is verified completely', async ({ keys }) => {
   const bytes = randomBytes(32);
   await keys.import('mac', bytes, 'hmac-sha256', []);
   const right = hmac(bytes, text);
@@ -105,7 +105,7 @@ test('of an HMAC is verified by all of it', async ({ keys }) => {
   }
 });
 
-test('of a base key is that of HMAC(base, derivation), and of nothing else', async ({ keys }) => {
+test('of a base key is that of HMAC(base, derivation), and nothing else', async ({ keys }) => {
   const base = randomBytes(32);
   await keys.import('base', base, 'hmac-sha256', ['sign', 'derive'], { export_derived: true });
   const [one, other] = [Buffer.from('one'), Buffer.from('other')];
@@ -142,7 +142,7 @@ test('of a base key is that of HMAC(base, derivation), and of nothing else', asy
   );
 });
 
-test('by ExportKey is for keys that were made exportable alone', async ({ keys }) => {
+test('by ExportKey is only for keys that were created exportable', async ({ keys }) => {
   const bytes = randomBytes(32);
   await keys.import('closed', bytes, 'hmac-sha256', []);
   await keys.import('open', bytes, 'hmac-sha256', [], { exportable: true });
@@ -176,7 +176,7 @@ test('by ExportKey is for keys that were made exportable alone', async ({ keys }
   }
 });
 
-/** What AES-256-GCM hides in the form that Encrypt returns, as the reference writes it. */
+/** The plaintext of AES-256-GCM in the format that Encrypt returns, according to the reference. */
 function openGcm(key: Buffer, output: Buffer, aad = Buffer.alloc(0)): Buffer {
   assert.is(output[0], 1);
   const decipher = createDecipheriv('aes-256-gcm', key, output.subarray(1, 13));
@@ -185,7 +185,7 @@ function openGcm(key: Buffer, output: Buffer, aad = Buffer.alloc(0)): Buffer {
   return Buffer.concat([decipher.update(output.subarray(13, -16)), decipher.final()]);
 }
 
-test('of AES-GCM has a form byte, a nonce of its own, the ciphertext and a tag of 16 bytes', async ({
+test('of AES-GCM has a format byte, a new nonce, the ciphertext and a tag of 16 bytes', async ({
   keys,
 }) => {
   const bytes = randomBytes(32);
@@ -201,7 +201,7 @@ test('of AES-GCM has a form byte, a nonce of its own, the ciphertext and a tag o
   assert.is(nonces.size, 300);
 });
 
-test('of Decrypt has one failure for whatever Encrypt did not make', async ({ keys }) => {
+test('of Decrypt has one failure for anything that Encrypt did not return', async ({ keys }) => {
   const bytes = randomBytes(32);
   await keys.import('box', bytes, 'aes-256', []);
   await keys.createKey('other', 'aes-256', []);
@@ -238,7 +238,9 @@ test('of Decrypt has one failure for whatever Encrypt did not make', async ({ ke
   assert.is(messages.size, 1, [...messages].join());
 });
 
-test('of OAEP is what openssl opens with SHA-256, up to the largest message', async ({ keys }) => {
+test('of OAEP is what openssl decrypts with SHA-256, up to the largest message', async ({
+  keys,
+}) => {
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   await keys.import('rsa', privateKey.export({ type: 'pkcs8', format: 'der' }), '', ['decrypt']);
   const path = (name: string) => join(keys.directory, name);
@@ -259,7 +261,7 @@ test('of OAEP is what openssl opens with SHA-256, up to the largest message', as
   assert.is(await failureOf(keys.encrypt('rsa', oaep, randomBytes(191))), 'InvalidArgs');
 });
 
-test('of OAEP takes no additional data, no SHA-1 and no other length', async ({ keys }) => {
+test('of OAEP accepts no additional data, no SHA-1 and no other length', async ({ keys }) => {
   await keys.createPair('rsa', 'rsa-2048', ['decrypt']);
   const output = await keys.encrypt('rsa', oaep, text);
   const aad = { aad: Buffer.alloc(0) };
@@ -285,7 +287,7 @@ test('of OAEP takes no additional data, no SHA-1 and no other length', async ({ 
   assert.equal(await keys.decrypt('rsa', oaep, output), text);
 });
 
-test('is refused when the caller knows another public key', async ({ keys }) => {
+test('is refused when the caller expects another public key', async ({ keys }) => {
   await keys.createPair('rsa', 'rsa-2048', ['sign', 'decrypt']);
   await keys.createKey('mac', 'hmac-sha256', []);
   const digest = sha256(await keys.publicKey('rsa'));
@@ -311,7 +313,7 @@ test('is refused when the caller knows another public key', async ({ keys }) => 
   assert.is(await failureOf(mac), 'NotFound');
 });
 
-test('is Unavailable while the file of the key cannot be read', async () => {
+test('is Unavailable while the file of the key is unreadable', async () => {
   await using keys = await FileKeys.start({ gone: { path: '/nonexistent', usages: undefined } });
   for (const use of [
     () => keys.sign('gone', 'hmac-sha256', text),
@@ -324,7 +326,9 @@ test('is Unavailable while the file of the key cannot be read', async () => {
   }
 });
 
-test('of GetRandom gives as many bytes as were asked for, each time others', async ({ keys }) => {
+test('of GetRandom returns the requested number of bytes, different each time', async ({
+  keys,
+}) => {
   const seen = new Set<string>();
   for (const count of [0, 1, 64, 4096]) assert.is((await keys.random(count)).length, count);
   for (let round = 0; round < 100; round++) seen.add((await keys.random(16)).toString('hex'));

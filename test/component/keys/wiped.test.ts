@@ -38,7 +38,7 @@ import { ShownObjects } from '../../support/wire/shown-objects.ts';
 
 const test = suite('key material in memory');
 
-const call = { signal: soon() } as CallContext; // what the handlers look at
+const call = { signal: soon() } as CallContext; // the members that the handlers use
 
 /** The methods of the manager over files, one of which is preloaded, and a token. */
 class Fixture implements AsyncDisposable {
@@ -78,7 +78,7 @@ class Fixture implements AsyncDisposable {
     return new Fixture(soft, library, [file, pkcs11]);
   }
 
-  /** What an import with these arguments is answered, `no failure` for success. */
+  /** The result of an import with these arguments, `no failure` for success. */
   import(material: Buffer, given: Readonly<Record<string, unknown>> = {}): Promise<string> {
     const { options, ...other } = given;
     const fallback = { format: 'raw', algorithm: 'hmac-sha256', usages: [] };
@@ -104,7 +104,7 @@ class Fixture implements AsyncDisposable {
   }
 }
 
-/** Every buffer that is made while `run` runs and still holds the secret afterwards. */
+/** Every buffer that is allocated while `run` runs and still contains the secret afterwards. */
 async function lingering(secret: Buffer, run: () => Promise<unknown>): Promise<number> {
   const made = new Set<Buffer>();
   const undo: (() => void)[] = [];
@@ -155,7 +155,7 @@ function pkcs8(type: 'rsa' | 'ec' | 'ed25519'): { der: Buffer; secret: Buffer } 
   return { der, secret: Buffer.from(d, 'base64url').subarray(0, 16) };
 }
 
-test('is found where it lingers, so that the other tests can fail', async () => {
+test('is found where it remains, so that the other tests can fail', async () => {
   const secret = randomBytes(16);
   const { privateKey } = generateKeyPairSync('ed25519');
   const { d = '' } = privateKey.export({ format: 'jwk' });
@@ -243,7 +243,7 @@ test('is wiped when the file of a key cannot be written', async () => {
   assert.ok(isWiped(material));
 });
 
-test('is wiped in every copy after a pair was made in a file, and after it was exported', async () => {
+test('is wiped in every copy after a pair was created in a file, and after it was exported', async () => {
   await using fixture = await Fixture.start();
   const { methods } = fixture;
   const secret = Buffer.alloc(16);
@@ -252,7 +252,7 @@ test('is wiped in every copy after a pair was made in a file, and after it was e
     await methods.CreateKeyPair({ ...made, options: { exportable: true } }, call);
     const wanted = { key_id: parseKeyId('made'), format: 'pkcs8', options: {} };
     const { material } = await methods.ExportKey(wanted, call);
-    // the seed is the end of the PKCS#8; the dispatcher wipes what is exported
+    // the seed is the end of the PKCS#8; the dispatcher wipes exported material
     material.copy(secret, 0, material.length - 16);
     material.fill(0);
   });
@@ -260,7 +260,7 @@ test('is wiped in every copy after a pair was made in a file, and after it was e
   assert.is(left, 0);
 });
 
-test('of a plaintext is wiped after Encrypt, whether it works or not', async () => {
+test('of a plaintext is wiped after Encrypt, whether it succeeds or not', async () => {
   await using fixture = await Fixture.start();
   const box = { algorithm: 'aes-256', key_id: parseKeyId('box') };
   assert.is(await fixture.import(randomBytes(32), box), 'no failure');
@@ -306,7 +306,7 @@ for (const store of ['file', 'pkcs11'] as const) {
 }
 
 for (const store of ['file', 'pkcs11'] as const) {
-  test(`of a plaintext is left nowhere after Decrypt in ${store} but in the reply`, async () => {
+  test(`of a plaintext remains only in the reply after Decrypt in ${store}`, async () => {
     await using fixture = await Fixture.start();
     const { methods } = fixture;
     const options = { store };
@@ -345,7 +345,7 @@ for (const store of ['file', 'pkcs11'] as const) {
   });
 }
 
-test('of what was not encrypted for the key is wiped', async () => {
+test('of a ciphertext of another origin is wiped', async () => {
   await using fixture = await Fixture.start();
   const { methods } = fixture;
   await methods.CreateKey(
@@ -363,7 +363,7 @@ test('of what was not encrypted for the key is wiped', async () => {
   assert.is(left, 0);
 });
 
-test('of the block of OAEP is wiped when a token has opened it', async () => {
+test('of the OAEP block is wiped when a token has decrypted it', async () => {
   await using fixture = await Fixture.start();
   const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   const der = privateKey.export({ type: 'pkcs8', format: 'der' });
@@ -386,7 +386,7 @@ test('of the block of OAEP is wiped when a token has opened it', async () => {
   assert.is(left, 0);
 });
 
-test('of a preloaded file is wiped, whatever there is in it', async () => {
+test('of a preloaded file is wiped, whatever its content', async () => {
   const place = await mkdtemp(join(tmpdir(), 'iotedge-wiped-'));
   const path = join(place, 'key');
   try {
@@ -440,7 +440,7 @@ test('of a key in a file is wiped after it was read at the start', async () => {
   }
 });
 
-test('that is short lies outside the heap of V8, where nothing is moved', () => {
+test('that is short is allocated outside the heap of V8, where nothing is moved', () => {
   for (const size of [16, 32, 64]) {
     const [zeros, random] = [secretBytes(size), randomSecret(size)];
     assert.is(zeros.length, size);
@@ -452,7 +452,7 @@ test('that is short lies outside the heap of V8, where nothing is moved', () => 
   for (let count = 0; count < 1000; count++) assert.ok(isWiped(secretBytes(48)));
 });
 
-test('is read from keys of every kind as the numbers that they have', () => {
+test('is read from keys of every kind as their numbers', () => {
   for (const namedCurve of ['prime256v1', 'secp384r1', 'secp521r1']) {
     const { privateKey } = generateKeyPairSync('ec', { namedCurve });
     const { d = '' } = privateKey.export({ format: 'jwk' });

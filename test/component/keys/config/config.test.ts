@@ -47,7 +47,7 @@ pkcs11_base_slot: 'pkcs11:slot-id=0?pin-value=1234'
 'preloaded_key:device-ca': 'pkcs11:slot-id=0;object=device%20ca?pin-value=1234'
 `;
 
-test('reads the file that users have', async () => {
+test('accepts the documented file', async () => {
   const warnings: Problem[] = [];
   const config = await load(published, { warnings });
   assert.is(config.pkcs11_lib_path, '/usr/lib/softhsm.so');
@@ -55,13 +55,13 @@ test('reads the file that users have', async () => {
   assert.equal(warnings, []);
 });
 
-test('takes an empty file for a file store', async () => {
+test('reads an empty file as a file store', async () => {
   const config = await load('# nothing\n');
   assert.is(config.pkcs11_base_slot, undefined);
   assert.equal([config.preloaded, config.tokens, config.keys], [{}, {}, {}]);
 });
 
-test('refuses a PIN in a file that everybody can read, and warns of the file otherwise', async () => {
+test('refuses a PIN in a world-readable file, and warns of the file otherwise', async () => {
   assert.equal(await problemsOf(published, 0o644), [
     '3 pkcs11_base_slot',
     '5 preloaded_key:device-id',
@@ -73,7 +73,7 @@ test('refuses a PIN in a file that everybody can read, and warns of the file oth
   assert.match(warnings[0]?.file ?? '', /keys\.yaml$/);
 });
 
-test('finds a secret in an open file however it is written, also where a drop-in overrides it', async () => {
+test('finds a secret in a readable file however it is written, also where a drop-in overrides it', async () => {
   const good = 'pkcs11_lib_path: /l.so\n';
   for (const [text, places] of [
     [
@@ -98,7 +98,7 @@ test('finds a secret in an open file however it is written, also where a drop-in
   assert.equal(await problemsOf(source, 0o644), []);
 });
 
-test('judges every file by its own mode', async () => {
+test('checks every file by its own mode', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'iotedge-keys-config-'));
   try {
     await writeFile(join(dir, 'keys.yaml'), published, { mode: 0o644 });
@@ -128,7 +128,7 @@ pkcs11_base_slot: 'pkcs11:token=Edge pairs?pin-value=1234'
   assert.is(parseUri('pkcs11:token=a?pin-value=12 34').pin?.kind, 'value');
 });
 
-test('says where a wrong setting stands', async () => {
+test('reports the place of a wrong setting', async () => {
   const text = `pkcs11_base_slot: 'pkcs11:slot-id=zero'
 'preloaded_key:../x': 'pkcs11:object=x'
 'preloaded_key:none': '/no/scheme'
@@ -148,7 +148,7 @@ keys:
   ]);
 });
 
-test('knows tokens by name and files as keys', async () => {
+test('accepts tokens by name and files as keys', async () => {
   const config = await load(`pkcs11_lib_path: /lib/a.so
 tokens:
   second: {module: /lib/b.so, uri: 'pkcs11:token=second', pin_file: /run/credentials/pin}
@@ -161,7 +161,7 @@ keys:
   assert.equal(config.keys['b']?.usages, ['sign', 'derive']);
 });
 
-test('says of a URI that is none where it stands, and never what is in it', async () => {
+test('reports the place of an invalid URI, and never its content', async () => {
   const problems = await problemsOf(`pkcs11_lib_path: /lib/a.so
 pkcs11_base_slot: 'pkcs11:token=%FF'
 tokens:
@@ -172,7 +172,7 @@ tokens:
   assert.equal(problems, ['2 pkcs11_base_slot', '4 tokens.second.uri', '5 preloaded_key:a']);
 });
 
-test('finds what is missing between settings', async () => {
+test('finds inconsistencies between settings', async () => {
   const preloaded = "'preloaded_key:a': 'pkcs11:object=a'";
   for (const [text, places] of [
     ["pkcs11_base_slot: 'pkcs11:slot-id=0'", ['1 pkcs11_base_slot']],

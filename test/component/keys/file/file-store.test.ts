@@ -28,7 +28,7 @@ const hmac = parseSignRequest(parseSignMechanism('hmac-sha256'), Buffer.from('m'
 const test = suite('FileStore');
 
 for (const damage of ['truncate', 'empty', 'flip', 'text'] as const) {
-  test(`keeps a damaged key as it is, and makes none in its place (${damage})`, async () => {
+  test(`preserves a damaged key, and creates none in its place (${damage})`, async () => {
     await using place = await temporary();
     await using first = await FileStore.open(place.path);
     await first.createSymmetric(id, 'hmac-sha256', forSigning);
@@ -81,7 +81,7 @@ test('overwrites the key that an import replaces', async () => {
   assert.equal((await readFile(join(place.path, name))).subarray(-32), bytes);
 });
 
-test('exports what it holds', async () => {
+test('exports its keys', async () => {
   await using place = await temporary();
   await using store = await FileStore.open(place.path);
   const bytes = randomBytes(32);
@@ -91,14 +91,14 @@ test('exports what it holds', async () => {
   assert.is((await infoIn(store, id))?.exportable, true);
 });
 
-test('offers the files that the configuration names, and says which it cannot', async () => {
+test('offers the files that the configuration names, and reports unreadable ones', async () => {
   await using place = await temporary();
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
   const path = (name: string) => join(place.path, name);
   await writeFile(path('pair.pem'), privateKey.export({ type: 'pkcs8', format: 'pem' }));
   await writeFile(path('pair.der'), privateKey.export({ type: 'pkcs8', format: 'der' }));
   const mixed = privateKey.export({ type: 'pkcs8', format: 'der' });
-  // The last byte of the private number: the public point follows it.
+  // the last byte of the private number: the public point follows it
   mixed[mixed.length - 71] = (mixed[mixed.length - 71] ?? 0) ^ 1;
   await writeFile(path('mixed'), mixed);
   await writeFile(path('raw'), randomBytes(32));

@@ -1,4 +1,4 @@
-/** The forms in which libraries and tools write private keys, in a preloaded file and in an import. */
+/** The encodings of private keys by libraries and tools, in a preloaded file and in an import. */
 import { execFile } from 'node:child_process';
 import { generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -18,7 +18,7 @@ import { soon } from '../../../support/deadline.ts';
 import { forSigning, infoIn, withKey } from '../../../support/keys/key-store-contract.ts';
 
 const run = promisify(execFile);
-const test = suite<{ dir: string }>('private keys in the forms that there are');
+const test = suite<{ dir: string }>('encodings of private keys');
 const id = parseKeyId('x');
 
 test.before.each(async (context) => {
@@ -38,7 +38,7 @@ function spki(key: KeyObject): Buffer {
   return key.export({ type: 'spki', format: 'der' });
 }
 
-/** A OneAsymmetricKey of version 2 (RFC 5958 2), as ring, rcgen and BoringSSL write one. */
+/** A OneAsymmetricKey of version 2 (RFC 5958 2), as ring, rcgen and BoringSSL write it. */
 function version2(key: Buffer, publicBits: Buffer): Buffer {
   const body = Buffer.concat([Buffer.of(2, 1, 1), key.subarray(key[1] === 0x81 ? 6 : 5)]);
   return tlv(0x30, body, tlv(0x81, Buffer.of(0), publicBits));
@@ -52,7 +52,7 @@ function pem(label: string, der: Buffer): Buffer {
 const edVersion2 = version2(pkcs8(ed.privateKey), spki(ed.publicKey).subarray(-32));
 const ecVersion2 = version2(pkcs8(ec.privateKey), spki(ec.publicKey).subarray(-65));
 
-/** What holds a pair, whatever the form. */
+/** A container of a pair, in each encoding. */
 const pairs: readonly (readonly [string, Buffer, KeyObject])[] = [
   ['SEC 1', ec.privateKey.export({ type: 'sec1', format: 'der' }), ec.publicKey],
   ['PKCS#1', rsa.privateKey.export({ type: 'pkcs1', format: 'der' }), rsa.publicKey],
@@ -81,16 +81,14 @@ for (const [form, der, publicKey] of pairs) {
     assert.equal((await infoIn(again, id))?.spki, spki(publicKey));
   });
 
-  test(`are never taken for a raw key in ${form}, cut short or followed by more`, async ({
-    dir,
-  }) => {
+  test(`are never read as a raw key in ${form}, truncated or followed by more`, async ({ dir }) => {
     const path = join(dir, 'key');
     const damaged = [16, 32, 48, 64, 100, 120, 128].map((length) => der.subarray(0, length));
     for (const content of [...damaged, Buffer.concat([der, Buffer.from('\n')])]) {
       await writeFile(path, content);
       for (const usages of [undefined, ['encrypt'] as const]) {
         const { info } = await readPreloaded(id, { path, usages });
-        // an Ed25519 key is whole in 48 bytes
+        // an Ed25519 key is complete in 48 bytes
         if (content.equals(der)) continue;
         assert.is(info.state, 'unavailable', `${content.length} bytes`);
         assert.match(info.reason ?? '', 'holds no key that is offered');
@@ -108,7 +106,7 @@ test('are read in PEM that begins within a line', async ({ dir }) => {
     { ...rsa, type: 'pkcs1' },
   ] as const) {
     const text = privateKey.export({ type, format: 'pem' }).toString();
-    // a certificate without an end of line before it, old ends of lines, the indentation of YAML
+    // a certificate without a line end before it, old line ends, the indentation of YAML
     const forms = [`-----END CERTIFICATE-----${text}`, text.replaceAll('\n', '\r'), `  ${text}`];
     for (const content of forms) {
       await writeFile(path, content);
@@ -128,7 +126,9 @@ test('are refused when the public half in version 2 is of another key', () => {
   assertInvalid(() => parseMaterial('pkcs8', version2(pkcs8(ed.privateKey), other), undefined));
 });
 
-test('are not raw keys when they are encrypted, JSON, public or a certificate', async ({ dir }) => {
+test('are not read as raw keys when they are encrypted, JSON, public or a certificate', async ({
+  dir,
+}) => {
   const path = join(dir, 'key');
   const cipher = { cipher: 'aes-256-cbc', passphrase: 'secret' };
   const sealed = ec.privateKey.export({ type: 'pkcs8', format: 'der', ...cipher });
@@ -148,7 +148,7 @@ test('are not raw keys when they are encrypted, JSON, public or a certificate', 
   }
 });
 
-test('that are raw bytes have the declared lengths', async ({ dir }) => {
+test('in raw bytes have the declared lengths', async ({ dir }) => {
   const path = join(dir, 'key');
   for (const [length, usage, state] of [
     [15, 'sign', 'unavailable'],
@@ -168,7 +168,7 @@ test('that are raw bytes have the declared lengths', async ({ dir }) => {
 });
 
 for (const form of ['explicit', 'compressed'] as const) {
-  test(`have the SPKI of the named curve when it is written ${form}`, async ({ dir }) => {
+  test(`have the SPKI of the named curve when it is encoded ${form}`, async ({ dir }) => {
     const path = join(dir, 'key.pem');
     const named = join(dir, 'named.pem');
     await run('openssl', ['ecparam', '-name', 'secp384r1', '-genkey', '-noout', '-out', named]);

@@ -9,9 +9,9 @@ import { soon } from '../../../support/deadline.ts';
 import { SoftToken, softhsmPath, userPin } from '../../../support/keys/soft-token.ts';
 import { suite } from '../../../support/timed-suite.ts';
 
-const test = suite('keys as they were last seen');
+const test = suite('cache of keys');
 
-test('are absent by a listing for 20 s, while the token is there, and never where they are configured', async () => {
+test('reports keys as absent from a listing for 20 s, while the token is present, and never configured keys', async () => {
   await using soft = await SoftToken.create();
   await using library = new Pkcs11Library(softhsmPath);
   const base = {

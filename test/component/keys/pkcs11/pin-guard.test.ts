@@ -12,12 +12,12 @@ import { SoftToken, softhsmPath, userPin } from '../../../support/keys/soft-toke
 
 const wrongPin = 'not the right one';
 
-/** A PIN by itself: names of temporary files and fingerprints have its digits among theirs now and then. */
+/** A PIN as a word: names of temporary files and fingerprints sometimes contain its digits. */
 function asWord(pin: string): RegExp {
   return new RegExp(`(?<![0-9A-Za-z+/])${pin}(?![0-9A-Za-z+/])`);
 }
 
-/** A real token and what guards it; `restart` forgets everything that a process knows. */
+/** A real token and its guard; `restart` drops the state of the process. */
 class Rig implements AsyncDisposable {
   readonly token: SoftToken;
   readonly library = new Pkcs11Library(softhsmPath);
@@ -89,7 +89,7 @@ test('leaves nothing behind when the PIN is right', async () => {
   assert.equal(await rig.files(), []);
 });
 
-test('tries a wrong PIN once, whoever asks and after a restart too', async () => {
+test('tries a wrong PIN once, whoever the caller is and after a restart too', async () => {
   await using rig = await Rig.start();
   const answers = await Promise.all([rig.login(wrongPin), rig.login(wrongPin)]);
   await rig.restart();
@@ -100,7 +100,7 @@ test('tries a wrong PIN once, whoever asks and after a restart too', async () =>
   assert.is(rig.attempts, 1);
 });
 
-test('keeps a fingerprint that is nothing like the PIN, in a file for the service alone', async () => {
+test('stores a fingerprint that does not resemble the PIN, in a file for the service only', async () => {
   await using rig = await Rig.start();
   const answer = await rig.login(wrongPin);
   const [name = '', ...others] = await rig.files();
@@ -111,7 +111,7 @@ test('keeps a fingerprint that is nothing like the PIN, in a file for the servic
   assert.is((await stat(path)).mode & 0o777, 0o600);
 });
 
-test('tries the next PIN that is configured, and forgets the one before when it is right', async () => {
+test('tries the next configured PIN, and removes the record of the previous one when it is right', async () => {
   await using rig = await Rig.start();
   await rig.login(wrongPin);
   await rig.restart();
@@ -129,7 +129,7 @@ test('tries again once the administrator has removed the record', async () => {
   assert.is(rig.attempts, 2);
 });
 
-test('does not try again because the token has forgotten that it was wrong', async () => {
+test('does not try again because the token has lost its count of failures', async () => {
   await using rig = await Rig.start();
   await rig.login(wrongPin);
   await rig.token.login('--list-objects');
@@ -138,7 +138,7 @@ test('does not try again because the token has forgotten that it was wrong', asy
   assert.is(rig.attempts, 1);
 });
 
-test('does not log in at all where one more wrong PIN locks, or nothing could be recorded', async () => {
+test('does not log in at all where one more wrong PIN locks the token, or the record cannot be saved', async () => {
   await using rig = await Rig.start();
   const finalTry = await rig.login(userPin, { flags: CKF.USER_PIN_FINAL_TRY });
   assert.match(finalTry, 'CKF_USER_PIN_FINAL_TRY');
@@ -149,7 +149,7 @@ test('does not log in at all where one more wrong PIN locks, or nothing could be
   assert.is(rig.attempts, 0);
 });
 
-test('tries no PIN again in this process when the refusal cannot be recorded', async () => {
+test('retries no PIN in this process when the refusal cannot be recorded', async () => {
   await using rig = await Rig.start();
   const meanwhile = () => rmSync(rig.directory, { recursive: true });
   assert.match(await rig.login(wrongPin, { meanwhile }), 'cannot be written');
@@ -159,7 +159,7 @@ test('tries no PIN again in this process when the refusal cannot be recorded', a
   assert.is(rig.attempts, 1);
 });
 
-test('loses at most two tries when the process dies whenever it logs in', async () => {
+test('uses at most two tries when the process dies whenever it logs in', async () => {
   await using rig = await Rig.start();
   const crashed = join(rig.token.directory, 'crashed');
   const meanwhile = () => cpSync(rig.directory, crashed, { recursive: true });
@@ -173,7 +173,7 @@ test('loses at most two tries when the process dies whenever it logs in', async 
   assert.match(await rig.login(wrongPin), 'a login that was cut off');
 });
 
-test('loses at most two tries also to a token that counts no failures', async () => {
+test('uses at most two tries also of a token that counts no failures', async () => {
   await using rig = await Rig.start();
   const crashed = join(rig.token.directory, 'crashed');
   const meanwhile = () => cpSync(rig.directory, crashed, { recursive: true });
@@ -186,7 +186,7 @@ test('loses at most two tries also to a token that counts no failures', async ()
   assert.is(rig.attempts, 2);
 });
 
-test('records a PIN before it tries it where the token says that it counts failures', async () => {
+test('records a PIN before it tries it where the token reports that it counts failures', async () => {
   await using rig = await Rig.start();
   let before: readonly string[] = [];
   const meanwhile = () => {
@@ -200,7 +200,7 @@ test('records a PIN before it tries it where the token says that it counts failu
   assert.is(before.length, 0, 'and not otherwise: it costs a flush');
 });
 
-test('refuses the PIN after a failure that is not about it, when the token has begun to count', async () => {
+test('refuses the PIN after an unrelated failure, when the token has begun to count', async () => {
   await using rig = await Rig.start();
   let flags = 0;
   const failing = async () =>
@@ -223,7 +223,7 @@ test('refuses the PIN after a failure that is not about it, when the token has b
   assert.is(rig.attempts, 1);
 });
 
-test('tries the PIN again after a failure that is not about it', async () => {
+test('tries the PIN again after an unrelated failure', async () => {
   await using rig = await Rig.start();
   const meanwhile = () => {
     throw new Error('CKR_DEVICE_REMOVED');

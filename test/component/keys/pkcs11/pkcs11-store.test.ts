@@ -24,7 +24,7 @@ import {
 } from '../../../support/keys/key-store-contract.ts';
 import { SoftToken, softhsmPath, userPin } from '../../../support/keys/soft-token.ts';
 
-/** A token and a store over it, all of it gone at the end. */
+/** A token and a store over it, all removed at the end. */
 class Rig implements AsyncDisposable {
   readonly token: SoftToken;
   readonly library = new Pkcs11Library(softhsmPath);
@@ -75,7 +75,7 @@ function show({ keys }: { readonly keys: readonly KeyInfo[] }): readonly string[
 
 const test = suite('Pkcs11Store');
 
-test('makes keys that are sensitive, never extractable and local, with no usage but the named', async () => {
+test('creates keys that are sensitive, never extractable and local, with the named usages only', async () => {
   await using rig = await Rig.start();
   const store = await rig.open();
   await store.createPair(id, ['ec-p256'], forSigning, soon());
@@ -98,7 +98,7 @@ test('makes keys that are sensitive, never extractable and local, with no usage 
   }
 });
 
-test('makes a pair without usages of the public half where the token takes them amiss', async () => {
+test('creates a pair without usages of the public half where the token refuses them', async () => {
   await using rig = await Rig.start();
   await rig.library.ready();
   const { api } = rig.library;
@@ -122,7 +122,7 @@ test('makes a pair without usages of the public half where the token takes them 
   assert.is((await store.list(soon())).keys.length, 1);
 });
 
-test('refuses to make a key exportable', async () => {
+test('refuses to create an exportable key', async () => {
   await using rig = await Rig.start();
   const store = await rig.open();
   const attributes = { ...forSigning, exportable: true };
@@ -154,13 +154,13 @@ test('tries a wrong PIN exactly once', async () => {
     assert.match(failure?.message ?? '', 'CKR_PIN_INCORRECT');
     assert.not.match(failure?.message ?? '', 'wrong');
   }
-  // Another store over the same token in this process, after the pause between attempts.
+  // another store over the same token in this process, after the pause between attempts
   const other = await rig.open({ pin: 'wrong' });
   assert.is(await failureOf(infoIn(other, id)), 'Unavailable');
   assert.is(attempts, 1);
 });
 
-test('says Unavailable for everything while the token is gone, and works when it is back', async () => {
+test('is Unavailable for everything while the token is removed, and works when it is back', async () => {
   await using rig = await Rig.start();
   const store = await rig.open();
   const made = await store.createPair(id, ['ec-p256'], forSigning, soon());
@@ -197,7 +197,7 @@ test('finds a token that appears after the service started', async () => {
   await untilWorks('a signature', () => withKey(store, id, (key) => key.sign(signP256, soon())));
 });
 
-test('says Unavailable for a library that cannot be loaded', async () => {
+test('is Unavailable for a library that cannot be loaded', async () => {
   await using rig = await Rig.start();
   const library = new Pkcs11Library('/nonexistent/library.so');
   const store = await rig.open({ base: { ...rig.address(), library } });
@@ -208,7 +208,7 @@ test('says Unavailable for a library that cannot be loaded', async () => {
   assert.is((await store.list(soon())).failure?.code, 'Unavailable');
 });
 
-test('recovers from sessions and logins that were taken away', async () => {
+test('recovers from lost sessions and logins', async () => {
   await using rig = await Rig.start();
   const store = await rig.open();
   await store.createPair(id, ['ec-p256'], forSigning, soon());
@@ -226,7 +226,7 @@ test('recovers from sessions and logins that were taken away', async () => {
   );
 });
 
-test('sees what another process makes and removes', async () => {
+test('detects keys that another process creates and removes', async () => {
   await using rig = await Rig.start();
   const store = await rig.open();
   assert.is(await infoIn(store, id), undefined);
@@ -289,7 +289,7 @@ test('offers foreign keys by the rules and lists the rest with the reason', asyn
   assert.is(await failureOf(over), 'AlreadyExists');
 });
 
-test('takes the usages of a preloaded key from the configuration', async () => {
+test('uses the configured usages of a preloaded key', async () => {
   await using rig = await Rig.start();
   const first = await rig.open();
   const bytes = randomBytes(32);
@@ -317,7 +317,7 @@ test('takes the usages of a preloaded key from the configuration', async () => {
   );
 });
 
-test('never uses a base key as it is when its record is lost', async () => {
+test('never uses a base key directly when its record is lost', async () => {
   await using rig = await Rig.start();
   const first = await rig.open();
   const base: KeyAttributes = { ...forSigning, usages: ['sign', 'derive'] };
@@ -356,7 +356,7 @@ test('never uses a base key as it is when its record is lost', async () => {
   await second.createSymmetric(id, 'hmac-sha256', base, soon());
 });
 
-test('logs in with the PIN that any setting gives for the token', async () => {
+test('logs in with the PIN that any setting defines for the token', async () => {
   await using rig = await Rig.start();
   await rig.token.login('--keypairgen', '--key-type', 'EC:prime256v1', '--label', 'named');
   const store = await rig.open({
@@ -367,7 +367,7 @@ test('logs in with the PIN that any setting gives for the token', async () => {
   await withKey(store, id, (key) => key.sign(signP256, soon()));
 });
 
-test('finishes or takes back what a crash interrupted', async () => {
+test('completes or rolls back an interrupted change', async () => {
   await using rig = await Rig.start();
   const directory = join(rig.token.directory, 'records');
   const first = await rig.open();
@@ -375,7 +375,7 @@ test('finishes or takes back what a crash interrupted', async () => {
   const records = await openTokenKeyRecords(directory);
   const previous = records.get(id);
   assert.ok(previous);
-  // The intent to replace was written, and nothing was made.
+  // the pending replacement was recorded, and nothing was created
   const pending = { replaces: previous.ckaId, previous };
   await records.put(id, { ...previous, ckaId: 'aa'.repeat(16), origin: 'imported', pending });
   const second = await rig.open();
@@ -383,7 +383,7 @@ test('finishes or takes back what a crash interrupted', async () => {
   const rolledBack = (await second.list(soon())).keys;
   assert.equal([rolledBack[0]?.origin, rolledBack[0]?.spki], ['generated', old.spki]);
 
-  // The new key is in the token, and the old one too.
+  // the new key is in the token, and the old one too
   const named = ['--label', 'device-id', '--id', 'bb'.repeat(16)];
   await rig.token.login('--keypairgen', '--key-type', 'EC:secp384r1', ...named);
   await records.put(id, { ...previous, ckaId: 'bb'.repeat(16), origin: 'imported', pending });

@@ -60,7 +60,7 @@ class Rig implements AsyncDisposable {
     return await openTokenKeyRecords(this.directory);
   }
 
-  /** The records after a process has left this in the place of the one of `id`. */
+  /** The records after a process has left this in place of the one of `id`. */
   async with(fields: object): Promise<TokenKeyRecords> {
     if ((await readdir(this.directory)).length === 0) await (await this.reopen()).put(id, record);
     const [name = ''] = await readdir(this.directory);
@@ -73,7 +73,7 @@ class Rig implements AsyncDisposable {
   }
 }
 
-test('are after a restart as they were written, with what was under way', async () => {
+test('are the same after a restart, with pending changes', async () => {
   await using rig = await Rig.start();
   await (await rig.reopen()).put(id, record);
   const records = await rig.reopen();
@@ -87,7 +87,7 @@ test('are after a restart as they were written, with what was under way', async 
   assert.equal(await readdir(rig.directory), []);
 });
 
-test('let keys that are derived leave only where that is said in so many words', async () => {
+test('make derived keys exportable only where they declare it explicitly', async () => {
   await using rig = await Rig.start();
   for (const said of [undefined, null, 'true', 1, {}]) {
     const records = await rig.with({ ...stored, export_derived: said });
@@ -96,7 +96,7 @@ test('let keys that are derived leave only where that is said in so many words',
   assert.is((await rig.with({ ...stored, export_derived: true })).get(id)?.exportDerived, true);
 });
 
-test('are damaged, and say nothing of a key, when they are of another one or not whole', async () => {
+test('are damaged, and describe no key, when they belong to another one or are incomplete', async () => {
   await using rig = await Rig.start();
   const cases = [
     { ...stored, version: 0 },

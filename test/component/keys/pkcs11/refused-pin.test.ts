@@ -9,14 +9,14 @@ import { failureOf } from '../../../support/failure.ts';
 const test = suite('RefusedPin');
 const reason = 'CKR_PIN_INCORRECT';
 
-/** What version 1 of the program wrote: scrypt with N 32768, r 8, p 1 over the PIN 0815. */
+/** A record of version 1 of the program: scrypt with N 32768, r 8, p 1 over the PIN 0815. */
 const record = {
   reason,
   salt: '000102030405060708090a0b0c0d0e0f',
   fingerprint: '684ac99485f1b895650722ad22cc4d61d4581a4f8eb09f5e45407e19a20dfa8c',
 };
 
-/** Where a PIN is recorded. */
+/** The path of the record of a PIN. */
 class Rig implements AsyncDisposable {
   readonly directory: string;
   readonly path: string;
@@ -47,14 +47,14 @@ class Rig implements AsyncDisposable {
   }
 }
 
-test('is known after an update of the program, which would lock it otherwise', async () => {
+test('is recognized after an update of the program, which would lock it otherwise', async () => {
   await using rig = await Rig.start();
   await rig.write(record);
   assert.is(await rig.pin().reasonOf('0815'), reason);
   assert.is(await rig.pin().reasonOf('0816'), undefined);
 });
 
-test('has a fingerprint of its own each time, which says of no two tokens that they have one PIN', async () => {
+test('has a new fingerprint each time, which does not reveal that two tokens have one PIN', async () => {
   await using rig = await Rig.start();
   const seen = new Set<unknown>();
   for (let times = 0; times < 3; times++) {
@@ -66,7 +66,7 @@ test('has a fingerprint of its own each time, which says of no two tokens that t
   assert.is(seen.size, 6);
 });
 
-test('is the one that is recorded now, whatever this process has found out before', async () => {
+test('is the recorded one, whatever this process found before', async () => {
   await using rig = await Rig.start();
   const pin = rig.pin();
   await pin.remember('0815', reason);
@@ -75,7 +75,7 @@ test('is the one that is recorded now, whatever this process has found out befor
   assert.is(await pin.reasonOf('4711'), reason);
 });
 
-test('is overwritten when it is forgotten: it may be the right one', async () => {
+test('is overwritten when its record is removed: it may be the right one', async () => {
   await using rig = await Rig.start();
   await rig.pin().remember('0815', reason);
   const { fingerprint } = await rig.read();
@@ -85,7 +85,7 @@ test('is overwritten when it is forgotten: it may be the right one', async () =>
   assert.is(await rig.pin().reasonOf('0815'), undefined);
 });
 
-test('is not known to be another one when its record is damaged', async () => {
+test('is assumed to be the same when its record is damaged', async () => {
   await using rig = await Rig.start();
   const damaged = [
     { ...record, reason: 1 },

@@ -17,7 +17,7 @@ import { suite } from '../../../support/timed-suite.ts';
 
 const test = suite('Token');
 
-/** A real token, and one to work with it by; `open` more of them. */
+/** A real token, and a Token on it; `open` opens more of them. */
 class Rig implements AsyncDisposable {
   readonly soft: SoftToken;
   readonly library = new Pkcs11Library(softhsmPath);
@@ -43,7 +43,7 @@ class Rig implements AsyncDisposable {
     return token;
   }
 
-  /** Has the token say something else of itself. */
+  /** Replaces the information that the token reports. */
   pretend(change: (info: TokenInfo) => Partial<TokenInfo>): void {
     const { api } = this.library;
     const getTokenInfo = api.C_GetTokenInfo.bind(api);
@@ -63,7 +63,7 @@ class Rig implements AsyncDisposable {
 const doing = () => 'cannot work';
 const handleOf = (session: Session) => session.handle.toString('hex');
 
-/** Work that fails so often with an error of the library before it succeeds: the sessions it was given. */
+/** An action that fails this many times with an error of the library before it succeeds: returns the sessions. */
 async function failing(token: Token, error: Error, times: number): Promise<readonly string[]> {
   const sessions: string[] = [];
   const work = (session: Session) => {
@@ -74,7 +74,7 @@ async function failing(token: Token, error: Error, times: number): Promise<reado
   return sessions;
 }
 
-test('lets no call into a library that is about to start again', async () => {
+test('lets no call into a library that is about to restart', async () => {
   await using soft = await SoftToken.create();
   await using library = new Pkcs11Library(softhsmPath);
   const guard = await PinGuard.open(soft.directory);
@@ -104,7 +104,7 @@ test('lets no call into a library that is about to start again', async () => {
       signal,
     );
 
-  // More calls than sessions: as the first ones leave, the next ones are handed theirs.
+  // more calls than sessions: as the first ones leave, the next ones receive theirs
   const calls = Array.from({ length: 12 }, call);
   await until(10_000, 'the first call', () => inside > 0);
   const restart = library.restart(0);
@@ -133,7 +133,7 @@ const losses = {
   ],
 } as const;
 
-test('looks for an object anew whose handle died, in the same session', async () => {
+test('looks an object up again whose handle became invalid, in the same session', async () => {
   await using rig = await Rig.start();
   const token = rig.open();
   await failing(token, new Error(''), 0);
@@ -146,7 +146,7 @@ test('looks for an object anew whose handle died, in the same session', async ()
   }
 });
 
-test('works again in a session that is new and logged in when the one before was lost', async () => {
+test('retries in a new and logged-in session when the previous one was lost', async () => {
   await using rig = await Rig.start();
   const token = rig.open();
   // errors of calls that run on a thread have their number in the message
@@ -161,7 +161,7 @@ test('works again in a session that is new and logged in when the one before was
   }
 });
 
-test('does not work again when the token is still there, or the error says nothing of a loss', async () => {
+test('does not retry when the token is still present, or the error does not report a loss', async () => {
   await using rig = await Rig.start();
   const token = rig.open();
   await failing(token, new Error(''), 0);
@@ -180,7 +180,7 @@ test('does not work again when the token is still there, or the error says nothi
   assert.is(rig.library.generation, started, 'the library was not started again');
 });
 
-test('starts the library again when another token is in the slot', async () => {
+test('restarts the library when another token is in the slot', async () => {
   await using rig = await Rig.start();
   const token = rig.open();
   await failing(token, new Error(''), 0);
@@ -191,7 +191,7 @@ test('starts the library again when another token is in the slot', async () => {
   assert.is(rig.library.generation, generation + 1);
 });
 
-test('gives up after four tries, and nobody is given the session that was lost last', async () => {
+test('gives up after four tries, and hands the session that was lost last to no caller', async () => {
   await using rig = await Rig.start();
   const token = rig.open();
   const lost: string[] = [];
@@ -212,7 +212,7 @@ test('gives up after four tries, and nobody is given the session that was lost l
   assert.equal(closed, lost);
 });
 
-test('takes nothing for absent that a session without a login, or another token, does not show', async () => {
+test('does not treat an object as absent when a session without login, or another token, hides it', async () => {
   await using rig = await Rig.start();
   const token = rig.open();
   const isLost = (loss: string) => (error: unknown) =>
@@ -232,7 +232,7 @@ test('takes nothing for absent that a session without a login, or another token,
   );
 });
 
-test('only reads a token that is write protected, logged in all the same', async () => {
+test('only reads a write-protected token, logged in nevertheless', async () => {
   await using rig = await Rig.start();
   rig.pretend(({ flags }) => ({ flags: flags | CKF.WRITE_PROTECTED, maxRwSessionCount: 1 }));
   const token = rig.open();
@@ -248,7 +248,7 @@ test('only reads a token that is write protected, logged in all the same', async
   );
 });
 
-test('opens as many sessions as it is made for, and no more than the token says', async () => {
+test('opens up to its limit of sessions, and no more than the token reports', async () => {
   await using rig = await Rig.start();
   const most = async (maxRwSessionCount: number): Promise<number> => {
     rig.pretend(() => ({ maxRwSessionCount }));
@@ -290,7 +290,7 @@ test('leaves no session behind when it is refused', async () => {
   assert.equal(counts, { opened: 1, closed: 1 });
 });
 
-test('answers a second long that it failed, and tells of a failure when it is another one', async () => {
+test('caches a failure for a second, and reports another one when it differs', async () => {
   const clock = performance.now.bind(performance);
   await using rig = await Rig.start();
   const token = rig.open({ serial: 'none' });
@@ -326,7 +326,7 @@ test('answers a second long that it failed, and tells of a failure when it is an
   }
 });
 
-test('is what a selector means only in its own library, and while it is connected', async () => {
+test('resolves a selector only in its own library, and while it is connected', async () => {
   await using rig = await Rig.start();
   const token = rig.open();
   const other = new Pkcs11Library('/nonexistent/library.so');

@@ -8,7 +8,7 @@ import { failureOf } from '../../../../support/failure.ts';
 
 const test = suite('the PIN of a token');
 
-test('is all that its file holds but one line break at the end', async () => {
+test('is the content of its file except one trailing line break', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'iotedge-pin-'));
   try {
     const path = join(directory, 'pin');

@@ -9,7 +9,7 @@ import { failureOf } from '../../../../support/failure.ts';
 
 const test = suite('sessions with a token');
 
-/** A library that opens sessions until it has as many as it can, and a pool over it. */
+/** A library that opens sessions up to its limit, and a pool over it. */
 function open({ limit = 2, most = 100 } = {}) {
   const opened: number[] = [];
   const closed: number[] = [];
@@ -23,7 +23,7 @@ function open({ limit = 2, most = 100 } = {}) {
       closed.push(handle[0] ?? 0);
     },
   };
-  // what a pool calls
+  // the methods that a pool calls
   const pool = new SessionPool(api as unknown as PKCS11, {
     slot: Buffer.alloc(8),
     flags: 6,
@@ -40,7 +40,7 @@ function taken(pool: SessionPool): Session {
 
 const isLost = (error: unknown) => error instanceof LostError && error.loss === 'session';
 
-test('are as many as the limit says, opened when they are needed, and used again', () => {
+test('are limited in number, opened on demand, and reused', () => {
   const { pool, opened, closed } = open({ limit: 2 });
   assert.equal(opened, []);
   const first = taken(pool);
@@ -55,7 +55,7 @@ test('are as many as the limit says, opened when they are needed, and used again
   assert.equal(closed, []);
 });
 
-test('go to who waits, first come first served', async () => {
+test('are given to waiting callers in order', async () => {
   const { pool } = open({ limit: 1 });
   const only = taken(pool);
   const order: string[] = [];
@@ -70,7 +70,7 @@ test('go to who waits, first come first served', async () => {
   assert.is(pool.take(), only);
 });
 
-test('pass by a caller who has left', async () => {
+test('skip a caller that has left', async () => {
   const { pool } = open({ limit: 1 });
   const only = taken(pool);
   const leaving = new AbortController();
@@ -85,7 +85,7 @@ test('pass by a caller who has left', async () => {
   assert.is(pool.take(), only, 'it is lost to nobody');
 });
 
-test('that are broken are closed, and another one is opened for who waits', async () => {
+test('that are broken are closed, and another one is opened for a waiting caller', async () => {
   const { pool, closed } = open({ limit: 1 });
   const broken = taken(pool);
   const waits = pool.wait(soon());
@@ -100,7 +100,7 @@ test('that are broken are closed, and another one is opened for who waits', asyn
   assert.is(pool.take(), undefined);
 });
 
-test('are no more than the token has, once it has said so', () => {
+test('are limited to those of the token, once it has reported its limit', () => {
   const { pool, opened } = open({ limit: 4, most: 2 });
   const first = taken(pool);
   taken(pool);
@@ -113,7 +113,7 @@ test('are no more than the token has, once it has said so', () => {
   assert.throws(() => none.take(), 'CKR_SESSION_COUNT');
 });
 
-test('of a closed pool are closed as they come back, and nobody waits for them', async () => {
+test('of a closed pool are closed when they are returned, and waiting callers are rejected', async () => {
   const { pool, closed } = open({ limit: 2 });
   const [busy, free] = [taken(pool), taken(pool)];
   const waits = pool.wait(soon());

@@ -8,7 +8,7 @@ import { SoftToken, softhsmPath } from '../../../../support/keys/soft-token.ts';
 
 const test = suite('slots');
 
-/** A library whose slots hold tokens with these flags and labels, all of one model. */
+/** A library whose slots contain tokens with these flags and labels, all of one model. */
 function library(...tokens: readonly (readonly [flags: number, label: string])[]): PKCS11 {
   return {
     C_GetSlotList: () => tokens.map((_, at) => Buffer.from([at, 0, 0, 0, 0, 0, 0, 0])),
@@ -16,7 +16,7 @@ function library(...tokens: readonly (readonly [flags: number, label: string])[]
       const [flags, label] = tokens[slot[0] ?? 0] ?? [0, ''];
       return { flags, label, model: 'M', serialNumber: '', manufacturerID: '' } as TokenInfo;
     },
-  } as unknown as PKCS11; // what findToken calls
+  } as unknown as PKCS11; // the methods that findToken calls
 }
 
 function failureOf(api: PKCS11, selector: Parameters<typeof findToken>[1]): string {
@@ -41,7 +41,7 @@ test('without an initialized token match a URI only when no initialized one does
   assert.match(failureOf(two, { model: 'N' }), 'no token matches');
 });
 
-test('of SoftHSM hold one token more than there are', async () => {
+test('of SoftHSM include one uninitialized token', async () => {
   await using soft = await SoftToken.create();
   await using library = new Pkcs11Library(softhsmPath);
   await library.ready();

@@ -1,4 +1,4 @@
-/** What the service asks a token to make, and what a token has then. */
+/** The templates for keys in a token, and the resulting attributes. */
 import { generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { Template } from 'pkcs11js';
@@ -88,7 +88,7 @@ function assertSecret(template: Template, usages: readonly string[]): void {
   assert.is(valueOf(template, CKA.ID), names.ckaId);
 }
 
-test('say of a pair that it stays in the token, and every usage', () => {
+test('declare a pair as sensitive and not extractable, with every usage', () => {
   for (const [usages, privateUsages, publicUsages] of [
     [['sign'], ['sign'], ['verify']],
     [['decrypt'], ['decrypt'], ['encrypt']],
@@ -110,11 +110,11 @@ test('say of a pair that it stays in the token, and every usage', () => {
   }
 });
 
-test('say of a secret key that it stays in the token, and the usages of its kind alone', () => {
+test('declare a secret key as sensitive and not extractable, with the usages of its kind only', () => {
   const aes = secretTemplate(names, 'aes-256', ['encrypt']).key;
   assertSecret(aes, ['encrypt', 'decrypt']);
   assert.is(valueOf(aes, CKA.VALUE_LEN), 32);
-  // a base key makes MACs, whatever is derived from it
+  // a base key computes MACs, whatever is derived from it
   for (const [algorithm, usages] of [
     ['hmac-sha256', ['sign']],
     ['hmac-sha256', ['sign', 'derive']],
@@ -124,7 +124,7 @@ test('say of a secret key that it stays in the token, and the usages of its kind
   }
 });
 
-test('of imports say the same, and hold bytes that can be wiped', () => {
+test('of imports declare the same, and contain bytes that can be wiped', () => {
   const ec = generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).privateKey;
   const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
   for (const key of [ec, rsa]) {
@@ -147,14 +147,14 @@ test('of imports say the same, and hold bytes that can be wiped', () => {
   const bytes = randomBytes(16);
   const mac = importTemplates(names, parseMaterial('raw', bytes, 'hmac-sha256'), ['sign']);
   assertSecret(mac.key, ['sign', 'verify']);
-  // as HMAC fills a short key itself
+  // as HMAC pads a short key itself
   assert.equal(valueOf(mac.key, CKA.VALUE), Buffer.concat([bytes, Buffer.alloc(16)]));
   const aes = parseMaterial('raw', randomBytes(32), 'aes-256');
   assertSecret(importTemplates(names, aes, ['encrypt']).key, ['encrypt', 'decrypt']);
   assertSecret(importTemplates(names, aes, ['encrypt', 'derive']).key, ['sign', 'verify']);
 });
 
-test('have a CKA_ID of 16 bytes for each key, which marks base keys alone', () => {
+test('have a CKA_ID of 16 bytes for each key, which marks only base keys', () => {
   const made = Array.from({ length: 50 }, () => newCkaId(['sign']));
   const bases = Array.from({ length: 50 }, () => newCkaId(['sign', 'derive']));
   const all = [...made, ...bases];
@@ -165,7 +165,7 @@ test('have a CKA_ID of 16 bytes for each key, which marks base keys alone', () =
   assert.not(isBaseKey(Buffer.alloc(0)));
 });
 
-test('are what the token has of everything that is made and imported', async () => {
+test('match the attributes in the token for every created and imported key', async () => {
   await using soft = await SoftToken.create();
   await using library = new Pkcs11Library(softhsmPath);
   await using store = new Pkcs11Store({
@@ -208,7 +208,7 @@ test('are what the token has of everything that is made and imported', async () 
     for (const handle of handles) {
       const read = (type: number) => {
         const [attribute] = api.C_GetAttributeValue(session, handle, [{ type }]);
-        return Buffer.from(attribute?.value as Buffer); // as pkcs11js hands them out
+        return Buffer.from(attribute?.value as Buffer); // as pkcs11js returns them
       };
       const is = (type: number) => read(type)[0] === 1;
       const label = read(CKA.LABEL).toString();
