@@ -2,31 +2,31 @@ import type { AuthorizationRequest } from '../../../src/dbus/server/authorizatio
 import type { ErrorCode } from '../../../src/errors.ts';
 import type { ServiceName } from '../rig/rig-services.ts';
 
-/** What a method is called with. */
+/** The arguments and options of a call. */
 export interface Use {
   readonly args?: Readonly<Record<string, unknown>>;
   readonly options?: Readonly<Record<string, unknown>>;
-  /** What the service tells about the call. */
+  /** The details that the service resolves. */
   readonly resolved?: Readonly<Record<string, string>>;
 }
 
-/** A detail, another value of it, and what must be different in the call for that. */
+/** A detail, another value of it, and the change of the call that yields that value. */
 export type OtherDetail = readonly [detail: string, value: string, difference: Use];
 
-/** One call and the questions about it. */
+/** One call and the authorization requests for it. */
 export interface AuthorizedCall {
   readonly service: ServiceName;
   readonly method: string;
   readonly what?: string;
   readonly use: Use;
   readonly asks: readonly AuthorizationRequest[];
-  /** Every detail that a caller can make another. */
+  /** Every detail that depends on the call. */
   readonly others: readonly OtherDetail[];
-  /** What the allowed call answers on a device without a cloud and an engine; absent where it cannot be made there. */
+  /** The outcome of the allowed call on a device without cloud and engine; absent where the call is impossible there. */
   readonly answer?: 'a result' | ErrorCode;
 }
 
-/** A use with a difference. */
+/** A use with changes. */
 export function differing(use: Use, { args, options, resolved }: Use): Use {
   return {
     args: { ...use.args, ...args },
@@ -35,7 +35,7 @@ export function differing(use: Use, { args, options, resolved }: Use): Use {
   };
 }
 
-/** How a call is named in the names of tests. */
+/** The name of a call in titles of tests. */
 export function nameOf({
   service,
   method,
@@ -44,7 +44,7 @@ export function nameOf({
   return `${service} ${method}${what === undefined ? '' : ` ${what}`}`;
 }
 
-/** An argument of another value, which a detail of its own name, or this, shows. */
+/** An argument with another value, which the detail `of` reflects. */
 export const argument = (name: string, value: string, of = name): OtherDetail => [
   name,
   value,

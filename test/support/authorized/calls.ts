@@ -1,6 +1,6 @@
 /**
- * What authorization must be asked about each method, written out by hand and not taken from the interface tables:
- * a detail that a table drops, adds, or takes from another argument differs from this.
+ * The authorization requests of each method, written by hand and not derived from the interface tables:
+ * a detail that a table omits, adds, or takes from another argument differs from these.
  */
 import type { ServiceName } from '../rig/rig-services.ts';
 import type { AuthorizedCall } from './call.ts';
@@ -23,7 +23,7 @@ export const publicMethods: Readonly<Record<ServiceName, readonly string[]>> = {
   modules: ['GetSystemInfo', 'Describe'],
 };
 
-/** The actions that polkit allows everybody unless a rule says otherwise. */
+/** The actions that polkit allows by default. */
 export const allowedByDefault: readonly string[] = ['org.iotedge.certificates1.export'];
 
 /** The calls of every method of the four services that is not public. */

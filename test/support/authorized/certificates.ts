@@ -32,7 +32,6 @@ const profileOf = (profile: string): OtherDetail => [
   { options: { profile }, resolved: { profile } },
 ];
 
-/** Of the Certificates service. */
 export const certificateCalls: readonly AuthorizedCall[] = [
   issue('for a client', { verb: 'issue', profile: 'client', other: 'server' }),
   issue('for a server', { verb: 'issue', profile: 'server', other: 'device-identity' }),

@@ -21,7 +21,6 @@ function manage(
 
 const provision = { action: 'org.iotedge.identity1.provision', details: {} };
 
-/** Of the Identity service. */
 export const identityCalls: readonly AuthorizedCall[] = [
   manage('CreateModuleIdentity', 'created', 'NotProvisioned'),
   manage('UpdateModuleIdentity', 'updated', 'NotProvisioned'),

@@ -27,7 +27,6 @@ function keyUse(
   };
 }
 
-/** Of the Keys service. */
 export const keyCalls: readonly AuthorizedCall[] = [
   {
     service: 'keys',

@@ -6,7 +6,6 @@ const elevating = { HostConfig: { Privileged: true } };
 
 const runDetails = (module: string) => ({ module, type: '', image: '', elevated: '' });
 
-/** Of the Module Runtime. */
 export const moduleCalls: readonly AuthorizedCall[] = [
   {
     service: 'modules',

@@ -2,7 +2,7 @@ import type { Rig } from '../rig/rig.ts';
 import { type ServiceName, services } from '../rig/rig-services.ts';
 import type { RigUser } from '../rig/rig-users.ts';
 
-/** One call of a manager's method in the words of busctl: its signature and the arguments. */
+/** One call of a manager's method, as busctl takes it: signature and arguments. */
 export interface BusctlCall {
   readonly service: ServiceName;
   readonly member: string;
@@ -10,7 +10,7 @@ export interface BusctlCall {
   readonly user?: RigUser;
 }
 
-/** The values of the reply, as busctl prints them in JSON; rejects with what it says on standard error. */
+/** The values of the reply, as busctl prints them in JSON; rejects with its standard error. */
 export async function busctlCall(rig: Rig, call: BusctlCall): Promise<readonly unknown[]> {
   const { service, member, args, user } = call;
   const { busName, path, manager } = services[service];
@@ -40,7 +40,7 @@ export function fieldsOf(dictionary: unknown): Readonly<Record<string, unknown>>
   return Object.fromEntries(entries.map(([name, value]) => [name, fieldOf(value, 'data')]));
 }
 
-/** The words for an `ay`: how many bytes, then each. */
+/** The arguments for an `ay`: the number of bytes, then each byte. */
 export function bytesArgument(bytes: Uint8Array): readonly string[] {
   return [String(bytes.length), ...Array.from(bytes, String)];
 }

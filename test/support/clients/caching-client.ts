@@ -8,11 +8,11 @@ const properties = 'org.freedesktop.DBus.Properties';
 const objectManager = 'org.freedesktop.DBus.ObjectManager';
 
 /**
- * A client that caches as zbus does by default: everything it ever read stays as it is until a signal changes or
- * invalidates it, also while the service is gone and when another process serves the name.
+ * A client that caches as zbus does by default: everything it has read is cached until a signal changes or
+ * invalidates it, even while the service is not running and after another process has taken the name.
  */
 export class CachingClient implements AsyncDisposable {
-  /** The signals about properties and objects so far, in short, such as `+ /path` and `~ /path Name`. */
+  /** The signals about properties and objects so far, abbreviated as `+ /path` and `~ /path Name`. */
   readonly signals: string[] = [];
   readonly #bus: Bus;
   readonly #service: ServiceDefinition;
@@ -24,7 +24,7 @@ export class CachingClient implements AsyncDisposable {
     this.#service = service;
   }
 
-  /** Reads everything, and follows the signals from then on. */
+  /** Reads all objects, and follows the signals from then on. */
   static async start(bus: Bus, service: ServiceDefinition): Promise<CachingClient> {
     const client = new CachingClient(bus, service);
     const { busName: sender, path: pathNamespace } = service;
@@ -34,7 +34,7 @@ export class CachingClient implements AsyncDisposable {
     return client;
   }
 
-  /** In what the cache is wrong: what is cached and reads otherwise, and objects that came or went unannounced. */
+  /** The stale entries of the cache, and the objects that were added or removed without a signal. */
   async errors(): Promise<readonly string[]> {
     const now = await this.#read();
     const wrong = [...this.#cache].flatMap(([path, cached]) => {
@@ -48,7 +48,7 @@ export class CachingClient implements AsyncDisposable {
     return [...wrong, ...unknown.map((path) => `${path} is new`)];
   }
 
-  /** What is cached of an object. */
+  /** The cached properties of an object. */
   cached(path: string): ReadonlyMap<string, string> {
     return this.#cache.get(path) ?? new Map<string, string>();
   }

@@ -3,7 +3,7 @@ import { deadline } from '../deadline.ts';
 import type { Identity } from '../identity/identity.ts';
 
 /**
- * Connects this process, which runs as root, to a bus as somebody else: the kernel tells the bus who called
+ * Connects this process, which runs as root, to a bus as another user: the kernel reports to the bus who called
  * connect(2), and that call is made before `Bus.connect` first waits. One at a time.
  */
 export async function connectAs(
@@ -16,7 +16,7 @@ export async function connectAs(
   setgroups.call(process, [...groups]);
   setegid.call(process, gid);
   seteuid.call(process, uid);
-  // The name that is claimed to the bus must be the one the kernel tells.
+  // the uid claimed in the handshake must be the one that the kernel reports
   process.getuid = () => uid;
   try {
     const connected = Bus.connect(address);

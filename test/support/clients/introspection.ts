@@ -3,7 +3,7 @@ import type { MethodDefinition } from '../../../src/dbus/definition.ts';
 import type { Rig } from '../rig/rig.ts';
 import { type ServiceName, services } from '../rig/rig-services.ts';
 
-/** Checks that anybody sees a manager's methods with the names of their arguments, and its properties; what busctl prints. */
+/** Checks that every user sees a manager's properties and its methods with named arguments; returns the output of busctl. */
 export async function introspected(rig: Rig, service: ServiceName): Promise<string> {
   const { busName, path, manager } = services[service];
   const xml = (await rig.busctl(['--xml-interface', 'introspect', busName, path], 'alice')).stdout;

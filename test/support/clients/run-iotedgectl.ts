@@ -1,6 +1,6 @@
 import { iotedgectl } from '../../../src/cli/iotedgectl.ts';
 
-/** What a command ended with and printed. */
+/** The exit code and the output of a command. */
 export interface Printed {
   readonly code: number;
   readonly out: string;

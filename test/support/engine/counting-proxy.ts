@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, request } from 'node:http';
 
-/** Stands before an engine and counts what it is asked. */
+/** A proxy in front of an engine that counts requests. */
 export class CountingProxy implements AsyncDisposable {
   readonly #counts = new Map<string, number>();
   readonly #server;
@@ -22,7 +22,7 @@ export class CountingProxy implements AsyncDisposable {
     });
   }
 
-  /** A proxy on a socket of its own, before the engine on another one. */
+  /** Listens on one socket and forwards to the engine's. */
   static async start(socketPath: string, engineSocket: string): Promise<CountingProxy> {
     const proxy = new CountingProxy(engineSocket);
     proxy.#server.listen(socketPath);
@@ -30,7 +30,7 @@ export class CountingProxy implements AsyncDisposable {
     return proxy;
   }
 
-  /** How often a path was asked for, `/info` in every version of the API. */
+  /** The number of requests for a path, such as `/info` in every version of the API. */
   count(path: string): number {
     return this.#counts.get(path) ?? 0;
   }

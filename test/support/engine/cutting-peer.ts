@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
-/** How much of each of the engine's answers gets through. */
+/** How much of each response of the engine is forwarded. */
 export type Stage =
   | 'nothing'
   | 'half the header'
@@ -10,11 +10,11 @@ export type Stage =
   | 'some of the body'
   | 'everything';
 
-/** Stands between a client and an engine, and cuts connections or falls silent in the middle of an answer. */
+/** A proxy between a client and an engine that closes connections or stalls in the middle of a response. */
 export class CuttingPeer implements AsyncDisposable {
   readonly socketPath: string;
   stage: Stage = 'everything';
-  /** Whether a connection is closed at its stage; otherwise nothing more comes. */
+  /** Whether a connection is closed at the stage; otherwise it stalls. */
   cuts = true;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
@@ -30,7 +30,7 @@ export class CuttingPeer implements AsyncDisposable {
     return peer;
   }
 
-  /** Cuts every connection that there is. */
+  /** Closes every connection. */
   cutAll(): void {
     for (const socket of this.#sockets) socket.destroy();
   }
@@ -67,7 +67,7 @@ export class CuttingPeer implements AsyncDisposable {
   }
 }
 
-/** How many bytes of an answer get through, undefined while too little of it is there to tell. */
+/** How many bytes of a response are forwarded, undefined until enough of it has arrived. */
 function limitOf(stage: Stage, answer: Buffer): number | undefined {
   const header = answer.indexOf('\r\n\r\n') + 4;
   if (stage === 'everything') return Number.POSITIVE_INFINITY;

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { deadline } from '../deadline.ts';
 
 /**
- * Waits until its standard input ends, which it does also when its owner is killed. Then the containers go, the
- * daemon, whatever it left running or mounted, its network among that, and its directory.
+ * Waits for the end of its standard input, which also ends when its owner is killed. Then it removes the containers, the
+ * daemon, its remaining processes and mounts, its network namespace, and its directory.
  */
 const keeper = `
 trap '' INT TERM HUP
@@ -25,14 +25,13 @@ cut -d ' ' -f 2 /proc/self/mounts | grep -F "$directory/" | sort -r | xargs -r -
 rm -rf --one-file-system "$directory"
 `;
 
-/** What the keeper has to take care of. */
+/** What the keeper cleans up. */
 export interface Kept {
   readonly directory: string;
-  /** Where the daemon listens. */
   readonly host: string;
 }
 
-/** Takes an engine down in the end, whichever way its owner ends. */
+/** Cleans an engine up when its owner ends, even by a kill. */
 export class EngineKeeper implements AsyncDisposable {
   readonly #process: ChildProcess;
 

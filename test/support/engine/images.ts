@@ -19,21 +19,21 @@ import type { PrivateEngine } from './private-engine.ts';
 const run = promisify(execFile);
 const applets = ['sh', 'ls', 'cat', 'echo', 'env', 'id', 'sleep', 'true', 'false', 'kill', 'trap'];
 
-/** Gives the engine an image that holds busybox alone. */
+/** Imports an image that contains only busybox. */
 export async function importBusybox(engine: PrivateEngine, tag: string): Promise<void> {
   await importTree(engine, { tag, changes: ['CMD ["sh"]'] }, async (root) => {
     await copyBusybox(root);
   });
 }
 
-/** What is in an image besides node. */
+/** The tag and the module of an image with node. */
 export interface NodeImage {
   readonly tag: string;
   /** The module that the image runs, copied to `/app/main.mjs`. */
   readonly main: string;
 }
 
-/** Gives the engine an image with the node that runs this, its libraries, busybox and one script. */
+/** Imports an image with the running node, its libraries, busybox and one script. */
 export async function importNode(engine: PrivateEngine, image: NodeImage): Promise<void> {
   const changes = ['ENV PATH=/usr/bin:/bin', 'WORKDIR /app', 'CMD ["node", "main.mjs"]'];
   await importTree(engine, { tag: image.tag, changes }, async (root) => {
@@ -90,7 +90,7 @@ async function copyNode(root: string): Promise<void> {
   }
 }
 
-/** The modules that Debian's Node reads from /usr/share/nodejs at its start; other builds have them inside. */
+/** The modules that Debian's Node reads from /usr/share/nodejs at its start; other builds have them built in. */
 async function externalModules(programs: readonly string[]): Promise<readonly string[]> {
   const module = '/usr/share/nodejs/[A-Za-z0-9._/-]+[.]js';
   const search = ['-c', 'grep -aohE "$@" || true', 'grep', module, ...programs];
@@ -103,7 +103,7 @@ async function copyInto(root: string, source: string, target: string): Promise<v
   await copyFile(source, join(root, target));
 }
 
-/** A script for `importNode` that asks the workload API for everything and prints what it got as one line of JSON. */
+/** A script for `importNode` that calls every method of the workload API and prints the results as one line of JSON. */
 export const workloadClient: string = fileURLToPath(
   new URL('../../../../test/support/engine/workload-client.mjs', import.meta.url),
 );

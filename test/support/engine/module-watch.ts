@@ -5,7 +5,7 @@ import { until } from '../deadline.ts';
 
 const { busName: sender, path, child } = modulesService;
 
-/** Everything that the bus is told about a property of a module, in order; `gone` when its object is removed. */
+/** The values of a property of a module that were announced on the bus, in order; `gone` when its object is removed. */
 export class ModuleWatch implements AsyncDisposable {
   readonly #seen: string[] = [];
   readonly #property: string;
@@ -29,7 +29,7 @@ export class ModuleWatch implements AsyncDisposable {
     return watch;
   }
 
-  /** What was seen since it was asked last, once the last of it is this. */
+  /** Waits for a value, and returns those since the previous call. */
   async until(last: string): Promise<readonly string[]> {
     await until(60_000, `${this.#property} ${last}, seen ${this.#seen.join()}`, () =>
       this.#seen.includes(last),
@@ -37,7 +37,7 @@ export class ModuleWatch implements AsyncDisposable {
     return this.#seen.splice(0);
   }
 
-  /** What was seen since it was asked last. */
+  /** The values since the previous call. */
   take(): readonly string[] {
     return this.#seen.splice(0);
   }

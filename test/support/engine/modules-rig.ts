@@ -12,7 +12,7 @@ import type { CommandResult } from '../system/namespace.ts';
 import { importBusybox } from './images.ts';
 import { PrivateEngine } from './private-engine.ts';
 
-/** A call as it goes over the bus. */
+/** The body of a call on the bus. */
 export interface RawCall {
   readonly signature: string;
   readonly body: readonly unknown[];
@@ -20,7 +20,7 @@ export interface RawCall {
 
 const { busName, path, child, manager } = modulesService;
 
-/** The Module Runtime on a rig with an engine and a cloud: as on a device. */
+/** The Module Runtime on a rig with an engine and a cloud, as on a device. */
 export class ModulesRig implements AsyncDisposable {
   /** Holds busybox. */
   static readonly image = 'localhost/busybox:1';
@@ -34,7 +34,7 @@ export class ModulesRig implements AsyncDisposable {
     this.cloud = cloud;
   }
 
-  /** Everything but the services, which start when they are called. Settings as in modules.yaml. */
+  /** Starts everything except the services, which are activated by calls. Settings as in modules.yaml. */
   static async start(modules: object): Promise<ModulesRig> {
     const rig = await Rig.start({ settings: { modules } });
     const cloud = await startRigCloud(rig);
@@ -44,20 +44,20 @@ export class ModulesRig implements AsyncDisposable {
     return new ModulesRig(rig, machine, cloud);
   }
 
-  /** Starts the service when it does not run, and waits for its agent. */
+  /** Starts the service if it does not run, and waits for its agent. */
   async agentRuns(): Promise<void> {
     await this.works('Describe', ['a{sv}', '0']);
     await this.untilState('edgeAgent', 'running');
   }
 
-  /** Starts the service anew, with other settings. */
+  /** Restarts the service with other settings. */
   async restart(settings: object): Promise<void> {
     await this.rig.configure('modules', settings);
     await this.rig.stop('modules');
     await this.works('Describe', ['a{sv}', '0']);
   }
 
-  /** The names of all containers of the runtime, with their states. */
+  /** The names and states of all containers of the runtime. */
   async containers(): Promise<readonly string[]> {
     const filter = `label=${ownerLabel}=${owner}`;
     const format = '{{.Names}} {{.State}}';
@@ -65,20 +65,20 @@ export class ModulesRig implements AsyncDisposable {
     return lines.split('\n').filter(Boolean).toSorted();
   }
 
-  /** Calls a method with the arguments as busctl takes them. */
+  /** Calls a method by busctl. */
   call(method: string, args: readonly string[], user?: RigUser): Promise<CommandResult> {
     const to = [busName, path, manager.name, method];
     return this.rig.busctl(['call', '--timeout=60', ...to, ...args], user);
   }
 
-  /** What an operator's call prints, or a failure. */
+  /** The output of an operator's call; throws when it fails. */
   async works(method: string, args: readonly string[]): Promise<string> {
     const { code, stdout, stderr } = await this.call(method, args, 'operator');
     if (code !== 0) throw new Error(`${method}: ${stderr}`);
     return stdout;
   }
 
-  /** What a call answers; one at a time. */
+  /** The reply of a call; one at a time. */
   async ask(
     member: string,
     { signature, body }: RawCall,
@@ -89,24 +89,24 @@ export class ModulesRig implements AsyncDisposable {
     return await bus.call({ ...to, member, signature, body });
   }
 
-  /** The code of the error that a call ends with, `no failure` when it works; one at a time. */
+  /** The code of the error of a call, `no failure` when it succeeds; one at a time. */
   async errorOf(...call: Parameters<ModulesRig['ask']>): Promise<string> {
     return failureOf(this.ask(...call));
   }
 
-  /** As `errorOf`, of calls by root that the service gets together, in this order: none waits for polkit. */
+  /** As `errorOf`, for calls by root that reach the service together, in this order: none waits for polkit. */
   async errorsOf(member: string, calls: readonly RawCall[]): Promise<readonly string[]> {
     await using bus = await this.rig.connect();
     const to = { destination: busName, path, interface: manager.name, member };
     return await Promise.all(calls.map((call) => failureOf(bus.call({ ...to, ...call }))));
   }
 
-  /** The properties of the manager as everybody sees them. */
+  /** The properties of the manager, read by an unprivileged user. */
   manager(): Promise<Readonly<Record<string, unknown>>> {
     return this.#properties(path, manager.name);
   }
 
-  /** The properties of a module as everybody sees them. */
+  /** The properties of a module, read by an unprivileged user. */
   module(name: string): Promise<Readonly<Record<string, unknown>>> {
     return this.#properties(`${path}/${child.segment}/${name}`, child.interface.name);
   }

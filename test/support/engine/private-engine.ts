@@ -17,8 +17,8 @@ const startMs = 60_000;
 const stopMs = 20_000;
 
 /**
- * A dockerd of its own in a network namespace of its own: nothing on the machine changes, and nothing of
- * it can reach the network. It ends with its owner, and everything that it started with it.
+ * A separate dockerd in a separate network namespace: the machine stays unchanged, and the engine cannot
+ * reach the network. It ends with its owner, together with everything that it started.
  */
 export class PrivateEngine implements AsyncDisposable {
   readonly directory: string;
@@ -33,7 +33,7 @@ export class PrivateEngine implements AsyncDisposable {
     this.#keeper = new EngineKeeper({ directory, host });
   }
 
-  /** Why no private engine can run here, undefined when one can. */
+  /** The reason why no private engine can run here, undefined when one can. */
   static async missing(): Promise<string | undefined> {
     if (process.getuid?.() !== 0) return 'needs root';
     for (const program of ['dockerd', 'docker', 'ip', 'nsenter', 'busybox']) {
@@ -45,7 +45,7 @@ export class PrivateEngine implements AsyncDisposable {
     return undefined;
   }
 
-  /** A running engine. Its socket is its own unless told otherwise; the group of engines may connect. */
+  /** Starts an engine, by default on a socket in its directory; members of `engineGroup` may connect. */
   static async start(socketPath?: string): Promise<PrivateEngine> {
     const directory = await mkdtemp(join(tmpdir(), 'iotedge-engine-'));
     const engine = new PrivateEngine(directory, socketPath);
@@ -63,7 +63,7 @@ export class PrivateEngine implements AsyncDisposable {
 
   /** Starts the daemon again after `stopDaemon`; its containers and images are still there. */
   async startDaemon(): Promise<void> {
-    // After a crash the containerd of the last daemon is dead; where nobody reaps orphans, it looks alive.
+    // after a crash the containerd of the last daemon is dead; where no process reaps orphans, it appears alive
     await rm(join(this.directory, 'exec/containerd/containerd.pid'), { force: true });
     const daemon = spawn(
       'nsenter',
@@ -105,7 +105,7 @@ export class PrivateEngine implements AsyncDisposable {
     return (await readFile(join(this.directory, 'dockerd.log'), 'utf8')).slice(-2000);
   }
 
-  /** Stops the daemon; in order, its containers go with it, but they outlive a crash. */
+  /** Stops the daemon. On SIGTERM it stops its containers; they outlive a crash. */
   async stopDaemon(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     const daemon = this.#daemon;
     this.#daemon = undefined;
@@ -119,7 +119,7 @@ export class PrivateEngine implements AsyncDisposable {
     }
   }
 
-  /** The command line client, on this engine. */
+  /** Runs the docker command line client on this engine. */
   async docker(...args: readonly string[]): Promise<string> {
     const { stdout } = await run('docker', ['-H', `unix://${this.socketPath}`, ...args], {
       timeout: startMs,
@@ -127,7 +127,7 @@ export class PrivateEngine implements AsyncDisposable {
     return stdout.trim();
   }
 
-  /** Starts a program where the engine's networks are; whoever starts it ends it. */
+  /** Starts a program in the engine's network namespace; the caller ends it. */
   spawnInNetwork(command: string, ...args: readonly string[]): ChildProcess {
     return spawn('nsenter', [this.#network, command, ...args], { stdio: 'ignore' });
   }

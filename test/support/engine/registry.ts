@@ -6,7 +6,7 @@ import { until } from '../deadline.ts';
 import type { PrivateEngine } from './private-engine.ts';
 import { listens } from './silent-registry.ts';
 
-/** A registry in the engine's network, with what is pushed to it; empty again when it is started anew. */
+/** A registry in the engine's network; empty again after a restart. */
 export class Registry implements AsyncDisposable {
   readonly address: string;
   readonly #engine: PrivateEngine;
@@ -45,7 +45,7 @@ http: {addr: ${JSON.stringify(address)}, secret: ${JSON.stringify(randomUUID())}
     return new Registry(engine, address, directory, stop);
   }
 
-  /** Gives the image another name, which may be one that the registry has already, and pushes it; returns the digest. */
+  /** Tags the image, possibly with a tag that the registry already has, and pushes it; returns the digest. */
   async push(image: string, reference: string): Promise<string> {
     await this.#engine.docker('tag', image, reference);
     await this.#engine.docker('push', '--quiet', reference);

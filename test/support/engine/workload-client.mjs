@@ -1,4 +1,4 @@
-// A module: asks the workload API for all that it gives, prints one line of JSON and waits for its end.
+// A module: calls every method of the workload API, prints one line of JSON and waits until it is stopped.
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { request } from 'node:http';
 

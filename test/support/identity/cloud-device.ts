@@ -5,7 +5,7 @@ import type { Cloud } from '../cloud/cloud.ts';
 import { Rig } from '../rig/rig.ts';
 import { cloudSettings, startRigCloud } from '../rig/rig-cloud.ts';
 
-/** A device, the double of its cloud, and a client of its Identity service. */
+/** A device, its cloud double, and a client of its Identity service. */
 export interface CloudDevice extends AsyncDisposable {
   readonly rig: Rig;
   readonly bus: Bus;
@@ -14,7 +14,7 @@ export interface CloudDevice extends AsyncDisposable {
 }
 
 /**
- * Starts a device that is not provisioned yet; `settings` are laid over identity.yaml. All members are own properties,
+ * Starts a device that is not provisioned yet; `settings` override identity.yaml. All members are own properties,
  * so that a suite can assign them to its context.
  */
 export async function startCloudDevice(settings: object = {}): Promise<CloudDevice> {

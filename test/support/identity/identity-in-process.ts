@@ -1,6 +1,6 @@
 /**
- * The Identity service in the process of a test, with the Keys service: without a bus and without TLS, so that what it asks of the cloud and
- * of the Keys service, what it publishes and what it logs can be read, and the clock be set.
+ * The Identity service in the process of a test, with the Keys service, without a bus and without TLS: a test inspects
+ * its requests to the cloud and to the Keys service, its properties and its log, and sets the clock.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -44,21 +44,21 @@ export interface OutgoingCall {
   readonly member: string;
   readonly args: readonly unknown[];
   readonly requestId: string | undefined;
-  /** What was handed out: the callee's buffers themselves. */
+  /** The reply with the callee's own buffers. */
   readonly reply: readonly unknown[];
 }
 
-/** The cloud at its two hosts, which decides about a registration at once. */
+/** The cloud at its two hosts, which assigns a registration at once. */
 export class PlainCloud {
   readonly requests: HttpsRequest[] = [];
   readonly registry = new Registry(() => hubName);
-  /** Answers in place of the services; undefined leaves the request to them. */
+  /** Responds in place of the cloud services; undefined leaves the request to them. */
   interfere:
     | ((request: HttpsRequest) => CloudResponse | undefined | Promise<CloudResponse | undefined>)
     | undefined;
-  /** Where devices are sent. */
+  /** The hub that devices are assigned to. */
   hub = hubName;
-  /** What its Date header says; none when absent. */
+  /** The value of the Date header; no header when undefined. */
   date: Date | undefined;
   readonly #provisioning: Provisioning;
 
@@ -124,7 +124,7 @@ export class PlainCloud {
   }
 }
 
-/** The value, unless the request is given up first. */
+/** The value, unless the request is aborted first. */
 function unlessAborted<T>(signal: AbortSignal, value: T | Promise<T>): Promise<T> {
   const abandoned = new Promise<never>((_resolve, reject) => {
     const abandon = (): void => reject(new ServiceError('Cancelled', 'the request was given up'));
@@ -134,7 +134,7 @@ function unlessAborted<T>(signal: AbortSignal, value: T | Promise<T>): Promise<T
   return Promise.race([value, abandoned]);
 }
 
-/** The Keys service in the same process, on keys in files, and the calls that it got. */
+/** The Keys service in the same process, on keys in files, and the calls that it received. */
 class NotedKeys implements AsyncDisposable {
   readonly calls: OutgoingCall[] = [];
   readonly #keys: FileKeys;
@@ -143,16 +143,16 @@ class NotedKeys implements AsyncDisposable {
     this.#keys = keys;
   }
 
-  /** The key that the base key of the modules is derived to. */
+  /** The key derived from the base key of the modules. */
   derived(derivation: string): Promise<Buffer> {
     return this.#keys.export(moduleBaseKey, 'raw', { derivation: Buffer.from(derivation) });
   }
 
   async call({ member, body }: { readonly member: string; readonly body: readonly unknown[] }) {
-    const options = Object.entries(body.at(-1) as Record<string, Variant>); // an a{sv}
+    const options = Object.entries(body.at(-1) as Record<string, Variant>); // type a{sv}
     const plain = Object.fromEntries(options.map(([name, { value }]) => [name, value]));
     const reply = await this.#keys.call(member, body);
-    const requestId = plain['request_id'] as string | undefined; // as the table has it
+    const requestId = plain['request_id'] as string | undefined; // typed by the interface table
     this.calls.push({ member, args: [...body.slice(0, -1), plain], requestId, reply });
     return reply;
   }
@@ -162,24 +162,23 @@ class NotedKeys implements AsyncDisposable {
   }
 }
 
-/** A certificate of this common name, PEM, which is valid now. */
+/** A currently valid certificate with this common name, in PEM. */
 export async function certificateOf(name: string): Promise<string> {
   return encodeCertificatesPem([await makeCa({ name: `CN=${name}`, key: makeKey('ec-p256') })]);
 }
 
-/** How the service is started. */
 export interface IdentityInProcessOptions {
-  /** Laid over identity.yaml, as YAML of its own top level. */
+  /** Top-level YAML, appended to identity.yaml. */
   readonly yaml?: string;
   /** Members of `provisioning`. */
   readonly provisioning?: string;
-  /** Whether there is nothing in the file but `yaml`. */
+  /** Whether the file contains only `yaml`. */
   readonly bare?: boolean;
-  /** Whether what is due begins at once, default true. */
+  /** Whether the name is acquired, so that due work begins; default true. */
   readonly live?: boolean;
 }
 
-/** One device, whose service can be stopped and started again. */
+/** A device whose service can be stopped and restarted. */
 export class IdentityInProcess implements AsyncDisposable {
   readonly directory: string;
   readonly cloud = new PlainCloud();
@@ -188,7 +187,7 @@ export class IdentityInProcess implements AsyncDisposable {
   shown = new ShownObjects(identityService);
   /** The device's clock. */
   clock: () => number = Date.now;
-  /** What its back-off draws. */
+  /** The random numbers of its back-off. */
   random: () => number = Math.random;
   #running: Identity | undefined;
   #answers: Pick<Identity, 'handlers'> | undefined;
@@ -200,7 +199,7 @@ export class IdentityInProcess implements AsyncDisposable {
     this.keys = keys;
   }
 
-  /** A device that has not run yet, with a certificate in a file. */
+  /** A device whose service has not started yet, with a certificate in a file. */
   static async create(): Promise<IdentityInProcess> {
     const directory = await mkdtemp(join(tmpdir(), 'iotedge-identity-'));
     const device = new IdentityInProcess(directory, new NotedKeys(await FileKeys.start()));
@@ -221,7 +220,7 @@ export class IdentityInProcess implements AsyncDisposable {
     return join(this.directory, 'state');
   }
 
-  /** Gives the device another certificate. */
+  /** Issues another certificate to the device. */
   async certify(name: string): Promise<string> {
     const certificate = await certificateOf(name);
     await writeFile(this.certificateFile, certificate);
@@ -250,7 +249,7 @@ ${yaml}
     return loadConfig({ ...source, parse: parseIdentityConfig });
   }
 
-  /** Starts the service, or starts it again. */
+  /** Starts or restarts the service. */
   async start(options: IdentityInProcessOptions = {}): Promise<Identity> {
     const log = recordingLog((line) => this.log.push(line));
     this.#cleanup = new Cleanup();
@@ -258,7 +257,7 @@ ${yaml}
     this.shown = new ShownObjects(identityService, '1.2.3');
     const running = await startIdentity(
       {
-        // only its calls are used
+        // only `call` is used
         objects: this.shown,
         bus: { call: async (message: never) => this.keys.call(message) } as unknown as Bus,
         config: await this.config(options),
@@ -270,7 +269,7 @@ ${yaml}
         startedAt: new Date(),
         version: '1.2.3',
       },
-      // only its requests are used
+      // only `request` is used
       this.cloud as unknown as HttpsClient,
       () => this.random(),
     );
@@ -285,28 +284,28 @@ ${yaml}
     return this.#running;
   }
 
-  /** Reads another configuration, as SIGHUP has it done; what ends with the last call of before is returned. */
+  /** Applies another configuration, as on SIGHUP; returns the disposal due after the last earlier call. */
   async reload(options: IdentityInProcessOptions): Promise<() => Promise<void> | void> {
     const { retire, ...changed } = (await this.running.reload?.(await this.config(options))) ?? {};
     this.#answers = { ...this.running, ...changed };
     return retire ?? (() => undefined);
   }
 
-  /** Ends it in order. */
+  /** Stops the service in an orderly way. */
   async stop(): Promise<void> {
     await this.#cleanup[Symbol.asyncDispose]();
     this.#working.abort();
     this.#running = undefined;
   }
 
-  /** Calls a method that is shaped and authorized already. */
+  /** Calls a method with validated arguments, as authorized. */
   async call<Name extends keyof Handlers>(
     name: Name,
     args: object = {},
     context: Partial<CallContext> & { readonly uid?: number } = {},
   ): Promise<Awaited<ReturnType<Handlers[Name]>>> {
     const call = this.#context(context);
-    // the dispatcher reads ids where the table has a check for them
+    // the dispatcher parses the ids that the table checks
     if (name !== 'CreateSasToken' && 'module_id' in args) parseModuleId(String(args.module_id));
     const handler = (this.#answers ?? this.running).handlers[name] as (
       args: object,
@@ -325,7 +324,7 @@ ${yaml}
     return { caller, member: '', requestId: 'asked', signal, ...more, ...rest };
   }
 
-  /** Has an operation cancelled, as an authorized call of Cancel does. */
+  /** Cancels an operation, as an authorized call of Cancel does. */
   async cancel(id: string): Promise<void> {
     const call = this.#context();
     const { resolvers } = this.running;

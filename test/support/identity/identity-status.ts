@@ -3,7 +3,7 @@ import { Variant } from '../../../src/dbus/wire/variant.ts';
 import { identityService } from '../../../src/interfaces/identity.ts';
 import { untilFound } from '../deadline.ts';
 
-/** What the properties of the Identity service say. */
+/** The properties of the Identity service. */
 export interface IdentityStatus {
   readonly state: string;
   readonly health: string;
@@ -15,7 +15,6 @@ export interface IdentityStatus {
   readonly clockSkew: bigint;
 }
 
-/** The properties as they are now. */
 export async function identityStatus(bus: Bus): Promise<IdentityStatus> {
   const { busName: destination, path, manager } = identityService;
   const [properties] = await bus.call({
@@ -26,7 +25,7 @@ export async function identityStatus(bus: Bus): Promise<IdentityStatus> {
     signature: 's',
     body: [manager.name],
   });
-  const values = new Map<string, unknown>(Object.entries(properties as object)); // an a{sv}
+  const values = new Map<string, unknown>(Object.entries(properties as object)); // type a{sv}
   const read = (name: string): unknown => {
     const value = values.get(name);
     return value instanceof Variant ? value.value : value;
@@ -36,8 +35,8 @@ export async function identityStatus(bus: Bus): Promise<IdentityStatus> {
     health: String(read('Health')),
     lastError: String(read('LastError')),
     deviceId: String(read('DeviceId')),
-    nextAttempt: read('NextAttempt') as bigint, // a t
-    clockSkew: read('ClockSkew') as bigint, // an x
+    nextAttempt: read('NextAttempt') as bigint, // type t
+    clockSkew: read('ClockSkew') as bigint, // type x
   };
 }
 

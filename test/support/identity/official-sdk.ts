@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
 /**
- * Azure's own client of the provisioning service, at fixed versions. It is no dependency of the project: 21 MB in 30
+ * Azure's own client of the provisioning service, at fixed versions. It is not a dependency of the project: 21 MB in 30
  * packages for two tests, one of which has a script that runs at installation. It is installed once, without scripts.
  */
 const versions: Readonly<Record<string, string>> = {
@@ -18,7 +18,7 @@ const root = join(import.meta.dirname, '../../../..');
 const directory = join(root, 'node_modules/.cache/official-sdk', Object.values(versions).join('-'));
 const installMs = 180_000;
 
-/** Where the packages are required from; undefined where npm cannot install them. */
+/** The directory of the packages; undefined where npm cannot install them. */
 export function officialSdk(): string | undefined {
   if (existsSync(directory)) return directory;
   const fresh = `${directory}.${process.pid}`;
@@ -30,11 +30,11 @@ export function officialSdk(): string | undefined {
     rmSync(fresh, { recursive: true });
     return undefined;
   }
-  renameSync(fresh, directory); // whole, or not there
+  renameSync(fresh, directory); // complete, or missing
   return directory;
 }
 
-/** The file of a package of the SDK, for a program that requires it. */
+/** The path of a package of the SDK, for `require`. */
 export function sdkModule(name: string): string {
   return createRequire(join(directory, 'package.json')).resolve(name);
 }

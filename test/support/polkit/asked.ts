@@ -7,21 +7,21 @@ import type { Use } from '../authorized/call.ts';
 import { type ServiceName, services } from '../rig/rig-services.ts';
 import { callWith } from '../wire/messages.ts';
 
-/** A method of a table. */
+/** A method in the interface table of a service. */
 export function definitionOf(service: ServiceName, method: string): MethodDefinition {
   const definition = services[service].manager.methods?.[method];
   if (definition === undefined) throw new TypeError(`${service} has no method ${method}`);
   return definition;
 }
 
-/** The body of a call: arguments and options by their names, in the order and form of the wire. */
+/** The body of a call: named arguments and options in the order and types of the wire. */
 export function bodyOf({ in: fields = {}, options = {} }: MethodDefinition, use: Use): unknown[] {
   const given = Object.entries(use.options ?? {}).filter(([, value]) => value !== undefined);
   const variants = given.map(([name, value]) => [name, variant(options[name] ?? '', value)]);
   return [...Object.keys(fields).map((name) => use.args?.[name]), Object.fromEntries(variants)];
 }
 
-/** What the dispatcher asks authorization about a call, as the interface table of the service has it. */
+/** The authorization requests of the dispatcher for a call, by the interface table of the service. */
 export function questionsAbout(
   service: ServiceName,
   member: string,

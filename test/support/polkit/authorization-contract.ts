@@ -13,7 +13,7 @@ import { codeIn } from '../failure.ts';
 import type { Identity } from '../identity/identity.ts';
 import { questionsAbout } from './asked.ts';
 
-/** A backend that decides by rules, and connections of whoever is needed. */
+/** A backend that decides by rules, and connections of the callers. */
 export interface AuthorizationRig extends AsyncDisposable {
   readonly authorizer: Authorizer;
   caller(identity: Identity): Promise<Caller>;
@@ -25,7 +25,7 @@ const games: Identity = { uid: 5, gid: 60 };
 const man: Identity = { uid: 6, gid: 12 };
 const root: Identity = { uid: 0, gid: 0 };
 
-/** The rules that the matrix is about. */
+/** The rules of the matrix. */
 export const contractRules: readonly AclRule[] = [
   { user: 'daemon', actions: ['org.iotedge.keys1.sign'], match: { key_id: 'device-*' } },
   { user: 'daemon', actions: ['org.iotedge.keys1.verify'] },
@@ -44,7 +44,7 @@ export const contractRules: readonly AclRule[] = [
   ...rulesForCalls('man'),
 ];
 
-/** Rules by which a user may make every call that is written out, with exactly these details. */
+/** Rules that allow a user every call of `authorizedCalls`, with exactly these details. */
 export function rulesForCalls(user: string): readonly AclRule[] {
   return authorizedCalls.flatMap(({ asks }) =>
     asks.map(({ action, details }) => ({ user, actions: [action], match: details })),
@@ -134,7 +134,7 @@ const matrix: readonly (readonly [string, Identity, AuthorizationRequest, boolea
   ['an elevated module to root', root, run('true'), true],
 ];
 
-/** Every backend decides this matrix the same way. */
+/** Every backend decides this matrix in the same way. */
 export function authorizationContract(name: string, open: () => Promise<AuthorizationRig>): void {
   const test = suite<{ rig: AuthorizationRig }>(`authorization by ${name}`);
   test.before(async (context) => {
@@ -176,7 +176,7 @@ interface Variant {
   readonly allowed: boolean;
 }
 
-/** What the tables ask about a call, with each detail another, and without each. */
+/** The requests of the tables for a call, also with each detail changed, and with each removed. */
 function variantsOf({ service, method, use, asks, others }: AuthorizedCall): readonly Variant[] {
   const about = (one: typeof use): readonly AuthorizationRequest[] =>
     questionsAbout(service, method, one);
@@ -213,7 +213,6 @@ export async function ask(
   }
 }
 
-/** A call by a caller. */
 export function callBy(
   caller: Caller,
   { interactive = false, abort = new AbortController() } = {},

@@ -1,6 +1,6 @@
 /**
- * A process of the uid and gid that it is given, with an authentication agent of its own. Prints `name UNIQUE-NAME`, then `begun COOKIE` and
- * `cancelled COOKIE` as polkit says; a line on standard input ends the authentication that began last.
+ * A process with the given uid and gid and its own authentication agent. Prints `name UNIQUE-NAME`, then `begun COOKIE`
+ * and `cancelled COOKIE` for polkit's calls; a line on standard input ends the authentication that began last.
  */
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';

@@ -1,7 +1,7 @@
 import { guardedDetails, idDetails } from '../../../src/interfaces/grants.ts';
 import type { AclRule } from '../../../src/service/config/common-config.ts';
 
-/** Access control rules as a file of polkit rules that decide alone, so that both backends can be held to the same matrix. */
+/** Access control rules as a file of polkit rules that decide alone, so that both backends pass the same matrix. */
 export function polkitRules(rules: readonly AclRule[]): string {
   const conditions = rules.map(({ user, group, actions, match = {} }) => {
     const who = [

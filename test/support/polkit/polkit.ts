@@ -10,8 +10,8 @@ import { keepMounts, newMountNamespace } from '../system/mount-namespace.ts';
 const name = 'org.freedesktop.PolicyKit1';
 
 /**
- * A real polkitd on a private bus, with the actions of this project and rules of its own. Its directories are
- * compiled in, so it gets them by bind mounts in a mount namespace; this needs root.
+ * A real polkitd on a private bus, with the actions of this project and the given rules. Its directories are
+ * compiled in, so they are replaced by bind mounts in a mount namespace; this needs root.
  */
 export class PrivatePolkit implements AsyncDisposable {
   readonly #bus: Bus;
@@ -43,7 +43,7 @@ export class PrivatePolkit implements AsyncDisposable {
     return polkit;
   }
 
-  /** Replaces the rules; resolves when polkitd has told that they changed. */
+  /** Replaces the rules; resolves when polkitd has emitted `Changed`. */
   async setRules(rules: string): Promise<void> {
     let tell: () => void = () => undefined;
     const changed = new Promise<void>((resolve) => {
@@ -60,7 +60,7 @@ export class PrivatePolkit implements AsyncDisposable {
     await rm(join(this.#directory, `share/actions/org.iotedge.${service}1.policy`));
   }
 
-  /** Starts polkitd after `stop`; resolves when it has its name. */
+  /** Restarts polkitd after `stop`; resolves when it owns its name. */
   async run(): Promise<void> {
     const script =
       `${keepMounts} && mount --bind "$1" /usr/share/polkit-1 && ` +
@@ -74,12 +74,12 @@ export class PrivatePolkit implements AsyncDisposable {
     await until(10_000, 'polkitd to start', () => this.#hasName());
   }
 
-  /** Makes polkitd silent, or lets it go on. */
+  /** Suspends or continues polkitd. */
   signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
     this.#daemon?.kill(signal);
   }
 
-  /** Ends polkitd; resolves when the bus knows, and with it everybody on the connection that was given. */
+  /** Stops polkitd; resolves when the bus has announced that the name has no owner. */
   async stop(): Promise<void> {
     const daemon = this.#daemon;
     this.#daemon = undefined;

@@ -2,7 +2,6 @@ import type { Bus } from '../../../src/dbus/bus.ts';
 import { type IncomingMessage } from '../../../src/dbus/wire/inbox.ts';
 import { Message, messageType } from '../../../src/dbus/wire/message.ts';
 
-/** The name that polkit has on the bus. */
 export const polkitName = 'org.freedesktop.PolicyKit1';
 
 /** A call that polkit received. */
@@ -16,10 +15,10 @@ export interface PolkitCall {
   readonly fail: (name: string) => void;
 }
 
-/** A peer on a real bus in the place of polkit, which says what the real one says only when it is old, odd or restarted. */
+/** A peer on a real bus in place of polkit, with replies that the real one sends only when it is old, odd or restarted. */
 export class ScriptedPolkit {
   readonly calls: PolkitCall[] = [];
-  /** What it does with a question; by default it allows. */
+  /** Handles a call; by default it allows the action. */
   onCall: (call: PolkitCall) => void = ({ answer }) => answer('(bba{ss})', [true, false, {}]);
   readonly bus: Bus;
 
@@ -28,12 +27,12 @@ export class ScriptedPolkit {
     bus.serveCalls({ maxBodyBytes: () => 64 << 10, receive: (message) => this.#receive(message) });
   }
 
-  /** Takes polkit's name, after another one has given it back. */
+  /** Takes polkit's name, after another peer has released it. */
   async begin(): Promise<void> {
     await this.bus.requestName(polkitName);
   }
 
-  /** The questions that it received. */
+  /** The received calls of CheckAuthorization. */
   get questions(): readonly PolkitCall[] {
     return this.calls.filter(({ member }) => member === 'CheckAuthorization');
   }

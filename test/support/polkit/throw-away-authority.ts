@@ -35,10 +35,10 @@ subjectKeyIdentifier = hash
 authorityKeyIdentifier = keyid
 `;
 
-/** What a certificate is for. */
+/** The purpose of a certificate. */
 export type CertificateProfile = 'device-ca' | 'client' | 'server';
 
-/** A root certificate whose key lies in a file: it certifies what tests need certified. */
+/** A root CA whose key is in a file, which issues the certificates of tests. */
 export class ThrowAwayAuthority {
   readonly #directory: string;
 
@@ -46,7 +46,7 @@ export class ThrowAwayAuthority {
     this.#directory = directory;
   }
 
-  /** Makes a root in a directory that only its owner can look into. */
+  /** Creates a root in a directory that only its owner can read. */
   static async create(directory: string): Promise<ThrowAwayAuthority> {
     const authority = new ThrowAwayAuthority(directory);
     await mkdir(directory, { mode: 0o700 });
@@ -58,12 +58,11 @@ export class ThrowAwayAuthority {
     return authority;
   }
 
-  /** The root certificate. */
   certificate(): Promise<string> {
     return readFile(this.#file('root.pem'), 'utf8');
   }
 
-  /** A certificate for a public key; whoever holds the private one, a token perhaps, is not asked. */
+  /** Issues a certificate for a public key, without a proof of possession of the private one. */
   async certify(
     subject: string,
     publicKey: KeyObject,

@@ -4,7 +4,7 @@ import { outputOf } from '../command.ts';
 
 const root = fileURLToPath(new URL('../../../../', import.meta.url));
 
-/** Compiles a program of `test/support/native` with the provider's client of the Keys service; answers its path. */
+/** Compiles a program of `test/support/native` with the provider's client of the Keys service; returns its path. */
 export async function compileWithKeysClient(
   name: string,
   directory: string,

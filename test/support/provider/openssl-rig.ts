@@ -16,7 +16,7 @@ const installedModules = '/usr/lib/iotedge/ossl-modules';
 /** How long the instrumented provider waits for the Keys service. */
 export const asanDeadlineMs = 20_000;
 
-/** Keys on a bus. */
+/** A Keys service on a bus. */
 interface KeysOnBus extends AsyncDisposable {
   readonly address: string;
   get(keyId: string): { readonly spki: Buffer };
@@ -27,11 +27,11 @@ interface OpensslRigOptions {
   readonly asan: boolean;
 }
 
-/** The `openssl` command with our module, on a private bus with keys to sign with. */
+/** The `openssl` command with our module, on a private bus with signing keys. */
 export class OpensslRig<Keys extends KeysOnBus = ServedKeys> implements AsyncDisposable {
   readonly keys: Keys;
   readonly directory: string;
-  /** The environment in which every program with OpenSSL finds the module and the bus. */
+  /** The environment in which programs with OpenSSL find the module and the bus. */
   readonly environment: Readonly<Record<string, string>>;
 
   private constructor(parts: Pick<OpensslRig<Keys>, 'keys' | 'directory' | 'environment'>) {
@@ -40,12 +40,12 @@ export class OpensslRig<Keys extends KeysOnBus = ServedKeys> implements AsyncDis
     this.environment = parts.environment;
   }
 
-  /** With the Keys service itself. */
+  /** With the real Keys service. */
   static start(options: OpensslRigOptions & RigOptions): Promise<OpensslRig> {
     return OpensslRig.#with(() => ServedKeys.start(options), options);
   }
 
-  /** With a double of it that has faults. */
+  /** With a faulty double of the Keys service. */
   static startFaulty(options: OpensslRigOptions): Promise<OpensslRig<FaultyKeys>> {
     return OpensslRig.#with(() => FaultyKeys.start(), options);
   }
@@ -77,18 +77,18 @@ export class OpensslRig<Keys extends KeysOnBus = ServedKeys> implements AsyncDis
     return this.run('openssl', args, options);
   }
 
-  /** Runs `openssl` so as another user. */
+  /** Runs `openssl` as another user. */
   opensslAs(user: RigUser, args: readonly string[]): Promise<Outcome> {
     return this.runAs(user, 'openssl', args);
   }
 
-  /** Runs any program so as another user. */
+  /** Runs any program as another user. */
   runAs(user: RigUser, command: string, args: readonly string[]): Promise<Outcome> {
     const [program = '', ...words] = setpriv(identityOf(user));
     return this.run(program, [...words, command, ...args]);
   }
 
-  /** Runs any program so. */
+  /** Runs any program in the rig's environment. */
   async run(
     command: string,
     args: readonly string[],
@@ -102,14 +102,14 @@ export class OpensslRig<Keys extends KeysOnBus = ServedKeys> implements AsyncDis
     return outcome;
   }
 
-  /** Runs `openssl`, which must succeed. */
+  /** Runs `openssl`; throws when it fails. */
   async succeed(...args: readonly string[]): Promise<Buffer> {
     const { code, stdout, stderr } = await this.openssl(args);
     if (code !== 0) throw new Error(`openssl ${args.join(' ')} ended with ${code}: ${stderr}`);
     return stdout;
   }
 
-  /** Compiles a program of `test/support/native` that uses OpenSSL; answers its path. */
+  /** Compiles a program of `test/support/native` that uses OpenSSL; returns its path. */
   async compile(name: string): Promise<string> {
     const include = join(process.execPath, '..', '..', 'include', 'node');
     const program = join(this.directory, name);
@@ -119,7 +119,7 @@ export class OpensslRig<Keys extends KeysOnBus = ServedKeys> implements AsyncDis
     return program;
   }
 
-  /** The path of the PEM that stands for a key. */
+  /** The path of the PEM file that refers to a key. */
   async keyFile(keyId: string): Promise<string> {
     const file = join(this.directory, `${encodeURIComponent(keyId)}.key`);
     await writeFile(file, keyPem(keyId, this.keys.get(keyId).spki));
@@ -132,7 +132,7 @@ export class OpensslRig<Keys extends KeysOnBus = ServedKeys> implements AsyncDis
   }
 }
 
-/** Built once for all test processes: the first to come builds, the others wait and find it up to date. */
+/** Built once for all test processes: the first one builds, the others wait and find it up to date. */
 async function buildInstrumented(): Promise<string> {
   const script = join(root, 'src/native/build.mjs');
   const out = join(root, 'dist/instrumented');
@@ -156,7 +156,7 @@ async function sanitizerEnvironment(directory: string): Promise<Readonly<Record<
   };
 }
 
-/** The library that must be loaded before a program that was not built with it. */
+/** The sanitizer's library, preloaded into programs that were not built with it. */
 async function sanitizer(): Promise<string> {
   return (await outputOf('cc', ['-print-file-name=libasan.so'])).toString().trim();
 }

@@ -2,12 +2,12 @@ import { sign } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import { loadProvider } from '../../../src/native/provider.ts';
 
-/** What a test asks of this process, one at a time. */
+/** A request of a test, one at a time. */
 export type ProviderTask =
   | { readonly kind: 'sign'; readonly pem: string; readonly text: string }
   | { readonly kind: 'context'; readonly pem: string };
 
-/** What it answers: a signature with SHA-256, hexadecimal, or `ok`, or what went wrong. */
+/** The reply: a hexadecimal signature with SHA-256, `ok`, or an error. */
 export type ProviderAnswer = { readonly done: string } | { readonly error: string };
 
 function perform(task: ProviderTask): string {

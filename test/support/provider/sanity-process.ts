@@ -14,7 +14,7 @@ import {
 import { Worker } from 'node:worker_threads';
 import { loadProvider } from '../../../src/native/provider.ts';
 
-/** Cryptography that has nothing to do with the Keys service, in a process that has its provider. Exits 0 when all is well. */
+/** Cryptography without the Keys service, in a process with its provider loaded. Exits with 0 when every check passes. */
 async function main(): Promise<void> {
   loadProvider();
   loadProvider();

@@ -1,7 +1,7 @@
 /** The two implementations of the system bus. */
 export type BusKind = 'dbus-daemon' | 'dbus-broker';
 
-/** The bus of tests that do not name one: what IOTEDGE_TEST_BUS says, else dbus-daemon. */
+/** The bus of tests that do not name one: IOTEDGE_TEST_BUS, by default dbus-daemon. */
 export function defaultBus(): BusKind {
   const kind = process.env['IOTEDGE_TEST_BUS'] ?? 'dbus-daemon';
   if (kind === 'dbus-daemon' || kind === 'dbus-broker') return kind;
@@ -9,8 +9,8 @@ export function defaultBus(): BusKind {
 }
 
 /**
- * dbus-broker wants a journal to write to, a socket from systemd, and itself as the system bus. It must have a /run of
- * its own for the first.
+ * dbus-broker requires a journal socket, a listening socket from systemd, and to be the system bus. It needs its own /run
+ * for the first.
  */
 const brokerScript = `
 mkdir -p /run/systemd/journal
@@ -24,7 +24,7 @@ export DBUS_SYSTEM_BUS_ADDRESS=unix:path="$1"
 exec systemd-socket-activate -E DBUS_SYSTEM_BUS_ADDRESS -l "$1" dbus-broker-launch --scope system --config-file="$2"
 `;
 
-/** The words that become a bus: its socket and its configuration. */
+/** The command that starts a bus on a socket with a configuration. */
 export function busCommand(
   kind: BusKind,
   { socket, file }: { readonly socket: string; readonly file: string },

@@ -11,7 +11,7 @@ import { keepMounts, newMountNamespace } from '../system/mount-namespace.ts';
 import { TransientUnits } from '../system/transient-units.ts';
 import { type BusKind, busCommand, defaultBus } from './bus-kind.ts';
 
-/** Like the stock system.conf, except that everybody may own names and call everybody. */
+/** Like the stock system.conf, except that every user may own any name and call every service. */
 function configuration(socket: string, directory: string): string {
   return `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -41,14 +41,14 @@ export type { BusKind } from './bus-kind.ts';
 /** Commands by bus name, each an absolute path with arguments. */
 export type Activatable = (address: string, directory: string) => Readonly<Record<string, string>>;
 
-/** What a command printed and how it ended. */
+/** The output and the exit code of a command. */
 export interface CommandResult {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** dbus-broker gets a /run of its own. */
+/** dbus-broker gets its own /run. */
 function command(kind: BusKind, files: Parameters<typeof busCommand>[1]): readonly string[] {
   const bus = busCommand(kind, files);
   if (kind === 'dbus-daemon') return bus;
@@ -70,8 +70,8 @@ export class PrivateBus implements AsyncDisposable {
   }
 
   /**
-   * Starts a bus that nobody else knows; resolves when it can be connected to. `activatable` tells the commands
-   * by which the owners of names are started.
+   * Starts a bus that no other process knows; resolves when it accepts connections. `activatable` returns the commands
+   * that start the owners of names.
    */
   static async start(
     activatable: Activatable = () => ({}),
@@ -88,7 +88,7 @@ export class PrivateBus implements AsyncDisposable {
       const service = `[D-BUS Service]\nName=${name}\nExec=${exec}\n`;
       await writeFile(join(directory, `services/${name}.service`), service);
     }
-    // a test process that is killed disposes of nothing
+    // a killed test process disposes of nothing
     const args = ['--pdeathsig=KILL', ...command(kind, { socket, file })];
     const bus = new PrivateBus(directory, socket, spawn('setpriv', args, { stdio: 'ignore' }));
     await until(10_000, 'the private bus to start', () => isListening(socket));
@@ -117,7 +117,7 @@ export class PrivateBus implements AsyncDisposable {
     return run('setpriv', [...identity, 'busctl', `--address=${this.address}`, ...args]);
   }
 
-  /** Ends the daemon at once, as a crash would. */
+  /** Kills the daemon, like a crash. */
   async kill(): Promise<void> {
     if (this.#daemon.exitCode !== null || this.#daemon.signalCode !== null) return;
     const exit = once(this.#daemon, 'exit');

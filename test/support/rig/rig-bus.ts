@@ -2,7 +2,7 @@ import { cp, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ServiceDefinition } from '../../../src/dbus/definition.ts';
 
-/** The stock system.conf, on another socket and with the policies and activation files of the rig. */
+/** The stock system.conf with another socket and the policies and activation files of the rig. */
 function configuration(directory: string): string {
   return `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -46,14 +46,14 @@ function configuration(directory: string): string {
 `;
 }
 
-/** A service as the bus activates it. */
+/** A service that the bus activates. */
 export interface Activation {
   readonly service: ServiceDefinition;
-  /** The shell script that becomes the service. */
+  /** The shell script that executes the service. */
   readonly launcher: string;
 }
 
-/** Writes the configuration of the bus: the project's own policies, and how each service is activated. */
+/** Writes the configuration of the bus, with the project's policies and the activation files. */
 export async function writeBusConfiguration(
   directory: string,
   policies: string,
@@ -66,7 +66,7 @@ export async function writeBusConfiguration(
     const { busName, user } = service;
     const policy = `${busName}.conf`;
     await cp(join(policies, policy), join(directory, 'dbus/system.d', policy));
-    // Without a set-uid helper the bus runs the program as itself, as root: the launcher becomes the user.
+    // without a set-uid helper the bus runs the program as root: the launcher switches to the user
     const file = `[D-BUS Service]\nName=${busName}\nExec=/bin/sh ${launcher}\nUser=${user}\n`;
     await writeFile(join(directory, 'dbus/services', `${busName}.service`), file);
   }

@@ -4,7 +4,7 @@ import type { Rig } from './rig.ts';
 import { deviceName, scopeId } from './rig-config.ts';
 
 /**
- * Starts a cloud double that knows the device of a rig, and has decided by the first poll, which comes a second after a
+ * Starts a cloud double with the device of a rig; it has assigned it by the first poll, a second after the
  * registration; the caller disposes of it.
  */
 export async function startRigCloud(rig: Rig, options: Partial<CloudOptions> = {}): Promise<Cloud> {
@@ -20,7 +20,7 @@ export async function startRigCloud(rig: Rig, options: Partial<CloudOptions> = {
   });
 }
 
-/** Settings of the Identity service with which it reaches a cloud. */
+/** Settings with which the Identity service connects to a cloud. */
 export function cloudSettings(rig: Rig, cloud: Cloud) {
   return {
     provisioning: { global_endpoint: cloud.endpoint },
@@ -28,7 +28,7 @@ export function cloudSettings(rig: Rig, cloud: Cloud) {
   };
 }
 
-/** Points the Identity service at a cloud; it reads that when it starts next. */
+/** Configures a cloud for the Identity service, effective at its next start. */
 export function useCloud(rig: Rig, cloud: Cloud): Promise<void> {
   return rig.configure('identity', cloudSettings(rig, cloud));
 }

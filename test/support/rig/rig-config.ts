@@ -3,15 +3,15 @@ import { join } from 'node:path';
 import { softhsmLibrary, tokenPin } from '../keys/softhsm.ts';
 import { rigUsers } from './rig-users.ts';
 
-/** Settings laid over those of the rig, as a drop-in of each service. */
+/** Settings that override those of the rig, in a drop-in of each service. */
 export type Settings = Readonly<
   Partial<Record<'keys' | 'certificates' | 'identity' | 'modules', object>>
 >;
 
-/** The name of the device: its registration id and its id in the hub. */
+/** The registration id of the device, which is also its id on the hub. */
 export const deviceName = 'edge-device-1';
 
-/** The id scope that the device is configured with. */
+/** The configured id scope. */
 export const scopeId = '0ne00000001';
 
 const keys = () => `# keys.yaml
@@ -68,7 +68,7 @@ moby_runtime:
   uri: 'unix://${directory}/engine/docker.sock'
 `;
 
-/** Writes the four files in the shape that users already have, and `settings` as drop-ins over them. */
+/** Writes the four files in the form that users already have, and `settings` as drop-ins. */
 export async function writeConfiguration(directory: string, settings: Settings): Promise<void> {
   const texts = {
     keys: keys(),
@@ -84,7 +84,7 @@ export async function writeConfiguration(directory: string, settings: Settings):
   await protect(join(folder, 'keys.yaml'));
 }
 
-/** Lays settings over the file of a service; the service reads them when it starts next. */
+/** Overrides settings of a service, effective at its next start. */
 export async function writeDropIn(
   directory: string,
   service: string,
@@ -97,7 +97,7 @@ export async function writeDropIn(
   if (service === 'keys') await protect(file);
 }
 
-/** What may hold a PIN is for the Keys service alone. */
+/** Makes a file that may contain a PIN readable by the Keys service alone. */
 async function protect(file: string): Promise<void> {
   await chown(file, 0, rigUsers['iotedge-keys']);
   await chmod(file, 0o640);

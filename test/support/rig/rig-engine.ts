@@ -3,7 +3,7 @@ import type { PrivateEngine } from '../engine/private-engine.ts';
 import type { Rig } from './rig.ts';
 import { rigUsers } from './rig-users.ts';
 
-/** Lets the Module Runtime of a rig reach an engine; it reads where that is when it starts next. */
+/** Configures an engine for the Module Runtime of a rig, effective at its next start. */
 export async function useEngine(rig: Rig, engine: PrivateEngine): Promise<void> {
   const gid = rigUsers['iotedge-modules'];
   await chmod(engine.directory, 0o711);

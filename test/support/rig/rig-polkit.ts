@@ -1,7 +1,7 @@
 import { cp, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** What a machine's administrator may write: operators may do everything, nobody else anything. */
+/** Rules of an administrator: operators are allowed everything, other users nothing. */
 export const operatorsMayDoEverything = `polkit.addRule(function (action, subject) {
   if (action.id.indexOf("org.iotedge.") === 0 && subject.isInGroup("iotedge-admin")) {
     return polkit.Result.YES;
@@ -9,7 +9,7 @@ export const operatorsMayDoEverything = `polkit.addRule(function (action, subjec
 });
 `;
 
-/** Writes polkit's directories: the project's own actions and the rules given. */
+/** Writes polkit's directories, with the project's actions and the given rules. */
 export async function writePolkitFiles(
   directory: string,
   policies: string,
@@ -29,7 +29,7 @@ export async function writePolkitFiles(
   await writeRules(directory, rules);
 }
 
-/** Replaces the rules; polkitd notices by itself and says `Changed`. */
+/** Replaces the rules; polkitd notices the change and emits `Changed`. */
 export function writeRules(directory: string, rules: string): Promise<void> {
   return writeFile(join(rulesOf(directory), '60-rig.rules'), rules);
 }
@@ -38,7 +38,7 @@ function rulesOf(directory: string): string {
   return join(directory, 'polkit/etc/rules.d');
 }
 
-/** Covers polkit's directories, which are compiled into it, by those of the rig. */
+/** Mounts the rig's directories over those of polkit, which are compiled in. */
 export function polkitMounts(directory: string): readonly string[] {
   const empty = `${directory}/polkit/empty`;
   return [

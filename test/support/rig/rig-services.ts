@@ -7,10 +7,8 @@ import { modulesService } from '../../../src/interfaces/modules.ts';
 import { setpriv } from '../identity/identity.ts';
 import { identityOf } from './rig-users.ts';
 
-/** The four services by the names of their folders. */
 export type ServiceName = 'keys' | 'certificates' | 'identity' | 'modules';
 
-/** The four services. */
 export const services: Readonly<Record<ServiceName, ServiceDefinition>> = {
   keys: keysService,
   certificates: certificatesService,
@@ -18,12 +16,12 @@ export const services: Readonly<Record<ServiceName, ServiceDefinition>> = {
   modules: modulesService,
 };
 
-/** Where the bundled programs are in the directory of a rig. */
+/** The directory of the bundled programs, in the directory of a rig. */
 export const bundles = 'checkout/dist/bin';
 
 /**
- * The script that becomes the service: as its user, with nothing of its caller's environment and without any
- * privilege, as its unit would start it. It is given to `sh`, since nothing below /run may be executable itself.
+ * The script that executes the service as its unit would: as its user, without the caller's environment and without any
+ * privilege. It is run by `sh`, since files below /run may not be executable.
  */
 export function launcherText(
   directory: string,
@@ -48,7 +46,7 @@ exec env -i ${words.join(' ')} \\
 `;
 }
 
-/** A directory that its user alone can look into. */
+/** Creates a directory that only its user can read. */
 export async function makeFor(user: string, directory: string): Promise<void> {
   await mkdir(directory, { mode: 0o700 });
   const { uid, gid } = identityOf(user);

@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import type { Identity } from '../identity/identity.ts';
 
-/** The users of the rig: the four services, somebody who may do nothing, and an operator whom the rules let do everything. */
+/** The users of the rig: the four services, alice without permissions, and an operator whom the rules allow everything. */
 export const rigUsers = {
   'iotedge-keys': 59101,
   'iotedge-certificates': 59102,
@@ -11,13 +11,12 @@ export const rigUsers = {
   operator: 59121,
 } as const;
 
-/** A user of the rig. */
 export type RigUser = keyof typeof rigUsers;
 
 /** The group that may connect to an engine. */
 export const engineGroup = 59111;
 
-/** Groups that somebody is in besides their own. */
+/** Supplementary groups of users. */
 const members: readonly { readonly name: string; readonly gid: number; readonly user: RigUser }[] =
   [
     { name: 'iotedge-admin', gid: 59110, user: 'operator' },
@@ -25,7 +24,7 @@ const members: readonly { readonly name: string; readonly gid: number; readonly 
   ];
 const ours = new Set<string>([...Object.keys(rigUsers), ...members.map(({ name }) => name)]);
 
-/** The numbers of a user of the rig. */
+/** The ids of a user of the rig. */
 export function identityOf(user: string): Identity {
   const [, id] = Object.entries(rigUsers).find(([name]) => name === user) ?? [];
   if (id === undefined) throw new TypeError(`the rig has no user ${user}`);
@@ -33,7 +32,7 @@ export function identityOf(user: string): Identity {
   return { uid: id, gid: id, groups };
 }
 
-/** Writes private copies of /etc/passwd and /etc/group that have the users of the rig too. */
+/** Writes private copies of /etc/passwd and /etc/group, with the users of the rig added. */
 export async function writeUsers(directory: string): Promise<void> {
   const users = Object.entries(rigUsers);
   const passwd = users.map(([name, id]) => `${name}:x:${id}:${id}::/nonexistent:/usr/sbin/nologin`);
@@ -43,7 +42,7 @@ export async function writeUsers(directory: string): Promise<void> {
   await write(`${directory}/group`, [...(await entries('/etc/group')), ...groups]);
 }
 
-/** The lines of an account file that are about others. */
+/** The lines of an account file about other users. */
 async function entries(file: string): Promise<readonly string[]> {
   const lines = (await readFile(file, 'utf8')).split('\n');
   return lines.filter((line) => line !== '' && !ours.has(nameOf(line)));

@@ -26,15 +26,15 @@ import {
 import { bundles, launcherText, makeFor, type ServiceName, services } from './rig-services.ts';
 import { identityOf, type RigUser, writeUsers } from './rig-users.ts';
 
-/** What a test wants otherwise than the rig does by itself. */
+/** Deviations from the default rig. */
 export interface RigOptions {
-  /** Settings laid over the four files. */
+  /** Settings that override the four files. */
   readonly settings?: Settings;
-  /** JavaScript for polkit; by default operators may do everything and nobody else anything. */
+  /** JavaScript for polkit; by default operators are allowed everything, other users nothing. */
   readonly rules?: string;
-  /** Whether polkitd is there from the start; default true. */
+  /** Whether polkitd is started; default true. */
   readonly polkit?: boolean;
-  /** What the two key pairs in the token are; false for no token. */
+  /** The types of the two key pairs in the token; false for no token. */
   readonly token?: { readonly deviceId?: TokenKeyType; readonly deviceCa?: TokenKeyType } | false;
   /** The implementation of the bus; by default the one that the tests run on. */
   readonly bus?: BusKind;
@@ -42,7 +42,7 @@ export interface RigOptions {
   readonly environment?: Readonly<Partial<Record<ServiceName, Readonly<Record<string, string>>>>>;
 }
 
-/** How a command is run among the private files: as root where no user is named. */
+/** Options of a command in the rig's mount namespace, by default run as root. */
 export interface RigCommandOptions extends Omit<CommandOptions, 'identity'> {
   readonly user?: string | undefined;
 }
@@ -51,11 +51,11 @@ const checkout = join(import.meta.dirname, '../../../..');
 
 /**
  * The whole device on one machine, for tests and for the demonstration: a system bus, polkit, a token and the four
- * bundled services, each activated on demand as its own user. All of it lives in one directory and one mount
- * namespace, so the machine's own files stay as they are and rigs do not see each other. It ends with its owner.
+ * bundled services, each activated on demand as its own user. Everything is in one directory and one mount
+ * namespace, so the machine's own files stay unchanged and rigs do not see each other. It ends with its owner.
  */
 export class Rig implements AsyncDisposable {
-  /** Holds everything; removed in the end. */
+  /** The directory of everything; removed by the disposal. */
   readonly directory: string;
   readonly #options: RigOptions;
   #namespace: Namespace | undefined;
@@ -71,7 +71,7 @@ export class Rig implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** Starts bus and polkit and makes token and certificates; services start when they are called. */
+  /** Starts bus and polkit and creates token and certificates; services are activated by calls. */
   static async start(options: RigOptions = {}): Promise<Rig> {
     if (!existsSync(join(checkout, 'dist/bin'))) throw new Error('npm run build comes before this');
     const directory = await mkdtemp('/run/iotedge-');
@@ -90,12 +90,12 @@ export class Rig implements AsyncDisposable {
     }
   }
 
-  /** What DBUS_SYSTEM_BUS_ADDRESS must say. */
+  /** The value for DBUS_SYSTEM_BUS_ADDRESS. */
   get address(): string {
     return `unix:path=${this.directory}/bus`;
   }
 
-  /** Resolves when the bus has ended by itself, to how. */
+  /** Resolves when the bus has ended unexpectedly, with a description. */
   get busEnded(): Promise<string> {
     return this.#busEnded;
   }
@@ -106,7 +106,7 @@ export class Rig implements AsyncDisposable {
     return this.#token;
   }
 
-  /** The root that certified the device; it certifies servers too. */
+  /** The CA of the device's certificates, which also issues those of servers. */
   get authority(): ThrowAwayAuthority {
     if (this.#authority === undefined) throw new TypeError('this rig has no certificates');
     return this.#authority;
@@ -117,7 +117,7 @@ export class Rig implements AsyncDisposable {
     return deadline(10_000, Bus.connect(this.address), 'the bus');
   }
 
-  /** Runs a command among the private files, with the rig's bus as the system bus. */
+  /** Runs a command in the rig's mount namespace, with the rig's bus as the system bus. */
   run(
     command: string,
     args: readonly string[],
@@ -126,7 +126,7 @@ export class Rig implements AsyncDisposable {
     return this.#inside.run(command, args, this.#withBus(options));
   }
 
-  /** Starts a program among the private files that goes on running. */
+  /** Starts a program in the rig's mount namespace, without waiting for its end. */
   spawn(command: string, args: readonly string[], options?: RigCommandOptions): ChildProcess {
     return this.#inside.spawn(command, args, this.#withBus(options));
   }
@@ -152,17 +152,17 @@ export class Rig implements AsyncDisposable {
     );
   }
 
-  /** A shell script that becomes the service, to be run as root with `sh`, among the private files. */
+  /** A shell script that executes the service, to be run as root by `sh` in the rig's mount namespace. */
   launcher(service: ServiceName): string {
     return join(this.directory, 'launch', service);
   }
 
-  /** Where a service keeps its state. */
+  /** The state directory of a service. */
   stateDirectory(service: ServiceName): string {
     return join(this.directory, 'state', service);
   }
 
-  /** The process of a service; undefined while it does not run. */
+  /** The process id of a service; undefined while it does not run. */
   async processOf(service: ServiceName): Promise<number | undefined> {
     await using bus = await this.connect();
     const name = services[service].busName;
@@ -182,17 +182,17 @@ export class Rig implements AsyncDisposable {
     }
   }
 
-  /** Stops a service, if it runs, and waits until it has ended; the next call starts it again. */
+  /** Stops a service, if it runs, and waits until it has ended; the next call activates it. */
   async stop(service: ServiceName, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     const pid = await this.processOf(service);
     if (pid === undefined) return;
     process.kill(pid, signal);
-    // It gives its name back first, and another one beside it would work on the same state.
+    // it releases its name first, and a second process would use the same state
     await until(30_000, `${service} to stop`, async () => !(await isRunning(pid)));
     await until(5000, `${service} to leave`, async () => (await this.processOf(service)) !== pid);
   }
 
-  /** Has a service read its configuration again, and waits until it says what became of that. */
+  /** Reloads the configuration of a service, and waits for the outcome. */
   async reload(service: ServiceName): Promise<'reloaded' | 'refused'> {
     const pid = await this.processOf(service);
     if (pid === undefined) throw new TypeError(`${service} does not run`);
@@ -204,31 +204,31 @@ export class Rig implements AsyncDisposable {
     return (await outcomes()).at(-1) === 'configuration reloaded' ? 'reloaded' : 'refused';
   }
 
-  /** What a service, the bus or `polkitd` has printed so far. */
+  /** The output of a service, the bus or `polkitd` so far. */
   async log(name: ServiceName | 'bus' | 'polkitd'): Promise<string> {
     const file = join(this.directory, 'log', `${name}.log`);
     return existsSync(file) ? readFile(file, 'utf8') : '';
   }
 
-  /** Lays settings over a service's file; it reads them when it starts next. */
+  /** Overrides settings of a service, effective at its next start. */
   configure(service: ServiceName, settings: object): Promise<void> {
     return writeDropIn(this.directory, service, settings);
   }
 
-  /** Replaces polkit's rules, by another polkitd: the one that runs would take them in its own time. */
+  /** Replaces polkit's rules and restarts polkitd, which would notice the change only after a while. */
   async setRules(rules: string): Promise<void> {
     await this.stopPolkit();
     await writeRules(this.directory, rules);
     await this.startPolkit();
   }
 
-  /** Starts polkitd and waits until it answers. */
+  /** Starts polkitd and waits until it replies. */
   async startPolkit(): Promise<void> {
     this.#polkitd = this.#daemon('polkitd', '/usr/lib/polkit-1/polkitd', ['--no-debug']);
     await this.#untilPolkit('to have its name', (owner) => owner !== undefined);
   }
 
-  /** Ends polkitd; by default as a crash does. */
+  /** Stops polkitd, by default like a crash. */
   async stopPolkit(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
     const daemon = this.#polkitd;
     this.#polkitd = undefined;
@@ -247,7 +247,7 @@ export class Rig implements AsyncDisposable {
     if (undeclared.length > 0) throw new Error(`services logged ${undeclared.join('\n')}`);
   }
 
-  /** What services logged of errors that their tables do not list: the reference would be wrong about them. */
+  /** The log records about errors that the interface tables do not list: the reference lacks them. */
   async #undeclaredErrors(): Promise<readonly string[]> {
     const names = Object.keys(services) as ServiceName[];
     const logs = await Promise.all(names.map((name) => this.log(name)));
@@ -308,7 +308,7 @@ export class Rig implements AsyncDisposable {
     await until(10_000, `polkitd ${what}`, look);
   }
 
-  /** Node and the checkout are mounted because their own places may be closed to the services' users. */
+  /** Node and the checkout are mounted because the services' users may not have access to their own paths. */
   #mounts(): readonly string[] {
     const { directory } = this;
     return [
@@ -320,7 +320,7 @@ export class Rig implements AsyncDisposable {
     ];
   }
 
-  /** The socket is there a moment before anybody listens on it. */
+  /** The socket exists shortly before the bus listens on it. */
   async #isListening(): Promise<boolean> {
     try {
       await using _ = await this.connect();
@@ -330,7 +330,7 @@ export class Rig implements AsyncDisposable {
     }
   }
 
-  /** Starts the bus, again after `stopBus`. */
+  /** Starts the bus, also after `stopBus`. */
   async startBus(): Promise<void> {
     const kind = this.#options.bus ?? defaultBus();
     const socket = join(this.directory, 'bus');
@@ -338,7 +338,7 @@ export class Rig implements AsyncDisposable {
     await rm(socket, { force: true });
     const [command, ...args] = busCommand(kind, { socket, file });
     const daemon = (this.#bus = this.#daemon('bus', command, args));
-    // what it said last may be in no file yet, and comes after its end
+    // its last output may not be in the file yet, and arrives after its end
     const said = tailOf(daemon);
     const closed = once(daemon, 'close');
     const busEnded = (this.#busEnded = endOf(daemon));
@@ -360,7 +360,7 @@ export class Rig implements AsyncDisposable {
     );
   }
 
-  /** Ends the bus as a crash does. */
+  /** Kills the bus, like a crash. */
   async stopBus(): Promise<void> {
     this.#bus?.kill('SIGKILL');
     await deadline(10_000, this.#busEnded, 'the bus to end');
@@ -407,7 +407,7 @@ export class Rig implements AsyncDisposable {
 
 const longestTail = 2000;
 
-/** The last of what a process says. */
+/** The last output of a process. */
 function tailOf({ stdout, stderr }: ChildProcess): () => string {
   let text = '';
   for (const stream of [stdout, stderr]) {
@@ -424,13 +424,13 @@ function endOf(child: ChildProcess): Promise<string> {
   });
 }
 
-/** dbus-daemon 1.16 looks the process up when it is asked, and may notice only then that it has ended. */
+/** dbus-daemon 1.16 looks the process up on request, and may notice only then that it has ended. */
 function isProcessGone(error: unknown): boolean {
   const name = 'org.freedesktop.DBus.Error.UnixProcessIdUnknown';
   return error instanceof BusError && error.errorName === name;
 }
 
-/** Whether a process has not ended; one that nobody has waited for yet has. */
+/** Whether a process has not ended; a zombie has. */
 async function isRunning(pid: number): Promise<boolean> {
   try {
     return !/\) [ZX] /.test(await readFile(`/proc/${pid}/stat`, 'utf8'));

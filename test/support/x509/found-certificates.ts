@@ -1,6 +1,6 @@
-/** Certificates that devices and CAs in the field have, each odd in its own way. */
+/** Certificates of devices and CAs in the field, each unusual in a different way. */
 
-/** Valid from 1950 until 2049, as manufacturers wrote who wanted no limit. */
+/** Valid from 1950 until 2049, as issued by manufacturers that intended no limit. */
 export const before1970 = `-----BEGIN CERTIFICATE-----
 MIIBITCByKADAgECAhQ4LEv7FkSs/QzijGLJQ4GLiJVW8TAKBggqhkjOPQQDAjAR
 MQ8wDQYDVQQDDAZlZGdlLTEwHhcNNTAwMTAxMDAwMDAwWhcNNDkxMjMxMjM1OTU5
@@ -12,7 +12,7 @@ v4ww2+8=
 -----END CERTIFICATE-----
 `;
 
-/** A root with the settings for trust that OpenSSL appends. */
+/** A root with the trust settings that OpenSSL appends. */
 export const trusted = `-----BEGIN TRUSTED CERTIFICATE-----
 MIIBMjCB2aADAgECAhRZwU8kf5wX0I6p3PUNBgqbsH8oKTAKBggqhkjOPQQDAjAP
 MQ0wCwYDVQQDDARSb290MB4XDTI0MDEwMTAwMDAwMFoXDTQ0MDEwMTAwMDAwMFow
@@ -63,7 +63,7 @@ L6JPmg9t28IxAA==
 -----END CERTIFICATE-----
 `;
 
-/** A leaf, its CA, a root as another root signed it, and the root itself. */
+/** A leaf, its CA, a root signed by another root, and the root itself. */
 export const crossSigned = `-----BEGIN CERTIFICATE-----
 MIIBHDCBw6ADAgECAhQA7PusxxA4YoNeQOMykyHbiTSDojAKBggqhkjOPQQDAjAO
 MQwwCgYDVQQDDANJbnQwHhcNMjQwMTAxMDAwMDAwWhcNNDQwMTAxMDAwMDAwWjAP

@@ -15,7 +15,7 @@ import { type Extension, encodeExtensions, extensionOids } from '../../../src/x5
 import { encodeName, parseName } from '../../../src/x509/name.ts';
 import { makeKey } from './openssl.ts';
 
-/** What is odd about a certificate; the rest is a self-signed certificate of today. */
+/** The unusual fields of an otherwise current self-signed certificate. */
 export interface Oddities {
   readonly key?: KeyObject;
   readonly spki?: Buffer;
@@ -27,13 +27,13 @@ export interface Oddities {
   readonly notBefore?: Element;
   readonly notAfter?: Element;
   readonly serial?: Element;
-  /** What stands in the SubjectAlternativeName extension, in any form. */
+  /** The content of the SubjectAlternativeName extension, in any form. */
   readonly names?: Buffer;
-  /** All extensions, in place of the names. */
+  /** All extensions, instead of `names`. */
   readonly extensions?: readonly Extension[];
 }
 
-/** The DER of a certificate as no builder of the product would write it. */
+/** The DER of a certificate that the product would never build. */
 export async function oddCertificate(oddities: Oddities = {}): Promise<Buffer> {
   const { key = makeKey('ec-p256'), by = key, version = 3, names } = oddities;
   const subject = oddities.subject ?? nameOf('CN=odd');
@@ -60,12 +60,12 @@ export async function oddCertificate(oddities: Oddities = {}): Promise<Buffer> {
   return encode(sequence(unsigned, encodeAlgorithm(signer.algorithm), bitString(signature)));
 }
 
-/** The element of a name. */
+/** The DER element of a name. */
 export function nameOf(value: string): Element {
   return raw(encodeName(parseName(value)));
 }
 
-/** A TLV with a one-byte tag and a content of less than 128 bytes, right or wrong. */
+/** A TLV with a one-byte tag and a content of less than 128 bytes, valid or not. */
 export function tlv(tag: number, content: Uint8Array | string, length = content.length): Buffer {
   return Buffer.concat([Buffer.from([tag, length]), Buffer.from(content)]);
 }

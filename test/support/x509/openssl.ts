@@ -14,12 +14,12 @@ import {
 } from '../../../src/x509/extensions.ts';
 import { encodeName, parseName } from '../../../src/x509/name.ts';
 
-/** The key kinds that certificates are made for in tests. */
+/** The key kinds of certificates in tests. */
 export const keyKinds = ['ec-p256', 'ec-p384', 'rsa-2048', 'ed25519'] as const;
 
 /**
- * A private key of a kind. It is read from what was generated: what generating leaves behind waits for the lock of the
- * key when it is collected, which Node holds while it exports one as a JWK.
+ * A private key of a kind, re-imported after its generation: the garbage collection of a generation job waits for the
+ * lock of its key, which Node holds while it exports the key as a JWK.
  */
 export function makeKey(kind: KeyAlgorithm): KeyObject {
   const key = generate(kind).export({ format: 'der', type: 'pkcs8' });
@@ -61,7 +61,7 @@ export class Workspace implements Disposable {
   }
 }
 
-/** What the openssl command says, errors included; throws when it fails. */
+/** The output of the openssl command; throws when it fails. */
 export function openssl(...args: readonly string[]): string {
   return execFileSync('openssl', args, { encoding: 'utf8', timeout: 20_000, stdio: 'pipe' });
 }
