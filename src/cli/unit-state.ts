@@ -4,7 +4,7 @@ import { Variant } from '../dbus/wire/variant.ts';
 import { isServiceError } from '../errors.ts';
 
 const systemd = 'org.freedesktop.systemd1';
-const answerMs = 5000;
+const timeoutMs = 5000;
 const configurationStatus = 78;
 
 /** systemd's state of the unit of a service; undefined without systemd on the bus, or without such a unit. */
@@ -19,7 +19,7 @@ export interface UnitState {
 export async function unitState(bus: Bus, unit: string): Promise<UnitState | undefined> {
   try {
     if ((await bus.nameOwner(systemd)) === undefined) return undefined;
-    const [path] = await ask(bus, '/org/freedesktop/systemd1', {
+    const [path] = await callSystemd(bus, '/org/freedesktop/systemd1', {
       interface: `${systemd}.Manager`,
       member: 'LoadUnit',
       signature: 's',
@@ -43,7 +43,7 @@ async function properties(
   path: string,
   name: string,
 ): Promise<ReadonlyMap<string, unknown>> {
-  const [values] = await ask(bus, path, {
+  const [values] = await callSystemd(bus, path, {
     interface: 'org.freedesktop.DBus.Properties',
     member: 'GetAll',
     signature: 's',
@@ -55,12 +55,12 @@ async function properties(
   );
 }
 
-function ask(
+function callSystemd(
   bus: Bus,
   path: string,
   call: Pick<Parameters<Bus['call']>[0], 'interface' | 'member' | 'signature' | 'body'>,
 ): Promise<readonly unknown[]> {
-  return bus.call({ destination: systemd, path, ...call }, { timeoutMs: answerMs });
+  return bus.call({ destination: systemd, path, ...call }, { timeoutMs });
 }
 
 /** Summarizes the properties of a unit and of its process. */

@@ -158,7 +158,7 @@ export class Bus implements AsyncDisposable {
       };
       const abort = (): void => fail(abandoned(call, signal));
       const timer = Number.isFinite(timeoutMs)
-        ? setTimeout(() => fail(unanswered(call, timeoutMs)), timeoutMs)
+        ? setTimeout(() => fail(replyTimeout(call, timeoutMs)), timeoutMs)
         : undefined;
       signal?.addEventListener('abort', abort, { once: true });
       this.#pending.set(serial, {
@@ -183,7 +183,7 @@ export class Bus implements AsyncDisposable {
       this.#connection?.send(new Message({ ...call, serial, flags }));
     } catch (error) {
       const failure = error instanceof Error ? error : new TypeError('cannot be sent');
-      this.#outgoing.answered(serial);
+      this.#outgoing.replied(serial);
       this.#pending.get(serial)?.reject(failure);
     }
   }
@@ -272,10 +272,10 @@ export class Bus implements AsyncDisposable {
       case messageType.signal:
         return this.#subscriptions.wants(header) ? maxSignalBytes : undefined;
       case messageType.error:
-        this.#outgoing.answered(header.replySerial ?? 0);
+        this.#outgoing.replied(header.replySerial ?? 0);
         return this.#pending.has(header.replySerial ?? 0) ? maxErrorBytes : undefined;
       default:
-        this.#outgoing.answered(header.replySerial ?? 0);
+        this.#outgoing.replied(header.replySerial ?? 0);
         return this.#pending.get(header.replySerial ?? 0)?.replyLimit.bytes;
     }
   }
@@ -335,11 +335,11 @@ function lostBus(cause?: Error): ServiceError {
   return new ServiceError('Unavailable', 'the connection to the bus is lost', { cause });
 }
 
-function unanswered(call: MethodCall, timeoutMs: number): ServiceError {
+function replyTimeout(call: MethodCall, timeoutMs: number): ServiceError {
   return new ServiceError(
     'Unavailable',
-    `${call.destination} did not answer ${call.member} within ${timeoutMs / 1000} s`,
-    { cause: new BusError('org.freedesktop.DBus.Error.Timeout', 'no answer in time') },
+    `${call.destination} did not reply to ${call.member} within ${timeoutMs / 1000} s`,
+    { cause: new BusError('org.freedesktop.DBus.Error.Timeout', 'no reply in time') },
   );
 }
 

@@ -152,7 +152,7 @@ function abandoned(host: string, { reason }: AbortSignal, tried = ''): ServiceEr
 }
 
 function late(host: string, tried: string): ServiceError {
-  const timedOut = { code: 'ETIMEDOUT', message: 'no answer in time' };
+  const timedOut = { code: 'ETIMEDOUT', message: 'no response in time' };
   return unavailable({ host, tried }, 'connection', timedOut);
 }
 

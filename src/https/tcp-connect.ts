@@ -16,7 +16,7 @@ export interface TcpOptions {
   /** Limit for the connection, name resolution included. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
-  /** Notified of the attempts so far, such as `[::1]:443 ECONNREFUSED, 10.0.0.1:443 no answer`. */
+  /** Notified of the attempts so far, such as `[::1]:443 ECONNREFUSED, 10.0.0.1:443 no response`. */
   readonly onTried?: ((tried: string) => void) | undefined;
   readonly lookup?: HostLookup | undefined;
 }
@@ -45,7 +45,7 @@ export async function connectTcp(
   const stop = new AbortController();
   const onAbort = (): void => stop.abort(withCode('ABORT_ERR', 'aborted'));
   const timer = setTimeout(() => {
-    stop.abort(withCode('ETIMEDOUT', 'no answer in time'));
+    stop.abort(withCode('ETIMEDOUT', 'no response in time'));
   }, timeoutMs);
   signal?.addEventListener('abort', onAbort, { once: true });
   if (signal?.aborted === true) onAbort();
@@ -100,7 +100,7 @@ interface Attempt {
   outcome: string;
 }
 
-const noAnswer = 'no answer';
+const noResponse = 'no response';
 /** Codes of a family or network that is unreachable from here: another address's code explains more. */
 const noRoute: ReadonlySet<string> = new Set(['ENETUNREACH', 'EADDRNOTAVAIL', 'EAFNOSUPPORT']);
 
@@ -147,21 +147,21 @@ class AddressRace {
       this.#next = setTimeout(() => this.#tryNext(), this.#pauseMs);
     }
     this.#report();
-    if (this.#attempts.every(({ outcome }) => outcome !== noAnswer)) {
+    if (this.#attempts.every(({ outcome }) => outcome !== noResponse)) {
       this.#finish(this.#failure(undefined));
     }
   }
 
   #begin(address: string): Attempt {
     const socket = connect({ host: address, port: this.#port, autoSelectFamily: false });
-    const attempt: Attempt = { address, socket, outcome: noAnswer };
+    const attempt: Attempt = { address, socket, outcome: noResponse };
     socket.once('connect', () => {
       attempt.outcome = 'connected';
       this.#report();
       this.#finish(socket);
     });
     socket.on('error', (error: NodeJS.ErrnoException) => {
-      if (attempt.outcome !== noAnswer) return; // its new owner listens too
+      if (attempt.outcome !== noResponse) return; // its new owner listens too
       attempt.outcome = error.code ?? 'UNKNOWN';
       this.#tryNext();
     });

@@ -10,7 +10,7 @@ import type { TcpOptions } from './tcp-connect.ts';
 import type { FromWorker, ToWorker } from './worker-messages.ts';
 
 type Connecting = Required<Omit<TcpOptions, 'lookup'>> & { readonly signal: AbortSignal };
-type Answer = Omit<Extract<FromWorker, { kind: 'response' }>, 'kind' | 'id'>;
+type ReceivedResponse = Omit<Extract<FromWorker, { kind: 'response' }>, 'kind' | 'id'>;
 
 const defaultMaxBodyBytes = 1 << 20;
 /** Methods that may be repeated when a reused connection turns out to be closed (RFC 9110 9.2.2). */
@@ -38,7 +38,7 @@ export function serveTls(): void {
     };
     exchange(request, agents, connecting)
       .then(
-        (answer) => reply({ kind: 'response', id, ...answer }),
+        (response) => reply({ kind: 'response', id, ...response }),
         (error: unknown) => reply({ kind: 'failure', id, ...toFailureMessage(error) }),
       )
       .finally(() => aborts.delete(id));
@@ -50,7 +50,7 @@ async function exchange(
   request: HttpsRequest,
   agents: AgentPool,
   connecting: Connecting,
-): Promise<Answer> {
+): Promise<ReceivedResponse> {
   for (;;) {
     try {
       return await attempt(request, agents, connecting);
@@ -68,7 +68,7 @@ function attempt(
   request: HttpsRequest,
   agents: AgentPool,
   connecting: Connecting,
-): Promise<Answer> {
+): Promise<ReceivedResponse> {
   return new Promise((resolve, reject) => {
     const { method, headers = {}, body } = request;
     const agent = agents.get(request);
@@ -76,18 +76,18 @@ function attempt(
     const contextOf = () => agents.contextOf(request);
     const options: ConnectingRequest = { method, headers, agent, signal, connecting, contextOf };
     const outgoing = httpsRequest(request.url, options);
-    let answered = false;
+    let hasResponse = false;
     outgoing.once('response', (incoming) => {
-      answered = true;
+      hasResponse = true;
       readBody(incoming, request.maxBodyBytes ?? defaultMaxBodyBytes).then(
-        (bytes) => resolve(toAnswer(incoming, bytes)),
+        (bytes) => resolve(toResponse(incoming, bytes)),
         reject,
       );
     });
     outgoing.on('error', (error) => reject(explain(outgoing, error)));
     // Node ends an exchange without an error when the server switches to another protocol (101)
     outgoing.once('close', () => {
-      if (!answered) reject(new HttpsFailure('response', 'ECONNRESET', 'there was no answer'));
+      if (!hasResponse) reject(new HttpsFailure('response', 'ECONNRESET', 'there was no response'));
     });
     outgoing.end(body);
   });
@@ -109,14 +109,18 @@ async function readBody(incoming: IncomingMessage, maxBytes: number): Promise<Bu
   for await (const chunk of incoming as AsyncIterable<Buffer>) {
     size += chunk.length;
     if (size > maxBytes) {
-      throw new HttpsFailure('response', 'EMSGSIZE', `the answer has more than ${maxBytes} bytes`);
+      throw new HttpsFailure(
+        'response',
+        'EMSGSIZE',
+        `the response has more than ${maxBytes} bytes`,
+      );
     }
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
 }
 
-function toAnswer({ statusCode, headers }: IncomingMessage, body: Buffer): Answer {
+function toResponse({ statusCode, headers }: IncomingMessage, body: Buffer): ReceivedResponse {
   const entries = Object.entries(headers).flatMap(([name, value]): [string, string][] =>
     value === undefined ? [] : [[name, typeof value === 'string' ? value : value.join(', ')]],
   );

@@ -6,7 +6,7 @@ import type { Log } from '../service/log/log.ts';
 import { NewerFile, refuseUnusable, UnusableFile } from '../service/state/state-file.ts';
 import { CloudError } from './cloud/cloud.ts';
 import type { DpsSettings } from './config/config.ts';
-import { answerTo, differenceOf } from './provisioners/provisioned-for.ts';
+import { differenceOf, provisionedFor } from './provisioners/provisioned-for.ts';
 import type { Provisioner } from './provisioners/provisioner.ts';
 import type { IdentityState, SavedDevice, SavedRefusal } from './state.ts';
 
@@ -94,7 +94,7 @@ export class Device {
   /** Loads the saved device, also one for other settings. */
   static async load(options: DeviceOptions): Promise<Device> {
     const { state, dps, log, now } = options;
-    const wanted = answerTo(dps);
+    const wanted = provisionedFor(dps);
     try {
       const device = dps && (await state.device());
       const isCurrent = device && dps && differenceOf(device, dps, dps.registrationId) === '';
@@ -251,7 +251,7 @@ export class Device {
       const saved: SavedDevice = {
         ...assignment,
         source: provisioner.source,
-        answerTo: answerTo(dps),
+        answerTo: provisionedFor(dps),
         provisionedAt: now().toISOString(),
       };
       if (this.#retired) return saved;
@@ -310,7 +310,7 @@ export class Device {
   async #saveRefusal(reason: string, notBefore: Date): Promise<void> {
     const { dps, state, log } = this.#options;
     if (dps === undefined || !this.#needsResult) return;
-    const refusal = { reason, answerTo: answerTo(dps), notBefore: notBefore.toISOString() };
+    const refusal = { reason, answerTo: provisionedFor(dps), notBefore: notBefore.toISOString() };
     try {
       await state.saveRefusal(refusal);
     } catch (error) {

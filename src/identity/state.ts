@@ -109,7 +109,7 @@ function requiredName(value: unknown, name: string): string {
 
 function requiredTime(value: unknown, name: string): string {
   const field = required(value, name);
-  if (Number.isNaN(Date.parse(field))) throw new TypeError(`its ${name} is no time`);
+  if (Number.isNaN(Date.parse(field))) throw new TypeError(`its ${name} is not a time`);
   return field;
 }
 

@@ -154,7 +154,7 @@ function refuseLong(configJson: string, env: Readonly<Record<string, string>>): 
 function checkedEnv(env: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   for (const key of Object.keys(env)) {
     if (key === '' || key.includes('=')) {
-      throw new ServiceError('InvalidArgs', `${quoted(key)} is no name of a variable`);
+      throw new ServiceError('InvalidArgs', `${quoted(key)} is not a variable name`);
     }
   }
   return env;

@@ -63,7 +63,7 @@ export function encodeJournalRecord(fields: JournalFields): Buffer {
 }
 
 function encodeField(name: string, value: string): Buffer {
-  if (!/^[A-Z][A-Z0-9_]{0,63}$/.test(name)) throw new TypeError(`${name} is no journal field`);
+  if (!/^[A-Z][A-Z0-9_]{0,63}$/.test(name)) throw new TypeError(`${name} is not a journal field`);
   if (!value.includes('\n')) return Buffer.from(`${name}=${value}\n`);
   const bytes = Buffer.from(value);
   const length = Buffer.alloc(8);

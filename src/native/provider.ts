@@ -58,5 +58,5 @@ function lengthOctets(length: number): readonly number[] {
   if (length < 0x80) return [length];
   if (length < 0x100) return [0x81, length];
   if (length < 0x10000) return [0x82, length >> 8, length & 0xff];
-  throw new RangeError(`${length} bytes are no public key`);
+  throw new RangeError(`${length} bytes are not a public key`);
 }

@@ -10,12 +10,12 @@ export interface Accounts {
 /** The accounts in this machine's files, and those of `getent`, each looked up once. A number resolves to itself. */
 export class SystemAccounts implements Accounts {
   readonly #files = new Map<string, Promise<string>>();
-  readonly #answers = new Map<string, Promise<string>>();
-  readonly #asksGetent: boolean;
+  readonly #entries = new Map<string, Promise<string>>();
+  readonly #usesGetent: boolean;
 
   /** Without getent no process is started, and names of a directory service stay unknown. */
   constructor(options: { readonly getent: boolean }) {
-    this.#asksGetent = options.getent;
+    this.#usesGetent = options.getent;
   }
 
   uid(name: string): Promise<number | undefined> {
@@ -30,16 +30,16 @@ export class SystemAccounts implements Accounts {
     if (/^[0-9]{1,10}$/.test(name)) return Number(name);
     if (!/^[A-Za-z_][A-Za-z0-9_.@\\-]{0,255}\$?$/.test(name)) return undefined;
     const local = numberOf(await this.#file(database), name);
-    if (local !== undefined || !this.#asksGetent) return local;
+    if (local !== undefined || !this.#usesGetent) return local;
     return numberOf(await this.#getent(database, name), name);
   }
 
   /** A directory service may be slow or unreachable. */
   #getent(database: string, name: string): Promise<string> {
     const key = `${database} ${name}`;
-    const answer = this.#answers.get(key) ?? getent(database, name);
-    this.#answers.set(key, answer);
-    return answer;
+    const entry = this.#entries.get(key) ?? getent(database, name);
+    this.#entries.set(key, entry);
+    return entry;
   }
 
   #file(database: string): Promise<string> {

@@ -130,12 +130,12 @@ function parse(value: unknown, version: string): PropertyDigests | null {
 }
 
 function parseObject([path, object]: [string, unknown]): [string, ObjectDigests] {
-  if (!objectPath.test(path)) throw new TypeError(`${JSON.stringify(path)} is no object path`);
+  if (!objectPath.test(path)) throw new TypeError(`${JSON.stringify(path)} is not an object path`);
   const texts = [...entriesOf(object)].map(([name, digest]) => [name, String(digest)] as const);
   return [path, new Map(texts)];
 }
 
 function entriesOf(value: unknown): ReadonlyMap<string, unknown> {
-  if (typeof value !== 'object' || value === null) throw new TypeError('it is no dictionary');
+  if (typeof value !== 'object' || value === null) throw new TypeError('it is not a dictionary');
   return new Map<string, unknown>(Object.entries(value));
 }

@@ -36,7 +36,7 @@ export class IdleWatch implements Disposable {
     this.#idleMs = value;
     this.#busyUntil = performance.now();
     clearTimeout(this.#timer);
-    if (value > 0 && !this.#disposed) this.#look(value);
+    if (value > 0 && !this.#disposed) this.#schedule(value);
   }
 
   [Symbol.dispose](): void {
@@ -44,7 +44,7 @@ export class IdleWatch implements Disposable {
     clearTimeout(this.#timer);
   }
 
-  #look(inMs: number): void {
+  #schedule(inMs: number): void {
     this.#timer = setTimeout(() => this.#check(), Math.max(inMs, minPauseMs));
   }
 
@@ -54,12 +54,12 @@ export class IdleWatch implements Disposable {
     if (isBusy()) this.#busyUntil = performance.now();
     const left = Math.max(this.#busyUntil, lastActivityAt()) + idleMs - performance.now();
     if (left > 0) {
-      this.#look(left);
+      this.#schedule(left);
       return;
     }
     const next = due();
     if (next !== undefined && next.getTime() - now().getTime() <= soonMs) {
-      this.#look(idleMs);
+      this.#schedule(idleMs);
       return;
     }
     onIdle();

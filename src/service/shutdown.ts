@@ -15,7 +15,7 @@ interface Work {
 /** How long calls may take at an idle exit, and when the service is stopped. */
 const callsMayFinishMs = { idle: 10_000, stopped: 3000 };
 const callsMayGiveUpMs = 2000;
-const lookEveryMs = 10;
+const pollEveryMs = 10;
 
 /** The end of a service: stopped, or idle. */
 export interface Shutdown {
@@ -91,7 +91,7 @@ async function ends(isGoingOn: () => boolean, timeoutMs: number): Promise<boolea
   const end = performance.now() + timeoutMs;
   while (isGoingOn()) {
     if (performance.now() > end) return false;
-    await pause(lookEveryMs);
+    await pause(pollEveryMs);
   }
   return true;
 }

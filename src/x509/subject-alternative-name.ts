@@ -54,7 +54,10 @@ export function parseAlternativeName(
       break;
   }
   const name = JSON.stringify(text.slice(0, 160));
-  throw new ServiceError('InvalidArgs', `${name} is no ${kind} name${hintFor(kind, text)}`);
+  throw new ServiceError(
+    'InvalidArgs',
+    `${name} is not a valid ${kind} name${hintFor(kind, text)}`,
+  );
 }
 
 /** Suggests the ASCII form of an internationalized name. */

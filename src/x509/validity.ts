@@ -56,5 +56,8 @@ function timeOf(element: Element | undefined, what: string): Date {
 }
 
 function refuse(text: string, what: string): never {
-  throw new ServiceError('InvalidArgs', `${what} is no time: ${JSON.stringify(text.slice(0, 40))}`);
+  throw new ServiceError(
+    'InvalidArgs',
+    `${what} is not a time: ${JSON.stringify(text.slice(0, 40))}`,
+  );
 }

@@ -71,7 +71,7 @@ async function refuseAbsent(dir: string): Promise<void> {
   } catch (error) {
     const code = systemCode(error);
     if (code === 'EACCES') {
-      throw new ServiceError('AccessDenied', `${dir} could not be looked at as ${me()}`);
+      throw new ServiceError('AccessDenied', `${dir} could not be read as ${me()}`);
     }
     const defaults = 'nothing is configured, and services would start with their defaults';
     throw new ServiceError('NotFound', `no directory ${dir} (${code}): ${defaults}`);

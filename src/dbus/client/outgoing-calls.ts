@@ -1,7 +1,7 @@
 /** dbus-daemon refuses the 129th unanswered call of a connection (max_replies_per_connection). */
-const mostUnanswered = 100;
+const mostPending = 100;
 /** One destination that does not reply must not block calls to the others. */
-const mostUnansweredBy = 50;
+const mostPendingBy = 50;
 
 interface OutgoingCall {
   readonly destination: string;
@@ -14,8 +14,8 @@ interface OutgoingCall {
  * stopped waiting changes nothing.
  */
 export class OutgoingCalls {
-  readonly #unanswered = new Map<number, OutgoingCall>();
-  readonly #unansweredBy = new Map<string, number>();
+  readonly #pending = new Map<number, OutgoingCall>();
+  readonly #pendingBy = new Map<string, number>();
   readonly #waiting = new Map<number, OutgoingCall>();
 
   /** Sends a call now, or queues it until another one is answered. */
@@ -30,13 +30,13 @@ export class OutgoingCalls {
   }
 
   /** Notes that a reply or an error arrived. */
-  answered(serial: number): void {
-    const call = this.#unanswered.get(serial);
+  replied(serial: number): void {
+    const call = this.#pending.get(serial);
     if (call === undefined) return;
-    this.#unanswered.delete(serial);
-    const left = (this.#unansweredBy.get(call.destination) ?? 1) - 1;
-    if (left > 0) this.#unansweredBy.set(call.destination, left);
-    else this.#unansweredBy.delete(call.destination);
+    this.#pending.delete(serial);
+    const left = (this.#pendingBy.get(call.destination) ?? 1) - 1;
+    if (left > 0) this.#pendingBy.set(call.destination, left);
+    else this.#pendingBy.delete(call.destination);
     for (const [next, waiting] of this.#waiting) {
       if (!this.#hasRoom(waiting)) continue;
       this.#waiting.delete(next);
@@ -46,13 +46,13 @@ export class OutgoingCalls {
   }
 
   #hasRoom({ destination }: OutgoingCall): boolean {
-    const by = this.#unansweredBy.get(destination) ?? 0;
-    return this.#unanswered.size < mostUnanswered && by < mostUnansweredBy;
+    const by = this.#pendingBy.get(destination) ?? 0;
+    return this.#pending.size < mostPending && by < mostPendingBy;
   }
 
   #send(serial: number, call: OutgoingCall): void {
-    this.#unanswered.set(serial, call);
-    this.#unansweredBy.set(call.destination, (this.#unansweredBy.get(call.destination) ?? 0) + 1);
+    this.#pending.set(serial, call);
+    this.#pendingBy.set(call.destination, (this.#pendingBy.get(call.destination) ?? 0) + 1);
     call.send();
   }
 }

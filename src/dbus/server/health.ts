@@ -18,32 +18,32 @@ export class ManagerHealth<I extends InterfaceDefinition> {
 
   /** The values that a service sets, combined with the problem of the process. */
   over(values: Partial<Properties<I>>): Partial<Properties<I>> {
-    this.#keep(values);
+    this.#record(values);
     if (this.#problem === '') return values;
-    const touched = Object.keys(this.#shown()).some((name) => Object.hasOwn(values, name));
-    return touched ? { ...values, ...this.#shown() } : values;
+    const touched = Object.keys(this.#combined()).some((name) => Object.hasOwn(values, name));
+    return touched ? { ...values, ...this.#combined() } : values;
   }
 
   /** Sets the problem of the process, '' for none, and returns the values that show it. */
   with(problem: string): Partial<Properties<I>> {
     this.#problem = problem;
-    return this.#shown();
+    return this.#combined();
   }
 
-  #keep(values: Partial<Properties<I>>): void {
+  #record(values: Partial<Properties<I>>): void {
     for (const name of ['Health', 'LastError']) {
       const value = new Map<string, unknown>(Object.entries(values)).get(name);
       if (value !== undefined) this.#own.set(name, value);
     }
   }
 
-  #shown(): Partial<Properties<I>> {
+  #combined(): Partial<Properties<I>> {
     const own = this.#own.get('LastError');
     const texts = [this.#problem, typeof own === 'string' ? own : ''].filter(Boolean);
-    const shown = {
+    const combined = {
       Health: this.#problem === '' ? this.#own.get('Health') : 'degraded',
       LastError: texts.join('; '),
     };
-    return shown as Partial<Properties<I>>; // every manager has these two
+    return combined as Partial<Properties<I>>; // every manager has these two
   }
 }

@@ -25,7 +25,7 @@ export class Authentication {
   readonly #socket: Socket;
   readonly #signal: AbortSignal;
   readonly #abort = (): void => {
-    this.fail(new Error('no answer in time', { cause: this.#signal.reason }));
+    this.fail(new Error('no reply in time', { cause: this.#signal.reason }));
   };
   #settle: ((error: Error | undefined) => void) | undefined;
   #received = '';
@@ -58,7 +58,8 @@ export class Authentication {
     this.#received += bytes.toString('latin1');
     const end = this.#received.indexOf('\r\n');
     if (end < 0) {
-      if (this.#received.length > maxLineBytes) this.fail(new Error('the bus answered no line'));
+      if (this.#received.length > maxLineBytes)
+        this.fail(new Error('the reply of the bus is too long'));
       return;
     }
     const line = this.#received.slice(0, end);

@@ -43,7 +43,7 @@ export class WireReader {
 
   /** TypeError unless everything was read. */
   expectEnd(): void {
-    if (this.position !== this.end) throw new TypeError('more bytes than its signature says');
+    if (this.position !== this.end) throw new TypeError('more bytes than its signature describes');
   }
 
   align(to: number): void {

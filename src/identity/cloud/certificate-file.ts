@@ -54,7 +54,8 @@ function partsOf(
 
 async function contentOf(path: string): Promise<Buffer> {
   await using file = await open(path, 'r');
-  if (!(await file.stat()).isFile()) throw new ServiceError('InvalidArgs', `${path} is no file`);
+  if (!(await file.stat()).isFile())
+    throw new ServiceError('InvalidArgs', `${path} is not a regular file`);
   // one byte more than allowed shows that a file is too large
   const { buffer, bytesRead } = await file.read(Buffer.alloc(maxBytes + 1), 0, maxBytes + 1, 0);
   if (bytesRead > maxBytes) throw new ServiceError('InvalidArgs', `${path} is too large`);

@@ -44,10 +44,11 @@ export class CloudError extends ServiceError {
   readonly status: number;
   readonly retryAfterMs: number | undefined;
 
-  constructor(message: string, answer: Pick<CloudResponse, 'status' | 'retryAfterS'>) {
+  constructor(message: string, response: Pick<CloudResponse, 'status' | 'retryAfterS'>) {
     super('Unavailable', message);
-    this.status = answer.status;
-    this.retryAfterMs = answer.retryAfterS === undefined ? undefined : answer.retryAfterS * 1000;
+    this.status = response.status;
+    this.retryAfterMs =
+      response.retryAfterS === undefined ? undefined : response.retryAfterS * 1000;
   }
 }
 
@@ -67,12 +68,12 @@ const hints: Readonly<Record<number, string>> = {
 const codeHints: Readonly<Record<string, string>> = { 401002: notEnrolled };
 
 /** The error of a response: the request, the HTTP status, and the texts of the service. */
-export function failureOf(what: string, answer: CloudResponse): CloudError {
-  const { status } = answer;
-  const words = wordsOf(answer);
+export function failureOf(what: string, response: CloudResponse): CloudError {
+  const { status } = response;
+  const words = wordsOf(response);
   const details = [joinWords(words), hintFor(status, words)].filter((part) => part !== '');
   const why = details.length === 0 ? '' : ` (${details.join('; ')})`;
-  return new CloudError(`${what}: HTTP ${status}${why}`, answer);
+  return new CloudError(`${what}: HTTP ${status}${why}`, response);
 }
 
 function hintFor(status: number, words: ServiceWords): string {

@@ -73,12 +73,12 @@ export class Hub {
   /** All modules of the device, also those of other software. */
   async list(via: Via): Promise<readonly HubModule[]> {
     const what = `GET of the modules on ${this.#device.hubHostname}`;
-    const answer = await this.#send({ method: 'GET', url: this.#url() }, via);
-    if (answer.status !== 200) throw failureOf(what, answer);
-    if (!Array.isArray(answer.body)) {
-      throw new ServiceError('Unavailable', `${what}: the answer is no list`);
+    const response = await this.#send({ method: 'GET', url: this.#url() }, via);
+    if (response.status !== 200) throw failureOf(what, response);
+    if (!Array.isArray(response.body)) {
+      throw new ServiceError('Unavailable', `${what}: the response is not a list`);
     }
-    return answer.body.map((one: unknown) => moduleOf(one, what));
+    return response.body.map((one: unknown) => moduleOf(one, what));
   }
 
   /** Sets the keys of a module; undefined when there is no such module. */
@@ -107,11 +107,11 @@ export class Hub {
     via: Via,
   ): Promise<void> {
     const url = this.#url(moduleId);
-    const answer = await this.#send({ method: 'DELETE', url, headers: ifMatch(etag) }, via);
+    const response = await this.#send({ method: 'DELETE', url, headers: ifMatch(etag) }, via);
     const what = `DELETE of module ${moduleId} on ${this.#device.hubHostname}`;
-    if (answer.status === 412) throw changed(what);
-    if (answer.status !== 204 && answer.status !== 200 && answer.status !== 404) {
-      throw failureOf(what, answer);
+    if (response.status === 412) throw changed(what);
+    if (response.status !== 204 && response.status !== 200 && response.status !== 404) {
+      throw failureOf(what, response);
     }
   }
 
@@ -120,22 +120,22 @@ export class Hub {
     { absent, ...request }: Omit<CloudRequest, 'url'> & { readonly absent: number },
     via: Via,
   ): Promise<HubModule | undefined> {
-    const answer = await this.#send({ ...request, url: this.#url(moduleId) }, via);
-    if (answer.status === absent) return undefined;
+    const response = await this.#send({ ...request, url: this.#url(moduleId) }, via);
+    if (response.status === absent) return undefined;
     const what = `${request.method} of module ${moduleId} on ${this.#device.hubHostname}`;
-    if (answer.status === 412) throw changed(what);
-    if (answer.status !== 200 && answer.status !== 201) throw failureOf(what, answer);
-    const module = moduleOf(answer.body, what, answer.etag);
+    if (response.status === 412) throw changed(what);
+    if (response.status !== 200 && response.status !== 201) throw failureOf(what, response);
+    const module = moduleOf(response.body, what, response.etag);
     if (module.moduleId === moduleId) return module;
-    throw new ServiceError('Unavailable', `${what}: the answer is not about it`);
+    throw new ServiceError('Unavailable', `${what}: the response is for another module`);
   }
 
   /** Sends a request, and retries after the Retry-After when the hub throttles. */
   async #send(request: CloudRequest, via: Via): Promise<CloudResponse> {
     for (let retries = 0; ; retries++) {
-      const answer = await this.#cloud.send(request, via);
-      const waitS = retryDelayOf(answer);
-      if (waitS === undefined || retries === maxRetries) return answer;
+      const response = await this.#cloud.send(request, via);
+      const waitS = retryDelayOf(response);
+      if (waitS === undefined || retries === maxRetries) return response;
       await this.#wait(waitS * 1000, via.signal);
     }
   }
@@ -169,7 +169,7 @@ function moduleOf(body: unknown, what: string, header?: string): HubModule {
   const moduleId = nameField(body, 'moduleId');
   const generationId = nameField(body, 'generationId');
   if (moduleId === undefined || generationId === undefined) {
-    throw new ServiceError('Unavailable', `${what}: the answer names no module and generation`);
+    throw new ServiceError('Unavailable', `${what}: the response has no module id or generation`);
   }
   const tag = (nameField(body, 'etag') ?? header)?.replace(/^(?:W\/)?"|"$/g, '');
   return {

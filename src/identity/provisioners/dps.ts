@@ -67,19 +67,19 @@ export class DpsProvisioner implements Provisioner {
     const { cloud } = this.#options;
     const url = `${base}/register?${apiVersion}`;
     const body = { registrationId: id };
-    let answer = await cloud.send({ method: 'PUT', url, body }, via);
+    let response = await cloud.send({ method: 'PUT', url, body }, via);
     let operationId = '';
     // an accepted registration continues while the service is too busy to report its state
-    for (let busy = 0; ; busy = isBusy(answer) ? busy + 1 : 0) {
-      const isDecided = !isBusy(answer) || operationId === '' || busy >= maxBusyPolls;
-      if (isDecided && answer.status !== 200 && answer.status !== 202)
-        throw failureOf(what, answer);
-      const assignment = isDecided ? assignmentOf(what, answer) : undefined;
+    for (let busy = 0; ; busy = isBusy(response) ? busy + 1 : 0) {
+      const isDecided = !isBusy(response) || operationId === '' || busy >= maxBusyPolls;
+      if (isDecided && response.status !== 200 && response.status !== 202)
+        throw failureOf(what, response);
+      const assignment = isDecided ? assignmentOf(what, response) : undefined;
       if (assignment !== undefined) return assignment;
-      operationId = nameField(answer.body, 'operationId') ?? operationId;
-      await this.#options.delay(pollDelayMs(answer), via.signal);
+      operationId = nameField(response.body, 'operationId') ?? operationId;
+      await this.#options.delay(pollDelayMs(response), via.signal);
       const operation = `${base}/operations/${encodeURIComponent(operationId)}?${apiVersion}`;
-      answer = await cloud.send({ method: 'GET', url: operation }, via);
+      response = await cloud.send({ method: 'GET', url: operation }, via);
     }
   }
 }
@@ -94,32 +94,32 @@ function pollDelayMs({ retryAfterS }: CloudResponse): number {
 }
 
 /** Undefined while the service is still deciding. */
-function assignmentOf(what: string, answer: CloudResponse): AssignedDevice | undefined {
-  const status = (wordsField(answer.body, 'status') ?? '').toLowerCase();
+function assignmentOf(what: string, response: CloudResponse): AssignedDevice | undefined {
+  const status = (wordsField(response.body, 'status') ?? '').toLowerCase();
   if (status === 'assigning' || status === 'unassigned') {
-    if (nameField(answer.body, 'operationId') === undefined) {
-      throw new ServiceError('Unavailable', `${what}: the answer names no operation`);
+    if (nameField(response.body, 'operationId') === undefined) {
+      throw new ServiceError('Unavailable', `${what}: the response has no operation id`);
     }
     return undefined;
   }
   if (status !== 'assigned') {
-    throw new ServiceError('Unavailable', `${what}: ${refusalOf(status, answer)}`);
+    throw new ServiceError('Unavailable', `${what}: ${refusalOf(status, response)}`);
   }
-  const state = fieldOf(answer.body, 'registrationState');
+  const state = fieldOf(response.body, 'registrationState');
   const hubHostname = nameField(state, 'assignedHub') ?? '';
   const deviceId = nameField(state, 'deviceId') ?? '';
   if (!hostPattern.test(hubHostname) || deviceId === '') {
-    throw new ServiceError('Unavailable', `${what}: the answer names no hub and device`);
+    throw new ServiceError('Unavailable', `${what}: the response has no hub or device`);
   }
   return { hubHostname, deviceId };
 }
 
 /** Why the device is not assigned, with advice for the operator. */
-function refusalOf(status: string, answer: CloudResponse): string {
-  const words = joinWords(wordsOf(answer));
+function refusalOf(status: string, response: CloudResponse): string {
+  const words = joinWords(wordsOf(response));
   if (status === 'disabled') {
     const said = words === '' ? '' : ` (${words})`;
     return `the enrollment is disabled: enable it in the service${said}`;
   }
-  return `the service answered ${JSON.stringify(status)}: ${words || 'it gave no reason'}`;
+  return `the service returned status ${JSON.stringify(status)}: ${words || 'it gave no reason'}`;
 }

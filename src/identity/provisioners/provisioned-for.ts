@@ -3,7 +3,7 @@ import type { DpsSettings } from '../config/config.ts';
 import type { SavedDevice } from '../state.ts';
 
 /** The settings that a result of provisioning is valid for, `` without any. */
-export function answerTo(dps: DpsSettings | undefined): string {
+export function provisionedFor(dps: DpsSettings | undefined): string {
   if (dps === undefined) return '';
   const { globalEndpoint, scopeId } = dps;
   return JSON.stringify([globalEndpoint, scopeId, subjectOf(dps)]);

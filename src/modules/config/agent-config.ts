@@ -102,7 +102,7 @@ export function checkAgent(
 ): void {
   for (const name of Object.keys(env)) {
     if (name !== '' && !/[=\0]/.test(name)) continue;
-    context.report(['agent', 'env', name], `${quoted(name)} is no name of a variable`);
+    context.report(['agent', 'env', name], `${quoted(name)} is not a variable name`);
   }
   const { createOptions, ...others } = { createOptions: undefined, ...config };
   const isGood = parseAt(context, ['agent', 'config'], () => parseSettings(others)) !== undefined;

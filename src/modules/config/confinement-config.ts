@@ -41,7 +41,7 @@ export const confinementProperties = {
   },
   allowed_volumes: {
     description:
-      'Volumes that any module may mount, whoever made them and whatever they stand for.',
+      'Volumes that any module may mount, regardless of who created them and what they contain.',
     type: 'array',
     items: { type: 'string', pattern: '^[A-Za-z0-9][A-Za-z0-9_.-]*$' },
     default: [],

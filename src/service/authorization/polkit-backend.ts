@@ -66,13 +66,13 @@ export class PolkitBackend implements AuthorizationBackend {
 
   async #ask(request: AuthorizationRequest, call: CallContext, key: string): Promise<void> {
     const prompted = this.#prompts.get(key) === this.#cache.generation;
-    let answer = prompted ? 'challenge' : await this.#askPlainly(request, call, key);
-    if (answer === 'challenge') {
+    let result = prompted ? 'challenge' : await this.#askPlainly(request, call, key);
+    if (result === 'challenge') {
       if (!call.interactive) throw interactionRequired(request);
-      answer = await this.#askInteractively(request, call, key);
+      result = await this.#askInteractively(request, call, key);
     }
     if (call.signal.aborted) throw new ServiceError('Cancelled', 'the caller left');
-    if (answer !== 'yes' && answer !== 'yes-once') throw denied(request);
+    if (result !== 'yes' && result !== 'yes-once') throw denied(request);
   }
 
   #askPlainly(
@@ -81,12 +81,12 @@ export class PolkitBackend implements AuthorizationBackend {
     key: string,
   ): Promise<PolkitResult> {
     const shared = `${this.#cache.generation}\0${key}`;
-    let answer = this.#plain.get(shared);
-    if (answer === undefined) {
-      answer = this.#checkPlainly(request, call, key).finally(() => this.#plain.delete(shared));
-      this.#plain.set(shared, answer);
+    let result = this.#plain.get(shared);
+    if (result === undefined) {
+      result = this.#checkPlainly(request, call, key).finally(() => this.#plain.delete(shared));
+      this.#plain.set(shared, result);
     }
-    return answer;
+    return result;
   }
 
   async #checkPlainly(
@@ -99,17 +99,17 @@ export class PolkitBackend implements AuthorizationBackend {
       await this.#watch(request);
       const askedAt = this.#clock();
       const { generation } = this.#cache;
-      const answer = await this.#check(request, caller.sender, {
+      const result = await this.#check(request, caller.sender, {
         interactive: false,
         timeoutMs: plainTimeoutMs,
         signal,
       });
-      const plain = answer === 'yes' || answer === 'no';
+      const plain = result === 'yes' || result === 'no';
       if (plain && !signal.aborted) {
-        const allowed = answer === 'yes';
-        this.#cache.keep(key, caller.sender, { allowed, askedAt, generation });
+        const allowed = result === 'yes';
+        this.#cache.add(key, caller.sender, { allowed, askedAt, generation });
       }
-      return answer;
+      return result;
     });
   }
 
@@ -141,7 +141,7 @@ export class PolkitBackend implements AuthorizationBackend {
     try {
       return await this.#client.check(request, sender, options);
     } catch (error) {
-      throw unanswered(request, error);
+      throw failedCheck(request, error);
     }
   }
 
@@ -152,7 +152,7 @@ export class PolkitBackend implements AuthorizationBackend {
       await this.#watching;
     } catch (error) {
       this.#watching = undefined;
-      throw unanswered(request, error);
+      throw failedCheck(request, error);
     }
   }
 }
@@ -165,10 +165,10 @@ function keyOf({ action, details }: AuthorizationRequest, sender: string): strin
 }
 
 /** A failed check denies the request, unless the caller has left the bus. */
-function unanswered(request: AuthorizationRequest, error: unknown): ServiceError {
+function failedCheck(request: AuthorizationRequest, error: unknown): ServiceError {
   if (isServiceError(error, 'Cancelled')) return error;
   const unavailable = isServiceError(error, 'Unavailable');
-  const reason = unavailable ? 'polkit is not available' : 'polkit gave no usable answer';
+  const reason = unavailable ? 'polkit is not available' : 'polkit returned no usable result';
   const message = `${describe(request)} is not allowed: ${reason}`;
   return new ServiceError('AccessDenied', message, { cause: error });
 }

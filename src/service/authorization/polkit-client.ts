@@ -68,15 +68,15 @@ export class BusPolkitClient implements PolkitClient {
   ): Promise<PolkitResult> {
     const changes = this.#ownerChanges;
     try {
-      return await this.#ask(request, sender, options);
+      return await this.#checkOnce(request, sender, options);
     } catch (error) {
       const restarted = changes !== this.#ownerChanges || isLostReply(error);
       if (!restarted || options.signal.aborted) throw error;
-      return this.#ask(request, sender, options);
+      return this.#checkOnce(request, sender, options);
     }
   }
 
-  async #ask(
+  async #checkOnce(
     request: AuthorizationRequest,
     sender: string,
     options: CheckOptions,
@@ -89,8 +89,8 @@ export class BusPolkitClient implements PolkitClient {
     try {
       const signature = '(sa{sv})sa{ss}us';
       const call = { ...authority, member: 'CheckAuthorization', signature, body };
-      const [answer] = await this.#bus.call(call, { signal, timeoutMs });
-      return parseAnswer(answer);
+      const [result] = await this.#bus.call(call, { signal, timeoutMs });
+      return parseResult(result);
     } catch (error) {
       if (interactive && !(error instanceof BusError)) this.#cancel(id);
       throw error;
@@ -112,15 +112,15 @@ function isLostReply(error: unknown): boolean {
   return cause instanceof BusError && cause.errorName === 'org.freedesktop.DBus.Error.NoReply';
 }
 
-function parseAnswer(answer: unknown): PolkitResult {
-  const fields: readonly unknown[] = Array.isArray(answer) ? answer : [];
+function parseResult(result: unknown): PolkitResult {
+  const fields: readonly unknown[] = Array.isArray(result) ? result : [];
   const [authorized, challenge, details] = fields;
   const formed = typeof authorized === 'boolean' && typeof challenge === 'boolean';
   if (!formed || typeof details !== 'object' || details === null) {
-    throw new TypeError('the answer of polkit is not of the form (bba{ss})');
+    throw new TypeError('the result of polkit is not of the form (bba{ss})');
   }
   if (authorized && challenge) {
-    throw new TypeError('the answer of polkit is both a yes and a challenge');
+    throw new TypeError('the result of polkit is both a yes and a challenge');
   }
   if (challenge) return 'challenge';
   if (!authorized) return 'no';

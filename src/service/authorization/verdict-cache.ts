@@ -39,12 +39,12 @@ export class VerdictCache {
   }
 
   /** Caches the verdict of a check that started at that time, in that generation. */
-  keep(
+  add(
     key: string,
     sender: string,
-    answer: { readonly allowed: boolean; readonly askedAt: number; readonly generation: number },
+    verdict: { readonly allowed: boolean; readonly askedAt: number; readonly generation: number },
   ): void {
-    const { allowed, askedAt, generation } = answer;
+    const { allowed, askedAt, generation } = verdict;
     const lifetime = allowed ? this.lifetimes.yesMs : this.lifetimes.noMs;
     if (lifetime <= 0 || generation !== this.#generation) return;
     const before = this.#verdicts.get(key);

@@ -69,7 +69,7 @@ async function readText(path: string): Promise<{ text: string; source: SourceFil
     const stats = await file.stat();
     const { mode, uid, gid, size } = stats;
     if (await isNothing(stats)) return undefined;
-    if (!stats.isFile()) throw new Error('it is no file');
+    if (!stats.isFile()) throw new Error('it is not a regular file');
     if (size > maxFileBytes) throw new RangeError('the file is too large');
     const text = new TextDecoder('utf-8', { fatal: true }).decode(await file.readFile());
     return { text, source: { path, mode: mode & 0o7777, uid, gid } };

@@ -39,7 +39,7 @@ function uselessIn(
       : [
           {
             path: [...path, 'actions', at],
-            message: `${quoted(glob)} is no action of this service: there is ${[...details.keys()].join(', ')}`,
+            message: `${quoted(glob)} is not an action of this service: there is ${[...details.keys()].join(', ')}`,
           },
         ],
   );
@@ -51,7 +51,7 @@ function uselessIn(
     ...empty,
     ...strange.map((name) => ({
       path: [...path, 'match', name],
-      message: `${quoted(name)} is no detail of these actions, so the rule allows nothing: there is ${[...known].join(', ')}`,
+      message: `${quoted(name)} is not a detail of these actions, so the rule allows nothing: there is ${[...known].join(', ')}`,
     })),
   ];
 }

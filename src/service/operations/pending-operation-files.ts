@@ -98,7 +98,7 @@ export class PendingOperationFiles {
 }
 
 function parseOperation(id: string, value: unknown): PendingOperation {
-  if (typeof value !== 'object' || value === null) throw new TypeError('it is no object');
+  if (typeof value !== 'object' || value === null) throw new TypeError('it is not an object');
   const members = new Map<string, unknown>(Object.entries(value));
   const verb = members.get('verb');
   if (typeof verb !== 'string') throw new TypeError('it has no verb');

@@ -12,7 +12,7 @@ import { flushDirectory, writeStateFile } from './state-file.ts';
 
 /** With less free space than this the disk is full: a file and its directory entry take a block each. */
 const fullBelowBytes = 8 << 10;
-const lookEveryMs = 5_000;
+const checkEveryMs = 5_000;
 const fullCodes = new Set(['ENOSPC', 'EDQUOT']);
 
 /** Options of `StateDisk.open`. */
@@ -39,8 +39,8 @@ export class StateDisk implements Disposable {
   /** Checks the disk and reserves missing files, now and periodically. Never fails. */
   static async open(directory: string, options: StateDiskOptions = {}): Promise<StateDisk> {
     const disk = new StateDisk(directory, options);
-    await disk.look();
-    disk.#timer = setInterval(() => void disk.look(), lookEveryMs).unref();
+    await disk.check();
+    disk.#timer = setInterval(() => void disk.check(), checkEveryMs).unref();
     return disk;
   }
 
@@ -56,7 +56,7 @@ export class StateDisk implements Disposable {
   }
 
   /** Checks the disk now, and replaces used reserve files. Never fails. */
-  async look(): Promise<void> {
+  async check(): Promise<void> {
     await this.#uses.run(async () => {
       await this.#refill();
       this.#tell(await problemOf(this.#directory));
@@ -73,7 +73,7 @@ export class StateDisk implements Disposable {
         if (!(await this.#writeReserved(path, Buffer.from(content)))) throw error;
         await this.#refill();
       });
-      await this.look();
+      await this.check();
     }
   }
 

@@ -107,7 +107,7 @@ test('validates the names of certificates as the service does', async ({ dir }) 
   const { code, out } = await run('config', 'check', '--config-dir', dir);
   assert.is(code, 78);
   assert.match(out, /certificates\.yaml:2:\d+: .*CN=/);
-  assert.match(out, /certificates\.yaml:2:\d+: .*"a b" is no dns name/);
+  assert.match(out, /certificates\.yaml:2:\d+: .*"a b" is not a valid dns name/);
 });
 
 test('warns of rules for users and groups that do not exist on this machine, without an error', async ({

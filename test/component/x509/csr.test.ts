@@ -146,8 +146,8 @@ test('refuses names of unsupported kinds, and reports the kind', async () => {
     ['ediPartyName', tlv(0xa5, tlv(0xa1, tlv(0x0c, 'x')))],
     ['registeredID', tlv(0x88, '\x2a\x03')],
     ['5 bytes', tlv(0x87, 'abcde')],
-    ['no dns name', tlv(0x82, 'a\0b')],
-    ['no uri name', tlv(0x86, '')],
+    ['not a valid dns name', tlv(0x82, 'a\0b')],
+    ['not a valid uri name', tlv(0x86, '')],
   ] as const) {
     const value = tlv(0x30, Buffer.concat([tlv(0x82, 'good.example'), odd]));
     const extension = { oid: '2.5.29.17', critical: false, value };

@@ -108,7 +108,7 @@ test('refuses every other reply', async (context) => {
   ];
   for (const [signature, ...body] of odd) {
     context.polkit.onCall = ({ answer }) => answer(signature, ...body);
-    assert.match(await failure(check(context)), 'the answer of polkit', signature);
+    assert.match(await failure(check(context)), 'the result of polkit', signature);
   }
 });
 

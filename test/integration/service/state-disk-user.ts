@@ -43,5 +43,5 @@ say('too large', await failureOf(disk.write(path, 'x'.repeat(100 << 10))));
 say('left', (await readFile(path, 'utf8')) === '6'.repeat(6000));
 say('full', disk.problem);
 await rm(filler);
-await disk.look();
+await disk.check();
 say('ordinary', await failureOf(writeStateFile(path, 'x'.repeat(6000))));

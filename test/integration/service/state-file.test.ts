@@ -117,7 +117,7 @@ test('have no reserve in files of another user', async () => {
     using disk = await StateDisk.open(dir, { reserve: [4096] });
     const reserved = join(dir, '.reserve-0');
     await chown(reserved, 12_345, 0);
-    await disk.look();
+    await disk.check();
     const { uid, size } = await lstat(reserved);
     assert.equal([uid, size], [process.geteuid?.(), 4096]);
   } finally {

@@ -241,7 +241,7 @@ test('reports the address that timed out', async (context) => {
   await using listener = await SilentListener.start();
   const request = requestTo(parts, `https://127.0.0.1:${listener.port}/`);
   const late = parts.client.request({ ...request, timeoutMs: 1000 }, never);
-  assert.match(await messageOf(late), `ETIMEDOUT (127.0.0.1:${listener.port} no answer)`);
+  assert.match(await messageOf(late), `ETIMEDOUT (127.0.0.1:${listener.port} no response)`);
 });
 
 test('refuses a response that is too large', async (context) => {

@@ -98,7 +98,7 @@ test('does not wait for a silent address when another one connects', async () =>
   const connecting = connectTcp(target, { timeoutMs, lookup, onTried });
   const socket = await deadline(10_000, connecting, 'the connection');
   assert.is(socket.remoteAddress, '::1');
-  assert.match(tried.at(-1) ?? '', /^127\.0\.0\.1:\d+ no answer, \[::1\]:\d+ connected$/);
+  assert.match(tried.at(-1) ?? '', /^127\.0\.0\.1:\d+ no response, \[::1\]:\d+ connected$/);
   socket.destroy();
 });
 
@@ -146,7 +146,7 @@ test('names the addresses that were silent until the timeout', async () => {
   const late = failureOf(connectTcp(target, { timeoutMs: 600, lookup }));
   const error = await deadline(15_000, late, 'the end of its time');
   assert.is(error.code, 'ETIMEDOUT');
-  assert.match(error.message, /^127\.0\.0\.1:\d+ no answer, \[::1\]:\d+ E[A-Z]+$/);
+  assert.match(error.message, /^127\.0\.0\.1:\d+ no response, \[::1\]:\d+ E[A-Z]+$/);
 });
 
 /** The number of connecting sockets to a port of 127.0.0.1 on this machine. */

@@ -332,13 +332,13 @@ const service = [
   ),
   at.accounts(
     'getent is not started where it must not be',
-    'if (local !== undefined || !this.#asksGetent) return local;',
+    'if (local !== undefined || !this.#usesGetent) return local;',
     'if (local !== undefined) return local;',
   ),
   at.accounts(
     'the files of the machine come before getent',
-    'if (local !== undefined || !this.#asksGetent) return local;',
-    'if (!this.#asksGetent) return local;',
+    'if (local !== undefined || !this.#usesGetent) return local;',
+    'if (!this.#usesGetent) return local;',
   ),
   at.accounts(
     'a group is not looked up among users',
@@ -468,8 +468,8 @@ const service = [
   ),
   at.backend(
     'a challenge after a person was asked is a no',
-    "if (answer !== 'yes' && answer !== 'yes-once') throw denied(request);",
-    "if (answer === 'no') throw denied(request);",
+    "if (result !== 'yes' && result !== 'yes-once') throw denied(request);",
+    "if (result === 'no') throw denied(request);",
   ),
   at.backend(
     'a change drops every verdict',

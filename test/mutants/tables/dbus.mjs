@@ -303,20 +303,20 @@ export default [
   },
   {
     breaks: 'a call more than a bus allows is sent',
-    text: 'this.#unanswered.size < mostUnanswered &&',
-    becomes: 'this.#unanswered.size <= mostUnanswered &&',
+    text: 'this.#pending.size < mostPending &&',
+    becomes: 'this.#pending.size <= mostPending &&',
     suite: 'unit/dbus/client/outgoing-calls',
   },
   {
     breaks: 'one peer has more than its half of the unanswered calls',
-    text: 'by < mostUnansweredBy',
-    becomes: 'by <= mostUnansweredBy',
+    text: 'by < mostPendingBy',
+    becomes: 'by <= mostPendingBy',
     suite: 'unit/dbus/client/outgoing-calls',
   },
   {
     breaks: 'a call that was given up makes room although the bus still counts it',
     text: '    this.#waiting.delete(serial);\n  }',
-    becomes: '    this.#waiting.delete(serial);\n    this.answered(serial);\n  }',
+    becomes: '    this.#waiting.delete(serial);\n    this.replied(serial);\n  }',
     suite: 'unit/dbus/client/outgoing-calls',
   },
   {

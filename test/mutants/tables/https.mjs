@@ -124,7 +124,7 @@ export default [
   },
   {
     breaks: 'a name is waited for longer than the connection may take',
-    text: "stop.abort(withCode('ETIMEDOUT', 'no answer in time'));",
+    text: "stop.abort(withCode('ETIMEDOUT', 'no response in time'));",
     becomes: '',
     suite: 'integration/tls/tcp-connect',
   },

@@ -37,8 +37,8 @@ export default [
   },
   {
     breaks: 'a Retry-After of the cloud counts as milliseconds',
-    text: 'answer.retryAfterS * 1000;\n  }',
-    becomes: 'answer.retryAfterS;\n  }',
+    text: 'response.retryAfterS * 1000;\n  }',
+    becomes: 'response.retryAfterS;\n  }',
     suite: 'unit/identity/provisioners/dps',
   },
   {

@@ -80,7 +80,7 @@ test('fails, and sends nothing more, on any other reply of the bus', async () =>
 
 test('reads a line of 16 KiB at most', async () => {
   const { outcome, isClosed } = await ending('O'.repeat((16 << 10) + 1));
-  assert.equal([outcome, isClosed], ['the bus answered no line', true]);
+  assert.equal([outcome, isClosed], ['the reply of the bus is too long', true]);
   const long = await ending(`OK ${'0'.repeat((16 << 10) - 5)}\r\n`, 'AGREE_UNIX_FD\r\n');
   assert.is(long.outcome, 'authenticated');
 });
@@ -90,7 +90,7 @@ test('fails at once after the deadline', async () => {
   near.on('error', () => undefined);
   const { done } = new Authentication(near, AbortSignal.abort());
   const failure: unknown = await deadline(10_000, done, 'the end').catch((error: unknown) => error);
-  assert.match(String(failure), 'no answer in time');
+  assert.match(String(failure), 'no reply in time');
   assert.ok(near.destroyed);
 });
 

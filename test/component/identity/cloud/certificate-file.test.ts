@@ -52,10 +52,10 @@ test('are not read from an oversized file, or from a directory', async ({ dir })
   assert.not.match(await messageOf(files.read(large)), 'too large');
   await writeFile(large, Buffer.alloc((1 << 20) + 1, 0x0a));
   assert.match(await messageOf(files.read(large)), `${large} is too large`);
-  assert.match(await messageOf(files.read(dir)), `${dir} is no file`);
+  assert.match(await messageOf(files.read(dir)), `${dir} is not a regular file`);
   const zero = join(dir, 'zero');
   await symlink('/dev/zero', zero);
-  assert.match(await messageOf(files.read(zero)), `${zero} is no file`);
+  assert.match(await messageOf(files.read(zero)), `${zero} is not a regular file`);
 });
 
 test.run();

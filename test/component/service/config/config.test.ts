@@ -291,7 +291,9 @@ test('reads regular files only: it does not block on others, or treat them as mi
   };
   execFileSync('mkfifo', [file]);
   try {
-    assert.equal(await deadline(10_000, found(), 'an answer'), ['cannot be read: it is no file']);
+    assert.equal(await deadline(10_000, found(), 'an answer'), [
+      'cannot be read: it is not a regular file',
+    ]);
   } finally {
     closeSync(openSync(file, 'r+')); // a reader that waits for a writer would block this process
   }

@@ -26,12 +26,12 @@ test('have a limit of fifty pending to one peer and a hundred in all', () => {
   start('c', 2);
   assert.is(sent.length, 100);
   assert.is(sent.at(-1), 101, 'the first one to another peer');
-  calls.answered(1);
+  calls.replied(1);
   assert.equal(sent.slice(100), [51], 'who came first');
-  calls.answered(1);
-  calls.answered(9999);
+  calls.replied(1);
+  calls.replied(9999);
   assert.is(sent.length, 101, 'one answer makes room for one call');
-  calls.answered(2);
+  calls.replied(2);
   assert.equal(sent.slice(101), [102]);
 });
 
@@ -39,7 +39,7 @@ test('are never sent when they were cancelled before', () => {
   const { calls, sent, start } = open();
   start('a', 53);
   calls.abandon(51);
-  calls.answered(1);
+  calls.replied(1);
   assert.equal(sent.slice(50), [52]);
 });
 
@@ -49,7 +49,7 @@ test('count after they were cancelled until the reply comes: the bus counts them
   for (let serial = 1; serial <= 50; serial++) calls.abandon(serial);
   start('a', 1);
   assert.is(sent.length, 50);
-  calls.answered(50);
+  calls.replied(50);
   assert.equal(sent.slice(50), [51]);
 });
 

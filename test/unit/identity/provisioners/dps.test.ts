@@ -136,7 +136,7 @@ test('continues polling while the state is "assigning", and in no other state', 
   );
   for (const status of ['failed', 'blacklisted', '']) {
     const error = await errorOf(registration([{ body: { ...assigned, status } }]).provision());
-    assert.match(error.message, `the service answered "${status}"`);
+    assert.match(error.message, `the service returned status "${status}"`);
   }
 });
 
@@ -190,7 +190,7 @@ test('accepts hubs with a port, and names of every valid length', async () => {
     const { provision } = registration([{ body: { ...assigned, registrationState } }]);
     assert.match(
       (await errorOf(provision())).message,
-      'the answer names no hub and device',
+      'the response has no hub or device',
       assignedHub,
     );
   }
@@ -245,7 +245,7 @@ test('reports a failed registration with the message of the service', async () =
     { error: { code: 401002, message: reason } },
   ]) {
     const error = await errorOf(registration([failed(state)]).provision());
-    assert.match(error.message, `the service answered "failed": ${reason}; error 401002`);
+    assert.match(error.message, `the service returned status "failed": ${reason}; error 401002`);
   }
   const silent = await errorOf(registration([failed({})]).provision());
   assert.match(silent.message, '"failed": it gave no reason');

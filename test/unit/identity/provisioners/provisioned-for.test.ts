@@ -1,6 +1,9 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { answerTo, differenceOf } from '../../../../src/identity/provisioners/provisioned-for.ts';
+import {
+  differenceOf,
+  provisionedFor,
+} from '../../../../src/identity/provisioners/provisioned-for.ts';
 
 const test = suite('the device that was provisioned');
 const dps = {
@@ -10,7 +13,7 @@ const dps = {
   certificateId: 'device-id',
   keyId: 'device-id',
 };
-const saved = { answerTo: answerTo(dps), registrationId: 'pump-1' };
+const saved = { answerTo: provisionedFor(dps), registrationId: 'pump-1' };
 
 test('is the same while id, scope and endpoint are the same', () => {
   assert.is(differenceOf(saved, dps, 'pump-1'), '');
@@ -30,11 +33,14 @@ test('is another when one of them differs, and both are named', () => {
 });
 
 test('is compared with an older record by the fields that this has', () => {
-  const older = { answerTo: answerTo(dps), registrationId: '' };
+  const older = { answerTo: provisionedFor(dps), registrationId: '' };
   assert.is(differenceOf(older, dps, 'pump-2'), '');
   const certificateId = 'other';
   assert.match(differenceOf(older, { ...dps, certificateId }, 'pump-2'), 'certificate');
-  const named = { answerTo: answerTo({ ...dps, registrationId: 'pump-1' }), registrationId: '' };
+  const named = {
+    answerTo: provisionedFor({ ...dps, registrationId: 'pump-1' }),
+    registrationId: '',
+  };
   assert.is(differenceOf(named, dps, 'pump-2'), 'registration id "pump-1", now "pump-2"');
   assert.is.not(differenceOf({ answerTo: '{', registrationId: '' }, dps, 'pump-1'), '');
 });

@@ -384,7 +384,7 @@ test('reports what is not allowed and why, and what failed', async () => {
   assert.is(unavailable.cause, away);
   rig.authority.auto = new TypeError('odd');
   const odd = await refusal(rig, { action: 'a.c', details: {} });
-  assert.is(odd.message, 'a.c is not allowed: polkit gave no usable answer');
+  assert.is(odd.message, 'a.c is not allowed: polkit returned no usable result');
 });
 
 test('subscribes to changes once', async () => {

@@ -7,7 +7,7 @@ const test = suite('verdict cache');
 test('holds at most 4096 verdicts and evicts the oldest', () => {
   const cache = new VerdictCache({ yesMs: 10_000, noMs: 1000 });
   for (let count = 0; count < 5000; count++) {
-    cache.keep(`k${count}`, `:1.${count % 7}`, { allowed: true, askedAt: 0, generation: 0 });
+    cache.add(`k${count}`, `:1.${count % 7}`, { allowed: true, askedAt: 0, generation: 0 });
   }
   assert.is(cache.size, 4096);
   assert.is(cache.get('k0', 1), undefined);
@@ -18,18 +18,18 @@ test('holds at most 4096 verdicts and evicts the oldest', () => {
 
 test('holds no verdict beyond its lifetime', () => {
   const cache = new VerdictCache({ yesMs: 10_000, noMs: 1000 });
-  cache.keep('no', ':1.1', { allowed: false, askedAt: 0, generation: 0 });
-  cache.keep('yes', ':1.1', { allowed: true, askedAt: 0, generation: 0 });
-  cache.keep('later', ':1.2', { allowed: false, askedAt: 1000, generation: 0 });
+  cache.add('no', ':1.1', { allowed: false, askedAt: 0, generation: 0 });
+  cache.add('yes', ':1.1', { allowed: true, askedAt: 0, generation: 0 });
+  cache.add('later', ':1.2', { allowed: false, askedAt: 1000, generation: 0 });
   assert.is(cache.size, 2);
-  cache.keep('last', ':1.2', { allowed: false, askedAt: 10_000, generation: 0 });
+  cache.add('last', ':1.2', { allowed: false, askedAt: 10_000, generation: 0 });
   assert.is(cache.size, 1);
 });
 
 test('replaces a verdict, also of another caller', () => {
   const cache = new VerdictCache({ yesMs: 10_000, noMs: 1000 });
-  cache.keep('k', ':1.1', { allowed: true, askedAt: 0, generation: 0 });
-  cache.keep('k', ':1.1', { allowed: false, askedAt: 0, generation: 0 });
+  cache.add('k', ':1.1', { allowed: true, askedAt: 0, generation: 0 });
+  cache.add('k', ':1.1', { allowed: false, askedAt: 0, generation: 0 });
   assert.is(cache.get('k', 1), false);
   assert.is(cache.get('k', 1000), undefined);
   assert.is(cache.size, 0);
@@ -39,8 +39,8 @@ const yes = { allowed: true, askedAt: 0, generation: 0 };
 
 test('evicts the verdicts of the caller that disconnected, and of no other', () => {
   const cache = new VerdictCache({ yesMs: 10_000, noMs: 1000 });
-  for (const key of ['a', 'b']) cache.keep(key, ':1.1', yes);
-  cache.keep('c', ':1.2', yes);
+  for (const key of ['a', 'b']) cache.add(key, ':1.1', yes);
+  cache.add('c', ':1.2', yes);
   cache.evictSender(':1.1');
   assert.equal(
     [cache.get('a', 1), cache.get('b', 1), cache.get('c', 1)],
@@ -51,37 +51,37 @@ test('evicts the verdicts of the caller that disconnected, and of no other', () 
 
 test('associates a verdict with its current caller only', () => {
   const cache = new VerdictCache({ yesMs: 10_000, noMs: 1000 });
-  cache.keep('replaced', ':1.1', yes);
-  cache.keep('replaced', ':1.2', yes);
+  cache.add('replaced', ':1.1', yes);
+  cache.add('replaced', ':1.2', yes);
   cache.evictSender(':1.1');
   assert.is(cache.get('replaced', 1), true);
 
-  cache.keep('expired', ':1.1', { ...yes, allowed: false });
+  cache.add('expired', ':1.1', { ...yes, allowed: false });
   assert.is(cache.get('expired', 1000), undefined);
-  cache.keep('expired', ':1.2', { ...yes, askedAt: 1000 });
+  cache.add('expired', ':1.2', { ...yes, askedAt: 1000 });
   cache.evictSender(':1.1');
   assert.is(cache.get('expired', 1001), true);
 
-  cache.keep('dropped', ':1.1', yes);
+  cache.add('dropped', ':1.1', yes);
   cache.evictAll();
   assert.is(cache.get('dropped', 1), undefined);
   assert.is(cache.size, 0);
-  cache.keep('dropped', ':1.2', { ...yes, generation: cache.generation });
+  cache.add('dropped', ':1.2', { ...yes, generation: cache.generation });
   cache.evictSender(':1.1');
   assert.is(cache.get('dropped', 1), true);
 });
 
 test('holds nothing without a lifetime', () => {
   const cache = new VerdictCache({ yesMs: 0, noMs: 0 });
-  cache.keep('yes', ':1.1', yes);
-  cache.keep('no', ':1.1', { ...yes, allowed: false });
+  cache.add('yes', ':1.1', yes);
+  cache.add('no', ':1.1', { ...yes, allowed: false });
   assert.is(cache.size, 0);
 });
 
 test('returns a verdict until its lifetime ends, and not at that moment', () => {
   const cache = new VerdictCache({ yesMs: 10_000, noMs: 1000 });
-  cache.keep('yes', ':1.1', { ...yes, askedAt: 5 });
-  cache.keep('no', ':1.1', { allowed: false, askedAt: 5, generation: 0 });
+  cache.add('yes', ':1.1', { ...yes, askedAt: 5 });
+  cache.add('no', ':1.1', { allowed: false, askedAt: 5, generation: 0 });
   assert.equal([cache.get('yes', 10_004), cache.get('no', 1004)], [true, false]);
   assert.equal([cache.get('yes', 10_005), cache.get('no', 1005)], [undefined, undefined]);
 });

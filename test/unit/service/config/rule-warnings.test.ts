@@ -73,12 +73,12 @@ test('name each action that the service does not have, and each detail that its 
   const expected = (...path: readonly (string | number)[]) => [
     {
       path: [...path, 'actions', 1],
-      message: `"org.iotedge.certificates1.*" is no action of this service: there is ${all}`,
+      message: `"org.iotedge.certificates1.*" is not an action of this service: there is ${all}`,
     },
     {
       path: [...path, 'match', 'format'],
       message:
-        '"format" is no detail of these actions, so the rule allows nothing: there is key_id, mechanism, derivation',
+        '"format" is not a detail of these actions, so the rule allows nothing: there is key_id, mechanism, derivation',
     },
   ];
   const found = (...args: Parameters<typeof configOf>) =>
