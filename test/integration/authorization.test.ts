@@ -112,7 +112,7 @@ const issue = (
 ): Grant => ['certificates', 'Issue', { args: { certificate_id, csr: data }, options }, what];
 const no = 'AccessDenied';
 
-/** What each service may do with the objects of others, and similar calls that it may not make. */
+/** The calls that each service may make to the others, and similar ones that it may not make. */
 const grants: Readonly<Record<string, readonly Grant[]>> = {
   'iotedge-keys': [],
   'iotedge-certificates': [

@@ -79,19 +79,22 @@ test('gets its identity with services that were started by hand', async () => {
   assert.equal(running, started);
 });
 
-engineTest('runs a module that gets a signature, a trust bundle and a certificate', async () => {
-  await using rig = await Rig.start();
-  await using cloud = await startRigCloud(rig);
-  await useCloud(rig, cloud);
-  await using engine = await PrivateEngine.start();
-  await loadAgent(engine);
-  await useEngine(rig, engine);
-  await using bus = await rig.connect();
-  const log = await agentLog(bus, AbortSignal.timeout(120_000));
-  assert.is(log.at(-1), 'all is well', `${log.join('\n')}\n${await rig.log('modules')}`);
-  // the authority of the rig is not one of the services
-  assert.equal(await keysBelow(rig.directory, { except: ['authority'] }), []);
-});
+engineTest(
+  'runs a module that receives a signature, a trust bundle and a certificate',
+  async () => {
+    await using rig = await Rig.start();
+    await using cloud = await startRigCloud(rig);
+    await useCloud(rig, cloud);
+    await using engine = await PrivateEngine.start();
+    await loadAgent(engine);
+    await useEngine(rig, engine);
+    await using bus = await rig.connect();
+    const log = await agentLog(bus, AbortSignal.timeout(120_000));
+    assert.is(log.at(-1), 'all is well', `${log.join('\n')}\n${await rig.log('modules')}`);
+    // the authority of the rig is not one of the services
+    assert.equal(await keysBelow(rig.directory, { except: ['authority'] }), []);
+  },
+);
 
 for (const service of Object.keys(services) as ServiceName[]) {
   test(`reports an error when ${service} is killed during a call, and recovers`, async () => {

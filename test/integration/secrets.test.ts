@@ -34,7 +34,7 @@ test.after(async () => {
   await rig[Symbol.asyncDispose]();
 });
 
-async function say(user: RigUser, words: readonly string[]): Promise<string> {
+async function replyTo(user: RigUser, words: readonly string[]): Promise<string> {
   const { stdout, stderr } = await rig.busctl(words, user);
   return stdout + stderr;
 }
@@ -80,7 +80,7 @@ for (const { name, busName, path, manager } of managers) {
       'HostName=h;SharedAccessKey=SECRET1',
     ]) {
       for (const [method = '', ...args] of callsWith(manager, text)) {
-        const answer = await say('operator', [
+        const answer = await replyTo('operator', [
           'call',
           busName,
           path,
@@ -98,7 +98,7 @@ for (const { name, busName, path, manager } of managers) {
 test('of the configuration are in no property, in no description and in no error', async () => {
   const { busName, path, manager } = keysService;
   const ids = Object.keys(keySettings).map((key) => key.slice('preloaded_key:'.length));
-  const described = await say('alice', [
+  const described = await replyTo('alice', [
     'call',
     busName,
     path,
@@ -108,10 +108,10 @@ test('of the configuration are in no property, in no description and in no error
     '0',
   ]);
   const tree = ['org.freedesktop.DBus.ObjectManager', 'GetManagedObjects', ''];
-  const objects = await say('alice', ['call', busName, path, ...tree]);
+  const objects = await replyTo('alice', ['call', busName, path, ...tree]);
   for (const id of ids) assert.match(described, id);
   const property = ['get-property', busName, path, manager.name, 'Health', 'LastError'];
-  const properties = await say('alice', property);
+  const properties = await replyTo('alice', property);
   assert.match(properties, 'degraded');
   const errors: string[] = [];
   for (const id of ids) {
@@ -120,7 +120,9 @@ test('of the configuration are in no property, in no description and in no error
       ['Sign', 'ssaya{sv}', id, 'ed25519', '1', '0', '0'],
       ['DeleteKey', 'sa{sv}', id, '0'],
     ] as const) {
-      errors.push(await say('operator', ['call', busName, path, manager.name, member, ...args]));
+      errors.push(
+        await replyTo('operator', ['call', busName, path, manager.name, member, ...args]),
+      );
     }
   }
   for (const error of errors) assert.match(error, 'Call failed');

@@ -36,8 +36,8 @@ async function check(dir: string, texts: Readonly<Record<string, string>>): Prom
     await writeFile(join(dir, `${service}.yaml`), text, { mode: 0o640 });
   }
   const lines: string[] = [];
-  const say = (line: string) => void lines.push(line);
-  const code = await iotedgectl(['config', 'check', '--config-dir', dir], say, say);
+  const print = (line: string) => void lines.push(line);
+  const code = await iotedgectl(['config', 'check', '--config-dir', dir], print, print);
   return { code, lines: lines.map((line) => line.replace(`${dir}/`, '')) };
 }
 
@@ -228,8 +228,8 @@ test('refuses world-writable files', async ({ dir }) => {
   await check(dir, { modules: '' });
   await chmod(join(dir, 'modules.yaml'), 0o646);
   const lines: string[] = [];
-  const say = (line: string) => void lines.push(line);
-  assert.is(await iotedgectl(['config', 'check', '--config-dir', dir], say, say), 78);
+  const print = (line: string) => void lines.push(line);
+  assert.is(await iotedgectl(['config', 'check', '--config-dir', dir], print, print), 78);
   assert.match(lines[0] ?? '', 'everybody can write it');
 });
 
@@ -250,7 +250,7 @@ grants:
 });
 
 rootTest(
-  'tells whether a user can read a file, by its owner, its group and the directories above',
+  'determines whether a user can read a file, by its owner, its group and the directories above',
   async ({ dir }) => {
     const file = join(dir, 'inner/keys.yaml');
     await mkdir(join(dir, 'inner'));
@@ -273,7 +273,7 @@ rootTest(
   },
 );
 
-rootTest('does not call a file wrong that its caller may not read', async ({ dir }) => {
+rootTest('does not report a file that the user cannot read as invalid', async ({ dir }) => {
   await check(dir, { keys: keys(), modules: 'hostnam: a\n' });
   await chmod(dir, 0o755);
   await chmod(join(dir, 'modules.yaml'), 0o644);

@@ -142,9 +142,9 @@ test('fail with the name of an error whose text is missing, too long or of anoth
 
 test('do not interfere with signals, which are received up to 64 KiB and 4096 elements', () =>
   withBus(async (raw, bus) => {
-    const heard: unknown[] = [];
+    const received: unknown[] = [];
     await bus.subscribe({ member: 'News' }, ({ body: [first] }) => {
-      heard.push(first instanceof Uint8Array || Array.isArray(first) ? first.length : first);
+      received.push(first instanceof Uint8Array || Array.isArray(first) ? first.length : first);
     });
     const signal = (signature: string, value: unknown, member = 'News') => {
       const fields = { path: '/a', interface: 'a.b', member, signature, body: [value] };
@@ -162,8 +162,8 @@ test('do not interfere with signals, which are received up to 64 KiB and 4096 el
     );
     signal('s', 'other', 'Other');
     signal('s', 'last');
-    await until(15_000, 'the last signal', () => heard.includes('last'));
-    assert.equal(heard, [(64 << 10) - 4, 4096, 'last']);
+    await until(15_000, 'the last signal', () => received.includes('last'));
+    assert.equal(received, [(64 << 10) - 4, 4096, 'last']);
   }));
 
 test.run();

@@ -46,12 +46,12 @@ test('contains the identity, its time, and the settings of its provisioning', as
 
 for (const [what, damage] of [
   ['is empty', () => ''],
-  ['is cut short', (text: string) => text.slice(0, 40)],
+  ['is truncated', (text: string) => text.slice(0, 40)],
   ['is a list', () => '[]'],
   ['has no hub', (text: string) => text.replace('"hubHostname"', '"hub"')],
-  ['has a hub that is no name', (text: string) => text.replace('hub.example', 'hub example')],
+  ['has an invalid hub name', (text: string) => text.replace('hub.example', 'hub example')],
   [
-    'has a device that is no name',
+    'has an invalid device name',
     (text: string) => text.replace('"deviceId":"p', '"deviceId":"\\n'),
   ],
   [

@@ -103,12 +103,15 @@ test('does not search the token for the public half of an unknown key', async ()
   assert.is(await failureOf(keys.publicKey(meanwhile)), 'Unavailable');
 });
 
-for (const { gone, says } of [
-  { gone: [], says: /pkcs11:slot-id=0/ },
+for (const { removed, message } of [
+  { removed: [], message: /pkcs11:slot-id=0/ },
   // without its configuration the library does not restart
-  { gone: ['softhsm2.conf'], says: /^the PKCS#11 library cannot be started: CKR_GENERAL_ERROR$/ },
+  {
+    removed: ['softhsm2.conf'],
+    message: /^the PKCS#11 library cannot be started: CKR_GENERAL_ERROR$/,
+  },
 ]) {
-  const without = ['a token', ...gone].join(' and ');
+  const without = ['a token', ...removed].join(' and ');
   test(`has published changes that a call found when it replies, without ${without}`, async () => {
     await using fixture = await Fixture.start();
     const { keys, objects, pkcs11, soft } = fixture;
@@ -120,13 +123,15 @@ for (const { gone, says } of [
     assert.equal(objects.properties, { Version: '', Health: 'ok', LastError: '' });
 
     await soft.remove();
-    for (const name of gone) await rename(join(soft.directory, name), join(soft.directory, 'gone'));
+    for (const name of removed)
+      await rename(join(soft.directory, name), join(soft.directory, 'gone'));
     assert.is(await failureOf(sign()), 'Unavailable');
     const { Health, LastError } = objects.properties;
     assert.is(Health, 'degraded');
-    assert.match(LastError, says);
+    assert.match(LastError, message);
 
-    for (const name of gone) await rename(join(soft.directory, 'gone'), join(soft.directory, name));
+    for (const name of removed)
+      await rename(join(soft.directory, 'gone'), join(soft.directory, name));
     await soft.insert();
     await untilWorks('a signature', sign);
     await until(20_000, 'the new health', () => objects.properties.Health === 'ok');
@@ -214,8 +219,8 @@ test('lists once for concurrent callers, and again when a token changed meanwhil
     onSearch();
     find(...args);
   };
-  const searchesOf = async (...looks: readonly Promise<void>[]): Promise<number> => {
-    await Promise.all(looks);
+  const searchesOf = async (...listings: readonly Promise<void>[]): Promise<number> => {
+    await Promise.all(listings);
     const found = searches;
     searches = 0;
     return found;

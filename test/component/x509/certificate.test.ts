@@ -207,14 +207,14 @@ test('compares names regardless of the order within a part', () => {
 const dns = tlv(0x82, 'good.example');
 const oddNames: readonly (readonly [string, Buffer])[] = [
   ['otherName', tlv(0xa0, Buffer.concat([tlv(6, '\x2b\x06'), tlv(0xa0, tlv(0x0c, 'x'))]))],
-  ['otherName that is no DER inside', tlv(0xa0, 'xyz')],
+  ['otherName without DER inside', tlv(0xa0, 'xyz')],
   ['x400Address', tlv(0xa3, tlv(0x30, ''))],
   ['directoryName', tlv(0xa4, encode(sequence(set(part(cn, text(utf8String, 'x'))))))],
   ['ediPartyName', tlv(0xa5, tlv(0xa1, tlv(0x0c, 'x')))],
   ['registeredID', tlv(0x88, '\x2a\x03')],
   ['address of 5 bytes', tlv(0x87, '\x01\x02\x03\x04\x05')],
   ['address of no bytes', tlv(0x87, '')],
-  ['name with an end in it', tlv(0x82, 'a\0.evil.example')],
+  ['name with a NUL in it', tlv(0x82, 'a\0.evil.example')],
   ['name that is empty', tlv(0x82, '')],
   ['name in UTF-8', tlv(0x82, Buffer.from('gerät.example'))],
   ['tag above 30', Buffer.from([0x9f, 0x82, 0x01, 1, 0x78])],

@@ -25,10 +25,10 @@ interface Setting {
 
 const damages: readonly (readonly [string, (file: string) => Promise<void>])[] = [
   ['is empty', (file) => truncate(file)],
-  ['is cut short', (file) => truncate(file, 100)],
+  ['is truncated', (file) => truncate(file, 100)],
   ['is other JSON', (file) => writeFile(file, '[{"version":1}]')],
   ['is of a later version', (file) => writeFile(file, '{"version":2,"key_id":"","chain_pem":""}')],
-  ['is closed to the service', (file) => chmod(file, 0)],
+  ['is unreadable for the service', (file) => chmod(file, 0)],
   [
     'belongs to root',
     async (file) => {

@@ -62,13 +62,13 @@ async function judge([service, text]: readonly [Service, string]) {
     const args = [program, '--config-dir', dir, '--state-dir', join(dir, 'state')];
     const env = { ...process.env, DBUS_SYSTEM_BUS_ADDRESS: 'unix:path=/nowhere' };
     const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
-    let said = '';
-    child.stderr.on('data', (chunk) => (said += String(chunk)));
+    let journal = '';
+    child.stderr.on('data', (chunk) => (journal += String(chunk)));
     await deadline(60_000, once(child, 'close'), 'the service to end');
     const lines: string[] = [];
-    const say = (line: string) => void lines.push(line);
-    const code = await iotedgectl(['config', 'check', '--config-dir', dir], say, say);
-    return { code, lines, service: child.exitCode, said };
+    const print = (line: string) => void lines.push(line);
+    const code = await iotedgectl(['config', 'check', '--config-dir', dir], print, print);
+    return { code, lines, service: child.exitCode, journal };
   } finally {
     await rm(dir, { recursive: true });
   }
@@ -77,16 +77,16 @@ async function judge([service, text]: readonly [Service, string]) {
 for (const [service, text] of wrong) {
   test(`refuse alike: ${service}.yaml with ${text.trim()}`, async () => {
     const outcome = await judge([service, text]);
-    assert.is(outcome.service, 78, outcome.said);
+    assert.is(outcome.service, 78, outcome.journal);
     assert.is(outcome.code, 78, outcome.lines.join('\n'));
-    assert.is(`${outcome.lines.join('\n')}\n`, outcome.said);
+    assert.is(`${outcome.lines.join('\n')}\n`, outcome.journal);
   });
 }
 
 for (const [service, text] of good) {
   test(`accept alike: ${service}.yaml with ${text.trim()}`, async () => {
     const outcome = await judge([service, text]);
-    assert.is(outcome.service, 1, outcome.said); // without a bus
+    assert.is(outcome.service, 1, outcome.journal); // without a bus
     assert.is(outcome.code, 0, outcome.lines.join('\n'));
   });
 }

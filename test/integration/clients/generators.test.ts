@@ -92,7 +92,7 @@ test('for Python find no name that is reserved in Python', async () => {
   assert.match(taken.stderr, 'SyntaxError');
 });
 
-runnable('python-sdbus', test)('of python-sdbus make modules that Python imports', async () => {
+runnable('python-sdbus', test)('of python-sdbus generate modules that Python imports', async () => {
   const name = '$(echo $name | tr . _)';
   for (const option of ['', '--block'])
     await forEachInterface(

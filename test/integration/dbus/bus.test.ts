@@ -125,8 +125,8 @@ test('closes without an error on request, after queued messages are sent', async
   await using rig = await PrivateBus.start();
   await using listener = await rig.connect();
   const bus = await rig.connect();
-  const heard: BusSignal[] = [];
-  await listener.subscribe({ sender: bus.uniqueName }, (signal) => void heard.push(signal));
+  const signals: BusSignal[] = [];
+  await listener.subscribe({ sender: bus.uniqueName }, (signal) => void signals.push(signal));
   for (let at = 0; at < 500; at++) {
     const body = [at, Buffer.alloc(20_000)]; // more than the socket accepts at once
     bus.send(new Message({ ...source, type: 4, signature: 'uay', body }));
@@ -137,10 +137,10 @@ test('closes without an error on request, after queued messages are sent', async
   await new Promise((resolve) => void setImmediate(resolve));
   await deadline(15_000, closing, 'close');
   assert.is(await deadline(15_000, bus.closed, 'closed'), undefined);
-  await until(15_000, 'all signals', () => heard.length === 500);
+  await until(15_000, 'all signals', () => signals.length === 500);
   assert.equal(
-    heard.map(({ body }) => body[0]),
-    [...heard.keys()],
+    signals.map(({ body }) => body[0]),
+    [...signals.keys()],
   );
 });
 
@@ -148,20 +148,20 @@ test('receives subscribed signals, until it is disposed of', async () => {
   await using rig = await PrivateBus.start();
   await using listener = await rig.connect();
   await using sender = await rig.connect();
-  const heard: string[] = [];
-  const note = ({ body }: BusSignal): void => void heard.push(String(body[0]));
+  const signals: string[] = [];
+  const note = ({ body }: BusSignal): void => void signals.push(String(body[0]));
   const subscription = await listener.subscribe({ ...source, arg0: "it's" }, note);
   const emit = (path: string, text: string): number =>
     sender.send(new Message({ ...source, path, type: 4, signature: 's', body: [text] }));
   emit('/a', "it's");
   emit('/b', "it's");
   emit('/a', 'other');
-  await until(15_000, 'a signal', () => heard.length > 0);
+  await until(15_000, 'a signal', () => signals.length > 0);
   await subscription[Symbol.asyncDispose]();
   emit('/a', "it's");
   await sender.call({ ...driver, member: 'GetId' });
   await listener.call({ ...driver, member: 'GetId' });
-  assert.equal(heard, ["it's"]);
+  assert.equal(signals, ["it's"]);
 });
 
 test('subscribes and unsubscribes repeatedly', async () => {
@@ -178,9 +178,9 @@ test('accepts signals of a name only from the owner of the name', async () => {
   await using listener = await rig.connect();
   await using first = await rig.connect();
   await using second = await rig.connect();
-  const heard: string[] = [];
+  const signals: string[] = [];
   const match = { sender: 'org.iotedge.Source', ...source };
-  await listener.subscribe(match, ({ body }) => void heard.push(String(body[0])));
+  await listener.subscribe(match, ({ body }) => void signals.push(String(body[0])));
   const emit = (bus: Bus, text: string): Promise<readonly unknown[]> => {
     const { uniqueName: destination } = listener; // unicast: delivered without a match rule
     const signal = { ...source, destination, type: 4, signature: 's', body: [text] };
@@ -196,7 +196,7 @@ test('accepts signals of a name only from the owner of the name', async () => {
   await second.requestName('org.iotedge.Source');
   await emit(second, 'new owner');
   await listener.call({ ...driver, member: 'GetId' });
-  assert.equal(heard, ['owner', 'new owner']);
+  assert.equal(signals, ['owner', 'new owner']);
 });
 
 test('accepts signals of a name that had an owner before', async () => {
@@ -204,25 +204,25 @@ test('accepts signals of a name that had an owner before', async () => {
   await using listener = await rig.connect();
   await using owner = await rig.connect();
   await owner.requestName('org.iotedge.Source');
-  const heard: string[] = [];
+  const signals: string[] = [];
   const match = { sender: 'org.iotedge.Source', ...source };
-  await listener.subscribe(match, ({ body }) => void heard.push(String(body[0])));
+  await listener.subscribe(match, ({ body }) => void signals.push(String(body[0])));
   owner.send(new Message({ ...source, type: 4, signature: 's', body: ['news'] }));
-  await until(15_000, 'the signal', () => heard.length === 1);
+  await until(15_000, 'the signal', () => signals.length === 1);
 });
 
 test('survives a listener that throws', async () => {
   await using rig = await PrivateBus.start();
   await using listener = await rig.connect();
   await using sender = await rig.connect();
-  let heard = 0;
+  let signals = 0;
   await listener.subscribe(source, () => {
-    heard++;
+    signals++;
     throw new Error('a listener of a test');
   });
   const warned = once(process, 'warning');
   sender.send(new Message({ ...source, type: 4 }));
-  await until(15_000, 'the signal', () => heard === 1);
+  await until(15_000, 'the signal', () => signals === 1);
   await deadline(15_000, warned, 'a warning');
   await listener.call({ ...driver, member: 'GetId' });
 });
@@ -342,7 +342,7 @@ test('queries the credentials of a caller once and evicts them when it disconnec
   assert.is(first.uid, process.getuid?.());
   assert.is(first.pid, process.pid);
   await other.close();
-  await until(15_000, 'the caller to be forgotten', () => left.includes(name));
+  await until(15_000, 'the caller to be evicted', () => left.includes(name));
   assert.is(callers.cached.get(name), undefined);
   assert.is(await failureOf(callers.get(name)), 'AccessDenied');
 });

@@ -35,14 +35,14 @@ const descriptors = async (): Promise<number> => (await readdir('/proc/self/fd')
 async function conversation(
   directory: string,
   answers: Readonly<Record<string, string>>,
-): Promise<{ readonly said: string; readonly failure: string }> {
+): Promise<{ readonly received: string; readonly failure: string }> {
   const path = join(directory, 'double');
-  let said = '';
+  let received = '';
   const server = createServer((socket) => {
     socket.on('error', () => undefined);
     socket.on('data', (chunk) => {
-      said += chunk.toString('latin1');
-      const last = said.trimEnd().split('\r\n').at(-1) ?? '';
+      received += chunk.toString('latin1');
+      const last = received.trimEnd().split('\r\n').at(-1) ?? '';
       const word = last.replace('\0', '').split(' ')[0] ?? '';
       const answer = answers[word];
       if (answer === undefined) socket.end();
@@ -54,7 +54,7 @@ async function conversation(
   const failure = await deadline(15_000, failureOf(Bus.connect(`unix:path=${path}`)), 'an end');
   server.close();
   await rm(path, { force: true });
-  return { said, failure };
+  return { received, failure };
 }
 
 test('negotiates descriptors, and begins only when the bus has replied', async ({
@@ -64,28 +64,28 @@ test('negotiates descriptors, and begins only when the bus has replied', async (
     AUTH: 'OK 00\r\n',
     NEGOTIATE_UNIX_FD: 'AGREE_UNIX_FD\r\n',
   });
-  assert.match(agreed.said, /^\0AUTH EXTERNAL \w+\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n/);
+  assert.match(agreed.received, /^\0AUTH EXTERNAL \w+\r\nNEGOTIATE_UNIX_FD\r\nBEGIN\r\n/);
   const refused = await conversation(directory, {
     AUTH: 'OK 00\r\n',
     NEGOTIATE_UNIX_FD: 'ERROR "not here"\r\n',
   });
   assert.match(
-    refused.said,
+    refused.received,
     /\r\nBEGIN\r\n/,
     'a bus that passes no descriptors is one all the same',
   );
   for (const refusal of ['REJECTED EXTERNAL\r\n', 'ERROR\r\n', 'OK\r\n', 'OK 00\r\nOK 00\r\n']) {
-    const { said, failure } = await conversation(directory, { AUTH: refusal });
+    const { received, failure } = await conversation(directory, { AUTH: refusal });
     assert.is(failure, 'Unavailable');
-    assert.not.match(said, 'NEGOTIATE', JSON.stringify(refusal));
+    assert.not.match(received, 'NEGOTIATE', JSON.stringify(refusal));
   }
   for (const odd of ['OK 00\r\n', 'AGREE\r\n', 'AGREE_UNIX_FD\r\nl\x01', 'REJECTED EXTERNAL\r\n']) {
-    const { said, failure } = await conversation(directory, {
+    const { received, failure } = await conversation(directory, {
       AUTH: 'OK 00\r\n',
       NEGOTIATE_UNIX_FD: odd,
     });
     assert.is(failure, 'Unavailable');
-    assert.not.match(said, 'BEGIN', JSON.stringify(odd));
+    assert.not.match(received, 'BEGIN', JSON.stringify(odd));
   }
 });
 

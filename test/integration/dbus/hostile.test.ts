@@ -66,13 +66,13 @@ test('survives a descriptor index without a descriptor, in a call', () =>
 
 test('survives a descriptor index without a descriptor, in a signal', () =>
   attack(async ({ raw, served }) => {
-    let heard = 0;
-    await served.subscribe({ interface: 'a.b', member: 'News' }, () => void heard++);
+    let signals = 0;
+    await served.subscribe({ interface: 'a.b', member: 'News' }, () => void signals++);
     const { uniqueName: destination } = served;
     const signal = { type: 4, destination, path: '/', interface: 'a.b', member: 'News' };
     raw.send({ ...signal, signature: 'h', body: Buffer.alloc(4) });
     raw.send({ ...signal, signature: 'a{sv}', body: bytesOfBody('a{sv}', {}) });
-    await until(15_000, 'the signals', () => heard >= 1);
+    await until(15_000, 'the signals', () => signals >= 1);
   }));
 
 test('survives unknown header fields, of any type and depth', () =>

@@ -80,7 +80,7 @@ test('accepts a request id from root and trusted callers, and creates one for ev
       assert.equal(
         contexts.map((call) => call.requestId),
         ids,
-        'and keeps it',
+        'and preserves it',
       );
     },
     { trustedUids: new Set([1]) },
@@ -362,7 +362,7 @@ test('limits the calls of one connection before it is identified', () =>
         failureOf(echo(stranger).Echo({ data: Buffer.alloc(100) })),
       );
       const outcomes = new Set(await Promise.all(calls));
-      assert.ok(most.count > 1 && most.count <= 20, `${most.count} calls were under way`);
+      assert.ok(most.count > 1 && most.count <= 20, `${most.count} calls were running`);
       assert.equal([...outcomes].sort(), ['LimitsExceeded', 'no failure']);
     },
     {
@@ -445,15 +445,15 @@ test('lets its own uid set the log level, of the right type, and no other', () =
 
 test('announces changed properties according to their declaration', () =>
   withEcho(async ({ bus, objects: shown }) => {
-    const heard: BusSignal[] = [];
+    const received: BusSignal[] = [];
     const match = { sender: echoService.busName, member: 'PropertiesChanged' };
-    await bus.subscribe(match, (signal) => void heard.push(signal));
+    await bus.subscribe(match, (signal) => void received.push(signal));
     shown.setProperties({ Quiet: 1 });
     shown.setProperties({ Health: 'ok' });
     shown.setProperties({ Health: 'degraded', LastError: 'why', Version: '2', Quiet: 2 });
     await echo(bus).Echo({ data: Buffer.of() });
-    assert.is(heard.length, 1);
-    const [name, changed, invalidated] = heard[0]?.body ?? [];
+    assert.is(received.length, 1);
+    const [name, changed, invalidated] = received[0]?.body ?? [];
     assert.is(name, echoService.manager.name);
     assert.equal(Object.entries(changed as object), [['Health', variant('s', 'degraded')]]);
     // a property that never changes on one object has changed nevertheless: no client may use the old value
@@ -462,10 +462,10 @@ test('announces changed properties according to their declaration', () =>
 
 test('manages child objects and announces added and removed ones', () =>
   withEcho(async ({ bus, objects: shown }) => {
-    const heard: (readonly [string, unknown])[] = [];
+    const received: (readonly [string, unknown])[] = [];
     const manager = { sender: echoService.busName, path: echoService.path };
     await bus.subscribe({ ...manager, interface: 'org.freedesktop.DBus.ObjectManager' }, (signal) =>
-      heard.push([signal.member, signal.body[0]]),
+      received.push([signal.member, signal.body[0]]),
     );
     const path = `${echoService.path}/thing/device_2did`;
     assert.is(shown.pathOf('device-id'), path);
@@ -483,7 +483,7 @@ test('manages child objects and announces added and removed ones', () =>
     shown.remove('device-id');
     const gone = properties(bus, 'Get', ['org.iotedge.Echo1.Thing', 'Size'], path);
     assert.is(await failureOf(gone), 'UnknownObject');
-    assert.equal(heard, [
+    assert.equal(received, [
       ['InterfacesAdded', path],
       ['InterfacesRemoved', path],
     ]);
@@ -502,16 +502,16 @@ test('shows its objects even when a text in them is not valid on the bus', () =>
 
 test('sends its signals to subscribers', () =>
   withEcho(async ({ bus, objects: shown }) => {
-    const heard: BusSignal[] = [];
+    const received: BusSignal[] = [];
     await onSignal(bus, echoRemote, {
       definition: echoService.manager,
       member: 'Happened',
-      listener: (signal) => void heard.push(signal),
+      listener: (signal) => void received.push(signal),
     });
     shown.emit('Happened', { what: 'it', at: 5n });
-    await until(15_000, 'the signal', () => heard.length === 1);
-    assert.equal(heard[0]?.body, ['it', 5n]);
-    assert.is(heard[0]?.signature, 'st');
+    await until(15_000, 'the signal', () => received.length === 1);
+    assert.equal(received[0]?.body, ['it', 5n]);
+    assert.is(received[0]?.signature, 'st');
   }));
 
 test('describes itself', () =>

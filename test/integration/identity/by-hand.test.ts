@@ -42,10 +42,10 @@ async function startByHand(rig: Rig, name: ServiceName, extra: object = {}): Pro
       environment: { STATE_DIRECTORY: rig.stateDirectory(name), ...extra },
     },
   );
-  let said = '';
-  child.stderr?.on('data', (chunk) => (said += String(chunk)));
+  let journal = '';
+  child.stderr?.on('data', (chunk) => (journal += String(chunk)));
   return untilFound(30_000, `${name} on the bus`, async () => {
-    if (child.exitCode !== null) throw new Error(`${name} ended: ${said}`);
+    if (child.exitCode !== null) throw new Error(`${name} ended: ${journal}`);
     return rig.processOf(name);
   });
 }

@@ -103,7 +103,7 @@ test('have keys on the hub that verify their tokens, across a restart too', asyn
 
 for (const [what, interfere] of [
   [
-    'made, and the answer was lost',
+    'created, and the response was lost',
     ({ method, headers }: CloudRequest, setting: Setting) => {
       if (method !== 'PUT' || headers['if-match'] !== undefined) return undefined;
       setting.put({ moduleId: 'mine', managedBy: 'iotedge' });
@@ -111,7 +111,7 @@ for (const [what, interfere] of [
     },
   ],
   [
-    'made, and not given its keys',
+    'created, without its keys',
     ({ headers }: CloudRequest) =>
       headers['if-match'] === undefined ? undefined : { status: 503 },
   ],

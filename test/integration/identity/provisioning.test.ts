@@ -78,7 +78,7 @@ interface Mishap {
   readonly what: string;
   readonly happen: (setting: Setting) => Promise<void> | void;
   readonly mend: (setting: Setting) => Promise<void> | void;
-  readonly says: readonly RegExp[];
+  readonly causes: readonly RegExp[];
   /** Whether existing connections would hide it. */
   readonly onConnect?: boolean;
   /** The minimum Retry-After of the cloud. */
@@ -88,28 +88,28 @@ interface Mishap {
 function refusal(
   what: string,
   response: CloudResponse,
-  says: readonly RegExp[],
+  causes: readonly RegExp[],
   waitMs = 0,
 ): Mishap {
   return {
     what,
     happen: ({ cloud }) => void (cloud.interfere = () => response),
     mend: ({ cloud }) => void (cloud.interfere = undefined),
-    says,
+    causes,
     waitMs,
   };
 }
 
-function outcome(of: 'failed' | 'disabled', says: readonly RegExp[]): Mishap {
+function outcome(of: 'failed' | 'disabled', causes: readonly RegExp[]): Mishap {
   return {
     what: `an enrollment that is ${of}`,
     happen: ({ cloud }) => void (cloud.provisioning.outcome = of),
     mend: ({ cloud }) => void (cloud.provisioning.outcome = 'assigned'),
-    says,
+    causes,
   };
 }
 
-function certificate(what: string, notBeforeMs: number, says: readonly RegExp[]): Mishap {
+function certificate(what: string, notBeforeMs: number, causes: readonly RegExp[]): Mishap {
   const valid = (rig: Rig, fromMs: number): Promise<void> => {
     const start = Math.floor((Date.now() + fromMs) / 1000) * 1000;
     return certifyDevice(rig, { notBefore: new Date(start), notAfter: new Date(start + hourMs) });
@@ -118,7 +118,7 @@ function certificate(what: string, notBeforeMs: number, says: readonly RegExp[])
     what,
     happen: ({ rig }) => valid(rig, notBeforeMs),
     mend: ({ rig }) => valid(rig, -60_000),
-    says,
+    causes,
   };
 }
 
@@ -150,14 +150,14 @@ const mishaps: readonly Mishap[] = [
     /is the device enrolled/,
   ]),
   refusal(
-    'HTTP 429 that says when',
+    'HTTP 429 with Retry-After',
     { status: 429, headers: { 'retry-after': '1200' }, body: {} },
     [/HTTP 429/, /slow down/],
     1_200_000,
   ),
   refusal('HTTP 503', { status: 503 }, [/HTTP 503 \(the service is not available\)$/]),
   refusal(
-    'an answer with control characters and without end',
+    'an oversized response with control characters',
     { status: 400, body: { message: `a\0b\n${'x'.repeat(100_000)}`, errorCode: 'y'.repeat(5000) } },
     [/HTTP 400 \(a b x{100}/],
   ),
@@ -168,20 +168,20 @@ const mishaps: readonly Mishap[] = [
     onConnect: true,
     happen: otherRoot,
     mend: writeRoot,
-    says: [/localhost.*the certificate of the server does not verify/, /set cloud\.trusted_ca/],
+    causes: [/localhost.*the certificate of the server does not verify/, /set cloud\.trusted_ca/],
   },
   {
-    what: 'a root of the cloud that is not there',
+    what: 'a missing root of the cloud',
     happen: ({ rootFile }) => rm(rootFile),
     mend: writeRoot,
-    says: [/cloud\.trusted_ca: ENOENT.*cloud-root\.pem/],
+    causes: [/cloud\.trusted_ca: ENOENT.*cloud-root\.pem/],
   },
   {
-    what: 'a device certificate that is not there',
+    what: 'a missing device certificate',
     happen: ({ rig }) => rm(deviceCertificateFile(rig)),
     mend: ({ rig }) =>
       certifyDevice(rig, { notBefore: new Date(), notAfter: new Date(Date.now() + hourMs) }),
-    says: [/certificate "device-id" cannot be used: .*ENOENT.*device-id\.cer/],
+    causes: [/certificate "device-id" cannot be used: .*ENOENT.*device-id\.cer/],
   },
   certificate('a device certificate that has expired', -2 * hourMs, [
     /certificate "device-id" expired at .* this clock says/,
@@ -194,7 +194,7 @@ const mishaps: readonly Mishap[] = [
     onConnect: true,
     happen: (setting) => moveToken(setting, 'token', 'away'),
     mend: (setting) => moveToken(setting, 'away', 'token'),
-    says: [/device-id/, /the token of pkcs11:slot-id=0 is not initialized$/],
+    causes: [/device-id/, /the token of pkcs11:slot-id=0 is not initialized$/],
   },
   {
     what: 'an endpoint that is down',
@@ -202,7 +202,7 @@ const mishaps: readonly Mishap[] = [
     mend: async (setting) => {
       setting.cloud = await startRigCloud(setting.rig, { port: setting.held.port });
     },
-    says: [/localhost/, /ECONNREFUSED/],
+    causes: [/localhost/, /ECONNREFUSED/],
   },
 ];
 
@@ -214,37 +214,40 @@ kept.before(async (context) => {
 });
 kept.after(({ setting }) => setting[Symbol.asyncDispose]());
 
-for (const { what, happen, mend, says, onConnect = false, waitMs = 0 } of mishaps) {
-  kept(`keeps its identity over ${what}, says what is wrong, and recovers`, async ({ setting }) => {
-    const { rig, bus, identity, stateFile } = setting;
-    const saved = await readFile(stateFile, 'utf8');
-    if (onConnect) await rig.stop('identity');
-    await happen(setting);
-    const asked = Date.now();
-    assert.is(await failureOf(identity.Reprovision({}, patient)), 'Unavailable');
-    const status = await identityStatus(bus);
-    for (const words of says) assert.match(status.lastError, words);
-    assert.ok(status.lastError.length <= 1024);
-    assert.not.match(status.lastError, /\p{C}/u);
-    assert.is(status.state, 'provisioned');
-    assert.is(status.health, 'degraded');
-    assert.ok(status.nextAttempt >= BigInt(asked + waitMs) * 1000n, String(status.nextAttempt));
-    assert.is((await identity.GetDeviceIdentity({})).identity.device_id, deviceName);
-    assert.is((await identity.Provision({})).device.device_id, deviceName);
-    assert.is(await readFile(stateFile, 'utf8'), saved);
-    await mend(setting);
-    await untilWorks('Reprovision', () => identity.Reprovision({}, patient));
-    const after = await identityStatus(bus);
-    assert.equal([after.state, after.lastError, after.nextAttempt], ['provisioned', '', 0n]);
-    assert.is.not(await readFile(stateFile, 'utf8'), saved);
-  });
+for (const { what, happen, mend, causes, onConnect = false, waitMs = 0 } of mishaps) {
+  kept(
+    `keeps its identity during ${what}, reports the cause, and recovers`,
+    async ({ setting }) => {
+      const { rig, bus, identity, stateFile } = setting;
+      const saved = await readFile(stateFile, 'utf8');
+      if (onConnect) await rig.stop('identity');
+      await happen(setting);
+      const asked = Date.now();
+      assert.is(await failureOf(identity.Reprovision({}, patient)), 'Unavailable');
+      const status = await identityStatus(bus);
+      for (const words of causes) assert.match(status.lastError, words);
+      assert.ok(status.lastError.length <= 1024);
+      assert.not.match(status.lastError, /\p{C}/u);
+      assert.is(status.state, 'provisioned');
+      assert.is(status.health, 'degraded');
+      assert.ok(status.nextAttempt >= BigInt(asked + waitMs) * 1000n, String(status.nextAttempt));
+      assert.is((await identity.GetDeviceIdentity({})).identity.device_id, deviceName);
+      assert.is((await identity.Provision({})).device.device_id, deviceName);
+      assert.is(await readFile(stateFile, 'utf8'), saved);
+      await mend(setting);
+      await untilWorks('Reprovision', () => identity.Reprovision({}, patient));
+      const after = await identityStatus(bus);
+      assert.equal([after.state, after.lastError, after.nextAttempt], ['provisioned', '', 0n]);
+      assert.is.not(await readFile(stateFile, 'utf8'), saved);
+    },
+  );
 }
 
 kept.run();
 
 const fresh = suite('a device without an identity');
 
-fresh('provisions by itself, joins callers to one attempt, and remembers it', async () => {
+fresh('provisions automatically, joins callers to one attempt, and saves the result', async () => {
   await using setting = await Setting.start({ assigningPolls: 1 });
   const { identity, rig } = setting;
   const calls = [1, 2, 3].map(() => identity.Provision({}, patient));
@@ -260,7 +263,7 @@ fresh('provisions by itself, joins callers to one attempt, and remembers it', as
   assert.is(setting.registrations(), 1);
 });
 
-fresh('tries again by itself, no sooner than it said', async () => {
+fresh('retries automatically, not before the published time', async () => {
   await using setting = await Setting.start();
   const { bus, cloud, identity } = setting;
   cloud.interfere = () => ({ status: 503 });
@@ -277,7 +280,7 @@ fresh('tries again by itself, no sooner than it said', async () => {
   assert.ok(BigInt(cameAt + 100) * 1000n >= nextAttempt, `${cameAt} is before ${nextAttempt}`);
 });
 
-fresh('leaves the cloud alone for as long as it asked, over a restart too', async () => {
+fresh('sends no request before the Retry-After of the cloud, across a restart too', async () => {
   await using setting = await Setting.start();
   const { bus, cloud, identity, rig } = setting;
   cloud.interfere = () => ({ status: 429, headers: { 'retry-after': '3000' }, body: {} });
@@ -314,7 +317,7 @@ fresh('is provisioned at once when the clock was set back since the cloud refuse
   assert.is((await identity.Provision({}, patient)).device.device_id, deviceName);
 });
 
-fresh('forgets what the cloud asked for when it is to ask for something else', async () => {
+fresh('ignores the Retry-After of the cloud for another registration', async () => {
   await using setting = await Setting.start();
   const { cloud, identity, rig } = setting;
   cloud.interfere = () => ({ status: 429, headers: { 'retry-after': '3000' } });
@@ -347,7 +350,7 @@ fresh('is the same device whatever the case of its registration id', async () =>
   assert.equal((await identity.Reprovision({}, patient)).device, device);
 });
 
-fresh('gives everybody who waits Cancelled when it is cancelled', async () => {
+fresh('rejects every waiting call with Cancelled when it is cancelled', async () => {
   await using setting = await Setting.start();
   const { bus, cloud, identity } = setting;
   cloud.interfere = () => ({
@@ -375,7 +378,7 @@ fresh('trusts the roots of the system when the configuration names none', async 
   assert.is((await identityStatus(setting.bus)).deviceId, deviceName);
 });
 
-fresh('says that the clock is wrong for as long as the cloud has another time', async () => {
+fresh('reports a wrong clock for as long as the cloud has another time', async () => {
   await using setting = await Setting.start();
   const { bus, cloud, identity } = setting;
   for (const [skewMs, where] of [
@@ -398,7 +401,7 @@ fresh('says that the clock is wrong for as long as the cloud has another time', 
   assert.equal([health, lastError], ['ok', '']);
 });
 
-fresh('announces how far the clock is off in whole seconds, and not each flutter', async () => {
+fresh('announces the skew of the clock in whole seconds, and not each fluctuation', async () => {
   await using setting = await Setting.start();
   const { bus, cloud, identity } = setting;
   await identity.Provision({}, patient);

@@ -26,8 +26,8 @@ async function shown(identity: Identity): Promise<Shown> {
 }
 
 function untilState(identity: Identity, state: string): Promise<void> {
-  const look = async () => (await shown(identity)).properties['State'] === state;
-  return until(30_000, `the state ${state}`, look);
+  const isInState = async () => (await shown(identity)).properties['State'] === state;
+  return until(30_000, `the state ${state}`, isInState);
 }
 
 const staying = { idle_exit_s: 0 };

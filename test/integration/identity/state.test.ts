@@ -17,14 +17,17 @@ const module = { module_id: 'mine' };
 /** The damage of a file, given its content. */
 const damages: readonly (readonly [string, (file: string, text: string) => Promise<void>])[] = [
   ['is empty', (file) => writeFile(file, '')],
-  ['is cut short', (file, text) => writeFile(file, text.slice(0, text.length / 2))],
+  ['is truncated', (file, text) => writeFile(file, text.slice(0, text.length / 2))],
   ['is other JSON', (file) => writeFile(file, '{"a":[1]}')],
-  ['holds no names', (file, text) => writeFile(file, text.replace(deviceName, 'a\\u0000b'))],
+  [
+    'contains invalid names',
+    (file, text) => writeFile(file, text.replace(deviceName, 'a\\u0000b')),
+  ],
 ];
 
 /** A file that is unusable here and may be intact: no message suggests to replace it. */
 const unreadable: typeof damages = [
-  ['is closed to the service', (file) => chmod(file, 0)],
+  ['is unreadable for the service', (file) => chmod(file, 0)],
   [
     'belongs to root',
     async (file) => {

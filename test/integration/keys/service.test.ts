@@ -227,9 +227,9 @@ test('reports invalid arguments, and NotFound and NotSupported where they apply'
 });
 
 test('creates, stores and deletes keys, and announces it', async () => {
-  const news: string[] = [];
+  const signals: string[] = [];
   await using _news = await bus.subscribe({ sender: busName, path }, ({ member }) => {
-    news.push(member);
+    signals.push(member);
   });
   const wanted = { key_id: 'made', algorithms: ['ec-p256'], usages: ['sign'] };
   const { key } = await keys.CreateKeyPair(wanted);
@@ -243,7 +243,7 @@ test('creates, stores and deletes keys, and announces it', async () => {
   await keys.DeleteKey({ key_id: 'made' });
   assert.is(await outcomeOf(keys.GetPublicKey({ key_id: 'made' })), 'NotFound');
   await keys.GetRandom({ count: 1 });
-  assert.equal(news, ['InterfacesAdded', 'InterfacesRemoved']);
+  assert.equal(signals, ['InterfacesAdded', 'InterfacesRemoved']);
 });
 
 test('derives from base keys and allows no other use of them', async () => {

@@ -31,7 +31,7 @@ const newer: Damage = async (file) => {
 };
 const damages: readonly (readonly [string, Damage, RegExp])[] = [
   [
-    'is closed to the service',
+    'is unreadable for the service',
     (file) => chmod(file, 0),
     /EACCES: it belongs to uid \d+ with mode 0000, this service runs as uid \d+/,
   ],
@@ -93,7 +93,7 @@ for (const [folder, key_id, extension] of [
   ['keys', 'in-file', '.key'],
   ['token', 'in-token', '.json'],
 ] as const) {
-  for (const [what, damage, told] of damages) {
+  for (const [what, damage, expected] of damages) {
     test(`of ${key_id} that ${what} is reported and preserved, and the rest is served`, async (setting) => {
       const { rig, keys } = setting;
       const file = join(rig.stateDirectory('keys'), folder, `${key_id}${extension}`);
@@ -104,7 +104,7 @@ for (const [folder, key_id, extension] of [
       const left = await readFile(file);
       assert.is(await busctlProperty(rig, 'keys', 'Health'), 'degraded');
       const lastError = String(await busctlProperty(rig, 'keys', 'LastError'));
-      assert.match(lastError, told);
+      assert.match(lastError, expected);
       assert.match(lastError, file);
       const { objects } = JSON.parse((await keys.Describe({})).json) as {
         objects: Record<string, { State: string }>; // the service promises it
@@ -112,7 +112,7 @@ for (const [folder, key_id, extension] of [
       assert.is(objects[key_id]?.State, 'unavailable');
       for (const call of callsOn(setting, key_id)) {
         const message = await messageOf(call());
-        if (!message.startsWith(`key "${key_id}" `)) assert.match(message, told);
+        if (!message.startsWith(`key "${key_id}" `)) assert.match(message, expected);
       }
       await sign(setting, 'other');
       await sign(setting, 'device-id');

@@ -83,7 +83,7 @@ class Device implements AsyncDisposable {
   async pid(): Promise<number> {
     await this.keys.GetRandom({ count: 1 });
     const pid = await this.rig.processOf('keys');
-    if (pid === undefined) throw new Error('the service has gone');
+    if (pid === undefined) throw new Error('the service is not running');
     return pid;
   }
 
@@ -99,7 +99,7 @@ class Device implements AsyncDisposable {
   /** Waits until the service reports that it is healthy. */
   async isHealthy(): Promise<void> {
     const isOk = async () => (await this.description()).health === 'ok';
-    await until(10_000, 'the news that the token works', isOk);
+    await until(10_000, 'the event that the token works', isOk);
   }
 
   /** The description of the service. */

@@ -1,4 +1,4 @@
-/** What the OpenSSL module refuses: signatures that the Keys service does not make, and replies to other requests. */
+/** Refusals of the OpenSSL module: signatures that the Keys service does not make, and replies to other requests. */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';

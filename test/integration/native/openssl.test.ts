@@ -212,7 +212,7 @@ for (const asan of [true, false]) {
   test('accepts the special PSS salt lengths of OpenSSL from a program too', async (context) => {
     const rig = of(context);
     const program = await rig.compile('reason');
-    for (const [salt, said] of [
+    for (const [salt, expected] of [
       ['-1', 'signed'],
       ['-2', 'signed'],
       ['32', 'signed'],
@@ -221,7 +221,7 @@ for (const asan of [true, false]) {
       ['20', 'not supported'],
     ] as const) {
       const { stdout } = await rig.run(program, ['rsa-2048', salt]);
-      assert.is(stdout.toString().trim(), said, salt);
+      assert.is(stdout.toString().trim(), expected, salt);
     }
     assert.is((await rig.keys.calls.all()).length, 3);
   });

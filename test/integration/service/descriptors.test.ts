@@ -17,18 +17,18 @@ test('reach no connection of a service, not even in signals', async () => {
   await using rig = await Rig.start({ token: false, polkit: false });
   const uid = rigUsers['iotedge-keys'];
   await using service = await connectAs(rig.address, { uid, gid: uid });
-  const heard: string[] = [];
+  const received: string[] = [];
   const { uniqueName } = service;
   await service.subscribe({ interface: 'org.iotedge.Test1' }, ({ member }) => {
-    heard.push(member);
+    received.push(member);
   });
   // another uid may not be able to read the checkout
   const options = { user: 'alice', input: await readFile(script) } as const;
   const args = ['-', rig.address, uniqueName];
   const { code, stderr } = await rig.run('/usr/bin/python3', args, options);
   assert.is(code, 0, stderr);
-  await until(15_000, 'the signal', () => heard.length > 0);
-  assert.equal(heard, ['Plain']);
+  await until(15_000, 'the signal', () => received.length > 0);
+  assert.equal(received, ['Plain']);
 });
 
 test.run();

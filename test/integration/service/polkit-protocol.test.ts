@@ -316,7 +316,7 @@ test('sends no request for what a service is granted, by the table and by the co
   assert.equal(
     await verdicts(await renew(configOf(0))),
     none,
-    'of a user that is not in the files',
+    'of a user that the files do not contain',
   );
 });
 

@@ -16,7 +16,7 @@ const probeInterface = defineInterface({
     Echo: { doc: 'Answers.', in: { text: 's' }, out: { text: 's' }, authorize: 'public' },
     Slow: { doc: 'Answers late.', in: { ms: 'u' }, authorize: 'public' },
     Greet: {
-      doc: 'Answers late with what the configuration says.',
+      doc: 'Replies late with the greeting of the configuration.',
       in: { ms: 'u' },
       out: { greeting: 's' },
       authorize: 'public',

@@ -219,13 +219,13 @@ test('notifies systemd of every reload, with the time at which it began', async 
   await using manager = await NotifySocket.open(join(context.dir, 'notify'));
   const environment = { NOTIFY_SOCKET: manager.path };
   await using probe = await Probe.start(context, 'greeting: old\n', environment);
-  const told = (count: number) =>
+  const notified = (count: number) =>
     until(20_000, `${count} messages`, () => Promise.resolve(manager.messages.length >= count));
-  await told(1);
+  await notified(1);
   await probe.ask('greeting: [\n');
-  await told(3);
+  await notified(3);
   await probe.ask('greeting: new\n');
-  await told(5);
+  await notified(5);
   assert.is(await probe.greet(), 'new');
   const uptimeUs = Number(process.hrtime.bigint() / 1000n);
   const [ready, ...rest] = manager.messages;

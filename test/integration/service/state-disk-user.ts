@@ -7,7 +7,7 @@ import { writeStateFile } from '../../../src/service/state/state-file.ts';
 const [path = ''] = process.argv.slice(2);
 const directory = dirname(path);
 const filler = join(directory, 'filler');
-const say = (what: string, value: unknown): void => console.log(`${what}: ${String(value)}`);
+const print = (what: string, value: unknown): void => console.log(`${what}: ${String(value)}`);
 
 async function failureOf(action: Promise<unknown>): Promise<string> {
   return await action.then(
@@ -31,17 +31,17 @@ async function fill(): Promise<void> {
 
 await writeStateFile(path, 'old');
 using disk = await StateDisk.open(directory, { reserve: [8 << 10, 8 << 10, 32 << 10] });
-disk.onProblem((problem) => say('problem', problem === '' ? 'none' : problem));
+disk.onProblem((problem) => print('problem', problem === '' ? 'none' : problem));
 await fill();
-say('ordinary', await failureOf(writeStateFile(path, 'x'.repeat(6000))));
+print('ordinary', await failureOf(writeStateFile(path, 'x'.repeat(6000))));
 for (let count = 1; count <= 6; count++) {
   const content = `${count}`.repeat(6000);
-  say(`in need ${count}`, await failureOf(disk.write(path, content)));
-  say('whole', (await readFile(path, 'utf8')) === content);
+  print(`in need ${count}`, await failureOf(disk.write(path, content)));
+  print('whole', (await readFile(path, 'utf8')) === content);
 }
-say('too large', await failureOf(disk.write(path, 'x'.repeat(100 << 10))));
-say('left', (await readFile(path, 'utf8')) === '6'.repeat(6000));
-say('full', disk.problem);
+print('too large', await failureOf(disk.write(path, 'x'.repeat(100 << 10))));
+print('left', (await readFile(path, 'utf8')) === '6'.repeat(6000));
+print('full', disk.problem);
 await rm(filler);
 await disk.check();
-say('ordinary', await failureOf(writeStateFile(path, 'x'.repeat(6000))));
+print('ordinary', await failureOf(writeStateFile(path, 'x'.repeat(6000))));

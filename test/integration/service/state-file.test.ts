@@ -89,10 +89,10 @@ test('that free space are written into reserved space when the disk is full', as
     const need = [1, 2, 3, 4, 5, 6].flatMap((count) => [`in need ${count}: none`, 'whole: true']);
     const lines = stdout.trim().split('\n');
     // it is detected by the first write into the reserve, or before
-    const told = lines.filter((line) => line.startsWith('problem: '));
-    assert.equal(told, [`problem: ${dir} is full: ENOSPC`, 'problem: none']);
+    const problems = lines.filter((line) => line.startsWith('problem: '));
+    assert.equal(problems, [`problem: ${dir} is full: ENOSPC`, 'problem: none']);
     assert.equal(
-      lines.filter((line) => !told.includes(line)),
+      lines.filter((line) => !problems.includes(line)),
       [
         `ordinary: ${full}`,
         ...need,

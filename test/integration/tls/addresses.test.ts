@@ -34,8 +34,8 @@ async function ask(url: string, agent: Agent): Promise<void> {
 for (const way of ['directly', 'through a proxy']) {
   test(`has its TLS sessions resumed ${way}`, async () => {
     await using pki = await Pki.create();
-    const anybody = { requestCert: false, rejectUnauthorized: false };
-    await using server = await MutualTlsServer.start(pki, anybody, (_, response) => {
+    const anyClient = { requestCert: false, rejectUnauthorized: false };
+    await using server = await MutualTlsServer.start(pki, anyClient, (_, response) => {
       response.setHeader('connection', 'close').end('hello');
     });
     await using proxy = await TunnelProxy.start('u:p');

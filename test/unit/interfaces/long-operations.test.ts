@@ -1,4 +1,4 @@
-/** What the tables must declare for long operations. */
+/** Checks the declarations of long operations in the interface tables. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {

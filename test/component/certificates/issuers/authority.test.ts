@@ -1,4 +1,4 @@
-/** What an issued certificate inherits from its CA, and which CAs issue. */
+/** Fields that an issued certificate inherits from its CA, and which CAs issue. */
 import type { KeyObject } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

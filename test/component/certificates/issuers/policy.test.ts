@@ -1,4 +1,4 @@
-/** What may be issued to an id: each setting and its limits individually. */
+/** The policy of an id: each setting and its limits individually. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
@@ -134,14 +134,14 @@ test('has defaults for the settings that a rule omits', () => {
     uri: ['urn:x'],
     key_policy: ['ec-p384'],
   };
-  const said = policyOf({ 'a*': rule }, 'abc');
-  assert.is(said.ruleName, 'a*');
-  assert.is(said.method, 'none');
-  assert.is(said.issuer, 'other-ca');
-  assert.equal(said.profiles, ['server', 'device-ca']);
-  assert.is(formatName(said.subject ?? []), 'CN=x,O=y');
-  assert.equal(said.names?.map(formatAlternativeName), ['dns:d.local', 'ip:::1', 'uri:urn:x']);
-  assert.equal(said.keyPolicy, ['ec-p384']);
+  const explicit = policyOf({ 'a*': rule }, 'abc');
+  assert.is(explicit.ruleName, 'a*');
+  assert.is(explicit.method, 'none');
+  assert.is(explicit.issuer, 'other-ca');
+  assert.equal(explicit.profiles, ['server', 'device-ca']);
+  assert.is(formatName(explicit.subject ?? []), 'CN=x,O=y');
+  assert.equal(explicit.names?.map(formatAlternativeName), ['dns:d.local', 'ip:::1', 'uri:urn:x']);
+  assert.equal(explicit.keyPolicy, ['ec-p384']);
 });
 
 test('issues only leaves to a module, whatever the configuration, and limits the rest', () => {

@@ -94,13 +94,13 @@ function uncommented(text: string): string {
 
 /** Checks the four files as an operator does; returns the output, empty when they are valid. */
 async function check(dir: string, texts: Readonly<Record<string, string>>): Promise<string> {
-  const said: string[] = [];
+  const lines: string[] = [];
   for (const [service, text] of Object.entries(texts)) {
     await writeFile(join(dir, `${service}.yaml`), text, { mode: 0o640 });
   }
-  const say = (line: string) => said.push(line);
-  const code = await iotedgectl(['config', 'check', '--config-dir', dir], say, say);
-  return code === 0 ? '' : said.join('\n');
+  const print = (line: string) => lines.push(line);
+  const code = await iotedgectl(['config', 'check', '--config-dir', dir], print, print);
+  return code === 0 ? '' : lines.join('\n');
 }
 
 async function examples(change: (text: string) => string): Promise<Record<string, string>> {
@@ -130,7 +130,7 @@ function showDefault(nodes: readonly ConfigNode[], value: unknown): boolean {
 /** The settings of a schema that a file omits, or has with another value than their default. */
 function omissions(schema: SettingSchema, nodes: readonly ConfigNode[], path = ''): string[] {
   const missing: string[] = [];
-  const look = (name: string, inner: SettingSchema, found: readonly ConfigNode[]) => {
+  const compare = (name: string, inner: SettingSchema, found: readonly ConfigNode[]) => {
     if (found.length === 0) missing.push(`${path}${name}`);
     if (inner.anyOf === undefined && !showDefault(found, inner.default)) {
       missing.push(`${path}${name}: ${JSON.stringify(inner.default)}`);
@@ -138,14 +138,14 @@ function omissions(schema: SettingSchema, nodes: readonly ConfigNode[], path = '
     missing.push(...omissions(inner, found, `${path}${name}.`));
   };
   for (const [name, inner] of Object.entries(schema.properties ?? {})) {
-    look(
+    compare(
       name,
       inner,
       members(nodes, (key) => key === name),
     );
   }
   for (const [pattern, inner] of Object.entries(schema.patternProperties ?? {})) {
-    look(
+    compare(
       pattern,
       inner,
       members(nodes, (key) => new RegExp(pattern).test(key)),

@@ -12,7 +12,7 @@ const test = suite('iotedgectl config check with secrets in the wrong place');
 async function check(
   files: Readonly<Record<string, string>>,
   json = false,
-): Promise<{ readonly code: number; readonly said: string }> {
+): Promise<{ readonly code: number; readonly output: string }> {
   const dir = await mkdtemp(join(tmpdir(), 'iotedge-config-secrets-'));
   try {
     for (const [service, text] of Object.entries(files)) {
@@ -22,7 +22,7 @@ async function check(
     const options = { 'config-dir': dir, json };
     const print = (line: string) => void lines.push(line);
     const code = await configCheck.run({ words: [], options, print } as never);
-    return { code, said: lines.join('\n') };
+    return { code, output: lines.join('\n') };
   } finally {
     await rm(dir, { recursive: true, force: true });
   }
@@ -121,11 +121,11 @@ test('quotes no secret, whichever setting, key or list contains it', async () =>
             service === undefined ? [] : [[service, template?.(`'${uri}'`) ?? '']],
           ),
       );
-      const { code, said } = await check(files, at % 2 === 0);
+      const { code, output } = await check(files, at % 2 === 0);
       assert.is(code, 78);
-      assert.not.match(said, 'SECRET1', `${JSON.stringify(files)} ${said}`);
+      assert.not.match(output, 'SECRET1', `${JSON.stringify(files)} ${output}`);
       for (const service of Object.keys(files))
-        assert.match(said, `/${service}.yaml`, files[service]);
+        assert.match(output, `/${service}.yaml`, files[service]);
     }
   }
 });
@@ -138,11 +138,11 @@ test('reports where the key of a token belongs', async () => {
     ['identity', identity("'cert://a'", `'${uri.replace('pkcs11:', 'PKCS11%3A')}'`)],
     ['certificates', `issuers: {a: {key_id: '${uri}'}}\n`],
   ] as const) {
-    const { said } = await check({ [service]: text });
-    assert.match(said, 'preload it in keys.yaml, write key://<id>');
+    const { output } = await check({ [service]: text });
+    assert.match(output, 'preload it in keys.yaml, write key://<id>');
   }
-  const { said } = await check({ identity: identity(`'${uri}'`, "'key://a'") });
-  assert.match(said, 'preload it in certificates.yaml, write cert://<id>');
+  const { output } = await check({ identity: identity(`'${uri}'`, "'key://a'") });
+  assert.match(output, 'preload it in certificates.yaml, write cert://<id>');
 });
 
 test('accepts references with and without their scheme for the keys of certificates', async () => {
@@ -161,11 +161,11 @@ test('quotes no secret from the name of the directory', async () => {
     ]) {
       await make();
       for (const more of [[], ['--json']]) {
-        const said: string[] = [];
-        const say = (line: string) => void said.push(line);
-        await iotedgectl(['config', 'check', '--config-dir', dir, ...more], say, say);
-        assert.ok(said.length > 0);
-        assert.not.match(said.join('\n'), 'SECRET1');
+        const shown: string[] = [];
+        const show = (line: string) => void shown.push(line);
+        await iotedgectl(['config', 'check', '--config-dir', dir, ...more], show, show);
+        assert.ok(shown.length > 0);
+        assert.not.match(shown.join('\n'), 'SECRET1');
       }
     }
   } finally {

@@ -12,7 +12,7 @@ const test = suite('authentication with a bus');
 
 /** The outcome with a bus that sends these lines, one per request, and the bytes that the bus received. */
 async function ending(
-  ...says: readonly string[]
+  ...replies: readonly string[]
 ): Promise<{ readonly outcome: string; readonly sent: string; readonly isClosed: boolean }> {
   const directory = await mkdtemp(join(tmpdir(), 'iotedge-authenticate-'));
   const server = createServer().listen(join(directory, 'bus'));
@@ -24,11 +24,11 @@ async function ending(
   near.on('data', (bytes: Buffer) => authentication.receive(bytes));
   const [far] = (await deadline(10_000, accepted, 'the connection')) as [Socket]; // emitted by the server
   let sent = '';
-  let said = 0;
+  let count = 0;
   const end = once(far, 'end');
   far.on('data', (bytes: Buffer) => {
     sent += bytes.toString('latin1');
-    const next = says[said++];
+    const next = replies[count++];
     if (next !== undefined) far.write(next);
   });
   try {
@@ -70,11 +70,11 @@ test('fails, and sends nothing more, on any other reply of the bus', async () =>
     ['OK 1234\r\n', 'REJECTED EXTERNAL\r\n'],
     ['OK 1234\r\n', 'AGREE_UNIX_FD\r\nl\x02'],
   ];
-  for (const says of refusals) {
-    const { outcome, sent, isClosed } = await ending(...says);
-    assert.match(outcome, 'the bus refused authentication', says.join());
-    assert.not.match(sent, 'BEGIN', says.join());
-    assert.ok(isClosed, says.join());
+  for (const replies of refusals) {
+    const { outcome, sent, isClosed } = await ending(...replies);
+    assert.match(outcome, 'the bus refused authentication', replies.join());
+    assert.not.match(sent, 'BEGIN', replies.join());
+    assert.ok(isClosed, replies.join());
   }
 });
 

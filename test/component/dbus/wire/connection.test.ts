@@ -49,32 +49,32 @@ async function open(
   onMessage: ConnectionListener['message'] = () => undefined,
   limits?: OutboxLimits,
 ) {
-  const heard = { messages: 0, isClosed: false };
+  const received = { messages: 0, isClosed: false };
   const connection = await Connection.open(
     raw.address,
     {
       accept: () => 1 << 20,
       message: (message) => {
-        heard.messages++;
+        received.messages++;
         onMessage(message);
       },
       closed: () => {
-        heard.isClosed = true;
+        received.isClosed = true;
       },
     },
     { signal: AbortSignal.timeout(10_000), limits },
   );
-  return { connection, heard };
+  return { connection, received };
 }
 
 test('wipes what it received as soon as its messages are delivered', async () => {
   await using raw = await RawBus.start();
   using allocated = new Allocated();
   const during: number[] = [];
-  const { connection, heard } = await open(raw, () => void during.push(allocated.holders));
+  const { connection, received } = await open(raw, () => void during.push(allocated.holders));
   const sent = signalWith(secret);
   raw.send(sent);
-  await until(10_000, 'the message', () => heard.messages === 1);
+  await until(10_000, 'the message', () => received.messages === 1);
   assert.ok((during[0] ?? 0) > 0, 'it is found while it is there');
   // the bus of the test has one, too
   const own = allocated.buffers.filter((buffer) => buffer.length === 128 << 10);
@@ -87,28 +87,28 @@ test('wipes the received part of a message when the bus is lost', async () => {
   await using raw = await RawBus.start();
   const large = 300 << 10;
   using allocated = new Allocated();
-  const { heard } = await open(raw);
+  const { received } = await open(raw);
   const body = Buffer.concat([secret, Buffer.alloc(large - secret.length)]);
   raw.send(signalWith(body).subarray(0, 200 << 10));
   const unfinished = () => allocated.buffers.filter((buffer) => buffer.length === large + 4);
   await until(10_000, 'the beginning', () => unfinished().some((one) => one.includes(secret)));
   await raw[Symbol.asyncDispose]();
-  await until(10_000, 'the end', () => heard.isClosed);
-  assert.is(heard.messages, 0);
+  await until(10_000, 'the end', () => received.isClosed);
+  assert.is(received.messages, 0);
   assert.ok(unfinished().every((buffer) => buffer.every((byte) => byte === 0)));
 });
 
 test('stops receiving while its outbox is full, and loses nothing that arrived meanwhile', async () => {
   await using raw = await RawBus.start();
   const count = 300;
-  const heard: number[] = [];
+  const received: number[] = [];
   const fields = { type: 4, path: '/a', interface: 'a.b', member: 'M' };
   const reply = new Message({ ...fields, signature: 'ay', body: [Buffer.alloc(32 << 10)] });
   const { connection } = await open(
     raw,
     ({ header }) => {
       assert.ok(connection.queuedBytes < 64 << 10, 'one reply above the limit at most');
-      heard.push(header.serial);
+      received.push(header.serial);
       connection.send(reply);
     },
     { queuedBytes: 10_000, stallMs: 4000, giveUpMs: 10_000 },
@@ -120,11 +120,11 @@ test('stops receiving while its outbox is full, and loses nothing that arrived m
   for (const call of calls) raw.send(call);
   await until(
     15_000,
-    () => `all calls, not ${heard.length}`,
-    () => heard.length === count,
+    () => `all calls, not ${received.length}`,
+    () => received.length === count,
   );
   assert.equal(
-    heard,
+    received,
     calls.map((_, at) => at + 1),
   );
   await deadline(10_000, connection.close(), 'the end');

@@ -535,15 +535,15 @@ test('are refused invalid names, kinds, usages and managers', async () => {
 test('continue when their caller disconnects', async () => {
   await using device = await provisioned();
   await device.call('CreateModuleIdentity', mine);
-  const gone = new AbortController();
+  const caller = new AbortController();
   device.cloud.interfere = () => {
-    gone.abort();
+    caller.abort();
     return undefined;
   };
   await device.call(
     'UpdateModuleIdentity',
     { ...mine, options: { managed_by: 'me' } },
-    { signal: gone.signal },
+    { signal: caller.signal },
   );
   assert.is(onHub(device)?.managedBy, 'me');
 });

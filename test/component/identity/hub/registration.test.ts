@@ -209,11 +209,11 @@ test('is refused at once where it cannot begin, also for a call that does not wa
 
 for (const [what, damage] of [
   ['is empty', () => ''],
-  ['is cut short', (text: string) => text.slice(0, 40)],
-  ['has no such phase', (text: string) => text.replace('complete', 'finished')],
+  ['is truncated', (text: string) => text.slice(0, 40)],
+  ['has an unknown phase', (text: string) => text.replace('complete', 'finished')],
   ['is about another module', (text: string) => text.replace('"mine"', '"other"')],
   ['has no device', (text: string) => text.replace('"deviceId":"pump-1"', '"deviceId":""')],
-  ['has a hub that is no name', (text: string) => text.replace('hub.example', 'hub example')],
+  ['has an invalid hub name', (text: string) => text.replace('hub.example', 'hub example')],
   ['has no generation', (text: string) => text.replace('"generationId"', '"generation"')],
 ] as const) {
   test(`is reported, preserved and replaced only by its deletion when its file ${what}`, async () => {

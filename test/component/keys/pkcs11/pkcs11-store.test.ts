@@ -350,8 +350,8 @@ test('never uses a base key directly when its record is lost', async () => {
   assert.is(await failureOf(over), 'AlreadyExists');
 
   const fourth = await rig.open({ usages: new Map([[id, made.usages]]) });
-  const told = await infoIn(fourth, id);
-  assert.equal([told?.state, told?.usages], ['ok', ['sign', 'derive']]);
+  const info = await infoIn(fourth, id);
+  assert.equal([info?.state, info?.usages], ['ok', ['sign', 'derive']]);
   await withKey(second, id, (key) => key.delete(soon()));
   await second.createSymmetric(id, 'hmac-sha256', base, soon());
 });

@@ -89,9 +89,9 @@ test('are the same after a restart, with pending changes', async () => {
 
 test('make derived keys exportable only where they declare it explicitly', async () => {
   await using rig = await Rig.start();
-  for (const said of [undefined, null, 'true', 1, {}]) {
-    const records = await rig.with({ ...stored, export_derived: said });
-    assert.is(records.get(id)?.exportDerived, false, JSON.stringify(said));
+  for (const value of [undefined, null, 'true', 1, {}]) {
+    const records = await rig.with({ ...stored, export_derived: value });
+    assert.is(records.get(id)?.exportDerived, false, JSON.stringify(value));
   }
   assert.is((await rig.with({ ...stored, export_derived: true })).get(id)?.exportDerived, true);
 });

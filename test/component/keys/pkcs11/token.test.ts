@@ -294,33 +294,35 @@ test('caches a failure for a second, and reports another one when it differs', a
   const clock = performance.now.bind(performance);
   await using rig = await Rig.start();
   const token = rig.open({ serial: 'none' });
-  const told: string[] = [];
-  token.onChange((failure) => void told.push(failure instanceof Error ? failure.message : 'works'));
+  const reported: string[] = [];
+  token.onChange(
+    (failure) => void reported.push(failure instanceof Error ? failure.message : 'works'),
+  );
   let now = Math.ceil(clock());
   performance.now = () => now;
   try {
     const { api } = rig.library;
     const list = api.C_GetSlotList.bind(api);
-    let looks = 0;
+    let lookups = 0;
     api.C_GetSlotList = (...call) => {
-      looks++;
+      lookups++;
       return list(...call);
     };
     const fails = async () =>
       assert.is(await failureOf(failing(token, new Error(''), 0)), 'Unavailable');
     await fails();
-    const once = looks;
+    const once = lookups;
     now += 999;
     await fails();
-    assert.is(looks, once, 'it was not looked for');
+    assert.is(lookups, once, 'it was not looked for');
     now += 1;
     await fails();
-    assert.ok(looks > once);
-    assert.is(told.length, 1, told.join());
+    assert.ok(lookups > once);
+    assert.is(reported.length, 1, reported.join());
     rig.pretend(() => ({ serialNumber: 'none' }));
     now += 1000;
     await failing(token, new Error(''), 0);
-    assert.is(told.at(-1), 'works');
+    assert.is(reported.at(-1), 'works');
   } finally {
     performance.now = clock;
   }

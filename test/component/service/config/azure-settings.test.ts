@@ -21,11 +21,11 @@ test.after.each(async ({ dir }) => {
 /** The problems of a file with settings of Azure IoT Edge. */
 async function check(dir: string, service: string, text: string): Promise<readonly string[]> {
   await writeFile(join(dir, `${service}.yaml`), text, { mode: 0o640 });
-  const said: string[] = [];
-  const say = (line: string) => void said.push(line);
-  const code = await iotedgectl(['config', 'check', '--config-dir', dir], say, say);
+  const output: string[] = [];
+  const print = (line: string) => void output.push(line);
+  const code = await iotedgectl(['config', 'check', '--config-dir', dir], print, print);
   assert.is(code, 78, text);
-  return said;
+  return output;
 }
 
 const cases: readonly (readonly [string, string, string])[] = [
@@ -57,10 +57,10 @@ const cases: readonly (readonly [string, string, string])[] = [
 
 test('are reported with the name of the setting here', async ({ dir }) => {
   for (const [service, text, expected] of cases) {
-    const said = await check(dir, service, `${text}\n`);
+    const output = await check(dir, service, `${text}\n`);
     assert.ok(
-      said.some((line) => line.includes(expected)),
-      `${text}: ${said.join('\n')}`,
+      output.some((line) => line.includes(expected)),
+      `${text}: ${output.join('\n')}`,
     );
     await rm(join(dir, `${service}.yaml`));
   }

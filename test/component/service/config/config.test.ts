@@ -291,7 +291,7 @@ test('reads regular files only: it does not block on others, or treat them as mi
   };
   execFileSync('mkfifo', [file]);
   try {
-    assert.equal(await deadline(10_000, found(), 'an answer'), [
+    assert.equal(await deadline(10_000, found(), 'a result'), [
       'cannot be read: it is not a regular file',
     ]);
   } finally {

@@ -62,10 +62,10 @@ test('subscribes to the objects of the Keys service and to its start, until it i
 
 const { path } = keysService;
 for (const [what, signal, isChange] of [
-  ['a key that is made', { path, member: 'InterfacesAdded' }, true],
+  ['a key that is created', { path, member: 'InterfacesAdded' }, true],
   ['a key that is deleted', { path, member: 'InterfacesRemoved' }, true],
   ['a key that changes', { path: `${path}/key/x`, member: 'PropertiesChanged' }, true],
-  ['what is shown of the whole service', { path, member: 'PropertiesChanged' }, false],
+  ['a property of the service', { path, member: 'PropertiesChanged' }, false],
   ['another signal of the service', { path, member: 'Odd' }, false],
   ['another signal of a key', { path: `${path}/key/x`, member: 'InterfacesAdded' }, false],
 ] as const) {

@@ -114,20 +114,27 @@ test('follow the owner of a name, and accept no signal while it has none', async
     const changed = { sender, interface: driver, member: 'NameOwnerChanged', signature: 'sss' };
     signal(changed, name, ':1.7', now);
   };
-  const isHeard = (sender: string): boolean => {
+  const isReceived = (sender: string): boolean => {
     const before = count;
     signal({ sender });
     return count > before;
   };
-  assert.equal([isHeard(':1.7'), isHeard(':1.8')], [true, false]);
+  assert.equal([isReceived(':1.7'), isReceived(':1.8')], [true, false]);
   owner(':1.8', 'a.name', ':1.8');
-  assert.equal([isHeard(':1.7'), isHeard(':1.8')], [true, false], 'only the bus says who owns it');
+  assert.equal(
+    [isReceived(':1.7'), isReceived(':1.8')],
+    [true, false],
+    'only the bus says who owns it',
+  );
   owner(driver, 'another.name', ':1.8');
-  assert.equal([isHeard(':1.7'), isHeard(':1.8')], [true, false]);
+  assert.equal([isReceived(':1.7'), isReceived(':1.8')], [true, false]);
   owner(driver, 'a.name', ':1.8');
-  assert.equal([isHeard(':1.7'), isHeard(':1.8')], [false, true]);
+  assert.equal([isReceived(':1.7'), isReceived(':1.8')], [false, true]);
   owner(driver, 'a.name', '');
-  assert.equal([isHeard(':1.7'), isHeard(':1.8'), isHeard('a.name')], [false, false, false]);
+  assert.equal(
+    [isReceived(':1.7'), isReceived(':1.8'), isReceived('a.name')],
+    [false, false, false],
+  );
   rules.length = 0;
   await subscription[Symbol.asyncDispose]();
   await subscription[Symbol.asyncDispose]();

@@ -48,7 +48,7 @@ const tags: readonly (readonly [string, Partial<CloudResponse>, string])[] = [
   ['of the header', { body: { ...module, etag: undefined }, etag: 'W/"BBBB="' }, '"BBBB="'],
   ['that is missing', { body: { ...module, etag: undefined } }, '*'],
   ['that is empty', { body: { ...module, etag: '""' } }, '*'],
-  ['that is none', { body: { ...module, etag: 'a"b\r\nc: d' } }, '*'],
+  ['that is invalid', { body: { ...module, etag: 'a"b\r\nc: d' } }, '*'],
 ];
 for (const [what, response, sent] of tags) {
   test(`writes with the entity tag ${what}`, async () => {

@@ -63,7 +63,7 @@ test('suggest the nearest, and the first of two that are equally near', () => {
   // a swap is one change, two replacements are two
   assert.is(nearest('abcdef', ['xycdef', 'bacdef']), 'bacdef');
   assert.is(nearest('badcef', ['abcdxx', 'abcdef']), 'abcdef');
-  // what is only half a swap is no swap
+  // half a swap does not count as one
   assert.is(nearest('abcdef', ['abcdefgh', 'bxcdef']), 'abcdefgh');
   assert.is(nearest('abcdef', ['abcdefgh', 'xacdef']), 'abcdefgh');
 });

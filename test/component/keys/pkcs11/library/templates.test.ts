@@ -49,7 +49,7 @@ function valueOf(template: Template, type: number): unknown {
 }
 
 /** The names of the attributes that are true, and of those that are false. */
-function said(template: Template): readonly [string[], string[]] {
+function flagsOf(template: Template): readonly [string[], string[]] {
   const found = Object.entries(flags).map(
     ([name, type]) => [name, valueOf(template, type)] as const,
   );
@@ -62,7 +62,7 @@ function pkcs8(key: KeyObject): Buffer {
 }
 
 function assertPrivate(template: Template, usages: readonly string[]): void {
-  const [on, off] = said(template);
+  const [on, off] = flagsOf(template);
   assert.equal(on, [...usages, 'token', 'private', 'sensitive']);
   const all = ['sign', 'decrypt', 'unwrap', 'derive', 'signRecover'];
   assert.equal(off, [...all.filter((name) => !usages.includes(name)), 'extractable']);
@@ -71,7 +71,7 @@ function assertPrivate(template: Template, usages: readonly string[]): void {
 }
 
 function assertPublic(template: Template, usages: readonly string[]): void {
-  const [on, off] = said(template);
+  const [on, off] = flagsOf(template);
   assert.equal(on, [...usages, 'token']);
   const all = ['verify', 'encrypt', 'wrap', 'derive', 'verifyRecover'];
   assert.equal(off, [...all.filter((name) => !usages.includes(name)), 'private']);
@@ -80,7 +80,7 @@ function assertPublic(template: Template, usages: readonly string[]): void {
 }
 
 function assertSecret(template: Template, usages: readonly string[]): void {
-  const [on, off] = said(template);
+  const [on, off] = flagsOf(template);
   assert.equal(on, [...usages, 'token', 'private', 'sensitive']);
   const all = ['sign', 'verify', 'encrypt', 'decrypt', 'wrap', 'unwrap', 'derive'];
   assert.equal(off, [...all.filter((name) => !usages.includes(name)), 'extractable']);
@@ -105,7 +105,7 @@ test('declare a pair as sensitive and not extractable, with every usage', () => 
     assert.equal(valueOf(publicKey, CKA.PUBLIC_EXPONENT), Buffer.of(1, 0, 1));
     const lean = leanPairTemplate(pairTemplate(names, 'ec-p384', usages));
     assertPrivate(lean.privateKey, privateUsages);
-    assert.equal(said(lean.publicKey), [['token'], ['private']]);
+    assert.equal(flagsOf(lean.publicKey), [['token'], ['private']]);
     assert.equal(valueOf(lean.publicKey, CKA.EC_PARAMS), Buffer.from('06052b81040022', 'hex'));
   }
 });

@@ -60,7 +60,7 @@ test('stores nothing of a first call that it refuses', () => {
   assert.ok(refused[0]?.isSkipped);
 });
 
-/** What a bus reports once it is released, and what admission does with messages meanwhile. */
+/** A bus that reports credentials when the test does, and the reactions of admission to messages. */
 function openWith(limits: Partial<CallLimits> = {}) {
   const callers = new Map<string, Caller>();
   const queries = new Map<
