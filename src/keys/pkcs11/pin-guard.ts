@@ -153,7 +153,7 @@ function nameOf({ label, serialNumber }: TokenInfo): string {
 }
 
 async function exists(path: string): Promise<boolean> {
-  return await access(path).then(
+  return access(path).then(
     () => true,
     () => false,
   );

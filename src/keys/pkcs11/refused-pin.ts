@@ -75,7 +75,7 @@ export class RefusedPin {
 }
 
 async function fingerprintOf(pin: string, salt: Buffer): Promise<Buffer> {
-  return await new Promise((resolve, reject) => {
+  return new Promise((resolve, reject) => {
     scrypt(pin, salt, fingerprintBytes, scryptCost, (error, fingerprint) => {
       if (error === null) resolve(fingerprint);
       else reject(error);

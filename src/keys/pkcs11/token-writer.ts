@@ -121,7 +121,7 @@ export class TokenWriter {
       )
         throw error;
     }
-    return await supported(() => session.generatePair(leanPairTemplate(template)));
+    return supported(() => session.generatePair(leanPairTemplate(template)));
   }
 
   async #createSymmetric(id: KeyId, made: NewSymmetric, signal: AbortSignal): Promise<void> {
@@ -184,7 +184,7 @@ export class TokenWriter {
 
   async #read<R>(session: Session, id: KeyId, use: (found: Labelled) => R): Promise<R> {
     const from = { session, token: this.#token };
-    return await this.#reader.read(from, (context) => lookUp(session, id, context), use);
+    return this.#reader.read(from, (context) => lookUp(session, id, context), use);
   }
 
   /** The intent of a key for which there is nothing in the token yet. */
@@ -218,7 +218,7 @@ export class TokenWriter {
     if (damage !== undefined) {
       throw new ServiceError('AlreadyExists', `key "${id}": ${damage.message}`);
     }
-    return await this.#token.use(
+    return this.#token.use(
       () => `cannot look for key "${id}"`,
       (session) =>
         this.#read(session, id, (found) => {

@@ -202,12 +202,12 @@ export class Token implements AsyncDisposable {
     this.#connecting ??= this.#connectNow().finally(() => {
       this.#connecting = undefined;
     });
-    return await this.#connecting;
+    return this.#connecting;
   }
 
   async #connectNow(): Promise<Connection> {
     this.#disconnect(this.#connection);
-    return await this.#concluding(async () => {
+    return this.#concluding(async () => {
       const pin = await readPin(this.#pin);
       await this.#library.ready();
       const found = await this.#find();
@@ -251,7 +251,7 @@ export class Token implements AsyncDisposable {
     if (pin === undefined) throw noPin();
     const tokenInfo = () => this.#tokenInfo(found);
     const attempt = () => this.#openPool({ ...found, info: tokenInfo() }, pin);
-    return await this.#guard.login({ tokenInfo, pin, attempt });
+    return this.#guard.login({ tokenInfo, pin, attempt });
   }
 
   #openPool(found: FoundToken, pin: string | undefined): Connection {

@@ -42,7 +42,7 @@ export class SessionPool {
   /** The next session that comes back. Cancelled when the signal comes first. */
   async wait(signal: AbortSignal): Promise<Session> {
     if (signal.aborted) throw cancelled();
-    return await new Promise<Session>((resolve, reject) => {
+    return new Promise<Session>((resolve, reject) => {
       const abort = () => {
         this.#waiters.splice(this.#waiters.indexOf(waiter), 1);
         reject(cancelled());

@@ -60,7 +60,7 @@ export class Session {
     const transform: Transform = inline.isInline
       ? (...call) => inline.time(() => this.#api.C_Sign(...call))
       : (...call) => inline.timeAsync(() => this.#api.C_SignAsync(...call));
-    return await this.#run(transform, data, this.#output);
+    return this.#run(transform, data, this.#output);
   }
 
   /** A ciphertext. */
@@ -68,7 +68,7 @@ export class Session {
     this.#api.C_EncryptInit(this.handle, mechanism, key);
     await this.#logIn(login);
     const output = Buffer.alloc(data.length + resultBytes);
-    return await this.#run((...call) => this.#api.C_EncryptAsync(...call), data, output);
+    return this.#run((...call) => this.#api.C_EncryptAsync(...call), data, output);
   }
 
   /** A plaintext; the buffer that it was made in is wiped. */
