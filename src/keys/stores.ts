@@ -6,10 +6,10 @@ import { configuredTokens, type TokenSettings } from './config/token-settings.ts
 import type { PreloadedFile } from './file/preloaded.ts';
 import { FileStore } from './file/store.ts';
 import { Pkcs11Library } from './pkcs11/library/library.ts';
-import { PinGuard } from './pkcs11/pin-guard.ts';
+import { PinGuard } from './pkcs11/library/pin-guard.ts';
+import type { TokenAddress } from './pkcs11/library/token.ts';
 import { openTokenKeyRecords } from './pkcs11/records.ts';
 import { Pkcs11Store, type Pkcs11StoreOptions } from './pkcs11/store.ts';
-import type { TokenAddress } from './pkcs11/token.ts';
 import type { StoreKind } from './store.ts';
 
 /** The stores of a configuration. */

@@ -5,8 +5,8 @@ import type { Ignored, Listing } from '../store.ts';
 import { toServiceError } from './library/ckr.ts';
 import { InlinePolicy } from './library/inline-policy.ts';
 import type { Session } from './library/session.ts';
+import type { Token } from './library/token.ts';
 import type { TokenKeyRecords } from './records.ts';
-import type { Token } from './token.ts';
 import {
   type KeyMetadata,
   listAll,

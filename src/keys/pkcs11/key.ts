@@ -7,10 +7,10 @@ import type { CachedKey, KeyCache } from './key-cache.ts';
 import { isNotDecrypted } from './library/ckr.ts';
 import { CKM } from './library/constants.ts';
 import type { InlinePolicy } from './library/inline-policy.ts';
-import type { KeyObject } from './library/objects.ts';
 import type { Operation, Session } from './library/session.ts';
-import { gcm, tokenSignature } from './library/token-mechanism.ts';
-import type { Token } from './token.ts';
+import type { Token } from './library/token.ts';
+import type { KeyObject } from './objects.ts';
+import { gcm, tokenSignature } from './token-mechanism.ts';
 
 /** A key in a token. Each operation looks its object up again when the handle that the cache has is void. */
 export class Pkcs11Key implements Key {

@@ -5,7 +5,7 @@ import { notFound, notSupported } from '../errors.ts';
 import type { Key, KeyAttributes, KeyInfo, KeyStore, Listing, Material } from '../store.ts';
 import { Pkcs11Key } from './key.ts';
 import { KeyCache, type KeyCacheOptions } from './key-cache.ts';
-import type { TokenListener } from './token.ts';
+import type { TokenListener } from './library/token.ts';
 import { type TokenLayout, TokenRegistry } from './token-registry.ts';
 import { TokenWriter } from './token-writer.ts';
 
@@ -62,7 +62,7 @@ export class Pkcs11Store implements KeyStore {
     signal: AbortSignal,
   ): Promise<KeyInfo> {
     const writer = this.#writable(attributes);
-    await writer.createPair(id, { algorithms, attributes }, signal);
+    await writer.createPair(id, algorithms, attributes, signal);
     return this.#created(id, signal);
   }
 
@@ -73,7 +73,7 @@ export class Pkcs11Store implements KeyStore {
     signal: AbortSignal,
   ): Promise<KeyInfo> {
     const writer = this.#writable(attributes);
-    await writer.createSymmetric(id, { algorithm, attributes }, signal);
+    await writer.createSymmetric(id, algorithm, attributes, signal);
     return this.#created(id, signal);
   }
 
@@ -84,7 +84,7 @@ export class Pkcs11Store implements KeyStore {
     signal: AbortSignal,
   ): Promise<KeyInfo> {
     const writer = this.#writable(attributes);
-    await writer.importKey(id, { material, attributes }, signal);
+    await writer.importKey(id, material, attributes, signal);
     return this.#created(id, signal);
   }
 

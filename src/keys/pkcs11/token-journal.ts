@@ -8,10 +8,10 @@
  */
 import type { KeyId } from '../../ids.ts';
 import { lossOf, toServiceError } from './library/ckr.ts';
-import { findAll, findKeys } from './library/objects.ts';
 import type { Session } from './library/session.ts';
+import type { Token } from './library/token.ts';
+import { findAll, findKeys } from './objects.ts';
 import type { TokenKeyRecord, TokenKeyRecords } from './records.ts';
-import type { Token } from './token.ts';
 
 /** Puts keys into one token; its caller sees to it that there is one change at a time. */
 export class TokenJournal {
@@ -26,8 +26,8 @@ export class TokenJournal {
   /** Makes what a pending record announces, and what it replaces goes; after a failure all is as before. */
   async add(
     record: TokenKeyRecord,
+    create: (session: Session) => Promise<void>,
     signal: AbortSignal,
-    make: (session: Session) => Promise<void>,
   ): Promise<void> {
     await this.#records.put(record.id, record);
     try {
@@ -35,7 +35,7 @@ export class TokenJournal {
         () => `cannot make key "${record.id}"`,
         async (session) => {
           try {
-            await make(session);
+            await create(session);
           } catch (error) {
             // perhaps the key was made although the answer was lost: only a lost session is tried again.
             throw lossOf(error) === 'session' ? error : toServiceError(error, `key "${record.id}"`);

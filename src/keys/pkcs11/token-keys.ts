@@ -3,11 +3,11 @@ import { UnusableFile } from '../../service/state/state-file.ts';
 import { isPairAlgorithm, isSymmetricAlgorithm, type Usage } from '../algorithm.ts';
 import type { ObjectSelector } from '../config/pkcs11-uri.ts';
 import type { Ignored, KeyInfo } from '../store.ts';
-import { isBaseKey } from './cka-id.ts';
-import { type KeyObject, readKeys } from './library/objects.ts';
-import { notOffered, type Proofs } from './library/proofs.ts';
 import type { Session } from './library/session.ts';
+import { type KeyObject, readKeys } from './objects.ts';
+import { notOffered, type Proofs } from './proofs.ts';
 import type { TokenKeyRecord, TokenKeyRecords } from './records.ts';
+import { isBaseKey } from './templates.ts';
 
 /** A key and the object on the token that it is. */
 export interface TokenKey {

@@ -1,8 +1,8 @@
 import { isId, parseKeyId } from '../../ids.ts';
-import { Proofs } from './library/proofs.ts';
-import type { PrivateHalf } from './library/public-halves.ts';
 import type { Session } from './library/session.ts';
-import type { Token } from './token.ts';
+import type { Token } from './library/token.ts';
+import { Proofs } from './proofs.ts';
+import type { PrivateHalf } from './public-halves.ts';
 import type { KeyMetadata, ReadContext } from './token-keys.ts';
 
 /** Each round proves one more candidate of each key, of which there are at most eight. */

@@ -1,8 +1,8 @@
 import type { KeyId } from '../../ids.ts';
 import { formatUri, type ObjectSelector } from '../config/pkcs11-uri.ts';
-import type { KeyObject } from './library/objects.ts';
-import type { PinGuard } from './pin-guard.ts';
-import { Token, type TokenAddress, type TokenListener } from './token.ts';
+import type { PinGuard } from './library/pin-guard.ts';
+import { Token, type TokenAddress, type TokenListener } from './library/token.ts';
+import type { KeyObject } from './objects.ts';
 import { isObjectSelected } from './token-keys.ts';
 
 /** A key of a token that the configuration gives an id. */

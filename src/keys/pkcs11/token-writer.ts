@@ -9,41 +9,28 @@ import {
   type SymmetricAlgorithm,
 } from '../algorithm.ts';
 import type { KeyAttributes, Material } from '../store.ts';
-import { newCkaId } from './cka-id.ts';
 import { ckrName, isNotSupported } from './library/ckr.ts';
-import { findAll } from './library/objects.ts';
-import type { Session } from './library/session.ts';
+import type { PairTemplate, Session } from './library/session.ts';
+import type { Token } from './library/token.ts';
+import { findAll } from './objects.ts';
+import type { Pending, TokenKeyRecord } from './records.ts';
 import {
   importTemplates,
   leanPairTemplate,
   type Names,
-  type PairTemplate,
+  newCkaId,
   pairTemplate,
   secretTemplate,
   wipe,
-} from './library/templates.ts';
-import type { TokenKeyRecord } from './records.ts';
-import type { Token } from './token.ts';
+} from './templates.ts';
 import { TokenJournal } from './token-journal.ts';
 import { type KeyMetadata, type Labelled, lookUp } from './token-keys.ts';
 import type { TokenReader } from './token-reader.ts';
 
-interface NewPair {
-  readonly algorithms: readonly PairAlgorithm[];
-  readonly attributes: KeyAttributes;
-}
+/** A record without the fields that are set when its key is added. */
+type NewRecord = Omit<TokenKeyRecord, 'created' | 'pending'>;
 
-interface NewSymmetric {
-  readonly algorithm: SymmetricAlgorithm;
-  readonly attributes: KeyAttributes;
-}
-
-interface NewImport {
-  readonly material: Material;
-  readonly attributes: KeyAttributes;
-}
-
-/** Makes and removes keys in one token. */
+/** Creates and deletes keys in one token. */
 export class TokenWriter {
   readonly #token: Token;
   readonly #metadata: KeyMetadata;
@@ -62,102 +49,92 @@ export class TokenWriter {
     this.#journal = new TokenJournal(token, metadata.records);
   }
 
-  /** Makes a pair of the first algorithm that the token knows. */
-  async createPair(id: KeyId, made: NewPair, signal: AbortSignal): Promise<void> {
-    await this.#changes.run(() => this.#createPair(id, made, signal));
+  /** Creates a pair of the first algorithm that the token supports. */
+  async createPair(
+    id: KeyId,
+    algorithms: readonly PairAlgorithm[],
+    attributes: KeyAttributes,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { usages } = attributes;
+    const record = newRecord(id, attributes, { origin: 'generated' });
+    const create = async (session: Session) => {
+      for (const algorithm of algorithms) {
+        if (!usages.every((usage) => canHave(algorithm, usage))) continue;
+        const template = pairTemplate(names(record), algorithm, usages);
+        if (await generatePair(session, record, template)) return;
+      }
+      throw cannot(`make a key pair of ${algorithms.join(', ')} for ${usages.join(', ')}`);
+    };
+    await this.#add(record, create, signal);
   }
 
-  /** Makes a symmetric key. */
-  async createSymmetric(id: KeyId, made: NewSymmetric, signal: AbortSignal): Promise<void> {
-    await this.#changes.run(() => this.#createSymmetric(id, made, signal));
-  }
-
-  /** Puts material into the token, in the place of the key that has the id. */
-  async importKey(id: KeyId, made: NewImport, signal: AbortSignal): Promise<void> {
-    await this.#changes.run(() => this.#importKey(id, made, signal));
-  }
-
-  /** Removes the objects of a key, then its record. NotFound when there is none. */
-  async deleteKey(id: KeyId, signal: AbortSignal): Promise<void> {
-    await this.#changes.run(() => this.#deleteKey(id, signal));
-  }
-
-  /** Finishes or rolls back what was under way when the service last stopped, unless a change is being made. */
-  async settle(signal: AbortSignal): Promise<void> {
-    if (this.#changes.isHeld) return;
-    await this.#changes.run(() => this.#journal.settleAll(signal));
-  }
-
-  async #createPair(id: KeyId, made: NewPair, signal: AbortSignal): Promise<void> {
-    const { usages } = made.attributes;
-    const record = newRecord(id, made.attributes, { origin: 'generated' });
-    await this.#journal.add(
-      { ...record, pending: await this.#nothing(id, signal) },
-      signal,
-      async (session) => {
-        for (const algorithm of made.algorithms) {
-          if (!usages.every((usage) => canHave(algorithm, usage))) continue;
-          const template = pairTemplate(names(record), algorithm, usages);
-          if (await this.#generate(session, record, template)) return;
-        }
-        throw cannot(`make a key pair of ${made.algorithms.join(', ')} for ${usages.join(', ')}`);
-      },
-    );
-  }
-
-  /** False when the token says that it cannot. */
-  async #generate(
-    session: Session,
-    record: TokenKeyRecord,
-    template: PairTemplate,
-  ): Promise<boolean> {
-    try {
-      if (await supported(() => session.generatePair(template))) return true;
-    } catch (error) {
-      const isUnclear = ckrName(error) === 'CKR_GENERAL_ERROR';
-      if (
-        !isUnclear ||
-        findAll(session, { label: record.id, ckaId: names(record).ckaId }).length > 0
-      )
-        throw error;
-    }
-    return supported(() => session.generatePair(leanPairTemplate(template)));
-  }
-
-  async #createSymmetric(id: KeyId, made: NewSymmetric, signal: AbortSignal): Promise<void> {
-    const { algorithm, attributes } = made;
+  /** Creates a symmetric key. */
+  async createSymmetric(
+    id: KeyId,
+    algorithm: SymmetricAlgorithm,
+    attributes: KeyAttributes,
+    signal: AbortSignal,
+  ): Promise<void> {
     const record = newRecord(id, attributes, { origin: 'generated', algorithm });
-    await this.#journal.add(
-      { ...record, pending: await this.#nothing(id, signal) },
-      signal,
-      async (session) => {
-        const template = secretTemplate(names(record), algorithm, attributes.usages);
-        if (!(await supported(() => session.generateKey(template)))) {
-          throw cannot(`make a key of ${algorithm}`);
-        }
-      },
-    );
+    const create = async (session: Session) => {
+      const template = secretTemplate(names(record), algorithm, attributes.usages);
+      if (!(await isSupported(() => session.generateKey(template)))) {
+        throw cannot(`make a key of ${algorithm}`);
+      }
+    };
+    await this.#add(record, create, signal);
   }
 
-  async #importKey(id: KeyId, made: NewImport, signal: AbortSignal): Promise<void> {
-    const { material, attributes } = made;
+  /** Imports material, replacing the key that has the id. */
+  async importKey(
+    id: KeyId,
+    material: Material,
+    attributes: KeyAttributes,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { algorithm } = material;
-    const record = newRecord(id, attributes, {
-      origin: 'imported',
-      algorithm: isSymmetricAlgorithm(algorithm) ? algorithm : undefined,
-    });
-    const pending = await this.#replaceable(id, signal);
-    await this.#journal.add({ ...record, pending }, signal, async (session) => {
+    const symmetric = isSymmetricAlgorithm(algorithm) ? algorithm : undefined;
+    const record = newRecord(id, attributes, { origin: 'imported', algorithm: symmetric });
+    const create = async (session: Session) => {
       const templates = importTemplates(names(record), material, attributes.usages);
       try {
         const put = async () => {
           if (templates.publicKey !== undefined) session.create(templates.publicKey);
           session.create(templates.key);
         };
-        if (!(await supported(put))) throw cannot(`import a key of ${algorithm}`);
+        if (!(await isSupported(put))) throw cannot(`import a key of ${algorithm}`);
       } finally {
         wipe(templates.key);
       }
+    };
+    await this.#add(record, create, signal);
+  }
+
+  /** Deletes the objects of a key, then its record. NotFound when there are none. */
+  async deleteKey(id: KeyId, signal: AbortSignal): Promise<void> {
+    await this.#changes.run(() => this.#deleteKey(id, signal));
+  }
+
+  /** Completes or rolls back the changes that an earlier process left pending; does nothing while a change runs. */
+  async settle(signal: AbortSignal): Promise<void> {
+    if (this.#changes.isHeld) return;
+    await this.#changes.run(() => this.#journal.settleAll(signal));
+  }
+
+  /** Adds a key; only an imported one may replace another. */
+  async #add(
+    record: NewRecord,
+    create: (session: Session) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    await this.#changes.run(async () => {
+      const created = new Date();
+      const pending =
+        record.origin === 'imported'
+          ? await this.#replaced(record.id, signal)
+          : await this.#nothing(record.id, signal);
+      await this.#journal.add({ ...record, created, pending }, create, signal);
     });
   }
 
@@ -187,20 +164,18 @@ export class TokenWriter {
     return this.#reader.read(from, (context) => lookUp(session, id, context), use);
   }
 
-  /** The intent of a key for which there is nothing in the token yet. */
-  async #nothing(id: KeyId, signal: AbortSignal): Promise<NonNullable<TokenKeyRecord['pending']>> {
-    const { objects } = await this.#look(id, signal);
+  /** Nothing to replace; AlreadyExists when the token holds objects with the label. */
+  async #nothing(id: KeyId, signal: AbortSignal): Promise<Pending> {
+    const { objects } = await this.#find(id, signal);
     if (objects.length > 0) {
       throw new ServiceError('AlreadyExists', `the token holds a key of the label "${id}"`);
     }
     return { replaces: undefined, previous: undefined };
   }
 
-  async #replaceable(
-    id: KeyId,
-    signal: AbortSignal,
-  ): Promise<NonNullable<TokenKeyRecord['pending']>> {
-    const { key, objects, reason } = await this.#look(id, signal);
+  /** The key to replace, if there is one; AlreadyExists when it may not be replaced. */
+  async #replaced(id: KeyId, signal: AbortSignal): Promise<Pending> {
+    const { key, objects, reason } = await this.#find(id, signal);
     if (objects.length > 0 && key?.info.state !== 'ok') {
       const message = `the token holds a key of the label "${id}": ${reason ?? key?.info.reason}`;
       throw new ServiceError('AlreadyExists', message);
@@ -211,7 +186,7 @@ export class TokenWriter {
     };
   }
 
-  async #look(id: KeyId, signal: AbortSignal): Promise<ReturnType<typeof lookUp>> {
+  async #find(id: KeyId, signal: AbortSignal): Promise<Labelled> {
     await this.#journal.settleAll(signal);
     const damage = this.#metadata.records.damage(id);
     refuseUnusable(damage);
@@ -233,28 +208,36 @@ export class TokenWriter {
 function newRecord(
   id: KeyId,
   { usages, exportDerived }: KeyAttributes,
-  kind: Pick<TokenKeyRecord, 'origin'> & { readonly algorithm?: SymmetricAlgorithm | undefined },
-): TokenKeyRecord {
-  return {
-    id,
-    ckaId: newCkaId(usages).toString('hex'),
-    algorithm: kind.algorithm,
-    usages,
-    origin: kind.origin,
-    exportDerived,
-    created: new Date(),
-    pending: undefined,
-  };
+  { origin, algorithm }: Pick<NewRecord, 'origin'> & Partial<Pick<NewRecord, 'algorithm'>>,
+): NewRecord {
+  const ckaId = newCkaId(usages).toString('hex');
+  return { id, ckaId, algorithm, usages, origin, exportDerived };
 }
 
-function names({ id, ckaId }: TokenKeyRecord): Names {
+function names({ id, ckaId }: Pick<NewRecord, 'id' | 'ckaId'>): Names {
   return { id, ckaId: Buffer.from(ckaId, 'hex') };
 }
 
-/** False when the token says that it cannot do this at all. */
-async function supported(make: () => Promise<void>): Promise<boolean> {
+/** Generates a pair; false when the token does not support that. */
+async function generatePair(
+  session: Session,
+  record: NewRecord,
+  template: PairTemplate,
+): Promise<boolean> {
   try {
-    await make();
+    if (await isSupported(() => session.generatePair(template))) return true;
+  } catch (error) {
+    const { id: label, ckaId } = names(record);
+    const isUnclear = ckrName(error) === 'CKR_GENERAL_ERROR';
+    if (!isUnclear || findAll(session, { label, ckaId }).length > 0) throw error;
+  }
+  return isSupported(() => session.generatePair(leanPairTemplate(template)));
+}
+
+/** Runs a call to the token; false when the token reports that it does not support it. */
+async function isSupported(call: () => Promise<void>): Promise<boolean> {
+  try {
+    await call();
     return true;
   } catch (error) {
     if (isNotSupported(error)) return false;

@@ -9,7 +9,7 @@ import { KeyCatalog } from '../../../src/keys/catalog.ts';
 import { FileStore } from '../../../src/keys/file/store.ts';
 import { parseSignMechanism, parseSignRequest } from '../../../src/keys/mechanism.ts';
 import { Pkcs11Library } from '../../../src/keys/pkcs11/library/library.ts';
-import { PinGuard } from '../../../src/keys/pkcs11/pin-guard.ts';
+import { PinGuard } from '../../../src/keys/pkcs11/library/pin-guard.ts';
 import { openTokenKeyRecords } from '../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store, type Pkcs11StoreOptions } from '../../../src/keys/pkcs11/store.ts';
 import { KeyService } from '../../../src/keys/service.ts';

@@ -26,7 +26,7 @@ import { tlv } from '../../../src/keys/material/der.ts';
 import { toBigInt, withEcScalar, withRsaParts } from '../../../src/keys/material/private-parts.ts';
 import { randomSecret, secretBytes } from '../../../src/keys/material/secret-bytes.ts';
 import { Pkcs11Library } from '../../../src/keys/pkcs11/library/library.ts';
-import { PinGuard } from '../../../src/keys/pkcs11/pin-guard.ts';
+import { PinGuard } from '../../../src/keys/pkcs11/library/pin-guard.ts';
 import { openTokenKeyRecords } from '../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store } from '../../../src/keys/pkcs11/store.ts';
 import { KeyService } from '../../../src/keys/service.ts';

@@ -1,7 +1,6 @@
 import type { Handle, Mechanism, PKCS11, Template } from 'pkcs11js';
 import { ckrName } from './ckr.ts';
 import type { InlinePolicy } from './inline-policy.ts';
-import type { PairTemplate, SecretTemplate } from './templates.ts';
 
 /** Longest result of a signature: an RSA key of 8192 bits. */
 const resultBytes = 1024;
@@ -22,7 +21,20 @@ function taken(result: Buffer): Buffer {
 /** Logs a session in for the one operation that it has begun. */
 export type ContextLogin = (session: Session) => Promise<void>;
 
-/** What an operation is made with. */
+/** The mechanism and attributes of a new key pair. */
+export interface PairTemplate {
+  readonly mechanism: Mechanism;
+  readonly publicKey: Template;
+  readonly privateKey: Template;
+}
+
+/** The mechanism and attributes of a new symmetric key. */
+export interface SecretTemplate {
+  readonly mechanism: Mechanism;
+  readonly key: Template;
+}
+
+/** The mechanism and key of an operation. */
 export interface Operation {
   readonly mechanism: Mechanism;
   readonly key: Handle;
@@ -30,7 +42,7 @@ export interface Operation {
   readonly login?: ContextLogin | undefined;
 }
 
-/** What a signature is made with. */
+/** The mechanism and key of a signature. */
 export interface SignOperation extends Operation {
   readonly inline: InlinePolicy;
 }

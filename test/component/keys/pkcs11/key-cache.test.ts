@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { parseKeyId } from '../../../../src/ids.ts';
 import { Pkcs11Library } from '../../../../src/keys/pkcs11/library/library.ts';
-import { PinGuard } from '../../../../src/keys/pkcs11/pin-guard.ts';
+import { PinGuard } from '../../../../src/keys/pkcs11/library/pin-guard.ts';
 import { openTokenKeyRecords } from '../../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store } from '../../../../src/keys/pkcs11/store.ts';
 import { soon } from '../../../support/deadline.ts';

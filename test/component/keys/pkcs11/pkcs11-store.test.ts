@@ -10,7 +10,7 @@ import { parseSignMechanism, parseSignRequest } from '../../../../src/keys/mecha
 import { ckrName } from '../../../../src/keys/pkcs11/library/ckr.ts';
 import { CKA, CKF, CKO } from '../../../../src/keys/pkcs11/library/constants.ts';
 import { Pkcs11Library } from '../../../../src/keys/pkcs11/library/library.ts';
-import { PinGuard } from '../../../../src/keys/pkcs11/pin-guard.ts';
+import { PinGuard } from '../../../../src/keys/pkcs11/library/pin-guard.ts';
 import { openTokenKeyRecords } from '../../../../src/keys/pkcs11/records.ts';
 import { Pkcs11Store, type Pkcs11StoreOptions } from '../../../../src/keys/pkcs11/store.ts';
 import type { KeyAttributes, KeyInfo, Listing } from '../../../../src/keys/store.ts';

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { RefusedPin } from '../../../../src/keys/pkcs11/refused-pin.ts';
-import { failureOf } from '../../../support/failure.ts';
+import { RefusedPin } from '../../../../../src/keys/pkcs11/library/refused-pin.ts';
+import { failureOf } from '../../../../support/failure.ts';
 
 const test = suite('RefusedPin');
 const reason = 'CKR_PIN_INCORRECT';

@@ -1,11 +1,11 @@
 import type { Handle, Template } from 'pkcs11js';
-import type { Algorithm, Usage } from '../../algorithm.ts';
-import type { ObjectSelector } from '../../config/pkcs11-uri.ts';
-import { CKA, CKK, CKO } from './constants.ts';
+import type { Algorithm, Usage } from '../algorithm.ts';
+import type { ObjectSelector } from '../config/pkcs11-uri.ts';
+import { CKA, CKK, CKO } from './library/constants.ts';
+import type { Session } from './library/session.ts';
+import { ulong } from './library/slots.ts';
 import type { Proofs } from './proofs.ts';
 import { candidatesOf } from './public-halves.ts';
-import type { Session } from './session.ts';
-import { ulong } from './slots.ts';
 
 /** A private or secret key on a token, as its attributes describe it. */
 export interface KeyObject {

@@ -4,25 +4,26 @@ import { join } from 'node:path';
 import type { Template } from 'pkcs11js';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parseKeyId } from '../../../../../src/ids.ts';
-import type { Usage } from '../../../../../src/keys/algorithm.ts';
-import { parseMaterial } from '../../../../../src/keys/material/material.ts';
-import { isBaseKey, newCkaId } from '../../../../../src/keys/pkcs11/cka-id.ts';
-import { CKA, CKF, CKO } from '../../../../../src/keys/pkcs11/library/constants.ts';
-import { Pkcs11Library } from '../../../../../src/keys/pkcs11/library/library.ts';
+import { parseKeyId } from '../../../../src/ids.ts';
+import type { Usage } from '../../../../src/keys/algorithm.ts';
+import { parseMaterial } from '../../../../src/keys/material/material.ts';
+import { CKA, CKF, CKO } from '../../../../src/keys/pkcs11/library/constants.ts';
+import { Pkcs11Library } from '../../../../src/keys/pkcs11/library/library.ts';
+import { PinGuard } from '../../../../src/keys/pkcs11/library/pin-guard.ts';
+import { openTokenKeyRecords } from '../../../../src/keys/pkcs11/records.ts';
+import { Pkcs11Store } from '../../../../src/keys/pkcs11/store.ts';
 import {
   importTemplates,
+  isBaseKey,
   leanPairTemplate,
+  newCkaId,
   pairTemplate,
   secretTemplate,
   wipe,
-} from '../../../../../src/keys/pkcs11/library/templates.ts';
-import { PinGuard } from '../../../../../src/keys/pkcs11/pin-guard.ts';
-import { openTokenKeyRecords } from '../../../../../src/keys/pkcs11/records.ts';
-import { Pkcs11Store } from '../../../../../src/keys/pkcs11/store.ts';
-import type { KeyAttributes } from '../../../../../src/keys/store.ts';
-import { soon } from '../../../../support/deadline.ts';
-import { SoftToken, softhsmPath, userPin } from '../../../../support/keys/soft-token.ts';
+} from '../../../../src/keys/pkcs11/templates.ts';
+import type { KeyAttributes } from '../../../../src/keys/store.ts';
+import { soon } from '../../../support/deadline.ts';
+import { SoftToken, softhsmPath, userPin } from '../../../support/keys/soft-token.ts';
 
 const test = suite('templates of a token');
 const names = { id: parseKeyId('a/key'), ckaId: Buffer.from('0102030405060708', 'hex') };

@@ -1,12 +1,12 @@
 import { hash, randomBytes } from 'node:crypto';
-import { isServiceError } from '../../../errors.ts';
-import { isEc, type PairAlgorithm } from '../../algorithm.ts';
-import { verifySignature } from '../../crypto/verify.ts';
-import { parseSignRequest, type SignMechanism } from '../../mechanism.ts';
-import { ckrName, lossOf } from './ckr.ts';
-import { InlinePolicy } from './inline-policy.ts';
+import { isServiceError } from '../../errors.ts';
+import { isEc, type PairAlgorithm } from '../algorithm.ts';
+import { verifySignature } from '../crypto/verify.ts';
+import { parseSignRequest, type SignMechanism } from '../mechanism.ts';
+import { ckrName, lossOf } from './library/ckr.ts';
+import { InlinePolicy } from './library/inline-policy.ts';
+import type { ContextLogin, Session } from './library/session.ts';
 import type { Candidates, PrivateHalf, PublicHalf } from './public-halves.ts';
-import type { ContextLogin, Session } from './session.ts';
 import { tokenSignature } from './token-mechanism.ts';
 
 /** A private key whose halves are to be proven to belong together. */

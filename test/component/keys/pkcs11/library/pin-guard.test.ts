@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import type { Handle } from 'pkcs11js';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { isServiceError } from '../../../../src/errors.ts';
-import { CKF, CKU_USER } from '../../../../src/keys/pkcs11/library/constants.ts';
-import { Pkcs11Library } from '../../../../src/keys/pkcs11/library/library.ts';
-import { PinGuard } from '../../../../src/keys/pkcs11/pin-guard.ts';
-import { SoftToken, softhsmPath, userPin } from '../../../support/keys/soft-token.ts';
+import { isServiceError } from '../../../../../src/errors.ts';
+import { CKF, CKU_USER } from '../../../../../src/keys/pkcs11/library/constants.ts';
+import { Pkcs11Library } from '../../../../../src/keys/pkcs11/library/library.ts';
+import { PinGuard } from '../../../../../src/keys/pkcs11/library/pin-guard.ts';
+import { SoftToken, softhsmPath, userPin } from '../../../../support/keys/soft-token.ts';
 
 const wrongPin = 'not the right one';
 

@@ -4,12 +4,12 @@
  */
 import { createPublicKey, type KeyObject as NodeKey, X509Certificate } from 'node:crypto';
 import type { Handle, Template } from 'pkcs11js';
-import { curveOids, isEc, type PairAlgorithm } from '../../algorithm.ts';
-import { tlv } from '../../material/der.ts';
-import { tags } from '../../material/der-reader.ts';
-import { algorithmOf, ecPublicKeyOid, ecSpki, pointOf } from '../../material/private-key.ts';
-import { CKA, CKK, CKO, ed25519Params } from './constants.ts';
-import type { Session } from './session.ts';
+import { curveOids, isEc, type PairAlgorithm } from '../algorithm.ts';
+import { tlv } from '../material/der.ts';
+import { tags } from '../material/der-reader.ts';
+import { algorithmOf, ecPublicKeyOid, ecSpki, pointOf } from '../material/private-key.ts';
+import { CKA, CKK, CKO, ed25519Params } from './library/constants.ts';
+import type { Session } from './library/session.ts';
 
 /** A private key, as far as it says what its public half is called. */
 export interface PrivateHalf {

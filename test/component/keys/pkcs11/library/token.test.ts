@@ -1,19 +1,19 @@
 import { join } from 'node:path';
 import type { TokenInfo } from 'pkcs11js';
 import * as assert from 'uvu/assert';
-import { isServiceError } from '../../../../src/errors.ts';
-import type { TokenSelector } from '../../../../src/keys/config/pkcs11-uri.ts';
-import { LostError } from '../../../../src/keys/pkcs11/library/ckr.ts';
-import { CKF, CKS, CKU_USER } from '../../../../src/keys/pkcs11/library/constants.ts';
-import { Pkcs11Library } from '../../../../src/keys/pkcs11/library/library.ts';
-import { isUser } from '../../../../src/keys/pkcs11/library/login.ts';
-import type { Session } from '../../../../src/keys/pkcs11/library/session.ts';
-import { PinGuard } from '../../../../src/keys/pkcs11/pin-guard.ts';
-import { Token } from '../../../../src/keys/pkcs11/token.ts';
-import { deadline, soon, until } from '../../../support/deadline.ts';
-import { failureOf } from '../../../support/failure.ts';
-import { SoftToken, softhsmPath, userPin } from '../../../support/keys/soft-token.ts';
-import { suite } from '../../../support/timed-suite.ts';
+import { isServiceError } from '../../../../../src/errors.ts';
+import type { TokenSelector } from '../../../../../src/keys/config/pkcs11-uri.ts';
+import { LostError } from '../../../../../src/keys/pkcs11/library/ckr.ts';
+import { CKF, CKS, CKU_USER } from '../../../../../src/keys/pkcs11/library/constants.ts';
+import { Pkcs11Library } from '../../../../../src/keys/pkcs11/library/library.ts';
+import { isUser } from '../../../../../src/keys/pkcs11/library/login.ts';
+import { PinGuard } from '../../../../../src/keys/pkcs11/library/pin-guard.ts';
+import type { Session } from '../../../../../src/keys/pkcs11/library/session.ts';
+import { Token } from '../../../../../src/keys/pkcs11/library/token.ts';
+import { deadline, soon, until } from '../../../../support/deadline.ts';
+import { failureOf } from '../../../../support/failure.ts';
+import { SoftToken, softhsmPath, userPin } from '../../../../support/keys/soft-token.ts';
+import { suite } from '../../../../support/timed-suite.ts';
 
 const test = suite('Token');
 

@@ -2,11 +2,11 @@ import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import type { Handle, Template } from 'pkcs11js';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { tlv } from '../../../../../src/keys/material/der.ts';
-import { tags } from '../../../../../src/keys/material/der-reader.ts';
-import { CKA, CKK, CKO } from '../../../../../src/keys/pkcs11/library/constants.ts';
-import { candidatesOf } from '../../../../../src/keys/pkcs11/library/public-halves.ts';
-import type { Session } from '../../../../../src/keys/pkcs11/library/session.ts';
+import { tlv } from '../../../../src/keys/material/der.ts';
+import { tags } from '../../../../src/keys/material/der-reader.ts';
+import { CKA, CKK, CKO } from '../../../../src/keys/pkcs11/library/constants.ts';
+import type { Session } from '../../../../src/keys/pkcs11/library/session.ts';
+import { candidatesOf } from '../../../../src/keys/pkcs11/public-halves.ts';
 
 const test = suite('candidates for the public half of a key');
 

@@ -1,10 +1,10 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { signDigest } from '../../../../../src/keys/crypto/ecdsa.ts';
-import { CKK } from '../../../../../src/keys/pkcs11/library/constants.ts';
-import { Proofs } from '../../../../../src/keys/pkcs11/library/proofs.ts';
-import type { Session } from '../../../../../src/keys/pkcs11/library/session.ts';
+import { signDigest } from '../../../../src/keys/crypto/ecdsa.ts';
+import { CKK } from '../../../../src/keys/pkcs11/library/constants.ts';
+import type { Session } from '../../../../src/keys/pkcs11/library/session.ts';
+import { Proofs } from '../../../../src/keys/pkcs11/proofs.ts';
 
 const test = suite('proofs');
 const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });

@@ -1,14 +1,14 @@
 import type { PKCS11, TokenInfo } from 'pkcs11js';
-import { describeError, isServiceError, ServiceError } from '../../errors.ts';
-import { formatUri, type PinSource, type TokenSelector } from '../config/pkcs11-uri.ts';
-import { LostError, lossOf, toServiceError } from './library/ckr.ts';
-import { CKF, CKU_CONTEXT_SPECIFIC } from './library/constants.ts';
-import type { Pkcs11Library } from './library/library.ts';
-import { isUser, login, readPin } from './library/login.ts';
-import type { Session } from './library/session.ts';
-import { SessionPool } from './library/session-pool.ts';
-import { type FoundToken, findToken, isSelected } from './library/slots.ts';
+import { describeError, isServiceError, ServiceError } from '../../../errors.ts';
+import { formatUri, type PinSource, type TokenSelector } from '../../config/pkcs11-uri.ts';
+import { LostError, lossOf, toServiceError } from './ckr.ts';
+import { CKF, CKU_CONTEXT_SPECIFIC } from './constants.ts';
+import type { Pkcs11Library } from './library.ts';
+import { isUser, login, readPin } from './login.ts';
 import type { PinGuard } from './pin-guard.ts';
+import type { Session } from './session.ts';
+import { SessionPool } from './session-pool.ts';
+import { type FoundToken, findToken, isSelected } from './slots.ts';
 
 const maxSessions = 4;
 /** A call that fails because handles died is made again; three causes can follow one another. */

@@ -9,17 +9,17 @@ import { createHash } from 'node:crypto';
 import { access, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TokenInfo } from 'pkcs11js';
-import { ServiceError, systemCode } from '../../errors.ts';
-import { Mutex } from '../../service/mutex.ts';
+import { ServiceError, systemCode } from '../../../errors.ts';
+import { Mutex } from '../../../service/mutex.ts';
 import {
   openStateDirectory,
   refuseUnusable,
   type UnusableFile,
-} from '../../service/state/state-file.ts';
-import { ckrName } from './library/ckr.ts';
-import { CKF } from './library/constants.ts';
-import { unpadded } from './library/slots.ts';
+} from '../../../service/state/state-file.ts';
+import { ckrName } from './ckr.ts';
+import { CKF } from './constants.ts';
 import { RefusedPin } from './refused-pin.ts';
+import { unpadded } from './slots.ts';
 
 /** A login that is to be guarded. */
 export interface GuardedLogin<T> {

@@ -3,10 +3,10 @@
  * usage is said explicitly: a token fills in what is left out as it likes.
  */
 
-import { createPrivateKey, type KeyObject } from 'node:crypto';
-import type { Mechanism, Template } from 'pkcs11js';
-import { ServiceError } from '../../../errors.ts';
-import type { KeyId } from '../../../ids.ts';
+import { createPrivateKey, type KeyObject, randomBytes } from 'node:crypto';
+import type { Template } from 'pkcs11js';
+import { ServiceError } from '../../errors.ts';
+import type { KeyId } from '../../ids.ts';
 import {
   curveOids,
   type EcAlgorithm,
@@ -16,32 +16,27 @@ import {
   type PairAlgorithm,
   type SymmetricAlgorithm,
   type Usage,
-} from '../../algorithm.ts';
-import { tlv } from '../../material/der.ts';
-import { tags } from '../../material/der-reader.ts';
-import { pointOf } from '../../material/private-key.ts';
-import { type RsaParts, withEcScalar, withRsaParts } from '../../material/private-parts.ts';
-import { secretBytes } from '../../material/secret-bytes.ts';
-import type { Material } from '../../store.ts';
-import { CKA, CKK, CKM, CKO, ed25519Params } from './constants.ts';
+} from '../algorithm.ts';
+import { tlv } from '../material/der.ts';
+import { tags } from '../material/der-reader.ts';
+import { pointOf } from '../material/private-key.ts';
+import { type RsaParts, withEcScalar, withRsaParts } from '../material/private-parts.ts';
+import { secretBytes } from '../material/secret-bytes.ts';
+import type { Material } from '../store.ts';
+import { CKA, CKK, CKM, CKO, ed25519Params } from './library/constants.ts';
+import type { PairTemplate, SecretTemplate } from './library/session.ts';
+
+/**
+ * The first bytes of the CKA_ID of a base key. The mark is in the token because records get lost: used as an
+ * ordinary key, a base key would reveal every key that is derived from it.
+ */
+const baseMark = Buffer.from('ioedbase');
+const ckaIdBytes = 16;
 
 /** The names of a new object. */
 export interface Names {
   readonly id: KeyId;
   readonly ckaId: Buffer;
-}
-
-/** How a pair is generated. */
-export interface PairTemplate {
-  readonly mechanism: Mechanism;
-  readonly publicKey: Template;
-  readonly privateKey: Template;
-}
-
-/** How a symmetric key is generated. */
-export interface SecretTemplate {
-  readonly mechanism: Mechanism;
-  readonly key: Template;
 }
 
 const publicUsages: ReadonlySet<number> = new Set([
@@ -52,7 +47,18 @@ const publicUsages: ReadonlySet<number> = new Set([
   CKA.DERIVE,
 ]);
 
-/** What a pair is generated from. */
+/** Returns a CKA_ID for the objects of a new key. */
+export function newCkaId(usages: readonly Usage[]): Buffer {
+  const mark = usages.includes('derive') ? baseMark : Buffer.alloc(0);
+  return Buffer.concat([mark, randomBytes(ckaIdBytes - mark.length)]);
+}
+
+/** Whether a CKA_ID marks a base key, created by this service or by another instance of it. */
+export function isBaseKey(ckaId: Buffer): boolean {
+  return ckaId.subarray(0, baseMark.length).equals(baseMark);
+}
+
+/** The mechanism and attributes that generate a pair. */
 export function pairTemplate(
   names: Names,
   algorithm: PairAlgorithm,

@@ -1,12 +1,12 @@
 import { randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
-import { isServiceError, ServiceError, systemCode } from '../../errors.ts';
+import { isServiceError, ServiceError, systemCode } from '../../../errors.ts';
 import {
   DamagedFile,
   destroyStateFile,
   readStateJson,
   UnusableFile,
   writeStateJson,
-} from '../../service/state/state-file.ts';
+} from '../../../service/state/state-file.ts';
 
 /** 32 MiB and some 0.1 s a guess: a PIN of four digits takes a quarter of an hour, not a blink. */
 const scryptCost = { N: 1 << 15, r: 8, p: 1, maxmem: 64 << 20 } as const;
