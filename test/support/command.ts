@@ -1,14 +1,14 @@
 import { spawn } from 'node:child_process';
 
-/** What a command printed and how it ended. */
+/** The output and the exit code of a command. */
 export interface Outcome {
-  /** The exit code, or the signal that ended it. */
+  /** The exit code, or the signal that killed the command. */
   readonly code: number | string;
   readonly stdout: Buffer;
   readonly stderr: string;
 }
 
-/** What a command is given beside its arguments. */
+/** The input, environment and limits of a command. */
 export interface CommandOptions {
   readonly input?: Uint8Array | string;
   readonly env?: Readonly<Record<string, string>>;
@@ -16,7 +16,7 @@ export interface CommandOptions {
   readonly timeoutMs?: number;
 }
 
-/** Runs a command to its end, or kills it after its time. */
+/** Runs a command to its end, or kills it at its deadline. */
 export function runCommand(
   command: string,
   args: readonly string[],
@@ -33,7 +33,7 @@ export function runCommand(
     const stderr: Buffer[] = [];
     child.stdout.on('data', (chunk: Buffer) => void stdout.push(chunk));
     child.stderr.on('data', (chunk: Buffer) => void stderr.push(chunk));
-    child.stdin.on('error', () => undefined); // it may end without reading
+    child.stdin.on('error', () => undefined); // it may exit without reading its input
     child.once('error', reject);
     child.once('close', (code, signal) => {
       const output = { stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr).toString() };
@@ -43,7 +43,7 @@ export function runCommand(
   });
 }
 
-/** The output of a command that must succeed. */
+/** The output of a command; throws when it fails. */
 export async function outputOf(
   command: string,
   args: readonly string[],

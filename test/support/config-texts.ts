@@ -5,7 +5,7 @@ import { type ConfigSource, loadConfig } from '../../src/service/config/config.t
 import { ConfigError, type Problem } from '../../src/service/config/config-problem.ts';
 
 type Common = Pick<CommonConfig, 'authorization' | 'grants'>;
-/** How a service reads its configuration, and the mode of its file. */
+/** The schema and the parser of a service, and the mode of its file. */
 type Form<T extends Common> = Omit<ConfigSource<T>, 'dir'> & { readonly mode?: number };
 
 /** Loads the configuration of a service from a directory, after writing its file there. */

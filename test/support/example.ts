@@ -13,19 +13,19 @@ import type { RigUser } from './rig/rig-users.ts';
 import type { CommandResult } from './system/namespace.ts';
 
 const checkout = join(import.meta.dirname, '../../..');
-/** The XML files that are installed, of which generators make code. */
+/** The installed XML files, from which code generators create proxies. */
 export const interfaceFiles = join(checkout, 'dbus-policy/interfaces');
 const documented = 'my-key ecdsa-sha256 < message > signature';
 
 /** A program of `docs/examples`. */
 export interface ExampleOptions {
   readonly file: string;
-  /** Begins the line of the header that stands in for the one above it, such as `Qt 6`. */
+  /** The prefix of the header line that replaces the one above it, such as `Qt 6`. */
   readonly variant?: string;
   readonly needs?: Parameters<typeof runnable>[0];
 }
 
-/** An example, built by the commands that its header shows. */
+/** An example, built by the commands in its header. */
 class Example implements AsyncDisposable {
   readonly #folder: string;
   readonly #usage: string;
@@ -50,7 +50,7 @@ class Example implements AsyncDisposable {
     }
   }
 
-  /** Signs a message by the command that the header shows; what it prints is in base64. */
+  /** Signs a message by the command in the header; its output is base64. */
   sign(rig: Rig, { key, mechanism, message, user = 'operator' }: Signing): Promise<CommandResult> {
     const command = this.#usage.replace(documented, `${key} ${mechanism} | base64 --wrap=0`);
     const script = `set -euo pipefail; cd ${this.#folder}; ${command}`;
@@ -69,10 +69,10 @@ interface Signing {
   readonly user?: RigUser;
 }
 
-/** Debian's own programs: other Pythons of a machine do not see its packages. */
+/** Debian's own programs: other Python installations of a machine lack its packages. */
 const debianPath = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
 
-/** The commands in the comment that a program begins with: how it is built, then how it is called. */
+/** The commands in the leading comment of a program: the build, then the usage. */
 function commandsOf(
   text: string,
   variant: string | undefined,
@@ -90,7 +90,7 @@ function commandsOf(
   return { build: script, usage: call.trim() };
 }
 
-/** The line `# <variant>: <command>` in place of the one before it. */
+/** Replaces a command by that of the following line `# <variant>: <command>`. */
 function withVariant(lines: readonly string[], variant: string | undefined): readonly string[] {
   if (variant === undefined) return lines;
   const mark = `   # ${variant}: `;
@@ -99,7 +99,7 @@ function withVariant(lines: readonly string[], variant: string | undefined): rea
   return lines.with(at - 1, lines[at]?.slice(mark.length) ?? '');
 }
 
-/** A message with NULs whose RSA signature has one too: what takes bytes for text loses the rest. */
+/** A message with NULs whose RSA signature has one too: a program that treats bytes as text loses the rest. */
 async function messageWithNuls(keys: Client<typeof keysInterface>, key_id: string) {
   for (;;) {
     const message = Buffer.concat([Buffer.from('a\0b'), randomBytes(32), Buffer.alloc(1)]);
@@ -108,7 +108,7 @@ async function messageWithNuls(keys: Client<typeof keysInterface>, key_id: strin
   }
 }
 
-/** Programs of other D-Bus libraries, as their users would build them, make keys and sign with them. */
+/** Programs with other D-Bus libraries, built as their users would, create keys and sign with them. */
 export function exampleContract(name: string, examples: readonly ExampleOptions[]): void {
   const test = suite(`examples: ${name}`);
   let rig: Rig;

@@ -39,7 +39,7 @@ export async function messageOf(promise: Promise<unknown>): Promise<string> {
   );
 }
 
-/** Calls until it works: a call that joins an attempt which began before the repair still fails. */
+/** Retries a call until it succeeds: a call that joins an attempt from before the repair still fails. */
 export async function untilWorks(what: string, call: () => Promise<unknown>): Promise<void> {
   let failure = '';
   const works = async (): Promise<boolean> => {

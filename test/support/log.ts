@@ -1,7 +1,6 @@
 import type { Log } from '../../src/service/log/log.ts';
 import type { Fields } from '../../src/service/log/log-record.ts';
 
-/** A record of the log. */
 export interface LogLine {
   readonly level: 'error' | 'warn' | 'info' | 'debug';
   readonly message: string;

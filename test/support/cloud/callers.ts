@@ -3,10 +3,10 @@ import { type CloudRequest, HubRefusal } from './exchange.ts';
 import type { RegisteredDevice, RegisteredModule } from './records.ts';
 import { claimedBy, makeSas, refusalOfSas } from './sas.ts';
 
-/** Who asks the hub: the service, with a policy's key, or a device itself, or one of its modules. */
+/** The caller of the hub: a service, with a policy's key, or a device itself, or one of its modules. */
 export type HubCaller = 'service' | 'device' | 'module';
 
-/** What credentials are judged with. */
+/** The credentials that callers are authenticated against. */
 export interface KnownCredentials {
   readonly host: string;
   readonly policy: ServicePolicy;
@@ -14,7 +14,7 @@ export interface KnownCredentials {
   readonly module: (deviceId: string, moduleId: string) => RegisteredModule | undefined;
 }
 
-/** A shared access policy of the hub, for those who manage devices. */
+/** A shared access policy of the hub, for services that manage devices. */
 export class ServicePolicy {
   readonly name = 'iothubowner';
   readonly key = randomBytes(32);
@@ -24,14 +24,14 @@ export class ServicePolicy {
     return makeSas(host, { key: this.key, keyName: this.name, expires });
   }
 
-  /** As administrators paste it into tools. */
+  /** The connection string that administrators paste into tools. */
   connectionString(host: string): string {
     const key = this.key.toString('base64');
     return `HostName=${host};SharedAccessKeyName=${this.name};SharedAccessKey=${key}`;
   }
 }
 
-/** Who asks about a device; refused when it is neither the service, nor that device, nor a module of it. */
+/** The caller of a request about a device; refused when it is not a service, that device, or a module of it. */
 export function callerOf(
   request: CloudRequest,
   deviceId: string,
@@ -79,7 +79,7 @@ function byPolicy(
   return 'service';
 }
 
-/** The token's resource says whether the device signs, or one of its modules. */
+/** Whether the device or one of its modules signed follows from the token's resource. */
 function byOwnKey(
   { now }: CloudRequest,
   { authorization, deviceId }: { readonly authorization: string; readonly deviceId: string },

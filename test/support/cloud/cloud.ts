@@ -1,6 +1,6 @@
 /**
- * The cloud as a double on loopback: the provisioning service and the hub's identity registry on one HTTPS
- * port, which asks for client certificates. It refuses what the real ones refuse.
+ * A double of the cloud on loopback: the provisioning service and the hub's identity registry on one HTTPS
+ * port, which requests client certificates. It refuses what the real services refuse.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -18,10 +18,10 @@ import { Registry } from './registry.ts';
 import { smallHub, Throttle, type ThrottleOptions } from './throttle.ts';
 
 const maxBodyBytes = 256 << 10;
-/** A kept connection is cut after so many: clients must cope with it. */
+/** A keep-alive connection is closed after this number, which clients must handle. */
 const requestsPerConnection = 25;
 
-/** What a double is started with; PEM texts. */
+/** Options of a double; certificates and keys are PEM. */
 export interface CloudOptions {
   readonly key: string;
   readonly certificate: string;
@@ -32,13 +32,13 @@ export interface CloudOptions {
   readonly assigningPolls?: number;
   readonly retryAfterS?: number;
   readonly throttle?: ThrottleOptions;
-  /** A free one when absent. */
+  /** By default a free port. */
   readonly port?: number;
   readonly minVersion?: SecureVersion;
   readonly maxVersion?: SecureVersion;
 }
 
-/** What was asked, for tests to look at. */
+/** A request, recorded for the tests. */
 export interface LoggedRequest {
   readonly method: string;
   readonly url: string;
@@ -46,16 +46,15 @@ export interface LoggedRequest {
   readonly protocol: string;
 }
 
-/** A running double. */
 export class Cloud implements AsyncDisposable {
   readonly requests: LoggedRequest[] = [];
   readonly provisioning: Provisioning;
   readonly registry: Registry;
-  /** Answers in place of the service while it gives an answer: for failures. */
+  /** Responds in place of the services, for failures; undefined leaves the request to them. */
   interfere: ((request: CloudRequest) => CloudResponse | undefined) | undefined;
-  /** What the Date header is ahead of the clock. */
+  /** How far the Date header is ahead of the clock. */
   clockSkewMs = 0;
-  /** Where devices are sent, when it is another hub than this one. */
+  /** The hub that devices are assigned to, when it is not this one. */
   movedTo: string | undefined;
   readonly #server: Server;
   readonly #throttle: Throttle;
@@ -68,7 +67,7 @@ export class Cloud implements AsyncDisposable {
         cert,
         ca,
         requestCert: true,
-        rejectUnauthorized: false, // refused with an answer, as the services do
+        rejectUnauthorized: false, // refused by a response, as the services do
         ...(minVersion === undefined ? {} : { minVersion }),
         ...(maxVersion === undefined ? {} : { maxVersion }),
       },
@@ -95,12 +94,12 @@ export class Cloud implements AsyncDisposable {
     return cloud;
   }
 
-  /** Where it listens. */
+  /** The port on which it listens. */
   get port(): number {
     return (this.#server.address() as AddressInfo).port; // it listens on TCP
   }
 
-  /** What the device is told as its hub: with a dot in it, which Azure's C clients insist on. */
+  /** The host name of the assigned hub, with a dot, which Azure's C clients require. */
   get host(): string {
     return `127.0.0.1:${this.port}`;
   }

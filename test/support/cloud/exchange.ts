@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 
-/** The certificate that a client showed. */
+/** The certificate that a client presented. */
 export interface ClientCertificate {
   readonly commonName: string;
   /** SHA-256 of the certificate, lower-case hex. */
@@ -10,7 +10,7 @@ export interface ClientCertificate {
   readonly trusted: boolean;
 }
 
-/** One request as the double's two halves see it. */
+/** One request, parsed for the double's two services. */
 export interface CloudRequest {
   readonly method: string;
   readonly path: readonly string[];
@@ -21,14 +21,14 @@ export interface CloudRequest {
   readonly now: Date;
 }
 
-/** One answer; without a body it has no content. */
+/** One response; without a body it has no content. */
 export interface CloudResponse {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: unknown;
 }
 
-/** Thrown by either half; as it is, it is answered as the provisioning service does. */
+/** A refusal by either service, in the format of the provisioning service. */
 export class CloudRefusal extends Error {
   readonly response: CloudResponse;
 
@@ -42,7 +42,7 @@ export class CloudRefusal extends Error {
 
 let hubRefusals = 0;
 
-/** As the hub answers: two members and a header, and in every other answer a text of JSON in the first. */
+/** A refusal in the format of the hub: two members and a header, and in every second response JSON text in the first. */
 export class HubRefusal extends CloudRefusal {
   override readonly response: CloudResponse;
 
@@ -58,7 +58,7 @@ export class HubRefusal extends CloudRefusal {
   }
 }
 
-/** The api-versions that a half speaks; `refuse` makes its error. */
+/** Checks the api-version of a request; `refuse` creates the error. */
 export function requireApiVersion(
   request: CloudRequest,
   versions: readonly string[],
@@ -69,7 +69,7 @@ export function requireApiVersion(
   if (!versions.includes(given)) throw refuse(`api-version ${given} is not known`);
 }
 
-/** The body as an object; a request with a body must say that it is JSON, and has no other members than these. */
+/** The body as an object; it must be declared as JSON and may have these members only. */
 export function requireJson(
   request: CloudRequest,
   members: readonly string[],
@@ -86,7 +86,7 @@ export function requireJson(
   return Object.fromEntries(Object.entries(request.body));
 }
 
-/** A value's entries, none for what is no object. */
+/** The entries of an object, none for other values. */
 export function entriesOf(value: unknown): Map<string, unknown> {
   return new Map(typeof value === 'object' && value !== null ? Object.entries(value) : []);
 }

@@ -1,7 +1,7 @@
 /**
- * The cloud double as a process of its own, for the demonstration.
+ * The cloud double as a separate process, for the demonstration.
  * usage: main.js KEY CERTIFICATE CLIENT_ROOTS SCOPE_ID REGISTRATION_ID    files are PEM
- * Prints one line of JSON, {"endpoint": …}, and serves until it is told to end.
+ * Prints one line of JSON, {"endpoint": …}, and serves until it is stopped by a signal.
  */
 import { readFile } from 'node:fs/promises';
 import { Cloud } from './cloud.ts';

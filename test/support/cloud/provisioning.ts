@@ -8,32 +8,32 @@ import {
 } from './exchange.ts';
 import { refusalOfSas } from './sas.ts';
 
-/** A device that may register: by client certificate, or by symmetric key. */
+/** A device that may register, by client certificate or by symmetric key. */
 export interface Enrollment {
   readonly deviceId: string;
   readonly symmetricKey?: Buffer;
-  /** An individual enrollment: this very certificate, by its SHA-256 in hex. Else any that the roots issued. */
+  /** For an individual enrollment, the SHA-256 of its certificate in hex; otherwise any certificate that the roots issued. */
   readonly thumbprint?: string;
-  /** What the enrollment hands to its device. */
+  /** The payload that the enrollment returns to its device. */
   readonly payload?: unknown;
 }
 
-/** How registrations go. */
+/** The registrations of a double. */
 export interface ProvisioningOptions {
   readonly scopeId: string;
-  /** By registration id, whatever its case. */
+  /** By registration id, case-insensitive. */
   readonly enrollments: ReadonlyMap<string, Enrollment>;
-  /** Polls answered with `assigning` before the outcome. */
+  /** The number of polls with the status `assigning` before the outcome. */
   readonly assigningPolls: number;
   readonly retryAfterS: number;
-  /** Puts the device on a hub, and returns which. */
+  /** Registers the device on a hub, and returns the hub's host name. */
   readonly assign: (registrationId: string, enrollment: Enrollment) => string;
 }
 
 interface Operation {
   readonly registrationId: string;
   readonly attestation: 'x509' | 'symmetricKey';
-  /** Why the outcome is a failure. */
+  /** The reason when the outcome is a failure. */
   readonly failure: Failure | undefined;
   polls: number;
 }
@@ -43,16 +43,16 @@ interface Failure {
   readonly errorMessage: string;
 }
 
-/** The official clients' versions, and that of the preview in which the service issues certificates. */
+/** The versions of the official clients, and the preview in which the service issues certificates. */
 const versions = ['2018-11-01', '2019-03-31', '2021-06-01', '2021-11-01-preview'];
 const csrMembers = ['clientCertificateCsr', 'csr'];
 const members = ['registrationId', 'payload', ...csrMembers];
 
-/** The registration half: register, then poll the operation. */
+/** The provisioning service: register, then poll the operation. */
 export class Provisioning {
-  /** The status that registrations end with; anything but `assigned` is a failure. */
+  /** The final status of registrations; anything but `assigned` is a failure. */
   outcome: 'assigned' | 'failed' | 'disabled' = 'assigned';
-  /** What a failed registration says. */
+  /** The error of a failed registration. */
   failure: Failure = { errorCode: 400207, errorMessage: 'no hub can take the device' };
   readonly #options: ProvisioningOptions;
   readonly #enrollments: ReadonlyMap<string, Enrollment>;
@@ -65,7 +65,7 @@ export class Provisioning {
     );
   }
 
-  /** Whether a path is this half's. */
+  /** Whether a path belongs to this service. */
   static serves(path: readonly string[]): boolean {
     return path[1] === 'registrations';
   }
@@ -86,7 +86,7 @@ export class Provisioning {
     throw new CloudRefusal(404, 'no such resource');
   }
 
-  /** Refused the same way whether the registration or its proof is unknown. */
+  /** The refusal is the same whether the registration or its proof is unknown. */
   #authenticate(request: CloudRequest, registrationId: string): Enrollment {
     const enrollment = this.#enrollments.get(registrationId.toLowerCase());
     const refusal =

@@ -1,13 +1,13 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { edgeModules } from './module-ids.ts';
 
-/** Two keys as the hub holds them, base64. */
+/** The two keys of a device or module, in base64. */
 export interface SymmetricKeys {
   readonly primaryKey: string;
   readonly secondaryKey: string;
 }
 
-/** A module as the hub holds it. */
+/** A module in the registry of the hub. */
 export interface RegisteredModule {
   readonly moduleId: string;
   readonly managedBy: string;
@@ -16,7 +16,7 @@ export interface RegisteredModule {
   readonly keys: SymmetricKeys;
 }
 
-/** A device as the hub holds it: with a certificate of this name, or with keys. */
+/** A device in the registry of the hub: with a certificate of this name, or with keys. */
 export interface RegisteredDevice {
   readonly deviceId: string;
   readonly generationId: string;
@@ -27,35 +27,35 @@ export interface RegisteredDevice {
 
 let generation = 637_000_000_000_000_000n;
 
-/** Each thing that is made has another one. */
+/** A unique generation id. */
 export function nextGeneration(): string {
   generation += BigInt(randomInt(1, 1000));
   return String(generation);
 }
 
-/** Each state of a thing has another one. */
+/** A unique entity tag. */
 export function nextEtag(): string {
   return Buffer.from(String(randomInt(1, 2 ** 40))).toString('base64');
 }
 
-/** Keys as the hub makes them where a request has none. */
+/** The keys that the hub generates when a request has none. */
 export function newKeys(): SymmetricKeys {
   const key = (): string => randomBytes(32).toString('base64');
   return { primaryKey: key(), secondaryKey: key() };
 }
 
-/** A module as the hub makes it; by itself, in the name of Edge. */
+/** A module that the hub creates, by default managed by Edge. */
 export function newModule(moduleId: string, managedBy = 'iotEdge'): RegisteredModule {
   const keys = newKeys();
   return { moduleId, managedBy, generationId: nextGeneration(), etag: nextEtag(), keys };
 }
 
-/** The modules that a new Edge device has. */
+/** The modules of a new Edge device. */
 export function newEdgeModules(): Map<string, RegisteredModule> {
   return new Map(edgeModules.map((id) => [id, newModule(id)]));
 }
 
-/** A device as it is shown. */
+/** The JSON representation of a device. */
 export function viewOfDevice({
   deviceId,
   generationId,
@@ -88,7 +88,7 @@ export function viewOfDevice({
 
 const noKeys = { primaryKey: null, secondaryKey: null };
 
-/** A module as it is shown. */
+/** The JSON representation of a module. */
 export function viewOfModule(deviceId: string, module: RegisteredModule) {
   const { moduleId, managedBy, generationId, etag, keys } = module;
   return {

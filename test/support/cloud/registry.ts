@@ -21,7 +21,7 @@ import {
   viewOfModule,
 } from './records.ts';
 
-/** That of devices and of the official libraries for services. */
+/** The versions of devices and of the official service libraries. */
 const versions = [
   '2017-11-08-preview',
   '2018-06-30',
@@ -45,7 +45,7 @@ const deviceMembers = [
   'capabilities',
   'etag',
 ];
-/** The two that the hub makes are among them. */
+/** Includes the two modules that the hub creates. */
 const maxModules = 50;
 
 interface ModuleIds {
@@ -53,10 +53,10 @@ interface ModuleIds {
   readonly moduleId: string;
 }
 
-/** The identity registry half: devices for those who manage them, modules also for their device. */
+/** The identity registry: services manage devices and modules, a device its own modules. */
 export class Registry {
   readonly devices = new Map<string, RegisteredDevice>();
-  /** By device, then by module. */
+  /** By device id, then by module id. */
   readonly modules = new Map<string, Map<string, RegisteredModule>>();
   readonly policy = new ServicePolicy();
   readonly #known: KnownCredentials;
@@ -72,12 +72,12 @@ export class Registry {
     };
   }
 
-  /** Whether a path is this half's. */
+  /** Whether a path belongs to this service. */
   static serves(path: readonly string[]): boolean {
     return path[0] === 'devices';
   }
 
-  /** Registers an Edge device, with the modules that the hub makes; one that is there stays as it is. */
+  /** Registers an Edge device, with the modules that the hub creates; an existing device stays unchanged. */
   assign(deviceId: string, attestation: RegisteredDevice['attestation']): void {
     if (this.devices.has(deviceId)) return;
     const made = { generationId: nextGeneration(), etag: nextEtag() };
@@ -85,7 +85,7 @@ export class Registry {
     this.modules.set(deviceId, newEdgeModules());
   }
 
-  /** Puts a module on the hub, or another one in its place, as other software would. */
+  /** Creates or replaces a module on the hub, as other software would. */
   put(
     deviceId: string,
     module: Pick<RegisteredModule, 'moduleId'> & Partial<RegisteredModule>,
@@ -244,7 +244,7 @@ function keysOf(authentication: unknown): SymmetricKeys | undefined {
   return { primaryKey, secondaryKey };
 }
 
-/** The hub takes keys of 16 to 64 bytes. */
+/** The hub accepts keys of 16 to 64 bytes. */
 function isKey(value: unknown): value is string {
   if (typeof value !== 'string') return false;
   const bytes = Buffer.from(value, 'base64');

@@ -1,6 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 
-/** What a token claims, still in the spelling in which it was sent. */
+/** The claims of a token, as they were sent. */
 interface Claims {
   readonly sr: string;
   readonly sig: string;
@@ -25,11 +25,11 @@ function claimsOf(authorization: string): Claims | undefined {
   const sig = fields.get('sig');
   const se = fields.get('se');
   if (sr === undefined || sig === undefined || se === undefined) return undefined;
-  // Java's clients send an empty name of a key
+  // Java's clients send an empty key name
   return { sr, sig: decodeURIComponent(sig), se, skn: fields.get('skn') || undefined };
 }
 
-/** Whose token this says it is: the resource, decoded, and the name of the policy. */
+/** The claimed signer of a token: the decoded resource and the name of the policy. */
 export function claimedBy(
   authorization: string,
 ): { readonly resource: string; readonly keyName: string | undefined } | undefined {
@@ -37,16 +37,16 @@ export function claimedBy(
   return claims && { resource: decodeURIComponent(claims.sr), keyName: claims.skn };
 }
 
-/** What a token is checked against. */
+/** The expected claims and the key of a token. */
 export interface SasExpectation {
-  /** The resource, not encoded; the token may spell it encoded or not. */
+  /** The resource, not encoded; the token may contain it encoded or not. */
   readonly resource: string;
   readonly key: Buffer;
   readonly now: Date;
   readonly keyName?: string;
 }
 
-/** Why a token is refused; undefined for a good one. The signature is over `sr` as it was sent. */
+/** The reason why a token is refused, undefined for a valid one. The signature covers `sr` as it was sent. */
 export function refusalOfSas(authorization: string, expected: SasExpectation): string | undefined {
   const claims = claimsOf(authorization);
   if (claims === undefined) return 'not a SharedAccessSignature';
@@ -63,7 +63,6 @@ export function refusalOfSas(authorization: string, expected: SasExpectation): s
   return equal ? undefined : 'wrong signature';
 }
 
-/** How a token is made. */
 export interface SasOptions {
   readonly key: Buffer;
   readonly keyName?: string;
@@ -72,7 +71,7 @@ export interface SasOptions {
   readonly encoded?: boolean;
 }
 
-/** A token as a client makes one. */
+/** Creates a token, as clients do. */
 export function makeSas(
   resource: string,
   { key, keyName, expires, encoded = true }: SasOptions,

@@ -1,16 +1,16 @@
 import { randomInt } from 'node:crypto';
 import { type CloudResponse, HubRefusal } from './exchange.ts';
 
-/** How many requests a hub takes of one device, and how soon it takes more. */
+/** The rate limit of a hub: a token bucket. */
 export interface ThrottleOptions {
   readonly burst: number;
   readonly perSecond: number;
 }
 
-/** A unit of a small hub takes a hundred requests to its registry in a minute; bursts are more. */
+/** A unit of a small hub accepts a hundred requests to its registry per minute, and larger bursts. */
 export const smallHub: ThrottleOptions = { burst: 200, perSecond: 100 / 60 };
 
-/** Refuses requests that come too often, as the services do by themselves. */
+/** Refuses requests above a rate limit, as the services do. */
 export class Throttle {
   readonly #options: ThrottleOptions;
   #tokens: number;
@@ -21,7 +21,7 @@ export class Throttle {
     this.#tokens = options.burst;
   }
 
-  /** Undefined for a request that is taken; others are to come back in 2 to 5 s. */
+  /** Undefined for an accepted request; a refused one is to be retried in 2 to 5 s. */
   refusal(): CloudResponse | undefined {
     const now = performance.now();
     const { burst, perSecond } = this.#options;

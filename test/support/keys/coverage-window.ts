@@ -6,7 +6,7 @@ type Write = Parameters<Socket['write']>;
 
 process.on('SIGUSR2', () => {
   takeCoverage();
-  // hides the one that is inherited
+  // hides the inherited method
   Socket.prototype.write = function (this: Socket, ...args: Write) {
     Reflect.deleteProperty(Socket.prototype, 'write');
     takeCoverage();

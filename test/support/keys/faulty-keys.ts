@@ -42,15 +42,15 @@ const keyOptions = {
 } as const;
 
 /**
- * A double of the Keys service for faults that the real one does not have: replies that cannot be right, and errors
- * that it returns only when it is broken. Its signatures are those of the `openssl` command.
+ * A double of the Keys service for faults that the real one does not have: impossible replies, and errors
+ * that only a broken service returns. Its signatures are made by the `openssl` command.
  */
 export class FaultyKeys implements AsyncDisposable {
   readonly bus: PrivateBus;
   readonly directory: string;
-  /** What happens before a call is answered; a test puts failures here. */
+  /** Runs before the reply to a call; a test injects failures here. */
   before: () => Promise<void> = () => Promise.resolve();
-  /** What becomes of a signature, or of a public key, on its way out. */
+  /** Changes a signature, or a public key, before it is returned. */
   after: (bytes: Buffer) => Buffer = (bytes) => bytes;
   readonly calls: KeyCalls;
   readonly #keys = new Map<string, FaultyKey>();
@@ -61,7 +61,7 @@ export class FaultyKeys implements AsyncDisposable {
     this.calls = calls;
   }
 
-  /** Serves on a bus of its own under the name of the real service. */
+  /** Serves on a private bus under the name of the real service. */
   static async start(): Promise<FaultyKeys> {
     const bus = await PrivateBus.start();
     const connection = await bus.connect();
@@ -71,7 +71,7 @@ export class FaultyKeys implements AsyncDisposable {
     return keys;
   }
 
-  /** What DBUS_SYSTEM_BUS_ADDRESS must say. */
+  /** The value for DBUS_SYSTEM_BUS_ADDRESS. */
   get address(): string {
     return this.bus.address;
   }
@@ -100,7 +100,7 @@ export class FaultyKeys implements AsyncDisposable {
     await bus.requestName(faultyKeysService.busName);
   }
 
-  /** Makes a key under an id. */
+  /** Creates a key with an id. */
   async create(id: string, algorithm: keyof typeof keyOptions): Promise<void> {
     const file = join(this.directory, `${encodeURIComponent(id)}.pem`);
     await outputOf('openssl', ['genpkey', ...keyOptions[algorithm], '-out', file]);
@@ -108,7 +108,7 @@ export class FaultyKeys implements AsyncDisposable {
     this.#keys.set(id, { file, spki });
   }
 
-  /** The key of an id that `create` made. */
+  /** The key that `create` returned for an id. */
   get(id: string): FaultyKey {
     const key = this.#keys.get(id);
     if (key === undefined) throw new ServiceError('NotFound', `no key "${id}"`);

@@ -16,11 +16,11 @@ import { definitionOf } from '../polkit/asked.ts';
 import { callWith } from '../wire/messages.ts';
 import { ShownObjects } from '../wire/shown-objects.ts';
 
-/** What the handlers look at of a call. */
+/** A call with the fields that the handlers read. */
 const call = (): CallContext => ({ signal: soon() }) as CallContext;
 type Methods = ReturnType<typeof keysHandlers>;
 
-/** The methods of the manager, as the dispatcher calls them, over keys in files. */
+/** The methods of the manager on keys in files, called as by the dispatcher. */
 export class FileKeys implements AsyncDisposable {
   readonly directory: string;
   readonly service: KeyService;
@@ -46,7 +46,7 @@ export class FileKeys implements AsyncDisposable {
     return new FileKeys(directory, await FileStore.open(join(directory, 'keys'), files));
   }
 
-  /** Calls a method by its name, with a body as the bus has it, and returns the body of the reply. */
+  /** Calls a method by its name with the body of a D-Bus call, and returns the body of the reply. */
   async call(member: string, body: readonly unknown[]): Promise<readonly unknown[]> {
     const method = new Method(member, definitionOf('keys', member));
     const { values } = method.parse(callWith(method.signature, body), nameParsers);
@@ -73,7 +73,7 @@ export class FileKeys implements AsyncDisposable {
     );
   }
 
-  /** Imports a copy of the material: the method wipes what it is given. */
+  /** Imports a copy of the material: the method wipes its argument. */
   async import(
     key_id: string,
     material: Buffer,
@@ -118,7 +118,7 @@ export class FileKeys implements AsyncDisposable {
     return (await this.#methods.Verify(given, call())).valid;
   }
 
-  /** Encrypts a copy of the input: the method wipes what it is given. */
+  /** Encrypts a copy of the input: the method wipes its argument. */
   async encrypt(key_id: string, mechanism: string, input: Buffer, options = {}): Promise<Buffer> {
     const given = { key_id: parseKeyId(key_id), mechanism, input: Buffer.from(input), options };
     return (await this.#methods.Encrypt(given, call())).output;

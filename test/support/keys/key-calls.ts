@@ -6,11 +6,11 @@ import { keysService } from '../../../src/interfaces/keys.ts';
 import { until } from '../deadline.ts';
 import { RawConnection } from '../wire/raw-connection.ts';
 
-/** One call of Sign, as it went over the bus. */
+/** One call of Sign on the bus. */
 export interface SignCall {
   readonly keyId: string;
   readonly mechanism: string;
-  /** Of what is signed. */
+  /** The length of the input. */
   readonly length: number;
   readonly prehashed: boolean | undefined;
   readonly requestId: string | undefined;
@@ -19,7 +19,7 @@ export interface SignCall {
 const marker = 'org.iotedge.test.Marker';
 const maxElements = 4 << 20;
 
-/** The calls of Sign that a bus passes on, seen by a monitor of it (BecomeMonitor of the D-Bus specification). */
+/** The calls of Sign on a bus, recorded by a monitor (BecomeMonitor of the D-Bus specification). */
 export class KeyCalls implements Disposable {
   readonly #monitor: RawConnection;
   readonly #bus: Bus;
@@ -30,10 +30,10 @@ export class KeyCalls implements Disposable {
     this.#bus = bus;
   }
 
-  /** Begins to monitor the bus at a socket; `bus` is another connection to it. */
+  /** Starts to monitor the bus at a socket; `bus` is another connection to it. */
   static async start(socket: string, bus: Bus): Promise<KeyCalls> {
     const monitor = await RawConnection.open(socket);
-    const body = Buffer.from('\0\0\0\0\0\0\0\0', 'latin1'); // no rule: everything; no flag
+    const body = Buffer.from('\0\0\0\0\0\0\0\0', 'latin1'); // no rule, which matches everything; no flags
     await monitor.call({
       type: messageType.call,
       destination: 'org.freedesktop.DBus',
@@ -46,7 +46,7 @@ export class KeyCalls implements Disposable {
     return new KeyCalls(monitor, bus);
   }
 
-  /** Every call that was sent before this, since the last `clear`. */
+  /** The calls since the last `clear`. */
   async all(): Promise<readonly SignCall[]> {
     const name = `${marker}${this.#markers++}`;
     await this.#bus.nameOwner(name);
@@ -56,7 +56,7 @@ export class KeyCalls implements Disposable {
     return this.#monitor.received.filter(isSign).map(toCall);
   }
 
-  /** Leaves out of `all` what was sent before this. */
+  /** Drops the calls so far from `all`. */
   async clear(): Promise<void> {
     await this.all();
     this.#monitor.received.length = 0;
@@ -75,7 +75,7 @@ function isSign({ header }: IncomingMessage): boolean {
 function toCall(message: IncomingMessage): SignCall {
   const [keyId, mechanism, data, options] = message.decode(maxElements);
   const option = (name: string): unknown => {
-    const value: unknown = Reflect.get(options as object, name); // a{sv}, as the table of the interface has it
+    const value: unknown = Reflect.get(options as object, name); // type a{sv} in the interface table
     return value instanceof Variant ? value.value : undefined;
   };
   const [prehashed, requestId] = [option('prehashed'), option('request_id')];

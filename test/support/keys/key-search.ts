@@ -1,6 +1,6 @@
 /**
- * Looks for keys where they must not be: for anything that is a private key by its structure, and for the secrets of
- * keys that the test knows, in every form in which a program may have written them.
+ * Searches for keys where they must not be: for anything with the structure of a private key, and for the secrets of
+ * known keys, in every form in which a program may have written them.
  */
 import { execFile } from 'node:child_process';
 import { createPrivateKey } from 'node:crypto';
@@ -8,18 +8,18 @@ import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { systemCode } from '../../../src/errors.ts';
 
-/** What a key must not give away: the number of a pair, or all of a symmetric key. */
+/** The secret of a key: the private number of a pair, or all of a symmetric key. */
 export interface Secret {
   readonly name: string;
   readonly bytes: Buffer;
 }
 
-/** What is looked at below a directory. */
+/** The files below a directory to search. */
 export interface SearchOptions {
   readonly secrets?: readonly Secret[];
   /** Only files of these users. */
   readonly owners?: ReadonlySet<number>;
-  /** Names of directories that are left out. */
+  /** Names of directories to skip. */
   readonly except?: readonly string[];
 }
 
@@ -32,7 +32,7 @@ const keyFile = /"algorithm":"[a-z0-9-]+"[^\n]*"checksum":"[0-9a-f]{64}"\}\n/;
 const versions = [Buffer.of(2, 1, 0), Buffer.of(2, 1, 1)];
 const breaks = /\s|\\[nrt]/g;
 
-/** What in these bytes is a key, each named by its form. */
+/** The forms of the keys in these bytes. */
 export function keysIn(bytes: Buffer, secrets: readonly Secret[] = []): readonly string[] {
   const text = bytes.toString('latin1');
   const compact = text.replace(breaks, '');
@@ -52,7 +52,7 @@ export function keysIn(bytes: Buffer, secrets: readonly Secret[] = []): readonly
   return [...found];
 }
 
-/** Every file below a directory that holds a key, and the form it has there: `/path: form, form`. */
+/** Every file below a directory that contains a key, with its forms: `/path: form, form`. */
 export async function keysBelow(
   directory: string,
   { secrets = [], owners, except = [] }: SearchOptions = {},
@@ -65,7 +65,7 @@ export async function keysBelow(
   ]);
   const whose = users.length > 0 ? ['(', ...users, ')'] : [];
   const words = [directory, '-xdev', ...left, '-type', 'f', ...whose, '-print0'];
-  // it fails of what goes while it is looked at
+  // find fails when a file disappears meanwhile
   const { stdout } = await runCommand('find', words, { timeout: 60_000 }).catch(outputOf);
   const found: string[] = [];
   for (const path of stdout.split('\0').filter((one) => one !== '')) {
@@ -75,7 +75,7 @@ export async function keysBelow(
   return found.toSorted();
 }
 
-/** What in the arguments and the environment of a process is a key. */
+/** The forms of the keys in the arguments and the environment of a process. */
 export async function keysOfProcess(
   pid: number,
   secrets: readonly Secret[],
@@ -88,7 +88,7 @@ export async function keysOfProcess(
   });
 }
 
-/** A file may go while it is looked at: what comes and goes holds a key as little as any other. */
+/** A file may disappear meanwhile; short-lived files must not contain keys either. */
 async function keysInFile(path: string, secrets: readonly Secret[]): Promise<readonly string[]> {
   try {
     return keysIn(await readFile(path), secrets);
@@ -105,7 +105,7 @@ function outputOf(error: unknown): { readonly stdout: string } {
   throw error;
 }
 
-/** Whether there is a SEQUENCE somewhere that begins with a version and is a private key. */
+/** Whether the bytes contain a SEQUENCE that begins with a version and is a private key. */
 function hasDer(bytes: Buffer): boolean {
   return versions.some((version) => {
     for (let at = bytes.indexOf(version); at >= 0; at = bytes.indexOf(version, at + 1)) {
@@ -116,7 +116,7 @@ function hasDer(bytes: Buffer): boolean {
   });
 }
 
-/** The element that begins here, without what follows it. */
+/** The element at an offset, without the following bytes. */
 function elementAt(bytes: Buffer, at: number): Buffer {
   const first = bytes[at + 1] ?? 0;
   const count = first < 0x80 ? 0 : Math.min(first & 0x7f, 2);
@@ -125,7 +125,7 @@ function elementAt(bytes: Buffer, at: number): Buffer {
 }
 
 function isPrivateKey(der: Buffer): boolean {
-  // OpenSSL 3.0 does not read version 2 of PKCS#8: an AlgorithmIdentifier before an OCTET STRING says enough
+  // OpenSSL 3.0 does not read version 2 of PKCS#8: an AlgorithmIdentifier before an OCTET STRING is sufficient
   const at = der.indexOf(Buffer.from('0201', 'hex')) + 3;
   if (der[at] === 0x30 && der[at + 2 + (der[at + 1] ?? 0)] === 0x04) return true;
   return (['pkcs8', 'sec1', 'pkcs1'] as const).some((type) => {
@@ -138,7 +138,7 @@ function isPrivateKey(der: Buffer): boolean {
   });
 }
 
-/** What a text says that has no white space, wherever in it base64, hexadecimal digits or lists of bytes begin. */
+/** The decodings of a text without white space, from every position at which base64, hex or a list of bytes begins. */
 function* decodings(text: string): Generator<readonly [form: string, decoded: Buffer]> {
   for (const [run] of text.matchAll(/[A-Za-z0-9+/_-]{40,}/g)) {
     for (let shift = 0; shift < 4; shift++)
@@ -153,14 +153,14 @@ function* decodings(text: string): Generator<readonly [form: string, decoded: Bu
   }
 }
 
-/** A secret in every form of a text, and as it is. */
+/** A secret as raw bytes, and in every textual form. */
 function* formsOf(bytes: Buffer): Generator<readonly [form: string, needle: string]> {
   yield ['raw bytes', bytes.toString('latin1')];
   yield ['UTF-8', Buffer.from(bytes.toString('latin1'), 'utf8').toString('latin1')];
   yield ['hex', bytes.toString('hex')];
   yield ['JSON bytes', [...bytes].join(',')];
   for (let shift = 0; shift < 3; shift++) {
-    // only characters that depend on no neighbour
+    // only the characters that do not depend on neighbouring bytes
     const padded = Buffer.concat([Buffer.alloc(shift), bytes]);
     const inner = padded.toString('base64').slice(shift === 0 ? 0 : shift + 1);
     const base64 = inner.replace(/.?=+$/, '').slice(0, Math.floor((bytes.length * 4) / 3) - 2);

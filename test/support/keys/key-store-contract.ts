@@ -26,12 +26,12 @@ import { failureOf } from '../failure.ts';
 
 const run = promisify(execFile);
 
-/** What is known of a key, undefined when the store does not hold it. */
+/** The info of a key, undefined when the store does not have it. */
 export async function infoIn(store: KeyStore, id: KeyId): Promise<KeyInfo | undefined> {
   return (await store.get(id, soon()))?.info;
 }
 
-/** Works with a key of a store; NotFound when it does not hold it. */
+/** Uses a key of a store; throws NotFound when the store does not have it. */
 export async function withKey<T>(
   store: KeyStore,
   id: KeyId,
@@ -42,7 +42,7 @@ export async function withKey<T>(
   return use(key);
 }
 
-/** Attributes of a key that nobody can take out. */
+/** The attributes of a key that cannot be exported. */
 export const forSigning: KeyAttributes = {
   usages: ['sign'],
   exportable: false,
@@ -54,12 +54,12 @@ const mechanisms = ['ecdsa', 'rsa-pkcs1', 'rsa-pss'].flatMap((family) =>
 );
 const pairs: readonly PairAlgorithm[] = ['ec-p256', 'ec-p384', 'ec-p521', 'ed25519', 'rsa-2048'];
 
-/** A store that a test opens again over what it holds. */
+/** A store that a test can reopen with its keys. */
 export interface StoreFixture extends AsyncDisposable {
   open(): Promise<KeyStore>;
 }
 
-/** Every key store passes these, whatever it is made of. */
+/** The tests that every key store passes. */
 export function keyStoreContract(name: string, create: () => Promise<StoreFixture>): void {
   const test = suite(`KeyStore: ${name}`);
   let fixture: StoreFixture;
@@ -106,7 +106,7 @@ export function keyStoreContract(name: string, create: () => Promise<StoreFixtur
             'hash' in mechanism ? createHash(mechanism.hash).update(message).digest() : message;
           const request = parseSignRequest(mechanism, prehashed ? digest : message, prehashed);
           const signature = await withKey(store, id, (key) => key.sign(request, soon()));
-          // Made over the one form, checked over the other.
+          // signed in the one form, verified in the other
           const other = parseSignRequest(
             mechanism,
             prehashed ? message : digest,
@@ -316,7 +316,7 @@ export function keyStoreContract(name: string, create: () => Promise<StoreFixtur
   test.run();
 }
 
-/** The openssl command accepts the signature too. */
+/** Verifies the signature by the openssl command, too. */
 async function assertOpenssl(made: {
   readonly spki: Buffer;
   readonly text: string;

@@ -1,4 +1,4 @@
-/** Signs digests, one after the other, in a process whose memory is collected often; prints how many. */
+/** Signs digests, one after the other, in a process with frequent garbage collection; prints the number of signatures. */
 import { createECDH, createPrivateKey, randomBytes } from 'node:crypto';
 import { signDigest } from '../../../src/keys/crypto/ecdsa.ts';
 import { tlv } from '../../../src/keys/material/der.ts';

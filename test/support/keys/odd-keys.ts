@@ -3,14 +3,14 @@ import { Message, messageType } from '../../../src/dbus/wire/message.ts';
 import { keysService } from '../../../src/interfaces/keys.ts';
 import { PrivateBus } from '../rig/private-bus.ts';
 
-/** A reply, with a body that need not be that of the method, or an error. */
+/** A reply, with a body that may not fit the method, or an error. */
 export interface OddReply {
   readonly error?: string;
   readonly signature?: string;
   readonly body?: readonly unknown[];
 }
 
-/** A call as it came. */
+/** A received call. */
 export interface OddCall {
   readonly sender: string | undefined;
   readonly serial: number;
@@ -20,11 +20,11 @@ export interface OddCall {
   readonly body: readonly unknown[];
 }
 
-/** A double of the Keys service that answers each call with what a test says, whether or not the method may. */
+/** A double of the Keys service that sends the reply of a test to each call, valid for the method or not. */
 export class OddKeys implements AsyncDisposable {
   readonly bus: PrivateBus;
   readonly calls: OddCall[] = [];
-  /** The answer to each call; none comes by itself while it is undefined. */
+  /** The reply to each call; no reply while it is undefined. */
   reply: OddReply | undefined;
   readonly #connection: Bus;
 

@@ -7,19 +7,19 @@ interface Region {
   readonly end: number;
 }
 
-/** How often bytes stand in the writable memory of a process; see proc(5), mem. */
+/** The number of occurrences of bytes in the writable memory of a process; see proc(5), mem. */
 export async function occurrencesIn(pid: number, bytes: Uint8Array): Promise<number> {
   const memory = await open(`/proc/${pid}/mem`, 'r');
   try {
     let count = 0;
     for (const region of await writableRegions(pid)) {
       const buffer = Buffer.alloc(Math.min(pieceBytes, region.end - region.start));
-      // pieces overlap, so that nothing is cut in two
+      // pieces overlap, so that no occurrence is split
       for (let at = region.start; at < region.end; at += buffer.length - bytes.length) {
         const wanted = Math.min(buffer.length, region.end - at);
         const { bytesRead } = await memory
           .read(buffer, 0, wanted, at)
-          .catch(() => ({ bytesRead: 0 })); // a region that is gone, or that has no pages
+          .catch(() => ({ bytesRead: 0 })); // a region that was unmapped, or that has no pages
         count += occurrences(buffer.subarray(0, bytesRead), bytes);
         if (wanted < buffer.length) break;
       }

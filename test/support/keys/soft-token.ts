@@ -8,12 +8,11 @@ const run = promisify(execFile);
 
 /** Where Debian and Ubuntu install SoftHSM. */
 export const softhsmPath = '/usr/lib/softhsm/libsofthsm2.so';
-/** The PIN of every token here. */
 export const userPin = '1234';
 
 /**
- * A SoftHSM token in slot 0 of a directory of its own. The library reads its configuration from the environment
- * when it is initialized, so one process works with one of these at a time.
+ * A SoftHSM token in slot 0, in a private directory. The library reads its configuration from the environment
+ * when it is initialized, so a process uses one of these at a time.
  */
 export class SoftToken implements AsyncDisposable {
   readonly directory: string;
@@ -41,24 +40,24 @@ export class SoftToken implements AsyncDisposable {
     return token;
   }
 
-  /** pkcs11-tool as another process with this token. */
+  /** Runs pkcs11-tool with this token, in another process. */
   async tool(...args: readonly string[]): Promise<string> {
     const slot = ['--module', softhsmPath, '--slot', '0'];
     return await this.#run('pkcs11-tool', [...slot, ...args]);
   }
 
-  /** The same, logged in. */
+  /** As `tool`, logged in. */
   async login(...args: readonly string[]): Promise<string> {
     return await this.tool('--login', '--pin', userPin, ...args);
   }
 
-  /** Takes the token away as if it were pulled out. */
+  /** Removes the token, as if it were unplugged. */
   async remove(): Promise<void> {
     await rename(this.#tokens, this.#away);
     await mkdir(this.#tokens);
   }
 
-  /** Puts it back. */
+  /** Inserts the token again. */
   async insert(): Promise<void> {
     await rm(this.#tokens, { recursive: true, force: true });
     await rename(this.#away, this.#tokens);
@@ -76,7 +75,7 @@ export class SoftToken implements AsyncDisposable {
     return join(this.directory, 'away');
   }
 
-  /** SoftHSM makes the number of a slot from the last 31 bits of the serial number of its token. */
+  /** SoftHSM derives the number of a slot from the last 31 bits of the serial number of its token. */
   async #moveToSlotZero(): Promise<void> {
     const [name = ''] = await readdir(this.#tokens);
     const path = join(this.#tokens, name, 'token.object');

@@ -4,17 +4,16 @@ import { mkdir, readdir, readFile, rename, rmdir, writeFile } from 'node:fs/prom
 import { join } from 'node:path';
 import type { CommandOptions, CommandResult } from '../system/namespace.ts';
 
-/** Runs a command as the user to whom the token is to belong. */
+/** Runs a command as the owner of the token. */
 export type Runner = (
   command: string,
   args: readonly string[],
   options?: CommandOptions,
 ) => Promise<CommandResult>;
 
-/** The kinds of key pairs that a test token is given, as pkcs11-tool calls them. */
+/** The kinds of key pairs in a test token, by their names in pkcs11-tool. */
 export type TokenKeyType = 'EC:prime256v1' | 'EC:secp384r1' | 'rsa:2048' | 'rsa:3072';
 
-/** The PIN of every test token. */
 export const tokenPin = '1234';
 
 const libraries = [
@@ -22,21 +21,21 @@ const libraries = [
   `/usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu/softhsm/libsofthsm2.so`,
 ];
 
-/** Where Debian and Ubuntu put the module. */
+/** The path of the module in Debian and Ubuntu. */
 export function softhsmLibrary(): string {
   const found = libraries.find((path) => existsSync(path));
   if (found === undefined) throw new Error('SoftHSM is not installed');
   return found;
 }
 
-/** A module that forwards to PKCS11SPY and writes every call down in PKCS11SPY_OUTPUT. */
+/** A module that forwards to PKCS11SPY and logs every call to PKCS11SPY_OUTPUT. */
 export function pkcs11Spy(): string {
   return `/usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu/pkcs11-spy.so`;
 }
 
-/** A SoftHSM token that is slot 0, in a directory of its own. */
+/** A SoftHSM token in slot 0, in a private directory. */
 export class SoftHsmToken {
-  /** What SOFTHSM2_CONF must say for a process that uses the token. */
+  /** The value of SOFTHSM2_CONF for processes that use the token. */
   readonly configuration: string;
   readonly #directory: string;
   readonly #run: Runner;
@@ -47,7 +46,7 @@ export class SoftHsmToken {
     this.#run = run;
   }
 
-  /** Makes a token in a directory that the user of `run` may write to. */
+  /** Creates a token in a directory that the user of `run` can write to. */
   static async create(directory: string, run: Runner): Promise<SoftHsmToken> {
     const token = new SoftHsmToken(directory, run);
     const text = `directories.tokendir = ${directory}\nobjectstore.backend = file\nlog.level = ERROR\nslots.removable = false\n`;
@@ -58,7 +57,7 @@ export class SoftHsmToken {
     return token;
   }
 
-  /** SoftHSM makes the slot number out of the end of the random serial number: an end of 80000000 is slot 0. */
+  /** SoftHSM derives the slot number from the end of the random serial number: 80000000 is slot 0. */
   async #moveToSlotZero(): Promise<void> {
     const folders = (await readdir(this.#directory, { withFileTypes: true })).filter((entry) =>
       entry.isDirectory(),
@@ -74,14 +73,13 @@ export class SoftHsmToken {
     }
   }
 
-  /** Makes a key pair in the token that never leaves it. */
+  /** Generates a key pair in the token that cannot be extracted. */
   async createKeyPair(label: string, type: TokenKeyType = 'EC:prime256v1'): Promise<void> {
     const id = Buffer.from(label).toString('hex');
     const key = ['--key-type', type, '--label', label, '--id', id];
     await this.tool('--keypairgen', ...key, '--usage-sign', '--sensitive');
   }
 
-  /** The public half of a key pair. */
   async publicKey(label: string): Promise<KeyObject> {
     const listing = await this.tool('--list-objects', '--type', 'pubkey');
     const object = listing.split('Public Key Object').find((text) => text.includes(` ${label}\n`));
@@ -92,19 +90,19 @@ export class SoftHsmToken {
     return createPublicKey({ key: await readFile(file), format: 'der', type: 'spki' });
   }
 
-  /** What pkcs11-tool says, logged in; fails when it does. */
+  /** The output of pkcs11-tool, logged in; throws when it fails. */
   async tool(...args: readonly string[]): Promise<string> {
     const token = ['--module', softhsmLibrary(), '--slot', '0', '--login', '--pin', tokenPin];
     return (await this.#must('pkcs11-tool', [...token, ...args])).stdout;
   }
 
-  /** Takes the token away as if it were pulled out. */
+  /** Removes the token, as if it were unplugged. */
   async remove(): Promise<void> {
     await mkdir(this.#away);
     await this.#move(this.#directory, this.#away);
   }
 
-  /** Puts it back. */
+  /** Inserts the token again. */
   async insert(): Promise<void> {
     await this.#move(this.#away, this.#directory);
     await rmdir(this.#away);
@@ -129,7 +127,7 @@ export class SoftHsmToken {
   }
 }
 
-/** pkcs11-tool of Debian 12 reads points of P-256 only, so the point comes from its listing. */
+/** pkcs11-tool of Debian 12 exports points of P-256 only, so the point is taken from its listing. */
 function ecPublicKey(point: Buffer): KeyObject {
   const half = point.length / 2;
   const [x, y] = [point.subarray(0, half), point.subarray(half)].map((part) =>
