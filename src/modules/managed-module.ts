@@ -12,28 +12,28 @@ import type { WorkloadBackend } from './api/workload.ts';
 import { serveWorkload } from './api/workload-socket.ts';
 import type { ApiPaths, ModulesConfig } from './config/config.ts';
 import { memberObject, restartPolicyOf } from './docker/create-options/create-options.ts';
-import type { ContainerEngine } from './docker/engine.ts';
 import type { ModuleSource } from './module-source.ts';
 import { moduleProperties } from './properties.ts';
-import type { SavedState } from './supervisor/desired-state.ts';
+import { isAbsence, type SavedState } from './supervisor/desired-state.ts';
 import type { EngineStatus } from './supervisor/engine-monitor.ts';
-import { isAbsence, type ModuleStatus, type Prepared, type Refused } from './supervisor/goal.ts';
+import type { InstanceSpec, ModuleType, Refused } from './supervisor/module-type.ts';
+import type { ModuleStatus } from './supervisor/status.ts';
 import { Supervisor } from './supervisor/supervisor.ts';
 
-/** What a module is kept with. */
+/** Dependencies of a module. */
 export interface ModuleParts {
   readonly config: ModulesConfig;
-  readonly engine: ContainerEngine;
+  readonly type: ModuleType;
   readonly engineStatus: () => EngineStatus;
   readonly backend: WorkloadBackend;
   readonly socketsPath: string;
-  /** What everybody may see of a configuration's digest. */
+  /** The published form of a configuration's digest. */
   readonly shownDigest: (digest: string) => string;
-  readonly prepare: (source: ModuleSource, via: Via) => Promise<Prepared | Refused>;
+  readonly prepare: (source: ModuleSource, via: Via) => Promise<InstanceSpec | Refused>;
   /** As `prepare`, and registers nothing: NotFound for a module without an identity. */
-  readonly foresee: (source: ModuleSource, via: Via) => Promise<Prepared | Refused>;
+  readonly foresee: (source: ModuleSource, via: Via) => Promise<InstanceSpec | Refused>;
   readonly save: (source: ModuleSource, state: SavedState) => Promise<void>;
-  /** Gives up a module's identity at the hub. */
+  /** Deletes a module's identity at the hub. */
   readonly eraseIdentity: (name: ModuleName, via: Via) => Promise<void>;
   /** The operation in progress for a module, `` when there is none. */
   readonly operation: (name: ModuleName) => string;
@@ -41,13 +41,13 @@ export interface ModuleParts {
   readonly onChange: (module: ManagedModule) => void;
   readonly now: () => Date;
   readonly log: Log;
-  /** Where refused and failed requests of modules are counted. */
+  /** Counts refused and failed requests of modules. */
   readonly requests: Repeats;
 }
 
 /** A module: its configuration, its supervisor and its socket. */
 export class ManagedModule implements AsyncDisposable {
-  /** Of the agent, another one after its configuration changed. */
+  /** Replaced when the agent's configuration changes. */
   source: ModuleSource;
   readonly supervisor: Supervisor;
   readonly #parts: ModuleParts;
@@ -60,7 +60,7 @@ export class ManagedModule implements AsyncDisposable {
   #serve: ((name: string) => Promise<AsyncDisposable>) | undefined;
 
   private constructor(parts: ModuleParts, source: ModuleSource, saved: SavedState) {
-    const { engine, engineStatus, now, log } = parts;
+    const { type, engineStatus, now, log } = parts;
     this.#parts = parts;
     this.source = source;
     const sourceOf = (): ModuleSource => this.source;
@@ -68,15 +68,15 @@ export class ManagedModule implements AsyncDisposable {
     this.supervisor = new Supervisor({
       name: source.name,
       saved,
-      engine,
+      type,
       engineStatus,
       get restartPolicy() {
         return restartPolicyOf(sourceOf().settings);
       },
       prepare: async (via) => {
-        const prepared = await parts.prepare(this.source, via);
-        if (prepared.refusal === undefined) this.#digest = parts.shownDigest(prepared.digest);
-        return prepared;
+        const spec = await parts.prepare(this.source, via);
+        if (!('refusal' in spec)) this.#digest = parts.shownDigest(spec.digest);
+        return spec;
       },
       save: (state) => parts.save(this.source, state),
       eraseIdentity: (via) => parts.eraseIdentity(source.name, via),
@@ -87,7 +87,7 @@ export class ManagedModule implements AsyncDisposable {
     });
   }
 
-  /** Makes the module's socket; nothing is done with its container before `run`. */
+  /** Creates the module's socket; its instance is left alone until `run`. */
   static async open(
     parts: ModuleParts,
     source: ModuleSource,
@@ -106,24 +106,24 @@ export class ManagedModule implements AsyncDisposable {
     return this.supervisor.status;
   }
 
-  /** Finds out how the module is, for those who read it before anything is done with it. Never rejects. */
+  /** Observes the module before `run`, for its properties. Never rejects. */
   async observe(via: Via): Promise<void> {
     const { foresee, onChange, shownDigest } = this.#parts;
     await this.supervisor.observe(via.signal);
-    // what fails here fails again, and is told, when something is done
+    // a failure repeats, and is reported, when the module is reconciled
     const foreseen = await foresee(this.source, via).catch(() => undefined);
-    if (foreseen === undefined || foreseen.refusal !== undefined || this.#digest !== '') return;
+    if (foreseen === undefined || 'refusal' in foreseen || this.#digest !== '') return;
     this.#digest = shownDigest(foreseen.digest);
     onChange(this);
   }
 
-  /** Whether it is being removed, and no operation waits for that. */
+  /** Whether it is being removed without a pending operation. */
   get isVanishing(): boolean {
     const { goal, operation } = this.supervisor.desired;
     return isAbsence(goal) && operation === undefined;
   }
 
-  /** Looks after the container until disposed of, or until it is absent as wanted. */
+  /** Reconciles the module until it is disposed of, or absent as desired. */
   run(): Promise<unknown> {
     return this.supervisor.run(this.#stop.signal);
   }
@@ -152,13 +152,13 @@ export class ManagedModule implements AsyncDisposable {
     };
   }
 
-  /** Removes the directory of its socket: the module is gone. */
+  /** Removes the directory of its socket: the module was removed. */
   async removeDirectory(): Promise<void> {
     await this[Symbol.asyncDispose]();
     await rm(this.#directory, { recursive: true, force: true });
   }
 
-  /** Stops looking after it; its container stays as it is. */
+  /** Stops supervising it; its instance stays as it is. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     const sockets = this.#sockets;
@@ -166,7 +166,7 @@ export class ManagedModule implements AsyncDisposable {
     await sockets?.[Symbol.asyncDispose]();
   }
 
-  /** Serves its socket where the configuration has it now. */
+  /** Serves its socket at the path of a changed configuration. */
   async rebind({ workload }: ApiPaths): Promise<void> {
     const name = posix.basename(workload);
     if (name === this.#socketName || this.#serve === undefined) return;

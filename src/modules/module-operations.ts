@@ -3,22 +3,21 @@ import type { Operation } from '../service/operations/operation.ts';
 import type { OperationKind } from '../service/operations/operations.ts';
 import type { ManagedModule } from './managed-module.ts';
 import type { ModuleSource } from './module-source.ts';
-import type { ModuleVerb } from './supervisor/desired-state.ts';
-import type { Goal } from './supervisor/goal.ts';
+import type { Goal, ModuleVerb } from './supervisor/desired-state.ts';
 
-/** How a module is to be changed. */
+/** Arguments of an operation. */
 export interface Change {
   readonly stopTimeoutS?: number | undefined;
-  /** Of DeleteModule: whether the identity at the hub goes too. */
+  /** Of DeleteModule: whether the identity at the hub is deleted too. */
   readonly identity?: boolean;
 }
 
-/** What the operations work on. */
+/** Dependencies of the operations. */
 export interface OperationParts {
   /** The module of that name, or NotFound. */
   readonly require: (name: string) => ManagedModule;
   readonly find: (name: string) => ManagedModule | undefined;
-  /** Opens the module that is to be made, or finds the one that could not be made before; throws to refuse. */
+  /** Opens the module to be created, or finds the one whose creation failed; throws to refuse. */
   readonly claim: (source: ModuleSource, accept: Accept) => Promise<void>;
   /** Throws to refuse. */
   readonly mayDelete: (name: string) => void;
@@ -36,7 +35,7 @@ export interface ModuleOperations {
   readonly remove: OperationKind<Change, void>;
 }
 
-/** The operations on modules. Each sets a goal, which is persisted with it, and pursues that. */
+/** The operations on modules. Each persists a desired state together with the operation, then reconciles with it. */
 export function moduleOperations(parts: OperationParts): ModuleOperations {
   return {
     create: createKind(parts),
@@ -55,7 +54,7 @@ function createKind(parts: OperationParts): OperationKind<ModuleSource, void> {
     verb,
     persist: (_name, source) =>
       parts.claim(source, ({ supervisor }) => supervisor.desired.accept('stopped', { verb })),
-    run: (operation) => pursue(parts.require(operation.id), operation, {}),
+    run: (operation) => reconcile(parts.require(operation.id), operation, {}),
     remove: async (name) => parts.find(name)?.supervisor.desired.settle(),
   };
 }
@@ -74,12 +73,12 @@ function changeKind(
       const { stopTimeoutS } = change;
       await module.supervisor.desired.accept(goalOf(change), { verb, stopTimeoutS });
     },
-    run: (operation) => pursue(parts.require(operation.id), operation, operation.args),
+    run: (operation) => reconcile(parts.require(operation.id), operation, operation.args),
     remove: async (name) => parts.find(name)?.supervisor.desired.settle(),
   };
 }
 
-/** One that is being removed, such as while there is no engine, or that could not be made. */
+/** Throws Unavailable for a module that is being removed, such as while the engine is unreachable, or that could not be created. */
 export function refuseAbsent({ name, isVanishing, supervisor }: ManagedModule): void {
   const text = `module ${JSON.stringify(name)}`;
   if (isVanishing) throw new ServiceError('Unavailable', `${text} is being removed`);
@@ -87,7 +86,7 @@ export function refuseAbsent({ name, isVanishing, supervisor }: ManagedModule): 
   if (goal === 'failed') throw new ServiceError('Unavailable', `${text} was not made: ${failure}`);
 }
 
-async function pursue(
+async function reconcile(
   module: ManagedModule,
   operation: Operation<unknown, void>,
   { stopTimeoutS }: Change,
@@ -105,13 +104,13 @@ async function pursue(
     await supervisor.reach(options, operation.signal);
   } catch (error) {
     if (!operation.signal.aborted || operation.isCancelled) await undo(module, operation, error);
-    // the service stops: it is undone by the next process, or gone on with there when nobody waits
+    // the service stops: the next process undoes it, or resumes it when no caller waits
     else if (operation.isAwaited) await supervisor.desired.settle(undoneGoal(module, operation));
     throw error;
   }
 }
 
-/** Resolves when what was begun is undone, or cannot be undone at present: then that is persisted. */
+/** Persists the desired state after a failure; resolves when it is reached or cannot be reached at present. */
 async function undo(
   module: ManagedModule,
   operation: Operation<unknown, void>,
@@ -125,7 +124,7 @@ async function undo(
   await supervisor.undo();
 }
 
-/** The goal after a failure: what it was before, unless nobody waits; then it is retried, or shown as failed. */
+/** The desired state after a failure: the previous one, unless no caller waits; then it is retried, or `failed`. */
 function undoneGoal(
   { supervisor }: ManagedModule,
   { isAttended, isCancelled, verb }: Operation<unknown, void>,

@@ -5,7 +5,7 @@ import type { moduleInterface, modulesInterface } from '../interfaces/modules.ts
 import { publicCreateOptions } from './docker/container-body.ts';
 import type { ModuleSettings } from './docker/create-options/create-options.ts';
 import type { EngineStatus } from './supervisor/engine-monitor.ts';
-import type { ModuleStatus } from './supervisor/goal.ts';
+import type { ModuleStatus } from './supervisor/status.ts';
 
 /** Problems of several modules and the engine may come together. */
 const maxProblemsLength = 4096;
@@ -23,7 +23,7 @@ export interface ModuleView {
 /** The values of org.iotedge.Modules1.Module. */
 export function moduleProperties(view: ModuleView): Properties<typeof moduleInterface> {
   const { name, settings, digest, status, operation } = view;
-  const state = status.container?.state;
+  const state = status.instance?.state;
   const ended = state?.kind === 'exited' || state?.kind === 'restarting' ? state : undefined;
   const startedAt = state !== undefined && 'startedAt' in state ? state.startedAt : undefined;
   return {
@@ -35,7 +35,7 @@ export function moduleProperties(view: ModuleView): Properties<typeof moduleInte
     ExitCode: ended?.exitCode ?? 0,
     StartedAt: microseconds(startedAt),
     FinishedAt: microseconds(ended?.finishedAt),
-    RestartCount: status.restartCount + (status.container?.restartCount ?? 0),
+    RestartCount: status.restartCount + (status.instance?.restartCount ?? 0),
     Progress: status.progress,
     ProgressText: status.progressText,
     LastError: joined([problemOf(status), status.note]),
@@ -75,8 +75,8 @@ export function managerProperties({
 }
 
 /** The problems of a module as one text, '' without any. */
-export function problemOf({ container, error, goal, retryAt }: ModuleStatus): string {
-  const state = container?.state;
+export function problemOf({ instance, error, goal, retryAt }: ModuleStatus): string {
+  const state = instance?.state;
   const isOver = state?.kind === 'exited' && (retryAt !== undefined || goal === 'ended');
   // a module that ended well is restarted as well, so its wait is reported
   const isReported = isOver && (state.exitCode !== 0 || retryAt !== undefined);

@@ -12,8 +12,6 @@ import type { ModulesBackend } from './api/workload-backend.ts';
 import type { ModulesConfig } from './config/config.ts';
 import { settingsJson } from './docker/create-options/create-options.ts';
 import { canonicalJson, keyedDigest } from './docker/digest.ts';
-import type { ContainerEngine, LogRequest } from './docker/engine.ts';
-import { disarmStrays } from './docker/strays.ts';
 import type { ManagedModule } from './managed-module.ts';
 import { refuseNames, refuseTaken, refuseUnusable } from './module-names.ts';
 import {
@@ -35,18 +33,19 @@ import {
   restoreModules,
 } from './registry/restore.ts';
 import { RestoreErrors } from './registry/restore-errors.ts';
+import { disarmOrphans } from './supervisor/auto-restart.ts';
 import type { SavedState } from './supervisor/desired-state.ts';
 import { EngineMonitor, type EngineStatus } from './supervisor/engine-monitor.ts';
-import type { Prepared, Refused } from './supervisor/goal.ts';
+import type { InstanceSpec, LogRequest, ModuleType, Refused } from './supervisor/module-type.ts';
 
-/** What the runtime is made of. */
+/** Dependencies of the runtime. */
 export interface ModuleRuntimeOptions {
   readonly config: ModulesConfig;
-  readonly engine: ContainerEngine;
+  readonly type: ModuleType;
   readonly records: Records;
   readonly socketsPath: string;
-  readonly prepare: (source: ModuleSource, via: Via) => Promise<Prepared | Refused>;
-  readonly foresee: (source: ModuleSource, via: Via) => Promise<Prepared | Refused>;
+  readonly prepare: (source: ModuleSource, via: Via) => Promise<InstanceSpec | Refused>;
+  readonly foresee: (source: ModuleSource, via: Via) => Promise<InstanceSpec | Refused>;
   readonly eraseIdentity: (name: ModuleName, via: Via) => Promise<void>;
   readonly backend: (modules: ModuleRegistry) => ModulesBackend;
   readonly objects: ObjectManager<typeof modulesService>;
@@ -63,7 +62,7 @@ export class ModuleRuntime implements AsyncDisposable {
   readonly #modules: ModuleRegistry;
   readonly #problems: RestoreErrors;
   readonly #requests: Repeats;
-  /** One creation after the other: which names are taken is known when it is persisted. */
+  /** Serializes creations: a name is taken once its record is persisted. */
   readonly #creations = new Mutex();
   readonly #events = new Pacer((name) => this.#modules.find(name)?.supervisor.wake());
   readonly #stop = new AbortController();
@@ -79,7 +78,7 @@ export class ModuleRuntime implements AsyncDisposable {
     this.#requests = new Repeats({ log });
     this.#monitor = new EngineMonitor({
       ...options,
-      onContainer: (name) => this.#events.call(name),
+      onInstance: (name) => this.#events.call(name),
       onStatus: (status) => this.#notifyModules(status),
     });
     const module = {
@@ -131,7 +130,7 @@ export class ModuleRuntime implements AsyncDisposable {
     this.#publish();
   }
 
-  /** Resolves when it is known how the engine and the modules are; nothing is done with them. */
+  /** Observes the engine and all modules, and changes nothing. */
   async observe(): Promise<void> {
     this.#watch();
     await this.#monitor.known;
@@ -139,13 +138,13 @@ export class ModuleRuntime implements AsyncDisposable {
     await Promise.all(this.#modules.all().map((module) => module.observe(via)));
   }
 
-  /** Begins to look after modules. */
+  /** Begins to reconcile modules. */
   start(): void {
     this.#watch();
     this.#started = true;
-    if (this.#monitor.status.reachable) this.#disarmStrays();
+    if (this.#monitor.status.reachable) this.#disarmOrphans();
     for (const module of this.#modules.all()) {
-      this.#keep(module.run());
+      this.#track(module.run());
       this.#resume(module);
     }
   }
@@ -153,15 +152,15 @@ export class ModuleRuntime implements AsyncDisposable {
   #watch(): void {
     if (this.#watches) return;
     this.#watches = true;
-    this.#keep(this.#monitor.run(this.#stop.signal));
+    this.#track(this.#monitor.run(this.#stop.signal));
   }
 
-  #disarmStrays(): void {
-    const isKept = (name: string): boolean => this.#modules.find(name) !== undefined;
-    this.#keep(disarmStrays({ ...this.#options, isKept }, this.#stop.signal));
+  #disarmOrphans(): void {
+    const isKnown = (name: string): boolean => this.#modules.find(name) !== undefined;
+    this.#track(disarmOrphans({ ...this.#options, isKnown }, this.#stop.signal));
   }
 
-  /** Puts the configuration in force that is in the place of another one now. */
+  /** Applies a changed configuration. */
   async reconfigure(before: ModulesConfig): Promise<void> {
     const { config, records } = this.#options;
     const { agent } = config;
@@ -184,10 +183,10 @@ export class ModuleRuntime implements AsyncDisposable {
     }
     const module = await this.#modules.open(source, state);
     this.#modules.show(module);
-    if (this.#started) this.#keep(module.run());
+    if (this.#started) this.#track(module.run());
   }
 
-  /** What was put off for want of an identity may work now. */
+  /** Retries at once: identities may be available now. */
   retryAll(): void {
     for (const { supervisor } of this.#modules.all()) supervisor.retry();
   }
@@ -197,7 +196,7 @@ export class ModuleRuntime implements AsyncDisposable {
     return this.#modules.find(name);
   }
 
-  /** AlreadyExists when a name of the module is another's, or its own unless it could not be made just so. */
+  /** AlreadyExists when a name of the module is taken, unless its own creation with the same configuration has failed. */
   async #claim(source: ModuleSource, accept: Accept): Promise<void> {
     refuseUnusable(source.name);
     const present = this.#modules.find(source.name);
@@ -208,7 +207,7 @@ export class ModuleRuntime implements AsyncDisposable {
   async #begin(source: ModuleSource, accept: Accept): Promise<void> {
     const { name } = source;
     const present = this.#modules.find(name);
-    if (present !== undefined && !isAskedAgain(present, source)) {
+    if (present !== undefined && !isRetriedCreation(present, source)) {
       if (present.isVanishing) refuseAbsent(present);
       throw new ServiceError('AlreadyExists', `module ${JSON.stringify(name)} exists`);
     }
@@ -227,7 +226,7 @@ export class ModuleRuntime implements AsyncDisposable {
       if (present === undefined) await this.#modules.remove(module);
       throw error;
     }
-    if (present === undefined && this.#started) this.#keep(module.run());
+    if (present === undefined && this.#started) this.#track(module.run());
   }
 
   #mayDelete(name: string): void {
@@ -244,10 +243,10 @@ export class ModuleRuntime implements AsyncDisposable {
   }
 
   logs(name: ModuleName, request: LogRequest, signal: AbortSignal): Promise<Buffer> {
-    return this.#options.engine.logs(this.#modules.require(name).name, request, signal);
+    return this.#options.type.logs(this.#modules.require(name).name, request, signal);
   }
 
-  /** Stops looking after modules; their containers stay as they are. */
+  /** Stops supervising modules; their instances stay as they are. */
   async [Symbol.asyncDispose](): Promise<void> {
     const stopped = this.operations.stop();
     this.#stop.abort();
@@ -258,7 +257,7 @@ export class ModuleRuntime implements AsyncDisposable {
     this.#requests[Symbol.dispose]();
   }
 
-  /** Goes on with what a former process has accepted. */
+  /** Resumes an operation that the previous process accepted. */
   #resume({ name, source, supervisor }: ManagedModule): void {
     const { goal, operation } = supervisor.desired;
     if (operation === undefined) return;
@@ -274,15 +273,16 @@ export class ModuleRuntime implements AsyncDisposable {
     this.operations.resume(kinds[operation.verb], name, change);
   }
 
-  #keep(promise: Promise<unknown>): void {
-    const kept: Promise<unknown> = promise.finally(() => this.#running.delete(kept));
-    this.#running.add(kept);
+  /** Disposal waits for it. */
+  #track(promise: Promise<unknown>): void {
+    const tracked: Promise<unknown> = promise.finally(() => this.#running.delete(tracked));
+    this.#running.add(tracked);
   }
 
   /** Modules are retried when the engine is reachable again, but not when it keeps failing. */
   #notifyModules({ reachable, steady }: EngineStatus): void {
     this.#publish();
-    if (reachable && this.#started) this.#disarmStrays();
+    if (reachable && this.#started) this.#disarmOrphans();
     for (const { supervisor } of this.#modules.all()) {
       if (reachable && steady) supervisor.retry();
       else supervisor.wake();
@@ -299,12 +299,15 @@ export class ModuleRuntime implements AsyncDisposable {
   }
 }
 
-/** Whether this is a module whose creation failed, requested again with the same configuration. */
-function isAskedAgain({ source, supervisor }: ManagedModule, asked: ModuleSource): boolean {
-  return supervisor.desired.goal === 'failed' && canonicalJson(source) === canonicalJson(asked);
+/** Whether the creation of this module failed and is requested again with the same configuration. */
+function isRetriedCreation(
+  { source, supervisor }: ManagedModule,
+  requested: ModuleSource,
+): boolean {
+  return supervisor.desired.goal === 'failed' && canonicalJson(source) === canonicalJson(requested);
 }
 
-/** Waits for the removal of what an earlier call left behind. */
+/** Waits for the removal of a module whose creation failed before. */
 async function untilVanished(module: ManagedModule): Promise<void> {
   const rest = module.supervisor.idle();
   module.supervisor.retry();

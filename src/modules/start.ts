@@ -6,90 +6,54 @@ import { Cancellations } from '../service/operations/cancellations.ts';
 import type { StartContext, StartedService } from '../service/service-program.ts';
 import { SharedReads } from '../service/shared-reads.ts';
 import { workloadBackend } from './api/workload-backend.ts';
-import { clientsOn } from './clients.ts';
+import { type Clients, clientsOn } from './clients.ts';
 import type { ModulesConfig } from './config/config.ts';
 import { cgroupVersion } from './docker/confinement/engine-defaults.ts';
 import { createOptionsValidator } from './docker/confinement/misfit.ts';
 import type { ModuleSettings } from './docker/create-options/create-options.ts';
+import { DockerModules } from './docker/docker-modules.ts';
 import { DockerEngine } from './docker/engine/docker-engine.ts';
-import { isElevated, prepare, refuseUnconfined } from './docker/prepare.ts';
+import { isElevated, type PrepareParts, prepare, refuseUnconfined } from './docker/prepare.ts';
 import { type SystemInfo, systemInfo } from './docker/system-info.ts';
-import { modulesHandlers, modulesResolvers } from './handlers.ts';
+import { type ModulesHandlersOptions, modulesHandlers, modulesResolvers } from './handlers.ts';
 import { Identities, onIdentityChange } from './identities.ts';
 import type { ModuleSource } from './module-source.ts';
 import { Records } from './registry/records.ts';
-import { ModuleRuntime } from './service.ts';
+import { ModuleRuntime, type ModuleRuntimeOptions } from './service.ts';
 
-/** Starts the Module Runtime: modules are looked after as soon as the service has its name. */
-export async function startModules(
-  context: StartContext<typeof modulesService, ModulesConfig>,
-): Promise<StartedService<typeof modulesService, ModulesConfig>> {
-  const { bus, objects, stateDir, cleanup, now, log, version } = context;
-  // what is done is done with the settings in force when it begins
-  let config = context.config;
+type Context = StartContext<typeof modulesService, ModulesConfig>;
+type Started = StartedService<typeof modulesService, ModulesConfig>;
+
+/** The configuration in force. Parts read it through getters: an operation uses the one in force when it begins. */
+interface Current {
+  config: ModulesConfig;
+  volumesSeen: PrepareParts['volumesSeen'];
+}
+
+/** The parts of the service that do not depend on its configuration. */
+interface Parts {
+  readonly clients: Clients;
+  readonly identities: Identities;
+  readonly engine: DockerEngine;
+  readonly records: Records;
+  readonly socketsPath: string;
+}
+
+/** Starts the Module Runtime: modules are reconciled as soon as the service has its name. */
+export async function startModules(context: Context): Promise<Started> {
+  const { bus, config, stateDir, cleanup, now } = context;
+  const current: Current = { config, volumesSeen: new WeakSet() };
   const clients = clientsOn(bus);
   const identities = new Identities(clients.identity, now);
   const engine = new DockerEngine(config.engineSocket);
-  const socketsPath = join(stateDir, 'mnt');
-  const validate = createOptionsValidator();
-  let volumesSeen = new WeakSet<ModuleSource>();
-  const parts = {
-    get config() {
-      return config;
-    },
-    engine,
-    identities,
-    validate,
-    cgroupVersion: cgroupVersion(),
-    socketsPath,
-    get volumesSeen() {
-      return volumesSeen;
-    },
-  };
-  const registered: Pick<Identities, 'ensure'> = {
-    ensure: (moduleId, via) => identities.get(moduleId, via),
-  };
   const records = await Records.open(stateDir);
   cleanup.use(records.disk);
+  const parts = { clients, identities, engine, records, socketsPath: join(stateDir, 'mnt') };
+  const preparation = preparationParts(current, parts);
   const runtime = cleanup.use(
-    new ModuleRuntime({
-      get config() {
-        return config;
-      },
-      engine,
-      records,
-      socketsPath,
-      prepare: (source, via) => prepare(parts, source, via),
-      foresee: (source, via) => prepare({ ...parts, identities: registered }, source, via),
-      eraseIdentity: (name, via) => identities.erase(moduleIdOf(name), via),
-      backend: (modules) =>
-        workloadBackend({
-          get config() {
-            return config;
-          },
-          clients,
-          identities,
-          modules: () => modules.all().map((module) => module.summary()),
-          containerId: (name) => modules.find(name)?.status.container?.id,
-          sources: () => modules.all().map((module) => module.source),
-          now,
-          log,
-        }),
-      objects,
-      now,
-      log,
-    }),
+    new ModuleRuntime(runtimeOptions(context, { ...parts, current, preparation })),
   );
-  const system = new SharedReads<SystemInfo>();
-  const options = {
-    isElevated: (settings: ModuleSettings) => isElevated(parts, settings),
-    refuseUnconfined: (source: ModuleSource) => refuseUnconfined(parts, source),
-    elevatedCalls: new WeakSet<CallContext>(),
-    cancellations: new Cancellations(),
-    systemInfo: (signal: AbortSignal) =>
-      system.get('', (read) => systemInfo(engine, version, read), signal),
-    objects,
-  };
+  const options = handlersOptions(context, { engine, preparation });
   cleanup.use(
     await onIdentityChange(bus, () => {
       identities.clear();
@@ -102,21 +66,103 @@ export async function startModules(
     resolvers: modulesResolvers(runtime, options),
     ready: () => runtime.observe(),
     onNameAcquired: () => runtime.start(),
-    async reload(changed) {
-      const before = config;
-      const change = async (to: ModulesConfig, from: ModulesConfig): Promise<void> => {
-        config = to;
-        volumesSeen = new WeakSet(); // others may be allowed
-        engine.use(to.engineSocket);
-        await runtime.reconfigure(from);
-      };
-      try {
-        await change(changed, before);
-      } catch (error) {
-        await change(before, changed);
-        throw error;
-      }
-      return {};
-    },
+    reload: (changed) => reload(changed, { current, engine, runtime }),
   };
+}
+
+function preparationParts(
+  current: Current,
+  { engine, identities, socketsPath }: Parts,
+): PrepareParts {
+  return {
+    get config() {
+      return current.config;
+    },
+    get volumesSeen() {
+      return current.volumesSeen;
+    },
+    engine,
+    identities,
+    socketsPath,
+    validate: createOptionsValidator(),
+    cgroupVersion: cgroupVersion(),
+  };
+}
+
+function runtimeOptions(
+  { objects, now, log }: Context,
+  parts: Parts & { readonly current: Current; readonly preparation: PrepareParts },
+): ModuleRuntimeOptions {
+  const { clients, current, engine, identities, preparation, records, socketsPath } = parts;
+  const registered: Pick<Identities, 'ensure'> = {
+    ensure: (moduleId, via) => identities.get(moduleId, via),
+  };
+  return {
+    get config() {
+      return current.config;
+    },
+    type: new DockerModules(engine, log),
+    records,
+    socketsPath,
+    prepare: (source, via) => prepare(preparation, source, via),
+    foresee: (source, via) => prepare({ ...preparation, identities: registered }, source, via),
+    eraseIdentity: (name, via) => identities.erase(moduleIdOf(name), via),
+    backend: (modules) =>
+      workloadBackend({
+        get config() {
+          return current.config;
+        },
+        clients,
+        identities,
+        modules: () => modules.all().map((module) => module.summary()),
+        containerId: (name) => modules.find(name)?.status.instance?.id,
+        sources: () => modules.all().map((module) => module.source),
+        now,
+        log,
+      }),
+    objects,
+    now,
+    log,
+  };
+}
+
+function handlersOptions(
+  { objects, version }: Context,
+  { engine, preparation }: { readonly engine: DockerEngine; readonly preparation: PrepareParts },
+): ModulesHandlersOptions {
+  const system = new SharedReads<SystemInfo>();
+  return {
+    isElevated: (settings: ModuleSettings) => isElevated(preparation, settings),
+    refuseUnconfined: (source: ModuleSource) => refuseUnconfined(preparation, source),
+    elevatedCalls: new WeakSet<CallContext>(),
+    cancellations: new Cancellations(),
+    systemInfo: (signal) => system.get('', (read) => systemInfo(engine, version, read), signal),
+    objects,
+  };
+}
+
+/** Applies a changed configuration, or none of it. */
+async function reload(
+  changed: ModulesConfig,
+  parts: {
+    readonly current: Current;
+    readonly engine: DockerEngine;
+    readonly runtime: ModuleRuntime;
+  },
+): Promise<object> {
+  const { current, engine, runtime } = parts;
+  const before = current.config;
+  const change = async (to: ModulesConfig, from: ModulesConfig): Promise<void> => {
+    current.config = to;
+    current.volumesSeen = new WeakSet(); // others may be allowed
+    engine.use(to.engineSocket);
+    await runtime.reconfigure(from);
+  };
+  try {
+    await change(changed, before);
+  } catch (error) {
+    await change(before, changed);
+    throw error;
+  }
+  return {};
 }

@@ -1,6 +1,6 @@
-import type { ContainerState } from '../docker/engine.ts';
 import { ownLabels } from '../docker/labels.ts';
-import type { ModuleStatus } from '../supervisor/goal.ts';
+import type { InstanceState } from '../supervisor/module-type.ts';
+import type { ModuleStatus } from '../supervisor/status.ts';
 
 /** The public part of a module. */
 export interface ModuleSummary {
@@ -19,8 +19,8 @@ export interface RuntimeStatus {
 }
 
 /** Converts the status of a module to the terms of the HTTP APIs. */
-export function runtimeStatusOf({ container }: ModuleStatus): RuntimeStatus {
-  const state = container?.state;
+export function runtimeStatusOf({ instance }: ModuleStatus): RuntimeStatus {
+  const state = instance?.state;
   if (state === undefined)
     return { runtimeStatus: 'unknown', startTime: undefined, exit: undefined };
   const startTime = 'startedAt' in state ? state.startedAt : undefined;
@@ -29,7 +29,7 @@ export function runtimeStatusOf({ container }: ModuleStatus): RuntimeStatus {
   return { runtimeStatus: runtimeStatus(state), startTime, exit };
 }
 
-function runtimeStatus(state: ContainerState): RuntimeStatus['runtimeStatus'] {
+function runtimeStatus(state: InstanceState): RuntimeStatus['runtimeStatus'] {
   switch (state.kind) {
     case 'running':
       return 'running';

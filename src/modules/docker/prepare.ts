@@ -3,10 +3,10 @@ import type { Via } from '../../dbus/client/via.ts';
 import { isServiceError, ServiceError } from '../../errors.ts';
 import { moduleIdOf } from '../../ids.ts';
 import type { ModulesConfig } from '../config/config.ts';
-import type { Identities } from '../identities.ts';
+import type { Identities, ModuleIdentity } from '../identities.ts';
 import { refuseNames, refuseTaken, type Upstream } from '../module-names.ts';
 import type { ModuleSource } from '../module-source.ts';
-import type { Prepared, Refused } from '../supervisor/goal.ts';
+import type { InstanceSpec, Refused } from '../supervisor/module-type.ts';
 import {
   confinedOptions,
   type JudgedBy,
@@ -14,12 +14,17 @@ import {
   reachReasons,
   socketTargets,
 } from './confinement/judged.ts';
-import { checkMounts, refuseHostPaths, volumesRefusal } from './confinement/mount-check.ts';
+import {
+  checkMounts,
+  refuseHostPaths,
+  type VolumeEngine,
+  volumesRefusal,
+} from './confinement/mount-check.ts';
 import { withHostMounts } from './confinement/mounts.ts';
-import { containerBody } from './container-body.ts';
+import { type ContainerBody, containerBody } from './container-body.ts';
+import { ContainerSpec, type ContainerSpecOptions } from './container-spec.ts';
 import type { ModuleSettings } from './create-options/create-options.ts';
 import { withoutEnginePolicy } from './create-options/restart-policy.ts';
-import type { ContainerEngine } from './engine.ts';
 import { moduleEnvironment } from './environment.ts';
 
 /** What is needed to tell whether a module may be made. */
@@ -31,7 +36,7 @@ export interface ElevationParts extends JudgedBy {
 export interface PrepareParts extends ElevationParts {
   readonly config: ElevationParts['config'] &
     Pick<ModulesConfig, 'agent' | 'hostname' | 'serverNames'>;
-  readonly engine: Pick<ContainerEngine, 'system' | 'findVolume' | 'createVolume'>;
+  readonly engine: ContainerSpecOptions['engine'] & VolumeEngine;
   readonly identities: Pick<Identities, 'ensure'>;
   readonly socketsPath: string;
   /** The modules whose volumes were found to be theirs since the service started, as its configuration says. */
@@ -43,21 +48,38 @@ export async function prepare(
   parts: PrepareParts,
   source: ModuleSource,
   via: Via,
-): Promise<Prepared | Refused> {
+): Promise<InstanceSpec | Refused> {
   const { signal } = via;
-  const { config, identities, socketsPath } = parts;
-  const { name, settings, env } = source;
+  const { config, engine, identities } = parts;
   // What may not run is known before anybody is asked who may be out of reach.
   const unlisted = sourceRefusal(parts, source) ?? (await unlistedVolume(parts, source, signal));
   if (unlisted !== undefined) return { refusal: unlisted };
-  const identity = await identities.ensure(moduleIdOf(name), via);
+  const identity = await identities.ensure(moduleIdOf(source.name), via);
   const refusal = sourceRefusal(parts, source, identity);
   if (refusal !== undefined) return { refusal };
-  const isOpen = !isConfined(parts, source);
-  const createOptions = isOpen
-    ? ownOptions(parts, settings)
-    : withHostMounts(confinedOptions(parts, settings));
-  const { body, digest } = containerBody({
+  const { body, digest } = createRequest(parts, source, identity);
+  return new ContainerSpec({
+    engine,
+    digest,
+    image: source.settings,
+    body,
+    network: config.network,
+    check: (ending) => checkBefore(parts, source, ending),
+  });
+}
+
+/** The create request of a module's container. */
+export function createRequest(
+  parts: Omit<PrepareParts, 'engine' | 'identities' | 'volumesSeen'>,
+  source: ModuleSource,
+  identity: ModuleIdentity,
+): ContainerBody {
+  const { config, socketsPath } = parts;
+  const { name, settings, env } = source;
+  const createOptions = isConfined(parts, source)
+    ? withHostMounts(confinedOptions(parts, settings))
+    : ownOptions(parts, settings);
+  return containerBody({
     name,
     image: settings.image,
     createOptions: withoutEnginePolicy(createOptions),
@@ -67,13 +89,6 @@ export async function prepare(
     network: config.network.name,
     sockets: { source: join(socketsPath, name), targets: socketTargets(config.connect) },
   });
-  return {
-    digest,
-    image: settings,
-    body,
-    network: config.network,
-    check: (ending) => checkBefore(parts, source, ending),
-  };
 }
 
 /** Why it may not be made as it is configured: the configuration may have changed since it was created. */

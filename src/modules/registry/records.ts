@@ -17,12 +17,13 @@ import {
   settingsJson,
 } from '../docker/create-options/create-options.ts';
 import {
+  type Goal,
+  goals,
   type ModuleVerb,
   moduleVerbs,
   type SavedOperation,
   type SavedState,
 } from '../supervisor/desired-state.ts';
-import { type Goal, goals } from '../supervisor/goal.ts';
 
 /** A module as it was requested. The agent's configuration is in modules.yaml, so its record has none. */
 export interface ModuleRecord {

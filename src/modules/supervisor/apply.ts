@@ -1,41 +1,30 @@
-import type { ContainerEngine, JsonObject, Network } from '../docker/engine.ts';
+import type { ModuleType, PullProgress } from './module-type.ts';
 import type { Step } from './plan.ts';
 
-/** A module as steps need it. */
-export interface Work {
-  readonly engine: ContainerEngine;
+/** Where a step is applied. */
+export interface StepContext {
+  readonly type: Pick<ModuleType, 'stop' | 'remove'>;
+  /** Of the module and its instance. */
   readonly name: string;
-  readonly body: JsonObject;
-  readonly network: Network;
   readonly stopTimeoutS: number | undefined;
-  readonly fetchImage: (signal: AbortSignal) => Promise<void>;
-  /** Checks again what may have changed since the configuration was accepted; throws to refuse. */
-  readonly check: (signal: AbortSignal) => Promise<void>;
+  readonly onProgress: (progress: PullProgress) => void;
+  /** Receives the warning of a pull, `` for none. */
+  readonly onPulled: (warning: string) => void;
 }
 
-/** The part of `Work` for steps that need no configuration: stop and remove. */
-export const unprepared: Pick<Work, 'body' | 'network' | 'check'> = {
-  body: {},
-  network: { name: '' },
-  check: () => Promise.resolve(),
-};
-
 /** Applies one step. */
-export async function apply(step: Step, work: Work, signal: AbortSignal): Promise<void> {
-  const { engine, name } = work;
+export async function apply(step: Step, context: StepContext, signal: AbortSignal): Promise<void> {
+  const { type, name, stopTimeoutS, onProgress, onPulled } = context;
   switch (step.kind) {
     case 'pull':
-      return work.fetchImage(signal);
-    case 'stop':
-      return engine.stop(step.id, work.stopTimeoutS, signal);
-    case 'remove':
-      return engine.remove(step.id, signal);
+      return onPulled(await step.spec.pull(onProgress, signal));
     case 'create':
-      await work.check(signal);
-      await engine.ensureNetwork(work.network, signal);
-      return engine.create(name, work.body, signal);
+      return step.spec.create(name, signal);
     case 'start':
-      await work.check(signal);
-      return engine.start(name, signal);
+      return step.spec.start(name, signal);
+    case 'stop':
+      return type.stop(step.id, stopTimeoutS, signal);
+    case 'remove':
+      return type.remove(step.id, signal);
   }
 }

@@ -1,7 +1,51 @@
 import { describeError, ServiceError } from '../../errors.ts';
 import type { Log } from '../../service/log/log.ts';
 import { Mutex } from '../../service/mutex.ts';
-import type { Goal } from './goal.ts';
+import type { InstanceSpec } from './module-type.ts';
+import type { Desired } from './plan.ts';
+
+/**
+ * Every desired state of a module.
+ *
+ *   goal       meaning                                     becomes
+ *   stopped    there is an instance, it does not run
+ *   restart    it stops first                              start, when it has stopped
+ *   start      it starts even if it has ended              started, when it has started
+ *   started    it runs, again after it ended               ended, when its restart policy does not apply
+ *   ended      it has ended by itself and stays so
+ *   failed     it could not be created
+ *   absent     its instance is removed                     the loop ends
+ *   erased     so is its identity at the hub               the loop ends
+ */
+export const goals = [
+  'stopped',
+  'restart',
+  'start',
+  'started',
+  'ended',
+  'failed',
+  'absent',
+  'erased',
+] as const;
+/** The desired state of a module. */
+export type Goal = (typeof goals)[number];
+
+/** Whether the module is to be removed. */
+export function isAbsence(goal: Goal): boolean {
+  return goal === 'absent' || goal === 'erased';
+}
+
+/** Whether there is to be an instance. */
+export function needsInstance(goal: Goal): boolean {
+  return !isAbsence(goal) && goal !== 'failed';
+}
+
+/** The desired state as the planner needs it. */
+export function desiredOf(goal: Goal, spec: InstanceSpec | undefined): Desired {
+  if (!needsInstance(goal) || spec === undefined) return { kind: 'absent' };
+  const run = goal === 'stopped' || goal === 'ended' ? goal : 'running';
+  return { kind: 'present', spec, run };
+}
 
 /** The operations on modules. */
 export const moduleVerbs = ['CreateModule', 'Start', 'Stop', 'Restart', 'DeleteModule'] as const;

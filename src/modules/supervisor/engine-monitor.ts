@@ -1,18 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describeError, ServiceError } from '../../errors.ts';
+import { Backoff } from '../../service/backoff.ts';
 import { JoinedSignal } from '../../service/joined-signal.ts';
 import type { Log } from '../../service/log/log.ts';
-import type { ContainerEngine } from '../docker/engine.ts';
-import { Reach } from './reach.ts';
+import type { ModuleType } from './module-type.ts';
 
-/** Observed state of the engine. */
+const backoffOptions = { leastMs: 0, firstMs: 1_000, maxMs: 30_000, healthyMs: 60_000 };
+
+/** Observed state of the engine of a type of modules. */
 export interface EngineStatus {
   readonly name: string;
   readonly version: string;
   readonly reachable: boolean;
-  /** Whether the last connection lasted, so that a reconnection resets backoffs. */
+  /** Whether the last connection lasted for a minute, so that a reconnection resets the backoffs of modules. */
   readonly steady: boolean;
-  /** When it was reached last: containers that had ended by then may have ended with it. */
+  /** When it was reached last: instances that had ended by then may have ended with it. */
   readonly reachedAt: Date | undefined;
   /** Why it is unreachable, `` when it is reachable. */
   readonly error: string;
@@ -20,19 +22,21 @@ export interface EngineStatus {
 
 /** Dependencies and listeners of a monitor. */
 export interface MonitorOptions {
-  readonly engine: ContainerEngine;
+  readonly type: Pick<ModuleType, 'version' | 'watch'>;
   readonly log: Log;
   readonly now: () => Date;
   /** The engine became reachable or unreachable; events in between are lost. */
   readonly onStatus: (status: EngineStatus) => void;
-  /** The engine reported an event of this container. */
-  readonly onContainer: (name: string) => void;
+  /** The instance of this name changed. */
+  readonly onInstance: (name: string) => void;
 }
 
-/** Listens to the events of the engine, and reconnects with backoff while it is unreachable. */
+/** Watches the engine, and reconnects with backoff while it is unreachable: after 1 s, doubled each time, 30 s at most. */
 export class EngineMonitor {
   readonly #options: MonitorOptions;
-  readonly #reach = new Reach();
+  /** Without jitter: the engine is on this device. */
+  readonly #backoff = new Backoff(backoffOptions, () => 1);
+  #isSteady = true;
   #round = new AbortController();
   #status: EngineStatus = {
     name: 'docker',
@@ -66,22 +70,19 @@ export class EngineMonitor {
 
   /** Watches until the signal aborts. Never rejects. */
   async run(signal: AbortSignal): Promise<void> {
-    const { now } = this.#options;
     while (!signal.aborted) {
       const before = this.#status.reachedAt;
       this.#round = new AbortController();
       using joined = new JoinedSignal([signal, this.#round.signal]);
       const round = joined.signal;
       try {
-        await this.#listen(round);
+        await this.#watch(round);
       } catch (error) {
         if (signal.aborted) return;
         if (round.aborted) continue;
         this.#lost(error);
       }
-      const { reachedAt } = this.#status;
-      const isNew = reachedAt !== undefined && reachedAt !== before;
-      const delayMs = this.#reach.lost(isNew ? now().getTime() - reachedAt.getTime() : undefined);
+      const delayMs = this.#backOff(before);
       await sleep(delayMs, undefined, { signal: round, ref: false }).catch(() => undefined);
     }
   }
@@ -91,16 +92,26 @@ export class EngineMonitor {
     this.#round.abort();
   }
 
-  async #listen(signal: AbortSignal): Promise<void> {
-    const { engine, log, now, onStatus, onContainer } = this.#options;
-    const { name, version } = await engine.version(signal);
-    const events = await engine.listen(signal);
-    const steady = this.#reach.isSteady;
+  /** Returns the delay until the next attempt; it starts over after a connection that lasted. */
+  #backOff(reachedBefore: Date | undefined): number {
+    const now = this.#options.now();
+    const { reachedAt } = this.#status;
+    if (reachedAt === undefined || reachedAt === reachedBefore) return this.#backoff.failed(now);
+    const lastedMs = now.getTime() - reachedAt.getTime();
+    this.#isSteady = lastedMs >= backoffOptions.healthyMs;
+    return this.#backoff.failed(now, { lastedMs });
+  }
+
+  async #watch(signal: AbortSignal): Promise<void> {
+    const { type, log, now, onStatus, onInstance } = this.#options;
+    const { name, version } = await type.version(signal);
+    const events = await type.watch(signal);
+    const steady = this.#isSteady;
     this.#status = { name, version, reachable: true, steady, reachedAt: now(), error: '' };
     log.info('container engine reachable', { name, version });
     onStatus(this.#status);
     this.#settleKnown();
-    for await (const container of events) onContainer(container);
+    for await (const changed of events) onInstance(changed);
   }
 
   #lost(error: unknown): void {

@@ -1,9 +1,13 @@
+import { ownRequest, type Via } from '../../dbus/client/via.ts';
+import { isServiceError } from '../../errors.ts';
+import type { StatusTracker } from './status.ts';
+
 /** How an operation is to be carried out. */
 export interface PendingOperationOptions {
   /** `stopped`: done as soon as nothing runs. Otherwise when the desired state is reached. */
   readonly until?: 'stopped' | undefined;
   readonly stopTimeoutS?: number | undefined;
-  /** Whether it creates the module: then the registry is asked for its image. */
+  /** Whether it creates the module: then what its instance needs is pulled anew. */
   readonly isCreation: boolean;
   /** Correlates its records in the journals of all services. */
   readonly requestId: string;
@@ -20,6 +24,8 @@ export class PendingOperation {
   readonly done: Promise<void>;
   /** Whether the module was started for it. */
   hasStarted = false;
+  /** Whether something was pulled for it. */
+  hasPulled = false;
   #reach: () => void = () => {};
   #fail: (error: unknown) => void = () => {};
 
@@ -39,5 +45,51 @@ export class PendingOperation {
 
   fail(error: unknown): void {
     this.#fail(error);
+  }
+}
+
+/** The pending operation of a module, if any. Its outcome is published together with its end. */
+export class OperationSlot {
+  readonly #status: StatusTracker;
+  #current: PendingOperation | undefined;
+
+  constructor(status: StatusTracker) {
+    this.#status = status;
+  }
+
+  get current(): PendingOperation | undefined {
+    return this.#current;
+  }
+
+  /** Starts an operation in place of the previous one, whose failure is cleared. */
+  begin(options: PendingOperationOptions): PendingOperation {
+    const operation = new PendingOperation(options);
+    this.#current = operation;
+    this.#status.note({ error: '', failed: false, retryAt: undefined });
+    return operation;
+  }
+
+  /** Calls for an operation carry the request id of its caller. */
+  via(signal: AbortSignal): Via {
+    const requestId = this.#current?.options.requestId;
+    return requestId === undefined ? ownRequest(signal) : { requestId, signal };
+  }
+
+  /** Completes the operation; the status is published together with its end. */
+  reach(): void {
+    const operation = this.#current;
+    if (operation === undefined) return;
+    this.#current = undefined;
+    this.#status.hold();
+    operation.reach();
+  }
+
+  /** Fails an operation, unless it has ended. */
+  fail(operation: PendingOperation, error: unknown): void {
+    if (this.#current !== operation) return;
+    this.#current = undefined;
+    const failed = operation.options.isUndone() && !isServiceError(error, 'Cancelled');
+    this.#status.note({ failed });
+    operation.fail(error);
   }
 }

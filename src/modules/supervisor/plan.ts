@@ -6,15 +6,17 @@
  *      ▲                                     ▲                   │
  *      └──────────────── remove ─────────────┴───── exited ◀─ stop
  *
- * A changed configuration fetches its image while the old container still runs.
+ * A changed specification is pulled while the old instance still runs. Between that pull and `remove` is the place of a
+ * step that parks the old instance under another name, for a roll-back: `Step` then has one more kind with an id, and
+ * `Observed` the parked instance.
  */
-import type { Container } from '../docker/engine.ts';
+import type { Instance, InstanceSpec } from './module-type.ts';
 
 /** Observed state of a module. */
-export interface Current {
-  readonly container: Container | undefined;
-  /** Whether the engine has the image that is wanted. */
-  readonly imagePresent: boolean;
+export interface Observed {
+  readonly instance: Instance | undefined;
+  /** Whether nothing is to be pulled before an instance is created. */
+  readonly isPulled: boolean;
 }
 
 /** Desired state of a module. */
@@ -22,7 +24,7 @@ export type Desired =
   | { readonly kind: 'absent' }
   | {
       readonly kind: 'present';
-      readonly digest: string;
+      readonly spec: InstanceSpec;
       /**
        * `stopped`: is not running. `running`: is started whenever it is not. `ended`: has ended by itself,
        * and its restart policy leaves it so.
@@ -31,49 +33,47 @@ export type Desired =
     };
 
 /**
- * One step. `pull`, `create` and `start` act on the desired container, `stop` and `remove` on the observed one by
- * its id: by the time of the step, its name may be that of another container.
+ * One step. `pull`, `create` and `start` act on the desired instance, `stop` and `remove` on the observed one by
+ * its id: by the time of the step, its name may be that of another instance.
  */
 export type Step =
-  | { readonly kind: 'pull' }
-  | { readonly kind: 'stop'; readonly id: string }
-  | { readonly kind: 'remove'; readonly id: string }
-  | { readonly kind: 'create' }
-  | { readonly kind: 'start' };
+  | { readonly kind: 'pull' | 'create' | 'start'; readonly spec: InstanceSpec }
+  | { readonly kind: 'stop' | 'remove'; readonly id: string };
 
-/** The steps from the current state to the desired one, none when nothing is to be done. */
-export function plan(current: Current, desired: Desired): readonly Step[] {
-  const container = current.container;
-  if (desired.kind === 'absent') return container?.ours === true ? discard(container) : [];
-  const pull: readonly Step[] = current.imagePresent ? [] : [{ kind: 'pull' }];
-  if (container === undefined) return [...pull, ...make(desired)];
-  // never stop or remove a container of others: creating ours fails with AlreadyExists
-  if (!container.ours) return make(desired);
-  if (container.digest !== desired.digest || isBroken(container)) {
-    return [...pull, ...discard(container), ...make(desired)];
+/** The steps from the observed state to the desired one, none when nothing is to be done. */
+export function plan({ instance, isPulled }: Observed, desired: Desired): readonly Step[] {
+  if (desired.kind === 'absent') return instance?.ours === true ? discard(instance) : [];
+  const { spec } = desired;
+  const pull: readonly Step[] = isPulled ? [] : [{ kind: 'pull', spec }];
+  if (instance === undefined) return [...pull, ...create(desired)];
+  // never stop or remove an instance of others: creating ours fails with AlreadyExists
+  if (!instance.ours) return create(desired);
+  if (instance.digest !== spec.digest || isBroken(instance)) {
+    return [...pull, ...discard(instance), ...create(desired)];
   }
-  return run(container, desired.run);
+  return run(instance, desired);
 }
 
 type Present = Extract<Desired, { kind: 'present' }>;
 
-function make(desired: Present): readonly Step[] {
-  return desired.run !== 'running' ? [{ kind: 'create' }] : [{ kind: 'create' }, { kind: 'start' }];
+function create({ run, spec }: Present): readonly Step[] {
+  const step: Step = { kind: 'create', spec };
+  return run === 'running' ? [step, { kind: 'start', spec }] : [step];
 }
 
-function discard(container: Container): readonly Step[] {
-  const { id } = container;
+function discard(instance: Instance): readonly Step[] {
+  const { id } = instance;
   const remove: Step = { kind: 'remove', id };
-  return isLive(container) ? [{ kind: 'stop', id }, remove] : [remove];
+  return isLive(instance) ? [{ kind: 'stop', id }, remove] : [remove];
 }
 
-function run(container: Container, wanted: Present['run']): readonly Step[] {
-  if (wanted === 'stopped') return isLive(container) ? [{ kind: 'stop', id: container.id }] : [];
-  return isLive(container) || wanted === 'ended' ? [] : [{ kind: 'start' }];
+function run(instance: Instance, { run: wanted, spec }: Present): readonly Step[] {
+  if (wanted === 'stopped') return isLive(instance) ? [{ kind: 'stop', id: instance.id }] : [];
+  return isLive(instance) || wanted === 'ended' ? [] : [{ kind: 'start', spec }];
 }
 
 /** Whether its processes may run, now or soon. */
-export function isLive({ state }: Container): boolean {
+export function isLive({ state }: Instance): boolean {
   return (
     state.kind === 'running' ||
     state.kind === 'paused' ||
@@ -83,6 +83,6 @@ export function isLive({ state }: Container): boolean {
 }
 
 /** Whether it can only be removed. */
-function isBroken({ state }: Container): boolean {
+function isBroken({ state }: Instance): boolean {
   return state.kind === 'dead' || state.kind === 'removing';
 }

@@ -1,19 +1,19 @@
 /**
- * Restart backoff of a module. It failed when its container ended although it is to run, and when a step
+ * Restart backoff of a module. It failed when its instance ended although it is to run, and when a step
  * failed. It did not fail
  *
  *   - with the first end that is observed: this process does not know the state before;
  *   - when it was stopped by the runtime;
  *   - when the first observation since the engine was reached shows an end from before that. An engine that is
- *     stopped closes its socket first, then ends the containers, and one that crashed ends them when it
+ *     stopped closes its socket first, then ends the instances, and one that crashed ends them when it
  *     starts again: such an end is never observed before the engine is back. Later observations excuse nothing: the
  *     clock may have been set back since;
  *   - when the engine became unreachable during a step.
  */
+import { Backoff } from '../../service/backoff.ts';
 import type { Log } from '../../service/log/log.ts';
-import type { Container } from '../docker/engine.ts';
-import { Backoff } from './backoff.ts';
-import type { Goal } from './goal.ts';
+import type { Goal } from './desired-state.ts';
+import type { Instance } from './module-type.ts';
 
 /** Dependencies of the backoff. */
 export interface RestartBackoffOptions {
@@ -22,14 +22,21 @@ export interface RestartBackoffOptions {
   readonly log: Log;
 }
 
-/** Counts the failures of a module and decides when the next attempt is due. */
+const backoffOptions = { leastMs: 0, firstMs: 10_000, maxMs: 300_000, healthyMs: 600_000 };
+
+/** Without jitter: each device has an engine of its own, and users can tell when a module is restarted. */
+function exactBackoff(): Backoff {
+  return new Backoff(backoffOptions, () => 1);
+}
+
+/** The failures of a module and its backoff: 10 s, doubled with each further failure, 300 s at most. */
 export class RestartBackoff {
   readonly #options: RestartBackoffOptions;
-  readonly #backoff = new Backoff();
-  readonly #observations = new Backoff();
+  readonly #backoff = exactBackoff();
+  readonly #observations = exactBackoff();
   /** When the engine of the last observation was reached. */
   #reachedMs: number | undefined;
-  /** When the container ended, 0 when it has not, undefined when that is not known yet. */
+  /** When the instance ended, 0 when it has not, undefined when that is not known yet. */
   #lastEnd: number | undefined;
   #endedItself = false;
 
@@ -37,7 +44,7 @@ export class RestartBackoff {
     this.#options = options;
   }
 
-  /** Whether the container is one that has ended. */
+  /** Whether the instance is one that has ended. */
   get hasEnded(): boolean {
     return (this.#lastEnd ?? 0) > 0;
   }
@@ -49,7 +56,7 @@ export class RestartBackoff {
 
   /** When the next attempt is due, undefined when it may be made now. */
   get retryAt(): Date | undefined {
-    return this.#backoff.until(this.#options.now());
+    return this.#backoff.retryAt(this.#options.now());
   }
 
   /** Resets all delays: the cause of the failures may have changed. */
@@ -69,29 +76,29 @@ export class RestartBackoff {
   unobserved(): Date | undefined {
     const now = this.#options.now();
     this.#observations.failed(now);
-    return this.#observations.until(now);
+    return this.#observations.retryAt(now);
   }
 
-  /** Records that the runtime stopped the container: that end is not a failure of the module. */
+  /** Records that the runtime stopped the instance: that end is not a failure of the module. */
   stopped(): void {
     this.#lastEnd = undefined;
     this.#endedItself = false;
   }
 
-  /** Records that the runtime started the container: the next end is a new one, even if its time is unknown. */
+  /** Records that the runtime started the instance: the next end is a new one, even if its time is unknown. */
   started(): void {
     this.#lastEnd = 0;
   }
 
-  /** Records an observation of the container, by an engine that is reachable since then. */
-  observed(container: Container | undefined, goal: Goal, since: Date | undefined): void {
+  /** Records an observation of the instance, by an engine that is reachable since then. */
+  observed(instance: Instance | undefined, goal: Goal, since: Date | undefined): void {
     const { name, now, log } = this.#options;
     this.#observations.reset();
     const reachedMs = since?.getTime();
     const isFirst = reachedMs !== this.#reachedMs;
     this.#reachedMs = reachedMs;
     const before = this.#lastEnd;
-    const state = container?.state;
+    const state = instance?.state;
     if (state?.kind !== 'exited') this.#endedItself = false;
     const end = state?.kind === 'exited' ? (state.finishedAt?.getTime() ?? 1) : 0;
     this.#lastEnd = end;
@@ -106,6 +113,6 @@ export class RestartBackoff {
     }
     log.warn('module ended', fields);
     this.#endedItself = true;
-    this.#backoff.failed(now(), ranMs);
+    this.#backoff.failed(now(), { lastedMs: ranMs });
   }
 }

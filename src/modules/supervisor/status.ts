@@ -1,14 +1,43 @@
-import type { PullProgress } from '../docker/engine.ts';
-import type { ModuleStatus } from './goal.ts';
-import { stateOf } from './module-state.ts';
+import type { moduleStates } from '../../interfaces/words.ts';
+import { type Goal, isAbsence } from './desired-state.ts';
+import type { Instance, PullProgress } from './module-type.ts';
 import type { Step } from './plan.ts';
 
 const progressMs = 500;
 const noStep = { step: undefined, progress: 0, progressText: '' } as const;
 
+/** The published state of a module. */
+export type ModuleState = (typeof moduleStates)[number];
+
+/** The part of a status from which the state is derived. */
+export interface StateInput {
+  readonly goal: Goal;
+  readonly instance: Pick<Instance, 'state'> | undefined;
+  /** Whether `instance` is current. */
+  readonly known: boolean;
+  readonly step: Step['kind'] | undefined;
+  /** When the next attempt is due, undefined when none is. */
+  readonly retryAt: Date | undefined;
+  /** Whether the last operation failed and was undone: until the next one, `error` is its failure. */
+  readonly failed: boolean;
+}
+
+/** Observed and desired state of a module. */
+export interface ModuleStatus extends StateInput {
+  /** As it was published last. */
+  readonly state: ModuleState;
+  readonly instance: Instance | undefined;
+  readonly progress: number;
+  readonly progressText: string;
+  readonly restartCount: number;
+  readonly error: string;
+  /** A warning for the user although nothing failed, `` for none. */
+  readonly note: string;
+}
+
 /**
  * The status of a module. Changes are noted and published together, so that clients see no transient values: half of
- * an observation, or a container that has just been stopped as still running.
+ * an observation, or an instance that has just been stopped as still running.
  */
 export class StatusTracker {
   readonly #now: () => Date;
@@ -24,7 +53,7 @@ export class StatusTracker {
   ) {
     this.#now = now;
     this.#onStatus = onStatus;
-    const unknown = { container: undefined, known: false, retryAt: undefined, failed: false };
+    const unknown = { instance: undefined, known: false, retryAt: undefined, failed: false };
     const status = { ...initial, ...unknown, ...noStep, note: '', restartCount: 0 };
     this.#current = { ...status, state: stateOf(status) ?? 'unknown' };
   }
@@ -56,7 +85,7 @@ export class StatusTracker {
     this.#onStatus(this.#current);
   }
 
-  /** Publishes a step that begins. It ends with the next observation of the container. */
+  /** Publishes a step that begins. It ends with the next observation of the instance. */
   begin(step: Step['kind']): void {
     this.note({ step, progress: 0, progressText: step });
     this.publish();
@@ -75,4 +104,77 @@ export class StatusTracker {
     this.note({ progress: Math.round(fraction * 100) / 100, progressText: text });
     this.publish();
   }
+}
+
+/**
+ * The published state of a module, undefined where it stays the same. It is derived from the observed instance and from
+ * the step that comes next, so that it changes once for each real transition:
+ *
+ *   create   unknown (─► pulling) ─► created            restart  running ─► stopping ─► starting ─► running
+ *   start    created ─► starting ─► running             crash    running ─► backoff ─► starting ─► running
+ *   stop     running ─► stopping ─► stopped             delete   running ─► stopping ─► removed
+ */
+export function stateOf(status: StateInput): ModuleState | undefined {
+  switch (status.step) {
+    case 'pull':
+      return 'pulling';
+    case 'create':
+      return isToRun(status) ? 'starting' : undefined;
+    case 'start':
+      return 'starting';
+    case 'stop':
+    case 'remove':
+      return isAbsence(status.goal) || status.step === 'stop' ? 'stopping' : undefined;
+    case undefined:
+      return betweenSteps(status);
+  }
+}
+
+type Between = Omit<StateInput, 'step'>;
+
+function betweenSteps(status: Between): ModuleState | undefined {
+  const { instance, known, goal } = status;
+  if (goal === 'failed') return 'failed';
+  if (!known) return 'unknown';
+  if (instance === undefined) return withoutInstance(status);
+  if (isAbsence(goal)) return 'stopping';
+  switch (instance.state.kind) {
+    case 'running':
+    case 'paused':
+      return whileRunning(status);
+    case 'restarting':
+      return 'backoff';
+    case 'exited':
+    case 'created':
+      return isToRun(status) ? beforeStart(status) : atRest(status, instance);
+    case 'dead':
+      return 'failed';
+    case 'unknown':
+    case 'removing':
+      return 'unknown';
+  }
+}
+
+function withoutInstance(status: Between): ModuleState | undefined {
+  if (isToRun(status)) return beforeStart(status);
+  return status.retryAt !== undefined && !isAbsence(status.goal) ? 'backoff' : undefined;
+}
+
+function whileRunning({ goal, retryAt }: Between): ModuleState {
+  const stops = goal === 'stopped' || goal === 'restart';
+  return stops && retryAt === undefined ? 'stopping' : 'running';
+}
+
+function beforeStart({ retryAt }: Between): ModuleState {
+  return retryAt === undefined ? 'starting' : 'backoff';
+}
+
+function atRest({ goal, failed }: Between, { state }: Pick<Instance, 'state'>): ModuleState {
+  if (failed) return 'failed';
+  if (state.kind !== 'exited') return 'created';
+  return goal === 'ended' && state.exitCode !== 0 ? 'failed' : 'stopped';
+}
+
+function isToRun({ goal }: Pick<StateInput, 'goal'>): boolean {
+  return goal === 'restart' || goal === 'start' || goal === 'started';
 }

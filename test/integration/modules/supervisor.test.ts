@@ -4,14 +4,15 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../src/errors.ts';
+import { ContainerSpec } from '../../../src/modules/docker/container-spec.ts';
+import { DockerModules } from '../../../src/modules/docker/docker-modules.ts';
 import { DockerEngine } from '../../../src/modules/docker/engine/docker-engine.ts';
 import { digestLabel, owner, ownerLabel } from '../../../src/modules/docker/labels.ts';
 import {
   EngineMonitor,
   type EngineStatus,
 } from '../../../src/modules/supervisor/engine-monitor.ts';
-import type { Prepared } from '../../../src/modules/supervisor/goal.ts';
-import { Supervisor, type SupervisorOptions } from '../../../src/modules/supervisor/supervisor.ts';
+import { Supervisor } from '../../../src/modules/supervisor/supervisor.ts';
 import { until } from '../../support/deadline.ts';
 import { importBusybox } from '../../support/engine/images.ts';
 import { PrivateEngine } from '../../support/engine/private-engine.ts';
@@ -22,9 +23,10 @@ const image = 'localhost/busybox:1';
 const name = 'sensor';
 const longMs = 90_000;
 
-function prepared(Cmd: readonly string[]): Promise<Prepared> {
+function specOf(engine: DockerEngine, Cmd: readonly string[]): ContainerSpec {
   const Labels = { [ownerLabel]: owner, [digestLabel]: 'abc' };
-  return Promise.resolve({
+  return new ContainerSpec({
+    engine,
     digest: 'abc',
     image: { image, auth: undefined, imagePullPolicy: 'never' },
     body: { Image: image, Cmd, StopSignal: 'SIGKILL', Labels },
@@ -63,23 +65,24 @@ class Supervised implements AsyncDisposable {
   #now = Date.now();
   #heldStatus: EngineStatus | undefined;
 
-  constructor(machine: PrivateEngine, prepare: SupervisorOptions['prepare']) {
+  constructor(machine: PrivateEngine, prepare: (engine: DockerEngine) => Promise<ContainerSpec>) {
     this.#machine = machine;
     const engine = new DockerEngine(machine.socketPath);
+    const type = new DockerModules(engine, silentLog);
     this.#supervisor = new Supervisor({
       ...options,
-      engine,
+      type,
       engineStatus: () => this.#heldStatus ?? this.monitor.status,
-      prepare,
+      prepare: () => prepare(engine),
       now: () => new Date(this.#now),
     });
     this.monitor = new EngineMonitor({
-      engine,
+      type,
       log: silentLog,
       now: () => new Date(),
       // An engine that comes for the second time within a minute is no reason to forget failures.
       onStatus: () => this.#supervisor.wake(),
-      onContainer: () => this.#supervisor.wake(),
+      onInstance: () => this.#supervisor.wake(),
     });
     const { signal } = this.#stop;
     this.#running = Promise.all([this.monitor.run(signal), this.#supervisor.run(signal)]);
@@ -92,9 +95,9 @@ class Supervised implements AsyncDisposable {
 
   /** When the container that runs was started. */
   get startedAt(): number | undefined {
-    const { known, container } = this.#supervisor.status;
-    return known && container?.state.kind === 'running'
-      ? container.state.startedAt.getTime()
+    const { known, instance } = this.#supervisor.status;
+    return known && instance?.state.kind === 'running'
+      ? instance.state.startedAt.getTime()
       : undefined;
   }
 
@@ -139,7 +142,9 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
   test(`starts what the engine ended at once when the engine is back from ${signal}`, async ({
     machine,
   }) => {
-    await using module = new Supervised(machine, () => prepared(['sleep', '1000']));
+    await using module = new Supervised(machine, async (engine) =>
+      specOf(engine, ['sleep', '1000']),
+    );
     await until(longMs, 'the module', () => module.startedAt !== undefined);
     const first = module.startedAt;
     await module.restartEngine(signal);
@@ -151,7 +156,7 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
 test('does not forget in a restart of the engine that a module ends again and again', async ({
   machine,
 }) => {
-  await using module = new Supervised(machine, () => prepared(['false']));
+  await using module = new Supervised(machine, async (engine) => specOf(engine, ['false']));
   await module.untilWaits(10_000);
   module.pass(10_000);
   await module.untilWaits(20_000);
@@ -166,13 +171,13 @@ test('does not wait after what the engine cut short before anybody noticed', asy
 }) => {
   let restart: Promise<void> | undefined;
   const isThere = () => module.monitor.status.reachable;
-  await using module = new Supervised(machine, async () => {
+  await using module = new Supervised(machine, async (engine) => {
     if (restart === undefined) {
       await until(longMs, 'the engine', isThere);
       restart = module.restartEngine('SIGKILL', { isNoticed: false });
       await until(longMs, 'the engine to be gone', () => !isThere());
     }
-    return prepared(['sleep', '1000']);
+    return specOf(engine, ['sleep', '1000']);
   });
   await until(longMs, 'the cut', () => restart !== undefined);
   await restart;
@@ -197,11 +202,12 @@ test('looks again soon however often it looked while the engine was away', async
   let error = 'gone';
   let failures = 0;
   const stop = new AbortController();
+  const engine = new DockerEngine(join(machine.directory, 'nobody.sock'));
   const supervisor = new Supervisor({
     ...options,
-    engine: new DockerEngine(join(machine.directory, 'nobody.sock')),
+    type: new DockerModules(engine, silentLog),
     engineStatus: () => ({ ...neverReached, error }),
-    prepare: () => prepared(['true']),
+    prepare: async () => specOf(engine, ['true']),
     now: () => new Date(),
     log: { ...silentLog, warn: () => failures++ },
   });

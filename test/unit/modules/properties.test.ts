@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { managerProperties } from '../../../src/modules/properties.ts';
-import type { ModuleStatus } from '../../../src/modules/supervisor/goal.ts';
+import type { ModuleStatus } from '../../../src/modules/supervisor/status.ts';
 
 const test = suite('properties of the manager of modules');
 const engine = {
@@ -15,7 +15,7 @@ const engine = {
 const status: ModuleStatus = {
   goal: 'started',
   state: 'backoff',
-  container: undefined,
+  instance: undefined,
   known: true,
   step: undefined,
   progress: 0,

@@ -10,7 +10,8 @@ interface MountConfig {
   readonly allowedBinds: readonly string[];
   readonly allowedVolumes: readonly string[];
 }
-type VolumeEngine = Pick<ContainerEngine, 'system' | 'findVolume' | 'createVolume'>;
+/** The part of an engine that mounts are checked with. */
+export type VolumeEngine = Pick<ContainerEngine, 'system' | 'findVolume' | 'createVolume'>;
 
 /** A module and what it mounts. */
 export interface MountSource {

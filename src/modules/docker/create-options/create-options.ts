@@ -1,8 +1,9 @@
 import { posix } from 'node:path';
 import { oneOf, ServiceError } from '../../../errors.ts';
+import { parseRestartPolicy, type RestartPolicy } from '../../supervisor/restart-policy.ts';
 import type { JsonObject, RegistryAuth } from '../engine.ts';
 import { type ImagePullPolicy, parseImageDigest, parsePullPolicy } from './image-policy.ts';
-import { engineRestartPolicy, parseRestartPolicy, type RestartPolicy } from './restart-policy.ts';
+import { engineRestartPolicy } from './restart-policy.ts';
 
 /** The `docker` configuration of a module: what ModuleSpec calls `settings`. */
 export interface ModuleSettings {

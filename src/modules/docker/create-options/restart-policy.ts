@@ -1,11 +1,7 @@
-/** What becomes of a container that ends by itself. The runtime decides, never the engine. */
-import { oneOf, ServiceError } from '../../../errors.ts';
+/** The engine's restart policy in create options: the runtime applies it, and the engine does not get it. */
+import { ServiceError } from '../../../errors.ts';
+import type { RestartPolicy } from '../../supervisor/restart-policy.ts';
 import type { JsonObject } from '../engine.ts';
-
-/** Every policy, the one that restarts most first. */
-export const restartPolicies = ['always', 'on-unhealthy', 'on-failure', 'never'] as const;
-/** When a module is started again that shall run. */
-export type RestartPolicy = (typeof restartPolicies)[number];
 
 const enginePolicies: ReadonlyMap<unknown, RestartPolicy | undefined> = new Map([
   ['', undefined],
@@ -14,11 +10,6 @@ const enginePolicies: ReadonlyMap<unknown, RestartPolicy | undefined> = new Map(
   ['unless-stopped', 'always'],
   ['on-failure', 'on-failure'],
 ]);
-
-/** The policy that a text names, or InvalidArgs. */
-export function parseRestartPolicy(value: unknown): RestartPolicy {
-  return oneOf(typeof value === 'string' ? value : '', 'a restart policy', restartPolicies);
-}
 
 /** The policy that stands for the engine's one in create options, undefined when they ask for none; InvalidArgs. */
 export function engineRestartPolicy(createOptions: JsonObject): RestartPolicy | undefined {
@@ -36,16 +27,6 @@ export function withoutEnginePolicy(createOptions: JsonObject): JsonObject {
     return [key, Object.fromEntries(kept)] as const;
   });
   return { ...createOptions, ...Object.fromEntries(changed) };
-}
-
-/** Whether a container that ended by itself with this exit code is started again. */
-export function restartsAfter(policy: RestartPolicy, exitCode: number): boolean {
-  return policy === 'always' || (policy !== 'never' && exitCode !== 0);
-}
-
-/** Whether a container whose health check fails is started again. */
-export function restartsUnhealthy(policy: RestartPolicy): boolean {
-  return policy === 'always' || policy === 'on-unhealthy';
 }
 
 /** The members that the engine reads as `HostConfig`: it knows them in any letters. */

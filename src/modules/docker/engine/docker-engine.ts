@@ -4,14 +4,16 @@ import { ServiceError } from '../../../errors.ts';
 import { JoinedSignal } from '../../../service/joined-signal.ts';
 import { Mutex } from '../../../service/mutex.ts';
 import type {
-  Container,
+  EngineVersion,
+  Instance,
+  InstanceQuery,
+  LogRequest,
+} from '../../supervisor/module-type.ts';
+import type {
   ContainerEngine,
   EngineSystem,
-  EngineVersion,
   Image,
   JsonObject,
-  LogRequest,
-  MadeFor,
   Network,
   NewVolume,
   PullOptions,
@@ -136,14 +138,14 @@ export class DockerEngine implements ContainerEngine {
     });
   }
 
-  inspect(name: string, signal: AbortSignal): Promise<Container | undefined> {
+  inspect(name: string, signal: AbortSignal): Promise<Instance | undefined> {
     return this.#ask(`looking at ${shown(name)}`, answerMs, signal, async (docker) => {
       const found = await findNamed(docker, name);
       return found && containerOf(found);
     });
   }
 
-  findRenamed(module: MadeFor, signal: AbortSignal): Promise<Renamed | undefined> {
+  findRenamed(module: InstanceQuery, signal: AbortSignal): Promise<Renamed | undefined> {
     return this.#ask('listing containers', answerMs, signal, async (docker) => {
       const filters = { label: [`${ownerLabel}=${owner}`] };
       return renamedOf(await docker.listContainers({ all: true, filters }), module);
@@ -188,7 +190,7 @@ export class DockerEngine implements ContainerEngine {
     );
   }
 
-  keepStopped(nameOrId: string, signal: AbortSignal): Promise<void> {
+  removeRestartPolicy(nameOrId: string, signal: AbortSignal): Promise<void> {
     const doing = `taking the restart policy of ${shown(nameOrId)}`;
     return this.#ask(doing, answerMs, signal, async (docker) => {
       await docker.getContainer(nameOrId).update({ RestartPolicy: { Name: 'no' } });

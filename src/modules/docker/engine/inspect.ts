@@ -1,18 +1,15 @@
 import type Docker from 'dockerode';
 import type {
-  Container,
-  ContainerState,
-  EngineSystem,
-  Finished,
-  Image,
-  MadeFor,
-  Renamed,
-  Volume,
-} from '../engine.ts';
+  Instance,
+  InstanceQuery,
+  InstanceState,
+  LastRun,
+} from '../../supervisor/module-type.ts';
+import type { EngineSystem, Image, Renamed, Volume } from '../engine.ts';
 import { digestLabel, moduleLabel, owner, ownerLabel } from '../labels.ts';
 
 /** What the engine's answer about a container means to us. */
-export function containerOf(answer: Docker.ContainerInspectInfo): Container {
+export function containerOf(answer: Docker.ContainerInspectInfo): Instance {
   const labels = new Map(Object.entries(answer.Config.Labels ?? {}));
   return {
     id: answer.Id,
@@ -20,7 +17,7 @@ export function containerOf(answer: Docker.ContainerInspectInfo): Container {
     digest: labels.get(digestLabel) ?? '',
     state: stateOf(answer.State),
     restartCount: answer.RestartCount,
-    engineRestarts: !['', 'no'].includes(answer.HostConfig.RestartPolicy?.Name ?? ''),
+    autoRestarts: !['', 'no'].includes(answer.HostConfig.RestartPolicy?.Name ?? ''),
     unhealthy: answer.State.Status === 'running' && answer.State.Health?.Status === 'unhealthy',
   };
 }
@@ -44,7 +41,7 @@ function isNamedFor(module: string | undefined, name: string): boolean {
  */
 export function renamedOf(
   found: readonly Docker.ContainerInfo[],
-  { name, knownId }: MadeFor,
+  { name, knownId }: InstanceQuery,
 ): Renamed | undefined {
   const others = found.filter(({ Id, Labels, Names }) => {
     const module = Labels[moduleLabel];
@@ -67,7 +64,7 @@ export function volumeOf(answer: Docker.VolumeInspectInfo): Volume {
   };
 }
 
-function stateOf(state: Docker.ContainerInspectInfo['State']): ContainerState {
+function stateOf(state: Docker.ContainerInspectInfo['State']): InstanceState {
   switch (state.Status) {
     case 'created':
       // A container whose start failed is `created` too, with the exit code of the attempt.
@@ -77,7 +74,7 @@ function stateOf(state: Docker.ContainerInspectInfo['State']): ContainerState {
       return { kind: state.Status, startedAt: timeOf(state.StartedAt) ?? new Date(0) };
     case 'restarting':
     case 'exited':
-      return { kind: state.Status, ...finished(state) };
+      return { kind: state.Status, ...lastRun(state) };
     case 'removing':
     case 'dead':
       return { kind: state.Status };
@@ -86,7 +83,7 @@ function stateOf(state: Docker.ContainerInspectInfo['State']): ContainerState {
   }
 }
 
-function finished(state: Docker.ContainerInspectInfo['State']): Finished {
+function lastRun(state: Docker.ContainerInspectInfo['State']): LastRun {
   return {
     exitCode: state.ExitCode,
     startedAt: timeOf(state.StartedAt),

@@ -1,9 +1,9 @@
 import type Docker from 'dockerode';
-import type { LogRequest } from '../engine.ts';
+import type { LogRequest } from '../../supervisor/module-type.ts';
 
 /**
- * The log of a container as a stream. The client's own `logs` reads the whole answer into memory and parses it when it happens to be JSON,
- * hence this request below it.
+ * The log of a container as a stream. The client's own `logs` reads the whole response into memory and parses it when it
+ * happens to be JSON, hence this request below it.
  */
 export function logStream(docker: Docker, id: string, request: LogRequest): Promise<unknown> {
   const query = {

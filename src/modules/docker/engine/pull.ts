@@ -1,4 +1,4 @@
-import type { PullProgress } from '../engine.ts';
+import type { PullProgress } from '../../supervisor/module-type.ts';
 import { jsonLines } from './streams.ts';
 import { translatePull } from './translate.ts';
 

@@ -10,9 +10,9 @@ import {
 } from '../../../../src/modules/api/workload-backend.ts';
 import type { Clients } from '../../../../src/modules/clients.ts';
 import type { ModulesConfig } from '../../../../src/modules/config/config.ts';
-import type { Container, ContainerEngine } from '../../../../src/modules/docker/engine.ts';
 import { Identities } from '../../../../src/modules/identities.ts';
 import { ModuleRegistry } from '../../../../src/modules/registry/module-registry.ts';
+import type { Instance, ModuleType } from '../../../../src/modules/supervisor/module-type.ts';
 import { Repeats } from '../../../../src/service/log/repeats.ts';
 import { until } from '../../../support/deadline.ts';
 import { silentLog } from '../../../support/log.ts';
@@ -29,13 +29,13 @@ const reached = {
   reachedAt: now(),
   error: '',
 };
-const container: Container = {
+const instance: Instance = {
   id: 'c1',
   ours: true,
   digest: '',
   state: { kind: 'running', startedAt: now() },
   restartCount: 0,
-  engineRestarts: false,
+  autoRestarts: false,
   unhealthy: false,
 };
 
@@ -56,7 +56,7 @@ function directoryIn(socketsPath: string) {
   const modules = new ModuleRegistry({
     module: {
       config,
-      engine: { inspect: () => Promise.resolve(container) } as unknown as ContainerEngine, // as asked
+      type: { find: () => Promise.resolve(instance) } as unknown as ModuleType, // only this is called
       engineStatus: () => reached,
       socketsPath,
       shownDigest: (digest) => digest,
@@ -106,7 +106,7 @@ test('lets every module read what has just changed', async ({ directory }) => {
       modules.show(module);
       assert.match(await list(), new RegExp(`"${name}".*"unknown"`));
       running.push(module.run());
-      await until(longMs, 'a look', () => module.status.container !== undefined);
+      await until(longMs, 'a look', () => module.status.instance !== undefined);
       assert.not.match(await list(), '"unknown"');
     }
     for (const module of modules.all()) {

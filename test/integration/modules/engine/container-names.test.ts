@@ -1,13 +1,15 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { DockerModules } from '../../../../src/modules/docker/docker-modules.ts';
 import { DockerEngine } from '../../../../src/modules/docker/engine/docker-engine.ts';
 import { digestLabel, owner, ownerLabel } from '../../../../src/modules/docker/labels.ts';
-import { apply, type Work } from '../../../../src/modules/supervisor/apply.ts';
+import { apply, type StepContext } from '../../../../src/modules/supervisor/apply.ts';
 import { plan } from '../../../../src/modules/supervisor/plan.ts';
 import { soon } from '../../../support/deadline.ts';
 import { importBusybox } from '../../../support/engine/images.ts';
 import { PrivateEngine } from '../../../support/engine/private-engine.ts';
 import { failureOf } from '../../../support/failure.ts';
+import { silentLog } from '../../../support/log.ts';
 
 interface Context {
   machine: PrivateEngine;
@@ -20,21 +22,14 @@ const name = 'sensor';
 const Labels = { [ownerLabel]: owner, [digestLabel]: 'abc' };
 const body = { Image: image, Cmd: ['sleep', '1000'], StopSignal: 'SIGKILL', Labels };
 
-function workOn(engine: DockerEngine): Work {
-  return {
-    engine,
-    name,
-    body,
-    network: { name: '' },
-    stopTimeoutS: 0,
-    fetchImage: () => Promise.resolve(),
-    check: () => Promise.resolve(),
-  };
+function contextOf(engine: DockerEngine): StepContext {
+  const type = new DockerModules(engine, silentLog);
+  return { type, name, stopTimeoutS: 0, onProgress: () => {}, onPulled: () => {} };
 }
 
 async function firstStep(engine: DockerEngine) {
-  const container = await engine.inspect(name, soon());
-  const [step] = plan({ container, imagePresent: true }, { kind: 'absent' });
+  const instance = await engine.inspect(name, soon());
+  const [step] = plan({ instance, isPulled: true }, { kind: 'absent' });
   if (step === undefined) throw new Error('nothing to do');
   return step;
 }
@@ -65,7 +60,7 @@ for (const kind of ['stop', 'remove'] as const) {
     assert.is(step.kind, kind);
     await machine.docker('rm', '-f', name);
     await machine.docker('run', '-d', '--name', name, image, 'sleep', '1000');
-    await apply(step, workOn(engine), soon());
+    await apply(step, contextOf(engine), soon());
     assert.is(await machine.docker('inspect', '-f', '{{.State.Status}}', name), 'running');
   });
 }

@@ -2,8 +2,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseNetwork } from '../../../../src/modules/config/network-config.ts';
 import { DockerEngine } from '../../../../src/modules/docker/engine/docker-engine.ts';
-import type { ContainerState } from '../../../../src/modules/docker/engine.ts';
 import { digestLabel, owner, ownerLabel } from '../../../../src/modules/docker/labels.ts';
+import type { InstanceState } from '../../../../src/modules/supervisor/module-type.ts';
 import { soon, untilFound } from '../../../support/deadline.ts';
 import { importBusybox } from '../../../support/engine/images.ts';
 import { PrivateEngine } from '../../../support/engine/private-engine.ts';
@@ -18,7 +18,7 @@ const test = suite<Context>('docker engine');
 const image = 'localhost/busybox:1';
 const labels = { [ownerLabel]: owner, [digestLabel]: 'abc' };
 
-async function untilState(engine: DockerEngine, name: string, kind: ContainerState['kind']) {
+async function untilState(engine: DockerEngine, name: string, kind: InstanceState['kind']) {
   let found: string | undefined;
   return untilFound(
     20_000,

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { DockerModules } from '../../../../src/modules/docker/docker-modules.ts';
 import { DockerEngine } from '../../../../src/modules/docker/engine/docker-engine.ts';
 import {
   EngineMonitor,
@@ -25,10 +26,10 @@ async function statusesOf(times: number, now: () => Date): Promise<readonly Engi
   const stop = new AbortController();
   const reached: EngineStatus[] = [];
   const monitor = new EngineMonitor({
-    engine: new DockerEngine(socketPath),
+    type: new DockerModules(new DockerEngine(socketPath), silentLog),
     log: silentLog,
     now,
-    onContainer: () => {},
+    onInstance: () => {},
     onStatus: (status) => {
       if (status.reachable && reached.push(status) === times) stop.abort();
     },

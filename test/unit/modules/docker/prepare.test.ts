@@ -8,9 +8,8 @@ import {
 } from '../../../../src/modules/docker/confinement/misfit.ts';
 import { parseSettings } from '../../../../src/modules/docker/create-options/create-options.ts';
 import type { Volume } from '../../../../src/modules/docker/engine.ts';
-import { prepare } from '../../../../src/modules/docker/prepare.ts';
+import { createRequest, prepare } from '../../../../src/modules/docker/prepare.ts';
 import type { ModuleSource } from '../../../../src/modules/module-source.ts';
-import type { Prepared } from '../../../../src/modules/supervisor/goal.ts';
 import { via } from '../../../support/via.ts';
 
 const test = suite('preparation of a module');
@@ -44,7 +43,8 @@ interface Setting {
   readonly elevated?: boolean;
 }
 
-async function preparing(createOptions: object, setting: Setting = {}) {
+/** A module and what its preparation depends on. */
+function moduleWith(createOptions: object, setting: Setting) {
   const config = {
     agent: undefined,
     hostname: setting.hostname ?? 'device.example',
@@ -61,7 +61,16 @@ async function preparing(createOptions: object, setting: Setting = {}) {
   const findVolume = () => Promise.resolve(setting.volume);
   const parts = {
     config,
-    engine: { system: missing, findVolume, createVolume: missing },
+    engine: {
+      system: missing,
+      findVolume,
+      createVolume: missing,
+      findImage: missing,
+      pull: missing,
+      ensureNetwork: missing,
+      create: missing,
+      start: missing,
+    },
     identities: { ensure: () => setting.identity ?? Promise.resolve(identity) },
     socketsPath: '/state/mnt',
     validate:
@@ -77,23 +86,25 @@ async function preparing(createOptions: object, setting: Setting = {}) {
     env: {},
     elevated: setting.elevated ?? true,
   };
-  if (setting.isAgain === true) await prepare(parts, source, via);
-  return await prepare(parts, source, via);
-}
-
-async function prepared(createOptions: object, setting: Setting = {}): Promise<Prepared> {
-  const found = await preparing(createOptions, setting);
-  if (found.refusal !== undefined) throw found.refusal;
-  return found;
+  return { parts, source };
 }
 
 async function refusalOf(createOptions: object, setting: Setting = {}): Promise<string> {
-  const { refusal } = await preparing(createOptions, setting);
-  return refusal?.code ?? 'none';
+  const { parts, source } = moduleWith(createOptions, setting);
+  if (setting.isAgain === true) await prepare(parts, source, via);
+  const prepared = await prepare(parts, source, via);
+  return 'refusal' in prepared ? prepared.refusal.code : 'none';
+}
+
+/** The create request of a module that is not refused. */
+async function requestOf(createOptions: object, setting: Setting = {}) {
+  assert.is(await refusalOf(createOptions, setting), 'none');
+  const { parts, source } = moduleWith(createOptions, setting);
+  return createRequest(parts, source, identity);
 }
 
 async function hostConfig(HostConfig: object, allowElevated = false): Promise<object> {
-  const { body } = await prepared({ HostConfig }, { allowElevated });
+  const { body } = await requestOf({ HostConfig }, { allowElevated });
   return body['HostConfig'] as object; // as made
 }
 

@@ -1,8 +1,11 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isServiceError } from '../../../../src/errors.ts';
-import { DesiredState, type SavedState } from '../../../../src/modules/supervisor/desired-state.ts';
-import type { Goal } from '../../../../src/modules/supervisor/goal.ts';
+import {
+  DesiredState,
+  type Goal,
+  type SavedState,
+} from '../../../../src/modules/supervisor/desired-state.ts';
 import { silentLog } from '../../../support/log.ts';
 
 const test = suite('desired state of a module');

@@ -1,13 +1,17 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Container, ContainerState } from '../../../../src/modules/docker/engine.ts';
+import type {
+  Instance,
+  InstanceSpec,
+  InstanceState,
+} from '../../../../src/modules/supervisor/module-type.ts';
 import { type Desired, plan } from '../../../../src/modules/supervisor/plan.ts';
 
 const test = suite('plan');
 const at = new Date('2026-01-01T00:00:00Z');
 const end = { exitCode: 1, startedAt: at, finishedAt: at };
 
-const states: Readonly<Record<ContainerState['kind'], ContainerState>> = {
+const states: Readonly<Record<InstanceState['kind'], InstanceState>> = {
   created: { kind: 'created' },
   running: { kind: 'running', startedAt: at },
   paused: { kind: 'paused', startedAt: at },
@@ -18,32 +22,40 @@ const states: Readonly<Record<ContainerState['kind'], ContainerState>> = {
   unknown: { kind: 'unknown' },
 };
 
-function container(kind: ContainerState['kind'], changes: Partial<Container> = {}): Container {
+function instance(kind: InstanceState['kind'], changes: Partial<Instance> = {}): Instance {
   return {
     id: 'c',
     ours: true,
     digest: 'new',
     state: states[kind],
     restartCount: 0,
-    engineRestarts: false,
+    autoRestarts: false,
     unhealthy: false,
     ...changes,
   };
 }
 
-function steps(found: Container | undefined, desired: Desired, imagePresent = true): string {
-  return plan({ container: found, imagePresent }, desired)
+function steps(found: Instance | undefined, desired: Desired, isPulled = true): string {
+  return plan({ instance: found, isPulled }, desired)
     .map((step) => step.kind)
     .join(' ');
 }
 
+const missing = () => Promise.reject(new Error('not applied'));
+const spec: InstanceSpec = {
+  digest: 'new',
+  resolve: missing,
+  pull: missing,
+  create: missing,
+  start: missing,
+};
 const absent: Desired = { kind: 'absent' };
-const stopped: Desired = { kind: 'present', digest: 'new', run: 'stopped' };
-const running: Desired = { kind: 'present', digest: 'new', run: 'running' };
-const ended: Desired = { kind: 'present', digest: 'new', run: 'ended' };
+const stopped: Desired = { kind: 'present', spec, run: 'stopped' };
+const running: Desired = { kind: 'present', spec, run: 'running' };
+const ended: Desired = { kind: 'present', spec, run: 'ended' };
 
-/** By state of the container: the steps to absent, stopped, running, ended, and from another configuration. */
-const table: Readonly<Record<ContainerState['kind'], readonly [string, string, string, string]>> = {
+/** By state of the instance: the steps to absent, stopped, running, ended, and from another configuration. */
+const table: Readonly<Record<InstanceState['kind'], readonly [string, string, string, string]>> = {
   created: ['remove', '', 'start', ''],
   running: ['stop remove', 'stop', '', ''],
   paused: ['stop remove', 'stop', '', ''],
@@ -55,7 +67,7 @@ const table: Readonly<Record<ContainerState['kind'], readonly [string, string, s
 };
 
 for (const [kind, [toAbsent, toStopped, toRunning, toEnded]] of Object.entries(table)) {
-  const found = container(kind as ContainerState['kind']); // keys of the table
+  const found = instance(kind as InstanceState['kind']); // keys of the table
   test(`goes from ${kind} to every desired state`, () => {
     assert.is(steps(found, absent), toAbsent);
     assert.is(steps(found, stopped), toStopped);
@@ -63,13 +75,13 @@ for (const [kind, [toAbsent, toStopped, toRunning, toEnded]] of Object.entries(t
     assert.is(steps(found, ended), toEnded);
   });
 
-  test(`needs no image to keep a container that is ${kind}`, () => {
+  test(`needs no pull to keep an instance that is ${kind}`, () => {
     const expected = toRunning.includes('create') ? `pull ${toRunning}` : toRunning;
     assert.is(steps(found, running, false), expected);
     assert.is(steps(found, absent, false), toAbsent);
   });
 
-  test(`replaces a container that is ${kind} and of another configuration, fetching first`, () => {
+  test(`replaces an instance that is ${kind} and of another specification, after a pull`, () => {
     const other = { ...found, digest: 'old' };
     assert.is(steps(other, running), `${toAbsent} create start`);
     assert.is(steps(other, stopped), `${toAbsent} create`);
@@ -77,7 +89,7 @@ for (const [kind, [toAbsent, toStopped, toRunning, toEnded]] of Object.entries(t
     assert.is(steps(other, absent), toAbsent);
   });
 
-  test(`never stops or removes a container of somebody else that is ${kind}`, () => {
+  test(`never stops or removes an instance of others that is ${kind}`, () => {
     const foreign = { ...found, ours: false };
     assert.is(steps(foreign, absent), '');
     assert.is(steps(foreign, stopped), 'create');
@@ -85,7 +97,7 @@ for (const [kind, [toAbsent, toStopped, toRunning, toEnded]] of Object.entries(t
   });
 }
 
-test('makes what is not there', () => {
+test('creates a missing instance', () => {
   assert.is(steps(undefined, absent), '');
   assert.is(steps(undefined, stopped), 'create');
   assert.is(steps(undefined, running), 'create start');
@@ -93,41 +105,52 @@ test('makes what is not there', () => {
   assert.is(steps(undefined, running, false), 'pull create start');
 });
 
-test('comes to an end from everywhere, one step at a time', () => {
+test('carries the specification in the steps for it, and the id of the observed instance in the others', () => {
+  const old = instance('running', { digest: 'old' });
+  assert.equal(plan({ instance: old, isPulled: false }, running), [
+    { kind: 'pull', spec },
+    { kind: 'stop', id: 'c' },
+    { kind: 'remove', id: 'c' },
+    { kind: 'create', spec },
+    { kind: 'start', spec },
+  ]);
+});
+
+test('reaches every desired state from every state, one step at a time', () => {
   for (const kind of Object.keys(table)) {
     for (const desired of [absent, stopped, running, ended]) {
       for (const digest of ['new', 'old']) {
-        const from = container(kind as ContainerState['kind'], { digest }); // keys of the table
-        assert.is(settle(from, desired), '', `${kind} ${digest} to ${JSON.stringify(desired)}`);
+        const from = instance(kind as InstanceState['kind'], { digest }); // keys of the table
+        assert.is(settle(from, desired), '', `${kind} ${digest} to ${desired.kind}`);
       }
     }
   }
 });
 
-/** Applies first steps until nothing is to be done; answers what is left after ten of them. */
-function settle(from: Container | undefined, desired: Desired): string {
+/** Applies first steps until none is left; returns the rest after ten of them. */
+function settle(from: Instance | undefined, desired: Desired): string {
   let found = from;
-  let imagePresent = false;
+  let isPulled = false;
   for (let count = 0; count < 10; count++) {
-    const [step] = plan({ container: found, imagePresent }, desired);
+    const [step] = plan({ instance: found, isPulled }, desired);
     switch (step?.kind) {
       case undefined:
         return '';
       case 'pull':
-        imagePresent = true;
+        isPulled = true;
         break;
       case 'create':
-        found = container('created');
+        found = instance('created');
         break;
       case 'remove':
         found = undefined;
         break;
       case 'stop':
-        found = container('exited', found);
+        found = instance('exited', found);
         found = { ...found, state: states.exited };
         break;
       case 'start':
-        found = container('running');
+        found = instance('running');
         break;
     }
   }

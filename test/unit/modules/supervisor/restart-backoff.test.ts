@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Container } from '../../../../src/modules/docker/engine.ts';
+import type { Instance } from '../../../../src/modules/supervisor/module-type.ts';
 import { RestartBackoff } from '../../../../src/modules/supervisor/restart-backoff.ts';
 import { silentLog } from '../../../support/log.ts';
 
@@ -11,7 +11,7 @@ const made = {
   ours: true,
   digest: '',
   restartCount: 0,
-  engineRestarts: false,
+  autoRestarts: false,
   unhealthy: false,
 };
 
@@ -19,15 +19,15 @@ function at(seconds: number): Date {
   return new Date(start + seconds * 1000);
 }
 
-function running(): Container {
+function running(): Instance {
   return { ...made, state: { kind: 'running', startedAt: at(0) } };
 }
 
-function ended(finishedAt: Date | undefined): Container {
+function ended(finishedAt: Date | undefined): Instance {
   return { ...made, state: { kind: 'exited', exitCode: 1, startedAt: at(0), finishedAt } };
 }
 
-function endedAt(seconds: number): Container {
+function endedAt(seconds: number): Instance {
   return ended(at(seconds));
 }
 

@@ -3,15 +3,17 @@ import { setImmediate } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type ErrorCode, ServiceError } from '../../../../src/errors.ts';
-import type { RestartPolicy } from '../../../../src/modules/docker/create-options/restart-policy.ts';
+import { ContainerSpec } from '../../../../src/modules/docker/container-spec.ts';
+import { DockerModules } from '../../../../src/modules/docker/docker-modules.ts';
+import type { ContainerEngine } from '../../../../src/modules/docker/engine.ts';
 import type {
-  Container,
-  ContainerEngine,
-  ContainerState,
-} from '../../../../src/modules/docker/engine.ts';
-import type { ModuleVerb, SavedState } from '../../../../src/modules/supervisor/desired-state.ts';
+  Goal,
+  ModuleVerb,
+  SavedState,
+} from '../../../../src/modules/supervisor/desired-state.ts';
 import type { EngineStatus } from '../../../../src/modules/supervisor/engine-monitor.ts';
-import type { Goal, Prepared, Refused } from '../../../../src/modules/supervisor/goal.ts';
+import type { Instance, InstanceState } from '../../../../src/modules/supervisor/module-type.ts';
+import type { RestartPolicy } from '../../../../src/modules/supervisor/restart-policy.ts';
 import { Supervisor } from '../../../../src/modules/supervisor/supervisor.ts';
 import { deadline, until } from '../../../support/deadline.ts';
 import { codeIn } from '../../../support/failure.ts';
@@ -21,12 +23,12 @@ import { via } from '../../../support/via.ts';
 const test = suite('goals of a supervisor');
 const longMs = 20_000;
 const startedAt = new Date(0);
-const running: ContainerState = { kind: 'running', startedAt };
+const running: InstanceState = { kind: 'running', startedAt };
 
 interface Setting {
   readonly goal?: Goal;
-  readonly state?: ContainerState | undefined;
-  readonly container?: Partial<Container>;
+  readonly state?: InstanceState | undefined;
+  readonly container?: Partial<Instance>;
   readonly policy?: RestartPolicy;
   readonly refusal?: ServiceError;
   /** The failures of each call of the engine, one after the other. */
@@ -67,10 +69,10 @@ function moduleWith({
   const stop = new AbortController();
   const status = { error: '' };
   let images = hasImage;
-  let made: Container | undefined;
-  const put = (changed: ContainerState, changes: Partial<Container> = {}): void => {
+  let made: Instance | undefined;
+  const put = (changed: InstanceState, changes: Partial<Instance> = {}): void => {
     const plain = { id: 'c1', ours: true, digest: 'new', restartCount: 0 };
-    const flags = { engineRestarts: false, unhealthy: false };
+    const flags = { autoRestarts: false, unhealthy: false };
     made = { ...plain, ...flags, ...changes, state: changed };
   };
   if (state !== undefined) put(state, container);
@@ -106,22 +108,23 @@ function moduleWith({
         put({ kind: 'exited', ...end }, { digest: made?.digest ?? '' }),
       ),
     remove: (id) => did(`remove ${id}`, () => (made = undefined)),
-    keepStopped: none,
+    removeRestartPolicy: none,
     logs: none,
     listen: none,
   };
-  const prepared: Prepared = {
+  const spec = new ContainerSpec({
+    engine,
     digest: 'new',
     image: { image: 'a', auth: undefined, imagePullPolicy },
     body: {},
     network: { name: 'edge' },
     check: () => did('check'),
-  };
+  });
   const supervisor = new Supervisor({
     name: 'sensor',
     saved: { goal, failure },
     restartPolicy: policy,
-    engine,
+    type: new DockerModules(engine, silentLog),
     engineStatus: (): EngineStatus => ({
       name: 'docker',
       version: '',
@@ -130,8 +133,7 @@ function moduleWith({
       reachedAt: startedAt,
       ...status,
     }),
-    prepare: () =>
-      Promise.resolve<Prepared | Refused>(refusal === undefined ? prepared : { refusal }),
+    prepare: () => Promise.resolve(refusal === undefined ? spec : { refusal }),
     save: (saved: SavedState) => did(`save ${saved.goal}`),
     eraseIdentity: () => did('erase'),
     remove: () => did('forget'),
@@ -149,7 +151,7 @@ function moduleWith({
     clock,
     status,
     ended,
-    put: (changed: ContainerState, changes: Partial<Container> = {}) => {
+    put: (changed: InstanceState, changes: Partial<Instance> = {}) => {
       put(changed, changes);
       supervisor.wake();
     },
@@ -286,7 +288,7 @@ test('replace a container of another configuration', async () => {
   assert.equal(module.trace, [...order, 'check', 'start sensor']);
 });
 
-const end = (exitCode: number, seconds: number): ContainerState => ({
+const end = (exitCode: number, seconds: number): InstanceState => ({
   kind: 'exited',
   exitCode,
   startedAt,

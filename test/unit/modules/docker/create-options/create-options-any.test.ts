@@ -17,11 +17,9 @@ import {
 } from '../../../../../src/modules/docker/create-options/create-options.ts';
 import { createOptionsSchema } from '../../../../../src/modules/docker/create-options/create-options-schema.ts';
 import { parseImageDigest } from '../../../../../src/modules/docker/create-options/image-policy.ts';
-import {
-  restartPolicies,
-  withoutEnginePolicy,
-} from '../../../../../src/modules/docker/create-options/restart-policy.ts';
+import { withoutEnginePolicy } from '../../../../../src/modules/docker/create-options/restart-policy.ts';
 import { withTag } from '../../../../../src/modules/docker/engine/pull.ts';
+import { restartPolicies } from '../../../../../src/modules/supervisor/restart-policy.ts';
 import { holds } from '../../../../support/property.ts';
 
 type Json = Readonly<Record<string, unknown>>;

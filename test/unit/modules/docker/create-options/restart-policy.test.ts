@@ -5,11 +5,11 @@ import {
   restartPolicyOf,
   settingsJson,
 } from '../../../../../src/modules/docker/create-options/create-options.ts';
+import { withoutEnginePolicy } from '../../../../../src/modules/docker/create-options/restart-policy.ts';
 import {
   restartsAfter,
   restartsUnhealthy,
-  withoutEnginePolicy,
-} from '../../../../../src/modules/docker/create-options/restart-policy.ts';
+} from '../../../../../src/modules/supervisor/restart-policy.ts';
 import { codeIn } from '../../../../support/failure.ts';
 
 const test = suite('restart policy');

@@ -63,8 +63,8 @@ test('say whether the engine would start a container by itself', () => {
     ['unless-stopped', true],
     ['on-failure', true],
   ] as const)
-    assert.is(made({ policy: { Name: name } }).engineRestarts, starts, name);
-  assert.is(made({ policy: null }).engineRestarts, false);
+    assert.is(made({ policy: { Name: name } }).autoRestarts, starts, name);
+  assert.is(made({ policy: null }).autoRestarts, false);
 });
 
 test('say how a container is, and when it was otherwise', () => {

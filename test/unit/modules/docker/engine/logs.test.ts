@@ -2,7 +2,7 @@ import type Docker from 'dockerode';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { logStream } from '../../../../../src/modules/docker/engine/logs.ts';
-import type { LogRequest } from '../../../../../src/modules/docker/engine.ts';
+import type { LogRequest } from '../../../../../src/modules/supervisor/module-type.ts';
 
 const test = suite('logs of containers');
 

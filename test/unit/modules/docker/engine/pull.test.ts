@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { followPull, withTag } from '../../../../../src/modules/docker/engine/pull.ts';
 import { translatePull } from '../../../../../src/modules/docker/engine/translate.ts';
-import type { PullProgress } from '../../../../../src/modules/docker/engine.ts';
+import type { PullProgress } from '../../../../../src/modules/supervisor/module-type.ts';
 import { codeIn } from '../../../../support/failure.ts';
 
 const test = suite('pulls');

@@ -2,31 +2,30 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { runtimeStatusOf } from '../../../../src/modules/api/module-list.ts';
-import type { Container, ContainerState } from '../../../../src/modules/docker/engine.ts';
 import { moduleProperties, problemOf } from '../../../../src/modules/properties.ts';
-import type { ModuleStatus } from '../../../../src/modules/supervisor/goal.ts';
-import { stateOf } from '../../../../src/modules/supervisor/module-state.ts';
+import type { Instance, InstanceState } from '../../../../src/modules/supervisor/module-type.ts';
+import { type ModuleStatus, stateOf } from '../../../../src/modules/supervisor/status.ts';
 
 const test = suite('how a module is');
 const startedAt = new Date('2026-01-01T00:00:00.123Z');
 const finishedAt = new Date('2026-01-02T00:00:00Z');
 const end = { startedAt, finishedAt };
-const ended = (exitCode: number): ContainerState => ({ kind: 'exited', exitCode, ...end });
-const running: ContainerState = { kind: 'running', startedAt };
+const ended = (exitCode: number): InstanceState => ({ kind: 'exited', exitCode, ...end });
+const running: InstanceState = { kind: 'running', startedAt };
 
-function containerOf(state: ContainerState, restartCount = 0): Container {
-  const made = { id: 'c', ours: true, digest: 'd', engineRestarts: false, unhealthy: false };
+function instanceOf(state: InstanceState, restartCount = 0): Instance {
+  const made = { id: 'c', ours: true, digest: 'd', autoRestarts: false, unhealthy: false };
   return { ...made, state, restartCount };
 }
 
 function status(
-  state: ContainerState | undefined,
+  state: InstanceState | undefined,
   changes: Partial<ModuleStatus> = {},
 ): ModuleStatus {
   return {
     goal: 'started',
     state: 'unknown',
-    container: state && containerOf(state),
+    instance: state && instanceOf(state),
     known: true,
     step: undefined,
     progress: 0,
@@ -40,7 +39,7 @@ function status(
   };
 }
 
-const word = (state: ContainerState | undefined, changes: Partial<ModuleStatus> = {}) =>
+const word = (state: InstanceState | undefined, changes: Partial<ModuleStatus> = {}) =>
   stateOf(status(state, changes));
 const retryAt = finishedAt;
 
@@ -129,8 +128,8 @@ test('is shown with its times in microseconds, and without its secrets', () => {
 });
 
 test('is shown without an end while it runs, and with all its restarts', () => {
-  const container = containerOf(running, 2);
-  const shown = properties(status(running, { container, restartCount: 3, progress: 0.5 }));
+  const instance = instanceOf(running, 2);
+  const shown = properties(status(running, { instance, restartCount: 3, progress: 0.5 }));
   assert.equal([shown.ExitCode, shown.FinishedAt, shown.RestartCount], [0, 0n, 5]);
   assert.is(shown.StartedAt, BigInt(startedAt.getTime()) * 1000n);
   assert.is(shown.Progress, 0.5);
@@ -140,7 +139,7 @@ test('is shown without an end while it runs, and with all its restarts', () => {
 });
 
 test('has as its problem what failed and how it ended', () => {
-  const problem = (state: ContainerState, changes: Partial<ModuleStatus>) =>
+  const problem = (state: InstanceState, changes: Partial<ModuleStatus>) =>
     problemOf(status(state, changes));
   assert.is(problem(ended(3), { retryAt }), 'ended with exit code 3');
   assert.is(problem(ended(0), { retryAt }), 'ended with exit code 0');
@@ -155,7 +154,7 @@ test('has as its problem what failed and how it ended', () => {
 });
 
 test('has a status in the words of the HTTP APIs', () => {
-  const runtime = (state: ContainerState | undefined) => runtimeStatusOf(status(state));
+  const runtime = (state: InstanceState | undefined) => runtimeStatusOf(status(state));
   for (const [state, expected] of [
     [running, 'running'],
     [{ kind: 'created' }, 'stopped'],

@@ -3,9 +3,14 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../../src/errors.ts';
-import type { Container, ContainerEngine } from '../../../../src/modules/docker/engine.ts';
-import { disarmStrays } from '../../../../src/modules/docker/strays.ts';
-import type { Prepared } from '../../../../src/modules/supervisor/goal.ts';
+import {
+  ContainerSpec,
+  type ContainerSpecOptions,
+} from '../../../../src/modules/docker/container-spec.ts';
+import { DockerModules } from '../../../../src/modules/docker/docker-modules.ts';
+import type { ContainerEngine } from '../../../../src/modules/docker/engine.ts';
+import { disarmOrphans } from '../../../../src/modules/supervisor/auto-restart.ts';
+import type { Instance } from '../../../../src/modules/supervisor/module-type.ts';
 import { Supervisor } from '../../../../src/modules/supervisor/supervisor.ts';
 import { until } from '../../../support/deadline.ts';
 import { silentLog } from '../../../support/log.ts';
@@ -17,14 +22,14 @@ const now = new Date(0);
 const reached = { name: 'docker', version: '', reachable: true, steady: true, error: '' };
 const failure = new ServiceError('Unavailable', 'busy');
 
-function containerOf(changes: Partial<Container> = {}): Container {
+function containerOf(changes: Partial<Instance> = {}): Instance {
   return {
     id: 'c1',
     ours: true,
     digest: 'abc',
     state: { kind: 'running', startedAt: now },
     restartCount: 0,
-    engineRestarts: true,
+    autoRestarts: true,
     unhealthy: false,
     ...changes,
   };
@@ -35,7 +40,10 @@ function missing(): Promise<never> {
 }
 
 /** An engine with one container whose restart policy it takes away as told. */
-function engineWith(container: Container, keepStopped: ContainerEngine['keepStopped']) {
+function engineWith(
+  container: Instance,
+  removeRestartPolicy: ContainerEngine['removeRestartPolicy'],
+) {
   const asked: string[] = [];
   const engine: ContainerEngine = {
     version: missing,
@@ -53,9 +61,9 @@ function engineWith(container: Container, keepStopped: ContainerEngine['keepStop
     start: missing,
     stop: missing,
     remove: missing,
-    keepStopped: (id, signal) => {
+    removeRestartPolicy: (id, signal) => {
       asked.push(id);
-      return keepStopped(id, signal);
+      return removeRestartPolicy(id, signal);
     },
     logs: missing,
     listen: missing,
@@ -63,18 +71,25 @@ function engineWith(container: Container, keepStopped: ContainerEngine['keepStop
   return { engine, asked };
 }
 
-const prepared: Prepared = {
-  digest: 'abc',
-  image: { image: 'a', auth: undefined },
-  body: {},
-  network: { name: 'edge' },
-  check: () => Promise.resolve(),
-};
+function specFor(engine: ContainerEngine, more: Partial<ContainerSpecOptions> = {}): ContainerSpec {
+  return new ContainerSpec({
+    engine,
+    digest: 'abc',
+    image: { image: 'a', auth: undefined },
+    body: {},
+    network: { name: 'edge' },
+    check: () => Promise.resolve(),
+    ...more,
+  });
+}
 
 /** Looks after a module until disposed of. */
 function supervised(
   engine: ContainerEngine,
-  { prepare = () => Promise.resolve(prepared), clock = () => now } = {},
+  {
+    prepare = () => Promise.resolve(specFor(engine)),
+    clock = () => now,
+  }: { readonly prepare?: () => Promise<ContainerSpec>; readonly clock?: () => Date } = {},
 ) {
   const stop = new AbortController();
   const warnings: string[] = [];
@@ -83,13 +98,16 @@ function supervised(
     name: 'sensor',
     saved: { goal: 'started' },
     restartPolicy: 'always',
-    engine: {
-      ...engine,
-      inspect: (name, signal) => {
-        looks++;
-        return engine.inspect(name, signal);
+    type: new DockerModules(
+      {
+        ...engine,
+        inspect: (name, signal) => {
+          looks++;
+          return engine.inspect(name, signal);
+        },
       },
-    },
+      silentLog,
+    ),
     engineStatus: () => ({ ...reached, reachedAt: now }),
     prepare,
     save: () => Promise.resolve(),
@@ -115,7 +133,7 @@ const about = (warnings: readonly string[]) =>
   warnings.filter((text) => text === 'restart policy not removed').length;
 
 for (const [when, prepare] of [
-  ['nothing else is to be done', () => Promise.resolve(prepared)],
+  ['nothing else is to be done', undefined],
   ['there is no identity', () => Promise.reject(failure)],
 ] as const) {
   test(`tries again to take a restart policy away when ${when}, and says so once`, async () => {
@@ -123,7 +141,7 @@ for (const [when, prepare] of [
     const { engine, asked } = engineWith(containerOf(), () =>
       failures-- > 0 ? Promise.reject(failure) : Promise.resolve(),
     );
-    await using module = supervised(engine, { prepare });
+    await using module = supervised(engine, prepare && { prepare });
     for (let attempt = 1; attempt <= 3; attempt++) {
       await until(longMs, `attempt ${attempt}`, () => asked.length === attempt);
       module.supervisor.wake();
@@ -204,26 +222,19 @@ for (const [imageDigest, made] of [
   test(`makes a container from ${made} when the digest is ${imageDigest}`, async () => {
     const bodies: unknown[] = [];
     const { engine } = engineWith(containerOf(), missing);
-    await using _module = supervised(
-      {
-        ...engine,
-        inspect: () => Promise.resolve(undefined),
-        findRenamed: () => Promise.resolve(undefined),
-        ensureNetwork: () => Promise.resolve(),
-        create: (_name, body) => {
-          bodies.push(body);
-          return missing();
-        },
+    const creating: ContainerEngine = {
+      ...engine,
+      inspect: () => Promise.resolve(undefined),
+      findRenamed: () => Promise.resolve(undefined),
+      ensureNetwork: () => Promise.resolve(),
+      create: (_name, body) => {
+        bodies.push(body);
+        return missing();
       },
-      {
-        prepare: () =>
-          Promise.resolve({
-            ...prepared,
-            image: { image: 'a', auth: undefined, imageDigest },
-            body: { Image: 'a', Cmd: ['b'] },
-          }),
-      },
-    );
+    };
+    const image = { image: 'a', auth: undefined, imageDigest };
+    const spec = specFor(creating, { image, body: { Image: 'a', Cmd: ['b'] } });
+    await using _module = supervised(creating, { prepare: () => Promise.resolve(spec) });
     await until(longMs, 'the container', () => bodies.length > 0);
     assert.equal(bodies[0], { Image: made, Cmd: ['b'] });
   });
@@ -231,17 +242,20 @@ for (const [imageDigest, made] of [
 
 test('takes no restart policy of a container that a module has, or that is not ours', async () => {
   const askedWith = async (
-    changes: Partial<Container>,
-    isKept: (name: string) => boolean = () => false,
+    changes: Partial<Instance>,
+    isKnown: (name: string) => boolean = () => false,
   ) => {
     const { engine, asked } = engineWith(containerOf(changes), () => Promise.resolve());
-    await disarmStrays({ engine, isKept, log: silentLog }, via.signal);
+    await disarmOrphans(
+      { type: new DockerModules(engine, silentLog), isKnown, log: silentLog },
+      via.signal,
+    );
     return asked.length;
   };
   assert.is(await askedWith({}), 2);
   assert.is(await askedWith({}, (name) => name === 'a'), 1);
   assert.is(await askedWith({ ours: false }), 0);
-  assert.is(await askedWith({ engineRestarts: false }), 0);
+  assert.is(await askedWith({ autoRestarts: false }), 0);
 });
 
 test('takes the restart policy of every container without a module away, whatever fails', async () => {
@@ -250,8 +264,8 @@ test('takes the restart policy of every container without a module away, whateve
   );
   const warnings: string[] = [];
   const log = { ...silentLog, warn: (message: string) => warnings.push(message) };
-  const parts = { engine, isKept: () => false, log };
-  await disarmStrays(parts, new AbortController().signal);
+  const parts = { type: new DockerModules(engine, log), isKnown: () => false, log };
+  await disarmOrphans(parts, new AbortController().signal);
   assert.is(asked.length, 2);
   assert.is(warnings.length, 2);
 });

@@ -6,8 +6,8 @@ import {
   parsePullPolicy,
 } from '../../../../src/modules/docker/create-options/image-policy.ts';
 import type { Image, PullOptions } from '../../../../src/modules/docker/engine.ts';
-import { ModuleImage, type PulledImage } from '../../../../src/modules/supervisor/module-image.ts';
-import { codeIn, failureOf } from '../../../support/failure.ts';
+import { ModuleImage, type PulledImage } from '../../../../src/modules/docker/module-image.ts';
+import { codeIn } from '../../../support/failure.ts';
 
 const test = suite('image of a module');
 const { signal } = new AbortController();
@@ -27,42 +27,45 @@ function imageWith({
 }) {
   const pulls: (readonly [string, PullOptions])[] = [];
   const looks: string[] = [];
-  const image = new ModuleImage({
-    findImage: (reference) => {
+  const engine = {
+    findImage: (reference: string) => {
       looks.push(reference);
       return Promise.resolve(pulls.length > 0 && failure === undefined ? pulled : present);
     },
-    pull: (reference, options) => {
+    pull: (reference: string, options: PullOptions) => {
       pulls.push([reference, options]);
       if (failure === undefined) return Promise.resolve();
       return Promise.reject(new ServiceError(failure, 'no registry'));
     },
-  });
-  const fetch = (one: PulledImage): Promise<string> =>
-    failureOf(image.fetch(one, () => {}, signal));
-  return { image, fetch, pulls, looks };
+  };
+  const pull = async (one: PulledImage): Promise<string> => {
+    try {
+      return `pulled ${await new ModuleImage(engine, one).pull(() => {}, signal)}`.trim();
+    } catch (error) {
+      return codeIn(error);
+    }
+  };
+  const find = (one: PulledImage, refresh: boolean) =>
+    new ModuleImage(engine, one).find(refresh, signal);
+  return { find, pull, pulls, looks };
 }
 
-test('is asked for at the registry while a module is created, once for each operation', async () => {
-  const { image, fetch, looks } = imageWith({ present: had });
-  assert.is(await image.find(wanted, true, signal), undefined);
-  assert.equal(looks, [], 'the engine is not asked');
-  assert.is(await fetch(wanted), 'no failure');
-  assert.is(await image.find(wanted, true, signal), 'a:1');
-  image.expire();
-  assert.is(await image.find(wanted, true, signal), undefined);
-  assert.is(await image.find(wanted, false, signal), 'a:1');
+test('counts as missing for a refresh, and the engine is not asked', async () => {
+  const { find, looks } = imageWith({ present: had });
+  assert.is(await find(wanted, true), undefined);
+  assert.equal(looks, []);
+  assert.is(await find(wanted, false), 'a:1');
 });
 
 test('is the one that the engine has where the reference cannot move, or must not be asked for', async () => {
-  const { image } = imageWith({ present: had });
+  const { find } = imageWith({ present: had });
   for (const more of [
     { imageDigest: digest },
     { image: `a@${digest}` },
     { imagePullPolicy: 'never' },
   ] as const) {
     assert.is(mayMove({ ...wanted, ...more }), false);
-    assert.ok(await image.find({ ...wanted, ...more }, true, signal), JSON.stringify(more));
+    assert.ok(await find({ ...wanted, ...more }, true), JSON.stringify(more));
   }
   assert.is(mayMove(wanted), true);
   assert.is(mayMove({ ...wanted, imagePullPolicy: 'on-create' }), true);
@@ -70,7 +73,7 @@ test('is the one that the engine has where the reference cannot move, or must no
 
 test('is named by its id where a digest is demanded, and missing when it is another', async () => {
   const found = (present: Image | undefined, imageDigest?: string) =>
-    imageWith({ present }).image.find({ ...wanted, imageDigest }, false, signal);
+    imageWith({ present }).find({ ...wanted, imageDigest }, false);
   assert.is(await found(had, digest), 'sha256:0');
   assert.is(await found({ id: digest, digests: [] }, digest), digest);
   assert.is(await found({ id: 'sha256:0', digests: ['sha256:other'] }, digest), undefined);
@@ -80,9 +83,9 @@ test('is named by its id where a digest is demanded, and missing when it is anot
 });
 
 test('is pulled with the credentials for it', async () => {
-  const { fetch, pulls } = imageWith({ pulled: had });
+  const { pull, pulls } = imageWith({ pulled: had });
   const auth = { username: 'u', password: 'p' };
-  assert.is(await fetch({ ...wanted, auth }), 'no failure');
+  assert.is(await pull({ ...wanted, auth }), 'pulled');
   assert.equal(
     pulls.map(([reference, options]) => [reference, options.auth]),
     [['a:1', auth]],
@@ -90,48 +93,31 @@ test('is pulled with the credentials for it', async () => {
 });
 
 test('is never pulled when the policy is never', async () => {
-  const { fetch, pulls } = imageWith({});
-  assert.is(await fetch({ ...wanted, imagePullPolicy: 'never' }), 'NotFound');
+  const { pull, pulls } = imageWith({});
+  assert.is(await pull({ ...wanted, imagePullPolicy: 'never' }), 'NotFound');
   assert.equal(pulls, []);
 });
 
 test('is refused when the registry has another one than the digest says', async () => {
   const other = { id: 'sha256:0', digests: [] };
   assert.is(
-    await imageWith({ pulled: other }).fetch({ ...wanted, imageDigest: digest }),
+    await imageWith({ pulled: other }).pull({ ...wanted, imageDigest: digest }),
     'InvalidArgs',
   );
-  assert.is(
-    await imageWith({ pulled: had }).fetch({ ...wanted, imageDigest: digest }),
-    'no failure',
-  );
-  assert.is(await imageWith({ pulled: other }).fetch(wanted), 'no failure');
+  assert.is(await imageWith({ pulled: had }).pull({ ...wanted, imageDigest: digest }), 'pulled');
+  assert.is(await imageWith({ pulled: other }).pull(wanted), 'pulled');
 });
 
-test('is the one that the engine has when the registry does not answer, and a note says so', async () => {
+test('is the one that the engine has while the registry is unreachable, with a warning', async () => {
   const away = imageWith({ present: had, failure: 'Unavailable' });
-  assert.is(await away.fetch(wanted), 'no failure');
-  assert.match(away.image.note, /^no registry; the image that the engine has is used$/);
-  assert.is(await away.image.find(wanted, true, signal), 'a:1');
-  assert.is(await imageWith({ failure: 'Unavailable' }).fetch(wanted), 'Unavailable');
+  const warning = 'no registry; the image that the engine has is used';
+  assert.is(await away.pull(wanted), `pulled ${warning}`);
+  assert.is(await imageWith({ failure: 'Unavailable' }).pull(wanted), 'Unavailable');
   const other = imageWith({ present: { id: 'x', digests: [] }, failure: 'Unavailable' });
-  assert.is(await other.fetch({ ...wanted, imageDigest: digest }), 'Unavailable');
+  assert.is(await other.pull({ ...wanted, imageDigest: digest }), 'Unavailable');
   for (const failure of ['NotFound', 'InvalidArgs', 'Cancelled'] as const) {
-    assert.is(await imageWith({ present: had, failure }).fetch(wanted), failure);
+    assert.is(await imageWith({ present: had, failure }).pull(wanted), failure);
   }
-});
-
-test('has no note any more when the registry answers again', async () => {
-  let failures = 1;
-  const image = new ModuleImage({
-    findImage: () => Promise.resolve(had),
-    pull: () =>
-      failures-- > 0 ? Promise.reject(new ServiceError('Unavailable', 'no')) : Promise.resolve(),
-  });
-  await image.fetch(wanted, () => {}, signal);
-  assert.is.not(image.note, '');
-  await image.fetch(wanted, () => {}, signal);
-  assert.is(image.note, '');
 });
 
 test('has one of two pull policies, in any letters', () => {

@@ -1,0 +1,61 @@
+import type { InstanceSpec, PullProgress } from '../supervisor/module-type.ts';
+import type { ContainerEngine, JsonObject, Network } from './engine.ts';
+import { ModuleImage, type PulledImage } from './module-image.ts';
+
+/** The parts of a container's specification. */
+export interface ContainerSpecOptions {
+  readonly engine: Pick<
+    ContainerEngine,
+    'findImage' | 'pull' | 'ensureNetwork' | 'create' | 'start'
+  >;
+  /** Of the create request. */
+  readonly digest: string;
+  readonly image: PulledImage;
+  /** The create request. */
+  readonly body: JsonObject;
+  readonly network: Network;
+  /** Checks again what may have changed since the configuration was accepted; throws to refuse. */
+  readonly check: (signal: AbortSignal) => Promise<void>;
+}
+
+/** The specification of a module's container. */
+export class ContainerSpec implements InstanceSpec {
+  readonly #options: ContainerSpecOptions;
+  readonly #image: ModuleImage;
+
+  constructor(options: ContainerSpecOptions) {
+    this.#options = options;
+    this.#image = new ModuleImage(options.engine, options.image);
+  }
+
+  get digest(): string {
+    return this.#options.digest;
+  }
+
+  async resolve(
+    { refresh }: { readonly refresh: boolean },
+    signal: AbortSignal,
+  ): Promise<ContainerSpec | undefined> {
+    const image = await this.#image.find(refresh, signal);
+    if (image === undefined) return undefined;
+    const body = { ...this.#options.body, Image: image };
+    return new ContainerSpec({ ...this.#options, body });
+  }
+
+  pull(onProgress: (progress: PullProgress) => void, signal: AbortSignal): Promise<string> {
+    return this.#image.pull(onProgress, signal);
+  }
+
+  async create(name: string, signal: AbortSignal): Promise<void> {
+    const { engine, body, network, check } = this.#options;
+    await check(signal);
+    await engine.ensureNetwork(network, signal);
+    await engine.create(name, body, signal);
+  }
+
+  async start(name: string, signal: AbortSignal): Promise<void> {
+    const { engine, check } = this.#options;
+    await check(signal);
+    await engine.start(name, signal);
+  }
+}

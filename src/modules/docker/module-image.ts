@@ -1,0 +1,66 @@
+import { isServiceError, ServiceError } from '../../errors.ts';
+import { quoted } from '../../quoted.ts';
+import type { PullProgress } from '../supervisor/module-type.ts';
+import { isWanted, mayMove, type WantedImage } from './create-options/image-policy.ts';
+import type { ContainerEngine, Image, RegistryAuth } from './engine.ts';
+
+/** An image with the credentials for its registry. */
+export interface PulledImage extends WantedImage {
+  readonly auth: RegistryAuth | undefined;
+}
+
+type ImageEngine = Pick<ContainerEngine, 'findImage' | 'pull'>;
+
+/** Finds and pulls the image of a module. */
+export class ModuleImage {
+  readonly #engine: ImageEngine;
+  readonly #wanted: PulledImage;
+
+  constructor(engine: ImageEngine, wanted: PulledImage) {
+    this.#engine = engine;
+    this.#wanted = wanted;
+  }
+
+  /**
+   * The reference to create a container from, undefined when the image is missing. With `refresh`, a reference that can
+   * move counts as missing. Where a digest is demanded, the reference is the id of the image that has it: a pull of
+   * another client may move the tag.
+   */
+  async find(refresh: boolean, signal: AbortSignal): Promise<string | undefined> {
+    const { image, imageDigest } = this.#wanted;
+    if (refresh && mayMove(this.#wanted)) return undefined;
+    const found = await this.#find(signal);
+    return found && (imageDigest === undefined ? image : found.id);
+  }
+
+  /**
+   * Pulls the image. NotFound when the pull policy forbids that, InvalidArgs when its digest is not the demanded one.
+   * While the registry is unreachable, an image that the engine has is used; returns why, `` otherwise.
+   */
+  async pull(onProgress: (progress: PullProgress) => void, signal: AbortSignal): Promise<string> {
+    const { image, auth, imageDigest, imagePullPolicy } = this.#wanted;
+    if (imagePullPolicy === 'never') throw missing(this.#wanted);
+    let warning = '';
+    try {
+      await this.#engine.pull(image, { auth, onProgress }, signal);
+    } catch (error) {
+      // a refusal by the registry is final; an unreachable engine fails the next request too
+      if (!isServiceError(error, 'Unavailable') || !(await this.#find(signal))) throw error;
+      warning = `${error.message}; the image that the engine has is used`;
+    }
+    if (imageDigest === undefined || (await this.#find(signal))) return warning;
+    const text = `image ${quoted(image)} at the registry is not ${imageDigest}, as digest demands`;
+    throw new ServiceError('InvalidArgs', text);
+  }
+
+  async #find(signal: AbortSignal): Promise<Image | undefined> {
+    const found = await this.#engine.findImage(this.#wanted.image, signal);
+    return found !== undefined && isWanted(this.#wanted, found) ? found : undefined;
+  }
+}
+
+function missing({ image, imageDigest }: WantedImage): ServiceError {
+  const what = imageDigest === undefined ? '' : ` with digest ${imageDigest}`;
+  const text = `the engine has no image ${quoted(image)}${what}, and imagePullPolicy is never`;
+  return new ServiceError('NotFound', text);
+}

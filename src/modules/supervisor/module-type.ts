@@ -1,0 +1,123 @@
+/**
+ * A type of modules, such as containers of an engine. A supervisor reconciles instances of a specification that the type
+ * prepared from the configuration of a module. Only the type knows their parts: images, networks, mounts.
+ */
+import type { ServiceError } from '../../errors.ts';
+
+/** The state of an instance, as its type reports it. */
+export type InstanceState =
+  | { readonly kind: 'created' }
+  | { readonly kind: 'running'; readonly startedAt: Date }
+  | { readonly kind: 'paused'; readonly startedAt: Date }
+  | ({ readonly kind: 'restarting' } & LastRun)
+  | ({ readonly kind: 'exited' } & LastRun)
+  | { readonly kind: 'removing' }
+  | { readonly kind: 'dead' }
+  | { readonly kind: 'unknown' };
+
+/** How the last run of an instance ended. */
+export interface LastRun {
+  readonly exitCode: number;
+  readonly startedAt: Date | undefined;
+  readonly finishedAt: Date | undefined;
+}
+
+/** An instance that has the name of a module. */
+export interface Instance {
+  readonly id: string;
+  /** Whether this service created it for the module: others are never changed. */
+  readonly ours: boolean;
+  /** Digest of the specification that it was created from, `` when unknown. */
+  readonly digest: string;
+  readonly state: InstanceState;
+  /** How often its type restarted it without the supervisor. */
+  readonly restartCount: number;
+  /** Whether its type would restart it without the checks that precede a start. */
+  readonly autoRestarts: boolean;
+  /** Whether it runs and its health check fails. */
+  readonly unhealthy: boolean;
+}
+
+/** Progress of a pull: 0 to 1, and a text for people. */
+export interface PullProgress {
+  readonly fraction: number;
+  readonly text: string;
+}
+
+/** The specification of an instance, prepared by its type. */
+export interface InstanceSpec {
+  /** Identifies the specification: an instance with another digest is replaced. */
+  readonly digest: string;
+  /**
+   * The specification with what was pulled for it, undefined when that is missing. With `refresh`, what may have
+   * changed at its origin counts as missing.
+   */
+  resolve(
+    options: { readonly refresh: boolean },
+    signal: AbortSignal,
+  ): Promise<InstanceSpec | undefined>;
+  /**
+   * Pulls what an instance needs; returns a warning for the user, `` for none. NotFound when a pull is forbidden,
+   * InvalidArgs when what was pulled is not what is demanded.
+   */
+  pull(onProgress: (progress: PullProgress) => void, signal: AbortSignal): Promise<string>;
+  /** Creates an instance; AlreadyExists when the name is taken, AccessDenied when it may not be created any more. */
+  create(name: string, signal: AbortSignal): Promise<void>;
+  /** Starts the instance of that name; AccessDenied when it may not run any more. */
+  start(name: string, signal: AbortSignal): Promise<void>;
+}
+
+/** Why a module may not run at present, even if it is running. */
+export interface Refused {
+  readonly refusal: ServiceError;
+}
+
+/** Selects the instance of a module. */
+export interface InstanceQuery {
+  readonly name: string;
+  /** The id of its last known instance. */
+  readonly knownId: string | undefined;
+}
+
+/** Selects lines of a log; times in microseconds since the epoch. */
+export interface LogRequest {
+  /** How many of the last lines, undefined for all. */
+  readonly tail?: number | undefined;
+  readonly since?: bigint | undefined;
+  readonly until?: bigint | undefined;
+  readonly timestamps?: boolean;
+  /** When the log is longer, the newest lines that fit. */
+  readonly maxBytes: number;
+}
+
+/** Name and version of the engine that runs the instances. */
+export interface EngineVersion {
+  readonly name: string;
+  readonly version: string;
+}
+
+/**
+ * A type of modules. Operations throw NotFound for a missing instance, InvalidArgs for what the engine refuses,
+ * Unavailable when it is unreachable or cannot do it now, and Cancelled when the signal aborts. Stopping a stopped
+ * instance, starting a running one and removing a missing one succeed.
+ */
+export interface ModuleType {
+  version(signal: AbortSignal): Promise<EngineVersion>;
+  /** The names of all instances that this service created. */
+  list(signal: AbortSignal): Promise<readonly string[]>;
+  /** The instance of exactly that name, undefined when there is none. */
+  inspect(name: string, signal: AbortSignal): Promise<Instance | undefined>;
+  /** As `inspect`; an instance of the module that was renamed gets its name back. */
+  find(query: InstanceQuery, signal: AbortSignal): Promise<Instance | undefined>;
+  /** Asks the instance to end and kills it after `timeoutS`; undefined leaves that to the engine. */
+  stop(id: string, timeoutS: number | undefined, signal: AbortSignal): Promise<void>;
+  remove(id: string, signal: AbortSignal): Promise<void>;
+  /** Removes the engine's own restart policy of an instance; a running one keeps running. */
+  disableAutoRestart(id: string, signal: AbortSignal): Promise<void>;
+  logs(name: string, request: LogRequest, signal: AbortSignal): Promise<Buffer>;
+  /**
+   * Resolves when the engine reports events, to the name of each of our instances that changes from then on. The loss of
+   * the engine ends the iteration with Unavailable. Earlier events are not replayed: inspect everything first.
+   */
+  watch(signal: AbortSignal): Promise<AsyncIterable<string>>;
+}
