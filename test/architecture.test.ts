@@ -32,6 +32,7 @@ const mayImport: readonly (readonly [string, readonly string[]])[] = [
       ...judgement,
     ],
   ],
+  ['modules/supervisor/', ['dbus/client/', 'interfaces/', 'service/', ...judgement]],
   ...domains.map(
     (name) => [`${name}/config/`, ['service/config/', 'x509/', ...judgement]] as const,
   ),

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setTimeout } from 'node:timers/promises';
 import { describeError, ServiceError } from '../../errors.ts';
 import { Backoff } from '../../service/backoff.ts';
 import { JoinedSignal } from '../../service/joined-signal.ts';
@@ -29,6 +29,8 @@ export interface MonitorOptions {
   readonly onStatus: (status: EngineStatus) => void;
   /** The instance of this name changed. */
   readonly onInstance: (name: string) => void;
+  /** Resolves after a delay, or when the signal aborts. */
+  readonly sleep?: (delayMs: number, signal: AbortSignal) => Promise<void>;
 }
 
 /** Watches the engine, and reconnects with backoff while it is unreachable: after 1 s, doubled each time, 30 s at most. */
@@ -83,7 +85,7 @@ export class EngineMonitor {
         this.#lost(error);
       }
       const delayMs = this.#backOff(before);
-      await sleep(delayMs, undefined, { signal: round, ref: false }).catch(() => undefined);
+      await (this.#options.sleep ?? sleep)(delayMs, round);
     }
   }
 
@@ -124,6 +126,11 @@ export class EngineMonitor {
     onStatus(this.#status);
     this.#settleKnown();
   }
+}
+
+/** Does not keep the process alive. */
+async function sleep(delayMs: number, signal: AbortSignal): Promise<void> {
+  await setTimeout(delayMs, undefined, { signal, ref: false }).catch(() => undefined);
 }
 
 /** Throws Unavailable while the engine is known to be unreachable. */

@@ -158,7 +158,7 @@ export default [
     text: 'return imageDigest === undefined || id === imageDigest || digests.includes(imageDigest);',
     becomes:
       'return imageDigest === undefined || id !== imageDigest || digests.includes(imageDigest);',
-    suite: 'unit/modules/supervisor/module-image',
+    suite: 'unit/modules/docker/module-image',
   },
   {
     breaks: 'a digest that contradicts the reference is taken',
@@ -168,15 +168,15 @@ export default [
   },
   {
     breaks: 'a container is made by a tag that may have moved since its digest was checked',
-    text: 'return found && (wanted.imageDigest === undefined ? wanted.image : found.id);',
-    becomes: 'return found && wanted.image;',
-    suite: 'unit/modules/supervisor/supervisor',
+    text: 'return found && (imageDigest === undefined ? image : found.id);',
+    becomes: 'return found && image;',
+    suite: 'unit/modules/docker/module-image',
   },
   {
     breaks: 'the registry is asked although the policy is never',
-    text: "if (imagePullPolicy === 'never') throw missing(wanted);",
+    text: "if (imagePullPolicy === 'never') throw missing(this.#wanted);",
     becomes: '',
-    suite: 'unit/modules/supervisor/module-image',
+    suite: 'unit/modules/docker/module-image',
   },
   {
     breaks: 'a module may be called like the device',

@@ -36,6 +36,31 @@ function backoff(): RestartBackoff {
   return new RestartBackoff({ name: 'sensor', now: () => at(10), log: silentLog });
 }
 
+/** The delays in seconds after ends of runs that lasted so long. */
+function delaysAfter(runs: readonly number[]): readonly number[] {
+  let nowS = 0;
+  const module = new RestartBackoff({ name: 'sensor', now: () => at(nowS), log: silentLog });
+  return runs.map((ranS) => {
+    const startedAt = at(nowS);
+    module.observed({ ...made, state: { kind: 'running', startedAt } }, 'started', at(0));
+    nowS += ranS;
+    const state = { kind: 'exited', exitCode: 1, startedAt, finishedAt: at(nowS) } as const;
+    module.observed({ ...made, state }, 'started', at(0));
+    const retryS = ((module.retryAt?.getTime() ?? 0) - start) / 1000;
+    const delayS = retryS - nowS;
+    nowS = retryS;
+    return delayS;
+  });
+}
+
+test('waits 10 s, doubled after each run that fails, 300 s at most', () => {
+  assert.equal(delaysAfter([1, 1, 1, 1, 1, 1, 1]), [10, 20, 40, 80, 160, 300, 300]);
+});
+
+test('starts over after a run of ten minutes', () => {
+  assert.equal(delaysAfter([1, 1, 1, 600, 599]), [10, 20, 40, 10, 20]);
+});
+
 test('waits after an end that it saw coming', () => {
   const module = backoff();
   module.observed(running(), 'started', at(1));

@@ -1,0 +1,62 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { ServiceError } from '../../../../src/errors.ts';
+import { EngineMonitor } from '../../../../src/modules/supervisor/engine-monitor.ts';
+import { silentLog } from '../../../support/log.ts';
+
+const test = suite('engine monitor');
+const minuteMs = 60_000;
+const unreachable = 'unreachable';
+
+/**
+ * The delays between attempts, and whether the engine counted as steady when it was reached, for connections that last
+ * so long or cannot be made.
+ */
+async function reconnections(attempts: readonly (number | typeof unreachable)[]) {
+  const delays: number[] = [];
+  const steady: boolean[] = [];
+  const stop = new AbortController();
+  let nowMs = 0;
+  const version = () => {
+    if (attempts[delays.length] !== unreachable) return Promise.resolve({ name: '', version: '1' });
+    return Promise.reject(new ServiceError('Unavailable', 'no socket'));
+  };
+  async function* events(): AsyncGenerator<string> {
+    nowMs += Number(attempts[delays.length]);
+  }
+  const monitor = new EngineMonitor({
+    type: { version, watch: () => Promise.resolve(events()) },
+    log: silentLog,
+    now: () => new Date(nowMs),
+    onStatus: (status) => {
+      if (status.reachable) steady.push(status.steady);
+    },
+    onInstance: () => {},
+    sleep: (delayMs) => {
+      if (delays.push(delayMs / 1000) === attempts.length) stop.abort();
+      return Promise.resolve();
+    },
+  });
+  await monitor.run(stop.signal);
+  return { delays, steady };
+}
+
+test('doubles the delay up to 30 s while the engine is unreachable', async () => {
+  const { delays, steady } = await reconnections(Array.from({ length: 7 }, () => unreachable));
+  assert.equal(delays, [1, 2, 4, 8, 16, 30, 30]);
+  assert.equal(steady, []);
+});
+
+test('doubles the delay for connections that do not last, which are not steady', async () => {
+  const { delays, steady } = await reconnections(Array.from({ length: 7 }, () => minuteMs - 1));
+  assert.equal(delays, [1, 2, 4, 8, 16, 30, 30]);
+  assert.equal(steady, [true, false, false, false, false, false, false]);
+});
+
+test('starts over after a connection that lasted for a minute', async () => {
+  const { delays, steady } = await reconnections([0, unreachable, minuteMs, unreachable, 0]);
+  assert.equal(delays, [1, 2, 1, 2, 4]);
+  assert.equal(steady, [true, false, true]);
+});
+
+test.run();
