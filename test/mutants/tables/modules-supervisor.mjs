@@ -273,8 +273,8 @@ export default [
   },
   {
     breaks: 'volumes are allowed as they were before a reload',
-    text: 'volumesSeen = new WeakSet(); // others may be allowed',
-    becomes: 'void volumesSeen;',
+    text: 'current.volumesSeen = new WeakSet(); // others may be allowed',
+    becomes: 'void current.volumesSeen;',
     suite: 'integration/modules/reload',
   },
   {

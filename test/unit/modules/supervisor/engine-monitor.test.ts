@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ServiceError } from '../../../../src/errors.ts';
@@ -21,9 +22,13 @@ async function reconnections(attempts: readonly (number | typeof unreachable)[])
     if (attempts[delays.length] !== unreachable) return Promise.resolve({ name: '', version: '1' });
     return Promise.reject(new ServiceError('Unavailable', 'no socket'));
   };
-  async function* events(): AsyncGenerator<string> {
-    nowMs += Number(attempts[delays.length]);
-  }
+  const events = (): Readable =>
+    new Readable({
+      read() {
+        nowMs += Number(attempts[delays.length]);
+        this.push(null);
+      },
+    });
   const monitor = new EngineMonitor({
     type: { version, watch: () => Promise.resolve(events()) },
     log: silentLog,
