@@ -83,7 +83,7 @@ export class Bus implements AsyncDisposable {
   #connection: Connection | undefined;
   #uniqueName = '';
   #serial = 0;
-  #gone = false;
+  #isLost = false;
   #closing = false;
   readonly #pending = new Map<number, PendingCall>();
   readonly #subscriptions = new Subscriptions(
@@ -141,7 +141,7 @@ export class Bus implements AsyncDisposable {
    */
   call(call: MethodCall, options: CallOptions = {}): Promise<readonly unknown[]> {
     const { signal, timeoutMs = defaultTimeoutMs } = options;
-    if (this.#gone) return Promise.reject(lostBus());
+    if (this.#isLost) return Promise.reject(lostBus());
     if (signal?.aborted === true) return Promise.reject(abandoned(call, signal));
     const serial = this.nextSerial();
     return new Promise((resolve, reject) => {
@@ -310,7 +310,7 @@ export class Bus implements AsyncDisposable {
   }
 
   #lose(error: Error | undefined): void {
-    this.#gone = true;
+    this.#isLost = true;
     for (const { reject } of this.#pending.values()) reject(lostBus(error));
     this.#settleClosed(
       this.#closing ? undefined : (error ?? new Error('the bus closed the connection')),

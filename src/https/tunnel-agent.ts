@@ -51,7 +51,7 @@ export class TunnelAgent extends HappyEyeballsAgent {
     const timer = setTimeout(onEnd, this.#proxy.timeoutMs ?? defaultTimeoutMs);
     signal?.addEventListener('abort', onEnd, { once: true });
     try {
-      return await this.#ask(await this.#toProxy(tcp, end.signal), target);
+      return await this.#connect(await this.#toProxy(tcp, end.signal), target);
     } catch (error) {
       tcp.destroy();
       if (!end.signal.aborted) throw error;
@@ -78,7 +78,7 @@ export class TunnelAgent extends HappyEyeballsAgent {
     return stream;
   }
 
-  #ask(stream: Duplex, target: string): Promise<Socket> {
+  #connect(stream: Duplex, target: string): Promise<Socket> {
     const headers = { host: target, ...authorizationOf(this.#proxy.url) };
     const createConnection = (): Duplex => stream;
     const outgoing = httpRequest({ method: 'CONNECT', path: target, headers, createConnection });

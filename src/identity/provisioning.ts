@@ -12,9 +12,9 @@ import type { IdentityState, SavedDevice, SavedRefusal } from './state.ts';
 
 /** How long provisioning waits after a failure, when the cloud asks for nothing. */
 export const provisioningBackoff = { leastMs: 2500, firstMs: 5000, maxMs: 10 * 60_000 };
-const maxAskedMs = 60 * 60_000;
+const maxRetryAfterMs = 60 * 60_000;
 /** No wait is longer: a `Backoff` waits up to a fifth more than it was asked for. */
-const maxWaitMs = maxAskedMs * 1.2;
+const maxWaitMs = maxRetryAfterMs * 1.2;
 
 /** The published state of provisioning. */
 export interface ProvisioningStatus {
@@ -281,7 +281,9 @@ export class Device {
     if (this.#retired) return reason;
     const asked = error instanceof CloudError ? error.retryAfterMs : undefined;
     const now = this.#options.now();
-    const waitMs = this.#backoff.failed(now, { askedMs: Math.min(asked ?? 0, maxAskedMs) });
+    const waitMs = this.#backoff.failed(now, {
+      retryAfterMs: Math.min(asked ?? 0, maxRetryAfterMs),
+    });
     const next = new Date(now.getTime() + waitMs);
     const lastError = describeError(reason);
     if (asked !== undefined && !signal.aborted) {

@@ -15,11 +15,11 @@ export interface Failure {
   /** How long the operation ran before it failed. */
   readonly lastedMs?: number | undefined;
   /** The delay that the other side asked for. */
-  readonly askedMs?: number | undefined;
+  readonly retryAfterMs?: number | undefined;
 }
 
 /** Spread on top of a delay that the other side asked for: it may have asked many clients for the same. */
-const askedSpread = 1 / 5;
+const retryAfterSpread = 1 / 5;
 
 /**
  * When to retry: after a random delay between `leastMs` and a bound that doubles with each failure ("full
@@ -46,12 +46,12 @@ export class Backoff {
   }
 
   /** Records a failure; returns the delay, never less than the other side asked for. */
-  failed(now: Date, { lastedMs = 0, askedMs = 0 }: Failure = {}): number {
+  failed(now: Date, { lastedMs = 0, retryAfterMs = 0 }: Failure = {}): number {
     const { healthyMs } = this.#options;
     if (healthyMs !== undefined && lastedMs >= healthyMs) this.#failures = 0;
     const share = this.#random();
-    const extraMs = Math.max(this.#jitteredMs(share), share * askedMs * askedSpread);
-    this.#delayMs = Math.round(askedMs + extraMs);
+    const extraMs = Math.max(this.#jitteredMs(share), share * retryAfterMs * retryAfterSpread);
+    this.#delayMs = Math.round(retryAfterMs + extraMs);
     this.#retryAt = now.getTime() + this.#delayMs;
     this.#failures++;
     return this.#delayMs;

@@ -28,7 +28,7 @@ export interface ReloadOptions<T> {
 
 /** Logging more problems at once would only flood the journal. */
 const mostLogged = 20;
-const longestShown = 1024;
+const maxProblemLength = 1024;
 
 /** Runs the reloads of a service one after the other. */
 export class ReloadQueue<T> {
@@ -70,7 +70,7 @@ export class ReloadQueue<T> {
       for (const problem of problems.slice(0, mostLogged)) logProblem(log, problem);
       const why = problems.length > 0 ? shortened(problems) : describeError(error);
       log.error('configuration not reloaded, previous one stays in force', { error: why });
-      setProblem(`configuration not reloaded: ${why}`.slice(0, longestShown));
+      setProblem(`configuration not reloaded: ${why}`.slice(0, maxProblemLength));
     }
     notify('READY=1');
   }

@@ -13,8 +13,8 @@ interface Work {
 }
 
 /** How long calls may take at an idle exit, and when the service is stopped. */
-const callsMayFinishMs = { idle: 10_000, stopped: 3000 };
-const callsMayGiveUpMs = 2000;
+const pendingCallsMs = { idle: 10_000, stopped: 3000 };
+const abortedCallsMs = 2000;
 const pollEveryMs = 10;
 
 /** The end of a service: stopped, or idle. */
@@ -82,12 +82,12 @@ export async function drain(
   await bus.releaseName(busName);
   const isCalled = (): boolean => server.pendingCalls > 0 || isReloading();
   const isBusy = (): boolean => isCalled() || (!stop.aborted && running.isBusy?.() === true);
-  if (await ends(isBusy, callsMayFinishMs[stop.aborted ? 'stopped' : 'idle'])) return;
+  if (await waitForEnd(isBusy, pendingCallsMs[stop.aborted ? 'stopped' : 'idle'])) return;
   server.abandonCalls();
-  await ends(isCalled, callsMayGiveUpMs);
+  await waitForEnd(isCalled, abortedCallsMs);
 }
 
-async function ends(isGoingOn: () => boolean, timeoutMs: number): Promise<boolean> {
+async function waitForEnd(isGoingOn: () => boolean, timeoutMs: number): Promise<boolean> {
   const end = performance.now() + timeoutMs;
   while (isGoingOn()) {
     if (performance.now() > end) return false;

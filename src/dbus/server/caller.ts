@@ -46,7 +46,7 @@ export class Callers {
     if (cached !== undefined) return Promise.resolve(cached);
     let pending = this.#pending.get(sender);
     if (pending === undefined) {
-      pending = this.#ask(sender).finally(() => this.#pending.delete(sender));
+      pending = this.#fetch(sender).finally(() => this.#pending.delete(sender));
       this.#pending.set(sender, pending);
     }
     return pending;
@@ -58,7 +58,7 @@ export class Callers {
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
-  async #ask(sender: string): Promise<Caller> {
+  async #fetch(sender: string): Promise<Caller> {
     const caller = parseCredentials(sender, await this.#credentials(sender));
     if (!this.#pending.has(sender)) {
       throw new ServiceError('AccessDenied', `the caller ${sender} has left the bus`);

@@ -201,11 +201,11 @@ export class Server<S extends ServiceDefinition, Names extends NameParsers = Nam
   #authorize(served: ServedCall): Promise<void> | undefined {
     const { method, args, call, serving } = served;
     if (method.requests.checks.length === 0) return undefined;
-    if (method.resolves) return this.#resolveAndAsk(served);
+    if (method.resolves) return this.#resolveAndAuthorize(served);
     return serving.gate.ask(method.requests.about(method.requests.texts(args.values)), call);
   }
 
-  async #resolveAndAsk({ method, args, call, serving }: ServedCall): Promise<void> {
+  async #resolveAndAuthorize({ method, args, call, serving }: ServedCall): Promise<void> {
     const resolve = serving.resolvers.get(method.name);
     const resolved: unknown = await this.#watched(method, call, () => resolve?.(args.values, call));
     const texts = Object.assign(method.requests.texts(args.values), resolved);

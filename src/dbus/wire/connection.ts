@@ -163,7 +163,7 @@ export interface OutboxLimits {
   /** When a bus that accepts nothing is reported. */
   readonly stallMs: number;
   /** When the connection counts as lost. */
-  readonly giveUpMs: number;
+  readonly lostMs: number;
 }
 
 /**
@@ -173,7 +173,7 @@ export interface OutboxLimits {
 export const defaultOutboxLimits: OutboxLimits = {
   queuedBytes: 8 << 20,
   stallMs: 4000,
-  giveUpMs: 10_000,
+  lostMs: 10_000,
 };
 
 /** Notifications for the owner of an outbox. */
@@ -295,10 +295,10 @@ export class Outbox implements Disposable {
       this.#watch = undefined;
       return;
     }
-    const { stallMs, giveUpMs } = this.#limits;
+    const { stallMs, lostMs } = this.#limits;
     const idleMs = performance.now() - this.#lastProgress;
-    if (idleMs >= giveUpMs) {
-      this.#socket.destroy(new Error(`the bus has accepted nothing for ${giveUpMs / 1000} s`));
+    if (idleMs >= lostMs) {
+      this.#socket.destroy(new Error(`the bus has accepted nothing for ${lostMs / 1000} s`));
     } else if (idleMs >= stallMs && !this.#isStalled) {
       this.#stalled(true);
     }

@@ -34,7 +34,7 @@ export class LargeHeader {
   #position = fixedHeaderBytes;
   #fields: HeaderFields = {};
   #count = 0;
-  #keptBytes = 0;
+  #storedBytes = 0;
   #taken = 0;
 
   constructor(fixed: FixedHeader) {
@@ -64,7 +64,7 @@ export class LargeHeader {
       return this.#takeText(bytes, code, { type, lengthAt: at, lengthBytes: 4 });
     }
     if (type.startsWith('a')) return this.#skipArray(bytes, at, type[1] ?? '');
-    if (type.length !== 1 || type === 'v') return this.#giveUp();
+    if (type.length !== 1 || type === 'v') return this.#stop();
     const end = at + alignmentOfCode(type);
     if (bytes.length < end) return this.#want(end);
     if (code === replySerialCode && type === 'u')
@@ -82,12 +82,12 @@ export class LargeHeader {
     if (bytes.length < start) return this.#want(start);
     const length = lengthBytes === 1 ? (bytes[lengthAt] ?? 0) : this.#uint32(bytes, lengthAt);
     const known = textFields.get(code);
-    if (known !== undefined && known[1] !== type) return this.#giveUp();
-    const isKept = known !== undefined && this.#keptBytes + length <= maxFieldsBytes;
-    if (!isKept) return this.#next(start, length + 1);
+    if (known !== undefined && known[1] !== type) return this.#stop();
+    const isStored = known !== undefined && this.#storedBytes + length <= maxFieldsBytes;
+    if (!isStored) return this.#next(start, length + 1);
     const end = start + length + 1;
     if (bytes.length < end) return this.#want(end);
-    this.#keptBytes += length;
+    this.#storedBytes += length;
     this.#fields[known[0]] = bytes.toString('utf8', start, start + length);
     return this.#next(end, 0);
   }
@@ -109,7 +109,7 @@ export class LargeHeader {
   }
 
   #want(bytes: number): HeaderStep {
-    if (this.#position + bytes > this.#limit) return this.#giveUp();
+    if (this.#position + bytes > this.#limit) return this.#stop();
     this.wanted = bytes;
     return { kind: 'going', used: 0, skip: 0 };
   }
@@ -117,7 +117,7 @@ export class LargeHeader {
   /** Continues with the next field. */
   #next(used: number, skip: number): HeaderStep {
     const end = this.#position + used + skip;
-    if (end > this.#limit || ++this.#count > maxFields) return this.#giveUp();
+    if (end > this.#limit || ++this.#count > maxFields) return this.#stop();
     const padding = end < this.#limit ? (8 - (end & 7)) & 7 : 0;
     this.#position = end + padding;
     this.wanted = this.#position < this.#limit ? 2 : 0;
@@ -129,7 +129,7 @@ export class LargeHeader {
     return { kind: 'done', used: 0, skip, fields: this.#fields };
   }
 
-  #giveUp(): HeaderStep {
+  #stop(): HeaderStep {
     const { headerBytes, bodyBytes } = this.fixed;
     const used = this.#taken;
     return { kind: 'malformed', used, skip: headerBytes - this.#position - used + bodyBytes };

@@ -89,8 +89,8 @@ function isBusy({ status }: CloudResponse): boolean {
 }
 
 function pollDelayMs({ retryAfterS }: CloudResponse): number {
-  const askedMs = retryAfterS === undefined ? defaultPollMs : retryAfterS * 1000;
-  return Math.min(Math.max(askedMs, minPollMs), maxPollMs);
+  const delayMs = retryAfterS === undefined ? defaultPollMs : retryAfterS * 1000;
+  return Math.min(Math.max(delayMs, minPollMs), maxPollMs);
 }
 
 /** Undefined while the service is still deciding. */

@@ -18,7 +18,7 @@ import { isLabel, plainName, withoutLastDots } from '../docker/confinement/host-
 import { pemBytes } from './secret-buffer.ts';
 import type { IssuedCertificate } from './workload.ts';
 
-const makeKeyPair = promisify(generateKeyPair);
+const createKeyPair = promisify(generateKeyPair);
 const longestCommonName = 64;
 
 /** The certificate id of a module's certificate for a purpose. */
@@ -71,10 +71,10 @@ export async function createCertificate(
 
 async function keyPair(kind: ModuleKey) {
   if (kind === 'ec-p256') {
-    const pair = await makeKeyPair('ec', { namedCurve: 'P-256' });
+    const pair = await createKeyPair('ec', { namedCurve: 'P-256' });
     return { ...pair, algorithm: 'ecdsa-sha256' as const };
   }
-  const pair = await makeKeyPair('rsa', { modulusLength: 2048 });
+  const pair = await createKeyPair('rsa', { modulusLength: 2048 });
   return { ...pair, algorithm: 'rsa-pkcs1-sha256' as const };
 }
 

@@ -123,10 +123,10 @@ function parseIpam(
     );
   config?.forEach(judge('config'));
   Config?.forEach(judge('Config'));
-  return { ...rest, Config: [...(config ?? []).map(inEngineWords), ...(Config ?? [])] };
+  return { ...rest, Config: [...(config ?? []).map(toEngineNames), ...(Config ?? [])] };
 }
 
-function inEngineWords({ subnet, gateway, ip_range }: Range): Range {
+function toEngineNames({ subnet, gateway, ip_range }: Range): Range {
   const { Config } = words;
   return {
     ...(subnet !== undefined && { [Config.subnet]: subnet }),

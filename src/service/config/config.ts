@@ -13,7 +13,7 @@ import { readConfigFiles, type SourceFile } from './config-files.ts';
 import { ConfigError, formatPath, type Problem, type SettingPath } from './config-problem.ts';
 import { mergeNodes, place, textsIn, valueOf } from './config-tree.ts';
 import type { ParseContext } from './parse-context.ts';
-import { uselessWords } from './rule-words.ts';
+import { ruleWarnings } from './rule-warnings.ts';
 import { explain } from './schema-errors.ts';
 import { compile, type Schema } from './schema-validator.ts';
 import type { ConfigNode } from './yaml.ts';
@@ -71,7 +71,7 @@ export async function placedConfig<T extends Pick<CommonConfig, 'authorization' 
   const { definition } = source;
   for (const { path, message } of [
     ...(await unknownNames(config, accounts)),
-    ...(definition === undefined ? [] : uselessWords(config, definition)),
+    ...(definition === undefined ? [] : ruleWarnings(config, definition)),
   ]) {
     source.warn?.(place(root, { path, about: 'value', message }));
   }

@@ -40,7 +40,7 @@ export interface LogOptions {
   readonly sinks: LogSinks;
 }
 
-const maxKept = 1000;
+const maxBuffered = 1000;
 
 /** The log of a process, controlled by `systemctl service-log-level`. */
 export class ServiceLog implements Log, LogControl, AsyncDisposable {
@@ -48,7 +48,7 @@ export class ServiceLog implements Log, LogControl, AsyncDisposable {
   /** Whether debug records are written: callers skip costly fields when they are not. */
   writesDebug: boolean;
   readonly #sinks: LogSinks;
-  readonly #kept: LogRecord[] = [];
+  readonly #buffer: LogRecord[] = [];
   #logger: Logger | undefined;
   #level: Priority;
   #threshold: number;
@@ -111,7 +111,7 @@ export class ServiceLog implements Log, LogControl, AsyncDisposable {
     const { openLogger } = await import('./winston-logger.ts');
     if (this.#logger !== undefined || this.#closed) return;
     this.#logger = openLogger((record) => this.#write(record));
-    for (const record of this.#kept.splice(0)) this.#pass(record);
+    for (const record of this.#buffer.splice(0)) this.#pass(record);
   }
 
   /** Writes the buffered records. */
@@ -121,7 +121,7 @@ export class ServiceLog implements Log, LogControl, AsyncDisposable {
       this.#dropped = 0;
       this.#write({ priority: 'warning', message: 'records were dropped', fields });
     }
-    for (const record of this.#kept.splice(0)) this.#write(record);
+    for (const record of this.#buffer.splice(0)) this.#write(record);
   }
 
   /** Writes everything; later records are written directly. */
@@ -146,7 +146,7 @@ export class ServiceLog implements Log, LogControl, AsyncDisposable {
       return;
     }
     if (this.#closed) this.#write(record);
-    else if (this.#kept.length < maxKept) this.#kept.push(record);
+    else if (this.#buffer.length < maxBuffered) this.#buffer.push(record);
     else this.#dropped++;
   }
 

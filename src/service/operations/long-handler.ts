@@ -30,7 +30,7 @@ export function longHandler<Input, Output, Args, Result, Id extends string>(
     const { result, ...asked } = await request(input, call);
     if (result !== undefined) return reply(result, asked.id);
     const operation = await operations.begin(kind, { ...asked, requestId: call.requestId });
-    return reply(asked.wait ? await untilGone(operation, call) : undefined, asked.id);
+    return reply(asked.wait ? await waitForEnd(operation, call) : undefined, asked.id);
   };
   const { persist, remove } = kind;
   return Object.assign(handle, { persistence: { persist, remove } });
@@ -40,12 +40,12 @@ export function longHandler<Input, Output, Args, Result, Id extends string>(
  * Waits until the operation ends, the caller leaves or the service stops; the operation continues when only the caller
  * leaves.
  */
-async function untilGone<Args, Result>(
+async function waitForEnd<Args, Result>(
   operation: Operation<Args, Result>,
   { signal }: CallContext,
 ): Promise<Result> {
   let leave = (): void => {};
-  const gone = new Promise<never>((_resolve, reject) => {
+  const left = new Promise<never>((_resolve, reject) => {
     leave = () => {
       if (signal.reason === callerLeft) operation.leave();
       reject(new ServiceError('Unavailable', 'the service is stopping'));
@@ -54,7 +54,7 @@ async function untilGone<Args, Result>(
   if (signal.aborted) leave();
   signal.addEventListener('abort', leave, { once: true });
   try {
-    return await Promise.race([operation.outcome, gone]);
+    return await Promise.race([operation.outcome, left]);
   } finally {
     signal.removeEventListener('abort', leave);
   }

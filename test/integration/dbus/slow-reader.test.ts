@@ -11,9 +11,9 @@ import { RawConnection } from '../../support/wire/raw-connection.ts';
 
 const test = suite('dbus clients that do not read');
 
-const limits = { queuedBytes: 4 << 20, stallMs: 500, giveUpMs: 4000 };
+const limits = { queuedBytes: 4 << 20, stallMs: 500, lostMs: 4000 };
 /** The bus connection is never given up, however slow it is. */
-const patient = { ...limits, giveUpMs: 1_000_000 };
+const patient = { ...limits, lostMs: 1_000_000 };
 const callBytes = 1 << 20;
 const callsOfEach = 70;
 

@@ -74,7 +74,7 @@ export default [
   },
   {
     breaks: 'refusals are sent to a connection that left',
-    text: 'calls.refused = calls.refused.filter(([call]) => !isGone(call));',
+    text: 'calls.refused = calls.refused.filter(([call]) => !hasLeft(call));',
     becomes: '',
     suite: 'unit/dbus/server/limits/call-accounts',
   },

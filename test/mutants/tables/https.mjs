@@ -46,8 +46,8 @@ export default [
   },
   {
     breaks: 'a tunnel that is no longer wanted is opened all the same',
-    text: "    signal?.addEventListener('abort', onEnd, { once: true });\n    try {\n      return await this.#ask(",
-    becomes: '    try {\n      return await this.#ask(',
+    text: "    signal?.addEventListener('abort', onEnd, { once: true });\n    try {\n      return await this.#connect(",
+    becomes: '    try {\n      return await this.#connect(',
     suite: 'integration/tls/https-tunnel',
   },
   {

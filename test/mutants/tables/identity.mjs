@@ -13,8 +13,8 @@ export default [
   },
   {
     breaks: 'the cloud can put provisioning off for longer than an hour',
-    text: 'askedMs: Math.min(asked ?? 0, maxAskedMs)',
-    becomes: 'askedMs: asked ?? 0',
+    text: 'retryAfterMs: Math.min(asked ?? 0, maxRetryAfterMs)',
+    becomes: 'retryAfterMs: asked ?? 0',
     suite: 'component/identity/service',
   },
   {

@@ -25,8 +25,8 @@ export default [
   },
   {
     breaks: 'with wait false a caller waits all the same',
-    text: 'return reply(asked.wait ? await untilGone(operation, call) : undefined, asked.id);',
-    becomes: 'return reply(await untilGone(operation, call), asked.id);',
+    text: 'return reply(asked.wait ? await waitForEnd(operation, call) : undefined, asked.id);',
+    becomes: 'return reply(await waitForEnd(operation, call), asked.id);',
     suite: 'unit/service/operations/operations',
   },
   {

@@ -131,14 +131,14 @@ export default [
   },
   {
     breaks: 'calls in flight are abandoned when a service exits idle',
-    text: 'if (await ends(isBusy, callsMayFinishMs[stop.aborted ?',
-    becomes: 'if (await ends(() => false, callsMayFinishMs[stop.aborted ?',
+    text: 'if (await waitForEnd(isBusy, pendingCallsMs[stop.aborted ?',
+    becomes: 'if (await waitForEnd(() => false, pendingCallsMs[stop.aborted ?',
     suite: 'unit/service/shutdown',
   },
   {
     breaks: 'a call that does not end keeps a service from stopping in order',
-    text: '  server.abandonCalls();\n  await ends(isCalled',
-    becomes: '  await ends(isCalled',
+    text: '  server.abandonCalls();\n  await waitForEnd(isCalled',
+    becomes: '  await waitForEnd(isCalled',
     suite: 'unit/service/shutdown',
   },
   // src/service/idle.ts
@@ -229,7 +229,7 @@ export default [
   // src/service/reload-queue.ts
   {
     breaks: 'a reload that was refused leaves LastError as it was',
-    text: 'setProblem(`configuration not reloaded: ${why}`.slice(0, longestShown));',
+    text: 'setProblem(`configuration not reloaded: ${why}`.slice(0, maxProblemLength));',
     becomes: '',
     suite: 'unit/service/reload-queue',
   },
@@ -569,13 +569,13 @@ export default [
   },
   {
     breaks: 'what was asked to be left alone is retried earlier',
-    text: 'Math.round(askedMs + extraMs)',
+    text: 'Math.round(retryAfterMs + extraMs)',
     becomes: 'Math.round(extraMs)',
     suite: 'unit/service/backoff',
   },
   {
     breaks: 'those who were asked for the same time return together',
-    text: 'Math.max(this.#jitteredMs(share), share * askedMs * askedSpread)',
+    text: 'Math.max(this.#jitteredMs(share), share * retryAfterMs * retryAfterSpread)',
     becomes: 'this.#jitteredMs(share)',
     suite: 'unit/service/backoff',
   },

@@ -25,18 +25,18 @@ interface Case {
   /** Devices make their first attempt at any time up to this, from the beginning of the outage. */
   readonly startupMs: number;
   /** The Retry-After of the cloud with each failure. */
-  readonly askedMs?: number;
+  readonly retryAfterMs?: number;
 }
 
 /** Each device fails and backs off until the outage ends, and succeeds with its next attempt. */
-function returnsOf({ seed, startupMs, askedMs }: Case) {
+function returnsOf({ seed, startupMs, retryAfterMs }: Case) {
   const random = randomOf(seed);
   const returns: number[] = [];
   let attempts = 0;
   for (let device = 0; device < fleetSize; device++) {
     const backoff = new Backoff(provisioningBackoff, random);
     let nowMs = random() * startupMs;
-    for (; nowMs < outageMs; attempts++) nowMs += backoff.failed(new Date(nowMs), { askedMs });
+    for (; nowMs < outageMs; attempts++) nowMs += backoff.failed(new Date(nowMs), { retryAfterMs });
     returns.push(nowMs - outageMs);
   }
   return { returns, attempts };
@@ -56,10 +56,10 @@ function peakOf(returns: readonly number[]): number {
 const seeds = Array.from({ length: 20 }, (_, at) => at + 1);
 
 for (const startupMs of [0, 10_000, 60_000, 600_000]) {
-  for (const askedMs of [0, 120_000, 3_600_000]) {
-    test(`started within ${startupMs} ms with a Retry-After of ${askedMs} ms returns spread out`, () => {
+  for (const retryAfterMs of [0, 120_000, 3_600_000]) {
+    test(`started within ${startupMs} ms with a Retry-After of ${retryAfterMs} ms returns spread out`, () => {
       for (const seed of seeds) {
-        const peak = peakOf(returnsOf({ seed, startupMs, askedMs }).returns);
+        const peak = peakOf(returnsOf({ seed, startupMs, retryAfterMs }).returns);
         assert.ok(peak <= 3, `${peak} times the mean with seed ${seed}`);
       }
     });

@@ -24,10 +24,10 @@ test('waits for a random time between the minimum and the limit', () => {
 });
 
 test('waits no less than was requested, and spreads those with the same request', () => {
-  const requested = { askedMs: 3_600_000 };
+  const requested = { retryAfterMs: 3_600_000 };
   assert.is(new Backoff(options, least).failed(start, requested), 3_601_000);
   assert.is(new Backoff(options, most).failed(start, requested), 3_600_000 * 1.2);
-  assert.is(new Backoff(options, most).failed(start, { askedMs: 5000 }), 15_000);
+  assert.is(new Backoff(options, most).failed(start, { retryAfterMs: 5000 }), 15_000);
 });
 
 test('is reset after ten healthy minutes', () => {

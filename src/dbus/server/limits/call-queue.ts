@@ -102,7 +102,7 @@ export class CallQueue {
         this.#unpark(calls, call);
         resolve();
       };
-      calls.resuming = [...calls.resuming, { call, since: this.#now(), go, giveUp: reject }];
+      calls.resuming = [...calls.resuming, { call, since: this.#now(), go, reject }];
       this.#startSweeping();
       this.#pump(calls);
     });
@@ -131,10 +131,10 @@ export class CallQueue {
   drop({ uid, sender }: Caller): readonly IncomingCall[] {
     const calls = this.#byUid.get(uid);
     if (calls === undefined) return [];
-    const isGone = (call: IncomingCall): boolean => call.caller.sender === sender;
-    calls.refused = calls.refused.filter(([call]) => !isGone(call));
-    this.#rejectResuming(calls, isGone, callerLeft);
-    return this.#remove(calls, isGone);
+    const hasLeft = (call: IncomingCall): boolean => call.caller.sender === sender;
+    calls.refused = calls.refused.filter(([call]) => !hasLeft(call));
+    this.#rejectResuming(calls, hasLeft, callerLeft);
+    return this.#remove(calls, hasLeft);
   }
 
   /** Rejects every call that waits for a slot, because the service stops. */
@@ -247,31 +247,31 @@ export class CallQueue {
   }
 
   /** Removes calls from the queue. */
-  #remove(calls: UidCalls, isGone: (call: IncomingCall) => boolean): readonly IncomingCall[] {
-    const gone = [...calls.queue, ...calls.throttled].filter(isGone);
-    calls.queue = calls.queue.filter((call) => !isGone(call));
-    calls.throttled = calls.throttled.filter((call) => !isGone(call));
-    for (const call of gone) {
+  #remove(calls: UidCalls, matches: (call: IncomingCall) => boolean): readonly IncomingCall[] {
+    const removed = [...calls.queue, ...calls.throttled].filter(matches);
+    calls.queue = calls.queue.filter((call) => !matches(call));
+    calls.throttled = calls.throttled.filter((call) => !matches(call));
+    for (const call of removed) {
       this.#countQueued(calls, -call.message.sizeBytes);
       this.#size--;
       call.message.release();
     }
     this.#slots.update(calls);
     this.#evict(calls);
-    return gone;
+    return removed;
   }
 
   /** Rejects calls that wait for a slot again. */
   #rejectResuming(
     calls: UidCalls,
-    isGone: (call: IncomingCall) => boolean,
+    matches: (call: IncomingCall) => boolean,
     error: ServiceError,
   ): void {
-    const gone = calls.resuming.filter(({ call }) => isGone(call));
-    if (gone.length === 0) return;
-    calls.resuming = calls.resuming.filter(({ call }) => !isGone(call));
+    const removed = calls.resuming.filter(({ call }) => matches(call));
+    if (removed.length === 0) return;
+    calls.resuming = calls.resuming.filter(({ call }) => !matches(call));
     this.#slots.update(calls);
-    for (const { giveUp } of gone) giveUp(error);
+    for (const { reject } of removed) reject(error);
   }
 
   #startSweeping(): void {

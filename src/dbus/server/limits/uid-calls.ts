@@ -8,7 +8,7 @@ export interface Resuming {
   readonly call: IncomingCall;
   readonly since: number;
   readonly go: () => void;
-  readonly giveUp: (error: ServiceError) => void;
+  readonly reject: (error: ServiceError) => void;
 }
 
 /** The calls of one uid: the number of active and parked ones, and the queues. */

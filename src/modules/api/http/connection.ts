@@ -23,7 +23,7 @@ export class Connection {
   readonly #onIdle: () => void;
   readonly #queueOfAll: QueueSize;
   readonly #queue: (() => Promise<void>)[] = [];
-  readonly #gone = new AbortController();
+  readonly #closed = new AbortController();
   #newest: { readonly request: IncomingMessage; readonly broken: AbortController } | undefined;
   #busy = false;
   #paused = false;
@@ -68,9 +68,9 @@ export class Connection {
     const broken = new AbortController();
     this.#newest = { request, broken };
     this.#requests++;
-    const gone = this.#gone.signal;
+    const closed = this.#closed.signal;
     this.#enqueue(() =>
-      this.#server.serve({ request, response, expects, broken: broken.signal, gone }),
+      this.#server.serve({ request, response, expects, broken: broken.signal, closed }),
     );
   }
 
@@ -110,7 +110,7 @@ export class Connection {
   #end(): void {
     this.#queueOfAll.requests -= this.#queue.length;
     this.#queue.length = 0;
-    this.#gone.abort();
+    this.#closed.abort();
   }
 
   #pause(paused: boolean): void {

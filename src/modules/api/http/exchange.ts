@@ -10,7 +10,7 @@ export interface Exchange {
   /** Aborted, with an HttpProblem, when the rest of the request is invalid. */
   readonly broken: AbortSignal;
   /** Aborted when the connection is closed. */
-  readonly gone: AbortSignal;
+  readonly closed: AbortSignal;
 }
 
 /** Serves the requests of connections. */

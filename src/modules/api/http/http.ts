@@ -98,7 +98,7 @@ interface ApiParts extends ApiOptions {
 async function serve(parts: ApiParts, exchange: Exchange): Promise<void> {
   const startedAt = performance.now();
   const requestId = parts.requestId();
-  const { request, gone } = exchange;
+  const { request, closed } = exchange;
   const found: { route?: Route } = {};
   let failure: unknown;
   let reply: ApiReply;
@@ -116,7 +116,7 @@ async function serve(parts: ApiParts, exchange: Exchange): Promise<void> {
     requestId,
     durationMs: performance.now() - startedAt,
     error: failure,
-    abandoned: gone.aborted,
+    abandoned: closed.aborted,
   });
   await send(parts, exchange, reply);
 }
@@ -126,7 +126,7 @@ async function replyTo(
   exchange: Exchange & { readonly requestId: string },
   found: { route?: Route },
 ): Promise<ApiReply> {
-  const { request, response, broken, gone: signal, expects, requestId } = exchange;
+  const { request, response, broken, closed: signal, expects, requestId } = exchange;
   const segments = parseTarget(request.url ?? '');
   const { route, params } = findRoute(routes, request.method ?? '', segments);
   found.route = route;
@@ -167,10 +167,10 @@ function match(pattern: readonly string[], segments: readonly string[]) {
 
 /** Sends the response after the rest of the request, or at once when that stalls; drains it for a while then. */
 async function send({ unsent }: ApiParts, exchange: Exchange, reply: ApiReply): Promise<void> {
-  const { gone, request } = exchange;
+  const { closed, request } = exchange;
   const body = reply.secretJson ?? reply.jsonBytes ?? Buffer.from(JSON.stringify(reply.json ?? {}));
   const sendBody = () => sendWhole(exchange, reply.status, body);
-  if (!gone.aborted) await unsent.take(body.length, sendBody, () => request.socket.destroy());
+  if (!closed.aborted) await unsent.take(body.length, sendBody, () => request.socket.destroy());
   reply.secretJson?.fill(0);
 }
 

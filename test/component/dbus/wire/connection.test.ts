@@ -111,7 +111,7 @@ test('stops receiving while its outbox is full, and loses nothing that arrived m
       received.push(header.serial);
       connection.send(reply);
     },
-    { queuedBytes: 10_000, stallMs: 4000, giveUpMs: 10_000 },
+    { queuedBytes: 10_000, stallMs: 4000, lostMs: 10_000 },
   );
   const body = [Buffer.alloc(2000)];
   const calls = Array.from({ length: count }, (_, at) =>

@@ -108,7 +108,7 @@ test('wipes unsent messages when it is disposed of', () =>
 test('reports a reader that stops reading, and one that resumes', () =>
   withConnection(async ({ near, far }) => {
     const reports: boolean[] = [];
-    const limits = { queuedBytes: 1 << 20, stallMs: 200, giveUpMs: 1_000_000 };
+    const limits = { queuedBytes: 1 << 20, stallMs: 200, lostMs: 1_000_000 };
     const stall = (again: boolean): void => void reports.push(again);
     using outbox = new Outbox(near, limits, { ...quiet, stall });
     outbox.add(reply(randomBytes(4 << 20)));
@@ -121,7 +121,7 @@ test('reports a reader that stops reading, and one that resumes', () =>
 
 test('gives up a reader that reads nothing for too long, and not one that reads slowly', () =>
   withConnection(async ({ near, far }) => {
-    const limits = { queuedBytes: 1 << 20, stallMs: 200, giveUpMs: 2000 };
+    const limits = { queuedBytes: 1 << 20, stallMs: 200, lostMs: 2000 };
     const reports: boolean[] = [];
     const stall = (again: boolean): void => void reports.push(again);
     using outbox = new Outbox(near, limits, { ...quiet, stall });

@@ -8,7 +8,7 @@ import { modulesService } from '../../../../src/interfaces/modules.ts';
 import type { Accounts } from '../../../../src/service/accounts.ts';
 import { unknownNames } from '../../../../src/service/config/acl-names.ts';
 import type { AclRule, GrantRule } from '../../../../src/service/config/common-config.ts';
-import { uselessWords } from '../../../../src/service/config/rule-words.ts';
+import { ruleWarnings } from '../../../../src/service/config/rule-warnings.ts';
 
 const test = suite('warnings about rules');
 
@@ -82,7 +82,7 @@ test('name each action that the service does not have, and each detail that its 
     },
   ];
   const found = (...args: Parameters<typeof configOf>) =>
-    uselessWords(configOf(...args), keysService);
+    ruleWarnings(configOf(...args), keysService);
   assert.equal(found('acl', [fine, rule]), expected('authorization', 'acl', 1));
   assert.equal(found('polkit', [fine, rule]), [], 'they are not in force');
   const grant = { ...rule, user: 'iotedge-identity' };
@@ -95,19 +95,19 @@ test('name each action that the service does not have, and each detail that its 
 
 test('skip the details of an action that does not exist', () => {
   const acl = [{ user: 'ann', actions: ['org.iotedge.keys1.singe'], match: { odd: '*' } }];
-  const paths = uselessWords(configOf('acl', acl), keysService).map(({ path }) => path);
+  const paths = ruleWarnings(configOf('acl', acl), keysService).map(({ path }) => path);
   assert.equal(paths, [['authorization', 'acl', 0, 'actions', 0]]);
 });
 
 test('know the details of actions that a method chooses from, and renamed ones', () => {
   const strange = (
-    service: Parameters<typeof uselessWords>[1],
+    service: Parameters<typeof ruleWarnings>[1],
     action: string,
     ...names: readonly string[]
   ): readonly unknown[] => {
     const match = Object.fromEntries(names.map((name) => [name, '*']));
     const acl = [{ user: 'ann', actions: [action], match }];
-    return uselessWords(configOf('acl', acl), service).map(({ path }) => path.at(-1));
+    return ruleWarnings(configOf('acl', acl), service).map(({ path }) => path.at(-1));
   };
   for (const verb of ['issue', 'issue-ca']) {
     const action = `org.iotedge.certificates1.${verb}`;

@@ -26,7 +26,7 @@ test('are those of their documentation', () => {
     `${unidentified.calls} more with ${kibibytes(unidentified.bytes)}`,
     `${mebibytes(replies.largeTotalBytes)} in replies above ${kibibytes(replies.largeBytes)}`,
     `and ${mebibytes(replies.totalBytes)} in all, in ${replies.perMs / 1000} s`,
-    `after ${defaultOutboxLimits.stallMs / 1000} s, and ends after ${defaultOutboxLimits.giveUpMs / 1000} s`,
+    `after ${defaultOutboxLimits.stallMs / 1000} s, and ends after ${defaultOutboxLimits.lostMs / 1000} s`,
   ];
   const text = page.replaceAll('\n', ' ');
   for (const row of rows) assert.ok(text.includes(row), row);

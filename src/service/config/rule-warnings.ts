@@ -9,7 +9,7 @@ import type { SettingPath } from './config-problem.ts';
  * The words in the effective rules that match no action or detail of this service: such a rule allows less than it
  * seems to.
  */
-export function uselessWords(
+export function ruleWarnings(
   { authorization: { backend, acl }, grants }: Pick<CommonConfig, 'authorization' | 'grants'>,
   service: ServiceDefinition,
 ): readonly UnknownName[] {
