@@ -1,18 +1,18 @@
 /**
- * The one list of what cannot run on every machine, and why. A test that needs one of these is defined with what
- * `runnable` returns; where it cannot run it is printed as not runnable here. Any other test that does not run fails.
+ * The list of requirements that some machines do not meet. A test with such a requirement is defined by the result of
+ * `runnable`; where it cannot run, it is printed as not runnable here. Any other test that does not run fails.
  */
 import { accessSync, constants, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { officialSdk } from './identity/official-sdk.ts';
 
 interface Need {
-  /** What to print where it is missing. */
+  /** Printed where the requirement is not met. */
   readonly reason: string;
   readonly isMet: () => boolean;
 }
 
-/** What tests may need beyond root and the packages that set-up installs. */
+/** The requirements of tests beyond root and the packages that set-up installs. */
 const needs = {
   'container-engine': {
     reason: 'no dockerd is installed',
@@ -42,7 +42,7 @@ const needs = {
 
 type Define = (name: string, run: () => void | Promise<void>) => void;
 
-/** Defines tests by `define` where the need is met; elsewhere says of each that it is not runnable here. */
+/** Defines tests by `define` where the need is met; elsewhere prints each as not runnable here. */
 export function runnable(need: keyof typeof needs, define: Define): Define {
   const { isMet, reason } = needs[need];
   if (isMet()) return (name, run) => define(name, run);

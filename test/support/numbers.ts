@@ -1,4 +1,4 @@
-/** The same numbers in every run (xorshift32): each call returns one from 0 to below its argument. */
+/** Reproducible pseudo-random numbers (xorshift32): each call returns one from 0 to below its argument. */
 export function numbers(seed: number): (below: number) => number {
   let state = seed;
   return (below) => {

@@ -1,24 +1,24 @@
 import fc from 'fast-check';
 
-/** Every run tries the same values, unless `IOTEDGE_TEST_SEED` names another seed. */
+/** Every run tries the same values, unless `IOTEDGE_TEST_SEED` is set. */
 const seed = Number(process.env['IOTEDGE_TEST_SEED'] ?? 20_261_127);
 const soakFactor = 100;
 
-/** How many values a property is tried with: the number given, and 100 times as many when `IOTEDGE_TEST_SOAK` is set. */
+/** The number of values to try: the given count, or 100 times as many when `IOTEDGE_TEST_SOAK` is set. */
 export function runs(count: number): number {
   const soak = process.env['IOTEDGE_TEST_SOAK'] ?? '';
   return soak === '' ? count : count * soakFactor;
 }
 
 /**
- * Tries a property with so many values (see `runs`). A failure names the seed, the smallest value found that the
- * property does not hold for, and its cause.
+ * Tries a property with `runs(count)` values. A failure names the seed, the smallest counterexample that was found, and
+ * its cause.
  */
 export function holds<T>(property: fc.IProperty<T>, count: number): void {
   fc.assert(property, { seed, numRuns: runs(count), includeErrorInReport: true });
 }
 
-/** Tries a property that waits; otherwise as `holds`. */
+/** As `holds`, for an asynchronous property. */
 export async function holdsAsync<T>(property: fc.IAsyncProperty<T>, count: number): Promise<void> {
   await fc.assert(property, { seed, numRuns: runs(count), includeErrorInReport: true });
 }

@@ -1,4 +1,4 @@
-/** A text as a shell takes it for one word, with nothing in it that means something to the shell. */
+/** A text quoted as one word of a shell command. */
 export function shellWord(text: string): string {
   return /^[\w./:=@-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

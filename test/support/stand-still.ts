@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { until } from './deadline.ts';
 
-/** Stops a process as SIGSTOP does; resolves when it stands still, so that what it is sent from then on waits. */
+/** Suspends a process by SIGSTOP; resolves when it is stopped, so that everything sent to it afterwards waits. */
 export async function standStill(pid: number): Promise<void> {
   process.kill(pid, 'SIGSTOP');
   const stopped = (): boolean => readFileSync(`/proc/${pid}/status`, 'utf8').includes('State:\tT');

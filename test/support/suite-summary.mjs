@@ -1,4 +1,4 @@
-/** The counts at the end of what a test file printed, as uvu writes them; all 0 where it ended before them. */
+/** The counts in uvu's summary at the end of the output of a test file; all 0 where it is missing. */
 export function summaryOf(output) {
   const count = (label) => Number(new RegExp(`^ *${label}: +(\\d+)`, 'm').exec(output)?.[1] ?? 0);
   return { total: count('Total'), passed: count('Passed'), skipped: count('Skipped') };

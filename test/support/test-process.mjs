@@ -7,7 +7,7 @@ const longestMs = 600_000;
 const graceMs = 5_000;
 const marker = 'IOTEDGE_TEST_PROCESS';
 
-/** Every process whose environment carries the mark, wherever it has moved to: id and command line. */
+/** Id and command line of every process with the mark in its environment, whatever its parent. */
 function marked(mark) {
   const wanted = `${marker}=${mark}`;
   const found = [];
@@ -17,13 +17,13 @@ function marked(mark) {
       const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
       if (command !== '') found.push({ pid: Number(pid), command });
     } catch {
-      // It ended while we looked, or belongs to somebody else.
+      // it has ended meanwhile, or belongs to another user
     }
   }
   return found;
 }
 
-/** Ends what a test process left running, after a moment to end by itself; answers what had to be ended. */
+/** Kills the processes that a test left running, after a grace period; returns those that it had to kill. */
 async function stopLeftovers(mark) {
   for (const end = Date.now() + graceMs; marked(mark).length > 0 && Date.now() < end; )
     await sleep(50);
@@ -32,13 +32,13 @@ async function stopLeftovers(mark) {
     try {
       process.kill(pid, 'SIGKILL');
     } catch {
-      // It ended in the meantime.
+      // it has ended meanwhile
     }
   }
   return leftovers.map(({ pid, command }) => `${command} (process ${pid})`);
 }
 
-/** Where the threads of every process with the mark are: what hung without a word does not hang again when asked to. */
+/** The system calls of the threads of every process with the mark, to explain a hang that cannot be reproduced. */
 function whereabouts(mark) {
   const lines = [];
   for (const { pid, command } of marked(mark)) {
@@ -50,13 +50,13 @@ function whereabouts(mark) {
         lines.push(`  ${thread} ${read('comm')}: system call ${call}, waits in ${read('wchan')}`);
       }
     } catch {
-      // It ended while we looked, or belongs to somebody else.
+      // it has ended meanwhile, or belongs to another user
     }
   }
   return lines.join('\n');
 }
 
-/** Test processes that run now; they end with the runner. */
+/** The running test processes; they end with the runner. */
 const running = new Set();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.once(signal, () => {
@@ -65,7 +65,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   });
 }
 
-/** Runs one test file to its end or its deadline, and sees to it that nothing that it started outlives it. */
+/** Runs one test file to its end or its deadline, and ends every process that it started. */
 export async function runTestFile(file, cwd, deadlineMs = longestMs) {
   const started = Date.now();
   const mark = randomUUID();

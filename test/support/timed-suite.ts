@@ -4,8 +4,8 @@ import { deadline } from './deadline.ts';
 const mostMs = 20_000;
 
 /**
- * A suite of uvu whose tests fail when they are not done in time. Without it, one that waits for what never comes ends
- * the process in the middle, and no test is counted.
+ * A suite of uvu whose tests fail at a deadline. Without it, a test that waits for an event that never occurs ends the
+ * process early, and no test is counted.
  */
 export function suite<T = Record<string, never>>(name: string): Test<T> {
   return new Proxy(untimed<T>(name), {

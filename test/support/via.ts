@@ -1,4 +1,4 @@
 import type { Via } from '../../src/dbus/client/via.ts';
 
-/** What a test calls on behalf of: nobody who would leave. */
+/** The request behind the calls of a test, which is never cancelled. */
 export const via: Via = { requestId: 'test', signal: new AbortController().signal };

@@ -1,6 +1,6 @@
 /*
- * Calls the Keys service once, with a buffer of exactly CAPACITY bytes for what it returns. Prints `returned` and how many
- * bytes, or the number of the kind of the failure and its text.
+ * Calls the Keys service once, with a buffer of exactly CAPACITY bytes for the result. Prints `returned` and the number of
+ * bytes, or the number of the failure and its text.
  *
  * usage: client CAPACITY get KEY_ID | client CAPACITY sign KEY_ID MECHANISM DATA
  */

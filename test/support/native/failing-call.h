@@ -6,7 +6,7 @@
 
 #include "keys-client.h"
 
-/* Asks for a public key that nobody has: whether that fails with a text that contains `why`. Says so if not. */
+/* Requests the public key of a missing id: whether that fails with a text that contains `why`. Prints a mismatch. */
 static inline bool call_fails_with(const char *why)
 {
   unsigned char bytes[64];

@@ -1,4 +1,4 @@
-/* Loads the key of `iotedge:<id>` as any program of OpenSSL does. */
+/* Loads the key `iotedge:<id>`, as programs with OpenSSL do. */
 #include <openssl/evp.h>
 #include <openssl/store.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /*
  * Reads a PEM from standard input and decodes it ROUNDS times with some of its octets changed, below the PEM or in it.
- * Prints how many were taken and how many refused; the sanitizers say whether anything else happened.
+ * Prints how many were accepted and how many refused; the sanitizers report everything else.
  *
  * usage: mutate ROUNDS SEED
  */
@@ -27,7 +27,7 @@ static uint64_t next(void)
   return state;
 }
 
-/* Octets are set, flipped, swapped for one that matters in DER, taken out or put in twice. */
+/* Sets, flips, removes or duplicates octets, or replaces them by octets that are significant in DER. */
 static size_t change(unsigned char *bytes, size_t length)
 {
   static const unsigned char telling[] = { 0x00, 0x01, 0x03, 0x04, 0x0c, 0x30, 0x7f, 0x80, 0x81, 0x82, 0x84, 0xa0, 0xff };
@@ -60,7 +60,7 @@ static bool decode(const void *pem, size_t length)
   return taken;
 }
 
-/* Half of the time what is inside is changed and the PEM made anew, else the text itself. */
+/* Half of the time the content is changed and encoded as PEM again, otherwise the text itself. */
 static bool decode_changed(const char *pem, size_t pem_length, const unsigned char *der, size_t der_length)
 {
   unsigned char bytes[PEM_SIZE_MAX + 8];

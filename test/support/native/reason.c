@@ -1,6 +1,6 @@
 /*
- * Signs with `iotedge:<id>` as a program does that prints no more than the reason of the oldest error, and with PSS where
- * a length of the salt is given. Prints "signed", or the reason.
+ * Signs with `iotedge:<id>` like a program that prints only the reason of the oldest error, and with PSS where
+ * a salt length is given. Prints "signed", or the reason.
  *
  * usage: reason KEY_ID [SALT_LENGTH]
  */

@@ -1,6 +1,6 @@
 /*
- * Receives one datagram on a unix socket and writes it to standard output; a descriptor that comes with it is read
- * instead, when it is sealed against changes. The first line says which it was.
+ * Receives one datagram on a unix socket and writes it to standard output; an attached descriptor is read
+ * instead, when it is sealed against changes. The first line states which of them it was.
  *
  * usage: receiver ADDRESS    (an abstract one begins with `@`)
  */

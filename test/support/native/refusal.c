@@ -1,8 +1,8 @@
 /*
- * Refuses calls while one connects to a bus that takes connections and says nothing, and another waits for that one.
- * Exits 0 when both were refused, and so was one after them without connecting, and all again once calls were allowed.
+ * Refuses calls while one connects to a bus that accepts connections and sends nothing, and another waits for that one.
+ * Exits with 0 when both were refused, the next one too without connecting, and the same again after calls were allowed.
  *
- * usage: refusal SOCKET    (it is made here, and is the one of DBUS_SYSTEM_BUS_ADDRESS)
+ * usage: refusal SOCKET    (created here; the one of DBUS_SYSTEM_BUS_ADDRESS)
  */
 #include <errno.h>
 #include <poll.h>

@@ -1,8 +1,8 @@
 /*
- * Sends descriptors to a peer on a bus: as many method calls as asked for, each with one descriptor and each awaited,
- * and a signal with one beside every call.
+ * Sends descriptors to a peer on a bus: COUNT method calls, each with one descriptor and each awaited,
+ * and with every call a signal with one descriptor.
  *
- * usage: send-descriptors ADDRESS DESTINATION COUNT    prints how many of the calls got an answer
+ * usage: send-descriptors ADDRESS DESTINATION COUNT    prints how many of the calls were replied to
  */
 #include <fcntl.h>
 #include <stdbool.h>
@@ -23,7 +23,7 @@ static int new_message(sd_bus *bus, const char *destination, int descriptor, boo
   return r < 0 ? r : sd_bus_message_append(*message, "h", descriptor);
 }
 
-/* Whether the peer, or the bus for it, answered: with an error, since Echo takes no descriptor. */
+/* Whether the peer, or the bus for it, replied: with an error, since Echo takes no descriptor. */
 static bool send_both(sd_bus *bus, const char *destination, int descriptor)
 {
   sd_bus_message *signal = NULL, *call = NULL;

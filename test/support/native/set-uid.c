@@ -1,4 +1,4 @@
-/* Asks the Keys service for a public key, as a program does that may run set-uid. Exits 0 when it was answered. */
+/* Requests a public key from the Keys service, in a program that may run set-uid. Exits with 0 on a reply. */
 #include <stdio.h>
 
 #include "keys-client.h"

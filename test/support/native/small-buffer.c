@@ -1,6 +1,7 @@
 /*
  * Signs with `iotedge:<id>` into buffers that are too small, each in memory of exactly its size, so that AddressSanitizer
- * sees every octet that is written beyond it, and into one that is not. Exits 0 when the last one alone was taken.
+ * sees every octet that is written beyond it, and into one that is large enough. Exits with 0 when only the last one
+ * was accepted.
  *
  * usage: small-buffer KEY_ID
  */

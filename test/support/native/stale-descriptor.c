@@ -1,7 +1,7 @@
 /*
  * Loses the bus between two calls. Where sd-bus closes the descriptor of the lost connection, a socket of this program
- * takes its number, calls are refused, and the process is forked: exits 0 when that socket came through both, the second
- * call was answered on a new connection, and a child that was forked between the calls had no copy of the first one.
+ * takes its number, calls are refused, and the process is forked: exits with 0 when that socket survived both, the second
+ * call was replied to on a new connection, and a child forked between the calls had no copy of the first connection.
  * Linked with --wrap=sd_bus_process.
  */
 #include <fcntl.h>
@@ -37,7 +37,7 @@ static bool comes_through(int number)
   bool done;
 
   if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0) return false;
-  /* the lowest number that is free may be the wanted one */
+  /* the lowest free number may be the wanted one */
   if (pair[0] != number && dup2(pair[0], number) < 0) return false;
   keys_client_refuse(true);
   keys_client_refuse(false);

@@ -1,17 +1,17 @@
 import { spawnSync } from 'node:child_process';
 
-/** The words that run a program in a new mount namespace; what it runs first has to be `keepMounts`. */
+/** The command line prefix that runs a program in a new mount namespace; the program must run `keepMounts` first. */
 export const newMountNamespace = ['unshare', '--mount', '--propagation', 'unchanged'] as const;
 
 /**
- * The shell command after which mounts in a new mount namespace stay there. Below a chroot `/` is no mount point, and
- * the mount that it lies in can be reached from the root of the namespace only: there one is after joining it.
+ * The shell command that makes the mounts of a new mount namespace private. Below a chroot `/` is not a mount point, and
+ * the mount that contains it is reachable from the root of the namespace only, which is `/` after joining it.
  */
 export const keepMounts = 'nsenter --mount=/proc/self/ns/mnt mount --make-rprivate /';
 
 /**
- * The words that run a program whose `/` is a mount point, as containers want it: below a chroot that takes a mount
- * namespace in which the root lies below /mnt once more. Empty where it is one already.
+ * The command line prefix that runs a program whose `/` is a mount point, as containers require: below a chroot it
+ * creates a mount namespace with the root bound to /mnt. Empty where `/` already is a mount point.
  */
 export function rootAsMountPoint(): readonly string[] {
   const [unshare, ...words] = newMountNamespace;
@@ -23,7 +23,7 @@ export function rootAsMountPoint(): readonly string[] {
   return [unshare, ...words, 'sh', '-c', script, 'sh'];
 }
 
-/** The words that run a program where a process is: joining a mount namespace alone would leave a chroot. */
+/** The command line prefix that runs a program with the root of a process: joining its mount namespace would leave a chroot. */
 export function enterMountsOf(pid: number): readonly string[] {
   return ['nsenter', `--target=${pid}`, '--mount', '--root', '--wd', '--'];
 }

@@ -5,16 +5,16 @@ import { deadline } from '../deadline.ts';
 import { type Identity, setpriv } from '../identity/identity.ts';
 import { enterMountsOf, keepMounts, newMountNamespace } from './mount-namespace.ts';
 
-/** What a command printed and how it ended: its exit code, or -1 when a signal or its deadline ended it. */
+/** The output and the exit code of a command; -1 when it was killed by a signal or at its deadline. */
 export interface CommandResult {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** How a command is run in the namespace. */
+/** Options of a command in the namespace. */
 export interface CommandOptions {
-  /** Who it runs as; root when absent. */
+  /** The user of the command, by default root. */
   readonly identity?: Identity | undefined;
   readonly environment?: Readonly<Record<string, string>> | undefined;
   readonly input?: string | Uint8Array | undefined;
@@ -22,9 +22,9 @@ export interface CommandOptions {
 }
 
 /**
- * The keeper outlives whoever started it for as long as it takes to clean up. It makes the mounts in a namespace of
- * their own, waits until its standard input ends, which it does when its owner dies, ends every process that is in
- * the namespace, wherever it descends from, and removes the directory.
+ * The keeper outlives its owner until it has cleaned up. It creates a namespace with the mounts, waits for the end of
+ * its standard input, which ends when the owner dies, ends every process in the namespace, whatever its parent, and
+ * removes the directory.
  */
 const keeper = `
 trap '' INT TERM HUP
@@ -50,8 +50,8 @@ rm -rf --one-file-system "$directory"
 `;
 
 /**
- * A mount namespace of its own, in which files of the machine are covered by private ones. Nothing outside changes,
- * and all that runs inside ends with it.
+ * A mount namespace in which private files are mounted over those of the machine. Nothing outside changes, and every
+ * process inside ends with it.
  */
 export class Namespace implements AsyncDisposable {
   readonly #keeper: ChildProcess;
@@ -62,7 +62,7 @@ export class Namespace implements AsyncDisposable {
     this.#inside = inside;
   }
 
-  /** Opens a namespace. `mounts` are the shell commands that arrange it; `directory` is removed in the end. */
+  /** Opens a namespace. `mounts` are shell commands; `directory` is removed by the disposal. */
   static async open(directory: string, mounts: readonly string[]): Promise<Namespace> {
     const stay = ['cd /', 'echo $$', 'exec sleep infinity >/dev/null'];
     const inside = [keepMounts, ...mounts, ...stay].join('\n');
@@ -82,7 +82,7 @@ export class Namespace implements AsyncDisposable {
     }
   }
 
-  /** Starts a program inside that goes on running. */
+  /** Starts a program inside, without waiting for its end. */
   spawn(command: string, args: readonly string[], options: CommandOptions = {}): ChildProcess {
     const { identity, environment } = options;
     const [program = '', ...words] = [
@@ -104,7 +104,7 @@ export class Namespace implements AsyncDisposable {
     const child = this.spawn(command, args, options);
     const stdout = collect(child.stdout);
     const stderr = collect(child.stderr);
-    child.stdin?.on('error', () => {}); // the command need not read what it is given
+    child.stdin?.on('error', () => {}); // the command may not read its input
     child.stdin?.end(options.input ?? '');
     const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 30_000);
     const code = await new Promise<number | null>((resolve) => {

@@ -11,7 +11,7 @@ while True:
     print(json.dumps(receiver.recv(65536).decode()), flush=True)
 `;
 
-/** Receives what a service tells its manager, as systemd does on $NOTIFY_SOCKET. */
+/** Receives the notifications of a service to its manager, as systemd does on $NOTIFY_SOCKET. */
 export class NotifySocket implements AsyncDisposable {
   readonly path: string;
   readonly #receiver: ChildProcess;
@@ -35,7 +35,7 @@ export class NotifySocket implements AsyncDisposable {
     return socket;
   }
 
-  /** The messages so far, in their order. */
+  /** The messages so far, in order. */
   get messages(): readonly string[] {
     return this.#lines.slice(1).map((line) => String(JSON.parse(line)));
   }

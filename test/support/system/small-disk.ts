@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import type { Rig } from '../rig/rig.ts';
 
-/** A disk of 1 MiB that a service finds in the place of a directory, with all that was in it; the test does not see it. */
+/** A disk of 1 MiB that replaces a directory for a service, with a copy of its content; the test still sees the original. */
 export class SmallDisk implements AsyncDisposable {
   readonly directory: string;
   readonly #rig: Rig;
@@ -11,7 +11,7 @@ export class SmallDisk implements AsyncDisposable {
     this.directory = directory;
   }
 
-  /** The services that use the directory must not run, now and when it is disposed of. */
+  /** The services that use the directory must be stopped, now and at the disposal. */
   static async mount(rig: Rig, directory: string): Promise<SmallDisk> {
     const disk = new SmallDisk(rig, directory);
     const { uid, gid } = await stat(directory);
@@ -20,23 +20,23 @@ export class SmallDisk implements AsyncDisposable {
     return disk;
   }
 
-  /** Writes until nothing more fits. */
+  /** Fills the disk. */
   async fill(): Promise<void> {
     await this.run('cat /dev/zero >"$1/filler" || true; test -s "$1/filler"');
   }
 
-  /** Makes space again. */
+  /** Frees the space again. */
   async empty(): Promise<void> {
     await this.run('rm "$1/filler"');
   }
 
-  /** Runs a shell script that has the directory as its argument; fails when it does. */
+  /** Runs a shell script with the directory as its argument; throws when it fails. */
   async run(script: string): Promise<void> {
     const { code, stderr } = await this.#rig.run('sh', ['-euc', script, 'sh', this.directory]);
     if (code !== 0) throw new Error(`${script}: ${stderr}`);
   }
 
-  /** What was there before is there again. */
+  /** Restores the original directory. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.run('umount "$1"; rm -r "$1.away"');
   }

@@ -9,15 +9,14 @@ const manager = {
   interface: 'org.freedesktop.systemd1.Manager',
 } as const;
 
-/** How a program is started; it ends with its owner. */
 export type Starter = (command: string, args: readonly string[]) => ChildProcess;
 
 const detached: Starter = (command, args) =>
   spawn('setpriv', ['--pdeathsig=KILL', command, ...args], { stdio: 'ignore' });
 
 /**
- * As much of systemd as dbus-broker asks for, which starts no service itself: it has the owner of each name started
- * as a transient unit, and hears when the unit failed.
+ * The part of systemd that dbus-broker uses: dbus-broker does not start services itself, but requests a transient unit
+ * for the owner of each name, and is notified when the unit failed.
  */
 export class TransientUnits {
   readonly #bus: Bus;
@@ -29,7 +28,7 @@ export class TransientUnits {
     this.#start = start;
   }
 
-  /** Serves the bus that `bus` is a connection to, for as long as that is open. */
+  /** Serves a bus until the connection `bus` is closed. */
   static async serve(bus: Bus, start: Starter = detached): Promise<void> {
     const units = new TransientUnits(bus, start);
     bus.serveCalls({ maxBodyBytes: () => 64 << 10, receive: (call) => units.#answer(call) });
@@ -80,7 +79,7 @@ function pathOf(unit: unknown): string {
 
 /** The command of `ExecStart`, an `a(sasb)` among properties `a(sv)`. */
 function commandOf(properties: unknown): readonly string[] {
-  for (const [name, value] of properties as [string, Variant][]) // of a call that the launcher of the bus made
+  for (const [name, value] of properties as [string, Variant][]) // in a call of dbus-broker's launcher
     if (name === 'ExecStart') return (value.value as [[string, string[], boolean]])[0][1];
   throw new TypeError('a transient unit without ExecStart');
 }

@@ -10,12 +10,12 @@ import type { Validity } from '../../../src/x509/validity.ts';
 import type { Rig } from '../rig/rig.ts';
 import { deviceName } from '../rig/rig-config.ts';
 
-/** Where the certificate of a rig's device is read from. */
+/** The file with the certificate of a rig's device. */
 export function deviceCertificateFile(rig: Rig): string {
   return join(rig.directory, 'secrets', 'device-id.cer');
 }
 
-/** Gives the device of a rig a certificate that is valid in another time, or for another name. */
+/** Replaces the certificate of a rig's device by one with another validity, or another name. */
 export async function certifyDevice(
   rig: Rig,
   validity: Validity,

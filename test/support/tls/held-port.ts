@@ -3,9 +3,8 @@ import { once } from 'node:events';
 import { deadline } from '../deadline.ts';
 
 /**
- * A port of the loopback interface that is kept for one test: nothing listens on it, so connections are refused, and
- * the kernel gives it to no process that asks for a free one. A server of the test may listen on it by its number, and again
- * after it was closed.
+ * A port of the loopback interface that is reserved for one test: nothing listens on it, so connections are refused, and
+ * the kernel does not assign it as a free port. A server of the test may listen on it by its number, also repeatedly.
  */
 export class HeldPort implements AsyncDisposable {
   readonly port: number;
@@ -30,7 +29,7 @@ export class HeldPort implements AsyncDisposable {
   }
 }
 
-/** Bound and not listening. A listener may bind it too, as both say SO_REUSEADDR. */
+/** Binds the port without listening. A listener can bind it too, as both set SO_REUSEADDR. */
 const script = `
 import socket, sys
 held = socket.socket()

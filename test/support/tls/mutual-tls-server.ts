@@ -4,7 +4,7 @@ import { createServer, type Server, type ServerOptions } from 'node:https';
 import type { TLSSocket } from 'node:tls';
 import type { Pki } from './pki.ts';
 
-/** What the server has seen of one request. */
+/** A request, recorded by the server. */
 export interface SeenRequest {
   readonly protocol: string | null;
   readonly resumed: boolean;
@@ -14,7 +14,7 @@ export interface SeenRequest {
   readonly connection: number;
 }
 
-/** An HTTPS server on loopback that takes only clients with a certificate. */
+/** An HTTPS server on loopback that accepts only clients with a certificate. */
 export class MutualTlsServer implements AsyncDisposable {
   readonly requests: SeenRequest[] = [];
   readonly #server: Server;
@@ -25,7 +25,7 @@ export class MutualTlsServer implements AsyncDisposable {
     server.on('secureConnection', (socket) => void this.#connections.push(socket));
   }
 
-  /** Listens; requests are answered by `listener`, else with `hello`. */
+  /** Listens; `listener` handles requests, by default with the response `hello`. */
   static async start(
     pki: Pki,
     options: ServerOptions = {},
@@ -60,7 +60,7 @@ export class MutualTlsServer implements AsyncDisposable {
   }
 
   #describe({ socket, url }: IncomingMessage): SeenRequest {
-    const tls = socket as TLSSocket; // it is: this is an https server
+    const tls = socket as TLSSocket; // the socket of an https server
     return {
       protocol: tls.getProtocol(),
       resumed: tls.isSessionReused(),

@@ -4,7 +4,7 @@ import { Pki } from './pki.ts';
 /** The id scope of the cloud double. */
 export const scopeId = '0ne00000001';
 
-/** A cloud double without a rig, and the PKI of its own certificate and those of its clients. */
+/** A cloud double without a rig, and the PKI of its certificate and those of its clients. */
 export class PkiCloud implements AsyncDisposable {
   readonly cloud: Cloud;
   readonly pki: Pki;
@@ -14,7 +14,7 @@ export class PkiCloud implements AsyncDisposable {
     this.pki = pki;
   }
 
-  /** Starts what a subclass is made with. */
+  /** Starts the parts of a subclass. */
   protected static async startParts(
     options: Pick<CloudOptions, 'enrollments'> & Partial<CloudOptions>,
   ): Promise<Pick<PkiCloud, 'cloud' | 'pki'>> {

@@ -6,13 +6,13 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** A certificate and its key, PEM. */
+/** A certificate and its key, in PEM. */
 export interface Credential {
   readonly certificate: string;
   readonly key: string;
 }
 
-/** A throw-away root made with openssl, and what it signs. */
+/** A temporary root created by openssl, and the certificates that it issues. */
 export class Pki implements AsyncDisposable {
   readonly directory: string;
   readonly root: Credential;
@@ -31,7 +31,7 @@ export class Pki implements AsyncDisposable {
     return new Pki(directory, await credential(key, certificate));
   }
 
-  /** A leaf for a name; with `hosts` a server's, without a client's. With 0 days it expires within the second. */
+  /** Issues a leaf: a server certificate with `hosts`, otherwise a client certificate. With 0 days it expires within a second. */
   async issue(name: string, hosts: readonly string[] = [], days = 1): Promise<Credential> {
     const base = join(this.directory, `leaf-${Buffer.from(name).toString('hex')}-${hosts.length}`);
     await writeFile(`${base}.ext`, extensionsFor(hosts));
@@ -45,7 +45,7 @@ export class Pki implements AsyncDisposable {
     return credential(`${base}.key`, `${base}.cer`);
   }
 
-  /** A certificate, PEM, for a key that is elsewhere: with `hosts` a server's, without a client's. */
+  /** As `issue`, for an existing public key; returns PEM. */
   async certify(name: string, spki: Uint8Array, hosts: readonly string[] = []): Promise<string> {
     const base = join(this.directory, `key-${Buffer.from(name).toString('hex')}`);
     const body = Buffer.from(spki).toString('base64');

@@ -2,8 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 
 /**
- * Listens on loopback and accepts nothing: its queue is full, so that the kernel drops what else wants to connect, as a
- * host does that is far away or behind a filter. After `accept` the next retransmission connects, about a second later.
+ * Listens on loopback with a full backlog, so that the kernel drops further connection requests, like a firewall or an
+ * unreachable host. After `accept` the next retransmission connects, about a second later.
  */
 export class SilentListener implements AsyncDisposable {
   readonly port: number;
@@ -20,7 +20,7 @@ export class SilentListener implements AsyncDisposable {
     return new SilentListener(child, Number(line.toString()));
   }
 
-  /** From now on whoever connects is accepted. */
+  /** Accepts connections from now on. */
   accept(): void {
     this.#process.stdin?.end();
   }

@@ -5,14 +5,14 @@ import { join } from 'node:path';
 import { deadline, until } from '../deadline.ts';
 import type { Pki } from './pki.ts';
 
-/** A certificate, PEM, and where its key is. */
+/** A certificate in PEM, and the path of its key. */
 interface ServerKey {
   readonly certificate: string;
   readonly key: string;
   readonly environment: Readonly<Record<string, string>>;
 }
 
-/** `openssl s_server`, which insists on a client certificate that verifies and answers with what it saw. */
+/** `openssl s_server`, which requires a valid client certificate and responds with the details of the connection. */
 export class StrictServer implements AsyncDisposable {
   readonly port: number;
   readonly #child: ChildProcessWithoutNullStreams;
@@ -22,7 +22,7 @@ export class StrictServer implements AsyncDisposable {
     this.port = port;
   }
 
-  /** With a key of its own, or with one that its environment has. */
+  /** Starts with a key in a file, or with one of the given environment. */
   static async start(
     pki: Pki,
     version: 'TLSv1.2' | 'TLSv1.3',

@@ -1,4 +1,4 @@
 import { runAsTlsWorker } from '../../../src/https/https-client.ts';
 
-/** What a service's main.ts does first; tests name this file as the one that the TLS thread runs. */
+/** The first statement of a service's main.ts; tests pass this file as the script of the TLS thread. */
 if (!runAsTlsWorker()) throw new Error('this file is for the TLS thread');

@@ -4,9 +4,9 @@ import { createServer as createTlsServer, type ServerOptions } from 'node:https'
 import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
 
-/** An HTTP proxy on loopback that opens tunnels for whoever knows the password. */
+/** An HTTP proxy on loopback that opens tunnels for clients with the password. */
 export class TunnelProxy implements AsyncDisposable {
-  /** What tunnels were opened to. */
+  /** The targets of the opened tunnels. */
   readonly targets: string[] = [];
   readonly port: number;
   readonly #server: Server;
@@ -18,19 +18,19 @@ export class TunnelProxy implements AsyncDisposable {
     this.port = typeof address === 'object' && address !== null ? address.port : 0;
   }
 
-  /** What those who asked said of themselves, also in vain. */
+  /** The credentials of all requests, also of refused ones. */
   readonly credentials: (string | undefined)[] = [];
 
-  /** Listens, with TLS where there is a certificate; `credentials` are `user:password`. */
+  /** Listens, with TLS when a certificate is given; `credentials` are `user:password`. */
   static async start(credentials: string, tls?: ServerOptions): Promise<TunnelProxy> {
     const server = tls === undefined ? createServer() : createTlsServer(tls);
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const proxy = new TunnelProxy(server);
     const wanted = `Basic ${Buffer.from(credentials).toString('base64')}`;
-    server.on('tlsClientError', (_, client: Duplex) => void client.destroy()); // who does not trust it leaves
+    server.on('tlsClientError', (_, client: Duplex) => void client.destroy()); // a client that does not trust the certificate
     server.on('connect', ({ url = '', headers }, client: Duplex) => {
-      proxy.#streams.add(client.on('error', () => client.destroy())); // also those who are refused
+      proxy.#streams.add(client.on('error', () => client.destroy())); // also refused clients
       proxy.credentials.push(headers['proxy-authorization']);
       if (headers['proxy-authorization'] === wanted) proxy.#open(url, client);
       else client.end('HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 0\r\n\r\n');
@@ -44,7 +44,7 @@ export class TunnelProxy implements AsyncDisposable {
     const upstream = connect(Number(port), host);
     for (const stream of [client, upstream]) {
       this.#streams.add(stream);
-      stream.on('error', () => stream.destroy()); // one end may go before the other
+      stream.on('error', () => stream.destroy()); // one end may close before the other
     }
     upstream.once('connect', () => {
       client.write('HTTP/1.1 200 Connection established\r\n\r\n');

@@ -4,7 +4,7 @@ import { CallQueue } from '../../../src/dbus/server/limits/call-queue.ts';
 import { type ServiceError } from '../../../src/errors.ts';
 import { callWith } from './messages.ts';
 
-/** Limits that a few calls reach. */
+/** Limits that are reached by a few calls. */
 export const smallLimits: CallLimits = {
   perUid: { active: 2, parked: 3, parkedBytes: 5000, queued: 4, queuedBytes: 10_000 },
   trusted: { active: 2, parked: 4, parkedBytes: 9000, queued: 8, queuedBytes: 20_000 },
@@ -14,12 +14,12 @@ export const smallLimits: CallLimits = {
   replies: { largeBytes: 100, largeTotalBytes: 1000, totalBytes: 3000, perMs: 10_000 },
 };
 
-/** A queue with a clock of its own. */
+/** A queue with a manual clock. */
 export interface QueueFixture {
   readonly queue: CallQueue;
   readonly begun: IncomingCall[];
   readonly expired: (readonly [IncomingCall, ServiceError])[];
-  /** Makes a call and enters it. */
+  /** Adds a call to the queue. */
   readonly call: (
     uid: number,
     options?: { readonly bytes?: number; readonly sender?: string; readonly flags?: number },

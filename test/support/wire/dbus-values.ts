@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { Variant, variant } from '../../../src/dbus/wire/variant.ts';
 
-/** One complete type of a signature, of the tests' own making: the parser of the product is under test. */
+/** One complete type of a signature, independent of the product's parser, which is under test. */
 export interface Shape {
   readonly code: 'a' | '{' | '(' | 'v' | (typeof basicCodes)[number];
   readonly signature: string;
@@ -9,7 +9,7 @@ export interface Shape {
   readonly inner: readonly Shape[];
 }
 
-/** A variant and the type of what it holds. */
+/** A variant and the type of its value. */
 export class Held {
   readonly shape: Shape;
   readonly value: unknown;
@@ -38,7 +38,7 @@ function arrayOf(element: Shape): Shape {
   return { code: 'a', signature: `a${element.signature}`, inner: [element] };
 }
 
-/** A type that nests arrays, structures, dictionaries and variants no deeper than this. */
+/** Types that nest arrays, structures, dictionaries and variants at most this deep. */
 export function shapes(depth: number): fc.Arbitrary<Shape> {
   return nested(depth).filter(({ signature }) => signature.length <= longestSignature);
 }
@@ -77,7 +77,7 @@ const basicValues: Readonly<Record<(typeof basicCodes)[number], fc.Arbitrary<unk
   g: fc.array(shapes(2), { maxLength: 3 }).map((all) => all.map((one) => one.signature).join('')),
 };
 
-/** A value of a type; what its variants hold is nested no deeper than this. */
+/** Values of a type; the values of variants are nested at most this deep. */
 export function valuesOf(shape: Shape, depth: number): fc.Arbitrary<unknown> {
   switch (shape.code) {
     case 'v':
@@ -103,25 +103,25 @@ function arraysOf(element: Shape, depth: number): fc.Arbitrary<unknown> {
   if (element.code === 'y') return fc.uint8Array({ maxLength: 9 }).map((one) => Buffer.from(one));
   if (element.code !== '{') return fc.array(valuesOf(element, depth), { maxLength: 4 });
   const [key = variantShape, value = variantShape] = element.inner;
-  // what a dictionary is read into has texts for keys
+  // dictionaries are decoded to objects, whose keys are texts
   const selector = ([name]: readonly [unknown, unknown]): string => String(name);
   const entries = fc.tuple(valuesOf(key, depth), valuesOf(value, depth));
   return fc.uniqueArray(entries, { maxLength: 4, selector }).map((all) => new Map(all));
 }
 
-/** A type to this depth with a value. */
+/** Types up to this depth, each with a value. */
 export function samples(depth: number): fc.Arbitrary<Sample> {
   return shapes(depth).chain((shape) => valuesOf(shape, depth).map((value) => ({ shape, value })));
 }
 
-/** A value as the writer of the product takes it. */
+/** A value in the form that the product encodes. */
 export function writable(value: unknown): unknown {
   if (value instanceof Held) return variant(value.shape.signature, writable(value.value));
   if (value instanceof Map) return new Map([...value].map(([key, one]) => [key, writable(one)]));
   return Array.isArray(value) ? value.map(writable) : value;
 }
 
-/** What is equal exactly when two values are, whether made here or read: dictionaries have no order. */
+/** A normal form that is equal exactly when two values are, generated or decoded: dictionaries have no order. */
 export function comparable(value: unknown): unknown {
   if (value instanceof Held) return ['variant', value.shape.signature, comparable(value.value)];
   if (value instanceof Variant) return ['variant', value.signature, comparable(value.value)];

@@ -9,7 +9,7 @@ import {
   startEcho,
 } from './echo-service.ts';
 
-/** An echo service with its bus. */
+/** An echo service and its bus. */
 export interface EchoRig extends EchoFixture {
   readonly rig: PrivateBus;
   readonly bus: Bus;
@@ -17,7 +17,7 @@ export interface EchoRig extends EchoFixture {
   readonly served: Bus;
 }
 
-/** A bus, the echo service on it and a connection to call it from. */
+/** Runs a test with a bus, the echo service on it and a connection of a client. */
 export async function withEcho(
   body: (rig: EchoRig) => Promise<void>,
   options?: EchoOptions,

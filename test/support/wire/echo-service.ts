@@ -12,7 +12,7 @@ import { type ServeObserver } from '../../../src/dbus/server/serve-options.ts';
 import { ServiceError } from '../../../src/errors.ts';
 import { nameParsers } from '../../../src/ids.ts';
 
-/** A service with a method of every kind that the dispatcher knows. */
+/** A service with a method of every kind that the dispatcher supports. */
 export const echoService = defineService({
   name: 'echo',
   doc: 'Answers what it is told.',
@@ -93,22 +93,22 @@ export const echoService = defineService({
   },
 });
 
-/** What a served echo service shows to a test. */
+/** A served echo service, and its records for a test. */
 export interface EchoFixture {
   readonly objects: ObjectManager<typeof echoService>;
   readonly server: Server<typeof echoService>;
   readonly logControl: LogControl;
   readonly questions: AuthorizationRequest[];
-  /** Messages of failed calls and what they failed of. */
+  /** Messages of failed calls, and the errors. */
   readonly failures: unknown[];
   /** Failures that the table does not list. */
   readonly undeclared: unknown[];
   readonly contexts: CallContext[];
-  /** The buffers that were answered, with the bytes that they had. */
+  /** The buffers in replies, with their bytes at that time. */
   readonly answered: { readonly buffer: Buffer; readonly bytes: string }[];
 }
 
-/** How a test wants the echo service to decide and to be bounded. */
+/** The authorization and the limits of an echo service. */
 export interface EchoOptions {
   readonly authorize?: (
     question: AuthorizationRequest,
@@ -165,7 +165,7 @@ export async function startEcho(bus: Bus, options: EchoOptions = {}): Promise<Ec
       Resolved: () => ({}),
       async Fail({ way }) {
         if (way.startsWith('later-')) await new Promise((resolve) => void setTimeout(resolve, 1));
-        // what is thrown here is no Error on purpose
+        // values that are not an Error are thrown on purpose
         // oxlint-disable-next-line typescript/only-throw-error
         throw ways[way.replace('later-', '')]?.();
       },
@@ -203,5 +203,5 @@ export async function startEcho(bus: Bus, options: EchoOptions = {}): Promise<Ec
   return { objects, server, logControl, questions, failures, undeclared, contexts, answered };
 }
 
-/** Where the echo service is. */
+/** The address of the echo service on the bus. */
 export const echoRemote = { busName: echoService.busName, path: echoService.path };

@@ -1,10 +1,10 @@
 import type { RawMessage } from './raw-connection.ts';
 
 const wholeBytes = 4 << 20;
-/** A header field is part of what a bus bounds more narrowly. */
+/** A bus limits header fields more narrowly. */
 const fieldBytes = 3_600_000;
 
-/** The length of an array and what it holds, with the padding before its first element. */
+/** An array: its length, the padding before its first element, and the elements. */
 function array(elements: Buffer, alignment = 4): Buffer {
   const head = Buffer.alloc(Math.max(4, alignment));
   head.writeUInt32LE(elements.length);
@@ -24,7 +24,7 @@ function option(bytes: number): Buffer {
   return array(Buffer.concat([padded, array(filled('00000000', bytes))]), 8);
 }
 
-/** A name, and again, and a variant that holds an array of empty arrays: what Properties.Set takes. */
+/** The arguments of Properties.Set: two names, and a variant that holds an array of empty arrays. */
 function propertyValue(bytes: number): Buffer {
   const name = Buffer.from('01000000 7800 0000 01000000 7800'.replaceAll(' ', ''), 'hex');
   const head = Buffer.concat([name, Buffer.from('0361617900', 'hex')]);
@@ -32,7 +32,7 @@ function propertyValue(bytes: number): Buffer {
   return Buffer.concat([padded, array(filled('00000000', bytes))]);
 }
 
-/** The largest things per byte that a caller can have a service decode, each as a call to a method that exists. */
+/** The values whose decoding takes the most memory per byte, each in a call of an existing method. */
 export function hostileCalls(busName: string, path: string): ReadonlyMap<string, RawMessage> {
   const describe = { type: 1, destination: busName, path, interface: busName, member: 'Describe' };
   const set = { ...describe, interface: 'org.freedesktop.DBus.Properties', member: 'Set' };
@@ -41,7 +41,7 @@ export function hostileCalls(busName: string, path: string): ReadonlyMap<string,
     signature,
     body: bytes,
   });
-  // the code of the field stands before this; its value begins with the signature of a variant
+  // follows the code of the field; its value begins with the signature of a variant
   const field = Buffer.concat([
     Buffer.from('0361617900 0000'.replace(' ', ''), 'hex'),
     array(filled('00000000', fieldBytes)),
@@ -49,7 +49,7 @@ export function hostileCalls(busName: string, path: string): ReadonlyMap<string,
   return new Map([
     ['aay', body('aay', array(filled('00000000')))],
     ['a{sv}', body('a{sv}', option(wholeBytes))],
-    // an empty dictionary is a length and the padding before its first entry, which the first one has none of
+    // an empty dictionary is a length and the padding before its first entry, which the first dictionary does not need
     ['aa{sv}', body('aa{sv}', array(filled('00000000', wholeBytes - 4)))],
     ['av', body('av', array(filled('01790007')))],
     ['as', body('as', array(filled('0000000000000000', wholeBytes).subarray(0, -3)))],

@@ -17,10 +17,10 @@ const answers: Readonly<Record<string, { signature: string; body: readonly unkno
   },
 };
 
-/** A bus with one client, which passes on whatever a test gives it, valid or not. */
+/** A bus with one client, which forwards all bytes of a test, valid or not. */
 export class RawBus implements AsyncDisposable {
   readonly address: string;
-  /** What the client sent, other than calls to the bus. */
+  /** The messages of the client, except calls to the bus. */
   readonly received: IncomingMessage[] = [];
   readonly #directory: string;
   readonly #server: Server;
@@ -46,12 +46,12 @@ export class RawBus implements AsyncDisposable {
     return new RawBus(directory, server);
   }
 
-  /** Passes bytes on to the client as they are. */
+  /** Sends bytes to the client unchanged. */
   send(bytes: Buffer): void {
     this.#client?.write(bytes);
   }
 
-  /** The answer to a call that was sent with this serial. */
+  /** The reply to the call with this serial. */
   replyTo(serial: number): IncomingMessage | undefined {
     return this.received.find(({ header }) => header.replySerial === serial);
   }
@@ -90,7 +90,7 @@ export class RawBus implements AsyncDisposable {
   }
 }
 
-/** A message as a bus passes it on: with its sender. */
+/** A message with its sender, as a bus forwards it. */
 export function withSender(message: Buffer, sender: string): Buffer {
   const text = Buffer.from(`\x07\x01s\0\0\0\0\0${sender}\0`, 'latin1');
   text.writeUInt32LE(Buffer.byteLength(sender, 'latin1'), 4);

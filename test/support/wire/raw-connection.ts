@@ -4,7 +4,7 @@ import type { IncomingMessage } from '../../../src/dbus/wire/inbox.ts';
 import { Inbox } from '../../../src/dbus/wire/inbox.ts';
 import { deadline, until } from '../deadline.ts';
 
-/** A message put together by hand, so that it may be anything that the bus lets through. */
+/** A handmade message, which may be anything that the bus forwards. */
 export interface RawMessage {
   readonly type: number;
   readonly flags?: number;
@@ -16,11 +16,11 @@ export interface RawMessage {
   readonly replySerial?: number;
   readonly signature?: string;
   readonly body?: Buffer;
-  /** A header field that no specification knows: the bytes of its variant. */
+  /** A header field that is not in the specification: the bytes of its variant. */
   readonly unknownField?: Buffer;
 }
 
-/** A D-Bus client made of a socket alone; it sends what the library would refuse to. */
+/** A D-Bus client on a plain socket, which also sends messages that the library refuses. */
 export class RawConnection implements Disposable {
   readonly received: IncomingMessage[] = [];
   readonly #socket: Socket;
@@ -31,7 +31,7 @@ export class RawConnection implements Disposable {
   private constructor(socket: Socket) {
     this.#socket = socket;
     socket.on('data', (chunk: Buffer) => this.#receive(chunk));
-    socket.on('error', () => undefined); // the bus may drop us: `closed` tells
+    socket.on('error', () => undefined); // the bus may disconnect: see `closed`
     socket.on('close', () => {
       this.#closed = true;
     });
@@ -53,17 +53,17 @@ export class RawConnection implements Disposable {
     return connection;
   }
 
-  /** Whether the bus dropped this connection. */
+  /** Whether the bus has closed this connection. */
   get closed(): boolean {
     return this.#closed;
   }
 
-  /** Reads nothing from now on. */
+  /** Stops reading from the socket. */
   stopReading(): void {
     this.#socket.pause();
   }
 
-  /** Sends a message and answers its serial. */
+  /** Sends a message and returns its serial. */
   send(message: RawMessage): number {
     this.#serial++;
     this.#socket.write(encodeRaw(message, this.#serial));
@@ -99,7 +99,7 @@ export class RawConnection implements Disposable {
   }
 }
 
-/** The bytes of a message. */
+/** A message in the wire format. */
 export function encodeRaw(message: RawMessage, serial: number): Buffer {
   const body = message.body ?? Buffer.alloc(0);
   const fields = [

@@ -1,6 +1,6 @@
 import { elementOf, Held, type Sample, type Shape } from './dbus-values.ts';
 
-/** How a type is aligned (D-Bus specification, Summary of D-Bus marshalling). */
+/** The alignment of each type (D-Bus specification, Summary of D-Bus marshalling). */
 const alignments: Readonly<Record<Shape['code'], number>> = {
   y: 1,
   g: 1,
@@ -20,13 +20,13 @@ const alignments: Readonly<Record<Shape['code'], number>> = {
   '{': 8,
 };
 
-/** Which byte of a number comes first. */
+/** The byte order of numbers. */
 export type Order = 'little' | 'big';
 
 /** Header fields by their codes. */
 type Fields = readonly (readonly [number, Held])[];
 
-/** Bytes of the wire format, one after the other, as the specification has them: what the product is compared with. */
+/** An independent implementation of the wire format of the specification, to compare the product with. */
 class Sink {
   readonly bytes: number[] = [];
   readonly #order: Order;
@@ -40,13 +40,13 @@ class Sink {
     while (this.bytes.length % to !== 0) this.bytes.push(0);
   }
 
-  /** An integer of so many bytes, in two's complement. */
+  /** Appends an integer of `size` bytes, in two's complement. */
   integer(value: bigint, size: number): void {
     this.align(size);
     this.bytes.push(...this.#ordered(value, size));
   }
 
-  /** The length of what is appended by `write`, from behind the padding that `alignment` makes. */
+  /** Appends a length, padding, and the bytes of `write`, which the length counts without the padding. */
   counted(alignment: number, write: () => void): void {
     this.integer(0n, 4);
     const at = this.bytes.length - 4;
@@ -106,12 +106,12 @@ function write(sink: Sink, shape: Shape, value: unknown): void {
   }
 }
 
-/** A fixed type is as large as its alignment. */
+/** The size of a fixed type, which equals its alignment. */
 function sizeOf({ code }: Shape): number {
   return alignments[code];
 }
 
-/** Values as they stand on the wire, the first of them at an offset from where alignment counts. */
+/** Values in the wire format; `offset` is the position of the first one, for its alignment. */
 export function encode(values: readonly Sample[], order: Order, offset = 0): Buffer {
   const sink = new Sink(order, offset);
   for (const { shape, value } of values) write(sink, shape, value);
@@ -126,8 +126,8 @@ const field: Shape = {
 };
 
 /**
- * A call of `a.b.Member` with this body, its header written as the type `yyyyuua(yv)` of the specification, with more
- * fields before and behind those that are known.
+ * A call of `a.b.Member` with this body. Its header is encoded as the type `yyyyuua(yv)` of the specification, with
+ * additional fields before and after the known ones.
  */
 export function encodeCall(
   serial: number,

@@ -2,14 +2,14 @@ import type { Properties, ServiceDefinition } from '../../../src/dbus/definition
 import { ObjectManager } from '../../../src/dbus/server/object-manager.ts';
 import type { Message } from '../../../src/dbus/wire/message.ts';
 
-/** The objects of a service that has its name, on no bus: what they show and what they announce. */
+/** The objects of a service without a bus; records their properties and signals. */
 export class ShownObjects<S extends ServiceDefinition> extends ObjectManager<S> {
-  /** The values of the manager's properties that were set. */
+  /** The manager's properties. */
   properties: Properties<S['manager']>;
-  /** The same each time that they were set. */
+  /** The manager's properties after each `setProperties`. */
   readonly history: Properties<S['manager']>[] = [];
   readonly objects = new Map<string, Properties<S['child']['interface']>>();
-  /** Member and path of the signals since this was asked last. */
+  /** Member and path of the signals since the previous call. */
   readonly announced: () => readonly string[];
 
   constructor(service: S, version = '') {

@@ -12,11 +12,11 @@ import type { SendLimits } from '../../../src/modules/api/http/unsent.ts';
 import { type ModuleSummary, moduleList } from '../../../src/modules/api/module-list.ts';
 import { type WorkloadBackend, workloadRoutes } from '../../../src/modules/api/workload.ts';
 
-/** The end of validity of every certificate. */
+/** The end of validity of all certificates. */
 export const notAfter = new Date('2026-02-01T00:00:00Z');
-/** A version that is served, as the query of a request. */
+/** The query of a supported version. */
 export const version = 'api-version=2018-06-28';
-/** The path of what depends on the generation of the module's identity. */
+/** The path of the resources that depend on the generation of the module's identity. */
 export const genid = '/modules/%24edgeAgent/genid/gen%2F1';
 
 const modules: readonly ModuleSummary[] = [
@@ -29,7 +29,7 @@ const modules: readonly ModuleSummary[] = [
   },
 ];
 
-/** Answers that show what was asked for. */
+/** A backend whose results contain the arguments. */
 export const plainBackend: WorkloadBackend = {
   identity: (moduleId) => Promise.resolve({ moduleId, generationId: 'gen/1' }),
   modules: () => Promise.resolve(Buffer.from(JSON.stringify(moduleList(modules)))),
@@ -54,7 +54,7 @@ export const plainBackend: WorkloadBackend = {
   },
 };
 
-/** A response as JSON. */
+/** A response with a JSON body. */
 export interface Answer {
   readonly status: number;
   readonly reason: string;
@@ -62,7 +62,7 @@ export interface Answer {
   readonly json: Readonly<Record<string, unknown>>;
 }
 
-/** What of a socket a test wants otherwise. */
+/** Deviations from the default backend and limits. */
 export interface WorkloadApiOptions {
   readonly backend?: Partial<WorkloadBackend>;
   readonly connections?: ConnectionLimits;
@@ -70,7 +70,7 @@ export interface WorkloadApiOptions {
   readonly send?: SendLimits;
 }
 
-/** The workload API of the agent on a socket, with answers made up. */
+/** The workload API of the agent on a socket, on a backend of the test. */
 export class WorkloadApi implements AsyncDisposable {
   readonly socketPath: string;
   readonly records: RequestRecord[];
@@ -110,7 +110,7 @@ export class WorkloadApi implements AsyncDisposable {
   }
 }
 
-/** What a request on a socket is answered; texts are sent as they are, other bodies as JSON. */
+/** The response to a request on a socket; text bodies are sent unchanged, others as JSON. */
 export function askOn(
   socketPath: string,
   method: string,

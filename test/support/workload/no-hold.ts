@@ -1,6 +1,6 @@
 import type { HeldCall } from '../../../src/modules/api/hold.ts';
 
-/** A call of a request that is not held: what fails, fails at once. */
+/** A call for a request that is not held during an outage: failures are immediate. */
 export function callWithoutHold(): HeldCall {
   const { signal } = new AbortController();
   return { requestId: 'r', signal, hold: { leftMs: () => 0, wait: () => Promise.resolve() } };

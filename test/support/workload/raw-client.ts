@@ -2,14 +2,14 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { deadline, until } from '../deadline.ts';
 
-/** A response as it came. */
+/** A response, as received. */
 export interface RawResponse {
   readonly statusLine: string;
   readonly headers: ReadonlyMap<string, string>;
   readonly body: string;
 }
 
-/** Speaks HTTP byte by byte. */
+/** An HTTP client that sends arbitrary bytes. */
 export class RawClient implements Disposable {
   readonly socket: Socket;
   #received = Buffer.alloc(0);
@@ -29,12 +29,12 @@ export class RawClient implements Disposable {
     });
   }
 
-  /** What came and is not part of a response that was read. */
+  /** The received bytes after the responses that were read. */
   get unread(): string {
     return this.#received.toString();
   }
 
-  /** The code of the error that the connection ended with. */
+  /** The code of the error that ended the connection. */
   get errorCode(): string | undefined {
     return this.#error?.code;
   }
@@ -44,7 +44,7 @@ export class RawClient implements Disposable {
     return this;
   }
 
-  /** The next response, which has a Content-Length or, being a 100, no body. */
+  /** The next response, which has a Content-Length or is a 100 without a body. */
   async response(): Promise<RawResponse> {
     let found: RawResponse | undefined;
     await until(20_000, 'a response', () => {
@@ -64,7 +64,7 @@ export class RawClient implements Disposable {
     await until(20_000, 'the end', () => this.#ended || this.#error !== undefined);
   }
 
-  /** Waits until everything is handed over. */
+  /** Waits until all bytes are handed over to the kernel. */
   async untilSent(): Promise<void> {
     if (this.socket.writableLength > 0) {
       await deadline(20_000, once(this.socket, 'drain'), 'all to be sent');
@@ -97,7 +97,7 @@ export class RawClient implements Disposable {
   }
 }
 
-/** The text of a request with a body, or none. */
+/** The text of a request, with an optional body. */
 export function rawRequest(
   line: string,
   { headers = {}, body = '' }: { headers?: Readonly<Record<string, string>>; body?: string } = {},

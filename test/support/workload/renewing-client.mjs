@@ -1,4 +1,4 @@
-// A module as the SDK for Node writes it: signs a token once whenever the old one is about to end, and ends with an
+// A module like those with the SDK for Node: signs a token whenever the previous one is about to expire, and exits by an
 // uncaught error when that fails. usage: renewing-client.mjs SOCKET PATH VALIDITY_MS — prints the status of each renewal.
 import { request } from 'node:http';
 
