@@ -55,7 +55,7 @@ interface Context {
 }
 
 /** The outcome of a call: `a result`, or the code of its error. */
-async function answer(
+async function outcomeOf(
   { buses }: Context,
   user: RigUser,
   call: Pick<AuthorizedCall, 'service' | 'method' | 'use'>,
@@ -72,7 +72,7 @@ async function answer(
 }
 
 /** A call of one service to another, and its outcome. */
-type Grant = readonly [service: ServiceName, method: string, use: Use, answer: string];
+type Grant = readonly [service: ServiceName, method: string, use: Use, outcome: string];
 
 const data = Buffer.from('data');
 const bytes = { derivation: Buffer.from('m') };
@@ -186,11 +186,11 @@ for (const [backend, start] of Object.entries(backends)) {
     test(`allows ${nameOf(call)} by a rule with all of its details, and with no other`, async (context) => {
       const wrong: string[] = [];
       for (const [detail, value, difference] of call.others) {
-        const found = await answer(context, 'alice', call, differing(call.use, difference));
+        const found = await outcomeOf(context, 'alice', call, differing(call.use, difference));
         if (found !== 'AccessDenied') wrong.push(`with ${detail} "${value}" it is ${found}`);
       }
       assert.equal(wrong, []);
-      assert.is(await answer(context, 'alice', call), call.answer);
+      assert.is(await outcomeOf(context, 'alice', call), call.answer);
     });
   }
 
@@ -200,7 +200,7 @@ for (const [backend, start] of Object.entries(backends)) {
       for (const call of authorizedCalls) {
         if (call.answer === undefined || services[call.service].user === user) continue;
         const isFree = free[user]?.includes(call.method) === true && call.service === 'identity';
-        const found = await answer(context, user, call);
+        const found = await outcomeOf(context, user, call);
         if ((found === no) === isFree) wrong.push(`${nameOf(call)} is ${found}`);
       }
       assert.equal(wrong, []);
@@ -212,7 +212,7 @@ for (const [backend, start] of Object.entries(backends)) {
     test(`lets ${user} make the granted calls, and no similar ones`, async (context) => {
       const wrong: string[] = [];
       for (const [service, method, use, expected] of calls) {
-        const found = await answer(context, user as RigUser, { service, method, use });
+        const found = await outcomeOf(context, user as RigUser, { service, method, use });
         if (found !== expected) wrong.push(`${method} ${JSON.stringify(use)} is ${found}`);
       }
       assert.equal(wrong, []);
@@ -223,7 +223,7 @@ for (const [backend, start] of Object.entries(backends)) {
     const wrong: string[] = [];
     for (const call of authorizedCalls) {
       if (call.answer === undefined) continue;
-      const found = await answer(context, services[call.service].user as RigUser, call);
+      const found = await outcomeOf(context, services[call.service].user as RigUser, call);
       if (found === no) wrong.push(nameOf(call));
     }
     assert.equal(wrong, []);
@@ -238,7 +238,7 @@ for (const [backend, start] of Object.entries(backends)) {
     };
     for (const service of names) {
       for (const method of publicMethods[service]) {
-        const found = await answer(context, 'iotedge-keys', {
+        const found = await outcomeOf(context, 'iotedge-keys', {
           service,
           method,
           use: uses[method] ?? {},

@@ -51,10 +51,10 @@ test('keeps its identity across a restart without a request to the cloud', async
   await using bus = await rig.connect();
   await identityOf(bus).Provision({}, patient);
   await rig.stop('identity');
-  const asked = cloud.requests.length;
+  const before = cloud.requests.length;
   const { device } = await identityOf(bus).Provision({}, patient);
   assert.is(device.device_id, deviceName);
-  assert.is(cloud.requests.length, asked);
+  assert.is(cloud.requests.length, before);
 });
 
 test('gets its identity with services that were started by hand', async () => {

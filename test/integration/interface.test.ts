@@ -49,7 +49,7 @@ const notInProgress =
   /org\.iotedge\.Error\.NotFound: no operation of module "some-module" is in progress/;
 
 /** The result of each method for an authorized call, one after the other, without a cloud and an engine. */
-const answers: Readonly<Record<ServiceName, Readonly<Record<string, RegExp>>>> = {
+const results: Readonly<Record<ServiceName, Readonly<Record<string, RegExp>>>> = {
   keys: {
     CreateKeyPair: /^\(objectpath '\/org\/iotedge\/Keys1\/key\/some_2dkey',\)$/m,
     CreateKey: /org\.iotedge\.Error\.AlreadyExists: key "some-key" exists already/,
@@ -144,7 +144,7 @@ for (const service of names) {
 
     test(`authorizes ${member} for an operator`, async () => {
       const { stderr, stdout } = await rig.gdbus(gdbusCall(service, member, method), 'operator');
-      assert.match(`${stdout}${stderr}`, answers[service][member] ?? /^$/);
+      assert.match(`${stdout}${stderr}`, results[service][member] ?? /^$/);
     });
 
     if (member === 'ExportCertificate') {

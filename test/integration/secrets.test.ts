@@ -80,7 +80,7 @@ for (const { name, busName, path, manager } of managers) {
       'HostName=h;SharedAccessKey=SECRET1',
     ]) {
       for (const [method = '', ...args] of callsWith(manager, text)) {
-        const answer = await replyTo('operator', [
+        const reply = await replyTo('operator', [
           'call',
           busName,
           path,
@@ -88,7 +88,7 @@ for (const { name, busName, path, manager } of managers) {
           method,
           ...args,
         ]);
-        assert.not.match(answer, 'SECRET1', `${method} ${args.join(' ')}`);
+        assert.not.match(reply, 'SECRET1', `${method} ${args.join(' ')}`);
       }
     }
     assert.not.match(await rig.log(name as 'keys'), 'SECRET1');

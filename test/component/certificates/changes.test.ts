@@ -146,7 +146,7 @@ test('never publish again a certificate that was deleted during its key lookup',
   const lookup = rig.keys.lookup.bind(rig.keys);
   rig.keys.lookup = () => {
     const keys = lookup();
-    return { ...keys, find: (...asked) => passed.then(() => keys.find(...asked)) };
+    return { ...keys, find: (...args) => passed.then(() => keys.find(...args)) };
   };
   const read = rig.service.get('x');
   await settled();

@@ -106,13 +106,13 @@ test('cancels automatic attempts with the previous settings', async () => {
 test('returns the device of the previous settings to a call under them, and changes nothing', async () => {
   await using device = await deviceWith();
   const release = holdCloud(device);
-  const answer = device.call('Reprovision');
+  const reply = device.call('Reprovision');
   await until(10_000, 'an attempt', () => device.cloud.requests.length === 1);
   await device.reload(other);
   assert.is(device.cloud.requests.length, 1);
   release();
   const releaseOther = holdCloud(device);
-  assert.is((await answer).device.device_id, registrationId);
+  assert.is((await reply).device.device_id, registrationId);
   await until(10_000, 'another attempt', () => device.cloud.requests.length === 2);
   const { DeviceId, State } = device.shown.properties;
   assert.equal([DeviceId, State], ['', 'provisioning']);
@@ -129,12 +129,12 @@ test('ignores the refusal of a call under the previous settings', async () => {
     refuse = () => resolve({ status: 429, headers: { 'retry-after': '3000' } });
   });
   device.cloud.interfere = ({ url }) => (url.includes(registrationId) ? refused : undefined);
-  const answer = failureOf(device.call('Reprovision'));
+  const reply = failureOf(device.call('Reprovision'));
   await until(10_000, 'an attempt', () => device.cloud.requests.length === 1);
   await device.reload(other);
   const release = holdCloud(device);
   refuse();
-  assert.is(await answer, 'Unavailable');
+  assert.is(await reply, 'Unavailable');
   await until(10_000, 'another attempt', () => device.cloud.requests.length === 2);
   assert.not((await readdir(device.stateDir)).includes('refusal.json'));
   assert.is(device.shown.properties['State'], 'provisioning');

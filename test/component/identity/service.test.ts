@@ -34,10 +34,10 @@ function untilState(device: IdentityInProcess, state: string): Promise<void> {
 /** A response of the cloud that is held until it is released. */
 function held(device: IdentityInProcess) {
   let release = (_answer?: CloudResponse): void => undefined;
-  const answer = new Promise<CloudResponse | undefined>((resolve) => {
+  const response = new Promise<CloudResponse | undefined>((resolve) => {
     release = resolve;
   });
-  device.cloud.interfere = () => answer;
+  device.cloud.interfere = () => response;
   return { release };
 }
 
@@ -234,13 +234,13 @@ for (const [what, notBeforeMs, isWaiting] of [
     const text = await readFile(file, 'utf8');
     await writeFile(file, text.replace(/"notBefore":"[^"]+"/, `"notBefore":"${notBefore}"`));
     await device.start({ live: false });
-    const asked = device.cloud.requests.length;
+    const sentBefore = device.cloud.requests.length;
     const { LastError, NextAttempt, State } = device.shown.properties;
     const outcome = await failureOf(device.call('Provision'));
     if (isWaiting) {
       assert.match(String(LastError), 'HTTP 429');
       assert.equal([NextAttempt, State], [BigInt(at + notBeforeMs) * 1000n, 'failed']);
-      assert.equal([outcome, device.cloud.requests.length], ['Unavailable', asked]);
+      assert.equal([outcome, device.cloud.requests.length], ['Unavailable', sentBefore]);
       assert.is(device.running.due?.()?.getTime(), at + notBeforeMs);
     } else {
       assert.equal([LastError, NextAttempt, outcome], ['', 0n, 'no failure']);
@@ -339,12 +339,12 @@ test('applies Retry-After to callers, and never to Reprovision', async () => {
   device.clock = () => at;
   device.cloud.interfere = () => ({ status: 503, headers: { 'retry-after': '60' } });
   assert.is(await failureOf(device.call('Provision')), 'Unavailable');
-  const asked = device.cloud.requests.length;
+  const sentBefore = device.cloud.requests.length;
   assert.is(await failureOf(device.call('Provision')), 'Unavailable');
   const until = Number(device.shown.properties['NextAttempt']) / 1000;
   device.clock = () => until - 1;
   assert.is(await failureOf(device.call('Provision')), 'Unavailable');
-  assert.is(device.cloud.requests.length, asked);
+  assert.is(device.cloud.requests.length, sentBefore);
   device.clock = () => until;
   device.cloud.interfere = undefined;
   assert.is(await failureOf(device.call('Provision')), 'no failure');
@@ -403,12 +403,12 @@ test('leaves operations without waiting callers to the next process when it stop
   assert.match(await readFile(file, 'utf8'), '"verb":"Reprovision"');
   await device.stop();
   device.cloud.interfere = undefined;
-  const asked = device.cloud.registrations();
+  const sentBefore = device.cloud.registrations();
   await device.start();
   assert.is(device.shown.properties['Operation'], 'Reprovision');
   await untilState(device, 'provisioned');
   await until(10_000, 'the end', () => device.running.isBusy?.() === false);
-  assert.is(device.cloud.registrations(), asked + 1);
+  assert.is(device.cloud.registrations(), sentBefore + 1);
   assert.is(
     await failureOf(readFile(file)),
     "not a ServiceError: Error: ENOENT: no such file or directory, open '" + file + "'",

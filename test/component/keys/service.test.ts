@@ -175,18 +175,18 @@ test('queries a token that cannot be listed once a second, for any caller and id
   const calls = { lists: 0, gets: 0 };
   let elapsedMs = 0;
   const { keys, known } = overUnlisted(calls, () => elapsedMs);
-  const ask = async (): Promise<void> => {
+  const query = async (): Promise<void> => {
     const ids = Array.from({ length: 64 }, (_, at) => parseKeyId(`unknown-${at}`));
-    const answers = await Promise.all(ids.map((id) => failureOf(keys.publicKey(id))));
-    assert.equal(new Set(answers), new Set(['Unavailable']));
+    const outcomes = await Promise.all(ids.map((id) => failureOf(keys.publicKey(id))));
+    assert.equal(new Set(outcomes), new Set(['Unavailable']));
     const again = Array.from({ length: 64 }, () => failureOf(keys.publicKey(known)));
     assert.equal(new Set(await Promise.all(again)), new Set(['Unavailable']));
   };
-  await ask();
-  await ask();
+  await query();
+  await query();
   assert.equal(calls, { lists: 1, gets: 1 });
   elapsedMs = 1000;
-  await ask();
+  await query();
   assert.equal(calls, { lists: 2, gets: 2 });
 });
 

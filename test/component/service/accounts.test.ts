@@ -45,7 +45,7 @@ test('refuses a number with more digits than a uid', async () => {
 
 /** A getent that reads from a directory service, and records its arguments. */
 async function withDirectory(
-  action: (asked: () => Promise<string>) => Promise<void>,
+  action: (recorded: () => Promise<string>) => Promise<void>,
 ): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), 'getent-'));
   const { PATH } = process.env;
@@ -67,10 +67,10 @@ case "$3" in odd) echo 'odd:x:nine:' ;; away) exit 2 ;; *) echo "$3:x:70$(echo $
 }
 
 test('queries getent for names that the files do not have, once for each', () =>
-  withDirectory(async (asked) => {
+  withDirectory(async (recorded) => {
     const accounts = new SystemAccounts({ getent: true });
     assert.is(await accounts.uid('root'), 0);
-    assert.is(await asked(), '');
+    assert.is(await recorded(), '');
     assert.is(await accounts.uid('far'), 707);
     assert.is(await accounts.uid('far'), 707);
     assert.is(await accounts.gid('far'), 706);
@@ -78,14 +78,14 @@ test('queries getent for names that the files do not have, once for each', () =>
     assert.is(await accounts.uid('away'), undefined);
     for (const name of ['-h', 'a b', 'x:y', '12345']) await accounts.uid(name);
     const lines = ['passwd far', 'group far', 'passwd odd', 'passwd away'];
-    assert.is(await asked(), lines.map((line) => `-- ${line}\n`).join(''));
+    assert.is(await recorded(), lines.map((line) => `-- ${line}\n`).join(''));
   }));
 
 test('does not query getent where only the files are configured', () =>
-  withDirectory(async (asked) => {
+  withDirectory(async (recorded) => {
     const accounts = new SystemAccounts({ getent: false });
     assert.is(await accounts.uid('far'), undefined);
-    assert.is(await asked(), '');
+    assert.is(await recorded(), '');
   }));
 
 test.run();

@@ -7,13 +7,13 @@ import { makeSas, refusalOfSas } from '../../support/cloud/sas.ts';
 import type { Credential } from '../../support/tls/pki.ts';
 import { PkiCloud, scopeId } from '../../support/tls/pki-cloud.ts';
 
-interface Answer {
+interface Reply {
   readonly status: number;
   readonly headers: NodeJS.Dict<string | string[]>;
   readonly body: Readonly<Record<string, unknown>>;
 }
 
-interface Asked {
+interface RequestOptions {
   readonly method?: string;
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
@@ -33,8 +33,8 @@ class Setting extends PkiCloud {
     return this.pki.issue(name);
   }
 
-  ask(client: Credential | undefined, path: string, asked: Asked = {}): Promise<Answer> {
-    const { method = 'GET', body, headers = {} } = asked;
+  send(client: Credential | undefined, path: string, options: RequestOptions = {}): Promise<Reply> {
+    const { method = 'GET', body, headers = {} } = options;
     const agent = new Agent({
       ca: this.pki.root.certificate,
       ...(client === undefined ? {} : { key: client.key, cert: client.certificate }),
@@ -58,13 +58,13 @@ class Setting extends PkiCloud {
     });
   }
 
-  async register(client: Credential): Promise<Answer> {
+  async register(client: Credential): Promise<Reply> {
     const path = `/${scopeId}/registrations/device-1`;
     const body = { registrationId: 'device-1' };
-    const accepted = await this.ask(client, `${path}/register?${dps}`, { method: 'PUT', body });
+    const accepted = await this.send(client, `${path}/register?${dps}`, { method: 'PUT', body });
     const operation = `${path}/operations/${String(accepted.body['operationId'])}?${dps}`;
-    await this.ask(client, operation);
-    return this.ask(client, operation);
+    await this.send(client, operation);
+    return this.send(client, operation);
   }
 }
 
@@ -94,24 +94,24 @@ test('refuses a registration of another name, without a certificate, or of anoth
   const put = { method: 'PUT', body: { registrationId: 'device-1' } };
   const other = await setting.client('device-2');
   const own = await setting.client('device-1');
-  assert.is((await setting.ask(other, `${path}?${dps}`, put)).status, 401);
-  assert.is((await setting.ask(undefined, `${path}?${dps}`, put)).status, 401);
-  assert.is((await setting.ask(own, `${path}?api-version=2016-01-01`, put)).status, 400);
-  assert.is((await setting.ask(own, path, put)).status, 400);
+  assert.is((await setting.send(other, `${path}?${dps}`, put)).status, 401);
+  assert.is((await setting.send(undefined, `${path}?${dps}`, put)).status, 401);
+  assert.is((await setting.send(own, `${path}?api-version=2016-01-01`, put)).status, 400);
+  assert.is((await setting.send(own, path, put)).status, 400);
   const unknown = `/${scopeId}/registrations/device-9/register?${dps}`;
-  const refused = await setting.ask(own, unknown, put);
+  const refused = await setting.send(own, unknown, put);
   assert.equal([refused.status, refused.body['errorCode']], [401, 401002]);
   const mixed = { method: 'PUT', body: { registrationId: 'device-9' } };
-  assert.is((await setting.ask(own, `${path}?${dps}`, mixed)).status, 400);
+  assert.is((await setting.send(own, `${path}?${dps}`, mixed)).status, 400);
 });
 
 test('sends Retry-After', async () => {
   await using setting = await Setting.start({ retryAfterS: 3 });
   const path = `/${scopeId}/registrations/device-1/register?${dps}`;
   const put = { method: 'PUT', body: { registrationId: 'device-1' } };
-  const answer = await setting.ask(await setting.client('device-1'), path, put);
-  assert.is(answer.status, 202);
-  assert.is(answer.headers['retry-after'], '3');
+  const reply = await setting.send(await setting.client('device-1'), path, put);
+  assert.is(reply.status, 202);
+  assert.is(reply.headers['retry-after'], '3');
 });
 
 test('stores modules as the hub does: create, update with If-Match, list, delete', async () => {
@@ -120,26 +120,26 @@ test('stores modules as the hub does: create, update with If-Match, list, delete
   await setting.register(device);
   const path = `/devices/device-1/modules/web?${hub}`;
   const body = { moduleId: 'web', deviceId: 'device-1', managedBy: 'iotedge' };
-  const created = await setting.ask(device, path, { method: 'PUT', body });
+  const created = await setting.send(device, path, { method: 'PUT', body });
   assert.is(created.status, 201);
   assert.match(String(created.body['generationId']), /^\d+$/);
   const hubMade = keysOf(created);
   assert.is(Buffer.from(hubMade.primary, 'base64').length, 32);
-  assert.is((await setting.ask(device, path, { method: 'PUT', body })).status, 409);
+  assert.is((await setting.send(device, path, { method: 'PUT', body })).status, 409);
   const key = Buffer.alloc(32, 7).toString('base64');
   const symmetricKey = { primaryKey: key, secondaryKey: key };
   const update = { ...body, authentication: { type: 'sas', symmetricKey } };
   const match = { 'if-match': '*' };
-  const updated = await setting.ask(device, path, { method: 'PUT', body: update, headers: match });
+  const updated = await setting.send(device, path, { method: 'PUT', body: update, headers: match });
   assert.is(updated.status, 200);
   assert.is(keysOf(updated).primary, key);
   assert.is(updated.body['generationId'], created.body['generationId']);
-  assert.is((await setting.ask(device, path, { method: 'DELETE' })).status, 412);
-  assert.is((await setting.ask(device, path, { method: 'DELETE', headers: match })).status, 204);
-  assert.is((await setting.ask(device, path)).status, 404);
+  assert.is((await setting.send(device, path, { method: 'DELETE' })).status, 412);
+  assert.is((await setting.send(device, path, { method: 'DELETE', headers: match })).status, 204);
+  assert.is((await setting.send(device, path)).status, 404);
 });
 
-function keysOf({ body }: Answer): { readonly type: unknown; readonly primary: string } {
+function keysOf({ body }: Reply): { readonly type: unknown; readonly primary: string } {
   const entries = (value: unknown) => new Map(Object.entries(Object(value) as object));
   const authentication = entries(body['authentication']);
   const primary = String(entries(authentication.get('symmetricKey')).get('primaryKey'));
@@ -156,13 +156,13 @@ test('accepts the current entity tag, and no previous one', async () => {
     body: { moduleId: '$edgeAgent', deviceId: 'device-1', managedBy: 'iotEdge' },
     headers: { 'if-match': tag },
   });
-  const first = await setting.ask(device, path);
+  const first = await setting.send(device, path);
   assert.is(first.headers['etag'], `"${String(first.body['etag'])}"`);
-  assert.is((await setting.ask(device, path, put(`"${String(first.body['etag'])}"`))).status, 200);
-  const stale = await setting.ask(device, path, put(`"${String(first.body['etag'])}"`));
+  assert.is((await setting.send(device, path, put(`"${String(first.body['etag'])}"`))).status, 200);
+  const stale = await setting.send(device, path, put(`"${String(first.body['etag'])}"`));
   assert.is(stale.status, 412);
   assert.is(stale.headers['iothub-errorcode'], 'PreconditionFailed');
-  assert.is((await setting.ask(device, path, put(String(first.body['etag'])))).status, 412);
+  assert.is((await setting.send(device, path, put(String(first.body['etag'])))).status, 412);
 });
 
 test('accepts ids of the character set of the hub, and limits the number of modules', async () => {
@@ -172,7 +172,7 @@ test('accepts ids of the character set of the hub, and limits the number of modu
   const create = (moduleId: string) => {
     const body = { moduleId, deviceId: 'device-1' };
     const path = `/devices/device-1/modules/${encodeURIComponent(moduleId)}?${hub}`;
-    return setting.ask(device, path, { method: 'PUT', body });
+    return setting.send(device, path, { method: 'PUT', body });
   };
   for (const id of ['$foo', 'a b', 'ä', 'x'.repeat(129)]) {
     assert.is((await create(id)).status, 400, id);
@@ -187,7 +187,7 @@ test('sends errors of the hub in both of its formats', async () => {
   const device = await setting.client('device-1');
   await setting.register(device);
   const path = `/devices/device-1/modules/absent?${hub}`;
-  const both = [await setting.ask(device, path), await setting.ask(device, path)];
+  const both = [await setting.send(device, path), await setting.send(device, path)];
   const messages = both.map(({ body }) => String(body['Message'])).sort();
   assert.match(messages[0] ?? '', /^ErrorCode:ModuleNotFound;/);
   assert.match(messages[1] ?? '', /^\{"errorCode":404010,/);
@@ -199,9 +199,9 @@ test('throttles when it receives too many requests', async () => {
   await setting.register(device);
   const path = `/devices/device-1/modules?${hub}`;
   for (const status of [200, 200, 429]) {
-    const answer = await setting.ask(device, path);
-    assert.is(answer.status, status);
-    assert.is(answer.headers['retry-after'] !== undefined, status === 429);
+    const reply = await setting.send(device, path);
+    assert.is(reply.status, status);
+    assert.is(reply.headers['retry-after'] !== undefined, status === 429);
   }
 });
 
@@ -210,9 +210,9 @@ test('registers by any case of the id, by one certificate only, and reports the 
   const path = `/${scopeId}/registrations/DEVICE-1`;
   const put = { method: 'PUT', body: { registrationId: 'Device-1', payload: { a: 1 } } };
   const device = await setting.client('device-1');
-  assert.is((await setting.ask(device, `${path}/register?${dps}`, put)).status, 202);
+  assert.is((await setting.send(device, `${path}/register?${dps}`, put)).status, 202);
   const odd = { method: 'PUT', body: { registrationId: 'Device-1', odd: 1 } };
-  assert.is((await setting.ask(device, `${path}/register?${dps}`, odd)).status, 400);
+  assert.is((await setting.send(device, `${path}/register?${dps}`, odd)).status, 400);
   const { body } = await setting.register(device);
   const state = new Map(Object.entries(Object(body['registrationState']) as object));
   assert.equal(state.get('x509'), { enrollmentGroupId: 'devices' });
@@ -221,7 +221,7 @@ test('registers by any case of the id, by one certificate only, and reports the 
   const enrollments = new Map([['device-1', { deviceId: 'device-1', thumbprint }]]);
   await using individual = await Setting.start({ enrollments });
   const again = await individual.client('device-1');
-  assert.is((await individual.ask(again, `${path}/register?${dps}`, put)).status, 401);
+  assert.is((await individual.send(again, `${path}/register?${dps}`, put)).status, 401);
 });
 
 test('refuses a certificate request without an issuer', async () => {
@@ -229,10 +229,10 @@ test('refuses a certificate request without an issuer', async () => {
   const device = await setting.client('device-1');
   const path = `/${scopeId}/registrations/device-1`;
   const body = { registrationId: 'device-1', csr: 'AAAA' };
-  const accepted = await setting.ask(device, `${path}/register?${dps}`, { method: 'PUT', body });
+  const accepted = await setting.send(device, `${path}/register?${dps}`, { method: 'PUT', body });
   const operation = `${path}/operations/${String(accepted.body['operationId'])}?${dps}`;
-  await setting.ask(device, operation);
-  const outcome = await setting.ask(device, operation);
+  await setting.send(device, operation);
+  const outcome = await setting.send(device, operation);
   assert.is(outcome.body['status'], 'failed');
   const state = new Map(Object.entries(Object(outcome.body['registrationState']) as object));
   assert.is(state.get('errorCode'), 400000);
@@ -254,9 +254,13 @@ test('authenticates devices by the key of a service, a device and a module, unti
     device: `${makeSas(own, { key: symmetricKey, expires, encoded: false })}&skn=`,
     module: makeSas(`${own}/modules/$edgeAgent`, { key: Buffer.from(agent, 'base64'), expires }),
   };
-  const status = async (token: string, path: string, asked: Asked = {}): Promise<number> => {
-    const headers = { ...asked.headers, authorization: token };
-    return (await setting.ask(undefined, path, { ...asked, headers })).status;
+  const status = async (
+    token: string,
+    path: string,
+    options: RequestOptions = {},
+  ): Promise<number> => {
+    const headers = { ...options.headers, authorization: token };
+    return (await setting.send(undefined, path, { ...options, headers })).status;
   };
   const java = 'api-version=2021-04-12';
   for (const token of Object.values(tokens)) {
@@ -285,10 +289,10 @@ test('authenticates devices by the key of a service, a device and a module, unti
 test('refuses registry access of a device before it is assigned, and to other devices', async () => {
   await using setting = await Setting.start();
   const device = await setting.client('device-1');
-  assert.is((await setting.ask(device, `/devices/device-1/modules?${hub}`)).status, 401);
+  assert.is((await setting.send(device, `/devices/device-1/modules?${hub}`)).status, 401);
   await setting.register(device);
-  assert.is((await setting.ask(device, `/devices/device-1/modules?${hub}`)).status, 200);
-  assert.is((await setting.ask(device, `/devices/device-2/modules?${hub}`)).status, 401);
+  assert.is((await setting.send(device, `/devices/device-1/modules?${hub}`)).status, 200);
+  assert.is((await setting.send(device, `/devices/device-2/modules?${hub}`)).status, 401);
 });
 
 test('verifies SAS tokens over sr as it was sent, encoded or not', () => {

@@ -230,12 +230,12 @@ test('survives a listener that throws', async () => {
 /** Replies to every call in the same way. */
 function serve(
   bus: Bus,
-  answer: { readonly signature: string; readonly body: readonly unknown[] },
+  reply: { readonly signature: string; readonly body: readonly unknown[] },
 ): void {
   bus.serveCalls({
     maxBodyBytes: () => 0,
     receive: ({ header: { serial: replySerial, sender: destination } }) =>
-      void bus.send(new Message({ type: 2, replySerial, destination, ...answer })),
+      void bus.send(new Message({ type: 2, replySerial, destination, ...reply })),
   });
 }
 
@@ -246,8 +246,8 @@ test('receives a reply of 24 MiB', async () => {
   const big = Buffer.alloc(24 << 20, 7);
   serve(two, { signature: 'ay', body: [big] });
   const call = { destination: two.uniqueName, path: '/', interface: 'a.b', member: 'M' };
-  const [answer] = await one.call(call);
-  assert.ok(big.equals(answer as Buffer));
+  const [reply] = await one.call(call);
+  assert.ok(big.equals(reply as Buffer));
 });
 
 test('refuses a reply of an unexpected signature', async () => {
@@ -314,9 +314,9 @@ test('has at most a hundred calls pending, fifty to one peer, since a bus refuse
   await one.call({ ...driver, member: 'GetId' }); // the bus itself is called nevertheless
   assert.is(received.length, 100);
   leave.abort();
-  for (let answered = 0; answered < 299; answered++) {
-    await until(15_000, 'a call', () => received.length > answered);
-    const { serial: replySerial, sender: destination, destination: to } = received[answered] ?? {};
+  for (let replies = 0; replies < 299; replies++) {
+    await until(15_000, 'a call', () => received.length > replies);
+    const { serial: replySerial, sender: destination, destination: to } = received[replies] ?? {};
     const peer = peers.find(({ uniqueName }) => uniqueName === to);
     peer?.send(new Message({ type: 2, replySerial, destination }));
   }

@@ -34,7 +34,7 @@ const descriptors = async (): Promise<number> => (await readdir('/proc/self/fd')
 /** The authentication side of a bus; resolves with everything that it received until BEGIN, or the end. */
 async function conversation(
   directory: string,
-  answers: Readonly<Record<string, string>>,
+  replies: Readonly<Record<string, string>>,
 ): Promise<{ readonly received: string; readonly failure: string }> {
   const path = join(directory, 'double');
   let received = '';
@@ -44,9 +44,9 @@ async function conversation(
       received += chunk.toString('latin1');
       const last = received.trimEnd().split('\r\n').at(-1) ?? '';
       const word = last.replace('\0', '').split(' ')[0] ?? '';
-      const answer = answers[word];
-      if (answer === undefined) socket.end();
-      else socket.write(answer);
+      const reply = replies[word];
+      if (reply === undefined) socket.end();
+      else socket.write(reply);
     });
   });
   server.listen(path);

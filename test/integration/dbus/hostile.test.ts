@@ -86,7 +86,7 @@ test('survives unknown header fields, of any type and depth', () =>
       // it depends on the bus which of them are forwarded
       await until(
         15_000,
-        'an answer or the end',
+        'a reply or the end',
         () => raw.closed || raw.replyTo(ping) !== undefined,
       );
     }
@@ -209,10 +209,10 @@ test('treats __proto__ and constructor in a dictionary as unknown options', () =
 test('sends no reply to a call that expects none', () =>
   attack(async ({ raw, contexts, served }) => {
     // the bus drops unexpected replies, so what leaves the service is what counts
-    const answered: (number | undefined)[] = [];
+    const replied: (number | undefined)[] = [];
     const send = served.send.bind(served);
     served.send = (message) => {
-      answered.push(message.replySerial);
+      replied.push(message.replySerial);
       return send(message);
     };
     const body = bytesOfBody('aya{sv}', Buffer.of(1), {});
@@ -225,9 +225,9 @@ test('sends no reply to a call that expects none', () =>
     await raw.call({ ...methodCall, member: 'Ping' });
     await until(15_000, 'the call', () => contexts.length === 1);
     await raw.call({ ...methodCall, member: 'Ping' });
-    assert.is(answered.length, 2);
+    assert.is(replied.length, 2);
     assert.equal(
-      quiet.filter((serial) => answered.includes(serial)),
+      quiet.filter((serial) => replied.includes(serial)),
       [],
     );
   }));
@@ -251,7 +251,7 @@ test('survives unknown flags, fields and message types', () =>
     using odd = await RawConnection.open(rig.socket);
     odd.send({ ...echoCall, type: 77 });
     odd.send({ ...methodCall, member: 'Ping' });
-    await until(15_000, 'an answer or the end', () => odd.closed || odd.received.length > 1);
+    await until(15_000, 'a reply or the end', () => odd.closed || odd.received.length > 1);
   }));
 
 test('survives many concurrent calls, and replies to each', () =>
@@ -260,7 +260,7 @@ test('survives many concurrent calls, and replies to each', () =>
     const serials = Array.from({ length: 100 }, () =>
       raw.send({ ...echoCall, signature: 'aya{sv}', body }),
     );
-    await until(15_000, 'the answers', () => serials.every((serial) => raw.replyTo(serial)));
+    await until(15_000, 'the replies', () => serials.every((serial) => raw.replyTo(serial)));
   }));
 
 test.run();

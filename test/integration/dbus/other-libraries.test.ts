@@ -30,8 +30,8 @@ for (const kind of kinds) {
       busName,
       '/org/freedesktop/LogControl1',
     ];
-    const answered = await outputOf(python, [...args, '100']);
-    assert.is(String(answered).trim(), '100');
+    const replied = await outputOf(python, [...args, '100']);
+    assert.is(String(replied).trim(), '100');
   });
 
   test(`serves a hundred proxies of GLib again after a restart, on ${kind}`, async () => {

@@ -29,7 +29,7 @@ test('drops calls of senders that cannot receive a reply, and serves the others'
     const senders = ['', 'x y', 'a.b', ':', ':1', ':1.2.', ':1.2\n', '\xe9', 'a'.repeat(300)];
     senders.forEach((sender, at) => raw.send(withSender(echo(at + 2, Buffer.of(1)), sender)));
     raw.send(withSender(echo(99, Buffer.of(1)), ':1.7'));
-    await until(15_000, 'the answer', () => raw.replyTo(99) !== undefined);
+    await until(15_000, 'the reply', () => raw.replyTo(99) !== undefined);
     assert.equal([raw.received.length, failures.length], [1, 0]);
   }));
 
@@ -48,11 +48,11 @@ test('survives calls with invalid headers and bodies, and replies to every valid
       raw.send(spoilt(serial, next));
       raw.send(withSender(echo(serial + 1, Buffer.alloc(next(300), 7)), ':1.7'));
       if (serial % 200 === 1) {
-        await until(30_000, 'the answer', () => raw.replyTo(serial + 1) !== undefined);
+        await until(30_000, 'the reply', () => raw.replyTo(serial + 1) !== undefined);
       }
     }
     raw.send(withSender(echo(4000, Buffer.of(1)), ':1.7'));
-    await until(30_000, 'the last answer', () => raw.replyTo(4000) !== undefined);
+    await until(30_000, 'the last reply', () => raw.replyTo(4000) !== undefined);
     for (let serial = 2; serial < 2000; serial += 2) {
       assert.is(raw.replyTo(serial)?.header.type, 2, `${serial}`);
     }

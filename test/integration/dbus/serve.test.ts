@@ -245,7 +245,7 @@ test('aborts every running call on request, and still replies to them', () =>
     const hanging = failureOf(echo(bus).Hang({}));
     await until(15_000, 'the call', () => contexts.length === 1);
     server.abandonCalls();
-    assert.is(await deadline(15_000, hanging, 'the answer'), 'Cancelled');
+    assert.is(await deadline(15_000, hanging, 'the reply'), 'Cancelled');
   }));
 
 const uidLimits = { active: 3, parked: 3, parkedBytes: 8192, queued: 3, queuedBytes: 8192 };
@@ -267,7 +267,7 @@ test('limits the calls of one uid over all its connections', () =>
         'LimitsExceeded',
       );
       server.abandonCalls();
-      const outcomes = await deadline(15_000, Promise.all(calls), 'the answers');
+      const outcomes = await deadline(15_000, Promise.all(calls), 'the replies');
       assert.equal(outcomes.toSorted().slice(0, 3), ['Cancelled', 'Cancelled', 'Cancelled']);
       assert.is(await failureOf(echo(other).Guarded({ key_id: 'a' })), 'no failure');
     },
@@ -292,7 +292,7 @@ test('serves reads and cancellations for a uid whose calls wait, for operations 
         await properties(third, 'GetAll', [logControl], logPath);
       }
       server.abandonCalls();
-      const outcomes = await deadline(15_000, Promise.all(waiting), 'the answers');
+      const outcomes = await deadline(15_000, Promise.all(waiting), 'the replies');
       assert.equal([...new Set(outcomes)], ['Cancelled']);
       await Promise.all(others.map((other) => other.close()));
     },
@@ -315,7 +315,7 @@ test('refuses calls that are queued beyond their limit, and continues', () =>
       assert.is(contexts.length, 3, 'nothing was begun');
       assert.is(await failureOf(echo(bus).Echo({ data: Buffer.of(1) })), 'no failure');
       server.abandonCalls();
-      await deadline(15_000, Promise.all(waiting), 'the answers');
+      await deadline(15_000, Promise.all(waiting), 'the replies');
       await until(15_000, 'the calls to end', () => server.pendingCalls === 0);
     },
     { limits: smallLimits },
@@ -329,7 +329,7 @@ test('limits the queued bytes of one uid', () =>
       const small = failureOf(echo(bus).Echo({ data: Buffer.alloc(1) }));
       assert.is(await failureOf(echo(bus).Echo({ data: Buffer.alloc(10_000) })), 'LimitsExceeded');
       server.abandonCalls();
-      await deadline(15_000, Promise.all([...hanging, small]), 'the answers');
+      await deadline(15_000, Promise.all([...hanging, small]), 'the replies');
       assert.is(await failureOf(echo(bus).Echo({ data: Buffer.alloc(10_000) })), 'no failure');
     },
     { limits: smallLimits },
@@ -384,13 +384,13 @@ test('counts a call while the credentials of its caller are being queried', () =
 test('replies to calls that came in before the name was released, then disconnects', () =>
   withEcho(async ({ rig, server, served }) => {
     const callers = await Promise.all(Array.from({ length: 20 }, () => rig.connect()));
-    const answers = callers.map((from) => failureOf(echo(from).Echo({ data: Buffer.of(1) })));
+    const results = callers.map((from) => failureOf(echo(from).Echo({ data: Buffer.of(1) })));
     // the bus has every call when it replies to one that was sent later on the same connection
     await Promise.all(callers.map((from) => from.nameOwner('a.b')));
     await served.releaseName(echoService.busName);
     await until(15_000, 'the last call', () => server.pendingCalls === 0);
     await served.close();
-    assert.equal([...new Set(await Promise.all(answers))], ['no failure']);
+    assert.equal([...new Set(await Promise.all(results))], ['no failure']);
     await Promise.all(callers.map((from) => from.close()));
   }));
 

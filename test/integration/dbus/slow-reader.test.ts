@@ -102,8 +102,8 @@ test('do not fill the memory of a service, nor block it, on dbus-broker', async 
   // it buffers messages for them, or disconnects clients that do not read
   await until(60_000, 'an answer to every call, or the end of those who made it', async () => {
     for (const { name } of askers) {
-      const answered = contexts.filter(({ caller }) => caller.sender === name).length;
-      if (answered <= callsOfEach && (await isThere(friend, name))) return false;
+      const replied = contexts.filter(({ caller }) => caller.sender === name).length;
+      if (replied <= callsOfEach && (await isThere(friend, name))) return false;
     }
     return server.pendingCalls === 0;
   });

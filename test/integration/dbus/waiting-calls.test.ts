@@ -59,7 +59,7 @@ test('gives each authorized call a slot, as many at once as the limit', () =>
       for (let count = 0; count < 5; count++) await bus.nameOwner('a.b');
       assert.is(contexts.length, 2);
       server.abandonCalls();
-      const outcomes = await deadline(15_000, Promise.all(calls), 'the answers');
+      const outcomes = await deadline(15_000, Promise.all(calls), 'the replies');
       assert.equal([...new Set(outcomes)].sort(), ['Cancelled', 'Unavailable']);
     },
     {
@@ -78,7 +78,7 @@ test('holds the body of a call only until its arguments are read', () =>
     const [call] = contexts;
     assert.ok(call instanceof IncomingCall && call.message.isSkipped);
     server.abandonCalls();
-    await deadline(15_000, hanging, 'the answer');
+    await deadline(15_000, hanging, 'the reply');
   }));
 
 /** Sends three calls that expect no reply, and disconnects. */
@@ -110,7 +110,7 @@ test('reports the calls without a reply whose caller disconnected while they wer
       assert.ok(lost.every(([name]) => name === hang));
       assert.is(lost[0]?.[1], 0);
       server.abandonCalls();
-      await deadline(15_000, first, 'the answer');
+      await deadline(15_000, first, 'the reply');
     },
     {
       limits: { ...defaultCallLimits, trusted: { ...defaultCallLimits.trusted, active: 1 } },

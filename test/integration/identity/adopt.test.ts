@@ -163,13 +163,13 @@ test('are not written when they have changed since they were read', async ({ clo
 test('are listed with refresh, without a key of the service', async ({ cloud, identity }) => {
   cloud.registry.put(deviceName, { moduleId: 'theirs', managedBy: 'puppet', generationId: '7' });
   const { identity: mine } = await identity.CreateModuleIdentity({ module_id: 'mine' });
-  const asked = cloud.requests.length;
+  const sentBefore = cloud.requests.length;
   assert.equal((await identity.ListModuleIdentities({})).identities, [mine]);
-  assert.is(cloud.requests.length, asked);
+  assert.is(cloud.requests.length, sentBefore);
   const listed = await Promise.all(
     [1, 2, 3].map(() => identity.ListModuleIdentities({ options: { refresh: true } })),
   );
-  assert.is(cloud.requests.length, asked + 1);
+  assert.is(cloud.requests.length, sentBefore + 1);
   const byId = new Map(listed[0]?.identities.map((one) => [one.module_id, one]));
   assert.equal([...byId.keys()].sort(), ['$edgeAgent', '$edgeHub', 'mine', 'theirs']);
   assert.equal(byId.get('mine'), mine);

@@ -68,12 +68,12 @@ test('Provision, Reprovision and GetDeviceIdentity return the device', async ({ 
     derivation: [],
     certificate_id: 'device-id',
   });
-  const asked = cloud.requests.length;
+  const sentBefore = cloud.requests.length;
   assert.equal(fieldsOf(await call(rig, 'GetDeviceIdentity', none, 'alice')), device);
-  assert.is(cloud.requests.length, asked);
+  assert.is(cloud.requests.length, sentBefore);
   const again = ['a{sv}', '1', 'wait', 'b', 'true'];
   assert.equal(fieldsOf(await call(rig, 'Reprovision', again)), device);
-  assert.ok(cloud.requests.length > asked);
+  assert.ok(cloud.requests.length > sentBefore);
   const properties = ['State', 'DeviceId', 'HubHostname', 'Source', 'Attestation', 'LastError'];
   const values = properties.map((name) => busctlProperty(rig, 'identity', name));
   const expected = ['provisioned', deviceName, cloud.host, 'dps', 'x509', ''];
@@ -190,8 +190,8 @@ test('Reprovision with wait false returns before the cloud replies', async ({ ri
     polled++;
     return { status: 202, headers: { 'retry-after': '60' }, body };
   };
-  const answer = await call(rig, 'Reprovision', ['a{sv}', '1', 'wait', 'b', 'false']);
-  assert.is(fieldsOf(answer)['device_id'], deviceName);
+  const reply = await call(rig, 'Reprovision', ['a{sv}', '1', 'wait', 'b', 'false']);
+  assert.is(fieldsOf(reply)['device_id'], deviceName);
   await until(30_000, 'a request', () => polled > 0);
   assert.is(await busctlProperty(rig, 'identity', 'State'), 'provisioning');
   cloud.interfere = undefined;

@@ -222,7 +222,7 @@ for (const { what, happen, mend, causes, onConnect = false, waitMs = 0 } of mish
       const saved = await readFile(stateFile, 'utf8');
       if (onConnect) await rig.stop('identity');
       await happen(setting);
-      const asked = Date.now();
+      const calledAt = Date.now();
       assert.is(await failureOf(identity.Reprovision({}, patient)), 'Unavailable');
       const status = await identityStatus(bus);
       for (const words of causes) assert.match(status.lastError, words);
@@ -230,7 +230,10 @@ for (const { what, happen, mend, causes, onConnect = false, waitMs = 0 } of mish
       assert.not.match(status.lastError, /\p{C}/u);
       assert.is(status.state, 'provisioned');
       assert.is(status.health, 'degraded');
-      assert.ok(status.nextAttempt >= BigInt(asked + waitMs) * 1000n, String(status.nextAttempt));
+      assert.ok(
+        status.nextAttempt >= BigInt(calledAt + waitMs) * 1000n,
+        String(status.nextAttempt),
+      );
       assert.is((await identity.GetDeviceIdentity({})).identity.device_id, deviceName);
       assert.is((await identity.Provision({})).device.device_id, deviceName);
       assert.is(await readFile(stateFile, 'utf8'), saved);
@@ -287,7 +290,7 @@ fresh('sends no request before the Retry-After of the cloud, across a restart to
   assert.is(await failureOf(identity.Provision({}, patient)), 'Unavailable');
   const before = await identityStatus(bus);
   cloud.interfere = undefined;
-  const asked = cloud.requests.length;
+  const sentBefore = cloud.requests.length;
   assert.is(await failureOf(identity.Provision({})), 'Unavailable');
   assert.is(await failureOf(identity.Provision({ options: { wait: false } })), 'Unavailable');
   await rig.stop('identity');
@@ -297,7 +300,7 @@ fresh('sends no request before the Retry-After of the cloud, across a restart to
   const error: unknown = await identity.Provision({}).catch((reason: unknown) => reason);
   assert.ok(isServiceError(error, 'Unavailable'));
   assert.match(error.message, /HTTP 429.*tried again at 2.*Z, by Reprovision at once/);
-  assert.is(cloud.requests.length, asked);
+  assert.is(cloud.requests.length, sentBefore);
   const { device } = await identity.Reprovision({}, patient);
   assert.is(device.device_id, deviceName);
   await rig.stop('identity');
@@ -343,10 +346,10 @@ fresh('is the same device whatever the case of its registration id', async () =>
   };
   await configure(deviceName);
   const { device } = await identity.Provision({}, patient);
-  const asked = cloud.requests.length;
+  const sentBefore = cloud.requests.length;
   await configure(deviceName.toUpperCase());
   assert.equal((await identity.Provision({}, patient)).device, device);
-  assert.is(cloud.requests.length, asked);
+  assert.is(cloud.requests.length, sentBefore);
   assert.equal((await identity.Reprovision({}, patient)).device, device);
 });
 

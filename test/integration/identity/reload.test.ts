@@ -53,7 +53,7 @@ async function undecided({ cloud, identity }: CloudDevice) {
   const before = polls(cloud);
   const reply = identity.Reprovision({});
   reply.catch(() => undefined); // awaited by the test
-  await until(30_000, 'the cloud to be asked', () => polls(cloud) > before);
+  await until(30_000, 'a request to the cloud', () => polls(cloud) > before);
   return { reply };
 }
 
@@ -122,9 +122,9 @@ test('completes a call for its device when the new configuration is about anothe
   cloud.interfere = undefined;
   const { device } = await deadline(60_000, again.reply, 'the end of the call');
   assert.is(device.device_id, deviceName);
-  const asked = (): boolean =>
+  const isRequested = (): boolean =>
     cloud.requests.some(({ url }) => url.includes('/registrations/other/'));
-  await until(30_000, 'an attempt as the other device', asked);
+  await until(30_000, 'an attempt as the other device', isRequested);
   assert.is((await shown(identity)).health, 'degraded');
 });
 
@@ -132,22 +132,22 @@ test('knows the principals of the new configuration', async () => {
   await using running = await startCloudDevice(staying);
   const { rig, cloud, identity } = running;
   await identity.Provision({});
-  const ask = async (): Promise<string> => {
+  const outcome = async (): Promise<string> => {
     const { busName, path, manager } = identityService;
     const words = ['call', busName, path, manager.name, 'GetCallerIdentity', 'a{sv}', '0'];
     const { stdout, stderr } = await rig.busctl(words, 'alice');
     return stdout + stderr;
   };
-  assert.match(await ask(), 'names no identity');
+  assert.match(await outcome(), 'names no identity');
   const principals = { app: { uid: rigUsers.alice } };
   await rig.configure('identity', { ...settingsFor(rig, cloud), principals });
   assert.is(await rig.reload('identity'), 'reloaded');
-  assert.match(await ask(), deviceName);
+  assert.match(await outcome(), deviceName);
   const twice = { ...principals, same: { uid: rigUsers.alice } };
   await rig.configure('identity', { ...settingsFor(rig, cloud), principals: twice });
   assert.is(await rig.reload('identity'), 'refused');
   assert.match((await shown(identity)).last_error, 'has an identity above');
-  assert.match(await ask(), deviceName);
+  assert.match(await outcome(), deviceName);
 });
 
 test.run();

@@ -59,7 +59,7 @@ for (const [what, damage] of [...damages, ...unreadable]) {
     await rig.stop('identity');
     await damage(file, await readFile(file, 'utf8'));
     const left = await readFile(file);
-    const asked = cloud.requests.length;
+    const sentBefore = cloud.requests.length;
     const { state, health, lastError } = await identityStatus(bus);
     assert.equal([state, health], ['failed', 'degraded']);
     assert.match(lastError, file);
@@ -74,7 +74,7 @@ for (const [what, damage] of [...damages, ...unreadable]) {
     await rig.stop('identity');
     await identityStatus(bus);
     assert.equal(await readFile(file), left);
-    assert.is(cloud.requests.length, asked);
+    assert.is(cloud.requests.length, sentBefore);
     await identity.Reprovision({}, patient);
     assert.is((await identityStatus(bus)).lastError, '');
     await rig.stop('identity');

@@ -38,7 +38,7 @@ class Device implements AsyncDisposable {
   /** Creates a signature; returns the message of the failure, which is Unavailable, or `signed`. */
   async sign(key_id = 'device-id', mechanism = 'ecdsa-sha256'): Promise<string> {
     const data = Buffer.alloc(32);
-    return await answerOf(this.keys.Sign({ key_id, mechanism, data }).then(() => 'signed'));
+    return await outcomeOf(this.keys.Sign({ key_id, mechanism, data }).then(() => 'signed'));
   }
 
   /** Creates a pair; returns `made`, or the failure. */
@@ -49,7 +49,7 @@ class Device implements AsyncDisposable {
   ): Promise<string> {
     const options = { if_exists, store };
     const call = this.keys.CreateKeyPair({ key_id, algorithms, usages: [], options });
-    return await answerOf(call.then(() => 'made'));
+    return await outcomeOf(call.then(() => 'made'));
   }
 
   /** The state files of a key. */
@@ -146,7 +146,7 @@ class Notes implements AsyncDisposable {
 }
 
 /** The result of a call, or the code and message of its failure. */
-async function answerOf(call: Promise<string>): Promise<string> {
+async function outcomeOf(call: Promise<string>): Promise<string> {
   try {
     return await deadline(20_000, call, 'the reply');
   } catch (error) {

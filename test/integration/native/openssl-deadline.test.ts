@@ -1,4 +1,4 @@
-/** The timeout of the instrumented module, in a file of its own because it takes as long. */
+/** The timeout of the instrumented module, in a separate file because it takes as long. */
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';

@@ -47,21 +47,21 @@ class Signer implements AsyncDisposable {
   static async start(address: string): Promise<Signer> {
     const env = { ...process.env, DBUS_SYSTEM_BUS_ADDRESS: address };
     const signer = new Signer(fork(support('provider-process.js'), { env }));
-    await signer.#answer();
+    await signer.#nextReply();
     return signer;
   }
 
-  async #answer(): Promise<ProviderAnswer> {
-    const answered = new Promise<ProviderAnswer>((resolve) => {
+  async #nextReply(): Promise<ProviderAnswer> {
+    const pending = new Promise<ProviderAnswer>((resolve) => {
       this.#child.once('message', resolve);
     });
-    return deadline(10_000, answered, 'an answer');
+    return deadline(10_000, pending, 'a reply');
   }
 
   async perform(task: ProviderTask): Promise<string> {
-    const answer = this.#answer();
+    const reply = this.#nextReply();
     this.#child.send(task);
-    const result = await answer;
+    const result = await reply;
     if ('error' in result) throw new Error(result.error);
     return result.done;
   }

@@ -279,19 +279,19 @@ test('includes early changes in its first read, and announces later ones', async
   assert.equal(stage.client.signals, []);
   await life.end();
 
-  let answer = (): void => undefined;
+  let release = (): void => undefined;
   const later = await live(
     stage.rig,
     { ball: { ...ball, Size: 0n } },
     {
       ready: (objects) => {
-        wait = new Promise<void>((resolve) => (answer = resolve));
+        wait = new Promise<void>((resolve) => (release = resolve));
         return wait.then(() => objects.update('ball', { Size: 1n }));
       },
     },
   );
   assert.equal(stage.client.signals, [`~ ${at('ball')} Size`]);
-  answer();
+  release();
   await wait;
   assert.equal(await stage.client.errors(), []);
   assert.equal(stage.client.signals, [`~ ${at('ball')} Size`, `= ${at('ball')} Size`]);

@@ -53,7 +53,7 @@ function check(
   { interactive = false, timeoutMs = 20_000, abort = new AbortController() } = {},
 ): Promise<PolkitResult> {
   const options = { interactive, timeoutMs, signal: abort.signal };
-  return deadline(10_000, authority.check(sign, ':1.77', options), 'an answer of polkit');
+  return deadline(10_000, authority.check(sign, ':1.77', options), 'a reply of polkit');
 }
 
 const failure = (answer: Promise<unknown>): Promise<string> =>
@@ -135,7 +135,7 @@ test('retries with the next polkit when one ends without a reply', async (contex
   const { polkit } = context;
   polkit.onCall = () => undefined;
   const answer = failure(check(context));
-  await until(10_000, 'the question', () => polkit.questions.length === 1);
+  await until(10_000, 'the request', () => polkit.questions.length === 1);
   const next = await replace(context);
   await polkit.bus.close();
   assert.is(await answer, 'answered yes');
@@ -148,7 +148,7 @@ test('retries with the next polkit when one fails while it is replaced', async (
   await authority.watch(() => changes++);
   polkit.onCall = () => undefined;
   const answer = failure(check(context));
-  await until(10_000, 'the question', () => polkit.questions.length === 1);
+  await until(10_000, 'the request', () => polkit.questions.length === 1);
   const next = await replace(context);
   await until(10_000, 'both changes of the owner', () => changes === 2);
   polkit.questions[0]?.fail(`${polkitName}.Error.Failed`);
@@ -163,7 +163,7 @@ test('does not retry for a caller that has disconnected', async (context) => {
   const abort = new AbortController();
   await context.authority.watch(() => undefined);
   const answer = failure(check(context, { abort }));
-  await until(10_000, 'the question', () => polkit.questions.length === 1);
+  await until(10_000, 'the request', () => polkit.questions.length === 1);
   const next = await replace(context);
   abort.abort();
   assert.match(await answer, 'abandoned');

@@ -72,7 +72,7 @@ test.after.each(async ({ cleanup }) => {
   await cleanup[Symbol.asyncDispose]();
 });
 
-async function askFor(
+async function decide(
   { authorizer, callers }: Context,
   sender: string,
   options: Parameters<typeof callBy>[1] = {},
@@ -83,18 +83,18 @@ async function askFor(
 
 test('decides from the cache the second time, and asks polkit again when the rules change', async (context) => {
   const { authorizer, callers, client, polkit } = context;
-  assert.is(await askFor(context, client.uniqueName), 'allowed');
+  assert.is(await decide(context, client.uniqueName), 'allowed');
   const caller = await callers.get(client.uniqueName);
   assert.is(authorizer.authorize(sign, callBy(caller)), undefined);
   await polkit.setRules(always('NO'));
-  assert.is(await askFor(context, client.uniqueName), 'AccessDenied');
+  assert.is(await decide(context, client.uniqueName), 'AccessDenied');
   await polkit.setRules(always('YES'));
-  assert.is(await askFor(context, client.uniqueName), 'allowed');
+  assert.is(await decide(context, client.uniqueName), 'allowed');
 });
 
 test('accepts Changed only from polkit', async (context) => {
   const { authorizer, bus, callers, client } = context;
-  assert.is(await askFor(context, client.uniqueName), 'allowed');
+  assert.is(await decide(context, client.uniqueName), 'allowed');
   const { path, interface: interfaceName } = authority;
   const destination = bus.uniqueName;
   const type = messageType.signal;
@@ -114,27 +114,27 @@ test('accepts Changed only from polkit', async (context) => {
 
 test('denies while polkit is stopped, and asks the next one', async (context) => {
   const { client, polkit } = context;
-  assert.is(await askFor(context, client.uniqueName), 'allowed');
+  assert.is(await decide(context, client.uniqueName), 'allowed');
   await polkit.stop();
-  assert.is(await askFor(context, client.uniqueName), 'AccessDenied');
+  assert.is(await decide(context, client.uniqueName), 'AccessDenied');
   await polkit.run();
-  assert.is(await askFor(context, client.uniqueName), 'allowed');
+  assert.is(await decide(context, client.uniqueName), 'allowed');
 });
 
 test('denies when polkit stops during a request', async (context) => {
   const { client, polkit } = context;
   polkit.signal('SIGSTOP');
-  const answer = askFor(context, client.uniqueName);
+  const pending = decide(context, client.uniqueName);
   await new Promise((resolve) => setTimeout(resolve, 100));
   await polkit.stop();
-  assert.is(await answer, 'AccessDenied');
+  assert.is(await pending, 'AccessDenied');
 });
 
 test('denies an action that polkit does not know', async (context) => {
   const { client, polkit } = context;
   await polkit.removeActions('keys');
   await polkit.setRules(always('YES'));
-  assert.is(await askFor(context, client.uniqueName), 'AccessDenied');
+  assert.is(await decide(context, client.uniqueName), 'AccessDenied');
 });
 
 test('denies a caller that has disconnected', async (context) => {
@@ -147,8 +147,8 @@ test('denies a caller that has disconnected', async (context) => {
 test('fails with InteractiveAuthorizationRequired for a challenge, and AccessDenied without an agent', async (context) => {
   const { client, polkit } = context;
   await polkit.setRules(always('AUTH_ADMIN'));
-  assert.is(await askFor(context, client.uniqueName), 'InteractiveAuthorizationRequired');
-  assert.is(await askFor(context, client.uniqueName, { interactive: true }), 'AccessDenied');
+  assert.is(await decide(context, client.uniqueName), 'InteractiveAuthorizationRequired');
+  assert.is(await decide(context, client.uniqueName, { interactive: true }), 'AccessDenied');
 });
 
 /** A process of uid 1 with an authentication agent. */
@@ -200,11 +200,11 @@ test('asks the user every time, and only for calls that allow interaction', asyn
   await context.polkit.setRules(always('AUTH_SELF'));
   const agent = await startAgent(context);
   for (const turn of [1, 2]) {
-    assert.is(await askFor(context, agent.name), 'InteractiveAuthorizationRequired');
-    const answer = askFor(context, agent.name, { interactive: true });
-    await until(10_000, 'the agent to be asked', () => agent.begun.length === turn);
+    assert.is(await decide(context, agent.name), 'InteractiveAuthorizationRequired');
+    const pending = decide(context, agent.name, { interactive: true });
+    await until(10_000, 'a request to the agent', () => agent.begun.length === turn);
     await agent.agree();
-    assert.is(await answer, 'allowed');
+    assert.is(await pending, 'allowed');
   }
   assert.equal(agent.cancelled, []);
 });
@@ -213,25 +213,25 @@ test('cancels the authentication when the caller disconnects', async (context) =
   await context.polkit.setRules(always('AUTH_SELF'));
   const agent = await startAgent(context);
   const abort = new AbortController();
-  const answer = askFor(context, agent.name, { interactive: true, abort });
-  await until(10_000, 'the agent to be asked', () => agent.begun.length === 1);
+  const pending = decide(context, agent.name, { interactive: true, abort });
+  await until(10_000, 'a request to the agent', () => agent.begun.length === 1);
   abort.abort();
-  assert.is(await answer, 'Cancelled');
-  await until(10_000, 'the agent to be told', () => agent.cancelled.length === 1);
+  assert.is(await pending, 'Cancelled');
+  await until(10_000, 'the cancellation at the agent', () => agent.cancelled.length === 1);
 });
 
 test('replies to a hundred callers with many requests within the deadline', async (context) => {
   const { address, authorizer, callers, cleanup } = context;
-  const answers: Promise<string>[] = [];
+  const decisions: Promise<string>[] = [];
   for (const uid of [1, 2, 5, 7]) {
     const client = cleanup.use(await connectAs(address, { uid, gid: uid }));
     const caller = await callers.get(client.uniqueName);
     for (let key = 0; key < 25; key++) {
-      const question = { ...sign, details: { ...sign.details, key_id: `k${key}` } };
-      answers.push(ask(authorizer, question, callBy(caller)));
+      const request = { ...sign, details: { ...sign.details, key_id: `k${key}` } };
+      decisions.push(ask(authorizer, request, callBy(caller)));
     }
   }
-  const verdicts = await deadline(60_000, Promise.all(answers), 'a hundred decisions');
+  const verdicts = await deadline(60_000, Promise.all(decisions), 'a hundred decisions');
   assert.ok(verdicts.every((verdict) => verdict === 'allowed'));
 });
 

@@ -49,17 +49,17 @@ class Probe implements AsyncDisposable {
   }
 
   /** Writes another configuration and requests a reload, without waiting for it. */
-  async ask(yaml: string): Promise<void> {
+  async configure(yaml: string): Promise<void> {
     // as editors do: a concurrent reload reads one of the two
     await writeFile(join(this.#dir, 'next'), yaml);
     await rename(join(this.#dir, 'next'), join(this.#dir, 'probe.yaml'));
     this.#child.kill('SIGHUP');
   }
 
-  /** Like `ask`, and waits until the log reports the outcome. */
+  /** Like `configure`, and waits until the log reports the outcome. */
   async reload(yaml: string): Promise<void> {
     const before = this.outcomes;
-    await this.ask(yaml);
+    await this.configure(yaml);
     await until(20_000, 'the reload', () => Promise.resolve(this.outcomes > before));
   }
 
@@ -133,12 +133,12 @@ test('applies a valid configuration to later calls, and completes earlier ones w
 
 test('loses no call during repeated reloads', async (context) => {
   await using probe = await Probe.start(context, 'greeting: a\n');
-  const answers: Promise<unknown>[] = [];
+  const replies: Promise<unknown>[] = [];
   for (let turn = 0; turn < 20; turn++) {
-    for (let at = 0; at < 10; at++) answers.push(probe.greet(context.bus, at));
-    await probe.ask(`greeting: ${turn % 2 === 0 ? 'b' : 'a'}\n`);
+    for (let at = 0; at < 10; at++) replies.push(probe.greet(context.bus, at));
+    await probe.configure(`greeting: ${turn % 2 === 0 ? 'b' : 'a'}\n`);
   }
-  const greetings = await deadline(20_000, Promise.all(answers), 'the answers');
+  const greetings = await deadline(20_000, Promise.all(replies), 'the replies');
   assert.ok(greetings.every((one) => one === 'a' || one === 'b'));
   assert.is(await probe.stop(), 0);
 });
@@ -208,7 +208,7 @@ test('exits after the idle time of the new configuration', async (context) => {
 
 test('logs at the level of the new configuration', async (context) => {
   await using probe = await Probe.start(context, 'log_level: info\n');
-  await probe.ask('log_level: error\ngreeting: new\n');
+  await probe.configure('log_level: error\ngreeting: new\n');
   await until(20_000, 'the reload', async () => (await probe.greet()) === 'new');
   await probe.stop();
   assert.match(probe.stderr, 'started');
@@ -222,9 +222,9 @@ test('notifies systemd of every reload, with the time at which it began', async 
   const notified = (count: number) =>
     until(20_000, `${count} messages`, () => Promise.resolve(manager.messages.length >= count));
   await notified(1);
-  await probe.ask('greeting: [\n');
+  await probe.configure('greeting: [\n');
   await notified(3);
-  await probe.ask('greeting: new\n');
+  await probe.configure('greeting: new\n');
   await notified(5);
   assert.is(await probe.greet(), 'new');
   const uptimeUs = Number(process.hrtime.bigint() / 1000n);
@@ -239,11 +239,11 @@ test('notifies systemd of every reload, with the time at which it began', async 
 
 test('reloads once more for a signal that arrives during a reload', async (context) => {
   await using probe = await Probe.start(context, 'greeting: old\n');
-  await probe.ask('greeting: slow\n');
+  await probe.configure('greeting: slow\n');
   await until(20_000, 'the reload', async () => {
     return (await readFile(join(context.dir, 'notes'), 'utf8')).includes('reloading');
   });
-  await probe.ask('greeting: new\n');
+  await probe.configure('greeting: new\n');
   await until(20_000, 'two reloads', () => probe.outcomes === 2);
   assert.is(await probe.greet(), 'new');
 });

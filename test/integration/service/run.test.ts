@@ -299,12 +299,12 @@ test('is started by the bus as often as needed and loses no call when it exits',
   }));
   await using bus = await privateBus.connect();
   const failures: unknown[] = [];
-  let answered = 0;
+  let replied = 0;
   const client = async (count: number): Promise<void> => {
     for (let turn = 0; turn < count; turn++) {
       const text = String(turn);
       await call(bus, 'Echo', 's', [text]).then(
-        ([answer]) => (answered += answer === text ? 1 : 0),
+        ([reply]) => (replied += reply === text ? 1 : 0),
         (error: unknown) => failures.push(error),
       );
       await new Promise((resolve) => setTimeout(resolve, 40 + Math.random() * 40));
@@ -312,7 +312,7 @@ test('is started by the bus as often as needed and loses no call when it exits',
   };
   await deadline(120_000, Promise.all([client(50), client(50)]), 'the calls');
   assert.equal(failures, []);
-  assert.is(answered, 100);
+  assert.is(replied, 100);
   const starts = (await readFile(notes, 'utf8')).match(/start/g)?.length ?? 0;
   assert.ok(starts > 3, `${starts} lives`);
 });

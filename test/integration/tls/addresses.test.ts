@@ -22,9 +22,9 @@ const lookup = (): Promise<readonly HostAddress[]> =>
     { address: '127.0.0.1', family: 4 },
   ]);
 
-async function ask(url: string, agent: Agent): Promise<void> {
+async function send(url: string, agent: Agent): Promise<void> {
   const outgoing = request(url, { agent }).end();
-  const [incoming] = (await deadline(10_000, once(outgoing, 'response'), 'the answer')) as [
+  const [incoming] = (await deadline(10_000, once(outgoing, 'response'), 'the reply')) as [
     NodeJS.ReadableStream,
   ];
   incoming.resume();
@@ -45,7 +45,7 @@ for (const way of ['directly', 'through a proxy']) {
       ca: pki.root.certificate,
       ...(way === 'directly' ? {} : through),
     });
-    for (let at = 0; at < 3; at++) await ask(server.url(), agent);
+    for (let at = 0; at < 3; at++) await send(server.url(), agent);
     agent.destroy();
     const resumed = server.requests.map((seen) => seen.resumed);
     assert.equal(resumed, [false, true, true]);

@@ -409,12 +409,12 @@ test('presents each of two certificates of one key on separate connections', asy
 test('signs for each connection with the id of the request that it was opened for', async (context) => {
   const all = rig(context);
   await using server = await MutualTlsServer.start(all.pki);
-  const ask = (url: string, requestId: string) =>
+  const send = (url: string, requestId: string) =>
     all.client.request({ ...requestTo(all, url), requestId }, never);
-  await ask(server.url(), 'first');
-  await ask(server.url(), 'takes the connection of the first');
+  await send(server.url(), 'first');
+  await send(server.url(), 'takes the connection of the first');
   await using another = await MutualTlsServer.start(all.pki);
-  await ask(another.url(), 'second');
+  await send(another.url(), 'second');
   const ids = (await all.keys.calls.all()).map(({ requestId }) => requestId);
   assert.equal(ids, ['first', 'second']);
 });

@@ -56,7 +56,7 @@ test('closes when it is cancelled', async () => {
   const outgoing = request('https://localhost/', options);
   const failure = new Promise<Error>((resolve) => outgoing.once('error', resolve));
   outgoing.end();
-  await until(10_000, 'the proxy to be asked', () => proxy.sockets.size === 1);
+  await until(10_000, 'a request to the proxy', () => proxy.sockets.size === 1);
   stop.abort();
   assert.ok((await deadline(10_000, failure, 'the tunnel to be given up')) instanceof HttpsFailure);
   const ended = (): boolean => [...proxy.sockets].every(({ destroyed }) => destroyed);

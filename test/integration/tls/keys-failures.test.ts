@@ -75,7 +75,7 @@ function codeOf(outcome: number | HttpsFailure): string {
 }
 
 /** Waits until the service receives a call of Sign. */
-function asked({ calls }: ServedKeys): Promise<void> {
+function untilSign({ calls }: ServedKeys): Promise<void> {
   return until(10_000, 'the signature', async () => (await calls.all()).length > 0);
 }
 
@@ -83,7 +83,7 @@ test('waits for a slow signature without blocking the main thread', async (conte
   const { keys, connect } = of(context);
   const pause = await keys.pause();
   const connected = connect();
-  await asked(keys); // a main thread that waited for the signature would not get here
+  await untilSign(keys); // a main thread that waited for the signature would not get here
   await delay(1500);
   pause[Symbol.dispose]();
   assert.is(await connected, 200);
@@ -93,7 +93,7 @@ test('reports that the service was lost during the handshake, and that it cannot
   const { keys, connect } = of(context);
   using _ = await keys.pause();
   const connected = connect();
-  await asked(keys);
+  await untilSign(keys);
   const launcher = keys.rig.launcher('keys');
   const text = await readFile(launcher, 'utf8');
   await writeFile(launcher, 'exit 1\n');
@@ -109,7 +109,7 @@ test('reports that the bus was lost during the handshake, and that there is none
   const { keys, connect } = of(context);
   using _ = await keys.pause();
   const connected = connect();
-  await asked(keys);
+  await untilSign(keys);
   await keys.rig.stopBus();
   assert.is(codeOf(await connected), 'org.freedesktop.DBus.Error.Disconnected');
   const gone = await connect();

@@ -102,8 +102,8 @@ for (const [name, start] of Object.entries(peers)) {
     }) => {
       if (!pki || !client) throw new Error('the rig was not set up');
       await using server = await start(pki, version);
-      const answer = client.request(requestTo(server, pki), never);
-      const outcome = await answer.then(({ status }) => status, String);
+      const pending = client.request(requestTo(server, pki), never);
+      const outcome = await pending.then(({ status }) => status, String);
       assert.match(String(outcome), 'localhost');
     });
   }
@@ -141,8 +141,8 @@ test('a certificate with explicit EC parameters is refused with the reason', asy
   await using server = await MutualTlsServer.start(pki, {}, tellWhatWasSeen);
   const chainPem = await certified(keys, pki, '-ec_param_enc', 'explicit');
   const clientCertificate = { chainPem, keyId: 'ec-p256', spki: keys.get('ec-p256').spki };
-  const answer = client.request({ ...requestTo(server, pki), clientCertificate }, never);
-  const outcome = await answer.then(() => 'let in', String);
+  const pending = client.request({ ...requestTo(server, pki), clientCertificate }, never);
+  const outcome = await pending.then(() => 'let in', String);
   assert.match(outcome, /the certificate has explicit EC parameters/);
 });
 

@@ -38,8 +38,8 @@ test.before.each(({ openssl }) => openssl?.keys.calls.clear());
 /** The response of the server on a connection that verifies it. */
 async function bodyFrom(port: number, options: RequestOptions): Promise<string> {
   const outgoing = request(`https://localhost:${port}/`, { agent: false, ...options }).end();
-  const answered = once(outgoing, 'response') as Promise<[IncomingMessage]>;
-  const [incoming] = await deadline(20_000, answered, 'the answer');
+  const response = once(outgoing, 'response') as Promise<[IncomingMessage]>;
+  const [incoming] = await deadline(20_000, response, 'the reply');
   const chunks: unknown[] = [];
   for await (const chunk of incoming) chunks.push(chunk);
   return chunks.join('');

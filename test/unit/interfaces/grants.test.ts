@@ -133,7 +133,7 @@ function isAllowed(user: string, { action, details }: AuthorizationRequest): boo
 }
 
 /** Every action with each combination of the values. */
-const questions: readonly AuthorizationRequest[] = [
+const requests: readonly AuthorizationRequest[] = [
   ...new Map(
     authorizedCalls.flatMap(({ asks }) => asks.map((one) => [one.action, one] as const)),
   ).values(),
@@ -156,17 +156,17 @@ for (const [at, user] of Object.keys(allowed).entries()) {
     };
     const set = await RuleSet.fromGrants(grants, [], accounts);
     const caller: Caller = { sender: ':1.1', uid, gids: [], pid: undefined };
-    const wrong = questions
-      .filter((question) => set.allows(caller, question) !== isAllowed(user, question))
-      .map((question) => JSON.stringify(question));
+    const wrong = requests
+      .filter((request) => set.allows(caller, request) !== isAllowed(user, request))
+      .map((request) => JSON.stringify(request));
     assert.equal(wrong, []);
-    assert.not.ok(questions.some((question) => set.allows({ ...caller, uid: 1 }, question)));
+    assert.not.ok(requests.some((request) => set.allows({ ...caller, uid: 1 }, request)));
   });
 }
 
 test('are tested with every action of the services', () => {
-  assert.is(new Set(questions.map(({ action }) => action)).size, 20);
-  assert.ok(questions.length > 400);
+  assert.is(new Set(requests.map(({ action }) => action)).size, 20);
+  assert.ok(requests.length > 400);
 });
 
 test.run();

@@ -20,8 +20,8 @@ function detailsOf(
     callWith(method.signature, [...body, Object.fromEntries(given)]),
     nameParsers,
   );
-  const [question] = method.requests.about(method.requests.texts(args.values));
-  return question?.details ?? {};
+  const [request] = method.requests.about(method.requests.texts(args.values));
+  return request?.details ?? {};
 }
 
 test('passes a key as exportable when it or what is derived from it may be exported', () => {

@@ -175,8 +175,8 @@ test('uses the requested profile when it is allowed, else the first', async () =
   const policy = policyOf({ a: { profiles: ['server', 'client'] } }, 'a');
   assert.is(resolveProfile(policy, undefined), 'server');
   assert.is(resolveProfile(policy, 'client'), 'client');
-  for (const asked of ['device-ca', 'workload-ca', 'device-identity', 'x', '']) {
-    assert.is(await failureOf(() => resolveProfile(policy, asked)), 'InvalidArgs', asked);
+  for (const requested of ['device-ca', 'workload-ca', 'device-identity', 'x', '']) {
+    assert.is(await failureOf(() => resolveProfile(policy, requested)), 'InvalidArgs', requested);
   }
   assert.is(resolveProfile(policyOf({}, module), undefined), 'client');
 });

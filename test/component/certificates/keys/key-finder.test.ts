@@ -26,7 +26,7 @@ const secondMs = 1000;
 
 /** Keys in the states that a test defines; those that match are that of `certificate`. */
 class Keys implements Pick<SigningKeys, 'lookup'> {
-  readonly asked: string[] = [];
+  readonly calls: string[] = [];
   readonly states = new Map<string, KeyState>();
   isAway = false;
   /** Holds every search until it is resolved. */
@@ -35,24 +35,24 @@ class Keys implements Pick<SigningKeys, 'lookup'> {
   lookup(): KeyLookup {
     return {
       stateOf: (id) => {
-        this.asked.push(`state of ${id}`);
-        return this.#answer(this.states.get(id) ?? 'missing');
+        this.calls.push(`state of ${id}`);
+        return this.#respond(this.states.get(id) ?? 'missing');
       },
       find: async (spki, likely) => {
-        this.asked.push(`find, likely ${likely.join()}`);
+        this.calls.push(`find, likely ${likely.join()}`);
         await this.hold;
         const found = [...this.states].find(([, state]) => state === 'matches')?.[0];
-        return this.#answer(spki.equals(certificate.spki) ? found : undefined);
+        return this.#respond(spki.equals(certificate.spki) ? found : undefined);
       },
     };
   }
 
   /** The calls since the last query. */
   recent(): readonly string[] {
-    return this.asked.splice(0);
+    return this.calls.splice(0);
   }
 
-  #answer<T>(value: T): Promise<T> {
+  #respond<T>(value: T): Promise<T> {
     if (this.isAway) return Promise.reject(new ServiceError('Unavailable', 'no keys'));
     return Promise.resolve(value);
   }

@@ -43,8 +43,8 @@ function keysOf(
       return Promise.resolve([half]);
     },
   } as unknown as Bus; // nothing else of it is used
-  const asked = () => calls.splice(0).map(({ call }) => [call.member, call.body?.[0]].join(' '));
-  return { keys: new BusKeys(bus), calls, asked };
+  const recorded = () => calls.splice(0).map(({ call }) => [call.member, call.body?.[0]].join(' '));
+  return { keys: new BusKeys(bus), calls, recorded };
 }
 
 test('sign with the mechanism of the curve, and name the expected public half', async () => {
@@ -63,7 +63,7 @@ test('sign with the mechanism of the curve, and name the expected public half', 
 });
 
 test('are distinguished by their public halves', async () => {
-  const { keys, asked, calls } = keysOf({
+  const { keys, recorded, calls } = keysOf({
     same: spki,
     another: other,
     symmetric: 'NotSupported',
@@ -82,19 +82,19 @@ test('are distinguished by their public halves', async () => {
     assert.is(await lookup.stateOf(id, spki), state);
   }
   assert.is(calls[0]?.options.timeoutMs, 10_000);
-  assert.is(asked().length, 5, 'each half is asked for once');
+  assert.is(recorded().length, 5, 'each half is asked for once');
   assert.is(await failureOf(lookup.stateOf('odd', spki)), 'Failed');
 });
 
 test('are found at a likely id, else among the published pairs', async () => {
-  const { keys, asked } = keysOf({ first: other, same: spki, '/bad': spki });
+  const { keys, recorded } = keysOf({ first: other, same: spki, '/bad': spki });
   const lookup = keys.lookup(via);
   assert.is(await lookup.find(spki, ['same']), 'same');
-  assert.equal(asked(), ['GetPublicKey same']);
+  assert.equal(recorded(), ['GetPublicKey same']);
   assert.is(await lookup.find(spki, ['first']), 'same');
-  assert.equal(asked(), ['GetPublicKey first', 'GetManagedObjects ']);
+  assert.equal(recorded(), ['GetPublicKey first', 'GetManagedObjects ']);
   assert.is(await lookup.find(Buffer.from('none'), ['absent']), undefined);
-  assert.equal(asked(), ['GetPublicKey absent'], 'the pairs are asked for once');
+  assert.equal(recorded(), ['GetPublicKey absent'], 'the pairs are asked for once');
 });
 
 test('are searched among pairs only, and under ids only', async () => {
@@ -104,10 +104,10 @@ test('are searched among pairs only, and under ids only', async () => {
 
 test('contradict a certificate only when their public half is different', async () => {
   const { keys } = keysOf({ same: spki, another: other, away: 'Unavailable', odd: 'Failed' });
-  const answers = ['same', 'another', 'absent', 'away', 'odd'].map((id) =>
+  const results = ['same', 'another', 'absent', 'away', 'odd'].map((id) =>
     keys.contradicts(id, spki, via),
   );
-  assert.equal(await Promise.all(answers), [false, true, false, false, false]);
+  assert.equal(await Promise.all(results), [false, true, false, false, false]);
 });
 
 test('are not treated as missing when the caller leaves', async () => {

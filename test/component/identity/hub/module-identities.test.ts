@@ -173,7 +173,7 @@ test('sign their tokens with the primary key, which stays in the Keys service', 
   device.keys.calls.length = 0;
   const at = 1_700_000_000_900;
   device.clock = () => at;
-  const ask = (audience: string, lifetime_s: number) =>
+  const createToken = (audience: string, lifetime_s: number) =>
     device.call('CreateSasToken', { ...mine, audience, lifetime_s }, { requestId: 'token' });
   const own = `${hubName}/devices/pump-1/modules/mine`;
   const { generationId } = onHub(device) ?? {};
@@ -183,7 +183,7 @@ test('sign their tokens with the primary key, which stays in the Keys service', 
     [own, 1, own, 1_700_000_001],
     [`${own}/messages/events`, 86_400, `${own}/messages/events`, 1_700_086_400],
   ] as const) {
-    const { token } = await ask(audience, lifetimeS);
+    const { token } = await createToken(audience, lifetimeS);
     const sr = encodeURIComponent(resource);
     const signature = createHmac('sha256', key).update(`${sr}\n${expiryS}`).digest('base64');
     const sig = encodeURIComponent(signature);
@@ -199,7 +199,7 @@ test('sign their tokens with the primary key, which stays in the Keys service', 
     [`${hubName}/devices/pump-1`, 60],
     [`${own}/../other`, 60],
   ] as const) {
-    assert.is(await failureOf(ask(audience, lifetime)), 'InvalidArgs', audience);
+    assert.is(await failureOf(createToken(audience, lifetime)), 'InvalidArgs', audience);
   }
   const device_ = device.call('CreateSasToken', { module_id: '', audience: '', lifetime_s: 60 });
   assert.is(await failureOf(device_), 'NotSupported');
@@ -342,19 +342,19 @@ test('of the hub are listed once for all callers within five seconds', async () 
   try {
     const list = async () =>
       (await device.call('ListModuleIdentities', { options: { refresh: true } })).identities.length;
-    const asked = () => device.cloud.requests.length;
-    assert.equal([await list(), asked()], [2, 1]);
+    const requestCount = () => device.cloud.requests.length;
+    assert.equal([await list(), requestCount()], [2, 1]);
     put(device);
     aheadMs = 4000;
-    assert.equal([await list(), asked()], [2, 1]);
+    assert.equal([await list(), requestCount()], [2, 1]);
     aheadMs = 10_000;
-    assert.equal([await list(), asked()], [3, 2]);
+    assert.equal([await list(), requestCount()], [3, 2]);
     device.cloud.interfere = ({ method }) => (method === 'GET' ? { status: 500 } : undefined);
     await failureOf(device.call('UpdateModuleIdentity', { ...mine, options: { adopt: true } }));
     device.cloud.interfere = undefined;
     // a failed attempt may have changed it
     device.cloud.requests.length = 0;
-    assert.equal([await list(), asked()], [3, 1]);
+    assert.equal([await list(), requestCount()], [3, 1]);
   } finally {
     globalThis.performance.now = clock;
   }

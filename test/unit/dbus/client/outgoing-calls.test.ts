@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { OutgoingCalls } from '../../../../src/dbus/client/outgoing-calls.ts';
 
-const test = suite('calls that a connection makes');
+const test = suite('outgoing calls');
 
 /** Calls of one connection, and the serials of those that were sent. */
 function open() {

@@ -38,15 +38,15 @@ test('has the signature of its arguments and the options', () => {
 });
 
 test('passes no oversized detail to authorization', () => {
-  const ask = (key: string, usages: readonly string[], derivation: Buffer) =>
+  const outcomeOf = (key: string, usages: readonly string[], derivation: Buffer) =>
     codeOf(() => {
       const args = parse(key, usages, data, { derivation: variant('ay', derivation) });
       method.requests.about(method.requests.texts(args.values));
     });
-  assert.is(ask('good', ['u'.repeat(1024)], Buffer.alloc(1024, 'a')), 'no failure');
-  assert.is(ask('good', ['u'.repeat(1025)], Buffer.alloc(1)), 'LimitsExceeded');
-  assert.is(ask('good', [], Buffer.alloc(1025, 'a')), 'LimitsExceeded');
-  assert.is(ask('good', [], Buffer.alloc(1024)), 'LimitsExceeded', 'three characters a byte');
+  assert.is(outcomeOf('good', ['u'.repeat(1024)], Buffer.alloc(1024, 'a')), 'no failure');
+  assert.is(outcomeOf('good', ['u'.repeat(1025)], Buffer.alloc(1)), 'LimitsExceeded');
+  assert.is(outcomeOf('good', [], Buffer.alloc(1025, 'a')), 'LimitsExceeded');
+  assert.is(outcomeOf('good', [], Buffer.alloc(1024)), 'LimitsExceeded', 'three characters a byte');
 });
 
 test('names arguments and options', () => {
@@ -198,13 +198,13 @@ test('requires the one authorization that is selected, and refuses a call that s
     in: { which: 's' },
     authorize: { among, choose: (text) => text['which'] ?? '' },
   });
-  const ask = (which: string) => {
+  const outcomeOf = (which: string) => {
     const args = chosen.parse(callWith(chosen.signature, [which, {}]), nameParsers);
     return chosen.requests.about(chosen.requests.texts(args.values)).map(({ action }) => action);
   };
-  assert.equal([ask('x'), ask('y')], [['a.x'], ['a.y']]);
+  assert.equal([outcomeOf('x'), outcomeOf('y')], [['a.x'], ['a.y']]);
   for (const which of ['', 'z', 'constructor', '__proto__']) {
-    assert.throws(() => ask(which), TypeError, which);
+    assert.throws(() => outcomeOf(which), TypeError, which);
   }
 });
 

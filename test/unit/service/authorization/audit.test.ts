@@ -76,8 +76,8 @@ test('logs no secret from a detail of a decision', () => {
   const { audit, lines } = rig();
   for (const [at, secret] of ['?9876', ';9876', '; 9876'].entries()) {
     const algorithm = `pkcs11:slot-id=0;object=device id${secret}`;
-    const question = { action: 'create', details: { key_id: `k${at}`, algorithm, usages: 'sign' } };
-    audit.onDecision(call(1000), question, undefined);
+    const request = { action: 'create', details: { key_id: `k${at}`, algorithm, usages: 'sign' } };
+    audit.onDecision(call(1000), request, undefined);
     const line = toLine({
       priority: 'info',
       message: 'authorization decision',

@@ -9,7 +9,7 @@ import { Authorization, RuleSet } from '../../../../src/service/authorization/ru
 
 const test = suite('authorization');
 
-const question: AuthorizationRequest = {
+const request: AuthorizationRequest = {
   action: 'org.iotedge.keys1.sign',
   details: { key_id: 'k' },
 };
@@ -43,7 +43,7 @@ class Refusing implements AuthorizationBackend {
 async function outcome(
   authorization: Authorization,
   uid: number,
-  requested = question,
+  requested = request,
 ): Promise<string> {
   const decision = authorization.authorize(requested, callOf(uid));
   if (decision === undefined) return 'at once';
@@ -55,14 +55,14 @@ async function outcome(
 
 test('allows root, the user of the service and a granted service without calling the backend', async () => {
   const backend = new Refusing();
-  const grant = { user: 'iotedge-identity', actions: [question.action], match: { key_id: 'k' } };
+  const grant = { user: 'iotedge-identity', actions: [request.action], match: { key_id: 'k' } };
   const granted = await RuleSet.fromGrants([], [grant], accounts);
   const authorization = new Authorization(granted, backend, 991);
   assert.is(await outcome(authorization, 0), 'at once');
   assert.is(await outcome(authorization, 991), 'at once');
   assert.is(await outcome(authorization, 996), 'at once');
   assert.equal(backend.requested, []);
-  const other = { ...question, details: { key_id: 'other' } };
+  const other = { ...request, details: { key_id: 'other' } };
   assert.is(await outcome(authorization, 996, other), 'AccessDenied');
   for (const uid of [1, 99, 990, 992, 1000]) {
     assert.is(await outcome(authorization, uid), 'AccessDenied', String(uid));
@@ -87,9 +87,9 @@ test('by rules refuses what none of them covers', async () => {
   const backend = new AclBackend(
     await RuleSet.fromAcl([{ user: 'iotedge-identity', actions: ['*.sign'] }], accounts),
   );
-  assert.is(backend.decide(question, callOf(996)), undefined);
+  assert.is(backend.decide(request, callOf(996)), undefined);
   assert.throws(
-    () => backend.decide(question, callOf(997)),
+    () => backend.decide(request, callOf(997)),
     (error: ServiceError) =>
       error.code === 'AccessDenied' &&
       error.message.includes('no rule allows org.iotedge.keys1.sign'),

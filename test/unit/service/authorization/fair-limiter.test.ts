@@ -23,7 +23,7 @@ class Actions {
   }
 
   /** Queues an action of this name. */
-  ask(uid: number, name: string, { slow = false, signal = new AbortController().signal } = {}) {
+  enqueue(uid: number, name: string, { slow = false, signal = new AbortController().signal } = {}) {
     return this.#limiter.run({ uid, slow, signal }, () => {
       this.begun.push(name);
       return new Promise<string>((resolve, reject) => {
@@ -51,7 +51,7 @@ const soon = <T>(promise: Promise<T>): Promise<T> =>
 
 test('runs up to the per-uid limit of actions of one uid at once', async () => {
   const actions = new Actions();
-  for (const name of ['a', 'b', 'c', 'd']) void actions.ask(1, name);
+  for (const name of ['a', 'b', 'c', 'd']) void actions.enqueue(1, name);
   await settled();
   assert.equal(actions.begun, ['a', 'b']);
   await actions.end('b');
@@ -63,8 +63,8 @@ test('runs up to the per-uid limit of actions of one uid at once', async () => {
 
 test('runs up to the total limit at once, and gives free slots to the uids round-robin', async () => {
   const actions = new Actions({ ...limits, total: 2 });
-  for (const at of [1, 2, 3, 4, 5]) void actions.ask(1, `1-${at}`);
-  for (const at of [1, 2]) void actions.ask(2, `2-${at}`);
+  for (const at of [1, 2, 3, 4, 5]) void actions.enqueue(1, `1-${at}`);
+  for (const at of [1, 2]) void actions.enqueue(2, `2-${at}`);
   await settled();
   assert.equal(actions.begun, ['1-1', '1-2']);
   for (const name of ['1-1', '1-2', '1-3', '2-1']) await actions.end(name);
@@ -73,14 +73,14 @@ test('runs up to the total limit at once, and gives free slots to the uids round
 
 test('limits interactive actions, of one uid and in all, and lets others pass them', async () => {
   const actions = new Actions();
-  void actions.ask(1, 'slow 1', { slow: true });
-  void actions.ask(1, 'slow 2', { slow: true });
-  void actions.ask(1, 'quick');
+  void actions.enqueue(1, 'slow 1', { slow: true });
+  void actions.enqueue(1, 'slow 2', { slow: true });
+  void actions.enqueue(1, 'quick');
   await settled();
   assert.equal(actions.begun, ['slow 1', 'quick']);
-  void actions.ask(2, 'slow 3', { slow: true });
-  void actions.ask(3, 'slow 4', { slow: true });
-  void actions.ask(3, 'quick 2');
+  void actions.enqueue(2, 'slow 3', { slow: true });
+  void actions.enqueue(3, 'slow 4', { slow: true });
+  void actions.enqueue(3, 'quick 2');
   await settled();
   assert.equal(actions.begun, ['slow 1', 'quick', 'slow 3', 'quick 2']);
   await actions.end('slow 3');
@@ -93,8 +93,8 @@ test('limits interactive actions, of one uid and in all, and lets others pass th
 
 test('releases the slot of an action that fails', async () => {
   const actions = new Actions({ ...limits, perUid: 1, slowPerUid: 1 });
-  const failed = actions.ask(1, 'a', { slow: true }).catch((error: unknown) => error);
-  void actions.ask(1, 'b', { slow: true });
+  const failed = actions.enqueue(1, 'a', { slow: true }).catch((error: unknown) => error);
+  void actions.enqueue(1, 'b', { slow: true });
   await settled();
   await actions.end('a', new Error('no luck'));
   assert.match(String(await soon(failed)), 'no luck');
@@ -105,13 +105,13 @@ test('never runs an action that was cancelled in the queue, and does not touch r
   const actions = new Actions({ ...limits, perUid: 1 });
   const leaving = new AbortController();
   const { signal } = leaving;
-  const running = actions.ask(1, 'a', { signal });
-  const waiting = actions.ask(1, 'b', { signal }).catch((error: unknown) => error);
-  const other = actions.ask(1, 'c');
+  const running = actions.enqueue(1, 'a', { signal });
+  const waiting = actions.enqueue(1, 'b', { signal }).catch((error: unknown) => error);
+  const other = actions.enqueue(1, 'c');
   await settled();
   leaving.abort();
   assert.ok(isServiceError(await soon(waiting), 'Cancelled'));
-  const late = await soon(actions.ask(1, 'd', { signal }).catch((error: unknown) => error));
+  const late = await soon(actions.enqueue(1, 'd', { signal }).catch((error: unknown) => error));
   assert.ok(isServiceError(late, 'Cancelled'));
   await actions.end('a');
   assert.is(await soon(running), 'a');

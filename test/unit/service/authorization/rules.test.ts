@@ -48,14 +48,14 @@ test('do not restrict a detail that they do not match, except the guarded ones',
 });
 
 test('guard each detail that they do not name, whatever else they name', () => {
-  const question = {
+  const request = {
     action: 'org.iotedge.modules1.run',
     details: { module: 'm', elevated: 'true', adopt: 'true', derivation: 'd' },
   };
   const allowed = (...names: readonly string[]): boolean =>
     ruleAllows(
       { actions: ['*'], match: Object.fromEntries(names.map((name) => [name, '*'])) },
-      question,
+      request,
     );
   assert.ok(allowed('elevated', 'adopt', 'derivation'));
   for (const left of ['elevated', 'adopt', 'derivation']) {

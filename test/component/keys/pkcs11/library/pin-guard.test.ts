@@ -91,22 +91,22 @@ test('leaves nothing behind when the PIN is right', async () => {
 
 test('tries a wrong PIN once, whoever the caller is and after a restart too', async () => {
   await using rig = await Rig.start();
-  const answers = await Promise.all([rig.login(wrongPin), rig.login(wrongPin)]);
+  const outcomes = await Promise.all([rig.login(wrongPin), rig.login(wrongPin)]);
   await rig.restart();
-  answers.push(await rig.login(wrongPin));
-  for (const answer of answers) {
-    assert.match(answer, /token "edge" \(serial [0-9a-f]+\) refuses the PIN: CKR_PIN_INCORRECT/);
+  outcomes.push(await rig.login(wrongPin));
+  for (const outcome of outcomes) {
+    assert.match(outcome, /token "edge" \(serial [0-9a-f]+\) refuses the PIN: CKR_PIN_INCORRECT/);
   }
   assert.is(rig.attempts, 1);
 });
 
 test('stores a fingerprint that does not resemble the PIN, in a file for the service only', async () => {
   await using rig = await Rig.start();
-  const answer = await rig.login(wrongPin);
+  const outcome = await rig.login(wrongPin);
   const [name = '', ...others] = await rig.files();
   assert.equal(others, []);
   const path = join(rig.directory, name);
-  assert.match(answer, `${path} is removed`);
+  assert.match(outcome, `${path} is removed`);
   assert.not.match(await readFile(path, 'utf8'), asWord(wrongPin));
   assert.is((await stat(path)).mode & 0o777, 0o600);
 });
