@@ -40,6 +40,6 @@ async function may(user: User, path: string, bit: number): Promise<boolean> {
     if (uid === user.uid) return (mode & (bit << 6)) !== 0;
     return (mode & (user.gids.includes(gid) ? bit << 3 : bit)) !== 0;
   } catch {
-    return true; // without access of its own this process cannot judge
+    return true; // this process has no access itself, so cannot judge
   }
 }

@@ -63,7 +63,7 @@ export interface CallReceiver {
   receive(message: IncomingMessage): void;
 }
 
-/** How a bus is connected to. */
+/** Options of a connection to a bus. */
 export interface ConnectOptions {
   readonly signal?: AbortSignal | undefined;
   readonly limits?: OutboxLimits | undefined;

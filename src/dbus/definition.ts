@@ -4,7 +4,7 @@
  */
 import type { ErrorCode } from '../errors.ts';
 
-/** A variant as it stands on the wire: the signature of one complete type and its value. */
+/** A variant as on the wire: the signature of one complete type and its value. */
 export interface VariantValue {
   readonly signature: string;
   readonly value: unknown;
@@ -51,7 +51,7 @@ type ParseStruct<S extends string, Members extends readonly unknown[]> = S exten
 /** The TypeScript type of a value of one complete D-Bus type: `ay` is a Buffer, `x` and `t` are bigint. */
 export type ValueOf<S extends string> = ParseOne<S> extends [infer V, ''] ? V : never;
 
-/** Names and signatures, in the order in which they stand on the wire. */
+/** Names and signatures, in wire order. */
 export type Fields = Readonly<Record<string, string>>;
 
 /** The values of `Fields`, all present. */
@@ -63,9 +63,9 @@ export type OptionalValues<F extends Fields> = {
 };
 
 /**
- * Every argument and option as the text that an authorization detail shows: a string as it is, a boolean
- * as `true` or `false`, an array of strings joined by commas, bytes with everything but printable ASCII
- * percent-encoded. An absent option is `` (a boolean: `false`). Bytes are present only when a detail names them.
+ * Every argument and option as the text in authorization details: a string unchanged, a boolean as `true` or `false`,
+ * an array of strings joined by commas, bytes with everything but printable ASCII percent-encoded. An absent option is
+ * `` (a boolean: `false`). Bytes are present only when a detail names them.
  */
 export type TextArguments = Readonly<Record<string, string>>;
 
@@ -77,7 +77,7 @@ export interface PolkitCheck {
   readonly action:
     | string
     | { readonly oneOf: readonly string[]; readonly choose: (text: TextArguments) => string };
-  /** All details of the action; a list stands for details named like their arguments. */
+  /** All details of the action; a list is short for details named like their arguments. */
   readonly details: readonly string[] | Readonly<Record<string, DetailSource>>;
   /** The check applies only to calls for which this is true. */
   readonly when?: (text: TextArguments) => boolean;
@@ -99,8 +99,8 @@ export type NameKind = 'key-id' | 'certificate-id' | 'module-id' | 'module-name'
 export type NameParsers = Readonly<Record<NameKind, (text: string) => string>>;
 
 /**
- * A check of an argument or option that precedes authorization: a name of that kind, a largest size, one of a few
- * words (each element of an array is one).
+ * A check of an argument or option that precedes authorization: a kind of name, a maximum size, or an enumeration (of
+ * each element of an array).
  */
 export type Check =
   | NameKind
@@ -118,17 +118,17 @@ export interface MethodDefinition {
   /** The keys of an `a{sv}` or `aa{sv}` result, by the name of that result. */
   readonly records?: Readonly<Record<string, Fields>>;
   readonly check?: Readonly<Record<string, Check>>;
-  /** The words that a text of `records` can be, by its name there. */
+  /** The possible values of a text of `records`, by its name there. */
   readonly values?: Readonly<Record<string, readonly string[]>>;
-  /** The bytes of the result are wiped once they are sent: each must be a buffer that is used nowhere else. */
+  /** The bytes of the result are wiped after sending: each must be a buffer that is not used elsewhere. */
   readonly secret?: true;
   /** Arguments of type `ay` whose bytes are wiped when the call has ended, also with a failure. */
   readonly secretArguments?: readonly string[];
-  /** The method has no effect: a call that wants no reply is not performed. */
+  /** The method has no effect: a call that expects no reply is not executed. */
   readonly reads?: true;
   /** A long operation: it waits, it has the option `wait`, and its handler persists it as a pending operation. */
   readonly long?: true;
-  /** The handler mostly waits, for an operation or another service: the call occupies no slot meanwhile. */
+  /** The handler mostly waits, for an operation or another service: the call occupies no slot while it does. */
   readonly waits?: true;
   /** Texts of details that only the service can resolve; they replace arguments of the same name. */
   readonly resolve?: readonly string[];
@@ -146,7 +146,7 @@ export interface PropertyDefinition {
   readonly type: string;
   /** The keys of an `a{sv}` property. */
   readonly record?: Fields;
-  /** The words that a text, or each of an array of texts, can be. */
+  /** The possible values of a text, or of each of an array of texts. */
   readonly values?: readonly string[];
   /** EmitsChangedSignal of the D-Bus specification. */
   readonly emits: 'true' | 'invalidates' | 'const' | 'false';

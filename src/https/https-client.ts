@@ -5,7 +5,7 @@ import { HttpsFailure, type HttpsFailureKind } from './https-failure.ts';
 import type { HttpsRequest, HttpsResponse } from './https-request.ts';
 import { type FromWorker, type ToWorker, tlsWorkerRole } from './worker-messages.ts';
 
-/** How the TLS thread is started. */
+/** Options of the TLS thread. */
 export interface HttpsClientOptions {
   /** The file that the thread runs, the executable itself when absent; it calls `runAsTlsWorker` first of all. */
   readonly workerFile?: string | URL;
@@ -20,8 +20,8 @@ interface PendingRequest {
 }
 
 /**
- * For the top of a `main.ts`: when this thread was started by an `HttpsClient`, serves it and returns true, and the program
- * must do nothing else.
+ * For the top of a `main.ts`: when this thread was started by an `HttpsClient`, serves it and returns true, and the
+ * program must do nothing else.
  */
 export function runAsTlsWorker(): boolean {
   if (isMainThread || workerData !== tlsWorkerRole) return false;

@@ -10,10 +10,10 @@ import { differenceOf, provisionedFor } from './provisioners/provisioned-for.ts'
 import type { Provisioner } from './provisioners/provisioner.ts';
 import type { IdentityState, SavedDevice, SavedRefusal } from './state.ts';
 
-/** How long provisioning waits after a failure, when the cloud asks for nothing. */
+/** The delays of provisioning after a failure, without a Retry-After of the cloud. */
 export const provisioningBackoff = { leastMs: 2500, firstMs: 5000, maxMs: 10 * 60_000 };
 const maxRetryAfterMs = 60 * 60_000;
-/** No wait is longer: a `Backoff` waits up to a fifth more than it was asked for. */
+/** The longest wait: a `Backoff` waits up to a fifth longer than requested. */
 const maxWaitMs = maxRetryAfterMs * 1.2;
 
 /** The published state of provisioning. */

@@ -7,7 +7,7 @@ export interface Accounts {
   gid(name: string): Promise<number | undefined>;
 }
 
-/** The accounts in this machine's files, and those of `getent`, each looked up once. A number resolves to itself. */
+/** The accounts in this machine's files and of `getent`, each looked up once. A number resolves to itself. */
 export class SystemAccounts implements Accounts {
   readonly #files = new Map<string, Promise<string>>();
   readonly #entries = new Map<string, Promise<string>>();

@@ -14,11 +14,11 @@ export interface BackoffOptions {
 export interface Failure {
   /** How long the operation ran before it failed. */
   readonly lastedMs?: number | undefined;
-  /** The delay that the other side asked for. */
+  /** The delay that the other side requested. */
   readonly retryAfterMs?: number | undefined;
 }
 
-/** Spread on top of a delay that the other side asked for: it may have asked many clients for the same. */
+/** Random extra share of a requested delay: the other side may have sent many clients the same. */
 const retryAfterSpread = 1 / 5;
 
 /**
@@ -38,14 +38,14 @@ export class Backoff {
     this.#random = random;
   }
 
-  /** When to retry, undefined when that time has passed or nothing failed. */
+  /** When to retry; undefined when that time has passed or nothing failed. */
   retryAt(now: Date): Date | undefined {
     // a clock that was set back does not prolong the delay
     this.#retryAt = Math.min(this.#retryAt, now.getTime() + this.#delayMs);
     return this.#retryAt > now.getTime() ? new Date(this.#retryAt) : undefined;
   }
 
-  /** Records a failure; returns the delay, never less than the other side asked for. */
+  /** Records a failure; returns the delay, never less than the requested one. */
   failed(now: Date, { lastedMs = 0, retryAfterMs = 0 }: Failure = {}): number {
     const { healthyMs } = this.#options;
     if (healthyMs !== undefined && lastedMs >= healthyMs) this.#failures = 0;

@@ -33,7 +33,7 @@ export class DigestFile {
   #exists: boolean;
   /** Whether the file matches the exposed properties: every change is announced, and invalidates it. */
   #isCurrent: boolean;
-  /** Counts announced changes, so that a write detects one that happens meanwhile. */
+  /** Counts announced changes, so that a write detects concurrent ones. */
   #changes = 0;
 
   private constructor(options: DigestFileOptions, found: Found) {

@@ -19,7 +19,7 @@ export class Mutex {
   async run<T>(task: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     await this.#acquire(signal);
     try {
-      // it may have been aborted after the mutex was handed over
+      // it may have been aborted after the mutex was passed to it
       signal?.throwIfAborted();
       return await task();
     } finally {
@@ -47,7 +47,7 @@ export class Mutex {
     });
   }
 
-  /** Hands over to the next task directly, so that a new one queues behind it. */
+  /** Passes the mutex to the next task directly, so that a new one queues behind it. */
   #release(): void {
     const [next] = this.#waiting;
     if (next === undefined) {

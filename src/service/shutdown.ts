@@ -12,7 +12,7 @@ interface Work {
   readonly due?: () => Date | undefined;
 }
 
-/** How long calls may take at an idle exit, and when the service is stopped. */
+/** Time limits for pending calls at an idle exit and when the service is stopped, then for the aborted ones. */
 const pendingCallsMs = { idle: 10_000, stopped: 3000 };
 const abortedCallsMs = 2000;
 const pollEveryMs = 10;

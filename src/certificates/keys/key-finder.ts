@@ -103,7 +103,7 @@ export class KeyFinder {
     return lookup;
   }
 
-  /** A clock that is set back ends a pause, which could otherwise last for as long as the clock was wrong. */
+  /** A clock that is set back ends a pause, which could otherwise last indefinitely. */
   #isPausing(fingerprint: string): boolean {
     const pause = this.#pauses.get(fingerprint);
     if (pause === undefined) return false;

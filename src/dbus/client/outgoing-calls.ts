@@ -1,4 +1,4 @@
-/** dbus-daemon refuses the 129th unanswered call of a connection (max_replies_per_connection). */
+/** dbus-daemon refuses the 129th pending call of a connection (max_replies_per_connection). */
 const mostPending = 100;
 /** One destination that does not reply must not block calls to the others. */
 const mostPendingBy = 50;
@@ -9,27 +9,27 @@ interface OutgoingCall {
 }
 
 /**
- * Limits the unanswered calls of a connection and queues the rest in order. The bus counts a call as unanswered until
- * its reply arrives or its destination leaves, in which case the bus replies with an error; that the caller has
- * stopped waiting changes nothing.
+ * Limits the pending calls of a connection and queues the rest in order. For the bus a call is pending until its reply
+ * arrives or its destination leaves, in which case the bus replies with an error, even when the caller has stopped
+ * waiting.
  */
 export class OutgoingCalls {
   readonly #pending = new Map<number, OutgoingCall>();
   readonly #pendingBy = new Map<string, number>();
   readonly #waiting = new Map<number, OutgoingCall>();
 
-  /** Sends a call now, or queues it until another one is answered. */
+  /** Sends a call now, or queues it until another one is replied to. */
   start(serial: number, call: OutgoingCall): void {
     if (this.#hasRoom(call)) this.#send(serial, call);
     else this.#waiting.set(serial, call);
   }
 
-  /** Drops a call that is still queued; one that was sent counts until it is answered. */
+  /** Drops a call that is still queued; one that was sent stays pending until its reply arrives. */
   abandon(serial: number): void {
     this.#waiting.delete(serial);
   }
 
-  /** Notes that a reply or an error arrived. */
+  /** Records that the reply of a call, or an error, arrived. */
   replied(serial: number): void {
     const call = this.#pending.get(serial);
     if (call === undefined) return;

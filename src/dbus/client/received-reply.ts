@@ -19,7 +19,7 @@ export interface ExpectedReply {
   readonly replyLimit: ReplyLimit;
 }
 
-/** The error that an error reply stands for. */
+/** Converts an error reply to an error. */
 export function errorOf(message: IncomingMessage): Error {
   const name = message.header.errorName ?? 'org.freedesktop.DBus.Error.Failed';
   return errorFromWire(name, errorText(message));

@@ -6,7 +6,7 @@ const driver = 'org.freedesktop.DBus';
 
 /** The signals of a subscription; a field that is absent matches everything. */
 export interface SignalMatch {
-  /** A well-known name stands for its current owner. */
+  /** For a well-known name, its current owner. */
   readonly sender?: string;
   readonly path?: string;
   readonly pathNamespace?: string;

@@ -75,13 +75,13 @@ export class MethodRequests {
   readonly checks: readonly PolkitCheck[];
   readonly #authorize: MethodAuthorization;
   /** Fields that a detail may show: bytes only when a detail names them, since they may be long. */
-  readonly #shown: (readonly [string, string])[];
+  readonly #visible: (readonly [string, string])[];
 
   constructor({ authorize, in: fields, options }: MethodDefinition) {
     this.#authorize = authorize;
     this.checks = polkitChecksOf(authorize);
     const named = new Set(this.checks.flatMap(({ details }) => Object.values(details)));
-    this.#shown = Object.entries({ ...fields, ...options }).filter(
+    this.#visible = Object.entries({ ...fields, ...options }).filter(
       ([field, type]) => type !== 'ay' || named.has(field),
     );
   }
@@ -89,7 +89,7 @@ export class MethodRequests {
   /** Every argument and option that a detail may show, as text; LimitsExceeded for too many bytes. */
   texts(values: ShownValues): Record<string, string> {
     const texts: Record<string, string> = {};
-    for (const [name, type] of this.#shown) {
+    for (const [name, type] of this.#visible) {
       const value = Object.hasOwn(values, name) ? values[name] : values.options[name];
       if (value instanceof Uint8Array) checkDetail(name, value);
       texts[name] = value === undefined && type === 'b' ? 'false' : textOf(value);
@@ -162,7 +162,7 @@ function textOf(value: unknown): string {
   return Array.isArray(value) ? value.map(textOf).join(',') : '';
 }
 
-/** Printable ASCII as it is, every other byte and `%` as %XX: readable in rules, and never ambiguous. */
+/** Percent-encodes `%` and all bytes but printable ASCII: readable in rules, and unambiguous. */
 export function bytesToText(bytes: Uint8Array): string {
   let text = '';
   for (const byte of bytes) {

@@ -22,7 +22,7 @@ export const logControlInterface = defineInterface({
   },
 });
 
-/** The settings of a log that LogControl1 reads and changes; a setter throws InvalidArgs for a wrong value. */
+/** The settings of a log that LogControl1 reads and changes; a setter throws InvalidArgs for an invalid value. */
 export interface LogControl {
   level: string;
   target: string;

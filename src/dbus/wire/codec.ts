@@ -89,7 +89,7 @@ function readVariant(reader: WireReader): unknown {
   return variant(signature, value);
 }
 
-/** Bytes are copied: a view would keep the whole message alive, and with it other secrets. */
+/** Bytes are copied: a view would retain the whole message, and other secrets with it. */
 function readBytes(reader: WireReader): Buffer {
   const end = reader.arrayEnd(1);
   const at = reader.take(end - reader.position);

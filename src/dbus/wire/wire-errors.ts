@@ -37,7 +37,7 @@ const unreachableNames = new Set(
 /** Prefixes of the error names of a failed activation, by the bus itself and by systemd. */
 const activationFailures = ['org.freedesktop.DBus.Error.Spawn', 'org.freedesktop.systemd1.'];
 
-/** An error reply with a name that no ErrorCode stands for. */
+/** An error reply whose name has no ErrorCode. */
 export class BusError extends Error {
   override readonly name = 'BusError';
   readonly errorName: string;

@@ -1,4 +1,4 @@
-/* Names and AlgorithmIdentifiers (RFC 3279, 4055, 5758, 8410), the latter as they stand in certificates and requests. */
+/* Names and AlgorithmIdentifiers (RFC 3279, 4055, 5758, 8410), the latter as in certificates and requests. */
 #include "mechanism.h"
 
 #define OID_PKCS1 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01

@@ -1,4 +1,4 @@
-/* The entry point of the provider: what it offers, and how it reports failures. */
+/* The entry point of the provider: its algorithms, and its error reporting. */
 #include "provider.h"
 
 #include <openssl/core_names.h>

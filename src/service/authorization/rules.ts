@@ -33,7 +33,7 @@ export interface Rule {
   readonly match: Readonly<Record<string, string>>;
 }
 
-/** Rules by the users and groups that they apply to. An unknown name makes a rule void. */
+/** Rules by the users and groups that they apply to. A rule with an unknown name has no effect. */
 export class RuleSet {
   readonly #byUid = new Map<number, Rule[]>();
   readonly #byGid = new Map<number, (Rule & { readonly uid: number | undefined })[]>();

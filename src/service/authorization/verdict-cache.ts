@@ -63,7 +63,7 @@ export class VerdictCache {
     this.#keysBySender.delete(sender);
   }
 
-  /** Evicts everything, and keeps the verdicts of pending checks out of the cache. */
+  /** Evicts everything; verdicts of pending checks will not be cached. */
   evictAll(): void {
     this.#generation++;
     this.#verdicts.clear();

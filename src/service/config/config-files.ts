@@ -83,7 +83,7 @@ async function isNothing(stats: Stats): Promise<boolean> {
   return stats.isCharacterDevice() && stats.rdev === (await stat('/dev/null')).rdev;
 }
 
-/** Undefined when the file does not exist. A dangling link is an error: a file was meant to be there. */
+/** Undefined when the file does not exist. A dangling link is an error: a file was expected. */
 async function openIfThere(path: string): Promise<FileHandle | undefined> {
   try {
     // opening a pipe would block

@@ -18,7 +18,7 @@ import { explain } from './schema-errors.ts';
 import { compile, type Schema } from './schema-validator.ts';
 import type { ConfigNode } from './yaml.ts';
 
-/** Where a configuration is read from and how it is validated. */
+/** The source of a configuration, and its validation. */
 export interface ConfigSource<T extends Pick<CommonConfig, 'authorization' | 'grants'>> {
   readonly dir: string;
   /** `keys` for `keys.yaml` and `keys.d`. */
@@ -28,7 +28,7 @@ export interface ConfigSource<T extends Pick<CommonConfig, 'authorization' | 'gr
    * Checks what a schema cannot express and returns the typed value; an error that it throws is reported as a problem.
    */
   readonly parse: (value: unknown, context: ParseContext) => T;
-  /** Notified of warnings: settings that are valid and still worth a look. */
+  /** Notified of warnings: settings that are valid but may be mistakes. */
   readonly warn?: (warning: Problem) => void;
   /** Where the users and groups of rules are looked up. */
   readonly accounts?: Accounts;

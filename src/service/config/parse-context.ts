@@ -6,11 +6,11 @@ import type { SettingPath } from './config-problem.ts';
 export interface ParseContext {
   /** Every file that was read, in order. */
   readonly sources: readonly SourceFile[];
-  /** Adds a problem for each key and value that is wrong in its file, also where a later file overrides it. */
+  /** Adds a problem for each key and value that is invalid in its file, even if a later file overrides it. */
   reportTexts(isWrong: (text: string, source: SourceFile) => boolean, message: string): void;
   /** Adds a problem at the position of the setting, or of the nearest setting around it. */
   report(path: SettingPath, message: string): void;
-  /** Adds a warning for a file: valid and still worth a look. */
+  /** Adds a warning for a file, which is valid but may be a mistake. */
   warn(source: SourceFile, message: string): void;
   /** Adds a warning for a setting. */
   warnAt(path: SettingPath, message: string): void;

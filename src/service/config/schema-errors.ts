@@ -40,9 +40,9 @@ export function explain(
 }
 
 /**
- * For an `anyOf` or `oneOf` that failed, ajv reports every branch and then the whole. A branch that reports an error
- * inside the value was the one meant, so only its errors are returned; where all branches report only a wrong
- * type or a missing key, one violation stands for all of them.
+ * For an `anyOf` or `oneOf` that failed, ajv reports every branch and then the whole. A branch with an error inside the
+ * value was probably intended, so only its errors are returned; when all branches report only a wrong type or a missing
+ * key, they are combined to one violation.
  */
 function withoutEchoes(violations: readonly Violation[]): readonly Violation[] {
   let kept = violations.filter(({ keyword }) => keyword !== 'if');
@@ -134,7 +134,7 @@ const typeNames: Readonly<Record<string, string>> = {
   null: 'empty',
 };
 
-/** The message for a value of the wrong type, in the user's terms and not in JSON's. */
+/** The message for a value of the wrong type, in the user's terms instead of JSON's. */
 export function explainType(name: string, type: unknown, value: unknown): string {
   if (value === null) return `${name} has no value`;
   const types = [...new Set(Array.isArray(type) ? type : [type])];

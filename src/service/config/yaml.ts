@@ -1,6 +1,6 @@
 /**
- * YAML 1.2 as configuration: every node has its position, and whatever makes a file mean something else
- * than it seems to (a key twice, `<<`, several documents, endless aliases) is a problem.
+ * YAML 1.2 as configuration: every node has its position, and constructs with a misleading meaning (duplicate keys,
+ * `<<`, several documents, endless aliases) are problems.
  */
 import {
   constructFromEvents,

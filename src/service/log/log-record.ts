@@ -34,7 +34,7 @@ export type LogSink = (record: LogRecord) => void;
 const maxValueLength = 4096;
 
 /**
- * The record as one line: `certificate renewed certificateId=device-id`. Anything that looks like a secret is left out.
+ * The record as one line: `certificate renewed certificateId=device-id`. Anything that looks like a secret is removed.
  */
 export function toLine({ message, fields }: LogRecord): string {
   const parts = texts(fields).map(([name, text]) => `${name}=${quoted(text)}`);

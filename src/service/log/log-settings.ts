@@ -1,6 +1,6 @@
 /**
- * Settings made through LogControl1 survive an idle exit and a crash, or the next activation would undo them. They
- * end with an orderly stop, as in systemd's own services, with a reload that sets another level, and with the boot.
+ * Settings made through LogControl1 survive an idle exit and a crash, or the next activation would undo them. They are
+ * discarded by an orderly stop, as in systemd's own services, by a reload that changes the level, and by a reboot.
  */
 import { join } from 'node:path';
 import type { Bus } from '../../dbus/bus.ts';

@@ -4,7 +4,7 @@ import { ServiceError } from '../../errors.ts';
 import type { Operation } from './operation.ts';
 import type { OperationKind, Operations, Request } from './operations.ts';
 
-/** How calls of a method become an operation, and its results replies. */
+/** Converts the calls of a method to an operation, and its results to replies. */
 export interface LongMethod<Input, Output, Args, Result, Id extends string> {
   /** Parses a call. One that comes with a `result` needs no operation. */
   readonly request: (

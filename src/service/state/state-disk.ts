@@ -1,6 +1,6 @@
 /**
- * The disk that holds the state. When it is full, what would free space has to be persisted all the same: it goes
- * into files that were reserved in time, each overwritten and renamed to its place.
+ * The disk that holds the state. Operations that free space must be persisted even when it is full: they are written
+ * into files that were reserved before, each overwritten and renamed.
  */
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';

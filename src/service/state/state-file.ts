@@ -174,7 +174,7 @@ export function requireVersion(path: string, version: unknown): void {
   throw new DamagedFile(path, `its version is ${JSON.stringify(version)}`);
 }
 
-/** How the JSON of a file is parsed. */
+/** The parser of a JSON file. */
 export interface StateJsonForm<T> {
   readonly parse: (value: unknown) => T;
   /** Whether files written before versions were introduced may exist. */
@@ -262,7 +262,7 @@ export async function replaceStateFile(path: string, content: Uint8Array): Promi
 }
 
 /**
- * Removes the leftovers of interrupted writes by former processes, overwritten because they may have held a key.
+ * Removes the leftovers of interrupted writes by previous processes, overwritten because they may contain a key.
  * Returns the names of the other files.
  */
 export async function removeLeftovers(directory: string): Promise<readonly string[]> {

@@ -26,7 +26,7 @@ export interface CallLimits {
     readonly calls: number;
     readonly bytes: number;
     readonly totalBytes: number;
-    /** Additional bytes for calls without a large body, so that large ones do not keep them out. */
+    /** Additional bytes for calls without a large body, so that large ones do not block them. */
     readonly reservedBytes: number;
   };
   /** A call that was queued for so long is rejected with Unavailable. */

@@ -17,7 +17,7 @@ export interface Failure {
   readonly message: string;
 }
 
-/** A limit is no mistake of the client: 503, which SDKs retry, and never 429, which they do not. */
+/** A limit is not a mistake of the client: 503, which SDKs retry, and never 429, which they do not. */
 const statusOf: Readonly<Record<ErrorCode, number>> = {
   AccessDenied: 403,
   InteractiveAuthorizationRequired: 403,
