@@ -117,7 +117,7 @@ const suspiciousPattern = new RegExp(
   'i',
 );
 /** More levels of percent-encoding are suspicious. */
-const mostEscapes = 3;
+const maxEscapes = 3;
 
 /** The public part of an untrusted text, in quotes. */
 export function quoted(text: string): string {
@@ -200,7 +200,7 @@ function publicUriEnd(text: string, from: number): number {
 /** Decodes percent-encoding repeatedly; undefined when it is nested too deeply. */
 function decoded(text: string): string | undefined {
   let plain = text;
-  for (let times = 0; times <= mostEscapes; times++) {
+  for (let times = 0; times <= maxEscapes; times++) {
     const before = plain;
     plain = before.replace(/%([0-9a-f]{2})/gi, (_, digits: string) => characterOf(digits));
     if (plain === before) return plain;

@@ -11,7 +11,7 @@ import type { Provisioner } from './provisioners/provisioner.ts';
 import type { IdentityState, SavedDevice, SavedRefusal } from './state.ts';
 
 /** The delays of provisioning after a failure, without a Retry-After of the cloud. */
-export const provisioningBackoff = { leastMs: 2500, firstMs: 5000, maxMs: 10 * 60_000 };
+export const provisioningBackoff = { minMs: 2500, firstMs: 5000, maxMs: 10 * 60_000 };
 const maxRetryAfterMs = 60 * 60_000;
 /** The longest wait: a `Backoff` waits up to a fifth longer than requested. */
 const maxWaitMs = maxRetryAfterMs * 1.2;

@@ -1,7 +1,7 @@
 /** The delays of a back-off. */
 export interface BackoffOptions {
   /** The shortest delay: bounds how often retries follow each other directly. */
-  readonly leastMs: number;
+  readonly minMs: number;
   /** The longest first delay; the bound doubles with each further one. */
   readonly firstMs: number;
   /** The longest delay. */
@@ -22,7 +22,7 @@ export interface Failure {
 const retryAfterSpread = 1 / 5;
 
 /**
- * When to retry: after a random delay between `leastMs` and a bound that doubles with each failure ("full
+ * When to retry: after a random delay between `minMs` and a bound that doubles with each failure ("full
  * jitter"), so that the devices of a fleet, which lose a service together, do not return to it together.
  * https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
  */
@@ -64,8 +64,8 @@ export class Backoff {
   }
 
   #jitteredMs(share: number): number {
-    const { leastMs, firstMs, maxMs } = this.#options;
+    const { minMs, firstMs, maxMs } = this.#options;
     const boundMs = Math.min(firstMs * 2 ** this.#failures, maxMs);
-    return leastMs + share * (boundMs - leastMs);
+    return minMs + share * (boundMs - minMs);
   }
 }

@@ -27,7 +27,7 @@ export interface ReloadOptions<T> {
 }
 
 /** Logging more problems at once would only flood the journal. */
-const mostLogged = 20;
+const maxLogged = 20;
 const maxProblemLength = 1024;
 
 /** Runs the reloads of a service one after the other. */
@@ -67,7 +67,7 @@ export class ReloadQueue<T> {
     } catch (error) {
       if (stop.aborted) return;
       const problems = error instanceof ConfigError ? error.problems : [];
-      for (const problem of problems.slice(0, mostLogged)) logProblem(log, problem);
+      for (const problem of problems.slice(0, maxLogged)) logProblem(log, problem);
       const why = problems.length > 0 ? shortened(problems) : describeError(error);
       log.error('configuration not reloaded, previous one stays in force', { error: why });
       setProblem(`configuration not reloaded: ${why}`.slice(0, maxProblemLength));

@@ -11,8 +11,8 @@ export type { Certificate } from './certificate-fields.ts';
 const trustedLabel = 'TRUSTED CERTIFICATE';
 const certificateLabels = ['CERTIFICATE', 'X509 CERTIFICATE', trustedLabel];
 /** More bits than any CA uses. */
-const longestModulus = 8192;
-const largestExponent = 1n << 32n;
+const maxModulus = 8192;
+const maxExponent = 1n << 32n;
 const pkcs7Labels = ['PKCS7', 'CMS', 'PKCS #7 SIGNED DATA', 'CERTIFICATE CHAIN'];
 
 /** Parses one certificate in DER; InvalidArgs naming `what`. */
@@ -108,7 +108,7 @@ export function isSelfIssued({ subjectDer, issuerDer }: Certificate): boolean {
 /** Whether a key verifies signatures within milliseconds: callers choose the keys of the certificates they import. */
 function isQuick({ asymmetricKeyDetails }: KeyObject): boolean {
   const { modulusLength = 0, publicExponent = 0n } = asymmetricKeyDetails ?? {};
-  return modulusLength <= longestModulus && publicExponent < largestExponent;
+  return modulusLength <= maxModulus && publicExponent < maxExponent;
 }
 
 function certificatesIn({ label, der, where }: PemBlock): readonly Certificate[] {

@@ -77,8 +77,8 @@ function ruleNameFor(
  */
 export function policyFor(config: Pick<CertificatesConfig, 'certificates'>, id: string): Policy {
   const rule = ruleFor(config, id);
-  const longestS = lifetimeOf(rule);
-  const lifetimeS = longestS ?? defaultLifetimeS;
+  const maxS = lifetimeOf(rule);
+  const lifetimeS = maxS ?? defaultLifetimeS;
   const common = {
     id,
     ruleName: ruleNameFor(config, id),
@@ -93,7 +93,7 @@ export function policyFor(config: Pick<CertificatesConfig, 'certificates'>, id: 
       profiles: ['client', 'server'],
       subject: undefined,
       names: undefined,
-      maxLifetimeS: longestS ?? maxModuleLifetimeS,
+      maxLifetimeS: maxS ?? maxModuleLifetimeS,
     };
   }
   return {

@@ -1,7 +1,7 @@
 /** dbus-daemon refuses the 129th pending call of a connection (max_replies_per_connection). */
-const mostPending = 100;
+const maxPending = 100;
 /** One destination that does not reply must not block calls to the others. */
-const mostPendingBy = 50;
+const maxPendingBy = 50;
 
 interface OutgoingCall {
   readonly destination: string;
@@ -47,7 +47,7 @@ export class OutgoingCalls {
 
   #hasRoom({ destination }: OutgoingCall): boolean {
     const by = this.#pendingBy.get(destination) ?? 0;
-    return this.#pending.size < mostPending && by < mostPendingBy;
+    return this.#pending.size < maxPending && by < maxPendingBy;
   }
 
   #send(serial: number, call: OutgoingCall): void {

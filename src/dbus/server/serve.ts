@@ -48,7 +48,7 @@ export class Server<S extends ServiceDefinition, Names extends NameParsers = Nam
   readonly #admission: Admission;
   #serving: Serving;
   /** The largest reply of each method so far, which its next callers may expect, too; only methods that exist reply. */
-  readonly #largestReplies = new Map<string, number>();
+  readonly #maxReplies = new Map<string, number>();
 
   constructor(bus: Bus, objects: ObjectManager<S>, options: ServeOptions<S, Names>) {
     objects.assertComplete();
@@ -60,7 +60,7 @@ export class Server<S extends ServiceDefinition, Names extends NameParsers = Nam
       admitted: (call) => this.#dispatch(call),
       refused: (message, call, error) => this.#refuse(message, call, error),
       lost: (message, caller) => options.observer.onLostCall?.(nameOf(message), caller),
-      expectedReplyBytes: (call) => this.#largestReplyTo(call),
+      expectedReplyBytes: (call) => this.#maxReplyTo(call),
       isTrusted: (uid) => this.#isTrusted(uid),
     });
     this.#serving = this.#servingWith(options);
@@ -110,8 +110,8 @@ export class Server<S extends ServiceDefinition, Names extends NameParsers = Nam
     }
   }
 
-  #largestReplyTo(call: IncomingCall): number {
-    return this.#largestReplies.get(call.name) ?? 0;
+  #maxReplyTo(call: IncomingCall): number {
+    return this.#maxReplies.get(call.name) ?? 0;
   }
 
   #maxBodyBytes(header: MessageHeader): number {
@@ -254,9 +254,9 @@ export class Server<S extends ServiceDefinition, Names extends NameParsers = Nam
 
   #succeed(call: IncomingCall, result: Reply): void {
     const bytes = reply(this.#bus, call.message, result);
-    if (bytes > this.#largestReplyTo(call)) this.#largestReplies.set(call.name, bytes);
+    if (bytes > this.#maxReplyTo(call)) this.#maxReplies.set(call.name, bytes);
     // a reply that was not sent counts as well: it cost the same
-    this.#admission.finish(call, call.message.wantsReply ? bytes : this.#largestReplyTo(call));
+    this.#admission.finish(call, call.message.wantsReply ? bytes : this.#maxReplyTo(call));
   }
 
   #fail(call: IncomingCall, error: unknown): void {

@@ -1,6 +1,6 @@
 const tolerableS = 5 * 60;
 /** A Date header has a resolution of a second and a delay, so smaller differences are ignored. */
-const leastS = 5;
+const minS = 5;
 
 /** The difference between the clock of the cloud and the local one. */
 export class ClockSkew {
@@ -13,7 +13,7 @@ export class ClockSkew {
   /** Observes a time of the cloud, from a Date header; returns whether the difference changed. */
   observe(theirs: Date, ours: Date): boolean {
     const seconds = Math.round((theirs.getTime() - ours.getTime()) / 1000);
-    if (Math.abs(seconds - this.#seconds) < leastS) return false;
+    if (Math.abs(seconds - this.#seconds) < minS) return false;
     this.#seconds = seconds;
     return true;
   }

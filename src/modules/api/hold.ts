@@ -61,8 +61,8 @@ export class Holds {
   }
 
   async #wait(ms: number, { bytes, signal, queue }: HeldRequest): Promise<void> {
-    const { most, bytes: mostBytes } = this.#limits;
-    if (this.#held >= most || this.#bytes + bytes > mostBytes) {
+    const { most, bytes: maxBytes } = this.#limits;
+    if (this.#held >= most || this.#bytes + bytes > maxBytes) {
       throw new HttpProblem(503, 'too many requests wait for a service that cannot be reached');
     }
     this.#held++;

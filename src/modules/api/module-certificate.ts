@@ -19,7 +19,7 @@ import { pemBytes } from './secret-buffer.ts';
 import type { IssuedCertificate } from './workload.ts';
 
 const createKeyPair = promisify(generateKeyPair);
-const longestCommonName = 64;
+const maxCommonNameLength = 64;
 
 /** The certificate id of a module's certificate for a purpose. */
 export function certificateIdOf(module: string, purpose: 'server' | 'identity'): string {
@@ -101,7 +101,7 @@ export function serverNames(asked: string, module: ModuleName): CertificateNames
 }
 
 function commonName(text: string): string | undefined {
-  return text.length <= longestCommonName ? text : undefined;
+  return text.length <= maxCommonNameLength ? text : undefined;
 }
 
 /** The names of a module's identity certificate. */

@@ -5,8 +5,8 @@ import type { Log } from '../../service/log/log.ts';
 import type { HeldCall, Hold } from './hold.ts';
 
 // systemd allows a unit five starts in ten seconds
-const firstMs = 500;
-const longestMs = 4_000;
+const firstDelayMs = 500;
+const maxDelayMs = 4_000;
 
 /** Options of one call of the service; the timeout is short when little of the request's time is left. */
 export interface AttemptOptions extends Via {
@@ -73,7 +73,7 @@ export class Outage {
       const fields = { service: this.#service, error: describeError(error) };
       this.#log.error('service unreachable, module requests are waiting', fields);
     } else if (now < this.#nextAt) return; // one of several attempts at the same time
-    this.#delayMs = this.#delayMs === 0 ? firstMs : Math.min(2 * this.#delayMs, longestMs);
+    this.#delayMs = this.#delayMs === 0 ? firstDelayMs : Math.min(2 * this.#delayMs, maxDelayMs);
     this.#nextAt = now + this.#delayMs;
   }
 
@@ -94,7 +94,7 @@ export class Outage {
 }
 
 function delayAfter(failures: number): number {
-  return Math.min(firstMs * 2 ** Math.min(failures, 10), longestMs);
+  return Math.min(firstDelayMs * 2 ** Math.min(failures, 10), maxDelayMs);
 }
 
 /** Whether the error is of the bus, not the service: the name has no owner, a failed start, an exit, a timeout. */

@@ -22,7 +22,7 @@ import { TrustBundle } from './trust-bundle.ts';
 import type { CertificateRequest, WorkloadBackend } from './workload.ts';
 
 const encryptionKey = 'iotedge/module-encryption';
-const longestLifeS = 30 * 86_400;
+const maxLifetimeS = 30 * 86_400;
 
 /** Sources of the responses: the other three services and the modules. */
 export interface BackendParts {
@@ -201,8 +201,8 @@ function checkName(
 }
 
 function lifetimeS(notAfter: Date | undefined, now: Date): number {
-  if (notAfter === undefined) return longestLifeS;
+  if (notAfter === undefined) return maxLifetimeS;
   const seconds = Math.floor((notAfter.getTime() - now.getTime()) / 1000);
   if (seconds <= 0) throw new ServiceError('InvalidArgs', 'expiration is in the past');
-  return Math.min(seconds, longestLifeS);
+  return Math.min(seconds, maxLifetimeS);
 }

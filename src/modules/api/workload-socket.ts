@@ -9,7 +9,7 @@ import { type SocketPlace, serveSocket } from './http/socket.ts';
 import { type WorkloadBackend, workloadRoutes } from './workload.ts';
 
 /** Reasons may quote the request. */
-const longestReason = 1024;
+const maxReason = 1024;
 
 /** The module of a socket, the source of its responses, and the log of its requests. */
 export interface WorkloadSocketParts {
@@ -36,7 +36,7 @@ function logRequest(
   record: RequestRecord,
 ): void {
   const { method, route, status, requestId, durationMs, error, abandoned } = record;
-  const reason = error === undefined ? undefined : describeError(error).slice(0, longestReason);
+  const reason = error === undefined ? undefined : describeError(error).slice(0, maxReason);
   const fields = () => ({
     module,
     method,

@@ -17,9 +17,9 @@ import { parseRfc3339 } from './rfc3339.ts';
 import { base64Bytes, joinSecret, jsonOfPem } from './secret-buffer.ts';
 
 // the maximum input and output of the Keys service
-const longestInput = 1 << 20;
-const longestCiphertext = longestInput + 29;
-const longestVector = 1 << 10;
+const maxInput = 1 << 20;
+const maxCiphertext = maxInput + 29;
+const maxVector = 1 << 10;
 
 /** The part of a module's identity that the API uses. */
 export interface WorkloadIdentity {
@@ -76,19 +76,19 @@ export function workloadRoutes(module: ModuleName, backend: WorkloadBackend): re
     generationRoute('sign', own, backend, async (request) => {
       const { data } = texts(request.body, ['data']);
       checkAlgorithm(memberOf(request.body, 'algo'));
-      const digest = await backend.sign(own, base64(data, 'data', longestInput), request);
+      const digest = await backend.sign(own, base64(data, 'data', maxInput), request);
       return { status: 200, json: { digest: digest.toString('base64') } };
     }),
     generationRoute('encrypt', own, backend, async (request, identity) => {
       const body = texts(request.body, ['plaintext', 'initializationVector']);
-      const plaintext = base64(body.plaintext, 'plaintext', longestInput);
+      const plaintext = base64(body.plaintext, 'plaintext', maxInput);
       const output = await backend.encrypt(plaintext, aadOf(identity, body), request);
       plaintext.fill(0);
       return { status: 200, json: { ciphertext: output.toString('base64') } };
     }),
     generationRoute('decrypt', own, backend, async (request, identity) => {
       const body = texts(request.body, ['ciphertext', 'initializationVector']);
-      const ciphertext = base64(body.ciphertext, 'ciphertext', longestCiphertext);
+      const ciphertext = base64(body.ciphertext, 'ciphertext', maxCiphertext);
       const output = await backend.decrypt(ciphertext, aadOf(identity, body), request);
       const plaintext = base64Bytes(output);
       output.fill(0);
@@ -213,7 +213,7 @@ function aadOf(
   identity: WorkloadIdentity,
   body: { readonly initializationVector: string },
 ): Buffer {
-  const vector = base64(body.initializationVector, 'initializationVector', longestVector);
+  const vector = base64(body.initializationVector, 'initializationVector', maxVector);
   const parts = [Buffer.from(identity.moduleId), Buffer.from(identity.generationId), vector];
   return Buffer.concat(parts.flatMap((part) => [lengthOf(part), part]));
 }

@@ -5,7 +5,7 @@ import { JoinedSignal } from '../../service/joined-signal.ts';
 import type { Log } from '../../service/log/log.ts';
 import type { ModuleType } from './module-type.ts';
 
-const backoffOptions = { leastMs: 0, firstMs: 1_000, maxMs: 30_000, healthyMs: 60_000 };
+const backoffOptions = { minMs: 0, firstMs: 1_000, maxMs: 30_000, healthyMs: 60_000 };
 
 /** Observed state of the engine of a type of modules. */
 export interface EngineStatus {

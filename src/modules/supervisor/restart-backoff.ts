@@ -22,7 +22,7 @@ export interface RestartBackoffOptions {
   readonly log: Log;
 }
 
-const backoffOptions = { leastMs: 0, firstMs: 10_000, maxMs: 300_000, healthyMs: 600_000 };
+const backoffOptions = { minMs: 0, firstMs: 10_000, maxMs: 300_000, healthyMs: 600_000 };
 
 /** Without jitter: each device has an engine of its own, and users can tell when a module is restarted. */
 function exactBackoff(): Backoff {

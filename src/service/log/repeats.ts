@@ -22,9 +22,9 @@ interface Entry extends Omit<CausedRecord, 'fields'> {
   repeats: number;
 }
 
-const mostEntries = 4096;
+const maxEntries = 4096;
 /** Kinds of one cause that are written one by one: more are of no use, and a hostile client can invent any number. */
-const mostEntriesPerCause = 32;
+const maxEntriesPerCause = 32;
 
 /**
  * Writes records to the journal: the first of a kind at once, its repeats as a count, so that neither a busy
@@ -51,7 +51,7 @@ export class Repeats implements Disposable {
     }
     const cause = nameOf(record);
     const ofCause = this.#entriesByCause.get(cause) ?? 0;
-    if (ofCause >= mostEntriesPerCause || this.#entries.size >= mostEntries) {
+    if (ofCause >= maxEntriesPerCause || this.#entries.size >= maxEntries) {
       this.#overflow(record);
       return;
     }
@@ -75,7 +75,7 @@ export class Repeats implements Disposable {
     const kind = `more ${nameOf(record)} ${record.level}`;
     const shared = this.#entries.get(kind);
     if (shared !== undefined) shared.repeats++;
-    else if (this.#entries.size < 2 * mostEntries) {
+    else if (this.#entries.size < 2 * maxEntries) {
       const [name, value] = record.cause;
       const fields = { [name]: value, others: true };
       this.#entries.set(kind, { ...record, fields, repeats: 1 });

@@ -303,14 +303,14 @@ export default [
   },
   {
     breaks: 'a call more than a bus allows is sent',
-    text: 'this.#pending.size < mostPending &&',
-    becomes: 'this.#pending.size <= mostPending &&',
+    text: 'this.#pending.size < maxPending &&',
+    becomes: 'this.#pending.size <= maxPending &&',
     suite: 'unit/dbus/client/outgoing-calls',
   },
   {
     breaks: 'one peer has more than its half of the unanswered calls',
-    text: 'by < mostPendingBy',
-    becomes: 'by <= mostPendingBy',
+    text: 'by < maxPendingBy',
+    becomes: 'by <= maxPendingBy',
     suite: 'unit/dbus/client/outgoing-calls',
   },
   {

@@ -7,8 +7,8 @@ export default [
   },
   {
     breaks: 'provisioning is retried at once after a failure',
-    text: 'provisioningBackoff = { leastMs: 2500,',
-    becomes: 'provisioningBackoff = { leastMs: 0,',
+    text: 'provisioningBackoff = { minMs: 2500,',
+    becomes: 'provisioningBackoff = { minMs: 0,',
     suite: 'component/identity/service',
   },
   {
@@ -25,7 +25,7 @@ export default [
   },
   {
     breaks: 'a fleet that retries every ten minutes comes back in bursts',
-    text: '    return leastMs + share * (boundMs - leastMs);',
+    text: '    return minMs + share * (boundMs - minMs);',
     becomes: '    return boundMs * (1 + share / 5);',
     suite: 'unit/identity/provisioning',
   },

@@ -1,8 +1,8 @@
 export default [
   {
     breaks: 'a body is no longer limited to 2 MiB',
-    text: 'const longestBodyBytes = 2 << 20;',
-    becomes: 'const longestBodyBytes = 4 << 20;',
+    text: 'const maxBodyBytes = 2 << 20;',
+    becomes: 'const maxBodyBytes = 4 << 20;',
     suite: 'unit/modules/api/http/body',
   },
   {
@@ -31,13 +31,13 @@ export default [
   },
   {
     breaks: 'any number of requests is held during an outage',
-    text: 'if (this.#held >= most || this.#bytes + bytes > mostBytes) {',
-    becomes: 'if (this.#bytes + bytes > mostBytes) {',
+    text: 'if (this.#held >= most || this.#bytes + bytes > maxBytes) {',
+    becomes: 'if (this.#bytes + bytes > maxBytes) {',
     suite: 'unit/modules/api/outage',
   },
   {
     breaks: 'the bodies of held requests take any amount of memory',
-    text: 'if (this.#held >= most || this.#bytes + bytes > mostBytes) {',
+    text: 'if (this.#held >= most || this.#bytes + bytes > maxBytes) {',
     becomes: 'if (this.#held >= most) {',
     suite: 'unit/modules/api/outage',
   },
@@ -128,8 +128,8 @@ export default [
   },
   {
     breaks: 'a byte more than Keys takes is decrypted',
-    text: 'const longestCiphertext = longestInput + 29;',
-    becomes: 'const longestCiphertext = longestInput + 30;',
+    text: 'const maxCiphertext = maxInput + 29;',
+    becomes: 'const maxCiphertext = maxInput + 30;',
     suite: 'component/modules/api/workload',
   },
   {

@@ -109,8 +109,8 @@ export default [
   },
   {
     breaks: 'one cause writes as many kinds of records as it likes',
-    text: 'if (ofCause >= mostEntriesPerCause || this.#entries.size >= mostEntries) {',
-    becomes: 'if (this.#entries.size >= mostEntries) {',
+    text: 'if (ofCause >= maxEntriesPerCause || this.#entries.size >= maxEntries) {',
+    becomes: 'if (this.#entries.size >= maxEntries) {',
     suite: 'unit/service/log/repeats',
   },
   {

@@ -28,8 +28,8 @@ export default [
   // src/quoted.ts
   {
     breaks: 'a secret that was escaped twice is shown',
-    text: 'const mostEscapes = 3;',
-    becomes: 'const mostEscapes = 1;',
+    text: 'const maxEscapes = 3;',
+    becomes: 'const maxEscapes = 1;',
     suite: 'unit/quoted',
   },
   {
@@ -551,13 +551,13 @@ export default [
   },
   {
     breaks: 'those who failed together retry together',
-    text: '    return leastMs + share * (boundMs - leastMs);',
+    text: '    return minMs + share * (boundMs - minMs);',
     becomes: '    return boundMs;',
     suite: 'unit/service/backoff',
   },
   {
     breaks: 'a wait may be nothing',
-    text: '    return leastMs + share * (boundMs - leastMs);',
+    text: '    return minMs + share * (boundMs - minMs);',
     becomes: '    return share * boundMs;',
     suite: 'unit/service/backoff',
   },

@@ -97,8 +97,8 @@ export default [
   },
   {
     breaks: 'a chain is checked with a key of 16384 bits, which takes long',
-    text: 'const longestModulus = 8192;',
-    becomes: 'const longestModulus = 16_384;',
+    text: 'const maxModulus = 8192;',
+    becomes: 'const maxModulus = 16_384;',
     suite: 'component/x509/chain',
   },
   {

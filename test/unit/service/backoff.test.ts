@@ -4,7 +4,7 @@ import { Backoff } from '../../../src/service/backoff.ts';
 
 const test = suite('backoff');
 const start = new Date('2026-01-01T00:00:00Z');
-const options = { leastMs: 1000, firstMs: 10_000, maxMs: 300_000, healthyMs: 600_000 };
+const options = { minMs: 1000, firstMs: 10_000, maxMs: 300_000, healthyMs: 600_000 };
 const least = () => 0;
 const most = () => 1;
 
@@ -38,7 +38,7 @@ test('is reset after ten healthy minutes', () => {
 });
 
 test('grows with every failure where nothing counts as healthy', () => {
-  const backoff = new Backoff({ leastMs: 1, firstMs: 10, maxMs: 1000 }, most);
+  const backoff = new Backoff({ minMs: 1, firstMs: 10, maxMs: 1000 }, most);
   assert.is(backoff.failed(start, { lastedMs: 1e9 }), 10);
   assert.is(backoff.failed(start, { lastedMs: 1e9 }), 20);
 });

@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import { HttpProblem } from './failure.ts';
 
-const longestBodyBytes = 2 << 20;
-const slowestBodyMs = 5_000;
+const maxBodyBytes = 2 << 20;
+const maxBodyMs = 5_000;
 
 /** Limits on the size and time of draining an unwanted request body. */
 export interface DiscardLimits {
@@ -57,7 +57,7 @@ function readBody(request: IncomingMessage, broken: AbortSignal): Promise<Buffer
     const take = (chunk: Buffer): void => {
       size += chunk.length;
       chunks.push(chunk);
-      if (size > longestBodyBytes) fail(new HttpProblem(413, 'the body is longer than 2 MiB'));
+      if (size > maxBodyBytes) fail(new HttpProblem(413, 'the body is longer than 2 MiB'));
     };
     const end = (): void => {
       stop();
@@ -70,7 +70,7 @@ function readBody(request: IncomingMessage, broken: AbortSignal): Promise<Buffer
     let afterReads: NodeJS.Immediate | undefined;
     const timer = setTimeout(() => {
       afterReads = setImmediate(late);
-    }, slowestBodyMs);
+    }, maxBodyMs);
     broken.addEventListener('abort', cut, { once: true });
     request.on('data', take).on('end', end).on('error', cut).on('close', cut);
     if (broken.aborted || request.destroyed) cut();

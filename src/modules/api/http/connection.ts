@@ -4,9 +4,9 @@ import type { Exchange, ExchangeServer } from './exchange.ts';
 import { HttpProblem, rawFailure } from './failure.ts';
 
 /** Maximum queued requests per connection; reading pauses above it. */
-const mostRead = 16;
+const maxQueued = 16;
 /** One read is always parsed completely: with more queued requests than these, a connection is closed. */
-const mostParsed = { ofOne: 1024, ofAll: 2048 };
+const maxParsed = { ofOne: 1024, ofAll: 2048 };
 /** How long a client may keep sending after the response to an invalid request. */
 const lingerMs = 2_000;
 const departureCheckMs = 1_000;
@@ -87,9 +87,9 @@ export class Connection {
     if (this.socket.destroyed) return;
     this.#queue.push(task);
     const ofAll = ++this.#queueOfAll.requests;
-    const isFlood = this.#queue.length > mostParsed.ofOne || ofAll > mostParsed.ofAll;
+    const isFlood = this.#queue.length > maxParsed.ofOne || ofAll > maxParsed.ofAll;
     if (isFlood) this.socket.destroy();
-    else if (this.#queue.length >= mostRead) this.#pause(true);
+    else if (this.#queue.length >= maxQueued) this.#pause(true);
     if (!this.#busy) void this.#run();
   }
 
@@ -98,7 +98,7 @@ export class Connection {
     for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
       this.#queueOfAll.requests--;
       if (!this.socket.destroyed) await next();
-      if (this.#queue.length < mostRead) this.#pause(false);
+      if (this.#queue.length < maxQueued) this.#pause(false);
     }
     this.#busy = false;
     this.#idleSince = performance.now();

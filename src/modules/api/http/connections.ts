@@ -9,7 +9,7 @@ export interface ConnectionLimits {
   /** Connections that are read. */
   readonly most: number;
   /** Connections that wait to be read; further ones are closed. */
-  readonly mostWaiting: number;
+  readonly maxWaiting: number;
   readonly headMs: number;
   readonly idleMs: number;
   readonly checkMs: number;
@@ -17,7 +17,7 @@ export interface ConnectionLimits {
 
 export const connectionLimits: ConnectionLimits = {
   most: 128,
-  mostWaiting: 1920,
+  maxWaiting: 1920,
   headMs: 10_000,
   idleMs: 180_000,
   checkMs: 2_000,
@@ -59,7 +59,7 @@ export class Connections implements AsyncDisposable {
     socket.once('close', () => this.#drop(socket));
     if (this.#closing !== undefined) socket.destroy();
     else if (this.#open.size < this.#limits.most) this.#begin(socket);
-    else if (this.#waiting.size >= this.#limits.mostWaiting) socket.destroy();
+    else if (this.#waiting.size >= this.#limits.maxWaiting) socket.destroy();
     else {
       this.#waiting.add(socket);
       this.#makeRoom();

@@ -12,7 +12,7 @@ import { parseTarget } from './target.ts';
 import { type SendLimits, Unsent } from './unsent.ts';
 
 /** Requests in progress per lane: the services behind them have limits that all modules share. */
-const mostAtOnce = 4;
+const maxConcurrent = 4;
 /** A client that sends its whole body before it reads must be able to, or it never receives the refusal. */
 const discardLimits = { bytes: 32 << 20, ms: 5_000, stallMs: 250 };
 /** Limits after the response. A client that expects 100-continue seldom sends its body when it is refused. */
@@ -74,7 +74,7 @@ export interface ApiOptions {
 
 /** Handles requests by these routes. Never rejects. */
 export function apiServer(routes: readonly Route[], options: ApiOptions): ExchangeServer {
-  const lanes = new Map(routes.map(({ lane }) => [lane, new RequestQueue(mostAtOnce)]));
+  const lanes = new Map(routes.map(({ lane }) => [lane, new RequestQueue(maxConcurrent)]));
   const holds = new Holds(options.holdLimits);
   const parts = { ...options, routes, lanes, holds, unsent: new Unsent(options.sendLimits) };
   return {

@@ -414,7 +414,7 @@ test('changes a token one change after the other, whether one fails or its calle
   await using rig = await Rig.start();
   await rig.library.ready();
   let calls = 0;
-  const mostAtOnce = aroundGeneration(rig.library.api, async () => {
+  const maxConcurrent = aroundGeneration(rig.library.api, async () => {
     if (++calls === 1) throw new Error('CKR_DEVICE_MEMORY:49');
   });
   const store = await rig.open();
@@ -426,7 +426,7 @@ test('changes a token one change after the other, whether one fails or its calle
   leaving.abort();
   const [failure] = await Promise.all([failing, others]);
   assert.is(failure, 'Unavailable');
-  assert.is(mostAtOnce(), 1);
+  assert.is(maxConcurrent(), 1);
   assert.equal(show(await store.list(soon())).toSorted(), [
     'abandoned generated ec-p256 sign ok',
     'last generated ec-p256 sign ok',

@@ -54,7 +54,7 @@ test('lets clients beyond the limit wait until others have left', async () => {
 });
 
 test('closes what comes on top of all that may wait', async () => {
-  await using api = await WorkloadApi.open({ connections: { ...few, most: 1, mostWaiting: 1 } });
+  await using api = await WorkloadApi.open({ connections: { ...few, most: 1, maxWaiting: 1 } });
   using busy = new RawClient(api.socketPath).send('GET /');
   using waits = new RawClient(api.socketPath);
   await sleep(100);
@@ -202,9 +202,9 @@ test('answers no more while much is not read, and goes on when that is over', as
 test('has the limits that the page says', () => {
   const path = join(import.meta.dirname, '../../../../../../docs/workload-api.md');
   const page = readFileSync(path, 'utf8');
-  const { most, mostWaiting, idleMs, headMs } = connectionLimits;
+  const { most, maxWaiting, idleMs, headMs } = connectionLimits;
   assert.match(page, `| connections that are read | ${most};`);
-  assert.match(page, `| connections that wait to be read | ${mostWaiting};`);
+  assert.match(page, `| connections that wait to be read | ${maxWaiting};`);
   assert.match(page, `stays for ${idleMs / 60_000} minutes`);
   assert.match(page, `a head that takes longer than ${headMs / 1000} s`);
   assert.match(
