@@ -9,7 +9,7 @@ const domains = ['keys', 'certificates', 'identity', 'modules'];
 
 const judgement = ['errors.ts', 'glob.ts', 'ids.ts', 'quoted.ts'];
 
-/** Which files of `src` a file may import; the first row whose folder or file matches counts. A folder may always import itself. */
+/** The files of `src` that a file may import; the first row whose folder or file matches applies. A folder may always import itself. */
 const mayImport: readonly (readonly [string, readonly string[]])[] = [
   ['quoted.ts', []],
   ['errors.ts', ['quoted.ts']],
@@ -59,10 +59,10 @@ const mayImport: readonly (readonly [string, readonly string[]])[] = [
   ['build/', ['interfaces/', 'cli/', ...domains.map((name) => `${name}/config/`), 'dbus/xml.ts']],
 ];
 
-/** Only build reads types of the definition tables from where they are stated; nothing of `dbus` runs there. */
+/** Only `build` imports the types of the definition tables from their source; no code of `dbus` runs there. */
 const typesOnly: Readonly<Record<string, readonly string[]>> = { 'build/': ['dbus/definition.ts'] };
 
-/** Where in `src` a package may be imported, and how; a package that is not here may not be imported at all. */
+/** The folder of `src` in which a package may be imported; packages that are not listed may not be imported at all. */
 const packages: readonly { readonly name: RegExp; readonly folder: string }[] = [
   { name: /^dbus-next\//, folder: 'dbus/wire/' },
   {
@@ -92,7 +92,7 @@ function read(path: string): string {
   return readFileSync(join(root, path), 'utf8');
 }
 
-/** Blanks comments, so that words and imports in them do not count; strings that hold `//` stay. */
+/** Removes comments, so that words and imports in them do not count; strings that contain `//` stay. */
 function withoutComments(text: string): string {
   return text.replace(
     /("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`)|\/\*[\s\S]*?\*\/|\/\/[^\n]*/g,
@@ -137,7 +137,7 @@ function groupBy<T>(all: readonly T[], keyOf: (one: T) => string): ReadonlyMap<s
   return groups;
 }
 
-/** Circles of a graph, each as the files it leads through. */
+/** The cycles of a graph, each as its list of files. */
 function circlesIn(
   targetsOf: (file: string) => readonly string[],
   files: readonly string[],

@@ -2,10 +2,9 @@
 const line = /^(\d+) (?:passed, (\d+) failed|killed, (\d+) survived)$/;
 const skippedLine = /^(\d+) skipped$/;
 
-/** Nothing ran, which is a failure. */
 export const failure = { passed: 0, failed: 1, skipped: 0 };
 
-/** The counts that stand at this line, the skipped ones in the line before. */
+/** The counts in this line, with the skipped ones of the line before. */
 function parse(lines, at) {
   const match = line.exec(lines[at] ?? '');
   if (match === null) return undefined;
@@ -17,8 +16,8 @@ function parse(lines, at) {
 }
 
 /**
- * The counts that a command ended with. One failure where it ended well without, and at least one where it ended
- * badly: npm has something to say after the counts then.
+ * The counts at the end of the output of a command. One failure where a successful command printed none, and at least
+ * one where the command failed: npm prints more after the counts then.
  */
 export function countsOf({ code, output }) {
   const lines = output.trimEnd().split('\n');
@@ -33,13 +32,13 @@ export function sumOf(results) {
   return { passed: sum('passed'), failed: sum('failed'), skipped: sum('skipped') };
 }
 
-/** The last lines of a run: what was skipped stands above, so that the last one always looks the same. */
+/** The last lines of a run: the skipped count comes first, so that the last line always has the same form. */
 export function formatCounts({ passed, failed, skipped }) {
   const above = skipped > 0 ? `${skipped} skipped\n` : '';
   return `${above}${passed} passed, ${failed} failed`;
 }
 
-/** Prints the last line and makes it the exit code; a run in which nothing passed has failed. */
+/** Prints the last lines and sets the exit code; a run in which nothing passed has failed. */
 export function finish(counts) {
   console.log(`\n${formatCounts(counts)}`);
   if (counts.failed > 0 || counts.passed === 0) process.exitCode = 1;

@@ -1,4 +1,4 @@
-/** Debian packages that only tests need: another bus, another TLS client, a PKCS#11 module that counts calls, D-Bus libraries, a registry. */
+/** Debian packages that only tests need: another bus, another TLS client, a PKCS#11 spy, D-Bus libraries, a registry. */
 const packages = [
   'dbus-broker',
   'curl',
@@ -19,8 +19,8 @@ const packages = [
   'qt6-base-dev-tools',
 ];
 
-/** Those that tests need where there are such: not in Debian 12. */
+/** Packages that tests use where they are available: Debian 12 lacks them. */
 const optionalPackages = ['python3-sdbus', 'python3-jinja2'];
 
-/** What set-up installs before tests run. */
+/** The packages that set-up installs before tests run. */
 export const testPackages = { packages, optionalPackages };

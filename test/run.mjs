@@ -1,7 +1,7 @@
-// Makes the machine ready, runs every compiled test file as a process of its own and ends with `N passed, N failed`.
+// Sets the machine up, runs every compiled test file in its own process and ends with `N passed, N failed`.
 // usage: node test/run.mjs [--built] [--soak] [SUBSTRING...]
 //   --built    neither set-up nor build
-//   --soak     only what can be tried with more values or for longer, 100 times as many; takes hours
+//   --soak     only tests that can run longer or with more values, 100 times as many; takes hours
 //   SUBSTRING  only files whose path has one of the substrings
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
@@ -20,7 +20,7 @@ const compiled = join(root, 'dist/test');
 const atOnce = 2;
 const soakDeadlineMs = 4 * 3_600_000;
 
-/** These make users, namespaces and containers. */
+/** Their tests create users, namespaces and containers. */
 const needsRoot = (file) => /^(integration|system)\//.test(relative(compiled, file));
 
 function testFiles(filters) {
@@ -34,11 +34,11 @@ function testFiles(filters) {
     .sort();
 }
 
-/** Whether more values are tried in a soak (test/support/property.ts), or something takes longer. */
+/** Whether a soak tries more values (test/support/property.ts), or takes longer. */
 const canSoak = (file) =>
   /support\/property\.js|IOTEDGE_TEST_OUTAGE_S/.test(readFileSync(file, 'utf8'));
 
-/** How many tests a file declares; fewer that ran mean that it stopped early. Loops make more of them, never fewer. */
+/** The number of tests that a file declares; fewer runs mean that it stopped early. Loops add tests, never remove them. */
 function declaredTests(file) {
   const text = readFileSync(file, 'utf8');
   const names = [...text.matchAll(/(\w+) = (?:suite|runnable)\(/g)].map((match) => match[1]);
@@ -46,7 +46,7 @@ function declaredTests(file) {
   return (text.match(new RegExp(`^\\s*(?:${names.join('|')})\\(`, 'gm')) ?? []).length;
 }
 
-/** uvu's summary of a file against what the file declares and what it said cannot run on this machine. */
+/** Compares uvu's summary of a file with its declared tests and those that it reported as not runnable. */
 function countsOf({ file, code, output, leftovers }) {
   const { total, passed, skipped } = summaryOf(output);
   const notRunnable = output.match(/^not runnable here: .*$/gm) ?? [];
@@ -66,7 +66,7 @@ function report({ name, counts, leftovers, output, seconds }) {
   for (const process of leftovers) console.log(`left behind: ${process}`);
 }
 
-/** Runs the files, two at a time, and says how each went. */
+/** Runs the files, two at a time, and reports each. */
 async function runFiles(files, deadlineMs) {
   const queue = [...files];
   const results = [];

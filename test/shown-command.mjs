@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 
-/** Prints whole lines behind a margin, so that the counts of a part are not taken for those of the whole. */
+/** Prints whole lines with an indent, so that the counts of a part are not mistaken for those of the whole. */
 function printer() {
   let rest = '';
   const print = (text) => {
@@ -11,7 +11,7 @@ function printer() {
   return { print, end: () => rest !== '' && print('\n') };
 }
 
-/** Runs a command, shows what it prints, and returns that with its exit code or the signal that ended it. */
+/** Runs a command, prints its output, and returns that with the exit code or the signal that killed it. */
 export function runShown(command, args, options) {
   const { print, end } = printer();
   const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });

@@ -3,13 +3,13 @@ import { keysInterface, keysService } from '../../src/interfaces/keys.ts';
 import type { Rig } from '../support/rig/rig.ts';
 import { lifetimeMs } from './processes.ts';
 
-/** Milliseconds from the first call to its answer, with a service that has to be started for it, and of a Node that does nothing. */
+/** Milliseconds from the first call to its reply, including the activation of the service, and of a Node without a program. */
 export interface Activation {
   readonly ours: number;
   readonly floor: number;
 }
 
-/** Calls a Keys service that does not run. */
+/** Measures a call of a Keys service that does not run. */
 export async function activation(rig: Rig): Promise<Activation> {
   await rig.stop('keys');
   await using bus = await rig.connect();

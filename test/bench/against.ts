@@ -6,14 +6,14 @@ import { memory } from './memory.ts';
 import { quantile } from './result.ts';
 import { SignBench } from './sign.ts';
 
-/** Everything that is measured of a build, as speeds: costs are turned, so that more is always better. */
+/** The results of a build as speeds: costs are inverted, so that more is always better. */
 type Speeds = ReadonlyMap<string, number>;
 
-/** The older build is measured twice: how much it differs from itself is what the machine does. */
+/** The older build is measured twice: its difference from itself is the noise of the machine. */
 type Side = 'old' | 'new' | 'again';
 type Round = Readonly<Record<Side, Speeds>>;
 
-/** In each of them every side meets every other as often before it as after it. */
+/** Over all orders, every side runs as often before as after each other side. */
 const orders: readonly (readonly Side[])[] = [
   ['old', 'new', 'again'],
   ['again', 'new', 'old'],
@@ -25,7 +25,7 @@ const orders: readonly (readonly Side[])[] = [
 const rounds = 3 * orders.length;
 const slowestRatio = 0.97;
 
-/** Starts the servers of a build anew and measures how fast they are when V8 has compiled them. */
+/** Restarts the servers of a build and measures their speed after V8 has compiled them. */
 async function rates(echo: EchoBench, sign: SignBench, checkout: string): Promise<Speeds> {
   await echo.restart(checkout);
   await sign.use(checkout);
@@ -43,7 +43,7 @@ async function rates(echo: EchoBench, sign: SignBench, checkout: string): Promis
   );
 }
 
-/** Starts the services of a build anew and measures what that takes. */
+/** Restarts the services of a build and measures the cost of the start. */
 async function starts(sign: SignBench, checkout: string): Promise<Speeds> {
   await sign.use(checkout);
   const { ours } = await activation(sign.rig);
@@ -69,7 +69,7 @@ async function collect(
   return all;
 }
 
-/** The ratios of all rounds: the middle one, and the quartiles. */
+/** The ratios of all rounds, with median and quartiles. */
 class Ratios {
   readonly median: number;
   readonly low: number;
@@ -94,7 +94,7 @@ interface Comparison {
   readonly ratios: Ratios;
   readonly noise: Ratios;
   readonly isSlower: boolean;
-  /** Whether the machine alone makes such a difference: a build that is a little slower would not show. */
+  /** Whether the noise of the machine is as large as the limit: a slightly slower build would go unnoticed. */
   readonly isNoisy: boolean;
 }
 
@@ -107,7 +107,7 @@ function compare(all: readonly Round[]): readonly Comparison[] {
   });
 }
 
-/** Prints how fast this build is against an older one in another checkout, and returns whether it is not slower. */
+/** Prints the speed of this build relative to an older one in another checkout, and returns whether it is not slower. */
 export async function against(directory = ''): Promise<boolean> {
   const old = resolve(directory);
   if (!existsSync(join(old, 'dist/bin'))) throw new Error(`no finished build in "${old}"`);

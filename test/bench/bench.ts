@@ -1,7 +1,7 @@
-// Prints how the services do against a floor that was measured in the same run, in turns with them.
+// Prints the performance of the services against a floor that is measured in the same run, alternating with them.
 // usage: bench [all]         rates, start and memory
 //        bench flood [KIND]  a caller beside a flood of hostile messages
-//        bench stall         a caller beside one who asks and never reads
+//        bench stall         a caller beside one that sends calls and never reads
 //        bench --against DIRECTORY   rates, start and memory against the finished build of another checkout
 import { type Activation, activation } from './activation.ts';
 import { against } from './against.ts';
@@ -15,15 +15,15 @@ import { stalls } from './stall.ts';
 
 const rounds = 7;
 const activations = 20;
-/** What a caller and a verdict cost each signature beside the echo and the token, in microseconds. */
+/** The allowed cost of authentication and authorization per signature, beyond the echo and the token, in microseconds. */
 const allowedCpu = 20;
 
 interface Round {
   readonly echo: Pace;
   readonly sdBus: Pace;
-  /** As root, who is not authorized. */
+  /** As root, which needs no authorization. */
   readonly sign: Pace;
-  /** As a user whom polkit allows it. */
+  /** As a user that polkit allows. */
   readonly allowed: Pace;
   readonly token: Pace;
 }
@@ -53,11 +53,11 @@ function echoResult(all: readonly Round[]): Result {
   return rateResult(`echo, ${inFlight} in flight`, pairs, 'sd-bus in C');
 }
 
-/** Who signs: the same floor and limits hold for both. */
+/** The callers: the same floor and limits apply to both. */
 const signers = { sign: 'by root', allowed: 'by a user' } as const;
 type Signer = keyof typeof signers;
 
-/** A signature takes a call and the token, one after the other. */
+/** A signature needs a call and then the token. */
 function signResult(all: readonly Round[], signer: Signer): Result {
   const pairs = all.map(({ echo, token, ...round }) => ({
     ours: round[signer].perSecond,

@@ -8,17 +8,17 @@ import { cpuMicroseconds } from './processes.ts';
 const run = promisify(execFile);
 const source = fileURLToPath(new URL('../../../test/bench/native/client.c', import.meta.url));
 
-/** How many calls are under way at any time in every measurement. */
+/** The number of concurrent calls in every measurement. */
 export const inFlight = 8;
 
-/** A rate and what the server spent for it. */
+/** A rate, and its cost for the server. */
 export interface Pace {
   readonly perSecond: number;
-  /** Microseconds of CPU of the serving process for one call. */
+  /** CPU microseconds of the server process per call. */
   readonly cpu: number;
 }
 
-/** Where a method is called. */
+/** The address of a method. */
 export interface Place {
   readonly address: string;
   readonly name: string;
@@ -26,7 +26,7 @@ export interface Place {
   readonly interface: string;
 }
 
-/** The caller in C, so that what calls costs the same whatever is called. */
+/** The client in C, so that the cost of the caller is the same for every server. */
 export class Client {
   readonly program: string;
 
@@ -41,12 +41,12 @@ export class Client {
     return new Client(program);
   }
 
-  /** Arguments that make the client a server of the same method, the floor. */
+  /** Arguments with which the client serves the same method, as the floor. */
   serve(place: Place): readonly string[] {
     return [...words(place), 'serve'];
   }
 
-  /** Calls a method that a process serves, as root or as another user. */
+  /** Measures calls of a method, as root or as another user. */
   async pace(
     place: Place,
     call: {

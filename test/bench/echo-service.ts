@@ -24,7 +24,7 @@ const echoService = defineService({
   actions: {},
 });
 
-/** Serves the echo on a bus until the process ends. */
+/** Serves the echo on a bus until the process is killed. */
 async function main(address: string): Promise<void> {
   const bus = await Bus.connect(address);
   serve(bus, new ObjectManager(bus, echoService), {

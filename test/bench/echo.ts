@@ -5,12 +5,12 @@ import { PrivateBus } from '../support/rig/private-bus.ts';
 import { Client, type Pace, type Place } from './client.ts';
 import { background } from './processes.ts';
 
-/** The checkout that the bench is of. */
+/** The checkout of the bench. */
 export const thisCheckout = join(import.meta.dirname, '../../..');
 
 const callsPerRound = 20_000;
 
-/** Echo of 32 bytes: through our dispatcher, and through sd-bus in C on the same bus. */
+/** Echo of 32 bytes, by our dispatcher and by sd-bus in C on the same bus. */
 export class EchoBench implements AsyncDisposable {
   readonly client: Client;
   readonly #bus: PrivateBus;
@@ -32,7 +32,7 @@ export class EchoBench implements AsyncDisposable {
     return bench;
   }
 
-  /** Starts our server anew, as a built checkout has it; what V8 compiles is compiled before it counts. */
+  /** Restarts our server with the build of a checkout, and warms V8 up. */
   async restart(checkout: string): Promise<void> {
     const name = 'org.iotedge.Echo1';
     this.#ours?.[Symbol.dispose]();
@@ -71,7 +71,7 @@ function placeOf({ address }: PrivateBus, name: string): Place {
   return { address, name: `org.iotedge.${name}`, path, interface: 'org.iotedge.Echo1' };
 }
 
-/** Resolves when the name has an owner, or has none. */
+/** Resolves when the name has an owner, or has lost it. */
 export async function waitForName(
   address: string,
   name: string,

@@ -15,16 +15,16 @@ const source = fileURLToPath(new URL('../../../test/bench/native/flood.c', impor
 const script = fileURLToPath(new URL('echo-service.js', import.meta.url));
 
 const connections = 40;
-/** What another caller meets differs much from one flood to the next: the middle one counts. */
+/** The latency of another caller varies from one flood to the next: the median is the result. */
 const rounds = 3;
 const seconds = 10;
 const warmUpSeconds = 3;
-/** `daemon` and `nobody`: dbus-daemon refuses a uid that has no name. */
+/** `daemon` and `nobody`: dbus-daemon refuses a uid without a name. */
 const floodUid = 1;
 const probeUid = 65_534;
 const path = '/org/iotedge/Echo1';
 
-/** What another uid's calls take, in microseconds. */
+/** The latency of calls of another uid, in microseconds. */
 interface Latency {
   readonly median: number;
   readonly p99: number;
@@ -32,7 +32,7 @@ interface Latency {
 
 interface Outcome extends Latency {
   readonly messages: number;
-  /** By how much the service grew after a warm-up of the same kind. */
+  /** The growth of the service after a warm-up of the same kind. */
   readonly grownMiB: number;
 }
 
@@ -41,7 +41,7 @@ interface Pair {
   readonly floor: Outcome;
 }
 
-/** One service under a flood, with a caller of another uid beside it. */
+/** A service under a flood, and a caller with another uid. */
 class Flood {
   readonly #bus: PrivateBus;
   readonly #program: string;
@@ -126,7 +126,7 @@ function resultOf(what: string, pairs: readonly Pair[]): Result {
   };
 }
 
-/** What a flood of 4 MB messages costs a caller of another uid, at the 99th percentile, against sd-bus in C. */
+/** The 99th percentile of the latency of another uid during a flood of 4 MB messages, against sd-bus in C. */
 export async function floods(only?: string): Promise<readonly Result[]> {
   return [...(await floodsOn('dbus-daemon', only)), ...(await floodsOn('dbus-broker', only))];
 }

@@ -7,7 +7,7 @@ import { startedProcess } from './started-process.ts';
 
 const settleMs = 1000;
 
-/** What each service occupies after its first call, against a Node that does nothing. */
+/** The memory of each service after its first call, against a Node without a program. */
 export async function memory(rig: Rig): Promise<readonly Result[]> {
   const pids: [ServiceName, number][] = [];
   for (const name of Object.keys(services) as ServiceName[])

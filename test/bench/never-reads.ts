@@ -4,15 +4,15 @@ import { writersOf } from '../../src/dbus/wire/codec.ts';
 import { WireWriter } from '../../src/dbus/wire/writer.ts';
 import { encodeRaw } from '../support/wire/raw-connection.ts';
 
-/** Below what counts as a large reply: the most that can be had without being slowed down. */
+/** Just below the size of a large reply: the most bytes that are returned without a delay. */
 const randomBytes = 3900;
 
-/** Asks and never reads: connections of this process's uid, each with as many calls of GetRandom. */
+/** Sends calls of GetRandom on several connections of this process's uid, and never reads the replies. */
 async function main(socket: string, connections: number, calls: number): Promise<void> {
   const began = performance.now();
   await Promise.all(Array.from({ length: connections }, () => askFor(socket, calls)));
   console.error(`sent in ${((performance.now() - began) / 1000).toFixed(1)} s`);
-  setInterval(() => undefined, 60_000); // the replies stay unread for as long as it lives
+  setInterval(() => undefined, 60_000); // the replies stay unread until the process is killed
 }
 
 async function askFor(path: string, calls: number): Promise<void> {
@@ -43,7 +43,7 @@ async function askFor(path: string, calls: number): Promise<void> {
   socket.pause();
   for (let serial = 2; serial < calls && !socket.destroyed; serial++) {
     socket.write(encodeRaw(call, serial));
-    // dbus-daemon refuses the 129th unanswered call: the service is given the time to answer
+    // dbus-daemon refuses the 129th pending call: the service is given the time to reply
     if (serial % 100 === 0) await sleep(100);
   }
 }

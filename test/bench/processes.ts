@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 
 const run = promisify(execFile);
 
-/** A process that is ended when disposed of. */
+/** A process that is killed by the disposal. */
 export function background(command: string, args: readonly string[]): ChildProcess & Disposable {
   const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'inherit'] });
   return Object.assign(child, { [Symbol.dispose]: () => void child.kill('SIGKILL') });
@@ -28,17 +28,17 @@ export async function cpuMicroseconds(pid: number): Promise<number> {
   return nanoseconds / 1000;
 }
 
-/** What a process holds in memory, in MiB. */
+/** The resident memory of a process, in MiB. */
 export function rss(pid: number): Promise<number> {
   return statusMiB(pid, 'VmRSS');
 }
 
-/** The most that a process held since the last reset, in MiB. */
+/** The peak of the resident memory since the last reset, in MiB. */
 export function peakRss(pid: number): Promise<number> {
   return statusMiB(pid, 'VmHWM');
 }
 
-/** Begins anew to note the most that a process holds; see proc(5), clear_refs. */
+/** Resets the peak of the resident memory; see proc(5), clear_refs. */
 export function resetPeakRss(pid: number): Promise<void> {
   return writeFile(`/proc/${pid}/clear_refs`, '5');
 }
@@ -48,7 +48,7 @@ async function statusMiB(pid: number, field: string): Promise<number> {
   return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? Number.NaN) / 1024;
 }
 
-/** What a process occupies, in MiB: its proportional share, and what is its own alone. */
+/** The memory of a process, in MiB: its proportional share, and its private part. */
 export async function memoryMiB(
   pid: number,
 ): Promise<{ readonly share: number; readonly own: number }> {

@@ -1,4 +1,4 @@
-/** One line of the table: what was measured against which floor of the same run, and what is wanted of it. */
+/** One line of the table: a measured value, its floor in the same run, and the goal. */
 export interface Result {
   readonly what: string;
   readonly measured: string;
@@ -7,12 +7,11 @@ export interface Result {
   readonly wanted?: string;
 }
 
-/** The value that a share of the values is below. */
+/** The quantile of the values at a share from 0 to 1. */
 export function quantile(values: readonly number[], share: number): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length * share)] ?? Number.NaN;
 }
 
-/** The middle value. */
 export function median(values: readonly number[]): number {
   return quantile(values, 0.5);
 }

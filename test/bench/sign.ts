@@ -7,11 +7,11 @@ import { type Client, inFlight, type Pace } from './client.ts';
 import { startedProcess } from './started-process.ts';
 
 const signaturesPerRound = 4000;
-/** As many calls as the echo has before it counts, and some more. */
+/** More calls than the warm-up of the echo. */
 const warmUpRounds = 3;
 const script = fileURLToPath(new URL('token.js', import.meta.url));
 
-/** Sign with an EC key of the token: through the Keys service, and by the token alone. */
+/** Sign with an EC key of the token, by the Keys service and by the token alone. */
 export class SignBench implements AsyncDisposable {
   readonly rig: Rig;
   readonly #client: Client;
@@ -21,22 +21,21 @@ export class SignBench implements AsyncDisposable {
     this.#client = client;
   }
 
-  /** Starts a device. */
   static async start(client: Client): Promise<SignBench> {
     return new SignBench(await Rig.start(), client);
   }
 
-  /** Stops the services and has them start as a built checkout has them. */
+  /** Stops the services, so that they start with the build of a checkout. */
   async use(checkout: string): Promise<void> {
     for (const name of Object.keys(services) as ServiceName[]) await this.rig.stop(name);
-    // threads of a process that has ended may hold its files for a moment
+    // threads of a process that has ended may still hold its files
     const mount = 'umount --lazy "$1" && mount --bind "$2" "$1"';
     const words = ['-c', mount, 'sh', `${this.rig.directory}/checkout`, checkout];
     const { code, stderr } = await this.rig.run('sh', words);
     if (code !== 0) throw new Error(`"${checkout}" is not mounted: ${stderr}`);
   }
 
-  /** Signs until what V8 compiles is compiled. */
+  /** Signs until V8 has compiled the service. */
   async warmUp(): Promise<void> {
     for (let round = 0; round < warmUpRounds; round++) {
       await this.ours();
@@ -45,8 +44,8 @@ export class SignBench implements AsyncDisposable {
   }
 
   /**
-   * One round of the service. Root is not authorized at all; about a user polkit is asked once, since each round is
-   * another connection, and its verdict is found in the cache for every call after that.
+   * One round of the service. Root needs no authorization; for a user polkit is called once per round, which is a new
+   * connection, and its decision is cached for the following calls.
    */
   async ours(user?: RigUser): Promise<Pace> {
     const pid = await startedProcess(this.rig, 'keys');
@@ -68,7 +67,7 @@ export class SignBench implements AsyncDisposable {
     ];
     const environment = { SOFTHSM2_CONF: this.rig.token.configuration };
     const { stdout } = await this.rig.run(process.execPath, [script, ...words], { environment });
-    return JSON.parse(stdout) as Pace; // what the script prints
+    return JSON.parse(stdout) as Pace; // printed by the script
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -6,11 +6,11 @@ import type { Result } from './result.ts';
 const script = fileURLToPath(new URL('never-reads.js', import.meta.url));
 const seconds = 120;
 const connections = 8;
-/** More than are sent in this time. */
+/** More than can be sent in this time. */
 const callsEach = 1_000_000;
 const pingEveryMs = 50;
 const tryMs = 2000;
-/** A ping that takes longer found the service away. */
+/** A ping that takes longer counts as a stall. */
 const awayMs = 1000;
 
 interface Stall {
@@ -18,7 +18,7 @@ interface Stall {
   readonly lengthMs: number;
 }
 
-/** Calls until it is answered, as somebody does who tries again: each time as a new client, which activates the service. */
+/** Retries until a reply arrives, each time as a new client, which activates the service. */
 async function ping(rig: Rig): Promise<void> {
   const name = 'org.iotedge.Keys1';
   const peer = 'org.freedesktop.DBus.Peer';
@@ -33,7 +33,7 @@ async function ping(rig: Rig): Promise<void> {
   }
 }
 
-/** How often and for how long a local user who asks and never reads keeps everybody else from the Keys service. */
+/** How often and for how long a local user that never reads its replies blocks the Keys service for other users. */
 export async function stalls(): Promise<readonly Result[]> {
   await using rig = await Rig.start({ token: false, settings: { keys: { idle_exit_s: 0 } } });
   await ping(rig);

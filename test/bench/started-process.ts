@@ -1,7 +1,7 @@
 import type { Rig } from '../support/rig/rig.ts';
 import { type ServiceName, services } from '../support/rig/rig-services.ts';
 
-/** The process of a service, which is started when it does not run. */
+/** The process id of a service, which is activated if it does not run. */
 export async function startedProcess(rig: Rig, name: ServiceName): Promise<number> {
   const { busName, path } = services[name];
   const ping = ['call', busName, path, 'org.freedesktop.DBus.Peer', 'Ping'];

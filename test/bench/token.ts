@@ -1,4 +1,4 @@
-// Prints how fast a token signs through pkcs11js with the session pool of the Keys service, and at what cost: JSON.
+// Prints the rate and the cost of signatures by a token through pkcs11js and the session pool of the Keys service, as JSON.
 // usage: node token.js LIBRARY PIN LABEL COUNT IN_FLIGHT
 import { CKA, CKF, CKM, CKO, CKU_USER } from '../../src/keys/pkcs11/library/constants.ts';
 import { InlinePolicy } from '../../src/keys/pkcs11/library/inline-policy.ts';
@@ -43,7 +43,7 @@ async function main([path = '', pin = '', label = '', count, inFlight]: readonly
   const perWorker = Math.ceil(Number(count) / Number(inFlight));
   const all = (): Promise<unknown> =>
     Promise.all(Array.from({ length: Number(inFlight) }, () => sign(pool, operation, perWorker)));
-  await all(); // compiled by V8 before it counts
+  await all(); // warms V8 up
   const [startedAt, cpuBefore] = [performance.now(), process.cpuUsage()];
   await all();
   const [ms, { user, system }] = [performance.now() - startedAt, process.cpuUsage(cpuBefore)];

@@ -1,5 +1,5 @@
-// The module of the demonstration: asks its workload socket for a signature, the trust bundle and a server
-// certificate, checks that the certificate chains to what it trusts, and says how each went.
+// The module of the demonstration: requests a signature, the trust bundle and a server certificate from its workload
+// socket, verifies the certificate against the trust bundle, and prints the outcome of each.
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { request } from 'node:http';
 
@@ -11,8 +11,8 @@ const {
   IOTEDGE_DEVICEID: device = '',
 } = process.env;
 
-/** One request to the workload API; fails with the body of an answer that is no success. */
-function ask(method, path, body) {
+/** One request to the workload API; rejects with the body of an error response. */
+function send(method, path, body) {
   return new Promise((resolve, reject) => {
     const call = request(
       {
@@ -22,18 +22,18 @@ function ask(method, path, body) {
         headers: { 'Content-Type': 'application/json' },
         timeout: 30_000,
       },
-      (answer) => {
+      (response) => {
         let text = '';
-        answer.setEncoding('utf8').on('data', (part) => {
+        response.setEncoding('utf8').on('data', (part) => {
           text += part;
         });
-        answer.on('end', () => {
-          if (answer.statusCode < 300) resolve(JSON.parse(text));
-          else reject(new Error(`${method} ${path}: ${answer.statusCode} ${text}`));
+        response.on('end', () => {
+          if (response.statusCode < 300) resolve(JSON.parse(text));
+          else reject(new Error(`${method} ${path}: ${response.statusCode} ${text}`));
         });
       },
     );
-    call.on('timeout', () => call.destroy(new Error(`${method} ${path}: no answer`)));
+    call.on('timeout', () => call.destroy(new Error(`${method} ${path}: no response`)));
     call.on('error', reject);
     call.end(body === undefined ? undefined : JSON.stringify(body));
   });
@@ -44,7 +44,7 @@ const certificatesIn = (pem) =>
     (text) => new X509Certificate(text),
   );
 
-/** The subjects from a leaf to a root that is trusted; fails where the chain breaks. */
+/** The subjects from a leaf to a trusted root; throws for an invalid chain. */
 function verify(chain, trusted) {
   const subjects = [];
   for (let current = chain[0], rest = chain.slice(1); current !== undefined; ) {
@@ -66,7 +66,7 @@ async function report() {
   const own = `/modules/${encodeURIComponent(moduleId)}/genid/${encodeURIComponent(generationId)}`;
   console.log(`I am ${moduleId} on ${device} at ${hub}`);
   const data = Buffer.from(`${hub}/devices/${device}/modules/${moduleId}\n1900000000`);
-  const signed = await ask('POST', `${own}/sign`, {
+  const signed = await send('POST', `${own}/sign`, {
     keyId: 'primary',
     algo: 'HMACSHA256',
     data: data.toString('base64'),
@@ -74,9 +74,9 @@ async function report() {
   console.log(
     `signature of ${Buffer.from(signed.digest, 'base64').length} bytes from a key that I never see`,
   );
-  const bundle = certificatesIn((await ask('GET', '/trust-bundle')).certificate);
+  const bundle = certificatesIn((await send('GET', '/trust-bundle')).certificate);
   console.log(`trust bundle: ${bundle.map(({ subject }) => subject).join('; ')}`);
-  const server = await ask('POST', `${own}/certificate/server`, {
+  const server = await send('POST', `${own}/certificate/server`, {
     commonName: moduleId.replace('$', ''),
     expiration: new Date(Date.now() + 86_400_000).toISOString(),
   });

@@ -6,28 +6,28 @@ import { modulesInterface, modulesService } from '../../src/interfaces/modules.t
 import { importNode } from '../support/engine/images.ts';
 import type { PrivateEngine } from '../support/engine/private-engine.ts';
 
-/** The image of the agent that the rig's modules.yaml names. */
+/** The image of the agent in the rig's modules.yaml. */
 export const agentImage = 'localhost/edge-agent:1';
 
 const agentMs = 120_000;
-/** What fails of the same for so long needs somebody. */
+/** An agent that fails with the same error for so long is not awaited any more. */
 const hopelessMs = 15_000;
 
-/** Gives an engine the image of the agent. */
+/** Imports the image of the agent. */
 export async function loadAgent(engine: PrivateEngine): Promise<void> {
   const main = join(import.meta.dirname, '../../../test/demo/agent.mjs');
   await importNode(engine, { tag: agentImage, main });
 }
 
-/** What the runtime shows of the agent. */
+/** The properties of the agent in the Module Runtime. */
 interface Shown {
   readonly State: string;
   readonly LastError: string;
 }
 
 /**
- * Calls the runtime, which makes it start, and waits for the agent's last word; `onChange` hears what it waits for
- * meanwhile. An agent that fails again and again of the same is not waited for.
+ * Calls the runtime, which activates it, and waits for the agent's final line; `onChange` is notified of the agent's
+ * state meanwhile. Gives up on an agent that keeps failing with the same error.
  */
 export async function agentLog(
   bus: Bus,
@@ -60,7 +60,7 @@ async function agentShown(
   signal: AbortSignal,
 ): Promise<Shown> {
   const { json } = await modules.Describe({}, { signal });
-  const { objects } = JSON.parse(json) as { objects: Readonly<Record<string, Shown>> }; // as the table has it
+  const { objects } = JSON.parse(json) as { objects: Readonly<Record<string, Shown>> }; // typed by the interface table
   return objects['edgeAgent'] ?? { State: 'not there', LastError: '' };
 }
 

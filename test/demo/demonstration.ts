@@ -12,7 +12,7 @@ import { showToken } from './token-step.ts';
 
 const iotedgectl = join(import.meta.dirname, '../../bin/iotedgectl.cjs');
 
-/** Goes through the main job in front of a reader, then keeps running until it is told to stop. */
+/** Performs the steps of the main job, then runs until it is stopped. */
 export async function demonstrate({ stay }: { readonly stay: boolean }): Promise<void> {
   const account = new Account();
   const { signal, watch } = stopSignal();
@@ -38,7 +38,7 @@ async function perform(account: Account, signal: AbortSignal, stay: boolean): Pr
   account.say('\nStopping.');
 }
 
-/** Aborted when a signal arrives, nobody reads any more, or npm is gone, which cannot pass on a SIGKILL. */
+/** Aborts on a signal, when the output is closed, or when npm has ended, which cannot forward a SIGKILL. */
 function stopSignal(): { readonly signal: AbortSignal; readonly watch: NodeJS.Timeout } {
   const controller = new AbortController();
   const stop = (): void => controller.abort();
@@ -53,11 +53,11 @@ function stopSignal(): { readonly signal: AbortSignal; readonly watch: NodeJS.Ti
   return { signal: controller.signal, watch };
 }
 
-/** Until it is told to stop; a bus that is gone is a failure, since nothing of what was shown works any more. */
+/** Waits until the demonstration is stopped; throws when the bus has ended, since the shown commands fail without it. */
 async function stopped(signal: AbortSignal, { busEnded }: Rig): Promise<void> {
   signal.throwIfAborted();
   const ended = await Promise.race([once(signal, 'abort').then(() => undefined), busEnded]);
-  if (ended !== undefined) throw new Error(`the bus has ended by itself (${ended})`);
+  if (ended !== undefined) throw new Error(`the bus has ended unexpectedly (${ended})`);
 }
 
 async function performSteps({ account, cleanup, signal }: Omit<Scene, 'rig'>): Promise<Rig> {
@@ -103,9 +103,9 @@ function showAround({ rig, account }: Scene): void {
   account.tryThis(
     `DBUS_SYSTEM_BUS_ADDRESS=${rig.address} ${shellWord(process.execPath)} ${shellWord(iotedgectl)} status`,
   );
-  account.say('What the services say, each in a file of its own:');
+  account.say('The logs of the services, one file each:');
   account.tryThis(`tail -n 5 ${rig.directory}/log/*.log`);
-  account.say('As somebody who is granted nothing, which ends in Access denied:');
+  account.say('As a user without grants, which fails with Access denied:');
   account.tryThis(
     `setpriv --reuid=65534 --regid=65534 --clear-groups ${busctl} call org.iotedge.Identity1 /org/iotedge/Identity1 org.iotedge.Identity1 Reprovision 'a{sv}' 0`,
   );

@@ -6,7 +6,7 @@ import type { Scene } from './scene.ts';
 
 const timeoutMs = 120_000;
 
-/** Provisions with both versions of TLS, and shows that the result outlives the service. */
+/** Provisions with both versions of TLS, and shows that the result survives a restart of the service. */
 export async function provision(
   { rig, account, signal }: Scene,
   { cloud, old }: { readonly cloud: Cloud; readonly old: Cloud },

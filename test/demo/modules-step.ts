@@ -5,7 +5,7 @@ import { useEngine } from '../support/rig/rig-engine.ts';
 import { agentImage, agentLog, loadAgent } from './agent.ts';
 import type { Scene } from './scene.ts';
 
-/** Runs the agent on an engine of its own and shows what it got; says so where no engine can run. */
+/** Runs the agent on a private engine and prints its output, or the reason why no engine can run. */
 export async function runAgent(scene: Scene): Promise<void> {
   const { rig, account, signal } = scene;
   const engine = await startEngine(scene);
@@ -15,8 +15,8 @@ export async function runAgent(scene: Scene): Promise<void> {
   account.say(`engine at ${engine.socketPath}, with the image ${agentImage}`);
   await useEngine(rig, engine);
   await using bus = await rig.connect();
-  const tell = (state: string): void => account.say(`the agent is ${state}`);
-  for (const line of await agentLog(bus, signal, tell)) account.say(`edgeAgent: ${line}`);
+  const report = (state: string): void => account.say(`the agent is ${state}`);
+  for (const line of await agentLog(bus, signal, report)) account.say(`edgeAgent: ${line}`);
   account.tryThis(`docker -H unix://${engine.socketPath} ps`);
   account.tryThis(`docker -H unix://${engine.socketPath} logs edgeAgent`);
   account.tryThis(`busctl --address=${rig.address} tree ${modulesService.busName}`);

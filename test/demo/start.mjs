@@ -1,5 +1,5 @@
-// The edge in a box: takes a device from a key in a token to a running module, on this machine, in front of you.
-// usage: npm start [-- --once]    --once: end after the account
+// The demonstration: takes a device from a key in a token to a running module, on this machine.
+// usage: npm start [-- --once]    --once: stop after the last step
 import { existsSync, statSync } from 'node:fs';
 
 const usage = 'usage: npm start [-- --once]    --once: end after the account';
@@ -9,7 +9,7 @@ if (unknown.length > 0) {
   console[help ? 'log' : 'error'](help ? usage : `unknown: ${unknown.join(' ')}\n${usage}`);
   process.exit(help ? 0 : 2);
 }
-// a bare chroot may lack what the kernel offers
+// a bare chroot may lack the kernel's file systems
 for (const [place, advice] of [
   ['/proc/self/exe', 'mount -t proc proc /proc'],
   ['/dev/null', 'mount --rbind /dev, from outside of the chroot, on its /dev'],
@@ -20,9 +20,9 @@ for (const [place, advice] of [
 }
 
 void import('../../src/build/steps/node-version.mjs').then(async ({ requireNode }) => {
-  requireNode(); // and below only what an old Node can parse
+  requireNode(); // an old Node must be able to parse this file
   if (process.getuid() !== 0) {
-    // sudo resets PATH, and Node may come from anywhere.
+    // sudo resets PATH, and Node may be installed anywhere
     console.error('this needs root, to make users and namespaces: sudo env "PATH=$PATH" npm start');
     process.exit(2);
   }

@@ -6,7 +6,7 @@ import { keysInterface, keysService } from '../../src/interfaces/keys.ts';
 import { softhsmLibrary, tokenPin } from '../support/keys/softhsm.ts';
 import type { Scene } from './scene.ts';
 
-/** Shows the keys of the token, the certificates for them, and one signature through the bus. */
+/** Shows the keys of the token, their certificates, and a signature over the bus. */
 export async function showToken({ rig, account, signal }: Scene): Promise<void> {
   const listing = await rig.token.tool('--list-objects', '--type', 'privkey');
   for (const [, label, access] of listing.matchAll(/label: +(.+)\n[\s\S]*?Access: +(.+)\n/g)) {

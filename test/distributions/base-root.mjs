@@ -7,7 +7,7 @@ import { aptConfiguration, mirrorOf } from './mirror.mjs';
 const nodeMajor = '20';
 const arch = { arm: 'armv7l' }[process.arch] ?? process.arch;
 
-/** A distribution cannot be made on this machine, which is no failure of what is tested. */
+/** The root of a distribution cannot be created on this machine, which is not a failure of the product. */
 export class NotRunnable extends Error {}
 
 async function download(address, file) {
@@ -15,7 +15,7 @@ async function download(address, file) {
   await run('/usr/lib/apt/apt-helper', ['download-file', address, file]);
 }
 
-/** Whether the mirror has the distribution. */
+/** Whether a mirror has the distribution. */
 async function isThere(mirror, suite, folder) {
   const file = join(folder, 'Release');
   rmSync(file, { force: true });
@@ -27,7 +27,7 @@ async function isThere(mirror, suite, folder) {
   }
 }
 
-/** The keyring of a distribution that the machine has none for, checked by what its package must be. */
+/** Downloads the keyring of a distribution that the machine lacks, and verifies the digest of its package. */
 async function keyring(distribution, mirror, folder) {
   const { keyring: wanted } = distribution;
   if (wanted === undefined) return [];
@@ -39,7 +39,7 @@ async function keyring(distribution, mirror, folder) {
   return ['--keyring', join(folder, 'keyring', wanted.file)];
 }
 
-/** Node and npm, each from its npm package, with the names that a shell looks for. */
+/** Installs Node and npm, each from its npm package, with links in PATH. */
 async function installNode(distribution, root) {
   const prefix = join(root, 'opt/node');
   mkdirSync(prefix, { recursive: true });
@@ -61,11 +61,11 @@ function configureApt({ distribution, mirror, apt }, root) {
   const line = `deb ${mirror} ${distribution.suite} ${components}\n`;
   writeFileSync(join(root, 'etc/apt/sources.list'), line);
   writeFileSync(join(root, 'etc/apt/apt.conf.d/50machine'), `${apt.join('\n')}\n`);
-  // the root need not survive a power cut
+  // the root need not survive a power failure
   writeFileSync(join(root, 'etc/dpkg/dpkg.cfg.d/50machine'), 'force-unsafe-io\n');
 }
 
-/** What a root is made from. */
+/** The inputs of a root. */
 async function plan(distribution) {
   const mirror = await mirrorOf(distribution.distributor);
   if (mirror === undefined) throw new NotRunnable('apt uses no archive of Debian or Ubuntu');
@@ -73,7 +73,7 @@ async function plan(distribution) {
   return { distribution, mirror, apt, node: `node-linux-${arch}@${nodeMajor}` };
 }
 
-/** debootstrap has a downloader of its own, which reads no apt.conf. */
+/** debootstrap uses its own downloader, which does not read apt.conf. */
 function withProxies(apt) {
   const proxy = /^Acquire::(https?)::Proxy "(\w+:.+)";$/;
   const proxies = apt.flatMap((line) => {
@@ -103,8 +103,8 @@ function contents(file) {
 }
 
 /**
- * The folder whose only entry `root` is the bare distribution with Node and npm, made when the cache has none that was
- * made from the same. Throws NotRunnable where the machine's mirror does not have it.
+ * The folder whose only entry `root` is the bare distribution with Node and npm, created unless the cache has one with
+ * the same inputs. Throws NotRunnable where the machine's mirror does not have the distribution.
  */
 export async function baseRoot(distribution, cache, say) {
   const planned = await plan(distribution);

@@ -1,6 +1,6 @@
 /**
- * The distributions that README names. npm 9.2 is what Debian's own packages of npm are, npm 10 what Node 20 brings.
- * `script` is for a debootstrap that is older than the distribution.
+ * The distributions in README. npm 9.2 is the version of Debian's packages, npm 10 that of Node 20.
+ * `script` is for versions of debootstrap that are older than the distribution.
  */
 export const distributions = [
   { name: 'debian-12', title: 'Debian 12', distributor: 'Debian', suite: 'bookworm', npm: '9.2' },
@@ -14,7 +14,7 @@ export const distributions = [
     script: 'gutsy',
     components: 'main,universe',
     npm: '10',
-    /** What the archive is signed with, out of the package of the archive itself; Debian has no package of it. */
+    /** The keyring that signs the archive, from a package of the archive itself; Debian does not package it. */
     keyring: {
       package: 'pool/main/u/ubuntu-keyring/ubuntu-keyring_2023.11.28.1_all.deb',
       sha256: '36de43b15853ccae0028e9a767613770c704833f82586f28eb262f0311adb8a8',

@@ -7,9 +7,9 @@ const deadlineMs = 40 * 60_000;
 const searchPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /**
- * Puts a layer over a bare root, gives it the kernel's file systems and the caches, and goes there by chroot, as one
- * does with a directory and nothing else: `/` is then no mount point, and mounts outside are shared. The checkout is
- * below /root, which is closed to others. All processes end with the first, whose process namespace it is.
+ * Mounts a layer over a bare root, with the kernel's file systems and the caches, and enters it by chroot, as with a
+ * plain directory: `/` is then not a mount point, and mounts outside are shared. The checkout is below /root, which is
+ * not accessible to other users. All processes end with the first one of their process namespace.
  */
 const enter = `
 nsenter --mount=/proc/self/ns/mnt mount --make-rprivate /
@@ -52,7 +52,7 @@ fi
 exit $status
 `;
 
-/** Layers whose process was killed. */
+/** Removes layers whose process was killed. */
 function removeLeftovers(folder) {
   for (const name of readdirSync(folder)) {
     try {
@@ -63,14 +63,14 @@ function removeLeftovers(folder) {
   }
 }
 
-/** A bare root with a layer of its own: what is done in it is gone with it. */
+/** A bare root with a temporary layer: all changes are discarded with it. */
 export class Machine {
   #lower;
   #layer;
   #cache;
   #environment;
 
-  /** `lower` has the bare root below `root`; `network` is what npm needs to know of this machine. */
+  /** `lower` has the bare root below `root`; `network` is the machine's configuration of npm. */
   constructor(lower, cache, network) {
     this.#lower = lower;
     this.#cache = cache;
@@ -89,7 +89,7 @@ export class Machine {
     this.#environment.npm_config_cafile = '/tmp/certificates.pem';
   }
 
-  /** Runs a command as root in a checkout below /root, shows what it prints and returns that with its exit code. */
+  /** Runs a command as root in a checkout below /root, prints its output and returns that with the exit code. */
   run(command, variables = {}) {
     const unshare = ['unshare', '--mount', '--propagation', 'unchanged', '--pid', '--fork'];
     const args = ['--pdeathsig=KILL', ...unshare, '--kill-child', 'sh', '-euc', enter, 'enter'];

@@ -1,10 +1,10 @@
 import { run } from '../../src/build/steps/command.mjs';
 import { refreshLists } from '../../src/build/steps/debian-packages.mjs';
 
-/** How the last part of a mirror's address is called for each distributor: `…/debian` beside `…/ubuntu`. */
+/** The last part of a mirror's address for each distributor: `…/debian` beside `…/ubuntu`. */
 const folders = { Debian: 'debian', Ubuntu: 'ubuntu' };
 
-/** The archives of whole distributions that this machine's apt uses, by who makes them. */
+/** The archives of whole distributions in this machine's apt configuration, by distributor. */
 async function listedArchives() {
   const format = '$(ORIGIN) $(LABEL) $(REPO_URI)';
   const { stdout } = await run('apt-get', ['indextargets', '--format', format]);
@@ -22,8 +22,8 @@ async function archives() {
 }
 
 /**
- * Where this machine's apt would get a distribution of Debian or Ubuntu from: the archive that it uses itself, or
- * the folder beside it. Undefined where apt uses neither.
+ * The archive from which this machine's apt would download a distribution of Debian or Ubuntu: a configured one, or the
+ * folder beside it. Undefined where apt uses neither.
  */
 export async function mirrorOf(distributor) {
   const used = await archives();
@@ -33,7 +33,7 @@ export async function mirrorOf(distributor) {
   return other?.address.replace(/\/+$/, '').replace(/[^/]+$/, folders[distributor]);
 }
 
-/** How this machine's apt reaches its archives: proxies and checks, as lines of an apt.conf; no files of this machine. */
+/** The proxies and verification settings of this machine's apt as lines of an apt.conf, without paths of this machine. */
 export async function aptConfiguration() {
   const { stdout } = await run('apt-config', ['dump', '--no-empty']);
   const about = /^Acquire::(https?|Check-Valid-Until|Check-Date|ForceIPv[46]|Retries)\b/;

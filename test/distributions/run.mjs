@@ -1,7 +1,7 @@
-// Goes through README's two commands on bare roots of the distributions that it names, from nothing.
+// Runs README's two commands on bare roots of its distributions, from scratch.
 // usage: node test/distributions/run.mjs [--suites] [NAME...]
 //   NAME      only these, of debian-12 debian-13 ubuntu-24.04
-//   --suites  instead of README's commands only the suites that meet the bus and polkit, on every bus
+//   --suites  instead of README's commands only the suites that depend on the bus and polkit, on every bus
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { runMain } from '../../src/build/setup.mjs';
@@ -25,7 +25,7 @@ const suites = [
 
 const say = (text) => console.log(`\n== ${text}`);
 
-/** How this machine's npm reaches its registry. */
+/** The network configuration of this machine's npm. */
 async function network() {
   const setting = async (name) => {
     const { stdout } = await run('npm', ['config', 'get', name], { cwd: '/' });
@@ -41,7 +41,7 @@ async function network() {
   };
 }
 
-/** README's first command, to the end of its account. */
+/** Runs README's first command to its end. */
 async function demonstrate(machine) {
   const { code, output } = await machine.run(['npm', 'start', '--', '--once']);
   const steps = [1, 2, 3, 4, 5, 6, 7].every((step) => new RegExp(`^${step}  `, 'm').test(output));
@@ -65,7 +65,7 @@ async function runSuites(machine) {
   return results;
 }
 
-/** What a distribution came to; where the mirror does not have it, that it is not runnable. */
+/** The counts of a distribution. */
 async function runDistribution(distribution, options) {
   const lower = await baseRoot(distribution, cache, say);
   const machine = new Machine(lower, cache, options.network);
@@ -77,7 +77,7 @@ async function runDistribution(distribution, options) {
   }
 }
 
-/** Where the mirror does not have what it need not have, that is printed and counted as skipped. */
+/** As `runDistribution`; an optional distribution that the mirror does not have is printed and counted as skipped. */
 async function attempt(distribution, options) {
   try {
     return await runDistribution(distribution, options);
@@ -87,14 +87,14 @@ async function attempt(distribution, options) {
       console.log(`not runnable here: ${distribution.title} (${message})`);
       return { passed: 0, failed: 0, skipped: 1 };
     }
-    console.log(`${distribution.title} could not be made: ${message}\n${output}`);
+    console.log(`${distribution.title} could not be created: ${message}\n${output}`);
     return failure;
   }
 }
 
 function chosen(names) {
   const unknown = names.find((name) => !distributions.some((known) => known.name === name));
-  if (unknown !== undefined) throw new Error(`${unknown} is no distribution that is known`);
+  if (unknown !== undefined) throw new Error(`${unknown} is not a known distribution`);
   return distributions.filter(({ name }) => names.length === 0 || names.includes(name));
 }
 
@@ -102,7 +102,7 @@ requireNode();
 runMain(async () => {
   const args = process.argv.slice(2);
   const wanted = chosen(args.filter((arg) => !arg.startsWith('--')));
-  if (process.getuid() !== 0) throw new Error('this makes roots and namespaces: run it as root');
+  if (process.getuid() !== 0) throw new Error('this creates roots and namespaces: run it as root');
   await ensurePackages(['debootstrap', 'debian-archive-keyring'], say);
   mkdirSync(cache, { recursive: true });
   const options = { suites: args.includes('--suites'), network: await network() };

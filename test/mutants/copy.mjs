@@ -8,23 +8,22 @@ import { run } from '../../src/build/steps/command.mjs';
 import { summaryOf } from '../support/suite-summary.mjs';
 import { runTestFile } from '../support/test-process.mjs';
 
-/** A mutant that makes its suite hang for longer is not killed: every wait of a test has a deadline. */
+/** A mutant whose suite hangs for longer counts as survived: every wait of a test has a deadline. */
 const deadlineMs = 300_000;
 
-/** How a suite ended. */
 function outcomeOf({ code, output, seconds }) {
   const { total, passed } = summaryOf(output);
   const result = () => {
     if (output.includes('killed: not done within')) return 'hung';
-    // a process that ends by an error that nothing catches prints no summary
+    // a process that ends by an uncaught error prints no summary
     if (total === 0) return output.includes('✘') ? 'red' : 'ran no test';
-    // uvu ends with 0 where a test throws undefined
+    // uvu exits with 0 where a test throws undefined
     return code === 0 && passed === total ? 'green' : 'red';
   };
   return { result: result(), output, seconds };
 }
 
-/** Compiles one source by itself: the compiler's check of all types would take most of the time. */
+/** Compiles one source alone: a check of all types would take most of the time. */
 async function compileFile(source) {
   const { code } = await transform(source, {
     loader: 'ts',
@@ -35,7 +34,7 @@ async function compileFile(source) {
   return code.replace(/(from |import\()"(\.[^"]*)\.ts"/g, '$1"$2.js"');
 }
 
-/** A built copy of the checkout, in which mutants are applied one after the other. */
+/** A built copy of the checkout, in which mutants are applied one after another. */
 export class Copy {
   #directory;
 
@@ -43,7 +42,7 @@ export class Copy {
     this.#directory = directory;
   }
 
-  /** The copy goes with this process, however that ends. */
+  /** The copy is removed when this process ends, even by a kill. */
   static async create() {
     const directory = await mkdtemp(join(tmpdir(), 'iotedge-mutants-'));
     process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
@@ -54,13 +53,13 @@ export class Copy {
     return new Copy(directory);
   }
 
-  /** Runs a suite on what the copy is. */
+  /** Runs a suite in the copy. */
   async judge(suite) {
     const file = join(this.#directory, 'dist/test', `${suite}.test.js`);
     return outcomeOf(await runTestFile(file, this.#directory, deadlineMs));
   }
 
-  /** Applies one mutant, runs its suite and takes it back. */
+  /** Applies one mutant, runs its suite and reverts it. */
   async judgeMutant({ file, text, becomes, suite }) {
     const source = join(this.#directory, file);
     const compiled = join(this.#directory, 'dist', file.replace(/\.ts$/, '.js'));

@@ -1,4 +1,4 @@
-/** Files without input and output that Stryker mutates whole, and the fast suites that test each, below test. */
+/** Files without I/O that Stryker mutates completely, and the fast suites of each, below test. */
 export const pureFiles = {
   'src/ids.ts': ['unit/ids'],
   'src/glob.ts': ['unit/glob'],

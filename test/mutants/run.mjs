@@ -1,8 +1,8 @@
-// Breaks the product on purpose, one small change of behaviour after the other, and expects a suite to fail each time.
+// Applies small changes of behaviour to the product, one after another, and expects a suite to fail each time.
 // usage: node test/mutants/run.mjs [--check] [--built] [--sample N] [SUBSTRING...]
-//   --check    only says whether every mutant can be applied
+//   --check    only checks whether every mutant can be applied
 //   --built    neither set-up nor build
-//   --sample N so many of them, others when a source changes
+//   --sample N only N of them, others when a source changes
 //   SUBSTRING  only those whose table, suite or description has one of the substrings
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -15,7 +15,7 @@ import { locate, readMutants } from './table.mjs';
 
 const atOnce = 2;
 
-/** Some of the mutants, others when a source changes: the sources alone decide, so that a run can be repeated. */
+/** Some of the mutants, selected by the content of the sources, so that a run can be repeated. */
 function sampleOf(mutants, size) {
   const hash = createHash('sha256');
   for (const file of new Set(mutants.map((mutant) => mutant.file))) {
@@ -27,7 +27,7 @@ function sampleOf(mutants, size) {
   return Array.from({ length: size }, (_, index) => mutants[at(index)]);
 }
 
-/** Does something with each item, two at a time, each with a copy of its own. */
+/** Runs an action for each item, two at a time, each with its own copy. */
 async function withCopies(copies, items, action) {
   const queue = [...items];
   const worker = async (copy) => {
@@ -37,7 +37,7 @@ async function withCopies(copies, items, action) {
   await Promise.all(copies.map(worker));
 }
 
-/** The suites that pass without a mutant; one that does not proves nothing. */
+/** The suites that pass without a mutant; the others prove nothing. */
 async function greenSuites(copies, mutants) {
   const green = new Set();
   await withCopies(copies, new Set(mutants.map(({ suite }) => suite)), async (copy, suite) => {

@@ -1,9 +1,9 @@
-// Runs the suites of the file that the active mutant is in; of all files when none is active.
+// Runs the suites of the file with the active mutant; of all files when none is active.
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { pureFiles } from './pure-files.mjs';
 
-/** A mutant that hangs its suite is noticed by that. */
+/** A mutant whose suite hangs counts as detected. */
 const deadlineMs = 15_000;
 
 const mutant = process.env.__STRYKER_ACTIVE_MUTANT__;

@@ -5,15 +5,15 @@ export default {
   buildCommand: 'tsc --noCheck',
   plugins: [],
   checkers: [],
-  tsconfigFile: 'none.json', // it would be read with the compiler's API, which TypeScript 7 does not have
+  tsconfigFile: 'none.json', // a real one would be read by the compiler's API, which TypeScript 7 does not have
   disableTypeChecks: 'src/**/*.ts',
   ignorePatterns: ['/dist', '/docs'],
-  mutator: { excludedMutations: ['StringLiteral'] }, // most are messages, whose words no test repeats
+  mutator: { excludedMutations: ['StringLiteral'] }, // most are messages, whose wording no test repeats
   coverageAnalysis: 'off',
   concurrency: 2,
   tempDirName: 'dist/stryker',
   reporters: ['clear-text'],
   clearTextReporter: { allowColor: false, allowEmojis: false, logTests: false, reportTests: false },
-  timeoutMS: 60_000, // the command has deadlines of its own
+  timeoutMS: 60_000, // the command has its own deadlines
   thresholds: { high: 95, low: 90, break: 85 },
 };

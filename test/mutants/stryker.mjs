@@ -1,4 +1,4 @@
-// Breaks the files without input and output in every way that StrykerJS knows, and fails when too much goes unnoticed.
+// Mutates the files without I/O in every way that StrykerJS supports, and fails when too many mutants survive.
 // usage: node test/mutants/stryker.mjs [--built] [SUBSTRING...]
 //   --built    neither set-up nor build
 //   SUBSTRING  only files whose path has one of the substrings
@@ -10,11 +10,10 @@ import { root, runMain, setUp } from '../../src/build/setup.mjs';
 import { run } from '../../src/build/steps/command.mjs';
 import { pureFiles } from './pure-files.mjs';
 
-/** The last version for Node 20. No devDependency: 166 packages, 64 MB, for what no other command needs. */
+/** The last version for Node 20. Not a devDependency: 166 packages, 64 MB, that no other command needs. */
 const version = '9.6.1';
 const directory = join(root, 'node_modules/.cache/stryker', version);
 
-/** Installs Stryker once. */
 async function install() {
   if (existsSync(directory)) return;
   console.log(`installing StrykerJS ${version}`);
@@ -24,7 +23,7 @@ async function install() {
     const options = ['--ignore-scripts', '--no-save', '--no-audit', '--no-fund'];
     const name = `@stryker-mutator/core@${version}`;
     await run('npm', ['install', ...options, '--prefix', fresh, name], { cwd: '/' });
-    renameSync(fresh, directory); // whole, or not there
+    renameSync(fresh, directory); // complete, or missing
   } finally {
     rmSync(fresh, { recursive: true, force: true });
   }

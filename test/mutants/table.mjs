@@ -6,9 +6,9 @@ import { root } from '../../src/build/setup.mjs';
 /**
  * One change of behaviour that a suite must notice.
  * @typedef {object} Mutant
- * @property {string} breaks  what no longer holds, in one line
- * @property {string} text  what is replaced: it occurs once in `src`
- * @property {string} becomes  what replaces it; it is valid code, of whose types nothing is checked
+ * @property {string} breaks  the broken behaviour, in one line
+ * @property {string} text  the replaced text, which occurs once in `src`
+ * @property {string} becomes  the replacement: valid code, whose types are not checked
  * @property {string} suite  the test file that must fail, below `test`, without `.test.ts`
  */
 
@@ -16,7 +16,7 @@ const tables = join(import.meta.dirname, 'tables');
 const sources = join(root, 'src');
 const isSource = (name) => /\.(ts|c|h)$/.test(name);
 
-/** Every mutant, with the name of the table in which it stands. */
+/** Every mutant, with the name of its table. */
 export async function readMutants() {
   const names = (existsSync(tables) ? readdirSync(tables) : [])
     .filter((name) => name.endsWith('.mjs'))
@@ -29,7 +29,7 @@ export async function readMutants() {
   return all;
 }
 
-/** The mutants with the file each is found in, below the root; and what is wrong with those that cannot be applied. */
+/** The mutants, each with its file below the root, and the problems of those that cannot be applied. */
 export function locate(mutants) {
   const files = readdirSync(sources, { recursive: true }).filter(isSource);
   const texts = files.map((name) => ({

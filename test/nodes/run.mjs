@@ -1,4 +1,4 @@
-// Runs the provider, TLS and the services on every Node that is supported, with the addons that were built once.
+// Runs the provider, TLS and the services on every supported Node, with addons that are built once.
 // usage: node test/nodes/run.mjs [--built] [MAJOR...]
 //   --built  neither set-up nor build
 //   MAJOR    only these versions, of 20 22 24 26
@@ -9,7 +9,7 @@ import { run } from '../../src/build/steps/command.mjs';
 import { summaryOf } from '../support/suite-summary.mjs';
 
 const supported = ['20', '22', '24', '26'];
-/** The provider in a process, TLS with every key to both servers, the thread for it, addresses, the services with a token, HTTP for modules. */
+/** The provider in a process, TLS with every key to both servers, the TLS thread, addresses, the services with a token, HTTP for modules. */
 const files = [
   'integration/native/process',
   'integration/tls/matrix',
@@ -25,7 +25,7 @@ const files = [
 const deadlineMs = 300_000;
 const arch = { arm: 'armv7l' }[process.arch] ?? process.arch;
 
-/** A Node of this major version, installed once; the package `node` would fetch this one by a script of its own. */
+/** A Node of this major version, installed once; the package `node` would fetch it by an install script. */
 async function install(major) {
   const directory = join(root, 'node_modules/.cache/nodes', major);
   const name = `node-linux-${arch}`;
@@ -37,7 +37,7 @@ async function install(major) {
   return program;
 }
 
-/** How many tests of a file passed on a Node, and whether that is all of them. */
+/** The counts of a test file on a Node. */
 async function runFile(program, file) {
   const args = ['--enable-source-maps', join(root, 'dist/test', `${file}.test.js`)];
   const options = { cwd: root, check: false, timeout: deadlineMs, killSignal: 'SIGKILL' };

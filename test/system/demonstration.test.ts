@@ -18,10 +18,10 @@ interface Outcome {
   readonly output: string;
 }
 
-/** How the demonstration is stopped: the signal that whoever started it gets, once it has printed a text. */
+/** How the demonstration is stopped: a signal to its parent process, once it has printed a text. */
 interface Interruption {
   readonly at: string;
-  /** Or its bus is killed. */
+  /** `bus` kills its bus instead. */
   readonly signal: NodeJS.Signals | 'bus';
 }
 
@@ -44,7 +44,7 @@ function demonstrate(command: readonly string[], interruption?: Interruption): P
   return deadline(240_000, ended, 'the demonstration');
 }
 
-/** Ends the bus whose configuration is in a directory. */
+/** Kills the bus whose configuration is in a directory. */
 function killBus(directory: string): void {
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
     const words = commandOf(pid);
@@ -65,7 +65,7 @@ function commandOf(pid: string): readonly string[] {
   }
 }
 
-/** Where everything of a demonstration is, as it says itself. */
+/** The directory of a demonstration, parsed from its output. */
 function directoryIn(output: string): string {
   const [, directory] = /everything else in (\/\S+)/.exec(output) ?? [];
   if (directory === undefined) throw new Error(`it does not say where everything is: ${output}`);
@@ -131,12 +131,12 @@ test('ends as a failure when its bus dies', async () => {
     signal: 'bus',
   });
   assert.is(code, 1);
-  assert.match(output, 'the bus has ended by itself');
+  assert.match(output, 'the bus has ended unexpectedly');
   assert.not.ok(existsSync(directoryIn(output)));
 });
 
 test('says how to start it when it is not started as root', async () => {
-  // Its own place may be closed to others: a root that says it is somebody else reads it.
+  // its path may not be readable by other users: root pretends to be another user
   const program = `process.getuid = () => 65534; await import(${JSON.stringify(start)})`;
   const args = ['--input-type=module', '--eval', program];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });

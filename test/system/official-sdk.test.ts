@@ -1,4 +1,4 @@
-/** Azure's own client registers with the cloud double: what the product is tested against is what others speak. */
+/** Azure's own client registers with the cloud double: the double speaks the protocol of the official clients. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { runCommand } from '../support/command.ts';
@@ -10,7 +10,7 @@ import { PkiCloud, scopeId } from '../support/tls/pki-cloud.ts';
 const suiteOfSdk = suite("Azure's provisioning client");
 const test = runnable('official-sdk', suiteOfSdk);
 
-/** The program of a device: it registers, and prints what it was told as JSON. */
+/** The program of a device: it registers, and prints the result as JSON. */
 const program = `
 const [http, client, symmetric, x509, json] = process.argv.slice(1);
 const { port, scopeId, registrationId, key, certificate } = JSON.parse(json);
@@ -37,7 +37,7 @@ interface Told {
   };
 }
 
-/** A double with two enrollments, and a way to register with it. */
+/** A cloud double with two enrollments, and a way to register with it. */
 class Setting extends PkiCloud {
   static async start(symmetricKey: Buffer): Promise<Setting> {
     const enrollments = new Map([

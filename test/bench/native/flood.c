@@ -1,8 +1,8 @@
-// Floods a service with one message, measures what that costs another caller, and serves the floor to compare with.
+// Floods a service with one message, measures the effect on another caller, and serves the floor to compare with.
 // usage: flood SOCKET CONNECTIONS SECONDS FILE    sends the message in FILE back to back, reads and drops the replies;
 //                                                 prints how many were sent, and how often the bus disconnected it
 //        flood probe ADDRESS NAME SECONDS         pings; prints microseconds: median, 99th percentile, longest
-//        flood serve ADDRESS NAME                 answers every call without looking at its body, until it is killed
+//        flood serve ADDRESS NAME                 replies to every call without reading its body, until it is killed
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -39,7 +39,7 @@ struct sender {
   uint32_t serial;
 };
 
-/* Authentication, which is sent in one piece with Hello: the answers are not waited for. */
+/* Authentication, sent in one piece with Hello: the replies are not awaited. */
 static void greet(int fd) {
   static const char hello[] =
       "l\1\0\1\0\0\0\0\1\0\0\0\x6e\0\0\0\1\1o\0\x15\0\0\0/org/freedesktop/DBus\0\0\0"
@@ -66,7 +66,7 @@ static int connect_to(const char *path) {
   return fd;
 }
 
-/* The serial is the only thing that differs from one message to the next. False when the bus has disconnected us. */
+/* Messages differ in the serial only. False when the bus has disconnected us. */
 static int send_some(int fd, struct sender *sender) {
   for (;;) {
     char start[16];
@@ -91,7 +91,7 @@ static int read_all(int fd) {
   return r < 0 && errno == EAGAIN;
 }
 
-/* A connection that the bus ends is replaced by another one: some disconnect who sends too much. */
+/* A connection that the bus closes is replaced: some buses disconnect clients that send too much. */
 static void flood(const char *path, int connections, double seconds) {
   static struct pollfd fds[MAX_CONNECTIONS];
   static struct sender senders[MAX_CONNECTIONS];
